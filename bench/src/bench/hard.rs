@@ -22,7 +22,7 @@ enum TreeEdit {
 }
 use TreeEdit::{Executable, Link, Remove, Rename, Submodule};
 
-fn put(path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> TreeEdit {
+fn put_file(path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> TreeEdit {
     TreeEdit::Put(path.as_ref().to_vec(), content.as_ref().to_vec())
 }
 
@@ -39,7 +39,7 @@ struct DiffCase {
 struct DiffCases(Vec<DiffCase>);
 
 impl DiffCases {
-    fn case(
+    fn add_case(
         &mut self,
         name: &'static str,
         before: Vec<TreeEdit>,
@@ -50,32 +50,32 @@ impl DiffCases {
     }
 
     /// Adds a case of one file that changes.
-    fn edit(
+    fn add_edit_case(
         &mut self,
         name: &'static str,
         path: impl AsRef<[u8]>,
         old: impl AsRef<[u8]>,
         new: impl AsRef<[u8]>,
     ) {
-        self.case(name, vec![put(&path, old)], vec![put(&path, new)], &[]);
+        self.add_case(name, vec![put_file(&path, old)], vec![put_file(&path, new)], &[]);
     }
 }
 
-fn cases() -> Vec<DiffCase> {
+fn build_cases() -> Vec<DiffCase> {
     let old: String = (1..=40).map(|line| format!("line {line}\n")).collect();
     let new = old.replace("line 20\n", "line twenty\nmore\n").replace("line 35\n", "");
     let (old, new) = (old.as_str(), new.as_str());
     let mut all = DiffCases::default();
-    headers(&mut all, old, new);
-    contents(&mut all, old, new);
-    names(&mut all, old, new);
+    add_header_cases(&mut all, old, new);
+    add_content_cases(&mut all, old, new);
+    add_name_cases(&mut all, old, new);
     all.0
 }
 
 /// Adds cases of renames, modes, types, binary content and options.
-fn headers(all: &mut DiffCases, old: &str, new: &str) {
-    let a = || vec![put("a.txt", old)];
-    let edited = || vec![put("a.txt", new)];
+fn add_header_cases(all: &mut DiffCases, old: &str, new: &str) {
+    let a = || vec![put_file("a.txt", old)];
+    let edited = || vec![put_file("a.txt", new)];
     for (name, options) in [
         ("plain", &[][..]),
         ("no context", &["-U0"]),
@@ -90,122 +90,148 @@ fn headers(all: &mut DiffCases, old: &str, new: &str) {
         ("full index", &["--full-index"]),
         ("patience", &["--patience"]),
     ] {
-        all.case(name, a(), edited(), options);
+        all.add_case(name, a(), edited(), options);
     }
-    all.case("new file", vec![], vec![put("n", "one\ntwo\n")], &[]);
-    all.case("new empty file", vec![], vec![put("n", "")], &[]);
-    all.case("new empty file with a blank", vec![], vec![put("n n", "")], &[]);
-    all.case("deleted file", vec![put("n", "one\n")], vec![Remove("n")], &[]);
-    all.case("deleted empty file", vec![put("n", "")], vec![Remove("n")], &[]);
-    all.case("deleted without its lines", vec![put("n", "")], vec![Remove("n")], &["--no-prefix"]);
-    all.case("empty file gets a line", vec![put("n", "")], vec![put("n", "x")], &[]);
-    all.case("file becomes empty", vec![put("n", "x\n")], vec![put("n", "")], &[]);
-    all.case("rename", a(), vec![Rename("a.txt", "b.txt")], &[]);
-    all.case("rename and edit", a(), vec![Rename("a.txt", "b.txt"), put("b.txt", new)], &[]);
-    all.case("rename to a blank", a(), vec![Rename("a.txt", "b b.txt"), put("b b.txt", new)], &[]);
-    all.case("rename to quotes", a(), vec![Rename("a.txt", "é\t\".txt"), put("é\t\".txt", new)], &[]);
-    all.case("rename and mode", a(), vec![Rename("a.txt", "b"), Executable("b")], &[]);
-    all.case(
+    all.add_case("new file", vec![], vec![put_file("n", "one\ntwo\n")], &[]);
+    all.add_case("new empty file", vec![], vec![put_file("n", "")], &[]);
+    all.add_case("new empty file with a blank", vec![], vec![put_file("n n", "")], &[]);
+    all.add_case("deleted file", vec![put_file("n", "one\n")], vec![Remove("n")], &[]);
+    all.add_case("deleted empty file", vec![put_file("n", "")], vec![Remove("n")], &[]);
+    all.add_case("deleted without its lines", vec![put_file("n", "")], vec![Remove("n")], &["--no-prefix"]);
+    all.add_case("empty file gets a line", vec![put_file("n", "")], vec![put_file("n", "x")], &[]);
+    all.add_case("file becomes empty", vec![put_file("n", "x\n")], vec![put_file("n", "")], &[]);
+    all.add_case("rename", a(), vec![Rename("a.txt", "b.txt")], &[]);
+    all.add_case("rename and edit", a(), vec![Rename("a.txt", "b.txt"), put_file("b.txt", new)], &[]);
+    all.add_case("rename to a blank", a(), vec![Rename("a.txt", "b b.txt"), put_file("b b.txt", new)], &[]);
+    all.add_case(
+        "rename to quotes",
+        a(),
+        vec![Rename("a.txt", "é\t\".txt"), put_file("é\t\".txt", new)],
+        &[],
+    );
+    all.add_case("rename and mode", a(), vec![Rename("a.txt", "b"), Executable("b")], &[]);
+    all.add_case(
         "rename in a chain",
-        vec![put("a", old), put("b", new.repeat(2))],
+        vec![put_file("a", old), put_file("b", new.repeat(2))],
         vec![Rename("b", "c"), Rename("a", "b")],
         &[],
     );
-    all.case(
+    all.add_case(
         "renames swapped",
-        vec![put("a", old), put("b", "1\n2\n3\n")],
+        vec![put_file("a", old), put_file("b", "1\n2\n3\n")],
         vec![Rename("a", "t"), Rename("b", "a"), Rename("t", "b")],
         &["-B"],
     );
-    all.case("rewritten whole", a(), vec![put("a.txt", "other\n".repeat(60))], &["-B"]);
-    all.case("copy", a(), vec![put("c.txt", new), put("a.txt", format!("{old}tail\n"))], &["-C"]);
-    all.case("copy found harder", a(), vec![put("c c.txt", new)], &["-C", "--find-copies-harder"]);
-    all.case("mode", vec![put("x.sh", old)], vec![Executable("x.sh")], &[]);
-    all.case("mode with a blank", vec![put("x b/y", old)], vec![Executable("x b/y")], &[]);
-    all.case("mode and edit", vec![put("x.sh", old)], vec![put("x.sh", new), Executable("x.sh")], &[]);
-    all.case("link", vec![Link("a", "l")], vec![Remove("l"), Link("b", "l")], &[]);
-    all.case("file becomes a link", vec![put("l", old)], vec![Remove("l"), Link("b", "l")], &[]);
-    all.case("link becomes a file", vec![Link("b", "l")], vec![Remove("l"), put("l", old)], &[]);
-    all.case(
-        "submodule",
-        vec![put("a", old), Submodule("s", '1')],
-        vec![put("a", new), Submodule("s", '2')],
+    all.add_case("rewritten whole", a(), vec![put_file("a.txt", "other\n".repeat(60))], &["-B"]);
+    all.add_case(
+        "copy",
+        a(),
+        vec![put_file("c.txt", new), put_file("a.txt", format!("{old}tail\n"))],
+        &["-C"],
+    );
+    all.add_case("copy found harder", a(), vec![put_file("c c.txt", new)], &["-C", "--find-copies-harder"]);
+    all.add_case("mode", vec![put_file("x.sh", old)], vec![Executable("x.sh")], &[]);
+    all.add_case("mode with a blank", vec![put_file("x b/y", old)], vec![Executable("x b/y")], &[]);
+    all.add_case(
+        "mode and edit",
+        vec![put_file("x.sh", old)],
+        vec![put_file("x.sh", new), Executable("x.sh")],
         &[],
     );
-    all.case("new submodule", vec![put("a", old)], vec![Submodule("s b/s", '1')], &[]);
+    all.add_case("link", vec![Link("a", "l")], vec![Remove("l"), Link("b", "l")], &[]);
+    all.add_case("file becomes a link", vec![put_file("l", old)], vec![Remove("l"), Link("b", "l")], &[]);
+    all.add_case("link becomes a file", vec![Link("b", "l")], vec![Remove("l"), put_file("l", old)], &[]);
+    all.add_case(
+        "submodule",
+        vec![put_file("a", old), Submodule("s", '1')],
+        vec![put_file("a", new), Submodule("s", '2')],
+        &[],
+    );
+    all.add_case("new submodule", vec![put_file("a", old)], vec![Submodule("s b/s", '1')], &[]);
     let bytes: Vec<u8> = (0..=255).cycle().take(4000).collect();
     let other: Vec<u8> = bytes.iter().map(|byte| 255 - byte).collect();
-    let binary = |content: &[u8]| vec![put("b.dat", content)];
-    all.case("binary", binary(&bytes), binary(&other), &[]);
-    all.case("binary with its content", binary(&bytes), binary(&other), &["--binary"]);
-    all.case("new binary", vec![], binary(&bytes), &[]);
-    all.case("binary with a blank", vec![put("b b/b.dat", &bytes)], vec![put("b b/b.dat", &other)], &[]);
-    all.case("text becomes binary", vec![put("b", old)], vec![put("b", &bytes)], &[]);
-    all.case(
-        "binary renamed",
-        binary(&bytes),
-        vec![Rename("b.dat", "c.dat"), put("c.dat", [&bytes[..], b"+"].concat())],
+    let binary = |content: &[u8]| vec![put_file("b.dat", content)];
+    all.add_case("binary", binary(&bytes), binary(&other), &[]);
+    all.add_case("binary with its content", binary(&bytes), binary(&other), &["--binary"]);
+    all.add_case("new binary", vec![], binary(&bytes), &[]);
+    all.add_case(
+        "binary with a blank",
+        vec![put_file("b b/b.dat", &bytes)],
+        vec![put_file("b b/b.dat", &other)],
         &[],
     );
-    let mixed = |text: &str, content: &[u8]| vec![put("a", text), put("b", content), put("c", text)];
-    all.case("binary between text", mixed(old, &bytes), mixed(new, &other), &[]);
-    all.case("binary content between text", mixed(old, &bytes), mixed(new, &other), &["--binary"]);
-    let many = |text: &str| (0..400).map(|at| put(format!("d/{at}"), text)).collect();
-    all.case("many files", many("a\n"), many("b\n"), &[]);
+    all.add_case("text becomes binary", vec![put_file("b", old)], vec![put_file("b", &bytes)], &[]);
+    all.add_case(
+        "binary renamed",
+        binary(&bytes),
+        vec![Rename("b.dat", "c.dat"), put_file("c.dat", [&bytes[..], b"+"].concat())],
+        &[],
+    );
+    let mixed =
+        |text: &str, content: &[u8]| vec![put_file("a", text), put_file("b", content), put_file("c", text)];
+    all.add_case("binary between text", mixed(old, &bytes), mixed(new, &other), &[]);
+    all.add_case("binary content between text", mixed(old, &bytes), mixed(new, &other), &["--binary"]);
+    let many = |text: &str| (0..400).map(|at| put_file(format!("d/{at}"), text)).collect();
+    all.add_case("many files", many("a\n"), many("b\n"), &[]);
 }
 
 /// Adds cases of misleading lines, and of line ends.
-fn contents(all: &mut DiffCases, old: &str, new: &str) {
-    all.edit("no line end before", "a", "x\ny", "x\ny\n");
-    all.edit("no line end after", "a", "x\ny\n", "x\ny");
-    all.edit("no line end on both sides", "a", "x\ny", "x\nz");
-    all.edit("no line end, nothing else", "a", "x", "y");
-    all.edit("no line end below the change", "a", "1\n2\n3", "0\n2\n3");
-    all.edit("windows line ends", "a", "a\r\nb\r\nc\r\n", "a\r\nB\r\nc\r\n");
-    all.edit("line ends change", "a", "a\r\nb\r\n", "a\nb\n");
-    all.edit("lone carriage returns", "a", "a\rb\nc\n", "a\rB\rC\nc\n");
-    all.edit("form feeds", "a", "a\n\x0c\nb\n", "a\n\x0c\x0cx\nB\n");
-    all.edit("other separators", "a", "a\n\x0b\x1c\x1d\x1e\nb\n", "a\nx\x0by\x1cz\x1d\x1e\nB\n");
-    all.edit("separators of Unicode", "a", "a\u{2028}b\nc\u{85}d\n", "a\u{2028}B\u{2029}\nc\u{85}D\n");
-    all.edit("not UTF-8", "a", b"caf\xe9\nx\n", b"caf\xe8\ny\n");
-    all.edit("empty lines around", "a", "\n\n\nx\n\n\n", "\n\n\ny\n\n\n");
-    all.edit("blanks at line ends", "a", "x \n \n\t\n", "x\n\n\n");
-    all.edit("very long line", "a", "x".repeat(200_000), "y".repeat(200_000));
-    all.edit(
+fn add_content_cases(all: &mut DiffCases, old: &str, new: &str) {
+    all.add_edit_case("no line end before", "a", "x\ny", "x\ny\n");
+    all.add_edit_case("no line end after", "a", "x\ny\n", "x\ny");
+    all.add_edit_case("no line end on both sides", "a", "x\ny", "x\nz");
+    all.add_edit_case("no line end, nothing else", "a", "x", "y");
+    all.add_edit_case("no line end below the change", "a", "1\n2\n3", "0\n2\n3");
+    all.add_edit_case("windows line ends", "a", "a\r\nb\r\nc\r\n", "a\r\nB\r\nc\r\n");
+    all.add_edit_case("line ends change", "a", "a\r\nb\r\n", "a\nb\n");
+    all.add_edit_case("lone carriage returns", "a", "a\rb\nc\n", "a\rB\rC\nc\n");
+    all.add_edit_case("form feeds", "a", "a\n\x0c\nb\n", "a\n\x0c\x0cx\nB\n");
+    all.add_edit_case("other separators", "a", "a\n\x0b\x1c\x1d\x1e\nb\n", "a\nx\x0by\x1cz\x1d\x1e\nB\n");
+    all.add_edit_case(
+        "separators of Unicode",
+        "a",
+        "a\u{2028}b\nc\u{85}d\n",
+        "a\u{2028}B\u{2029}\nc\u{85}D\n",
+    );
+    all.add_edit_case("not UTF-8", "a", b"caf\xe9\nx\n", b"caf\xe8\ny\n");
+    all.add_edit_case("empty lines around", "a", "\n\n\nx\n\n\n", "\n\n\ny\n\n\n");
+    all.add_edit_case("blanks at line ends", "a", "x \n \n\t\n", "x\n\n\n");
+    all.add_edit_case("very long line", "a", "x".repeat(200_000), "y".repeat(200_000));
+    all.add_edit_case(
         "removed comment of SQL",
         "a.sql",
         format!("-- drop\n++ y\nx\n{old}"),
         format!("++ plus\nx\n{new}"),
     );
     let diff = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n";
-    all.edit(
+    all.add_edit_case(
         "a diff in a file",
         "a.md",
         format!("{diff}{old}"),
         format!("@@ -9,9 +9,9 @@\n--- a/y\n+++ b/y\n{new}"),
     );
-    all.case(
+    all.add_case(
         "a diff in a file, no context",
-        vec![put("a", format!("{diff}{old}"))],
-        vec![put("a", new)],
+        vec![put_file("a", format!("{diff}{old}"))],
+        vec![put_file("a", new)],
         &["-U0"],
     );
-    all.edit("removed names", "m.md", "a\n-- b/evil.txt\nz\n", "a\n++ b/evil.txt\nz\n");
-    all.edit("removed names in a pair", "m.md", "-- a/x\nb\n", "++ b/x\nb\n");
-    all.edit(
+    all.add_edit_case("removed names", "m.md", "a\n-- b/evil.txt\nz\n", "a\n++ b/evil.txt\nz\n");
+    all.add_edit_case("removed names in a pair", "m.md", "-- a/x\nb\n", "++ b/x\nb\n");
+    all.add_edit_case(
         "a line about a missing line end",
         "a",
         "x\n\\ No newline at end of file\n",
         "\\ No newline at end of file\n",
     );
-    all.edit(
+    all.add_edit_case(
         "at signs in the heading",
         "a.c",
         format!("int f() @@ odd\n{{\n{old}}}\n"),
         format!("int f() @@ odd\n{{\n{new}}}\n"),
     );
-    all.edit("mail signature in a file", "a", "x\n-- \n2.0\n", "x\n- \n2.0\n");
-    all.edit(
+    all.add_edit_case("mail signature in a file", "a", "x\n-- \n2.0\n", "x\n- \n2.0\n");
+    all.add_edit_case(
         "binary words in a file",
         "a",
         "Binary files a/x and b/x differ\n",
@@ -214,7 +240,7 @@ fn contents(all: &mut DiffCases, old: &str, new: &str) {
 }
 
 /// Adds cases of unusual file names.
-fn names(all: &mut DiffCases, old: &str, new: &str) {
+fn add_name_cases(all: &mut DiffCases, old: &str, new: &str) {
     for (name, path) in [
         ("blanks", &b"dir with space/a b.txt"[..]),
         ("letters beyond ASCII", "é/ü.txt".as_bytes()),
@@ -234,17 +260,22 @@ fn names(all: &mut DiffCases, old: &str, new: &str) {
         ("quotes around", b"\"q\""),
         ("only a quote", b"\""),
     ] {
-        all.edit(name, path, old, new);
+        all.add_edit_case(name, path, old, new);
     }
     let unquoted = &["--no-prefix"];
-    all.case("prefix inside, none outside", vec![put("b/a", old)], vec![put("b/a", new)], unquoted);
-    all.case("new file like a pair", vec![], vec![put("x b/x", "")], &[]);
+    all.add_case(
+        "prefix inside, none outside",
+        vec![put_file("b/a", old)],
+        vec![put_file("b/a", new)],
+        unquoted,
+    );
+    all.add_case("new file like a pair", vec![], vec![put_file("x b/x", "")], &[]);
 }
 
 /// Produces the diffs of all cases.
-pub(crate) fn diffs() -> Result<Vec<CountedDiff>> {
+pub(crate) fn produce_case_diffs() -> Result<Vec<CountedDiff>> {
     let repo = TempRepo::new()?;
-    cases().into_iter().map(|case| repo.diff(case)).collect()
+    build_cases().into_iter().map(|case| repo.diff_case(case)).collect()
 }
 
 /// A repository in a temporary folder, isolated from the configuration of the machine.
@@ -257,7 +288,7 @@ impl TempRepo {
         Ok(repo)
     }
 
-    fn diff(&self, case: DiffCase) -> Result<CountedDiff> {
+    fn diff_case(&self, case: DiffCase) -> Result<CountedDiff> {
         self.git(&["read-tree", "--empty"])?;
         for entry in fs::read_dir(self.0.path())? {
             let path = entry?.path();
@@ -267,7 +298,7 @@ impl TempRepo {
                 fs::remove_file(path)?;
             }
         }
-        let (from, to) = (self.tree(&case.before)?, self.tree(&case.after)?);
+        let (from, to) = (self.write_tree(&case.before)?, self.write_tree(&case.after)?);
         let sides = [from.as_str(), to.as_str()];
         let diff = [&["diff", "-M", "--no-color"], case.options, &sides].concat();
         let numstat = [&["diff", "-M", "--numstat", "-z"], case.options, &sides].concat();
@@ -275,7 +306,7 @@ impl TempRepo {
     }
 
     /// Makes the changes, and returns the id of the tree.
-    fn tree(&self, steps: &[TreeEdit]) -> Result<String> {
+    fn write_tree(&self, steps: &[TreeEdit]) -> Result<String> {
         let at =
             |path: &[u8]| -> PathBuf { self.0.path().join(Path::new(std::ffi::OsStr::from_bytes(path))) };
         let mut submodules = Vec::new();

@@ -51,7 +51,7 @@ struct PeerBounds {
 }
 
 impl IngressStore {
-    fn promises(self) -> PeerBounds {
+    fn promised_bounds(self) -> PeerBounds {
         match self {
             Self::Sqlite => PeerBounds { cpu: 0.3, p99: Some(0.5), memory: 0.25, highest: 2.5 },
             Self::Valkey => PeerBounds { cpu: 0.35, p99: None, memory: 0.25, highest: 2.0 },
@@ -99,14 +99,17 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::root()?;
     let program = match &options.program {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
-        None => super::program::build(&root)?,
+        None => super::program::build_truing(&root)?,
     };
     let mut kinds =
         vec![IngressService::Ours { program, store: options.store, redis: options.redis.clone() }];
     if !options.alone {
-        kinds.push(IngressService::Peer { redis: options.redis.clone(), folder: server::peer(&root)? });
+        kinds.push(IngressService::Peer {
+            redis: options.redis.clone(),
+            folder: server::install_peer(&root)?,
+        });
     }
-    let payloads = payload::signed(&root, PULLS)?;
+    let payloads = payload::signed_payloads(&root, PULLS)?;
     say::line(&format!(
         "{} payloads of about {} bytes, {} connections, {} webhooks/s for {} s, {} times by turns",
         payloads.len(),
@@ -123,21 +126,21 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for round in 1..=options.repeats {
         for (at, kind) in kinds.iter().enumerate() {
             let figures =
-                at_rate(kind, &load, f64::from(options.rate), Duration::from_secs(options.seconds))?;
-            say::line(&format!("{round} {:<6} {}", kind.name(), figures.told()));
+                measure_at_rate(kind, &load, f64::from(options.rate), Duration::from_secs(options.seconds))?;
+            say::line(&format!("{round} {:<6} {}", kind.name(), figures.render_figures()));
             fixed[at].push(figures);
         }
     }
     if options.step_seconds > 0 {
         for round in 1..=options.repeats.min(3) {
             for (at, kind) in kinds.iter().enumerate() {
-                let rate = search(kind, &load, f64::from(options.rate), options.step_seconds)?;
+                let rate = find_highest_rate(kind, &load, f64::from(options.rate), options.step_seconds)?;
                 say::line(&format!("{round} {:<6} sustains {rate:.0} webhooks/s", kind.name()));
                 highest[at].push(rate);
             }
         }
     }
-    Ok(report(&kinds, &fixed, &highest, &options.store.promises()))
+    Ok(print_report(&kinds, &fixed, &highest, &options.store.promised_bounds()))
 }
 
 /// The figures of one run at a fixed rate.
@@ -154,7 +157,7 @@ struct IngressFigures {
 }
 
 impl IngressFigures {
-    fn told(&self) -> String {
+    fn render_figures(&self) -> String {
         let parts: Vec<String> = self.parts.iter().map(|(part, cpu)| format!("{part} {cpu:.0}")).collect();
         format!(
             "CPU {:.1} µs a webhook ({}), p50 {:.2} ms, p99 {:.2} ms, memory {:.1} MB, {} failed",
@@ -168,7 +171,7 @@ impl IngressFigures {
     }
 }
 
-fn at_rate(
+fn measure_at_rate(
     kind: &IngressService,
     load: &RequestLoad<'_>,
     rate: f64,
@@ -176,21 +179,21 @@ fn at_rate(
 ) -> Result<IngressFigures> {
     let server = RunningService::start(kind)?;
     load.run(server.port(), rate, WARM_UP)?;
-    let before = server.used()?;
+    let before = server.process_usages()?;
     let measured = load.run(server.port(), rate, time)?;
-    let after = server.used()?;
+    let after = server.process_usages()?;
     server.stop()?;
-    Ok(figures(&measured, &before, &after))
+    Ok(compute_figures(&measured, &before, &after))
 }
 
-fn figures(
+fn compute_figures(
     load_result: &LoadResult,
     before: &[(&'static str, ChildUsage)],
     after: &[(&'static str, ChildUsage)],
 ) -> IngressFigures {
     let millis = |quantile: f64| load_result.latency(quantile).as_secs_f64() * 1e3;
     let each = |(before, after): (&(_, ChildUsage), &(&'static str, ChildUsage))| {
-        (after.0, (after.1.cpu - before.1.cpu) * 1e6 / load_result.answered().max(1) as f64)
+        (after.0, (after.1.cpu - before.1.cpu) * 1e6 / load_result.response_count().max(1) as f64)
     };
     let parts: Vec<(&'static str, f64)> = before.iter().zip(after).map(each).collect();
     IngressFigures {
@@ -204,14 +207,19 @@ fn figures(
 }
 
 /// Finds the highest rate that a fresh server sustains, in rising steps.
-fn search(kind: &IngressService, load: &RequestLoad<'_>, start_rate: f64, seconds: u64) -> Result<f64> {
+fn find_highest_rate(
+    kind: &IngressService,
+    load: &RequestLoad<'_>,
+    start_rate: f64,
+    seconds: u64,
+) -> Result<f64> {
     let server = RunningService::start(kind)?;
     load.run(server.port(), start_rate, WARM_UP)?;
     let (mut rate, mut best) = (start_rate, 0.0);
     while rate < MOST {
         let measured = load.run(server.port(), rate, Duration::from_secs(seconds))?;
         let p99 = measured.latency(0.99);
-        let achieved = measured.rate();
+        let achieved = measured.responses_per_second();
         if measured.failed > 0 || achieved < rate * SUSTAINED || p99 > LONGEST_P99 {
             say::line(&format!(
                 "  {:<6} not {rate:.0}/s: {achieved:.0}/s, p99 {:.1} ms, {} failed",
@@ -229,7 +237,7 @@ fn search(kind: &IngressService, load: &RequestLoad<'_>, start_rate: f64, second
 }
 
 /// Prints medians and ratios. Returns `false` if a figure misses its promise, or if a request failed.
-fn report(
+fn print_report(
     kinds: &[IngressService],
     fixed: &[Vec<IngressFigures>],
     highest: &[Vec<f64>],

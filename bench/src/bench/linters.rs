@@ -173,7 +173,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let here = folder.path();
     let program = match &options.program {
         Some(program) => program.canonicalize()?,
-        None => super::program::build(&workspace::root()?)?,
+        None => super::program::build_truing(&workspace::root()?)?,
     };
     let repository = options.repository.canonicalize().context("the repository")?;
     let (ours, theirs) = (here.join("ours"), here.join("theirs"));
@@ -188,13 +188,13 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             }
         }
     }
-    std::fs::write(here.join("truing.toml"), configuration(linter))?;
+    std::fs::write(here.join("truing.toml"), single_linter_config(linter))?;
     let mut sums = LinterTotals::default();
     for commit in git(&ours, &["log", "--no-merges", "--format=%H", "--min-parents=1"])?.lines() {
         if sums.commits == options.commits {
             break;
         }
-        let changed = lines_of(&ours, commit, LineSide::New)?;
+        let changed = find_changed_lines(&ours, commit, LineSide::New)?;
         let wanted = |path: &&String| linter.files.iter().any(|end| path.ends_with(end));
         let files: Vec<&String> = changed.keys().filter(wanted).collect();
         if files.is_empty() {
@@ -202,9 +202,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         }
         sums.commits += 1;
         let compared = LinterComparison { linter, program: &program, ours: &ours, theirs: &theirs, commit };
-        compared.add(&files, &changed, &mut sums)?;
+        compared.compare_commit(&files, &changed, &mut sums)?;
     }
-    tell(linter, &repository, &mut sums);
+    print_comparison(linter, &repository, &mut sums);
     Ok(sums.missing == 0 && sums.more == 0 && sums.commits > 0)
 }
 
@@ -218,22 +218,22 @@ struct LinterComparison<'a> {
 }
 
 impl LinterComparison<'_> {
-    fn add(
+    fn compare_commit(
         &self,
         files: &[&String],
         changed: &BTreeMap<String, BTreeSet<u64>>,
         totals: &mut LinterTotals,
     ) -> Result<()> {
-        let found = self.by_the_tool(self.commit, files, &mut totals.tool)?;
+        let found = self.find_with_tool(self.commit, files, &mut totals.tool)?;
         let is_added = |(path, first, last): &&LinterPlace| {
             changed.get(path).is_some_and(|lines| lines.range(*first..=*last).next().is_some())
         };
         let added: Vec<&LinterPlace> = found.iter().filter(is_added).collect();
-        let Some(told) = self.told(true, &mut totals.ours)? else {
+        let Some(told) = self.find_with_truing(true, &mut totals.ours)? else {
             totals.failed += 1;
             return Ok(());
         };
-        self.told(false, &mut totals.without)?;
+        self.find_with_truing(false, &mut totals.without)?;
         totals.found += found.len();
         totals.on_added += added.len();
         totals.told += told.len();
@@ -261,7 +261,7 @@ impl LinterComparison<'_> {
         not_told.retain(|place| !is_told(&place));
         // Code also moves between files: the number of old findings is at most that of the parent's on
         // removed lines.
-        let old = if not_told.is_empty() { 0 } else { self.old()?.min(not_told.len()) };
+        let old = if not_told.is_empty() { 0 } else { self.count_removed_findings()?.min(not_told.len()) };
         let missing = not_told.len() - old;
         totals.twice += twice;
         if let (1.., Some(first)) = (missing, not_told.first()) {
@@ -273,21 +273,26 @@ impl LinterComparison<'_> {
     }
 
     /// Counts the parent's findings on lines that the commit removes.
-    fn old(&self) -> Result<usize> {
-        let removed = lines_of(self.ours, self.commit, LineSide::Old)?;
+    fn count_removed_findings(&self) -> Result<usize> {
+        let removed = find_changed_lines(self.ours, self.commit, LineSide::Old)?;
         let wanted = |path: &&String| self.linter.files.iter().any(|end| path.ends_with(end));
         let files: Vec<&String> = removed.keys().filter(wanted).collect();
         if files.is_empty() {
             return Ok(0);
         }
-        let found = self.by_the_tool(&format!("{}~1", self.commit), &files, &mut Vec::new())?;
+        let found = self.find_with_tool(&format!("{}~1", self.commit), &files, &mut Vec::new())?;
         let is_removed = |(path, first, last): &&LinterPlace| {
             removed.get(path).is_some_and(|lines| lines.range(*first..=*last).next().is_some())
         };
         Ok(found.iter().filter(is_removed).count())
     }
 
-    fn by_the_tool(&self, commit: &str, files: &[&String], times: &mut Vec<f64>) -> Result<Vec<LinterPlace>> {
+    fn find_with_tool(
+        &self,
+        commit: &str,
+        files: &[&String],
+        times: &mut Vec<f64>,
+    ) -> Result<Vec<LinterPlace>> {
         git(self.theirs, &["checkout", "--quiet", "--force", commit])?;
         let (program, arguments) = self.linter.command.split_first().context("a command")?;
         let mut command = Command::new(program);
@@ -296,12 +301,12 @@ impl LinterComparison<'_> {
         let output = command.output().with_context(|| format!("cannot start {program}"))?;
         times.push(began.elapsed().as_secs_f64());
         let text = String::from_utf8_lossy(&output.stdout);
-        Ok(places(&self.linter.shape, &text, self.theirs))
+        Ok(parse_places(&self.linter.shape, &text, self.theirs))
     }
 
     /// Returns the places of the linter's findings that the program reports; none if the review is
     /// incomplete.
-    fn told(&self, tools: bool, times: &mut Vec<f64>) -> Result<Option<Vec<LinterPlace>>> {
+    fn find_with_truing(&self, tools: bool, times: &mut Vec<f64>) -> Result<Option<Vec<LinterPlace>>> {
         let base = format!("{}~1", self.commit);
         let mut command = Command::new(self.program);
         command.args(["--config", "../truing.toml", "review", "--quiet", "--no-record", "--format", "json"]);
@@ -323,13 +328,15 @@ impl LinterComparison<'_> {
         let findings = told["findings"].as_array().cloned().unwrap_or_default();
         let of_tool = findings.iter().filter(|finding| finding["source"] == "tool");
         Ok(Some(
-            of_tool.filter_map(|one| place(one, ["/path", "/start_line", "/end_line"], self.ours)).collect(),
+            of_tool
+                .filter_map(|one| parse_place(one, ["/path", "/start_line", "/end_line"], self.ours))
+                .collect(),
         ))
     }
 }
 
 /// Returns a configuration that runs only this linter, regardless of the repository's own tools.
-pub(super) fn configuration(linter: &ComparedLinter) -> String {
+pub(super) fn single_linter_config(linter: &ComparedLinter) -> String {
     let mut text = "[rules]\npacks = []\n".to_owned();
     for known in truing_reader::output::known::known_tools() {
         let when = if known.name == linter.name { "changed" } else { "never" };
@@ -347,7 +354,7 @@ pub(super) enum LineSide {
 
 /// Returns the lines that a commit, or all commits of a range `from..to`, adds or removes, by file, as git
 /// prints them.
-pub(super) fn lines_of(
+pub(super) fn find_changed_lines(
     repository: &Path,
     commit: &str,
     side: LineSide,
@@ -380,13 +387,13 @@ pub(super) fn lines_of(
     Ok(files)
 }
 
-pub(super) fn places(shape: &LinterOutputShape, text: &str, root: &Path) -> Vec<LinterPlace> {
+pub(super) fn parse_places(shape: &LinterOutputShape, text: &str, root: &Path) -> Vec<LinterPlace> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     match shape {
         LinterOutputShape::List(pointer, names) => {
             let value: Value = serde_json::from_str(text).unwrap_or_default();
             let entries = value.pointer(pointer).map(list).unwrap_or_default();
-            entries.iter().filter_map(|entry| place(entry, *names, root)).collect()
+            entries.iter().filter_map(|entry| parse_place(entry, *names, root)).collect()
         }
         LinterOutputShape::PerFile([path, messages, line, end]) => {
             let files: Value = serde_json::from_str(text).unwrap_or_default();
@@ -396,7 +403,7 @@ pub(super) fn places(shape: &LinterOutputShape, text: &str, root: &Path) -> Vec<
                 let one = |message: &Value| {
                     let mut message = message.clone();
                     message["file"] = name.clone();
-                    place(&message, ["/file", line, end], root)
+                    parse_place(&message, ["/file", line, end], root)
                 };
                 messages.iter().filter_map(one).collect::<Vec<_>>()
             };
@@ -404,29 +411,29 @@ pub(super) fn places(shape: &LinterOutputShape, text: &str, root: &Path) -> Vec<
         }
         LinterOutputShape::Lines(names) => {
             let entries = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            entries.filter_map(|entry| place(&entry, *names, root)).collect()
+            entries.filter_map(|entry| parse_place(&entry, *names, root)).collect()
         }
         LinterOutputShape::Text => {
             let of = |line: &str| {
                 let mut parts = line.splitn(3, ':');
                 let (path, number) = (parts.next()?, parts.next()?.trim().parse().ok()?);
-                Some((below(path, root), number, number))
+                Some((strip_root(path, root), number, number))
             };
             text.lines().filter_map(of).collect()
         }
     }
 }
 
-fn place(entry: &Value, [path, line, end]: [&str; 3], root: &Path) -> Option<LinterPlace> {
+fn parse_place(entry: &Value, [path, line, end]: [&str; 3], root: &Path) -> Option<LinterPlace> {
     let first = entry.pointer(line)?.as_u64()?;
     let last = entry.pointer(end).and_then(|end| match end.as_array() {
         Some(lines) => lines.last()?.as_u64(),
         None => end.as_u64(),
     });
-    Some((below(entry.pointer(path)?.as_str()?, root), first, last.unwrap_or(first).max(first)))
+    Some((strip_root(entry.pointer(path)?.as_str()?, root), first, last.unwrap_or(first).max(first)))
 }
 
-fn below(path: &str, root: &Path) -> String {
+fn strip_root(path: &str, root: &Path) -> String {
     let below = Path::new(path).strip_prefix(root).unwrap_or(Path::new(path));
     below.strip_prefix("./").unwrap_or(below).display().to_string()
 }
@@ -439,7 +446,7 @@ pub(super) fn git(folder: &Path, arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn tell(linter: &ComparedLinter, repository: &Path, totals: &mut LinterTotals) {
+fn print_comparison(linter: &ComparedLinter, repository: &Path, totals: &mut LinterTotals) {
     let name = repository.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let median = |times: &mut Vec<f64>| {
         times.sort_by(f64::total_cmp);

@@ -17,17 +17,20 @@ const ROUNDS: usize = 7;
 const PROCESS_TIME: Duration = Duration::from_millis(600);
 
 /// Returns the best times of two ways to do the same, measured by turns.
-pub(crate) fn by_turns<A, B>(mut ours: impl FnMut() -> A, mut theirs: impl FnMut() -> B) -> (f64, f64) {
+pub(crate) fn measure_alternately<A, B>(
+    mut ours: impl FnMut() -> A,
+    mut theirs: impl FnMut() -> B,
+) -> (f64, f64) {
     let mut best = (f64::MAX, f64::MAX);
     for _ in 0..ROUNDS {
-        best.0 = best.0.min(of_thread(&mut ours));
-        best.1 = best.1.min(of_thread(&mut theirs));
+        best.0 = best.0.min(time_work(&mut ours));
+        best.1 = best.1.min(time_work(&mut theirs));
     }
     best
 }
 
 /// Returns the seconds that `work` takes.
-fn of_thread<T>(work: &mut impl FnMut() -> T) -> f64 {
+fn time_work<T>(work: &mut impl FnMut() -> T) -> f64 {
     // The file begins with the nanoseconds on a processor; without it, elapsed time is used.
     let on_processor = || -> Option<u64> {
         fs::read_to_string("/proc/thread-self/schedstat").ok()?.split_whitespace().next()?.parse().ok()
@@ -41,19 +44,19 @@ fn of_thread<T>(work: &mut impl FnMut() -> T) -> f64 {
 }
 
 /// Returns the best times of two commands as whole processes, measured by turns.
-pub(crate) fn processes_by_turns(ours: &mut Command, theirs: &mut Command) -> Result<(f64, f64)> {
+pub(crate) fn measure_processes_alternately(ours: &mut Command, theirs: &mut Command) -> Result<(f64, f64)> {
     let mut best = (f64::MAX, f64::MAX);
     for _ in 0..3 {
-        best.0 = best.0.min(of_process(ours)?);
-        best.1 = best.1.min(of_process(theirs)?);
+        best.0 = best.0.min(time_process(ours)?);
+        best.1 = best.1.min(time_process(theirs)?);
     }
     Ok(best)
 }
 
 /// Returns the average seconds of a command over some runs. Its output is discarded.
-fn of_process(command: &mut Command) -> Result<f64> {
+fn time_process(command: &mut Command) -> Result<f64> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    let (before, clock, mut runs) = (children(), Instant::now(), 0_u32);
+    let (before, clock, mut runs) = (child_cpu_ticks(), Instant::now(), 0_u32);
     while runs == 0 || clock.elapsed() < PROCESS_TIME {
         let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
         if !status.success() {
@@ -61,7 +64,7 @@ fn of_process(command: &mut Command) -> Result<f64> {
         }
         runs += 1;
     }
-    let all = match (before, children()) {
+    let all = match (before, child_cpu_ticks()) {
         (Some(before), Some(after)) if after > before => f64::from(after - before) / f64::from(TICKS),
         (Some(_) | None, Some(_) | None) => clock.elapsed().as_secs_f64(),
     };
@@ -69,7 +72,7 @@ fn of_process(command: &mut Command) -> Result<f64> {
 }
 
 /// Returns the ticks that ended children have used.
-fn children() -> Option<u32> {
+fn child_cpu_ticks() -> Option<u32> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     // The name may contain any character; after it, `cutime` and `cstime` are the 14th and 15th field.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(13);
@@ -86,13 +89,13 @@ pub(super) struct RunTimes {
 
 /// Runs a command and reads its output. An exit code of 1 is accepted: there are findings.
 pub(super) fn run(command: &mut Command) -> Result<RunTimes> {
-    let (before, begun) = (children(), Instant::now());
+    let (before, begun) = (child_cpu_ticks(), Instant::now());
     let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
     let clock = begun.elapsed().as_secs_f64();
     if !matches!(output.status.code(), Some(0 | 1)) {
         bail!("{command:?} failed ({})", output.status);
     }
-    let ticks = before.zip(children()).map(|(before, after)| after.saturating_sub(before));
+    let ticks = before.zip(child_cpu_ticks()).map(|(before, after)| after.saturating_sub(before));
     let processor = ticks.map_or(clock, |ticks| f64::from(ticks) / f64::from(TICKS));
     Ok(RunTimes { processor, clock })
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::meter::TICKS;
-use super::watch::{children, field};
+use super::watch::{child_ids, read_status_size};
 
 /// Time limit for a server's first response.
 const START: Duration = Duration::from_secs(60);
@@ -55,7 +55,7 @@ impl ChildProcess {
     }
 
     /// Wraps a child that has started the process `id`, which is measured. The child ends with its input.
-    pub(super) fn around(part: &'static str, child: Child, id: u32) -> Self {
+    pub(super) fn from_child(part: &'static str, child: Child, id: u32) -> Self {
         Self { part, child, id }
     }
 
@@ -64,29 +64,29 @@ impl ChildProcess {
     }
 
     /// Returns the usage so far of the process and all of its children.
-    pub(super) fn used(&self) -> Result<ChildUsage> {
+    pub(super) fn usage(&self) -> Result<ChildUsage> {
         let mut all = vec![self.id];
         let mut at = 0;
         while let Some(id) = all.get(at) {
-            all.extend(children(*id));
+            all.extend(child_ids(*id));
             at += 1;
         }
         let (mut cpu, mut own, mut shared) = (0.0, 0, 0);
         for id in all {
-            match seconds(&id.to_string()) {
+            match process_cpu_seconds(&id.to_string()) {
                 Ok(seconds) => cpu += seconds,
                 Err(error) if id == self.id => return Err(error.context(self.part)),
                 Err(_) => continue, // the process has ended since it was listed
             }
-            let of_others = field(id, "RssShmem:") + field(id, "RssFile:");
-            own += field(id, "VmHWM:").saturating_sub(of_others);
+            let of_others = read_status_size(id, "RssShmem:") + read_status_size(id, "RssFile:");
+            own += read_status_size(id, "VmHWM:").saturating_sub(of_others);
             shared = shared.max(of_others);
         }
         Ok(ChildUsage { cpu, peak: (own + shared) as f64 / 1024.0 / 1024.0 })
     }
 
     /// Fails if the process has ended by itself.
-    pub(super) fn check(&mut self) -> Result<()> {
+    pub(super) fn check_running(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             Some(status) => bail!("{} ended by itself ({status})", self.part),
             None => Ok(()),
@@ -96,7 +96,7 @@ impl ChildProcess {
 
 /// Returns the CPU seconds of a process (a number, or `self`), including those of its children that have
 /// ended.
-pub(super) fn seconds(process: &str) -> Result<f64> {
+pub(super) fn process_cpu_seconds(process: &str) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).context("the process has ended")?;
     let fields = stat.rsplit_once(')').context("no name in stat")?.1.split_whitespace();
     // After the name, `utime`, `stime`, `cutime` and `cstime` are the 12th to 15th field.
@@ -113,7 +113,7 @@ pub(super) fn free_port() -> Result<u16> {
 }
 
 /// Returns the response to a plain GET; none if its status is not 200.
-pub(super) fn get(port: u16, path: &str) -> Option<String> {
+pub(super) fn http_get(port: u16, path: &str) -> Option<String> {
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_read_timeout(Some(Duration::from_secs(3)))?;
@@ -127,15 +127,15 @@ pub(super) fn get(port: u16, path: &str) -> Option<String> {
 }
 
 /// Waits until the server at this port reports that it is ready.
-pub(super) fn until_ready(process: &mut ChildProcess, port: u16) -> Result<()> {
-    until(process, || get(port, "/readyz").is_some())
+pub(super) fn wait_until_ready(process: &mut ChildProcess, port: u16) -> Result<()> {
+    wait_until(process, || http_get(port, "/readyz").is_some())
 }
 
 /// Waits until a condition holds, while the process runs.
-pub(super) fn until(process: &mut ChildProcess, mut condition: impl FnMut() -> bool) -> Result<()> {
+pub(super) fn wait_until(process: &mut ChildProcess, mut condition: impl FnMut() -> bool) -> Result<()> {
     let begun = Instant::now();
     while !condition() {
-        process.check()?;
+        process.check_running()?;
         if begun.elapsed() > START {
             bail!("waited {} s in vain: {} is not ready", START.as_secs(), process.part);
         }
@@ -145,7 +145,7 @@ pub(super) fn until(process: &mut ChildProcess, mut condition: impl FnMut() -> b
 }
 
 /// Creates a temporary folder on a disk: on a file system in memory a flush would cost nothing.
-pub(super) fn folder(root: &Path) -> Result<tempfile::TempDir> {
+pub(super) fn create_disk_folder(root: &Path) -> Result<tempfile::TempDir> {
     let parent = root.join("target");
     fs::create_dir_all(&parent)?;
     tempfile::tempdir_in(&parent).context("cannot make a folder for the data")
@@ -160,13 +160,13 @@ mod tests {
         // The child of the shell works, and the shell waits.
         let command = "timeout 20 sh -c 'while :; do :; done' & wait";
         let mut process = ChildProcess::start("sh", Command::new("sh").args(["-c", command])).unwrap();
-        while process.used().unwrap().cpu < 0.05 {
-            process.check().unwrap();
+        while process.usage().unwrap().cpu < 0.05 {
+            process.check_running().unwrap();
             thread::yield_now();
         }
-        assert!(process.used().unwrap().peak > 0.0);
+        assert!(process.usage().unwrap().peak > 0.0);
         let mut ended = ChildProcess::start("true", &mut Command::new("true")).unwrap();
-        let told = until(&mut ended, || false).unwrap_err().to_string();
+        let told = wait_until(&mut ended, || false).unwrap_err().to_string();
         assert!(told.contains("true ended by itself"), "{told}");
     }
 }

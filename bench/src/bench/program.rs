@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::workspace;
 
 /// Builds the program, optimized, beside this one.
-pub(crate) fn build(root: &Path) -> Result<PathBuf> {
+pub(crate) fn build_truing(root: &Path) -> Result<PathBuf> {
     let build = ["build", "--release", "--locked", "--package", "truing"];
     workspace::output(workspace::cargo(root).args(build))?;
     Ok(std::env::current_exe()?.with_file_name("truing"))

@@ -15,7 +15,9 @@ use tokio::runtime::Runtime;
 use truing_fakes::forge::{FakeForge, FakeForgeOptions as ForgeOptions, NewPull, PullView};
 use truing_fakes::repo::CommitBuilder;
 
-use super::linters::{ComparedLinter, LINTERS, LineSide, configuration, git, lines_of, places};
+use super::linters::{
+    ComparedLinter, LINTERS, LineSide, find_changed_lines, git, parse_places, single_linter_config,
+};
 use crate::{say, workspace};
 
 const TOKEN: &str = "a token of the bench";
@@ -61,23 +63,23 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let here = folder.path();
     let program = match &options.program {
         Some(program) => program.canonicalize()?,
-        None => super::program::build(&workspace::root()?)?,
+        None => super::program::build_truing(&workspace::root()?)?,
     };
     let clone = here.join("clone");
     let from = options.repository.canonicalize()?;
     git(here, &["clone", "--quiet", &from.display().to_string(), &clone.display().to_string()])?;
-    let history = history(&clone, linter, options.pulls * (options.pushes + 1))?;
+    let history = list_linter_commits(&clone, linter, options.pulls * (options.pushes + 1))?;
     let (mut ours, mut theirs) = (CommentTotals::default(), CommentTotals::default());
     let runtime = Runtime::new()?;
     for commits in history.chunks(options.pushes + 1).take(options.pulls) {
         let [base, pushes @ ..] = commits else { continue };
         let site = PushComparison { linter, program: &program, clone: &clone, here };
-        let found = site.found(base, pushes)?;
+        let found = site.findings_by_push(base, pushes)?;
         // Code also moves between files.
-        let old: BTreeSet<String> = site.old(base)?.into_keys().map(|(_, text)| text).collect();
-        reviewdog(&found, &mut theirs);
-        let view = runtime.block_on(site.published(base, pushes))?;
-        add(&view, &found, &old, &mut ours);
+        let old: BTreeSet<String> = site.findings_at_base(base)?.into_keys().map(|(_, text)| text).collect();
+        count_reviewdog_comments(&found, &mut theirs);
+        let view = runtime.block_on(site.publish_reviews(base, pushes))?;
+        count_truing_comments(&view, &found, &old, &mut ours);
     }
     for (name, sums) in [("truing", &ours), ("reviewdog", &theirs)] {
         let CommentTotals { posted, repeated, deleted, stale, lost } = sums;
@@ -90,12 +92,12 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// Returns the newest commits that change files of the linter, oldest first.
-fn history(clone: &Path, linter: &ComparedLinter, count: usize) -> Result<Vec<String>> {
+fn list_linter_commits(clone: &Path, linter: &ComparedLinter, count: usize) -> Result<Vec<String>> {
     let mut commits = Vec::new();
     for commit in
         git(clone, &["log", "--no-merges", "--min-parents=1", "--first-parent", "--format=%H"])?.lines()
     {
-        let changed = lines_of(clone, commit, LineSide::New)?;
+        let changed = find_changed_lines(clone, commit, LineSide::New)?;
         if changed.keys().any(|path| linter.files.iter().any(|end| path.ends_with(end))) {
             commits.push(commit.to_owned());
         }
@@ -123,10 +125,10 @@ type PushFindings = BTreeMap<FindingText, BTreeSet<(u64, u64)>>;
 
 impl PushComparison<'_> {
     /// Returns the linter's findings at each push, on lines that the pull request has added until then.
-    fn found(&self, base: &str, pushes: &[String]) -> Result<Vec<PushFindings>> {
+    fn findings_by_push(&self, base: &str, pushes: &[String]) -> Result<Vec<PushFindings>> {
         let mut all = Vec::new();
         for push in pushes {
-            let added = self.added(base, push)?;
+            let added = self.added_lines(base, push)?;
             let wanted = |path: &&String| self.linter.files.iter().any(|end| path.ends_with(end));
             let files: Vec<&String> = added.keys().filter(wanted).collect();
             let files: Vec<&str> = files.into_iter().map(String::as_str).collect();
@@ -135,22 +137,22 @@ impl PushComparison<'_> {
                     .get(path)
                     .is_some_and(|lines: &BTreeSet<u64>| lines.range(first..=last).next().is_some())
             };
-            let found = self.at(push, &files, touches)?;
+            let found = self.findings_at_commit(push, &files, touches)?;
             all.push(found);
         }
         Ok(all)
     }
 
     /// Returns the linter's findings at the base, on any line.
-    fn old(&self, base: &str) -> Result<PushFindings> {
+    fn findings_at_base(&self, base: &str) -> Result<PushFindings> {
         let tree = git(self.clone, &["ls-tree", "-r", "--name-only", base])?;
         let wanted = |path: &&str| self.linter.files.iter().any(|end| path.ends_with(end));
         let files: Vec<&str> = tree.lines().filter(wanted).collect();
-        self.at(base, &files, |_, _, _| true)
+        self.findings_at_commit(base, &files, |_, _, _| true)
     }
 
     /// Returns the linter's findings in these files of a commit, at the places that count.
-    fn at(
+    fn findings_at_commit(
         &self,
         commit: &str,
         files: &[&str],
@@ -166,7 +168,7 @@ impl PushComparison<'_> {
         command.args(arguments).args(files).current_dir(self.clone).stdin(Stdio::null());
         let output = command.output().with_context(|| format!("cannot start {program}"))?;
         for (path, line, last) in
-            places(&self.linter.shape, &String::from_utf8_lossy(&output.stdout), self.clone)
+            parse_places(&self.linter.shape, &String::from_utf8_lossy(&output.stdout), self.clone)
         {
             if is_counted(&path, line, last) {
                 let text = std::fs::read_to_string(self.clone.join(&path)).unwrap_or_default();
@@ -178,28 +180,28 @@ impl PushComparison<'_> {
         Ok(found)
     }
 
-    fn added(&self, base: &str, push: &str) -> Result<BTreeMap<String, BTreeSet<u64>>> {
-        lines_of(self.clone, &format!("{base}..{push}"), LineSide::New)
+    fn added_lines(&self, base: &str, push: &str) -> Result<BTreeMap<String, BTreeSet<u64>>> {
+        find_changed_lines(self.clone, &format!("{base}..{push}"), LineSide::New)
     }
 
     /// Returns the pull request after all pushes, each reviewed by `truing review --pr --publish --tools`.
-    async fn published(&self, base: &str, pushes: &[String]) -> Result<PullView> {
+    async fn publish_reviews(&self, base: &str, pushes: &[String]) -> Result<PullView> {
         let forge = FakeForge::start(ForgeOptions::default()).await?;
         forge.register_token(TOKEN, LOGIN);
         let home = self.here.join(format!("home-{}", base.get(..8).unwrap_or(base)));
         std::fs::create_dir_all(&home)?;
         let url = forge.base_url();
-        let rest = configuration(self.linter);
+        let rest = single_linter_config(self.linter);
         let config = format!(
             "[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\nsettle = \"100ms\"\n[review]\nquiet \
              = \"1s\"\nmax_inline = 200\n{rest}"
         );
         std::fs::write(home.join("truing.toml"), config)?;
-        let repo = forge.create_repository("o", "r", self.files(None, base)?).await?;
+        let repo = forge.create_repository("o", "r", self.stage_linter_files(None, base)?).await?;
         let mut number = 0;
         let mut before = base;
         for push in pushes {
-            repo.push("one", self.files(Some(before), push)?).await?;
+            repo.push("one", self.stage_linter_files(Some(before), push)?).await?;
             if number == 0 {
                 number = repo.open_pull(NewPull::from_branch("one")).await?;
             }
@@ -235,7 +237,7 @@ impl PushComparison<'_> {
 
     /// Returns the linter's files and its configuration at a commit; `before` restricts them to those that
     /// differ from it.
-    fn files(&self, before: Option<&str>, commit: &str) -> Result<CommitBuilder> {
+    fn stage_linter_files(&self, before: Option<&str>, commit: &str) -> Result<CommitBuilder> {
         let named = match before {
             None => git(self.clone, &["ls-tree", "-r", "--name-only", commit])?,
             Some(before) => git(self.clone, &["diff", "--no-renames", "--name-only", before, commit])?,
@@ -257,7 +259,7 @@ impl PushComparison<'_> {
 }
 
 /// Counts the comments that reviewdog posts and deletes for these findings.
-fn reviewdog(findings: &[PushFindings], totals: &mut CommentTotals) {
+fn count_reviewdog_comments(findings: &[PushFindings], totals: &mut CommentTotals) {
     let (mut there, mut said) = (BTreeSet::new(), BTreeMap::<FindingText, usize>::new());
     for push in findings {
         let one = |(said, lines): (&FindingText, &BTreeSet<(u64, u64)>)| {
@@ -277,7 +279,12 @@ fn reviewdog(findings: &[PushFindings], totals: &mut CommentTotals) {
 }
 
 /// Counts the comments that Truing has left, beside the last findings.
-fn add(view: &PullView, findings: &[PushFindings], old: &BTreeSet<String>, totals: &mut CommentTotals) {
+fn count_truing_comments(
+    view: &PullView,
+    findings: &[PushFindings],
+    old: &BTreeSet<String>,
+    totals: &mut CommentTotals,
+) {
     let comments: Vec<_> = view.inline_comments().filter(|comment| comment.author == LOGIN).collect();
     totals.posted += comments.len();
     totals.deleted +=

@@ -16,7 +16,7 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use truing_core::id::UnixMillis;
 
-use super::process::folder;
+use super::process::create_disk_folder;
 use super::{meter, watch};
 use crate::{say, workspace};
 use fill::{DAYS, REPOSITORIES, StoreSize};
@@ -82,7 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::root()?;
     let program = match &options.program {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
-        None => super::program::build(&root)?,
+        None => super::program::build_truing(&root)?,
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     let tools =
@@ -95,34 +95,36 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let mut kept = true;
     for engine in [RecordsEngine::Sqlite, RecordsEngine::Valkey] {
         if options.store.is_none_or(|only| only == engine) {
-            kept &= measure(engine, options, &tools)?;
+            kept &= measure_engine(engine, options, &tools)?;
         }
     }
     if options.moved > 0 {
-        kept &= moved(options, &tools)?;
+        kept &= measure_store_move(options, &tools)?;
     }
     Ok(kept)
 }
 
 /// Prints one figure beside its promise. Returns true if the promise is kept.
-fn figure(label: &str, value: f64, promised: f64, unit: &str, note: &str) -> bool {
+fn print_figure(label: &str, value: f64, promised: f64, unit: &str, note: &str) -> bool {
     let kept = value < promised;
     let word = if kept { "ok" } else { "MISSED" };
     say::line(&format!("{label:<34} {value:>9.2} {unit:<3} promised < {promised} {unit}: {word:<7} {note}"));
     kept
 }
 
-fn measure(engine: RecordsEngine, options: &Options, tools: &BenchPrograms<'_>) -> Result<bool> {
-    let size = StoreSize::of_rows(options.rows, tools.now);
-    let data = folder(tools.root)?;
+fn measure_engine(engine: RecordsEngine, options: &Options, tools: &BenchPrograms<'_>) -> Result<bool> {
+    let size = StoreSize::from_row_count(options.rows, tools.now);
+    let data = create_disk_folder(tools.root)?;
     let begun = Instant::now();
     let served = match engine {
-        RecordsEngine::Sqlite => MeasuredStore::file(tools, data.path(), Some(&size), options.slots)?,
-        RecordsEngine::Valkey => MeasuredStore::servers(tools, data.path(), &size, options.slots)?,
+        RecordsEngine::Sqlite => {
+            MeasuredStore::create_file_store(tools, data.path(), Some(&size), options.slots)?
+        }
+        RecordsEngine::Valkey => MeasuredStore::start_server_store(tools, data.path(), &size, options.slots)?,
     };
-    let counts = served.counts()?;
+    let counts = served.table_counts()?;
     let rows: u64 = counts.iter().map(|(_, rows)| rows).sum();
-    let bytes = served.bytes()? as f64;
+    let bytes = served.disk_bytes()? as f64;
     let tables: Vec<String> = counts.iter().map(|(table, rows)| format!("{table} {rows}")).collect();
     say::line(&format!(
         "\n{}: {rows} records, made in {:.0} s",
@@ -140,7 +142,7 @@ fn measure(engine: RecordsEngine, options: &Options, tools: &BenchPrograms<'_>) 
     let mut kept = true;
     // The first one also has a slot, and the others are equally old.
     let names: Vec<String> =
-        (0..options.repeats as u64).map(|at| fill::name_of(at * 7919 % size.pulls)).collect();
+        (0..options.repeats as u64).map(|at| fill::pull_name(at * 7919 % size.pulls)).collect();
     let list = vec![vec!["queue", "list"]; options.repeats];
     let why = names.iter().map(|name| vec!["why", name.as_str()]).collect();
     let report = vec![vec!["report", "--since", "30d"]; options.repeats];
@@ -150,11 +152,11 @@ fn measure(engine: RecordsEngine, options: &Options, tools: &BenchPrograms<'_>) 
         let times = runs.iter().map(|arguments| Ok(meter::run(&mut served.command(arguments))?.clock));
         let times: Vec<f64> = times.collect::<Result<_>>()?;
         let worst = times.iter().copied().fold(0.0, f64::max);
-        kept &= figure(label, meter::median(times), ANSWER, "s", &format!("worst {worst:.2}"));
+        kept &= print_figure(label, meter::median(times), ANSWER, "s", &format!("worst {worst:.2}"));
     }
-    let due = due(&served, tools)?;
+    let due = measure_due_queries(&served, tools)?;
     let more = format!("p50 {:.2}, {} slots of {} due", due.p50, due.slots, options.slots);
-    Ok(figure("due, p99", due.p99, DUE, "ms", &more) && kept)
+    Ok(print_figure("due, p99", due.p99, DUE, "ms", &more) && kept)
 }
 
 /// The output of the store's benchmark.
@@ -166,7 +168,7 @@ struct DueFigures {
 }
 
 /// Queries due slots within one process, through the store itself.
-fn due(served: &MeasuredStore, tools: &BenchPrograms<'_>) -> Result<DueFigures> {
+fn measure_due_queries(served: &MeasuredStore, tools: &BenchPrograms<'_>) -> Result<DueFigures> {
     let mut bench = workspace::cargo(tools.root);
     bench.args(["bench", "--locked", "--quiet", "--package", "truing-store", "--bench", "due", "--"]);
     bench.arg(CALLS.to_string()).args(served.addresses()).current_dir(tools.root);
@@ -175,12 +177,12 @@ fn due(served: &MeasuredStore, tools: &BenchPrograms<'_>) -> Result<DueFigures> 
 }
 
 /// Moves a store to servers and back.
-fn moved(options: &Options, tools: &BenchPrograms<'_>) -> Result<bool> {
-    let size = StoreSize::of_rows(options.moved, tools.now);
-    let data = folder(tools.root)?;
-    let from = MeasuredStore::file(tools, data.path(), Some(&size), options.slots)?;
-    let rows: u64 = from.counts()?.iter().map(|(_, rows)| rows).sum();
-    let to = MeasuredStore::empty_servers(tools, data.path())?;
+fn measure_store_move(options: &Options, tools: &BenchPrograms<'_>) -> Result<bool> {
+    let size = StoreSize::from_row_count(options.moved, tools.now);
+    let data = create_disk_folder(tools.root)?;
+    let from = MeasuredStore::create_file_store(tools, data.path(), Some(&size), options.slots)?;
+    let rows: u64 = from.table_counts()?.iter().map(|(_, rows)| rows).sum();
+    let to = MeasuredStore::start_empty_servers(tools, data.path())?;
     say::line(&format!("\nmoving {rows} records and {} slots", options.slots));
     let back = format!("sqlite:{}", data.path().join("back.db").display());
     let mut kept = true;
@@ -188,19 +190,21 @@ fn moved(options: &Options, tools: &BenchPrograms<'_>) -> Result<bool> {
         [("from SQLite to the servers", from.url(), to.url()), ("from the servers to SQLite", to.url(), back)]
     {
         let begun = Instant::now();
-        let seen = watch::watch(&mut to.command(&["store", "migrate", "--from", &source, "--to", &target]))?;
+        let seen = watch::run_and_measure(
+            &mut to.command(&["store", "migrate", "--from", &source, "--to", &target]),
+        )?;
         let took = begun.elapsed().as_secs_f64();
         if !seen.status.success() {
             bail!("{label}: `truing store migrate` failed ({})", seen.status);
         }
         let more = format!("in {took:.1} s, {:.0} records a second", rows as f64 / took);
-        kept &= figure(label, seen.own_bytes as f64 / 1024.0 / 1024.0, MEMORY, "MB", &more);
+        kept &= print_figure(label, seen.own_bytes as f64 / 1024.0 / 1024.0, MEMORY, "MB", &more);
     }
     Ok(kept)
 }
 
 /// Runs a command without output, with this text as its input.
-fn fed(command: &mut Command, text: &str) -> Result<()> {
+fn run_with_input(command: &mut Command, text: &str) -> Result<()> {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::null());
     let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
     let mut input = child.stdin.take().context("there is no standard input")?;

@@ -58,7 +58,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let program = match &options.program {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
-        None => super::program::build(&workspace::root()?)?,
+        None => super::program::build_truing(&workspace::root()?)?,
     };
     let temporary = tempfile::tempdir().context("no temporary folder can be made")?;
     let folder = options.keep.as_deref().unwrap_or(temporary.path());
@@ -67,8 +67,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     let place = ReviewBenchPaths { root: folder.join("repository"), home: folder.join("home"), program };
     let mut project = GeneratedProject::new(options.seed, options.files, options.file_lines);
-    place.begin(&project)?;
-    let change = project.change(options.changed, options.lines);
+    place.create_repository(&project)?;
+    let change = project.generate_change(options.changed, options.lines);
     place.apply(&change)?;
     // Git counts new files only if they are in its index.
     place.git(&["add", "--intent-to-add", "."])?;
@@ -81,7 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 
     let mut kept = true;
     let mut measure = |what: &str, review: &[&str], diff: &[&str]| -> Result<()> {
-        kept &= place.compare(what, review, diff, options.rounds)?;
+        kept &= place.compare_with_git(what, review, diff, options.rounds)?;
         Ok(())
     };
     let with_program = ["-c", "diff.autoRefreshIndex=false", "diff", "--no-ext-diff"];
@@ -91,7 +91,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     place.touch_all(&place.root)?;
     measure("every file touched", &[], &diff(&["main"]))?;
     place.git(&["add", "."])?;
-    if place.knows("--staged")? {
+    if place.supports_flag("--staged")? {
         measure("--staged", &["--staged"], &diff(&["--cached", "main"]))?;
     }
     place.git(&["switch", "--quiet", "--create", "change"])?;
@@ -119,10 +119,10 @@ struct ReviewBenchPaths {
 
 impl ReviewBenchPaths {
     /// Creates a repository with one commit on `main`.
-    fn begin(&self, project: &GeneratedProject) -> Result<()> {
+    fn create_repository(&self, project: &GeneratedProject) -> Result<()> {
         fs::create_dir_all(&self.root)?;
         fs::create_dir_all(&self.home)?;
-        for (path, text) in project.texts() {
+        for (path, text) in project.files_with_text() {
             self.write(&path, &text, AGE)?;
         }
         self.git(&["init", "--quiet", "--initial-branch=main"])?;
@@ -148,7 +148,7 @@ impl ReviewBenchPaths {
         let path = self.root.join(path);
         fs::create_dir_all(path.parent().context("a file has a folder")?)?;
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        aged(&path, age)
+        set_file_age(&path, age)
     }
 
     /// Gives every file another time: git must then read it to see that it is unchanged.
@@ -156,7 +156,7 @@ impl ReviewBenchPaths {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             if entry.file_type()?.is_file() {
-                aged(&entry.path(), AGE / 2)?;
+                set_file_age(&entry.path(), AGE / 2)?;
             } else if entry.file_name() != ".git" {
                 self.touch_all(&entry.path())?;
             }
@@ -182,7 +182,7 @@ impl ReviewBenchPaths {
     }
 
     /// Returns the command of a review with separate records.
-    fn review(&self, flags: &[&str]) -> Command {
+    fn review_command(&self, flags: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["review", "--quiet", "--format", "json"]).args(flags);
         command.current_dir(&self.root).stdin(Stdio::null()).stderr(Stdio::null());
@@ -191,16 +191,16 @@ impl ReviewBenchPaths {
     }
 
     /// True if `truing review` has this flag.
-    fn knows(&self, flag: &str) -> Result<bool> {
+    fn supports_flag(&self, flag: &str) -> Result<bool> {
         let mut help = Command::new(&self.program);
         Ok(workspace::output(help.args(["review", "--help"]))?.contains(flag))
     }
 
     /// Prints one line of the table. Returns `false` for more time or memory than promised, or without a
     /// finding.
-    fn compare(&self, label: &str, review: &[&str], diff: &[&str], rounds: usize) -> Result<bool> {
-        let (mut ours, mut theirs) = (self.review(review), self.git_command(diff));
-        let seen = watch::watch(&mut ours)?;
+    fn compare_with_git(&self, label: &str, review: &[&str], diff: &[&str], rounds: usize) -> Result<bool> {
+        let (mut ours, mut theirs) = (self.review_command(review), self.git_command(diff));
+        let seen = watch::run_and_measure(&mut ours)?;
         let report: Value = serde_json::from_slice(&seen.output).context("the review is no JSON")?;
         let kind = report["outcome"]["kind"].as_str().unwrap_or_default();
         let found = report["findings"].as_array().map_or(0, Vec::len);
@@ -225,7 +225,7 @@ impl ReviewBenchPaths {
     }
 }
 
-fn aged(path: &Path, age: Duration) -> Result<()> {
+fn set_file_age(path: &Path, age: Duration) -> Result<()> {
     let file = fs::File::options().write(true).open(path)?;
     file.set_modified(SystemTime::now() - age)
         .with_context(|| format!("cannot set the time of {}", path.display()))

@@ -52,9 +52,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let here = folder.path();
     let tree = match &options.tree {
         Some(tree) => tree.canonicalize().with_context(|| format!("cannot open {}", tree.display()))?,
-        None => standard_library()?,
+        None => find_standard_library()?,
     };
-    let (files, bytes) = copy(&tree, &here.join("tree"))?;
+    let (files, bytes) = copy_python_files(&tree, &here.join("tree"))?;
     if files < MIN_FILES {
         bail!("{}: {files} Python files are too few, at least {MIN_FILES} are needed", tree.display());
     }
@@ -68,7 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 
     let program = match &options.program {
         Some(program) => program.canonicalize()?,
-        None => super::program::build(&workspace::root()?)?,
+        None => super::program::build_truing(&workspace::root()?)?,
     };
     let mut ours = Command::new(program);
     ours.args(["--config", "truing.toml", "--format", "json", "rules", "check", "tree"]);
@@ -79,7 +79,10 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
 
     say::line(&format!("{} rules over {files} files, {:.1} MB", RULES.len(), bytes as f64 / 1e6));
-    let same = compare(&found(&mut ours, of_ours)?, &found(&mut theirs, of_theirs)?);
+    let same = compare(
+        &collect_findings(&mut ours, parse_truing_finding)?,
+        &collect_findings(&mut theirs, parse_peer_finding)?,
+    );
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
         rounds.push((meter::run(&mut ours)?, meter::run(&mut theirs)?));
@@ -110,7 +113,10 @@ type LintMatch = (String, u64, u64, String);
 type LintMatches = BTreeSet<LintMatch>;
 
 /// Returns the findings of a command. Two matches of one rule on the same lines are one finding.
-fn found(command: &mut Command, parse_finding: fn(&Value) -> Option<LintMatch>) -> Result<LintMatches> {
+fn collect_findings(
+    command: &mut Command,
+    parse_finding: fn(&Value) -> Option<LintMatch>,
+) -> Result<LintMatches> {
     let output =
         command.stdout(Stdio::piped()).output().with_context(|| format!("cannot start {command:?}"))?;
     let text = String::from_utf8(output.stdout).context("the findings are not UTF-8")?;
@@ -122,13 +128,13 @@ fn found(command: &mut Command, parse_finding: fn(&Value) -> Option<LintMatch>) 
         .collect()
 }
 
-fn of_ours(finding: &Value) -> Option<LintMatch> {
+fn parse_truing_finding(finding: &Value) -> Option<LintMatch> {
     let rule = finding["rule"].as_str()?.strip_prefix("ten/")?;
     let (first, last) = (finding["start_line"].as_u64()?, finding["end_line"].as_u64()?);
     Some((finding["path"].as_str()?.to_owned(), first, last, rule.to_owned()))
 }
 
-fn of_theirs(finding: &Value) -> Option<LintMatch> {
+fn parse_peer_finding(finding: &Value) -> Option<LintMatch> {
     let line = |end: &str| Some(finding["range"][end]["line"].as_u64()? + 1);
     let rule = finding["ruleId"].as_str()?.to_owned();
     Some((finding["file"].as_str()?.to_owned(), line("start")?, line("end")?, rule))
@@ -146,7 +152,7 @@ fn compare(ours: &LintMatches, theirs: &LintMatches) -> bool {
 }
 
 /// Returns the folder of the standard library of `python3`.
-fn standard_library() -> Result<PathBuf> {
+fn find_standard_library() -> Result<PathBuf> {
     let mut python = Command::new("python3");
     python.args(["-c", "import sysconfig; print(sysconfig.get_paths()['stdlib'])"]);
     let output = python.output().context("cannot start python3; name a folder with Python files instead")?;
@@ -155,7 +161,7 @@ fn standard_library() -> Result<PathBuf> {
 
 /// Copies the Python files below a folder, without tests and installed packages. Returns their number and
 /// their bytes.
-fn copy(from: &Path, to: &Path) -> Result<(usize, u64)> {
+fn copy_python_files(from: &Path, to: &Path) -> Result<(usize, u64)> {
     let skipped = ["test", "tests", "idle_test", "site-packages", "__pycache__"];
     let (mut files, mut bytes) = (0, 0);
     fs::create_dir_all(to)?;
@@ -163,7 +169,7 @@ fn copy(from: &Path, to: &Path) -> Result<(usize, u64)> {
         let entry = entry?;
         let (name, kind) = (entry.file_name(), entry.file_type()?);
         if kind.is_dir() && !skipped.iter().any(|skipped| name == *skipped) {
-            let (more, more_bytes) = copy(&entry.path(), &to.join(&name))?;
+            let (more, more_bytes) = copy_python_files(&entry.path(), &to.join(&name))?;
             (files, bytes) = (files + more, bytes + more_bytes);
         } else if kind.is_file() && entry.path().extension().is_some_and(|ending| ending == "py") {
             bytes += fs::copy(entry.path(), to.join(&name))?;

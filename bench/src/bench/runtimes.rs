@@ -29,17 +29,17 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::root()?;
     let program = match &options.program {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
-        None => super::program::build(&root)?,
+        None => super::program::build_truing(&root)?,
     };
     let [claude] = tools::PACKED else { bail!("which of the packed tools is the claude program?") };
     let claude = tools::unpack(&root, claude).map_err(anyhow::Error::msg)?;
     let runtime = tokio::runtime::Runtime::new().context("no threads can be had")?;
-    let model = runtime.block_on(FakeModel::start(script())).context("the model cannot start")?;
+    let model = runtime.block_on(FakeModel::start(review_script())).context("the model cannot start")?;
     let temporary = tempfile::tempdir().context("no temporary folder can be made")?;
     let home = temporary.path().to_owned();
     let place =
         RuntimeBenchPaths { root: home.join("r"), home, program, claude, model: model.url().to_owned() };
-    place.begin()?;
+    place.create_repository()?;
     let mut rows = [MeasuredRuntime::Native, MeasuredRuntime::Cli, MeasuredRuntime::Claude]
         .map(|who| RuntimeRow { who, runs: Vec::new(), bytes: 0 });
     let mut told = Vec::new();
@@ -47,13 +47,13 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         for row in &mut rows {
             if round == 0 {
                 // Not timed, because the measurement of memory takes time itself.
-                let seen = watch::watch(&mut place.command(row.who))?;
+                let seen = watch::run_and_measure(&mut place.review_command(row.who))?;
                 row.bytes = seen.tree_bytes;
                 if !matches!(row.who, MeasuredRuntime::Claude) {
-                    told.push(result(&seen.output)?);
+                    told.push(parse_review_result(&seen.output)?);
                 }
             } else {
-                row.runs.push(meter::run(&mut place.command(row.who))?);
+                row.runs.push(meter::run(&mut place.review_command(row.who))?);
             }
         }
     }
@@ -67,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         let (clock, processor) = (of(row, |run| run.clock), of(row, |run| run.processor));
         say::line(&format!(
             "{:<20} {clock:>8.2} {:>6.1} {processor:>6.2} {:>6.1} {:>6.0}",
-            row.who.named(),
+            row.who.name(),
             clock / clock_of_first,
             processor / processor_of_first,
             row.bytes as f64 / 1e6
@@ -91,7 +91,7 @@ enum MeasuredRuntime {
 }
 
 impl MeasuredRuntime {
-    fn named(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Native => "review, native",
             Self::Cli => "review, cli",
@@ -107,7 +107,7 @@ struct RuntimeRow {
 }
 
 /// Scripts a review that reads the files and reports one finding; a caller without our tools gets one word.
-fn script() -> ModelScript {
+fn review_script() -> ModelScript {
     let finding = json!({ "path": "pay.py", "start_line": 2, "end_line": 2, "severity": "P1", "category": "G",
         "title": "The last one is left out", "body": "The range ends one too early.",
         "excerpt": "    return sum(xs[:-1])" });
@@ -125,7 +125,7 @@ fn script() -> ModelScript {
 }
 
 /// Returns the result of a review, without its times.
-fn result(output: &[u8]) -> Result<Value> {
+fn parse_review_result(output: &[u8]) -> Result<Value> {
     let report: Value = serde_json::from_slice(output).context("the review is no JSON")?;
     if report["outcome"]["kind"] != "reviewed" || report["findings"][0]["source"] != "agent" {
         bail!("the review ended otherwise: {report}");
@@ -144,7 +144,7 @@ struct RuntimeBenchPaths {
 
 impl RuntimeBenchPaths {
     /// Creates a repository with a change in its working tree.
-    fn begin(&self) -> Result<()> {
+    fn create_repository(&self) -> Result<()> {
         fs::create_dir_all(&self.root)?;
         self.git(&["init", "--quiet", "--initial-branch=main"])?;
         fs::write(self.root.join("pay.py"), "def total(xs):\n    return sum(xs)\n")?;
@@ -168,7 +168,7 @@ impl RuntimeBenchPaths {
         workspace::output(&mut command).map(drop)
     }
 
-    fn command(&self, measured: MeasuredRuntime) -> Command {
+    fn review_command(&self, measured: MeasuredRuntime) -> Command {
         let review = |runtime| {
             let mut command = Command::new(&self.program);
             command.args(["review", "--quiet", "--no-record", "--format", "json", "--config", "../op.toml"]);

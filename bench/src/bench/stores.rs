@@ -10,11 +10,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::process::{ChildProcess, free_port, until};
+use super::process::{ChildProcess, free_port, wait_until};
 use crate::workspace;
 
 /// Starts Redis, or Valkey, with its data in a folder. Each write is on the disk before it is answered.
-pub(super) fn redis(program: &Path, folder: &Path) -> Result<(ChildProcess, u16)> {
+pub(super) fn start_redis(program: &Path, folder: &Path) -> Result<(ChildProcess, u16)> {
     let port = free_port()?;
     let mut process = ChildProcess::start(
         "redis",
@@ -33,7 +33,7 @@ pub(super) fn redis(program: &Path, folder: &Path) -> Result<(ChildProcess, u16)
             "noeviction",
         ]),
     )?;
-    until(&mut process, || TcpStream::connect(("127.0.0.1", port)).is_ok())?;
+    wait_until(&mut process, || TcpStream::connect(("127.0.0.1", port)).is_ok())?;
     Ok((process, port))
 }
 
@@ -52,8 +52,8 @@ cd / && rm -rf "$folder"
 
 /// Starts PostgreSQL with an empty database. Returns its address in the form of a configuration. Its settings
 /// are the defaults, except for the number of connections: a process has up to 16.
-pub(super) fn postgres() -> Result<(ChildProcess, String)> {
-    let (bin, port) = (programs()?, free_port()?);
+pub(super) fn start_postgres() -> Result<(ChildProcess, String)> {
+    let (bin, port) = (find_postgres_programs()?, free_port()?);
     // PostgreSQL refuses to run as root.
     let is_root = workspace::output(Command::new("id").arg("-u"))?.trim() == "0";
     let mut command = Command::new(if is_root { "runuser" } else { "sh" });
@@ -70,9 +70,9 @@ pub(super) fn postgres() -> Result<(ChildProcess, String)> {
     let Ok(id) = id.trim().parse() else {
         bail!("PostgreSQL did not start ({})", child.wait()?);
     };
-    let mut process = ChildProcess::around("postgres", child, id);
+    let mut process = ChildProcess::from_child("postgres", child, id);
     let address = port.to_string();
-    until(&mut process, || {
+    wait_until(&mut process, || {
         let mut ask = Command::new(bin.join("pg_isready"));
         ask.args(["-q", "-h", "127.0.0.1", "-p", &address]).stdin(Stdio::null());
         ask.status().is_ok_and(|status| status.success())
@@ -81,7 +81,7 @@ pub(super) fn postgres() -> Result<(ChildProcess, String)> {
 }
 
 /// Returns the folder of the newest version's programs.
-pub(super) fn programs() -> Result<PathBuf> {
+pub(super) fn find_postgres_programs() -> Result<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let programs = versions.filter_map(|entry| {
         let version: u32 = entry.file_name().to_str()?.parse().ok()?;
@@ -110,9 +110,9 @@ pub(super) struct StoreServers {
 }
 
 /// Starts both servers; the slots' data is in a folder.
-pub(super) fn servers(program: &Path, folder: &Path) -> Result<StoreServers> {
-    let (slots, port) = redis(program, folder)?;
-    let (records, address) = postgres()?;
+pub(super) fn start_servers(program: &Path, folder: &Path) -> Result<StoreServers> {
+    let (slots, port) = start_redis(program, folder)?;
+    let (records, address) = start_postgres()?;
     let url = format!("valkey://127.0.0.1:{port}/0");
     Ok(StoreServers {
         processes: [slots, records],
@@ -136,12 +136,12 @@ pub(super) struct DatabaseStats {
 }
 
 /// Reads the statistics of one of our databases.
-pub(super) fn look(records: &str) -> Result<DatabaseStats> {
+pub(super) fn read_database_stats(records: &str) -> Result<DatabaseStats> {
     let sql = "SELECT sum((xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM truing.%I', \
          tablename), false, true, '')))[1]::text::bigint), pg_database_size(current_database()), (SELECT \
          xact_commit FROM pg_stat_database WHERE datname = current_database()), (SELECT xact_rollback FROM \
          pg_stat_database WHERE datname = current_database()) FROM pg_tables WHERE schemaname = 'truing'";
-    let mut ask = Command::new(programs()?.join("psql"));
+    let mut ask = Command::new(find_postgres_programs()?.join("psql"));
     ask.args(["-X", "-q", "-A", "-t", "-F", " ", "-v", "ON_ERROR_STOP=1", "-c", sql, "-d", records]);
     let told = workspace::output(&mut ask)?;
     let numbers: Vec<u64> = told.split_whitespace().filter_map(|number| number.parse().ok()).collect();

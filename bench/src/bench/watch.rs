@@ -23,7 +23,7 @@ pub(super) struct WatchedRun {
 }
 
 /// Runs a command to its end. Sizes are 0 on systems without `/proc`.
-pub(super) fn watch(command: &mut Command) -> Result<WatchedRun> {
+pub(super) fn run_and_measure(command: &mut Command) -> Result<WatchedRun> {
     let mut child =
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {command:?}"))?;
     let id = child.id();
@@ -33,13 +33,13 @@ pub(super) fn watch(command: &mut Command) -> Result<WatchedRun> {
         let (mut output, mut own) = (vec![0; 1], 0);
         let first = stdout.read(&mut output).unwrap_or_default();
         output.truncate(first);
-        own = own.max(field(id, "VmHWM:"));
+        own = own.max(read_status_size(id, "VmHWM:"));
         stdout.read_to_end(&mut output).map(|_| (output, own))
     });
     let (mut own_bytes, mut tree_bytes) = (0, 0);
     while !reading.is_finished() {
-        own_bytes = own_bytes.max(field(id, "VmHWM:"));
-        tree_bytes = tree_bytes.max(resident(id));
+        own_bytes = own_bytes.max(read_status_size(id, "VmHWM:"));
+        tree_bytes = tree_bytes.max(resident_bytes(id));
         thread::park_timeout(EVERY);
     }
     let (output, own) = reading.join().ok().context("the answer could not be read")??;
@@ -49,12 +49,12 @@ pub(super) fn watch(command: &mut Command) -> Result<WatchedRun> {
 }
 
 /// Returns the resident size of a process and all of its children, in bytes.
-fn resident(id: u32) -> u64 {
-    field(id, "VmRSS:") + children(id).into_iter().map(resident).sum::<u64>()
+fn resident_bytes(id: u32) -> u64 {
+    read_status_size(id, "VmRSS:") + child_ids(id).into_iter().map(resident_bytes).sum::<u64>()
 }
 
 /// Returns the running processes that this one has started.
-pub(super) fn children(id: u32) -> Vec<u32> {
+pub(super) fn child_ids(id: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
     let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
     children
@@ -63,7 +63,7 @@ pub(super) fn children(id: u32) -> Vec<u32> {
 }
 
 /// Returns a size in a process's status, in bytes; 0 if it has ended.
-pub(super) fn field(id: u32, name: &str) -> u64 {
+pub(super) fn read_status_size(id: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
     let kibibytes = line.split_whitespace().next().and_then(|number| number.parse::<u64>().ok());

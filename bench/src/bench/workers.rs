@@ -19,7 +19,9 @@ use truing_fakes::forge::{
 use truing_fakes::model::{FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswer};
 use truing_fakes::repo::CommitBuilder;
 
-use super::process::{ChildProcess, folder, free_port, get, seconds, until_ready};
+use super::process::{
+    ChildProcess, create_disk_folder, free_port, http_get, process_cpu_seconds, wait_until_ready,
+};
 use super::stores;
 use crate::{say, workspace};
 
@@ -72,7 +74,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::root()?;
     let program = match &options.program {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
-        None => super::program::build(&root)?,
+        None => super::program::build_truing(&root)?,
     };
     let processors = thread::available_parallelism().map_or(1.0, |number| number.get() as f64);
     say::line(&format!(
@@ -84,7 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     say::line(&format!("workers reviews/min  ratio{parts}   busy  conflicts"));
     let (mut first, mut last, mut kept) = (None, None, true);
     for workers in &options.workers {
-        let row = measure(options, &root, &program, *workers)?;
+        let row = measure_workers(options, &root, &program, *workers)?;
         let rate = options.pulls as f64 / row.took.as_secs_f64() * 60.0;
         let ratio = rate / *first.get_or_insert(rate);
         let each: String =
@@ -101,8 +103,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     say::line("parts: processor time a review, ms, with all processes that each has started");
     say::line("conflicts: writes of slots that found another version, of all that were tried");
     if let Some((workers, row, busy)) = last {
-        say::line(&limit(workers, &row, busy));
-        say::line(&row.cost.told(options.pulls));
+        say::line(&describe_bottleneck(workers, &row, busy));
+        say::line(&row.cost.render_cost(options.pulls));
     }
     let word = if kept { "ok" } else { "MISSED" };
     say::line(&format!("conflicts: promised less than {:.0} %: {word}", CONFLICTS * 100.0));
@@ -110,7 +112,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// Describes the part that limits the last measurement.
-fn limit(workers: usize, row: &WorkersRow, busy: f64) -> String {
+fn describe_bottleneck(workers: usize, row: &WorkersRow, busy: f64) -> String {
     let all: f64 = row.cpu.iter().sum();
     let greatest = PARTS.iter().zip(&row.cpu).max_by(|one, other| one.1.total_cmp(other.1));
     let (part, cpu) = greatest.map_or(("nothing", 0.0), |(part, cpu)| (*part, *cpu));
@@ -142,7 +144,7 @@ struct ReviewsCost {
 }
 
 impl ReviewsCost {
-    fn told(&self, reviews: usize) -> String {
+    fn render_cost(&self, reviews: usize) -> String {
         let each = |number: u64| number as f64 / reviews as f64;
         format!(
             "a review without findings: {:.1} calls of the forge, {:.1} of them create something; {:.1} \
@@ -169,11 +171,11 @@ struct WorkersRow {
     cost: ReviewsCost,
 }
 
-fn measure(options: &Options, root: &Path, program: &Path, workers: usize) -> Result<WorkersRow> {
+fn measure_workers(options: &Options, root: &Path, program: &Path, workers: usize) -> Result<WorkersRow> {
     let runtime = Runtime::new().context("no threads can be had")?;
     let doubles = runtime.block_on(TestDoubles::start(options))?;
-    let data = folder(root)?;
-    let servers = stores::servers(&options.redis, data.path())?;
+    let data = create_disk_folder(root)?;
+    let servers = stores::start_servers(&options.redis, data.path())?;
     let config = data.path().join("truing.toml");
     fs::write(&config, doubles.config(&servers, options)).context("cannot write the configuration")?;
 
@@ -197,7 +199,7 @@ fn measure(options: &Options, root: &Path, program: &Path, workers: usize) -> Re
             .env("ANTHROPIC_API_KEY", KEY)
             .env(name, value);
         let mut process = ChildProcess::start(part, &mut command)?;
-        until_ready(&mut process, port)?;
+        wait_until_ready(&mut process, port)?;
         processes.push(process);
         ports.push(port);
     }
@@ -207,15 +209,15 @@ fn measure(options: &Options, root: &Path, program: &Path, workers: usize) -> Re
     let url = format!("http://127.0.0.1:{ingress}/webhooks/github");
     doubles.forge.set_hook(DeliveryHook { url, secret: SECRET.to_owned(), automatic: false });
 
-    let at_first = stores::look(&records)?;
-    let (before, began) = (used(&processes)?, Instant::now());
+    let at_first = stores::read_database_stats(&records)?;
+    let (before, began) = (cpu_seconds_by_part(&processes)?, Instant::now());
     let statuses = runtime.block_on(doubles.forge.deliver_all(DeliveryChaos::default()))?;
     if let Some(status) = statuses.iter().find(|status| **status != 202) {
         bail!("a webhook was answered {status}");
     }
     for (repo, number) in &doubles.pulls {
         while !is_reviewed(&runtime.block_on(repo.pull(*number))?)? {
-            processes.iter_mut().try_for_each(ChildProcess::check)?;
+            processes.iter_mut().try_for_each(ChildProcess::check_running)?;
             if began.elapsed() > PATIENCE {
                 bail!("{}#{number} has no review after {} s", repo.full_name(), PATIENCE.as_secs());
             }
@@ -223,11 +225,11 @@ fn measure(options: &Options, root: &Path, program: &Path, workers: usize) -> Re
         }
     }
     let took = began.elapsed();
-    let after = used(&processes)?;
+    let after = cpu_seconds_by_part(&processes)?;
     let cpu = before.iter().zip(&after).map(|(before, after)| after - before).collect();
-    let at_last = stores::look(&records)?;
+    let at_last = stores::read_database_stats(&records)?;
     let (git, calls): (Vec<_>, Vec<_>) =
-        doubles.forge.call_counts().into_iter().partition(|(route, _)| is_git(route));
+        doubles.forge.call_counts().into_iter().partition(|(route, _)| is_git_route(route));
     let sum = |calls: &[(String, u64)]| calls.iter().map(|(_, count)| count).sum();
     let creations: Vec<_> = calls.iter().filter(|(route, _)| route.starts_with("POST")).cloned().collect();
     let (calls, creations, git) = (sum(&calls), sum(&creations), sum(&git));
@@ -235,11 +237,11 @@ fn measure(options: &Options, root: &Path, program: &Path, workers: usize) -> Re
     let again = at_last.rollbacks - at_first.rollbacks;
     let transactions = at_last.commits - at_first.commits + again;
     let cost = ReviewsCost { calls, creations, git, rows, bytes, transactions, again };
-    Ok(WorkersRow { took, cpu, conflicts: conflicts(&ports), cost })
+    Ok(WorkersRow { took, cpu, conflicts: slot_conflict_share(&ports), cost })
 }
 
 /// True if the route is used by git.
-fn is_git(route: &str) -> bool {
+fn is_git_route(route: &str) -> bool {
     route.contains("/info/refs") || route.contains("/git-")
 }
 
@@ -255,33 +257,33 @@ fn is_reviewed(view: &PullView) -> Result<bool> {
 }
 
 /// Returns the CPU seconds so far of each of [`PARTS`].
-fn used(processes: &[ChildProcess]) -> Result<Vec<f64>> {
+fn cpu_seconds_by_part(processes: &[ChildProcess]) -> Result<Vec<f64>> {
     let of = |part: &str| -> Result<f64> {
         let of_part = processes.iter().filter(|process| process.part() == part);
-        of_part.map(|process| Ok(process.used()?.cpu)).sum()
+        of_part.map(|process| Ok(process.usage()?.cpu)).sum()
     };
     let mut used: Vec<f64> = PARTS.iter().map(|part| of(part)).collect::<Result<_>>()?;
     // Its running child processes are counted above; the bench's own children have all ended.
     if let Some(doubles) = used.last_mut() {
-        *doubles = seconds("self")?;
+        *doubles = process_cpu_seconds("self")?;
     }
     Ok(used)
 }
 
 /// Returns the share of writes of slots that found another version, from the metrics of all processes; none
 /// if one lacks them.
-fn conflicts(ports: &[u16]) -> Option<f64> {
+fn slot_conflict_share(ports: &[u16]) -> Option<f64> {
     let (mut tried, mut conflicts) = (0.0, 0.0);
     for port in ports {
-        let metrics = get(*port, "/metrics")?;
-        tried += counter(&metrics, "truing_slot_commits_total")?;
-        conflicts += counter(&metrics, "truing_slot_conflicts_total")?;
+        let metrics = http_get(*port, "/metrics")?;
+        tried += sum_counter(&metrics, "truing_slot_commits_total")?;
+        conflicts += sum_counter(&metrics, "truing_slot_conflicts_total")?;
     }
     Some(conflicts / f64::max(tried, 1.0))
 }
 
 /// Returns the sum of a counter's lines in Prometheus's text; none if there is no such line.
-fn counter(metrics: &str, name: &str) -> Option<f64> {
+fn sum_counter(metrics: &str, name: &str) -> Option<f64> {
     let rest = metrics.lines().filter_map(|line| line.strip_prefix(name));
     let lines = rest.filter(|rest| rest.starts_with([' ', '{']));
     let values = lines.filter_map(|line| line.split_whitespace().last()?.parse::<f64>().ok());
@@ -338,9 +340,9 @@ mod tests {
     #[test]
     fn a_counter_is_the_sum_of_its_own_lines() {
         let text = "# TYPE a_total counter\na_total 2\na_total{x=\"y z\"} 3\na_totals 7\nb_total 0\n";
-        assert_eq!(counter(text, "a_total"), Some(5.0));
-        assert_eq!(counter(text, "b_total"), Some(0.0));
-        assert_eq!(counter(text, "c_total"), None);
+        assert_eq!(sum_counter(text, "a_total"), Some(5.0));
+        assert_eq!(sum_counter(text, "b_total"), Some(0.0));
+        assert_eq!(sum_counter(text, "c_total"), None);
     }
 
     #[test]
@@ -349,7 +351,7 @@ mod tests {
         let cost =
             ReviewsCost { calls, creations, git, rows: 100, bytes: 20_000, transactions: 50, again: 1 };
         assert_eq!(
-            cost.told(10),
+            cost.render_cost(10),
             "a review without findings: 3.0 calls of the forge, 0.5 of them create something; 0.2 requests \
              of git; 10.0 rows, 2.0 kB and 5.0 transactions in PostgreSQL, 2.0 % of them tried again"
         );
@@ -363,7 +365,7 @@ mod tests {
             conflicts: None,
             cost: ReviewsCost::default(),
         };
-        assert!(limit(4, &row, 0.99).contains("used up: postgres takes the most (70 %)"));
-        assert!(limit(4, &row, 0.5).contains("wait for the model"));
+        assert!(describe_bottleneck(4, &row, 0.99).contains("used up: postgres takes the most (70 %)"));
+        assert!(describe_bottleneck(4, &row, 0.5).contains("wait for the model"));
     }
 }

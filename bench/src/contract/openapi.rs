@@ -25,7 +25,7 @@ const NAMED: &[&str] =
 const COMPONENTS: &str = "#/components/";
 
 /// Returns the document with only these operations (`GET /user`).
-pub(super) fn cut(whole: &Value, operations: &[String]) -> Result<Value> {
+pub(super) fn extract_operations(whole: &Value, operations: &[String]) -> Result<Value> {
     let mut paths = Map::new();
     for operation in operations {
         let (method, path) = operation.split_once(' ').context("an operation is a method and a path")?;
@@ -33,16 +33,16 @@ pub(super) fn cut(whole: &Value, operations: &[String]) -> Result<Value> {
         let found = &whole["paths"][path];
         let there = found.get(&method).with_context(|| format!("the document has no {operation}"))?;
         let kept = paths.entry(path).or_insert_with(|| json!({}));
-        kept[&method] = without_prose(there, false);
+        kept[&method] = strip_descriptions(there, false);
         if let Some(shared) = found.get("parameters") {
-            kept["parameters"] = without_prose(shared, false);
+            kept["parameters"] = strip_descriptions(shared, false);
         }
     }
     let paths = Value::Object(paths);
     let mut components = json!({});
     let mut seen = BTreeSet::new();
     let mut open = BTreeSet::new();
-    references(&paths, &mut open);
+    collect_references(&paths, &mut open);
     while let Some(name) = open.pop_first() {
         if !seen.insert(name.clone()) {
             continue;
@@ -50,30 +50,30 @@ pub(super) fn cut(whole: &Value, operations: &[String]) -> Result<Value> {
         let (kind, own) = name.split_once('/').context("a component has a kind and a name")?;
         let there = whole["components"][kind].get(own);
         let there = there.with_context(|| format!("the document refers to {name} and has none"))?;
-        let component = without_prose(there, false);
-        references(&component, &mut open);
+        let component = strip_descriptions(there, false);
+        collect_references(&component, &mut open);
         components[kind][own] = component;
     }
     Ok(json!({"openapi": whole["openapi"], "info": whole["info"], "paths": paths, "components": components}))
 }
 
-fn without_prose(value: &Value, named: bool) -> Value {
+fn strip_descriptions(value: &Value, named: bool) -> Value {
     match value {
         Value::Object(fields) => {
             let kept = fields.iter().filter(|(key, _)| named || !PROSE.contains(&key.as_str()));
             let kept = kept.map(|(key, value)| {
                 let names = !named && value.is_object() && NAMED.contains(&key.as_str());
-                (key.clone(), without_prose(value, names))
+                (key.clone(), strip_descriptions(value, names))
             });
             Value::Object(kept.collect())
         }
-        Value::Array(items) => items.iter().map(|item| without_prose(item, false)).collect(),
+        Value::Array(items) => items.iter().map(|item| strip_descriptions(item, false)).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
 }
 
 /// Collects the components that a value refers to, as `kind/name`.
-fn references(value: &Value, components: &mut BTreeSet<String>) {
+fn collect_references(value: &Value, components: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
             if let Some(name) =
@@ -81,9 +81,9 @@ fn references(value: &Value, components: &mut BTreeSet<String>) {
             {
                 components.insert(name.to_owned());
             }
-            fields.values().for_each(|value| references(value, components));
+            fields.values().for_each(|value| collect_references(value, components));
         }
-        Value::Array(items) => items.iter().for_each(|item| references(item, components)),
+        Value::Array(items) => items.iter().for_each(|item| collect_references(item, components)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
@@ -108,7 +108,7 @@ mod tests {
                 },
             },
         });
-        let kept = cut(&whole, &["GET /a".to_owned()]).unwrap();
+        let kept = extract_operations(&whole, &["GET /a".to_owned()]).unwrap();
         assert_eq!(
             kept["paths"],
             json!({"/a": {"get": {"responses": {"200": {"$ref": "#/components/responses/a"}}}}})
@@ -120,7 +120,7 @@ mod tests {
                 "schemas": {"a": {"properties": {"description": {"type": "string"}, "b": {"items": [{"$ref": "#/components/schemas/a"}]}}}},
             })
         );
-        let missing = cut(&whole, &["PUT /a".to_owned()]).unwrap_err();
+        let missing = extract_operations(&whole, &["PUT /a".to_owned()]).unwrap_err();
         assert_eq!(missing.to_string(), "the document has no PUT /a");
     }
 }

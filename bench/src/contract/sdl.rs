@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 /// Returns the schema of only these types, and of the scalars, enumerations and inputs that they use.
-pub(super) fn cut(introspected: &Value, type_names: &[String]) -> Result<String> {
+pub(super) fn extract_types(introspected: &Value, type_names: &[String]) -> Result<String> {
     let types = introspected["__schema"]["types"].as_array().context("this is no introspection")?;
     let types: BTreeMap<&str, &Value> =
         types.iter().filter_map(|of| Some((of["name"].as_str()?, of))).collect();
@@ -19,7 +19,7 @@ pub(super) fn cut(introspected: &Value, type_names: &[String]) -> Result<String>
     let mut open: BTreeSet<&str> = cut.kept.clone();
     while let Some(name) = open.pop_first() {
         if !texts.contains_key(name) {
-            texts.insert(name, cut.text(name, &mut open)?);
+            texts.insert(name, cut.render_type(name, &mut open)?);
         }
     }
     Ok(texts.into_values().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n"))
@@ -32,24 +32,24 @@ struct SchemaSubset<'a> {
 
 impl<'a> SchemaSubset<'a> {
     /// Renders a type's definition; the types that it uses are added to `used`.
-    fn text(&self, name: &str, used: &mut BTreeSet<&'a str>) -> Result<String> {
+    fn render_type(&self, name: &str, used: &mut BTreeSet<&'a str>) -> Result<String> {
         let of = self.types.get(name).with_context(|| format!("the schema has no type {name}"))?;
         let mut text = String::new();
         match of["kind"].as_str().unwrap_or_default() {
-            "OBJECT" => self.fields(of, "type", used, &mut text)?,
-            "INTERFACE" => self.fields(of, "interface", used, &mut text)?,
+            "OBJECT" => self.render_fields(of, "type", used, &mut text)?,
+            "INTERFACE" => self.render_fields(of, "interface", used, &mut text)?,
             "INPUT_OBJECT" => {
                 writeln!(text, "input {name} {{")?;
-                for field in list(&of["inputFields"]) {
-                    writeln!(text, "  {}", argument(field))?;
-                    used.extend(named(&field["type"]));
+                for field in iter_array(&of["inputFields"]) {
+                    writeln!(text, "  {}", format_argument(field))?;
+                    used.extend(innermost_type(&field["type"]));
                 }
                 writeln!(text, "}}")?;
             }
             "ENUM" => {
                 writeln!(text, "enum {name} {{")?;
-                for value in list(&of["enumValues"]) {
-                    writeln!(text, "  {}", word(value))?;
+                for value in iter_array(&of["enumValues"]) {
+                    writeln!(text, "  {}", name_text(value))?;
                 }
                 writeln!(text, "}}")?;
             }
@@ -61,74 +61,76 @@ impl<'a> SchemaSubset<'a> {
     }
 
     /// Renders an object or interface with the fields that lead to kept types.
-    fn fields(
+    fn render_fields(
         &self,
         type_value: &'a Value,
         keyword: &str,
         used: &mut BTreeSet<&'a str>,
         text: &mut String,
     ) -> Result<()> {
-        let interfaces: Vec<&str> =
-            list(&type_value["interfaces"]).map(word).filter(|name| self.kept.contains(name)).collect();
+        let interfaces: Vec<&str> = iter_array(&type_value["interfaces"])
+            .map(name_text)
+            .filter(|name| self.kept.contains(name))
+            .collect();
         let implements = match interfaces.as_slice() {
             [] => String::new(),
             names => format!(" implements {}", names.join(" & ")),
         };
-        writeln!(text, "{keyword} {}{implements} {{", word(type_value))?;
-        let current = list(&type_value["fields"]).filter(|field| field["isDeprecated"] != true);
-        for field in current.filter(|field| self.leads_on(&field["type"])) {
-            used.extend(named(&field["type"]));
+        writeln!(text, "{keyword} {}{implements} {{", name_text(type_value))?;
+        let current = iter_array(&type_value["fields"]).filter(|field| field["isDeprecated"] != true);
+        for field in current.filter(|field| self.is_field_needed(&field["type"])) {
+            used.extend(innermost_type(&field["type"]));
             let mut arguments = Vec::new();
-            for given in list(&field["args"]) {
-                used.extend(named(&given["type"]));
-                arguments.push(argument(given));
+            for given in iter_array(&field["args"]) {
+                used.extend(innermost_type(&given["type"]));
+                arguments.push(format_argument(given));
             }
             let arguments = match arguments.as_slice() {
                 [] => String::new(),
                 all => format!("({})", all.join(", ")),
             };
-            writeln!(text, "  {}{arguments}: {}", word(field), shape(&field["type"]))?;
+            writeln!(text, "  {}{arguments}: {}", name_text(field), format_type(&field["type"]))?;
         }
         Ok(writeln!(text, "}}")?)
     }
 
     /// True if a field of this type leads to a kept type, or to a plain value.
-    fn leads_on(&self, type_value: &Value) -> bool {
-        named(type_value).is_some_and(|name| {
+    fn is_field_needed(&self, type_value: &Value) -> bool {
+        innermost_type(type_value).is_some_and(|name| {
             let kind = self.types.get(name).and_then(|type_value| type_value["kind"].as_str());
             matches!(kind, Some("SCALAR" | "ENUM")) || self.kept.contains(name)
         })
     }
 }
 
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
+fn iter_array(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-fn word(value: &Value) -> &str {
+fn name_text(value: &Value) -> &str {
     value["name"].as_str().unwrap_or_default()
 }
 
 /// Returns the type inside lists and non-nulls.
-fn named(type_value: &Value) -> Option<&str> {
+fn innermost_type(type_value: &Value) -> Option<&str> {
     let inner = &type_value["ofType"];
-    if inner.is_null() { type_value["name"].as_str() } else { named(inner) }
+    if inner.is_null() { type_value["name"].as_str() } else { innermost_type(inner) }
 }
 
 /// Formats a type such as `[String!]!`.
-fn shape(type_value: &Value) -> String {
+fn format_type(type_value: &Value) -> String {
     match type_value["kind"].as_str() {
-        Some("NON_NULL") => format!("{}!", shape(&type_value["ofType"])),
-        Some("LIST") => format!("[{}]", shape(&type_value["ofType"])),
-        Some(_) | None => word(type_value).to_owned(),
+        Some("NON_NULL") => format!("{}!", format_type(&type_value["ofType"])),
+        Some("LIST") => format!("[{}]", format_type(&type_value["ofType"])),
+        Some(_) | None => name_text(type_value).to_owned(),
     }
 }
 
 /// Formats an argument as `name: Type = default`.
-fn argument(argument_value: &Value) -> String {
+fn format_argument(argument_value: &Value) -> String {
     let default =
         argument_value["defaultValue"].as_str().map(|value| format!(" = {value}")).unwrap_or_default();
-    format!("{}: {}{default}", word(argument_value), shape(&argument_value["type"]))
+    format!("{}: {}{default}", name_text(argument_value), format_type(&argument_value["type"]))
 }
 
 #[cfg(test)]
@@ -151,9 +153,11 @@ mod tests {
             {"kind": "OBJECT", "name": "B", "interfaces": [], "fields": []},
         ]}});
         assert_eq!(
-            cut(&introspected, &["A".to_owned()]).unwrap(),
+            extract_types(&introspected, &["A".to_owned()]).unwrap(),
             "type A {\n  when(first: Int = 5): Date\n  all(first: Int = 5): [A]!\n}\n\nscalar Date\n"
         );
-        assert!(cut(&introspected, &["C".to_owned()]).unwrap_err().to_string().contains("no type C"));
+        assert!(
+            extract_types(&introspected, &["C".to_owned()]).unwrap_err().to_string().contains("no type C")
+        );
     }
 }

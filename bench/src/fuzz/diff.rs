@@ -39,7 +39,7 @@ const WORDS: &[&[u8]] = &[
 
 /// Returns the corpus of undamaged diffs.
 pub(super) fn corpus() -> Result<Vec<Vec<u8>>> {
-    let mut corpus: Vec<Vec<u8>> = hard::diffs()?.into_iter().map(|case| case.diff).collect();
+    let mut corpus: Vec<Vec<u8>> = hard::produce_case_diffs()?.into_iter().map(|case| case.diff).collect();
     corpus.retain(|diff| diff.len() <= MAX_BYTES);
     let mail = b"From 0123456789012345678901234567890123456789 Mon\nSubject: x\n\n---\n a | 2 +-\n\n";
     let mails: Vec<_> =
@@ -52,8 +52,8 @@ pub(super) fn corpus() -> Result<Vec<Vec<u8>>> {
 }
 
 /// Damages one diff of the corpus and reads it.
-pub(super) fn round(corpus: &[Vec<u8>], random: &mut SeededRandom) {
-    let mut input = random.one(corpus).cloned().unwrap_or_default();
+pub(super) fn run_round(corpus: &[Vec<u8>], random: &mut SeededRandom) {
+    let mut input = random.choose(corpus).cloned().unwrap_or_default();
     damage(&mut input, corpus, WORDS, random);
     let parsed = truing_diff::parse(&input);
     if let Some(error) = &parsed.error {
@@ -72,7 +72,7 @@ pub(super) fn round(corpus: &[Vec<u8>], random: &mut SeededRandom) {
         let json = serde_json::to_string(&file.path).ok();
         let back = json.and_then(|json| serde_json::from_str::<RepoPath>(&json).ok());
         assert_eq!(back.as_ref(), Some(&file.path), "a path does not survive JSON");
-        let content = |random: &mut SeededRandom| (random.below(4) > 0).then(|| text(random));
+        let content = |random: &mut SeededRandom| (random.below(4) > 0).then(|| random_lines(random));
         old.push((file.old_path.clone().unwrap_or_else(|| file.path.clone()), content(random)));
         new.push((file.path.clone(), content(random)));
     }
@@ -82,8 +82,8 @@ pub(super) fn round(corpus: &[Vec<u8>], random: &mut SeededRandom) {
     let (old_sources, new_sources) = (sources(&old), sources(&new));
     let tracker = LineTracker::new(&parsed.files, &old_sources, &new_sources);
     for (path, _) in old.iter().take(8) {
-        let start = number(random);
-        let end = start.saturating_add(number(random));
+        let start = random_line_number(random);
+        let end = start.saturating_add(random_line_number(random));
         for side in [DiffSide::Old, DiffSide::New] {
             let anchored = truing_diff::find_anchor(&parsed.files, path, side, start, end);
             if anchored.kind == AnchorKind::Inline {
@@ -99,16 +99,16 @@ pub(super) fn round(corpus: &[Vec<u8>], random: &mut SeededRandom) {
 }
 
 /// Returns a line number, mostly a small one.
-fn number(random: &mut SeededRandom) -> u32 {
+fn random_line_number(random: &mut SeededRandom) -> u32 {
     let bound = if random.below(10) == 0 { u32::MAX as usize } else { 50 };
     u32::try_from(random.below(bound)).unwrap_or(u32::MAX)
 }
 
 /// Returns lines that are often equal.
-fn text(random: &mut SeededRandom) -> Vec<u8> {
+fn random_lines(random: &mut SeededRandom) -> Vec<u8> {
     const LINES: [&[u8]; 8] =
         [b"}", b"", b"  x = 1", b"x = 1", b"y = x + 1\r", b"return y", b"\xff", b"fn f() {"];
     let lines: Vec<&[u8]> =
-        (0..random.below(40)).map(|_| random.one(&LINES).copied().unwrap_or_default()).collect();
+        (0..random.below(40)).map(|_| random.choose(&LINES).copied().unwrap_or_default()).collect();
     lines.join(&b'\n')
 }

@@ -25,12 +25,12 @@ impl SeededRandom {
     }
 
     /// Returns one of the elements.
-    pub(crate) fn one<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
+    pub(crate) fn choose<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         items.get(self.below(items.len()))
     }
 
     /// Returns a range within `len` bytes.
-    pub(crate) fn part(&mut self, len: usize) -> std::ops::Range<usize> {
+    pub(crate) fn range_within(&mut self, len: usize) -> std::ops::Range<usize> {
         let start = self.below(len + 1);
         start..start + self.below((len - start).min(200) + 1)
     }
@@ -49,17 +49,17 @@ pub(crate) fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &[&[u8]], r
                     bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= bit);
                 }
             }
-            2 => drop(bytes.drain(random.part(bytes.len()))),
+            2 => drop(bytes.drain(random.range_within(bytes.len()))),
             3 => {
-                let part = bytes.get(random.part(bytes.len())).unwrap_or_default().to_vec();
+                let part = bytes.get(random.range_within(bytes.len())).unwrap_or_default().to_vec();
                 insert(bytes, &part, random);
             }
             4 => {
-                let word = random.one(words).copied().unwrap_or_default();
+                let word = random.choose(words).copied().unwrap_or_default();
                 insert(bytes, word, random);
             }
             5 => {
-                let other = random.one(others).map_or(&[][..], Vec::as_slice);
+                let other = random.choose(others).map_or(&[][..], Vec::as_slice);
                 let from = random.below(other.len() + 1);
                 bytes.truncate(random.below(bytes.len() + 1));
                 bytes.extend_from_slice(other.get(from..).unwrap_or_default());

@@ -35,7 +35,7 @@ struct BlobReader {
 impl GitHistory {
     /// Opens a clone, bare or not.
     pub(super) fn open(dir: &Path) -> Result<Self> {
-        let mut child = git(dir)
+        let mut child = git_command(dir)
             .args(["cat-file", "--batch"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -47,25 +47,25 @@ impl GitHistory {
     }
 
     /// Returns the newest commits from `head` that have one parent.
-    pub(super) fn commits(&self, head: &str, count: usize) -> Result<Vec<String>> {
+    pub(super) fn newest_commits(&self, head: &str, count: usize) -> Result<Vec<String>> {
         let count = format!("--max-count={count}");
         let list = ["rev-list", "--min-parents=1", "--max-parents=1", &count, head];
-        let text = output(git(&self.dir).args(list))?;
+        let text = run_for_output(git_command(&self.dir).args(list))?;
         Ok(String::from_utf8(text)?.lines().map(str::to_owned).collect())
     }
 
     /// Returns the rules' findings in the changes of a commit, as a review of it would; none for a commit
     /// that lacks a file here.
-    pub(super) fn change(
+    pub(super) fn findings_in_change(
         &mut self,
         commit: &str,
         rules: &InProcessReader,
         pack: &str,
     ) -> Result<Option<Vec<RawFinding>>> {
         let parent = format!("{commit}^");
-        let mut command = git(&self.dir);
+        let mut command = git_command(&self.dir);
         command.args(DIFF).args([&parent, commit]).stderr(Stdio::null());
-        let Ok(diff) = output(&mut command) else { return Ok(None) };
+        let Ok(diff) = run_for_output(&mut command) else { return Ok(None) };
         let parsed = parse(&diff);
         if let Some(error) = parsed.error {
             bail!("{}: {commit}: {error}", self.dir.display());
@@ -75,7 +75,7 @@ impl GitHistory {
             let is_read = file.status != FileStatus::Deleted && !file.is_submodule() && !file.is_symlink();
             // A file that is not text is inspected only if it is new.
             if is_read && (!file.is_binary || file.status == FileStatus::Added) {
-                files.push(changed(file));
+                files.push(to_changed_file(file));
             } else {
                 also_changed.push(file.path.clone());
             }
@@ -87,7 +87,7 @@ impl GitHistory {
         let companions = rules.companions_of(&packs, &files)?;
         let paths: BTreeSet<&RepoPath> = files.iter().map(|file| &file.path).chain(&companions).collect();
         for path in paths {
-            self.blobs.put(commit, path, folder.path())?;
+            self.blobs.write_blob(commit, path, folder.path())?;
         }
         let (tree, off) = (folder.path().to_owned(), Vec::new());
         let request = ReadRequest { tree, files, also_changed, packs, off };
@@ -95,17 +95,22 @@ impl GitHistory {
     }
 
     /// Returns the rules' findings in all files of a commit.
-    pub(super) fn tree(&self, commit: &str, rules: &InProcessReader, pack: &str) -> Result<Vec<RawFinding>> {
+    pub(super) fn findings_in_tree(
+        &self,
+        commit: &str,
+        rules: &InProcessReader,
+        pack: &str,
+    ) -> Result<Vec<RawFinding>> {
         let folder = tempfile::tempdir()?;
         let (index, tree) = (folder.path().join("index"), folder.path().join("tree"));
         fs::create_dir(&tree)?;
         let with_index = || {
-            let mut command = git(&self.dir);
+            let mut command = git_command(&self.dir);
             command.env("GIT_INDEX_FILE", &index);
             command
         };
-        output(with_index().args(["read-tree", commit]))?;
-        let list = output(with_index().args(["ls-files", "-z"]))?;
+        run_for_output(with_index().args(["read-tree", commit]))?;
+        let list = run_for_output(with_index().args(["ls-files", "-z"]))?;
         // A clone may have only the names of large files; git writes the others, and fails.
         let mut write = with_index();
         write.arg("--work-tree").arg(&tree).args(["checkout-index", "--all", "--force"]);
@@ -137,7 +142,7 @@ impl Drop for GitHistory {
 
 impl BlobReader {
     /// Writes a file of a commit below a folder, if the commit has it.
-    fn put(&mut self, commit: &str, path: &RepoPath, folder: &Path) -> Result<()> {
+    fn write_blob(&mut self, commit: &str, path: &RepoPath, folder: &Path) -> Result<()> {
         let name = path.as_bytes();
         if name.contains(&b'\n') || !path.is_inside() {
             return Ok(());
@@ -165,12 +170,12 @@ impl BlobReader {
 }
 
 /// Converts a file to the form in which a review passes it to the rules.
-fn changed(file: &FileDiff<'_>) -> ChangedFile {
+fn to_changed_file(file: &FileDiff<'_>) -> ChangedFile {
     let added = if file.is_binary { vec![WHOLE] } else { added_ranges(file) };
     ChangedFile { path: file.path.clone(), old_path: file.old_path.clone(), added }
 }
 
-fn git(dir: &Path) -> Command {
+fn git_command(dir: &Path) -> Command {
     let mut command = Command::new("git");
     command.args(["-c", "core.quotePath=true", "-c", "safe.directory=*", "--git-dir"]).arg(dir);
     command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
@@ -178,7 +183,7 @@ fn git(dir: &Path) -> Command {
     command
 }
 
-fn output(command: &mut Command) -> Result<Vec<u8>> {
+fn run_for_output(command: &mut Command) -> Result<Vec<u8>> {
     let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
     ensure!(output.status.success(), "{command:?}: {}", output.status);
     Ok(output.stdout)

@@ -91,16 +91,16 @@ pub(super) fn parse(text: &str) -> Result<HitLabels> {
         };
         let hit = RuleHit {
             repository: (*repository).to_owned(),
-            scope: scope_of(scope).with_context(at)?,
+            scope: parse_scope(scope).with_context(at)?,
             commit: (*commit).to_owned(),
             path: (*path).to_owned(),
             line: line.parse().with_context(at)?,
             rule: (*rule).to_owned(),
         };
         let known = HitLabel {
-            before: severity_of(before).with_context(at)?,
-            now: severity_of(now).with_context(at)?,
-            verdict: verdict_of(label).with_context(at)?,
+            before: parse_severity(before).with_context(at)?,
+            now: parse_severity(now).with_context(at)?,
+            verdict: parse_verdict(label).with_context(at)?,
         };
         ensure!(labels.insert(hit, known).is_none(), "{}: twice", at());
     }
@@ -108,7 +108,7 @@ pub(super) fn parse(text: &str) -> Result<HitLabels> {
 }
 
 /// Renders the file of labels. A path with a comma cannot be represented.
-pub(super) fn write(labels: &HitLabels) -> Result<String> {
+pub(super) fn render_labels(labels: &HitLabels) -> Result<String> {
     let mut text = format!("{HEADER}\n");
     for (hit, known) in labels {
         ensure!(!hit.path.contains([',', '\n']), "a path with a comma cannot be written: {}", hit.path);
@@ -128,7 +128,7 @@ fn scope_name(scope: HitScope) -> &'static str {
     }
 }
 
-fn scope_of(name: &str) -> Result<HitScope> {
+fn parse_scope(name: &str) -> Result<HitScope> {
     [HitScope::Change, HitScope::Tree]
         .into_iter()
         .find(|scope| scope_name(*scope) == name)
@@ -144,12 +144,12 @@ fn verdict_name(verdict: HitVerdict) -> &'static str {
     }
 }
 
-fn verdict_of(name: &str) -> Result<HitVerdict> {
+fn parse_verdict(name: &str) -> Result<HitVerdict> {
     let all = [HitVerdict::True, HitVerdict::Arguable, HitVerdict::False, HitVerdict::Unjudged];
     all.into_iter().find(|verdict| verdict_name(*verdict) == name).context("no label")
 }
 
-fn severity_of(name: &str) -> Result<Option<Severity>> {
+fn parse_severity(name: &str) -> Result<Option<Severity>> {
     let all = [Severity::P0, Severity::P1, Severity::P2];
     if name == "-" {
         return Ok(None);
@@ -168,7 +168,7 @@ pub(super) struct VerdictCounts {
 
 impl VerdictCounts {
     /// Counts these verdicts by kind.
-    pub(super) fn of(verdicts: impl Iterator<Item = HitVerdict>) -> Self {
+    pub(super) fn count_verdicts(verdicts: impl Iterator<Item = HitVerdict>) -> Self {
         let mut figure = Self::default();
         for verdict in verdicts {
             let count = match verdict {
@@ -183,24 +183,24 @@ impl VerdictCounts {
     }
 
     /// Returns the number of findings.
-    pub(super) fn hits(self) -> u32 {
-        self.judged() + self.unjudged
+    pub(super) fn total(self) -> u32 {
+        self.judged_count() + self.unjudged
     }
 
     /// Returns the number of judged findings.
-    pub(super) fn judged(self) -> u32 {
+    pub(super) fn judged_count(self) -> u32 {
         self.right + self.arguable + self.wrong
     }
 
     /// Returns the share of correct findings, with an arguable one as half; none if no finding was judged.
     pub(super) fn precision(self) -> Option<f64> {
         let right = f64::from(self.right) + f64::from(self.arguable) / 2.0;
-        (self.judged() > 0).then(|| right / f64::from(self.judged()))
+        (self.judged_count() > 0).then(|| right / f64::from(self.judged_count()))
     }
 
     /// Returns Wilson's interval of 95 % around the share.
-    pub(super) fn interval(self) -> Option<(f64, f64)> {
-        let (share, count) = (self.precision()?, f64::from(self.judged()));
+    pub(super) fn wilson_interval(self) -> Option<(f64, f64)> {
+        let (share, count) = (self.precision()?, f64::from(self.judged_count()));
         let centre = share + Z * Z / (2.0 * count);
         let reach = Z * (share * (1.0 - share) / count + Z * Z / (4.0 * count * count)).sqrt();
         let whole = 1.0 + Z * Z / count;
@@ -216,7 +216,7 @@ mod tests {
     fn a_file_is_read_as_it_is_written() {
         let text = format!("{HEADER}\na/b,change,c0,d.py,3,x,P0,-,false\na/b,tree,c0,d.py,4,x,-,P1,-\n");
         let labels = parse(&text).unwrap();
-        assert_eq!((labels.len(), write(&labels).unwrap()), (2, text.clone()));
+        assert_eq!((labels.len(), render_labels(&labels).unwrap()), (2, text.clone()));
         for (from, to) in [("P0", "P9"), ("tree", "wood"), ("false", "no"), ("3", "x"), ("d.py", "d,py")] {
             assert!(parse(&text.replacen(from, to, 1)).is_err(), "{to}");
         }
@@ -225,11 +225,11 @@ mod tests {
     #[test]
     fn an_arguable_finding_counts_half_and_intervals_are_wilson_s() {
         let figure = VerdictCounts { right: 8, arguable: 2, wrong: 0, unjudged: 5 };
-        assert_eq!((figure.precision(), figure.hits()), (Some(0.9), 15));
-        let (low, high) = figure.interval().unwrap();
+        assert_eq!((figure.precision(), figure.total()), (Some(0.9), 15));
+        let (low, high) = figure.wilson_interval().unwrap();
         assert_eq!((format!("{low:.3}"), format!("{high:.3}")), ("0.596".to_owned(), "0.982".to_owned()));
         let all = VerdictCounts { right: 10, ..VerdictCounts::default() };
-        let (low, high) = all.interval().unwrap();
+        let (low, high) = all.wilson_interval().unwrap();
         assert_eq!((format!("{low:.3}"), format!("{high:.3}")), ("0.722".to_owned(), "1.000".to_owned()));
         assert_eq!(VerdictCounts::default().precision(), None);
     }

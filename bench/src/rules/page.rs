@@ -30,37 +30,38 @@ impl RulesVersion {
 }
 
 /// Formats the number of findings, the number of correct ones, and the share with its interval.
-pub(super) fn told(figure: VerdictCounts) -> String {
+pub(super) fn render_verdicts(figure: VerdictCounts) -> String {
     let VerdictCounts { right, arguable, wrong, unjudged } = figure;
     let mut counts = vec![format!("{right} true"), format!("{arguable} arguable"), format!("{wrong} false")];
     if unjudged > 0 {
         counts.push(format!("{unjudged} not judged"));
     }
     let counts = counts.join(", ");
-    match share(figure) {
+    match format_precision(figure) {
         Some(share) => format!("{counts}: {share}"),
         None => counts,
     }
 }
 
 /// Formats a share such as `0.90 (0.60 to 0.98)`.
-fn share(figure: VerdictCounts) -> Option<String> {
-    let (share, (low, high)) = figure.precision().zip(figure.interval())?;
+fn format_precision(figure: VerdictCounts) -> Option<String> {
+    let (share, (low, high)) = figure.precision().zip(figure.wilson_interval())?;
     Some(format!("{share:.2} ({low:.2} to {high:.2})"))
 }
 
 /// Returns the verdicts on each rule by its id, for the pack's page.
-pub(super) fn by_rule(labels: &HitLabels) -> BTreeMap<String, String> {
+pub(super) fn verdicts_by_rule(labels: &HitLabels) -> BTreeMap<String, String> {
     let mut found: BTreeMap<&String, Vec<HitVerdict>> = BTreeMap::new();
     for (hit, known) in labels.iter().filter(|(_, known)| known.now.is_some()) {
         found.entry(&hit.rule).or_default().push(known.verdict);
     }
-    let told = |verdicts: Vec<HitVerdict>| told(VerdictCounts::of(verdicts.into_iter()));
+    let told =
+        |verdicts: Vec<HitVerdict>| render_verdicts(VerdictCounts::count_verdicts(verdicts.into_iter()));
     found.into_iter().map(|(rule, verdicts)| (rule.clone(), told(verdicts))).collect()
 }
 
 /// Renders the page, in Markdown.
-pub(super) fn figures(labels: &HitLabels, repositories: &RepositoryList) -> String {
+pub(super) fn render_figures_page(labels: &HitLabels, repositories: &RepositoryList) -> String {
     let all = &repositories.repository;
     let commits: usize = all.iter().map(|repository| repository.commits).sum();
     let languages: BTreeSet<&str> = all.iter().map(|repository| repository.language.as_str()).collect();
@@ -83,13 +84,13 @@ pub(super) fn figures(labels: &HitLabels, repositories: &RepositoryList) -> Stri
         all.len(),
         languages.into_iter().collect::<Vec<_>>().join(", "),
     );
-    by_severity(&mut text, labels, repositories);
-    by_repository(&mut text, labels);
-    by_commits(&mut text, labels, repositories);
+    write_severity_table(&mut text, labels, repositories);
+    write_repository_table(&mut text, labels);
+    write_commit_table(&mut text, labels, repositories);
     text
 }
 
-fn by_severity(text: &mut String, labels: &HitLabels, repositories: &RepositoryList) {
+fn write_severity_table(text: &mut String, labels: &HitLabels, repositories: &RepositoryList) {
     *text += "\n## By severity\n\n\
               | Severity | Where | Repositories | Before | Now |\n|---|---|---|---|---|\n";
     let held_out: BTreeSet<&str> = repositories
@@ -110,7 +111,7 @@ fn by_severity(text: &mut String, labels: &HitLabels, repositories: &RepositoryL
                         let found = rules.severity(known).is_some_and(|it| severities.contains(&it));
                         found && counts(hit)
                     });
-                    told(VerdictCounts::of(found.map(|(_, known)| known.verdict)))
+                    render_verdicts(VerdictCounts::count_verdicts(found.map(|(_, known)| known.verdict)))
                 };
                 let (before, now) = (of(RulesVersion::Before), of(RulesVersion::Now));
                 let _ = writeln!(text, "| {severity} | {place} | {set} | {before} | {now} |");
@@ -119,7 +120,7 @@ fn by_severity(text: &mut String, labels: &HitLabels, repositories: &RepositoryL
     }
 }
 
-fn by_repository(text: &mut String, labels: &HitLabels) {
+fn write_repository_table(text: &mut String, labels: &HitLabels) {
     *text += "\n## By rule and repository\n\n\
               Findings as true / arguable / false / not judged.\n\n\
               | Rule | Repository | Before | Now | Right before | Right now |\n|---|---|---|---|---|---|\n";
@@ -133,16 +134,16 @@ fn by_repository(text: &mut String, labels: &HitLabels) {
     for ((rule, repository), group) in groups {
         let of = |rules: RulesVersion| {
             let found = group.iter().filter(|known| rules.severity(known).is_some());
-            VerdictCounts::of(found.map(|known| known.verdict))
+            VerdictCounts::count_verdicts(found.map(|known| known.verdict))
         };
-        let counts = |figure: VerdictCounts| match figure.hits() {
+        let counts = |figure: VerdictCounts| match figure.total() {
             0 => "none".to_owned(),
             _ => {
                 let VerdictCounts { right, arguable, wrong, unjudged } = figure;
                 format!("{right} / {arguable} / {wrong} / {unjudged}")
             }
         };
-        let right = |figure: VerdictCounts| share(figure).unwrap_or_default();
+        let right = |figure: VerdictCounts| format_precision(figure).unwrap_or_default();
         let (before, now) = (of(RulesVersion::Before), of(RulesVersion::Now));
         let repository = if repository.is_empty() { "**all**" } else { repository };
         let _ = writeln!(
@@ -156,7 +157,7 @@ fn by_repository(text: &mut String, labels: &HitLabels) {
     }
 }
 
-fn by_commits(text: &mut String, labels: &HitLabels, repositories: &RepositoryList) {
+fn write_commit_table(text: &mut String, labels: &HitLabels, repositories: &RepositoryList) {
     *text += "\n## Commits a finding\n\n| Repository | Language | Held out | Commits | Findings before | \
          Findings now |\n|---|---|---|---|---|---|\n";
     let count = |repository: Option<&JudgedRepository>, rules: RulesVersion| {
@@ -190,14 +191,14 @@ mod tests {
     use truing_reader::RulePacks;
 
     use super::*;
-    use crate::rules::{PACK, PROMISED, pages, read};
+    use crate::rules::{PACK, PROMISED, read_labels, render_pages};
     use crate::workspace;
 
     #[test]
     fn the_pages_with_what_was_judged_are_up_to_date() {
         let root = workspace::root().unwrap();
-        let (labels, repositories) = read(&root).unwrap();
-        for (file, page) in pages(&root, &labels, &repositories).unwrap() {
+        let (labels, repositories) = read_labels(&root).unwrap();
+        for (file, page) in render_pages(&root, &labels, &repositories).unwrap() {
             if env::var_os("UPDATE_DOCS").is_some() {
                 fs::write(&file, &page).unwrap();
             }
@@ -212,12 +213,16 @@ mod tests {
 
     #[test]
     fn what_was_judged_is_as_right_as_promised_and_nothing_of_p0_and_p1_is_left() {
-        let (labels, _) = read(&workspace::root().unwrap()).unwrap();
+        let (labels, _) = read_labels(&workspace::root().unwrap()).unwrap();
         for ((name, severities), promised) in GROUPS.into_iter().zip(PROMISED) {
             let now = labels.values().filter(|known| known.now.is_some_and(|it| severities.contains(&it)));
-            let figure = VerdictCounts::of(now.map(|known| known.verdict));
-            assert!(figure.precision().is_none_or(|share| share >= promised), "{name}: {}", told(figure));
-            assert!(name == "P2" || figure.unjudged == 0, "{name}: {}", told(figure));
+            let figure = VerdictCounts::count_verdicts(now.map(|known| known.verdict));
+            assert!(
+                figure.precision().is_none_or(|share| share >= promised),
+                "{name}: {}",
+                render_verdicts(figure)
+            );
+            assert!(name == "P2" || figure.unjudged == 0, "{name}: {}", render_verdicts(figure));
         }
     }
 
@@ -226,7 +231,7 @@ mod tests {
 
     #[test]
     fn no_rule_that_is_on_is_below_what_is_promised() {
-        let (labels, _) = read(&workspace::root().unwrap()).unwrap();
+        let (labels, _) = read_labels(&workspace::root().unwrap()).unwrap();
         let rules: BTreeSet<&str> = labels
             .iter()
             .filter(|(_, known)| known.now.is_some())
@@ -235,15 +240,15 @@ mod tests {
         let [_, least] = PROMISED;
         for rule in rules {
             let now = labels.iter().filter(|(hit, known)| hit.rule == rule && known.now.is_some());
-            let figure = VerdictCounts::of(now.map(|(_, known)| known.verdict));
+            let figure = VerdictCounts::count_verdicts(now.map(|(_, known)| known.verdict));
             let is_below = figure.precision().is_some_and(|share| share < least);
-            assert!(figure.judged() < LEAST_JUDGED || !is_below, "{rule}: {}", told(figure));
+            assert!(figure.judged_count() < LEAST_JUDGED || !is_below, "{rule}: {}", render_verdicts(figure));
         }
     }
 
     #[test]
     fn every_label_is_of_a_repository_and_a_rule_there_is() {
-        let (labels, repositories) = read(&workspace::root().unwrap()).unwrap();
+        let (labels, repositories) = read_labels(&workspace::root().unwrap()).unwrap();
         let packs = RulePacks::load_embedded().unwrap();
         let rules: BTreeSet<&str> = packs.list_rules().unwrap().iter().map(|rule| rule.rule).collect();
         for (hit, known) in &labels {

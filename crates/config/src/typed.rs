@@ -204,7 +204,7 @@ impl TypedSettings<'_> {
     pub(super) fn price(&self, name: &str) -> Result<DeclaredPrice, ConfigError> {
         let rate = |key: &str| {
             let money = self.usd_if_any(&format!("price.{name}.{key}"))?;
-            Ok::<_, ConfigError>(money.map(TokenRate::micro_usd_per_million))
+            Ok::<_, ConfigError>(money.map(TokenRate::from_money_per_million))
         };
         let missing = |what| ConfigError::from(ConfigProblem::Price { name: name.to_owned(), what });
         Ok(DeclaredPrice {

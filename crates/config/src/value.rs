@@ -504,7 +504,7 @@ fn parse_list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<Config
     if matches!(kind, ValueKind::Globs | ValueKind::Repositories) {
         items
             .iter()
-            .try_for_each(|item| glob::is_bounded(item))
+            .try_for_each(|item| glob::check_bounds(item))
             .map_err(|why| must(format_args!("hold globs: {why}")))?;
     }
     if kind == ValueKind::Globs {

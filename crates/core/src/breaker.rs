@@ -39,7 +39,7 @@ pub struct OpenCircuit {
 pub enum CallAdmission {
     /// A normal call on a closed circuit.
     Free,
-    /// The one trial call: its caller must report the result or call [`CircuitBreaker::given_up`].
+    /// The one trial call: its caller must report the result or call [`CircuitBreaker::abandon_trial`].
     Trial,
 }
 
@@ -69,15 +69,15 @@ impl Default for CircuitState {
 impl CircuitBreaker {
     /// Asks for permission to make a call. An admitted caller reports the result with
     /// [`Self::record_success`], [`Self::record_failure`] or [`Self::trip`]. A trial that ends without a
-    /// result reports [`Self::given_up`].
+    /// result reports [`Self::abandon_trial`].
     ///
     /// # Errors
     /// [`OpenCircuit`] if the call must not be made.
     pub fn admit(&mut self, now: UnixMillis) -> Result<CallAdmission, OpenCircuit> {
         let (why, last) = match &self.state {
             CircuitState::Closed { .. } => return Ok(CallAdmission::Free),
-            CircuitState::Open { open, .. } if lies_ahead(open.until, now) => return Err(*open),
-            CircuitState::Trial { since, why, .. } if lies_ahead(*since + TRIAL, now) => {
+            CircuitState::Open { open, .. } if is_in_future(open.until, now) => return Err(*open),
+            CircuitState::Trial { since, why, .. } if is_in_future(*since + TRIAL, now) => {
                 return Err(OpenCircuit { why: *why, until: *since + TRIAL });
             }
             CircuitState::Open { open, last } => (open.why, *last),
@@ -91,7 +91,7 @@ impl CircuitBreaker {
     /// decide if they continue.
     pub fn open_state(&self, now: UnixMillis) -> Option<OpenCircuit> {
         match &self.state {
-            CircuitState::Open { open, .. } => Some(*open).filter(|open| lies_ahead(open.until, now)),
+            CircuitState::Open { open, .. } => Some(*open).filter(|open| is_in_future(open.until, now)),
             CircuitState::Closed { .. } | CircuitState::Trial { .. } => None,
         }
     }
@@ -123,7 +123,7 @@ impl CircuitBreaker {
 
     /// Converts the state to a clock that is ahead by `lead`.
     #[must_use]
-    pub fn by_clock_ahead(self, lead: TimeSpan) -> Self {
+    pub fn shift_clock_by(self, lead: TimeSpan) -> Self {
         let state = match self.state {
             CircuitState::Closed { failures } => CircuitState::Closed { failures },
             CircuitState::Open { open, last } => {
@@ -137,7 +137,7 @@ impl CircuitBreaker {
     }
 
     /// Ends a trial that says nothing about the service. The next call becomes a trial.
-    pub fn given_up(&mut self, now: UnixMillis) {
+    pub fn abandon_trial(&mut self, now: UnixMillis) {
         if let CircuitState::Trial { why, last, .. } = self.state {
             self.state = CircuitState::Open { open: OpenCircuit { why, until: now }, last };
         }
@@ -151,7 +151,7 @@ fn open_circuit(reason: TripReason, now: UnixMillis, span: TimeSpan) -> CircuitS
 
 /// Returns true if the time is in the future. A time further away than [`LONGEST`] counts as past, because it
 /// comes from a clock that was set back.
-fn lies_ahead(until: UnixMillis, now: UnixMillis) -> bool {
+fn is_in_future(until: UnixMillis, now: UnixMillis) -> bool {
     (1..=LONGEST.0).contains(&(until - now).0)
 }
 
@@ -163,7 +163,7 @@ mod tests {
 
     const T: UnixMillis = UnixMillis(1_000_000);
 
-    fn after(span: TimeSpan) -> UnixMillis {
+    fn time_after(span: TimeSpan) -> UnixMillis {
         T + span
     }
 
@@ -177,16 +177,19 @@ mod tests {
         breaker.record_failure(T);
         assert_eq!(breaker.admit(T), Ok(CallAdmission::Free));
         breaker.record_failure(T);
-        assert_eq!(breaker.admit(T), Err(OpenCircuit { why: TripReason::Failures, until: after(SHORTEST) }));
+        assert_eq!(
+            breaker.admit(T),
+            Err(OpenCircuit { why: TripReason::Failures, until: time_after(SHORTEST) })
+        );
     }
 
     #[test]
     fn one_call_tries_for_all() {
         let mut breaker = CircuitBreaker::default();
         breaker.trip(T, Some(TimeSpan::seconds(90)));
-        let open = OpenCircuit { why: TripReason::Cap, until: after(TimeSpan::seconds(90)) };
-        assert_eq!(breaker.admit(after(TimeSpan::seconds(89))), Err(open));
-        assert_eq!(breaker.open_state(after(TimeSpan::seconds(89))), Some(open));
+        let open = OpenCircuit { why: TripReason::Cap, until: time_after(TimeSpan::seconds(90)) };
+        assert_eq!(breaker.admit(time_after(TimeSpan::seconds(89))), Err(open));
+        assert_eq!(breaker.open_state(time_after(TimeSpan::seconds(89))), Some(open));
         assert_eq!(breaker.admit(open.until), Ok(CallAdmission::Trial));
         assert!(breaker.admit(open.until).is_err(), "a second one while the first is on its way");
         assert_eq!(breaker.open_state(open.until), None, "the trial itself may go on");
@@ -199,7 +202,7 @@ mod tests {
     fn a_failed_trial_doubles_the_wait_up_to_a_bound() {
         let mut breaker = CircuitBreaker::default();
         breaker.trip(T, Some(SHORTEST));
-        let mut now = after(SHORTEST);
+        let mut now = time_after(SHORTEST);
         for doubled in [2, 4, 8, 16, 32, 64, 120, 120] {
             assert_eq!(breaker.admit(now), Ok(CallAdmission::Trial));
             breaker.record_failure(now);
@@ -213,9 +216,9 @@ mod tests {
     fn a_trial_that_was_given_up_or_forgotten_leaves_its_place() {
         let mut breaker = CircuitBreaker::default();
         breaker.trip(T, None);
-        let now = after(CAPPED);
+        let now = time_after(CAPPED);
         assert_eq!(breaker.admit(now), Ok(CallAdmission::Trial));
-        breaker.given_up(now);
+        breaker.abandon_trial(now);
         assert_eq!(breaker.admit(now), Ok(CallAdmission::Trial));
         assert!(breaker.admit(now).is_err());
         assert_eq!(breaker.admit(now + TRIAL), Ok(CallAdmission::Trial));
@@ -226,17 +229,17 @@ mod tests {
         let hour = TimeSpan::minutes(60);
         let mut breaker = CircuitBreaker::default();
         breaker.record_failure(T);
-        assert_eq!(breaker.clone().by_clock_ahead(hour), breaker);
+        assert_eq!(breaker.clone().shift_clock_by(hour), breaker);
         breaker.trip(T, None);
-        let mut ahead = breaker.by_clock_ahead(hour);
+        let mut ahead = breaker.shift_clock_by(hour);
         assert_eq!(
             ahead.open_state(T + hour),
-            Some(OpenCircuit { why: TripReason::Cap, until: after(CAPPED) + hour })
+            Some(OpenCircuit { why: TripReason::Cap, until: time_after(CAPPED) + hour })
         );
-        assert_eq!(ahead.admit(after(CAPPED) + hour), Ok(CallAdmission::Trial));
-        let mut back = ahead.by_clock_ahead(TimeSpan(-hour.0));
-        assert!(back.admit(UnixMillis((after(CAPPED) + TRIAL).0 - 1)).is_err());
-        assert_eq!(back.admit(after(CAPPED) + TRIAL), Ok(CallAdmission::Trial));
+        assert_eq!(ahead.admit(time_after(CAPPED) + hour), Ok(CallAdmission::Trial));
+        let mut back = ahead.shift_clock_by(TimeSpan(-hour.0));
+        assert!(back.admit(UnixMillis((time_after(CAPPED) + TRIAL).0 - 1)).is_err());
+        assert_eq!(back.admit(time_after(CAPPED) + TRIAL), Ok(CallAdmission::Trial));
     }
 
     #[test]
@@ -260,7 +263,7 @@ mod tests {
                     1 => breaker.record_success(),
                     2 => breaker.record_failure(now),
                     3 => breaker.trip(now, Some(TimeSpan(later))),
-                    _ => breaker.given_up(now),
+                    _ => breaker.abandon_trial(now),
                 }
             }
             prop_assert!(breaker.admit(now + LONGEST).is_ok());

@@ -42,12 +42,12 @@ impl CodeDigests {
 
     /// Keeps only the digest of the tool's fingerprint.
     #[must_use]
-    pub fn of_tool(&self) -> Self {
+    pub fn with_tool_only(&self) -> Self {
         Self { tool_fingerprint: self.tool_fingerprint.clone(), ..Self::default() }
     }
 
     /// Returns the digest of a tool's own fingerprint.
-    pub fn tool_fingerprint(fingerprint: &str) -> String {
+    pub fn digest_tool_fingerprint(fingerprint: &str) -> String {
         let digest: [u8; 32] = Sha256::digest(fingerprint.as_bytes()).into();
         hex::encode(digest.get(..DIGEST_BYTES).unwrap_or(&digest))
     }
@@ -59,7 +59,7 @@ impl CodeDigests {
 
     /// Returns true if both can belong to the same lines in the same definition. A definition that one side
     /// does not know counts as the same.
-    pub fn agree(&self, other: &Self) -> bool {
+    pub fn is_compatible_with(&self, other: &Self) -> bool {
         let is_known = self.definition.is_some() && other.definition.is_some();
         self.lines == other.lines && (!is_known || self.definition == other.definition)
     }
@@ -79,7 +79,7 @@ impl std::fmt::Debug for LinesKey {
 impl LinesKey {
     /// Derives the key from a key of another use. The same bytes give the same key.
     pub fn derive(from: &[u8]) -> Self {
-        Self(mac(from, &[DOMAIN]))
+        Self(hmac_sha256(from, &[DOMAIN]))
     }
 
     /// Returns the digest of lines. White space is folded as in [`crate::finding::fingerprint`].
@@ -90,13 +90,13 @@ impl LinesKey {
             words.for_each(|word| folded.extend(word.iter().chain(b" ")));
             folded.push(b'\n');
         }
-        let digest = mac(&self.0, &[DOMAIN, &folded]);
+        let digest = hmac_sha256(&self.0, &[DOMAIN, &folded]);
         hex::encode(digest.get(..DIGEST_BYTES).unwrap_or(&digest))
     }
 }
 
 /// Returns the HMAC-SHA-256 of the parts, each preceded by its length.
-fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     // HMAC accepts keys of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
     for part in parts {
@@ -108,7 +108,7 @@ fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 
 impl RawFinding {
     /// Returns true if the snippet omits a part of its lines.
-    pub fn is_cut(&self) -> bool {
+    pub fn has_truncated_snippet(&self) -> bool {
         self.snippet.contains(CUT)
     }
 
@@ -130,8 +130,8 @@ impl RawFinding {
     /// assert_ne!(digest("key = ghp_one\n"), digest("key = ghp_two\n"));
     /// ```
     #[must_use]
-    pub fn with_lines(mut self, content: Option<&[u8]>, key: &LinesKey) -> Self {
-        self.code.lines = content.filter(|_| self.is_cut()).map(|content| {
+    pub fn with_lines_digest(mut self, content: Option<&[u8]>, key: &LinesKey) -> Self {
+        self.code.lines = content.filter(|_| self.has_truncated_snippet()).map(|content| {
             let (first, last) = (self.place.start_line.max(1) as usize, self.place.end_line as usize);
             let lines = content.split(|byte| *byte == b'\n').skip(first - 1);
             key.digest(lines.take((last + 1).saturating_sub(first)))
@@ -160,18 +160,21 @@ mod tests {
             (of(None, Some("1")), of(None, Some("2")), false),
             (of(None, None), of(None, Some("1")), false),
         ] {
-            assert_eq!(one.agree(&other), expected, "{one:?} {other:?}");
-            assert_eq!(other.agree(&one), expected, "{other:?} {one:?}");
+            assert_eq!(one.is_compatible_with(&other), expected, "{one:?} {other:?}");
+            assert_eq!(other.is_compatible_with(&one), expected, "{other:?} {one:?}");
         }
     }
 
     #[test]
     fn what_a_tool_says_makes_no_code_another_and_a_record_without_it_can_be_read() {
         let marked = |mark: &str| CodeDigests {
-            tool_fingerprint: Some(CodeDigests::tool_fingerprint(mark)),
+            tool_fingerprint: Some(CodeDigests::digest_tool_fingerprint(mark)),
             ..CodeDigests::default()
         };
-        assert!(marked("one").agree(&marked("two")) && marked("one").agree(&CodeDigests::default()));
+        assert!(
+            marked("one").is_compatible_with(&marked("two"))
+                && marked("one").is_compatible_with(&CodeDigests::default())
+        );
         assert_ne!(marked("one"), marked("two"));
         let before: CodeDigests = serde_json::from_str(r#"{"definition":"ab","lines":"cd"}"#).unwrap();
         assert_eq!((before.definition.as_deref(), before.lines.as_deref()), (Some("ab"), Some("cd")));

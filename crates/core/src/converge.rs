@@ -39,7 +39,7 @@ use serde::{Deserialize, Serialize};
 use crate::dismissal::{self, Dismissal};
 use crate::finding::{Finding, FindingStatus, Severity};
 use crate::id::{FindingId, Sha};
-use crate::identity::{PlacedFinding, identify};
+use crate::identity::{PlacedFinding, assign_finding_ids};
 use crate::increment::FileRenames;
 use crate::outcome::ReviewCoverage;
 pub use act::{
@@ -48,7 +48,7 @@ pub use act::{
 };
 pub use audit_scope::AuditScope;
 use exit::NO_AUDITOR;
-pub use exit::{ConvergeExit, ConvergeExitCode, ConvergeExitKind, no_answer};
+pub use exit::{ConvergeExit, ConvergeExitCode, ConvergeExitKind, missing_answers_text};
 pub use merge::{AuditorFinding, LineOrigin};
 use merge::{MergedFinding, merge_findings};
 pub use others::SuspendedAudit;
@@ -280,7 +280,7 @@ impl ConvergeRun {
     }
 
     /// Continues from an audit: its findings are fixed, and the head is not audited again.
-    pub fn take_up(&mut self, limits: ConvergeLimits) {
+    pub fn resume_from_audit(&mut self, limits: ConvergeLimits) {
         self.limits = limits;
         self.audits_only = false;
         if self.exit.take().is_some() {
@@ -318,7 +318,7 @@ impl ConvergeRun {
         let reopens = matches!(
             event,
             ConvergeEvent::Moved { .. } | ConvergeEvent::Updated { .. } | ConvergeEvent::Heard { .. }
-        ) && self.is_at_rest();
+        ) && self.accepts_other_findings();
         if self.exit.is_some() && !reopens {
             return Ok(());
         }
@@ -339,7 +339,7 @@ impl ConvergeRun {
             (ConvergeAction::Gate, ConvergeEvent::Gated(None)) => self.begin_audit(),
             (ConvergeAction::Gate, ConvergeEvent::Gated(Some(output))) => {
                 self.is_audited = false;
-                self.gate_blocks(output);
+                self.handle_gate_block(output);
             }
             (ConvergeAction::Mend { .. }, ConvergeEvent::Mended(candidate)) => self.apply_gate_fix(candidate),
             (
@@ -349,19 +349,19 @@ impl ConvergeRun {
                 self.apply_audit(auditors, attempt, answers, standing, (&coverage, &renames));
             }
             (ConvergeAction::Post, ConvergeEvent::Posted) => {
-                self.forget_claims();
-                self.judge();
+                self.clear_examined_claims();
+                self.decide_after_audit();
             }
             (ConvergeAction::Fix { problems }, ConvergeEvent::Fixed { words, candidate }) => {
                 self.apply_fix(&problems, words, candidate);
             }
             (ConvergeAction::Fix { .. } | ConvergeAction::Mend { .. }, ConvergeEvent::Silent(why)) => {
-                self.silent_fixer(&why);
+                self.handle_silent_fixer(&why);
             }
-            (ConvergeAction::Check, ConvergeEvent::Checked(problems)) => self.apply_check(problems),
+            (ConvergeAction::Check, ConvergeEvent::Checked(problems)) => self.apply_check_result(problems),
             (ConvergeAction::Publish, ConvergeEvent::Pushed) => self.apply_push(),
             (ConvergeAction::Publish, ConvergeEvent::Blocked(words)) => self.apply_hook_block(words),
-            (ConvergeAction::Reply, ConvergeEvent::Replied) => self.apply_reply(),
+            (ConvergeAction::Reply, ConvergeEvent::Replied) => self.continue_after_replies(),
             (act, _) => return Err(UnexpectedEvent { act: act.as_str() }),
         }
         Ok(())
@@ -372,15 +372,15 @@ impl ConvergeRun {
     }
 
     /// Number of audits that may still be begun.
-    fn audits_left(&self) -> u32 {
+    fn remaining_audits(&self) -> u32 {
         // Audits of heads that are not this run's own do not count against the limit.
         let anew = self.moves.min(MAX_MOVES).saturating_add(self.updates.min(readiness::MAX_UPDATES));
         self.limits.max_audits.saturating_add(anew).saturating_sub(self.audits)
     }
 
     fn begin_audit(&mut self) {
-        if self.audits_left() == 0 {
-            return self.reach_cap();
+        if self.remaining_audits() == 0 {
+            return self.end_by_audit_cap();
         }
         self.audits = self.audits.saturating_add(1);
         self.gate_rounds = 0;
@@ -391,7 +391,7 @@ impl ConvergeRun {
         self.next = ConvergeAction::Audit { auditors: (0..auditors).collect(), attempt: 1 };
     }
 
-    fn reach_cap(&mut self) {
+    fn end_by_audit_cap(&mut self) {
         let [worst, bad, small] = self.severity_counts();
         let (audits, who) = (self.audits, self.aside.as_ref().map_or("the last one", |_| "others"));
         let made = if audits == 1 { "1 audit was".to_owned() } else { format!("{audits} audits were") };
@@ -440,7 +440,8 @@ impl ConvergeRun {
             placed.push(placed_again);
             origins.push(origin);
         }
-        let mut identified = identify(self.history.findings(), placed, Some(&self.head), read.0, read.1);
+        let mut identified =
+            assign_finding_ids(self.history.findings(), placed, Some(&self.head), read.0, read.1);
         dismissal::apply_dismissals(&mut identified.current, &self.dismissals);
         self.history.record_sightings(&identified.current, &origins);
         // Dismissed findings are known and need no work.
@@ -448,8 +449,8 @@ impl ConvergeRun {
         self.found = identified.current.into_iter().filter(counts).collect();
         self.cleared = None;
         self.history.record_audit(self.audits, &self.tree, &self.found);
-        self.history.record_gone(identified.gone, &declined, &self.head);
-        self.forget_fix();
+        self.history.update_missing_findings(identified.gone, &declined, &self.head);
+        self.reset_fix_state();
         self.log.push(ConvergeLogLine::Audit {
             number: self.audits,
             counts: self.severity_counts(),
@@ -459,7 +460,7 @@ impl ConvergeRun {
     }
 
     /// Resets the state of the last fix, because there are new findings.
-    fn forget_fix(&mut self) {
+    fn reset_fix_state(&mut self) {
         self.words.clear();
         self.candidate = None;
         (self.check_rounds, self.hook_blocks, self.hook) = (0, 0, None);
@@ -475,12 +476,12 @@ impl ConvergeRun {
     }
 
     /// Returns true if any current finding blocks the branch.
-    fn holds_back(&self) -> bool {
+    fn has_blocking_finding(&self) -> bool {
         self.found.iter().any(|finding| self.blocks(finding))
     }
 
     /// Returns the result of an audit-only run after its auditors have answered.
-    pub fn audit_end(&self) -> ConvergeExit {
+    pub fn audit_only_exit(&self) -> ConvergeExit {
         let ([p0, p1, p2], head) = (self.severity_counts(), self.head.short_sha());
         match (self.silent, self.found.is_empty()) {
             (0, true) => {
@@ -492,7 +493,7 @@ impl ConvergeRun {
             ),
             (silent, _) => ConvergeExit::new(
                 ConvergeExitCode::Infrastructure,
-                format!("{} at {head}", no_answer(silent)),
+                format!("{} at {head}", missing_answers_text(silent)),
             ),
         }
     }
@@ -500,20 +501,20 @@ impl ConvergeRun {
     /// Returns true if an audit-only run ended without a valid answer from some auditors. They have had all
     /// permitted attempts, so asking again needs another audit.
     pub fn is_degraded_audit(&self) -> bool {
-        self.audits_only && self.silent > 0 && self.exit.as_ref() == Some(&self.audit_end())
+        self.audits_only && self.silent > 0 && self.exit.as_ref() == Some(&self.audit_only_exit())
     }
 
     /// Continues after the findings are answered. The run goes on if a fix was pushed and ends otherwise.
-    fn apply_reply(&mut self) {
-        if let Some(words) = self.hook.take().filter(|_| self.holds_back()) {
+    fn continue_after_replies(&mut self) {
+        if let Some(words) = self.hook.take().filter(|_| self.has_blocking_finding()) {
             return self.end_by_hook(&words);
         }
         if matches!(self.log.last(),
             Some(ConvergeLogLine::Fix { number, commit: Some(_), .. }) if *number == self.audits)
         {
             // No audit is left for the fix or for anything that follows it.
-            if self.audits_left() == 0 {
-                return self.reach_cap();
+            if self.remaining_audits() == 0 {
+                return self.end_by_audit_cap();
             }
             self.aside = None;
             self.next = ConvergeAction::Gate;
@@ -522,21 +523,21 @@ impl ConvergeRun {
         self.log_fix(None);
         let is_claim = |finding: &&Finding| self.words.get(&finding.id) == Some(&FixerVerdict::Fixed);
         let said: Vec<Finding> = self.found.iter().filter(|finding| !is_claim(finding)).cloned().collect();
-        self.history.record_answers(&said, &self.words);
+        self.history.record_fixer_verdicts(&said, &self.words);
         // Findings that do not block remain notes.
         let least = self.limits.min_blocking;
         self.history.apply_statuses(self.found.iter_mut().filter(|finding| finding.raw.severity <= least));
         if let Some(aside) = self.aside.take() {
-            return self.turned_down(aside);
+            return self.handle_declined_feedback(aside);
         }
         // Findings that do not block may stay.
-        if self.holds_back() {
+        if self.has_blocking_finding() {
             self.set_exit(
                 ConvergeExitCode::NothingFixed,
                 "the fixer could not address findings: it changed nothing",
             );
         } else {
-            self.judge_clean();
+            self.decide_without_blockers();
         }
     }
 }

@@ -74,7 +74,7 @@ impl Dismissal {
     }
 
     /// Records that a person withdraws the dismissal of a finding.
-    pub fn taken_back(finding: &Finding, author: &str, at: UnixMillis) -> Self {
+    pub fn from_withdrawal(finding: &Finding, author: &str, at: UnixMillis) -> Self {
         Self { withdrawn: true, about: None, ..Self::new(finding, "", author, at) }
     }
 
@@ -84,7 +84,7 @@ impl Dismissal {
         let was_unverified = self.about.as_ref().is_some_and(|about| about.unverified.is_some());
         let is_same = match &self.about {
             Some(about) => is_same_code(&about.raw, &finding.raw),
-            None => self.has_snippet_of(finding) && (self.withdrawn || !finding.raw.is_cut()),
+            None => self.has_snippet_of(finding) && (self.withdrawn || !finding.raw.has_truncated_snippet()),
         };
         self.finding == finding.id
             && is_same
@@ -103,7 +103,7 @@ impl Dismissal {
     }
 
     fn has_snippet_of(&self, finding: &Finding) -> bool {
-        has_same_words(&self.snippet, &finding.raw.snippet)
+        is_same_snippet(&self.snippet, &finding.raw.snippet)
     }
 
     /// Renders the reason and its author for the finding's status.
@@ -115,12 +115,12 @@ impl Dismissal {
 /// Returns true if both are the same code in the same definition, white space aside. The position does not
 /// matter.
 pub(crate) fn is_same_code(before: &RawFinding, now: &RawFinding) -> bool {
-    has_same_words(&before.snippet, &now.snippet)
-        && before.code.agree(&now.code)
-        && (!now.is_cut() || now.code.lines.is_some())
+    is_same_snippet(&before.snippet, &now.snippet)
+        && before.code.is_compatible_with(&now.code)
+        && (!now.has_truncated_snippet() || now.code.lines.is_some())
 }
 
-fn has_same_words(one: &str, other: &str) -> bool {
+fn is_same_snippet(one: &str, other: &str) -> bool {
     let code = |snippet| fingerprint("", &truing_diff::RepoPath::default(), snippet);
     code(one) == code(other)
 }
@@ -241,27 +241,27 @@ pub fn short_id(id: &FindingId) -> String {
 }
 
 /// Returns true if a word looks like a finding's id or the beginning of one.
-pub fn is_id(word: &str) -> bool {
+pub fn looks_like_finding_id(word: &str) -> bool {
     split_id(word).is_some()
 }
 
-/// Like [`is_id`], for a word that stands alone and not in a sentence: the digits alone are enough.
-pub fn is_typed_id(word: &str) -> bool {
-    is_id(word) || is_digest(word)
+/// Like [`looks_like_finding_id`], for a word that stands alone and not in a sentence: the digits alone are enough.
+pub fn is_standalone_finding_id(word: &str) -> bool {
+    looks_like_finding_id(word) || has_enough_hex_digits(word)
 }
 
-/// Returns the findings that a word standing alone ([`is_typed_id`]) identifies: several if the word is
+/// Returns the findings that a word standing alone ([`is_standalone_finding_id`]) identifies: several if the word is
 /// ambiguous.
 pub fn matching_findings<'a>(findings: &'a [Finding], word: &str) -> Vec<&'a Finding> {
-    match split_id(word).or_else(|| is_digest(word).then_some((None, word, None))) {
-        Some(wanted) => findings.iter().filter(|finding| is_meant(finding, wanted)).collect(),
+    match split_id(word).or_else(|| has_enough_hex_digits(word).then_some((None, word, None))) {
+        Some(wanted) => findings.iter().filter(|finding| matches_id_parts(finding, wanted)).collect(),
         None => Vec::new(),
     }
 }
 
 /// Returns the reason for which a word standing alone is not a valid id, or none if it may be one.
-pub fn malformed_id(word: &str) -> Option<MalformedFindingId> {
-    if is_typed_id(word) {
+pub fn malformed_id_reason(word: &str) -> Option<MalformedFindingId> {
+    if is_standalone_finding_id(word) {
         return None;
     }
     let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -283,7 +283,7 @@ pub fn malformed_id(word: &str) -> Option<MalformedFindingId> {
 /// [`FindingLookupError`] if no finding or more than one matches.
 pub fn find_by_id<'a>(findings: &'a [Finding], word: &str) -> Result<&'a Finding, FindingLookupError> {
     let wanted = split_id(word).ok_or(FindingLookupError::Unknown)?;
-    let mut meant = findings.iter().filter(|finding| is_meant(finding, wanted));
+    let mut meant = findings.iter().filter(|finding| matches_id_parts(finding, wanted));
     match (meant.next(), meant.next()) {
         (Some(one), None) => Ok(one),
         (None, _) => Err(FindingLookupError::Unknown),
@@ -292,7 +292,7 @@ pub fn find_by_id<'a>(findings: &'a [Finding], word: &str) -> Result<&'a Finding
 }
 
 /// Returns true if the finding's id begins with these parts.
-fn is_meant(finding: &Finding, (version, begins, ordinal): FindingIdParts<'_>) -> bool {
+fn matches_id_parts(finding: &Finding, (version, begins, ordinal): FindingIdParts<'_>) -> bool {
     split_id(finding.id.as_str()).is_some_and(|(its_version, digest, its_ordinal)| {
         (version.is_none() || its_version == version)
             && digest.starts_with(begins)
@@ -301,7 +301,7 @@ fn is_meant(finding: &Finding, (version, begins, ordinal): FindingIdParts<'_>) -
 }
 
 /// Returns true for a word of enough hexadecimal digits.
-fn is_digest(word: &str) -> bool {
+fn has_enough_hex_digits(word: &str) -> bool {
     word.len() >= FEWEST_DIGITS && word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
@@ -319,7 +319,8 @@ fn split_id(id: &str) -> Option<FindingIdParts<'_>> {
         Some(version) => is_number(version),
         None => digest.len() >= SHOWN_DIGITS && ordinal.is_some(),
     };
-    (is_begun && is_digest(digest) && ordinal.is_none_or(is_number)).then_some((version, digest, ordinal))
+    (is_begun && has_enough_hex_digits(digest) && ordinal.is_none_or(is_number))
+        .then_some((version, digest, ordinal))
 }
 
 #[cfg(test)]
@@ -363,7 +364,7 @@ mod tests {
     #[test]
     fn a_word_that_is_no_id_says_why() {
         for word in ["1:0a1b", "0a1b", "0a1b2c3d4e-1", "1:0a1b-2"] {
-            assert_eq!(malformed_id(word), None, "{word}");
+            assert_eq!(malformed_id_reason(word), None, "{word}");
         }
         for (word, why) in [
             ("", MalformedFindingId::Empty),
@@ -377,7 +378,7 @@ mod tests {
             ("zzzz-1", MalformedFindingId::NoId),
             ("96 e6", MalformedFindingId::NoId),
         ] {
-            assert_eq!(malformed_id(word), Some(why), "{word}");
+            assert_eq!(malformed_id_reason(word), Some(why), "{word}");
         }
     }
 
@@ -399,7 +400,7 @@ mod tests {
         assert!(matches!(findings[3].status, FindingStatus::Fixed(_)));
         assert_eq!(apply_dismissals(&mut findings, &[said]), 0, "a second time changes nothing");
 
-        let back = Dismissal::taken_back(&findings[0], "bob", UnixMillis(6));
+        let back = Dismissal::from_withdrawal(&findings[0], "bob", UnixMillis(6));
         assert_eq!(apply_dismissals(&mut findings, std::slice::from_ref(&back)), 1);
         assert!(findings[..3].iter().all(Finding::is_open));
         assert!(matches!(findings[3].status, FindingStatus::Fixed(_)));
@@ -477,9 +478,13 @@ mod tests {
         assert_eq!(typed("0123456789"), [ids[0].as_str(), ids[1].as_str()]);
         assert_eq!(typed("0123456789-2"), [ids[1].as_str()]);
         assert!(typed("012").is_empty() && typed("wanted").is_empty());
-        assert!(is_typed_id("0123ffff") && !is_id("0123ffff") && !is_typed_id("wanted"));
+        assert!(
+            is_standalone_finding_id("0123ffff")
+                && !looks_like_finding_id("0123ffff")
+                && !is_standalone_finding_id("wanted")
+        );
         for word in ["1:012", "1:01234x", "a:01234", "wanted", "1:0123-", "1:0123-x", ":0123", "", "1:"] {
-            assert!(!is_id(word), "{word}");
+            assert!(!looks_like_finding_id(word), "{word}");
         }
     }
 }

@@ -20,7 +20,7 @@ pub fn contains_excerpt(lines: &[&str], excerpt: &str) -> bool {
 }
 
 /// Returns true if an excerpt consists of exactly these lines.
-pub fn is_whole(lines: &[&str], excerpt: &str) -> bool {
+pub fn is_exact_excerpt(lines: &[&str], excerpt: &str) -> bool {
     fold_whitespace(lines.iter().copied()) == fold_whitespace(unescape_hidden(excerpt).lines())
 }
 
@@ -31,7 +31,7 @@ pub fn unescape_hidden(text: &str) -> String {
     for part in parts {
         let hidden = part.split_once('}').filter(|(digits, _)| {
             let letter = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32);
-            letter.is_some_and(line::is_hidden)
+            letter.is_some_and(line::is_invisible_char)
         });
         match hidden {
             Some((_, rest)) => out.extend([" ", rest]),
@@ -44,14 +44,14 @@ pub fn unescape_hidden(text: &str) -> String {
 /// Joins all words with single blanks. Indentation, line breaks and invisible characters then make no
 /// difference.
 pub fn fold_whitespace<'a>(lines: impl Iterator<Item = &'a str>) -> String {
-    let seen = |char| if line::is_hidden(char) || char == UNSEEN { ' ' } else { char };
+    let seen = |char| if line::is_invisible_char(char) || char == UNSEEN { ' ' } else { char };
     let text: String = lines.flat_map(|line| line.chars().chain(['\n'])).map(seen).collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Finds the lines of a snippet in a text and returns the first and last line number. Of several places it
 /// takes the one nearest to the old line `old_line`; none if the snippet is gone.
-pub fn locate(text: &str, snippet: &str, old_line: u32) -> Option<(u32, u32)> {
+pub fn locate_snippet(text: &str, snippet: &str, old_line: u32) -> Option<(u32, u32)> {
     let wanted: Vec<String> = snippet.lines().map(|line| fold_whitespace([line].into_iter())).collect();
     if wanted.iter().all(String::is_empty) {
         return None;

@@ -28,7 +28,7 @@ impl LeaseLimits {
     }
 
     /// Returns true if owners have a limit of their own.
-    pub fn limits_owners(self) -> bool {
+    pub fn has_owner_limit(self) -> bool {
         self.per_owner < self.all
     }
 }
@@ -85,9 +85,9 @@ impl ActiveLeases {
     /// Records that a lease has ended.
     pub fn remove_lease(&mut self, lease: FencingToken) {
         let Some(LeaseOwner { repository, owner }) = self.leases.remove(&lease) else { return };
-        one_less(&mut self.repositories, &repository);
+        decrement_count(&mut self.repositories, &repository);
         if let Some(owner) = owner {
-            one_less(&mut self.owners, &owner);
+            decrement_count(&mut self.owners, &owner);
         }
     }
 
@@ -98,7 +98,7 @@ impl ActiveLeases {
     }
 }
 
-fn one_less(counts: &mut BTreeMap<String, usize>, key: &str) {
+fn decrement_count(counts: &mut BTreeMap<String, usize>, key: &str) {
     if let Entry::Occupied(mut count) = counts.entry(key.to_owned()) {
         *count.get_mut() -= 1;
         if *count.get() == 0 {
@@ -174,7 +174,7 @@ mod tests {
     }
 
     /// Returns the chosen slots; each input is (key, owner, due since).
-    fn chosen(
+    fn chosen_keys(
         slots: &[(SlotKey, &str, i64)],
         busy: &ActiveLeases,
         places: LeaseLimits,
@@ -201,7 +201,7 @@ mod tests {
             (key(2, 1), "a", 40),
             (key(3, 1), "b", 50),
         ];
-        let of = |places| chosen(&slots, &ActiveLeases::default(), LeaseLimits::new(places), 100);
+        let of = |places| chosen_keys(&slots, &ActiveLeases::default(), LeaseLimits::new(places), 100);
         assert_eq!(of(4), [key(1, 1), key(2, 1), key(3, 1), key(1, 2)]);
         assert_eq!(of(9).len(), 5);
         assert_eq!(of(0), []);
@@ -212,13 +212,13 @@ mod tests {
         let slots = [(key(1, 2), "a", 10), (key(2, 1), "a", 40)];
         let mut busy = ActiveLeases::default();
         busy.add_lease(FencingToken(1), key(1, 1).repository_prefix(), Some("a"), UnixMillis(50));
-        assert_eq!(chosen(&slots, &busy, LeaseLimits::new(1), 60), [], "the place is taken");
+        assert_eq!(chosen_keys(&slots, &busy, LeaseLimits::new(1), 60), [], "the place is taken");
         busy.remove_lease(FencingToken(1));
-        assert_eq!(chosen(&slots, &busy, LeaseLimits::new(1), 60), [key(2, 1)]);
+        assert_eq!(chosen_keys(&slots, &busy, LeaseLimits::new(1), 60), [key(2, 1)]);
         busy.prune_turns(Some(UnixMillis(10)));
-        assert_eq!(chosen(&slots, &busy, LeaseLimits::new(1), 60), [key(2, 1)], "it still matters");
+        assert_eq!(chosen_keys(&slots, &busy, LeaseLimits::new(1), 60), [key(2, 1)], "it still matters");
         busy.prune_turns(None);
-        assert_eq!(chosen(&slots, &busy, LeaseLimits::new(1), 60), [key(1, 2)]);
+        assert_eq!(chosen_keys(&slots, &busy, LeaseLimits::new(1), 60), [key(1, 2)]);
     }
 
     #[test]
@@ -233,9 +233,9 @@ mod tests {
         let places = LeaseLimits { all: 4, per_owner: 2 };
         let mut busy = ActiveLeases::default();
         busy.add_lease(FencingToken(1), key(9, 1).repository_prefix(), Some("big"), UnixMillis(0));
-        assert_eq!(chosen(&slots, &busy, places, 20), [key(1, 1), key(3, 2), key(4, 1)]);
+        assert_eq!(chosen_keys(&slots, &busy, places, 20), [key(1, 1), key(3, 2), key(4, 1)]);
         busy.remove_lease(FencingToken(1));
-        assert_eq!(chosen(&slots, &busy, places, 20), [key(1, 1), key(2, 1), key(3, 2), key(4, 1)]);
+        assert_eq!(chosen_keys(&slots, &busy, places, 20), [key(1, 1), key(2, 1), key(3, 2), key(4, 1)]);
         assert!(busy.is_empty() && busy.owners.is_empty() && busy.repositories.is_empty());
     }
 
@@ -262,7 +262,7 @@ mod tests {
             ["a", "b", "c"][id % 3]
         }
 
-        fn fall_due(&mut self, repository: usize, count: usize, now: i64) {
+        fn add_due_slots(&mut self, repository: usize, count: usize, now: i64) {
             for _ in 0..count {
                 self.made += 1;
                 let new = key(repository, self.made);
@@ -272,7 +272,7 @@ mod tests {
             }
         }
 
-        fn tick(&mut self, now: i64, lasts: &mut impl FnMut() -> i64) {
+        fn lease_due_slots(&mut self, now: i64, lasts: &mut impl FnMut() -> i64) {
             let over: Vec<FencingToken> =
                 self.running.iter().filter(|(_, end)| **end <= now).map(|(lease, _)| *lease).collect();
             for lease in over {
@@ -282,7 +282,7 @@ mod tests {
             self.busy.prune_turns(self.due.values().map(|(at, _)| UnixMillis(*at)).min());
             let slots: Vec<_> =
                 self.due.iter().map(|(key, (at, _))| (key.clone(), Self::owner(key), *at)).collect();
-            for key in chosen(&slots, &self.busy, self.places, now) {
+            for key in chosen_keys(&slots, &self.busy, self.places, now) {
                 let (at, before) = self.due.remove(&key).unwrap();
                 // For each slot before it, it waits for at most one turn of every other repository and its
                 // own leases.
@@ -322,16 +322,16 @@ mod tests {
             let mut world = World { places, busy, due, running, made: 0, granted: 0 };
             let mut lasts = lasts.into_iter().cycle();
             let mut lasts = move || lasts.next().unwrap();
-            world.fall_due(0, backlog, 0);
+            world.add_due_slots(0, backlog, 0);
             let mut now = 0;
             for (repository, count) in arrivals {
                 now += 1;
-                world.fall_due(repository, count, now);
-                world.tick(now, &mut lasts);
+                world.add_due_slots(repository, count, now);
+                world.lease_due_slots(now, &mut lasts);
             }
             while !world.due.is_empty() {
                 now += 1;
-                world.tick(now, &mut lasts);
+                world.lease_due_slots(now, &mut lasts);
             }
         }
     }

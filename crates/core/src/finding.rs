@@ -117,7 +117,7 @@ impl RawFinding {
     #[must_use]
     pub fn with_unproven_suggestion(mut self, shown: &str) -> Self {
         self.suggestion = None;
-        let body = self.own_body();
+        let body = self.body_without_suggestion();
         // The fence is longer than any run of back ticks in the text.
         let longest = shown.split(|letter| letter != '`').map(str::len).max().unwrap_or(0);
         let fence = "`".repeat(longest.max(2) + 1);
@@ -127,7 +127,7 @@ impl RawFinding {
     }
 
     /// Returns the body without an unvalidated replacement, which is no part of a finding's identity.
-    pub fn own_body(&self) -> &str {
+    pub fn body_without_suggestion(&self) -> &str {
         match (self.source, self.body.split_once(PROPOSED)) {
             (FindingSource::Agent, Some((own, _))) => own.trim_end(),
             (FindingSource::Agent | FindingSource::Rule | FindingSource::Tool, _) => &self.body,
@@ -145,7 +145,7 @@ impl RawFinding {
     }
 
     /// Returns the rule as its source names it: the tool's own name, or the full id for our packs and models.
-    pub fn own_rule(&self) -> &str {
+    pub fn rule_name(&self) -> &str {
         let own = self.tool().and_then(|tool| self.rule.strip_prefix(tool)?.strip_prefix('/'));
         own.unwrap_or(&self.rule)
     }

@@ -13,7 +13,7 @@ static VALUES: LazyLock<RwLock<Arc<BTreeSet<String>>>> = LazyLock::new(RwLock::d
 
 /// Registers the value of a variable whose name denotes a credential. Only an unmistakable value is taken,
 /// because the password of a test database is often a word of the code (`postgres`).
-pub fn keep_if_credential(value: &str) {
+pub fn register_if_credential(value: &str) {
     let (letters, digits) = (|byte: u8| byte.is_ascii_alphabetic(), |byte: u8| byte.is_ascii_digit());
     if value.len() >= MIN_PART && value.bytes().any(letters) && value.bytes().any(digits) {
         register_secret(value);
@@ -31,7 +31,7 @@ pub fn register_secret(secret: &str) {
 }
 
 /// Removes an expired credential. Processes that run long would otherwise accumulate them.
-pub fn forget_secret(secret: &str) {
+pub fn unregister_secret(secret: &str) {
     let all = secret_parts(secret);
     let mut values = VALUES.write().unwrap_or_else(PoisonError::into_inner);
     if all.iter().any(|value| values.contains(*value)) {
@@ -71,7 +71,7 @@ mod tests {
         assert!(!before.contains("given-canary-2") && after.contains("given-canary-2"));
         register_secret("given-canary-2");
         assert!(Arc::ptr_eq(&after, &secret_values()), "it is known");
-        forget_secret("given-canary-2");
+        unregister_secret("given-canary-2");
         assert!(!secret_values().contains("given-canary-2"));
     }
 }

@@ -92,7 +92,7 @@ impl CommandGrammar {
 
     /// Returns the commands that two files list, each with both files. A line of such a command must be
     /// allowed by both.
-    pub fn listed_twice(&self) -> Vec<(String, [&str; 2])> {
+    pub fn duplicate_commands(&self) -> Vec<(String, [&str; 2])> {
         let mut twice = Vec::new();
         for (at, command) in self.commands.iter().enumerate() {
             let before = self.commands.iter().take(at).find(|other| other.name() == command.name());
@@ -116,7 +116,7 @@ impl CommandGrammar {
     pub fn accept<'a>(&'a self, argv: &'a [&str]) -> Result<AcceptedCommand<'a>, CommandRefusal> {
         check_argv(argv)?;
         let (program, words) = argv.split_first().ok_or(CommandRefusal::Nothing)?;
-        let mut known = self.commands.iter().filter(|command| command.is_of(program)).peekable();
+        let mut known = self.commands.iter().filter(|command| command.is_program(program)).peekable();
         if known.peek().is_none() {
             return Err(CommandRefusal::Program { program: (*program).to_owned() });
         }

@@ -79,7 +79,7 @@ impl Sha {
     }
 
     /// Returns true for git's null id.
-    pub fn is_none(&self) -> bool {
+    pub fn is_null(&self) -> bool {
         self.0.bytes().all(|digit| digit == b'0')
     }
 
@@ -190,7 +190,7 @@ impl Topic {
     pub const FINDING: &'static str = "finding/";
 
     /// Returns the topic of a comment on a finding.
-    pub fn of_finding(finding: &FindingId) -> Self {
+    pub fn for_finding(finding: &FindingId) -> Self {
         Self::new(format!("{}{finding}", Self::FINDING))
     }
 }
@@ -246,7 +246,7 @@ impl AccountId {
     /// Returns true if the configured id or name `called` denotes the account with this id and login. Text in
     /// the form of an id (digits alone, or in braces) is never a name. Names count only where `unique_names`
     /// holds.
-    pub fn is_called(&self, login: &str, called: &str, unique_names: bool) -> bool {
+    pub fn matches_name(&self, login: &str, called: &str, unique_names: bool) -> bool {
         if called.starts_with('{') || called.bytes().all(|byte| byte.is_ascii_digit()) {
             self.as_str().eq_ignore_ascii_case(called)
         } else {

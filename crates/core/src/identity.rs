@@ -80,7 +80,7 @@ impl IdentifiedFindings {
 /// `head` is the commit that was reviewed. Without one (a working tree) no finding becomes fixed. A missing
 /// finding counts as fixed unless its file could not be read, according to `coverage`. `renames` gives the
 /// file's other names.
-pub fn identify(
+pub fn assign_finding_ids(
     known: &[Finding],
     found: Vec<PlacedFinding>,
     head: Option<&Sha>,
@@ -103,26 +103,27 @@ pub fn identify(
         .collect();
     // The tool's own fingerprint decides between findings that are otherwise equal.
     let none = |_: &CodeDigests| CodeDigests::default();
-    for form in [CodeDigests::clone, CodeDigests::without_tool, CodeDigests::of_tool, none] {
-        same_code(&known, &found, &prints, form, &order, &mut before);
+    for form in [CodeDigests::clone, CodeDigests::without_tool, CodeDigests::with_tool_only, none] {
+        match_by_code(&known, &found, &prints, form, &order, &mut before);
     }
-    same_meaning(&known, &found, renames, &order, &mut before);
+    match_by_similarity(&known, &found, renames, &order, &mut before);
 
     let taken: BTreeSet<&FindingId> = before.iter().flatten().map(|finding| &finding.id).collect();
     let gone = known.iter().filter(|finding| !taken.contains(&finding.id));
-    let gone = gone.map(|finding| gone_at((*finding).clone(), head, coverage, renames)).collect();
+    let gone =
+        gone.map(|finding| update_missing_finding((*finding).clone(), head, coverage, renames)).collect();
     let mut ids: BTreeSet<FindingId> = known.iter().map(|finding| finding.id.clone()).collect();
     let mut named: Vec<Option<FindingId>> = vec![None; found.len()];
     let mut next = BTreeMap::new();
     for at in order {
-        let new = || first_free(&prints[at], &ids, next.entry(&prints[at]).or_insert(1));
+        let new = || first_free_id(&prints[at], &ids, next.entry(&prints[at]).or_insert(1));
         let id = before[at].map_or_else(new, |finding| finding.id.clone());
         ids.insert(id.clone());
         named[at] = Some(id);
     }
     let current = found.into_iter().zip(prints).zip(named.into_iter().zip(before));
     let current = current.filter_map(|((placed, print), (id, before))| {
-        let status = status_after(before, &placed);
+        let status = next_finding_status(before, &placed);
         let PlacedFinding { raw, anchor, at, old_path, sighting } = placed;
         let FindingFacts { of: _, around, unverified, suppressed: _ } = sighting;
         let seen_on = before.map(|before| before.seen_on.clone()).unwrap_or_default();
@@ -163,7 +164,7 @@ fn sort_key(placed: &PlacedFinding) -> impl Ord + use<> {
 
 /// First pass: matches equal fingerprints with equal digests, as reduced by `reduce`, and minimises the
 /// distance of lines.
-fn same_code<'a>(
+fn match_by_code<'a>(
     known: &[&'a Finding],
     found: &[PlacedFinding],
     fingerprints: &[Fingerprint],
@@ -197,7 +198,7 @@ fn same_code<'a>(
 
 /// Second pass: matches the remaining findings of a file by similarity, and equal scores by lines. A file
 /// with more remaining pairs than [`MAX_CELLS`] was rewritten, so its findings are new.
-fn same_meaning<'a>(
+fn match_by_similarity<'a>(
     known: &[&'a Finding],
     found: &[PlacedFinding],
     renames: &FileRenames,
@@ -234,7 +235,7 @@ fn same_meaning<'a>(
                     let path = &finding.raw.place.path;
                     let placed = &found[*at];
                     let (old, was) = (placed.old_path.as_ref(), finding.old_path.as_ref());
-                    let same_file = renames.same_file(&placed.raw.place.path, path)
+                    let same_file = renames.is_same_file(&placed.raw.place.path, path)
                         || old == Some(path)
                         || was.is_some() && (old == was || was == Some(&placed.raw.place.path));
                     if same_file { match_weight(placed, today, finding, statement) } else { 0 }
@@ -258,7 +259,7 @@ fn distance(placed: &PlacedFinding, finding: &Finding) -> i64 {
 /// Prepares a finding for comparison, as if it were in this file.
 pub fn comparable_finding(path: &str, raw: &RawFinding) -> ComparableFinding {
     let snippet = Some(raw.snippet.as_str()).filter(|snippet| !snippet.trim().is_empty());
-    ComparableFinding::new(path, &format!("{}\n\n{}", raw.title, raw.own_body()), snippet)
+    ComparableFinding::new(path, &format!("{}\n\n{}", raw.title, raw.body_without_suggestion()), snippet)
 }
 
 /// Returns the weight of a match in one file; 0 for no match. Distance decides only between equal scores.
@@ -293,7 +294,7 @@ fn are_comparable(a: &RawFinding, b: &RawFinding) -> bool {
 
 /// Returns the status of a finding that is present. A person's decision applies while the code is the same,
 /// also after a rename.
-fn status_after(earlier: Option<&Finding>, placed: &PlacedFinding) -> FindingStatus {
+fn next_finding_status(earlier: Option<&Finding>, placed: &PlacedFinding) -> FindingStatus {
     let said = earlier.map(|earlier| &earlier.status).filter(|status| match status {
         FindingStatus::Declined(_) | FindingStatus::Dismissed(_) => true,
         FindingStatus::Open
@@ -313,7 +314,7 @@ fn status_after(earlier: Option<&Finding>, placed: &PlacedFinding) -> FindingSta
     }
 }
 
-fn gone_at(
+fn update_missing_finding(
     finding: Finding,
     head: Option<&Sha>,
     coverage: &ReviewCoverage,
@@ -323,7 +324,7 @@ fn gone_at(
     let unread = coverage
         .not_reviewed
         .iter()
-        .any(|gap| gap.reason.hides_findings() && renames.same_file(&gap.path, path));
+        .any(|gap| gap.reason.hides_findings() && renames.is_same_file(&gap.path, path));
     let Some(head) = head.filter(|_| !unread) else { return finding };
     let status = match finding.status {
         // Includes dismissed findings: if one returns unchanged, its dismissal applies again.
@@ -339,7 +340,7 @@ fn gone_at(
 
 /// Returns `{fingerprint}-{ordinal}` with the first free ordinal from `next` on. Keeping `next` avoids a
 /// search from the start for each of a thousand equal lines.
-fn first_free(fingerprint: &Fingerprint, taken: &BTreeSet<FindingId>, next: &mut u64) -> FindingId {
+fn first_free_id(fingerprint: &Fingerprint, taken: &BTreeSet<FindingId>, next: &mut u64) -> FindingId {
     loop {
         let id = FindingId::new(format!("{fingerprint}-{next}"));
         *next += 1;

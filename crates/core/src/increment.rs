@@ -193,7 +193,7 @@ impl FileRenames {
     }
 
     /// Returns true if `path` is a current or earlier name of the file `now`.
-    pub fn same_file(&self, now: &RepoPath, path: &RepoPath) -> bool {
+    pub fn is_same_file(&self, now: &RepoPath, path: &RepoPath) -> bool {
         now == path || self.old_names(now).any(|old| old == path)
     }
 }
@@ -209,7 +209,7 @@ mod tests {
         let mut renames = FileRenames::default();
         renames.add_diff(&truing_diff::parse(diff).files);
         let [gone, large, other]: [RepoPath; 3] = ["a.py", "c.py", "d.py"].map(RepoPath::from);
-        assert!(renames.same_file(&large, &gone) && !renames.same_file(&other, &gone));
+        assert!(renames.is_same_file(&large, &gone) && !renames.is_same_file(&other, &gone));
     }
 
     #[test]

@@ -45,18 +45,19 @@ impl PathInstructions {
     }
 
     /// Returns the instructions for a repository. `name`: none if it is unknown.
-    pub fn of_repository(&self, name: Option<&str>) -> impl Iterator<Item = &PathInstruction> {
-        self.compiled_of(name).map(|compiled| &compiled.instruction)
+    pub fn for_repository(&self, name: Option<&str>) -> impl Iterator<Item = &PathInstruction> {
+        self.compiled_for_repository(name).map(|compiled| &compiled.instruction)
     }
 
     /// Returns the instructions for a change to these paths.
-    pub fn of_change(&self, name: Option<&str>, paths: &[String]) -> Vec<&PathInstruction> {
-        let of_change =
-            self.compiled_of(name).filter(|compiled| paths.iter().any(|path| compiled.paths.is_match(path)));
+    pub fn for_change(&self, name: Option<&str>, paths: &[String]) -> Vec<&PathInstruction> {
+        let of_change = self
+            .compiled_for_repository(name)
+            .filter(|compiled| paths.iter().any(|path| compiled.paths.is_match(path)));
         of_change.map(|compiled| &compiled.instruction).collect()
     }
 
-    fn compiled_of(&self, name: Option<&str>) -> impl Iterator<Item = &CompiledInstruction> {
+    fn compiled_for_repository(&self, name: Option<&str>) -> impl Iterator<Item = &CompiledInstruction> {
         self.0.iter().filter(move |compiled| {
             let is_of_all = compiled.instruction.repos.is_empty();
             is_of_all || name.is_some_and(|name| compiled.repos.is_match(name))
@@ -92,13 +93,13 @@ mod tests {
         let all = PathInstructions::new(all.to_vec()).unwrap();
         let of = |name: Option<&str>, paths: &[&str]| -> Vec<String> {
             let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
-            all.of_change(name, &paths).into_iter().map(|found| found.text.clone()).collect()
+            all.for_change(name, &paths).into_iter().map(|found| found.text.clone()).collect()
         };
         assert_eq!(of(Some("acme/shop"), &["a.py", "db/deep/a.sql"]), ["limits", "acme"]);
         assert_eq!(of(Some("acme/shop"), &["src/deep/a.sql"]), ["acme"]);
         assert_eq!(of(Some("other/x"), &["SRC/a.sql"]), ["other"]);
         assert_eq!(of(None, &["src/a.sql"]), ["limits"]);
         assert!(of(Some("acme/shop"), &[]).is_empty());
-        assert_eq!(all.of_repository(None).count(), 1);
+        assert_eq!(all.for_repository(None).count(), 1);
     }
 }

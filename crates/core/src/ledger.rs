@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{RunId, UnixMillis};
 use crate::money::MicroUsd;
 
-pub use self::alert::{THRESHOLDS, threshold_notice, used_up};
+pub use self::alert::{THRESHOLDS, exhausted_notice, threshold_notice};
 pub use self::grant::{ReservationDecision, decide_reservation};
 pub use self::period::{next_midnight, utc_day, utc_month};
 pub use self::room::{BudgetCaps, BudgetDecision, BudgetScope, decide_budget};
@@ -138,7 +138,7 @@ impl BudgetLevelKind {
 
 impl BudgetLevel {
     /// Explains the exhausted level and its remedy in half a sentence, for display.
-    pub fn too_little(&self) -> String {
+    pub fn exhausted_text(&self) -> String {
         let key = match self.kind {
             BudgetLevelKind::Review => "`budget.review_usd`".to_owned(),
             BudgetLevelKind::Run => "the run's limit".to_owned(),

@@ -12,7 +12,7 @@ pub fn clean_line(text: &str, max_len: usize) -> String {
 
 /// Returns one line: each run of white space and invisible characters becomes one blank.
 pub fn visible_line(text: &str) -> String {
-    let visible: String = text.chars().map(|char| if is_hidden(char) { ' ' } else { char }).collect();
+    let visible: String = text.chars().map(|char| if is_invisible_char(char) { ' ' } else { char }).collect();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -40,7 +40,7 @@ pub fn format_count(count: impl std::fmt::Display, singular: &str) -> String {
 /// Returns true for invisible characters: controls, direction changes, other line ends, zero-width and
 /// filling characters, tag letters, and selectors that can carry hidden text. Joiners (U+200C, U+200D) and
 /// emoji selectors are not among them, because scripts and emoji need them.
-pub fn is_hidden(char: char) -> bool {
+pub fn is_invisible_char(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2066}'..='\u{206f}')

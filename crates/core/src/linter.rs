@@ -94,7 +94,7 @@ pub const LINTERS: &[&str] = &[
 pub const ALIASES: &[&str] = &["Semgrep OSS", "Semgrep PRO"];
 
 /// Returns the format of this name, case-insensitively.
-pub fn format_named(name: &str) -> Option<&'static str> {
+pub fn linter_output_format(name: &str) -> Option<&'static str> {
     FORMATS.iter().find(|format| format.eq_ignore_ascii_case(name.trim())).copied()
 }
 

@@ -9,7 +9,7 @@ mod blocks;
 
 pub use blocks::sanitize_markdown;
 
-use crate::line::is_hidden;
+use crate::line::is_invisible_char;
 
 /// Separates text that a forge would otherwise detect as a mention, reference or address.
 const APART: char = '\u{200b}';
@@ -52,7 +52,7 @@ pub fn render_title(title: &str) -> String {
 /// Renders text as code on one line.
 pub fn code_span(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { visible_char(c) }).collect();
-    let longest = longest_run(&text);
+    let longest = longest_backtick_run(&text);
     let fence = "`".repeat(longest + 1);
     // Renderers strip one blank on both sides, unless there is nothing else.
     let spare = longest > 0 || (text.starts_with(' ') && text.ends_with(' ')) || text.is_empty();
@@ -61,15 +61,15 @@ pub fn code_span(text: &str) -> String {
 
 /// Renders lines as a code block, without a line end after the last fence. `language`: a language's name, or
 /// a file name extension.
-pub fn fence(language: &str, lines: &str) -> String {
+pub fn code_block(language: &str, lines: &str) -> String {
     let lines: String =
         lines.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { visible_char(c) }).collect();
     let lines = lines.strip_suffix('\n').unwrap_or(&lines);
     let language = COLOURED.iter().find(|known| **known == language).copied().unwrap_or_default();
-    let fence = "`".repeat(longest_run(lines).max(2) + 1);
+    let fence = "`".repeat(longest_backtick_run(lines).max(2) + 1);
     // Renderers strip as many blanks from each line as precede the fence. With the indent, no line begins
     // with text that a bot would read as a command.
-    let indent = if has_command(lines) { " " } else { "" };
+    let indent = if has_slash_command(lines) { " " } else { "" };
     let mut out = format!("{indent}{fence}{language}\n");
     for line in lines.split('\n') {
         out.push_str(indent);
@@ -80,30 +80,30 @@ pub fn fence(language: &str, lines: &str) -> String {
 }
 
 /// Renders a proposed replacement that forges offer to apply; none if it cannot be displayed exactly.
-pub fn suggestion(replacement: &str) -> Option<String> {
-    let altered = |c: char| is_hidden(c) && !matches!(c, '\n' | '\t');
-    if replacement.contains(altered) || replacement.contains("<!--") || has_command(replacement) {
+pub fn suggestion_block(replacement: &str) -> Option<String> {
+    let altered = |c: char| is_invisible_char(c) && !matches!(c, '\n' | '\t');
+    if replacement.contains(altered) || replacement.contains("<!--") || has_slash_command(replacement) {
         return None;
     }
-    let fence = "`".repeat(longest_run(replacement).max(2) + 1);
+    let fence = "`".repeat(longest_backtick_run(replacement).max(2) + 1);
     let lines = if replacement.is_empty() { String::new() } else { format!("{replacement}\n") };
     Some(format!("{fence}suggestion\n{lines}{fence}"))
 }
 
 /// Returns true if a line begins with a slash and a word.
-fn has_command(lines: &str) -> bool {
+fn has_slash_command(lines: &str) -> bool {
     lines
         .lines()
         .any(|line| line.strip_prefix('/').is_some_and(|word| word.starts_with(char::is_alphanumeric)))
 }
 
 /// Length of the longest run of back ticks.
-fn longest_run(text: &str) -> usize {
+fn longest_backtick_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
 }
 
 fn visible_char(c: char) -> char {
-    if is_hidden(c) { UNSEEN } else { c }
+    if is_invisible_char(c) { UNSEEN } else { c }
 }
 
 /// Appends code to a line.
@@ -123,10 +123,10 @@ fn push_plain(out: &mut String, text: &str) {
         let begins = !out.ends_with(is_word);
         let end = if begins { rest.find(|c| !is_word(c)).unwrap_or(rest.len()) } else { 0 };
         let (word, behind) = rest.split_at(end);
-        if is_commit(word) {
+        if may_be_commit_id(word) {
             push_code(out, word);
             rest = behind;
-        } else if is_numbered(word, behind) {
+        } else if is_github_reference(word, behind) {
             out.push_str(word);
             out.push(APART);
             rest = behind;
@@ -137,12 +137,12 @@ fn push_plain(out: &mut String, text: &str) {
     }
 }
 
-fn is_commit(word: &str) -> bool {
+fn may_be_commit_id(word: &str) -> bool {
     word.len() >= MIN_COMMIT_DIGITS && word.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Returns true if word and following text begin like `GH-1`.
-fn is_numbered(word: &str, following: &str) -> bool {
+fn is_github_reference(word: &str, following: &str) -> bool {
     let number = following.strip_prefix('-').unwrap_or_default();
     word.eq_ignore_ascii_case("gh") && number.starts_with(|c: char| c.is_ascii_digit())
 }
@@ -154,7 +154,7 @@ fn push_char(out: &mut String, c: char) {
         '!' if out.ends_with('<') => out.extend([APART, '!']),
         '<' | '>' | '*' | '_' | '[' | ']' | '`' | '\\' | '|' | '~' | '&' | '$' => out.extend(['\\', c]),
         '@' | '#' => out.extend([c, APART]),
-        c if is_hidden(c) => out.push(' '),
+        c if is_invisible_char(c) => out.push(' '),
         c => out.push(c),
     }
 }

@@ -96,8 +96,8 @@ impl ReviewOutcome {
     /// Returns the outcome of a rules-only review with this coverage. Without any change it is `skipped`, and
     /// with a gap that is not by design `partial`. Otherwise it is `reviewed`, even if every changed file is
     /// excluded by design.
-    pub fn of_rules(coverage: &ReviewCoverage) -> Self {
-        let gaps = coverage.not_reviewed.iter().filter(|gap| !gap.reason.by_design()).count();
+    pub fn from_rules_coverage(coverage: &ReviewCoverage) -> Self {
+        let gaps = coverage.not_reviewed.iter().filter(|gap| !gap.reason.is_by_design()).count();
         let (kind, reason) = if coverage.reviewed.is_empty() && coverage.not_reviewed.is_empty() {
             (OutcomeKind::Skipped, Some("nothing to review: no changed files".to_owned()))
         } else if gaps == 1 {
@@ -112,8 +112,12 @@ impl ReviewOutcome {
 
     /// Returns the outcome of a review with a model, from the rules' outcome and the status of the model's
     /// part. If there is nothing to review, no model is called.
-    pub fn of_model(coverage: &ReviewCoverage, runtime: ReviewRuntime, part: ModelReviewStatus) -> Self {
-        let rules = Self { runtime, ..Self::of_rules(coverage) };
+    pub fn from_model_review(
+        coverage: &ReviewCoverage,
+        runtime: ReviewRuntime,
+        part: ModelReviewStatus,
+    ) -> Self {
+        let rules = Self { runtime, ..Self::from_rules_coverage(coverage) };
         let joined = |more: String| match &rules.reason {
             Some(reason) => format!("{more}; {reason}"),
             None => more,
@@ -132,7 +136,7 @@ impl ReviewOutcome {
 
     /// Lowers the outcome to `partial` if a tool has failed.
     #[must_use]
-    pub fn without_tools(self, tools: &[ToolRun]) -> Self {
+    pub fn with_tool_results(self, tools: &[ToolRun]) -> Self {
         let failed =
             tools.iter().filter_map(|tool| Some(format!("{}: {}", tool.name, tool.failed.as_ref()?)));
         let failed: Vec<String> = failed.collect();
@@ -152,7 +156,7 @@ impl ReviewOutcome {
     /// Lowers `reviewed` to `partial` if the open findings of earlier reviews could not be read. `unread`:
     /// the reason.
     #[must_use]
-    pub fn without_earlier(self, unread: Option<&str>) -> Self {
+    pub fn with_unread_findings(self, unread: Option<&str>) -> Self {
         match unread.filter(|_| self.kind == OutcomeKind::Reviewed) {
             Some(why) => {
                 let reason = format!("records: the findings of earlier reviews could not be read: {why}");
@@ -368,7 +372,7 @@ impl run::RunDetail for ReviewDetail {
         }
     }
 
-    fn result(&self) -> Option<String> {
+    fn result_word(&self) -> Option<String> {
         let is_interrupted = self.outcome.reason.as_deref() == Some(INTERRUPTED);
         (is_interrupted && self.outcome.kind == OutcomeKind::Deferred).then(|| INTERRUPTED.to_owned())
     }
@@ -400,12 +404,12 @@ impl ReviewRecord {
             self.steps.push(StepCost { id, turns, tokens, cost_micro_usd: cost, ms, denied: 0 });
         }
         let now = self.ended;
-        self.ended_at(now)
+        self.with_end_time(now)
     }
 
     /// Sets the end time and adjusts the time of the review step.
     #[must_use]
-    pub fn ended_at(mut self, now: UnixMillis) -> Self {
+    pub fn with_end_time(mut self, now: UnixMillis) -> Self {
         self.ended = now;
         let others = |step: &&StepCost<ReviewStep>| step.id != ReviewStep::Review;
         let others = self.steps.iter().filter(others).map(|step| step.ms).fold(0, u64::saturating_add);
@@ -472,42 +476,49 @@ impl run::LoopStep for ReviewStep {
 mod tests {
     use super::*;
 
-    fn gap(reason: SkipReason) -> UnreviewedFile {
+    fn unreviewed_file(reason: SkipReason) -> UnreviewedFile {
         UnreviewedFile { path: RepoPath::from("x"), reason }
     }
 
     #[test]
     fn nothing_changed_is_skipped_and_never_green_by_accident() {
-        assert_eq!(ReviewOutcome::of_rules(&ReviewCoverage::default()).kind, OutcomeKind::Skipped);
+        assert_eq!(ReviewOutcome::from_rules_coverage(&ReviewCoverage::default()).kind, OutcomeKind::Skipped);
     }
 
     #[test]
     fn only_gaps_that_are_not_by_design_make_it_partial() {
-        let binary = ReviewCoverage { reviewed: vec![], not_reviewed: vec![gap(SkipReason::Binary)] };
-        assert_eq!(ReviewOutcome::of_rules(&binary).kind, OutcomeKind::Reviewed);
-        let large =
-            ReviewCoverage { reviewed: vec!["a".into()], not_reviewed: vec![gap(SkipReason::TooLarge)] };
-        assert_eq!(ReviewOutcome::of_rules(&large).kind, OutcomeKind::Partial);
+        let binary =
+            ReviewCoverage { reviewed: vec![], not_reviewed: vec![unreviewed_file(SkipReason::Binary)] };
+        assert_eq!(ReviewOutcome::from_rules_coverage(&binary).kind, OutcomeKind::Reviewed);
+        let large = ReviewCoverage {
+            reviewed: vec!["a".into()],
+            not_reviewed: vec![unreviewed_file(SkipReason::TooLarge)],
+        };
+        assert_eq!(ReviewOutcome::from_rules_coverage(&large).kind, OutcomeKind::Partial);
     }
 
     #[test]
     fn with_a_model_only_its_whole_report_is_green() {
         let all = ReviewCoverage { reviewed: vec!["a".into()], not_reviewed: vec![] };
-        let whole = ReviewOutcome::of_model(&all, ReviewRuntime::Native, ModelReviewStatus::Whole);
+        let whole = ReviewOutcome::from_model_review(&all, ReviewRuntime::Native, ModelReviewStatus::Whole);
         assert_eq!((whole.kind, whole.runtime), (OutcomeKind::Reviewed, ReviewRuntime::Native));
         let cut = || ModelReviewStatus::Partial("turn limit".into());
-        assert_eq!(ReviewOutcome::of_model(&all, ReviewRuntime::Native, cut()).kind, OutcomeKind::Partial);
-        let gap = ReviewCoverage { not_reviewed: vec![gap(SkipReason::NotShown)], ..all };
         assert_eq!(
-            ReviewOutcome::of_model(&gap, ReviewRuntime::Native, ModelReviewStatus::Whole).kind,
+            ReviewOutcome::from_model_review(&all, ReviewRuntime::Native, cut()).kind,
             OutcomeKind::Partial
         );
-        let both = ReviewOutcome::of_model(&gap, ReviewRuntime::Native, cut()).reason.unwrap();
+        let gap = ReviewCoverage { not_reviewed: vec![unreviewed_file(SkipReason::NotShown)], ..all };
+        assert_eq!(
+            ReviewOutcome::from_model_review(&gap, ReviewRuntime::Native, ModelReviewStatus::Whole).kind,
+            OutcomeKind::Partial
+        );
+        let both = ReviewOutcome::from_model_review(&gap, ReviewRuntime::Native, cut()).reason.unwrap();
         assert_eq!(both, "turn limit; 1 changed file was not reviewed");
         let later = ModelReviewStatus::Deferred { why: "daily budget".into(), until: UnixMillis(7) };
-        let later = ReviewOutcome::of_model(&gap, ReviewRuntime::Native, later);
+        let later = ReviewOutcome::from_model_review(&gap, ReviewRuntime::Native, later);
         assert_eq!((later.kind, later.until), (OutcomeKind::Deferred, Some(UnixMillis(7))));
-        let nothing = ReviewOutcome::of_model(&ReviewCoverage::default(), ReviewRuntime::Native, cut());
+        let nothing =
+            ReviewOutcome::from_model_review(&ReviewCoverage::default(), ReviewRuntime::Native, cut());
         assert_eq!(nothing.kind, OutcomeKind::Skipped, "no model is called for nothing");
     }
 }

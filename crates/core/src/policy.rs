@@ -105,7 +105,7 @@ impl PolicySet {
     /// All problems of the files, including unknown file names.
     pub fn new(files: &[PolicyFile]) -> Result<Self, Vec<PolicyFileError>> {
         let mut problems: Vec<_> =
-            files.iter().filter(|file| !is_file_name(&file.name)).map(unknown_file).collect();
+            files.iter().filter(|file| !is_file_name(&file.name)).map(unknown_file_error).collect();
         let grammars: Vec<&PolicyFile> =
             files.iter().filter(|file| file.name.starts_with(GRAMMAR) && is_file_name(&file.name)).collect();
         let shipped = CommandGrammar::load_shipped()?;
@@ -128,7 +128,7 @@ impl PolicySet {
         else {
             return Err(problems);
         };
-        let notes = grammar.listed_twice().into_iter().map(|(command, [one, other])| {
+        let notes = grammar.duplicate_commands().into_iter().map(|(command, [one, other])| {
             format!("{one} and {other} both list `{command}`: what one of them refuses is refused")
         });
         let notes = notes.collect();
@@ -140,7 +140,7 @@ impl PolicySet {
     }
 
     /// Returns the policy of a profile.
-    pub fn of_profile(&self, name: ProfileName) -> &Arc<AgentPolicy> {
+    pub fn policy_for(&self, name: ProfileName) -> &Arc<AgentPolicy> {
         match name {
             ProfileName::Reviewer => &self.reviewer,
             ProfileName::Auditor => &self.auditor,
@@ -175,7 +175,7 @@ fn is_file_name(name: &str) -> bool {
     is_grammar || name == never::FILE || ProfileName::ALL.iter().any(|profile| profile.file_name() == name)
 }
 
-fn unknown_file(file: &PolicyFile) -> PolicyFileError {
+fn unknown_file_error(file: &PolicyFile) -> PolicyFileError {
     let profiles = ProfileName::ALL.map(ProfileName::file_name).join(", ");
     file.error(None, format!("not a file name of a policy: {profiles}, grammar/PROGRAM.toml, never.toml are"))
 }
@@ -184,7 +184,7 @@ impl AgentPolicy {
     /// Adds command lines that are allowed verbatim, each with the key that lists it, such as `verify.check`.
     /// Profiles that only read accept none.
     #[must_use]
-    pub fn with_exact(&self, exact: Vec<(String, Vec<String>)>) -> Self {
+    pub fn with_exact_commands(&self, exact: Vec<(String, Vec<String>)>) -> Self {
         let exact = match self.name {
             ProfileName::Reviewer | ProfileName::Auditor => Vec::new(),
             ProfileName::Fixer | ProfileName::Sync => exact,
@@ -239,11 +239,11 @@ impl AgentPolicy {
         let accepted = self.grammar.accept(argv).map_err(|refusal| {
             let whole = argv.first().copied().unwrap_or_default();
             let program = whole.rsplit('/').next().unwrap_or_default();
-            let find = |name: &str| self.grammar.commands().iter().find(|command| command.is_of(name));
+            let find = |name: &str| self.grammar.commands().iter().find(|command| command.is_program(name));
             let listed = find(whole).or_else(|| find(program));
             let file = listed
                 .map_or_else(|| format!("{GRAMMAR}{program}.toml"), |command| command.file().to_owned());
-            let rule = refusal.needed_rule().map(|text| PolicyRule { text, file });
+            let rule = refusal.required_grammar_rule().map(|text| PolicyRule { text, file });
             deny(refusal.to_string(), rule)
         })?;
         let may = accepted.class == CommandClass::Reads || self.name.runs_code();
@@ -273,7 +273,7 @@ impl AgentPolicy {
         let (profile, does) = (self.name.as_str(), verb.as_str());
         let rule = |glob: &str| self.rule(format!("{does} {glob:?}"));
         if verb != FileAccess::Read
-            && let Some((class, entry)) = self.never.forbids(&as_file)
+            && let Some((class, entry)) = self.never.protecting_entry(&as_file)
         {
             return deny(format!("no agent may {does} {path:?}: it {class} ({entry:?})"), None);
         }

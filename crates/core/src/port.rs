@@ -33,7 +33,7 @@ pub use self::common::{SharedStateStore, StateSnapshot, StateUpdate, update_stat
 pub use self::effects::{
     EffectEntry, EffectEntryChange, EffectEntryState, EffectLog, EffectOutcome, EffectOwner, ForgeWrite,
 };
-pub use self::gate::{GateHalt, HaltReason, Permit, WriteGate, read_only};
+pub use self::gate::{GateHalt, HaltReason, Permit, WriteGate, read_only_gate};
 pub use self::ledger::Ledger;
 pub use self::objects::{ForgePull, RecordStore};
 pub use self::operations::{
@@ -85,7 +85,7 @@ pub trait SlotStore: Send + Sync {
     /// clock.
     async fn now(&self) -> Result<UnixMillis, StoreError>;
 
-    /// Returns up to `limit` slots that are due at `now` ([`Slot::wakes_at`]): the oldest of each repository
+    /// Returns up to `limit` slots that are due at `now` ([`Slot::wake_time`]): the oldest of each repository
     /// ([`SlotKey::repository_prefix`]), then the second oldest of each, and so on. A busy repository thus
     /// hides no other. Slots of equal rank are ordered by age.
     async fn due_slots(&self, now: UnixMillis, limit: usize) -> Result<Vec<Slot>, StoreError>;
@@ -98,7 +98,7 @@ pub trait SlotStore: Send + Sync {
 
     /// Returns leased slots whose holders are known to be dead, if the caller is the only server of this
     /// store. Otherwise the list is empty, and those leases end when they expire.
-    async fn orphans(&self) -> Result<Vec<Slot>, StoreError>;
+    async fn orphaned_slots(&self) -> Result<Vec<Slot>, StoreError>;
 
     /// Writes slots whose row still has the given version (0: no row), all in one durable transaction. A slot
     /// without state to keep is deleted. For each slot, in order, it returns the new version (0: row deleted)
@@ -116,7 +116,7 @@ pub trait SlotStore: Send + Sync {
         leases: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, LeaseRefusal>>, StoreError>;
 
-    /// Marks slots for events ([`Slot::on_event`], at the store's time) in the given order, and stores each
+    /// Marks slots for events ([`Slot::apply_event`], at the store's time) in the given order, and stores each
     /// key's display name and history. In a file store this is one durable transaction. On servers, slots are
     /// written before names and history, so after an error either may be missing. Repetition is harmless.
     /// `halted` controls marks while the kill switch is on, which is read before any mark.
@@ -136,12 +136,12 @@ pub trait SlotStore: Send + Sync {
     ///
     /// # Errors
     /// If the store was deleted or replaced.
-    fn is_in_place(&self) -> Result<(), StoreError> {
+    fn check_in_place(&self) -> Result<(), StoreError> {
         Ok(())
     }
 
     /// Writes a small probe that changes no state. If it is durable, other writes can be, too.
-    async fn try_writing(&self) -> Result<(), StoreError>;
+    async fn check_writable(&self) -> Result<(), StoreError>;
 
     /// Completes when another process may have made a slot due. For a store of one process it never
     /// completes.
@@ -151,7 +151,7 @@ pub trait SlotStore: Send + Sync {
 
     /// Acquires or renews the exclusive right to tasks that only one process performs; a `time` of zero
     /// releases it. Returns true if this process holds it.
-    async fn lend_sole(&self, time: TimeSpan) -> Result<bool, StoreError> {
+    async fn lease_sole_duties(&self, time: TimeSpan) -> Result<bool, StoreError> {
         let _ = time;
         Ok(true)
     }

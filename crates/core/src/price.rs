@@ -36,12 +36,12 @@ pub enum InvalidRate {
 
 impl TokenRate {
     /// Returns micro-dollars per million tokens.
-    pub fn pico_usd(self) -> u64 {
+    pub fn pico_usd_per_token(self) -> u64 {
         self.0
     }
 
     /// Converts an amount of money per million tokens.
-    pub fn micro_usd_per_million(money: MicroUsd) -> Self {
+    pub fn from_money_per_million(money: MicroUsd) -> Self {
         Self(money.0)
     }
 
@@ -49,21 +49,21 @@ impl TokenRate {
     ///
     /// # Errors
     /// [`InvalidRate`] if the number is no valid price.
-    pub fn per_million(usd: f64) -> Result<Self, InvalidRate> {
-        Self::scaled(usd, 6)
+    pub fn from_usd_per_million(usd: f64) -> Result<Self, InvalidRate> {
+        Self::from_scaled(usd, 6)
     }
 
     /// Converts dollars per token.
     ///
     /// # Errors
     /// [`InvalidRate`] if the number is no valid price.
-    pub fn per_token(usd: f64) -> Result<Self, InvalidRate> {
-        Self::scaled(usd, 12)
+    pub fn from_usd_per_token(usd: f64) -> Result<Self, InvalidRate> {
+        Self::from_scaled(usd, 12)
     }
 
     /// Multiplies `number` by ten to the power of `digits` and rounds up. It works on the shortest decimal
     /// form, which is the one in the file, so no error of binary fractions enters.
-    fn scaled(number: f64, digits: usize) -> Result<Self, InvalidRate> {
+    fn from_scaled(number: f64, digits: usize) -> Result<Self, InvalidRate> {
         let text = number.to_string();
         if !number.is_finite() {
             return Err(InvalidRate::NoNumber(text));
@@ -106,7 +106,7 @@ impl<'de> Deserialize<'de> for TokenRate {
             }
 
             fn visit_f64<E: de::Error>(self, usd: f64) -> Result<TokenRate, E> {
-                TokenRate::per_million(usd).map_err(E::custom)
+                TokenRate::from_usd_per_million(usd).map_err(E::custom)
             }
 
             fn visit_i64<E: de::Error>(self, usd: i64) -> Result<TokenRate, E> {

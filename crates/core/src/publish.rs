@@ -13,7 +13,7 @@ use crate::dismissal::{RetractionScope, short_id};
 use crate::finding::{AnchorKind, CodeLocation, SuggestedFix};
 use crate::id::{CommentId, FindingId, Sha, ThreadId, TimeSpan, Topic, UnixMillis};
 use crate::markdown;
-use fit::{fit, units};
+use fit::{truncate_markdown, utf16_length};
 
 /// Producer of a comment. Reconciling affects only the comments of its own producer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -68,7 +68,7 @@ impl CommentSubject {
     }
 
     /// Parses a topic, if it is that of a comment subject; the inverse of [`CommentSubject::topic`].
-    pub fn of_topic(topic: &Topic) -> Option<Self> {
+    pub fn from_topic(topic: &Topic) -> Option<Self> {
         topic.as_str().strip_prefix(TOPICS).map(Self::from_word)
     }
 
@@ -133,7 +133,7 @@ impl DesiredComment {
 
     /// Returns the text of an existing comment, without the marker. It keeps its original suggestion: the
     /// forge applies that to the original lines, and another one might not fit them.
-    fn kept_body(&self, bounds: &PublishLimits, existing_body: &str) -> String {
+    fn body_keeping_suggestion(&self, bounds: &PublishLimits, existing_body: &str) -> String {
         let has = |suggested: &String| trim_line_ends(existing_body).contains(&trim_line_ends(suggested));
         self.body_with_suggestion(bounds, self.suggestion_text(bounds).filter(has))
     }
@@ -141,16 +141,18 @@ impl DesiredComment {
     fn suggestion_text(&self, bounds: &PublishLimits) -> Option<String> {
         let SuggestedFix { replacement } = self.suggestion.as_ref().filter(|_| !self.resolved)?;
         match (bounds.suggestions, self.is_proposed) {
-            (true, _) => markdown::suggestion(replacement),
-            (false, true) => Some(format!("{PROPOSED}\n\n{}", markdown::fence("", replacement))),
+            (true, _) => markdown::suggestion_block(replacement),
+            (false, true) => Some(format!("{PROPOSED}\n\n{}", markdown::code_block("", replacement))),
             (false, false) => None,
         }
     }
 
     fn body_with_suggestion(&self, bounds: &PublishLimits, suggested: Option<String>) -> String {
         match suggested.map(|suggested| format!("\n\n{suggested}")) {
-            Some(end) if units(&end) < bounds.body / 2 => fit(&self.body, bounds.body - units(&end)) + &end,
-            Some(_) | None => fit(&self.body, bounds.body),
+            Some(end) if utf16_length(&end) < bounds.body / 2 => {
+                truncate_markdown(&self.body, bounds.body - utf16_length(&end)) + &end
+            }
+            Some(_) | None => truncate_markdown(&self.body, bounds.body),
         }
     }
 }
@@ -303,7 +305,7 @@ pub enum PublishStep {
 
 impl PublishStep {
     /// Returns true if the step posts a comment.
-    pub fn creates(&self) -> bool {
+    pub fn creates_comment(&self) -> bool {
         match self {
             Self::CreateSummary { .. } | Self::CreateReview { .. } | Self::CreateFileComment { .. } => true,
             Self::Adopt { .. } | Self::Delete { .. } | Self::Update { .. } | Self::SetResolved { .. } => {
@@ -358,11 +360,11 @@ pub fn plan_publish(
     for row in &desired {
         let kind = row.place.as_ref().map(|(kind, _)| *kind);
         let body = |seen: Option<&ObservedComment>| match (&row.item, seen) {
-            (CommentSubject::Summary, _) => shown_summary(row, &desired, bounds),
-            (CommentSubject::Finding(_), Some(seen)) => row.kept_body(bounds, &seen.body),
+            (CommentSubject::Summary, _) => render_summary_body(row, &desired, bounds),
+            (CommentSubject::Finding(_), Some(seen)) => row.body_keeping_suggestion(bounds, &seen.body),
             (CommentSubject::Finding(_), None) => row.new_body(bounds),
         };
-        if update_existing(row, body, &observed, bounds, &mut steps) || row.resolved {
+        if plan_comment_update(row, body, &observed, bounds, &mut steps) || row.resolved {
             continue; // what is resolved before it was ever shown needs no comment
         }
         match (&row.item, kind) {
@@ -384,7 +386,7 @@ pub fn plan_publish(
 ///
 /// A thread changes together with its comment's text, and before it. If the thread's state does not match the
 /// text, a person has changed it, and it stays.
-fn update_existing(
+fn plan_comment_update(
     row: &DesiredComment,
     body: impl Fn(Option<&ObservedComment>) -> String,
     observed: &[&ObservedComment],
@@ -413,7 +415,7 @@ fn update_existing(
         // The comment is known but missing, so a person has deleted it.
         return row.comment.is_some();
     };
-    if is_astray(row, keep, bounds) {
+    if is_on_wrong_line(row, keep, bounds) {
         let astray = PublishStep::Delete { comment: keep.id.clone(), item: item.clone() };
         steps.push(astray);
         return false;
@@ -422,7 +424,7 @@ fn update_existing(
         steps.push(PublishStep::Adopt { item: item.clone(), comment: keep.id.clone() });
     }
     for other in others {
-        if same_text(&other.body, &keep.body) && other.hold == CommentRights::Ours && !other.has_replies {
+        if is_same_text(&other.body, &keep.body) && other.hold == CommentRights::Ours && !other.has_replies {
             steps.push(PublishStep::Delete { comment: other.id.clone(), item: item.clone() });
         }
     }
@@ -430,7 +432,7 @@ fn update_existing(
         return true; // its thread is not in the list yet, and both change together
     }
     let body = body(Some(keep));
-    let changes = !same_text(&keep.body, &body);
+    let changes = !is_same_text(&keep.body, &body);
     if let Some(thread) = &keep.thread {
         let settle = match thread.state {
             ThreadState::Open => row.resolved,
@@ -450,7 +452,7 @@ fn update_existing(
 /// Returns true for an unrecorded comment on another line than its finding. A forge that places comments on
 /// its current head causes this if a push precedes the request and the response is lost. A comment with
 /// replies stays.
-fn is_astray(row: &DesiredComment, observed: &ObservedComment, bounds: &PublishLimits) -> bool {
+fn is_on_wrong_line(row: &DesiredComment, observed: &ObservedComment, bounds: &PublishLimits) -> bool {
     let Some((AnchorKind::Inline, place)) = &row.place else { return false };
     let is_open = observed.thread.as_ref().is_some_and(|thread| thread.state == ThreadState::Open);
     bounds.follows_head
@@ -469,7 +471,11 @@ const LISTED_SHARE: (usize, usize) = (3, 4);
 
 /// Renders the summary with the findings that have no comment, because of the cap or the lack of an accepted
 /// place. Each takes one line, so none is lost.
-fn shown_summary(summary: &DesiredComment, desired: &[DesiredComment], bounds: &PublishLimits) -> String {
+fn render_summary_body(
+    summary: &DesiredComment,
+    desired: &[DesiredComment],
+    bounds: &PublishLimits,
+) -> String {
     let unplaced: Vec<String> = desired
         .iter()
         .filter(|row| !row.resolved && row.comment.is_none())
@@ -487,13 +493,13 @@ fn shown_summary(summary: &DesiredComment, desired: &[DesiredComment], bounds: &
         })
         .collect();
     if unplaced.is_empty() {
-        return fit(&summary.body, bounds.body);
+        return truncate_markdown(&summary.body, bounds.body);
     }
     let mut list = "### Without a comment of their own\n".to_owned();
     let room = bounds.body * LISTED_SHARE.0 / LISTED_SHARE.1;
     let mut listed = 0;
     for line in unplaced.iter().take(MAX_LISTED) {
-        if units(&list) + units(line) > room {
+        if utf16_length(&list) + utf16_length(line) > room {
             break;
         }
         list.push_str(line);
@@ -502,12 +508,12 @@ fn shown_summary(summary: &DesiredComment, desired: &[DesiredComment], bounds: &
     if listed < unplaced.len() {
         list.push_str(&format!("\n- and {} more", unplaced.len() - listed));
     }
-    let room = bounds.body.saturating_sub(units(&list) + 2);
-    format!("{}\n\n{list}", fit(&summary.body, room))
+    let room = bounds.body.saturating_sub(utf16_length(&list) + 2);
+    format!("{}\n\n{list}", truncate_markdown(&summary.body, room))
 }
 
 /// Compares texts as forges store them: line ends and trailing white space are ignored.
-fn same_text(a: &str, b: &str) -> bool {
+fn is_same_text(a: &str, b: &str) -> bool {
     trim_line_ends(a.trim_end()) == trim_line_ends(b.trim_end())
 }
 

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use truing_diff::RepoPath;
 
 pub use around::{ChangeSnapshot, MAX_AROUND, MAX_SNIPPET_LINES, SurroundingLines, UnverifiedReason};
-pub use follow::{FollowOutcome, follow};
+pub use follow::{FollowOutcome, locate_at_head};
 pub use head::{AddedLines, HeadView, RecheckStatus, RecheckVerdict, ReviewerReport, unanswered_findings};
 use page::ComparedFile;
 pub use statement::StatementMarks;
@@ -111,14 +111,16 @@ pub fn reopen_findings<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding]
     for finding in known.iter_mut().filter(of_a_model) {
         let counts = match finding.status {
             // A person who dismissed an unverified finding knew that its lines had changed.
-            FindingStatus::Dismissed(_) if finding.unverified.is_none() => match follow(finding, head) {
-                FollowOutcome::Changed { path, start, end, .. } => {
-                    start <= end && head.added.contains_key(&path)
+            FindingStatus::Dismissed(_) if finding.unverified.is_none() => {
+                match locate_at_head(finding, head) {
+                    FollowOutcome::Changed { path, start, end, .. } => {
+                        start <= end && head.added.contains_key(&path)
+                    }
+                    FollowOutcome::Lost { path } => head.added.contains_key(&path),
+                    FollowOutcome::There { .. } | FollowOutcome::NoFile => false,
                 }
-                FollowOutcome::Lost { path } => head.added.contains_key(&path),
-                FollowOutcome::There { .. } | FollowOutcome::NoFile => false,
-            },
-            FindingStatus::Outside => is_added_again(&follow(finding, head), head),
+            }
+            FindingStatus::Outside => is_added_again(&locate_at_head(finding, head), head),
             FindingStatus::Dismissed(_)
             | FindingStatus::Open
             | FindingStatus::Claimed
@@ -151,11 +153,11 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
             // A closed finding is open again if its exact lines are part of the change again. It is also open
             // again, regardless of its lines, if separate lines had fixed it and are gone.
             FindingStatus::Outside | FindingStatus::Fixed(_) => {
-                let went = follow(finding, head);
+                let went = locate_at_head(finding, head);
                 let beside = finding.evidence.as_ref().filter(|evidence| evidence.mark.is_some());
                 let is_open = match (&finding.status, beside) {
                     (FindingStatus::Fixed(_), Some(evidence)) => {
-                        let is_gone = !evidence::still_shows(evidence, head);
+                        let is_gone = !evidence::still_contains_evidence(evidence, head);
                         is_gone
                             && decide_outcome(finding, &went, &[], head, &replaced) != RecheckOutcome::Outside
                     }
@@ -164,21 +166,27 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                     }
                     (_, _) => is_added_again(&went, head),
                 };
-                if is_open && !is_among(finding, found) {
+                if is_open && !is_among_found(finding, found) {
                     let is_there = matches!(went, FollowOutcome::There { .. });
                     let why = (!is_there).then_some(UnverifiedReason::NoVerdict);
-                    found.push(place_followed(finding, &went, why, head, &place_finding));
+                    found.push(move_to_current_place(finding, &went, why, head, &place_finding));
                 }
                 continue;
             }
             // It remains dismissed while its code exists, and is open again after the dismissal is withdrawn.
             FindingStatus::Dismissed(_) => {
-                let went = follow(finding, head);
+                let went = locate_at_head(finding, head);
                 let is_there = matches!(went, FollowOutcome::There { .. } | FollowOutcome::Changed { .. });
                 let is_outside =
                     decide_outcome(finding, &went, &[], head, &replaced) == RecheckOutcome::Outside;
-                if is_there && !is_outside && !is_among(finding, found) {
-                    found.push(place_followed(finding, &went, finding.unverified, head, &place_finding));
+                if is_there && !is_outside && !is_among_found(finding, found) {
+                    found.push(move_to_current_place(
+                        finding,
+                        &went,
+                        finding.unverified,
+                        head,
+                        &place_finding,
+                    ));
                 }
                 continue;
             }
@@ -186,10 +194,10 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                 continue;
             }
         }
-        let went = follow(finding, head);
+        let went = locate_at_head(finding, head);
         let became = decide_outcome(finding, &went, reviewers, head, &replaced);
         let is_fixed = matches!(became, RecheckOutcome::Fixed(_));
-        if let Some(again) = find_again(finding, &went, found, is_fixed) {
+        if let Some(again) = find_current_finding(finding, &went, found, is_fixed) {
             again.sighting.of = Some(finding.id.clone());
             continue;
         }
@@ -197,7 +205,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
             RecheckOutcome::Fixed(evidence) => _ = rechecked.fixed.insert(finding.id.clone(), evidence),
             RecheckOutcome::Outside => _ = rechecked.outside.insert(finding.id.clone()),
             RecheckOutcome::Open(why) => {
-                found.push(place_followed(finding, &went, why, head, &place_finding))
+                found.push(move_to_current_place(finding, &went, why, head, &place_finding))
             }
             RecheckOutcome::Seen(lines) => {
                 found.extend(place_at_lines(finding, &went, lines, head, &place_finding))
@@ -219,7 +227,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     {
         let CodeLocation { path, start_line, end_line, .. } = &placed.raw.place;
         let lines = (*start_line, *end_line);
-        placed.sighting.around = head.page(path).map(|page| {
+        placed.sighting.around = head.compared_file(path).map(|page| {
             SurroundingLines::new(
                 &page,
                 lines.0,
@@ -238,7 +246,7 @@ fn is_unreported<T: Fn(&RepoPath) -> Option<String>>(
     found: &[PlacedFinding],
     head: &HeadView<'_, T>,
 ) -> bool {
-    let FollowOutcome::There { path, start, end } = follow(finding, head) else { return false };
+    let FollowOutcome::There { path, start, end } = locate_at_head(finding, head) else { return false };
     let is_there = |placed: &PlacedFinding| {
         let CodeLocation { path: its, start_line, end_line, .. } = &placed.raw.place;
         placed.raw.rule == finding.raw.rule && *its == path && *start_line <= end && start <= *end_line
@@ -253,7 +261,7 @@ fn fix_evidence<T: Fn(&RepoPath) -> Option<String>>(
     head: &HeadView<'_, T>,
 ) -> Option<FixEvidence> {
     let was = &finding.raw.place.path;
-    let went = follow(finding, head);
+    let went = locate_at_head(finding, head);
     let (path, lines) = match &went {
         FollowOutcome::There { path, start, end } => {
             let is_looked_at = finding.raw.source == FindingSource::Rule && is_added_again(&went, head);
@@ -264,10 +272,10 @@ fn fix_evidence<T: Fn(&RepoPath) -> Option<String>>(
         FollowOutcome::NoFile if head.added.contains_key(was) => return None,
         FollowOutcome::NoFile => return Some(FixEvidence::new(was, 0, 0, &[])),
     };
-    if path != was && !head.renames.same_file(path, was) {
+    if path != was && !head.renames.is_same_file(path, was) {
         return None;
     }
-    let page = head.page(path)?;
+    let page = head.compared_file(path)?;
     let last = u32::try_from(page.lines.len()).unwrap_or(u32::MAX);
     let lines = (lines.0.clamp(1, last.max(1)), lines.1.clamp(1, last.max(1)));
     Some(FixEvidence::new(
@@ -325,7 +333,7 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
     if reviewers.is_empty() {
         return RecheckOutcome::Open(Some(UnverifiedReason::NotReviewed).filter(|_| there.is_none()));
     }
-    let page = head.page(path);
+    let page = head.compared_file(path);
     let (mut shown, mut is_said, mut is_seen, mut objects, mut seen) = (None, false, false, false, None);
     for reviewer in reviewers {
         let saw = !is_readable || reviewer.seen.contains(path);
@@ -353,14 +361,12 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
                         let (lines, page) = (lines().filter(|_| there.is_none())?, page.as_deref()?);
                         let is_it = match outcome {
                             // For lines that were only removed, the adjacent lines decide.
-                            FollowOutcome::Changed { start, end, .. }
-                                if page.says_anything((*start, *end)) =>
-                            {
+                            FollowOutcome::Changed { start, end, .. } if page.has_code_in((*start, *end)) => {
                                 lines.0 <= *end
                                     && lines.1 >= *start
-                                    && evidence::says_new(lines, finding, page)
+                                    && evidence::has_new_content(lines, finding, page)
                             }
-                            FollowOutcome::Lost { .. } => evidence::says_new(lines, finding, page),
+                            FollowOutcome::Lost { .. } => evidence::has_new_content(lines, finding, page),
                             FollowOutcome::There { .. }
                             | FollowOutcome::Changed { .. }
                             | FollowOutcome::NoFile => true,
@@ -431,15 +437,15 @@ fn is_added_again<T>(outcome: &FollowOutcome, head: &HeadView<'_, T>) -> bool {
 }
 
 /// Returns true if the finding is among those found.
-fn is_among(finding: &Finding, found: &[PlacedFinding]) -> bool {
-    found
-        .iter()
-        .any(|placed| placed.raw.source == FindingSource::Agent && says_the_same(&finding.raw, &placed.raw))
+fn is_among_found(finding: &Finding, found: &[PlacedFinding]) -> bool {
+    found.iter().any(|placed| {
+        placed.raw.source == FindingSource::Agent && is_same_finding_text(&finding.raw, &placed.raw)
+    })
 }
 
 /// Finds the finding among those of this head: by its text, or, unless it was shown to be fixed, by its kind
 /// and place.
-fn find_again<'a>(
+fn find_current_finding<'a>(
     finding: &Finding,
     outcome: &FollowOutcome,
     found: &'a mut [PlacedFinding],
@@ -455,7 +461,7 @@ fn find_again<'a>(
         FollowOutcome::Lost { .. } | FollowOutcome::NoFile => false,
     };
     let place = |raw: &RawFinding| raw.category == finding.raw.category && at_its_place(raw);
-    let words = |raw: &RawFinding| says_the_same(&finding.raw, raw);
+    let words = |raw: &RawFinding| is_same_finding_text(&finding.raw, raw);
     // If its lines are no longer in place, a finding with identical words matches anywhere.
     let is_elsewhere = !matches!(outcome, FollowOutcome::There { .. });
     let verbatim = |raw: &RawFinding| {
@@ -472,16 +478,16 @@ fn find_again<'a>(
 }
 
 /// Returns true if both have the same category and similar text.
-fn says_the_same(earlier: &RawFinding, current: &RawFinding) -> bool {
+fn is_same_finding_text(earlier: &RawFinding, current: &RawFinding) -> bool {
     let statement = |raw: &RawFinding| {
-        let text = format!("{}\n\n{}", raw.title, raw.own_body());
+        let text = format!("{}\n\n{}", raw.title, raw.body_without_suggestion());
         ComparableFinding::new(&current.place.path.to_string(), &text, Some(&raw.snippet))
     };
     earlier.category == current.category && similarity(&statement(earlier), &statement(current)) >= SAME
 }
 
 /// Moves the finding to its lines' current place.
-fn place_followed<T: Fn(&RepoPath) -> Option<String>>(
+fn move_to_current_place<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     outcome: &FollowOutcome,
     unverified: Option<UnverifiedReason>,
@@ -495,7 +501,7 @@ fn place_followed<T: Fn(&RepoPath) -> Option<String>>(
     }
     let was = &finding.raw.place;
     let one = |path: &RepoPath, line: u32| {
-        let last = head.page(path).map_or(1, |page| page.lines.len());
+        let last = head.compared_file(path).map_or(1, |page| page.lines.len());
         let line = line.clamp(1, u32::try_from(last).unwrap_or(u32::MAX).max(1));
         (line, line)
     };
@@ -512,11 +518,11 @@ fn place_followed<T: Fn(&RepoPath) -> Option<String>>(
     }
     let around = finding.around.clone();
     if let FollowOutcome::There { path, .. } = outcome
-        && let Some(page) = head.page(path)
+        && let Some(page) = head.compared_file(path)
     {
         // No reviewer has reported on it: changes since the last sighting still count as new.
         let seen = around.and_then(|around| around.seen);
-        return place_with_snippet(finding, raw, &page, seen, place_finding);
+        return build_current_finding(finding, raw, &page, seen, place_finding);
     }
     let mut placed = place_finding(raw);
     if !is_shown && placed.anchor == AnchorKind::Inline {
@@ -536,7 +542,7 @@ fn place_at_lines<T: Fn(&RepoPath) -> Option<String>>(
     place_finding: &impl Fn(RawFinding) -> PlacedFinding,
 ) -> Option<PlacedFinding> {
     let path = outcome.path()?;
-    let page = head.page(path)?;
+    let page = head.compared_file(path)?;
     let mut raw = finding.raw.clone();
     if !matches!(outcome, FollowOutcome::There { start, end, .. } if (*start, *end) == lines) {
         raw.suggestion = None;
@@ -544,11 +550,11 @@ fn place_at_lines<T: Fn(&RepoPath) -> Option<String>>(
     raw.place.path = path.clone();
     (raw.place.start_line, raw.place.end_line) = lines;
     let seen = Some(head.change_snapshot(&page, lines));
-    Some(place_with_snippet(finding, raw, &page, seen, place_finding))
+    Some(build_current_finding(finding, raw, &page, seen, place_finding))
 }
 
 /// Builds a finding from its file's current content.
-fn place_with_snippet(
+fn build_current_finding(
     finding: &Finding,
     mut raw: RawFinding,
     file: &ComparedFile,

@@ -133,7 +133,7 @@ pub trait RunDetail: Clone + Serialize + DeserializeOwned + Send + Sync + 'stati
     }
 
     /// Returns the result in the loop's own word. None if the outcome is enough, or the run continues.
-    fn result(&self) -> Option<String>;
+    fn result_word(&self) -> Option<String>;
 
     /// Returns the reason of the outcome for display; it may contain foreign text.
     fn reason(&self) -> Option<&str>;
@@ -209,7 +209,7 @@ impl<D: RunDetail> RunRecord<D> {
 
     /// Returns the number of tool calls that the policy denied the models of its steps. A review counts them
     /// by tool, in its detail.
-    pub fn denied(&self) -> u32 {
+    pub fn denied_tool_calls(&self) -> u32 {
         self.steps.iter().map(|step| step.denied).fold(0, u32::saturating_add)
     }
 
@@ -224,8 +224,8 @@ impl<D: RunDetail> RunRecord<D> {
     }
 
     /// Returns the result in the loop's own word.
-    pub fn result(&self) -> Option<String> {
-        self.detail.result()
+    pub fn result_word(&self) -> Option<String> {
+        self.detail.result_word()
     }
 
     /// Returns the reason of the outcome, for display.

@@ -26,7 +26,7 @@ impl SecretString {
     }
 
     /// Returns a name that distinguishes the secret from others and does not reveal it.
-    pub fn name(&self) -> String {
+    pub fn public_fingerprint(&self) -> String {
         let digest = Sha256::digest(self.0.as_bytes());
         hex::encode(digest.get(..8).unwrap_or_default())
     }

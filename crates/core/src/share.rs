@@ -24,14 +24,14 @@ pub struct WorkerGroup {
 
 impl WorkerGroup {
     /// Returns true if this slot prefers the calling process.
-    pub fn owns_slot(&self, key: &SlotKey) -> bool {
+    pub fn is_preferred_worker(&self, key: &SlotKey) -> bool {
         let first = self.all.iter().max_by_key(|name| (weight(name, key), name.as_str()));
         first.is_none_or(|name| *name == self.own)
     }
 
     /// Returns true if the calling process may take this slot. `due`: the time since which the slot is due.
     pub fn may_take(&self, key: &SlotKey, due: UnixMillis, now: UnixMillis) -> bool {
-        now - due >= LEFT || self.owns_slot(key)
+        now - due >= LEFT || self.is_preferred_worker(key)
     }
 }
 
@@ -44,7 +44,7 @@ fn weight(name: &str, key: &SlotKey) -> u64 {
 mod tests {
     use super::*;
 
-    fn of(own: &str, all: &[&str]) -> WorkerGroup {
+    fn worker_group(own: &str, all: &[&str]) -> WorkerGroup {
         WorkerGroup { own: own.to_owned(), all: all.iter().map(|&name| name.to_owned()).collect() }
     }
 
@@ -56,10 +56,14 @@ mod tests {
     fn each_slot_has_one_process_and_each_process_its_part() {
         let all = ["a", "b", "c", "d"];
         for key in keys() {
-            assert_eq!(all.iter().filter(|own| of(own, &all).owns_slot(&key)).count(), 1, "{key}");
+            assert_eq!(
+                all.iter().filter(|own| worker_group(own, &all).is_preferred_worker(&key)).count(),
+                1,
+                "{key}"
+            );
         }
         for own in all {
-            let part = keys().filter(|key| of(own, &all).owns_slot(key)).count();
+            let part = keys().filter(|key| worker_group(own, &all).is_preferred_worker(key)).count();
             assert!((150..350).contains(&part), "{own}: {part}");
         }
     }
@@ -71,16 +75,17 @@ mod tests {
 
     #[test]
     fn a_process_that_goes_leaves_the_others_what_they_had() {
-        for key in keys().filter(|key| of("a", &["a", "b", "c"]).owns_slot(key)) {
-            assert!(of("a", &["b", "a"]).owns_slot(&key), "{key}");
+        for key in keys().filter(|key| worker_group("a", &["a", "b", "c"]).is_preferred_worker(key)) {
+            assert!(worker_group("a", &["b", "a"]).is_preferred_worker(&key), "{key}");
         }
     }
 
     #[test]
     fn a_process_that_is_alone_has_all_and_what_is_left_is_for_everybody() {
-        assert!(keys().all(|key| WorkerGroup::default().owns_slot(&key) && of("a", &["a"]).owns_slot(&key)));
-        let key = keys().find(|key| !of("a", &["a", "b"]).owns_slot(key)).unwrap();
-        let workers = of("a", &["a", "b"]);
+        assert!(keys().all(|key| WorkerGroup::default().is_preferred_worker(&key)
+            && worker_group("a", &["a"]).is_preferred_worker(&key)));
+        let key = keys().find(|key| !worker_group("a", &["a", "b"]).is_preferred_worker(key)).unwrap();
+        let workers = worker_group("a", &["a", "b"]);
         assert!(!workers.may_take(&key, UnixMillis(1_000), UnixMillis(1_999)));
         assert!(workers.may_take(&key, UnixMillis(1_000), UnixMillis(2_000)));
     }

@@ -119,7 +119,7 @@ impl LoopKind {
 
     /// Returns true for a loop that runs over several leases. It keeps the slot while a failed step waits for
     /// a retry.
-    fn has_steps(self) -> bool {
+    fn spans_several_leases(self) -> bool {
         match self {
             Self::Converge | Self::Sync => true,
             Self::Review => false,
@@ -246,7 +246,7 @@ impl PendingEvents {
         }
     }
 
-    fn slot_of(&mut self, loop_kind: LoopKind) -> &mut Option<UnservedEvents> {
+    fn events_mut(&mut self, loop_kind: LoopKind) -> &mut Option<UnservedEvents> {
         match loop_kind {
             LoopKind::Review => &mut self.review,
             LoopKind::Converge => &mut self.converge,
@@ -314,7 +314,7 @@ impl Slot {
 
     /// Returns the time of its next automatic step: [`SlotCommand::Lease`] if it waits,
     /// [`SlotCommand::Expire`] if it is leased, [`SlotCommand::Tidy`] if only an old storm is left.
-    pub fn wakes_at(&self) -> Option<UnixMillis> {
+    pub fn wake_time(&self) -> Option<UnixMillis> {
         match &self.state {
             SlotState::Waiting { at, .. } => Some(*at),
             SlotState::Leased { deadline, .. } => Some(*deadline),
@@ -324,7 +324,7 @@ impl Slot {
     }
 
     /// Returns true if its row may be deleted.
-    pub fn remembers_nothing(&self) -> bool {
+    pub fn is_deletable(&self) -> bool {
         self.state == SlotState::Idle
             && self.owner.is_none()
             && self.pending.is_empty()

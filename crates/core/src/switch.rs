@@ -130,29 +130,29 @@ impl KillSwitch {
         operator: &str,
         now: UnixMillis,
     ) -> Option<SwitchChange> {
-        self.turn_of("", request, operator, now)
+        self.apply_repository_request("", request, operator, now)
     }
 
     /// Like [`Self::apply_request`], for the repository of this name; an empty name means the global switch.
-    fn turn_of(
+    fn apply_repository_request(
         &self,
         repository: &str,
         request: &SwitchRequest,
         operator: &str,
         now: UnixMillis,
     ) -> Option<SwitchChange> {
-        let (operator, action) = (clean_line(operator, crate::port::MAX_NAME), request.action());
+        let (operator, action) = (clean_line(operator, crate::port::MAX_NAME), request.audit_words());
         let switch = match (self, request) {
             (Self::Off, SwitchRequest::Off) => return None,
             (Self::On(_), SwitchRequest::Off) => Self::Off,
             (Self::Off, SwitchRequest::On { reason, mode }) => Self::On(SwitchEngagement {
                 since: now,
                 by: operator.clone(),
-                reason: reason.as_deref().and_then(reason_of),
+                reason: reason.as_deref().and_then(clean_reason),
                 mode: mode.unwrap_or_default(),
             }),
             (Self::On(engaged), SwitchRequest::On { reason, mode }) => Self::On(SwitchEngagement {
-                reason: reason.as_deref().map_or_else(|| engaged.reason.clone(), reason_of),
+                reason: reason.as_deref().map_or_else(|| engaged.reason.clone(), clean_reason),
                 mode: mode.unwrap_or(engaged.mode),
                 ..engaged.clone()
             }),
@@ -213,22 +213,22 @@ impl KillSwitches {
         if let Some(engaged) = self.all.engagement() {
             return Some(EngagedSwitch { engaged, repository: None });
         }
-        let its = self.repositories.iter().find(|switch| switch.repository.is_same(repository))?;
+        let its = self.repositories.iter().find(|switch| switch.repository.may_be_same(repository))?;
         Some(its.as_engaged())
     }
 
     /// Returns the switch that stops active runs in this repository. If none does, returns the one that
     /// blocks new runs there.
     pub fn stop_switch_for(&self, repository: &RepositoryRef) -> Option<EngagedSwitch<'_>> {
-        let its = self.repositories.iter().filter(|switch| switch.repository.is_same(repository));
+        let its = self.repositories.iter().filter(|switch| switch.repository.may_be_same(repository));
         let all = self.all.engagement().map(|engaged| EngagedSwitch { engaged, repository: None });
         let mut each = all.into_iter().chain(its.map(RepositorySwitch::as_engaged));
         each.find(|switch| switch.engaged.mode == HaltMode::Stop).or_else(|| self.switch_for(repository))
     }
 
     /// Returns true if active runs in this repository must stop before their next effect.
-    pub fn stop_runs(&self, repository: &RepositoryRef) -> bool {
-        let its = self.repositories.iter().filter(|switch| switch.repository.is_same(repository));
+    pub fn stops_runs(&self, repository: &RepositoryRef) -> bool {
+        let its = self.repositories.iter().filter(|switch| switch.repository.may_be_same(repository));
         self.all.stops_runs() || its.map(|switch| switch.engaged.mode).any(|mode| mode == HaltMode::Stop)
     }
 
@@ -240,21 +240,24 @@ impl KillSwitches {
 
     /// Applies a request to one repository's switch, as [`KillSwitch::apply_request`]; returns none if it
     /// changes nothing.
-    pub fn turn_at(
+    pub fn apply_repository_request(
         &self,
         repository: &RepositoryRef,
         request: &SwitchRequest,
         operator: &str,
         now: UnixMillis,
     ) -> Option<SwitchChange<KillSwitches>> {
-        let at = self.repositories.iter().position(|switch| switch.repository.is_same(repository));
+        let at = self.repositories.iter().position(|switch| switch.repository.may_be_same(repository));
         let before = at.and_then(|at| self.repositories.get(at));
         let known = before.map_or(repository, |switch| &switch.repository).clone();
         let switch = before.map_or(KillSwitch::Off, |switch| KillSwitch::On(switch.engaged.clone()));
-        let SwitchChange { switch, act, notice } = switch.turn_of(&known.name, request, operator, now)?;
+        let SwitchChange { switch, act, notice } =
+            switch.apply_repository_request(&known.name, request, operator, now)?;
         let mut switches = self.clone();
         match (switch, at) {
-            (KillSwitch::Off, _) => switches.repositories.retain(|switch| !switch.repository.is_same(&known)),
+            (KillSwitch::Off, _) => {
+                switches.repositories.retain(|switch| !switch.repository.may_be_same(&known))
+            }
             (KillSwitch::On(engaged), None) => {
                 switches.repositories.push(RepositorySwitch { repository: known, engaged });
             }
@@ -282,13 +285,13 @@ impl RepositoryRef {
     }
 
     /// Identifies the repository to which this key belongs.
-    pub fn of_key(key: &SlotKey) -> Self {
+    pub fn from_key(key: &SlotKey) -> Self {
         Self { name: String::new(), keys: BTreeSet::from([key.repository_prefix().to_owned()]) }
     }
 
     /// Identifies the repository by forge and id.
-    pub fn of_id(forge: &str, id: &str) -> Self {
-        Self::of_key(&PrId { forge: forge.into(), repository: id.into(), number: 0 }.key())
+    pub fn from_id(forge: &str, id: &str) -> Self {
+        Self::from_key(&PrId { forge: forge.into(), repository: id.into(), number: 0 }.key())
     }
 
     /// Adds a name to the known properties.
@@ -298,7 +301,7 @@ impl RepositoryRef {
 
     /// Returns true if both may be the same repository, as far as known. A reused name also matches: in doubt
     /// the switch must stop work.
-    pub fn is_same(&self, other: &Self) -> bool {
+    pub fn may_be_same(&self, other: &Self) -> bool {
         let has_its_name = !self.name.is_empty() && self.name.to_lowercase() == other.name.to_lowercase();
         has_its_name || !self.keys.is_disjoint(&other.keys)
     }
@@ -325,7 +328,7 @@ impl fmt::Display for EngagedSwitch<'_> {
 
 impl SwitchRequest {
     /// Returns the command's words for the audit log.
-    fn action(&self) -> &'static str {
+    fn audit_words(&self) -> &'static str {
         match self {
             Self::On { .. } => "kill on",
             Self::Off => "kill off",
@@ -334,7 +337,7 @@ impl SwitchRequest {
 }
 
 /// Cleans a reason for storage; an empty one becomes none.
-fn reason_of(text: &str) -> Option<String> {
+fn clean_reason(text: &str) -> Option<String> {
     Some(clean_line(text, MAX_REASON)).filter(|text| !text.is_empty())
 }
 
@@ -342,18 +345,18 @@ fn reason_of(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn on(reason: Option<&str>, mode: Option<HaltMode>) -> SwitchRequest {
+    fn turn_on_request(reason: Option<&str>, mode: Option<HaltMode>) -> SwitchRequest {
         SwitchRequest::On { reason: reason.map(str::to_owned), mode }
     }
 
-    fn turned(switch: &KillSwitch, request: SwitchRequest, operator: &str, now: i64) -> SwitchChange {
+    fn apply_turn(switch: &KillSwitch, request: SwitchRequest, operator: &str, now: i64) -> SwitchChange {
         switch.apply_request(&request, operator, UnixMillis(now)).unwrap()
     }
 
     #[test]
     fn on_says_since_when_by_whom_and_why_and_lets_runs_finish_by_default() {
         let SwitchChange { switch, act, notice } =
-            turned(&KillSwitch::Off, on(Some(" bad\x1b[2J\nday "), None), "ada", 7);
+            apply_turn(&KillSwitch::Off, turn_on_request(Some(" bad\x1b[2J\nday "), None), "ada", 7);
         let engaged = SwitchEngagement {
             since: UnixMillis(7),
             by: "ada".into(),
@@ -368,52 +371,73 @@ mod tests {
 
     #[test]
     fn on_again_keeps_since_and_by_and_what_is_not_said_stays() {
-        let first = turned(&KillSwitch::Off, on(Some("a"), Some(HaltMode::Stop)), "ada", 7).switch;
-        let second = turned(&first, on(Some("b"), None), "bob", 9);
+        let first =
+            apply_turn(&KillSwitch::Off, turn_on_request(Some("a"), Some(HaltMode::Stop)), "ada", 7).switch;
+        let second = apply_turn(&first, turn_on_request(Some("b"), None), "bob", 9);
         let engaged = second.switch.engagement().unwrap();
         assert_eq!((engaged.since, engaged.by.as_str()), (UnixMillis(7), "ada"));
         assert_eq!((engaged.reason.as_deref(), engaged.mode), (Some("b"), HaltMode::Stop));
         assert_eq!(second.act.actor, "bob");
-        let third = turned(&second.switch, on(None, Some(HaltMode::Finish)), "bob", 10).switch;
+        let third =
+            apply_turn(&second.switch, turn_on_request(None, Some(HaltMode::Finish)), "bob", 10).switch;
         assert_eq!(third.engagement().unwrap().reason.as_deref(), Some("b"));
-        assert_eq!(turned(&third, on(Some(" "), None), "bob", 11).switch.engagement().unwrap().reason, None);
+        assert_eq!(
+            apply_turn(&third, turn_on_request(Some(" "), None), "bob", 11)
+                .switch
+                .engagement()
+                .unwrap()
+                .reason,
+            None
+        );
     }
 
     #[test]
     fn what_changes_nothing_is_no_act() {
         assert_eq!(KillSwitch::Off.apply_request(&SwitchRequest::Off, "ada", UnixMillis(1)), None);
-        let first = turned(&KillSwitch::Off, on(Some("a"), None), "ada", 1).switch;
-        assert_eq!(first.apply_request(&on(Some("a"), None), "bob", UnixMillis(2)), None);
-        assert_eq!(first.apply_request(&on(None, None), "bob", UnixMillis(2)), None);
+        let first = apply_turn(&KillSwitch::Off, turn_on_request(Some("a"), None), "ada", 1).switch;
+        assert_eq!(first.apply_request(&turn_on_request(Some("a"), None), "bob", UnixMillis(2)), None);
+        assert_eq!(first.apply_request(&turn_on_request(None, None), "bob", UnixMillis(2)), None);
     }
 
     #[test]
     fn off_ends_it() {
-        let first = turned(&KillSwitch::Off, on(None, Some(HaltMode::Stop)), "ada", 1);
+        let first = apply_turn(&KillSwitch::Off, turn_on_request(None, Some(HaltMode::Stop)), "ada", 1);
         assert!(first.switch.stops_runs());
-        let off = turned(&first.switch, SwitchRequest::Off, "bob", 2);
+        let off = apply_turn(&first.switch, SwitchRequest::Off, "bob", 2);
         assert_eq!(off.switch, KillSwitch::Off);
         assert_eq!(off.act, OperatorAction::new("bob", "kill off", "", ""));
         assert_ne!(first.notice.period, off.notice.period, "both are told");
     }
 
-    fn shop() -> RepositoryRef {
-        RepositoryRef::of_key(&SlotKey::new("pr/github/1/7")).with_name("acme/shop")
+    fn shop_repository() -> RepositoryRef {
+        RepositoryRef::from_key(&SlotKey::new("pr/github/1/7")).with_name("acme/shop")
     }
 
-    fn turned_at(switches: &KillSwitches, name: &str, request: &SwitchRequest) -> SwitchChange<KillSwitches> {
-        switches.turn_at(&RepositoryRef::from_name(name), request, "ada", UnixMillis(7)).unwrap()
+    fn apply_turn_at_name(
+        switches: &KillSwitches,
+        name: &str,
+        request: &SwitchRequest,
+    ) -> SwitchChange<KillSwitches> {
+        switches
+            .apply_repository_request(&RepositoryRef::from_name(name), request, "ada", UnixMillis(7))
+            .unwrap()
     }
 
     #[test]
     fn the_switch_of_a_repository_holds_it_alone_by_its_keys_and_by_its_name_without_case() {
         let off = KillSwitches::default();
-        assert!(off.switch_for(&shop()).is_none() && off.engaged_switches().count() == 0);
-        let by_name = turned_at(&off, "Acme/Shop", &on(None, None)).switch;
-        let by_key = off.turn_at(&shop(), &on(None, None), "ada", UnixMillis(7)).unwrap().switch;
-        let renamed = RepositoryRef::of_key(&SlotKey::new("pr/github/1/12")).with_name("acme/store");
-        let other = RepositoryRef::of_key(&SlotKey::new("pr/github/11/7")).with_name("acme/shop2");
-        assert_eq!(by_name.switch_for(&shop()).unwrap().off_command(), "kill off --repo Acme/Shop");
+        assert!(off.switch_for(&shop_repository()).is_none() && off.engaged_switches().count() == 0);
+        let by_name = apply_turn_at_name(&off, "Acme/Shop", &turn_on_request(None, None)).switch;
+        let by_key = off
+            .apply_repository_request(&shop_repository(), &turn_on_request(None, None), "ada", UnixMillis(7))
+            .unwrap()
+            .switch;
+        let renamed = RepositoryRef::from_key(&SlotKey::new("pr/github/1/12")).with_name("acme/store");
+        let other = RepositoryRef::from_key(&SlotKey::new("pr/github/11/7")).with_name("acme/shop2");
+        assert_eq!(
+            by_name.switch_for(&shop_repository()).unwrap().off_command(),
+            "kill off --repo Acme/Shop"
+        );
         assert_eq!(by_key.switch_for(&renamed).unwrap().to_string(), "the kill switch of acme/shop");
         for switches in [&by_name, &by_key] {
             assert!(switches.engaged_switches().count() == 1 && switches.switch_for(&other).is_none());
@@ -426,10 +450,12 @@ mod tests {
 
     #[test]
     fn the_switch_of_everything_comes_first_and_leaves_those_of_repositories() {
-        let all = turned(&KillSwitch::Off, on(Some("all"), None), "ada", 1).switch;
-        let mut switches = turned_at(&KillSwitches::default(), "acme/shop", &on(Some("one"), None)).switch;
+        let all = apply_turn(&KillSwitch::Off, turn_on_request(Some("all"), None), "ada", 1).switch;
+        let mut switches =
+            apply_turn_at_name(&KillSwitches::default(), "acme/shop", &turn_on_request(Some("one"), None))
+                .switch;
         switches.all = all;
-        let first = switches.switch_for(&shop()).unwrap();
+        let first = switches.switch_for(&shop_repository()).unwrap();
         assert_eq!((first.repository, first.engaged.reason.as_deref()), (None, Some("all")));
         assert_eq!(
             (first.to_string().as_str(), first.off_command().as_str()),
@@ -437,45 +463,85 @@ mod tests {
         );
         assert!(switches.switch_for(&RepositoryRef::default()).is_some());
         switches.all = KillSwitch::Off;
-        assert_eq!(switches.switch_for(&shop()).unwrap().repository, Some("acme/shop"));
+        assert_eq!(switches.switch_for(&shop_repository()).unwrap().repository, Some("acme/shop"));
     }
 
     #[test]
     fn a_repository_stops_its_runs_whichever_switch_says_so() {
-        let mut switches =
-            turned_at(&KillSwitches::default(), "acme/shop", &on(None, Some(HaltMode::Stop))).switch;
-        assert!(switches.stop_runs(&shop()) && !switches.stop_runs(&RepositoryRef::from_name("acme/other")));
-        switches.all = turned(&KillSwitch::Off, on(None, Some(HaltMode::Finish)), "ada", 1).switch;
-        assert!(switches.stop_runs(&shop()), "a switch more lets nothing go on");
-        let finish = turned_at(&KillSwitches::default(), "acme/shop", &on(None, None)).switch;
-        assert!(!finish.stop_runs(&shop()));
+        let mut switches = apply_turn_at_name(
+            &KillSwitches::default(),
+            "acme/shop",
+            &turn_on_request(None, Some(HaltMode::Stop)),
+        )
+        .switch;
+        assert!(
+            switches.stops_runs(&shop_repository())
+                && !switches.stops_runs(&RepositoryRef::from_name("acme/other"))
+        );
+        switches.all =
+            apply_turn(&KillSwitch::Off, turn_on_request(None, Some(HaltMode::Finish)), "ada", 1).switch;
+        assert!(switches.stops_runs(&shop_repository()), "a switch more lets nothing go on");
+        let finish =
+            apply_turn_at_name(&KillSwitches::default(), "acme/shop", &turn_on_request(None, None)).switch;
+        assert!(!finish.stops_runs(&shop_repository()));
     }
 
     #[test]
     fn a_turn_of_a_repository_names_it_and_changes_no_other() {
-        let one = turned_at(&KillSwitches::default(), "acme/shop", &on(Some("storm"), None));
+        let one =
+            apply_turn_at_name(&KillSwitches::default(), "acme/shop", &turn_on_request(Some("storm"), None));
         assert_eq!(one.act, OperatorAction::new("ada", "kill on", "acme/shop", "mode finish: storm"));
         let said =
             "Kill switch of acme/shop on, by ada (mode finish: storm): nothing begins there until it is off.";
         assert_eq!((one.notice.text.as_str(), one.notice.key.as_str()), (said, "acme/shop"));
-        let two = turned_at(&one.switch, "acme/other", &on(None, None)).switch;
-        assert_eq!(two.turn_at(&shop(), &on(Some("storm"), None), "bob", UnixMillis(9)), None);
-        let again = two.turn_at(&shop(), &on(Some("b"), None), "bob", UnixMillis(9)).unwrap().switch;
+        let two = apply_turn_at_name(&one.switch, "acme/other", &turn_on_request(None, None)).switch;
+        assert_eq!(
+            two.apply_repository_request(
+                &shop_repository(),
+                &turn_on_request(Some("storm"), None),
+                "bob",
+                UnixMillis(9)
+            ),
+            None
+        );
+        let again = two
+            .apply_repository_request(
+                &shop_repository(),
+                &turn_on_request(Some("b"), None),
+                "bob",
+                UnixMillis(9),
+            )
+            .unwrap()
+            .switch;
         let engaged = &again.repositories.first().unwrap().engaged;
         assert_eq!(
             (engaged.since, engaged.by.as_str(), engaged.reason.as_deref()),
             (UnixMillis(7), "ada", Some("b"))
         );
-        let off = turned_at(&again, "ACME/SHOP", &SwitchRequest::Off);
+        let off = apply_turn_at_name(&again, "ACME/SHOP", &SwitchRequest::Off);
         assert_eq!(off.act, OperatorAction::new("ada", "kill off", "acme/shop", ""));
         assert_eq!(off.switch.repositories.len(), 1);
-        assert_eq!(off.switch.turn_at(&shop(), &SwitchRequest::Off, "ada", UnixMillis(9)), None, "it is off");
+        assert_eq!(
+            off.switch.apply_repository_request(
+                &shop_repository(),
+                &SwitchRequest::Off,
+                "ada",
+                UnixMillis(9)
+            ),
+            None,
+            "it is off"
+        );
     }
 
     #[test]
     fn a_reason_has_a_bound() {
-        let long =
-            turned(&KillSwitch::Off, on(Some(&"é".repeat(10_000)), None), &"x".repeat(10_000), 1).switch;
+        let long = apply_turn(
+            &KillSwitch::Off,
+            turn_on_request(Some(&"é".repeat(10_000)), None),
+            &"x".repeat(10_000),
+            1,
+        )
+        .switch;
         let engaged = long.engagement().unwrap();
         assert_eq!(engaged.reason.as_ref().unwrap().chars().count(), MAX_REASON + 1);
         assert_eq!(engaged.by.chars().count(), crate::port::MAX_NAME + 1);

@@ -266,7 +266,7 @@ impl UnguardedReason {
     }
 
     /// Returns true if the release changed it and it needs a check.
-    pub fn is_news(self) -> bool {
+    pub fn needs_check(self) -> bool {
         match self {
             Self::Added | Self::Changed | Self::Removed | Self::Unreadable => true,
             Self::Stale | Self::Decorated | Self::Missing | Self::Elsewhere | Self::Untold => false,
@@ -325,7 +325,7 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
         });
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     };
-    let bases = bases_gone(step);
+    let bases = removed_base_classes(step);
     let (verdict, needs_classification, reason) = if step.in_range {
         let reason = "the release is in the range already";
         let reason = match differs() {
@@ -359,7 +359,7 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
     } else if unguarded.iter().any(|one| one.what == ReleasePartKind::Shadow) {
         let reason = "files of the release may run instead of the compared code: a person must check this";
         (SyncVerdict::Ask, false, reason.to_owned())
-    } else if unguarded.iter().any(|one| one.why.is_news()) {
+    } else if unguarded.iter().any(|one| one.why.needs_check()) {
         (
             SyncVerdict::Ask,
             !is_unreadable,
@@ -381,11 +381,12 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
 /// Summarises the changes beside the pinned definitions in one sentence.
 pub(crate) fn summarize_changes(changed: &[PinChange], unguarded: &[UnguardedPart]) -> String {
     let count = |counts: fn(ReleasePartKind) -> bool| {
-        unguarded.iter().filter(|one| one.why.is_news() && counts(one.what)).count()
+        unguarded.iter().filter(|one| one.why.needs_check() && counts(one.what)).count()
     };
     // A file without definitions, or one that cannot be read, has no known functions.
     let is_whole = |one: &&UnguardedPart| one.symbol == WHOLE || one.why == UnguardedReason::Unreadable;
-    let wholes = unguarded.iter().filter(|one| one.what == ReleasePartKind::Function && one.why.is_news());
+    let wholes =
+        unguarded.iter().filter(|one| one.what == ReleasePartKind::Function && one.why.needs_check());
     let wholes = wholes.filter(is_whole).count();
     let functions = match count(|what| what == ReleasePartKind::Function) - wholes {
         0 => None,
@@ -441,7 +442,7 @@ fn unchanged_reason(step: &SyncDecisionInput<'_>) -> &'static str {
 }
 
 /// Returns the classes that the project inherits from and the release no longer has.
-fn bases_gone<'a>(step: &SyncDecisionInput<'a>) -> Vec<&'a str> {
+fn removed_base_classes<'a>(step: &SyncDecisionInput<'a>) -> Vec<&'a str> {
     let is_gone = |class: &&String| {
         let old = step.from.symbols.get(*class).and_then(SymbolState::definition);
         let is_read = old.is_some_and(|old| !step.to.unreadable.contains_key(&old.file));

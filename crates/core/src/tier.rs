@@ -190,7 +190,7 @@ pub struct TierConfig {
 
 impl TierConfig {
     /// Returns true if some review may get [`Tier::Deep`]: the default or a rule gives or allows it.
-    pub fn may_be_deep(&self) -> bool {
+    pub fn can_choose_deep(&self) -> bool {
         let of_rules = self.rules.iter().flat_map(|rule| [Some(rule.tier), rule.most]);
         of_rules.chain([Some(self.tier), self.most]).flatten().any(|given| given == Tier::Deep)
     }
@@ -218,7 +218,7 @@ struct CompiledRule {
 
 impl TierCondition {
     /// Returns true if it has a condition other than the repository.
-    pub fn is_of_pull(&self) -> bool {
+    pub fn has_pull_condition(&self) -> bool {
         *self != Self { repos: self.repos.clone(), ..Self::default() }
     }
 }
@@ -277,7 +277,7 @@ impl TierRules {
             let mut of_owner = self.rules.iter().filter(|rule| rule.rule.owner == owner);
             of_owner.find_map(|compiled| {
                 let is_passed_over =
-                    is_asked && compiled.rule.tier == Tier::Off && compiled.rule.when.is_of_pull();
+                    is_asked && compiled.rule.tier == Tier::Off && compiled.rule.when.has_pull_condition();
                 let because = if is_passed_over { None } else { compiled.matched_conditions(facts) }?;
                 Some((&compiled.rule, because))
             })
@@ -295,7 +295,7 @@ impl TierRules {
                 because,
                 reason: rule.reason.clone(),
                 asked_for: Some(rule.tier).filter(|asked| *asked > allowed),
-                is_of_pull: rule.when.is_of_pull(),
+                is_of_pull: rule.when.has_pull_condition(),
             },
             (own, operators) => {
                 let asked_for = own.map(|(rule, ..)| rule.tier).filter(|asked| *asked > tier);
@@ -310,20 +310,21 @@ impl TierRules {
                         is_of_pull: false,
                     };
                 };
-                let (at, reason, is_of_pull) = (rule.at.clone(), rule.reason.clone(), rule.when.is_of_pull());
+                let (at, reason, is_of_pull) =
+                    (rule.at.clone(), rule.reason.clone(), rule.when.has_pull_condition());
                 TierChoice { tier, at, because, reason, asked_for, is_of_pull }
             }
         }
     }
 
     /// Returns the rules that may apply to a repository of this name, up to the first that always applies.
-    pub fn of_repository(&self, name: &str) -> Vec<&TierRule> {
+    pub fn rules_for_repository(&self, name: &str) -> Vec<&TierRule> {
         let mut found = Vec::new();
         for owner in [RuleOwner::Operator, RuleOwner::Repository] {
             let of_owner = self.rules.iter().filter(|rule| rule.rule.owner == owner);
-            for compiled in of_owner.filter(|rule| rule.is_of_repository(name)) {
+            for compiled in of_owner.filter(|rule| rule.applies_to_repository(name)) {
                 found.push(&compiled.rule);
-                if !compiled.rule.when.is_of_pull() {
+                if !compiled.rule.when.has_pull_condition() {
                     break;
                 }
             }
@@ -343,7 +344,7 @@ impl TierRules {
 }
 
 impl CompiledRule {
-    fn is_of_repository(&self, name: &str) -> bool {
+    fn applies_to_repository(&self, name: &str) -> bool {
         self.rule.when.repos.is_empty() || self.repos.is_match(name)
     }
 
@@ -368,7 +369,7 @@ impl CompiledRule {
         let author = facts.author.filter(|author| {
             when.authors
                 .iter()
-                .any(|called| author.id.is_called(author.login, called, facts.has_unique_names))
+                .any(|called| author.id.matches_name(author.login, called, facts.has_unique_names))
         });
         let is_whole =
             !facts.paths.is_empty() && facts.paths.iter().all(|path| self.only_paths.is_match(path));

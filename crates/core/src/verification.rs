@@ -153,11 +153,11 @@ impl VerificationReport {
             before.entry(&check.ran.argv).or_default().push(check.passes());
         }
         let mut passed_before = |argv: &[String]| before.get_mut(argv).and_then(Vec::pop);
-        now.checks.iter().map(|check| verdict(passed_before(&check.ran.argv), check)).collect()
+        now.checks.iter().map(|check| check_verdict(passed_before(&check.ran.argv), check)).collect()
     }
 }
 
-fn verdict(passed_before: Option<bool>, now: &CheckAttempts) -> CheckVerdict {
+fn check_verdict(passed_before: Option<bool>, now: &CheckAttempts) -> CheckVerdict {
     match (now.ran.end.is_success(), passed_before, &now.again) {
         (true, Some(false), _) => CheckVerdict::Fixed,
         (true, Some(true) | None, _) => CheckVerdict::Passed,
@@ -172,14 +172,14 @@ fn verdict(passed_before: Option<bool>, now: &CheckAttempts) -> CheckVerdict {
 mod tests {
     use super::*;
 
-    fn ran(name: &str, end: CommandEnd) -> CommandRun {
+    fn command_run(name: &str, end: CommandEnd) -> CommandRun {
         CommandRun { argv: vec![name.to_owned()], end, ms: 1, output: String::new(), errors: String::new() }
     }
 
     /// Builds checks from the exit codes of their executions.
-    fn of(checks: &[(&str, &[u8])]) -> VerificationReport {
+    fn report_from_exit_codes(checks: &[(&str, &[u8])]) -> VerificationReport {
         let checked = |(name, codes): &(&str, &[u8])| {
-            let mut tries = codes.iter().map(|code| ran(name, CommandEnd::Exit { code: *code }));
+            let mut tries = codes.iter().map(|code| command_run(name, CommandEnd::Exit { code: *code }));
             CheckAttempts { ran: tries.next().unwrap(), again: tries.next() }
         };
         VerificationReport { checks: checks.iter().map(checked).collect() }
@@ -188,17 +188,17 @@ mod tests {
     #[test]
     fn only_what_newly_fails_twice_counts() {
         use CheckVerdict::{Again, Failed, FailedBefore, Fixed, Flaky, Passed};
-        let before = of(&[("good", &[0]), ("bad", &[1, 1]), ("shaky", &[1, 0])]);
+        let before = report_from_exit_codes(&[("good", &[0]), ("bad", &[1, 1]), ("shaky", &[1, 0])]);
         for (now, with, without) in [
-            (of(&[("good", &[0])]), Passed, Passed),
-            (of(&[("good", &[1])]), Again, Again),
-            (of(&[("good", &[1, 2])]), Failed, Failed),
-            (of(&[("good", &[1, 0])]), Flaky, Flaky),
-            (of(&[("bad", &[0])]), Fixed, Passed),
-            (of(&[("bad", &[3])]), FailedBefore, Again),
+            (report_from_exit_codes(&[("good", &[0])]), Passed, Passed),
+            (report_from_exit_codes(&[("good", &[1])]), Again, Again),
+            (report_from_exit_codes(&[("good", &[1, 2])]), Failed, Failed),
+            (report_from_exit_codes(&[("good", &[1, 0])]), Flaky, Flaky),
+            (report_from_exit_codes(&[("bad", &[0])]), Fixed, Passed),
+            (report_from_exit_codes(&[("bad", &[3])]), FailedBefore, Again),
             // A check that was only flaky before does not excuse a failure.
-            (of(&[("shaky", &[1, 1])]), Failed, Failed),
-            (of(&[("new", &[1, 1])]), Failed, Failed),
+            (report_from_exit_codes(&[("shaky", &[1, 1])]), Failed, Failed),
+            (report_from_exit_codes(&[("new", &[1, 1])]), Failed, Failed),
         ] {
             assert_eq!(VerificationReport::compare(Some(&before), &now), [with], "{now:?}");
             assert_eq!(VerificationReport::compare(None, &now), [without], "{now:?}");
@@ -210,8 +210,9 @@ mod tests {
 
     #[test]
     fn the_same_command_twice_is_two_checks() {
-        let before = of(&[("build", &[0]), ("test", &[1, 1]), ("build", &[1, 1])]);
-        let now = of(&[("build", &[1]), ("test", &[1]), ("build", &[1]), ("build", &[1])]);
+        let before = report_from_exit_codes(&[("build", &[0]), ("test", &[1, 1]), ("build", &[1, 1])]);
+        let now =
+            report_from_exit_codes(&[("build", &[1]), ("test", &[1]), ("build", &[1]), ("build", &[1])]);
         let expected = [
             CheckVerdict::Again,
             CheckVerdict::FailedBefore,
@@ -233,7 +234,9 @@ mod tests {
             CommandEnd::NoProgram,
             CommandEnd::Exit { code: 137 },
         ] {
-            let now = VerificationReport { checks: vec![CheckAttempts { ran: ran("x", end), again: None }] };
+            let now = VerificationReport {
+                checks: vec![CheckAttempts { ran: command_run("x", end), again: None }],
+            };
             assert_eq!(VerificationReport::compare(None, &now), [CheckVerdict::Again], "{end:?}");
         }
         assert_eq!(CommandEnd::Exit { code: 137 }.signal(), Some(9));

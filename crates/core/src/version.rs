@@ -97,7 +97,7 @@ impl PackageVersion {
     /// Returns true if the step between the two may contain breaking changes. In semantic versions the first
     /// non-zero number decides. Python versions promise less, and there the first number decides, as projects
     /// expect.
-    pub fn is_major_step(&self, other: &Self) -> bool {
+    pub fn may_break_compatibility(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Pypi(one), Self::Pypi(two)) => one.release().first() != two.release().first(),
             (Self::Npm(one), Self::Npm(two)) => {
@@ -176,7 +176,7 @@ mod tests {
             (PackageRegistry::Crates, "1.0.0", "2.0.0", true),
         ] {
             let [from, to] = [from, to].map(|text| PackageVersion::parse(registry, text).unwrap());
-            assert_eq!(from.is_major_step(&to), expected, "{from} {to}");
+            assert_eq!(from.may_break_compatibility(&to), expected, "{from} {to}");
         }
     }
 

@@ -129,7 +129,7 @@ impl EffectExecutor<'_> {
                 return Err(EffectError::Refused(ForgeError::Rejected { what: intended.what, message }));
             }
             let MissingEffect { permit, known, lost } =
-                match self.check_presence(&intended, || self.forge.observe(&effect)).await? {
+                match self.check_presence(&intended, || self.forge.find_effect(&effect)).await? {
                     EffectPresence::There(performed) => return Ok(performed),
                     EffectPresence::Missing(missing) => missing,
                 };
@@ -180,7 +180,7 @@ impl EffectExecutor<'_> {
         if !known.iter().flatten().any(is_open) {
             return Ok(None);
         }
-        match self.check_presence(&intended, || self.forge.observe(effect)).await? {
+        match self.check_presence(&intended, || self.forge.find_effect(effect)).await? {
             EffectPresence::There(performed) => Ok(Some(performed)),
             EffectPresence::Missing(MissingEffect { known, .. }) => {
                 let ends = vec![None; known.len()];
@@ -199,7 +199,7 @@ impl EffectExecutor<'_> {
         let now = self.clock.now();
         let (mut pending, mut ahead) = (Vec::new(), Vec::new());
         for (topic, entry) in self.log.open_effects(&self.writer).await? {
-            let Some(item) = CommentSubject::of_topic(&topic) else { continue };
+            let Some(item) = CommentSubject::from_topic(&topic) else { continue };
             pending.push(UnconfirmedComment { item, at: entry.at.min(now) });
             if entry.at > now {
                 let new = Some(EffectEntry { at: now, ..entry.clone() });
@@ -298,7 +298,7 @@ impl EffectExecutor<'_> {
             if made.len() < intended.parts.len() {
                 return settling(shown);
             }
-            if intended.kind.has_number() {
+            if intended.kind.needs_assigned_number() {
                 return observe()
                     .await?
                     .map_or_else(|| settling(shown), |found| Ok(EffectPresence::There(found)));
@@ -313,7 +313,7 @@ impl EffectExecutor<'_> {
             return Ok(EffectPresence::Missing(MissingEffect { permit, known, lost }));
         };
         // The comment's text may differ: the next plan sees the comment and adopts it.
-        if intended.kind.is_planned() {
+        if intended.kind.is_observed_by_plan() {
             return settling(now);
         }
         let end = EffectEntryState::Done { comment: found.comment().cloned() };
@@ -363,7 +363,7 @@ impl EffectExecutor<'_> {
         let lost = lost.saturating_add(1);
         let every = |end: Option<EffectEntryState>| vec![end; entries.len()];
         let ends = match &answer {
-            Ok(_) if intended.kind.is_planned() => return Ok(answer?),
+            Ok(_) if intended.kind.is_observed_by_plan() => return Ok(answer?),
             Ok(EffectOutcome::Superseded) => every(None),
             Ok(made) => every(Some(EffectEntryState::Done { comment: made.comment().cloned() })),
             // Some of the calls may have succeeded.
@@ -372,7 +372,7 @@ impl EffectExecutor<'_> {
             {
                 every(Some(EffectEntryState::Open { lost: lost.saturating_sub(1) }))
             }
-            Err(error) if error.surely_undone() => every(None),
+            Err(error) if error.has_no_effect() => every(None),
             Err(_) => every(Some(EffectEntryState::Open { lost })),
         };
         self.record_part_states(intended, entries, ends).await?;
@@ -439,7 +439,7 @@ fn part_state(
 /// Returns the outcome of an effect whose parts were just made.
 fn outcome_from_parts(made: Vec<(&IntentPart, Option<CommentId>)>) -> EffectOutcome {
     let item = |(part, comment): &(&IntentPart, Option<CommentId>)| {
-        Some((CommentSubject::of_topic(&part.topic)?, comment.clone()?))
+        Some((CommentSubject::from_topic(&part.topic)?, comment.clone()?))
     };
     let comments: Vec<(CommentSubject, CommentId)> = made.iter().filter_map(item).collect();
     if !comments.is_empty() {
@@ -453,7 +453,7 @@ fn convert_forge_error(error: ForgeError, is_last: bool) -> EffectError {
     if let ForgeError::Halted(halt) = error {
         return EffectError::Halted(halt);
     }
-    if error.surely_undone() {
+    if error.has_no_effect() {
         EffectError::Refused(error)
     } else {
         EffectError::Unanswered { error, is_last }

@@ -170,7 +170,7 @@ impl GitHub {
     pub fn with_shared_limits(&self, common: Arc<dyn SharedStateStore>) -> Self {
         let GitHubInner { options, http, .. } = &*self.inner;
         let login = match &options.credentials {
-            GitHubCredentials::Token(token) => format!("token/{}", token.name()),
+            GitHubCredentials::Token(token) => format!("token/{}", token.public_fingerprint()),
             GitHubCredentials::App { id, .. } => format!("app/{id}"),
         };
         self.with_http(http.with_shared_limits(common, &options.api_url, &login))

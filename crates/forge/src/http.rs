@@ -386,7 +386,7 @@ impl ForgeHttpClient {
         if call.writes {
             // Each try is a write, so the gate is asked again before each one.
             let confirmed = match &self.permit {
-                Some(permit) => permit.confirm(self.clock.now()).await,
+                Some(permit) => permit.confirm_write(self.clock.now()).await,
                 None => Err(HaltReason::ReadOnly),
             };
             let halted =

@@ -180,7 +180,7 @@ impl CommentPublisher<'_> {
             }
             let pending = self.effects.pending_comments().await?;
             let known = rows.iter().filter_map(|row| Some((row.item.clone(), row.comment.clone()?)));
-            let observed = self.forge.comments(&known.collect::<Vec<_>>()).await?;
+            let observed = self.forge.producer_comments(&known.collect::<Vec<_>>()).await?;
             warn_of_unknown_keys(&observed);
             let why_open = self.effects.denial_reason(EffectKind::Resolve);
             let why_open = why_open.filter(|_| has_open_fixed(&rows, &observed));
@@ -190,7 +190,9 @@ impl CommentPublisher<'_> {
             let steps = match plan_publish(&rows, &observed, &pending, &self.forge.publish_limits(), now) {
                 PublishPlan::Settling { until } => return Ok(ReconcileOutcome::Settling { until }),
                 PublishPlan::Steps(steps) if self.may_create => steps,
-                PublishPlan::Steps(steps) => steps.into_iter().filter(|step| !step.creates()).collect(),
+                PublishPlan::Steps(steps) => {
+                    steps.into_iter().filter(|step| !step.creates_comment()).collect()
+                }
             };
             let deleted: Vec<CommentId> = steps.iter().filter_map(deleted_comment).cloned().collect();
             let mut placed = RoundComments::new(&self.forge.publish_limits(), &steps);
@@ -217,7 +219,7 @@ impl CommentPublisher<'_> {
             }
             if let Some(status) = status {
                 match self.perform(&Effect::Status(status.clone())).await {
-                    Ok(_) => self.records.status_set(self.run, &status).await?,
+                    Ok(_) => self.records.mark_status_set(self.run, &status).await?,
                     Err(error) if self.is_denied(&error, EffectKind::Status) && why_unset.is_some() => {}
                     Err(error) if self.is_denied(&error, EffectKind::Status) => continue,
                     Err(error) => return Err(error),
@@ -351,7 +353,7 @@ impl CommentPublisher<'_> {
     ) -> Result<CreationOutcome, ReconcileStop> {
         self.same_head().await?;
         let rows: Vec<(CommentSubject, AnchorKind)> = items.iter().map(|item| (item.clone(), kind)).collect();
-        self.records.lower_anchors(self.run, self.effects.writer.producer, &rows).await?;
+        self.records.replace_anchors(self.run, self.effects.writer.producer, &rows).await?;
         Ok(CreationOutcome::Replan)
     }
 

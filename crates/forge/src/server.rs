@@ -228,23 +228,23 @@ impl ForgeRead for RepositoryClient {
         each!(self, it => it.threads().await)
     }
 
-    async fn comments(
+    async fn producer_comments(
         &self,
         known: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError> {
-        each!(self, it => it.comments(known).await)
+        each!(self, it => it.producer_comments(known).await)
     }
 
-    async fn item_at(
+    async fn comment_subject(
         &self,
         known: &[(CommentSubject, CommentId)],
         comment: &CommentId,
     ) -> Result<Option<CommentSubject>, ForgeError> {
-        each!(self, it => it.item_at(known, comment).await)
+        each!(self, it => it.comment_subject(known, comment).await)
     }
 
-    async fn topic_at(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
-        each!(self, it => it.topic_at(comment).await)
+    async fn comment_topic(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
+        each!(self, it => it.comment_topic(comment).await)
     }
 
     async fn matching_comments(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError> {
@@ -290,8 +290,8 @@ impl ForgeWrite for RepositoryClient {
         each!(self, it => it.perform(effect, permit).await)
     }
 
-    async fn observe(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError> {
-        each!(self, it => it.observe(effect).await)
+    async fn find_effect(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError> {
+        each!(self, it => it.find_effect(effect).await)
     }
 
     fn settle_time(&self) -> TimeSpan {

@@ -93,6 +93,6 @@ pub(crate) fn dry_outcome(effect: &Effect) -> EffectOutcome {
     };
     let parts = effect.intent().parts;
     let comments: Vec<_> =
-        parts.iter().filter_map(|part| CommentSubject::of_topic(&part.topic)).map(comment).collect();
+        parts.iter().filter_map(|part| CommentSubject::from_topic(&part.topic)).map(comment).collect();
     if comments.is_empty() { EffectOutcome::Done } else { EffectOutcome::Comments(comments) }
 }

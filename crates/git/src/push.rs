@@ -84,7 +84,7 @@ impl UnpushedCommit {
         ]);
         let call = call.arg(format!("{}:{reference}", self.sha()));
         // Time has passed while the remote was queried, so the gate is checked again.
-        if let Err(why) = permit.ask_again().await {
+        if let Err(why) = permit.recheck_gate().await {
             return Ok(PushOutcome::Halted(why));
         }
         let finished = network::run_remote(self.view().git(), remote, call).await?;

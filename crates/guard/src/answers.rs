@@ -19,7 +19,7 @@ use super::scan::{is_word, occurrences, part};
 use super::unit::literals;
 use super::version::{FileRewrite, FileSide, FileVersion, MAX_BYTES, is_test_side};
 use super::weakening::{FindingSubject, Weakening, WeakeningKind};
-use truing_core::glob::is_bounded;
+use truing_core::glob::check_bounds;
 use truing_core::line::clean_line;
 
 /// Tests of a repository, as far as they were searched.
@@ -329,7 +329,7 @@ fn finds_tests(text: &str, paths: &[RepoPath]) -> bool {
     if !text.contains(['*', '?', '[']) || !text.contains(['/', '.']) || text.contains(' ') {
         return false;
     }
-    if is_bounded(text).is_err() {
+    if check_bounds(text).is_err() {
         return false;
     }
     let Ok(glob) = GlobBuilder::new(text).literal_separator(true).build() else { return false };

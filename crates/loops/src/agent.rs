@@ -171,8 +171,8 @@ pub fn ask_model<'a>(
 /// one.
 pub fn outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) -> ReviewOutcome {
     match part {
-        Some(part) => ReviewOutcome::of_model(coverage, part.runtime, part.part.clone()),
-        None => ReviewOutcome::of_rules(coverage),
+        Some(part) => ReviewOutcome::from_model_review(coverage, part.runtime, part.part.clone()),
+        None => ReviewOutcome::from_rules_coverage(coverage),
     }
 }
 
@@ -185,7 +185,7 @@ pub fn served_outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) 
     let rules = ModelReviewStatus::Partial(format!(
         "minimal: rules only until the next day (UTC) begins, because {why}"
     ));
-    let outcome = ReviewOutcome::of_model(coverage, *runtime, rules);
+    let outcome = ReviewOutcome::from_model_review(coverage, *runtime, rules);
     let until = Some(*until).filter(|_| outcome.kind == OutcomeKind::Partial);
     ReviewOutcome { until, ..outcome }
 }

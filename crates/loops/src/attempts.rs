@@ -35,7 +35,7 @@ pub struct ReviewAttempt {
 impl ReviewAttempt {
     /// True if the reviewed commit is still unknown.
     pub fn is_early(&self) -> bool {
-        self.revision.head.is_none()
+        self.revision.head.is_null()
     }
 }
 

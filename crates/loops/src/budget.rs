@@ -94,12 +94,12 @@ impl BudgetLimits {
     /// Returns the level of a pull request that people are asked to raise, with its initial limit; none if no
     /// question is asked.
     pub fn ask_level(&self, key: &SlotKey, name: &str) -> Option<BudgetLevel> {
-        self.caps(Some(name)).ask_level(key.as_str())
+        self.caps(Some(name)).raisable_pull_level(key.as_str())
     }
 
     /// Returns the budget of a sync run that begins now for this repository, and its maximum cost.
     pub fn purse_of_sync(&self, run: RunId, name: &str, now: UnixMillis) -> (RunBudget, MicroUsd) {
-        (RunBudget::of_sync(run, self.sync, name, &self.caps(Some(name)), now), self.sync)
+        (RunBudget::for_sync(run, self.sync, name, &self.caps(Some(name)), now), self.sync)
     }
 
     /// Returns the budget of a converge run on the pull request or the local repository of this key, and its
@@ -112,7 +112,7 @@ impl BudgetLimits {
         now: UnixMillis,
     ) -> (RunBudget, MicroUsd) {
         let scope = scope(key, "");
-        (RunBudget::of_converge(run, self.converge, &scope, &self.caps(name), now), self.converge)
+        (RunBudget::for_converge(run, self.converge, &scope, &self.caps(name), now), self.converge)
     }
 
     /// Returns the maximum cost of a converge run.
@@ -130,7 +130,7 @@ impl BudgetLimits {
         name: Option<&str>,
         now: UnixMillis,
     ) -> RunBudget {
-        RunBudget::of_review(run, &scope(key, head), &self.caps(name), now)
+        RunBudget::for_review(run, &scope(key, head), &self.caps(name), now)
     }
 }
 

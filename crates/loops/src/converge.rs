@@ -317,13 +317,13 @@ impl ConvergeRunner<'_> {
                 Err(stop @ ActError::Halted(_)) => {
                     let exit = self.closed_gate_exit(&stop)?;
                     self.keep_taken(act.step(), began);
-                    store.keep_converge(token, &self.record).await?;
+                    store.store_converge(token, &self.record).await?;
                     return Ok(RunProgress::Failed(exit));
                 }
                 Err(stop) => match self.waiting_progress(&stop) {
                     Some(left) => {
                         self.keep_taken(act.step(), began);
-                        store.keep_converge(token, &self.record).await?;
+                        store.store_converge(token, &self.record).await?;
                         return Ok(left);
                     }
                     None => self.end_with_error(stop),
@@ -340,7 +340,7 @@ impl ConvergeRunner<'_> {
             }
             self.keep_taken(act.step(), began);
             self.add_ledger_cost(act.step()).await?;
-            store.keep_converge(token, &self.record).await?;
+            store.store_converge(token, &self.record).await?;
             told.on_log_update(&self.record, before).await;
             if self.others_are_next() {
                 break;
@@ -386,7 +386,7 @@ impl ConvergeRunner<'_> {
     /// [`StoreError`]: the ledger cannot be read.
     #[truing_core::boxed_future]
     pub async fn add_ledger_cost(&mut self, step: ConvergeStep) -> Result<(), StoreError> {
-        let own = RunBudget::of_run(self.record.run.clone(), MicroUsd(0)).levels;
+        let own = RunBudget::for_run(self.record.run.clone(), MicroUsd(0)).levels;
         let drawn = self.agents.auditor.ledger.budget_usage(&own).await?;
         let spent = drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add);
         let untold = MicroUsd(spent.saturating_sub(self.record.cost().0));

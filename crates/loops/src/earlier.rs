@@ -82,8 +82,9 @@ impl EarlierReviews {
         let files = RedactedFiles::new(tree);
         let changed = readable_paths(reading);
         let head = head_view(&files, &changed, change, reading);
-        let is_there =
-            |finding: &Finding| matches!(recheck::follow(finding, &head), FollowOutcome::There { .. });
+        let is_there = |finding: &Finding| {
+            matches!(recheck::locate_at_head(finding, &head), FollowOutcome::There { .. })
+        };
         earlier.known.retain(|finding| !self.elsewhere.contains(&finding.id) || is_there(finding));
         recheck::reopen_findings(&mut earlier.known, &head);
         earlier
@@ -101,7 +102,7 @@ impl EarlierReviews {
         let head = head_view(&files, &changed, change, reading);
         let mut told = String::new();
         for finding in self.findings_to_recheck() {
-            let one = told_of(finding, &recheck::follow(finding, &head));
+            let one = told_of(finding, &recheck::locate_at_head(finding, &head));
             if told.len() + one.len() > MAX_OPEN_BYTES {
                 break;
             }
@@ -156,7 +157,7 @@ pub(super) fn look_again(
         // A finding's lines are stored without secrets: quotes of them are compared in the same way.
         for verdict in reviewers.iter_mut().flat_map(|reviewer| &mut reviewer.verdicts) {
             let finding = earlier.known.iter().find(|finding| finding.id == verdict.finding);
-            let went = finding.map(|finding| recheck::follow(finding, &head));
+            let went = finding.map(|finding| recheck::locate_at_head(finding, &head));
             if let Some(path) = went.as_ref().and_then(FollowOutcome::path) {
                 verdict.excerpt = files.hide_in(path, &verdict.excerpt);
             }

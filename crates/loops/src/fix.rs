@@ -248,7 +248,7 @@ async fn proven_again(
     }
     let proposals = asked.iter().map(|(_, proposal)| proposal.clone()).collect();
     let request = ProofRequest { tree: copy.to_owned(), proposals };
-    let proven = reader.prove(&request).await.map_err(ReadingError::from)?;
+    let proven = reader.verify_replacements(&request).await.map_err(ReadingError::from)?;
     let proven = asked.into_iter().zip(proven).filter(|(_, is_proven)| *is_proven);
     Ok(proven.map(|((raw, _), _)| raw.clone()).collect())
 }

@@ -29,7 +29,7 @@ pub(crate) fn instruct(
     repository: Option<&str>,
     change: &ReviewedChange,
 ) -> ReviewMemory {
-    let found = scope.instructions.of_change(repository, &changed_paths(change));
+    let found = scope.instructions.for_change(repository, &changed_paths(change));
     if found.is_empty() {
         return recalled;
     }

@@ -214,8 +214,8 @@ impl LocalReviewRequest<'_> {
         let (reading, part) = self.read(&change, asking, &earlier).await?;
         let found = reading.all_findings();
         let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
-        let outcome = agent::outcome(&coverage, part.as_ref()).without_tools(&tools);
-        let outcome = outcome.without_earlier(unread.as_deref());
+        let outcome = agent::outcome(&coverage, part.as_ref()).with_tool_results(&tools);
+        let outcome = outcome.with_unread_findings(unread.as_deref());
         let detail = ReviewDetail {
             idle_ignores: self.idle_ignores(&coverage).await,
             coverage,

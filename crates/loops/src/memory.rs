@@ -11,7 +11,7 @@ use tokio::task::JoinError;
 use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{BranchSighting, Finding, FindingSource, FindingStatus, RawFinding};
 use truing_core::id::{FindingId, RunId, Sha, SlotKey};
-use truing_core::identity::{PlacedFinding, identify};
+use truing_core::identity::{PlacedFinding, assign_finding_ids};
 use truing_core::increment::FileRenames;
 use truing_core::outcome::{ReviewCoverage, ReviewRecord};
 use truing_core::port::{Clock, ComputedReview, PullRevision, RecordStore, RunRef, RunStore, StoreError};
@@ -295,7 +295,8 @@ impl FindingMemory<'_> {
         record: &mut ReviewRecord,
         filed: &Sha,
     ) -> (FindingsByStatus, Vec<Finding>) {
-        let mut identified = identify(known, found.to_vec(), self.fixed_at, &record.detail.coverage, renames);
+        let mut identified =
+            assign_finding_ids(known, found.to_vec(), self.fixed_at, &record.detail.coverage, renames);
         rechecked.update_statuses(&mut identified.gone, known, filed);
         dismissal::apply_dismissals(&mut identified.current, dismissals);
         record.detail.outdated_dismissals = dismissal::count_outdated(&identified.current, known, dismissals);
@@ -333,7 +334,7 @@ impl FindingMemory<'_> {
             ..FindingsByStatus::group_findings(&identified.current, Finding::is_open, |_| false)
         };
         record.detail.open = by_severity(&kept.open.iter().collect::<Vec<_>>());
-        *record = record.clone().ended_at(self.clock.now());
+        *record = record.clone().with_end_time(self.clock.now());
         forget(&mut identified.gone);
         (kept, identified.into_findings())
     }

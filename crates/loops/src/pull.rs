@@ -44,7 +44,8 @@ impl PullRequestReview<'_> {
     #[truing_core::boxed_future]
     pub async fn run(&self) -> Result<(LocalReviewOutcome, PinnedScope), CheckoutError> {
         let (run, key) = (new_run_id(), self.id.key());
-        let trace = telemetry::start_review_trace(&run, &key, self.pull.repository(), Some(self.id.number));
+        let trace =
+            telemetry::start_review_trace(&run, &key, self.pull.repository_name(), Some(self.id.number));
         let reviewed = self.review(run, key).with_context(trace.clone()).await;
         if let Err(error) = &reviewed {
             telemetry::record_failure(&trace, &error.to_string());
@@ -83,7 +84,7 @@ impl PullRequestReview<'_> {
             ReviewForm { walkthrough: pinned.scope.walkthrough, specialists: choice.tier == Tier::Deep };
         let asking = match self.model.as_ref().filter(|_| choice.tier.asks_model()) {
             Some(model) => {
-                let (head, repository) = (revision.head.as_str(), self.pull.repository());
+                let (head, repository) = (revision.head.as_str(), self.pull.repository_name());
                 let purse = model.agent.budgets.review_budget(run.clone(), &key, head, repository, started);
                 let recalled = pinned.recall(&model.agent.sources, &mirror).await?;
                 let recalled = instruct(recalled, &pinned.scope, repository, &change);
@@ -101,8 +102,8 @@ impl PullRequestReview<'_> {
         let (reading, part) = read.await?;
         let found = reading.all_findings();
         let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
-        let outcome = agent::outcome(&coverage, part.as_ref()).without_tools(&tools);
-        let outcome = outcome.without_earlier(unread.as_deref());
+        let outcome = agent::outcome(&coverage, part.as_ref()).with_tool_results(&tools);
+        let outcome = outcome.with_unread_findings(unread.as_deref());
         // Later commits of the base branch are no part of this change.
         let against = match change.base == revision.base {
             true => BaseOrigin::Named(revision.base.short_sha().to_owned()),

@@ -270,7 +270,7 @@ impl RepositoryReader for ChildReader {
         }
     }
 
-    async fn prove(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
+    async fn verify_replacements(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
         match self.query_child(&SourcesQuery::Proofs(request.clone())).await {
             Ok(SourcesAnswer::Proofs(proven)) => Ok(proven),
             Ok(
@@ -303,7 +303,7 @@ impl RepositoryReader for ChildReader {
     }
 
     /// Uses no child: paths are matched with patterns of the packs, and no file of the repository is opened.
-    async fn companions(
+    async fn companion_paths(
         &self,
         packs: &[String],
         files: &[ChangedFile],

@@ -191,16 +191,21 @@ impl ReadingOutcome {
     /// Adds digests of lines, read from the files of `tree`, to the findings whose snippets omit lines.
     pub fn sign_lines(&mut self, tree: &Path, key: &LinesKey) {
         let all = || self.found.iter().chain(&self.suppressed);
-        if !all().any(|placed| placed.raw.is_cut()) {
+        if !all().any(|placed| placed.raw.has_truncated_snippet()) {
             return;
         }
         let tree = FileTree::open(tree).ok();
         let mut contents: BTreeMap<RepoPath, Option<Vec<u8>>> = BTreeMap::new();
-        for placed in self.found.iter_mut().chain(&mut self.suppressed).filter(|placed| placed.raw.is_cut()) {
+        for placed in self
+            .found
+            .iter_mut()
+            .chain(&mut self.suppressed)
+            .filter(|placed| placed.raw.has_truncated_snippet())
+        {
             let path = placed.raw.place.path.clone();
             let bytes = |path: &RepoPath| tree.as_ref()?.bytes(path).ok();
             let content = contents.entry(path).or_insert_with_key(bytes);
-            placed.raw = placed.raw.clone().with_lines(content.as_deref(), key);
+            placed.raw = placed.raw.clone().with_lines_digest(content.as_deref(), key);
         }
     }
 }
@@ -335,7 +340,7 @@ impl<'a> ReadingPlan<'a> {
         scope: &ReviewScope,
         reader: &dyn RepositoryReader,
     ) -> Result<Vec<RepoPath>, ReadingError> {
-        let mut paths = reader.companions(&scope.packs, &self.to_read).await?;
+        let mut paths = reader.companion_paths(&scope.packs, &self.to_read).await?;
         paths.extend(self.to_read.iter().map(|file| file.path.clone()));
         Ok(paths)
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{Finding, FindingSource};
 use truing_core::id::{RunId, Sha, TimeSpan, UnixMillis};
-use truing_core::identity::{IdentifiedFindings, identify};
+use truing_core::identity::{IdentifiedFindings, assign_finding_ids};
 use truing_core::increment::{FindingTally, ReviewIncrement};
 use truing_core::outcome::{OutcomeKind, ReviewCoverage, ReviewDetail, ReviewOutcome, ReviewRecord};
 use truing_core::port::{
@@ -163,7 +163,7 @@ impl LeasedReview<'_> {
         {
             return Ok(StepOutcome::DueAt(until, WaitReason::Settling));
         }
-        let published = ReviewRecord { run: self.run.id.clone(), ..outcome }.ended_at(self.clock.now());
+        let published = ReviewRecord { run: self.run.id.clone(), ..outcome }.with_end_time(self.clock.now());
         self.store.mark_published(self.run, &published).await?;
         self.counts.run_ended("review", published.detail.outcome.kind.as_str());
         tracing::info!(outcome = published.detail.outcome.kind.as_str(), "published");
@@ -215,7 +215,7 @@ impl LeasedReview<'_> {
 
     /// Passes the gate, or stops.
     async fn pass(&self) -> Result<(), StepStopReason> {
-        Ok(self.gate.go_on().await.map_err(GateHalt::from)?)
+        Ok(self.gate.permit_continuation().await.map_err(GateHalt::from)?)
     }
 
     /// Returns the forge's current state of the pull request. The content of events is never trusted.
@@ -292,7 +292,8 @@ impl LeasedReview<'_> {
             Some(agent) => Some(pinned.recall(&agent.sources, &mirror).await?),
             None => None,
         };
-        let recalled = recalled.map(|recalled| instruct(recalled, &pinned.scope, pull.repository(), &change));
+        let recalled =
+            recalled.map(|recalled| instruct(recalled, &pinned.scope, pull.repository_name(), &change));
         let since = since::compare(&mirror, &change, &revision.head, before).await;
         let earlier = since::earlier_reviews(known, before, since.as_ref());
         let form =
@@ -303,14 +304,14 @@ impl LeasedReview<'_> {
         let found = reading.all_findings();
         let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
         let EarlierReviews { known, .. } = earlier;
-        let mut outcome = agent::served_outcome(&coverage, part.as_ref()).without_tools(&tools);
+        let mut outcome = agent::served_outcome(&coverage, part.as_ref()).with_tool_results(&tools);
         if let (Some(run), OutcomeKind::Reviewed) = (&cleared, outcome.kind) {
             outcome.reason = Some(text::audited_clean(run));
         }
         if self.agent.is_some() && agent.is_none() && outcome.kind == OutcomeKind::Reviewed {
             outcome.reason = Some(text::rules_alone(&choice));
         }
-        let mut identified = identify(&known, found, Some(&revision.head), &coverage, &renames);
+        let mut identified = assign_finding_ids(&known, found, Some(&revision.head), &coverage, &renames);
         if let Some(since) = &since {
             since.mark_out_of_scope(&mut identified.gone, &known, &change);
         }
@@ -373,8 +374,13 @@ impl LeasedReview<'_> {
     ) -> Option<ModelReviewRequest<'b>> {
         let (agent, recalled) = (self.agent?, recalled?);
         let RunRef { id, key, .. } = self.run;
-        let purse =
-            agent.budgets.review_budget(id.clone(), key, pull.revision.head.as_str(), pull.repository(), now);
+        let purse = agent.budgets.review_budget(
+            id.clone(),
+            key,
+            pull.revision.head.as_str(),
+            pull.repository_name(),
+            now,
+        );
         Some(ModelReviewRequest {
             agent,
             purse,
@@ -499,7 +505,7 @@ impl LeasedReview<'_> {
         self.store.begin_run(self.run, &pull.revision, self.clock.now()).await?;
         let summary = text::unavailable_summary(head, class);
         let status = desired::unavailable_status(head, class, &summary);
-        self.store.announce(self.run, Producer::Review, &summary, &status).await?;
+        self.store.store_announcement(self.run, Producer::Review, &summary, &status).await?;
         self.publish(head, true).await
     }
 }

@@ -184,7 +184,7 @@ impl RunGate {
             }
         }
         let is_stopped = match self.authority {
-            WriteAuthority::Run => reading.switches.stop_runs(&self.repository),
+            WriteAuthority::Run => reading.switches.stops_runs(&self.repository),
             WriteAuthority::Caller => reading.switches.switch_for(&self.repository).is_some(),
             WriteAuthority::Retraction => false,
         };
@@ -225,7 +225,7 @@ impl WriteGate for RunGate {
         self.ask_lease().await
     }
 
-    async fn go_on(&self) -> Result<(), HaltReason> {
+    async fn permit_continuation(&self) -> Result<(), HaltReason> {
         if self.authority == WriteAuthority::Retraction {
             return Ok(());
         }

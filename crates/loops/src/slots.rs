@@ -74,7 +74,7 @@ pub async fn take_steps(
 /// [`StoreError`]
 #[truing_core::boxed_future]
 pub async fn end_orphans(store: &dyn RecordStore, limits: &SlotLimits) -> Result<(), StoreError> {
-    for slot in store.orphans().await? {
+    for slot in store.orphaned_slots().await? {
         let Some(token) = slot.token() else { continue };
         match take_step(store, &slot.key, SlotCommand::HandBack(token), limits).await {
             Ok(_) | Err(StepError::Refused(_)) => {}

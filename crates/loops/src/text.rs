@@ -445,7 +445,7 @@ mod tests {
             problem: IdleSuppressionReason::NoReason,
         };
         let text = summary(&SummaryContent {
-            outcome: &ReviewOutcome::of_rules(&coverage),
+            outcome: &ReviewOutcome::from_rules_coverage(&coverage),
             head: &sha('a'),
             now: Some(&sha('d')),
             base: &sha('b'),

@@ -129,7 +129,9 @@ impl AwsLogin {
     /// change.
     pub(crate) fn name(&self) -> String {
         match &self.keys {
-            KeySource::Fixed(keys) => keys.secrets().map(|secret| format!(":{}", secret.name())).collect(),
+            KeySource::Fixed(keys) => {
+                keys.secrets().map(|secret| format!(":{}", secret.public_fingerprint())).collect()
+            }
             KeySource::Chain(chain) => format!(":{}", chain.name()),
         }
     }

@@ -184,7 +184,7 @@ impl ModelPrice {
         self.reachable_tiers(input)
             .map(|(tokens, rates)| {
                 let left = to_picos(money).checked_sub(multiply_rate(tokens, rates.dearest_input()))?;
-                let output = u128::from(rates.output.pico_usd());
+                let output = u128::from(rates.output.pico_usd_per_token());
                 Some(left.checked_div(output).map_or(u64::MAX, |n| u64::try_from(n).unwrap_or(u64::MAX)))
             })
             .min()
@@ -221,7 +221,7 @@ fn to_picos(money: MicroUsd) -> u128 {
 }
 
 fn multiply_rate(tokens: u64, rate: TokenRate) -> u128 {
-    u128::from(tokens).saturating_mul(u128::from(rate.pico_usd()))
+    u128::from(tokens).saturating_mul(u128::from(rate.pico_usd_per_token()))
 }
 
 /// Returns the sum, rounded up to a micro-dollar.

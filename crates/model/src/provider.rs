@@ -237,7 +237,7 @@ impl ModelProvider {
             ProviderCredentials::Key(secret)
             | ProviderCredentials::Bearer(secret)
             | ProviderCredentials::ApiKey(secret) => {
-                format!(":{}", secret.name())
+                format!(":{}", secret.public_fingerprint())
             }
             #[cfg(feature = "aws")]
             ProviderCredentials::Aws(login) => login.name(),

@@ -79,7 +79,7 @@ impl InProcessReader {
         self.packs.names()
     }
 
-    /// Returns the paths of [`RepositoryReader::companions`]: at most 10,000, those of the first files.
+    /// Returns the paths of [`RepositoryReader::companion_paths`]: at most 10,000, those of the first files.
     ///
     /// # Errors
     ///
@@ -270,7 +270,7 @@ impl RepositoryReader for InProcessReader {
         tool_findings(request)
     }
 
-    async fn prove(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
+    async fn verify_replacements(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
         prove_replacements(request)
     }
 
@@ -278,7 +278,7 @@ impl RepositoryReader for InProcessReader {
         used_tools(request)
     }
 
-    async fn companions(
+    async fn companion_paths(
         &self,
         packs: &[String],
         files: &[ChangedFile],

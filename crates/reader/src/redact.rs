@@ -201,7 +201,7 @@ pub fn holds_any(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use truing_core::given_secrets::{keep_if_credential, register_secret};
+    use truing_core::given_secrets::{register_if_credential, register_secret};
 
     use super::*;
 
@@ -275,9 +275,9 @@ mod tests {
     #[test]
     fn a_variables_word_that_is_one_of_the_code_changes_nothing() {
         for value in ["postgres", "kubernetes", "password", "correct-horse-battery"] {
-            keep_if_credential(value);
+            register_if_credential(value);
         }
-        keep_if_credential("npm-0f-canary-w0rd");
+        register_if_credential("npm-0f-canary-w0rd");
         let text = "postgres://postgresql kubernetes password correct-horse-battery npm-0f-canary";
         assert_eq!(without_given(text), text);
         for text in ["(npm-0f-canary-w0rd)", "31mnpm-0f-canary-w0rd", "npm-0f-canary-w0rdn"] {

@@ -34,7 +34,7 @@ use std::path::{Path, PathBuf};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
-use truing_core::glob::is_bounded;
+use truing_core::glob::check_bounds;
 use truing_core::line::clean_line;
 use truing_core::sync::{ReleaseSources, SymbolDefinition, SymbolState};
 
@@ -242,7 +242,7 @@ fn build_glob_set(patterns: &[String]) -> Result<GlobSet, SourcesError> {
     };
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
-        is_bounded(pattern).map_err(|why| SourcesError::Glob { glob: clean_line(pattern, 80), why })?;
+        check_bounds(pattern).map_err(|why| SourcesError::Glob { glob: clean_line(pattern, 80), why })?;
         set.add(Glob::new(pattern).map_err(|error| bad(pattern, error))?);
     }
     set.build().map_err(|error| bad("", error))

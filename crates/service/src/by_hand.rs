@@ -39,7 +39,7 @@ pub async fn lease(
     limits: &SlotLimits,
 ) -> Result<Lease, LeaseError> {
     let switches = store.kill_switches().await.map_err(StepError::Store)?;
-    if switches.switch_for(&RepositoryRef::of_key(key)).is_some() {
+    if switches.switch_for(&RepositoryRef::from_key(key)).is_some() {
         return Err(LeaseError::SwitchedOff);
     }
     lease_record(store, key, of, limits).await
@@ -132,14 +132,14 @@ mod tests {
             [(key.clone(), SlotDescription { name: format!("{name}#1"), url, head: None })]
         };
         let on = SwitchRequest::On { reason: None, mode: None };
-        store.turn_at("acme/shop", &on, "ada").await.unwrap();
+        store.turn_repository_switch("acme/shop", &on, "ada").await.unwrap();
         // The pull request becomes known after the switch was turned, and its repository is renamed then.
         store.store_descriptions(&called("Acme/Shop")).await.unwrap();
         store.store_descriptions(&called("acme/store")).await.unwrap();
         let refused = lease(&store, &key, LoopKind::Review, &limits).await;
         assert!(matches!(refused, Err(LeaseError::SwitchedOff)), "{refused:?}");
         lease(&store, &SlotKey::new("pr/github/2/1"), LoopKind::Review, &limits).await.unwrap();
-        store.turn_at("acme/shop", &SwitchRequest::Off, "ada").await.unwrap();
+        store.turn_repository_switch("acme/shop", &SwitchRequest::Off, "ada").await.unwrap();
         lease(&store, &key, LoopKind::Review, &limits).await.unwrap();
     }
 }

@@ -106,7 +106,7 @@ impl<'a> JobCalendar<'a> {
                 Ok(record) => {
                     self.waiting.remove(run.job.name);
                     metrics.run_ended(LoopKind::Sync.as_str(), record.detail.result.run_outcome().as_str());
-                    metrics.run_cost(LoopKind::Sync, record.cost(), record.denied());
+                    metrics.run_cost(LoopKind::Sync, record.cost(), record.denied_tool_calls());
                     tracing::info!(
                         job = run.job.name,
                         result = record.detail.result.as_str(),

@@ -322,7 +322,7 @@ async fn answer_help(
     repo: &str,
     by: &CommandAuthor,
 ) -> Result<String, CommentServeError> {
-    let repository = RepositoryRef::of_key(&told.pr.key()).with_name(repo);
+    let repository = RepositoryRef::from_key(&told.pr.key()).with_name(repo);
     if let Some(switch) = context.kill_switches().await.switch_for(&repository) {
         return Ok(format!("{switch} is on, by {}", switch.engaged.by));
     }

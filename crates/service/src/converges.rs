@@ -131,7 +131,7 @@ impl ConvergeRunContext<'_> {
 
     /// Returns the gate for writes to this pull request.
     fn run_gate(&self, key: &SlotKey) -> RunGate {
-        RunGate::of_run(self.switches, RepositoryRef::of_key(key).with_name(self.repo))
+        RunGate::of_run(self.switches, RepositoryRef::from_key(key).with_name(self.repo))
     }
 
     /// Returns the executor for every write to the pull request under this lease.
@@ -228,7 +228,7 @@ impl ConvergeRunContext<'_> {
         let head = now.head.sha.clone();
         let tree = mirror.tree_of(&head).await?;
         if let Some(mut record) = last.clone().filter(|last| last.is_audit_of(&head, base, looks, said)) {
-            record.take_up(limits);
+            record.resume_from_audit(limits);
             return Ok(record);
         }
         let known = (looks.as_str(), self.converging.agents.auditor.model.as_str());
@@ -241,7 +241,7 @@ impl ConvergeRunContext<'_> {
         }
         if let Some(mut record) = last.clone().filter(ConvergeRecord::is_unfinished) {
             record.resume(limits.clone(), looks);
-            record.detail.state.take_up(limits);
+            record.detail.state.resume_from_audit(limits);
             // A different head is handled on its turn; the same head on another base is a different change
             // now.
             if record.detail.base != *base && record.detail.state.head == head {
@@ -254,9 +254,9 @@ impl ConvergeRunContext<'_> {
             }
             return Ok(record);
         }
-        let remembered = last.as_ref().and_then(|last| last.found_clean(base, looks, said)) == Some(&head);
+        let remembered = last.as_ref().and_then(|last| last.cleared_head(base, looks, said)) == Some(&head);
         // Our own records of a head count more than a review there.
-        let is_unknown = last.as_ref().is_none_or(|last| !last.is_about(&head));
+        let is_unknown = last.as_ref().is_none_or(|last| !last.involves_head(&head));
         let scope = AuditScope::new(base, looks, said);
         let reviewed = is_unknown && is_reviewed_clean(&client.reviews().await?, &head, &scope);
         let clean = (remembered || reviewed).then(|| head.clone());

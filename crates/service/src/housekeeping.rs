@@ -91,7 +91,7 @@ pub async fn delete_expired(
     let acts = delete_in_batches(pause, || store.delete_old_entries(ago(keep.acts))).await?;
     let (mut runs, mut mark) = (0, None);
     loop {
-        let (some, next) = store.forget_runs(before, mark).await?;
+        let (some, next) = store.delete_old_reviews(before, mark).await?;
         runs += some;
         if next.is_none() {
             break;
@@ -99,12 +99,13 @@ pub async fn delete_expired(
         mark = next;
         tokio::time::sleep(pause).await;
     }
-    runs += delete_in_batches(pause, || store.forget_other_runs(before)).await?;
-    let effects = delete_in_batches(pause, || store.forget_effects(before)).await?;
-    let events = delete_in_batches(pause, || store.forget_events(before)).await?;
-    let comments = delete_in_batches(pause, || store.forget_comments(ago(commands::REMEMBERED))).await?;
-    let money = delete_in_batches(pause, || store.forget_money(before)).await?;
-    let slots = delete_in_batches(pause, || store.forget_closed()).await?;
+    runs += delete_in_batches(pause, || store.delete_old_loop_runs(before)).await?;
+    let effects = delete_in_batches(pause, || store.delete_old_effects(before)).await?;
+    let events = delete_in_batches(pause, || store.delete_old_events(before)).await?;
+    let comments =
+        delete_in_batches(pause, || store.delete_served_comments(ago(commands::REMEMBERED))).await?;
+    let money = delete_in_batches(pause, || store.delete_old_reservations(before)).await?;
+    let slots = delete_in_batches(pause, || store.delete_closed_slots()).await?;
     Ok(DeletedCounts { acts, runs, effects, events, comments, money, slots })
 }
 
@@ -251,6 +252,6 @@ mod tests {
         let gone = delete_expired(&store, keep, Duration::ZERO).await.unwrap();
         assert_eq!(gone, DeletedCounts { acts: 1, ..DeletedCounts::default() });
         assert!(store.audit_entries(9).await.unwrap().is_empty());
-        assert_eq!(store.list().await.unwrap()[0].key, key(1), "it was spoken of lately");
+        assert_eq!(store.list_slots().await.unwrap()[0].key, key(1), "it was spoken of lately");
     }
 }

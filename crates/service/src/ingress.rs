@@ -300,7 +300,7 @@ impl IngressState {
             RerunTarget::Pull(pr) => vec![pr],
             // The payload names no pull request from a fork, so the records of checked heads decide.
             RerunTarget::Head(head) => {
-                let pulls = self.context.store.reviewed_at(forge, &rerun.repository, &head).await;
+                let pulls = self.context.store.pulls_reviewed_at(forge, &rerun.repository, &head).await;
                 pulls.map_err(|error| DeliveryRefusal::NotMarked(MarkError::Store(error)))?
             }
         };
@@ -322,7 +322,7 @@ impl IngressState {
         // The next sweep finds a refused comment, and a label can be set again. A command that arrives while
         // the switch is being turned on does no harm: it marks a slot, like earlier commands, and no run
         // begins while the switch is on.
-        let keys = pulls.iter().flat_map(|pull| RepositoryRef::of_key(&pull.key()).keys).collect();
+        let keys = pulls.iter().flat_map(|pull| RepositoryRef::from_key(&pull.key()).keys).collect();
         let repository = RepositoryRef { keys, ..RepositoryRef::from_name(repo) };
         if halted == HaltPolicy::Refused
             && self.context.kill_switches().await.switch_for(&repository).is_some()
@@ -384,8 +384,8 @@ async fn healthz(State(ingress): SharedIngress) -> Response {
 async fn readyz(State(ingress): SharedIngress, RawQuery(query): RawQuery) -> Response {
     // A missing file is reported at once; a write is tried at most once a second.
     let tried = async {
-        ingress.context.store.is_in_place()?;
-        ingress.written.get_or_refresh(ingress.context.store.try_writing()).await
+        ingress.context.store.check_in_place()?;
+        ingress.written.get_or_refresh(ingress.context.store.check_writable()).await
     };
     let error = match tokio::time::timeout(READY_TIME, tried).await {
         Ok(Ok(())) if query.as_deref() == Some("verbose") => {

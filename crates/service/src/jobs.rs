@@ -111,7 +111,7 @@ impl JobRun<'_> {
                 };
             }
         };
-        let repository = RepositoryRef::of_id(&self.job.config.forge, &id).with_name(self.repo);
+        let repository = RepositoryRef::from_id(&self.job.config.forge, &id).with_name(self.repo);
         // The caller checked the switches by the configured name; the repository was renamed since.
         let switches = self.switches.read().await.switches;
         if switches.switch_for(&repository).is_some()
@@ -151,7 +151,7 @@ impl JobRun<'_> {
     ) -> Result<(SyncRecord, Option<UnixMillis>), StoreError> {
         let watch = WriteMonitor { dry_run: self.job.dry_run, ..telemetry::WRITES.clone() };
         let place = PrId { forge: self.job.config.forge.clone(), repository: id.to_owned(), number: 0 };
-        let repository = RepositoryRef::of_key(&place.key()).with_name(self.repo);
+        let repository = RepositoryRef::from_key(&place.key()).with_name(self.repo);
         let gate = RunGate::of_run(self.switches, repository);
         let gate: Arc<dyn WriteGate> = Arc::new(gate.under_lease(store, &run.key, run.token));
         let forge = self.forge.client(&place, self.repo, Producer::Sync);
@@ -258,7 +258,7 @@ impl LeasedStep for LeasedJob<'_> {
                     self.job.job.config.breaker,
                     SystemClock.now(),
                 );
-                self.store.keep_job(self.run, &job).await
+                self.store.store_job(self.run, &job).await
             }
             // The run's record contains everything else.
             StepStopReason::Lost

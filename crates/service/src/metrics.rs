@@ -182,7 +182,7 @@ impl ServiceMetrics {
 
     /// Measures the writes of this store, and lets scrapes read it. Only the first call has an effect.
     pub fn attach_store(&self, store: &Store) {
-        store.measure(self.0.meter.clone());
+        store.enable_write_metrics(self.0.meter.clone());
         let _ = self.0.store.set(store.clone());
     }
 

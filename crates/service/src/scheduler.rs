@@ -157,13 +157,15 @@ impl Scheduler {
         let free = places.all.saturating_sub(self.busy.len());
         loop {
             let due = context.store.due_slots(now, batch).await?;
-            let is_held = |slot: &Slot| switches.switch_for(&RepositoryRef::of_key(&slot.key)).is_some();
+            let is_held = |slot: &Slot| switches.switch_for(&RepositoryRef::from_key(&slot.key)).is_some();
             let waiting: Vec<(usize, LeaseCandidate)> = due
                 .iter()
                 .enumerate()
                 .filter_map(|(index, slot)| match slot.state {
                     // Slots of jobs are left to the calendar.
-                    SlotState::Waiting { at, .. } if job::of_key(&slot.key).is_none() && !is_held(slot) => {
+                    SlotState::Waiting { at, .. }
+                        if job::job_from_key(&slot.key).is_none() && !is_held(slot) =>
+                    {
                         Some((index, LeaseCandidate { key: slot.key.clone(), at, owner: None }))
                     }
                     SlotState::Waiting { .. }
@@ -172,7 +174,7 @@ impl Scheduler {
                     | SlotState::Held { .. } => None,
                 })
                 .collect();
-            let waiting = if free > 0 && places.limits_owners() {
+            let waiting = if free > 0 && places.has_owner_limit() {
                 with_owners(&*context.store, waiting).await?
             } else {
                 waiting
@@ -181,7 +183,7 @@ impl Scheduler {
             // processes have left, and only where places stay free.
             let chosen = [true, false].into_iter().find_map(|only_own| {
                 let is_for_us = |who: &LeaseCandidate| match only_own {
-                    true => workers.owns_slot(&who.key),
+                    true => workers.is_preferred_worker(&who.key),
                     false => workers.may_take(&who.key, who.at, now),
                 };
                 let ours: Vec<usize> = (0..waiting.len())
@@ -200,7 +202,7 @@ impl Scheduler {
             if chosen.len() == free || seen_all || batch >= MAX_BATCH {
                 let leased = chosen.into_iter().filter_map(|index| waiting.get(index).cloned()).collect();
                 // Within a rank the oldest come first.
-                let oldest = due.first().and_then(Slot::wakes_at);
+                let oldest = due.first().and_then(Slot::wake_time);
                 return Ok(LeaseSelection { due, leased, oldest });
             }
             batch = (batch * WIDER).min(MAX_BATCH);
@@ -210,7 +212,7 @@ impl Scheduler {
 
 /// Returns true if this process may end or remove this slot.
 fn may_take(workers: &WorkerGroup, slot: &Slot, now: UnixMillis) -> bool {
-    workers.may_take(&slot.key, slot.wakes_at().unwrap_or(now), now)
+    workers.may_take(&slot.key, slot.wake_time().unwrap_or(now), now)
 }
 
 /// The slots that a look has found.

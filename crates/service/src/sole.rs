@@ -48,7 +48,7 @@ pub async fn keep_renewing(store: Arc<dyn RecordStore>, sole: SoleDutyLease) {
 #[truing_core::boxed_future]
 pub async fn renew_lease(store: &dyn RecordStore, sole: &SoleDutyLease) {
     let (asked, had) = (Instant::now(), sole.is_ours());
-    match store.lend_sole(TimeSpan(i64::try_from(LENT.as_millis()).unwrap_or(i64::MAX))).await {
+    match store.lease_sole_duties(TimeSpan(i64::try_from(LENT.as_millis()).unwrap_or(i64::MAX))).await {
         Ok(true) => {
             sole.set(Some(asked + LENT));
             if !had {
@@ -69,6 +69,6 @@ pub async fn renew_lease(store: &dyn RecordStore, sole: &SoleDutyLease) {
 pub async fn give_back_lease(store: &dyn RecordStore, sole: &SoleDutyLease) {
     if sole.is_ours() {
         sole.set(None);
-        let _ = tokio::time::timeout(LEAVE, store.lend_sole(TimeSpan(0))).await;
+        let _ = tokio::time::timeout(LEAVE, store.lease_sole_duties(TimeSpan(0))).await;
     }
 }

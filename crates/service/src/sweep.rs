@@ -230,7 +230,7 @@ impl ForgeSweeps {
         if switches.all.engagement().is_some() {
             return Ok(false);
         }
-        let wanted = context.store.sweep_wanted().await?;
+        let wanted = context.store.sweep_request_time().await?;
         let (mut over, mut more) = (true, false);
         for (forge, server) in context.forges.servers() {
             let round = self.forges.entry(forge.clone()).or_default();
@@ -347,7 +347,7 @@ impl ForgeRound {
         self.waits = None;
         let Some(mut task) = self.queue.front().cloned() else { return Ok(()) };
         let KnownRepository { forge, id, name, .. } = task.repository.clone();
-        if switches.switch_for(&RepositoryRef::of_id(&forge, &id).with_name(&name)).is_some() {
+        if switches.switch_for(&RepositoryRef::from_id(&forge, &id).with_name(&name)).is_some() {
             self.queue.pop_front();
             return Ok(());
         }

@@ -30,7 +30,7 @@ impl HeldSlots {
 
     /// Removes the slots that no switch holds back any more.
     fn forget(&self, switches: &KillSwitches) {
-        let is_held = |key: &SlotKey| switches.switch_for(&RepositoryRef::of_key(key)).is_some();
+        let is_held = |key: &SlotKey| switches.switch_for(&RepositoryRef::from_key(key)).is_some();
         self.lock_slots().retain(|key, _| is_held(key));
     }
 
@@ -58,7 +58,7 @@ impl ServiceContext {
         self.held.forget(switches);
         let waiting = due.iter().filter(|slot| matches!(slot.state, SlotState::Waiting { .. }));
         let held: Vec<HistoryEvent> = waiting
-            .filter_map(|slot| Some((&slot.key, switches.switch_for(&RepositoryRef::of_key(&slot.key))?)))
+            .filter_map(|slot| Some((&slot.key, switches.switch_for(&RepositoryRef::from_key(&slot.key))?)))
             .filter(|(key, switch)| self.held.add_slot(key, switch.engaged))
             .map(|(key, switch)| self.engaged_event(switch, key, None, "held back"))
             .collect();
@@ -72,7 +72,9 @@ impl ServiceContext {
     pub(super) async fn record_halt(&self, run: &RunRef) -> Result<(), StoreError> {
         // The switch may be off again by now; then the audit log shows the reason for the stop.
         let switches = self.kill_switches().await;
-        let Some(switch) = switches.stop_switch_for(&RepositoryRef::of_key(&run.key)) else { return Ok(()) };
+        let Some(switch) = switches.stop_switch_for(&RepositoryRef::from_key(&run.key)) else {
+            return Ok(());
+        };
         self.held.add_slot(&run.key, switch.engaged);
         self.store.append_history(&[self.engaged_event(switch, &run.key, Some(run), "stopped")]).await
     }

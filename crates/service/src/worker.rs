@@ -344,7 +344,7 @@ async fn review_at(
     head: Option<Sha>,
 ) -> Result<StepOutcome, StepStopReason> {
     let unknown = || not_configured(id);
-    let gate = context.gate(RepositoryRef::of_key(&lease.key).with_name(repo));
+    let gate = context.gate(RepositoryRef::from_key(&lease.key).with_name(repo));
     let gate = gate.under_lease(&context.store, &lease.key, lease.token);
     let gate: Arc<dyn WriteGate> = Arc::new(if lease.is_retraction { gate.of_retraction() } else { gate });
     let forge = context.forges.pull(&run.id, id, repo, Producer::Review).ok_or_else(unknown)?;

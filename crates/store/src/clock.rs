@@ -33,10 +33,10 @@ impl StoreClock {
     /// Returns the present instant: the wall clock, or the last instant if that is later, but at most
     /// [`MAX_LEAD`] ahead of the wall clock.
     pub(super) fn now(&self) -> UnixMillis {
-        self.not_before(UnixMillis(i64::MIN))
+        self.now_not_before(UnixMillis(i64::MIN))
     }
 
-    fn not_before(&self, floor: UnixMillis) -> UnixMillis {
+    fn now_not_before(&self, floor: UnixMillis) -> UnixMillis {
         let wall = self.wall.now();
         let next = |last: i64| wall.max(UnixMillis(last)).max(floor).min(wall + MAX_LEAD).0;
         let mut last = self.last.load(Ordering::Acquire);
@@ -50,8 +50,8 @@ impl StoreClock {
     }
 
     /// Takes over the instant in the file, which another process may have written.
-    pub(super) fn observe(&self, connection: &SqlTransaction) -> Result<(), StoreFault> {
-        self.not_before(read_persisted(connection)?);
+    pub(super) fn adopt_persisted(&self, connection: &SqlTransaction) -> Result<(), StoreFault> {
+        self.now_not_before(read_persisted(connection)?);
         Ok(())
     }
 

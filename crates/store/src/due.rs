@@ -10,7 +10,7 @@ pub(crate) const WINDOW: usize = 8_192;
 
 /// Orders due slots, which are given with their wake times: the oldest of each repository first, then the
 /// second of each, and so on.
-pub(crate) fn in_turn(due: Vec<(String, i64)>) -> Vec<SlotKey> {
+pub(crate) fn interleave_repositories(due: Vec<(String, i64)>) -> Vec<SlotKey> {
     let mut taken = HashMap::<String, usize>::new();
     let mut ranked: Vec<(usize, i64, SlotKey)> = Vec::with_capacity(due.len());
     for (name, at) in due {

@@ -18,7 +18,7 @@ mod transfer;
 mod valkey;
 mod watch;
 
-pub use self::lock::{CommandLock, ServeLock, ServeLockError, ServeLockHolder, is_served, server_of};
+pub use self::lock::{CommandLock, ServeLock, ServeLockError, ServeLockHolder, is_served, serving_process};
 pub use self::look::SchemaVersions;
 pub use self::postgres::PostgresConnectError;
 pub use self::sqlite::{BackupError, SqliteOpenError};

@@ -83,7 +83,7 @@ impl CommandLock {
     ///
     /// # Errors
     /// [`ServeLockError::Io`] if the lock file cannot be used.
-    pub fn take(database: &Path) -> Result<Self, ServeLockError> {
+    pub fn acquire(database: &Path) -> Result<Self, ServeLockError> {
         let path = lock_file_path(database, ".commands.lock");
         let file = open(&path).and_then(|file| file.lock_shared().map(|()| file));
         file.map(|file| Self { _file: file }).map_err(|source| ServeLockError::Io { path, source })
@@ -92,7 +92,7 @@ impl CommandLock {
 
 /// Returns the process that serves from the database of this name, even if the file has been deleted; none if
 /// no process does, or its lock cannot be read.
-pub fn server_of(database: &Path) -> Option<ServeLockHolder> {
+pub fn serving_process(database: &Path) -> Option<ServeLockHolder> {
     let mut file = File::open(lock_file_path(database, ".lock")).ok()?;
     is_locked(&file).then(|| read_holder(&mut file).unwrap_or_default())
 }
@@ -118,7 +118,7 @@ pub(crate) enum LockState {
 pub(crate) fn lock_state(database: &Path) -> LockState {
     let looked = || {
         let of_file = File::open(database).is_ok_and(|file| is_locked(&file));
-        match (of_file, server_of(database)) {
+        match (of_file, serving_process(database)) {
             (true, None) => LockState::Elsewhere,
             (false, Some(server)) => LockState::Replaced(server),
             (true, Some(_)) | (false, None) => LockState::Right,
@@ -145,7 +145,7 @@ fn is_locked(file: &File) -> bool {
 
 /// Takes an exclusive lock. A process that only reads the state holds it for a moment, and so does a forked
 /// process before it executes another program.
-fn lock_alone(file: &File) -> Result<(), TryLockError> {
+fn lock_exclusively(file: &File) -> Result<(), TryLockError> {
     for _ in 1..TRIES {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => pause(),
@@ -175,7 +175,7 @@ pub(crate) fn lock_out_commands(database: &Path) -> Result<Option<File>, ServeLo
     let path = lock_file_path(database, ".commands.lock");
     let told = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
     let file = open(&path).map_err(told)?;
-    match lock_alone(&file) {
+    match lock_exclusively(&file) {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(source)) => Err(told(source)),
@@ -209,11 +209,11 @@ impl ServeLock {
     ///
     /// # Errors
     /// [`ServeLockError::Held`] names the process that has the lock.
-    pub fn take(database: &Path, listen: &str, now: UnixMillis) -> Result<Self, ServeLockError> {
+    pub fn acquire(database: &Path, listen: &str, now: UnixMillis) -> Result<Self, ServeLockError> {
         let path = lock_file_path(database, ".lock");
         let told = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
         let mut file = open(&path).map_err(told)?;
-        match lock_alone(&file) {
+        match lock_exclusively(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let database = database.canonicalize().unwrap_or_else(|_| database.to_path_buf());
@@ -223,7 +223,7 @@ impl ServeLock {
         }
         let of_database = |source: io::Error| ServeLockError::Io { path: database.to_owned(), source };
         let whole = ManuallyDrop::new(File::open(database).map_err(of_database)?);
-        match lock_alone(&whole) {
+        match lock_exclusively(&whole) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(ServeLockError::Linked { database: database.to_owned() });

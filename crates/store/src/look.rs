@@ -34,7 +34,7 @@ impl Store {
     ///
     /// # Errors
     /// The errors of [`Store::open`].
-    pub fn copy_of(
+    pub fn open_copy(
         from: &Path,
         to: &Path,
         clock: Arc<dyn Clock>,
@@ -54,7 +54,7 @@ impl Store {
         records: &str,
     ) -> Result<(Self, SchemaVersions), PostgresConnectError> {
         let store = Self::connect_as(OpenPurpose::Look, slots, records, None).await?;
-        let form = store.records_form().await?;
+        let form = store.records_schema_versions().await?;
         Ok((store, form))
     }
 }

@@ -51,7 +51,7 @@ impl PostgresDatabase {
         purpose: OpenPurpose,
         watch: Arc<StoreMonitor>,
     ) -> Result<Self, PostgresConnectError> {
-        let mut config = configuration(url).map_err(PostgresConnectError::Url)?;
+        let mut config = parse_configuration(url).map_err(PostgresConnectError::Url)?;
         let name: Arc<str> = server_name(&config).into();
         config.application_name("truing").connect_timeout(PATIENCE).keepalives_idle(Duration::from_secs(30));
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
@@ -121,7 +121,8 @@ impl PostgresDatabase {
     {
         let mut sessions = 1;
         loop {
-            let client = self.pool.get().await.map_err(|error| fault::no_session(&self.name, &error))?;
+            let client =
+                self.pool.get().await.map_err(|error| fault::missing_session_error(&self.name, &error))?;
             let session = PostgresSession::new(client, tokio::runtime::Handle::current());
             // The work runs on a thread of its own, so a transaction that has begun also ends, even if the
             // caller stops waiting.
@@ -133,7 +134,7 @@ impl PostgresDatabase {
             match done {
                 // The server has ended the session while it was idle: nothing was begun, and another session
                 // can do the work.
-                Err(fault) if fault::is_over(&fault) && sessions < SESSIONS => {
+                Err(fault) if fault::is_session_lost(&fault) && sessions < SESSIONS => {
                     (work, sessions) = (given_back, sessions + 1);
                 }
                 done => return done.map_err(|fault| fault::store_error(fault, &self.name)),
@@ -173,7 +174,7 @@ fn run_with_retries<T>(
 ///
 /// # Errors
 /// A message about the fault of the address, without its password.
-fn configuration(url: &str) -> Result<tokio_postgres::Config, String> {
+fn parse_configuration(url: &str) -> Result<tokio_postgres::Config, String> {
     let mut config: tokio_postgres::Config =
         normalize_ssl_mode(url).parse().map_err(|error: tokio_postgres::Error| fault::cause(&error))?;
     let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
@@ -191,14 +192,14 @@ fn configuration(url: &str) -> Result<tokio_postgres::Config, String> {
             "a host is named before the path, and by `host` or `hostaddr` behind it; name it once".to_owned()
         );
     }
-    let is_here = hosts.iter().all(is_here) && addresses.iter().all(std::net::IpAddr::is_loopback);
+    let is_here = hosts.iter().all(is_local_host) && addresses.iter().all(std::net::IpAddr::is_loopback);
     if config.get_ssl_mode() == SslMode::Prefer && !is_here {
         config.ssl_mode(SslMode::Require);
     }
     Ok(config)
 }
 
-fn is_here(host: &Host) -> bool {
+fn is_local_host(host: &Host) -> bool {
     match host {
         Host::Unix(_) => true,
         Host::Tcp(name) => is_loopback(name),
@@ -249,7 +250,7 @@ mod tests {
             ("postgresql:///d?host=/run/postgresql", SslMode::Prefer),
             ("postgresql:///d?host=db.example.com", SslMode::Require),
         ] {
-            assert_eq!(configuration(url).unwrap().get_ssl_mode(), mode, "{url}");
+            assert_eq!(parse_configuration(url).unwrap().get_ssl_mode(), mode, "{url}");
         }
     }
 
@@ -258,14 +259,14 @@ mod tests {
         for url in
             ["postgres://u:hush@one/d?host=two", "postgres://u:hush@one/d?sslmode=disable&hostaddr=10.0.0.1"]
         {
-            let refused = configuration(url).unwrap_err();
+            let refused = parse_configuration(url).unwrap_err();
             assert!(refused.contains("name it once") && !refused.contains("hush"), "{refused}");
         }
     }
 
     #[test]
     fn a_password_with_a_sign_that_ends_it_is_refused_and_not_shown() {
-        let refused = configuration("postgres://u:hush@pw12@192.0.2.2/d").unwrap_err();
+        let refused = parse_configuration("postgres://u:hush@pw12@192.0.2.2/d").unwrap_err();
         assert!(refused.contains("%40") && !refused.contains("pw12"), "{refused}");
     }
 }

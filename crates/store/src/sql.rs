@@ -13,7 +13,7 @@ pub(crate) trait SqlEngine {
     fn dialect(&self) -> SqlDialect;
 
     /// Executes a statement; returns the number of rows that it changed.
-    fn change(&self, sql: &str, values: &[SqlValue]) -> Result<usize, StoreFault>;
+    fn execute_sql(&self, sql: &str, values: &[SqlValue]) -> Result<usize, StoreFault>;
 
     /// Returns the rows of a statement, at most `limit` of them.
     fn select(&self, sql: &str, values: &[SqlValue], limit: usize) -> Result<Vec<SqlRow>, StoreFault>;
@@ -231,17 +231,17 @@ impl<T: Into<SqlValue>> From<Option<T>> for SqlValue {
 /// The values of a statement, in order: a tuple, an array, or nothing.
 pub(crate) trait SqlParameters {
     /// Returns the values as a list.
-    fn list(self) -> Vec<SqlValue>;
+    fn into_values(self) -> Vec<SqlValue>;
 }
 
 impl SqlParameters for () {
-    fn list(self) -> Vec<SqlValue> {
+    fn into_values(self) -> Vec<SqlValue> {
         Vec::new()
     }
 }
 
 impl<T: Into<SqlValue>, const N: usize> SqlParameters for [T; N] {
-    fn list(self) -> Vec<SqlValue> {
+    fn into_values(self) -> Vec<SqlValue> {
         self.into_iter().map(Into::into).collect()
     }
 }
@@ -249,7 +249,7 @@ impl<T: Into<SqlValue>, const N: usize> SqlParameters for [T; N] {
 macro_rules! tuples {
     ($(($($name:ident),+)),+) => {$(
         impl<$($name: Into<SqlValue>),+> SqlParameters for ($($name,)+) {
-            fn list(self) -> Vec<SqlValue> {
+            fn into_values(self) -> Vec<SqlValue> {
                 #[allow(non_snake_case, reason = "a value is named as its type is")]
                 let ($($name,)+) = self;
                 vec![$($name.into()),+]
@@ -276,7 +276,7 @@ macro_rules! values {
 pub(crate) use values;
 
 impl SqlParameters for Vec<SqlValue> {
-    fn list(self) -> Vec<SqlValue> {
+    fn into_values(self) -> Vec<SqlValue> {
         self
     }
 }
@@ -298,7 +298,7 @@ impl dyn SqlEngine {
 impl SqlStatement<'_> {
     /// Executes it; returns the number of rows that it changed.
     pub(crate) fn execute(self, values: impl SqlParameters) -> Result<usize, StoreFault> {
-        self.connection.change(self.sql, &values.list())
+        self.connection.execute_sql(self.sql, &values.into_values())
     }
 
     /// Returns its rows, each converted by `parse_row`.
@@ -308,7 +308,7 @@ impl SqlStatement<'_> {
         parse_row: impl FnMut(&SqlRow) -> Result<T, StoreFault>,
     ) -> Result<impl Iterator<Item = Result<T, StoreFault>>, StoreFault> {
         let mut parse_row = parse_row;
-        let rows = self.connection.select(self.sql, &values.list(), usize::MAX)?;
+        let rows = self.connection.select(self.sql, &values.into_values(), usize::MAX)?;
         Ok(rows.into_iter().map(move |row| parse_row(&row)))
     }
 
@@ -318,7 +318,7 @@ impl SqlStatement<'_> {
         values: impl SqlParameters,
         parse_row: impl FnOnce(&SqlRow) -> Result<T, StoreFault>,
     ) -> Result<Option<T>, StoreFault> {
-        let rows = self.connection.select(self.sql, &values.list(), 1)?;
+        let rows = self.connection.select(self.sql, &values.into_values(), 1)?;
         rows.first().map(parse_row).transpose()
     }
 

@@ -49,10 +49,10 @@ impl SqliteFile {
         watch: &Arc<StoreMonitor>,
     ) -> Result<Self, SqliteOpenError> {
         let path = open::prepare_path(path)?;
-        let named = Arc::new(OpenFileGuard::for_path(&path)?);
+        let named = Arc::new(OpenFileGuard::acquire(&path)?);
         let connection = open::connect(&path, purpose)?;
         clock
-            .observe(&connection)
+            .adopt_persisted(&connection)
             .map_err(|fault| SqliteOpenError::Sqlite(fault.into_store_error(&path).to_string()))?;
         let opened = Arc::new(DatabaseFile::from_path(Arc::clone(&path)));
         let readers = Arc::new(ReaderPool::new(Arc::clone(&opened), Arc::clone(&named)));
@@ -87,7 +87,7 @@ impl SqliteFile {
         T: Send + 'static,
         F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
     {
-        self.opened.in_place()?;
+        self.opened.check_in_place()?;
         self.writer.write(work).await
     }
 

@@ -103,7 +103,7 @@ impl Store {
     }
 
     /// Returns the schema version of the records at a server; a file always has this program's version.
-    pub(crate) async fn records_form(&self) -> Result<SchemaVersions, PostgresConnectError> {
+    pub(crate) async fn records_schema_versions(&self) -> Result<SchemaVersions, PostgresConnectError> {
         match &self.0.engine {
             StoreEngine::Sqlite(_) => Ok(SqliteFile::current_versions()),
             StoreEngine::Servers { records, .. } => records.schema_versions().await,
@@ -127,11 +127,11 @@ impl Store {
     /// Returns the small states that all processes of a deployment share; none for a file, which one process
     /// serves.
     pub fn shared_state(&self) -> Option<Arc<dyn SharedStateStore>> {
-        Some(Arc::clone(self.slots()?) as Arc<dyn SharedStateStore>)
+        Some(Arc::clone(self.valkey_server()?) as Arc<dyn SharedStateStore>)
     }
 
     /// Returns the server of slots; none if they are in the tables of the file.
-    pub(crate) fn slots(&self) -> Option<&Arc<ValkeyServer>> {
+    pub(crate) fn valkey_server(&self) -> Option<&Arc<ValkeyServer>> {
         match &self.0.engine {
             StoreEngine::Sqlite(_) => None,
             StoreEngine::Servers { slots, .. } => Some(slots),
@@ -139,9 +139,9 @@ impl Store {
     }
 
     /// Returns an error if the opened file is no longer at its path, so that writes would be lost.
-    pub(crate) fn in_place(&self) -> Result<(), StoreError> {
+    pub(crate) fn check_file_in_place(&self) -> Result<(), StoreError> {
         match &self.0.engine {
-            StoreEngine::Sqlite(file) => file.database_file().in_place(),
+            StoreEngine::Sqlite(file) => file.database_file().check_in_place(),
             StoreEngine::Servers { .. } => Ok(()),
         }
     }
@@ -192,7 +192,7 @@ impl Store {
 
     /// Runs `work` on rows that all processes use: each transaction waits for its turn, instead of retrying
     /// after conflicts.
-    pub(crate) async fn write_by_turns<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(crate) async fn write_serialized<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,

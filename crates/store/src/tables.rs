@@ -24,4 +24,4 @@ pub(crate) use self::operations::switch::read as kill_switch;
 pub use self::report::RunEndCount;
 pub use self::reviewed::FindingCount;
 pub(crate) use self::runs::EndColumns;
-pub(crate) use self::slots::{last_number, page_of_slots, place_slots};
+pub(crate) use self::slots::{last_number, page_of_slots, write_versioned_slots};

@@ -11,7 +11,7 @@ use rustls::CertificateError;
 pub(crate) fn describe_tls_error(error: &(dyn Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(known) = of_tls(error) {
+        if let Some(known) = find_tls_error(error) {
             return Some(format!("{} ({known})", hint(known)));
         }
         next = error.source();
@@ -20,7 +20,7 @@ pub(crate) fn describe_tls_error(error: &(dyn Error + 'static)) -> Option<String
 }
 
 /// Returns the TLS library's own error inside wrapping errors.
-fn of_tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+fn find_tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let shared = error.downcast_ref::<Arc<dyn Error + Send + Sync>>();
     let error: &'a (dyn Error + 'static) = shared.map_or(error, |shared| &**shared);
     let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

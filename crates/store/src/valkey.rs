@@ -31,7 +31,7 @@ use self::clock::ServerClock;
 use self::peers::ProcessPeers;
 use self::primary::{PrimaryRoute, PrimaryServer};
 use self::script::ValkeyScripts;
-use crate::due::{WINDOW, in_turn};
+use crate::due::{WINDOW, interleave_repositories};
 use crate::fault::{StoreFault, from_json, to_json};
 use crate::watch::StoreMonitor;
 
@@ -66,12 +66,12 @@ const WORKERS: &str = "truing:{truing}:workers";
 const COMMON: &str = "truing:{truing}:common";
 
 /// Returns the key of the set of slots in one state.
-fn of_state(state: &str) -> String {
+fn state_set_key(state: &str) -> String {
     format!("{STATES}:{state}")
 }
 
 /// Returns the key of a slot's row: `review:slot:{truing}:github:1:7` for `pr/github/1/7`.
-fn row_name(key: &SlotKey) -> String {
+fn slot_row_key(key: &SlotKey) -> String {
     let path = key.as_str().strip_prefix("pr/").unwrap_or(key.as_str());
     format!("review:slot:{{truing}}:{}", path.replace('/', ":"))
 }
@@ -102,7 +102,7 @@ pub(crate) struct SwitchKeys {
 impl SwitchKeys {
     /// Returns the state that a person has set by hand. Any value but `false` means on: an unknown value was
     /// not meant to allow everything.
-    pub(crate) fn by_hand(&self) -> Option<bool> {
+    pub(crate) fn manual_state(&self) -> Option<bool> {
         self.set.as_deref().filter(|set| self.ours.as_deref() != Some(*set)).map(|set| set != "false")
     }
 
@@ -153,7 +153,7 @@ impl ValkeyServer {
     }
 
     /// Sends several commands together to the primary.
-    async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, StoreError> {
+    async fn query_pipeline<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, StoreError> {
         let mut primary = self.primary().await?;
         commands.query_async(&mut primary).await.map_err(|error| self.store_error(&error))
     }
@@ -167,7 +167,7 @@ impl ValkeyServer {
     /// Asks the server for its instant.
     pub(crate) async fn now(&self) -> Result<UnixMillis, StoreError> {
         let (seconds, micros): (i64, i64) = self.query_primary(&redis::cmd("TIME")).await?;
-        self.clock.observe(UnixMillis(seconds.saturating_mul(1000).saturating_add(micros / 1000)));
+        self.clock.adopt_server_time(UnixMillis(seconds.saturating_mul(1000).saturating_add(micros / 1000)));
         Ok(self.clock.now())
     }
 
@@ -190,11 +190,11 @@ impl ValkeyServer {
                 .await?;
             let is_last = window.len() < WINDOW;
             seen += window.len();
-            for keys in in_turn(window).chunks(BATCH) {
+            for keys in interleave_repositories(window).chunks(BATCH) {
                 if slots.len() >= limit {
                     break;
                 }
-                for (key, found) in keys.iter().zip(self.rows(keys).await?) {
+                for (key, found) in keys.iter().zip(self.read_rows(keys).await?) {
                     match found {
                         Ok(slot) => slots.push(slot),
                         Err(fault) => self.watch.report_unreadable(key.as_str(), &fault),
@@ -228,7 +228,7 @@ impl ValkeyServer {
 
     /// Returns the slots of these keys; an error if one cannot be read.
     pub(crate) async fn load_slots(&self, keys: &[SlotKey]) -> Result<Vec<Slot>, StoreError> {
-        let found = self.rows(keys).await?;
+        let found = self.read_rows(keys).await?;
         let read = keys.iter().zip(found).map(|(key, found)| {
             found.map_err(|fault| {
                 self.watch.report_unreadable(key.as_str(), &fault);
@@ -240,10 +240,10 @@ impl ValkeyServer {
 
     /// Returns every slot whose name begins with `prefix`, ordered by name; unreadable ones are logged and
     /// left out.
-    pub(crate) async fn slots_below(&self, prefix: &str) -> Result<Vec<Slot>, StoreError> {
+    pub(crate) async fn slots_with_prefix(&self, prefix: &str) -> Result<Vec<Slot>, StoreError> {
         let mut slots = Vec::new();
-        for keys in self.names_below(prefix).await?.chunks(BATCH) {
-            for (key, found) in keys.iter().zip(self.rows(keys).await?) {
+        for keys in self.keys_with_prefix(prefix).await?.chunks(BATCH) {
+            for (key, found) in keys.iter().zip(self.read_rows(keys).await?) {
                 match found {
                     Ok(slot) => slots.push(slot),
                     Err(fault) => self.watch.report_unreadable(key.as_str(), &fault),
@@ -253,7 +253,7 @@ impl ValkeyServer {
         Ok(slots)
     }
 
-    async fn names_below(&self, prefix: &str) -> Result<Vec<SlotKey>, StoreError> {
+    async fn keys_with_prefix(&self, prefix: &str) -> Result<Vec<SlotKey>, StoreError> {
         // No name contains the greatest byte.
         let (from, to) = (format!("[{prefix}").into_bytes(), [b"(", prefix.as_bytes(), b"\xff"].concat());
         let names: Vec<String> =
@@ -280,9 +280,9 @@ impl ValkeyServer {
         }
         call.arg(i32::from(refuse)).arg(OBEYED_SECONDS);
         for (version, slot) in changes {
-            let body = if slot.remembers_nothing() { String::new() } else { self.json(slot)? };
-            let wakes = slot.wakes_at().map(|at| at.0.to_string()).unwrap_or_default();
-            call.key(row_name(&slot.key));
+            let body = if slot.is_deletable() { String::new() } else { self.slot_to_json(slot)? };
+            let wakes = slot.wake_time().map(|at| at.0.to_string()).unwrap_or_default();
+            call.key(slot_row_key(&slot.key));
             call.arg(slot.key.as_str()).arg(version.0).arg(state_words(&slot.state)).arg(wakes).arg(body);
         }
         let answer: redis::Value = self.invoke_script(&call).await?;
@@ -315,7 +315,7 @@ impl ValkeyServer {
         leases: &[(SlotVersion, Slot)],
         switches: &KillSwitches,
     ) -> Result<Vec<Result<SlotVersion, LeaseRefusal>>, StoreError> {
-        let is_held = |slot: &Slot| switches.switch_for(&RepositoryRef::of_key(&slot.key)).is_some();
+        let is_held = |slot: &Slot| switches.switch_for(&RepositoryRef::from_key(&slot.key)).is_some();
         let free: Vec<(SlotVersion, Slot)> =
             leases.iter().filter(|(_, slot)| !is_held(slot)).cloned().collect();
         let mut granted = match self.swap_slots(&free, true, None).await? {
@@ -340,7 +340,7 @@ impl ValkeyServer {
     }
 
     /// Ensures that the next number is greater than this one, which as a rule was given to this process.
-    pub(crate) async fn accept_number(&self, number: u64) -> Result<(), StoreError> {
+    pub(crate) async fn raise_counter_if_needed(&self, number: u64) -> Result<(), StoreError> {
         if number <= self.given.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -350,18 +350,18 @@ impl ValkeyServer {
     /// Raises the counter, so that the next number is greater than this.
     pub(crate) async fn raise_counter(&self, number: u64) -> Result<(), StoreError> {
         let mut primary = self.primary().await?;
-        self.raise_at(&mut primary, number).await.map_err(|error| self.store_error(&error))?;
+        self.raise_counter_at(&mut primary, number).await.map_err(|error| self.store_error(&error))?;
         self.given.fetch_max(number, Ordering::Relaxed);
         Ok(())
     }
 
-    async fn raise_at(&self, primary: &mut PrimaryServer, number: u64) -> Result<(), RedisError> {
+    async fn raise_counter_at(&self, primary: &mut PrimaryServer, number: u64) -> Result<(), RedisError> {
         let mut call = self.scripts.raise.prepare_invoke();
         call.key(COUNTER).arg(number).invoke_async::<i64>(primary).await.map(drop)
     }
 
     /// Returns an error if the server cannot be written.
-    pub(crate) async fn try_writing(&self) -> Result<(), StoreError> {
+    pub(crate) async fn check_writable(&self) -> Result<(), StoreError> {
         self.query_primary::<i64>(redis::cmd("INCRBY").arg((COUNTER, 0))).await.map(drop)
     }
 
@@ -391,18 +391,18 @@ impl ValkeyServer {
         states.sort();
         let mut counts = redis::pipe();
         for state in &states {
-            counts.cmd("SCARD").arg(of_state(state));
+            counts.cmd("SCARD").arg(state_set_key(state));
         }
         if states.is_empty() {
             return Ok(Vec::new());
         }
-        let counts: Vec<u64> = self.ask_all(&counts).await?;
+        let counts: Vec<u64> = self.query_pipeline(&counts).await?;
         Ok(states.into_iter().zip(counts).filter(|(_, count)| *count > 0).collect())
     }
 
     /// Returns the names of the slots in a state.
-    pub(crate) async fn in_state(&self, state: &str) -> Result<Vec<SlotKey>, StoreError> {
-        let names: Vec<String> = self.query_primary(redis::cmd("SMEMBERS").arg(of_state(state))).await?;
+    pub(crate) async fn keys_in_state(&self, state: &str) -> Result<Vec<SlotKey>, StoreError> {
+        let names: Vec<String> = self.query_primary(redis::cmd("SMEMBERS").arg(state_set_key(state))).await?;
         Ok(names.into_iter().map(SlotKey::new).collect())
     }
 
@@ -424,15 +424,17 @@ impl ValkeyServer {
         let waits = |found: &Result<Slot, StoreFault>| {
             matches!(found, Ok(Slot { state: SlotState::Waiting { .. }, .. }))
         };
-        let first = self.rows(&keys).await?.iter().position(waits);
+        let first = self.read_rows(&keys).await?.iter().position(waits);
         Ok(first.and_then(|at| due.get(at)).map(|(_, at)| UnixMillis(*at)))
     }
 
     /// Returns all slots, ordered by name, and the unreadable ones, each with its fault.
-    pub(crate) async fn all_slots(&self) -> Result<(Vec<Slot>, Vec<(SlotKey, String)>), StoreError> {
+    pub(crate) async fn list_slots_and_faults(
+        &self,
+    ) -> Result<(Vec<Slot>, Vec<(SlotKey, String)>), StoreError> {
         let (mut slots, mut unreadable) = (Vec::new(), Vec::new());
-        for keys in self.names_below("").await?.chunks(BATCH) {
-            for (key, found) in keys.iter().zip(self.rows(keys).await?) {
+        for keys in self.keys_with_prefix("").await?.chunks(BATCH) {
+            for (key, found) in keys.iter().zip(self.read_rows(keys).await?) {
                 match found {
                     Ok(slot) => slots.push(slot),
                     Err(fault) => unreadable.push((key.clone(), fault.to_string())),
@@ -443,33 +445,36 @@ impl ValkeyServer {
     }
 
     /// Deletes a slot that cannot be read. Returns false if it can be read, or there is none.
-    pub(crate) async fn forget_unreadable(&self, key: &SlotKey) -> Result<bool, StoreError> {
-        if self.rows(std::slice::from_ref(key)).await?.iter().all(Result::is_ok) {
+    pub(crate) async fn delete_unreadable_slot(&self, key: &SlotKey) -> Result<bool, StoreError> {
+        if self.read_rows(std::slice::from_ref(key)).await?.iter().all(Result::is_ok) {
             return Ok(false);
         }
         let states: Vec<String> = self.state_counts().await?.into_iter().map(|(state, _)| state).collect();
         let mut forget = redis::pipe();
-        forget.atomic().del(row_name(key)).ignore();
+        forget.atomic().del(slot_row_key(key)).ignore();
         forget.zrem(DUE, key.as_str()).ignore();
         forget.zrem(ALL, key.as_str()).ignore();
         for state in states {
-            forget.srem(of_state(&state), key.as_str()).ignore();
+            forget.srem(state_set_key(&state), key.as_str()).ignore();
         }
-        self.ask_all::<()>(&forget).await.map(|()| true)
+        self.query_pipeline::<()>(&forget).await.map(|()| true)
     }
 
-    fn json(&self, slot: &Slot) -> Result<String, StoreError> {
+    fn slot_to_json(&self, slot: &Slot) -> Result<String, StoreError> {
         to_json(slot).map_err(|fault| StoreError::Unavailable(format!("{}: {fault}", self.name)))
     }
 
     /// Reads the rows of these keys, each as a slot or its fault.
-    pub(crate) async fn rows(&self, keys: &[SlotKey]) -> Result<Vec<Result<Slot, StoreFault>>, StoreError> {
+    pub(crate) async fn read_rows(
+        &self,
+        keys: &[SlotKey],
+    ) -> Result<Vec<Result<Slot, StoreFault>>, StoreError> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
         let mut call = self.scripts.load.prepare_invoke();
         for key in keys {
-            call.key(row_name(key));
+            call.key(slot_row_key(key));
         }
         let rows: Vec<(String, String)> = self.invoke_script(&call).await?;
         let read = keys.iter().zip(rows).map(|(key, (version, body))| {
@@ -517,12 +522,12 @@ impl ValkeyServer {
     /// Connects to the server that the Sentinels name now.
     async fn next_primary(&self) -> Result<PrimaryServer, StoreError> {
         let Some(sentinels) = &self.route.sentinels else { return Ok(self.route.current.borrow().clone()) };
-        let found = sentinels.primary().await;
+        let found = sentinels.connect_primary().await;
         let mut primary = found.map_err(|error| StoreError::Unavailable(error.to_string()))?;
         // The last second of writes may be lost, including numbers given in it; the counter is raised so that
         // none is given twice.
         let given = self.given.load(Ordering::Relaxed);
-        let raised = self.raise_at(&mut primary, given).await;
+        let raised = self.raise_counter_at(&mut primary, given).await;
         raised.map_err(|error| {
             StoreError::Unavailable(format!("{}: {}", primary.name, fault::error_text(&error)))
         })?;

@@ -223,10 +223,10 @@ fn build_program() -> clap::Command {
     let all = TruingCli::command();
     let format = all.get_arguments().find(|argument| argument.get_id() == FORMAT).cloned();
     let all = match format {
-        Some(format) => all.mut_subcommands(|command| with_formats(command, &format, &[])),
+        Some(format) => all.mut_subcommands(|command| add_format_flags(command, &format, &[])),
         None => all,
     };
-    help::with_pages(all)
+    help::with_help_pages(all)
 }
 
 /// Name of the flag that gives the operator's file.
@@ -235,12 +235,12 @@ const CONFIG: &str = "config";
 const FORMAT: &str = "format";
 
 /// Adds to a command and its subcommands a `--format` that lists the formats they can print.
-fn with_formats(command: clap::Command, format: &clap::Arg, above: &[&str]) -> clap::Command {
+fn add_format_flags(command: clap::Command, format: &clap::Arg, above: &[&str]) -> clap::Command {
     let name = command.get_name().to_owned();
     let words: Vec<&str> = above.iter().copied().chain([name.as_str()]).collect();
     let formats = command_formats(&words);
     let own = format.clone().value_parser(FormatParser(formats)).hide(formats == CliFormat::TEXT);
-    command.arg(own).mut_subcommands(|below| with_formats(below, format, &words))
+    command.arg(own).mut_subcommands(|below| add_format_flags(below, format, &words))
 }
 
 /// Returns the output formats of a command, given by its words. For a group of commands, these are the
@@ -305,7 +305,7 @@ fn command_names(matches: &ArgMatches) -> Vec<&str> {
 }
 
 /// Returns the argument values that may be paths the command works on: all but the operator's file.
-fn named_paths(matches: &ArgMatches) -> Vec<PathBuf> {
+fn argument_paths(matches: &ArgMatches) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     let mut at = Some(matches);
     while let Some(matches) = at {
@@ -336,13 +336,14 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     let (cli, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
-            return without_command(&without_hidden(error), wished_output(&arguments)).into();
+            return handle_missing_command(&remove_hidden_suggestions(error), requested_output(&arguments))
+                .into();
         }
     };
     let GlobalArgs { format, quiet, verbose, color, .. } = cli.globals;
     let output = OutputPrinter::new(format, quiet, verbose, color).with_config(cli.globals.config.as_deref());
     let log = logging::start(cli.command.log_style(), output);
-    let environment = environment.with_reviewed_paths(named_paths(&matches));
+    let environment = environment.with_reviewed_paths(argument_paths(&matches));
     let context = CommandContext { globals: cli.globals, environment, output };
     let ended = check_format(&command_names(&matches), format).and_then(|()| cli.command.run(&context));
     // The log is closed before the error that it explains is printed.
@@ -356,7 +357,7 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
 }
 
 /// Returns the error without hidden commands among the suggestions.
-fn without_hidden(mut error: clap::Error) -> clap::Error {
+fn remove_hidden_suggestions(mut error: clap::Error) -> clap::Error {
     let all = build_program();
     let is_hidden = |name: &String| all.find_subcommand(name).is_some_and(clap::Command::is_hide_set);
     if let Some(ContextValue::Strings(mut names)) = error.remove(ContextKind::SuggestedSubcommand) {
@@ -371,7 +372,7 @@ fn without_hidden(mut error: clap::Error) -> clap::Error {
 }
 
 /// Handles a call that runs no command: help, version or invalid arguments.
-fn without_command(error: &clap::Error, output: OutputPrinter) -> CommandExit {
+fn handle_missing_command(error: &clap::Error, output: OutputPrinter) -> CommandExit {
     let help = || output.print_data(error.render().ansi());
     let kind = error.kind();
     let answer = if kind == ErrorKind::DisplayHelp || kind == ErrorKind::DisplayVersion {
@@ -380,7 +381,7 @@ fn without_command(error: &clap::Error, output: OutputPrinter) -> CommandExit {
         // People type the bare name to ask for help; a script whose command came out empty must still fail.
         help().map(|()| CommandExit::Usage)
     } else {
-        Err(wrong_arguments(error))
+        Err(invalid_arguments_error(error))
     };
     answer.unwrap_or_else(|error| {
         output.print_error(&error);
@@ -390,18 +391,18 @@ fn without_command(error: &clap::Error, output: OutputPrinter) -> CommandExit {
 
 /// Converts clap's text to a message and hints. The text has paragraphs: the problem, tips, the usage, and
 /// where to read more.
-fn wrong_arguments(error: &clap::Error) -> CliError {
+fn invalid_arguments_error(error: &clap::Error) -> CliError {
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let mut paragraphs = text.split("\n\n");
     let on_one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let wrong = CliError::usage("usage", on_one_line(paragraphs.next().unwrap_or_default()));
-    let told = paragraphs.flat_map(hints_of).fold(wrong, CliError::hint);
+    let told = paragraphs.flat_map(usage_hints).fold(wrong, CliError::hint);
     if told.hints.is_empty() { told.hint("see its arguments: `--help`") } else { told }
 }
 
 /// Returns one hint for each tip and one for the usage.
-fn hints_of(paragraph: &str) -> Vec<String> {
+fn usage_hints(paragraph: &str) -> Vec<String> {
     if let Some(usage) = paragraph.trim().strip_prefix("Usage:") {
         return vec![format!("usage: {}", usage.trim())];
     }
@@ -409,7 +410,7 @@ fn hints_of(paragraph: &str) -> Vec<String> {
 }
 
 /// Returns the output that the arguments ask for, as far as it is known when they cannot be parsed.
-fn wished_output(arguments: &[OsString]) -> OutputPrinter {
+fn requested_output(arguments: &[OsString]) -> OutputPrinter {
     let format = last_flag_value(arguments, "--format").unwrap_or_default();
     OutputPrinter::new(format, false, 0, last_flag_value(arguments, "--color").unwrap_or_default())
 }
@@ -438,7 +439,7 @@ mod tests {
     fn commands_that_are_not_for_people_are_not_suggested() {
         let hints = |word: &str| {
             let error = build_program().try_get_matches_from(["truing", word]).unwrap_err();
-            wrong_arguments(&without_hidden(error)).hints.join("\n")
+            invalid_arguments_error(&remove_hidden_suggestions(error)).hints.join("\n")
         };
         for word in ["revew", "reade"] {
             assert!(!hints(word).contains("reader"), "{}", hints(word));

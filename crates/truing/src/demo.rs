@@ -340,7 +340,7 @@ pub fn demo_environment(environment: &Environment) -> Result<Environment, Config
     }
 }
 
-fn set_up(error: impl std::fmt::Display) -> DemoError {
+fn setup_error(error: impl std::fmt::Display) -> DemoError {
     DemoError::SetUp(error.to_string())
 }
 
@@ -383,19 +383,20 @@ impl ReviewDemo {
         reader: ChildReader,
     ) -> Result<Self, DemoError> {
         let began = Instant::now();
-        let folder = tempfile::tempdir().map_err(set_up)?;
+        let folder = tempfile::tempdir().map_err(setup_error)?;
         let forge = DemoForge::start(kind).await?;
         let repo = forge.fake.create_repository(OWNER, NAME, first_commit()).await?;
         let repository = repo.shown_id().await?;
-        let store = Store::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).map_err(set_up)?;
+        let store =
+            Store::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).map_err(setup_error)?;
         let model = ScriptedModel::start(environment, folder.path()).await?;
-        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(set_up)?;
-        let address = listener.local_addr().map_err(set_up)?;
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(setup_error)?;
+        let address = listener.local_addr().map_err(setup_error)?;
         std::fs::write(folder.path().join(CONFIG), forge.operator_config(folder.path(), address))
-            .map_err(set_up)?;
-        std::fs::write(folder.path().join("token"), TOKEN).map_err(set_up)?;
+            .map_err(setup_error)?;
+        std::fs::write(folder.path().join("token"), TOKEN).map_err(setup_error)?;
         let server = forge.client(folder.path(), SETTLE)?;
-        forge.admit(&server, &repo).await?;
+        forge.grant_permission_lookup(&server, &repo).await?;
         let servers = ConfiguredForges(BTreeMap::from([(forge.name().to_owned(), server)]));
         let context = build_context(servers, &model, git, store.clone(), reader, folder.path())?;
         let has_linter = context.toolbox.running.is_some();
@@ -447,11 +448,11 @@ impl ReviewDemo {
     ///
     /// # Errors
     /// Returns a [`DemoError`] if the forge fails or the review takes too long.
-    pub async fn first_review(&self) -> Result<FirstReview, DemoError> {
+    pub async fn run_first_review(&self) -> Result<FirstReview, DemoError> {
         self.repo.push("payments", problem_commit()).await?;
         let number = self.repo.open_pull(NewPull::from_branch("payments")).await?;
         self.deliver(DeliveryChaos::default()).await?;
-        let view = self.until_reviewed(number).await?;
+        let view = self.wait_until_reviewed(number).await?;
         Ok(FirstReview { number, view, seconds: self.began.elapsed().as_secs_f64() })
     }
 
@@ -469,9 +470,9 @@ impl ReviewDemo {
         push("refunded").await?;
         let number = repo.open_pull(NewPull::from_branch(branch)).await?;
         self.deliver(DeliveryChaos::default()).await?;
-        self.until_reviewed(number).await?;
+        self.wait_until_reviewed(number).await?;
         push("is_refunded").await?;
-        let view = self.asked_for(number).await?;
+        let view = self.request_review(number).await?;
         let shown = view.inline_comments().filter(|comment| comment.body.contains(MODEL_FINDING));
         let comments: Vec<_> = shown.collect();
         let is_open = |status: &CommitStatus| status.state != "success";
@@ -495,29 +496,29 @@ impl ReviewDemo {
         repo.push(branch, commit("Add a cart", cart_code(""))).await?;
         let number = repo.open_pull(NewPull::from_branch(branch)).await?;
         self.deliver(DeliveryChaos::default()).await?;
-        let first = self.until_reviewed(number).await?;
+        let first = self.wait_until_reviewed(number).await?;
         let mut views = vec![PullView { comments: Vec::new(), ..first.clone() }, first];
         let moved = cart_code("import pdb\n\nfrom shop import charge\n\n\n");
         for text in [moved.clone(), moved.replace("    breakpoint()\n", ""), moved.clone()] {
             repo.push(branch, commit("Go on", text)).await?;
-            views.push(self.asked_for(number).await?);
+            views.push(self.request_review(number).await?);
         }
         let secret = |view: &PullView| {
             view.inline_comments().find(|comment| comment.body.starts_with("**P0")).cloned()
         };
         if let Some(secret) = views.last().and_then(secret) {
             repo.reply(number, WRITER, secret.id, DISMISSAL).await?;
-            self.until_served().await?;
+            self.deliver_and_wait().await?;
         }
         let base = repo.push("main", CommitBuilder::new("Meanwhile").write("CHANGES.md", "More.\n")).await?;
         let rebased = commit("Add a cart", format!("\"\"\"What a cart costs.\"\"\"\n\n{moved}"));
         repo.force_push(branch, &base, rebased).await?;
-        views.push(self.asked_for(number).await?);
-        let Some(last) = views.last() else { return Err(set_up("no review")) };
+        views.push(self.request_review(number).await?);
+        let Some(last) = views.last() else { return Err(setup_error("no review")) };
         Ok(LifecycleCounts {
             pushes: views.windows(2).map(|pair| CommentChanges::from_views(&pair[0], &pair[1])).collect(),
             comments: last.inline_comments().filter(|comment| comment.author == LOGIN).count(),
-            duplicates: duplicates(last),
+            duplicates: count_duplicates(last),
         })
     }
 
@@ -538,36 +539,36 @@ impl ReviewDemo {
         push("def report():\n    return 1  # TODO round\n").await?;
         let number = repo.open_pull(NewPull::from_branch(branch)).await?;
         self.deliver(DeliveryChaos::default()).await?;
-        let first = self.until_reviewed(number).await?;
+        let first = self.wait_until_reviewed(number).await?;
         let mut views = vec![PullView { comments: Vec::new(), ..first.clone() }, first];
         for text in [
             "# Sums.\n\n\ndef report():\n    return 1  # TODO round\n",
             "# Sums.\n\n\ndef report():\n    return round(1)\n",
         ] {
             push(text).await?;
-            views.push(self.asked_for(number).await?);
+            views.push(self.request_review(number).await?);
         }
-        let Some(last) = views.last() else { return Err(set_up("no review")) };
+        let Some(last) = views.last() else { return Err(setup_error("no review")) };
         Ok(Some(LinterCounts {
             pushes: views.windows(2).map(|pair| CommentChanges::from_views(&pair[0], &pair[1])).collect(),
             comments: last.inline_comments().filter(|comment| comment.author == LOGIN).count(),
-            duplicates: duplicates(last),
+            duplicates: count_duplicates(last),
         }))
     }
 
     /// Requests a review of the pushed commit and waits for it.
-    async fn asked_for(&self, number: u64) -> Result<PullView, DemoError> {
+    async fn request_review(&self, number: u64) -> Result<PullView, DemoError> {
         self.repo.comment(number, WRITER, "/review").await?;
-        self.until_served().await?;
-        self.until_reviewed(number).await
+        self.deliver_and_wait().await?;
+        self.wait_until_reviewed(number).await
     }
 
     /// Delivers all webhooks and waits until the commands in comments are handled.
-    async fn until_served(&self) -> Result<(), DemoError> {
+    async fn deliver_and_wait(&self) -> Result<(), DemoError> {
         self.deliver(DeliveryChaos::default()).await?;
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(POLL);
-        while !self.store.unserved_requests(self.forge.name(), 1).await.map_err(set_up)?.is_empty() {
+        while !self.store.unserved_requests(self.forge.name(), 1).await.map_err(setup_error)?.is_empty() {
             if Instant::now() > deadline {
                 return Err(DemoError::Unsettled { waiting: "a command in a comment".into() });
             }
@@ -581,7 +582,7 @@ impl ReviewDemo {
     ///
     /// # Errors
     /// Returns a [`DemoError`] if the forge fails, a review takes too long, or `report` returns one.
-    pub async fn follow(
+    pub async fn follow_first_pull(
         &self,
         FirstReview { number, view: first, seconds }: FirstReview,
         mut report: impl FnMut(&CommentChanges) -> Result<(), DemoError>,
@@ -600,7 +601,7 @@ impl ReviewDemo {
         step(&views)?;
         for commit in [shifted_commit(), fixed_commit()] {
             repo.push("payments", commit).await?;
-            views.push(self.asked_for(number).await?);
+            views.push(self.request_review(number).await?);
             step(&views)?;
         }
         let of_model =
@@ -608,26 +609,27 @@ impl ReviewDemo {
         if let Some(comment) = views.last().and_then(of_model) {
             repo.reply(number, WRITER, comment.id, INTENDED).await?;
             self.repo.comment(number, WRITER, "/review").await?;
-            self.until_served().await?;
-            let is_done =
-                |view: &PullView| is_good(view) && view.inline_comments().all(|comment| comment.resolved);
+            self.deliver_and_wait().await?;
+            let is_done = |view: &PullView| {
+                has_success_status(view) && view.inline_comments().all(|comment| comment.resolved)
+            };
             views.push(self.wait_until(number, is_done).await?);
             step(&views)?;
         }
-        let Some(last) = views.last() else { return Err(set_up("no review")) };
+        let Some(last) = views.last() else { return Err(setup_error("no review")) };
         let comments: Vec<_> = last.inline_comments().filter(|comment| comment.author == LOGIN).collect();
         Ok(ReviewDemoReport {
             prs: 1,
             pushes: 3,
             reviews: self.count_reviews(number).await?,
             findings: comments.len(),
-            duplicates: duplicates(last),
+            duplicates: count_duplicates(last),
             unreviewed_heads: usize::from(!is_reviewed(last)),
             followed: FollowedPull {
                 steps,
                 comments: comments.len(),
                 open: comments.iter().filter(|comment| !comment.resolved).count(),
-                is_green: is_good(last),
+                is_green: has_success_status(last),
             },
             storm: None,
             model: self.model_usage()?,
@@ -673,10 +675,10 @@ impl ReviewDemo {
         }
         let mut views = Vec::new();
         for number in &numbers {
-            views.push(self.until_reviewed(*number).await?);
+            views.push(self.wait_until_reviewed(*number).await?);
         }
         let seconds = began.elapsed().as_secs_f64();
-        self.until_quiet().await?;
+        self.wait_until_idle().await?;
         let mut reviews = Vec::new();
         for number in &numbers {
             reviews.push(self.count_reviews(*number).await?);
@@ -687,13 +689,13 @@ impl ReviewDemo {
             views.push(self.repo.pull(*number).await?);
         }
         let ScenarioCounts { lifecycle, forgotten, linted } = before_storm;
-        let found = |view: &PullView| own_comments(view).filter(|body| is_inline(view, body)).count();
+        let found = |view: &PullView| own_comments(view).filter(|body| is_inline_comment(view, body)).count();
         Ok(ReviewDemoReport {
             prs: report.prs + PULLS,
             pushes: report.pushes + PULLS * PUSHES,
             reviews: report.reviews + reviews.iter().sum::<usize>(),
             findings: report.findings + views.iter().map(found).sum::<usize>(),
-            duplicates: report.duplicates + views.iter().map(duplicates).sum::<usize>(),
+            duplicates: report.duplicates + views.iter().map(count_duplicates).sum::<usize>(),
             unreviewed_heads: report.unreviewed_heads
                 + views.iter().filter(|view| !is_reviewed(view)).count(),
             storm: Some(StormCounts {
@@ -717,8 +719,8 @@ impl ReviewDemo {
     pub async fn stop(self) -> Result<(), DemoError> {
         drop(self.stop);
         match self.serving.await {
-            Ok(served) => served.map_err(set_up),
-            Err(error) => Err(set_up(error)),
+            Ok(served) => served.map_err(setup_error),
+            Err(error) => Err(setup_error(error)),
         }
     }
 
@@ -726,7 +728,7 @@ impl ReviewDemo {
         Ok(self.forge.fake.deliver_all(chaos).await?.len())
     }
 
-    async fn until_reviewed(&self, number: u64) -> Result<PullView, DemoError> {
+    async fn wait_until_reviewed(&self, number: u64) -> Result<PullView, DemoError> {
         self.wait_until(number, is_reviewed).await
     }
 
@@ -751,12 +753,13 @@ impl ReviewDemo {
     }
 
     /// Waits until no slot is due: every storm has ended and no work is left.
-    async fn until_quiet(&self) -> Result<(), DemoError> {
+    async fn wait_until_idle(&self) -> Result<(), DemoError> {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(POLL);
         loop {
             look.tick().await;
-            let waiting = self.store.due_slots(UnixMillis(i64::MAX), usize::MAX).await.map_err(set_up)?;
+            let waiting =
+                self.store.due_slots(UnixMillis(i64::MAX), usize::MAX).await.map_err(setup_error)?;
             if waiting.is_empty() {
                 return Ok(());
             }
@@ -771,7 +774,7 @@ impl ReviewDemo {
     async fn count_reviews(&self, number: u64) -> Result<usize, DemoError> {
         let id = PrId { forge: self.forge.name().into(), repository: self.repository.clone(), number };
         let key: SlotKey = id.key();
-        let runs = self.store.runs(&key, usize::MAX).await.map_err(set_up)?;
+        let runs = self.store.review_entries(&key, usize::MAX).await.map_err(setup_error)?;
         let computed = |stage: &RunStage| matches!(stage, RunStage::Computed | RunStage::Published);
         Ok(runs.iter().filter(|run| computed(&run.stage)).count())
     }
@@ -785,10 +788,10 @@ fn build_context(
     reader: ChildReader,
     folder: &Path,
 ) -> Result<ServiceContext, DemoError> {
-    let metrics = ServiceMetrics::new().map_err(set_up)?;
+    let metrics = ServiceMetrics::new().map_err(setup_error)?;
     metrics.attach_store(&store);
     let agent = Some(model.agent(store.clone(), reader.clone())?);
-    let (config, toolbox) = linter::with_linter(&model.config, folder).map_err(set_up)?;
+    let (config, toolbox) = linter::install_linter(&model.config, folder).map_err(setup_error)?;
     Ok(ServiceContext {
         converging: Err("the demo converges by its own command".to_owned()),
         switches: truing_loops::run_gate::SwitchReader::new(store.as_record_store(), Arc::new(SystemClock)),
@@ -800,7 +803,7 @@ fn build_context(
         mirrors: folder.join("mirrors"),
         limits: TIMINGS,
         repositories: truing_service::repositories::RepositoryFilter::default(),
-        rules: OperatorRules::new(config, LinesKey::default()).map_err(set_up)?,
+        rules: OperatorRules::new(config, LinesKey::default()).map_err(setup_error)?,
         max_inline: 30,
         agent,
         held: truing_service::switch::HeldSlots::default(),
@@ -823,7 +826,7 @@ fn is_reviewed(view: &PullView) -> bool {
 }
 
 /// Returns true if the last status of the last commit is a success.
-fn is_good(view: &PullView) -> bool {
+fn has_success_status(view: &PullView) -> bool {
     let last = view.statuses.get(&view.head).and_then(|statuses| statuses.last());
     last.is_some_and(|status| status.state == "success")
 }
@@ -836,13 +839,13 @@ fn own_comments(view: &PullView) -> impl Iterator<Item = &str> {
         .map(|comment| comment.body.as_str())
 }
 
-fn is_inline(view: &PullView, body: &str) -> bool {
+fn is_inline_comment(view: &PullView, body: &str) -> bool {
     view.inline_comments().any(|comment| comment.body == body)
 }
 
 /// Returns the number of comments with a duplicate marker. Each marker stands for one thing on one pull
 /// request.
-fn duplicates(view: &PullView) -> usize {
+fn count_duplicates(view: &PullView) -> usize {
     let markers: Vec<&str> = own_comments(view).filter_map(|body| body.lines().last()).collect();
     markers.len() - markers.iter().collect::<BTreeSet<_>>().len()
 }

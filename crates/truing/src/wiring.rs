@@ -55,7 +55,7 @@ use crate::cli::error::CliError;
 ///
 /// # Errors
 /// Returns exit 3 if the folder cannot be emptied or created.
-pub fn cleared_temp(database: &Path) -> Result<PathBuf, CliError> {
+pub fn clear_temp_folder(database: &Path) -> Result<PathBuf, CliError> {
     let mut folder = database.as_os_str().to_owned();
     folder.push(".tmp");
     let folder = PathBuf::from(folder);
@@ -81,7 +81,7 @@ pub async fn open_git(environment: &Environment) -> Result<Git, CliError> {
 }
 
 /// Returns git as [`open_git`] does, with its private folders in `temp`.
-async fn git_in(environment: &Environment, temp: &Path) -> Result<Git, CliError> {
+async fn open_git_in(environment: &Environment, temp: &Path) -> Result<Git, CliError> {
     let options = GitOptions { temp: temp.to_owned(), ..git_options(environment) };
     Git::new(options).await.map_err(git_error)
 }
@@ -121,7 +121,7 @@ pub fn git_error(error: GitError) -> CliError {
 /// # Errors
 /// Returns exit 2 for an invalid glob.
 pub fn review_scope(config: &Config, lines_key: LinesKey) -> Result<ReviewScope, CliError> {
-    ReviewScope::from_config(config, lines_key).map_err(bad_pattern)
+    ReviewScope::from_config(config, lines_key).map_err(invalid_glob_error)
 }
 
 /// Returns the key for digests of lines in the records, and creates it if there is none. It is the key of the
@@ -130,11 +130,12 @@ pub fn review_scope(config: &Config, lines_key: LinesKey) -> Result<ReviewScope,
 /// # Errors
 /// Returns exit 2 for an invalid key, and exit 3 for one that cannot be read or created.
 pub fn lines_key(config: &Config, environment: &Environment) -> Result<LinesKey, CliError> {
-    forges::records_markers(config, environment, &own_folder(config)?).map(|keys| keys.lines_key())
+    forges::service_marker_keys(config, environment, &ensure_machine_folder(config)?)
+        .map(|keys| keys.lines_key())
 }
 
 /// Converts the error of an invalid glob to an error of the command line.
-pub fn bad_pattern(error: globset::Error) -> CliError {
+pub fn invalid_glob_error(error: globset::Error) -> CliError {
     CliError::usage("bad_value", format!("rules.ignore: {error}"))
 }
 
@@ -179,13 +180,13 @@ pub fn prompt_error(error: &PromptError) -> CliError {
 /// Returns the limits of the slot machine.
 pub fn slot_limits(review: &ReviewConfig, lease: Duration) -> SlotLimits {
     SlotLimits {
-        debounce: time_span(review.debounce),
-        max_wait: time_span(review.max_wait),
-        quiet: time_span(review.quiet),
-        storm_max: time_span(review.storm_max),
-        lease: time_span(lease),
-        backoff: time_span(review.backoff),
-        backoff_max: time_span(review.backoff_max),
+        debounce: to_time_span(review.debounce),
+        max_wait: to_time_span(review.max_wait),
+        quiet: to_time_span(review.quiet),
+        storm_max: to_time_span(review.storm_max),
+        lease: to_time_span(lease),
+        backoff: to_time_span(review.backoff),
+        backoff_max: to_time_span(review.backoff_max),
         attempts: review.attempts,
     }
 }
@@ -284,7 +285,7 @@ pub fn nearest_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// Returns the three most similar known names, the most similar first.
-pub fn nearest_three<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+pub fn nearest_three_names<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let name = name.to_lowercase();
     let near = |word: &str| strsim::normalized_damerau_levenshtein(&name, word);
     let mut known: Vec<&str> = known.into_iter().collect();
@@ -332,9 +333,9 @@ pub fn forge_client(
 ///
 /// # Errors
 /// Returns exit 2 if no folder is configured, and exit 3 if it cannot be created.
-pub fn own_folder(config: &Config) -> Result<PathBuf, CliError> {
+pub fn ensure_machine_folder(config: &Config) -> Result<PathBuf, CliError> {
     let folder = config.store.folder()?.to_owned();
-    make_folder(&folder)?;
+    ensure_database_folder(&folder)?;
     Ok(folder)
 }
 
@@ -342,7 +343,7 @@ pub fn own_folder(config: &Config) -> Result<PathBuf, CliError> {
 ///
 /// # Errors
 /// Returns exit 3 if the folder cannot be created.
-pub fn make_folder(folder: &Path) -> Result<(), CliError> {
+pub fn ensure_database_folder(folder: &Path) -> Result<(), CliError> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
         CliError::failure("store", format!("cannot make {}: {error}", folder.display()))
             .hint("check that the folder above it is writable, or set store.url to another place")
@@ -358,20 +359,20 @@ pub fn remote_error(error: RemoteError) -> CliError {
 }
 
 /// Converts the error of a forge whose name in the configuration and kind are known.
-pub fn error_of(forge: &str, kind: ForgeKind, error: RemoteError) -> CliError {
+pub fn forge_kind_error(forge: &str, kind: ForgeKind, error: RemoteError) -> CliError {
     let told = match error {
-        RemoteError::Forge(error) => told_by(&error, error.hint_at(kind)),
+        RemoteError::Forge(error) => forge_error_with_hint(&error, error.hint_at(kind)),
         RemoteError::Git(error) => git_error(error),
     };
-    told.with_hints(|hint| hint.replace("forge.NAME", &format!("forge.{forge}")))
+    told.map_hints(|hint| hint.replace("forge.NAME", &format!("forge.{forge}")))
 }
 
 /// Converts the error of a forge to an error of the command line.
 pub fn forge_error(error: ForgeError) -> CliError {
-    told_by(&error, error.hint())
+    forge_error_with_hint(&error, error.hint())
 }
 
-fn told_by(error: &ForgeError, retry_advice: &str) -> CliError {
+fn forge_error_with_hint(error: &ForgeError, retry_advice: &str) -> CliError {
     let hint = match error {
         ForgeError::RateLimited { wait, .. } => {
             format!("run it again in {} s", wait.0.saturating_add(999) / 1000)
@@ -390,10 +391,10 @@ fn told_by(error: &ForgeError, retry_advice: &str) -> CliError {
 
 /// Returns the retention periods of a service.
 pub fn retention_periods(retention: &RetentionConfig) -> RetentionPeriods {
-    RetentionPeriods { runs: time_span(retention.runs), acts: time_span(retention.audit) }
+    RetentionPeriods { runs: to_time_span(retention.runs), acts: to_time_span(retention.audit) }
 }
 
 /// Converts a duration to the type of the core, in milliseconds.
-pub fn time_span(duration: Duration) -> TimeSpan {
+pub fn to_time_span(duration: Duration) -> TimeSpan {
     TimeSpan(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }

@@ -260,21 +260,21 @@ const READERS: [Reader; 18] = [
         name: "configuration",
         begins: &["", "[review]\n", "[forge.a]\n"],
         words: TOML,
-        read: configuration,
+        read: read_configuration,
     },
-    Reader { name: "repository's file", begins: &["", "[review]\n"], words: TOML, read: repository },
+    Reader { name: "repository's file", begins: &["", "[review]\n"], words: TOML, read: read_repository },
     Reader {
         name: "pattern for files",
         begins: &["", "**/"],
         words: &["{", "{a,", "}", "**", "**/", "*", "?", "[a-z]", "[!", "]", ",", "\\", "a", "/", "..", "{{"],
-        read: pattern,
+        read: read_ignore_pattern,
     },
-    Reader { name: "front matter", begins: &["---\n", "---\nname: a\n", ""], words: YAML, read: skill },
+    Reader { name: "front matter", begins: &["---\n", "---\nname: a\n", ""], words: YAML, read: read_skill },
     Reader {
         name: "rules",
         begins: &["language: python\nrule:\n  pattern: a\n", "rule:\n ", "", "text:\n  regex: "],
         words: YAML,
-        read: rules,
+        read: read_rules,
     },
     Reader {
         name: "diff",
@@ -298,30 +298,50 @@ const READERS: [Reader; 18] = [
             "GIT binary patch\n",
             "literal 9\n",
         ],
-        read: diff,
+        read: read_diff,
     },
     Reader {
         name: "webhook",
         begins: &["{\"action\":\"opened\",\"pull_request\":", "{", "["],
         words: JSON,
-        read: webhook,
+        read: read_webhook,
     },
-    Reader { name: "comment", begins: &["", "<!-- truing:v1 ", "/dismiss "], words: TEXT, read: comment },
-    Reader { name: "secrets in a text", begins: &["", "key = '", "https://"], words: TEXT, read: secrets },
+    Reader {
+        name: "comment",
+        begins: &["", "<!-- truing:v1 ", "/dismiss "],
+        words: TEXT,
+        read: read_comment,
+    },
+    Reader {
+        name: "secrets in a text",
+        begins: &["", "key = '", "https://"],
+        words: TEXT,
+        read: scan_secrets,
+    },
     Reader {
         name: "command line",
         begins: &["git ", "rg ", "find ", "cargo ", ""],
         words: SHELL,
-        read: command,
+        read: judge_command,
     },
-    Reader { name: "manifest, TOML", begins: &["", "[digests]\n"], words: TOML, read: manifest_toml },
-    Reader { name: "manifest, JSON", begins: &["{\"digests\":", "{", ""], words: JSON, read: manifest_json },
-    Reader { name: "requirement, TOML", begins: &["[project]\n", ""], words: TOML, read: requirement_toml },
+    Reader { name: "manifest, TOML", begins: &["", "[digests]\n"], words: TOML, read: read_manifest_toml },
+    Reader {
+        name: "manifest, JSON",
+        begins: &["{\"digests\":", "{", ""],
+        words: JSON,
+        read: read_manifest_json,
+    },
+    Reader {
+        name: "requirement, TOML",
+        begins: &["[project]\n", ""],
+        words: TOML,
+        read: read_requirement_toml,
+    },
     Reader {
         name: "requirement, JSON",
         begins: &["{\"dependencies\":{", "{"],
         words: JSON,
-        read: requirement_json,
+        read: read_requirement_json,
     },
     Reader {
         name: "requirement, lines",
@@ -357,9 +377,9 @@ const READERS: [Reader; 18] = [
             "--hash=sha256:",
             "not in ",
         ],
-        read: requirement_lines,
+        read: read_requirement_lines,
     },
-    Reader { name: "tests of a project", begins: &["", "def test_a():\n    "], words: CODE, read: guard },
+    Reader { name: "tests of a project", begins: &["", "def test_a():\n    "], words: CODE, read: run_guard },
     Reader {
         name: "model's stream",
         begins: &["event: message_start\ndata: {\"type\":\"message_start\",\"message\":", ""],
@@ -381,35 +401,37 @@ const READERS: [Reader; 18] = [
             "\u{feff}",
             "data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
         ],
-        read: stream,
+        read: read_stream,
     },
     Reader {
         name: "recording",
         begins: &["{\"run\":\"a\",\"agent\":\"a\",\"request\":", "{"],
         words: JSON,
-        read: cassette,
+        read: read_cassette,
     },
 ];
 
-fn configuration(text: &str, folder: &Path) {
-    let Ok(file) = truing_config::read(Path::new("a.toml"), &written(folder, "a.toml", text)) else { return };
+fn read_configuration(text: &str, folder: &Path) {
+    let Ok(file) = truing_config::read(Path::new("a.toml"), &write_file(folder, "a.toml", text)) else {
+        return;
+    };
     let environment = Environment::new([] as [(&str, &str); 0], folder);
     let _ = Config::resolve(&environment, Some(&file), &[]);
 }
 
-fn repository(text: &str, folder: &Path) {
-    written(folder, REPOSITORY_FILE, text);
+fn read_repository(text: &str, folder: &Path) {
+    write_file(folder, REPOSITORY_FILE, text);
     let Ok(Some(file)) = truing_config::repository_file(folder) else { return };
     let environment = Environment::new([] as [(&str, &str); 0], folder);
     let _ = Config::resolve(&environment, None, &[]).unwrap().with_repository(&file);
 }
 
-fn pattern(text: &str, folder: &Path) {
+fn read_ignore_pattern(text: &str, folder: &Path) {
     let quoted = serde_json::to_string(text).unwrap();
-    repository(&format!("[rules]\nignore = [{quoted}]\n"), folder);
+    read_repository(&format!("[rules]\nignore = [{quoted}]\n"), folder);
 }
 
-fn skill(text: &str, _: &Path) {
+fn read_skill(text: &str, _: &Path) {
     let file = MemoryFile { path: "skills/a/SKILL.md".to_owned(), content: Ok(text.as_bytes().to_vec()) };
     let memory = MemoryFile { path: "CLAUDE.md".to_owned(), content: Ok(text.as_bytes().to_vec()) };
     let skill = SkillFile { folder: "a".to_owned(), file };
@@ -422,19 +444,19 @@ fn skill(text: &str, _: &Path) {
     let _ = LayeredMemory::from_layers(&LayerFiles::default(), &found);
 }
 
-fn rules(text: &str, _: &Path) {
+fn read_rules(text: &str, _: &Path) {
     if let Ok(packs) = RulePacks::parse(&[("a/rules/a.yml", text)]) {
         let _ = packs.list_rules();
         let _ = packs.test(&["a".to_owned()]);
     }
 }
 
-fn diff(text: &str, _: &Path) {
+fn read_diff(text: &str, _: &Path) {
     let _ = truing_diff::parse(text.as_bytes());
     let _ = truing_diff::parse_files(text.as_bytes()).count();
 }
 
-fn webhook(text: &str, _: &Path) {
+fn read_webhook(text: &str, _: &Path) {
     for event in ["pull_request", "issue_comment", "check_run"] {
         let _ = truing_forge::delivery::parse_delivery(
             truing_core::port::ForgeKind::Github,
@@ -445,25 +467,25 @@ fn webhook(text: &str, _: &Path) {
     }
 }
 
-fn comment(text: &str, _: &Path) {
+fn read_comment(text: &str, _: &Path) {
     let pull = PrId { forge: "github".to_owned(), repository: "1".to_owned(), number: 1 };
     let keys = MarkerKeys::new(b"a key of thirty-two bytes or more", &[]);
     let _ = keys.find_marker(&pull, text);
     let _ = (marker::normalize_text(text), marker::disable_markers(text));
-    let _ = (markdown::escape_text(text), markdown::render_title(text), markdown::fence("python", text));
+    let _ = (markdown::escape_text(text), markdown::render_title(text), markdown::code_block("python", text));
 }
 
-fn secrets(text: &str, _: &Path) {
+fn scan_secrets(text: &str, _: &Path) {
     let _ = redact::redact_secrets(text);
 }
 
-fn command(text: &str, _: &Path) {
+fn judge_command(text: &str, _: &Path) {
     let argv: Vec<&str> = text.split(' ').collect();
     let policies = PolicySet::load_shipped().unwrap();
     for profile in [ProfileName::Reviewer, ProfileName::Fixer] {
-        let _ = policies.of_profile(profile).judge(AgentAction::Run(&argv));
+        let _ = policies.policy_for(profile).judge(AgentAction::Run(&argv));
     }
-    let _ = policies.of_profile(ProfileName::Fixer).judge(AgentAction::Write(text));
+    let _ = policies.policy_for(ProfileName::Fixer).judge(AgentAction::Write(text));
     let _ = plain_words(text);
     for name in ["grammar/x.toml", "profiles/fixer.toml", "never.toml"] {
         let file = PolicyFile { name: name.to_owned(), shown: name.to_owned(), text: text.to_owned() };
@@ -472,22 +494,22 @@ fn command(text: &str, _: &Path) {
 }
 
 /// Writes a file with this text and returns its path.
-fn written(folder: &Path, name: &str, text: &str) -> PathBuf {
+fn write_file(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);
     std::fs::write(&path, text).unwrap();
     path
 }
 
-fn manifest_toml(text: &str, folder: &Path) {
-    let _ = manifest::read(&written(folder, "pins.toml", text));
+fn read_manifest_toml(text: &str, folder: &Path) {
+    let _ = manifest::read(&write_file(folder, "pins.toml", text));
 }
 
-fn manifest_json(text: &str, folder: &Path) {
-    let _ = manifest::read(&written(folder, "pins.json", text));
+fn read_manifest_json(text: &str, folder: &Path) {
+    let _ = manifest::read(&write_file(folder, "pins.json", text));
 }
 
-fn requirement(folder: &Path, name: &str, text: &str, (registry, at): (PackageRegistry, &str)) {
-    let file = written(folder, name, text);
+fn read_requirement(folder: &Path, name: &str, text: &str, (registry, at): (PackageRegistry, &str)) {
+    let file = write_file(folder, name, text);
     let place = RequirementPlace {
         file: &file,
         at,
@@ -500,19 +522,19 @@ fn requirement(folder: &Path, name: &str, text: &str, (registry, at): (PackageRe
     let _ = DependentProject::read(folder, &place, &BTreeSet::new());
 }
 
-fn requirement_toml(text: &str, folder: &Path) {
-    requirement(folder, "pyproject.toml", text, (PackageRegistry::Pypi, "project.dependencies"));
+fn read_requirement_toml(text: &str, folder: &Path) {
+    read_requirement(folder, "pyproject.toml", text, (PackageRegistry::Pypi, "project.dependencies"));
 }
 
-fn requirement_json(text: &str, folder: &Path) {
-    requirement(folder, "package.json", text, (PackageRegistry::Npm, "dependencies"));
+fn read_requirement_json(text: &str, folder: &Path) {
+    read_requirement(folder, "package.json", text, (PackageRegistry::Npm, "dependencies"));
 }
 
-fn requirement_lines(text: &str, folder: &Path) {
-    requirement(folder, "requirements.txt", text, (PackageRegistry::Pypi, ""));
+fn read_requirement_lines(text: &str, folder: &Path) {
+    read_requirement(folder, "requirements.txt", text, (PackageRegistry::Pypi, ""));
 }
 
-fn guard(text: &str, _: &Path) {
+fn run_guard(text: &str, _: &Path) {
     let names =
         ["test_a.py", "a.test.ts", "a_test.go", "tests/a.rs", "a.py", "conftest.py", "pyproject.toml"];
     let path = RepoPath::from_text(names[text.len() % names.len()]);
@@ -522,7 +544,7 @@ fn guard(text: &str, _: &Path) {
     let _ = find_weakenings(&[FileRewrite { before: Some(before), after: Some(after) }], &BTreeSet::new());
 }
 
-fn stream(text: &str, _: &Path) {
+fn read_stream(text: &str, _: &Path) {
     let mut fold = AnswerAccumulator::default();
     // The text arrives in pieces, as from a connection.
     if text.as_bytes().chunks(1400).all(|piece| fold.push(piece).is_ok()) {
@@ -530,12 +552,12 @@ fn stream(text: &str, _: &Path) {
     }
 }
 
-fn cassette(text: &str, _: &Path) {
+fn read_cassette(text: &str, _: &Path) {
     let _ = Cassette::parse(text, "a.jsonl", SecretRedactor::default());
 }
 
-/// Returns the peak memory of this process since [`begin`], in bytes.
-fn peak() -> u64 {
+/// Returns the peak memory of this process since [`reset_peak`], in bytes.
+fn peak_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let of = |field: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
@@ -545,37 +567,37 @@ fn peak() -> u64 {
 }
 
 /// Resets the peak and returns the memory that is held now.
-fn begin() -> u64 {
+fn reset_peak() -> u64 {
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
-    peak()
+    peak_bytes()
 }
 
 /// Returns the CPU time of this process so far.
-fn work() -> Duration {
+fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap(), u32::try_from(time.tv_nsec).unwrap())
 }
 
 #[test]
 fn generated_bombs_cost_a_bounded_amount_whatever_reads_them() {
-    let asked = Asked::of_environment();
+    let asked = Asked::from_environment();
     let mut worst = Worst::default();
     let mut broken = Vec::new();
     let count = READERS.len() as u64;
     for seed in asked.seeds(3 * count) {
         let reader = &READERS[usize::try_from(seed % count).unwrap()];
-        let text = bomb::text(reader.begins, reader.words, LARGEST, &mut Random(seed));
+        let text = bomb::generate_text(reader.begins, reader.words, LARGEST, &mut Random(seed));
         let folder = tempfile::tempdir().unwrap();
-        let (held, done) = (begin(), work());
+        let (held, done) = (reset_peak(), cpu_time());
         (reader.read)(&text, folder.path());
-        let (memory, took) = (peak().saturating_sub(held), work() - done);
+        let (memory, took) = (peak_bytes().saturating_sub(held), cpu_time() - done);
         let bytes = text.len() as u64;
         if memory > MEMORY || took > HANGS {
             let told =
                 format!("seed {seed}: {} of {bytes} bytes: {} MiB, {took:?}", reader.name, memory >> 20);
             println!("{told}");
             broken.push(told);
-            asked.keep(&format!("{seed}.txt"), &text);
+            asked.save_text(&format!("{seed}.txt"), &text);
         }
         worst.add(reader.name, seed, bytes, memory, took);
     }

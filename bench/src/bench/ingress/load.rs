@@ -32,13 +32,13 @@ pub(super) struct LoadResult {
 }
 
 impl LoadResult {
-    pub(super) fn answered(&self) -> usize {
+    pub(super) fn response_count(&self) -> usize {
         self.latencies.len()
     }
 
     /// Returns the number of responses per second.
-    pub(super) fn rate(&self) -> f64 {
-        self.answered() as f64 / self.took.as_secs_f64()
+    pub(super) fn responses_per_second(&self) -> f64 {
+        self.response_count() as f64 / self.took.as_secs_f64()
     }
 
     pub(super) fn latency(&self, quantile: f64) -> Duration {
@@ -71,7 +71,7 @@ impl RequestLoad<'_> {
                                 return (latencies, failed);
                             }
                             let due = start + Duration::from_secs_f64(number as f64 / rate);
-                            wait_for(due);
+                            sleep_until(due);
                             let payload = &self.payloads[number as usize % self.payloads.len()];
                             match connection.post(run, number, payload) {
                                 Ok(()) => latencies.push(due.elapsed()),
@@ -107,7 +107,7 @@ fn connect(port: u16) -> Result<TcpStream> {
     Ok(stream)
 }
 
-fn wait_for(due: Instant) {
+fn sleep_until(due: Instant) {
     loop {
         let left = due.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -141,7 +141,7 @@ impl LoadConnection {
                 bail!("closed");
             }
             filled += read;
-            if let Some(status) = status(&self.answer[..filled]) {
+            if let Some(status) = parse_response_status(&self.answer[..filled]) {
                 return if status == 202 { Ok(()) } else { bail!("answered {status}") };
             }
         }
@@ -149,7 +149,7 @@ impl LoadConnection {
 }
 
 /// Returns the status of a response once it is complete.
-fn status(response: &[u8]) -> Option<u16> {
+fn parse_response_status(response: &[u8]) -> Option<u16> {
     let end = response.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&response[..end]).ok()?;
     let length = head
@@ -171,9 +171,9 @@ mod tests {
     #[test]
     fn an_answer_counts_when_all_of_it_is_there() {
         let whole = b"HTTP/1.1 202 Accepted\r\nContent-Length: 3\r\n\r\nabc";
-        assert_eq!(status(whole), Some(202));
+        assert_eq!(parse_response_status(whole), Some(202));
         for cut in 0..whole.len() {
-            assert_eq!(status(&whole[..cut]), None, "{cut}");
+            assert_eq!(parse_response_status(&whole[..cut]), None, "{cut}");
         }
     }
 
@@ -183,6 +183,6 @@ mod tests {
         let measured = LoadResult { latencies, failed: 0, took: Duration::from_secs(2) };
         assert_eq!(measured.latency(0.5), Duration::from_millis(50));
         assert_eq!(measured.latency(0.99), Duration::from_millis(99));
-        assert_eq!(measured.rate(), 50.0);
+        assert_eq!(measured.responses_per_second(), 50.0);
     }
 }

@@ -28,7 +28,7 @@ impl RequestPayload {
 }
 
 /// Returns one payload per pull request.
-pub(super) fn signed(root: &Path, pulls: usize) -> Result<Vec<RequestPayload>> {
+pub(super) fn signed_payloads(root: &Path, pulls: usize) -> Result<Vec<RequestPayload>> {
     let packed = std::fs::read(root.join(EXAMPLES)).with_context(|| format!("cannot read {EXAMPLES}"))?;
     let mut json = String::new();
     flate2::read::GzDecoder::new(packed.as_slice()).read_to_string(&mut json)?;

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::IngressStore;
 use super::payload::SECRET;
-use crate::bench::process::{ChildProcess, ChildUsage, folder, free_port, until_ready};
+use crate::bench::process::{ChildProcess, ChildUsage, create_disk_folder, free_port, wait_until_ready};
 use crate::bench::stores;
 use crate::workspace;
 
@@ -45,23 +45,26 @@ pub(super) struct RunningService {
 
 impl RunningService {
     pub(super) fn start(kind: &IngressService) -> Result<Self> {
-        let data = folder(&workspace::root()?)?;
+        let data = create_disk_folder(&workspace::root()?)?;
         let port = free_port()?;
         let mut processes = match kind {
             IngressService::Ours { program, store: IngressStore::Sqlite, redis: _ } => {
                 let store = "[store]\nurl = \"sqlite:truing.db\"\n";
-                vec![ChildProcess::start("truing", &mut ours(program, data.path(), port, store, "")?)?]
+                vec![ChildProcess::start(
+                    "truing",
+                    &mut truing_command(program, data.path(), port, store, "")?,
+                )?]
             }
             IngressService::Ours { program, store: IngressStore::Valkey, redis } => {
-                let servers = stores::servers(redis, data.path())?;
+                let servers = stores::start_servers(redis, data.path())?;
                 let store = format!("{}folder = \"local\"\n", servers.section);
-                let mut command = ours(program, data.path(), port, &store, servers.marker_key)?;
+                let mut command = truing_command(program, data.path(), port, &store, servers.marker_key)?;
                 let (name, value) = servers.variable;
                 let [slots, records] = servers.processes;
                 vec![ChildProcess::start("truing", command.env(name, value))?, slots, records]
             }
             IngressService::Peer { redis, folder } => {
-                let (store, redis_port) = stores::redis(redis, data.path())?;
+                let (store, redis_port) = stores::start_redis(redis, data.path())?;
                 let debounce = DEBOUNCE.as_millis().to_string();
                 let service = ChildProcess::start(
                     "node",
@@ -79,7 +82,7 @@ impl RunningService {
             }
         };
         if let Some(service) = processes.first_mut() {
-            until_ready(service, port)?;
+            wait_until_ready(service, port)?;
         }
         Ok(Self { port, processes, _data: data })
     }
@@ -89,18 +92,18 @@ impl RunningService {
     }
 
     /// Returns the usage so far of each of its processes, with its name.
-    pub(super) fn used(&self) -> Result<Vec<(&'static str, ChildUsage)>> {
-        self.processes.iter().map(|process| Ok((process.part(), process.used()?))).collect()
+    pub(super) fn process_usages(&self) -> Result<Vec<(&'static str, ChildUsage)>> {
+        self.processes.iter().map(|process| Ok((process.part(), process.usage()?))).collect()
     }
 
     /// Stops the service; fails if it has ended before.
     pub(super) fn stop(mut self) -> Result<()> {
-        self.processes.iter_mut().try_for_each(ChildProcess::check)
+        self.processes.iter_mut().try_for_each(ChildProcess::check_running)
     }
 }
 
 /// Builds the command of our own service, with this section `[store]` and this line for its forge.
-fn ours(program: &Path, data: &Path, port: u16, store: &str, marker_key: &str) -> Result<Command> {
+fn truing_command(program: &Path, data: &Path, port: u16, store: &str, marker_key: &str) -> Result<Command> {
     let config = data.join("truing.toml");
     let seconds = DEBOUNCE.as_secs();
     fs::write(
@@ -121,7 +124,7 @@ fn ours(program: &Path, data: &Path, port: u16, store: &str, marker_key: &str) -
 }
 
 /// Installs the peer below the target folder and returns the path.
-pub(super) fn peer(root: &Path) -> Result<PathBuf> {
+pub(super) fn install_peer(root: &Path) -> Result<PathBuf> {
     let folder = root.join("target/bench/ingress-peer");
     fs::create_dir_all(&folder).context("cannot make the peer's folder")?;
     for (name, text) in [

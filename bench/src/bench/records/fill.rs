@@ -6,7 +6,7 @@ use anyhow::Result;
 use truing_core::id::UnixMillis;
 use truing_core::ledger::{utc_day, utc_month};
 
-use super::shapes::{BASE, BEGAN, COST, ENDED, FINDING, HEAD, KEY, RUN, RowTexts, TOOK_MS, shapes};
+use super::shapes::{BASE, BEGAN, COST, ENDED, FINDING, HEAD, KEY, RUN, RowTexts, TOOK_MS, build_row_texts};
 
 /// Number of repositories of the pull requests.
 pub(super) const REPOSITORIES: u64 = 300;
@@ -38,109 +38,116 @@ pub(super) struct StoreSize {
 
 impl StoreSize {
     /// Returns the size with about this number of records in total.
-    pub(super) fn of_rows(rows: u64, now: UnixMillis) -> Self {
+    pub(super) fn from_row_count(rows: u64, now: UnixMillis) -> Self {
         Self { pulls: (rows / ROWS).max(1), now }
     }
 
-    fn start(&self) -> i64 {
+    fn start_millis(&self) -> i64 {
         self.now.0 - DAYS as i64 * DAY_MS
     }
 
     /// Returns the SQL of a pull request's time.
-    fn at(&self, pull: &str) -> String {
+    fn pull_time_sql(&self, pull: &str) -> String {
         let step = (DAYS as i64 * DAY_MS / self.pulls as i64).max(1);
-        format!("({} + ({pull}) * {step})", self.start())
+        format!("({} + ({pull}) * {step})", self.start_millis())
     }
 
     /// Returns the SQL of a review's beginning: the second one comes an hour after the first.
-    fn began(&self, review: &str) -> String {
+    fn review_start_sql(&self, review: &str) -> String {
         format!(
             "({} + ({review}) % {REVIEWS} * 3600000 + 15000)",
-            self.at(&format!("({review}) / {REVIEWS}"))
+            self.pull_time_sql(&format!("({review}) / {REVIEWS}"))
         )
     }
 
-    fn days(&self) -> Vec<UnixMillis> {
-        (0..DAYS as i64).map(|number| UnixMillis(self.start() + number * DAY_MS)).collect()
+    fn day_starts(&self) -> Vec<UnixMillis> {
+        (0..DAYS as i64).map(|number| UnixMillis(self.start_millis() + number * DAY_MS)).collect()
     }
 
-    fn months(&self) -> Vec<String> {
-        let mut months: Vec<String> = self.days().into_iter().map(utc_month).collect();
+    fn month_names(&self) -> Vec<String> {
+        let mut months: Vec<String> = self.day_starts().into_iter().map(utc_month).collect();
         months.dedup();
         months
     }
 }
 
 /// Returns the SQL of a pull request's key.
-fn key(pull: &str) -> String {
+fn pull_key_sql(pull: &str) -> String {
     format!("'pr/github/' || (1000 + ({pull}) % {REPOSITORIES}) || '/' || (({pull}) / {REPOSITORIES} + 1)")
 }
 
-fn repository(pull: &str) -> String {
+fn repository_sql(pull: &str) -> String {
     format!("'acme/service-' || (1000 + ({pull}) % {REPOSITORIES})")
 }
 
 /// Returns the SQL of a pull request's name.
-fn name(pull: &str) -> String {
-    format!("{} || '#' || (({pull}) / {REPOSITORIES} + 1)", repository(pull))
+fn pull_name_sql(pull: &str) -> String {
+    format!("{} || '#' || (({pull}) / {REPOSITORIES} + 1)", repository_sql(pull))
 }
 
 /// Returns the name of the pull request with this number.
-pub(super) fn name_of(pull: u64) -> String {
+pub(super) fn pull_name(pull: u64) -> String {
     format!("acme/service-{}#{}", 1000 + pull % REPOSITORIES, pull / REPOSITORIES + 1)
 }
 
 /// Returns the SQL of a unique commit for each number.
-fn sha(number: &str) -> String {
+fn sha_sql(number: &str) -> String {
     format!("(1000000000000000 + {number}) || '0a1b2c3d4e5f60718293a4b5'")
 }
 
 /// Returns the SQL of a run's id; its digits grow with time, as in the program's own ids.
-fn run(number: &str) -> String {
+fn run_id_sql(number: &str) -> String {
     format!("'019ac3d2-5e4f-7a1b-8c0d-' || (100000000000 + {number})")
 }
 
-fn finding(number: &str) -> String {
+fn finding_id_sql(number: &str) -> String {
     format!("'f' || (100000000 + {number})")
 }
 
-fn quoted(text: &str) -> String {
+fn quote_sql(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Returns the SQL that replaces the marks in a text.
-fn marked(text: &str, marks: &[(&str, &str)]) -> String {
+fn replace_marks_sql(text: &str, marks: &[(&str, &str)]) -> String {
     marks
         .iter()
         .filter(|(mark, _)| text.contains(mark))
-        .fold(quoted(text), |sql, (mark, with)| format!("replace({sql}, '{mark}', CAST({with} AS TEXT))"))
+        .fold(quote_sql(text), |sql, (mark, with)| format!("replace({sql}, '{mark}', CAST({with} AS TEXT))"))
 }
 
 /// Returns the numbers from 0 to below `count`, as big integers, since PostgreSQL would otherwise multiply
 /// small ones.
-fn series(count: u64) -> String {
+fn series_sql(count: u64) -> String {
     format!("generate_series(CAST(0 AS BIGINT), {}) AS value", count as i64 - 1)
 }
 
 /// Returns a statement that adds `count` rows.
-fn insert(table: &str, columns: &str, count: u64, row: &str) -> String {
-    format!("INSERT INTO {table} ({columns}) SELECT {row} FROM {}", series(count))
+fn insert_sql(table: &str, columns: &str, count: u64, row: &str) -> String {
+    format!("INSERT INTO {table} ({columns}) SELECT {row} FROM {}", series_sql(count))
 }
 
 /// Returns the statements that add all records.
-pub(super) fn records(size: &StoreSize) -> Result<String> {
-    let shapes = shapes()?;
-    let all = [runs(size, &shapes), shown(size, &shapes), heard(size, &shapes), money(size)].concat();
+pub(super) fn fill_statements(size: &StoreSize) -> Result<String> {
+    let shapes = build_row_texts()?;
+    let all = [
+        run_rows_sql(size, &shapes),
+        published_rows_sql(size, &shapes),
+        history_rows_sql(size, &shapes),
+        budget_rows_sql(size),
+    ]
+    .concat();
     Ok(all.iter().map(|insert| format!("{insert};\n")).collect())
 }
 
-fn runs(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
+fn run_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let columns =
         "key, loop, token, id, stage, head, base, began, kept, ended, kind, reason, cost, computed, record";
-    let (key_of, began, id) = (key("value / 2"), size.began("value"), run("value"));
+    let (key_of, began, id) =
+        (pull_key_sql("value / 2"), size.review_start_sql("value"), run_id_sql("value"));
     let (began_text, ended) = (BEGAN.to_string(), format!("({began} + {TOOK_MS})"));
-    let (ended_text, head) = (ENDED.to_string(), sha("value"));
-    let base = sha("value / 2 % 1000");
+    let (ended_text, head) = (ENDED.to_string(), sha_sql("value"));
+    let base = sha_sql("value / 2 % 1000");
     let marks = [
         (RUN, id.as_str()),
         (KEY, &key_of),
@@ -149,87 +156,92 @@ fn runs(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
         (&began_text, &began),
         (&ended_text, &ended),
     ];
-    let record = marked(&shapes.review, &marks);
+    let record = replace_marks_sql(&shapes.review, &marks);
     let review = format!(
         "{key_of}, 'review', value + 1, {id}, 'published', {head}, {base}, {began}, {ended}, {ended}, \
          'reviewed', NULL, {COST}, {record}, {record}"
     );
 
     let pull = format!("(value * {FEW})");
-    let (key_of, at, id) = (key(&pull), size.at(&pull), run("900000000 + value"));
-    let record = marked(&shapes.converge, &[(RUN, &id), (KEY, &key_of), (&ended_text, &at)]);
-    let none = quoted(&"0".repeat(40));
-    let (kind, reason) = (quoted(&shapes.converge_kind), quoted(&shapes.converge_reason));
+    let (key_of, at, id) = (pull_key_sql(&pull), size.pull_time_sql(&pull), run_id_sql("900000000 + value"));
+    let record = replace_marks_sql(&shapes.converge, &[(RUN, &id), (KEY, &key_of), (&ended_text, &at)]);
+    let none = quote_sql(&"0".repeat(40));
+    let (kind, reason) = (quote_sql(&shapes.converge_kind), quote_sql(&shapes.converge_reason));
     let converge = format!(
         "{key_of}, 'converge', {pull} + 1, {id}, 'ended', {none}, {none}, {at}, {at}, {at}, {kind}, \
          {reason}, 0, NULL, {record}"
     );
     vec![
-        insert("run", columns, size.pulls * REVIEWS, &review),
-        insert("run", columns, size.pulls / FEW, &converge),
+        insert_sql("run", columns, size.pulls * REVIEWS, &review),
+        insert_sql("run", columns, size.pulls / FEW, &converge),
     ]
 }
 
 /// Returns findings, and the desired and the actual rows of pull requests.
-fn shown(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
+fn published_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let of_pull = format!("value / {FINDINGS}");
-    let id = finding("value");
-    let body = marked(&shapes.finding, &[(FINDING, &id)]);
-    let findings = format!("{}, {id}, value % {FINDINGS}, {body}", key(&of_pull));
+    let id = finding_id_sql("value");
+    let body = replace_marks_sql(&shapes.finding, &[(FINDING, &id)]);
+    let findings = format!("{}, {id}, value % {FINDINGS}, {body}", pull_key_sql(&of_pull));
 
     // The summary comes first, then the findings.
     let items = FINDINGS + 1;
     let (pull, at) = (format!("value / {items}"), format!("value % {items}"));
-    let id = finding(&format!("({pull}) * {FINDINGS} + {at} - 1"));
-    let (summary, line) = (marked(&shapes.summary, &[]), marked(&shapes.line, &[(FINDING, &id)]));
+    let id = finding_id_sql(&format!("({pull}) * {FINDINGS} + {at} - 1"));
+    let (summary, line) =
+        (replace_marks_sql(&shapes.summary, &[]), replace_marks_sql(&shapes.line, &[(FINDING, &id)]));
     let desired = format!(
         "{}, 'review', CASE WHEN {at} = 0 THEN 'summary' ELSE {id} END, {at}, CASE WHEN {at} = 0 THEN \
          {summary} ELSE {line} END, NULL, CAST(3000000000 + value AS TEXT)",
-        key(&pull)
+        pull_key_sql(&pull)
     );
 
-    let status = marked(&shapes.status, &[(HEAD, &sha(&format!("value * {REVIEWS} + 1")))]);
-    let status = format!("{}, {status}, 1", key("value"));
+    let status = replace_marks_sql(&shapes.status, &[(HEAD, &sha_sql(&format!("value * {REVIEWS} + 1")))]);
+    let status = format!("{}, {status}, 1", pull_key_sql("value"));
 
     // The status comes first, then the items.
     let (pull, at) = (format!("value / {EFFECTS}"), format!("value % {EFFECTS}"));
-    let id = finding(&format!("({pull}) * {FINDINGS} + {at} - 2"));
+    let id = finding_id_sql(&format!("({pull}) * {FINDINGS} + {at} - 2"));
     let effect = format!(
         "{}, 'review', CASE {at} WHEN 0 THEN 'status' WHEN 1 THEN 'item/summary' ELSE 'item/' || {id} END, \
          ({pull}) * {REVIEWS} + 2, {} || '0a1b2c3d4e5f60718293a4b5', {}, NULL, CAST(3000000000 + value AS \
          TEXT)",
-        key(&pull),
-        sha("value"),
-        size.at(&pull)
+        pull_key_sql(&pull),
+        sha_sql("value"),
+        size.pull_time_sql(&pull)
     );
 
     let url = format!(
         "'https://github.example.com/' || {} || '/pull/' || (value / {REPOSITORIES} + 1)",
-        repository("value")
+        repository_sql("value")
     );
-    let described =
-        format!("{}, {}, {url}, {}", key("value"), name("value"), sha(&format!("value * {REVIEWS} + 1")));
+    let described = format!(
+        "{}, {}, {url}, {}",
+        pull_key_sql("value"),
+        pull_name_sql("value"),
+        sha_sql(&format!("value * {REVIEWS} + 1"))
+    );
     vec![
-        insert("finding", "key, id, position, body", size.pulls * FINDINGS, &findings),
-        insert(
+        insert_sql("finding", "key, id, position, body", size.pulls * FINDINGS, &findings),
+        insert_sql(
             "desired",
             "key, producer, item, position, body, lowered, comment",
             size.pulls * items,
             &desired,
         ),
-        insert("status", "key, body, done", size.pulls, &status),
-        insert(
+        insert_sql("status", "key, body, done", size.pulls, &status),
+        insert_sql(
             "effect",
             "key, producer, topic, token, content, at, lost, comment",
             size.pulls * EFFECTS,
             &effect,
         ),
-        insert("described", "key, name, url, head", size.pulls, &described),
+        insert_sql("described", "key, name, url, head", size.pulls, &described),
     ]
 }
 
 /// Returns history, and the few records of people's actions.
-fn heard(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
+fn history_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let (pull, at) = (format!("value / {EVENTS}"), format!("value % {EVENTS}"));
     let review = format!("({pull}) * {REVIEWS} + {at} / 6");
     let event = format!(
@@ -238,69 +250,70 @@ fn heard(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
          WHEN 2 THEN 'leased: review of ' || {} WHEN 3 THEN 'computed: 3 findings, 2 of them block, $0.041' \
          WHEN 4 THEN 'published: 1 review with 3 comments, 1 summary, status failure' ELSE 'finished: \
          reviewed in 62 s' END",
-        key(&pull),
-        size.began(&review),
-        run(&review),
-        sha(&review),
-        sha(&review)
+        pull_key_sql(&pull),
+        size.review_start_sql(&review),
+        run_id_sql(&review),
+        sha_sql(&review),
+        sha_sql(&review)
     );
     let repository_row =
-        format!("'github', CAST(1000 + value AS TEXT), {}, {}, NULL", repository("value"), size.now.0);
+        format!("'github', CAST(1000 + value AS TEXT), {}, {}, NULL", repository_sql("value"), size.now.0);
     let commented = format!("value * {COMMENTED}");
     let comment = format!(
         "'github', CAST(1000 + ({commented}) % {REPOSITORIES} AS TEXT), 'conversation', 3000000000 + value, \
          ({commented}) / {REPOSITORIES} + 1, {}, 1",
-        size.at(&commented)
+        size.pull_time_sql(&commented)
     );
     let few = format!("value * {FEW}");
-    let id = finding(&format!("{few} * {FINDINGS}"));
-    let at = size.at(&few);
-    let body = marked(&shapes.dismissal, &[(FINDING, &id), (&ENDED.to_string(), &at)]);
-    let dismissal = format!("{}, {id}, value + 1, {body}", key(&few));
-    let audit = format!("{at}, 'ada', 'dismiss', {}, 'wanted here: the caller has the lock'", name(&few));
+    let id = finding_id_sql(&format!("{few} * {FINDINGS}"));
+    let at = size.pull_time_sql(&few);
+    let body = replace_marks_sql(&shapes.dismissal, &[(FINDING, &id), (&ENDED.to_string(), &at)]);
+    let dismissal = format!("{}, {id}, value + 1, {body}", pull_key_sql(&few));
+    let audit =
+        format!("{at}, 'ada', 'dismiss', {}, 'wanted here: the caller has the lock'", pull_name_sql(&few));
     let notice = format!(
         "'parked', {}, CAST({at} AS TEXT), {} || ' is parked after 5 attempts: the forge gave no answer', \
          {at}, {at} + 1000",
-        key(&few),
-        name(&few)
+        pull_key_sql(&few),
+        pull_name_sql(&few)
     );
     let some = size.pulls / FEW;
     vec![
-        insert("event", "key, at, run, what", size.pulls * EVENTS, &event),
-        insert("repository", "forge, id, name, cursor, gone", REPOSITORIES, &repository_row),
-        insert(
+        insert_sql("event", "key, at, run, what", size.pulls * EVENTS, &event),
+        insert_sql("repository", "forge, id, name, cursor, gone", REPOSITORIES, &repository_row),
+        insert_sql(
             "comment_seen",
             "forge, repository, kind, id, number, at, served",
             size.pulls / COMMENTED,
             &comment,
         ),
-        insert("dismissal", "key, finding, version, body", some, &dismissal),
-        insert("audit", "at, actor, action, target, detail", some, &audit),
-        insert("notice", "kind, key, period, text, created, sent", some, &notice),
+        insert_sql("dismissal", "key, finding, version, body", some, &dismissal),
+        insert_sql("audit", "at, actor, action, target, detail", some, &audit),
+        insert_sql("notice", "kind, key, period, text, created, sent", some, &notice),
     ]
 }
 
 /// Returns the levels, which are numbered from 1 in this order, and the charges on them.
-fn money(size: &StoreSize) -> Vec<String> {
+fn budget_rows_sql(size: &StoreSize) -> Vec<String> {
     let (reviews, calls) = (size.pulls * REVIEWS, size.pulls * REVIEWS * CALLS);
     let columns = "kind, key, period, cap, spent, reserved, touched";
     let review = format!(
         "'review', {} || '@' || {}, '', 2000000, {COST}, 0, {}",
-        key(&format!("value / {REVIEWS}")),
-        sha("value"),
-        size.began("value")
+        pull_key_sql(&format!("value / {REVIEWS}")),
+        sha_sql("value"),
+        size.review_start_sql("value")
     );
-    let days = size.days();
+    let days = size.day_starts();
     let listed: Vec<String> =
         days.iter().enumerate().map(|(at, now)| format!("({at}, '{}', {})", utc_day(*now), now.0)).collect();
     let of_day = format!(
         "INSERT INTO level ({columns}) SELECT 'repo_day', {}, day.column2, 20000000, 400000, 0, day.column3 \
          FROM (VALUES {}) AS day, {} ORDER BY day.column1, value",
-        repository("value"),
+        repository_sql("value"),
         listed.join(", "),
-        series(REPOSITORIES)
+        series_sql(REPOSITORIES)
     );
-    let months = size.months();
+    let months = size.month_names();
     let listed: Vec<String> = months
         .iter()
         .map(|month| {
@@ -310,8 +323,12 @@ fn money(size: &StoreSize) -> Vec<String> {
     let of_month = format!("INSERT INTO level ({columns}) VALUES {}", listed.join(", "));
 
     let paid = format!("value / {CALLS}");
-    let reservation =
-        format!("{}, 120000, {} + 600000, {}, 'metered'", run(&paid), size.began(&paid), COST / CALLS);
+    let reservation = format!(
+        "{}, 120000, {} + 600000, {}, 'metered'",
+        run_id_sql(&paid),
+        size.review_start_sql(&paid),
+        COST / CALLS
+    );
     // The day and the month of a call are about those of its pull request.
     let pull = format!("value / {}", REVIEWS * CALLS);
     let per_day = (size.pulls / DAYS).max(1);
@@ -321,12 +338,13 @@ fn money(size: &StoreSize) -> Vec<String> {
     let part = |of: u64, count: u64| {
         format!("CASE WHEN {pull} / {of} < {count} THEN {pull} / {of} ELSE {} END", count - 1)
     };
-    let draw = |level: String| insert("draw", "reservation, level", calls, &format!("value + 1, {level}"));
+    let draw =
+        |level: String| insert_sql("draw", "reservation, level", calls, &format!("value + 1, {level}"));
     vec![
-        insert("level", columns, reviews, &review),
+        insert_sql("level", columns, reviews, &review),
         of_day,
         of_month,
-        insert("reservation", "run, amount, expires, cost, known", calls, &reservation),
+        insert_sql("reservation", "run, amount, expires, cost, known", calls, &reservation),
         draw(format!("{paid} + 1")),
         draw(format!("{first_day} + ({}) * {REPOSITORIES} + {pull} % {REPOSITORIES}", part(per_day, DAYS))),
         draw(format!("{first_month} + {}", part(per_month, months.len() as u64))),
@@ -334,13 +352,13 @@ fn money(size: &StoreSize) -> Vec<String> {
 }
 
 /// Returns the statements that add due slots to a SQLite file. The slots of servers are derived from it.
-pub(super) fn slots(count: u64, now: UnixMillis) -> Result<String> {
+pub(super) fn slot_statements(count: u64, now: UnixMillis) -> Result<String> {
     let at = format!("({} + value * 10)", now.0 - 3_600_000);
-    let key_of = key("value");
-    let body = marked(&shapes()?.slot, &[(KEY, &key_of), (&BEGAN.to_string(), &at)]);
+    let key_of = pull_key_sql("value");
+    let body = replace_marks_sql(&build_row_texts()?.slot, &[(KEY, &key_of), (&BEGAN.to_string(), &at)]);
     // Later times in the body stay unchanged, because nothing here reads them.
     let row = format!("{key_of}, value + 1, {at}, {body}, 'waiting/debounce'");
-    let insert = insert("slot", "key, version, wakes_at, body, shown", count, &row);
+    let insert = insert_sql("slot", "key, version, wakes_at, body, shown", count, &row);
     // No token and no version is issued again.
     let raise = "UPDATE store SET counter = max(counter, (SELECT coalesce(max(token), 0) FROM run), (SELECT \
          max(version) FROM slot))";
@@ -353,15 +371,15 @@ mod tests {
 
     #[test]
     fn the_rows_of_a_pull_request_are_as_many_as_are_counted() {
-        let size = StoreSize::of_rows(54_000, UnixMillis(1_790_000_000_000));
+        let size = StoreSize::from_row_count(54_000, UnixMillis(1_790_000_000_000));
         assert_eq!(size.pulls, 54_000 / ROWS);
-        let sum: u64 = records(&size).unwrap().lines().filter_map(counted).sum();
+        let sum: u64 = fill_statements(&size).unwrap().lines().filter_map(count_rows).sum();
         let counted = size.pulls * ROWS;
         // A few rows come from tables with rows only for some pull requests, and from days.
         assert!(sum >= counted && sum < counted + counted / 50, "{sum} {counted}");
     }
 
-    fn counted(insert: &str) -> Option<u64> {
+    fn count_rows(insert: &str) -> Option<u64> {
         let (_, rest) = insert.rsplit_once("generate_series(CAST(0 AS BIGINT), ")?;
         Some(rest.split(')').next()?.parse::<u64>().ok()? + 1)
     }
@@ -369,7 +387,7 @@ mod tests {
     #[test]
     fn marks_are_replaced_by_what_each_row_has() {
         assert_eq!(
-            marked("it's @RUN", &[(RUN, "value"), (KEY, "1")]),
+            replace_marks_sql("it's @RUN", &[(RUN, "value"), (KEY, "1")]),
             "replace('it''s @RUN', '@RUN', CAST(value AS TEXT))"
         );
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::fill::{self, StoreSize};
-use super::{BenchPrograms, fed};
+use super::{BenchPrograms, run_with_input};
 use crate::bench::stores::{self, StoreServers};
 use crate::workspace;
 
@@ -48,7 +48,7 @@ pub(super) struct MeasuredStore {
 impl MeasuredStore {
     /// Creates a file with slots, and with records of that size or without records. The folder must not
     /// contain one yet.
-    pub(super) fn file(
+    pub(super) fn create_file_store(
         tools: &BenchPrograms<'_>,
         folder: &Path,
         size: Option<&StoreSize>,
@@ -57,15 +57,15 @@ impl MeasuredStore {
         let file = folder.join("truing.db");
         let section = format!("[store]\nurl = \"sqlite:{}\"\n", file.display());
         let served = Self::new(tools, folder, "sqlite.toml", &section, StoreBacking::File(file))?;
-        served.begin()?;
+        served.create_empty_store()?;
         // Runs without a journal, because a failed file is discarded.
         let mut sql = String::from(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000; BEGIN;\n",
         );
         if let Some(size) = size {
-            sql += &fill::records(size)?;
+            sql += &fill::fill_statements(size)?;
         }
-        sql += &fill::slots(slots, tools.now)?;
+        sql += &fill::slot_statements(slots, tools.now)?;
         sql += "COMMIT; PRAGMA journal_mode = WAL;\n";
         served.fill(&sql)?;
         Ok(served)
@@ -73,14 +73,14 @@ impl MeasuredStore {
 
     /// Starts servers with records and slots. The slots come from a file without records, which uses the
     /// program's own format.
-    pub(super) fn servers(
+    pub(super) fn start_server_store(
         tools: &BenchPrograms<'_>,
         folder: &Path,
         size: &StoreSize,
         slots: u64,
     ) -> Result<Self> {
-        let file = Self::file(tools, folder, None, slots)?;
-        let served = Self::empty_servers(tools, folder)?;
+        let file = Self::create_file_store(tools, folder, None, slots)?;
+        let served = Self::start_empty_servers(tools, folder)?;
         let (from, to) = (file.url(), served.url());
         workspace::output(&mut served.command(&["store", "migrate", "--from", &from, "--to", &to]))?;
         // Foreign keys are not checked for each row. The statistics are updated now; a server would do it
@@ -89,15 +89,15 @@ impl MeasuredStore {
             "SET search_path = truing; SET synchronous_commit = off; SET session_replication_role = \
              replica;\n",
         );
-        sql += &fill::records(size)?;
+        sql += &fill::fill_statements(size)?;
         sql += "VACUUM ANALYZE;\n";
         served.fill(&sql)?;
         Ok(served)
     }
 
     /// Starts servers without data.
-    pub(super) fn empty_servers(tools: &BenchPrograms<'_>, folder: &Path) -> Result<Self> {
-        let servers = stores::servers(tools.redis, folder)?;
+    pub(super) fn start_empty_servers(tools: &BenchPrograms<'_>, folder: &Path) -> Result<Self> {
+        let servers = stores::start_servers(tools.redis, folder)?;
         let section = format!("{}[forge.github]\n{}", servers.section, servers.marker_key);
         Self::new(tools, folder, "servers.toml", &section, StoreBacking::Servers(Box::new(servers)))
     }
@@ -117,7 +117,7 @@ impl MeasuredStore {
     }
 
     /// Lets the program create an empty store.
-    fn begin(&self) -> Result<()> {
+    fn create_empty_store(&self) -> Result<()> {
         for turn in ["on", "off"] {
             workspace::output(&mut self.command(&["kill", turn]))?;
         }
@@ -159,7 +159,7 @@ impl MeasuredStore {
     }
 
     /// Returns a client of the engine that reads statements.
-    fn client(&self) -> Result<Command> {
+    fn client_command(&self) -> Result<Command> {
         Ok(match &self.kept {
             StoreBacking::File(file) => {
                 let mut client = Command::new("sqlite3");
@@ -167,7 +167,7 @@ impl MeasuredStore {
                 client
             }
             StoreBacking::Servers(servers) => {
-                let mut client = Command::new(stores::programs()?.join("psql"));
+                let mut client = Command::new(stores::find_postgres_programs()?.join("psql"));
                 client.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", &servers.records]);
                 client
             }
@@ -175,11 +175,12 @@ impl MeasuredStore {
     }
 
     fn fill(&self, sql: &str) -> Result<()> {
-        fed(&mut self.client()?, sql).context("the store cannot be filled (SQLite: Debian's package sqlite3)")
+        run_with_input(&mut self.client_command()?, sql)
+            .context("the store cannot be filled (SQLite: Debian's package sqlite3)")
     }
 
-    fn ask(&self, sql: &str) -> Result<String> {
-        let mut client = self.client()?;
+    fn query(&self, sql: &str) -> Result<String> {
+        let mut client = self.client_command()?;
         match &self.kept {
             StoreBacking::File(_) => client.arg(sql),
             StoreBacking::Servers(_) => client.args(["-c", sql]),
@@ -188,13 +189,13 @@ impl MeasuredStore {
     }
 
     /// Returns the number of rows of each table that has some.
-    pub(super) fn counts(&self) -> Result<Vec<(&'static str, u64)>> {
+    pub(super) fn table_counts(&self) -> Result<Vec<(&'static str, u64)>> {
         let schema = match self.kept {
             StoreBacking::File(_) => "",
             StoreBacking::Servers(_) => "truing.",
         };
         let count = |table: &'static str| -> Result<(&'static str, u64)> {
-            let told = self.ask(&format!("SELECT count(*) FROM {schema}{table}"))?;
+            let told = self.query(&format!("SELECT count(*) FROM {schema}{table}"))?;
             Ok((table, told.trim().parse().with_context(|| format!("{table}: {told}"))?))
         };
         let counts: Vec<(&'static str, u64)> = TABLES.into_iter().map(count).collect::<Result<_>>()?;
@@ -202,11 +203,11 @@ impl MeasuredStore {
     }
 
     /// Returns the bytes of the records on the disk, with their indexes.
-    pub(super) fn bytes(&self) -> Result<u64> {
+    pub(super) fn disk_bytes(&self) -> Result<u64> {
         match &self.kept {
             StoreBacking::File(file) => Ok(std::fs::metadata(file)?.len()),
             StoreBacking::Servers(_) => {
-                let told = self.ask("SELECT pg_database_size(current_database())")?;
+                let told = self.query("SELECT pg_database_size(current_database())")?;
                 told.trim().parse().with_context(|| format!("no size: {told}"))
             }
         }

@@ -52,20 +52,20 @@ pub(super) struct RowTexts {
 }
 
 /// Builds the texts of all kinds of rows.
-pub(super) fn shapes() -> Result<RowTexts> {
+pub(super) fn build_row_texts() -> Result<RowTexts> {
     let (head, base) = (Sha::parse(HEAD)?, Sha::parse(BASE)?);
-    let converge = converge();
+    let converge = sample_converge();
     Ok(RowTexts {
-        review: json(&review(&head, &base))?,
+        review: json(&sample_review(&head, &base))?,
         converge_kind: converge.run_outcome().context("a run of converge has ended")?.as_str().to_owned(),
         converge_reason: converge.reason().unwrap_or_default().to_owned(),
         converge: json(&converge)?,
-        finding: json(&finding())?,
+        finding: json(&sample_finding())?,
         summary: json(&DesiredComment::for_summary(format!(
             "**Truing** reviewed {HEAD}.\n\n{}",
             TEXT.repeat(3)
         )))?,
-        line: json(&line())?,
+        line: json(&sample_comment())?,
         status: json(&DesiredStatus {
             sha: head,
             state: StatusState::Failure,
@@ -84,7 +84,7 @@ pub(super) fn shapes() -> Result<RowTexts> {
         })?,
         slot: json(
             &Slot::new(SlotKey::new(KEY))
-                .on_event(LoopKind::Review, &SlotLimits::default(), UnixMillis(BEGAN))
+                .apply_event(LoopKind::Review, &SlotLimits::default(), UnixMillis(BEGAN))
                 .slot,
         )?,
     })
@@ -101,16 +101,16 @@ fn json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).context("a row cannot be written")
 }
 
-fn place() -> CodeLocation {
+fn sample_location() -> CodeLocation {
     CodeLocation { path: RepoPath::from_text(PATH), side: DiffSide::New, start_line: 117, end_line: 118 }
 }
 
-fn finding() -> Finding {
+fn sample_finding() -> Finding {
     Finding {
         id: FindingId::new(FINDING),
         fingerprint: Fingerprint::new(format!("1:{HEAD}{}", HEAD.get(..24).unwrap_or_default())),
         raw: RawFinding {
-            place: place(),
+            place: sample_location(),
             severity: Severity::P1,
             category: DefectCategory::C,
             rule: "agent/resource".to_owned(),
@@ -123,7 +123,7 @@ fn finding() -> Finding {
         },
         old_path: None,
         anchor: AnchorKind::Inline,
-        at: place(),
+        at: sample_location(),
         status: FindingStatus::Open,
         around: None,
         unverified: None,
@@ -132,10 +132,10 @@ fn finding() -> Finding {
     }
 }
 
-fn line() -> DesiredComment {
+fn sample_comment() -> DesiredComment {
     DesiredComment {
         item: CommentSubject::Finding(FindingId::new(FINDING)),
-        place: Some((AnchorKind::Inline, place())),
+        place: Some((AnchorKind::Inline, sample_location())),
         body: format!("**P1** A connection is not given back when a statement fails\n\n{TEXT}"),
         suggestion: None,
         is_proposed: false,
@@ -145,7 +145,7 @@ fn line() -> DesiredComment {
     }
 }
 
-fn review(head: &Sha, base: &Sha) -> ReviewRecord {
+fn sample_review(head: &Sha, base: &Sha) -> ReviewRecord {
     let outcome = ReviewOutcome {
         kind: OutcomeKind::Reviewed,
         reason: None,
@@ -176,11 +176,11 @@ fn review(head: &Sha, base: &Sha) -> ReviewRecord {
                 ..ModelReviewDetail::default()
             },
         }))
-        .ended_at(UnixMillis(ENDED))
+        .with_end_time(UnixMillis(ENDED))
 }
 
-fn converge() -> Converge {
+fn sample_converge() -> Converge {
     let exit = ConvergeExit::new(ConvergeExitCode::Infrastructure, "the forge gave no answer for 5 minutes");
     let of = (RunId::new(RUN), SlotKey::new(KEY));
-    Converge::never_begun(of, ("acme/service#7".to_owned(), "pay".to_owned()), exit, UnixMillis(ENDED))
+    Converge::from_early_failure(of, ("acme/service#7".to_owned(), "pay".to_owned()), exit, UnixMillis(ENDED))
 }

@@ -81,14 +81,14 @@ impl GeneratedProject {
     pub(super) fn new(seed: u64, files: usize, file_lines: usize) -> Self {
         let mut project = Self { random: SeededRandom::new(seed), files: Vec::with_capacity(files) };
         for number in 0..files {
-            let file = project.file(number, file_lines);
+            let file = project.generate_file(number, file_lines);
             project.files.push(file);
         }
         project
     }
 
     /// Returns path and text of every file.
-    pub(super) fn texts(&self) -> impl Iterator<Item = (String, String)> {
+    pub(super) fn files_with_text(&self) -> impl Iterator<Item = (String, String)> {
         self.files.iter().map(|file| (file.path.clone(), file.text()))
     }
 
@@ -98,7 +98,7 @@ impl GeneratedProject {
     }
 
     /// Generates a change of this number of files that adds about this number of lines.
-    pub(super) fn change(&mut self, changed: usize, lines: usize) -> ProjectChange {
+    pub(super) fn generate_change(&mut self, changed: usize, lines: usize) -> ProjectChange {
         let each = lines.div_ceil(changed.max(1));
         let mut change = ProjectChange { gone: Vec::new(), written: Vec::new(), new: 0, renamed: 0 };
         let step = (self.files.len() / changed.max(1)).max(1);
@@ -106,13 +106,13 @@ impl GeneratedProject {
             let Some(mut file) = self.files.get(at * step).cloned() else { break };
             match at % SPECIAL_EVERY {
                 0 => {
-                    file = self.file(self.files.len() + at, each);
+                    file = self.generate_file(self.files.len() + at, each);
                     change.new += 1;
                 }
                 1 => {
                     change.gone.push(file.path.clone());
                     file.path = format!("moved/{}", file.path);
-                    self.edit(&mut file, BLOCK_LINES);
+                    self.edit_file(&mut file, BLOCK_LINES);
                     change.renamed += 1;
                 }
                 2 => {
@@ -120,7 +120,7 @@ impl GeneratedProject {
                     continue;
                 }
                 // The increase makes up for the deleted and the renamed files, which add no lines.
-                _ => self.edit(&mut file, each + each / 5),
+                _ => self.edit_file(&mut file, each + each / 5),
             }
             change.written.push((file.path.clone(), file.text()));
         }
@@ -128,13 +128,13 @@ impl GeneratedProject {
     }
 
     /// Adds this number of lines in places, drops a block and rewrites another.
-    fn edit(&mut self, file: &mut GeneratedFile, lines: usize) {
+    fn edit_file(&mut self, file: &mut GeneratedFile, lines: usize) {
         let middle = |random: &mut SeededRandom, file: &GeneratedFile| {
             1 + random.below(file.blocks.len().saturating_sub(1))
         };
         let mut added = 0;
         while added < lines {
-            let block = self.block(file.language);
+            let block = self.generate_block(file.language);
             added += block.lines().count();
             let at = middle(&mut self.random, file);
             file.blocks.insert(at, block);
@@ -148,16 +148,16 @@ impl GeneratedProject {
     }
 
     /// Generates a new file of about this number of lines.
-    fn file(&mut self, number: usize, lines: usize) -> GeneratedFile {
+    fn generate_file(&mut self, number: usize, lines: usize) -> GeneratedFile {
         let language = number % LANGUAGES.len();
         let (folder, ending, blocks) = LANGUAGES.get(language).copied().unwrap_or_default();
         let (area, name) = (self.word(), self.word());
         let path = format!("{folder}/{area}/{name}_{number}.{ending}");
-        let head = self.fill(parts(blocks).first().copied().unwrap_or_default());
+        let head = self.fill_placeholders(split_blocks(blocks).first().copied().unwrap_or_default());
         let mut file = GeneratedFile { path, language, blocks: vec![head] };
         let mut made = 0;
         while made < lines {
-            let block = self.block(language);
+            let block = self.generate_block(language);
             made += block.lines().count();
             file.blocks.push(block);
         }
@@ -165,18 +165,18 @@ impl GeneratedProject {
     }
 
     /// Generates a block of a language; rarely one with a defect.
-    fn block(&mut self, language: usize) -> String {
+    fn generate_block(&mut self, language: usize) -> String {
         let (_, _, blocks) = LANGUAGES.get(language).copied().unwrap_or_default();
-        let parts = parts(blocks);
+        let parts = split_blocks(blocks);
         let [_, plain @ .., defect] = parts.as_slice() else { return String::new() };
         let defective = self.random.below(DEFECT_EVERY) == 0;
-        let block = if defective { defect } else { self.random.one(plain).unwrap_or(defect) };
-        self.fill(block)
+        let block = if defective { defect } else { self.random.choose(plain).unwrap_or(defect) };
+        self.fill_placeholders(block)
     }
 
     /// Fills a block's placeholders: names for `{x}`, `{X}` and the like, a number for `{n}`, and sentences
     /// for `{T}`.
-    fn fill(&mut self, block: &str) -> String {
+    fn fill_placeholders(&mut self, block: &str) -> String {
         let number = self.random.below(1_000_000).to_string();
         let mut text = String::with_capacity(block.len() * 2);
         let names: [&str; 3] = std::array::from_fn(|_| self.word());
@@ -193,12 +193,12 @@ impl GeneratedProject {
                 "{x" => text.push_str(x),
                 "{y" => text.push_str(y),
                 "{z" => text.push_str(z),
-                "{X" => text.push_str(&capital(x)),
-                "{Y" => text.push_str(&capital(y)),
-                "{Z" => text.push_str(&capital(z)),
+                "{X" => text.push_str(&capitalize(x)),
+                "{Y" => text.push_str(&capitalize(y)),
+                "{Z" => text.push_str(&capitalize(z)),
                 "{n" => text.push_str(&number),
                 "{t" => text.push_str(&self.sentence()),
-                "{T" => text.push_str(&capital(&self.sentence())),
+                "{T" => text.push_str(&capitalize(&self.sentence())),
                 "{secret" => text.push_str(&self.secret()),
                 // A brace of the language itself.
                 _ => {
@@ -213,27 +213,27 @@ impl GeneratedProject {
     }
 
     fn word(&mut self) -> &'static str {
-        self.random.one(WORDS).copied().unwrap_or_default()
+        self.random.choose(WORDS).copied().unwrap_or_default()
     }
 
     fn sentence(&mut self) -> String {
-        let verb = self.random.one(VERBS).copied().unwrap_or_default();
+        let verb = self.random.choose(VERBS).copied().unwrap_or_default();
         format!("the {} of a {} {verb} its {} and {}", self.word(), self.word(), self.word(), self.word())
     }
 
     /// Returns a text that looks like the random part of a token.
     fn secret(&mut self) -> String {
         let letters: Vec<char> = ('A'..='Z').chain('a'..='z').chain('0'..='9').collect();
-        (0..36).filter_map(|_| self.random.one(&letters).copied()).collect()
+        (0..36).filter_map(|_| self.random.choose(&letters).copied()).collect()
     }
 }
 
 /// Splits a language's text into blocks.
-fn parts(text: &'static str) -> Vec<&'static str> {
+fn split_blocks(text: &'static str) -> Vec<&'static str> {
     text.split("====\n").collect()
 }
 
-fn capital(word: &str) -> String {
+fn capitalize(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
@@ -242,15 +242,16 @@ fn capital(word: &str) -> String {
 mod tests {
     use super::*;
 
-    fn texts(seed: u64) -> (Vec<(String, String)>, ProjectChange) {
+    fn generate_texts(seed: u64) -> (Vec<(String, String)>, ProjectChange) {
         let mut project = GeneratedProject::new(seed, 70, 100);
-        let texts = project.texts().collect();
-        (texts, project.change(20, 1000))
+        let texts = project.files_with_text().collect();
+        (texts, project.generate_change(20, 1000))
     }
 
     #[test]
     fn the_same_seed_makes_the_same_project_and_change() {
-        let ((one, change), (two, again), (other, _)) = (texts(1), texts(1), texts(2));
+        let ((one, change), (two, again), (other, _)) =
+            (generate_texts(1), generate_texts(1), generate_texts(2));
         assert_eq!(one, two);
         assert_eq!((change.gone, change.written), (again.gone, again.written));
         assert_ne!(one, other);
@@ -258,7 +259,7 @@ mod tests {
 
     #[test]
     fn no_placeholder_is_left_and_each_file_has_its_own_path() {
-        let (texts, change) = texts(1);
+        let (texts, change) = generate_texts(1);
         let mut paths: Vec<&String> = texts.iter().map(|(path, _)| path).collect();
         paths.sort();
         paths.dedup();

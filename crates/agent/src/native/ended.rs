@@ -160,7 +160,7 @@ impl fmt::Display for AgentRunEnd {
                     BudgetLevelKind::Month => "of this installation for the month (`budget.month_usd`)",
                 };
                 match level.limit {
-                    MicroUsd(0) => write!(f, "budget: there is no money {whose}: {}", level.too_little()),
+                    MicroUsd(0) => write!(f, "budget: there is no money {whose}: {}", level.exhausted_text()),
                     limit => write!(f, "budget: too little is left {whose} for a request (limit {limit})"),
                 }
             }

@@ -69,7 +69,7 @@ fn a_value_is_put_in_once_and_cannot_end_its_marks() {
             rendered(DATA, "{{ title }}", &PromptValues::default().with_value("title", tricky)).unwrap();
         assert_eq!(text.matches("0123456789abcdef").count(), 2, "{text:?}");
         assert!(
-            !text.chars().any(|letter| truing_core::line::is_hidden(letter) && letter != '\n'),
+            !text.chars().any(|letter| truing_core::line::is_invisible_char(letter) && letter != '\n'),
             "{text:?}"
         );
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use truing_core::line::is_hidden;
+use truing_core::line::is_invisible_char;
 use truing_reader::mask::mask_secrets;
 
 use super::problem::{PromptError, PromptProblemKind};
@@ -120,7 +120,7 @@ impl DataFence {
 pub(crate) fn escape_invisible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.replace("\r\n", "\n").chars() {
-        if is_hidden(letter) && !matches!(letter, '\n' | '\t') {
+        if is_invisible_char(letter) && !matches!(letter, '\n' | '\t') {
             shown.extend(letter.escape_unicode());
         } else {
             shown.push(letter);

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use truing_core::RepoPath;
-use truing_core::excerpt::{fold_whitespace, locate, unescape_hidden};
+use truing_core::excerpt::{fold_whitespace, locate_snippet, unescape_hidden};
 use truing_core::finding::{DefectCategory, RawFinding};
 use truing_core::line;
 use truing_model::messages::ToolDefinition;
@@ -157,7 +157,7 @@ impl AuditDefect {
         let ReportedFinding { path, start_line, excerpt, .. } = &self.item;
         let text =
             text.ok_or_else(|| format!("there is no file `{}`", line::clean_line(path, MAX_TITLE_CHARS)))?;
-        let (first, last) = locate(&mask_secrets(text), &unescape_hidden(excerpt), *start_line)
+        let (first, last) = locate_snippet(&mask_secrets(text), &unescape_hidden(excerpt), *start_line)
             .filter(|(first, _)| first.abs_diff(*start_line) <= DRIFT)
             .ok_or_else(|| format!("the excerpt is not at line {start_line} of the file, nor near it"))?;
         for (name, value) in [("fix", &self.fix), ("validation", &self.validation)] {

@@ -186,7 +186,7 @@ pub(super) fn verify_finding(
     let masked = mask_secrets(text.unwrap_or_default());
     let quoted = excerpt::select_lines(&masked, start_line, end_line);
     let snippet = shown.iter().take(MAX_SNIPPET_LINES).copied().collect::<Vec<_>>().join("\n");
-    let is_whole = excerpt::is_whole(quoted.as_deref().unwrap_or(&shown), &excerpt);
+    let is_whole = excerpt::is_exact_excerpt(quoted.as_deref().unwrap_or(&shown), &excerpt);
     let raw = RawFinding {
         place: CodeLocation { path, side: DiffSide::New, start_line, end_line },
         severity,
@@ -225,6 +225,6 @@ pub(super) fn is_there<'a>(
 
 /// Removes invisible characters from Markdown. Other active content is made harmless where it is displayed.
 fn replace_hidden_chars(body: &str) -> String {
-    let seen = |char| if line::is_hidden(char) && !matches!(char, '\n' | '\t') { ' ' } else { char };
+    let seen = |char| if line::is_invisible_char(char) && !matches!(char, '\n' | '\t') { ' ' } else { char };
     body.replace("\r\n", "\n").chars().map(seen).collect::<String>().trim().to_owned()
 }

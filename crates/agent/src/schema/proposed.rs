@@ -53,5 +53,5 @@ pub fn truncate_replacement(text: &str) -> String {
 }
 
 fn is_unseen(char: char) -> bool {
-    line::is_hidden(char) && !matches!(char, '\n' | '\t')
+    line::is_invisible_char(char) && !matches!(char, '\n' | '\t')
 }

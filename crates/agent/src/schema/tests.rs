@@ -1,4 +1,4 @@
-use truing_core::excerpt::locate;
+use truing_core::excerpt::locate_snippet;
 use truing_core::finding::{FindingSource, Severity};
 
 use super::*;
@@ -126,11 +126,11 @@ fn a_report_that_is_written_out_counts_and_prose_does_not() {
 #[test]
 fn lines_are_found_again_where_they_went() {
     let text = "a\n  x = 1\n  y\nb\nx = 1\ny\n";
-    assert_eq!(locate(text, "x = 1\n\ty", 4), Some((5, 6)));
-    assert_eq!(locate(text, "x = 1\n\ty", 1), Some((2, 3)));
-    assert_eq!(locate(text, "x = 2\ny", 1), None);
-    assert_eq!(locate(text, " \n", 1), None);
-    assert_eq!(locate("", "x", 1), None);
+    assert_eq!(locate_snippet(text, "x = 1\n\ty", 4), Some((5, 6)));
+    assert_eq!(locate_snippet(text, "x = 1\n\ty", 1), Some((2, 3)));
+    assert_eq!(locate_snippet(text, "x = 2\ny", 1), None);
+    assert_eq!(locate_snippet(text, " \n", 1), None);
+    assert_eq!(locate_snippet("", "x", 1), None);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_replacement_that_cannot_be_proven_is_text_and_an_empty_one_is_none() {
     ] {
         let finding = proposing(start, 4, excerpt, json!(said));
         assert_eq!(finding.suggestion, None, "{said:?}");
-        assert_eq!(finding.own_body(), "It is *lost*.", "{said:?}");
+        assert_eq!(finding.body_without_suggestion(), "It is *lost*.", "{said:?}");
         let (_, shown) = finding.body.split_once("not proven to fit:\n\n```\n").unwrap();
         assert!(shown.lines().count() <= 22 && !shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
     }

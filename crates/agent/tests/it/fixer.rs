@@ -185,7 +185,7 @@ impl Stage {
 /// Returns the policy of fixers, with a check from the configuration.
 fn policy() -> Arc<AgentPolicy> {
     let exact = vec![("verify.check".to_owned(), vec!["pytest".to_owned(), "--a-check".to_owned()])];
-    Arc::new(PolicySet::load_shipped().unwrap().of_profile(ProfileName::Fixer).with_exact(exact))
+    Arc::new(PolicySet::load_shipped().unwrap().policy_for(ProfileName::Fixer).with_exact_commands(exact))
 }
 
 fn a_weaker_sandbox_is_refused() {

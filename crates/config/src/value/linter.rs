@@ -2,7 +2,7 @@
 
 use toml::Spanned;
 use toml::de::DeValue;
-use truing_core::linter::{FORMATS, format_named};
+use truing_core::linter::{FORMATS, linter_output_format};
 
 use super::{ConfigValue, ValueFault, ValueKind, must};
 
@@ -11,7 +11,7 @@ const LAST_CODE: i32 = 255;
 
 /// Returns a format by its name, in any letter case.
 pub(super) fn format_of_output(text: &str) -> Result<ConfigValue, ValueFault> {
-    match format_named(text) {
+    match linter_output_format(text) {
         Some(format) => Ok(ConfigValue::Name(format.to_owned())),
         None => {
             Err(must(format_args!("be a format that is known, not `{text}`: `{}`", FORMATS.join("`, `"))))

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 use toml::de::{DeTable, DeValue};
-use truing_core::glob::is_bounded;
+use truing_core::glob::check_bounds;
 use truing_core::tier::{RuleOwner, Tier, TierCondition, TierConfig, TierRule, TierRules};
 
 use super::{ValueFault, must};
@@ -161,7 +161,7 @@ fn condition_fault(name: &str, value: &Json) -> Option<String> {
 
 /// Returns the fault of the first invalid glob.
 pub(super) fn bad_globs<'a>(globs: impl IntoIterator<Item = &'a String>) -> Option<String> {
-    let fault = globs.into_iter().find_map(|glob| is_bounded(glob).err())?;
+    let fault = globs.into_iter().find_map(|glob| check_bounds(glob).err())?;
     Some(format!("hold globs: {fault}"))
 }
 

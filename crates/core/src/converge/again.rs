@@ -7,7 +7,7 @@ use crate::finding::FindingStatus;
 
 impl ConvergeRun {
     /// Returns true if the dismissals that excluded some of its findings still hold.
-    pub fn rests_on(&self, dismissals: &[Dismissal]) -> bool {
+    pub fn dismissals_still_hold(&self, dismissals: &[Dismissal]) -> bool {
         let holds = |of: &Dismissal| dismissals.iter().any(|now| now.finding == of.finding && !now.withdrawn);
         self.dismissals.iter().filter(|of| !of.withdrawn).all(holds)
     }
@@ -32,10 +32,10 @@ impl ConvergeRun {
         self.is_audited = true;
         (self.gate_rounds, self.silent_fixers) = (0, 0);
         self.refused.clear();
-        self.forget_fix();
+        self.reset_fix_state();
         for finding in &mut self.found {
             finding.status = FindingStatus::Open;
         }
-        self.history.begin_again();
+        self.history.restart_progress();
     }
 }

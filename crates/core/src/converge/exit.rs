@@ -161,7 +161,7 @@ impl ConvergeExit {
     }
 
     /// Returns true if the run ended because models gave no valid answer.
-    pub fn is_of_models(&self) -> bool {
+    pub fn is_model_failure(&self) -> bool {
         self.code == ConvergeExitCode::Infrastructure
             && OF_MODELS.iter().any(|why| self.reason.starts_with(why))
     }
@@ -176,7 +176,7 @@ const OF_MODELS: &[&str] =
     &[NO_AUDITOR, NO_FIXER, AN_AUDITOR, "no auditor gave a proper answer", "no fixer finished its work"];
 
 /// Renders the text for an audit in which some auditors gave no valid answer.
-pub fn no_answer(silent: u32) -> String {
+pub fn missing_answers_text(silent: u32) -> String {
     match silent {
         1 => AN_AUDITOR.to_owned(),
         many => format!("{many} auditors gave no valid answer"),

@@ -27,8 +27,10 @@ impl ConvergeRun {
         let before = self.candidate.as_ref().map(|before| &before.tree);
         let is_new = candidate.as_ref().map(|new| &new.tree) != before
             || problems.iter().any(|problem| problem.kind == FixProblemKind::Hook);
-        let returns =
-            candidate.as_ref().filter(|_| is_other).and_then(|new| self.history.returns_to(&new.tree));
+        let returns = candidate
+            .as_ref()
+            .filter(|_| is_other)
+            .and_then(|new| self.history.reverted_tree_reason(&new.tree));
         if let Some(reason) = returns {
             // The fix restores a tree with known findings: it is not pushed, and the findings remain.
             self.candidate = None;
@@ -40,7 +42,7 @@ impl ConvergeRun {
                 self.next = ConvergeAction::Check;
             }
             // The fix is unchanged and still has the problems.
-            Some(_) if is_other => self.give_up(problems),
+            Some(_) if is_other => self.abandon_fix(problems),
             Some(_) | None => {
                 self.candidate = None;
                 self.next = ConvergeAction::Reply;
@@ -49,7 +51,7 @@ impl ConvergeRun {
     }
 
     /// Handles a fixer that failed or gave no report: discards its changes and calls a fresh fixer.
-    pub(super) fn silent_fixer(&mut self, reason: &str) {
+    pub(super) fn handle_silent_fixer(&mut self, reason: &str) {
         self.silent_fixers = self.silent_fixers.saturating_add(1);
         if self.silent_fixers >= self.limits.worker_attempts {
             // A resumed run has the same number of attempts again.
@@ -60,13 +62,13 @@ impl ConvergeRun {
     }
 
     /// Handles the problems of a fix that was checked; an empty list accepts it.
-    pub(super) fn apply_check(&mut self, problems: Vec<FixProblem>) {
+    pub(super) fn apply_check_result(&mut self, problems: Vec<FixProblem>) {
         if problems.is_empty() {
             self.next = ConvergeAction::Publish;
             return;
         }
-        if self.is_mending() {
-            return self.refuse(problems);
+        if self.is_fixing_gate_report() {
+            return self.discard_gate_fix(problems);
         }
         self.check_rounds = self.check_rounds.saturating_add(1);
         let is_unchanged = problems.iter().any(|problem| problem.kind == FixProblemKind::Unchanged);
@@ -78,14 +80,14 @@ impl ConvergeRun {
         // A fixer that changed nothing gets only one more attempt.
         let most = self.limits.selfaudit_rounds.min(if is_unchanged { 2 } else { u32::MAX });
         if self.check_rounds >= most {
-            self.give_up(&problems);
+            self.abandon_fix(&problems);
         } else {
             self.next = ConvergeAction::Fix { problems };
         }
     }
 
     /// Gives up a fix whose problems persist.
-    fn give_up(&mut self, problems: &[FixProblem]) {
+    fn abandon_fix(&mut self, problems: &[FixProblem]) {
         self.candidate = None;
         let worst = problems.iter().min_by_key(|problem| problem.kind);
         let (kind, text) =
@@ -105,7 +107,7 @@ impl ConvergeRun {
         };
         let text = line::clean_line(text, MAX_TOLD);
         let reason = if text.is_empty() { what.to_owned() } else { format!("{what}: {text}") };
-        if self.holds_back() {
+        if self.has_blocking_finding() {
             return self.set_exit(code, reason);
         }
         // Findings that do not block may remain.
@@ -120,14 +122,14 @@ impl ConvergeRun {
         self.hook_blocks = self.hook_blocks.saturating_add(1);
         if self.hook_blocks <= self.limits.hook_retry {
             let problems = vec![FixProblem { kind: FixProblemKind::Hook, text: hook_output }];
-            if self.is_mending() {
-                return self.refuse(problems);
+            if self.is_fixing_gate_report() {
+                return self.discard_gate_fix(problems);
             }
             self.next = ConvergeAction::Fix { problems };
             return;
         }
         self.candidate = None;
-        if self.is_mending() {
+        if self.is_fixing_gate_report() {
             // There is no finding to reply to.
             return self.end_by_hook(&hook_output);
         }
@@ -141,12 +143,12 @@ impl ConvergeRun {
         (self.head, self.tree) = (commit.clone(), tree);
         self.hook_blocks = 0;
         self.commits.push(commit.clone());
-        if self.is_mending() {
+        if self.is_fixing_gate_report() {
             self.log.push(ConvergeLogLine::Mend { commit });
             self.next = ConvergeAction::Gate;
         } else {
             self.log_fix(Some(commit.clone()));
-            self.history.record_answers(&self.found, &self.words);
+            self.history.record_fixer_verdicts(&self.found, &self.words);
             let fixed = self.words.iter().filter(|(_, word)| **word == FixerVerdict::Fixed);
             self.claims.extend(fixed.map(|(id, _)| (id.clone(), (commit.clone(), self.log.len()))));
             self.next = ConvergeAction::Reply;
@@ -170,7 +172,7 @@ impl ConvergeRun {
 
     /// Returns the claimed fixes that the newest audit confirms, each with its commit and the length of the
     /// log at that time.
-    pub fn upheld_claims(&self) -> impl Iterator<Item = (&Finding, &Sha, usize)> {
+    pub fn confirmed_fixes(&self) -> impl Iterator<Item = (&Finding, &Sha, usize)> {
         let all = self.history.findings().iter().filter(move |_| self.silent == 0);
         all.filter(|finding| matches!(finding.status, FindingStatus::Fixed(_))).filter_map(move |finding| {
             self.claims.get(&finding.id).map(|(commit, round)| (finding, commit, *round))
@@ -178,7 +180,7 @@ impl ConvergeRun {
     }
 
     /// Removes the claims that the audit has examined, and keeps those that it could not.
-    pub(super) fn forget_claims(&mut self) {
+    pub(super) fn clear_examined_claims(&mut self) {
         let waits = self.silent > 0;
         let open = |id: &FindingId| {
             let mut known = self.history.findings().iter();

@@ -6,7 +6,7 @@ use crate::line;
 
 impl ConvergeRun {
     /// Handles the gate's blocking output.
-    pub(super) fn gate_blocks(&mut self, mut output: String) {
+    pub(super) fn handle_gate_block(&mut self, mut output: String) {
         let refused = std::mem::take(&mut self.refused);
         if self.gate_rounds >= self.limits.gate_rounds {
             let mut reason =
@@ -33,12 +33,12 @@ impl ConvergeRun {
     }
 
     /// Discards a gate fix that has problems. Its round counts, and the next one begins at the head.
-    pub(super) fn refuse(&mut self, problems: Vec<FixProblem>) {
+    pub(super) fn discard_gate_fix(&mut self, problems: Vec<FixProblem>) {
         (self.candidate, self.refused, self.next) = (None, problems, ConvergeAction::Gate);
     }
 
     /// Returns true if the fix in progress resolves a gate report.
-    pub fn is_mending(&self) -> bool {
+    pub fn is_fixing_gate_report(&self) -> bool {
         self.gate_rounds > 0
     }
 }

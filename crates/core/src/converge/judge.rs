@@ -4,35 +4,35 @@ use super::*;
 
 impl ConvergeRun {
     /// Decides the next step after an audit.
-    pub(super) fn judge(&mut self) {
+    pub(super) fn decide_after_audit(&mut self) {
         if self.audits_only {
-            self.exit = Some(self.audit_end());
+            self.exit = Some(self.audit_only_exit());
             return;
         }
-        if !self.holds_back() {
-            return self.judge_clean();
+        if !self.has_blocking_finding() {
+            return self.decide_without_blockers();
         }
         if let Some((code, reason)) = self.history.standstill_exit() {
             return self.set_exit(code, reason);
         }
-        if self.audits_left() == 0 && !self.limits.final_fix {
-            return self.reach_cap();
+        if self.remaining_audits() == 0 && !self.limits.final_fix {
+            return self.end_by_audit_cap();
         }
         self.next = ConvergeAction::Fix { problems: Vec::new() };
     }
 
     /// Decides without blocking findings: the head is clean if all auditors answered and no finding was
     /// declined.
-    pub(super) fn judge_clean(&mut self) {
+    pub(super) fn decide_without_blockers(&mut self) {
         if self.silent > 0 {
-            if self.audits_left() == 0 {
-                return self.reach_cap();
+            if self.remaining_audits() == 0 {
+                return self.end_by_audit_cap();
             }
             self.next = ConvergeAction::Gate;
             return;
         }
         let notes = self.found.iter().filter(|finding| finding.is_open()).count();
-        if notes > 0 && !self.is_polished && self.audits_left() > 0 {
+        if notes > 0 && !self.is_polished && self.remaining_audits() > 0 {
             self.is_polished = true;
             self.next = ConvergeAction::Fix { problems: Vec::new() };
             return;

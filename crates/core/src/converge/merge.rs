@@ -55,7 +55,7 @@ pub(super) fn merge_findings(answers: BTreeMap<u32, Vec<AuditorFinding>>) -> Vec
     });
     let mut merged: Vec<MergedFinding> = Vec::new();
     for (auditor, claim) in all {
-        match merged.last_mut().filter(|last| is_one(last, auditor, &claim)) {
+        match merged.last_mut().filter(|last| is_same_finding(last, auditor, &claim)) {
             Some(last) => {
                 let severity = last.claim.placed.raw.severity.min(claim.placed.raw.severity);
                 if claim.placed.raw.body.len() > last.claim.placed.raw.body.len() {
@@ -77,7 +77,7 @@ pub(super) fn merge_findings(answers: BTreeMap<u32, Vec<AuditorFinding>>) -> Vec
 
 /// Returns true if both are the same finding. Findings of one auditor stay separate, unless they are on the
 /// same line.
-fn is_one(last: &MergedFinding, auditor: u32, claim: &AuditorFinding) -> bool {
+fn is_same_finding(last: &MergedFinding, auditor: u32, claim: &AuditorFinding) -> bool {
     let (was, is) = (&last.claim.placed.raw, &claim.placed.raw);
     let near = was.place.start_line.abs_diff(is.place.start_line);
     let same_kind =

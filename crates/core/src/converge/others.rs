@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{AuditorFinding, ConvergeAction, ConvergeExit, ConvergeExitKind, ConvergeLogLine, ConvergeRun};
 use crate::finding::Finding;
 use crate::id::Sha;
-use crate::identity::{PlacedFinding, identify};
+use crate::identity::{PlacedFinding, assign_finding_ids};
 use crate::increment::FileRenames;
 use crate::outcome::ReviewCoverage;
 
@@ -23,7 +23,7 @@ pub struct SuspendedAudit {
 impl ConvergeRun {
     /// Returns true if nothing is in progress: before an audit begins, or after the run has converged. Only
     /// then are other reviewers' findings accepted.
-    pub fn is_at_rest(&self) -> bool {
+    pub fn accepts_other_findings(&self) -> bool {
         match &self.exit {
             Some(exit) => exit.kind() == ConvergeExitKind::Converged,
             None => self.next == ConvergeAction::Gate,
@@ -42,11 +42,12 @@ impl ConvergeRun {
             claims.into_iter().map(|claim| (claim.placed, claim.origin)).unzip();
         // A finding that they do not report again is not necessarily gone.
         let identified =
-            identify(self.history.findings(), placed, None, &ReviewCoverage::default(), renames).current;
+            assign_finding_ids(self.history.findings(), placed, None, &ReviewCoverage::default(), renames)
+                .current;
         self.history.record_sightings(&identified, &origins);
         let found = std::mem::replace(&mut self.found, identified);
         self.aside = Some(SuspendedAudit { found, exit: self.exit.take() });
-        self.forget_fix();
+        self.reset_fix_state();
         self.log.push(ConvergeLogLine::Heard { number: self.heard, counts: self.severity_counts() });
         if let Some((code, reason)) =
             self.history.recurrence_exit(self.found.iter().map(|finding| &finding.id))
@@ -54,8 +55,8 @@ impl ConvergeRun {
             return self.set_exit(code, reason);
         }
         // This limit applies where no audit follows.
-        if self.heard > self.limits.max_audits || self.audits_left() == 0 && !self.limits.final_fix {
-            return self.reach_cap();
+        if self.heard > self.limits.max_audits || self.remaining_audits() == 0 && !self.limits.final_fix {
+            return self.end_by_audit_cap();
         }
         self.next = ConvergeAction::Fix { problems: Vec::new() };
     }
@@ -65,16 +66,16 @@ impl ConvergeRun {
         self.moves = self.moves.saturating_add(1);
         // The push may have reverted the fixes.
         self.claims.clear();
-        self.begin_anew(head, tree);
+        self.restart_at_head(head, tree);
     }
 
     /// Handles the merge of the base into the branch that we requested.
     pub(super) fn apply_base_update(&mut self, head: Sha, tree: Sha) {
         self.updates = self.updates.saturating_add(1);
-        self.begin_anew(head, tree);
+        self.restart_at_head(head, tree);
     }
 
-    fn begin_anew(&mut self, head: Sha, tree: Sha) {
+    fn restart_at_head(&mut self, head: Sha, tree: Sha) {
         self.log.push(ConvergeLogLine::Moved { head: head.clone() });
         (self.head, self.tree) = (head, tree);
         (self.exit, self.aside, self.candidate) = (None, None, None);
@@ -85,10 +86,10 @@ impl ConvergeRun {
     }
 
     /// Handles a fixer that changed nothing for others' findings: the head is unchanged.
-    pub(super) fn turned_down(&mut self, aside: SuspendedAudit) {
+    pub(super) fn handle_declined_feedback(&mut self, aside: SuspendedAudit) {
         self.found = aside.found;
         match aside.exit {
-            Some(_) => self.judge_clean(),
+            Some(_) => self.decide_without_blockers(),
             None => self.next = ConvergeAction::Gate,
         }
     }

@@ -58,7 +58,7 @@ impl FindingHistory {
     }
 
     /// Returns the findings of this run that are dismissed.
-    pub fn dismissed_now(&self) -> impl Iterator<Item = &Finding> {
+    pub fn dismissed_findings(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| matches!(finding.status, FindingStatus::Dismissed(_)))
     }
 
@@ -131,7 +131,12 @@ impl FindingHistory {
 
     /// Updates the known findings that an audit of `head` did not find. A declined finding stays declined
     /// until its code is gone, and need not be found again.
-    pub(super) fn record_gone(&mut self, missing: Vec<Finding>, standing: &BTreeSet<FindingId>, head: &Sha) {
+    pub(super) fn update_missing_findings(
+        &mut self,
+        missing: Vec<Finding>,
+        standing: &BTreeSet<FindingId>,
+        head: &Sha,
+    ) {
         for mut finding in missing {
             if let (FindingStatus::Declined(_), false) = (&finding.status, standing.contains(&finding.id)) {
                 finding.status = FindingStatus::Fixed(head.clone());
@@ -154,14 +159,18 @@ impl FindingHistory {
     }
 
     /// Restarts from the findings of the newest audit: the progress of earlier fixes no longer counts.
-    pub(super) fn begin_again(&mut self) {
+    pub(super) fn restart_progress(&mut self) {
         let all = self.marks.len().saturating_sub(1);
         self.earlier.extend(self.marks.drain(..all));
         self.returns.clear();
     }
 
     /// Records the fixer's verdict on each finding of the preceding audit.
-    pub(super) fn record_answers(&mut self, found: &[Finding], verdicts: &BTreeMap<FindingId, FixerVerdict>) {
+    pub(super) fn record_fixer_verdicts(
+        &mut self,
+        found: &[Finding],
+        verdicts: &BTreeMap<FindingId, FixerVerdict>,
+    ) {
         let found: BTreeSet<&FindingId> = found.iter().map(|finding| &finding.id).collect();
         for known in self.findings.iter_mut().filter(|known| found.contains(&known.id)) {
             known.status = match verdicts.get(&known.id) {
@@ -173,7 +182,7 @@ impl FindingHistory {
     }
 
     /// Returns the reason if an earlier audit saw this tree already: then a fix has reverted another one.
-    pub(super) fn returns_to(&self, tree: &Sha) -> Option<String> {
+    pub(super) fn reverted_tree_reason(&self, tree: &Sha) -> Option<String> {
         let mark = self.earlier.iter().chain(&self.marks).find(|mark| mark.tree == *tree)?;
         Some(format!("the fix restores the files of audit {}: fixes undo each other", mark.number))
     }

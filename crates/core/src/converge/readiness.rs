@@ -1,7 +1,7 @@
 //! Decides the next step until a pull request is ready: other reviewers, threads, mergeability, and the ready
 //! mark. Pure; it never merges and never approves.
 //!
-//! [`PullReadiness::next`] returns one step from the configuration, the state at the forge and the time. It
+//! [`PullReadiness::next_action`] returns one step from the configuration, the state at the forge and the time. It
 //! evaluates others' feedback anew each time. It keeps only what the forge does not show (requests, waits,
 //! our own cleared audit), for one head: any push resets it. A ready pull request is therefore ready at one
 //! commit.
@@ -122,14 +122,14 @@ impl HeadReadiness {
         self.waits.iter().find(|(known, _)| known == reason).map(|(_, since)| *since)
     }
 
-    fn wait_from(&mut self, reason: ReadinessWait, now: UnixMillis) {
+    fn start_wait(&mut self, reason: ReadinessWait, now: UnixMillis) {
         self.waits.retain(|(known, _)| *known != reason);
         self.waits.push((reason, now));
     }
 
     /// Returns the wait as an `Err` with a look every `poll`, until it has lasted `budget` at this head; `Ok`
     /// after that.
-    fn wait(
+    fn wait_within_budget(
         &mut self,
         reason: ReadinessWait,
         poll: TimeSpan,
@@ -137,7 +137,7 @@ impl HeadReadiness {
         now: UnixMillis,
     ) -> Result<(), ReadinessAction> {
         let since = self.waiting_since(&reason).unwrap_or(now);
-        self.wait_from(reason.clone(), since);
+        self.start_wait(reason.clone(), since);
         let end = since + budget;
         if now < end { Err(wait_action((now + poll).min(end), reason, now)) } else { Ok(()) }
     }
@@ -173,7 +173,7 @@ impl PullReadiness {
     }
 
     /// Returns true if this head comes from a merge of the base that we requested.
-    pub fn is_update(&self, head: &Sha) -> bool {
+    pub fn is_requested_base_merge(&self, head: &Sha) -> bool {
         self.updated.as_ref() == Some(head)
     }
 
@@ -196,7 +196,7 @@ impl PullReadiness {
     pub fn record_request(&mut self, name: &str, now: UnixMillis) {
         let asked = self.at.asked.entry(name.to_owned()).or_default();
         *asked = asked.saturating_add(1);
-        self.at.wait_from(ReadinessWait::Answer(name.to_owned()), now);
+        self.at.start_wait(ReadinessWait::Answer(name.to_owned()), now);
     }
 
     /// Records a request whose outcome is not known. It is retried up to `MAX_FAILED` times; after that,
@@ -220,7 +220,7 @@ impl PullReadiness {
     }
 
     /// Returns the next step.
-    pub fn next(
+    pub fn next_action(
         &mut self,
         rules: &ReadinessRules,
         snapshot: &PullSnapshot,
@@ -246,12 +246,12 @@ impl PullReadiness {
                 RequiredReviewer::Internal if self.at.is_cleared => {}
                 RequiredReviewer::Internal => return Err(ReadinessAction::Internal),
                 RequiredReviewer::Other(rule) => {
-                    self.answer_others(snapshot, now)?;
+                    self.check_unanswered_feedback(snapshot, now)?;
                     notes.extend(self.check_reviewer(rules, rule, snapshot, now)?);
                 }
             }
         }
-        self.answer_others(snapshot, now)?;
+        self.check_unanswered_feedback(snapshot, now)?;
         check_threads(rules, snapshot)?;
         notes.extend(self.check_mergeability(rules, snapshot, now)?);
         notes.extend(self.check_ready_mark(rules, snapshot)?);
@@ -297,7 +297,11 @@ impl PullReadiness {
     }
 
     /// Hands over unanswered feedback first: no reviewer is asked or awaited while others wait for us.
-    fn answer_others(&mut self, snapshot: &PullSnapshot, now: UnixMillis) -> Result<(), ReadinessAction> {
+    fn check_unanswered_feedback(
+        &mut self,
+        snapshot: &PullSnapshot,
+        now: UnixMillis,
+    ) -> Result<(), ReadinessAction> {
         // The committer's clock may be wrong.
         let settled = snapshot.committed.min(self.at.since) + SETTLE;
         if now < settled {
@@ -410,7 +414,7 @@ impl PullReadiness {
         let is_left = asked < rule.requests;
         match self.at.waiting_since(&why) {
             None if at_once && is_left => return Err(ReadinessAction::Ask(name.clone())),
-            None => self.at.wait_from(why.clone(), now),
+            None => self.at.start_wait(why.clone(), now),
             Some(since) if now < since + rule.budget => {}
             Some(_) if later && is_left => return Err(ReadinessAction::Ask(name.clone())),
             Some(_) => {
@@ -431,7 +435,7 @@ impl PullReadiness {
     ) -> Result<Option<String>, ReadinessAction> {
         if self.is_updating && matches!(snapshot.merge, MergeableState::Dirty | MergeableState::Behind) {
             // The forge merges only after its response.
-            self.at.wait(ReadinessWait::Merge, REPOLL, MERGE_BUDGET, now)?;
+            self.at.wait_within_budget(ReadinessWait::Merge, REPOLL, MERGE_BUDGET, now)?;
             self.is_updating = false;
         }
         let is_ready = match snapshot.merge {
@@ -464,7 +468,7 @@ impl PullReadiness {
             );
         }
         if snapshot.merge != MergeableState::Unknown && !snapshot.pending.is_empty() {
-            self.at.wait(ReadinessWait::Checks, rules.poll, CHECKS_BUDGET, now)?;
+            self.at.wait_within_budget(ReadinessWait::Checks, rules.poll, CHECKS_BUDGET, now)?;
             let reason = format!("checks have not ended in an hour: {}", join_names(&snapshot.pending));
             return exit_with(ConvergeExitCode::Mergeability, reason);
         }
@@ -474,7 +478,7 @@ impl PullReadiness {
                 .then(|| "a review that the rules of its base require is missing".to_owned()));
         }
         // Nothing else explains this state, and its cause may still appear.
-        self.at.wait(ReadinessWait::Merge, REPOLL, MERGE_BUDGET, now)?;
+        self.at.wait_within_budget(ReadinessWait::Merge, REPOLL, MERGE_BUDGET, now)?;
         let reason = match snapshot.merge {
             MergeableState::Blocked => "the rules of its base forbid to merge it",
             MergeableState::Unstable => "the forge reports it as unstable, but names no failing check",

@@ -120,7 +120,7 @@ impl run::RunDetail for ConvergeDetail {
     }
 
     /// Returns the result of an audit-only run: `clean`, or the number of findings.
-    fn result(&self) -> Option<String> {
+    fn result_word(&self) -> Option<String> {
         let kind = self.final_exit()?.kind();
         if self.state.audits_only {
             return Some(match kind {
@@ -192,7 +192,7 @@ impl ConvergeDetail {
 impl ConvergeRecord {
     /// Creates the record of a run that ended before its commits were known. It cannot be resumed
     /// ([`ConvergeRecord::has_begun`]).
-    pub fn never_begun(
+    pub fn from_early_failure(
         run_and_key: (RunId, SlotKey),
         names: (String, String),
         exit: ConvergeExit,
@@ -206,7 +206,7 @@ impl ConvergeRecord {
 
     /// Returns true if its commits are known.
     pub fn has_begun(&self) -> bool {
-        !self.detail.base.is_none()
+        !self.detail.base.is_null()
     }
 
     /// Resumes an unfinished run with these limits and this value of [`ConvergeDetail::looks`].
@@ -220,10 +220,10 @@ impl ConvergeRecord {
 
     /// Returns the head that its audit found clean, if that holds for a change from this base with these
     /// looks and dismissals.
-    pub fn found_clean(&self, base: &Sha, setup_id: &str, dismissals: &[Dismissal]) -> Option<&Sha> {
+    pub fn cleared_head(&self, base: &Sha, setup_id: &str, dismissals: &[Dismissal]) -> Option<&Sha> {
         let is_same = self.detail.base == *base
             && self.detail.looks == setup_id
-            && self.detail.state.rests_on(dismissals);
+            && self.detail.state.dismissals_still_hold(dismissals);
         self.detail.state.cleared.as_ref().filter(|_| is_same)
     }
 
@@ -233,7 +233,7 @@ impl ConvergeRecord {
     }
 
     /// Returns it as a completed audit from which a run can continue, if all auditors have answered.
-    pub fn as_audit(&self) -> Option<Self> {
+    pub fn to_completed_audit(&self) -> Option<Self> {
         let mut state = self.detail.state.clone();
         if state.exit.is_some() || !state.audits_only || state.silent > 0 {
             return None;
@@ -245,19 +245,19 @@ impl ConvergeRecord {
 
     /// Returns a copy under the key of audits that are not resumed.
     #[must_use]
-    pub fn set_aside(&self) -> Self {
+    pub fn with_abandoned_key(&self) -> Self {
         Self { key: abandoned_key(&self.key), ..self.clone() }
     }
 
     /// Returns true if the run began at this head, ended there, or created it.
-    pub fn is_about(&self, head: &Sha) -> bool {
+    pub fn involves_head(&self, head: &Sha) -> bool {
         let ConvergeRun { starting, head: last, commits, .. } = &self.detail.state;
         starting == head || last == head || commits.contains(head)
     }
 
     /// Continues from an audit-only run: its findings are fixed (see [`ConvergeRecord::is_audit_of`]).
-    pub fn take_up(&mut self, limits: ConvergeLimits) {
-        self.detail.state.take_up(limits);
+    pub fn resume_from_audit(&mut self, limits: ConvergeLimits) {
+        self.detail.state.resume_from_audit(limits);
         self.detail.is_told = false;
     }
 
@@ -266,7 +266,7 @@ impl ConvergeRecord {
     pub fn is_audit_of(&self, head: &Sha, base: &Sha, setup_id: &str, dismissals: &[Dismissal]) -> bool {
         let state = &self.detail.state;
         state.audits_only
-            && state.rests_on(dismissals)
+            && state.dismissals_still_hold(dismissals)
             && state.silent == 0
             && state.exit.as_ref().is_some_and(|exit| {
                 matches!(exit.kind(), ConvergeExitKind::Converged | ConvergeExitKind::CapReached)
@@ -291,17 +291,17 @@ impl ConvergeRecord {
     }
 
     /// Returns the cost since the run was last resumed.
-    pub fn paid_now(&self) -> MicroUsd {
+    pub fn cost_since_resume(&self) -> MicroUsd {
         MicroUsd(self.cost().0.saturating_sub(self.detail.paid_before.0))
     }
 
     /// Calls of tools that were denied since it was resumed.
-    pub fn denied_now(&self) -> u32 {
-        self.denied().saturating_sub(self.detail.denied_before)
+    pub fn denials_since_resume(&self) -> u32 {
+        self.denied_tool_calls().saturating_sub(self.detail.denied_before)
     }
 
     /// Ends the run or suspends it. The reason is kept beside the result of its own audit.
-    pub fn halt(&mut self, exit: ConvergeExit) {
+    pub fn record_exit(&mut self, exit: ConvergeExit) {
         match self.detail.state.exit {
             None => self.detail.state.exit = Some(exit),
             Some(_) => self.detail.halted = Some(exit),
@@ -316,7 +316,7 @@ impl ConvergeRecord {
     }
 
     /// Returns true if the description is due: once for each head, when there is something to report.
-    pub fn wants_description(&self) -> bool {
+    pub fn is_description_due(&self) -> bool {
         if self.detail.state.audits_only {
             return false;
         }

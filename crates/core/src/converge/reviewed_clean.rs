@@ -8,7 +8,7 @@ use crate::port::{AuditMark, PullReview, ReviewState};
 impl ConvergeRun {
     /// Returns true if the audit's findings clear the head, once they are posted. An audit-only run clears
     /// nothing, because no gate has passed it.
-    pub fn audit_clears(&self) -> bool {
+    pub fn is_cleared_by_audit(&self) -> bool {
         self.found.is_empty()
             && self.silent == 0
             && !self.audits_only

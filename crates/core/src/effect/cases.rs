@@ -72,7 +72,7 @@ impl EffectCase {
 
     /// Returns the result for an effect of this kind at a forge.
     pub fn outcome_for(self, kind: EffectKind, forge: ForgeKind) -> EffectCaseOutcome {
-        if let Some(why) = kind.lacking_at(forge) {
+        if let Some(why) = kind.unsupported_reason_at(forge) {
             return EffectCaseOutcome::Cannot(why);
         }
         match self {

@@ -177,7 +177,7 @@ impl EffectKind {
 
     /// Returns the reason why a kind of forge does not support it; `None` if it does. The loops read the
     /// forge's row and do not attempt such an effect.
-    pub fn lacking_at(self, forge: ForgeKind) -> Option<&'static str> {
+    pub fn unsupported_reason_at(self, forge: ForgeKind) -> Option<&'static str> {
         let lacking = match forge {
             ForgeKind::Github => MissingFeatures { labels: None, issues: None, update_branch: None },
             ForgeKind::Bitbucket => MissingFeatures {
@@ -231,13 +231,13 @@ impl EffectKind {
 
     /// Returns true if its call does not look first, because the plan has just looked: repeated, it would
     /// write twice. If it exists after all, the next plan adopts it.
-    pub fn is_planned(self) -> bool {
+    pub fn is_observed_by_plan(self) -> bool {
         matches!(self, Self::Summary | Self::Findings | Self::FileFinding)
     }
 
     /// Returns true if its caller needs the number that the forge assigned, which the effect log does not
     /// store.
-    pub fn has_number(self) -> bool {
+    pub fn needs_assigned_number(self) -> bool {
         matches!(self, Self::OpenPull | Self::OpenIssue)
     }
 }

@@ -106,7 +106,7 @@ impl FlagSet {
 
     /// Checks a word that begins with `-`, with `next`, the following word, as its possible value. Returns
     /// the flags and true if `next` was consumed.
-    fn read(
+    fn check_flag_word(
         &self,
         command: &str,
         word: &str,
@@ -115,14 +115,14 @@ impl FlagSet {
         if word.starts_with("--") || self.short == ShortFlagStyle::Whole {
             let (name, value) =
                 word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
-            let took = self.read_one(command, name, value, next)?;
+            let took = self.check_flag(command, name, value, next)?;
             return Ok((vec![name.to_owned()], took));
         }
-        self.read_bundle(command, word, next)
+        self.check_flag_bundle(command, word, next)
     }
 
     /// Checks a bundle such as `-abn5`: flags without an argument, and at most one value at the end.
-    fn read_bundle(
+    fn check_flag_bundle(
         &self,
         command: &str,
         word: &str,
@@ -149,7 +149,7 @@ impl FlagSet {
                     if attached.is_some_and(|value| value.starts_with('=')) {
                         return Err(CommandRefusal::NoValue { command: command.to_owned(), flag: name });
                     }
-                    let took = self.read_one(command, &name, attached, next)?;
+                    let took = self.check_flag(command, &name, attached, next)?;
                     return Ok((seen, took));
                 }
             }
@@ -159,7 +159,7 @@ impl FlagSet {
 
     /// Checks one flag with its value, attached or in the next word. Returns true if the next word was
     /// consumed.
-    fn read_one(
+    fn check_flag(
         &self,
         command: &str,
         name: &str,
@@ -215,7 +215,7 @@ impl CommandSpec {
     }
 
     /// Returns true if its program has this name.
-    pub fn is_of(&self, program: &str) -> bool {
+    pub fn is_program(&self, program: &str) -> bool {
         self.programs.iter().any(|name| name == program)
     }
 
@@ -231,7 +231,7 @@ impl CommandSpec {
     pub(super) fn accept<'a>(&self, words: &'a [&'a str]) -> Result<AcceptedCommand<'a>, CommandRefusal> {
         let name = self.name();
         let (mut at, mut seen, mut operands) = (0, Vec::new(), Vec::new());
-        self.refuse_files_of_words(&name, words)?;
+        self.refuse_argument_file(&name, words)?;
         while let Some(word) = words.get(at) {
             let rest = words.get(at + 1..).unwrap_or_default();
             if *word == "--" {
@@ -239,7 +239,7 @@ impl CommandSpec {
                 break;
             }
             if is_flag(word) {
-                let (flags, took) = self.flags.read(&name, word, rest.first().copied())?;
+                let (flags, took) = self.flags.check_flag_word(&name, word, rest.first().copied())?;
                 seen.extend(flags);
                 at += 1 + usize::from(took);
                 continue;
@@ -254,7 +254,7 @@ impl CommandSpec {
         for (before, word) in operands.into_iter().enumerate() {
             self.refuse_assignment(&name, word)?;
             let is_command = before == 0 && self.operands_not.iter().any(|refused| refused == word);
-            operand(&name, word, self.kind_of(before, &seen).filter(|_| !is_command))?;
+            check_operand(&name, word, self.operand_type(before, &seen).filter(|_| !is_command))?;
         }
         match self.runs {
             true => Err(CommandRefusal::Nothing),
@@ -276,10 +276,10 @@ impl CommandSpec {
         while let Some(word) = words.get(at) {
             let next = words.get(at + 1).copied();
             let took = if is_flag(word) {
-                tail.flags.read(&name, word, next)?.1
+                tail.flags.check_flag_word(&name, word, next)?.1
             } else {
                 self.refuse_assignment(&name, word)?;
-                operand(&name, word, tail.operands.as_ref())?;
+                check_operand(&name, word, tail.operands.as_ref())?;
                 false
             };
             at += 1 + usize::from(took);
@@ -289,7 +289,7 @@ impl CommandSpec {
 
     /// Refuses `@FILE`, also as a flag's value: programs that run code may replace it by the words in that
     /// file.
-    fn refuse_files_of_words(&self, name: &str, words: &[&str]) -> Result<(), CommandRefusal> {
+    fn refuse_argument_file(&self, name: &str, words: &[&str]) -> Result<(), CommandRefusal> {
         let file = words.iter().find(|word| word.starts_with('@'));
         match (self.class, file) {
             (CommandClass::RunsCode, Some(word)) if !self.runs => {
@@ -312,7 +312,7 @@ impl CommandSpec {
     }
 
     /// Returns the required type of the operand that follows `preceding` other ones.
-    fn kind_of(&self, preceding: usize, seen_flags: &[String]) -> Option<&ValueType> {
+    fn operand_type(&self, preceding: usize, seen_flags: &[String]) -> Option<&ValueType> {
         if !self.operands_with.is_empty() && !seen_flags.iter().any(|flag| self.operands_with.contains(flag))
         {
             return None;
@@ -330,7 +330,7 @@ fn is_flag(word: &str) -> bool {
     word.starts_with('-')
 }
 
-fn operand(command: &str, word: &str, kind: Option<&ValueType>) -> Result<(), CommandRefusal> {
+fn check_operand(command: &str, word: &str, kind: Option<&ValueType>) -> Result<(), CommandRefusal> {
     match kind {
         Some(kind) if kind.fits(word) => Ok(()),
         kind => Err(CommandRefusal::Operand {

@@ -6,7 +6,7 @@ use globset::GlobBuilder;
 use serde::Deserialize;
 use truing_diff::RepoPath;
 
-use crate::glob::is_bounded;
+use crate::glob::check_bounds;
 
 /// Maximum number of digits in a number.
 const MAX_DIGITS: usize = 9;
@@ -149,11 +149,11 @@ impl NamedType {
             Self::Percent => is_count(value.strip_suffix('%').unwrap_or(value)),
             Self::Word => is_word(value),
             Self::Text => is_text(value),
-            Self::Format => is_text(value) && !asks_for_signature(value),
+            Self::Format => is_text(value) && !has_signature_placeholder(value),
             Self::Path => is_path(value),
             Self::Glob => match value.strip_prefix('!') {
                 Some(left_out) => is_path(left_out),
-                None => is_path(value) && !finds_gits_folder(value),
+                None => is_path(value) && !matches_git_folder(value),
             },
             Self::Pathspec => {
                 is_path(value.strip_prefix(":!").or_else(|| value.strip_prefix(":^")).unwrap_or(value))
@@ -241,7 +241,7 @@ fn is_text(value: &str) -> bool {
 
 /// Detects git's placeholders for signatures: `%G` and a letter, with an optional `+`, `-` or blank in
 /// between. It does not treat `%%` specially, so `%%G` is refused, too.
-fn asks_for_signature(format: &str) -> bool {
+fn has_signature_placeholder(format: &str) -> bool {
     format.split('%').skip(1).any(|rest| rest.trim_start_matches(['+', '-', ' ']).starts_with('G'))
 }
 
@@ -257,8 +257,8 @@ fn is_word(value: &str) -> bool {
 }
 
 /// Returns true if a glob matches git's folder. Such a glob makes ripgrep read hidden files.
-fn finds_gits_folder(value: &str) -> bool {
-    if is_bounded(value).is_err() {
+fn matches_git_folder(value: &str) -> bool {
+    if check_bounds(value).is_err() {
         return true;
     }
     // Without a `/`, the glob applies to names in every folder.

@@ -73,7 +73,7 @@ fn limits() -> &'static LimitsFile {
 pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<(CommandPart, String)> {
     let own = shipped.iter().find(|own| own.name() == command.name());
     let mut found = Vec::new();
-    let class_fault = class_fault(command, own);
+    let class_fault = class_violation(command, own);
     // A wrong class is reported as only one error.
     let reads = command.class == CommandClass::Reads && class_fault.is_none();
     for program in &command.programs {
@@ -85,7 +85,7 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
                 "Truing's own grammar of `{}` has no program {program:?}: with it, its class is `runs_code`",
                 command.name()
             )),
-            false => program_fault(program, command, shipped),
+            false => program_violation(program, command, shipped),
         };
         found.extend(fault.map(|what| (CommandPart::Program, what)));
     }
@@ -105,7 +105,7 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
                  `runs_code`",
                 command.name()
             )),
-            false => flag_fault(name, takes, flags.short),
+            false => flag_violation(name, takes, flags.short),
         };
         more.filter_map(|(name, takes)| Some((part(name.clone()), fault((name, takes))?))).collect()
     };
@@ -114,14 +114,15 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
     if let Some(tail) = &command.tail {
         found.extend(flags_of(&tail.flags, own_tail.map(|tail| &tail.flags), CommandPart::TailFlag));
         let own = own_tail.and_then(|own| own.operands.as_ref());
-        let fault = operand_fault(tail.operands.as_ref(), own, reads);
+        let fault = operand_violation(tail.operands.as_ref(), own, reads);
         found.extend(fault.map(|what| (CommandPart::TailOperands, what)));
     }
-    let fault = operand_fault(command.operands.as_ref(), own.and_then(|own| own.operands.as_ref()), reads);
+    let fault =
+        operand_violation(command.operands.as_ref(), own.and_then(|own| own.operands.as_ref()), reads);
     found.extend(fault.map(|what| (CommandPart::Operands, what)));
     let pattern = command.pattern.as_ref().map(|pattern| &pattern.is);
     let own_pattern = own.and_then(|own| own.pattern.as_ref());
-    let fault = operand_fault(pattern, own_pattern.map(|pattern| &pattern.is), reads);
+    let fault = operand_violation(pattern, own_pattern.map(|pattern| &pattern.is), reads);
     found.extend(fault.map(|what| (CommandPart::Pattern, what)));
     if let Some(own) = own {
         found.extend(loosened_parts(command, own));
@@ -134,7 +135,7 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
 }
 
 /// Returns the reason why a command must not have its class.
-fn class_fault(command: &CommandSpec, shipped: Option<&CommandSpec>) -> Option<String> {
+fn class_violation(command: &CommandSpec, shipped: Option<&CommandSpec>) -> Option<String> {
     let name = command.name();
     match (command.class, shipped.map(|shipped| shipped.class)) {
         (CommandClass::RunsCode, _) | (CommandClass::Reads, Some(CommandClass::Reads)) => None,
@@ -185,19 +186,19 @@ fn loosened_parts(command: &CommandSpec, shipped: &CommandSpec) -> Vec<(CommandP
 }
 
 /// Returns the reason why operands must not have a type.
-fn operand_fault(kind: Option<&ValueType>, own: Option<&ValueType>, reads: bool) -> Option<String> {
+fn operand_violation(kind: Option<&ValueType>, own: Option<&ValueType>, reads: bool) -> Option<String> {
     let kind = kind.filter(|kind| own != Some(*kind))?;
     match reads {
         true => Some(
             "Truing's own grammar has operands of another type: with these, its class is `runs_code`"
                 .to_owned(),
         ),
-        false => value_fault(kind),
+        false => value_type_violation(kind),
     }
 }
 
 /// Returns the reason why a program must not be named.
-fn program_fault(program: &str, command: &CommandSpec, shipped: &[CommandSpec]) -> Option<String> {
+fn program_violation(program: &str, command: &CommandSpec, shipped: &[CommandSpec]) -> Option<String> {
     let limits = limits();
     let in_folder = limits.folders.iter().find_map(|folder| program.strip_prefix(folder.as_str()));
     let name = in_folder.unwrap_or(program);
@@ -214,7 +215,7 @@ fn program_fault(program: &str, command: &CommandSpec, shipped: &[CommandSpec]) 
         ));
     }
     let Some(interpreter) = limits.interpreter.iter().find(|one| one.programs.contains(&bare)) else {
-        let of_program = |own: &&CommandSpec| own.is_of(name) || own.is_of(&bare);
+        let of_program = |own: &&CommandSpec| own.is_program(name) || own.is_program(&bare);
         let is_known = shipped.iter().any(|own| of_program(&own));
         let is_listed = shipped.iter().filter(of_program).any(|own| own.name_words() == command.name_words());
         return (is_known && !is_listed).then(|| {
@@ -255,11 +256,11 @@ fn is_plain_word(position: usize, word: &str) -> bool {
 }
 
 /// Returns the reason why a command must not have a flag.
-fn flag_fault(name: &str, argument: &FlagArgument, short: ShortFlagStyle) -> Option<String> {
+fn flag_violation(name: &str, argument: &FlagArgument, short: ShortFlagStyle) -> Option<String> {
     let limits = limits();
-    let letters = flag_letters(name);
+    let letters = normalized_flag(name);
     let is_refused = |refused: &String| match refused.strip_prefix("--") {
-        Some(_) => letters == flag_letters(refused),
+        Some(_) => letters == normalized_flag(refused),
         // `-Dname` defines a variable where short flags are whole words.
         None => {
             name == refused
@@ -284,16 +285,16 @@ fn flag_fault(name: &str, argument: &FlagArgument, short: ShortFlagStyle) -> Opt
     if is_expression && limits.text_flags.iter().any(|flag| flag == name) {
         return None;
     }
-    value_fault(kind)
+    value_type_violation(kind)
 }
 
 /// Returns a flag without dashes and underscores, in lower case: `--Config_File` becomes `configfile`.
-fn flag_letters(name: &str) -> String {
+fn normalized_flag(name: &str) -> String {
     name.chars().filter(|letter| !"-_".contains(*letter)).map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
 /// Returns the reason why values of a type are not permitted.
-fn value_fault(kind: &ValueType) -> Option<String> {
+fn value_type_violation(kind: &ValueType) -> Option<String> {
     match kind {
         ValueType::OneOf(words) if words.is_empty() => Some("a list of values has at least one".to_owned()),
         ValueType::OneOf(words) => {

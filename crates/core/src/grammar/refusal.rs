@@ -96,7 +96,7 @@ pub enum CommandRefusal {
 
 impl CommandRefusal {
     /// Returns the rule that a grammar would need to accept it; `None` if no rule can.
-    pub fn needed_rule(&self) -> Option<String> {
+    pub fn required_grammar_rule(&self) -> Option<String> {
         match self {
             Self::Nothing
             | Self::TooLong

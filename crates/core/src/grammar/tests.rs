@@ -14,7 +14,7 @@ fn grammar() -> &'static CommandGrammar {
     &SHIPPED
 }
 
-fn refusal(argv: &[String]) -> Option<CommandRefusal> {
+fn refusal_of(argv: &[String]) -> Option<CommandRefusal> {
     let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
     grammar().accept(&argv).err()
 }
@@ -73,7 +73,7 @@ fn known_line(command: usize, flags: &[(Index, bool)], operands: usize) -> Vec<S
 
 /// Returns true for a permitted word that begins with `-`. It is an independent and simpler implementation of
 /// the check.
-fn is_listed(word: &str, flags: &FlagSet) -> bool {
+fn is_listed_flag(word: &str, flags: &FlagSet) -> bool {
     let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
     match flags.known.get(name) {
         Some(FlagArgument::Nothing(_)) => return value.is_none(),
@@ -151,7 +151,7 @@ proptest! {
         command in commands(), flags in prop::collection::vec(any::<(Index, bool)>(), 0..6), operands in 0..3_usize,
     ) {
         let argv = known_line(command, &flags, operands);
-        prop_assert_eq!(refusal(&argv), None, "{:?}", argv);
+        prop_assert_eq!(refusal_of(&argv), None, "{:?}", argv);
     }
 
     /// The positions are before the command, as a value, among flags or operands, and after `--`.
@@ -162,7 +162,7 @@ proptest! {
     ) {
         let mut argv = known_line(command, &flags, operands);
         let command = grammar().commands().get(command).unwrap();
-        let known = |flags: &FlagSet| is_listed(&hostile, flags);
+        let known = |flags: &FlagSet| is_listed_flag(&hostile, flags);
         prop_assume!(!known(&command.flags) && !command.tail.as_ref().is_some_and(|tail| known(&tail.flags)));
         if dashes && !command.runs {
             argv.push("--".to_owned());
@@ -170,7 +170,7 @@ proptest! {
         // The words after a command that runs another one belong to the other one.
         let end = argv.len() + 1 - usize::from(command.runs);
         argv.insert(1 + at.index(end - 1), hostile);
-        prop_assert!(refusal(&argv).is_some(), "{:?}", argv);
+        prop_assert!(refusal_of(&argv).is_some(), "{:?}", argv);
     }
 
     /// Checks any words: in an accepted line, every word that begins with `-` is a listed flag or `--`.
@@ -190,7 +190,7 @@ proptest! {
         argv.extend(command.words.clone());
         let named = argv.len();
         argv.extend(rest);
-        let refused = refusal(&argv);
+        let refused = refusal_of(&argv);
         let mut flags = &command.flags;
         for word in argv.iter().skip(named).filter(|word| word.starts_with('-')) {
             if word == "--" && std::ptr::eq(flags, &command.flags) {
@@ -200,7 +200,7 @@ proptest! {
                 };
                 flags = &tail.flags;
             } else {
-                prop_assert!(refused.is_some() || is_listed(word, flags), "{:?}: {}", argv, word);
+                prop_assert!(refused.is_some() || is_listed_flag(word, flags), "{:?}: {}", argv, word);
             }
         }
     }

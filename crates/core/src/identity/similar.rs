@@ -68,8 +68,8 @@ impl ComparableFinding {
         for own in [path, base].iter().filter(|own| own.len() > 3) {
             text = text.replace(own, " ");
         }
-        let tokens = words::read_prose(&text);
-        let code = snippet.map(words::read_code).unwrap_or_default();
+        let tokens = words::tokenize_prose(&text);
+        let code = snippet.map(words::tokenize_code).unwrap_or_default();
         let (said, shown) = (TextMentions::from_tokens(&tokens), TextMentions::from_tokens(&code));
         Self { path: path.to_owned(), tokens, code, said, shown }
     }
@@ -87,7 +87,7 @@ impl ComparableFinding {
             return Cow::Borrowed(self);
         }
         let mut read = self.clone();
-        read.tokens.iter_mut().filter(|token| is_name(token)).for_each(TextToken::become_name);
+        read.tokens.iter_mut().filter(|token| is_name(token)).for_each(TextToken::turn_into_name);
         read.said = TextMentions::from_tokens(&read.tokens);
         Cow::Owned(read)
     }
@@ -111,12 +111,12 @@ pub fn similarity(a: &ComparableFinding, b: &ComparableFinding) -> f64 {
     if a.path != b.path {
         return 0.0;
     }
-    let code = code_alike(a, b);
+    let code = code_similarity(a, b);
     let (beside_a, beside_b) = (a.with_names_from(b), b.with_names_from(a));
     let (a, b) = (beside_a.as_ref(), beside_b.as_ref());
     let likely = agreement_score(a, b, code);
     let score = likely / (likely + THRESHOLD);
-    if score < SAME && !may_run_alike(a, b) {
+    if score < SAME && !may_exceed_verbatim(a, b) {
         return score;
     }
     let texts = TextAlignment::new(a, b);
@@ -130,7 +130,7 @@ pub fn similarity(a: &ComparableFinding, b: &ComparableFinding) -> f64 {
 }
 
 /// Returns true if [`TextAlignment::verbatim`] may exceed [`VERBATIM`], without aligning the texts.
-fn may_run_alike(a: &ComparableFinding, b: &ComparableFinding) -> bool {
+fn may_exceed_verbatim(a: &ComparableFinding, b: &ComparableFinding) -> bool {
     let (few, many) = if a.tokens.len() < b.tokens.len() { (a, b) } else { (b, a) };
     let found = few
         .tokens
@@ -151,13 +151,13 @@ fn agreement_score(a: &ComparableFinding, b: &ComparableFinding, code: Option<f6
     } else {
         1.0
     };
-    let named = names.share(NAMES_CONTAINED, 2.0) * names.trust(NAMES_TRUST) * doubt;
+    let named = names.shared_part(NAMES_CONTAINED, 2.0) * names.weight_trust(NAMES_TRUST) * doubt;
     let place = match names.sums {
         _ if same_code && against == 0.0 => named.max(SAME_CODE_PLACE),
         [0.0, 0.0] => NAMELESS_PLACE,
         [_, _] => named,
     };
-    let matter = words.share(WORDS_CONTAINED, 3.0) * words.trust(WORDS_TRUST) + UNSAID;
+    let matter = words.shared_part(WORDS_CONTAINED, 3.0) * words.weight_trust(WORDS_TRUST) + UNSAID;
     let other_code = code.map_or(1.0, |code| (0.5 + code).min(1.0));
     place.powf(WHERE) * matter.powf(1.0 - WHERE) * other_code
 }
@@ -271,7 +271,7 @@ impl SharedWeight {
 
     /// Returns the shared part: the share of both sides, mixed with the smaller side's share by the factor
     /// `contained`. The smaller side counts as at least `floor`.
-    fn share(self, contained: f64, floor: f64) -> f64 {
+    fn shared_part(self, contained: f64, floor: f64) -> f64 {
         let ([a, b], [found_a, found_b]) = (self.sums, self.found);
         if a + b == 0.0 {
             return 0.0;
@@ -281,13 +281,13 @@ impl SharedWeight {
     }
 
     /// Returns a trust that grows with the shared weight, and is one half at `half`.
-    fn trust(self, half: f64) -> f64 {
+    fn weight_trust(self, half: f64) -> f64 {
         self.min_found() / (self.min_found() + half)
     }
 }
 
 /// Returns the share of equal code, by weight of tokens; `None` if one side has no code.
-fn code_alike(a: &ComparableFinding, b: &ComparableFinding) -> Option<f64> {
+fn code_similarity(a: &ComparableFinding, b: &ComparableFinding) -> Option<f64> {
     let weights = |tokens: &[TextToken]| {
         let mut bag: BTreeMap<String, f64> = BTreeMap::new();
         for token in tokens {
@@ -301,7 +301,7 @@ fn code_alike(a: &ComparableFinding, b: &ComparableFinding) -> Option<f64> {
     let (a, b) = (weights(&a.code), weights(&b.code));
     let shared: f64 = a.iter().filter_map(|(key, one)| Some(one.min(*b.get(key)?))).sum();
     let sums = [a.values().sum(), b.values().sum()];
-    Some(SharedWeight { sums, found: [shared; 2], problem: 0.0 }.share(0.5, 3.0))
+    Some(SharedWeight { sums, found: [shared; 2], problem: 0.0 }.shared_part(0.5, 3.0))
 }
 
 /// Share of the longer text that has the same order as the other; 1 is all.
@@ -321,19 +321,23 @@ impl TextAlignment {
         let score = same + 0.8 * (pairs.len() as f64 - same);
         let longer = a.tokens.len().max(b.tokens.len()).max(1);
         let verbatim = score / longer as f64;
-        let turned = verbatim > VERBATIM && (names_turned(a, b, &pairs) || words_turned(a, b));
+        let turned = verbatim > VERBATIM && (has_different_name(a, b, &pairs) || has_opposite_words(a, b));
         Self { verbatim, turned }
     }
 }
 
 /// Returns true if the other text has a different name in the place of a name.
-fn names_turned(a: &ComparableFinding, b: &ComparableFinding, pairs: &[(&TextToken, &TextToken)]) -> bool {
+fn has_different_name(
+    a: &ComparableFinding,
+    b: &ComparableFinding,
+    pairs: &[(&TextToken, &TextToken)],
+) -> bool {
     let count = |tokens: &[TextToken], key: &str| tokens.iter().filter(|token| token.key == key).count();
     let more = |key: &str, here: &ComparableFinding, there: &ComparableFinding| {
         count(&here.tokens, key) > count(&there.tokens, key)
     };
     let mismatched: Vec<_> =
-        pairs.iter().filter(|(x, y)| x.key != y.key && !abbreviates(&x.key, &y.key)).collect();
+        pairs.iter().filter(|(x, y)| x.key != y.key && !is_abbreviation(&x.key, &y.key)).collect();
     let swapped =
         |x: &TextToken, y: &TextToken| mismatched.iter().any(|(p, q)| p.key == y.key && q.key == x.key);
     mismatched.iter().any(|(x, y)| (more(&x.key, a, b) && more(&y.key, b, a)) || swapped(x, y))
@@ -341,8 +345,9 @@ fn names_turned(a: &ComparableFinding, b: &ComparableFinding, pairs: &[(&TextTok
 
 /// Returns true if only one is negated, if they contain opposites, or if a short text has a different
 /// significant word.
-fn words_turned(a: &ComparableFinding, b: &ComparableFinding) -> bool {
-    let denials = |s: &ComparableFinding| s.tokens.iter().filter(|token| words::denies(&token.stem)).count();
+fn has_opposite_words(a: &ComparableFinding, b: &ComparableFinding) -> bool {
+    let denials =
+        |s: &ComparableFinding| s.tokens.iter().filter(|token| words::is_negation(&token.stem)).count();
     let stems =
         |s: &ComparableFinding| s.tokens.iter().map(|token| token.stem.clone()).collect::<BTreeSet<_>>();
     let (one, other) = (stems(a), stems(b));
@@ -359,7 +364,7 @@ fn words_turned(a: &ComparableFinding, b: &ComparableFinding) -> bool {
 }
 
 /// Returns true for `resp` and `response`, but not for `user` and `user2`.
-fn abbreviates(a: &str, b: &str) -> bool {
+fn is_abbreviation(a: &str, b: &str) -> bool {
     let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
     short.len() >= 3 && long.starts_with(short) && long.chars().all(char::is_alphabetic)
 }

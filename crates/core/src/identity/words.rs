@@ -40,7 +40,7 @@ impl TextToken {
     }
 
     /// Turns the word into a name, because it is one elsewhere.
-    pub(super) fn become_name(&mut self) {
+    pub(super) fn turn_into_name(&mut self) {
         self.kind = TextTokenKind::Name;
         self.key.clone_from(&self.stem);
         self.weight = SINGLE;
@@ -103,7 +103,7 @@ pub(super) fn opposites() -> &'static [(String, String)] {
 }
 
 /// Returns true if the word is a negation.
-pub(super) fn denies(stem: &str) -> bool {
+pub(super) fn is_negation(stem: &str) -> bool {
     matches!(
         stem,
         "not"
@@ -127,13 +127,13 @@ pub(super) fn denies(stem: &str) -> bool {
 }
 
 /// Returns the tokens of a comment, in order.
-pub(super) fn read_prose(text: &str) -> Vec<TextToken> {
-    tokens(&without_markup(text), false)
+pub(super) fn tokenize_prose(text: &str) -> Vec<TextToken> {
+    tokenize(&without_markup(text), false)
 }
 
 /// Returns the tokens of code lines, in order, including key words and literals.
-pub(super) fn read_code(text: &str) -> Vec<TextToken> {
-    tokens(text, true)
+pub(super) fn tokenize_code(text: &str) -> Vec<TextToken> {
+    tokenize(text, true)
 }
 
 /// The position and state of the reader of a text.
@@ -150,7 +150,7 @@ struct TokenReader {
     counts_lines: bool,
 }
 
-fn tokens(text: &str, code: bool) -> Vec<TextToken> {
+fn tokenize(text: &str, code: bool) -> Vec<TextToken> {
     let mut at = TokenReader {
         code,
         in_ticks: false,
@@ -207,7 +207,7 @@ impl TokenReader {
             self.begins = number || LEADS.contains(&lower.as_str());
             self.begun |= !self.begins;
         }
-        let place = number && self.counts_lines || is_line_mark(&lower);
+        let place = number && self.counts_lines || is_line_reference(&lower);
         self.counts_lines = matches!(lower.as_str(), "line" | "lines")
             || (self.counts_lines && (number || matches!(lower.as_str(), "to" | "and")));
         if place {
@@ -218,21 +218,21 @@ impl TokenReader {
         let token = if number {
             Some(TextToken::new(TextTokenKind::Number, lower.clone(), lower, PLAIN))
         } else {
-            token(word, marked || has_inner_shape(word) || bare_name(word, text, rest))
+            parse_token(word, marked || has_identifier_shape(word) || is_name_by_position(word, text, rest))
         };
         token.map(|token| TextToken { advice: self.advice && !self.code, ..token })
     }
 }
 
 /// Returns true for `L42`, the form in which forges link lines.
-fn is_line_mark(lower: &str) -> bool {
+fn is_line_reference(lower: &str) -> bool {
     lower.strip_prefix('l').is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit()))
 }
 
 /// Returns true if the position of a plain word shows that it is a name. This is a small letter at the
 /// beginning of a sentence, or `in word` at the end of a phrase. `rest` is the part of `text` that begins
 /// with the word.
-fn bare_name(word: &str, text: &str, rest: &str) -> bool {
+fn is_name_by_position(word: &str, text: &str, rest: &str) -> bool {
     if !word.starts_with(|c: char| c.is_lowercase()) || word.contains(['\'', '’']) {
         return false;
     }
@@ -311,14 +311,14 @@ fn is_member_access(tail: &str) -> bool {
 }
 
 /// Returns true for an underscore, a capital after a small letter, or mixed letters and digits.
-fn has_inner_shape(word: &str) -> bool {
+fn has_identifier_shape(word: &str) -> bool {
     let chars: Vec<char> = word.chars().collect();
     chars.contains(&'_')
         || chars.windows(2).any(|pair| matches!(pair, [a, b] if a.is_lowercase() && b.is_uppercase()))
         || (chars.iter().any(|c| c.is_alphabetic()) && chars.iter().any(|c| c.is_ascii_digit()))
 }
 
-fn token(word: &str, looks_like_code: bool) -> Option<TextToken> {
+fn parse_token(word: &str, looks_like_code: bool) -> Option<TextToken> {
     let parts: Vec<String> = split_name(word).iter().map(|part| stem(part)).collect();
     let prose: String = word.to_lowercase().chars().filter(|c| !matches!(c, '\'' | '’')).collect();
     let prose = prose.as_str();

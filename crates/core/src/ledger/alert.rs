@@ -12,15 +12,15 @@ pub fn threshold_notice(usage: &BudgetUsage) -> Option<NewNotice> {
     let part = |threshold: u64| u128::from(usage.level.limit.0) * u128::from(threshold);
     let spent = u128::from(usage.spent.0) * 100;
     let reached = THRESHOLDS.into_iter().rfind(|threshold| spent >= part(*threshold))?;
-    notice(usage, reached)
+    level_notice(usage, reached)
 }
 
 /// Returns the notice on a level that refused a call: none while calls in flight may still release money.
-pub fn used_up(usage: &BudgetUsage, request: &ReservationRequest) -> Option<NewNotice> {
-    if usage.unspent() < request.least { notice(usage, 100) } else { None }
+pub fn exhausted_notice(usage: &BudgetUsage, request: &ReservationRequest) -> Option<NewNotice> {
+    if usage.unspent() < request.least { level_notice(usage, 100) } else { None }
 }
 
-fn notice(usage: &BudgetUsage, threshold: u64) -> Option<NewNotice> {
+fn level_notice(usage: &BudgetUsage, threshold: u64) -> Option<NewNotice> {
     let BudgetUsage { level, spent, .. } = usage;
     let whose = match level.kind {
         BudgetLevelKind::RepoDay => format!("the repository {} on", level.key),
@@ -53,12 +53,12 @@ mod tests {
     use crate::id::UnixMillis;
     use crate::money::MicroUsd;
 
-    fn drawn(kind: BudgetLevelKind, limit: u64, spent: u64, reserved: u64) -> BudgetUsage {
+    fn level_usage(kind: BudgetLevelKind, limit: u64, spent: u64, reserved: u64) -> BudgetUsage {
         let level = BudgetLevel { kind, key: "web".into(), period: "2026-11".into(), limit: MicroUsd(limit) };
         BudgetUsage { level, spent: MicroUsd(spent), reserved: MicroUsd(reserved) }
     }
 
-    fn key(notice: Option<NewNotice>) -> Option<String> {
+    fn notice_key(notice: Option<NewNotice>) -> Option<String> {
         notice.map(|notice| notice.key)
     }
 
@@ -75,13 +75,13 @@ mod tests {
         ] {
             let expected = expected.map(|threshold| format!("team_month/web/{threshold}"));
             assert_eq!(
-                key(threshold_notice(&drawn(BudgetLevelKind::TeamMonth, 100, spent, 100))),
+                notice_key(threshold_notice(&level_usage(BudgetLevelKind::TeamMonth, 100, spent, 100))),
                 expected,
                 "{spent}"
             );
         }
-        let huge = drawn(BudgetLevelKind::RepoDay, u64::MAX, u64::MAX, 0);
-        assert_eq!(key(threshold_notice(&huge)), Some("repo_day/web/100".into()));
+        let huge = level_usage(BudgetLevelKind::RepoDay, u64::MAX, u64::MAX, 0);
+        assert_eq!(notice_key(threshold_notice(&huge)), Some("repo_day/web/100".into()));
     }
 
     #[test]
@@ -92,15 +92,16 @@ mod tests {
             (BudgetLevelKind::Pull, 10),
             (BudgetLevelKind::TeamMonth, 0),
         ] {
-            assert_eq!(threshold_notice(&drawn(kind, limit, 10, 0)), None);
+            assert_eq!(threshold_notice(&level_usage(kind, limit, 10, 0)), None);
         }
     }
 
     #[test]
     fn a_level_is_used_up_when_waiting_would_not_help() {
         let ask = ReservationRequest { least: MicroUsd(10), most: MicroUsd(20), expires: UnixMillis(0) };
-        assert_eq!(used_up(&drawn(BudgetLevelKind::RepoDay, 100, 50, 50), &ask), None);
-        let notice = used_up(&drawn(BudgetLevelKind::TeamMonth, 100, 91, 0), &ask).map(|notice| notice.text);
+        assert_eq!(exhausted_notice(&level_usage(BudgetLevelKind::RepoDay, 100, 50, 50), &ask), None);
+        let notice = exhausted_notice(&level_usage(BudgetLevelKind::TeamMonth, 100, 91, 0), &ask)
+            .map(|notice| notice.text);
         assert_eq!(
             notice.as_deref(),
             Some(

@@ -34,7 +34,7 @@ mod tests {
     use super::*;
     use crate::id::UnixMillis;
 
-    fn drawn(limit: u64, spent: u64, reserved: u64) -> BudgetUsage {
+    fn level_usage(limit: u64, spent: u64, reserved: u64) -> BudgetUsage {
         let level = BudgetLevel {
             kind: BudgetLevelKind::RepoDay,
             key: "r".into(),
@@ -44,38 +44,38 @@ mod tests {
         BudgetUsage { level, spent: MicroUsd(spent), reserved: MicroUsd(reserved) }
     }
 
-    fn ask(least: u64, most: u64) -> ReservationRequest {
+    fn reservation_request(least: u64, most: u64) -> ReservationRequest {
         ReservationRequest { least: MicroUsd(least), most: MicroUsd(most), expires: UnixMillis(0) }
     }
 
     #[test]
     fn a_call_gets_what_the_tightest_level_has_and_no_more_than_it_can_use() {
-        let levels = [drawn(100, 20, 30), drawn(40, 0, 0)];
+        let levels = [level_usage(100, 20, 30), level_usage(40, 0, 0)];
         assert_eq!(
-            decide_reservation(&levels, &ask(10, 100)),
+            decide_reservation(&levels, &reservation_request(10, 100)),
             Some(ReservationDecision::Amount(MicroUsd(40)))
         );
         assert_eq!(
-            decide_reservation(&levels, &ask(10, 30)),
+            decide_reservation(&levels, &reservation_request(10, 30)),
             Some(ReservationDecision::Amount(MicroUsd(30)))
         );
         assert_eq!(
-            decide_reservation(&levels, &ask(40, 100)),
+            decide_reservation(&levels, &reservation_request(40, 100)),
             Some(ReservationDecision::Amount(MicroUsd(40)))
         );
         assert_eq!(
-            decide_reservation(&levels, &ask(41, 100)),
+            decide_reservation(&levels, &reservation_request(41, 100)),
             Some(ReservationDecision::Refused(&levels[1]))
         );
     }
 
     #[test]
     fn nothing_is_left_of_a_limit_that_was_lowered_below_what_is_spent() {
-        for level in [drawn(10, 20, 0), drawn(30, 20, 20), drawn(0, 0, 0)] {
+        for level in [level_usage(10, 20, 0), level_usage(30, 20, 20), level_usage(0, 0, 0)] {
             assert_eq!(level.available_amount(), MicroUsd(0));
             let levels = [level];
             assert_eq!(
-                decide_reservation(&levels, &ask(1, 5)),
+                decide_reservation(&levels, &reservation_request(1, 5)),
                 Some(ReservationDecision::Refused(&levels[0]))
             );
         }
@@ -84,9 +84,9 @@ mod tests {
     #[test]
     fn what_costs_nothing_is_never_refused_and_no_level_is_no_bound() {
         assert_eq!(
-            decide_reservation(&[drawn(0, 0, 0)], &ask(0, 0)),
+            decide_reservation(&[level_usage(0, 0, 0)], &reservation_request(0, 0)),
             Some(ReservationDecision::Amount(MicroUsd(0)))
         );
-        assert_eq!(decide_reservation(&[], &ask(0, 0)), None);
+        assert_eq!(decide_reservation(&[], &reservation_request(0, 0)), None);
     }
 }

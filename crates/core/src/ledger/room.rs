@@ -50,12 +50,12 @@ impl BudgetCaps {
     }
 
     /// Returns the pull request's level that users are asked to raise.
-    pub fn ask_level(&self, key: &str) -> Option<BudgetLevel> {
+    pub fn raisable_pull_level(&self, key: &str) -> Option<BudgetLevel> {
         self.pull_levels(key).find(|level| level.kind == BudgetLevelKind::PullAsk)
     }
 
     /// Returns the monthly levels of a run that begins now.
-    fn months(&self, now: UnixMillis) -> impl Iterator<Item = BudgetLevel> {
+    fn monthly_levels(&self, now: UnixMillis) -> impl Iterator<Item = BudgetLevel> {
         let level = move |kind, key: &str, limit| BudgetLevel {
             kind,
             key: key.to_owned(),
@@ -75,19 +75,19 @@ const ALL: &str = "all";
 impl RunBudget {
     /// Creates the purse of a review that begins now. A run that lasts beyond midnight stays on the day of
     /// its beginning.
-    pub fn of_review(run: RunId, scope: &BudgetScope, caps: &BudgetCaps, now: UnixMillis) -> Self {
+    pub fn for_review(run: RunId, scope: &BudgetScope, caps: &BudgetCaps, now: UnixMillis) -> Self {
         let level = |kind, key, period, limit| BudgetLevel { kind, key, period, limit };
         let key = format!("{}@{}", scope.key, scope.head);
         let mut levels = vec![
             level(BudgetLevelKind::Review, key, String::new(), caps.review),
             level(BudgetLevelKind::RepoDay, scope.repository.clone(), utc_day(now), caps.repo_day),
         ];
-        levels.extend(caps.pull_levels(&scope.key).chain(caps.months(now)));
+        levels.extend(caps.pull_levels(&scope.key).chain(caps.monthly_levels(now)));
         Self { run, levels }
     }
 
     /// Creates the purse of a run without a repository: only its own limit.
-    pub fn of_run(run: RunId, limit: MicroUsd) -> Self {
+    pub fn for_run(run: RunId, limit: MicroUsd) -> Self {
         let key = run.as_str().to_owned();
         Self {
             run,
@@ -97,7 +97,7 @@ impl RunBudget {
 
     /// Creates the purse of a converge run or an audit that begins now, for the pull request or local
     /// repository in `scope`. Its own limit replaces a review's.
-    pub fn of_converge(
+    pub fn for_converge(
         run: RunId,
         limit: MicroUsd,
         scope: &BudgetScope,
@@ -110,21 +110,21 @@ impl RunBudget {
             period: utc_day(now),
             limit,
         });
-        let mut purse = Self::of_run(run, limit);
-        purse.levels.extend(caps.pull_levels(&scope.key).chain(of_day).chain(caps.months(now)));
+        let mut purse = Self::for_run(run, limit);
+        purse.levels.extend(caps.pull_levels(&scope.key).chain(of_day).chain(caps.monthly_levels(now)));
         purse
     }
 
     /// Creates the purse of a job run that begins now and follows a package for the repository `name`.
-    pub fn of_sync(run: RunId, limit: MicroUsd, name: &str, caps: &BudgetCaps, now: UnixMillis) -> Self {
+    pub fn for_sync(run: RunId, limit: MicroUsd, name: &str, caps: &BudgetCaps, now: UnixMillis) -> Self {
         let of_day = caps.sync_day.map(|limit| BudgetLevel {
             kind: BudgetLevelKind::SyncDay,
             key: name.to_lowercase(),
             period: utc_day(now),
             limit,
         });
-        let mut purse = Self::of_run(run, limit);
-        purse.levels.extend(of_day.into_iter().chain(caps.months(now)));
+        let mut purse = Self::for_run(run, limit);
+        purse.levels.extend(of_day.into_iter().chain(caps.monthly_levels(now)));
         purse
     }
 }
@@ -187,10 +187,10 @@ mod tests {
     /// 2026-11-20, half a minute before midnight in UTC.
     const NOW: UnixMillis = UnixMillis(1_795_219_170_000);
 
-    fn purse(teams: &[(&str, u64)]) -> RunBudget {
+    fn review_budget(teams: &[(&str, u64)]) -> RunBudget {
         let teams = teams.iter().map(|(name, limit)| ((*name).to_owned(), MicroUsd(*limit))).collect();
         let caps = BudgetCaps { review: MicroUsd(2), repo_day: MicroUsd(5), teams, ..BudgetCaps::default() };
-        RunBudget::of_review(RunId::new("r"), &scope("pr/github/1/7"), &caps, NOW)
+        RunBudget::for_review(RunId::new("r"), &scope("pr/github/1/7"), &caps, NOW)
     }
 
     fn scope(key: &str) -> BudgetScope {
@@ -198,7 +198,7 @@ mod tests {
     }
 
     /// Returns limits in which every sum is bounded.
-    fn bounded() -> BudgetCaps {
+    fn bounded_caps() -> BudgetCaps {
         BudgetCaps {
             review: MicroUsd(2),
             pull_ask: Some(MicroUsd(2)),
@@ -211,14 +211,14 @@ mod tests {
         }
     }
 
-    fn lines(budget: &RunBudget) -> Vec<String> {
+    fn level_lines(budget: &RunBudget) -> Vec<String> {
         let line = |level: &BudgetLevel| {
             format!("{} {} {} {}", level.kind.as_str(), level.key, level.period, level.limit.0)
         };
         budget.levels.iter().map(line).collect()
     }
 
-    fn spent(budget: &RunBudget, spent: &[u64]) -> Vec<BudgetUsage> {
+    fn usage_with_spending(budget: &RunBudget, spent: &[u64]) -> Vec<BudgetUsage> {
         let drawn = |(level, spent): (&BudgetLevel, &u64)| BudgetUsage {
             level: level.clone(),
             spent: MicroUsd(*spent),
@@ -230,35 +230,39 @@ mod tests {
     #[test]
     fn a_review_draws_on_its_head_its_repository_s_day_and_its_teams_month() {
         let both = ["review pr/github/1/7@abc  2", "repo_day github/1 2026-11-20 5"];
-        assert_eq!(lines(&purse(&[])), both);
-        assert_eq!(lines(&purse(&[("web", 9)])), [both[0], both[1], "team_month web 2026-11 9"]);
+        assert_eq!(level_lines(&review_budget(&[])), both);
+        assert_eq!(
+            level_lines(&review_budget(&[("web", 9)])),
+            [both[0], both[1], "team_month web 2026-11 9"]
+        );
     }
 
     #[test]
     fn what_is_bounded_in_all_is_drawn_on_by_each_that_it_bounds() {
-        let (run, caps) = (|| RunId::new("r"), bounded());
+        let (run, caps) = (|| RunId::new("r"), bounded_caps());
         let pull = ["pr pr/github/1/7  3", "pr_ask pr/github/1/7  2"];
         let months = ["team_month web 2026-11 9", "month all 2026-11 10"];
-        let review = |key| lines(&RunBudget::of_review(run(), &scope(key), &caps, NOW));
+        let review = |key| level_lines(&RunBudget::for_review(run(), &scope(key), &caps, NOW));
         let day = "repo_day github/1 2026-11-20 5";
         assert_eq!(
             review("pr/github/1/7"),
             ["review pr/github/1/7@abc  2", day, pull[0], pull[1], months[0], months[1]]
         );
         assert_eq!(review("local/x"), ["review local/x@abc  2", day, months[0], months[1]]);
-        let converge = |key| lines(&RunBudget::of_converge(run(), MicroUsd(8), &scope(key), &caps, NOW));
+        let converge =
+            |key| level_lines(&RunBudget::for_converge(run(), MicroUsd(8), &scope(key), &caps, NOW));
         let day = "converge_day github/1 2026-11-20 6";
         assert_eq!(converge("pr/github/1/7"), ["run r  8", pull[0], pull[1], day, months[0], months[1]]);
         assert_eq!(converge("local/x"), ["run r  8", day, months[0], months[1]]);
-        let sync = lines(&RunBudget::of_sync(run(), MicroUsd(8), "Acme/Shop", &caps, NOW));
+        let sync = level_lines(&RunBudget::for_sync(run(), MicroUsd(8), "Acme/Shop", &caps, NOW));
         assert_eq!(sync, ["run r  8", "sync_day acme/shop 2026-11-20 7", months[0], months[1]]);
-        assert_eq!(lines(&RunBudget::of_run(run(), MicroUsd(8))), ["run r  8"]);
+        assert_eq!(level_lines(&RunBudget::for_run(run(), MicroUsd(8))), ["run r  8"]);
     }
 
     #[test]
     fn what_outlasts_the_day_leaves_the_rules_also_where_the_day_is_used_up() {
-        let purse = RunBudget::of_review(RunId::new("r"), &scope("pr/github/1/7"), &bounded(), NOW);
-        let room = |each: &[u64]| match decide_budget(&spent(&purse, each), MicroUsd(2), NOW) {
+        let purse = RunBudget::for_review(RunId::new("r"), &scope("pr/github/1/7"), &bounded_caps(), NOW);
+        let room = |each: &[u64]| match decide_budget(&usage_with_spending(&purse, each), MicroUsd(2), NOW) {
             BudgetDecision::Enough { left } => {
                 let left = left.map(|left| (left.level.kind, left.unspent()));
                 assert_eq!(left, Some((BudgetLevelKind::PullAsk, MicroUsd(2))));
@@ -275,17 +279,17 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_key_that_changes_it() {
-        let (run, at, caps) = (|| RunId::new("r"), scope("pr/github/1/7"), bounded());
+        let (run, at, caps) = (|| RunId::new("r"), scope("pr/github/1/7"), bounded_caps());
         let purses = [
-            RunBudget::of_review(run(), &at, &caps, NOW),
-            RunBudget::of_converge(run(), MicroUsd(8), &at, &caps, NOW),
-            RunBudget::of_sync(run(), MicroUsd(8), "acme/shop", &caps, NOW),
+            RunBudget::for_review(run(), &at, &caps, NOW),
+            RunBudget::for_converge(run(), MicroUsd(8), &at, &caps, NOW),
+            RunBudget::for_sync(run(), MicroUsd(8), "acme/shop", &caps, NOW),
         ];
         let told: BTreeMap<BudgetLevelKind, String> = purses
             .iter()
             .flat_map(|purse| &purse.levels)
             .map(|level| {
-                (level.kind, level.too_little().replace("too little for one request remains in ", ""))
+                (level.kind, level.exhausted_text().replace("too little for one request remains in ", ""))
             })
             .collect();
         let expected = [
@@ -304,8 +308,8 @@ mod tests {
 
     #[test]
     fn a_used_up_day_defers_to_midnight_and_a_used_up_month_leaves_the_rules() {
-        let purse = purse(&[("web", 9)]);
-        let room = |each: &[u64]| decide_budget(&spent(&purse, each), MicroUsd(2), NOW);
+        let purse = review_budget(&[("web", 9)]);
+        let room = |each: &[u64]| decide_budget(&usage_with_spending(&purse, each), MicroUsd(2), NOW);
         assert_eq!(room(&[0, 3, 7]), BudgetDecision::Enough { left: None });
         assert_eq!(
             room(&[2, 3, 7]),
@@ -320,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_limit_of_nothing_is_used_up() {
-        let day = BudgetLevel { limit: MicroUsd(0), ..purse(&[]).levels[1].clone() };
+        let day = BudgetLevel { limit: MicroUsd(0), ..review_budget(&[]).levels[1].clone() };
         let drawn = BudgetUsage { level: day.clone(), spent: MicroUsd(0), reserved: MicroUsd(0) };
         assert!(matches!(decide_budget(&[drawn], MicroUsd(0), NOW),
                 BudgetDecision::Deferred { level, .. } if level == day));

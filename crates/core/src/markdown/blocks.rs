@@ -2,8 +2,8 @@
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd, TextMergeStream};
 
-use super::{APART, code_span, escape_text, fence, push_code, push_plain};
-use crate::line::is_hidden;
+use super::{APART, code_block, code_span, escape_text, push_code, push_plain};
+use crate::line::is_invisible_char;
 
 /// Maximum nesting of lists and quotations; deeper ones are shown at this depth.
 const MAX_DEPTH: usize = 6;
@@ -70,13 +70,13 @@ impl BlockWriter {
             Event::End(tag) => self.end_tag(tag),
             Event::Text(text) => match self.frames.last_mut() {
                 Some(BlockFrame { kind: BlockKind::Code(_), out }) => out.push_str(&text),
-                Some(_) | None => self.text(&text),
+                Some(_) | None => self.write_text(&text),
             },
-            Event::Html(text) | Event::InlineHtml(text) => self.text(&text),
+            Event::Html(text) | Event::InlineHtml(text) => self.write_text(&text),
             Event::Code(text)
             | Event::InlineMath(text)
             | Event::DisplayMath(text)
-            | Event::FootnoteReference(text) => self.code(&text),
+            | Event::FootnoteReference(text) => self.write_code(&text),
             Event::SoftBreak => self.push("\n"),
             Event::HardBreak => self.push("\\\n"),
             Event::Rule => {
@@ -158,7 +158,7 @@ impl BlockWriter {
         }
     }
 
-    fn code(&mut self, text: &str) {
+    fn write_code(&mut self, text: &str) {
         if let Some(frame) = self.frames.last_mut() {
             push_code(&mut frame.out, text);
         }
@@ -205,7 +205,7 @@ impl BlockWriter {
             }
             (BlockKind::Item, _) => ("- ".to_owned(), "  ".to_owned()),
             (BlockKind::Code(language), _) => {
-                around.out.push_str(&fence(language, &out));
+                around.out.push_str(&code_block(language, &out));
                 return;
             }
             (BlockKind::Text | BlockKind::List(_), _) => (String::new(), String::new()),
@@ -238,7 +238,7 @@ impl BlockWriter {
     }
 
     /// Writes text, line by line.
-    fn text(&mut self, text: &str) {
+    fn write_text(&mut self, text: &str) {
         let Some(BlockFrame { out, .. }) = self.frames.last_mut() else { return };
         for (at, line) in text.split('\n').enumerate() {
             if at > 0 {
@@ -254,7 +254,7 @@ fn push_line(out: &mut String, line: &str) {
     if !(out.is_empty() || out.ends_with('\n')) {
         return push_plain(out, line);
     }
-    let line: String = line.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect();
+    let line: String = line.chars().map(|c| if is_invisible_char(c) { ' ' } else { c }).collect();
     let line = line.trim_start();
     let digits = line.len() - line.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, rest) = line.split_at(digits);

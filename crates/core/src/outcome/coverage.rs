@@ -73,7 +73,7 @@ pub enum SkipReason {
 
 impl SkipReason {
     /// Returns true if the reason is by design, and false for a gap that makes the review partial.
-    pub fn by_design(self) -> bool {
+    pub fn is_by_design(self) -> bool {
         match self {
             Self::Binary
             | Self::Deleted
@@ -96,7 +96,7 @@ impl SkipReason {
     /// Returns true if the state of earlier findings in the file is not known, because it was not read or
     /// not all findings are kept.
     pub fn hides_findings(self) -> bool {
-        matches!(self, Self::Ignored | Self::MoreFindings | Self::Lfs) || !self.by_design()
+        matches!(self, Self::Ignored | Self::MoreFindings | Self::Lfs) || !self.is_by_design()
     }
 
     /// Returns the word used in JSON and text.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use truing_diff::RepoPath;
 
-use crate::glob::is_bounded;
+use crate::glob::check_bounds;
 use crate::grammar::{PolicyFile, PolicyFileError};
 
 /// Name of the list's file below a policy's folder.
@@ -64,7 +64,7 @@ impl ProtectedPaths {
                         let wrong = |what: String| {
                             file.error(Some(path.span()), format!("{glob:?} is not a valid glob: {what}"))
                         };
-                        is_bounded(&glob).map_err(wrong)?;
+                        check_bounds(&glob).map_err(wrong)?;
                         let built =
                             GlobBuilder::new(&glob).literal_separator(true).case_insensitive(true).build();
                         set.add(built.map_err(|error| wrong(error.kind().to_string()))?);
@@ -79,7 +79,7 @@ impl ProtectedPaths {
 
     /// Returns the class and the entry that protect this path, in every spelling that a file system may
     /// accept for it.
-    pub(super) fn forbids(&self, path: &RepoPath) -> Option<(&str, &str)> {
+    pub(super) fn protecting_entry(&self, path: &RepoPath) -> Option<(&str, &str)> {
         let folded = path.case_folded();
         if folded.split('/').any(is_short_name) {
             return Some(("may be the short name of another file", "*~1"));

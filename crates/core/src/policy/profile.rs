@@ -7,7 +7,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use crate::glob::is_bounded;
+use crate::glob::check_bounds;
 use crate::grammar::{CommandClass, CommandGrammar, CommandSpec, PolicyFile, PolicyFileError};
 
 /// The kinds of agents.
@@ -157,9 +157,9 @@ impl AgentProfile {
     /// Returns the glob that permits `path` to be read, edited or written.
     pub(super) fn matching_glob(&self, verb: FileAccess, path: &str) -> Option<&str> {
         match verb {
-            FileAccess::Read => self.read.first(path),
-            FileAccess::Edit => self.edit.first(path),
-            FileAccess::Write => self.write.first(path),
+            FileAccess::Read => self.read.first_match(path),
+            FileAccess::Edit => self.edit.first_match(path),
+            FileAccess::Write => self.write.first_match(path),
         }
     }
 }
@@ -190,7 +190,7 @@ impl GlobList {
         for text in &texts {
             let wrong =
                 |what: String| (text.span(), format!("{:?} is not a valid glob: {what}", text.get_ref()));
-            is_bounded(text.get_ref()).map_err(wrong)?;
+            check_bounds(text.get_ref()).map_err(wrong)?;
             // Some file systems treat `.GitHub` and `.github` as equal.
             let glob =
                 GlobBuilder::new(text.get_ref()).literal_separator(true).case_insensitive(true).build();
@@ -201,7 +201,7 @@ impl GlobList {
         Ok(Self { texts: texts.into_iter().map(Spanned::into_inner).collect(), set })
     }
 
-    fn first(&self, path: &str) -> Option<&str> {
+    fn first_match(&self, path: &str) -> Option<&str> {
         let at = self.set.matches(path).into_iter().min()?;
         self.texts.get(at).map(String::as_str)
     }

@@ -126,12 +126,12 @@ impl EffectOutcome {
 #[async_trait]
 pub trait ForgeWrite: Send + Sync {
     /// Performs the effect. Looks for an existing one first and creates no second one, unless a plan has
-    /// looked already ([`crate::effect::EffectKind::is_planned`]). Each call that writes asks the permit
+    /// looked already ([`crate::effect::EffectKind::is_observed_by_plan`]). Each call that writes asks the permit
     /// first.
     async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<EffectOutcome, ForgeError>;
 
     /// Looks for the effect at the forge, and changes nothing.
-    async fn observe(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError>;
+    async fn find_effect(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError>;
 
     /// Returns how long a newly created item may stay invisible at the forge after its response was lost.
     fn settle_time(&self) -> TimeSpan;

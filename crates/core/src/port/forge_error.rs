@@ -58,7 +58,7 @@ impl ForgeError {
     }
 
     /// Returns true if the call certainly changed nothing. Otherwise its effect stays open.
-    pub fn surely_undone(&self) -> bool {
+    pub fn has_no_effect(&self) -> bool {
         match self {
             Self::Unauthorized { .. }
             | Self::Forbidden { .. }

@@ -65,7 +65,7 @@ impl GateHalt {
     }
 
     /// Returns the greatest token that was issued, if the lease is lost.
-    pub fn lost_to_token(&self) -> Option<FencingToken> {
+    pub fn superseding_token(&self) -> Option<FencingToken> {
         if let HaltReason::LeaseLost { last } = self.reason { Some(last) } else { None }
     }
 }
@@ -94,7 +94,7 @@ pub trait WriteGate: Debug + Send + Sync {
     async fn permit_write(&self) -> Result<(), HaltReason>;
 
     /// Permits or refuses further reads and model calls.
-    async fn go_on(&self) -> Result<(), HaltReason> {
+    async fn permit_continuation(&self) -> Result<(), HaltReason> {
         self.permit_write().await
     }
 }
@@ -128,16 +128,16 @@ impl Permit {
     ///
     /// # Errors
     /// [`HaltReason`] if the gate refuses.
-    pub async fn confirm(&self, now: UnixMillis) -> Result<(), HaltReason> {
+    pub async fn confirm_write(&self, now: UnixMillis) -> Result<(), HaltReason> {
         let age = now.0.saturating_sub(self.answered.swap(USED, Ordering::Relaxed));
-        if (0..=PERMIT_AGE.0).contains(&age) { Ok(()) } else { self.ask_again().await }
+        if (0..=PERMIT_AGE.0).contains(&age) { Ok(()) } else { self.recheck_gate().await }
     }
 
     /// Asks the gate again, even if its last permission is recent.
     ///
     /// # Errors
     /// [`HaltReason`] if the gate refuses.
-    pub async fn ask_again(&self) -> Result<(), HaltReason> {
+    pub async fn recheck_gate(&self) -> Result<(), HaltReason> {
         self.gate.permit_write().await
     }
 
@@ -148,7 +148,7 @@ impl Permit {
 }
 
 /// Returns the gate of a caller that only reads: it refuses every write.
-pub fn read_only() -> Arc<dyn WriteGate> {
+pub fn read_only_gate() -> Arc<dyn WriteGate> {
     Arc::new(ReadOnlyGate)
 }
 

@@ -27,7 +27,7 @@ pub trait OperatorStore: Send + Sync {
     ) -> Result<(KillSwitch, KillSwitch), StoreError>;
 
     /// Returns the time since which an immediate sweep is requested; `None` if none is.
-    async fn sweep_wanted(&self) -> Result<Option<UnixMillis>, StoreError>;
+    async fn sweep_request_time(&self) -> Result<Option<UnixMillis>, StoreError>;
 
     /// Clears the request of time `request_time` for a sweep. A later request stays.
     async fn clear_sweep_request(&self, request_time: UnixMillis) -> Result<(), StoreError>;

@@ -50,7 +50,7 @@ pub struct PullRequest {
 
 impl PullRequest {
     /// Returns its repository's name, `owner/name`.
-    pub fn repository(&self) -> Option<&str> {
+    pub fn repository_name(&self) -> Option<&str> {
         self.name.rsplit_once('#').map(|(repository, _)| repository.trim_end())
     }
 }

@@ -45,21 +45,21 @@ pub trait ForgeRead: Send + Sync {
     ///
     /// The `known` comments of our records count even if their text was changed. Those that the forge's list
     /// lacks are requested one by one, because the list may lag behind.
-    async fn comments(
+    async fn producer_comments(
         &self,
         known: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError>;
 
     /// Returns the item that a comment on the diff shows, if this producer wrote it. It is one of the
     /// `known` items, or else a comment by our account with a marker for this pull request.
-    async fn item_at(
+    async fn comment_subject(
         &self,
         known: &[(CommentSubject, CommentId)],
         comment: &CommentId,
     ) -> Result<Option<CommentSubject>, ForgeError>;
 
     /// Returns the topic of our comment on the diff, if it began a thread.
-    async fn topic_at(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError>;
+    async fn comment_topic(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError>;
 
     /// Returns the conversation comments, of all users and oldest first, whose whole text is `text` apart
     /// from white space around it. Such a comment triggers a bot.
@@ -95,7 +95,7 @@ pub trait ForgeRead: Send + Sync {
 
     /// Returns the maximum text length of a pull request, issue or comment without its marker, in UTF-16
     /// units. Longer texts are refused.
-    fn longest_body(&self) -> usize {
+    fn max_body_length(&self) -> usize {
         self.publish_limits().body
     }
 }

@@ -252,13 +252,16 @@ pub trait RepositoryReader: Send + Sync {
 
     /// Verifies replacements, and returns one boolean for each, in order. A replacement is verified if its
     /// file still parses as well as before and the syntax tree around its lines is unchanged.
-    async fn prove(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError>;
+    async fn verify_replacements(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError>;
 
     /// Detects the known tools that a repository uses.
     async fn used_tools(&self, request: &UsedToolsRequest) -> Result<UsedTools, ReaderError>;
 
     /// Returns the paths that rules about these changed files read too. If these paths exist, the request's
     /// tree has to contain them. Opens no file of the repository.
-    async fn companions(&self, packs: &[String], files: &[ChangedFile])
-    -> Result<Vec<RepoPath>, ReaderError>;
+    async fn companion_paths(
+        &self,
+        packs: &[String],
+        files: &[ChangedFile],
+    ) -> Result<Vec<RepoPath>, ReaderError>;
 }

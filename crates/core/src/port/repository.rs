@@ -44,9 +44,9 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// Returns true if `called` identifies this account: [`AccountId::is_called`].
-    pub fn is_called(&self, called: &str, unique_names: bool) -> bool {
-        self.id.is_called(&self.login, called, unique_names)
+    /// Returns true if `called` identifies this account: [`AccountId::matches_name`].
+    pub fn matches_name(&self, called: &str, unique_names: bool) -> bool {
+        self.id.matches_name(&self.login, called, unique_names)
     }
 }
 
@@ -255,13 +255,15 @@ mod tests {
             person: true,
         };
         let (ann, cloud) = (actor("7", "Ann"), actor("{0a-1}", "ann"));
-        assert!(ann.is_called("ann", true) && ann.is_called("7", true) && ann.is_called("7", false));
-        assert!(!ann.is_called("ann", false) && !ann.is_called("eve", true) && !ann.is_called("", true));
-        assert!(cloud.is_called("{0A-1}", false) && !cloud.is_called("ann", false));
+        assert!(ann.matches_name("ann", true) && ann.matches_name("7", true) && ann.matches_name("7", false));
+        assert!(
+            !ann.matches_name("ann", false) && !ann.matches_name("eve", true) && !ann.matches_name("", true)
+        );
+        assert!(cloud.matches_name("{0A-1}", false) && !cloud.matches_name("ann", false));
         // An account whose name equals the id of another account is not that account.
         for liar in [actor("8", "7"), actor("{0a-2}", "{0a-1}")] {
-            assert!(!liar.is_called(&liar.login, true), "{liar:?}");
+            assert!(!liar.matches_name(&liar.login, true), "{liar:?}");
         }
-        assert!(!actor("", "").is_called("x", true));
+        assert!(!actor("", "").matches_name("x", true));
     }
 }

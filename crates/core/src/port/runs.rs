@@ -179,7 +179,7 @@ pub trait RunStore: Send + Sync {
 
     /// Announces that a run could not compute anything: writes this summary's text and the status. Findings,
     /// other rows and the run's stage stay unchanged. Repeating it changes nothing.
-    async fn announce(
+    async fn store_announcement(
         &self,
         run: &RunRef,
         producer: Producer,
@@ -213,7 +213,7 @@ pub trait RunStore: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Gives these rows other places, because the forge refuses the earlier ones.
-    async fn lower_anchors(
+    async fn replace_anchors(
         &self,
         run: &RunRef,
         producer: Producer,
@@ -221,7 +221,7 @@ pub trait RunStore: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Marks the status as set at the forge.
-    async fn status_set(&self, run: &RunRef, status: &DesiredStatus) -> Result<(), StoreError>;
+    async fn mark_status_set(&self, run: &RunRef, status: &DesiredStatus) -> Result<(), StoreError>;
 
     /// Marks the run as `published`: its revision counts as reviewed and its outcome is final. Repeating it
     /// changes nothing.
@@ -255,7 +255,7 @@ pub trait RunStore: Send + Sync {
     ) -> Result<Option<converge::record::ConvergeRecord>, StoreError>;
 
     /// Stores the present state of a run, durably.
-    async fn keep_converge(
+    async fn store_converge(
         &self,
         token: FencingToken,
         record: &converge::record::ConvergeRecord,
@@ -272,7 +272,7 @@ pub trait RunStore: Send + Sync {
     async fn begin_job(&self, run: &RunRef) -> Result<JobState, StoreError>;
 
     /// Stores the state of the run's job, durably.
-    async fn keep_job(&self, run: &RunRef, job: &JobState) -> Result<(), StoreError>;
+    async fn store_job(&self, run: &RunRef, job: &JobState) -> Result<(), StoreError>;
 
     /// Ends the run: stores the job's state and the record in one transaction. Repeating it changes nothing.
     async fn end_job(

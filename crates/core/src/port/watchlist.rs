@@ -131,10 +131,15 @@ pub trait Watchlist: Send + Sync {
     async fn last_reviews(&self, keys: &[SlotKey]) -> Result<Vec<LastReviews>, StoreError>;
 
     /// Returns the stored slots of the repository's pull requests.
-    async fn slots_of(&self, forge: &str, repository: &str) -> Result<Vec<Slot>, StoreError>;
+    async fn repository_slots(&self, forge: &str, repository: &str) -> Result<Vec<Slot>, StoreError>;
 
     /// Returns the repository's pull requests that a run reviewed at this head, as far as runs are kept.
-    async fn reviewed_at(&self, forge: &str, repository: &str, head: &Sha) -> Result<Vec<PrId>, StoreError>;
+    async fn pulls_reviewed_at(
+        &self,
+        forge: &str,
+        repository: &str,
+        head: &Sha,
+    ) -> Result<Vec<PrId>, StoreError>;
 
     /// Stores requests in a repository, the repository as [`Self::store_repositories`] does, and the time
     /// `until` which its comments were read; all in one durable transaction. A comment that is known, served

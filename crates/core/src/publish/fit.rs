@@ -5,32 +5,32 @@ const NOTE: &str = "_… truncated: the whole text is longer than a comment may 
 /// Separator between the text and the note.
 const GAP: &str = "\n\n";
 
-/// Returns a text of at most `max_len` units ([`units`]): the whole, or as many lines as fit and a note. It
+/// Returns a text of at most `max_len` units ([`utf16_length`]): the whole, or as many lines as fit and a note. It
 /// closes an open code block, and never cuts inside a line with code or markup, because its meaning could
 /// change. Applying it again changes nothing.
-pub(super) fn fit(text: &str, max_len: usize) -> String {
-    if units(text) <= max_len {
+pub(super) fn truncate_markdown(text: &str, max_len: usize) -> String {
+    if utf16_length(text) <= max_len {
         return text.to_owned();
     }
-    let room = max_len.saturating_sub(units(NOTE) + units(GAP));
+    let room = max_len.saturating_sub(utf16_length(NOTE) + utf16_length(GAP));
     let mut fence: Option<&str> = None;
     let mut taken = 0;
     let mut left = String::new();
     for (at, line) in lines_with_offsets(text) {
-        let closing = |fence: Option<&str>| fence.map_or(0, |fence| units(fence) + 1);
-        let (length, next) = (units(line), fence_after(line, fence));
+        let closing = |fence: Option<&str>| fence.map_or(0, |fence| utf16_length(fence) + 1);
+        let (length, next) = (utf16_length(line), fence_after(line, fence));
         if taken + length + closing(next) > room {
             let free = room.saturating_sub(taken + closing(fence));
             // Of a line that is most of the text, a part is kept.
             if length > room / 2 && (fence.is_some() || !line.contains(['`', '\\', '<'])) {
-                left = text.get(..at + prefix(line, free)).unwrap_or_default().to_owned();
+                left = text.get(..at + prefix_within(line, free)).unwrap_or_default().to_owned();
             }
             break;
         }
         (taken, fence) = (taken + length, next);
         left = text.get(..at + line.len()).unwrap_or_default().to_owned();
     }
-    if let Some(fence) = after_all(&left) {
+    if let Some(fence) = unclosed_fence(&left) {
         let end = if left.ends_with('\n') { "" } else { "\n" };
         left = format!("{left}{end}{fence}");
     }
@@ -40,7 +40,7 @@ pub(super) fn fit(text: &str, max_len: usize) -> String {
 
 /// Returns the length of a text in UTF-16 units, as the strictest forge counts it. There are never fewer
 /// units than characters.
-pub(super) fn units(text: &str) -> usize {
+pub(super) fn utf16_length(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
 
@@ -54,7 +54,7 @@ fn lines_with_offsets(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 /// Returns the number of bytes of a line that fit into `max_units` units, in whole characters.
-fn prefix(line: &str, max_units: usize) -> usize {
+fn prefix_within(line: &str, max_units: usize) -> usize {
     let mut taken = 0;
     let fits = |c: &char| {
         taken += c.len_utf16();
@@ -77,7 +77,7 @@ fn fence_after<'a>(line: &'a str, open: Option<&'a str>) -> Option<&'a str> {
 }
 
 /// Returns the code fence that is open at the end of a text.
-fn after_all(text: &str) -> Option<&str> {
+fn unclosed_fence(text: &str) -> Option<&str> {
     text.split_inclusive('\n').fold(None, |open, line| fence_after(line, open))
 }
 
@@ -92,24 +92,24 @@ mod tests {
     #[test]
     fn what_fits_is_whole_and_what_does_not_is_cut_at_a_line_and_says_so() {
         let full = "🦀".repeat(SHORT / 2);
-        assert_eq!(fit(&full, SHORT), full);
+        assert_eq!(truncate_markdown(&full, SHORT), full);
         let lines = "one line of text here\n".repeat(6);
         assert_eq!(
-            fit(&lines, SHORT),
+            truncate_markdown(&lines, SHORT),
             format!("{}{GAP}{NOTE}", "one line of text here\n".repeat(2).trim_end())
         );
         assert_eq!(
-            fit(&"é".repeat(SHORT + 1), SHORT),
-            format!("{}{GAP}{NOTE}", "é".repeat(SHORT - 2 - units(NOTE)))
+            truncate_markdown(&"é".repeat(SHORT + 1), SHORT),
+            format!("{}{GAP}{NOTE}", "é".repeat(SHORT - 2 - utf16_length(NOTE)))
         );
     }
 
     #[test]
     fn code_that_is_cut_is_closed_and_a_line_with_code_is_not_cut() {
         let code = format!("See:\n\n````py\n```\n{}\n````\n", "x = 1\n".repeat(40));
-        let made = fit(&code, SHORT);
+        let made = truncate_markdown(&code, SHORT);
         assert_eq!(made, format!("See:\n\n````py\n```\n{}````{GAP}{NOTE}", "x = 1\n".repeat(5)));
-        assert_eq!(fit(&format!("`{}`", "@ada ".repeat(40)), SHORT), NOTE);
+        assert_eq!(truncate_markdown(&format!("`{}`", "@ada ".repeat(40)), SHORT), NOTE);
     }
 
     proptest! {
@@ -117,11 +117,11 @@ mod tests {
         fn it_is_never_too_long_leaves_no_fence_open_and_is_done_once(
             text in "(```|````py|~~~|\n|\n\n|  |abc def ghi|é🦀|`x`){0,60}", most in 80_usize..140,
         ) {
-            let made = fit(&text, most);
-            prop_assert!(units(&made) <= most, "{made:?}");
-            prop_assert_eq!(&fit(&made, most), &made);
+            let made = truncate_markdown(&text, most);
+            prop_assert!(utf16_length(&made) <= most, "{made:?}");
+            prop_assert_eq!(&truncate_markdown(&made, most), &made);
             if made != text {
-                prop_assert!(made.ends_with(NOTE) && after_all(&made).is_none(), "{made:?}");
+                prop_assert!(made.ends_with(NOTE) && unclosed_fence(&made).is_none(), "{made:?}");
             }
         }
     }

@@ -74,10 +74,10 @@ impl SurroundingLines {
         seen: Option<ChangeSnapshot>,
     ) -> Self {
         let lines: Vec<&str> = page.text.lines().collect();
-        let first = index(start).min(lines.len());
-        let last = (index(end) + 1).clamp(first, lines.len());
+        let first = line_index(start).min(lines.len());
+        let last = (line_index(end) + 1).clamp(first, lines.len());
         let kept = |lines: &[&str]| lines.iter().map(|line| line_key(line)).collect();
-        let copies = page.places(&SearchTokens::from_text(snippet)).len();
+        let copies = page.find_places(&SearchTokens::from_text(snippet)).len();
         Self {
             before: kept(lines.get(first.saturating_sub(MAX_AROUND)..first).unwrap_or_default()),
             after: kept(lines.get(last..(last + MAX_AROUND).min(lines.len())).unwrap_or_default()),
@@ -88,6 +88,6 @@ impl SurroundingLines {
 }
 
 /// Returns the index of a line number.
-pub(super) fn index(line: u32) -> usize {
+pub(super) fn line_index(line: u32) -> usize {
     usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX)
 }

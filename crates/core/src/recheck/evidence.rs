@@ -15,7 +15,7 @@ use truing_diff::RepoPath;
 use moved::MovedDefinition;
 
 use super::around::ChangeSnapshot;
-use super::follow::{FollowOutcome, follow};
+use super::follow::{FollowOutcome, locate_at_head};
 use super::head::{HeadView, NEAR, RecheckVerdict, unanswered_findings};
 use super::page::{ComparedFile, TokenSequence};
 use super::statement::CodeStatement;
@@ -65,7 +65,7 @@ pub(super) fn find_replaced_lines<'a, T: Fn(&RepoPath) -> Option<String>>(
     known: &'a [Finding],
     head: &HeadView<'_, T>,
 ) -> ReplacedLines<'a> {
-    let lines = |finding: &'a Finding| match follow(finding, head) {
+    let lines = |finding: &'a Finding| match locate_at_head(finding, head) {
         FollowOutcome::Changed { path, start, end, .. } if start <= end => {
             Some((&finding.id, path, (start, end)))
         }
@@ -93,7 +93,7 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     }
     let own_path = outcome.path().unwrap_or(&finding.raw.place.path);
     let path = verdict.path.as_ref().unwrap_or(own_path);
-    let page = head.page(path)?;
+    let page = head.compared_file(path)?;
     let quoted = excerpt::select_lines(&page.text, first, last)?;
     if !excerpt::contains_excerpt(&quoted, &verdict.excerpt) {
         return None;
@@ -119,7 +119,7 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     };
     let was = FileComparison::new(seen, &page);
     let is_new = |one: &&&CodeStatement| {
-        let was_there = seen.marks.has(one.own) || is_near(one) && was.is_same(one);
+        let was_there = seen.marks.has(one.own) || is_near(one) && was.is_same_statement(one);
         one.has_words && !was_there && !is_of_another(one)
     };
     let beside = || {
@@ -141,16 +141,16 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
         let (names, of) = (referenced_names(&finding.raw.snippet), enclosing_function(outcome, head));
         let quotes = |name: &str| quoted.iter().any(|line| line_words(line).any(|word| word == name));
         let is_of_it = |one: &&&CodeStatement| {
-            let (own, around) = headings(&page, one);
+            let (own, around) = defined_and_enclosing_names(&page, one);
             own.iter().chain(&around).any(|name| names.contains(name)) || of.as_deref().is_some_and(quotes)
         };
         let all_of_it = || {
             MovedDefinition::from_finding(finding, seen)
-                .filter(|moved| !moved.is_left(own_path, outcome, head))
+                .filter(|moved| !moved.is_in_original_file(own_path, outcome, head))
         };
         let moved = if path == own_path { None } else { all_of_it() };
         let is_moved =
-            |one: &&&CodeStatement| moved.as_ref().is_some_and(|it| it.is_around(one, &page, added));
+            |one: &&&CodeStatement| moved.as_ref().is_some_and(|it| it.encloses_statement(one, &page, added));
         let found = told.iter().filter(is_new).filter(is_added).find(|one| is_of_it(one) || is_moved(one));
         found.map(|one| one.own)
     };
@@ -159,13 +159,13 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
 }
 
 /// Returns true if the quoted lines in place of a finding's own contain something new.
-pub(super) fn says_new(quoted: (u32, u32), finding: &Finding, file: &ComparedFile) -> bool {
+pub(super) fn has_new_content(quoted: (u32, u32), finding: &Finding, file: &ComparedFile) -> bool {
     // Findings of earlier versions lack this data.
     let Some(seen) = finding.around.as_ref().and_then(|around| around.seen.as_ref()) else { return true };
     let was = FileComparison::new(seen, file);
     let is_told = |one: &CodeStatement| one.touches(quoted);
     let is_known = |one: &CodeStatement| seen.marks.has(one.own);
-    let is_new = |one: &CodeStatement| is_told(one) && !is_known(one) && !was.is_same(one);
+    let is_new = |one: &CodeStatement| is_told(one) && !is_known(one) && !was.is_same_statement(one);
     // A statement between these two was removed.
     let is_gone_between = |above: &CodeStatement, below: &CodeStatement| {
         (is_told(above) || is_told(below))
@@ -187,33 +187,33 @@ struct FileComparison<'a> {
 
 impl<'a> FileComparison<'a> {
     fn new(seen: &'a ChangeSnapshot, page: &'a ComparedFile) -> Self {
-        Self { seen, near: TokenSequence::of_code(&seen.near), page }
+        Self { seen, near: TokenSequence::from_code(&seen.near), page }
     }
 
     /// Returns true if a formatter only broke or joined the statement: the same text was there before,
     /// between the same words.
-    fn is_same(&self, statement: &CodeStatement) -> bool {
+    fn is_same_statement(&self, statement: &CodeStatement) -> bool {
         let tokens = self.page.code().tokens_between(statement.first, statement.last);
         !self.seen.marks.has(statement.own) && self.near.contains_run(tokens)
     }
 
     /// Returns true if two statements are adjacent now and were not before.
     fn is_new_pair(&self, above: &CodeStatement, below: &CodeStatement) -> bool {
-        !self.seen.marks.has(below.joint) && !self.is_same(above) && !self.is_same(below)
+        !self.seen.marks.has(below.joint) && !self.is_same_statement(above) && !self.is_same_statement(below)
     }
 }
 
 /// Returns true if the head still contains the evidence that a finding with unchanged lines is fixed.
-pub(super) fn still_shows<T: Fn(&RepoPath) -> Option<String>>(
+pub(super) fn still_contains_evidence<T: Fn(&RepoPath) -> Option<String>>(
     evidence: &FixEvidence,
     head: &HeadView<'_, T>,
 ) -> bool {
     let Some(mark) = evidence.mark else { return false };
     let has = |path: &truing_diff::RepoPath| {
-        head.page(path)
+        head.compared_file(path)
             .is_some_and(|page| page.statements().iter().any(|one| one.own == mark || one.joint == mark))
     };
-    let renamed = head.changed.iter().filter(|path| head.renames.same_file(path, &evidence.path));
+    let renamed = head.changed.iter().filter(|path| head.renames.is_same_file(path, &evidence.path));
     has(&evidence.path) || renamed.into_iter().any(has)
 }
 
@@ -267,7 +267,10 @@ fn defined_name(line: &str) -> Option<&str> {
 
 /// Returns the name that a statement defines, if it has a body or is an assignment. Also returns the names
 /// of the definitions around it, innermost first.
-fn headings<'a>(file: &'a ComparedFile, statement: &CodeStatement) -> (Option<&'a str>, Vec<&'a str>) {
+fn defined_and_enclosing_names<'a>(
+    file: &'a ComparedFile,
+    statement: &CodeStatement,
+) -> (Option<&'a str>, Vec<&'a str>) {
     let lines: Vec<&str> = file.text.lines().collect();
     let line = |one: &CodeStatement| {
         let at = usize::try_from(one.first.saturating_sub(1)).ok()?;
@@ -276,7 +279,7 @@ fn headings<'a>(file: &'a ComparedFile, statement: &CodeStatement) -> (Option<&'
     let all = file.statements();
     let Some(at) = all.iter().position(|one| one.first == statement.first) else { return (None, Vec::new()) };
     let opens = all.get(at + 1).is_some_and(|below| below.indent > statement.indent);
-    let own = line(statement).filter(|line| opens || is_value(line)).and_then(defined_name);
+    let own = line(statement).filter(|line| opens || is_assignment(line)).and_then(defined_name);
     let (mut indent, mut around) = (statement.indent, Vec::new());
     for above in all.get(..at).unwrap_or_default().iter().rev() {
         if above.indent < indent && above.has_words {
@@ -288,7 +291,7 @@ fn headings<'a>(file: &'a ComparedFile, statement: &CodeStatement) -> (Option<&'
 }
 
 /// Returns true for an assignment: the line has `=` before any bracket.
-fn is_value(line: &str) -> bool {
+fn is_assignment(line: &str) -> bool {
     let Some(at) = line.find(['=', '(']) else { return false };
     line.get(at..).is_some_and(|rest| rest.starts_with('=') && !rest.starts_with("=="))
 }
@@ -303,9 +306,9 @@ fn enclosing_function<T: Fn(&RepoPath) -> Option<String>>(
     else {
         return None;
     };
-    let page = head.page(path)?;
+    let page = head.compared_file(path)?;
     let at = page.statements().iter().find(|one| one.touches((*start, *end)))?;
-    let (_, around) = headings(&page, at);
+    let (_, around) = defined_and_enclosing_names(&page, at);
     around.first().map(|name| (*name).to_owned())
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use truing_diff::RepoPath;
 
-use super::around::index;
+use super::around::line_index;
 use super::head::HeadView;
 use super::page::{ComparedFile, SearchTokens, key_hash};
 use crate::finding::Finding;
@@ -77,38 +77,38 @@ impl FollowOutcome {
 }
 
 /// Locates a finding at the head.
-pub fn follow<T: Fn(&RepoPath) -> Option<String>>(
+pub fn locate_at_head<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     head: &HeadView<'_, T>,
 ) -> FollowOutcome {
     let was = &finding.raw.place.path;
     let wanted = TargetLines::from_finding(finding);
-    let renamed = head.changed.iter().filter(|path| *path != was && head.renames.same_file(path, was));
+    let renamed = head.changed.iter().filter(|path| *path != was && head.renames.is_same_file(path, was));
     let own = std::iter::once(was).chain(renamed).filter_map(|path| {
-        let page = head.page(path)?;
+        let page = head.compared_file(path)?;
         Some(LineMatch::new(&wanted, path, &page))
     });
     // The first of equals wins, which is the finding's own path.
     let own = own.reduce(|best, other| if other.rank() > best.rank() { other } else { best });
-    if let Some(own) = own.as_ref().filter(|own| own.is_there()) {
+    if let Some(own) = own.as_ref().filter(|own| own.is_found()) {
         return own.to_outcome();
     }
     // The code may have moved to another file.
     let lines: BTreeSet<u64> =
         wanted.lines.iter().filter(|line| line.worth == WORDS).map(|line| line.key).collect();
-    let others = head.changed.iter().filter(|path| *path != was && !head.renames.same_file(path, was));
+    let others = head.changed.iter().filter(|path| *path != was && !head.renames.is_same_file(path, was));
     let least = own.as_ref().map_or(0, |own| own.score);
     let best = others
         .take(MAX_FILES)
         .filter_map(|path| {
-            let page = head.page(path)?;
+            let page = head.compared_file(path)?;
             let known: BTreeSet<u64> =
                 page.lines.iter().copied().filter(|line| lines.contains(line)).collect();
             let may_be = i32::try_from(known.len()).unwrap_or(i32::MAX).saturating_mul(WORDS) >= ELSEWHERE;
             may_be.then(|| LineMatch::new(&wanted, path, &page))
         })
         .filter(|fit| fit.score >= ELSEWHERE)
-        .filter(|fit| fit.is_there() || (fit.score > least && fit.share() >= ELSEWHERE_PERCENT))
+        .filter(|fit| fit.is_found() || (fit.score > least && fit.score_percent() >= ELSEWHERE_PERCENT))
         .reduce(|best, other| if other.rank() > best.rank() { other } else { best });
     best.or(own).map_or(FollowOutcome::NoFile, |fit| fit.to_outcome())
 }
@@ -122,7 +122,7 @@ pub(super) fn may_be_rewritten<T: Fn(&RepoPath) -> Option<String>>(
     let wanted = TargetLines::from_finding(finding);
     let words: BTreeSet<u64> =
         wanted.lines.iter().filter(|line| line.worth == WORDS).map(|line| line.key).collect();
-    head.changed.iter().take(MAX_FILES).filter_map(|path| head.page(path)).any(|page| {
+    head.changed.iter().take(MAX_FILES).filter_map(|path| head.compared_file(path)).any(|page| {
         let known: BTreeSet<u64> = page.lines.iter().copied().filter(|line| words.contains(line)).collect();
         known.len() >= LIKE_LINES && known.len() * 100 >= words.len() * LIKE_PERCENT
     })
@@ -153,7 +153,7 @@ struct TargetLine {
 
 impl TargetLines {
     fn from_finding(finding: &Finding) -> Self {
-        let line = |line: &str| TargetLine { key: key_hash(line), worth: worth(line.trim()) };
+        let line = |line: &str| TargetLine { key: key_hash(line), worth: line_weight(line.trim()) };
         let around = finding.around.as_ref();
         let before = around.map_or(&[][..], |around| &around.before);
         let after = around.map_or(&[][..], |around| &around.after);
@@ -172,7 +172,7 @@ impl TargetLines {
             above,
             below,
             copies: around.map_or(1, |around| around.copies.max(1)),
-            was: index(finding.raw.place.start_line),
+            was: line_index(finding.raw.place.start_line),
             sought: SearchTokens::from_text(&finding.raw.snippet),
             whole,
             beside: whole - own,
@@ -182,7 +182,7 @@ impl TargetLines {
 
     /// Returns the only place at which all lines are unchanged, if they are enough to identify it: the first
     /// and last of the finding's own lines.
-    fn as_it_was(&self, lines: &[u64]) -> Option<(usize, usize)> {
+    fn find_unchanged_place(&self, lines: &[u64]) -> Option<(usize, usize)> {
         let count = self.lines.len();
         let first = self.lines.first()?.key;
         if self.beside < ENOUGH || self.above + self.below == count {
@@ -245,20 +245,20 @@ impl LineMatch {
         if page.lines.len() > MAX_LINES {
             return none;
         }
-        if let Some(there) = wanted.as_it_was(&page.lines) {
+        if let Some(there) = wanted.find_unchanged_place(&page.lines) {
             return Self { there: Some(there), score: whole, ..none };
         }
         let TargetLines { lines, above, below, was, .. } = wanted;
-        let (score, partners) = best_fit(lines, &page.lines, was.saturating_sub(*above));
+        let (score, partners) = best_line_alignment(lines, &page.lines, was.saturating_sub(*above));
         let beside: i32 = (0..*above)
             .chain(lines.len() - below..lines.len())
             .filter(|at| partners.get(*at).is_some_and(Option::is_some))
             .map(|at| lines.get(at).map_or(0, |line| line.worth))
             .sum();
         let between = (beside >= ENOUGH.min(wanted.beside) && beside > 0)
-            .then(|| gap(&partners, *above, *below, lines.len(), page.lines.len()));
+            .then(|| lines_between_partners(&partners, *above, *below, lines.len(), page.lines.len()));
         let likely = between.map_or((0, 0), |between| wanted.likely_range(&partners, between.0, between.1));
-        let all = page.places(&wanted.sought);
+        let all = page.find_places(&wanted.sought);
         let near = |at: &&(usize, usize)| match between {
             Some((first, last)) if at.1 >= first && at.0 < last => 0,
             Some((first, _)) => at.0.abs_diff(first) + 1,
@@ -271,17 +271,17 @@ impl LineMatch {
         Self { there, between, likely, score, ..none }
     }
 
-    fn is_there(&self) -> bool {
+    fn is_found(&self) -> bool {
         self.there.is_some()
     }
 
     /// Returns the score in percent of the highest possible one.
-    fn share(&self) -> i32 {
+    fn score_percent(&self) -> i32 {
         self.score.saturating_mul(100) / self.whole
     }
 
     fn rank(&self) -> (bool, i32) {
-        (self.is_there(), self.score)
+        (self.is_found(), self.score)
     }
 
     fn to_outcome(self: &LineMatch) -> FollowOutcome {
@@ -304,7 +304,7 @@ impl LineMatch {
 /// Returns the best ordered fit of the wanted lines into a file's lines: its score, and the partner of each
 /// wanted line. Among equals, the fit that begins nearest to `old_index` wins. Other lines of the file only
 /// separate partners.
-fn best_fit(wanted: &[TargetLine], keys: &[u64], old_index: usize) -> (i32, Vec<Option<usize>>) {
+fn best_line_alignment(wanted: &[TargetLine], keys: &[u64], old_index: usize) -> (i32, Vec<Option<usize>>) {
     let known: BTreeSet<u64> = wanted.iter().map(|line| line.key).collect();
     let columns: Vec<(usize, u64)> =
         keys.iter().copied().enumerate().filter(|(_, key)| known.contains(key)).collect();
@@ -369,7 +369,7 @@ fn best_fit(wanted: &[TargetLine], keys: &[u64], old_index: usize) -> (i32, Vec<
 }
 
 /// Returns the lines between the nearest partners above and below, as a half-open range.
-fn gap(
+fn lines_between_partners(
     partners: &[Option<usize>],
     above: usize,
     below: usize,
@@ -395,7 +395,7 @@ fn gap(
     }
 }
 
-fn worth(line: &str) -> i32 {
+fn line_weight(line: &str) -> i32 {
     if line.is_empty() {
         BLANK
     } else if line.chars().any(char::is_alphanumeric) {

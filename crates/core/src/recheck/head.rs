@@ -99,11 +99,11 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
         lines: (u32, u32),
         snippet: &str,
     ) -> Option<SurroundingLines> {
-        Some(SurroundingLines::new(&*self.page(path)?, lines.0, lines.1, snippet, None))
+        Some(SurroundingLines::new(&*self.compared_file(path)?, lines.0, lines.1, snippet, None))
     }
 
     /// Returns a file, if it can be read.
-    pub(super) fn page(&self, path: &RepoPath) -> Option<Rc<ComparedFile>> {
+    pub(super) fn compared_file(&self, path: &RepoPath) -> Option<Rc<ComparedFile>> {
         if let Some(page) = self.pages.borrow().get(path) {
             return page.clone();
         }
@@ -133,7 +133,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
     pub(super) fn added_statement_marks(&self) -> Option<StatementMarks> {
         let mut marks = Vec::new();
         for (path, added) in self.changed.iter().filter_map(|path| Some((path, self.added.get(path)?))) {
-            let Some(page) = self.page(path) else { continue };
+            let Some(page) = self.compared_file(path) else { continue };
             let is_added = |one: &&statement::CodeStatement| added.iter().any(|lines| one.touches(*lines));
             marks.extend(page.statements().iter().filter(is_added).map(|one| one.own));
             if marks.len() > statement::MAX_MARKS {
@@ -146,10 +146,10 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
 
 /// Returns the findings that need a model's verdict: its own open ones.
 pub fn unanswered_findings(known: &[Finding]) -> impl Iterator<Item = &Finding> {
-    known.iter().filter(|finding| is_owed(finding))
+    known.iter().filter(|finding| is_open_model_finding(finding))
 }
 
-pub(super) fn is_owed(finding: &Finding) -> bool {
+pub(super) fn is_open_model_finding(finding: &Finding) -> bool {
     finding.raw.source == FindingSource::Agent
         && finding.raw.place.side == DiffSide::New
         && matches!(finding.status, FindingStatus::Open | FindingStatus::Claimed)

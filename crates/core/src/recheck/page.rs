@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
-use super::statement::{CodeStatement, statements, strip_comment};
+use super::statement::{CodeStatement, split_statements, strip_comment};
 use crate::excerpt::fold_whitespace;
-use crate::line::{is_hidden, truncate_text};
+use crate::line::{is_invisible_char, truncate_text};
 
 /// Maximum number of characters of a line that are compared.
 pub(super) const MAX_LINE_CHARS: usize = 200;
@@ -34,7 +34,7 @@ impl ComparedFile {
     }
 
     /// Returns true if these lines contain anything but comments.
-    pub(super) fn says_anything(&self, lines: (u32, u32)) -> bool {
+    pub(super) fn has_code_in(&self, lines: (u32, u32)) -> bool {
         self.statements().iter().any(|one| one.touches(lines))
     }
 
@@ -45,15 +45,15 @@ impl ComparedFile {
 
     /// Returns the places at which these lines occur as whole lines, apart from comments and formatting.
     /// Each place is a first and a last line.
-    pub(super) fn places(&self, sought: &SearchTokens) -> Vec<(usize, usize)> {
+    pub(super) fn find_places(&self, sought: &SearchTokens) -> Vec<(usize, usize)> {
         let own = self.search_tokens();
-        let places = own.code.all_places(&sought.code);
+        let places = own.code.find_places(&sought.code);
         // A comment alone has no code, so its text is compared.
-        if places.is_empty() { own.text.all_places(&sought.text) } else { places }
+        if places.is_empty() { own.text.find_places(&sought.text) } else { places }
     }
 
     pub(super) fn statements(&self) -> &[CodeStatement] {
-        self.statements.get_or_init(|| statements(&self.text))
+        self.statements.get_or_init(|| split_statements(&self.text))
     }
 }
 
@@ -65,7 +65,7 @@ pub(super) struct SearchTokens {
 
 impl SearchTokens {
     pub(super) fn from_text(text: &str) -> Self {
-        Self { code: TokenSequence::of_code(text), text: TokenSequence::of_text(text) }
+        Self { code: TokenSequence::from_code(text), text: TokenSequence::from_text(text) }
     }
 }
 
@@ -114,15 +114,15 @@ pub(super) fn key_hash(line: &str) -> u64 {
                     hash.byte(byte);
                 }
                 // Other characters take the slow path.
-                _ => return hash_of(&line_key(line)),
+                _ => return hash_text(&line_key(line)),
             }
         }
         return hash.get();
     }
-    hash_of(&line_key(line))
+    hash_text(&line_key(line))
 }
 
-fn hash_of(text: &str) -> u64 {
+fn hash_text(text: &str) -> u64 {
     let mut hash = StableHash::new();
     hash.bytes(text.as_bytes());
     hash.get()
@@ -136,17 +136,17 @@ pub(super) struct TokenSequence {
 }
 
 impl TokenSequence {
-    pub(super) fn of_text(text: &str) -> Self {
-        Self::of_lines(text.lines())
+    pub(super) fn from_text(text: &str) -> Self {
+        Self::from_lines(text.lines())
     }
 
     /// Reads only the code: without comments, semicolons, backslashes that join lines, and brackets around a
     /// whole expression.
-    pub(super) fn of_code(text: &str) -> Self {
-        let code: Vec<_> = text.lines().map(|line| without_remarks(strip_comment(line))).collect();
+    pub(super) fn from_code(text: &str) -> Self {
+        let code: Vec<_> = text.lines().map(|line| strip_block_comments(strip_comment(line))).collect();
         let joined = |line| str::trim_end(line).trim_end_matches('\\');
-        let all = Self::of_lines(code.iter().map(|line| joined(line)));
-        let left_out = brackets_around(&all);
+        let all = Self::from_lines(code.iter().map(|line| joined(line)));
+        let left_out = redundant_brackets(&all);
         let is_left_out = |at: &usize, token: u64| token == SEMICOLON || left_out.contains(at);
         let kept = all.tokens.iter().copied().zip(all.lines).enumerate();
         let kept = kept.filter(|(at, (token, _))| !is_left_out(at, *token)).map(|(_, token)| token);
@@ -154,7 +154,7 @@ impl TokenSequence {
         Self { tokens, lines }
     }
 
-    fn of_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
+    fn from_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
         let mut all = Self { tokens: Vec::new(), lines: Vec::new() };
         for (line, text) in lines.enumerate() {
             let mut word = None;
@@ -166,7 +166,7 @@ impl TokenSequence {
                 if let Some(word) = word.take() {
                     all.push(word, line);
                 }
-                if char.is_whitespace() || is_hidden(char) {
+                if char.is_whitespace() || is_invisible_char(char) {
                     continue;
                 }
                 if matches!(char, ')' | ']' | '}') && all.tokens.last() == Some(&COMMA) {
@@ -203,7 +203,7 @@ impl TokenSequence {
     }
 
     /// Returns the places at which these tokens occur as whole lines: the first and last line of each.
-    pub(super) fn all_places(&self, wanted: &Self) -> Vec<(usize, usize)> {
+    pub(super) fn find_places(&self, wanted: &Self) -> Vec<(usize, usize)> {
         let wanted = wanted.tokens.as_slice();
         let Some(first) = wanted.first() else { return Vec::new() };
         let begins = |at: usize| at == 0 || self.lines.get(at) != self.lines.get(at - 1);
@@ -220,7 +220,7 @@ impl TokenSequence {
 }
 
 /// Returns the token of a sign or a word.
-const fn token(text: &str) -> u64 {
+const fn token_hash(text: &str) -> u64 {
     let (mut hash, mut at) = (StableHash::new(), 0);
     while at < text.len() {
         hash.byte(text.as_bytes()[at]);
@@ -229,48 +229,57 @@ const fn token(text: &str) -> u64 {
     hash.get()
 }
 
-const COMMA: u64 = token(",");
-const SEMICOLON: u64 = token(";");
-const OPENS: u64 = token("(");
-const CLOSES: u64 = token(")");
-const EQUALS: u64 = token("=");
+const COMMA: u64 = token_hash(",");
+const SEMICOLON: u64 = token_hash(";");
+const OPENS: u64 = token_hash("(");
+const CLOSES: u64 = token_hash(")");
+const EQUALS: u64 = token_hash("=");
 /// Signs before `=` that form a comparison and not an assignment.
-const COMPARES: [u64; 4] = [EQUALS, token("!"), token("<"), token(">")];
+const COMPARES: [u64; 4] = [EQUALS, token_hash("!"), token_hash("<"), token_hash(">")];
 /// Words that precede a condition.
-const TESTS: [u64; 5] = [token("if"), token("elif"), token("while"), token("switch"), token("match")];
+const TESTS: [u64; 5] =
+    [token_hash("if"), token_hash("elif"), token_hash("while"), token_hash("switch"), token_hash("match")];
 /// Words and signs after which a whole expression may begin.
-const BEFORE: [u64; 7] =
-    [OPENS, COMMA, token("["), token("return"), token("yield"), token("assert"), token("case")];
+const BEFORE: [u64; 7] = [
+    OPENS,
+    COMMA,
+    token_hash("["),
+    token_hash("return"),
+    token_hash("yield"),
+    token_hash("assert"),
+    token_hash("case"),
+];
 /// Signs before which an expression ends.
-const BEHIND: [u64; 7] = [CLOSES, COMMA, SEMICOLON, token("]"), token("}"), token(":"), token("{")];
+const BEHIND: [u64; 7] =
+    [CLOSES, COMMA, SEMICOLON, token_hash("]"), token_hash("}"), token_hash(":"), token_hash("{")];
 /// Signs and words that continue an expression.
 const GOES_ON: [u64; 21] = [
     OPENS,
-    token("["),
-    token("."),
-    token("+"),
-    token("-"),
-    token("*"),
-    token("/"),
-    token("%"),
-    token("&"),
-    token("|"),
-    token("^"),
-    token("<"),
-    token(">"),
-    token("="),
-    token("!"),
-    token("?"),
-    token("and"),
-    token("or"),
-    token("is"),
-    token("in"),
-    token("not"),
+    token_hash("["),
+    token_hash("."),
+    token_hash("+"),
+    token_hash("-"),
+    token_hash("*"),
+    token_hash("/"),
+    token_hash("%"),
+    token_hash("&"),
+    token_hash("|"),
+    token_hash("^"),
+    token_hash("<"),
+    token_hash(">"),
+    token_hash("="),
+    token_hash("!"),
+    token_hash("?"),
+    token_hash("and"),
+    token_hash("or"),
+    token_hash("is"),
+    token_hash("in"),
+    token_hash("not"),
 ];
 
 /// Returns the places of redundant round brackets: those around a whole expression that is assigned,
 /// returned, tested or passed, and around the only parameter of an arrow function.
-fn brackets_around(tokens: &TokenSequence) -> BTreeSet<usize> {
+fn redundant_brackets(tokens: &TokenSequence) -> BTreeSet<usize> {
     let token = |at: usize| tokens.tokens.get(at).copied();
     let (mut open, mut around) = (Vec::<(usize, bool)>::new(), BTreeSet::new());
     for (at, now) in tokens.tokens.iter().copied().enumerate() {
@@ -301,7 +310,7 @@ fn brackets_around(tokens: &TokenSequence) -> BTreeSet<usize> {
 }
 
 /// Returns a line without block comments that begin and end in it.
-fn without_remarks(line: &str) -> Cow<'_, str> {
+fn strip_block_comments(line: &str) -> Cow<'_, str> {
     let mut kept = Cow::Borrowed(line);
     let mut from = 0;
     while let Some(begin) = kept.get(from..).and_then(|rest| rest.find("/*")).map(|at| at + from) {

@@ -103,7 +103,7 @@ impl From<StatementMarks> for String {
 }
 
 /// Returns the statements of a text, from its top.
-pub(super) fn statements(text: &str) -> Vec<CodeStatement> {
+pub(super) fn split_statements(text: &str) -> Vec<CodeStatement> {
     let mut all: Vec<CodeStatement> = Vec::new();
     let mut open: Option<UnfinishedStatement> = None;
     for (line, number) in text.lines().zip(1_u32..) {
@@ -170,10 +170,10 @@ impl UnfinishedStatement {
                 self.has_comma = true;
                 continue;
             }
-            let is_word = is_word(byte);
+            let is_word = is_word_byte(byte);
             if std::mem::take(&mut self.has_comma) && !matches!(byte, b')' | b']' | b'}') {
                 self.hash.byte(b',');
-            } else if self.has_gap && is_word && is_word_before(self.before) {
+            } else if self.has_gap && is_word && can_precede_word(self.before) {
                 self.hash.byte(b' ');
             }
             self.has_gap = false;
@@ -202,12 +202,12 @@ impl UnfinishedStatement {
     }
 }
 
-const fn is_word(byte: u8) -> bool {
+const fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }
 
-const fn is_word_before(byte: u8) -> bool {
-    byte != 0 && is_word(byte)
+const fn can_precede_word(byte: u8) -> bool {
+    byte != 0 && is_word_byte(byte)
 }
 
 fn statement_mark(hash: StableHash) -> u32 {
@@ -226,7 +226,7 @@ pub(super) fn strip_comment(line: &str) -> &str {
     let is_comment = begins.iter().any(|begin| trimmed.starts_with(begin))
         || matches!(trimmed, "*" | "#" | "--")
         || trimmed.starts_with("* ")
-        || trimmed.strip_prefix('#').is_some_and(is_remark);
+        || trimmed.strip_prefix('#').is_some_and(is_hash_comment);
     if is_comment {
         return "";
     }
@@ -258,7 +258,7 @@ fn has_closing_quote(line: &str, at: usize, quote: u8) -> bool {
 
 /// Returns true if the text after a `#` without a blank is a comment, and not an attribute or a C
 /// preprocessor directive.
-fn is_remark(rest: &str) -> bool {
+fn is_hash_comment(rest: &str) -> bool {
     let word: &str = rest.split(|char: char| !char.is_ascii_alphabetic()).next().unwrap_or_default();
     let directives =
         ["include", "if", "ifdef", "ifndef", "define", "undef", "else", "elif", "endif", "pragma", "error"];
@@ -269,8 +269,8 @@ fn is_remark(rest: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn marks(text: &str) -> Vec<(u32, u32)> {
-        statements(text).into_iter().map(|statement| (statement.own, statement.joint)).collect()
+    fn statement_marks(text: &str) -> Vec<(u32, u32)> {
+        split_statements(text).into_iter().map(|statement| (statement.own, statement.joint)).collect()
     }
 
     #[test]
@@ -282,14 +282,14 @@ mod tests {
             "def pay(order, amount):  # the bank's\n    # charge it\n    charge(order, 'now', \
              amount)\n    return None\n",
         ] {
-            assert_eq!(marks(text), marks(other), "{other}");
+            assert_eq!(statement_marks(text), statement_marks(other), "{other}");
         }
     }
 
     #[test]
     fn what_is_said_moved_or_indented_otherwise_is_new() {
         let text = "for x in xs:\n    total += x\n    return total\n";
-        let was = marks(text);
+        let was = statement_marks(text);
         for (other, own, joint) in [
             ("for x in xs:\n    total += x\nreturn total\n", 0, 1),
             ("for x in xs:\n    return total\n    total += x\n", 0, 2),
@@ -297,7 +297,7 @@ mod tests {
             ("for x in xs:\n    total -= x\n    return total\n", 1, 2),
             ("if xs:\n    pass\nfor x in xs:\n    total += x\n    return total\n", 2, 3),
         ] {
-            let now = marks(other);
+            let now = statement_marks(other);
             let new = |of: fn(&(u32, u32)) -> u32| {
                 now.iter().filter(|now| !was.iter().any(|was| of(was) == of(now))).count()
             };
@@ -320,11 +320,11 @@ mod tests {
             ("*out = 1;", true),
             ("url = 'http://a // b'", true),
         ] {
-            assert_eq!(!statements(line).is_empty(), is_code, "{line}");
+            assert_eq!(!split_statements(line).is_empty(), is_code, "{line}");
         }
-        assert_eq!(marks("x = 1 # why"), marks("x = 1"));
-        assert_eq!(marks("x('a # b')").len(), 1);
-        assert_ne!(marks("x('a # b')"), marks("x('a # c')"));
+        assert_eq!(statement_marks("x = 1 # why"), statement_marks("x = 1"));
+        assert_eq!(statement_marks("x('a # b')").len(), 1);
+        assert_ne!(statement_marks("x('a # b')"), statement_marks("x('a # c')"));
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub enum StepOutcome {
 /// The result of a transition.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SlotTransition {
-    /// Slot to be stored; [`Slot::wakes_at`] returns the time of its next step.
+    /// Slot to be stored; [`Slot::wake_time`] returns the time of its next step.
     pub slot: Slot,
     /// Line for the log and `truing why`.
     pub note: Option<SlotNote>,
@@ -88,7 +88,7 @@ impl Slot {
     ) -> Result<SlotTransition, SlotRefusal> {
         let mut slot = self.clone();
         let note = match command {
-            SlotCommand::Event(of) => slot.event(of, limits, now),
+            SlotCommand::Event(of) => slot.add_event(of, limits, now),
             SlotCommand::Request(of) => slot.request(of, limits, now),
             SlotCommand::Audit => Some(slot.request_audit(limits, now)?),
             SlotCommand::Stop => Some(slot.stop(limits, now)?),
@@ -97,16 +97,16 @@ impl Slot {
             SlotCommand::Computed(token) => Some(slot.count_review(token, limits, now)?),
             SlotCommand::Finish(token, then) => Some(slot.finish(token, then, limits, now)?),
             SlotCommand::Fail(token, not_before) => {
-                slot.held_by(token)?;
-                Some(slot.attempt_failed(not_before, limits, now))
+                slot.lease_of_token(token)?;
+                Some(slot.handle_failed_attempt(not_before, limits, now))
             }
             SlotCommand::HandBack(token) => {
-                slot.held_by(token)?;
-                Some(slot.hand_back(now))
+                slot.lease_of_token(token)?;
+                Some(slot.return_lease(now))
             }
             SlotCommand::Expire => match slot.state {
                 SlotState::Leased { deadline, .. } if deadline <= now => {
-                    Some(slot.attempt_failed(None, limits, now))
+                    Some(slot.handle_failed_attempt(None, limits, now))
                 }
                 SlotState::Leased { deadline, .. } => return Err(SlotRefusal::Leased(deadline)),
                 SlotState::Idle | SlotState::Waiting { .. } | SlotState::Held { .. } => {
@@ -114,7 +114,7 @@ impl Slot {
                 }
             },
             SlotCommand::Restarted => match slot.state {
-                SlotState::Leased { .. } => Some(slot.hand_back(now)),
+                SlotState::Leased { .. } => Some(slot.return_lease(now)),
                 SlotState::Idle | SlotState::Waiting { .. } | SlotState::Held { .. } => {
                     return Err(SlotRefusal::Nothing);
                 }
@@ -123,7 +123,7 @@ impl Slot {
             SlotCommand::Resume => Some(slot.resume(limits, now)?),
             SlotCommand::Retry => Some(slot.retry(now)?),
             SlotCommand::Drop => {
-                slot.release_lease(now)?;
+                slot.reclaim_overdue_lease(now)?;
                 slot = Slot { version: slot.version, ..Slot::new(slot.key) };
                 Some(SlotNote::ByHand("dropped"))
             }
@@ -136,19 +136,19 @@ impl Slot {
             },
         };
         if !matches!(command, SlotCommand::Retry | SlotCommand::Drop) {
-            slot.pause_after(self); // those two are people's last words
+            slot.apply_pending_pause(self); // those two are people's last words
         }
         Ok(SlotTransition { slot, note })
     }
 
     /// Applies [`SlotCommand::Event`], which no state refuses.
-    pub fn on_event(&self, loop_kind: LoopKind, limits: &SlotLimits, now: UnixMillis) -> SlotTransition {
+    pub fn apply_event(&self, loop_kind: LoopKind, limits: &SlotLimits, now: UnixMillis) -> SlotTransition {
         let mut slot = self.clone();
-        let note = slot.event(loop_kind, limits, now);
+        let note = slot.add_event(loop_kind, limits, now);
         SlotTransition { slot, note }
     }
 
-    fn event(&mut self, loop_kind: LoopKind, limits: &SlotLimits, now: UnixMillis) -> Option<SlotNote> {
+    fn add_event(&mut self, loop_kind: LoopKind, limits: &SlotLimits, now: UnixMillis) -> Option<SlotNote> {
         if loop_kind == LoopKind::Review {
             self.extend_storm(limits, now);
         }
@@ -156,7 +156,7 @@ impl Slot {
         match self.state {
             SlotState::Leased { .. } | SlotState::Held { why: HoldReason::Paused } => None,
             SlotState::Waiting { why, .. } => {
-                if Self::is_for_pending(why) {
+                if Self::is_movable_by_events(why) {
                     self.wait_for_pending(limits, now);
                 }
                 None // one line of history for the first event, not for each of a storm
@@ -181,13 +181,13 @@ impl Slot {
     }
 
     /// Returns true if a converge run is in progress or requested.
-    fn converges(&self) -> bool {
+    fn has_converge_work(&self) -> bool {
         let is_leased = matches!(self.state, SlotState::Leased { of: LoopKind::Converge, .. });
         is_leased || self.owner == Some(LoopKind::Converge) || self.pending.converge.is_some()
     }
 
     fn request_audit(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotNote, SlotRefusal> {
-        if self.converges() {
+        if self.has_converge_work() {
             return Err(SlotRefusal::Converging);
         }
         self.request(LoopKind::Converge, limits, now);
@@ -198,16 +198,16 @@ impl Slot {
     /// Stops a converge run: one that has begun ends with its next step, which is due at once; a mere
     /// request is dropped.
     fn stop(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotNote, SlotRefusal> {
-        if !self.converges() {
+        if !self.has_converge_work() {
             return Err(SlotRefusal::Nothing);
         }
         let is_leased = matches!(self.state, SlotState::Leased { of: LoopKind::Converge, .. });
         if is_leased || self.owner == Some(LoopKind::Converge) {
             self.wish = Some(ConvergeRequest::Stop);
-            self.stop_at_once(now);
+            self.cancel_stopped_wait(now);
         } else {
             (self.pending.converge, self.wish) = (None, None);
-            if matches!(self.state, SlotState::Waiting { why, .. } if Self::is_for_pending(why)) {
+            if matches!(self.state, SlotState::Waiting { why, .. } if Self::is_movable_by_events(why)) {
                 self.wait_for_pending(limits, now);
             }
         }
@@ -215,7 +215,7 @@ impl Slot {
     }
 
     /// Cancels the wait of a run that is to be stopped.
-    fn stop_at_once(&mut self, now: UnixMillis) {
+    fn cancel_stopped_wait(&mut self, now: UnixMillis) {
         let is_stopped = self.wish == Some(ConvergeRequest::Stop) && self.owner == Some(LoopKind::Converge);
         if let (true, SlotState::Waiting { at, why }) = (is_stopped, &mut self.state) {
             (*at, *why) = (now.min(*at), WaitReason::Step);
@@ -251,7 +251,7 @@ impl Slot {
             SlotState::Leased { deadline, .. } => return Err(SlotRefusal::Leased(deadline)),
         }
         let of = self.owner.unwrap_or_else(|| self.next_loop(limits, now));
-        let serving = self.pending.slot_of(of).take();
+        let serving = self.pending.events_mut(of).take();
         if of == LoopKind::Review && serving.is_some_and(|unserved| unserved.asked.is_some()) {
             self.storm = None;
             self.extend_storm(limits, now);
@@ -268,7 +268,7 @@ impl Slot {
         limits: &SlotLimits,
         now: UnixMillis,
     ) -> Result<Option<SlotNote>, SlotRefusal> {
-        self.held_by(token)?;
+        self.lease_of_token(token)?;
         if let SlotState::Leased { deadline, .. } = &mut self.state {
             *deadline = (*deadline).max(now + limits.lease);
         }
@@ -283,7 +283,7 @@ impl Slot {
         limits: &SlotLimits,
         now: UnixMillis,
     ) -> Result<SlotNote, SlotRefusal> {
-        self.held_by(token)?;
+        self.lease_of_token(token)?;
         if self.storm.is_none_or(|storm| storm.ends <= now && storm.computed >= 2) {
             self.extend_storm(limits, now);
         }
@@ -300,14 +300,14 @@ impl Slot {
         limits: &SlotLimits,
         now: UnixMillis,
     ) -> Result<SlotNote, SlotRefusal> {
-        let (of, serving) = self.held_by(token)?;
+        let (of, serving) = self.lease_of_token(token)?;
         match outcome {
             StepOutcome::Idle | StepOutcome::Again => {
                 self.owner = None;
                 self.attempts = 0;
                 self.wait_for_pending(limits, now);
                 if outcome == StepOutcome::Again {
-                    self.event(of, limits, now);
+                    self.add_event(of, limits, now);
                 }
             }
             StepOutcome::DueAt(at, why) => {
@@ -325,14 +325,14 @@ impl Slot {
                 }
                 self.restore_pending(of, serving);
                 self.state = SlotState::Waiting { at, why };
-                if self.owner.is_none() && self.is_asked_besides(of) {
+                if self.owner.is_none() && self.has_other_request(of) {
                     self.wait_for_pending(limits, now);
                 }
             }
             StepOutcome::Held(why) => {
                 self.owner = None;
                 self.attempts = 0;
-                let happened = self.pending.for_loop(of).is_some() || self.is_asked_besides(of);
+                let happened = self.pending.for_loop(of).is_some() || self.has_other_request(of);
                 match why {
                     HoldReason::Cancelled => {}
                     HoldReason::Parked | HoldReason::Paused | HoldReason::Draft => {
@@ -351,14 +351,14 @@ impl Slot {
         }
         // The comment that reports the stop cannot be created before the forge shows the last write.
         if !matches!(outcome, StepOutcome::DueAt(_, WaitReason::Settling)) {
-            self.stop_at_once(now);
+            self.cancel_stopped_wait(now);
         }
         self.drop_ended_storm(now);
         Ok(SlotNote::Finished(outcome))
     }
 
     /// Handles a failed or lost lease: backoff first, then parking.
-    fn attempt_failed(
+    fn handle_failed_attempt(
         &mut self,
         not_before: Option<UnixMillis>,
         limits: &SlotLimits,
@@ -366,7 +366,7 @@ impl Slot {
     ) -> SlotNote {
         if let SlotState::Leased { of, serving, .. } = self.state {
             self.restore_pending(of, serving);
-            self.owner = Some(of).filter(|of| of.has_steps());
+            self.owner = Some(of).filter(|of| of.spans_several_leases());
         }
         self.attempts = self.attempts.saturating_add(1);
         if self.attempts >= limits.attempts {
@@ -376,11 +376,11 @@ impl Slot {
         let retry = limits.retry_at(&self.key, self.attempts, now);
         let at = not_before.map_or(retry, |instant| instant.max(retry));
         self.state = SlotState::Waiting { at, why: WaitReason::Backoff };
-        self.stop_at_once(now);
+        self.cancel_stopped_wait(now);
         SlotNote::Failed(self.attempts, at)
     }
 
-    fn hand_back(&mut self, now: UnixMillis) -> SlotNote {
+    fn return_lease(&mut self, now: UnixMillis) -> SlotNote {
         if let SlotState::Leased { of, serving, .. } = self.state {
             self.restore_pending(of, serving);
             self.owner = Some(of); // the same loop goes on where its run stopped
@@ -404,7 +404,7 @@ impl Slot {
     }
 
     /// Holds a slot that was to be paused after the lease in `before`. Pending events stay pending.
-    fn pause_after(&mut self, before: &Self) {
+    fn apply_pending_pause(&mut self, before: &Self) {
         let pausing = matches!(before.state, SlotState::Leased { pausing: true, .. });
         if pausing && self.token().is_none() {
             self.owner = None;
@@ -433,8 +433,8 @@ impl Slot {
     }
 
     fn retry(&mut self, now: UnixMillis) -> Result<SlotNote, SlotRefusal> {
-        self.release_lease(now)?;
-        let of = self.owner.unwrap_or_else(|| self.natural_loop());
+        self.reclaim_overdue_lease(now)?;
+        let of = self.owner.unwrap_or_else(|| self.default_loop());
         if self.pending.is_empty() {
             self.add_pending(of, UnservedEvents::new(now));
         }
@@ -444,7 +444,7 @@ impl Slot {
     }
 
     /// Returns the loop and the events of the lease that `token` holds.
-    fn held_by(&self, token: FencingToken) -> Result<(LoopKind, Option<UnservedEvents>), SlotRefusal> {
+    fn lease_of_token(&self, token: FencingToken) -> Result<(LoopKind, Option<UnservedEvents>), SlotRefusal> {
         match self.state {
             SlotState::Leased { token: current, of, serving, .. } if current == token => Ok((of, serving)),
             SlotState::Leased { .. }
@@ -455,7 +455,7 @@ impl Slot {
     }
 
     /// Makes the events of an overdue lease pending again. Refused while a worker holds a valid lease.
-    fn release_lease(&mut self, now: UnixMillis) -> Result<(), SlotRefusal> {
+    fn reclaim_overdue_lease(&mut self, now: UnixMillis) -> Result<(), SlotRefusal> {
         match self.state {
             SlotState::Leased { deadline, .. } if deadline > now => Err(SlotRefusal::Leased(deadline)),
             SlotState::Leased { of, serving, .. } => {
@@ -467,12 +467,12 @@ impl Slot {
     }
 
     fn add_pending(&mut self, loop_kind: LoopKind, events: UnservedEvents) {
-        let pending = self.pending.slot_of(loop_kind);
+        let pending = self.pending.events_mut(loop_kind);
         *pending = Some(pending.map_or(events, |earlier| earlier.merge_with(events)));
     }
 
     /// Returns true if a user has requested another loop meanwhile.
-    fn is_asked_besides(&self, loop_kind: LoopKind) -> bool {
+    fn has_other_request(&self, loop_kind: LoopKind) -> bool {
         let is_asked =
             |other: &LoopKind| self.pending.for_loop(*other).is_some_and(|pending| pending.asked.is_some());
         LoopKind::ALL.iter().any(|other| *other != loop_kind && is_asked(other))
@@ -519,16 +519,16 @@ impl Slot {
         let due = |of: &&LoopKind| self.due_time(**of, limits, now).is_some_and(|(at, _)| at <= now);
         let pending = |of: &&LoopKind| self.pending.for_loop(**of).is_some();
         let first = LoopKind::ALL.iter().find(due).or_else(|| LoopKind::ALL.iter().find(pending));
-        first.copied().unwrap_or_else(|| self.natural_loop())
+        first.copied().unwrap_or_else(|| self.default_loop())
     }
 
     /// Returns the loop that the key implies.
-    fn natural_loop(&self) -> LoopKind {
-        if job::of_key(&self.key).is_some() { LoopKind::Sync } else { LoopKind::Review }
+    fn default_loop(&self) -> LoopKind {
+        if job::job_from_key(&self.key).is_some() { LoopKind::Sync } else { LoopKind::Review }
     }
 
     /// Returns true for a wait that new events may move. The others have a reason of their own.
-    fn is_for_pending(reason: WaitReason) -> bool {
+    fn is_movable_by_events(reason: WaitReason) -> bool {
         match reason {
             WaitReason::Debounce | WaitReason::Storm => true,
             WaitReason::Backoff

@@ -137,10 +137,10 @@ impl ReleasePartKind {
 pub(super) fn find_unguarded_parts(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
     let pinned = PinnedNames::new(step);
     let mut found = changed_functions(step, &pinned);
-    found.extend(namesakes(step, &pinned));
+    found.extend(unpinned_namesakes(step, &pinned));
     found.extend(changed_outside_code(step, &pinned));
     found.extend(new_imports(step, &pinned));
-    found.extend(requirements(step));
+    found.extend(changed_requirements(step));
     for file in step.to.unreadable.keys() {
         found.push(UnguardedPart::new(String::new(), Some(file.clone()), UnguardedReason::Unreadable));
     }
@@ -213,7 +213,7 @@ fn changed_functions(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> 
 
 /// Returns the other definitions of pinned names. A pin guards only the definition that its digest is of,
 /// and must not hide the others.
-fn namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
+fn unpinned_namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let mut found = BTreeMap::new();
     let lines = [step.from, step.to].map(|sources| pinned_lines(step, sources));
     for symbol in step.manifest.rows.keys() {
@@ -234,7 +234,7 @@ fn namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<Ungu
             // The setter of a property whose getter alone is pinned is an unpinned function.
             let is_part = [(step.from, &old), (step.to, &new)].into_iter().any(|(sources, definition)| {
                 definition.as_ref().is_some_and(|definition| {
-                    all_of(sources, definition)
+                    definitions_sharing_name(sources, definition)
                         .iter()
                         .any(|one| one.line == definition.line && one.name == *name)
                 })
@@ -248,7 +248,10 @@ fn namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<Ungu
 }
 
 /// Returns the definitions that share a definition's name, if there are several.
-fn all_of<'a>(sources: &'a ReleaseSources, definition: &SymbolDefinition) -> &'a [NamesakeDefinition] {
+fn definitions_sharing_name<'a>(
+    sources: &'a ReleaseSources,
+    definition: &SymbolDefinition,
+) -> &'a [NamesakeDefinition] {
     let of_file = sources.namesakes.get(&definition.file);
     of_file.and_then(|names| names.get(&definition.name)).map(Vec::as_slice).unwrap_or_default()
 }
@@ -266,8 +269,9 @@ fn unpinned_definitions(
     pinned: &BTreeSet<(&str, u32)>,
 ) -> BTreeMap<String, Vec<String>> {
     let mut others: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for (definition, one) in
-        definition.into_iter().flat_map(|of| all_of(sources, of).iter().map(move |one| (of, one)))
+    for (definition, one) in definition
+        .into_iter()
+        .flat_map(|of| definitions_sharing_name(sources, of).iter().map(move |one| (of, one)))
     {
         if !pinned.contains(&(definition.file.as_str(), one.line)) {
             others.entry(one.name.clone()).or_default().push(one.tree.clone());
@@ -303,7 +307,7 @@ fn changed_outside_code(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) 
     let (mut found, nothing) = (Vec::new(), Vec::new());
     for (file, old, new) in join_maps(&step.from.outside, &step.to.outside) {
         let (old, new) = (old.unwrap_or(&nothing), new.unwrap_or(&nothing));
-        let (before, after) = (trees(old), trees(new));
+        let (before, after) = (digests_by_key(old), digests_by_key(new));
         let keys: BTreeSet<OutsideCodeKey<'_>> = before.keys().chain(after.keys()).copied().collect();
         for key in keys {
             let why =
@@ -342,7 +346,7 @@ fn changed_outside_code(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) 
 }
 
 /// Groups the digests of pieces by their keys, in text order.
-fn trees(pieces: &[OutsideCode]) -> BTreeMap<OutsideCodeKey<'_>, Vec<&str>> {
+fn digests_by_key(pieces: &[OutsideCode]) -> BTreeMap<OutsideCodeKey<'_>, Vec<&str>> {
     let mut trees: BTreeMap<_, Vec<&str>> = BTreeMap::new();
     for piece in pieces {
         trees.entry(OutsideCodeKey::new(piece)).or_default().push(&piece.tree);
@@ -364,7 +368,7 @@ fn new_imports(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<Un
 }
 
 /// Returns the changed requirements of the release.
-fn requirements(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
+fn changed_requirements(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
     let mut found = Vec::new();
     for (file, old, new) in join_maps(&step.from.requirements, &step.to.requirements) {
         let mut push = |symbol: &str, why| {

@@ -257,13 +257,13 @@ mod tests {
         SyncTarget { version: version.into(), manifest: "m".into() }
     }
 
-    fn fail(breaker: &mut JobBreaker, version: &str) -> RunAdmission {
+    fn run_and_fail(breaker: &mut JobBreaker, version: &str) -> RunAdmission {
         let admission = breaker.admit(&target(version), None, LIMITS, T);
         breaker.record_end(BreakerOutcome::Failure("no".into()), LIMITS, T);
         admission
     }
 
-    fn answer(text: &str) -> CommentId {
+    fn answer_id(text: &str) -> CommentId {
         CommentId::new(text)
     }
 
@@ -271,7 +271,7 @@ mod tests {
     fn three_failures_of_one_target_open_it_and_another_target_is_tried_once() {
         let mut breaker = JobBreaker::default();
         for _ in 0..3 {
-            assert_eq!(fail(&mut breaker, "1"), RunAdmission::Run);
+            assert_eq!(run_and_fail(&mut breaker, "1"), RunAdmission::Run);
         }
         let open = JobBreakerTrip { why: JobTripReason::Target, since: T };
         assert_eq!(breaker.admit(&target("1"), None, LIMITS, T), RunAdmission::Skip(open.clone()));
@@ -286,16 +286,16 @@ mod tests {
     fn releases_that_change_under_it_do_not_keep_it_trying() {
         let mut breaker = JobBreaker::default();
         for version in ["1", "2", "3", "4", "5"] {
-            assert_eq!(fail(&mut breaker, version), RunAdmission::Run);
+            assert_eq!(run_and_fail(&mut breaker, version), RunAdmission::Run);
         }
         let open = JobBreakerTrip { why: JobTripReason::Streak, since: T };
         assert_eq!(breaker.admit(&target("6"), None, LIMITS, T), RunAdmission::Skip(open.clone()));
-        let first = answer("a");
+        let first = answer_id("a");
         assert_eq!(breaker.admit(&target("6"), Some(&first), LIMITS, T), RunAdmission::Probe);
         breaker.record_end(BreakerOutcome::Failure("no".into()), LIMITS, T);
         assert_eq!(breaker.last_answer(), Some(&first), "an answer is good for one run");
         assert_eq!(breaker.admit(&target("7"), None, LIMITS, T), RunAdmission::Skip(open));
-        assert_eq!(breaker.admit(&target("7"), Some(&answer("b")), LIMITS, T), RunAdmission::Probe);
+        assert_eq!(breaker.admit(&target("7"), Some(&answer_id("b")), LIMITS, T), RunAdmission::Probe);
         breaker.record_end(BreakerOutcome::Success, LIMITS, T);
         assert_eq!((breaker.open_trip(), breaker.failure_counts()), (None, (0, 0)));
     }
@@ -310,21 +310,21 @@ mod tests {
             matches!(breaker.admit(&target("1"), None, LIMITS, T), RunAdmission::Skip(_)),
             "the third died, too"
         );
-        let first = answer("a");
+        let first = answer_id("a");
         assert_eq!(breaker.admit(&target("1"), Some(&first), LIMITS, T), RunAdmission::Probe);
         breaker.record_end(BreakerOutcome::GivenBack, LIMITS, T);
         assert_eq!(breaker.last_answer(), None, "the answer still counts");
         assert_eq!(breaker.admit(&target("1"), Some(&first), LIMITS, T), RunAdmission::Probe);
         breaker.record_end(BreakerOutcome::Neutral, LIMITS, T);
         assert_eq!(breaker.open_trip(), None, "somebody is asked");
-        assert_eq!(fail(&mut breaker, "1"), RunAdmission::Run);
+        assert_eq!(run_and_fail(&mut breaker, "1"), RunAdmission::Run);
         assert!(breaker.open_trip().is_some());
     }
 
     #[test]
     fn failures_before_a_target_is_known_count_for_the_job() {
         let mut breaker = JobBreaker::default();
-        fail(&mut breaker, "1");
+        run_and_fail(&mut breaker, "1");
         for _ in 0..4 {
             assert_eq!(breaker.open_trip(), None);
             breaker.record_end(BreakerOutcome::Failure("the index is down".into()), LIMITS, T);
@@ -342,7 +342,7 @@ mod tests {
     fn what_neither_failed_nor_succeeded_does_not_count() {
         let mut breaker = JobBreaker::default();
         for _ in 0..2 {
-            fail(&mut breaker, "1");
+            run_and_fail(&mut breaker, "1");
         }
         breaker.admit(&target("1"), None, LIMITS, T);
         breaker.record_end(BreakerOutcome::Neutral, LIMITS, T);
@@ -368,7 +368,7 @@ mod tests {
             let mut comments = 0;
             for (version, event, extra) in events {
                 let name = target(&version.to_string());
-                let said = (extra == 0).then(|| { comments += 1; answer(&comments.to_string()) });
+                let said = (extra == 0).then(|| { comments += 1; answer_id(&comments.to_string()) });
                 let before = breaker.open_trip().cloned();
                 let admission = breaker.admit(&name, said.as_ref(), LIMITS, T);
                 if let RunAdmission::Skip(open) = &admission {

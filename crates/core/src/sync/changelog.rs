@@ -74,7 +74,7 @@ const MARKS: [&str; 3] = ["* ", "- ", "+ "];
 /// # Errors
 /// [`ChangelogError`] if the text has no entry.
 pub fn newest_entry(text: &str) -> Result<NewestEntry, ChangelogError> {
-    let section = section(text)?;
+    let section = find_newest_section(text)?;
     Ok(section.version.map_or(NewestEntry::Unreleased, |(version, _)| NewestEntry::Of(version)))
 }
 
@@ -88,16 +88,16 @@ pub fn add_line(
     new_line: ChangelogLine<'_>,
     placement: ChangelogPlacement,
 ) -> Result<String, ChangelogError> {
-    let section = section(text)?;
+    let section = find_newest_section(text)?;
     let eol =
         if text.get(section.at.end..).is_some_and(|rest| rest.starts_with("\r\n")) { "\r\n" } else { "\n" };
     let body = text.get(section.body..section.end).unwrap_or_default();
-    let mark = body.lines().find_map(mark_of).unwrap_or("* ");
+    let mark = body.lines().find_map(list_marker).unwrap_or("* ");
     let line = format!("{mark}{}", new_line.line);
     let (before, after) =
         (text.get(..section.at.start).unwrap_or_default(), text.get(section.end..).unwrap_or_default());
     if let ChangelogPlacement::New(version) = placement {
-        let head = heading(&section, version, new_line.date, eol);
+        let head = render_heading(&section, version, new_line.date, eol);
         let gap = if body.starts_with(eol) { eol } else { "" };
         let rest = text.get(section.at.start..).unwrap_or_default();
         return Ok([before, &head, gap, &line, eol, eol, rest].concat());
@@ -105,20 +105,21 @@ pub fn add_line(
     let said = body.lines().any(|one| one.trim_end() == line);
     let head = match (placement, &section.version) {
         (ChangelogPlacement::Renamed(version), Some((old, _))) if !said || *old != version => {
-            heading(&section, version, new_line.date, eol)
+            render_heading(&section, version, new_line.date, eol)
         }
         _ => text.get(section.at.start..section.body).unwrap_or_default().to_owned(),
     };
     let gap = if head.ends_with('\n') { "" } else { eol };
-    let body = if said { body.to_owned() } else { with_line(body, &line, new_line, eol, after.is_empty()) };
+    let body =
+        if said { body.to_owned() } else { entry_with_line(body, &line, new_line, eol, after.is_empty()) };
     Ok([before, &head, gap, &body, after].concat())
 }
 
 /// Returns the text of an entry with the line in place of our earlier one, or after the last line.
-fn with_line(body: &str, line: &str, new_line: ChangelogLine<'_>, eol: &str, is_last: bool) -> String {
+fn entry_with_line(body: &str, line: &str, new_line: ChangelogLine<'_>, eol: &str, is_last: bool) -> String {
     let is_ours = |one: &str| {
         let one = one.trim_end();
-        mark_of(one).and_then(|mark| one.strip_prefix(mark)).is_some_and(new_line.was_ours)
+        list_marker(one).and_then(|mark| one.strip_prefix(mark)).is_some_and(new_line.was_ours)
     };
     let mut lines: Vec<&str> = body.split_inclusive('\n').collect();
     let full = format!("{line}{eol}");
@@ -146,7 +147,7 @@ fn strip_version_links(heading_tail: &str) -> String {
 }
 
 /// Renders a heading of the same form for another version and date, with an underline of the same length.
-fn heading(section: &ChangelogSection<'_>, version: VersionTriple, date: &str, eol: &str) -> String {
+fn render_heading(section: &ChangelogSection<'_>, version: VersionTriple, date: &str, eol: &str) -> String {
     let ChangelogSection { head, underline, version: old, .. } = section;
     let words = match old {
         Some((_, at)) => {
@@ -187,10 +188,10 @@ fn replace_date(words: &str, date: &str) -> String {
 }
 
 /// Finds the newest entry: the first heading with a version, or with the word for unreleased.
-fn section(text: &str) -> Result<ChangelogSection<'_>, ChangelogError> {
+fn find_newest_section(text: &str) -> Result<ChangelogSection<'_>, ChangelogError> {
     let mut found = headings(text);
     let mut first = found.next().ok_or(ChangelogError::NoEntry)?;
-    if let Some(next) = found.find(|next| next.level() == first.level()) {
+    if let Some(next) = found.find(|next| next.heading_marker() == first.heading_marker()) {
         first.end = next.at.start;
     }
     Ok(first)
@@ -198,7 +199,7 @@ fn section(text: &str) -> Result<ChangelogSection<'_>, ChangelogError> {
 
 impl ChangelogSection<'_> {
     /// Returns the marker that headings of the same level share.
-    fn level(&self) -> String {
+    fn heading_marker(&self) -> String {
         match self.underline.and_then(|line| line.chars().next()) {
             Some(letter) => letter.to_string(),
             None => self.head.chars().take_while(|letter| *letter == '#').collect(),
@@ -227,7 +228,7 @@ fn headings(text: &str) -> impl Iterator<Item = ChangelogSection<'_>> {
         if !head.starts_with('#') && underline.is_none() {
             return None;
         }
-        let version = version_in(head);
+        let version = find_version(head);
         if version.is_none() && !head.to_lowercase().contains(UNRELEASED) {
             return None;
         }
@@ -255,7 +256,7 @@ fn is_underline(below: &str, head: &str) -> bool {
 }
 
 /// Finds the first version in a heading, with its byte range.
-fn version_in(head: &str) -> Option<(VersionTriple, Range<usize>)> {
+fn find_version(head: &str) -> Option<(VersionTriple, Range<usize>)> {
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || ".+-_".contains(letter);
     let mut rest = 0;
     head.split(|letter| !is_part(letter)).find_map(|word| {
@@ -269,7 +270,7 @@ fn version_in(head: &str) -> Option<(VersionTriple, Range<usize>)> {
 }
 
 /// Returns the list marker that a line begins with.
-fn mark_of(line: &str) -> Option<&'static str> {
+fn list_marker(line: &str) -> Option<&'static str> {
     MARKS.into_iter().find(|mark| line.starts_with(mark))
 }
 
@@ -283,61 +284,69 @@ mod tests {
     const MD: &str =
         "# Changelog\n\n## [v1.2.3] - 2026-01-02\n\n- relax demo to 1\n\n## [v1.2.2] - 2025-12-31\n- first\n";
 
-    fn news<'a>(line: &'a str, date: &'a str) -> ChangelogLine<'a> {
+    fn changelog_line<'a>(line: &'a str, date: &'a str) -> ChangelogLine<'a> {
         ChangelogLine { line, was_ours: &|one| one.starts_with("relax demo to"), date }
     }
 
-    fn release(text: &str) -> VersionTriple {
+    fn parse_version(text: &str) -> VersionTriple {
         VersionTriple::parse(text).unwrap()
     }
 
     #[test]
     fn a_new_entry_is_written_like_the_newest_and_its_underline_is_as_long_as_the_heading() {
-        let new = ChangelogPlacement::New(release("1.2.10"));
-        let rst = add_line(RST, news("relax demo to 2", "2026-11-21"), new).unwrap();
+        let new = ChangelogPlacement::New(parse_version("1.2.10"));
+        let rst = add_line(RST, changelog_line("relax demo to 2", "2026-11-21"), new).unwrap();
         let entry = "1.2.10 (2026-11-21)\n^^^^^^^^^^^^^^^^^^^\n\n* relax demo to 2\n\n";
         assert_eq!(rst, RST.replace("1.2.3 (", &format!("{entry}1.2.3 (")));
-        let md = add_line(MD, news("relax demo to 2", "2026-11-21"), new).unwrap();
+        let md = add_line(MD, changelog_line("relax demo to 2", "2026-11-21"), new).unwrap();
         let entry = "## [v1.2.10] - 2026-11-21\n\n- relax demo to 2\n\n";
         assert_eq!(md, MD.replace("## [v1.2.3]", &format!("{entry}## [v1.2.3]")));
-        assert_eq!(newest_entry(&md).unwrap(), NewestEntry::Of(release("1.2.10")));
+        assert_eq!(newest_entry(&md).unwrap(), NewestEntry::Of(parse_version("1.2.10")));
         // Marks of the previous version do not apply to this one.
         for (head, expected) in [
             ("## [1.2.3] - 2026-01-02 [YANKED]", "## [1.2.10] - 2026-11-21"),
             ("## [1.2.3](https://e.example/v1.2.2...v1.2.3) (2026-01-02)", "## [1.2.10] (2026-11-21)"),
         ] {
             let text = format!("# Changes\n\n{head}\n\n- it\n");
-            let now = add_line(&text, news("relax demo to 2", "2026-11-21"), new).unwrap();
+            let now = add_line(&text, changelog_line("relax demo to 2", "2026-11-21"), new).unwrap();
             assert!(now.starts_with(&format!("# Changes\n\n{expected}\n\n")), "{now}");
         }
         // Line ends of the file are kept.
-        let crlf = add_line(&RST.replace('\n', "\r\n"), news("relax demo to 2", "2026-11-21"), new).unwrap();
+        let crlf = add_line(&RST.replace('\n', "\r\n"), changelog_line("relax demo to 2", "2026-11-21"), new)
+            .unwrap();
         assert_eq!(crlf, rst.replace('\n', "\r\n"));
     }
 
     #[test]
     fn what_is_not_released_is_renamed_our_line_replaced_and_that_of_people_kept() {
-        let renamed = ChangelogPlacement::Renamed(release("1.3.0"));
+        let renamed = ChangelogPlacement::Renamed(parse_version("1.3.0"));
         for (text, mark) in [(RST, "* "), (MD, "- ")] {
-            let now = add_line(text, news("relax demo to 2", "2026-11-21"), renamed).unwrap();
+            let now = add_line(text, changelog_line("relax demo to 2", "2026-11-21"), renamed).unwrap();
             let head = text.replace("1.2.3", "1.3.0").replace("2026-01-02", "2026-11-21");
             assert_eq!(
                 now,
                 head.replace(&format!("{mark}relax demo to 1"), &format!("{mark}relax demo to 2"))
             );
             // A second call, even on another day, changes nothing.
-            assert_eq!(add_line(&now, news("relax demo to 2", "2027-01-01"), renamed).unwrap(), now);
+            assert_eq!(
+                add_line(&now, changelog_line("relax demo to 2", "2027-01-01"), renamed).unwrap(),
+                now
+            );
         }
         let theirs = RST.replace("* relax demo to 1\n", "");
-        let other = add_line(&theirs, news("bump demo", "2026-11-21"), ChangelogPlacement::Newest).unwrap();
+        let other =
+            add_line(&theirs, changelog_line("bump demo", "2026-11-21"), ChangelogPlacement::Newest).unwrap();
         assert_eq!(other, theirs.replace("* fix it\n", "* fix it\n* bump demo\n"), "behind what is there");
         let open = "## [Unreleased]\n\n## 1.0.0\n- first\n";
         assert_eq!(newest_entry(open).unwrap(), NewestEntry::Unreleased);
-        let now = add_line(open, news("bump demo", "2026-11-21"), ChangelogPlacement::Newest).unwrap();
+        let now =
+            add_line(open, changelog_line("bump demo", "2026-11-21"), ChangelogPlacement::Newest).unwrap();
         assert_eq!(now, "## [Unreleased]\n\n* bump demo\n\n## 1.0.0\n- first\n");
-        let bare = add_line("## 1.0.0", news("bump demo", "d"), ChangelogPlacement::Newest).unwrap();
+        let bare =
+            add_line("## 1.0.0", changelog_line("bump demo", "d"), ChangelogPlacement::Newest).unwrap();
         assert_eq!(bare, "## 1.0.0\n* bump demo\n");
-        let cut = add_line("## 1.0.0\n- first", news("bump demo", "d"), ChangelogPlacement::Newest).unwrap();
+        let cut = add_line("## 1.0.0\n- first", changelog_line("bump demo", "d"), ChangelogPlacement::Newest)
+            .unwrap();
         assert_eq!(cut, "## 1.0.0\n- first\n- bump demo\n");
     }
 
@@ -366,8 +375,8 @@ mod tests {
             let eol = if crlf { "\r\n" } else { "\n" };
             let text = lines.join(eol) + if ends { eol } else { "" };
             let Ok(_) = newest_entry(&text) else { return Ok(()) };
-            let version = release("9.9.9");
-            let once = add_line(&text, news("relax demo to 2", "2026-11-21"),
+            let version = parse_version("9.9.9");
+            let once = add_line(&text, changelog_line("relax demo to 2", "2026-11-21"),
                 ChangelogPlacement::New(version)).unwrap();
             let (added, at) = (once.len() - text.len(),
                 text.chars().zip(once.chars()).take_while(|(a, b)| a == b).map(|(a,
@@ -376,8 +385,8 @@ mod tests {
                 once.get(at + added..)?].concat()).filter(|left| *left == text));
             prop_assert_eq!(without, Some(text.clone()));
             for entry in [ChangelogPlacement::Newest, ChangelogPlacement::Renamed(version)] {
-                let once = add_line(&text, news("relax demo to 2", "2026-11-21"), entry).unwrap();
-                prop_assert_eq!(&add_line(&once, news("relax demo to 2", "2026-12-31"), entry).unwrap(),
+                let once = add_line(&text, changelog_line("relax demo to 2", "2026-11-21"), entry).unwrap();
+                prop_assert_eq!(&add_line(&once, changelog_line("relax demo to 2", "2026-12-31"), entry).unwrap(),
                     &once);
             }
         }

@@ -98,7 +98,7 @@ pub struct ReleaseClassification {
 /// file cannot be read, or there are more functions than [`MAX_FUNCTIONS`].
 pub fn functions_to_classify(decision: &SyncDecision) -> Result<Vec<MirroredFunction>, String> {
     let mut functions = Vec::new();
-    for one in decision.unguarded.iter().filter(|one| one.why.is_news()) {
+    for one in decision.unguarded.iter().filter(|one| one.why.needs_check()) {
         match one {
             UnguardedPart { why: UnguardedReason::Unreadable, file, .. } => {
                 return Err(format!("{} cannot be read", file.as_deref().unwrap_or("a file")));
@@ -152,7 +152,7 @@ pub fn check_completeness<'a>(
 
 impl ReleaseClassification {
     /// Creates a classification without an answer, for this reason.
-    pub fn in_vain(reason: impl Into<String>) -> Self {
+    pub fn without_answer(reason: impl Into<String>) -> Self {
         Self { functions: Vec::new(), in_vain: Some(reason.into()) }
     }
 
@@ -207,7 +207,7 @@ mod tests {
         MirroredFunction { file: "p/m.py".into(), symbol: symbol.into() }
     }
 
-    fn judged(symbol: &str, verdict: MigrationVerdict) -> FunctionJudgement {
+    fn judgement(symbol: &str, verdict: MigrationVerdict) -> FunctionJudgement {
         FunctionJudgement {
             function: function(symbol),
             verdict,
@@ -233,18 +233,18 @@ mod tests {
             (Ambiguous, Port, SyncVerdict::Bump),
             (NoPort, Ambiguous, SyncVerdict::Ask),
         ] {
-            assert_eq!(verdict(vec![judged("f", f), judged("g", g)]), wanted, "{f:?} {g:?}");
+            assert_eq!(verdict(vec![judgement("f", f), judgement("g", g)]), wanted, "{f:?} {g:?}");
         }
         for answered in [
             vec![],
-            vec![judged("f", NoPort)],
-            vec![judged("f", NoPort), judged("f", NoPort), judged("g", NoPort)],
-            vec![judged("f", NoPort), judged("g", NoPort), judged("h", NoPort)],
-            vec![judged("f", Port)],
+            vec![judgement("f", NoPort)],
+            vec![judgement("f", NoPort), judgement("f", NoPort), judgement("g", NoPort)],
+            vec![judgement("f", NoPort), judgement("g", NoPort), judgement("h", NoPort)],
+            vec![judgement("f", Port)],
         ] {
             assert_eq!(verdict(answered.clone()), SyncVerdict::Ask, "{answered:?}");
         }
-        let whole = vec![judged("f", NoPort), judged("g", NoPort)];
+        let whole = vec![judgement("f", NoPort), judgement("g", NoPort)];
         let broken = ReleaseClassification { functions: whole, in_vain: Some("it died".into()) };
         assert_eq!(broken.verdict(&[function("f"), function("g")]), SyncVerdict::Ask);
         assert_eq!(

@@ -118,7 +118,7 @@ pub const MAX_ANSWERS: usize = 20;
 
 impl MigrationProgress {
     /// Returns true if this is more progress than `before`.
-    pub fn is_beyond(&self, before: Option<&Self>) -> bool {
+    pub fn has_advanced_since(&self, before: Option<&Self>) -> bool {
         before
             .filter(|before| before.version == self.version)
             .is_none_or(|before| self.completed > before.completed || self.failing < before.failing)
@@ -184,7 +184,7 @@ pub fn job_key(job: &str) -> SlotKey {
 }
 
 /// Returns the job that a key names.
-pub fn of_key(key: &SlotKey) -> Option<&str> {
+pub fn job_from_key(key: &SlotKey) -> Option<&str> {
     key.as_str().strip_prefix("sync/")
 }
 

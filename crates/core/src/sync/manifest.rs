@@ -97,7 +97,7 @@ impl PinManifest {
                 ManifestEntry::Digests(raw) => ManifestRow { raw, ..ManifestRow::default() },
                 ManifestEntry::Row(row) => row,
             };
-            if !is_name(&symbol) {
+            if !is_symbol_name(&symbol) {
                 return Err(ManifestError::Name(symbol));
             }
             for (digests, form, digits) in [(&row.raw, "", RAW_DIGITS), (&row.tree, TREE_FORM, TREE_DIGITS)] {
@@ -117,7 +117,7 @@ impl PinManifest {
     }
 }
 
-fn is_name(symbol: &str) -> bool {
+fn is_symbol_name(symbol: &str) -> bool {
     let is_word = |word: &str| {
         let is_letter = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '$' | '#');
         !word.is_empty() && word.chars().all(is_letter)

@@ -200,7 +200,7 @@ impl run::RunDetail for SyncDetail {
         Some(self.result.run_outcome())
     }
 
-    fn result(&self) -> Option<String> {
+    fn result_word(&self) -> Option<String> {
         Some(self.result.as_str().to_owned())
     }
 

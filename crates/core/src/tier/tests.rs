@@ -6,11 +6,11 @@ fn rule(owner: RuleOwner, at: &str, tier: Tier, when: TierCondition) -> TierRule
     TierRule { at: at.to_owned(), owner, when, tier, most: None, reason: None }
 }
 
-fn operators(at: &str, tier: Tier, when: TierCondition) -> TierRule {
+fn operator_rule(at: &str, tier: Tier, when: TierCondition) -> TierRule {
     rule(RuleOwner::Operator, at, tier, when)
 }
 
-fn of_repository(tier: Tier) -> TierRule {
+fn repository_rule(tier: Tier) -> TierRule {
     rule(RuleOwner::Repository, ".truing.toml:1", tier, TierCondition::default())
 }
 
@@ -90,7 +90,7 @@ fn each_condition_holds_for_what_it_names() {
         ),
     ] {
         let name = when.to_string();
-        let choice = rules(None, vec![operators("t:1", Tier::Off, when)]).choose(&pull.facts(), false);
+        let choice = rules(None, vec![operator_rule("t:1", Tier::Off, when)]).choose(&pull.facts(), false);
         let expected = match because {
             Some(because) => (Tier::Off, "t:1", because),
             None => (Tier::Settled, "review.tier", ""),
@@ -104,8 +104,9 @@ fn a_name_is_no_account_where_names_are_not_unique_and_no_label_is_none() {
     let pull = SamplePull { labels: None, paths: Vec::new(), ..SamplePull::new() };
     let when = |authors: &[&str]| TierCondition { authors: list(authors), ..TierCondition::default() };
     let facts = PullFacts { has_unique_names: false, ..pull.facts() };
-    let choose =
-        |when: TierCondition| rules(None, vec![operators("t:1", Tier::Off, when)]).choose(&facts, false).tier;
+    let choose = |when: TierCondition| {
+        rules(None, vec![operator_rule("t:1", Tier::Off, when)]).choose(&facts, false).tier
+    };
     assert_eq!(choose(when(&["Ada"])), Tier::Settled);
     assert_eq!(choose(when(&["7"])), Tier::Off);
     assert_eq!(choose(TierCondition { labels: list(&["*"]), ..TierCondition::default() }), Tier::Settled);
@@ -114,7 +115,7 @@ fn a_name_is_no_account_where_names_are_not_unique_and_no_label_is_none() {
         Tier::Settled
     );
     let few = TierCondition { lines_up_to: Some(500), ..TierCondition::default() };
-    let rule = rules(None, vec![operators("t:1", Tier::Rules, few)]);
+    let rule = rules(None, vec![operator_rule("t:1", Tier::Rules, few)]);
     assert_eq!(rule.choose(&facts, false).tier, Tier::Rules);
     assert_eq!(rule.choose(&PullFacts { has_uncounted: true, ..facts }, false).tier, Tier::Settled);
 }
@@ -127,19 +128,19 @@ fn the_first_rule_decides_and_who_asks_passes_over_a_skip() {
     let all = rules(
         None,
         vec![
-            operators("t:1", Tier::Off, label),
-            operators("t:5", Tier::Once, repository.clone()),
-            operators("t:9", Tier::Deep, TierCondition::default()),
+            operator_rule("t:1", Tier::Off, label),
+            operator_rule("t:5", Tier::Once, repository.clone()),
+            operator_rule("t:9", Tier::Deep, TierCondition::default()),
         ],
     );
     assert_eq!(all.choose(&pull.facts(), false).at, "t:1");
     let asked = all.choose(&pull.facts(), true);
     assert_eq!((asked.tier, asked.at.as_str()), (Tier::Once, "t:5"));
-    let off = rules(None, vec![operators("t:5", Tier::Off, repository)]);
+    let off = rules(None, vec![operator_rule("t:5", Tier::Off, repository)]);
     assert_eq!(off.choose(&pull.facts(), true).tier, Tier::Off, "an operator's repository stays off");
-    assert_eq!(all.of_repository("acme/shop").len(), 2);
+    assert_eq!(all.rules_for_repository("acme/shop").len(), 2);
     assert_eq!(
-        all.of_repository("other/shop").len(),
+        all.rules_for_repository("other/shop").len(),
         2,
         "the first with conditions of pull requests, and the last"
     );
@@ -156,30 +157,31 @@ fn a_repository_lowers_freely_and_raises_up_to_what_the_operator_allows() {
         (Some(Tier::Deep), Tier::Deep, Tier::Deep, None),
         (Some(Tier::Once), Tier::Deep, Tier::Once, Some(Tier::Deep)),
     ] {
-        let choice = rules(most, vec![of_repository(asked)]).choose(&pull.facts(), false);
+        let choice = rules(most, vec![repository_rule(asked)]).choose(&pull.facts(), false);
         assert_eq!((choice.tier, choice.asked_for), (tier, capped), "{most:?} {asked:?}: {choice:?}");
     }
-    let off = operators("t:1", Tier::Off, TierCondition::default());
+    let off = operator_rule("t:1", Tier::Off, TierCondition::default());
     let choice =
-        rules(Some(Tier::Deep), vec![off.clone(), of_repository(Tier::Deep)]).choose(&pull.facts(), false);
+        rules(Some(Tier::Deep), vec![off.clone(), repository_rule(Tier::Deep)]).choose(&pull.facts(), false);
     assert_eq!((choice.tier, choice.asked_for), (Tier::Off, Some(Tier::Deep)), "nothing raises it");
     let raised = TierRule { most: Some(Tier::Rules), ..off };
-    let choice = rules(None, vec![raised, of_repository(Tier::Deep)]).choose(&pull.facts(), false);
+    let choice = rules(None, vec![raised, repository_rule(Tier::Deep)]).choose(&pull.facts(), false);
     assert_eq!((choice.tier, choice.at.as_str()), (Tier::Rules, ".truing.toml:1"));
 }
 
 #[test]
 fn a_pattern_that_is_no_glob_is_refused() {
     let when = TierCondition { paths: list(&["a["]), ..TierCondition::default() };
-    assert!(TierRules::new(config(None, vec![operators("t:4", Tier::Off, when)])).is_err());
+    assert!(TierRules::new(config(None, vec![operator_rule("t:4", Tier::Off, when)])).is_err());
 }
 
 #[test]
 fn a_tier_may_be_given_by_the_default_a_rule_or_its_most() {
-    let most = TierRule { most: Some(Tier::Deep), ..operators("t:1", Tier::Off, TierCondition::default()) };
-    assert!(config(None, vec![most]).may_be_deep());
-    assert!(config(Some(Tier::Deep), Vec::new()).may_be_deep());
-    assert!(!config(None, vec![of_repository(Tier::Once)]).may_be_deep());
+    let most =
+        TierRule { most: Some(Tier::Deep), ..operator_rule("t:1", Tier::Off, TierCondition::default()) };
+    assert!(config(None, vec![most]).can_choose_deep());
+    assert!(config(Some(Tier::Deep), Vec::new()).can_choose_deep());
+    assert!(!config(None, vec![repository_rule(Tier::Once)]).can_choose_deep());
 }
 
 #[test]

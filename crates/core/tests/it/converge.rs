@@ -56,26 +56,26 @@ fn claim(path: &str, line: u32, category: DefectCategory, severity: Severity) ->
     AuditorFinding { placed, origin: LineOrigin::Change }
 }
 
-fn p1(line: u32) -> AuditorFinding {
+fn p1_finding(line: u32) -> AuditorFinding {
     claim("src/a.py", line, DefectCategory::F, Severity::P1)
 }
 
-fn audited(answers: impl IntoIterator<Item = (u32, AuditorAnswer)>) -> ConvergeEvent {
+fn audited_event(answers: impl IntoIterator<Item = (u32, AuditorAnswer)>) -> ConvergeEvent {
     let answers = answers.into_iter().collect();
     let (standing, coverage, renames) = (BTreeMap::new(), ReviewCoverage::default(), FileRenames::default());
     ConvergeEvent::Audited { answers, standing, coverage, renames }
 }
 
-fn whole(claims: &[AuditorFinding]) -> ConvergeEvent {
-    audited([(0, AuditorAnswer::Whole(claims.to_vec()))])
+fn complete_audit_event(claims: &[AuditorFinding]) -> ConvergeEvent {
+    audited_event([(0, AuditorAnswer::Whole(claims.to_vec()))])
 }
 
-fn begun(limits: ConvergeLimits) -> ConvergeRun {
+fn new_run(limits: ConvergeLimits) -> ConvergeRun {
     ConvergeRun::new(limits, sha(1), sha(1_000_001), None)
 }
 
 /// The run after these, each of which must fit.
-fn after(mut run: ConvergeRun, events: impl IntoIterator<Item = ConvergeEvent>) -> ConvergeRun {
+fn apply_events(mut run: ConvergeRun, events: impl IntoIterator<Item = ConvergeEvent>) -> ConvergeRun {
     for event in events {
         assert_eq!(run.exit, None, "before {event:?}");
         run.apply_event(event).unwrap();
@@ -91,29 +91,29 @@ fn code(run: &ConvergeRun) -> Option<ConvergeExitCode> {
 }
 
 /// Is this act the one whose end should have come?
-fn expected(unexpected: &UnexpectedEvent, act: &str) -> bool {
+fn is_expected_step(unexpected: &UnexpectedEvent, act: &str) -> bool {
     unexpected.to_string().contains(&format!("expected the end of `{act}`"))
 }
 
 /// What the fixer says of everything that was found.
-fn says(run: &ConvergeRun, word: &FixerVerdict) -> BTreeMap<FindingId, FixerVerdict> {
+fn verdict_for_all(run: &ConvergeRun, word: &FixerVerdict) -> BTreeMap<FindingId, FixerVerdict> {
     run.found.iter().map(|finding| (finding.id.clone(), word.clone())).collect()
 }
 
 /// From after the audit's review to after the replies, with a fix that all agree to.
-fn fixed(run: ConvergeRun, seed: u64) -> ConvergeRun {
-    let words = says(&run, &FixerVerdict::Fixed);
+fn run_with_agreed_fix(run: ConvergeRun, seed: u64) -> ConvergeRun {
+    let words = verdict_for_all(&run, &FixerVerdict::Fixed);
     let fix = ConvergeEvent::Fixed { words, candidate: Some(candidate(seed)) };
-    after(run, [fix, ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed, ConvergeEvent::Replied])
+    apply_events(run, [fix, ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed, ConvergeEvent::Replied])
 }
 
 fn audit(run: ConvergeRun, claims: &[AuditorFinding]) -> ConvergeRun {
-    let begun = after(run, [ConvergeEvent::Gated(None)]);
+    let begun = apply_events(run, [ConvergeEvent::Gated(None)]);
     let ConvergeAction::Audit { auditors, .. } = &begun.next else { panic!("{:?}", begun.next) };
     let all: Vec<_> = auditors.iter().map(|at| (*at, AuditorAnswer::Whole(claims.to_vec()))).collect();
-    let looked = after(begun, [audited(all)]);
-    let clears = looked.audit_clears();
-    let posted = after(looked, [ConvergeEvent::Posted]);
+    let looked = apply_events(begun, [audited_event(all)]);
+    let clears = looked.is_cleared_by_audit();
+    let posted = apply_events(looked, [ConvergeEvent::Posted]);
     // What a review says that is not so, another run would rely on.
     assert!(!clears || posted.cleared.as_ref() == Some(&posted.head), "{posted:?}");
     posted
@@ -121,9 +121,9 @@ fn audit(run: ConvergeRun, claims: &[AuditorFinding]) -> ConvergeRun {
 
 #[test]
 fn two_loops_converge() {
-    let run = audit(begun(ConvergeLimits::default()), &[p1(3)]);
+    let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
     assert_eq!(run.next, ConvergeAction::Fix { problems: vec![] });
-    let run = audit(fixed(run, 2), &[]);
+    let run = audit(run_with_agreed_fix(run, 2), &[]);
     assert_eq!(code(&run), Some(ConvergeExitCode::Clean));
     assert_eq!((run.audits, run.commits.as_slice(), run.head.clone()), (2, &[sha(2)][..], sha(2)));
     let log = serde_json::to_value(&run.log).unwrap();
@@ -141,54 +141,54 @@ fn a_head_that_was_clean_is_not_looked_at_again() {
 
 #[test]
 fn an_audit_clears_a_head_if_all_answered_nothing_was_found_and_a_gate_was_there() {
-    let gated = || after(begun(ConvergeLimits::default()), [ConvergeEvent::Gated(None)]);
-    assert!(after(gated(), [whole(&[])]).audit_clears());
-    assert!(!after(gated(), [whole(&[p1(3)])]).audit_clears());
+    let gated = || apply_events(new_run(ConvergeLimits::default()), [ConvergeEvent::Gated(None)]);
+    assert!(apply_events(gated(), [complete_audit_event(&[])]).is_cleared_by_audit());
+    assert!(!apply_events(gated(), [complete_audit_event(&[p1_finding(3)])]).is_cleared_by_audit());
     let silent =
         ConvergeLimits { parallel_from: 1, auditors: 2, worker_attempts: 1, ..ConvergeLimits::default() };
-    let silent = after(begun(silent), [ConvergeEvent::Gated(None), whole(&[])]);
-    assert!(silent.silent == 1 && !silent.audit_clears());
+    let silent = apply_events(new_run(silent), [ConvergeEvent::Gated(None), complete_audit_event(&[])]);
+    assert!(silent.silent == 1 && !silent.is_cleared_by_audit());
     let alone = ConvergeRun::new_audit(ConvergeLimits::default(), (sha(1), sha(2)));
-    assert!(!after(alone, [whole(&[])]).audit_clears(), "no gate was asked");
+    assert!(!apply_events(alone, [complete_audit_event(&[])]).is_cleared_by_audit(), "no gate was asked");
 }
 
 #[test]
 fn nothing_fixable_is_stuck_after_one_loop() {
-    let run = audit(begun(ConvergeLimits::default()), &[p1(3)]);
-    let words = says(&run, &FixerVerdict::Declined("it is meant so".into()));
-    let run = after(run, [ConvergeEvent::Fixed { words, candidate: None }, ConvergeEvent::Replied]);
+    let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
+    let words = verdict_for_all(&run, &FixerVerdict::Declined("it is meant so".into()));
+    let run = apply_events(run, [ConvergeEvent::Fixed { words, candidate: None }, ConvergeEvent::Replied]);
     assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::NothingFixed), 1));
     assert_eq!(run.history.declined_findings().count(), 1);
 }
 
 #[test]
 fn there_is_no_audit_beyond_the_cap_and_no_fix_that_nobody_audits() {
-    let mut run = begun(ConvergeLimits::default());
+    let mut run = new_run(ConvergeLimits::default());
     for number in 1..=10 {
         let expected = if number < 4 { 1 } else { 3 };
-        let gated = after(run.clone(), [ConvergeEvent::Gated(None)]);
+        let gated = apply_events(run.clone(), [ConvergeEvent::Gated(None)]);
         assert!(
             matches!(&gated.next, ConvergeAction::Audit { auditors, .. } if auditors.len() == expected),
             "{number}"
         );
-        run = audit(run, &[p1(number * 10), p1(number * 10 + 5)]);
+        run = audit(run, &[p1_finding(number * 10), p1_finding(number * 10 + 5)]);
         if number < 10 {
-            run = fixed(run, u64::from(number) + 1);
+            run = run_with_agreed_fix(run, u64::from(number) + 1);
         }
     }
     assert_eq!((code(&run), run.audits, run.commits.len()), (Some(ConvergeExitCode::CapReached), 10, 9));
     assert!(run.exit.unwrap().reason.contains("0 P0, 2 P1 and 0 P2"));
 
     let last = ConvergeLimits { max_audits: 1, final_fix: true, ..ConvergeLimits::default() };
-    let run = fixed(audit(begun(last), &[p1(3)]), 2);
+    let run = run_with_agreed_fix(audit(new_run(last), &[p1_finding(3)]), 2);
     assert_eq!((code(&run), run.commits.len()), (Some(ConvergeExitCode::CapReached), 1));
 }
 
 #[test]
 fn the_gate_is_mended_so_often_and_no_more() {
     let dirty = || ConvergeEvent::Gated(Some("a.py:1: magic".into()));
-    let run = after(
-        begun(ConvergeLimits::default()),
+    let run = apply_events(
+        new_run(ConvergeLimits::default()),
         [
             dirty(),
             ConvergeEvent::Mended(Some(candidate(2))),
@@ -200,11 +200,11 @@ fn the_gate_is_mended_so_often_and_no_more() {
     let run = audit(run, &[]);
     assert_eq!(code(&run), Some(ConvergeExitCode::Clean));
 
-    let mut run = begun(ConvergeLimits::default());
+    let mut run = new_run(ConvergeLimits::default());
     for _ in 0..5 {
-        run = after(run, [dirty(), ConvergeEvent::Mended(None)]);
+        run = apply_events(run, [dirty(), ConvergeEvent::Mended(None)]);
     }
-    let run = after(run, [dirty()]);
+    let run = apply_events(run, [dirty()]);
     assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Gate), 0));
 }
 
@@ -213,14 +213,14 @@ fn a_fix_of_what_the_gate_says_is_looked_at_before_it_is_pushed() {
     let problem = FixProblem { kind: FixProblemKind::Test, text: "test_total() is gone".into() };
     let gate = || ConvergeEvent::Gated(Some("a.py:1: magic".into()));
     let wrong = || [ConvergeEvent::Mended(Some(candidate(2))), ConvergeEvent::Checked(vec![problem.clone()])];
-    let mut run = after(begun(ConvergeLimits::default()), [gate()]);
-    run = after(run, wrong());
+    let mut run = apply_events(new_run(ConvergeLimits::default()), [gate()]);
+    run = apply_events(run, wrong());
     assert_eq!((&run.next, &run.candidate), (&ConvergeAction::Gate, &None));
-    run = after(run, [gate()]);
+    run = apply_events(run, [gate()]);
     let ConvergeAction::Mend { output } = &run.next else { panic!("{:?}", run.next) };
     assert!(output.starts_with("a.py:1: magic") && output.contains("test_total() is gone"), "{output}");
     for _ in 1..5 {
-        run = after(after(run, wrong()), [gate()]);
+        run = apply_events(apply_events(run, wrong()), [gate()]);
     }
     assert_eq!((code(&run), run.commits.len()), (Some(ConvergeExitCode::Gate), 0));
     assert!(run.exit.unwrap().reason.ends_with("thrown away: test_total() is gone"));
@@ -228,42 +228,45 @@ fn a_fix_of_what_the_gate_says_is_looked_at_before_it_is_pushed() {
 
 #[test]
 fn who_does_not_answer_is_asked_once_more_and_is_never_clean() {
-    let silent = || audited([(0, AuditorAnswer::None("it died".into()))]);
-    let run = after(begun(ConvergeLimits::default()), [ConvergeEvent::Gated(None), silent()]);
+    let silent = || audited_event([(0, AuditorAnswer::None("it died".into()))]);
+    let run = apply_events(new_run(ConvergeLimits::default()), [ConvergeEvent::Gated(None), silent()]);
     assert!(matches!(&run.next, ConvergeAction::Audit { attempt: 2, .. }));
-    let answered = after(run.clone(), [whole(&[]), ConvergeEvent::Posted]);
+    let answered = apply_events(run.clone(), [complete_audit_event(&[]), ConvergeEvent::Posted]);
     assert_eq!((code(&answered), answered.audits), (Some(ConvergeExitCode::Clean), 1));
-    let dead = after(run.clone(), [silent()]);
+    let dead = apply_events(run.clone(), [silent()]);
     assert_eq!(
         (code(&dead), dead.exit.unwrap().reason.contains("it died")),
         (Some(ConvergeExitCode::Infrastructure), true)
     );
     // Nor is one that nobody told of.
-    assert_eq!(code(&after(run, [audited([])])), Some(ConvergeExitCode::Infrastructure));
+    assert_eq!(code(&apply_events(run, [audited_event([])])), Some(ConvergeExitCode::Infrastructure));
 }
 
 #[test]
 fn a_loop_with_a_silent_auditor_goes_on_but_does_not_converge() {
     let limits = ConvergeLimits { parallel_from: 1, max_audits: 2, ..ConvergeLimits::default() };
     let some = || {
-        audited([
+        audited_event([
             (0, AuditorAnswer::Whole(vec![])),
             (1, AuditorAnswer::None("no JSON".into())),
             (2, AuditorAnswer::Whole(vec![])),
         ])
     };
-    let run = after(begun(limits), [ConvergeEvent::Gated(None), some()]);
+    let run = apply_events(new_run(limits), [ConvergeEvent::Gated(None), some()]);
     assert!(
         matches!(&run.next, ConvergeAction::Audit { auditors, attempt: 2 } if *auditors == BTreeSet::from([1]))
     );
-    let run = after(run, [audited([(1, AuditorAnswer::None("no JSON".into()))]), ConvergeEvent::Posted]);
+    let run = apply_events(
+        run,
+        [audited_event([(1, AuditorAnswer::None("no JSON".into()))]), ConvergeEvent::Posted],
+    );
     assert_eq!((&run.next, run.silent), (&ConvergeAction::Gate, 1));
-    let again = after(
+    let again = apply_events(
         run,
         [
             ConvergeEvent::Gated(None),
             some(),
-            audited([(1, AuditorAnswer::Whole(vec![]))]),
+            audited_event([(1, AuditorAnswer::Whole(vec![]))]),
             ConvergeEvent::Posted,
         ],
     );
@@ -272,11 +275,14 @@ fn a_loop_with_a_silent_auditor_goes_on_but_does_not_converge() {
 
 #[test]
 fn who_was_not_asked_is_not_heard() {
-    let run = after(begun(ConvergeLimits::default()), [ConvergeEvent::Gated(None)]);
-    let run = after(
+    let run = apply_events(new_run(ConvergeLimits::default()), [ConvergeEvent::Gated(None)]);
+    let run = apply_events(
         run,
         [
-            audited([(0, AuditorAnswer::Whole(vec![])), (7, AuditorAnswer::Whole(vec![p1(1)]))]),
+            audited_event([
+                (0, AuditorAnswer::Whole(vec![])),
+                (7, AuditorAnswer::Whole(vec![p1_finding(1)])),
+            ]),
             ConvergeEvent::Posted,
         ],
     );
@@ -285,7 +291,7 @@ fn who_was_not_asked_is_not_heard() {
 
 #[test]
 fn a_fix_is_looked_at_until_nothing_is_wrong_with_it() {
-    let run = audit(begun(ConvergeLimits::default()), &[p1(3)]);
+    let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
     let problem = |kind| vec![FixProblem { kind, text: "it says so\nat length".into() }];
     let fix = |seed| ConvergeEvent::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
     for (kind, expected) in [
@@ -294,50 +300,53 @@ fn a_fix_is_looked_at_until_nothing_is_wrong_with_it() {
         (FixProblemKind::Check, ConvergeExitCode::Checks),
         (FixProblemKind::Test, ConvergeExitCode::Tests),
     ] {
-        let once = after(run.clone(), [fix(2), ConvergeEvent::Checked(problem(kind))]);
+        let once = apply_events(run.clone(), [fix(2), ConvergeEvent::Checked(problem(kind))]);
         assert_eq!(once.next, ConvergeAction::Fix { problems: problem(kind) });
         assert_eq!(once.candidate.is_none(), kind == FixProblemKind::Test, "{kind:?}");
-        let good = after(once.clone(), [fix(3), ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed]);
+        let good =
+            apply_events(once.clone(), [fix(3), ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed]);
         assert_eq!((good.commits, good.audits), (vec![sha(3)], 1));
-        let twice = after(once, [fix(3), ConvergeEvent::Checked(problem(kind)), fix(4)]);
-        let thrice = after(twice, [ConvergeEvent::Checked(problem(kind))]);
+        let twice = apply_events(once, [fix(3), ConvergeEvent::Checked(problem(kind)), fix(4)]);
+        let thrice = apply_events(twice, [ConvergeEvent::Checked(problem(kind))]);
         assert_eq!((code(&thrice), thrice.commits.len()), (Some(expected), 0));
     }
     // The same fix again has the same problems: nobody need look.
-    let same = after(run, [fix(2), ConvergeEvent::Checked(problem(FixProblemKind::Check)), fix(2)]);
+    let same = apply_events(run, [fix(2), ConvergeEvent::Checked(problem(FixProblemKind::Check)), fix(2)]);
     assert_eq!(code(&same), Some(ConvergeExitCode::Checks));
 }
 
 #[test]
 fn a_hook_that_blocks_is_told_to_one_more_fixer() {
-    let run = audit(begun(ConvergeLimits::default()), &[p1(3)]);
+    let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
     let fix = |seed| ConvergeEvent::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
     let blocked = || ConvergeEvent::Blocked("lint\nE501 too long".into());
-    let run = after(run, [fix(2), ConvergeEvent::Checked(vec![]), blocked()]);
+    let run = apply_events(run, [fix(2), ConvergeEvent::Checked(vec![]), blocked()]);
     assert!(
         matches!(&run.next, ConvergeAction::Fix { problems } if problems[0].kind == FixProblemKind::Hook)
     );
-    let run = after(run, [fix(3), ConvergeEvent::Checked(vec![]), blocked()]);
+    let run = apply_events(run, [fix(3), ConvergeEvent::Checked(vec![]), blocked()]);
     assert_eq!((&run.next, run.hook.is_some()), (&ConvergeAction::Reply, true));
-    let run = after(run, [ConvergeEvent::Replied]);
+    let run = apply_events(run, [ConvergeEvent::Replied]);
     assert_eq!((code(&run), run.commits.len()), (Some(ConvergeExitCode::Hook), 0));
     assert!(run.exit.unwrap().reason.contains("E501"));
 }
 
 #[test]
 fn a_fix_is_the_same_by_its_files_and_a_hook_may_take_it_the_second_time() {
-    let run = audit(begun(ConvergeLimits::default()), &[p1(3)]);
+    let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
     let fix = |commit| {
         let candidate = FixCandidate { commit: sha(commit), tree: sha(2) };
         ConvergeEvent::Fixed { words: BTreeMap::new(), candidate: Some(candidate) }
     };
     let check = vec![FixProblem { kind: FixProblemKind::Check, text: "red".into() }];
-    let same = after(run.clone(), [fix(3), ConvergeEvent::Checked(check), fix(4)]);
+    let same = apply_events(run.clone(), [fix(3), ConvergeEvent::Checked(check), fix(4)]);
     assert_eq!(code(&same), Some(ConvergeExitCode::Checks), "committed a second later it is still the same");
-    let blocked =
-        after(run, [fix(3), ConvergeEvent::Checked(vec![]), ConvergeEvent::Blocked("E501".into()), fix(3)]);
+    let blocked = apply_events(
+        run,
+        [fix(3), ConvergeEvent::Checked(vec![]), ConvergeEvent::Blocked("E501".into()), fix(3)],
+    );
     assert_eq!((&blocked.next, code(&blocked)), (&ConvergeAction::Check, None));
-    let run = after(blocked, [ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed]);
+    let run = apply_events(blocked, [ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed]);
     assert_eq!(run.commits.len(), 1);
 }
 
@@ -345,56 +354,62 @@ fn a_fix_is_the_same_by_its_files_and_a_hook_may_take_it_the_second_time() {
 fn what_others_push_is_audited_anew_and_a_few_times_without_cost() {
     let limits = ConvergeLimits { max_audits: 1, ..ConvergeLimits::default() };
     let moved = |seed| ConvergeEvent::Moved { head: sha(seed), tree: sha(seed) };
-    let run = audit(begun(limits), &[]);
+    let run = audit(new_run(limits), &[]);
     assert_eq!(code(&run), Some(ConvergeExitCode::Clean));
     let limits = ConvergeLimits { max_audits: 2, ..ConvergeLimits::default() };
-    let run = audit(begun(limits.clone()), &[p1(3)]);
-    let run = after(run, [moved(9)]);
+    let run = audit(new_run(limits.clone()), &[p1_finding(3)]);
+    let run = apply_events(run, [moved(9)]);
     assert_eq!((&run.next, &run.head, &run.candidate), (&ConvergeAction::Gate, &sha(9), &None));
-    let run = fixed(audit(run, &[p1(4)]), 3);
+    let run = run_with_agreed_fix(audit(run, &[p1_finding(4)]), 3);
     let run = audit(run, &[]);
     assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Clean), 3));
-    let run = after(audit(begun(limits), &[p1(3)]), [moved(9), moved(10), moved(11), moved(12)]);
+    let run =
+        apply_events(audit(new_run(limits), &[p1_finding(3)]), [moved(9), moved(10), moved(11), moved(12)]);
     assert_eq!((code(&run), &run.next), (None, &ConvergeAction::Gate), "who goes on pushing ends nothing");
     // Three audits were of no cost, no more.
     let mut run = run;
     for (seed, line) in [(13, 4), (14, 5), (15, 6)] {
-        run = after(audit(run, &[p1(line)]), [moved(seed)]);
+        run = apply_events(audit(run, &[p1_finding(line)]), [moved(seed)]);
     }
-    let run = audit(run, &[p1(7)]);
+    let run = audit(run, &[p1_finding(7)]);
     assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::CapReached), 5));
 }
 
 #[test]
 fn a_fixer_that_comes_to_no_report_is_asked_once_more_and_then_the_run_can_go_on_later() {
     let silent = || ConvergeEvent::Silent("the provider is not available".into());
-    let run = after(audit(begun(ConvergeLimits::default()), &[p1(3)]), [silent()]);
+    let run = apply_events(audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]), [silent()]);
     assert_eq!((code(&run), &run.next), (None, &ConvergeAction::Fix { problems: vec![] }));
-    let clean = audit(fixed(run.clone(), 2), &[]);
+    let clean = audit(run_with_agreed_fix(run.clone(), 2), &[]);
     assert_eq!(code(&clean), Some(ConvergeExitCode::Clean));
-    let mut run = after(run, [silent()]);
+    let mut run = apply_events(run, [silent()]);
     assert_eq!((code(&run), run.commits.len()), (Some(ConvergeExitCode::Infrastructure), 0));
     assert!(run.exit.as_ref().unwrap().reason.ends_with("the provider is not available"));
     run.resume();
-    assert_eq!(code(&audit(fixed(after(run, [silent()]), 2), &[])), Some(ConvergeExitCode::Clean));
+    assert_eq!(
+        code(&audit(run_with_agreed_fix(apply_events(run, [silent()]), 2), &[])),
+        Some(ConvergeExitCode::Clean)
+    );
     // Of what the gate says as well.
-    let gated =
-        after(begun(ConvergeLimits::default()), [ConvergeEvent::Gated(Some("style".into())), silent()]);
+    let gated = apply_events(
+        new_run(ConvergeLimits::default()),
+        [ConvergeEvent::Gated(Some("style".into())), silent()],
+    );
     assert!(matches!(&gated.next, ConvergeAction::Mend { .. }), "{:?}", gated.next);
-    assert_eq!(code(&after(gated, [silent()])), Some(ConvergeExitCode::Infrastructure));
+    assert_eq!(code(&apply_events(gated, [silent()])), Some(ConvergeExitCode::Infrastructure));
 }
 
 #[test]
 fn what_does_not_block_leaves_nothing_stuck() {
     let limits = ConvergeLimits { min_blocking: Severity::P1, ..ConvergeLimits::default() };
-    let run = audit(begun(limits), &[claim("src/a.py", 3, DefectCategory::J, Severity::P2)]);
+    let run = audit(new_run(limits), &[claim("src/a.py", 3, DefectCategory::J, Severity::P2)]);
     let fix = |seed| ConvergeEvent::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
     let red = || ConvergeEvent::Checked(vec![FixProblem { kind: FixProblemKind::Check, text: "red".into() }]);
-    let checked = after(run.clone(), [fix(2), red(), fix(3), red(), fix(4), red()]);
+    let checked = apply_events(run.clone(), [fix(2), red(), fix(3), red(), fix(4), red()]);
     assert_eq!((&checked.next, checked.words.len()), (&ConvergeAction::Reply, 1));
-    assert_eq!(code(&after(checked, [ConvergeEvent::Replied])), Some(ConvergeExitCode::CleanButNotes));
+    assert_eq!(code(&apply_events(checked, [ConvergeEvent::Replied])), Some(ConvergeExitCode::CleanButNotes));
     let blocked = || ConvergeEvent::Blocked("E501".into());
-    let hooked = after(
+    let hooked = apply_events(
         run,
         [
             fix(2),
@@ -405,34 +420,37 @@ fn what_does_not_block_leaves_nothing_stuck() {
             blocked(),
         ],
     );
-    let hooked = after(hooked, [ConvergeEvent::Replied]);
+    let hooked = apply_events(hooked, [ConvergeEvent::Replied]);
     assert_eq!((code(&hooked), hooked.commits.len()), (Some(ConvergeExitCode::CleanButNotes), 0));
 }
 
 #[test]
 fn audits_of_other_people_s_pushes_are_no_fixes_that_resolve_nothing() {
-    let mut run = begun(ConvergeLimits::default());
+    let mut run = new_run(ConvergeLimits::default());
     for seed in 9..12 {
-        run = after(audit(run, &[p1(3)]), [ConvergeEvent::Moved { head: sha(seed), tree: sha(seed) }]);
+        run = apply_events(
+            audit(run, &[p1_finding(3)]),
+            [ConvergeEvent::Moved { head: sha(seed), tree: sha(seed) }],
+        );
     }
-    let run = audit(run, &[p1(3)]);
+    let run = audit(run, &[p1_finding(3)]);
     assert_eq!((code(&run), &run.next), (None, &ConvergeAction::Fix { problems: vec![] }));
 }
 
 #[test]
 fn what_was_said_of_a_fix_goes_with_it() {
-    let run = audit(begun(ConvergeLimits::default()), &[p1(3), p1(20)]);
+    let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3), p1_finding(20)]);
     let [first, second] = [0, 1].map(|at| run.found[at].id.clone());
     let says = |id: &FindingId, seed| {
         let words = BTreeMap::from([(id.clone(), FixerVerdict::Fixed)]);
         ConvergeEvent::Fixed { words, candidate: Some(candidate(seed)) }
     };
     let problem = vec![FixProblem { kind: FixProblemKind::Test, text: "gone".into() }];
-    let run = after(
+    let run = apply_events(
         run,
         [says(&first, 2), ConvergeEvent::Checked(problem), says(&second, 3), ConvergeEvent::Checked(vec![])],
     );
-    let run = after(run, [ConvergeEvent::Pushed]);
+    let run = apply_events(run, [ConvergeEvent::Pushed]);
     let status = |id| run.history.findings().iter().find(|found| found.id == id).unwrap().status.clone();
     assert!(matches!(status(first), FindingStatus::Declined(_)));
     assert_eq!(status(second), FindingStatus::Claimed);
@@ -440,36 +458,41 @@ fn what_was_said_of_a_fix_goes_with_it() {
 
 #[test]
 fn a_finding_that_always_comes_back_ends_the_run() {
-    let mut run = begun(ConvergeLimits::default());
+    let mut run = new_run(ConvergeLimits::default());
     for seed in 2..5 {
         // Another one each time, so that something is resolved.
-        run = fixed(audit(run, &[p1(3), p1(50 + u32::try_from(seed).unwrap() * 10)]), seed);
+        run = run_with_agreed_fix(
+            audit(run, &[p1_finding(3), p1_finding(50 + u32::try_from(seed).unwrap() * 10)]),
+            seed,
+        );
     }
-    let run = audit(run, &[p1(3), p1(500)]);
+    let run = audit(run, &[p1_finding(3), p1_finding(500)]);
     assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::NotConverging), 4));
     assert!(run.exit.unwrap().reason.contains("src/a.py:3"));
 }
 
 #[test]
 fn fixes_that_resolve_nothing_end_the_run() {
-    let mut run = begun(ConvergeLimits::default());
+    let mut run = new_run(ConvergeLimits::default());
     for seed in 2..5 {
-        run = audit(run, &[p1(3), p1(20)]);
+        run = audit(run, &[p1_finding(3), p1_finding(20)]);
         // It says nothing of them, so they were never fixed.
         let fix = ConvergeEvent::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
-        run =
-            after(run, [fix, ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed, ConvergeEvent::Replied]);
+        run = apply_events(
+            run,
+            [fix, ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed, ConvergeEvent::Replied],
+        );
     }
-    let run = audit(run, &[p1(3), p1(20), p1(40)]);
+    let run = audit(run, &[p1_finding(3), p1_finding(20), p1_finding(40)]);
     assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Plateau), 4));
 }
 
 #[test]
 fn what_was_declined_may_stand_whether_or_not_something_else_was_fixed() {
     let allowed = ConvergeLimits { allow_declined: true, ..ConvergeLimits::default() };
-    let run = audit(begun(allowed), &[p1(3)]);
-    let words = says(&run, &FixerVerdict::Declined("it is meant so".into()));
-    let run = after(run, [ConvergeEvent::Fixed { words, candidate: None }, ConvergeEvent::Replied]);
+    let run = audit(new_run(allowed), &[p1_finding(3)]);
+    let words = verdict_for_all(&run, &FixerVerdict::Declined("it is meant so".into()));
+    let run = apply_events(run, [ConvergeEvent::Fixed { words, candidate: None }, ConvergeEvent::Replied]);
     assert_eq!(
         (code(&run), run.history.declined_findings().count()),
         (Some(ConvergeExitCode::CleanButDeclined), 1)
@@ -480,45 +503,46 @@ fn what_was_declined_may_stand_whether_or_not_something_else_was_fixed() {
 
 #[test]
 fn what_people_dismissed_is_nobodys_work_until_its_code_changes() {
-    let first = audit(begun(ConvergeLimits::default()), &[p1(3)]);
+    let first = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
     let said = Dismissal::new(&first.found[0], "it is meant so", "ada", UnixMillis(5));
     // In this run, and in one that has never met it.
-    for mut run in [first.clone(), begun(ConvergeLimits::default())] {
+    for mut run in [first.clone(), new_run(ConvergeLimits::default())] {
         run.exit = None;
         run.next = ConvergeAction::Gate;
         run.dismissals = vec![said.clone()];
-        let run = audit(run, &[p1(3)]);
+        let run = audit(run, &[p1_finding(3)]);
         assert_eq!((code(&run), run.found.len()), (Some(ConvergeExitCode::Clean), 0), "{:?}", run.exit);
-        assert_eq!(run.history.dismissed_now().count(), 1);
+        assert_eq!(run.history.dismissed_findings().count(), 1);
         // Another one beside it counts.
         let mut run = ConvergeRun { exit: None, next: ConvergeAction::Gate, ..run };
         run.dismissals = vec![said.clone()];
-        let run = audit(run, &[p1(3), p1(20)]);
+        let run = audit(run, &[p1_finding(3), p1_finding(20)]);
         assert_eq!(run.found.len(), 1);
     }
-    let mut back = begun(ConvergeLimits::default());
-    back.dismissals = vec![Dismissal::taken_back(&first.found[0], "ada", UnixMillis(6))];
-    assert_eq!(audit(back, &[p1(3)]).found.len(), 1);
+    let mut back = new_run(ConvergeLimits::default());
+    back.dismissals = vec![Dismissal::from_withdrawal(&first.found[0], "ada", UnixMillis(6))];
+    assert_eq!(audit(back, &[p1_finding(3)]).found.len(), 1);
 }
 
 #[test]
 fn fixes_that_undo_each_other_end_the_run() {
-    let run = fixed(audit(begun(ConvergeLimits::default()), &[p1(3)]), 2);
-    let run = audit(run, &[p1(20)]);
+    let run = run_with_agreed_fix(audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]), 2);
+    let run = audit(run, &[p1_finding(20)]);
     // The files of the beginning, in a commit of their own.
     let back = FixCandidate { commit: sha(3), tree: sha(1_000_001) };
-    let fix = ConvergeEvent::Fixed { words: says(&run, &FixerVerdict::Fixed), candidate: Some(back) };
+    let fix =
+        ConvergeEvent::Fixed { words: verdict_for_all(&run, &FixerVerdict::Fixed), candidate: Some(back) };
     let before = run.head.clone();
-    let run = after(run, [fix]);
+    let run = apply_events(run, [fix]);
     assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Oscillation), 2), "without a third audit");
     assert_eq!((&run.head, &run.candidate), (&before, &None), "what is known to be wrong is not pushed");
     assert!(run.found.len() == 1 && run.found.iter().all(Finding::is_open), "what was found stands");
 
-    let mut run = begun(ConvergeLimits::default());
+    let mut run = new_run(ConvergeLimits::default());
     for (seed, line) in [(2, 3), (3, 20), (4, 3)] {
-        run = fixed(audit(run, &[p1(line)]), seed);
+        run = run_with_agreed_fix(audit(run, &[p1_finding(line)]), seed);
     }
-    let run = audit(run, &[p1(20)]);
+    let run = audit(run, &[p1_finding(20)]);
     assert_eq!(
         (code(&run), run.audits),
         (Some(ConvergeExitCode::Oscillation), 4),
@@ -528,16 +552,18 @@ fn fixes_that_undo_each_other_end_the_run() {
 
 #[test]
 fn a_run_without_money_goes_on_where_it_was() {
-    let run = audit(begun(ConvergeLimits::default()), &[p1(3)]);
-    let mut run =
-        after(run, [ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::Budget, "10 USD are used up"))]);
+    let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
+    let mut run = apply_events(
+        run,
+        [ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::Budget, "10 USD are used up"))],
+    );
     let before = run.clone();
     run.apply_event(ConvergeEvent::Replied).unwrap();
     assert_eq!(run, before, "nothing happens to a run that has ended");
     run.resume();
-    let run = audit(fixed(run, 2), &[]);
+    let run = audit(run_with_agreed_fix(run, 2), &[]);
     assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Clean), 2));
-    let mut stuck = begun(ConvergeLimits::default());
+    let mut stuck = new_run(ConvergeLimits::default());
     stuck
         .apply_event(ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::Closed, "it was merged")))
         .unwrap();
@@ -547,18 +573,18 @@ fn a_run_without_money_goes_on_where_it_was() {
 
 #[test]
 fn what_does_not_follow_is_refused_and_changes_nothing() {
-    let mut run = begun(ConvergeLimits::default());
+    let mut run = new_run(ConvergeLimits::default());
     for event in [
         ConvergeEvent::Posted,
         ConvergeEvent::Pushed,
         ConvergeEvent::Replied,
         ConvergeEvent::Checked(vec![]),
         ConvergeEvent::Mended(None),
-        whole(&[]),
+        complete_audit_event(&[]),
     ] {
-        assert!(expected(&run.apply_event(event).unwrap_err(), "gate"));
+        assert!(is_expected_step(&run.apply_event(event).unwrap_err(), "gate"));
     }
-    assert_eq!(run, begun(ConvergeLimits::default()));
+    assert_eq!(run, new_run(ConvergeLimits::default()));
 }
 
 #[test]

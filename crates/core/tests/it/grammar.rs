@@ -16,7 +16,7 @@ fn words(line: &str) -> Vec<String> {
     line.split(' ').map(|word| word.replace('␣', " ")).collect()
 }
 
-fn refusal(argv: &[String]) -> Option<CommandRefusal> {
+fn refusal_of(argv: &[String]) -> Option<CommandRefusal> {
     let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
     grammar().accept(&argv).err()
 }
@@ -56,7 +56,7 @@ fn what_agents_need_is_known() {
         "ruff check --fix --select E,F src",
         "ruff format --check .",
     ] {
-        assert_eq!(refusal(&words(line)), None, "{line}");
+        assert_eq!(refusal_of(&words(line)), None, "{line}");
     }
 }
 
@@ -295,7 +295,7 @@ fn hostile_lines_are_refused() {
         "go vet -- -x",
     ] {
         let argv = if line.is_empty() { Vec::new() } else { words(line) };
-        assert_ne!(refusal(&argv), None, "{line}");
+        assert_ne!(refusal_of(&argv), None, "{line}");
     }
 }
 
@@ -305,17 +305,17 @@ fn control_characters_and_endless_lines_are_refused() {
         for at in [0, 1, 2] {
             let mut argv = words("git log a");
             argv.get_mut(at).unwrap().push_str(word);
-            assert!(matches!(refusal(&argv), Some(CommandRefusal::Control { .. })), "{argv:?}");
+            assert!(matches!(refusal_of(&argv), Some(CommandRefusal::Control { .. })), "{argv:?}");
         }
     }
     let long = "x".repeat(MAX_WORD_BYTES + 1);
-    assert_eq!(refusal(&["rg".into(), long]), Some(CommandRefusal::TooLong));
-    assert_eq!(refusal(&vec!["rg".to_owned(); MAX_WORDS + 1]), Some(CommandRefusal::TooLong));
+    assert_eq!(refusal_of(&["rg".into(), long]), Some(CommandRefusal::TooLong));
+    assert_eq!(refusal_of(&vec!["rg".to_owned(); MAX_WORDS + 1]), Some(CommandRefusal::TooLong));
 }
 
 #[test]
 fn a_refusal_names_what_would_have_to_be_listed() {
-    let needed = |line: &str| refusal(&words(line)).unwrap().needed_rule();
+    let needed = |line: &str| refusal_of(&words(line)).unwrap().required_grammar_rule();
     assert_eq!(needed("curl x").as_deref(), Some(r#"grammar: program "curl""#));
     assert_eq!(needed("git push").as_deref(), Some(r#"grammar: command "git push""#));
     let output = r#"grammar: command "git log", flag "--output""#;
@@ -334,6 +334,6 @@ fn a_command_that_runs_another_hands_it_back() {
 proptest! {
     #[test]
     fn no_words_make_it_fail(argv in prop::collection::vec(any::<String>(), 0..5)) {
-        let _ = refusal(&argv);
+        let _ = refusal_of(&argv);
     }
 }

@@ -29,13 +29,13 @@ struct Read {
 }
 
 impl Said {
-    fn read(&self, path: &str, defect: usize) -> Read {
+    fn to_read(&self, path: &str, defect: usize) -> Read {
         let statement = ComparableFinding::new(path, &self.text, self.snippet.as_deref());
         Read { defect, text: self.text.clone(), statement }
     }
 
     /// The same said of the other function or variable.
-    fn twin(&self, names: &BTreeMap<String, String>) -> Option<Self> {
+    fn renamed_twin(&self, names: &BTreeMap<String, String>) -> Option<Self> {
         let put = |text: &str| {
             names.iter().fold(text.to_owned(), |text, (name, other)| text.replace(name.as_str(), other))
         };
@@ -53,7 +53,7 @@ struct Pair {
     texts: String,
 }
 
-fn pairs(half: &str) -> Vec<Pair> {
+fn load_pairs(half: &str) -> Vec<Pair> {
     let defects: Vec<Defect> = half.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut pairs = vec![];
     let mut add = |what, same, a: &Read, b: &Read| {
@@ -65,7 +65,7 @@ fn pairs(half: &str) -> Vec<Pair> {
         let path = file[0].path.as_str();
         let said: Vec<Read> = (0..)
             .zip(file)
-            .flat_map(|(at, defect)| defect.statements.iter().map(move |said| said.read(path, at)))
+            .flat_map(|(at, defect)| defect.statements.iter().map(move |said| said.to_read(path, at)))
             .collect();
         for (at, a) in said.iter().enumerate() {
             for b in said.iter().skip(at + 1) {
@@ -77,7 +77,7 @@ fn pairs(half: &str) -> Vec<Pair> {
             let twins: Vec<Read> = defect
                 .statements
                 .iter()
-                .filter_map(|said| Some(said.twin(&defect.twin)?.read(path, at)))
+                .filter_map(|said| Some(said.renamed_twin(&defect.twin)?.to_read(path, at)))
                 .collect();
             for other in said.iter().filter(|read| read.defect != at) {
                 for twin in &twins {
@@ -90,9 +90,9 @@ fn pairs(half: &str) -> Vec<Pair> {
                 }
                 for text in &defect.others {
                     let other = Said { text: text.clone(), snippet: a.snippet.clone() };
-                    add("another defect of the same lines", false, read, &other.read(path, at));
+                    add("another defect of the same lines", false, read, &other.to_read(path, at));
                 }
-                add("the same words of another file", false, read, &a.read(&format!("other/{path}"), at));
+                add("the same words of another file", false, read, &a.to_read(&format!("other/{path}"), at));
             }
         }
     }
@@ -106,10 +106,10 @@ struct Figures(BTreeMap<&'static str, (usize, usize)>);
 const SAME_LINES: &str = "another defect of the same lines";
 
 impl Figures {
-    fn of(name: &str, half: &str) -> Self {
+    fn measure(name: &str, half: &str) -> Self {
         let mut kinds = BTreeMap::<_, (usize, usize)>::new();
         let mut highest = 0.0_f64;
-        for pair in pairs(half) {
+        for pair in load_pairs(half) {
             let kind = kinds.entry(pair.what).or_default();
             kind.0 += 1;
             kind.1 += usize::from(pair.score >= SAME);
@@ -125,8 +125,8 @@ impl Figures {
         println!(
             "{name}: recall {:.3}, {} false merges of {}; of {SAME_LINES} {:.3} merged",
             figures.recall(),
-            figures.merged(),
-            figures.others(),
+            figures.merged_pair_count(),
+            figures.other_pair_count(),
             figures.merged_on_same_lines()
         );
         figures
@@ -142,11 +142,11 @@ impl Figures {
         hard.map(|(_, counts)| counts)
     }
 
-    fn merged(&self) -> usize {
+    fn merged_pair_count(&self) -> usize {
         self.non_pairs().map(|(_, merged)| merged).sum()
     }
 
-    fn others(&self) -> usize {
+    fn other_pair_count(&self) -> usize {
         self.non_pairs().map(|(all, _)| all).sum()
     }
 
@@ -162,9 +162,9 @@ fn reworded_findings_are_recognised_and_others_never_merged() {
         ("tuning", include_str!("../data/findings/tuning.jsonl")),
         ("held-out", include_str!("../data/findings/held-out.jsonl")),
     ] {
-        let figures = Figures::of(name, half);
-        assert_eq!(figures.merged(), 0, "{name}");
-        assert!(figures.others() >= 3000, "{name}: {}", figures.others());
+        let figures = Figures::measure(name, half);
+        assert_eq!(figures.merged_pair_count(), 0, "{name}");
+        assert!(figures.other_pair_count() >= 3000, "{name}: {}", figures.other_pair_count());
         assert!(figures.recall() >= 0.75, "{name}: {}", figures.recall());
         // A known limit; the figure is here so that it gets no worse unseen.
         assert!(figures.merged_on_same_lines() < 0.35, "{name}: {}", figures.merged_on_same_lines());
@@ -172,7 +172,7 @@ fn reworded_findings_are_recognised_and_others_never_merged() {
 }
 
 /// Are these two texts about one file the same finding?
-fn same(a: &str, b: &str) -> bool {
+fn is_same_finding(a: &str, b: &str) -> bool {
     let read = |text: &str| ComparableFinding::new("src/a.py", text, None);
     similarity(&read(a), &read(b)) >= SAME
 }
@@ -181,7 +181,7 @@ fn same(a: &str, b: &str) -> bool {
 fn small_differences_that_turn_the_meaning_are_seen() {
     let said =
         "`copy_file` passes `source` where `shutil.copy` expects `target`, so the file is not overwritten.";
-    assert!(same(said, said));
+    assert!(is_same_finding(said, said));
     for (what, other) in [
         (
             "swapped",
@@ -195,12 +195,12 @@ fn small_differences_that_turn_the_meaning_are_seen() {
         ("another function", &said.replace("copy_file", "move_file")),
         ("another word", &said.replace("overwritten", "compressed")),
     ] {
-        assert!(!same(said, other), "{what}");
+        assert!(!is_same_finding(said, other), "{what}");
     }
     let early = "`flush` takes the lock before `buffer` is swapped, which can deadlock with `close`.";
-    assert!(!same(early, &early.replace("before", "after")));
+    assert!(!is_same_finding(early, &early.replace("before", "after")));
     let number = "`retry` waits 30 seconds between attempts in `fetch_page`, which is more than the timeout.";
-    assert!(!same(number, &number.replace("30", "300")));
+    assert!(!is_same_finding(number, &number.replace("30", "300")));
 }
 
 #[test]
@@ -214,17 +214,17 @@ fn decoration_and_line_numbers_are_nothing() {
         "<!-- id: 7 -->`parse_row` divides by `row_count`, which is zero for an empty \
          table.<details><summary>Fix</summary>`rows = max(rows, 1)`</details>",
     ] {
-        assert!(same(said, other), "{other}");
+        assert!(is_same_finding(said, other), "{other}");
     }
 }
 
 #[test]
 fn without_names_the_words_or_the_code_must_agree() {
-    assert!(same(
+    assert!(is_same_finding(
         "Session tokens are written to the log in plain text.",
         "Plain text session tokens end up in the log."
     ));
-    assert!(!same("Session tokens are written to the log.", "Session tokens never expire."));
+    assert!(!is_same_finding("Session tokens are written to the log.", "Session tokens never expire."));
     let at =
         |text: &str| ComparableFinding::new("a.py", text, Some("if token == expected:\n    return user"));
     let timing = at("Comparing the secret like this leaks timing.");
@@ -257,5 +257,5 @@ fn no_text_is_too_odd() {
         assert!((0.0..=1.0).contains(&score), "{odd}: {score}");
     }
     let long = "`name_of_it` is wrong. ".repeat(20_000);
-    assert!(same(&long, &long));
+    assert!(is_same_finding(&long, &long));
 }

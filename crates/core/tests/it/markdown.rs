@@ -4,8 +4,10 @@
 
 use proptest::prelude::*;
 use pulldown_cmark::{Event, Options, Parser, Tag, TextMergeStream};
-use truing_core::line::is_hidden;
-use truing_core::markdown::{code_span, escape_text, fence, render_title, sanitize_markdown, suggestion};
+use truing_core::line::is_invisible_char;
+use truing_core::markdown::{
+    code_block, code_span, escape_text, render_title, sanitize_markdown, suggestion_block,
+};
 
 /// Parts what a forge would otherwise see as one.
 const APART: char = '\u{200b}';
@@ -101,20 +103,20 @@ const PIECES: &[&str] = &[
     "🦀",
 ];
 
-fn mischief() -> impl Strategy<Value = String> {
+fn hostile_text() -> impl Strategy<Value = String> {
     prop::collection::vec(prop::sample::select(PIECES), 0..24).prop_map(|pieces| pieces.concat())
 }
 
 /// Everything that forges read, but for typographic quotes.
-fn github() -> Options {
+fn github_options() -> Options {
     Options::all() - Options::ENABLE_SMART_PUNCTUATION
 }
 
 /// What acts in a Markdown text, read with everything that forges add to it.
-fn acting(text: &str) -> Vec<String> {
+fn active_elements(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut in_code = false;
-    for event in TextMergeStream::new(Parser::new_ext(text, github())) {
+    for event in TextMergeStream::new(Parser::new_ext(text, github_options())) {
         match event {
             Event::Start(Tag::CodeBlock(kind)) => {
                 in_code = true;
@@ -139,7 +141,7 @@ fn acting(text: &str) -> Vec<String> {
             | Event::Rule => {}
             Event::Start(Tag::Heading { level, .. }) if level as usize > 4 => {}
             Event::Text(_) if in_code => {}
-            Event::Text(text) => found.extend(acting_words(&text)),
+            Event::Text(text) => found.extend(active_words(&text)),
             other => found.push(format!("{other:?}")),
         }
     }
@@ -151,14 +153,14 @@ fn acting(text: &str) -> Vec<String> {
     }
     found.extend(
         text.chars()
-            .filter(|c| is_hidden(*c) && !matches!(*c, '\n' | '\t' | APART))
+            .filter(|c| is_invisible_char(*c) && !matches!(*c, '\n' | '\t' | APART))
             .map(|c| format!("{c:?}")),
     );
     found
 }
 
 /// Mentions, references and addresses, which are looked for in the text that is shown.
-fn acting_words(text: &str) -> Vec<String> {
+fn active_words(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (at, sign) in text.match_indices(['@', '#']) {
         if text[at + sign.len()..].starts_with(|c: char| c.is_ascii_alphanumeric()) {
@@ -185,9 +187,9 @@ fn acting_words(text: &str) -> Vec<String> {
 }
 
 /// The words of a Markdown text as they are shown.
-fn shown(text: &str) -> String {
+fn displayed_text(text: &str) -> String {
     let mut out = String::new();
-    for event in Parser::new_ext(text, github()) {
+    for event in Parser::new_ext(text, github_options()) {
         match event {
             Event::Text(text) | Event::Code(text) => out.push_str(&text),
             Event::SoftBreak => out.push('\n'),
@@ -198,56 +200,56 @@ fn shown(text: &str) -> String {
 }
 
 /// A character as it is shown in code.
-fn seen(c: char) -> char {
-    if is_hidden(c) { '\u{fffd}' } else { c }
+fn displayed_char(c: char) -> char {
+    if is_invisible_char(c) { '\u{fffd}' } else { c }
 }
 
 /// Text without blanks and what cannot be seen.
-fn letters(text: &str) -> String {
-    text.chars().filter(|c| !c.is_whitespace() && !is_hidden(*c) && *c != APART).collect()
+fn visible_letters(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace() && !is_invisible_char(*c) && *c != APART).collect()
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn nothing_acts_in_a_block(text in mischief()) {
+    fn nothing_acts_in_a_block(text in hostile_text()) {
         let made = sanitize_markdown(&text);
-        prop_assert_eq!(acting(&made), Vec::<String>::new(), "{:?} of {:?}", made, text);
+        prop_assert_eq!(active_elements(&made), Vec::<String>::new(), "{:?} of {:?}", made, text);
     }
 
     #[test]
-    fn nothing_acts_in_a_line_and_all_of_it_is_shown(text in mischief()) {
+    fn nothing_acts_in_a_line_and_all_of_it_is_shown(text in hostile_text()) {
         for made in [escape_text(&text), render_title(&text)] {
             let line = format!("**{made}** ({})\n", code_span("x"));
-            prop_assert_eq!(acting(&line), Vec::<String>::new(), "{:?} of {:?}", made, text);
+            prop_assert_eq!(active_elements(&line), Vec::<String>::new(), "{:?} of {:?}", made, text);
             prop_assert!(!made.contains('\n'));
         }
-        let line = shown(&format!("x {}", escape_text(&text)));
-        prop_assert_eq!(letters(&line[1..]), letters(&text), "{:?}", escape_text(&text));
+        let line = displayed_text(&format!("x {}", escape_text(&text)));
+        prop_assert_eq!(visible_letters(&line[1..]), visible_letters(&text), "{:?}", escape_text(&text));
     }
 
     #[test]
-    fn code_is_code_whatever_it_holds(text in mischief()) {
+    fn code_is_code_whatever_it_holds(text in hostile_text()) {
         let line = format!("x {} y", code_span(&text));
-        prop_assert_eq!(acting(&line), Vec::<String>::new(), "{:?} of {:?}", line, text);
+        prop_assert_eq!(active_elements(&line), Vec::<String>::new(), "{:?} of {:?}", line, text);
         let spans = Parser::new(&line).filter(|event| matches!(event, Event::Code(_))).count();
         prop_assert_eq!(spans, 1, "{:?}", line);
 
-        let made = format!("x\n\n{}\n\ny", fence("rs", &text));
-        prop_assert_eq!(acting(&made), Vec::<String>::new(), "{:?} of {:?}", made, text);
+        let made = format!("x\n\n{}\n\ny", code_block("rs", &text));
+        prop_assert_eq!(active_elements(&made), Vec::<String>::new(), "{:?} of {:?}", made, text);
         let inside: Vec<Event> = Parser::new(&made).skip_while(|event| !matches!(event, Event::Start(Tag::CodeBlock(_)))).collect();
         let code: String = inside.iter().skip(1).map_while(|event| match event {
             Event::Text(text) => Some(text.as_ref()),
             _ => None,
         }).collect();
-        let visible: String = text.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { seen(c) }).collect();
+        let visible: String = text.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { displayed_char(c) }).collect();
         prop_assert_eq!(code.trim_end_matches('\n'), visible.trim_end_matches('\n'), "{:?}", made);
     }
 
     #[test]
-    fn a_suggestion_holds_exactly_the_replacement(text in mischief()) {
-        let Some(made) = suggestion(&text) else { return Ok(()) };
+    fn a_suggestion_holds_exactly_the_replacement(text in hostile_text()) {
+        let Some(made) = suggestion_block(&text) else { return Ok(()) };
         let around = format!("x\n\n{made}\n\ny");
         let code: String = Parser::new(&around)
             .skip_while(|event| !matches!(event, Event::Start(Tag::CodeBlock(_))))
@@ -280,11 +282,11 @@ const MAX_QUOTES: usize = 6;
 
 #[test]
 fn code_that_cannot_be_suggested_is_not() {
-    assert_eq!(suggestion("a = 1\nb").as_deref(), Some("```suggestion\na = 1\nb\n```"));
-    assert_eq!(suggestion("").as_deref(), Some("```suggestion\n```"));
-    assert_eq!(suggestion("a\n```\n````").as_deref(), Some("`````suggestion\na\n```\n````\n`````"));
+    assert_eq!(suggestion_block("a = 1\nb").as_deref(), Some("```suggestion\na = 1\nb\n```"));
+    assert_eq!(suggestion_block("").as_deref(), Some("```suggestion\n```"));
+    assert_eq!(suggestion_block("a\n```\n````").as_deref(), Some("`````suggestion\na\n```\n````\n`````"));
     for bad in ["a\u{202e}b", "a\r\nb", "/approve", "x\n/lgtm", "<!-- truing:1 -->"] {
-        assert_eq!(suggestion(bad), None, "{bad:?}");
+        assert_eq!(suggestion_block(bad), None, "{bad:?}");
     }
-    assert!(suggestion("// a comment\n\t/x").is_some());
+    assert!(suggestion_block("// a comment\n\t/x").is_some());
 }

@@ -27,7 +27,7 @@ fn words(json: &str) -> Vec<String> {
     serde_json::from_str(json).unwrap()
 }
 
-fn allows(policy: &AgentPolicy, words: &[String]) -> bool {
+fn is_allowed(policy: &AgentPolicy, words: &[String]) -> bool {
     let argv: Vec<&str> = words.iter().map(String::as_str).collect();
     policy.judge(AgentAction::Run(&argv)).is_allowed()
 }
@@ -40,7 +40,8 @@ fn no_hostile_line_is_allowed_to_anybody() {
         let (class, json) = line.split_once(' ').unwrap();
         let words = words(json);
         count += 1;
-        if !WANTED.contains(&words.join(" ").as_str()) && policies.iter().any(|policy| allows(policy, &words))
+        if !WANTED.contains(&words.join(" ").as_str())
+            && policies.iter().any(|policy| is_allowed(policy, &words))
         {
             allowed.push(format!("{class}: {}", words.join(" ")));
         }
@@ -55,7 +56,7 @@ fn nearly_all_ordinary_lines_are_allowed_to_those_who_fix_code() {
     let all: Vec<Vec<String>> = lines(ORDINARY).map(words).collect();
     let denied: Vec<String> = all
         .iter()
-        .filter(|words| !policies.iter().any(|policy| allows(policy, words)))
+        .filter(|words| !policies.iter().any(|policy| is_allowed(policy, words)))
         .map(|words| words.join(" "))
         .collect();
     println!("{} ordinary lines, denied: {}\n{}", all.len(), denied.len(), denied.join("\n"));
@@ -70,7 +71,7 @@ fn nearly_all_ordinary_lines_are_allowed_to_those_who_fix_code() {
 fn every_ordinary_line_of_build_tools_is_allowed_to_those_who_fix_code_and_to_no_one_else() {
     for line in lines(OWN_ORDINARY) {
         let words = words(line);
-        let allowed = ProfileName::ALL.map(|name| allows(&policy(name), &words));
+        let allowed = ProfileName::ALL.map(|name| is_allowed(&policy(name), &words));
         let is_lock = words.starts_with(&["uv".to_owned(), "lock".to_owned()]);
         assert_eq!(allowed, [false, false, !is_lock, true], "{line}");
     }
@@ -100,16 +101,16 @@ fn what_runs_code_of_the_clone_is_said_to() {
         "make @words",
         "uv lock -P six@git+ssh:host",
     ] {
-        assert!(!runs(ProfileName::Sync, line), "{line}");
+        assert!(!is_run_allowed(ProfileName::Sync, line), "{line}");
     }
 }
 
 fn policy(name: ProfileName) -> Arc<AgentPolicy> {
     static SHIPPED: LazyLock<PolicySet> = LazyLock::new(|| PolicySet::load_shipped().unwrap());
-    Arc::clone(SHIPPED.of_profile(name))
+    Arc::clone(SHIPPED.policy_for(name))
 }
 
-fn runs(name: ProfileName, line: &str) -> bool {
+fn is_run_allowed(name: ProfileName, line: &str) -> bool {
     let argv: Vec<&str> = line.split(' ').collect();
     policy(name).judge(AgentAction::Run(&argv)).is_allowed()
 }
@@ -117,7 +118,7 @@ fn runs(name: ProfileName, line: &str) -> bool {
 #[test]
 fn every_profile_can_be_read() {
     for name in ProfileName::ALL {
-        assert!(runs(name, "git log --oneline"), "{name:?}");
+        assert!(is_run_allowed(name, "git log --oneline"), "{name:?}");
         assert!(policy(name).judge(AgentAction::Read("src/lib.rs")).is_allowed(), "{name:?}");
     }
 }
@@ -126,7 +127,7 @@ fn every_profile_can_be_read() {
 fn those_who_read_neither_run_nor_change_anything() {
     for name in [ProfileName::Reviewer, ProfileName::Auditor] {
         for line in ["cargo test", "pytest", "npm test", "uv run pytest", "git restore a", "ruff format ."] {
-            assert!(!runs(name, line), "{name:?}: {line}");
+            assert!(!is_run_allowed(name, line), "{name:?}: {line}");
         }
         for action in [AgentAction::Edit("src/lib.rs"), AgentAction::Write("a.py")] {
             assert!(!policy(name).judge(action).is_allowed(), "{name:?}: {action:?}");
@@ -148,7 +149,7 @@ fn the_sync_profile_does_what_the_bot_needs_and_neither_commits_nor_pushes() {
         "git diff --stat",
         "rg AioClient",
     ] {
-        assert!(runs(ProfileName::Sync, line), "{line}");
+        assert!(is_run_allowed(ProfileName::Sync, line), "{line}");
     }
     for line in [
         "git commit -m x",
@@ -178,7 +179,7 @@ fn the_sync_profile_does_what_the_bot_needs_and_neither_commits_nor_pushes() {
         "git log --output=x",
         "npm install x",
     ] {
-        assert!(!runs(ProfileName::Sync, line), "{line}");
+        assert!(!is_run_allowed(ProfileName::Sync, line), "{line}");
     }
     for path in ["pyproject.toml", "uv.lock", "CHANGES.rst", "aiobotocore/client.py", "tests/test_patches.py"]
     {

@@ -22,10 +22,10 @@ fn fixer(commands: &[&str]) -> PolicyFile {
 
 fn policy(files: &[PolicyFile]) -> Arc<AgentPolicy> {
     let policies = PolicySet::new(files).unwrap_or_else(|problems| panic!("{problems:#?}"));
-    Arc::clone(policies.of_profile(ProfileName::Fixer))
+    Arc::clone(policies.policy_for(ProfileName::Fixer))
 }
 
-fn judge(policy: &AgentPolicy, line: &str) -> PolicyVerdict {
+fn judge_line(policy: &AgentPolicy, line: &str) -> PolicyVerdict {
     let words: Vec<&str> = line.split(' ').collect();
     policy.judge(AgentAction::Run(&words))
 }
@@ -44,21 +44,23 @@ fn a_profile_is_replaced_and_a_program_is_added() {
     let files = [file("grammar/scons.toml", SCONS), fixer(&["scons", "git log"])];
     let policy = policy(&files);
     for line in ["scons", "scons -j 4 test", "scons -Qj4 test", "git log --oneline"] {
-        assert!(judge(&policy, line).is_allowed(), "{line}");
+        assert!(judge_line(&policy, line).is_allowed(), "{line}");
     }
     for line in ["cargo test", "scons -f x", "scons A=b", "scons ../x", "scons -j 0"] {
-        assert!(!judge(&policy, line).is_allowed(), "{line}");
+        assert!(!judge_line(&policy, line).is_allowed(), "{line}");
     }
     assert!(policy.judge(AgentAction::Edit("src/a.c")).is_allowed());
     assert!(!policy.judge(AgentAction::Edit("docs/a.md")).is_allowed());
     assert!(policy.judge(AgentAction::Mcp("docs/search")).is_allowed());
-    let PolicyVerdict::Allow { rules, runs_code } = judge(&policy, "scons test") else { panic!("denied") };
+    let PolicyVerdict::Allow { rules, runs_code } = judge_line(&policy, "scons test") else {
+        panic!("denied")
+    };
     assert_eq!((rules[0].file.as_str(), runs_code), ("/policy/profiles/fixer.toml", true));
-    let PolicyVerdict::Deny { rule: Some(rule), .. } = judge(&policy, "scons -f x") else {
+    let PolicyVerdict::Deny { rule: Some(rule), .. } = judge_line(&policy, "scons -f x") else {
         panic!("no rule")
     };
     assert_eq!(rule.file, "/policy/grammar/scons.toml");
-    let PolicyVerdict::Deny { rule: Some(rule), .. } = judge(&policy, "meson test") else {
+    let PolicyVerdict::Deny { rule: Some(rule), .. } = judge_line(&policy, "meson test") else {
         panic!("no rule")
     };
     assert_eq!(
@@ -72,10 +74,10 @@ fn where_two_files_list_one_command_the_stricter_holds() {
     let other = SCONS.replace("\"-Q\" = \"alone\"\n", "\"-n\" = \"alone\"\n");
     let files = [file("grammar/one.toml", SCONS), file("grammar/other.toml", &other), fixer(&["scons"])];
     let policies = PolicySet::new(&files).unwrap();
-    let policy = policies.of_profile(ProfileName::Fixer);
-    assert!(judge(policy, "scons -j 4 test").is_allowed());
+    let policy = policies.policy_for(ProfileName::Fixer);
+    assert!(judge_line(policy, "scons -j 4 test").is_allowed());
     for line in ["scons -Q", "scons -n"] {
-        assert!(!judge(policy, line).is_allowed(), "{line}");
+        assert!(!judge_line(policy, line).is_allowed(), "{line}");
     }
     let note = "/policy/grammar/one.toml and /policy/grammar/other.toml both list `scons`: what one of them \
          refuses is refused";
@@ -87,8 +89,8 @@ fn a_file_with_the_name_of_a_shipped_one_replaces_it() {
     let strict = "programs = [\"rg\"]\nshort = \"bundled\"\nclass = \"reads\"\n\n[[command]]\noperands \
          = \"path\"\n[command.pattern]\nis = \"text\"\nunless = []\n";
     let policy = policy(&[file("grammar/rg.toml", strict), fixer(&["rg"])]);
-    assert!(judge(&policy, "rg a.b src").is_allowed());
-    assert!(!judge(&policy, "rg -n a src").is_allowed());
+    assert!(judge_line(&policy, "rg a.b src").is_allowed());
+    assert!(!judge_line(&policy, "rg -n a src").is_allowed());
 }
 
 #[test]
@@ -306,9 +308,9 @@ fn no_file_of_an_operator_makes_a_command_harmless_that_is_not() {
     );
     let text = "run = [\"rg\"]\nread = []\nedit = []\nwrite = []\nmcp = []\n";
     let policies = PolicySet::new(&[rg, file("profiles/reviewer.toml", text)]).unwrap();
-    let reviewer = policies.of_profile(ProfileName::Reviewer);
-    assert!(judge(reviewer, "rg x src").is_allowed());
-    assert!(!judge(reviewer, ".venv/bin/rg x src").is_allowed(), "it is a program of the clone");
+    let reviewer = policies.policy_for(ProfileName::Reviewer);
+    assert!(judge_line(reviewer, "rg x src").is_allowed());
+    assert!(!judge_line(reviewer, ".venv/bin/rg x src").is_allowed(), "it is a program of the clone");
 }
 
 #[test]
@@ -332,10 +334,10 @@ fn commands_of_the_configuration_are_allowed_as_they_stand() {
         (ProfileName::Reviewer, false),
         (ProfileName::Auditor, false),
     ] {
-        let policy = policies.of_profile(profile).with_exact(exact.clone());
-        assert_eq!(judge(&policy, "make -f ci.mk check").is_allowed(), allowed, "{profile:?}");
+        let policy = policies.policy_for(profile).with_exact_commands(exact.clone());
+        assert_eq!(judge_line(&policy, "make -f ci.mk check").is_allowed(), allowed, "{profile:?}");
         for line in ["make -f ci.mk", "make -f ci.mk check all", "make check -f ci.mk"] {
-            assert!(!judge(&policy, line).is_allowed(), "{profile:?}: {line}");
+            assert!(!judge_line(&policy, line).is_allowed(), "{profile:?}: {line}");
         }
     }
 }

@@ -38,7 +38,7 @@ fn thread(comment: &str, state: ThreadState) -> ForgeThread {
     ForgeThread { id: ThreadId::new(format!("T{comment}")), state }
 }
 
-fn seen(id: &str, item: CommentSubject, body: &str, created: i64) -> ObservedComment {
+fn observed_comment(id: &str, item: CommentSubject, body: &str, created: i64) -> ObservedComment {
     let thread = (item != CommentSubject::Summary).then(|| thread(id, ThreadState::Open));
     ObservedComment {
         id: CommentId::new(id),
@@ -80,7 +80,7 @@ fn a_create_without_an_answer_is_waited_for_then_adopted_or_made_again() {
     let pending = [UnconfirmedComment { item: finding("a"), at: UnixMillis(1_000) }];
     let ask = |observed: &[ObservedComment], now| plan_publish(&desired, observed, &pending, &BOUNDS, now);
     assert_eq!(ask(&[], UnixMillis(2_000)), PublishPlan::Settling { until: UnixMillis(31_000) });
-    let visible = [seen("1", finding("a"), "A", 1_500)];
+    let visible = [observed_comment("1", finding("a"), "A", 1_500)];
     let adopted = vec![PublishStep::Adopt { item: finding("a"), comment: CommentId::new("1") }];
     assert_eq!(steps(ask(&visible, UnixMillis(2_000))), adopted, "no need to wait for what is there");
     let again = vec![PublishStep::CreateReview { items: vec![finding("a")] }];
@@ -90,13 +90,13 @@ fn a_create_without_an_answer_is_waited_for_then_adopted_or_made_again() {
 #[test]
 fn only_exact_duplicates_without_replies_are_deleted_and_the_oldest_is_kept() {
     let desired = [row(finding("a"), "A")];
-    let mut answered = seen("2", finding("a"), "A", 20);
+    let mut answered = observed_comment("2", finding("a"), "A", 20);
     answered.has_replies = true;
     let observed = [
-        seen("3", finding("a"), "A\n", 30),
+        observed_comment("3", finding("a"), "A\n", 30),
         answered,
-        seen("1", finding("a"), "A", 10),
-        seen("4", finding("a"), "B", 40),
+        observed_comment("1", finding("a"), "A", 10),
+        observed_comment("4", finding("a"), "B", 40),
     ];
     let expected = vec![
         PublishStep::Adopt { item: finding("a"), comment: CommentId::new("1") },
@@ -123,20 +123,20 @@ fn what_is_retracted_is_deleted_unless_somebody_answered_or_it_is_not_ours_to_de
     let planned = |retraction, seen: &[ObservedComment]| {
         steps(plan_publish(&[row(retraction)], seen, &[], &BOUNDS, UnixMillis(0)))
     };
-    let plain = seen("1", finding("a"), "A", 1);
+    let plain = observed_comment("1", finding("a"), "A", 1);
     let answered = ObservedComment { has_replies: true, ..plain.clone() };
     let foreign = ObservedComment { hold: CommentRights::Former, ..plain.clone() };
     assert_eq!(planned(RetractionScope::Unanswered, std::slice::from_ref(&plain)), [delete("1")]);
-    let kept = vec![set_resolved("1", true), update("1", "a", "taken back")];
+    let kept = vec![resolve_step("1", true), update("1", "a", "taken back")];
     assert_eq!(planned(RetractionScope::Unanswered, std::slice::from_ref(&answered)), kept);
     assert_eq!(planned(RetractionScope::Answered, &[answered]), [delete("1")]);
-    assert_eq!(planned(RetractionScope::Answered, &[foreign]), [set_resolved("1", true)]);
-    let twice = [plain, seen("2", finding("a"), "A", 2)];
+    assert_eq!(planned(RetractionScope::Answered, &[foreign]), [resolve_step("1", true)]);
+    let twice = [plain, observed_comment("2", finding("a"), "A", 2)];
     assert_eq!(planned(RetractionScope::Unanswered, &twice), [delete("1"), delete("2")]);
     assert_eq!(planned(RetractionScope::Unanswered, &[]), [], "it stays deleted");
 }
 
-fn set_resolved(comment: &str, resolved: bool) -> PublishStep {
+fn resolve_step(comment: &str, resolved: bool) -> PublishStep {
     PublishStep::SetResolved { thread: ThreadId::new(format!("T{comment}")), resolved }
 }
 
@@ -145,30 +145,35 @@ fn update(comment: &str, item: &str, body: &str) -> PublishStep {
 }
 
 /// What is done about a row whose comment is known, by the state of its thread and its text.
-fn shown(resolved: bool, body: &str, state: ThreadState, text: &str) -> Vec<PublishStep> {
+fn steps_for_thread(resolved: bool, body: &str, state: ThreadState, text: &str) -> Vec<PublishStep> {
     let known = Some(CommentId::new("1"));
     let row = DesiredComment { resolved, comment: known, ..row(finding("a"), body) };
-    let seen = ObservedComment { thread: Some(thread("1", state)), ..seen("1", finding("a"), text, 1) };
+    let seen =
+        ObservedComment { thread: Some(thread("1", state)), ..observed_comment("1", finding("a"), text, 1) };
     steps(plan_publish(&[row], &[seen], &[], &BOUNDS, UnixMillis(0)))
 }
 
 #[test]
 fn a_thread_changes_with_its_text_and_before_it() {
     use ThreadState::{Open, ResolvedByOthers, ResolvedByUs};
-    let both = |resolved, text: &str| vec![set_resolved("1", resolved), update("1", "a", text)];
+    let both = |resolved, text: &str| vec![resolve_step("1", resolved), update("1", "a", text)];
     let only = |text: &str| vec![update("1", "a", text)];
     // Fixed now.
-    assert_eq!(shown(true, "fixed", Open, "open"), both(true, "fixed"));
-    assert_eq!(shown(true, "fixed", ResolvedByUs, "open"), only("fixed"), "interrupted between the two");
-    assert_eq!(shown(true, "fixed", ResolvedByOthers, "open"), only("fixed"));
+    assert_eq!(steps_for_thread(true, "fixed", Open, "open"), both(true, "fixed"));
+    assert_eq!(
+        steps_for_thread(true, "fixed", ResolvedByUs, "open"),
+        only("fixed"),
+        "interrupted between the two"
+    );
+    assert_eq!(steps_for_thread(true, "fixed", ResolvedByOthers, "open"), only("fixed"));
     // Found again.
-    assert_eq!(shown(false, "open", ResolvedByUs, "fixed"), both(false, "open"));
-    assert_eq!(shown(false, "open", Open, "fixed"), only("open"), "interrupted between the two");
-    assert_eq!(shown(false, "open", ResolvedByOthers, "fixed"), only("open"), "a person's word");
+    assert_eq!(steps_for_thread(false, "open", ResolvedByUs, "fixed"), both(false, "open"));
+    assert_eq!(steps_for_thread(false, "open", Open, "fixed"), only("open"), "interrupted between the two");
+    assert_eq!(steps_for_thread(false, "open", ResolvedByOthers, "fixed"), only("open"), "a person's word");
     // As the text says, or as a person left it.
     for state in [Open, ResolvedByUs, ResolvedByOthers] {
-        assert_eq!(shown(true, "fixed", state, "fixed"), []);
-        assert_eq!(shown(false, "open", state, "open"), []);
+        assert_eq!(steps_for_thread(true, "fixed", state, "fixed"), []);
+        assert_eq!(steps_for_thread(false, "open", state, "open"), []);
     }
 }
 
@@ -176,7 +181,7 @@ fn a_thread_changes_with_its_text_and_before_it() {
 fn what_is_fixed_waits_for_a_thread_that_the_list_misses() {
     let known = Some(CommentId::new("1"));
     let row = DesiredComment { resolved: true, comment: known, ..row(finding("a"), "fixed") };
-    let seen = ObservedComment { thread: None, ..seen("1", finding("a"), "open", 1) };
+    let seen = ObservedComment { thread: None, ..observed_comment("1", finding("a"), "open", 1) };
     assert_eq!(steps(plan_publish(&[row], &[seen], &[], &BOUNDS, UnixMillis(0))), []);
 }
 
@@ -184,7 +189,7 @@ fn what_is_fixed_waits_for_a_thread_that_the_list_misses() {
 fn what_may_not_be_edited_shows_its_item_and_only_its_thread_is_resolved() {
     let foreign = |id, item, body| ObservedComment {
         hold: CommentRights::UnknownKey,
-        ..seen(id, finding(item), body, i64::from(id == "2"))
+        ..observed_comment(id, finding(item), body, i64::from(id == "2"))
     };
     let rows = [
         row(CommentSubject::Summary, "sum"),
@@ -193,11 +198,11 @@ fn what_may_not_be_edited_shows_its_item_and_only_its_thread_is_resolved() {
     ];
     let summary = ObservedComment {
         hold: CommentRights::UnknownKey,
-        ..seen("9", CommentSubject::Summary, "old sum", 0)
+        ..observed_comment("9", CommentSubject::Summary, "old sum", 0)
     };
     let observed =
         [summary, foreign("1", "a", "old text"), foreign("2", "a", "old text"), foreign("3", "b", "B")];
-    assert_eq!(steps(plan_publish(&rows, &observed, &[], &BOUNDS, UnixMillis(0))), [set_resolved("3", true)]);
+    assert_eq!(steps(plan_publish(&rows, &observed, &[], &BOUNDS, UnixMillis(0))), [resolve_step("3", true)]);
 
     let resolved =
         ObservedComment { thread: Some(thread("1", ThreadState::ResolvedByUs)), ..foreign("1", "a", "old") };
@@ -210,7 +215,10 @@ fn what_may_not_be_edited_shows_its_item_and_only_its_thread_is_resolved() {
 
 #[test]
 fn a_summary_that_a_former_account_wrote_is_followed_by_one_of_ours() {
-    let old = ObservedComment { hold: CommentRights::Former, ..seen("1", CommentSubject::Summary, "old", 0) };
+    let old = ObservedComment {
+        hold: CommentRights::Former,
+        ..observed_comment("1", CommentSubject::Summary, "old", 0)
+    };
     let known = DesiredComment { comment: Some(CommentId::new("1")), ..row(CommentSubject::Summary, "sum") };
     let create = [PublishStep::CreateSummary { body: "sum".into() }];
     assert_eq!(
@@ -218,9 +226,10 @@ fn a_summary_that_a_former_account_wrote_is_followed_by_one_of_ours() {
         create
     );
     let ours = DesiredComment { comment: Some(CommentId::new("2")), ..row(CommentSubject::Summary, "sum") };
-    let observed = [old, seen("2", CommentSubject::Summary, "sum", 1)];
+    let observed = [old, observed_comment("2", CommentSubject::Summary, "sum", 1)];
     assert_eq!(steps(plan_publish(&[ours], &observed, &[], &BOUNDS, UnixMillis(0))), [], "once");
-    let theirs = ObservedComment { hold: CommentRights::Former, ..seen("3", finding("a"), "A", 0) };
+    let theirs =
+        ObservedComment { hold: CommentRights::Former, ..observed_comment("3", finding("a"), "A", 0) };
     assert_eq!(steps(plan_publish(&[row(finding("a"), "B")], &[theirs], &[], &BOUNDS, UnixMillis(0))), []);
 }
 
@@ -228,7 +237,8 @@ fn a_summary_that_a_former_account_wrote_is_followed_by_one_of_ours() {
 fn a_pending_comment_is_not_waited_for_where_another_account_shows_its_item() {
     let desired = [row(finding("a"), "A")];
     let pending = [UnconfirmedComment { item: finding("a"), at: UnixMillis(0) }];
-    let observed = [ObservedComment { hold: CommentRights::UnknownKey, ..seen("1", finding("a"), "A", 1) }];
+    let observed =
+        [ObservedComment { hold: CommentRights::UnknownKey, ..observed_comment("1", finding("a"), "A", 1) }];
     assert_eq!(steps(plan_publish(&desired, &observed, &pending, &BOUNDS, UnixMillis(1))), []);
 }
 
@@ -254,7 +264,7 @@ fn a_body_over_the_limit_is_cut_and_what_was_posted_is_not_posted_again() {
     let long = row(finding("a"), &"A line of text.\n".repeat(500));
     let posted = long.new_body(&BOUNDS);
     assert!(units(&posted) <= BOUNDS.body && posted.contains("truncated"), "{}", posted.len());
-    let there = [seen("1", finding("a"), &posted, 1)];
+    let there = [observed_comment("1", finding("a"), &posted, 1)];
     let known = [DesiredComment { comment: Some(CommentId::new("1")), ..long }];
     assert_eq!(steps(plan_publish(&known, &there, &[], &BOUNDS, UnixMillis(0))), []);
 }
@@ -270,27 +280,31 @@ fn more_comments_than_a_call_takes_are_more_calls() {
     assert_eq!(sizes, [3, 3, 1]);
 }
 
-fn suggesting(replacement: &str) -> DesiredComment {
+fn row_with_suggestion(replacement: &str) -> DesiredComment {
     let suggestion = Some(SuggestedFix { replacement: replacement.into() });
     DesiredComment { suggestion, ..row(finding("a"), "A") }
 }
 
 #[test]
 fn a_suggestion_is_made_with_a_comment_on_its_lines_only() {
-    let inline = suggesting("x = 1");
+    let inline = row_with_suggestion("x = 1");
     assert_eq!(inline.new_body(&BOUNDS), "A\n\n```suggestion\nx = 1\n```");
     for kind in [AnchorKind::File, AnchorKind::Summary] {
         assert_eq!(DesiredComment { place: Some((kind, place())), ..inline.clone() }.new_body(&BOUNDS), "A");
     }
     assert_eq!(DesiredComment { resolved: true, ..inline.clone() }.new_body(&BOUNDS), "A");
     assert_eq!(inline.new_body(&PublishLimits { suggestions: false, ..BOUNDS }), "A");
-    assert_eq!(suggesting("/approve").new_body(&BOUNDS), "A", "what cannot be shown as it is stays prose");
-    let proposed = DesiredComment { is_proposed: true, ..suggesting("x = '```'") };
+    assert_eq!(
+        row_with_suggestion("/approve").new_body(&BOUNDS),
+        "A",
+        "what cannot be shown as it is stays prose"
+    );
+    let proposed = DesiredComment { is_proposed: true, ..row_with_suggestion("x = '```'") };
     assert_eq!(proposed.new_body(&BOUNDS), "A\n\n````suggestion\nx = '```'\n````");
     let text = "A\n\nProposed replacement of these lines:\n\n````\nx = '```'\n````";
     let without = PublishLimits { suggestions: false, ..BOUNDS };
     assert_eq!(proposed.new_body(&without), text, "where no forge offers it, it is code alone");
-    let posted = seen("1", finding("a"), text, 1);
+    let posted = observed_comment("1", finding("a"), text, 1);
     let known = [DesiredComment { comment: Some(CommentId::new("1")), ..proposed }];
     assert_eq!(steps(plan_publish(&known, &[posted], &[], &without, UnixMillis(0))), []);
     let long = DesiredComment { body: "A line.\n".repeat(500), ..inline }.new_body(&BOUNDS);
@@ -299,8 +313,8 @@ fn a_suggestion_is_made_with_a_comment_on_its_lines_only() {
 
 #[test]
 fn a_comment_keeps_the_suggestion_that_it_was_made_with_and_gets_no_other() {
-    let first = suggesting("x = 1");
-    let posted = seen("1", finding("a"), &first.new_body(&BOUNDS), 1);
+    let first = row_with_suggestion("x = 1");
+    let posted = observed_comment("1", finding("a"), &first.new_body(&BOUNDS), 1);
     let known = |row: DesiredComment| [DesiredComment { comment: Some(CommentId::new("1")), ..row }];
     let ask = |row: DesiredComment| {
         steps(plan_publish(&known(row), std::slice::from_ref(&posted), &[], &BOUNDS, UnixMillis(0)))
@@ -308,7 +322,7 @@ fn a_comment_keeps_the_suggestion_that_it_was_made_with_and_gets_no_other() {
     assert_eq!(ask(first.clone()), []);
     let lowered = DesiredComment { place: Some((AnchorKind::File, place())), ..first };
     assert_eq!(ask(lowered), [], "wherever a new one would go now");
-    assert_eq!(ask(suggesting("x = 2")), [update("1", "a", "A")], "its lines may be others by now");
+    assert_eq!(ask(row_with_suggestion("x = 2")), [update("1", "a", "A")], "its lines may be others by now");
     assert_eq!(ask(row(finding("a"), "A")), [update("1", "a", "A")]);
 }
 
@@ -347,7 +361,7 @@ proptest! {
             for _ in 0..*copies {
                 next += 1;
                 let text = if *body == 0 { "text" } else { "older" };
-                forge.insert(next, seen(&next.to_string(), item.clone(), text, i64::from(next)));
+                forge.insert(next, observed_comment(&next.to_string(), item.clone(), text, i64::from(next)));
                 if *known {
                     wanted.comment = Some(CommentId::new(next.to_string()));
                 }
@@ -359,7 +373,7 @@ proptest! {
             for step in steps(plan_publish(&desired, &observed, &[], &BOUNDS, UnixMillis(0))) {
                 let mut create = |item: &CommentSubject, body: &str| {
                     next += 1;
-                    forge.insert(next, seen(&next.to_string(), item.clone(), body, i64::from(next)));
+                    forge.insert(next, observed_comment(&next.to_string(), item.clone(), body, i64::from(next)));
                     CommentId::new(next.to_string())
                 };
                 let known = match step {
@@ -398,7 +412,7 @@ fn where_comments_land_on_the_head_one_on_another_line_is_made_again() {
     let desired = [row(finding("a"), "A")];
     let line = place().end_line;
     let bounds = PublishLimits { follows_head: true, ..BOUNDS };
-    let at = |line| ObservedComment { line: Some(line), ..seen("1", finding("a"), "A", 1) };
+    let at = |line| ObservedComment { line: Some(line), ..observed_comment("1", finding("a"), "A", 1) };
     let planned = |desired: &[DesiredComment], seen: &ObservedComment, bounds| {
         steps(plan_publish(desired, std::slice::from_ref(seen), &[], bounds, UnixMillis(99_000)))
     };

@@ -16,7 +16,7 @@ use truing_core::identity::{FindingFacts, PlacedFinding};
 use truing_core::increment::FileRenames;
 use truing_core::recheck::{AddedLines, HeadView, RecheckSummary, recheck};
 
-fn of_a_rule(rule: &str) -> Finding {
+fn rule_finding(rule: &str) -> Finding {
     let place = CodeLocation { path: "a.py".into(), side: DiffSide::New, start_line: 1, end_line: 1 };
     let raw = RawFinding {
         place: place.clone(),
@@ -47,7 +47,7 @@ fn of_a_rule(rule: &str) -> Finding {
 
 #[test]
 fn a_finding_of_a_tool_that_the_base_has_by_now_is_not_called_fixed() {
-    let mut known = [of_a_rule("ruff/E741"), of_a_rule("ruff/F401")];
+    let mut known = [rule_finding("ruff/E741"), rule_finding("ruff/F401")];
     for (finding, print) in known.iter_mut().zip(["1:01", "1:02"]) {
         finding.raw.source = FindingSource::Tool;
         finding.fingerprint = Fingerprint::new(print.to_owned());
@@ -67,9 +67,9 @@ fn a_finding_of_a_tool_that_the_base_has_by_now_is_not_called_fixed() {
 
 #[test]
 fn a_finding_of_a_tool_is_not_called_fixed_where_its_lines_are_as_they_were() {
-    let at = |line| CodeLocation { start_line: line, end_line: line, ..of_a_rule("").raw.place };
+    let at = |line| CodeLocation { start_line: line, end_line: line, ..rule_finding("").raw.place };
     let known = |snippet: &str| {
-        let mut finding = of_a_rule("ruff/F401");
+        let mut finding = rule_finding("ruff/F401");
         (finding.raw.source, finding.raw.snippet) = (FindingSource::Tool, snippet.to_owned());
         finding
     };
@@ -110,7 +110,7 @@ fn a_finding_of_a_tool_is_not_called_fixed_where_its_lines_are_as_they_were() {
 
 #[test]
 fn a_finding_of_a_rule_that_did_not_look_is_not_called_fixed() {
-    let known = [of_a_rule("core/used"), of_a_rule("core/off")];
+    let known = [rule_finding("core/used"), rule_finding("core/off")];
     let head = Sha::parse(&"a".repeat(40)).unwrap();
     let settled = |rules: &[&str]| {
         let mut gone = known.clone();
@@ -127,8 +127,12 @@ fn a_finding_of_a_rule_that_did_not_look_is_not_called_fixed() {
 
 #[test]
 fn a_finding_of_a_rule_that_is_off_leaves_the_review_and_is_not_called_fixed() {
-    let mut known =
-        [of_a_rule("core/off"), of_a_rule("core/used"), of_a_rule("ruff/E501"), of_a_rule("ruff/F401")];
+    let mut known = [
+        rule_finding("core/off"),
+        rule_finding("core/used"),
+        rule_finding("ruff/E501"),
+        rule_finding("ruff/F401"),
+    ];
     known[2].raw.source = FindingSource::Tool;
     known[3].raw.source = FindingSource::Tool;
     let head = Sha::parse(&"a".repeat(40)).unwrap();
@@ -147,7 +151,7 @@ fn a_finding_of_a_rule_that_is_off_leaves_the_review_and_is_not_called_fixed() {
         assert_eq!(gone.map(|finding| finding.status), expected);
     }
     // Dismissed findings stay so.
-    let mut known = [of_a_rule("ruff/E501")];
+    let mut known = [rule_finding("ruff/E501")];
     known[0].raw.source = FindingSource::Tool;
     known[0].status = FindingStatus::Fixed(head.clone());
     let mut gone = known.clone();
@@ -157,7 +161,7 @@ fn a_finding_of_a_rule_that_is_off_leaves_the_review_and_is_not_called_fixed() {
 
 #[test]
 fn a_finding_that_is_left_to_a_linter_is_not_called_fixed_and_one_of_another_file_is() {
-    let mut known = [of_a_rule("core/left"), of_a_rule("core/left"), of_a_rule("core/other")];
+    let mut known = [rule_finding("core/left"), rule_finding("core/left"), rule_finding("core/other")];
     known[1].raw.place.path = "elsewhere.py".into();
     let head = Sha::parse(&"a".repeat(40)).unwrap();
     let mut gone = known.clone();
@@ -187,16 +191,16 @@ def refund(orders):
 
 /// Returns the lines at which the finding of lines 12 and 13 of a file is shown in another text of it, to
 /// which no run has applied a verdict.
-fn followed(before: &str, text: &str) -> (u32, u32) {
-    let raw = carried(before, text);
+fn followed_lines(before: &str, text: &str) -> (u32, u32) {
+    let raw = finding_with_replacement(before, text);
     (raw.place.start_line, raw.place.end_line)
 }
 
 /// The same finding, with a replacement of its lines.
-fn carried(before: &str, text: &str) -> RawFinding {
+fn finding_with_replacement(before: &str, text: &str) -> RawFinding {
     let (paths, renames) = ([RepoPath::from("pay.py")], FileRenames::default());
     let lines = (12, 13);
-    let mut finding = of_a_rule("agent/f");
+    let mut finding = rule_finding("agent/f");
     finding.raw.source = FindingSource::Agent;
     finding.raw.snippet = "        if order.refunded:\n            return total".into();
     finding.raw.suggestion = Some(SuggestedFix { replacement: "        break".into() });
@@ -236,13 +240,13 @@ fn a_replacement_goes_with_its_lines_and_not_with_those_that_took_their_place() 
         (BEFORE.replace("        if order.refunded:\n", "        if order.refunded is True:\n"), false),
         (BEFORE.replace("        if order.refunded:\n", ""), false),
     ] {
-        assert_eq!(carried(BEFORE, &text).suggestion.is_some(), stays, "{text}");
+        assert_eq!(finding_with_replacement(BEFORE, &text).suggestion.is_some(), stays, "{text}");
     }
 }
 
 #[test]
 fn a_finding_is_shown_at_its_own_lines_where_those_beside_it_changed_with_them() {
-    let shown = |text: &str| followed(BEFORE, text);
+    let shown = |text: &str| followed_lines(BEFORE, text);
     assert_eq!(shown(BEFORE), (12, 13));
     let renamed = BEFORE.replace("order", "one_order").replace("one_orders", "orders");
     assert_eq!(shown(&renamed), (12, 13), "one line is as it was, those above and below are not");
@@ -250,7 +254,7 @@ fn a_finding_is_shown_at_its_own_lines_where_those_beside_it_changed_with_them()
     let before = BEFORE.replace("    return total\n", "    return round(total)\n");
     let before = before.replace("        return round(total)", "        return total");
     let other = before.replace("order", "one").replace("ones", "orders").replace("return total", "break");
-    assert_eq!(followed(&before, &other), (12, 13), "no line is as it was, and as many are there");
+    assert_eq!(followed_lines(&before, &other), (12, 13), "no line is as it was, and as many are there");
     let moved = renamed.replace("def refund", "import os\n\n\ndef refund");
     assert_eq!(shown(&moved), (15, 16), "it has moved, too");
     let longer = renamed.replace("        if one_", "        log(one_order)\n        if one_");

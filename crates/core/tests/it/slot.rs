@@ -30,7 +30,7 @@ impl Keeper {
     /// Commits a slot, which had this version before; the slot as it is kept.
     fn commit(&mut self, _: SlotVersion, slot: Slot) -> Slot {
         self.counter += 1;
-        if slot.remembers_nothing() {
+        if slot.is_deletable() {
             return Slot::new(slot.key);
         }
         Slot { version: SlotVersion(self.counter), ..slot }

@@ -12,7 +12,7 @@ fn digests(raw: u8, tree: u8) -> DefinitionDigests {
     DefinitionDigests { raw: format!("{raw:040x}"), tree: format!("{tree:064x}"), former: None }
 }
 
-fn defined(line: u32, name: &str, raw: u8, tree: u8) -> SymbolState {
+fn defined_symbol(line: u32, name: &str, raw: u8, tree: u8) -> SymbolState {
     let (file, name) = ("p/m.py".to_owned(), name.to_owned());
     SymbolState::Defined(SymbolDefinition { file, line, name, digests: digests(raw, tree), decorated: false })
 }
@@ -29,13 +29,13 @@ fn sources(symbols: &[(&str, SymbolState)], functions: &[(&str, u8)]) -> Release
     }
 }
 
-fn pinned(value: Value) -> Result<PinManifest, ManifestError> {
+fn parse_manifest(value: Value) -> Result<PinManifest, ManifestError> {
     PinManifest::new(serde_json::from_value(value).unwrap())
 }
 
 fn manifest(rows: &[(&str, u8)]) -> PinManifest {
     let rows = rows.iter().map(|(name, raw)| ((*name).to_owned(), json!([format!("{raw:040x}")])));
-    pinned(rows.collect()).unwrap()
+    parse_manifest(rows.collect()).unwrap()
 }
 
 fn decided(manifest: &PinManifest, from: &ReleaseSources, to: &ReleaseSources) -> SyncDecision {
@@ -54,9 +54,10 @@ fn decided(manifest: &PinManifest, from: &ReleaseSources, to: &ReleaseSources) -
 #[test]
 fn the_rule_is_asked_in_its_order() {
     let manifest = manifest(&[("p.m:f", 1)]);
-    let from = sources(&[("p.m:f", defined(1, "f", 1, 1))], &[("f", 1), ("g", 1)]);
-    let to =
-        |raw, tree, beside| sources(&[("p.m:f", defined(1, "f", raw, tree))], &[("f", tree), ("g", beside)]);
+    let from = sources(&[("p.m:f", defined_symbol(1, "f", 1, 1))], &[("f", 1), ("g", 1)]);
+    let to = |raw, tree, beside| {
+        sources(&[("p.m:f", defined_symbol(1, "f", raw, tree))], &[("f", tree), ("g", beside)])
+    };
     for (to, verdict, needs_classification) in [
         (to(1, 1, 1), SyncVerdict::Relax, false),
         (to(1, 1, 2), SyncVerdict::Ask, true),
@@ -90,8 +91,11 @@ fn the_rule_is_asked_in_its_order() {
 #[test]
 fn a_change_tells_both_digests() {
     let manifest = manifest(&[("p.m:f", 1), ("p.m:gone", 3)]);
-    let from = sources(&[("p.m:f", defined(1, "f", 1, 1)), ("p.m:gone", defined(9, "gone", 3, 3))], &[]);
-    let to = sources(&[("p.m:f", defined(1, "f", 2, 2)), ("p.m:gone", SymbolState::Gone)], &[]);
+    let from = sources(
+        &[("p.m:f", defined_symbol(1, "f", 1, 1)), ("p.m:gone", defined_symbol(9, "gone", 3, 3))],
+        &[],
+    );
+    let to = sources(&[("p.m:f", defined_symbol(1, "f", 2, 2)), ("p.m:gone", SymbolState::Gone)], &[]);
     let decision = decided(&manifest, &from, &to);
     assert_eq!(decision.reason, "1 pinned definition changed, 1 pinned definition vanished");
     let told: Vec<_> = decision.changed.iter().map(|one| (one.kind, &one.old_hash, &one.new_hash)).collect();
@@ -102,28 +106,28 @@ fn a_change_tells_both_digests() {
 #[test]
 fn what_the_manifest_accepts_is_no_change() {
     let rows = json!({"p.m:f": [format!("{:040x}", 1), format!("{:040x}", 2)]});
-    let manifest = pinned(rows).unwrap();
-    let from = sources(&[("p.m:f", defined(1, "f", 1, 1))], &[]);
-    let to = sources(&[("p.m:f", defined(1, "f", 2, 2))], &[]);
+    let manifest = parse_manifest(rows).unwrap();
+    let from = sources(&[("p.m:f", defined_symbol(1, "f", 1, 1))], &[]);
+    let to = sources(&[("p.m:f", defined_symbol(1, "f", 2, 2))], &[]);
     assert_eq!(decided(&manifest, &from, &to).verdict, SyncVerdict::Relax);
     assert_eq!(decided(&manifest, &from, &to).changed, []);
 
     let rows = json!({"p.m:f": {"tree": [format!("{:064x}", 2)], "counterpart": "q.m:f"}});
-    assert_eq!(decided(&pinned(rows).unwrap(), &from, &to).changed, []);
+    assert_eq!(decided(&parse_manifest(rows).unwrap(), &from, &to).changed, []);
 }
 
 #[test]
 fn names_of_one_definition_share_what_is_accepted() {
     // A Python table by function keeps the digest of one of its names only; the other row is never looked at.
     let manifest = manifest(&[("p.m:f", 1), ("p.m:alias", 7)]);
-    let both = [("p.m:f", defined(1, "f", 1, 1)), ("p.m:alias", defined(1, "f", 1, 1))];
+    let both = [("p.m:f", defined_symbol(1, "f", 1, 1)), ("p.m:alias", defined_symbol(1, "f", 1, 1))];
     let from = sources(&both, &[]);
     assert_eq!(decided(&manifest, &from, &from).unguarded, []);
 }
 
 #[test]
 fn a_manifest_that_guards_nothing_licenses_nothing() {
-    let there = ("p.m:f", defined(1, "f", 1, 1));
+    let there = ("p.m:f", defined_symbol(1, "f", 1, 1));
     let missing = ("p.m:wrong", SymbolState::Gone);
     let from = sources(&[there.clone(), missing], &[]);
     let decision = decided(&manifest(&[("p.m:f", 1), ("p.m:wrong", 2)]), &from, &from);
@@ -134,7 +138,7 @@ fn a_manifest_that_guards_nothing_licenses_nothing() {
     let decision = decided(&manifest(&[("q:other", 1)]), &elsewhere, &elsewhere);
     assert_eq!((decision.verdict, decision.needs_classification), (SyncVerdict::Ask, false), "{decision:?}");
     // What changed is still the first thing to be told.
-    let to = sources(&[("p.m:f", defined(1, "f", 2, 2)), ("p.m:wrong", SymbolState::Gone)], &[]);
+    let to = sources(&[("p.m:f", defined_symbol(1, "f", 2, 2)), ("p.m:wrong", SymbolState::Gone)], &[]);
     let both = manifest(&[("p.m:f", 1), ("p.m:wrong", 2)]);
     assert_eq!(decided(&both, &from, &to).verdict, SyncVerdict::Bump);
 }
@@ -142,7 +146,7 @@ fn a_manifest_that_guards_nothing_licenses_nothing() {
 #[test]
 fn what_is_in_a_file_that_cannot_be_read_has_not_vanished() {
     let manifest = manifest(&[("p.m:f", 1)]);
-    let from = sources(&[("p.m:f", defined(1, "f", 1, 1))], &[]);
+    let from = sources(&[("p.m:f", defined_symbol(1, "f", 1, 1))], &[]);
     let mut to = sources(&[("p.m:f", SymbolState::Gone)], &[]);
     to.unreadable.insert("p/m.py".into(), "line 1: no Python".into());
     let decision = decided(&manifest, &from, &to);
@@ -153,7 +157,7 @@ fn what_is_in_a_file_that_cannot_be_read_has_not_vanished() {
 #[test]
 fn a_digest_that_no_release_has_guards_nothing() {
     let manifest = manifest(&[("p.m:f", 9), ("q:other", 1)]);
-    let from = sources(&[("p.m:f", defined(1, "f", 1, 1)), ("q:other", SymbolState::Elsewhere)], &[]);
+    let from = sources(&[("p.m:f", defined_symbol(1, "f", 1, 1)), ("q:other", SymbolState::Elsewhere)], &[]);
     let same = decided(&manifest, &from, &from);
     assert_eq!(same.verdict, SyncVerdict::Relax);
     assert_eq!(
@@ -161,14 +165,15 @@ fn a_digest_that_no_release_has_guards_nothing() {
         [UnguardedReason::Stale, UnguardedReason::Elsewhere]
     );
     // And yet its change is seen.
-    let to = sources(&[("p.m:f", defined(1, "f", 2, 2)), ("q:other", SymbolState::Elsewhere)], &[]);
+    let to = sources(&[("p.m:f", defined_symbol(1, "f", 2, 2)), ("q:other", SymbolState::Elsewhere)], &[]);
     assert_eq!(decided(&manifest, &from, &to).verdict, SyncVerdict::Bump);
 }
 
 #[test]
 fn a_pinned_class_pins_its_methods() {
     let manifest = manifest(&[("p.m:C", 1)]);
-    let of = |raw, method| sources(&[("p.m:C", defined(1, "C", raw, 1))], &[("C.m", method), ("Cx.m", 1)]);
+    let of =
+        |raw, method| sources(&[("p.m:C", defined_symbol(1, "C", raw, 1))], &[("C.m", method), ("Cx.m", 1)]);
     let decision = decided(&manifest, &of(1, 1), &of(1, 2));
     assert_eq!((decision.verdict, decision.unguarded), (SyncVerdict::Relax, vec![]));
 }
@@ -176,7 +181,7 @@ fn a_pinned_class_pins_its_methods() {
 #[test]
 fn a_pinned_file_pins_all_that_is_in_it() {
     let manifest = manifest(&[("m.rs", 1)]);
-    let of = |raw, inside| sources(&[("m.rs", defined(1, WHOLE, raw, 1))], &[("f", inside)]);
+    let of = |raw, inside| sources(&[("m.rs", defined_symbol(1, WHOLE, raw, 1))], &[("f", inside)]);
     let decision = decided(&manifest, &of(1, 1), &of(1, 2));
     assert_eq!((decision.verdict, decision.unguarded), (SyncVerdict::Relax, vec![]));
 }
@@ -192,7 +197,7 @@ fn a_manifest_is_checked() {
         (json!({"m:f": ["abc"]}), "not a digest of 40"),
         (json!({"m:f": {"tree": ["00"]}}), "not a digest of 64"),
     ] {
-        let error = pinned(value.clone()).unwrap_err().to_string();
+        let error = parse_manifest(value.clone()).unwrap_err().to_string();
         assert!(error.contains(wrong), "{value}: {error}");
     }
 }
@@ -200,7 +205,7 @@ fn a_manifest_is_checked() {
 #[test]
 fn a_pinned_definition_that_is_another_packages_now_is_gone() {
     let manifest = manifest(&[("p.m:f", 1)]);
-    let from = sources(&[("p.m:f", defined(1, "f", 1, 1))], &[]);
+    let from = sources(&[("p.m:f", defined_symbol(1, "f", 1, 1))], &[]);
     let to = sources(&[("p.m:f", SymbolState::Elsewhere)], &[]);
     let decision = decided(&manifest, &from, &to);
     assert_eq!(

@@ -102,7 +102,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     /// Returns the error for an effect that this forge does not have, before any call.
     fn refuse(&self, effect: &Effect) -> ForgeError {
         let (row, intended) = (self.calls.capability_row(), effect.intent());
-        let why = intended.kind.lacking_at(row.kind).unwrap_or("it has no such thing");
+        let why = intended.kind.unsupported_reason_at(row.kind).unwrap_or("it has no such thing");
         rejected_error(&self.what_of_repository(&intended.what), &format!("{}: {why}", row.name))
     }
 }
@@ -141,14 +141,14 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
         self.require_pull()?.list_threads().await
     }
 
-    async fn comments(
+    async fn producer_comments(
         &self,
         known: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError> {
         self.require_pull()?.list_observed(known).await
     }
 
-    async fn item_at(
+    async fn comment_subject(
         &self,
         known: &[(CommentSubject, CommentId)],
         comment: &CommentId,
@@ -156,7 +156,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
         self.require_pull()?.look_for_item(known, comment).await
     }
 
-    async fn topic_at(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
+    async fn comment_topic(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
         let threads = self.require_pull()?.list_threads().await?;
         let mut began = threads.iter().filter_map(|thread| thread.comments.first());
         Ok(began.find(|first| first.id == *comment).and_then(|first| first.topic.clone()))

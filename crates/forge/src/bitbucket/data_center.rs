@@ -97,7 +97,7 @@ impl BitbucketDataCenter {
     #[must_use]
     pub fn with_shared_limits(&self, common: Arc<dyn SharedStateStore>) -> Self {
         let DataCenterInner { options, http, .. } = &*self.inner;
-        let login = format!("token/{}", options.token.name());
+        let login = format!("token/{}", options.token.public_fingerprint());
         self.with_http(http.with_shared_limits(common, &options.api_url, &login))
     }
 

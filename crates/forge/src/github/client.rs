@@ -311,14 +311,14 @@ impl ForgeRead for GitHubClient {
         self.require_pull()?.list_threads().await
     }
 
-    async fn comments(
+    async fn producer_comments(
         &self,
         known: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError> {
         self.require_pull()?.list_observed(known).await
     }
 
-    async fn item_at(
+    async fn comment_subject(
         &self,
         known: &[(CommentSubject, CommentId)],
         comment: &CommentId,
@@ -326,7 +326,7 @@ impl ForgeRead for GitHubClient {
         self.require_pull()?.look_for_item(known, comment).await
     }
 
-    async fn topic_at(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
+    async fn comment_topic(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
         self.require_pull()?.look_for_topic(comment).await
     }
 

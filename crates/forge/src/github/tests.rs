@@ -208,7 +208,7 @@ async fn only_our_own_comments_with_a_marker_for_here_are_observed() {
     ])
     .await;
 
-    let observed = pull(&server).comments(&[]).await.unwrap();
+    let observed = pull(&server).producer_comments(&[]).await.unwrap();
 
     let created = UnixMillis(1_795_161_600_000);
     let expected = |id: &str, item, body: &str, thread: Option<(&str, ThreadState)>, has_replies| {
@@ -268,7 +268,7 @@ async fn what_records_know_is_ours_whatever_its_text_and_asked_for_if_it_is_not_
     ])
     .await;
 
-    let observed = pull(&server).comments(&known).await.unwrap();
+    let observed = pull(&server).producer_comments(&known).await.unwrap();
 
     let seen: Vec<_> = observed
         .iter()
@@ -333,7 +333,7 @@ async fn creating_calls_are_sent_once_whatever_comes_back() {
             pull.create_file_comment(&head(), &one).await.unwrap_err(),
             pull.create_summary("x").await.unwrap_err(),
         ];
-        assert!(errors.iter().all(|error| !error.surely_undone()), "{errors:?}");
+        assert!(errors.iter().all(|error| !error.has_no_effect()), "{errors:?}");
         assert_eq!(server.requests().len(), errors.len());
     }
 }
@@ -483,7 +483,7 @@ async fn thread_pages_that_go_round_end_in_an_error() {
     let review = json!([comment(21, Some(ME), &ours)]);
     let round = threads(&json!([]), Some("same")).repeat_always();
     let server = Server::new([me(), ok(&json!([])), ok(&review), round]).await;
-    let error = pull(&server).comments(&[]).await.unwrap_err();
+    let error = pull(&server).producer_comments(&[]).await.unwrap_err();
     assert!(error.to_string().contains("form a loop"), "{error}");
     assert_eq!(server.requests().len(), 5);
 }
@@ -579,11 +579,11 @@ async fn of_a_repository_alone_no_pull_request_is_read() {
         alone.labels().await.map(drop),
         alone.reviews().await.map(drop),
         alone.threads().await.map(drop),
-        alone.comments(&[]).await.map(drop),
+        alone.producer_comments(&[]).await.map(drop),
         alone.matching_comments("x").await.map(drop),
         alone.eye_reactions(&CommentId::new("issue:1")).await.map(drop),
-        alone.item_at(&[], &CommentId::new("review:1")).await.map(drop),
-        alone.topic_at(&CommentId::new("review:1")).await.map(drop),
+        alone.comment_subject(&[], &CommentId::new("review:1")).await.map(drop),
+        alone.comment_topic(&CommentId::new("review:1")).await.map(drop),
     ];
     for refused in refused {
         assert!(matches!(refused, Err(ForgeError::Rejected { .. })), "{refused:?}");

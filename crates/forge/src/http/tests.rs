@@ -179,7 +179,7 @@ async fn an_answer_that_cannot_be_read_may_have_been_done() {
     for (reply, expected) in table {
         let shown = format!("{reply:?}");
         let error = get(reply).await;
-        assert!(!error.surely_undone(), "{shown}: {error}");
+        assert!(!error.has_no_effect(), "{shown}: {error}");
         assert!(error.to_string().contains(expected), "{shown}: {error}");
     }
 }

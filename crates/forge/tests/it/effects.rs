@@ -287,8 +287,8 @@ impl Scene {
         }
         match (self.perform().await, &self.what) {
             // The next plan sees the comment and adopts it.
-            (Err(EffectError::Settling { .. }), What::Effect(effect)) if kind.is_planned() => {
-                let seen = self.pull.observe(effect).await.unwrap().unwrap();
+            (Err(EffectError::Settling { .. }), What::Effect(effect)) if kind.is_observed_by_plan() => {
+                let seen = self.pull.find_effect(effect).await.unwrap().unwrap();
                 self.log.shown(&seen).unwrap();
             }
             (performed, _) => performed.unwrap(),
@@ -324,7 +324,7 @@ async fn refused(scene: &mut Scene, case: EffectCase, why: &str) {
     let is_typed = matches!(
         &error,
         EffectError::Refused(refused @ ForgeError::Rejected { message, .. })
-            if refused.surely_undone() && message.ends_with(why)
+            if refused.has_no_effect() && message.ends_with(why)
     );
     assert!(is_typed, "{error:?}");
     // The client rejects it, too, when it is called directly.
@@ -334,7 +334,7 @@ async fn refused(scene: &mut Scene, case: EffectCase, why: &str) {
         matches!(&refused, ForgeError::Rejected { message, .. } if message.ends_with(why)),
         "{refused:?}"
     );
-    assert_eq!(scene.pull.observe(effect).await, Ok(None));
+    assert_eq!(scene.pull.find_effect(effect).await, Ok(None));
     assert_eq!(scene.site.forge.request_log().len(), calls, "no call is made");
     assert!(scene.log.entries_of(&parts).is_empty() && made.list().is_empty(), "nothing is announced");
 }
@@ -362,7 +362,7 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectCase) {
             let error = scene.perform().await.unwrap_err();
             let last = FencingToken(9);
             assert!(
-                matches!(&error, EffectError::Halted(halt) if halt.lost_to_token() == Some(last)),
+                matches!(&error, EffectError::Halted(halt) if halt.superseding_token() == Some(last)),
                 "{error:?}"
             );
         }
@@ -451,7 +451,7 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectCase) {
             for _ in 0..2 {
                 // At another head a merge of the base is another effect; and a plan that sees it performs
                 // nothing.
-                if kind != EffectKind::UpdateBranch && !kind.is_planned() {
+                if kind != EffectKind::UpdateBranch && !kind.is_observed_by_plan() {
                     scene.perform().await.unwrap();
                 }
                 scene.pass(SETTLE);
@@ -567,7 +567,13 @@ fn what_a_forge_cannot_do_is_what_its_rows_say() {
                 EffectKind::UpdateBranch => row.update_branch,
                 _ => true,
             };
-            assert_eq!(kind.lacking_at(row.kind).is_none(), can, "{}: {}", row.name, kind.as_str());
+            assert_eq!(
+                kind.unsupported_reason_at(row.kind).is_none(),
+                can,
+                "{}: {}",
+                row.name,
+                kind.as_str()
+            );
         }
     }
 }

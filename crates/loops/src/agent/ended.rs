@@ -36,7 +36,7 @@ impl ModelReviewRun {
 
     /// Returns a deferred part: the repository's daily budget, which is this level, is used up.
     pub fn deferred_by(level: &BudgetLevel, until: UnixMillis) -> Self {
-        let why = format!("daily budget hit: {}", level.too_little());
+        let why = format!("daily budget hit: {}", level.exhausted_text());
         Self { part: ModelReviewStatus::Deferred { why, until }, ..Self::nothing_to_review() }
     }
 
@@ -48,18 +48,18 @@ impl ModelReviewRun {
             ModelError::Budget { level } => match level.kind {
                 BudgetLevelKind::RepoDay => Self::deferred_by(level, next_midnight(now)),
                 BudgetLevelKind::TeamMonth | BudgetLevelKind::Month => {
-                    partial(format!("minimal: rules only, because {}", level.too_little()))
+                    partial(format!("minimal: rules only, because {}", level.exhausted_text()))
                 }
                 BudgetLevelKind::PullAsk => Self {
                     asks: Some(level.limit),
-                    ..partial(format!("budget: rules only, because {}", level.too_little()))
+                    ..partial(format!("budget: rules only, because {}", level.exhausted_text()))
                 },
                 BudgetLevelKind::Review
                 | BudgetLevelKind::Run
                 | BudgetLevelKind::Pull
                 | BudgetLevelKind::ConvergeDay
                 | BudgetLevelKind::SyncDay => {
-                    partial(format!("budget: rules only, because {}", level.too_little()))
+                    partial(format!("budget: rules only, because {}", level.exhausted_text()))
                 }
             },
             ModelError::Halted(_)
@@ -119,7 +119,7 @@ impl ModelReviewRun {
             | AgentRunEnd::Failed(_) => false,
         };
         let Some(level) = level.filter(|_| is_money) else { return self };
-        let why = format!("budget: the model had to finish, because {}", level.too_little());
+        let why = format!("budget: the model had to finish, because {}", level.exhausted_text());
         let asks = (level.kind == BudgetLevelKind::PullAsk).then_some(level.limit);
         Self { part: ModelReviewStatus::Partial(why), asks: self.asks.max(asks), ..self }
     }

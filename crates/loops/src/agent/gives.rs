@@ -29,7 +29,7 @@ pub(super) async fn prove(tree: &Path, reader: &dyn RepositoryReader, found: &mu
         Vec::new()
     } else {
         let request = ProofRequest { tree: tree.to_owned(), proposals };
-        reader.prove(&request).await.unwrap_or_else(|error| {
+        reader.verify_replacements(&request).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "could not prove replacements that a model proposed; they are shown as \
                  text");
             Vec::new()
@@ -50,7 +50,7 @@ pub(super) async fn prove(tree: &Path, reader: &dyn RepositoryReader, found: &mu
 fn may_be_shown(placed: &PlacedFinding) -> bool {
     let PlacedFinding { raw, anchor, at, .. } = placed;
     let is_placed = *anchor == AnchorKind::Inline && *at == raw.place && at.side == DiffSide::New;
-    let is_of_a_form = |proposed: &str| markdown::suggestion(proposed).is_some();
+    let is_of_a_form = |proposed: &str| markdown::suggestion_block(proposed).is_some();
     raw.source == FindingSource::Agent
         && is_placed
         && raw.suggestion.as_ref().is_some_and(|proposed| is_of_a_form(&proposed.replacement))
@@ -126,7 +126,7 @@ mod tests {
         let raw = proven(placed(3, "    return 3")).await;
         assert_eq!(raw.suggestion, None);
         let text = "Say why.\n\nProposed replacement, not proven to fit:\n\n```\n    return 3\n```";
-        assert_eq!((raw.body.as_str(), raw.own_body()), (text, "Say why."));
+        assert_eq!((raw.body.as_str(), raw.body_without_suggestion()), (text, "Say why."));
     }
 
     #[tokio::test]

@@ -62,7 +62,7 @@ impl ChangeDescription {
             title: pull.title.clone(),
             description: pull.description.clone(),
             branch: pull.branch.clone(),
-            repository: pull.repository().map(str::to_owned),
+            repository: pull.repository_name().map(str::to_owned),
         }
     }
 }

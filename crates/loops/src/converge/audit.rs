@@ -24,7 +24,7 @@ use truing_core::id::{FindingId, Sha};
 use truing_core::identity::PlacedFinding;
 use truing_core::line;
 use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
-use truing_core::recheck::{FollowOutcome, HeadView, SurroundingLines, follow};
+use truing_core::recheck::{FollowOutcome, HeadView, SurroundingLines, locate_at_head};
 use truing_diff::{FileDiff, RepoPath, added_ranges, parse};
 use truing_git::ExportedCommit;
 use truing_model::gateway::ModelError;
@@ -87,7 +87,7 @@ impl AuditInput {
         let laid = runner.mirror.export_in_place(head, runner.laid.take()).await?;
         // The findings of the rules belong to the gate: here the reading only lists the files, all of them.
         let is_whole = |reading: &&ReadingOutcome| {
-            reading.coverage.not_reviewed.iter().all(|gap| gap.reason.by_design())
+            reading.coverage.not_reviewed.iter().all(|gap| gap.reason.is_by_design())
         };
         let reading = match runner.known_reading(base, head).filter(is_whole) {
             Some(reading) => ReadingOutcome { found: Vec::new(), ..reading.clone() },
@@ -286,34 +286,39 @@ impl AuditInput {
             let place = &raw.place;
             match finding.status {
                 FindingStatus::Declined(_) => {
-                    let (start_line, end_line) =
-                        truing_core::excerpt::locate(&text(&place.path)?, &raw.snippet, place.start_line)?;
+                    let (start_line, end_line) = truing_core::excerpt::locate_snippet(
+                        &text(&place.path)?,
+                        &raw.snippet,
+                        place.start_line,
+                    )?;
                     Some(CodeLocation { start_line, end_line, ..place.clone() })
                 }
                 // Findings of other reviewers are left to these reviewers.
-                FindingStatus::Claimed if !raw.rule.starts_with(HEARD) => match follow(finding, &head) {
-                    FollowOutcome::There { path, start, end } => {
-                        let text = text(&path)?;
-                        // A line that is added beside it may be the missing part.
-                        let now = head.lines_around(&path, (start, end), &raw.snippet)?;
-                        let beside =
-                            |around: &SurroundingLines| (around.before.clone(), around.after.clone());
-                        let is_as_it_was =
-                            finding.around.as_ref().is_none_or(|was| beside(was) == beside(&now));
-                        // For code rules, the layout of the code may be the part to change.
-                        let is_same = is_as_it_was
-                            && (raw.category != DefectCategory::J || text.contains(raw.snippet.as_str()));
-                        is_same.then_some(CodeLocation {
-                            path,
-                            side: place.side,
-                            start_line: start,
-                            end_line: end,
-                        })
+                FindingStatus::Claimed if !raw.rule.starts_with(HEARD) => {
+                    match locate_at_head(finding, &head) {
+                        FollowOutcome::There { path, start, end } => {
+                            let text = text(&path)?;
+                            // A line that is added beside it may be the missing part.
+                            let now = head.lines_around(&path, (start, end), &raw.snippet)?;
+                            let beside =
+                                |around: &SurroundingLines| (around.before.clone(), around.after.clone());
+                            let is_as_it_was =
+                                finding.around.as_ref().is_none_or(|was| beside(was) == beside(&now));
+                            // For code rules, the layout of the code may be the part to change.
+                            let is_same = is_as_it_was
+                                && (raw.category != DefectCategory::J || text.contains(raw.snippet.as_str()));
+                            is_same.then_some(CodeLocation {
+                                path,
+                                side: place.side,
+                                start_line: start,
+                                end_line: end,
+                            })
+                        }
+                        FollowOutcome::Changed { .. }
+                        | FollowOutcome::Lost { .. }
+                        | FollowOutcome::NoFile => None,
                     }
-                    FollowOutcome::Changed { .. } | FollowOutcome::Lost { .. } | FollowOutcome::NoFile => {
-                        None
-                    }
-                },
+                }
                 FindingStatus::Claimed
                 | FindingStatus::Open
                 | FindingStatus::Fixed(_)
@@ -346,7 +351,7 @@ impl AuditInput {
         let claim = |raw: RawFinding| {
             let content = text(&raw.place.path);
             let content = content.as_deref().map(str::as_bytes);
-            let raw = without_secrets(raw, text).with_lines(content, lines_key);
+            let raw = without_secrets(raw, text).with_lines_digest(content, lines_key);
             let old_path = reading::old_path(&sections, &raw.place.path);
             let mut placed = reading::place_finding(&sections, raw, old_path);
             let CodeLocation { path, start_line, end_line, .. } = &placed.raw.place;
@@ -419,7 +424,7 @@ fn list_dismissed(said: &[Dismissal], text: impl Fn(&RepoPath) -> Option<String>
     for said in said.iter().filter(|said| !said.withdrawn) {
         let Some(raw) = said.about.as_ref().map(|finding| &finding.raw) else { continue };
         let (path, was) = (&raw.place.path, raw.place.start_line);
-        let at = text(path).and_then(|text| truing_core::excerpt::locate(&text, &raw.snippet, was));
+        let at = text(path).and_then(|text| truing_core::excerpt::locate_snippet(&text, &raw.snippet, was));
         let Some((line, _)) = at else { continue };
         let cleaned = |text: &str| line::clean_line(&redact_secrets(text), MAX_QUESTION_CHARS);
         let (path, title, reason) = (cleaned(&path.to_string()), cleaned(&raw.title), cleaned(&said.reason));

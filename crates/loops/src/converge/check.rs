@@ -46,7 +46,7 @@ impl ConvergeRunner<'_> {
             warnings.extend(unproved);
         }
         // A fix for the gate still has to pass the gate and an audit of the whole change.
-        if self.record.detail.state.is_mending() {
+        if self.record.detail.state.is_fixing_gate_report() {
             self.warn_of_taken(warnings, &problems);
             return Ok(ConvergeEvent::Checked(problems));
         }
@@ -142,7 +142,7 @@ impl ConvergeRunner<'_> {
         rewrites: &[FileRewrite<'_>],
     ) -> Result<Option<FixProblem>, ActError> {
         let state = &self.record.detail.state;
-        if state.is_mending() || rewrites.is_empty() || !rewrites.iter().all(is_equivalent) {
+        if state.is_fixing_gate_report() || rewrites.is_empty() || !rewrites.iter().all(is_equivalent) {
             return Ok(None);
         }
         let mut ids = Vec::new();

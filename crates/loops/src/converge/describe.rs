@@ -38,7 +38,7 @@ impl PullRequestRunner<'_> {
     /// [`StoreError::Fenced`]: another process has taken over.
     #[truing_core::boxed_future]
     pub async fn describe(&mut self) -> Result<Option<ConvergeExit>, StoreError> {
-        if !self.runner.config.update_description || !self.runner.record.wants_description() {
+        if !self.runner.config.update_description || !self.runner.record.is_description_due() {
             return Ok(None);
         }
         let (mut spent, began) = (ModelSpend::default(), Instant::now());
@@ -115,7 +115,7 @@ impl PullRequestRunner<'_> {
             return Err(ActError::Silent(why));
         }
         let body = body.render(&kept);
-        if body.encode_utf16().count() > client.longest_body() {
+        if body.encode_utf16().count() > client.max_body_length() {
             return Err(ActError::Silent("the new description is longer than the forge accepts".to_owned()));
         }
         self.workspace.ensure_open(&self.runner.record).await?;

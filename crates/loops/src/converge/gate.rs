@@ -205,7 +205,7 @@ impl GateResult {
     /// # Errors
     /// [`GateError::Unread`]
     pub fn ensure_checked(self) -> Result<Self, GateError> {
-        let missed = self.not_inspected.iter().find(|gap| !gap.reason.by_design());
+        let missed = self.not_inspected.iter().find(|gap| !gap.reason.is_by_design());
         match missed.filter(|_| self.inspected == 0 && self.ran.is_empty()) {
             Some(UnreviewedFile { path, reason }) => {
                 let path = line::visible_line(&path.to_string());

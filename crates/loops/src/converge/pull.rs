@@ -213,8 +213,11 @@ impl PullRequestWorkspace<'_> {
 
     /// Answers the findings that the newest audit no longer reports, and resolves their threads.
     async fn resolve_fixed_findings(&self, record: &ConvergeRecord) -> Result<(), ActError> {
-        let upheld =
-            record.detail.state.upheld_claims().filter(|(finding, ..)| !finding.raw.rule.starts_with(HEARD));
+        let upheld = record
+            .detail
+            .state
+            .confirmed_fixes()
+            .filter(|(finding, ..)| !finding.raw.rule.starts_with(HEARD));
         let answers = upheld.map(|(finding, commit, round)| FindingReply {
             finding,
             text: fixed_text(commit),
@@ -510,14 +513,14 @@ pub(super) fn forge_error(error: ForgeError) -> ActError {
 
 /// Returns the topic of a finding's comment.
 pub(super) fn finding_topic(finding: &FindingId) -> Topic {
-    Topic::of_finding(finding)
+    Topic::for_finding(finding)
 }
 
 /// Creates the review of the newest audit.
 pub fn draft(record: &ConvergeRecord, event: ReviewEvent) -> ReviewDraft {
     let state = &record.detail.state;
     let clean = state.found.is_empty() && state.silent == 0;
-    let scope = state.audit_clears().then(|| record.scope());
+    let scope = state.is_cleared_by_audit().then(|| record.scope());
     let (run, commit) = (record.run.clone(), state.head.clone());
     let mark = AuditMark { run, audit: state.audits, clean, commit, scope };
     let [a, b, c] = state.severity_counts();

@@ -110,11 +110,11 @@ impl PullRequestRunner<'_> {
         token: FencingToken,
         told: &dyn RunObserver,
     ) -> Result<RunProgress, StoreError> {
-        let is_busy =
-            self.runner.record.detail.state.exit.is_none() && !self.runner.record.detail.state.is_at_rest();
+        let is_busy = self.runner.record.detail.state.exit.is_none()
+            && !self.runner.record.detail.state.accepts_other_findings();
         let mut left = if is_busy { self.runner.run(store, token, told).await? } else { RunProgress::Over };
         while left == RunProgress::Over
-            && self.runner.record.detail.state.is_at_rest()
+            && self.runner.record.detail.state.accepts_other_findings()
             && !self.runner.record.detail.state.audits_only
         {
             self.runner.record.detail.is_pursued = true;
@@ -126,7 +126,7 @@ impl PullRequestRunner<'_> {
                     self.runner.closed_gate_exit(&stop)?;
                     match self.left_by(stop) {
                         Ok(left) => {
-                            store.keep_converge(token, &self.runner.record).await?;
+                            store.store_converge(token, &self.runner.record).await?;
                             return Ok(left);
                         }
                         Err(exit) => NextAction::Over(exit),
@@ -144,7 +144,7 @@ impl PullRequestRunner<'_> {
                             Err(exit) => {
                                 self.runner.record.detail.state.exit = Some(exit);
                                 self.runner.record.detail.is_pursued = false;
-                                store.keep_converge(token, &self.runner.record).await?;
+                                store.store_converge(token, &self.runner.record).await?;
                                 return Ok(RunProgress::Over);
                             }
                         }
@@ -166,7 +166,7 @@ impl PullRequestRunner<'_> {
                 },
                 NextAction::Again => {}
                 NextAction::Wait(until, what) => {
-                    store.keep_converge(token, &self.runner.record).await?;
+                    store.store_converge(token, &self.runner.record).await?;
                     return Ok(RunProgress::Until(until, WaitReason::Reviewer, what));
                 }
                 NextAction::Over(exit) => {
@@ -186,11 +186,11 @@ impl PullRequestRunner<'_> {
                         .state
                         .exit
                         .get_or_insert_with(|| ConvergeExit::new(ConvergeExitCode::Clean, clean));
-                    store.keep_converge(token, &self.runner.record).await?;
+                    store.store_converge(token, &self.runner.record).await?;
                     return Ok(RunProgress::Over);
                 }
             }
-            store.keep_converge(token, &self.runner.record).await?;
+            store.store_converge(token, &self.runner.record).await?;
         }
         Ok(left)
     }
@@ -213,8 +213,13 @@ impl PullRequestRunner<'_> {
         if self.runner.record.detail.state.exit.is_none() && self.runner.record.detail.state.head == head {
             return Ok(());
         }
-        let is_update =
-            self.runner.record.detail.readiness.as_ref().is_some_and(|known| known.is_update(&head));
+        let is_update = self
+            .runner
+            .record
+            .detail
+            .readiness
+            .as_ref()
+            .is_some_and(|known| known.is_requested_base_merge(&head));
         self.follow(head, is_update).await
     }
 
@@ -270,7 +275,7 @@ impl PullRequestRunner<'_> {
             self.resolve_own_threads(&mut look).await?;
         }
         rules.resolve_threads &= self.workspace.effects.denial_reason(EffectKind::Resolve).is_none();
-        let want = readiness.next(&rules, &look.seen, now);
+        let want = readiness.next_action(&rules, &look.seen, now);
         let next = match want {
             ReadinessAction::Internal => NextAction::Internal(look.seen.head),
             ReadinessAction::Ask(name) => {
@@ -301,7 +306,7 @@ impl PullRequestRunner<'_> {
             ReadinessAction::Fix(work) => {
                 let head = &look.seen.head;
                 if self.runner.record.detail.state.head != *head {
-                    self.follow(head.clone(), readiness.is_update(head)).await?;
+                    self.follow(head.clone(), readiness.is_requested_base_merge(head)).await?;
                 }
                 match self.convert_feedback(&work, &look).await? {
                     // No configured reviewer wrote them: the next in the list is asked.
@@ -342,7 +347,7 @@ impl PullRequestRunner<'_> {
             .map(|finding| finding_topic(&finding.id))
             .collect();
         let dismissed: BTreeSet<Topic> =
-            state.history.dismissed_now().map(|finding| finding_topic(&finding.id)).collect();
+            state.history.dismissed_findings().map(|finding| finding_topic(&finding.id)).collect();
         for thread in &look.threads {
             let (Some(known), true) = (&thread.thread, is_over(thread, &standing, &dismissed)) else {
                 continue;
@@ -504,7 +509,7 @@ impl ConvergeRunner<'_> {
     pub(super) fn others_are_next(&self) -> bool {
         let state = &self.record.detail.state;
         let is_first = matches!(self.config.reviewers.first(), Some(ConfiguredReviewer::Internal) | None);
-        self.record.detail.is_pursued && !is_first && state.exit.is_none() && state.is_at_rest()
+        self.record.detail.is_pursued && !is_first && state.exit.is_none() && state.accepts_other_findings()
     }
 }
 
@@ -518,7 +523,7 @@ fn other_reviewers(config: &ConvergeConfig) -> impl Iterator<Item = &ReviewerCon
 /// True if the actor is one of a reviewer's accounts. If names are not `unique`, only an id identifies an
 /// account.
 fn is_named(somebody: &Actor, other: &ReviewerConfig, unique: bool) -> bool {
-    other.logins.iter().any(|called| somebody.is_called(called, unique))
+    other.logins.iter().any(|called| somebody.matches_name(called, unique))
 }
 
 /// True if the comment is by Truing or by a configured reviewer. Comments of others are ignored.

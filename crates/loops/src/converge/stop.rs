@@ -133,7 +133,7 @@ impl ActError {
 
     /// Returns the newest token that was issued to any holder, if the run has lost its lease.
     pub(super) fn newest_token(&self) -> Option<FencingToken> {
-        if let Self::Halted(halt) = self { halt.lost_to_token() } else { None }
+        if let Self::Halted(halt) = self { halt.superseding_token() } else { None }
     }
 
     /// Returns the exit with which the error ends the run.
@@ -168,7 +168,7 @@ impl ConvergeRunner<'_> {
     /// # Errors
     /// [`ActError::Halted`]
     pub(super) async fn go_on(&self) -> Result<(), ActError> {
-        Ok(self.gate.go_on().await?)
+        Ok(self.gate.permit_continuation().await?)
     }
 
     /// Returns the exit of a run whose gate is shut.

@@ -308,12 +308,12 @@ fn render_exit_details(record: &ConvergeRecord) -> String {
             let _ = writeln!(text, "  and {more} more: `--format json` has all");
         }
     }
-    if let left_out @ 1.. = state.history.dismissed_now().count() {
+    if let left_out @ 1.. = state.history.dismissed_findings().count() {
         let _ =
             writeln!(text, "\nLeft out: {} that a person has dismissed", format_count(left_out, "finding"));
     }
     text += &evidence(record);
-    if let denied @ 1.. = record.denied() {
+    if let denied @ 1.. = record.denied_tool_calls() {
         let calls = format_count(denied as usize, "call");
         let _ =
             writeln!(text, "\nDenied: {calls} of tools, by the policy of the agents (`truing policy show`)");

@@ -19,7 +19,7 @@ impl LeasedReview<'_> {
         limit: MicroUsd,
     ) -> Result<Option<UnixMillis>, StepStopReason> {
         let Some(agent) = self.agent else { return Ok(None) };
-        let caps = agent.budgets.caps(pull.repository());
+        let caps = agent.budgets.caps(pull.repository_name());
         let Some(more) = caps.pull_ask else { return Ok(None) };
         match self.effects().perform(&question(limit, more, caps.pull)).await {
             Ok(_) => Ok(None),

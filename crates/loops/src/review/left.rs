@@ -44,7 +44,7 @@ pub(crate) fn choose_tier(
     counted.extend(change.left_out.iter().map(|gap| gap.path.clone()));
     has_uncounted |= !change.left_out.is_empty();
     let facts = PullFacts {
-        repository: pull.repository().unwrap_or_default(),
+        repository: pull.repository_name().unwrap_or_default(),
         author: pull.author.as_ref().map(|author| PullAuthor { id: &author.id, login: &author.login }),
         has_unique_names: pull.has_unique_names,
         labels: pull.labels.as_deref(),
@@ -126,7 +126,7 @@ impl LeasedReview<'_> {
                         .store_restated_review(self.run, &ComputedReview { status: Some(status), ..shown })
                         .await?;
                 }
-                None => self.store.announce(self.run, Producer::Review, &summary, &status).await?,
+                None => self.store.store_announcement(self.run, Producer::Review, &summary, &status).await?,
             }
             if let ReconcileOutcome::Settling { until } = self.publish(head, false).await? {
                 return Ok(StepOutcome::DueAt(until, WaitReason::Settling));

@@ -82,20 +82,20 @@ async fn a_switch_that_is_on_stops_callers_and_in_mode_stop_runs_too() {
     let scene = Scene::new();
     let (run, caller, back) = (scene.run(), scene.caller(), scene.run().of_retraction());
     assert_eq!(
-        (run.permit_write().await, run.go_on().await, caller.permit_write().await),
+        (run.permit_write().await, run.permit_continuation().await, caller.permit_write().await),
         (Ok(()), Ok(()), Ok(()))
     );
     scene.turn(HaltMode::Finish).await;
     assert_eq!(
-        (run.permit_write().await, run.go_on().await, caller.permit_write().await),
+        (run.permit_write().await, run.permit_continuation().await, caller.permit_write().await),
         (Ok(()), Ok(()), HALTED)
     );
     scene.turn(HaltMode::Stop).await;
     assert_eq!(
-        (run.permit_write().await, run.go_on().await, caller.permit_write().await),
+        (run.permit_write().await, run.permit_continuation().await, caller.permit_write().await),
         (HALTED, HALTED, HALTED)
     );
-    assert_eq!((back.permit_write().await, back.go_on().await), (Ok(()), Ok(())));
+    assert_eq!((back.permit_write().await, back.permit_continuation().await), (Ok(()), Ok(())));
 }
 
 #[tokio::test]
@@ -135,5 +135,5 @@ async fn a_run_that_lost_its_lease_makes_no_write() {
     assert_eq!(run(3).permit_write().await, Ok(()));
     scene.store.commit_slots(&[(version, leased(5))]).await.unwrap()[0].unwrap();
     assert_eq!(run(3).permit_write().await, Err(HaltReason::LeaseLost { last: FencingToken(5) }));
-    assert_eq!((run(3).go_on().await, run(5).permit_write().await), (Ok(()), Ok(())));
+    assert_eq!((run(3).permit_continuation().await, run(5).permit_write().await), (Ok(()), Ok(())));
 }

@@ -224,7 +224,7 @@ impl SyncRun<'_> {
         };
         let what = words::open_ends(ported, checked);
         // A run that waits for people has not failed.
-        let ended = if now.waits || now.is_beyond(saved.draft.as_ref().and(job.progress.as_ref())) {
+        let ended = if now.waits || now.has_advanced_since(saved.draft.as_ref().and(job.progress.as_ref())) {
             SyncRunEnd::new(
                 Outcome::Saved,
                 format!("the port is not finished: {what}; {} holds it{}", shown.url, self.without_drafts()),

@@ -95,14 +95,14 @@ impl SyncRun<'_> {
         let functions = match functions_to_classify(&decided.decision) {
             Ok(functions) => functions,
             Err(why) => {
-                self.conclude(decided, &[], ReleaseClassification::in_vain(why));
+                self.conclude(decided, &[], ReleaseClassification::without_answer(why));
                 return Ok(None);
             }
         };
         let material = match self.material(porter, beside, &functions, decided).await {
             Ok(material) => material,
             Err(error) => {
-                self.conclude(decided, &functions, ReleaseClassification::in_vain(error.to_string()));
+                self.conclude(decided, &functions, ReleaseClassification::without_answer(error.to_string()));
                 return Ok(None);
             }
         };
@@ -127,7 +127,7 @@ impl SyncRun<'_> {
                     let heard = beside.heard.cloned();
                     job.classified =
                         Some(CachedClassification { asked: material.digest, heard, said: said.clone() });
-                    self.store.keep_job(self.run, job).await?;
+                    self.store.store_job(self.run, job).await?;
                 }
                 said
             }
@@ -225,7 +225,9 @@ impl SyncRun<'_> {
             agent.budgets.purse_of_sync(self.run.id.clone(), repository, self.effects.clock.now());
         let folder = match laid_out(material) {
             Ok(folder) => folder,
-            Err(error) => return Ok(ReleaseClassification::in_vain(ClassifyError::from(error).to_string())),
+            Err(error) => {
+                return Ok(ReleaseClassification::without_answer(ClassifyError::from(error).to_string()));
+            }
         };
         let request = ToolsRequest { tree: folder.path().to_owned(), only: None, always: Vec::new() };
         // There is no change to show.
@@ -252,7 +254,7 @@ impl SyncRun<'_> {
         let wrong = wrong(&ran.items).map(|why| format!("its report is invalid: {why}"));
         Ok(match invalid_report_reason(&ran.end, wrong) {
             None => ReleaseClassification { functions: storable_judgements(ran.items), in_vain: None },
-            Some(why) => ReleaseClassification::in_vain(redact_secrets(&why)),
+            Some(why) => ReleaseClassification::without_answer(redact_secrets(&why)),
         })
     }
 }

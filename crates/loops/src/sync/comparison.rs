@@ -75,7 +75,7 @@ impl<'a> ReleaseComparison<'a> {
         };
         let step = SyncDecisionInput {
             in_range: self.spec.as_ref().is_some_and(|spec| spec.contains(to)),
-            is_major: self.from.is_major_step(to),
+            is_major: self.from.may_break_compatibility(to),
             inherited: &self.taken.inherited,
             harmless: &harmless,
             manifest,

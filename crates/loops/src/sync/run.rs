@@ -79,7 +79,7 @@ impl SyncRun<'_> {
         let mut job = self.store.begin_job(self.run).await?;
         let began = self.effects.clock.now();
         if job.breaker.record_lost_run(self.job.config.breaker, began) {
-            self.store.keep_job(self.run, &job).await?;
+            self.store.store_job(self.run, &job).await?;
         }
         let (from, to, update, pull) = (None, None, None, None);
         let evidence = SyncEvidence::default();
@@ -281,7 +281,7 @@ impl SyncRun<'_> {
             unreported::start_tracking(job, &self.run.id);
             let admission = job.breaker.admit(&target, answers.newest.as_ref(), self.job.config.breaker, now);
             // Saved before any attempt: a run that dies after this point counts as failed.
-            self.store.keep_job(self.run, job).await?;
+            self.store.store_job(self.run, job).await?;
             if let RunAdmission::Skip(_) = admission {
                 return Ok(SyncRunEnd::new(
                     Outcome::Breaker,
@@ -528,7 +528,7 @@ impl SyncRun<'_> {
 
     /// Consults the gate; called before each effect.
     pub(super) async fn go_on(&self) -> Result<(), SyncRunError> {
-        Ok(self.effects.gate.go_on().await.map_err(GateHalt::from)?)
+        Ok(self.effects.gate.permit_continuation().await.map_err(GateHalt::from)?)
     }
 }
 

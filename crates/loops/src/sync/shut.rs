@@ -26,7 +26,7 @@ impl SyncRunError {
             return Ok(error);
         }
         if let Self::Halted(halt) = &self
-            && let Some(last) = halt.lost_to_token()
+            && let Some(last) = halt.superseding_token()
         {
             return Ok(StoreError::Fenced { key: run.key.clone(), last });
         }

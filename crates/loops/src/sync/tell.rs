@@ -114,7 +114,7 @@ impl SyncRun<'_> {
         self.go_on().await?;
         let page = self.questions().ask_question(job, wanted).await?;
         // A run that dies after this point has asked the question.
-        self.store.keep_job(self.run, job).await?;
+        self.store.store_job(self.run, job).await?;
         Ok(page)
     }
 }

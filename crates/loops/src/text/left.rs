@@ -20,7 +20,7 @@ pub fn left_off(choice: &TierChoice, pull: &PullRequest) -> String {
     let what = if choice.is_of_pull {
         format!("not reviewed: {} ({at})", choice.because)
     } else {
-        let repository = line::clean_line(pull.repository().unwrap_or(&pull.name), MAX_NAME_CHARS);
+        let repository = line::clean_line(pull.repository_name().unwrap_or(&pull.name), MAX_NAME_CHARS);
         format!("reviews are off for {repository} ({at})")
     };
     match &choice.reason {

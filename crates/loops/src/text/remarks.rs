@@ -88,7 +88,7 @@ mod tests {
             let mut detail = ReviewDetail::new(
                 Some(sha.clone()),
                 sha.clone(),
-                ReviewOutcome::of_rules(&ReviewCoverage::default()),
+                ReviewOutcome::from_rules_coverage(&ReviewCoverage::default()),
             );
             let denials = denials.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
             detail.modelled = Some(ModelReviewDetail { denials, ..ModelReviewDetail::default() });

@@ -76,7 +76,7 @@ impl KeyState {
     /// longer hidden.
     fn accept_lease(&mut self, fetched: KeyLease, now: SystemTime) {
         for old in self.given.extract_if(.., |old| !old.is_valid_at(now)) {
-            old.keys.secrets().for_each(|secret| given_secrets::forget_secret(secret.expose()));
+            old.keys.secrets().for_each(|secret| given_secrets::unregister_secret(secret.expose()));
         }
         self.record_lease(&fetched);
         // Expired leases may share a secret with valid ones.

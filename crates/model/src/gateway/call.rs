@@ -82,7 +82,7 @@ impl GatewayCall<'_> {
         let begin = Instant::now() + patience.begin;
         let mut tries = 0;
         loop {
-            self.gate.go_on().await.map_err(ModelError::Halted)?;
+            self.gate.permit_continuation().await.map_err(ModelError::Halted)?;
             if let Some(open) = self.shared.circuit.open_state().await {
                 return Err(refused_by(open));
             }

@@ -69,7 +69,7 @@ impl ProviderCircuit {
         if let Some((common, name)) = common {
             match update_state(&**common, name, KEEP, &decide).await {
                 Ok(StateUpdate { state, now, came }) => {
-                    *self.lock_local() = state.by_clock_ahead(clock.now() - now);
+                    *self.lock_local() = state.shift_clock_by(clock.now() - now);
                     return came;
                 }
                 Err(error) => tracing::debug!(
@@ -116,13 +116,13 @@ impl Drop for AdmittedCall {
             return;
         }
         let CircuitInner { clock, common, settling, .. } = &*self.circuit.0;
-        self.circuit.lock_local().given_up(clock.now());
+        self.circuit.lock_local().abandon_trial(clock.now());
         // Otherwise other processes would wait for a trial that no caller makes.
         if let (Some(_), Ok(runtime)) = (common, Handle::try_current()) {
             let under_way = PendingCallGuard::new(&SessionSpend::default(), settling);
             let circuit = self.circuit.clone();
             runtime.spawn(async move {
-                circuit.decide(CircuitBreaker::given_up).await;
+                circuit.decide(CircuitBreaker::abandon_trial).await;
                 drop(under_way);
             });
         }

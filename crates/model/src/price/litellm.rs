@@ -132,7 +132,7 @@ impl LitellmEntry<'_> {
             None | Some(Value::Null) => Ok(None),
             Some(value) => {
                 let number = value.as_f64().ok_or_else(|| format!("`{name}` is {value}, not a number"))?;
-                TokenRate::per_token(number).map(Some).map_err(|error| format!("`{name}`: {error}"))
+                TokenRate::from_usd_per_token(number).map(Some).map_err(|error| format!("`{name}`: {error}"))
             }
         }
     }

@@ -101,7 +101,7 @@ fn money_that_is_left_says_how_long_an_answer_may_be() {
 #[test]
 fn a_cheaper_tier_for_long_prompts_does_not_make_the_bound_too_small() {
     let rates = |usd: f64| {
-        let rate = TokenRate::per_million(usd).unwrap();
+        let rate = TokenRate::from_usd_per_million(usd).unwrap();
         TokenRates { input: rate, output: rate, cache_read: rate, cache_write_5m: rate, cache_write_1h: rate }
     };
     let price = ModelPrice::from_rates(rates(10.0)).with_tier(1000, rates(1.0));
@@ -114,20 +114,20 @@ fn numbers_are_read_as_they_are_written_and_never_rounded_down() {
     for (usd, picos) in
         [(0.1, 100_000), (0.3, 300_000), (3.75, 3_750_000), (0.000_000_1, 1), (0.0, 0), (-0.0, 0)]
     {
-        assert_eq!(TokenRate::per_million(usd).unwrap().pico_usd(), picos, "{usd}");
+        assert_eq!(TokenRate::from_usd_per_million(usd).unwrap().pico_usd_per_token(), picos, "{usd}");
     }
     for (usd, picos) in [(3e-6, 3_000_000), (1.25e-7, 125_000), (3.6e-8, 36_000), (1e-300, 1), (1.5e-12, 2)] {
-        assert_eq!(TokenRate::per_token(usd).unwrap().pico_usd(), picos, "{usd}");
+        assert_eq!(TokenRate::from_usd_per_token(usd).unwrap().pico_usd_per_token(), picos, "{usd}");
     }
     for usd in [-0.5, f64::NAN, f64::INFINITY, 1e5 + 1.0, 1e300] {
-        assert!(TokenRate::per_million(usd).is_err(), "{usd}");
+        assert!(TokenRate::from_usd_per_million(usd).is_err(), "{usd}");
     }
 }
 
 #[test]
 fn rates_are_shown_in_dollars_per_million() {
     for (usd, text) in [(0.125, "0.125"), (4.0, "4.00"), (0.01, "0.01"), (12.5, "12.50")] {
-        assert_eq!(TokenRate::per_million(usd).unwrap().to_string(), text);
+        assert_eq!(TokenRate::from_usd_per_million(usd).unwrap().to_string(), text);
     }
 }
 
@@ -224,7 +224,7 @@ fn a_bad_entry_is_named() {
 // ------------------------------------------------------------------------------------- properties
 
 fn rates() -> impl Strategy<Value = TokenRates> {
-    let rate = || (0..20_000_000_u64).prop_map(|n| TokenRate::per_million(n as f64 / 1e6).unwrap());
+    let rate = || (0..20_000_000_u64).prop_map(|n| TokenRate::from_usd_per_million(n as f64 / 1e6).unwrap());
     (rate(), rate(), rate(), rate(), rate()).prop_map(
         |(input, output, cache_read, cache_write_5m, cache_write_1h)| TokenRates {
             input,

@@ -112,7 +112,7 @@ impl<'a> FindingMapper<'a> {
         // A fingerprint of lines would allow a reader to guess the text that is cut from them.
         let fingerprint = diagnostic.fingerprint.as_deref().filter(|_| !snippet.contains(CUT));
         let code = CodeDigests {
-            tool_fingerprint: fingerprint.map(CodeDigests::tool_fingerprint),
+            tool_fingerprint: fingerprint.map(CodeDigests::digest_tool_fingerprint),
             ..CodeDigests::default()
         };
         Ok(RawFinding {

@@ -235,7 +235,7 @@ fn report_failure(
     }
     let shown = text::clean_markdown(&failure.text);
     let shown = shown.get(..shown.floor_char_boundary(MAX_SHOWN_BYTES)).unwrap_or_default();
-    diagnostic.help = (!shown.is_empty()).then(|| markdown::fence("", shown));
+    diagnostic.help = (!shown.is_empty()).then(|| markdown::code_block("", shown));
     collected.push(diagnostic);
 }
 

@@ -1,7 +1,7 @@
 //! Cleans and bounds the texts of tools.
 
 use sha2::{Digest, Sha256};
-use truing_core::line::{clean_line, is_hidden};
+use truing_core::line::{clean_line, is_invisible_char};
 
 use crate::output::diagnostic::{
     Diagnostic, MAX_EDITS, MAX_FIXES, MAX_HELP_BYTES, MAX_MESSAGE_CHARS, MAX_NAME_CHARS, MAX_NEW_TEXT_BYTES,
@@ -95,7 +95,7 @@ pub fn clean_markdown(text: &str) -> String {
             '\r' if rest.peek() == Some(&'\n') => continue,
             '\r' => '\n',
             '\n' | '\t' => letter,
-            hidden if is_hidden(hidden) => ' ',
+            hidden if is_invisible_char(hidden) => ' ',
             letter => letter,
         };
         if shown.len() + letter.len_utf8() + '…'.len_utf8() > MAX_HELP_BYTES {

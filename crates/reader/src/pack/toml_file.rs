@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use toml::Spanned;
 use truing_core::finding::{DefectCategory, Severity};
-use truing_core::glob::is_bounded;
+use truing_core::glob::check_bounds;
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
 use truing_diff::RepoPath;
 
@@ -267,7 +267,7 @@ impl RuleFileSource<'_> {
     fn globs(&self, field: &str, values: &[Spanned<String>]) -> Result<GlobSet, PackError> {
         let mut globs = GlobSetBuilder::new();
         for value in values {
-            is_bounded(value.get_ref()).map_err(|why| self.field_error(field, value.span().start, &why))?;
+            check_bounds(value.get_ref()).map_err(|why| self.field_error(field, value.span().start, &why))?;
             let glob = GlobBuilder::new(value.get_ref()).literal_separator(true).build();
             globs.add(glob.map_err(|error| self.field_error(field, value.span().start, &error.to_string()))?);
         }

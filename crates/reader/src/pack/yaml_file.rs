@@ -7,7 +7,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use truing_core::finding::{DefectCategory, Severity};
-use truing_core::glob::is_bounded;
+use truing_core::glob::check_bounds;
 use truing_diff::RepoPath;
 
 use super::error::PackError;
@@ -141,7 +141,7 @@ fn build_glob_set(values: &[Spanned<PathGlob>]) -> Result<GlobSet, RuleSyntaxErr
             PathGlob::Text(text) => (text, false),
             PathGlob::WithCase { glob, case_insensitive } => (glob, *case_insensitive),
         };
-        is_bounded(text).map_err(|why| syntax_error(&value.referenced, why))?;
+        check_bounds(text).map_err(|why| syntax_error(&value.referenced, why))?;
         let glob = GlobBuilder::new(text).case_insensitive(any_case).build();
         globs.add(glob.map_err(|error| syntax_error(&value.referenced, error.to_string()))?);
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use truing_core::line::is_hidden;
+use truing_core::line::is_invisible_char;
 
 use super::ToolCallError;
 
@@ -122,7 +122,7 @@ pub(super) fn visible_text(text: &str) -> String {
 /// Appends a letter; an invisible one is escaped. Text that a person does not see must not reach a model
 /// either.
 fn push_visible(text: &mut String, letter: char) {
-    if is_hidden(letter) && letter != '\t' {
+    if is_invisible_char(letter) && letter != '\t' {
         let _ = write!(text, "{}", letter.escape_unicode());
     } else {
         text.push(letter);

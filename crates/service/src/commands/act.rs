@@ -38,7 +38,7 @@ pub(super) fn decide(
         UserCommand::Resume => SlotCommand::Resume,
         // A dismissal counts as an ordinary event: the comments change when the slot is due.
         UserCommand::Dismiss { .. } | UserCommand::Undismiss { .. } | UserCommand::Help => {
-            return Ok(slot.on_event(LoopKind::Review, limits, now));
+            return Ok(slot.apply_event(LoopKind::Review, limits, now));
         }
     };
     slot.step(command, limits, now)
@@ -144,7 +144,7 @@ pub(super) async fn taken_back(
 ) -> Result<Result<Dismissal, String>, StoreError> {
     let findings = known_findings(store, told).await?;
     Ok(select_finding(&findings, finding, thread).and_then(|meant| match meant.status {
-        FindingStatus::Dismissed(_) => Ok(Dismissal::taken_back(meant, by, told.at)),
+        FindingStatus::Dismissed(_) => Ok(Dismissal::from_withdrawal(meant, by, told.at)),
         FindingStatus::Open
         | FindingStatus::Claimed
         | FindingStatus::Declined(_)

@@ -57,11 +57,11 @@ impl UserCommand {
             ["/help"] => Some(Self::Help),
             ["/review", "pause"] => Some(Self::Pause),
             ["/review", "resume"] => Some(Self::Resume),
-            ["/dismiss", id, reason @ ..] if dismissal::is_id(id) => {
+            ["/dismiss", id, reason @ ..] if dismissal::looks_like_finding_id(id) => {
                 Some(Self::Dismiss { finding: Some((*id).to_owned()), reason: reason.join(" ") })
             }
             ["/undismiss"] => Some(Self::Undismiss { finding: None }),
-            ["/undismiss", id] if dismissal::is_id(id) => {
+            ["/undismiss", id] if dismissal::looks_like_finding_id(id) => {
                 Some(Self::Undismiss { finding: Some((*id).to_owned()) })
             }
             ["/dismiss", reason @ ..] => Some(Self::Dismiss { finding: None, reason: reason.join(" ") }),

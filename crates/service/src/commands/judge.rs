@@ -83,7 +83,7 @@ async fn judge_label(
     let Some(by) = set.by.filter(|_| set.trusted) else {
         return Ok(CommandVerdict::Ignore(format!("no one with write access to {} set it", repository.name)));
     };
-    let is_called = |called: &String| by.is_called(called, server.capability().unique_names);
+    let is_called = |called: &String| by.matches_name(called, server.capability().unique_names);
     let is_asker = may_converge(context, is_called);
     let by = CommandAuthor { login: by.login, account: None };
     let request = CommandRequest { asked: UserCommand::Converge, by, url: pull.url, thread: None };
@@ -192,7 +192,7 @@ async fn judge_comment(
         return Ok(CommandVerdict::Ignore(format!("{} may not write to {}", author.login, repository.name)));
     }
     let is_called =
-        |called: &String| author.id.is_called(&author.login, called, server.capability().unique_names);
+        |called: &String| author.id.matches_name(&author.login, called, server.capability().unique_names);
     if matches!(asked, UserCommand::Converge | UserCommand::Audit) && !may_converge(context, is_called) {
         let (by, url) = (author.into(), comment.url);
         return Ok(decline_asker(CommandRequest { asked, by, url, thread: None }));
@@ -214,14 +214,14 @@ async fn thread_of(
     known: &[(CommentSubject, CommentId)],
 ) -> Result<Option<FindingId>, ForgeError> {
     let review = server.client(&told.pr, &repository.name, Producer::Review);
-    match review.item_at(known, &first).await {
+    match review.comment_subject(known, &first).await {
         Ok(Some(CommentSubject::Finding(id))) => return Ok(Some(id)),
         Ok(Some(CommentSubject::Summary) | None) | Err(ForgeError::NotFound { .. }) => {}
         Err(error) => return Err(error),
     }
     // The finding may be one of a converge run.
     let client = server.client(&told.pr, &repository.name, Producer::Converge);
-    match client.topic_at(&first).await {
+    match client.comment_topic(&first).await {
         Ok(topic) => {
             Ok(topic.and_then(|topic| topic.as_str().strip_prefix(Topic::FINDING).map(FindingId::new)))
         }

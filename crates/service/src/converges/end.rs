@@ -54,19 +54,20 @@ pub(crate) async fn give_up(
             return Ok(ConvergeRunEnd::from_failed_record(&last));
         }
         Some(mut last) => {
-            last.halt(exit);
+            last.record_exit(exit);
             last.ended = now;
             last
         }
         None => {
             let names = (name, String::new());
             let versions = versions();
-            let mut record = ConvergeRecord::never_begun((new_run_id(), lease.key.clone()), names, exit, now);
+            let mut record =
+                ConvergeRecord::from_early_failure((new_run_id(), lease.key.clone()), names, exit, now);
             (record.detail.is_told, record.versions) = (true, versions);
             record
         }
     };
-    store.keep_converge(lease.token, &record).await.map(|()| ConvergeRunEnd::from_failed_record(&record))
+    store.store_converge(lease.token, &record).await.map(|()| ConvergeRunEnd::from_failed_record(&record))
 }
 
 /// Returns the comment with the report of a served run: one for each pull request.

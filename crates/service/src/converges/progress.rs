@@ -30,7 +30,11 @@ impl ConvergeRunEnd {
 
     /// Returns the end of a run that was given up.
     pub(super) fn from_failed_record(record: &ConvergeRecord) -> Self {
-        Self { end: RunOutcome::Failed, cost: record.paid_now(), denied: record.denied_now() }
+        Self {
+            end: RunOutcome::Failed,
+            cost: record.cost_since_resume(),
+            denied: record.denials_since_resume(),
+        }
     }
 }
 
@@ -107,6 +111,6 @@ pub(super) async fn render_report(mirror: &Mirror, record: &ConvergeRecord) -> R
         Some(exit) if exit.kind() != ConvergeExitKind::Converged => AGAIN,
         Some(_) | None => "",
     };
-    let report = markdown::fence("text", &words::report(mirror, record).await?);
+    let report = markdown::code_block("text", &words::report(mirror, record).await?);
     Ok(format!("## /converge: {kind}\n\n{report}{again}"))
 }

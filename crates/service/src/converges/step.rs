@@ -60,7 +60,7 @@ impl ConvergeRunContext<'_> {
                 store
                     .append_history(&[HistoryEvent { at, key: lease.key.clone(), run: None, what: gone }])
                     .await?;
-                let body = format!("## /converge: error\n\n{}{AGAIN}", markdown::fence("text", &what));
+                let body = format!("## /converge: error\n\n{}{AGAIN}", markdown::code_block("text", &what));
                 tell_given_up(&self.effects(&client, &gate, &lease.key, Some(lease.token)), body).await;
                 Ok((StepOutcome::Idle, Some(ended)))
             }
@@ -160,7 +160,7 @@ impl ConvergeRunContext<'_> {
         let effects = &runner.workspace.effects;
         let record = &mut runner.runner.record;
         record.ended = SystemClock.now();
-        store.keep_converge(lease.token, record).await?;
+        store.store_converge(lease.token, record).await?;
         match left {
             RunProgress::Between => return Ok(StepOutcome::DueAt(record.ended, WaitReason::Step)),
             RunProgress::Until(at, why, what) => {
@@ -194,7 +194,7 @@ impl ConvergeRunContext<'_> {
             }
         }
         record.detail.is_told = true;
-        store.keep_converge(lease.token, record).await?;
+        store.store_converge(lease.token, record).await?;
         Ok(StepOutcome::Idle)
     }
 
@@ -211,7 +211,7 @@ impl ConvergeRunContext<'_> {
         };
         let exit = ConvergeExit::new(ConvergeExitCode::Interrupted, STOPPED);
         // A head that our audit found clean stays clean.
-        record.halt(exit.clone());
+        record.record_exit(exit.clone());
         record.ended = SystemClock.now();
         let body = format!("## /converge: {}\n\n{STOPPED}.", exit.kind().as_str());
         if let Err(error) = effects.perform(&report_comment(body)).await {
@@ -224,7 +224,7 @@ impl ConvergeRunContext<'_> {
             )])
             .await?;
         record.detail.is_told = true;
-        store.keep_converge(lease.token, &record).await?;
+        store.store_converge(lease.token, &record).await?;
         Ok(StepOutcome::Idle)
     }
 }

@@ -9,7 +9,8 @@ use truing_core::converge::record::ConvergeRecord;
 use truing_core::converge::{ConvergeExit, ConvergeExitCode, ConvergeExitKind};
 use truing_core::id::{FencingToken, PrId};
 use truing_core::port::{
-    Clock as _, ForgeRead as _, PullDetails, RecordStore, SlotDescription, StoreError, WriteGate, read_only,
+    Clock as _, ForgeRead as _, PullDetails, RecordStore, SlotDescription, StoreError, WriteGate,
+    read_only_gate,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{LoopKind, SlotCommand, SlotState, StepOutcome};
@@ -112,11 +113,11 @@ impl ConvergeRunContext<'_> {
         give_back: watch::Receiver<bool>,
     ) -> Result<ConvergeRecord, RunFailure> {
         let (forge, id) = (self.forge.1, self.id().await?);
-        let looks = read_only();
+        let looks = read_only_gate();
         let gate: Arc<dyn WriteGate> = Arc::new(self.run_gate(&id.key()));
         let client = forge.client(&id, self.repo, Producer::Converge);
         let switches = self.switches.read().await.switches;
-        if switches.switch_for(&RepositoryRef::of_key(&id.key()).with_name(self.repo)).is_some() {
+        if switches.switch_for(&RepositoryRef::from_key(&id.key()).with_name(self.repo)).is_some() {
             return Err(RunFailure::Stopped(StepStopReason::Halted));
         }
         let now = client.pull_details().await?;
@@ -126,7 +127,7 @@ impl ConvergeRunContext<'_> {
         let workspace = self.workspace(&client, self.effects(&client, &looks, &key, None), &ground);
         let mut record = self.resume_or_new_audit(None, &key, &ground).await?;
         record.detail.state.apply_dismissals(store.dismissals(&key).await?);
-        store.keep_converge(FencingToken(0), &record.set_aside()).await?;
+        store.store_converge(FencingToken(0), &record.with_abandoned_key()).await?;
         let span = self.span(&record, SystemTime::now());
         let mut runner = self.runner(&ground, &workspace, &gate, record, RunMode::Whole).runner;
         let stopped = tokio::select! {
@@ -147,11 +148,11 @@ impl ConvergeRunContext<'_> {
         let unfinished = store.last_converge(&key).await?.is_some_and(|last| last.is_unfinished());
         if is_free
             && !unfinished
-            && let Some(kept) = runner.record.as_audit()
+            && let Some(kept) = runner.record.to_completed_audit()
         {
             match by_hand::lease(store, &key, LoopKind::Converge, self.limits).await {
                 Ok(lease) => {
-                    store.keep_converge(lease.token, &kept).await?;
+                    store.store_converge(lease.token, &kept).await?;
                     take_step(store, &key, SlotCommand::Finish(lease.token, StepOutcome::Idle), self.limits)
                         .await?;
                     return Ok(runner.record);
@@ -162,9 +163,9 @@ impl ConvergeRunContext<'_> {
                 Err(error @ LeaseError::Step(_)) => return Err(error.into()),
             }
         }
-        let mut kept = runner.record.set_aside();
-        kept.detail.state.exit.get_or_insert_with(|| runner.record.detail.state.audit_end());
-        store.keep_converge(FencingToken(0), &kept).await?;
+        let mut kept = runner.record.with_abandoned_key();
+        kept.detail.state.exit.get_or_insert_with(|| runner.record.detail.state.audit_only_exit());
+        store.store_converge(FencingToken(0), &kept).await?;
         Ok(runner.record)
     }
 }
@@ -194,7 +195,8 @@ impl LeasedConvergeRun<'_> {
         let said = store.dismissals(&lease.key).await?;
         let before = last.clone();
         let mut record = pull.resume_or_new_record(client, last, &said, &lease.key, &ground).await?;
-        (record.detail.paid_before, record.detail.denied_before) = (record.cost(), record.denied());
+        (record.detail.paid_before, record.detail.denied_before) =
+            (record.cost(), record.denied_tool_calls());
         if let Some(before) = before.filter(|last| last.run == record.run && is_stuck(last)) {
             say(ProgressMessage::Line(&words::stuck_before(&before)));
         }
@@ -236,10 +238,10 @@ impl LeasedConvergeRun<'_> {
         let mut record = runner.runner.record;
         record.ended = SystemClock.now();
         if let Some(exit) = &left {
-            record.halt(exit.clone());
+            record.record_exit(exit.clone());
         }
         record.detail.is_told = true;
-        store.keep_converge(lease.token, &record).await?;
+        store.store_converge(lease.token, &record).await?;
         if left.is_some() {
             // A head that our audit found clean stays clean; the caller gets this end all the same.
             record.detail.state.exit = left;

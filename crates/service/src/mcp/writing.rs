@@ -176,7 +176,7 @@ impl ForgeTools {
     async fn post_comment(&self, wish: PendingComment) -> Result<Value, ToolError> {
         let gate = self.gate(&wish.pull);
         let client = self.client(&wish.pull);
-        let most = client.longest_body();
+        let most = client.max_body_length();
         let long = wish.body.encode_utf16().count();
         if long > most {
             return Err(ToolError(format!("the comment has {long} characters (limit {most}): shorten it")));

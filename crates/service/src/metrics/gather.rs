@@ -47,7 +47,7 @@ impl ServiceContext {
 impl ServiceMetrics {
     async fn update_store_metrics(&self) {
         let Some(store) = self.0.store.get() else { return };
-        match tokio::time::timeout(STORE_TIME, store.census()).await {
+        match tokio::time::timeout(STORE_TIME, store.count_content()).await {
             Ok(Ok(census)) => {
                 self.0.store_up.set(1);
                 self.record_census(census);

@@ -57,7 +57,7 @@ fn by_a_model() -> ReviewRecord {
     let denials = [("run".to_owned(), 3), ("write".to_owned(), 4)].into();
     let servers_failed = [("docs".to_owned(), 2)].into();
     let ends = [("turns".to_owned(), 1)].into();
-    let outcome = ReviewOutcome::of_rules(&ReviewCoverage::default());
+    let outcome = ReviewOutcome::from_rules_coverage(&ReviewCoverage::default());
     let run = |name: &str, findings| ToolRun { name: name.into(), findings, ..ToolRun::default() };
     let tools = vec![
         run("ruff", 2),

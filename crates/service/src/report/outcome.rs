@@ -140,7 +140,7 @@ pub fn outcome_json<D: RunDetail>(record: &RunRecord<D>, own: Value) -> Value {
         "loop": D::LOOP,
         "key": record.key,
         "kind": record.run_outcome().map(D::outcome_word),
-        "result": record.result(),
+        "result": record.result_word(),
         "exit_reason": record.reason(),
         "update_type": null,
         "highest_step": {"id": step.as_str(), "title": step.title()},

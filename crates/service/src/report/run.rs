@@ -75,7 +75,7 @@ impl ReportedRun {
             name: name.to_owned(),
             // The query returns only runs that have ended.
             kind: record.run_outcome().unwrap_or(RunOutcome::Deferred),
-            result: record.result(),
+            result: record.result_word(),
             reason: record.reason().unwrap_or_default().to_owned(),
             update_type: None,
             package: None,

@@ -135,7 +135,7 @@ impl JobLine {
     pub fn new(key: &SlotKey, job: &JobState, untold_micro_usd: MicroUsd, runs: &[ReportedRun]) -> Self {
         let (failures, streak) = job.breaker.failure_counts();
         Self {
-            name: job::of_key(key).unwrap_or(key.as_str()).to_owned(),
+            name: job::job_from_key(key).unwrap_or(key.as_str()).to_owned(),
             breaker: job.breaker_state(),
             open_since: job.breaker.open_trip().map(|open| open.since),
             failures,

@@ -51,7 +51,7 @@ fn a_record_has_every_field_of_the_contract() {
         outcome::ReviewDetail::new(Some(sha("a")), sha("b"), outcome),
         UnixMillis(NOW - 250),
     )
-    .ended_at(UnixMillis(NOW));
+    .with_end_time(UnixMillis(NOW));
     record.detail.open = vec![(truing_core::finding::Severity::P1, 2)];
     record.detail.stage = RunStage::Published;
     let cost_micro_usd = MicroUsd(7);

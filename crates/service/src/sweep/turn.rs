@@ -170,7 +170,7 @@ impl RepositorySnapshot {
             }
         }
         if pulls.is_complete() {
-            let resting = store.slots_of(&repository.forge, &repository.id).await?;
+            let resting = store.repository_slots(&repository.forge, &repository.id).await?;
             let closed = resting.into_iter().filter(|slot| is_resting(slot) && !keys.contains(&slot.key));
             let closed: Vec<SlotKey> = closed.map(|slot| slot.key).collect();
             roused.retain(|key, _| keys.contains(key) || closed.contains(key));

@@ -394,11 +394,11 @@ impl Lane {
         let is_last_left = last.as_ref().is_some_and(|last| {
             last.head.as_ref() == Some(&sha(&view.head)) && last.outcome.kind == OutcomeKind::Skipped
         });
-        let runs = store.runs(key, 100).await.unwrap();
+        let runs = store.review_entries(key, 100).await.unwrap();
         let reviewed = runs.iter().find(|run| run.stage == RunStage::Published);
         let violations = self.forge.violations();
         let writer = EffectOwner { key: key.clone(), producer: Producer::Review, token: None };
-        let is_item = |topic: &Topic| CommentSubject::of_topic(topic).is_some();
+        let is_item = |topic: &Topic| CommentSubject::from_topic(topic).is_some();
         let problem = if reviewed.map(|run| &run.revision) != Some(&revision) {
             format!("reviewed is {reviewed:?}, not {revision:?}")
         } else if is_left != is_last_left {
@@ -444,8 +444,8 @@ impl Process {
             if self.script.is_dead() {
                 return Ok(());
             }
-            let slots = self.store.list().await.unwrap();
-            match slots.iter().filter_map(|slot| slot.wakes_at()).min() {
+            let slots = self.store.list_slots().await.unwrap();
+            match slots.iter().filter_map(|slot| slot.wake_time()).min() {
                 _ if unheard => {}
                 None if slots
                     .iter()

@@ -449,10 +449,10 @@ async fn nothing_is_taken_after_the_kill_switch_was_turned_on() {
     let (line, body) = ask(&service, &request).await;
     assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
     assert_eq!(body, r#"{"error":"killswitch_engaged"}"#);
-    assert_eq!(service.store.list().await.unwrap(), []);
+    assert_eq!(service.store.list_slots().await.unwrap(), []);
     service.store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
     assert_eq!(status(&service, &request).await, "202 Accepted");
-    assert_eq!(service.store.list().await.unwrap().len(), 1, "{}", opened.number);
+    assert_eq!(service.store.list_slots().await.unwrap().len(), 1, "{}", opened.number);
     service.stop().await;
 }
 

@@ -27,7 +27,8 @@ impl Drop for AdvisoryLock {
 impl PostgresDatabase {
     /// Takes the right to fill the database; none if another process has it.
     pub(crate) async fn try_acquire_lock(&self) -> Result<Option<AdvisoryLock>, StoreError> {
-        let client = self.pool.get().await.map_err(|error| fault::no_session(&self.name, &error))?;
+        let client =
+            self.pool.get().await.map_err(|error| fault::missing_session_error(&self.name, &error))?;
         let alone = AdvisoryLock(Some(client));
         let Some(client) = &alone.0 else { return Ok(None) };
         for at in 0..TRIES {

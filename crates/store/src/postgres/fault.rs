@@ -157,12 +157,12 @@ pub(super) fn connect_error(name: &Arc<str>, error: &tokio_postgres::Error) -> P
 }
 
 /// Makes the error for a first session that cannot be had.
-pub(super) fn not_connected(name: &Arc<str>, error: &PoolError) -> PostgresConnectError {
+pub(super) fn first_session_error(name: &Arc<str>, error: &PoolError) -> PostgresConnectError {
     PostgresConnectError::Other { name: Arc::clone(name), message: pool_error_text(error) }
 }
 
 /// Makes the error for a unit of work without a session.
-pub(super) fn no_session(name: &str, error: &PoolError) -> StoreError {
+pub(super) fn missing_session_error(name: &str, error: &PoolError) -> StoreError {
     StoreError::Unavailable(format!("{name}: {}", pool_error_text(error)))
 }
 
@@ -186,7 +186,7 @@ fn pool_error_text(error: &PoolError) -> String {
 }
 
 /// Returns true if the session ended before a transaction was begun in it.
-pub(super) fn is_over(fault: &StoreFault) -> bool {
+pub(super) fn is_session_lost(fault: &StoreFault) -> bool {
     let StoreFault::NotBegun(error) = fault else { return false };
     let code = error.code();
     error.is_closed() || matches!(code, Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN))

@@ -40,7 +40,8 @@ impl PostgresDatabase {
     /// of another store is refused, unless it is opened to be filled. A database that is only inspected does
     /// not change.
     pub(super) async fn migrate(&self, purpose: OpenPurpose) -> Result<(), PostgresConnectError> {
-        let mut client = self.pool.get().await.map_err(|error| fault::not_connected(&self.name, &error))?;
+        let mut client =
+            self.pool.get().await.map_err(|error| fault::first_session_error(&self.name, &error))?;
         let told = |error: tokio_postgres::Error| fault::connect_error(&self.name, &error);
         let row = client
             .query_one(
@@ -102,7 +103,7 @@ impl PostgresDatabase {
 
     /// Returns the present schema version of the database; 0: it is empty.
     pub(crate) async fn schema_versions(&self) -> Result<SchemaVersions, PostgresConnectError> {
-        let client = self.pool.get().await.map_err(|error| fault::not_connected(&self.name, &error))?;
+        let client = self.pool.get().await.map_err(|error| fault::first_session_error(&self.name, &error))?;
         let told = |error: tokio_postgres::Error| fault::connect_error(&self.name, &error);
         let is_there = "SELECT to_regclass('truing.form') IS NOT NULL";
         let found = match client.query_one(is_there, &[]).await.map_err(told)?.get(0) {

@@ -98,7 +98,7 @@ impl PostgresSession {
         }
     }
 
-    fn statement(&self, sql: &str) -> Result<Statement, StoreFault> {
+    fn prepare_statement(&self, sql: &str) -> Result<Statement, StoreFault> {
         self.wait(self.client.prepare_cached(&numbered_placeholders(sql)))
     }
 }
@@ -118,14 +118,14 @@ impl SqlEngine for PostgresSession {
         SqlDialect::Postgres
     }
 
-    fn change(&self, sql: &str, values: &[SqlValue]) -> Result<usize, StoreFault> {
-        let statement = self.statement(sql)?;
+    fn execute_sql(&self, sql: &str, values: &[SqlValue]) -> Result<usize, StoreFault> {
+        let statement = self.prepare_statement(sql)?;
         let changed = self.wait(self.client.execute(&statement, &sql_parameters(values)))?;
         Ok(usize::try_from(changed).unwrap_or(usize::MAX))
     }
 
     fn select(&self, sql: &str, values: &[SqlValue], limit: usize) -> Result<Vec<SqlRow>, StoreFault> {
-        let statement = self.statement(sql)?;
+        let statement = self.prepare_statement(sql)?;
         let rows = self.wait(self.client.query(&statement, &sql_parameters(values)))?;
         rows.iter().take(limit).map(read_row).collect()
     }
@@ -155,9 +155,9 @@ fn column_type(kind: ColumnKind) -> Type {
 fn read_row(row: &tokio_postgres::Row) -> Result<SqlRow, StoreFault> {
     let values = row.columns().iter().enumerate().map(|(at, column)| {
         Ok(match *column.type_() {
-            Type::INT8 => number(row.try_get::<_, Option<i64>>(at)?),
-            Type::INT4 => number(row.try_get::<_, Option<i32>>(at)?.map(i64::from)),
-            Type::BOOL => number(row.try_get::<_, Option<bool>>(at)?.map(i64::from)),
+            Type::INT8 => number_value(row.try_get::<_, Option<i64>>(at)?),
+            Type::INT4 => number_value(row.try_get::<_, Option<i32>>(at)?.map(i64::from)),
+            Type::BOOL => number_value(row.try_get::<_, Option<bool>>(at)?.map(i64::from)),
             Type::FLOAT8 => row.try_get::<_, Option<f64>>(at)?.map_or(SqlValue::Null, SqlValue::Real),
             Type::TEXT => row.try_get::<_, Option<String>>(at)?.map_or(SqlValue::Null, SqlValue::Text),
             _ => SqlValue::Other,
@@ -166,7 +166,7 @@ fn read_row(row: &tokio_postgres::Row) -> Result<SqlRow, StoreFault> {
     values.collect::<Result<_, tokio_postgres::Error>>().map(sql::SqlRow).map_err(StoreFault::from)
 }
 
-fn number(number: Option<i64>) -> SqlValue {
+fn number_value(number: Option<i64>) -> SqlValue {
     number.map_or(SqlValue::Null, SqlValue::Integer)
 }
 

@@ -94,7 +94,7 @@ fn copy(from: &DatabaseFile, to: &Path) -> Result<(), BackupError> {
 
 fn vacuum_into(from: &DatabaseFile, partial: &Path) -> Result<(), BackupError> {
     let work = || -> Result<(), StoreFault> {
-        let connection = open::read_only(from)?;
+        let connection = open::open_reader(from)?;
         let name = partial.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(partial.to_owned()))?;
         connection.execute("VACUUM INTO ?1", [name])?;
         Ok(())

@@ -15,7 +15,7 @@ pub(crate) struct DatabaseFile {
 
 impl DatabaseFile {
     pub(super) fn from_path(path: Arc<Path>) -> Self {
-        let file = file_at(&path);
+        let file = device_and_inode(&path);
         Self { path, file }
     }
 
@@ -24,8 +24,8 @@ impl DatabaseFile {
     }
 
     /// Returns an error if the file that was opened is no longer at its path.
-    pub(crate) fn in_place(&self) -> Result<(), StoreError> {
-        if file_at(&self.path) == self.file {
+    pub(crate) fn check_in_place(&self) -> Result<(), StoreError> {
+        if device_and_inode(&self.path) == self.file {
             return Ok(());
         }
         Err(StoreError::Unavailable(format!(
@@ -37,6 +37,6 @@ impl DatabaseFile {
 }
 
 /// Returns device and inode of the file at a path.
-pub(super) fn file_at(path: &Path) -> Option<(u64, u64)> {
+pub(super) fn device_and_inode(path: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }

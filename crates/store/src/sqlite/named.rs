@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::database_file::file_at;
+use super::database_file::device_and_inode;
 use super::open::SqliteOpenError;
 use crate::lock::{LockState, lock_state};
 
@@ -21,8 +21,8 @@ impl OpenFileGuard {
     ///
     /// # Errors
     /// [`SqliteOpenError::Served`], [`SqliteOpenError::Replaced`]
-    pub(super) fn for_path(path: &Path) -> Result<Self, SqliteOpenError> {
-        let file = file_at(path).filter(|_| path.is_file());
+    pub(super) fn acquire(path: &Path) -> Result<Self, SqliteOpenError> {
+        let file = device_and_inode(path).filter(|_| path.is_file());
         let Some(id) = file else { return Ok(Self(None)) };
         let mut open = lock_open_counts();
         let count = open.entry(id).or_default();

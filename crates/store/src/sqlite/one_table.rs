@@ -27,7 +27,7 @@ pub(super) fn convert_records(connection: &Connection) -> rusqlite::Result<()> {
     loop {
         let rows: Vec<OldRunRow> = select
             .query_map((last, BATCH), |row| {
-                let text = |column: usize| Ok::<_, rusqlite::Error>(text(row.get_ref(column)?));
+                let text = |column: usize| Ok::<_, rusqlite::Error>(text_value(row.get_ref(column)?));
                 let words = (row.get(1)?, row.get(2)?, row.get(3)?);
                 Ok((row.get(0)?, words.0, words.1, words.2, text(4)?, text(5)?))
             })?
@@ -67,7 +67,7 @@ pub(super) fn convert_records(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Returns the text of a column; none if the column holds no text, and thus no record.
-fn text(value: ValueRef<'_>) -> Option<String> {
+fn text_value(value: ValueRef<'_>) -> Option<String> {
     value.as_str().ok().map(str::to_owned)
 }
 
@@ -104,7 +104,7 @@ fn convert_record<D: RunDetail>(common_fields: Value, steps: Value) -> Option<Ru
     serde_json::from_value(record).ok()
 }
 
-fn object(json: &str) -> Option<Map<String, Value>> {
+fn parse_object(json: &str) -> Option<Map<String, Value>> {
     serde_json::from_str(json).ok()
 }
 
@@ -115,7 +115,7 @@ fn step(id: &str, turns: &Value, tokens: u64, cost: &Value, ms: u64) -> Value {
 
 /// Converts a review: the time without a model is one step, the model's part another.
 fn convert_review(json: &str, stage: &str) -> Option<RunRecord<ReviewDetail>> {
-    let mut all = object(json)?;
+    let mut all = parse_object(json)?;
     let time = |name: &str| all.get(name).and_then(Value::as_i64);
     let whole = u64::try_from(time("ended")?.saturating_sub(time("started")?)).unwrap_or(0);
     let (turns, cost) = (all.get("turns")?.clone(), all.get("cost_micro_usd")?.clone());
@@ -139,7 +139,7 @@ fn convert_review(json: &str, stage: &str) -> Option<RunRecord<ReviewDetail>> {
 
 /// Converts a converge run, whose acts were an object by name.
 fn convert_converge(json: &str) -> Option<RunRecord<ConvergeDetail>> {
-    let all = object(json)?;
+    let all = parse_object(json)?;
     let mut steps = Vec::new();
     for (name, taken) in all.get("taken")?.as_object()? {
         let mut step = taken.as_object()?.clone();
@@ -153,7 +153,7 @@ fn convert_converge(json: &str) -> Option<RunRecord<ConvergeDetail>> {
 
 /// Converts a run of a job, which had the job's name but no key.
 fn convert_sync(json: &str, key: &str) -> Option<RunRecord<SyncDetail>> {
-    let mut all = object(json)?;
+    let mut all = parse_object(json)?;
     all.insert("key".to_owned(), json!(key));
     let steps = all.get("steps")?.clone();
     convert_record(Value::Object(all), steps)

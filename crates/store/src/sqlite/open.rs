@@ -14,7 +14,7 @@ use super::database_file::DatabaseFile;
 use super::fault::sql_message;
 use super::one_table;
 use crate::fault::StoreFault;
-use crate::lock::{ServeLockHolder, holder_text, server_of, was_locked};
+use crate::lock::{ServeLockHolder, holder_text, serving_process, was_locked};
 use crate::sql::OpenPurpose;
 
 /// Seconds that a connection waits for another process's lock.
@@ -202,21 +202,21 @@ pub(super) fn prepare_path(path: &Path) -> Result<Arc<Path>, SqliteOpenError> {
     // meaning.
     let path =
         std::path::absolute(path).map_err(|source| SqliteOpenError::File { path: path.into(), source })?;
-    make_folder(&path)?;
-    make_file(&path)?;
+    create_folder(&path)?;
+    create_file(&path)?;
     Ok(path.into())
 }
 
 /// Opens one more connection to an open file, for reading. Another file at its path is refused: if that file
 /// is empty, SQLite deletes the log beside it, with data that exists nowhere else.
-pub(super) fn read_only(opened: &DatabaseFile) -> Result<Connection, StoreFault> {
-    opened.in_place()?;
+pub(super) fn open_reader(opened: &DatabaseFile) -> Result<Connection, StoreFault> {
+    opened.check_in_place()?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(opened.path(), flags)?;
     // SQLite reads the log with the first statement: a file that replaced ours meanwhile is closed before
     // that.
-    opened.in_place()?;
-    prepare(&connection)?;
+    opened.check_in_place()?;
+    configure_connection(&connection)?;
     Ok(connection)
 }
 
@@ -253,7 +253,7 @@ fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(name + "?immutable=1", flags | OpenFlags::SQLITE_OPEN_URI)
 }
 
-fn make_folder(path: &Path) -> Result<(), SqliteOpenError> {
+fn create_folder(path: &Path) -> Result<(), SqliteOpenError> {
     let Some(folder) = path.parent() else { return Ok(()) };
     DirBuilder::new()
         .recursive(true)
@@ -263,7 +263,7 @@ fn make_folder(path: &Path) -> Result<(), SqliteOpenError> {
 }
 
 /// Creates the file with its mode before SQLite would create it with a wider one.
-fn make_file(path: &Path) -> Result<(), SqliteOpenError> {
+fn create_file(path: &Path) -> Result<(), SqliteOpenError> {
     // Closing any descriptor of a file drops all of the process's POSIX locks on it, including SQLite's. Only
     // the open that creates the file has such a descriptor, and the mutex keeps other threads out until it is
     // closed.
@@ -271,7 +271,7 @@ fn make_file(path: &Path) -> Result<(), SqliteOpenError> {
     let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let told = |source: io::Error| SqliteOpenError::File { path: path.into(), source };
     // A new file would not be used: the server has the old one open.
-    if let Some(server) = server_of(path).filter(|_| !path.exists()) {
+    if let Some(server) = serving_process(path).filter(|_| !path.exists()) {
         return Err(SqliteOpenError::Deleted { path: path.into(), server });
     }
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
@@ -288,7 +288,7 @@ fn make_file(path: &Path) -> Result<(), SqliteOpenError> {
     }
     // SQLite takes an empty file for a new database. A process that is just creating one has no lock yet, or
     // serves.
-    if metadata.len() == 0 && server_of(path).is_none() && was_locked(path) {
+    if metadata.len() == 0 && serving_process(path).is_none() && was_locked(path) {
         return Err(SqliteOpenError::Emptied { path: path.into() });
     }
     // SQLite keeps its log beside one name: writes by another name would be lost.
@@ -307,14 +307,14 @@ pub(super) fn connect(path: &Path, purpose: OpenPurpose) -> Result<Connection, S
     let told = |error: rusqlite::Error| SqliteOpenError::Sqlite(sql_message(path, &error));
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(told)?;
-    prepare(&connection).map_err(told)?;
+    configure_connection(&connection).map_err(told)?;
     // SQLite falls back to reading when it may not write.
     if connection.is_readonly(MAIN_DB).map_err(told)? {
         return Err(SqliteOpenError::ReadOnly { path: path.into() });
     }
     // The check comes before any change, including that of the journal mode.
     read_schema_version(path, &connection)?;
-    let mode = write_ahead(&connection).map_err(told)?;
+    let mode = enable_write_ahead_log(&connection).map_err(told)?;
     if mode != "wal" {
         return Err(SqliteOpenError::NoLog { path: path.into(), mode });
     }
@@ -323,7 +323,7 @@ pub(super) fn connect(path: &Path, purpose: OpenPurpose) -> Result<Connection, S
 }
 
 /// Turns on the write-ahead log; returns the resulting journal mode.
-fn write_ahead(connection: &Connection) -> rusqlite::Result<String> {
+fn enable_write_ahead_log(connection: &Connection) -> rusqlite::Result<String> {
     let turn_on = || connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
     for _ in 1..WAL_TRIES {
         match turn_on() {
@@ -338,7 +338,7 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<String> {
     turn_on()
 }
 
-fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+fn configure_connection(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // FULL: a webhook is acknowledged when its mark is on the disk, and not already when the kernel has it.
@@ -374,7 +374,7 @@ fn migrate(path: &Path, purpose: OpenPurpose, connection: &mut Connection) -> Re
     if form < VERSION {
         // The running server would find unknown tables in the middle of its work.
         let is_other = |server: &ServeLockHolder| server.pid.is_some_and(|pid| pid != std::process::id());
-        if let Some(server) = server_of(path).filter(|server| form > 0 && is_other(server)) {
+        if let Some(server) = serving_process(path).filter(|server| form > 0 && is_other(server)) {
             return Err(SqliteOpenError::InUse { path: path.into(), form, server });
         }
         let applied = usize::try_from(form).unwrap_or(0);
@@ -435,7 +435,7 @@ mod tests {
         let mut connection = Connection::open(&path).unwrap();
         let let_go = |_| OTHER.lock().unwrap().take().is_some();
         connection.busy_handler(Some(let_go)).unwrap();
-        assert_eq!(write_ahead(&connection).unwrap(), "wal");
+        assert_eq!(enable_write_ahead_log(&connection).unwrap(), "wal");
         assert!(OTHER.lock().unwrap().is_none(), "it waited");
     }
 
@@ -471,7 +471,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = prepare_path(&folder.path().join("truing.db")).unwrap();
         let _writer = connect(&path, OpenPurpose::Use).unwrap();
-        let reader = read_only(&DatabaseFile::from_path(path)).unwrap();
+        let reader = open_reader(&DatabaseFile::from_path(path)).unwrap();
         reader.execute("UPDATE store SET counter = 9", []).unwrap_err();
     }
 }

@@ -48,26 +48,29 @@ impl ReaderPool {
         let work: BoxedQuery<T> = Box::new(work);
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            readers.read_now(work).map_err(|fault| fault.into_store_error(readers.opened.path()))
+            readers.read_blocking(work).map_err(|fault| fault.into_store_error(readers.opened.path()))
         })
         .await
         .map_err(|_| stopped())?
     }
 
-    fn read_now<T>(&self, work: impl FnOnce(&Statements) -> Result<T, StoreFault>) -> Result<T, StoreFault> {
-        let connection = match self.idle().pop() {
+    fn read_blocking<T>(
+        &self,
+        work: impl FnOnce(&Statements) -> Result<T, StoreFault>,
+    ) -> Result<T, StoreFault> {
+        let connection = match self.lock_idle_connections().pop() {
             Some(connection) => connection,
-            None => open::read_only(&self.opened)?,
+            None => open::open_reader(&self.opened)?,
         };
         let snapshot = connection.unchecked_transaction()?;
         let answer = work(&*snapshot)?;
         snapshot.finish()?;
         // A connection whose work failed is closed instead.
-        self.idle().push(connection);
+        self.lock_idle_connections().push(connection);
         Ok(answer)
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+    fn lock_idle_connections(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

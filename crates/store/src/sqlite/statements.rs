@@ -11,7 +11,7 @@ impl SqlEngine for Connection {
         SqlDialect::Sqlite
     }
 
-    fn change(&self, sql: &str, values: &[SqlValue]) -> Result<usize, StoreFault> {
+    fn execute_sql(&self, sql: &str, values: &[SqlValue]) -> Result<usize, StoreFault> {
         Ok(self.prepare_cached(sql)?.execute(params_from_iter(values))?)
     }
 
@@ -23,7 +23,7 @@ impl SqlEngine for Connection {
         while read.len() < limit
             && let Some(row) = rows.next()?
         {
-            let value = |column| Ok::<_, rusqlite::Error>(value(row.get_ref(column)?));
+            let value = |column| Ok::<_, rusqlite::Error>(to_sql_value(row.get_ref(column)?));
             read.push(SqlRow((0..columns).map(value).collect::<Result<_, _>>()?));
         }
         Ok(read)
@@ -50,7 +50,7 @@ impl ToSql for SqlValue {
     }
 }
 
-fn value(column: ValueRef<'_>) -> SqlValue {
+fn to_sql_value(column: ValueRef<'_>) -> SqlValue {
     match column {
         ValueRef::Null => SqlValue::Null,
         ValueRef::Blob(_) => SqlValue::Other,

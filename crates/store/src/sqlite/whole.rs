@@ -19,7 +19,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Corrupt`] if the file is damaged, [`StoreError::Unavailable`] if it cannot be read.
     #[truing_core::boxed_future]
-    pub async fn check(&self) -> Result<(), StoreError> {
+    pub async fn check_integrity(&self) -> Result<(), StoreError> {
         self.read(|connection| {
             if connection.dialect() == SqlDialect::Postgres {
                 return Ok(());

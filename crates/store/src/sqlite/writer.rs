@@ -69,7 +69,7 @@ impl WriterHandle {
                 self.path.display()
             ))
         };
-        let (job, answer) = job(work);
+        let (job, answer) = create_write_job(work);
         let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
         jobs.send(job).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
@@ -93,7 +93,7 @@ trait WriteJob: Send {
     fn run(&mut self, connection: &Statements, path: &Path) -> bool;
 
     /// Sends the result to the caller. A caller that no longer waits is no error.
-    fn answer(self: Box<Self>, committed: &Result<(), StoreError>);
+    fn send_result(self: Box<Self>, committed: &Result<(), StoreError>);
 }
 
 struct PendingWrite<T, F> {
@@ -103,7 +103,7 @@ struct PendingWrite<T, F> {
 }
 
 /// Makes a job, and the receiver of its result.
-fn job<T, F>(work: F) -> (Box<dyn WriteJob>, oneshot::Receiver<Result<T, StoreError>>)
+fn create_write_job<T, F>(work: F) -> (Box<dyn WriteJob>, oneshot::Receiver<Result<T, StoreError>>)
 where
     T: Send + 'static,
     F: FnOnce(&Statements) -> Result<T, StoreFault> + Send + 'static,
@@ -123,7 +123,7 @@ where
         matches!(self.result, Some(Ok(_)))
     }
 
-    fn answer(self: Box<Self>, committed: &Result<(), StoreError>) {
+    fn send_result(self: Box<Self>, committed: &Result<(), StoreError>) {
         let answer = match (self.result, committed) {
             (Some(Err(own)), _) => Err(own),
             (_, Err(common)) => Err(common.clone()),
@@ -148,7 +148,7 @@ fn commit_and_answer(
         meter.failed.inc_by(u64::from(committed.is_err()));
     }
     for job in batch {
-        job.answer(&committed);
+        job.send_result(&committed);
     }
 }
 
@@ -162,7 +162,7 @@ fn commit(
     // The transaction is immediate: a read transaction that writes later is refused at once, without the busy
     // timeout.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    clock.observe(&*transaction)?;
+    clock.adopt_persisted(&*transaction)?;
     let before = transaction.total_changes();
     if let [job] = batch {
         // A rollback of the transaction rolls back its only job. A savepoint would copy every page that it
@@ -270,7 +270,7 @@ mod tests {
                 insert(connection, "b")?;
                 Ok((
                     keys(connection),
-                    keys(&open::read_only(&DatabaseFile::from_path(path.as_path().into()))?),
+                    keys(&open::open_reader(&DatabaseFile::from_path(path.as_path().into()))?),
                 ))
             })
         );

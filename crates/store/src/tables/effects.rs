@@ -22,7 +22,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
-    pub async fn forget_effects(&self, before: UnixMillis) -> Result<usize, StoreError> {
+    pub async fn delete_old_effects(&self, before: UnixMillis) -> Result<usize, StoreError> {
         self.write(move |connection| {
             let sql = "DELETE FROM effect WHERE (key, producer, topic) IN
                        (SELECT key, producer, topic FROM effect WHERE at < ?1 ORDER BY at LIMIT ?2)";
@@ -56,7 +56,7 @@ impl Store {
             let select = connection.sql(sql);
             let posted = select.query((Producer::Review.as_str(), since.0), |row| {
                 let (key, topic): (String, String) = (row.get(0)?, row.get(1)?);
-                Ok((SlotKey::new(key), CommentSubject::of_topic(&Topic::new(topic))))
+                Ok((SlotKey::new(key), CommentSubject::from_topic(&Topic::new(topic))))
             })?;
             let posted = posted.collect::<Result<Vec<_>, StoreFault>>()?.into_iter();
             Ok(posted

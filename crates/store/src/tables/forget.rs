@@ -27,12 +27,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
-    pub async fn forget_runs(
+    pub async fn delete_old_reviews(
         &self,
         before: UnixMillis,
         after: Option<RunMark>,
     ) -> Result<(usize, Option<RunMark>), StoreError> {
-        self.write(move |connection| forget_runs(connection, before, after)).await
+        self.write(move |connection| delete_old_reviews(connection, before, after)).await
     }
 
     /// Deletes some of the runs of `converge` and `sync` that were last written before the given time.
@@ -41,8 +41,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
-    pub async fn forget_other_runs(&self, before: UnixMillis) -> Result<usize, StoreError> {
-        self.write(move |connection| row::forget_others(connection, before, BATCH)).await
+    pub async fn delete_old_loop_runs(&self, before: UnixMillis) -> Result<usize, StoreError> {
+        self.write(move |connection| row::delete_old_loop_runs(connection, before, BATCH)).await
     }
 
     /// Deletes some of the history from before the given time. Returns the number of deleted lines; 0: there
@@ -51,7 +51,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
-    pub async fn forget_events(&self, before: UnixMillis) -> Result<usize, StoreError> {
+    pub async fn delete_old_events(&self, before: UnixMillis) -> Result<usize, StoreError> {
         // Ids grow with time, unless the clock was set back. As a rule the first ids are the oldest. If they
         // are not, the search runs in a read, so that other writers do not wait for it.
         let old: Vec<i64> = self
@@ -77,7 +77,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
-    pub async fn forget_comments(&self, before: UnixMillis) -> Result<usize, StoreError> {
+    pub async fn delete_served_comments(&self, before: UnixMillis) -> Result<usize, StoreError> {
         self.write(move |connection| {
             let sql = "DELETE FROM comment_seen WHERE (forge, repository, kind, id) IN
                        (SELECT forge, repository, kind, id FROM comment_seen
@@ -93,9 +93,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
-    pub async fn forget_closed(&self) -> Result<usize, StoreError> {
-        if let Some(valkey) = self.slots() {
-            let closed = box_future(|| valkey.in_state("held/cancelled")).await?;
+    pub async fn delete_closed_slots(&self) -> Result<usize, StoreError> {
+        if let Some(valkey) = self.valkey_server() {
+            let closed = box_future(|| valkey.keys_in_state("held/cancelled")).await?;
             let old = self.read(move |connection| keys_without_history(connection, &closed)).await?;
             let slots = box_future(|| valkey.load_slots(&old)).await?.into_iter();
             let gone: Vec<_> = slots.map(|slot| (slot.version, Slot::new(slot.key))).collect();
@@ -132,7 +132,7 @@ fn keys_without_history(connection: &SqlTransaction, keys: &[SlotKey]) -> Result
     Ok(unheard)
 }
 
-fn forget_runs(
+fn delete_old_reviews(
     connection: &SqlTransaction,
     before: UnixMillis,
     after: Option<RunMark>,

@@ -86,13 +86,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn runs(&self, key: &SlotKey, limit: usize) -> Result<Vec<RunEntry>, StoreError> {
+    pub async fn review_entries(&self, key: &SlotKey, limit: usize) -> Result<Vec<RunEntry>, StoreError> {
         let key = key.clone();
         self.read(move |connection| {
             let sql = "SELECT id, token, stage, head, base, began, record FROM run
                        WHERE loop = 'review' AND key = ?1 ORDER BY token DESC LIMIT ?2";
             let select = connection.sql(sql);
-            let rows = select.query((key.as_str(), sql_limit(limit)), run_entry)?;
+            let rows = select.query((key.as_str(), sql_limit(limit)), parse_run_entry)?;
             skip_unreadable(rows)
         })
         .await
@@ -104,7 +104,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn key_of(&self, text: &str) -> Result<Option<SlotKey>, StoreError> {
+    pub async fn find_key(&self, text: &str) -> Result<Option<SlotKey>, StoreError> {
         let candidates = candidates(text);
         self.read(move |connection| {
             // SQLite's columns compare without regard to case by their definition.
@@ -147,7 +147,7 @@ fn candidates(text: &str) -> Vec<String> {
     pages
 }
 
-fn run_entry(row: &SqlRow) -> Result<RunEntry, StoreFault> {
+fn parse_run_entry(row: &SqlRow) -> Result<RunEntry, StoreFault> {
     let (id, outcome): (String, Option<String>) = (row.get(0)?, row.get(6)?);
     let outcome = outcome.map(|json| from_json(&json, || format!("the outcome of run {id}"))).transpose()?;
     Ok(RunEntry {
@@ -167,9 +167,9 @@ pub(super) fn append_events(connection: &SqlTransaction, events: &[HistoryEvent]
     }
     let rows = events.iter().map(|event| {
         let run = event.run.as_ref().map_or("", RunId::as_str);
-        json!([event.key.as_str(), event.at.0, run, without_zeros(&event.what)])
+        json!([event.key.as_str(), event.at.0, run, replace_nul_chars(&event.what)])
     });
-    let (rows, given) = json_rows(connection, rows);
+    let (rows, given) = encode_rows(connection, rows);
     let insert = format!(
         "INSERT INTO event (key, at, run, what)
          SELECT value ->> 0, CAST(value ->> 1 AS BIGINT), value ->> 2, value ->> 3 FROM {given} WHERE TRUE
@@ -200,14 +200,14 @@ pub(super) fn store_descriptions<'a>(
     for (key, described) in descriptions {
         let SlotDescription { name, url, head } = described;
         let former = new.get(key).and_then(|former| former.head.clone());
-        let (name, url, head) = (without_zeros(name), without_zeros(url), head.clone().or(former));
+        let (name, url, head) = (replace_nul_chars(name), replace_nul_chars(url), head.clone().or(former));
         new.insert(key, SlotDescription { name, url, head });
     }
     let heard = new.iter().filter_map(|(key, described)| {
         let (name, _) = described.name.rsplit_once('#')?;
-        Some((name, RepositoryRef::of_key(key)))
+        Some((name, RepositoryRef::from_key(key)))
     });
-    operations::switch::learn_repositories(connection, heard)?;
+    operations::switch::add_repositories_to_switches(connection, heard)?;
     let keys: Vec<SlotKey> = new.keys().map(|key| (*key).clone()).collect();
     let (mut heard, mut named) = (Vec::new(), Vec::new());
     for ((key, new), known) in new.into_iter().zip(find_descriptions(connection, &keys)?) {
@@ -222,7 +222,7 @@ pub(super) fn store_descriptions<'a>(
         }
     }
     if !heard.is_empty() {
-        let (rows, given) = json_rows(connection, heard);
+        let (rows, given) = encode_rows(connection, heard);
         let hear = format!(
             "UPDATE described SET head = its.head
              FROM (SELECT value ->> 0 AS key, value ->> 3 AS head FROM {given}) AS its WHERE described.key = \
@@ -232,7 +232,7 @@ pub(super) fn store_descriptions<'a>(
     }
     if !named.is_empty() {
         // New rows are inserted, so that they are the latest with their names.
-        let (rows, given) = json_rows(connection, named);
+        let (rows, given) = encode_rows(connection, named);
         let delete = format!("DELETE FROM described WHERE key IN (SELECT value ->> 0 FROM {given})");
         connection.sql(&delete).execute([&rows])?;
         let insert = format!(
@@ -247,7 +247,7 @@ pub(super) fn store_descriptions<'a>(
 
 /// Encodes rows as one text. Returns it with the table from which a statement selects the rows as `value`,
 /// with `?1` for the text. Any number of rows then takes one statement, and one round trip to a server.
-fn json_rows(
+fn encode_rows(
     connection: &SqlTransaction,
     rows: impl IntoIterator<Item = serde_json::Value>,
 ) -> (String, &'static str) {
@@ -257,7 +257,7 @@ fn json_rows(
 }
 
 /// Replaces the zero character (U+0000), which ends a text in the JSON of either engine.
-fn without_zeros(text: &str) -> String {
+fn replace_nul_chars(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
@@ -269,10 +269,11 @@ pub(super) fn find_descriptions(
     if let [key] = keys {
         return Ok(vec![find_description(connection, key)?]);
     }
-    let (names, given) = json_rows(connection, keys.iter().map(|key| json!([key.as_str()])));
+    let (names, given) = encode_rows(connection, keys.iter().map(|key| json!([key.as_str()])));
     let sql =
         format!("SELECT name, url, head, key FROM described WHERE key IN (SELECT value ->> 0 FROM {given})");
-    let rows = connection.sql(&sql).query([&names], |row| Ok((row.get::<String>(3)?, row_of(row)?)))?;
+    let rows =
+        connection.sql(&sql).query([&names], |row| Ok((row.get::<String>(3)?, parse_description(row)?)))?;
     let known: HashMap<String, SlotDescription> = rows.collect::<Result<_, StoreFault>>()?;
     Ok(keys.iter().map(|key| known.get(key.as_str()).cloned()).collect())
 }
@@ -281,10 +282,12 @@ fn find_description(
     connection: &SqlTransaction,
     key: &SlotKey,
 ) -> Result<Option<SlotDescription>, StoreFault> {
-    connection.sql("SELECT name, url, head FROM described WHERE key = ?1").first([key.as_str()], row_of)
+    connection
+        .sql("SELECT name, url, head FROM described WHERE key = ?1")
+        .first([key.as_str()], parse_description)
 }
 
-fn row_of(row: &SqlRow) -> Result<SlotDescription, StoreFault> {
+fn parse_description(row: &SqlRow) -> Result<SlotDescription, StoreFault> {
     let head: Option<String> = row.get(2)?;
     Ok(SlotDescription { name: row.get(0)?, url: row.get(1)?, head: head.map(parse_sha).transpose()? })
 }

@@ -35,7 +35,7 @@ pub struct StoreCensus {
 
 impl Store {
     /// Measures every transaction from now on. Only the first call has an effect.
-    pub fn measure(&self, meter: WriteMetrics) {
+    pub fn enable_write_metrics(&self, meter: WriteMetrics) {
         let _ = self.0.watch.meter.set(meter);
     }
 
@@ -44,15 +44,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn census(&self) -> Result<StoreCensus, StoreError> {
+    pub async fn count_content(&self) -> Result<StoreCensus, StoreError> {
         let now = self.0.clock.now();
         let watch = Arc::clone(&self.0.watch);
         let path = self.path().map(Path::to_owned);
-        if let Some(valkey) = self.slots() {
+        if let Some(valkey) = self.valkey_server() {
             let (slots, oldest) =
                 (box_future(|| valkey.state_counts()).await?, box_future(|| valkey.oldest_due(now)).await?);
             let known = watch.known_unreadable();
-            let rows = box_future(|| valkey.rows(&known)).await?;
+            let rows = box_future(|| valkey.read_rows(&known)).await?;
             let bad: HashSet<&str> = known
                 .iter()
                 .zip(&rows)
@@ -63,7 +63,10 @@ impl Store {
             let untold = self.pending_notices(usize::MAX).await?.len();
             let (budgets, bytes) = self
                 .read(move |connection| {
-                    Ok((super::ledger::greatest_parts(connection, now)?, bytes(connection, None)?))
+                    Ok((
+                        super::ledger::greatest_used_fractions(connection, now)?,
+                        database_size(connection, None)?,
+                    ))
                 })
                 .await?;
             return Ok(StoreCensus {
@@ -79,10 +82,10 @@ impl Store {
             Ok(StoreCensus {
                 slots: slot_counts(connection)?,
                 oldest_due: oldest_due(connection, now)?,
-                untold: super::operations::notice::count_untold(connection)?,
-                budgets: super::ledger::greatest_parts(connection, now)?,
-                unreadable: still_unreadable(&watch, connection),
-                bytes: bytes(connection, path.as_deref())?,
+                untold: super::operations::notice::count_pending_notices(connection)?,
+                budgets: super::ledger::greatest_used_fractions(connection, now)?,
+                unreadable: count_still_unreadable(&watch, connection),
+                bytes: database_size(connection, path.as_deref())?,
             })
         })
         .await
@@ -94,7 +97,7 @@ impl Store {
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn unreadable_slots(&self) -> Result<Vec<(SlotKey, String)>, StoreError> {
-        Ok(self.list_all().await?.1)
+        Ok(self.list_slots_and_faults().await?.1)
     }
 
     /// Deletes a slot that cannot be read. Returns false if it can be read, or there is none.
@@ -102,9 +105,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
-    pub async fn forget_unreadable(&self, key: &SlotKey) -> Result<bool, StoreError> {
-        if let Some(valkey) = self.slots() {
-            return box_future(|| valkey.forget_unreadable(key)).await;
+    pub async fn delete_unreadable_slot(&self, key: &SlotKey) -> Result<bool, StoreError> {
+        if let Some(valkey) = self.valkey_server() {
+            return box_future(|| valkey.delete_unreadable_slot(key)).await;
         }
         let wanted = key.clone();
         self.write(move |connection| {
@@ -120,7 +123,7 @@ impl Store {
 }
 
 /// Counts the reported slots that still cannot be read: another process may have dropped some.
-fn still_unreadable(watch: &StoreMonitor, connection: &SqlTransaction) -> u64 {
+fn count_still_unreadable(watch: &StoreMonitor, connection: &SqlTransaction) -> u64 {
     let is = |key: &str| {
         matches!(super::slots::find(connection, SlotKey::new(key)), Err(StoreFault::Unreadable { .. }))
     };
@@ -128,7 +131,7 @@ fn still_unreadable(watch: &StoreMonitor, connection: &SqlTransaction) -> u64 {
 }
 
 /// Returns the size in bytes of the database, including the log of writes.
-fn bytes(connection: &SqlTransaction, file: Option<&Path>) -> Result<u64, StoreFault> {
+fn database_size(connection: &SqlTransaction, file: Option<&Path>) -> Result<u64, StoreFault> {
     let Some(file) = file else {
         return connection
             .sql("SELECT pg_database_size(current_database())")

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use truing_core::id::{RunId, SlotKey, UnixMillis};
 use truing_core::ledger::{
     BudgetLevel, BudgetLevelKind, BudgetUsage, CostBasis, ReservationDecision, ReservationId,
-    ReservationOutcome, ReservationRequest, RunBudget, decide_reservation, threshold_notice, used_up,
-    utc_day, utc_month,
+    ReservationOutcome, ReservationRequest, RunBudget, decide_reservation, exhausted_notice,
+    threshold_notice, utc_day, utc_month,
 };
 use truing_core::money::MicroUsd;
 use truing_core::port::{Ledger, StoreError};
@@ -36,7 +36,7 @@ impl Ledger for Store {
         request: &ReservationRequest,
     ) -> Result<ReservationOutcome, StoreError> {
         let (budget, request, clock) = (budget.clone(), *request, Arc::clone(&self.0.clock));
-        self.write_by_turns(move |connection| reserve(connection, &budget, &request, clock.now())).await
+        self.write_serialized(move |connection| reserve(connection, &budget, &request, clock.now())).await
     }
 
     async fn settle_reservation(
@@ -46,14 +46,14 @@ impl Ledger for Store {
         basis: CostBasis,
     ) -> Result<MicroUsd, StoreError> {
         let clock = Arc::clone(&self.0.clock);
-        self.write_by_turns(move |connection| settle_reservation(connection, of, cost, basis, clock.now()))
+        self.write_serialized(move |connection| settle_reservation(connection, of, cost, basis, clock.now()))
             .await
     }
 
     async fn budget_usage(&self, levels: &[BudgetLevel]) -> Result<Vec<BudgetUsage>, StoreError> {
         let (levels, clock) = (levels.to_vec(), Arc::clone(&self.0.clock));
-        self.write_by_turns(move |connection| {
-            expire(connection, clock.now())?;
+        self.write_serialized(move |connection| {
+            settle_expired_reservations(connection, clock.now())?;
             levels.iter().map(|level| Ok(find_level(connection, level)?.1)).collect()
         })
         .await
@@ -61,9 +61,9 @@ impl Ledger for Store {
 
     async fn current_usage(&self) -> Result<Vec<BudgetUsage>, StoreError> {
         let clock = Arc::clone(&self.0.clock);
-        self.write_by_turns(move |connection| {
+        self.write_serialized(move |connection| {
             let now = clock.now();
-            expire(connection, now)?;
+            settle_expired_reservations(connection, now)?;
             current_levels(connection, now)
         })
         .await
@@ -77,20 +77,21 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
-    pub async fn drawn_of(&self, key: &SlotKey, runs: &[RunId]) -> Result<Vec<BudgetUsage>, StoreError> {
+    pub async fn slot_usage(&self, key: &SlotKey, runs: &[RunId]) -> Result<Vec<BudgetUsage>, StoreError> {
         let (key, clock) = (key.as_str().to_owned(), Arc::clone(&self.0.clock));
         let runs: Vec<String> = runs.iter().map(|run| run.as_str().to_owned()).collect();
-        self.write_by_turns(move |connection| {
-            expire(connection, clock.now())?;
+        self.write_serialized(move |connection| {
+            settle_expired_reservations(connection, clock.now())?;
             let columns = "SELECT id, kind, key, period, cap, spent, reserved FROM level";
             let reviews = format!("{columns} WHERE kind = 'review' AND key >= ?1 AND key < ?2");
             let run = format!("{columns} WHERE kind = 'run' AND key = ?1");
             let mut found: Vec<LevelRow> = connection
                 .sql(&reviews)
-                .query((format!("{key}@"), format!("{key}A")), row_of)?
+                .query((format!("{key}@"), format!("{key}A")), parse_level_row)?
                 .collect::<Result<_, _>>()?;
             for id in &runs {
-                let rows = connection.sql(&run).query([id], row_of)?.collect::<Result<Vec<_>, _>>()?;
+                let rows =
+                    connection.sql(&run).query([id], parse_level_row)?.collect::<Result<Vec<_>, _>>()?;
                 found.extend(rows);
             }
             Ok(found.into_iter().map(|(_, drawn)| drawn).collect())
@@ -105,11 +106,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
-    pub async fn forget_money(&self, before: UnixMillis) -> Result<usize, StoreError> {
+    pub async fn delete_old_reservations(&self, before: UnixMillis) -> Result<usize, StoreError> {
         let clock = Arc::clone(&self.0.clock);
-        self.write_by_turns(move |connection| {
+        self.write_serialized(move |connection| {
             let now = clock.now();
-            expire(connection, now)?;
+            settle_expired_reservations(connection, now)?;
             let sql = "DELETE FROM reservation WHERE id IN
                        (SELECT id FROM reservation WHERE cost IS NOT NULL AND expires < ?1 LIMIT ?2)";
             let settled = connection.sql(sql).execute((before.0, BATCH))?;
@@ -182,7 +183,7 @@ fn reserve(
     request: &ReservationRequest,
     now: UnixMillis,
 ) -> Result<ReservationOutcome, StoreFault> {
-    expire(connection, now)?;
+    settle_expired_reservations(connection, now)?;
     let mut seen = BTreeSet::new();
     let once = budget.levels.iter().filter(|level| seen.insert((level.kind, &level.key, &level.period)));
     let found: Vec<LevelRow> = once.map(|level| find_level(connection, level)).collect::<Result<_, _>>()?;
@@ -193,7 +194,7 @@ fn reserve(
     };
     match decided {
         ReservationDecision::Refused(drawn) => {
-            notice::add(connection, used_up(drawn, request).as_slice(), now)?;
+            notice::add(connection, exhausted_notice(drawn, request).as_slice(), now)?;
             Ok(ReservationOutcome::Refused { level: drawn.level.clone(), left: drawn.available_amount() })
         }
         ReservationDecision::Amount(amount) => {
@@ -204,7 +205,7 @@ fn reserve(
                     row.get(0)
                 })?;
             for (row, drawn) in rows.into_iter().zip(&drawn) {
-                let reserved = add_capped(drawn.reserved, amount);
+                let reserved = add_saturating(drawn.reserved, amount);
                 let level = write_level(connection, row, &BudgetUsage { reserved, ..drawn.clone() }, now)?;
                 connection.sql("INSERT INTO draw VALUES (?1, ?2)").execute((id, level))?;
             }
@@ -236,12 +237,12 @@ fn settle_reservation(
     if cost > kept.amount {
         tracing::error!(id, %cost, reserved = %kept.amount, "a call cost more than was set aside for it");
     }
-    settle_kept(connection, &kept, cost, basis, now)
+    settle_reservation_once(connection, &kept, cost, basis, now)
 }
 
 /// Settles a reservation, unless it is already settled with an equal or better basis. Returns the recorded
 /// cost.
-fn settle_kept(
+fn settle_reservation_once(
     connection: &SqlTransaction,
     reservation: &StoredReservation,
     cost: MicroUsd,
@@ -259,17 +260,19 @@ fn settle_kept(
     let sql = "SELECT id, kind, key, period, cap, spent, reserved FROM level
                WHERE id IN (SELECT level FROM draw WHERE reservation = ?1)";
     let levels: Vec<LevelRow> =
-        connection.sql(sql).query([reservation.id], row_of)?.collect::<Result<_, _>>()?;
+        connection.sql(sql).query([reservation.id], parse_level_row)?.collect::<Result<_, _>>()?;
     for (row, BudgetUsage { level, spent, reserved }) in levels {
         let drawn = match estimated {
             None => BudgetUsage {
                 level,
-                spent: add_capped(spent, cost),
-                reserved: subtract_capped(reserved, reservation.amount),
+                spent: add_saturating(spent, cost),
+                reserved: subtract_saturating(reserved, reservation.amount),
             },
-            Some(estimated) => {
-                BudgetUsage { level, spent: add_capped(subtract_capped(spent, estimated), cost), reserved }
-            }
+            Some(estimated) => BudgetUsage {
+                level,
+                spent: add_saturating(subtract_saturating(spent, estimated), cost),
+                reserved,
+            },
         };
         write_level(connection, row, &drawn, now)?;
         notice::add(connection, threshold_notice(&drawn).as_slice(), now)?;
@@ -278,12 +281,12 @@ fn settle_kept(
 }
 
 /// Settles expired reservations in full: their owner is dead, and the provider may have completed the call.
-fn expire(connection: &SqlTransaction, now: UnixMillis) -> Result<(), StoreFault> {
+fn settle_expired_reservations(connection: &SqlTransaction, now: UnixMillis) -> Result<(), StoreFault> {
     let sql = "SELECT id, amount, cost, known FROM reservation WHERE cost IS NULL AND expires <= ?1";
     let dead: Vec<StoredReservation> =
         connection.sql(sql).query([now.0], read_reservation)?.collect::<Result<_, _>>()?;
     for kept in dead {
-        settle_kept(connection, &kept, kept.amount, CostBasis::Estimated, now)?;
+        settle_reservation_once(connection, &kept, kept.amount, CostBasis::Estimated, now)?;
         tracing::warn!(reservation = kept.id, cost = %kept.amount, "a call was never settled: it counts in \
              full");
     }
@@ -315,13 +318,13 @@ fn find_level(connection: &SqlTransaction, level: &BudgetLevel) -> Result<LevelR
     let found = connection
         .sql(sql)
         .query((level.kind.as_str(), &level.key, &level.period), |row| {
-            Ok::<_, StoreFault>((row_of(row)?, MicroUsd(row.get(7)?)))
+            Ok::<_, StoreFault>((parse_level_row(row)?, MicroUsd(row.get(7)?)))
         })?
         .next()
         .transpose()?;
     Ok(match found {
         Some(((row, drawn), allowed)) => {
-            let level = BudgetLevel { limit: add_capped(level.limit, allowed), ..level.clone() };
+            let level = BudgetLevel { limit: add_saturating(level.limit, allowed), ..level.clone() };
             (row, BudgetUsage { level, ..drawn })
         }
         None => (None, BudgetUsage { level: level.clone(), spent: MicroUsd(0), reserved: MicroUsd(0) }),
@@ -335,14 +338,14 @@ pub(super) fn raise_allowance(
     now: UnixMillis,
 ) -> Result<(), StoreFault> {
     let (row, drawn) = find_level(connection, level)?;
-    let raised = BudgetLevel { limit: add_capped(drawn.level.limit, level.limit), ..level.clone() };
+    let raised = BudgetLevel { limit: add_saturating(drawn.level.limit, level.limit), ..level.clone() };
     let id = write_level(connection, row, &BudgetUsage { level: raised, ..drawn }, now)?;
     let sql = "UPDATE level SET allowed = allowed + ?2 WHERE id = ?1";
     connection.sql(sql).execute((id, stored_amount(level.limit)))?;
     Ok(())
 }
 
-fn row_of(row: &SqlRow) -> Result<LevelRow, StoreFault> {
+fn parse_level_row(row: &SqlRow) -> Result<LevelRow, StoreFault> {
     let (kind, key, period): (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
     let Some(kind) = BudgetLevelKind::from_word(&kind) else {
         let what = format!(
@@ -390,7 +393,7 @@ fn current_levels(connection: &SqlTransaction, now: UnixMillis) -> Result<Vec<Bu
     let rows: Vec<(LevelRow, UnixMillis)> = connection
         .sql(sql)
         .query((&today, utc_month(now), since), |row| {
-            Ok::<_, StoreFault>((row_of(row)?, UnixMillis(row.get(7)?)))
+            Ok::<_, StoreFault>((parse_level_row(row)?, UnixMillis(row.get(7)?)))
         })?
         .collect::<Result<_, _>>()?;
     let is_of_today = |drawn: &BudgetUsage, touched| {
@@ -406,7 +409,7 @@ fn current_levels(connection: &SqlTransaction, now: UnixMillis) -> Result<Vec<Bu
 }
 
 /// Returns the greatest spent part of a limit, in thousandths, for each kind of level in a current period.
-pub(super) fn greatest_parts(
+pub(super) fn greatest_used_fractions(
     connection: &SqlTransaction,
     now: UnixMillis,
 ) -> Result<Vec<(BudgetLevelKind, u64)>, StoreFault> {
@@ -424,11 +427,11 @@ pub(super) fn greatest_parts(
     rows.filter_map(Result::transpose).collect()
 }
 
-fn add_capped(sum: MicroUsd, more: MicroUsd) -> MicroUsd {
+fn add_saturating(sum: MicroUsd, more: MicroUsd) -> MicroUsd {
     MicroUsd(sum.0.saturating_add(more.0))
 }
 
-fn subtract_capped(sum: MicroUsd, part: MicroUsd) -> MicroUsd {
+fn subtract_saturating(sum: MicroUsd, part: MicroUsd) -> MicroUsd {
     MicroUsd(sum.0.saturating_sub(part.0))
 }
 

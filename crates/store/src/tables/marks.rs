@@ -27,7 +27,7 @@ pub(super) fn mark_slots(
     let refused = refused_keys(&operations::switch::read(connection)?, marks, halted);
     record_refused_names(connection, marks, &refused)?;
     let (mut changed, mut events) = (Vec::new(), Vec::new());
-    for (key, marks) in by_key(marks, &refused) {
+    for (key, marks) in group_by_key(marks, &refused) {
         let before = slots::find(connection, key.clone())?;
         let (slot, notes) = apply_marks(before.clone(), &marks, limits, now);
         events.extend(notes);
@@ -53,7 +53,7 @@ const TRIES: u32 = 32;
 
 /// Marks slots that are kept in Valkey. Each slot is swapped by its version, and decided again if it has
 /// changed. Names and history are written separately, before the acknowledgement.
-pub(super) async fn mark_apart(
+pub(super) async fn mark_valkey_slots(
     store: &Store,
     valkey: &ValkeyServer,
     marks: &[SlotMark],
@@ -66,7 +66,7 @@ pub(super) async fn mark_apart(
         let (marks, refused) = (marks.to_vec(), refused.clone());
         store.append(move |connection| record_refused_names(connection, &marks, &refused)).await?;
     }
-    let (mut left, mut events) = (by_key(marks, &refused), Vec::new());
+    let (mut left, mut events) = (group_by_key(marks, &refused), Vec::new());
     for _ in 0..TRIES {
         let keys: Vec<SlotKey> = left.keys().map(|key| (*key).clone()).collect();
         let (mut changes, mut told) = (Vec::new(), Vec::new());
@@ -80,7 +80,7 @@ pub(super) async fn mark_apart(
         let swapped = match valkey.swap_slots(&changes, halted == HaltPolicy::Refused, None).await? {
             SwapOutcome::Each(swapped) => swapped,
             SwapOutcome::SwitchedOff | SwapOutcome::Before => {
-                return Ok(MarkOutcome::SwitchedOff(keys_of(marks)));
+                return Ok(MarkOutcome::SwitchedOff(marked_keys(marks)));
             }
         };
         let mut moved = BTreeSet::new();
@@ -111,8 +111,8 @@ fn record_refused_names(
     refused: &BTreeSet<SlotKey>,
 ) -> Result<(), StoreFault> {
     let those = marks.iter().filter(|mark| refused.contains(&mark.key));
-    let heard = those.map(|mark| (repository_name(mark), RepositoryRef::of_key(&mark.key)));
-    operations::switch::learn_repositories(connection, heard)
+    let heard = those.map(|mark| (repository_name(mark), RepositoryRef::from_key(&mark.key)));
+    operations::switch::add_repositories_to_switches(connection, heard)
 }
 
 /// Returns the `owner/name` of a mark; empty if it is not known.
@@ -129,7 +129,7 @@ fn refused_keys(switches: &KillSwitches, marks: &[SlotMark], halted: HaltPolicy)
             .iter()
             .filter(|mark| {
                 switches
-                    .switch_for(&RepositoryRef::of_key(&mark.key).with_name(repository_name(mark)))
+                    .switch_for(&RepositoryRef::from_key(&mark.key).with_name(repository_name(mark)))
                     .is_some()
             })
             .map(|mark| mark.key.clone())
@@ -141,12 +141,12 @@ fn mark_outcome(refused: BTreeSet<SlotKey>) -> MarkOutcome {
     if refused.is_empty() { MarkOutcome::All } else { MarkOutcome::SwitchedOff(refused) }
 }
 
-fn keys_of(marks: &[SlotMark]) -> BTreeSet<SlotKey> {
+fn marked_keys(marks: &[SlotMark]) -> BTreeSet<SlotKey> {
     marks.iter().map(|mark| mark.key.clone()).collect()
 }
 
 /// Groups the marks by key, without those that are refused.
-fn by_key<'a>(
+fn group_by_key<'a>(
     marks: &'a [SlotMark],
     refused: &BTreeSet<SlotKey>,
 ) -> BTreeMap<&'a SlotKey, Vec<&'a SlotMark>> {
@@ -166,7 +166,7 @@ fn apply_marks(
 ) -> (Slot, Vec<HistoryEvent>) {
     let mut events = Vec::new();
     for mark in marks {
-        let decision = slot.on_event(mark.of, limits, now);
+        let decision = slot.apply_event(mark.of, limits, now);
         slot = decision.slot;
         let told = decision.note.map(|note| HistoryEvent {
             at: now,

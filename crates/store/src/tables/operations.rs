@@ -22,13 +22,13 @@ use crate::valkey::ValkeyServer;
 #[async_trait]
 impl OperatorStore for Store {
     async fn kill_switches(&self) -> Result<KillSwitches, StoreError> {
-        let Some(valkey) = self.slots() else { return self.read(switch::read).await };
+        let Some(valkey) = self.valkey_server() else { return self.read(switch::read).await };
         // The records are read last, so they are at least as new as the mirror, and a turn in between is not
         // undone.
         let mirror = box_future(|| valkey.switch_keys()).await?;
         let kept = self.read(switch::read).await?;
         let is_on = kept.all.engagement().is_some();
-        match mirror.by_hand() {
+        match mirror.manual_state() {
             // A switch that was set by hand counts at once, and is recorded like any other turn.
             Some(by_hand) if by_hand != is_on => {
                 let reason = Some("set manually at Valkey".to_owned());
@@ -36,7 +36,7 @@ impl OperatorStore for Store {
                     if by_hand { SwitchRequest::On { reason, mode: None } } else { SwitchRequest::Off };
                 // The turn applies only to the state that was read: a command in between counts, and is not
                 // undone.
-                let (_, after) = self.turn_kept(&turn, BY_HAND, Some(kept.all)).await?;
+                let (_, after) = self.turn_stored_switch(&turn, BY_HAND, Some(kept.all)).await?;
                 box_future(|| valkey.repair_switch(&mirror, after.engagement().is_some())).await?;
                 return Ok(KillSwitches { all: after, ..kept });
             }
@@ -53,22 +53,22 @@ impl OperatorStore for Store {
         turn: &SwitchRequest,
         by: &str,
     ) -> Result<(KillSwitch, KillSwitch), StoreError> {
-        if self.slots().is_some()
+        if self.valkey_server().is_some()
             && let Err(error) = self.kill_switches().await
         {
             // A switch that was set by hand before is recorded first: another process may be about to record
             // it, and would undo this command. If it cannot be read, the command counts all the same.
             tracing::warn!(%error, "unknown whether the kill switch was set manually");
         }
-        let turned = self.turn_kept(turn, by, None).await?;
-        if let Some(valkey) = self.slots() {
+        let turned = self.turn_stored_switch(turn, by, None).await?;
+        if let Some(valkey) = self.valkey_server() {
             box_future(|| valkey.set_switch(turned.1.engagement().is_some())).await?;
         }
         Ok(turned)
     }
 
-    async fn sweep_wanted(&self) -> Result<Option<UnixMillis>, StoreError> {
-        self.read(switch::sweep_wanted).await
+    async fn sweep_request_time(&self) -> Result<Option<UnixMillis>, StoreError> {
+        self.read(switch::sweep_request_time).await
     }
 
     async fn clear_sweep_request(&self, wanted: UnixMillis) -> Result<(), StoreError> {
@@ -86,7 +86,7 @@ impl OperatorStore for Store {
     }
 
     async fn pending_notices(&self, limit: usize) -> Result<Vec<PendingNotice>, StoreError> {
-        let Some(valkey) = self.slots() else {
+        let Some(valkey) = self.valkey_server() else {
             return self.read(move |connection| notice::pending_notices(connection, limit)).await;
         };
         let candidates = self.read(|connection| notice::unsent_notices(connection, LOOKED_AT)).await?;
@@ -130,7 +130,7 @@ const LOOKED_AT: usize = 1_024;
 
 impl Store {
     /// Turns the switch in the records; with `from`, only if it is in this state.
-    async fn turn_kept(
+    async fn turn_stored_switch(
         &self,
         request: &SwitchRequest,
         operator: &str,
@@ -159,7 +159,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the switch cannot be written.
     #[truing_core::boxed_future]
-    pub async fn turn_at(
+    pub async fn turn_repository_switch(
         &self,
         name: &str,
         request: &SwitchRequest,
@@ -170,7 +170,7 @@ impl Store {
         self.write(move |connection| {
             let (before, now) = (switch::read(connection)?, clock.now());
             let repository = switch::find(connection, &name)?;
-            match before.turn_at(&repository, &request, &operator, now) {
+            match before.apply_repository_request(&repository, &request, &operator, now) {
                 Some(turned) => {
                     let after = store_switches(connection, &before, turned, now)?;
                     Ok((before, after))
@@ -188,7 +188,7 @@ impl Store {
         candidates: Vec<(PendingNotice, Option<SlotKey>)>,
     ) -> Result<Vec<PendingNotice>, StoreError> {
         let parked: BTreeSet<SlotKey> =
-            box_future(|| valkey.in_state("held/parked")).await?.into_iter().collect();
+            box_future(|| valkey.keys_in_state("held/parked")).await?.into_iter().collect();
         let may =
             |(_, key): &(PendingNotice, Option<SlotKey>)| key.as_ref().is_none_or(|key| parked.contains(key));
         Ok(candidates.into_iter().filter(may).map(|(notice, _)| notice).collect())

@@ -34,7 +34,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn ended_by_day(
+    pub async fn run_ends_by_day(
         &self,
         loop_kind: LoopKind,
         since: UnixMillis,
@@ -69,12 +69,12 @@ impl Store {
         .await
     }
 
-    /// Returns the runs that ended since the given time and that [`Self::ended_by_day`] leaves out.
+    /// Returns the runs that ended since the given time and that [`Self::run_ends_by_day`] leaves out.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn damaged_runs(
+    pub async fn unreadable_ended_runs(
         &self,
         loop_kind: LoopKind,
         since: UnixMillis,
@@ -98,7 +98,7 @@ impl Store {
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn unrecorded_cost(&self, since: UnixMillis) -> Result<MicroUsd, StoreError> {
-        self.unrecorded_reviews(since, "TRUE").await
+        self.unrecorded_cost_on_levels(since, "TRUE").await
     }
 
     /// Returns the part of [`Self::unrecorded_cost`] that local reviews have cost.
@@ -106,12 +106,16 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn unrecorded_locally(&self, since: UnixMillis) -> Result<MicroUsd, StoreError> {
-        self.unrecorded_reviews(since, "substr(level.key, 1, 6) = 'local/'").await
+    pub async fn unrecorded_local_cost(&self, since: UnixMillis) -> Result<MicroUsd, StoreError> {
+        self.unrecorded_cost_on_levels(since, "substr(level.key, 1, 6) = 'local/'").await
     }
 
     /// Returns the unrecorded cost of reviews on the levels that a condition selects.
-    async fn unrecorded_reviews(&self, since: UnixMillis, levels: &str) -> Result<MicroUsd, StoreError> {
+    async fn unrecorded_cost_on_levels(
+        &self,
+        since: UnixMillis,
+        levels: &str,
+    ) -> Result<MicroUsd, StoreError> {
         // Only few calls have no record, so their levels are looked up last.
         let sql = format!(
             "WITH paid AS (SELECT id, run, cost AS spent, expires FROM reservation WHERE cost IS NOT NULL
@@ -124,7 +128,7 @@ impl Store {
              WHERE EXISTS (SELECT 1 FROM draw JOIN level ON level.id = draw.level
                            WHERE draw.reservation = untold.id AND level.kind = 'review' AND {levels})"
         );
-        self.money_since(since, sql).await
+        self.sum_costs_since(since, sql).await
     }
 
     /// Returns the unrecorded cost of converge runs and audits: they are still running, or were killed, or a
@@ -133,8 +137,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn unrecorded_converges(&self, since: UnixMillis) -> Result<MicroUsd, StoreError> {
-        self.money_since(
+    pub async fn unrecorded_converge_cost(&self, since: UnixMillis) -> Result<MicroUsd, StoreError> {
+        self.sum_costs_since(
             since,
             "SELECT CAST(coalesce(sum(CASE WHEN spent > told THEN spent - told ELSE 0 END), 0) AS BIGINT) FROM
                (SELECT sum(coalesce(paid.cost, paid.amount)) AS spent,
@@ -150,7 +154,7 @@ impl Store {
 
     /// Returns the sum that a statement computes over settled and expired calls. `?1` is the earliest time,
     /// `?2` the present.
-    async fn money_since(&self, since: UnixMillis, sql: String) -> Result<MicroUsd, StoreError> {
+    async fn sum_costs_since(&self, since: UnixMillis, sql: String) -> Result<MicroUsd, StoreError> {
         let now = self.0.clock.now();
         self.read(move |connection| {
             Ok(MicroUsd(connection.sql(&sql).single_row((since.0, now.0), |row| row.get(0))?))
@@ -164,7 +168,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn cost_untold(&self, runs: &[UnreportedCost]) -> Result<MicroUsd, StoreError> {
+    pub async fn unrecorded_run_cost(&self, runs: &[UnreportedCost]) -> Result<MicroUsd, StoreError> {
         let (runs, now) = (runs.to_vec(), self.0.clock.now());
         self.read(move |connection| {
             let sql = "SELECT CAST(coalesce(sum(coalesce(cost, amount)), 0) AS BIGINT) FROM reservation

@@ -85,7 +85,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn first_comments(&self, since: UnixMillis) -> Result<Vec<u64>, StoreError> {
+    pub async fn first_comment_delays(&self, since: UnixMillis) -> Result<Vec<u64>, StoreError> {
         self.read(move |connection| {
             let sql = "SELECT CASE WHEN at > began THEN at - began ELSE 0 END FROM
                          (SELECT min(effect.at) AS at,

@@ -25,7 +25,7 @@ use truing_core::run::{RunDetail, RunRecord, RunStage};
 use truing_core::sync::job::JobState;
 use truing_core::sync::record;
 
-pub(super) use self::desired::status_again;
+pub(super) use self::desired::mark_status_unset;
 pub(crate) use self::ends::EndColumns;
 pub(super) use self::last::last_reviews;
 
@@ -53,7 +53,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
-    pub async fn ended_unfinished(
+    pub async fn record_unfinished_end(
         &self,
         run: &RunId,
         key: &SlotKey,
@@ -64,7 +64,7 @@ impl Store {
     ) -> Result<MicroUsd, StoreError> {
         let (run, key, revision, outcome) = (run.clone(), key.clone(), revision.clone(), outcome.clone());
         self.write(move |connection| {
-            reviews::ended_unfinished(connection, &run, &key, &revision, began, outcome.clone(), now)
+            reviews::record_unfinished_end(connection, &run, &key, &revision, began, outcome.clone(), now)
         })
         .await
     }
@@ -78,7 +78,7 @@ impl Store {
     pub async fn skip_head(&self, run: &RunId, key: &SlotKey, reason: &str) -> Result<(), StoreError> {
         let run = RunRef { id: run.clone(), key: key.clone(), token: self.fresh_token().await? };
         let (reason, now) = (reason.to_owned(), self.0.clock.now());
-        self.write(move |connection| reviews::skip(connection, &run, &reason, now)).await
+        self.write(move |connection| reviews::skip_newest_revision(connection, &run, &reason, now)).await
     }
 
     /// Returns the records of a loop's runs that were written since the given time, newest first, of one key
@@ -123,7 +123,7 @@ impl RunStore for Store {
             for SkippedHead { run, key, revision } in &heads {
                 if last_reviews(connection, key)?.attempted.is_none() {
                     let run = RunRef { id: run.clone(), key: key.clone(), token };
-                    reviews::leave_revision(connection, &run, revision, &reason, now)?;
+                    reviews::end_without_review(connection, &run, revision, &reason, now)?;
                 }
             }
             Ok(())
@@ -159,7 +159,7 @@ impl RunStore for Store {
         self.read(move |connection| converges::last_converge(connection, &key)).await
     }
 
-    async fn keep_converge(
+    async fn store_converge(
         &self,
         token: FencingToken,
         record: &converge::record::ConvergeRecord,
@@ -174,7 +174,7 @@ impl RunStore for Store {
         run: &RunId,
     ) -> Result<Option<converge::record::ConvergeRecord>, StoreError> {
         let run = run.clone();
-        self.read(move |connection| converges::of_id(connection, &run)).await
+        self.read(move |connection| converges::converge_by_id(connection, &run)).await
     }
 
     async fn begin_job(&self, run: &RunRef) -> Result<JobState, StoreError> {
@@ -184,7 +184,7 @@ impl RunStore for Store {
         Ok(job)
     }
 
-    async fn keep_job(&self, run: &RunRef, job: &JobState) -> Result<(), StoreError> {
+    async fn store_job(&self, run: &RunRef, job: &JobState) -> Result<(), StoreError> {
         let (run, job) = (run.clone(), job.clone());
         self.write(move |connection| jobs::store_job(connection, &run, &job)).await
     }
@@ -263,7 +263,7 @@ impl RunStore for Store {
         .await
     }
 
-    async fn announce(
+    async fn store_announcement(
         &self,
         run: &RunRef,
         producer: Producer,
@@ -285,7 +285,7 @@ impl RunStore for Store {
     ) -> Result<(Vec<DesiredComment>, Option<DesiredStatus>), StoreError> {
         let key = key.clone();
         self.read(move |connection| {
-            Ok((desired::rows(connection, &key, producer)?, desired::status_due(connection, &key)?))
+            Ok((desired::rows(connection, &key, producer)?, desired::pending_status(connection, &key)?))
         })
         .await
     }
@@ -318,7 +318,7 @@ impl RunStore for Store {
         .await
     }
 
-    async fn lower_anchors(
+    async fn replace_anchors(
         &self,
         run: &RunRef,
         producer: Producer,
@@ -327,16 +327,16 @@ impl RunStore for Store {
         let (run, rows) = (run.clone(), rows.to_vec());
         self.write(move |connection| {
             reviews::check_fence(connection, &run)?;
-            desired::lower_anchors(connection, &run.key, producer, &rows)
+            desired::replace_anchors(connection, &run.key, producer, &rows)
         })
         .await
     }
 
-    async fn status_set(&self, run: &RunRef, status: &DesiredStatus) -> Result<(), StoreError> {
+    async fn mark_status_set(&self, run: &RunRef, status: &DesiredStatus) -> Result<(), StoreError> {
         let (run, status) = (run.clone(), status.clone());
         self.write(move |connection| {
             reviews::check_fence(connection, &run)?;
-            desired::status_set(connection, &run.key, &status)
+            desired::mark_status_set(connection, &run.key, &status)
         })
         .await
     }
@@ -391,7 +391,7 @@ impl RunStore for Store {
     }
 
     async fn fresh_token(&self) -> Result<FencingToken, StoreError> {
-        match self.slots() {
+        match self.valkey_server() {
             Some(valkey) => box_future(|| valkey.next_number()).await.map(FencingToken),
             None => self.write(slots::next_token).await,
         }

@@ -14,7 +14,7 @@ use truing_core::slot::{Slot, SlotLimits};
 use truing_core::switch::RepositoryRef;
 
 use super::{marks, operations, watchlist};
-use crate::due::{WINDOW, in_turn};
+use crate::due::{WINDOW, interleave_repositories};
 use crate::fault::{StoreFault, from_json, to_json};
 use crate::lock;
 use crate::store::{Store, box_future};
@@ -24,14 +24,14 @@ use crate::watch::StoreMonitor;
 #[async_trait]
 impl SlotStore for Store {
     async fn now(&self) -> Result<UnixMillis, StoreError> {
-        if let Some(valkey) = self.slots() {
+        if let Some(valkey) = self.valkey_server() {
             box_future(|| valkey.now()).await?;
         }
         Ok(self.0.clock.now())
     }
 
     async fn due_slots(&self, now: UnixMillis, limit: usize) -> Result<Vec<Slot>, StoreError> {
-        if let Some(valkey) = self.slots() {
+        if let Some(valkey) = self.valkey_server() {
             return box_future(|| valkey.due_slots(now, limit)).await;
         }
         let watch = Arc::clone(&self.0.watch);
@@ -40,12 +40,12 @@ impl SlotStore for Store {
             let mut after = (i64::MIN, String::new());
             // Windows are read one after another, so that unreadable rows do not take the place of others.
             while slots.len() < limit {
-                let window = window(connection, now, &after)?;
+                let window = due_keys_after(connection, now, &after)?;
                 let is_last = window.len() < WINDOW;
                 if let Some((key, at)) = window.last() {
                     after = (*at, key.clone());
                 }
-                for key in in_turn(window) {
+                for key in interleave_repositories(window) {
                     if slots.len() == limit {
                         break;
                     }
@@ -67,7 +67,7 @@ impl SlotStore for Store {
     }
 
     async fn next_due(&self, from: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
-        if let Some(valkey) = self.slots() {
+        if let Some(valkey) = self.valkey_server() {
             return box_future(|| valkey.next_due(from)).await;
         }
         self.read(move |connection| {
@@ -79,7 +79,7 @@ impl SlotStore for Store {
     }
 
     async fn load_slots(&self, keys: &[SlotKey]) -> Result<Vec<Slot>, StoreError> {
-        if let Some(valkey) = self.slots() {
+        if let Some(valkey) = self.valkey_server() {
             return box_future(|| valkey.load_slots(keys)).await;
         }
         let (keys, watch) = (keys.to_vec(), Arc::clone(&self.0.watch));
@@ -96,7 +96,7 @@ impl SlotStore for Store {
         .await
     }
 
-    async fn orphans(&self) -> Result<Vec<Slot>, StoreError> {
+    async fn orphaned_slots(&self) -> Result<Vec<Slot>, StoreError> {
         // A command that leases beside a server waits until this is over. Its leases then have other tokens.
         let Some(path) = self.path() else { return Ok(Vec::new()) };
         let Some(_alone) =
@@ -104,14 +104,14 @@ impl SlotStore for Store {
         else {
             return Ok(Vec::new());
         };
-        Ok(self.list().await?.into_iter().filter(|slot| slot.token().is_some()).collect())
+        Ok(self.list_slots().await?.into_iter().filter(|slot| slot.token().is_some()).collect())
     }
 
     async fn commit_slots(
         &self,
         changes: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, VersionConflict>>, StoreError> {
-        if let Some(valkey) = self.slots() {
+        if let Some(valkey) = self.valkey_server() {
             return box_future(|| valkey.commit_slots(changes)).await;
         }
         let changes = changes.to_vec();
@@ -125,7 +125,7 @@ impl SlotStore for Store {
         &self,
         leases: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, LeaseRefusal>>, StoreError> {
-        if let Some(valkey) = self.slots() {
+        if let Some(valkey) = self.valkey_server() {
             let switches = self.read(operations::switch::read).await?;
             return box_future(|| valkey.grant_leases(leases, &switches)).await;
         }
@@ -133,7 +133,7 @@ impl SlotStore for Store {
         self.write(move |connection| {
             let switches = operations::switch::read(connection)?;
             let granted = leases.iter().map(|(version, slot)| {
-                if switches.switch_for(&RepositoryRef::of_key(&slot.key)).is_some() {
+                if switches.switch_for(&RepositoryRef::from_key(&slot.key)).is_some() {
                     return Ok(Err(LeaseRefusal::SwitchedOff));
                 }
                 Ok(swap(connection, *version, slot.clone())?.map_err(LeaseRefusal::from))
@@ -149,48 +149,48 @@ impl SlotStore for Store {
         limits: &SlotLimits,
         halted: HaltPolicy,
     ) -> Result<MarkOutcome, StoreError> {
-        if let Some(valkey) = self.slots() {
-            return box_future(|| marks::mark_apart(self, valkey, marks, limits, halted)).await;
+        if let Some(valkey) = self.valkey_server() {
+            return box_future(|| marks::mark_valkey_slots(self, valkey, marks, limits, halted)).await;
         }
         let (marks, limits, now) = (marks.to_vec(), limits.clone(), self.0.clock.now());
         self.write(move |connection| marks::mark_slots(connection, &marks, &limits, halted, now)).await
     }
 
     async fn raise_version(&self, version: SlotVersion) -> Result<(), StoreError> {
-        if let Some(valkey) = self.slots() {
+        if let Some(valkey) = self.valkey_server() {
             return box_future(|| valkey.raise_counter(version.0)).await;
         }
         self.write(move |connection| raise_counter(connection, version.0)).await
     }
 
-    fn is_in_place(&self) -> Result<(), StoreError> {
-        self.in_place()
+    fn check_in_place(&self) -> Result<(), StoreError> {
+        self.check_file_in_place()
     }
 
     async fn wait_for_change(&self) {
-        match self.slots() {
+        match self.valkey_server() {
             Some(valkey) => valkey.wait_for_change().await,
             None => std::future::pending().await,
         }
     }
 
-    async fn lend_sole(&self, time: TimeSpan) -> Result<bool, StoreError> {
-        match self.slots() {
-            Some(valkey) => box_future(|| valkey.lend_sole(time)).await,
+    async fn lease_sole_duties(&self, time: TimeSpan) -> Result<bool, StoreError> {
+        match self.valkey_server() {
+            Some(valkey) => box_future(|| valkey.lease_sole_duties(time)).await,
             None => Ok(true),
         }
     }
 
     async fn refresh_workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
-        match self.slots() {
+        match self.valkey_server() {
             Some(valkey) => box_future(|| valkey.refresh_workers(leases)).await,
             None => Ok(WorkerGroup::default()),
         }
     }
 
-    async fn try_writing(&self) -> Result<(), StoreError> {
-        if let Some(valkey) = self.slots() {
-            box_future(|| valkey.try_writing()).await?;
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        if let Some(valkey) = self.valkey_server() {
+            box_future(|| valkey.check_writable()).await?;
             // A server that accepts no writes refuses this statement, although it changes nothing.
             let nothing = |connection: &SqlTransaction| {
                 connection.sql("DELETE FROM audit WHERE FALSE").execute(()).map(drop)
@@ -210,8 +210,8 @@ impl SlotStore for Store {
 impl Store {
     /// Ensures that all numbers from now on are greater than this token, which the records have accepted.
     pub(super) async fn accept_token(&self, token: FencingToken) -> Result<(), StoreError> {
-        match self.slots() {
-            Some(valkey) => box_future(|| valkey.accept_number(token.0)).await,
+        match self.valkey_server() {
+            Some(valkey) => box_future(|| valkey.raise_counter_if_needed(token.0)).await,
             None => Ok(()),
         }
     }
@@ -221,9 +221,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn list(&self) -> Result<Vec<Slot>, StoreError> {
-        if let Some(valkey) = self.slots() {
-            return box_future(|| valkey.slots_below("")).await;
+    pub async fn list_slots(&self) -> Result<Vec<Slot>, StoreError> {
+        if let Some(valkey) = self.valkey_server() {
+            return box_future(|| valkey.slots_with_prefix("")).await;
         }
         let watch = Arc::clone(&self.0.watch);
         self.read(move |connection| {
@@ -238,9 +238,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn list_all(&self) -> Result<(Vec<Slot>, Vec<(SlotKey, String)>), StoreError> {
-        if let Some(valkey) = self.slots() {
-            return box_future(|| valkey.all_slots()).await;
+    pub async fn list_slots_and_faults(&self) -> Result<(Vec<Slot>, Vec<(SlotKey, String)>), StoreError> {
+        if let Some(valkey) = self.valkey_server() {
+            return box_future(|| valkey.list_slots_and_faults()).await;
         }
         self.read(|connection| {
             let (mut slots, mut unreadable) = (Vec::new(), Vec::new());
@@ -264,7 +264,7 @@ impl Store {
 
 /// Returns the keys and wake times of due slots after the given position, the oldest first, from the index
 /// alone.
-fn window(
+fn due_keys_after(
     connection: &SqlTransaction,
     now: UnixMillis,
     after: &(i64, String),
@@ -284,7 +284,7 @@ pub(super) fn find(connection: &SqlTransaction, key: SlotKey) -> Result<Slot, St
 }
 
 /// Returns every slot whose key begins with `prefix`, which ends in `/`, ordered by key.
-pub(super) fn slots_below(
+pub(super) fn slots_with_prefix(
     connection: &SqlTransaction,
     prefix: &str,
     watch: &StoreMonitor,
@@ -328,7 +328,7 @@ pub(super) fn swap(
 
 /// Writes one slot unconditionally; returns its new version.
 pub(super) fn write_slot(connection: &SqlTransaction, mut slot: Slot) -> Result<SlotVersion, StoreFault> {
-    if slot.remembers_nothing() {
+    if slot.is_deletable() {
         connection.sql("DELETE FROM slot WHERE key = ?1").execute([slot.key.as_str()])?;
         return Ok(SlotVersion(0));
     }
@@ -349,7 +349,7 @@ pub(super) fn upsert_slot(connection: &SqlTransaction, slot: &Slot) -> Result<()
         .execute((
             slot.key.as_str(),
             slot.version.0,
-            slot.wakes_at().map(|at| at.0),
+            slot.wake_time().map(|at| at.0),
             to_json(slot)?,
             state_words(&slot.state),
         ))?;
@@ -408,7 +408,7 @@ pub(crate) fn page_of_slots(
 
 /// Writes slots with the versions that they have in another store; afterwards the counter is at least as
 /// great as each of them.
-pub(crate) fn place_slots(connection: &SqlTransaction, slots: &[Slot]) -> Result<(), StoreFault> {
+pub(crate) fn write_versioned_slots(connection: &SqlTransaction, slots: &[Slot]) -> Result<(), StoreFault> {
     for slot in slots {
         upsert_slot(connection, slot)?;
     }

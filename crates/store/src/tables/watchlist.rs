@@ -14,7 +14,7 @@ use truing_core::slot::Slot;
 use truing_core::switch::RepositoryRef;
 
 use super::history::{self, sql_limit};
-use super::runs::{last_reviews, status_again};
+use super::runs::{last_reviews, mark_status_unset};
 use super::{dismissals, ledger, operations, slots};
 use crate::fault::StoreFault;
 use crate::store::{Store, box_future};
@@ -48,17 +48,22 @@ impl Watchlist for Store {
         self.read(move |connection| keys.iter().map(|key| last_reviews(connection, key)).collect()).await
     }
 
-    async fn slots_of(&self, forge: &str, repository: &str) -> Result<Vec<Slot>, StoreError> {
-        let prefix = prefix(forge, repository);
-        if let Some(valkey) = self.slots() {
-            return box_future(|| valkey.slots_below(&prefix)).await;
+    async fn repository_slots(&self, forge: &str, repository: &str) -> Result<Vec<Slot>, StoreError> {
+        let prefix = pull_key_prefix(forge, repository);
+        if let Some(valkey) = self.valkey_server() {
+            return box_future(|| valkey.slots_with_prefix(&prefix)).await;
         }
         let watch = Arc::clone(&self.0.watch);
-        self.read(move |connection| slots::slots_below(connection, &prefix, &watch)).await
+        self.read(move |connection| slots::slots_with_prefix(connection, &prefix, &watch)).await
     }
 
-    async fn reviewed_at(&self, forge: &str, repository: &str, head: &Sha) -> Result<Vec<PrId>, StoreError> {
-        let (prefix, head) = (prefix(forge, repository), head.as_str().to_owned());
+    async fn pulls_reviewed_at(
+        &self,
+        forge: &str,
+        repository: &str,
+        head: &Sha,
+    ) -> Result<Vec<PrId>, StoreError> {
+        let (prefix, head) = (pull_key_prefix(forge, repository), head.as_str().to_owned());
         self.read(move |connection| {
             let sql = "SELECT DISTINCT key FROM run WHERE loop = 'review' AND key >= ?1 AND key < ?2 AND \
                  head = ?3 ORDER BY key";
@@ -142,7 +147,7 @@ impl Watchlist for Store {
                             RequestOrigin::Check { account: AccountId::new(account), login: row.get(6)? }
                         }
                         (None, Some(name)) => RequestOrigin::Label { name },
-                        (None, None) => RequestOrigin::Comment { kind: kind_of(row.text(4))?, id },
+                        (None, None) => RequestOrigin::Comment { kind: parse_comment_kind(row.text(4))?, id },
                     };
                     Ok(UserRequest { pr, origin, at })
                 })?
@@ -156,8 +161,8 @@ impl Watchlist for Store {
         told: &UserRequest,
         obeyed: Option<&UserRequestOutcome>,
     ) -> Result<Result<(), VersionConflict>, StoreError> {
-        let is_apart = self.slots().is_some();
-        if let (Some(valkey), Some(UserRequestOutcome { slot, .. })) = (self.slots(), obeyed) {
+        let is_apart = self.valkey_server().is_some();
+        if let (Some(valkey), Some(UserRequestOutcome { slot, .. })) = (self.valkey_server(), obeyed) {
             // The slot is written first, under a name that makes it happen once. If the process dies in
             // between, a later one finds the slot changed, and writes the rest.
             let name = request_name(told);
@@ -176,7 +181,7 @@ impl Watchlist for Store {
                     return Ok(Err(VersionConflict));
                 }
                 if matches!(told.origin, RequestOrigin::Check { .. }) {
-                    status_again(connection, &told.pr.key())?;
+                    mark_status_unset(connection, &told.pr.key())?;
                 }
                 history::append_events(connection, events)?;
                 operations::audit::append(connection, std::slice::from_ref(act), now)?;
@@ -236,13 +241,13 @@ fn request_name(UserRequest { pr, origin, at }: &UserRequest) -> String {
     }
 }
 
-fn kind_of(word: &str) -> Result<CommentKind, StoreFault> {
+fn parse_comment_kind(word: &str) -> Result<CommentKind, StoreFault> {
     let known = CommentKind::ALL.into_iter().find(|kind| kind.as_str() == word);
     known.ok_or_else(|| StoreError::Corrupt(format!("`{word}` is not a kind of comment")).into())
 }
 
 /// Returns the prefix of the keys of a repository's pull requests.
-fn prefix(forge: &str, repository: &str) -> String {
+fn pull_key_prefix(forge: &str, repository: &str) -> String {
     format!("pr/{forge}/{repository}/")
 }
 
@@ -283,7 +288,7 @@ fn repositories(
             from = key;
             continue;
         };
-        from = prefix_end(&prefix(forge, &pr.repository));
+        from = prefix_end(&pull_key_prefix(forge, &pr.repository));
         if let Some((name, _)) = name.rsplit_once('#') {
             known.entry(pr.repository.clone()).or_insert_with(|| KnownRepository {
                 forge: forge.to_owned(),
@@ -309,8 +314,9 @@ fn store_repositories(
          ON CONFLICT (forge, id) DO UPDATE SET name = excluded.name, gone = excluded.gone
          WHERE repository.name <> excluded.name {exactly} OR repository.gone IS DISTINCT FROM excluded.gone"
     );
-    let heard = repositories.iter().map(|one| (one.name.as_str(), RepositoryRef::of_id(&one.forge, &one.id)));
-    operations::switch::learn_repositories(connection, heard)?;
+    let heard =
+        repositories.iter().map(|one| (one.name.as_str(), RepositoryRef::from_id(&one.forge, &one.id)));
+    operations::switch::add_repositories_to_switches(connection, heard)?;
     let insert = connection.sql(&sql);
     for KnownRepository { forge, id, name, cursor, gone, onboarded } in repositories {
         insert.execute((forge, id, name, cursor.0, gone.map(|at| at.0), i64::from(*onboarded)))?;

@@ -15,14 +15,14 @@ use super::row::{self, UnfitValue};
 use super::{page, slots};
 
 /// Compares part by part while they are equal; none at the first difference.
-pub(super) async fn all_alike(
+pub(super) async fn compare_until_difference(
     one: &Store,
     other: &Store,
 ) -> Result<Option<Vec<TableComparison>>, TransferError> {
     let mut compared = Vec::new();
     for part in StorePart::all_parts() {
         let next = compare(part, one, other).await?;
-        if !next.is_alike() {
+        if !next.is_equal() {
             return Ok(None);
         }
         compared.push(next);
@@ -68,7 +68,7 @@ fn first_difference(part: StorePart, one: Option<&SqlRow>, other: Option<&SqlRow
     let key = |row: &SqlRow| row.0.iter().take(count).cloned().collect::<Vec<_>>();
     let key = match (one.map(key), other.map(key)) {
         (Some(one), Some(other)) => {
-            if is_before(&other, &one) {
+            if is_key_before(&other, &one) {
                 other
             } else {
                 one
@@ -77,14 +77,14 @@ fn first_difference(part: StorePart, one: Option<&SqlRow>, other: Option<&SqlRow
         (Some(key), None) | (None, Some(key)) => key,
         (None, None) => Vec::new(),
     };
-    row::condition(fields, &key)
+    row::key_condition(fields, &key)
 }
 
 /// The key column of a slot.
 const SLOT_KEY: TableColumn = TableColumn { name: "key", kind: ColumnKind::Text };
 
 /// Compares keys of one table in its order.
-fn is_before(one: &[SqlValue], other: &[SqlValue]) -> bool {
+fn is_key_before(one: &[SqlValue], other: &[SqlValue]) -> bool {
     let differ = one.iter().zip(other).find(|(one, other)| one != other);
     match differ {
         Some((SqlValue::Integer(one), SqlValue::Integer(other))) => one < other,
@@ -126,29 +126,29 @@ impl<'a> PartRows<'a> {
             Some([SqlValue::Text(name)]) => Some(name.clone()),
             Some(_) | None => None,
         };
-        let page = slots::page(self.store, after, page::SLOTS).await?;
+        let page = slots::read_slot_page(self.store, after, page::SLOTS).await?;
         self.is_last = page.is_last;
         self.after = page.reached.map(|name| vec![SqlValue::Text(name)]);
         for slot in &page.slots {
-            self.read.push_back(slots::row(self.store, slot)?);
+            self.read.push_back(slots::slot_to_row(self.store, slot)?);
         }
         Ok(())
     }
 
     async fn read_table(&mut self, table: &'static TableSchema) -> Result<(), TransferError> {
         let (after, limit) = (self.after.take(), self.limit);
-        let read = self.store.read(move |connection| table.page(connection, after.as_deref(), limit));
+        let read = self.store.read(move |connection| table.read_page(connection, after.as_deref(), limit));
         let rows = read.await?;
         self.is_last = table.key == 0 || rows.len() < limit;
         self.limit = page::next_limit(limit, &rows);
         // The key stays unchanged, because the engine continues from it.
-        self.after = rows.last().map(|row| table.key_of(row).to_vec());
+        self.after = rows.last().map(|row| table.row_key(row).to_vec());
         for mut row in rows {
             if let Some(misfit) = row::find_unfit_value(table, &row, None) {
-                return Err(unfit_error(self.store, table, &row, misfit));
+                return Err(unfit_value_error(self.store, table, &row, misfit));
             }
             if self.replace {
-                row::replace_zeros(&mut row);
+                row::replace_nul_chars(&mut row);
             }
             self.read.push_back(row);
         }
@@ -157,13 +157,13 @@ impl<'a> PartRows<'a> {
 }
 
 /// Makes the error that names a row with a value that cannot be transferred.
-pub(super) fn unfit_error(
+pub(super) fn unfit_value_error(
     store: &Store,
     table: &'static TableSchema,
     row: &SqlRow,
     misfit: UnfitValue,
 ) -> TransferError {
     let UnfitValue { column, why, advice } = misfit;
-    let row = row::condition(table.key(), table.key_of(row));
+    let row = row::key_condition(table.key(), table.row_key(row));
     TransferError::Unfit { store: store.name(), table: table.name, column, why, row, advice }
 }

@@ -15,7 +15,7 @@ pub struct TableComparison {
 
 impl TableComparison {
     /// Returns true if all rows are equal.
-    pub fn is_alike(&self) -> bool {
+    pub fn is_equal(&self) -> bool {
         self.first.is_none()
     }
 }

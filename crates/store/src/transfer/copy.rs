@@ -9,14 +9,14 @@ use truing_core::port::{OperatorStore as _, SlotStore as _, StoreError};
 use crate::fault::StoreFault;
 use crate::sql::{SqlTransaction, SqlValue};
 use crate::store::{Store, box_future};
-use crate::tables::{kill_switch, last_number, place_slots};
+use crate::tables::{kill_switch, last_number, write_versioned_slots};
 
-use super::compare::{self, unfit_error};
+use super::compare::{self, unfit_value_error};
 use super::compared::TableComparison;
 use super::fault::TransferError;
 use super::list::{self, TABLES, TableSchema};
 use super::page;
-use super::place::{SourceLock, TargetLock, have_common_part, is_postgres, slots_name};
+use super::place::{SourceLock, TargetLock, have_common_part, is_postgres, valkey_server_name};
 use super::progress::{self, CopyProgress, StorePart};
 use super::row::{self, NulPolicy};
 use super::slots;
@@ -62,8 +62,8 @@ pub(super) async fn copy_all(
     if have_common_part(from, to) {
         return Err(TransferError::Same(from.name()));
     }
-    let _still = SourceLock::take(from)?;
-    let _right = TargetLock::take(to).await?;
+    let _still = SourceLock::acquire(from)?;
+    let _right = TargetLock::acquire(to).await?;
     let copy = StoreCopy { from, to, zeros };
     let mut progress = match copy.start_transfer().await? {
         TargetState::At(progress) => progress,
@@ -75,8 +75,8 @@ pub(super) async fn copy_all(
             return Err(TransferError::OtherVersion { target: to.name(), part: progress.part });
         };
         let step = match part {
-            StorePart::Slots => copy.slots(&progress).await?,
-            StorePart::Table(table) => copy.rows(table, &progress, limit).await?,
+            StorePart::Slots => copy.copy_slot_page(&progress).await?,
+            StorePart::Table(table) => copy.copy_table_page(table, &progress, limit).await?,
             StorePart::End => return copy.finish().await,
         };
         let Some(step) = step else {
@@ -100,18 +100,18 @@ impl StoreCopy<'_> {
             return Err(TransferError::HalfSource { source_name: self.from.name(), of: half.source });
         }
         if self.to.read(progress::find).await?.is_none()
-            && let Some(valkey) = self.to.slots()
+            && let Some(valkey) = self.to.valkey_server()
             && let Some(held) = box_future(|| valkey.existing_content()).await?
         {
-            return self.whole_or(held).await;
+            return self.check_finished_copy(held).await;
         }
-        let first = CopyProgress::new(self.from.name(), slots_name(self.to));
+        let first = CopyProgress::new(self.from.name(), valkey_server_name(self.to));
         let ours = first.clone();
         let begun = self.to.write(move |connection| progress::start_transfer(connection, &first)).await?;
         let target = self.to.name();
         let found = match begun {
             Ok(found) => found,
-            Err(held) => return self.whole_or(held).await,
+            Err(held) => return self.check_finished_copy(held).await,
         };
         if found.source != ours.source {
             let (source_name, found) = (ours.source, found.source);
@@ -127,8 +127,8 @@ impl StoreCopy<'_> {
 
     /// Checks whether a target that is neither new nor unfinished is this source's copy. If not, the error
     /// names its content.
-    async fn whole_or(&self, content: String) -> Result<TargetState, TransferError> {
-        match compare::all_alike(self.from, self.to).await {
+    async fn check_finished_copy(&self, content: String) -> Result<TargetState, TransferError> {
+        match compare::compare_until_difference(self.from, self.to).await {
             Ok(Some(compared)) => Ok(TargetState::Whole(compared)),
             // A copy has no unreadable row.
             Ok(None) | Err(TransferError::Slot { .. } | TransferError::Unfit { .. }) => {
@@ -145,18 +145,18 @@ impl StoreCopy<'_> {
     }
 
     /// Copies a page of slots; none if another process has continued meanwhile.
-    async fn slots(&self, progress: &CopyProgress) -> Result<Option<CopyStep>, TransferError> {
-        let after = match progress_result(self.to, progress.key())?.as_deref() {
+    async fn copy_slot_page(&self, progress: &CopyProgress) -> Result<Option<CopyStep>, TransferError> {
+        let after = match progress_store_error(self.to, progress.last_copied_key())?.as_deref() {
             Some([SqlValue::Text(name)]) => Some(name.clone()),
             Some(_) | None => None,
         };
-        let page = slots::page(self.from, after, page::SLOTS).await?;
+        let page = slots::read_slot_page(self.from, after, page::SLOTS).await?;
         let reached = page.reached.map(|name| vec![SqlValue::Text(name)]);
         let count = page.slots.len();
         let next = progress.after_page(StorePart::Slots, count, reached.as_deref(), page.is_last);
-        let next = progress_result(self.to, next)?;
+        let next = progress_store_error(self.to, next)?;
         let (was, will, slots) = (progress.clone(), next.clone(), page.slots);
-        let is_ours = match self.to.slots() {
+        let is_ours = match self.to.valkey_server() {
             Some(valkey) => {
                 if self.current_progress().await? != was {
                     return Ok(None);
@@ -169,7 +169,7 @@ impl StoreCopy<'_> {
                     if !progress::advance(connection, &was, &will)? {
                         return Ok(false);
                     }
-                    place_slots(connection, &slots).map(|()| true)
+                    write_versioned_slots(connection, &slots).map(|()| true)
                 };
                 self.to.write(work).await?
             }
@@ -180,7 +180,7 @@ impl StoreCopy<'_> {
 
     /// Copies a page of a table; none if another process has continued meanwhile. A page that the target
     /// refuses is retried in smaller ones, so that the error can name the row.
-    async fn rows(
+    async fn copy_table_page(
         &self,
         table: &'static TableSchema,
         progress: &CopyProgress,
@@ -188,7 +188,7 @@ impl StoreCopy<'_> {
     ) -> Result<Option<CopyStep>, TransferError> {
         let mut limit = limit;
         loop {
-            match self.page(table, progress, limit).await? {
+            match self.try_copy_page(table, progress, limit).await? {
                 Ok(step) => return Ok(step),
                 Err((_, error)) if limit > 1 => {
                     tracing::debug!(table = table.name, limit, %error, "a page is tried in smaller ones");
@@ -205,24 +205,24 @@ impl StoreCopy<'_> {
     }
 
     /// Copies a page once. The inner error is the target's refusal, with the first row of the page.
-    async fn page(
+    async fn try_copy_page(
         &self,
         table: &'static TableSchema,
         progress: &CopyProgress,
         limit: usize,
     ) -> Result<Result<Option<CopyStep>, (String, StoreError)>, TransferError> {
-        let after = progress_result(self.to, progress.key())?;
-        let read = self.from.read(move |connection| table.page(connection, after.as_deref(), limit));
+        let after = progress_store_error(self.to, progress.last_copied_key())?;
+        let read = self.from.read(move |connection| table.read_page(connection, after.as_deref(), limit));
         let rows = read.await?;
         let zeros = is_postgres(self.to).then_some(self.zeros);
         for row in &rows {
             if let Some(misfit) = row::find_unfit_value(table, row, zeros) {
-                return Err(unfit_error(self.from, table, row, misfit));
+                return Err(unfit_value_error(self.from, table, row, misfit));
             }
         }
         let is_last = table.key == 0 || rows.len() < limit;
-        let reached = rows.last().map(|row| table.key_of(row));
-        let next = progress_result(
+        let reached = rows.last().map(|row| table.row_key(row));
+        let next = progress_store_error(
             self.to,
             progress.after_page(StorePart::Table(table), rows.len(), reached, is_last),
         )?;
@@ -239,7 +239,7 @@ impl StoreCopy<'_> {
         match self.to.write(work).await {
             Ok(is_ours) => Ok(Ok(is_ours.then_some(step))),
             Err(error) => match rows.first() {
-                Some(row) => Ok(Err((row::condition(table.key(), table.key_of(row)), error))),
+                Some(row) => Ok(Err((row::key_condition(table.key(), table.row_key(row)), error))),
                 None => Err(error.into()),
             },
         }
@@ -250,17 +250,20 @@ impl StoreCopy<'_> {
         let numbered = || TABLES.iter().filter(|table| table.is_numbered);
         let numbers: Vec<u64> = self
             .from
-            .read(move |connection| numbered().map(|table| table.last_number(connection)).collect())
+            .read(move |connection| numbered().map(|table| table.last_generated_number(connection)).collect())
             .await?;
         self.to
             .write(move |connection| {
                 for (table, number) in numbered().zip(&numbers) {
-                    table.number_after(connection, table.last_number(connection)?.max(*number))?;
+                    table.raise_next_number(
+                        connection,
+                        table.last_generated_number(connection)?.max(*number),
+                    )?;
                 }
                 Ok(())
             })
             .await?;
-        let given = match self.from.slots() {
+        let given = match self.from.valkey_server() {
             Some(valkey) => box_future(|| valkey.last_number()).await?,
             None => self.from.read(last_number).await?,
         };
@@ -268,16 +271,16 @@ impl StoreCopy<'_> {
         let known = self.to.read(list::greatest_token).await?;
         self.to.raise_version(given.max(known)).await?;
         let compared = compare::compare_all(self.from, self.to).await?;
-        if let Some(difference) = compared.iter().find(|compared| !compared.is_alike()) {
+        if let Some(difference) = compared.iter().find(|compared| !compared.is_equal()) {
             let difference = Box::new(difference.clone());
             let (source_name, target) = (self.from.name(), self.to.name());
             return Err(TransferError::Differ { source_name, target, difference });
         }
-        if let Some(valkey) = self.to.slots() {
+        if let Some(valkey) = self.to.valkey_server() {
             let is_on = self.to.read(kill_switch).await?.all.engagement().is_some();
             let mirror = box_future(|| valkey.switch_keys()).await?;
             // A switch that was set by hand in the target meanwhile stays, and its first reader records it.
-            if is_on || mirror.by_hand() != Some(true) {
+            if is_on || mirror.manual_state() != Some(true) {
                 box_future(|| valkey.set_switch(is_on)).await?;
             }
         }
@@ -285,7 +288,7 @@ impl StoreCopy<'_> {
             return Ok(compared);
         }
         // The interrupted process may have completed after all.
-        let whole = compare::all_alike(self.from, self.to).await?;
+        let whole = compare::compare_until_difference(self.from, self.to).await?;
         whole.ok_or_else(|| TransferError::TakenOver { target: self.to.name() })
     }
 }
@@ -299,6 +302,6 @@ pub(super) async fn check_schema(store: &Store) -> Result<(), TransferError> {
 }
 
 /// Converts a fault in the record of progress to an error that names the store.
-fn progress_result<T>(store: &Store, done: Result<T, StoreFault>) -> Result<T, TransferError> {
+fn progress_store_error<T>(store: &Store, done: Result<T, StoreFault>) -> Result<T, TransferError> {
     done.map_err(|fault| StoreError::Corrupt(format!("{}: {fault}", store.name())).into())
 }

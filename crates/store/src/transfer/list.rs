@@ -183,7 +183,7 @@ pub(super) fn find_schema_mismatch(connection: &SqlTransaction) -> Result<Option
 
 impl TableSchema {
     /// Returns up to `limit` rows after the given key, in the order of the key.
-    pub(super) fn page(
+    pub(super) fn read_page(
         &self,
         connection: &SqlTransaction,
         after: Option<&[SqlValue]>,
@@ -225,7 +225,7 @@ impl TableSchema {
     }
 
     /// Returns true if the table holds data that a new store does not have.
-    pub(super) fn is_used(&self, connection: &SqlTransaction) -> Result<bool, StoreFault> {
+    pub(super) fn has_data(&self, connection: &SqlTransaction) -> Result<bool, StoreFault> {
         let rows = if self.key > 0 { "" } else { "WHERE body <> '\"off\"' OR sweep IS NOT NULL" };
         connection.sql(&format!("SELECT 1 FROM {} {rows} LIMIT 1", self.name)).exists(())
     }
@@ -236,12 +236,12 @@ impl TableSchema {
     }
 
     /// Returns the key of a row.
-    pub(super) fn key_of<'a>(&self, row: &'a SqlRow) -> &'a [SqlValue] {
+    pub(super) fn row_key<'a>(&self, row: &'a SqlRow) -> &'a [SqlValue] {
         row.0.get(..self.key).unwrap_or_default()
     }
 
     /// Returns the greatest number that the engine has generated for its key; 0 if none.
-    pub(super) fn last_number(&self, connection: &SqlTransaction) -> Result<u64, StoreFault> {
+    pub(super) fn last_generated_number(&self, connection: &SqlTransaction) -> Result<u64, StoreFault> {
         let (table, key) = (self.name, column_names(self.key()));
         let sql = match connection.dialect() {
             SqlDialect::Sqlite => format!(
@@ -260,7 +260,11 @@ impl TableSchema {
     /// Ensures that the next number that the engine generates is greater than this. SQLite remembers it for
     /// `reservation` alone, whose numbers are never reused; in other tables it takes the greatest existing
     /// one.
-    pub(super) fn number_after(&self, connection: &SqlTransaction, number: u64) -> Result<(), StoreFault> {
+    pub(super) fn raise_next_number(
+        &self,
+        connection: &SqlTransaction,
+        number: u64,
+    ) -> Result<(), StoreFault> {
         if number == 0 {
             return Ok(());
         }

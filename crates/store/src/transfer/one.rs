@@ -5,7 +5,7 @@ use truing_core::port::SlotStore as _;
 
 use crate::sql::{SqlRow, SqlTransaction, column_names};
 use crate::store::Store;
-use crate::tables::place_slots;
+use crate::tables::write_versioned_slots;
 
 use super::fault::TransferError;
 use super::list::{TABLES, TableSchema};
@@ -20,13 +20,13 @@ pub(super) async fn copy(from: &Store, to: &Store, key: &SlotKey) -> Result<(), 
     let of_key = || TABLES.iter().filter(|table| has_key(table));
     let wanted = key.clone();
     let read = move |connection: &SqlTransaction| {
-        of_key().map(|table| rows(connection, table, &wanted).map(|rows| (table, rows))).collect()
+        of_key().map(|table| rows_of_key(connection, table, &wanted).map(|rows| (table, rows))).collect()
     };
     let found: Vec<(&'static TableSchema, Vec<SqlRow>)> = from.read(read).await?;
     let slots = from.load_slots(std::slice::from_ref(key)).await?;
-    let kept: Vec<_> = slots.into_iter().filter(|slot| !slot.remembers_nothing()).collect();
+    let kept: Vec<_> = slots.into_iter().filter(|slot| !slot.is_deletable()).collect();
     let write = move |connection: &SqlTransaction| {
-        place_slots(connection, &kept)?;
+        write_versioned_slots(connection, &kept)?;
         found.iter().try_for_each(|(table, rows)| table.write(connection, rows))
     };
     to.write(write).await?;
@@ -39,7 +39,7 @@ fn has_key(table: &TableSchema) -> bool {
     !OTHERS.contains(&table.name) && table.fields.iter().any(|field| field.name == KEY)
 }
 
-fn rows(
+fn rows_of_key(
     connection: &SqlTransaction,
     table: &TableSchema,
     key: &SlotKey,

@@ -13,18 +13,18 @@ use super::fault::TransferError;
 const LISTEN: &str = "truing store migrate";
 
 /// Returns the place of a store's slots, which has to match when a transfer continues.
-pub(super) fn slots_name(store: &Store) -> String {
-    store.slots().map_or("", |valkey| valkey.name()).to_owned()
+pub(super) fn valkey_server_name(store: &Store) -> String {
+    store.valkey_server().map_or("", |valkey| valkey.name()).to_owned()
 }
 
 /// Returns true if the two stores have a part in common.
 pub(super) fn have_common_part(one: &Store, other: &Store) -> bool {
-    let slots = slots_name(one);
+    let slots = valkey_server_name(one);
     let records = |store: &Store| match &store.0.engine {
         StoreEngine::Sqlite(_) => store.name(),
         StoreEngine::Servers { records, .. } => records.name().to_owned(),
     };
-    records(one) == records(other) || (!slots.is_empty() && slots == slots_name(other))
+    records(one) == records(other) || (!slots.is_empty() && slots == valkey_server_name(other))
 }
 
 /// Returns true if the store keeps texts in PostgreSQL.
@@ -44,18 +44,18 @@ pub(super) struct SourceLock {
 
 impl SourceLock {
     /// Takes the lock; none for servers, whose processes cannot be enumerated.
-    pub(super) fn take(source: &Store) -> Result<Option<Self>, TransferError> {
+    pub(super) fn acquire(source: &Store) -> Result<Option<Self>, TransferError> {
         let Some(path) = source.path() else { return Ok(None) };
         match lock::lock_out_commands(path)? {
-            Some(_commands) => Ok(Some(Self { _commands, _serve: serve_lock(source, path)? })),
+            Some(_commands) => Ok(Some(Self { _commands, _serve: acquire_serve_lock(source, path)? })),
             None => Err(TransferError::AtWork { source_name: source.name() }),
         }
     }
 }
 
 /// Takes the lock of a file, as if this process served it.
-fn serve_lock(store: &Store, path: &Path) -> Result<ServeLock, TransferError> {
-    match ServeLock::take(path, LISTEN, store.0.clock.now()) {
+fn acquire_serve_lock(store: &Store, path: &Path) -> Result<ServeLock, TransferError> {
+    match ServeLock::acquire(path, LISTEN, store.0.clock.now()) {
         Ok(lock) => Ok(lock),
         Err(ServeLockError::Held { holder, .. }) => {
             Err(TransferError::Busy { store: store.name(), by: lock::holder_text(&holder) })
@@ -71,10 +71,10 @@ pub(super) enum TargetLock {
 }
 
 impl TargetLock {
-    pub(super) async fn take(target: &Store) -> Result<Self, TransferError> {
+    pub(super) async fn acquire(target: &Store) -> Result<Self, TransferError> {
         match &target.0.engine {
             StoreEngine::Sqlite(file) => {
-                Ok(Self::File { _lock: serve_lock(target, file.database_file().path())? })
+                Ok(Self::File { _lock: acquire_serve_lock(target, file.database_file().path())? })
             }
             StoreEngine::Servers { records, .. } => match box_future(|| records.try_acquire_lock()).await? {
                 Some(lock) => Ok(Self::Database { _lock: Box::new(lock) }),

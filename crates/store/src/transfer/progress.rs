@@ -80,13 +80,13 @@ impl CopyProgress {
         if is_last {
             return Ok(Self { source, slots, part: part.next().name().to_owned(), reached: None, copied: 0 });
         }
-        let reached = key.map(json).transpose()?.or_else(|| self.reached.clone());
+        let reached = key.map(key_to_json).transpose()?.or_else(|| self.reached.clone());
         let copied = self.copied.saturating_add(rows as u64);
         Ok(Self { source, slots, part: part.name().to_owned(), reached, copied })
     }
 
     /// Returns the key of the last copied row.
-    pub(super) fn key(&self) -> Result<Option<Vec<SqlValue>>, StoreFault> {
+    pub(super) fn last_copied_key(&self) -> Result<Option<Vec<SqlValue>>, StoreFault> {
         let Some(reached) = &self.reached else { return Ok(None) };
         let values: Vec<serde_json::Value> =
             from_json(reached, || "the key that a transfer has reached cannot be read".to_owned())?;
@@ -103,7 +103,7 @@ impl CopyProgress {
 }
 
 /// Serializes a key as JSON.
-fn json(key: &[SqlValue]) -> Result<String, StoreFault> {
+fn key_to_json(key: &[SqlValue]) -> Result<String, StoreFault> {
     let value = |value: &SqlValue| match value {
         SqlValue::Integer(number) => serde_json::Value::from(*number),
         SqlValue::Text(text) => serde_json::Value::from(text.as_str()),
@@ -140,7 +140,7 @@ pub(super) fn start_transfer(
         return Ok(Err("slots".to_owned()));
     }
     for table in &TABLES {
-        if table.is_used(connection)? {
+        if table.has_data(connection)? {
             return Ok(Err(format!("rows of table {}", table.name)));
         }
     }

@@ -61,7 +61,7 @@ pub(super) fn find_unfit_value(
 }
 
 /// Replaces zero characters in texts, as in PostgreSQL.
-pub(super) fn replace_zeros(row: &mut SqlRow) {
+pub(super) fn replace_nul_chars(row: &mut SqlRow) {
     for value in &mut row.0 {
         if let SqlValue::Text(text) = value
             && text.contains('\0')
@@ -72,7 +72,7 @@ pub(super) fn replace_zeros(row: &mut SqlRow) {
 }
 
 /// Renders the key of a row as a condition that can be pasted into a statement.
-pub(super) fn condition(fields: &[TableColumn], key: &[SqlValue]) -> String {
+pub(super) fn key_condition(fields: &[TableColumn], key: &[SqlValue]) -> String {
     if fields.is_empty() {
         return "there is one".to_owned();
     }

@@ -30,13 +30,13 @@ pub(super) struct SlotPage {
 }
 
 /// Returns the slots of up to `limit` names after the given one.
-pub(super) async fn page(
+pub(super) async fn read_slot_page(
     store: &Store,
     after: Option<String>,
     limit: usize,
 ) -> Result<SlotPage, TransferError> {
-    let (found, is_last) = match store.slots() {
-        Some(valkey) => box_future(|| valkey.page(after.as_deref(), limit)).await?,
+    let (found, is_last) = match store.valkey_server() {
+        Some(valkey) => box_future(|| valkey.slot_page(after.as_deref(), limit)).await?,
         None => {
             let found = store.read(move |connection| page_of_slots(connection, after.as_deref(), limit));
             let found = found.await?;
@@ -65,7 +65,7 @@ pub(super) async fn page(
 }
 
 /// Returns a slot as a row: its key, and its whole content with its version.
-pub(super) fn row(store: &Store, slot: &Slot) -> Result<SqlRow, TransferError> {
+pub(super) fn slot_to_row(store: &Store, slot: &Slot) -> Result<SqlRow, TransferError> {
     let body = to_json(slot).map_err(|fault| TransferError::Slot {
         store: store.name(),
         key: slot.key.as_str().to_owned(),

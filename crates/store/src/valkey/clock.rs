@@ -22,7 +22,7 @@ impl ServerClock {
     }
 
     /// Takes over the server's instant.
-    pub(super) fn observe(&self, server: UnixMillis) {
+    pub(super) fn adopt_server_time(&self, server: UnixMillis) {
         self.ahead.store(server.0.saturating_sub(local_millis()), Ordering::Relaxed);
     }
 }
@@ -50,7 +50,7 @@ mod tests {
     fn machines_whose_clocks_differ_agree_on_the_servers() {
         let clock = ServerClock::new(None);
         for ahead in [300_000, -300_000, 0] {
-            clock.observe(UnixMillis(local_millis() + ahead));
+            clock.adopt_server_time(UnixMillis(local_millis() + ahead));
             let off = clock.now().0 - local_millis() - ahead;
             assert!(off.abs() < 60_000, "{ahead}: off by {off} ms");
         }

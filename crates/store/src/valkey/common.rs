@@ -9,7 +9,7 @@ use truing_core::port::{SharedStateStore, StateSnapshot, StoreError};
 use super::{COMMON, ValkeyServer};
 
 /// Returns the key of a state.
-fn state(name: &str) -> String {
+fn state_key(name: &str) -> String {
     format!("{COMMON}:{name}")
 }
 
@@ -17,7 +17,7 @@ fn state(name: &str) -> String {
 impl SharedStateStore for ValkeyServer {
     async fn read(&self, name: &str) -> Result<StateSnapshot, StoreError> {
         let (text, (seconds, micros)): (Option<String>, (i64, i64)) =
-            self.ask_all(redis::pipe().get(state(name)).cmd("TIME")).await?;
+            self.query_pipeline(redis::pipe().get(state_key(name)).cmd("TIME")).await?;
         Ok(StateSnapshot {
             text,
             now: UnixMillis(seconds.saturating_mul(1000).saturating_add(micros / 1000)),
@@ -32,7 +32,7 @@ impl SharedStateStore for ValkeyServer {
         keep: TimeSpan,
     ) -> Result<bool, StoreError> {
         let mut call = self.scripts.common.prepare_invoke();
-        call.key(state(name)).arg(expected.unwrap_or("")).arg(next.unwrap_or("")).arg(keep.0.max(1));
+        call.key(state_key(name)).arg(expected.unwrap_or("")).arg(next.unwrap_or("")).arg(keep.0.max(1));
         Ok(self.invoke_script::<i64>(&call).await? == 1)
     }
 }

@@ -158,14 +158,14 @@ pub(super) fn error_text(error: &RedisError) -> String {
 }
 
 /// Renders an error of connecting; none: the server does not answer.
-pub(super) fn not_connected(client: &Client, error: Option<&RedisError>) -> String {
+pub(super) fn connection_error_text(client: &Client, error: Option<&RedisError>) -> String {
     let said = error.map_or_else(|| timeout_message(PATIENCE), error_text);
-    format!("{said}{}", other_way(client, error))
+    format!("{said}{}", port_kind_hint(client, error))
 }
 
 /// Returns a hint for a wrong kind of port: a port with TLS or without stays silent or closes the connection
 /// if the client uses the other kind.
-fn other_way(client: &Client, error: Option<&RedisError>) -> &'static str {
+fn port_kind_hint(client: &Client, error: Option<&RedisError>) -> &'static str {
     let has_tls = matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. });
     let is_ended = error.is_some_and(|error| error.is_connection_dropped() && !error.is_connection_refusal());
     if has_tls && error.is_none_or(RedisError::is_timeout) {
@@ -178,11 +178,11 @@ fn other_way(client: &Client, error: Option<&RedisError>) -> &'static str {
 }
 
 /// Renders an error of a Sentinel as a message.
-pub(super) fn words_of_sentinel(sentinel: &Client, error: &RedisError) -> String {
-    format!("{}{}", of_sentinel(error), other_way(sentinel, Some(error)))
+pub(super) fn render_sentinel_error(sentinel: &Client, error: &RedisError) -> String {
+    format!("{}{}", sentinel_error_text(error), port_kind_hint(sentinel, Some(error)))
 }
 
-fn of_sentinel(error: &RedisError) -> String {
+fn sentinel_error_text(error: &RedisError) -> String {
     match error.code() {
         Some("NOAUTH") => {
             format!(

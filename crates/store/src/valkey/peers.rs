@@ -53,14 +53,14 @@ impl ValkeyServer {
     pub(crate) async fn wait_for_change(&self) {
         let ProcessPeers { told, listening, .. } = &self.peers;
         listening.get_or_init(|| {
-            let task = listen(self.route.follow(), Arc::clone(told));
+            let task = receive_reports(self.route.subscribe(), Arc::clone(told));
             tokio::spawn(task).abort_handle()
         });
         told.notified().await;
     }
 
     /// Takes or renews the lease on single-process duties; with no time it gives the lease back.
-    pub(crate) async fn lend_sole(&self, time: TimeSpan) -> Result<bool, StoreError> {
+    pub(crate) async fn lease_sole_duties(&self, time: TimeSpan) -> Result<bool, StoreError> {
         let mut call = self.scripts.lend.prepare_invoke();
         call.key(SOLE).arg(&self.peers.own).arg(time.0.max(0));
         Ok(self.invoke_script::<i64>(&call).await? == 1)
@@ -76,9 +76,9 @@ impl ValkeyServer {
 }
 
 /// Receives the reports on the channel, for as long as it is polled.
-async fn listen(mut primary_receiver: watch::Receiver<PrimaryServer>, notify: Arc<Notify>) {
+async fn receive_reports(mut primary_receiver: watch::Receiver<PrimaryServer>, notify: Arc<Notify>) {
     loop {
-        if let Err(error) = listen_once(&mut primary_receiver, &notify).await {
+        if let Err(error) = receive_until_disconnect(&mut primary_receiver, &notify).await {
             tracing::debug!(%error, "cannot listen for wake-ups; due slots are found at the next check");
         }
         tokio::time::sleep(AGAIN).await;
@@ -86,7 +86,7 @@ async fn listen(mut primary_receiver: watch::Receiver<PrimaryServer>, notify: Ar
 }
 
 /// Receives until the connection ends, or another server becomes the primary.
-async fn listen_once(
+async fn receive_until_disconnect(
     primary_receiver: &mut watch::Receiver<PrimaryServer>,
     notify: &Notify,
 ) -> Result<(), RedisError> {

@@ -37,8 +37,8 @@ impl PrimaryServer {
         let connected = tokio::time::timeout(PATIENCE, connecting).await;
         let other = |message: String| SlotsError::Other { name: Arc::clone(&name), message };
         let mut connection = connected
-            .map_err(|_| other(fault::not_connected(&client, None)))?
-            .map_err(|error| other(fault::not_connected(&client, Some(&error))))?;
+            .map_err(|_| other(fault::connection_error_text(&client, None)))?
+            .map_err(|error| other(fault::connection_error_text(&client, Some(&error))))?;
         let asked = redis::cmd("INFO").query_async(&mut connection).await;
         let info: String = asked.map_err(|error| other(fault::error_text(&error)))?;
         fault::check_durability(&name, &info)?;
@@ -52,7 +52,7 @@ impl PrimaryServer {
 
     /// Passes a response on, and records one that a primary does not send.
     pub(super) fn mark_lost_on_error<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
-        if answer.as_ref().is_err_and(is_of_no_primary) {
+        if answer.as_ref().is_err_and(has_lost_primary) {
             self.mark_lost();
         }
         answer
@@ -60,7 +60,7 @@ impl PrimaryServer {
 }
 
 /// Returns true if the connection is lost, or the server follows another one.
-fn is_of_no_primary(error: &RedisError) -> bool {
+fn has_lost_primary(error: &RedisError) -> bool {
     error.is_io_error()
         || error.is_unrecoverable_error()
         || matches!(error.code(), Some("READONLY" | "MASTERDOWN" | "LOADING"))
@@ -107,7 +107,7 @@ impl PrimaryRoute {
         let (url, transport) = TransportPolicy::split_from_url(url);
         let sentinels = SentinelGroup::parse(&url, transport)?;
         let (primary, name) = match &sentinels {
-            Some(sentinels) => (sentinels.primary().await?, sentinels.name()),
+            Some(sentinels) => (sentinels.connect_primary().await?, sentinels.name()),
             None => {
                 let client = Client::open(url).map_err(|error| SlotsError::Url(error.to_string()))?;
                 transport.check(client.get_connection_info().addr())?;
@@ -125,7 +125,7 @@ impl PrimaryRoute {
     }
 
     /// Returns a receiver of every change of the primary.
-    pub(super) fn follow(&self) -> watch::Receiver<PrimaryServer> {
+    pub(super) fn subscribe(&self) -> watch::Receiver<PrimaryServer> {
         self.current.subscribe()
     }
 

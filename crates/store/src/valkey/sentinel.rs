@@ -83,7 +83,7 @@ impl SentinelGroup {
 
     /// Connects to the primary. All Sentinels are asked at once, so that a dead one delays nothing; the first
     /// that names an actual primary is believed.
-    pub(super) async fn primary(&self) -> Result<PrimaryServer, SlotsError> {
+    pub(super) async fn connect_primary(&self) -> Result<PrimaryServer, SlotsError> {
         let none = |said: String| SlotsError::NoPrimary { name: self.name(), said };
         match tokio::time::timeout(PATIENCE, self.find()).await {
             Ok(found) => found.map_err(|faults| none(faults.join("; "))),
@@ -93,7 +93,7 @@ impl SentinelGroup {
 
     async fn find(&self) -> Result<PrimaryServer, Vec<String>> {
         let mut answers: FuturesUnordered<_> =
-            self.all.iter().map(|sentinel| self.ask_sentinel(sentinel)).collect();
+            self.all.iter().map(|sentinel| self.query_primary_address(sentinel)).collect();
         let (mut tried, mut faults) = (BTreeSet::new(), Vec::new());
         while let Some(answer) = answers.next().await {
             match answer {
@@ -111,10 +111,11 @@ impl SentinelGroup {
     }
 
     /// Asks one Sentinel for host and port of the primary.
-    async fn ask_sentinel(&self, sentinel: &Client) -> Result<(String, u16), String> {
+    async fn query_primary_address(&self, sentinel: &Client) -> Result<(String, u16), String> {
         let name = sentinel.get_connection_info().addr();
-        let told =
-            |error: RedisError| format!("Sentinel {name}: {}", fault::words_of_sentinel(sentinel, &error));
+        let told = |error: RedisError| {
+            format!("Sentinel {name}: {}", fault::render_sentinel_error(sentinel, &error))
+        };
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(SENTINEL_PATIENCE))
             .set_response_timeout(Some(SENTINEL_PATIENCE));

@@ -5,7 +5,7 @@ use truing_core::id::{SlotKey, SlotVersion};
 use truing_core::port::StoreError;
 use truing_core::slot::Slot;
 
-use super::{ALL, COUNTER, DUE, STATES, SWITCH, ValkeyServer, row_name, state_words};
+use super::{ALL, COUNTER, DUE, STATES, SWITCH, ValkeyServer, slot_row_key, state_words};
 use crate::fault::StoreFault;
 
 /// A slot, or the fault in its row.
@@ -19,7 +19,7 @@ impl ValkeyServer {
 
     /// Returns the slots of up to `limit` names after the given one, ordered by name, and true if these were
     /// the last names.
-    pub(crate) async fn page(
+    pub(crate) async fn slot_page(
         &self,
         after: Option<&str>,
         limit: usize,
@@ -30,7 +30,7 @@ impl ValkeyServer {
             .await?;
         let is_last = names.len() < limit;
         let keys: Vec<SlotKey> = names.into_iter().map(SlotKey::new).collect();
-        let found = self.rows(&keys).await?;
+        let found = self.read_rows(&keys).await?;
         Ok((keys.into_iter().zip(found).collect(), is_last))
     }
 
@@ -44,21 +44,21 @@ impl ValkeyServer {
             call.key(key);
         }
         for slot in slots {
-            let wakes = slot.wakes_at().map(|at| at.0.to_string()).unwrap_or_default();
-            call.key(row_name(&slot.key)).arg(slot.key.as_str()).arg(slot.version.0);
-            call.arg(state_words(&slot.state)).arg(wakes).arg(self.json(slot)?);
+            let wakes = slot.wake_time().map(|at| at.0.to_string()).unwrap_or_default();
+            call.key(slot_row_key(&slot.key)).arg(slot.key.as_str()).arg(slot.version.0);
+            call.arg(state_words(&slot.state)).arg(wakes).arg(self.slot_to_json(slot)?);
         }
         self.invoke_script::<i64>(&call).await.map(drop)
     }
 
     /// Describes data that the server holds and a new store does not have; none if it is new.
     pub(crate) async fn existing_content(&self) -> Result<Option<String>, StoreError> {
-        let (all, due): (u64, u64) = self.ask_all(redis::pipe().zcard(ALL).zcard(DUE)).await?;
+        let (all, due): (u64, u64) = self.query_pipeline(redis::pipe().zcard(ALL).zcard(DUE)).await?;
         let slots = all.max(due);
         if slots > 0 {
             return Ok(Some(format!("{slots} slots in {}", self.name)));
         }
-        let is_on = self.switch_keys().await?.by_hand() == Some(true);
+        let is_on = self.switch_keys().await?.manual_state() == Some(true);
         Ok(is_on.then(|| format!("the kill switch that was set manually in {} ({SWITCH})", self.name)))
     }
 

@@ -12,9 +12,9 @@ use truing_core::slot::{LoopKind, Slot, SlotCommand, SlotLimits};
 use super::*;
 
 /// A store on both servers, and the numbers of its databases.
-async fn apart() -> (Store, u32, String) {
-    let (slots, records) = (SlotServer::new_database(), Server::shared().new_database());
-    let urls = (SlotServer::shared().url(slots), Server::shared().url(&records));
+async fn new_server_store() -> (Store, u32, String) {
+    let (slots, records) = (SlotServer::new_database(), Server::shared_server().new_database());
+    let urls = (SlotServer::shared_server().url(slots), Server::shared_server().url(&records));
     (Store::connect(&urls.0, &urls.1, Some(Hand::at(NOW))).await.unwrap(), slots, records)
 }
 
@@ -30,13 +30,13 @@ async fn slot(store: &Store, number: u64) -> Slot {
 
 #[tokio::test]
 async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
-    let (store, slots, _) = apart().await;
-    let (server, limits) = (SlotServer::shared(), SlotLimits::default());
+    let (store, slots, _) = new_server_store().await;
+    let (server, limits) = (SlotServer::shared_server(), SlotLimits::default());
     assert_eq!(store.mark_slots(&[mark(1)], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
     let before = slot(&store, 1).await;
-    let leased = before.step(SlotCommand::Lease, &limits, before.wakes_at().unwrap()).unwrap().slot;
+    let leased = before.step(SlotCommand::Lease, &limits, before.wake_time().unwrap()).unwrap().slot;
 
-    server.by_hand(slots, &["SET", "bot:killswitch:enabled", "true"]);
+    server.send_command(slots, &["SET", "bot:killswitch:enabled", "true"]);
     assert_eq!(
         store.mark_slots(&[mark(2)], &limits, HaltPolicy::Refused).await,
         Ok(MarkOutcome::SwitchedOff([mark(2).key].into()))
@@ -52,20 +52,20 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
 
     // The command replaces a value that was set by hand, in both directions.
     store.turn_switch(&truing_core::switch::SwitchRequest::Off, "ada").await.unwrap();
-    assert_eq!(server.by_hand(slots, &["GET", "bot:killswitch:enabled"]), "false");
+    assert_eq!(server.send_command(slots, &["GET", "bot:killswitch:enabled"]), "false");
     store
         .turn_switch(&truing_core::switch::SwitchRequest::On { reason: None, mode: None }, "ada")
         .await
         .unwrap();
-    assert_eq!(server.by_hand(slots, &["GET", "bot:killswitch:enabled"]), "true");
-    server.by_hand(slots, &["SET", "bot:killswitch:enabled", "false"]);
+    assert_eq!(server.send_command(slots, &["GET", "bot:killswitch:enabled"]), "true");
+    server.send_command(slots, &["SET", "bot:killswitch:enabled", "false"]);
     assert!(store.kill_switches().await.unwrap().all.engagement().is_none());
 
     // A command has priority over a value that was set before it. That value is recorded first, so that no
     // other reader of it undoes the command.
     let on = truing_core::switch::SwitchRequest::On { reason: None, mode: None };
     store.turn_switch(&on, "ada").await.unwrap();
-    server.by_hand(slots, &["SET", "bot:killswitch:enabled", "false"]);
+    server.send_command(slots, &["SET", "bot:killswitch:enabled", "false"]);
     store.turn_switch(&on, "ada").await.unwrap();
     assert!(store.kill_switches().await.unwrap().all.engagement().is_some());
     let log = store.audit_entries(4).await.unwrap();
@@ -78,20 +78,20 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
         .turn_switch(&truing_core::switch::SwitchRequest::On { reason: None, mode: None }, "ada")
         .await
         .unwrap();
-    server.by_hand(slots, &["FLUSHDB"]);
+    server.send_command(slots, &["FLUSHDB"]);
     assert!(store.kill_switches().await.unwrap().all.engagement().is_some());
-    assert_eq!(server.by_hand(slots, &["GET", "bot:killswitch:enabled"]), "true");
+    assert_eq!(server.send_command(slots, &["GET", "bot:killswitch:enabled"]), "true");
 }
 
 #[tokio::test]
 async fn after_a_loss_tokens_of_the_past_are_refused_until_the_counter_is_raised() {
-    let (store, slots, _) = apart().await;
+    let (store, slots, _) = new_server_store().await;
     for _ in 0..6 {
         store.fresh_token().await.unwrap();
     }
     store.begin_run(&run(5), &revision('a'), UnixMillis(NOW)).await.unwrap();
     store.mark_slots(&[mark(1)], &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
-    SlotServer::shared().by_hand(slots, &["FLUSHDB"]);
+    SlotServer::shared_server().send_command(slots, &["FLUSHDB"]);
     assert_eq!(slot(&store, 1).await, Slot::new(mark(1).key), "the sweep marks it again");
     let token = store.fresh_token().await.unwrap();
     let refused = store.begin_run(&run(token.0), &revision('a'), UnixMillis(NOW)).await.unwrap_err();
@@ -103,12 +103,12 @@ async fn after_a_loss_tokens_of_the_past_are_refused_until_the_counter_is_raised
 
 #[tokio::test]
 async fn a_value_that_was_put_there_by_hand_is_named_and_the_rest_goes_on() {
-    let (store, slots, _) = apart().await;
-    let (server, limits) = (SlotServer::shared(), SlotLimits::default());
+    let (store, slots, _) = new_server_store().await;
+    let (server, limits) = (SlotServer::shared_server(), SlotLimits::default());
     store.mark_slots(&[mark(1), mark(2), mark(3), mark(4)], &limits, HaltPolicy::Refused).await.unwrap();
-    server.by_hand(slots, &["SET", "review:slot:{truing}:github:1:1", "x"]);
-    server.by_hand(slots, &["HSET", "review:slot:{truing}:github:1:4", "version", "abc"]);
-    server.by_hand(slots, &["HSET", "review:slot:{truing}:github:1:2", "body", "{"]);
+    server.send_command(slots, &["SET", "review:slot:{truing}:github:1:1", "x"]);
+    server.send_command(slots, &["HSET", "review:slot:{truing}:github:1:4", "version", "abc"]);
+    server.send_command(slots, &["HSET", "review:slot:{truing}:github:1:2", "body", "{"]);
     let late = UnixMillis(NOW + 3_600_000);
     let due: Vec<SlotKey> =
         store.due_slots(late, 9).await.unwrap().into_iter().map(|slot| slot.key).collect();
@@ -117,20 +117,20 @@ async fn a_value_that_was_put_there_by_hand_is_named_and_the_rest_goes_on() {
     let named: Vec<SlotKey> =
         store.unreadable_slots().await.unwrap().into_iter().map(|(key, _)| key).collect();
     assert_eq!(named, [mark(1).key, mark(2).key, mark(4).key]);
-    assert_eq!(store.census().await.unwrap().unreadable, 3);
+    assert_eq!(store.count_content().await.unwrap().unreadable, 3);
     for key in named {
-        assert_eq!(store.forget_unreadable(&key).await, Ok(true));
+        assert_eq!(store.delete_unreadable_slot(&key).await, Ok(true));
     }
-    assert_eq!(store.census().await.unwrap().unreadable, 0);
-    assert_eq!(store.forget_unreadable(&mark(3).key).await, Ok(false), "it can be read");
-    assert_eq!(store.list().await.unwrap().len(), 1);
+    assert_eq!(store.count_content().await.unwrap().unreadable, 0);
+    assert_eq!(store.delete_unreadable_slot(&mark(3).key).await, Ok(false), "it can be read");
+    assert_eq!(store.list_slots().await.unwrap().len(), 1);
     store.mark_slots(&[mark(1)], &limits, HaltPolicy::Refused).await.unwrap();
     assert!(slot(&store, 1).await.pending.review.is_some());
 }
 
 #[tokio::test]
 async fn a_request_acts_once_whoever_dies_between_the_slot_and_the_records() {
-    let (store, slots, records) = apart().await;
+    let (store, slots, records) = new_server_store().await;
     let pr = PrId { forge: "github".into(), repository: "1".into(), number: 7 };
     let told = UserRequest {
         pr: pr.clone(),
@@ -148,7 +148,7 @@ async fn a_request_acts_once_whoever_dies_between_the_slot_and_the_records() {
     store.store_requests(std::slice::from_ref(&told), &of, None).await.unwrap();
     let obeyed = async |store: &Store| {
         let before = store.load_slots(&[pr.key()]).await.unwrap().remove(0);
-        let after = before.on_event(LoopKind::Review, &SlotLimits::default(), UnixMillis(NOW)).slot;
+        let after = before.apply_event(LoopKind::Review, &SlotLimits::default(), UnixMillis(NOW)).slot;
         let act = OperatorAction::new("ann", "review", "acme/shop#7", "");
         UserRequestOutcome {
             slot: (before.version, after),
@@ -162,13 +162,15 @@ async fn a_request_acts_once_whoever_dies_between_the_slot_and_the_records() {
                AND pid <> pg_backend_pid()";
     let closed = |may: &str| {
         let sql = format!("ALTER DATABASE {records} SET default_transaction_read_only = {may}");
-        assert!(Server::shared().psql(&records, &["SET default_transaction_read_only = off", &sql, cut]).1);
+        assert!(
+            Server::shared_server().psql(&records, &["SET default_transaction_read_only = off", &sql, cut]).1
+        );
     };
     // A row that is no slot does not mark a request as obeyed.
     let first = obeyed(&store).await;
-    SlotServer::shared().by_hand(slots, &["SET", "review:slot:{truing}:github:1:7", "x"]);
+    SlotServer::shared_server().send_command(slots, &["SET", "review:slot:{truing}:github:1:7", "x"]);
     assert!(matches!(store.mark_request_served(&told, Some(&first)).await, Err(StoreError::Corrupt(_))));
-    assert_eq!(store.forget_unreadable(&pr.key()).await, Ok(true));
+    assert_eq!(store.delete_unreadable_slot(&pr.key()).await, Ok(true));
     // The slot is changed, and the records cannot follow.
     closed("on");
     store.mark_request_served(&told, Some(&first)).await.unwrap_err();
@@ -187,10 +189,10 @@ async fn a_request_acts_once_whoever_dies_between_the_slot_and_the_records() {
 
 #[tokio::test]
 async fn each_server_that_cannot_keep_slots_is_named_with_what_to_do() {
-    let records = Server::shared().url(&Server::shared().new_database());
+    let records = Server::shared_server().url(&Server::shared_server().new_database());
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let port = SlotServer::shared().port;
+    let port = SlotServer::shared_server().port;
     let cases = [
         ("nonsense".to_owned(), "write valkey://HOST:6379/0"),
         (format!("valkey://:wrong-one@127.0.0.1:{port}/0"), "password"),
@@ -205,31 +207,40 @@ async fn each_server_that_cannot_keep_slots_is_named_with_what_to_do() {
 }
 
 /// Opens a second process on the same two servers.
-async fn beside(slots: u32, records: &str) -> Store {
-    let urls = (SlotServer::shared().url(slots), Server::shared().url(records));
+async fn connect_second_process(slots: u32, records: &str) -> Store {
+    let urls = (SlotServer::shared_server().url(slots), Server::shared_server().url(records));
     Store::connect(&urls.0, &urls.1, None).await.unwrap()
 }
 
 #[tokio::test]
 async fn one_process_at_a_time_has_the_right_to_sweep_and_it_is_lent_for_a_while() {
-    let (one, slots, records) = apart().await;
-    let other = beside(slots, &records).await;
+    let (one, slots, records) = new_server_store().await;
+    let other = connect_second_process(slots, &records).await;
     let minute = TimeSpan::minutes(1);
-    assert_eq!((one.lend_sole(minute).await, other.lend_sole(minute).await), (Ok(true), Ok(false)));
+    assert_eq!(
+        (one.lease_sole_duties(minute).await, other.lease_sole_duties(minute).await),
+        (Ok(true), Ok(false))
+    );
     // The holder renews the lease; another process cannot give it back.
-    assert_eq!((other.lend_sole(TimeSpan(0)).await, one.lend_sole(minute).await), (Ok(false), Ok(true)));
-    assert_eq!((one.lend_sole(TimeSpan(0)).await, other.lend_sole(TimeSpan(1)).await), (Ok(false), Ok(true)));
+    assert_eq!(
+        (other.lease_sole_duties(TimeSpan(0)).await, one.lease_sole_duties(minute).await),
+        (Ok(false), Ok(true))
+    );
+    assert_eq!(
+        (one.lease_sole_duties(TimeSpan(0)).await, other.lease_sole_duties(TimeSpan(1)).await),
+        (Ok(false), Ok(true))
+    );
     // The lease expires by itself, because the other process may be dead.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
-    while one.lend_sole(minute).await != Ok(true) {
+    while one.lease_sole_duties(minute).await != Ok(true) {
         assert!(std::time::Instant::now() < deadline, "the right never ends");
     }
 }
 
 #[tokio::test]
 async fn processes_that_lease_know_of_each_other_until_they_say_that_they_end() {
-    let (one, slots, records) = apart().await;
-    let other = beside(slots, &records).await;
+    let (one, slots, records) = new_server_store().await;
+    let other = connect_second_process(slots, &records).await;
     assert_eq!(one.refresh_workers(true).await.unwrap().all.len(), 1);
     let (of_other, of_one) =
         (other.refresh_workers(true).await.unwrap(), one.refresh_workers(true).await.unwrap());
@@ -237,15 +248,18 @@ async fn processes_that_lease_know_of_each_other_until_they_say_that_they_end() 
     assert_ne!(of_one.own, of_other.own);
     // Each slot is assigned to one of them.
     for number in 0..50 {
-        assert_ne!(of_one.owns_slot(&mark(number).key), of_other.owns_slot(&mark(number).key));
+        assert_ne!(
+            of_one.is_preferred_worker(&mark(number).key),
+            of_other.is_preferred_worker(&mark(number).key)
+        );
     }
     assert_eq!(other.refresh_workers(false).await.unwrap().all, [of_one.own].into());
 }
 
 #[tokio::test]
 async fn a_slot_that_waits_is_told_to_those_that_listen() {
-    let (one, slots, records) = apart().await;
-    let other = beside(slots, &records).await;
+    let (one, slots, records) = new_server_store().await;
+    let other = connect_second_process(slots, &records).await;
     let told = tokio::spawn(async move { other.wait_for_change().await });
     // The task may not listen yet.
     let mut number = 0;
@@ -259,13 +273,14 @@ async fn a_slot_that_waits_is_told_to_those_that_listen() {
 
 #[tokio::test]
 async fn a_user_who_may_not_publish_writes_slots_and_the_next_look_finds_them() {
-    let (store, slots, records) = apart().await;
-    let server = SlotServer::shared();
+    let (store, slots, records) = new_server_store().await;
+    let server = SlotServer::shared_server();
     let rules =
         "ACL SETUSER quiet on >word resetchannels ~truing:* ~review:slot:* ~bot:killswitch:enabled +@all";
-    server.by_hand(slots, &rules.split(' ').collect::<Vec<_>>());
+    server.send_command(slots, &rules.split(' ').collect::<Vec<_>>());
     let url = server.url(slots).replace("://", "://quiet:word@");
-    let quiet = Store::connect(&url, &Server::shared().url(&records), Some(Hand::at(NOW))).await.unwrap();
+    let quiet =
+        Store::connect(&url, &Server::shared_server().url(&records), Some(Hand::at(NOW))).await.unwrap();
     assert_eq!(
         quiet.mark_slots(&[mark(1)], &SlotLimits::default(), HaltPolicy::Refused).await,
         Ok(MarkOutcome::All)

@@ -66,10 +66,10 @@ async fn publish(store: &Store, token: u64, at: i64) {
 }
 
 /// Deletes all old runs; returns their number.
-async fn forget_all(store: &Store, before: i64) -> usize {
+async fn delete_all_old(store: &Store, before: i64) -> usize {
     let (mut gone, mut mark) = (0, None);
     loop {
-        let (some, next) = store.forget_runs(UnixMillis(before), mark).await.unwrap();
+        let (some, next) = store.delete_old_reviews(UnixMillis(before), mark).await.unwrap();
         gone += some;
         match next {
             None => return gone,
@@ -79,7 +79,7 @@ async fn forget_all(store: &Store, before: i64) -> usize {
 }
 
 async fn tokens(store: &Store) -> Vec<u64> {
-    store.runs(&key(), 99).await.unwrap().iter().map(|run| run.token.0).collect()
+    store.review_entries(&key(), 99).await.unwrap().iter().map(|run| run.token.0).collect()
 }
 
 #[tokio::test]
@@ -93,11 +93,11 @@ async fn old_runs_are_forgotten_but_never_the_newest_published_one_nor_what_came
     store.begin_run(&failed, &revision('c'), UnixMillis(14)).await.unwrap();
     store.end_run(&failed, &outcome(OutcomeKind::Failed), UnixMillis(14)).await.unwrap();
 
-    assert_eq!(forget_all(&store, 12).await, 1, "only what is older");
+    assert_eq!(delete_all_old(&store, 12).await, 1, "only what is older");
     assert_eq!(tokens(&store).await, [5, 4, 3, 2]);
-    assert_eq!(forget_all(&store, 1000).await, 2);
+    assert_eq!(delete_all_old(&store, 1000).await, 2);
     assert_eq!(tokens(&store).await, [5, 4]);
-    assert_eq!(forget_all(&store, 1000).await, 0);
+    assert_eq!(delete_all_old(&store, 1000).await, 0);
     let begun = store.begin_run(&run(6), &revision('a'), UnixMillis(20)).await.unwrap();
     assert_eq!(begun.reviewed, Some(revision('a')), "what was reviewed is known still");
 }
@@ -110,7 +110,7 @@ async fn a_key_without_a_published_run_keeps_its_newest() {
         store.begin_run(&failed, &revision('c'), UnixMillis(14)).await.unwrap();
         store.end_run(&failed, &outcome(OutcomeKind::Failed), UnixMillis(14)).await.unwrap();
     }
-    assert_eq!(forget_all(&store, 1000).await, 2);
+    assert_eq!(delete_all_old(&store, 1000).await, 2);
     assert_eq!(tokens(&store).await, [3]);
 }
 
@@ -132,15 +132,15 @@ async fn closed_pull_requests_are_forgotten_with_the_last_of_their_history() {
     };
     store.append_history(&[event("closed", 5), event("parked", 5), event("parked", 50)]).await.unwrap();
 
-    assert_eq!(store.forget_closed().await.unwrap(), 0, "its history is younger than that");
-    assert_eq!(store.forget_events(UnixMillis(10)).await.unwrap(), 2);
-    assert_eq!(store.forget_events(UnixMillis(10)).await.unwrap(), 0);
-    assert_eq!(store.forget_closed().await.unwrap(), 1);
+    assert_eq!(store.delete_closed_slots().await.unwrap(), 0, "its history is younger than that");
+    assert_eq!(store.delete_old_events(UnixMillis(10)).await.unwrap(), 2);
+    assert_eq!(store.delete_old_events(UnixMillis(10)).await.unwrap(), 0);
+    assert_eq!(store.delete_closed_slots().await.unwrap(), 1);
     // Events that were written while the clock was ahead do not keep later ones.
     let ahead: Vec<HistoryEvent> = (0..300).map(|number| event(&format!("pull {number}"), 9_000)).collect();
     store.append_history(&[ahead, vec![event("late", 6)]].concat()).await.unwrap();
-    assert_eq!(store.forget_events(UnixMillis(10)).await.unwrap(), 1);
-    let left = store.list().await.unwrap();
+    assert_eq!(store.delete_old_events(UnixMillis(10)).await.unwrap(), 1);
+    let left = store.list_slots().await.unwrap();
     assert_eq!(left.iter().map(|slot| slot.key.as_str()).collect::<Vec<_>>(), ["parked"]);
     assert_eq!(store.events(&SlotKey::new("parked"), 9).await.unwrap().len(), 1);
 }

@@ -16,7 +16,7 @@ use super::{NOW, new_file, open};
 /// The variable that names the database to a child; without it the children's tests do nothing.
 const DATABASE: &str = "TRUING_TEST_CHILD_DATABASE";
 
-fn child(test: &str, database: &Path) -> Child {
+fn spawn_child(test: &str, database: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(DATABASE, database)
@@ -27,7 +27,7 @@ fn child(test: &str, database: &Path) -> Child {
 }
 
 /// Writes one line past the test harness, at once.
-fn say(line: &str) {
+fn write_line(line: &str) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "\n{line}").unwrap();
     out.flush().unwrap();
@@ -46,7 +46,7 @@ async fn writing_child() {
                 let state = SlotState::Waiting { at: UnixMillis(number), why: WaitReason::Scheduled };
                 let slot = Slot { state, ..Slot::new(key.clone()) };
                 let version = store.commit_slots(&[(SlotVersion(0), slot)]).await.unwrap()[0].unwrap();
-                say(&format!("ack {key} {}", version.0));
+                write_line(&format!("ack {key} {}", version.0));
             }
         });
     }
@@ -56,7 +56,7 @@ async fn writing_child() {
 #[tokio::test]
 async fn a_killed_writer_loses_nothing_that_it_acknowledged() {
     let (_folder, store) = new_file();
-    let mut writer = child("crash::writing_child", store.path().unwrap());
+    let mut writer = spawn_child("crash::writing_child", store.path().unwrap());
     let lines = BufReader::new(writer.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut acknowledged = BTreeSet::new();
     for line in lines {
@@ -71,7 +71,7 @@ async fn a_killed_writer_loses_nothing_that_it_acknowledged() {
     writer.wait().unwrap();
     assert!(acknowledged.len() >= 100, "{acknowledged:?}");
     let there: BTreeSet<String> = store
-        .list()
+        .list_slots()
         .await
         .unwrap()
         .into_iter()
@@ -85,14 +85,14 @@ async fn a_killed_writer_loses_nothing_that_it_acknowledged() {
         ..Slot::new(super::key())
     };
     let next = store.commit_slots(&[(SlotVersion(0), slot)]).await.unwrap()[0].unwrap();
-    assert!(store.list().await.unwrap().iter().all(|slot| slot.version <= next));
+    assert!(store.list_slots().await.unwrap().iter().all(|slot| slot.version <= next));
 }
 
 #[test]
 fn serving_child() {
     let Some(database) = std::env::var_os(DATABASE) else { return };
-    let _lock = ServeLock::take(Path::new(&database), "127.0.0.1:1234", UnixMillis(NOW)).unwrap();
-    say("serving");
+    let _lock = ServeLock::acquire(Path::new(&database), "127.0.0.1:1234", UnixMillis(NOW)).unwrap();
+    write_line("serving");
     // The child waits until it is killed, or until its parent's end closes its input.
     let _ = std::io::stdin().lock().read_line(&mut String::new());
 }
@@ -102,11 +102,11 @@ fn a_second_server_learns_who_is_the_first_and_death_frees_the_lock() {
     let (folder, store) = new_file();
     let link = folder.path().join("link.db");
     std::os::unix::fs::symlink(store.path().unwrap(), &link).unwrap();
-    let mut server = child("crash::serving_child", store.path().unwrap());
+    let mut server = spawn_child("crash::serving_child", store.path().unwrap());
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line == "serving"));
     for name in [store.path().unwrap(), &link] {
-        let error = ServeLock::take(name, "127.0.0.1:99", UnixMillis(NOW + 1)).unwrap_err();
+        let error = ServeLock::acquire(name, "127.0.0.1:99", UnixMillis(NOW + 1)).unwrap_err();
         let told = error.to_string();
         let ServeLockError::Held { holder, .. } = error else { panic!("{told}") };
         assert_eq!(holder.pid, Some(server.id()));
@@ -117,8 +117,8 @@ fn a_second_server_learns_who_is_the_first_and_death_frees_the_lock() {
     }
     server.kill().unwrap();
     server.wait().unwrap();
-    let mut lock = ServeLock::take(store.path().unwrap(), "127.0.0.1:5", UnixMillis(NOW + 2)).unwrap();
-    let Err(ServeLockError::Held { holder, .. }) = ServeLock::take(&link, "x", UnixMillis(NOW)) else {
+    let mut lock = ServeLock::acquire(store.path().unwrap(), "127.0.0.1:5", UnixMillis(NOW + 2)).unwrap();
+    let Err(ServeLockError::Held { holder, .. }) = ServeLock::acquire(&link, "x", UnixMillis(NOW)) else {
         panic!()
     };
     assert_eq!(holder.pid, Some(std::process::id()), "not what the dead one had left");
@@ -126,37 +126,37 @@ fn a_second_server_learns_who_is_the_first_and_death_frees_the_lock() {
     assert_eq!(text, format!("pid {}\nlisten 127.0.0.1:5\nsince {}\n", std::process::id(), NOW + 2));
     // The server requested any free port, and has one now.
     lock.set_address("127.0.0.1:4567", UnixMillis(NOW + 3)).unwrap();
-    let told = ServeLock::take(&link, "x", UnixMillis(NOW)).unwrap_err().to_string();
+    let told = ServeLock::acquire(&link, "x", UnixMillis(NOW)).unwrap_err().to_string();
     assert!(told.contains("listening on 127.0.0.1:4567"), "{told}");
     drop(lock);
-    ServeLock::take(&link, "127.0.0.1:6", UnixMillis(NOW + 3)).unwrap();
+    ServeLock::acquire(&link, "127.0.0.1:6", UnixMillis(NOW + 3)).unwrap();
 }
 
 #[test]
 fn a_database_is_served_once_by_whatever_name() {
     let (folder, store) = new_file();
-    let mut server = child("crash::serving_child", store.path().unwrap());
+    let mut server = spawn_child("crash::serving_child", store.path().unwrap());
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line == "serving"));
     let hard = folder.path().join("hard.db");
     std::fs::hard_link(store.path().unwrap(), &hard).unwrap();
-    let error = ServeLock::take(&hard, "x", UnixMillis(NOW)).unwrap_err();
+    let error = ServeLock::acquire(&hard, "x", UnixMillis(NOW)).unwrap_err();
     assert!(
         matches!(error, ServeLockError::Linked { .. }) && error.to_string().contains("hard.db"),
         "{error}"
     );
     server.kill().unwrap();
     server.wait().unwrap();
-    let lock = ServeLock::take(&hard, "x", UnixMillis(NOW)).unwrap();
+    let lock = ServeLock::acquire(&hard, "x", UnixMillis(NOW)).unwrap();
     drop(lock);
-    ServeLock::take(store.path().unwrap(), "x", UnixMillis(NOW)).unwrap();
+    ServeLock::acquire(store.path().unwrap(), "x", UnixMillis(NOW)).unwrap();
 }
 
 #[test]
 fn leasing_child() {
     let Some(database) = std::env::var_os(DATABASE) else { return };
-    let _lock = CommandLock::take(Path::new(&database)).unwrap();
-    say("leasing");
+    let _lock = CommandLock::acquire(Path::new(&database)).unwrap();
+    write_line("leasing");
     let _ = std::io::stdin().lock().read_line(&mut String::new());
 }
 
@@ -171,15 +171,15 @@ async fn leases_are_nobodys_when_every_command_that_may_hold_one_is_dead() {
         pausing: false,
     };
     store.commit_slots(&[(SlotVersion(0), Slot { state, ..Slot::new(super::key()) })]).await.unwrap();
-    let mut command = child("crash::leasing_child", store.path().unwrap());
+    let mut command = spawn_child("crash::leasing_child", store.path().unwrap());
     let mut lines = BufReader::new(command.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line == "leasing"));
-    let another = CommandLock::take(store.path().unwrap()).unwrap();
+    let another = CommandLock::acquire(store.path().unwrap()).unwrap();
     drop(another);
-    assert_eq!(store.orphans().await.unwrap(), [], "one is at work still");
+    assert_eq!(store.orphaned_slots().await.unwrap(), [], "one is at work still");
     command.kill().unwrap();
     command.wait().unwrap();
-    let orphans = store.orphans().await.unwrap();
+    let orphans = store.orphaned_slots().await.unwrap();
     assert_eq!(orphans.iter().map(Slot::token).collect::<Vec<_>>(), [Some(FencingToken(1))]);
 }
 
@@ -187,7 +187,7 @@ async fn leases_are_nobodys_when_every_command_that_may_hold_one_is_dead() {
 fn a_lock_file_that_cannot_be_made_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("missing/truing.db");
-    let error = ServeLock::take(&database, "x", UnixMillis(NOW)).unwrap_err();
+    let error = ServeLock::acquire(&database, "x", UnixMillis(NOW)).unwrap_err();
     assert!(matches!(error, ServeLockError::Io { .. }));
     assert!(error.to_string().contains("missing/truing.db.lock"), "{error}");
 }

@@ -37,12 +37,12 @@ async fn announce(store: &Store, items: &[&str]) {
     assert!(store.replace_effects(&writer(), &changes).await.unwrap());
 }
 
-async fn pending(store: &Store) -> Vec<CommentSubject> {
+async fn pending_items(store: &Store) -> Vec<CommentSubject> {
     let open = store.open_effects(&writer()).await.unwrap();
-    open.iter().filter_map(|(topic, _)| CommentSubject::of_topic(topic)).collect()
+    open.iter().filter_map(|(topic, _)| CommentSubject::from_topic(topic)).collect()
 }
 
-fn shown_as(row: DesiredComment, comment: &str) -> DesiredComment {
+fn row_with_comment(row: DesiredComment, comment: &str) -> DesiredComment {
     DesiredComment { comment: Some(CommentId::new(comment)), ..row }
 }
 
@@ -57,17 +57,20 @@ async fn a_known_comment_stays_with_its_item() {
     store.store_comments(&run(1), REVIEW, &[comment("f1", "c1"), comment("summary", "c0")]).await.unwrap();
     // Row f1 has moved, f2 is new to the forge under a comment that was adopted, f3 is gone and was never
     // shown.
-    let given = vec![row("f1", 9), summary("two"), shown_as(row("f2", 2), "c2")];
+    let given = vec![row("f1", 9), summary("two"), row_with_comment(row("f2", 2), "c2")];
     compute(&store, 2, given).await;
-    let expected =
-        [shown_as(row("f1", 9), "c1"), shown_as(summary("two"), "c0"), shown_as(row("f2", 2), "c2")];
+    let expected = [
+        row_with_comment(row("f1", 9), "c1"),
+        row_with_comment(summary("two"), "c0"),
+        row_with_comment(row("f2", 2), "c2"),
+    ];
     assert_eq!(rows(&store).await, expected);
     // The record has priority over the caller.
-    compute(&store, 3, vec![shown_as(row("f1", 9), "stale")]).await;
-    assert!(rows(&store).await.contains(&shown_as(row("f1", 9), "c1")));
+    compute(&store, 3, vec![row_with_comment(row("f1", 9), "stale")]).await;
+    assert!(rows(&store).await.contains(&row_with_comment(row("f1", 9), "c1")));
     // Adopting another comment is an explicit write.
     store.store_comments(&run(3), REVIEW, &[comment("f1", "c9")]).await.unwrap();
-    assert!(rows(&store).await.contains(&shown_as(row("f1", 9), "c9")));
+    assert!(rows(&store).await.contains(&row_with_comment(row("f1", 9), "c9")));
 }
 
 #[tokio::test]
@@ -79,14 +82,14 @@ async fn a_row_that_is_shown_or_may_be_is_not_forgotten() {
     compute(&store, 2, vec![summary("nothing left")]).await;
     let mut left = rows(&store).await;
     left.sort_by(|a, b| a.body.cmp(&b.body));
-    assert_eq!(left, [row("sent", 2), shown_as(row("shown", 1), "c1"), summary("nothing left")]);
+    assert_eq!(left, [row("sent", 2), row_with_comment(row("shown", 1), "c1"), summary("nothing left")]);
 }
 
 #[tokio::test]
 async fn a_refused_place_stays_lowered_until_the_row_moves() {
     let (_home, store) = new_store().await;
     compute(&store, 1, vec![row("f1", 1), row("f2", 2)]).await;
-    store.lower_anchors(&run(1), REVIEW, &[(item("f1"), AnchorKind::File)]).await.unwrap();
+    store.replace_anchors(&run(1), REVIEW, &[(item("f1"), AnchorKind::File)]).await.unwrap();
     let kind_of = |rows: &[DesiredComment], id: &str| {
         rows.iter().find(|row| row.item == item(id)).and_then(|row| row.place.clone()).unwrap().0
     };
@@ -98,7 +101,7 @@ async fn a_refused_place_stays_lowered_until_the_row_moves() {
         assert_eq!(kind_of(&rows, "f1"), AnchorKind::File, "run {token}");
         assert_eq!(kind_of(&rows, "f2"), AnchorKind::Inline, "run {token}");
     }
-    store.lower_anchors(&run(2), REVIEW, &[(item("f1"), AnchorKind::Summary)]).await.unwrap();
+    store.replace_anchors(&run(2), REVIEW, &[(item("f1"), AnchorKind::Summary)]).await.unwrap();
     assert_eq!(kind_of(&rows(&store).await, "f1"), AnchorKind::Summary);
     compute(&store, 3, vec![row("f1", 7)]).await;
     assert_eq!(kind_of(&rows(&store).await, "f1"), AnchorKind::Inline, "another line may be tried");
@@ -109,14 +112,14 @@ async fn a_comment_that_was_announced_is_pending_until_it_is_shown() {
     let (_home, store) = new_store().await;
     compute(&store, 1, vec![row("f1", 1), row("f2", 2)]).await;
     announce(&store, &["f2", "f1"]).await;
-    assert_eq!(pending(&store).await, [item("f1"), item("f2")]);
+    assert_eq!(pending_items(&store).await, [item("f1"), item("f2")]);
     store.store_comments(&run(1), REVIEW, &[comment("f1", "c1")]).await.unwrap();
-    assert_eq!(pending(&store).await, [item("f2")]);
+    assert_eq!(pending_items(&store).await, [item("f2")]);
     let known = store.effects(&writer(), &[item("f1").topic()]).await.unwrap().remove(0).unwrap();
     assert_eq!(known.state, EffectEntryState::Done { comment: Some(CommentId::new("c1")) });
     // The next run still waits for the calls that this one has begun.
     store.begin_run(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();
-    assert_eq!(pending(&store).await, [item("f2")]);
+    assert_eq!(pending_items(&store).await, [item("f2")]);
 }
 
 #[tokio::test]
@@ -129,7 +132,7 @@ async fn producers_do_not_touch_each_others_rows() {
     store.store_computed_review(&run(1), &theirs).await.unwrap();
     store.store_comments(&run(1), Producer::Converge, &[comment("f1", "c5")]).await.unwrap();
     assert_eq!(rows(&store).await, [row("f1", 1)]);
-    assert_eq!(pending(&store).await, [item("f1")]);
+    assert_eq!(pending_items(&store).await, [item("f1")]);
 }
 
 #[tokio::test]
@@ -138,9 +141,9 @@ async fn only_another_status_is_set_again() {
     compute(&store, 1, vec![]).await;
     let due = async || store.desired_state(&key(), REVIEW).await.unwrap().1;
     // The status that was set is not the wanted one, which is still due.
-    store.status_set(&run(1), &status('c')).await.unwrap();
+    store.mark_status_set(&run(1), &status('c')).await.unwrap();
     assert_eq!(due().await, Some(status('a')));
-    store.status_set(&run(1), &status('a')).await.unwrap();
+    store.mark_status_set(&run(1), &status('a')).await.unwrap();
     assert_eq!(due().await, None);
     compute(&store, 2, vec![]).await;
     assert_eq!(due().await, None, "the forge has it already");

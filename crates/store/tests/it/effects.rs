@@ -26,7 +26,7 @@ async fn entry(store: &Store, writer: &EffectOwner, topic: &Topic) -> Option<Eff
     store.effects(writer, std::slice::from_ref(topic)).await.unwrap().remove(0)
 }
 
-pub(crate) fn announced(content: &str, at: i64) -> EffectEntry {
+pub(crate) fn announced_entry(content: &str, at: i64) -> EffectEntry {
     EffectEntry { content: content.into(), at: UnixMillis(at), state: EffectEntryState::Open { lost: 0 } }
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn announced(content: &str, at: i64) -> EffectEntry {
 async fn one_of_two_announces_an_effect_and_the_other_is_told_so() {
     let (home, store) = new_store().await;
     let (topic, ours) = (Topic::new("report"), writer(Producer::Mcp, None));
-    let (one, two) = (announced("1", NOW), announced("2", NOW));
+    let (one, two) = (announced_entry("1", NOW), announced_entry("2", NOW));
     let other = home.open().await;
     let (first, second) = tokio::join!(
         replace(&store, &ours, &topic, None, Some(&one)),
@@ -53,7 +53,7 @@ async fn one_of_two_announces_an_effect_and_the_other_is_told_so() {
 async fn an_end_is_recorded_in_place_of_its_intent_and_outlives_the_process() {
     let (home, store) = new_store().await;
     let (topic, ours) = (Topic::new("report"), writer(Producer::Converge, Some(3)));
-    let intent = announced("1", NOW);
+    let intent = announced_entry("1", NOW);
     assert!(replace(&store, &ours, &topic, None, Some(&intent)).await.unwrap());
     let lost =
         EffectEntry { at: UnixMillis(NOW + 5), state: EffectEntryState::Open { lost: 2 }, ..intent.clone() };
@@ -72,8 +72,8 @@ async fn an_end_is_recorded_in_place_of_its_intent_and_outlives_the_process() {
         assert!(replace(&store, &ours, &topic, known.as_ref(), Some(&done)).await.unwrap());
         assert_eq!(entry(&store, &ours, &topic).await, Some(done));
     }
-    assert_eq!(store.forget_effects(UnixMillis(NOW + 9)).await.unwrap(), 0);
-    assert_eq!(store.forget_effects(UnixMillis(NOW + 10)).await.unwrap(), 1);
+    assert_eq!(store.delete_old_effects(UnixMillis(NOW + 9)).await.unwrap(), 0);
+    assert_eq!(store.delete_old_effects(UnixMillis(NOW + 10)).await.unwrap(), 1);
     assert_eq!(entry(&store, &ours, &topic).await, None);
 }
 
@@ -82,7 +82,7 @@ async fn a_lease_that_was_taken_over_announces_nothing_more() {
     let (home, store) = new_store().await;
     let topic = |text: &str| Topic::new(text);
     let (old, new) = (writer(Producer::Converge, Some(3)), writer(Producer::Converge, Some(5)));
-    let intent = announced("1", NOW);
+    let intent = announced_entry("1", NOW);
     assert!(replace(&store, &old, &topic("a"), None, Some(&intent)).await.unwrap());
     assert!(replace(&store, &new, &topic("b"), None, Some(&intent)).await.unwrap());
     let before = home.dump();
@@ -105,9 +105,9 @@ async fn a_run_that_a_newer_one_has_overtaken_announces_nothing_more() {
     let (_home, store) = new_store().await;
     let (topic, old) = (Topic::new("item/summary"), writer(Producer::Review, Some(3)));
     store.begin_run(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
-    assert!(replace(&store, &old, &topic, None, Some(&announced("1", NOW))).await.unwrap());
+    assert!(replace(&store, &old, &topic, None, Some(&announced_entry("1", NOW))).await.unwrap());
     store.begin_run(&run(5), &revision('a'), UnixMillis(NOW)).await.unwrap();
-    let late = replace(&store, &old, &topic, Some(&announced("1", NOW)), None).await;
+    let late = replace(&store, &old, &topic, Some(&announced_entry("1", NOW)), None).await;
     assert_eq!(late, Err(StoreError::Fenced { key: key(), last: FencingToken(5) }));
 }
 
@@ -116,17 +116,18 @@ async fn the_parts_of_one_call_are_announced_together_or_not_at_all() {
     let (_home, store) = new_store().await;
     let ours = writer(Producer::Review, Some(3));
     let new = |topic: &str, at: i64| {
-        let new = Some(announced(topic, at));
+        let new = Some(announced_entry(topic, at));
         EffectEntryChange { topic: Topic::new(topic), known: None, new }
     };
     assert!(store.replace_effects(&ours, &[new("b", NOW + 1), new("a", NOW)]).await.unwrap());
     assert!(!store.replace_effects(&ours, &[new("c", NOW), new("a", NOW)]).await.unwrap());
     let topics = ["a", "b", "c"].map(Topic::new);
     let known = store.effects(&ours, &topics).await.unwrap();
-    assert_eq!(known, [Some(announced("a", NOW)), Some(announced("b", NOW + 1)), None]);
-    let open = [(topics[0].clone(), announced("a", NOW)), (topics[1].clone(), announced("b", NOW + 1))];
+    assert_eq!(known, [Some(announced_entry("a", NOW)), Some(announced_entry("b", NOW + 1)), None]);
+    let open =
+        [(topics[0].clone(), announced_entry("a", NOW)), (topics[1].clone(), announced_entry("b", NOW + 1))];
     assert_eq!(store.open_effects(&ours).await.unwrap(), open, "the oldest first");
-    let done = EffectEntry { state: EffectEntryState::Done { comment: None }, ..announced("a", NOW) };
+    let done = EffectEntry { state: EffectEntryState::Done { comment: None }, ..announced_entry("a", NOW) };
     assert!(replace(&store, &ours, &topics[0], known[0].as_ref(), Some(&done)).await.unwrap());
     assert_eq!(store.open_effects(&ours).await.unwrap(), open[1..]);
     assert_eq!(store.open_effects(&writer(Producer::Converge, None)).await.unwrap(), []);

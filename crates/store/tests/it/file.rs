@@ -4,7 +4,7 @@ mod effects {
     use truing_core::id::Topic;
     use truing_core::port::{EffectLog as _, RunStore as _};
 
-    use super::super::on_sqlite::effects::{announced, replace, writer};
+    use super::super::on_sqlite::effects::{announced_entry, replace, writer};
     use super::super::*;
 
     #[tokio::test]
@@ -14,7 +14,7 @@ mod effects {
         store.begin_run(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
         drop(store);
         let old = rusqlite::Connection::open(&path).unwrap();
-        old.execute_batch(&format!("{} PRAGMA user_version = 9;", former_tables(9))).unwrap();
+        old.execute_batch(&format!("{} PRAGMA user_version = 9;", former_tables_sql(9))).unwrap();
         let key = key();
         old.execute("INSERT INTO intent VALUES (?1, 'review', 'i1', ?2)", (key.as_str(), NOW)).unwrap();
         let item = "INSERT INTO intent_item VALUES (?1, 'review', 'i1', ?2, ?3)";
@@ -24,7 +24,7 @@ mod effects {
         drop(old);
         let store = open(&path);
         let open = store.open_effects(&writer(Producer::Review, Some(3))).await.unwrap();
-        let expected = ["item/f1", "item/summary"].map(|topic| (Topic::new(topic), announced("", NOW)));
+        let expected = ["item/f1", "item/summary"].map(|topic| (Topic::new(topic), announced_entry("", NOW)));
         assert_eq!(open, expected);
     }
 
@@ -36,12 +36,12 @@ mod effects {
         let before = dump(store.path().unwrap());
         drop(store);
         let old = rusqlite::Connection::open(&path).unwrap();
-        old.execute_batch(&format!("DROP TABLE effect; {} PRAGMA user_version = 7;", former_tables(7)))
+        old.execute_batch(&format!("DROP TABLE effect; {} PRAGMA user_version = 7;", former_tables_sql(7)))
             .unwrap();
         drop(old);
         let store = open(&path);
         assert_eq!(dump(store.path().unwrap()), before);
-        let (ours, intent) = (writer(Producer::Converge, Some(3)), announced("1", NOW));
+        let (ours, intent) = (writer(Producer::Converge, Some(3)), announced_entry("1", NOW));
         assert!(replace(&store, &ours, &Topic::new("report"), None, Some(&intent)).await.unwrap());
     }
 }
@@ -50,7 +50,7 @@ mod jobs {
     use truing_core::port::RunStore as _;
     use truing_core::sync::job::{self, JobState, TrackingIssue};
 
-    use super::super::on_sqlite::jobs::{asked, run};
+    use super::super::on_sqlite::jobs::{run, state_with_question};
     use super::super::*;
 
     #[tokio::test]
@@ -58,13 +58,13 @@ mod jobs {
         let (folder, store) = new_file();
         let path = folder.path().join("truing.db");
         store.begin_job(&run("a", 3)).await.unwrap();
-        store.keep_job(&run("a", 3), &asked("1.0")).await.unwrap();
+        store.store_job(&run("a", 3), &state_with_question("1.0")).await.unwrap();
         drop(store);
         let question =
             |issue: &str| format!("{{\"id\":\"1\",\"version\":\"1.0\",\"issue\":{issue},\"asked\":1}}");
         for (issue, tracked, job) in [
             ("null", "null", JobState::default()),
-            ("7", "8", JobState { tracked: Some(TrackingIssue { issue: 8 }), ..asked("1.0") }),
+            ("7", "8", JobState { tracked: Some(TrackingIssue { issue: 8 }), ..state_with_question("1.0") }),
         ] {
             let body = format!(
                 "{{\"question\":{},\"tracked\":{{\"issue\":{tracked},\"begun\":1}}}}",
@@ -72,7 +72,7 @@ mod jobs {
             );
             let old = rusqlite::Connection::open(&path).unwrap();
             old.execute("UPDATE job SET body = ?1", [body]).unwrap();
-            old.execute_batch(&former_tables(8)).unwrap();
+            old.execute_batch(&former_tables_sql(8)).unwrap();
             old.pragma_update(None, "user_version", 8).unwrap();
             drop(old);
             assert_eq!(open(&path).jobs().await.unwrap(), [(job::job_key("botocore"), job)]);
@@ -106,7 +106,7 @@ mod operations {
         }
         let store = open(&path);
         assert_eq!(store.kill_switches().await.unwrap().all, KillSwitch::Off);
-        assert!(store.key_of("o/n#1").await.unwrap().is_some());
+        assert!(store.find_key("o/n#1").await.unwrap().is_some());
         let new = rusqlite::Connection::open(&path).unwrap();
         let mut rows = new.prepare("SELECT forge || ' ' || id || ' ' || name FROM repository").unwrap();
         let rows: Vec<String> = rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
@@ -122,7 +122,7 @@ mod watchlist {
     use truing_core::id::AccountId;
     use truing_core::port::{CommentKind, KnownRepository, RequestOrigin, UserRequest, Watchlist as _};
 
-    use super::super::on_sqlite::watchlist::{comment, pr, repository};
+    use super::super::on_sqlite::watchlist::{comment, pull_request_id, repository};
     use super::super::*;
 
     /// Returns the version of a file, which each write raises, as another connection sees it.
@@ -161,7 +161,7 @@ mod watchlist {
              PRIMARY KEY (forge, repository, id)) STRICT, WITHOUT ROWID;
          INSERT INTO comment_seen VALUES ('github', '1', 5, 7, 3, 0), ('github', '1', 6, 7, 3, 1);
          PRAGMA user_version = 3;",
-        former_tables(3)
+        former_tables_sql(3)
     ))
         .unwrap();
         drop(old);
@@ -199,7 +199,7 @@ mod watchlist {
         drop(old);
         let store = open(&path);
         let origin = RequestOrigin::Check { account: AccountId::new("583231"), login: "ada".into() };
-        let pressed = UserRequest { pr: pr("1", 7), origin, at: UnixMillis(3) };
+        let pressed = UserRequest { pr: pull_request_id("1", 7), origin, at: UnixMillis(3) };
         assert_eq!(store.unserved_requests("github", 9).await.unwrap(), std::slice::from_ref(&pressed));
         store.mark_request_served(&pressed, None).await.unwrap().unwrap();
         assert_eq!(store.unserved_requests("github", 9).await.unwrap(), []);
@@ -211,7 +211,7 @@ mod slots {
     use truing_core::port::{RunStore as _, SlotStore as _};
     use truing_core::slot::Slot;
 
-    use super::super::on_sqlite::history::described;
+    use super::super::on_sqlite::history::slot_description;
     use super::super::on_sqlite::slots::{key, waiting};
     use super::super::*;
 
@@ -246,7 +246,7 @@ mod slots {
         let hand = Hand::at(NOW);
         let store = Store::open(&folder.path().join("truing.db"), Arc::clone(&hand) as _).unwrap();
         let version = store.commit_slots(&[(SlotVersion(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
-        let known = [(key(1), described("o/n#1", Some('a')))];
+        let known = [(key(1), slot_description("o/n#1", Some('a')))];
         store.store_descriptions(&known).await.unwrap();
 
         let watcher = rusqlite::Connection::open(store.path().unwrap()).unwrap();
@@ -255,7 +255,7 @@ mod slots {
         hand.set(NOW + 3_600_000);
         assert_eq!(store.now().await.unwrap(), UnixMillis(NOW + 3_600_000));
         store.store_descriptions(&known).await.unwrap();
-        store.store_descriptions(&[(key(1), described("o/n#1", None))]).await.unwrap();
+        store.store_descriptions(&[(key(1), slot_description("o/n#1", None))]).await.unwrap();
         store.raise_version(version).await.unwrap();
         store.commit_slots(&[(SlotVersion(0), Slot::new(key(2)))]).await.unwrap()[0].unwrap();
         store.commit_slots(&[(SlotVersion(0), waiting(1, 9))]).await.unwrap()[0].unwrap_err();
@@ -268,23 +268,30 @@ mod slots {
 mod ledger {
     use truing_core::port::{Ledger as _, StoreError};
 
-    use super::super::on_sqlite::ledger::{ask, granted, purse, repo, team};
+    use super::super::on_sqlite::ledger::{
+        budget_of_levels, repo, reservation_request, reserve_granted, team,
+    };
     use super::super::*;
 
     #[tokio::test]
     async fn a_row_that_cannot_be_read_is_named_and_lets_nothing_through() {
         let (_folder, store) = new_file();
-        granted(&store, &[repo(100), team(100)], ask(1, 5)).await;
+        reserve_granted(&store, &[repo(100), team(100)], reservation_request(1, 5)).await;
         let other = rusqlite::Connection::open(store.path().unwrap()).unwrap();
         other.execute_batch("PRAGMA ignore_check_constraints = ON").unwrap();
         other.execute("UPDATE level SET spent = -3 WHERE kind = 'repo_day'", []).unwrap();
-        let error = store.reserve(&purse(&[repo(100)]), &ask(1, 5)).await.unwrap_err();
+        let error =
+            store.reserve(&budget_of_levels(&[repo(100)]), &reservation_request(1, 5)).await.unwrap_err();
         assert!(
             matches!(&error, StoreError::Corrupt(told) if told.contains("repo_day of github/1")),
             "{error:?}"
         );
         assert!(matches!(store.current_usage().await, Err(StoreError::Corrupt(_))));
-        assert_eq!(granted(&store, &[team(100)], ask(1, 5)).await.1, 5, "another level is not concerned");
+        assert_eq!(
+            reserve_granted(&store, &[team(100)], reservation_request(1, 5)).await.1,
+            5,
+            "another level is not concerned"
+        );
         other.execute("UPDATE level SET spent = 0, kind = 'week' WHERE kind = 'repo_day'", []).unwrap();
         let error = store.current_usage().await.unwrap_err();
         assert!(error.to_string().contains("`week` of github/1"), "{error}");

@@ -15,7 +15,7 @@ use truing_core::sync::{self, job};
 use super::*;
 
 /// Returns a record in the form of version 10: all fields side by side.
-fn flat<D: truing_core::run::RunDetail>(record: &RunRecord<D>, own: Value) -> Value {
+fn flat_record<D: truing_core::run::RunDetail>(record: &RunRecord<D>, own: Value) -> Value {
     let mut all = json!(record.detail);
     let RunRecord { run, key, model, prompt_hash, versions, started, ended, .. } = record;
     let common = json!({ "run": run, "key": key, "model": model, "prompt_hash": prompt_hash, "versions": versions,
@@ -40,7 +40,7 @@ fn review(token: u64) -> ReviewRecord {
     record
 }
 
-fn converging(id: &str, exit: Option<ConvergeExit>) -> converge::record::ConvergeRecord {
+fn converge_record(id: &str, exit: Option<ConvergeExit>) -> converge::record::ConvergeRecord {
     let mut state = ConvergeRun::new(ConvergeLimits::default(), sha('b'), sha('c'), None);
     state.exit = exit;
     let detail = converge::record::ConvergeDetail::new("shop#7".into(), "topic".into(), sha('a'), state);
@@ -52,7 +52,7 @@ fn converging(id: &str, exit: Option<ConvergeExit>) -> converge::record::Converg
     record
 }
 
-fn synced() -> sync::record::SyncRecord {
+fn sync_record() -> sync::record::SyncRecord {
     let detail = sync::record::SyncDetail {
         job: "botocore".into(),
         result: SyncOutcome::Relaxed,
@@ -78,16 +78,17 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     let path = folder.path().join("t.db");
     drop(open(&path));
     let (published, computed) = (review(1), review(2));
-    let clean = converging("c", Some(ConvergeExit::new(ConvergeExitCode::Clean, "audit 1 found nothing")));
-    let goes_on = converging("d", None);
+    let clean =
+        converge_record("c", Some(ConvergeExit::new(ConvergeExitCode::Clean, "audit 1 found nothing")));
+    let goes_on = converge_record("d", None);
     let old = rusqlite::Connection::open(&path).unwrap();
-    old.execute_batch(&format!("{} PRAGMA user_version = 10;", former_tables(10))).unwrap();
+    old.execute_batch(&format!("{} PRAGMA user_version = 10;", former_tables_sql(10))).unwrap();
     let flat_review = |record: &ReviewRecord| {
         let mut modelled = json!(record.detail.modelled);
         let more = json!({ "model": "m", "prompt_hash": "p", "ms": 2 });
         modelled.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let own = json!({ "cost_micro_usd": 7, "turns": 3, "modelled": modelled, "stage": null });
-        let mut all = flat(record, own);
+        let mut all = flat_record(record, own);
         all.as_object_mut().unwrap().remove("stage");
         all.to_string()
     };
@@ -127,13 +128,13 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
         };
         let taken: serde_json::Map<String, Value> = record.steps.iter().map(step).collect();
         let sql = "INSERT INTO converge VALUES (?1, ?2, ?3, ?4, ?4, ?5)";
-        let body = flat(record, json!({ "taken": taken })).to_string();
+        let body = flat_record(record, json!({ "taken": taken })).to_string();
         old.execute(sql, (record.run.as_str(), key().as_str(), token, NOW, body)).unwrap();
     }
-    let of_job = synced();
+    let of_job = sync_record();
     let own = json!({ "steps": of_job.steps, "carried_micro_usd": 2 });
     let sql = "INSERT INTO job_run VALUES (?1, ?2, ?3, ?4)";
-    let values = (of_job.run.as_str(), of_job.key.as_str(), NOW, flat(&of_job, own).to_string());
+    let values = (of_job.run.as_str(), of_job.key.as_str(), NOW, flat_record(&of_job, own).to_string());
     old.execute(sql, values).unwrap();
     // A damaged row does not affect the others.
     let mut damaged: Vec<String> = ["versions", "cost_micro_usd", "modelled", "started", "outcome"]
@@ -155,14 +156,14 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
         ("result", json!("zzz")),
         ("started", json!({})),
     ] {
-        let mut body = flat(&of_job, json!({ "steps": of_job.steps, "carried_micro_usd": 2 }));
+        let mut body = flat_record(&of_job, json!({ "steps": of_job.steps, "carried_micro_usd": 2 }));
         body[name] = value;
         let sql = "INSERT INTO job_run VALUES (?1, ?2, ?3, ?4)";
         let id = format!("{name}{body}");
         old.execute(sql, (id, of_job.key.as_str(), NOW, body.to_string())).unwrap();
     }
     for taken in [json!("x"), json!({ "gate": "x" }), json!({ "audit": { "cost_micro_usd": i64::MAX } })] {
-        let body = flat(&clean, json!({ "taken": taken })).to_string();
+        let body = flat_record(&clean, json!({ "taken": taken })).to_string();
         let sql = "INSERT INTO converge VALUES (?1, ?2, 1, ?3, ?3, ?4)";
         old.execute(sql, (format!("x{taken}"), "pr/x", NOW, body)).unwrap();
     }
@@ -174,7 +175,7 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     assert_eq!(runs, [goes_on.clone(), clean]);
     assert_eq!(store.records::<sync::record::SyncDetail>(None, UnixMillis(0), 9).await.unwrap(), [of_job]);
     let counted = async |of: LoopKind| {
-        let rows = store.ended_by_day(of, UnixMillis(0)).await.unwrap();
+        let rows = store.run_ends_by_day(of, UnixMillis(0)).await.unwrap();
         rows.iter().map(|row| (row.kind.clone(), row.reason.clone(), row.cost)).collect::<Vec<_>>()
     };
     let row = |kind: &str, reason: &str, cost| vec![(kind.to_owned(), reason.to_owned(), cost)];
@@ -187,7 +188,7 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     assert_eq!(begun.computed.map(|record| record.cost()), Some(MicroUsd(7)));
     assert_eq!(store.last_converge(&key()).await.unwrap(), Some(goes_on));
     assert!(
-        store.keep_converge(FencingToken(3), &converging("e", None)).await.is_err(),
+        store.store_converge(FencingToken(3), &converge_record("e", None)).await.is_err(),
         "the newest lease was 4"
     );
 }
@@ -198,9 +199,9 @@ async fn a_file_that_another_process_serves_is_not_brought_to_a_new_form() {
     let path = folder.path().join("t.db");
     drop(open(&path));
     let old = rusqlite::Connection::open(&path).unwrap();
-    old.execute_batch(&format!("{} PRAGMA user_version = 10;", former_tables(10))).unwrap();
+    old.execute_batch(&format!("{} PRAGMA user_version = 10;", former_tables_sql(10))).unwrap();
     drop(old);
-    let _lock = truing_store::ServeLock::take(&path, "127.0.0.1:1", UnixMillis(NOW)).unwrap();
+    let _lock = truing_store::ServeLock::acquire(&path, "127.0.0.1:1", UnixMillis(NOW)).unwrap();
     // The lock gets the id of another process: this one's id and one more.
     let file = folder.path().join("t.db.lock");
     let told = std::fs::read_to_string(&file).unwrap();

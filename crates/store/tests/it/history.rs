@@ -7,7 +7,7 @@ use truing_core::run::RunStage;
 
 use super::{NOW, computed, key, new_store, outcome, published, record, revision, run, sha};
 
-pub(crate) fn described(name: &str, head: Option<char>) -> SlotDescription {
+pub(crate) fn slot_description(name: &str, head: Option<char>) -> SlotDescription {
     SlotDescription {
         name: name.into(),
         url: format!("https://github.test/{}", name.replace('#', "/pull/")),
@@ -22,7 +22,7 @@ fn event(at: i64, what: &str) -> HistoryEvent {
 #[tokio::test]
 async fn people_find_a_key_by_page_or_name() {
     let (_home, store) = new_store().await;
-    store.store_descriptions(&[(key(), described("Owner/name#7", None))]).await.unwrap();
+    store.store_descriptions(&[(key(), slot_description("Owner/name#7", None))]).await.unwrap();
     for text in [
         "https://github.test/Owner/name/pull/7",
         "https://github.test/owner/name/pull/7/",
@@ -34,7 +34,7 @@ async fn people_find_a_key_by_page_or_name() {
         "Owner/name/7",
         "owner/NAME/7",
     ] {
-        assert_eq!(store.key_of(text).await.unwrap(), Some(key()), "{text}");
+        assert_eq!(store.find_key(text).await.unwrap(), Some(key()), "{text}");
     }
     for text in [
         "",
@@ -49,7 +49,7 @@ async fn people_find_a_key_by_page_or_name() {
         "name#7",
         "Owner/name%",
     ] {
-        assert_eq!(store.key_of(text).await.unwrap(), None, "{text}");
+        assert_eq!(store.find_key(text).await.unwrap(), None, "{text}");
     }
 }
 
@@ -57,27 +57,27 @@ async fn people_find_a_key_by_page_or_name() {
 async fn the_key_described_last_has_the_name_and_renames_lose_nothing() {
     let (_home, store) = new_store().await;
     let (old, new) = (SlotKey::new("pr/github/1/7"), SlotKey::new("pr/github/2/7"));
-    store.store_descriptions(&[(old.clone(), described("o/n#7", Some('a')))]).await.unwrap();
+    store.store_descriptions(&[(old.clone(), slot_description("o/n#7", Some('a')))]).await.unwrap();
     // Another repository has taken the name over; the old one is not described again.
-    store.store_descriptions(&[(new.clone(), described("o/n#7", None))]).await.unwrap();
-    assert_eq!(store.key_of("o/n#7").await.unwrap(), Some(new.clone()));
+    store.store_descriptions(&[(new.clone(), slot_description("o/n#7", None))]).await.unwrap();
+    assert_eq!(store.find_key("o/n#7").await.unwrap(), Some(new.clone()));
     // The old one has its new name, without a head: the earlier head stays.
-    store.store_descriptions(&[(old.clone(), described("o/renamed#7", None))]).await.unwrap();
-    assert_eq!(store.key_of("o/renamed#7").await.unwrap(), Some(old.clone()));
-    assert_eq!(store.key_of("o/n#7").await.unwrap(), Some(new.clone()));
+    store.store_descriptions(&[(old.clone(), slot_description("o/renamed#7", None))]).await.unwrap();
+    assert_eq!(store.find_key("o/renamed#7").await.unwrap(), Some(old.clone()));
+    assert_eq!(store.find_key("o/n#7").await.unwrap(), Some(new.clone()));
     let unknown = SlotKey::new("pr/github/3/7");
     assert_eq!(
         store.descriptions(&[unknown, old, new]).await.unwrap(),
-        [None, Some(described("o/renamed#7", Some('a'))), Some(described("o/n#7", None))]
+        [None, Some(slot_description("o/renamed#7", Some('a'))), Some(slot_description("o/n#7", None))]
     );
 }
 
 #[tokio::test]
 async fn a_newer_head_replaces_the_one_heard_before() {
     let (_home, store) = new_store().await;
-    store.store_descriptions(&[(key(), described("o/n#7", Some('a')))]).await.unwrap();
-    store.store_descriptions(&[(key(), described("o/n#7", Some('c')))]).await.unwrap();
-    assert_eq!(store.descriptions(&[key()]).await.unwrap(), [Some(described("o/n#7", Some('c')))]);
+    store.store_descriptions(&[(key(), slot_description("o/n#7", Some('a')))]).await.unwrap();
+    store.store_descriptions(&[(key(), slot_description("o/n#7", Some('c')))]).await.unwrap();
+    assert_eq!(store.descriptions(&[key()]).await.unwrap(), [Some(slot_description("o/n#7", Some('c')))]);
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn runs_and_outcomes_are_told_newest_first() {
     assert_eq!((last.started, last.ended), (UnixMillis(NOW + 50), UnixMillis(NOW + 60)));
 
     store.begin_run(&run(3), &revision('d'), UnixMillis(NOW + 70)).await.unwrap();
-    let runs = store.runs(&key(), 9).await.unwrap();
+    let runs = store.review_entries(&key(), 9).await.unwrap();
     let seen: Vec<(FencingToken, RunStage, bool)> =
         runs.iter().map(|run| (run.token, run.stage, run.outcome.is_some())).collect();
     assert_eq!(
@@ -127,14 +127,15 @@ async fn runs_and_outcomes_are_told_newest_first() {
         ]
     );
     assert_eq!(runs[0].revision, revision('d'));
-    assert_eq!(store.runs(&key(), 1).await.unwrap(), runs[..1]);
+    assert_eq!(store.review_entries(&key(), 1).await.unwrap(), runs[..1]);
 }
 
 #[tokio::test]
 async fn of_many_keys_each_has_its_own_name_and_those_without_have_none() {
     let (_home, store) = new_store().await;
     let key = |number: usize| SlotKey::new(format!("pr/github/5/{number}"));
-    let name = |number: usize| described(&format!("o/n#{number}"), number.is_multiple_of(2).then_some('a'));
+    let name =
+        |number: usize| slot_description(&format!("o/n#{number}"), number.is_multiple_of(2).then_some('a'));
     let known: Vec<_> =
         (0..600).filter(|number| number % 3 > 0).map(|number| (key(number), name(number))).collect();
     store.store_descriptions(&known).await.unwrap();

@@ -19,7 +19,7 @@ fn waiting(key: &str, at: i64) -> (SlotVersion, Slot) {
 }
 
 /// Writes a row that no version writes.
-fn damage(store: &Store, key: &str, body: &str) {
+fn write_damaged_row(store: &Store, key: &str, body: &str) {
     let connection = rusqlite::Connection::open(store.path().unwrap()).unwrap();
     connection
         .execute("INSERT INTO slot (key, version, wakes_at, body) VALUES (?1, 1, 0, ?2)", (key, body))
@@ -29,7 +29,7 @@ fn damage(store: &Store, key: &str, body: &str) {
 #[tokio::test]
 async fn the_census_counts_slots_by_what_they_do_and_tells_the_oldest_due() {
     let (_folder, store) = new_file();
-    let empty = store.census().await.unwrap();
+    let empty = store.count_content().await.unwrap();
     assert_eq!((empty.slots.len(), empty.oldest_due, empty.untold), (0, None, 0));
     assert!(empty.bytes > 0);
 
@@ -43,8 +43,8 @@ async fn the_census_counts_slots_by_what_they_do_and_tells_the_oldest_due() {
         .await
         .unwrap();
     store.queue_notices(&[NewNotice::new(NoticeKind::Parked, "d", "day", "parked")]).await.unwrap();
-    damage(&store, "e", "}");
-    let census = store.census().await.unwrap();
+    write_damaged_row(&store, "e", "}");
+    let census = store.count_content().await.unwrap();
     let told = |state: &str, why: &str, count| (state.to_owned(), why.to_owned(), count);
     assert_eq!(
         census.slots,
@@ -59,13 +59,13 @@ async fn a_row_that_cannot_be_read_stops_no_other_and_can_be_forgotten() {
     let (_folder, store) = new_file();
     store.commit_slots(&[waiting("b", 5), waiting("c", 6)]).await.unwrap();
     for (key, body) in [("a", "{}"), ("aa", "no json")] {
-        damage(&store, key, body);
+        write_damaged_row(&store, key, body);
     }
     let keys = |slots: Vec<Slot>| slots.into_iter().map(|slot| slot.key.to_string()).collect::<Vec<_>>();
     assert_eq!(keys(store.due_slots(UnixMillis(NOW), 1).await.unwrap()), ["b"], "they take nobody's place");
     assert_eq!(keys(store.due_slots(UnixMillis(NOW), 9).await.unwrap()), ["b", "c"]);
-    assert_eq!(keys(store.list().await.unwrap()), ["b", "c"]);
-    assert_eq!(store.census().await.unwrap().unreadable, 2);
+    assert_eq!(keys(store.list_slots().await.unwrap()), ["b", "c"]);
+    assert_eq!(store.count_content().await.unwrap().unreadable, 2);
 
     let found = store.unreadable_slots().await.unwrap();
     assert_eq!(found.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["a", "aa"]);
@@ -73,12 +73,12 @@ async fn a_row_that_cannot_be_read_stops_no_other_and_can_be_forgotten() {
     let error = store.load_slots(&[SlotKey::new("a")]).await.unwrap_err();
     assert!(matches!(error, StoreError::Corrupt(_)) && error.to_string().contains("slot a"), "{error}");
 
-    assert!(!store.forget_unreadable(&SlotKey::new("b")).await.unwrap(), "it can be read");
-    assert!(!store.forget_unreadable(&SlotKey::new("x")).await.unwrap(), "it is not there");
-    assert!(store.forget_unreadable(&SlotKey::new("a")).await.unwrap());
+    assert!(!store.delete_unreadable_slot(&SlotKey::new("b")).await.unwrap(), "it can be read");
+    assert!(!store.delete_unreadable_slot(&SlotKey::new("x")).await.unwrap(), "it is not there");
+    assert!(store.delete_unreadable_slot(&SlotKey::new("a")).await.unwrap());
     assert_eq!(store.load_slots(&[SlotKey::new("a")]).await.unwrap(), [Slot::new(SlotKey::new("a"))]);
-    assert_eq!(store.census().await.unwrap().unreadable, 1);
-    assert_eq!(keys(store.list().await.unwrap()), ["b", "c"]);
+    assert_eq!(store.count_content().await.unwrap().unreadable, 1);
+    assert_eq!(keys(store.list_slots().await.unwrap()), ["b", "c"]);
 }
 
 #[tokio::test]
@@ -90,14 +90,14 @@ async fn every_transaction_is_measured_and_those_that_fail_are_counted() {
         swaps: IntCounter::new("swaps", "swaps").unwrap(),
         conflicts: IntCounter::new("conflicts", "conflicts").unwrap(),
     };
-    store.measure(meter.clone());
-    store.try_writing().await.unwrap();
+    store.enable_write_metrics(meter.clone());
+    store.check_writable().await.unwrap();
     assert_eq!((meter.commit.get_sample_count(), meter.failed.get()), (1, 0));
 
     // Another process keeps the file locked.
     let other = rusqlite::Connection::open(store.path().unwrap()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    store.try_writing().await.unwrap_err();
+    store.check_writable().await.unwrap_err();
     assert_eq!((meter.commit.get_sample_count(), meter.failed.get()), (2, 1));
 }
 
@@ -114,8 +114,8 @@ async fn slots_of_an_older_form_are_counted_by_what_their_rows_say() {
         ])
         .await
         .unwrap();
-    damage(&store, "d", "no json");
-    let counted = store.census().await.unwrap().slots;
+    write_damaged_row(&store, "d", "no json");
+    let counted = store.count_content().await.unwrap().slots;
     drop(store);
     // The tables are as in version 2.
     rusqlite::Connection::open(&path)
@@ -125,10 +125,10 @@ async fn slots_of_an_older_form_are_counted_by_what_their_rows_say() {
              TABLE draw; DROP TABLE reservation; DROP TABLE level; DROP TABLE dismissal;
              DROP INDEX slot_shown; ALTER TABLE slot DROP COLUMN shown;
              PRAGMA user_version = 2;",
-            super::former_tables(2)
+            super::former_tables_sql(2)
         ))
         .unwrap();
-    assert_eq!(super::open(&path).census().await.unwrap().slots, counted);
+    assert_eq!(super::open(&path).count_content().await.unwrap().slots, counted);
     assert_eq!(counted.len(), 4);
 }
 

@@ -10,7 +10,7 @@ pub(crate) fn run(id: &str, token: u64) -> RunRef {
     RunRef { id: RunId::new(id), key: job::job_key("botocore"), token: FencingToken(token) }
 }
 
-pub(crate) fn asked(version: &str) -> JobState {
+pub(crate) fn state_with_question(version: &str) -> JobState {
     let question = JobQuestion {
         id: "1".into(),
         version: version.into(),
@@ -45,11 +45,11 @@ async fn a_job_is_remembered_by_its_newest_run_alone() {
     let (home, store) = new_store().await;
     let (first, second) = (run("a", 3), run("b", 5));
     assert_eq!(store.begin_job(&first).await.unwrap(), JobState::default());
-    store.keep_job(&first, &asked("1.0")).await.unwrap();
-    assert_eq!(store.begin_job(&first).await.unwrap(), asked("1.0"), "the answer was lost");
-    assert_eq!(store.begin_job(&second).await.unwrap(), asked("1.0"));
+    store.store_job(&first, &state_with_question("1.0")).await.unwrap();
+    assert_eq!(store.begin_job(&first).await.unwrap(), state_with_question("1.0"), "the answer was lost");
+    assert_eq!(store.begin_job(&second).await.unwrap(), state_with_question("1.0"));
     let late = [
-        store.keep_job(&first, &JobState::default()).await.unwrap_err(),
+        store.store_job(&first, &JobState::default()).await.unwrap_err(),
         store.end_job(&first, &JobState::default(), &record("a", NOW)).await.unwrap_err(),
         store.begin_job(&first).await.unwrap_err(),
         store.begin_job(&run("c", 5)).await.unwrap_err(),
@@ -58,11 +58,11 @@ async fn a_job_is_remembered_by_its_newest_run_alone() {
         assert_eq!(error, StoreError::Fenced { key: job::job_key("botocore"), last: FencingToken(5) });
     }
     for _ in 0..2 {
-        store.end_job(&second, &asked("2.0"), &record("b", NOW)).await.unwrap();
+        store.end_job(&second, &state_with_question("2.0"), &record("b", NOW)).await.unwrap();
     }
     drop(store);
     let store = home.open().await;
-    assert_eq!(store.jobs().await.unwrap(), [(job::job_key("botocore"), asked("2.0"))]);
+    assert_eq!(store.jobs().await.unwrap(), [(job::job_key("botocore"), state_with_question("2.0"))]);
     let records =
         store.records::<SyncDetail>(Some(&job::job_key("botocore")), UnixMillis(0), 9).await.unwrap();
     assert_eq!(records, [record("b", NOW)]);
@@ -78,11 +78,11 @@ async fn old_records_are_forgotten_and_the_job_is_not() {
     for (token, ended) in [(1, NOW - 10), (2, NOW)] {
         let run = run(&token.to_string(), token);
         store.begin_job(&run).await.unwrap();
-        store.end_job(&run, &asked("1.0"), &record(run.id.as_str(), ended)).await.unwrap();
+        store.end_job(&run, &state_with_question("1.0"), &record(run.id.as_str(), ended)).await.unwrap();
     }
     assert_eq!(store.records::<SyncDetail>(None, UnixMillis(0), 9).await.unwrap().len(), 2);
-    assert_eq!(store.forget_other_runs(UnixMillis(NOW)).await.unwrap(), 1);
-    assert_eq!(store.forget_other_runs(UnixMillis(NOW)).await.unwrap(), 0);
+    assert_eq!(store.delete_old_loop_runs(UnixMillis(NOW)).await.unwrap(), 1);
+    assert_eq!(store.delete_old_loop_runs(UnixMillis(NOW)).await.unwrap(), 0);
     assert_eq!(store.records::<SyncDetail>(None, UnixMillis(0), 9).await.unwrap(), [record("2", NOW)]);
     assert_eq!(store.jobs().await.unwrap().len(), 1);
 }

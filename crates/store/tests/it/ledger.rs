@@ -35,47 +35,47 @@ fn pull(limit: u64) -> BudgetLevel {
     level(BudgetLevelKind::Pull, "pr/github/1/7", "", limit)
 }
 
-pub(crate) fn purse(levels: &[BudgetLevel]) -> RunBudget {
+pub(crate) fn budget_of_levels(levels: &[BudgetLevel]) -> RunBudget {
     RunBudget { run: RunId::new("run"), levels: levels.to_vec() }
 }
 
 /// Requests a call whose owner counts as dead a minute later.
-pub(crate) fn ask(least: u64, most: u64) -> ReservationRequest {
+pub(crate) fn reservation_request(least: u64, most: u64) -> ReservationRequest {
     ReservationRequest { least: MicroUsd(least), most: MicroUsd(most), expires: UnixMillis(NOW + 60_000) }
 }
 
-pub(crate) async fn granted(
+pub(crate) async fn reserve_granted(
     store: &Store,
     levels: &[BudgetLevel],
     request: ReservationRequest,
 ) -> (ReservationId, u64) {
-    match store.reserve(&purse(levels), &request).await.unwrap() {
+    match store.reserve(&budget_of_levels(levels), &request).await.unwrap() {
         ReservationOutcome::Granted { id, amount } => (id, amount.0),
         ReservationOutcome::Refused { level, left } => panic!("{level:?} has {left} left"),
     }
 }
 
-async fn refused(
+async fn reserve_refused(
     store: &Store,
     levels: &[BudgetLevel],
     request: ReservationRequest,
 ) -> (BudgetLevelKind, u64) {
-    match store.reserve(&purse(levels), &request).await.unwrap() {
+    match store.reserve(&budget_of_levels(levels), &request).await.unwrap() {
         ReservationOutcome::Granted { amount, .. } => panic!("{amount} was granted"),
         ReservationOutcome::Refused { level, left } => (level.kind, left.0),
     }
 }
 
-async fn sums(store: &Store, levels: &[BudgetLevel]) -> Vec<(u64, u64)> {
+async fn spent_and_reserved(store: &Store, levels: &[BudgetLevel]) -> Vec<(u64, u64)> {
     let sums = |drawn: &BudgetUsage| (drawn.spent.0, drawn.reserved.0);
     store.budget_usage(levels).await.unwrap().iter().map(sums).collect()
 }
 
-async fn texts(store: &Store) -> Vec<String> {
+async fn notice_texts(store: &Store) -> Vec<String> {
     store.pending_notices(99).await.unwrap().into_iter().map(|notice| notice.text).collect()
 }
 
-async fn moved(home: &Home, at: i64) -> (Arc<Hand>, Store) {
+async fn open_at_time(home: &Home, at: i64) -> (Arc<Hand>, Store) {
     let hand = Hand::at(at);
     (hand.clone(), home.open_at(hand).await)
 }
@@ -84,16 +84,16 @@ async fn moved(home: &Home, at: i64) -> (Arc<Hand>, Store) {
 async fn what_is_set_aside_counts_at_every_level_until_it_is_settled() {
     let (_home, store) = new_store().await;
     let all = [review(100), repo(1000), team(10_000)];
-    let (first, amount) = granted(&store, &all, ask(10, 60)).await;
+    let (first, amount) = reserve_granted(&store, &all, reservation_request(10, 60)).await;
     assert_eq!(amount, 60);
-    let (second, amount) = granted(&store, &all, ask(10, 60)).await;
+    let (second, amount) = reserve_granted(&store, &all, reservation_request(10, 60)).await;
     assert_eq!(amount, 40, "as much as the tightest level has");
-    assert_eq!(sums(&store, &all).await, [(0, 100); 3]);
-    assert_eq!(refused(&store, &all, ask(1, 60)).await, (BudgetLevelKind::Review, 0));
+    assert_eq!(spent_and_reserved(&store, &all).await, [(0, 100); 3]);
+    assert_eq!(reserve_refused(&store, &all, reservation_request(1, 60)).await, (BudgetLevelKind::Review, 0));
     store.settle_reservation(first, MicroUsd(7), CostBasis::Metered).await.unwrap();
     store.settle_reservation(second, MicroUsd(5), CostBasis::Metered).await.unwrap();
-    assert_eq!(sums(&store, &all).await, [(12, 0); 3]);
-    assert_eq!(granted(&store, &all, ask(10, 1000)).await.1, 88);
+    assert_eq!(spent_and_reserved(&store, &all).await, [(12, 0); 3]);
+    assert_eq!(reserve_granted(&store, &all, reservation_request(10, 1000)).await.1, 88);
 }
 
 #[tokio::test]
@@ -105,12 +105,12 @@ async fn settling_again_changes_nothing_and_what_was_metered_replaces_an_estimat
         [(100, CostBasis::Estimated), (40, CostBasis::Metered), (100, CostBasis::Estimated)],
         [(100, CostBasis::Estimated), (100, CostBasis::Estimated), (40, CostBasis::Metered)],
     ] {
-        let before = sums(&store, &all).await[0].0;
-        let (id, _) = granted(&store, &all, ask(1, 100)).await;
+        let before = spent_and_reserved(&store, &all).await[0].0;
+        let (id, _) = reserve_granted(&store, &all, reservation_request(1, 100)).await;
         for (cost, known) in order {
             store.settle_reservation(id, MicroUsd(cost), known).await.unwrap();
         }
-        assert_eq!(sums(&store, &all).await, [(before + 40, 0); 2], "{order:?}");
+        assert_eq!(spent_and_reserved(&store, &all).await, [(before + 40, 0); 2], "{order:?}");
     }
     let error =
         store.settle_reservation(ReservationId(99), MicroUsd(1), CostBasis::Metered).await.unwrap_err();
@@ -120,26 +120,29 @@ async fn settling_again_changes_nothing_and_what_was_metered_replaces_an_estimat
 #[tokio::test]
 async fn what_a_dead_owner_had_set_aside_counts_in_full_whatever_is_asked_next() {
     let home = new_home();
-    let (hand, store) = moved(&home, NOW).await;
+    let (hand, store) = open_at_time(&home, NOW).await;
     let all = [review(100)];
-    let (id, _) = granted(&store, &all, ask(1, 70)).await;
+    let (id, _) = reserve_granted(&store, &all, reservation_request(1, 70)).await;
     hand.set(NOW + 59_999);
-    assert_eq!(sums(&store, &all).await, [(0, 70)]);
+    assert_eq!(spent_and_reserved(&store, &all).await, [(0, 70)]);
     hand.set(NOW + 60_000);
-    assert_eq!(refused(&store, &all, ask(31, 70)).await, (BudgetLevelKind::Review, 30));
-    assert_eq!(sums(&store, &all).await, [(70, 0)]);
+    assert_eq!(
+        reserve_refused(&store, &all, reservation_request(31, 70)).await,
+        (BudgetLevelKind::Review, 30)
+    );
+    assert_eq!(spent_and_reserved(&store, &all).await, [(70, 0)]);
     assert_eq!(home.rows("SELECT known FROM reservation"), ["estimated"]);
     // The owner was not dead, only slow.
     store.settle_reservation(id, MicroUsd(20), CostBasis::Metered).await.unwrap();
-    assert_eq!(sums(&store, &all).await, [(20, 0)]);
+    assert_eq!(spent_and_reserved(&store, &all).await, [(20, 0)]);
 }
 
 #[tokio::test]
 async fn a_killed_process_leaves_its_reservations_to_the_next() {
     let home = new_home();
-    granted(&home.open().await, &[review(100)], ask(1, 70)).await;
-    let (_, next) = moved(&home, NOW + 60_000).await;
-    assert_eq!(sums(&next, &[review(100)]).await, [(70, 0)]);
+    reserve_granted(&home.open().await, &[review(100)], reservation_request(1, 70)).await;
+    let (_, next) = open_at_time(&home, NOW + 60_000).await;
+    assert_eq!(spent_and_reserved(&next, &[review(100)]).await, [(70, 0)]);
 }
 
 #[tokio::test]
@@ -149,7 +152,10 @@ async fn processes_that_share_the_store_do_not_pass_a_limit_together() {
     let calls = (0..60).map(|call| {
         let store = stores[call % 3].clone();
         tokio::spawn(async move {
-            let asked = store.reserve(&purse(&[review(1000), repo(100)]), &ask(3, 3)).await.unwrap();
+            let asked = store
+                .reserve(&budget_of_levels(&[review(1000), repo(100)]), &reservation_request(3, 3))
+                .await
+                .unwrap();
             matches!(asked, ReservationOutcome::Granted { .. })
         })
     });
@@ -159,12 +165,12 @@ async fn processes_that_share_the_store_do_not_pass_a_limit_together() {
         granted += u64::from(call.await.unwrap());
     }
     assert_eq!(granted, 33);
-    assert_eq!(sums(&stores[0], &[repo(100)]).await, [(0, 99)]);
+    assert_eq!(spent_and_reserved(&stores[0], &[repo(100)]).await, [(0, 99)]);
 }
 
 /// Returns the budgets of all heads of a pull request and its converge run, which share one level, each with
 /// its own limits.
-fn lives(head: u32, now: i64) -> [RunBudget; 2] {
+fn budgets_of_head(head: u32, now: i64) -> [RunBudget; 2] {
     let scope =
         BudgetScope { key: "pr/github/1/7".into(), head: format!("{head}"), repository: "github/1".into() };
     let huge = MicroUsd(1_000_000);
@@ -172,21 +178,21 @@ fn lives(head: u32, now: i64) -> [RunBudget; 2] {
         BudgetCaps { review: huge, repo_day: huge, pull: Some(MicroUsd(1000)), ..BudgetCaps::default() };
     let (run, now) = (|of: &str| RunId::new(format!("{of} {head}")), UnixMillis(now));
     [
-        RunBudget::of_review(run("review"), &scope, &caps, now),
-        RunBudget::of_converge(run("converge"), huge, &scope, &caps, now),
+        RunBudget::for_review(run("review"), &scope, &caps, now),
+        RunBudget::for_converge(run("converge"), huge, &scope, &caps, now),
     ]
 }
 
 #[tokio::test]
 async fn a_hundred_heads_in_seven_days_cost_no_more_than_their_pull_request_may() {
     let home = new_home();
-    let (hand, store) = moved(&home, NOW).await;
+    let (hand, store) = open_at_time(&home, NOW).await;
     let (mut spent, mut refusals) = (0, 0);
     for head in 0..100 {
         let now = NOW + i64::from(head) * 7 * DAY / 100;
         hand.set(now);
-        for purse in lives(head, now) {
-            let ask = ReservationRequest { expires: UnixMillis(now + 60_000), ..ask(3, 40) };
+        for purse in budgets_of_head(head, now) {
+            let ask = ReservationRequest { expires: UnixMillis(now + 60_000), ..reservation_request(3, 40) };
             match store.reserve(&purse, &ask).await.unwrap() {
                 ReservationOutcome::Granted { id, amount } => {
                     // Every fourth owner dies, and its call counts in full.
@@ -203,10 +209,10 @@ async fn a_hundred_heads_in_seven_days_cost_no_more_than_their_pull_request_may(
             }
         }
         // Deleting other levels makes no room.
-        store.forget_money(UnixMillis(now - DAY)).await.unwrap();
+        store.delete_old_reservations(UnixMillis(now - DAY)).await.unwrap();
     }
     hand.set(NOW + 8 * DAY);
-    assert_eq!(sums(&store, &[pull(1000)]).await, [(spent, 0)]);
+    assert_eq!(spent_and_reserved(&store, &[pull(1000)]).await, [(spent, 0)]);
     assert!((998..=1000).contains(&spent) && refusals > 100, "{spent} spent, {refusals} refusals");
 }
 
@@ -217,9 +223,9 @@ async fn reviews_and_runs_side_by_side_do_not_pass_what_their_pull_request_may_c
     let calls = (0..80).map(|call| {
         let store = stores[call as usize % 3].clone();
         tokio::spawn(async move {
-            let [review, converge] = lives(call / 2, NOW);
+            let [review, converge] = budgets_of_head(call / 2, NOW);
             let purse = if call % 2 == 0 { review } else { converge };
-            let asked = store.reserve(&purse, &ask(30, 30)).await.unwrap();
+            let asked = store.reserve(&purse, &reservation_request(30, 30)).await.unwrap();
             matches!(asked, ReservationOutcome::Granted { .. })
         })
     });
@@ -229,61 +235,61 @@ async fn reviews_and_runs_side_by_side_do_not_pass_what_their_pull_request_may_c
         granted += u64::from(call.await.unwrap());
     }
     assert_eq!(granted, 33);
-    assert_eq!(sums(&stores[0], &[pull(1000)]).await, [(0, 990)]);
+    assert_eq!(spent_and_reserved(&stores[0], &[pull(1000)]).await, [(0, 990)]);
 }
 
 #[tokio::test]
 async fn what_a_pull_request_has_cost_is_kept_longer_than_what_its_heads_have() {
     let home = new_home();
-    let (hand, store) = moved(&home, NOW).await;
+    let (hand, store) = open_at_time(&home, NOW).await;
     let all = [review(100), pull(100)];
-    let (id, _) = granted(&store, &all, ask(1, 5)).await;
+    let (id, _) = reserve_granted(&store, &all, reservation_request(1, 5)).await;
     store.settle_reservation(id, MicroUsd(5), CostBasis::Metered).await.unwrap();
     hand.set(NOW + 400 * DAY);
-    while store.forget_money(UnixMillis(NOW + 300 * DAY)).await.unwrap() > 0 {}
-    assert_eq!(sums(&store, &all).await, [(0, 0), (5, 0)]);
+    while store.delete_old_reservations(UnixMillis(NOW + 300 * DAY)).await.unwrap() > 0 {}
+    assert_eq!(spent_and_reserved(&store, &all).await, [(0, 0), (5, 0)]);
     hand.set(NOW + 400 * DAY + 1);
-    assert_eq!(store.forget_money(UnixMillis(NOW + 300 * DAY)).await.unwrap(), 1);
-    assert_eq!(sums(&store, &all).await, [(0, 0); 2]);
+    assert_eq!(store.delete_old_reservations(UnixMillis(NOW + 300 * DAY)).await.unwrap(), 1);
+    assert_eq!(spent_and_reserved(&store, &all).await, [(0, 0); 2]);
 }
 
 #[tokio::test]
 async fn the_limit_that_is_asked_with_counts_be_it_below_what_is_spent_or_nothing() {
     let (_home, store) = new_store().await;
-    let (id, _) = granted(&store, &[repo(100)], ask(1, 50)).await;
+    let (id, _) = reserve_granted(&store, &[repo(100)], reservation_request(1, 50)).await;
     store.settle_reservation(id, MicroUsd(50), CostBasis::Metered).await.unwrap();
     for limit in [30, 50, 0] {
         assert_eq!(
-            refused(&store, &[repo(limit)], ask(1, 10)).await,
+            reserve_refused(&store, &[repo(limit)], reservation_request(1, 10)).await,
             (BudgetLevelKind::RepoDay, 0),
             "{limit}"
         );
     }
-    assert_eq!(granted(&store, &[repo(55)], ask(1, 10)).await.1, 5);
+    assert_eq!(reserve_granted(&store, &[repo(55)], reservation_request(1, 10)).await.1, 5);
     assert_eq!(store.current_usage().await.unwrap()[0].level, repo(55));
     // A call without cost needs no money.
-    assert_eq!(granted(&store, &[repo(0)], ask(0, 0)).await.1, 0);
+    assert_eq!(reserve_granted(&store, &[repo(0)], reservation_request(0, 0)).await.1, 0);
 }
 
 #[tokio::test]
 async fn a_purse_without_levels_is_an_error_and_one_named_twice_counts_once() {
     let (_home, store) = new_store().await;
-    let error = store.reserve(&purse(&[]), &ask(0, 0)).await.unwrap_err();
+    let error = store.reserve(&budget_of_levels(&[]), &reservation_request(0, 0)).await.unwrap_err();
     assert!(error.to_string().contains("its cost would be unlimited"), "{error}");
-    granted(&store, &[repo(100), repo(100)], ask(1, 40)).await;
-    assert_eq!(sums(&store, &[repo(100)]).await, [(0, 40)]);
+    reserve_granted(&store, &[repo(100), repo(100)], reservation_request(1, 40)).await;
+    assert_eq!(spent_and_reserved(&store, &[repo(100)]).await, [(0, 40)]);
 }
 
 #[tokio::test]
 async fn midnight_between_reserve_and_settle_leaves_the_money_in_its_day() {
     let home = new_home();
-    let (hand, store) = moved(&home, NOW).await;
-    let late = ReservationRequest { expires: UnixMillis(NOW + 2 * DAY), ..ask(1, 50) };
-    let (id, _) = granted(&store, &[repo(100), team(100)], late).await;
+    let (hand, store) = open_at_time(&home, NOW).await;
+    let late = ReservationRequest { expires: UnixMillis(NOW + 2 * DAY), ..reservation_request(1, 50) };
+    let (id, _) = reserve_granted(&store, &[repo(100), team(100)], late).await;
     hand.set(NOW + DAY);
     store.settle_reservation(id, MicroUsd(30), CostBasis::Metered).await.unwrap();
     let next = level(BudgetLevelKind::RepoDay, "github/1", &utc_day(UnixMillis(NOW + DAY)), 100);
-    assert_eq!(sums(&store, &[repo(100), next, team(100)]).await, [(30, 0), (0, 0), (30, 0)]);
+    assert_eq!(spent_and_reserved(&store, &[repo(100), next, team(100)]).await, [(30, 0), (0, 0), (30, 0)]);
     let shown: Vec<BudgetLevel> =
         store.current_usage().await.unwrap().into_iter().map(|drawn| drawn.level).collect();
     assert_eq!(shown, [team(100)], "yesterday is over");
@@ -292,24 +298,29 @@ async fn midnight_between_reserve_and_settle_leaves_the_money_in_its_day() {
 #[tokio::test]
 async fn a_clock_that_is_set_back_releases_nothing() {
     let home = new_home();
-    let (hand, store) = moved(&home, NOW).await;
-    let (id, _) = granted(&store, &[repo(100)], ask(1, 50)).await;
+    let (hand, store) = open_at_time(&home, NOW).await;
+    let (id, _) = reserve_granted(&store, &[repo(100)], reservation_request(1, 50)).await;
     hand.set(NOW - DAY);
-    assert_eq!(sums(&store, &[repo(100)]).await, [(0, 50)]);
-    assert_eq!(refused(&store, &[repo(100)], ask(51, 60)).await, (BudgetLevelKind::RepoDay, 50));
+    assert_eq!(spent_and_reserved(&store, &[repo(100)]).await, [(0, 50)]);
+    assert_eq!(
+        reserve_refused(&store, &[repo(100)], reservation_request(51, 60)).await,
+        (BudgetLevelKind::RepoDay, 50)
+    );
     store.settle_reservation(id, MicroUsd(30), CostBasis::Metered).await.unwrap();
-    assert_eq!(sums(&store, &[repo(100)]).await, [(30, 0)]);
+    assert_eq!(spent_and_reserved(&store, &[repo(100)]).await, [(30, 0)]);
 }
 
 #[tokio::test]
 async fn people_are_told_once_a_period_at_each_threshold() {
     let (_home, store) = new_store().await;
     let spend = async |cost: u64| {
-        let (id, _) = granted(&store, &[review(1000), repo(1000), team(100)], ask(1, cost)).await;
+        let (id, _) =
+            reserve_granted(&store, &[review(1000), repo(1000), team(100)], reservation_request(1, cost))
+                .await;
         store.settle_reservation(id, MicroUsd(cost), CostBasis::Metered).await.unwrap();
     };
     spend(49).await;
-    assert!(texts(&store).await.is_empty());
+    assert!(notice_texts(&store).await.is_empty());
     spend(1).await;
     spend(9).await;
     spend(21).await;
@@ -317,25 +328,25 @@ async fn people_are_told_once_a_period_at_each_threshold() {
     let whose = format!("The budget of the team web in {} (UTC)", utc_month(UnixMillis(NOW)));
     let told = ["has reached 50 %: $0.00005", "has reached 80 %: $0.00008", "is used up: $0.0001"];
     assert_eq!(
-        texts(&store).await,
+        notice_texts(&store).await,
         told.map(|part| format!("{whose} {part} of $0.0001 are spent. `truing budget show` shows all."))
     );
     // Another period begins with its full limit.
     let next = level(BudgetLevelKind::TeamMonth, "web", "2031-01", 100);
-    let (id, _) = granted(&store, &[next], ask(1, 60)).await;
+    let (id, _) = reserve_granted(&store, &[next], reservation_request(1, 60)).await;
     store.settle_reservation(id, MicroUsd(60), CostBasis::Metered).await.unwrap();
-    assert_eq!(texts(&store).await.len(), 4);
+    assert_eq!(notice_texts(&store).await.len(), 4);
 }
 
 #[tokio::test]
 async fn a_level_that_refuses_is_told_as_used_up_unless_calls_in_flight_may_give_some_back() {
     let (_home, store) = new_store().await;
-    let (id, _) = granted(&store, &[repo(100)], ask(1, 95)).await;
-    refused(&store, &[repo(100)], ask(10, 10)).await;
-    assert!(texts(&store).await.is_empty());
+    let (id, _) = reserve_granted(&store, &[repo(100)], reservation_request(1, 95)).await;
+    reserve_refused(&store, &[repo(100)], reservation_request(10, 10)).await;
+    assert!(notice_texts(&store).await.is_empty());
     store.settle_reservation(id, MicroUsd(95), CostBasis::Metered).await.unwrap();
-    refused(&store, &[repo(100)], ask(10, 10)).await;
-    let texts = texts(&store).await;
+    reserve_refused(&store, &[repo(100)], reservation_request(10, 10)).await;
+    let texts = notice_texts(&store).await;
     assert!(texts.len() == 2 && texts[0].contains("80 %") && texts[1].contains("is used up"), "{texts:?}");
 }
 
@@ -343,27 +354,28 @@ async fn a_level_that_refuses_is_told_as_used_up_unless_calls_in_flight_may_give
 async fn sums_that_no_file_holds_are_bounded() {
     let (_home, store) = new_store().await;
     let huge = repo(u64::MAX);
-    let (id, amount) = granted(&store, std::slice::from_ref(&huge), ask(1, u64::MAX)).await;
+    let (id, amount) =
+        reserve_granted(&store, std::slice::from_ref(&huge), reservation_request(1, u64::MAX)).await;
     assert_eq!(amount, u64::MAX);
     store.settle_reservation(id, MicroUsd(u64::MAX), CostBasis::Metered).await.unwrap();
-    assert_eq!(sums(&store, &[huge]).await, [(i64::MAX as u64, 0)]);
+    assert_eq!(spent_and_reserved(&store, &[huge]).await, [(i64::MAX as u64, 0)]);
 }
 
 #[tokio::test]
 async fn money_is_forgotten_when_it_is_old_and_its_period_is_over() {
     let home = new_home();
-    let (hand, store) = moved(&home, NOW).await;
+    let (hand, store) = open_at_time(&home, NOW).await;
     let everything = level(BudgetLevelKind::Month, "all", &utc_month(UnixMillis(NOW)), 100);
     let all = [review(100), repo(100), team(100), everything];
-    let (id, _) = granted(&store, &all, ask(1, 5)).await;
-    let open = ReservationRequest { expires: UnixMillis(NOW + 90 * DAY), ..ask(1, 5) };
+    let (id, _) = reserve_granted(&store, &all, reservation_request(1, 5)).await;
+    let open = ReservationRequest { expires: UnixMillis(NOW + 90 * DAY), ..reservation_request(1, 5) };
     let (in_flight, _) =
-        granted(&store, &[level(BudgetLevelKind::RepoDay, "github/2", "1970-01-12", 9)], open).await;
+        reserve_granted(&store, &[level(BudgetLevelKind::RepoDay, "github/2", "1970-01-12", 9)], open).await;
     store.settle_reservation(id, MicroUsd(5), CostBasis::Metered).await.unwrap();
     let forget = async |before: i64| {
         let mut gone = 0;
         loop {
-            match store.forget_money(UnixMillis(before)).await.unwrap() {
+            match store.delete_old_reservations(UnixMillis(before)).await.unwrap() {
                 0 => return gone,
                 some => gone += some,
             }
@@ -374,26 +386,26 @@ async fn money_is_forgotten_when_it_is_old_and_its_period_is_over() {
     assert_eq!(forget(NOW).await, 0, "it is not old enough");
     // The call, its review and its day are deleted; its months remain.
     assert_eq!(forget(NOW + DAY).await, 3);
-    assert_eq!(sums(&store, &all).await, [(0, 0), (0, 0), (5, 0), (5, 0)]);
+    assert_eq!(spent_and_reserved(&store, &all).await, [(0, 0), (0, 0), (5, 0), (5, 0)]);
     hand.set(NOW + 40 * DAY);
     assert_eq!(forget(NOW + 30 * DAY).await, 2);
-    assert_eq!(sums(&store, &all).await, [(0, 0); 4]);
+    assert_eq!(spent_and_reserved(&store, &all).await, [(0, 0); 4]);
     store.settle_reservation(in_flight, MicroUsd(1), CostBasis::Metered).await.unwrap();
 }
 
 #[tokio::test]
 async fn the_census_tells_the_greatest_part_that_is_spent_now() {
     let (_home, store) = new_store().await;
-    assert!(store.census().await.unwrap().budgets.is_empty());
+    assert!(store.count_content().await.unwrap().budgets.is_empty());
     for (all, cost) in [
         (vec![repo(100), team(1000)], 30),
         (vec![level(BudgetLevelKind::RepoDay, "github/2", &utc_day(UnixMillis(NOW)), 100)], 85),
         (vec![level(BudgetLevelKind::RepoDay, "github/3", "1970-01-01", 100)], 99),
         (vec![repo(0)], 0),
     ] {
-        let (id, _) = granted(&store, &all, ask(cost, cost)).await;
+        let (id, _) = reserve_granted(&store, &all, reservation_request(cost, cost)).await;
         store.settle_reservation(id, MicroUsd(cost), CostBasis::Metered).await.unwrap();
     }
-    let budgets = store.census().await.unwrap().budgets;
+    let budgets = store.count_content().await.unwrap().budgets;
     assert_eq!(budgets, [(BudgetLevelKind::RepoDay, 850), (BudgetLevelKind::TeamMonth, 30)]);
 }

@@ -94,9 +94,9 @@ enum Home {
 
 impl Home {
     /// Makes a place for a new store, of the engine whose suite asks.
-    fn of(suite: &str) -> Self {
+    fn for_suite(suite: &str) -> Self {
         if suite.contains("on_servers") {
-            let (slots, records) = (SlotServer::new_database(), Server::shared().new_database());
+            let (slots, records) = (SlotServer::new_database(), Server::shared_server().new_database());
             return Self::Servers { slots, records };
         }
         Self::File(tempfile::tempdir().unwrap())
@@ -119,7 +119,8 @@ impl Home {
     async fn open_at(&self, clock: Arc<Hand>) -> Store {
         match self {
             Self::Servers { slots, records } => {
-                let (slots, records) = (SlotServer::shared().url(*slots), Server::shared().url(records));
+                let (slots, records) =
+                    (SlotServer::shared_server().url(*slots), Server::shared_server().url(records));
                 Store::connect(&slots, &records, Some(clock)).await.unwrap()
             }
             Self::File(_) | Self::Path(_) => Store::open(&self.file().unwrap(), clock).unwrap(),
@@ -128,9 +129,9 @@ impl Home {
 
     /// Executes statements behind the store's back. Returns the rows of the last one, with their columns
     /// joined, or the error.
-    fn sql(&self, sql: &str) -> Result<Vec<String>, String> {
+    fn run_sql(&self, sql: &str) -> Result<Vec<String>, String> {
         if let Self::Servers { records, .. } = self {
-            let (said, done) = Server::shared().psql(records, &[sql]);
+            let (said, done) = Server::shared_server().psql(records, &[sql]);
             return if done { Ok(said.lines().map(str::to_owned).collect()) } else { Err(said) };
         }
         let other = rusqlite::Connection::open(self.file().unwrap()).unwrap();
@@ -140,16 +141,16 @@ impl Home {
         other.execute_batch(sql).map(|()| Vec::new()).map_err(|error| error.to_string())
     }
 
-    fn change(&self, sql: &str) {
-        self.sql(sql).unwrap();
+    fn change_rows(&self, sql: &str) {
+        self.run_sql(sql).unwrap();
     }
 
-    fn refused(&self, sql: &str) -> String {
-        self.sql(sql).unwrap_err()
+    fn refused_sql(&self, sql: &str) -> String {
+        self.run_sql(sql).unwrap_err()
     }
 
     fn rows(&self, sql: &str) -> Vec<String> {
-        self.sql(sql).unwrap()
+        self.run_sql(sql).unwrap()
     }
 
     /// Returns every row of every table, except the clock.
@@ -199,7 +200,7 @@ fn lines(connection: &rusqlite::Connection, sql: &str) -> Vec<String> {
 
 /// Returns SQL that gives a file of this version the tables that an earlier one had for runs and, before 10,
 /// for intents.
-fn former_tables(version: u32) -> String {
+fn former_tables_sql(version: u32) -> String {
     let part = |text: &str, from: &str, to: &str| {
         let (_, text) = text.split_once(from).unwrap();
         let (text, _) = text.split_once(to).unwrap();
@@ -257,7 +258,7 @@ fn record(run: &RunRef, head: char) -> ReviewRecord {
     detail.open = vec![(Severity::P1, 2)];
     detail.coverage = ReviewCoverage { reviewed: vec!["a.rs".into()], not_reviewed: Vec::new() };
     let begun = ReviewRecord::new(run.id.clone(), run.key.clone(), detail, UnixMillis(NOW));
-    let mut record = begun.ended_at(UnixMillis(NOW + 5));
+    let mut record = begun.with_end_time(UnixMillis(NOW + 5));
     let cost = StepCost { turns: 3, cost_micro_usd: MicroUsd(7), ..StepCost::<()>::default() };
     record.add_step_cost(ReviewStep::Review, &cost);
     record.versions = [("truing".to_owned(), "1".to_owned())].into();

@@ -41,7 +41,7 @@ async fn a_batch_is_what_its_events_are_one_by_one() {
     for number in [1, 2] {
         let (batched, single) = (slot(&batched, number).await, slot(&single, number).await);
         assert_eq!(Slot { version: single.version, ..batched }, single);
-        assert_eq!(single.wakes_at(), Some(UnixMillis(NOW) + limits.debounce));
+        assert_eq!(single.wake_time(), Some(UnixMillis(NOW) + limits.debounce));
     }
     let names =
         |home: &Home| home.dump().into_iter().filter(|row| !row.starts_with("slot: ")).collect::<Vec<_>>();
@@ -118,7 +118,7 @@ async fn while_the_kill_switch_is_on_only_what_must_be_marked_is_and_no_lease_is
     assert_eq!(store.mark_slots(&[mark(2, 'a')], &limits, HaltPolicy::Marked).await, Ok(MarkOutcome::All));
     let marked = slot(&store, 2).await;
     assert!(marked.pending.review.is_some());
-    let due = marked.wakes_at().unwrap();
+    let due = marked.wake_time().unwrap();
     let leased = marked.step(SlotCommand::Lease, &limits, due).unwrap().slot;
     let granted = store.grant_leases(&[(marked.version, leased)]).await.unwrap();
     assert_eq!(granted, [Err(LeaseRefusal::SwitchedOff)]);
@@ -128,7 +128,7 @@ async fn while_the_kill_switch_is_on_only_what_must_be_marked_is_and_no_lease_is
 }
 
 /// Makes a mark of a pull request of another repository.
-fn other(number: u8) -> SlotMark {
+fn mark_of_other_repository(number: u8) -> SlotMark {
     let SlotMark { described, of, .. } = mark(number, 'a');
     let described = SlotDescription { name: format!("acme/other#{number}"), ..described };
     SlotMark { key: SlotKey::new(format!("pr/github/11/{number}")), described, of }
@@ -139,19 +139,22 @@ async fn the_switch_of_a_repository_keeps_its_slots_alone_from_being_marked_and_
     let (_home, store) = new_store().await;
     let limits = SlotLimits::default();
     // The switch is turned on before the repository is known: its name decides.
-    store.turn_at("Acme/Shop", &SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
-    let marks = [mark(1, 'a'), other(1)];
+    store
+        .turn_repository_switch("Acme/Shop", &SwitchRequest::On { reason: None, mode: None }, "ada")
+        .await
+        .unwrap();
+    let marks = [mark(1, 'a'), mark_of_other_repository(1)];
     let refused = store.mark_slots(&marks, &limits, HaltPolicy::Refused).await;
     assert_eq!(refused, Ok(MarkOutcome::SwitchedOff([key(1)].into())));
     assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
     assert_eq!(store.descriptions(&[key(1)]).await.unwrap(), [None], "it is not remembered at all");
     // Both are marked and due, and one is leased.
     assert_eq!(store.mark_slots(&marks, &limits, HaltPolicy::Marked).await, Ok(MarkOutcome::All));
-    let due: Vec<Slot> = store.load_slots(&[key(1), other(1).key]).await.unwrap();
+    let due: Vec<Slot> = store.load_slots(&[key(1), mark_of_other_repository(1).key]).await.unwrap();
     let leases: Vec<_> = due
         .iter()
         .map(|slot| {
-            let at = slot.wakes_at().unwrap();
+            let at = slot.wake_time().unwrap();
             (slot.version, slot.clone().step(SlotCommand::Lease, &limits, at).unwrap().slot)
         })
         .collect();
@@ -159,7 +162,7 @@ async fn the_switch_of_a_repository_keeps_its_slots_alone_from_being_marked_and_
     assert_eq!(granted[0], Err(LeaseRefusal::SwitchedOff));
     assert!(granted[1].is_ok(), "{granted:?}");
     assert_eq!(store.grant_leases(&leases[..1]).await.unwrap(), [Err(LeaseRefusal::SwitchedOff)]);
-    store.turn_at("acme/shop", &SwitchRequest::Off, "ada").await.unwrap();
+    store.turn_repository_switch("acme/shop", &SwitchRequest::Off, "ada").await.unwrap();
     assert!(store.grant_leases(&leases[..1]).await.unwrap()[0].is_ok());
     assert_eq!(store.mark_slots(&[mark(2, 'a')], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
 }
@@ -169,14 +172,18 @@ async fn the_switch_of_a_repository_that_was_heard_of_stays_on_when_it_is_rename
     let (_home, store) = new_store().await;
     let limits = SlotLimits::default();
     assert_eq!(store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
-    store.turn_at("acme/shop", &SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
+    store
+        .turn_repository_switch("acme/shop", &SwitchRequest::On { reason: None, mode: None }, "ada")
+        .await
+        .unwrap();
     let renamed = SlotDescription { name: "acme/store#1".into(), ..mark(1, 'b').described };
     let renamed = SlotMark { described: renamed, ..mark(1, 'b') };
     let marked = store.mark_slots(std::slice::from_ref(&renamed), &limits, HaltPolicy::Refused).await;
     assert_eq!(marked, Ok(MarkOutcome::SwitchedOff([key(1)].into())));
     // The new name works as well, once it is known.
     store.store_descriptions(&[(key(1), renamed.described.clone())]).await.unwrap();
-    let (before, after) = store.turn_at("acme/store", &SwitchRequest::Off, "ada").await.unwrap();
+    let (before, after) =
+        store.turn_repository_switch("acme/store", &SwitchRequest::Off, "ada").await.unwrap();
     assert_eq!((before.repositories.len(), after.repositories.len()), (1, 0));
     assert_eq!(store.mark_slots(&[renamed], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
 }

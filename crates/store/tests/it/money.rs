@@ -126,7 +126,7 @@ async fn no_level_is_ever_exceeded_and_sums_are_what_the_provider_counted() {
             running.join_next().await.unwrap().unwrap();
         }
         let world = Arc::clone(&world);
-        running.spawn(async move { run(&world, number).await });
+        running.spawn(async move { simulate_review(&world, number).await });
     }
     while let Some(ended) = running.join_next().await {
         ended.unwrap();
@@ -183,7 +183,7 @@ fn report(runs: u64, tally: &Tally) {
 }
 
 /// Simulates one review: a few turns, each with a few calls at once.
-async fn run(world: &Arc<World>, number: u64) {
+async fn simulate_review(world: &Arc<World>, number: u64) {
     let mut random = Random(SEED.wrapping_mul(1_000_003).wrapping_add(number));
     if random.below(8) == 0 {
         // Midnights come between a reservation and its settlement, and living owners count as dead.
@@ -193,7 +193,7 @@ async fn run(world: &Arc<World>, number: u64) {
     if random.below(50) == 0 {
         world.hand.0.fetch_sub(45_000, Ordering::Relaxed);
     }
-    let purse = purse(&mut random, number, world.hand.now());
+    let purse = random_budget(&mut random, number, world.hand.now());
     for _ in 0..=random.below(3) {
         let mut calls = JoinSet::new();
         for _ in 0..=random.below(3) {
@@ -208,7 +208,7 @@ async fn run(world: &Arc<World>, number: u64) {
 
 /// Makes a budget of one of a few pull requests in a few repositories, some without a team, with limits that
 /// people change.
-fn purse(random: &mut Random, number: u64, now: UnixMillis) -> RunBudget {
+fn random_budget(random: &mut Random, number: u64, now: UnixMillis) -> RunBudget {
     let repository = random.below(5);
     let scope = BudgetScope {
         key: format!("pr/github/{repository}/{}", random.below(4)),
@@ -226,7 +226,7 @@ fn purse(random: &mut Random, number: u64, now: UnixMillis) -> RunBudget {
         },
         ..BudgetCaps::default()
     };
-    RunBudget::of_review(RunId::new(format!("run {number}")), &scope, &caps, now)
+    RunBudget::for_review(RunId::new(format!("run {number}")), &scope, &caps, now)
 }
 
 async fn call(world: &World, budget: &RunBudget, mut random: Random) {
@@ -245,7 +245,7 @@ async fn call(world: &World, budget: &RunBudget, mut random: Random) {
         }
     }
     let ask = ReservationRequest { least, most, expires };
-    let (id, amount) = match again(|| store.reserve(budget, &ask)).await {
+    let (id, amount) = match retry_while_locked(|| store.reserve(budget, &ask)).await {
         ReservationOutcome::Refused { level, left } => {
             assert!(left < least && budget.levels.contains(&level));
             world.tally.lock().unwrap().refused += 1;
@@ -254,11 +254,11 @@ async fn call(world: &World, budget: &RunBudget, mut random: Random) {
         ReservationOutcome::Granted { id, amount } => (id, amount),
     };
     assert!(least <= amount && amount <= most);
-    for drawn in again(|| store.budget_usage(&budget.levels)).await {
+    for drawn in retry_while_locked(|| store.budget_usage(&budget.levels)).await {
         let greatest = world.tally.lock().unwrap().levels[&name(&drawn.level)].greatest;
         assert!(drawn.spent.0 + drawn.reserved.0 <= greatest, "{drawn:?} is beyond {greatest}");
     }
-    let billed = price.cost(&provider(&mut random, price, bytes, wanted, amount, world));
+    let billed = price.cost(&simulate_provider(&mut random, price, bytes, wanted, amount, world));
     assert!(billed <= amount, "a call cost more than was set aside");
     let fate = match random.below(20) {
         0 => Fate::Died,
@@ -266,20 +266,20 @@ async fn call(world: &World, budget: &RunBudget, mut random: Random) {
         2 => Fate::Late,
         _ => Fate::Answered,
     };
-    book(world, budget, &fate, billed, amount);
+    record_actual_cost(world, budget, &fate, billed, amount);
     match fate {
         Fate::Died => return,
         Fate::Lost => {
-            again(|| store.settle_reservation(id, amount, CostBasis::Estimated)).await;
+            retry_while_locked(|| store.settle_reservation(id, amount, CostBasis::Estimated)).await;
         }
         Fate::Late => {
             // Another process counts the owner as dead: the clock advances, so calls of others expire as
             // well.
-            again(|| store.settle_reservation(id, amount, CostBasis::Estimated)).await;
-            again(|| store.settle_reservation(id, billed, CostBasis::Metered)).await;
+            retry_while_locked(|| store.settle_reservation(id, amount, CostBasis::Estimated)).await;
+            retry_while_locked(|| store.settle_reservation(id, billed, CostBasis::Metered)).await;
         }
         Fate::Answered => {
-            again(|| store.settle_reservation(id, billed, CostBasis::Metered)).await;
+            retry_while_locked(|| store.settle_reservation(id, billed, CostBasis::Metered)).await;
         }
     }
     if random.below(8) == 0 {
@@ -289,8 +289,8 @@ async fn call(world: &World, budget: &RunBudget, mut random: Random) {
             Fate::Lost | Fate::Died => (amount, CostBasis::Estimated),
             Fate::Late | Fate::Answered => (billed, CostBasis::Metered),
         };
-        again(|| other.settle_reservation(id, cost, known)).await;
-        again(|| other.settle_reservation(id, amount, CostBasis::Estimated)).await;
+        retry_while_locked(|| other.settle_reservation(id, cost, known)).await;
+        retry_while_locked(|| other.settle_reservation(id, amount, CostBasis::Estimated)).await;
     }
 }
 
@@ -298,7 +298,7 @@ async fn call(world: &World, budget: &RunBudget, mut random: Random) {
 const TRIES: u32 = 50;
 
 /// Repeats work while other processes keep the file locked for too long, in which case nothing was done.
-async fn again<T, F: Future<Output = Result<T, StoreError>>>(work: impl Fn() -> F) -> T {
+async fn retry_while_locked<T, F: Future<Output = Result<T, StoreError>>>(work: impl Fn() -> F) -> T {
     for _ in 0..TRIES {
         match work().await {
             Ok(done) => return done,
@@ -311,7 +311,7 @@ async fn again<T, F: Future<Output = Result<T, StoreError>>>(work: impl Fn() -> 
 
 /// Simulates the provider: it reads the prompt, in tokens of one to six bytes, partly from a cache, and
 /// responds.
-fn provider(
+fn simulate_provider(
     random: &mut Random,
     price: &ModelPrice,
     bytes: u64,
@@ -341,7 +341,7 @@ fn provider(
 }
 
 /// Records the actual cost of a call.
-fn book(world: &World, budget: &RunBudget, fate: &Fate, billed: MicroUsd, amount: MicroUsd) {
+fn record_actual_cost(world: &World, budget: &RunBudget, fate: &Fate, billed: MicroUsd, amount: MicroUsd) {
     let mut tally = world.tally.lock().unwrap();
     tally.calls += 1;
     let expected = match fate {

@@ -10,12 +10,12 @@ use truing_store::{ServeLock, ServeLockError, SqliteOpenError, Store};
 
 use super::{Hand, NOW, open};
 
-fn mode(path: &Path) -> u32 {
+fn file_mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
 /// Opens a file that must be refused; the message must name the path.
-fn refused(path: &Path) -> SqliteOpenError {
+fn open_refused(path: &Path) -> SqliteOpenError {
     let Err(error) = Store::open(path, Hand::at(NOW)) else { panic!("{} was opened", path.display()) };
     let told = error.to_string();
     assert!(told.contains(path.to_str().unwrap()), "{told}");
@@ -28,10 +28,10 @@ async fn a_missing_folder_and_file_are_made_for_their_owner_alone() {
     let path = folder.path().join("state/deep/truing.db");
     let store = open(&path);
     store.raise_version(SlotVersion(1)).await.unwrap();
-    assert_eq!(mode(&folder.path().join("state")), 0o700);
-    assert_eq!(mode(&folder.path().join("state/deep")), 0o700);
+    assert_eq!(file_mode(&folder.path().join("state")), 0o700);
+    assert_eq!(file_mode(&folder.path().join("state/deep")), 0o700);
     for file in ["truing.db", "truing.db-wal", "truing.db-shm"] {
-        assert_eq!(mode(&folder.path().join("state/deep").join(file)), 0o600, "{file}");
+        assert_eq!(file_mode(&folder.path().join("state/deep").join(file)), 0o600, "{file}");
     }
 }
 
@@ -42,7 +42,7 @@ async fn what_is_deleted_or_replaced_is_written_and_opened_no_more() {
     let store = open(&path);
     store.raise_version(SlotVersion(1)).await.unwrap();
     fs::rename(&path, &aside).unwrap();
-    store.is_in_place().unwrap_err();
+    store.check_in_place().unwrap_err();
     let error = store.raise_version(SlotVersion(2)).await.unwrap_err().to_string();
     assert!(error.contains("truing.db was deleted or replaced"), "{error}");
     fs::write(&path, "").unwrap();
@@ -52,7 +52,7 @@ async fn what_is_deleted_or_replaced_is_written_and_opened_no_more() {
     let error = store.kill_switches().await.unwrap_err().to_string();
     assert!(error.contains("truing.db was deleted or replaced"), "{error}");
     fs::rename(&aside, &path).unwrap();
-    store.is_in_place().unwrap();
+    store.check_in_place().unwrap();
     store.raise_version(SlotVersion(2)).await.unwrap();
     open(&path).raise_version(SlotVersion(3)).await.unwrap();
     store.kill_switches().await.unwrap();
@@ -66,7 +66,7 @@ fn a_form_that_its_tables_do_not_have_is_said_in_one_sentence() {
     let connection = rusqlite::Connection::open(&path).unwrap();
     connection.pragma_update(None, "user_version", 1).unwrap();
     drop(connection);
-    let told = refused(&path).to_string();
+    let told = open_refused(&path).to_string();
     assert!(told.contains("says that its form is 1") && !told.contains("CREATE"), "{told}");
 }
 
@@ -76,7 +76,7 @@ fn a_file_with_several_names_is_refused_before_anything_is_written_beside_it() {
     let (path, hard) = (folder.path().join("truing.db"), folder.path().join("hard.db"));
     let store = open(&path);
     fs::hard_link(&path, &hard).unwrap();
-    assert!(matches!(refused(&hard), SqliteOpenError::Linked { names: 2, .. }));
+    assert!(matches!(open_refused(&hard), SqliteOpenError::Linked { names: 2, .. }));
     assert!(!folder.path().join("hard.db-wal").exists());
     drop(store);
     fs::remove_file(&hard).unwrap();
@@ -90,12 +90,12 @@ fn a_file_that_lost_its_content_is_not_taken_for_a_new_one() {
     // A file that is emptied before its first use is accepted.
     fs::write(&path, "").unwrap();
     drop(open(&path));
-    drop(ServeLock::take(&path, "127.0.0.1:1", UnixMillis(NOW)).unwrap());
+    drop(ServeLock::acquire(&path, "127.0.0.1:1", UnixMillis(NOW)).unwrap());
     fs::write(&path, "").unwrap();
     for beside in ["truing.db-wal", "truing.db-shm"] {
         let _ = fs::remove_file(folder.path().join(beside));
     }
-    let error = refused(&path);
+    let error = open_refused(&path);
     let told = error.to_string();
     assert!(matches!(error, SqliteOpenError::Emptied { .. }) && told.contains("restore a backup"), "{told}");
     assert_eq!(fs::metadata(&path).unwrap().len(), 0, "it is as it was");
@@ -107,7 +107,7 @@ fn a_file_that_lost_its_content_is_not_taken_for_a_new_one() {
 struct Mount(std::path::PathBuf);
 
 impl Mount {
-    fn of(file: &Path, target: &Path) -> Option<Self> {
+    fn bind(file: &Path, target: &Path) -> Option<Self> {
         let mut mount = std::process::Command::new("mount");
         let mounted = mount.arg("--bind").args([file, target]).stderr(std::process::Stdio::null()).status();
         mounted.is_ok_and(|status| status.success()).then(|| Self(target.to_owned()))
@@ -126,22 +126,22 @@ async fn a_served_file_is_not_opened_by_the_name_of_a_mount_of_it() {
     let (path, other) = (folder.path().join("truing.db"), folder.path().join("other.db"));
     drop(open(&path));
     fs::write(&other, "").unwrap();
-    let Some(_mount) = Mount::of(&path, &other) else {
+    let Some(_mount) = Mount::bind(&path, &other) else {
         eprintln!("skipped: this process may not mount");
         return;
     };
-    let lock = ServeLock::take(&path, "127.0.0.1:1", UnixMillis(NOW)).unwrap();
-    assert!(matches!(refused(&other), SqliteOpenError::Served { .. }));
+    let lock = ServeLock::acquire(&path, "127.0.0.1:1", UnixMillis(NOW)).unwrap();
+    assert!(matches!(open_refused(&other), SqliteOpenError::Served { .. }));
     assert!(!folder.path().join("other.db-wal").exists(), "it was not opened");
-    assert!(matches!(ServeLock::take(&other, "x", UnixMillis(NOW)), Err(ServeLockError::Linked { .. })));
+    assert!(matches!(ServeLock::acquire(&other, "x", UnixMillis(NOW)), Err(ServeLockError::Linked { .. })));
     // By its own name the file is open to all, the server and commands.
     open(&path).raise_version(SlotVersion(1)).await.unwrap();
     // In a mounted folder, logs and locks are mounted as well.
     let (data, same) = (folder.path().join("data"), folder.path().join("same"));
     drop(open(&data.join("truing.db")));
     fs::create_dir(&same).unwrap();
-    let _folder = Mount::of(&data, &same).unwrap();
-    let _served = ServeLock::take(&data.join("truing.db"), "127.0.0.1:2", UnixMillis(NOW)).unwrap();
+    let _folder = Mount::bind(&data, &same).unwrap();
+    let _served = ServeLock::acquire(&data.join("truing.db"), "127.0.0.1:2", UnixMillis(NOW)).unwrap();
     open(&same.join("truing.db")).raise_version(SlotVersion(1)).await.unwrap();
     // No process serves it any more.
     drop(lock);
@@ -153,14 +153,14 @@ fn a_file_that_is_deleted_or_replaced_under_a_server_is_not_made_anew_nor_opened
     let folder = tempfile::tempdir().unwrap();
     let (path, aside) = (folder.path().join("truing.db"), folder.path().join("aside.db"));
     drop(open(&path));
-    let lock = ServeLock::take(&path, "127.0.0.1:1", UnixMillis(NOW)).unwrap();
+    let lock = ServeLock::acquire(&path, "127.0.0.1:1", UnixMillis(NOW)).unwrap();
     fs::rename(&path, &aside).unwrap();
-    let error = refused(&path);
+    let error = open_refused(&path);
     let told = error.to_string();
     assert!(matches!(error, SqliteOpenError::Deleted { .. }) && !path.exists(), "{told}");
     assert!(told.contains(&format!("process {}", std::process::id())), "{told}");
     fs::write(&path, "").unwrap();
-    let error = refused(&path);
+    let error = open_refused(&path);
     let told = error.to_string();
     assert!(matches!(error, SqliteOpenError::Replaced { .. }), "{told}");
     assert!(told.contains(&format!("process {}", std::process::id())), "{told}");
@@ -196,7 +196,7 @@ async fn an_empty_file_becomes_a_store() {
 #[test]
 fn a_folder_is_not_a_file() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(matches!(refused(folder.path()), SqliteOpenError::IsAFolder { .. }));
+    assert!(matches!(open_refused(folder.path()), SqliteOpenError::IsAFolder { .. }));
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn a_read_only_file_is_refused() {
     let path = folder.path().join("truing.db");
     drop(open(&path));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
-    assert!(matches!(refused(&path), SqliteOpenError::ReadOnly { .. }));
+    assert!(matches!(open_refused(&path), SqliteOpenError::ReadOnly { .. }));
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn garbage_is_refused_and_left_alone() {
     let path = folder.path().join("truing.db");
     let garbage = "not a database, but long enough to be looked at as one\n".repeat(100);
     fs::write(&path, &garbage).unwrap();
-    let told = refused(&path).to_string();
+    let told = open_refused(&path).to_string();
     assert!(told.contains("not a database"), "{told}");
     assert_eq!(fs::read_to_string(&path).unwrap(), garbage);
 }
@@ -235,7 +235,7 @@ fn another_programs_database_is_refused_and_left_alone() {
     let path = folder.path().join("other.db");
     rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
     let before = fs::read(&path).unwrap();
-    assert!(matches!(refused(&path), SqliteOpenError::Foreign { .. }));
+    assert!(matches!(open_refused(&path), SqliteOpenError::Foreign { .. }));
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
@@ -246,7 +246,7 @@ fn a_newer_form_is_refused_and_left_alone() {
     drop(open(&path));
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = fs::read(&path).unwrap();
-    let error = refused(&path);
+    let error = open_refused(&path);
     assert!(matches!(error, SqliteOpenError::Newer { found: 99, .. }));
     assert!(error.to_string().contains("made by a newer truing"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), before);
@@ -294,13 +294,13 @@ async fn a_damaged_page_anywhere_is_found_by_a_look_at_all() {
         .unwrap();
     drop(connection);
     let whole = fs::read(&path).unwrap();
-    open(&path).check().await.unwrap();
+    open(&path).check_integrity().await.unwrap();
     let pages = whole.len() / 4096;
     for page in [pages / 4, pages / 2, pages - 2] {
         let mut damaged = whole.clone();
         damaged[page * 4096..(page + 1) * 4096].fill(0xa5);
         fs::write(&path, &damaged).unwrap();
-        let error = open(&path).check().await.unwrap_err();
+        let error = open(&path).check_integrity().await.unwrap_err();
         let told = error.to_string();
         assert!(matches!(error, StoreError::Corrupt(_)), "{page}: {told}");
         assert!(told.contains("truing.db") && told.contains("restore a backup"), "{told}");

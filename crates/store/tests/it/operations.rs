@@ -9,7 +9,7 @@ use truing_store::Store;
 
 use super::{Hand, NOW, computed, new_home, new_store, outcome, record, revision, run};
 
-fn on(reason: &str, mode: HaltMode) -> SwitchRequest {
+fn turn_on_request(reason: &str, mode: HaltMode) -> SwitchRequest {
     SwitchRequest::On { reason: Some(reason.into()), mode: Some(mode) }
 }
 
@@ -17,7 +17,7 @@ fn notice(key: &str, period: &str) -> NewNotice {
     NewNotice::new(NoticeKind::Budget, key, period, &format!("{key} in {period}"))
 }
 
-async fn actions(store: &Store) -> Vec<String> {
+async fn audit_actions(store: &Store) -> Vec<String> {
     store.audit_entries(10).await.unwrap().into_iter().map(|audited| audited.act.action).collect()
 }
 
@@ -25,13 +25,13 @@ async fn actions(store: &Store) -> Vec<String> {
 async fn every_change_of_the_switch_is_in_the_audit_log_and_told() {
     let (_home, store) = new_store().await;
     assert_eq!(store.kill_switches().await.unwrap().all, KillSwitch::Off);
-    let (before, after) = store.turn_switch(&on("storm", HaltMode::Stop), "ada").await.unwrap();
+    let (before, after) = store.turn_switch(&turn_on_request("storm", HaltMode::Stop), "ada").await.unwrap();
     assert_eq!(before, KillSwitch::Off);
     assert_eq!(store.kill_switches().await.unwrap().all, after);
     assert_eq!(after.engagement().unwrap().since, UnixMillis(NOW));
     // A turn without a change is not recorded.
     assert_eq!(
-        store.turn_switch(&on("storm", HaltMode::Stop), "bob").await.unwrap(),
+        store.turn_switch(&turn_on_request("storm", HaltMode::Stop), "bob").await.unwrap(),
         (after.clone(), after.clone())
     );
     assert_eq!(store.turn_switch(&SwitchRequest::Off, "bob").await.unwrap(), (after, KillSwitch::Off));
@@ -53,7 +53,7 @@ async fn every_change_of_the_switch_is_in_the_audit_log_and_told() {
 async fn another_process_sees_the_switch_at_once_and_it_outlives_both() {
     let home = new_home();
     let (server, command) = (home.open().await, home.open().await);
-    command.turn_switch(&on("storm", HaltMode::Finish), "ada").await.unwrap();
+    command.turn_switch(&turn_on_request("storm", HaltMode::Finish), "ada").await.unwrap();
     assert!(server.kill_switches().await.unwrap().all.engagement().is_some());
     drop((server, command));
     assert!(home.open().await.kill_switches().await.unwrap().all.engagement().is_some());
@@ -63,25 +63,32 @@ async fn another_process_sees_the_switch_at_once_and_it_outlives_both() {
 async fn a_sweep_is_wanted_from_off_until_one_is_done_that_began_later() {
     let (home, hand) = (new_home(), Hand::at(NOW));
     let store = home.open_at(hand.clone()).await;
-    assert_eq!(store.sweep_wanted().await.unwrap(), None);
-    store.turn_switch(&on("x", HaltMode::Finish), "ada").await.unwrap();
-    assert_eq!(store.sweep_wanted().await.unwrap(), None);
+    assert_eq!(store.sweep_request_time().await.unwrap(), None);
+    store.turn_switch(&turn_on_request("x", HaltMode::Finish), "ada").await.unwrap();
+    assert_eq!(store.sweep_request_time().await.unwrap(), None);
     store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
-    assert_eq!(store.sweep_wanted().await.unwrap(), Some(UnixMillis(NOW)));
+    assert_eq!(store.sweep_request_time().await.unwrap(), Some(UnixMillis(NOW)));
     hand.set(NOW + 5);
-    store.turn_switch(&on("x", HaltMode::Finish), "ada").await.unwrap();
+    store.turn_switch(&turn_on_request("x", HaltMode::Finish), "ada").await.unwrap();
     store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
     store.clear_sweep_request(UnixMillis(NOW)).await.unwrap();
-    assert_eq!(store.sweep_wanted().await.unwrap(), Some(UnixMillis(NOW + 5)), "it was asked for again");
+    assert_eq!(
+        store.sweep_request_time().await.unwrap(),
+        Some(UnixMillis(NOW + 5)),
+        "it was asked for again"
+    );
     store.clear_sweep_request(UnixMillis(NOW + 5)).await.unwrap();
-    assert_eq!(store.sweep_wanted().await.unwrap(), None);
+    assert_eq!(store.sweep_request_time().await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn switches_of_repositories_are_apart_from_that_of_everything() {
     let (_home, store) = new_store().await;
-    store.turn_at("acme/shop", &on("storm", HaltMode::Stop), "ada").await.unwrap();
-    store.turn_switch(&on("all", HaltMode::Finish), "ada").await.unwrap();
+    store
+        .turn_repository_switch("acme/shop", &turn_on_request("storm", HaltMode::Stop), "ada")
+        .await
+        .unwrap();
+    store.turn_switch(&turn_on_request("all", HaltMode::Finish), "ada").await.unwrap();
     let switches = store.kill_switches().await.unwrap();
     let [of_shop] = switches.repositories.as_slice() else { panic!("{switches:?}") };
     let engaged = &of_shop.engaged;
@@ -89,15 +96,16 @@ async fn switches_of_repositories_are_apart_from_that_of_everything() {
         (of_shop.repository.name.as_str(), engaged.since, engaged.mode),
         ("acme/shop", UnixMillis(NOW), HaltMode::Stop)
     );
-    assert_eq!(store.sweep_wanted().await.unwrap(), None);
+    assert_eq!(store.sweep_request_time().await.unwrap(), None);
     store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
     let left = store.kill_switches().await.unwrap();
     assert_eq!((left.all, left.repositories), (KillSwitch::Off, switches.repositories));
     store.clear_sweep_request(UnixMillis(NOW)).await.unwrap();
     // Its end also requests a sweep; a switch that is off already gives no audit entry.
-    store.turn_at("ACME/shop", &SwitchRequest::Off, "bob").await.unwrap();
-    assert_eq!(store.sweep_wanted().await.unwrap(), Some(UnixMillis(NOW)));
-    let (before, after) = store.turn_at("acme/shop", &SwitchRequest::Off, "bob").await.unwrap();
+    store.turn_repository_switch("ACME/shop", &SwitchRequest::Off, "bob").await.unwrap();
+    assert_eq!(store.sweep_request_time().await.unwrap(), Some(UnixMillis(NOW)));
+    let (before, after) =
+        store.turn_repository_switch("acme/shop", &SwitchRequest::Off, "bob").await.unwrap();
     assert_eq!(before, after);
     let log = store.audit_entries(10).await.unwrap();
     let acts: Vec<OperatorAction> = log.iter().map(|audited| audited.act.clone()).collect();
@@ -114,10 +122,10 @@ async fn switches_of_repositories_are_apart_from_that_of_everything() {
 #[tokio::test]
 async fn a_switch_that_is_damaged_is_told_and_never_off() {
     let (home, store) = new_store().await;
-    home.change("UPDATE switch SET body = '{\"on\":{}}'");
+    home.change_rows("UPDATE switch SET body = '{\"on\":{}}'");
     let error = store.kill_switches().await.unwrap_err();
     assert!(matches!(&error, StoreError::Corrupt(told) if told.contains("kill switch")), "{error:?}");
-    home.change("UPDATE switch SET body = '\"off\"', repositories = '[1]'");
+    home.change_rows("UPDATE switch SET body = '\"off\"', repositories = '[1]'");
     let error = store.kill_switches().await.unwrap_err();
     assert!(matches!(&error, StoreError::Corrupt(told) if told.contains("kill switch")), "{error:?}");
 }
@@ -133,13 +141,13 @@ async fn the_audit_log_is_never_edited_and_old_lines_are_forgotten() {
         ])
         .await
         .unwrap();
-    let refused = home.refused("UPDATE audit SET actor = 'eve'");
+    let refused = home.refused_sql("UPDATE audit SET actor = 'eve'");
     assert!(refused.contains("never edited"), "{refused}");
     hand.set(NOW + 10);
     store.append_audit_log(&[OperatorAction::new("ada", "slots retry", "c", "")]).await.unwrap();
     assert_eq!(store.delete_old_entries(UnixMillis(NOW)).await.unwrap(), 0);
     assert_eq!(store.delete_old_entries(UnixMillis(NOW + 10)).await.unwrap(), 2);
-    assert_eq!(actions(&store).await, ["slots retry"]);
+    assert_eq!(audit_actions(&store).await, ["slots retry"]);
     // Deletion works in batches, because other writers need their turn.
     store.append_audit_log(&vec![OperatorAction::new("ada", "slots retry", "d", ""); 300]).await.unwrap();
     let mut batches = Vec::new();

@@ -30,14 +30,14 @@ rm -rf "$folder"
 
 impl Server {
     /// Returns the server of this program.
-    pub(crate) fn shared() -> &'static Self {
+    pub(crate) fn shared_server() -> &'static Self {
         static SERVER: OnceLock<Server> = OnceLock::new();
         SERVER.get_or_init(Self::start)
     }
 
     /// Starts a separate server.
     pub(crate) fn start() -> Self {
-        let bin = programs();
+        let bin = programs_folder();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         // PostgreSQL refuses to run as root.
         let is_root = Command::new("id").arg("-u").output().is_ok_and(|said| said.stdout == b"0\n");
@@ -96,7 +96,7 @@ impl Server {
 }
 
 /// Returns the folder of the newest version's programs.
-fn programs() -> PathBuf {
+fn programs_folder() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions.filter(|entry| entry.path().join("bin/initdb").is_file()).max_by_key(|entry| {
         entry.file_name().to_str().and_then(|version| version.parse::<u32>().ok()).unwrap_or(0)

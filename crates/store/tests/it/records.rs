@@ -41,7 +41,7 @@ impl Write {
         Self::Published,
     ];
 
-    async fn by(self, run: &RunRef, store: &Store) -> Result<(), StoreError> {
+    async fn write_as(self, run: &RunRef, store: &Store) -> Result<(), StoreError> {
         let producer = Producer::Review;
         match self {
             Self::Begin => store.begin_run(run, &revision('a'), UnixMillis(NOW)).await.map(drop),
@@ -49,10 +49,10 @@ impl Write {
                 let rows = vec![summary("sum"), row("f1", 1), row("f2", 2)];
                 store.store_computed_review(run, &computed(run, 'a', rows)).await
             }
-            Self::Announce => store.announce(run, producer, "sum", &status('a')).await,
+            Self::Announce => store.store_announcement(run, producer, "sum", &status('a')).await,
             Self::Shown => store.store_comments(run, producer, &[(item("f1"), CommentId::new("c1"))]).await,
-            Self::Lower => store.lower_anchors(run, producer, &[(item("f2"), AnchorKind::File)]).await,
-            Self::StatusSet => store.status_set(run, &status('a')).await,
+            Self::Lower => store.replace_anchors(run, producer, &[(item("f2"), AnchorKind::File)]).await,
+            Self::StatusSet => store.mark_status_set(run, &status('a')).await,
             Self::Ended => store.end_run(run, &outcome(OutcomeKind::Deferred), UnixMillis(NOW + 9)).await,
             Self::Published => store.mark_published(run, &record(run, 'a')).await,
         }
@@ -63,24 +63,24 @@ impl Write {
 async fn every_write_of_a_run_that_is_not_the_newest_is_refused_and_changes_nothing() {
     for done in 0..=Write::ALL.len() {
         let (home, store) = new_store().await;
-        Write::Begin.by(&run(3), &store).await.unwrap();
+        Write::Begin.write_as(&run(3), &store).await.unwrap();
         store.begin_run(&run(5), &revision('a'), UnixMillis(NOW)).await.unwrap();
         for write in &Write::ALL[..done] {
-            write.by(&run(5), &store).await.unwrap();
+            write.write_as(&run(5), &store).await.unwrap();
         }
         let before = home.dump();
         let impostor = RunRef { id: RunId::new("impostor"), ..run(5) };
         let strangers = [run(3), run(4), impostor, RunRef { token: FencingToken(4), ..run(5) }];
         for stranger in strangers {
             for write in Write::ALL {
-                let refused = write.by(&stranger, &store).await;
+                let refused = write.write_as(&stranger, &store).await;
                 let fenced = StoreError::Fenced { key: key(), last: FencingToken(5) };
                 assert_eq!(refused, Err(fenced), "{write:?} by {stranger:?} after {done} writes");
             }
         }
         // A greater token that has never begun may not write either.
         for write in Write::ALL.into_iter().filter(|write| *write != Write::Begin) {
-            let refused = write.by(&run(9), &store).await;
+            let refused = write.write_as(&run(9), &store).await;
             assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{write:?}: {refused:?}");
         }
         assert_eq!(home.dump(), before, "after {done} writes");
@@ -90,29 +90,29 @@ async fn every_write_of_a_run_that_is_not_the_newest_is_refused_and_changes_noth
 #[tokio::test]
 async fn the_fence_is_each_keys_own_and_what_it_tells_leads_to_a_token_that_passes() {
     let (_home, store) = new_store().await;
-    Write::Begin.by(&run(70), &store).await.unwrap();
+    Write::Begin.write_as(&run(70), &store).await.unwrap();
     let other = RunRef { key: SlotKey::new("pr/github/1/8"), ..run(2) };
-    Write::Begin.by(&other, &store).await.unwrap();
+    Write::Begin.write_as(&other, &store).await.unwrap();
     // A store that lost its tokens recovers: it is raised to the reported token, and the slot is leased
     // again.
-    let Err(StoreError::Fenced { last, .. }) = Write::Begin.by(&run(3), &store).await else { panic!() };
+    let Err(StoreError::Fenced { last, .. }) = Write::Begin.write_as(&run(3), &store).await else { panic!() };
     store.raise_version(SlotVersion(last.0)).await.unwrap();
     let token = store.fresh_token().await.unwrap();
     assert!(token > last);
-    Write::Begin.by(&RunRef { token, ..run(3) }, &store).await.unwrap();
+    Write::Begin.write_as(&RunRef { token, ..run(3) }, &store).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_key_without_runs_is_fenced_too() {
     let (_home, store) = new_store().await;
-    let refused = Write::Published.by(&run(4), &store).await;
+    let refused = Write::Published.write_as(&run(4), &store).await;
     assert_eq!(refused, Err(StoreError::Fenced { key: key(), last: FencingToken(4) }));
 }
 
 #[tokio::test]
 async fn a_fresh_token_is_greater_than_every_token_that_was_accepted() {
     let (_home, store) = new_store().await;
-    Write::Begin.by(&run(41), &store).await.unwrap();
+    Write::Begin.write_as(&run(41), &store).await.unwrap();
     let one = store.fresh_token().await.unwrap();
     let two = store.fresh_token().await.unwrap();
     assert!(FencingToken(41) < one && one < two);
@@ -122,13 +122,13 @@ async fn a_fresh_token_is_greater_than_every_token_that_was_accepted() {
 async fn every_write_repeated_changes_nothing() {
     let (home, store) = new_store().await;
     for (index, write) in Write::ALL.into_iter().enumerate() {
-        write.by(&run(5), &store).await.unwrap();
+        write.write_as(&run(5), &store).await.unwrap();
         let before = home.dump();
-        write.by(&run(5), &store).await.unwrap();
+        write.write_as(&run(5), &store).await.unwrap();
         assert_eq!(home.dump(), before, "{write:?} at once");
         // Earlier writes that are repeated late have no effect either.
         for earlier in &Write::ALL[..index] {
-            earlier.by(&run(5), &store).await.unwrap();
+            earlier.write_as(&run(5), &store).await.unwrap();
             assert_eq!(home.dump(), before, "{earlier:?} after {write:?}");
         }
     }
@@ -137,14 +137,14 @@ async fn every_write_repeated_changes_nothing() {
 #[tokio::test]
 async fn what_was_computed_is_read_back_whole() {
     let (_home, store) = new_store().await;
-    Write::Begin.by(&run(1), &store).await.unwrap();
+    Write::Begin.write_as(&run(1), &store).await.unwrap();
     assert_eq!(store.findings(&key()).await.unwrap(), []);
     let rows = vec![summary("sum"), row("f2", 2), row("f1", 1)];
     store.store_computed_review(&run(1), &computed(&run(1), 'a', rows.clone())).await.unwrap();
     assert_eq!(store.findings(&key()).await.unwrap(), [finding("f2"), finding("f1")]);
     assert_eq!(store.desired_state(&key(), Producer::Review).await.unwrap(), (rows, Some(status('a'))));
-    assert_eq!(store.runs(&key(), 1).await.unwrap()[0].stage, RunStage::Computed);
-    Write::StatusSet.by(&run(1), &store).await.unwrap();
+    assert_eq!(store.review_entries(&key(), 1).await.unwrap()[0].stage, RunStage::Computed);
+    Write::StatusSet.write_as(&run(1), &store).await.unwrap();
     assert_eq!(store.desired_state(&key(), Producer::Review).await.unwrap().1, None);
     assert_eq!(store.desired_state(&key(), Producer::Mcp).await.unwrap().0, []);
     assert_eq!(store.findings(&SlotKey::new("pr/github/1/8")).await.unwrap(), []);
@@ -153,7 +153,7 @@ async fn what_was_computed_is_read_back_whole() {
 #[tokio::test]
 async fn paths_that_are_not_unicode_survive() {
     let (_home, store) = new_store().await;
-    Write::Begin.by(&run(1), &store).await.unwrap();
+    Write::Begin.write_as(&run(1), &store).await.unwrap();
     let mut odd = finding("f1");
     odd.raw.place.path = RepoPath::from_bytes(b"caf\xe9 \"x\".py");
     odd.raw.snippet = "nul \0, quote \", \u{1F600}".into();
@@ -166,10 +166,10 @@ async fn paths_that_are_not_unicode_survive() {
 #[tokio::test]
 async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     let (_home, store) = new_store().await;
-    Write::Begin.by(&run(1), &store).await.unwrap();
-    Write::Computed.by(&run(1), &store).await.unwrap();
+    Write::Begin.write_as(&run(1), &store).await.unwrap();
+    Write::Computed.write_as(&run(1), &store).await.unwrap();
     // The forge was down, and the run recorded that.
-    Write::Ended.by(&run(1), &store).await.unwrap();
+    Write::Ended.write_as(&run(1), &store).await.unwrap();
     let told = store.last_outcome(&key()).await.unwrap().unwrap();
     assert_eq!((told.detail.outcome.kind, told.turns()), (OutcomeKind::Deferred, 3));
 
@@ -180,12 +180,12 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     for token in [2, 2, 3] {
         let begun = store.begin_run(&run(token), &revision('a'), UnixMillis(NOW)).await.unwrap();
         assert_eq!(begun, taken_over, "token {token}");
-        assert_eq!(store.runs(&key(), 1).await.unwrap()[0].stage, RunStage::Computed);
+        assert_eq!(store.review_entries(&key(), 1).await.unwrap()[0].stage, RunStage::Computed);
     }
     assert_eq!(store.findings(&key()).await.unwrap().len(), 2);
     assert_eq!(store.desired_state(&key(), Producer::Review).await.unwrap().0.len(), 3);
 
-    Write::Published.by(&run(3), &store).await.unwrap();
+    Write::Published.write_as(&run(3), &store).await.unwrap();
     let begun = store.begin_run(&run(4), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let last = Some(published(&run(3), 'a'));
     let of_a = RunStart { reviewed: known.clone(), known, last, ..RunStart::default() };
@@ -197,13 +197,13 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
         let begun = store.begin_run(&run(token), &revision('a'), UnixMillis(NOW)).await.unwrap();
         assert_eq!(begun, RunStart { is_back: true, ..of_a.clone() });
     }
-    Write::Published.by(&run(7), &store).await.unwrap();
+    Write::Published.write_as(&run(7), &store).await.unwrap();
     let begun = store.begin_run(&run(8), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let of_a = RunStart { last: Some(published(&run(7), 'a')), ..of_a };
     assert_eq!(begun, of_a);
     store.begin_run(&run(9), &revision('b'), UnixMillis(NOW)).await.unwrap();
     // A computed review that is not shown is known, but was not read by people.
-    Write::Computed.by(&run(9), &store).await.unwrap();
+    Write::Computed.write_as(&run(9), &store).await.unwrap();
     let begun = store.begin_run(&run(10), &revision('c'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun, RunStart { known: Some(revision('b')), ..of_a });
 }
@@ -214,8 +214,8 @@ async fn what_was_computed_for_another_revision_is_not_taken_over() {
     other_base.base = sha('e');
     for other in [revision('c'), other_base] {
         let (_home, store) = new_store().await;
-        Write::Begin.by(&run(1), &store).await.unwrap();
-        Write::Computed.by(&run(1), &store).await.unwrap();
+        Write::Begin.write_as(&run(1), &store).await.unwrap();
+        Write::Computed.write_as(&run(1), &store).await.unwrap();
         let begun = store.begin_run(&run(2), &other, UnixMillis(NOW)).await.unwrap();
         let known = || RunStart { known: Some(revision('a')), ..RunStart::default() };
         assert_eq!(begun, known(), "{other:?}");
@@ -229,23 +229,23 @@ async fn what_was_computed_for_another_revision_is_not_taken_over() {
 #[tokio::test]
 async fn the_outcome_of_a_published_run_is_final() {
     let (_home, store) = new_store().await;
-    Write::Begin.by(&run(1), &store).await.unwrap();
-    Write::Published.by(&run(1), &store).await.unwrap();
+    Write::Begin.write_as(&run(1), &store).await.unwrap();
+    Write::Published.write_as(&run(1), &store).await.unwrap();
     let mut other = record(&run(1), 'a');
     other.add_step_cost(ReviewStep::Agent, &StepCost { turns: 1, ..StepCost::<()>::default() });
     store.mark_published(&run(1), &other).await.unwrap();
-    Write::Ended.by(&run(1), &store).await.unwrap();
+    Write::Ended.write_as(&run(1), &store).await.unwrap();
     assert_eq!(store.last_outcome(&key()).await.unwrap(), Some(published(&run(1), 'a')));
 }
 
 #[tokio::test]
 async fn a_run_that_begins_again_elsewhere_starts_over() {
     let (_home, store) = new_store().await;
-    Write::Begin.by(&run(1), &store).await.unwrap();
-    Write::Computed.by(&run(1), &store).await.unwrap();
+    Write::Begin.write_as(&run(1), &store).await.unwrap();
+    Write::Computed.write_as(&run(1), &store).await.unwrap();
     let begun = store.begin_run(&run(1), &revision('c'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun, RunStart { known: Some(revision('a')), ..RunStart::default() });
-    let runs = store.runs(&key(), 9).await.unwrap();
+    let runs = store.review_entries(&key(), 9).await.unwrap();
     assert_eq!((runs.len(), runs[0].stage, &runs[0].revision), (1, RunStage::Prepared, &revision('c')));
 }
 
@@ -265,8 +265,8 @@ async fn the_revision_reviewed_is_the_last_that_was_published() {
 #[tokio::test]
 async fn history_is_taken_from_fenced_out_runs_too() {
     let (_home, store) = new_store().await;
-    Write::Begin.by(&run(1), &store).await.unwrap();
-    Write::Begin.by(&run(2), &store).await.unwrap();
+    Write::Begin.write_as(&run(1), &store).await.unwrap();
+    Write::Begin.write_as(&run(2), &store).await.unwrap();
     let late = truing_core::port::HistoryEvent {
         at: UnixMillis(NOW),
         key: key(),

@@ -50,14 +50,14 @@ async fn ended_runs_are_counted_by_day_kind_and_reason_and_listed_newest_first()
         is_local: false,
     };
     assert_eq!(
-        store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap(),
+        store.run_ends_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap(),
         [
             ended(day, "reviewed", "", 2, 80, 14),
             ended(day + 1, "failed", "no forge", 1, 90, 0),
             ended(day + 1, "reviewed", "", 1, 40, 7),
         ]
     );
-    assert_eq!(store.ended_by_day(LoopKind::Review, UnixMillis(NOW + DAY)).await.unwrap().len(), 2);
+    assert_eq!(store.run_ends_by_day(LoopKind::Review, UnixMillis(NOW + DAY)).await.unwrap().len(), 2);
 
     let last = store.records::<ReviewDetail>(None, UnixMillis(0), 2).await.unwrap();
     assert_eq!(last.iter().map(|record| &record.run).collect::<Vec<_>>(), [&run(4).id, &run(3).id]);
@@ -75,19 +75,19 @@ async fn a_damaged_row_hides_no_other() {
         store.mark_published(&run, &record(&run, 'a')).await.unwrap();
     }
     let damage = |token: u64, outcome: &str| {
-        home.change(&format!("UPDATE run SET record = '{outcome}' WHERE token = {token}"));
+        home.change_rows(&format!("UPDATE run SET record = '{outcome}' WHERE token = {token}"));
     };
     damage(5, "{\"outcome\": ");
     damage(4, "{\"outcome\": {\"reason\": 7}}");
     damage(3, "{\"run\": \"r\", \"detail\": {\"outcome\": {\"kind\": \"reviewed\", \"reason\": 7}}}");
-    let counted = store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
+    let counted = store.run_ends_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
     let counted: Vec<_> = counted.iter().map(|row| (row.runs, row.cost)).collect();
     assert_eq!(counted, [(4, 28)], "what is JSON is counted without being read");
-    assert_eq!(store.damaged_runs(LoopKind::Review, UnixMillis(0)).await.unwrap(), [run(5).id]);
+    assert_eq!(store.unreadable_ended_runs(LoopKind::Review, UnixMillis(0)).await.unwrap(), [run(5).id]);
     let last = store.records::<ReviewDetail>(None, UnixMillis(0), 9).await.unwrap();
     assert_eq!(last.iter().map(|record| &record.run).collect::<Vec<_>>(), [&run(2).id, &run(1).id]);
     assert!(store.last_outcome(&key()).await.is_ok());
-    assert_eq!(store.runs(&key(), 9).await.unwrap().len(), 2);
+    assert_eq!(store.review_entries(&key(), 9).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
         );
     };
     let told = async || {
-        let counted = store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
+        let counted = store.run_ends_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
         counted.iter().map(|row| (row.kind.clone(), row.runs, row.cost)).collect::<Vec<_>>()
     };
     let kinds = |rows: &[(&str, u64, u64)]| {
@@ -193,7 +193,7 @@ async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_take
     let published = ReviewRecord { run: run(2).id, ended: UnixMillis(NOW), ..record };
     store.mark_published(&run(2), &published).await.unwrap();
     assert_eq!(store.unrecorded_cost(UnixMillis(0)).await.unwrap(), MicroUsd(0));
-    let counted = store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
+    let counted = store.run_ends_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
     assert_eq!(counted.iter().map(|row| (row.runs, row.cost)).collect::<Vec<_>>(), [(1, 7)]);
 }
 
@@ -203,21 +203,26 @@ async fn a_hundred_thousand_runs_are_counted_at_once() {
     let (home, store) = new_store().await;
     store.begin_run(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
     store.mark_published(&run(1), &record(&run(1), 'a')).await.unwrap();
-    home.change(
+    home.change_rows(
         "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
              INSERT INTO run (key, loop, token, id, stage, head, base, began, kept, ended, kind, cost, record)
              SELECT 'k' || (i % 5000), loop, i, 'r' || i, stage, head, base, began, kept + i, ended + i, \
              kind, cost, record
              FROM n, run WHERE run.token = 1",
     );
-    let counted: u64 =
-        store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap().iter().map(|row| row.runs).sum();
+    let counted: u64 = store
+        .run_ends_by_day(LoopKind::Review, UnixMillis(0))
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.runs)
+        .sum();
     let last = store.records::<ReviewDetail>(None, UnixMillis(0), 100).await.unwrap().len();
     assert_eq!((counted, last), (100_000, 100));
 }
 
 /// Makes a review of a key with these findings, the first of which has a comment.
-async fn reviewed(store: &Store, run: &RunRef, began: i64, findings: Vec<Finding>, model: Option<&str>) {
+async fn store_review(store: &Store, run: &RunRef, began: i64, findings: Vec<Finding>, model: Option<&str>) {
     store.begin_run(run, &revision('a'), UnixMillis(began)).await.unwrap();
     let rows: Vec<DesiredComment> = findings.iter().map(|finding| row(finding.id.as_str(), 3)).collect();
     let first: Option<CommentSubject> = rows.first().map(|row| row.item.clone());
@@ -251,13 +256,15 @@ async fn findings_of_what_was_reviewed_are_counted_by_rule_status_repository_and
         of("ruff/E501", FindingSource::Tool, FindingStatus::Dismissed("no".into()), "f3"),
         of("agent/f", FindingSource::Agent, FindingStatus::Suppressed("so".into()), "f4"),
     ];
-    reviewed(&store, &on("pr/github/1/7", 1), NOW, all, Some("m-1")).await;
+    store_review(&store, &on("pr/github/1/7", 1), NOW, all, Some("m-1")).await;
     let more = vec![of("core/x", FindingSource::Rule, FindingStatus::Open, "f5")];
-    reviewed(&store, &on("pr/github/1/12", 2), NOW, more, None).await;
+    store_review(&store, &on("pr/github/1/12", 2), NOW, more, None).await;
     let local = vec![of("agent/f", FindingSource::Agent, FindingStatus::Fixed(revision('a').head), "f6")];
-    reviewed(&store, &on("local/tool2", 3), NOW, local, Some("m-2")).await;
+    store_review(&store, &on("local/tool2", 3), NOW, local, Some("m-2")).await;
     // A damaged row is left out.
-    home.change("INSERT INTO finding (key, id, position, body) VALUES ('pr/github/1/7', 'bad', 9, '{bad')");
+    home.change_rows(
+        "INSERT INTO finding (key, id, position, body) VALUES ('pr/github/1/7', 'bad', 9, '{bad')",
+    );
 
     let told = |rows: Vec<FindingCount>| -> Vec<String> {
         let words = |row: FindingCount| {
@@ -277,18 +284,18 @@ async fn findings_of_what_was_reviewed_are_counted_by_rule_status_repository_and
         ]
     );
     assert_eq!(store.finding_counts(UnixMillis(NOW + DAY)).await.unwrap(), []);
-    let ended = store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
+    let ended = store.run_ends_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
     assert_eq!(ended.iter().map(|row| (row.is_local, row.runs)).collect::<Vec<_>>(), [(false, 2), (true, 1)]);
 }
 
 #[tokio::test]
 async fn the_time_to_a_first_comment_is_from_the_first_review_of_a_head() {
     let (_home, store) = new_store().await;
-    reviewed(&store, &run(1), NOW, vec![finding("f1")], None).await;
+    store_review(&store, &run(1), NOW, vec![finding("f1")], None).await;
     // The head is the same again: only its first review and its first comment count.
-    reviewed(&store, &run(2), NOW + 5_000, vec![finding("f2")], None).await;
-    assert_eq!(store.first_comments(UnixMillis(0)).await.unwrap(), [900]);
-    assert_eq!(store.first_comments(UnixMillis(NOW + 1)).await.unwrap(), [] as [u64; 0]);
+    store_review(&store, &run(2), NOW + 5_000, vec![finding("f2")], None).await;
+    assert_eq!(store.first_comment_delays(UnixMillis(0)).await.unwrap(), [900]);
+    assert_eq!(store.first_comment_delays(UnixMillis(NOW + 1)).await.unwrap(), [] as [u64; 0]);
 }
 
 #[tokio::test]
@@ -302,8 +309,8 @@ async fn a_review_that_is_restated_is_no_other_run_and_keeps_its_record() {
     store.mark_published(&run(1), &published).await.unwrap();
     let told = async || {
         (
-            store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap(),
-            store.runs(&key(), 9).await.unwrap().len(),
+            store.run_ends_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap(),
+            store.review_entries(&key(), 9).await.unwrap().len(),
         )
     };
     let before = told().await;

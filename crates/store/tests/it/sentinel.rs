@@ -9,26 +9,26 @@ use truing_core::port::{
 };
 use truing_core::slot::{LoopKind, SlotLimits};
 
-use super::tls::{free_port, wait_for};
+use super::tls::{free_port, wait_until};
 use super::*;
 
 impl SlotServer {
     fn start(port: u16, settings: &str) -> Self {
-        Self::run(port, &format!("port {port}\nsave \"\"\nappendonly no\n{settings}"), "")
+        Self::start_with_settings(port, &format!("port {port}\nsave \"\"\nappendonly no\n{settings}"), "")
     }
 
     fn start_sentinel(settings: &str) -> Self {
         let port = free_port();
-        Self::run(port, &format!("port {port}\n{settings}"), "--sentinel")
+        Self::start_with_settings(port, &format!("port {port}\n{settings}"), "--sentinel")
     }
 
     /// Ends the server as a power failure would.
     fn kill(&self) {
-        let told = self.by_hand(0, &["INFO", "server"]);
+        let told = self.send_command(0, &["INFO", "server"]);
         let process = told.lines().find_map(|line| line.strip_prefix("process_id:")).unwrap();
         let killed = std::process::Command::new("kill").args(["-9", process]).status();
         assert!(killed.unwrap().success());
-        wait_for("end of the server", || std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err());
+        wait_until("end of the server", || std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err());
     }
 }
 
@@ -43,7 +43,7 @@ impl Watched {
     fn start(sentinels: usize) -> Self {
         let primary = SlotServer::start(free_port(), "");
         let replica = SlotServer::start(free_port(), &format!("replicaof 127.0.0.1 {}", primary.port));
-        wait_for("replica", || tells(&replica, "master_link_status:up"));
+        wait_until("replica", || reports_text(&replica, "master_link_status:up"));
         let quorum = sentinels / 2 + 1;
         let watch = format!(
             "sentinel monitor reviews 127.0.0.1 {} {quorum}\nsentinel down-after-milliseconds reviews 500\n\
@@ -53,8 +53,8 @@ impl Watched {
         let sentinels: Vec<SlotServer> = (0..sentinels).map(|_| SlotServer::start_sentinel(&watch)).collect();
         for sentinel in &sentinels {
             // A Sentinel fails over once it knows the replica, and the other Sentinels that have to agree.
-            wait_for("watched replica", || {
-                let known = sentinel.by_hand(0, &["SENTINEL", "MASTER", "reviews"]);
+            wait_until("watched replica", || {
+                let known = sentinel.send_command(0, &["SENTINEL", "MASTER", "reviews"]);
                 let has = |field: &str, value: usize| {
                     known.contains(&format!("bulk-string('\"{field}\"'), bulk-string('\"{value}\"')"))
                 };
@@ -74,35 +74,35 @@ impl Watched {
     }
 }
 
-fn tells(server: &SlotServer, part: &str) -> bool {
-    server.by_hand(0, &["INFO", "replication"]).contains(part)
+fn reports_text(server: &SlotServer, part: &str) -> bool {
+    server.send_command(0, &["INFO", "replication"]).contains(part)
 }
 
 async fn connect(url: &str, records: &str) -> Store {
-    Store::connect(url, &Server::shared().url(records), Some(Hand::at(NOW))).await.unwrap()
+    Store::connect(url, &Server::shared_server().url(records), Some(Hand::at(NOW))).await.unwrap()
 }
 
 /// Returns the error of a refused connection.
-async fn refused(url: &str) -> String {
-    let records = Server::shared().url(&Server::shared().new_database());
+async fn connect_refused(url: &str) -> String {
+    let records = Server::shared_server().url(&Server::shared_server().new_database());
     match Store::connect(url, &records, None).await {
         Ok(_) => panic!("{url} was opened"),
         Err(error) => error.to_string(),
     }
 }
 
-fn marked(number: u64) -> SlotMark {
+fn slot_mark(number: u64) -> SlotMark {
     let key = PrId { forge: "github".into(), repository: "1".into(), number }.key();
     let (name, url) = (format!("acme/shop#{number}"), format!("https://example.com/{number}"));
     SlotMark { key, described: SlotDescription { name, url, head: Some(sha('a')) }, of: LoopKind::Review }
 }
 
 async fn mark(store: &Store, number: u64) -> Result<MarkOutcome, StoreError> {
-    store.mark_slots(&[marked(number)], &SlotLimits::default(), HaltPolicy::Refused).await
+    store.mark_slots(&[slot_mark(number)], &SlotLimits::default(), HaltPolicy::Refused).await
 }
 
 /// Marks until a mark is accepted; returns the errors before that.
-async fn marks_again(store: &Store, number: u64) -> Vec<String> {
+async fn mark_until_accepted(store: &Store, number: u64) -> Vec<String> {
     let (deadline, mut errors) = (Instant::now() + Duration::from_secs(120), Vec::new());
     while let Err(error) = mark(store, number).await {
         errors.push(error.to_string());
@@ -113,17 +113,17 @@ async fn marks_again(store: &Store, number: u64) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_second_is_fenced() {
-    let (watched, records) = (Watched::start(3), Server::shared().new_database());
+    let (watched, records) = (Watched::start(3), Server::shared_server().new_database());
     let (store, other) = (connect(&watched.url(), &records).await, connect(&watched.url(), &records).await);
-    assert!(refused(&watched.replica.url(0)).await.contains("is a replica"));
+    assert!(connect_refused(&watched.replica.url(0)).await.contains("is a replica"));
     mark(&store, 1).await.unwrap();
-    wait_for("replicated mark", || {
-        watched.replica.by_hand(0, &["EXISTS", "review:slot:{truing}:github:1:1"]) == "1"
+    wait_until("replicated mark", || {
+        watched.replica.send_command(0, &["EXISTS", "review:slot:{truing}:github:1:1"]) == "1"
     });
     // The last second is lost: the replica is cut off.
-    watched.primary.by_hand(0, &["ACL", "SETUSER", "default", "-psync", "-sync"]);
-    watched.primary.by_hand(0, &["CLIENT", "KILL", "TYPE", "replica"]);
-    wait_for("end of replication", || tells(&watched.replica, "master_link_status:down"));
+    watched.primary.send_command(0, &["ACL", "SETUSER", "default", "-psync", "-sync"]);
+    watched.primary.send_command(0, &["CLIENT", "KILL", "TYPE", "replica"]);
+    wait_until("end of replication", || reports_text(&watched.replica, "master_link_status:down"));
     mark(&store, 2).await.unwrap();
     let mut last = 0;
     for _ in 0..9 {
@@ -136,22 +136,22 @@ async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_seco
     watched.primary.kill();
     let killed = Instant::now();
     // The first process was given none of the lost numbers.
-    let errors = marks_again(&other, 3).await;
+    let errors = mark_until_accepted(&other, 3).await;
     println!("{} errors in {:.1} s until a mark was accepted", errors.len(), killed.elapsed().as_secs_f64());
     assert!(errors.iter().all(|error| error.contains("reviews")), "{errors:?}");
-    assert_eq!(other.list().await.unwrap().len(), 2, "the lost mark is the sweep's to find");
+    assert_eq!(other.list_slots().await.unwrap().len(), 2, "the lost mark is the sweep's to find");
     let token = other.fresh_token().await.unwrap();
     assert!(token.0 <= last, "{} is not of the past", token.0);
     let fenced = other.begin_run(&run(token.0), &revision('a'), UnixMillis(NOW)).await.unwrap_err();
     assert_eq!(fenced, StoreError::Fenced { key: key(), last: FencingToken(last) });
 
     // A process that knows greater numbers prevents their reuse.
-    assert!(marks_again(&store, 2).await.iter().all(|error| error.contains("reviews")));
+    assert!(mark_until_accepted(&store, 2).await.iter().all(|error| error.contains("reviews")));
     let token = other.fresh_token().await.unwrap();
     assert!(token.0 > last, "{} was given before", token.0);
     other.begin_run(&run(token.0), &revision('a'), UnixMillis(NOW)).await.unwrap();
-    let keys: Vec<SlotKey> = store.list().await.unwrap().into_iter().map(|slot| slot.key).collect();
-    assert_eq!(keys, [1, 2, 3].map(|number| marked(number).key), "each once");
+    let keys: Vec<SlotKey> = store.list_slots().await.unwrap().into_iter().map(|slot| slot.key).collect();
+    assert_eq!(keys, [1, 2, 3].map(|number| slot_mark(number).key), "each once");
 
     // The reports come from the new primary.
     let deadline = Instant::now() + Duration::from_secs(120);
@@ -165,35 +165,35 @@ async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_seco
     // The former primary returns, and no client uses it.
     let former = SlotServer::start(watched.primary.port, "");
     mark(&store, 99).await.unwrap();
-    assert_eq!(former.by_hand(0, &["EXISTS", "review:slot:{truing}:github:1:99"]), "0");
+    assert_eq!(former.send_command(0, &["EXISTS", "review:slot:{truing}:github:1:99"]), "0");
     let late = connect(&watched.url(), &records).await;
     assert_eq!(
-        late.load_slots(&[marked(99).key]).await.unwrap()[0].version,
-        store.load_slots(&[marked(99).key]).await.unwrap()[0].version
+        late.load_slots(&[slot_mark(99).key]).await.unwrap()[0].version,
+        store.load_slots(&[slot_mark(99).key]).await.unwrap()[0].version
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_primary_that_became_a_replica_is_left_for_the_one_that_sentinels_name() {
-    let (watched, records) = (Watched::start(1), Server::shared().new_database());
+    let (watched, records) = (Watched::start(1), Server::shared_server().new_database());
     let store = connect(&watched.url(), &records).await;
     mark(&store, 1).await.unwrap();
-    wait_for("replicated mark", || {
-        watched.replica.by_hand(0, &["EXISTS", "review:slot:{truing}:github:1:1"]) == "1"
+    wait_until("replicated mark", || {
+        watched.replica.send_command(0, &["EXISTS", "review:slot:{truing}:github:1:1"]) == "1"
     });
     // They change places by hand, and the connection stays open.
     let (sentinel, next) = (&watched.sentinels[0], watched.replica.port.to_string());
-    sentinel.by_hand(0, &["SENTINEL", "REMOVE", "reviews"]);
-    watched.replica.by_hand(0, &["REPLICAOF", "NO", "ONE"]);
-    watched.primary.by_hand(0, &["REPLICAOF", "127.0.0.1", &next]);
+    sentinel.send_command(0, &["SENTINEL", "REMOVE", "reviews"]);
+    watched.replica.send_command(0, &["REPLICAOF", "NO", "ONE"]);
+    watched.primary.send_command(0, &["REPLICAOF", "127.0.0.1", &next]);
     let said = mark(&store, 2).await.unwrap_err().to_string();
     assert!(said.contains("may have become a replica"), "{said}");
     let said = mark(&store, 2).await.unwrap_err().to_string();
     assert!(said.contains("knows no primary `reviews`"), "{said}");
-    sentinel.by_hand(0, &["SENTINEL", "MONITOR", "reviews", "127.0.0.1", &next, "1"]);
+    sentinel.send_command(0, &["SENTINEL", "MONITOR", "reviews", "127.0.0.1", &next, "1"]);
     mark(&store, 2).await.unwrap();
-    assert_eq!(watched.replica.by_hand(0, &["EXISTS", "review:slot:{truing}:github:1:2"]), "1");
-    assert_eq!(store.list().await.unwrap().len(), 2);
+    assert_eq!(watched.replica.send_command(0, &["EXISTS", "review:slot:{truing}:github:1:2"]), "1");
+    assert_eq!(store.list_slots().await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -201,12 +201,12 @@ async fn sentinels_that_name_no_usable_primary_are_named_with_what_to_do() {
     let gone = free_port();
     let watch = format!(
         "sentinel monitor gone 127.0.0.1 {gone} 1\nsentinel monitor guarded 127.0.0.1 {} 1",
-        SlotServer::shared().port
+        SlotServer::shared_server().port
     );
     let (sentinel, guarded) =
         (SlotServer::start_sentinel(&watch), SlotServer::start_sentinel("requirepass word"));
     let (sentinel, guarded) = (&sentinel.port, &guarded.port);
-    let (one, other, slots) = (free_port(), free_port(), SlotServer::shared().port);
+    let (one, other, slots) = (free_port(), free_port(), SlotServer::shared_server().port);
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().unwrap().port();
     let at = |port: u16, rest: &str| format!("valkey+sentinel://:hush@127.0.0.1:{port}/{rest}");
@@ -230,7 +230,7 @@ async fn sentinels_that_name_no_usable_primary_are_named_with_what_to_do() {
         (at(one, "reviews/x"), vec!["is not an address of Sentinels".into()]),
         (at(one, "reviews?sentinel_pass=hush"), vec!["there is no option `sentinel_pass`".into()]),
     ] {
-        let said = refused(&url).await;
+        let said = connect_refused(&url).await;
         assert!(parts.iter().all(|part| said.contains(part)) && !said.contains("hush"), "{url}: {said}");
     }
 }

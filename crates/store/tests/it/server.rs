@@ -10,7 +10,7 @@ use super::*;
 
 impl SlotServer {
     /// Sends a command by hand; returns its response as text.
-    pub(crate) fn by_hand(&self, database: u32, arguments: &[&str]) -> String {
+    pub(crate) fn send_command(&self, database: u32, arguments: &[&str]) -> String {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}/{database}", self.port)).unwrap();
         let (command, rest) = arguments.split_first().unwrap();
         let mut asked = redis::cmd(command);
@@ -23,24 +23,24 @@ impl SlotServer {
 }
 
 async fn connect(records: &str) -> Result<Store, truing_store::PostgresConnectError> {
-    Store::connect(&SlotServer::shared().url(SlotServer::new_database()), records, None).await
+    Store::connect(&SlotServer::shared_server().url(SlotServer::new_database()), records, None).await
 }
 
 /// Returns the error of a refused connection.
-async fn refused(url: &str) -> String {
+async fn connect_refused(url: &str) -> String {
     match connect(url).await {
         Ok(_) => panic!("{url} was opened"),
         Err(error) => error.to_string(),
     }
 }
 
-fn tcp(user: &str, database: &str, options: &str) -> String {
-    format!("postgres://{user}@127.0.0.1:{}/{database}?{options}", Server::shared().port)
+fn tcp_url(user: &str, database: &str, options: &str) -> String {
+    format!("postgres://{user}@127.0.0.1:{}/{database}?{options}", Server::shared_server().port)
 }
 
 #[tokio::test]
 async fn each_server_that_cannot_be_the_store_is_named_with_what_to_do() {
-    let server = Server::shared();
+    let server = Server::shared_server();
     let database = server.new_database();
     let make = "CREATE ROLE guarded LOGIN PASSWORD 'right'; CREATE ROLE poor LOGIN";
     assert!(server.psql(&database, &[make]).1);
@@ -52,15 +52,15 @@ async fn each_server_that_cannot_be_the_store_is_named_with_what_to_do() {
     };
     let cases = [
         ("postgres://".to_owned() + "[", "write postgres://USER@HOST/DATABASE"),
-        (tcp("guarded:wrong-one", &database, "sslmode=disable"), "does not accept the password"),
-        (tcp("truing", "nowhere", "sslmode=disable"), "there is no such database; create it (createdb)"),
-        (tcp("poor", &database, "sslmode=disable"), "GRANT CREATE ON DATABASE"),
-        (tcp("truing", &database, "sslmode=require"), "TLS"),
+        (tcp_url("guarded:wrong-one", &database, "sslmode=disable"), "does not accept the password"),
+        (tcp_url("truing", "nowhere", "sslmode=disable"), "there is no such database; create it (createdb)"),
+        (tcp_url("poor", &database, "sslmode=disable"), "GRANT CREATE ON DATABASE"),
+        (tcp_url("truing", &database, "sslmode=require"), "TLS"),
         (closed, "cannot be reached; check that it runs"),
         (hangs, "has not answered within 5 s"),
     ];
     for (url, part) in cases {
-        let said = refused(&url).await;
+        let said = connect_refused(&url).await;
         assert!(said.contains(part), "{url}: {said}");
         assert!(!said.contains("wrong-one"), "{said}");
         assert!(said.contains("store.records") || said.contains(&database) || said.contains("/x"), "{said}");
@@ -69,14 +69,14 @@ async fn each_server_that_cannot_be_the_store_is_named_with_what_to_do() {
 
 #[tokio::test]
 async fn a_form_that_this_version_cannot_use_is_refused_and_one_that_it_can_is_not() {
-    let (server, database) = (Server::shared(), Server::shared().new_database());
+    let (server, database) = (Server::shared_server(), Server::shared_server().new_database());
     drop(connect(&server.url(&database)).await.unwrap());
     let form = |version: i64, oldest: i64| {
         let sql = format!("UPDATE truing.form SET version = {version}, oldest = {oldest}");
         assert!(server.psql(&database, &[&sql]).1);
     };
     form(9, 6);
-    let said = refused(&server.url(&database)).await;
+    let said = connect_refused(&server.url(&database)).await;
     assert!(
         said.contains("has form 9, which programs of form 6 or later can use; this one knows form 5"),
         "{said}"
@@ -94,7 +94,7 @@ async fn a_form_that_this_version_cannot_use_is_refused_and_one_that_it_can_is_n
 
 #[tokio::test]
 async fn of_servers_that_begin_at_once_one_makes_the_tables() {
-    let url = Server::shared().url(&Server::shared().new_database());
+    let url = Server::shared_server().url(&Server::shared_server().new_database());
     let opened = tokio::join!(connect(&url), connect(&url), connect(&url), connect(&url),);
     for store in [opened.0, opened.1, opened.2, opened.3] {
         store.unwrap().clear_sweep_request(UnixMillis(0)).await.unwrap();
@@ -103,7 +103,7 @@ async fn of_servers_that_begin_at_once_one_makes_the_tables() {
 
 #[tokio::test]
 async fn connections_that_are_cut_are_made_anew_and_a_server_that_may_not_be_written_is_told() {
-    let (server, database) = (Server::shared(), Server::shared().new_database());
+    let (server, database) = (Server::shared_server(), Server::shared_server().new_database());
     let store = connect(&server.url(&database)).await.unwrap();
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
                AND pid <> pg_backend_pid()";

@@ -81,22 +81,27 @@ impl Model {
         let mut due: Vec<Slot> = self
             .rows
             .values()
-            .filter(|slot| slot.wakes_at().is_some_and(|at| at.0 <= now))
+            .filter(|slot| slot.wake_time().is_some_and(|at| at.0 <= now))
             .cloned()
             .collect();
-        due.sort_by_key(|slot| (slot.wakes_at(), slot.key.clone()));
+        due.sort_by_key(|slot| (slot.wake_time(), slot.key.clone()));
         due.truncate(limit);
         due
     }
 
     /// Checks one result of a commit, and applies it.
-    fn swapped(&mut self, expected: SlotVersion, slot: &Slot, answer: &Result<SlotVersion, VersionConflict>) {
+    fn apply_swap_result(
+        &mut self,
+        expected: SlotVersion,
+        slot: &Slot,
+        answer: &Result<SlotVersion, VersionConflict>,
+    ) {
         if self.version(&slot.key) != expected {
             assert_eq!(*answer, Err(VersionConflict));
             return;
         }
         let version = answer.expect("the version was right");
-        if slot.remembers_nothing() {
+        if slot.is_deletable() {
             assert_eq!(version, SlotVersion(0), "no row");
             self.rows.remove(&slot.key);
             return;
@@ -123,7 +128,7 @@ async fn check(ops: Vec<Op>) {
                 let answers = store.commit_slots(&changes).await.unwrap();
                 assert_eq!(answers.len(), changes.len());
                 for ((expected, slot), answer) in changes.iter().zip(&answers) {
-                    model.swapped(*expected, slot, answer);
+                    model.apply_swap_result(*expected, slot, answer);
                 }
             }
             Op::Due(now, limit) => {
@@ -152,11 +157,11 @@ async fn check(ops: Vec<Op>) {
             }
         }
         let all: Vec<Slot> = model.rows.values().cloned().collect();
-        assert_eq!(store.list().await.unwrap(), all);
+        assert_eq!(store.list_slots().await.unwrap(), all);
         let leased: Vec<Slot> = all.into_iter().filter(|slot| slot.token().is_some()).collect();
         // A file has one server; with many servers a dead holder is not known before its lease ends.
         let orphans = if matches!(home, Home::File(_)) { leased } else { Vec::new() };
-        assert_eq!(store.orphans().await.unwrap(), orphans);
+        assert_eq!(store.orphaned_slots().await.unwrap(), orphans);
     }
 }
 
@@ -185,7 +190,7 @@ async fn a_deleted_rows_version_is_never_given_again() {
     let (_home, store) = new_store().await;
     let first = store.commit_slots(&[(SlotVersion(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
     assert_eq!(store.commit_slots(&[(first, Slot::new(key(1)))]).await.unwrap(), [Ok(SlotVersion(0))]);
-    assert_eq!(store.list().await.unwrap(), []);
+    assert_eq!(store.list_slots().await.unwrap(), []);
     let second = store.commit_slots(&[(SlotVersion(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
     assert!(second > first);
     assert_eq!(store.commit_slots(&[(first, waiting(1, 5))]).await.unwrap(), [Err(VersionConflict)]);

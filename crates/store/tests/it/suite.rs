@@ -26,7 +26,7 @@ use super::*;
 
 /// Makes a place for a new store.
 fn new_home() -> Home {
-    Home::of(module_path!())
+    Home::for_suite(module_path!())
 }
 
 /// Makes a new store, and its place.
@@ -70,7 +70,7 @@ impl Keeper {
                 let version = store.commit_slots(&[(before, slot.clone())]).await.unwrap().remove(0).unwrap();
                 let kept = store.load_slots(&[self.key()]).await.unwrap().remove(0);
                 let forgotten = Slot::new(self.key());
-                assert_eq!(kept, if slot.remembers_nothing() { forgotten } else { Slot { version, ..slot } });
+                assert_eq!(kept, if slot.is_deletable() { forgotten } else { Slot { version, ..slot } });
                 kept
             })
         })

@@ -18,7 +18,7 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// Waits until a condition holds.
-pub(crate) fn wait_for(condition: &str, predicate: impl Fn() -> bool) {
+pub(crate) fn wait_until(condition: &str, predicate: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(120);
     while !predicate() {
         assert!(Instant::now() < deadline, "no {condition}");
@@ -49,7 +49,7 @@ async fn connecting_child() {
 }
 
 /// Returns the output of a process that trusts the CAs in this file alone.
-fn connects(trusted: &Path, slots: &str, records: &str) -> String {
+fn connect_with_trust(trusted: &Path, slots: &str, records: &str) -> String {
     let said = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "tls::connecting_child", "--nocapture", "--test-threads=1"])
         .env(URLS, format!("{slots}\n{records}"))
@@ -69,7 +69,7 @@ struct Certificates {
 }
 
 impl Certificates {
-    fn shared() -> &'static Self {
+    fn shared_certificates() -> &'static Self {
         static CERTIFICATES: OnceLock<Certificates> = OnceLock::new();
         CERTIFICATES.get_or_init(|| {
             let made = Self { folder: tempfile::tempdir().unwrap() };
@@ -112,7 +112,7 @@ impl Certificates {
     }
 
     /// Returns the settings of a server of slots that speaks TLS only.
-    fn settings(&self, port: u16, name: &str) -> String {
+    fn tls_server_settings(&self, port: u16, name: &str) -> String {
         let of = |file: String| self.path(&file).display().to_string();
         let (certificate, key, ca) =
             (of(format!("{name}.pem")), of(format!("{name}.key")), of("ca.pem".into()));
@@ -125,20 +125,23 @@ impl Certificates {
 
 #[test]
 fn valkey_is_connected_to_with_tls_if_its_certificate_is_trusted_and_for_its_host() {
-    let certificates = Certificates::shared();
+    let certificates = Certificates::shared_certificates();
     let (ca, other) = (certificates.path("ca.pem"), certificates.path("other.pem"));
     let missing = certificates.path("missing.pem");
     let server = |name: &str| {
         let port = free_port();
-        let settings = format!("save \"\"\nrequirepass hush\n{}", certificates.settings(port, name));
-        SlotServer::run(port, &settings, "")
+        let settings =
+            format!("save \"\"\nrequirepass hush\n{}", certificates.tls_server_settings(port, name));
+        SlotServer::start_with_settings(port, &settings, "")
     };
     let (here, elsewhere) = (server("here"), server("elsewhere"));
-    let (port, plain, sentinel) = (here.port, SlotServer::shared().port, free_port());
-    let watch =
-        format!("sentinel monitor reviews 127.0.0.1 {port} 1\n{}", certificates.settings(sentinel, "here"));
-    let _sentinel = SlotServer::run(sentinel, &watch, "--sentinel");
-    let records = Server::shared().url(&Server::shared().new_database());
+    let (port, plain, sentinel) = (here.port, SlotServer::shared_server().port, free_port());
+    let watch = format!(
+        "sentinel monitor reviews 127.0.0.1 {port} 1\n{}",
+        certificates.tls_server_settings(sentinel, "here")
+    );
+    let _sentinel = SlotServer::start_with_settings(sentinel, &watch, "--sentinel");
+    let records = Server::shared_server().url(&Server::shared_server().new_database());
     for (trusted, url, part) in [
         (&ca, format!("valkeys://:hush@localhost:{port}/0"), "kept"),
         (&ca, format!("rediss://:hush@127.0.0.1:{port}/0"), "kept"),
@@ -155,15 +158,15 @@ fn valkey_is_connected_to_with_tls_if_its_certificate_is_trusted_and_for_its_hos
         (&ca, format!("valkeys://:hush@localhost:{plain}/0"), "begins with `valkey` or `redis`"),
         (&ca, format!("rediss://:hush@localhost:{}/0#insecure", elsewhere.port), "insecure"),
     ] {
-        let said = connects(trusted, &url, &records);
+        let said = connect_with_trust(trusted, &url, &records);
         assert!(said.contains(part), "{url}: {said}");
         assert!(said == "kept" || said.contains("insecure") || said.contains("localhost"), "{url}: {said}");
     }
 }
 
 /// Starts a separate PostgreSQL that speaks TLS, with this certificate.
-fn postgres(name: &str) -> (Server, String) {
-    let (certificates, server) = (Certificates::shared(), Server::start());
+fn start_tls_postgres(name: &str) -> (Server, String) {
+    let (certificates, server) = (Certificates::shared_certificates(), Server::start());
     let mut write = String::new();
     for (file, text) in [
         ("server.crt", certificates.read(&format!("{name}.pem"))),
@@ -190,21 +193,22 @@ fn postgres(name: &str) -> (Server, String) {
     ];
     let (said, done) = server.psql("postgres", &statements);
     assert!(done, "{said}");
-    wait_for("TLS of PostgreSQL", || server.psql("postgres", &["SHOW ssl"]).0.trim() == "on");
+    wait_until("TLS of PostgreSQL", || server.psql("postgres", &["SHOW ssl"]).0.trim() == "on");
     let database = server.new_database();
     (server, database)
 }
 
 #[test]
 fn postgresql_is_connected_to_with_tls_if_its_certificate_is_trusted_and_for_its_host() {
-    let certificates = Certificates::shared();
+    let certificates = Certificates::shared_certificates();
     let (ca, other) = (certificates.path("ca.pem"), certificates.path("other.pem"));
     let missing = certificates.path("missing.pem");
-    let ((here, database), (elsewhere, of_elsewhere)) = (postgres("here"), postgres("elsewhere"));
+    let ((here, database), (elsewhere, of_elsewhere)) =
+        (start_tls_postgres("here"), start_tls_postgres("elsewhere"));
     let url = |user: &str, server: &Server, database: &str, mode: &str| {
         format!("postgres://{user}:hush@localhost:{}/{database}{mode}", server.port)
     };
-    let plain = Server::shared().new_database();
+    let plain = Server::shared_server().new_database();
     let of = |user: &str, mode: &str| url(user, &here, &database, mode);
     for (trusted, records, part) in [
         (&ca, of("guarded", "?sslmode=require"), "kept"),
@@ -224,12 +228,12 @@ fn postgresql_is_connected_to_with_tls_if_its_certificate_is_trusted_and_for_its
         (&ca, url("truing", &elsewhere, &of_elsewhere, "?sslmode=verify-ca"), "is not for this host"),
         (&ca, url("truing", &elsewhere, &of_elsewhere, "?sslmode=require"), "is not for this host"),
         (&ca, url("truing", &elsewhere, &of_elsewhere, ""), "is not for this host"),
-        (&ca, url("truing", Server::shared(), &plain, "?sslmode=require"), "it offers no TLS"),
-        (&ca, url("truing", Server::shared(), &plain, "?sslmode=verify-full"), "it offers no TLS"),
-        (&ca, url("truing", Server::shared(), &plain, "?sslmode=prefer"), "kept"),
+        (&ca, url("truing", Server::shared_server(), &plain, "?sslmode=require"), "it offers no TLS"),
+        (&ca, url("truing", Server::shared_server(), &plain, "?sslmode=verify-full"), "it offers no TLS"),
+        (&ca, url("truing", Server::shared_server(), &plain, "?sslmode=prefer"), "kept"),
     ] {
-        let slots = SlotServer::shared().url(SlotServer::new_database());
-        let said = connects(trusted, &slots, &records);
+        let slots = SlotServer::shared_server().url(SlotServer::new_database());
+        let said = connect_with_trust(trusted, &slots, &records);
         assert!(said.contains(part), "{records}: {said}");
         assert!(
             said == "kept" || said.contains("store.records") || said.contains("localhost"),

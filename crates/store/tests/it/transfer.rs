@@ -12,15 +12,15 @@ use truing_core::port::{HistoryEvent, OperatorStore as _, RunStore as _, SlotSto
 use truing_store::{CopiedPage, NulPolicy, TableComparison, TransferError};
 
 use self::fill::{fill, fill_many};
-use super::on_sqlite::ledger::{ask, granted, repo};
+use super::on_sqlite::ledger::{repo, reservation_request, reserve_granted};
 use super::*;
 
 fn new_file_home() -> Home {
-    Home::of("on_sqlite")
+    Home::for_suite("on_sqlite")
 }
 
 fn new_servers() -> Home {
-    Home::of("on_servers")
+    Home::for_suite("on_servers")
 }
 
 impl Home {
@@ -29,7 +29,8 @@ impl Home {
         let clock = Hand::at(NOW);
         match self {
             Self::Servers { slots, records } => {
-                let (slots, records) = (SlotServer::shared().url(*slots), Server::shared().url(records));
+                let (slots, records) =
+                    (SlotServer::shared_server().url(*slots), Server::shared_server().url(records));
                 Store::connect_for_transfer(&slots, &records, Some(clock)).await.unwrap()
             }
             Self::File(_) | Self::Path(_) => Store::open_for_transfer(&self.file().unwrap(), clock).unwrap(),
@@ -37,10 +38,11 @@ impl Home {
     }
 
     /// Returns the error of opening it in the ordinary way.
-    async fn not_opened(&self) -> String {
+    async fn open_error(&self) -> String {
         match self {
             Self::Servers { slots, records } => {
-                let (slots, records) = (SlotServer::shared().url(*slots), Server::shared().url(records));
+                let (slots, records) =
+                    (SlotServer::shared_server().url(*slots), Server::shared_server().url(records));
                 Store::connect(&slots, &records, None).await.err().unwrap().to_string()
             }
             Self::File(_) | Self::Path(_) => {
@@ -51,22 +53,22 @@ impl Home {
 }
 
 /// Makes a new store of the engine with data in every table.
-async fn filled(home: Home) -> (Home, Store) {
+async fn filled_store(home: Home) -> (Home, Store) {
     let store = home.open().await;
     fill(&store).await;
     (home, store)
 }
 
 /// Copies a store in a process that is not interrupted.
-async fn copied(from: &Store, to: &Home) -> Vec<TableComparison> {
+async fn copy_store(from: &Store, to: &Home) -> Vec<TableComparison> {
     let target = to.open_target().await;
     from.copy_to(&target, NulPolicy::Refuse, |_| ()).await.unwrap()
 }
 
-fn assert_alike(compared: &[TableComparison]) {
+fn assert_equal_tables(compared: &[TableComparison]) {
     assert_eq!(compared.len(), 20, "the slots and every table");
     for table in compared {
-        assert!(table.is_alike(), "{}: {table}", table.table);
+        assert!(table.is_equal(), "{}: {table}", table.table);
         assert!(table.rows.0 > 0, "nothing is in table {}, so nothing is tried there", table.table);
         assert_eq!(table.rows.0, table.rows.1, "{}", table.table);
     }
@@ -74,10 +76,10 @@ fn assert_alike(compared: &[TableComparison]) {
 
 #[tokio::test]
 async fn a_store_that_was_moved_to_servers_and_back_is_what_it_was() {
-    let (first, source) = filled(new_file_home()).await;
+    let (first, source) = filled_store(new_file_home()).await;
     // A number that was given is not given again in either store.
-    let (last, _) = granted(&source, &[repo(1_000)], ask(1, 1)).await;
-    first.change(&format!(
+    let (last, _) = reserve_granted(&source, &[repo(1_000)], reservation_request(1, 1)).await;
+    first.change_rows(&format!(
         "DELETE FROM draw WHERE reservation = {0}; DELETE FROM reservation WHERE id = {0}",
         last.0
     ));
@@ -85,12 +87,12 @@ async fn a_store_that_was_moved_to_servers_and_back_is_what_it_was() {
     let token = source.fresh_token().await.unwrap();
 
     let servers = new_servers();
-    assert_alike(&copied(&source, &servers).await);
+    assert_equal_tables(&copy_store(&source, &servers).await);
     let there = servers.open().await;
-    assert_eq!(there.list().await.unwrap(), source.list().await.unwrap(), "with their versions");
+    assert_eq!(there.list_slots().await.unwrap(), source.list_slots().await.unwrap(), "with their versions");
     assert_eq!(there.kill_switches().await.unwrap(), source.kill_switches().await.unwrap());
     let Home::Servers { slots, .. } = &servers else { panic!() };
-    assert_eq!(SlotServer::shared().by_hand(*slots, &["GET", "bot:killswitch:enabled"]), "true");
+    assert_eq!(SlotServer::shared_server().send_command(*slots, &["GET", "bot:killswitch:enabled"]), "true");
     assert_eq!(
         there.audit_entries(9).await.unwrap(),
         source.audit_entries(9).await.unwrap(),
@@ -99,18 +101,18 @@ async fn a_store_that_was_moved_to_servers_and_back_is_what_it_was() {
 
     // The copy is repeated after it was completed.
     let whole = servers.dump();
-    assert_alike(&copied(&source, &servers).await);
+    assert_equal_tables(&copy_store(&source, &servers).await);
     assert_eq!(servers.dump(), whole);
 
     let second = new_file_home();
-    assert_alike(&copied(&there, &second).await);
+    assert_equal_tables(&copy_store(&there, &second).await);
     assert_eq!(second.dump(), before);
     let back = second.open().await;
-    assert_alike(&source.compare(&back).await.unwrap());
+    assert_equal_tables(&source.compare(&back).await.unwrap());
 
     for store in [&there, &back] {
         assert!(store.fresh_token().await.unwrap() > token);
-        let (next, _) = granted(store, &[repo(1_000)], ask(1, 1)).await;
+        let (next, _) = reserve_granted(store, &[repo(1_000)], reservation_request(1, 1)).await;
         assert!(next.0 > last.0, "{next:?} after {last:?}");
         let at = UnixMillis(NOW + 1);
         store
@@ -125,26 +127,26 @@ async fn a_store_that_was_moved_to_servers_and_back_is_what_it_was() {
 #[tokio::test]
 async fn a_store_moves_between_two_of_the_same_engine() {
     for (from, to) in [(new_file_home(), new_file_home()), (new_servers(), new_servers())] {
-        let (from, source) = filled(from).await;
-        assert_alike(&copied(&source, &to).await);
+        let (from, source) = filled_store(from).await;
+        assert_equal_tables(&copy_store(&source, &to).await);
         assert_eq!(to.dump(), from.dump());
         let there = to.open().await;
-        assert_eq!(there.list().await.unwrap(), source.list().await.unwrap());
+        assert_eq!(there.list_slots().await.unwrap(), source.list_slots().await.unwrap());
     }
 }
 
 #[tokio::test]
 async fn slots_are_due_counted_and_swapped_where_they_are_now_as_they_were() {
-    let (_home, source) = filled(new_file_home()).await;
+    let (_home, source) = filled_store(new_file_home()).await;
     let servers = new_servers();
-    copied(&source, &servers).await;
+    copy_store(&source, &servers).await;
     let there = servers.open().await;
     let late = UnixMillis(NOW + 1_000_000_000);
     assert_eq!(there.due_slots(late, 99).await.unwrap(), source.due_slots(late, 99).await.unwrap());
-    let counts = (there.census().await.unwrap().slots, source.census().await.unwrap().slots);
+    let counts = (there.count_content().await.unwrap().slots, source.count_content().await.unwrap().slots);
     assert_eq!(counts.0, counts.1);
     // A slot that was read before the copy can be written after it, because its version is the same.
-    let slots = source.list().await.unwrap();
+    let slots = source.list_slots().await.unwrap();
     let leased = slots.iter().find(|slot| slot.token().is_some()).unwrap();
     let again = there.commit_slots(&[(leased.version, leased.clone())]).await.unwrap();
     assert!(again[0].unwrap() > leased.version);
@@ -153,7 +155,7 @@ async fn slots_are_due_counted_and_swapped_where_they_are_now_as_they_were() {
 
 /// Runs a copy until it has reported a number of pages, or was polled a number of times, and drops it there.
 /// Returns its outcome if it was completed.
-async fn until(
+async fn copy_until(
     from: &Store,
     to: &Store,
     (pages, polls): (usize, usize),
@@ -176,11 +178,11 @@ async fn until(
 
 /// Copies a store in as many interrupted lives as it takes; returns their number. `end` gives the pages and
 /// polls of each life.
-async fn lives(source: &Store, to: &Home, end: impl Fn(usize) -> (usize, usize)) -> usize {
+async fn copy_with_interruptions(source: &Store, to: &Home, end: impl Fn(usize) -> (usize, usize)) -> usize {
     for life in 1..300 {
         let target = to.open_target().await;
-        if let Some(done) = until(source, &target, end(life)).await {
-            assert_alike(&done.unwrap());
+        if let Some(done) = copy_until(source, &target, end(life)).await {
+            assert_equal_tables(&done.unwrap());
             return life;
         }
     }
@@ -189,25 +191,25 @@ async fn lives(source: &Store, to: &Home, end: impl Fn(usize) -> (usize, usize))
 
 #[tokio::test]
 async fn a_copy_that_is_killed_after_each_page_or_in_the_middle_of_one_goes_on_and_ends_alike() {
-    let (_home, of_file) = filled(new_file_home()).await;
+    let (_home, of_file) = filled_store(new_file_home()).await;
     fill_many(&of_file).await;
-    let of_servers = filled(new_servers()).await.1;
+    let of_servers = filled_store(new_servers()).await.1;
     fill_many(&of_servers).await;
     for source in [&of_file, &of_servers] {
         for (to, in_pages) in [(new_servers(), true), (new_file_home(), true), (new_servers(), false)] {
             let end = |life| if in_pages { (1, usize::MAX) } else { (usize::MAX, life) };
             // A page that is being written when its process is killed may be written after all.
-            assert!(lives(source, &to, end).await > 10);
+            assert!(copy_with_interruptions(source, &to, end).await > 10);
             let there = to.open().await;
-            assert_alike(&source.compare(&there).await.unwrap());
-            assert_eq!(there.list().await.unwrap(), source.list().await.unwrap());
+            assert_equal_tables(&source.compare(&there).await.unwrap());
+            assert_eq!(there.list_slots().await.unwrap(), source.list_slots().await.unwrap());
         }
     }
 }
 
 #[tokio::test]
 async fn a_copy_whose_connections_are_cut_at_any_page_ends_alike_at_the_latest_when_it_is_run_again() {
-    let (_home, source) = filled(new_file_home()).await;
+    let (_home, source) = filled_store(new_file_home()).await;
     fill_many(&source).await;
     let to = new_servers();
     let Home::Servers { records, .. } = &to else { panic!() };
@@ -218,17 +220,17 @@ async fn a_copy_whose_connections_are_cut_at_any_page_ends_alike_at_the_latest_w
     let cutting = |page: CopiedPage| {
         told.push(page);
         if told.len() % 5 == 0 {
-            assert!(Server::shared().psql(records, &[cut]).1);
+            assert!(Server::shared_server().psql(records, &[cut]).1);
         }
     };
     let first = source.copy_to(&target, NulPolicy::Refuse, cutting).await;
     drop(target);
     let done = match first {
         Ok(done) => done,
-        Err(TransferError::Store(_)) => copied(&source, &to).await,
+        Err(TransferError::Store(_)) => copy_store(&source, &to).await,
         Err(other) => panic!("{other}"),
     };
-    assert_alike(&done);
+    assert_equal_tables(&done);
     let events: Vec<u64> = told.iter().filter(|page| page.table == "event").map(|page| page.rows).collect();
     assert!(events.is_sorted() && events.len() > 1, "{events:?}");
 }
@@ -236,7 +238,7 @@ async fn a_copy_whose_connections_are_cut_at_any_page_ends_alike_at_the_latest_w
 #[tokio::test]
 async fn of_two_that_fill_one_target_at_once_one_does_and_the_other_is_told_or_waits() {
     for to in [new_servers(), new_file_home()] {
-        let (_home, source) = filled(new_file_home()).await;
+        let (_home, source) = filled_store(new_file_home()).await;
         fill_many(&source).await;
         let (one, other) = (to.open_target().await, to.open_target().await);
         let fill = |target| source.copy_to(target, NulPolicy::Refuse, |_| ());
@@ -247,45 +249,45 @@ async fn of_two_that_fill_one_target_at_once_one_does_and_the_other_is_told_or_w
             let is_told = matches!(failed, TransferError::Busy { .. } | TransferError::AtWork { .. });
             assert!(is_told, "{failed}");
         }
-        assert_alike(&source.compare(&to.open().await).await.unwrap());
+        assert_equal_tables(&source.compare(&to.open().await).await.unwrap());
     }
 }
 
 #[tokio::test]
 async fn a_row_that_somebody_changes_removes_or_adds_there_is_named() {
-    let (_home, source) = filled(new_file_home()).await;
+    let (_home, source) = filled_store(new_file_home()).await;
     let to = new_servers();
-    copied(&source, &to).await;
+    copy_store(&source, &to).await;
     let there = to.open().await;
     let differing = async || -> Vec<(&'static str, String)> {
         let compared = source.compare(&there).await.unwrap();
-        let differ = compared.into_iter().filter(|table| !table.is_alike());
+        let differ = compared.into_iter().filter(|table| !table.is_equal());
         differ.map(|table| (table.table, table.first.unwrap())).collect()
     };
     assert_eq!(differing().await, []);
-    to.change("UPDATE finding SET body = body || ' ' WHERE id = 'f1'");
+    to.change_rows("UPDATE finding SET body = body || ' ' WHERE id = 'f1'");
     let finding = ("finding", "key = 'pr/github/1/7' AND id = 'f1'".to_owned());
     assert_eq!(differing().await, std::slice::from_ref(&finding));
-    to.change("DELETE FROM label_set");
+    to.change_rows("DELETE FROM label_set");
     let label = "forge = 'github' AND repository = '1' AND number = 7 AND name = 'it''s'".to_owned();
     assert_eq!(differing().await, [finding.clone(), ("label_set", label.clone())]);
-    to.change("INSERT INTO job (key, token, run, body) VALUES ('a', 1, 'x', '{}')");
+    to.change_rows("INSERT INTO job (key, token, run, body) VALUES ('a', 1, 'x', '{}')");
     let job = ("job", "key = 'a'".to_owned());
     assert_eq!(differing().await, [finding.clone(), ("label_set", label.clone()), job.clone()]);
     let Home::Servers { slots, .. } = &to else { panic!() };
-    SlotServer::shared().by_hand(*slots, &["DEL", "review:slot:{truing}:github:1:9"]);
+    SlotServer::shared_server().send_command(*slots, &["DEL", "review:slot:{truing}:github:1:9"]);
     let slot = ("slot", "key = 'pr/github/1/9'".to_owned());
     assert_eq!(differing().await, [slot, finding, ("label_set", label), job]);
 }
 
 #[tokio::test]
 async fn a_target_that_somebody_changes_while_it_is_filled_stays_half_and_the_table_is_named() {
-    let (_home, source) = filled(new_file_home()).await;
+    let (_home, source) = filled_store(new_file_home()).await;
     let to = new_servers();
     let target = to.open_target().await;
     let changing = |page: CopiedPage| {
         if page.table == "job" {
-            to.change("DELETE FROM effect");
+            to.change_rows("DELETE FROM effect");
         }
     };
     let error = source.copy_to(&target, NulPolicy::Refuse, changing).await.unwrap_err();
@@ -294,5 +296,5 @@ async fn a_target_that_somebody_changes_while_it_is_filled_stays_half_and_the_ta
         said.contains("table effect of PostgreSQL at") && said.contains("1 rows, 0 in the other store"),
         "{said}"
     );
-    assert!(to.not_opened().await.contains("truing store migrate"));
+    assert!(to.open_error().await.contains("truing store migrate"));
 }

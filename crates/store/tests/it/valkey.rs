@@ -26,19 +26,19 @@ rm -rf "$folder"
 
 impl SlotServer {
     /// Returns the server of this program.
-    pub(crate) fn shared() -> &'static Self {
+    pub(crate) fn shared_server() -> &'static Self {
         static SERVER: OnceLock<SlotServer> = OnceLock::new();
-        SERVER.get_or_init(Self::own)
+        SERVER.get_or_init(Self::start_separate)
     }
 
     /// Starts a separate server.
-    pub(crate) fn own() -> Self {
+    pub(crate) fn start_separate() -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self::run(port, &format!("port {port}\nsave \"\"\nappendonly no\ndatabases 4096"), "")
+        Self::start_with_settings(port, &format!("port {port}\nsave \"\"\nappendonly no\ndatabases 4096"), "")
     }
 
     /// Starts a server with these settings; `kind` is `--sentinel` for a Sentinel.
-    pub(crate) fn run(port: u16, settings: &str, kind: &str) -> Self {
+    pub(crate) fn start_with_settings(port: u16, settings: &str, kind: &str) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", LIFE, "sh", &format!("bind 127.0.0.1\n{settings}"), kind]);
         let server = Self { port, life: command.stdin(Stdio::piped()).spawn().unwrap() };

@@ -15,7 +15,7 @@ use truing_store::Store;
 
 use super::{NOW, computed, new_store, record, revision, run};
 
-pub(crate) fn pr(repository: &str, number: u64) -> PrId {
+pub(crate) fn pull_request_id(repository: &str, number: u64) -> PrId {
     PrId { forge: "github".into(), repository: repository.into(), number }
 }
 
@@ -24,26 +24,30 @@ pub(crate) fn repository(id: &str, name: &str, cursor: i64) -> KnownRepository {
     KnownRepository { forge, id, name, cursor: UnixMillis(cursor), gone: None, onboarded: false }
 }
 
-async fn describe(store: &Store, pr: &PrId, name: &str) {
+async fn store_description(store: &Store, pr: &PrId, name: &str) {
     let described = SlotDescription { name: name.into(), url: format!("https://x/{name}"), head: None };
     store.store_descriptions(&[(pr.key(), described)]).await.unwrap();
 }
 
 /// Makes a comment on a pull request of the first repository.
 pub(crate) fn comment(number: u64, kind: CommentKind, id: u64, at: i64) -> UserRequest {
-    UserRequest { pr: pr("1", number), origin: RequestOrigin::Comment { kind, id }, at: UnixMillis(at) }
+    UserRequest {
+        pr: pull_request_id("1", number),
+        origin: RequestOrigin::Comment { kind, id },
+        at: UnixMillis(at),
+    }
 }
 
 #[tokio::test]
 async fn repositories_are_those_remembered_and_those_of_described_pull_requests() {
     let (_home, store) = new_store().await;
     for (pr, name) in [
-        (pr("2", 7), "octo/two#7"),
-        (pr("2", 8), "octo/two#8"),
-        (pr("10", 1), "octo/ten#1"),
-        (PrId { forge: "github2".into(), ..pr("3", 1) }, "octo/other#1"),
+        (pull_request_id("2", 7), "octo/two#7"),
+        (pull_request_id("2", 8), "octo/two#8"),
+        (pull_request_id("10", 1), "octo/ten#1"),
+        (PrId { forge: "github2".into(), ..pull_request_id("3", 1) }, "octo/other#1"),
     ] {
-        describe(&store, &pr, name).await;
+        store_description(&store, &pr, name).await;
     }
     store
         .store_repositories(&[repository("1", "octo/one", 5), repository("2", "octo/Two", 6)])
@@ -65,17 +69,21 @@ async fn a_first_contact_ends_once_and_leaves_heads_that_no_run_was_about() {
     assert!(!store.repositories("github").await.unwrap()[0].onboarded);
     let left = |number: u64| SkippedHead {
         run: RunId::new(format!("left-{number}")),
-        key: pr("1", number).key(),
+        key: pull_request_id("1", number).key(),
         revision: revision('a'),
     };
-    let begun =
-        RunRef { id: RunId::new("begun"), key: pr("1", 8).key(), token: store.fresh_token().await.unwrap() };
+    let begun = RunRef {
+        id: RunId::new("begun"),
+        key: pull_request_id("1", 8).key(),
+        token: store.fresh_token().await.unwrap(),
+    };
     store.begin_run(&begun, &revision('c'), UnixMillis(NOW)).await.unwrap();
     store.skip_heads(&[left(7), left(8)], "it was there before").await.unwrap();
     store.finish_onboarding(&of).await.unwrap();
     store.store_repositories(std::slice::from_ref(&of)).await.unwrap();
     assert!(store.repositories("github").await.unwrap()[0].onboarded, "it is remembered as it was");
-    let last = store.last_reviews(&[pr("1", 7).key(), pr("1", 8).key()]).await.unwrap();
+    let last =
+        store.last_reviews(&[pull_request_id("1", 7).key(), pull_request_id("1", 8).key()]).await.unwrap();
     let is_left = LastReviews { attempted: Some(revision('a')), settled: Some(revision('a')), is_left: true };
     let is_begun = LastReviews { attempted: Some(revision('c')), settled: None, is_left: false };
     assert_eq!(last, [is_left, is_begun]);
@@ -86,13 +94,15 @@ async fn slots_of_a_repository_are_not_those_of_its_neighbours() -> Result<(), S
     let (_home, store) = new_store().await;
     let mut keys = Vec::new();
     for (repository, number) in [("1", 2), ("1", 30), ("10", 2), ("2", 2)] {
-        let key = pr(repository, number).key();
-        let slot =
-            Slot::new(key.clone()).on_event(LoopKind::Review, &SlotLimits::default(), UnixMillis(NOW)).slot;
+        let key = pull_request_id(repository, number).key();
+        let slot = Slot::new(key.clone())
+            .apply_event(LoopKind::Review, &SlotLimits::default(), UnixMillis(NOW))
+            .slot;
         store.commit_slots(&[(slot.version, slot)]).await?;
         keys.push(key);
     }
-    let found: Vec<SlotKey> = store.slots_of("github", "1").await?.into_iter().map(|slot| slot.key).collect();
+    let found: Vec<SlotKey> =
+        store.repository_slots("github", "1").await?.into_iter().map(|slot| slot.key).collect();
     assert_eq!(found, keys[..2]);
     Ok(())
 }
@@ -103,7 +113,7 @@ fn outcome(kind: OutcomeKind) -> ReviewOutcome {
 
 /// Returns the heads that were last attempted and last settled; `-` for none.
 async fn last_heads(store: &Store) -> String {
-    let keys = [pr("9", 9).key(), run(1).key];
+    let keys = [pull_request_id("9", 9).key(), run(1).key];
     let last = store.last_reviews(&keys).await.unwrap();
     assert_eq!(last[0], LastReviews::default(), "there was no run");
     let head = |revision: &Option<PullRevision>| {
@@ -146,9 +156,9 @@ async fn a_head_that_an_operator_has_dropped_is_settled_until_another_run_begins
     store.mark_failed(&run(1), &outcome(OutcomeKind::Failed), now).await.unwrap();
     drop().await;
     assert_eq!(last_heads(&store).await, "aa");
-    let runs = store.runs(&key, 9).await.unwrap().len();
+    let runs = store.review_entries(&key, 9).await.unwrap().len();
     drop().await;
-    assert_eq!(store.runs(&key, 9).await.unwrap().len(), runs, "it is settled before");
+    assert_eq!(store.review_entries(&key, 9).await.unwrap().len(), runs, "it is settled before");
     store.begin_run(&run(99), &revision('a'), now).await.unwrap();
     assert_eq!(last_heads(&store).await, "a-");
 }
@@ -206,7 +216,7 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
     let of_it = RunRef { key: key.clone(), ..run(9) };
     let begun = store.begin_run(&of_it, &revision('a'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun.dismissals, [dismissal]);
-    let other = RunRef { key: pr("1", 8).key(), ..run(9) };
+    let other = RunRef { key: pull_request_id("1", 8).key(), ..run(9) };
     assert_eq!(store.begin_run(&other, &revision('a'), UnixMillis(NOW)).await.unwrap().dismissals, []);
 
     // The decision was made on a slot that has changed: none of it is carried out, and the command is still
@@ -227,7 +237,7 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
 async fn comments_of_one_repository_do_not_take_the_places_of_others() {
     let (_home, store) = new_store().await;
     for (of, comments) in [("1", vec![1, 2, 3]), ("2", vec![4, 6]), ("3", vec![5])] {
-        let told = |id| UserRequest { pr: pr(of, 7), ..comment(7, CommentKind::Diff, id, NOW) };
+        let told = |id| UserRequest { pr: pull_request_id(of, 7), ..comment(7, CommentKind::Diff, id, NOW) };
         let told: Vec<UserRequest> = comments.into_iter().map(told).collect();
         store.store_requests(&told, &repository(of, "octo/some", 1), None).await.unwrap();
     }
@@ -251,7 +261,7 @@ async fn a_button_asks_again_once_it_was_served() {
             account: AccountId::new(account.to_string()),
             login: format!("login{account}"),
         };
-        UserRequest { pr: pr("1", number), origin, at: UnixMillis(at) }
+        UserRequest { pr: pull_request_id("1", number), origin, at: UnixMillis(at) }
     };
     let (first, other) = (pressed(5, 7, 1), pressed(6, 7, 2));
     let of = repository("1", "octo/one", 1);
@@ -277,18 +287,18 @@ async fn the_pull_requests_that_were_looked_at_at_a_head_are_found() {
     for (repository, number, token, head) in
         [("1", 7, 1, 'a'), ("1", 7, 2, 'a'), ("1", 8, 3, 'a'), ("1", 9, 4, 'b'), ("10", 7, 5, 'a')]
     {
-        let run = RunRef { key: pr(repository, number).key(), ..run(token) };
+        let run = RunRef { key: pull_request_id(repository, number).key(), ..run(token) };
         store.begin_run(&run, &revision(head), UnixMillis(NOW)).await.unwrap();
     }
-    let found = store.reviewed_at("github", "1", &revision('a').head).await.unwrap();
-    assert_eq!(found, [pr("1", 7), pr("1", 8)]);
+    let found = store.pulls_reviewed_at("github", "1", &revision('a').head).await.unwrap();
+    assert_eq!(found, [pull_request_id("1", 7), pull_request_id("1", 8)]);
 }
 
 #[tokio::test]
 async fn a_label_that_is_set_again_while_it_is_served_is_served_again() {
     let (_home, store) = new_store().await;
     let label = |at| UserRequest {
-        pr: pr("1", 7),
+        pr: pull_request_id("1", 7),
         origin: RequestOrigin::Label { name: "truing:converge".into() },
         at: UnixMillis(at),
     };

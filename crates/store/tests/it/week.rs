@@ -19,7 +19,7 @@ use truing_core::port::{HaltPolicy, RunRef, SlotDescription, SlotMark, SlotStore
 use truing_core::slot::{HoldReason, LoopKind, Slot, SlotCommand, SlotLimits, SlotState};
 use truing_store::Store;
 
-use self::worker::{Came, compute, finish, look, publish, take};
+use self::worker::{Came, apply_command, check_head, compute, finish, publish};
 use super::{Hand, NOW};
 
 /// The variable with the size: days, and pull requests opened on each; `7,10000` is the full size.
@@ -143,12 +143,12 @@ struct Company {
     counted: Counted,
 }
 
-fn key_of(at: usize) -> SlotKey {
+fn slot_key(at: usize) -> SlotKey {
     SlotKey::new(format!("pr/github/{}/{at}", 1 + at % 200))
 }
 
 /// Returns the number at the end of a key.
-fn at_of(key: &SlotKey) -> usize {
+fn pull_index(key: &SlotKey) -> usize {
     key.as_str().rsplit('/').next().unwrap().parse().unwrap()
 }
 
@@ -172,7 +172,7 @@ impl Company {
         for day in 0..days {
             for _ in 0..each {
                 let hour = company.random_hour();
-                company.opens(day * DAY + hour);
+                company.plan_pull_request(day * DAY + hour);
             }
         }
         company
@@ -186,26 +186,26 @@ impl Company {
 
     /// Plans one pull request: one to four storms of one to eight pushes within two days, some webhooks
     /// twice, then it is closed.
-    fn opens(&mut self, opened: i64) {
+    fn plan_pull_request(&mut self, opened: i64) {
         let at = self.pulls.len();
         self.pulls.push(Pull::default());
         let mut when = opened;
         for _ in 0..=self.random.below(4) {
             for _ in 0..=self.random.below(8) {
-                self.happens(when, at, Happens::Push);
+                self.schedule_event(when, at, Happens::Push);
                 if self.random.below(10) == 0 {
                     let late = self.random.span(0, 90_000);
-                    self.happens(when + late, at, Happens::Again);
+                    self.schedule_event(when + late, at, Happens::Again);
                 }
                 when += self.random.span(1_000, 70_000);
             }
             when += self.random.span(5 * 60_000, 12 * HOUR);
         }
         let closed = when + self.random.span(HOUR, 12 * HOUR);
-        self.happens(closed, at, Happens::Close);
+        self.schedule_event(closed, at, Happens::Close);
     }
 
-    fn happens(&mut self, when: i64, at: usize, what: Happens) {
+    fn schedule_event(&mut self, when: i64, at: usize, what: Happens) {
         let tick = when / TICK * TICK;
         self.plan.entry(tick).or_default().push((at, what));
     }
@@ -214,28 +214,28 @@ impl Company {
         Store::open(&self.path, self.wall.clone()).unwrap()
     }
 
-    fn set_wall(&self, at: i64) {
+    fn set_wall_clock(&self, at: i64) {
         let hour = at % DAY / HOUR;
         self.wall.set(NOW + at - if hour == 3 { SET_BACK } else { 0 });
     }
 
     /// Runs the simulation until nothing is left to happen.
-    async fn lives(&mut self) -> Store {
+    async fn run_simulation(&mut self) -> Store {
         let mut store = self.open();
         let mut at = 0;
         let mut next_restart = DAY;
         loop {
-            self.set_wall(at);
+            self.set_wall_clock(at);
             if at >= next_restart {
                 next_restart += DAY;
                 drop(store);
                 store = self.open();
-                self.restarted(&store).await;
+                self.restart_server(&store).await;
             }
             self.events(&store, at).await;
             self.schedule(&store, at).await;
-            self.beat(&store, at).await;
-            self.steps(&store, at).await;
+            self.send_heartbeats(&store, at).await;
+            self.run_due_steps(&store, at).await;
             if at % HOUR == 0 && !DOWN.contains(&at) {
                 self.retry_parked(&store).await;
             }
@@ -245,7 +245,7 @@ impl Company {
             let working = self.work.iter().map(|work| work.due.min(work.beat)).min();
             let Some(next) = [wakes, planned, working].into_iter().flatten().min() else {
                 let parked = store
-                    .list()
+                    .list_slots()
                     .await
                     .unwrap()
                     .iter()
@@ -278,7 +278,7 @@ impl Company {
                 let (name, url) =
                     (format!("acme/r{}#{pull}", pull % 200), format!("https://forge.example/{pull}"));
                 marks.push(SlotMark {
-                    key: key_of(pull),
+                    key: slot_key(pull),
                     described: SlotDescription { name, url, head },
                     of: LoopKind::Review,
                 });
@@ -299,8 +299,8 @@ impl Company {
             let due = store.due_slots(now, BATCH).await.unwrap();
             let mut last = BTreeMap::new();
             for slot in &due {
-                let before = last.insert(slot.key.repository_prefix().to_owned(), slot.wakes_at());
-                assert!(before <= Some(slot.wakes_at()), "{}: the oldest of a repository first", slot.key);
+                let before = last.insert(slot.key.repository_prefix().to_owned(), slot.wake_time());
+                assert!(before <= Some(slot.wake_time()), "{}: the oldest of a repository first", slot.key);
             }
             let mut free = self.workers.saturating_sub(self.work.len());
             let mut changes = Vec::new();
@@ -323,16 +323,16 @@ impl Company {
             {
                 committed.unwrap();
                 match slot.state {
-                    SlotState::Leased { token, .. } => self.leased(&slot, token, at),
+                    SlotState::Leased { token, .. } => self.start_leased_work(&slot, token, at),
                     SlotState::Held { .. } | SlotState::Idle | SlotState::Waiting { .. } => {}
                 }
             }
         }
     }
 
-    fn leased(&mut self, slot: &Slot, token: FencingToken, at: i64) {
+    fn start_leased_work(&mut self, slot: &Slot, token: FencingToken, at: i64) {
         self.counted.leases += 1;
-        let pull = at_of(&slot.key);
+        let pull = pull_index(&slot.key);
         let is = &mut self.pulls[pull];
         assert!(token.0 > is.newest_token, "{}: tokens only grow", slot.key);
         is.newest_token = token.0;
@@ -350,7 +350,7 @@ impl Company {
     }
 
     /// Sends heartbeats, all of a tick in one batch.
-    async fn beat(&mut self, store: &Store, at: i64) {
+    async fn send_heartbeats(&mut self, store: &Store, at: i64) {
         let beating: Vec<&mut Work> =
             self.work.iter_mut().filter(|work| work.beats && work.beat <= at).collect();
         if beating.is_empty() {
@@ -370,7 +370,7 @@ impl Company {
     }
 
     /// Does the steps of work that are due, in parallel.
-    async fn steps(&mut self, store: &Store, at: i64) {
+    async fn run_due_steps(&mut self, store: &Store, at: i64) {
         let (due, rest): (Vec<Work>, Vec<Work>) =
             std::mem::take(&mut self.work).into_iter().partition(|work| work.due <= at);
         self.work = rest;
@@ -380,7 +380,7 @@ impl Company {
             let down = DOWN.contains(&at);
             running.spawn(async move {
                 let came = match work.next {
-                    Step::Look => look(&store, &work, &is, &limits).await,
+                    Step::Look => check_head(&store, &work, &is, &limits).await,
                     Step::Compute => compute(&store, &work, down, &limits).await,
                     Step::Publish => publish(&store, &work, down, &limits).await,
                     Step::Finish => finish(&store, &work, &is, &limits).await,
@@ -390,12 +390,12 @@ impl Company {
         }
         while let Some(done) = running.join_next().await {
             let (work, came, begun) = done.unwrap();
-            self.came(work, came, begun, at);
+            self.apply_step_result(work, came, begun, at);
         }
     }
 
     /// Applies the result of a step; before it, the run with the token `begun` was the newest in the records.
-    fn came(&mut self, mut work: Work, came: Came, begun: u64, at: i64) {
+    fn apply_step_result(&mut self, mut work: Work, came: Came, begun: u64, at: i64) {
         let is = &mut self.pulls[work.at];
         let newest = is.newest_token == work.run.token.0;
         work.due = at + self.random.span(TICK, 20_000);
@@ -440,19 +440,21 @@ impl Company {
     }
 
     /// Restarts the server: all workers are dead.
-    async fn restarted(&mut self, store: &Store) {
+    async fn restart_server(&mut self, store: &Store) {
         self.work.clear();
-        for slot in store.orphans().await.unwrap() {
-            take(store, &slot.key, SlotCommand::HandBack(slot.token().unwrap()), &self.limits).await.unwrap();
+        for slot in store.orphaned_slots().await.unwrap() {
+            apply_command(store, &slot.key, SlotCommand::HandBack(slot.token().unwrap()), &self.limits)
+                .await
+                .unwrap();
         }
     }
 
     /// Simulates the engineer on call, who retries parked slots.
     async fn retry_parked(&mut self, store: &Store) {
-        for slot in store.list().await.unwrap() {
+        for slot in store.list_slots().await.unwrap() {
             if slot.state == (SlotState::Held { why: HoldReason::Parked }) {
                 self.counted.parked += 1;
-                take(store, &slot.key, SlotCommand::Retry, &self.limits).await.unwrap();
+                apply_command(store, &slot.key, SlotCommand::Retry, &self.limits).await.unwrap();
             }
         }
     }
@@ -470,13 +472,13 @@ async fn days_of_a_busy_company_keep_every_promise() {
     let folder = tempfile::tempdir().unwrap();
     let began = std::time::Instant::now();
     let mut company = Company::new(folder.path().join("truing.db"), days, each);
-    let store = company.lives().await;
+    let store = company.run_simulation().await;
     let Company { pulls, counted, .. } = &company;
     let unreviewed: BTreeSet<usize> =
         (0..pulls.len()).filter(|at| pulls[*at].reviewed != pulls[*at].head).collect();
     assert_eq!(unreviewed, BTreeSet::new(), "pull requests not reviewed at their last head");
     assert!(counted.latest <= LATEST, "a settled head waited for {:?}", TimeSpan(counted.latest));
-    let left: Vec<Slot> = store.list().await.unwrap();
+    let left: Vec<Slot> = store.list_slots().await.unwrap();
     let held =
         left.iter().filter(|slot| slot.state == SlotState::Held { why: HoldReason::Cancelled }).count();
     assert_eq!(left.len(), held, "{left:?}");

@@ -16,8 +16,8 @@ use truing_service::by_hand;
 use truing_store::Store;
 
 use super::error::{CliError, CommandExit};
-use super::sync::not_run;
-use super::target::{actor_name, at_work, existing_store, store_error};
+use super::sync::missing_job_run_error;
+use super::target::{acquire_command_lock, actor_name, existing_store, store_error};
 use super::{CommandContext, runtime};
 use crate::wiring;
 
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &BreakerArgs, context: &CommandContext) -> Result<Comman
             BreakerCommand::Reset { key } => {
                 let (key, _) = find_job(&jobs, key)?;
                 let store = store.as_ref().ok_or_else(|| unknown_breaker_error(key.as_str()))?;
-                let _at_work = at_work(store, &limits).await?;
+                let _at_work = acquire_command_lock(store, &limits).await?;
                 reset_breaker(store, key, &limits, &actor_name(&context.environment)).await?;
                 context
                     .output
@@ -98,11 +98,12 @@ async fn reset_breaker(
     actor: &str,
 ) -> Result<(), CliError> {
     let lease = by_hand::lease_record(store, key, LoopKind::Sync, limits).await;
-    let lease = lease.map_err(|error| not_run(job::of_key(key).unwrap_or_default(), error.into()))?;
+    let lease = lease
+        .map_err(|error| missing_job_run_error(job::job_from_key(key).unwrap_or_default(), error.into()))?;
     let run = RunRef { id: new_run_id(), key: key.clone(), token: lease.token };
     let mut job = store.begin_job(&run).await.map_err(store_error)?;
     job.breaker.reset();
-    store.keep_job(&run, &job).await.map_err(store_error)?;
+    store.store_job(&run, &job).await.map_err(store_error)?;
     store
         .append_audit_log(&[OperatorAction::new(actor, "breaker reset", key.as_str(), "")])
         .await

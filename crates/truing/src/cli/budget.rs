@@ -272,11 +272,11 @@ fn show_prices(model: Option<&str>, context: &CommandContext) -> Result<(), CliE
         .map(|(model, above_prompt_tokens, rates)| PriceRow {
             model,
             above_prompt_tokens,
-            input_micro_usd: rates.input.pico_usd(),
-            output_micro_usd: rates.output.pico_usd(),
-            cache_read_micro_usd: rates.cache_read.pico_usd(),
-            cache_write_5m_micro_usd: rates.cache_write_5m.pico_usd(),
-            cache_write_1h_micro_usd: rates.cache_write_1h.pico_usd(),
+            input_micro_usd: rates.input.pico_usd_per_token(),
+            output_micro_usd: rates.output.pico_usd_per_token(),
+            cache_read_micro_usd: rates.cache_read.pico_usd_per_token(),
+            cache_write_5m_micro_usd: rates.cache_write_5m.pico_usd_per_token(),
+            cache_write_1h_micro_usd: rates.cache_write_1h.pico_usd_per_token(),
             priced_by: priced.by.get(model).copied(),
             rates,
         })
@@ -287,10 +287,10 @@ fn show_prices(model: Option<&str>, context: &CommandContext) -> Result<(), CliE
             CliError::usage("unknown_model", format!("`{model}` has no price: it is not used")).hint(hint)
         );
     }
-    context.output.print_answer(&rows, || price_screen(&rows, &dated))
+    context.output.print_answer(&rows, || render_prices(&rows, &dated))
 }
 
-fn price_screen(rows: &[PriceRow<'_>], dated: &str) -> String {
+fn render_prices(rows: &[PriceRow<'_>], dated: &str) -> String {
     let mut text = format!(
         "US dollars per million tokens; built-in prices are from {dated}\n\n{:>9}{:>9}{:>8}{:>9}{:>9}\n",
         "input", "output", "cached", "for 5 m", "for 1 h"
@@ -320,7 +320,7 @@ mod tests {
 
     use super::*;
 
-    fn drawn(kind: BudgetLevelKind, key: &str, period: &str, sums: [u64; 3]) -> BudgetUsage {
+    fn sample_usage(kind: BudgetLevelKind, key: &str, period: &str, sums: [u64; 3]) -> BudgetUsage {
         let [spent, reserved, limit] = sums.map(MicroUsd);
         BudgetUsage {
             level: BudgetLevel { kind, key: key.into(), period: period.into(), limit },
@@ -351,10 +351,15 @@ mod tests {
         let head = "0123456789abcdef0123456789abcdef01234567";
         let key = format!("pr/github/1296269/7@{head}");
         let all = [
-            drawn(BudgetLevelKind::TeamMonth, "web", "2026-11", [160_120_000, 400_000, 200_000_000]),
-            drawn(BudgetLevelKind::RepoDay, "github/1296269", "2026-11-20", [5_000_000, 0, 0]),
-            drawn(BudgetLevelKind::RepoDay, "local/home/me/tool", "2026-11-20", [0, 12_345, 5_000_000]),
-            drawn(BudgetLevelKind::Review, &key, "", [2_000_000, 0, 2_000_000]),
+            sample_usage(BudgetLevelKind::TeamMonth, "web", "2026-11", [160_120_000, 400_000, 200_000_000]),
+            sample_usage(BudgetLevelKind::RepoDay, "github/1296269", "2026-11-20", [5_000_000, 0, 0]),
+            sample_usage(
+                BudgetLevelKind::RepoDay,
+                "local/home/me/tool",
+                "2026-11-20",
+                [0, 12_345, 5_000_000],
+            ),
+            sample_usage(BudgetLevelKind::Review, &key, "", [2_000_000, 0, 2_000_000]),
         ];
         let names = BTreeMap::from([
             ("github/1296269".to_owned(), "acme/shop".to_owned()),
@@ -381,7 +386,7 @@ mod tests {
         // Money is sorted by number, and rows that do not fit on a screen are counted.
         let many: Vec<BudgetUsage> = (0..30)
             .map(|number| {
-                drawn(
+                sample_usage(
                     BudgetLevelKind::RepoDay,
                     &format!("github/{number}"),
                     "2026-11-20",

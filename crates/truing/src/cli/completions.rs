@@ -71,17 +71,17 @@ const BASH_CONFIG: &str = r#"    local i at named=()
 
 pub(crate) fn run(args: &CompletionsArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let mut command = VALUES.iter().fold(visible_program(), |command, (words, argument, mark)| {
-        mark_argument(command, words, argument, *mark)
+        add_value_placeholder(command, words, argument, *mark)
     });
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, name, &mut script);
-    context.output.print_data(with_values(args.shell, &String::from_utf8_lossy(&script))?)?;
+    context.output.print_data(fill_placeholders(args.shell, &String::from_utf8_lossy(&script))?)?;
     Ok(CommandExit::Done)
 }
 
 /// Returns the command with a placeholder for the values of an argument.
-fn mark_argument(
+fn add_value_placeholder(
     command: clap::Command,
     words: &[&str],
     argument: &str,
@@ -89,7 +89,7 @@ fn mark_argument(
 ) -> clap::Command {
     match words.split_first() {
         Some((word, below)) => {
-            command.mut_subcommand(word, |command| mark_argument(command, below, argument, mark))
+            command.mut_subcommand(word, |command| add_value_placeholder(command, below, argument, mark))
         }
         None => command.mut_arg(argument, |argument| {
             argument.value_parser(PossibleValuesParser::new([mark.placeholder()]))
@@ -98,7 +98,7 @@ fn mark_argument(
 }
 
 /// Returns the script with the placeholders replaced by the values, or by the functions that look them up.
-fn with_values(shell: Shell, script: &str) -> Result<String, CliError> {
+fn fill_placeholders(shell: Shell, script: &str) -> Result<String, CliError> {
     let packs = wiring::load_packs(&RulesConfig::default()).map_err(wiring::reader_error)?;
     let rules = packs.list_rules().map_err(|error| wiring::reader_error(error.into()))?;
     let rules = rules.iter().map(|rule| rule.rule).collect::<Vec<_>>().join(" ");
@@ -127,7 +127,7 @@ fn with_values(shell: Shell, script: &str) -> Result<String, CliError> {
     Ok(match shell {
         Shell::Bash => {
             let jobs = LIST_JOBS.replacen("truing", "truing \"${named[@]}\"", 1);
-            let text: String = text.split_inclusive('\n').map(flags_last).collect();
+            let text: String = text.split_inclusive('\n').map(move_flags_last).collect();
             format!(
                 "_truing_refs() {{\n    {LIST_REFS}\n}}\n_truing_targets() {{\n    _truing_refs\n}}\n\
                  _truing_jobs() {{\n{BASH_CONFIG}    {jobs}\n}}\n{text}"
@@ -156,7 +156,7 @@ fn with_values(shell: Shell, script: &str) -> Result<String, CliError> {
 
 /// Reorders a line of the bash script: commands and values come before flags, since bash offers them in this
 /// order.
-fn flags_last(line: &str) -> String {
+fn move_flags_last(line: &str) -> String {
     let words = line.trim().strip_prefix("opts=\"").and_then(|line| line.strip_suffix('"'));
     let Some(words) = words.filter(|words| !words.is_empty()) else { return line.to_owned() };
     let (flags, others): (Vec<&str>, Vec<&str>) = words.split(' ').partition(|word| word.starts_with('-'));

@@ -66,8 +66,8 @@ pub(crate) fn run(args: &ConfigArgs, context: &CommandContext) -> Result<Command
 
 fn show_config(context: &CommandContext) -> Result<(), CliError> {
     let mut config = context.config(&[])?;
-    say_file(context)?;
-    if let Some(root) = working_tree(context.environment.directory())
+    print_config_path(context)?;
+    if let Some(root) = find_working_tree(context.environment.directory())
         && let Some(file) = truing_config::repository_file(root)?
     {
         config = config.with_repository(&file)?;
@@ -86,14 +86,14 @@ fn show_config(context: &CommandContext) -> Result<(), CliError> {
 /// Shows the tiers of one repository's reviews, according to the operator's file.
 fn show_tiers(repository: &str, context: &CommandContext) -> Result<(), CliError> {
     let config = context.config(&[])?;
-    say_file(context)?;
+    print_config_path(context)?;
     let tiers = RepositoryTiers::load(repository, &config, &context.environment);
     let tiers = runtime::start()?.block_on(tiers)?;
     context.output.print_answer(&tiers, || tiers.text())
 }
 
 /// Prints the path of the operator's file, or the path where it would be.
-fn say_file(context: &CommandContext) -> Result<(), CliError> {
+fn print_config_path(context: &CommandContext) -> Result<(), CliError> {
     let named = context.globals.config.as_deref();
     match truing_config::operator_file(&context.environment, named)? {
         Some(file) => context.output.print_note(format_args!("configuration file: {}", file.name)),
@@ -116,12 +116,12 @@ fn print_table(settings: &[(String, &EffectiveSetting)], output: OutputPrinter) 
             (format!("{key} = {}", value_or_unset(&setting.value.to_string())), render_origin(setting))
         })
         .collect();
-    output.print_data(lined_up(&lines))
+    output.print_data(align_origins(&lines))
 }
 
 /// Appends the origin to each line, in a column that fits both. Lines that are too long for a terminal do not
 /// move that column; their origins are on the line below.
-fn lined_up(lines: &[(String, String)]) -> String {
+fn align_origins(lines: &[(String, String)]) -> String {
     let whole = |(line, origin): &(String, String)| line.width() + BEFORE_ORIGIN.width() + origin.width();
     let width = lines.iter().filter(|line| whole(line) <= COLUMNS).map(|(line, _)| line.width()).max();
     let width = width.unwrap_or_default();
@@ -160,7 +160,7 @@ fn setting_row(key: &str, setting: &EffectiveSetting) -> serde_json::Value {
 }
 
 /// Returns the root of the working tree that contains a folder.
-fn working_tree(folder: &Path) -> Option<&Path> {
+fn find_working_tree(folder: &Path) -> Option<&Path> {
     folder.ancestors().find(|folder| folder.join(".git").exists())
 }
 
@@ -177,7 +177,7 @@ fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), Cli
                     context.output.print_note(format_args!("to use it: `--config {WRITTEN_FILE}`"));
                     file
                 }
-                None => return Err(no_file()),
+                None => return Err(no_config_file_error()),
             }
         }
     };
@@ -195,7 +195,7 @@ fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), Cli
             packs.check_names(&config.rules.packs).map_err(wiring::reader_error)?;
             warn_of_unknown_rules(&config, &packs, &context.output);
         }
-        match wiring::policy::policies(&config) {
+        match wiring::policy::load_policies(&config) {
             Err(error) if error.code == wiring::policy::BAD_POLICY => return Err(error),
             Ok(_) | Err(_) => {}
         }
@@ -219,7 +219,7 @@ fn warn_of_unknown_rules(config: &Config, packs: &RulePacks, output: &OutputPrin
 }
 
 /// Returns the error for a user who names no file and has none.
-fn no_file() -> CliError {
+fn no_config_file_error() -> CliError {
     CliError::usage("no_file", "there is no configuration file to check")
         .hint("name one: `truing config check FILE`; `truing init` writes one")
 }
@@ -274,7 +274,7 @@ mod tests {
             (long.clone(), "truing.toml:3".to_owned()),
             (format!("a = {}", "x".repeat(70)), "default".to_owned()),
         ];
-        let text = lined_up(&lines);
+        let text = align_origins(&lines);
         assert!(text.lines().all(|line| line.width() <= COLUMNS), "{text}");
         assert!(text.starts_with("review.runtime = rules  # default\n"), "{text}");
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");

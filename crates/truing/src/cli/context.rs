@@ -43,7 +43,7 @@ impl CommandContext {
     }
 
     /// Returns the location of the operator's file as text for messages.
-    pub fn operator_place(&self) -> String {
+    pub fn operator_file_text(&self) -> String {
         match (self.operator_file(), truing_config::user_file(&self.environment)) {
             (Some(path), _) => path.display().to_string(),
             (None, Some(path)) => format!("{}, which does not exist", path.display()),

@@ -21,9 +21,9 @@ use super::{CommandContext, runtime};
 use crate::wiring;
 
 pub use args::ConvergeArgs;
-use args::{ConvergeRunArgs, converge_exit, refusal_error, severity};
+use args::{ConvergeRunArgs, converge_exit, parse_severity, refusal_error};
 pub(in crate::cli) use args::{NO_TARGET, UNCOMMITTED};
-pub(in crate::cli) use local::{SHALLOW, not_written};
+pub(in crate::cli) use local::{SHALLOW, branch_write_error};
 pub(in crate::cli) use targets::{ConvergeTarget, resolve_workspace};
 
 pub use audit::AuditArgs;
@@ -54,7 +54,7 @@ pub(crate) async fn run_on_target(
 
 impl ConvergeArgs {
     fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
-        not_disabled(context)?;
+        check_not_disabled(context)?;
         let config = context.config(&[])?;
         let runtime = runtime::start()?;
         let traces = wiring::start_telemetry(&config, &context.environment, runtime.handle())?;
@@ -73,7 +73,7 @@ impl ConvergeArgs {
 }
 
 /// Returns a refusal if a variable disables reviews (R0).
-pub(super) fn not_disabled(context: &CommandContext) -> Result<(), CliError> {
+pub(super) fn check_not_disabled(context: &CommandContext) -> Result<(), CliError> {
     if !BugteamVariables::from_environment(&context.environment)?.is_disabled {
         return Ok(());
     }
@@ -89,7 +89,9 @@ fn report_refusal(error: CliError, context: &CommandContext) -> Result<CommandEx
         return Err(error);
     }
     let exit = error.exit;
-    context.output.print_json(&outcome::not_begun(None, &context.output.with_config_hints(&error)))?;
+    context
+        .output
+        .print_json(&outcome::unstarted_run_json(None, &context.output.with_config_hints(&error)))?;
     context.output.print_error_text(&error);
     Ok(exit)
 }

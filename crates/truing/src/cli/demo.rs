@@ -76,8 +76,8 @@ impl From<DemoForgeKind> for ForgeKind {
 pub(crate) fn run(args: &DemoArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     runtime::start()?.block_on(async {
         tokio::select! {
-            ended = told_of(args, context) => ended,
-            told = runtime::told_to_stop() => match told? {
+            ended = run_selected_demo(args, context) => ended,
+            told = runtime::wait_for_stop_signal() => match told? {
                 // This is not an error: Ctrl-C is the way to end `--stay`, and an interrupted demonstration
                 // has no result.
                 StopSignal::Interrupt => Ok(CommandExit::Interrupted),
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &DemoArgs, context: &CommandContext) -> Result<CommandEx
     })
 }
 
-async fn told_of(args: &DemoArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
+async fn run_selected_demo(args: &DemoArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     if args.of != DemoLoop::Review && args.forge != DemoForgeKind::Github {
         return Err(CliError::usage("forge", "only the review is shown on this kind of forge")
             .hint("omit `--forge`, or name no loop: `truing demo --forge KIND`"));
@@ -98,7 +98,7 @@ async fn told_of(args: &DemoArgs, context: &CommandContext) -> Result<CommandExi
     }
     // A program that is configured to run the conversation is checked before anything is shown.
     let taken = demo::demo_environment(&context.environment)?;
-    wiring::agent::can_converse(&Config::resolve(&taken, None, &[])?, &taken)?;
+    wiring::agent::check_conversation_runtime(&Config::resolve(&taken, None, &[])?, &taken)?;
     match args.of {
         DemoLoop::Review => Box::pin(run_review_demo(args, context)).await,
         DemoLoop::Sync => Box::pin(sync::run_demo(args.stay, context)).await,
@@ -123,13 +123,13 @@ async fn run_review_demo(args: &DemoArgs, context: &CommandContext) -> Result<Co
     let reader = wiring::child_reader(&RulesConfig::default(), &sandbox)?;
     let demo =
         ReviewDemo::start(args.forge.into(), git, &context.environment, reader).await.map_err(demo_error)?;
-    let first = demo.first_review().await.map_err(demo_error)?;
+    let first = demo.run_first_review().await.map_err(demo_error)?;
     let is_text = !output.is_json();
     if is_text {
         output.print_data(render_first_review(&first))?;
     }
     let mut steps = 0;
-    let follow = demo.follow(first, |changes| {
+    let follow = demo.follow_first_pull(first, |changes| {
         steps += 1;
         let shown = if is_text { output.print_data(render_step(steps, changes)) } else { Ok(()) };
         shown.map_err(|error| DemoError::SetUp(error.message))
@@ -301,7 +301,7 @@ fn render_changes(changes: &CommentChanges) -> String {
 fn render_summary(report: &ReviewDemoReport) -> String {
     let verdict =
         if report.has_passed() { "As promised." } else { "The result differs from what is promised." };
-    let storm = report.storm.as_ref().map(|storm| in_storm(report, storm)).unwrap_or_default();
+    let storm = report.storm.as_ref().map(|storm| render_storm(report, storm)).unwrap_or_default();
     format!(
         "{storm}\nThe model: {} answers from a script on this machine;\n\
          \x20 {} tokens in, {} out, {} at list price\n{verdict}\n",
@@ -313,7 +313,7 @@ fn render_summary(report: &ReviewDemoReport) -> String {
 }
 
 /// Formats the counts of the storm and of the pull request before it.
-fn in_storm(report: &ReviewDemoReport, storm: &StormCounts) -> String {
+fn render_storm(report: &ReviewDemoReport, storm: &StormCounts) -> String {
     let ReviewDemoReport { prs, pushes, reviews, findings, duplicates, unreviewed_heads, .. } = report;
     let StormCounts { deliveries, storms_each, most_reviews_of_one, seconds_of_storm, .. } = storm;
     let promised = 2 * storms_each;

@@ -39,12 +39,12 @@ enum OutputTarget {
 
 impl OutputFileArgs {
     /// Rejects a destination that cannot be written, before the answer is computed.
-    pub(super) fn check(&self, current_folder: &Path) -> Result<(), CliError> {
-        self.target(current_folder).map(drop)
+    pub(super) fn check_writable(&self, current_folder: &Path) -> Result<(), CliError> {
+        self.resolve_target(current_folder).map(drop)
     }
 
     /// Prints the answer or writes it to the named file. A file gets no colour unless it was requested.
-    pub(super) fn deliver(
+    pub(super) fn write_answer(
         &self,
         answer: &str,
         current_folder: &Path,
@@ -55,7 +55,7 @@ impl OutputFileArgs {
             ColorWhen::Always => Cow::Borrowed(answer),
             ColorWhen::Auto | ColorWhen::Never => anstream::adapter::strip_str(answer).to_string().into(),
         };
-        let written = match self.target(current_folder)? {
+        let written = match self.resolve_target(current_folder)? {
             OutputTarget::Output => return output.print_data(answer),
             OutputTarget::Stream(path) => write_stream(&path, plain().as_bytes()),
             OutputTarget::File { folder, path } => write_file(&folder, &path, plain().as_bytes()),
@@ -75,7 +75,7 @@ impl OutputFileArgs {
     }
 
     /// Resolves the name. A link is followed, as a shell does, even if its target does not exist yet.
-    fn target(&self, current_folder: &Path) -> Result<OutputTarget, CliError> {
+    fn resolve_target(&self, current_folder: &Path) -> Result<OutputTarget, CliError> {
         let Some(path) = self.output.as_deref().filter(|path| path.as_os_str() != STDOUT) else {
             return Ok(OutputTarget::Output);
         };

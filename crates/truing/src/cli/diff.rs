@@ -13,7 +13,7 @@ use clap::Subcommand;
 use super::CommandContext;
 use super::error::{CliError, CommandExit};
 pub(super) use compared::malformed_diff_error;
-pub(super) use parse::{name_of, read_input};
+pub(super) use parse::{input_name, read_input};
 
 /// Parse diffs, anchor comments, track lines between commits: JSON lines for scripts
 #[derive(clap::Args, Debug)]

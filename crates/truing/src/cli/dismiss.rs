@@ -141,7 +141,9 @@ fn unique_findings(mut findings: Vec<Finding>) -> Vec<Finding> {
 impl DismissArgs {
     async fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let here = context.environment.directory();
-        let is_folder = |last: &str| !last.is_empty() && !dismissal::is_id(last) && here.join(last).is_dir();
+        let is_folder = |last: &str| {
+            !last.is_empty() && !dismissal::looks_like_finding_id(last) && here.join(last).is_dir()
+        };
         let (ids, folder) = match self.words.split_last() {
             Some((last, ids)) if is_folder(last) => (ids, here.join(last)),
             Some(_) | None => (self.words.as_slice(), here.to_owned()),
@@ -267,7 +269,7 @@ impl DismissArgs {
         let Some(store) = store else { return Ok(meant) };
         let (by, now) = (actor_name(&context.environment), SystemClock.now());
         let word = |finding: &Finding| match self.undo {
-            true => Dismissal::taken_back(finding, &by, now),
+            true => Dismissal::from_withdrawal(finding, &by, now),
             false => Dismissal::new(finding, reason, &by, now),
         };
         let keys = [&branch.reviews, &branch.runs];
@@ -290,7 +292,7 @@ fn describe_finding(finding: &Finding) -> String {
 
 /// Checks that a word may be an id. The error for another word says that it is no folder either.
 fn check_id(word: &str) -> Result<(), CliError> {
-    let Some(misread) = dismissal::malformed_id(word) else { return Ok(()) };
+    let Some(misread) = dismissal::malformed_id_reason(word) else { return Ok(()) };
     let text = match misread {
         MalformedFindingId::Empty => misread.to_string(),
         MalformedFindingId::NoId => format!("`{}`: {misread}, and not a folder", line::visible_line(word)),

@@ -122,23 +122,23 @@ impl CliError {
 
     /// Maps each hint, also those of further errors.
     #[must_use]
-    pub(crate) fn with_hints(mut self, map_hint: impl Fn(String) -> String + Copy) -> Self {
+    pub(crate) fn map_hints(mut self, map_hint: impl Fn(String) -> String + Copy) -> Self {
         self.hints = self.hints.into_iter().map(map_hint).collect();
-        self.more = self.more.into_iter().map(|error| error.with_hints(map_hint)).collect();
+        self.more = self.more.into_iter().map(|error| error.map_hints(map_hint)).collect();
         self
     }
 
     /// Returns the object that `--format json` prints on stdout.
     pub(crate) fn to_json(&self) -> impl Serialize {
-        let more = self.more.iter().map(Self::body).collect();
+        let more = self.more.iter().map(Self::to_error_json).collect();
         ErrorObject {
-            error: self.body(),
+            error: self.to_error_json(),
             more,
             cost_micro_usd: Some(self.cost).filter(|cost| *cost > MicroUsd(0)),
         }
     }
 
-    fn body(&self) -> ErrorJson {
+    fn to_error_json(&self) -> ErrorJson {
         let hint = (!self.hints.is_empty()).then(|| self.hints.join("\n"));
         ErrorJson { code: self.code, message: self.message.clone(), shown: self.shown.to_vec(), hint }
     }

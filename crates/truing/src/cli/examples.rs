@@ -6,12 +6,12 @@
 const PAGES: &str = include_str!("examples.txt");
 
 /// Returns the commands that have examples, with the examples of each.
-pub(super) fn pages() -> impl Iterator<Item = (&'static str, &'static str)> {
+pub(super) fn command_examples() -> impl Iterator<Item = (&'static str, &'static str)> {
     let pages = PAGES.split("== ").filter_map(|page| page.split_once('\n'));
     pages.map(|(command, examples)| (command, examples.trim_end()))
 }
 
 /// Returns the examples of a command, by its whole name such as `truing rules list`.
 pub(super) fn for_command(command: &str) -> Option<&'static str> {
-    pages().find(|(name, _)| *name == command).map(|(_, examples)| examples)
+    command_examples().find(|(name, _)| *name == command).map(|(_, examples)| examples)
 }

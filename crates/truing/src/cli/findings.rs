@@ -66,7 +66,7 @@ pub(crate) fn run(args: &FindingsArgs, context: &CommandContext) -> Result<Comma
 fn match_findings(context: &CommandContext) -> Result<CommandExit, CliError> {
     let mut error = None;
     let questions = PAIRS.read(|_: &MatchRequest| Ok(()), &mut error);
-    context.output.json_lines(questions.map(|MatchRequest { id, a, b }| {
+    context.output.print_json_lines(questions.map(|MatchRequest { id, a, b }| {
         let score = similarity(&comparable_finding(&a), &comparable_finding(&b));
         // Only four digits are significant; rounding down never lifts the score over the threshold.
         MatchJson { id, same: score >= SAME, score: (score * 1e4).floor() / 1e4 }

@@ -23,7 +23,7 @@ use truing_loops::verify::{RepositoryState, laid_out};
 
 use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
-use super::review::own_file;
+use super::review::read_repository_config;
 use super::{CommandContext, runtime};
 use crate::wiring;
 
@@ -92,7 +92,7 @@ pub(crate) fn run(args: &GateArgs, context: &CommandContext) -> Result<CommandEx
     runtime::start()?.block_on(async {
         tokio::select! {
             ended = args.run(context) => ended,
-            told = runtime::told_to_stop() => {
+            told = runtime::wait_for_stop_signal() => {
                 told?;
                 Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the gate was \
                      done")
@@ -108,13 +108,13 @@ impl GateArgs {
         let here = context.environment.directory();
         let repository = git.open_unborn(here).await.map_err(wiring::git_error)?;
         let config = context.config(&[])?;
-        let config = match own_file(&repository, None).await? {
+        let config = match read_repository_config(&repository, None).await? {
             Some(file) => config.with_repository(&file)?,
             None => config,
         };
-        let index = self.index(&repository, context).await?;
-        let (change, against) = self.change(&repository, index.as_ref(), here).await?;
-        let commands = wiring::verify::gate(&config, &context.environment)?;
+        let index = self.read_staged_index(&repository, context).await?;
+        let (change, against) = self.resolve_change(&repository, index.as_ref(), here).await?;
+        let commands = wiring::verify::gate_commands(&config, &context.environment)?;
         let reader = wiring::local_reader(&config.rules)?;
         let rules = wiring::review_scope(&config, LinesKey::default())?;
         let progress = context.output.progress("running the gate", None);
@@ -145,7 +145,7 @@ impl GateArgs {
         let unread = |error| gate_error(GateError::Reading(error));
         let mut plan = reading::plan(&change, &rules).map_err(unread)?;
         let unseen = plan.split_off(&change.unseen);
-        let toolbox = wiring::tools::own_toolbox(&config, &context.environment, Vec::new());
+        let toolbox = wiring::tools::local_linters(&config, &context.environment, Vec::new());
         let base = BaseCommit::Repository(&repository, &change.base);
         let project = Some(repository.root());
         let tooling = ReviewLinters { toolbox: &toolbox, project, trust: None, base };
@@ -165,7 +165,7 @@ impl GateArgs {
     }
 
     /// Returns the index if `--staged` is set. In a hook, git names the index that the commit is made from.
-    async fn index(
+    async fn read_staged_index(
         &self,
         repository: &LocalRepository,
         context: &CommandContext,
@@ -178,7 +178,7 @@ impl GateArgs {
     }
 
     /// Returns the change to check and the origin of its base; named files have no base.
-    async fn change(
+    async fn resolve_change(
         &self,
         repository: &LocalRepository,
         index: Option<&IndexSnapshot>,

@@ -78,7 +78,7 @@ pub(super) fn find_command<'a>(
 }
 
 /// Returns the program with the help pages of all its commands.
-pub(super) fn with_pages(program: clap::Command) -> clap::Command {
+pub(super) fn with_help_pages(program: clap::Command) -> clap::Command {
     let header = *program.get_styles().get_header();
     let program = program.mut_subcommands(|command| with_examples(command, PROGRAM, header));
     let codes: String =
@@ -135,10 +135,10 @@ mod tests {
     use crate::cli::build_program;
 
     /// Returns the full names of a command and its visible subcommands, and of `help`.
-    fn names(command: &clap::Command, name: &str) -> Vec<String> {
+    fn command_names(command: &clap::Command, name: &str) -> Vec<String> {
         let is_shown = |below: &&clap::Command| !below.is_hide_set() || below.get_name() == "help";
         let below = command.get_subcommands().filter(is_shown);
-        let below = below.flat_map(|below| names(below, &format!("{name} {}", below.get_name())));
+        let below = below.flat_map(|below| command_names(below, &format!("{name} {}", below.get_name())));
         [name.to_owned()].into_iter().chain(below).collect()
     }
 
@@ -151,7 +151,7 @@ mod tests {
     }
 
     /// Returns the words of each call of the program in a command line, as a shell splits them.
-    fn calls(line: &str) -> Vec<Vec<String>> {
+    fn program_calls(line: &str) -> Vec<Vec<String>> {
         let (mut calls, mut words, mut word, mut quote) = (Vec::new(), Vec::new(), None, None);
         for char in line.chars() {
             match (char, quote) {
@@ -178,14 +178,14 @@ mod tests {
     #[test]
     fn every_page_has_two_examples_that_the_command_takes() {
         let all = build_program();
-        for name in names(&all, PROGRAM) {
+        for name in command_names(&all, PROGRAM) {
             let examples = examples::for_command(&name).unwrap_or_else(|| panic!("`{name}` has no examples"));
             assert!(examples.lines().all(|line| line.len() <= 78), "{examples}");
             let shown: Vec<&str> = examples.split("# ").skip(1).collect();
             assert_eq!(shown.len(), 2, "{name}: {shown:?}");
             for example in shown {
                 let (_, line) = example.split_once('\n').unwrap();
-                let calls = calls(&line.replace('\n', ""));
+                let calls = program_calls(&line.replace('\n', ""));
                 let [call] = calls.as_slice() else { panic!("{line}: {calls:?}") };
                 let parsed = all.clone().try_get_matches_from(call);
                 assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
@@ -202,8 +202,8 @@ mod tests {
     #[test]
     #[cfg(feature = "demo")]
     fn each_example_is_of_a_command_that_there_is() {
-        let names = names(&build_program(), PROGRAM);
-        for (command, _) in examples::pages() {
+        let names = command_names(&build_program(), PROGRAM);
+        for (command, _) in examples::command_examples() {
             assert!(names.iter().any(|name| name == command), "{command}");
         }
     }

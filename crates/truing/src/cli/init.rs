@@ -9,7 +9,7 @@ use truing_config::Config;
 use truing_config::environment::Environment;
 
 use super::error::{CliError, CommandExit};
-use super::review::{RepositoryTarget, unsupported_origin};
+use super::review::{RepositoryTarget, unsupported_origin_text};
 use super::{CommandContext, runtime};
 use crate::wiring;
 
@@ -35,13 +35,13 @@ pub struct InitArgs {
 /// Writes the file. An existing file is not changed.
 pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let origin = origin_url(&context.environment)?;
-    if let Some(hint) = origin.as_deref().and_then(unsupported_origin) {
+    if let Some(hint) = origin.as_deref().and_then(unsupported_origin_text) {
         let message = "no file is written: the remote `origin` of this repository is at an unsupported forge";
         return Err(CliError::usage("unknown_forge", message)
             .hint(hint)
             .hint("to serve repositories at GitHub or Bitbucket, run it in another folder"));
     }
-    let repository = origin.and_then(|origin| at_github(&origin, &context.environment));
+    let repository = origin.and_then(|origin| parse_github_repository(&origin, &context.environment));
     let text = match args.all {
         true => truing_config::generate::commented_file(repository.as_deref()),
         false => truing_config::generate::first_file(repository.as_deref()),
@@ -101,7 +101,7 @@ fn origin_url(environment: &Environment) -> Result<Option<String>, CliError> {
 }
 
 /// Returns the repository at github.com that a remote names, or none for another host.
-fn at_github(remote: &str, environment: &Environment) -> Option<String> {
+fn parse_github_repository(remote: &str, environment: &Environment) -> Option<String> {
     // The operator's file is not used, since the written file has github.com as its forge.
     let config = Config::resolve(&Environment::default(), None, &[]).ok()?;
     let home = RepositoryTarget::from_remote(remote, &config, environment)?;

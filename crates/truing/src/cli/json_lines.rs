@@ -44,7 +44,7 @@ impl JsonLinesReader {
                 number += 1;
                 let read = input.read_until(b'\n', &mut line).map_err(stdin_error)?;
                 if input.limit() == 0 {
-                    return Err(too_large(max_bytes));
+                    return Err(too_large_error(max_bytes));
                 }
                 if read == 0 {
                     return Ok(None);
@@ -53,8 +53,8 @@ impl JsonLinesReader {
                     continue;
                 }
                 let question =
-                    serde_json::from_slice(&line).map_err(|error| self.not_json(number, &error))?;
-                check(&question).map_err(|why| self.bad_line(number, why))?;
+                    serde_json::from_slice(&line).map_err(|error| self.invalid_json_error(number, &error))?;
+                check(&question).map_err(|why| self.line_error(number, why))?;
                 return Ok(Some(question));
             }
         };
@@ -68,17 +68,17 @@ impl JsonLinesReader {
     }
 
     /// Returns the error for a line that cannot be answered.
-    fn bad_line(&self, number: usize, problem: impl Display) -> CliError {
+    fn line_error(&self, number: usize, problem: impl Display) -> CliError {
         CliError::usage("bad_line", format!("line {number} of standard input: {problem}"))
             .hint(format!("a line is like {}", self.example))
     }
 
     /// Returns the error for a line that is not a valid request.
-    fn not_json(&self, number: usize, error: &serde_json::Error) -> CliError {
+    fn invalid_json_error(&self, number: usize, error: &serde_json::Error) -> CliError {
         let text = error.to_string();
         // The position that `serde_json` appends counts its own lines.
         let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
-        self.bad_line(number, format_args!("{what} (column {})", error.column()))
+        self.line_error(number, format_args!("{what} (column {})", error.column()))
     }
 }
 
@@ -86,7 +86,7 @@ fn stdin_error(error: io::Error) -> CliError {
     CliError::failure("unreadable", format!("cannot read standard input: {error}"))
 }
 
-fn too_large(max_bytes: u64) -> CliError {
+fn too_large_error(max_bytes: u64) -> CliError {
     let message = format!("standard input is larger than {} MiB", max_bytes >> 20);
     CliError::usage("too_large", message).hint("split the input over several runs")
 }
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     /// Returns the numbers that are read, and the code of the error.
-    fn read(input: &str, max_bytes: u64) -> (Vec<u32>, Option<&'static str>) {
+    fn read_numbers(input: &str, max_bytes: u64) -> (Vec<u32>, Option<&'static str>) {
         let mut wrong = None;
         let check = |number: &u32| if *number < 100 { Ok(()) } else { Err("too many") };
         let numbers = JsonLinesReader { example: "1" }
@@ -108,19 +108,27 @@ mod tests {
     #[test]
     fn input_of_the_largest_size_is_read_and_of_one_byte_more_is_too_large_wherever_it_is_cut() {
         for whole in ["1\n22\n", "1\n2\n3", "1\n2\n\n"] {
-            let all = read(whole, 99);
+            let all = read_numbers(whole, 99);
             let size = whole.len() as u64;
-            assert_eq!(read(whole, size), all, "{whole:?}");
-            assert_eq!(read(whole, size - 1).1, Some("too_large"), "{whole:?}");
+            assert_eq!(read_numbers(whole, size), all, "{whole:?}");
+            assert_eq!(read_numbers(whole, size - 1).1, Some("too_large"), "{whole:?}");
         }
-        assert_eq!(read("1\n2222222", 5), (vec![1], Some("too_large")));
-        assert_eq!(read("1\n2\n\n\n\n3", 4), (vec![1, 2], Some("too_large")), "also where it is empty");
+        assert_eq!(read_numbers("1\n2222222", 5), (vec![1], Some("too_large")));
+        assert_eq!(
+            read_numbers("1\n2\n\n\n\n3", 4),
+            (vec![1, 2], Some("too_large")),
+            "also where it is empty"
+        );
     }
 
     #[test]
     fn a_line_that_cannot_be_answered_is_the_end() {
         for bad in ["x", "100", "-1"] {
-            assert_eq!(read(&format!("1\n\n2\n{bad}\n3\n"), 99), (vec![1, 2], Some("bad_line")), "{bad}");
+            assert_eq!(
+                read_numbers(&format!("1\n\n2\n{bad}\n3\n"), 99),
+                (vec![1, 2], Some("bad_line")),
+                "{bad}"
+            );
         }
     }
 }

@@ -20,7 +20,7 @@ use truing_store::Store;
 use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::output::OutputPrinter;
-use super::target::{actor_name, existing_store, store_error, tell_absent};
+use super::target::{actor_name, existing_store, store_error, warn_of_missing_store};
 use super::{CommandContext, runtime};
 use crate::wiring::store::StoreLocation;
 
@@ -54,7 +54,7 @@ enum KillCommand {
         #[arg(long, value_enum)]
         mode: Option<ModeFlag>,
         /// Only for this repository. It need not be known yet: you are warned if it is not
-        #[arg(long, value_name = "OWNER/NAME", value_parser = repository)]
+        #[arg(long, value_name = "OWNER/NAME", value_parser = parse_repository)]
         repo: Option<String>,
     },
     /// Turn it off: what is due goes on at once
@@ -62,7 +62,7 @@ enum KillCommand {
     /// Without `--repo` the switches of repositories stay as they are, and are named.
     Off {
         /// Only that of this repository
-        #[arg(long, value_name = "OWNER/NAME", value_parser = repository)]
+        #[arg(long, value_name = "OWNER/NAME", value_parser = parse_repository)]
         repo: Option<String>,
     },
     /// Show whether it is on, and the store that says so
@@ -79,7 +79,7 @@ enum ModeFlag {
 }
 
 /// Parses the name of a repository.
-fn repository(text: &str) -> Result<String, String> {
+fn parse_repository(text: &str) -> Result<String, String> {
     let is_part = |part: &str| {
         let may = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.' | '~');
         !part.is_empty() && part.chars().all(may)
@@ -136,7 +136,7 @@ impl KillSwitchJson {
 }
 
 pub(crate) fn run(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    let turned = runtime::start()?.block_on(turn_at_last(args, context));
+    let turned = runtime::start()?.block_on(turn_with_retries(args, context));
     turned.map_err(|error| match (&args.action, error.exit) {
         // An operator who wants everything stopped must not have to search for the way.
         (KillCommand::On { .. }, CommandExit::Failed) => {
@@ -148,8 +148,9 @@ pub(crate) fn run(args: &KillArgs, context: &CommandContext) -> Result<CommandEx
 
 /// Turns the switch. If a database server holds it, a failed call is retried: turning it twice has the same
 /// effect as once.
-async fn turn_at_last(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    let is_file = StoreLocation::from_config(&context.config(&[])?, &context.environment)?.file().is_some();
+async fn turn_with_retries(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
+    let is_file =
+        StoreLocation::from_config(&context.config(&[])?, &context.environment)?.file_path().is_some();
     for pause in PAUSES.iter().filter(|_| !is_file) {
         match turn_switch(args, context).await {
             Err(error) if error.exit == CommandExit::Failed => tokio::time::sleep(*pause).await,
@@ -169,7 +170,7 @@ async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<Comman
                 ModeFlag::Stop => HaltMode::Stop,
             });
             let place = StoreLocation::from_config(&config, &context.environment)?;
-            let is_new = place.file().is_some_and(|path| !path.exists());
+            let is_new = place.file_path().is_some_and(|path| !path.exists());
             let store = place.open().await?;
             if is_new {
                 let path = &place;
@@ -186,14 +187,15 @@ async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<Comman
         }
         KillCommand::Status => (existing_store(&config, &context.environment).await?, None, None),
     };
-    tell_absent(store.as_ref(), &config, context)?;
+    warn_of_missing_store(store.as_ref(), &config, context)?;
     let (switches, held) = match &store {
         None => (KillSwitches::default(), SlotList::default()),
         Some(store) => {
             let (by, output) = (actor_name(&context.environment), context.output);
             match (&turn, repo) {
                 (Some(turn), Some(repo)) => {
-                    let (before, after) = store.turn_at(repo, turn, &by).await.map_err(store_error)?;
+                    let (before, after) =
+                        store.turn_repository_switch(repo, turn, &by).await.map_err(store_error)?;
                     if *turn == SwitchRequest::Off && before == after {
                         output.print_note(format_args!("the kill switch of {repo} was not on"));
                     }
@@ -227,7 +229,9 @@ async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<Comman
     let place = StoreLocation::from_config(&config, &context.environment)?;
     context.output.print_answer(&KillSwitchJson::from_switches(&switches), || {
         match (&args.action, repo) {
-            (KillCommand::Off { .. }, Some(repo)) => screen_without(repo, &switches, &held, context.output),
+            (KillCommand::Off { .. }, Some(repo)) => {
+                render_after_release(repo, &switches, &held, context.output)
+            }
             (KillCommand::Status, _) => {
                 render_switches(&switches, &held, context.output)
                     + &fold_line("Its store: ", &place.to_string())
@@ -246,7 +250,7 @@ async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<Comman
 async fn unknown_repository_text(repo: &str, store: &Store, config: &Config) -> Option<String> {
     let mut known = BTreeSet::new();
     for (forge, of_forge) in &config.forges {
-        let named = of_forge.repositories.iter().filter(|name| repository(name).is_ok()).cloned();
+        let named = of_forge.repositories.iter().filter(|name| parse_repository(name).is_ok()).cloned();
         known.extend(named);
         let listed = store.repositories(forge).await.ok()?;
         known.extend(listed.into_iter().map(|one| one.name));
@@ -292,13 +296,13 @@ impl SlotList {
     async fn load(store: &Store, config: &Config) -> Result<Self, CliError> {
         let now = store.now().await.map_err(store_error)?;
         let jobs = config.jobs.iter().filter_map(|(name, job)| Some((job::job_key(name), job.repo.clone()?)));
-        Ok(Self { slots: store.list().await.map_err(store_error)?, now, jobs: jobs.collect() })
+        Ok(Self { slots: store.list_slots().await.map_err(store_error)?, now, jobs: jobs.collect() })
     }
 
     /// Returns the repository of a slot.
     fn repository(&self, slot: &Slot) -> RepositoryRef {
         let name = self.jobs.get(&slot.key).map_or("", String::as_str);
-        RepositoryRef::of_key(&slot.key).with_name(name)
+        RepositoryRef::from_key(&slot.key).with_name(name)
     }
 
     /// Counts the work of the selected slots.
@@ -315,22 +319,27 @@ impl SlotList {
 /// Returns the state of each switch as text.
 fn render_switches(switches: &KillSwitches, slots: &SlotList, output: OutputPrinter) -> String {
     render_switch(&switches.all, slots.pending_work(|_| true), output)
-        + &screens_of_repositories(switches, slots, output)
+        + &render_repository_switches(switches, slots, output)
 }
 
 /// Returns the state of each repository's switch as text.
-fn screens_of_repositories(switches: &KillSwitches, slots: &SlotList, output: OutputPrinter) -> String {
+fn render_repository_switches(switches: &KillSwitches, slots: &SlotList, output: OutputPrinter) -> String {
     let each = |switch: &RepositorySwitch| {
-        let is_its = |slot: &Slot| slots.repository(slot).is_same(&switch.repository);
-        screen_of(switch.as_engaged(), slots.pending_work(is_its), output)
+        let is_its = |slot: &Slot| slots.repository(slot).may_be_same(&switch.repository);
+        render_engaged_switch(switch.as_engaged(), slots.pending_work(is_its), output)
     };
     switches.repositories.iter().map(each).collect()
 }
 
 /// Returns the text after one repository's switch was turned off, with the switches that are still on.
-fn screen_without(repo: &str, switches: &KillSwitches, slots: &SlotList, output: OutputPrinter) -> String {
+fn render_after_release(
+    repo: &str,
+    switches: &KillSwitches,
+    slots: &SlotList,
+    output: OutputPrinter,
+) -> String {
     let rest = match switches.all {
-        KillSwitch::Off => screens_of_repositories(switches, slots, output),
+        KillSwitch::Off => render_repository_switches(switches, slots, output),
         KillSwitch::On(_) => render_switches(switches, slots, output),
     };
     match rest.as_str() {
@@ -340,25 +349,25 @@ fn screen_without(repo: &str, switches: &KillSwitches, slots: &SlotList, output:
 }
 
 /// Returns the state of a switch that is on for one repository.
-fn screen_of(switch: EngagedSwitch<'_>, work: PendingWork, output: OutputPrinter) -> String {
+fn render_engaged_switch(switch: EngagedSwitch<'_>, work: PendingWork, output: OutputPrinter) -> String {
     let engaged = switch.engaged;
     let name = switch.repository.unwrap_or_default();
     let rows = [
         ("reason", engaged.reason.clone().unwrap_or_else(|| "none given".to_owned())),
         ("mode", engaged.mode.as_str().to_owned()),
-        ("in flight", in_flight(work, engaged.mode)),
+        ("in flight", render_runs_in_flight(work, engaged.mode)),
         (
             "held back",
             format!("{} due; webhooks of it are answered 503", format_count(work.due, "pull request")),
         ),
-        ("unblock", output.command(&switch.off_command())),
+        ("unblock", output.command_line(&switch.off_command())),
     ];
     let first = format!("The kill switch of {name} is on, {}.\n", render_engagement(engaged));
     rows.iter().fold(first, |text, (name, value)| text + &fold_line(&format!("  {name:<10}"), value))
 }
 
 /// Returns the number of runs in flight, and what happens to them in this mode.
-fn in_flight(work: PendingWork, mode: HaltMode) -> String {
+fn render_runs_in_flight(work: PendingWork, mode: HaltMode) -> String {
     let flight = match (work.running, mode) {
         (0, _) => "",
         (1, HaltMode::Finish) => ", which completes",
@@ -386,10 +395,10 @@ fn render_switch(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) 
     let rows = [
         ("reason", reason.to_owned()),
         ("mode", engaged.mode.as_str().to_owned()),
-        ("in flight", in_flight(work, engaged.mode)),
+        ("in flight", render_runs_in_flight(work, engaged.mode)),
         ("local", local.to_owned()),
         ("held back", format!("{due} due; webhooks are answered 503")),
-        ("unblock", output.command("kill off")),
+        ("unblock", output.command_line("kill off")),
     ];
     for (name, value) in rows {
         text += &fold_line(&format!("  {name:<10}"), &value);
@@ -398,9 +407,9 @@ fn render_switch(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) 
 }
 
 /// Returns the line that other commands print for a switch that is on.
-pub(super) fn held_back(switch: EngagedSwitch<'_>, output: OutputPrinter) -> String {
+pub(super) fn render_hold_line(switch: EngagedSwitch<'_>, output: OutputPrinter) -> String {
     let there = if switch.repository.is_some() { " there" } else { "" };
-    let off = output.command(&switch.off_command());
+    let off = output.command_line(&switch.off_command());
     format!("{switch} is on, {}: nothing begins{there} until `{off}`", render_engagement(switch.engaged))
 }
 
@@ -413,41 +422,43 @@ fn render_engagement(engaged: &SwitchEngagement) -> String {
 mod tests {
     use super::*;
 
-    fn on(mode: HaltMode, reason: Option<&str>) -> KillSwitch {
+    fn engaged_switch(mode: HaltMode, reason: Option<&str>) -> KillSwitch {
         let (by, reason) = ("ada".into(), reason.map(str::to_owned));
         KillSwitch::On(SwitchEngagement { since: UnixMillis(1_790_000_000_000), by, reason, mode })
     }
 
-    fn plain() -> OutputPrinter {
+    fn plain_printer() -> OutputPrinter {
         OutputPrinter::new(crate::cli::CliFormat::Text, false, 0, crate::cli::ColorWhen::Never)
     }
 
     /// Returns a printer with the operator's file.
-    fn named() -> OutputPrinter {
-        plain().with_config(Some(std::path::Path::new("ops.toml")))
+    fn printer_with_config() -> OutputPrinter {
+        plain_printer().with_config(Some(std::path::Path::new("ops.toml")))
     }
 
     #[test]
     fn a_repository_is_named_as_a_forge_shows_it() {
         for right in ["acme/shop", "~ada/shop.py", "PROJ/my_shop-2"] {
-            assert_eq!(repository(right).as_deref(), Ok(right));
+            assert_eq!(parse_repository(right).as_deref(), Ok(right));
         }
         for wrong in
             ["acme", "acme/", "/shop", "acme/shop/7", "acme/shop#7", "acme/sh op", "https://x/acme/shop", ""]
         {
-            repository(wrong).unwrap_err();
+            parse_repository(wrong).unwrap_err();
         }
     }
 
     #[test]
     fn the_screen_names_the_switches_of_repositories_each_with_what_turns_it_off() {
-        let KillSwitch::On(engaged) = on(HaltMode::Stop, Some("a storm")) else { panic!("it is on") };
+        let KillSwitch::On(engaged) = engaged_switch(HaltMode::Stop, Some("a storm")) else {
+            panic!("it is on")
+        };
         let repository = RepositoryRef::from_name("acme/shop");
         let switches = KillSwitches {
             all: KillSwitch::Off,
             repositories: vec![RepositorySwitch { repository, engaged }],
         };
-        insta::assert_snapshot!(render_switches(&switches, &SlotList::default(), named()), @r"
+        insta::assert_snapshot!(render_switches(&switches, &SlotList::default(), printer_with_config()), @r"
         The kill switch is off.
         The kill switch of acme/shop is on, since 2026-09-21T14:13:20Z by ada.
           reason    a storm
@@ -462,7 +473,7 @@ mod tests {
         assert_eq!((&status["enabled"], &status["repos"]), (&false.into(), &its));
         let switch = switches.engaged_switches().next().unwrap();
         assert_eq!(
-            held_back(switch, named()),
+            render_hold_line(switch, printer_with_config()),
             "the kill switch of acme/shop is on, since 2026-09-21T14:13:20Z by ada: nothing begins there \
              until `truing --config ops.toml kill off --repo acme/shop`"
         );
@@ -470,8 +481,8 @@ mod tests {
 
     #[test]
     fn the_screen_says_what_is_held_back_and_what_lets_it_go_on() {
-        insta::assert_snapshot!(render_switch(&on(HaltMode::Finish, Some("a storm")),
-            PendingWork { due: 3, running: 1 }, named()), @r"
+        insta::assert_snapshot!(render_switch(&engaged_switch(HaltMode::Finish, Some("a storm")),
+            PendingWork { due: 3, running: 1 }, printer_with_config()), @r"
         The kill switch is on, since 2026-09-21T14:13:20Z by ada.
           reason    a storm
           mode      finish
@@ -480,8 +491,8 @@ mod tests {
           held back 3 pull requests due; webhooks are answered 503
           unblock   truing --config ops.toml kill off
         ");
-        insta::assert_snapshot!(render_switch(&on(HaltMode::Stop, None), PendingWork { due: 0, running: 2 },
-            plain()), @r"
+        insta::assert_snapshot!(render_switch(&engaged_switch(HaltMode::Stop, None), PendingWork { due: 0, running: 2 },
+            plain_printer()), @r"
         The kill switch is on, since 2026-09-21T14:13:20Z by ada.
           reason    none given
           mode      stop
@@ -491,8 +502,8 @@ mod tests {
           unblock   truing kill off
         ");
         insta::assert_snapshot!(render_switch(&KillSwitch::Off, PendingWork { due: 1, running: 2 },
-            plain()), @"The kill switch is off; 1 pull request due.");
-        insta::assert_snapshot!(render_switch(&KillSwitch::Off, PendingWork::default(), plain()),
+            plain_printer()), @"The kill switch is off; 1 pull request due.");
+        insta::assert_snapshot!(render_switch(&KillSwitch::Off, PendingWork::default(), plain_printer()),
             @"The kill switch is off.");
     }
 }

@@ -43,8 +43,8 @@ const LEVELS: [LevelFilter; 5] =
 pub(crate) fn start(style: LogStyle, output: OutputPrinter) -> LogGuard {
     let told = match (output.is_quiet(), style) {
         (true, LogStyle::Human | LogStyle::Text | LogStyle::Json) => 0,
-        (false, LogStyle::Human) => 1 + usize::from(output.verbose()),
-        (false, LogStyle::Text | LogStyle::Json) => 2 + usize::from(output.verbose()),
+        (false, LogStyle::Human) => 1 + usize::from(output.verbosity()),
+        (false, LogStyle::Text | LogStyle::Json) => 2 + usize::from(output.verbosity()),
     };
     let level = |at: usize| LEVELS.get(at).copied().unwrap_or(LevelFilter::TRACE);
     let (ours, others) = (level(told), level(told.saturating_sub(2)));

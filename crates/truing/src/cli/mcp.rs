@@ -52,7 +52,7 @@ struct McpServeArgs {
     #[arg(long, value_name = "FILE", requires = "listen")]
     token_file: Option<PathBuf>,
     /// The X-Review-Id of calls to the forge; that of a request over HTTP takes its place [default: a new id]
-    #[arg(long, value_name = "ID", value_parser = review_id)]
+    #[arg(long, value_name = "ID", value_parser = parse_review_id)]
     review_id: Option<String>,
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &McpArgs, context: &CommandContext) -> Result<CommandExi
         McpCommand::Serve(serve) => {
             let runtime = runtime::start()?;
             let ended = runtime.block_on(serve.run(context));
-            runtime.end_within(LEAVE);
+            runtime.shutdown_within(LEAVE);
             ended
         }
     }
@@ -87,9 +87,9 @@ impl McpServeArgs {
             let told = CliError::usage("forge", format!("--forge: [forge.{}] is not configured", self.forge));
             return Err(told.hint("name one of the sections [forge.NAME] of the configuration"));
         }
-        let token = self.listen.map(|_| self.token(context)).transpose()?;
+        let token = self.listen.map(|_| self.read_token(context)).transpose()?;
         let mut signals = StopSignals::new()?;
-        let folder = wiring::own_folder(&config)?;
+        let folder = wiring::ensure_machine_folder(&config)?;
         let git = wiring::open_git(&context.environment).await?;
         let server = wiring::forge_client(&config, &self.forge, &context.environment, &folder)?;
         let here = find_local_clone(&self.forge, &git, &config, context).await;
@@ -107,7 +107,7 @@ impl McpServeArgs {
         tracing::info!(forge = self.forge, review_id = review, tools = tools.tools().len(), "serving tools");
         let serving = async {
             match (self.listen, token) {
-                (Some(address), Some(token)) => listen(address, &token, tools, context).await,
+                (Some(address), Some(token)) => serve_tools(address, &token, tools, context).await,
                 (Some(_) | None, _) => over_stdio(Arc::new(tools)).await.map_err(|error| {
                     CliError::failure("mcp", error.to_string()).hint("start it from an MCP client")
                 }),
@@ -123,7 +123,7 @@ impl McpServeArgs {
     }
 
     /// Reads the session's token. It is not an argument, since every user of the machine can see those.
-    fn token(&self, context: &CommandContext) -> Result<truing_core::secret::SecretString, CliError> {
+    fn read_token(&self, context: &CommandContext) -> Result<truing_core::secret::SecretString, CliError> {
         let from = match &self.token_file {
             Some(file) => SecretSource::File(context.environment.directory().join(file)),
             None => SecretSource::Env(TOKEN.to_owned()),
@@ -140,7 +140,7 @@ impl McpServeArgs {
     }
 }
 
-async fn listen(
+async fn serve_tools(
     address: SocketAddr,
     token: &truing_core::secret::SecretString,
     tools: ForgeTools,
@@ -162,7 +162,7 @@ async fn listen(
     let door = McpEndpoint::new(Some(token)).reached_as([bound.ip().to_string()]);
     let usual = Arc::new(tools);
     let chosen = move |headers: &axum::http::HeaderMap| -> Arc<dyn Toolset> {
-        let named = headers.get(REVIEW_ID).and_then(|id| review_id(id.to_str().ok()?).ok());
+        let named = headers.get(REVIEW_ID).and_then(|id| parse_review_id(id.to_str().ok()?).ok());
         match named {
             Some(id) => Arc::new(usual.for_review(&id)),
             None => usual.clone(),
@@ -185,7 +185,7 @@ async fn find_local_clone(
 }
 
 /// Parses a review id that can stand in a header.
-fn review_id(text: &str) -> Result<String, String> {
+fn parse_review_id(text: &str) -> Result<String, String> {
     let right = (1..=MAX_REVIEW_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if right {
         Ok(text.to_owned())

@@ -25,7 +25,7 @@ pub(super) enum RunConflict {
 
 /// Returns the error of a command that got no record of its run. `conflict_error` returns the error if another run
 /// is at work.
-pub(super) fn no_run(
+pub(super) fn missing_run_error(
     name: &str,
     error: RunFailure,
     conflict_error: impl FnOnce(RunConflict) -> CliError,

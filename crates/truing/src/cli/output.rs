@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 use serde_json::ser::Formatter;
-use truing_core::line::is_hidden;
+use truing_core::line::is_invisible_char;
 
 use super::columns::{COLUMNS, wrap_line};
 use super::error::CliError;
@@ -59,7 +59,7 @@ struct EscapingFormatter;
 impl Formatter for EscapingFormatter {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         let mut plain = fragment;
-        while let Some((at, hidden)) = plain.char_indices().find(|(_, char)| is_hidden(*char)) {
+        while let Some((at, hidden)) = plain.char_indices().find(|(_, char)| is_invisible_char(*char)) {
             let (before, rest) = plain.split_at(at);
             writer.write_all(before.as_bytes())?;
             for unit in hidden.encode_utf16(&mut [0; 2]) {
@@ -91,7 +91,7 @@ impl OutputPrinter {
     }
 
     /// Returns a command of Truing to paste, with the operator's file if it was named.
-    pub(crate) fn command(self, words: &str) -> String {
+    pub(crate) fn command_line(self, words: &str) -> String {
         match self.config {
             Some(file) => format!("truing --config {file} {words}"),
             None => format!("truing {words}"),
@@ -152,7 +152,7 @@ impl OutputPrinter {
     ///
     /// # Errors
     /// As [`OutputPrinter::print_data`].
-    pub fn json_lines<T: Serialize>(self, values: impl IntoIterator<Item = T>) -> Result<(), CliError> {
+    pub fn print_json_lines<T: Serialize>(self, values: impl IntoIterator<Item = T>) -> Result<(), CliError> {
         // JSON escapes control characters, so there is no styling to remove.
         let mut stdout = BufWriter::with_capacity(LINES_AT_ONCE, io::stdout().lock());
         let write = || -> io::Result<()> {
@@ -168,7 +168,7 @@ impl OutputPrinter {
     /// Prints a remark on stderr, unless `--quiet` is set.
     pub fn print_note(self, text: impl Display) {
         if !self.quiet {
-            let text = one_line(&with_config(&text.to_string(), self.config));
+            let text = escape_to_one_line(&add_config_flag(&text.to_string(), self.config));
             self.write_stderr(format_args!("{}\n", wrap_remark(text, terminal_columns())));
         }
     }
@@ -188,7 +188,7 @@ impl OutputPrinter {
 
     /// Prints a warning on stderr, even with `--quiet`.
     pub fn warn(self, text: impl Display) {
-        let text = with_config(&text.to_string(), self.config);
+        let text = add_config_flag(&text.to_string(), self.config);
         self.write_stderr(render_labelled(WARNING, "warning:", &text, terminal_columns()));
     }
 
@@ -203,7 +203,7 @@ impl OutputPrinter {
 
     /// Returns the error with the operator's file in its hints, for answers that contain it as an object.
     pub(crate) fn with_config_hints(self, error: &CliError) -> CliError {
-        error.clone().with_hints(|hint| with_config(&hint, self.config))
+        error.clone().map_hints(|hint| add_config_flag(&hint, self.config))
     }
 
     /// Prints only the lines of an error, for commands whose answer on stdout reports it in its own form.
@@ -212,10 +212,10 @@ impl OutputPrinter {
         for error in std::iter::once(error).chain(&error.more) {
             text += &render_labelled(ERROR, "error:", &error.message, columns);
             for line in &error.shown {
-                text += &format!("  {}\n", one_line(line));
+                text += &format!("  {}\n", escape_to_one_line(line));
             }
             for hint in &error.hints {
-                text += &render_labelled(HINT, "hint:", &with_config(hint, self.config), columns);
+                text += &render_labelled(HINT, "hint:", &add_config_flag(hint, self.config), columns);
             }
         }
         self.write_stderr(text);
@@ -225,7 +225,7 @@ impl OutputPrinter {
     /// line at the start. With `--quiet` it shows neither. The bar disappears when the result is dropped.
     pub fn progress(self, label: impl Into<String>, total: Option<u64>) -> ProgressDisplay {
         let label = label.into();
-        if !self.shows_bars() {
+        if !self.can_draw_bars() {
             self.print_note(&label);
             return ProgressDisplay { bar: ProgressBar::hidden(), output: self };
         }
@@ -242,8 +242,8 @@ impl OutputPrinter {
 
     /// Shows the current step of long work and its duration: a spinner on a terminal, elsewhere one line for
     /// each step. With `--quiet` it shows neither.
-    pub(crate) fn steps(self) -> ProgressDisplay {
-        if !self.shows_bars() {
+    pub(crate) fn start_steps(self) -> ProgressDisplay {
+        if !self.can_draw_bars() {
             return ProgressDisplay { bar: ProgressBar::hidden(), output: self };
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
@@ -257,12 +257,12 @@ impl OutputPrinter {
     }
 
     /// Returns true if a bar may be drawn. Log lines and a bar would overwrite each other.
-    fn shows_bars(self) -> bool {
+    fn can_draw_bars(self) -> bool {
         !self.quiet && self.verbose == 0 && io::stderr().is_terminal()
     }
 
     /// Returns the number of `--verbose` flags.
-    pub(crate) fn verbose(self) -> u8 {
+    pub(crate) fn verbosity(self) -> u8 {
         self.verbose
     }
 
@@ -317,12 +317,12 @@ impl ProgressDisplay {
     }
 
     /// Shows the step that begins now.
-    pub(crate) fn step(&self, label: &str) {
+    pub(crate) fn show_step(&self, label: &str) {
         if self.bar.is_hidden() {
             return self.output.print_note(label);
         }
         self.bar.reset();
-        self.bar.set_message(one_line(label));
+        self.bar.set_message(escape_to_one_line(label));
         self.bar.enable_steady_tick(TICK);
     }
 
@@ -361,7 +361,7 @@ const WITHOUT_CONFIG: [&str; 7] =
     ["init", "completions", "man", "help", "config schema", "config check", "--config"];
 
 /// Adds the operator's file to each command in the text.
-fn with_config(text: &str, config: Option<&str>) -> String {
+fn add_config_flag(text: &str, config: Option<&str>) -> String {
     let Some(file) = config else { return text.to_owned() };
     let mut parts = text.split(COMMAND);
     let mut all = parts.next().unwrap_or_default().to_owned();
@@ -394,7 +394,7 @@ fn wrap_remark(text: String, columns: Option<usize>) -> String {
 
 /// Returns a line that begins with a styled label.
 fn render_labelled(style: Style, label: &str, text: &str, columns: Option<usize>) -> String {
-    let text = one_line(text);
+    let text = escape_to_one_line(text);
     let text = match columns {
         Some(columns) => wrap_line(&text, label.len() + 1, columns),
         None => text,
@@ -403,13 +403,13 @@ fn render_labelled(style: Style, label: &str, text: &str, columns: Option<usize>
 }
 
 /// Escapes line ends and characters that could control a terminal, for text from any file or forge.
-fn one_line(text: &str) -> String {
+fn escape_to_one_line(text: &str) -> String {
     escape_hidden(text, |_| true).into_owned()
 }
 
 /// Replaces the invisible characters for which `should_escape` is true by escapes such as `\u{202e}`.
 pub(in crate::cli) fn escape_hidden(text: &str, should_escape: impl Fn(char) -> bool) -> Cow<'_, str> {
-    let is_escaped = |char: char| is_hidden(char) && should_escape(char);
+    let is_escaped = |char: char| is_invisible_char(char) && should_escape(char);
     if !text.contains(is_escaped) {
         return Cow::Borrowed(text);
     }
@@ -430,8 +430,11 @@ mod tests {
 
     #[test]
     fn a_line_stays_one_line_and_carries_no_control_characters() {
-        assert_eq!(one_line("a\nb\x1b[31mc é"), r"a\nb\u{1b}[31mc é");
-        assert_eq!(one_line("a\u{200b}\u{e0041}\u{202e}\u{9b}"), r"a\u{200b}\u{e0041}\u{202e}\u{9b}");
+        assert_eq!(escape_to_one_line("a\nb\x1b[31mc é"), r"a\nb\u{1b}[31mc é");
+        assert_eq!(
+            escape_to_one_line("a\u{200b}\u{e0041}\u{202e}\u{9b}"),
+            r"a\u{200b}\u{e0041}\u{202e}\u{9b}"
+        );
     }
 
     #[test]
@@ -452,9 +455,9 @@ mod tests {
     #[test]
     fn commands_in_hints_repeat_the_operators_file() {
         let hint = "see `truing why KEY`, or `truing init`; `git status` shows more";
-        assert_eq!(with_config(hint, None), hint);
+        assert_eq!(add_config_flag(hint, None), hint);
         assert_eq!(
-            with_config(hint, Some("a.toml")),
+            add_config_flag(hint, Some("a.toml")),
             "see `truing --config a.toml why KEY`, or `truing init`; `git status` shows more"
         );
         assert_eq!(shell_quote("/etc/truing.toml"), "/etc/truing.toml");

@@ -112,7 +112,7 @@ impl PolicyCheckArgs {
     fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let profile = ProfileName::from(self.profile);
         let config = context.config(&[])?;
-        let policy = wiring::policy::policy_of(&config, profile)?;
+        let policy = wiring::policy::profile_policy(&config, profile)?;
         let verdict = self.judge(&policy);
         let exit = if verdict.is_allowed() { CommandExit::Done } else { CommandExit::No };
         let joined = |rules: &[PolicyRule], part: fn(&PolicyRule) -> &str| {

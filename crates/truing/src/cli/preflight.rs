@@ -25,10 +25,11 @@ use truing_loops::verify::{RepositoryState, laid_out, laid_out_of};
 
 use super::columns::fold_line;
 use super::converge::{
-    ConvergeTarget, NO_TARGET, SHALLOW, UNCOMMITTED, not_disabled, not_written, resolve_workspace,
+    ConvergeTarget, NO_TARGET, SHALLOW, UNCOMMITTED, branch_write_error, check_not_disabled,
+    resolve_workspace,
 };
 use super::error::{CliError, CommandExit};
-use super::review::{PullTarget, own_file};
+use super::review::{PullTarget, read_repository_config};
 use super::{CommandContext, runtime};
 use crate::wiring;
 
@@ -121,7 +122,7 @@ impl PreflightResults {
         self.add_failure(name, error.message, error.hints.join("; "));
     }
 
-    fn is_good(&self) -> bool {
+    fn all_passed(&self) -> bool {
         self.0.iter().all(|check| check.ok)
     }
 }
@@ -133,12 +134,12 @@ pub(crate) fn run(args: &PreflightArgs, context: &CommandContext) -> Result<Comm
         context.output.print_answer(&told, || format!("{SKIPPED}\n"))?;
         return Ok(CommandExit::Done);
     }
-    not_disabled(context)?;
+    check_not_disabled(context)?;
     let mut found = PreflightResults::default();
     runtime::start()?.block_on(async {
         tokio::select! {
             looked = inspect_target(args.target.as_deref(), context, &mut found) => looked,
-            told = runtime::told_to_stop() => {
+            told = runtime::wait_for_stop_signal() => {
                 told?;
                 Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before everything \
                      was checked")
@@ -146,9 +147,9 @@ pub(crate) fn run(args: &PreflightArgs, context: &CommandContext) -> Result<Comm
             }
         }
     })?;
-    let told = PreflightReport { schema: SCHEMA, ok: found.is_good(), skipped: false, checks: &found.0 };
+    let told = PreflightReport { schema: SCHEMA, ok: found.all_passed(), skipped: false, checks: &found.0 };
     context.output.print_answer(&told, || render_text(&found.0))?;
-    Ok(if found.is_good() { CommandExit::Done } else { CommandExit::No })
+    Ok(if found.all_passed() { CommandExit::Done } else { CommandExit::No })
 }
 
 const SCHEMA: &str = "truing.preflight/1";
@@ -172,7 +173,7 @@ async fn inspect_target(
         None => context.environment.directory().to_owned(),
         Some(target) => match resolve_workspace(target, &git, context).await? {
             ConvergeTarget::Folder(folder) => folder,
-            ConvergeTarget::Pull(pull) => return pull_request(&pull, &git, context, results).await,
+            ConvergeTarget::Pull(pull) => return check_pull_request(&pull, &git, context, results).await,
         },
     };
     let repository = match git.open(&folder).await {
@@ -191,9 +192,9 @@ async fn inspect_target(
     let branch = run_branch(&new_run_id());
     match repository.cannot_write(&branch, head).await.map_err(wiring::git_error)? {
         None => results.add_ok("branch", "a branch for fixes can be created"),
-        Some(why) => results.add_error("branch", not_written(&branch, &why)),
+        Some(why) => results.add_error("branch", branch_write_error(&branch, &why)),
     }
-    let config = match own_file(&repository, None).await? {
+    let config = match read_repository_config(&repository, None).await? {
         Some(file) => operator.with_repository(&file)?,
         None => operator,
     };
@@ -211,14 +212,14 @@ async fn inspect_target(
 
 /// Checks that the keys of the models are configured.
 fn check_models(config: &Config, context: &CommandContext, results: &mut PreflightResults) {
-    match wiring::converge::is_auditor_ready(config, &context.environment) {
+    match wiring::converge::check_auditor_ready(config, &context.environment) {
         Ok(()) => {
             let audits = config.with_named_model(config.roles.auditor.as_ref()).model.name;
             results.add_ok("model", format!("{audits}: its key is set; nothing was sent"));
         }
         Err(error) => results.add_error("model", error),
     }
-    match wiring::converge::is_fixer_ready(config, &context.environment) {
+    match wiring::converge::check_fixer_ready(config, &context.environment) {
         Ok(None) => {}
         Ok(Some(name)) => results.add_ok("fixer", format!("{name}: its key is set; nothing was sent")),
         Err(error) => results.add_error("fixer", error),
@@ -226,18 +227,18 @@ fn check_models(config: &Config, context: &CommandContext, results: &mut Preflig
 }
 
 /// Checks a pull request at its forge, and the other requirements of a run on it.
-async fn pull_request(
+async fn check_pull_request(
     target: &PullTarget,
     git: &Git,
     context: &CommandContext,
     results: &mut PreflightResults,
 ) -> Result<(), CliError> {
     let PullTarget { forge, repo, number, config } = target;
-    let folder = wiring::own_folder(config)?;
+    let folder = wiring::ensure_machine_folder(config)?;
     let mut there = None;
     match wiring::forge_client(config, forge, &context.environment, &folder) {
         Err(error) => results.add_error("forge", error),
-        Ok(client) => match at_forge(&client, forge, repo, *number, results).await {
+        Ok(client) => match check_pull_at_forge(&client, forge, repo, *number, results).await {
             Ok(seen) => there = Some((client, seen)),
             Err(error) => {
                 let hint = "check that the pull request exists, and that the token of the forge may read and \
@@ -286,18 +287,20 @@ impl FetchedPullRequest {
             .resolve_remote(&id.repository, repo, RemotePurpose::Push)
             .await
             .map_err(wiring::remote_error)?;
-        let place = checkout::mirror_path(&wiring::mirrors_folder(&wiring::own_folder(config)?), id);
+        let place =
+            checkout::mirror_path(&wiring::mirrors_folder(&wiring::ensure_machine_folder(config)?), id);
         let mirror = git.open_mirror(&place, &remote).await.map_err(wiring::git_error)?;
         let head = (&details.head.sha, details.head.repository.as_ref());
         fetch::commits(client, &mirror, head.0, head.1, &[]).await.map_err(wiring::git_error)?;
-        let rules = OperatorRules::new(config.clone(), LinesKey::default()).map_err(wiring::bad_pattern)?;
+        let rules =
+            OperatorRules::new(config.clone(), LinesKey::default()).map_err(wiring::invalid_glob_error)?;
         let config = rules.configuration(git, &mirror, &id.forge, &details.base_branch).await?;
         Ok(Self { mirror, config })
     }
 }
 
 /// Checks that the pull request is open and that its branch accepts pushes. Returns its id and details.
-async fn at_forge(
+async fn check_pull_at_forge(
     client: &AnyForgeServer,
     forge: &str,
     repo: &str,
@@ -435,13 +438,13 @@ async fn check_sandbox(results: &mut PreflightResults) -> Result<SandboxLevel, C
     Ok(level)
 }
 
-fn runs_commands(config: &Config) -> bool {
+fn has_commands(config: &Config) -> bool {
     !(config.converge.gate.is_empty() && config.verify.setup.is_empty() && config.verify.check.is_empty())
 }
 
 /// Returns true if there are commands to run and the sandbox can confine them. Reports if there are none.
 fn can_run_commands(config: &Config, level: SandboxLevel, results: &mut PreflightResults) -> bool {
-    if !runs_commands(config) {
+    if !has_commands(config) {
         results.add_ok("gate", NO_GATE);
         results.add_warning("checks", NO_CHECKS, NO_CHECKS_HINT);
         return false;
@@ -468,15 +471,15 @@ async fn check_commands(
     let progress = context.output.progress("setting up and running checks", None);
     let failed = wiring::verify::verify_error;
     let set_up = verifier.set_up(tree, trust).await.map_err(failed)?;
-    set_up_found(&set_up, results);
-    gate_found(&verifier, &set_up, tree, config, results).await.map_err(failed)?;
+    report_setup(&set_up, results);
+    check_gate_commands(&verifier, &set_up, tree, config, results).await.map_err(failed)?;
     let verified = verifier.verify_tree(tree, trust, None).await.map_err(failed)?;
-    checks_found(&verified, results);
+    report_failing_checks(&verified, results);
     drop(progress);
     Ok(())
 }
 
-fn set_up_found(set_up: &SetupResult, results: &mut PreflightResults) {
+fn report_setup(set_up: &SetupResult, results: &mut PreflightResults) {
     match set_up.commands.iter().find(|ran| !ran.end.is_success()) {
         Some(ran) => {
             let hint = "fix `verify.setup`: without it no check runs; `truing verify` shows its output";
@@ -489,7 +492,7 @@ fn set_up_found(set_up: &SetupResult, results: &mut PreflightResults) {
 
 /// Checks that the gate's commands can be found. None of them is started, since their findings do not matter
 /// here.
-async fn gate_found(
+async fn check_gate_commands(
     verifier: &Verifier,
     set_up: &SetupResult,
     tree: &Path,
@@ -525,7 +528,7 @@ async fn gate_found(
 }
 
 /// Reports the checks that fail before anything is changed.
-fn checks_found(verified: &VerifiedTree, results: &mut PreflightResults) {
+fn report_failing_checks(verified: &VerifiedTree, results: &mut PreflightResults) {
     let checks = verified.verification.iter().flat_map(|verification| &verification.checks);
     let mut any = false;
     for check in checks {

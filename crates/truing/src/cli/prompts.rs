@@ -40,7 +40,7 @@ enum PromptsCommand {
         /// The prompt's name
         name: String,
         /// A value; may be repeated
-        #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
+        #[arg(long, value_name = "NAME=VALUE", value_parser = parse_assignment)]
         set: Vec<(String, String)>,
     },
     /// Check prompts, and list every problem with file and line
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &PromptsArgs, context: &CommandContext) -> Result<Comman
 }
 
 /// Parses an assignment `NAME=VALUE`.
-fn assignment(text: &str) -> Result<(String, String), String> {
+fn parse_assignment(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
@@ -130,13 +130,13 @@ fn list_prompts(context: &CommandContext) -> Result<CommandExit, CliError> {
     let prompts = wiring::load_prompts(&context.config(&[])?.prompts)?;
     let listed = prompts.list();
     match context.output.is_json() {
-        true => context.output.json_lines(listed.iter().map(as_json))?,
-        false => context.output.print_data(listed.iter().map(as_text).collect::<String>())?,
+        true => context.output.print_json_lines(listed.iter().map(module_json))?,
+        false => context.output.print_data(listed.iter().map(render_module_text).collect::<String>())?,
     }
     Ok(CommandExit::Done)
 }
 
-fn as_json<'a>(module: &ListedModule<'a>) -> PromptJson<'a> {
+fn module_json<'a>(module: &ListedModule<'a>) -> PromptJson<'a> {
     let ListedModule { name, description, file, ref variables, includes } = *module;
     PromptJson {
         name,
@@ -147,7 +147,7 @@ fn as_json<'a>(module: &ListedModule<'a>) -> PromptJson<'a> {
     }
 }
 
-fn as_text(module: &ListedModule<'_>) -> String {
+fn render_module_text(module: &ListedModule<'_>) -> String {
     let mut text = format!("{}\n{}", module.name, fold_line("  ", module.description));
     if !module.includes.is_empty() {
         text += &fold_line("  includes  ", &module.includes.join(", "));

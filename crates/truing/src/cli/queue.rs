@@ -14,9 +14,11 @@ use truing_loops::text::format_instant;
 use truing_store::Store;
 
 use super::error::{CliError, CommandExit};
-use super::kill::held_back;
+use super::kill::render_hold_line;
 use super::status::forge_problems;
-use super::target::{DescribedSlot, actor_name, existing_records, slot_state, store_error, tell_absent};
+use super::target::{
+    DescribedSlot, actor_name, existing_records, slot_state, store_error, warn_of_missing_store,
+};
 use super::{CommandContext, runtime};
 use crate::wiring;
 use crate::wiring::store::StoreLocation;
@@ -87,7 +89,7 @@ pub(crate) fn run(args: &QueueArgs, context: &CommandContext) -> Result<CommandE
     let limits = wiring::slot_limits(&config.review, config.server.lease);
     runtime::start()?.block_on(async {
         let store = existing_records(&config, &context.environment).await?;
-        tell_absent(store.as_ref(), &config, context)?;
+        warn_of_missing_store(store.as_ref(), &config, context)?;
         if matches!(args.action, QueueCommand::List) {
             for lack in
                 forge_problems(&config, &StoreLocation::from_config(&config, &context.environment)?).await
@@ -120,7 +122,7 @@ pub(crate) fn run(args: &QueueArgs, context: &CommandContext) -> Result<CommandE
             let all = switches.switch_for(&RepositoryRef::default());
             let its = targets.iter().filter_map(|target| switches.switch_for(&target.repository()));
             let told: BTreeSet<String> =
-                all.into_iter().chain(its).map(|switch| held_back(switch, context.output)).collect();
+                all.into_iter().chain(its).map(|switch| render_hold_line(switch, context.output)).collect();
             told.into_iter().for_each(|told| context.output.warn(told));
         }
         print_slots(&targets, unreadable, context)?;
@@ -131,7 +133,7 @@ pub(crate) fn run(args: &QueueArgs, context: &CommandContext) -> Result<CommandE
 /// Returns all entries, and the keys and errors of those that cannot be read.
 async fn list_slots(store: Option<&Store>) -> Result<(Vec<DescribedSlot>, Vec<(SlotKey, String)>), CliError> {
     let Some(store) = store else { return Ok((Vec::new(), Vec::new())) };
-    let (slots, unreadable) = store.list_all().await.map_err(store_error)?;
+    let (slots, unreadable) = store.list_slots_and_faults().await.map_err(store_error)?;
     let keys: Vec<SlotKey> = slots.iter().map(|slot| slot.key.clone()).collect();
     let described = store.descriptions(&keys).await.map_err(store_error)?;
     let targets = slots.into_iter().zip(described).map(|(slot, described)| DescribedSlot { slot, described });
@@ -189,13 +191,13 @@ impl OperatorStep<'_> {
         text: &str,
     ) -> Result<Option<DescribedSlot>, CliError> {
         let Some(store) = store else { return Ok(None) };
-        let key = store.key_of(text).await.map_err(store_error)?.unwrap_or_else(|| SlotKey::new(text));
+        let key = store.find_key(text).await.map_err(store_error)?.unwrap_or_else(|| SlotKey::new(text));
         let unreadable = store.unreadable_slots().await.map_err(store_error)?;
         let Some((_, why)) = unreadable.iter().find(|(unreadable, _)| *unreadable == key) else {
             return Ok(None);
         };
         self.record_action(store, self.action, &key, why).await?;
-        store.forget_unreadable(&key).await.map_err(store_error)?;
+        store.delete_unreadable_slot(&key).await.map_err(store_error)?;
         Ok(Some(DescribedSlot { slot: Slot::new(key), described: None }))
     }
 

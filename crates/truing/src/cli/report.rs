@@ -28,7 +28,7 @@ use truing_store::{FindingCount, RunEndCount, Store};
 
 use super::error::{CliError, CommandExit};
 use super::since::TimeStart;
-use super::target::{existing_records, store_error, tell_absent};
+use super::target::{existing_records, store_error, warn_of_missing_store};
 use super::{CliFormat, CommandContext, runtime, sync};
 
 /// Default number of outcome records that are printed.
@@ -117,7 +117,7 @@ pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Command
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
         let store = existing_records(&config, &context.environment).await?;
-        tell_absent(store.as_ref(), &config, context)?;
+        warn_of_missing_store(store.as_ref(), &config, context)?;
         let now = match &store {
             Some(store) => store.now().await.map_err(store_error)?,
             None => SystemClock.now(),
@@ -144,7 +144,7 @@ pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Command
                     let (of, most) = (section.of.as_str(), max_report_runs(section.of));
                     context.output.warn(format_args!("only the last {most} runs of the {of} loop"));
                 }
-                context.output.print_data(table::csv(&report.sections).map_err(not_written)?)?;
+                context.output.print_data(table::csv(&report.sections).map_err(csv_error)?)?;
             }
             CliFormat::Markdown => {
                 context.output.print_data(markdown::render_report(&asked.report().await?))?;
@@ -156,12 +156,12 @@ pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Command
 }
 
 /// Returns the hostname of this machine, if the system provides it.
-fn host() -> Option<String> {
+fn read_hostname() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
-fn not_written(error: impl std::fmt::Display) -> CliError {
+fn csv_error(error: impl std::fmt::Display) -> CliError {
     CliError::failure("write_failed", format!("cannot be written as CSV: {error}"))
 }
 
@@ -181,7 +181,7 @@ struct ReportQuery<'a> {
 }
 
 impl ReportQuery<'_> {
-    fn wants(&self, loop_kind: LoopKind) -> bool {
+    fn includes_loop(&self, loop_kind: LoopKind) -> bool {
         self.of.is_none_or(|only| only == loop_kind)
     }
 
@@ -191,14 +191,16 @@ impl ReportQuery<'_> {
         let jobs = self.sync_section().await?;
         let others: Vec<LoopSection> =
             jobs.into_iter().chain(self.converge_section(&converges).await?).collect();
-        if self.wants(LoopKind::Review) {
+        if self.includes_loop(LoopKind::Review) {
             // The other formats read each record and report the damaged ones themselves.
             if let Some(store) = self.store {
-                for run in store.damaged_runs(LoopKind::Review, self.since).await.map_err(store_error)? {
+                for run in
+                    store.unreadable_ended_runs(LoopKind::Review, self.since).await.map_err(store_error)?
+                {
                     tracing::warn!("the record of run {run} cannot be read and is left out");
                 }
             }
-            for reviews in self.reviews(!others.is_empty()).await? {
+            for reviews in self.load_review_totals(!others.is_empty()).await? {
                 let between = if text.is_empty() { "" } else { "\n" };
                 text += &format!("{between}{}", screen::render_reviews(&reviews, self.since, self.now));
             }
@@ -212,23 +214,23 @@ impl ReportQuery<'_> {
 
     async fn json(&self, limit: usize) -> Result<ReportJson, CliError> {
         let mut outcomes = Vec::new();
-        let mut ended = self.by_day(LoopKind::Review).await?;
+        let mut ended = self.count_runs_by_day(LoopKind::Review).await?;
         let reviews: Vec<DescribedReview> = self.described_runs(limit).await?;
         for (record, known) in &reviews {
             outcomes.push((record.ended, outcome::review(record, known.as_ref())));
         }
         let (local, served): (Vec<ReviewTotals>, Vec<ReviewTotals>) =
-            self.reviews(false).await?.into_iter().partition(|reviews| reviews.is_local);
+            self.load_review_totals(false).await?.into_iter().partition(|reviews| reviews.is_local);
         let (local, served) = (local.into_iter().next(), served.into_iter().next());
         let jobs = self.sync_section().await?;
         if jobs.is_some() {
-            ended.extend(self.by_day(LoopKind::Sync).await?);
-            let records = self.records(limit).await?;
+            ended.extend(self.count_runs_by_day(LoopKind::Sync).await?);
+            let records = self.load_sync_records(limit).await?;
             outcomes.extend(records.iter().map(|record| (record.ended, sync::outcome::record_json(record))));
         }
         let converges = self.converge_runs().await?;
         let converge = self.converge_section(&converges).await?;
-        ended.extend(self.by_day(LoopKind::Converge).await?);
+        ended.extend(self.count_runs_by_day(LoopKind::Converge).await?);
         let last = converges.iter().take(limit);
         outcomes
             .extend(last.map(|(record, known)| (record.ended, outcome::converge(record, known.as_ref()))));
@@ -257,7 +259,7 @@ impl ReportQuery<'_> {
     async fn report(&self) -> Result<RunReport, CliError> {
         let mut sections: Vec<LoopSection> = self.sync_section().await?.into_iter().collect();
         sections.extend(self.converge_section(&self.converge_runs().await?).await?);
-        if self.wants(LoopKind::Review) {
+        if self.includes_loop(LoopKind::Review) {
             let reviews: Vec<DescribedReview> =
                 self.described_runs(max_report_runs(LoopKind::Review) + 1).await?;
             let is_cut = reviews.len() > max_report_runs(LoopKind::Review);
@@ -265,13 +267,13 @@ impl ReportQuery<'_> {
             let (local, served): (Vec<ReportedRun>, Vec<ReportedRun>) = last
                 .map(|(record, known)| ReportedRun::of_review(record, known.as_ref()))
                 .partition(|run| run.key.starts_with(SlotKey::LOCAL));
-            for reviews in self.reviews(!sections.is_empty()).await? {
+            for reviews in self.load_review_totals(!sections.is_empty()).await? {
                 let runs = if reviews.is_local { &local } else { &served };
                 let section = self.section(LoopKind::Review, runs.clone());
                 sections.push(LoopSection { is_cut, ..section.of_all(reviews) });
             }
         }
-        Ok(RunReport { host: host(), since: self.since, now: self.now, sections })
+        Ok(RunReport { host: read_hostname(), since: self.since, now: self.now, sections })
     }
 
     fn section(&self, loop_kind: LoopKind, mut runs: Vec<ReportedRun>) -> LoopSection {
@@ -292,7 +294,7 @@ impl ReportQuery<'_> {
     /// Returns the section of sync jobs. It is none if another loop is requested, or if no job ever ran and
     /// sync was not requested.
     async fn sync_section(&self) -> Result<Option<LoopSection>, CliError> {
-        if !self.wants(LoopKind::Sync) {
+        if !self.includes_loop(LoopKind::Sync) {
             return Ok(None);
         }
         let known = match self.store {
@@ -300,7 +302,7 @@ impl ReportQuery<'_> {
             None => Vec::new(),
         };
         let runs: Vec<ReportedRun> = self
-            .records(max_report_runs(LoopKind::Sync) + 1)
+            .load_sync_records(max_report_runs(LoopKind::Sync) + 1)
             .await?
             .iter()
             .map(ReportedRun::of_job)
@@ -311,7 +313,7 @@ impl ReportQuery<'_> {
         let mut section = self.section(LoopKind::Sync, runs);
         for (key, job) in &known {
             let untold = match self.store {
-                Some(store) => store.cost_untold(&job.untold).await.map_err(store_error)?,
+                Some(store) => store.unrecorded_run_cost(&job.untold).await.map_err(store_error)?,
                 None => MicroUsd(0),
             };
             section.jobs.push(JobLine::new(key, job, untold, &section.runs));
@@ -320,7 +322,7 @@ impl ReportQuery<'_> {
         Ok(Some(section.with_unrecorded_cost(MicroUsd(untold))))
     }
 
-    async fn records(&self, limit: usize) -> Result<Vec<SyncRecord>, CliError> {
+    async fn load_sync_records(&self, limit: usize) -> Result<Vec<SyncRecord>, CliError> {
         match self.store {
             Some(store) => store.records(None, self.since, limit).await.map_err(store_error),
             None => Ok(Vec::new()),
@@ -351,7 +353,7 @@ impl ReportQuery<'_> {
         &self,
         converges: &[DescribedConvergeRun],
     ) -> Result<Option<LoopSection>, CliError> {
-        let Some(store) = self.store.filter(|_| self.wants(LoopKind::Converge)) else {
+        let Some(store) = self.store.filter(|_| self.includes_loop(LoopKind::Converge)) else {
             let is_asked = self.of == Some(LoopKind::Converge);
             return Ok(is_asked.then(|| self.section(LoopKind::Converge, Vec::new())));
         };
@@ -359,28 +361,28 @@ impl ReportQuery<'_> {
             .iter()
             .map(|(record, known)| ReportedRun::of_converge(record, known.as_ref()))
             .collect();
-        let unrecorded = store.unrecorded_converges(self.since).await.map_err(store_error)?;
+        let unrecorded = store.unrecorded_converge_cost(self.since).await.map_err(store_error)?;
         let is_told = self.of == Some(LoopKind::Converge) || !runs.is_empty() || unrecorded > MicroUsd(0);
         Ok(is_told.then(|| self.section(LoopKind::Converge, runs).with_unrecorded_cost(unrecorded)))
     }
 
     /// Returns the totals of served reviews, if there was one or nothing else is reported, and of local
     /// reviews, if there was one.
-    async fn reviews(&self, has_others: bool) -> Result<Vec<ReviewTotals>, CliError> {
-        if !self.wants(LoopKind::Review) {
+    async fn load_review_totals(&self, has_others: bool) -> Result<Vec<ReviewTotals>, CliError> {
+        if !self.includes_loop(LoopKind::Review) {
             return Ok(Vec::new());
         }
         let mut found = Vec::new();
         let (mut times, mut local_cost) = (Vec::new(), MicroUsd(0));
         if let Some(store) = self.store {
             found = store.finding_counts(self.since).await.map_err(store_error)?;
-            times = store.first_comments(self.since).await.map_err(store_error)?;
-            local_cost = store.unrecorded_locally(self.since).await.map_err(store_error)?;
+            times = store.first_comment_delays(self.since).await.map_err(store_error)?;
+            local_cost = store.unrecorded_local_cost(self.since).await.map_err(store_error)?;
         }
-        let names = self.names(&found).await?;
+        let names = self.load_repository_names(&found).await?;
         let is_local = |row: &FindingCount| row.repository.starts_with(SlotKey::LOCAL);
         let (local, served): (Vec<FindingCount>, Vec<FindingCount>) = found.into_iter().partition(is_local);
-        let ended = self.by_day(LoopKind::Review).await?;
+        let ended = self.count_runs_by_day(LoopKind::Review).await?;
         let (local_ended, served_ended) = ended.into_iter().partition(|row| row.is_local);
         let all = self.unrecorded_cost().await?;
         let local = ReviewTotals {
@@ -401,7 +403,10 @@ impl ReportQuery<'_> {
     }
 
     /// Returns the names of the repositories that the findings belong to.
-    async fn names(&self, findings: &[FindingCount]) -> Result<BTreeMap<String, String>, CliError> {
+    async fn load_repository_names(
+        &self,
+        findings: &[FindingCount],
+    ) -> Result<BTreeMap<String, String>, CliError> {
         let mut names = BTreeMap::new();
         let Some(store) = self.store else { return Ok(names) };
         let forge =
@@ -416,16 +421,16 @@ impl ReportQuery<'_> {
 
     /// Returns the cost of reviews that have no record.
     async fn unrecorded_cost(&self) -> Result<MicroUsd, CliError> {
-        match self.store.filter(|_| self.wants(LoopKind::Review)) {
+        match self.store.filter(|_| self.includes_loop(LoopKind::Review)) {
             Some(store) => store.unrecorded_cost(self.since).await.map_err(store_error),
             None => Ok(MicroUsd(0)),
         }
     }
 
     /// Returns the ended runs of a loop, counted by day, kind and reason; none if another loop is requested.
-    async fn by_day(&self, loop_kind: LoopKind) -> Result<Vec<RunEndCount>, CliError> {
-        let Some(store) = self.store.filter(|_| self.wants(loop_kind)) else { return Ok(Vec::new()) };
-        let mut ended = store.ended_by_day(loop_kind, self.since).await.map_err(store_error)?;
+    async fn count_runs_by_day(&self, loop_kind: LoopKind) -> Result<Vec<RunEndCount>, CliError> {
+        let Some(store) = self.store.filter(|_| self.includes_loop(loop_kind)) else { return Ok(Vec::new()) };
+        let mut ended = store.run_ends_by_day(loop_kind, self.since).await.map_err(store_error)?;
         if loop_kind != LoopKind::Review {
             for row in &mut ended {
                 row.reason = run::one_line(&row.reason);

@@ -27,7 +27,7 @@ use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::output::OutputPrinter;
 use super::since::TimeStart;
-use super::target::{actor_name, existing_store, store_error, tell_absent};
+use super::target::{actor_name, existing_store, store_error, warn_of_missing_store};
 use super::{CommandContext, runtime};
 use crate::wiring;
 
@@ -109,14 +109,14 @@ pub(crate) fn run(args: &RetractArgs, context: &CommandContext) -> Result<Comman
     let ended = runtime.block_on(async {
         tokio::select! {
             ended = Box::pin(args.run(context)) => ended,
-            stopped = runtime::told_to_stop() => {
+            stopped = runtime::wait_for_stop_signal() => {
                 stopped?;
                 let error = CliError::new(CommandExit::Interrupted, "interrupted", "interrupted");
                 Err(error.hint("run it again: retracted comments stay retracted"))
             }
         }
     });
-    runtime.end_within(Duration::from_secs(1));
+    runtime.shutdown_within(Duration::from_secs(1));
     ended
 }
 
@@ -126,9 +126,9 @@ impl RetractArgs {
         let config = context.config(&[])?;
         wiring::conceal::conceal_secrets(&config, &context.environment);
         let store = existing_store(&config, &context.environment).await?;
-        tell_absent(store.as_ref(), &config, context)?;
+        warn_of_missing_store(store.as_ref(), &config, context)?;
         let targets = match &store {
-            Some(store) => self.targets(store).await?,
+            Some(store) => self.find_targets(store).await?,
             None => Vec::new(),
         };
         if let Some(store) = store.as_ref().filter(|_| targets.is_empty()) {
@@ -147,7 +147,7 @@ impl RetractArgs {
 
     /// Returns the pull requests with matching findings posted since the given time. Each has these findings,
     /// and the open ones of the same kind without a comment: they would get one as soon as there is room.
-    async fn targets(&self, store: &Store) -> Result<Vec<RetractionTarget>, CliError> {
+    async fn find_targets(&self, store: &Store) -> Result<Vec<RetractionTarget>, CliError> {
         let mut posted: BTreeMap<SlotKey, BTreeSet<FindingId>> = BTreeMap::new();
         let since = self.since.to_instant(SystemClock.now());
         for one in store.posted_findings(since).await.map_err(store_error)? {
@@ -177,7 +177,9 @@ impl RetractArgs {
                     && !said.iter().any(|said| said.finding == finding.id && said.retraction.is_some())
             };
             findings.retain(|finding| {
-                is_wanted(&rule, &finding.raw.rule) && is_shown(&finding.status) && !is_of_person(finding)
+                is_wanted(&rule, &finding.raw.rule)
+                    && has_posted_comment(&finding.status)
+                    && !is_of_person(finding)
             });
             posted.retain(|id| findings.iter().any(|finding| finding.id == *id));
             findings.retain(|finding| {
@@ -330,7 +332,7 @@ impl RetractionTarget {
 }
 
 /// Returns true if a finding of this status has a comment.
-fn is_shown(status: &FindingStatus) -> bool {
+fn has_posted_comment(status: &FindingStatus) -> bool {
     match status {
         FindingStatus::Open
         | FindingStatus::Claimed

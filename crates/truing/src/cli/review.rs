@@ -54,14 +54,16 @@ use super::tiers::instructions_text;
 use super::{CliFormat, ColorWhen, CommandContext, diff, runtime};
 use crate::wiring;
 use crate::wiring::store::StoreLocation;
-use arguments::{FailOnFlag, NamedTarget, RuntimeFlag, not_a_file};
+use arguments::{FailOnFlag, NamedTarget, RuntimeFlag, reject_file};
 use fix::{FixOutcome, FixSession};
 use from::{ReviewStart, ToolOutputArgs};
 use publish::PublishJson;
 use tape::CassetteArgs;
-pub(super) use target::{OwnerTarget, PullTarget, RepositoryTarget, is_key, is_name, unsupported_origin};
+pub(super) use target::{
+    OwnerTarget, PullTarget, RepositoryTarget, is_pull_name, is_slot_key, unsupported_origin_text,
+};
 use text::NextCommands;
-use unfinished::until_interrupted;
+use unfinished::run_until_interrupted;
 
 /// Maximum bytes of a given diff; git's own diffs have the same limit.
 const MAX_DIFF_BYTES: u64 = truing_git::options::MAX_DIFF_BYTES as u64;
@@ -165,7 +167,7 @@ impl ReviewArgs {
         };
         let target = NamedTarget::resolve(&text, environment, self.publish).await;
         let (what, takes_base) = match &target {
-            NamedTarget::Folder => return not_a_file(&text, environment).map(|()| self),
+            NamedTarget::Folder => return reject_file(&text, environment).map(|()| self),
             NamedTarget::Pull => ("a pull request", false),
             NamedTarget::Commits { base, .. } => ("a commit", base.is_none()),
         };
@@ -242,10 +244,10 @@ pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<Command
         "nothing in the repository was changed; run it again"
     };
     let traces = wiring::start_telemetry(&command.config, &command.environment, runtime.handle())?;
-    let ended = runtime.block_on(until_interrupted(command, tell, changed));
+    let ended = runtime.block_on(run_until_interrupted(command, tell, changed));
     drop(traces);
     // A thread that is still reading files changes nothing; it ends with the process.
-    runtime.end_within(Duration::ZERO);
+    runtime.shutdown_within(Duration::ZERO);
     ended
 }
 
@@ -281,29 +283,31 @@ struct ReviewCommand {
 
 impl ReviewCommand {
     async fn run(self) -> Result<CommandExit, CliError> {
-        self.args.destination.check(self.environment.directory())?;
+        self.args.destination.check_writable(self.environment.directory())?;
         if let Some(pr) = &self.args.pr {
             return match Box::pin(self.review_pull(pr)).await {
                 Ok(exit) => Ok(exit),
-                Err(error) => Err(self.or_branch(pr, error).await),
+                Err(error) => Err(self.with_branch_hint(pr, error).await),
             };
         }
         let reader = wiring::local_reader(&self.config.rules)?;
         let outputs = self.args.outputs.read(self.environment.directory(), &reader).await?;
-        let diff = self.diff().await?;
+        let diff = self.read_diff().await?;
         let progress = self.output.progress("reviewing", None);
         let git = wiring::open_git(&self.environment).await?;
-        let repository = self.open(&git).await.map_err(wiring::git_error)?;
-        self.asked_for(truing_loops::local::repository_key(&repository));
+        let repository = self.open_repository(&git).await.map_err(wiring::git_error)?;
+        self.register_review(truing_loops::local::repository_key(&repository));
         // This runs before the review, which would otherwise see the changes of a killed run.
-        let mut fixing = if self.args.fix { Some(self.fix_session(repository.root())?) } else { None };
+        let mut fixing = if self.args.fix { Some(self.start_fix_session(repository.root())?) } else { None };
         let head = match &self.args.head {
-            Some(name) => Some(repository.resolve(name).await.map_err(|error| self.no_commit(name, error))?),
+            Some(name) => {
+                Some(repository.resolve(name).await.map_err(|error| self.unknown_commit_error(name, error))?)
+            }
             None => None,
         };
-        let index = self.index(&repository).await.map_err(wiring::git_error)?;
+        let index = self.read_staged_index(&repository).await.map_err(wiring::git_error)?;
         let asked = self.open_agent().await?;
-        let own = own_file(&repository, head.as_ref()).await?;
+        let own = read_repository_config(&repository, head.as_ref()).await?;
         let config = match &own {
             Some(file) => self.config.with_repository(file)?,
             None => self.config.clone(),
@@ -330,7 +334,7 @@ impl ReviewCommand {
             },
             scope: &wiring::review_scope(&config, lines_key)?,
             reader: &reader,
-            toolbox: &self.toolbox(&config, outputs.into_tool_outputs(start)),
+            toolbox: &self.linter_sources(&config, outputs.into_tool_outputs(start)),
             model: asked
                 .agent
                 .as_ref()
@@ -342,7 +346,9 @@ impl ReviewCommand {
         let mut review = local.run().await?;
         drop(progress);
         let fixed = match &mut fixing {
-            Some(fixing) => self.fix(fixing, &review, &repository, index.as_ref(), &config, &reader).await?,
+            Some(fixing) => {
+                self.apply_fixes(fixing, &review, &repository, index.as_ref(), &config, &reader).await?
+            }
             None => FixOutcome::default(),
         };
         if fixed.has_changed {
@@ -360,13 +366,13 @@ impl ReviewCommand {
             let tier = "tier: none; the rules of `review.for` apply to pull requests only\n";
             self.output.print_always(tier.to_owned() + &instructions_text(&review.record));
         }
-        self.tell_of_tools(&review, &config, &repository, &reader).await;
+        self.suggest_linters(&review, &config, &repository, &reader).await;
         if let Some(why) = asked.incomplete_warning() {
             self.output.warn(why);
         }
         let is_sarif = self.output.format() == CliFormat::Sarif;
         let remote = if is_sarif { repository.remote_url() } else { None };
-        let diff = self.args.diff.as_deref().map(diff::name_of);
+        let diff = self.args.diff.as_deref().map(diff::input_name);
         let configured = own.map(|_| match &review.record.detail.head {
             Some(head) => format!("commit {}", head.short_sha()),
             None => "the working tree".to_owned(),
@@ -395,12 +401,12 @@ impl ReviewCommand {
             (None, Some(path)) => format!(" {}", shell_quote(&path.display().to_string())),
             (None, None) => String::new(),
         };
-        let command = self.output.command(&format!("review{target} --runtime native"));
+        let command = self.output.command_line(&format!("review{target} --runtime native"));
         Some(format!("a model costs at most {most}: `{command}`"))
     }
 
     /// Registers a review by a model to be recorded, even if it fails before it begins.
-    fn asked_for(&self, key: SlotKey) {
+    fn register_review(&self, key: SlotKey) {
         let runtime = match self.config.review.runtime {
             truing_config::ConfiguredRuntime::Rules => return,
             truing_config::ConfiguredRuntime::Native => truing_core::outcome::ReviewRuntime::Native,
@@ -411,13 +417,17 @@ impl ReviewCommand {
 
     /// Opens the repository. With `--staged` and `--diff`, it may have no commit yet, since the first is
     /// being made.
-    async fn open(&self, git: &Git) -> Result<LocalRepository, GitError> {
+    async fn open_repository(&self, git: &Git) -> Result<LocalRepository, GitError> {
         let may_be_unborn = self.args.staged || self.args.diff.is_some();
-        if may_be_unborn { git.open_unborn(&self.path()).await } else { git.open(&self.path()).await }
+        if may_be_unborn {
+            git.open_unborn(&self.repository_path()).await
+        } else {
+            git.open(&self.repository_path()).await
+        }
     }
 
     /// Reads the given diff, which must be complete.
-    async fn diff(&self) -> Result<Option<Vec<u8>>, CliError> {
+    async fn read_diff(&self) -> Result<Option<Vec<u8>>, CliError> {
         let Some(file) = self.args.diff.clone() else { return Ok(None) };
         let folder = self.environment.directory().to_owned();
         // The writer of the diff may be slow; an interruption is handled meanwhile.
@@ -433,7 +443,10 @@ impl ReviewCommand {
     }
 
     /// Returns the index if `--staged` is set. In a hook, git names the index that the commit is made from.
-    async fn index(&self, repository: &LocalRepository) -> Result<Option<IndexSnapshot>, GitError> {
+    async fn read_staged_index(
+        &self,
+        repository: &LocalRepository,
+    ) -> Result<Option<IndexSnapshot>, GitError> {
         if !self.args.staged {
             return Ok(None);
         }
@@ -442,11 +455,11 @@ impl ReviewCommand {
     }
 
     /// Acquires the right to change files of the working tree.
-    fn fix_session(&self, root: &Path) -> Result<FixSession<'_>, CliError> {
+    fn start_fix_session(&self, root: &Path) -> Result<FixSession<'_>, CliError> {
         FixSession::start(root, self.config.store.folder()?, &self.stop, self.output)
     }
 
-    fn path(&self) -> PathBuf {
+    fn repository_path(&self) -> PathBuf {
         let here = self.environment.directory();
         self.args.path.as_ref().map_or_else(|| here.to_owned(), |path| here.join(path))
     }
@@ -462,8 +475,8 @@ impl ReviewCommand {
             let place = place.as_ref().map_err(|why| UnopenedRecords { why: why.clone(), holds: false })?;
             // A database server may hold records.
             let is_empty = |file: &Path| file.metadata().map_or(true, |file| file.len() == 0);
-            let holds = !place.file().is_some_and(is_empty);
-            let opened = place.open_here();
+            let holds = !place.file_path().is_some_and(is_empty);
+            let opened = place.open_blocking();
             let opened = opened.map_err(|error| UnopenedRecords { why: error.message, holds })?;
             Ok(Some(opened.as_record_store()))
         })
@@ -512,19 +525,20 @@ impl ReviewCommand {
                 };
                 let list = match (&self.args.pr, &self.args.path) {
                     (Some(_), _) => "run it with `--format json`".to_owned(),
-                    (None, Some(path)) => self
-                        .output
-                        .command(&format!("dismiss --list {}", shell_quote(&path.display().to_string()))),
-                    (None, None) => self.output.command("dismiss --list"),
+                    (None, Some(path)) => self.output.command_line(&format!(
+                        "dismiss --list {}",
+                        shell_quote(&path.display().to_string())
+                    )),
+                    (None, None) => self.output.command_line("dismiss --list"),
                 };
                 let commands =
-                    NextCommands { fix: self.output.command(&fix), list, model: self.model_hint() };
+                    NextCommands { fix: self.output.command_line(&fix), list, model: self.model_hint() };
                 text::render_report(review, head, configured, &commands)
                     + &published.map_or_else(String::new, PublishJson::text)
             }
-            CliFormat::Rdjson => annotations::rdjson(&findings)?,
-            CliFormat::Github => annotations::github(&findings),
-            CliFormat::Gitlab => annotations::gitlab(&findings)?,
+            CliFormat::Rdjson => annotations::render_rdjson(&findings)?,
+            CliFormat::Github => annotations::render_github(&findings),
+            CliFormat::Gitlab => annotations::render_gitlab(&findings)?,
             CliFormat::Markdown => {
                 let by = truing_loops::text::reviewer_line(&review.record);
                 markdown::render_markdown(&markdown::from_review(review, &findings, head, configured, &by))
@@ -535,12 +549,12 @@ impl ReviewCommand {
                 sarif::render_sarif(&sarif::from_review(review, &findings, &rules, remote))?
             }
         };
-        self.args.destination.deliver(&printed, self.environment.directory(), self.color, self.output)
+        self.args.destination.write_answer(&printed, self.environment.directory(), self.color, self.output)
     }
 }
 
 /// Reads the repository's own configuration from the working tree, or from the reviewed commit.
-pub(super) async fn own_file(
+pub(super) async fn read_repository_config(
     repository: &LocalRepository,
     head: Option<&Sha>,
 ) -> Result<Option<SourceFile>, CliError> {

@@ -14,7 +14,7 @@ use truing_config::Config;
 use truing_config::layer::KeyFlag;
 use truing_core::code::LinesKey;
 use truing_core::finding::{AnchorKind, Finding, Severity};
-use truing_core::identity::{FindingFacts, PlacedFinding, identify};
+use truing_core::identity::{FindingFacts, PlacedFinding, assign_finding_ids};
 use truing_core::increment::FileRenames;
 use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
 use truing_core::suppression::IdleSuppression;
@@ -81,9 +81,9 @@ pub(crate) fn run(args: &RulesArgs, context: &CommandContext) -> Result<CommandE
         RulesCommand::List => list_rules(context),
         RulesCommand::Check { paths, packs, destination } => {
             let here = context.environment.directory();
-            destination.check(here)?;
+            destination.check_writable(here)?;
             let (answer, exit) = check_paths(paths, packs, context)?;
-            destination.deliver(&answer, here, context.globals.color, context.output)?;
+            destination.write_answer(&answer, here, context.globals.color, context.output)?;
             Ok(exit)
         }
         RulesCommand::Test { pack } => test_rules(pack.as_deref(), context),
@@ -96,7 +96,7 @@ fn list_rules(context: &CommandContext) -> Result<CommandExit, CliError> {
     let packs = wiring::load_packs(&context.config(&[])?.rules).map_err(wiring::reader_error)?;
     let rules = packs.list_rules().map_err(|error| wiring::reader_error(error.into()))?;
     match context.output.is_json() {
-        true => context.output.json_lines(&rules)?,
+        true => context.output.print_json_lines(&rules)?,
         false => context.output.print_data(rules.iter().map(show::rule_line).collect::<String>())?,
     }
     Ok(CommandExit::Done)
@@ -158,9 +158,9 @@ fn check_paths(
     for idle in suppressions {
         context.output.warn(text::visible_text(&idle.to_string()));
     }
-    let findings = identify(&[], findings, None, &coverage, &FileRenames::default()).current;
+    let findings = assign_finding_ids(&[], findings, None, &coverage, &FileRenames::default()).current;
     let mut gaps = 0;
-    for gap in coverage.not_reviewed.iter().filter(|gap| !gap.reason.by_design()) {
+    for gap in coverage.not_reviewed.iter().filter(|gap| !gap.reason.is_by_design()) {
         gaps += 1;
         let why = gap.reason.as_str().replace('_', " ");
         context
@@ -181,12 +181,12 @@ fn check_paths(
         | CliFormat::Html
         | CliFormat::Rdjson
         | CliFormat::Github
-        | CliFormat::Gitlab => as_text(&findings, &coverage),
-        CliFormat::Json => as_json(&findings)?,
-        CliFormat::Markdown => as_markdown(&findings, &coverage),
+        | CliFormat::Gitlab => render_text(&findings, &coverage),
+        CliFormat::Json => render_json(&findings)?,
+        CliFormat::Markdown => render_markdown(&findings, &coverage),
         CliFormat::Sarif => {
             let rules = reader.packs().enabled_rules(&config.rules.packs).map_err(wiring::reader_error)?;
-            as_sarif(&findings, &coverage, gaps == 0, &rules)?
+            render_sarif(&findings, &coverage, gaps == 0, &rules)?
         }
     };
     Ok((answer, exit))
@@ -204,7 +204,7 @@ fn config_with_packs(packs: &[String], context: &CommandContext) -> Result<Confi
     }
 }
 
-fn as_text(findings: &[Finding], coverage: &ReviewCoverage) -> String {
+fn render_text(findings: &[Finding], coverage: &ReviewCoverage) -> String {
     let frames: String = findings.iter().map(|finding| text::render_finding(finding) + "\n\n").collect();
     let found = match findings.len() {
         0 => "no findings".to_owned(),
@@ -214,7 +214,7 @@ fn as_text(findings: &[Finding], coverage: &ReviewCoverage) -> String {
 }
 
 /// Returns one JSON line per finding.
-fn as_json(findings: &[Finding]) -> Result<String, CliError> {
+fn render_json(findings: &[Finding]) -> Result<String, CliError> {
     let mut lines = String::new();
     for finding in findings {
         lines += &json_line(&json::finding_json(finding))?;
@@ -223,7 +223,7 @@ fn as_json(findings: &[Finding]) -> Result<String, CliError> {
 }
 
 /// Returns the findings as Markdown, worst first, since forges truncate long texts.
-fn as_markdown(findings: &[Finding], coverage: &ReviewCoverage) -> String {
+fn render_markdown(findings: &[Finding], coverage: &ReviewCoverage) -> String {
     let findings = worst_first(findings.iter());
     markdown::render_markdown(&markdown::MarkdownReport {
         walkthrough: &[],
@@ -235,7 +235,7 @@ fn as_markdown(findings: &[Finding], coverage: &ReviewCoverage) -> String {
     })
 }
 
-fn as_sarif(
+fn render_sarif(
     findings: &[Finding],
     coverage: &ReviewCoverage,
     complete: bool,
@@ -268,7 +268,7 @@ struct RulesTestJson<'a> {
 }
 
 fn test_rules(pack: Option<&str>, context: &CommandContext) -> Result<CommandExit, CliError> {
-    let tested = match pack.map(|pack| (pack, pack_folder(pack, context.environment.directory()))) {
+    let tested = match pack.map(|pack| (pack, parse_pack_folder(pack, context.environment.directory()))) {
         Some((name, Some(folder))) if !folder.is_dir() => {
             return Err(CliError::usage("no_such_path", format!("there is no folder `{name}`")).hint(
                 "name a pack of `truing rules list`, or the folder of one, which holds a folder `rules`",
@@ -313,7 +313,7 @@ fn operator_packs(context: &CommandContext) -> Result<RulePacks, CliError> {
 }
 
 /// Returns the folder that a path names. A name without a slash is a pack, so a folder here is `./NAME`.
-fn pack_folder(pack: &str, current_folder: &Path) -> Option<PathBuf> {
+fn parse_pack_folder(pack: &str, current_folder: &Path) -> Option<PathBuf> {
     pack.contains('/').then(|| current_folder.join(pack))
 }
 

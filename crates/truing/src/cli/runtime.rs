@@ -36,7 +36,7 @@ impl CommandRuntime {
     }
 
     /// Ends the runtime; threads that block are awaited for at most this time.
-    pub(crate) fn end_within(self, timeout: Duration) {
+    pub(crate) fn shutdown_within(self, timeout: Duration) {
         let Self { settling, runtime } = self;
         drop(settling);
         runtime.shutdown_timeout(timeout);
@@ -57,12 +57,13 @@ impl Drop for SettleGuard {
 /// # Errors
 /// Returns exit 3 if threads cannot be started.
 pub(crate) fn start() -> Result<CommandRuntime, CliError> {
-    let runtime = Builder::new_multi_thread().enable_all().build().map_err(|error| no_threads(&error))?;
+    let runtime =
+        Builder::new_multi_thread().enable_all().build().map_err(|error| thread_start_error(&error))?;
     Ok(CommandRuntime { settling: SettleGuard(runtime.handle().clone()), runtime })
 }
 
 /// Returns the error (exit 3) for threads that cannot be started.
-pub(crate) fn no_threads(error: &std::io::Error) -> CliError {
+pub(crate) fn thread_start_error(error: &std::io::Error) -> CliError {
     CliError::failure("no_threads", format!("cannot start threads: {error}"))
         .hint("raise the limit of processes (`ulimit -u`), or stop other processes")
 }
@@ -82,7 +83,7 @@ pub(crate) enum StopSignal {
 ///
 /// # Errors
 /// Returns exit 3 if signals cannot be received.
-pub(crate) async fn told_to_stop() -> Result<StopSignal, CliError> {
+pub(crate) async fn wait_for_stop_signal() -> Result<StopSignal, CliError> {
     Ok(StopSignals::new()?.next().await)
 }
 
@@ -101,7 +102,7 @@ impl StopSignals {
     /// Returns exit 3 if signals cannot be received.
     pub(crate) fn new() -> Result<Self, CliError> {
         let deaf = |error| CliError::failure("no_signals", format!("cannot receive signals: {error}"));
-        let hang_up = (!ignores_hang_up()).then(|| signal(SignalKind::hangup())).transpose().map_err(deaf)?;
+        let hang_up = (!ignores_sighup()).then(|| signal(SignalKind::hangup())).transpose().map_err(deaf)?;
         Ok(Self {
             terminate: signal(SignalKind::terminate()).map_err(deaf)?,
             interrupt: signal(SignalKind::interrupt()).map_err(deaf)?,
@@ -128,20 +129,20 @@ impl StopSignals {
 }
 
 /// Returns true if the process was started with SIGHUP ignored, or false if the system does not show it.
-fn ignores_hang_up() -> bool {
-    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignored_first(&status))
+fn ignores_sighup() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| is_sighup_ignored(&status))
 }
 
 /// Returns true if the first signal, SIGHUP, is in the mask of ignored signals. `SigIgn:` is a hexadecimal
 /// number with one bit per signal.
-fn ignored_first(status: &str) -> bool {
+fn is_sighup_ignored(status: &str) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::ignored_first;
+    use super::is_sighup_ignored;
 
     #[test]
     fn the_mask_of_ignored_signals_tells_of_the_first() {
@@ -151,7 +152,7 @@ mod tests {
             ("SigIgn:\tx\n", false),
             ("", false),
         ] {
-            assert_eq!(ignored_first(status), ignored, "{status}");
+            assert_eq!(is_sighup_ignored(status), ignored, "{status}");
         }
     }
 }

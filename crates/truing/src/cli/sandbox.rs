@@ -67,7 +67,7 @@ struct SandboxCheckArgs {
 #[derive(clap::Args, Debug)]
 struct SandboxRunArgs {
     /// How long it may take
-    #[arg(long, value_name = "D", default_value = "20m", value_parser = duration)]
+    #[arg(long, value_name = "D", default_value = "20m", value_parser = parse_duration)]
     timeout: Duration,
     /// A further folder that it may read and run programs from; repeatable
     #[arg(long, value_name = "FOLDER")]
@@ -197,14 +197,14 @@ fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError
     let end = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| failed(error.into()))?;
     let (timely, complete, errors) = std::thread::scope(|scope| {
         let copies = (
-            scope.spawn(move || copy(out, escape_for_terminal(io::stdout()), pid)),
-            scope.spawn(move || copy(err, escape_for_terminal(io::stderr()), pid)),
+            scope.spawn(move || forward_output(out, escaping_writer(io::stdout()), pid)),
+            scope.spawn(move || forward_output(err, escaping_writer(io::stderr()), pid)),
         );
         let limit = Timespec::try_from(time).ok();
         let timely =
             poll(&mut [PollFd::new(&end, PollFlags::IN)], limit.as_ref()).is_ok_and(|ended| ended > 0);
         if !timely {
-            kill(pid);
+            kill_group(pid);
         }
         let out = copies.0.join().ok().flatten();
         let err = copies.1.join().ok().flatten();
@@ -236,7 +236,7 @@ fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError
 
 /// Forwards output until its end, and kills the group if it exceeds the limit. Returns the last bytes if the
 /// output was complete.
-fn copy(from: Option<impl Read>, mut out: Box<dyn Write>, group: Pid) -> Option<Vec<u8>> {
+fn forward_output(from: Option<impl Read>, mut out: Box<dyn Write>, group: Pid) -> Option<Vec<u8>> {
     let mut last = Vec::new();
     let Some(mut from) = from else { return Some(last) };
     let (mut part, mut left) = (vec![0; CHUNK], MAX_OUTPUT_BYTES);
@@ -248,7 +248,7 @@ fn copy(from: Option<impl Read>, mut out: Box<dyn Write>, group: Pid) -> Option<
         last.drain(..last.len().saturating_sub(KEPT));
         left = left.saturating_sub(count as u64);
         if left == 0 {
-            kill(group);
+            kill_group(group);
             return None;
         }
     }
@@ -256,7 +256,7 @@ fn copy(from: Option<impl Read>, mut out: Box<dyn Write>, group: Pid) -> Option<
 }
 
 /// Returns the writer of the output, which escapes invisible characters if it is a terminal.
-fn escape_for_terminal(out: impl Write + IsTerminal + 'static) -> Box<dyn Write> {
+fn escaping_writer(out: impl Write + IsTerminal + 'static) -> Box<dyn Write> {
     if out.is_terminal() { Box::new(EscapingWriter { to: out, begun: Vec::new() }) } else { Box::new(out) }
 }
 
@@ -286,12 +286,12 @@ impl<W: Write> Write for EscapingWriter<W> {
 }
 
 /// Kills the helper and all processes inside. It has not been waited for, so its process id is still valid.
-fn kill(group: Pid) {
+fn kill_group(group: Pid) {
     // If the process has just ended, there is nothing to do.
     let _ = kill_process_group(group, Signal::KILL);
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+fn parse_duration(text: &str) -> Result<Duration, String> {
     let time = parse_milliseconds(text).filter(|time| *time > 0).map(Duration::from_millis);
     let time = time.ok_or_else(|| format!("`{text}` is not a length of time such as 90s or 20m"))?;
     if time > MAX_TIME {
@@ -324,9 +324,9 @@ mod tests {
 
     #[test]
     fn a_time_is_more_than_nothing_and_at_most_a_year() {
-        assert_eq!(duration("90s").unwrap(), Duration::from_secs(90));
-        assert!(duration("0s").is_err() && duration("90").is_err());
-        assert_eq!(duration("99999999d").unwrap_err(), "`99999999d` is longer than a year");
+        assert_eq!(parse_duration("90s").unwrap(), Duration::from_secs(90));
+        assert!(parse_duration("0s").is_err() && parse_duration("90").is_err());
+        assert_eq!(parse_duration("99999999d").unwrap_err(), "`99999999d` is longer than a year");
     }
 
     #[test]

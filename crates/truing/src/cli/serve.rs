@@ -125,7 +125,7 @@ pub(crate) fn run(args: &ServeArgs, context: &CommandContext) -> Result<CommandE
     let traces = wiring::start_telemetry(&config, &context.environment, runtime.handle())?;
     let ended = runtime.block_on(serve(&config, role, secrets, context));
     drop(traces);
-    runtime.end_within(LEAVE);
+    runtime.shutdown_within(LEAVE);
     ended
 }
 
@@ -139,12 +139,12 @@ enum TempFolder {
 
 impl TempFolder {
     fn create(config: &Config, location: &StoreLocation) -> Result<Self, CliError> {
-        match location.file() {
+        match location.file_path() {
             // This process holds the lock, so remaining files belong to a killed server.
-            Some(path) => wiring::cleared_temp(path).map(Self::Sole),
+            Some(path) => wiring::clear_temp_folder(path).map(Self::Sole),
             None => {
-                let folder = wiring::own_folder(config)?.join("temp");
-                wiring::make_folder(&folder)?;
+                let folder = wiring::ensure_machine_folder(config)?.join("temp");
+                wiring::ensure_database_folder(&folder)?;
                 PrivateFolder::new_with_cleanup(&folder).map(Self::Among).map_err(|error| {
                     CliError::failure(
                         "temp",
@@ -172,11 +172,11 @@ async fn serve(
 ) -> Result<CommandExit, CliError> {
     let place = StoreLocation::from_config(config, &context.environment)?;
     // A file has one server at a time; remains of former ones may be removed.
-    let mut lock = match place.file() {
+    let mut lock = match place.file_path() {
         Some(path) => {
-            store::prepared_file(path)?;
+            store::prepare_file(path)?;
             let listen = config.server.listen.to_string();
-            Some(ServeLock::take(path, &listen, SystemClock.now()).map_err(lock_error)?)
+            Some(ServeLock::acquire(path, &listen, SystemClock.now()).map_err(lock_error)?)
         }
         None => None,
     };
@@ -184,7 +184,7 @@ async fn serve(
     // Signals are handled from here on, before the server is announced.
     let mut signals = StopSignals::new()?;
     tokio::select! {
-        whole = store.check() => whole.map_err(store_error)?,
+        whole = store.check_integrity() => whole.map_err(store_error)?,
         // The check may be slow on a large file and a slow disk; a signal ends it.
         told = signals.next() => return Ok(signal_exit(told)),
     }
@@ -229,7 +229,7 @@ async fn serve(
     .flatten()
     {
         if !is_behind_a_proxy {
-            warn_beyond_loopback(address, context);
+            warn_if_not_loopback(address, context);
         }
     }
     tracing::info!(%address, role = role.as_str(), database = %place, "serving");
@@ -243,7 +243,7 @@ async fn serve(
         rate_limit: config.server.rate_limit,
         ..IngressSettings::new(secrets)
     };
-    let connections = ingress.bounds.connections.min(room_for_connections());
+    let connections = ingress.bounds.connections.min(raise_connection_limit());
     let ingress = IngressSettings { bounds: ConnectionLimits { connections, ..ingress.bounds }, ..ingress };
     let every = config.server.poll;
     // These tasks end with this function.
@@ -301,7 +301,7 @@ async fn serve(
     };
     served.map_err(|error| match error {
         ServeError::Store(error) => CliError::failure("store", error.to_string()),
-        ServeError::Thread(error) => runtime::no_threads(&error),
+        ServeError::Thread(error) => runtime::thread_start_error(&error),
     })?;
     tracing::info!("stopped");
     let by = told.borrow().first().copied();
@@ -321,7 +321,7 @@ async fn bind_listener(
     Ok((listener, address))
 }
 
-fn warn_beyond_loopback(address: SocketAddr, context: &CommandContext) {
+fn warn_if_not_loopback(address: SocketAddr, context: &CommandContext) {
     if !address.ip().is_loopback() {
         context.output.warn(format_args!(
             "{address} is reachable from other machines, unencrypted: put a proxy with TLS in front, or \
@@ -340,7 +340,7 @@ fn signal_exit(signal: StopSignal) -> CommandExit {
 
 /// Raises the limit of open files as far as possible. Returns the number of connections that may be open:
 /// half of it, so that idle connections leave enough files for runs and processes.
-fn room_for_connections() -> usize {
+fn raise_connection_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
     let limit = if setrlimit(Resource::Nofile, raised).is_ok() { raised } else { limit };

@@ -8,7 +8,7 @@ use truing_config::Config;
 use truing_core::port::OperatorStore as _;
 use truing_loops::text::format_count;
 use truing_service::status::{ForgeStatus, ServerStatus, StatusError, fetch_status};
-use truing_store::server_of;
+use truing_store::serving_process;
 
 use super::error::{CliError, CommandExit};
 use super::target::existing_store;
@@ -40,7 +40,7 @@ pub(crate) fn run(_: &StatusArgs, context: &CommandContext) -> Result<CommandExi
     })?;
     let names = match status.kill_switch_repositories {
         0 => Vec::new(),
-        _ => runtime::start()?.block_on(switched_off(&config, context)),
+        _ => runtime::start()?.block_on(list_halted_repositories(&config, context)),
     };
     context.output.print_answer(&status, || render_text(&status, &names, address, context.output))?;
     let lacks = status.kill_switch
@@ -73,9 +73,9 @@ fn forge_problem(state: &str) -> Option<&'static str> {
 /// file, so `server.listen` on this machine is used. The status is not recorded, so outdated problems are
 /// never shown. If no server answers, or one that does not sweep, the list is empty.
 pub(super) async fn forge_problems(config: &Config, location: &StoreLocation) -> Vec<String> {
-    let address = match location.file() {
+    let address = match location.file_path() {
         None => Some(config.server.listen),
-        Some(file) => server_of(file).and_then(|server| server.listen?.parse().ok()),
+        Some(file) => serving_process(file).and_then(|server| server.listen?.parse().ok()),
     };
     let Some(address) = address.map(reachable_address).filter(|address| address.port() != 0) else {
         return Vec::new();
@@ -94,7 +94,7 @@ pub(super) async fn forge_problems(config: &Config, location: &StoreLocation) ->
 
 /// Returns the names of the repositories whose own kill switch is on, from the store, since a server does not
 /// publish names. The list is empty if the store cannot be read.
-async fn switched_off(config: &Config, context: &CommandContext) -> Vec<String> {
+async fn list_halted_repositories(config: &Config, context: &CommandContext) -> Vec<String> {
     let Ok(Some(store)) = existing_store(config, &context.environment).await else { return Vec::new() };
     let Ok(switches) = store.kill_switches().await else { return Vec::new() };
     switches.repositories.into_iter().map(|switch| switch.repository.name).collect()
@@ -106,7 +106,7 @@ fn render_text(
     address: SocketAddr,
     output: OutputPrinter,
 ) -> String {
-    let why = output.command("kill status");
+    let why = output.command_line("kill status");
     let mut text = format!("Truing {} at {address}\n", status.version);
     if status.kill_switch {
         text += &format!("kill switch: on; `{why}` says why\n");

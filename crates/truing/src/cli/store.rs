@@ -51,14 +51,17 @@ struct StorePairArgs {
 
 impl StorePairArgs {
     /// Resolves the source, which must exist, and the destination.
-    fn places(&self, context: &CommandContext) -> Result<(StoreLocation, StoreLocation), CliError> {
+    fn resolve_locations(
+        &self,
+        context: &CommandContext,
+    ) -> Result<(StoreLocation, StoreLocation), CliError> {
         let folder = context.environment.directory();
         let of = |url: &Option<String>| match url {
             Some(url) => StoreLocation::parse(url, folder),
             None => StoreLocation::from_config(&context.config(&[])?, &context.environment),
         };
         let (from, to) = (of(&self.from)?, of(&self.to)?);
-        if !from.is_there() {
+        if !from.exists() {
             return Err(CliError::usage("no_store", format!("there is no database at {from}"))
                 .hint("name the store after --from, `sqlite:PATH`"));
         }
@@ -109,16 +112,16 @@ async fn migrate(
     nul_policy: NulPolicy,
     context: &CommandContext,
 ) -> Result<CommandExit, CliError> {
-    let (from, to) = stores.places(context)?;
+    let (from, to) = stores.resolve_locations(context)?;
     let (source, target) = (from.open().await?, to.open_for_transfer().await?);
     for store in [&source, &target] {
-        nobody_serves(store).await?;
+        ensure_no_workers(store).await?;
     }
     let (from, to) = (source.name(), target.name());
     context.output.print_note(format_args!("from {from} to {to}"));
     let progress = context.output.progress("copying", None);
-    let told = |copied: CopiedPage| progress.step(&format!("{}: {}", copied.table, copied.rows));
-    let compared = source.copy_to(&target, nul_policy, told).await.map_err(|error| not_moved(&error))?;
+    let told = |copied: CopiedPage| progress.show_step(&format!("{}: {}", copied.table, copied.rows));
+    let compared = source.copy_to(&target, nul_policy, told).await.map_err(|error| transfer_error(&error))?;
     drop(progress);
     print_comparison(&compared, context)?;
     context
@@ -128,17 +131,17 @@ async fn migrate(
 }
 
 async fn compare(stores: &StorePairArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    let (from, to) = stores.places(context)?;
-    if !to.is_there() {
+    let (from, to) = stores.resolve_locations(context)?;
+    if !to.exists() {
         return Err(CliError::usage("no_store", format!("there is no database at {to}"))
             .hint("name the store after --to, `sqlite:PATH`"));
     }
     let (one, other) = (from.open().await?, to.open().await?);
     let progress = context.output.progress("comparing", None);
-    let compared = one.compare(&other).await.map_err(|error| not_moved(&error))?;
+    let compared = one.compare(&other).await.map_err(|error| transfer_error(&error))?;
     drop(progress);
     print_comparison(&compared, context)?;
-    Ok(if compared.iter().all(TableComparison::is_alike) { CommandExit::Done } else { CommandExit::No })
+    Ok(if compared.iter().all(TableComparison::is_equal) { CommandExit::Done } else { CommandExit::No })
 }
 
 /// Prints the comparison, table by table.
@@ -157,13 +160,13 @@ fn print_comparison(tables: &[TableComparison], context: &CommandContext) -> Res
 impl<'a> TableComparisonJson<'a> {
     fn from_comparison(compared: &'a TableComparison) -> Self {
         let TableComparison { table, rows: (from, to), first } = compared;
-        Self { table, from: *from, to: *to, alike: compared.is_alike(), first: first.as_deref() }
+        Self { table, from: *from, to: *to, alike: compared.is_equal(), first: first.as_deref() }
     }
 }
 
 /// Refuses the command while workers use the database servers. For files, locks ensure this. Processes of the
 /// roles `ingress` and `sweep` take no leases and are not detected.
-async fn nobody_serves(store: &Store) -> Result<(), CliError> {
+async fn ensure_no_workers(store: &Store) -> Result<(), CliError> {
     let workers = store.refresh_workers(false).await.map_err(store_error)?.all;
     if workers.is_empty() {
         return Ok(());
@@ -179,7 +182,7 @@ async fn nobody_serves(store: &Store) -> Result<(), CliError> {
     .hint("stop every `truing serve`, of the roles ingress and sweep, too; wait 30 s, and run this again"))
 }
 
-fn not_moved(error: &TransferError) -> CliError {
+fn transfer_error(error: &TransferError) -> CliError {
     let message = error.to_string();
     match error {
         TransferError::Same(_)

@@ -10,9 +10,9 @@ mod package;
 pub(crate) mod run;
 mod wrong;
 
-pub(super) use leased::not_run;
+pub(super) use leased::missing_job_run_error;
 use package::{PackageJob, PackageOptions, PackageSearch};
-use wrong::{decision_error, in_folder, render_item, version_of};
+use wrong::{check_project_folder, decision_error, parse_version, render_item};
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ use super::error::{CliError, CommandExit};
 use super::output::shell_quote;
 use super::{CommandContext, runtime};
 use crate::wiring::child_reader;
-use crate::wiring::jobs::{archives_folder, index_of};
+use crate::wiring::jobs::{archives_folder, package_index};
 
 /// Follow an upstream package: decide what a new release requires, and do it
 #[derive(clap::Args, Debug)]
@@ -96,10 +96,10 @@ struct SyncDecideArgs {
 impl SyncDecideArgs {
     /// Adds a hint on writing a missing manifest. The written file is JSON; if the configured path has
     /// another format (a hash test), the new file must be named instead.
-    fn write_first(&self, error: CliError, path: &Path) -> CliError {
+    fn with_manifest_hint(&self, error: CliError, path: &Path) -> CliError {
         let is_json = path.extension().is_some_and(|extension| extension == "json");
         let file = path.with_extension("json");
-        let mut command = self.search(false).command("init");
+        let mut command = self.search(false).sibling_command("init");
         if self.manifest.is_some() || !is_json {
             command += &format!(" --output {}", shell_quote(&file.display().to_string()));
         }
@@ -155,7 +155,7 @@ impl SyncDecideArgs {
     fn decide(&self, is_pinned: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
         let config = context.config(&[])?;
         let PackageJob { config: job, lines, .. } = &self.search(is_pinned).find_job(&config, context)?;
-        in_folder(&self.repo)?;
+        check_project_folder(&self.repo)?;
         let path = self.manifest.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
         let reader = child_reader(&config.rules, &config.sandbox)?;
         let runtime = runtime::start()?;
@@ -166,7 +166,7 @@ impl SyncDecideArgs {
         let PinnedManifest { manifest, untold } = pins.map_err(|error| {
             let told = CliError::usage("manifest", error.to_string());
             if !path.exists() {
-                return self.write_first(told, &path);
+                return self.with_manifest_hint(told, &path);
             }
             told.hint(
                 "a manifest is an object of definitions and their digests, \
@@ -174,9 +174,9 @@ impl SyncDecideArgs {
             )
         })?;
         let environment = &context.environment;
-        let index = index_of(job, environment)?;
+        let index = package_index(job, environment)?;
         let version =
-            |text: &Option<String>| text.as_deref().map(|text| version_of(job.registry, text)).transpose();
+            |text: &Option<String>| text.as_deref().map(|text| parse_version(job.registry, text)).transpose();
         let archives = ArchiveFolder::new(archives_folder(environment)?);
         let question = DecisionRequest {
             job,
@@ -192,7 +192,7 @@ impl SyncDecideArgs {
         let DecisionDetails { mut decided, relax_up_to, patches } =
             runtime.block_on(explained).map_err(|error| decision_error(error, job, &self.repo))?;
         let is_assumed = lines.is_some() && self.manifest.is_none() && job.has_manifest();
-        if is_assumed && is_of_another(&manifest, &decided.decision) {
+        if is_assumed && matches_no_release(&manifest, &decided.decision) {
             context.output.warn(format_args!(
                 "{MANIFEST} pins nothing of {}: it seems to be of another package; give one with `--manifest \
                  FILE`",
@@ -207,7 +207,7 @@ impl SyncDecideArgs {
         let answer = SyncDecisionJson { relax_up_to, ..SyncDecisionJson::from(decided) };
         context.output.print_answer(&answer, || answer.text(job) + &diff::render_patches(&patches))?;
         if lines.is_some() && self.manifest.is_none() && !job.has_manifest() {
-            let init = self.search(false).command("init");
+            let init = self.search(false).sibling_command("init");
             context
                 .output
                 .print_note(format_args!("nothing is pinned yet: `{init}` looks for what could be"));
@@ -228,7 +228,7 @@ impl SyncDecideArgs {
 }
 
 /// Returns true if none of the pinned parts exists in either release.
-fn is_of_another(manifest: &PinManifest, decision: &SyncDecision) -> bool {
+fn matches_no_release(manifest: &PinManifest, decision: &SyncDecision) -> bool {
     let is_absent =
         |one: &&UnguardedPart| matches!(one.why, UnguardedReason::Missing | UnguardedReason::Elsewhere);
     let absent = decision.unguarded.iter().filter(is_absent).count();

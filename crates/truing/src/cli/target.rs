@@ -28,7 +28,7 @@ pub(super) async fn existing_store(
 }
 
 /// Warns that there is no database when an empty answer results from it, since its name may be wrong.
-pub(super) fn tell_absent(
+pub(super) fn warn_of_missing_store(
     store: Option<&Store>,
     config: &Config,
     context: &CommandContext,
@@ -50,7 +50,7 @@ pub(super) async fn existing_records(
     environment: &Environment,
 ) -> Result<Option<Store>, CliError> {
     let place = StoreLocation::from_config(config, environment)?;
-    let folder = place.file().and_then(Path::parent);
+    let folder = place.file_path().and_then(Path::parent);
     let is_absent = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
     let set =
         config.settings().find(|(key, setting)| key == STORE_URL && setting.origin != ValueOrigin::Default);
@@ -81,7 +81,7 @@ pub(super) async fn dry_run_store(store: &Store, folder: &Path, key: &SlotKey) -
 }
 
 /// Returns an error while the global kill switch or that of this repository is on.
-pub(super) async fn switched_on(store: &Store, repository: &RepositoryRef) -> Result<(), CliError> {
+pub(super) async fn check_kill_switches(store: &Store, repository: &RepositoryRef) -> Result<(), CliError> {
     let switches = store.kill_switches().await.map_err(store_error)?;
     let Some(switch) = switches.switch_for(repository) else { return Ok(()) };
     let engaged = switch.engaged;
@@ -105,7 +105,7 @@ impl DescribedSlot {
     /// Returns the repository that the slot belongs to.
     pub(super) fn repository(&self) -> RepositoryRef {
         let name = self.described.as_ref().and_then(|described| described.name.rsplit_once('#'));
-        RepositoryRef::of_key(&self.slot.key).with_name(name.map_or("", |(name, _)| name))
+        RepositoryRef::from_key(&self.slot.key).with_name(name.map_or("", |(name, _)| name))
     }
 
     /// Finds the slot that `text` names.
@@ -115,7 +115,7 @@ impl DescribedSlot {
     pub(super) async fn find(store: Option<&Store>, text: &str) -> Result<Self, CliError> {
         let unknown = || {
             let error = CliError::usage("unknown_slot", format!("no record of `{text}`"));
-            if is_name(text) {
+            if is_safe_pull_name(text) {
                 return error
                     .hint(
                         "no event named it and no run worked on it: `truing queue list` shows what is known",
@@ -128,7 +128,7 @@ impl DescribedSlot {
             )
         };
         let store = store.ok_or_else(unknown)?;
-        let key = match store.key_of(text).await.map_err(store_error)? {
+        let key = match store.find_key(text).await.map_err(store_error)? {
             Some(key) => key,
             None => SlotKey::new(text),
         };
@@ -153,7 +153,7 @@ impl DescribedSlot {
 }
 
 /// Returns true if the text has the form of a pull request's name and is safe to paste.
-fn is_name(text: &str) -> bool {
+fn is_safe_pull_name(text: &str) -> bool {
     let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/:#.-_~%".contains(c));
     let ends = text.rsplit(['/', '#']).next().is_some_and(|end| end.parse::<u64>().is_ok());
     // A bare number names no repository.
@@ -165,7 +165,10 @@ fn is_name(text: &str) -> bool {
 ///
 /// # Errors
 /// Returns an error if a lock file or the store cannot be used.
-pub(super) async fn at_work(store: &Store, limits: &SlotLimits) -> Result<Option<CommandLock>, CliError> {
+pub(super) async fn acquire_command_lock(
+    store: &Store,
+    limits: &SlotLimits,
+) -> Result<Option<CommandLock>, CliError> {
     let told = |error: ServeLockError| CliError::failure("lock", error.to_string());
     // A store on a database server has no such lock; leases there expire by themselves.
     let Some(path) = store.path() else { return Ok(None) };
@@ -175,7 +178,7 @@ pub(super) async fn at_work(store: &Store, limits: &SlotLimits) -> Result<Option
     // The call may wait for another command of this process that reclaims leases, so it does not block a
     // thread of the runtime.
     let path = path.to_path_buf();
-    let taken = tokio::task::spawn_blocking(move || CommandLock::take(&path)).await;
+    let taken = tokio::task::spawn_blocking(move || CommandLock::acquire(&path)).await;
     taken.map_err(|stopped| CliError::failure("lock", stopped.to_string()))?.map(Some).map_err(told)
 }
 
@@ -225,10 +228,10 @@ mod tests {
     #[test]
     fn only_what_names_a_pull_request_is_to_be_reviewed() {
         for text in ["https://github.com/a/b/pull/7", "a/b#7", "a/b/7", "http://127.0.0.1:9922/o/n/pull/7"] {
-            assert!(is_name(text), "{text}");
+            assert!(is_safe_pull_name(text), "{text}");
         }
         for text in ["7", "#7", "pr/github/1/7", "a/b", "x", "a b#7", "$(x)/7", "https://github.com/a/b"] {
-            assert!(!is_name(text), "{text}");
+            assert!(!is_safe_pull_name(text), "{text}");
         }
     }
 

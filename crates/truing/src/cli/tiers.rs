@@ -61,7 +61,7 @@ impl RepositoryTiers {
         config: &Config,
         environment: &Environment,
     ) -> Result<Self, CliError> {
-        let rules = TierRules::new(config.review.tiers.clone()).map_err(wiring::bad_pattern)?;
+        let rules = TierRules::new(config.review.tiers.clone()).map_err(wiring::invalid_glob_error)?;
         let row = |rule: &truing_core::tier::TierRule| TierRuleRow {
             at: rule.at.clone(),
             when: rule.when.to_string(),
@@ -70,13 +70,13 @@ impl RepositoryTiers {
             reason: rule.reason.clone(),
         };
         let instructions = PathInstructions::new(config.review.instructions.clone());
-        let instructions = instructions.map_err(wiring::bad_pattern)?;
-        let instructions = instructions.of_repository(Some(repository));
+        let instructions = instructions.map_err(wiring::invalid_glob_error)?;
+        let instructions = instructions.for_repository(Some(repository));
         Ok(Self {
             repository: repository.to_owned(),
             tier: rules.default_tier(),
             most: rules.max_tier(),
-            rules: rules.of_repository(repository).into_iter().map(row).collect(),
+            rules: rules.rules_for_repository(repository).into_iter().map(row).collect(),
             instructions: instructions
                 .map(|found| InstructionRow { at: found.at.clone(), paths: found.paths.clone() })
                 .collect(),
@@ -158,12 +158,12 @@ pub(super) async fn load_prices(
     let now = store.now().await.map_err(store_error)?;
     let since = UnixMillis(now.0.saturating_sub(TimeSpan::minutes(DAYS * 24 * 60).0));
     let records = store.records::<ReviewDetail>(None, since, MAX_REVIEWS).await.map_err(store_error)?;
-    Ok(tier_prices(records.iter().map(|record| (tier_of(record), record.cost()))))
+    Ok(tier_prices(records.iter().map(|record| (recorded_tier(record), record.cost()))))
 }
 
 /// Returns the tier of a recorded review. Reviews of older versions and of working trees have no tier, so it
 /// is derived from the record.
-fn tier_of(record: &ReviewRecord) -> Tier {
+fn recorded_tier(record: &ReviewRecord) -> Tier {
     let detail = &record.detail;
     let is_deep = || detail.modelled.as_ref().is_some_and(|did| !did.specialists.is_empty());
     match &detail.tier {

@@ -13,7 +13,7 @@ use truing_core::verification::{CheckAttempts, CheckVerdict, CommandEnd, Command
 use truing_loops::verify::{RepositoryVerifyError, VerifyOutcome, VerifyRequest, verify_repository};
 
 use super::error::{CliError, CommandExit};
-use super::review::own_file;
+use super::review::read_repository_config;
 use super::{CommandContext, runtime};
 use crate::wiring;
 
@@ -105,7 +105,7 @@ pub(crate) fn run(args: &VerifyArgs, context: &CommandContext) -> Result<Command
     runtime::start()?.block_on(async {
         tokio::select! {
             ended = args.run(context) => ended,
-            told = runtime::told_to_stop() => {
+            told = runtime::wait_for_stop_signal() => {
                 told?;
                 Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the checks \
                      were done")
@@ -129,7 +129,7 @@ impl VerifyArgs {
         }
         let (head, base) = (commits.pop().flatten(), commits.pop().flatten());
         let config = context.config(&[])?;
-        let config = match own_file(&repository, head.as_ref()).await? {
+        let config = match read_repository_config(&repository, head.as_ref()).await? {
             Some(file) => config.with_repository(&file)?,
             None => config,
         };
@@ -179,13 +179,13 @@ fn verify_report(answer: &VerifyOutcome) -> VerifyReport<'_> {
     VerifyReport {
         schema: "truing.verify/1",
         ok: verdicts.is_some_and(|verdicts| !verdicts.iter().any(|verdict| verdict.blocks())),
-        set_up: told_set_up(&answer.head),
-        checks: told_checks(&answer.head, verdicts),
-        base: base.map(|base| VerifyBaseJson { set_up: told_set_up(base), checks: told_checks(base, None) }),
+        set_up: setup_json(&answer.head),
+        checks: checks_json(&answer.head, verdicts),
+        base: base.map(|base| VerifyBaseJson { set_up: setup_json(base), checks: checks_json(base, None) }),
     }
 }
 
-fn told_set_up(verified: &VerifiedTree) -> VerifySetUpJson<'_> {
+fn setup_json(verified: &VerifiedTree) -> VerifySetUpJson<'_> {
     let set_up = &verified.set_up;
     VerifySetUpJson {
         works: set_up.can_run_checks(),
@@ -195,7 +195,7 @@ fn told_set_up(verified: &VerifiedTree) -> VerifySetUpJson<'_> {
     }
 }
 
-fn told_checks<'a>(
+fn checks_json<'a>(
     verified: &'a VerifiedTree,
     verdicts: Option<&[CheckVerdict]>,
 ) -> Option<Vec<VerifyCheckJson<'a>>> {
@@ -211,12 +211,12 @@ fn told_checks<'a>(
 fn render_text(answer: &VerifyOutcome) -> String {
     let mut text = String::new();
     if let Some(base) = &answer.base {
-        text += &set_up_text(base, "base: ");
+        text += &setup_text(base, "base: ");
         for check in base.verification.iter().flat_map(|verification| &verification.checks) {
-            text += &render_line("base: check", status_word(&check.ran), &check.ran);
+            text += &render_step_line("base: check", status_word(&check.ran), &check.ran);
         }
     }
-    text += &set_up_text(&answer.head, "");
+    text += &setup_text(&answer.head, "");
     let checks = answer.head.verification.iter().flat_map(|verification| &verification.checks);
     for (check, verdict) in checks.zip(answer.verdicts.iter().flatten()) {
         let (what, shown) = match verdict {
@@ -226,7 +226,7 @@ fn render_text(answer: &VerifyOutcome) -> String {
             CheckVerdict::Flaky => ("flaky: failed once, passed once", Some(&check.ran)),
             CheckVerdict::Again | CheckVerdict::Failed => ("FAILS", Some(&check.ran)),
         };
-        text += &render_line("check", what, &check.ran);
+        text += &render_step_line("check", what, &check.ran);
         text += &shown.map(render_output_tail).unwrap_or_default();
     }
     if answer.verdicts.is_none() {
@@ -235,11 +235,11 @@ fn render_text(answer: &VerifyOutcome) -> String {
     text
 }
 
-fn set_up_text(verified: &VerifiedTree, label: &str) -> String {
+fn setup_text(verified: &VerifiedTree, label: &str) -> String {
     let (set_up, mut text) = (&verified.set_up, String::new());
     for ran in &set_up.commands {
         let what = if set_up.found { "done before" } else { status_word(ran) };
-        text += &render_line(&format!("{label}set-up"), what, ran);
+        text += &render_step_line(&format!("{label}set-up"), what, ran);
         if !ran.end.is_success() {
             text += &render_output_tail(ran);
         }
@@ -274,7 +274,7 @@ fn status_word(command_run: &CommandRun) -> &'static str {
     if command_run.end.is_success() { "ok" } else { "FAILS" }
 }
 
-fn render_line(step: &str, name: &str, command_run: &CommandRun) -> String {
+fn render_step_line(step: &str, name: &str, command_run: &CommandRun) -> String {
     let how = if command_run.end.is_success() { String::new() } else { format!(", {}", command_run.end) };
     let took = ShownDuration(Duration::from_millis(command_run.ms));
     format!("{step} {name}{how} ({took}): {}\n", visible_line(&command_run.argv.join(" ")))
@@ -306,7 +306,7 @@ mod tests {
         let argv = ["python3", "-c", "import time\nb = 1\n"].map(str::to_owned).to_vec();
         let (output, errors) = (String::new(), String::new());
         let ran = CommandRun { argv, end: CommandEnd::Exit { code: 0 }, ms: 10, output, errors };
-        let told = render_line("check", "passes", &ran);
+        let told = render_step_line("check", "passes", &ran);
         assert!(told.ends_with(": python3 -c import time b = 1\n"), "{told}");
     }
 }

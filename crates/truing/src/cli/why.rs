@@ -122,27 +122,27 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
         let (state, why, at) = slot_state(&target.slot);
         let switches = store.kill_switches().await.map_err(store_error)?;
         let switch = switches.switch_for(&target.repository());
-        let held_back = switch.map(|switch| kill::held_back(switch, context.output));
+        let held_back = switch.map(|switch| kill::render_hold_line(switch, context.output));
         let mut converges: Vec<Converge> = Vec::new();
         for key in [key.clone(), abandoned_key(key)] {
             converges.extend(store.records(Some(&key), UnixMillis(0), MOST_RUNS).await.map_err(store_error)?);
         }
         converges.sort_by_key(|run| std::cmp::Reverse(run.ended));
         converges.truncate(MOST_RUNS);
-        let jobs = match job::of_key(key) {
+        let jobs = match job::job_from_key(key) {
             Some(_) => store.records(Some(key), UnixMillis(0), MOST_RUNS).await.map_err(store_error)?,
             None => Vec::new(),
         };
-        let last_outcomes = last_of_each(served.as_ref(), local.as_ref(), &converges, &jobs);
+        let last_outcomes = last_runs(served.as_ref(), local.as_ref(), &converges, &jobs);
         let last_outcome =
             [served, local].into_iter().flatten().max_by_key(|last| last.ended).as_ref().map(flatten_record);
         let waits = matches!(target.slot.state, SlotState::Waiting { .. });
         let is_served = store.path().is_none_or(|path| truing_store::is_served(path).unwrap_or(true));
         let (explanation, unblock) = match target.slot.state {
             SlotState::Waiting { why, .. } if !is_served => explain_unserved(why, context.output),
-            SlotState::Idle if awaits_sweep(&target, &store).await? => {
+            SlotState::Idle if needs_sweep(&target, &store).await? => {
                 let review = format!("review --pr {} --publish", target.name());
-                (AWAITS_SWEEP.to_owned(), Some(context.output.command(&review)))
+                (AWAITS_SWEEP.to_owned(), Some(context.output.command_line(&review)))
             }
             SlotState::Idle => explain_idle(&target, &converges, context.output),
             SlotState::Waiting { .. } | SlotState::Leased { .. } | SlotState::Held { .. } => {
@@ -152,11 +152,11 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
         let head = target.described.as_ref().and_then(|described| described.head.as_ref());
         let head = head.or_else(|| last_outcomes.iter().find_map(|last| last.head.as_ref()));
         let (all, of_head) = load_usage(&store, key, head, &converges, &jobs).await?;
-        let mut drawn = drawn_on(&store, &config, &target, head).await?;
+        let mut drawn = paying_budget_levels(&store, &config, &target, head).await?;
         drawn.extend(
             of_head.iter().filter(|drawn| drawn.level.kind == BudgetLevelKind::Run).take(RUN_ROWS).cloned(),
         );
-        let off = switch.filter(|_| waits).map(|switch| context.output.command(&switch.off_command()));
+        let off = switch.filter(|_| waits).map(|switch| context.output.command_line(&switch.off_command()));
         let unblock = off.or(unblock);
         let answer = WhyJson {
             key: key.as_str(),
@@ -171,8 +171,8 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
             kill_switch: KillSwitchJson::from_switches(&switches),
             held_back,
             budget: drawn.iter().map(BudgetRow::from).collect(),
-            cost_micro_usd: sum(&of_head),
-            cost_in_all_micro_usd: sum(&all),
+            cost_micro_usd: sum_spent(&of_head),
+            cost_in_all_micro_usd: sum_spent(&all),
             drawn,
             last_outcome,
             last_outcomes,
@@ -184,7 +184,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
 }
 
 /// Returns the budget levels that paid for the last head, or would pay now.
-async fn drawn_on(
+async fn paying_budget_levels(
     store: &Store,
     config: &Config,
     target: &DescribedSlot,
@@ -210,14 +210,14 @@ async fn load_usage(
     jobs: &[Job],
 ) -> Result<(Vec<BudgetUsage>, Vec<BudgetUsage>), CliError> {
     let runs = converges.iter().map(|run| run.run.clone()).chain(jobs.iter().map(|job| job.run.clone()));
-    let all = store.drawn_of(key, &runs.collect::<Vec<_>>()).await.map_err(store_error)?;
+    let all = store.slot_usage(key, &runs.collect::<Vec<_>>()).await.map_err(store_error)?;
     let is_of_head = |drawn: &&BudgetUsage| {
         let (Some(head), of) = (head, &drawn.level.key) else { return true };
         match drawn.level.kind {
             BudgetLevelKind::Review => *of == format!("{key}@{head}"),
             // The run of a job has no head.
             BudgetLevelKind::Run => {
-                converges.iter().find(|run| run.run.as_str() == of).is_none_or(|run| run.is_about(head))
+                converges.iter().find(|run| run.run.as_str() == of).is_none_or(|run| run.involves_head(head))
             }
             BudgetLevelKind::PullAsk
             | BudgetLevelKind::Pull
@@ -232,7 +232,7 @@ async fn load_usage(
     Ok((all, of_head))
 }
 
-fn sum(usages: &[BudgetUsage]) -> u64 {
+fn sum_spent(usages: &[BudgetUsage]) -> u64 {
     usages.iter().map(|usages| usages.spent.0).fold(0, u64::saturating_add)
 }
 
@@ -262,7 +262,7 @@ fn flatten_record(record: &ReviewRecord) -> Value {
 
 /// Returns the end of each loop's last run, newest first. Separate audits are distinguished from runs.
 /// Published reviews are distinguished from those that only their caller saw.
-fn last_of_each(
+fn last_runs(
     served: Option<&ReviewRecord>,
     local: Option<&ReviewRecord>,
     converges: &[Converge],
@@ -271,7 +271,7 @@ fn last_of_each(
     let review = |last: &ReviewRecord, published: bool| LastRunJson {
         r#loop: "review",
         published: Some(published),
-        result: last.result().unwrap_or_else(|| last.detail.outcome.kind.as_str().to_owned()),
+        result: last.result_word().unwrap_or_else(|| last.detail.outcome.kind.as_str().to_owned()),
         reason: last.detail.outcome.reason.clone(),
         open: Some(last.detail.open.iter().map(|(_, count)| count).sum()),
         head: last.detail.head.clone(),
@@ -285,7 +285,7 @@ fn last_of_each(
             .find(|run| run.detail.state.audits_only == audits && run.detail.final_exit().is_some())?;
         Some(LastRunJson {
             r#loop: if audits { "audit" } else { "converge" },
-            result: last.result().unwrap_or_default(),
+            result: last.result_word().unwrap_or_default(),
             reason: last.detail.final_exit().map(|exit| exit.reason.clone()),
             published: None,
             open: None,
@@ -411,11 +411,14 @@ fn explain_unserved(reason: WaitReason, output: OutputPrinter) -> (String, Optio
         WaitReason::Settling => "a comment may still become visible at the forge",
         WaitReason::Reviewer => "another reviewer, or a check, has not answered yet",
     };
-    (format!("{what}; no server is running, so nothing starts automatically"), Some(output.command("serve")))
+    (
+        format!("{what}; no server is running, so nothing starts automatically"),
+        Some(output.command_line("serve")),
+    )
 }
 
 /// Returns true if the head needs a review and no slot has it.
-async fn awaits_sweep(target: &DescribedSlot, store: &Store) -> Result<bool, CliError> {
+async fn needs_sweep(target: &DescribedSlot, store: &Store) -> Result<bool, CliError> {
     let key = std::slice::from_ref(&target.slot.key);
     let reviews = store.last_reviews(key).await.map_err(store_error)?.pop().unwrap_or_default();
     let head = target.described.as_ref().and_then(|described| described.head.as_ref());
@@ -432,7 +435,7 @@ fn explain_idle(
     match last.filter(|last| last.detail.final_exit().is_some() && last.is_unfinished()) {
         Some(_) => (
             "nothing is pending; the last converge run can be resumed".into(),
-            Some(output.command(&format!("converge {}", target.name()))),
+            Some(output.command_line(&format!("converge {}", target.name()))),
         ),
         None => explain_state(target, output),
     }
@@ -441,7 +444,7 @@ fn explain_idle(
 /// Explains the state of the slot, and returns the command that continues it, if there is one.
 fn explain_state(target: &DescribedSlot, output: OutputPrinter) -> (String, Option<String>) {
     let key = target.slot.key.as_str();
-    let retry = Some(output.command(&format!("queue retry {key}")));
+    let retry = Some(output.command_line(&format!("queue retry {key}")));
     match &target.slot.state {
         SlotState::Idle => ("nothing is pending".into(), None),
         SlotState::Leased { of, pausing: false, .. } => {

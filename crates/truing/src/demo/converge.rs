@@ -19,7 +19,7 @@ use truing_fakes::repo::CommitBuilder;
 
 use super::{
     DemoError, DemoModelUsage, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, demo_environment, own_comments,
-    set_up,
+    setup_error,
 };
 use crate::cli::converge::run_on_target;
 use crate::cli::{CommandContext, GlobalArgs};
@@ -202,7 +202,7 @@ impl ConvergeDemo {
     /// Returns a [`DemoError`] if a part cannot be started.
     pub async fn start(context: &CommandContext) -> Result<Self, DemoError> {
         let began = Instant::now();
-        let folder = tempfile::tempdir().map_err(set_up)?;
+        let folder = tempfile::tempdir().map_err(setup_error)?;
         let forge = FakeForge::start(truing_fakes::forge::FakeForgeOptions::default()).await?;
         forge.register_token(TOKEN, LOGIN);
         let first = CommitBuilder::new("Begin").write("README.md", "# spokes\n");
@@ -212,15 +212,16 @@ impl ConvergeDemo {
         repo.push(BRANCH, CommitBuilder::new("Add totals").with_author(WRITER).write(FILE, CODE)).await?;
         repo.check_out(BRANCH, &folder.path().join(CLONE)).await?;
         let number = repo.open_pull(NewPull { draft: true, ..NewPull::from_branch(BRANCH) }).await?;
-        let model = FakeModel::start(script()).await.map_err(set_up)?;
+        let model = FakeModel::start(fix_script()).await.map_err(setup_error)?;
         let config = folder.path().join(CONFIG);
         std::fs::write(&config, operator_config(folder.path(), forge.base_url(), model.url()))
-            .map_err(set_up)?;
-        std::fs::write(folder.path().join("token"), TOKEN).map_err(set_up)?;
-        std::fs::write(folder.path().join("key"), KEY).map_err(set_up)?;
+            .map_err(setup_error)?;
+        std::fs::write(folder.path().join("token"), TOKEN).map_err(setup_error)?;
+        std::fs::write(folder.path().join("key"), KEY).map_err(setup_error)?;
         let variables = vec![("HOME".to_owned(), folder.path().display().to_string())];
-        let environment =
-            demo_environment(&context.environment).map_err(set_up)?.with_variables(variables, folder.path());
+        let environment = demo_environment(&context.environment)
+            .map_err(setup_error)?
+            .with_variables(variables, folder.path());
         let globals = GlobalArgs { config: Some(config), ..context.globals.clone() };
         let context = CommandContext { globals, environment, output: context.output };
         Ok(Self { forge, repo, number, model, context, folder, began })
@@ -257,8 +258,8 @@ impl ConvergeDemo {
             drafts: [before.draft, after.draft],
             ended,
             commits,
-            reviews: reviews(&after),
-            duplicates: duplicates(&after),
+            reviews: collect_reviews(&after),
+            duplicates: count_duplicates(&after),
         })
     }
 
@@ -268,7 +269,7 @@ impl ConvergeDemo {
     /// Returns a [`DemoError`] if the run or git fails.
     pub async fn converge_clone(&self) -> Result<LocalBranchResult, DemoError> {
         let clone = self.folder.path().join(CLONE);
-        let tip = || checkout::resolve_commit(&clone, BRANCH).map_err(set_up);
+        let tip = || checkout::resolve_commit(&clone, BRANCH).map_err(setup_error);
         let before = tip()?;
         let (ended, run_branch) = self.run(CLONE).await?;
         let commits = list_fixes(&clone, BRANCH, &run_branch).await?;
@@ -302,14 +303,14 @@ impl ConvergeDemo {
     /// Runs the command on a target. Returns the end of the run and the branch that it worked on.
     async fn run(&self, target: &str) -> Result<(ConvergeDemoEnd, String), DemoError> {
         let ended = Box::pin(run_on_target(target, &self.context)).await;
-        let (record, report) = ended.map_err(|error| set_up(error.message))?;
+        let (record, report) = ended.map_err(|error| setup_error(error.message))?;
         Ok((ConvergeDemoEnd::from_record(&record, report), record.detail.branch))
     }
 }
 
 /// Returns the script of a model that knows the bug and its fix; its answers depend on the code that it
 /// receives.
-fn script() -> ModelScript {
+fn fix_script() -> ModelScript {
     let mend = ScriptedFix {
         title: Some(BUG.to_owned()),
         calls: vec![ScriptedToolCall::edit(FILE, WRONG, RIGHT)],
@@ -336,12 +337,12 @@ fn operator_config(folder: &Path, forge: &str, model: &str) -> String {
 async fn list_fixes(dir: &Path, base: &str, head: &str) -> Result<Vec<FixCommit>, DemoError> {
     let (dir, base, head) = (dir.to_owned(), base.to_owned(), head.to_owned());
     let log = tokio::task::spawn_blocking(move || checkout::commit_log(&dir, &base, &head));
-    Ok(log.await.map_err(set_up)?.map_err(set_up)?.into_iter().map(FixCommit::from).collect())
+    Ok(log.await.map_err(setup_error)?.map_err(setup_error)?.into_iter().map(FixCommit::from).collect())
 }
 
 /// Returns Truing's reviews with their comments on code. A reply creates a review without text, which belongs
 /// to its thread and is skipped.
-fn reviews(pull: &PullView) -> Vec<PublishedReview> {
+fn collect_reviews(pull: &PullView) -> Vec<PublishedReview> {
     let of = pull.reviews.iter().filter(|review| review.author == LOGIN && !review.body.is_empty());
     of.map(|review| {
         let begun = |comment: &&truing_fakes::forge::CommentView| {
@@ -368,7 +369,7 @@ fn reviews(pull: &PullView) -> Vec<PublishedReview> {
 }
 
 /// Returns the number of duplicate texts by Truing, which a repeated step would leave.
-fn duplicates(pull: &PullView) -> usize {
+fn count_duplicates(pull: &PullView) -> usize {
     let reviews = pull.reviews.iter().filter(|review| review.author == LOGIN && !review.body.is_empty());
     let all: Vec<&str> = own_comments(pull).chain(reviews.map(|review| review.body.as_str())).collect();
     all.len() - all.iter().collect::<BTreeSet<_>>().len()

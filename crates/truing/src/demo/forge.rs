@@ -16,7 +16,7 @@ use truing_forge::{AnyForgeServer, ForgeServer as _, SecretString};
 use truing_loops::machine::SystemClock;
 use url::Url;
 
-use super::{DemoError, LOGIN, NAME, OWNER, TOKEN, set_up};
+use super::{DemoError, LOGIN, NAME, OWNER, TOKEN, setup_error};
 
 /// A fake forge of one kind with the addresses for its client.
 pub(super) struct DemoForge {
@@ -60,10 +60,10 @@ impl DemoForge {
 
     /// Returns the client of the forge, which keeps the key of its markers in this folder.
     pub(super) fn client(&self, folder: &Path, settle: TimeSpan) -> Result<AnyForgeServer, DemoError> {
-        let markers = MarkerKeys::load_or_create(&folder.join("marker.key")).map_err(set_up)?;
+        let markers = MarkerKeys::load_or_create(&folder.join("marker.key")).map_err(setup_error)?;
         let clock = Arc::new(SystemClock);
-        let api_url = Url::parse(&self.api_url).map_err(set_up)?;
-        let git_url = Url::parse(&self.git_url).map_err(set_up)?;
+        let api_url = Url::parse(&self.api_url).map_err(setup_error)?;
+        let git_url = Url::parse(&self.git_url).map_err(setup_error)?;
         let (name, accounts) = (self.name().to_owned(), Vec::new());
         let bitbucket = |markers, (api_url, git_url)| BitbucketOptions {
             name: self.name().to_owned(),
@@ -82,21 +82,25 @@ impl DemoForge {
                 let credentials = GitHubCredentials::Token(SecretString::new(TOKEN));
                 let options =
                     GitHubOptions { name, api_url, git_url, credentials, accounts, markers, settle };
-                GitHub::new(options, clock).map(AnyForgeServer::from).map_err(set_up)
+                GitHub::new(options, clock).map(AnyForgeServer::from).map_err(setup_error)
             }
             ForgeKind::Bitbucket => {
                 let options = bitbucket(markers.written_as(BITBUCKET_CLOUD.marker), (api_url, git_url));
-                BitbucketCloud::new(options, clock).map(AnyForgeServer::from).map_err(set_up)
+                BitbucketCloud::new(options, clock).map(AnyForgeServer::from).map_err(setup_error)
             }
             ForgeKind::BitbucketDc => {
                 let options = bitbucket(markers.written_as(BITBUCKET_DC.marker), (api_url, git_url));
-                BitbucketDataCenter::new(options, clock).map(AnyForgeServer::from).map_err(set_up)
+                BitbucketDataCenter::new(options, clock).map(AnyForgeServer::from).map_err(setup_error)
             }
         }
     }
 
     /// Grants the account the permission to look up who may write, which commands in comments require.
-    pub(super) async fn admit(&self, server: &AnyForgeServer, repo: &FakeRepo) -> Result<(), FakeError> {
+    pub(super) async fn grant_permission_lookup(
+        &self,
+        server: &AnyForgeServer,
+        repo: &FakeRepo,
+    ) -> Result<(), FakeError> {
         match server.capability().permission {
             LookupPermission::Admin => repo.set_role(LOGIN, "admin").await,
             LookupPermission::Write | LookupPermission::User => Ok(()),

@@ -27,7 +27,7 @@ const TIME: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// Returns an error if the file cannot be written.
-pub(super) fn with_linter(config: &Config, folder: &Path) -> io::Result<(Config, LinterSources)> {
+pub(super) fn install_linter(config: &Config, folder: &Path) -> io::Result<(Config, LinterSources)> {
     let level = truing_loops::machine::sandbox_level();
     if level == SandboxLevel::None {
         return Ok((config.clone(), LinterSources::default()));

@@ -15,7 +15,7 @@ use truing_loops::reader::ChildReader;
 use truing_model::price::ModelPrices;
 use truing_store::Store;
 
-use super::{DemoError, demo_environment, set_up};
+use super::{DemoError, demo_environment, setup_error};
 use crate::wiring;
 
 /// Script of the answers.
@@ -45,14 +45,15 @@ impl ScriptedModel {
     /// Starts the model on a free port of this machine. `environment` selects the program that runs the
     /// conversation.
     pub(super) async fn start(environment: &Environment, folder: &Path) -> Result<Self, DemoError> {
-        let model = FakeModel::start(ModelScript::parse(SCRIPT).map_err(set_up)?).await.map_err(set_up)?;
+        let model =
+            FakeModel::start(ModelScript::parse(SCRIPT).map_err(setup_error)?).await.map_err(setup_error)?;
         // This is the configuration of a user with a key.
         let text = format!("[review]\nruntime = \"native\"\n[model]\nbase_url = \"{}\"\n", model.url());
         let operator = SourceFile { name: "the demonstration".into(), folder: folder.to_owned(), text };
         let environment = demo_environment(environment)
-            .map_err(set_up)?
+            .map_err(setup_error)?
             .with_variables([("ANTHROPIC_API_KEY", KEY)], folder);
-        let config = Config::resolve(&environment, Some(&operator), &[]).map_err(set_up)?;
+        let config = Config::resolve(&environment, Some(&operator), &[]).map_err(setup_error)?;
         Ok(Self { model, config, environment })
     }
 
@@ -64,7 +65,7 @@ impl ScriptedModel {
             ledger,
             wiring::role::ModelRole::Reviewer,
         );
-        Ok(ModelAgent { reader, ..agent.map_err(|error| set_up(error.message))? })
+        Ok(ModelAgent { reader, ..agent.map_err(|error| setup_error(error.message))? })
     }
 
     /// Returns the usage so far.
@@ -76,7 +77,7 @@ impl ScriptedModel {
 impl DemoModelUsage {
     /// Returns the usage of this model so far.
     pub(super) fn from_model(model: &FakeModel) -> Result<Self, DemoError> {
-        let prices = ModelPrices::builtin().map_err(set_up)?;
+        let prices = ModelPrices::builtin().map_err(setup_error)?;
         let bills = model.bills();
         let mut asked = Self {
             model_calls: bills.len(),

@@ -27,7 +27,9 @@ use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildReader;
 use truing_store::Store;
 
-use super::{DemoError, DemoModelUsage, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, demo_environment, set_up};
+use super::{
+    DemoError, DemoModelUsage, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, demo_environment, setup_error,
+};
 use crate::cli::sync::run::SyncRunArgs;
 use plot::{CHECK, DemoSection, DemoStep, FIRST, MANIFEST, OURS, PACKAGE, PORTED, THEIRS, TURNS, UNPORTED};
 
@@ -171,26 +173,26 @@ impl SyncDemo {
         sandbox: SandboxLevel,
     ) -> Result<Self, DemoError> {
         let began = Instant::now();
-        let folder = tempfile::tempdir().map_err(set_up)?;
+        let folder = tempfile::tempdir().map_err(setup_error)?;
         let forge = FakeForge::start(truing_fakes::forge::FakeForgeOptions::default()).await?;
         forge.register_token(TOKEN, LOGIN);
         let (version, code) = FIRST;
-        let registry = FakeRegistry::start().await.map_err(set_up)?;
+        let registry = FakeRegistry::start().await.map_err(setup_error)?;
         registry
             .set_releases(FakeRegistryKind::Pypi, PACKAGE, &[(version, &[(THEIRS, code)])])
-            .map_err(set_up)?;
+            .map_err(setup_error)?;
         let repo = forge.create_repository(OWNER, NAME, initial_commit(code)).await?;
         repo.set_role(LOGIN, "write").await?;
         repo.set_role(WRITER, "write").await?;
-        let model = FakeModel::start(ModelScript::default()).await.map_err(set_up)?;
+        let model = FakeModel::start(ModelScript::default()).await.map_err(setup_error)?;
         let text = operator_config(folder.path(), forge.base_url(), model.url());
-        std::fs::write(folder.path().join(CONFIG), text).map_err(set_up)?;
-        std::fs::write(folder.path().join("token"), TOKEN).map_err(set_up)?;
-        std::fs::write(folder.path().join("key"), KEY).map_err(set_up)?;
+        std::fs::write(folder.path().join(CONFIG), text).map_err(setup_error)?;
+        std::fs::write(folder.path().join("token"), TOKEN).map_err(setup_error)?;
+        std::fs::write(folder.path().join("key"), KEY).map_err(setup_error)?;
         let mut variables = registry.variables();
         variables.push(("HOME".to_owned(), folder.path().display().to_string()));
         let environment =
-            demo_environment(environment).map_err(set_up)?.with_variables(variables, folder.path());
+            demo_environment(environment).map_err(setup_error)?.with_variables(variables, folder.path());
         let (runs, doubled) = (Vec::new(), 0);
         Ok(Self { forge, repo, registry, model, reader, environment, sandbox, folder, began, runs, doubled })
     }
@@ -209,7 +211,7 @@ impl SyncDemo {
     ///
     /// # Errors
     /// Returns a [`DemoError`], or the error of `report_event`.
-    pub async fn play<E: From<DemoError>>(
+    pub async fn run_all_sections<E: From<DemoError>>(
         &mut self,
         mut report_event: impl FnMut(SyncDemoEvent<'_>) -> Result<(), E>,
     ) -> Result<SyncDemoReport, E> {
@@ -225,7 +227,7 @@ impl SyncDemo {
                 .zip(&files)
                 .map(|((version, _), files)| (*version, files.as_slice()))
                 .collect();
-            self.registry.set_releases(FakeRegistryKind::Pypi, PACKAGE, &listed).map_err(set_up)?;
+            self.registry.set_releases(FakeRegistryKind::Pypi, PACKAGE, &listed).map_err(setup_error)?;
             for act in *acts {
                 if let Some(person) = self.perform_step(*act).await? {
                     report_event(SyncDemoEvent::Person(person))?;
@@ -245,13 +247,13 @@ impl SyncDemo {
         match step {
             DemoStep::Run(_) | DemoStep::Scheduled(_) => Ok(None),
             DemoStep::Model(work) => {
-                self.model.set_script(ModelScript::from_answers(plot::answers(work)));
+                self.model.set_script(ModelScript::from_answers(plot::scripted_answers(work)));
                 Ok(None)
             }
             DemoStep::PortUnasked => {
-                let text = std::fs::read_to_string(self.config_path()).map_err(set_up)?;
+                let text = std::fs::read_to_string(self.config_path()).map_err(setup_error)?;
                 let text = text.replace(NO_CODE, "mode = \"code\"");
-                std::fs::write(self.config_path(), text).map_err(set_up)?;
+                std::fs::write(self.config_path(), text).map_err(setup_error)?;
                 Ok(None)
             }
             DemoStep::Protect => {
@@ -264,14 +266,14 @@ impl SyncDemo {
             }
             DemoStep::Merge => {
                 let open = self.pulls().await.into_iter().find(|(_, pull)| pull.open && !pull.draft);
-                let (number, pull) = open.ok_or_else(|| set_up("no pull request is open"))?;
+                let (number, pull) = open.ok_or_else(|| setup_error("no pull request is open"))?;
                 self.repo.merge_pull(number, WRITER).await?;
                 self.repo.reset_branch("main", &pull.head).await?;
                 Ok(Some(format!("merges {number}")))
             }
             DemoStep::Answer(answer) => {
                 let open = self.questions().await?.into_iter().find(|issue| issue.open);
-                let issue = open.ok_or_else(|| set_up("no question is open"))?;
+                let issue = open.ok_or_else(|| setup_error("no question is open"))?;
                 self.repo.comment(issue.number, WRITER, answer).await?;
                 Ok(Some(format!("answers in {}: {answer}", issue.number)))
             }
@@ -280,14 +282,14 @@ impl SyncDemo {
 
     /// Runs `truing sync run rim` once.
     async fn run(&mut self, scheduled: bool, expected: Outcome) -> Result<(), DemoError> {
-        let text = std::fs::read_to_string(self.config_path()).map_err(set_up)?;
+        let text = std::fs::read_to_string(self.config_path()).map_err(setup_error)?;
         let operator = SourceFile { name: CONFIG.into(), folder: self.folder.path().to_owned(), text };
-        let config = Config::resolve(&self.environment, Some(&operator), &[]).map_err(set_up)?;
+        let config = Config::resolve(&self.environment, Some(&operator), &[]).map_err(setup_error)?;
         let run = SyncRunArgs { job: PACKAGE.to_owned(), to: None, dry_run: false, scheduled, record: None };
         let before: u64 = self.forge.call_counts().values().sum();
         let (_tell, told) = watch::channel(false);
         let record = Box::pin(run.run_with_config(&config, &self.environment, &self.reader, told)).await;
-        let record = record.map_err(|error| set_up(error.message))?;
+        let record = record.map_err(|error| setup_error(error.message))?;
         let forge_calls = self.forge.call_counts().values().sum::<u64>() - before;
         let (pulls, questions) = (self.pulls().await, self.questions().await?);
         let open = |draft: bool| pulls.iter().filter(|(_, pull)| pull.open && pull.draft == draft).count();
@@ -298,9 +300,9 @@ impl SyncDemo {
             scheduled,
             result: record.detail.result,
             expected,
-            exit: run.record_exit(&record).code(),
+            exit: run.exit_for_record(&record).code(),
             why: record.detail.exit_reason.clone(),
-            shows: published_item(&record, &pulls, &questions),
+            shows: find_published_item(&record, &pulls, &questions),
             forge_calls,
             turns: record.turns(),
             cost_micro_usd: record.cost(),
@@ -313,9 +315,9 @@ impl SyncDemo {
         let drafts = |pull: &PullView| pull.title.ends_with("(in progress)");
         let open_drafts = pulls.iter().filter(|(_, pull)| drafts(pull) && pull.open).count();
         let store = Store::open(&self.folder.path().join("truing.db"), std::sync::Arc::new(SystemClock))
-            .map_err(set_up)?;
-        let jobs = store.jobs().await.map_err(set_up)?;
-        let job = jobs.first().ok_or_else(|| set_up("nothing is remembered of the job"))?;
+            .map_err(setup_error)?;
+        let jobs = store.jobs().await.map_err(setup_error)?;
+        let job = jobs.first().ok_or_else(|| setup_error("nothing is remembered of the job"))?;
         Ok(SyncDemoReport {
             sandbox: self.sandbox,
             unexpected: self.runs.iter().filter(|ran| ran.result != ran.expected).count(),
@@ -360,7 +362,7 @@ fn initial_commit(code: &str) -> CommitBuilder {
     CommitBuilder::new("Begin")
         .write("pyproject.toml", requires)
         .write("upstream.json", format!("{{\n{}\n}}\n", pinned.join(",\n")))
-        .write(OURS, plot::counterpart(code))
+        .write(OURS, plot::project_code(code))
         .write("check.sh", CHECK)
 }
 
@@ -382,7 +384,7 @@ fn operator_config(folder: &Path, forge: &str, model: &str) -> String {
 }
 
 /// Returns the item that a run left at the forge.
-fn published_item(
+fn find_published_item(
     record: &SyncRecord,
     pulls: &[(u64, PullView)],
     questions: &[IssueView],

@@ -36,7 +36,7 @@ use truing_store::Store;
 
 use super::provider::{self, PricedProvider};
 use super::role::ModelRole;
-use super::{bad_pattern, child_reader, load_prompts};
+use super::{child_reader, invalid_glob_error, load_prompts};
 use crate::cli::error::CliError;
 
 /// Share of a served step's time that the model may use, in percent.
@@ -52,12 +52,12 @@ pub fn configured_agent(
     ledger: Store,
     role: ModelRole,
 ) -> Result<ModelAgent, CliError> {
-    let config = &of_role(config, role);
+    let config = &config_for_role(config, role);
     let way = provider_for_role(config, environment, role)?;
     let fallback = fallback_provider(config, environment, role)?;
     super::conceal::conceal_secrets(config, environment);
     let runtime = conversation_runtime(config, environment, role)?;
-    let (servers, own_tools) = super::mcp::servers(config, environment, &ledger)?;
+    let (servers, own_tools) = super::mcp::configured_servers(config, environment, &ledger)?;
     let agent = build_agent(config, ledger, runtime, way, fallback, role)?;
     Ok(ModelAgent { servers, own_tools, ..agent })
 }
@@ -66,15 +66,19 @@ pub fn configured_agent(
 ///
 /// # Errors
 /// Returns the same errors as [`configured_agent`].
-pub fn is_ready(config: &Config, environment: &Environment, role: ModelRole) -> Result<(), CliError> {
-    let config = &of_role(config, role);
+pub fn check_model_ready(
+    config: &Config,
+    environment: &Environment,
+    role: ModelRole,
+) -> Result<(), CliError> {
+    let config = &config_for_role(config, role);
     provider_for_role(config, environment, role)?;
     fallback_provider(config, environment, role).map(drop)
 }
 
 /// Replaces `[model]` by the model of this role. The caller does this for a fixer, and for a model that is
 /// checked.
-fn of_role(config: &Config, role: ModelRole) -> Config {
+fn config_for_role(config: &Config, role: ModelRole) -> Config {
     let roles = &config.roles;
     let name = match role {
         ModelRole::Reviewer => &roles.reviewer,
@@ -126,7 +130,7 @@ pub async fn recording_agent(
     file: &Path,
 ) -> Result<(ModelAgent, Arc<CassetteRecording>), CliError> {
     let agent = configured_agent(config, environment, ledger, ModelRole::Reviewer)?;
-    let config = &of_role(config, ModelRole::Reviewer);
+    let config = &config_for_role(config, ModelRole::Reviewer);
     let mut secrets = provider_for_role(config, environment, ModelRole::Reviewer)?.secrets;
     secrets.extend(
         fallback_provider(config, environment, ModelRole::Reviewer)?
@@ -155,7 +159,7 @@ pub async fn recording_agent(
 /// # Errors
 /// Returns exit 2 for a file that is not a cassette.
 pub fn replay_agent(config: &Config, ledger: Store, file: &Path) -> Result<ModelAgent, CliError> {
-    let config = &of_role(config, ModelRole::Reviewer);
+    let config = &config_for_role(config, ModelRole::Reviewer);
     let hide = SecretRedactor { secrets: Vec::new(), redact: redact_secrets };
     let cassette = Cassette::read(file, hide).map_err(|error| {
         CliError::usage("cassette", error.to_string()).hint("record one with `--record FOLDER`, with a key")
@@ -215,10 +219,10 @@ fn build_agent(
         gateway,
         ledger: ledger.as_record_store(),
         model: config.model.name.clone(),
-        budgets: BudgetLimits::new(config).map_err(bad_pattern)?,
+        budgets: BudgetLimits::new(config).map_err(invalid_glob_error)?,
         prompts: load_prompts(&config.prompts)?,
         sources: context_sources(&config.review.skills_dir)?
-            .with_specialists(config.review.tiers.may_be_deep()),
+            .with_specialists(config.review.tiers.can_choose_deep()),
         limits: RunLimits { turns: config.review.max_turns, ..RunLimits::default() },
         reader: child_reader(&config.rules, &config.sandbox)?,
         servers: Vec::new(),
@@ -278,7 +282,7 @@ fn conversation_runtime(
 /// # Errors
 /// Returns exit 2 if it is not available, and exit 3 if there is no sandbox for it.
 #[cfg(feature = "demo")]
-pub fn can_converse(config: &Config, environment: &Environment) -> Result<(), CliError> {
+pub fn check_conversation_runtime(config: &Config, environment: &Environment) -> Result<(), CliError> {
     conversation_runtime(config, environment, ModelRole::Reviewer).map(drop)
 }
 
@@ -339,11 +343,11 @@ pub fn service_agent(
 
 /// Returns the model for a review in this repository without a slot.
 pub fn model_use(agent: &ModelAgent, repository: RepositoryRef) -> ModelUse<'_> {
-    ModelUse { agent, gate: run_gate(agent, repository) }
+    ModelUse { agent, gate: gate_for_run(agent, repository) }
 }
 
 /// Returns the gate of a run in this repository without a slot.
-pub fn run_gate(agent: &ModelAgent, repository: RepositoryRef) -> Arc<dyn WriteGate> {
+pub fn gate_for_run(agent: &ModelAgent, repository: RepositoryRef) -> Arc<dyn WriteGate> {
     let switches = SwitchReader::new(agent.ledger.clone(), Arc::new(SystemClock));
     Arc::new(RunGate::of_run(&switches, repository))
 }
@@ -353,21 +357,21 @@ pub fn run_gate(agent: &ModelAgent, repository: RepositoryRef) -> Arc<dyn WriteG
 ///
 /// # Errors
 /// Returns the same errors as [`configured_agent`] for a job that writes code.
-pub fn porter(
+pub fn migration_agent(
     config: &Config,
     environment: &Environment,
     ledger: &Store,
     job: &JobConfig,
 ) -> Result<Option<MigrationAgent>, CliError> {
-    let porter = || {
+    let build = || {
         let verify = &config.verify;
         Ok::<_, CliError>(MigrationAgent {
             agent: configured_agent(config, environment, ledger.clone(), ModelRole::Porter)?,
             programs: verify.programs.clone(),
-            policy: super::policy::porter(config)?,
+            policy: super::policy::port_policy(config)?,
         })
     };
-    match porter() {
+    match build() {
         Ok(porter) => Ok(Some(porter)),
         Err(error) if job.writes_code => Err(error),
         Err(error) => {

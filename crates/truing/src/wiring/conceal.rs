@@ -4,7 +4,7 @@
 use truing_agent::outgoing::{hide_folder, hide_repository};
 use truing_config::Config;
 use truing_config::environment::Environment;
-use truing_core::given_secrets::{keep_if_credential, register_secret};
+use truing_core::given_secrets::{register_if_credential, register_secret};
 use truing_reader::mask::show_secrets;
 
 use super::forges::MARKER_KEY;
@@ -32,7 +32,7 @@ pub(crate) fn conceal_secrets(config: &Config, environment: &Environment) {
         let is_credential = WORDS.iter().any(|word| name.to_ascii_uppercase().contains(word));
         // A path is the location of a credential, not the credential.
         let value = value.to_str().filter(|value| is_credential && !value.starts_with('/'));
-        value.into_iter().for_each(keep_if_credential);
+        value.into_iter().for_each(register_if_credential);
     }
     show_secrets(!config.review.redact);
     for tree in search_path(environment).trees() {

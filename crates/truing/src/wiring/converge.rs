@@ -20,13 +20,17 @@ use crate::cli::error::{CliError, CommandExit};
 ///
 /// # Errors
 /// Returns the refusal R3, and exit 3 if the sandbox cannot confine a fixer.
-pub fn agents(config: &Config, environment: &Environment, store: &Store) -> Result<ConvergeAgents, CliError> {
+pub fn converge_agents(
+    config: &Config,
+    environment: &Environment,
+    store: &Store,
+) -> Result<ConvergeAgents, CliError> {
     let auditor = agent::configured_agent(config, environment, store.clone(), ModelRole::Auditor)?;
     let fixer = fixer_config(config)
         .map(|config| agent::configured_agent(&config, environment, store.clone(), ModelRole::Fixer))
         .transpose()?;
     let sandbox = truing_loops::machine::sandbox_level();
-    kept_in(sandbox)?;
+    check_fixer_sandbox(sandbox)?;
     Ok(ConvergeAgents { auditor, fixer, sandbox })
 }
 
@@ -40,11 +44,11 @@ pub fn inspection_tools(config: &Config, environment: &Environment) -> Result<In
     Ok(InspectionTools {
         verifier: verifier.transpose()?,
         programs: checks.programs.clone(),
-        policy: super::policy::fixer(config)?,
+        policy: super::policy::fixer_policy(config)?,
         scope: super::review_scope(config, super::lines_key(config, environment)?)?,
-        toolbox: super::tools::of_service(config, environment)?,
+        toolbox: super::tools::service_linters(config, environment)?,
         project: None,
-        commands: verify::gate(config, environment)?,
+        commands: verify::gate_commands(config, environment)?,
         name: inspection_digest(config),
     })
 }
@@ -62,8 +66,8 @@ fn inspection_digest(config: &Config) -> String {
 ///
 /// # Errors
 /// Returns the refusal R3 if it could not.
-pub fn is_auditor_ready(config: &Config, environment: &Environment) -> Result<(), CliError> {
-    agent::is_ready(config, environment, ModelRole::Auditor)
+pub fn check_auditor_ready(config: &Config, environment: &Environment) -> Result<(), CliError> {
+    agent::check_model_ready(config, environment, ModelRole::Auditor)
 }
 
 /// Returns the configuration of the model that fixes, if it differs from the one that audits.
@@ -76,9 +80,9 @@ fn fixer_config(config: &Config) -> Option<Config> {
 ///
 /// # Errors
 /// Returns the refusal R3 if it could not.
-pub fn is_fixer_ready(config: &Config, environment: &Environment) -> Result<Option<String>, CliError> {
+pub fn check_fixer_ready(config: &Config, environment: &Environment) -> Result<Option<String>, CliError> {
     let Some(config) = fixer_config(config) else { return Ok(None) };
-    agent::is_ready(&config, environment, ModelRole::Fixer)?;
+    agent::check_model_ready(&config, environment, ModelRole::Fixer)?;
     Ok(Some(config.model.name))
 }
 
@@ -117,11 +121,11 @@ pub fn converge_setup(
     if BugteamVariables::from_environment(environment)?.is_disabled {
         return Err(disabled_error());
     }
-    let agents = agents(&config, environment, store)?;
+    let agents = converge_agents(&config, environment, store)?;
     // Errors of the operator's own configuration are reported before anything begins.
     inspection_tools(&config, environment)?;
     let lines_key = super::lines_key(&config, environment)?;
-    let rules = OperatorRules::new(config, lines_key).map_err(super::bad_pattern)?;
+    let rules = OperatorRules::new(config, lines_key).map_err(super::invalid_glob_error)?;
     let environment = environment.clone();
     let looks = move |config: &Config| inspection_tools(config, &environment).map_err(setup_error);
     Ok(ConvergeSetup { agents, rules, looks: Box::new(looks) })
@@ -142,7 +146,7 @@ pub(crate) fn disabled_error() -> CliError {
 ///
 /// # Errors
 /// Returns exit 3 if it cannot.
-pub fn kept_in(level: SandboxLevel) -> Result<(), CliError> {
+pub fn check_fixer_sandbox(level: SandboxLevel) -> Result<(), CliError> {
     if level == SandboxLevel::Full {
         return Ok(());
     }
@@ -158,9 +162,9 @@ mod tests {
 
     #[test]
     fn where_commands_cannot_be_kept_in_nothing_begins_and_what_helps_is_said() {
-        assert!(kept_in(SandboxLevel::Full).is_ok());
+        assert!(check_fixer_sandbox(SandboxLevel::Full).is_ok());
         for level in [SandboxLevel::None, SandboxLevel::Landlock] {
-            let error = kept_in(level).unwrap_err();
+            let error = check_fixer_sandbox(level).unwrap_err();
             assert_eq!((error.exit, error.code), (CommandExit::Failed, "sandbox_weak"));
             assert!(error.hints.iter().any(|hint| hint.contains("`truing sandbox check`")), "{error:?}");
         }

@@ -49,13 +49,13 @@ pub(super) fn forge_server(
     let clock = Arc::new(SystemClock);
     let wrong = |error: BitbucketError| CliError::usage("forge", error.to_string());
     match forge.kind {
-        ForgeKind::Github => configured.github().map(AnyForgeServer::from),
+        ForgeKind::Github => configured.build_github().map(AnyForgeServer::from),
         ForgeKind::Bitbucket => {
-            let options = configured.bitbucket(BITBUCKET_CLOUD.marker)?;
+            let options = configured.bitbucket_options(BITBUCKET_CLOUD.marker)?;
             BitbucketCloud::new(options, clock).map(AnyForgeServer::from).map_err(wrong)
         }
         ForgeKind::BitbucketDc => {
-            let options = configured.bitbucket(BITBUCKET_DC.marker)?;
+            let options = configured.bitbucket_options(BITBUCKET_DC.marker)?;
             BitbucketDataCenter::new(options, clock).map(AnyForgeServer::from).map_err(wrong)
         }
     }
@@ -70,7 +70,7 @@ impl ConfiguredForge<'_> {
         Url::parse(text).map_err(|error| self.setting_error(setting, &error))
     }
 
-    fn token(&self, token: &SecretSource, hint: &str) -> Result<truing_forge::SecretString, CliError> {
+    fn read_token(&self, token: &SecretSource, hint: &str) -> Result<truing_forge::SecretString, CliError> {
         let token =
             token.read(self.environment).map_err(|error| self.setting_error("token", &error).hint(hint))?;
         Ok(truing_forge::SecretString::new(token.expose()))
@@ -80,10 +80,10 @@ impl ConfiguredForge<'_> {
         TimeSpan(i64::try_from(self.forge.settle.as_millis()).unwrap_or(i64::MAX))
     }
 
-    fn github(&self) -> Result<GitHub, CliError> {
+    fn build_github(&self) -> Result<GitHub, CliError> {
         let forge = self.forge;
         let credentials = match &forge.login {
-            ForgeLogin::Token(token) => GitHubCredentials::Token(self.token(
+            ForgeLogin::Token(token) => GitHubCredentials::Token(self.read_token(
                 token,
                 "set it to a token that may read code and write pull request comments (with `gh`: `export \
                  GITHUB_TOKEN=$(gh auth token)`); or log in as a GitHub App, with `app_id` and `private_key`",
@@ -104,7 +104,7 @@ impl ConfiguredForge<'_> {
             git_url: self.parse_url("git_url", &forge.git_url)?,
             credentials,
             accounts: forge.accounts.clone(),
-            markers: self.markers()?,
+            markers: self.load_marker_keys()?,
             settle: self.settle_time(),
         };
         GitHub::new(options, Arc::new(SystemClock))
@@ -112,10 +112,10 @@ impl ConfiguredForge<'_> {
     }
 
     /// Returns the options of either kind of Bitbucket, with this form of markers.
-    fn bitbucket(&self, marker: MarkerForm) -> Result<BitbucketOptions, CliError> {
+    fn bitbucket_options(&self, marker: MarkerForm) -> Result<BitbucketOptions, CliError> {
         let forge = self.forge;
         let token = match &forge.login {
-            ForgeLogin::Token(token) => self.token(
+            ForgeLogin::Token(token) => self.read_token(
                 token,
                 "set it to an access token that may write pull requests; of Bitbucket Cloud an API token \
                  does, too, with `email`",
@@ -130,15 +130,15 @@ impl ConfiguredForge<'_> {
             token,
             email: forge.email.clone(),
             account: forge.account.clone(),
-            workspaces: workspaces(&forge.repositories),
+            workspaces: literal_owners(&forge.repositories),
             accounts: forge.accounts.clone(),
-            markers: self.markers()?.written_as(marker),
+            markers: self.load_marker_keys()?.written_as(marker),
             settle: self.settle_time(),
         })
     }
 
     /// Returns the keys of markers: the current one that signs, and former ones.
-    fn markers(&self) -> Result<MarkerKeys, CliError> {
+    fn load_marker_keys(&self) -> Result<MarkerKeys, CliError> {
         let Self { name, forge, environment, folder, is_shared } = self;
         let markers = match &forge.marker_key {
             None => MarkerKeys::load_or_create(&folder.join(MARKER_KEY)),
@@ -175,7 +175,7 @@ impl ConfiguredForge<'_> {
 
 /// Returns the marker keys of a service whose records other machines share, or else those of this machine's
 /// own folder.
-pub(super) fn records_markers(
+pub(super) fn service_marker_keys(
     config: &Config,
     environment: &Environment,
     folder: &Path,
@@ -183,14 +183,14 @@ pub(super) fn records_markers(
     let is_shared = matches!(config.store.place()?, StorePlace::Servers { .. });
     let mut keyed = config.forges.iter().filter(|(_, forge)| is_shared && forge.marker_key.is_some());
     if let Some((name, forge)) = keyed.next() {
-        return ConfiguredForge { name, forge, environment, folder, is_shared }.markers();
+        return ConfiguredForge { name, forge, environment, folder, is_shared }.load_marker_keys();
     }
     MarkerKeys::load_or_create(&folder.join(MARKER_KEY))
         .map_err(|error| CliError::failure("marker_key", error.to_string()))
 }
 
 /// Returns the owners that globs of repositories name literally.
-fn workspaces(repositories: &[String]) -> Vec<String> {
+fn literal_owners(repositories: &[String]) -> Vec<String> {
     let owners = repositories.iter().filter_map(|glob| glob.split_once('/')).map(|(owner, _)| owner);
     let is_name = |owner: &&str| !owner.is_empty() && !owner.contains(['*', '?', '[', '{', '!', '\\']);
     owners.filter(is_name).map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
@@ -216,6 +216,6 @@ mod tests {
     #[test]
     fn workspaces_are_the_owners_that_are_named_in_full() {
         let globs = ["acme/*", "acme/shop", "*/tools", "ac{me,id}/x", "other/a-*"].map(str::to_owned);
-        assert_eq!(workspaces(&globs), ["acme", "other"]);
+        assert_eq!(literal_owners(&globs), ["acme", "other"]);
     }
 }

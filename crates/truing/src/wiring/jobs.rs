@@ -66,13 +66,13 @@ impl<'a> ScheduledJobs<'a> {
                     "set sync.{name}.repo to the repository's name, owner/name, or remove the pattern"
                 )));
             }
-            let porter = agent::porter(config, environment, store, job)?;
+            let porter = agent::migration_agent(config, environment, store, job)?;
             let locker = verify::lock_verifier(&config.verify, environment, job)?;
             let verifier = verify::check_verifier(&config.verify, environment)?;
             jobs.push(ScheduledJob {
                 name,
                 job,
-                index: index_of(job, environment)?,
+                index: package_index(job, environment)?,
                 porter,
                 locker,
                 verifier,
@@ -116,7 +116,7 @@ impl<'a> ScheduledJobs<'a> {
 }
 
 /// Returns the index that this user's package manager uses.
-pub(crate) fn index_of(job: &JobConfig, environment: &Environment) -> Result<PackageIndex, CliError> {
+pub(crate) fn package_index(job: &JobConfig, environment: &Environment) -> Result<PackageIndex, CliError> {
     let variable = |name: &str| environment.get(name)?.to_str().map(str::to_owned);
     let home = environment.get("HOME").map(PathBuf::from);
     let user = UserEnvironment { variable: &variable, home: home.as_deref() };

@@ -27,7 +27,7 @@ const EMPTY: &str = "mcp";
 /// # Errors
 /// Returns exit 2 for a missing variable or folder, or one that must not be passed on. Returns exit 3 if no
 /// sandbox is strong enough for a program.
-pub(super) fn servers(
+pub(super) fn configured_servers(
     config: &Config,
     environment: &Environment,
     store: &Store,
@@ -51,10 +51,11 @@ pub(super) fn servers(
         };
         match way {
             McpTransport::Program { command, read, env, hosts } => {
-                let variables = env.iter().map(|variable| handed_on(name, variable, config, environment));
+                let variables =
+                    env.iter().map(|variable| read_passed_variable(name, variable, config, environment));
                 servers.push(server(ServerTransport::Program {
                     command: command.clone(),
-                    folder: super::own_folder(config)?.join(EMPTY),
+                    folder: super::ensure_machine_folder(config)?.join(EMPTY),
                     read: check_folders(name, read)?,
                     variables: variables.collect::<Result<_, _>>()?,
                     hosts: hosts.iter().map(|host| AllowedHost::public(&host.name, host.port)).collect(),
@@ -79,7 +80,7 @@ pub(super) fn servers(
                 )?)));
             }
             McpTransport::Forge(forge) => {
-                let folder = super::own_folder(config)?;
+                let folder = super::ensure_machine_folder(config)?;
                 let at = super::forge_client(config, forge, environment, &folder)?;
                 let tools = OwnToolServer {
                     // The transport is set when the review is known.
@@ -110,7 +111,7 @@ fn check_folders(name: &str, folders: &[PathBuf]) -> Result<Vec<PathBuf>, CliErr
 }
 
 /// Reads a variable that is passed to an external program.
-fn handed_on(
+fn read_passed_variable(
     name: &str,
     variable: &str,
     config: &Config,

@@ -24,7 +24,7 @@ const FOLDERS: [&str; 3] = ["", "profiles", "grammar"];
 ///
 /// # Errors
 /// Returns exit 2 for a folder that cannot be read or an invalid file in it; each error has its line.
-pub fn policies(config: &Config) -> Result<PolicySet, CliError> {
+pub fn load_policies(config: &Config) -> Result<PolicySet, CliError> {
     let files = config.policy.dir.as_deref().map(read_folder).transpose()?.unwrap_or_default();
     let policies = PolicySet::new(&files).map_err(|problems| policy_error(&problems))?;
     for note in policies.notes() {
@@ -36,34 +36,40 @@ pub fn policies(config: &Config) -> Result<PolicySet, CliError> {
 /// Returns the policy of a profile as its runs use it.
 ///
 /// # Errors
-/// Returns the same errors as [`policies`].
-pub fn policy_of(config: &Config, profile: ProfileName) -> Result<Arc<AgentPolicy>, CliError> {
+/// Returns the same errors as [`load_policies`].
+pub fn profile_policy(config: &Config, profile: ProfileName) -> Result<Arc<AgentPolicy>, CliError> {
     match profile {
-        ProfileName::Fixer => fixer(config),
-        ProfileName::Sync => porter(config),
-        ProfileName::Reviewer | ProfileName::Auditor => Ok(Arc::clone(policies(config)?.of_profile(profile))),
+        ProfileName::Fixer => fixer_policy(config),
+        ProfileName::Sync => port_policy(config),
+        ProfileName::Reviewer | ProfileName::Auditor => {
+            Ok(Arc::clone(load_policies(config)?.policy_for(profile)))
+        }
     }
 }
 
 /// Returns the policy of fixers, which allows the exact commands of the gate and of the checks.
 ///
 /// # Errors
-/// Returns the same errors as [`policies`].
-pub fn fixer(config: &Config) -> Result<Arc<AgentPolicy>, CliError> {
+/// Returns the same errors as [`load_policies`].
+pub fn fixer_policy(config: &Config) -> Result<Arc<AgentPolicy>, CliError> {
     let gate = config.converge.gate.iter().map(|words| ("converge.gate".to_owned(), words.clone()));
-    let exact = checks(config).chain(gate).collect();
-    Ok(Arc::new(policies(config)?.of_profile(ProfileName::Fixer).with_exact(exact)))
+    let exact = check_commands(config).chain(gate).collect();
+    Ok(Arc::new(load_policies(config)?.policy_for(ProfileName::Fixer).with_exact_commands(exact)))
 }
 
 /// Returns the policy of ports, which allows the exact commands of the checks.
 ///
 /// # Errors
-/// Returns the same errors as [`policies`].
-pub fn porter(config: &Config) -> Result<Arc<AgentPolicy>, CliError> {
-    Ok(Arc::new(policies(config)?.of_profile(ProfileName::Sync).with_exact(checks(config).collect())))
+/// Returns the same errors as [`load_policies`].
+pub fn port_policy(config: &Config) -> Result<Arc<AgentPolicy>, CliError> {
+    Ok(Arc::new(
+        load_policies(config)?
+            .policy_for(ProfileName::Sync)
+            .with_exact_commands(check_commands(config).collect()),
+    ))
 }
 
-fn checks(config: &Config) -> impl Iterator<Item = (String, Vec<String>)> {
+fn check_commands(config: &Config) -> impl Iterator<Item = (String, Vec<String>)> {
     config.verify.check.iter().map(|words| ("verify.check".to_owned(), words.clone()))
 }
 

@@ -16,7 +16,9 @@ use truing_service::{ConfiguredForges, ServiceContext};
 use truing_store::Store;
 
 use super::forges::forge_server;
-use super::{agent, bad_pattern, converge, git_in, lines_key, mirrors_folder, slot_limits, tools};
+use super::{
+    agent, converge, invalid_glob_error, lines_key, mirrors_folder, open_git_in, slot_limits, tools,
+};
 use crate::cli::error::CliError;
 
 /// Returns the context of the service, from an open store, the store of the ledger, and a reader. Temporary
@@ -50,11 +52,12 @@ pub async fn service_context(
         forges: Box::new(ConfiguredForges(forges)),
         reader,
         clock: Arc::new(SystemClock),
-        git: git_in(environment, temp).await?,
+        git: open_git_in(environment, temp).await?,
         mirrors: mirrors_folder(&folder),
         limits: slot_limits(&config.review, config.server.lease),
         repositories,
-        rules: OperatorRules::new(config.clone(), lines_key(config, environment)?).map_err(bad_pattern)?,
+        rules: OperatorRules::new(config.clone(), lines_key(config, environment)?)
+            .map_err(invalid_glob_error)?,
         max_inline: config.review.max_inline,
         agent: agent::service_agent(config, environment, ledger)?,
         converging: converge::service_setup(config, environment, &store),
@@ -62,16 +65,16 @@ pub async fn service_context(
         held: truing_service::switch::HeldSlots::default(),
         watch: truing_loops::telemetry::WRITES.clone(),
         swept: truing_service::sweep::SweepResults::default(),
-        metrics: metrics(&store)?,
+        metrics: service_metrics(&store)?,
         wake: truing_service::wake::SchedulerWaker::default(),
-        toolbox: tools::of_service(config, environment)?,
+        toolbox: tools::service_linters(config, environment)?,
         sole: truing_service::sole::SoleDutyLease::default(),
         step_time: truing_service::worker::STEP_TIME,
         store: store.as_record_store(),
     })
 }
 
-fn metrics(store: &Store) -> Result<ServiceMetrics, CliError> {
+fn service_metrics(store: &Store) -> Result<ServiceMetrics, CliError> {
     let metrics = ServiceMetrics::new().map_err(|error| CliError::failure("metrics", error.to_string()))?;
     metrics.attach_store(store);
     Ok(metrics)

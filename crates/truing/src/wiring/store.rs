@@ -9,7 +9,7 @@ use truing_config::environment::Environment;
 use truing_config::secret::{SecretSource, SecretText};
 use truing_config::{Config, StorePlace};
 use truing_loops::machine::SystemClock;
-use truing_store::{PostgresConnectError, SchemaVersions, SqliteOpenError, Store, server_of};
+use truing_store::{PostgresConnectError, SchemaVersions, SqliteOpenError, Store, serving_process};
 
 use crate::cli::error::CliError;
 
@@ -53,9 +53,11 @@ impl StoreLocation {
             StorePlace::Servers { slots, records, passwords: [of_slots, of_records] } => {
                 let url = |key: &str, url: &SecretSource, of: &str, password: &Option<SecretSource>| {
                     let url = read(key, url)?;
-                    keep_passwords(url.expose());
+                    register_passwords(url.expose());
                     let password = password.as_ref().map(|password| read(of, password)).transpose()?;
-                    Ok::<_, CliError>(password.map_or(url.clone(), |password| with_password(&url, &password)))
+                    Ok::<_, CliError>(
+                        password.map_or(url.clone(), |password| insert_password(&url, &password)),
+                    )
                 };
                 Ok(Self::Servers {
                     slots: url("store.url", slots, "store.password", of_slots)?,
@@ -94,7 +96,7 @@ impl StoreLocation {
         if !is_of(slots, truing_config::keys::SLOTS) || !is_of(records, truing_config::keys::RECORDS) {
             return Err(wrong());
         }
-        [slots, records].into_iter().for_each(keep_passwords);
+        [slots, records].into_iter().for_each(register_passwords);
         Ok(Self::Servers { slots: SecretText::new(slots), records: SecretText::new(records) })
     }
 
@@ -104,10 +106,12 @@ impl StoreLocation {
     /// Returns exit 3 if it cannot be opened.
     pub async fn open_for_transfer(&self) -> Result<Store, CliError> {
         match self {
-            Self::File(path) => Store::open_for_transfer(path, Arc::new(SystemClock)).map_err(not_opened),
+            Self::File(path) => {
+                Store::open_for_transfer(path, Arc::new(SystemClock)).map_err(store_open_error)
+            }
             Self::Servers { slots, records } => {
                 let connecting = Store::connect_for_transfer(slots.expose(), records.expose(), None);
-                Box::pin(connecting).await.map_err(|error| not_connected(&error))
+                Box::pin(connecting).await.map_err(|error| connection_error(&error))
             }
         }
     }
@@ -121,7 +125,7 @@ impl StoreLocation {
             Self::File(path) => open_file(path),
             Self::Servers { slots, records } => {
                 let connecting = Store::connect(slots.expose(), records.expose(), None);
-                Box::pin(connecting).await.map_err(|error| not_connected(&error))
+                Box::pin(connecting).await.map_err(|error| connection_error(&error))
             }
         }
     }
@@ -130,7 +134,7 @@ impl StoreLocation {
     ///
     /// # Errors
     /// Returns the same errors as [`StoreLocation::open`].
-    pub fn open_here(&self) -> Result<Store, CliError> {
+    pub fn open_blocking(&self) -> Result<Store, CliError> {
         match self {
             Self::File(path) => open_file(path),
             Self::Servers { .. } => Handle::current().block_on(self.open()),
@@ -143,7 +147,7 @@ impl StoreLocation {
     /// # Errors
     /// Returns the same errors as [`StoreLocation::open`].
     pub async fn open_existing(&self) -> Result<Option<Store>, CliError> {
-        if self.is_there() { self.open().await.map(Some) } else { Ok(None) }
+        if self.exists() { self.open().await.map(Some) } else { Ok(None) }
     }
 
     /// Opens the store without changing it; a file is copied to `folder`.
@@ -152,41 +156,43 @@ impl StoreLocation {
     /// Returns the same errors as [`StoreLocation::open`].
     pub async fn open_view(&self, folder: &Path) -> Result<StoreView, CliError> {
         match self {
-            Self::File(path) if !path.exists() => match server_of(path) {
-                Some(server) => Err(not_opened(SqliteOpenError::Deleted { path: path.clone(), server })),
+            Self::File(path) if !path.exists() => match serving_process(path) {
+                Some(server) => {
+                    Err(store_open_error(SqliteOpenError::Deleted { path: path.clone(), server }))
+                }
                 None => Ok(StoreView { records: None, form: None }),
             },
             Self::File(path) => {
                 let (from, to) = (path.clone(), folder.join("records.db"));
-                let copy = move || Store::copy_of(&from, &to, Arc::new(SystemClock));
+                let copy = move || Store::open_copy(&from, &to, Arc::new(SystemClock));
                 let copied = tokio::task::spawn_blocking(copy).await;
                 let copied = copied.map_err(|stopped| CliError::failure("store", stopped.to_string()))?;
-                let (store, form) = copied.map_err(not_opened)?;
+                let (store, form) = copied.map_err(store_open_error)?;
                 Ok(StoreView { records: Some(store), form: Some(form) })
             }
             Self::Servers { slots, records } => {
                 let looking = Store::connect_read_only(slots.expose(), records.expose());
-                let (store, form) = Box::pin(looking).await.map_err(|error| not_connected(&error))?;
+                let (store, form) = Box::pin(looking).await.map_err(|error| connection_error(&error))?;
                 Ok(StoreView { records: Some(store).filter(|_| !form.is_changed()), form: Some(form) })
             }
         }
     }
 
     /// Returns true if there is a store to open, or a server whose file was deleted.
-    pub fn is_there(&self) -> bool {
+    pub fn exists(&self) -> bool {
         match self {
-            Self::File(path) => path.exists() || server_of(path).is_some(),
+            Self::File(path) => path.exists() || serving_process(path).is_some(),
             Self::Servers { .. } => true,
         }
     }
 
     /// Returns true for an empty file, which is not a database yet.
     pub fn is_empty_file(&self) -> bool {
-        self.file().is_some_and(|path| std::fs::metadata(path).is_ok_and(|file| file.len() == 0))
+        self.file_path().is_some_and(|path| std::fs::metadata(path).is_ok_and(|file| file.len() == 0))
     }
 
     /// Returns the path of the store if it is a file.
-    pub fn file(&self) -> Option<&Path> {
+    pub fn file_path(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
             Self::Servers { .. } => None,
@@ -205,7 +211,7 @@ impl fmt::Display for StoreLocation {
 }
 
 /// Registers the passwords in a URL, to be removed from all output.
-fn keep_passwords(url: &str) {
+fn register_passwords(url: &str) {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     let (place, query) = rest.rsplit_once('?').unwrap_or((rest, ""));
     let login = place.rsplit_once('@').and_then(|(login, _)| login.split_once(':'));
@@ -217,7 +223,7 @@ fn keep_passwords(url: &str) {
 }
 
 /// Inserts a password into a server's URL.
-fn with_password(url: &SecretText, password: &SecretText) -> SecretText {
+fn insert_password(url: &SecretText, password: &SecretText) -> SecretText {
     let Some((scheme, rest)) = url.expose().split_once("://") else { return url.clone() };
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, place) = rest.split_at(end);
@@ -242,23 +248,23 @@ pub async fn open_store(config: &Config, environment: &Environment) -> Result<St
 /// # Errors
 /// Returns exit 3 if it cannot be opened.
 pub fn open_file(path: &Path) -> Result<Store, CliError> {
-    Store::open(path, Arc::new(SystemClock)).map_err(not_opened)
+    Store::open(path, Arc::new(SystemClock)).map_err(store_open_error)
 }
 
 /// Prepares a database file without opening it; a missing file is created.
 ///
 /// # Errors
 /// Returns exit 3 if the file cannot be a store.
-pub fn prepared_file(path: &Path) -> Result<(), CliError> {
-    Store::prepare(path).map_err(not_opened)
+pub fn prepare_file(path: &Path) -> Result<(), CliError> {
+    Store::prepare(path).map_err(store_open_error)
 }
 
 /// Converts a connection error, whose text includes the solution.
-fn not_connected(error: &PostgresConnectError) -> CliError {
+fn connection_error(error: &PostgresConnectError) -> CliError {
     CliError::failure("store", error.to_string())
 }
 
-fn not_opened(error: SqliteOpenError) -> CliError {
+fn store_open_error(error: SqliteOpenError) -> CliError {
     let told = CliError::failure("store", error.to_string());
     match error {
         // The texts of these errors include the solution.
@@ -309,7 +315,7 @@ mod tests {
             ("postgres://u@a,b/d?sslmode=require", "postgres://u:a%2Fb%20%40@a,b/d?sslmode=require"),
             ("postgres://u:old@h", "postgres://u:a%2Fb%20%40@h"),
         ] {
-            let made = with_password(&SecretText::new(url), &SecretText::new("a/b @"));
+            let made = insert_password(&SecretText::new(url), &SecretText::new("a/b @"));
             assert_eq!(made.expose(), whole);
         }
     }

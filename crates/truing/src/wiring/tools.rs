@@ -17,25 +17,25 @@ use truing_reader::output::known;
 use crate::cli::error::CliError;
 
 /// Returns the runner of linters on the user's own files.
-pub(crate) fn own_runner(config: &Config, environment: &Environment) -> LinterRunner {
+pub(crate) fn local_runner(config: &Config, environment: &Environment) -> LinterRunner {
     let active = environment.get("VIRTUAL_ENV").map(PathBuf::from).filter(|folder| folder.is_absolute());
     LinterRunner { is_served: false, environment: active, ..service_runner(config, environment, None) }
 }
 
 /// Returns the linters of the user's own files, with the given outputs.
-pub(crate) fn own_toolbox(
+pub(crate) fn local_linters(
     config: &Config,
     environment: &Environment,
     outputs: Vec<ToolOutput>,
 ) -> LinterSources {
     LinterSources {
         given: outputs,
-        running: Some(LinterRunner { cache: cache(config), ..own_runner(config, environment) }),
+        running: Some(LinterRunner { cache: tool_cache(config), ..local_runner(config, environment) }),
     }
 }
 
 /// Returns the cache of the linters' findings, if this machine has its own folder.
-fn cache(config: &Config) -> Option<ToolCache> {
+fn tool_cache(config: &Config) -> Option<ToolCache> {
     config.store.folder().ok().map(|folder| ToolCache::new(folder.join("tools")))
 }
 
@@ -61,7 +61,7 @@ fn service_runner(config: &Config, environment: &Environment, verifier: Option<V
 ///
 /// # Errors
 /// Returns the same errors as [`verifier`](super::verify::verifier).
-pub(crate) fn of_service(config: &Config, environment: &Environment) -> Result<LinterSources, CliError> {
+pub(crate) fn service_linters(config: &Config, environment: &Environment) -> Result<LinterSources, CliError> {
     let verify = &config.verify;
     let runner = || super::verify::new_verifier(verify, environment);
     let verifier = match config.review.tools {
@@ -70,7 +70,7 @@ pub(crate) fn of_service(config: &Config, environment: &Environment) -> Result<L
         ToolSelection::Off if !verify.setup.is_empty() => runner().ok(),
         ToolSelection::Auto | ToolSelection::Off => None,
     };
-    let running = LinterRunner { cache: cache(config), ..service_runner(config, environment, verifier) };
+    let running = LinterRunner { cache: tool_cache(config), ..service_runner(config, environment, verifier) };
     Ok(LinterSources { given: Vec::new(), running: Some(running) })
 }
 

@@ -27,7 +27,7 @@ const FOLDER: &str = "truing/verify";
 pub(crate) fn new_verifier(config: &VerifyConfig, environment: &Environment) -> Result<Verifier, CliError> {
     // Without a setup nothing is downloaded, so the user's indexes do not matter.
     let listed = if config.setup.is_empty() { &[][..] } else { &config.registries };
-    verifier_with_registries(config, registries(listed, environment)?, environment)
+    verifier_with_registries(config, registry_access(listed, environment)?, environment)
 }
 
 /// Returns the verifier with access to these registries.
@@ -64,7 +64,10 @@ fn verifier_with_registries(
 ///
 /// # Errors
 /// Returns the same errors as [`new_verifier`].
-pub(crate) fn gate(config: &Config, environment: &Environment) -> Result<Option<GateCommands>, CliError> {
+pub(crate) fn gate_commands(
+    config: &Config,
+    environment: &Environment,
+) -> Result<Option<GateCommands>, CliError> {
     let argv = config.converge.gate.clone();
     let commands =
         || Ok(GateCommands { argv: argv.clone(), verifier: new_verifier(&config.verify, environment)? });
@@ -92,12 +95,12 @@ pub(crate) fn lock_verifier(
     job: &JobConfig,
 ) -> Result<Option<Verifier>, CliError> {
     let runner =
-        || verifier_with_registries(config, registries(&config.registries, environment)?, environment);
+        || verifier_with_registries(config, registry_access(&config.registries, environment)?, environment);
     (!job.lock.is_empty()).then(runner).transpose()
 }
 
 /// Returns the registries, with the indexes that the user's own settings name instead.
-fn registries(kinds: &[PackageRegistry], environment: &Environment) -> Result<RegistryAccess, CliError> {
+fn registry_access(kinds: &[PackageRegistry], environment: &Environment) -> Result<RegistryAccess, CliError> {
     let wrong = |error: RegistryError| CliError::usage("index", error.to_string()).hint(error.hint());
     let variable = |name: &str| environment.get(name).and_then(|value| value.to_str());
     let mut registries = RegistryAccess::new(kinds, variable).map_err(wrong)?;

@@ -22,7 +22,7 @@ use truing_fakes::repo::CommitBuilder;
 use truing_loops::machine::SystemClock;
 use truing_store::Store;
 
-use crate::support::home::{Home, Process, Ran, until_shown};
+use crate::support::home::{Home, Process, Ran, wait_until_or_show};
 use crate::support::watch::Watched;
 
 const TOKEN: &str = "bitbucket-token-canary";
@@ -42,24 +42,25 @@ struct Site {
 
 impl Site {
     async fn new(flavour: ForgeFlavour) -> Self {
-        Self::of(flavour, "").await
+        Self::with_key(flavour, "").await
     }
 
     /// Creates a site with another key of the forge.
-    async fn of(flavour: ForgeFlavour, key: &str) -> Self {
+    async fn with_key(flavour: ForgeFlavour, key: &str) -> Self {
         let forge = Watched::start_as(flavour, FakeForgeOptions::default()).await;
         forge.register_token(TOKEN, "truing[bot]");
         let first = CommitBuilder::new("begin").write("a.py", "a = 1\n");
         let repo = forge.create_repository("o", "r", first).await.unwrap();
-        let kind = forge.name();
+        let kind = forge.forge_name();
         let config = format!(
             "[store]\nurl = \"sqlite:truing.db\"\n[server]\nlisten = \"127.0.0.1:0\"\npoll \
              = \"50ms\"\n{}[review]\nexisting = \"review\"\ndebounce = \"100ms\"\nmax_wait = \"1s\"\nquiet \
              = \"1s\"\nbackoff = \"200ms\"\nbackoff_max = \"400ms\"\nattempts = 2\n",
-            forge.operator().replace("settle = \"0s\"", &format!("settle = \"300ms\"\n{key}")),
+            forge.operator_config().replace("settle = \"0s\"", &format!("settle = \"300ms\"\n{key}")),
         );
-        let home =
-            Home::configured(&config).with("BITBUCKET_TOKEN", TOKEN).with("BITBUCKET_WEBHOOK_SECRET", SECRET);
+        let home = Home::with_config(&config)
+            .with_variable("BITBUCKET_TOKEN", TOKEN)
+            .with_variable("BITBUCKET_WEBHOOK_SECRET", SECRET);
         Self { home, forge, repo, kind }
     }
 
@@ -74,13 +75,13 @@ impl Site {
 
     /// Starts the service and points the forge's webhooks at it. The log is written to `serve.log`.
     async fn serve(&self) -> Process {
-        let log = self.log();
+        let log = self.log_path();
         let stderr = File::create(&log).unwrap();
         let server = Process(self.command(&["serve"]).stdout(Stdio::null()).stderr(stderr).spawn().unwrap());
         let mut url = String::new();
-        until_shown(
+        wait_until_or_show(
             "its address",
-            || self.told(),
+            || self.read_log(),
             async || {
                 let text = std::fs::read_to_string(&log).unwrap();
                 let told =
@@ -95,28 +96,28 @@ impl Site {
         server
     }
 
-    fn log(&self) -> PathBuf {
+    fn log_path(&self) -> PathBuf {
         self.home.path().join("serve.log")
     }
 
-    fn told(&self) -> String {
-        std::fs::read_to_string(self.log()).unwrap_or_default()
+    fn read_log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
     async fn deliver(&self) -> Vec<u16> {
         self.forge.deliver_all(DeliveryChaos::default()).await.unwrap()
     }
 
-    async fn open(&self) -> u64 {
+    async fn open_pull_request(&self) -> u64 {
         self.repo.push("one", CommitBuilder::new("debug").write("a.py", FIRST)).await.unwrap();
         self.repo.open_pull(NewPull::from_branch("one")).await.unwrap()
     }
 
-    async fn reviewed(&self, number: u64, findings: usize) -> PullView {
+    async fn wait_until_reviewed(&self, number: u64, findings: usize) -> PullView {
         let mut last = None;
-        until_shown(
+        wait_until_or_show(
             "it is reviewed",
-            || format!("{}\n{:#?}", self.told(), self.forge.request_log().last()),
+            || format!("{}\n{:#?}", self.read_log(), self.forge.request_log().last()),
             async || {
                 let view = self.repo.pull(number).await.unwrap();
                 let is = view.statuses.contains_key(&view.head)
@@ -155,30 +156,35 @@ impl Site {
 }
 
 /// Checks that every comment by Truing is unique, and that none was deleted.
-fn once(view: &PullView) {
+fn assert_comments_unique(view: &PullView) {
     let said: Vec<&str> = view.comments.iter().filter_map(|comment| comment.body.lines().last()).collect();
     assert!(said.iter().all(|line| line.starts_with("[//]: # (truing:1 ")), "{said:#?}");
     assert_eq!(said.iter().collect::<BTreeSet<_>>().len(), said.len(), "{said:#?}");
     assert!(view.comments.iter().all(|comment| !comment.deleted), "{view:#?}");
 }
 
-async fn a_storm(flavour: ForgeFlavour) {
+async fn test_storm(flavour: ForgeFlavour) {
     let site = Site::new(flavour).await;
     let _server = site.serve().await;
-    let number = site.open().await;
+    let number = site.open_pull_request().await;
     assert_eq!(site.deliver().await, [202]);
     let second = site.repo.push("one", CommitBuilder::new("more").write("a.py", SECOND)).await.unwrap();
     assert!(site.deliver().await.iter().all(|status| *status == 202));
-    let view = site.reviewed(number, 2).await;
+    let view = site.wait_until_reviewed(number, 2).await;
     let store = site.store();
-    until_shown("the storm is over", || site.told(), async || store.list().await.unwrap().is_empty()).await;
-    let runs = store.runs(&site.key(number).await, 100).await.unwrap();
+    wait_until_or_show(
+        "the storm is over",
+        || site.read_log(),
+        async || store.list_slots().await.unwrap().is_empty(),
+    )
+    .await;
+    let runs = store.review_entries(&site.key(number).await, 100).await.unwrap();
     let computed =
         runs.iter().filter(|run| matches!(run.stage, RunStage::Computed | RunStage::Published)).count();
     assert!((1..=2).contains(&computed), "{runs:#?}");
     let after = site.repo.pull(number).await.unwrap();
     assert_eq!((&after.head, after.comments.len()), (&second, view.comments.len()));
-    once(&after);
+    assert_comments_unique(&after);
     assert_eq!((after.summary_comments().count(), after.inline_comments().count()), (1, 2), "{after:#?}");
     assert_eq!(after.statuses[&after.head].last().unwrap().state, "failure", "a P1 finding blocks");
     assert!(after.reports.iter().any(|report| report.sha == after.head), "{:#?}", after.reports);
@@ -187,12 +193,12 @@ async fn a_storm(flavour: ForgeFlavour) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_two_pushes_to_cloud_is_reviewed_at_its_settled_head() {
-    a_storm(ForgeFlavour::Cloud).await;
+    test_storm(ForgeFlavour::Cloud).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_two_pushes_to_a_data_center_is_reviewed_at_its_settled_head() {
-    a_storm(ForgeFlavour::DataCenter).await;
+    test_storm(ForgeFlavour::DataCenter).await;
 }
 
 /// Data Center disables a hook after five refusals, so it gets its usual answer; the slot stays due.
@@ -201,17 +207,17 @@ async fn while_the_kill_switch_is_on_a_data_center_is_answered_and_its_slot_stay
     let site = Site::new(ForgeFlavour::DataCenter).await;
     let _server = site.serve().await;
     assert_eq!(site.run(&["kill", "on", "--reason", "a storm"]).0, 0);
-    let number = site.open().await;
+    let number = site.open_pull_request().await;
     for at in 0..6 {
         let text = format!("{FIRST}# {at}\n");
         site.repo.push("one", CommitBuilder::new("more").write("a.py", text)).await.unwrap();
     }
     site.repo.comment(number, "ada", "/review").await.unwrap();
-    assert!(site.deliver().await.iter().all(|status| *status == 202), "{}", site.told());
+    assert!(site.deliver().await.iter().all(|status| *status == 202), "{}", site.read_log());
     let (store, key) = (site.store(), site.key(number).await);
-    until_shown(
+    wait_until_or_show(
         "it is held back",
-        || site.told(),
+        || site.read_log(),
         async || {
             let events = store.events(&key, 20).await.unwrap();
             events.iter().any(|event| event.what.starts_with("KillSwitchEngaged: held back"))
@@ -219,11 +225,11 @@ async fn while_the_kill_switch_is_on_a_data_center_is_answered_and_its_slot_stay
     )
     .await;
     let slot = store.load_slots(std::slice::from_ref(&key)).await.unwrap().remove(0);
-    assert!(slot.token().is_none() && slot.wakes_at().is_some(), "{slot:?}");
-    assert!(store.runs(&key, 9).await.unwrap().is_empty(), "nothing was begun");
+    assert!(slot.token().is_none() && slot.wake_time().is_some(), "{slot:?}");
+    assert!(store.review_entries(&key, 9).await.unwrap().is_empty(), "nothing was begun");
 
     assert_eq!(site.run(&["kill", "off"]).0, 0);
-    site.reviewed(number, 1).await;
+    site.wait_until_reviewed(number, 1).await;
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 
@@ -236,10 +242,10 @@ async fn while_the_kill_switch_is_on_cloud_is_refused_and_the_sweep_at_its_end_f
     site.repo.set_role("truing[bot]", "write").await.unwrap();
     let _server = site.serve().await;
     assert_eq!(site.run(&["kill", "on"]).0, 0);
-    let number = site.open().await;
+    let number = site.open_pull_request().await;
     assert_eq!(site.deliver().await, [503]);
     assert_eq!(site.run(&["kill", "off"]).0, 0);
-    once(&site.reviewed(number, 1).await);
+    assert_comments_unique(&site.wait_until_reviewed(number, 1).await);
 }
 
 /// Data Center delays calls of a refused webhook by up to hours, so it is accepted and the next sweep finds
@@ -252,12 +258,12 @@ async fn while_the_store_is_away_data_center_is_not_refused_and_the_sweep_finds_
         let _server = site.serve().await;
         let (database, aside) = (site.database(), site.database().with_extension("aside"));
         std::fs::rename(&database, &aside).unwrap();
-        let number = site.open().await;
-        assert_eq!(site.deliver().await, [status], "{}", site.told());
+        let number = site.open_pull_request().await;
+        assert_eq!(site.deliver().await, [status], "{}", site.read_log());
         std::fs::rename(&aside, &database).unwrap();
         // A sweep runs after the switch.
         assert_eq!((site.run(&["kill", "on"]).0, site.run(&["kill", "off"]).0), (0, 0));
-        once(&site.reviewed(number, 1).await);
+        assert_comments_unique(&site.wait_until_reviewed(number, 1).await);
     }
 }
 
@@ -266,18 +272,18 @@ async fn while_the_kill_switch_is_on_a_forge_is_answered_as_its_operator_says() 
     for (flavour, word, status) in
         [(ForgeFlavour::Cloud, "mark", 202), (ForgeFlavour::DataCenter, "refuse", 503)]
     {
-        let site = Site::of(flavour, &format!("halted = \"{word}\"")).await;
+        let site = Site::with_key(flavour, &format!("halted = \"{word}\"")).await;
         site.repo.set_role("truing[bot]", "write").await.unwrap();
         let _server = site.serve().await;
         assert_eq!(site.run(&["kill", "on"]).0, 0);
-        let number = site.open().await;
-        assert_eq!(site.deliver().await, [status], "{word}: {}", site.told());
+        let number = site.open_pull_request().await;
+        assert_eq!(site.deliver().await, [status], "{word}: {}", site.read_log());
         let (store, key) = (site.store(), site.key(number).await);
         let slot = store.load_slots(std::slice::from_ref(&key)).await.unwrap().remove(0);
-        assert_eq!(slot.wakes_at().is_some(), status == 202, "{word}: {slot:?}");
-        assert!(store.runs(&key, 9).await.unwrap().is_empty(), "{word}: nothing was begun");
+        assert_eq!(slot.wake_time().is_some(), status == 202, "{word}: {slot:?}");
+        assert!(store.review_entries(&key, 9).await.unwrap().is_empty(), "{word}: nothing was begun");
         assert_eq!(site.run(&["kill", "off"]).0, 0);
-        once(&site.reviewed(number, 1).await);
+        assert_comments_unique(&site.wait_until_reviewed(number, 1).await);
     }
 }
 
@@ -289,10 +295,10 @@ async fn a_pull_request_from_a_fork_at_cloud_is_reviewed_by_the_commits_of_the_f
     site.repo.push("guest:one", CommitBuilder::new("debug").write("a.py", FIRST)).await.unwrap();
     let number = site.repo.open_pull(NewPull::from_branch("guest:one")).await.unwrap();
     assert_eq!(site.deliver().await, [202]);
-    once(&site.reviewed(number, 1).await);
+    assert_comments_unique(&site.wait_until_reviewed(number, 1).await);
     site.repo.push("guest:one", CommitBuilder::new("more").write("a.py", SECOND)).await.unwrap();
     assert!(site.deliver().await.iter().all(|status| *status == 202));
-    once(&site.reviewed(number, 2).await);
+    assert_comments_unique(&site.wait_until_reviewed(number, 2).await);
     let is_of_fork = |path: &str| path.starts_with("/guest/r.git/git-upload-pack");
     assert!(
         site.forge.request_log().iter().any(|logged| is_of_fork(&logged.path)),
@@ -312,9 +318,9 @@ async fn a_fork_at_cloud_that_the_token_may_not_read_is_named() {
     assert_eq!(site.deliver().await, [202]);
     let (what, hint) = ("in the fork guest/r alone, which cannot be read", "let the token read the fork");
     let (store, key) = (site.store(), site.key(number).await);
-    until_shown(
+    wait_until_or_show(
         "it fails",
-        || site.told(),
+        || site.read_log(),
         async || {
             let events = store.events(&key, 20).await.unwrap();
             events.iter().any(|event| event.what.contains(what) && event.what.contains(hint))
@@ -329,9 +335,9 @@ async fn a_fork_at_cloud_that_the_token_may_not_read_is_named() {
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 
-async fn by_hand(flavour: ForgeFlavour) {
+async fn test_manual_review(flavour: ForgeFlavour) {
     let site = Site::new(flavour).await;
-    let number = site.open().await;
+    let number = site.open_pull_request().await;
     let page = site.page(number);
     let (exit, out, err) = site.run(&["review", "--pr", &page, "--no-record", "--format", "json"]);
     assert_eq!(exit, 1, "{out}{err}");
@@ -343,7 +349,7 @@ async fn by_hand(flavour: ForgeFlavour) {
     let (exit, out, err) = site.run(&["review", "--pr", &format!("{page}/overview"), "--publish"]);
     assert_eq!(exit, 1, "{out}{err}");
     let view = site.repo.pull(number).await.unwrap();
-    once(&view);
+    assert_comments_unique(&view);
     assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
     for target in [page.as_str(), "o/r#1", site.key(number).await.as_str()] {
         let (exit, out, err) = site.run(&["review", "--pr", target, "--publish"]);
@@ -365,10 +371,10 @@ async fn by_hand(flavour: ForgeFlavour) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_of_cloud_is_reviewed_from_the_command_line_and_published_once() {
-    by_hand(ForgeFlavour::Cloud).await;
+    test_manual_review(ForgeFlavour::Cloud).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_of_a_data_center_is_reviewed_from_the_command_line_and_published_once() {
-    by_hand(ForgeFlavour::DataCenter).await;
+    test_manual_review(ForgeFlavour::DataCenter).await;
 }

@@ -7,11 +7,11 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::home::{Home, Ran};
-use crate::support::terminal::{Terminal, shown};
+use crate::support::terminal::{Terminal, read_screen};
 
 #[test]
 fn the_version_is_told() {
-    let ran = Home::bare().run(&["--version"]);
+    let ran = Home::empty().run(&["--version"]);
     assert_eq!(
         (ran.exit, ran.out, ran.err),
         (0, format!("truing {}\n", env!("CARGO_PKG_VERSION")), String::new())
@@ -21,17 +21,17 @@ fn the_version_is_told() {
 #[test]
 fn without_a_command_there_is_help_alone_and_exit_2() {
     for arguments in [&[][..], &["queue"], &["sync"], &["rules"]] {
-        let ran = Home::bare().run(arguments);
+        let ran = Home::empty().run(arguments);
         assert_eq!((ran.exit, ran.err.as_str()), (2, ""), "{arguments:?}");
         assert!(ran.out.contains("\nUsage: truing") && ran.out.contains("\nExamples:\n"), "{}", ran.out);
     }
-    let ran = Home::bare().run(&["queue", "--format", "json"]);
+    let ran = Home::empty().run(&["queue", "--format", "json"]);
     assert_eq!((ran.exit, &ran.json()["error"]["code"]), (2, &json!("usage")));
 }
 
 #[test]
 fn errors_fit_the_terminal_and_commands_in_them_are_not_broken() {
-    let home = Home::bare();
+    let home = Home::empty();
     home.write("truing.toml", "review.max_inlines = 3\n");
     let arguments = ["config", "check", "truing.toml", "--color", "never"];
     let Terminal { screen, line } = Terminal::open(40);
@@ -40,7 +40,7 @@ fn errors_fit_the_terminal_and_commands_in_them_are_not_broken() {
     drop(command);
     assert_eq!(status.code(), Some(2));
     assert_eq!(
-        shown(screen),
+        read_screen(screen),
         "error: truing.toml:1: unknown key\r\n       `review.max_inlines`\r\n\
          hint: did you mean `review.max_inline`?\r\n      All keys: `truing config schema`\r\n"
     );
@@ -49,7 +49,7 @@ fn errors_fit_the_terminal_and_commands_in_them_are_not_broken() {
 
 #[test]
 fn an_unknown_flag_is_exit_2_with_a_hint() {
-    let ran = Home::bare().run(&["config", "show", "--formt", "json"]);
+    let ran = Home::empty().run(&["config", "show", "--formt", "json"]);
     assert_eq!((ran.exit, ran.out.as_str()), (2, ""));
     assert!(ran.err.starts_with("error: unexpected argument '--formt' found\nhint: "), "{}", ran.err);
     assert!(ran.err.contains("'--format'"), "{}", ran.err);
@@ -57,7 +57,7 @@ fn an_unknown_flag_is_exit_2_with_a_hint() {
 
 #[test]
 fn a_format_that_the_command_does_not_have_is_exit_2_before_anything_is_done() {
-    let home = Home::bare();
+    let home = Home::empty();
     for arguments in [["init", "--format", "sarif"].as_slice(), &["rules", "list", "--format", "markdown"]] {
         let ran = home.run(arguments);
         assert_eq!((ran.exit, ran.out.as_str()), (2, ""), "{arguments:?}");
@@ -72,7 +72,7 @@ fn a_format_that_the_command_does_not_have_is_exit_2_before_anything_is_done() {
 #[test]
 fn help_lists_the_formats_that_the_command_prints_and_no_others() {
     let listed = |arguments: &[&str]| {
-        let help = Home::bare().run(&[arguments, &["--help"]].concat()).out;
+        let help = Home::empty().run(&[arguments, &["--help"]].concat()).out;
         let names = ["text", "json", "sarif", "markdown", "csv", "html"];
         names.into_iter().filter(|name| help.contains(&format!("- {name}:"))).collect::<Vec<_>>()
     };
@@ -85,16 +85,16 @@ fn help_lists_the_formats_that_the_command_prints_and_no_others() {
     // Every listed format is accepted before and after the command, and the error for an unknown one lists
     // the same formats.
     for arguments in [["--format", "json", "config", "schema"], ["config", "schema", "--format", "json"]] {
-        assert_eq!(Home::bare().run(&arguments).exit, 0);
+        assert_eq!(Home::empty().run(&arguments).exit, 0);
     }
-    let wrong = Home::bare().run(&["why", "x", "--format", "yaml"]);
+    let wrong = Home::empty().run(&["why", "x", "--format", "yaml"]);
     assert!(wrong.exit == 2 && wrong.err.contains("text, json") && !wrong.err.contains("sarif"), "{wrong:?}");
 }
 
 #[test]
 fn help_shows_every_command_in_one_group_within_80_columns() {
-    let short = Home::bare().run(&["--help"]).out;
-    let help = Home::bare().run(&["help", "--all"]).out;
+    let short = Home::empty().run(&["--help"]).out;
+    let help = Home::empty().run(&["help", "--all"]).out;
     let tasks = ["Review:", "Converge:", "Follow packages:", "Operate:", "Set up:", "Extend:"];
     for help in [&short, &help] {
         assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
@@ -103,7 +103,7 @@ fn help_shows_every_command_in_one_group_within_80_columns() {
     let plumbing = |help: &str| help.lines().any(|line| line == "Plumbing:");
     assert!(plumbing(&help) && !plumbing(&short) && !short.contains("  findings "), "{short}");
     assert!(short.lines().last().unwrap().contains("`truing help --all`"), "{short}");
-    let pages = Home::bare();
+    let pages = Home::empty();
     assert_eq!(pages.run(&["man", "--output", "pages"]).exit, 0);
     for page in pages.path().join("pages").read_dir().unwrap() {
         let name = page.unwrap().file_name().into_string().unwrap();
@@ -117,7 +117,7 @@ fn help_shows_every_command_in_one_group_within_80_columns() {
 
 #[test]
 fn help_shows_the_page_of_any_command() {
-    let home = Home::bare();
+    let home = Home::empty();
     for words in [&[][..], &["review"], &["sync", "run"], &["slots", "list"], &["diff", "parse"], &["help"]] {
         let page = home.run(&[words, &["--help"]].concat());
         assert_eq!(home.run(&[&["help"], words].concat()), page, "{words:?}");
@@ -129,7 +129,7 @@ fn help_shows_the_page_of_any_command() {
 
 #[test]
 fn hints_that_are_commands_repeat_the_operators_file() {
-    let home = Home::bare();
+    let home = Home::empty();
     home.write("my file.toml", "");
     let ran = home.run(&["why", "o/r/7", "--config", "my file.toml", "--format", "json"]);
     assert_eq!(ran.exit, 2);
@@ -141,7 +141,7 @@ fn hints_that_are_commands_repeat_the_operators_file() {
 
 #[test]
 fn the_queue_is_also_called_slots_and_spans_may_be_weeks() {
-    let home = Home::bare();
+    let home = Home::empty();
     for name in ["queue", "slots"] {
         assert_eq!(home.run(&[name, "list", "--format", "json"]).out, "[]\n");
     }
@@ -159,19 +159,19 @@ fn with_format_json_an_error_is_an_object_on_stdout_too() {
         &["--format=json", "config", "show", "--nope"],
         &["config", "--format", "json", "nope"],
     ] {
-        let ran = Home::bare().run(arguments);
+        let ran = Home::empty().run(arguments);
         assert_eq!(ran.exit, 2, "{arguments:?}");
         let error = &ran.json()["error"];
         assert_eq!(error["code"], "usage");
         assert!(ran.err.contains(error["message"].as_str().unwrap()));
         assert!(error["hint"].is_string());
     }
-    assert_eq!(Home::bare().run(&["config", "show", "--nope", "--", "--format", "json"]).out, "");
+    assert_eq!(Home::empty().run(&["config", "show", "--nope", "--", "--format", "json"]).out, "");
 }
 
 #[test]
 fn an_unknown_key_is_told_with_line_and_nearest_key() {
-    let home = Home::bare();
+    let home = Home::empty();
     home.write("truing.toml", "[review]\n\nmax_inlines = 3\ndebounc = \"1s\"\n");
     let ran = home.run(&["--config", "truing.toml", "config", "show", "--format", "json"]);
     assert_eq!(ran.exit, 2);
@@ -189,7 +189,7 @@ fn an_unknown_key_is_told_with_line_and_nearest_key() {
 
 #[test]
 fn show_tells_every_value_and_who_set_it() {
-    let home = Home::bare();
+    let home = Home::empty();
     home.write(".config/truing/truing.toml", "[review]\nattempts = 2\n[forge.github]\n");
     home.write("repo/.git/HEAD", "");
     home.write("repo/.truing.toml", "rules.packs = [\"aiobotocore\"]\n");
@@ -220,7 +220,7 @@ fn show_tells_every_value_and_who_set_it() {
 
 #[test]
 fn init_writes_a_file_that_is_fine_and_never_overwrites_one() {
-    let home = Home::bare();
+    let home = Home::empty();
     let ran = home.run(&["init"]);
     assert_eq!((ran.exit, ran.out.as_str()), (0, "wrote truing.toml\n"));
     assert_eq!(home.run(&["config", "check", "truing.toml"]).out, "truing.toml: fine\n");
@@ -241,7 +241,7 @@ fn init_writes_a_file_that_is_fine_and_never_overwrites_one() {
 
 #[test]
 fn init_names_the_repository_of_the_clone_or_says_that_all_are_served() {
-    let home = Home::bare();
+    let home = Home::empty();
     let line = |text: &str| {
         text.lines().find(|line| line.contains("forge.github.repositories =")).unwrap().to_owned()
     };
@@ -276,7 +276,7 @@ fn init_names_the_repository_of_the_clone_or_says_that_all_are_served() {
 
 #[test]
 fn check_knows_a_repositorys_own_file_by_its_name() {
-    let home = Home::bare();
+    let home = Home::empty();
     home.write(".truing.toml", "[server]\nlisten = \"127.0.0.1:1\"\n");
     let ran = home.run(&["config", "check", ".truing.toml", "--format", "json"]);
     assert_eq!((ran.exit, &ran.json()["error"]["code"]), (2, &json!("not_for_repository")));
@@ -286,7 +286,7 @@ fn check_knows_a_repositorys_own_file_by_its_name() {
 
 #[test]
 fn check_of_no_named_file_is_that_of_the_operators() {
-    let home = Home::bare();
+    let home = Home::empty();
     let none = home.run(&["config", "check", "--format", "json"]);
     assert_eq!((none.exit, &none.json()["error"]["code"]), (2, &json!("no_file")));
     home.write("mine.toml", "");
@@ -303,7 +303,7 @@ fn check_of_no_named_file_is_that_of_the_operators() {
 
 #[test]
 fn the_schema_accepts_the_commented_file_and_refuses_what_check_refuses() {
-    let home = Home::bare();
+    let home = Home::empty();
     let schema = home.run(&["config", "schema"]).json();
     let commented = home.run(&["init", "--output", "-"]).out;
     let code = |line: &&str| line.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', '`']));
@@ -375,7 +375,7 @@ fn the_schema_accepts_the_commented_file_and_refuses_what_check_refuses() {
 
 #[test]
 fn a_rule_that_its_pack_does_not_have_is_told_when_the_file_is_checked() {
-    let home = Home::bare();
+    let home = Home::empty();
     let text = "[rules]\noff = [\"core/rust-dgb\", \"core/rust-dbg\", \"ruff/E501\"]\nseverity = \
          { \"core/x\" = \"P2\" }\n";
     for file in ["truing.toml", ".truing.toml"] {
@@ -394,7 +394,7 @@ fn a_rule_that_its_pack_does_not_have_is_told_when_the_file_is_checked() {
 fn a_reader_that_has_gone_is_no_error() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let ran = Ran::from(Home::bare().command(&["config", "schema"]).stdout(writer).output().unwrap());
+    let ran = Ran::from(Home::empty().command(&["config", "schema"]).stdout(writer).output().unwrap());
     assert_eq!((ran.exit, ran.err.as_str()), (0, ""));
 }
 
@@ -402,14 +402,14 @@ fn a_reader_that_has_gone_is_no_error() {
 #[cfg(target_os = "linux")]
 fn a_full_disk_is_an_error() {
     let full = File::options().write(true).open("/dev/full").unwrap();
-    let ran = Ran::from(Home::bare().command(&["config", "schema"]).stdout(full).output().unwrap());
+    let ran = Ran::from(Home::empty().command(&["config", "schema"]).stdout(full).output().unwrap());
     assert_eq!(ran.exit, 3);
     assert!(ran.err.starts_with("error: cannot write to standard output: "), "{}", ran.err);
 }
 
 #[test]
 fn colour_comes_only_when_asked_for_where_there_is_no_terminal() {
-    let home = Home::bare();
+    let home = Home::empty();
     assert!(!home.run(&["nope"]).err.contains('\x1b'));
     assert!(home.run(&["nope", "--color", "always"]).err.contains("\x1b["));
     assert!(!home.run(&["config", "show", "--config", "gone\x1b[31m"]).err.contains('\x1b'));
@@ -417,7 +417,7 @@ fn colour_comes_only_when_asked_for_where_there_is_no_terminal() {
 
 #[test]
 fn policy_check_allows_by_a_rule_and_denies_with_the_one_that_would_be_needed() {
-    let check = |arguments: &[&str]| Home::bare().run(&[&["policy", "check"], arguments].concat());
+    let check = |arguments: &[&str]| Home::empty().run(&[&["policy", "check"], arguments].concat());
     let allowed = check(&["--", "git", "log", "--oneline", "-n", "5"]);
     assert_eq!(
         (allowed.exit, allowed.out.as_str()),
@@ -441,7 +441,7 @@ fn policy_check_allows_by_a_rule_and_denies_with_the_one_that_would_be_needed() 
 #[test]
 fn policy_check_of_nothing_two_things_or_an_unknown_profile_is_exit_2() {
     for arguments in [&[][..], &["--read", "a", "--", "rg", "x"], &["--profile", "root", "--", "rg", "x"]] {
-        let ran = Home::bare().run(&[&["policy", "check"], arguments].concat());
+        let ran = Home::empty().run(&[&["policy", "check"], arguments].concat());
         assert_eq!((ran.exit, ran.out.as_str()), (2, ""), "{arguments:?}");
     }
 }
@@ -450,7 +450,7 @@ fn policy_check_of_nothing_two_things_or_an_unknown_profile_is_exit_2() {
 #[test]
 fn words_that_are_not_text_are_denied() {
     use std::os::unix::ffi::OsStrExt as _;
-    let home = Home::bare();
+    let home = Home::empty();
     let mut command = home.command(&["policy", "check", "--", "rg"]);
     let ran = Ran::from(command.arg(std::ffi::OsStr::from_bytes(b"\xff")).output().unwrap());
     assert_eq!((ran.exit, ran.out.as_str()), (1, "deny: it is not UTF-8\n"));
@@ -458,7 +458,7 @@ fn words_that_are_not_text_are_denied() {
 
 #[test]
 fn a_check_refuses_packs_that_are_not_there() {
-    let home = Home::bare();
+    let home = Home::empty();
     home.write("truing.toml", "[rules]\npacks = [\"core\", \"nosuch\"]\n");
     let ran = home.run(&["config", "check", "truing.toml"]);
     assert!(ran.exit == 2 && ran.err.contains("nosuch"), "{ran:?}");
@@ -469,7 +469,7 @@ fn a_check_refuses_packs_that_are_not_there() {
 
 #[test]
 fn a_database_in_a_folder_that_is_not_there_is_told() {
-    let home = Home::bare();
+    let home = Home::empty();
     home.write("truing.toml", "[store]\nurl = \"sqlite:absent/truing.db\"\n");
     for command in [&["queue", "list"][..], &["report"]] {
         let ran = home.run(&[&["--config", "truing.toml"], command].concat());
@@ -481,7 +481,7 @@ fn a_database_in_a_folder_that_is_not_there_is_told() {
 
 #[test]
 fn a_local_review_cannot_be_published() {
-    let home = Home::bare();
+    let home = Home::empty();
     for arguments in
         [&["."][..], &["--head", "HEAD"], &["--staged"], &["--diff", "-"], &[".", "--dry-run"], &[]]
     {
@@ -492,14 +492,14 @@ fn a_local_review_cannot_be_published() {
 
 #[test]
 fn a_number_outside_of_a_clone_is_to_be_named_with_its_repository() {
-    let ran = Home::bare().run(&["why", "7"]);
+    let ran = Home::empty().run(&["why", "7"]);
     assert!(ran.exit == 2 && ran.err.contains("by its URL, OWNER/NAME#NUMBER"), "{ran:?}");
     assert!(!ran.err.contains("review --pr"), "{ran:?}");
 }
 
 #[test]
 fn limits_are_shown_before_anything_is_spent() {
-    let ran = Home::bare().run(&["budget", "show"]);
+    let ran = Home::empty().run(&["budget", "show"]);
     assert!(ran.exit == 0 && ran.out.contains("$2.00  all reviews of one head"), "{ran:?}");
 }
 
@@ -510,18 +510,19 @@ fn a_time_that_no_calendar_has_is_refused() {
         &["retract", "--since", "99999999d"],
         &["sandbox", "run", "--timeout", "99999999d", "--", "true"],
     ] {
-        let ran = Home::bare().run(arguments);
+        let ran = Home::empty().run(arguments);
         assert!(ran.exit == 2 && ran.err.contains("is longer than"), "{ran:?}");
     }
 }
 
 #[test]
 fn the_documents_lines_of_completions_work_in_an_empty_home() {
-    let document = std::fs::read_to_string(crate::support::readme::top().join("docs/install.md")).unwrap();
+    let document =
+        std::fs::read_to_string(crate::support::readme::repository_root().join("docs/install.md")).unwrap();
     let (_, block) = document.split_once("## Completions and manual").unwrap();
     let lines: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
     assert!(lines.len() > 3, "{lines:?}");
-    let home = Home::bare();
+    let home = Home::empty();
     let program = Path::new(env!("CARGO_BIN_EXE_truing")).parent().unwrap();
     let mut shell = Command::new("bash");
     shell.args(["-euc", &lines.join("\n")]).env_clear().env("HOME", home.path()).current_dir(home.path());
@@ -532,7 +533,7 @@ fn the_documents_lines_of_completions_work_in_an_empty_home() {
 
 #[test]
 fn an_empty_file_is_no_store_that_is_moved() {
-    let home = Home::bare();
+    let home = Home::empty();
     home.write("empty.db", "");
     for verb in ["migrate", "check"] {
         let ran = home.run(&["store", verb, "--from", "sqlite:empty.db", "--to", "sqlite:new.db"]);

@@ -17,7 +17,7 @@ use truing_core::port::ForgeKind;
 use truing_core::sandbox::SandboxLevel;
 use truing_loops::reader::ChildReader;
 
-use claude::claude;
+use claude::find_claude;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
@@ -31,7 +31,7 @@ async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
     )
     .await
     .unwrap();
-    let view = demo.first_review().await.unwrap().view;
+    let view = demo.run_first_review().await.unwrap().view;
     let lines: Vec<_> = view.inline_comments().map(|comment| (&comment.place, comment.line)).collect();
     let found =
         view.inline_comments().find(|comment| comment.body.contains("One refunded order ends all refunds"));
@@ -68,14 +68,14 @@ async fn what_the_model_forgets_after_a_second_push_stays_open() {
     )
     .await
     .unwrap();
-    demo.first_review().await.unwrap();
+    demo.run_first_review().await.unwrap();
     let forgotten = demo.run_dropped_finding().await.unwrap();
     assert_eq!((forgotten.comments, forgotten.open, forgotten.is_green), (1, 1, false), "{forgotten:?}");
     demo.stop().await.unwrap();
 }
 
 /// Returns the text of a page.
-async fn text_of(url: &str) -> String {
+async fn fetch_page_text(url: &str) -> String {
     let patience = std::time::Duration::from_secs(60);
     let client = reqwest::Client::builder().no_proxy().timeout(patience).build().unwrap();
     let answer = client.get(url).send().await.unwrap();
@@ -90,8 +90,8 @@ async fn the_first_pull_request_is_followed_to_its_last_resolved_thread() {
         let git = wiring::open_git(&environment).await.unwrap();
         let reader = ChildReader::new(env!("CARGO_BIN_EXE_truing"));
         let demo = ReviewDemo::start(kind, git, &environment, reader).await.unwrap();
-        let first = demo.first_review().await.unwrap();
-        let report = demo.follow(first, |_| Ok(())).await.unwrap();
+        let first = demo.run_first_review().await.unwrap();
+        let report = demo.follow_first_pull(first, |_| Ok(())).await.unwrap();
         assert!(report.has_passed(), "{kind:?}: {report:#?}");
         demo.stop().await.unwrap();
     }
@@ -119,7 +119,7 @@ async fn at_both_bitbuckets_the_review_tells_the_same_story() {
         let git = wiring::open_git(&environment).await.unwrap();
         let reader = ChildReader::new(env!("CARGO_BIN_EXE_truing"));
         let demo = ReviewDemo::start(kind, git, &environment, reader).await.unwrap();
-        let view = demo.first_review().await.unwrap().view;
+        let view = demo.run_first_review().await.unwrap().view;
         assert_eq!(
             (view.summary_comments().count(), view.inline_comments().count()),
             (1, 4),
@@ -134,12 +134,12 @@ async fn at_both_bitbuckets_the_review_tells_the_same_story() {
         let lifecycle = demo.run_lifecycle().await.unwrap();
         assert!(lifecycle.has_passed(), "{kind:?}: {lifecycle:#?}");
         let (page, _) = demo.addresses();
-        let list = text_of(&page).await;
+        let list = fetch_page_text(&page).await;
         assert!(
             list.contains("#1 Change payments (open)") && list.contains(&format!("{page}/1\n")),
             "{list}"
         );
-        let one = text_of(&format!("{page}/1")).await;
+        let one = fetch_page_text(&format!("{page}/1")).await;
         assert!(one.contains("One refunded order ends all refunds") && !one.contains("[//]: #"), "{one}");
         demo.stop().await.unwrap();
     }
@@ -266,7 +266,7 @@ async fn where_no_model_can_port_the_rest_is_told() {
         scenes += usize::from(matches!(event, SyncDemoEvent::Scene(_)));
         Ok::<_, DemoError>(())
     };
-    let report = story.play(tell).await.unwrap();
+    let report = story.run_all_sections(tell).await.unwrap();
     assert!(report.has_passed(), "{report:#?}");
     assert_eq!((scenes, report.pull_requests, report.drafts, report.questions), (4, 2, 0, 2));
     assert_eq!(report.model.model_calls, 0);
@@ -275,7 +275,7 @@ async fn where_no_model_can_port_the_rest_is_told() {
 /// With the real `claude` program, the demonstrations reach the same results.
 #[test]
 fn with_the_claude_program_in_between_they_come_to_the_same() {
-    let Some(program) = claude() else { return };
+    let Some(program) = find_claude() else { return };
     let run = |of: &str, program: Option<&std::path::Path>| {
         let home = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));

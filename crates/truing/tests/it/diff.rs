@@ -21,7 +21,7 @@ struct Ran {
 
 impl Ran {
     /// Returns the JSON objects, one per line.
-    fn lines(&self) -> Vec<Value> {
+    fn json_lines(&self) -> Vec<Value> {
         self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
@@ -81,7 +81,7 @@ impl Repo {
 }
 
 /// Creates two commits: a function moves to another, renamed file, among other changes.
-fn two_commits() -> (Repo, String, String) {
+fn create_two_commits() -> (Repo, String, String) {
     let repo = Repo::new();
     let part = "def moved(self):\n    first_of_it()\n    return self\n";
     let rest = (1..=40).map(|at| format!("rest {at}\n")).collect::<String>();
@@ -101,13 +101,13 @@ fn two_commits() -> (Repo, String, String) {
 
 #[test]
 fn a_diff_is_one_object_a_file() {
-    let (repo, from, to) = two_commits();
+    let (repo, from, to) = create_two_commits();
     let diff = repo.git(&["diff", "-M", "-U0", &from, &to]);
     let ran = repo.diff(&["parse"], &diff);
     assert_eq!((ran.exit, ran.err.as_str()), (0, ""));
     let hunk = |old_start, old_lines, new_start, new_lines| json!({"old_start": old_start, "old_lines": old_lines, "new_start": new_start, "new_lines": new_lines});
     assert_eq!(
-        ran.lines(),
+        ran.json_lines(),
         [
             json!({"path": "a.py", "old_path": null, "status": "modified", "added": 2, "deleted": 4,
                    "hunks": [hunk(1, 3, 0, 0), hunk(23, 1, 20, 2)]}),
@@ -120,7 +120,7 @@ fn a_diff_is_one_object_a_file() {
     repo.write("x.diff", &diff);
     assert_eq!(repo.diff(&["parse", "x.diff"], "").out, ran.out);
     assert_eq!(repo.diff(&["parse", "-"], &diff).out, ran.out);
-    assert_eq!(repo.diff(&["parse"], "").lines(), Vec::<Value>::new());
+    assert_eq!(repo.diff(&["parse"], "").json_lines(), Vec::<Value>::new());
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn paths_are_text_where_they_can_be() {
     let diff = b"diff --git \"a/t\\ta\\\"b\\\\c\" \"b/t\\ta\\\"b\\\\c\"\nold mode 100644\nnew mode 100755\n\
         diff --git \"a/f\\377\" \"b/f\\377\"\nold mode 100644\nnew mode 100755\n";
     let paths: Vec<_> =
-        Repo::new().diff(&["parse"], diff).lines().iter().map(|file| file["path"].clone()).collect();
+        Repo::new().diff(&["parse"], diff).json_lines().iter().map(|file| file["path"].clone()).collect();
     assert_eq!(paths, ["t\ta\"b\\c", r#""f\377""#]);
 }
 
@@ -138,13 +138,13 @@ fn malformed_input_is_exit_2_after_the_files_before_it() {
     let repo = Repo::new();
     let input = format!("{good}diff --git a/y b/y\n--- a/y\n+++ b/y\n@@ -1 +1,2 @@\n-1\n");
     let ran = repo.diff(&["parse"], &input);
-    assert_eq!((ran.exit, ran.lines().len()), (2, 1));
+    assert_eq!((ran.exit, ran.json_lines().len()), (2, 1));
     let where_and_what = format!("line 12 (byte {}): y: the input ends inside a hunk", input.len());
     let expected = format!("error: standard input: the diff is malformed at {where_and_what}");
     assert!(ran.err.starts_with(&expected), "{}", ran.err);
     assert!(ran.err.contains("\nhint: "));
     let ran = repo.diff(&["parse", "--format", "json"], format!("{good}\n@@ -1 +1 @@\n"));
-    assert_eq!((ran.exit, ran.lines()[1]["error"]["code"].as_str()), (2, Some("malformed_diff")));
+    assert_eq!((ran.exit, ran.json_lines()[1]["error"]["code"].as_str()), (2, Some("malformed_diff")));
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn a_reader_that_stops_is_no_error() {
 
 #[test]
 fn positions_are_anchored() {
-    let (repo, base, head) = two_commits();
+    let (repo, base, head) = create_two_commits();
     let asked = [
         (
             json!({"id": "a", "path": "a.py", "side": "new", "start_line": 20, "end_line": 21}),
@@ -230,7 +230,7 @@ fn positions_are_anchored() {
     let input: String = asked.iter().map(|(position, ..)| format!("{position}\n")).collect();
     let ran = repo.diff(&["anchor", "--base", &base, "--head", &head], &input);
     assert_eq!((ran.exit, ran.err.as_str()), (0, ""));
-    let answers = ran.lines();
+    let answers = ran.json_lines();
     assert_eq!(answers.len(), asked.len());
     for ((position, anchor, path, reason), answer) in asked.iter().zip(&answers) {
         assert_eq!((&answer["id"], &answer["side"]), (&position["id"], &position["side"]));
@@ -247,7 +247,7 @@ fn positions_are_anchored() {
 
 #[test]
 fn lines_are_tracked() {
-    let (repo, from, to) = two_commits();
+    let (repo, from, to) = create_two_commits();
     let asked = [
         ("a.py", 1, 3, json!({"status": "moved", "path": "c.py", "start_line": 2, "end_line": 4})),
         ("a.py", 4, 5, json!({"status": "moved", "path": "a.py", "start_line": 1, "end_line": 2})),
@@ -265,12 +265,12 @@ fn lines_are_tracked() {
     let folder = repo.path().to_str().unwrap();
     let ran = repo.diff(&["track", "--from", &from, "--to", &to, folder], &input);
     assert_eq!((ran.exit, ran.err.as_str()), (0, ""));
-    assert_eq!(ran.lines().len(), asked.len());
-    for ((path, _, _, expected), mut answer) in asked.into_iter().zip(ran.lines()) {
+    assert_eq!(ran.json_lines().len(), asked.len());
+    for ((path, _, _, expected), mut answer) in asked.into_iter().zip(ran.json_lines()) {
         assert_eq!(answer.as_object_mut().unwrap().remove("id"), Some(json!(path)));
         assert_eq!(answer, expected);
     }
-    let back = repo.diff(&["track", "--from", &to, "--to", &from], line("c.py", 2, 4)).lines();
+    let back = repo.diff(&["track", "--from", &to, "--to", &from], line("c.py", 2, 4)).json_lines();
     assert_eq!((&back[0]["path"], &back[0]["start_line"]), (&json!("a.py"), &json!(1)));
 }
 
@@ -285,7 +285,7 @@ fn a_file_that_is_not_read_is_tracked_by_the_diff_with_a_warning() {
     let position = r#"{"id":"1","path":"big","side":"new","start_line":400000,"end_line":400001}"#;
     let ran = repo.diff(&["track", "--from", "HEAD~1", "--to", "HEAD"], position);
     assert_eq!(
-        ran.lines(),
+        ran.json_lines(),
         [json!({"id": "1", "status": "moved", "path": "big", "start_line": 400_001, "end_line": 400_002})]
     );
     assert!(ran.err.starts_with("warning: big is too large"), "{}", ran.err);
@@ -293,7 +293,7 @@ fn a_file_that_is_not_read_is_tracked_by_the_diff_with_a_warning() {
 
 #[test]
 fn a_bad_line_is_exit_2_after_the_answers_before_it() {
-    let (repo, from, to) = two_commits();
+    let (repo, from, to) = create_two_commits();
     let good = r#"{"id":"1","path":"a.py","side":"new","start_line":1,"end_line":1}"#;
     for (what, range) in [("anchor", ["--base", "--head"]), ("track", ["--from", "--to"])] {
         for (bad, why) in [
@@ -312,7 +312,7 @@ fn a_bad_line_is_exit_2_after_the_answers_before_it() {
         ] {
             let input = [good.as_bytes(), b"\n\n", bad, b"\n", good.as_bytes()].concat();
             let ran = repo.diff(&[what, range[0], &from, range[1], &to], input);
-            assert_eq!((ran.exit, ran.lines().len()), (2, 1), "{ran:?}");
+            assert_eq!((ran.exit, ran.json_lines().len()), (2, 1), "{ran:?}");
             assert!(ran.err.starts_with("error: line 3 of standard input: "), "{}", ran.err);
             assert!(ran.err.contains(why), "{}", ran.err);
         }
@@ -321,7 +321,7 @@ fn a_bad_line_is_exit_2_after_the_answers_before_it() {
 
 #[test]
 fn a_range_without_lines_is_a_bad_line_in_the_same_words() {
-    let (repo, from, to) = two_commits();
+    let (repo, from, to) = create_two_commits();
     for (start, end) in [(3, 2), (0, 0), (0, 4)] {
         let position =
             json!({"id": 1, "path": "a.py", "side": "new", "start_line": start, "end_line": end}).to_string();
@@ -348,22 +348,22 @@ fn a_name_that_is_not_utf8_goes_from_parse_to_anchor_and_track() {
     let from = repo.commit();
     fs::write(repo.path().join(name), "1\n2\n").unwrap();
     let to = repo.commit();
-    let parsed = repo.diff(&["parse"], repo.git(&["diff", &from, &to])).lines();
+    let parsed = repo.diff(&["parse"], repo.git(&["diff", &from, &to])).json_lines();
     let told = parsed[0]["path"].clone();
     assert_eq!(told, json!(r#""f\377\351.txt""#));
     for path in [told.to_string(), r#""f\udcff\udce9.txt""#.to_owned()] {
         let position =
             |line: u32| format!(r#"{{"path":{path},"side":"new","start_line":{line},"end_line":{line}}}"#);
-        let anchored = repo.diff(&["anchor", "--base", &from, "--head", &to], position(2)).lines();
+        let anchored = repo.diff(&["anchor", "--base", &from, "--head", &to], position(2)).json_lines();
         assert_eq!((&anchored[0]["anchor"], &anchored[0]["path"]), (&json!("inline"), &told), "{path}");
-        let tracked = repo.diff(&["track", "--from", &from, "--to", &to], position(1)).lines();
+        let tracked = repo.diff(&["track", "--from", &from, "--to", &to], position(1)).json_lines();
         assert_eq!((&tracked[0]["status"], &tracked[0]["path"]), (&json!("unmoved"), &told), "{path}");
     }
 }
 
 #[test]
 fn a_commit_that_is_not_there_is_named() {
-    let (repo, ..) = two_commits();
+    let (repo, ..) = create_two_commits();
     for args in [["anchor", "--base", "nope", "--head", "HEAD"], ["track", "--from", "HEAD", "--to", "nope"]]
     {
         let ran = repo.diff(&args, "");
@@ -381,15 +381,15 @@ fn a_merge_is_told_with_its_hunks() {
     let ran = Repo::new().diff(&["parse"], diff);
     let hunk = json!({"old_start": 1, "old_lines": 2, "new_start": 1, "new_lines": 2});
     let file = json!({"path": "x", "old_path": null, "status": "modified", "added": 1, "deleted": 1, "hunks": [hunk]});
-    assert_eq!((ran.exit, ran.lines()), (0, vec![file]));
+    assert_eq!((ran.exit, ran.json_lines()), (0, vec![file]));
     let ran = Repo::new().diff(&["parse"], diff.strip_suffix("++d\n").unwrap());
-    assert_eq!((ran.exit, ran.lines().len()), (2, 0));
+    assert_eq!((ran.exit, ran.json_lines().len()), (2, 0));
     assert!(ran.err.contains("at line 9 (byte 80): x: the input ends inside a hunk"), "{}", ran.err);
 }
 
 /// Returns the peak memory of a process in bytes.
 #[cfg(target_os = "linux")]
-fn peak(process: u32) -> usize {
+fn peak_memory(process: u32) -> usize {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() << 10
@@ -419,7 +419,7 @@ fn a_diff_is_read_as_it_comes() {
     let file = |at: usize| format!("diff --git a/{at} b/{at}\n--- a/{at}\n+++ b/{at}\n{}", hunk(1));
     let files = HALF / file(0).len();
     (0..files).for_each(|at| stdin.write_all(file(at).as_bytes()).unwrap());
-    let held = peak(child.id());
+    let held = peak_memory(child.id());
     drop(stdin);
     assert!(child.wait().unwrap().success());
     assert!(held < HALF, "{held} bytes");

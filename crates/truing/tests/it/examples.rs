@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use truing_fakes::registry::{FakeRegistry, FakeRegistryKind};
 
-use readme::{Shown, top};
+use readme::{Shown, repository_root};
 
 /// Paths with their contents.
 type Files<'a> = &'a [(&'a str, &'a str)];
@@ -17,16 +17,20 @@ type Files<'a> = &'a [(&'a str, &'a str)];
 /// Runs a command of a README with these package registries.
 fn run(registry: &FakeRegistry, home: &TempDir, arguments: &[String]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
-    command.env_clear().env("HOME", home.path()).envs(registry.variables()).current_dir(top());
+    command.env_clear().env("HOME", home.path()).envs(registry.variables()).current_dir(repository_root());
     command.args(arguments).output().unwrap()
 }
 
 /// Checks that every decision in the README of an example is the result for these releases.
-async fn holds(example: &str, (kind, package): (FakeRegistryKind, &str), releases: &[(&str, Files<'_>)]) {
+async fn assert_readme_holds(
+    example: &str,
+    (kind, package): (FakeRegistryKind, &str),
+    releases: &[(&str, Files<'_>)],
+) {
     let (registry, home) = (FakeRegistry::start().await.unwrap(), tempfile::tempdir().unwrap());
     registry.set_releases(kind, package, releases).unwrap();
     let readme = format!("examples/{example}/README.md");
-    let decisions = Shown::of(&readme, &["decide"]);
+    let decisions = Shown::find_commands(&readme, &["decide"]);
     let verdict = |text: &str| text.lines().next().unwrap_or_default().to_owned();
     let mut seen = Vec::new();
     for Shown { arguments, output } in decisions {
@@ -44,8 +48,8 @@ async fn holds(example: &str, (kind, package): (FakeRegistryKind, &str), release
 
 /// Returns a package with minimal versions of everything that the example of aiobotocore pins. Symbols that
 /// changed in the real package return `other`.
-fn stubs(other: &str) -> Vec<(String, String)> {
-    let manifest = std::fs::read(top().join("examples/aiobotocore/upstream.json")).unwrap();
+fn stub_package(other: &str) -> Vec<(String, String)> {
+    let manifest = std::fs::read(repository_root().join("examples/aiobotocore/upstream.json")).unwrap();
     let manifest: BTreeMap<String, Value> = serde_json::from_slice(&manifest).unwrap();
     let mut modules: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
     for symbol in manifest.keys() {
@@ -85,8 +89,8 @@ fn stubs(other: &str) -> Vec<(String, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn botocore_is_followed_as_shown() {
-    let (old, new) = (stubs("1"), stubs("2"));
-    let commented = stubs("1  # as before");
+    let (old, new) = (stub_package("1"), stub_package("2"));
+    let commented = stub_package("1  # as before");
     let releases = [("1.34.34", &old), ("1.34.35", &commented), ("1.34.41", &new), ("1.34.51", &new)];
     let files: Vec<Vec<(&str, &str)>> = releases
         .iter()
@@ -94,7 +98,7 @@ async fn botocore_is_followed_as_shown() {
         .collect();
     let releases: Vec<_> =
         releases.iter().zip(&files).map(|((version, _), files)| (*version, files.as_slice())).collect();
-    holds("aiobotocore", (FakeRegistryKind::Pypi, "botocore"), &releases).await;
+    assert_readme_holds("aiobotocore", (FakeRegistryKind::Pypi, "botocore"), &releases).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,7 +111,7 @@ async fn a_package_of_npm_is_followed_as_shown() {
             &[("index.js", "// Whole ones.\nmodule.exports = function (text) { return parseInt(text); };\n")],
         ),
     ];
-    holds("npm-ms", (FakeRegistryKind::Npm, "ms"), &releases).await;
+    assert_readme_holds("npm-ms", (FakeRegistryKind::Npm, "ms"), &releases).await;
 }
 
 /// Nothing is mirrored, and one function is pinned.
@@ -117,7 +121,7 @@ async fn a_pin_alone_is_followed_as_shown() {
     let modules = [module("1"), module("1  # as before"), module("2")];
     let files = modules.each_ref().map(|text| [("pluggy/_callers.py", text.as_str())]);
     let releases: [(&str, Files<'_>); 3] = [("1.4.0", &files[0]), ("1.5.0", &files[1]), ("1.6.0", &files[2])];
-    holds("pluggy-pin", (FakeRegistryKind::Pypi, "pluggy"), &releases).await;
+    assert_readme_holds("pluggy-pin", (FakeRegistryKind::Pypi, "pluggy"), &releases).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,7 +131,8 @@ async fn a_crate_is_followed_as_shown() {
         ("2.3.1", &[("src/lib.rs", "pub fn encode(byte: u8) -> u8 {\n    byte\n}\n")]),
         ("2.3.2", &[("src/lib.rs", "pub fn encode(byte: u8) -> u8 {\n    byte + 1\n}\n")]),
     ];
-    holds("crates-percent-encoding", (FakeRegistryKind::Crates, "percent-encoding"), &releases).await;
+    assert_readme_holds("crates-percent-encoding", (FakeRegistryKind::Crates, "percent-encoding"), &releases)
+        .await;
 }
 
 /// The reviewer of aiobotocore receives the six typical mistakes of that project within the instructions of
@@ -135,7 +140,7 @@ async fn a_crate_is_followed_as_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reviewer_of_aiobotocore_is_told_what_goes_wrong_there() {
     let (registry, home) = (FakeRegistry::start().await.unwrap(), tempfile::tempdir().unwrap());
-    let shown = Shown::of("examples/aiobotocore/README.md", &["render"]).remove(0);
+    let shown = Shown::find_commands("examples/aiobotocore/README.md", &["render"]).remove(0);
     let told = String::from_utf8(run(&registry, &home, &shown.arguments).stdout).unwrap();
     let check = ["prompts", "check", "examples/aiobotocore/prompts"].map(str::to_owned);
     assert_eq!(run(&registry, &home, &check).status.code(), Some(0));
@@ -161,7 +166,8 @@ async fn a_reviewer_of_aiobotocore_is_told_what_goes_wrong_there() {
 /// with the base merged into it.
 #[test]
 fn the_pipeline_of_bitbucket_reviews_the_commit_of_the_pull_request() {
-    let text = std::fs::read_to_string(top().join("examples/ci/bitbucket-pipelines.yml")).unwrap();
+    let text =
+        std::fs::read_to_string(repository_root().join("examples/ci/bitbucket-pipelines.yml")).unwrap();
     let pipeline: Value = serde_saphyr::from_str(&text).unwrap();
     let script = &pipeline["pipelines"]["pull-requests"]["**"][0]["step"]["script"];
     let script: Vec<&str> = script.as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();

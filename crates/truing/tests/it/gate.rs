@@ -25,13 +25,13 @@ impl Deref for Site {
 }
 
 impl Site {
-    fn unborn(configuration: &str) -> Self {
-        Self(CheckedRepository::unborn(configuration))
+    fn without_commit(configuration: &str) -> Self {
+        Self(CheckedRepository::without_commit(configuration))
     }
 
     /// Creates a branch whose base commit has a file of a hundred lines.
     fn new(configuration: &str) -> Self {
-        let site = Self::unborn(configuration);
+        let site = Self::without_commit(configuration);
         site.write("repository/old.txt", &lines(100));
         site.commit();
         site.git(&["checkout", "--quiet", "-b", "topic"]);
@@ -59,14 +59,14 @@ impl Site {
         )
     }
 
-    fn answer(&self, arguments: &[&str]) -> (Value, Option<i32>) {
+    fn run_json(&self, arguments: &[&str]) -> (Value, Option<i32>) {
         let output = self.run(&[arguments, &["--format", "json"]].concat());
         let answer = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
         (answer, output.status.code())
     }
 
     /// Returns the error of a gate that could not run.
-    fn refused(&self) -> String {
+    fn refusal_error(&self) -> String {
         let output = self.run(&[]);
         assert_eq!(output.status.code(), Some(3), "{output:?}");
         text(&output.stderr).lines().find(|line| line.starts_with("error: ")).unwrap().to_owned()
@@ -82,7 +82,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Returns the findings of a kind in the form `path:line text`.
-fn found(answer: &Value, kind: &str) -> Vec<String> {
+fn findings_of_kind(answer: &Value, kind: &str) -> Vec<String> {
     let one = |finding: &Value| {
         let place = match finding["path"].as_str() {
             Some(path) => format!("{path}:{}", finding["line"]),
@@ -95,9 +95,9 @@ fn found(answer: &Value, kind: &str) -> Vec<String> {
 
 #[test]
 fn the_packs_alone_are_a_gate_of_any_repository_even_before_its_first_commit() {
-    let site = Site::unborn("");
+    let site = Site::without_commit("");
     site.write("repository/a.py", SWALLOWED);
-    let (answer, code) = site.answer(&[]);
+    let (answer, code) = site.run_json(&[]);
     assert_eq!((code, &answer["ok"], &answer["inspected"]), (Some(1), &json!(false), &json!(1)));
     assert_eq!(answer["blocking"][0]["by"], "core/python-bare-except-pass");
     assert_eq!((&answer["blocking"][0]["path"], &answer["blocking"][0]["line"]), (&json!("a.py"), &json!(3)));
@@ -123,7 +123,7 @@ fn what_could_not_be_looked_at_is_told() {
     let site = Site::new("[rules]\npacks = [\"aiobotocore\"]\n");
     std::fs::write(site.path("repository/old.txt"), b"\0\x01\x02").unwrap();
     site.write("repository/huge.txt", &"x".repeat(20 << 20));
-    let (answer, code) = site.answer(&[]);
+    let (answer, code) = site.run_json(&[]);
     assert_eq!((code, &answer["inspected"]), (Some(0), &json!(0)));
     assert_eq!(
         answer["not_inspected"],
@@ -150,10 +150,10 @@ fn of_what_commands_print_changed_lines_block_and_old_ones_are_notes() {
     );
     site.write("repository/old.txt", &lines(100).replace("line 95\nline 96\n", "line 95!\nline 96!\n"));
     site.write("repository/new.txt", "new\n");
-    let (answer, code) = site.answer(&[]);
+    let (answer, code) = site.run_json(&[]);
     assert_eq!(code, Some(1));
     assert_eq!(
-        found(&answer, "blocking"),
+        findings_of_kind(&answer, "blocking"),
         [
             "old.txt:95 E501 new in this place",
             "new.txt:1 new",
@@ -163,7 +163,7 @@ fn of_what_commands_print_changed_lines_block_and_old_ones_are_notes() {
         ]
     );
     // A large number of old findings hides no new one.
-    let old = found(&answer, "advisory");
+    let old = findings_of_kind(&answer, "advisory");
     assert_eq!((old.len(), old[0].as_str()), (500, "old.txt:2 old 1"));
     assert_eq!(answer["left_out"], json!({ "blocking": 0, "advisory": 2501 }));
     assert_eq!(answer["commands"][0]["ok"], false);
@@ -181,10 +181,10 @@ fn of_a_renamed_file_the_lines_count_that_are_new() {
     site.git(&["mv", "old.txt", "new.txt"]);
     site.write("repository/new.txt", &lines(101));
     site.commit();
-    let (answer, code) = site.answer(&["--base", "main"]);
+    let (answer, code) = site.run_json(&["--base", "main"]);
     assert_eq!(code, Some(1));
     assert_eq!(
-        (found(&answer, "blocking"), found(&answer, "advisory")),
+        (findings_of_kind(&answer, "blocking"), findings_of_kind(&answer, "advisory")),
         (vec!["new.txt:101 new".to_owned()], vec!["new.txt:7 old".to_owned()])
     );
 }
@@ -196,15 +196,15 @@ fn a_clean_command_says_nothing_and_one_that_finds_something_in_silence_blocks()
     }
     let site = Site::with_script("echo old.txt:95: a warning; exit 0");
     site.write("repository/old.txt", &lines(101));
-    let (answer, code) = site.answer(&[]);
+    let (answer, code) = site.run_json(&[]);
     assert_eq!(
-        (code, found(&answer, "blocking").len(), &answer["commands"][0]["ok"]),
+        (code, findings_of_kind(&answer, "blocking").len(), &answer["commands"][0]["ok"]),
         (Some(0), 0, &json!(true))
     );
     let site = Site::with_script("exit 1");
-    let (answer, code) = site.answer(&[]);
+    let (answer, code) = site.run_json(&[]);
     assert_eq!(
-        (code, found(&answer, "blocking")),
+        (code, findings_of_kind(&answer, "blocking")),
         (Some(1), vec!["- it reported findings without any details".to_owned()])
     );
 }
@@ -217,22 +217,22 @@ fn a_command_that_cannot_do_its_work_is_no_finding() {
     let begins = "error: code rules gate could not run: ";
     let site = Site::with_script("echo old.txt:1: x; echo no such option >&2; exit 2");
     assert_eq!(
-        site.refused(),
+        site.refusal_error(),
         format!(
             "{begins}`sh -c echo old.txt:1: x; echo no such option >&2; exit 2`: exit code 2: no such option"
         )
     );
     let flood = Site::with_script("yes old.txt:1: x");
     assert_eq!(
-        flood.refused(),
+        flood.refusal_error(),
         format!("{begins}`sh -c yes old.txt:1: x`: printed too much: {}", ["old.txt:1: x"; 3].join("; "))
     );
     let hanging = Site::new("[converge]\ngate = [[\"sleep\", \"1000\"]]\n[verify]\ntimeout = \"1s\"\n");
-    assert_eq!(hanging.refused(), format!("{begins}`sleep 1000`: took too long"));
+    assert_eq!(hanging.refusal_error(), format!("{begins}`sleep 1000`: took too long"));
     let missing = Site::new("[converge]\ngate = [[\"no-such-linter\"]]\n");
-    assert!(missing.refused().starts_with(&format!("{begins}`no-such-linter`: cannot be started: ")));
+    assert!(missing.refusal_error().starts_with(&format!("{begins}`no-such-linter`: cannot be started: ")));
     let killed = Site::with_script("kill -9 $$");
-    assert!(killed.refused().contains(": signal 9"), "{}", killed.refused());
+    assert!(killed.refusal_error().contains(": signal 9"), "{}", killed.refusal_error());
 }
 
 #[test]
@@ -277,9 +277,9 @@ fn what_a_command_prints_steers_no_terminal_and_names_no_place_elsewhere() {
     let output = site.run(&["--color", "always"]);
     let told = text(&output.stdout);
     assert!(!told.contains('\u{1b}') && !told.contains('\r') && !told.contains("16C7e42F"), "{told}");
-    let (answer, _) = site.answer(&[]);
+    let (answer, _) = site.run_json(&[]);
     assert_eq!(
-        found(&answer, "blocking"),
+        findings_of_kind(&answer, "blocking"),
         [
             "old.txt:1 red",
             "- ../../etc/passwd:1: a",
@@ -296,15 +296,15 @@ fn what_a_command_prints_steers_no_terminal_and_names_no_place_elsewhere() {
 fn what_is_staged_is_looked_at_as_it_is_staged() {
     let site = Site::new("");
     site.write("repository/a.py", SWALLOWED);
-    assert_eq!(site.answer(&["--staged"]).1, Some(0), "nothing is staged");
+    assert_eq!(site.run_json(&["--staged"]).1, Some(0), "nothing is staged");
     site.git(&["add", "a.py"]);
     site.write("repository/a.py", "f()\n");
-    assert_eq!(site.answer(&["--staged"]).1, Some(1));
-    assert_eq!(site.answer(&[]).1, Some(0));
+    assert_eq!(site.run_json(&["--staged"]).1, Some(1));
+    assert_eq!(site.run_json(&[]).1, Some(0));
     if has_namespaces() {
         let gate = json!([["sh", "-c", "grep -n '^ *pass' a.py | sed 's/^/a.py:/'; exit 1"]]);
         site.write("truing.toml", &format!("[rules]\npacks = []\n[converge]\ngate = {gate}\n"));
-        assert_eq!(found(&site.answer(&["--staged"]).0, "blocking"), ["a.py:4 pass"]);
+        assert_eq!(findings_of_kind(&site.run_json(&["--staged"]).0, "blocking"), ["a.py:4 pass"]);
     }
 }
 
@@ -450,7 +450,7 @@ fn a_preflight_tries_the_checks_before_anything_is_changed_and_looks_for_the_gat
 
 #[test]
 fn a_preflight_can_be_skipped_and_is_refused_where_the_loop_is() {
-    let site = Site::unborn("");
+    let site = Site::without_commit("");
     let (told, code) = site.preflight(&[("BUGTEAM_PREFLIGHT_SKIP", "1")]);
     assert_eq!(told, ["preflight: skipped (BUGTEAM_PREFLIGHT_SKIP=1)"]);
     assert_eq!(code, Some(0));

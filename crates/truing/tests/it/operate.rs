@@ -56,11 +56,11 @@ struct Site {
 
 impl Site {
     async fn new() -> Self {
-        Self::on(truing_fakes::forge::FakeForgeOptions::default()).await
+        Self::with_options(truing_fakes::forge::FakeForgeOptions::default()).await
     }
 
     /// Creates the site at a forge with these options.
-    async fn on(options: truing_fakes::forge::FakeForgeOptions) -> Self {
+    async fn with_options(options: truing_fakes::forge::FakeForgeOptions) -> Self {
         let forge = Watched::start(options).await;
         forge.register_token(TOKEN, "truing[bot]");
         let repo = forge
@@ -74,14 +74,15 @@ impl Site {
              = \"100ms\"\nmax_wait = \"1s\"\nquiet = \"1s\"\nbackoff = \"200ms\"\nbackoff_max \
              = \"400ms\"\nattempts = 2\n"
         );
-        let home =
-            Home::configured(&config).with("GITHUB_TOKEN", TOKEN).with("GITHUB_WEBHOOK_SECRET", SECRET);
+        let home = Home::with_config(&config)
+            .with_variable("GITHUB_TOKEN", TOKEN)
+            .with_variable("GITHUB_WEBHOOK_SECRET", SECRET);
         Self { home, forge, repo }
     }
 
     /// Lets the service ignore pull requests that were open before the first contact, which is the default.
-    fn leaving_existing(self) -> Self {
-        self.home.reconfigure("existing = \"review\"\n", "");
+    fn ignore_existing_pulls(self) -> Self {
+        self.home.replace_in_config("existing = \"review\"\n", "");
         self
     }
 
@@ -130,7 +131,7 @@ impl Site {
         self.forge.deliver_all(DeliveryChaos::default()).await.unwrap()
     }
 
-    async fn until(&self, number: u64, label: &str, condition: impl Fn(&PullView) -> bool) -> PullView {
+    async fn wait_until(&self, number: u64, label: &str, condition: impl Fn(&PullView) -> bool) -> PullView {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(Duration::from_millis(20));
         loop {
@@ -144,7 +145,7 @@ impl Site {
     }
 
     /// Waits until `slots list` fulfils a condition.
-    async fn until_slots(&self, label: &str, condition: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    async fn wait_until_slots(&self, label: &str, condition: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(Duration::from_millis(50));
         loop {
@@ -160,7 +161,7 @@ impl Site {
 }
 
 /// Removes the wrapping and indentation of lines.
-fn unfolded(text: &str) -> String {
+fn unwrap_lines(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -180,11 +181,11 @@ async fn a_webhook_leads_to_a_review_and_the_commands_tell_of_it() {
     let server = site.serve();
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
-    let view = site.until(number, "reviewed", is_reviewed).await;
+    let view = site.wait_until(number, "reviewed", is_reviewed).await;
     assert_eq!(view.statuses[&view.head].last().unwrap().state, "failure", "a P1 finding blocks");
 
     let url = format!("{}/o/r/pull/{number}", site.forge.base_url());
-    site.until_slots("served", |slots| slots.iter().all(|slot| slot["state"] != "leased")).await;
+    site.wait_until_slots("served", |slots| slots.iter().all(|slot| slot["state"] != "leased")).await;
     let id = site.repo.id().await.unwrap();
     let key = format!("pr/github/{id}/{number}");
     for target in [url.as_str(), "o/r#1", "o/r/1", &key] {
@@ -204,7 +205,7 @@ async fn a_webhook_leads_to_a_review_and_the_commands_tell_of_it() {
     assert_eq!(why["last_outcome"]["outcome"]["kind"], "reviewed");
 
     server.signal("-TERM");
-    let (status, log) = server.ended();
+    let (status, log) = server.wait_for_end();
     assert_eq!(status.code(), Some(0), "{log}");
     for secret in [TOKEN, SECRET] {
         assert!(!log.contains(secret), "a secret is in the log");
@@ -224,12 +225,12 @@ async fn a_second_server_is_refused_and_named_and_a_killed_one_leaves_no_lock() 
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     first.signal("-KILL");
-    first.ended();
+    first.wait_for_end();
     let again = site.serve();
-    let view = site.until(number, "reviewed after the kill", is_reviewed).await;
+    let view = site.wait_until(number, "reviewed after the kill", is_reviewed).await;
     assert_eq!(view.inline_comments().count(), 1);
     again.signal("-INT");
-    assert_eq!(again.ended().0.code(), Some(130));
+    assert_eq!(again.wait_for_end().0.code(), Some(130));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,7 +245,7 @@ async fn whoever_holds_idle_connections_takes_no_runs_files() {
     for turn in ["on", "off"] {
         assert_eq!(site.run(&["kill", turn]).exit, 0);
     }
-    site.until(number, "reviewed", is_reviewed).await;
+    site.wait_until(number, "reviewed", is_reviewed).await;
     drop(idle);
 }
 
@@ -255,14 +256,15 @@ async fn a_parked_slot_says_so_and_an_operator_brings_it_back() {
     site.forge.revoke(TOKEN);
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
-    let slots = site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
+    let slots =
+        site.wait_until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
     let slot = &slots[0];
     assert_eq!(
         (&slot["state"], &slot["name"], &slot["attempts"]),
         (&"held".into(), &"o/r#1".into(), &2.into())
     );
     let why = site.run(&["why", "o/r#1"]);
-    assert!(unfolded(&why.out).contains("does not accept the token"), "{}", why.out);
+    assert!(unwrap_lines(&why.out).contains("does not accept the token"), "{}", why.out);
     assert!(why.out.lines().all(|line| line.chars().count() <= 80), "{}", why.out);
     assert!(why.out.contains("truing --config truing.toml queue retry pr/github/"), "{}", why.out);
     let report = site.run(&["report"]).out;
@@ -275,7 +277,7 @@ async fn a_parked_slot_says_so_and_an_operator_brings_it_back() {
 
     site.forge.register_token(TOKEN, "truing[bot]");
     assert_eq!(site.run(&["slots", "retry", slot["key"].as_str().unwrap()]).exit, 0);
-    site.until(number, "reviewed after the retry", is_reviewed).await;
+    site.wait_until(number, "reviewed after the retry", is_reviewed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -287,7 +289,7 @@ async fn a_review_that_could_only_not_be_published_is_shown_after_the_retry() {
         .add_fault(ForgeFault::on_call("POST", "/repos/{owner}/{repo}/statuses/{sha}", refused).times(1000));
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
-    site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
+    site.wait_until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
     let said = site.repo.pull(number).await.unwrap();
     assert!(
         said.summary_comments().any(|comment| comment.body.contains("temporarily unavailable")),
@@ -296,7 +298,7 @@ async fn a_review_that_could_only_not_be_published_is_shown_after_the_retry() {
 
     site.forge.clear_faults();
     assert_eq!(site.run(&["slots", "retry", "o/r#1"]).exit, 0);
-    let view = site.until(number, "reviewed", is_reviewed).await;
+    let view = site.wait_until(number, "reviewed", is_reviewed).await;
     assert!(view.summary_comments().all(|comment| comment.body.contains("1 finding")), "{view:#?}");
     assert_eq!(view.statuses[&view.head].last().unwrap().state, "failure");
 }
@@ -308,13 +310,13 @@ async fn a_dropped_slot_is_forgotten_and_the_next_event_makes_it_anew() {
     site.forge.revoke(TOKEN);
     let number = site.open("one").await;
     site.deliver().await;
-    site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
+    site.wait_until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
     assert_eq!(site.run(&["slots", "drop", "o/r#1"]).exit, 0);
-    site.until_slots("gone", <[Value]>::is_empty).await;
+    site.wait_until_slots("gone", <[Value]>::is_empty).await;
     site.forge.register_token(TOKEN, "truing[bot]");
     site.repo.push("one", CommitBuilder::new("more").write("b.py", "b = 1\n")).await.unwrap();
     site.deliver().await;
-    site.until(number, "reviewed", is_reviewed).await;
+    site.wait_until(number, "reviewed", is_reviewed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -326,7 +328,7 @@ async fn a_dropped_head_is_recorded_as_skipped_so_that_no_sweep_takes_it_up() {
         .add_fault(ForgeFault::on_call("POST", "/repos/{owner}/{repo}/statuses/{sha}", refused).times(1000));
     site.open("one").await;
     site.deliver().await;
-    site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
+    site.wait_until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
     assert_eq!(site.run(&["slots", "drop", "o/r#1"]).exit, 0);
     let why: Value = serde_json::from_str(&site.run(&["why", "o/r#1", "--format", "json"]).out).unwrap();
     let outcome = &why["last_outcome"]["outcome"];
@@ -344,11 +346,11 @@ async fn what_a_worker_has_is_not_dropped_and_the_log_says_so_in_words() {
     ));
     site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
-    site.until_slots("leased", |slots| slots.iter().any(|slot| slot["state"] == "leased")).await;
+    site.wait_until_slots("leased", |slots| slots.iter().any(|slot| slot["state"] == "leased")).await;
     let refused = site.run(&["queue", "drop", "o/r/1"]);
     assert_eq!(refused.exit, 4, "{refused:?}");
     assert!(refused.err.contains("error: o/r#1: a worker is at work on it (lease until 20"), "{refused:?}");
-    let log = unfolded(&site.run(&["log"]).out);
+    let log = unwrap_lines(&site.run(&["log"]).out);
     assert!(log.contains("queue drop refused") && log.contains("(a worker is at work on it)"), "{log}");
     assert!(!log.contains("Millis"), "{log}");
 }

@@ -15,7 +15,7 @@ const SCONS: &str = "programs = [\"scons\"]\nshort = \"bundled\"\nclass \
 
 /// Creates a home folder with its own policy.
 fn home() -> Home {
-    let home = Home::bare();
+    let home = Home::empty();
     home.write("policy/profiles/fixer.toml", PROFILE);
     home.write("policy/grammar/scons.toml", SCONS);
     home.write("policy/README.md", "Ours.\n");
@@ -73,7 +73,7 @@ fn the_files_in_effect_are_shown() {
 }
 
 /// Returns the answer to a tool call in a repository.
-fn ask(home: &Home, options: &[&str], call: &str) -> Ran {
+fn run_hook(home: &Home, options: &[&str], call: &str) -> Ran {
     let mut command = home.command(&[&["policy", "hook", "--config", "truing.toml"], options].concat());
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -81,7 +81,7 @@ fn ask(home: &Home, options: &[&str], call: &str) -> Ran {
     Ran::from(child.wait_with_output().unwrap())
 }
 
-fn call(home: &Home, tool: &str, input: &Value) -> String {
+fn tool_call_json(home: &Home, tool: &str, input: &Value) -> String {
     json!({"hook_event_name": "PreToolUse", "cwd": home.path().join("repo"), "tool_name": tool, "tool_input": input, "session_id": "s"}).to_string()
 }
 
@@ -99,7 +99,7 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
     let file = |name: &str| json!({"file_path": repo.join(name)});
     let bash = |command: &str| json!({"command": command});
     let decision = |tool: &str, input: &Value| {
-        let ran = ask(&home, &[], &call(&home, tool, input));
+        let ran = run_hook(&home, &[], &tool_call_json(&home, tool, input));
         assert_eq!((ran.exit, ran.err.as_str()), (0, ""), "{tool} {input}: {ran:?}");
         let answer = ran.json()["hookSpecificOutput"].clone();
         assert_eq!(answer["hookEventName"], "PreToolUse", "{answer}");
@@ -172,16 +172,17 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
         let (decision, told) = decision(tool, &input);
         assert!(decision == "deny" && told.contains(reason), "{tool} {input}: {decision}: {told}");
     }
-    let below = call(&home, "Bash", &bash("git log")).replace("/repo\"", "/repo/src\"");
-    let below = ask(&home, &[], &below).json();
+    let below = tool_call_json(&home, "Bash", &bash("git log")).replace("/repo\"", "/repo/src\"");
+    let below = run_hook(&home, &[], &below).json();
     let reason = below["hookSpecificOutput"]["permissionDecisionReason"].as_str().unwrap();
     assert!(reason.contains("git runs in the root"), "{reason}");
-    let sandboxed = ask(&home, &["--sandboxed"], &call(&home, "Bash", &bash("scons test"))).json();
+    let sandboxed =
+        run_hook(&home, &["--sandboxed"], &tool_call_json(&home, "Bash", &bash("scons test"))).json();
     assert_eq!(sandboxed["hookSpecificOutput"]["permissionDecision"], "allow");
-    let outside = call(&home, "Bash", &bash("git log")).replace("/repo\"", "\"");
-    let outside = ask(&home, &["--root", "repo"], &outside).json();
+    let outside = tool_call_json(&home, "Bash", &bash("git log")).replace("/repo\"", "\"");
+    let outside = run_hook(&home, &["--root", "repo"], &outside).json();
     assert_eq!(outside["hookSpecificOutput"]["permissionDecision"], "deny");
-    assert_eq!(ask(&home, &[], &call(&home, "TodoWrite", &json!({}))).out, "{}\n");
+    assert_eq!(run_hook(&home, &[], &tool_call_json(&home, "TodoWrite", &json!({}))).out, "{}\n");
 }
 
 /// The settings of the example equal those of the page, and their command answers.
@@ -201,8 +202,12 @@ fn the_example_for_claude_codes_action_is_a_hook_that_answers() {
 
     let home = home();
     home.write("repo/.git/HEAD", "ref: refs/heads/main\n");
-    let answer =
-        ask(&home, &["--profile", "fixer"], &call(&home, "Bash", &json!({"command": "git log"}))).json();
+    let answer = run_hook(
+        &home,
+        &["--profile", "fixer"],
+        &tool_call_json(&home, "Bash", &json!({"command": "git log"})),
+    )
+    .json();
     assert_eq!(answer["hookSpecificOutput"]["permissionDecision"], "allow");
 }
 
@@ -211,16 +216,16 @@ fn the_example_for_claude_codes_action_is_a_hook_that_answers() {
 fn a_call_that_cannot_be_judged_is_blocked() {
     let home = home();
     home.write("repo/.git/HEAD", "ref: refs/heads/main\n");
-    let good = call(&home, "Bash", &json!({"command": "git log"}));
-    let no_root = call(&home, "Bash", &json!({"command": "git log"})).replace("/repo\"", "\"");
+    let good = tool_call_json(&home, "Bash", &json!({"command": "git log"}));
+    let no_root = tool_call_json(&home, "Bash", &json!({"command": "git log"})).replace("/repo\"", "\"");
     for text in ["", "{", "[]", "{}", &good.replace("PreToolUse", "PostToolUse"), &no_root] {
-        let ran = ask(&home, &[], text);
+        let ran = run_hook(&home, &[], text);
         assert_eq!((ran.exit, ran.out.as_str()), (2, ""), "{text}: {ran:?}");
         assert!(!ran.err.is_empty(), "{text}");
     }
-    assert_eq!(ask(&home, &[], &good).exit, 0);
+    assert_eq!(run_hook(&home, &[], &good).exit, 0);
     home.write("policy/profiles/fixer.toml", "run = 1\n");
-    let wrong = ask(&home, &[], &good);
+    let wrong = run_hook(&home, &[], &good);
     assert_eq!((wrong.exit, wrong.out.as_str()), (2, ""), "{wrong:?}");
     home.write("policy/profiles/fixer.toml", PROFILE);
     let mut nowhere = home.command(&["policy", "hook", "--config", "truing.toml"]);

@@ -93,7 +93,7 @@ fn a_strangers_folder_is_checked_with_file_and_line() {
 }
 
 /// Returns a workflow in which `step` fills in the prompt.
-fn workflow(step: &str) -> String {
+fn workflow_with_step(step: &str) -> String {
     format!(
         "on: workflow_dispatch\nenv:\n  LATEST: 1.43.1\njobs:\n  sync:\n    runs-on: \
          ubuntu-latest\n    steps:\n      - id: detect\n        run: echo \"lower=1\" \
@@ -109,7 +109,7 @@ fn a_strangers_envsubst_prompt_is_checked_with_its_workflow() {
         "Follow botocore $LATEST, from ${LOWER}.\n\nTag it:\n\n    git tag v$VERSION\n\nDry run: $DRY_RUN\n";
     std::fs::write(here.path().join("prompt.md"), prompt).unwrap();
     let check = |step: &str| {
-        std::fs::write(here.path().join("sync.yml"), workflow(step)).unwrap();
+        std::fs::write(here.path().join("sync.yml"), workflow_with_step(step)).unwrap();
         let arguments = ["check", "--envsubst", "prompt.md", "--workflow", "sync.yml", "--format", "json"];
         let (exit, out, err) = run(here.path(), &arguments);
         let json: Value = serde_json::from_str(&out).unwrap_or_else(|_| unreachable!("{out}{err}"));
@@ -198,12 +198,12 @@ fn prompts_are_wrapped_and_all_that_are_shipped_are() {
 // ---------------------------------------------------------------------------------------------- test
 
 /// Runs `test` on a folder and returns the exit code and the JSON.
-fn tested(folder: &Path, arguments: &[&str]) -> (i32, Value) {
+fn run_prompt_tests(folder: &Path, arguments: &[&str]) -> (i32, Value) {
     let (exit, out, err) = run(folder, &[&["test", "--format", "json"], arguments].concat());
     (exit, serde_json::from_str(&out).unwrap_or_else(|_| unreachable!("{out}{err}")))
 }
 
-fn problems(tested: &Value, case: &str) -> String {
+fn case_problems(tested: &Value, case: &str) -> String {
     let cases = tested["cases"].as_array().unwrap();
     cases.iter().find(|one| one["name"] == case).unwrap()["problems"].to_string()
 }
@@ -215,7 +215,7 @@ fn write(folder: &Path, path: &str, text: &str) {
 }
 
 /// Returns a module of the house with a variable `what`.
-fn house(name: &str, text: &str) -> String {
+fn operator_module(name: &str, text: &str) -> String {
     format!(
         "+++\nname = \"house/{name}\"\ndescription = \"d\"\n[variables.what]\ntype = \"word\"\ndescription \
          = \"d\"\n+++\n{text}\n"
@@ -223,7 +223,7 @@ fn house(name: &str, text: &str) -> String {
 }
 
 /// Returns a case of that module with its needs, and further lines.
-fn house_case(needs: &str, more: &str) -> String {
+fn operator_module_case(needs: &str, more: &str) -> String {
     format!(
         "description = \"d\"\nroute = \"sync/bump\"\n[system]\nprompt = \"house/who\"\nvalues = {{ what \
          = \"cat\" }}\n[task]\nprompt = \"house/about\"\nvalues = {{ what = \"dog\" }}\nneeds = \
@@ -236,7 +236,7 @@ fn house_case(needs: &str, more: &str) -> String {
 #[test]
 fn every_case_that_is_shipped_passes_and_every_mistake_is_noticed() {
     let here = tempfile::tempdir().unwrap();
-    let (exit, all) = tested(here.path(), &["--mutate"]);
+    let (exit, all) = run_prompt_tests(here.path(), &["--mutate"]);
     assert_eq!(exit, 0, "{all}");
     let cases = all["cases"].as_array().unwrap();
     assert!(cases.iter().all(|case| case["passed"] == true && case["turns"].as_u64() > Some(0)), "{all}");
@@ -261,52 +261,52 @@ fn a_prompt_that_no_longer_says_what_is_needed_fails_its_case() {
         "p/sync/step-4b-bump.md",
         &step.replace(clause, "Replace the counterpart by a copy of"),
     );
-    let (exit, all) = tested(here.path(), &["p"]);
-    let told = problems(&all, "sync/bump");
+    let (exit, all) = run_prompt_tests(here.path(), &["p"]);
+    let told = case_problems(&all, "sync/bump");
     assert!(exit == 1 && told.contains("the request lacks: Carry over"), "{told}");
     // The run took the wrong branch and therefore failed.
     assert!(told.contains("not called: edit"), "{told}");
-    assert_eq!(problems(&all, "sync/go-on"), "[]");
+    assert_eq!(case_problems(&all, "sync/go-on"), "[]");
     // The position of line breaks does not matter.
     write(here.path(), "p/sync/step-4b-bump.md", &step.replace("Do not replace", "Do not\n   replace"));
-    assert_eq!(tested(here.path(), &["p"]).0, 0);
+    assert_eq!(run_prompt_tests(here.path(), &["p"]).0, 0);
     // A run provides a variable that the prompt no longer has.
     let task = include_str!("../../../agent/prompts/sync/task.md");
     write(here.path(), "p/sync/task.md", &task.replace("from", "since"));
-    let (exit, all) = tested(here.path(), &["p"]);
-    assert!(exit == 1 && problems(&all, "sync/bump").contains("`since` is not given"), "{all}");
+    let (exit, all) = run_prompt_tests(here.path(), &["p"]);
+    assert!(exit == 1 && case_problems(&all, "sync/bump").contains("`since` is not given"), "{all}");
 }
 
 #[test]
 fn somebody_s_own_prompts_are_tested_by_their_own_cases() {
     let here = tempfile::tempdir().unwrap();
-    write(here.path(), "p/house/who.md", &house("who", "You like every {{ what }}."));
-    write(here.path(), "p/house/about.md", &house("about", "Look for the {{ what }}."));
+    write(here.path(), "p/house/who.md", &operator_module("who", "You like every {{ what }}."));
+    write(here.path(), "p/house/about.md", &operator_module("about", "Look for the {{ what }}."));
     let whole = "[\"Look for the dog.\"]\n[[expect]]\ntool = \"report\"\ninput = { completed = [\"dog\"] }";
-    let other = house_case(whole, "").replace("[task]", "needs = [\"every cat\"]\n[task]");
+    let other = operator_module_case(whole, "").replace("[task]", "needs = [\"every cat\"]\n[task]");
     write(here.path(), "p/cases/house/pet.toml", &other);
-    let (exit, all) = tested(here.path(), &["p", "--mutate"]);
+    let (exit, all) = run_prompt_tests(here.path(), &["p", "--mutate"]);
     assert_eq!((exit, &all["mistakes"]["unnoticed"]), (0, &json!([])), "{all}");
     // A case that ignores a value does not detect a mutation, which is reported.
-    write(here.path(), "p/cases/house/pet.toml", &house_case("[\"Look for\"]", ""));
-    let (exit, all) = tested(here.path(), &["p", "--mutate", "--case", "house/pet"]);
+    write(here.path(), "p/cases/house/pet.toml", &operator_module_case("[\"Look for\"]", ""));
+    let (exit, all) = run_prompt_tests(here.path(), &["p", "--mutate", "--case", "house/pet"]);
     let unnoticed = all["mistakes"]["unnoticed"].as_array().unwrap();
     assert_eq!((exit, unnoticed.len()), (1, 2), "{all}");
     assert_eq!(unnoticed[0], "house/about: `what` stands at the end, and `0.0.0` in its place");
     // A case with the same name replaces a built-in one.
-    write(here.path(), "p/cases/sync/bump.toml", &house_case("[\"Look for\"]", ""));
-    assert_eq!(tested(here.path(), &["p"]).1["cases"].as_array().unwrap().len(), 17);
+    write(here.path(), "p/cases/sync/bump.toml", &operator_module_case("[\"Look for\"]", ""));
+    assert_eq!(run_prompt_tests(here.path(), &["p"]).1["cases"].as_array().unwrap().len(), 17);
     // A script that fails makes the case wrong, not passed.
     let broken = "[[right]]\ntool = \"read\"\ninput = { path = \"none.py\" }\n[[right]]";
-    let broken = house_case("[\"Look for\"]", "").replacen("[[right]]", broken, 1);
+    let broken = operator_module_case("[\"Look for\"]", "").replacen("[[right]]", broken, 1);
     write(here.path(), "p/cases/sync/bump.toml", &broken);
-    let (exit, all) = tested(here.path(), &["p"]);
-    assert!(exit == 1 && problems(&all, "sync/bump").contains("a call failed: read"), "{all}");
+    let (exit, all) = run_prompt_tests(here.path(), &["p"]);
+    assert!(exit == 1 && case_problems(&all, "sync/bump").contains("a call failed: read"), "{all}");
     // A report that cannot be parsed does so, too.
-    let unread = house_case("[\"Look for\"]", "").replacen("completed = [\"dog\"],", "", 1);
+    let unread = operator_module_case("[\"Look for\"]", "").replacen("completed = [\"dog\"],", "", 1);
     write(here.path(), "p/cases/sync/bump.toml", &unread);
-    let (exit, all) = tested(here.path(), &["p"]);
-    assert!(exit == 1 && problems(&all, "sync/bump").contains("a call failed: report"), "{all}");
+    let (exit, all) = run_prompt_tests(here.path(), &["p"]);
+    assert!(exit == 1 && case_problems(&all, "sync/bump").contains("a call failed: report"), "{all}");
     // Prompts and values that do not fit are reported by name.
     for (from, to, told) in [
         ("house/about", "house/none", "there is no prompt `house/none`"),
@@ -318,9 +318,13 @@ fn somebody_s_own_prompts_are_tested_by_their_own_cases() {
             "`why` is given, but no module of the prompt declares it",
         ),
     ] {
-        write(here.path(), "p/cases/sync/bump.toml", &house_case("[\"Look for\"]", "").replace(from, to));
-        let (exit, all) = tested(here.path(), &["p"]);
-        assert!(exit == 1 && problems(&all, "sync/bump").contains(told), "{told}: {all}");
+        write(
+            here.path(),
+            "p/cases/sync/bump.toml",
+            &operator_module_case("[\"Look for\"]", "").replace(from, to),
+        );
+        let (exit, all) = run_prompt_tests(here.path(), &["p"]);
+        assert!(exit == 1 && case_problems(&all, "sync/bump").contains(told), "{told}: {all}");
     }
 }
 
@@ -333,7 +337,7 @@ fn the_module_and_the_case_that_are_explained_are_right() {
         rest.split_once("```").unwrap().0.to_owned()
     };
     write(here.path(), "p/cases/sync/tone.toml", &block("toml"));
-    let (exit, all) = tested(here.path(), &["p", "--case", "sync/tone"]);
+    let (exit, all) = run_prompt_tests(here.path(), &["p", "--case", "sync/tone"]);
     assert_eq!((exit, &all["cases"][0]["passed"]), (0, &json!(true)), "{all}");
     write(here.path(), "q/sync/common.md", &block("markdown"));
     write(
@@ -347,7 +351,7 @@ fn the_module_and_the_case_that_are_explained_are_right() {
 #[test]
 fn what_is_no_case_is_refused_with_its_line() {
     let here = tempfile::tempdir().unwrap();
-    let good = house_case("[\"Look for\"]", "");
+    let good = operator_module_case("[\"Look for\"]", "");
     let refused = |text: &[u8]| {
         write(here.path(), "p/cases/one.toml", "");
         std::fs::write(here.path().join("p/cases/one.toml"), text).unwrap();
@@ -461,7 +465,7 @@ async fn the_configured_model_is_asked_only_with_a_key_and_is_judged_by_what_it_
 // ---------------------------------------------------------------------------------------------- in CI
 
 /// Returns an example of a workflow, and the commands of its only job.
-fn workflow_example(text: &str) -> (Value, Vec<String>) {
+fn parse_workflow_example(text: &str) -> (Value, Vec<String>) {
     let workflow: Value = serde_saphyr::from_str(text).unwrap();
     let jobs = workflow["jobs"].as_object().unwrap();
     assert_eq!(jobs.len(), 1);
@@ -488,7 +492,7 @@ const ENVSUBST_YML: &str = include_str!("../../../../examples/ci/envsubst-prompt
 #[test]
 fn the_workflows_that_are_shipped_may_read_only_are_pinned_and_run_when_their_files_change() {
     for (name, text) in [("prompts.yml", PROMPTS_YML), ("envsubst-prompt.yml", ENVSUBST_YML)] {
-        let (workflow, scripts) = workflow_example(text);
+        let (workflow, scripts) = parse_workflow_example(text);
         assert_eq!(workflow["permissions"], json!({ "contents": "read" }), "{name}");
         assert_eq!(
             workflow["on"].as_object().unwrap().keys().collect::<Vec<_>>(),
@@ -512,20 +516,20 @@ fn the_workflows_that_are_shipped_may_read_only_are_pinned_and_run_when_their_fi
         }
         assert!(!text.contains("secrets."), "{name}");
     }
-    let (workflow, _) = workflow_example(PROMPTS_YML);
+    let (workflow, _) = parse_workflow_example(PROMPTS_YML);
     assert_eq!(workflow["on"]["pull_request"]["paths"][0], "prompts/**");
 }
 
 #[test]
 fn what_the_workflow_for_prompts_runs_fails_where_a_prompt_is_wrong() {
     let here = tempfile::tempdir().unwrap();
-    let (_, scripts) = workflow_example(PROMPTS_YML);
-    let about = house("about", "Look for the {{ what }}.");
-    let sound = [("who", house("who", "You like every {{ what }}.")), ("about", about.clone())];
+    let (_, scripts) = parse_workflow_example(PROMPTS_YML);
+    let about = operator_module("about", "Look for the {{ what }}.");
+    let sound = [("who", operator_module("who", "You like every {{ what }}.")), ("about", about.clone())];
     for (name, text) in sound {
         write(here.path(), &format!("prompts/house/{name}.md"), &text);
     }
-    write(here.path(), "prompts/cases/house/pet.toml", &house_case("[\"Look for the dog.\"]", ""));
+    write(here.path(), "prompts/cases/house/pet.toml", &operator_module_case("[\"Look for the dog.\"]", ""));
     assert_eq!(run_scripts(here.path(), &scripts), [0, 0, 0]);
     for (wrong, exits) in [
         // A variable without a declaration is an error; the file cannot be read for a test either.
@@ -541,13 +545,13 @@ fn what_the_workflow_for_prompts_runs_fails_where_a_prompt_is_wrong() {
 #[test]
 fn what_the_workflow_for_an_envsubst_prompt_runs_fails_where_a_variable_is_lost() {
     let here = tempfile::tempdir().unwrap();
-    let (_, scripts) = workflow_example(ENVSUBST_YML);
+    let (_, scripts) = parse_workflow_example(ENVSUBST_YML);
     write(here.path(), ".github/botocore-sync-prompt.md", "Follow botocore $LATEST.\n");
     for (list, exit) in [("'$LATEST'", 0), ("'$NEWEST'", 1)] {
         let step = format!(
             "      - run: envsubst {list} < .github/botocore-sync-prompt.md > \"$RUNNER_TEMP/prompt.md\""
         );
-        write(here.path(), ".github/workflows/botocore-sync.yml", &workflow(&step));
+        write(here.path(), ".github/workflows/botocore-sync.yml", &workflow_with_step(&step));
         assert_eq!(run_scripts(here.path(), &scripts), [exit], "{list}");
     }
 }

@@ -63,7 +63,7 @@ impl Stage {
     /// Writes a shell script that replaces the reader's program. In it, `$0` is its path, `say` prints a
     /// line, and `hello` prints the greeting of this build's reader. Another process writes the file: if this
     /// one held it open for writing while another test starts a child, the script could not be executed.
-    fn impostor(&self, body: &str) -> PathBuf {
+    fn write_impostor(&self, body: &str) -> PathBuf {
         let path = self.path("impostor");
         let mut writer = Command::new("/bin/sh")
             .args(["-c", "cat > \"$1\" && chmod 700 \"$1\"", "sh"])
@@ -73,7 +73,7 @@ impl Stage {
             .unwrap();
         let script = format!(
             "#!/bin/sh\nsay() {{ printf '%s\\n' \"$1\"; }}\nhello() {{ say '{}'; }}\n{body}\n",
-            hello()
+            hello_message()
         );
         writer.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
         assert!(writer.wait().unwrap().success());
@@ -81,15 +81,15 @@ impl Stage {
     }
 
     /// Returns a reader whose child process runs this script.
-    fn reader(&self, body: &str) -> ChildReader {
-        ChildReader::new(self.impostor(body)).with_time_limit(PATIENCE)
+    fn reader_with_script(&self, body: &str) -> ChildReader {
+        ChildReader::new(self.write_impostor(body)).with_time_limit(PATIENCE)
     }
 
     /// Returns the process id that the impostor wrote to `$0.NAME`.
-    async fn pid(&self, name: &str) -> Pid {
+    async fn impostor_pid(&self, name: &str) -> Pid {
         let path = self.path(&format!("impostor.{name}"));
         let mut found = None;
-        until("the child has told its id", || {
+        wait_until("the child has told its id", || {
             let text = std::fs::read_to_string(&path).unwrap_or_default();
             found = text.strip_suffix('\n').map(|id| id.parse().unwrap());
             found.is_some()
@@ -99,17 +99,17 @@ impl Stage {
     }
 }
 
-fn hello() -> String {
-    hello_at(SandboxLevel::Landlock)
+fn hello_message() -> String {
+    hello_with_sandbox(SandboxLevel::Landlock)
 }
 
-fn hello_at(sandbox: SandboxLevel) -> String {
+fn hello_with_sandbox(sandbox: SandboxLevel) -> String {
     let hello = ReaderHello::of_this_build(sandbox);
     let line = truing_reader::protocol::encode_line("hello", &hello, MAX_HELLO_BYTES).unwrap();
     String::from_utf8(line).unwrap().trim_end().to_owned()
 }
 
-async fn until(label: &str, mut condition: impl FnMut() -> bool) {
+async fn wait_until(label: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     let mut look = tokio::time::interval(Duration::from_millis(2));
     while !condition() {
@@ -119,16 +119,16 @@ async fn until(label: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// Returns the state of a process: `T` stopped, `Z` zombie, or none if there is no such process.
-fn state(pid: Pid) -> Option<char> {
+fn process_state(pid: Pid) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
 fn is_dead(pid: Pid) -> bool {
-    matches!(state(pid), None | Some('Z' | 'X'))
+    matches!(process_state(pid), None | Some('Z' | 'X'))
 }
 
-async fn failure(reader: &ChildReader, request: &ReadRequest) -> String {
+async fn read_failure(reader: &ChildReader, request: &ReadRequest) -> String {
     match reader.read(request).await {
         Err(ReaderError::Failed(what)) => what,
         other => panic!("{other:?}"),
@@ -140,9 +140,9 @@ async fn companions_are_known_without_a_child() {
     let reader = ChildReader::new("/no/such/program");
     let file = ChangedFile { path: "aiobotocore/x.py".into(), old_path: None, added: vec![(1, 9)] };
     let packs = ["aiobotocore".to_owned()];
-    let known = reader.companions(&packs, std::slice::from_ref(&file)).await.unwrap();
+    let known = reader.companion_paths(&packs, std::slice::from_ref(&file)).await.unwrap();
     assert_eq!(known, ["aiobotocore/tests/test_patches.py".into(), RepoPath::from("tests/test_patches.py")]);
-    let unknown = reader.companions(&["nope".to_owned()], &[file]).await;
+    let unknown = reader.companion_paths(&["nope".to_owned()], &[file]).await;
     assert!(matches!(unknown, Err(ReaderError::UnknownPack { .. })), "{unknown:?}");
 }
 
@@ -174,7 +174,7 @@ async fn a_child_reports_what_this_process_would() {
     assert_eq!((report.findings.len(), report.rules.len() + 1), (0, here.rules.len()));
 
     let nowhere = ReadRequest { tree: "/nowhere".into(), ..request };
-    assert!(failure(&child, &nowhere).await.contains("/nowhere"));
+    assert!(read_failure(&child, &nowhere).await.contains("/nowhere"));
 }
 
 #[tokio::test]
@@ -206,12 +206,12 @@ async fn a_child_that_does_not_answer_well_fails_its_run_and_is_told_by_what_it_
         (r#"READY; say '{"Err":{"BadPack":"x \u001b[2J"}}'; exec cat"#, "rule pack x [2J"),
     ] {
         let body = body.replace("READY", READY);
-        let error = stage.reader(&body).read(&request).await.unwrap_err().to_string();
+        let error = stage.reader_with_script(&body).read(&request).await.unwrap_err().to_string();
         assert!(error.contains(told), "{body}: {error}");
     }
-    let what = failure(&ChildReader::new(stage.path("nothing")), &request).await;
+    let what = read_failure(&ChildReader::new(stage.path("nothing")), &request).await;
     assert!(what.contains("nothing cannot be started"), "{what}");
-    let what = failure(&ChildReader::new("/bin/cat"), &request).await;
+    let what = read_failure(&ChildReader::new("/bin/cat"), &request).await;
     assert!(what.contains("ended before it answered (exit status: 1); it said: "), "{what}");
 }
 
@@ -219,7 +219,7 @@ async fn a_child_that_does_not_answer_well_fails_its_run_and_is_told_by_what_it_
 async fn a_child_that_floods_its_error_stream_is_heard_and_its_last_words_are_kept() {
     let stage = Stage::new();
     let body = "hello; head -c 3000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo 'the end' >&2; exit 1";
-    let what = failure(&stage.reader(body), &stage.request(&["a.py"])).await;
+    let what = read_failure(&stage.reader_with_script(body), &stage.request(&["a.py"])).await;
     assert!(what.contains("(exit status: 1); it said: xxx") && what.len() < 1000, "{what}");
 }
 
@@ -229,7 +229,7 @@ async fn a_child_that_does_not_listen_cannot_hold_up_the_server() {
     // The request exceeds the buffer of a pipe.
     let many: Vec<String> = (0..20_000).map(|n| format!("file-{n}.py")).collect();
     let request = stage.request(&many.iter().map(String::as_str).collect::<Vec<_>>());
-    let what = failure(&stage.reader("hello; exec <&-; echo rubbish"), &request).await;
+    let what = read_failure(&stage.reader_with_script("hello; exec <&-; echo rubbish"), &request).await;
     assert!(what.contains("its answer cannot be understood"), "{what}");
 }
 
@@ -241,10 +241,10 @@ async fn a_child_that_is_killed_in_the_middle_fails_its_run_and_the_next_one_get
         "[ -e $0.pid ] && exec {TRUING} \"$@\"\n\
          hello; read -r request; echo $$ > $0.pid; kill -STOP $$"
     );
-    let reader = stage.reader(&body);
-    let (what, ()) = tokio::join!(failure(&reader, &request), async {
-        let pid = stage.pid("pid").await;
-        until("the child has stopped", || state(pid) == Some('T')).await;
+    let reader = stage.reader_with_script(&body);
+    let (what, ()) = tokio::join!(read_failure(&reader, &request), async {
+        let pid = stage.impostor_pid("pid").await;
+        wait_until("the child has stopped", || process_state(pid) == Some('T')).await;
         kill_process(pid, Signal::KILL).unwrap();
     });
     assert!(what.contains("ended before it answered (signal: 9"), "{what}");
@@ -259,7 +259,9 @@ async fn a_child_that_hangs_is_killed_in_time_with_everything_it_has_started() {
     // On a busy machine the child may be killed too early; the test then repeats with more time.
     let mut time = Duration::from_millis(500);
     let what = loop {
-        let what = failure(&stage.reader(body).with_time_limit(time), &stage.request(&["a.py"])).await;
+        let what =
+            read_failure(&stage.reader_with_script(body).with_time_limit(time), &stage.request(&["a.py"]))
+                .await;
         if stage.path("impostor.pid").exists() {
             break what;
         }
@@ -270,23 +272,23 @@ async fn a_child_that_hangs_is_killed_in_time_with_everything_it_has_started() {
         format!("did not answer within {} s and was killed; it said: about to hang", time.as_secs_f32());
     assert!(what.contains(&told), "{what}");
     for name in ["pid", "other"] {
-        let pid = stage.pid(name).await;
-        until("it is dead", || is_dead(pid)).await;
+        let pid = stage.impostor_pid(name).await;
+        wait_until("it is dead", || is_dead(pid)).await;
     }
 
-    let silent = stage.reader("hello; exec >&-; kill -STOP $$");
-    let what = failure(&silent, &stage.request(&["a.py"])).await;
+    let silent = stage.reader_with_script("hello; exec >&-; kill -STOP $$");
+    let what = read_failure(&silent, &stage.request(&["a.py"])).await;
     assert!(what.contains("did not answer within 1 s and was killed"), "{what}");
 }
 
 #[tokio::test]
 async fn a_child_that_is_stopped_and_goes_on_answers() {
     let stage = Stage::new();
-    let reader = stage.reader(&format!("echo $$ > $0.pid; kill -STOP $$; exec {TRUING} \"$@\""));
+    let reader = stage.reader_with_script(&format!("echo $$ > $0.pid; kill -STOP $$; exec {TRUING} \"$@\""));
     let request = stage.request(&["a.py"]);
     let (report, ()) = tokio::join!(reader.read(&request), async {
-        let pid = stage.pid("pid").await;
-        until("the child has stopped", || state(pid) == Some('T')).await;
+        let pid = stage.impostor_pid("pid").await;
+        wait_until("the child has stopped", || process_state(pid) == Some('T')).await;
         let environment = std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap();
         assert_eq!(String::from_utf8_lossy(&environment), "", "a child gets no environment");
         kill_process(pid, Signal::CONT).unwrap();
@@ -298,27 +300,27 @@ async fn a_child_that_is_stopped_and_goes_on_answers() {
 async fn a_run_that_is_given_up_leaves_no_process_behind() {
     let stage = Stage::new();
     let body = "hello; sleep 99 & echo $! > $0.other; echo $$ > $0.pid; kill -STOP $$";
-    let (reader, request) = (stage.reader(body), stage.request(&["a.py"]));
+    let (reader, request) = (stage.reader_with_script(body), stage.request(&["a.py"]));
     let pids = tokio::select! {
         read = reader.read(&request) => panic!("{read:?}"),
-        pids = async { [stage.pid("pid").await, stage.pid("other").await] } => pids,
+        pids = async { [stage.impostor_pid("pid").await, stage.impostor_pid("other").await] } => pids,
     };
     for pid in pids {
-        until("it is dead", || is_dead(pid)).await;
+        wait_until("it is dead", || is_dead(pid)).await;
     }
 }
 
 #[tokio::test]
 async fn a_child_that_is_confined_too_little_is_told_nothing() {
     let stage = Stage::new();
-    let (request, hello) = (stage.request(&["a.py"]), hello_at(SandboxLevel::None));
+    let (request, hello) = (stage.request(&["a.py"]), hello_with_sandbox(SandboxLevel::None));
     let body =
         format!("say '{hello}'; read -r request && touch $0.asked\nsay '{{\"Err\":{{\"Failed\":\"no\"}}}}'");
-    let weak = stage.reader(&body);
-    let what = failure(&weak, &request).await;
+    let weak = stage.reader_with_script(&body);
+    let what = read_failure(&weak, &request).await;
     assert!(what.contains("its sandbox is `none`, but at least `landlock` is required"), "{what}");
     assert!(!stage.path("impostor.asked").exists());
-    assert_eq!(failure(&weak.with_weakest_sandbox(SandboxLevel::None), &request).await, "no");
+    assert_eq!(read_failure(&weak.with_weakest_sandbox(SandboxLevel::None), &request).await, "no");
     assert!(stage.path("impostor.asked").exists());
     // Namespaces would not restrict a reader further, so they are not required.
     let strict = ChildReader::new(TRUING).with_weakest_sandbox(SandboxLevel::Full);
@@ -346,7 +348,7 @@ fn a_child_opens_its_tree_and_nothing_else() {
             (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         let mut line = String::new();
         output.read_line(&mut line).unwrap();
-        assert_eq!(line.trim_end(), hello());
+        assert_eq!(line.trim_end(), hello_message());
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
         assert!(status.contains("NoNewPrivs:\t1\n") && status.contains("Seccomp:\t2\n"), "{status}");
         serde_json::to_writer(&mut input, &request).unwrap();
@@ -393,11 +395,11 @@ async fn a_child_dies_with_its_server() {
     let mut output = BufReader::new(server.stdout.take().unwrap());
     let mut line = String::new();
     output.read_line(&mut line).unwrap();
-    assert_eq!(line.trim_end(), hello());
+    assert_eq!(line.trim_end(), hello_message());
     kill_process(child, Signal::STOP).unwrap();
     server.kill().unwrap();
     server.wait().unwrap();
-    until("the child is dead", || is_dead(child)).await;
+    wait_until("the child is dead", || is_dead(child)).await;
 }
 
 #[test]
@@ -419,7 +421,7 @@ fn a_child_ends_in_the_middle_of_its_work_when_nobody_waits_for_it() {
     drop(input);
     let mut said = String::new();
     child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
-    assert!(said.starts_with(&hello()) && said.lines().count() < 400, "{}", said.lines().count());
+    assert!(said.starts_with(&hello_message()) && said.lines().count() < 400, "{}", said.lines().count());
     assert_eq!(child.wait().unwrap().signal(), Some(9));
 }
 
@@ -434,16 +436,16 @@ fn to_people_the_command_says_what_it_is_for_and_help_does_not_name_it() {
 
     let hint =
         "hint: `truing serve` starts `truing reader` to read repository files, and speaks JSON with it\n";
-    let (exit, out, err) = run(Command::new(TRUING).arg("reader").stdin(terminal()));
+    let (exit, out, err) = run(Command::new(TRUING).arg("reader").stdin(open_terminal()));
     assert_eq!((exit, out.as_str()), (Some(2), ""));
     assert!(err.ends_with(hint), "{err}");
     let (exit, out, err) = run(Command::new(TRUING).args(["reader", "--tree", "/"]).stdin(Stdio::null()));
-    assert_eq!((exit, out.trim_end()), (Some(3), hello().as_str()));
+    assert_eq!((exit, out.trim_end()), (Some(3), hello_message().as_str()));
     assert!(err.ends_with(hint), "{err}");
 }
 
 /// Returns a terminal without a user.
-fn terminal() -> Stdio {
+fn open_terminal() -> Stdio {
     let Terminal { screen, line } = Terminal::open(80);
     std::mem::forget(screen); // the terminal must not hang up
     line.into()

@@ -113,7 +113,7 @@ fn record(number: i64, now: UnixMillis) -> SyncRecord {
 }
 
 /// Records three months of one job whose breaker is open at the end.
-async fn remember(file: &Path) -> Vec<SyncRecord> {
+async fn store_sync_records(file: &Path) -> Vec<SyncRecord> {
     let store = Store::open(file, Arc::new(SystemClock)).unwrap();
     let now = store.now().await.unwrap();
     let mut job = JobState::default();
@@ -161,28 +161,29 @@ fn report(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
 }
 
 /// Returns the report on all jobs in this format.
-fn told(folder: &Path, format: &str) -> String {
+fn report_in_format(folder: &Path, format: &str) -> String {
     let (exit, out, err) = report(folder, &["--since", "120d", "--loop", "sync", "--format", format]);
     assert_eq!((exit, err.as_str()), (0, ""));
     out
 }
 
-fn count(records: &[SyncRecord], result: Outcome) -> usize {
+fn count_results(records: &[SyncRecord], result: Outcome) -> usize {
     records.iter().filter(|record| record.detail.result == result).count()
 }
 
 #[tokio::test]
 async fn programs_read_totals_trends_and_every_record() {
     let folder = tempfile::tempdir().unwrap();
-    let records = remember(&folder.path().join("t.db")).await;
-    let json: Value = serde_json::from_str(&told(folder.path(), "json")).unwrap();
+    let records = store_sync_records(&folder.path().join("t.db")).await;
+    let json: Value = serde_json::from_str(&report_in_format(folder.path(), "json")).unwrap();
     assert_eq!(json["totals"]["runs"], RUNS);
     assert_eq!(json["outcomes"].as_array().unwrap().len(), records.len());
     assert_eq!((&json["outcomes"][0]["loop"], &json["outcomes"][0]["run"]), (&"sync".into(), &"r060".into()));
     let sync = &json["sync"];
-    let done = [Outcome::Relaxed, Outcome::Bumped, Outcome::Asked].map(|result| count(&records, result));
+    let done =
+        [Outcome::Relaxed, Outcome::Bumped, Outcome::Asked].map(|result| count_results(&records, result));
     let done: usize = done.iter().sum();
-    let attempts = done + count(&records, Outcome::Saved) + count(&records, Outcome::Failed);
+    let attempts = done + count_results(&records, Outcome::Saved) + count_results(&records, Outcome::Failed);
     assert_eq!((&sync["kinds"]["done"], &sync["attempts"]), (&done.into(), &attempts.into()));
     #[expect(clippy::cast_precision_loss, reason = "a few runs")]
     let success = done as f64 / attempts as f64;
@@ -227,8 +228,8 @@ async fn programs_read_totals_trends_and_every_record() {
 #[tokio::test]
 async fn people_read_it_in_eighty_columns() {
     let folder = tempfile::tempdir().unwrap();
-    remember(&folder.path().join("t.db")).await;
-    let text = told(folder.path(), "text");
+    store_sync_records(&folder.path().join("t.db")).await;
+    let text = report_in_format(folder.path(), "text");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     assert!(text.starts_with("61 runs of jobs ended from "), "{text}");
     for part in
@@ -253,8 +254,8 @@ async fn people_read_it_in_eighty_columns() {
 #[tokio::test]
 async fn a_spreadsheet_gets_one_row_a_run_and_no_formula() {
     let folder = tempfile::tempdir().unwrap();
-    let records = remember(&folder.path().join("t.db")).await;
-    let text = told(folder.path(), "csv");
+    let records = store_sync_records(&folder.path().join("t.db")).await;
+    let text = report_in_format(folder.path(), "csv");
     assert!(text.starts_with("loop,run,key,name,kind,result,exit_reason,") && text.ends_with("\r\n"));
     let mut table = csv::Reader::from_reader(text.as_bytes());
     let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
@@ -270,8 +271,8 @@ async fn a_spreadsheet_gets_one_row_a_run_and_no_formula() {
 #[tokio::test]
 async fn an_issue_gets_tables_in_which_nothing_acts() {
     let folder = tempfile::tempdir().unwrap();
-    remember(&folder.path().join("t.db")).await;
-    let text = told(folder.path(), "markdown");
+    store_sync_records(&folder.path().join("t.db")).await;
+    let text = report_in_format(folder.path(), "markdown");
     let mut heads = 0;
     for table in text.split("\n\n").filter(|part| part.starts_with('|')) {
         let columns = |line: &str| line.replace("\\|", "").matches('|').count();
@@ -290,8 +291,8 @@ async fn an_issue_gets_tables_in_which_nothing_acts() {
 #[tokio::test]
 async fn a_page_is_well_formed_counts_every_run_and_lets_no_text_act() {
     let folder = tempfile::tempdir().unwrap();
-    let records = remember(&folder.path().join("t.db")).await;
-    let page = told(folder.path(), "html");
+    let records = store_sync_records(&folder.path().join("t.db")).await;
+    let page = report_in_format(folder.path(), "html");
     assert!(page.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"));
     // Foreign text has no effect, and nothing is loaded.
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "the reason is shown");
@@ -330,7 +331,7 @@ async fn a_page_is_well_formed_counts_every_run_and_lets_no_text_act() {
 }
 
 /// Returns the record of a converge run on a pull request of this number, with these acts and this end.
-fn converging(
+fn sample_converge_record(
     number: u32,
     steps: &[converge::ConvergeStep],
     exit: Option<ConvergeExit>,
@@ -369,24 +370,24 @@ fn converging(
 }
 
 /// Records one run that has converged, one that is stuck with a foreign reason, and one that continues.
-async fn remember_converges(file: &Path) -> [converge::record::ConvergeRecord; 3] {
+async fn store_converge_records(file: &Path) -> [converge::record::ConvergeRecord; 3] {
     use converge::ConvergeStep::{Audit, Check, Fix, Gate, Post, Publish, Reply};
     let store = Store::open(file, Arc::new(SystemClock)).unwrap();
     let now = store.now().await.unwrap();
     let all = [Gate, Audit, Post, Fix, Check, Publish, Reply];
     let clean = ConvergeExit::new(ConvergeExitCode::Clean, "audit 2 found nothing");
     let records = [
-        converging(2, &all, Some(clean), now),
-        converging(
+        sample_converge_record(2, &all, Some(clean), now),
+        sample_converge_record(
             1,
             &all[..5],
             Some(ConvergeExit::new(ConvergeExitCode::Hook, EVIL)),
             UnixMillis(now.0 - 1),
         ),
-        converging(0, &all[..1], None, UnixMillis(now.0 - 2)),
+        sample_converge_record(0, &all[..1], None, UnixMillis(now.0 - 2)),
     ];
     for record in &records {
-        store.keep_converge(FencingToken(1), record).await.unwrap();
+        store.store_converge(FencingToken(1), record).await.unwrap();
     }
     let page = "https://github.com/a/shop/pull/2".to_owned();
     let described = SlotDescription { name: "a/shop#2".into(), url: page, head: None };
@@ -395,7 +396,7 @@ async fn remember_converges(file: &Path) -> [converge::record::ConvergeRecord; 3
 }
 
 /// Replaces values that differ between runs of a test.
-fn steady(text: &str) -> String {
+fn normalize_output(text: &str) -> String {
     let at = regex::Regex::new(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z").unwrap();
     at.replace_all(text, "AT").into_owned()
 }
@@ -403,7 +404,7 @@ fn steady(text: &str) -> String {
 #[tokio::test]
 async fn runs_that_converge_are_told_by_their_acts_and_ends_in_every_format() {
     let folder = tempfile::tempdir().unwrap();
-    let [done, stuck, _] = remember_converges(&folder.path().join("t.db")).await;
+    let [done, stuck, _] = store_converge_records(&folder.path().join("t.db")).await;
     let told = |format: &str| {
         let (exit, out, err) = report(folder.path(), &["--loop", "converge", "--format", format]);
         assert_eq!((exit, err.as_str()), (0, ""));
@@ -412,12 +413,12 @@ async fn runs_that_converge_are_told_by_their_acts_and_ends_in_every_format() {
     let text = told("text");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     let (before, days) = text.split_once("\nDay (UTC)").unwrap();
-    insta::assert_snapshot!(steady(before));
+    insta::assert_snapshot!(normalize_output(before));
     assert!(days.contains("\n9d2c41f0a7"), "{text}");
 
     let json: Value = serde_json::from_str(&told("json")).unwrap();
     let outcomes = serde_json::to_string_pretty(&json["outcomes"]).unwrap();
-    insta::assert_snapshot!(steady(&outcomes));
+    insta::assert_snapshot!(normalize_output(&outcomes));
     let cost = done.cost().0 + stuck.cost().0;
     for of in [&json["totals"], &json["converge"]] {
         assert_eq!((of["runs"].as_u64(), of["cost_micro_usd"].as_u64()), (Some(2), Some(cost)), "{of}");
@@ -449,13 +450,13 @@ async fn runs_that_converge_are_told_by_their_acts_and_ends_in_every_format() {
 async fn a_report_of_all_loops_tells_of_each_that_ran() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("t.db");
-    remember_converges(&file).await;
+    store_converge_records(&file).await;
     let (_, text, _) = report(folder.path(), &[]);
     assert!(text.starts_with("2 runs on branches ended from ") && !text.contains(" of jobs "), "{text}");
     let (_, page, _) = report(folder.path(), &["--format", "html"]);
     assert!(page.contains("<h2>Converge runs</h2>") && !page.contains("<h2>Reviews</h2>"));
 
-    remember(&file).await;
+    store_sync_records(&file).await;
     let (_, all, _) = report(folder.path(), &["--since", "120d", "--format", "json"]);
     let all: Value = serde_json::from_str(&all).unwrap();
     assert_eq!(all["totals"]["runs"], RUNS + 2);

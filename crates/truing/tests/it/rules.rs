@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::support::place::{Place, Ran};
 
 /// Runs the program in a folder without any configuration of this machine.
-fn truing(folder: &Path, arguments: &[&str]) -> Output {
+fn run_truing(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_truing"))
         .args(arguments)
         .current_dir(folder)
@@ -30,7 +30,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
     folder
 }
 
-fn lines(output: &Output) -> Vec<Value> {
+fn json_lines(output: &Output) -> Vec<Value> {
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -48,23 +48,23 @@ fn a_pack_that_is_not_there_is_named_with_what_to_do_also_where_no_file_is_check
         (&["rules", "test", "nope"], "there is no rule pack `nope`", "`truing rules list`"),
         (&["rules", "test", "./nope"], "there is no folder `./nope`", "`truing rules list`"),
     ] {
-        let output = truing(empty.path(), arguments);
-        let told = said(&output);
+        let output = run_truing(empty.path(), arguments);
+        let told = stderr_text(&output);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
         assert!(told.contains(wrong) && told.contains(hint), "{arguments:?}: {told}");
     }
 }
 
-fn said(output: &Output) -> String {
+fn stderr_text(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 /// Returns the findings as `path:line rule`.
-fn found(output: &Output) -> Vec<String> {
+fn finding_lines(output: &Output) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let one =
         |line: &Value| format!("{}:{} {}", text(&line["path"]), line["start_line"], text(&line["rule"]));
-    lines(output).iter().map(one).collect()
+    json_lines(output).iter().map(one).collect()
 }
 
 const SWALLOWED: &str = "try:\n    f()\nexcept:\n    pass\n";
@@ -84,10 +84,10 @@ metadata:
 #[test]
 fn every_rule_is_listed_with_its_kind_and_severity() {
     let here = folder(&[]);
-    let rules = lines(&truing(here.path(), &["rules", "list", "--format", "json"]));
+    let rules = json_lines(&run_truing(here.path(), &["rules", "list", "--format", "json"]));
     let marker = rules.iter().find(|rule| rule["rule"] == "core/conflict-marker").unwrap();
     assert_eq!((&marker["kind"], &marker["severity"]), (&"text".into(), &"P0".into()));
-    let text = truing(here.path(), &["rules", "list"]);
+    let text = run_truing(here.path(), &["rules", "list"]);
     assert_eq!(text.status.code(), Some(0));
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(text.contains("core/python-bare-except-pass  P1 F  syntax (python)\n"), "{text}");
@@ -98,10 +98,10 @@ fn whole_files_are_told_in_every_format_and_to_a_file() {
     let here = folder(&[("a b.py", SWALLOWED), ("b.rs", "fn f() {\n    dbg!(1);\n}\n"), ("c.bin", "\0")]);
     let there = folder(&[]);
     let out = there.path().join("out");
-    let check = |arguments: &[&str]| truing(here.path(), &[&["rules", "check", "."], arguments].concat());
+    let check = |arguments: &[&str]| run_truing(here.path(), &[&["rules", "check", "."], arguments].concat());
     let sarif = check(&["--format", "sarif"]);
     assert_eq!(sarif.status.code(), Some(1));
-    let run = lines(&sarif)[0]["runs"][0].clone();
+    let run = json_lines(&sarif)[0]["runs"][0].clone();
     assert_eq!(run["automationDetails"]["id"], "truing/rules-check/");
     let uris: Vec<&Value> = run["results"]
         .as_array()
@@ -123,10 +123,10 @@ fn whole_files_are_told_in_every_format_and_to_a_file() {
 #[test]
 fn whole_files_are_checked_and_the_fields_are_those_of_a_review() {
     let here = folder(&[("a.py", SWALLOWED), ("sub/b.rs", "fn f() {\n    dbg!(1);\n}\n"), ("c.bin", "\0")]);
-    let output = truing(here.path(), &["rules", "check", ".", "--format", "json"]);
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert_eq!(found(&output), ["a.py:3 core/python-bare-except-pass", "sub/b.rs:2 core/rust-dbg"]);
-    let keys: Vec<String> = lines(&output)[0].as_object().unwrap().keys().cloned().collect();
+    let output = run_truing(here.path(), &["rules", "check", ".", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr_text(&output));
+    assert_eq!(finding_lines(&output), ["a.py:3 core/python-bare-except-pass", "sub/b.rs:2 core/rust-dbg"]);
+    let keys: Vec<String> = json_lines(&output)[0].as_object().unwrap().keys().cloned().collect();
     let mut expected = vec![
         "id",
         "fingerprint",
@@ -150,7 +150,7 @@ fn whole_files_are_checked_and_the_fields_are_those_of_a_review() {
     keys.sort_unstable();
     assert_eq!(keys, expected);
 
-    let text = truing(here.path(), &["rules", "check", "a.py"]);
+    let text = run_truing(here.path(), &["rules", "check", "a.py"]);
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(text.contains("except:") && text.ends_with("1 finding: 1 file checked\n"), "{text}");
 }
@@ -158,17 +158,17 @@ fn whole_files_are_checked_and_the_fields_are_those_of_a_review() {
 #[test]
 fn only_findings_of_p0_and_p1_and_unread_files_fail_a_check() {
     let here = folder(&[("a.go", "package a\n\nfunc f() {\n\tjson.Unmarshal(b, &v)\n}\n")]);
-    let checked = truing(here.path(), &["rules", "check", ".", "--format", "json"]);
-    assert_eq!(found(&checked), ["a.go:4 core/go-unchecked-error"]);
+    let checked = run_truing(here.path(), &["rules", "check", ".", "--format", "json"]);
+    assert_eq!(finding_lines(&checked), ["a.go:4 core/go-unchecked-error"]);
     assert_eq!(checked.status.code(), Some(0));
     fs::write(here.path().join("large.txt"), vec![b'a'; 6 * 1024 * 1024]).unwrap();
-    let output = truing(here.path(), &["rules", "check", "."]);
+    let output = run_truing(here.path(), &["rules", "check", "."]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).contains("large.txt: not checked: too large"), "{}", said(&output));
+    assert!(stderr_text(&output).contains("large.txt: not checked: too large"), "{}", stderr_text(&output));
 }
 
 /// Returns a private key in PEM format with a sufficiently random body.
-fn key() -> String {
+fn fake_private_key() -> String {
     let line =
         |number: u32| format!("{number:02}ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789\n");
     let (begin, end) = (concat!("-----BEGIN PRIV", "ATE KEY-----"), concat!("-----END PRIV", "ATE KEY-----"));
@@ -178,7 +178,7 @@ fn key() -> String {
 #[test]
 fn keys_are_found_but_in_tests_documents_and_examples_and_beside_their_certificate() {
     let certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
-    let key = key();
+    let key = fake_private_key();
     let paths = [
         "id_rsa",
         "src/keys/server.pem",
@@ -192,9 +192,9 @@ fn keys_are_found_but_in_tests_documents_and_examples_and_beside_their_certifica
     let mut files: Vec<(&str, &str)> = paths.iter().map(|path| (*path, key.as_str())).collect();
     files.extend([("deploy/tls/server.crt", certificate), ("suite/keys/own.crt", certificate)]);
     let here = folder(&files);
-    let output = truing(here.path(), &["rules", "check", ".", "--format", "json"]);
+    let output = run_truing(here.path(), &["rules", "check", ".", "--format", "json"]);
     let expected = ["deploy/tls/server.key:1", "id_rsa:1", "src/keys/server.pem:1"];
-    assert_eq!(found(&output), expected.map(|place| format!("{place} core/private-key")));
+    assert_eq!(finding_lines(&output), expected.map(|place| format!("{place} core/private-key")));
 }
 
 #[test]
@@ -212,9 +212,9 @@ fn markers_of_a_merge_are_found_where_git_left_them_and_not_where_they_are_shown
         ("prompt.txt", block),
         ("tests/data/merged.py", markers),
     ]);
-    let output = truing(here.path(), &["rules", "check", ".", "--format", "json"]);
+    let output = run_truing(here.path(), &["rules", "check", ".", "--format", "json"]);
     let expected = ["README.md:1", "a.py:1", "tests/test_a.py:1"];
-    assert_eq!(found(&output), expected.map(|place| format!("{place} core/conflict-marker")));
+    assert_eq!(finding_lines(&output), expected.map(|place| format!("{place} core/conflict-marker")));
 }
 
 #[test]
@@ -231,8 +231,8 @@ fn a_debugging_aid_is_as_bad_as_the_part_that_it_stands_in() {
         ("tests/data/c.py", "f()\nbreakpoint()\n"),
         ("d.py", "TEXT = \"\"\"\nbreakpoint()\n\"\"\"\n"),
     ]);
-    let output = truing(here.path(), &["rules", "check", ".", "--format", "json"]);
-    let told: Vec<String> = lines(&output)
+    let output = run_truing(here.path(), &["rules", "check", ".", "--format", "json"]);
+    let told: Vec<String> = json_lines(&output)
         .iter()
         .map(|line| format!("{} {}:{}", line["severity"], line["path"], line["start_line"]).replace('"', ""))
         .collect();
@@ -250,8 +250,8 @@ fn what_git_ignores_and_what_the_configuration_ignores_is_left_out() {
         ("vendor/a.py", SWALLOWED),
         (".hidden/a.py", SWALLOWED),
     ]);
-    let output = truing(here.path(), &["rules", "check", ".", "--format", "json"]);
-    assert_eq!(found(&output), [".hidden/a.py:3 core/python-bare-except-pass"]);
+    let output = run_truing(here.path(), &["rules", "check", ".", "--format", "json"]);
+    assert_eq!(finding_lines(&output), [".hidden/a.py:3 core/python-bare-except-pass"]);
 }
 
 #[test]
@@ -259,11 +259,11 @@ fn files_elsewhere_are_shown_with_their_whole_path() {
     let here = folder(&[]);
     let there = folder(&[("a.py", SWALLOWED)]);
     let path = there.path().canonicalize().unwrap();
-    let output = truing(here.path(), &["rules", "check", path.to_str().unwrap(), "--format", "json"]);
-    assert_eq!(found(&output), [format!("{}/a.py:3 core/python-bare-except-pass", path.display())]);
-    let missing = truing(here.path(), &["rules", "check", "nowhere"]);
+    let output = run_truing(here.path(), &["rules", "check", path.to_str().unwrap(), "--format", "json"]);
+    assert_eq!(finding_lines(&output), [format!("{}/a.py:3 core/python-bare-except-pass", path.display())]);
+    let missing = run_truing(here.path(), &["rules", "check", "nowhere"]);
     assert_eq!(missing.status.code(), Some(2));
-    assert!(said(&missing).contains("nowhere: "), "{}", said(&missing));
+    assert!(stderr_text(&missing).contains("nowhere: "), "{}", stderr_text(&missing));
 }
 
 #[test]
@@ -274,11 +274,12 @@ fn an_operator_s_folder_adds_packs() {
         ("truing.toml", "[rules]\ndir = \"packs\"\npacks = [\"house\"]\n"),
         ("a.py", "eval(x)\n"),
     ]);
-    let with = |arguments: &[&str]| truing(here.path(), &[&["--config", "truing.toml"], arguments].concat());
+    let with =
+        |arguments: &[&str]| run_truing(here.path(), &[&["--config", "truing.toml"], arguments].concat());
     let output = with(&["rules", "check", "a.py", "--format", "json"]);
-    assert_eq!(found(&output), ["a.py:1 house/no-eval"], "{}", said(&output));
+    assert_eq!(finding_lines(&output), ["a.py:1 house/no-eval"], "{}", stderr_text(&output));
     assert_eq!(
-        found(&with(&["rules", "check", "a.py", "--pack", "core", "--format", "json"])),
+        finding_lines(&with(&["rules", "check", "a.py", "--pack", "core", "--format", "json"])),
         Vec::<String>::new()
     );
     let tested = with(&["rules", "test", "house"]);
@@ -307,21 +308,24 @@ fn an_operator_s_folder_adds_packs() {
     fs::remove_dir_all(here.path().join("packs")).unwrap();
     let gone = with(&["rules", "list"]);
     assert_eq!(gone.status.code(), Some(2));
-    assert!(said(&gone).contains("/packs: "), "{}", said(&gone));
+    assert!(stderr_text(&gone).contains("/packs: "), "{}", stderr_text(&gone));
 }
 
 #[test]
 fn rules_are_tested_by_name_or_folder() {
     let wrong = HOUSE_RULE.replace("'f(1)'", "'eval(1)'");
     let here = folder(&[("house/rules/no-eval.yml", &wrong)]);
-    let output = truing(here.path(), &["rules", "test", "./house", "--format", "json"]);
+    let output = run_truing(here.path(), &["rules", "test", "./house", "--format", "json"]);
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(lines(&output)[0]["failing"][0], "house/no-eval finds something in valid example \"eval(1)\"");
+    assert_eq!(
+        json_lines(&output)[0]["failing"][0],
+        "house/no-eval finds something in valid example \"eval(1)\""
+    );
 
-    assert_eq!(truing(here.path(), &["rules", "test"]).status.code(), Some(0));
-    let unknown = truing(here.path(), &["rules", "test", "house"]);
+    assert_eq!(run_truing(here.path(), &["rules", "test"]).status.code(), Some(0));
+    let unknown = run_truing(here.path(), &["rules", "test", "house"]);
     assert_eq!(unknown.status.code(), Some(2));
-    assert!(said(&unknown).contains("no rule pack `house`"), "{}", said(&unknown));
+    assert!(stderr_text(&unknown).contains("no rule pack `house`"), "{}", stderr_text(&unknown));
 }
 
 #[test]
@@ -331,9 +335,9 @@ fn a_wrong_rule_is_wrong_use_with_file_line_and_column() {
         ("pattern: eval($A)", "kind: cal", "house/rules/no-eval.yml:6:9: as a rule for python: Kind `cal`"),
     ] {
         let here = folder(&[("house/rules/no-eval.yml", &HOUSE_RULE.replace(from, to))]);
-        let output = truing(here.path(), &["rules", "test", "./house"]);
+        let output = run_truing(here.path(), &["rules", "test", "./house"]);
         assert_eq!(output.status.code(), Some(2));
-        assert!(said(&output).contains(expected), "{}", said(&output));
+        assert!(stderr_text(&output).contains(expected), "{}", stderr_text(&output));
     }
 }
 
@@ -342,29 +346,30 @@ fn what_is_no_plain_file_is_named_and_the_rest_is_checked() {
     let folder = folder(&[("a.py", SWALLOWED)]);
     let made = Command::new("mkfifo").arg(folder.path().join("fifo")).status().unwrap();
     assert!(made.success());
-    let ran = truing(folder.path(), &["rules", "check", "a.py", "fifo", "/dev/zero", "--format", "json"]);
+    let ran = run_truing(folder.path(), &["rules", "check", "a.py", "fifo", "/dev/zero", "--format", "json"]);
     assert_eq!(ran.status.code(), Some(1));
-    assert_eq!(found(&ran), ["a.py:3 core/python-bare-except-pass"]);
+    assert_eq!(finding_lines(&ran), ["a.py:3 core/python-bare-except-pass"]);
     let plain = "not checked: it is not a regular file";
-    assert_eq!(said(&ran), format!("warning: fifo: {plain}\nwarning: /dev/zero: {plain}\n"));
+    assert_eq!(stderr_text(&ran), format!("warning: fifo: {plain}\nwarning: /dev/zero: {plain}\n"));
     // In folders they are skipped, as git does.
-    let ran = truing(folder.path(), &["rules", "check", ".", "--format", "json"]);
-    assert_eq!((found(&ran).len(), said(&ran).as_str()), (1, ""));
-    let gone = truing(folder.path(), &["rules", "check", "a.py", "gone"]);
+    let ran = run_truing(folder.path(), &["rules", "check", ".", "--format", "json"]);
+    assert_eq!((finding_lines(&ran).len(), stderr_text(&ran).as_str()), (1, ""));
+    let gone = run_truing(folder.path(), &["rules", "check", "a.py", "gone"]);
     assert_eq!((gone.status.code(), gone.stdout.is_empty()), (Some(2), true));
-    assert!(said(&gone).starts_with("error: gone: "), "{}", said(&gone));
+    assert!(stderr_text(&gone).starts_with("error: gone: "), "{}", stderr_text(&gone));
 }
 
 #[test]
 fn a_pack_that_is_not_known_is_told_with_the_nearest_one() {
     let folder = folder(&[("a.py", SWALLOWED)]);
     for (name, hint) in [("croe", "did you mean `core`?"), ("aiobotcore", "did you mean `aiobotocore`?")] {
-        let ran = truing(folder.path(), &["rules", "check", ".", "--pack", name]);
+        let ran = run_truing(folder.path(), &["rules", "check", ".", "--pack", name]);
         assert_eq!(ran.status.code(), Some(2));
-        assert!(said(&ran).contains(hint), "{}", said(&ran));
+        assert!(stderr_text(&ran).contains(hint), "{}", stderr_text(&ran));
     }
     assert!(
-        !said(&truing(folder.path(), &["rules", "check", ".", "--pack", "zzz"])).contains("did you mean")
+        !stderr_text(&run_truing(folder.path(), &["rules", "check", ".", "--pack", "zzz"]))
+            .contains("did you mean")
     );
 }
 
@@ -404,16 +409,17 @@ fn a_new_rule_passes_its_tests_in_every_language_and_finds_its_example_in_a_revi
 fn a_new_rule_goes_to_the_configured_folder_and_the_next_steps_are_told() {
     let here = folder(&[("truing.toml", "[rules]\ndir = \"packs\"\n")]);
     let path = here.path().canonicalize().unwrap();
-    let with = |arguments: &[&str]| truing(here.path(), &[&["--config", "truing.toml"], arguments].concat());
+    let with =
+        |arguments: &[&str]| run_truing(here.path(), &[&["--config", "truing.toml"], arguments].concat());
     let made = with(&["rules", "new", "no-eval", "--format", "json"]);
     let file = path.join("packs/house/rules/no-eval.yml");
-    assert_eq!(made.status.code(), Some(0), "{}", said(&made));
-    assert_eq!(lines(&made)[0]["rule"], "house/no-eval");
-    assert_eq!(Path::new(lines(&made)[0]["path"].as_str().unwrap()).canonicalize().unwrap(), file);
+    assert_eq!(made.status.code(), Some(0), "{}", stderr_text(&made));
+    assert_eq!(json_lines(&made)[0]["rule"], "house/no-eval");
+    assert_eq!(Path::new(json_lines(&made)[0]["path"].as_str().unwrap()).canonicalize().unwrap(), file);
     let steps = "to test it: `truing --config truing.toml rules test house`\n\
                  to use it, in truing.toml:\n  [rules]\n  packs = [\"core\", \"house\"]\n\
                  to try it: `truing --config truing.toml rules check . --pack house`\n";
-    assert_eq!(said(&made), steps);
+    assert_eq!(stderr_text(&made), steps);
     let tested = with(&["rules", "test", "house"]);
     assert_eq!(
         String::from_utf8(tested.stdout).unwrap(),
@@ -421,13 +427,13 @@ fn a_new_rule_goes_to_the_configured_folder_and_the_next_steps_are_told() {
     );
 
     // In other folders the path must be given, too, quoted for a shell.
-    let made = truing(here.path(), &["rules", "new", "a/b", "--dir", "my packs"]);
+    let made = run_truing(here.path(), &["rules", "new", "a/b", "--dir", "my packs"]);
     assert_eq!(String::from_utf8(made.stdout.clone()).unwrap(), "my packs/a/rules/b.yml\n");
-    let told = said(&made);
+    let told = stderr_text(&made);
     assert!(told.contains("`truing rules test 'my packs/a'`\n"), "{told}");
     let dir = format!("\n  [rules]\n  dir = \"{}/my packs\"\n  packs = [\"core\", \"a\"]\n", path.display());
     assert!(told.contains(&dir), "{told}");
-    let instead = said(&with(&["rules", "new", "a/c", "--dir", "my packs"]));
+    let instead = stderr_text(&with(&["rules", "new", "a/c", "--dir", "my packs"]));
     let other = format!("/my packs\" # instead of {}/packs\n", path.display());
     assert!(instead.contains(&other), "{instead}");
 }
@@ -462,19 +468,19 @@ fn a_new_rule_replaces_no_file_and_no_rule_and_a_wrong_name_makes_nothing() {
         ("a/../../b", "new", 2, "`../../b` cannot be a rule's name", "did you mean `a/b`?"),
         ("a", "blocked", 3, "cannot write blocked/house/rules/a.yml: ", "--dir FOLDER"),
     ] {
-        let ran = truing(here.path(), &["rules", "new", name, "--dir", dir]);
-        let told = said(&ran);
+        let ran = run_truing(here.path(), &["rules", "new", name, "--dir", dir]);
+        let told = stderr_text(&ran);
         assert_eq!((ran.status.code(), ran.stdout.is_empty()), (Some(exit), true), "{name}: {told}");
         assert!(told.contains(wrong) && told.contains(hint), "{name}: {told}");
     }
-    let nowhere = truing(here.path(), &["rules", "new", "a"]);
-    let told = said(&nowhere);
+    let nowhere = run_truing(here.path(), &["rules", "new", "a"]);
+    let told = stderr_text(&nowhere);
     assert_eq!(nowhere.status.code(), Some(2), "{told}");
     assert!(
         told.contains("`rules.dir` is not set in ") && told.contains("new house/a --dir packs`"),
         "{told}"
     );
-    let cobol = truing(here.path(), &["rules", "new", "a", "--dir", "packs", "--language", "cobol"]);
+    let cobol = run_truing(here.path(), &["rules", "new", "a", "--dir", "packs", "--language", "cobol"]);
     assert_eq!(cobol.status.code(), Some(2));
     assert_eq!(fs::read_dir(here.path()).unwrap().count(), before);
     assert_eq!(fs::read_to_string(here.path().join("packs/house/rules/no-eval.yml")).unwrap(), HOUSE_RULE);
@@ -489,7 +495,7 @@ fn a_rule_is_explained_or_its_file_shown_by_its_whole_name_or_by_its_own() {
         ("truing.toml", "[rules]\ndir = \"packs\"\n"),
     ]);
     let show = |arguments: &[&str]| {
-        truing(here.path(), &[&["--config", "truing.toml", "rules", "show"], arguments].concat())
+        run_truing(here.path(), &[&["--config", "truing.toml", "rules", "show"], arguments].concat())
     };
     let shown = |arguments: &[&str]| String::from_utf8(show(arguments).stdout).unwrap();
     let text = shown(&["house/no-eval"]);
@@ -503,13 +509,13 @@ fn a_rule_is_explained_or_its_file_shown_by_its_whole_name_or_by_its_own() {
     );
     assert_eq!(shown(&["house/no-eval", "--source"]), HOUSE_RULE);
 
-    let own = lines(&show(&["alone", "--format", "json"]))[0].clone();
+    let own = json_lines(&show(&["alone", "--format", "json"]))[0].clone();
     assert_eq!((&own["rule"], &own["built_in"]), (&"other/alone".into(), &false.into()));
     assert_eq!(
         (&own["valid"], &own["invalid"], &own["languages"][0]),
         (&1.into(), &1.into(), &"python".into())
     );
-    let built_in = lines(&show(&["rust-dbg", "--format", "json"]))[0].clone();
+    let built_in = json_lines(&show(&["rust-dbg", "--format", "json"]))[0].clone();
     assert_eq!((&built_in["rule"], &built_in["built_in"]), (&"core/rust-dbg".into(), &true.into()));
     assert!(built_in["text"].as_str().unwrap().contains("dbg!"), "{built_in}");
 
@@ -522,7 +528,7 @@ fn a_rule_is_explained_or_its_file_shown_by_its_whole_name_or_by_its_own() {
         ("zzzzzzzzzz", "there is no rule `zzzzzzzzzz`", "rules list` shows the rules"),
     ] {
         let ran = show(&[name]);
-        let told = said(&ran);
+        let told = stderr_text(&ran);
         assert_eq!((ran.status.code(), ran.stdout.is_empty()), (Some(2), true), "{name}: {told}");
         assert!(told.contains(wrong) && told.contains(hint), "{name}: {told}");
     }
@@ -531,20 +537,20 @@ fn a_rule_is_explained_or_its_file_shown_by_its_whole_name_or_by_its_own() {
 #[test]
 fn every_rule_is_explained_within_80_columns_and_its_fix_is_named() {
     let here = folder(&[]);
-    let rules = lines(&truing(here.path(), &["rules", "list", "--format", "json"]));
+    let rules = json_lines(&run_truing(here.path(), &["rules", "list", "--format", "json"]));
     let names = rules.iter().map(|rule| rule["rule"].as_str().unwrap());
     // All rules on secrets are alike.
     let names = names.filter(|name| !name.ends_with("-token") && !name.ends_with("-key"));
     let mut fixed = 0;
     for name in names {
-        let text = String::from_utf8(truing(here.path(), &["rules", "show", name]).stdout).unwrap();
+        let text = String::from_utf8(run_truing(here.path(), &["rules", "show", name]).stdout).unwrap();
         assert!(text.contains("\nWhy it matters:\n  ") && text.contains("\nFix:\n  "), "{text}");
         let prose = text.lines().filter(|line| !line.starts_with("    "));
         assert_eq!(prose.filter(|line| line.chars().count() > 80).collect::<Vec<_>>(), [""; 0], "{name}");
         fixed += usize::from(text.contains("`truing review --fix` writes it"));
     }
     assert!(fixed > 3, "{fixed}");
-    let text = String::from_utf8(truing(here.path(), &["rules", "show", "rust-dbg"]).stdout).unwrap();
+    let text = String::from_utf8(run_truing(here.path(), &["rules", "show", "rust-dbg"]).stdout).unwrap();
     let code = "\nBad:\n    fn f() {\n        let a = dbg!(b + 1);\n    }\n\nGood:\n    fn f() \
          {\n        let a = b + 1;\n";
     assert!(text.contains(code), "{text}");
@@ -553,7 +559,10 @@ fn every_rule_is_explained_within_80_columns_and_its_fix_is_named() {
 #[test]
 fn the_guide_s_example_is_the_file_that_a_new_rule_begins_as() {
     let here = folder(&[]);
-    assert_eq!(truing(here.path(), &["rules", "new", "no-eval", "--dir", "packs"]).status.code(), Some(0));
+    assert_eq!(
+        run_truing(here.path(), &["rules", "new", "no-eval", "--dir", "packs"]).status.code(),
+        Some(0)
+    );
     let made = fs::read_to_string(here.path().join("packs/house/rules/no-eval.yml")).unwrap();
     let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/rules/writing.md");
     let guide = fs::read_to_string(guide).unwrap();

@@ -43,15 +43,15 @@ const USES: [&str; 24] = [
     "terminals",
 ];
 
-fn truing(folder: &Path, arguments: &[&str]) -> Command {
+fn truing_command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(TRUING);
     command.args(arguments).env_clear().env("HOME", folder).env("PATH", "/usr/local/bin:/usr/bin:/bin");
     command.env("SECRET", "canary").current_dir(folder).stdin(Stdio::null());
     command
 }
 
-fn ran(folder: &Path, arguments: &[&str]) -> Output {
-    truing(folder, arguments).output().unwrap()
+fn run_truing(folder: &Path, arguments: &[&str]) -> Output {
+    truing_command(folder, arguments).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -63,7 +63,7 @@ fn folder() -> TempDir {
 }
 
 /// Returns the exit code and the results of a check by name, without those that were not tried.
-fn checked(output: &Output) -> (Option<i32>, String, Vec<(String, bool)>) {
+fn parse_check_results(output: &Output) -> (Option<i32>, String, Vec<(String, bool)>) {
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     let tried = answer["checks"].as_array().unwrap().iter().filter(|check| !check["stopped"].is_null());
     let checks =
@@ -77,7 +77,8 @@ fn every_escape_is_stopped() {
         return;
     }
     let here = folder();
-    let (exit, level, checks) = checked(&ran(here.path(), &["sandbox", "check", "--format", "json"]));
+    let (exit, level, checks) =
+        parse_check_results(&run_truing(here.path(), &["sandbox", "check", "--format", "json"]));
     assert_eq!((exit, level.as_str()), (Some(0), "full"));
     assert!(checks.len() >= 40, "{checks:?}");
     assert!(checks.iter().all(|(_, stopped)| *stopped), "{checks:?}");
@@ -87,7 +88,7 @@ fn every_escape_is_stopped() {
 fn without_namespaces_whatever_is_outside_is_still_out_of_reach() {
     let here = folder();
     let check = ["sandbox", "check", "--level", "landlock", "--format", "json"];
-    let (_, level, checks) = checked(&ran(here.path(), &check));
+    let (_, level, checks) = parse_check_results(&run_truing(here.path(), &check));
     assert_eq!(level, "landlock");
     let reached: Vec<_> =
         checks.iter().filter(|(name, stopped)| !stopped && !USES.contains(&name.as_str())).collect();
@@ -98,8 +99,10 @@ fn without_namespaces_whatever_is_outside_is_still_out_of_reach() {
 #[test]
 fn without_a_sandbox_every_escape_works() {
     let here = folder();
-    let (exit, _, checks) =
-        checked(&ran(here.path(), &["sandbox", "check", "--level", "none", "--format", "json"]));
+    let (exit, _, checks) = parse_check_results(&run_truing(
+        here.path(),
+        &["sandbox", "check", "--level", "none", "--format", "json"],
+    ));
     assert_eq!(exit, Some(1));
     let stopped: Vec<_> = checks.iter().filter(|(_, stopped)| *stopped).collect();
     assert!(stopped.is_empty(), "{stopped:?}");
@@ -110,7 +113,7 @@ fn a_command_inside_reads_the_folder_and_its_exit_code_is_passed_on() {
     let here = folder();
     std::fs::write(here.path().join("file"), "text\n").unwrap();
     let script = "cat file; echo said >&2; touch new 2>/dev/null; touch $HOME/a $TMPDIR/b && exit 7";
-    let output = ran(here.path(), &["sandbox", "run", "--", "sh", "-c", script]);
+    let output = run_truing(here.path(), &["sandbox", "run", "--", "sh", "-c", script]);
     assert_eq!(output.status.code(), Some(7), "{output:?}");
     assert_eq!((text(&output.stdout), text(&output.stderr)), ("text\n", "said\n"));
     assert!(!here.path().join("new").exists());
@@ -119,7 +122,7 @@ fn a_command_inside_reads_the_folder_and_its_exit_code_is_passed_on() {
 #[test]
 fn the_text_of_a_check_fits_a_terminal_and_says_who_counts_memory() {
     let here = folder();
-    let output = ran(here.path(), &["sandbox", "check"]);
+    let output = run_truing(here.path(), &["sandbox", "check"]);
     let told = text(&output.stdout);
     assert!(told.contains("memory of all processes: watcher"), "{told}");
     assert!(told.lines().all(|line| line.len() <= 80), "{told}");
@@ -131,11 +134,11 @@ fn a_command_that_uses_too_much_is_3_and_the_bound_is_named() {
     // The script prints the sandbox's message; `check` tests the sandbox itself.
     let says = "truing sandbox: memory limit exceeded by all processes together: 2 MiB of 1 MiB";
     let script = format!("echo said; echo '{says}' >&2; exit 137");
-    let output = ran(here.path(), &["sandbox", "run", "--", "sh", "-c", &script]);
+    let output = run_truing(here.path(), &["sandbox", "run", "--", "sh", "-c", &script]);
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(3), "said\n"), "{output:?}");
     assert!(text(&output.stderr).contains("exceeded the memory limit of the sandbox (2 MiB of 1 MiB)"));
     // A program that another cause killed is reported by its exit code.
-    let output = ran(here.path(), &["sandbox", "run", "--", "sh", "-c", "kill -9 $$"]);
+    let output = run_truing(here.path(), &["sandbox", "run", "--", "sh", "-c", "kill -9 $$"]);
     assert_eq!(output.status.code(), Some(137), "{output:?}");
 }
 
@@ -144,11 +147,11 @@ fn what_cannot_be_a_tree_cannot_be_read_either() {
     let here = folder();
     std::fs::write(here.path().join("a"), "").unwrap();
     for system in ["/", "/etc", "/etc/passwd", "/etc/ssl", "/proc", "/proc/self", "/usr", "/dev", "a"] {
-        let output = ran(here.path(), &["sandbox", "run", "--read", system, "--", "true"]);
+        let output = run_truing(here.path(), &["sandbox", "run", "--read", system, "--", "true"]);
         assert_eq!(output.status.code(), Some(2), "{system}: {output:?}");
         assert!(text(&output.stderr).contains("--read"), "{output:?}");
     }
-    let inside = ran(here.path(), &["sandbox", "run", "--read", ".", "--", "true"]);
+    let inside = run_truing(here.path(), &["sandbox", "run", "--read", ".", "--", "true"]);
     assert_eq!(inside.status.code(), Some(0), "{inside:?}");
 }
 
@@ -190,11 +193,11 @@ fn what_the_caller_has_left_open_does_not_come_inside() {
 #[test]
 fn a_command_inside_finds_nothing_of_the_environment_and_of_the_machine() {
     let here = folder();
-    let output = ran(here.path(), &["sandbox", "run", "--", "env"]);
+    let output = run_truing(here.path(), &["sandbox", "run", "--", "env"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(!text(&output.stdout).contains("canary"), "{output:?}");
     for path in ["/etc/passwd", "/etc/shadow", "/root", "/proc/1/root/etc/passwd", "/sys/kernel", TRUING] {
-        let output = ran(here.path(), &["sandbox", "run", "--", "ls", path]);
+        let output = run_truing(here.path(), &["sandbox", "run", "--", "ls", path]);
         assert_ne!(output.status.code(), Some(0), "{path}: {output:?}");
     }
 }
@@ -202,10 +205,13 @@ fn a_command_inside_finds_nothing_of_the_environment_and_of_the_machine() {
 #[test]
 fn a_program_that_is_not_there_is_127_and_the_system_is_no_tree() {
     let here = folder();
-    assert_eq!(ran(here.path(), &["sandbox", "run", "--", "no-such-program"]).status.code(), Some(127));
-    assert_eq!(ran(here.path(), &["sandbox", "run"]).status.code(), Some(2));
+    assert_eq!(
+        run_truing(here.path(), &["sandbox", "run", "--", "no-such-program"]).status.code(),
+        Some(127)
+    );
+    assert_eq!(run_truing(here.path(), &["sandbox", "run"]).status.code(), Some(2));
     for system in ["/", "/usr", "/etc", "/proc"] {
-        let output = ran(Path::new(system), &["sandbox", "run", "--", "true"]);
+        let output = run_truing(Path::new(system), &["sandbox", "run", "--", "true"]);
         assert_eq!(output.status.code(), Some(2), "{system}: {output:?}");
     }
 }
@@ -220,8 +226,9 @@ fn a_weaker_sandbox_is_refused_unless_it_is_accepted_by_name() {
     let here = folder();
     let program = Path::new(TRUING);
     let read = program.parent().unwrap().to_str().unwrap();
-    let within =
-        |words: &[&str]| ran(here.path(), &[&["sandbox", "run", "--read", read, "--"], words].concat());
+    let within = |words: &[&str]| {
+        run_truing(here.path(), &[&["sandbox", "run", "--read", read, "--"], words].concat())
+    };
     let refused = within(&["truing", "sandbox", "run", "--", "true"]);
     assert_eq!(refused.status.code(), Some(3), "{refused:?}");
     assert!(text(&refused.stderr).contains("`landlock`, but at least `full` is required"), "{refused:?}");
@@ -231,13 +238,13 @@ fn a_weaker_sandbox_is_refused_unless_it_is_accepted_by_name() {
 }
 
 /// Returns the number of processes with this word in their command line.
-fn with_word(word: &str) -> usize {
+fn count_processes_with(word: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
     lines.filter(|line| line.split(|byte| *byte == 0).any(|part| part == word.as_bytes())).count()
 }
 
-fn until(label: &str, condition: impl Fn() -> bool) {
+fn wait_until(label: &str, condition: impl Fn() -> bool) {
     let begun = Instant::now();
     while !condition() {
         assert!(begun.elapsed() < SOON, "{label}");
@@ -255,10 +262,12 @@ fn what_takes_too_long_ends_with_everything_it_started() {
     // On a busy machine the command may be ended too early; the test then repeats with more time.
     for seconds in [1, 2, 4, 8, 16] {
         let time = format!("{seconds}s");
-        let output =
-            ran(here.path(), &["sandbox", "run", "--timeout", &time, "--", "sh", "-c", LINGERS, &word]);
+        let output = run_truing(
+            here.path(),
+            &["sandbox", "run", "--timeout", &time, "--", "sh", "-c", LINGERS, &word],
+        );
         assert_eq!(output.status.code(), Some(3), "{output:?}");
-        until("something is left", || with_word(&word) == 0);
+        wait_until("something is left", || count_processes_with(&word) == 0);
         if text(&output.stdout) == "started\n" {
             return;
         }
@@ -270,13 +279,13 @@ fn what_takes_too_long_ends_with_everything_it_started() {
 fn a_killed_command_line_leaves_nothing() {
     let here = folder();
     let word = format!("9{:08}", std::process::id());
-    let mut command = truing(here.path(), &["sandbox", "run", "--", "sh", "-c", LINGERS, &word]);
+    let mut command = truing_command(here.path(), &["sandbox", "run", "--", "sh", "-c", LINGERS, &word]);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "started\n");
-    assert!(with_word(&word) > 0);
+    assert!(count_processes_with(&word) > 0);
     child.kill().unwrap();
     child.wait().unwrap();
-    until("something is left", || with_word(&word) == 0);
+    wait_until("something is left", || count_processes_with(&word) == 0);
 }

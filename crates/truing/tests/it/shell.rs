@@ -4,19 +4,19 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-fn truing(arguments: &[&str]) -> Output {
+fn run_truing(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
     command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap()).stdin(Stdio::null());
     command.output().unwrap()
 }
 
-fn text(output: &Output) -> String {
+fn output_text(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 /// Returns true if the program is installed; otherwise the skipped test is reported.
-fn there_is(program: &str) -> bool {
+fn is_installed(program: &str) -> bool {
     let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap();
     if !found.status.success() {
         eprintln!("{program} is not on this machine: not tried with it");
@@ -25,13 +25,13 @@ fn there_is(program: &str) -> bool {
 }
 
 /// Returns bash's completions of the last word.
-fn offered(words: &[&str]) -> Vec<String> {
-    offered_in(Path::new("."), words)
+fn completions(words: &[&str]) -> Vec<String> {
+    completions_in(Path::new("."), words)
 }
 
 /// Returns the completions in a folder, with this program in the path.
-fn offered_in(folder: &Path, words: &[&str]) -> Vec<String> {
-    let script = text(&truing(&["completions", "bash"]));
+fn completions_in(folder: &Path, words: &[&str]) -> Vec<String> {
+    let script = output_text(&run_truing(&["completions", "bash"]));
     let asked = format!(
         "{script}\nCOMP_WORDS=({})\nCOMP_CWORD={}\n_truing truing '{}' '{}'\nprintf \
          '%s\\n' \"${{COMPREPLY[@]}}\"",
@@ -50,13 +50,13 @@ fn offered_in(folder: &Path, words: &[&str]) -> Vec<String> {
     command.args(["--norc", "--noprofile"]).arg(file.path()).current_dir(folder).env_clear();
     let output = command.env("PATH", path).env("TRUING_CONFIG", folder.join("jobs.toml")).output().unwrap();
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-    text(&output).lines().map(str::to_owned).collect()
+    output_text(&output).lines().map(str::to_owned).collect()
 }
 
 #[test]
 fn bash_completes_commands_flags_and_values_and_no_hidden_command() {
-    assert!(there_is("bash"));
-    let commands = offered(&["truing", ""]);
+    assert!(is_installed("bash"));
+    let commands = completions(&["truing", ""]);
     for command in ["review", "serve", "rules", "completions", "man"] {
         assert!(commands.iter().any(|offer| offer == command), "{command}: {commands:?}");
     }
@@ -66,15 +66,15 @@ fn bash_completes_commands_flags_and_values_and_no_hidden_command() {
         commands[first_flag..].iter().all(|offer| offer.starts_with('-')),
         "commands come first: {commands:?}"
     );
-    assert_eq!(offered(&["truing", "rev"]), ["review"]);
-    assert_eq!(offered(&["truing", "review", "--fi"]), ["--fix"]);
-    assert_eq!(offered(&["truing", "review", "--fail-on", "P"]), ["P0", "P1", "P2"]);
-    assert_eq!(offered(&["truing", "rules", "ch"]), ["check"]);
+    assert_eq!(completions(&["truing", "rev"]), ["review"]);
+    assert_eq!(completions(&["truing", "review", "--fi"]), ["--fix"]);
+    assert_eq!(completions(&["truing", "review", "--fail-on", "P"]), ["P0", "P1", "P2"]);
+    assert_eq!(completions(&["truing", "rules", "ch"]), ["check"]);
 }
 
 #[test]
 fn bash_completes_refs_packs_rules_and_jobs() {
-    assert!(there_is("bash"));
+    assert!(is_installed("bash"));
     let folder = tempfile::tempdir().unwrap();
     let git = |arguments: &[&str]| {
         let own = ["-c", "user.name=a", "-c", "user.email=a@b.c"];
@@ -93,7 +93,7 @@ fn bash_completes_refs_packs_rules_and_jobs() {
         "[sync.rim]\nmanifest = \"none\"\n[sync.rust]\nmanifest = \"none\"\n",
     )
     .unwrap();
-    let offered = |words: &[&str]| offered_in(folder.path(), &[&["truing"], words].concat());
+    let offered = |words: &[&str]| completions_in(folder.path(), &[&["truing"], words].concat());
     assert_eq!(offered(&["review", "--base", ""]), ["fix/login", "main", "v1.0"]);
     assert_eq!(offered(&["review", "--head", "fix"]), ["fix/login"]);
     assert_eq!(offered(&["review", "mai"]), ["main"]);
@@ -118,10 +118,10 @@ fn every_shell_gets_a_script_that_it_can_read_and_others_are_refused() {
         ("elvish", ""),
         ("powershell", ""),
     ] {
-        let script = text(&truing(&["completions", shell]));
+        let script = output_text(&run_truing(&["completions", shell]));
         assert!(script.contains("completions") && !script.contains("reader"), "{shell}");
         assert!(!script.contains("__REFS__") && !script.contains("__RULES__"), "{shell}");
-        if check.is_empty() || !there_is(shell) {
+        if check.is_empty() || !is_installed(shell) {
             continue;
         }
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -130,15 +130,15 @@ fn every_shell_gets_a_script_that_it_can_read_and_others_are_refused() {
         let output = Command::new("sh").args(["-c", &line]).output().unwrap();
         assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr));
     }
-    assert_eq!(truing(&["completions", "cmd"]).status.code(), Some(2));
-    assert_eq!(truing(&["completions", "bash", "--format", "json"]).status.code(), Some(2));
+    assert_eq!(run_truing(&["completions", "cmd"]).status.code(), Some(2));
+    assert_eq!(run_truing(&["completions", "bash", "--format", "json"]).status.code(), Some(2));
 }
 
 #[test]
 fn the_manual_has_a_page_for_each_command_that_is_shown_and_groff_has_nothing_to_say() {
     let folder = tempfile::tempdir().unwrap();
     let into = folder.path().join("share/man1");
-    truing(&["man", "--output", into.to_str().unwrap()]);
+    run_truing(&["man", "--output", into.to_str().unwrap()]);
     let mut names: Vec<String> =
         into.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort_unstable();
@@ -147,12 +147,12 @@ fn the_manual_has_a_page_for_each_command_that_is_shown_and_groff_has_nothing_to
     }
     assert!(!names.iter().any(|page| page.contains("reader") || page.contains("help")), "{names:?}");
     let page = std::fs::read_to_string(into.join("truing-review.1")).unwrap();
-    assert_eq!(page, text(&truing(&["man", "review"])));
+    assert_eq!(page, output_text(&run_truing(&["man", "review"])));
     for name in &names {
         let page = std::fs::read_to_string(into.join(name)).unwrap();
         assert!(!page.contains("EXTRA") && page.contains(".SH \"EXIT STATUS\""), "{name}: {page}");
     }
-    if there_is("groff") {
+    if is_installed("groff") {
         for name in &names {
             let output = Command::new("groff")
                 .args(["-man", "-Tutf8", "-wall", "-z"])
@@ -162,7 +162,7 @@ fn the_manual_has_a_page_for_each_command_that_is_shown_and_groff_has_nothing_to
             assert!(output.status.success() && output.stderr.is_empty(), "{name}: {output:?}");
         }
     }
-    let none = truing(&["man", "nonsense"]);
+    let none = run_truing(&["man", "nonsense"]);
     assert_eq!(none.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&none.stderr).contains("there is no command `nonsense`"));
 }

@@ -64,7 +64,7 @@ struct Size {
 }
 
 impl Size {
-    fn wanted() -> Self {
+    fn from_environment() -> Self {
         let Ok(text) = std::env::var(SIZE) else { return SMALL };
         let numbers: Vec<usize> = text.split(',').map(|number| number.trim().parse().unwrap()).collect();
         let [pulls, pushes, kills] = numbers[..] else { panic!("{SIZE}=PULLS,PUSHES,KILLS, not {text}") };
@@ -89,7 +89,7 @@ impl Pull {
 }
 
 /// Waits until every head is reviewed.
-async fn until_reviewed(pulls: &[Pull], log: impl Fn() -> String) {
+async fn wait_until_reviewed(pulls: &[Pull], log: impl Fn() -> String) {
     let deadline = Instant::now() + PATIENCE;
     let mut look = tokio::time::interval(LOOK);
     for pull in pulls {
@@ -111,7 +111,7 @@ struct Site {
 
 /// Returns free ports outside of the system's range of ephemeral ports, which stay free while a service is
 /// down.
-fn lasting_ports(count: usize) -> Vec<u16> {
+fn stable_free_ports(count: usize) -> Vec<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(u16::MAX);
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
     let given: u16 = range.split_whitespace().next().unwrap().parse().unwrap();
@@ -136,9 +136,10 @@ impl Site {
              = \"{}s\"\nbackoff = \"200ms\"\nbackoff_max = \"1s\"\nattempts = 100\n",
             quiet.as_secs()
         );
-        let home =
-            Home::configured(&config).with("GITHUB_TOKEN", TOKEN).with("GITHUB_WEBHOOK_SECRET", SECRET);
-        let port = lasting_ports(1)[0];
+        let home = Home::with_config(&config)
+            .with_variable("GITHUB_TOKEN", TOKEN)
+            .with_variable("GITHUB_WEBHOOK_SECRET", SECRET);
+        let port = stable_free_ports(1)[0];
         let url = format!("http://127.0.0.1:{port}/webhooks/github");
         forge.set_hook(DeliveryHook { url, secret: SECRET.into(), automatic: false });
         Self { forge, home, port, delivered: AtomicUsize::new(0) }
@@ -158,7 +159,7 @@ impl Site {
 
     /// Sends a webhook until it is accepted, as a person who presses "redeliver" would: a dead service
     /// receives nothing, and GitHub itself sends once.
-    async fn deliver(&self, delivery: &FakeDelivery) {
+    async fn deliver_until_accepted(&self, delivery: &FakeDelivery) {
         let deadline = Instant::now() + PATIENCE;
         let mut again = tokio::time::interval(LOOK);
         loop {
@@ -189,7 +190,7 @@ impl Site {
 
 /// Kills the service `kills` times at random calls of the forge: the first two thirds during `expected`
 /// webhooks, the others while the settled heads are reviewed.
-async fn kill_again_and_again(site: &Site, kills: usize, expected: usize, settled: &AtomicBool) -> Process {
+async fn kill_repeatedly(site: &Site, kills: usize, expected: usize, settled: &AtomicBool) -> Process {
     let mut server = site.serve();
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     for kill in 0..kills {
@@ -213,9 +214,10 @@ async fn kill_again_and_again(site: &Site, kills: usize, expected: usize, settle
 }
 
 /// Pushes to every pull request in each round, and sends the webhooks.
-async fn storm(site: &Arc<Site>, pulls: &mut [Pull], pushes: usize) {
+async fn run_storm(site: &Arc<Site>, pulls: &mut [Pull], pushes: usize) {
     for round in 0..pushes {
-        let commits = pulls.iter().enumerate().map(|(at, pull)| (pull.branch.clone(), pushed(at, round)));
+        let commits =
+            pulls.iter().enumerate().map(|(at, pull)| (pull.branch.clone(), push_commit(at, round)));
         let commits: Vec<_> = commits.collect();
         for (of_one, commits) in pulls.chunks_mut(PULLS_EACH).zip(commits.chunks(PULLS_EACH)) {
             if round > 0 {
@@ -239,7 +241,7 @@ async fn storm(site: &Arc<Site>, pulls: &mut [Pull], pushes: usize) {
             for delivery in together.iter().cloned() {
                 let site = site.clone();
                 sent.spawn(async move {
-                    site.deliver(&delivery).await;
+                    site.deliver_until_accepted(&delivery).await;
                     let body: serde_json::Value = serde_json::from_slice(&delivery.body).unwrap();
                     (format!("pr/github/{}/{}", body["repository"]["id"], delivery.number), Instant::now())
                 });
@@ -255,7 +257,7 @@ async fn storm(site: &Arc<Site>, pulls: &mut [Pull], pushes: usize) {
 
 /// Returns the maximum number of storms of a pull request, from the gaps between its webhooks and the maximum
 /// length of a storm.
-fn storms(accepted: &[Instant], quiet: Duration) -> usize {
+fn count_storms(accepted: &[Instant], quiet: Duration) -> usize {
     // A gap of almost the quiet time may have been long enough for the service.
     let long = quiet.mul_f32(0.8);
     let mut storms = 1;
@@ -271,7 +273,7 @@ fn storms(accepted: &[Instant], quiet: Duration) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_under_kill_9_loses_nothing_and_says_nothing_twice() {
-    let size = Size::wanted();
+    let size = Size::from_environment();
     let began = Instant::now();
     let site = Arc::new(Site::new(size.quiet).await);
     let mut pulls = Vec::new();
@@ -288,20 +290,20 @@ async fn a_storm_under_kill_9_loses_nothing_and_says_nothing_twice() {
     let expected = size.pulls * size.pushes;
     let killer = {
         let (site, settled) = (site.clone(), settled.clone());
-        tokio::spawn(async move { kill_again_and_again(&site, size.kills, expected, &settled).await })
+        tokio::spawn(async move { kill_repeatedly(&site, size.kills, expected, &settled).await })
     };
-    storm(&site, &mut pulls, size.pushes).await;
+    run_storm(&site, &mut pulls, size.pushes).await;
     let pushed = began.elapsed();
 
     // Every settled head is reviewed, and no slot remains.
     let deadline = Instant::now() + PATIENCE;
-    until_reviewed(&pulls, || site.log()).await;
+    wait_until_reviewed(&pulls, || site.log()).await;
     settled.store(true, Ordering::Relaxed);
     let server = killer.await.unwrap();
     let store = Store::open(&site.database(), Arc::new(SystemClock)).unwrap();
     let mut look = tokio::time::interval(LOOK * 5);
     loop {
-        let slots = store.list().await.unwrap();
+        let slots = store.list_slots().await.unwrap();
         if slots.is_empty() {
             break;
         }
@@ -309,7 +311,7 @@ async fn a_storm_under_kill_9_loses_nothing_and_says_nothing_twice() {
         look.tick().await;
     }
 
-    let Sums { reviews, findings, webhooks, storms } = judge(&pulls, &store, size.quiet).await;
+    let Sums { reviews, findings, webhooks, storms } = assert_storm_results(&pulls, &store, size.quiet).await;
     assert_eq!(site.forge.violations(), Vec::<String>::new());
     drop(server);
     println!(
@@ -333,18 +335,18 @@ struct Sums {
 }
 
 /// Checks that every head is reviewed, nothing was posted twice, and no storm had more than two reviews.
-async fn judge(pulls: &[Pull], store: &Store, quiet: Duration) -> Sums {
+async fn assert_storm_results(pulls: &[Pull], store: &Store, quiet: Duration) -> Sums {
     let mut sums = Sums::default();
     for pull in pulls {
         let view = pull.repo.pull(pull.number).await.unwrap();
         assert!(is_reviewed(&view), "{}", pull.key);
-        let said: Vec<&str> = ours(&view).collect();
+        let said: Vec<&str> = truing_comments(&view).collect();
         let told: BTreeSet<&str> = said.iter().filter_map(|body| body.lines().last()).collect();
         assert_eq!(told.len(), said.len(), "{} was told something twice: {said:#?}", pull.key);
         assert!(!view.comments.iter().any(|comment| comment.deleted), "{}", pull.key);
-        let runs = store.runs(&SlotKey::new(pull.key.clone()), usize::MAX).await.unwrap();
-        let computed = computed(&runs);
-        let storms = storms(&pull.accepted, quiet);
+        let runs = store.review_entries(&SlotKey::new(pull.key.clone()), usize::MAX).await.unwrap();
+        let computed = count_computed_reviews(&runs);
+        let storms = count_storms(&pull.accepted, quiet);
         assert!(computed <= 2 * storms, "{}: {computed} reviews in {storms} storms: {runs:#?}", pull.key);
         sums.reviews += computed;
         sums.storms += storms;
@@ -356,7 +358,7 @@ async fn judge(pulls: &[Pull], store: &Store, quiet: Duration) -> Sums {
 
 /// Returns the number of reviews that these runs computed, newest first. A run that finds an unpublished
 /// result of the previous one for the same commits publishes it and computes nothing.
-fn computed(runs: &[RunEntry]) -> usize {
+fn count_computed_reviews(runs: &[RunEntry]) -> usize {
     let is_computed = |run: &RunEntry| matches!(run.stage, RunStage::Computed | RunStage::Published);
     let before = runs.iter().skip(1).map(Some).chain([None]);
     let is_taken_over = |run: &RunEntry, before: Option<&RunEntry>| {
@@ -373,12 +375,12 @@ fn is_reviewed(view: &PullView) -> bool {
 }
 
 /// Returns the texts of all comments by Truing.
-fn ours(view: &PullView) -> impl Iterator<Item = &str> {
+fn truing_comments(view: &PullView) -> impl Iterator<Item = &str> {
     view.comments.iter().filter(|comment| comment.author == LOGIN).map(|comment| comment.body.as_str())
 }
 
 /// Returns one of many consecutive pushes: each moves the lines of the previous ones, and some add a problem.
-fn pushed(pull: usize, round: usize) -> CommitBuilder {
+fn push_commit(pull: usize, round: usize) -> CommitBuilder {
     let mut text = String::new();
     for line in 0..=round {
         text += &format!("step_{line} = {line}\n");

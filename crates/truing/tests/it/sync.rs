@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 use truing_fakes::registry::FakeRegistry;
 
 use crate::support::home::Home;
-use package::{PINNED, RELEASES, list};
+use package::{PINNED, RELEASES, set_releases};
 
 /// A further release with another change.
 const LAST: (&str, &str) = ("1.0.5", "def pinned(a):\n    return a + 1\n\ndef other():\n    return 3\n");
@@ -37,12 +37,12 @@ impl Site {
     fn new() -> Self {
         let runtime = Runtime::new().unwrap();
         let registry = runtime.block_on(FakeRegistry::start()).unwrap();
-        list(&registry, RELEASES.iter().chain([&LAST, &OTHER]));
+        set_releases(&registry, RELEASES.iter().chain([&LAST, &OTHER]));
         registry.set_file("/files/demo-1.0.6-py3-none-any.whl", "something else");
-        let home = Home::configured("[sync.demo]\nmirror = [\"demo/=ours/\"]\n");
+        let home = Home::with_config("[sync.demo]\nmirror = [\"demo/=ours/\"]\n");
         let site = Self { registry, _runtime: runtime, home };
         site.write("ours/m.py", "");
-        site.requires("demo >= 0.9, < 1.0.1");
+        site.set_requirement("demo >= 0.9, < 1.0.1");
         let digest = hex::encode(sha1::Sha1::digest(PINNED.as_bytes()));
         site.write("upstream.json", &json!({ "demo.m:pinned": [digest] }).to_string());
         site
@@ -52,7 +52,7 @@ impl Site {
         self.home.write(name, content);
     }
 
-    fn requires(&self, requirement: &str) {
+    fn set_requirement(&self, requirement: &str) {
         let text = format!("[project]\nname = \"ours\"\ndependencies = [\"aiohttp\", \"{requirement}\"]\n");
         self.write("pyproject.toml", &text);
     }
@@ -62,7 +62,7 @@ impl Site {
         command.envs(self.registry.variables()).output().unwrap()
     }
 
-    fn answer(&self, arguments: &[&str]) -> (Value, Option<i32>) {
+    fn run_json(&self, arguments: &[&str]) -> (Value, Option<i32>) {
         let output = self.decide(&[arguments, &["--format", "json"]].concat());
         let told = String::from_utf8_lossy(&output.stderr);
         (serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}")), output.status.code())
@@ -79,7 +79,7 @@ fn each_release_asks_what_its_changes_ask() {
         ("1.0.3", "ask", true, 1),
         ("1.0.4", "bump", false, 0),
     ] {
-        let (answer, code) = site.answer(&["--to", to]);
+        let (answer, code) = site.run_json(&["--to", to]);
         assert_eq!(answer["decision"], decision, "{to}: {answer}");
         assert_eq!(answer["needs_classification"], needs_classification, "{to}");
         assert_eq!((answer["from"].as_str(), code), (Some("1.0.0"), Some(exit)), "{to}");
@@ -89,7 +89,7 @@ fn each_release_asks_what_its_changes_ask() {
 #[test]
 fn the_answer_has_its_evidence_and_the_new_range() {
     let site = Site::new();
-    let (answer, _) = site.answer(&["--to", "1.0.5"]);
+    let (answer, _) = site.run_json(&["--to", "1.0.5"]);
     let sha1 = |text: &str| hex::encode(sha1::Sha1::digest(text.as_bytes()));
     assert_eq!(
         answer,
@@ -107,7 +107,7 @@ fn the_answer_has_its_evidence_and_the_new_range() {
             "reason": "1 pinned definition changed",
         })
     );
-    let (answer, _) = site.answer(&["--to", "1.0.2"]);
+    let (answer, _) = site.run_json(&["--to", "1.0.2"]);
     assert_eq!(answer["spec_after"], ">=0.9,<1.0.3");
     let text = String::from_utf8(site.decide(&["--to", "1.0.4"]).stdout).unwrap();
     assert_eq!(
@@ -124,12 +124,12 @@ fn it_is_told_up_to_where_a_range_can_be_widened() {
     for (to, up_to) in
         [("1.0.2", json!(null)), ("1.0.3", json!("1.0.2")), ("1.0.0", json!(null)), ("1.0.5", json!("1.0.2"))]
     {
-        assert_eq!(site.answer(&["--to", to]).0["relax_up_to"], up_to, "{to}");
+        assert_eq!(site.run_json(&["--to", to]).0["relax_up_to"], up_to, "{to}");
     }
     // There is no such limit if the next release already requires a change, or the project excludes it.
-    assert_eq!(site.answer(&["--from", "1.0.2", "--to", "1.0.3"]).0["relax_up_to"], json!(null));
-    site.requires("demo >= 0.9, < 1.0.1, != 1.0.2");
-    assert_eq!(site.answer(&["--to", "1.0.4"]).0["relax_up_to"], "1.0.1");
+    assert_eq!(site.run_json(&["--from", "1.0.2", "--to", "1.0.3"]).0["relax_up_to"], json!(null));
+    site.set_requirement("demo >= 0.9, < 1.0.1, != 1.0.2");
+    assert_eq!(site.run_json(&["--to", "1.0.4"]).0["relax_up_to"], "1.0.1");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn the_changed_lines_are_shown_if_they_are_wanted() {
     assert_eq!(with, without + lines);
     let coloured = text(&["--to", "1.0.4", "--diff", "--color", "always"]);
     assert!(coloured.contains("\u{1b}[31m-    return a\u{1b}[0m\n"), "{coloured:?}");
-    assert_eq!(site.answer(&["--to", "1.0.4", "--diff"]), site.answer(&["--to", "1.0.4"]));
+    assert_eq!(site.run_json(&["--to", "1.0.4", "--diff"]), site.run_json(&["--to", "1.0.4"]));
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_hash_test_of_the_project_s_own_is_a_manifest() {
         "truing.toml",
         "[sync.demo]\nmanifest = \"tests/test_patches.py\"\nmirror = [\"demo/=ours/\"]\n",
     );
-    let (answer, _) = site.answer(&["--to", "1.0.4"]);
+    let (answer, _) = site.run_json(&["--to", "1.0.4"]);
     assert_eq!(
         (&answer["decision"], &answer["changed"][0]["symbol"]),
         (&json!("bump"), &json!("demo.m:pinned"))
@@ -176,20 +176,20 @@ fn a_hash_test_of_the_project_s_own_is_a_manifest() {
 #[test]
 fn a_release_is_called_as_it_is_published_and_no_step_goes_back() {
     let site = Site::new();
-    let (told, _) = site.answer(&["--to", "1.0.1.0"]);
+    let (told, _) = site.run_json(&["--to", "1.0.1.0"]);
     assert_eq!((&told["to"], &told["spec_after"]), (&json!("1.0.1"), &json!(">=0.9,<1.0.2")));
-    site.requires("demo >= 1.0.2, < 1.0.3");
+    site.set_requirement("demo >= 1.0.2, < 1.0.3");
     let refused = site.decide(&["--to", "1.0.0"]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.status.code() == Some(2) && said.contains("older than 1.0.2"), "{said}");
     // A release that the project excludes is skipped, and refused if it is requested.
-    site.requires("demo >= 0.9, < 1.0.1, != 1.0.5, != 1.0.6");
-    assert_eq!(site.answer(&[]).0["to"], "1.0.4");
+    site.set_requirement("demo >= 0.9, < 1.0.1, != 1.0.5, != 1.0.6");
+    assert_eq!(site.run_json(&[]).0["to"], "1.0.4");
     let refused = site.decide(&["--to", "1.0.5"]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.status.code() == Some(2) && said.contains("leaves out demo 1.0.5"), "{said}");
     // A range that cannot be parsed is not treated as missing.
-    site.requires("demo >= banana");
+    site.set_requirement("demo >= banana");
     let refused = site.decide(&[]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("`demo >= banana` is not a range of versions"), "{said}");
@@ -203,19 +203,19 @@ fn a_job_may_follow_a_few_releases_at_a_time() {
             "truing.toml",
             &format!("[sync.demo]\nmirror = [\"demo/=ours/\"]\ntarget = \"{target}\"\n"),
         );
-        assert_eq!(site.answer(&[]).0["to"], to, "{target}");
+        assert_eq!(site.run_json(&[]).0["to"], to, "{target}");
     }
     // The target is relative to the project's present release.
-    site.requires("demo >= 1.0.2, < 1.0.3");
+    site.set_requirement("demo >= 1.0.2, < 1.0.3");
     site.write("truing.toml", "[sync.demo]\nmirror = [\"demo/=ours/\"]\ntarget = \"+2\"\n");
-    assert_eq!(site.answer(&[]).0["to"], "1.0.4");
+    assert_eq!(site.run_json(&[]).0["to"], "1.0.4");
 }
 
 #[test]
 fn a_project_is_changed_by_no_decision() {
     let site = Site::new();
     let before = std::fs::read(site.home.path().join("pyproject.toml")).unwrap();
-    site.answer(&["--to", "1.0.4"]);
+    site.run_json(&["--to", "1.0.4"]);
     assert_eq!(std::fs::read(site.home.path().join("pyproject.toml")).unwrap(), before);
 }
 
@@ -234,14 +234,14 @@ fn without_an_answer_it_is_told_why_and_what_to_do() {
     refused(&["--manifest", "absent.json"], 2, &["absent.json", "cannot be read"]);
     site.write("wrong.json", "[1]");
     refused(&["--manifest", "wrong.json"], 2, &["wrong.json is not a valid manifest"]);
-    site.requires("demo");
+    site.set_requirement("demo");
     refused(&[], 2, &["is not a range of versions"]);
-    site.requires("demo<1\", \"demo>2");
+    site.set_requirement("demo<1\", \"demo>2");
     refused(&[], 2, &["requires `demo` 2 times", "constraint.path"]);
-    site.requires("demo >= 7");
+    site.set_requirement("demo >= 7");
     refused(&[], 2, &["no release is in its range", "--from V"]);
     site.write("truing.toml", "[sync.another]\n");
-    site.requires("other");
+    site.set_requirement("other");
     refused(&[], 2, &["there is no job `demo`", "there is another"]);
     site.write("truing.toml", "[sync.demo]\nmirror = [\"demo\"]\n");
     refused(&[], 2, &["pairs of folders"]);
@@ -250,11 +250,11 @@ fn without_an_answer_it_is_told_why_and_what_to_do() {
 #[test]
 fn an_archive_is_downloaded_once() {
     let site = Site::new();
-    site.answer(&["--to", "1.0.1"]);
+    site.run_json(&["--to", "1.0.1"]);
     let kept = |site: &Site| {
         std::fs::read_dir(site.home.path().join(Path::new(".cache/truing/archives"))).unwrap().count()
     };
     assert_eq!(kept(&site), 2);
-    site.answer(&["--to", "1.0.1"]);
+    site.run_json(&["--to", "1.0.1"]);
     assert_eq!(kept(&site), 2);
 }

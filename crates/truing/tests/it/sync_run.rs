@@ -17,7 +17,7 @@ mod traced;
 mod verify;
 mod wording;
 
-use crate::support::home::until;
+use crate::support::home::wait_until;
 use crate::support::{claude, otlp, package, quiet, steady, watch};
 
 use std::time::Duration;
@@ -34,15 +34,15 @@ use site::{BOT, BRANCH, Site};
 /// Sites that are tested at the same time.
 const AT_ONCE: usize = 3;
 
-fn result(name: &str, exit: i32) -> (String, i32) {
+fn expected_result(name: &str, exit: i32) -> (String, i32) {
     (name.to_owned(), exit)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_that_changes_nothing_widens_the_range_in_one_pull_request() {
     let site = Site::new().await;
-    assert_eq!(site.sync().await, result("up_to_date", 0));
-    site.release("1.0.1");
+    assert_eq!(site.run_job().await, expected_result("up_to_date", 0));
+    site.publish_release("1.0.1");
     let dry = site.run(&["sync", "run", "demo", "--dry-run"]).await;
     assert_eq!((dry.exit, &dry.json["result"]), (0, &json!("rehearsed")), "{dry:?}");
     assert!(
@@ -53,7 +53,7 @@ async fn a_release_that_changes_nothing_widens_the_range_in_one_pull_request() {
 
     let ran = site.run(&["sync", "run", "demo", "--record", "out.json"]).await;
     assert_eq!((ran.exit, &ran.json["result"]), (0, &json!("relaxed")), "{ran:?}");
-    assert_eq!(site.record("out.json"), ran.json);
+    assert_eq!(site.read_record("out.json"), ran.json);
     assert_eq!(ran.json["update_type"], "relax");
     assert_eq!(ran.json["highest_step"]["id"], "publish");
     assert_eq!(ran.json["pr"]["kind"], "final");
@@ -61,17 +61,17 @@ async fn a_release_that_changes_nothing_widens_the_range_in_one_pull_request() {
     let [(number, pull)] = pulls.as_slice() else { panic!("{pulls:?}") };
     assert_eq!((pull.title.as_str(), pull.open, pull.draft), ("Admit demo up to 1.0.1", true, false));
     assert!(ran.json["pr"]["url"].as_str().unwrap().ends_with(&format!("/pull/{number}")));
-    assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.2"));
-    assert_eq!(site.ahead(BRANCH).await, "1");
+    assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project_file(">= 0.9, < 1.0.2"));
+    assert_eq!(site.commits_ahead(BRANCH).await, "1");
 
-    site.forge.assert_named();
+    site.forge.assert_calls_in_runs();
 
-    let summary = site.summary();
+    let summary = site.read_ci_summary();
     let (tried, relaxed) = (summary.find("## demo: rehearsed\n"), summary.find("## demo: relaxed\n"));
     assert!(tried.is_some() && tried < relaxed && summary.contains("| publish |"), "{summary}");
 
     let before = site.forge.request_log().len();
-    assert_eq!(site.sync().await, result("covered", 0));
+    assert_eq!(site.run_job().await, expected_result("covered", 0));
     assert!(
         site.forge
             .request_log()
@@ -93,7 +93,7 @@ async fn a_release_that_changes_nothing_widens_the_range_in_one_pull_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_never_comes_to_its_repository_is_remembered() {
     let site = Site::new().await;
-    site.set("acme/ours", "acme/nowhere");
+    site.replace_in_config("acme/ours", "acme/nowhere");
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert!(ran.exit != 0 && ran.err.contains("acme/nowhere"), "{ran:?}");
     let told = site.run(&["sync", "status", "demo"]).await;
@@ -101,38 +101,38 @@ async fn a_run_that_never_comes_to_its_repository_is_remembered() {
     assert_eq!((&outcome["result"], &told.json[0]["streak"]), (&json!("failed"), &json!(0)), "{told:?}");
     assert!(outcome["exit_reason"].as_str().unwrap().contains("acme/nowhere"), "{told:?}");
     // The job is free at once.
-    site.set("acme/nowhere", "acme/ours");
-    assert_eq!(site.sync().await, result("up_to_date", 0));
+    site.replace_in_config("acme/nowhere", "acme/ours");
+    assert_eq!(site.run_job().await, expected_result("up_to_date", 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_project_s_own_hash_test_gets_the_digest_of_what_only_looks_different() {
-    let site = Site::with("manifest = \"tests/test_patches.py\"\n").await;
+    let site = Site::with_config("manifest = \"tests/test_patches.py\"\n").await;
     let test = |digests: &str| {
         format!("from demo.m import pinned\n\nD = {{\n    pinned: {{{digests}}},  # why\n}}\n")
     };
     let (old, new) = (definition_digest(PINNED), definition_digest("def pinned(a):\n    return (a)\n"));
     let own = CommitBuilder::new("Pin").write("tests/test_patches.py", test(&format!("'{old}'")));
     site.repo.push("main", own).await.unwrap();
-    site.release("1.0.2");
-    assert_eq!(site.sync().await, result("relaxed", 0));
+    site.publish_release("1.0.2");
+    assert_eq!(site.run_job().await, expected_result("relaxed", 0));
     assert_eq!(site.file(BRANCH, "tests/test_patches.py").await, test(&format!("'{old}', '{new}'")));
-    assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.3"));
+    assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project_file(">= 0.9, < 1.0.3"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
     let site = Site::new().await;
-    site.release("1.0.1");
-    assert_eq!(site.sync().await, result("relaxed", 0));
+    site.publish_release("1.0.1");
+    assert_eq!(site.run_job().await, expected_result("relaxed", 0));
     // The main branch has a new commit, and the text of the pinned definition changes.
     site.repo.push("main", CommitBuilder::new("Else").write("b.txt", "b\n")).await.unwrap();
-    site.release("1.0.2");
-    assert_eq!(site.sync().await, result("relaxed", 0));
+    site.publish_release("1.0.2");
+    assert_eq!(site.run_job().await, expected_result("relaxed", 0));
     let pulls = site.pulls().await;
     assert_eq!(pulls.len(), 1, "the same one");
     assert_eq!(pulls[0].1.title, "Admit demo up to 1.0.2");
-    assert_eq!(site.ahead(BRANCH).await, "1", "on the main branch as it is now");
+    assert_eq!(site.commits_ahead(BRANCH).await, "1", "on the main branch as it is now");
     let pinned = site.file(BRANCH, "upstream.json").await;
     assert_eq!(pinned.matches('"').count(), 6, "a digest more: {pinned}");
 
@@ -142,14 +142,14 @@ async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
         .await
         .unwrap();
     site.repo.push("main", CommitBuilder::new("More").write("c.txt", "c\n")).await.unwrap();
-    site.release("1.0.2");
-    assert_eq!(site.sync().await, result("relaxed", 0));
+    site.publish_release("1.0.2");
+    assert_eq!(site.run_job().await, expected_result("relaxed", 0));
     assert_eq!(site.file(BRANCH, "mine.txt").await, "mine\n");
 
     // A release that needs code waits for the users, and is reported once.
-    site.release("1.0.4");
+    site.publish_release("1.0.4");
     for _ in 0..2 {
-        assert_eq!(site.sync().await, result("blocked", 1));
+        assert_eq!(site.run_job().await, expected_result("blocked", 1));
     }
     let pull = &site.pulls().await[0].1;
     let said: Vec<_> = pull.summary_comments().filter(|comment| comment.author == BOT).collect();
@@ -159,28 +159,28 @@ async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
 
     // The pull request is merged, and its work is done.
     let number = site.pulls().await[0].0;
-    site.release("1.0.2");
+    site.publish_release("1.0.2");
     site.repo.merge_pull(number, "ann").await.unwrap();
-    let ended = site.sync().await;
+    let ended = site.run_job().await;
     assert!(["covered", "up_to_date"].contains(&ended.0.as_str()), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_people_committed_stays_also_under_a_commit_of_ours() {
     let site = Site::new().await;
-    site.release("1.0.1");
-    assert_eq!(site.sync().await, result("relaxed", 0));
+    site.publish_release("1.0.1");
+    assert_eq!(site.run_job().await, expected_result("relaxed", 0));
     site.repo
         .push(BRANCH, CommitBuilder::new("Mine").write("mine.txt", "mine\n").with_author("ann"))
         .await
         .unwrap();
-    site.release("1.0.2");
-    assert_eq!(site.sync().await, result("relaxed", 0), "in place");
-    assert_eq!(site.ahead(BRANCH).await, "3");
+    site.publish_release("1.0.2");
+    assert_eq!(site.run_job().await, expected_result("relaxed", 0), "in place");
+    assert_eq!(site.commits_ahead(BRANCH).await, "3");
     site.repo.push("main", CommitBuilder::new("Else").write("b.txt", "b\n")).await.unwrap();
-    assert_eq!(site.sync().await, result("relaxed", 0));
+    assert_eq!(site.run_job().await, expected_result("relaxed", 0));
     assert_eq!(
-        (site.file(BRANCH, "mine.txt").await.as_str(), site.ahead(BRANCH).await.as_str()),
+        (site.file(BRANCH, "mine.txt").await.as_str(), site.commits_ahead(BRANCH).await.as_str()),
         ("mine\n", "3")
     );
 }
@@ -188,9 +188,9 @@ async fn what_people_committed_stays_also_under_a_commit_of_ours() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_it_cannot_tell_is_asked_once_and_only_people_who_may_write_answer() {
     let site = Site::new().await;
-    site.release("1.0.3");
+    site.publish_release("1.0.3");
     for _ in 0..2 {
-        assert_eq!(site.sync().await, result("asked", 1));
+        assert_eq!(site.run_job().await, expected_result("asked", 1));
     }
     let questions = site.questions().await;
     let [question] = questions.as_slice() else { panic!("{questions:?}") };
@@ -202,27 +202,27 @@ async fn what_it_cannot_tell_is_asked_once_and_only_people_who_may_write_answer(
     assert_eq!(question.comments.len(), 0);
     for (who, says) in [("eve", "relax"), (BOT, "relax"), ("ann", "let me think")] {
         site.repo.comment(question.number, who, says).await.unwrap();
-        assert_eq!(site.sync().await, result("asked", 1), "{who}: {says}");
+        assert_eq!(site.run_job().await, expected_result("asked", 1), "{who}: {says}");
     }
     site.repo.comment(question.number, "ann", "Relax: we do not use it").await.unwrap();
-    assert_eq!(site.sync().await, result("relaxed", 0));
+    assert_eq!(site.run_job().await, expected_result("relaxed", 0));
     let after = site.questions().await;
     assert_eq!((after.len(), after[0].open), (1, false), "it is answered");
     let pulls = site.pulls().await;
     assert!(pulls[0].1.body.contains("ann ruled"), "{}", pulls[0].1.body);
-    assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.4"));
+    assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project_file(">= 0.9, < 1.0.4"));
 
     // Another release causes a question, and its successor is asked about in the same issue.
-    site.release("2.0.0");
-    assert_eq!(site.sync().await, result("asked", 1));
+    site.publish_release("2.0.0");
+    assert_eq!(site.run_job().await, expected_result("asked", 1));
     assert_eq!(site.questions().await.iter().filter(|issue| issue.open).count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_question_that_people_close_without_a_word_is_not_asked_again_until_something_changes() {
     let site = Site::new().await;
-    site.release("1.0.3");
-    assert_eq!(site.sync().await, result("asked", 1));
+    site.publish_release("1.0.3");
+    assert_eq!(site.run_job().await, expected_result("asked", 1));
     let first = site.questions().await.remove(0).number;
     site.repo.set_issue_open(first, false, "ann").await.unwrap();
     for _ in 0..2 {
@@ -235,40 +235,40 @@ async fn a_question_that_people_close_without_a_word_is_not_asked_again_until_so
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert!(ran.json["question"].is_string() && site.questions().await.len() == 1, "{ran:?}");
     site.repo.set_issue_open(first, false, "ann").await.unwrap();
-    assert_eq!(site.sync().await, result("asked", 1));
+    assert_eq!(site.run_job().await, expected_result("asked", 1));
     let manifest = site.file("main", "upstream.json").await;
     site.repo
         .push("main", CommitBuilder::new("Else").write("upstream.json", format!("{manifest}\n")))
         .await
         .unwrap();
-    assert_eq!(site.sync().await, result("asked", 1));
+    assert_eq!(site.run_job().await, expected_result("asked", 1));
     let open: Vec<_> = site.questions().await.into_iter().filter(|issue| issue.open).collect();
     assert_eq!(open.len(), 1);
     // A comment in a closed issue is read.
     site.repo.set_issue_open(open[0].number, false, "ann").await.unwrap();
-    assert_eq!(site.sync().await, result("asked", 1));
+    assert_eq!(site.run_job().await, expected_result("asked", 1));
     site.repo.comment(open[0].number, "ann", "relax").await.unwrap();
-    assert_eq!(site.sync().await, result("relaxed", 0));
+    assert_eq!(site.run_job().await, expected_result("relaxed", 0));
     assert_eq!(site.questions().await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_that_needs_code_is_asked_about() {
     let site = Site::new().await;
-    site.release("1.0.4");
-    assert_eq!(site.sync().await, result("asked", 1));
+    site.publish_release("1.0.4");
+    assert_eq!(site.run_job().await, expected_result("asked", 1));
     let question = site.questions().await.remove(0);
     assert!(question.body.contains("demo.m:pinned"), "{}", question.body);
     site.repo.delete_issue(question.number).await.unwrap();
-    assert_eq!(site.sync().await, result("asked", 1));
+    assert_eq!(site.run_job().await, expected_result("asked", 1));
     assert_eq!(site.questions().await.iter().filter(|issue| issue.open).count(), 1, "asked again");
     // The answer that the code works unchanged is not accepted; the answer to skip the release is.
     let again = site.questions().await.into_iter().find(|issue| issue.open).unwrap().number;
     site.repo.comment(again, "ann", "relax").await.unwrap();
-    assert_eq!(site.sync().await, result("asked", 1));
+    assert_eq!(site.run_job().await, expected_result("asked", 1));
     site.repo.comment(again, "ann", "skip").await.unwrap();
     for _ in 0..2 {
-        assert_eq!(site.sync().await, result("left_out", 0));
+        assert_eq!(site.run_job().await, expected_result("left_out", 0));
     }
     assert!(site.pulls().await.is_empty() && site.questions().await.iter().all(|issue| !issue.open));
 }
@@ -276,16 +276,16 @@ async fn a_release_that_needs_code_is_asked_about() {
 #[tokio::test(flavor = "multi_thread")]
 async fn three_failures_open_the_breaker_and_an_answer_lets_one_run_try() {
     let site = Site::new().await;
-    site.release("1.0.1");
+    site.publish_release("1.0.1");
     site.repo.protect(BRANCH).await.unwrap();
     for _ in 0..3 {
-        assert_eq!(site.sync().await, result("failed", 3));
+        assert_eq!(site.run_job().await, expected_result("failed", 3));
     }
     let questions = site.questions().await;
     assert_eq!(questions.len(), 1);
     assert_eq!(questions[0].body.matches("cannot push").count(), 3, "{}", questions[0].body);
     let before = site.forge.request_log().len();
-    assert_eq!(site.sync().await, result("breaker", 4));
+    assert_eq!(site.run_job().await, expected_result("breaker", 4));
     assert!(site.forge.request_log().len() - before < 12, "it is cheap");
     let scheduled = site.run(&["sync", "run", "demo", "--scheduled"]).await;
     assert_eq!((scheduled.exit, &scheduled.json["result"]), (0, &json!("breaker")), "{scheduled:?}");
@@ -298,18 +298,18 @@ async fn three_failures_open_the_breaker_and_an_answer_lets_one_run_try() {
 
     let number = questions[0].number;
     site.repo.set_issue_open(number, false, "ann").await.unwrap();
-    assert_eq!(site.sync().await, result("breaker", 4));
+    assert_eq!(site.run_job().await, expected_result("breaker", 4));
     assert_eq!(site.questions().await.len(), 1, "closed without a word, it stays so");
     site.repo.set_issue_open(number, true, "ann").await.unwrap();
     site.repo.comment(number, "eve", "try again").await.unwrap();
-    assert_eq!(site.sync().await, result("breaker", 4));
+    assert_eq!(site.run_job().await, expected_result("breaker", 4));
     site.repo.comment(number, "ann", "try again").await.unwrap();
-    assert_eq!(site.sync().await, result("failed", 3), "one run tries");
-    assert_eq!(site.sync().await, result("breaker", 4), "and no more");
+    assert_eq!(site.run_job().await, expected_result("failed", 3), "one run tries");
+    assert_eq!(site.run_job().await, expected_result("breaker", 4), "and no more");
     assert_eq!(site.questions().await.len(), 1);
 
     assert_eq!(site.run(&["breaker", "reset", "demo"]).await.exit, 0);
-    assert_eq!(site.sync().await, result("failed", 3));
+    assert_eq!(site.run_job().await, expected_result("failed", 3));
     let unknown = site.run(&["breaker", "show", "none"]).await;
     assert_eq!(unknown.exit, 2, "{unknown:?}");
 }
@@ -317,73 +317,73 @@ async fn three_failures_open_the_breaker_and_an_answer_lets_one_run_try() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_cannot_even_begin_is_not_tried_for_ever() {
     let site = Site::new().await;
-    site.release("1.0.1");
+    site.publish_release("1.0.1");
     let manifest = site.file("main", "upstream.json").await;
     site.repo.push("main", CommitBuilder::new("Broken").write("upstream.json", "{")).await.unwrap();
     for _ in 0..5 {
-        assert_eq!(site.sync().await, result("failed", 3));
+        assert_eq!(site.run_job().await, expected_result("failed", 3));
     }
-    assert_eq!(site.sync().await, result("breaker", 4));
+    assert_eq!(site.run_job().await, expected_result("breaker", 4));
     let questions = site.questions().await;
     assert_eq!((questions.len(), questions[0].body.matches("not known").count()), (1, 5), "{questions:?}");
     // After the fix, the job still waits for a user's confirmation.
     site.repo.push("main", CommitBuilder::new("Mended").write("upstream.json", manifest)).await.unwrap();
-    assert_eq!(site.sync().await, result("breaker", 4));
+    assert_eq!(site.run_job().await, expected_result("breaker", 4));
     site.repo.comment(questions[0].number, "ann", "mended").await.unwrap();
-    assert_eq!(site.sync().await, result("relaxed", 0));
+    assert_eq!(site.run_job().await, expected_result("relaxed", 0));
     assert!(site.questions().await.iter().all(|issue| !issue.open));
 }
 
 /// Runs with a failure or a death at the nth write, and then once more: there is one pull request or one
 /// question, with the same content.
-async fn ends_the_same(release: &str, has_question: bool, nth: u64, kind: ForgeFaultKind) {
+async fn assert_same_end(release: &str, has_question: bool, nth: u64, kind: ForgeFaultKind) {
     let site = Site::new().await;
-    site.release(release);
+    site.publish_release(release);
     site.forge.add_fault(ForgeFault::nth_write(u32::try_from(nth).unwrap(), kind.clone()));
     if matches!(kind, ForgeFaultKind::Delay(_)) {
-        site.killed_at_write(nth).await;
+        site.kill_at_write(nth).await;
     } else {
         site.run(&["sync", "run", "demo"]).await;
     }
     site.forge.clear_faults();
-    let ended = site.until_free().await;
+    let ended = site.run_when_free().await;
     let (pulls, questions) = (site.pulls().await, site.questions().await);
     let open = questions.iter().filter(|issue| issue.open).count();
     if has_question {
-        assert_eq!((ended, pulls.len(), open), (result("asked", 1), 0, 1), "{nth} {kind:?}");
+        assert_eq!((ended, pulls.len(), open), (expected_result("asked", 1), 0, 1), "{nth} {kind:?}");
         assert_eq!(questions.len(), 1, "{nth} {kind:?}");
     } else {
         assert!(["relaxed", "covered"].contains(&ended.0.as_str()), "{nth} {kind:?}: {ended:?}");
         assert_eq!((pulls.len(), open), (1, 0), "{nth} {kind:?}");
-        assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.2"));
+        assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project_file(">= 0.9, < 1.0.2"));
     }
 }
 
 /// Tests each write with a failure before and after its effect, and with a death.
-async fn whatever_write_fails(release: &str, has_question: bool, least: u64) {
+async fn test_each_write_failure(release: &str, has_question: bool, least: u64) {
     let writes = {
         let site = Site::new().await;
-        site.release(release);
-        site.sync().await;
-        site.writes()
+        site.publish_release(release);
+        site.run_job().await;
+        site.write_count()
     };
     assert!(writes >= least, "{writes}");
     let late = ForgeFaultKind::Delay(Duration::from_secs(300));
     let kinds = [ForgeFaultKind::LostAnswer, ForgeFaultKind::Status(503, None), late];
     let all = (1..=writes).flat_map(|nth| kinds.clone().map(|kind| (nth, kind)));
     futures_util::stream::iter(all)
-        .for_each_concurrent(AT_ONCE, |(nth, kind)| ends_the_same(release, has_question, nth, kind))
+        .for_each_concurrent(AT_ONCE, |(nth, kind)| assert_same_end(release, has_question, nth, kind))
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_write_fails_the_next_run_ends_with_one_pull_request() {
-    whatever_write_fails("1.0.1", false, 2).await;
+    test_each_write_failure("1.0.1", false, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_write_fails_the_next_run_ends_with_one_question() {
-    whatever_write_fails("1.0.3", true, 1).await;
+    test_each_write_failure("1.0.3", true, 1).await;
 }
 
 const ISSUES: &str = "/repos/acme/ours/issues";
@@ -391,14 +391,14 @@ const ISSUES: &str = "/repos/acme/ours/issues";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_question_whose_answer_was_lost_is_closed_when_nothing_is_to_be_asked() {
     let site = Site::new().await;
-    site.release("1.0.3");
+    site.publish_release("1.0.3");
     site.forge.add_fault(ForgeFault::on_call("POST", ISSUES, ForgeFaultKind::LostAnswer));
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert!(ran.json["exit_reason"].as_str().unwrap().contains("could not ask a person"), "{ran:?}");
     site.forge.clear_faults();
-    site.release("1.0.1");
+    site.publish_release("1.0.1");
     for end in ["relaxed", "covered"] {
-        assert_eq!(site.sync().await, result(end, 0));
+        assert_eq!(site.run_job().await, expected_result(end, 0));
         let questions = site.questions().await;
         let [question] = questions.as_slice() else { panic!("{questions:?}") };
         assert!(!question.open && question.comments.len() == 1, "{question:?}");
@@ -408,9 +408,9 @@ async fn a_question_whose_answer_was_lost_is_closed_when_nothing_is_to_be_asked(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_question_that_may_still_show_is_waited_for_and_not_asked_twice() {
     let site = Site::new().await;
-    site.set("settle = \"0s\"", "settle = \"10m\"");
-    site.set("[sync.demo]", "[sync.demo]\ncron = \"0 0 1 1 *\"");
-    site.release("1.0.3");
+    site.replace_in_config("settle = \"0s\"", "settle = \"10m\"");
+    site.replace_in_config("[sync.demo]", "[sync.demo]\ncron = \"0 0 1 1 *\"");
+    site.publish_release("1.0.3");
     site.forge.add_fault(ForgeFault::on_call("POST", ISSUES, ForgeFaultKind::Status(503, None)));
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert!(ran.json["exit_reason"].as_str().unwrap().contains("could not ask a person"), "{ran:?}");
@@ -428,8 +428,8 @@ async fn a_question_that_may_still_show_is_waited_for_and_not_asked_twice() {
         let slots = site.run(&["slots", "list"]).await;
         assert_eq!(slots.json[0]["why"], "settling", "{slots:?}");
     }
-    site.set("settle = \"10m\"", "settle = \"0s\"");
-    assert_eq!(site.sync().await, result("asked", 1));
+    site.replace_in_config("settle = \"10m\"", "settle = \"0s\"");
+    assert_eq!(site.run_job().await, expected_result("asked", 1));
     assert_eq!(site.questions().await.len(), 1);
 }
 
@@ -438,7 +438,7 @@ async fn what_a_repository_tracks_as_a_link_is_neither_read_nor_written() {
     let outside = tempfile::tempdir().unwrap();
     for name in ["upstream.json", "pyproject.toml"] {
         let site = Site::new().await;
-        site.release("1.0.2");
+        site.publish_release("1.0.2");
         let target = outside.path().join(name);
         std::fs::write(&target, site.file("main", name).await).unwrap();
         let before = std::fs::read(&target).unwrap();
@@ -454,7 +454,7 @@ async fn what_a_repository_tracks_as_a_link_is_neither_read_nor_written() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_runs_at_once_are_one() {
     let site = Site::new().await;
-    site.release("1.0.1");
+    site.publish_release("1.0.1");
     let (first, second) =
         tokio::join!(site.run(&["sync", "run", "demo"]), site.run(&["sync", "run", "demo"]));
     let mut exits = [first.exit, second.exit];
@@ -467,12 +467,12 @@ async fn two_runs_at_once_are_one() {
 async fn what_is_missing_is_named() {
     let site = Site::new().await;
     let unknown = site.run(&["sync", "run", "dmeo", "--record", "out.json"]).await;
-    assert_eq!(site.record("out.json")["result"], "failed");
+    assert_eq!(site.read_record("out.json")["result"], "failed");
     assert_eq!((unknown.exit, unknown.err.contains("demo")), (2, true), "{unknown:?}");
-    site.release("1.0.1");
+    site.publish_release("1.0.1");
     assert_eq!(site.run(&["kill", "on"]).await.exit, 0);
     let held = site.run(&["sync", "run", "demo", "--record", "out.json"]).await;
-    let record = site.record("out.json");
+    let record = site.read_record("out.json");
     assert_eq!(
         (&record["schema"], &record["kind"]),
         (&json!("truing.outcome/1"), &json!("deferred")),
@@ -497,14 +497,14 @@ async fn what_is_missing_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_runs_jobs_at_their_times_and_takes_over_what_nobody_finished() {
     let site = Site::new().await;
-    site.release("1.0.1");
+    site.publish_release("1.0.1");
     // The pattern fires every second: the optional field of seconds comes first.
-    site.set("[sync.demo]", "[sync.demo]\ncron = \"* * * * * *\"");
+    site.replace_in_config("[sync.demo]", "[sync.demo]\ncron = \"* * * * * *\"");
     let status = site.run(&["sync", "status"]).await;
     assert!(status.json[0]["next"].is_string(), "{status:?}");
     let mut server = site.serve();
-    until("a pull request", async || !site.pulls().await.is_empty()).await;
-    until("two runs", async || {
+    wait_until("a pull request", async || !site.pulls().await.is_empty()).await;
+    wait_until("two runs", async || {
         let told = site.run(&["sync", "status"]).await;
         told.json[0]["outcomes"].as_array().is_some_and(|all| all.len() >= 2)
     })
@@ -520,23 +520,23 @@ async fn a_server_runs_jobs_at_their_times_and_takes_over_what_nobody_finished()
     assert_eq!(site.run(&["kill", "off"]).await.exit, 0);
 
     // The next server repeats a killed run, regardless of the schedule.
-    site.set("* * * * * *", "0 0 1 1 *");
-    site.release("1.0.2");
+    site.replace_in_config("* * * * * *", "0 0 1 1 *");
+    site.publish_release("1.0.2");
     site.forge.add_fault(ForgeFault::nth_write(1, ForgeFaultKind::Delay(Duration::from_secs(300))));
-    let before = site.writes();
-    site.killed_at_write(before + 1).await;
+    let before = site.write_count();
+    site.kill_at_write(before + 1).await;
     site.forge.clear_faults();
     let mut server = site.serve();
-    until("it was taken over", async || site.pulls().await[0].1.title == "Admit demo up to 1.0.2").await;
+    wait_until("it was taken over", async || site.pulls().await[0].1.title == "Admit demo up to 1.0.2").await;
     stop(&mut server);
     assert_eq!(site.pulls().await.len(), 1);
 
-    site.set("repo = \"acme/ours\"", "");
+    site.replace_in_config("repo = \"acme/ours\"", "");
     let wrong = site.run(&["serve", "--role", "worker", "--listen", "127.0.0.1:0"]).await;
     assert_eq!((wrong.exit, wrong.err.contains("sync.demo.repo")), (2, true), "{wrong:?}");
     let mut was = "0 0 1 1 *".to_owned();
     for (is, what) in [("now and then", "cron pattern"), ("0 0 31 2 *", "that matches some time")] {
-        site.set(&was, is);
+        site.replace_in_config(&was, is);
         let wrong = site.run(&["sync", "status"]).await;
         assert_eq!((wrong.exit, wrong.err.contains(what)), (2, true), "{wrong:?}");
         is.clone_into(&mut was);
@@ -559,14 +559,14 @@ fn stop(server: &mut std::process::Child) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_issue_tells_of_the_last_runs_if_it_is_wanted() {
-    let site = Site::with("outcome.issue = true\n").await;
-    site.release("1.0.1");
+    let site = Site::with_config("outcome.issue = true\n").await;
+    site.publish_release("1.0.1");
     site.forge.add_fault(ForgeFault::on_call("POST", "/repos/acme/ours/issues", ForgeFaultKind::LostAnswer));
-    assert_eq!(site.sync().await, result("relaxed", 0));
+    assert_eq!(site.run_job().await, expected_result("relaxed", 0));
     site.forge.clear_faults();
     assert_eq!(site.run(&["sync", "run", "demo", "--dry-run"]).await.exit, 0);
     for _ in 0..2 {
-        assert_eq!(site.sync().await, result("covered", 0));
+        assert_eq!(site.run_job().await, expected_result("covered", 0));
     }
     let issues = site.questions().await;
     let [issue] = issues.as_slice() else { panic!("{issues:?}") };
@@ -575,7 +575,7 @@ async fn one_issue_tells_of_the_last_runs_if_it_is_wanted() {
     assert_eq!((issue.comments.len(), issue.title.as_str()), (0, "demo sync: results of the last runs"));
 
     site.repo.lock_issue(issue.number).await.unwrap();
-    assert_eq!(site.sync().await, result("covered", 0));
+    assert_eq!(site.run_job().await, expected_result("covered", 0));
     assert_eq!(site.questions().await[0].body.matches("| covered |").count(), 3);
     // A deleted issue is not created again, which is not a failure.
     site.repo.delete_issue(issue.number).await.unwrap();

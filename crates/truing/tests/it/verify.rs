@@ -27,7 +27,7 @@ head -1 answer | grep -q ' 200 '
 "#;
 
 /// Starts an index that counts its requests.
-fn index() -> (SocketAddr, Arc<AtomicUsize>) {
+fn start_index() -> (SocketAddr, Arc<AtomicUsize>) {
     let (listener, asked) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::new(AtomicUsize::new(0)));
     let (address, counter) = (listener.local_addr().unwrap(), asked.clone());
     std::thread::spawn(move || {
@@ -59,7 +59,7 @@ impl Deref for Site {
 
 impl Site {
     fn new(configuration: &str) -> Self {
-        let site = Self(CheckedRepository::unborn(configuration));
+        let site = Self(CheckedRepository::without_commit(configuration));
         site.write("repository/src", "good\n");
         site.write("repository/uv.lock", "1\n");
         site.write("repository/.gitignore", "answer\n");
@@ -76,12 +76,12 @@ impl Site {
         self.command(arguments).output().unwrap()
     }
 
-    fn answer(&self, arguments: &[&str]) -> (Value, Option<i32>) {
-        answer(self.command(arguments).args(["--format", "json"]).output().unwrap())
+    fn run_json(&self, arguments: &[&str]) -> (Value, Option<i32>) {
+        parse_answer(self.command(arguments).args(["--format", "json"]).output().unwrap())
     }
 
     /// Returns all files of the repository, including those of git, with their contents.
-    fn all(&self) -> Vec<(String, Vec<u8>)> {
+    fn read_all_files(&self) -> Vec<(String, Vec<u8>)> {
         let (mut all, mut folders) = (Vec::new(), vec![self.path("repository")]);
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
@@ -97,7 +97,7 @@ impl Site {
     }
 }
 
-fn answer(output: Output) -> (Value, Option<i32>) {
+fn parse_answer(output: Output) -> (Value, Option<i32>) {
     (serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}")), output.status.code())
 }
 
@@ -106,7 +106,7 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 /// Returns a field of each check.
-fn of_checks(answer: &Value, field: &str) -> Vec<Value> {
+fn check_fields(answer: &Value, field: &str) -> Vec<Value> {
     answer["checks"].as_array().unwrap().iter().map(|check| check[field].clone()).collect()
 }
 
@@ -128,15 +128,15 @@ check = [["sh", "-c", "grep -q package answer && grep -qx new src extra && test 
     std::fs::remove_file(site.path("repository/gone")).unwrap();
     site.write("repository/src", "new\n");
     site.write("repository/extra", "new\n");
-    let before = site.all();
-    let (index, asked) = index();
+    let before = site.read_all_files();
+    let (index, asked) = start_index();
     for found in [false, true] {
         let mut command = site.command(&["--format", "json"]);
         let (answer, code) =
-            answer(command.env("PIP_INDEX_URL", format!("http://{index}/simple")).output().unwrap());
+            parse_answer(command.env("PIP_INDEX_URL", format!("http://{index}/simple")).output().unwrap());
         assert_eq!((code, &answer["ok"]), (Some(0), &json!(true)), "{answer:#}");
         assert_eq!(answer["schema"], "truing.verify/1");
-        assert_eq!(of_checks(&answer, "verdict"), ["passed", "passed"]);
+        assert_eq!(check_fields(&answer, "verdict"), ["passed", "passed"]);
         assert_eq!(answer["set_up"]["found"], found);
         let reached = &answer["set_up"]["reached"][0];
         assert_eq!((&reached["host"], &reached["refused"]), (&json!("127.0.0.1"), &Value::Null));
@@ -145,7 +145,7 @@ check = [["sh", "-c", "grep -q package answer && grep -qx new src extra && test 
         assert!(!seen.contains("canary") && seen.contains("PIP_NO_INDEX=1"), "{seen}");
         assert_eq!(asked.load(Ordering::SeqCst), 1, "the index was asked once");
     }
-    assert_eq!(site.all(), before, "nothing of the repository is changed");
+    assert_eq!(site.read_all_files(), before, "nothing of the repository is changed");
     assert_eq!(std::fs::read_dir(site.path(".cache/truing/verify")).unwrap().count(), 1);
     // Another index requires another setup.
     let output = site.run(&[]);
@@ -163,16 +163,16 @@ fn what_failed_before_does_not_count_and_what_newly_fails_does() {
         "[verify]\ncheck = [[\"grep\", \"-qx\", \"good\", \"src\"], [\"sh\", \"-c\", \"echo why >&2; exit \
          7\"]]\n",
     );
-    let (answer, code) = site.answer(&[]);
-    assert_eq!((code, of_checks(&answer, "verdict")), (Some(1), vec![json!("passed"), json!("failed")]));
+    let (answer, code) = site.run_json(&[]);
+    assert_eq!((code, check_fields(&answer, "verdict")), (Some(1), vec![json!("passed"), json!("failed")]));
     assert_eq!(
         (&answer["checks"][1]["exit_code"], &answer["checks"][1]["errors"]),
         (&json!(7), &json!("why\n"))
     );
     assert_eq!(answer["checks"][1]["again"]["exit_code"], 7);
-    let (answer, code) = site.answer(&["--base", "HEAD"]);
+    let (answer, code) = site.run_json(&["--base", "HEAD"]);
     assert_eq!(
-        (code, of_checks(&answer, "verdict")),
+        (code, check_fields(&answer, "verdict")),
         (Some(0), vec![json!("passed"), json!("failed_before")])
     );
     assert_eq!(answer["base"]["checks"][1]["ok"], false);
@@ -203,7 +203,7 @@ fn cargo_is_told_of_the_users_own_index() {
     let replaced = format!("[source.crates-io]\nreplace{}\n", "-with = \"mirror\"");
     let index = format!("sparse{}", "+https://crates.example.org/index/");
     site.write(".cargo/config.toml", &format!("{replaced}[registries.mirror]\nindex = \"{index}\"\n"));
-    let (answer, code) = site.answer(&[]);
+    let (answer, code) = site.run_json(&[]);
     let told = answer["checks"][0]["output"].as_str().unwrap();
     assert!(code == Some(0) && told.contains(&format!("registry = \"{index}\"")), "{answer:#}");
 }
@@ -284,13 +284,13 @@ fn what_is_configured_wrongly_is_told_before_anything_is_run() {
 }
 
 /// Returns the number of processes with this word in their command line.
-fn with_word(word: &str) -> usize {
+fn count_processes_with(word: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
     lines.filter(|line| line.split(|byte| *byte == 0).any(|part| part == word.as_bytes())).count()
 }
 
-fn wait_for(label: &str, condition: impl Fn() -> bool) {
+fn wait_until(label: &str, condition: impl Fn() -> bool) {
     let begun = Instant::now();
     while !condition() {
         assert!(begun.elapsed() < SOON, "{label}");
@@ -308,12 +308,12 @@ fn an_interrupted_run_leaves_no_process_and_no_folder() {
     let mut command = site.command(&[]);
     let child =
         command.env("TMPDIR", site.path("tmp")).process_group(0).stderr(Stdio::piped()).spawn().unwrap();
-    wait_for("it does not begin", || with_word(&word) > 0);
+    wait_until("it does not begin", || count_processes_with(&word) > 0);
     let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{output:?}");
-    wait_for("something is left", || with_word(&word) == 0);
+    wait_until("something is left", || count_processes_with(&word) == 0);
     let left = |folder: &Path| std::fs::read_dir(folder).unwrap().count();
     assert_eq!((left(&site.path("tmp")), left(&site.path(".cache/truing/verify"))), (0, 0));
 }

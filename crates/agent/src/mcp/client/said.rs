@@ -2,7 +2,7 @@
 
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::Value;
-use truing_core::line::is_hidden;
+use truing_core::line::is_invisible_char;
 use truing_reader::redact::{holds_any, redact_secrets};
 
 use crate::native::CallOutput;
@@ -37,7 +37,7 @@ pub(super) fn render_result(result: &CallToolResult, most: usize) -> CallOutput 
 
 /// Removes control characters and invisible characters; line ends and tabs remain.
 pub(super) fn strip_hidden(text: &str) -> String {
-    text.chars().filter(|char| matches!(char, '\n' | '\t') || !is_hidden(*char)).collect()
+    text.chars().filter(|char| matches!(char, '\n' | '\t') || !is_invisible_char(*char)).collect()
 }
 
 /// Returns at most this many bytes, without secrets, and with a note of the bytes left out.

@@ -28,35 +28,36 @@ impl MovedDefinition {
     pub(super) fn from_finding(finding: &Finding, snapshot: &ChangeSnapshot) -> Option<Self> {
         let near = ComparedFile::new(snapshot.near.clone());
         let own = SearchTokens::from_text(&finding.raw.snippet);
-        let places = near.places(&own);
+        let places = near.find_places(&own);
         let [(first, last)] = places.as_slice() else { return None };
         let line = |index: &usize| u32::try_from(*index).unwrap_or(u32::MAX).saturating_add(1);
         let lines = (line(first), line(last));
         let all = near.statements();
         let at = all.iter().position(|one| one.touches(lines))?;
-        let (heading, name) = definition(&near, at)?;
-        let rest = body(all, heading).filter(|one| one.has_words && !one.touches(lines));
+        let (heading, name) = enclosing_definition(&near, at)?;
+        let rest = body_statements(all, heading).filter(|one| one.has_words && !one.touches(lines));
         let rest: BTreeSet<u32> = rest.map(|one| one.own).collect();
         (!rest.is_empty()).then(|| Self { name: name.to_owned(), rest, own })
     }
 
     /// Returns true if the definition or the finding's own lines are still in the original file.
-    pub(super) fn is_left<T: Fn(&RepoPath) -> Option<String>>(
+    pub(super) fn is_in_original_file<T: Fn(&RepoPath) -> Option<String>>(
         &self,
         path: &RepoPath,
         outcome: &FollowOutcome,
         head: &HeadView<'_, T>,
     ) -> bool {
         let defines = |page: &ComparedFile| {
-            let headings = (0..page.statements().len()).filter_map(|at| own_name(page, at));
+            let headings = (0..page.statements().len()).filter_map(|at| defined_block_name(page, at));
             headings.into_iter().any(|name| name == self.name)
         };
-        matches!(outcome, FollowOutcome::There { .. }) || head.page(path).is_some_and(|page| defines(&page))
+        matches!(outcome, FollowOutcome::There { .. })
+            || head.compared_file(path).is_some_and(|page| defines(&page))
     }
 
     /// Returns true if the definition is around this statement of another file. The change must have added
     /// it there with one of its former statements, and without the finding's own lines.
-    pub(super) fn is_around(
+    pub(super) fn encloses_statement(
         &self,
         statement: &CodeStatement,
         file: &ComparedFile,
@@ -64,13 +65,15 @@ impl MovedDefinition {
     ) -> bool {
         let all = file.statements();
         let is_added = |statement: &CodeStatement| added.iter().any(|lines| statement.touches(*lines));
-        let found =
-            all.iter().position(|other| other.first == statement.first).and_then(|at| definition(file, at));
+        let found = all
+            .iter()
+            .position(|other| other.first == statement.first)
+            .and_then(|at| enclosing_definition(file, at));
         found.is_some_and(|(heading, name)| {
             name == self.name
-                && file.places(&self.own).is_empty()
+                && file.find_places(&self.own).is_empty()
                 && all.get(heading).is_some_and(is_added)
-                && body(all, heading)
+                && body_statements(all, heading)
                     .any(|statement| is_added(statement) && self.rest.contains(&statement.own))
         })
     }
@@ -78,8 +81,8 @@ impl MovedDefinition {
 
 /// Returns the innermost definition that a statement is in or begins: the index of its heading, and its
 /// name.
-fn definition(file: &ComparedFile, statement_index: usize) -> Option<(usize, &str)> {
-    if let Some(name) = own_name(file, statement_index) {
+fn enclosing_definition(file: &ComparedFile, statement_index: usize) -> Option<(usize, &str)> {
+    if let Some(name) = defined_block_name(file, statement_index) {
         return Some((statement_index, name));
     }
     let all = file.statements();
@@ -87,7 +90,7 @@ fn definition(file: &ComparedFile, statement_index: usize) -> Option<(usize, &st
     for (index, above) in all.get(..statement_index)?.iter().enumerate().rev() {
         if above.indent < indent && above.has_words {
             indent = above.indent;
-            if let Some(name) = own_name(file, index) {
+            if let Some(name) = defined_block_name(file, index) {
                 return Some((index, name));
             }
         }
@@ -96,7 +99,7 @@ fn definition(file: &ComparedFile, statement_index: usize) -> Option<(usize, &st
 }
 
 /// Returns the name that a statement defines, if it has a body.
-fn own_name(file: &ComparedFile, index: usize) -> Option<&str> {
+fn defined_block_name(file: &ComparedFile, index: usize) -> Option<&str> {
     let all = file.statements();
     let (one, below) = (all.get(index)?, all.get(index + 1)?);
     let line = usize::try_from(one.first.checked_sub(1)?).ok()?;
@@ -104,7 +107,7 @@ fn own_name(file: &ComparedFile, index: usize) -> Option<&str> {
 }
 
 /// Returns the statements in the body of a heading.
-fn body(statements: &[CodeStatement], heading: usize) -> impl Iterator<Item = &CodeStatement> {
+fn body_statements(statements: &[CodeStatement], heading: usize) -> impl Iterator<Item = &CodeStatement> {
     let indent = statements.get(heading).map_or(usize::MAX, |heading| heading.indent);
     statements
         .get(heading.saturating_add(1)..)
@@ -136,7 +139,7 @@ mod tests {
     const OWN: &str = "    bank.send(total)";
     const FIX: &str = "    bank.send(max(total, 0))";
 
-    fn place(raw: RawFinding) -> PlacedFinding {
+    fn place_finding(raw: RawFinding) -> PlacedFinding {
         let at = raw.place.clone();
         PlacedFinding {
             raw,
@@ -148,7 +151,7 @@ mod tests {
     }
 
     /// Identifies findings in these files. `before` is the number of lines that q.py had before the change.
-    fn looked(
+    fn recheck_files(
         files: &[(&str, &str)],
         before: u32,
         known: &[Finding],
@@ -165,11 +168,11 @@ mod tests {
             (FileRenames::default(), |path: &RepoPath| texts.get(path).map(|text| (*text).to_owned()));
         let head = HeadView::new(read, &paths, added, gone.into_iter().collect(), &renames);
         let reviewer = ReviewerReport { seen: paths.iter().cloned().collect(), verdicts: says.to_vec() };
-        recheck(known, found, &[reviewer], &head, place).fixed.len()
+        recheck(known, found, &[reviewer], &head, place_finding).fixed.len()
     }
 
     /// Returns the finding in `pay`, as it was found in p.py beside this q.py.
-    fn known(q: &str) -> Finding {
+    fn known_finding(q: &str) -> Finding {
         let text = format!("{OTHERS}{PAY}{LAST}");
         let line = text.lines().position(|line| line == OWN).unwrap() + 1;
         let line = u32::try_from(line).unwrap();
@@ -186,8 +189,8 @@ mod tests {
             suggestion: None,
             source: FindingSource::Agent,
         };
-        let mut found = vec![place(raw.clone())];
-        looked(&[("p.py", &text), ("q.py", q)], 0, &[], &mut found, &[]);
+        let mut found = vec![place_finding(raw.clone())];
+        recheck_files(&[("p.py", &text), ("q.py", q)], 0, &[], &mut found, &[]);
         Finding {
             id: FindingId::new("1:00-1"),
             fingerprint: Fingerprint::new("1:00".to_owned()),
@@ -204,10 +207,10 @@ mod tests {
     }
 
     /// Returns true if a model's verdict of a fix is accepted that quotes this line of q.py.
-    fn is_believed((p, q): (&str, &str), before: u32, quoted: &str) -> bool {
+    fn is_fix_accepted((p, q): (&str, &str), before: u32, quoted: &str) -> bool {
         let was: String =
             q.lines().take(usize::try_from(before).unwrap()).map(|line| format!("{line}\n")).collect();
-        let known = [known(&was)];
+        let known = [known_finding(&was)];
         let line = u32::try_from(q.lines().position(|line| line == quoted).unwrap() + 1).unwrap();
         let verdict = RecheckVerdict {
             finding: known[0].id.clone(),
@@ -218,7 +221,7 @@ mod tests {
         };
         let files = [("p.py", p), ("q.py", q)];
         let files = if p.is_empty() { &files[1..] } else { &files[..] };
-        looked(files, before, &known, &mut Vec::new(), &[verdict]) == 1
+        recheck_files(files, before, &known, &mut Vec::new(), &[verdict]) == 1
     }
 
     #[test]
@@ -227,10 +230,10 @@ mod tests {
         let fixed = PAY.replace(OWN, FIX);
         let moved =
             format!("import bank\n\n\n{fixed}def other(order):\n    checked = order\n    return checked\n");
-        assert!(is_believed((&left, &moved), 0, FIX));
+        assert!(is_fix_accepted((&left, &moved), 0, FIX));
         // Moved below existing code of that file, and moved where the original file was deleted.
-        assert!(is_believed((&left, &moved), 2, FIX));
-        assert!(is_believed(("", &moved), 0, FIX));
+        assert!(is_fix_accepted((&left, &moved), 2, FIX));
+        assert!(is_fix_accepted(("", &moved), 0, FIX));
         for (what, p, q, quoted) in [
             ("what is as it was", &left, &moved, "    total = sum(order.lines)"),
             ("another function there", &left, &moved, "    checked = order"),
@@ -242,14 +245,14 @@ mod tests {
                 "    checked = bill",
             ),
         ] {
-            assert!(!is_believed((p, q), 0, quoted), "{what}");
+            assert!(!is_fix_accepted((p, q), 0, quoted), "{what}");
         }
         // The definition was copied, and not moved.
-        assert!(!is_believed((&format!("{OTHERS}{fixed}{LAST}"), &moved), 0, FIX));
+        assert!(!is_fix_accepted((&format!("{OTHERS}{fixed}{LAST}"), &moved), 0, FIX));
         // The finding's lines are still in the original place.
-        assert!(!is_believed((&format!("{OTHERS}{PAY}{LAST}"), &moved), 0, FIX));
+        assert!(!is_fix_accepted((&format!("{OTHERS}{PAY}{LAST}"), &moved), 0, FIX));
         // A function of that name existed before.
-        assert!(is_believed((&left, &fixed), 0, FIX));
-        assert!(!is_believed((&left, &fixed), 1, FIX));
+        assert!(is_fix_accepted((&left, &fixed), 0, FIX));
+        assert!(!is_fix_accepted((&left, &fixed), 1, FIX));
     }
 }

@@ -18,9 +18,9 @@ use truing_core::id::{Sha, ThreadId, TimeSpan, UnixMillis};
 use truing_core::increment::FileRenames;
 use truing_core::port::{PullState, ReviewState};
 
-use super::readiness::{START, reviewed, rules, seen};
+use super::readiness::{START, draft_snapshot, reviewer_feedback, rules};
 use super::simulation::Dice;
-use super::{audited, candidate, p1, says, sha};
+use super::{audited_event, candidate, p1_finding, sha, verdict_for_all};
 
 const FORGES: u64 = 1_000;
 /// Maximum number of looks of a simulation: with a minute between two, far more than all timeouts of all
@@ -70,7 +70,7 @@ impl Game {
             allow_declined: rules.allow_declined,
             ..ConvergeLimits::default()
         };
-        let mut seen = seen(1);
+        let mut seen = draft_snapshot(1);
         seen.state = if dice.roll(3) == 0 { PullState::Open } else { PullState::Draft };
         Self {
             calm: [4, 40, 400][usize::try_from(dice.roll(3)).unwrap()],
@@ -88,7 +88,7 @@ impl Game {
         }
     }
 
-    fn is_bad(&mut self) -> bool {
+    fn roll_is_bad(&mut self) -> bool {
         self.dice.roll(self.calm) == 0
     }
 
@@ -105,40 +105,40 @@ impl Game {
     }
 
     /// Simulates the events at the forge between two looks.
-    fn goes_on(&mut self) {
+    fn simulate_forge_events(&mut self) {
         for name in ["bugbot", "copilot"] {
             if self.dice.roll(self.pace) > 0 {
                 continue;
             }
-            let view = match (self.is_bad(), self.dice.roll(8)) {
+            let view = match (self.roll_is_bad(), self.dice.roll(8)) {
                 (true, 0) => ReviewerFeedback::default(),
                 (true, 1) => {
                     ReviewerFeedback { check: Some(ReviewerCheck::Failed), ..ReviewerFeedback::default() }
                 }
-                (true, 2 | 6) => reviewed(ReviewState::Commented, ReviewTextSignal::Counts, 0),
-                (true, 3) => reviewed(ReviewState::ChangesRequested, ReviewTextSignal::Silent, 0),
-                (true, 4) => reviewed(ReviewState::Commented, ReviewTextSignal::Holds, 0),
+                (true, 2 | 6) => reviewer_feedback(ReviewState::Commented, ReviewTextSignal::Counts, 0),
+                (true, 3) => reviewer_feedback(ReviewState::ChangesRequested, ReviewTextSignal::Silent, 0),
+                (true, 4) => reviewer_feedback(ReviewState::Commented, ReviewTextSignal::Holds, 0),
                 (true, 5) => {
                     ReviewerFeedback { check: Some(ReviewerCheck::Running), ..ReviewerFeedback::default() }
                 }
                 (true, _) => {
-                    self.talk(ThreadAuthor::Reviewer(name.into()), name);
-                    reviewed(ReviewState::Commented, ReviewTextSignal::Counts, 1)
+                    self.add_thread(ThreadAuthor::Reviewer(name.into()), name);
+                    reviewer_feedback(ReviewState::Commented, ReviewTextSignal::Counts, 1)
                 }
                 (false, 0) => ReviewerFeedback { is_queued: true, ..ReviewerFeedback::default() },
                 (false, 1) => {
                     ReviewerFeedback { check: Some(ReviewerCheck::Passed), ..ReviewerFeedback::default() }
                 }
-                (false, _) => reviewed(ReviewState::Commented, ReviewTextSignal::Silent, 0),
+                (false, _) => reviewer_feedback(ReviewState::Commented, ReviewTextSignal::Silent, 0),
             };
             self.seen.views.insert(name.into(), view);
         }
-        if self.is_bad() {
-            self.talk(ThreadAuthor::Person, "person");
+        if self.roll_is_bad() {
+            self.add_thread(ThreadAuthor::Person, "person");
         }
         (self.seen.pending, self.seen.failed, self.seen.lacks_review) =
             (vec![], vec![], self.dice.roll(2) == 0);
-        self.seen.merge = match (self.is_bad(), self.dice.roll(6)) {
+        self.seen.merge = match (self.roll_is_bad(), self.dice.roll(6)) {
             (true, 0) => MergeableState::Behind,
             (true, 1) => MergeableState::Dirty,
             (true, 2) => MergeableState::Blocked,
@@ -151,10 +151,10 @@ impl Game {
         if self.seen.merge == MergeableState::Unstable && self.dice.roll(4) > 0 {
             self.seen.pending = vec!["ci".into()];
         }
-        if self.is_bad() && self.is_bad() {
+        if self.roll_is_bad() && self.roll_is_bad() {
             self.seen.failed = vec!["ci".into()];
         }
-        if self.is_bad() {
+        if self.roll_is_bad() {
             match self.dice.roll(8) {
                 0 => self.seen.state = PullState::Closed,
                 1 => self.seen.state = PullState::Merged,
@@ -167,14 +167,14 @@ impl Game {
         }
     }
 
-    fn talk(&mut self, by: ThreadAuthor, name: &str) {
+    fn add_thread(&mut self, by: ThreadAuthor, name: &str) {
         let id = ThreadId::new(format!("{name}-{}", self.dice.roll(6)));
         self.seen.threads.retain(|thread| thread.id != id);
         self.seen.threads.push(UnresolvedThread { id, by, is_outdated: false, last: LastWord::Theirs });
     }
 
     /// Returns the number of threads without our reply, by the simulation's own count.
-    fn waits_for_us(&self) -> usize {
+    fn count_unanswered_threads(&self) -> usize {
         let mut threads =
             self.seen.threads.iter().filter(|thread| thread.last == LastWord::Theirs).collect::<Vec<_>>();
         threads.retain(|thread| thread.by == ThreadAuthor::Person || !thread.is_outdated);
@@ -185,17 +185,17 @@ impl Game {
     }
 
     /// Continues the run until it is at rest.
-    fn drive(&mut self, work: &UnansweredFeedback) {
+    fn run_until_rest(&mut self, work: &UnansweredFeedback) {
         loop {
             let event = match self.run.next.clone() {
-                ConvergeAction::Gate => {
-                    ConvergeEvent::Gated((self.is_bad() && self.run.gate_rounds < 2).then(|| "style".into()))
-                }
+                ConvergeAction::Gate => ConvergeEvent::Gated(
+                    (self.roll_is_bad() && self.run.gate_rounds < 2).then(|| "style".into()),
+                ),
                 ConvergeAction::Mend { .. } => ConvergeEvent::Mended(None),
                 ConvergeAction::Audit { auditors, .. } => {
                     let line = 100 * (1 + u32::try_from(self.dice.roll(1_000)).unwrap());
-                    let claims = if self.is_bad() { vec![p1(line)] } else { vec![] };
-                    audited(auditors.into_iter().map(|at| (at, AuditorAnswer::Whole(claims.clone()))))
+                    let claims = if self.roll_is_bad() { vec![p1_finding(line)] } else { vec![] };
+                    audited_event(auditors.into_iter().map(|at| (at, AuditorAnswer::Whole(claims.clone()))))
                 }
                 ConvergeAction::Post => ConvergeEvent::Posted,
                 ConvergeAction::Fix { .. } => {
@@ -203,7 +203,7 @@ impl Game {
                     let word =
                         if is_mended { FixerVerdict::Fixed } else { FixerVerdict::Declined("no".into()) };
                     let commit = is_mended.then(|| candidate(self.heads + 1));
-                    ConvergeEvent::Fixed { words: says(&self.run, &word), candidate: commit }
+                    ConvergeEvent::Fixed { words: verdict_for_all(&self.run, &word), candidate: commit }
                 }
                 ConvergeAction::Check => ConvergeEvent::Checked(vec![]),
                 ConvergeAction::Publish => {
@@ -225,14 +225,14 @@ impl Game {
                 }
             };
             self.run.apply_event(event).unwrap();
-            if self.run.exit.is_some() || self.run.is_at_rest() {
+            if self.run.exit.is_some() || self.run.accepts_other_findings() {
                 return;
             }
         }
     }
 
     /// Reports a head to the run that it does not know.
-    fn follow(&mut self, is_again: bool) {
+    fn report_new_head(&mut self, is_again: bool) {
         if is_again || self.run.head != self.seen.head {
             let (head, tree) = (self.seen.head.clone(), sha(1_000_000 + self.heads));
             self.run.apply_event(ConvergeEvent::Moved { head, tree }).unwrap();
@@ -242,21 +242,21 @@ impl Game {
     /// Plays the simulation to its end: an exit code, or `None` if the pull request is ready.
     fn play(mut self, seed: u64) -> Option<ConvergeExitCode> {
         for _ in 0..MAX_LOOKS {
-            self.goes_on();
+            self.simulate_forge_events();
             // A process that dies between two looks continues from the stored state.
             let kept = serde_json::to_string(&self.ready).unwrap();
             let mut restored: PullReadiness = serde_json::from_str(&kept).unwrap();
-            let want = self.ready.next(&self.rules, &self.seen, self.now);
-            assert_eq!(restored.next(&self.rules, &self.seen, self.now), want, "{seed}");
+            let want = self.ready.next_action(&self.rules, &self.seen, self.now);
+            assert_eq!(restored.next_action(&self.rules, &self.seen, self.now), want, "{seed}");
             assert_eq!(restored, self.ready, "{seed}");
             match want {
                 ReadinessAction::Internal => {
                     assert_ne!(self.cleared.as_ref(), Some(&self.seen.head), "{seed}");
-                    self.follow(self.run.exit.is_some());
+                    self.report_new_head(self.run.exit.is_some());
                     if self.run.exit.is_none() {
-                        self.drive(&UnansweredFeedback::default());
+                        self.run_until_rest(&UnansweredFeedback::default());
                     }
-                    if let Some(code) = self.stopped() {
+                    if let Some(code) = self.stop_reason() {
                         return Some(code);
                     }
                     if self.run.exit.is_some() {
@@ -269,19 +269,21 @@ impl Game {
                     let head = &self.seen.head;
                     let new = work.threads.iter().all(|id| self.handed.insert((head.clone(), id.clone())));
                     assert!(new, "{seed}: {work:?} is handed over twice at one head");
-                    self.follow(false);
-                    let claims =
-                        (0..).zip(work.threads.iter()).map(|(at, _)| p1(31 + 40 * at)).collect::<Vec<_>>();
-                    let claims = if claims.is_empty() { vec![p1(7)] } else { claims };
+                    self.report_new_head(false);
+                    let claims = (0..)
+                        .zip(work.threads.iter())
+                        .map(|(at, _)| p1_finding(31 + 40 * at))
+                        .collect::<Vec<_>>();
+                    let claims = if claims.is_empty() { vec![p1_finding(7)] } else { claims };
                     if self.run.exit.as_ref().is_none_or(|exit| exit.kind() == ConvergeExitKind::Converged) {
                         self.run
                             .apply_event(ConvergeEvent::Heard { claims, renames: FileRenames::default() })
                             .unwrap();
                     }
                     if self.run.exit.is_none() {
-                        self.drive(&work);
+                        self.run_until_rest(&work);
                     }
-                    if let Some(code) = self.stopped() {
+                    if let Some(code) = self.stop_reason() {
                         return Some(code);
                     }
                 }
@@ -299,13 +301,13 @@ impl Game {
                     self.ready.record_push(&head, self.now);
                 }
                 ReadinessAction::MarkReady => {
-                    self.is_ready(seed);
+                    self.assert_ready(seed);
                     assert!(self.rules.mark_ready && self.seen.state == PullState::Draft, "{seed}");
                     self.ready.record_ready_mark();
                     self.seen.state = PullState::Open;
                 }
                 ReadinessAction::Done { .. } => {
-                    self.is_ready(seed);
+                    self.assert_ready(seed);
                     return None;
                 }
                 ReadinessAction::End(exit) => {
@@ -321,7 +323,7 @@ impl Game {
     }
 
     /// Returns the reason for the end of the run, unless it has converged or is at rest.
-    fn stopped(&self) -> Option<ConvergeExitCode> {
+    fn stop_reason(&self) -> Option<ConvergeExitCode> {
         self.run.exit.as_ref().filter(|exit| exit.kind() != ConvergeExitKind::Converged).map(|exit| exit.code)
     }
 
@@ -337,7 +339,7 @@ impl Game {
             !ours_first || self.cleared.as_ref() == Some(&self.seen.head),
             "{seed}: {name} is asked too soon"
         );
-        assert_eq!(self.waits_for_us(), 0, "{seed}: {name} is asked before others are answered");
+        assert_eq!(self.count_unanswered_threads(), 0, "{seed}: {name} is asked before others are answered");
         let asked = self.asked.entry((self.seen.head.clone(), name.to_owned())).or_default();
         assert!(asked.last().is_none_or(|last| self.now >= *last + rule.budget), "{seed}");
         asked.push(self.now);
@@ -346,7 +348,7 @@ impl Game {
     }
 
     /// Checks that all requirements are met at this one head.
-    fn is_ready(&self, seed: u64) {
+    fn assert_ready(&self, seed: u64) {
         let PullSnapshot { head, views, threads, merge, failed, pending, lacks_review, .. } = &self.seen;
         assert!(matches!(self.seen.state, PullState::Open | PullState::Draft), "{seed}");
         assert_eq!(self.ready.head(), head, "{seed}");

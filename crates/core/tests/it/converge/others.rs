@@ -9,37 +9,40 @@ use truing_core::converge::{
 use truing_core::finding::FindingStatus;
 use truing_core::increment::FileRenames;
 
-use super::{after, audit, begun, candidate, code, expected, fixed, p1, says, sha};
+use super::{
+    apply_events, audit, candidate, code, is_expected_step, new_run, p1_finding, run_with_agreed_fix, sha,
+    verdict_for_all,
+};
 
-fn heard(claims: &[AuditorFinding]) -> ConvergeEvent {
+fn claims_event(claims: &[AuditorFinding]) -> ConvergeEvent {
     ConvergeEvent::Heard { claims: claims.to_vec(), renames: FileRenames::default() }
 }
 
 /// Returns a run that has received findings of others, converged or not.
-fn told(mut run: ConvergeRun, claims: &[AuditorFinding]) -> ConvergeRun {
-    run.apply_event(heard(claims)).unwrap();
+fn run_with_other_claims(mut run: ConvergeRun, claims: &[AuditorFinding]) -> ConvergeRun {
+    run.apply_event(claims_event(claims)).unwrap();
     run
 }
 
 fn converged(limits: ConvergeLimits) -> ConvergeRun {
-    let run = audit(begun(limits), &[]);
+    let run = audit(new_run(limits), &[]);
     assert_eq!(code(&run), Some(ConvergeExitCode::Clean));
     run
 }
 
-fn declines(run: ConvergeRun) -> ConvergeRun {
-    let words = says(&run, &FixerVerdict::Declined("it is meant so".into()));
-    after(run, [ConvergeEvent::Fixed { words, candidate: None }, ConvergeEvent::Replied])
+fn decline_all(run: ConvergeRun) -> ConvergeRun {
+    let words = verdict_for_all(&run, &FixerVerdict::Declined("it is meant so".into()));
+    apply_events(run, [ConvergeEvent::Fixed { words, candidate: None }, ConvergeEvent::Replied])
 }
 
 #[test]
 fn what_others_find_is_fixed_and_then_audited_as_ever() {
-    let run = told(converged(ConvergeLimits::default()), &[p1(3), p1(20)]);
+    let run = run_with_other_claims(converged(ConvergeLimits::default()), &[p1_finding(3), p1_finding(20)]);
     assert_eq!((&run.exit, &run.next), (&None, &ConvergeAction::Fix { problems: vec![] }));
     let lines: Vec<u32> = run.found.iter().map(|found| found.raw.place.start_line).collect();
     assert_eq!((lines, run.audits, run.heard), (vec![3, 20], 1, 1));
     assert_eq!(run.log.last(), Some(&ConvergeLogLine::Heard { number: 1, counts: [0, 2, 0] }));
-    let run = fixed(run, 2);
+    let run = run_with_agreed_fix(run, 2);
     assert_eq!(
         (&run.next, &run.aside, run.commits.as_slice()),
         (&ConvergeAction::Gate, &None, &[sha(2)][..])
@@ -50,60 +53,72 @@ fn what_others_find_is_fixed_and_then_audited_as_ever() {
 
 #[test]
 fn others_are_heard_before_the_first_audit_too_and_never_in_the_middle() {
-    let run = declines(told(begun(ConvergeLimits::default()), &[p1(3)]));
+    let run = decline_all(run_with_other_claims(new_run(ConvergeLimits::default()), &[p1_finding(3)]));
     assert_eq!(
         (&run.exit, &run.next, run.audits),
         (&None, &ConvergeAction::Gate, 0),
         "our own audit is still to come"
     );
-    let mut busy = after(run, [ConvergeEvent::Gated(None)]);
-    assert!(!busy.is_at_rest());
-    assert!(expected(&busy.apply_event(heard(&[p1(3)])).unwrap_err(), "audit"));
-    let mut stuck = begun(ConvergeLimits::default());
+    let mut busy = apply_events(run, [ConvergeEvent::Gated(None)]);
+    assert!(!busy.accepts_other_findings());
+    assert!(is_expected_step(&busy.apply_event(claims_event(&[p1_finding(3)])).unwrap_err(), "audit"));
+    let mut stuck = new_run(ConvergeLimits::default());
     stuck
         .apply_event(ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::Closed, "it was merged")))
         .unwrap();
     let before = stuck.clone();
-    assert_eq!((told(stuck, &[p1(3)]), told(before.clone(), &[])), (before.clone(), before));
+    assert_eq!(
+        (run_with_other_claims(stuck, &[p1_finding(3)]), run_with_other_claims(before.clone(), &[])),
+        (before.clone(), before)
+    );
 }
 
 #[test]
 fn what_is_declined_leaves_the_head_as_it_was_and_counts_as_ever() {
-    let run = declines(told(converged(ConvergeLimits::default()), &[p1(3)]));
+    let run = decline_all(run_with_other_claims(converged(ConvergeLimits::default()), &[p1_finding(3)]));
     assert_eq!((code(&run), run.audits, run.found.len()), (Some(ConvergeExitCode::Declined), 1, 0));
     let allowed = ConvergeLimits { allow_declined: true, ..ConvergeLimits::default() };
-    let run = declines(told(converged(allowed.clone()), &[p1(3)]));
+    let run = decline_all(run_with_other_claims(converged(allowed.clone()), &[p1_finding(3)]));
     assert_eq!(
         (code(&run), run.history.declined_findings().count()),
         (Some(ConvergeExitCode::CleanButDeclined), 1)
     );
     // The same for a head that an earlier run has cleared.
-    let run = declines(told(ConvergeRun::new(allowed, sha(1), sha(2), Some(&sha(1))), &[p1(3)]));
+    let run = decline_all(run_with_other_claims(
+        ConvergeRun::new(allowed, sha(1), sha(2), Some(&sha(1))),
+        &[p1_finding(3)],
+    ));
     assert_eq!(code(&run), Some(ConvergeExitCode::CleanButDeclined));
     assert!(run.exit.unwrap().reason.starts_with("an earlier run found nothing"));
 }
 
 #[test]
 fn nothing_is_fixed_that_nobody_would_audit() {
-    let run = told(converged(ConvergeLimits { max_audits: 1, ..ConvergeLimits::default() }), &[p1(3)]);
+    let run = run_with_other_claims(
+        converged(ConvergeLimits { max_audits: 1, ..ConvergeLimits::default() }),
+        &[p1_finding(3)],
+    );
     assert_eq!((code(&run), run.found.len(), run.commits.len()), (Some(ConvergeExitCode::CapReached), 1, 0));
     assert!(run.exit.unwrap().reason.contains("others found 0 P0, 1 P1 and 0 P2"));
     // The number of such rounds is limited even where our own audit never follows.
-    let mut run = begun(ConvergeLimits { max_audits: 2, ..ConvergeLimits::default() });
+    let mut run = new_run(ConvergeLimits { max_audits: 2, ..ConvergeLimits::default() });
     for seed in 2..4 {
-        run = fixed(told(run, &[p1(u32::try_from(seed * 30).unwrap())]), seed);
+        run = run_with_agreed_fix(
+            run_with_other_claims(run, &[p1_finding(u32::try_from(seed * 30).unwrap())]),
+            seed,
+        );
         assert_eq!(code(&run), None);
     }
-    assert_eq!(code(&told(run, &[p1(500)])), Some(ConvergeExitCode::CapReached));
+    assert_eq!(code(&run_with_other_claims(run, &[p1_finding(500)])), Some(ConvergeExitCode::CapReached));
 }
 
 #[test]
 fn a_finding_of_others_that_always_comes_back_ends_the_run() {
-    let mut run = begun(ConvergeLimits::default());
+    let mut run = new_run(ConvergeLimits::default());
     for seed in 2..5 {
-        run = fixed(told(run, &[p1(3)]), seed);
+        run = run_with_agreed_fix(run_with_other_claims(run, &[p1_finding(3)]), seed);
     }
-    assert_eq!(code(&told(run, &[p1(3)])), Some(ConvergeExitCode::NotConverging));
+    assert_eq!(code(&run_with_other_claims(run, &[p1_finding(3)])), Some(ConvergeExitCode::NotConverging));
 }
 
 #[test]
@@ -114,7 +129,8 @@ fn a_run_that_had_converged_begins_anew_when_others_push() {
     assert_eq!((&run.exit, &run.next, &run.head), (&None, &ConvergeAction::Gate, &sha(9)));
     assert_eq!(code(&audit(run, &[])), Some(ConvergeExitCode::Clean));
     // A push in the middle of a fix for others' findings.
-    let run = after(told(converged(ConvergeLimits::default()), &[p1(3)]), [moved]);
+    let run =
+        apply_events(run_with_other_claims(converged(ConvergeLimits::default()), &[p1_finding(3)]), [moved]);
     assert_eq!((&run.next, &run.aside, &run.candidate), (&ConvergeAction::Gate, &None, &None));
 }
 
@@ -133,8 +149,8 @@ fn the_base_that_the_forge_merges_for_us_is_nobody_elses_push() {
 #[test]
 fn a_gate_that_was_mended_before_does_not_make_their_fix_another_one_of_that() {
     let gate = ConvergeEvent::Gated(Some("style".into()));
-    let run = after(
-        begun(ConvergeLimits::default()),
+    let run = apply_events(
+        new_run(ConvergeLimits::default()),
         [
             gate,
             ConvergeEvent::Mended(Some(candidate(2))),
@@ -142,7 +158,7 @@ fn a_gate_that_was_mended_before_does_not_make_their_fix_another_one_of_that() {
             ConvergeEvent::Pushed,
         ],
     );
-    let run = fixed(told(run, &[p1(3)]), 3);
+    let run = run_with_agreed_fix(run_with_other_claims(run, &[p1_finding(3)]), 3);
     let fix = ConvergeLogLine::Fix { number: 0, commit: Some(sha(3)), fixed: 1, declined: 0 };
     assert_eq!((run.log.last(), run.history.declined_findings().count()), (Some(&fix), 0));
     let said: BTreeMap<_, _> =

@@ -8,14 +8,14 @@ fn a_hook_may_block_each_fix_of_what_the_gate_says_once() {
     let (gate, blocked) =
         (|| ConvergeEvent::Gated(Some("style".into())), || ConvergeEvent::Blocked("E501".into()));
     let right = || ConvergeEvent::Checked(vec![]);
-    let run = after(begun(ConvergeLimits::default()), [gate(), mend(2), right(), blocked()]);
+    let run = apply_events(new_run(ConvergeLimits::default()), [gate(), mend(2), right(), blocked()]);
     // The next fixer gets the gate's report and the hook's output.
-    let run = after(run, [gate()]);
+    let run = apply_events(run, [gate()]);
     assert!(
         matches!(&run.next, ConvergeAction::Mend { output } if output.contains("style") && output.contains("E501"))
     );
-    let run = after(run, [mend(3), right(), ConvergeEvent::Pushed]);
-    let run = after(run, [gate(), mend(4), right(), blocked(), gate()]);
+    let run = apply_events(run, [mend(3), right(), ConvergeEvent::Pushed]);
+    let run = apply_events(run, [gate(), mend(4), right(), blocked(), gate()]);
     assert!(matches!(&run.next, ConvergeAction::Mend { .. }), "{:?}", run.next);
 }
 
@@ -23,27 +23,27 @@ fn a_hook_may_block_each_fix_of_what_the_gate_says_once() {
 fn small_findings_are_mended_once_and_then_left_if_they_do_not_block() {
     let limits = ConvergeLimits { min_blocking: Severity::P1, ..ConvergeLimits::default() };
     let p2 = |line| claim("src/a.py", line, DefectCategory::J, Severity::P2);
-    let run = audit(begun(limits), &[p2(3)]);
+    let run = audit(new_run(limits), &[p2(3)]);
     assert_eq!(run.next, ConvergeAction::Fix { problems: vec![] });
-    let done = audit(fixed(run.clone(), 2), &[p2(8)]);
+    let done = audit(run_with_agreed_fix(run.clone(), 2), &[p2(8)]);
     assert_eq!((code(&done), done.audits), (Some(ConvergeExitCode::CleanButNotes), 2));
-    let words = says(&run, &FixerVerdict::Declined("taste".into()));
-    let left = after(run, [ConvergeEvent::Fixed { words, candidate: None }, ConvergeEvent::Replied]);
+    let words = verdict_for_all(&run, &FixerVerdict::Declined("taste".into()));
+    let left = apply_events(run, [ConvergeEvent::Fixed { words, candidate: None }, ConvergeEvent::Replied]);
     assert_eq!(code(&left), Some(ConvergeExitCode::CleanButNotes));
-    let run = audit(begun(ConvergeLimits::default()), &[p2(3)]);
-    let all = audit(fixed(run, 2), &[p2(8)]);
+    let run = audit(new_run(ConvergeLimits::default()), &[p2(3)]);
+    let all = audit(run_with_agreed_fix(run, 2), &[p2(8)]);
     assert_eq!(all.next, ConvergeAction::Fix { problems: vec![] }, "by default everything blocks");
 }
 
 #[test]
 fn what_was_declined_stays_open_though_nobody_finds_it_again() {
     let declines = |limits: ConvergeLimits, stands: bool| {
-        let run = audit(begun(limits), &[p1(3), p1(20)]);
-        let mut words = says(&run, &FixerVerdict::Fixed);
+        let run = audit(new_run(limits), &[p1_finding(3), p1_finding(20)]);
+        let mut words = verdict_for_all(&run, &FixerVerdict::Fixed);
         let id = run.found[1].id.clone();
         words.insert(id.clone(), FixerVerdict::Declined("it is meant so".into()));
         let fix = ConvergeEvent::Fixed { words, candidate: Some(candidate(2)) };
-        let run = after(
+        let run = apply_events(
             run,
             [
                 fix,
@@ -53,10 +53,13 @@ fn what_was_declined_stays_open_though_nobody_finds_it_again() {
                 ConvergeEvent::Gated(None),
             ],
         );
-        let standing = if stands { BTreeMap::from([(id, p1(20).placed)]) } else { BTreeMap::new() };
+        let standing = if stands { BTreeMap::from([(id, p1_finding(20).placed)]) } else { BTreeMap::new() };
         let answers = BTreeMap::from([(0, AuditorAnswer::Whole(vec![]))]);
         let (coverage, renames) = (ReviewCoverage::default(), FileRenames::default());
-        after(run, [ConvergeEvent::Audited { answers, standing, coverage, renames }, ConvergeEvent::Posted])
+        apply_events(
+            run,
+            [ConvergeEvent::Audited { answers, standing, coverage, renames }, ConvergeEvent::Posted],
+        )
     };
     let stuck = declines(ConvergeLimits::default(), true);
     assert_eq!(

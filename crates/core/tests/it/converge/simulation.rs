@@ -14,7 +14,7 @@ use truing_core::converge::{
 use truing_core::finding::{DefectCategory, Finding, Severity};
 use truing_core::id::Sha;
 
-use super::{audited, claim, sha};
+use super::{audited_event, claim, sha};
 
 const PAIRS: u64 = 1_000;
 
@@ -166,7 +166,7 @@ fn play(pair: Pair, seed: u64) -> Played {
             ConvergeAction::Audit { auditors, attempt } => {
                 asked += u64::try_from(auditors.len()).unwrap();
                 let last = auditors.iter().next_back().copied();
-                audited(auditors.into_iter().map(|at| {
+                audited_event(auditors.into_iter().map(|at| {
                     let answer = match pair {
                         Pair::DeadAuditor => AuditorAnswer::None("it died".into()),
                         Pair::InjectedAuditor => AuditorAnswer::None("categories A to J are missing".into()),

@@ -13,11 +13,11 @@ use truing_core::finding::{
     CodeLocation, DefectCategory, Finding, FindingSource, FindingStatus, RawFinding, Severity,
 };
 use truing_core::id::{FindingId, Sha};
-use truing_core::identity::{FindingFacts, PlacedFinding, identify};
+use truing_core::identity::{FindingFacts, PlacedFinding, assign_finding_ids};
 use truing_core::increment::FileRenames;
 use truing_core::outcome::ReviewCoverage;
 use truing_core::recheck::{
-    FollowOutcome, HeadView, RecheckStatus, RecheckVerdict, ReviewerReport, follow, recheck,
+    FollowOutcome, HeadView, RecheckStatus, RecheckVerdict, ReviewerReport, locate_at_head, recheck,
     unanswered_findings,
 };
 use truing_diff::{AnchorKind, DiffSide, RepoPath, parse};
@@ -72,7 +72,7 @@ impl Dice {
         usize::try_from(self.0 % sides.max(1) as u64).unwrap()
     }
 
-    fn in_100(&mut self, percent: usize) -> bool {
+    fn roll_percent(&mut self, percent: usize) -> bool {
         self.roll(100) < percent
     }
 }
@@ -151,17 +151,17 @@ impl World {
             let lines: Vec<Line> =
                 [CALLED, "    bank = open_account(order)", "    return bank.charge(key, amount)", "", ""]
                     .into_iter()
-                    .map(|text| world.said(text.to_owned()))
+                    .map(|text| world.new_line(text.to_owned()))
                     .collect();
             let file = if seed.is_multiple_of(2) { "b.py" } else { "c.py" };
             world.files.entry(file.to_owned()).or_default().splice(0..0, lines);
         }
         let count = 1 + world.dice.roll(3);
-        (0..count).for_each(|kind| world.plant(kind));
+        (0..count).for_each(|kind| world.add_defect(kind));
         world
     }
 
-    fn said(&mut self, text: String) -> Line {
+    fn new_line(&mut self, text: String) -> Line {
         self.next += 1;
         Line { tag: self.next, text: text.into() }
     }
@@ -184,7 +184,7 @@ impl World {
     }
 
     /// Adds a defect on one to three lines without one.
-    fn plant(&mut self, kind: usize) {
+    fn add_defect(&mut self, kind: usize) {
         let names: Vec<String> = self.files.keys().cloned().collect();
         let name = &names[self.dice.roll(names.len())];
         let taken: BTreeSet<u32> = self.defects.iter().flat_map(|defect| defect.tags.clone()).collect();
@@ -194,7 +194,7 @@ impl World {
             return;
         }
         let at = self.dice.roll(count - size);
-        let own_line = !self.dice.in_100(15);
+        let own_line = !self.dice.roll_percent(15);
         self.next += 1;
         let fresh = format!("    result_{} = charge(order, \"{}\", amount)", self.next, self.next);
         let lines = self.files.get_mut(name).unwrap();
@@ -223,7 +223,7 @@ impl World {
     }
 
     /// Returns the file of a defect and its lines there, counted from 0.
-    fn at(&self, tags: &BTreeSet<u32>) -> Option<(String, usize, usize)> {
+    fn find_defect(&self, tags: &BTreeSet<u32>) -> Option<(String, usize, usize)> {
         self.files.iter().find_map(|(name, lines)| {
             let first = lines.iter().position(|line| tags.contains(&line.tag))?;
             let last = lines.iter().rposition(|line| tags.contains(&line.tag))?;
@@ -233,15 +233,15 @@ impl World {
 
     /// Makes one edit and returns its kind.
     fn edit(&mut self) -> &'static str {
-        if self.dice.in_100(10) && self.revert() {
+        if self.dice.roll_percent(10) && self.revert() {
             return "reverted";
         }
         let open: Vec<usize> = (0..self.defects.len()).filter(|&at| !self.defects[at].is_fixed).collect();
         let which = open.get(self.dice.roll(open.len())).copied();
-        let place = which.and_then(|which| Some((which, self.at(&self.defects[which].tags)?)));
+        let place = which.and_then(|which| Some((which, self.find_defect(&self.defects[which].tags)?)));
         let kind = self.dice.roll(18);
         let Some((which, (name, first, last))) = place.filter(|_| kind < 16) else {
-            return self.elsewhere();
+            return self.edit_elsewhere();
         };
         let others: BTreeSet<u32> = self
             .defects
@@ -300,9 +300,9 @@ impl World {
             4..7 if !is_shared => {
                 let count = 1 + self.dice.roll(3);
                 let new: Vec<Line> = (0..count)
-                    .map(|_| self.said(format!("    checked_{} = safely(order)", self.next)))
+                    .map(|_| self.new_line(format!("    checked_{} = safely(order)", self.next)))
                     .collect();
-                self.end(which, &name, (first, last), new);
+                self.replace_defect_lines(which, &name, (first, last), new);
                 "fixed"
             }
             7 if !is_shared && last > first => {
@@ -316,13 +316,13 @@ impl World {
                 "half fixed"
             }
             8 if !is_shared => {
-                self.end(which, &name, (first, last), Vec::new());
+                self.replace_defect_lines(which, &name, (first, last), Vec::new());
                 "deleted"
             }
             9 => {
                 self.rename(&name);
-                if self.dice.in_100(50) {
-                    let (name, first, last) = self.at(&self.defects[which].tags).unwrap();
+                if self.dice.roll_percent(50) {
+                    let (name, first, last) = self.find_defect(&self.defects[which].tags).unwrap();
                     for line in &mut self.files.get_mut(&name).unwrap()[first..=last] {
                         line.text = line.text.replace("result_", "total_").into();
                     }
@@ -340,14 +340,14 @@ impl World {
                         && defect.tags.contains(&lines[at].tag)
                 };
                 if self.defects.iter().any(inside) {
-                    return self.elsewhere();
+                    return self.edit_elsewhere();
                 }
                 let number = self.next;
                 let new = vec![
-                    self.said(format!("    if not allowed_{number}(order):")),
-                    self.said("        return None".to_owned()),
+                    self.new_line(format!("    if not allowed_{number}(order):")),
+                    self.new_line("        return None".to_owned()),
                 ];
-                self.beside(which, &name, at, new);
+                self.fix_elsewhere(which, &name, at, new);
                 "guarded"
             }
             12 | 13 => {
@@ -356,37 +356,37 @@ impl World {
                 let helper = self.files.iter().find_map(|(name, lines)| {
                     Some((name.clone(), lines.iter().position(|line| *line.text == *CALLED)?))
                 });
-                let Some((helper, at)) = helper.filter(|_| is_called) else { return self.elsewhere() };
+                let Some((helper, at)) = helper.filter(|_| is_called) else { return self.edit_elsewhere() };
                 let number = self.next;
-                let new = vec![self.said(format!("    amount = limited_{number}(amount)"))];
-                self.beside(which, &helper, at + 1, new);
+                let new = vec![self.new_line(format!("    amount = limited_{number}(amount)"))];
+                self.fix_elsewhere(which, &helper, at + 1, new);
                 "fixed in a helper"
             }
-            14 | 15 if !is_shared => self.move_fixed(which, &name, (first, last)),
-            _ => self.elsewhere(),
+            14 | 15 if !is_shared => self.move_and_fix(which, &name, (first, last)),
+            _ => self.edit_elsewhere(),
         }
     }
 
     /// Moves the function of a defect to another file, and fixes the defect there.
-    fn move_fixed(&mut self, which: usize, name: &str, (first, last): (usize, usize)) -> &'static str {
+    fn move_and_fix(&mut self, which: usize, name: &str, (first, last): (usize, usize)) -> &'static str {
         let is_heading = |line: &Line| line.text.starts_with("def ");
         let lines = &self.files[name];
         let heading = lines[..first].iter().rposition(is_heading);
         let Some(heading) = heading.filter(|_| !lines[first..=last].iter().any(is_heading)) else {
-            return self.elsewhere();
+            return self.edit_elsewhere();
         };
         let below = lines[last + 1..].iter().position(is_heading);
         let after = below.map_or(0, |below| lines.len() - (last + 1 + below));
         let count = 1 + self.dice.roll(2);
         let new: Vec<Line> =
-            (0..count).map(|_| self.said(format!("    checked_{} = safely(order)", self.next))).collect();
-        self.end(which, name, (first, last), new);
+            (0..count).map(|_| self.new_line(format!("    checked_{} = safely(order)", self.next))).collect();
+        self.replace_defect_lines(which, name, (first, last), new);
         self.defects[which].is_moved = true;
         let lines = self.files.get_mut(name).unwrap();
         let end = lines.len() - after;
         let block: Vec<Line> = lines.drain(heading..end).collect();
         let others: Vec<String> = self.files.keys().filter(|other| *other != name).cloned().collect();
-        let target = if others.is_empty() || self.dice.in_100(40) {
+        let target = if others.is_empty() || self.dice.roll_percent(40) {
             self.next += 1;
             format!("n{}.py", self.next)
         } else {
@@ -402,7 +402,7 @@ impl World {
     }
 
     /// Fixes a defect by lines elsewhere, and leaves its own unchanged.
-    fn beside(&mut self, which: usize, name: &str, at: usize, new: Vec<Line>) {
+    fn fix_elsewhere(&mut self, which: usize, name: &str, at: usize, new: Vec<Line>) {
         let defect = &mut self.defects[which];
         defect.instead = new.iter().map(|line| line.tag).collect();
         (defect.around, defect.is_fixed, defect.is_beside) = (Vec::new(), true, true);
@@ -412,7 +412,8 @@ impl World {
     /// Reverts a fix that left the defect's lines unchanged: the defect exists again. Returns true if there
     /// was one.
     fn revert(&mut self) -> bool {
-        let fixed = |at: &usize| self.defects[*at].is_beside && self.at(&self.defects[*at].tags).is_some();
+        let fixed =
+            |at: &usize| self.defects[*at].is_beside && self.find_defect(&self.defects[*at].tags).is_some();
         let all: Vec<usize> = (0..self.defects.len()).filter(fixed).collect();
         let Some(&which) = all.get(self.dice.roll(all.len())) else { return false };
         let defect = &mut self.defects[which];
@@ -426,7 +427,13 @@ impl World {
     }
 
     /// Replaces a defect's lines.
-    fn end(&mut self, which: usize, name: &str, (first, last): (usize, usize), new: Vec<Line>) {
+    fn replace_defect_lines(
+        &mut self,
+        which: usize,
+        name: &str,
+        (first, last): (usize, usize),
+        new: Vec<Line>,
+    ) {
         let lines = self.files.get_mut(name).unwrap();
         let beside = |range: &[Line]| range.iter().map(|line| line.tag).collect::<Vec<_>>();
         let (above, below) = (beside(&lines[..first]), beside(&lines[last + 1..]));
@@ -451,18 +458,18 @@ impl World {
                 "diff --git a/{name} b/{new}\nsimilarity index 90%\nrename from {name}\nrename to {new}\n"
             );
             self.renames.add_diff(&parse(diff.as_bytes()).files);
-        } else if self.dice.in_100(50) {
+        } else if self.dice.roll_percent(50) {
             self.deleted.insert(name.into());
         }
     }
 
     /// Makes an edit that concerns no defect.
-    fn elsewhere(&mut self) -> &'static str {
+    fn edit_elsewhere(&mut self) -> &'static str {
         let names: Vec<String> = self.files.keys().cloned().collect();
         let name = names[self.dice.roll(names.len())].clone();
-        if self.dice.in_100(8) && names.len() > 1 {
+        if self.dice.roll_percent(8) && names.len() > 1 {
             let lines = self.files.remove(&name).unwrap();
-            if self.dice.in_100(50) {
+            if self.dice.roll_percent(50) {
                 self.deleted.insert(name.as_str().into());
             }
             let gone: BTreeSet<u32> = lines.iter().map(|line| line.tag).collect();
@@ -484,7 +491,7 @@ impl World {
         let count = 1 + self.dice.roll(6);
         let new: Vec<Line> = (0..count).map(|_| self.line()).collect();
         let at = self.dice.roll(self.files[&name].len() + 1);
-        let remove = self.dice.in_100(40);
+        let remove = self.dice.roll_percent(40);
         let lines = self.files.get_mut(&name).unwrap();
         if remove {
             let to = (at + count).min(lines.len());
@@ -506,7 +513,7 @@ impl World {
     }
 
     fn raw(&self, defect: &Defect) -> Option<RawFinding> {
-        let (name, first, last) = self.at(&defect.tags)?;
+        let (name, first, last) = self.find_defect(&defect.tags)?;
         let (category, title, body) = DEFECTS[defect.kind];
         let snippet: Vec<&str> = self.files[&name][first..=last].iter().map(|line| &*line.text).collect();
         let line = |at: usize| u32::try_from(at).unwrap() + 1;
@@ -530,7 +537,7 @@ impl World {
     }
 
     /// Returns the lines that show a fix, as a reviewer that has read the files quotes them.
-    fn shown_instead(&self, defect: &Defect) -> Option<(RepoPath, (u32, u32), String)> {
+    fn fix_evidence_lines(&self, defect: &Defect) -> Option<(RepoPath, (u32, u32), String)> {
         defect.instead.iter().chain(&defect.around).find_map(|tag| {
             let (name, lines, at) = self.files.iter().find_map(|(name, lines)| {
                 Some((name, lines, lines.iter().position(|line| line.tag == *tag)?))
@@ -542,7 +549,7 @@ impl World {
     }
 
     /// Returns newly added lines at any place, as a reviewer with a false verdict would quote them.
-    fn newest(&mut self) -> Option<(RepoPath, (u32, u32), String)> {
+    fn newest_added_lines(&mut self) -> Option<(RepoPath, (u32, u32), String)> {
         let all = self.files.iter().flat_map(|(name, lines)| {
             lines
                 .iter()
@@ -556,7 +563,7 @@ impl World {
     }
 }
 
-fn placed(raw: RawFinding) -> PlacedFinding {
+fn place_finding(raw: RawFinding) -> PlacedFinding {
     let at = raw.place.clone();
     PlacedFinding { raw, anchor: AnchorKind::Inline, at, old_path: None, sighting: FindingFacts::default() }
 }
@@ -644,7 +651,7 @@ fn review(
         if let Some(id) = &defect.id {
             truth.insert(id.clone(), at);
         } else if round == 0 {
-            found.extend(world.raw(defect).map(placed));
+            found.extend(world.raw(defect).map(place_finding));
         }
     }
     let owed: Vec<Finding> = unanswered_findings(known).cloned().collect();
@@ -652,7 +659,7 @@ fn review(
         let at = truth[&finding.id];
         let defect = world.defects[at].clone();
         let shown = || {
-            let went = follow(finding, &head);
+            let went = locate_at_head(finding, &head);
             went.path().cloned().unwrap_or_else(|| finding.raw.place.path.clone())
         };
         let mut say = |word, shown: Option<(RepoPath, (u32, u32), String)>| {
@@ -668,7 +675,7 @@ fn review(
         let now = world.raw(&defect).filter(|_| !defect.is_fixed);
         match model {
             Model::Honest | Model::Forgetful => {
-                if model == Model::Forgetful && world.dice.in_100(50) {
+                if model == Model::Forgetful && world.dice.roll_percent(50) {
                     continue;
                 }
                 match now {
@@ -677,10 +684,10 @@ fn review(
                         let shown = (now.place.path == shown).then_some((shown, lines, now.snippet));
                         say(RecheckStatus::StillThere, shown);
                     }
-                    None => say(RecheckStatus::Fixed, world.shown_instead(&defect)),
+                    None => say(RecheckStatus::Fixed, world.fix_evidence_lines(&defect)),
                 }
             }
-            Model::Repeats => found.extend(now.map(placed)),
+            Model::Repeats => found.extend(now.map(place_finding)),
             Model::Silent | Model::Absent => {}
             Model::Liar | Model::Blind => {
                 figures.lies += 1;
@@ -700,7 +707,7 @@ fn review(
                     0 => None,
                     1 => made_up,
                     2 => random,
-                    3 => world.newest(),
+                    3 => world.newest_added_lines(),
                     _ => own,
                 };
                 say(RecheckStatus::Fixed, evidence);
@@ -710,7 +717,7 @@ fn review(
     let seen = if model == Model::Blind { BTreeSet::new() } else { changed.iter().cloned().collect() };
     let reviewers = match model {
         Model::Absent => vec![],
-        Model::Honest if world.dice.in_100(20) => {
+        Model::Honest if world.dice.roll_percent(20) => {
             // A second reviewer without verdicts does not weaken the first.
             let silent = ReviewerReport { seen: changed.iter().cloned().collect(), verdicts: vec![] };
             vec![silent, ReviewerReport { seen, verdicts: verdicts.clone() }]
@@ -719,8 +726,8 @@ fn review(
             vec![ReviewerReport { seen, verdicts: verdicts.clone() }]
         }
     };
-    let rechecked = recheck(known, &mut found, &reviewers, &head, placed);
-    let mut identified = identify(known, found, Some(&sha), &ReviewCoverage::default(), &renames);
+    let rechecked = recheck(known, &mut found, &reviewers, &head, place_finding);
+    let mut identified = assign_finding_ids(known, found, Some(&sha), &ReviewCoverage::default(), &renames);
     rechecked.update_statuses(&mut identified.gone, known, &sha);
     let all = identified.into_findings();
     if round == 0 {
@@ -734,7 +741,7 @@ fn review(
         let was = known.iter().find(|finding| finding.id == *id);
         let mut told = format!("seed {seed}, review {round} by {model:?}, finding {id}\nwas {was:#?}\n");
         let verdict = verdicts.iter().find(|verdict| verdict.finding == *id);
-        let went = was.map(|was| follow(was, &head));
+        let went = was.map(|was| locate_at_head(was, &head));
         let _ = writeln!(told, "went {went:?}\nverdict {verdict:?}");
         for (name, lines) in &files {
             let _ = writeln!(told, "== {name}");
@@ -800,7 +807,7 @@ fn review(
                 assert!(model != Model::Blind || is_gone, "unseen: {}", context(&finding.id));
                 assert_eq!(verdict.word, RecheckStatus::Fixed, "{}", context(&finding.id));
                 let was = known.iter().find(|was| was.id == finding.id).unwrap();
-                let is_shown = is_shown(was, verdict, defect, &files);
+                let is_shown = is_fix_visible(was, verdict, defect, &files);
                 figures.fixed += 1;
                 figures.fixed_unshown += u32::from(!is_shown);
                 assert!(is_shown, "without evidence: {}", context(&finding.id));
@@ -834,7 +841,7 @@ fn review(
             figures.true_fixes += 1;
             if finding.is_open() {
                 let was = known.iter().find(|was| was.id == finding.id).unwrap();
-                let went = match follow(was, &head) {
+                let went = match locate_at_head(was, &head) {
                     FollowOutcome::There { .. } => "there",
                     FollowOutcome::Changed { .. } => "changed",
                     FollowOutcome::Lost { .. } => "lost",
@@ -857,7 +864,7 @@ fn review(
 /// Returns true if there is evidence of a fix that is visible without knowing the truth. The text that a
 /// verdict quotes must be at its lines. The recorded lines must occur less often in the file than before, or
 /// the quoted text must be newer than the last sight of the defect.
-fn is_shown(
+fn is_fix_visible(
     earlier: &Finding,
     verdict: &RecheckVerdict,
     defect: &Defect,

@@ -81,7 +81,7 @@ fn own_lines(own: &str) -> (u32, u32) {
     (above + 1, above + u32::try_from(own.lines().count()).unwrap())
 }
 
-fn place(raw: RawFinding) -> PlacedFinding {
+fn place_finding(raw: RawFinding) -> PlacedFinding {
     PlacedFinding {
         at: raw.place.clone(),
         raw,
@@ -92,7 +92,7 @@ fn place(raw: RawFinding) -> PlacedFinding {
 }
 
 /// Returns the recheck of findings in a file with these lines.
-fn looked(
+fn recheck_file(
     path: &str,
     own: &str,
     known: &[Finding],
@@ -102,11 +102,11 @@ fn looked(
     let (paths, renames, text) = ([RepoPath::from(path)], FileRenames::default(), file(own));
     let added = [(paths[0].clone(), vec![(1, u32::MAX)])].into();
     let head = HeadView::new(|_: &RepoPath| Some(text.clone()), &paths, added, BTreeSet::new(), &renames);
-    recheck(known, found, reviewers, &head, place)
+    recheck(known, found, reviewers, &head, place_finding)
 }
 
 /// Returns a finding on these lines, as it is recorded at first.
-fn known(path: &str, own: &str) -> Finding {
+fn known_finding(path: &str, own: &str) -> Finding {
     let (start_line, end_line) = own_lines(own);
     let at = CodeLocation { path: path.into(), side: DiffSide::New, start_line, end_line };
     let raw = RawFinding {
@@ -121,8 +121,8 @@ fn known(path: &str, own: &str) -> Finding {
         suggestion: None,
         source: FindingSource::Agent,
     };
-    let mut found = vec![place(raw.clone())];
-    looked(path, own, &[], &mut found, &[]);
+    let mut found = vec![place_finding(raw.clone())];
+    recheck_file(path, own, &[], &mut found, &[]);
     Finding {
         id: FindingId::new("1:00-1"),
         fingerprint: Fingerprint::new("1:00".to_owned()),
@@ -139,8 +139,8 @@ fn known(path: &str, own: &str) -> Finding {
 }
 
 /// Returns the quoted lines with which a model's verdict of a fix is accepted.
-fn believed(path: &str, was: &str, own: &str) -> Vec<String> {
-    let known = [known(path, was)];
+fn accepted_quotes(path: &str, was: &str, own: &str) -> Vec<String> {
+    let known = [known_finding(path, was)];
     let text = file(own);
     let lines: Vec<&str> = text.lines().collect();
     let mut believed = Vec::new();
@@ -156,7 +156,7 @@ fn believed(path: &str, was: &str, own: &str) -> Vec<String> {
             };
             let reviewer = ReviewerReport { seen: BTreeSet::from([path.into()]), verdicts: vec![verdict] };
             let (mut found, reviewers) = (Vec::new(), [reviewer]);
-            if !looked(path, own, &known, &mut found, &reviewers).fixed.is_empty() {
+            if !recheck_file(path, own, &known, &mut found, &reviewers).fixed.is_empty() {
                 believed.push(quoted.join("\n"));
             }
         }
@@ -167,7 +167,7 @@ fn believed(path: &str, was: &str, own: &str) -> Vec<String> {
 #[test]
 fn a_comment_and_a_formatter_fix_nothing_whatever_is_quoted() {
     for (path, was, now) in CASES {
-        assert_eq!(believed(path, was, now), Vec::<String>::new(), "{path}: {was} -> {now}");
+        assert_eq!(accepted_quotes(path, was, now), Vec::<String>::new(), "{path}: {was} -> {now}");
     }
 }
 
@@ -176,13 +176,13 @@ fn a_comment_and_a_formatter_fix_nothing_whatever_is_quoted() {
 fn of_lines_that_changed_only_those_show_a_fix_that_are_new() {
     let was = "for i in range(len(items) - 1):\n    total += items[i]";
     let now = "for i in range(len(items)):\n    total += items[i]";
-    let by = believed("p.py", was, now);
+    let by = accepted_quotes("p.py", was, now);
     assert!(by.contains(&"for i in range(len(items)):".to_owned()), "{by:?}");
     for quoted in ["second(first)", "    total += items[i]", "third = second(3)", "last(third)"] {
         assert!(!by.contains(&quoted.to_owned()), "{quoted}: {by:?}");
     }
     // If lines were only removed, their neighbours are the evidence.
-    let by = believed("p.py", "charge(order)\ncharge(order)", "");
+    let by = accepted_quotes("p.py", "charge(order)\ncharge(order)", "");
     assert!(by.contains(&"second(first)".to_owned()) && !by.contains(&"first = 1".to_owned()), "{by:?}");
 }
 
@@ -192,14 +192,14 @@ fn lines_that_took_the_place_of_one_finding_do_not_fix_another() {
     let (one, other) = ("for i in range(len(items) - 1):", "    return total / count");
     let (text, now) =
         (format!("{one}\n    pass\n{other}"), format!("for i in range(len(items)):\n    pass\n{other}"));
-    let mut known = [known("p.py", &text), known("p.py", &text)];
+    let mut known = [known_finding("p.py", &text), known_finding("p.py", &text)];
     for (finding, own, line) in [(0, one, 3), (1, other, 5)] {
         let finding = &mut known[finding];
         let raw = &mut finding.raw;
         (raw.snippet, raw.title) = (own.to_owned(), own.to_owned());
         (raw.place.start_line, raw.place.end_line) = (line, line);
-        let mut found = vec![place(raw.clone())];
-        looked("p.py", &text, &[], &mut found, &[]);
+        let mut found = vec![place_finding(raw.clone())];
+        recheck_file("p.py", &text, &[], &mut found, &[]);
         finding.around = found[0].sighting.around.clone();
         finding.id = FindingId::new(format!("1:0{line}-1"));
     }
@@ -211,14 +211,14 @@ fn lines_that_took_the_place_of_one_finding_do_not_fix_another() {
         excerpt: "for i in range(len(items)):".to_owned(),
     });
     let reviewer = ReviewerReport { seen: BTreeSet::from(["p.py".into()]), verdicts: verdicts.collect() };
-    let fixed = looked("p.py", &now, &known, &mut Vec::new(), &[reviewer]).fixed;
+    let fixed = recheck_file("p.py", &now, &known, &mut Vec::new(), &[reviewer]).fixed;
     assert_eq!(fixed.keys().collect::<Vec<_>>(), [&known[0].id]);
 }
 
 #[test]
 fn a_fix_of_a_few_signs_is_believed_by_its_line() {
     for (path, was, now) in FIXES {
-        let by = believed(path, was, now);
+        let by = accepted_quotes(path, was, now);
         assert!(
             by.iter().any(|quoted| quoted == now.lines().next().unwrap()),
             "{path}: {was} -> {now}: {by:?}"
@@ -230,7 +230,7 @@ fn a_fix_of_a_few_signs_is_believed_by_its_line() {
 #[test]
 fn a_deleted_file_fixes_nothing_that_is_rewritten_in_another_one() {
     let own = "for item in items:\n    if item.state == DONE:\n        return done\n    refund(item)";
-    let known = [known("p.py", own)];
+    let known = [known_finding("p.py", own)];
     let reviewer = ReviewerReport {
         seen: BTreeSet::new(),
         verdicts: vec![RecheckVerdict {
@@ -247,7 +247,7 @@ fn a_deleted_file_fixes_nothing_that_is_rewritten_in_another_one() {
         let deleted = BTreeSet::from([RepoPath::from("p.py")]);
         let read = |path: &RepoPath| (*path == paths[0]).then(|| text.to_owned());
         let head = HeadView::new(read, &paths, added, deleted, &renames);
-        recheck(&known, &mut Vec::new(), std::slice::from_ref(&reviewer), &head, place).fixed.len()
+        recheck(&known, &mut Vec::new(), std::slice::from_ref(&reviewer), &head, place_finding).fixed.len()
     };
     assert_eq!(fixed_beside("print(1)\nreturn done\n"), 1);
     let rewritten = own.replace("items", "orders").replace("item", "order");

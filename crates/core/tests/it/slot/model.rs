@@ -79,7 +79,7 @@ impl Machine {
     }
 
     /// One step of a worker: look, compute, publish, or finish.
-    fn work(&self, state: &mut State, index: usize) {
+    fn step_worker(&self, state: &mut State, index: usize) {
         let Some(worker) = state.workers[index] else { return };
         state.workers[index] = None;
         match worker.saw {
@@ -166,7 +166,7 @@ impl Model for Machine {
             acts.push(Act::Sweep);
         }
         for index in 0..2 {
-            if state.slot.wakes_at().is_some() && state.workers[index].is_none() {
+            if state.slot.wake_time().is_some() && state.workers[index].is_none() {
                 acts.push(Act::Wake(index));
             }
             if state.workers[index].is_some() {
@@ -202,7 +202,7 @@ impl Model for Machine {
             }
             Act::Sweep => self.event(&mut state),
             Act::Wake(index) => {
-                state.now = state.now.max(state.slot.wakes_at()?);
+                state.now = state.now.max(state.slot.wake_time()?);
                 match state.slot.state {
                     slot::SlotState::Leased { .. } => {
                         self.commit(&mut state, SlotCommand::Expire);
@@ -219,7 +219,7 @@ impl Model for Machine {
                     slot::SlotState::Held { .. } => return None,
                 }
             }
-            Act::Work(index) => self.work(&mut state, index),
+            Act::Work(index) => self.step_worker(&mut state, index),
             Act::Fail(index) => {
                 let worker = state.workers[index].take()?;
                 state.failures += 1;

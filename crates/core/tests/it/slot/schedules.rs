@@ -130,7 +130,7 @@ impl World {
         }
     }
 
-    fn pass(&mut self, ms: i64) {
+    fn pass_time(&mut self, ms: i64) {
         let until = self.now + TimeSpan(ms);
         loop {
             let next = self.in_flight.iter().copied().filter(|at| *at <= until).min();
@@ -143,8 +143,8 @@ impl World {
         self.now = until;
     }
 
-    fn look(&mut self, worker: usize) {
-        if self.slot.wakes_at().is_none_or(|at| at > self.now) {
+    fn check_for_work(&mut self, worker: usize) {
+        if self.slot.wake_time().is_none_or(|at| at > self.now) {
             return;
         }
         match self.slot.state {
@@ -165,7 +165,7 @@ impl World {
     }
 
     /// Makes one step of the review loop, with the fence of the records.
-    fn work(&mut self, worker: usize) {
+    fn step_worker(&mut self, worker: usize) {
         let Some((token, at)) = self.workers[worker] else { return };
         if self.now - self.beaten[worker] >= self.limits.self_stop() {
             self.workers[worker] = None; // stops itself without an acknowledged heartbeat
@@ -181,7 +181,7 @@ impl World {
                 }
             }
             At::Looked(head) if self.computed_head == Some(head) => Some(At::Computed(head)),
-            At::Looked(head) if self.reviewed == Some(head) && !self.asked() => {
+            At::Looked(head) if self.reviewed == Some(head) && !self.is_lease_requested() => {
                 let _ = self.step(SlotCommand::Finish(token, StepOutcome::Idle));
                 None
             }
@@ -216,7 +216,7 @@ impl World {
     }
 
     /// Returns true if the lease was granted for a user's request.
-    fn asked(&self) -> bool {
+    fn is_lease_requested(&self) -> bool {
         match &self.slot.state {
             SlotState::Leased { serving, .. } => serving.is_some_and(|served| served.asked.is_some()),
             SlotState::Idle | SlotState::Waiting { .. } | SlotState::Held { .. } => false,
@@ -234,16 +234,16 @@ impl World {
             Act::Ask => {
                 self.step(SlotCommand::Request(LoopKind::Review)).unwrap();
             }
-            Act::Pass(ms) => self.pass(*ms),
-            Act::Look(worker) => self.look(*worker),
-            Act::Work(worker) => self.work(*worker),
+            Act::Pass(ms) => self.pass_time(*ms),
+            Act::Look(worker) => self.check_for_work(*worker),
+            Act::Work(worker) => self.step_worker(*worker),
             Act::Run(worker, steps) => {
-                if let Some(at) = self.slot.wakes_at() {
-                    self.pass((at - self.now).0.clamp(0, 120_000));
+                if let Some(at) = self.slot.wake_time() {
+                    self.pass_time((at - self.now).0.clamp(0, 120_000));
                 }
-                self.look(*worker);
+                self.check_for_work(*worker);
                 for _ in 0..*steps {
-                    self.work(*worker);
+                    self.step_worker(*worker);
                 }
             }
             Act::Fail(worker) => {
@@ -312,7 +312,7 @@ impl World {
 
     /// Lets the world settle without pushes, faults or lost events; the sweep marks lost ones.
     fn settle(&mut self) {
-        self.pass(10_000_000);
+        self.pass_time(10_000_000);
         self.act(&Act::Resume);
         self.workers = [None; 2];
         for round in 0..200 {
@@ -322,15 +322,15 @@ impl World {
             if matches!(self.slot.state, SlotState::Held { why: HoldReason::Parked }) {
                 return; // visibly marked
             }
-            if let Some(at) = self.slot.wakes_at() {
-                self.pass((at - self.now).0.max(0));
-                self.look(0);
+            if let Some(at) = self.slot.wake_time() {
+                self.pass_time((at - self.now).0.max(0));
+                self.check_for_work(0);
                 for _ in 0..4 {
-                    self.work(0);
+                    self.step_worker(0);
                     self.check();
                 }
             } else if self.slot.state == SlotState::Idle && self.reviewed == Some(self.head) {
-                assert!(self.slot.remembers_nothing(), "nothing is left of a settled slot: {:?}", self.slot);
+                assert!(self.slot.is_deletable(), "nothing is left of a settled slot: {:?}", self.slot);
                 return;
             }
             assert!(round < 199, "never settles: {:?}", self.slot);
@@ -338,7 +338,7 @@ impl World {
     }
 }
 
-fn acts() -> impl Strategy<Value = Act> {
+fn act_strategy() -> impl Strategy<Value = Act> {
     let worker = 0..2_usize;
     prop_oneof![
         6 => (prop_oneof![0..3_000_i64, 0..200_000_i64], 0..4_usize)
@@ -370,7 +370,7 @@ proptest! {
     /// Checks that there are never two valid leases and at most two computed reviews in a storm. After
     /// settling, the head is reviewed or the slot is visibly parked.
     #[test]
-    fn any_schedule_keeps_the_promises(acts in prop::collection::vec(acts(), 0..120)) {
+    fn any_schedule_keeps_the_promises(acts in prop::collection::vec(act_strategy(), 0..120)) {
         let mut world = World::new();
         for act in &acts {
             world.act(act);

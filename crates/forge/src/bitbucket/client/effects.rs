@@ -71,7 +71,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
         }
     }
 
-    async fn observe(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError> {
+    async fn find_effect(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError> {
         let is_so = match effect {
             Effect::Review(draft) => return Ok(self.sent_review(draft).await?.map(EffectOutcome::Review)),
             Effect::ReviewAsComment(draft) => {
@@ -139,7 +139,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
     }
 
     fn unsupported_reason(&self, kind: EffectKind) -> Option<&'static str> {
-        kind.lacking_at(self.calls.capability_row().kind)
+        kind.unsupported_reason_at(self.calls.capability_row().kind)
     }
 }
 

@@ -177,7 +177,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let reviewed = match self.markers().find_marker(&self.id, &note.text) {
             MarkerMatch::Verified {
                 producer: Producer::Review, item: CommentSubject::Finding(id), ..
-            } if is_ours => Some(Topic::of_finding(&id)),
+            } if is_ours => Some(Topic::for_finding(&id)),
             MarkerMatch::Verified { .. }
             | MarkerMatch::UnknownKey { .. }
             | MarkerMatch::Forged

@@ -188,7 +188,7 @@ async fn comments_of_ours_are_known_by_account_and_marker_on_every_page() {
         page(&json!([gone, former, comment(26, None, "nobody's")]), None),
     ])
     .await;
-    let seen = pull(&server).comments(&[]).await.unwrap();
+    let seen = pull(&server).producer_comments(&[]).await.unwrap();
     assert_eq!(seen.len(), 2, "{seen:?}");
     assert_eq!(
         (seen[0].item.clone(), seen[0].body.as_str(), seen[0].hold),
@@ -212,7 +212,7 @@ async fn a_former_account_is_known_by_its_uuid_and_by_no_name() {
         let with = BitbucketOptions { accounts: vec![former.into()], ..options(&server) };
         let cloud = BitbucketCloud::with_patience(with, test_timeouts(), Arc::new(hand())).unwrap();
         let client = cloud.client(&pr(UUID), "acme/demo", Producer::Review).with_permit(&permit());
-        assert_eq!(client.comments(&[]).await.unwrap().len(), expected, "{former}");
+        assert_eq!(client.producer_comments(&[]).await.unwrap().len(), expected, "{former}");
     }
 }
 
@@ -221,7 +221,7 @@ async fn a_known_comment_that_the_list_misses_is_asked_for() {
     let known = [(finding("1:aa-0"), CommentId::new("21")), (finding("1:bb-0"), CommentId::new("22"))];
     let edited = comment(21, Some(ME), "a person took the marker away");
     let server = Server::new([me(), page(&json!([]), None), ok(&edited), Reply::new(404, "{}")]).await;
-    let seen = pull(&server).comments(&known).await.unwrap();
+    let seen = pull(&server).producer_comments(&known).await.unwrap();
     assert_eq!(seen.len(), 1);
     assert_eq!((&seen[0].item, seen[0].body.as_str()), (&known[0].0, "a person took the marker away"));
 }
@@ -343,7 +343,7 @@ async fn what_cloud_does_not_have_is_refused_before_any_call() {
     ] {
         let refused = client.perform(&effect, &permit()).await.unwrap_err();
         assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
-        assert_eq!(client.observe(&effect).await, Ok(None));
+        assert_eq!(client.find_effect(&effect).await, Ok(None));
     }
     assert_eq!(client.labels().await, Ok(Vec::new()));
     assert_eq!(client.eye_reactions(&CommentId::new("1")).await, Ok(Vec::new()));
@@ -407,8 +407,8 @@ async fn a_status_is_a_report_and_then_a_build_status_of_this_pull_request() {
     let there = json!({ "key": "truing-review-7", "state": "FAILED", "description": "2 findings block" });
     let server = Server::new([ok(&there), Reply::new(404, "{}")]).await;
     let client = pull(&server);
-    assert_eq!(client.observe(&Effect::Status(status())).await, Ok(Some(EffectOutcome::Done)));
-    assert_eq!(client.observe(&Effect::Status(status())).await, Ok(None));
+    assert_eq!(client.find_effect(&Effect::Status(status())).await, Ok(Some(EffectOutcome::Done)));
+    assert_eq!(client.find_effect(&Effect::Status(status())).await, Ok(None));
 }
 
 #[tokio::test]
@@ -433,14 +433,14 @@ async fn conflicts_are_asked_for_where_the_forge_leads_to_on_this_host_alone() {
 #[tokio::test]
 async fn the_next_page_is_followed_on_this_host_alone_and_not_in_a_circle() {
     let server = Server::new([me(), page(&json!([]), Some("https://elsewhere.example/2.0/x"))]).await;
-    let error = pull(&server).comments(&[]).await.unwrap_err();
+    let error = pull(&server).producer_comments(&[]).await.unwrap_err();
     assert!(
         matches!(&error, ForgeError::Unavailable { message, .. } if message.contains("not followed")),
         "{error}"
     );
     let same = page(&json!([]), Some("/base/repositories/acme/demo/pullrequests/7/comments?pagelen=100"));
     let server = Server::new([me(), same]).await;
-    let error = pull(&server).comments(&[]).await.unwrap_err();
+    let error = pull(&server).producer_comments(&[]).await.unwrap_err();
     assert!(
         matches!(&error, ForgeError::Unavailable { message, .. } if message.contains("form a loop")),
         "{error}"

@@ -91,7 +91,7 @@ async fn comments_are_in_what_was_done_page_by_page() {
     let [who, account] = me("9.3.2");
     let replies = [who, account, page(&first, Some(50)), page(&second, None)];
     let server = Server::new(replies).await;
-    let seen = pull_dc(&server).comments(&[]).await.unwrap();
+    let seen = pull_dc(&server).producer_comments(&[]).await.unwrap();
     assert_eq!(seen.len(), 1, "{seen:?}");
     assert_eq!((&seen[0].item, seen[0].body.as_str(), seen[0].has_replies), (&one, "text", true));
     assert_eq!(seen[0].thread.as_ref().map(|thread| thread.state), Some(ThreadState::Open));
@@ -112,7 +112,7 @@ async fn a_former_account_is_known_by_its_number_or_its_name() {
         let with = BitbucketOptions { accounts: vec![former.into()], ..options(&server) };
         let center = BitbucketDataCenter::with_patience(with, test_timeouts(), Arc::new(hand())).unwrap();
         let client = center.client(&pr("101"), "ACME/demo", Producer::Review).with_permit(&permit());
-        assert_eq!(client.comments(&[]).await.unwrap().len(), expected, "{former}");
+        assert_eq!(client.producer_comments(&[]).await.unwrap().len(), expected, "{former}");
     }
 }
 
@@ -148,7 +148,7 @@ async fn a_new_comment_is_found_whatever_the_date_of_its_pull_request_and_in_an_
 async fn pages_that_do_not_go_on_end_in_an_error() {
     let [who, account] = me("9.3.2");
     let server = Server::new([who, account, page(&json!([]), Some(0))]).await;
-    let error = pull_dc(&server).comments(&[]).await.unwrap_err();
+    let error = pull_dc(&server).producer_comments(&[]).await.unwrap_err();
     assert!(
         matches!(&error, ForgeError::Unavailable { message, .. } if message.contains("form a loop")),
         "{error}"
@@ -172,7 +172,7 @@ async fn a_comment_on_several_lines_has_the_names_of_9_3_and_before_is_on_the_la
         let [who, account] = me(version);
         let server = Server::new([who, account, page(&json!([]), None), diff(), made]).await;
         let client = pull_dc(&server);
-        client.comments(&[]).await.unwrap();
+        client.producer_comments(&[]).await.unwrap();
         let effect = Effect::Findings { commit: head(), comments: vec![draft(2, 4, DiffSide::New)] };
         assert!(client.perform(&effect, &permit()).await.is_ok());
         let sent = server.requests();
@@ -223,7 +223,7 @@ async fn an_old_version_of_a_comment_is_read_again_and_another_text_is_decided_a
     assert_eq!(versions, [1, 2]);
     let server = Server::new([text(1, "old"), stale(), text(2, "a person's")]).await;
     let error = pull_dc(&server).perform(&effect, &permit()).await.unwrap_err();
-    assert!(matches!(error, ForgeError::Stale { .. }) && error.surely_undone(), "{error}");
+    assert!(matches!(error, ForgeError::Stale { .. }) && error.has_no_effect(), "{error}");
 }
 
 #[tokio::test]
@@ -302,7 +302,7 @@ async fn a_401_for_a_token_that_the_server_knows_is_a_missing_permission() {
 #[tokio::test]
 async fn who_is_not_logged_in_has_no_account() {
     let server = Server::new([ok(&json!({ "version": "9.3.2" }))]).await;
-    let error = pull_dc(&server).comments(&[]).await.unwrap_err();
+    let error = pull_dc(&server).producer_comments(&[]).await.unwrap_err();
     assert!(matches!(error, ForgeError::Unauthorized { .. }), "{error}");
 }
 

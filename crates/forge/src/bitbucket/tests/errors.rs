@@ -47,7 +47,7 @@ async fn every_other_refusal_is_what_it_says() {
         assert!(matches!(error, ForgeError::NotFound { .. }), "{error}");
     }
     for error in both(&Reply::new(409, center_body("pull.PullRequestOutOfDateException"))).await {
-        assert!(matches!(error, ForgeError::Stale { .. }) && error.surely_undone(), "{error}");
+        assert!(matches!(error, ForgeError::Stale { .. }) && error.has_no_effect(), "{error}");
     }
     for status in [400, 413] {
         for error in both(&Reply::new(status, cloud_body("Too long"))).await {
@@ -57,7 +57,7 @@ async fn every_other_refusal_is_what_it_says() {
     for status in [500, 502, 503, 555] {
         for error in both(&Reply::new(status, "<html>gateway</html>")).await {
             assert!(
-                matches!(error, ForgeError::Unavailable { .. }) && !error.surely_undone(),
+                matches!(error, ForgeError::Unavailable { .. }) && !error.has_no_effect(),
                 "{status} {error}"
             );
         }

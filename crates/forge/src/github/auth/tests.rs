@@ -311,7 +311,7 @@ async fn what_an_app_may_not_is_told_with_what_it_needs() {
         assert!(error.to_string().contains(expected), "{error}");
         assert!(error.to_string().starts_with("octo/demo: getting a token as GitHub App"), "{error}");
         assert!(!format!("{error:?} {github:?}").contains(CANARY));
-        assert!(error.surely_undone() || matches!(error, ForgeError::Unavailable { .. }));
+        assert!(error.has_no_effect() || matches!(error, ForgeError::Unavailable { .. }));
     }
     let server = Server::new([installed(9), minted(&format!("{CANARY}\u{7f}"), 5)]).await;
     let github = app_at(&server, &Hand::new(NOW));

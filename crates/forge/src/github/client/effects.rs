@@ -90,7 +90,7 @@ impl ForgeWrite for GitHubClient {
         }
     }
 
-    async fn observe(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError> {
+    async fn find_effect(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError> {
         let is_so = match effect {
             Effect::Review(draft) => return Ok(self.sent_review(draft).await?.map(EffectOutcome::Review)),
             Effect::ReviewAsComment(draft) => {

@@ -247,7 +247,7 @@ impl GitHubClient {
         match self.markers().find_marker(&self.marker_place(self.id.number), text?) {
             MarkerMatch::Verified {
                 producer: Producer::Review, item: CommentSubject::Finding(id), ..
-            } => Some(Topic::of_finding(&id)),
+            } => Some(Topic::for_finding(&id)),
             MarkerMatch::Verified { .. }
             | MarkerMatch::UnknownKey { .. }
             | MarkerMatch::Forged

@@ -79,7 +79,7 @@ async fn success_that_changed_nothing_is_no_success() {
     });
     let server = Server::new([me(), ok(&json!([])), Answer::new(201, issue.to_string())]).await;
     let error = client(&server).create_issue(&Topic::new("t"), "t", "b", "l").await.unwrap_err();
-    assert!(!error.surely_undone(), "{error}");
+    assert!(!error.has_no_effect(), "{error}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ async fn the_account_is_asked_for_once_and_threads_only_if_needed() {
     let github = github(&server);
     for producer in [Producer::Review, Producer::Mcp] {
         let pull = github.client(&pr(7), "octo/demo", producer).with_permit(&permit());
-        assert_eq!(pull.comments(&[]).await, Ok(vec![]));
+        assert_eq!(pull.producer_comments(&[]).await, Ok(vec![]));
     }
     let requests = server.requests();
     assert_eq!(lines(&requests).iter().filter(|line| **line == "GET /user").count(), 1);
@@ -20,5 +20,5 @@ async fn the_account_is_asked_for_once_and_threads_only_if_needed() {
 async fn a_list_that_breaks_off_is_an_error_never_a_short_list() {
     let page = ok(&json!([])).header("link", r#"</x>; rel="next""#);
     let server = Server::new([me(), page, Reply::new(500, "")]).await;
-    assert!(pull(&server).comments(&[]).await.is_err());
+    assert!(pull(&server).producer_comments(&[]).await.is_err());
 }

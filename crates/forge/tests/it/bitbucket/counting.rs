@@ -33,7 +33,7 @@ async fn a_first_review_takes_a_call_for_each_finding_and_a_few_more() {
     for (site, number, open) in Site::bitbuckets().await {
         let before = calls(&site);
         let head = open.pull_request().await.unwrap().revision.head;
-        assert_eq!(open.comments(&[]).await.unwrap(), []);
+        assert_eq!(open.producer_comments(&[]).await.unwrap(), []);
         let read = calls(&site) - before;
         make(&open, Effect::Summary { body: "30 findings.".into() }).await;
         let said = calls(&site);
@@ -67,14 +67,14 @@ async fn a_push_that_moves_five_findings_takes_none_for_them() {
             let comments = vec![finding(&line.to_string(), line)];
             make(&open, Effect::Findings { commit: head.clone(), comments }).await;
         }
-        let first = open.comments(&[]).await.unwrap();
+        let first = open.producer_comments(&[]).await.unwrap();
         let known: Vec<_> = first.iter().map(|seen| (seen.item.clone(), seen.id.clone())).collect();
         let lines: String =
             std::iter::once("new\n".to_owned()).chain((1..=40).map(|n| format!("line {n}\n"))).collect();
         site.shop.push("feature", CommitBuilder::new("Move").write("a.txt", lines)).await.unwrap();
         let before = calls(&site);
         open.pull_request().await.unwrap();
-        let mut moved = open.comments(&known).await.unwrap();
+        let mut moved = open.producer_comments(&known).await.unwrap();
         assert!(moved.iter().zip(32..).all(|(seen, line)| seen.line == Some(line)), "the forge moves them");
         moved.iter_mut().zip(&first).for_each(|(seen, before)| seen.line = before.line);
         assert_eq!(moved, first, "each keeps its comment");
@@ -94,10 +94,10 @@ async fn a_push_that_moves_five_findings_takes_none_for_them() {
 async fn what_is_known_is_not_asked_for_again() {
     for (site, _, open) in Site::bitbuckets().await {
         let made = open.pull_request().await.unwrap();
-        open.comments(&[]).await.unwrap();
+        open.producer_comments(&[]).await.unwrap();
         let before = calls(&site);
         assert_eq!(open.pull_request().await.unwrap(), made);
-        open.comments(&[]).await.unwrap();
+        open.producer_comments(&[]).await.unwrap();
         assert_eq!(calls(&site) - before, 2, "the pull request and its comments");
         let summary = Effect::Summary { body: "x".into() };
         let performed = open.make(&summary).await.unwrap();

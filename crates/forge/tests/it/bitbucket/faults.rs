@@ -45,7 +45,7 @@ async fn a_refusal_of_a_read_is_what_it_says() {
         let missing = ask(ForgeFaultKind::Status(404, None), 1).await;
         assert!(matches!(missing, ForgeError::NotFound { .. }), "{missing}");
         let stale = ask(ForgeFaultKind::Status(409, None), 1).await;
-        assert!(matches!(stale, ForgeError::Stale { .. }) && stale.surely_undone(), "{stale}");
+        assert!(matches!(stale, ForgeError::Stale { .. }) && stale.has_no_effect(), "{stale}");
         for (kind, wait) in [
             (ForgeFaultKind::Status(429, Some(7)), Some(7)),
             (ForgeFaultKind::Status(429, None), None),
@@ -96,7 +96,7 @@ async fn a_list_without_an_end_is_an_error() {
     for (site, _, open) in Site::bitbuckets().await {
         let path = if site.is_cloud() { comments(&site) } else { pull(&site).replace('$', "/activities") };
         site.forge.add_fault(ForgeFault::on_call("GET", &path, ForgeFaultKind::Circle));
-        let circle = open.comments(&[]).await.unwrap_err();
+        let circle = open.producer_comments(&[]).await.unwrap_err();
         assert!(matches!(circle, ForgeError::Unavailable { .. }), "{circle}");
     }
 }
@@ -125,11 +125,13 @@ async fn what_may_be_done_is_not_sent_again_and_is_found_by_its_marker() {
         for kind in [ForgeFaultKind::LostAnswer, ForgeFaultKind::DoneStatus(503), ForgeFaultKind::Truncated] {
             site.forge.add_fault(ForgeFault::on_call("POST", &comments(&site), kind.clone()));
             let error = open.make(&summary).await.unwrap_err();
-            assert!(!error.surely_undone(), "{kind:?}: {error}");
+            assert!(!error.has_no_effect(), "{kind:?}: {error}");
             let there = site.shop.pull(number).await.unwrap().summary_comments().count();
             assert_eq!(there, 1, "{kind:?}");
-            let seen = open.comments(&[]).await.unwrap().remove(0);
-            assert!(seen.item == CommentSubject::Summary && open.observe(&summary).await.unwrap().is_some());
+            let seen = open.producer_comments(&[]).await.unwrap().remove(0);
+            assert!(
+                seen.item == CommentSubject::Summary && open.find_effect(&summary).await.unwrap().is_some()
+            );
             let (item, comment) = (CommentSubject::Summary, seen.id);
             make(&open, Effect::DeleteDuplicate { item, comment }).await;
         }
@@ -140,7 +142,7 @@ async fn what_may_be_done_is_not_sent_again_and_is_found_by_its_marker() {
 async fn what_was_changed_meanwhile_is_read_and_decided_again_at_data_center() {
     let [_, (site, number, open)] = Site::bitbuckets().await;
     make(&open, Effect::Summary { body: "One.".into() }).await;
-    let seen = open.comments(&[]).await.unwrap().remove(0);
+    let seen = open.producer_comments(&[]).await.unwrap().remove(0);
     let edit = Effect::EditComment { item: CommentSubject::Summary, comment: seen.id, body: "Two.".into() };
     let comment = pull(&site).replace('$', "/comments/{id}$");
     // A single conflict is retried; a permanent one is returned.

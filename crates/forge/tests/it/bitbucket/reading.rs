@@ -82,7 +82,7 @@ async fn a_repository_alone_has_no_pull_request_and_no_call_is_made() {
     for (site, ..) in Site::bitbuckets().await {
         let calls = site.forge.request_log().len();
         assert!(matches!(site.hub.pull_request().await, Err(ForgeError::Rejected { .. })));
-        assert!(matches!(site.hub.comments(&[]).await, Err(ForgeError::Rejected { .. })));
+        assert!(matches!(site.hub.producer_comments(&[]).await, Err(ForgeError::Rejected { .. })));
         assert_eq!(site.forge.request_log().len(), calls);
         let repository = site.hub.repository().await.unwrap();
         assert_eq!((repository.name.as_str(), repository.default_branch.as_str()), ("acme/shop", "main"));
@@ -109,7 +109,7 @@ async fn comments_of_ours_are_those_with_our_marker() {
         let first = view.inline_comments().next().unwrap().id;
         site.shop.reply(number, "ann", first, "Why?").await.unwrap();
         site.shop.resolve(number, first, "ann").await.unwrap();
-        let seen = open.comments(&[]).await.unwrap();
+        let seen = open.producer_comments(&[]).await.unwrap();
         let told: Vec<_> = seen.iter().map(|one| (one.item.as_str(), one.hold, one.has_replies)).collect();
         let summary = CommentSubject::Summary;
         let [a, b] = ["a", "b"].map(|id| CommentSubject::Finding(FindingId::new(id)));
@@ -132,7 +132,7 @@ async fn comments_of_ours_are_those_with_our_marker() {
         // A person who deletes one of them removes it from the list.
         site.shop.delete_comment(number, view.summary_comments().next().unwrap().id).await.unwrap();
         let known = [(summary.clone(), seen[0].id.clone())];
-        assert_eq!(open.comments(&known).await.unwrap().len(), 2);
+        assert_eq!(open.producer_comments(&known).await.unwrap().len(), 2);
     }
 }
 
@@ -208,7 +208,7 @@ async fn a_status_is_a_check_of_its_commit_with_a_report_beside_it() {
         };
         for state in [CheckState::Failed, CheckState::Passed] {
             make(&open, Effect::Status(status.clone())).await;
-            assert!(open.observe(&Effect::Status(status.clone())).await.unwrap().is_some());
+            assert!(open.find_effect(&Effect::Status(status.clone())).await.unwrap().is_some());
             let check = CommitCheck { name: "truing/review".into(), app: None, state };
             assert_eq!(open.checks(&sha).await, Ok(vec![check]));
             status.state = StatusState::Success;

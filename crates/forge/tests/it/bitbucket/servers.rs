@@ -156,7 +156,7 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
 
     // The access token may make neither request: both values are configured, and the errors name their keys.
     let unknown = with_access_token(&site.forge, None, &[]);
-    let refused = open_of(&unknown).comments(&[]).await.unwrap_err().to_string();
+    let refused = open_of(&unknown).producer_comments(&[]).await.unwrap_err().to_string();
     assert!(refused.contains("put its UUID into forge.bitbucket.account"), "{refused}");
     let refused = unknown
         .refresh_repositories(&mut RepositoryListing::default(), &mut 10)
@@ -173,11 +173,11 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     let client = open_of(&told);
     let head = client.pull_request().await.unwrap().revision.head;
     make(&client, Effect::Findings { commit: head.clone(), comments: vec![finding("a", 2)] }).await;
-    let ours = client.comments(&[]).await.unwrap();
+    let ours = client.producer_comments(&[]).await.unwrap();
     assert_eq!((ours.len(), ours[0].hold), (1, CommentRights::Ours));
     // A different configured account is not us, even if its comment has our marker.
     let other = with_access_token(&site.forge, Some(site.forge.account_id("ada")), &["acme"]);
-    assert_eq!(open_of(&other).comments(&[]).await.unwrap(), []);
+    assert_eq!(open_of(&other).producer_comments(&[]).await.unwrap(), []);
     // If the token belongs to another account, the first comment shows that. The comment is deleted, and
     // nothing more is written.
     let client = open_of(&other);
@@ -187,7 +187,7 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     let shown = || async { site.shop.pull(number).await.unwrap() };
     assert_eq!(shown().await.inline_comments().filter(|comment| !comment.deleted).count(), 1);
     let before = site.forge.request_log().len();
-    assert!(matches!(client.comments(&[]).await, Err(ForgeError::Forbidden { .. })));
+    assert!(matches!(client.producer_comments(&[]).await, Err(ForgeError::Forbidden { .. })));
     assert_eq!(site.forge.request_log().len(), before);
     // It also may not request who may write, so no account's commands are obeyed.
     assert_eq!(told.may_write("acme/shop", &author(&site, "ada")).await, Ok(false));

@@ -124,13 +124,13 @@ async fn a_creation_without_an_answer_is_found_or_made_again() {
         let hub = &site.hub;
         site.fault("POST", ISSUES, kind.clone());
         let error = hub.open_issue(&topic("t"), "Which?", "x", LABEL).await.unwrap_err();
-        assert!(matches!(error, ForgeError::Unavailable { .. }) && !error.surely_undone(), "{error}");
+        assert!(matches!(error, ForgeError::Unavailable { .. }) && !error.has_no_effect(), "{error}");
         assert_eq!(hub.issues(LABEL).await.unwrap().len(), there, "{kind:?}");
 
         let made = hub.open_issue(&topic("u"), "What?", "x", LABEL).await.unwrap();
         site.fault("POST", COMMENTS, kind.clone());
         let error = hub.comment(made.number, &topic("q"), "Hm?").await.unwrap_err();
-        assert!(matches!(error, ForgeError::Unavailable { .. }) && !error.surely_undone(), "{error}");
+        assert!(matches!(error, ForgeError::Unavailable { .. }) && !error.has_no_effect(), "{error}");
         let found = hub.replies(made.number, None).await.unwrap();
         assert_eq!(found.iter().filter(|reply| reply.topic == Some(topic("q"))).count(), there, "{kind:?}");
     }
@@ -145,9 +145,9 @@ async fn a_locked_issue_takes_no_comment_of_those_who_may_not_write() {
     site.shop.set_role(super::site::BOT, "read").await.unwrap();
     let error = site.hub.comment(made.number, &topic("q"), "Well?").await.unwrap_err();
     assert!(matches!(&error, ForgeError::Forbidden { message, .. } if message.contains("locked")), "{error}");
-    assert!(error.surely_undone());
-    let long = "x".repeat(site.hub.longest_body() + 600);
+    assert!(error.has_no_effect());
+    let long = "x".repeat(site.hub.max_body_length() + 600);
     refused(site.hub.open_issue(&topic("long"), "x", &long, LABEL).await);
-    let most = "x".repeat(site.hub.longest_body());
+    let most = "x".repeat(site.hub.max_body_length());
     site.hub.open_issue(&topic("most"), "x", &most, LABEL).await.unwrap();
 }

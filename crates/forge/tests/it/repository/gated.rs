@@ -57,7 +57,7 @@ fn withheld<T: std::fmt::Debug>(what: &str, done: Result<T, ForgeError>) {
         matches!(&refused, ForgeError::Halted(halt) if halt.reason == HaltReason::KillSwitch),
         "{what}: {refused}"
     );
-    assert!(refused.surely_undone() && refused.to_string().starts_with("the kill switch is on; not done: "));
+    assert!(refused.has_no_effect() && refused.to_string().starts_with("the kill switch is on; not done: "));
 }
 
 async fn review(site: &Site, lines: &[u32]) -> ReviewDraft {

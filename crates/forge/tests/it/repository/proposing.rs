@@ -108,7 +108,7 @@ async fn an_opening_without_an_answer_is_found_or_made_again() {
         let site = Site::with_branch("ours").await;
         site.fault("POST", PULLS, kind.clone());
         let error = site.hub.open_pull(&draft("ours")).await.unwrap_err();
-        assert!(matches!(error, ForgeError::Unavailable { .. }) && !error.surely_undone(), "{error}");
+        assert!(matches!(error, ForgeError::Unavailable { .. }) && !error.has_no_effect(), "{error}");
         assert_eq!(site.hub.pulls_from("ours").await.unwrap().len(), there, "{kind:?}");
         site.open("ours").await;
         assert_eq!(site.hub.pulls_from("ours").await.unwrap().len(), 1, "{kind:?}");

@@ -239,7 +239,7 @@ async fn what_cannot_be_a_review_is_one_comment_with_all_of_it() {
     refused(pull.post_review(&draft).await);
     assert_eq!(ours(&site, number).await, (0, 0));
     site.fault("POST", "/repos/{owner}/{repo}/issues/{number}/comments", ForgeFaultKind::LostAnswer);
-    assert!(!pull.post_as_comment(&draft).await.unwrap_err().surely_undone());
+    assert!(!pull.post_as_comment(&draft).await.unwrap_err().has_no_effect());
     let posted = pull.post_as_comment(&draft).await.unwrap();
     assert!(matches!(posted, PostedReview::Comment(_)));
     assert_eq!(pull.post_as_comment(&draft).await.unwrap(), posted);

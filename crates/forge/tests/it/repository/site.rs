@@ -275,7 +275,7 @@ pub(crate) fn draft(branch: &str) -> PullDraft {
 /// Asserts that a call was rejected, and surely did nothing.
 pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, ForgeError>) {
     assert!(
-        matches!(&result, Err(error @ ForgeError::Rejected { .. }) if error.surely_undone()),
+        matches!(&result, Err(error @ ForgeError::Rejected { .. }) if error.has_no_effect()),
         "{result:?}"
     );
 }

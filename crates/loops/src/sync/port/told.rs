@@ -77,7 +77,7 @@ async fn definitions(port: &CodeMigration<'_>) -> Result<String, CodeMigrationEr
         text += &format!("{} ({file}): {what}\n", change.symbol);
         files.extend(change.file.clone());
     }
-    let news = decided.decision.unguarded.iter().filter(|one| one.why.is_news());
+    let news = decided.decision.unguarded.iter().filter(|one| one.why.needs_check());
     files.extend(news.filter_map(|one| one.file.clone()));
     let files: Vec<String> = files.into_iter().collect();
     let before = files_of(port.job, port.tools.0, port.tools.1, port.tools.2, &decided.from, &files).await?;

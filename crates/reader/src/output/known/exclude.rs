@@ -5,7 +5,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
-use truing_core::glob::is_bounded;
+use truing_core::glob::check_bounds;
 use truing_core::nesting::is_too_deep;
 
 use crate::output::known::sign::{self, MAX_BYTES, in_toml, without_comments};
@@ -177,7 +177,7 @@ fn compile_patterns(form: ExcludeForm, values: &[String]) -> Vec<ExcludePattern>
         ExcludeForm::Gitignore => {
             let mut builder = GitignoreBuilder::new("");
             for line in values.iter().flat_map(|value| value.lines()).take(MAX_PATTERNS) {
-                if is_bounded(line).is_ok() {
+                if check_bounds(line).is_ok() {
                     let _ = builder.add_line(None, line);
                 }
             }
@@ -188,7 +188,7 @@ fn compile_patterns(form: ExcludeForm, values: &[String]) -> Vec<ExcludePattern>
 
 /// Compiles a glob in which `*` matches slashes, too.
 fn compile_path_glob(text: &str) -> Option<GlobMatcher> {
-    is_bounded(text).ok()?;
+    check_bounds(text).ok()?;
     Some(GlobBuilder::new(text).literal_separator(false).build().ok()?.compile_matcher())
 }
 

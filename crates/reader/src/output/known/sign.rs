@@ -2,7 +2,7 @@
 
 use globset::{GlobBuilder, GlobMatcher};
 use serde::Deserialize;
-use truing_core::glob::is_bounded;
+use truing_core::glob::check_bounds;
 use truing_core::nesting::is_too_deep;
 
 use super::hooks::PreCommitHooks;
@@ -176,7 +176,7 @@ fn matching_paths<'a>(glob: &str, tracked: &'a [&'a str]) -> impl Iterator<Item 
 
 /// Compiles a glob in which `*` stays within a folder. Returns `None` for one that is malformed or too large.
 pub fn compile_glob(glob: &str) -> Option<GlobMatcher> {
-    is_bounded(glob).ok()?;
+    check_bounds(glob).ok()?;
     let glob = GlobBuilder::new(glob).literal_separator(true).empty_alternates(true).build().ok()?;
     Some(glob.compile_matcher())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use truing_core::finding::{DefectCategory, Severity};
-use truing_core::linter::{ALIASES, FORMATS, LINTERS, format_named, is_known};
+use truing_core::linter::{ALIASES, FORMATS, LINTERS, is_known, linter_output_format};
 
 use crate::output::diagnostic::DiagnosticLevel;
 use crate::output::format::OutputFormat;
@@ -182,7 +182,7 @@ fn a_configuration_knows_each_format_and_tool_by_its_name() {
     assert!(known_tools().iter().map(|tool| tool.name.as_str()).eq(LINTERS.iter().copied()));
     assert!(known_tools().iter().flat_map(|tool| &tool.aliases).eq(ALIASES));
     for format in OutputFormat::all_formats() {
-        assert_eq!(format_named(&format.as_str().to_uppercase()), Some(format.as_str()));
+        assert_eq!(linter_output_format(&format.as_str().to_uppercase()), Some(format.as_str()));
     }
     assert!(is_known(" Ruff ") && is_known("semgrep oss") && !is_known("mine"));
 }

@@ -166,7 +166,7 @@ impl Stage {
     }
 
     pub(crate) async fn runs(&self) -> usize {
-        self.store().runs(&self.key().await, MAX_RUNS).await.unwrap().len()
+        self.store().review_entries(&self.key().await, MAX_RUNS).await.unwrap().len()
     }
 
     /// Returns the number of API calls so far, without git's.

@@ -26,7 +26,7 @@ async fn what_waits_while_the_clock_is_set_back_is_late_until_something_happens(
     // The delivery is sent again, as by the sweep: the slot is due by the corrected clock.
     assert_eq!(site.forge.deliver(&delivery).await.unwrap(), 202);
     until("it is due soon, or done", async || {
-        let wakes = service.slot(&key).await.wakes_at();
+        let wakes = service.slot(&key).await.wake_time();
         wakes.is_none_or(|at| at - site.clock.now() < TimeSpan::minutes(2))
     })
     .await;
@@ -55,7 +55,7 @@ async fn an_unseen_head_is_waited_for_once_though_the_clock_is_set_back() {
     service.store.now().await.unwrap();
     site.clock.skip(TimeSpan::seconds(10));
     assert_eq!(site.forge.deliver(&late).await.unwrap(), 202);
-    until("its slot is forgotten", async || service.store.list().await.unwrap().is_empty()).await;
+    until("its slot is forgotten", async || service.store.list_slots().await.unwrap().is_empty()).await;
     let key = site.key(opened.number).await;
     let leases = service.history(&key).await.iter().filter(|line| line.contains("leased")).count();
     assert!(leases <= 6, "one for each event, and a look or two at what is not there: {leases}");

@@ -304,7 +304,7 @@ async fn a_forge_that_is_wholly_down_parks_and_the_next_push_brings_back() {
     site.deliver().await;
     service.state(&key, "held (parked)").await;
     // The failures and their number are visible without the log.
-    let ended = service.store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
+    let ended = service.store.run_ends_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
     let told: Vec<_> = ended.iter().map(|row| (row.kind.as_str(), row.reason.as_str(), row.runs)).collect();
     assert_eq!(told, [("failed", "the forge sent an invalid answer", 2)]);
     let metrics = get(&service.url, "/metrics").await;

@@ -50,11 +50,11 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
         description: "fine".into(),
         check: CheckContent::default(),
     };
-    store.announce(&old, Producer::Review, "another summary", &status).await.unwrap();
+    store.store_announcement(&old, Producer::Review, "another summary", &status).await.unwrap();
     let new = of("new", store.fresh_token().await.unwrap());
     store.begin_run(&new, &revision, Clock::now(&site.clock)).await.unwrap();
     let context = site.context(store, site.forges(), limits());
-    let gate: Arc<dyn WriteGate> = Arc::new(context.gate(RepositoryRef::of_key(&key)));
+    let gate: Arc<dyn WriteGate> = Arc::new(context.gate(RepositoryRef::from_key(&key)));
     let id = PrId::from_key(&key).unwrap();
     let forge = context.forges.pull(&new.id, &id, "acme/shop", Producer::Review).unwrap();
     let before = site.view(&opened).await;
@@ -72,7 +72,7 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
             may_create: true,
         };
         let ended = publisher.reconcile().await;
-        let fenced = matches!(&ended, Err(PublishError::Halted(halt)) if halt.lost_to_token().is_some());
+        let fenced = matches!(&ended, Err(PublishError::Halted(halt)) if halt.superseding_token().is_some());
         let view = site.view(&opened).await;
         let untouched = view.comments == before.comments && view.statuses == before.statuses;
         assert_eq!((fenced, untouched), (stale, stale), "{ended:?}");

@@ -64,7 +64,7 @@ async fn nothing_begins_while_it_is_on_and_everything_due_goes_on_at_off() {
     service.kill().await;
     let service = site.serve().await;
     until("it is told again", async || told(&service, &keys[0]).await.len() == 2).await;
-    assert!(service.store.runs(&keys[0], 9).await.unwrap().is_empty(), "nothing was begun");
+    assert!(service.store.review_entries(&keys[0], 9).await.unwrap().is_empty(), "nothing was begun");
     let calls = site.forge.call_counts();
     assert!(!calls.keys().any(|call| call.contains("/pulls")), "the forge was not asked: {calls:?}");
 
@@ -73,7 +73,7 @@ async fn nothing_begins_while_it_is_on_and_everything_due_goes_on_at_off() {
     for opened in [&one, &two] {
         assert_first(&site.picture(opened).await);
     }
-    assert!(operator.sweep_wanted().await.unwrap().is_some());
+    assert!(operator.sweep_request_time().await.unwrap().is_some());
     no_violations(&site);
     service.stop().await;
 }
@@ -131,8 +131,8 @@ async fn a_run_in_flight_stops_where_the_switch_of_its_repository_says_so() {
     site.deliver().await;
     site.forge.wait_until_held().await;
     let operator = operator(&site);
-    operator.turn_at("acme/other", &on(HaltMode::Stop), "ada").await.unwrap();
-    operator.turn_at("acme/shop", &on(HaltMode::Stop), "ada").await.unwrap();
+    operator.turn_repository_switch("acme/other", &on(HaltMode::Stop), "ada").await.unwrap();
+    operator.turn_repository_switch("acme/shop", &on(HaltMode::Stop), "ada").await.unwrap();
     site.forge.release_held();
     let key = site.key(opened.number).await;
     until("it is stopped", async || !told(&service, &key).await.is_empty()).await;
@@ -143,7 +143,7 @@ async fn a_run_in_flight_stops_where_the_switch_of_its_repository_says_so() {
     assert_eq!(told(&service, &key).await, [said]);
 
     // Another repository's switch is on all the time.
-    operator.turn_at("acme/shop", &SwitchRequest::Off, "ada").await.unwrap();
+    operator.turn_repository_switch("acme/shop", &SwitchRequest::Off, "ada").await.unwrap();
     service.rest(&site.clock).await;
     assert_first(&site.picture(&opened).await);
     no_violations(&site);

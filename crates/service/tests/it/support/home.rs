@@ -30,8 +30,9 @@ impl Home {
         match deployment {
             Deployment::File => Self::File(file),
             Deployment::Servers => {
-                let (slots, records) = (SlotServer::new_database(), Server::shared().new_database());
-                let (slots, records) = (SlotServer::shared().url(slots), Server::shared().url(&records));
+                let (slots, records) = (SlotServer::new_database(), Server::shared_server().new_database());
+                let (slots, records) =
+                    (SlotServer::shared_server().url(slots), Server::shared_server().url(&records));
                 Self::Servers { slots, records }
             }
         }

@@ -224,12 +224,12 @@ through! { SlotStore for FaultyStore, no_store, StoreError;
     due_slots(now: UnixMillis, limit: usize) -> Vec<Slot>;
     next_due(from: UnixMillis) -> Option<UnixMillis>;
     load_slots(keys: &[SlotKey]) -> Vec<Slot>;
-    orphans() -> Vec<Slot>;
+    orphaned_slots() -> Vec<Slot>;
     commit_slots(changes: &[(SlotVersion, Slot)]) -> Vec<Result<SlotVersion, VersionConflict>>;
     grant_leases(leases: &[(SlotVersion, Slot)]) -> Vec<Result<SlotVersion, LeaseRefusal>>;
     mark_slots(marks: &[SlotMark], limits: &SlotLimits, halted: HaltPolicy) -> MarkOutcome;
     raise_version(version: SlotVersion) -> ();
-    try_writing() -> ();
+    check_writable() -> ();
 }
 
 through! { RunStore for FaultyStore, no_store, StoreError;
@@ -238,12 +238,12 @@ through! { RunStore for FaultyStore, no_store, StoreError;
     skip_heads(heads: &[SkippedHead], reason: &str) -> ();
     findings(key: &SlotKey) -> Vec<Finding>;
     store_computed_review(run: &RunRef, computed: &ComputedReview) -> ();
-    announce(run: &RunRef, producer: Producer, summary: &str, status: &DesiredStatus) -> ();
+    store_announcement(run: &RunRef, producer: Producer, summary: &str, status: &DesiredStatus) -> ();
     desired_state(key: &SlotKey, producer: Producer) -> (Vec<DesiredComment>, Option<DesiredStatus>);
     store_comments(run: &RunRef, producer: Producer, comments: &[(CommentSubject, CommentId)]) -> ();
     remove_comments(run: &RunRef, producer: Producer, items: &[CommentSubject]) -> ();
-    lower_anchors(run: &RunRef, producer: Producer, rows: &[(CommentSubject, AnchorKind)]) -> ();
-    status_set(run: &RunRef, status: &DesiredStatus) -> ();
+    replace_anchors(run: &RunRef, producer: Producer, rows: &[(CommentSubject, AnchorKind)]) -> ();
+    mark_status_set(run: &RunRef, status: &DesiredStatus) -> ();
     mark_published(run: &RunRef, outcome: &ReviewRecord) -> ();
     end_run(run: &RunRef, outcome: &ReviewOutcome, now: UnixMillis) -> ();
     mark_failed(run: &RunRef, outcome: &ReviewOutcome, now: UnixMillis) -> ();
@@ -255,10 +255,10 @@ through! { RunStore for FaultyStore, no_store, StoreError;
     dismissals(key: &SlotKey) -> Vec<Dismissal>;
     store_dismissals(said: &[(SlotKey, Dismissal)], act: &OperatorAction) -> ();
     last_converge(key: &SlotKey) -> Option<ConvergeRecord>;
-    keep_converge(token: FencingToken, record: &ConvergeRecord) -> ();
+    store_converge(token: FencingToken, record: &ConvergeRecord) -> ();
     converge_run(run: &RunId) -> Option<ConvergeRecord>;
     begin_job(run: &RunRef) -> JobState;
-    keep_job(run: &RunRef, job: &JobState) -> ();
+    store_job(run: &RunRef, job: &JobState) -> ();
     end_job(run: &RunRef, job: &JobState, record: &truing_core::sync::record::SyncRecord) -> ();
     take_over_review(key: &SlotKey, token: FencingToken, now: UnixMillis) -> Option<RunId>;
     store_restated_review(run: &RunRef, computed: &ComputedReview) -> ();
@@ -282,7 +282,7 @@ through! { Ledger for FaultyStore, no_store, StoreError;
 through! { OperatorStore for FaultyStore, no_store, StoreError;
     kill_switches() -> KillSwitches;
     turn_switch(turn: &SwitchRequest, by: &str) -> (KillSwitch, KillSwitch);
-    sweep_wanted() -> Option<UnixMillis>;
+    sweep_request_time() -> Option<UnixMillis>;
     clear_sweep_request(wanted: UnixMillis) -> ();
     append_audit_log(acts: &[OperatorAction]) -> ();
     queue_notices(notices: &[NewNotice]) -> ();
@@ -296,8 +296,8 @@ through! { Watchlist for FaultyStore, no_store, StoreError;
     store_repositories(repositories: &[KnownRepository]) -> ();
     finish_onboarding(repository: &KnownRepository) -> ();
     last_reviews(keys: &[SlotKey]) -> Vec<LastReviews>;
-    slots_of(forge: &str, repository: &str) -> Vec<Slot>;
-    reviewed_at(forge: &str, repository: &str, head: &Sha) -> Vec<PrId>;
+    repository_slots(forge: &str, repository: &str) -> Vec<Slot>;
+    pulls_reviewed_at(forge: &str, repository: &str, head: &Sha) -> Vec<PrId>;
     store_requests(told: &[UserRequest], of: &KnownRepository, until: Option<UnixMillis>) -> ();
     unserved_requests(forge: &str, limit: usize) -> Vec<UserRequest>;
     mark_request_served(told: &UserRequest, obeyed: Option<&UserRequestOutcome>) -> Result<(), VersionConflict>;
@@ -366,9 +366,9 @@ through! { ForgeRead for FaultyPull, no_forge, ForgeError;
     labels() -> Vec<AppliedLabel>;
     reviews() -> Vec<PullReview>;
     threads() -> Vec<ReviewThread>;
-    comments(known: &[(CommentSubject, CommentId)]) -> Vec<ObservedComment>;
-    item_at(known: &[(CommentSubject, CommentId)], comment: &CommentId) -> Option<CommentSubject>;
-    topic_at(comment: &CommentId) -> Option<Topic>;
+    producer_comments(known: &[(CommentSubject, CommentId)]) -> Vec<ObservedComment>;
+    comment_subject(known: &[(CommentSubject, CommentId)], comment: &CommentId) -> Option<CommentSubject>;
+    comment_topic(comment: &CommentId) -> Option<Topic>;
     matching_comments(text: &str) -> Vec<ConversationComment>;
     eye_reactions(comment: &CommentId) -> Vec<Actor>;
     repository() -> RepositoryDetails;
@@ -389,7 +389,7 @@ impl ForgeWrite for FaultyPull {
         self.script.call(effect.kind().as_str(), no_forge, self.inner.perform(effect, permit)).await
     }
 
-    async fn observe(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError> {
+    async fn find_effect(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError> {
         self.script.call("observe", no_forge, self.inner.observe(effect)).await
     }
 
@@ -432,7 +432,7 @@ impl MannerPull {
         &self,
         known: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError> {
-        let mut seen = self.inner.comments(known).await?;
+        let mut seen = self.inner.producer_comments(known).await?;
         if self.manner == Manner::Lagging {
             seen.retain(|comment| comment.created + LAG <= self.clock.now());
         }
@@ -456,7 +456,7 @@ impl MannerPull {
     }
 
     async fn observe(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError> {
-        self.inner.observe(effect).await
+        self.inner.find_effect(effect).await
     }
 }
 
@@ -506,19 +506,19 @@ impl RepositoryReader for FaultyReader {
         self.inner.inner.tool_findings(request).await
     }
 
-    async fn prove(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
-        self.inner.inner.prove(request).await
+    async fn verify_replacements(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
+        self.inner.inner.verify_replacements(request).await
     }
 
     async fn used_tools(&self, request: &UsedToolsRequest) -> Result<UsedTools, ReaderError> {
         self.inner.inner.used_tools(request).await
     }
 
-    async fn companions(
+    async fn companion_paths(
         &self,
         packs: &[String],
         files: &[ChangedFile],
     ) -> Result<Vec<RepoPath>, ReaderError> {
-        self.inner.inner.companions(packs, files).await
+        self.inner.inner.companion_paths(packs, files).await
     }
 }

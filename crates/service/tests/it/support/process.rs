@@ -33,8 +33,8 @@ pub(crate) async fn settle(
         if is_dead() {
             return Ok(());
         }
-        let slots = store.list().await.unwrap();
-        match slots.iter().filter_map(|slot| slot.wakes_at()).min() {
+        let slots = store.list_slots().await.unwrap();
+        match slots.iter().filter_map(|slot| slot.wake_time()).min() {
             None if slots.iter().all(|slot| rests(&slot.state)) => return Ok(()),
             None => return Err(format!("stuck: {slots:?}")),
             Some(_) if !idle => {}

@@ -32,15 +32,15 @@ impl RepositoryReader for ThreadedReader {
         self.0.tool_findings(request).await
     }
 
-    async fn prove(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
-        self.0.prove(request).await
+    async fn verify_replacements(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
+        self.0.verify_replacements(request).await
     }
 
     async fn used_tools(&self, request: &UsedToolsRequest) -> Result<UsedTools, ReaderError> {
         self.0.used_tools(request).await
     }
 
-    async fn companions(
+    async fn companion_paths(
         &self,
         packs: &[String],
         files: &[ChangedFile],

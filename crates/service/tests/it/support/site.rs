@@ -427,7 +427,7 @@ impl Running {
     /// Waits until no worker is active and nothing is due; slots may rest.
     pub(crate) async fn rest_as_it_is(&self) {
         until("nothing is due", async || {
-            self.store.list().await.unwrap().iter().all(|slot| slot.wakes_at().is_none())
+            self.store.list_slots().await.unwrap().iter().all(|slot| slot.wake_time().is_none())
         })
         .await;
     }
@@ -436,10 +436,10 @@ impl Running {
     pub(crate) async fn come_to(&self, what: &str, clock: &Warp, wanted: impl Fn(&[Slot]) -> bool) {
         let told = std::cell::RefCell::new(Vec::new());
         let reached = until(what, async || {
-            let slots = self.store.list().await.unwrap();
+            let slots = self.store.list_slots().await.unwrap();
             let reached = wanted(&slots);
             let leased = slots.iter().any(|slot| slot.token().is_some());
-            let next = slots.iter().filter_map(Slot::wakes_at).min();
+            let next = slots.iter().filter_map(Slot::wake_time).min();
             let late = next.map(|at| at - clock.now()).filter(|wait| *wait > WORTH_A_SKIP);
             if let (false, false, Some(wait)) = (reached, leased, late) {
                 clock.skip(wait);
@@ -468,7 +468,7 @@ impl Running {
 
     /// Counts the runs of a pull request that were published.
     pub(crate) async fn published(&self, key: &SlotKey) -> usize {
-        let runs = self.store.runs(key, 1000).await.unwrap();
+        let runs = self.store.review_entries(key, 1000).await.unwrap();
         runs.iter().filter(|run| run.stage == RunStage::Published).count()
     }
 

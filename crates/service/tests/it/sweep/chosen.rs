@@ -27,7 +27,7 @@ async fn only_the_operators_repositories_are_swept() {
     swept.context.repositories = only("Acme/*");
     swept.look().await;
     let keys = async |swept: &Swept| -> Vec<_> {
-        swept.store.list().await.unwrap().into_iter().map(|slot| slot.key).collect()
+        swept.store.list_slots().await.unwrap().into_iter().map(|slot| slot.key).collect()
     };
     assert_eq!(keys(&swept).await, [site.key(wanted.number).await]);
 
@@ -71,7 +71,7 @@ async fn webhooks_of_others_are_ignored_and_what_was_marked_before_is_not_review
 
     site.repo.comment(opened.number, "ada", "/review").await.unwrap();
     site.deliver().await;
-    assert_eq!(service.store.list().await.unwrap(), [], "nothing is marked");
+    assert_eq!(service.store.list_slots().await.unwrap(), [], "nothing is marked");
     assert_eq!(service.store.unserved_requests(FORGE, 9).await.unwrap(), [], "nothing is remembered");
     assert_eq!(site.view(&opened).await.comments.len(), before.len() + 1, "the person's own");
     service.stop().await;

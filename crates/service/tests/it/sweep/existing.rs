@@ -17,7 +17,7 @@ fn leaving() -> RepositoryFilter {
 
 /// Counts the slots that have work.
 async fn at_work(swept: &Swept) -> usize {
-    swept.store.list().await.unwrap().iter().filter(|slot| slot.state != SlotState::Idle).count()
+    swept.store.list_slots().await.unwrap().iter().filter(|slot| slot.state != SlotState::Idle).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]

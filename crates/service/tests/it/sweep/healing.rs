@@ -189,5 +189,5 @@ async fn when_the_kill_switch_goes_off_a_sweep_runs_at_once() {
     assert_eq!(swept.state(&key).await, "idle");
     swept.look().await;
     assert_eq!(swept.state(&key).await, "waiting (debounce)", "not a period later");
-    assert_eq!(store.sweep_wanted().await.unwrap(), None);
+    assert_eq!(store.sweep_request_time().await.unwrap(), None);
 }

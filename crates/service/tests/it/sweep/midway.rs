@@ -176,7 +176,7 @@ impl Lossy {
 
 /// Sends a command to the server of the slots.
 fn by_hand(database: u32, arguments: &[&str]) {
-    let port = SlotServer::shared().port.to_string();
+    let port = SlotServer::shared_server().port.to_string();
     let mut client = Program::new("redis-cli");
     client.args(["-e", "-p", &port, "-n", &database.to_string()]).args(arguments);
     let ran = client.output().unwrap();
@@ -268,7 +268,7 @@ async fn arrange(lossy: &Lossy, work: &Work<'_>, midway: Midway, opened: &mut Op
             assert_eq!(work.swept.state(&work.run.key).await, "held (parked)");
         }
         Midway::Published => {
-            store.mark_published(&work.run, &work.record(now).ended_at(now)).await.unwrap();
+            store.mark_published(&work.run, &work.record(now).with_end_time(now)).await.unwrap();
             work.step(SlotCommand::Finish(work.run.token, StepOutcome::Idle)).await;
         }
         Midway::Dropped => {

@@ -165,7 +165,7 @@ async fn a_repository_that_fails_does_not_stop_the_others() {
         swept.round(&site).await;
     }
     let known: Vec<String> =
-        swept.store.list().await.unwrap().into_iter().map(|slot| slot.key.to_string()).collect();
+        swept.store.list_slots().await.unwrap().into_iter().map(|slot| slot.key.to_string()).collect();
     assert_eq!(known, [format!("pr/{FORGE}/{}/1", others[4].id().await.unwrap())], "the good one's");
     let lines = told.take();
     let count = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
@@ -175,7 +175,7 @@ async fn a_repository_that_fails_does_not_stop_the_others() {
 
     others[0].set_access(RepositoryAccess::Open).await.unwrap();
     swept.round(&site).await;
-    assert_eq!(swept.store.list().await.unwrap().len(), 2);
+    assert_eq!(swept.store.list_slots().await.unwrap().len(), 2);
     let lines = told.take();
     assert!(lines.iter().any(|line| line.contains("can be swept again")), "{lines:#?}");
 }
@@ -201,14 +201,14 @@ async fn a_row_that_cannot_be_read_is_left_out_and_all_others_are_swept() {
     store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
     swept.look().await;
     let known: Vec<String> =
-        store.list().await.unwrap().into_iter().map(|slot| slot.key.to_string()).collect();
+        store.list_slots().await.unwrap().into_iter().map(|slot| slot.key.to_string()).collect();
     let others = format!("pr/{FORGE}/{}/1", other.id().await.unwrap());
     assert_eq!(known, [site.key(whole.number).await.to_string(), others]);
-    assert_eq!(store.census().await.unwrap().unreadable, 1, "it is named");
-    assert_eq!(store.sweep_wanted().await.unwrap(), None, "the sweep came to its end");
+    assert_eq!(store.count_content().await.unwrap().unreadable, 1, "it is named");
+    assert_eq!(store.sweep_request_time().await.unwrap(), None, "the sweep came to its end");
     assert_eq!(swept.context.swept.swept_repositories().len(), 2);
 
-    store.forget_unreadable(&damaged).await.unwrap();
+    store.delete_unreadable_slot(&damaged).await.unwrap();
     swept.round(&site).await;
     assert_eq!(swept.state(&damaged).await, "waiting (debounce)");
 }
@@ -275,7 +275,7 @@ async fn a_rate_limit_is_waited_for() {
     swept.round(&site).await;
     assert_eq!(site.forge.request_log().len(), asked, "five minutes later it still waits");
     swept.round(&site).await;
-    assert_eq!(swept.store.list().await.unwrap().len(), 1);
+    assert_eq!(swept.store.list_slots().await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ const UNTOLD: &str = "sent IS NULL AND (kind <> 'parked' OR EXISTS
     (SELECT 1 FROM slot WHERE slot.key = notice.key AND shown = 'held/parked'))";
 
 /// Counts the notices that may be sent.
-pub(in super::super) fn count_untold(connection: &SqlTransaction) -> Result<u64, StoreFault> {
+pub(in super::super) fn count_pending_notices(connection: &SqlTransaction) -> Result<u64, StoreFault> {
     let sql = format!("SELECT count(*) FROM notice WHERE {UNTOLD}");
     connection.sql(&sql).single_row((), |row| row.get(0))
 }

@@ -39,7 +39,7 @@ pub(super) fn find(connection: &SqlTransaction, name: &str) -> Result<Repository
     for key in heard {
         let key = key?;
         if let Some(id) = PrId::from_key(&key) {
-            last.insert(id.forge, RepositoryRef::of_key(&key).keys);
+            last.insert(id.forge, RepositoryRef::from_key(&key).keys);
         }
     }
     keys.extend(last.into_values().flatten());
@@ -48,7 +48,7 @@ pub(super) fn find(connection: &SqlTransaction, name: &str) -> Result<Repository
 
 /// Adds newly seen repositories to the switches that are on for their names, so that each stays held when it
 /// is renamed.
-pub(crate) fn learn_repositories<'a>(
+pub(crate) fn add_repositories_to_switches<'a>(
     connection: &SqlTransaction,
     repositories: impl Iterator<Item = (&'a str, RepositoryRef)>,
 ) -> Result<(), StoreFault> {
@@ -87,7 +87,7 @@ fn known_key_prefixes(connection: &SqlTransaction, name: &str) -> Result<BTreeSe
         "SELECT forge, id FROM repository WHERE lower(name) = lower(?1)",
     );
     let swept = connection.sql(swept);
-    let swept = swept.query([name], |row| Ok(RepositoryRef::of_id(row.text(0), row.text(1)).keys))?;
+    let swept = swept.query([name], |row| Ok(RepositoryRef::from_id(row.text(0), row.text(1)).keys))?;
     let mut keys: BTreeSet<String> =
         swept.collect::<Result<Vec<_>, StoreFault>>()?.into_iter().flatten().collect();
     // In ASCII `$` follows `#`.
@@ -98,7 +98,7 @@ fn known_key_prefixes(connection: &SqlTransaction, name: &str) -> Result<BTreeSe
     );
     let heard: Option<String> =
         connection.sql(heard).first((format!("{name}#"), format!("{name}$")), |row| row.get(0))?;
-    keys.extend(heard.into_iter().flat_map(|key| RepositoryRef::of_key(&SlotKey::new(key)).keys));
+    keys.extend(heard.into_iter().flat_map(|key| RepositoryRef::from_key(&SlotKey::new(key)).keys));
     Ok(keys)
 }
 
@@ -119,7 +119,7 @@ pub(super) fn write(
 }
 
 /// Returns the time at which a sweep was requested.
-pub(super) fn sweep_wanted(connection: &SqlTransaction) -> Result<Option<UnixMillis>, StoreFault> {
+pub(super) fn sweep_request_time(connection: &SqlTransaction) -> Result<Option<UnixMillis>, StoreFault> {
     let wanted: Option<i64> = connection.sql("SELECT sweep FROM switch").single_row((), |row| row.get(0))?;
     Ok(wanted.map(UnixMillis))
 }

@@ -43,7 +43,10 @@ pub(super) fn store_converge(
 }
 
 /// Returns the run with this id.
-pub(super) fn of_id(connection: &SqlTransaction, run: &RunId) -> Result<Option<ConvergeRecord>, StoreFault> {
+pub(super) fn converge_by_id(
+    connection: &SqlTransaction,
+    run: &RunId,
+) -> Result<Option<ConvergeRecord>, StoreFault> {
     let sql = "SELECT record FROM run WHERE id = ?1 AND loop <> 'review' AND loop = 'converge'";
     let json: Option<String> = connection.sql(sql).first([run.as_str()], |row| row.get(0))?;
     json.map(|json| from_json(&json, || format!("the record of run {run}"))).transpose()

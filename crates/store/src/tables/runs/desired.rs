@@ -18,7 +18,7 @@ pub(super) fn replace(
     replace_findings(connection, key, &computed.findings)?;
     replace_rows(connection, key, computed.producer, &computed.desired)?;
     if let Some(status) = &computed.status {
-        want_status(connection, key, status)?;
+        set_desired_status(connection, key, status)?;
     }
     Ok(())
 }
@@ -55,7 +55,7 @@ fn replace_rows(
     producer: Producer,
     desired: &[DesiredComment],
 ) -> Result<(), StoreFault> {
-    forget_rows(connection, key, producer, desired)?;
+    delete_obsolete_rows(connection, key, producer, desired)?;
     upsert_rows(connection, key, producer, desired)
 }
 
@@ -68,7 +68,7 @@ pub(super) fn store_announcement(
     status: &DesiredStatus,
 ) -> Result<(), StoreFault> {
     upsert_rows(connection, key, producer, &[DesiredComment::for_summary(summary.to_owned())])?;
-    want_status(connection, key, status)
+    set_desired_status(connection, key, status)
 }
 
 fn upsert_rows(
@@ -108,7 +108,7 @@ fn upsert_rows(
 
 /// Deletes the producer's rows that are no longer given, except those that the forge shows or may show
 /// already: without its row such a comment would never be updated.
-fn forget_rows(
+fn delete_obsolete_rows(
     connection: &SqlTransaction,
     key: &SlotKey,
     producer: Producer,
@@ -197,7 +197,7 @@ pub(super) fn remove_comments(
 }
 
 /// Moves these rows to another kind of place, because the forge refuses their places.
-pub(super) fn lower_anchors(
+pub(super) fn replace_anchors(
     connection: &SqlTransaction,
     key: &SlotKey,
     producer: Producer,
@@ -212,7 +212,11 @@ pub(super) fn lower_anchors(
 }
 
 /// Sets the wanted status of the head. A status that the forge has already need not be set again.
-fn want_status(connection: &SqlTransaction, key: &SlotKey, status: &DesiredStatus) -> Result<(), StoreFault> {
+fn set_desired_status(
+    connection: &SqlTransaction,
+    key: &SlotKey,
+    status: &DesiredStatus,
+) -> Result<(), StoreFault> {
     connection
         .sql(
             "INSERT INTO status (key, body, done) VALUES (?1, ?2, 0)
@@ -224,13 +228,16 @@ fn want_status(connection: &SqlTransaction, key: &SlotKey, status: &DesiredStatu
 }
 
 /// Marks the status as not set, because a user requested it again.
-pub(in super::super) fn status_again(connection: &SqlTransaction, key: &SlotKey) -> Result<(), StoreFault> {
+pub(in super::super) fn mark_status_unset(
+    connection: &SqlTransaction,
+    key: &SlotKey,
+) -> Result<(), StoreFault> {
     connection.sql("UPDATE status SET done = 0 WHERE key = ?1").execute([key.as_str()])?;
     Ok(())
 }
 
 /// Returns the status that is still to be set.
-pub(super) fn status_due(
+pub(super) fn pending_status(
     connection: &SqlTransaction,
     key: &SlotKey,
 ) -> Result<Option<DesiredStatus>, StoreFault> {
@@ -241,7 +248,7 @@ pub(super) fn status_due(
 }
 
 /// Records that the forge has this status.
-pub(super) fn status_set(
+pub(super) fn mark_status_set(
     connection: &SqlTransaction,
     key: &SlotKey,
     status: &DesiredStatus,

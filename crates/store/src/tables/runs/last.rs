@@ -11,7 +11,7 @@ use super::row::{parse_sha, parse_stage};
 use crate::fault::StoreFault;
 
 /// Returns the revision of the newest run at these stages.
-pub(super) fn newest_at(
+pub(super) fn newest_revision_at_stages(
     connection: &SqlTransaction,
     key: &SlotKey,
     stages: &str,
@@ -49,8 +49,11 @@ pub(in crate::tables) fn last_reviews(
     if waits {
         return Ok(LastReviews { attempted: Some(attempted), ..LastReviews::default() });
     }
-    let settled =
-        if is_settled { Some(attempted.clone()) } else { newest_at(connection, key, "stage = 'published'")? };
+    let settled = if is_settled {
+        Some(attempted.clone())
+    } else {
+        newest_revision_at_stages(connection, key, "stage = 'published'")?
+    };
     let is_left = is_settled && !is_published;
     Ok(LastReviews { attempted: Some(attempted), settled, is_left })
 }

@@ -13,7 +13,7 @@ use truing_core::run::{RunStage, StepCost};
 use super::super::dismissals;
 use super::super::slots::{next_token, raise_counter};
 use super::ends::EndColumns;
-use super::last::{last_reviews, newest_at};
+use super::last::{last_reviews, newest_revision_at_stages};
 use super::row::{fenced_fault, parse_sha, parse_stage};
 use crate::fault::{StoreFault, from_json, to_json};
 
@@ -50,7 +50,7 @@ pub(super) fn begin_run(
     // and desired state belong to the key, so only the record has to be carried over.
     let is_left = |newest: &&ReviewRunRow| newest.revision == *revision && newest.stage == RunStage::Computed;
     if let Some(newest) = newest.as_ref().filter(|newest| !again && !is_left(newest)) {
-        cut_off(connection, &run.key, newest, "cut off: another run goes on", now)?;
+        record_cut_off_end(connection, &run.key, newest, "cut off: another run goes on", now)?;
     }
     let left = newest.filter(|newest| newest.revision == *revision);
     let untouched = again && left.is_some();
@@ -70,7 +70,7 @@ pub(super) fn begin_run(
     let is_same = reviewed.as_ref() == Some(revision);
     // An unreadable record of another revision is ignored.
     let last: Option<ReviewRecord> = if is_same { last.transpose()? } else { last.and_then(Result::ok) };
-    let is_back = is_same && has_left(connection, &run.key, revision)?;
+    let is_back = is_same && was_other_revision_since(connection, &run.key, revision)?;
     let dismissals = dismissals::dismissals_for(connection, &run.key)?;
     Ok(RunStart { reviewed, known, last, is_back, computed, dismissals })
 }
@@ -93,7 +93,7 @@ pub(super) fn take_over_review(
     let found = connection.sql(&sql).query([key.as_str()], parse_run_row)?.next().transpose()?;
     let Some(row) = found else { return Ok(None) };
     if newest.token != row.token {
-        cut_off(connection, key, &newest, "cut off: comments are being retracted", now)?;
+        record_cut_off_end(connection, key, &newest, "cut off: comments are being retracted", now)?;
     }
     let sql = "UPDATE run SET token = ?3 WHERE loop = 'review' AND key = ?1 AND token = ?2";
     connection.sql(sql).execute((key.as_str(), row.token.0, token.0))?;
@@ -159,7 +159,7 @@ pub(super) fn store_computed_review(
     if require_newest_run(connection, run)?.stage == RunStage::Published {
         return Ok(false);
     }
-    let mut record = taken_over(connection, &run.key, &run.id, record.clone())?;
+    let mut record = assign_computed_review(connection, &run.key, &run.id, record.clone())?;
     record.detail.stage = RunStage::Computed;
     let sql =
         "UPDATE run SET stage = 'computed', computed = ?3 WHERE loop = 'review' AND key = ?1 AND token = ?2";
@@ -250,14 +250,16 @@ pub(super) fn mark_interrupted(
     now: UnixMillis,
 ) -> Result<(), StoreFault> {
     match newest_run(connection, &run.key)? {
-        Some(newest) if is_same_run(&newest, run) => cut_off(connection, &run.key, &newest, INTERRUPTED, now),
+        Some(newest) if is_same_run(&newest, run) => {
+            record_cut_off_end(connection, &run.key, &newest, INTERRUPTED, now)
+        }
         Some(_) | None => Ok(()),
     }
 }
 
 /// Records a run that was to be recorded at its end and did not reach one, if it failed or cost anything;
 /// returns the cost.
-pub(super) fn ended_unfinished(
+pub(super) fn record_unfinished_end(
     connection: &SqlTransaction,
     id: &RunId,
     key: &SlotKey,
@@ -276,7 +278,7 @@ pub(super) fn ended_unfinished(
 }
 
 /// Records the end of a run that has recorded neither an end nor its cost, if it has cost anything.
-fn cut_off(
+fn record_cut_off_end(
     connection: &SqlTransaction,
     key: &SlotKey,
     row: &ReviewRunRow,
@@ -291,7 +293,7 @@ fn cut_off(
     if row.is_told || row.stage == RunStage::Published || cost == MicroUsd(0) {
         return Ok(());
     }
-    let Some(row) = run_at_token(connection, key, row.token)? else { return Ok(()) };
+    let Some(row) = find_run_by_token(connection, key, row.token)? else { return Ok(()) };
     let reason = Some(reason.to_owned());
     let outcome =
         ReviewOutcome { kind: OutcomeKind::Deferred, reason, until: None, runtime: ReviewRuntime::Rules };
@@ -316,19 +318,19 @@ fn end_unpublished(
         row.computed.map(|json| from_json(&json, || format!("run {}", row.id))).transpose()?;
     let record = match computed {
         Some(computed) => {
-            let computed = taken_over(connection, key, &row.id, computed)?;
+            let computed = assign_computed_review(connection, key, &row.id, computed)?;
             // A later run that takes the computed review over takes it from this run.
             let sql = "UPDATE run SET computed = ?3 WHERE loop = 'review' AND key = ?1 AND token = ?2";
             connection.sql(sql).execute((key.as_str(), token.0, to_json(&computed)?))?;
-            let mut record = computed.ended_at(now);
+            let mut record = computed.with_end_time(now);
             record.detail.outcome = outcome;
             record
         }
         None => {
-            let head = Some(row.revision.head).filter(|head| !head.is_none());
+            let head = Some(row.revision.head).filter(|head| !head.is_null());
             let detail = ReviewDetail::new(head, row.revision.base, outcome);
             let cost_micro_usd = run_cost(connection, &row.id)?;
-            let mut record = ReviewRecord::new(row.id, key.clone(), detail, row.began).ended_at(now);
+            let mut record = ReviewRecord::new(row.id, key.clone(), detail, row.began).with_end_time(now);
             record
                 .add_step_cost(ReviewStep::Review, &StepCost { cost_micro_usd, ..StepCost::<()>::default() });
             record
@@ -346,7 +348,7 @@ pub(super) fn run_cost(connection: &SqlTransaction, run: &RunId) -> Result<Micro
 
 /// Assigns a computed review, which may be of another run, to this run. Its cost is recorded once, by the run
 /// that records it last.
-fn taken_over(
+fn assign_computed_review(
     connection: &SqlTransaction,
     key: &SlotKey,
     run: &RunId,
@@ -382,7 +384,7 @@ fn newest_run(connection: &SqlTransaction, key: &SlotKey) -> Result<Option<Revie
     connection.sql(&sql).query([key.as_str()], parse_run_row)?.next().transpose()
 }
 
-fn run_at_token(
+fn find_run_by_token(
     connection: &SqlTransaction,
     key: &SlotKey,
     token: FencingToken,
@@ -419,7 +421,11 @@ fn last_published(
 }
 
 /// Returns true if a run after the newest published one was about another revision.
-fn has_left(connection: &SqlTransaction, key: &SlotKey, revision: &PullRevision) -> Result<bool, StoreFault> {
+fn was_other_revision_since(
+    connection: &SqlTransaction,
+    key: &SlotKey,
+    revision: &PullRevision,
+) -> Result<bool, StoreFault> {
     let sql = "SELECT count(*) FROM run WHERE loop = 'review' AND key = ?1 AND (head <> ?2 OR base <> ?3)
                AND token > (SELECT max(token) FROM run
                             WHERE loop = 'review' AND key = ?1 AND stage = 'published')";
@@ -433,26 +439,26 @@ pub(super) fn known_revision(
     connection: &SqlTransaction,
     key: &SlotKey,
 ) -> Result<Option<PullRevision>, StoreFault> {
-    newest_at(connection, key, "stage IN ('computed', 'published')")
+    newest_revision_at_stages(connection, key, "stage IN ('computed', 'published')")
 }
 
 /// Ends the newest run's revision without a review, if no run has settled it.
-pub(super) fn skip(
+pub(super) fn skip_newest_revision(
     connection: &SqlTransaction,
     run: &RunRef,
     reason: &str,
     now: UnixMillis,
 ) -> Result<(), StoreFault> {
     let LastReviews { attempted, settled, .. } = last_reviews(connection, &run.key)?;
-    let is_open = |attempted: &PullRevision| !attempted.head.is_none() && settled.as_ref() != Some(attempted);
+    let is_open = |attempted: &PullRevision| !attempted.head.is_null() && settled.as_ref() != Some(attempted);
     match attempted.filter(is_open) {
-        Some(revision) => leave_revision(connection, run, &revision, reason, now),
+        Some(revision) => end_without_review(connection, run, &revision, reason, now),
         None => Ok(()),
     }
 }
 
 /// Ends a run that leaves this revision without a review.
-pub(super) fn leave_revision(
+pub(super) fn end_without_review(
     connection: &SqlTransaction,
     run: &RunRef,
     revision: &PullRevision,

@@ -61,7 +61,7 @@ pub(super) fn write_run<D: RunDetail>(
 
 /// Deletes at most `limit` of the runs of `converge` and `sync` that were last written before the given time.
 /// Returns the number of deleted rows.
-pub(in crate::tables) fn forget_others(
+pub(in crate::tables) fn delete_old_loop_runs(
     connection: &SqlTransaction,
     before: UnixMillis,
     limit: i64,

@@ -11,12 +11,12 @@ use truing_core::slot::{HoldReason, LoopKind, Slot, SlotCommand, SlotLimits, Slo
 use truing_core::switch::SwitchRequest;
 use truing_core::sync::job::JobState;
 
-use super::super::on_sqlite::effects::{announced, replace, writer};
-use super::super::on_sqlite::ledger::{ask, granted, repo, team};
+use super::super::on_sqlite::effects::{announced_entry, replace, writer};
+use super::super::on_sqlite::ledger::{repo, reservation_request, reserve_granted, team};
 use super::super::on_sqlite::{jobs, watchlist};
 use super::*;
 
-pub(super) fn pr(number: u64) -> PrId {
+pub(super) fn pull_request_id(number: u64) -> PrId {
     PrId { forge: "github".into(), repository: "1".into(), number }
 }
 
@@ -26,17 +26,17 @@ pub(super) async fn fill(store: &Store) {
     let mark = |number| {
         let (name, url) = (format!("acme/Shop#{number}"), format!("https://example.com/{number}"));
         SlotMark {
-            key: pr(number).key(),
+            key: pull_request_id(number).key(),
             described: SlotDescription { name, url, head: Some(sha('a')) },
             of: LoopKind::Review,
         }
     };
     store.mark_slots(&[mark(7), mark(8), mark(9)], &limits, HaltPolicy::Refused).await.unwrap();
     // One slot is leased, and one is parked.
-    let before = store.load_slots(&[pr(7).key()]).await.unwrap().remove(0);
-    let leased = before.step(SlotCommand::Lease, &limits, before.wakes_at().unwrap()).unwrap().slot;
+    let before = store.load_slots(&[pull_request_id(7).key()]).await.unwrap().remove(0);
+    let leased = before.step(SlotCommand::Lease, &limits, before.wake_time().unwrap()).unwrap().slot;
     store.grant_leases(&[(before.version, leased)]).await.unwrap()[0].unwrap();
-    let before = store.load_slots(&[pr(8).key()]).await.unwrap().remove(0);
+    let before = store.load_slots(&[pull_request_id(8).key()]).await.unwrap().remove(0);
     let parked = Slot { state: SlotState::Held { why: HoldReason::Parked }, ..before.clone() };
     store.commit_slots(&[(before.version, parked)]).await.unwrap()[0].unwrap();
 
@@ -49,11 +49,11 @@ pub(super) async fn fill(store: &Store) {
         .unwrap();
     let producer = Producer::Review;
     store.store_comments(&review, producer, &[(item("f1"), CommentId::new("c1"))]).await.unwrap();
-    store.lower_anchors(&review, producer, &[(item("f1"), AnchorKind::File)]).await.unwrap();
+    store.replace_anchors(&review, producer, &[(item("f1"), AnchorKind::File)]).await.unwrap();
     store.mark_published(&review, &record(&review, 'a')).await.unwrap();
     store.begin_run(&run(token.0 + 1), &revision('c'), UnixMillis(NOW)).await.unwrap();
     let topic = Topic::new("report");
-    let entry = announced("1", NOW);
+    let entry = announced_entry("1", NOW);
     assert!(replace(store, &writer(Producer::Mcp, None), &topic, None, Some(&entry)).await.unwrap());
     let at = UnixMillis(NOW);
     store
@@ -62,13 +62,17 @@ pub(super) async fn fill(store: &Store) {
         .unwrap();
 
     let told = [
-        UserRequest { pr: pr(7), origin: RequestOrigin::Comment { kind: CommentKind::Diff, id: 5 }, at },
         UserRequest {
-            pr: pr(7),
+            pr: pull_request_id(7),
+            origin: RequestOrigin::Comment { kind: CommentKind::Diff, id: 5 },
+            at,
+        },
+        UserRequest {
+            pr: pull_request_id(7),
             origin: RequestOrigin::Check { account: AccountId::new("5"), login: "ada".into() },
             at,
         },
-        UserRequest { pr: pr(7), origin: RequestOrigin::Label { name: "it's".into() }, at },
+        UserRequest { pr: pull_request_id(7), origin: RequestOrigin::Label { name: "it's".into() }, at },
     ];
     store.store_requests(&told, &watchlist::repository("1", "Acme/shop", 3), None).await.unwrap();
     let dismissal = Dismissal {
@@ -85,16 +89,16 @@ pub(super) async fn fill(store: &Store) {
         .store_dismissals(&[(key(), dismissal)], &OperatorAction::new("ada", "dismiss", "f1", ""))
         .await
         .unwrap();
-    granted(store, &[repo(1_000), team(10_000)], ask(10, 60)).await;
+    reserve_granted(store, &[repo(1_000), team(10_000)], reservation_request(10, 60)).await;
     let job = jobs::run("a", token.0 + 2);
     store.begin_job(&job).await.unwrap();
-    store.keep_job(&job, &JobState { ..jobs::asked("1.0") }).await.unwrap();
+    store.store_job(&job, &JobState { ..jobs::state_with_question("1.0") }).await.unwrap();
     for turn in [SwitchRequest::On { reason: None, mode: None }, SwitchRequest::Off] {
         store.turn_switch(&turn, "ada").await.unwrap();
     }
     let on = SwitchRequest::On { reason: Some("storm".into()), mode: None };
     store.turn_switch(&on, "ada").await.unwrap();
-    store.turn_at("acme/other", &on, "ada").await.unwrap();
+    store.turn_repository_switch("acme/other", &on, "ada").await.unwrap();
 }
 
 /// Adds enough rows that several parts have more than one page.
@@ -105,8 +109,8 @@ pub(super) async fn fill_many(store: &Store) {
     };
     store.append_history(&(0..700).map(event).collect::<Vec<_>>()).await.unwrap();
     let slot = |number: u64| {
-        let key = PrId { repository: "3".into(), ..pr(number) }.key();
-        let slot = Slot::new(key).on_event(LoopKind::Review, &SlotLimits::default(), UnixMillis(NOW)).slot;
+        let key = PrId { repository: "3".into(), ..pull_request_id(number) }.key();
+        let slot = Slot::new(key).apply_event(LoopKind::Review, &SlotLimits::default(), UnixMillis(NOW)).slot;
         (slot.version, slot)
     };
     let swapped = store.commit_slots(&(0..600).map(slot).collect::<Vec<_>>()).await.unwrap();

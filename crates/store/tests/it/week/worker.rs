@@ -26,7 +26,7 @@ pub(super) enum Came {
 }
 
 /// Applies one command to one slot.
-pub(super) async fn take(
+pub(super) async fn apply_command(
     store: &Store,
     key: &SlotKey,
     command: SlotCommand,
@@ -43,15 +43,15 @@ pub(super) async fn take(
 }
 
 /// Ends a lease as the worker wants, if it is still its own.
-async fn end(store: &Store, work: &Work, outcome: StepOutcome, limits: &SlotLimits) -> Came {
-    match take(store, &work.run.key, SlotCommand::Finish(work.run.token, outcome), limits).await {
+async fn end_lease(store: &Store, work: &Work, outcome: StepOutcome, limits: &SlotLimits) -> Came {
+    match apply_command(store, &work.run.key, SlotCommand::Finish(work.run.token, outcome), limits).await {
         Ok(_) => Came::Ended,
         Err(_) => Came::Lost,
     }
 }
 
 /// Returns the result of a write, or none if the records refuse a worker that came too late.
-fn accepted<T>(answer: Result<T, StoreError>) -> Option<T> {
+fn accepted_result<T>(answer: Result<T, StoreError>) -> Option<T> {
     match answer {
         Ok(answer) => Some(answer),
         Err(StoreError::Fenced { .. }) => None,
@@ -60,20 +60,22 @@ fn accepted<T>(answer: Result<T, StoreError>) -> Option<T> {
 }
 
 /// Looks at the head, and decides if a review of it is wanted and the storm allows one.
-pub(super) async fn look(store: &Store, work: &Work, pull: &Pull, limits: &SlotLimits) -> Came {
+pub(super) async fn check_head(store: &Store, work: &Work, pull: &Pull, limits: &SlotLimits) -> Came {
     if pull.closed {
-        return end(store, work, StepOutcome::Held(HoldReason::Cancelled), limits).await;
+        return end_lease(store, work, StepOutcome::Held(HoldReason::Cancelled), limits).await;
     }
     let revision = PullRevision { head: commit_id(work.at, pull.head), base: sha('b') };
     let now = store.now().await.unwrap();
-    let Some(begun) = accepted(store.begin_run(&work.run, &revision, now).await) else { return Came::Lost };
+    let Some(begun) = accepted_result(store.begin_run(&work.run, &revision, now).await) else {
+        return Came::Lost;
+    };
     if begun.computed.is_none() && begun.reviewed.as_ref() == Some(&revision) {
-        return end(store, work, StepOutcome::Idle, limits).await;
+        return end_lease(store, work, StepOutcome::Idle, limits).await;
     }
     let slot = store.load_slots(std::slice::from_ref(&work.run.key)).await.unwrap().remove(0);
     match slot.storm {
         Some(storm) if begun.computed.is_none() && !slot.may_compute(now) => {
-            end(store, work, StepOutcome::DueAt(storm.ends, WaitReason::Storm), limits).await
+            end_lease(store, work, StepOutcome::DueAt(storm.ends, WaitReason::Storm), limits).await
         }
         Some(_) | None => Came::Looked(pull.head),
     }
@@ -84,11 +86,13 @@ pub(super) async fn look(store: &Store, work: &Work, pull: &Pull, limits: &SlotL
 pub(super) async fn compute(store: &Store, work: &Work, down: bool, limits: &SlotLimits) -> Came {
     let revision = PullRevision { head: commit_id(work.at, work.head), base: sha('b') };
     let now = store.now().await.unwrap();
-    let Some(begun) = accepted(store.begin_run(&work.run, &revision, now).await) else { return Came::Lost };
+    let Some(begun) = accepted_result(store.begin_run(&work.run, &revision, now).await) else {
+        return Came::Lost;
+    };
     if begun.computed.is_some() {
         return publish(store, work, down, limits).await;
     }
-    if take(store, &work.run.key, SlotCommand::Computed(work.run.token), limits).await.is_err() {
+    if apply_command(store, &work.run.key, SlotCommand::Computed(work.run.token), limits).await.is_err() {
         return Came::Lost;
     }
     let mut outcome = record(&work.run, 'a');
@@ -102,7 +106,7 @@ pub(super) async fn compute(store: &Store, work: &Work, down: bool, limits: &Slo
         status: Some(status(work)),
         outcome,
     };
-    match accepted(store.store_computed_review(&work.run, &computed).await) {
+    match accepted_result(store.store_computed_review(&work.run, &computed).await) {
         Some(()) => Came::Computed,
         None => Came::Lost,
     }
@@ -123,11 +127,11 @@ pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &Slo
             || EffectEntry { content: String::new(), at: now, state: EffectEntryState::Open { lost: 0 } };
         let change = |(topic, known)| EffectEntryChange { topic, known, new: Some(entry()) };
         let changes: Vec<_> = topics.into_iter().zip(known).map(change).collect();
-        if accepted(store.replace_effects(&writer, &changes).await).is_none() {
+        if accepted_result(store.replace_effects(&writer, &changes).await).is_none() {
             return Came::Lost;
         }
         if down {
-            return match take(store, &run.key, SlotCommand::Fail(run.token, None), limits).await {
+            return match apply_command(store, &run.key, SlotCommand::Fail(run.token, None), limits).await {
                 Ok(_) => Came::Failed,
                 Err(_) => Came::Lost,
             };
@@ -136,18 +140,18 @@ pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &Slo
             .into_iter()
             .map(|item| (item.clone(), CommentId::new(format!("{}-{}", run.token.0, item.as_str()))))
             .collect();
-        if accepted(store.store_comments(run, Producer::Review, &shown).await).is_none() {
+        if accepted_result(store.store_comments(run, Producer::Review, &shown).await).is_none() {
             return Came::Lost;
         }
     }
-    if accepted(store.status_set(run, &status(work)).await).is_none() {
+    if accepted_result(store.mark_status_set(run, &status(work)).await).is_none() {
         return Came::Lost;
     }
     let mut record = record(run, 'a');
     record.detail.head = Some(commit_id(work.at, work.head));
     record.detail.outcome = outcome(record.detail.outcome.kind);
     record.ended = now;
-    match accepted(store.mark_published(run, &record).await) {
+    match accepted_result(store.mark_published(run, &record).await) {
         Some(()) => Came::Published,
         None => Came::Lost,
     }
@@ -156,7 +160,7 @@ pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &Slo
 /// Looks at the head once more, and ends the lease.
 pub(super) async fn finish(store: &Store, work: &Work, pull: &Pull, limits: &SlotLimits) -> Came {
     let then = if pull.closed || pull.head == work.head { StepOutcome::Idle } else { StepOutcome::Again };
-    end(store, work, then, limits).await
+    end_lease(store, work, then, limits).await
 }
 
 fn status(work: &Work) -> DesiredStatus {

@@ -40,19 +40,19 @@ pub(super) fn show_spending(since: TimeStart, context: &CommandContext) -> Resul
     runtime::start()?.block_on(async {
         let mut rows = Vec::new();
         if let Some(store) = existing_store(&config, &context.environment).await? {
-            rows = by_repository(&store.spent_since(since).await.map_err(store_error)?);
-            give_names(&store, &mut rows).await?;
+            rows = sum_by_repository(&store.spent_since(since).await.map_err(store_error)?);
+            fill_repository_names(&store, &mut rows).await?;
         }
         context.output.print_answer(&rows, || render_spending(&rows, &format_instant(since)))
     })
 }
 
 /// Sums the spending by repository; the repository with the most money comes first.
-fn by_repository(spends: &[KeySpend]) -> Vec<RepositorySpend> {
+fn sum_by_repository(spends: &[KeySpend]) -> Vec<RepositorySpend> {
     let mut rows: BTreeMap<String, RepositorySpend> = BTreeMap::new();
     for KeySpend { key, run_loop, spent } in spends {
         let repository = match run_loop {
-            Some(LoopKind::Review | LoopKind::Converge) => repository_of(key),
+            Some(LoopKind::Review | LoopKind::Converge) => repository_from_key(key),
             Some(LoopKind::Sync) => key.clone(),
             None => String::new(),
         };
@@ -76,7 +76,7 @@ fn by_repository(spends: &[KeySpend]) -> Vec<RepositorySpend> {
 
 /// Returns the repository of a pull request's key, with or without a head. The key of a local repository is
 /// returned as it is.
-fn repository_of(key: &str) -> String {
+fn repository_from_key(key: &str) -> String {
     let pull = key.rsplit_once('@').map_or(key, |(pull, _)| pull);
     match pull.strip_prefix("pr/") {
         Some(_) => {
@@ -87,7 +87,7 @@ fn repository_of(key: &str) -> String {
     }
 }
 
-async fn give_names(store: &Store, rows: &mut [RepositorySpend]) -> Result<(), CliError> {
+async fn fill_repository_names(store: &Store, rows: &mut [RepositorySpend]) -> Result<(), CliError> {
     let mut forges = BTreeMap::new();
     for row in rows {
         let Some((forge, id)) = row.repository.split_once('/') else { continue };
@@ -139,7 +139,7 @@ mod tests {
     fn money_is_summed_by_repository_the_most_first() {
         let spend =
             |key: &str, run_loop, spent| KeySpend { key: key.into(), run_loop, spent: MicroUsd(spent) };
-        let rows = by_repository(&[
+        let rows = sum_by_repository(&[
             spend("local/home/me/tool@abc", Some(LoopKind::Review), 1_000_000),
             spend("pr/github/12/7@abc", Some(LoopKind::Review), 500_000),
             spend("pr/github/12/7@def", Some(LoopKind::Review), 250_000),

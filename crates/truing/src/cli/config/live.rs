@@ -18,7 +18,7 @@ use crate::cli::CommandContext;
 use crate::cli::columns::fold_line;
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::runtime;
-use crate::cli::target::switched_on;
+use crate::cli::target::check_kill_switches;
 use crate::wiring;
 use crate::wiring::role::ModelRole;
 
@@ -47,7 +47,7 @@ struct ModelCheck {
 /// # Errors
 /// Returns exit 3 if the store cannot be opened, and exit 4 while the kill switch is on.
 pub(super) fn check_models(config: &Config, context: &CommandContext) -> Result<CommandExit, CliError> {
-    let first = Some(&config.model).filter(|_| config.models.is_empty() || is_configured(config));
+    let first = Some(&config.model).filter(|_| config.models.is_empty() || has_model_settings(config));
     let models: Vec<ModelConfig> = first
         .into_iter()
         .chain(config.models.values())
@@ -57,7 +57,7 @@ pub(super) fn check_models(config: &Config, context: &CommandContext) -> Result<
     let them = if count == 1 { "one model is".to_owned() } else { format!("{count} models are") };
     let rows = runtime::start()?.block_on(async {
         let ledger = wiring::open_store(config, &context.environment).await?;
-        switched_on(&ledger, &RepositoryRef::default()).await?;
+        check_kill_switches(&ledger, &RepositoryRef::default()).await?;
         context
             .output
             .print_note(format_args!("{them} asked for one word; each answer costs {most} at most"));
@@ -67,12 +67,12 @@ pub(super) fn check_models(config: &Config, context: &CommandContext) -> Result<
         }
         Ok::<_, CliError>(rows)
     })?;
-    context.output.print_answer(&rows, || rows.iter().map(check_line).collect::<String>())?;
+    context.output.print_answer(&rows, || rows.iter().map(render_model_check).collect::<String>())?;
     Ok(if rows.iter().all(|row| row.ok) { CommandExit::Done } else { CommandExit::No })
 }
 
 /// Returns true if a key of `[model]` is configured.
-fn is_configured(config: &Config) -> bool {
+fn has_model_settings(config: &Config) -> bool {
     let is_of_it = |path: &str| path.strip_prefix("model.").is_some_and(|key| !key.contains('.'));
     config.settings().any(|(path, setting)| is_of_it(&path) && setting.origin != ValueOrigin::Default)
 }
@@ -117,8 +117,8 @@ async fn ask_model(config: &Config, ledger: &Store, context: &CommandContext) ->
         thinking: None,
         output_config: None,
     };
-    let purse = RunBudget::of_run(new_run_id(), MOST);
-    let gate = wiring::agent::run_gate(&agent, RepositoryRef::default());
+    let purse = RunBudget::for_run(new_run_id(), MOST);
+    let gate = wiring::agent::gate_for_run(&agent, RepositoryRef::default());
     match agent.gateway.open_session(purse, [name.clone()], gate).request_answer(&request).await {
         Ok(answer) => {
             ModelCheck { ok: true, answered_by: Some(answer.model), cost_micro_usd: answer.cost.0, ..row }
@@ -128,7 +128,7 @@ async fn ask_model(config: &Config, ledger: &Store, context: &CommandContext) ->
 }
 
 /// Returns the result of one model as a line of text.
-fn check_line(row: &ModelCheck) -> String {
+fn render_model_check(row: &ModelCheck) -> String {
     let ModelCheck { section, provider, model, answered_by, cost_micro_usd, reason, .. } = row;
     let name = format!("[{section}] {model} by {provider}: ");
     let cost = MicroUsd(*cost_micro_usd);

@@ -53,7 +53,7 @@ pub(super) struct ConvergeRunArgs {
     #[arg(long, value_name = "NAME")]
     pub(super) fixer: Option<String>,
     /// Findings of lower severity are fixed once and then left [default: converge.min_blocking_severity]
-    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+    #[arg(long, value_name = "SEVERITY", value_parser = parse_severity)]
     pub(super) min_severity: Option<Severity>,
     /// After each push to a pull request, comment `bugbot run` to trigger Cursor's Bugbot
     #[arg(long)]
@@ -86,7 +86,7 @@ impl ConvergeRunArgs {
 }
 
 /// Parses the severity of a flag.
-pub(super) fn severity(name: &str) -> Result<Severity, String> {
+pub(super) fn parse_severity(name: &str) -> Result<Severity, String> {
     let known = Severity::ALL.into_iter().find(|severity| severity.as_str() == name);
     known.ok_or_else(|| "must be P0, P1 or P2".to_owned())
 }

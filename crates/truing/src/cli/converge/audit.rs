@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use truing_core::converge::record::ConvergeRecord;
-use truing_core::converge::{ConvergeAction, ConvergeExitCode, no_answer};
+use truing_core::converge::{ConvergeAction, ConvergeExitCode, missing_answers_text};
 use truing_core::finding::{Finding, Severity};
 use truing_core::line;
 use truing_core::line::format_count;
@@ -14,10 +14,10 @@ use truing_core::money::MicroUsd;
 use truing_loops::converge::words::line_origin;
 
 use super::local::PreparedRun;
-use super::outcome::{self, MODEL_HINT, finding_of};
+use super::outcome::{self, MODEL_HINT, converge_finding_json};
 use super::targets::{self, ConvergeTarget};
 use super::turn::TargetRun;
-use super::{ConvergeArgs, ConvergeRunArgs, converge_exit, pull, report_refusal, severity};
+use super::{ConvergeArgs, ConvergeRunArgs, converge_exit, parse_severity, pull, report_refusal};
 use crate::cli::columns::fold_line;
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::review::text::render_finding;
@@ -42,7 +42,7 @@ pub struct AuditArgs {
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
     /// Show findings of this severity and above alone; only they make the exit code 1
-    #[arg(long, value_name = "SEVERITY", default_value = "P2", value_parser = severity)]
+    #[arg(long, value_name = "SEVERITY", default_value = "P2", value_parser = parse_severity)]
     min_severity: Severity,
 }
 
@@ -51,12 +51,12 @@ pub(crate) fn run(args: &AuditArgs, context: &CommandContext) -> Result<CommandE
 }
 
 /// Runs the audit until it ends or is interrupted.
-async fn until_interrupted(args: &AuditArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
+async fn run_until_interrupted(args: &AuditArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let (tell, told) = watch::channel(false);
     let mut work = Box::pin(args.run(told, context));
     tokio::select! {
         ended = &mut work => ended,
-        heard = runtime::told_to_stop() => {
+        heard = runtime::wait_for_stop_signal() => {
             heard?;
             tell.send_replace(true);
             // The cost of the requests is settled and recorded.
@@ -71,11 +71,11 @@ async fn until_interrupted(args: &AuditArgs, context: &CommandContext) -> Result
 
 impl AuditArgs {
     fn run_blocking(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
-        super::not_disabled(context)?;
+        super::check_not_disabled(context)?;
         let config = context.config(&[])?;
         let runtime = runtime::start()?;
         let traces = wiring::start_telemetry(&config, &context.environment, runtime.handle())?;
-        let ended = runtime.block_on(until_interrupted(self, context));
+        let ended = runtime.block_on(run_until_interrupted(self, context));
         drop(traces);
         ended
     }
@@ -126,7 +126,7 @@ fn print_audit(
     least: Severity,
     context: &CommandContext,
 ) -> Result<CommandExit, CliError> {
-    let failure = failure(record);
+    let failure = audit_failure(record);
     let mut object = audit_json(record, least);
     if let (Some(failure), Some(object)) = (&failure, object.as_object_mut())
         && let Value::Object(error) = json!(context.output.with_config_hints(failure).to_json())
@@ -145,12 +145,14 @@ fn print_audit(
 }
 
 /// Returns the failure if an auditor gave no valid answer.
-fn failure(record: &ConvergeRecord) -> Option<CliError> {
+fn audit_failure(record: &ConvergeRecord) -> Option<CliError> {
     let (code, why) = match (&record.detail.state.exit, &record.detail.state.next, record.detail.state.silent)
     {
         (Some(exit), ..) => (exit.code, line::clean_line(&exit.reason, MAX_CHARS)),
         (None, ConvergeAction::Post, 0) => return None,
-        (None, ConvergeAction::Post, silent) => (ConvergeExitCode::Infrastructure, no_answer(silent)),
+        (None, ConvergeAction::Post, silent) => {
+            (ConvergeExitCode::Infrastructure, missing_answers_text(silent))
+        }
         (
             None,
             ConvergeAction::Gate
@@ -164,7 +166,7 @@ fn failure(record: &ConvergeRecord) -> Option<CliError> {
         ) => (ConvergeExitCode::Infrastructure, "the audit did not finish".to_owned()),
     };
     let is_of_models =
-        record.detail.state.exit.as_ref().is_none_or(truing_core::converge::ConvergeExit::is_of_models);
+        record.detail.state.exit.as_ref().is_none_or(truing_core::converge::ConvergeExit::is_model_failure);
     let hint = if code == ConvergeExitCode::Closed {
         "name a pull request that is open"
     } else if code == ConvergeExitCode::Budget {
@@ -194,9 +196,14 @@ fn findings_at_least(record: &ConvergeRecord, least: Severity) -> impl Iterator<
 fn audit_json(record: &ConvergeRecord, least: Severity) -> Value {
     let [p0, p1, p2] = record.detail.state.severity_counts();
     let findings: Vec<Value> =
-        findings_at_least(record, least).map(|finding| finding_of(record, finding)).collect();
+        findings_at_least(record, least).map(|finding| converge_finding_json(record, finding)).collect();
     let not_shown = record.detail.state.found.len() - findings.len();
-    let dismissed = record.detail.state.history.dismissed_now().map(|finding| finding_of(record, finding));
+    let dismissed = record
+        .detail
+        .state
+        .history
+        .dismissed_findings()
+        .map(|finding| converge_finding_json(record, finding));
     json!({
         "schema": "truing.audit/1",
         "pr": record.detail.name,
@@ -230,7 +237,10 @@ fn render_text(record: &ConvergeRecord, least: Severity) -> String {
     let cleared = CATEGORIES.saturating_sub(dirty.len());
     let mut text = fold_line(
         "",
-        &format!("{p0} P0 / {p1} P1 / {p2} P2 — {cleared} categories cleared{}", but_for(record)),
+        &format!(
+            "{p0} P0 / {p1} P1 / {p2} P2 — {cleared} categories cleared{}",
+            render_dismissed_suffix(record)
+        ),
     );
     if let hidden @ 1.. = record.detail.state.found.len() - findings_at_least(record, least).count() {
         let what = format_count(hidden, "finding");
@@ -255,8 +265,8 @@ fn render_text(record: &ConvergeRecord, least: Severity) -> String {
 }
 
 /// Returns the dismissed findings in the categories that are reported as clear.
-fn but_for(record: &ConvergeRecord) -> String {
-    let dismissed: Vec<&Finding> = record.detail.state.history.dismissed_now().collect();
+fn render_dismissed_suffix(record: &ConvergeRecord) -> String {
+    let dismissed: Vec<&Finding> = record.detail.state.history.dismissed_findings().collect();
     let kinds: std::collections::BTreeSet<String> =
         dismissed.iter().map(|finding| format!("{:?}", finding.raw.category)).collect();
     let named = kinds.into_iter().collect::<Vec<_>>().join(", ");

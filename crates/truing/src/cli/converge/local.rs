@@ -30,8 +30,8 @@ use super::outcome::interrupted_error;
 use super::turn::TargetRun;
 use super::{ConvergeArgs, NO_TARGET, UNCOMMITTED, refusal_error};
 use crate::cli::error::{CliError, CommandExit};
-use crate::cli::review::own_file;
-use crate::cli::target::{store_error, switched_on};
+use crate::cli::review::read_repository_config;
+use crate::cli::target::{check_kill_switches, store_error};
 use crate::wiring;
 
 /// Name of the folder of run locks, beside the database.
@@ -77,16 +77,16 @@ impl PreparedRun {
         let mut config = context.config(&[])?;
         let git = wiring::open_git(&context.environment).await?;
         let repository = git.open(path).await.map_err(wiring::git_error)?;
-        if let Some(own) = own_file(&repository, None).await? {
+        if let Some(own) = read_repository_config(&repository, None).await? {
             config = config.with_repository(&own)?;
             turn.print_note(format_args!("also configured by {}, as it is in the working tree", own.name));
         }
         let config = args.way.apply_to(config)?;
-        let folder = wiring::own_folder(&config)?;
+        let folder = wiring::ensure_machine_folder(&config)?;
         let ground = BranchCheckout::open(repository, &git, &folder).await?;
         let store = wiring::open_store(&config, &context.environment).await?;
-        switched_on(&store, &RepositoryRef::default()).await?;
-        let agents = match wiring::converge::agents(&config, &context.environment, &store) {
+        check_kill_switches(&store, &RepositoryRef::default()).await?;
+        let agents = match wiring::converge::converge_agents(&config, &context.environment, &store) {
             Ok(agents) => agents,
             Err(error) => return Err(ground.record_failure(&store, args.is_audit, error).await),
         };
@@ -95,22 +95,22 @@ impl PreparedRun {
             Err(error) => return Err(ground.record_failure(&store, args.is_audit, error).await),
         };
         // The branch belongs to the user.
-        looks.toolbox = wiring::tools::own_toolbox(&config, &context.environment, Vec::new());
+        looks.toolbox = wiring::tools::local_linters(&config, &context.environment, Vec::new());
         looks.project = Some(ground.repository.root().to_owned());
         let key = ground.key();
-        let mut lock = RunLock::take(&folder.join(LOCKS), &key).map_err(|error| not_locked(&error))?;
+        let mut lock = RunLock::take(&folder.join(LOCKS), &key).map_err(|error| run_lock_error(&error))?;
         let (mut record, earlier) =
-            ground.load_record(&config, &store, key, &looks.name, &agents.auditor.model).await?;
+            ground.load_or_new_record(&config, &store, key, &looks.name, &agents.auditor.model).await?;
         lock.write_run_id(&record.run).map_err(|error| CliError::failure("lock", error.to_string()))?;
         record.detail.paid_before = record.cost();
-        let gate = wiring::agent::run_gate(&agents.auditor, RepositoryRef::of_key(&record.key));
+        let gate = wiring::agent::gate_for_run(&agents.auditor, RepositoryRef::from_key(&record.key));
         Ok(Self { ground, agents, looks, config, store, gate, record, earlier, lock })
     }
 
     /// Continues the run until it ends or is interrupted.
     pub(super) async fn run(self, turn: &TargetRun<'_>) -> Result<(ConvergeRecord, Mirror), CliError> {
         let Self { ground, agents, looks, config, store, gate, record, earlier: _, lock: _ } = &self;
-        let (name, workspace) = (ground.name(), ground.workspace());
+        let (name, workspace) = (ground.origin_name(), ground.workspace());
         let told = RunLogPrinter { mirror: &ground.mirror, turn };
         let context = ConvergeContext {
             workspace: &workspace,
@@ -122,7 +122,9 @@ impl PreparedRun {
             repository: name.as_deref(),
         };
         let mut runner = ConvergeRunner::new(context, record.clone(), RunMode::Whole);
-        if let Some(told) = hooks_not_run(&ground.repository.hooks(), !config.converge.gate.is_empty()) {
+        if let Some(told) =
+            skipped_hooks_warning(&ground.repository.hooks(), !config.converge.gate.is_empty())
+        {
             runner.record.warn(told);
         }
         let span = ConvergeSpan::start(&runner.record, name.as_deref(), None, SystemTime::now());
@@ -139,7 +141,7 @@ impl PreparedRun {
             runner.add_interrupted_cost().await.map_err(store_error)?;
             runner.record.detail.state.exit = Some(exit);
             runner.record.ended = SystemClock.now();
-            store.keep_converge(FencingToken(0), &runner.record).await.map_err(store_error)?;
+            store.store_converge(FencingToken(0), &runner.record).await.map_err(store_error)?;
         }
         let mut record = runner.record;
         span.record_state(&record);
@@ -163,8 +165,8 @@ impl PreparedRun {
         record.detail.state.apply_dismissals(store.dismissals(&record.key).await.map_err(store_error)?);
         lock.write_run_id(&record.run).map_err(|error| CliError::failure("lock", error.to_string()))?;
         // If the process is killed, the record shows only the cost.
-        store.keep_converge(FencingToken(0), &record.set_aside()).await.map_err(store_error)?;
-        let (name, workspace) = (ground.name(), ground.workspace());
+        store.store_converge(FencingToken(0), &record.with_abandoned_key()).await.map_err(store_error)?;
+        let (name, workspace) = (ground.origin_name(), ground.workspace());
         let context = ConvergeContext {
             workspace: &workspace,
             mirror: &ground.mirror,
@@ -186,8 +188,8 @@ impl PreparedRun {
         // Its findings can be dismissed, its cost is reported, and a run may continue from it.
         let mut kept = record.clone();
         kept.key = audit_key(&ground.repository, &ground.branch);
-        kept.detail.state.exit.get_or_insert_with(|| record.detail.state.audit_end());
-        store.keep_converge(FencingToken(0), &kept).await.map_err(store_error)?;
+        kept.detail.state.exit.get_or_insert_with(|| record.detail.state.audit_only_exit());
+        store.store_converge(FencingToken(0), &kept).await.map_err(store_error)?;
         Ok(record)
     }
 }
@@ -220,7 +222,7 @@ struct RunLogPrinter<'a> {
 impl RunObserver for RunLogPrinter<'_> {
     fn on_action_start(&self, record: &ConvergeRecord, act: &ConvergeAction) {
         if let Some(line) = words::describe_action_start(record, act) {
-            self.turn.step(line);
+            self.turn.show_step(line);
         }
     }
 
@@ -248,7 +250,7 @@ pub(super) async fn run(
     if args.dry_run {
         return Ok((ready.record, ready.ground.mirror));
     }
-    ready.ground.can_write(&ready.record).await?;
+    ready.ground.check_branch_writable(&ready.record).await?;
     ready.ground.prune_branches(&ready.store, &ready.record.run, turn).await;
     if ready.record.is_unfinished() {
         for line in words::describe_plan(&ready.record, ready.agents.auditor.budgets.most_of_converge()) {
@@ -265,7 +267,7 @@ const KEPT: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
 
 /// Returns a warning that the clone's hooks are not run on code that a model wrote, or none if there are no
 /// hooks.
-fn hooks_not_run(hooks: &[&str], has_gate: bool) -> Option<String> {
+fn skipped_hooks_warning(hooks: &[&str], has_gate: bool) -> Option<String> {
     if hooks.is_empty() {
         return None;
     }
@@ -289,12 +291,12 @@ impl BranchCheckout {
         let base = match repository.default_branch_base(&head).await {
             Ok(base) => base.commit,
             Err(error @ (GitError::NoDefaultBranch | GitError::NoCommonAncestor { .. })) => {
-                return Err(no_target().hint(error.to_string()));
+                return Err(no_target_error().hint(error.to_string()));
             }
             Err(error) => return Err(wiring::git_error(error)),
         };
         if repository.diff(&base, &head).await.map_err(wiring::git_error)?.is_empty() {
-            return Err(no_target());
+            return Err(no_target_error());
         }
         let work = repository.worktree_diff(&head).await.map_err(wiring::git_error)?;
         if !(work.diff.is_empty() && work.skipped.is_empty()) {
@@ -321,10 +323,10 @@ impl BranchCheckout {
     ///
     /// # Errors
     /// Returns exit 3 with git's message.
-    async fn can_write(&self, record: &ConvergeRecord) -> Result<(), CliError> {
+    async fn check_branch_writable(&self, record: &ConvergeRecord) -> Result<(), CliError> {
         match self.repository.cannot_write(&record.detail.branch, &record.detail.state.starting).await {
             Ok(None) => Ok(()),
-            Ok(Some(why)) => Err(not_written(&record.detail.branch, &why)),
+            Ok(Some(why)) => Err(branch_write_error(&record.detail.branch, &why)),
             Err(error) => Err(wiring::git_error(error)),
         }
     }
@@ -365,7 +367,7 @@ impl BranchCheckout {
     /// refusal.
     async fn record_failure(&self, store: &Store, is_audit: bool, error: CliError) -> CliError {
         let key = if is_audit { audit_key(&self.repository, &self.branch) } else { self.key() };
-        never_begun(store, key, self.branch.clone(), is_audit, &error).await;
+        record_failed_start(store, key, self.branch.clone(), is_audit, &error).await;
         error
     }
 
@@ -374,7 +376,7 @@ impl BranchCheckout {
     }
 
     /// Returns the `owner/name` of the repository that this one was cloned from.
-    fn name(&self) -> Option<String> {
+    fn origin_name(&self) -> Option<String> {
         self.repository.remote_url().and_then(name_of_remote)
     }
 
@@ -383,7 +385,7 @@ impl BranchCheckout {
     }
 
     /// Returns the run that was interrupted here with a message on it, or a new run.
-    async fn load_record(
+    async fn load_or_new_record(
         &self,
         config: &Config,
         store: &Store,
@@ -405,7 +407,7 @@ impl BranchCheckout {
             let earlier = format!("continuing from the findings of audit {}", audit.run);
             let mut record = self.new_record(key, audit.detail.state, inspection_digest);
             record.detail.warnings = audit.detail.warnings;
-            record.take_up(config.converge.limits.clone());
+            record.resume_from_audit(config.converge.limits.clone());
             return Ok((record, Some(earlier)));
         }
         if let Some(last) = &last
@@ -428,7 +430,8 @@ impl BranchCheckout {
             }
             let is_converged = last.detail.state.exit.as_ref().is_some_and(|exit| exit.code.exit_code() == 0);
             // Another gate or check has not checked this commit.
-            let is_same = last.detail.looks == inspection_digest && last.detail.state.rests_on(&said);
+            let is_same =
+                last.detail.looks == inspection_digest && last.detail.state.dismissals_still_hold(&said);
             if is_converged && is_same && tip.as_ref() == Some(&last.detail.state.head) {
                 let earlier = format!("run {} has converged from here before", last.run);
                 return Ok((last.clone(), Some(earlier)));
@@ -448,7 +451,7 @@ impl BranchCheckout {
             },
         );
         let tree = self.mirror.tree_of(&self.head).await.map_err(wiring::git_error)?;
-        let clean = last.as_ref().and_then(|last| last.found_clean(&self.base, inspection_digest, &said));
+        let clean = last.as_ref().and_then(|last| last.cleared_head(&self.base, inspection_digest, &said));
         let state = ConvergeRun::new(config.converge.limits.clone(), self.head.clone(), tree, clean);
         let earlier = earlier.filter(|_| state.exit.is_none());
         // The earlier audit skipped some things and did not find them clean, so its warnings are kept.
@@ -470,16 +473,22 @@ impl BranchCheckout {
 
 /// Records a run that failed before its commits were known. If the record cannot be written, this is only
 /// logged.
-pub(super) async fn never_begun(store: &Store, key: SlotKey, name: String, is_audit: bool, error: &CliError) {
+pub(super) async fn record_failed_start(
+    store: &Store,
+    key: SlotKey,
+    name: String,
+    is_audit: bool,
+    error: &CliError,
+) {
     if error.exit != CommandExit::Failed {
         return;
     }
     let end = End::new(ConvergeExitCode::Infrastructure, &error.message);
     let of = (new_run_id(), key);
-    let mut record = ConvergeRecord::never_begun(of, (name, String::new()), end, SystemClock.now());
+    let mut record = ConvergeRecord::from_early_failure(of, (name, String::new()), end, SystemClock.now());
     record.detail.state.audits_only = is_audit;
     (record.detail.is_told, record.versions) = (true, versions());
-    if let Err(error) = store.keep_converge(FencingToken(0), &record).await {
+    if let Err(error) = store.store_converge(FencingToken(0), &record).await {
         tracing::warn!(%error, "a failed run is not recorded");
     }
 }
@@ -491,7 +500,7 @@ pub(in crate::cli) const SHALLOW: &str =
 /// Maximum bytes of a mirror's name: half of the limit of file systems.
 const MAX_NAME: usize = 120;
 
-fn no_target() -> CliError {
+fn no_target_error() -> CliError {
     refusal_error(ConvergeExitCode::NoTarget, NO_TARGET).hint(
         "commit to a branch that differs from the default branch, or name a pull request: `truing audit URL` \
          audits it and changes nothing, `truing converge URL` fixes it and pushes",
@@ -499,14 +508,14 @@ fn no_target() -> CliError {
 }
 
 /// Returns the error for a branch that a run could not write its fixes to.
-pub(in crate::cli) fn not_written(branch: &str, reason: &str) -> CliError {
+pub(in crate::cli) fn branch_write_error(branch: &str, reason: &str) -> CliError {
     CliError::failure("branch", format!("cannot create branch {branch} here: {reason}")).hint(
         "check that `.git` is writable, and that no branch conflicts: one that is called `truing` or \
          `truing/run` has to be renamed (`git branch -m OLD NEW`)",
     )
 }
 
-fn not_locked(error: &RunLockError) -> CliError {
+fn run_lock_error(error: &RunLockError) -> CliError {
     match error {
         RunLockError::Held(_) => refusal_error(ConvergeExitCode::AlreadyRunning, &error.to_string())
             .hint("wait until it has ended, or stop it: it can be continued later"),

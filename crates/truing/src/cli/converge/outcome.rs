@@ -55,13 +55,17 @@ pub(super) async fn print_outcome(
         Ok(result) => result,
         Err(mut error) => {
             if output.is_json() {
-                output.print_json(&not_begun(name, &output.with_config_hints(&error)))?;
+                output.print_json(&unstarted_run_json(name, &output.with_config_hints(&error)))?;
             }
             if let Some(shown) = shown.filter(|shown| !error.message.contains(*shown)) {
                 error.message = format!("{shown}: {}", error.message);
             }
             output.print_error_text(&error);
-            return Ok(TargetOutcome { exit: error.exit, kind: kind_of(error.exit), cost: MicroUsd(0) });
+            return Ok(TargetOutcome {
+                exit: error.exit,
+                kind: unstarted_exit_kind(error.exit),
+                cost: MicroUsd(0),
+            });
         }
     };
     let is_dry = args.dry_run && record.detail.state.exit.is_none();
@@ -104,7 +108,7 @@ fn print_failure(record: &ConvergeRecord, shown: Option<&str>, context: &Command
     let reason = line::clean_line(&exit.reason, MAX_REASON);
     let whose = shown.filter(|shown| !exit.reason.contains(*shown));
     let whose = whose.map(|shown| format!("{}: ", line::clean_line(shown, MAX_REASON))).unwrap_or_default();
-    context.output.print_always(format_args!("error: {whose}{reason}\nhint: {}\n", hint(exit)));
+    context.output.print_always(format_args!("error: {whose}{reason}\nhint: {}\n", end_hint(exit)));
 }
 
 /// Returns the error of a run that was interrupted before it began.
@@ -122,9 +126,9 @@ pub(super) const MODEL_HINT: &str =
     "run it again, or set another model (`model.name`); the warnings above say what was wrong";
 
 /// Returns the hint for the end of a run.
-fn hint(exit: &End) -> &'static str {
+fn end_hint(exit: &End) -> &'static str {
     let code = exit.code;
-    if exit.is_of_models() {
+    if exit.is_model_failure() {
         MODEL_HINT
     } else if code == ConvergeExitCode::Budget {
         "raise the limit (`budget.converge_usd`, unless another limit is named), and run it again: it \
@@ -137,7 +141,7 @@ fn hint(exit: &End) -> &'static str {
 }
 
 /// Returns true if the run's branch exists. A branch of the run's own is created with its first fix.
-fn is_there(record: &ConvergeRecord) -> bool {
+fn branch_exists(record: &ConvergeRecord) -> bool {
     record.detail.branch != run_branch(&record.run) || !record.detail.state.commits.is_empty()
 }
 
@@ -176,7 +180,7 @@ async fn merge_advice(record: &ConvergeRecord, folder: &Path, context: &CommandC
         Some(match common {
             Some(common) if common == *head => MergeAdvice::Done,
             Some(common) if common == tip => MergeAdvice::FastForward,
-            Some(_) | None => MergeAdvice::Moved { tip, audit: context.output.command("audit") },
+            Some(_) | None => MergeAdvice::Moved { tip, audit: context.output.command_line("audit") },
         })
     };
     looked.await.unwrap_or(MergeAdvice::FastForward)
@@ -193,7 +197,11 @@ pub(super) async fn render_text(
     if record.detail.paid_before > MicroUsd(0) {
         // This line follows the total cost of the run.
         let cost = format!("Cost: {}\n", record.cost());
-        text = text.replacen(&cost, &format!("{cost}Paid now: {}, the rest before\n", record.paid_now()), 1);
+        text = text.replacen(
+            &cost,
+            &format!("{cost}Paid now: {}, the rest before\n", record.cost_since_resume()),
+            1,
+        );
     }
     // Fixes to a pull request are on its own branch, where its author looks for them.
     if !record.detail.state.commits.is_empty() && record.detail.branch == run_branch(&record.run) {
@@ -241,7 +249,7 @@ fn fold_report_line(line: &str) -> String {
 
 /// Returns a finding as an object, with the origin of its lines, and the reason if it was declined, dismissed
 /// or suppressed.
-pub(super) fn finding_of(record: &ConvergeRecord, finding: &Finding) -> Value {
+pub(super) fn converge_finding_json(record: &ConvergeRecord, finding: &Finding) -> Value {
     let mut object = json!(finding_json(finding));
     object["origin"] = json!(record.detail.state.history.origin(&finding.id));
     match &finding.status {
@@ -258,7 +266,7 @@ fn record_json(record: &ConvergeRecord) -> Value {
     let state = &record.detail.state;
     let (open, declined) = words::remaining_findings(record);
     let findings = |findings: Vec<&Finding>| -> Vec<Value> {
-        findings.into_iter().map(|finding| finding_of(record, finding)).collect()
+        findings.into_iter().map(|finding| converge_finding_json(record, finding)).collect()
     };
     json!({
         "pr": record.detail.name,
@@ -271,15 +279,15 @@ fn record_json(record: &ConvergeRecord) -> Value {
         "commits": state.commits.iter().map(Sha::as_str).collect::<Vec<_>>(),
         "remaining": findings(open),
         "declined": findings(declined),
-        "dismissed": findings(state.history.dismissed_now().collect()),
+        "dismissed": findings(state.history.dismissed_findings().collect()),
         "absences": record.detail.absences,
         "unreached": record.detail.unreached,
         "warnings": record.detail.warnings,
         "cost_micro_usd": record.cost(),
-        "paid_now_micro_usd": record.paid_now(),
-        "denied": record.denied(),
+        "paid_now_micro_usd": record.cost_since_resume(),
+        "denied": record.denied_tool_calls(),
         "run": record.run,
-        "branch": is_there(record).then_some(&record.detail.branch),
+        "branch": branch_exists(record).then_some(&record.detail.branch),
         "base": record.detail.base,
         "starting": state.starting,
         "head": state.head,
@@ -287,8 +295,8 @@ fn record_json(record: &ConvergeRecord) -> Value {
 }
 
 /// Returns a run that was not begun as an object with the fields of every command's error.
-pub(super) fn not_begun(name: Option<&str>, error: &CliError) -> Value {
-    let kind = kind_of(error.exit);
+pub(super) fn unstarted_run_json(name: Option<&str>, error: &CliError) -> Value {
+    let kind = unstarted_exit_kind(error.exit);
     let code =
         if kind == ConvergeExitKind::Error { ConvergeExitCode::Infrastructure.as_str() } else { error.code };
     let mut object = json!(error.to_json());
@@ -317,7 +325,7 @@ pub(super) fn not_begun(name: Option<&str>, error: &CliError) -> Value {
 }
 
 /// Returns the kind of end of a run that was not begun.
-fn kind_of(exit: CommandExit) -> ConvergeExitKind {
+fn unstarted_exit_kind(exit: CommandExit) -> ConvergeExitKind {
     match exit {
         CommandExit::Usage | CommandExit::Refused | CommandExit::Done | CommandExit::No => {
             ConvergeExitKind::Refused

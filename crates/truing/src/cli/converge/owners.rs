@@ -13,7 +13,7 @@ use truing_forge::{AnyForgeServer, ForgeServer as _};
 
 use super::outcome::{TargetOutcome, interrupted_error};
 use super::targets::{ConvergeTarget, RequestedTarget};
-use super::{ConvergeArgs, ConvergeRunArgs, not_disabled, report_refusal, turn};
+use super::{ConvergeArgs, ConvergeRunArgs, check_not_disabled, report_refusal, turn};
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::review::{OwnerTarget, PullTarget};
 use crate::cli::{CommandContext, runtime};
@@ -50,10 +50,10 @@ struct OwnerCounts {
 
 impl WatchArgs {
     async fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
-        not_disabled(context)?;
+        check_not_disabled(context)?;
         let (found, asked) = tokio::select! {
-            found = self.discover(context) => found?,
-            told = runtime::told_to_stop() => {
+            found = self.discover_pulls(context) => found?,
+            told = runtime::wait_for_stop_signal() => {
                 told?;
                 return Err(interrupted_error());
             }
@@ -68,7 +68,7 @@ impl WatchArgs {
 
     /// Finds all open pull requests. A repository that cannot be listed is included as a target with an
     /// error.
-    async fn discover(
+    async fn discover_pulls(
         &self,
         context: &CommandContext,
     ) -> Result<(Vec<OwnerCounts>, Vec<RequestedTarget>), CliError> {
@@ -103,7 +103,7 @@ async fn list_repositories(
     owner: &OwnerTarget,
     context: &CommandContext,
 ) -> Result<(AnyForgeServer, RepositoryListing), CliError> {
-    let folder = wiring::own_folder(&owner.config)?;
+    let folder = wiring::ensure_machine_folder(&owner.config)?;
     let client = wiring::forge_client(&owner.config, &owner.forge, &context.environment, &folder)?;
     let mut repositories = RepositoryListing::default();
     client.refresh_repositories(&mut repositories, &mut { u64::MAX }).await.map_err(wiring::forge_error)?;
@@ -169,7 +169,7 @@ impl WatchSummary {
         self.found.iter().map(|found| found.pulls).sum()
     }
 
-    fn count_of(&self, kind: ConvergeExitKind) -> usize {
+    fn count_ends(&self, kind: ConvergeExitKind) -> usize {
         self.ended.iter().filter(|ended| ended.kind == kind).count()
     }
 
@@ -185,13 +185,13 @@ impl WatchSummary {
             "schema": "truing.watch/1",
             "discovered": self.pull_count(),
             "owners": owners.collect::<Vec<_>>(),
-            "converged": self.count_of(ConvergeExitKind::Converged),
-            "cap_reached": self.count_of(ConvergeExitKind::CapReached),
-            "stuck": self.count_of(ConvergeExitKind::Stuck),
-            "blocked": self.count_of(ConvergeExitKind::Blocked),
-            "refused": self.count_of(ConvergeExitKind::Refused),
-            "errored": self.count_of(ConvergeExitKind::Error),
-            "interrupted": self.count_of(ConvergeExitKind::Interrupted),
+            "converged": self.count_ends(ConvergeExitKind::Converged),
+            "cap_reached": self.count_ends(ConvergeExitKind::CapReached),
+            "stuck": self.count_ends(ConvergeExitKind::Stuck),
+            "blocked": self.count_ends(ConvergeExitKind::Blocked),
+            "refused": self.count_ends(ConvergeExitKind::Refused),
+            "errored": self.count_ends(ConvergeExitKind::Error),
+            "interrupted": self.count_ends(ConvergeExitKind::Interrupted),
             "cost_micro_usd": self.cost(),
         })
     }
@@ -208,12 +208,12 @@ impl WatchSummary {
         if self.ended.is_empty() {
             return text + "No pull request is open: nothing to do.\n";
         }
-        let _ = writeln!(text, "PRs converged: {}", self.count_of(ConvergeExitKind::Converged));
+        let _ = writeln!(text, "PRs converged: {}", self.count_ends(ConvergeExitKind::Converged));
         let _ = writeln!(
             text,
             "PRs that hit the cap of {}: {}",
             format_count(self.max_audits, "audit"),
-            self.count_of(ConvergeExitKind::CapReached)
+            self.count_ends(ConvergeExitKind::CapReached)
         );
         for (kind, word) in [
             (ConvergeExitKind::Stuck, "stuck"),
@@ -222,7 +222,7 @@ impl WatchSummary {
             (ConvergeExitKind::Error, "errored"),
             (ConvergeExitKind::Interrupted, "interrupted"),
         ] {
-            let _ = writeln!(text, "PRs {word}: {}", self.count_of(kind));
+            let _ = writeln!(text, "PRs {word}: {}", self.count_ends(kind));
         }
         let _ = writeln!(text, "Cost: {}", self.cost());
         text

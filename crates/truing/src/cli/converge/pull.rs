@@ -20,13 +20,13 @@ use truing_service::converges::{ConvergeRunContext, ConvergeSetup};
 use truing_service::no_run::RunFailure;
 use truing_store::Store;
 
-use super::local::never_begun;
+use super::local::record_failed_start;
 use super::turn::TargetRun;
 use super::{ConvergeArgs, refusal_error};
 use crate::cli::error::CliError;
-use crate::cli::no_run::{RunConflict, no_run};
+use crate::cli::no_run::{RunConflict, missing_run_error};
 use crate::cli::review::PullTarget;
-use crate::cli::target::{actor_name, at_work, store_error, switched_on};
+use crate::cli::target::{acquire_command_lock, actor_name, check_kill_switches, store_error};
 use crate::wiring;
 
 /// Begins a run, or resumes the run that was interrupted.
@@ -42,7 +42,7 @@ pub(super) async fn run(
     }
     let act = OperatorAction::new(&actor_name(&turn.context.environment), "converge", &name, &name);
     store.append_audit_log(&[act]).await.map_err(store_error)?;
-    let _at_work = at_work(store, &place.limits).await?;
+    let _at_work = acquire_command_lock(store, &place.limits).await?;
     // When interrupted, the run returns its lease, and the requests that it began end with it.
     let told = turn.told.clone();
     let records = store.as_record_store();
@@ -60,7 +60,7 @@ pub(super) async fn audit_pull(
     target: &PullTarget,
 ) -> Result<ConvergeRecord, CliError> {
     let place = PullRunContext::open(args, turn, target).await?;
-    let _at_work = at_work(&place.store, &place.limits).await?;
+    let _at_work = acquire_command_lock(&place.store, &place.limits).await?;
     let ended = Box::pin(place.run_context().audit_once(&place.store, turn.told.clone())).await;
     place.record_early_failure(ended, true).await
 }
@@ -86,9 +86,9 @@ impl<'a> PullRunContext<'a> {
         target: &'a PullTarget,
     ) -> Result<Self, CliError> {
         let config = args.way.apply_to(target.config.clone())?;
-        let folder = wiring::own_folder(&config)?;
+        let folder = wiring::ensure_machine_folder(&config)?;
         let store = wiring::open_store(&config, &turn.context.environment).await?;
-        switched_on(&store, &RepositoryRef::from_name(&target.repo)).await?;
+        check_kill_switches(&store, &RepositoryRef::from_name(&target.repo)).await?;
         let environment = &turn.context.environment;
         let run = new_run_id();
         let client = wiring::forge_client(&config, &target.forge, environment, &folder)?;
@@ -123,8 +123,8 @@ impl<'a> PullRunContext<'a> {
         if may_have_one {
             return Err(error);
         }
-        if let Ok(Some(key)) = self.store.key_of(&name).await {
-            never_begun(&self.store, abandoned_key(&key), name, is_audit, &error).await;
+        if let Ok(Some(key)) = self.store.find_key(&name).await {
+            record_failed_start(&self.store, abandoned_key(&key), name, is_audit, &error).await;
         }
         Err(error)
     }
@@ -149,7 +149,7 @@ impl<'a> PullRunContext<'a> {
 }
 
 fn run_error(name: &str, error: RunFailure) -> CliError {
-    no_run(name, error, |elsewhere| match elsewhere {
+    missing_run_error(name, error, |elsewhere| match elsewhere {
         RunConflict::Leased(until) => {
             let message = format!(
                 "already running: {name} (lease until {}, renewed while it runs)",

@@ -11,7 +11,7 @@ use truing_git::Git;
 
 use crate::cli::CommandContext;
 use crate::cli::error::CliError;
-use crate::cli::review::{PullTarget, RepositoryTarget, is_key, is_name};
+use crate::cli::review::{PullTarget, RepositoryTarget, is_pull_name, is_slot_key};
 use crate::wiring;
 
 /// A target that a run works on.
@@ -98,7 +98,7 @@ pub(in crate::cli) async fn resolve_workspace(
 /// not.
 fn is_path(target: &str) -> bool {
     let begins = ["/", "./", "../", "~"].iter().any(|begin| target.starts_with(begin));
-    let is_named = target.contains(['#', ':']) || is_name(target) || is_key(target);
+    let is_named = target.contains(['#', ':']) || is_pull_name(target) || is_slot_key(target);
     begins || matches!(target, "." | "..") || !(is_named || target.parse::<u64>().is_ok())
 }
 
@@ -178,7 +178,7 @@ async fn open_pulls(
     branch: &str,
     context: &CommandContext,
 ) -> Result<Vec<OpenPull>, CliError> {
-    let folder = wiring::own_folder(config)?;
+    let folder = wiring::ensure_machine_folder(config)?;
     let client = wiring::forge_client(config, forge, &context.environment, &folder)?;
     client.open_pulls_of(repo, branch).await.map_err(wiring::forge_error)
 }

@@ -39,7 +39,7 @@ impl<'a> TargetRun<'a> {
 
     /// Prints a remark for the user.
     pub(super) fn print_note(&self, text: impl Display) {
-        let text = self.prefix_name(text);
+        let text = self.prefix_with_name(text);
         match self.bar {
             Some(bar) => bar.print_note(text),
             None => self.context.output.print_note(text),
@@ -47,10 +47,10 @@ impl<'a> TargetRun<'a> {
     }
 
     /// Shows the step that begins now and may take minutes.
-    pub(super) fn step(&self, text: impl Display) {
-        let text = self.prefix_name(text);
+    pub(super) fn show_step(&self, text: impl Display) {
+        let text = self.prefix_with_name(text);
         match self.bar {
-            Some(bar) => bar.step(&text),
+            Some(bar) => bar.show_step(&text),
             None => self.context.output.print_note(text),
         }
     }
@@ -58,12 +58,12 @@ impl<'a> TargetRun<'a> {
     /// Shows a progress message of a run on a pull request.
     pub(super) fn print_progress(&self, message: ProgressMessage<'_>) {
         match message {
-            ProgressMessage::Step(text) => self.step(text),
+            ProgressMessage::Step(text) => self.show_step(text),
             ProgressMessage::Line(text) => self.print_note(text),
         }
     }
 
-    fn prefix_name(&self, text: impl Display) -> String {
+    fn prefix_with_name(&self, text: impl Display) -> String {
         self.name.map_or_else(|| text.to_string(), |name| format!("{name}: {text}"))
     }
 
@@ -103,7 +103,7 @@ pub(super) async fn run_all(
     let mut signals = runtime::StopSignals::new()?;
     let (tell, told) = watch::channel(false);
     let room = Semaphore::new(if args.way.serial { 1 } else { MAX_AT_ONCE });
-    let bar = context.output.steps();
+    let bar = context.output.start_steps();
     let (room, told, bar) = (&room, &told, &bar);
     let runs = targets.iter().map(|targets| async move {
         let workspace = targets.workspace.as_ref().map_err(CliError::clone)?;

@@ -11,7 +11,7 @@ use crate::demo::converge::{
     PullRequestResult,
 };
 use crate::demo::{WRITER, pulls_page};
-use crate::wiring::converge::kept_in;
+use crate::wiring::converge::check_fixer_sandbox;
 
 /// Prefix of a line of the report, and (below) of a quoted line.
 const INDENT: &str = "   ";
@@ -24,7 +24,7 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
     let level = tokio::task::spawn_blocking(truing_loops::machine::sandbox_level).await.map_err(|error| {
         CliError::failure("demo", format!("could not test the sandbox of this machine: {error}"))
     })?;
-    kept_in(level)?;
+    check_fixer_sandbox(level)?;
     let say = |text: String| if output.is_json() { Ok(()) } else { output.print_data(text) };
     let story = ConvergeDemo::start(context).await.map_err(demo_error)?;
     let name = story.pull_name();
@@ -34,12 +34,12 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
     );
     say(fold_line("", &intro))?;
     let pull = story.converge().await.map_err(demo_error)?;
-    say(format!("\n1. {name} at the forge\n{}", at_forge(&pull)))?;
+    say(format!("\n1. {name} at the forge\n{}", render_pull_request(&pull)))?;
     say("\nThe same in a clone, with the branch checked out; `truing converge`:\n".to_owned())?;
     let local = story.converge_clone().await.map_err(demo_error)?;
-    say(format!("\n2. Branch {} of the clone\n{}", local.branch, in_clone(&local)))?;
+    say(format!("\n2. Branch {} of the clone\n{}", local.branch, render_local_branch(&local)))?;
     let report = story.report(pull, local).map_err(demo_error)?;
-    output.print_answer(&report, || summary(&report))?;
+    output.print_answer(&report, || render_summary(&report))?;
     if stay {
         let why = format!("why '{name}'");
         print_stay_notes(
@@ -54,20 +54,20 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
 }
 
 /// Formats the pull request: each review, the commits pushed on it, and the replies.
-fn at_forge(pull: &PullRequestResult) -> String {
+fn render_pull_request(pull: &PullRequestResult) -> String {
     let mut text = String::new();
     for PublishedReview { commit, body, threads } in &pull.reviews {
         text += &format!("{INDENT}review of {}\n{}", short_sha(commit), quote_body(body));
         for thread in threads {
-            text += &format!("{INDENT}comment on {}\n{}", place(thread), quote_body(&thread.body));
+            text += &format!("{INDENT}comment on {}\n{}", render_location(thread), quote_body(&thread.body));
         }
         text += &pull.commits.iter().filter(|fix| fix.parent == *commit).map(render_fix).collect::<String>();
         for thread in threads {
             for answer in &thread.answers {
-                text += &format!("{INDENT}answer on {}\n{}", place(thread), quote_body(answer));
+                text += &format!("{INDENT}answer on {}\n{}", render_location(thread), quote_body(answer));
             }
             let state = if thread.resolved { "resolved" } else { "open" };
-            text += &format!("{INDENT}thread on {}: {state}\n", place(thread));
+            text += &format!("{INDENT}thread on {}: {state}\n", render_location(thread));
         }
     }
     let state = |draft: bool| if draft { "draft" } else { "ready for review" };
@@ -76,7 +76,7 @@ fn at_forge(pull: &PullRequestResult) -> String {
 }
 
 /// Formats the state of the clone.
-fn in_clone(local: &LocalBranchResult) -> String {
+fn render_local_branch(local: &LocalBranchResult) -> String {
     let [before, after] = &local.tips;
     let mut text = fold_line(
         INDENT,
@@ -93,7 +93,7 @@ fn render_fix(fix: &FixCommit) -> String {
         + &fix.lines.iter().map(|line| format!("{BELOW}{line}\n")).collect::<String>()
 }
 
-fn place(thread: &PublishedThread) -> String {
+fn render_location(thread: &PublishedThread) -> String {
     let line = thread.line.map(|line| format!(", line {line}")).unwrap_or_default();
     format!("{}{line}", thread.path)
 }
@@ -114,7 +114,7 @@ fn short_sha(sha: &str) -> &str {
     sha.get(..SHORT).unwrap_or(sha)
 }
 
-fn summary(report: &ConvergeDemoReport) -> String {
+fn render_summary(report: &ConvergeDemoReport) -> String {
     let ConvergeDemoReport { pull_request, local, model, seconds } = report;
     let loops = |many| format_count(many, "loop");
     let verdict =

@@ -44,7 +44,7 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
     let mut story = SyncDemo::start(&context.environment, reader, level).await.map_err(demo_error)?;
     let (mut scene, mut before) = (0, String::new());
     let report = story
-        .play(|event| {
+        .run_all_sections(|event| {
             let text = match &event {
                 SyncDemoEvent::Scene(title) => {
                     scene += 1;
@@ -64,7 +64,7 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
             DemoFailure::Cli(error) => error,
             DemoFailure::Demo(error) => demo_error(error),
         })?;
-    output.print_answer(&report, || summary(&report))?;
+    output.print_answer(&report, || render_summary(&report))?;
     if stay {
         print_stay_notes(output, &pulls_page(story.forge_url()), &story.config_path(), &LOOK);
         std::future::pending::<()>().await;
@@ -115,7 +115,7 @@ fn render_run(run: &SyncDemoRun, previous_reason: &str) -> String {
     text
 }
 
-fn summary(report: &SyncDemoReport) -> String {
+fn render_summary(report: &SyncDemoReport) -> String {
     let SyncDemoReport {
         runs,
         unexpected,

@@ -23,7 +23,7 @@ pub(super) fn run(file: Option<&Path>, context: &CommandContext) -> Result<Comma
         outlines: OutlineReader::default(),
         end: None,
     };
-    context.output.json_lines(&mut reading)?;
+    context.output.print_json_lines(&mut reading)?;
     match reading.end {
         Some(Err(error)) => Err(error),
         Some(Ok(())) | None => Ok(CommandExit::Done),
@@ -86,7 +86,7 @@ struct DiffStream {
 
 /// Opens a file, or standard input (none, or `-`).
 fn open_diff(file: Option<&Path>, folder: &Path) -> Result<DiffStream, CliError> {
-    let name = name_of(file.unwrap_or(Path::new("-")));
+    let name = input_name(file.unwrap_or(Path::new("-")));
     match file.filter(|file| *file != Path::new("-")) {
         Some(file) => {
             let opened =
@@ -111,7 +111,7 @@ pub(in crate::cli) fn read_input(
 }
 
 /// Returns the display name of an input.
-pub(in crate::cli) fn name_of(file: &Path) -> String {
+pub(in crate::cli) fn input_name(file: &Path) -> String {
     if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
 }
 

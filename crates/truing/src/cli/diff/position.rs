@@ -49,12 +49,12 @@ pub(super) fn run_anchor(
     let mut error = None;
     let has_lines = |position: &AnchorRequest| check_lines(position.start_line, position.end_line);
     let positions = POSITIONS.read(has_lines, &mut error);
-    context.output.json_lines(positions.map(|AnchorRequest { id, path, side, start_line, end_line }| {
-        AnchorJson {
+    context.output.print_json_lines(positions.map(
+        |AnchorRequest { id, path, side, start_line, end_line }| AnchorJson {
             id,
             anchored: truing_diff::find_anchor(&parsed.files, &path, side, start_line, end_line),
-        }
-    }))?;
+        },
+    ))?;
     error.map_or(Ok(CommandExit::Done), Err)
 }
 

@@ -81,7 +81,7 @@ pub(super) fn run(
             "{path} is too large, or not a text file: its lines are followed where they stayed in order"
         ));
     }
-    context.output.json_lines(asked.iter().map(
+    context.output.print_json_lines(asked.iter().map(
         |TrackRequest { id, path, start_line, end_line, .. }| TrackJson {
             id,
             tracked: tracker.track(path, *start_line, *end_line),

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use truing_core::line::is_hidden;
+use truing_core::line::is_invisible_char;
 
 /// A writer that escapes invisible characters.
 pub(super) struct EscapedLogWriter<W>(pub(super) W);
@@ -28,7 +28,7 @@ impl<W: Write> Write for EscapedLogWriter<W> {
 /// Returns true for a hidden character. The remaining control characters are written by the library itself:
 /// line ends and colours.
 fn is_misleading(char: char) -> bool {
-    is_hidden(char) && !char.is_control()
+    is_invisible_char(char) && !char.is_control()
 }
 
 fn escape_misleading(text: &str) -> String {

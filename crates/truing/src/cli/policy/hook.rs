@@ -91,8 +91,8 @@ impl PolicyHookArgs {
             return Err(wrong(format!("the event {:?} is not {EVENT}", call.hook_event_name)));
         }
         let config = context.config(&[])?;
-        let policy = wiring::policy::policy_of(&config, self.profile.into())?;
-        let root = self.root(&call.cwd, &context.environment)?;
+        let policy = wiring::policy::profile_policy(&config, self.profile.into())?;
+        let root = self.repository_root(&call.cwd, &context.environment)?;
         let judge = CallJudge { policy: &policy, root: &root, cwd: &call.cwd, is_sandboxed: self.sandboxed };
         let answer = match judge.judge(&call.tool_name, &call.tool_input) {
             HookAnswer::Abstain => json!({}),
@@ -101,7 +101,7 @@ impl PolicyHookArgs {
         };
         // Without an answer the call would continue, so a closed reader is an error here. A closed standard
         // output is an error, too: it is opened as the null device before the program begins.
-        if leads_nowhere().unwrap_or(true) {
+        if is_stdout_null_device().unwrap_or(true) {
             return Err(wrong("standard output is closed, or the null device".to_owned()));
         }
         let mut stdout = std::io::stdout().lock();
@@ -111,7 +111,7 @@ impl PolicyHookArgs {
     }
 
     /// Returns the folder of the repository with links resolved.
-    fn root(&self, cwd: &Path, environment: &Environment) -> Result<PathBuf, CliError> {
+    fn repository_root(&self, cwd: &Path, environment: &Environment) -> Result<PathBuf, CliError> {
         let named = self.root.clone().or_else(|| environment.get("CLAUDE_PROJECT_DIR").map(PathBuf::from));
         let above = || cwd.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_owned);
         let root = named.or_else(above).ok_or_else(|| {
@@ -124,7 +124,7 @@ impl PolicyHookArgs {
 }
 
 /// Returns true if standard output is the null device.
-fn leads_nowhere() -> std::io::Result<bool> {
+fn is_stdout_null_device() -> std::io::Result<bool> {
     let stdout = File::from(std::io::stdout().as_fd().try_clone_to_owned()?).metadata()?;
     let null = std::fs::metadata("/dev/null")?;
     Ok(stdout.file_type().is_char_device() && stdout.rdev() == null.rdev())
@@ -237,7 +237,7 @@ impl CallJudge<'_> {
         for field in ["pattern", "glob"] {
             // The pattern of Grep matches text, not paths.
             let is_path = (tool, field) != ("Grep", "pattern");
-            let pattern = text_if_any(input, field)?;
+            let pattern = optional_text_field(input, field)?;
             if is_path
                 && pattern.is_some_and(|pattern| !is_plain_path(pattern) || pattern.contains(['{', '!']))
             {
@@ -250,7 +250,7 @@ impl CallJudge<'_> {
                 return Err(format!("the pattern of `{tool}` leaves the folder"));
             }
         }
-        let named = text_if_any(input, "path")?.map_or_else(|| self.cwd.to_owned(), PathBuf::from);
+        let named = optional_text_field(input, "path")?.map_or_else(|| self.cwd.to_owned(), PathBuf::from);
         let (path, _) = self.resolve_relative(named.to_str().ok_or("the folder is not UTF-8")?)?;
         let is_file = self.root.join(&path).is_file();
         let inner = if is_file { path } else { path.join("any") };
@@ -313,7 +313,7 @@ fn text_field<'a>(input: &'a Value, field: &str) -> Result<&'a str, String> {
 }
 
 /// Returns the text of an optional field.
-fn text_if_any<'a>(input: &'a Value, field: &str) -> Result<Option<&'a str>, String> {
+fn optional_text_field<'a>(input: &'a Value, field: &str) -> Result<Option<&'a str>, String> {
     match &input[field] {
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text)),

@@ -28,7 +28,7 @@ struct PolicyFileRow<'a> {
 
 impl PolicyShowArgs {
     pub(super) fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
-        let policies = wiring::policy::policies(&context.config(&[])?)?;
+        let policies = wiring::policy::load_policies(&context.config(&[])?)?;
         match &self.name {
             None => {
                 let rows: Vec<PolicyFileRow<'_>> =
@@ -42,13 +42,14 @@ impl PolicyShowArgs {
                 })?;
             }
             Some(name) => {
-                let stems: Vec<&str> = policies.files().iter().map(stem).collect();
-                let file = policies.files().iter().find(|file| stem(file) == name).ok_or_else(|| {
-                    let near = wiring::nearest_name(name, stems.iter().copied());
-                    let near = near.map(|near| format!("did you mean `{near}`? "));
-                    CliError::usage("unknown_policy", format!("no file of the policy is called `{name}`"))
-                        .hint(format!("{}there are: {}", near.unwrap_or_default(), stems.join(", ")))
-                })?;
+                let stems: Vec<&str> = policies.files().iter().map(policy_name).collect();
+                let file =
+                    policies.files().iter().find(|file| policy_name(file) == name).ok_or_else(|| {
+                        let near = wiring::nearest_name(name, stems.iter().copied());
+                        let near = near.map(|near| format!("did you mean `{near}`? "));
+                        CliError::usage("unknown_policy", format!("no file of the policy is called `{name}`"))
+                            .hint(format!("{}there are: {}", near.unwrap_or_default(), stems.join(", ")))
+                    })?;
                 context.output.print_answer(&file_row(file, true), || file.text.clone())?;
             }
         }
@@ -61,7 +62,7 @@ fn file_row(file: &PolicyFile, has_text: bool) -> PolicyFileRow<'_> {
 }
 
 /// Returns the name of a file without its folder and extension.
-fn stem(file: &PolicyFile) -> &str {
+fn policy_name(file: &PolicyFile) -> &str {
     let name = file.name.rsplit('/').next().unwrap_or(&file.name);
     name.trim_end_matches(".toml")
 }

@@ -82,12 +82,12 @@ pub(super) fn run(args: &PromptsTestArgs, context: &CommandContext) -> Result<Co
         return Err(CliError::usage("no_prompts", message)
             .hint("prompts end in .md, cases are in its folder `cases` and end in .toml"));
     }
-    let cases = chosen(cases, &args.case)?;
+    let cases = select_cases(cases, &args.case)?;
     runtime::start()?.block_on(async {
         let stage = if args.live {
-            CaseRunner::live(&config, &context.environment).await?
+            CaseRunner::with_configured_model(&config, &context.environment).await?
         } else {
-            CaseRunner::scripted().await?
+            CaseRunner::with_scripted_model().await?
         };
         if args.live {
             let all = MicroUsd(CASE_MONEY.0.saturating_mul(cases.len() as u64));
@@ -99,22 +99,22 @@ pub(super) fn run(args: &PromptsTestArgs, context: &CommandContext) -> Result<Co
         }
         let mut played = Vec::new();
         for case in &cases {
-            played.push((case, stage.play(case, &prompts).await?));
+            played.push((case, stage.run_case(case, &prompts).await?));
         }
-        let all_passed = played.iter().all(|(_, played)| played.passed());
+        let all_passed = played.iter().all(|(_, played)| played.has_passed());
         let mistakes = match args.mutate && all_passed {
-            true => Some(mistakes(&stage, &cases, &prompts).await?),
+            true => Some(run_mutations(&stage, &cases, &prompts).await?),
             false => None,
         };
         let is_good = all_passed && mistakes.as_ref().is_none_or(|mistakes| mistakes.unnoticed.is_empty());
-        let answer = answer(&prompts, &cases, played, mistakes);
-        context.output.print_answer(&answer, || text(&answer, args))?;
+        let answer = build_answer(&prompts, &cases, played, mistakes);
+        context.output.print_answer(&answer, || render_text(&answer, args))?;
         Ok(if is_good { CommandExit::Done } else { CommandExit::No })
     })
 }
 
 /// Returns the cases with these names, or all of them.
-fn chosen(cases: Vec<PromptCase>, names: &[String]) -> Result<Vec<PromptCase>, CliError> {
+fn select_cases(cases: Vec<PromptCase>, names: &[String]) -> Result<Vec<PromptCase>, CliError> {
     if let Some(name) = names.iter().find(|name| !cases.iter().any(|case| case.name == **name)) {
         let known = cases.iter().map(|case| case.name.as_str()).collect::<Vec<_>>().join(", ");
         return Err(CliError::usage("unknown_case", format!("there is no case `{name}` (known: {known})")));
@@ -123,21 +123,21 @@ fn chosen(cases: Vec<PromptCase>, names: &[String]) -> Result<Vec<PromptCase>, C
 }
 
 /// Returns the modules that a case's request is composed of.
-fn modules<'a>(case: &PromptCase, prompts: &'a PromptLibrary) -> BTreeSet<&'a str> {
+fn case_modules<'a>(case: &PromptCase, prompts: &'a PromptLibrary) -> BTreeSet<&'a str> {
     [&case.system, &case.task].into_iter().flat_map(|part| prompts.parts_of(&part.prompt)).collect()
 }
 
 /// Applies every mutation to every module that a case covers.
-async fn mistakes(
+async fn run_mutations(
     runner: &CaseRunner,
     cases: &[PromptCase],
     prompts: &PromptLibrary,
 ) -> Result<MutationResults, CliError> {
-    let covered: BTreeSet<&str> = cases.iter().flat_map(|case| modules(case, prompts)).collect();
+    let covered: BTreeSet<&str> = cases.iter().flat_map(|case| case_modules(case, prompts)).collect();
     let mut mistakes = MutationResults::default();
     for module in covered {
         let of_module: Vec<&PromptCase> =
-            cases.iter().filter(|case| modules(case, prompts).contains(module)).collect();
+            cases.iter().filter(|case| case_modules(case, prompts).contains(module)).collect();
         for PromptMutant { what, made } in prompts.mutants(module) {
             mistakes.made += 1;
             let Ok(made) = made else {
@@ -150,7 +150,7 @@ async fn mistakes(
             }
             let mut is_noticed = false;
             for case in &of_module {
-                is_noticed = !runner.play(case, &made).await?.passed();
+                is_noticed = !runner.run_case(case, &made).await?.has_passed();
                 if is_noticed {
                     break;
                 }
@@ -165,13 +165,13 @@ async fn mistakes(
     Ok(mistakes)
 }
 
-fn answer<'a>(
+fn build_answer<'a>(
     prompts: &'a PromptLibrary,
     cases: &'a [PromptCase],
     results: Vec<(&'a PromptCase, CaseResult)>,
     mistakes: Option<MutationResults>,
 ) -> PromptsTestJson<'a> {
-    let covered: BTreeSet<&str> = cases.iter().flat_map(|case| modules(case, prompts)).collect();
+    let covered: BTreeSet<&str> = cases.iter().flat_map(|case| case_modules(case, prompts)).collect();
     let all = prompts.list().into_iter().map(|listed| listed.name);
     let not_covered = all.filter(|name| !covered.contains(name)).collect();
     let cost_micro_usd = MicroUsd(results.iter().map(|(_, results)| results.cost.0).sum());
@@ -179,7 +179,7 @@ fn answer<'a>(
         name: &case.name,
         file: &case.file,
         route: case.route.name,
-        passed: results.passed(),
+        passed: results.has_passed(),
         problems: results.problems,
         turns: results.turns,
         cost_micro_usd: results.cost,
@@ -187,7 +187,7 @@ fn answer<'a>(
     PromptsTestJson { cases: cases.collect(), not_covered, cost_micro_usd, mistakes }
 }
 
-fn text(answer: &PromptsTestJson<'_>, args: &PromptsTestArgs) -> String {
+fn render_text(answer: &PromptsTestJson<'_>, args: &PromptsTestArgs) -> String {
     let mut text = String::new();
     for case in &answer.cases {
         let verdict = if case.passed { "passed" } else { "failed" };

@@ -61,9 +61,9 @@ pub(super) fn render_reviews(reviews: &ReviewTotals, since: UnixMillis, now: Uni
 
 /// Formats the outcome of findings: the total, and tables by common properties.
 fn render_findings(findings: &FindingReport) -> String {
-    let mut text = render_heads("Findings") + &render_row("all", &findings.all);
+    let mut text = render_column_heads("Findings") + &render_row("all", &findings.all);
     for groups in findings.tables() {
-        text += &render_heads(groups.title);
+        text += &render_column_heads(groups.title);
         for group in groups.groups {
             text += &render_row(&group.id, &group.counts);
         }
@@ -77,10 +77,10 @@ fn render_findings(findings: &FindingReport) -> String {
     text
 }
 
-fn render_heads(title: &str) -> String {
+fn render_column_heads(title: &str) -> String {
     format!(
         "\n{title:<LABEL$}{}\n",
-        FindingCounts::HEADS.map(|head| format!("{head:>0$}", width(head))).concat()
+        FindingCounts::HEADS.map(|head| format!("{head:>0$}", column_width(head))).concat()
     )
 }
 
@@ -88,21 +88,22 @@ fn render_heads(title: &str) -> String {
 fn render_row(name: &str, counts: &FindingCounts) -> String {
     let name = format!("  {}", line::clean_line(name, NAME_CHARS));
     let numbers = FindingCounts::HEADS.into_iter().zip(counts.numbers());
-    let numbers = numbers.map(|(head, number)| format!("{number:>0$}", width(head))).collect::<String>();
+    let numbers =
+        numbers.map(|(head, number)| format!("{number:>0$}", column_width(head))).collect::<String>();
     if name.width() <= LABEL {
-        pad(&name) + &numbers + "\n"
+        pad_to_columns(&name) + &numbers + "\n"
     } else {
-        format!("{name}\n{}{numbers}\n", pad(""))
+        format!("{name}\n{}{numbers}\n", pad_to_columns(""))
     }
 }
 
 /// Fills the text up to the column of numbers.
-fn pad(text: &str) -> String {
+fn pad_to_columns(text: &str) -> String {
     format!("{text}{:1$}", "", LABEL.saturating_sub(text.width()))
 }
 
 /// Returns the width of a column of numbers with this head.
-fn width(head: &str) -> usize {
+fn column_width(head: &str) -> usize {
     head.len().max(5) + 2
 }
 

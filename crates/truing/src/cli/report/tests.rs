@@ -7,7 +7,7 @@ use super::*;
 /// 2026-09-21T14:13:20Z.
 const NOW: i64 = 1_790_000_000_000;
 
-fn row(days_ago: i64, kind: &str, reason: &str, runs: u64, ms: u64) -> RunEndCount {
+fn sample_row(days_ago: i64, kind: &str, reason: &str, runs: u64, ms: u64) -> RunEndCount {
     RunEndCount {
         day: NOW / DAY - days_ago,
         kind: kind.into(),
@@ -19,17 +19,17 @@ fn row(days_ago: i64, kind: &str, reason: &str, runs: u64, ms: u64) -> RunEndCou
     }
 }
 
-fn week() -> Vec<RunEndCount> {
+fn week_of_rows() -> Vec<RunEndCount> {
     vec![
-        row(1, "failed", "the forge sent an invalid answer", 2, 60_000),
-        row(1, "partial", "1 changed file was not reviewed", 3, 6_000),
-        row(1, "reviewed", "", 1_200, 1_800_000),
-        row(0, "partial", "1 changed file was not reviewed", 1, 500),
-        row(0, "reviewed", "", 44, 22_000),
+        sample_row(1, "failed", "the forge sent an invalid answer", 2, 60_000),
+        sample_row(1, "partial", "1 changed file was not reviewed", 3, 6_000),
+        sample_row(1, "reviewed", "", 1_200, 1_800_000),
+        sample_row(0, "partial", "1 changed file was not reviewed", 1, 500),
+        sample_row(0, "reviewed", "", 44, 22_000),
     ]
 }
 
-fn served(ended: Vec<RunEndCount>) -> ReviewTotals {
+fn served_totals(ended: Vec<RunEndCount>) -> ReviewTotals {
     let found = |rule: &str, source: &str, status: &str, findings| FindingCount {
         repository: "pr/github/1/".into(),
         rule: rule.into(),
@@ -55,7 +55,8 @@ fn served(ended: Vec<RunEndCount>) -> ReviewTotals {
 
 #[test]
 fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
-    let text = screen::render_reviews(&served(week()), UnixMillis(NOW - 7 * DAY), UnixMillis(NOW));
+    let text =
+        screen::render_reviews(&served_totals(week_of_rows()), UnixMillis(NOW - 7 * DAY), UnixMillis(NOW));
     insta::assert_snapshot!(text, @r"
     1250 reviews ended from 2026-09-14T14:13:20Z to 2026-09-21T14:13:20Z
 
@@ -98,7 +99,7 @@ fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
     2026-09-21       45        44         1         -         -         -   500 ms
     ");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    insta::assert_snapshot!(screen::render_reviews(&served(Vec::new()), UnixMillis(NOW - DAY), UnixMillis(NOW)), @r"0 reviews ended from 2026-09-20T14:13:20Z to 2026-09-21T14:13:20Z");
+    insta::assert_snapshot!(screen::render_reviews(&served_totals(Vec::new()), UnixMillis(NOW - DAY), UnixMillis(NOW)), @r"0 reviews ended from 2026-09-20T14:13:20Z to 2026-09-21T14:13:20Z");
 }
 
 #[test]
@@ -106,10 +107,16 @@ fn much_is_cut_and_says_so() {
     let ended: Vec<RunEndCount> = (0..40)
         .rev()
         .map(|ago| {
-            row(ago, "failed", &format!("{} {ago}", "very long words ".repeat(9)), 99_999_999, 7_200_000)
+            sample_row(
+                ago,
+                "failed",
+                &format!("{} {ago}", "very long words ".repeat(9)),
+                99_999_999,
+                7_200_000,
+            )
         })
         .collect();
-    let text = screen::render_reviews(&served(ended), UnixMillis(NOW - 40 * DAY), UnixMillis(NOW));
+    let text = screen::render_reviews(&served_totals(ended), UnixMillis(NOW - 40 * DAY), UnixMillis(NOW));
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     assert!(text.contains("and 32 other reasons: `--format json` has all"), "{text}");
     assert!(text.contains("and 9 days since 2026-08-13"), "{text}");

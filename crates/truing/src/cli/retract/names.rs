@@ -75,7 +75,7 @@ impl RetractArgs {
                     "no comment is of a {one} that matches `{}`, and no known {one} matches it",
                     glob.glob()
                 );
-                return Err(CliError::usage(code, message).hint(listed_names(recent, many, since)));
+                return Err(CliError::usage(code, message).hint(render_names(recent, many, since)));
             }
         }
         Ok(())
@@ -88,7 +88,7 @@ fn matches_any(glob: &Glob, names: &BTreeSet<String>) -> bool {
 }
 
 /// Formats the names that have comments; `plural` is the plural of their kind.
-fn listed_names(names: &BTreeSet<String>, plural: &str, since: UnixMillis) -> String {
+fn render_names(names: &BTreeSet<String>, plural: &str, since: UnixMillis) -> String {
     let since = format_instant(since);
     if names.is_empty() {
         return format!("no comment since {since} is recorded: give an earlier time with --since");
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn names_that_have_comments_are_listed_up_to_a_number() {
         let names: BTreeSet<String> = (10..22).map(|number| format!("core/r{number}")).collect();
-        let listed = listed_names(&names, "rules", UnixMillis(0));
+        let listed = render_names(&names, "rules", UnixMillis(0));
         assert!(
             listed.starts_with("rules with comments since 1970-01-01T00:00:00Z: core/r10, core/r11"),
             "{listed}"

@@ -15,12 +15,12 @@ use crate::cli::error::CliError;
 use crate::cli::output::json_line;
 
 /// Returns the object `DiagnosticResult` on one line.
-pub(super) fn rdjson(findings: &[&Finding]) -> Result<String, CliError> {
-    let diagnostics: Vec<Value> = findings.iter().map(|finding| diagnostic(finding)).collect();
+pub(super) fn render_rdjson(findings: &[&Finding]) -> Result<String, CliError> {
+    let diagnostics: Vec<Value> = findings.iter().map(|finding| diagnostic_json(finding)).collect();
     json_line(&json!({ "source": { "name": "truing" }, "diagnostics": diagnostics }))
 }
 
-fn diagnostic(finding: &Finding) -> Value {
+fn diagnostic_json(finding: &Finding) -> Value {
     let raw = &finding.raw;
     let lines = json!({ "start": { "line": raw.place.start_line }, "end": { "line": raw.place.end_line } });
     let severity = match raw.severity {
@@ -28,7 +28,7 @@ fn diagnostic(finding: &Finding) -> Value {
         Severity::P2 => "WARNING",
     };
     let mut told = json!({
-        "message": message(finding),
+        "message": finding_message(finding),
         "location": { "path": raw.place.path, "range": &lines },
         "severity": severity,
         "code": { "value": raw.rule },
@@ -41,7 +41,7 @@ fn diagnostic(finding: &Finding) -> Value {
 }
 
 /// Returns one workflow command per finding, each on one line.
-pub(super) fn github(findings: &[&Finding]) -> String {
+pub(super) fn render_github(findings: &[&Finding]) -> String {
     let mut text = String::new();
     for finding in findings {
         let raw = &finding.raw;
@@ -54,14 +54,14 @@ pub(super) fn github(findings: &[&Finding]) -> String {
         let name = String::from_utf8_lossy(raw.place.path.as_bytes());
         let (file, title) = (escape_property(&name), escape_property(&title));
         let (first, last) = (raw.place.start_line, raw.place.end_line);
-        let body = escape_data(&message(finding));
+        let body = escape_data(&finding_message(finding));
         let _ = writeln!(text, "::{level} file={file},line={first},endLine={last},title={title}::{body}");
     }
     text
 }
 
 /// Returns the report on one line.
-pub(super) fn gitlab(findings: &[&Finding]) -> Result<String, CliError> {
+pub(super) fn render_gitlab(findings: &[&Finding]) -> Result<String, CliError> {
     let entry = |finding: &&Finding| {
         let raw = &finding.raw;
         let severity = match raw.severity {
@@ -85,7 +85,7 @@ pub(super) fn gitlab(findings: &[&Finding]) -> Result<String, CliError> {
 }
 
 /// Returns the title and the body of a finding.
-fn message(finding: &Finding) -> String {
+fn finding_message(finding: &Finding) -> String {
     let raw = &finding.raw;
     if raw.body.is_empty() { raw.title.clone() } else { format!("{}\n\n{}", raw.title, raw.body) }
 }
@@ -104,27 +104,27 @@ fn escape_property(text: &str) -> String {
 mod tests {
     use truing_core::finding::SuggestedFix;
 
-    use super::super::sample::finding;
+    use super::super::sample::sample_finding;
     use super::*;
 
     #[test]
     fn each_form_has_place_severity_rule_and_words() {
-        let mut found = finding("1:a-1", "a,b:c.py", 3);
+        let mut found = sample_finding("1:a-1", "a,b:c.py", 3);
         found.raw.suggestion = Some(SuggestedFix { replacement: "x = 1".into() });
         found.raw.title = "100 % sure".into();
-        let told: Value = serde_json::from_str(&rdjson(&[&found]).unwrap()).unwrap();
+        let told: Value = serde_json::from_str(&render_rdjson(&[&found]).unwrap()).unwrap();
         let told = &told["diagnostics"][0];
         assert_eq!(told["location"]["range"], json!({ "start": { "line": 3 }, "end": { "line": 3 } }));
         assert_eq!(told["severity"], "ERROR");
         assert_eq!(told["code"]["value"], "core/x");
         assert_eq!(told["suggestions"][0]["text"], "x = 1");
 
-        let told: Value = serde_json::from_str(&gitlab(&[&found]).unwrap()).unwrap();
+        let told: Value = serde_json::from_str(&render_gitlab(&[&found]).unwrap()).unwrap();
         assert_eq!(told[0]["location"]["path"], "a,b:c.py");
         assert_eq!((&told[0]["severity"], &told[0]["fingerprint"]), (&json!("major"), &json!("1:a-1")));
 
         assert_eq!(
-            github(&[&found]),
+            render_github(&[&found]),
             "::error file=a%2Cb%3Ac.py,line=3,endLine=3,title=P1%3A 100 %25 sure (core/x)::100 %25 \
              sure%0A%0ASay what happened.\n"
         );
@@ -141,23 +141,23 @@ mod tests {
             ("a:b,c.py", "a%3Ab%2Cc.py"),
             ("-x#y?.py", "-x#y?.py"),
         ] {
-            let told = github(&[&finding("1:a-1", name, 3)]);
+            let told = render_github(&[&sample_finding("1:a-1", name, 3)]);
             assert!(told.starts_with(&format!("::error file={expected},line=3,")), "{told}");
         }
     }
 
     #[test]
     fn text_of_a_finding_begins_no_command_of_its_own() {
-        let mut found = finding("1:a-1", "a\n::set-env name=X::y", 3);
+        let mut found = sample_finding("1:a-1", "a\n::set-env name=X::y", 3);
         found.raw.body = "a\n::error::b".into();
-        assert_eq!(github(&[&found]).lines().count(), 1);
+        assert_eq!(render_github(&[&found]).lines().count(), 1);
     }
 
     #[test]
     fn nothing_found_is_still_valid() {
-        assert_eq!(github(&[]), "");
-        assert_eq!(gitlab(&[]).unwrap(), "[]\n");
-        let told: Value = serde_json::from_str(&rdjson(&[]).unwrap()).unwrap();
+        assert_eq!(render_github(&[]), "");
+        assert_eq!(render_gitlab(&[]).unwrap(), "[]\n");
+        let told: Value = serde_json::from_str(&render_rdjson(&[]).unwrap()).unwrap();
         assert_eq!(told["diagnostics"], json!([]));
     }
 }

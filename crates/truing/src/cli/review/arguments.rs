@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use truing_config::environment::Environment;
 use truing_core::finding::Severity;
 
-use super::target::names_pull;
+use super::target::is_pull_reference;
 use crate::cli::error::CliError;
 use crate::cli::output::shell_quote;
 use crate::wiring;
@@ -82,7 +82,7 @@ impl NamedTarget {
             return Self::Folder;
         }
         let range = text.split_once("...").or_else(|| text.split_once(".."));
-        if names_pull(text) && (range.is_none() || !may_be_ref(text)) {
+        if is_pull_reference(text) && (range.is_none() || !may_be_ref(text)) {
             return Self::Pull;
         }
         let (base, head) = range.map_or((None, text), |(base, head)| (Some(base), head));
@@ -105,7 +105,7 @@ impl NamedTarget {
 ///
 /// # Errors
 /// Returns exit 2 for a file.
-pub(super) fn not_a_file(text: &str, environment: &Environment) -> Result<(), CliError> {
+pub(super) fn reject_file(text: &str, environment: &Environment) -> Result<(), CliError> {
     let path = environment.directory().join(text);
     if !path.is_file() {
         return Ok(());

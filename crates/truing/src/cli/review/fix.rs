@@ -65,19 +65,19 @@ impl<'a> FixSession<'a> {
                 format!("{}: {error}", visible_text(&root.to_string_lossy())),
             )
             .hint("nothing was changed; run it again when the other is done"),
-            FixLockError::Io { path, source } => not_kept(&path, &source),
+            FixLockError::Io { path, source } => patch_write_error(&path, &source),
         })?;
         let tree = WritableTree::open(root).map_err(|error| {
             CliError::failure("fix", format!("cannot open the working tree: {error}"))
                 .hint("nothing was changed; check that the folder still exists")
         })?;
         let mut fixing = Self { root: root.to_owned(), tree, folder, lock, stop, output };
-        fixing.tell_killed().map_err(|error| not_kept(&fixing.folder, &error))?;
+        fixing.recover_killed_run().map_err(|error| patch_write_error(&fixing.folder, &error))?;
         Ok(fixing)
     }
 
     /// Cleans up after a killed run, and prints the command that undoes its changes.
-    fn tell_killed(&mut self) -> std::io::Result<()> {
+    fn recover_killed_run(&mut self) -> std::io::Result<()> {
         let Some(killed) = self.lock.interrupted_fix()? else { return Ok(()) };
         let done = killed.completed_files(&self.tree);
         let files = done.iter().filter(|done| **done).count();
@@ -96,7 +96,7 @@ impl<'a> FixSession<'a> {
     }
 
     /// Warns of suggestions that are not fixed.
-    pub(super) fn tell_left(&self, unapplied: &[UnappliedSuggestion]) {
+    pub(super) fn report_unapplied(&self, unapplied: &[UnappliedSuggestion]) {
         warn_unapplied(unapplied, self.output);
     }
 
@@ -104,7 +104,7 @@ impl<'a> FixSession<'a> {
     ///
     /// # Errors
     /// Returns an error if the undo patch cannot be written; nothing is changed then.
-    pub(super) fn carry_out(&mut self, mut plan: FixPlan, now: UnixMillis) -> Result<FixOutcome, CliError> {
+    pub(super) fn apply_plan(&mut self, mut plan: FixPlan, now: UnixMillis) -> Result<FixOutcome, CliError> {
         let (tree, output) = (&self.tree, self.output);
         plan.retain(|change| {
             let held = tree.check_content(&change.path, &change.old);
@@ -125,7 +125,7 @@ impl<'a> FixSession<'a> {
             return Ok(FixOutcome { has_changed: false, left: plan.left });
         }
         output.print_lines(render_plan(&plan));
-        let kept = self.save_patch(&plan, now)?;
+        let kept = self.save_undo_patch(&plan, now)?;
         let command = undo::command(&self.root, &kept);
         output.print_always(format_args!("to undo the fixes:\n  {}\n", visible_text(&command)));
 
@@ -164,16 +164,16 @@ impl<'a> FixSession<'a> {
     }
 
     /// Writes the undo patch to the user's folder, even with `--no-record`: changes must be easy to undo.
-    fn save_patch(&mut self, plan: &FixPlan, now: UnixMillis) -> Result<PathBuf, CliError> {
+    fn save_undo_patch(&mut self, plan: &FixPlan, now: UnixMillis) -> Result<PathBuf, CliError> {
         let stamp = jiff::Timestamp::from_millisecond(now.0).unwrap_or_default();
         let stamp = stamp.strftime("%Y%m%dT%H%M%S%.3f").to_string();
         let kept = undo::save_patch(&self.folder, &stamp, &plan.patch(CONTEXT));
         let kept = kept.and_then(|kept| self.lock.write_journal(&kept, plan).map(|()| kept));
-        kept.map_err(|error| not_kept(&self.folder, &error))
+        kept.map_err(|error| patch_write_error(&self.folder, &error))
     }
 }
 
-fn not_kept(path: &Path, error: &std::io::Error) -> CliError {
+fn patch_write_error(path: &Path, error: &std::io::Error) -> CliError {
     let message = format!("cannot save the changes that undo the fixes in {}: {error}", path.display());
     CliError::failure("write_failed", message)
         .hint("nothing was changed; check that the folder is writable and has free space")

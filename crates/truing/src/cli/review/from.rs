@@ -13,7 +13,7 @@ use truing_reader::output::{OutputFormat, is_tool, text_of};
 
 use crate::cli::diff;
 use crate::cli::error::CliError;
-use crate::wiring::nearest_three;
+use crate::wiring::nearest_three_names;
 
 /// Outputs of tools that the user has run.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +42,7 @@ const ROOT: &str = "root";
 const FOLDER: &str = "folder";
 
 /// Returns an option that belongs to a `--from`.
-fn option(id: &'static str, long: &'static str, value: &'static str, help: &'static str) -> Arg {
+fn from_option_arg(id: &'static str, long: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(id).long(long).value_name(value).help(help).action(ArgAction::Append).requires(FROM)
 }
 
@@ -64,7 +64,7 @@ impl clap::Args for ToolOutputArgs {
             .value_parser(clap::value_parser!(PathBuf))
             .action(ArgAction::Append)
             .conflicts_with_all(["fix", "replay"]);
-        let format = option(
+        let format = from_option_arg(
             FORMAT,
             "format-in",
             "FORMAT",
@@ -73,24 +73,24 @@ impl clap::Args for ToolOutputArgs {
         );
         command
             .arg(from)
-            .arg(format.value_parser(format_name))
-            .arg(option(
+            .arg(format.value_parser(parse_format_name))
+            .arg(from_option_arg(
                 TOOL,
                 "tool",
                 "NAME",
                 "The tool of the --from before, where its format does not say it",
             ))
             .arg(
-                option(
+                from_option_arg(
                     ROOT,
                     "root",
                     "PREFIX",
                     "What absolute paths of the --from before begin with [default: found by its files]",
                 )
-                .value_parser(parse_absolute),
+                .value_parser(parse_absolute_root),
             )
             .arg(
-                option(
+                from_option_arg(
                     FOLDER,
                     "folder",
                     "DIR",
@@ -267,16 +267,16 @@ async fn recognise_format(
     })
 }
 
-fn format_name(name: &str) -> Result<String, String> {
+fn parse_format_name(name: &str) -> Result<String, String> {
     if OutputFormat::parse(name).is_some() || is_tool(name) {
         return Ok(name.to_owned());
     }
     let tools = OutputFormat::all_formats().filter_map(OutputFormat::tool);
     let names = OutputFormat::all_formats().map(OutputFormat::as_str).chain(tools);
-    Err(format!("no such format or tool; the nearest are {}", nearest_three(name, names).join(", ")))
+    Err(format!("no such format or tool; the nearest are {}", nearest_three_names(name, names).join(", ")))
 }
 
-fn parse_absolute(root: &str) -> Result<String, String> {
+fn parse_absolute_root(root: &str) -> Result<String, String> {
     match AbsolutePath::of_uri(root) {
         Some(_) => Ok(root.to_owned()),
         None => {

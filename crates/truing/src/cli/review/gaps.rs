@@ -11,16 +11,16 @@ const MAX_GAPS: usize = 5;
 
 /// Returns the lines that name these files.
 pub(super) fn render_gaps(coverage: &ReviewCoverage) -> Vec<String> {
-    [render_unread(coverage), render_cut(coverage), too_large(&coverage.not_reviewed)]
+    [render_unreviewed(coverage), render_files_over_limit(coverage), too_large_hint(&coverage.not_reviewed)]
         .into_iter()
         .flatten()
         .collect()
 }
 
 /// Lists files that were not reviewed; those that should have been come first.
-fn render_unread(coverage: &ReviewCoverage) -> Option<String> {
+fn render_unreviewed(coverage: &ReviewCoverage) -> Option<String> {
     let (by_design, missing): (Vec<_>, Vec<_>) =
-        coverage.unread_files().partition(|gap| gap.reason.by_design());
+        coverage.unread_files().partition(|gap| gap.reason.is_by_design());
     let all = by_design.len() + missing.len();
     let listed: Vec<String> = missing
         .iter()
@@ -36,7 +36,7 @@ fn render_unread(coverage: &ReviewCoverage) -> Option<String> {
 }
 
 /// Lists files with more findings than are kept.
-fn render_cut(coverage: &ReviewCoverage) -> Option<String> {
+fn render_files_over_limit(coverage: &ReviewCoverage) -> Option<String> {
     let paths: Vec<String> = coverage.truncated_files().map(|path| visible_text(&path.to_string())).collect();
     let (listed, more) = paths.split_at(paths.len().min(MAX_GAPS));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
@@ -46,7 +46,7 @@ fn render_cut(coverage: &ReviewCoverage) -> Option<String> {
 }
 
 /// Returns a hint for files that are too large: they make a review incomplete although nothing failed.
-fn too_large(gaps: &[UnreviewedFile]) -> Option<String> {
+fn too_large_hint(gaps: &[UnreviewedFile]) -> Option<String> {
     let is_too_much =
         |gap: &UnreviewedFile| matches!(gap.reason, SkipReason::TooLarge | SkipReason::TooComplex);
     gaps.iter().any(is_too_much).then(|| {
@@ -86,8 +86,8 @@ mod tests {
             })
             .collect();
         all.push(UnreviewedFile { path: "z\n.txt".into(), reason: SkipReason::TooLarge });
-        assert_snapshot!(render_unread(&coverage(&all)).unwrap(),
+        assert_snapshot!(render_unreviewed(&coverage(&all)).unwrap(),
             @r#"not reviewed: "z\n.txt" (too large), 0.png (binary), 1.png (binary), 2.png (binary), 3.png (binary) and 3 more"#);
-        assert_eq!(render_unread(&coverage(&[])), None);
+        assert_eq!(render_unreviewed(&coverage(&[])), None);
     }
 }

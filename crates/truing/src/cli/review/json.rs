@@ -149,7 +149,7 @@ pub(super) fn render_json(
         base: &record.detail.base,
         head: record.detail.head.as_ref(),
         findings: review.kept.open.iter().map(finding_json).collect(),
-        fixed: review.kept.fixed.iter().map(fixed_json).collect(),
+        fixed: review.kept.fixed.iter().map(fixed_finding_json).collect(),
         suppressed: review.kept.suppressed.iter().map(finding_json).collect(),
         dismissed: review.kept.dismissed.iter().map(finding_json).collect(),
         coverage: &record.detail.coverage,
@@ -179,7 +179,7 @@ pub(super) fn render_json(
 }
 
 /// Returns a finding that is fixed in this review, regardless of its recorded status.
-fn fixed_json(finding: &Finding) -> FindingJson<'_> {
+fn fixed_finding_json(finding: &Finding) -> FindingJson<'_> {
     let evidence = finding.evidence.as_ref().map(EvidenceJson::from);
     FindingJson { status: "fixed", evidence, ..finding_json(finding) }
 }
@@ -197,7 +197,7 @@ pub(in crate::cli) fn finding_json(finding: &Finding) -> FindingJson<'_> {
         end_line: raw.place.end_line,
         severity: raw.severity,
         category: raw.category,
-        rule: raw.own_rule(),
+        rule: raw.rule_name(),
         tool: raw.tool(),
         title: &raw.title,
         body: &raw.body,

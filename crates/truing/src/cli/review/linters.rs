@@ -20,12 +20,12 @@ use crate::wiring;
 
 impl ReviewCommand {
     /// Returns the linters of a local review, with the given outputs.
-    pub(super) fn toolbox(&self, config: &Config, outputs: Vec<ToolOutput>) -> LinterSources {
-        self.apply_no_record(wiring::tools::own_toolbox(config, &self.environment, outputs))
+    pub(super) fn linter_sources(&self, config: &Config, outputs: Vec<ToolOutput>) -> LinterSources {
+        self.disable_cache_if_unrecorded(wiring::tools::local_linters(config, &self.environment, outputs))
     }
 
     /// Disables the cache of the linters' results if `--no-record` is set.
-    pub(super) fn apply_no_record(&self, mut toolbox: LinterSources) -> LinterSources {
+    pub(super) fn disable_cache_if_unrecorded(&self, mut toolbox: LinterSources) -> LinterSources {
         if let Some(running) = &mut toolbox.running
             && self.args.no_record
         {
@@ -35,7 +35,7 @@ impl ReviewCommand {
     }
 
     /// Prints the available linters if none is enabled.
-    pub(super) async fn tell_of_tools(
+    pub(super) async fn suggest_linters(
         &self,
         review: &LocalReviewOutcome,
         config: &Config,
@@ -44,7 +44,7 @@ impl ReviewCommand {
     ) {
         if self.args.explain && self.args.tools {
             let reviewed = &review.record.detail.coverage.reviewed;
-            let running = wiring::tools::own_runner(config, &self.environment);
+            let running = wiring::tools::local_runner(config, &self.environment);
             let wanted = ConfiguredLinters::from_config(config);
             let exposures = running.exposures(repository.root(), reviewed, &wanted, reader).await;
             match exposures {
@@ -61,14 +61,14 @@ impl ReviewCommand {
         {
             return;
         }
-        let running = wiring::tools::own_runner(config, &self.environment);
+        let running = wiring::tools::local_runner(config, &self.environment);
         let reviewed = &review.record.detail.coverage.reviewed;
         // This is only a hint, so errors are ignored.
         let tools = running.available_tools(repository.root(), reviewed, &config.tools, reader).await;
         let (missing, could): (Vec<_>, Vec<_>) =
             tools.unwrap_or_default().into_iter().partition(|tool| tool.missing.is_some());
         if !could.is_empty() {
-            let run = self.output.command("review --tools");
+            let run = self.output.command_line("review --tools");
             let could = could.into_iter().map(|tool| tool.name).collect::<Vec<_>>().join(", ");
             self.output.print_note(format_args!("linters that could check this, too: {could} (`{run}`)"));
         }
@@ -76,14 +76,14 @@ impl ReviewCommand {
             let reason = line::visible_line(first.missing.as_deref().unwrap_or_default());
             let others = match others.len() {
                 0 => String::new(),
-                count => format!(" ({count} more: `{}`)", self.output.command("review --tools")),
+                count => format!(" ({count} more: `{}`)", self.output.command_line("review --tools")),
             };
             self.output.print_note(format_args!("{} is configured here: {reason}{others}", first.name));
         }
     }
 
     /// Applies the fixes that the review suggests.
-    pub(super) async fn fix(
+    pub(super) async fn apply_fixes(
         &self,
         session: &mut FixSession<'_>,
         review: &LocalReviewOutcome,
@@ -103,14 +103,14 @@ impl ReviewCommand {
             }
         };
         let scope = wiring::review_scope(config, LinesKey::default())?;
-        let toolbox = self.toolbox(config, Vec::new());
+        let toolbox = self.linter_sources(config, Vec::new());
         let base = BaseCommit::Repository(repository, &review.record.detail.base);
         let tooling = ReviewLinters { toolbox: &toolbox, project: Some(root), trust: None, base };
         // The copy of the index contains only the files with findings.
         let linters = index.is_none().then_some((tooling, &scope.tools));
         let (open, packs) = (&review.kept.open, &config.rules.packs);
         let (offers, mut left) = truing_loops::fix::propose_fixes(open, tree, reader).await?;
-        session.tell_left(&left);
+        session.report_unapplied(&left);
         let proposals: Vec<Finding> = offers.iter().map(|offer| offer.finding.clone()).collect();
         let agreed = proposed::ask_consent(offers, FixConsent::from_flag(self.args.yes), self.output).await;
         let declined = proposals.iter().filter(|finding| !agreed.iter().any(|one| one.id == finding.id));
@@ -118,7 +118,7 @@ impl ReviewCommand {
         let others = open.iter().filter(|finding| !truing_loops::fix::is_proposed(finding));
         let open: Vec<Finding> = others.cloned().chain(agreed).collect();
         let plan = truing_loops::fix::plan(&open, tree, packs, reader, linters).await?;
-        let FixOutcome { has_changed, left: others } = session.carry_out(plan, SystemClock.now())?;
+        let FixOutcome { has_changed, left: others } = session.apply_plan(plan, SystemClock.now())?;
         left.extend(others);
         if has_changed && index.is_some() {
             self.output

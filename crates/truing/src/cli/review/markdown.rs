@@ -5,13 +5,15 @@
 //! The code is the finding's snippet, in which secrets are cut, never the file.
 
 use truing_core::finding::Finding;
-use truing_core::markdown::{code_span, escape_text, fence, render_title, sanitize_markdown};
+use truing_core::markdown::{code_block, code_span, escape_text, render_title, sanitize_markdown};
 use truing_core::outcome::{OutcomeKind, SkipReason, UnreviewedFile, WalkthroughLine};
 use truing_diff::RepoPath;
 use truing_loops::local::LocalReviewOutcome;
 use truing_loops::text::{by_line, format_count, remarks};
 
-use super::text::{self, is_whole, render_comparison, render_counts, render_file_counts, visible_text};
+use super::text::{
+    self, is_snippet_complete, render_comparison, render_counts, render_file_counts, visible_text,
+};
 
 /// Maximum bytes of the text. GitHub's job summary accepts 1 MiB from a step, which may write more than this
 /// text.
@@ -76,9 +78,9 @@ pub(super) fn from_review<'a>(
 
 /// Renders the whole text.
 pub(in crate::cli) fn render_markdown(report: &MarkdownReport<'_>) -> String {
-    let end = render_end(report);
+    let end = render_footer(report);
     let mut text = format!("## Truing: {}\n\n", escape_text(&report.headline));
-    text += &report.about.iter().map(|line| sentence(line)).collect::<Vec<_>>().join(" ");
+    text += &report.about.iter().map(|line| format_sentence(line)).collect::<Vec<_>>().join(" ");
     text += "\n\n";
     for (told, finding) in report.findings.iter().enumerate() {
         let section = render_section(finding);
@@ -95,7 +97,7 @@ pub(in crate::cli) fn render_markdown(report: &MarkdownReport<'_>) -> String {
 }
 
 /// Formats a remark as a sentence.
-fn sentence(remark: &str) -> String {
+fn format_sentence(remark: &str) -> String {
     let mut letters = remark.chars();
     let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
     escape_text(&format!("{first}{}.", letters.as_str()))
@@ -105,21 +107,21 @@ fn sentence(remark: &str) -> String {
 fn render_section(finding: &Finding) -> String {
     let raw = &finding.raw;
     let mut text = format!("### {}: {}\n\n", raw.severity.as_str(), render_title(&raw.title));
-    text += &format!("{}, {}\n\n", place(finding), code_span(&raw.rule));
+    text += &format!("{}, {}\n\n", format_location(finding), code_span(&raw.rule));
     if let Some(why) = finding.unverified {
         text += &format!("Open, and not verified to be still there: {}.\n\n", why.reason());
     } else if !raw.snippet.trim().is_empty() {
-        text += &(fence(language(&raw.place.path), &visible_text(&raw.snippet)) + "\n\n");
+        text += &(code_block(code_language(&raw.place.path), &visible_text(&raw.snippet)) + "\n\n");
     }
     text += &format!("{}\n\n", sanitize_markdown(&raw.body));
     if let Some(suggestion) = &raw.suggestion {
         let new = visible_text(&suggestion.replacement);
-        let (told, lines) = if is_whole(finding) {
-            ("Suggested change:", fence("diff", &render_change(&visible_text(&raw.snippet), &new)))
+        let (told, lines) = if is_snippet_complete(finding) {
+            ("Suggested change:", code_block("diff", &render_change(&visible_text(&raw.snippet), &new)))
         } else if new.is_empty() {
             ("Suggested change: delete these lines.", String::new())
         } else {
-            ("Suggested instead of these lines:", fence(language(&raw.place.path), &new))
+            ("Suggested instead of these lines:", code_block(code_language(&raw.place.path), &new))
         };
         text += &format!("{told}\n\n{lines}");
         text += if lines.is_empty() { "" } else { "\n\n" };
@@ -146,7 +148,7 @@ fn render_change(old: &str, new: &str) -> String {
 }
 
 /// Formats a location such as `path`, line 3.
-fn place(finding: &Finding) -> String {
+fn format_location(finding: &Finding) -> String {
     let place = &finding.raw.place;
     let path = code_span(&visible_text(&place.path.to_string()));
     match place.start_line == place.end_line {
@@ -157,7 +159,7 @@ fn place(finding: &Finding) -> String {
 
 /// Renders the walkthrough, the files that were not reviewed, and the reviewer. Files that should have been
 /// reviewed come first.
-fn render_end(report: &MarkdownReport<'_>) -> String {
+fn render_footer(report: &MarkdownReport<'_>) -> String {
     let mut text = String::new();
     if !report.walkthrough.is_empty() {
         text += "### Walkthrough\n\n";
@@ -179,7 +181,7 @@ fn render_end(report: &MarkdownReport<'_>) -> String {
     }
     if !unread.is_empty() {
         let (by_design, missing): (Vec<&UnreviewedFile>, Vec<_>) =
-            unread.iter().partition(|gap| gap.reason.by_design());
+            unread.iter().partition(|gap| gap.reason.is_by_design());
         text += "### Not reviewed\n\n";
         let mut listed = 0;
         for gap in missing.iter().chain(&by_design).take(MAX_GAPS) {
@@ -200,7 +202,7 @@ fn render_end(report: &MarkdownReport<'_>) -> String {
 }
 
 /// Returns the file's extension, which names the language of its code.
-fn language(path: &RepoPath) -> &str {
+fn code_language(path: &RepoPath) -> &str {
     path.as_str().and_then(|path| path.rsplit_once('.')).map_or("", |(_, ending)| ending)
 }
 
@@ -211,9 +213,9 @@ mod tests {
     use truing_core::outcome::SkipReason;
 
     use super::*;
-    use crate::cli::review::sample::finding;
+    use crate::cli::review::sample::sample_finding;
 
-    fn told(findings: &[Finding], not_reviewed: &[UnreviewedFile]) -> String {
+    fn render_findings(findings: &[Finding], not_reviewed: &[UnreviewedFile]) -> String {
         let findings: Vec<&Finding> = findings.iter().collect();
         let (headline, about) =
             ("2 findings (1 P0, 1 P1)".to_owned(), vec!["reviewed @x against y".to_owned()]);
@@ -230,12 +232,12 @@ mod tests {
 
     #[test]
     fn findings_are_told_with_their_code_and_change() {
-        let mut one = finding("1:aa-1", "src/a.py", 3);
+        let mut one = sample_finding("1:aa-1", "src/a.py", 3);
         one.raw.place.end_line = 4;
         one.raw.snippet = "if x is 1:\n\tpass".into();
         one.raw.suggestion = Some(SuggestedFix { replacement: "if x == 1:\n\tpass".into() });
         let gap = UnreviewedFile { path: "x.bin".into(), reason: SkipReason::TooLarge };
-        assert_snapshot!(told(&[one], &[gap]), @r"
+        assert_snapshot!(render_findings(&[one], &[gap]), @r"
         ## Truing: 2 findings (1 P0, 1 P1)
 
         Reviewed @{zwsp}x against y.
@@ -273,19 +275,22 @@ mod tests {
         assert_eq!(render_change("a\na", "a"), " a\n-a");
         assert_eq!(render_change("a", "a\na"), " a\n+a");
         assert_eq!(render_change("a\nb", ""), "-a\n-b");
-        let mut one = finding("1:aa-1", "src/a.py", 3);
+        let mut one = sample_finding("1:aa-1", "src/a.py", 3);
         one.raw.snippet = "x = f(…".into();
         one.raw.suggestion = Some(SuggestedFix { replacement: "x = g()".into() });
-        assert!(told(&[one], &[]).contains("Suggested instead of these lines:\n\n```py\nx = g()\n```\n"));
+        assert!(
+            render_findings(&[one], &[])
+                .contains("Suggested instead of these lines:\n\n```py\nx = g()\n```\n")
+        );
     }
 
     #[test]
     fn hostile_text_stays_text() {
-        let mut one = finding("1:aa-1", "`@team`\n<b>|.mermaid", 3);
+        let mut one = sample_finding("1:aa-1", "`@team`\n<b>|.mermaid", 3);
         one.raw.title = "`@team` and @team <b> www.x.y http://x.y #1 ![a](b) $x$ &lt;".into();
         one.raw.snippet = "```` @team\u{1b}[31m\u{202e}\n```\n<script>".into();
         one.raw.suggestion = Some(SuggestedFix { replacement: "`````\n</details>".into() });
-        assert_snapshot!(told(&[one], &[]), @r#"
+        assert_snapshot!(render_findings(&[one], &[]), @r#"
         ## Truing: 2 findings (1 P0, 1 P1)
 
         Reviewed @{zwsp}x against y.
@@ -317,7 +322,7 @@ mod tests {
     fn it_is_never_longer_than_a_job_summary_takes_and_says_what_is_missing() {
         let many: Vec<Finding> = (1..=3_000)
             .map(|line| {
-                let mut one = finding("1:aa-1", &"d/".repeat(1_000), line);
+                let mut one = sample_finding("1:aa-1", &"d/".repeat(1_000), line);
                 one.raw.snippet = "`".repeat(400);
                 one
             })
@@ -325,7 +330,7 @@ mod tests {
         let gaps: Vec<UnreviewedFile> = (0..3_000)
             .map(|_| UnreviewedFile { path: "`/".repeat(2_000).as_str().into(), reason: SkipReason::Binary })
             .collect();
-        let text = told(&many, &gaps);
+        let text = render_findings(&many, &gaps);
         assert!(text.len() < 1 << 20, "{}", text.len());
         let left = 3_000 - text.matches("### P1").count();
         assert!(left > 0 && text.contains(&format!("**{left} more findings are left out**")));

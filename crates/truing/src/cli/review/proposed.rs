@@ -140,17 +140,17 @@ mod tests {
     use truing_loops::fix::{FixPlan, FixedFile};
 
     use super::*;
-    use crate::cli::review::sample::finding;
+    use crate::cli::review::sample::sample_finding;
 
     fn offer(line: u32) -> ProposedFix {
         let change =
             FixedFile { path: "a.py".into(), old: "x = 1\n".into(), new: "x = 2\n".into(), fixes: 1 };
         let plan = FixPlan { changes: vec![change], left: vec![] };
-        ProposedFix { finding: finding(&format!("1:a-{line}"), "a.py", line), plan }
+        ProposedFix { finding: sample_finding(&format!("1:a-{line}"), "a.py", line), plan }
     }
 
     /// Returns the lines of the findings whose fixes are applied, and the number of questions.
-    fn made(consent: FixConsent, answers: &[&str]) -> (Vec<u32>, usize, String) {
+    fn decide_with_answers(consent: FixConsent, answers: &[&str]) -> (Vec<u32>, usize, String) {
         let (mut answers, mut asked, mut text) = (answers.iter(), 0, String::new());
         let agreed = decide_offers(
             vec![offer(1), offer(2), offer(3)],
@@ -173,14 +173,14 @@ mod tests {
             (&["y"], vec![1], 2),
             (&[], vec![], 1),
         ] {
-            let (made, count, _) = made(FixConsent::Asked, answers);
+            let (made, count, _) = decide_with_answers(FixConsent::Asked, answers);
             assert_eq!((made, count), (lines, asked), "{answers:?}");
         }
     }
 
     #[test]
     fn with_the_flag_all_are_made_and_nobody_is_asked() {
-        let (made, asked, text) = made(FixConsent::Given, &[]);
+        let (made, asked, text) = decide_with_answers(FixConsent::Given, &[]);
         assert_eq!((made, asked), (vec![1, 2, 3], 0));
         assert!(text.contains("proposed by the model: P1 Swallowed error (a.py:2)\n"), "{text}");
         assert!(text.contains("-x = 1") && text.contains("+x = 2"), "{text}");

@@ -39,7 +39,7 @@ use super::text::visible_text;
 use crate::cli::columns::fold_line;
 use crate::cli::error::CliError;
 use crate::cli::output::OutputPrinter;
-use crate::cli::target::{actor_name, at_work, dry_run_store, store_error, switched_on};
+use crate::cli::target::{acquire_command_lock, actor_name, check_kill_switches, dry_run_store, store_error};
 use crate::wiring;
 
 /// Maximum leases of one command; it takes another if the head moved or another process was faster.
@@ -140,14 +140,14 @@ impl PublishRequest<'_> {
         self.record_request(&store, &key).await?;
         // The mark stays until the last lease ends, so a server that starts meanwhile does not reclaim it as
         // abandoned.
-        let _at_work = at_work(&store, &limits).await?;
-        let before = total_paid(&real, &key).await?;
-        let held = Box::pin(self.run_rounds(&context, &store, &key, &limits)).await?;
-        let after = total_paid(&real, &key).await?;
+        let _at_work = acquire_command_lock(&store, &limits).await?;
+        let before = load_total_cost(&real, &key).await?;
+        let held = Box::pin(self.run_until_published(&context, &store, &key, &limits)).await?;
+        let after = load_total_cost(&real, &key).await?;
         let now = MicroUsd(after.0.saturating_sub(before.0));
         if self.dry_run && now > MicroUsd(0) {
             // The ledger has an entry for the pull request, which needs a name.
-            self.describe(&real, &key).await?;
+            self.store_description(&real, &key).await?;
         }
         if before > MicroUsd(0) {
             // The printed review shows the total cost of its commit, including earlier calls.
@@ -158,14 +158,14 @@ impl PublishRequest<'_> {
         }
         let review = match held {
             Some(hold) => self.skipped_outcome(hold),
-            None => self.of_records(&store, &key).await?,
+            None => self.load_recorded_review(&store, &key).await?,
         };
         Ok((review, now))
     }
 
     /// Records the display name of the pull request, and the request in the audit log.
     async fn record_request(&self, store: &Store, key: &SlotKey) -> Result<(), CliError> {
-        self.describe(store, key).await?;
+        self.store_description(store, key).await?;
         let act = OperatorAction::new(
             &actor_name(self.environment),
             "review --publish",
@@ -175,14 +175,14 @@ impl PublishRequest<'_> {
         store.append_audit_log(&[act]).await.map_err(store_error)
     }
 
-    async fn describe(&self, store: &Store, key: &SlotKey) -> Result<(), CliError> {
+    async fn store_description(&self, store: &Store, key: &SlotKey) -> Result<(), CliError> {
         let PullRequest { name, url, .. } = self.pull;
         let described = SlotDescription { name: name.clone(), url: url.clone(), head: None };
         store.store_descriptions(&[(key.clone(), described)]).await.map_err(store_error)
     }
 
     /// Leases the slot until its review is published. Returns the reason if the slot is held instead.
-    async fn run_rounds(
+    async fn run_until_published(
         &self,
         context: &ServiceContext,
         store: &Store,
@@ -200,7 +200,7 @@ impl PublishRequest<'_> {
                 let (heartbeat, token) = (self.config.server.heartbeat, lease.token);
                 let worked = drive_lease(context, lease, heartbeat, self.told.clone()).await;
                 if *self.told.borrow() {
-                    let run = store.runs(key, 1).await.map_err(store_error)?.pop();
+                    let run = store.review_entries(key, 1).await.map_err(store_error)?.pop();
                     let ended = run.filter(|run| run.token == token).and_then(|run| run.outcome);
                     self.attempts.add_stopped_cost(ended.map_or(MicroUsd(0), |ended| ended.cost()));
                 }
@@ -222,7 +222,7 @@ impl PublishRequest<'_> {
                     Some(Err(StepStopReason::RateLimited { until, what })) => (until, what),
                     ended => break ended,
                 };
-                self.wait(until.0, until.1, &mut left).await?;
+                self.wait_until(until.0, until.1, &mut left).await?;
             };
             match ended {
                 Some(Ok(StepOutcome::Idle)) => return Ok(None),
@@ -232,7 +232,7 @@ impl PublishRequest<'_> {
                 }
                 Some(Err(StepStopReason::Fenced(_))) => {}
                 Some(Err(StepStopReason::Halted)) => {
-                    switched_on(store, &RepositoryRef::of_key(key).with_name(self.repo)).await?;
+                    check_kill_switches(store, &RepositoryRef::from_key(key).with_name(self.repo)).await?;
                     return Err(CliError::refusal(
                         "killswitch_engaged",
                         "stopped: the kill switch was on for a moment, or the store did not answer",
@@ -262,7 +262,7 @@ impl PublishRequest<'_> {
     }
 
     /// Waits until the given time, if the remaining budget of time allows it.
-    async fn wait(
+    async fn wait_until(
         &self,
         until: UnixMillis,
         reason: String,
@@ -287,7 +287,11 @@ impl PublishRequest<'_> {
     }
 
     /// Returns the recorded review.
-    async fn of_records(&self, store: &Store, key: &SlotKey) -> Result<LocalReviewOutcome, CliError> {
+    async fn load_recorded_review(
+        &self,
+        store: &Store,
+        key: &SlotKey,
+    ) -> Result<LocalReviewOutcome, CliError> {
         let record = store.last_outcome(key).await.map_err(store_error)?;
         let record = record.ok_or_else(|| CliError::failure("store", format!("no outcome of {key}")))?;
         let findings = store.findings(key).await.map_err(store_error)?;
@@ -319,8 +323,8 @@ impl PublishRequest<'_> {
 }
 
 /// Returns the cost of all reviews of a pull request according to the ledger.
-async fn total_paid(store: &Store, key: &SlotKey) -> Result<MicroUsd, CliError> {
-    let drawn = store.drawn_of(key, &[]).await.map_err(store_error)?;
+async fn load_total_cost(store: &Store, key: &SlotKey) -> Result<MicroUsd, CliError> {
+    let drawn = store.slot_usage(key, &[]).await.map_err(store_error)?;
     Ok(MicroUsd(drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add)))
 }
 
@@ -330,7 +334,7 @@ async fn lease_error(store: &Store, key: &SlotKey, name: &str, error: LeaseError
             let leased = store.load_slots(std::slice::from_ref(key)).await.unwrap_or_default().pop();
             let token = leased.and_then(|slot| slot.token());
             // A lease that has just been granted has no run yet.
-            let run = store.runs(key, 1).await.unwrap_or_default().pop();
+            let run = store.review_entries(key, 1).await.unwrap_or_default().pop();
             let run = run.filter(|run| Some(run.token) == token);
             let since =
                 run.map(|run| format!(", since {} as run {}", format_instant(run.began), run.id.as_str()));
@@ -389,14 +393,14 @@ fn render_step(step: &ReviewWrite) -> String {
         ReviewWrite::CreateSummary => "  post the summary\n".to_owned(),
         ReviewWrite::CreateReview { comments } => {
             let mut text = format!("  post a review with {}\n", format_count(comments.len(), "comment"));
-            text += &comments.iter().take(MAX_LISTED).map(place).collect::<String>();
+            text += &comments.iter().take(MAX_LISTED).map(render_location).collect::<String>();
             if comments.len() > MAX_LISTED {
                 text += &format!("    and {} more\n", comments.len() - MAX_LISTED);
             }
             text
         }
         ReviewWrite::CreateFileComment { comment } => {
-            format!("  post a comment on a file\n{}", place(comment))
+            format!("  post a comment on a file\n{}", render_location(comment))
         }
         ReviewWrite::Update { item } => format!("  rewrite {}\n", about(item)),
         ReviewWrite::Resolve => "  resolve a thread\n".to_owned(),
@@ -416,6 +420,6 @@ fn render_step(step: &ReviewWrite) -> String {
     }
 }
 
-fn place(comment: &CodeComment) -> String {
+fn render_location(comment: &CodeComment) -> String {
     format!("    {}:{}\n", visible_text(&comment.place.path.to_string()), comment.place.start_line)
 }

@@ -25,7 +25,7 @@ use super::publish::PublishRequest;
 use super::target::PullTarget;
 use super::{ReportLabels, ReviewCommand, review_exit};
 use crate::cli::error::{CliError, CommandExit};
-use crate::cli::target::{store_error, switched_on};
+use crate::cli::target::{check_kill_switches, store_error};
 use crate::cli::tiers::{explain_tier, instructions_text, load_prices};
 use crate::wiring;
 use crate::wiring::store::StoreLocation;
@@ -47,14 +47,14 @@ impl ReviewCommand {
         let store =
             if self.args.no_record { place.open_existing().await? } else { Some(place.open().await?) };
         if let Some(store) = &store {
-            switched_on(store, &RepositoryRef::from_name(&repo)).await?;
+            check_kill_switches(store, &RepositoryRef::from_name(&repo)).await?;
         }
         if let Some(store) = &store
-            && let Some(url) = known_url(store, pr, &format!("{repo}#{number}")).await?
+            && let Some(url) = find_pull_url(store, pr, &format!("{repo}#{number}")).await?
         {
-            self.asked_for(own_key(&url));
+            self.register_review(own_key(&url));
         }
-        let folder = wiring::own_folder(&config)?;
+        let folder = wiring::ensure_machine_folder(&config)?;
         let doing = if self.args.publish && !self.args.dry_run { "publishing" } else { "reviewing" };
         let progress = self.output.progress(doing, None);
         let client = wiring::forge_client(&config, &forge, &self.environment, &folder)?;
@@ -63,14 +63,15 @@ impl ReviewCommand {
         let (id, pull) = fetch_pull(&client, &forge, &repo, number).await?;
         if let Some(store) = &store {
             // A switched-off repository may have been renamed, so the check uses its id.
-            switched_on(store, &RepositoryRef::of_key(&id.key()).with_name(&repo)).await?;
+            check_kill_switches(store, &RepositoryRef::from_key(&id.key()).with_name(&repo)).await?;
         }
         let git = wiring::open_git(&self.environment).await?;
         let remote = client
             .resolve_remote(&id.repository, &repo, RemotePurpose::Fetch)
             .await
-            .map_err(|error| wiring::error_of(&forge, client.kind(), error))?;
-        let toolbox = self.apply_no_record(wiring::tools::of_service(&config, &self.environment)?);
+            .map_err(|error| wiring::forge_kind_error(&forge, client.kind(), error))?;
+        let toolbox =
+            self.disable_cache_if_unrecorded(wiring::tools::service_linters(&config, &self.environment)?);
         let toolbox = LinterSources { given, ..toolbox };
         let lines_key = wiring::lines_key(&config, &self.environment)?;
         let checkout = CheckoutContext {
@@ -79,7 +80,7 @@ impl ReviewCommand {
             server: &client,
             mirror: &checkout::mirror_path(&wiring::mirrors_folder(&folder), &id),
             remote: &remote,
-            rules: &OperatorRules::new(config.clone(), lines_key).map_err(wiring::bad_pattern)?,
+            rules: &OperatorRules::new(config.clone(), lines_key).map_err(wiring::invalid_glob_error)?,
             reader: &reader,
             toolbox: &toolbox,
             trust: Trust::new(format!("review {}", id.key().as_str())),
@@ -115,7 +116,7 @@ impl ReviewCommand {
                 let records: RecordOpener = Arc::new(move || Ok(records.clone()));
                 let clock = &SystemClock;
                 let asked = self.open_agent().await?;
-                let its = RepositoryRef::of_key(&id.key()).with_name(&repo);
+                let its = RepositoryRef::from_key(&id.key()).with_name(&repo);
                 let model = asked.agent.as_ref().map(|agent| wiring::agent::model_use(agent, its));
                 let attempts = &self.attempts;
                 let reviewing =
@@ -159,8 +160,8 @@ impl ReviewCommand {
 }
 
 /// Returns the URL of a pull request before the forge is asked: from the records, or as typed.
-async fn known_url(store: &Store, text: &str, name: &str) -> Result<Option<String>, CliError> {
-    if let Some(key) = store.key_of(name).await.map_err(store_error)? {
+async fn find_pull_url(store: &Store, text: &str, name: &str) -> Result<Option<String>, CliError> {
+    if let Some(key) = store.find_key(name).await.map_err(store_error)? {
         let described = store.descriptions(&[key]).await.map_err(store_error)?;
         if let Some(described) = described.into_iter().flatten().next() {
             return Ok(Some(described.url));
@@ -182,7 +183,7 @@ async fn fetch_pull(
     repo: &str,
     number: u64,
 ) -> Result<(PrId, PullRequest), CliError> {
-    let wrong = |error| wiring::error_of(forge, client.kind(), RemoteError::Forge(error));
+    let wrong = |error| wiring::forge_kind_error(forge, client.kind(), RemoteError::Forge(error));
     let repository = client.repository(repo).await.map_err(wrong)?.id;
     let id = PrId { forge: forge.to_owned(), repository, number };
     let pull = client.client(&id, repo, Producer::Review).pull_request().await.map_err(wrong)?;
@@ -197,7 +198,7 @@ impl From<CheckoutError> for CliError {
             CheckoutError::Reading(error) => LocalReviewError::Reading(error).into(),
             CheckoutError::Agent(error) => error.into(),
             CheckoutError::Config(error) => error.into(),
-            CheckoutError::Pattern(error) => wiring::bad_pattern(error),
+            CheckoutError::Pattern(error) => wiring::invalid_glob_error(error),
         }
     }
 }

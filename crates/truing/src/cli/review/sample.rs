@@ -8,7 +8,7 @@ use truing_core::finding::{
 use truing_core::id::FindingId;
 
 /// Returns an open finding on one line.
-pub(super) fn finding(id: &str, path: &str, line: u32) -> Finding {
+pub(super) fn sample_finding(id: &str, path: &str, line: u32) -> Finding {
     let place = CodeLocation { path: path.into(), side: DiffSide::New, start_line: line, end_line: line };
     Finding {
         id: FindingId::new(id),

@@ -118,7 +118,7 @@ pub(super) fn from_review<'a>(
 pub(in crate::cli) fn render_sarif(run: &SarifReport<'_>) -> Result<String, CliError> {
     let rules = run.rules.get(..MAX_RULES).unwrap_or(run.rules);
     let index: HashMap<&str, usize> = rules.iter().enumerate().map(|(at, rule)| (rule.rule, at)).collect();
-    let findings = fit_findings(run.findings);
+    let findings = truncate_findings(run.findings);
     let mut told = json!({
         "tool": { "driver": {
             "name": "Truing",
@@ -159,7 +159,7 @@ struct SarifDocument {
 }
 
 /// Returns as many findings as GitHub accepts, beginning with the first.
-fn fit_findings<'a, 'b>(findings: &'a [&'b Finding]) -> &'a [&'b Finding] {
+fn truncate_findings<'a, 'b>(findings: &'a [&'b Finding]) -> &'a [&'b Finding] {
     let mut bytes = 0_usize;
     let fits = |finding: &&&Finding| {
         let raw = &finding.raw;
@@ -176,10 +176,10 @@ fn fit_findings<'a, 'b>(findings: &'a [&'b Finding]) -> &'a [&'b Finding] {
 fn rule_json(rule: &ListedRule<'_>) -> Value {
     let body = if rule.body.trim().is_empty() { rule.title } else { rule.body.trim() };
     // Rules with many false positives are disabled and not listed here.
-    let mut properties = json!({ "tags": [tag(rule.category)], "precision": "high" });
+    let mut properties = json!({ "tags": [category_tag(rule.category)], "precision": "high" });
     match rule.category {
         // A score makes the finding a security alert.
-        DefectCategory::H => properties["security-severity"] = json!(score(rule.severity)),
+        DefectCategory::H => properties["security-severity"] = json!(security_score(rule.severity)),
         DefectCategory::A
         | DefectCategory::B
         | DefectCategory::C
@@ -188,14 +188,14 @@ fn rule_json(rule: &ListedRule<'_>) -> Value {
         | DefectCategory::F
         | DefectCategory::G
         | DefectCategory::I
-        | DefectCategory::J => properties["problem.severity"] = json!(level(rule.severity)),
+        | DefectCategory::J => properties["problem.severity"] = json!(sarif_level(rule.severity)),
     }
     json!({
         "id": rule.rule,
         "shortDescription": { "text": shorten_text(rule.title) },
         "fullDescription": { "text": shorten_text(body) },
         "help": { "text": body, "markdown": body },
-        "defaultConfiguration": { "level": level(rule.severity) },
+        "defaultConfiguration": { "level": sarif_level(rule.severity) },
         "properties": properties,
     })
 }
@@ -204,8 +204,8 @@ fn result_json(finding: &Finding, rule_indexes: &HashMap<&str, usize>) -> Value 
     let raw = &finding.raw;
     let mut told = json!({
         "ruleId": raw.rule,
-        "level": level(raw.severity),
-        "message": { "text": message(&raw.title, &raw.body) },
+        "level": sarif_level(raw.severity),
+        "message": { "text": message_text(&raw.title, &raw.body) },
         "locations": [{ "physicalLocation": {
             "artifactLocation": artifact_json(&raw.place.path),
             "region": region_json(&raw.place, &raw.snippet),
@@ -246,13 +246,13 @@ fn replacement_json(place: &CodeLocation, text: &str) -> Value {
 }
 
 /// Formats a message. GitHub shows only the first sentence if there is little room.
-fn message(title: &str, body: &str) -> String {
+fn message_text(title: &str, body: &str) -> String {
     let body = body.split_whitespace().collect::<Vec<_>>().join(" ");
     let end = if title.ends_with(['.', '!', '?']) { "" } else { "." };
     shorten_text(format!("{title}{end} {body}").trim_end())
 }
 
-fn level(severity: Severity) -> &'static str {
+fn sarif_level(severity: Severity) -> &'static str {
     match severity {
         Severity::P0 | Severity::P1 => "error",
         Severity::P2 => "warning",
@@ -260,7 +260,7 @@ fn level(severity: Severity) -> &'static str {
 }
 
 /// Returns a score in GitHub's scale: critical above 9.0, high from 7.0, medium from 4.0.
-fn score(severity: Severity) -> &'static str {
+fn security_score(severity: Severity) -> &'static str {
     match severity {
         Severity::P0 => "9.5",
         Severity::P1 => "8.0",
@@ -269,7 +269,7 @@ fn score(severity: Severity) -> &'static str {
 }
 
 /// Returns the category of a defect as a word to filter by.
-fn tag(category: DefectCategory) -> &'static str {
+fn category_tag(category: DefectCategory) -> &'static str {
     match category {
         DefectCategory::A => "api-contract",
         DefectCategory::B => "compatibility",
@@ -358,7 +358,7 @@ fn invocation_json(run: &SarifReport<'_>, left_out: usize) -> Value {
 fn notifications_json(run: &SarifReport<'_>, left_out: usize) -> Vec<Value> {
     let coverage = run.coverage;
     let (by_design, missing): (Vec<_>, Vec<_>) =
-        coverage.not_reviewed.iter().partition(|gap| gap.reason.by_design());
+        coverage.not_reviewed.iter().partition(|gap| gap.reason.is_by_design());
     let said = |level: &str, text: String| json!({ "level": level, "message": { "text": text } });
     let mut all: Vec<Value> = Vec::new();
     if left_out > 0 {
@@ -374,7 +374,7 @@ fn notifications_json(run: &SarifReport<'_>, left_out: usize) -> Vec<Value> {
         .chain(&by_design)
         .take(MAX_GAPS)
         .take_while(fits)
-        .map(|gap| not_reviewed(gap))
+        .map(|gap| unreviewed_notification(gap))
         .collect();
     let more = coverage.not_reviewed.len() - named.len();
     all.extend(named);
@@ -386,7 +386,7 @@ fn notifications_json(run: &SarifReport<'_>, left_out: usize) -> Vec<Value> {
         (run.dismissed, "are left out, dismissed by a person"),
     ];
     for (findings, why) in kinds {
-        all.extend(findings.iter().take(MAX_LEFT_OUT).filter_map(left_out_finding));
+        all.extend(findings.iter().take(MAX_LEFT_OUT).filter_map(left_out_notification));
         if let Some(more @ 1..) = findings.len().checked_sub(MAX_LEFT_OUT) {
             all.push(said("note", format!("{more} more findings {why}.")));
         }
@@ -396,7 +396,7 @@ fn notifications_json(run: &SarifReport<'_>, left_out: usize) -> Vec<Value> {
 
 /// Returns the notification of a suppressed or dismissed finding with the reason, or none for any other
 /// finding.
-fn left_out_finding(finding: &Finding) -> Option<Value> {
+fn left_out_notification(finding: &Finding) -> Option<Value> {
     let raw = &finding.raw;
     let (kind, by, reason) = match &finding.status {
         FindingStatus::Suppressed(reason) => ("suppressed", "Suppressed by a comment in the code", reason),
@@ -419,7 +419,7 @@ fn left_out_finding(finding: &Finding) -> Option<Value> {
     }))
 }
 
-fn not_reviewed(gap: &UnreviewedFile) -> Value {
+fn unreviewed_notification(gap: &UnreviewedFile) -> Value {
     let why = gap.reason.as_str();
     let message = if gap.reason == SkipReason::MoreFindings {
         "More findings than are kept for one file: only the worst are shown.".to_owned()
@@ -428,7 +428,7 @@ fn not_reviewed(gap: &UnreviewedFile) -> Value {
     };
     json!({
         "descriptor": { "id": format!("not-reviewed/{why}") },
-        "level": if gap.reason.by_design() { "note" } else { "error" },
+        "level": if gap.reason.is_by_design() { "note" } else { "error" },
         "message": { "text": message },
         "locations": [{ "physicalLocation": { "artifactLocation": artifact_json(&gap.path) } }],
     })
@@ -442,17 +442,21 @@ mod tests {
     use truing_core::finding::SuggestedFix;
 
     use super::*;
-    use crate::cli::review::sample::finding;
+    use crate::cli::review::sample::sample_finding;
 
     /// Maximum bytes of a compressed file that GitHub accepts.
     const MAX_UPLOAD_BYTES: usize = 10_000_000;
 
-    fn listed<'a>(category: DefectCategory, severity: Severity, body: &'a str) -> ListedRule<'a> {
+    fn sample_rule<'a>(category: DefectCategory, severity: Severity, body: &'a str) -> ListedRule<'a> {
         let (rule, title) = ("core/x", "Swallowed error");
         ListedRule { rule, kind: "text", severity, category, languages: vec![], enabled: true, title, body }
     }
 
-    fn logged(findings: &[Finding], rules: &[ListedRule<'_>], coverage: &ReviewCoverage) -> (String, Value) {
+    fn render_log(
+        findings: &[Finding],
+        rules: &[ListedRule<'_>],
+        coverage: &ReviewCoverage,
+    ) -> (String, Value) {
         let findings: Vec<&Finding> = findings.iter().collect();
         let text = render_sarif(&SarifReport {
             category: "review",
@@ -472,14 +476,14 @@ mod tests {
         (text, log["runs"][0].clone())
     }
 
-    fn compressed(text: &str) -> usize {
+    fn compressed_len(text: &str) -> usize {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
         gzip.write_all(text.as_bytes()).unwrap();
         gzip.finish().unwrap().len()
     }
 
     /// Returns a text of this many bytes with a low compression ratio.
-    fn noise(seed: u64, bytes: usize) -> String {
+    fn incompressible_text(seed: u64, bytes: usize) -> String {
         let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
         let mut letter = || {
             state ^= state << 13;
@@ -492,9 +496,9 @@ mod tests {
 
     #[test]
     fn more_results_than_github_takes_are_left_out_and_counted() {
-        let many: Vec<Finding> = (1..=25_010).map(|line| finding("1:aa-1", "a.py", line)).collect();
-        let rules = [listed(DefectCategory::F, Severity::P1, "Say what happened.")];
-        let (text, run) = logged(&many, &rules, &ReviewCoverage::default());
+        let many: Vec<Finding> = (1..=25_010).map(|line| sample_finding("1:aa-1", "a.py", line)).collect();
+        let rules = [sample_rule(DefectCategory::F, Severity::P1, "Say what happened.")];
+        let (text, run) = render_log(&many, &rules, &ReviewCoverage::default());
         let results = run["results"].as_array().unwrap();
         assert_eq!(results.len(), 25_000);
         assert_eq!(results[24_999]["locations"][0]["physicalLocation"]["region"]["startLine"], 25_000);
@@ -503,15 +507,15 @@ mod tests {
             (told["level"].as_str(), told["message"]["text"].as_str()),
             (Some("error"), Some("10 more results are left out: a run cannot hold more."),)
         );
-        assert!(compressed(&text) < MAX_UPLOAD_BYTES);
+        assert!(compressed_len(&text) < MAX_UPLOAD_BYTES);
     }
 
     #[test]
     fn a_file_is_never_larger_than_github_takes() {
         let many: Vec<Finding> = (1..=2_500)
             .map(|line| {
-                let mut one = finding("1:aa-1", &noise(u64::from(line), 200), line);
-                one.raw.snippet = noise(u64::from(line) + 5_000, 3_200);
+                let mut one = sample_finding("1:aa-1", &incompressible_text(u64::from(line), 200), line);
+                one.raw.snippet = incompressible_text(u64::from(line) + 5_000, 3_200);
                 one
             })
             .collect();
@@ -519,13 +523,13 @@ mod tests {
             reviewed: vec![],
             not_reviewed: (0..1_500)
                 .map(|seed| UnreviewedFile {
-                    path: noise(seed, 4_000).as_str().into(),
+                    path: incompressible_text(seed, 4_000).as_str().into(),
                     reason: SkipReason::Binary,
                 })
                 .collect(),
         };
-        let (text, run) = logged(&many, &[], &coverage);
-        let size = compressed(&text);
+        let (text, run) = render_log(&many, &[], &coverage);
+        let size = compressed_len(&text);
         assert!(size < MAX_UPLOAD_BYTES, "{size}");
         let left = 2_500 - run["results"].as_array().unwrap().len();
         let told =
@@ -535,12 +539,12 @@ mod tests {
 
     #[test]
     fn a_suggestion_replaces_whole_lines_or_takes_them_away() {
-        let mut one = finding("1:aa-1", "a b.py", 3);
+        let mut one = sample_finding("1:aa-1", "a b.py", 3);
         one.raw.place.end_line = 4;
         let deleted = json!({ "startLine": 3, "startColumn": 1, "endLine": 5, "endColumn": 1 });
         assert_eq!(replacement_json(&one.raw.place, ""), json!({ "deletedRegion": deleted }));
         one.raw.suggestion = Some(SuggestedFix { replacement: "x\n  y".into() });
-        let (_, run) = logged(&[one], &[], &ReviewCoverage::default());
+        let (_, run) = render_log(&[one], &[], &ReviewCoverage::default());
         let change = &run["results"][0]["fixes"][0]["artifactChanges"][0];
         assert_eq!(
             change,
@@ -557,7 +561,7 @@ mod tests {
     #[test]
     fn only_rules_of_security_have_a_score() {
         let properties =
-            |category, severity| rule_json(&listed(category, severity, "x"))["properties"].clone();
+            |category, severity| rule_json(&sample_rule(category, severity, "x"))["properties"].clone();
         for (severity, score, level) in
             [(Severity::P0, "9.5", "error"), (Severity::P1, "8.0", "error"), (Severity::P2, "5.0", "warning")]
         {
@@ -575,13 +579,13 @@ mod tests {
     #[test]
     fn long_and_missing_descriptions_are_ones_that_github_shows() {
         let long = "é".repeat(2_000);
-        let told = rule_json(&listed(DefectCategory::F, Severity::P1, &long));
+        let told = rule_json(&sample_rule(DefectCategory::F, Severity::P1, &long));
         assert_eq!(told["fullDescription"]["text"].as_str().unwrap().chars().count(), 1_024);
         assert_eq!(told["help"]["text"], long);
-        let told = rule_json(&listed(DefectCategory::F, Severity::P1, " "));
+        let told = rule_json(&sample_rule(DefectCategory::F, Severity::P1, " "));
         assert_eq!(told["help"]["text"], "Swallowed error");
-        assert_eq!(message("Swallowed error", "a\nb"), "Swallowed error. a b");
-        assert_eq!(message("Why?", ""), "Why?");
+        assert_eq!(message_text("Swallowed error", "a\nb"), "Swallowed error. a b");
+        assert_eq!(message_text("Why?", ""), "Why?");
     }
 
     #[test]

@@ -58,9 +58,9 @@ impl ReviewCommand {
             };
         }
         // Errors of the configuration are reported before any file is created.
-        wiring::own_folder(&self.config)?;
+        wiring::ensure_machine_folder(&self.config)?;
         let ledger = wiring::open_store(&self.config, &self.environment).await?;
-        crate::cli::target::switched_on(&ledger, &RepositoryRef::default()).await?;
+        crate::cli::target::check_kill_switches(&ledger, &RepositoryRef::default()).await?;
         let file = |folder: &PathBuf| self.environment.directory().join(folder).join(FILE);
         let (agent, recording) = match (record, replay) {
             (Some(folder), _) => {

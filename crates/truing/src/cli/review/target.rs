@@ -40,16 +40,16 @@ impl PullTarget {
     ) -> Result<Self, CliError> {
         let text = text.trim();
         if !text.contains("://") {
-            return Self::by_name(text, config, environment);
+            return Self::find_by_name(text, config, environment);
         }
-        let unknown = || not_a_pull(text);
+        let unknown = || not_a_pull_error(text);
         let url = Url::parse(text).map_err(|_| unknown())?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(CliError::usage("bad_target", "the URL holds a user name or a password")
                 .hint("omit them: the token of the configured forge is used"));
         }
         let (config, forge, tail) = find_forge(&url, ForgeRoot::Pages, config, environment)?;
-        let row = config.forges.get(&forge).map(capability_row);
+        let row = config.forges.get(&forge).map(forge_capability);
         let tail: Vec<&str> = tail.iter().map(String::as_str).collect();
         let (repo, number) = row.and_then(|row| row.pages.parse_pull(&tail)).ok_or_else(unknown)?;
         Ok(Self { forge, repo, number, config })
@@ -67,9 +67,9 @@ impl PullTarget {
         environment: &Environment,
     ) -> Result<Self, CliError> {
         if let Ok(number) = text.trim_start_matches('#').parse() {
-            return Self::of_origin(number, config, environment).await;
+            return Self::find_in_origin(number, config, environment).await;
         }
-        if !is_key(text) {
+        if !is_slot_key(text) {
             return Self::find(text, config, environment);
         }
         let known = match existing_store(config, environment).await? {
@@ -78,11 +78,15 @@ impl PullTarget {
             }
             None => None,
         };
-        Self::find(&known.ok_or_else(|| not_a_pull(text))?.url, config, environment)
+        Self::find(&known.ok_or_else(|| not_a_pull_error(text))?.url, config, environment)
     }
 
     /// Resolves a bare number in the current folder's repository, at the forge that it was cloned from.
-    async fn of_origin(number: u64, config: &Config, environment: &Environment) -> Result<Self, CliError> {
+    async fn find_in_origin(
+        number: u64,
+        config: &Config,
+        environment: &Environment,
+    ) -> Result<Self, CliError> {
         let git = wiring::open_git(environment).await?;
         let repository = git.open_unborn(environment.directory()).await.map_err(wiring::git_error)?;
         let unknown = |why: &str| {
@@ -95,7 +99,7 @@ impl PullTarget {
         let RepositoryTarget { forge, repo, config } =
             RepositoryTarget::from_remote(origin, config, environment).ok_or_else(|| {
                 let error = unknown("the remote `origin` of this repository is not at a configured forge");
-                match unsupported_origin(origin) {
+                match unsupported_origin_text(origin) {
                     Some(hint) => CliError { hints: vec![hint], ..error },
                     None => error,
                 }
@@ -104,12 +108,12 @@ impl PullTarget {
     }
 
     /// Resolves `owner/name#7` or `owner/name/7` on the only forge.
-    fn by_name(text: &str, config: &Config, environment: &Environment) -> Result<Self, CliError> {
+    fn find_by_name(text: &str, config: &Config, environment: &Environment) -> Result<Self, CliError> {
         let parts = text.split_once('#').or_else(|| text.rsplit_once('/'));
         let parts = parts.filter(|(repo, _)| repo.split('/').filter(|part| !part.is_empty()).count() == 2);
         let number = parts.and_then(|(_, number)| number.trim().parse().ok());
-        let (Some((repo, _)), Some(number)) = (parts, number) else { return Err(not_a_pull(text)) };
-        let (config, forge) = only_forge(text, config, environment)?;
+        let (Some((repo, _)), Some(number)) = (parts, number) else { return Err(not_a_pull_error(text)) };
+        let (config, forge) = find_only_forge(text, config, environment)?;
         Ok(Self { forge, repo: repo.trim().to_owned(), number, config })
     }
 }
@@ -148,7 +152,7 @@ impl OwnerTarget {
                 _ => return Err(wrong()),
             }
         } else {
-            let (config, forge) = only_forge(text, config, environment)?;
+            let (config, forge) = find_only_forge(text, config, environment)?;
             (config, forge, text.to_owned())
         };
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
@@ -177,7 +181,7 @@ impl RepositoryTarget {
         config: &Config,
         environment: &Environment,
     ) -> Option<Self> {
-        let url = address_of(remote)?;
+        let url = parse_remote_url(remote)?;
         let is_web = matches!(url.scheme(), "https" | "http");
         let (config, forge, tail) = if is_web {
             find_forge(&url, ForgeRoot::Git, config, environment).ok()?
@@ -193,7 +197,7 @@ impl RepositoryTarget {
                 Some((name, _)) => (config.clone(), name.clone(), tail),
                 None => {
                     let known = KNOWN.into_iter().find(|(_, known)| host.eq_ignore_ascii_case(known))?;
-                    (with_known(known.0, known.1, config, environment).ok()?, known.0.to_owned(), tail)
+                    (add_known_forge(known.0, known.1, config, environment).ok()?, known.0.to_owned(), tail)
                 }
             }
         };
@@ -205,7 +209,7 @@ impl RepositoryTarget {
 }
 
 /// Parses a remote in URL or ssh form as a URL.
-fn address_of(remote: &str) -> Option<Url> {
+fn parse_remote_url(remote: &str) -> Option<Url> {
     match Url::parse(remote).ok().filter(|_| remote.contains("://")) {
         Some(url) => Some(url),
         // This is the short form of ssh: `git@host:owner/name.git`.
@@ -218,8 +222,8 @@ fn address_of(remote: &str) -> Option<Url> {
 
 /// Returns a message if the remote is at an unsupported forge, with the possible alternative, or none if it
 /// may be supported.
-pub(in crate::cli) fn unsupported_origin(remote: &str) -> Option<String> {
-    address_of(remote).as_ref().and_then(unsupported_forge).map(unsupported_hint)
+pub(in crate::cli) fn unsupported_origin_text(remote: &str) -> Option<String> {
+    parse_remote_url(remote).as_ref().and_then(unsupported_forge).map(unsupported_hint)
 }
 
 /// Returns the kind of forge that an address looks like, if it is unsupported.
@@ -254,7 +258,7 @@ enum ForgeRoot {
 }
 
 /// Returns the capabilities of a forge of this kind, which include the layout of its pages.
-fn capability_row(forge: &ForgeConfig) -> &'static ForgeCapability {
+fn forge_capability(forge: &ForgeConfig) -> &'static ForgeCapability {
     capability::forge_capability(forge.kind)
 }
 
@@ -266,17 +270,17 @@ fn find_forge(
     environment: &Environment,
 ) -> Result<(Config, String, Vec<String>), CliError> {
     let found = config.forges.iter().find_map(|(name, forge)| {
-        let is_at_api = root_kind == ForgeRoot::Pages && capability_row(forge).pages.are_at_api();
+        let is_at_api = root_kind == ForgeRoot::Pages && forge_capability(forge).pages.are_at_api();
         let root = Url::parse(if is_at_api { &forge.api_url } else { &forge.git_url }).ok()?;
-        Some((name.clone(), path_tail(&root, url)?))
+        Some((name.clone(), path_below_root(&root, url)?))
     });
     if let Some((name, tail)) = found {
         return Ok((config.clone(), name, tail));
     }
-    if let Some(known) = KNOWN.into_iter().find(|(_, host)| is_at(url, host)) {
+    if let Some(known) = KNOWN.into_iter().find(|(_, host)| has_host(url, host)) {
         let tail = url.path_segments().map(|parts| parts.map(str::to_owned).collect());
         return Ok((
-            with_known(known.0, known.1, config, environment)?,
+            add_known_forge(known.0, known.1, config, environment)?,
             known.0.to_owned(),
             tail.unwrap_or_default(),
         ));
@@ -287,10 +291,10 @@ fn find_forge(
         return Err(CliError::usage("unknown_forge", message).hint(unsupported_hint(kind)));
     }
     let (row, path) = guess_forge(url);
-    let name = free_name(url.host_str().unwrap_or_default(), config);
+    let name = unused_forge_name(url.host_str().unwrap_or_default(), config);
     let message = format!("no configured forge is at {at}");
     let (api_url, git_url) = row.pages.addresses(&format!("{at}{path}"));
-    Err(to_configure(message, &name, row, &api_url, &git_url))
+    Err(unconfigured_forge_error(message, &name, row, &api_url, &git_url))
 }
 
 /// Returns the kind of forge whose page this looks like, and the path of its server. It is GitHub unless the
@@ -312,7 +316,7 @@ fn guess_forge(url: &Url) -> (&'static ForgeCapability, String) {
 }
 
 /// Returns the error for a forge that is not configured, with the lines that configure it.
-fn to_configure(
+fn unconfigured_forge_error(
     message: String,
     name: &str,
     row: &ForgeCapability,
@@ -334,7 +338,7 @@ fn to_configure(
 }
 
 /// Returns a name for the forge at a host that no other forge has.
-fn free_name(host: &str, config: &Config) -> String {
+fn unused_forge_name(host: &str, config: &Config) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = host.chars().map(plain).collect();
     let name = name.trim_matches('-');
@@ -350,7 +354,7 @@ fn free_name(host: &str, config: &Config) -> String {
 
 /// Returns true for a key of a pull request's slot: `pr/FORGE/REPOSITORY/NUMBER`. A repository's id is a
 /// number, or a UUID in braces.
-pub(in crate::cli) fn is_key(text: &str) -> bool {
+pub(in crate::cli) fn is_slot_key(text: &str) -> bool {
     let is_number = |text: &str| text.parse::<u64>().is_ok();
     let is_uuid = |text: &str| text.starts_with('{') && text.ends_with('}');
     matches!(
@@ -360,21 +364,25 @@ pub(in crate::cli) fn is_key(text: &str) -> bool {
 }
 
 /// Returns true if the text names a pull request, provided that it is no folder.
-pub(super) fn names_pull(text: &str) -> bool {
+pub(super) fn is_pull_reference(text: &str) -> bool {
     let number = text.trim_start_matches('#');
     let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    is_number || text.contains("://") || text.contains('#') || is_key(text) || is_name(text)
+    is_number || text.contains("://") || text.contains('#') || is_slot_key(text) || is_pull_name(text)
 }
 
 /// Returns true if the text has the form `owner/name/7`.
-pub(in crate::cli) fn is_name(text: &str) -> bool {
+pub(in crate::cli) fn is_pull_name(text: &str) -> bool {
     matches!(text.split('/').collect::<Vec<_>>().as_slice(), [_, _, number] if number.parse::<u64>().is_ok())
 }
 
-fn only_forge(text: &str, config: &Config, environment: &Environment) -> Result<(Config, String), CliError> {
+fn find_only_forge(
+    text: &str,
+    config: &Config,
+    environment: &Environment,
+) -> Result<(Config, String), CliError> {
     let names: Vec<&str> = config.forges.keys().map(String::as_str).collect();
     match names.as_slice() {
-        [] => Ok((with_known(KNOWN[0].0, KNOWN[0].1, config, environment)?, KNOWN[0].0.to_owned())),
+        [] => Ok((add_known_forge(KNOWN[0].0, KNOWN[0].1, config, environment)?, KNOWN[0].0.to_owned())),
         [only] => Ok((config.clone(), (*only).to_owned())),
         several => {
             let message = format!("`{text}` could be at any of the forges {}", several.join(", "));
@@ -383,7 +391,7 @@ fn only_forge(text: &str, config: &Config, environment: &Environment) -> Result<
     }
 }
 
-fn not_a_pull(text: &str) -> CliError {
+fn not_a_pull_error(text: &str) -> CliError {
     CliError::usage("bad_target", format!("`{text}` is not a pull request")).hint(
         "name it by its page, as https://HOST/OWNER/NAME/pull/NUMBER, by OWNER/NAME#NUMBER or \
          OWNER/NAME/NUMBER, by NUMBER in a clone of its repository, or by a key of `truing queue list`",
@@ -391,20 +399,20 @@ fn not_a_pull(text: &str) -> CliError {
 }
 
 /// Returns the parts of a page's path below a forge's root, or none if it is elsewhere.
-fn path_tail(root: &Url, page: &Url) -> Option<Vec<String>> {
+fn path_below_root(root: &Url, page: &Url) -> Option<Vec<String>> {
     let same = root.host() == page.host() && root.port_or_known_default() == page.port_or_known_default();
     let mut parts = page.path_segments().filter(|_| same)?;
     let mut above = root.path_segments()?.filter(|part| !part.is_empty());
     above.all(|part| parts.next() == Some(part)).then(|| parts.map(str::to_owned).collect())
 }
 
-fn is_at(url: &Url, host: &str) -> bool {
+fn has_host(url: &Url, host: &str) -> bool {
     matches!(url.scheme(), "https" | "http")
         && url.host_str().is_some_and(|at| at.trim_start_matches("www.") == host)
 }
 
 /// Adds one of the forges that need no configuration, with its defaults.
-fn with_known(
+fn add_known_forge(
     name: &str,
     host: &str,
     config: &Config,
@@ -417,8 +425,14 @@ fn with_known(
         let Some(known) = bare.forges.get(name) else {
             return Err(CliError::usage("unknown_forge", message));
         };
-        let name = free_name(host, config);
-        return Err(to_configure(message, &name, capability_row(known), &known.api_url, &known.git_url));
+        let name = unused_forge_name(host, config);
+        return Err(unconfigured_forge_error(
+            message,
+            &name,
+            forge_capability(known),
+            &known.api_url,
+            &known.git_url,
+        ));
     }
     Ok(config.with_forge(name, environment)?)
 }

@@ -69,7 +69,8 @@ pub(super) fn render_report(
         &render_suppressed(&review.kept.suppressed).map_or_else(String::new, |line| fill_paragraph(&line));
     text += &render_dismissed(&review.kept.dismissed)
         .map_or_else(String::new, |line| fill_paragraph(&format!("{line}; to list: {}", commands.list)));
-    text += &left_out(&review.kept.dismissed).iter().map(|line| fill_paragraph(line)).collect::<String>();
+    text +=
+        &render_left_out(&review.kept.dismissed).iter().map(|line| fill_paragraph(line)).collect::<String>();
     text +=
         &render_fixable(review, &commands.fix).iter().map(|line| fill_paragraph(line)).collect::<String>();
     text += &render_walkthrough(record.detail.walkthrough());
@@ -176,7 +177,7 @@ pub(super) fn render_dismissed(dismissed: &[Finding]) -> Option<String> {
 
 /// Lists the most severe dismissed findings, one per line: the output of a hook shows which findings it lets
 /// through.
-fn left_out(dismissed: &[Finding]) -> Vec<String> {
+fn render_left_out(dismissed: &[Finding]) -> Vec<String> {
     let line = |finding: &Finding| {
         let Finding { raw, status, .. } = finding;
         let (severity, title) = (raw.severity.as_str(), visible_text(&raw.title));
@@ -311,7 +312,7 @@ fn suggestion_group(finding: &Finding) -> Option<Group<'_>> {
     let old = visible_text(&raw.snippet);
     let new = visible_text(&raw.suggestion.as_ref()?.replacement);
     let fits = |text: &str| text.lines().all(|line| line.chars().count() <= WIDTH - CODE_INDENT);
-    if !is_whole(finding) || !fits(&old) || !fits(&new) {
+    if !is_snippet_complete(finding) || !fits(&old) || !fits(&new) {
         return None;
     }
     let first = usize::try_from(raw.place.start_line).ok()?;
@@ -322,12 +323,12 @@ fn suggestion_group(finding: &Finding) -> Option<Group<'_>> {
 }
 
 /// Returns true if the snippet contains all lines of the finding, uncut.
-pub(super) fn is_whole(finding: &Finding) -> bool {
-    has_all_lines(finding) && !finding.raw.snippet.contains(CUT)
+pub(super) fn is_snippet_complete(finding: &Finding) -> bool {
+    has_expected_line_count(finding) && !finding.raw.snippet.contains(CUT)
 }
 
 /// Returns true if the snippet has as many lines as the finding.
-fn has_all_lines(finding: &Finding) -> bool {
+fn has_expected_line_count(finding: &Finding) -> bool {
     let place = &finding.raw.place;
     let expected = place.end_line.saturating_sub(place.start_line).saturating_add(1);
     usize::try_from(expected).is_ok_and(|expected| expected == finding.raw.snippet.split('\n').count())
@@ -340,7 +341,7 @@ fn has_all_lines(finding: &Finding) -> bool {
 fn render_snippet(finding: &Finding) -> String {
     let raw = &finding.raw;
     let lines: Vec<&str> = raw.snippet.split('\n').collect();
-    let known = if has_all_lines(finding) {
+    let known = if has_expected_line_count(finding) {
         lines.len()
     } else if raw.snippet.starts_with(CUT) {
         // The first line may lie within a secret.
@@ -420,7 +421,7 @@ pub(in crate::cli) fn visible_text(text: &str) -> String {
             '\t' => shown.push_str("    "),
             '\0'..='\u{1f}' => shown.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}')),
             '\u{7f}' => shown.push('\u{2421}'),
-            other if truing_core::line::is_hidden(other) => shown.extend(other.escape_unicode()),
+            other if truing_core::line::is_invisible_char(other) => shown.extend(other.escape_unicode()),
             other => shown.push(other),
         }
     }
@@ -434,34 +435,34 @@ mod tests {
     use truing_core::finding::{Finding, Severity, SuggestedFix};
 
     use super::*;
-    use crate::cli::review::sample::finding;
+    use crate::cli::review::sample::sample_finding;
 
-    fn at(first: u32, last: u32, snippet: &str) -> Finding {
-        let mut finding = finding("1:0123456789abcdef-2", "src/a.py", first);
+    fn finding_at(first: u32, last: u32, snippet: &str) -> Finding {
+        let mut finding = sample_finding("1:0123456789abcdef-2", "src/a.py", first);
         finding.raw.place.end_line = last;
         finding.raw.snippet = snippet.into();
         finding
     }
 
-    fn plain(finding: &Finding) -> String {
+    fn render_plain(finding: &Finding) -> String {
         strip_str(&render_finding(finding)).to_string()
     }
 
     #[test]
     fn lines_have_their_numbers_as_far_as_these_are_known() {
         let numbers = |finding: &Finding| {
-            let plain = plain(finding);
+            let plain = render_plain(finding);
             let lines = plain.lines().filter_map(|line| line.split_once(" | "));
             lines.filter_map(|(number, _)| number.trim().parse::<u32>().ok()).collect::<Vec<_>>()
         };
-        assert_eq!(numbers(&at(9, 11, "a\nb…\nc")), [9, 10, 11]);
+        assert_eq!(numbers(&finding_at(9, 11, "a\nb…\nc")), [9, 10, 11]);
         // The snippet is cut at its maximum length.
-        assert_eq!(numbers(&at(9, 40, "a\nb\nc")), [9, 10, 11]);
+        assert_eq!(numbers(&finding_at(9, 40, "a\nb\nc")), [9, 10, 11]);
         // The lines within a secret are omitted after the line on which it begins.
-        assert_eq!(numbers(&at(9, 40, "a\nMIIE…\nEND")), [9, 10]);
+        assert_eq!(numbers(&finding_at(9, 40, "a\nMIIE…\nEND")), [9, 10]);
         // The first line lies within a secret.
-        assert!(numbers(&at(9, 40, "…tail\nb")).is_empty());
-        assert_snapshot!(plain(&at(9, 40, "…tail\nb")), @r"
+        assert!(numbers(&finding_at(9, 40, "…tail\nb")).is_empty());
+        assert_snapshot!(render_plain(&finding_at(9, 40, "…tail\nb")), @r"
         P1[core/x]: Swallowed error
         --> src/a.py:9
          = note: Say what happened.
@@ -472,9 +473,9 @@ mod tests {
     #[test]
     fn a_suggestion_is_shown_as_a_change_if_all_of_it_can_be() {
         let suggests = |first, last, snippet, replacement: &str| {
-            let mut finding = at(first, last, snippet);
+            let mut finding = finding_at(first, last, snippet);
             finding.raw.suggestion = Some(SuggestedFix { replacement: replacement.into() });
-            plain(&finding)
+            render_plain(&finding)
         };
         assert_snapshot!(suggests(9, 9, "    if x is 1:  # \t", "    if x == 1:  # \t"), @r"
         P1[core/x]: Swallowed error
@@ -550,7 +551,7 @@ mod tests {
 
     #[test]
     fn a_finding_worth_knowing_is_a_warning_and_worse_is_an_error() {
-        let mut finding = at(1, 1, "x");
+        let mut finding = finding_at(1, 1, "x");
         let colour = |finding: &Finding| render_finding(finding).split_once('P').unwrap().0.to_owned();
         let p1 = colour(&finding);
         finding.raw.severity = Severity::P0;
@@ -569,9 +570,9 @@ mod tests {
             format!("…{}{key}{}…", "a".repeat(80), "b".repeat(300)),
             format!("\t\t{key}{}", "é".repeat(300)),
         ] {
-            let mut finding = at(999_999, 999_999, &line);
+            let mut finding = finding_at(999_999, 999_999, &line);
             finding.raw.body = "word ".repeat(100);
-            let plain = plain(&finding);
+            let plain = render_plain(&finding);
             let widest = plain.lines().map(|line| line.chars().count()).max();
             assert!(widest <= Some(WIDTH), "{plain}");
             assert_eq!(plain.contains(key), line.contains(key), "the secret's place is shown: {plain}");

@@ -28,7 +28,7 @@ const GRACE: Duration = Duration::from_secs(2);
 const FIX_GRACE: Duration = Duration::from_secs(30);
 
 /// Runs the command in another task, which allows an interruption to be handled at once.
-pub(super) async fn until_interrupted(
+pub(super) async fn run_until_interrupted(
     command: ReviewCommand,
     stop_sender: watch::Sender<bool>,
     changed: &str,
@@ -116,11 +116,11 @@ impl UnfinishedReview {
             return MicroUsd(cost);
         }
         let _ = tokio::time::timeout(SETTLE_TIME, gateway::wait_until_settled()).await;
-        let is_there = |place: &StoreLocation| place.is_there() || self.is_recorded;
+        let is_there = |place: &StoreLocation| place.exists() || self.is_recorded;
         let Some(place) = self.place.clone().filter(is_there) else {
             return MicroUsd(cost);
         };
-        let opened = tokio::task::spawn_blocking(move || place.open_here()).await;
+        let opened = tokio::task::spawn_blocking(move || place.open_blocking()).await;
         let Ok(Ok(store)) = opened else { return MicroUsd(cost) };
         for attempt in open {
             let (run, now) = (&attempt.run, SystemClock.now());
@@ -133,7 +133,7 @@ impl UnfinishedReview {
             let paid: Result<MicroUsd, StoreError> = match self.is_recorded {
                 true => {
                     let of = (&attempt.revision, attempt.began);
-                    store.ended_unfinished(run, &attempt.key, of.0, of.1, &outcome, now).await
+                    store.record_unfinished_end(run, &attempt.key, of.0, of.1, &outcome, now).await
                 }
                 false => store.run_cost(run).await,
             };

@@ -48,10 +48,11 @@ struct RulesNewJson<'a> {
 pub(super) fn run(args: &RulesNewArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let name = NewRuleName::parse(&args.name)?;
     let rules = context.config(&[])?.rules;
-    let shown = args.dir.as_deref().or(rules.dir.as_deref()).ok_or_else(|| no_folder(&name, context))?;
+    let shown =
+        args.dir.as_deref().or(rules.dir.as_deref()).ok_or_else(|| no_rules_folder_error(&name, context))?;
     let folder = context.environment.directory().join(shown);
     let whole = name.full_name();
-    is_free(&whole)?;
+    check_not_builtin(&whole)?;
     let file = |folder: &Path, ending: &str| {
         folder.join(name.pack).join(RULES).join(format!("{}.{ending}", name.rule))
     };
@@ -92,10 +93,10 @@ impl<'a> NewRuleName<'a> {
     /// Parses `PACK/RULE` or `RULE`, with the naming rules of the configuration and the loader of packs.
     fn parse(text: &'a str) -> Result<Self, CliError> {
         let (pack, rule) = text.split_once('/').unwrap_or((OWN_PACK, text));
-        if is_pack(pack) && is_rule(rule) {
+        if is_valid_pack_name(pack) && is_valid_rule_name(rule) {
             return Ok(Self { pack, rule });
         }
-        let wrong = if is_pack(pack) {
+        let wrong = if is_valid_pack_name(pack) {
             format!("`{rule}` cannot be a rule's name")
         } else {
             format!("`{pack}` cannot be a pack's name")
@@ -117,12 +118,12 @@ impl<'a> NewRuleName<'a> {
 }
 
 /// Returns true for a valid name of a pack; the configuration accepts no others.
-fn is_pack(name: &str) -> bool {
-    is_rule(name) && name.starts_with(|first: char| first.is_ascii_lowercase())
+fn is_valid_pack_name(name: &str) -> bool {
+    is_valid_rule_name(name) && name.starts_with(|first: char| first.is_ascii_lowercase())
 }
 
 /// Returns true for a valid name of a rule.
-fn is_rule(name: &str) -> bool {
+fn is_valid_rule_name(name: &str) -> bool {
     let counts = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit();
     name.starts_with(counts) && name.chars().all(|char| counts(char) || char == '-')
 }
@@ -140,13 +141,13 @@ fn suggest_name(text: &str) -> Option<String> {
         Some((pack, rule)) => (part(pack), part(rule)),
         None => (OWN_PACK.to_owned(), part(text)),
     };
-    let is_right = is_pack(&mended.0) && is_rule(&mended.1);
+    let is_right = is_valid_pack_name(&mended.0) && is_valid_rule_name(&mended.1);
     is_right.then(|| if text.contains('/') { format!("{}/{}", mended.0, mended.1) } else { mended.1 })
 }
 
 /// Checks that no built-in rule has this name: a folder may add rules to a built-in pack, but not replace
 /// them.
-fn is_free(whole: &str) -> Result<(), CliError> {
+fn check_not_builtin(whole: &str) -> Result<(), CliError> {
     let packs = RulePacks::load_embedded().map_err(wiring::reader_error)?;
     match packs.find_rule(whole).map_err(|error| wiring::reader_error(error.into()))? {
         None => Ok(()),
@@ -162,8 +163,8 @@ fn file_exists_error(path: &Path) -> CliError {
         .hint("change that file, or choose another name for the new rule")
 }
 
-fn no_folder(name: &NewRuleName<'_>, context: &CommandContext) -> CliError {
-    let place = context.operator_place();
+fn no_rules_folder_error(name: &NewRuleName<'_>, context: &CommandContext) -> CliError {
+    let place = context.operator_file_text();
     CliError::usage(
         "no_folder",
         format!("no folder of packs is configured: `rules.dir` is not set in {place}"),
@@ -201,7 +202,7 @@ fn next_steps(
     let mut lines = vec![format!("to test it: `truing rules test {tested}`")];
     let is_used = rules.packs.iter().any(|used| used == pack);
     if !is_configured || !is_used {
-        lines.push(format!("to use it, in {}:", context.operator_place()));
+        lines.push(format!("to use it, in {}:", context.operator_file_text()));
         lines.push("  [rules]".to_owned());
     }
     if !is_configured {

@@ -30,7 +30,7 @@ struct RulesShowJson<'a> {
 pub(super) fn run(name: &str, source: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
     let rules = context.config(&[])?.rules;
     let packs = wiring::load_packs(&rules).map_err(wiring::reader_error)?;
-    let whole = whole_name(name, &packs)?;
+    let whole = qualified_rule_name(name, &packs)?;
     let found = packs.find_rule(&whole).map_err(|error| wiring::reader_error(error.into()))?;
     let rule = found.ok_or_else(|| unknown_rule_error(name, &packs, &[]))?;
     // A folder may add rules to a built-in pack but replaces none, so an existing file is the rule's own.
@@ -69,7 +69,7 @@ fn explain_rule(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
     let mut part = |title: &str, body: &str| text += &format!("\n{title}:\n{body}");
     // If the body equals the title, there is nothing to add.
     if listed.body != listed.title {
-        part("Why it matters", &paragraphs(listed.body));
+        part("Why it matters", &wrap_markdown(listed.body));
     }
     if let Some(code) = bad {
         part("Bad", &indent_code(code));
@@ -97,7 +97,7 @@ fn indent_code(code: &str) -> String {
 }
 
 /// Formats Markdown for a terminal: paragraphs are wrapped; lists and code stay as they are.
-fn paragraphs(markdown: &str) -> String {
+fn wrap_markdown(markdown: &str) -> String {
     let is_laid_out = |line: &str| line.starts_with(['-', '*', ' ']) || line.starts_with("```");
     let shown = |paragraph: &str| match paragraph.lines().any(is_laid_out) {
         true => paragraph.lines().map(|line| fold_line("  ", line)).collect(),
@@ -107,7 +107,7 @@ fn paragraphs(markdown: &str) -> String {
 }
 
 /// Returns the name with its pack. A name without a pack must be unique.
-fn whole_name(name: &str, packs: &RulePacks) -> Result<String, CliError> {
+fn qualified_rule_name(name: &str, packs: &RulePacks) -> Result<String, CliError> {
     if name.contains('/') {
         return Ok(name.to_owned());
     }

@@ -147,7 +147,7 @@ const JAVA: RuleSample = RuleSample {
 pub(super) fn render_template(id: &str, language: RuleLanguage) -> String {
     let RuleSample { call, note, rule, category, valid, invalid } = language.sample();
     let (id, language) = (quote_id(id), language.name());
-    let (valid, invalid) = (examples(valid), examples(invalid));
+    let (valid, invalid) = (format_file_list(valid), format_file_list(invalid));
     format!(
         "\
 # An example to begin with, in ast-grep's YAML: it forbids a call. Put your own pattern, words and tests in.
@@ -181,7 +181,7 @@ fn quote_id(id: &str) -> String {
 }
 
 /// Formats the items of a list of files.
-fn examples(files: &[&str]) -> String {
+fn format_file_list(files: &[&str]) -> String {
     let line = |line: &str| match line {
         "" => "\n".to_owned(),
         line => format!("{:TEST_INDENT$}{line}\n", ""),

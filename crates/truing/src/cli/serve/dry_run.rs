@@ -11,11 +11,11 @@ use truing_core::port::{OperatorStore as _, RecordStore};
 use truing_loops::text::format_count;
 use truing_service::ProcessRole;
 use truing_service::sweep::preview::{ForgePreview, PullCounts, RepositoryPreview};
-use truing_store::{SchemaVersions, server_of};
+use truing_store::{SchemaVersions, serving_process};
 
 use crate::cli::columns::fold_line;
 use crate::cli::error::{CliError, CommandExit};
-use crate::cli::kill::held_back;
+use crate::cli::kill::render_hold_line;
 use crate::cli::target::store_error;
 use crate::cli::{CommandContext, runtime};
 use crate::wiring;
@@ -69,7 +69,7 @@ pub(super) async fn run(
 ) -> Result<CommandExit, CliError> {
     let found = tokio::select! {
         found = Box::pin(inspect_setup(config, role, context)) => found?,
-        told = runtime::told_to_stop() => return told.map(|_| CommandExit::Interrupted),
+        told = runtime::wait_for_stop_signal() => return told.map(|_| CommandExit::Interrupted),
     };
     context.output.print_answer(&found, || render_text(&found))?;
     let lacks = found.forges.iter().any(|forge| forge.found.state != "up");
@@ -105,11 +105,11 @@ async fn inspect_setup(
         .preview(records.as_ref().map(|store| store as &dyn RecordStore), config.server.sweep)
         .await
         .map_err(store_error)?;
-    let kill_switch = match (&records, place.file()) {
+    let kill_switch = match (&records, place.file_path()) {
         // The switches on database servers are checked where they are read.
         (Some(copy), Some(_)) => {
             let switches = copy.kill_switches().await.map_err(store_error)?;
-            switches.engaged_switches().map(|switch| held_back(switch, context.output)).collect()
+            switches.engaged_switches().map(|switch| render_hold_line(switch, context.output)).collect()
         }
         _ => Vec::new(),
     };
@@ -124,7 +124,7 @@ async fn inspect_setup(
             place: place.to_string(),
             form: form.map(|form| form.found),
             own_form: form.map(|form| form.own),
-            served_by: place.file().and_then(server_of).and_then(|server| server.pid),
+            served_by: place.file_path().and_then(serving_process).and_then(|server| server.pid),
             kill_switch,
         },
         forges: forges.into_iter().map(found).collect(),
@@ -159,13 +159,13 @@ fn isolate_config(config: &Config, temp: &Path) -> Result<Config, CliError> {
 fn render_text(answer: &DryRunJson) -> String {
     let mut text = String::new();
     for forge in &answer.forges {
-        text += &of_forge(forge, answer.leaves_existing);
+        text += &render_forge(forge, answer.leaves_existing);
     }
-    text += &of_store(&answer.store);
+    text += &render_store(&answer.store);
     text + "nothing was written: this was a dry run\n"
 }
 
-fn of_forge(DryRunForge { found, webhooks, is_limited }: &DryRunForge, leaves: bool) -> String {
+fn render_forge(DryRunForge { found, webhooks, is_limited }: &DryRunForge, leaves: bool) -> String {
     let name = &found.name;
     let label = format!("{name}: ");
     let mut text = match found.state {
@@ -173,7 +173,7 @@ fn of_forge(DryRunForge { found, webhooks, is_limited }: &DryRunForge, leaves: b
         "away" => fold_line(&label, "does not answer"),
         _ => {
             let repositories = format_count(found.repositories.len(), "repository");
-            fold_line(&label, &format!("{repositories}, {}", of_pulls(found.pulls, leaves)))
+            fold_line(&label, &format!("{repositories}, {}", render_pulls(found.pulls, leaves)))
         }
     };
     if let Some(problem) = &found.problem {
@@ -192,7 +192,7 @@ fn of_forge(DryRunForge { found, webhooks, is_limited }: &DryRunForge, leaves: b
         text += &fold_line("  ", &format!("not in `forge.{name}.repositories`: {seen} that the token sees"));
     }
     for RepositoryPreview { name, problem, pulls } in found.repositories.iter().take(MOST_SHOWN) {
-        let told = problem.clone().unwrap_or_else(|| of_pulls(*pulls, leaves));
+        let told = problem.clone().unwrap_or_else(|| render_pulls(*pulls, leaves));
         text += &fold_line("  ", &format!("{name}: {told}"));
     }
     if let Some(more) = found.repositories.len().checked_sub(MOST_SHOWN).filter(|more| *more > 0) {
@@ -211,7 +211,7 @@ fn of_forge(DryRunForge { found, webhooks, is_limited }: &DryRunForge, leaves: b
 }
 
 /// Formats the counts of pull requests.
-fn of_pulls(pulls: PullCounts, leaves: bool) -> String {
+fn render_pulls(pulls: PullCounts, leaves: bool) -> String {
     let PullCounts { open_pull_requests, will_be_reviewed, left_until_changed, already_known, drafts } =
         pulls;
     let mut text = format_count(open_pull_requests, "open pull request");
@@ -231,7 +231,7 @@ fn of_pulls(pulls: PullCounts, leaves: bool) -> String {
     text
 }
 
-fn of_store(store: &DryRunStore) -> String {
+fn render_store(store: &DryRunStore) -> String {
     let DryRunStore { place, form, own_form, served_by, kill_switch } = store;
     let form = form.zip(*own_form).map(|(found, own)| SchemaVersions { found, own });
     let mut text = match form {

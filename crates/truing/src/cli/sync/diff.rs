@@ -50,7 +50,7 @@ pub(super) fn render_patches(patches: &[DefinitionPatch]) -> String {
 mod tests {
     use super::*;
 
-    fn plain(patches: &[DefinitionPatch]) -> String {
+    fn render_plain(patches: &[DefinitionPatch]) -> String {
         anstream::adapter::strip_str(&render_patches(patches)).to_string()
     }
 
@@ -61,7 +61,7 @@ mod tests {
         assert!(text.contains(&format!("{REMOVED}-old\u{241b}[2J{REMOVED:#}\n")), "{text:?}");
         assert!(text.contains(&format!("{ADDED}+new\\u{{202e}}{ADDED:#}\n")), "{text:?}");
         let long = DefinitionPatch { name: "a".to_owned(), hunks: "+x\n".repeat(MAX_LINES + 3) };
-        let text = plain(&vec![long; MAX_PATCHES + 1]);
+        let text = render_plain(&vec![long; MAX_PATCHES + 1]);
         assert_eq!(text.matches("+x\n").count(), MAX_LINES * MAX_PATCHES);
         assert!(
             text.contains("… and 3 more lines\n") && text.ends_with("\n… and 1 more definition\n"),

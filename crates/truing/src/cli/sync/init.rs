@@ -20,9 +20,9 @@ use super::super::init::WRITTEN_FILE;
 use super::super::output::shell_quote;
 use super::super::{CommandContext, runtime};
 use super::package::{PackageJob, PackageOptions, PackageSearch};
-use super::wrong::{decision_error, in_folder, render_item, version_of};
+use super::wrong::{check_project_folder, decision_error, parse_version, render_item};
 use crate::wiring::child_reader;
-use crate::wiring::jobs::{archives_folder, index_of};
+use crate::wiring::jobs::{archives_folder, package_index};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct SyncInitArgs {
@@ -70,10 +70,10 @@ impl SyncInitArgs {
     pub(super) fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let config = context.config(&[])?;
         let PackageJob { name, config: job, lines } = &self.search().find_job(&config, context)?;
-        in_folder(&self.repo)?;
+        check_project_folder(&self.repo)?;
         let path = self.output.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
         if path.exists() {
-            return Err(there_already(&path));
+            return Err(manifest_exists_error(&path));
         }
         if path.extension().is_none_or(|extension| extension != "json") {
             let text =
@@ -86,13 +86,13 @@ impl SyncInitArgs {
         let imported = imported.transpose().map_err(|error| CliError::usage("import", error.to_string()))?;
         let PinnedManifest { manifest, untold } = imported
             .unwrap_or_else(|| PinnedManifest { manifest: PinManifest::default(), untold: Vec::new() });
-        let index = index_of(job, &context.environment)?;
+        let index = package_index(job, &context.environment)?;
         let archives = ArchiveFolder::new(archives_folder(&context.environment)?);
         let question = DecisionRequest {
             job,
             project: &self.repo,
             manifest: &manifest,
-            from: self.from.as_deref().map(|text| version_of(job.registry, text)).transpose()?,
+            from: self.from.as_deref().map(|text| parse_version(job.registry, text)).transpose()?,
             to: None,
             now: Timestamp::now(),
         };
@@ -114,7 +114,7 @@ impl SyncInitArgs {
             };
             let none = match lines {
                 Some(_) => {
-                    let decide = self.search().command("decide");
+                    let decide = self.search().sibling_command("decide");
                     format!(
                         "if it overrides and copies nothing of it, nothing needs to be pinned: `{decide}` \
                          compares anyway"
@@ -188,7 +188,7 @@ impl SyncInitJson {
         if let Some(lines) = config {
             let run = format!("sync run {job}");
             let (file, run) = match context.operator_file() {
-                Some(file) => (file.display().to_string(), context.output.command(&run)),
+                Some(file) => (file.display().to_string(), context.output.command_line(&run)),
                 None => (WRITTEN_FILE.to_owned(), format!("truing --config {WRITTEN_FILE} {run}")),
             };
             text += &format!("keep these lines in {} for `{run}`:\n{lines}", shell_quote(&file));
@@ -206,13 +206,15 @@ fn write_manifest(path: &Path, manifest: &PinManifest) -> Result<(), CliError> {
     }
     let mut file = match OpenOptions::new().write(true).create_new(true).open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Err(there_already(path)),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            return Err(manifest_exists_error(path));
+        }
         Err(error) => return Err(unwritten(error.to_string())),
     };
     file.write_all(format!("{text}\n").as_bytes()).map_err(|error| unwritten(error.to_string()))
 }
 
-fn there_already(path: &Path) -> CliError {
+fn manifest_exists_error(path: &Path) -> CliError {
     let text = format!("{} already exists", path.display());
     CliError::usage("manifest", text).hint("move it away, or write another one: --output FILE.json")
 }

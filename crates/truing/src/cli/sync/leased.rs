@@ -3,7 +3,7 @@
 use truing_service::no_run::RunFailure;
 
 use crate::cli::error::CliError;
-use crate::cli::no_run::{RunConflict, no_run};
+use crate::cli::no_run::{RunConflict, missing_run_error};
 use truing_loops::text::format_instant;
 
 fn running_error(name: &str, work: &str) -> CliError {
@@ -12,8 +12,8 @@ fn running_error(name: &str, work: &str) -> CliError {
 }
 
 /// Returns the error of a command that got no record of a job's run, or could not lease its slot.
-pub(in crate::cli) fn not_run(name: &str, error: RunFailure) -> CliError {
-    no_run(name, error, |elsewhere| match elsewhere {
+pub(in crate::cli) fn missing_job_run_error(name: &str, error: RunFailure) -> CliError {
+    missing_run_error(name, error, |elsewhere| match elsewhere {
         RunConflict::Leased(until) => {
             let until = format_instant(until);
             running_error(name, &format!("already running (lease until {until}, renewed while it runs)"))

@@ -14,7 +14,7 @@ pub(super) fn member_files(project: &Path) -> Vec<String> {
     let WorkspaceMembers { members, exclude } = constraint::members(&project.join(FILE));
     let mut folders: Vec<String> =
         members.iter().flat_map(|member| matching_folders(project, member)).collect();
-    let exclude: Vec<String> = exclude.iter().map(|other| without_dots(other)).collect();
+    let exclude: Vec<String> = exclude.iter().map(|other| normalize_path(other)).collect();
     let is_below = |folder: &str, other: &str| {
         folder.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
@@ -26,7 +26,7 @@ pub(super) fn member_files(project: &Path) -> Vec<String> {
 }
 
 /// Removes empty and `.` components from a path.
-fn without_dots(path: &str) -> String {
+fn normalize_path(path: &str) -> String {
     path.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/")
 }
 

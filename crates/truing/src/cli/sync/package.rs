@@ -18,7 +18,7 @@ use super::super::output::shell_quote;
 use super::super::review::RepositoryTarget;
 use super::super::runtime;
 use super::members;
-use super::wrong::{in_folder, is_elsewhere, unknown_job_error};
+use super::wrong::{check_project_folder, is_in_other_file, unknown_job_error};
 use crate::wiring;
 
 #[derive(clap::Args, Debug)]
@@ -86,7 +86,7 @@ const SHOWN: usize = 3;
 const FORGE: &str = "github";
 
 /// Returns the default key of the list of requirements in a file of this name.
-fn usual_list(registry: PackageRegistry, file: &str) -> &'static str {
+fn default_list_key(registry: PackageRegistry, file: &str) -> &'static str {
     match registry {
         _ if !file.ends_with(".toml") && !file.ends_with(".json") => "",
         PackageRegistry::Pypi => "project.dependencies",
@@ -104,7 +104,7 @@ struct PackageRequirement {
 
 impl PackageSearch<'_> {
     /// Returns another subcommand for the same package, with all given options.
-    pub(super) fn command(&self, word: &str) -> String {
+    pub(super) fn sibling_command(&self, word: &str) -> String {
         let PackageOptions { registry, constraint, mirror } = self.options;
         let project = self.project.display().to_string();
         let flags = [
@@ -138,10 +138,10 @@ impl PackageSearch<'_> {
         if let Some((name, job)) = found {
             return self.configured_job(name, job);
         }
-        if is_elsewhere(self.name, context) {
+        if is_in_other_file(self.name, context) {
             return Err(unknown_job_error(self.name, &config.jobs, context));
         }
-        in_folder(self.project)?;
+        check_project_folder(self.project)?;
         let requirement = self.find_requirement(config, context)?;
         self.derive_job(&requirement, config, context)
     }
@@ -188,10 +188,10 @@ impl PackageSearch<'_> {
         if !is_usual {
             lines += &format!("constraint.file = {}\n", text(file));
         }
-        if at != usual_list(*registry, file) {
+        if at != default_list_key(*registry, file) {
             lines += &format!("constraint.path = {}\n", text(at));
         }
-        if let Some(style) = self.style(requirement) {
+        if let Some(style) = self.range_style(requirement) {
             lines += &format!("constraint.style = {}\n", text(style));
         }
         if let Some(manifest) = &self.manifest {
@@ -201,7 +201,7 @@ impl PackageSearch<'_> {
             let pairs: Vec<String> = self.options.mirror.iter().map(|pair| text(pair)).collect();
             lines += &format!("mirror = [{}]\n", pairs.join(", "));
         }
-        let Some(home) = home_repository(self.project, config, context)? else {
+        let Some(home) = origin_repository(self.project, config, context)? else {
             return Ok(lines + "# repo = \"owner/name\"\n");
         };
         lines += &format!("repo = {}\n", text(&home.repo));
@@ -214,7 +214,7 @@ impl PackageSearch<'_> {
     }
 
     /// Returns the style of the project's version range if it is not the default.
-    fn style(&self, requirement: &PackageRequirement) -> Option<&'static str> {
+    fn range_style(&self, requirement: &PackageRequirement) -> Option<&'static str> {
         let file = self.project.join(&requirement.file);
         let range = constraint::read(&requirement.place(&file, self.name)).ok()?.to_string();
         let is_one = !range.contains([',', '*', ' ', '|']);
@@ -245,7 +245,7 @@ impl PackageSearch<'_> {
                 constraint.split_once(':').map_or((constraint.as_str(), None), |(file, at)| (file, Some(at)));
             let of_name = FILES.iter().find(|one| file.ends_with(one.name)).map(|one| one.registry);
             let registry = registry.or(of_name).unwrap_or(PackageRegistry::Pypi);
-            let at = at.unwrap_or_else(|| usual_list(registry, file)).to_owned();
+            let at = at.unwrap_or_else(|| default_list_key(registry, file)).to_owned();
             if !self.project.join(file).is_file() {
                 let text = format!("--constraint: there is no file {file} in {}", self.project.display());
                 return Err(CliError::usage("constraint", text).hint(
@@ -264,19 +264,19 @@ impl PackageSearch<'_> {
         for file in &files {
             // The first file of a registry decides.
             if found.iter().all(|known| known.registry != file.registry) {
-                found.extend(self.requirements_in(file.registry, file.name)?);
+                found.extend(self.find_requirements_in(file.registry, file.name)?);
                 // The members of a workspace have their own files.
                 if file.registry == PackageRegistry::Crates
                     && found.iter().all(|known| known.registry != file.registry)
                 {
                     for member in members::member_files(self.project) {
-                        found.extend(self.requirements_in(file.registry, &member)?);
+                        found.extend(self.find_requirements_in(file.registry, &member)?);
                     }
                 }
             }
         }
         match found.as_slice() {
-            [] => self.unrequired_package(registry, &files, config, context),
+            [] => self.handle_unrequired_package(registry, &files, config, context),
             [one] => Ok(one.clone()),
             [first, others @ ..] => {
                 let places =
@@ -297,12 +297,12 @@ impl PackageSearch<'_> {
     }
 
     /// Returns the places in a file that require the package.
-    fn requirements_in(
+    fn find_requirements_in(
         &self,
         registry: PackageRegistry,
         file: &str,
     ) -> Result<Vec<PackageRequirement>, CliError> {
-        let at = usual_list(registry, file);
+        let at = default_list_key(registry, file);
         let usual = PackageRequirement { registry, file: file.to_owned(), at: at.to_owned() };
         let path = self.project.join(file);
         let place = usual.place(&path, self.name);
@@ -328,7 +328,7 @@ impl PackageSearch<'_> {
 
     /// Handles a package that no file requires: it may be a dependency of another package. No range is needed
     /// if the user gives the release to follow it from.
-    fn unrequired_package(
+    fn handle_unrequired_package(
         &self,
         registry: Option<PackageRegistry>,
         files: &[&ProjectFile],
@@ -340,7 +340,7 @@ impl PackageSearch<'_> {
         registries.dedup();
         if let ([registry], true) = (registries.as_slice(), self.from.is_some()) {
             let usual = FILES.iter().find(|file| file.registry == *registry).map_or("", |file| file.name);
-            let at = usual_list(*registry, usual).to_owned();
+            let at = default_list_key(*registry, usual).to_owned();
             return Ok(PackageRequirement { registry: *registry, file: usual.to_owned(), at });
         }
         let mut error = unknown_job_error(self.name, &config.jobs, context);
@@ -353,7 +353,7 @@ impl PackageSearch<'_> {
         if !near.is_empty() {
             error = error.hint(format!("did you mean {}?", near.join(" or ")));
         }
-        let mut brought = self.command(self.command);
+        let mut brought = self.sibling_command(self.command);
         if registries.len() != 1 {
             brought += " --registry NAME";
         }
@@ -408,7 +408,7 @@ fn job_name(package: &str) -> String {
 }
 
 /// Returns the forge and the repository that the project's remote names, if any.
-fn home_repository(
+fn origin_repository(
     project: &Path,
     config: &Config,
     context: &CommandContext,

@@ -29,14 +29,16 @@ use truing_service::jobs::JobRun;
 use truing_store::Store;
 use truing_upstream::archives::ArchiveFolder;
 
-use super::leased::not_run;
+use super::leased::missing_job_run_error;
 use super::outcome;
-use super::wrong::{render_item, unknown_job_error, version_of};
+use super::wrong::{parse_version, render_item, unknown_job_error};
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::output::{OutputPrinter, shell_quote};
-use crate::cli::target::{actor_name, at_work, dry_run_store, existing_store, store_error, switched_on};
+use crate::cli::target::{
+    acquire_command_lock, actor_name, check_kill_switches, dry_run_store, existing_store, store_error,
+};
 use crate::cli::{CommandContext, runtime};
-use crate::wiring::jobs::{archives_folder, index_of};
+use crate::wiring::jobs::{archives_folder, package_index};
 use crate::wiring::{self, child_reader};
 use truing_service::report::markdown;
 use truing_service::report::outcome::merge_objects;
@@ -88,7 +90,7 @@ impl SyncRunArgs {
         append_ci_summary(&record, context);
         context.output.print_answer(&json, || outcome::render_text(&record, self.dry_run))?;
         kept?;
-        Ok(self.record_exit(&record))
+        Ok(self.exit_for_record(&record))
     }
 
     /// Writes the record to the requested file.
@@ -135,7 +137,7 @@ impl SyncRunArgs {
     }
 
     /// Returns the exit code for the result of a run.
-    pub(crate) fn record_exit(&self, record: &SyncRecord) -> CommandExit {
+    pub(crate) fn exit_for_record(&self, record: &SyncRecord) -> CommandExit {
         match record.detail.result {
             Outcome::UpToDate
             | Outcome::Covered
@@ -173,10 +175,10 @@ impl SyncRunArgs {
                 self.job
             ))
         })?;
-        let to = self.to.as_deref().map(|text| version_of(job.registry, text)).transpose()?;
-        let folder = &wiring::own_folder(config)?;
+        let to = self.to.as_deref().map(|text| parse_version(job.registry, text)).transpose()?;
+        let folder = &wiring::ensure_machine_folder(config)?;
         let store = wiring::open_store(config, environment).await?;
-        switched_on(&store, &RepositoryRef::from_name(repo)).await?;
+        check_kill_switches(&store, &RepositoryRef::from_name(repo)).await?;
         // The folder is deleted at the end.
         let temp = PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
         let key = job::job_key(&self.job);
@@ -187,8 +189,8 @@ impl SyncRunArgs {
         let act = OperatorAction::new(&actor_name(environment), "sync run", key.as_str(), repo);
         store.append_audit_log(&[act]).await.map_err(store_error)?;
         let limits = wiring::slot_limits(&config.review, config.server.lease);
-        let _at_work = at_work(&store, &limits).await?;
-        let porter = wiring::agent::porter(config, environment, &ledger, job)?;
+        let _at_work = acquire_command_lock(&store, &limits).await?;
+        let porter = wiring::agent::migration_agent(config, environment, &ledger, job)?;
         let locker = wiring::verify::lock_verifier(&config.verify, environment, job)?;
         let verifier = wiring::verify::check_verifier(&config.verify, environment)?;
         let forge = wiring::forge_client(config, &job.forge, environment, folder)?.with_shared_limits(common);
@@ -197,7 +199,7 @@ impl SyncRunArgs {
                 name: &self.job,
                 config: job,
                 git: &wiring::open_git(environment).await?,
-                index: &index_of(job, environment)?,
+                index: &package_index(job, environment)?,
                 archives: &ArchiveFolder::new(archives_folder(environment)?),
                 reader,
                 porter: porter.as_ref(),
@@ -213,7 +215,9 @@ impl SyncRunArgs {
             switches: &SwitchReader::new(ledger.as_record_store(), Arc::new(SystemClock)),
             heartbeat: config.server.heartbeat,
         };
-        work.run(&store.as_record_store(), stop_signal).await.map_err(|error| not_run(&self.job, error))
+        work.run(&store.as_record_store(), stop_signal)
+            .await
+            .map_err(|error| missing_job_run_error(&self.job, error))
     }
 }
 
@@ -321,7 +325,7 @@ fn render_job(
         let _ = writeln!(text, "  next run by a server: {}", format_instant(next));
     }
     if records.is_empty() {
-        let _ = writeln!(text, "  it never ran: {}", output.command(&format!("sync run {name}")));
+        let _ = writeln!(text, "  it never ran: {}", output.command_line(&format!("sync run {name}")));
     }
     for record in records {
         let to = record.detail.to.as_deref().unwrap_or("-");

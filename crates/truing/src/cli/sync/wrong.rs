@@ -21,16 +21,16 @@ use crate::cli::error::CliError;
 const OPERATORS_FILE: &str = "truing.toml";
 
 /// Checks that the project's folder exists.
-pub(super) fn in_folder(project: &Path) -> Result<(), CliError> {
-    if project.is_dir() { Ok(()) } else { Err(no_project(project)) }
+pub(super) fn check_project_folder(project: &Path) -> Result<(), CliError> {
+    if project.is_dir() { Ok(()) } else { Err(no_project_error(project)) }
 }
 
-pub(super) fn no_project(project: &Path) -> CliError {
+pub(super) fn no_project_error(project: &Path) -> CliError {
     CliError::usage("no_project", format!("there is no folder {}", project.display()))
         .hint("name the project's folder: --repo PATH")
 }
 
-pub(super) fn version_of(registry: PackageRegistry, text: &str) -> Result<PackageVersion, CliError> {
+pub(super) fn parse_version(registry: PackageRegistry, text: &str) -> Result<PackageVersion, CliError> {
     PackageVersion::parse(registry, text).map_err(|error| CliError::usage("version", error.to_string()))
 }
 
@@ -40,7 +40,7 @@ pub(super) fn unknown_job_error(
     jobs: &BTreeMap<String, JobConfig>,
     context: &CommandContext,
 ) -> CliError {
-    let place = context.operator_place();
+    let place = context.operator_file_text();
     let mut error = CliError::usage("unknown_job", format!("there is no job `{name}` in {place}"));
     if !jobs.is_empty() {
         let names: Vec<&str> = jobs.keys().map(String::as_str).collect();
@@ -60,17 +60,17 @@ pub(super) fn unknown_job_error(
 }
 
 /// Returns true if a file in the current folder that is not the configuration has such a job.
-pub(super) fn is_elsewhere(name: &str, context: &CommandContext) -> bool {
+pub(super) fn is_in_other_file(name: &str, context: &CommandContext) -> bool {
     let own = repository_file(context.environment.directory()).ok().flatten();
-    is_in_operators_file(name, context) || own.is_some_and(|own| is_job_of(&own, name))
+    is_in_operators_file(name, context) || own.is_some_and(|own| has_job(&own, name))
 }
 
 fn is_in_operators_file(name: &str, context: &CommandContext) -> bool {
     let here = context.environment.directory().join(OPERATORS_FILE);
-    truing_config::read(Path::new(OPERATORS_FILE), &here).is_ok_and(|file| is_job_of(&file, name))
+    truing_config::read(Path::new(OPERATORS_FILE), &here).is_ok_and(|file| has_job(&file, name))
 }
 
-fn is_job_of(file: &SourceFile, name: &str) -> bool {
+fn has_job(file: &SourceFile, name: &str) -> bool {
     file.text.contains(&format!("[sync.{name}]"))
 }
 
@@ -93,7 +93,7 @@ pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project:
             "or name the file that requires it, for example `constraint.file = \"requirements.txt\"` of the \
              job",
         ),
-        SyncDecisionError::NoProject(project) => no_project(&project),
+        SyncDecisionError::NoProject(project) => no_project_error(&project),
         SyncDecisionError::NoRelease { .. } => CliError::usage("no_release", text),
         SyncDecisionError::Yanked { .. } => {
             CliError::usage("yanked", text).hint("choose another release: --to V")

@@ -194,7 +194,7 @@ def measure(wheel):
 ";
 
 /// Returns the project's version of a release's code.
-pub(super) fn counterpart(release_code: &str) -> String {
+pub(super) fn project_code(release_code: &str) -> String {
     release_code
         .replace("def ", "async def ")
         .replace("        spoke.turn", "        await spoke.turn")
@@ -203,7 +203,7 @@ pub(super) fn counterpart(release_code: &str) -> String {
 }
 
 /// Returns the model's answers in order.
-pub(super) fn answers(work: PortShare) -> Vec<ScriptedAnswer> {
+pub(super) fn scripted_answers(work: PortShare) -> Vec<ScriptedAnswer> {
     let write = |content: String| ScriptedAnswer::tool("write", json!({ "path": OURS, "content": content }));
     let report = |summary: &str, completed: &[&str], remaining: &[&str]| {
         let said = json!({ "summary": summary, "completed": completed, "remaining": remaining });
@@ -211,7 +211,7 @@ pub(super) fn answers(work: PortShare) -> Vec<ScriptedAnswer> {
     };
     match work {
         PortShare::Whole => vec![
-            write(counterpart(LIMIT_CODE)),
+            write(project_code(LIMIT_CODE)),
             report(
                 "`true_up` takes the limit, and turns each spoke by that much at most.",
                 &["true_up"],
@@ -220,12 +220,12 @@ pub(super) fn answers(work: PortShare) -> Vec<ScriptedAnswer> {
         ],
         PortShare::Half => vec![
             // The new call in `measure` is not awaited.
-            write(counterpart(ZERO_CODE).replace("await wheel.gauge.zero", "wheel.gauge.zero")),
+            write(project_code(ZERO_CODE).replace("await wheel.gauge.zero", "wheel.gauge.zero")),
             ScriptedAnswer::tool("read", json!({ "path": OURS })),
             report("`true_up` passes over broken spokes.", &["true_up"], &["measure: await the gauge"]),
         ],
         PortShare::Rest => vec![
-            write(counterpart(ZERO_CODE)),
+            write(project_code(ZERO_CODE)),
             report("`measure` awaits the gauge.", &["true_up", "measure"], &[]),
         ],
     }

@@ -13,7 +13,10 @@ const OTHERS: [u16; 8] = [405, 406, 410, 412, 413, 415, 423, 424];
 
 /// Runs a published review with places of `b.py` refused. Returns the lines or files with comments, and the
 /// summary.
-async fn reviewed(refusal: PlaceRefusal, places: RefusedPlaces) -> (Vec<(String, bool)>, String) {
+async fn review_with_refused_places(
+    refusal: PlaceRefusal,
+    places: RefusedPlaces,
+) -> (Vec<(String, bool)>, String) {
     let site = Site::new(refusal.flavour).await;
     let commit = FILES.iter().fold(CommitBuilder::new("debug"), |commit, file| commit.write(*file, FIRST));
     site.repo.push("one", commit).await.unwrap();
@@ -28,7 +31,7 @@ async fn reviewed(refusal: PlaceRefusal, places: RefusedPlaces) -> (Vec<(String,
     let view = site.repo.pull(number).await.unwrap();
     assert_eq!(view.statuses[&view.head].last().unwrap().state, "failure", "{said}");
     assert_eq!(site.forge.violations(), Vec::<String>::new(), "{said}");
-    site.forge.assert_named();
+    site.forge.assert_calls_in_runs();
     let inline = view.inline_comments().map(|comment| {
         let place = comment.place.as_ref().unwrap();
         (place.path.clone(), place.line.is_some())
@@ -40,17 +43,17 @@ async fn reviewed(refusal: PlaceRefusal, places: RefusedPlaces) -> (Vec<(String,
 }
 
 async fn assert_costs_one_place(refusal: PlaceRefusal) {
-    let (inline, summary) = reviewed(refusal, RefusedPlaces::Lines).await;
+    let (inline, summary) = review_with_refused_places(refusal, RefusedPlaces::Lines).await;
     let expected =
         [("a.py", true), ("b.py", false), ("c.py", true)].map(|(file, line)| (file.to_owned(), line));
     assert_eq!(inline, expected, "{refusal:?}: on its file\n{summary}");
-    let (inline, summary) = reviewed(refusal, RefusedPlaces::All).await;
+    let (inline, summary) = review_with_refused_places(refusal, RefusedPlaces::All).await;
     let expected = ["a.py", "c.py"].map(|file| (file.to_owned(), true));
     assert_eq!(inline, expected, "{refusal:?}: in the summary\n{summary}");
     assert!(summary.contains("b.py"), "{refusal:?}\n{summary}");
 }
 
-async fn known(flavour: ForgeFlavour) {
+async fn test_known_refusals(flavour: ForgeFlavour) {
     for refusal in PLACE_REFUSALS.iter().filter(|refusal| refusal.flavour == flavour) {
         assert_costs_one_place(*refusal).await;
     }
@@ -58,17 +61,17 @@ async fn known(flavour: ForgeFlavour) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_that_github_refuses_costs_one_place() {
-    known(ForgeFlavour::GitHub).await;
+    test_known_refusals(ForgeFlavour::GitHub).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_that_cloud_refuses_costs_one_place() {
-    known(ForgeFlavour::Cloud).await;
+    test_known_refusals(ForgeFlavour::Cloud).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_that_a_data_center_refuses_costs_one_place() {
-    known(ForgeFlavour::DataCenter).await;
+    test_known_refusals(ForgeFlavour::DataCenter).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,15 +9,18 @@ use truing_fakes::forge::{
 use truing_fakes::model::{KnownBug, ModelScript, ScriptedAnswer, ScriptedFix, ScriptedToolCall};
 use truing_fakes::repo::CommitBuilder;
 
-use crate::converge::pull::{Site, loops_of};
-use crate::converge::scene::{BUG, BUG_ID, RIGHT, WRONG, clean, dirty, finding, found, mended};
+use crate::converge::pull::{Site, audit_review_headlines};
+use crate::converge::scene::{
+    BUG, BUG_ID, RIGHT, WRONG, audit_answer, clean_audit_answer, finding_json, fix_report_answer,
+    planted_bug_answer,
+};
 
 const REVIEWS: &str = "/repos/{owner}/{repo}/pulls/{number}/reviews";
 const PUSH: &str = "/{owner}/{repo}/git-receive-pack";
 const TITLE: &str = "The last element is left out";
 
 /// Returns the answers of a model that reports the planted bug while it exists, and fixes it.
-pub(crate) fn looks() -> impl Iterator<Item = ScriptedAnswer> {
+pub(crate) fn bug_and_fix_answers() -> impl Iterator<Item = ScriptedAnswer> {
     let calls = vec![ScriptedToolCall::edit("total.py", WRONG, RIGHT)];
     let mend = ScriptedFix { title: Some(TITLE.to_owned()), calls, declined: None };
     ScriptedAnswer::for_auditors([KnownBug::new("total.py", WRONG.trim(), TITLE)])
@@ -40,7 +43,7 @@ async fn a_refusal_asks_neither_the_forge_nor_a_model_for_anything() {
     ] {
         let mut command = site.command(&[&target]);
         command.env(name, value);
-        let ran = site.ran(command).await;
+        let ran = site.run_command(command).await;
         assert!(ran.err.starts_with(&format!("error: {line}")), "{ran:?}");
     }
     assert_eq!((site.forge.request_log().len(), site.model.request_log().len()), (0, 0));
@@ -48,28 +51,30 @@ async fn a_refusal_asks_neither_the_forge_nor_a_model_for_anything() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clean_pull_request_gets_one_review_and_its_description() {
-    let site = Site::new("", [clean()]).await;
-    let before = site.pull().await;
-    let (told, exit) = site.run(&[]).await;
+    let site = Site::new("", [clean_audit_answer()]).await;
+    let before = site.pull_view().await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["code"], &told["commits"]), (0, &json!("clean"), &json!([])), "{told}");
-    let pull = site.pull().await;
-    assert_eq!(loops_of(&pull), ["## converge: loop 1 audit: 0P0 / 0P1 / 0P2 → clean"]);
+    let pull = site.pull_view().await;
+    assert_eq!(audit_review_headlines(&pull), ["## converge: loop 1 audit: 0P0 / 0P1 / 0P2 → clean"]);
     assert_eq!((pull.head, pull.comments.len(), pull.draft), (before.head, 0, false));
     assert!(pull.body.contains("Adds up orders."), "{}", pull.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_can_mend_is_answered_with_the_reason_and_stays_open() {
-    let site = Site::new("", [dirty(), mended(&[(BUG_ID, Some("the callers rely on it"))])]).await;
+    let site =
+        Site::new("", [planted_bug_answer(), fix_report_answer(&[(BUG_ID, Some("the callers rely on it"))])])
+            .await;
     let temporary = site.home.path().join("tmp");
     std::fs::create_dir(&temporary).unwrap();
     let mut command = site.command(&["--format", "json", &format!("acme/shop#{}", site.number)]);
     command.env("TMPDIR", &temporary);
-    let ran = site.ran(command).await;
+    let ran = site.run_command(command).await;
     let told = ran.json();
     assert_eq!((ran.exit, &told["code"], &told["loops"]), (1, &json!("nothing_fixed"), &json!(1)), "{told}");
     assert_eq!(told["declined"][0]["path"], "total.py");
-    let pull = site.pull().await;
+    let pull = site.pull_view().await;
     let inline: Vec<_> = pull.inline_comments().collect();
     assert_eq!(inline.len(), 2, "{inline:#?}");
     assert!(inline[1].body.starts_with("Could not address this loop: the callers rely on it"), "{inline:#?}");
@@ -81,9 +86,9 @@ async fn what_nobody_can_mend_is_answered_with_the_reason_and_stays_open() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_finding_off_the_diff_stands_in_the_body_of_the_review() {
     let finds = |path: &str, line: u32, excerpt: &str, title: &str| {
-        finding((path, line), excerpt, ("P2", "A"), title)
+        finding_json((path, line), excerpt, ("P2", "A"), title)
     };
-    let answer = found(
+    let answer = audit_answer(
         &[
             finds("total.py", 3, WRONG.trim_end(), "One is left out"),
             finds("total.py", 5, "    return s", "It has no type"),
@@ -98,9 +103,9 @@ async fn a_finding_off_the_diff_stands_in_the_body_of_the_review() {
         CommitBuilder::new("Add totals").write("total.py", BUG).write("old.py", format!("x0 = 0\n{old}"));
     site.repo.push("wide", change).await.unwrap();
     site.number = site.repo.open_pull(NewPull::from_branch("wide")).await.unwrap();
-    let (told, exit) = site.run(&["--max-audits", "1"]).await;
+    let (told, exit) = site.run_json(&["--max-audits", "1"]).await;
     assert_eq!((exit, &told["code"]), (1, &json!("max_audits")), "{told}");
-    let pull = site.pull().await;
+    let pull = site.pull_view().await;
     let inline: Vec<_> = pull.inline_comments().map(|comment| comment.line).collect();
     assert_eq!(inline, [Some(3), Some(5)]);
     let review = pull.reviews.iter().find(|review| !review.body.is_empty()).unwrap();
@@ -112,26 +117,26 @@ async fn a_finding_off_the_diff_stands_in_the_body_of_the_review() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_the_forge_does_not_take_at_once_is_there_once() {
-    let site = Site::new("", looks()).await;
+    let site = Site::new("", bug_and_fix_answers()).await;
     site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Invalid(ReasonForm::Strings)));
     site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Status(502, None)));
-    let (told, exit) = site.run(&[]).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert!(site.forge.is_faultless(), "not both were met");
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
-    let pull = site.pull().await;
-    assert_eq!(loops_of(&pull).len(), 2, "{:#?}", pull.reviews);
+    let pull = site.pull_view().await;
+    assert_eq!(audit_review_headlines(&pull).len(), 2, "{:#?}", pull.reviews);
     assert_eq!(pull.summary_comments().count(), 0);
     assert_eq!(pull.inline_comments().filter(|comment| comment.in_reply_to.is_none()).count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_no_review_can_be_posted_a_comment_has_it_all() {
-    let site = Site::new("", looks()).await;
+    let site = Site::new("", bug_and_fix_answers()).await;
     site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Status(502, None)).times(100));
-    let (told, exit) = site.run(&[]).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
-    let pull = site.pull().await;
-    assert_eq!(loops_of(&pull), Vec::<String>::new());
+    let pull = site.pull_view().await;
+    assert_eq!(audit_review_headlines(&pull), Vec::<String>::new());
     let said: Vec<&str> = pull.summary_comments().map(|comment| comment.body.as_str()).collect();
     let of = |begins: &str| said.iter().filter(|body| body.starts_with(begins)).count();
     assert_eq!(of("## converge: loop 1 audit: 0P0 / 1P1 / 0P2"), 1, "{said:#?}");
@@ -141,29 +146,29 @@ async fn where_no_review_can_be_posted_a_comment_has_it_all() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hook_that_blocks_a_fix_twice_is_shown_and_ends_it() {
-    let site = Site::new("", looks()).await;
+    let site = Site::new("", bug_and_fix_answers()).await;
     for _ in 0..2 {
         site.repo.decline_next_push("no ticket is named").await.unwrap();
     }
-    let before = site.pull().await.head;
-    let (told, exit) = site.run(&[]).await;
+    let before = site.pull_view().await.head;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("stuck"), &json!("hook")), "{told}");
-    let pull = site.pull().await;
+    let pull = site.pull_view().await;
     assert_eq!(pull.head, before);
     let answers: Vec<_> = pull.inline_comments().filter(|comment| comment.in_reply_to.is_some()).collect();
     assert_eq!(answers.len(), 1, "{answers:#?}");
     assert!(answers[0].body.starts_with("Hook blocked the fix commit: "), "{answers:#?}");
     assert!(answers[0].body.contains("no ticket is named"), "{answers:#?}");
     // The push is declined once; that of the next fixer is accepted.
-    let site = Site::new("", looks()).await;
+    let site = Site::new("", bug_and_fix_answers()).await;
     site.repo.decline_next_push("no ticket is named").await.unwrap();
-    let (told, exit) = site.run(&[]).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_pushes_while_a_fix_is_on_its_way_loses_nothing_and_is_audited() {
-    let site = Site::new("", looks()).await;
+    let site = Site::new("", bug_and_fix_answers()).await;
     site.forge.add_fault(ForgeFault::on_call("POST", PUSH, ForgeFaultKind::Held));
     let other = async {
         site.forge.wait_until_held().await;
@@ -172,7 +177,7 @@ async fn who_pushes_while_a_fix_is_on_its_way_loses_nothing_and_is_audited() {
         site.forge.release_held();
         theirs
     };
-    let ((told, exit), theirs) = tokio::join!(site.run(&[]), other);
+    let ((told, exit), theirs) = tokio::join!(site.run_json(&[]), other);
     assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
     let log = site.git(&["log", "--format=%H %an", "main..topic"]).await;
     let log: Vec<&str> = log.lines().collect();
@@ -186,28 +191,28 @@ async fn who_pushes_while_a_fix_is_on_its_way_loses_nothing_and_is_audited() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_runs_on_one_pull_request_the_second_is_refused() {
-    let site = Site::new("", looks()).await;
+    let site = Site::new("", bug_and_fix_answers()).await;
     site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Held));
     let second = async {
         site.forge.wait_until_held().await;
-        let second = site.run(&[]).await;
+        let second = site.run_json(&[]).await;
         site.forge.release_held();
         second
     };
-    let ((first, exit), (second, refused)) = tokio::join!(site.run(&[]), second);
+    let ((first, exit), (second, refused)) = tokio::join!(site.run_json(&[]), second);
     assert_eq!((refused, &second["code"]), (4, &json!("already_running")), "{second}");
     let running = format!("already running: {}", first["run"].as_str().unwrap());
     assert_eq!(second["reason"], json!(running));
     assert_eq!((exit, &first["exit"], &first["loops"]), (0, &json!("converged"), &json!(2)), "{first}");
-    assert_eq!(loops_of(&site.pull().await).len(), 2);
+    assert_eq!(audit_review_headlines(&site.pull_view().await).len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_marker_that_somebody_else_posts_makes_nothing_clean() {
-    let mut site = Site::new("", [clean(), clean()]).await;
-    let (first, _) = site.run(&[]).await;
+    let mut site = Site::new("", [clean_audit_answer(), clean_audit_answer()]).await;
+    let (first, _) = site.run_json(&[]).await;
     assert_eq!(first["exit"], "converged", "{first}");
-    let ours = site.pull().await;
+    let ours = site.pull_view().await;
     let review = ours.reviews.iter().find(|review| review.body.contains("clean")).unwrap();
     // Another pull request has the same head, and a user copies the texts of the bot to it.
     site.repo.push("twin", CommitBuilder::new("x").write("x.py", "")).await.unwrap();
@@ -219,7 +224,7 @@ async fn a_marker_that_somebody_else_posts_makes_nothing_clean() {
         BotReview { state: FakeReviewVerdict::Commented, body: review.body.clone(), comments: vec![] };
     site.repo.review_lines(site.number, "eve", None, forged).await.unwrap();
     let asked = site.model.request_log().len();
-    let (told, exit) = site.run(&[]).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["code"], &told["loops"]), (0, &json!("clean"), &json!(1)), "{told}");
     assert!(site.model.request_log().len() > asked, "nobody audited it");
 }
@@ -228,7 +233,7 @@ async fn a_marker_that_somebody_else_posts_makes_nothing_clean() {
 pub(crate) const BOT_FIRST: &str = "[converge]\nreviewers = [\"bugbot\", \"internal\"]\npoll = \"1s\"\n\
                          poll_after_trigger = \"1s\"\n[reviewer.bugbot]\nbudget = \"2s\"\nrequests = 1\n";
 
-pub(crate) fn bugbot(steps: impl IntoIterator<Item = BotStep>) -> FakeBot {
+pub(crate) fn bugbot_with_steps(steps: impl IntoIterator<Item = BotStep>) -> FakeBot {
     FakeBot {
         login: "cursor[bot]".into(),
         alias: None,
@@ -237,7 +242,7 @@ pub(crate) fn bugbot(steps: impl IntoIterator<Item = BotStep>) -> FakeBot {
     }
 }
 
-fn says(text: &str) -> BotReview {
+fn bot_review(text: &str) -> BotReview {
     BotReview { state: FakeReviewVerdict::Commented, body: text.to_owned(), comments: vec![] }
 }
 
@@ -245,19 +250,19 @@ const NOTHING: &str = "Cursor Bugbot has reviewed your changes and found no issu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stale_review_of_another_is_asked_for_anew_once_and_our_audit_follows_when_it_is_clean() {
-    let site = Site::new(BOT_FIRST, [clean()]).await;
-    let stale = site.pull().await.head;
+    let site = Site::new(BOT_FIRST, [clean_audit_answer()]).await;
+    let stale = site.pull_view().await.head;
     site.repo.push("topic", CommitBuilder::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
-    site.repo.review_lines(site.number, "cursor[bot]", Some(&stale), says(NOTHING)).await.unwrap();
+    site.repo.review_lines(site.number, "cursor[bot]", Some(&stale), bot_review(NOTHING)).await.unwrap();
     site.repo
-        .add_bot(bugbot([BotStep { eyes: true, review: Some(says(NOTHING)), check: None }]))
+        .add_bot(bugbot_with_steps([BotStep { eyes: true, review: Some(bot_review(NOTHING)), check: None }]))
         .await
         .unwrap();
-    let (told, exit) = site.run(&[]).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(1)), "{told}");
-    let pull = site.pull().await;
+    let pull = site.pull_view().await;
     let triggers = pull.summary_comments().filter(|comment| comment.body.trim() == "bugbot run").count();
-    assert_eq!((triggers, loops_of(&pull).len(), pull.draft), (1, 1, false));
+    assert_eq!((triggers, audit_review_headlines(&pull).len(), pull.draft), (1, 1, false));
     let by = |name: &str| pull.reviews.iter().rposition(|review| review.author == name).unwrap();
     assert!(by("cursor[bot]") < by("truing[bot]"), "ours comes after it: {:#?}", pull.reviews);
 }
@@ -265,10 +270,10 @@ async fn a_stale_review_of_another_is_asked_for_anew_once_and_our_audit_follows_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reviewer_that_stays_silent_blocks_in_the_end() {
     let site = Site::new(BOT_FIRST, []).await;
-    site.repo.add_bot(bugbot([])).await.unwrap();
-    let (told, exit) = site.run(&[]).await;
+    site.repo.add_bot(bugbot_with_steps([])).await.unwrap();
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["code"]), (1, &json!("reviewer_silent")), "{told}");
-    let pull = site.pull().await;
+    let pull = site.pull_view().await;
     assert!(pull.draft, "it is not ready");
     let triggers = pull.summary_comments().filter(|comment| comment.body.trim() == "bugbot run").count();
     assert_eq!(triggers, 1, "{:#?}", pull.comments);
@@ -277,20 +282,20 @@ async fn a_reviewer_that_stays_silent_blocks_in_the_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conflict_with_the_base_blocks_and_what_is_not_known_yet_is_waited_for() {
     let quick = "[converge]\npoll = \"1s\"\n";
-    let site = Site::new(quick, [clean()]).await;
+    let site = Site::new(quick, [clean_audit_answer()]).await;
     site.repo.set_merge(site.number, &[MergeState::Unknown, MergeState::Clean]).await.unwrap();
-    let (told, exit) = site.run(&[]).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
-    let site = Site::new(quick, [clean()]).await;
+    let site = Site::new(quick, [clean_audit_answer()]).await;
     site.repo.set_merge(site.number, &[MergeState::Dirty]).await.unwrap();
-    let (told, exit) = site.run(&[]).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!(
         (exit, &told["exit"], &told["code"]),
         (1, &json!("blocked"), &json!("mergeability")),
         "{told}"
     );
     assert!(told["reason"].as_str().unwrap().contains("conflicts with main"), "{told}");
-    assert!(site.pull().await.draft);
+    assert!(site.pull_view().await.draft);
 }
 
 /// Instructions that an attacker plants in texts that models may read.
@@ -322,17 +327,17 @@ async fn orders_that_are_planted_in_the_change_and_in_comments_change_nothing() 
         .unwrap();
     // The model is captured: it follows every instruction that it reads.
     let answers: Vec<ScriptedAnswer> =
-        [ScriptedAnswer::for_describer("Adds up orders.")].into_iter().chain(looks()).collect();
+        [ScriptedAnswer::for_describer("Adds up orders.")].into_iter().chain(bug_and_fix_answers()).collect();
     site.model.set_script(ModelScript { obedient: true, answers, ..ModelScript::default() });
-    let before = site.pull().await.head;
-    let (told, exit) = site.run(&[]).await;
+    let before = site.pull_view().await.head;
+    let (told, exit) = site.run_json(&[]).await;
     // No instruction makes the result clean: the bug is found and fixed, and the stranger's thread blocks the
     // run.
     assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("blocked"), &json!("threads")), "{told}");
     assert_eq!(told["audits"][0]["P1"], 1, "{told}");
     let changed = site.git(&["diff", "--name-only", &before, "topic"]).await;
     assert_eq!(changed, "total.py");
-    let pull = site.pull().await;
+    let pull = site.pull_view().await;
     assert!(
         pull.reviews.iter().all(|review| review.state == FakeReviewVerdict::Commented),
         "{:#?}",

@@ -12,38 +12,44 @@ use truing_store::Store;
 
 use crate::converge::place::Ran;
 use crate::converge::scene::{
-    BUG_ID, RIGHT, Scene, WRONG, absences, clean, dirty, edit, finding, fix_is_clean, found, mended,
+    BUG_ID, RIGHT, Scene, WRONG, absences_except, audit_answer, clean_audit_answer, clean_fix_answer, edit,
+    finding_json, fix_report_answer, planted_bug_answer,
 };
 
 /// Returns the answer of a fixer that declines the only finding.
-fn declines() -> ScriptedAnswer {
-    mended(&[(BUG_ID, Some("nobody knows how"))])
+fn declining_answer() -> ScriptedAnswer {
+    fix_report_answer(&[(BUG_ID, Some("nobody knows how"))])
 }
 
-fn fixes() -> [ScriptedAnswer; 4] {
-    [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]
+fn fix_run_answers() -> [ScriptedAnswer; 4] {
+    [
+        edit("total.py", WRONG, RIGHT),
+        fix_report_answer(&[(BUG_ID, None)]),
+        clean_fix_answer(),
+        clean_audit_answer(),
+    ]
 }
 
 /// Plays these answers in a run. Returns its result, its exit code, and the number of requests.
-fn after(scene: &Scene, answers: impl IntoIterator<Item = ScriptedAnswer>) -> (Value, i32, usize) {
-    scene.play(answers);
-    let before = scene.asked();
+fn run_with_answers(scene: &Scene, answers: impl IntoIterator<Item = ScriptedAnswer>) -> (Value, i32, usize) {
+    scene.set_answers(answers);
+    let before = scene.request_count();
     let (told, exit) = scene.json(&[]);
-    (told, exit, scene.asked() - before)
+    (told, exit, scene.request_count() - before)
 }
 
 /// Creates a run that is stuck with the only finding.
-fn stuck(config: &str) -> (Scene, Value) {
-    let scene = Scene::new([dirty(), declines()]).with(config);
+fn create_stuck_run(config: &str) -> (Scene, Value) {
+    let scene = Scene::new([planted_bug_answer(), declining_answer()]).with_config(config);
     let (told, exit) = scene.json(&[]);
-    assert_eq!((exit, &told["code"], scene.asked()), (1, &json!("nothing_fixed"), 2), "{told}");
+    assert_eq!((exit, &told["code"], scene.request_count()), (1, &json!("nothing_fixed"), 2), "{told}");
     (scene, told)
 }
 
 #[test]
 fn a_run_that_is_stuck_goes_on_from_what_it_found_where_nothing_is_new() {
-    let (scene, first) = stuck("");
-    let (told, exit, asked) = after(&scene, [declines()]);
+    let (scene, first) = create_stuck_run("");
+    let (told, exit, asked) = run_with_answers(&scene, [declining_answer()]);
     assert_eq!(
         (exit, &told["code"], asked),
         (1, &json!("nothing_fixed"), 1),
@@ -51,16 +57,17 @@ fn a_run_that_is_stuck_goes_on_from_what_it_found_where_nothing_is_new() {
     );
     assert_eq!((&told["run"], &told["loops"], &told["audits"]), (&first["run"], &json!(1), &first["audits"]));
 
-    scene.play(fixes());
+    scene.set_answers(fix_run_answers());
     let ran = scene.run(&[]);
     assert_eq!(ran.exit, 0, "{ran:?}");
     let said = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
     let why = format!("run {} got stuck here (", first["run"].as_str().unwrap());
     assert!(said.contains(&why) && said.contains("Nothing has changed since"), "{ran:?}");
-    let spent = Ran::from(scene.other("budget", &["show", "--format", "json"]).output().unwrap()).json();
+    let spent =
+        Ran::from(scene.other_command("budget", &["show", "--format", "json"]).output().unwrap()).json();
     let runs = spent.as_array().unwrap().iter().filter(|level| level["level"] == "run");
     let spent: u64 = runs.map(|level| level["spent_micro_usd"].as_u64().unwrap()).sum();
-    let (told, _, asked) = after(&scene, []);
+    let (told, _, asked) = run_with_answers(&scene, []);
     assert_eq!((&told["loops"], &told["cost_micro_usd"], asked), (&json!(2), &json!(spent), 0), "{told}");
 }
 
@@ -72,19 +79,21 @@ fn a_stuck_branch_is_audited_anew_where_a_commit_a_dismissal_a_gate_or_the_model
         scene
     };
     let dismiss = |scene: Scene| {
-        let ran =
-            scene.other("dismiss", &["1:26045536", "--reason", "the callers rely on it"]).output().unwrap();
+        let ran = scene
+            .other_command("dismiss", &["1:26045536", "--reason", "the callers rely on it"])
+            .output()
+            .unwrap();
         assert!(ran.status.success(), "{ran:?}");
         scene
     };
-    let gate = |scene: Scene| scene.with("[converge]\ngate = [[\"true\"]]\n");
-    let model = |scene: Scene| scene.with("name = \"claude-sonnet-4-6\"\n");
+    let gate = |scene: Scene| scene.with_config("[converge]\ngate = [[\"true\"]]\n");
+    let model = |scene: Scene| scene.with_config("name = \"claude-sonnet-4-6\"\n");
     let changes: [(&str, &dyn Fn(Scene) -> Scene); 4] =
         [("commit", &commit), ("dismissal", &dismiss), ("gate", &gate), ("model", &model)];
     for (what, change) in changes {
-        let (scene, first) = stuck("");
+        let (scene, first) = create_stuck_run("");
         let scene = change(scene);
-        let (told, exit, asked) = after(&scene, [dirty(), declines()]);
+        let (told, exit, asked) = run_with_answers(&scene, [planted_bug_answer(), declining_answer()]);
         let expected = if what == "dismissal" { (0, "clean", 1) } else { (1, "nothing_fixed", 2) };
         assert_eq!((exit, told["code"].as_str().unwrap(), asked), expected, "{what}: {told}");
         assert_ne!(told["run"], first["run"], "{what}");
@@ -92,20 +101,20 @@ fn a_stuck_branch_is_audited_anew_where_a_commit_a_dismissal_a_gate_or_the_model
 }
 
 /// Sets the end of a run to this many days ago.
-fn ended_ago(scene: &Scene, run: &str, days: i64) {
+fn backdate_run_end(scene: &Scene, run: &str, days: i64) {
     let store = Store::open(&scene.place.store(), Arc::new(SystemClock)).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let mut record = store.converge_run(&RunId::new(run)).await.unwrap().unwrap();
         record.ended = UnixMillis(SystemClock.now().0 - TimeSpan::minutes(days * 24 * 60).0);
-        store.keep_converge(FencingToken(0), &record).await.unwrap();
+        store.store_converge(FencingToken(0), &record).await.unwrap();
     });
 }
 
 #[test]
 fn branches_that_runs_have_left_are_deleted_when_they_are_merged_or_older_than_thirty_days() {
     let left = || {
-        let scene = Scene::new([dirty()].into_iter().chain(fixes()));
+        let scene = Scene::new([planted_bug_answer()].into_iter().chain(fix_run_answers()));
         let (told, exit) = scene.json(&[]);
         assert_eq!(exit, 0, "{told}");
         let branch = scene.branch().unwrap();
@@ -115,14 +124,14 @@ fn branches_that_runs_have_left_are_deleted_when_they_are_merged_or_older_than_t
     let next = |scene: &Scene| {
         scene.place.write("other.py", "x = 1\n");
         scene.place.commit("more");
-        scene.play([clean()]);
+        scene.set_answers([clean_audit_answer()]);
         let ran = scene.run(&[]);
         assert_eq!(ran.exit, 0, "{ran:?}");
         ran.err.split_whitespace().collect::<Vec<_>>().join(" ")
     };
     for (days, is_kept) in [(29, true), (31, false)] {
         let (scene, run, branch) = left();
-        ended_ago(&scene, &run, days);
+        backdate_run_end(&scene, &run, days);
         let said = next(&scene);
         assert_eq!(scene.branch().is_some(), is_kept, "{days}: {said}");
         let told = format!("deleted {branch}, the branch of an earlier run: older than 30 days");
@@ -136,7 +145,7 @@ fn branches_that_runs_have_left_are_deleted_when_they_are_merged_or_older_than_t
 
     // One branch has a user's commit, and another has a similar name but belongs to no run.
     let (scene, run, branch) = left();
-    ended_ago(&scene, &run, 31);
+    backdate_run_end(&scene, &run, 31);
     let tree = scene.place.git(["rev-parse", &format!("{branch}^{{tree}}")]);
     let more = scene.place.git(["commit-tree", &tree, "-p", &branch, "-m", "by hand"]);
     scene.place.git(["update-ref", &format!("refs/heads/{branch}"), &more]);
@@ -150,42 +159,47 @@ fn branches_that_runs_have_left_are_deleted_when_they_are_merged_or_older_than_t
 fn a_fix_that_leads_back_to_what_was_found_wrong_is_not_taken_when_the_run_is_started_again() {
     let back = || edit("total.py", RIGHT, WRONG);
     let begins = || {
-        let worse = finding(("total.py", 3), RIGHT.trim_end(), ("P1", "G"), "Too many are taken");
+        let worse = finding_json(("total.py", 3), RIGHT.trim_end(), ("P1", "G"), "Too many are taken");
         [
-            dirty(),
+            planted_bug_answer(),
             edit("total.py", WRONG, RIGHT),
-            mended(&[(BUG_ID, None)]),
-            fix_is_clean(),
-            found(&[worse], "G"),
+            fix_report_answer(&[(BUG_ID, None)]),
+            clean_fix_answer(),
+            audit_answer(&[worse], "G"),
         ]
     };
     let (told, _) = Scene::new(begins()).json(&["--max-audits", "2"]);
     let id = told["remaining"][0]["id"].as_str().unwrap();
     assert_ne!(id, BUG_ID, "{told}");
-    let scene = Scene::new(begins().into_iter().chain([back(), mended(&[(id, None)]), fix_is_back()]));
+    let scene = Scene::new(begins().into_iter().chain([
+        back(),
+        fix_report_answer(&[(id, None)]),
+        reverted_fix_answer(),
+    ]));
     let (told, exit) = scene.json(&[]);
     assert_eq!((exit, &told["code"]), (1, &json!("oscillation")), "{told}");
     for _ in 0..2 {
-        let (told, exit, asked) = after(&scene, [back(), mended(&[(id, None)]), dirty()]);
+        let (told, exit, asked) =
+            run_with_answers(&scene, [back(), fix_report_answer(&[(id, None)]), planted_bug_answer()]);
         assert_eq!((exit, &told["code"], asked), (1, &json!("oscillation"), 2), "no audit is paid: {told}");
     }
 }
 
 /// Returns the answer of an auditor who finds nothing although the fix brings the planted bug back.
-fn fix_is_back() -> ScriptedAnswer {
-    let report = json!({ "findings": [], "absences": absences("", "total.py", 3, WRONG.trim_end()) });
+fn reverted_fix_answer() -> ScriptedAnswer {
+    let report = json!({ "findings": [], "absences": absences_except("", "total.py", 3, WRONG.trim_end()) });
     ScriptedAnswer::tool("report", report).usage(1000, 100)
 }
 
 #[test]
 fn a_branch_that_has_moved_is_not_told_to_merge_by_fast_forward() {
-    let scene = Scene::new([dirty()].into_iter().chain(fixes()));
+    let scene = Scene::new([planted_bug_answer()].into_iter().chain(fix_run_answers()));
     let mut command = scene.command(&[]);
     scene.model.stall(1);
     let child =
         command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let deadline = std::time::Instant::now() + crate::support::HANGS;
-    while scene.asked() == 0 {
+    while scene.request_count() == 0 {
         assert!(std::time::Instant::now() < deadline, "no request came");
         std::thread::yield_now();
     }

@@ -6,45 +6,56 @@ use truing_fakes::model::{ModelScript, ScriptedAnswer};
 use truing_fakes::repo::CommitBuilder;
 
 use crate::converge::place::Ran;
-use crate::converge::pull::{Site, loops_of};
-use crate::converge::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};
+use crate::converge::pull::{Site, audit_review_headlines};
+use crate::converge::scene::{
+    BUG_ID, RIGHT, Scene, WRONG, clean_audit_answer, clean_fix_answer, edit, fix_report_answer,
+    planted_bug_answer,
+};
 use crate::converge::served::NATIVE;
 
-fn told(ran: &Ran) -> Value {
+fn parse_json(ran: &Ran) -> Value {
     serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}"))
 }
 
 #[test]
 fn a_run_goes_on_from_what_an_audit_found_and_pays_for_no_second_one() {
-    let fix = || [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
-    let scene = Scene::new([dirty()]);
+    let fix = || {
+        [
+            edit("total.py", WRONG, RIGHT),
+            fix_report_answer(&[(BUG_ID, None)]),
+            clean_fix_answer(),
+            clean_audit_answer(),
+        ]
+    };
+    let scene = Scene::new([planted_bug_answer()]);
     let ran = scene.audit(&[]);
-    assert_eq!((ran.exit, scene.asked()), (1, 1), "{ran:?}");
-    scene.play(fix());
+    assert_eq!((ran.exit, scene.request_count()), (1, 1), "{ran:?}");
+    scene.set_answers(fix());
     let (run, exit) = scene.json(&[]);
     assert_eq!((exit, &run["exit"], &run["loops"]), (0, &json!("converged"), &json!(2)), "{run}");
     assert_eq!(run["audits"][0], json!({ "loop": 1, "P0": 0, "P1": 1, "P2": 0 }));
 
     // A result for another commit is not reused.
-    let scene = Scene::new([dirty()]);
+    let scene = Scene::new([planted_bug_answer()]);
     assert_eq!(scene.audit(&[]).exit, 1);
     scene.place.write("other.py", "x = 1\n");
     scene.place.commit("more");
-    scene.play([dirty()].into_iter().chain(fix()));
+    scene.set_answers([planted_bug_answer()].into_iter().chain(fix()));
     let (run, exit) = scene.json(&[]);
     assert_eq!((exit, &run["exit"], &run["loops"]), (0, &json!("converged"), &json!(2)), "{run}");
 }
 
 #[test]
 fn a_branch_that_an_audit_found_clean_has_converged() {
-    let scene = Scene::new([clean()]);
+    let scene = Scene::new([clean_audit_answer()]);
     assert_eq!(scene.audit(&[]).exit, 0);
     let (run, exit) = scene.json(&[]);
     assert_eq!((exit, &run["exit"], &run["code"]), (0, &json!("converged"), &json!("clean")), "{run}");
-    assert_eq!(scene.asked(), 1);
+    assert_eq!(scene.request_count(), 1);
 
     // The gate has not checked the commit yet.
-    let scene = Scene::new([clean()]).with("[converge]\ngate = [[\"false\"]]\ngate_rounds = 1\n");
+    let scene =
+        Scene::new([clean_audit_answer()]).with_config("[converge]\ngate = [[\"false\"]]\ngate_rounds = 1\n");
     assert_eq!(scene.audit(&[]).exit, 0);
     assert_ne!(scene.json(&[]).0["exit"], json!("converged"));
 }
@@ -52,14 +63,14 @@ fn a_branch_that_an_audit_found_clean_has_converged() {
 #[test]
 fn findings_below_the_least_severity_are_neither_shown_nor_fail_an_audit() {
     for (least, exit, many) in [("P0", 0, 0), ("P1", 1, 1), ("P2", 1, 1)] {
-        let scene = Scene::new([dirty()]);
+        let scene = Scene::new([planted_bug_answer()]);
         let ran = scene.audit(&["--min-severity", least, "--format", "json"]);
-        let told = told(&ran);
+        let told = parse_json(&ran);
         assert_eq!((ran.exit, told["findings"].as_array().unwrap().len()), (exit, many), "{least}: {told}");
         // The limit affects only the list; all findings are counted.
         assert_eq!((&told["counts"]["P1"], &told["not_shown"]), (&json!(1), &json!(1 - many)), "{told}");
     }
-    let ran = Scene::new([dirty()]).audit(&["--min-severity", "P0"]);
+    let ran = Scene::new([planted_bug_answer()]).audit(&["--min-severity", "P0"]);
     assert!(ran.out.starts_with("0 P0 / 1 P1 / 0 P2 — 9 categories cleared\n"), "{}", ran.out);
     assert!(ran.out.contains("not shown: 1 finding below P0 (--min-severity)"), "{}", ran.out);
     let ran = Scene::new([]).audit(&["--min-severity", "high"]);
@@ -68,11 +79,11 @@ fn findings_below_the_least_severity_are_neither_shown_nor_fail_an_audit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_is_audited_by_its_name_without_a_word_there_and_a_run_goes_on_from_it() {
-    let site = Site::new("", [dirty()]).await;
+    let site = Site::new("", [planted_bug_answer()]).await;
     let name = format!("acme/shop#{}", site.number);
-    let ran = site.ran(site.other("audit", &["--format", "json", &name])).await;
-    let audit = told(&ran);
-    let pull = site.pull().await;
+    let ran = site.run_command(site.other_command("audit", &["--format", "json", &name])).await;
+    let audit = parse_json(&ran);
+    let pull = site.pull_view().await;
     assert_eq!((ran.exit, &audit["pr"], &audit["head"]), (1, &json!(name), &json!(pull.head)), "{ran:?}");
     assert_eq!(audit["counts"], json!({ "P0": 0, "P1": 1, "P2": 0 }));
     assert!(pull.reviews.is_empty() && pull.comments.is_empty() && pull.draft, "{pull:#?}");
@@ -81,14 +92,14 @@ async fn a_pull_request_is_audited_by_its_name_without_a_word_there_and_a_run_go
     site.model.set_script(ModelScript::from_answers([
         described,
         edit("total.py", WRONG, RIGHT),
-        mended(&[(BUG_ID, None)]),
-        fix_is_clean(),
-        clean(),
+        fix_report_answer(&[(BUG_ID, None)]),
+        clean_fix_answer(),
+        clean_audit_answer(),
     ]));
-    let (run, exit) = site.run(&[]).await;
+    let (run, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &run["exit"], &run["loops"]), (0, &json!("converged"), &json!(2)), "{run}");
     assert_eq!(
-        loops_of(&site.pull().await),
+        audit_review_headlines(&site.pull_view().await),
         ["## converge: loop 1 audit: 0P0 / 1P1 / 0P2", "## converge: loop 2 audit: 0P0 / 0P1 / 0P2 → clean"]
     );
 }
@@ -98,15 +109,15 @@ async fn preflight_asks_the_forge_of_a_pull_request_whether_it_can_be_worked_on(
     let site = Site::new("", []).await;
     let name = format!("acme/shop#{}", site.number);
     let look = async || {
-        let ran = site.ran(site.other("preflight", &["--format", "json", &name])).await;
-        let checks = told(&ran)["checks"].as_array().unwrap().clone();
+        let ran = site.run_command(site.other_command("preflight", &["--format", "json", &name])).await;
+        let checks = parse_json(&ran)["checks"].as_array().unwrap().clone();
         let of =
             |name: &str| checks.iter().find(|check| check["name"] == name).map(|check| check["ok"].clone());
         (ran.exit, of("pull request"), of("push"), ran)
     };
     let (exit, open, push, ran) = look().await;
     assert_eq!((exit, open, push), (0, Some(json!(true)), Some(json!(true))), "{ran:?}");
-    let before = site.pull().await;
+    let before = site.pull_view().await;
     assert!(before.comments.is_empty() && before.reviews.is_empty(), "nothing is said there");
 
     site.repo.set_role(crate::converge::pull::BOT, "read").await.unwrap();
@@ -128,16 +139,16 @@ async fn preflight_asks_the_forge_of_a_pull_request_whether_it_can_be_worked_on(
     let (exit, open, _, ran) = look().await;
     assert_eq!((exit, open), (1, Some(json!(false))), "{ran:?}");
 
-    let ran = site.ran(site.other("preflight", &["acme/shop#4711"])).await;
+    let ran = site.run_command(site.other_command("preflight", &["acme/shop#4711"])).await;
     assert!(ran.exit == 1 && ran.out.contains("fail forge: "), "{ran:?}");
 }
 
 /// Returns the results of a preflight of the pull request, with the exit code.
 async fn preflight(site: &Site) -> (Vec<(String, bool, String)>, i32, Ran) {
     let name = format!("acme/shop#{}", site.number);
-    let ran = site.ran(site.other("preflight", &["--format", "json", &name])).await;
+    let ran = site.run_command(site.other_command("preflight", &["--format", "json", &name])).await;
     let text = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
-    let checks = told(&ran)["checks"].as_array().unwrap().clone();
+    let checks = parse_json(&ran)["checks"].as_array().unwrap().clone();
     let said = checks.iter().map(|check| {
         let what = format!("{} {}", text(check, "text"), text(check, "hint"));
         (text(check, "name"), check["ok"] == json!(true), what)
@@ -188,7 +199,7 @@ async fn preflight_runs_the_gate_and_the_checks_on_the_head_of_a_pull_request() 
     let failed =
         said.iter().any(|(name, ok, text)| name == "checks" && !ok && text.contains("fails before any fix"));
     assert!(exit == 1 && failed, "{ran:?}");
-    let pull = site.pull().await;
+    let pull = site.pull_view().await;
     assert!(pull.comments.is_empty() && pull.reviews.is_empty(), "{pull:#?}");
 }
 
@@ -197,23 +208,23 @@ async fn a_finding_that_is_dismissed_by_somebody_who_may_is_none_to_an_audit_of_
     let site = Site::new(NATIVE, []).await;
     let name = format!("acme/shop#{}", site.number);
     let audit = async || {
-        site.model.set_script(ModelScript::from_answers([dirty()]));
+        site.model.set_script(ModelScript::from_answers([planted_bug_answer()]));
         let before = site.model.request_log().len();
-        let ran = site.ran(site.other("audit", &["--format", "json", &name])).await;
+        let ran = site.run_command(site.other_command("audit", &["--format", "json", &name])).await;
         assert_eq!(site.model.request_log().len(), before + 1, "it looks itself: {ran:?}");
-        (ran.exit, told(&ran))
+        (ran.exit, parse_json(&ran))
     };
     let (exit, first) = audit().await;
     assert_eq!((exit, &first["counts"]["P1"], &first["dismissed"]), (1, &json!(1), &json!([])), "{first}");
 
     let _server = site.serve();
     let word = format!("/dismiss {BUG_ID} the callers rely on it");
-    site.says("eve", &word).await;
+    site.comment_as("eve", &word).await;
     let (exit, still) = audit().await;
     assert_eq!((exit, &still["counts"]["P1"], &still["dismissed"]), (1, &json!(1), &json!([])), "{still}");
 
-    site.says("ann", &word).await;
-    site.until_why("by ann@github: the callers rely on it").await;
+    site.comment_as("ann", &word).await;
+    site.wait_until_why("by ann@github: the callers rely on it").await;
     let (exit, last) = audit().await;
     assert_eq!((exit, &last["counts"]["P1"], &last["findings"]), (0, &json!(0), &json!([])), "{last}");
     let dismissed = &last["dismissed"][0];
@@ -224,7 +235,7 @@ async fn a_finding_that_is_dismissed_by_somebody_who_may_is_none_to_an_audit_of_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_that_is_over_is_not_audited() {
     for is_merged in [false, true] {
-        let site = Site::new("", [dirty()]).await;
+        let site = Site::new("", [planted_bug_answer()]).await;
         let name = format!("acme/shop#{}", site.number);
         let word = if is_merged {
             site.repo.merge_pull(site.number, "ann").await.unwrap();
@@ -233,12 +244,12 @@ async fn a_pull_request_that_is_over_is_not_audited() {
             site.repo.close_pull(site.number).await.unwrap();
             "closed"
         };
-        let ran = site.ran(site.other("audit", &["--format", "json", &name])).await;
+        let ran = site.run_command(site.other_command("audit", &["--format", "json", &name])).await;
         // Exit 1 would mean findings, and exit 0 a clean result.
         assert_eq!((ran.exit, site.model.request_log().len()), (2, 0), "{ran:?}");
-        let told = told(&ran);
+        let told = parse_json(&ran);
         assert_eq!((&told["ok"], &told["error"]["code"]), (&json!(false), &json!("closed")), "{told}");
-        let ran = site.ran(site.other("audit", &[&name])).await;
+        let ran = site.run_command(site.other_command("audit", &[&name])).await;
         assert!(ran.exit == 2 && ran.out.starts_with("no audit: "), "{ran:?}");
         assert!(ran.out.contains(&format!("is {word}")), "{ran:?}");
         assert!(ran.err.contains("hint: name a pull request that is open"), "{ran:?}");
@@ -247,11 +258,11 @@ async fn a_pull_request_that_is_over_is_not_audited() {
 
 #[test]
 fn an_audit_that_looks_at_no_code_is_not_clean() {
-    let scene = Scene::new([clean()]);
+    let scene = Scene::new([clean_audit_answer()]);
     scene.place.write(".truing.toml", "[rules]\nignore = [\"total.py\"]\n");
     scene.place.commit("leave it out");
     let ran = scene.audit(&[]);
-    assert_eq!((ran.exit, scene.asked()), (3, 0), "{ran:?}");
+    assert_eq!((ran.exit, scene.request_count()), (3, 0), "{ran:?}");
     assert!(ran.err.contains("no code was audited: `rules.ignore` leaves out total.py"), "{ran:?}");
 }
 

@@ -8,19 +8,19 @@ use truing_fakes::forge::{
 use truing_fakes::model::{ModelScript, ScriptedAnswer, ScriptedFix, ScriptedToolCall};
 use truing_fakes::repo::CommitBuilder;
 
-use crate::converge::pull::{BOT, Site, two_loops};
-use crate::converge::scene::{BUG_ID, clean, dirty, mended};
-use crate::converge::served::{NATIVE, report};
+use crate::converge::pull::{BOT, Site, two_loop_answers};
+use crate::converge::scene::{BUG_ID, clean_audit_answer, fix_report_answer, planted_bug_answer};
+use crate::converge::served::{NATIVE, report_comment};
 
 const BOTH: [ForgeFlavour; 2] = [ForgeFlavour::Cloud, ForgeFlavour::DataCenter];
 
 async fn site(flavour: ForgeFlavour, more: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Site {
     let answers = [ScriptedAnswer::for_describer("Adds up orders.")].into_iter().chain(answers);
-    Site::at(flavour, FakeForgeOptions::default(), more, answers).await
+    Site::with_flavour(flavour, FakeForgeOptions::default(), more, answers).await
 }
 
 /// Returns the first lines of Truing's reviews, which are comments here.
-fn loops_of(pull: &PullView) -> Vec<String> {
+fn audit_review_headlines(pull: &PullView) -> Vec<String> {
     let first = pull.summary_comments().filter_map(|comment| comment.body.lines().next());
     first.filter(|line| line.starts_with("## converge: loop")).map(str::to_owned).collect()
 }
@@ -37,16 +37,16 @@ fn assert_never_merges(site: &Site) {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_audit_is_a_comment_and_each_finding_is_answered_and_resolved() {
     for flavour in BOTH {
-        let site = site(flavour, "", two_loops()).await;
-        let (told, exit) = site.run(&[]).await;
+        let site = site(flavour, "", two_loop_answers()).await;
+        let (told, exit) = site.run_json(&[]).await;
         assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
         let unchecked = "`verify.check` is not set: only the audit and the gate check fixes";
         assert_eq!(told["warnings"], json!([unchecked]), "{flavour:?}");
-        let pull = site.pull().await;
+        let pull = site.pull_view().await;
         let commits = told["commits"].as_array().unwrap();
         assert_eq!((commits.len(), commits[0].as_str().unwrap()), (1, pull.head.as_str()));
         assert_eq!(
-            loops_of(&pull),
+            audit_review_headlines(&pull),
             [
                 "## converge: loop 1 audit: 0P0 / 1P1 / 0P2",
                 "## converge: loop 2 audit: 0P0 / 0P1 / 0P2 → clean"
@@ -63,13 +63,13 @@ async fn each_audit_is_a_comment_and_each_finding_is_answered_and_resolved() {
         assert!(pull.body.contains("Adds up orders."), "{}", pull.body);
         assert_eq!(site.forge.violations(), Vec::<String>::new());
         assert_eq!(site.model.violations(), Vec::<String>::new());
-        site.forge.assert_named();
+        site.forge.assert_calls_in_runs();
 
         // A second run posts nothing twice.
         let before = pull.comments.len();
-        let (told, exit) = site.run(&[]).await;
+        let (told, exit) = site.run_json(&[]).await;
         assert_eq!((exit, &told["code"]), (0, &json!("already_clean")), "{told}");
-        assert_eq!(site.pull().await.comments.len(), before);
+        assert_eq!(site.pull_view().await.comments.len(), before);
         assert_never_merges(&site);
     }
 }
@@ -77,10 +77,10 @@ async fn each_audit_is_a_comment_and_each_finding_is_answered_and_resolved() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_for_changes_ends_with_the_audit_that_finds_nothing() {
     for flavour in BOTH {
-        let site = site(flavour, "[converge]\nevent = \"REQUEST_CHANGES\"\n", two_loops()).await;
-        let (told, exit) = site.run(&[]).await;
+        let site = site(flavour, "[converge]\nevent = \"REQUEST_CHANGES\"\n", two_loop_answers()).await;
+        let (told, exit) = site.run_json(&[]).await;
         assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
-        let pull = site.pull().await;
+        let pull = site.pull_view().await;
         let stands = pull.reviews.iter().any(|review| review.state == FakeReviewVerdict::ChangesRequested);
         assert!(!stands, "{flavour:?}: {:#?}", pull.reviews);
         let log = site.forge.request_log();
@@ -96,16 +96,18 @@ async fn a_request_for_changes_ends_with_the_audit_that_finds_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_forge_merges_no_base_into_a_branch_git_does_and_the_new_head_is_audited() {
     for flavour in BOTH {
-        let site = site(flavour, "[converge]\nauto_rebase = true\n", [clean(), clean()]).await;
-        let before = site.pull().await.head;
+        let site =
+            site(flavour, "[converge]\nauto_rebase = true\n", [clean_audit_answer(), clean_audit_answer()])
+                .await;
+        let before = site.pull_view().await.head;
         let base =
             site.repo.push("main", CommitBuilder::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
         // The forge reports the state of an older base. It is read before and after Truing's own audit.
         let states = [MergeState::Dirty, MergeState::Dirty, MergeState::Clean];
         site.repo.set_merge(site.number, &states).await.unwrap();
-        let (told, exit) = site.run(&[]).await;
+        let (told, exit) = site.run_json(&[]).await;
         assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
-        let head = site.pull().await.head;
+        let head = site.pull_view().await.head;
         assert_eq!((&told["head"], &told["base"]), (&json!(head), &json!(base)));
         assert_eq!(told["commits"], json!([]), "no fix was made");
         let parents = site.git(&["rev-list", "--parents", "-n", "1", &head]).await;
@@ -119,34 +121,34 @@ async fn where_the_forge_merges_no_base_into_a_branch_git_does_and_the_new_head_
 #[tokio::test(flavor = "multi_thread")]
 async fn what_git_cannot_merge_holds_it_back_and_nothing_is_pushed() {
     for flavour in BOTH {
-        let site = site(flavour, "[converge]\nauto_rebase = true\n", [clean()]).await;
-        let head = site.pull().await.head;
+        let site = site(flavour, "[converge]\nauto_rebase = true\n", [clean_audit_answer()]).await;
+        let head = site.pull_view().await.head;
         site.repo.push("main", CommitBuilder::new("Total").write("total.py", "total = sum\n")).await.unwrap();
-        let (told, exit) = site.run(&[]).await;
+        let (told, exit) = site.run_json(&[]).await;
         assert_eq!(
             (exit, &told["exit"], &told["code"]),
             (1, &json!("blocked"), &json!("mergeability")),
             "{told}"
         );
         assert!(told["reason"].as_str().unwrap().contains("total.py"), "{told}");
-        assert_eq!(site.pull().await.head, head);
+        assert_eq!(site.pull_view().await.head, head);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_in_comments_are_followed_where_their_author_may_write() {
     for flavour in BOTH {
-        let nothing = mended(&[(BUG_ID, Some("nobody knows how"))]);
-        let site = site(flavour, NATIVE, [dirty(), nothing]).await;
-        let name = site.forge.name();
+        let nothing = fix_report_answer(&[(BUG_ID, Some("nobody knows how"))]);
+        let site = site(flavour, NATIVE, [planted_bug_answer(), nothing]).await;
+        let name = site.forge.forge_name();
         let _server = site.serve();
-        site.asks("eve").await;
+        site.request_only_run("eve").await;
         site.repo.comment(site.number, "ann", "please `/converge`").await.unwrap();
         site.deliver().await;
-        site.asks("ann").await;
-        let pull = site.until("the report", |pull| report(pull).is_some()).await;
-        assert!(report(&pull).unwrap().starts_with("## /converge: stuck\n"), "{pull:#?}");
-        let why = site.why().await;
+        site.request_only_run("ann").await;
+        let pull = site.wait_until("the report", |pull| report_comment(pull).is_some()).await;
+        assert!(report_comment(&pull).unwrap().starts_with("## /converge: stuck\n"), "{pull:#?}");
+        let why = site.run_why().await;
         assert!(why.contains(&format!("`/converge` by ann@{name}")) && !why.contains("eve@"), "{why}");
 
         // In the finding's thread, the command of ann is obeyed and that of eve is not.
@@ -156,16 +158,17 @@ async fn commands_in_comments_are_followed_where_their_author_may_write() {
         site.repo.reply(site.number, "ann", first, "/dismiss the callers rely on it").await.unwrap();
         site.deliver().await;
         let told = format!("`/dismiss 26045536a5-1` by ann@{name}: the callers rely on it");
-        let why = site.until_why(&told).await;
+        let why = site.wait_until_why(&told).await;
         assert!(!why.contains("eve@"), "{why}");
         site.model.set_script(ModelScript::from_answers([
             ScriptedAnswer::for_describer("Adds up orders."),
-            dirty(),
+            planted_bug_answer(),
         ]));
-        site.asks("ann").await;
-        let converged =
-            |pull: &PullView| report(pull).is_some_and(|told| told.contains("/converge: converged\n"));
-        site.until("the second report", converged).await;
+        site.request_only_run("ann").await;
+        let converged = |pull: &PullView| {
+            report_comment(pull).is_some_and(|told| told.contains("/converge: converged\n"))
+        };
+        site.wait_until("the second report", converged).await;
         assert_never_merges(&site);
     }
 }
@@ -191,7 +194,7 @@ async fn at_cloud_a_reviewer_is_known_by_its_uuid_and_whoever_takes_its_name_is_
             .comment_on(site.number, "helper", "total.py", (FakeDiffSide::Right, 5), rounds)
             .await
             .unwrap();
-        let (told, exit) = site.run(&[]).await;
+        let (told, exit) = site.run_json(&[]).await;
         let fixes = told["commits"].as_array().unwrap().len();
         if by_name {
             assert_eq!((exit, &told["code"], fixes), (1, &json!("threads"), 0), "{told}");
@@ -203,13 +206,13 @@ async fn at_cloud_a_reviewer_is_known_by_its_uuid_and_whoever_takes_its_name_is_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_data_center_before_drafts_and_long_comments_shows_the_same() {
-    let site = site(ForgeFlavour::DataCenter, "", two_loops()).await;
+    let site = site(ForgeFlavour::DataCenter, "", two_loop_answers()).await;
     site.repo.set_draft(site.number, false).await.unwrap();
     site.forge.set_version("7.21.0");
-    let (told, exit) = site.run(&[]).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
-    let pull = site.pull().await;
-    assert_eq!(loops_of(&pull).len(), 2);
+    let pull = site.pull_view().await;
+    assert_eq!(audit_review_headlines(&pull).len(), 2);
     assert!(pull.inline_comments().next().unwrap().resolved && !pull.draft, "{pull:#?}");
     assert_eq!(site.forge.violations(), Vec::<String>::new());
     assert_never_merges(&site);

@@ -10,13 +10,16 @@ use truing_fakes::model::{AnswerCondition, ScriptedAnswer};
 use truing_loops::machine::SystemClock;
 use truing_store::Store;
 
-use crate::converge::scene::{BUG, BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};
+use crate::converge::scene::{
+    BUG, BUG_ID, RIGHT, Scene, WRONG, clean_audit_answer, clean_fix_answer, edit, fix_report_answer,
+    planted_bug_answer,
+};
 
 /// Runs that are tested at the same time.
 const AT_ONCE: i64 = 3;
 
 /// Returns answers that depend on the request, in any number.
-pub(crate) fn by_what_is_asked(starting: &str) -> Vec<ScriptedAnswer> {
+pub(crate) fn answers_by_request(starting: &str) -> Vec<ScriptedAnswer> {
     let auditor = || vec!["You audit one change".to_owned()];
     let audit = |first: String| AnswerCondition {
         system: auditor(),
@@ -29,23 +32,23 @@ pub(crate) fn by_what_is_asked(starting: &str) -> Vec<ScriptedAnswer> {
         ..AnswerCondition::default()
     };
     vec![
-        dirty().with_condition(audit(format!("to {starting}"))).times(0),
-        fix_is_clean().with_condition(audit(format!("from {starting} to"))).times(0),
-        clean().with_condition(audit("Review the change".to_owned())).times(0),
-        mended(&[(BUG_ID, None)]).with_condition(fixer(Some("tool_result"))).times(0),
+        planted_bug_answer().with_condition(audit(format!("to {starting}"))).times(0),
+        clean_fix_answer().with_condition(audit(format!("from {starting} to"))).times(0),
+        clean_audit_answer().with_condition(audit("Review the change".to_owned())).times(0),
+        fix_report_answer(&[(BUG_ID, None)]).with_condition(fixer(Some("tool_result"))).times(0),
         edit("total.py", WRONG, RIGHT).with_condition(fixer(None)).times(0),
     ]
 }
 
 /// Creates the database, as a run would, and opens it.
-pub(crate) fn made(file: &Path) -> Connection {
+pub(crate) fn create_database(file: &Path) -> Connection {
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     drop(Store::open(file, Arc::new(SystemClock)).unwrap());
     Connection::open(file).unwrap()
 }
 
 /// Makes the write fail that comes after this many.
-pub(crate) fn fail_after(database: &Connection, writes: i64) {
+pub(crate) fn fail_write_after(database: &Connection, writes: i64) {
     let sql = format!(
         "DROP TRIGGER IF EXISTS dies; DROP TABLE IF EXISTS written; CREATE TABLE written (n INTEGER);
          CREATE TRIGGER dies BEFORE INSERT ON run
@@ -58,18 +61,18 @@ pub(crate) fn fail_after(database: &Connection, writes: i64) {
 }
 
 /// Lets a run fail after this many writes, and resumes it. Returns false if the run ended before.
-fn is_forgotten(writes: i64) -> bool {
+fn crash_and_resume(writes: i64) -> bool {
     let scene = Scene::new([]);
     let starting = scene.place.git(["rev-parse", "topic"]);
-    scene.play(by_what_is_asked(&starting));
-    let database = made(&scene.place.store());
-    fail_after(&database, writes);
+    scene.set_answers(answers_by_request(&starting));
+    let database = create_database(&scene.place.store());
+    fail_write_after(&database, writes);
     let ran = scene.run(&["--format", "json"]);
     if ran.exit == 0 {
         return false;
     }
     assert_eq!(ran.exit, 3, "write {writes}: {ran:?}");
-    fail_after(&database, -1);
+    fail_write_after(&database, -1);
     let (answer, exit) = scene.json(&[]);
     assert_eq!(
         (exit, &answer["code"], &answer["loops"]),
@@ -92,7 +95,7 @@ fn whatever_is_forgotten_is_done_again_and_nothing_is_there_twice() {
     let (next, forgotten) = (AtomicI64::new(0), AtomicI64::new(0));
     // Each worker takes the next write until a run ends before it fails; all earlier writes are then tested.
     let tries = || {
-        while is_forgotten(next.fetch_add(1, Ordering::Relaxed)) {
+        while crash_and_resume(next.fetch_add(1, Ordering::Relaxed)) {
             forgotten.fetch_add(1, Ordering::Relaxed);
         }
     };

@@ -5,24 +5,25 @@ use serde_json::{Value, json};
 
 use crate::converge::place::{Place, Ran};
 use crate::converge::scene::{
-    BUG, BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, finding, fix_is_clean, found, mended,
+    BUG, BUG_ID, RIGHT, Scene, WRONG, audit_answer, clean_audit_answer, clean_fix_answer, edit, finding_json,
+    fix_report_answer, planted_bug_answer,
 };
 
 fn dismiss(scene: &Scene, arguments: &[&str]) -> Ran {
-    Ran::from(scene.other("dismiss", arguments).output().unwrap())
+    Ran::from(scene.other_command("dismiss", arguments).output().unwrap())
 }
 
-fn audited(scene: &Scene) -> (i32, Value) {
+fn run_audit(scene: &Scene) -> (i32, Value) {
     let ran = scene.audit(&["--format", "json"]);
     (ran.exit, ran.json())
 }
 
 #[test]
 fn what_is_dismissed_is_left_out_by_audits_and_runs_until_its_code_changes() {
-    let scene = Scene::new([dirty()]);
+    let scene = Scene::new([planted_bug_answer()]);
     let unknown = dismiss(&scene, &[BUG_ID, "--reason", "the callers rely on it"]);
     assert_eq!(unknown.exit, 2, "nothing was found yet: {unknown:?}");
-    let (exit, told) = audited(&scene);
+    let (exit, told) = run_audit(&scene);
     assert_eq!((exit, &told["findings"][0]["id"]), (1, &json!(BUG_ID)), "{told}");
 
     let wordless = dismiss(&scene, &[BUG_ID]);
@@ -35,18 +36,18 @@ fn what_is_dismissed_is_left_out_by_audits_and_runs_until_its_code_changes() {
     // counted.
     let last = || scene.model.request_log().last().unwrap().body.to_string();
     assert!(!last().contains("What people have dismissed"), "nothing is, yet");
-    scene.play([dirty()]);
-    let (exit, told) = audited(&scene);
+    scene.set_answers([planted_bug_answer()]);
+    let (exit, told) = run_audit(&scene);
     let told_of = "total.py:3: P1 The last element is left out; dismissed: the callers rely on it";
     assert!(last().contains("What people have dismissed") && last().contains(told_of), "{}", last());
     assert_eq!((exit, &told["findings"], &told["counts"]["P1"]), (0, &json!([]), &json!(0)), "{told}");
     assert_eq!(told["dismissed"][0]["id"], json!(BUG_ID), "{told}");
     assert!(told["dismissed"][0]["why"].as_str().unwrap().starts_with("the callers rely on it ("), "{told}");
-    scene.play([dirty()]);
+    scene.set_answers([planted_bug_answer()]);
     let ran = scene.audit(&[]);
     let first = "0 P0 / 0 P1 / 0 P2 — 10 categories cleared, except 1 dismissed finding (G)\n";
     assert!(ran.out.starts_with(first), "{}", ran.out);
-    scene.play([dirty()]);
+    scene.set_answers([planted_bug_answer()]);
     let (told, exit) = scene.json(&[]);
     assert_eq!((exit, &told["code"], &told["commits"]), (0, &json!("clean"), &json!([])), "{told}");
     assert_eq!((&told["remaining"], &told["dismissed"][0]["id"]), (&json!([]), &json!(BUG_ID)));
@@ -55,59 +56,59 @@ fn what_is_dismissed_is_left_out_by_audits_and_runs_until_its_code_changes() {
     let worse = "    for i in range(len(xs) - 2):";
     scene.place.write("total.py", BUG.replace(WRONG.trim_end(), worse));
     scene.place.commit("leave out two");
-    let still = finding(("total.py", 3), worse, ("P1", "G"), "The last element is left out");
-    scene.play([found(&[still], "G")]);
-    let (exit, told) = audited(&scene);
+    let still = finding_json(("total.py", 3), worse, ("P1", "G"), "The last element is left out");
+    scene.set_answers([audit_answer(&[still], "G")]);
+    let (exit, told) = run_audit(&scene);
     assert!(!last().contains("What people have dismissed"), "{}", last());
     assert_eq!((exit, &told["counts"]["P1"], &told["dismissed"]), (1, &json!(1), &json!([])), "{told}");
 }
 
 #[test]
 fn a_dismissal_that_is_taken_back_is_none() {
-    let scene = Scene::new([dirty()]);
-    audited(&scene);
+    let scene = Scene::new([planted_bug_answer()]);
+    run_audit(&scene);
     assert_eq!(dismiss(&scene, &["1:2604", "--undo"]).exit, 2, "it is not dismissed");
     assert_eq!(dismiss(&scene, &["1:2604", "--reason", "no"]).exit, 0);
     let ran = dismiss(&scene, &["1:2604", "--undo", "--format", "json"]);
     assert_eq!((ran.exit, &ran.json()["open"][0]["id"]), (0, &json!(BUG_ID)), "{ran:?}");
-    scene.play([dirty()]);
-    let (exit, told) = audited(&scene);
+    scene.set_answers([planted_bug_answer()]);
+    let (exit, told) = run_audit(&scene);
     assert_eq!((exit, &told["counts"]["P1"], &told["dismissed"]), (1, &json!(1), &json!([])), "{told}");
 }
 
 #[test]
 fn what_is_dismissed_after_an_audit_is_not_fixed_by_the_run_that_goes_on_from_it() {
-    let scene = Scene::new([dirty()]);
-    audited(&scene);
+    let scene = Scene::new([planted_bug_answer()]);
+    run_audit(&scene);
     assert_eq!(dismiss(&scene, &[BUG_ID, "--reason", "the callers rely on it"]).exit, 0);
     let (told, exit) = scene.json(&[]);
     assert_eq!((exit, &told["exit"], &told["commits"]), (0, &json!("converged"), &json!([])), "{told}");
-    assert_eq!((scene.asked(), &told["dismissed"][0]["id"]), (1, &json!(BUG_ID)), "{told}");
+    assert_eq!((scene.request_count(), &told["dismissed"][0]["id"]), (1, &json!(BUG_ID)), "{told}");
 }
 
 #[test]
 fn what_was_clean_by_a_dismissal_is_audited_anew_when_that_is_taken_back() {
     for after_an_audit in [true, false] {
-        let scene = Scene::new([dirty()]);
-        audited(&scene);
+        let scene = Scene::new([planted_bug_answer()]);
+        run_audit(&scene);
         assert_eq!(dismiss(&scene, &[BUG_ID, "--reason", "the callers rely on it"]).exit, 0);
-        scene.play([dirty()]);
+        scene.set_answers([planted_bug_answer()]);
         if after_an_audit {
-            assert_eq!(audited(&scene).0, 0);
+            assert_eq!(run_audit(&scene).0, 0);
         } else {
             assert_eq!(scene.json(&[]).1, 0);
         }
         assert_eq!(dismiss(&scene, &[BUG_ID, "--undo"]).exit, 0);
-        scene.play([
-            dirty(),
+        scene.set_answers([
+            planted_bug_answer(),
             edit("total.py", WRONG, RIGHT),
-            mended(&[(BUG_ID, None)]),
-            fix_is_clean(),
-            clean(),
+            fix_report_answer(&[(BUG_ID, None)]),
+            clean_fix_answer(),
+            clean_audit_answer(),
         ]);
-        let before = scene.asked();
+        let before = scene.request_count();
         let (told, exit) = scene.json(&[]);
-        let asked = scene.asked() - before;
+        let asked = scene.request_count() - before;
         assert_eq!(
             (exit, &told["exit"], told["commits"].as_array().unwrap().len()),
             (0, &json!("converged"), 1),
@@ -119,14 +120,16 @@ fn what_was_clean_by_a_dismissal_is_audited_anew_when_that_is_taken_back() {
 
 #[test]
 fn a_finding_of_a_review_is_dismissed_for_reviews_too() {
-    let scene = Scene::new([clean()]);
+    let scene = Scene::new([clean_audit_answer()]);
     scene.place.write("merge.py", "<<<<<<< HEAD\nx = 1\n=======\nx = 2\n>>>>>>> topic\n");
     scene.place.commit("merge");
-    let shown = |format: &str| Ran::from(scene.other("review", &["--format", format]).output().unwrap()).out;
+    let shown =
+        |format: &str| Ran::from(scene.other_command("review", &["--format", format]).output().unwrap()).out;
     assert!(!shown("text").contains("dismissed"), "nothing is, yet");
     let review = || {
-        let ran =
-            Ran::from(scene.other("review", &["--format", "json", "--fail-on", "P2"]).output().unwrap());
+        let ran = Ran::from(
+            scene.other_command("review", &["--format", "json", "--fail-on", "P2"]).output().unwrap(),
+        );
         let found = ran.json()["findings"].as_array().unwrap().clone();
         (ran.exit, found)
     };
@@ -172,7 +175,7 @@ fn a_finding_of_a_review_is_dismissed_for_reviews_too() {
 
 #[test]
 fn what_is_dismissed_is_listed_with_who_said_so_and_why() {
-    let scene = Scene::new([dirty()]);
+    let scene = Scene::new([planted_bug_answer()]);
     let list = |more: &[&str]| dismiss(&scene, &[&["--list"], more].concat());
     let empty = list(&[]);
     assert_eq!(
@@ -180,7 +183,7 @@ fn what_is_dismissed_is_listed_with_who_said_so_and_why() {
         (0, "no finding of this branch is dismissed\n"),
         "{empty:?}"
     );
-    audited(&scene);
+    run_audit(&scene);
     assert_eq!(dismiss(&scene, &[BUG_ID, "--reason", "the callers rely on it"]).exit, 0);
     let text = list(&["."]).out;
     let first = "26045536a5-1 total.py:3 The last element is left out\n  because the callers rely on it, by ";
@@ -197,8 +200,8 @@ fn what_is_dismissed_is_listed_with_who_said_so_and_why() {
 
 #[test]
 fn an_id_without_its_ordinal_is_enough_where_it_means_one_finding() {
-    let scene = Scene::new([dirty()]);
-    audited(&scene);
+    let scene = Scene::new([planted_bug_answer()]);
+    run_audit(&scene);
     let ran = dismiss(&scene, &["26045536a5", "--reason", "the callers rely on it"]);
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert!(ran.out.starts_with("dismissed: 26045536a5-1 "), "{ran:?}");
@@ -208,7 +211,7 @@ fn an_id_without_its_ordinal_is_enough_where_it_means_one_finding() {
     let twice = "<<<<<<< HEAD\nx = 1\n=======\nx = 2\n>>>>>>> topic\n".repeat(2);
     scene.place.write("merge.py", twice);
     scene.place.commit("merge");
-    let found = Ran::from(scene.other("review", &["--format", "json"]).output().unwrap()).json();
+    let found = Ran::from(scene.other_command("review", &["--format", "json"]).output().unwrap()).json();
     let ids: Vec<&str> =
         found["findings"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
     let (digest, _) = ids[0].split_once('-').unwrap();
@@ -224,8 +227,8 @@ fn an_id_without_its_ordinal_is_enough_where_it_means_one_finding() {
 
 #[test]
 fn a_word_that_is_no_id_says_what_is_wrong_with_it() {
-    let scene = Scene::new([dirty()]);
-    audited(&scene);
+    let scene = Scene::new([planted_bug_answer()]);
+    run_audit(&scene);
     for (word, wrong) in [
         ("26", "`26`: this is too short for an id: give its first 4 digits or more"),
         ("2604-1", "`2604-1`: this is too short for an id: give the 10 digits that"),
@@ -251,8 +254,8 @@ fn a_word_that_is_no_id_says_what_is_wrong_with_it() {
 
 #[test]
 fn a_run_says_how_many_findings_it_left_out() {
-    let scene = Scene::new([dirty()]);
-    audited(&scene);
+    let scene = Scene::new([planted_bug_answer()]);
+    run_audit(&scene);
     assert_eq!(dismiss(&scene, &[BUG_ID, "--reason", "the callers rely on it"]).exit, 0);
     let ran = scene.run(&[]);
     assert_eq!(ran.exit, 0, "{ran:?}");
@@ -271,7 +274,7 @@ impl Branches {
         Self { place }
     }
 
-    fn commit(&self, name: &str, text: &str) {
+    fn commit_on_branch(&self, name: &str, text: &str) {
         self.place.write(name, text);
         self.place.commit("change");
     }
@@ -285,56 +288,56 @@ impl Branches {
     }
 
     fn dismiss(&self, id: &str) {
-        self.say(&["dismiss", id, "--reason", "wanted"]);
+        self.run_command(&["dismiss", id, "--reason", "wanted"]);
     }
 
-    fn undo(&self, id: &str) {
-        self.say(&["dismiss", "--undo", id]);
+    fn undo_dismissal(&self, id: &str) {
+        self.run_command(&["dismiss", "--undo", id]);
     }
 
-    fn say(&self, arguments: &[&str]) {
+    fn run_command(&self, arguments: &[&str]) {
         let ran = Ran::from(self.place.command(arguments).output().unwrap());
         assert_eq!(ran.exit, 0, "{ran:?}");
     }
 }
 
 /// Returns a token of a known form.
-fn token(letter: char) -> String {
+fn fake_token(letter: char) -> String {
     format!("ghp_{}", "0123456789abcdefghijklmnopqrstuvwxyz".replace('q', &letter.to_string()))
 }
 
 #[test]
 fn a_dismissed_secret_does_not_hide_the_next_one() {
     let branches = Branches::new();
-    let line = |letter: char| format!("key = \"{}\"\n", token(letter));
-    branches.commit("a.py", &line('Q'));
+    let line = |letter: char| format!("key = \"{}\"\n", fake_token(letter));
+    branches.commit_on_branch("a.py", &line('Q'));
     let (found, _) = branches.review();
     assert_eq!(found.len(), 1, "{found:?}");
     branches.dismiss(&found[0]);
     assert_eq!(branches.review(), (vec![], 1));
 
-    branches.commit("a.py", &format!("import os\n\n{}", line('Q')));
+    branches.commit_on_branch("a.py", &format!("import os\n\n{}", line('Q')));
     assert_eq!(branches.review(), (vec![], 1), "its own line has moved");
-    branches.commit("a.py", &format!("{}{}", line('Q'), line('R')));
+    branches.commit_on_branch("a.py", &format!("{}{}", line('Q'), line('R')));
     let (found, left_out) = branches.review();
     assert_eq!((found.len(), left_out), (1, 1), "the second is another one");
-    branches.commit("a.py", &line('R'));
+    branches.commit_on_branch("a.py", &line('R'));
     assert_eq!((branches.review().0.len(), branches.review().1), (1, 0), "another one took its place");
-    branches.commit("a.py", &line('Q'));
+    branches.commit_on_branch("a.py", &line('Q'));
     assert_eq!(branches.review(), (vec![], 1), "it is back");
 
     let records = std::fs::read(branches.place.store()).unwrap();
     let is_in = |text: &str| records.windows(text.len()).any(|window| window == text.as_bytes());
-    assert!(!is_in(&token('Q')) && !is_in(&token('R')), "no record holds a secret");
+    assert!(!is_in(&fake_token('Q')) && !is_in(&fake_token('R')), "no record holds a secret");
 }
 
 #[test]
 fn a_secret_in_a_reason_is_neither_recorded_nor_printed() {
     let branches = Branches::new();
-    branches.commit("a.py", "def f():\n    breakpoint()\n");
+    branches.commit_on_branch("a.py", "def f():\n    breakpoint()\n");
     let (found, _) = branches.review();
     let held = "tr-Canary-w0rd-17-xyz";
-    let reason = format!("as in {} and\n{held}", token('Q'));
+    let reason = format!("as in {} and\n{held}", fake_token('Q'));
     let mut command = branches.place.command(&["dismiss", &found[0], "--reason", &reason]);
     let ran = Ran::from(command.env("DEPLOY_TOKEN", held).output().unwrap());
     assert_eq!(ran.exit, 0, "{ran:?}");
@@ -347,31 +350,31 @@ fn a_secret_in_a_reason_is_neither_recorded_nor_printed() {
     let records = std::fs::read(branches.place.store()).unwrap();
     let records = String::from_utf8_lossy(&records);
     for shown in [&ran.out, &ran.err, &list.out, &report, &*records] {
-        assert!(!shown.contains(&token('Q')) && !shown.contains(held));
+        assert!(!shown.contains(&fake_token('Q')) && !shown.contains(held));
     }
 }
 
 #[test]
 fn the_list_says_which_dismissals_are_not_in_effect_for_the_code_that_was_found_last() {
     let branches = Branches::new();
-    let line = |letter: char| format!("key = \"{}\"\n", token(letter));
+    let line = |letter: char| format!("key = \"{}\"\n", fake_token(letter));
     let list = |format: &str| {
         Ran::from(branches.place.command(&["dismiss", "--list", "--format", format]).output().unwrap())
     };
     let in_effect = || list("json").json()["dismissed"][0]["in_effect"].clone();
     let words = "not in effect: the code that was found last differs\n";
-    branches.commit("a.py", &line('Q'));
+    branches.commit_on_branch("a.py", &line('Q'));
     let (found, _) = branches.review();
     branches.dismiss(&found[0]);
     assert_eq!(in_effect(), true);
     assert_eq!(branches.review(), (vec![], 1));
     assert!(!list("text").out.contains(words));
 
-    branches.commit("a.py", &line('R'));
+    branches.commit_on_branch("a.py", &line('R'));
     assert_eq!(branches.review().0, found, "it is open again under its id");
     assert_eq!(in_effect(), false);
     assert!(list("text").out.ends_with(words), "{:?}", list("text"));
-    branches.commit("a.py", &line('Q'));
+    branches.commit_on_branch("a.py", &line('Q'));
     assert_eq!(branches.review(), (vec![], 1));
     assert_eq!(in_effect(), true, "the code is back");
 }
@@ -379,30 +382,30 @@ fn the_list_says_which_dismissals_are_not_in_effect_for_the_code_that_was_found_
 #[test]
 fn a_dismissal_holds_in_its_definition_and_on_its_branch() {
     let branches = Branches::new();
-    branches.commit("a.py", "def f():\n    breakpoint()\n");
+    branches.commit_on_branch("a.py", "def f():\n    breakpoint()\n");
     let (found, _) = branches.review();
     assert_eq!(found.len(), 1, "{found:?}");
     branches.dismiss(&found[0]);
     assert_eq!(branches.review(), (vec![], 1));
-    branches.commit("a.py", "import os\n\n\ndef f(path):\n    os.stat(path)\n    breakpoint()\n");
+    branches.commit_on_branch("a.py", "import os\n\n\ndef f(path):\n    os.stat(path)\n    breakpoint()\n");
     assert_eq!(branches.review(), (vec![], 1), "edits nearby do not end it");
     let quiet = branches.place.review(&["--base", "main"]).out;
     assert!(quiet.contains("left out: P1") && quiet.contains("a.py:6"), "{quiet}");
 
-    branches.commit("a.py", "def g():\n    breakpoint()\n");
+    branches.commit_on_branch("a.py", "def g():\n    breakpoint()\n");
     assert_eq!((branches.review().0.len(), branches.review().1), (1, 0), "another function has it");
-    branches.commit("a.py", "def f():\n    breakpoint()\n");
+    branches.commit_on_branch("a.py", "def f():\n    breakpoint()\n");
     assert_eq!(branches.review(), (vec![], 1));
 
     branches.place.git(["checkout", "-q", "-b", "two", "main"]);
-    branches.commit("a.py", "def f():\n    breakpoint()\n");
+    branches.commit_on_branch("a.py", "def f():\n    breakpoint()\n");
     let (found, left_out) = branches.review();
     assert_eq!((found.len(), left_out), (1, 0), "another branch has its own");
     branches.dismiss(&found[0]);
-    branches.undo(&found[0]);
+    branches.undo_dismissal(&found[0]);
     branches.place.git(["checkout", "-q", "one"]);
     assert_eq!(branches.review(), (vec![], 1), "the other branch took nothing away");
-    branches.undo(&found[0]);
+    branches.undo_dismissal(&found[0]);
     assert_eq!(
         (branches.review().0.len(), branches.review().1),
         (1, 0),

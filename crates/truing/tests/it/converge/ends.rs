@@ -7,58 +7,60 @@ use serde_json::{Value, json};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 use truing_fakes::model::{ModelScript, ScriptedAnswer};
 
-use crate::converge::honest::found_id;
+use crate::converge::honest::finding_id;
 use crate::converge::place::Ran;
 use crate::converge::pull::Site;
 use crate::converge::scene::{
-    BUG_ID, RIGHT, Scene, WRONG, began, billed, clean, dirty, edit, finding, fix_is_clean, found, ledger,
-    mended, signalled, stalls,
+    BUG_ID, RIGHT, Scene, WRONG, audit_answer, clean_audit_answer, clean_fix_answer, edit, finding_json,
+    fix_report_answer, planted_bug_answer, signal_and_wait, spawn_captured, stalling_answer, sum_ledger_rows,
+    wait_for_bills,
 };
-use crate::converge::served::{HASTY, NATIVE, report, runs};
+use crate::converge::served::{HASTY, NATIVE, count_runs, report_comment};
 use crate::support::home::Server;
 
 /// Kinds of ends that are counted.
 const ENDS: [&str; 5] = ["done", "partial", "skipped", "deferred", "failed"];
 
 /// Returns the number of ended converge runs by the kinds in [`ENDS`].
-fn counted(server: &Server) -> [u64; 5] {
-    ENDS.map(|end| runs(server, "converge", end))
+fn count_ends(server: &Server) -> [u64; 5] {
+    ENDS.map(|end| count_runs(server, "converge", end))
 }
 
 /// Waits until this many ends are counted and the slot is at rest, which happens after the count. No end is
 /// counted twice.
-async fn until_counted(site: &Site, server: &Server, expected: [u64; 5], label: &str) {
+async fn wait_until_counted(site: &Site, server: &Server, expected: [u64; 5], label: &str) {
     let deadline = Instant::now() + Duration::from_secs(120);
-    while counted(server) != expected {
-        assert!(Instant::now() < deadline, "{label}: {:?}, not {expected:?}", counted(server));
+    while count_ends(server) != expected {
+        assert!(Instant::now() < deadline, "{label}: {:?}, not {expected:?}", count_ends(server));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let rests = |why: &str| why.contains("state idle") || why.contains("state held");
-    while !rests(&site.why().await) {
-        assert!(Instant::now() < deadline, "{label}: {}", site.why().await);
+    while !rests(&site.run_why().await) {
+        assert!(Instant::now() < deadline, "{label}: {}", site.run_why().await);
     }
-    assert_eq!(counted(server), expected, "{label}");
+    assert_eq!(count_ends(server), expected, "{label}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fixes_that_undo_each_other_are_told_at_the_pull_request_with_what_is_left() {
-    let other = finding(("total.py", 3), RIGHT.trim_end(), ("P1", "A"), "The last element counts double");
-    let other_id = tokio::task::block_in_place(|| found_id(&other));
+    let other =
+        finding_json(("total.py", 3), RIGHT.trim_end(), ("P1", "A"), "The last element counts double");
+    let other_id = tokio::task::block_in_place(|| finding_id(&other));
     let undoes = [
-        dirty(),
+        planted_bug_answer(),
         edit("total.py", WRONG, RIGHT),
-        mended(&[(BUG_ID, None)]),
-        fix_is_clean(),
-        found(std::slice::from_ref(&other), "A"),
+        fix_report_answer(&[(BUG_ID, None)]),
+        clean_fix_answer(),
+        audit_answer(std::slice::from_ref(&other), "A"),
         edit("total.py", RIGHT, WRONG),
-        mended(&[(&other_id, None)]),
+        fix_report_answer(&[(&other_id, None)]),
     ];
     let site = Site::new(HASTY, undoes).await;
-    let before = site.pull().await.head;
+    let before = site.pull_view().await.head;
     let server = site.serve();
-    site.asks("ann").await;
-    let pull = site.until("the report", |pull| report(pull).is_some()).await;
-    let told = report(&pull).unwrap();
+    site.request_only_run("ann").await;
+    let pull = site.wait_until("the report", |pull| report_comment(pull).is_some()).await;
+    let told = report_comment(&pull).unwrap();
     assert!(told.starts_with("## /converge: stuck\n"), "{told}");
     assert!(told.contains("Unresolved findings (1):"), "{told}");
     assert!(told.contains("The last element counts double"), "{told}");
@@ -70,34 +72,42 @@ async fn fixes_that_undo_each_other_are_told_at_the_pull_request_with_what_is_le
     let left = pull.inline_comments().find(|comment| comment.body.contains("counts double")).unwrap();
     assert!(!left.resolved, "{pull:#?}");
     assert!(!pull.inline_comments().any(|comment| comment.in_reply_to == Some(left.id)), "{pull:#?}");
-    until_counted(&site, &server, [0, 1, 0, 0, 0], "stuck").await;
+    wait_until_counted(&site, &server, [0, 1, 0, 0, 0], "stuck").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_end_of_a_run_is_counted_once_and_failures_are() {
-    let nothing = mended(&[(BUG_ID, Some("nobody knows how"))]);
-    let site = Site::new(HASTY, [dirty(), nothing]).await;
+    let nothing = fix_report_answer(&[(BUG_ID, Some("nobody knows how"))]);
+    let site = Site::new(HASTY, [planted_bug_answer(), nothing]).await;
     let server = site.serve();
-    assert_eq!(counted(&server), [0; 5], "nothing");
-    site.asks("ann").await;
-    until_counted(&site, &server, [0, 1, 0, 0, 0], "stuck").await;
+    assert_eq!(count_ends(&server), [0; 5], "nothing");
+    site.request_only_run("ann").await;
+    wait_until_counted(&site, &server, [0, 1, 0, 0, 0], "stuck").await;
     // The run is resumed and ends differently.
-    let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
+    let fixes = [
+        edit("total.py", WRONG, RIGHT),
+        fix_report_answer(&[(BUG_ID, None)]),
+        clean_fix_answer(),
+        clean_audit_answer(),
+    ];
     site.model.set_script(ModelScript::from_answers(
         [ScriptedAnswer::for_describer("Adds up orders.")].into_iter().chain(fixes),
     ));
-    site.asks("ann").await;
-    until_counted(&site, &server, [1, 1, 0, 0, 0], "converged").await;
+    site.request_only_run("ann").await;
+    wait_until_counted(&site, &server, [1, 1, 0, 0, 0], "converged").await;
     // There are two attempts and one end.
     site.repo
         .push("topic", truing_fakes::repo::CommitBuilder::new("More").write("more.py", "more = 1\n"))
         .await
         .unwrap();
     site.model.set_script(ModelScript::from_answers(vec![ScriptedAnswer::status(401); 8]));
-    site.asks("ann").await;
-    until_counted(&site, &server, [1, 1, 0, 0, 1], "given up").await;
+    site.request_only_run("ann").await;
+    wait_until_counted(&site, &server, [1, 1, 0, 0, 1], "given up").await;
     let told: Value = serde_json::from_str(
-        &site.ran(site.other("report", &["--loop", "converge", "--format", "json"])).await.out,
+        &site
+            .run_command(site.other_command("report", &["--loop", "converge", "--format", "json"]))
+            .await
+            .out,
     )
     .unwrap();
     let kinds = &told["converge"]["kinds"];
@@ -108,35 +118,35 @@ async fn each_end_of_a_run_is_counted_once_and_failures_are() {
 async fn a_run_that_a_person_stops_is_counted_once_and_not_each_step_of_it() {
     let others = "[converge]\nreviewers = [\"internal\", \"helper\"]\npoll = \"30s\"\n\
         [reviewer.helper]\nlogins = [\"helper[bot]\"]\nbudget = \"2h\"\n";
-    let site = Site::new(&format!("{NATIVE}{others}"), [clean()]).await;
+    let site = Site::new(&format!("{NATIVE}{others}"), [clean_audit_answer()]).await;
     let server = site.serve();
-    site.asks("ann").await;
-    let waits = async || site.why().await.matches("goes on later (reviewer)").count();
+    site.request_only_run("ann").await;
+    let waits = async || site.run_why().await.matches("goes on later (reviewer)").count();
     let deadline = Instant::now() + Duration::from_secs(120);
     while waits().await == 0 {
-        assert!(Instant::now() < deadline, "it does not wait: {}", site.why().await);
+        assert!(Instant::now() < deadline, "it does not wait: {}", site.run_why().await);
     }
-    assert_eq!(counted(&server), [0; 5], "it waits");
-    site.says("ann", "/converge stop").await;
-    site.until_why("converge: interrupted: stopped by `/converge stop`").await;
-    until_counted(&site, &server, [0, 0, 0, 1, 0], "stopped").await;
+    assert_eq!(count_ends(&server), [0; 5], "it waits");
+    site.comment_as("ann", "/converge stop").await;
+    site.wait_until_why("converge: interrupted: stopped by `/converge stop`").await;
+    wait_until_counted(&site, &server, [0, 0, 0, 1, 0], "stopped").await;
     // There is nothing to stop. The command was handled when the later one is done.
     let before = waits().await;
-    site.says("ann", "/converge stop").await;
-    site.asks("ann").await;
+    site.comment_as("ann", "/converge stop").await;
+    site.request_only_run("ann").await;
     let deadline = Instant::now() + Duration::from_secs(120);
     while waits().await == before {
-        assert!(Instant::now() < deadline, "it is not resumed: {}", site.why().await);
+        assert!(Instant::now() < deadline, "it is not resumed: {}", site.run_why().await);
     }
-    assert_eq!(counted(&server), [0, 0, 0, 1, 0], "it waits again");
-    site.says("ann", "/converge stop").await;
-    until_counted(&site, &server, [0, 0, 0, 2, 0], "stopped again").await;
+    assert_eq!(count_ends(&server), [0, 0, 0, 1, 0], "it waits again");
+    site.comment_as("ann", "/converge stop").await;
+    wait_until_counted(&site, &server, [0, 0, 0, 2, 0], "stopped again").await;
 }
 
 /// The pull request is no longer accessible: the slot is parked, and the report includes this end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_pull_request_is_not_shown_any_more_is_one_that_failed() {
-    let site = Site::new(NATIVE, [clean()]).await;
+    let site = Site::new(NATIVE, [clean_audit_answer()]).await;
     let server = site.serve();
     site.forge.take_deliveries();
     site.repo.comment(site.number, "ann", "/converge").await.unwrap();
@@ -149,9 +159,10 @@ async fn a_run_whose_pull_request_is_not_shown_any_more_is_one_that_failed() {
     let gone = ForgeFault::on_call("POST", "/graphql", ForgeFaultKind::Status(404, None));
     site.forge.add_fault(gone.times(u32::MAX));
     site.deliver().await;
-    site.until_why("state held").await;
-    until_counted(&site, &server, [0, 0, 0, 0, 1], "parked").await;
-    let ran = site.ran(site.other("report", &["--loop", "converge", "--format", "json"])).await;
+    site.wait_until_why("state held").await;
+    wait_until_counted(&site, &server, [0, 0, 0, 0, 1], "parked").await;
+    let ran =
+        site.run_command(site.other_command("report", &["--loop", "converge", "--format", "json"])).await;
     let told: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(told["outcomes"][0]["kind"], json!("failed"), "{told}");
     assert_eq!(told["outcomes"].as_array().unwrap().len(), 1, "{told}");
@@ -159,10 +170,10 @@ async fn a_run_whose_pull_request_is_not_shown_any_more_is_one_that_failed() {
 
 #[test]
 fn a_run_that_the_system_ends_settles_its_money_says_so_and_is_gone_on_with() {
-    let scene = Scene::new([dirty(), stalls()]);
-    let child = began(scene.command(&["--format", "json"]));
-    billed(&scene.model, 2);
-    let ran = signalled(child, "-TERM");
+    let scene = Scene::new([planted_bug_answer(), stalling_answer()]);
+    let child = spawn_captured(scene.command(&["--format", "json"]));
+    wait_for_bills(&scene.model, 2);
+    let ran = signal_and_wait(child, "-TERM");
     let told = ran.json();
     assert_eq!(
         (ran.exit, &told["exit"], &told["code"]),
@@ -170,8 +181,9 @@ fn a_run_that_the_system_ends_settles_its_money_says_so_and_is_gone_on_with() {
         "{ran:?}"
     );
     assert_eq!(told["reason"], json!("interrupted: run it again; it resumes where it stopped"), "{told}");
-    let said = |name, arguments: &[&str]| Ran::from(scene.other(name, arguments).output().unwrap()).out;
-    let (spent, held) = ledger(&said("budget", &["show", "--format", "json"]));
+    let said =
+        |name, arguments: &[&str]| Ran::from(scene.other_command(name, arguments).output().unwrap()).out;
+    let (spent, held) = sum_ledger_rows(&said("budget", &["show", "--format", "json"]));
     assert!(spent > 0 && held == 0, "{spent} {held}");
     assert_eq!(told["cost_micro_usd"], json!(spent), "{told}");
     let reported: Value = serde_json::from_str(&said("report", &["--format", "json"])).unwrap();
@@ -182,53 +194,63 @@ fn a_run_that_the_system_ends_settles_its_money_says_so_and_is_gone_on_with() {
     );
     assert_eq!(reported["outcomes"][0]["result"], json!("interrupted"), "{reported}");
     // The text shows the interruption and the cost.
-    scene.play([stalls()]);
+    scene.set_answers([stalling_answer()]);
     let bills = scene.model.bills().len();
-    let child = began(scene.command(&[]));
-    billed(&scene.model, bills + 1);
-    let ran = signalled(child, "-TERM");
+    let child = spawn_captured(scene.command(&[]));
+    wait_for_bills(&scene.model, bills + 1);
+    let ran = signal_and_wait(child, "-TERM");
     assert!(ran.exit == 130 && ran.out.contains("interrupted"), "{ran:?}");
     assert!(ran.out.lines().all(|line| line.chars().count() <= 80), "{}", ran.out);
     // The same run continues, and its audit is not paid twice.
-    scene.play([edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]);
-    let asked = scene.asked();
+    scene.set_answers([
+        edit("total.py", WRONG, RIGHT),
+        fix_report_answer(&[(BUG_ID, None)]),
+        clean_fix_answer(),
+        clean_audit_answer(),
+    ]);
+    let asked = scene.request_count();
     let (again, exit) = scene.json(&[]);
     assert_eq!((exit, &again["code"], &again["run"]), (0, &json!("clean"), &told["run"]), "{again}");
-    assert_eq!((&again["loops"], scene.asked() - asked), (&json!(2), 4), "{again}");
+    assert_eq!((&again["loops"], scene.request_count() - asked), (&json!(2), 4), "{again}");
     assert_eq!(
-        ledger(&said("budget", &["show", "--format", "json"])).0,
+        sum_ledger_rows(&said("budget", &["show", "--format", "json"])).0,
         again["cost_micro_usd"].as_u64().unwrap()
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_on_a_pull_request_that_the_system_ends_is_gone_on_with_at_once() {
-    let site = Site::new("", [dirty(), stalls()]).await;
+    let site = Site::new("", [planted_bug_answer(), stalling_answer()]).await;
     let target = format!("acme/shop#{}", site.number);
-    let child = began(site.command(&["--format", "json", &target]));
+    let child = spawn_captured(site.command(&["--format", "json", &target]));
     let ran = tokio::task::block_in_place(|| {
-        billed(&site.model, 2);
-        signalled(child, "-TERM")
+        wait_for_bills(&site.model, 2);
+        signal_and_wait(child, "-TERM")
     });
     let told: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((ran.exit, &told["exit"]), (130, &json!("interrupted")), "{ran:?}");
-    let shown = site.ran(site.other("budget", &["show", "--format", "json"])).await;
-    let (spent, held) = ledger(&shown.out);
+    let shown = site.run_command(site.other_command("budget", &["show", "--format", "json"])).await;
+    let (spent, held) = sum_ledger_rows(&shown.out);
     assert_eq!((told["cost_micro_usd"].as_u64(), held), (Some(spent), 0), "{told}");
-    let why = site.why().await;
+    let why = site.run_why().await;
     assert!(why.contains("state idle") && why.contains("interrupted"), "{why}");
-    let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
+    let fixes = [
+        edit("total.py", WRONG, RIGHT),
+        fix_report_answer(&[(BUG_ID, None)]),
+        clean_fix_answer(),
+        clean_audit_answer(),
+    ];
     site.model.set_script(ModelScript::from_answers(
         [ScriptedAnswer::for_describer("Adds up orders.")].into_iter().chain(fixes),
     ));
-    let (again, exit) = site.run(&[]).await;
+    let (again, exit) = site.run_json(&[]).await;
     assert_eq!(
         (exit, &again["exit"], &again["run"], &again["loops"]),
         (0, &json!("converged"), &told["run"], &json!(2)),
         "{again}"
     );
     assert_eq!(
-        site.pull().await.inline_comments().filter(|comment| comment.in_reply_to.is_none()).count(),
+        site.pull_view().await.inline_comments().filter(|comment| comment.in_reply_to.is_none()).count(),
         1
     );
 }

@@ -5,11 +5,14 @@ use serde_json::json;
 use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
 
 use crate::converge::place::Ran;
-use crate::converge::scene::{BUG, BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};
+use crate::converge::scene::{
+    BUG, BUG_ID, RIGHT, Scene, WRONG, clean_audit_answer, clean_fix_answer, edit, fix_report_answer,
+    planted_bug_answer,
+};
 
 /// Starts a second model that costs $0.11 per request.
-async fn mender() -> (FakeModel, String) {
-    let answers = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)])];
+async fn start_fixer_model() -> (FakeModel, String) {
+    let answers = [edit("total.py", WRONG, RIGHT), fix_report_answer(&[(BUG_ID, None)])];
     let model = FakeModel::start(ModelScript::from_answers(answers)).await.unwrap();
     let config = format!(
         "[model.mender]\nbase_url = \"{}\"\napi_key = {{ env = \"MENDER_KEY\" }}\nname = \"mender-1\"\n\
@@ -28,9 +31,10 @@ fn run(scene: &Scene, arguments: &[&str]) -> Ran {
 fn the_fix_is_asked_of_the_second_model_alone_and_its_cost_is_the_runs() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for is_flag in [true, false] {
-        let (second, config) = runtime.block_on(mender());
+        let (second, config) = runtime.block_on(start_fixer_model());
         let key = if is_flag { "" } else { "[converge]\nfixer = \"mender\"\n" };
-        let scene = Scene::new([dirty(), fix_is_clean(), clean()]).with(&format!("{config}{key}"));
+        let scene = Scene::new([planted_bug_answer(), clean_fix_answer(), clean_audit_answer()])
+            .with_config(&format!("{config}{key}"));
         let ran = run(&scene, if is_flag { &["--fixer", "mender"] } else { &[] });
         let told = ran.json();
         assert_eq!((ran.exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{ran:?}");
@@ -45,8 +49,9 @@ fn the_fix_is_asked_of_the_second_model_alone_and_its_cost_is_the_runs() {
 #[test]
 fn what_it_costs_counts_against_the_same_limit() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (_second, config) = runtime.block_on(mender());
-    let scene = Scene::new([dirty()]).with(&format!("{config}[budget]\nconverge_usd = 0.1\n"));
+    let (_second, config) = runtime.block_on(start_fixer_model());
+    let scene =
+        Scene::new([planted_bug_answer()]).with_config(&format!("{config}[budget]\nconverge_usd = 0.1\n"));
     let ran = run(&scene, &["--fixer", "mender"]);
     let told = ran.json();
     assert_eq!((ran.exit, &told["exit"], &told["code"]), (4, &json!("error"), &json!("budget")), "{ran:?}");
@@ -55,24 +60,24 @@ fn what_it_costs_counts_against_the_same_limit() {
 #[test]
 fn a_model_that_is_not_there_is_named_with_those_that_are_before_anything_is_asked() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (second, config) = runtime.block_on(mender());
+    let (second, config) = runtime.block_on(start_fixer_model());
     let wrong = "must be the NAME of a `[model.NAME]`, not `nobody`: there are `mender`";
-    let scene = Scene::new([]).with(&config);
+    let scene = Scene::new([]).with_config(&config);
     let ran = run(&scene, &["--fixer", "nobody"]);
     assert!(ran.exit == 2 && ran.err.contains(&format!("error: --fixer {wrong}\nhint: ")), "{ran:?}");
-    let scene = scene.with(&format!("{config}[converge]\nfixer = \"nobody\"\n"));
+    let scene = scene.with_config(&format!("{config}[converge]\nfixer = \"nobody\"\n"));
     let ran = run(&scene, &[]);
     assert!(ran.exit == 2 && ran.err.contains(&format!("`converge.fixer` {wrong}\n")), "{ran:?}");
     // A model without a key cannot be the fixer.
-    let scene = scene.with(&config);
+    let scene = scene.with_config(&config);
     let ran = scene.run(&["--fixer", "mender"]);
     let said = "error: the fixer has no model: model.mender.api_key: ";
     assert!(ran.exit == 2 && ran.err.contains(said), "{ran:?}");
-    assert_eq!((scene.asked(), second.request_log().len()), (0, 0));
+    assert_eq!((scene.request_count(), second.request_log().len()), (0, 0));
 }
 
 /// Returns the answers of a fixer that edits a file and then fails.
-fn dies() -> [ScriptedAnswer; 2] {
+fn failing_fixer_answers() -> [ScriptedAnswer; 2] {
     [
         edit("total.py", WRONG, "    for i in range(0):\n"),
         ScriptedAnswer::text("I stop here.").with_stop_reason("refusal"),
@@ -81,9 +86,10 @@ fn dies() -> [ScriptedAnswer; 2] {
 
 #[test]
 fn one_that_dies_is_replaced_and_nothing_of_it_stays() {
-    let mends = [edit("total.py", WRONG, RIGHT), mended(&[]), mended(&[(BUG_ID, None)])];
-    let answers = [dirty()].into_iter().chain(dies()).chain(mends);
-    let scene = Scene::new(answers.chain([fix_is_clean(), clean()]));
+    let mends =
+        [edit("total.py", WRONG, RIGHT), fix_report_answer(&[]), fix_report_answer(&[(BUG_ID, None)])];
+    let answers = [planted_bug_answer()].into_iter().chain(failing_fixer_answers()).chain(mends);
+    let scene = Scene::new(answers.chain([clean_fix_answer(), clean_audit_answer()]));
     let (told, exit) = scene.json(&[]);
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
     let fixed = scene.place.git(["show", &format!("{}:total.py", scene.branch().unwrap())]);
@@ -97,7 +103,9 @@ fn one_that_dies_is_replaced_and_nothing_of_it_stays() {
 
 #[test]
 fn where_none_comes_to_its_end_the_run_can_go_on_later_with_what_it_has() {
-    let scene = Scene::new([dirty()].into_iter().chain(dies()).chain(dies()));
+    let scene = Scene::new(
+        [planted_bug_answer()].into_iter().chain(failing_fixer_answers()).chain(failing_fixer_answers()),
+    );
     let (told, exit) = scene.json(&[]);
     assert_eq!(
         (exit, &told["exit"], &told["code"]),
@@ -106,7 +114,12 @@ fn where_none_comes_to_its_end_the_run_can_go_on_later_with_what_it_has() {
     );
     assert!(told["reason"].as_str().unwrap().starts_with("no fixer finished: "), "{told}");
     assert_eq!((&told["commits"], told["remaining"].as_array().unwrap().len()), (&json!([]), 1));
-    scene.play([edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]);
+    scene.set_answers([
+        edit("total.py", WRONG, RIGHT),
+        fix_report_answer(&[(BUG_ID, None)]),
+        clean_fix_answer(),
+        clean_audit_answer(),
+    ]);
     let (again, exit) = scene.json(&[]);
     assert_eq!((exit, &again["exit"], &again["run"]), (0, &json!("converged"), &told["run"]), "{again}");
     assert_eq!(again["audits"].as_array().unwrap().len(), 2, "the first audit still counts");
@@ -114,12 +127,17 @@ fn where_none_comes_to_its_end_the_run_can_go_on_later_with_what_it_has() {
 
 #[test]
 fn what_the_last_fix_mends_is_not_told_as_left() {
-    let fixes = [dirty(), edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean()];
-    let scene = Scene::new(fixes).with("[converge]\nfinal_fix = true\n");
+    let fixes = [
+        planted_bug_answer(),
+        edit("total.py", WRONG, RIGHT),
+        fix_report_answer(&[(BUG_ID, None)]),
+        clean_fix_answer(),
+    ];
+    let scene = Scene::new(fixes).with_config("[converge]\nfinal_fix = true\n");
     let (told, exit) = scene.json(&["--max-audits", "1"]);
     assert_eq!((exit, &told["code"], &told["remaining"]), (1, &json!("max_audits"), &json!([])), "{told}");
     assert_eq!(told["commits"].as_array().unwrap().len(), 1);
-    let scene = Scene::new([dirty()]);
+    let scene = Scene::new([planted_bug_answer()]);
     let ran = scene.run(&["--max-audits", "1"]);
     assert!(ran.exit == 1 && ran.out.contains("\nRemaining: 0P0 / 1P1 / 0P2, listed below\n"), "{ran:?}");
 }
@@ -132,12 +150,16 @@ pub(crate) const TEST_BY_DATA: &str = "import unittest\n\nfrom total import tota
      int(expected))\n";
 
 /// Creates a repository whose test of two numbers passes with the bug, and a fixer that edits two files.
-fn with_tests(fixes: [(&str, &str, &str); 2]) -> Scene {
+fn scene_with_tests(fixes: [(&str, &str, &str); 2]) -> Scene {
     let check = "[verify]\ncheck = [[\"python3\", \"-B\", \"-m\", \"unittest\", \"-q\"]]\n";
     let fixes = fixes.map(|(path, old, new)| edit(path, old, new));
-    let answers = [dirty()].into_iter().chain(fixes);
-    let scene = Scene::new(answers.chain([mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]))
-        .with(&format!("{check}[converge]\nselfaudit_rounds = 1\n"));
+    let answers = [planted_bug_answer()].into_iter().chain(fixes);
+    let scene = Scene::new(answers.chain([
+        fix_report_answer(&[(BUG_ID, None)]),
+        clean_fix_answer(),
+        clean_audit_answer(),
+    ]))
+    .with_config(&format!("{check}[converge]\nselfaudit_rounds = 1\n"));
     scene.place.write("test_total.py", TEST_BY_DATA);
     scene.place.write("tests/case.txt", "1 2 = 1\n");
     scene.place.commit("test totals");
@@ -149,14 +171,14 @@ fn tests_that_a_fix_makes_test_nothing_refuse_it_and_those_that_ask_for_what_is_
     let wrong = ("total.py", WRONG, "    for i in range(len(xs) - 2):\n");
     // No assertion is weakened, but no number is left to add up.
     let hollow = ("tests/case.txt", "1 2 = 1", " = 0");
-    let scene = with_tests([wrong, hollow]);
+    let scene = scene_with_tests([wrong, hollow]);
     let (told, exit) = scene.json(&[]);
     assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("stuck"), &json!("tests")), "{told}");
     let reason = told["reason"].as_str().unwrap();
     assert!(reason.contains("so they do not test it") && reason.contains("tests/case.txt"), "{reason}");
     assert_eq!((&told["commits"], scene.branch()), (&json!([]), None));
 
-    let scene = with_tests([("total.py", WRONG, RIGHT), ("tests/case.txt", "1 2 = 1", "1 2 = 3")]);
+    let scene = scene_with_tests([("total.py", WRONG, RIGHT), ("tests/case.txt", "1 2 = 1", "1 2 = 3")]);
     let (told, exit) = scene.json(&[]);
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
 }

@@ -43,14 +43,14 @@ fn scene(case: &Case, fixers: &[Vec<(String, String)>]) -> Scene {
             .for_role(PromptRole::Fix)
             .times(requests)
     });
-    let scene = Scene::new([first].into_iter().chain(others).chain(fixers)).with(CHECK);
+    let scene = Scene::new([first].into_iter().chain(others).chain(fixers)).with_config(CHECK);
     scene.place.write(format!("{}.py", case.name), case.buggy());
     scene.place.write("test_other.py", OTHER_TEST);
     scene
 }
 
 /// Returns the first request to each fixer.
-fn told(scene: &Scene) -> Vec<String> {
+fn fixer_requests(scene: &Scene) -> Vec<String> {
     let texts = scene.model.request_log().into_iter().filter(|asked| {
         let is_first = asked.body["messages"].as_array().is_some_and(|messages| messages.len() == 1);
         is_first && asked.body["system"].to_string().contains("An audit of a change has found defects")
@@ -58,7 +58,7 @@ fn told(scene: &Scene) -> Vec<String> {
     texts.map(|asked| asked.body["messages"].to_string()).collect()
 }
 
-fn accepts_the_right_fix_alone(case: &Case) {
+fn assert_only_right_fix(case: &Case) {
     let (file, test) = (format!("{}.py", case.name), format!("test_{}.py", case.name));
     let with_test = |source: String| vec![(file.clone(), source), (test.clone(), case.test.clone())];
     let fixers = [case.wrong(), case.mutant(), case.source.clone()].map(with_test);
@@ -69,17 +69,17 @@ fn accepts_the_right_fix_alone(case: &Case) {
     assert_eq!(answer["commits"].as_array().unwrap().len(), 1, "{answer}");
     let branch = scene.branch().unwrap();
     assert_eq!(scene.place.git(["show", &format!("{branch}:{file}")]), case.source.trim_end());
-    let told = told(&scene);
+    let told = fixer_requests(&scene);
     assert_eq!(told.len(), 3, "a fixer for each fix");
     let refused = |told: &String| told.contains("this check fails with the fix");
     assert_eq!(told.iter().map(refused).collect::<Vec<_>>(), [false, true, true], "{told:#?}");
     assert_eq!(scene.model.violations(), Vec::<String>::new());
 }
 
-fn refuses_a_weaker_test(case: &Case) {
+fn assert_weaker_test_refused(case: &Case) {
     let (file, test) = (format!("{}.py", case.name), format!("test_{}.py", case.name));
     let cheat = vec![(file, case.mutant()), (test.clone(), case.weaker().unwrap_or_default())];
-    let scene = scene(case, &[cheat]).with(&format!("{CHECK}[converge]\nselfaudit_rounds = 1\n"));
+    let scene = scene(case, &[cheat]).with_config(&format!("{CHECK}[converge]\nselfaudit_rounds = 1\n"));
     scene.place.write(&test, &case.test);
     scene.place.commit("add it");
     let (answer, exit) = scene.json(&[]);
@@ -88,7 +88,7 @@ fn refuses_a_weaker_test(case: &Case) {
 }
 
 /// Runs a quarter of the cases, a few at a time.
-fn each_of(quarter: usize, play: fn(&Case)) {
+fn run_quarter(quarter: usize, play: fn(&Case)) {
     let all = cases();
     assert_eq!(all.len(), 20);
     let part = Mutex::new(all.into_iter().skip(5 * quarter).take(5));
@@ -104,49 +104,49 @@ fn each_of(quarter: usize, play: fn(&Case)) {
 }
 
 mod of_a_wrong_one_a_mutant_and_the_right_one_the_right_fix_alone_is_accepted {
-    use super::{accepts_the_right_fix_alone, each_of};
+    use super::{assert_only_right_fix, run_quarter};
 
     #[test]
     fn in_cases_1_to_5() {
-        each_of(0, accepts_the_right_fix_alone);
+        run_quarter(0, assert_only_right_fix);
     }
 
     #[test]
     fn in_cases_6_to_10() {
-        each_of(1, accepts_the_right_fix_alone);
+        run_quarter(1, assert_only_right_fix);
     }
 
     #[test]
     fn in_cases_11_to_15() {
-        each_of(2, accepts_the_right_fix_alone);
+        run_quarter(2, assert_only_right_fix);
     }
 
     #[test]
     fn in_cases_16_to_20() {
-        each_of(3, accepts_the_right_fix_alone);
+        run_quarter(3, assert_only_right_fix);
     }
 }
 
 mod a_fix_whose_test_was_made_to_pass_is_refused {
-    use super::{each_of, refuses_a_weaker_test};
+    use super::{assert_weaker_test_refused, run_quarter};
 
     #[test]
     fn in_cases_1_to_5() {
-        each_of(0, refuses_a_weaker_test);
+        run_quarter(0, assert_weaker_test_refused);
     }
 
     #[test]
     fn in_cases_6_to_10() {
-        each_of(1, refuses_a_weaker_test);
+        run_quarter(1, assert_weaker_test_refused);
     }
 
     #[test]
     fn in_cases_11_to_15() {
-        each_of(2, refuses_a_weaker_test);
+        run_quarter(2, assert_weaker_test_refused);
     }
 
     #[test]
     fn in_cases_16_to_20() {
-        each_of(3, refuses_a_weaker_test);
+        run_quarter(3, assert_weaker_test_refused);
     }
 }

@@ -4,13 +4,18 @@
 use serde_json::{Value, json};
 
 use crate::converge::fixer::TEST_BY_DATA;
-use crate::converge::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended, write};
+use crate::converge::scene::{
+    BUG_ID, RIGHT, Scene, WRONG, clean_audit_answer, clean_fix_answer, edit, fix_report_answer,
+    planted_bug_answer, write,
+};
 
 /// Runs a right fix of a repository without tests that also writes this file.
-fn with_file(path: &str, content: &str) -> (Value, i32) {
-    let fix = [edit("total.py", WRONG, RIGHT), write(path, content), mended(&[(BUG_ID, None)])];
-    let scene = Scene::new([dirty()].into_iter().chain(fix).chain([fix_is_clean(), clean()]))
-        .with("[converge]\nselfaudit_rounds = 1\n");
+fn run_fix_with_file(path: &str, content: &str) -> (Value, i32) {
+    let fix = [edit("total.py", WRONG, RIGHT), write(path, content), fix_report_answer(&[(BUG_ID, None)])];
+    let scene = Scene::new(
+        [planted_bug_answer()].into_iter().chain(fix).chain([clean_fix_answer(), clean_audit_answer()]),
+    )
+    .with_config("[converge]\nselfaudit_rounds = 1\n");
     scene.json(&[])
 }
 
@@ -32,7 +37,7 @@ fn files_by_which_a_fix_takes_over_what_runs_the_tests_are_refused() {
         ("tests/test_setup.py", "from unittest.mock import patch\n\npatch(\"total.total\", sum).start()\n"),
         ("tests/conftest.py", "import pytest\n\n\n@pytest.fixture\ndef numbers():\n    return [1]\n"),
     ] {
-        let (told, exit) = with_file(path, content);
+        let (told, exit) = run_fix_with_file(path, content);
         let ended = (exit, &told["exit"], &told["code"], &told["commits"]);
         assert_eq!(ended, (1, &json!("stuck"), &json!("tests"), &json!([])), "{content}: {told}");
         assert!(told["reason"].as_str().unwrap().contains(path), "{told}");
@@ -40,7 +45,7 @@ fn files_by_which_a_fix_takes_over_what_runs_the_tests_are_refused() {
 }
 
 /// Returns true if a converged run warns that no test confirms it.
-fn is_unproved(result: &Value) -> bool {
+fn is_fix_untested(result: &Value) -> bool {
     assert_eq!(result["exit"], json!("converged"), "{result}");
     let warnings = result["warnings"].as_array().unwrap();
     warnings.iter().any(|warning| warning.as_str().unwrap().starts_with("no test confirms this run: "))
@@ -50,28 +55,28 @@ fn is_unproved(result: &Value) -> bool {
 const TEST: &str = "from total import total\n\n\ndef test_all():\n    assert total([1, 2]) == 3\n";
 
 /// Runs a right fix, with that test or without.
-fn fixed(has_test: bool) -> Scene {
+fn run_right_fix(has_test: bool) -> Scene {
     let test = has_test.then(|| write("tests/test_total.py", TEST));
-    let fix = [dirty(), edit("total.py", WRONG, RIGHT)].into_iter().chain(test);
-    Scene::new(fix.chain([mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]))
+    let fix = [planted_bug_answer(), edit("total.py", WRONG, RIGHT)].into_iter().chain(test);
+    Scene::new(fix.chain([fix_report_answer(&[(BUG_ID, None)]), clean_fix_answer(), clean_audit_answer()]))
 }
 
 #[test]
 fn a_run_that_changed_tests_says_so_where_no_check_is_set() {
-    let (told, _) = with_file("tests/test_total.py", TEST);
-    assert!(is_unproved(&told), "{told}");
-    let (told, _) = fixed(false).json(&[]);
-    assert!(!is_unproved(&told), "it changed no test: {told}");
-    let ran = fixed(true).run(&[]);
+    let (told, _) = run_fix_with_file("tests/test_total.py", TEST);
+    assert!(is_fix_untested(&told), "{told}");
+    let (told, _) = run_right_fix(false).json(&[]);
+    assert!(!is_fix_untested(&told), "it changed no test: {told}");
+    let ran = run_right_fix(true).run(&[]);
     assert!(ran.out.contains("\nwarning: no test confirms this run: "), "people read it, too: {ran:?}");
 }
 
 #[test]
 fn a_run_that_changed_tests_says_so_where_no_check_passes() {
     for (check, expected) in [("[\"true\"]", false), ("[\"false\"]", true)] {
-        let scene = fixed(true).with(&format!("[verify]\ncheck = [{check}]\n"));
+        let scene = run_right_fix(true).with_config(&format!("[verify]\ncheck = [{check}]\n"));
         let (told, _) = scene.json(&[]);
-        assert_eq!(is_unproved(&told), expected, "{check}: {told}");
+        assert_eq!(is_fix_untested(&told), expected, "{check}: {told}");
     }
 }
 
@@ -80,9 +85,10 @@ fn a_check_that_failed_is_not_made_to_pass_by_the_tests_alone() {
     let check = "[verify]\ncheck = [[\"python3\", \"-B\", \"-m\", \"unittest\", \"-q\"]]\n";
     let scene = |fix: &[(&str, &str, &str)]| {
         let edits = fix.iter().map(|(path, old, new)| edit(path, old, new));
-        let answers = [dirty()].into_iter().chain(edits).chain([mended(&[(BUG_ID, None)])]);
-        let scene = Scene::new(answers.chain([fix_is_clean(), clean()]))
-            .with(&format!("{check}[converge]\nselfaudit_rounds = 1\n"));
+        let answers =
+            [planted_bug_answer()].into_iter().chain(edits).chain([fix_report_answer(&[(BUG_ID, None)])]);
+        let scene = Scene::new(answers.chain([clean_fix_answer(), clean_audit_answer()]))
+            .with_config(&format!("{check}[converge]\nselfaudit_rounds = 1\n"));
         scene.place.write("test_total.py", TEST_BY_DATA);
         scene.place.write("tests/case.txt", "1 2 = 3\n");
         scene.place.commit("ask for all elements");

@@ -5,24 +5,26 @@
 use serde_json::json;
 
 use crate::converge::place::Ran;
-use crate::converge::pull::two_loops;
+use crate::converge::pull::two_loop_answers;
 use crate::converge::scene::{
-    BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, finding, fix_is_clean, found, mended,
+    BUG_ID, RIGHT, Scene, WRONG, audit_answer, clean_audit_answer, clean_fix_answer, edit, finding_json,
+    fix_report_answer, planted_bug_answer,
 };
 
 #[test]
 fn fixes_that_undo_each_other_leave_what_was_found_and_are_not_to_be_merged() {
-    let other = finding(("total.py", 3), RIGHT.trim_end(), ("P1", "A"), "The last element counts double");
-    let other_id = found_id(&other);
+    let other =
+        finding_json(("total.py", 3), RIGHT.trim_end(), ("P1", "A"), "The last element counts double");
+    let other_id = finding_id(&other);
     let undoes = || {
         [
-            dirty(),
+            planted_bug_answer(),
             edit("total.py", WRONG, RIGHT),
-            mended(&[(BUG_ID, None)]),
-            fix_is_clean(),
-            found(std::slice::from_ref(&other), "A"),
+            fix_report_answer(&[(BUG_ID, None)]),
+            clean_fix_answer(),
+            audit_answer(std::slice::from_ref(&other), "A"),
             edit("total.py", RIGHT, WRONG),
-            mended(&[(&other_id, None)]),
+            fix_report_answer(&[(&other_id, None)]),
         ]
     };
     let scene = Scene::new(undoes());
@@ -38,8 +40,8 @@ fn fixes_that_undo_each_other_leave_what_was_found_and_are_not_to_be_merged() {
 }
 
 /// Returns the id that the program gives to an auditor's finding.
-pub(crate) fn found_id(finding: &serde_json::Value) -> String {
-    let scene = Scene::new([found(std::slice::from_ref(finding), "A")]);
+pub(crate) fn finding_id(finding: &serde_json::Value) -> String {
+    let scene = Scene::new([audit_answer(std::slice::from_ref(finding), "A")]);
     scene.place.write("total.py", crate::converge::scene::BUG.replace(WRONG, RIGHT));
     scene.place.commit("count all");
     let ran = scene.audit(&["--format", "json"]);
@@ -48,11 +50,11 @@ pub(crate) fn found_id(finding: &serde_json::Value) -> String {
 
 #[test]
 fn what_is_declined_may_be_allowed_alone_too_and_its_reason_is_told() {
-    let declines = || [dirty(), mended(&[(BUG_ID, Some("the callers rely on it"))])];
+    let declines = || [planted_bug_answer(), fix_report_answer(&[(BUG_ID, Some("the callers rely on it"))])];
     for (config, exit, code) in
         [("[converge]\nallow_declined = true\n", 0, "clean_but_declined"), ("", 1, "nothing_fixed")]
     {
-        let scene = Scene::new(declines()).with(config);
+        let scene = Scene::new(declines()).with_config(config);
         let (told, ended) = scene.json(&[]);
         assert_eq!((ended, &told["code"]), (exit, &json!(code)), "{told}");
         assert_eq!(told["declined"][0]["why"], json!("the callers rely on it"), "{told}");
@@ -62,7 +64,7 @@ fn what_is_declined_may_be_allowed_alone_too_and_its_reason_is_told() {
 
 #[test]
 fn what_each_audit_has_cleared_is_kept_with_its_proof() {
-    let scene = Scene::new(two_loops());
+    let scene = Scene::new(two_loop_answers());
     let (told, exit) = scene.json(&[]);
     assert_eq!(exit, 0, "{told}");
     let absences = told["absences"].as_array().unwrap();
@@ -73,18 +75,19 @@ fn what_each_audit_has_cleared_is_kept_with_its_proof() {
     assert_eq!(one["lines_quoted"], json!([{ "file": "total.py", "line": 1, "text": "def total(xs):" }]));
     assert_eq!(one["files_opened"], json!(["total.py"]));
     assert!(one["probes"][0].as_str().unwrap().starts_with("called it with an empty list"), "{one}");
-    let report =
-        Ran::from(scene.other("report", &["--loop", "converge", "--format", "json"]).output().unwrap());
+    let report = Ran::from(
+        scene.other_command("report", &["--loop", "converge", "--format", "json"]).output().unwrap(),
+    );
     assert!(report.out.contains("called it with an empty list"), "{report:?}");
 
-    scene.play([clean()]);
+    scene.set_answers([clean_audit_answer()]);
     let audit = scene.audit(&["--format", "json"]).json();
     assert_eq!(audit["absences"].as_array().map(Vec::len), Some(10), "{audit}");
 }
 
 #[test]
 fn hooks_of_the_clone_that_nobody_runs_are_said_once() {
-    let scene = Scene::new(two_loops());
+    let scene = Scene::new(two_loop_answers());
     let hooks = scene.place.repo().join(".git/hooks");
     std::fs::create_dir_all(&hooks).unwrap();
     for (name, mode) in [("pre-commit", 0o755), ("commit-msg", 0o644), ("post-merge", 0o755)] {
@@ -105,17 +108,17 @@ fn hooks_of_the_clone_that_nobody_runs_are_said_once() {
 
 #[test]
 fn the_branch_of_an_earlier_run_goes_once_it_is_merged_and_not_before() {
-    let scene = Scene::new(two_loops());
+    let scene = Scene::new(two_loop_answers());
     assert_eq!(scene.json(&[]).1, 0);
     let first = scene.branch().unwrap();
     // The branch was not merged.
     scene.place.write("more.py", "x = 1\n");
     scene.place.commit("more");
-    scene.play([clean()]);
+    scene.set_answers([clean_audit_answer()]);
     assert_eq!(scene.json(&[]).1, 0);
     assert_eq!(scene.branch(), Some(first.clone()));
     scene.place.git(["merge", "--quiet", "--no-edit", &first]);
-    scene.play([clean()]);
+    scene.set_answers([clean_audit_answer()]);
     let ran = scene.run(&[]);
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert!(ran.err.contains(&format!("deleted {first}")), "{ran:?}");

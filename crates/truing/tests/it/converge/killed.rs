@@ -15,8 +15,8 @@ use truing_fakes::forge::{
 };
 use truing_fakes::model::{ModelScript, ScriptedAnswer};
 
-use crate::converge::crash::by_what_is_asked;
-use crate::converge::pull::{BOT, Site, loops_of};
+use crate::converge::crash::answers_by_request;
+use crate::converge::pull::{BOT, Site, audit_review_headlines};
 
 const PUSH: &str = "/{owner}/{repo}/git-receive-pack";
 /// Sites that are tested at the same time.
@@ -48,8 +48,8 @@ impl ExchangeObserver for Writes {
 }
 
 async fn site(options: FakeForgeOptions) -> Site {
-    let site = Site::with(options, "", []).await;
-    let answers = by_what_is_asked(&site.pull().await.head);
+    let site = Site::with_options(options, "", []).await;
+    let answers = answers_by_request(&site.pull_view().await.head);
     site.model.set_script(ModelScript::from_answers(
         answers.into_iter().chain([ScriptedAnswer::for_describer("Adds up orders.")]),
     ));
@@ -57,7 +57,7 @@ async fn site(options: FakeForgeOptions) -> Site {
 }
 
 /// Returns the final state without values that differ between runs.
-fn picture(pull: &PullView, site: &Site) -> String {
+fn final_state(pull: &PullView, site: &Site) -> String {
     let inline: Vec<_> = pull
         .inline_comments()
         .map(|comment| {
@@ -69,7 +69,7 @@ fn picture(pull: &PullView, site: &Site) -> String {
     let ours = pull.reviews.iter().filter(|review| review.author == BOT).count();
     format!(
         "{:#?} {ours} reviews, {inline:#?}, {} summaries, {deleted} deleted, draft: {}, {:?}, {:?}",
-        loops_of(pull),
+        audit_review_headlines(pull),
         pull.summary_comments().count(),
         pull.draft,
         pull.body.lines().next(),
@@ -78,13 +78,13 @@ fn picture(pull: &PullView, site: &Site) -> String {
 }
 
 /// Returns the final state of the pull request, and its commits.
-pub(crate) async fn ended(site: &Site) -> (String, String) {
+pub(crate) async fn final_state_and_commits(site: &Site) -> (String, String) {
     let commits = site.git(&["log", "--format=%an %s", "main..topic"]).await;
-    (picture(&site.pull().await, site), commits)
+    (final_state(&site.pull_view().await, site), commits)
 }
 
 /// Kills a run at this point, runs it again, and returns the final state.
-async fn survived(death: &Death) -> Result<(String, String), String> {
+async fn kill_and_rerun(death: &Death) -> Result<(String, String), String> {
     let site = site(FakeForgeOptions::default()).await;
     match death {
         Death::Call(nth, kind) => site.forge.add_fault(ForgeFault::nth_write(*nth, kind.clone())),
@@ -101,11 +101,11 @@ async fn survived(death: &Death) -> Result<(String, String), String> {
     }
     child.kill().await.unwrap();
     // The second run need not wait for the first one's lease to expire.
-    let (told, exit) = site.run(&[]).await;
+    let (told, exit) = site.run_json(&[]).await;
     if (exit, &told["exit"]) != (0, &json!("converged")) {
         return Err(format!("the second run ended with {exit}: {told}"));
     }
-    Ok(ended(&site).await)
+    Ok(final_state_and_commits(&site).await)
 }
 
 /// The result of an undisturbed run.
@@ -119,16 +119,16 @@ struct Clean {
 }
 
 /// Returns the undisturbed run, which all tests of a process share.
-async fn clean() -> &'static Clean {
+async fn undisturbed_run() -> &'static Clean {
     static CLEAN: OnceCell<Clean> = OnceCell::const_new();
     CLEAN
         .get_or_init(|| async {
             let writes = Arc::new(Writes::default());
             let clean =
                 site(FakeForgeOptions { witness: Some(writes.clone()), ..FakeForgeOptions::default() }).await;
-            let (told, exit) = clean.run(&[]).await;
+            let (told, exit) = clean.run_json(&[]).await;
             assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
-            let ended = ended(&clean).await;
+            let ended = final_state_and_commits(&clean).await;
             assert_eq!(ended.1.lines().count(), 2, "{ended:?}");
             let all = writes.0.lock().unwrap();
             let writes = (1..).zip(all.iter()).filter(|(_, writes)| **writes).map(|(nth, _)| nth).collect();
@@ -138,11 +138,11 @@ async fn clean() -> &'static Clean {
 }
 
 /// Checks that each of these deaths leads to the same state as an undisturbed run.
-async fn all_survived(deaths: Vec<Death>, least: usize) {
+async fn assert_all_recover(deaths: Vec<Death>, least: usize) {
     assert!(deaths.len() >= least, "the enumeration has shrunk to {deaths:?}");
-    let expected = &clean().await.ended;
+    let expected = &undisturbed_run().await.ended;
     let all = futures_util::stream::iter(deaths)
-        .map(|death| async move { (survived(&death).await, death) })
+        .map(|death| async move { (kill_and_rerun(&death).await, death) })
         .buffer_unordered(AT_ONCE);
     let wrong: Vec<String> = all
         .filter_map(async |(ended, death)| match ended {
@@ -157,24 +157,24 @@ async fn all_survived(deaths: Vec<Death>, least: usize) {
 
 /// Tests a death at each write: two reviews, a reply, a resolved thread, the mark, the description; and the
 /// push.
-async fn at_each_write(kind: ForgeFaultKind) {
-    let writes = clean().await.writes.iter();
+async fn test_each_write_death(kind: ForgeFaultKind) {
+    let writes = undisturbed_run().await.writes.iter();
     let calls = writes.map(|nth| Death::Call(*nth, kind.clone()));
-    all_survived(calls.chain([Death::Push(kind.clone())]).collect(), 7).await;
+    assert_all_recover(calls.chain([Death::Push(kind.clone())]).collect(), 7).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wherever_it_is_killed_before_a_write_it_goes_on_and_nothing_is_there_twice() {
-    at_each_write(ForgeFaultKind::Held).await;
+    test_each_write_death(ForgeFaultKind::Held).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wherever_it_is_killed_after_a_write_it_goes_on_and_nothing_is_there_twice() {
-    at_each_write(ForgeFaultKind::HeldAnswer).await;
+    test_each_write_death(ForgeFaultKind::HeldAnswer).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wherever_it_is_killed_while_it_asks_a_model_it_goes_on_and_nothing_is_there_twice() {
-    let deaths = (1..=clean().await.asks).map(Death::Asks).collect();
-    all_survived(deaths, 6).await;
+    let deaths = (1..=undisturbed_run().await.asks).map(Death::Asks).collect();
+    assert_all_recover(deaths, 6).await;
 }

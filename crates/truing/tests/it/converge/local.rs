@@ -10,27 +10,34 @@ use truing_fakes::model::{
 
 use crate::converge::place::Ran;
 use crate::converge::scene::{
-    BUG, BUG_ID, RIGHT, Scene, WRONG, absent, clean, dirty, edit, fix_is_clean, found, mended, write,
+    BUG, BUG_ID, RIGHT, Scene, WRONG, absence_answer, audit_answer, clean_audit_answer, clean_fix_answer,
+    edit, fix_report_answer, planted_bug_answer, write,
 };
 
 /// Returns the answers of a run that converges in two loops.
-fn two_loops() -> [ScriptedAnswer; 5] {
-    [dirty(), edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]
+fn two_loop_answers() -> [ScriptedAnswer; 5] {
+    [
+        planted_bug_answer(),
+        edit("total.py", WRONG, RIGHT),
+        fix_report_answer(&[(BUG_ID, None)]),
+        clean_fix_answer(),
+        clean_audit_answer(),
+    ]
 }
 
-fn ended(answer: &(Value, i32)) -> (&str, &str, i32) {
+fn run_end(answer: &(Value, i32)) -> (&str, &str, i32) {
     let (json, exit) = answer;
     (json["exit"].as_str().unwrap(), json["code"].as_str().unwrap(), *exit)
 }
 
 #[test]
 fn a_planted_bug_is_mended_and_a_fresh_audit_finds_nothing() {
-    let scene = Scene::new(two_loops());
+    let scene = Scene::new(two_loop_answers());
     let (before, head) = (scene.place.git(["status", "--porcelain"]), scene.place.git(["rev-parse", "HEAD"]));
     let ran = scene.run(&[]);
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert_eq!(scene.model.violations(), Vec::<String>::new());
-    insta::assert_snapshot!(scene.steady(&ran));
+    insta::assert_snapshot!(scene.normalize_output(&ran));
     // The checked-out branch is unchanged; the fix is on a branch that can be merged.
     assert_eq!(scene.place.git(["status", "--porcelain"]), before);
     assert_eq!(scene.place.git(["rev-parse", "topic"]), head);
@@ -45,13 +52,13 @@ fn a_planted_bug_is_mended_and_a_fresh_audit_finds_nothing() {
 
     // The branch is clean now, and no further request is needed.
     let again = scene.json(&[]);
-    assert_eq!((ended(&again), &again.0["loops"]), (("converged", "already_clean", 0), &json!(0)));
-    assert_eq!(scene.asked(), 5);
+    assert_eq!((run_end(&again), &again.0["loops"]), (("converged", "already_clean", 0), &json!(0)));
+    assert_eq!(scene.request_count(), 5);
 }
 
 #[test]
 fn a_run_that_has_converged_is_told_again_and_not_paid_again() {
-    let scene = Scene::new(two_loops());
+    let scene = Scene::new(two_loop_answers());
     let (first, exit) = scene.json(&[]);
     assert_eq!((exit, &first["loops"], &first["remaining"]), (0, &json!(2), &json!([])), "{first}");
     assert_eq!(
@@ -74,26 +81,27 @@ fn a_run_that_has_converged_is_told_again_and_not_paid_again() {
     assert_eq!(scene.json(&[]), (expected, 0));
     let text = scene.run(&[]).out;
     assert!(text.contains("\nPaid now: $0.00, the rest before\n"), "{text}");
-    assert_eq!(scene.asked(), 5);
+    assert_eq!(scene.request_count(), 5);
 }
 
 #[test]
 fn a_clean_branch_needs_one_audit() {
-    let scene = Scene::new([clean()]);
+    let scene = Scene::new([clean_audit_answer()]);
     let answer = scene.json(&[]);
-    assert_eq!(ended(&answer), ("converged", "clean", 0));
+    assert_eq!(run_end(&answer), ("converged", "clean", 0));
     assert_eq!((&answer.0["loops"], &answer.0["commits"]), (&json!(1), &json!([])));
-    assert_eq!((scene.branch(), scene.asked()), (None, 1));
-    let scene = Scene::new([clean()]).with("[verify]\ncheck = [[\"false\"]]\n");
+    assert_eq!((scene.branch(), scene.request_count()), (None, 1));
+    let scene = Scene::new([clean_audit_answer()]).with_config("[verify]\ncheck = [[\"false\"]]\n");
     let unchecked = "nothing was fixed, so `verify.check` was not run; its result is unknown";
     assert_eq!(scene.json(&[]).0["warnings"], json!([unchecked]));
 }
 
 #[test]
 fn what_nobody_can_mend_ends_stuck_and_is_named() {
-    let scene = Scene::new([dirty(), mended(&[(BUG_ID, Some("the callers rely on it"))])]);
+    let scene =
+        Scene::new([planted_bug_answer(), fix_report_answer(&[(BUG_ID, Some("the callers rely on it"))])]);
     let answer = scene.json(&[]);
-    assert_eq!(ended(&answer), ("stuck", "nothing_fixed", 1));
+    assert_eq!(run_end(&answer), ("stuck", "nothing_fixed", 1));
     let declined = &answer.0["declined"];
     assert_eq!(
         (&declined[0]["path"], &declined[0]["start_line"]),
@@ -107,10 +115,10 @@ fn what_nobody_can_mend_ends_stuck_and_is_named() {
 
 #[test]
 fn after_the_last_audit_nothing_is_mended_that_nobody_would_audit() {
-    let scene = Scene::new([dirty()]);
+    let scene = Scene::new([planted_bug_answer()]);
     let answer = scene.json(&["--max-audits", "1"]);
-    assert_eq!(ended(&answer), ("cap-reached", "max_audits", 1));
-    assert_eq!((answer.0["remaining"].as_array().unwrap().len(), scene.asked()), (1, 1));
+    assert_eq!(run_end(&answer), ("cap-reached", "max_audits", 1));
+    assert_eq!((answer.0["remaining"].as_array().unwrap().len(), scene.request_count()), (1, 1));
 }
 
 #[test]
@@ -118,12 +126,12 @@ fn several_auditors_look_side_by_side_and_what_they_say_is_one_list() {
     let other = json!({ "path": "total.py", "start_line": 5, "severity": "P0", "category": "A",
         "title": "The sum has no type", "body": "It returns an integer for floats.", "excerpt": "    return s",
         "fix": "the type is told", "validation": "mypy" });
-    let scene = Scene::new([dirty(), found(&[other], "A"), clean()])
-        .with("[converge]\nparallel_from = 1\nauditors = 3\nmax_audits = 1\n");
+    let scene = Scene::new([planted_bug_answer(), audit_answer(&[other], "A"), clean_audit_answer()])
+        .with_config("[converge]\nparallel_from = 1\nauditors = 3\nmax_audits = 1\n");
     let answer = scene.json(&[]);
-    assert_eq!(ended(&answer), ("cap-reached", "max_audits", 1));
+    assert_eq!(run_end(&answer), ("cap-reached", "max_audits", 1));
     assert_eq!(answer.0["audits"], json!([{ "loop": 1, "P0": 1, "P1": 1, "P2": 0 }]));
-    assert_eq!(scene.asked(), 3);
+    assert_eq!(scene.request_count(), 3);
 }
 
 #[test]
@@ -133,30 +141,30 @@ fn an_auditor_that_gives_no_answer_is_asked_again_and_never_counts_as_clean() {
     let prose = || ScriptedAnswer::text("Looks good to me.").usage(100, 10).times(2);
     let scene = Scene::new([prose(), prose()]);
     let answer = scene.json(&[]);
-    assert_eq!(ended(&answer), ("error", "infrastructure", 3));
+    assert_eq!(run_end(&answer), ("error", "infrastructure", 3));
     let reason = answer.0["reason"].as_str().unwrap();
     assert!(reason.starts_with("no auditor gave a valid answer: "), "{reason}");
-    assert_eq!(scene.asked(), 4);
+    assert_eq!(scene.request_count(), 4);
 
     // A category without evidence is requested once more in the same run.
-    let scene = Scene::new([absent("ABCDEFGHI"), clean()]);
-    assert_eq!(ended(&scene.json(&[])), ("converged", "clean", 0));
+    let scene = Scene::new([absence_answer("ABCDEFGHI"), clean_audit_answer()]);
+    assert_eq!(run_end(&scene.json(&[])), ("converged", "clean", 0));
     let told = scene.model.request_log()[1].body.to_string();
     assert!(told.contains("neither a finding nor an absence that holds for the categories J"), "{told}");
 
     // One of three auditors gives no answer: the loop is degraded, which does not count as clean.
-    let scene = Scene::new([clean().times(2), prose().times(4)])
-        .with("[converge]\nparallel_from = 1\nmax_audits = 1\n");
+    let scene = Scene::new([clean_audit_answer().times(2), prose().times(4)])
+        .with_config("[converge]\nparallel_from = 1\nmax_audits = 1\n");
     let answer = scene.json(&[]);
-    assert_eq!(ended(&answer), ("cap-reached", "max_audits", 1), "{answer:?}");
+    assert_eq!(run_end(&answer), ("cap-reached", "max_audits", 1), "{answer:?}");
 }
 
 #[test]
 fn an_auditor_goes_on_without_an_mcp_server_that_fails_and_people_are_told() {
-    let scene =
-        Scene::new([clean()]).with("[mcp.docs]\ncommand = [\"/no/such/server\"]\ntools = [\"search\"]\n");
+    let scene = Scene::new([clean_audit_answer()])
+        .with_config("[mcp.docs]\ncommand = [\"/no/such/server\"]\ntools = [\"search\"]\n");
     let answer = scene.json(&[]);
-    assert_eq!(ended(&answer), ("converged", "clean", 0), "{answer:?}");
+    assert_eq!(run_end(&answer), ("converged", "clean", 0), "{answer:?}");
     let warnings = answer.0["warnings"].to_string();
     let told = "continued without an MCP server: docs: it ended before it had begun a session";
     assert!(warnings.contains(told), "{warnings}");
@@ -166,19 +174,19 @@ fn an_auditor_goes_on_without_an_mcp_server_that_fails_and_people_are_told() {
 fn a_fix_that_deletes_a_test_is_thrown_away_and_made_again() {
     let test = "from total import total\n\ndef test_total():\n    assert total([1, 2]) == 3\n";
     let scene = Scene::new([
-        dirty(),
+        planted_bug_answer(),
         edit("test_total.py", "    assert total([1, 2]) == 3\n", "    pass\n"),
         edit("total.py", WRONG, RIGHT),
-        mended(&[(BUG_ID, None)]),
+        fix_report_answer(&[(BUG_ID, None)]),
         edit("total.py", WRONG, RIGHT),
-        mended(&[(BUG_ID, None)]),
-        fix_is_clean(),
-        clean(),
+        fix_report_answer(&[(BUG_ID, None)]),
+        clean_fix_answer(),
+        clean_audit_answer(),
     ]);
     scene.place.write("test_total.py", test);
     scene.place.commit("test totals");
     let answer = scene.json(&[]);
-    assert_eq!(ended(&answer), ("converged", "clean", 0), "{answer:?}");
+    assert_eq!(run_end(&answer), ("converged", "clean", 0), "{answer:?}");
     let branch = scene.branch().unwrap();
     assert_eq!(scene.place.git(["show", &format!("{branch}:test_total.py")]), test.trim_end());
     assert_eq!(answer.0["commits"].as_array().unwrap().len(), 1);
@@ -188,20 +196,20 @@ fn a_fix_that_deletes_a_test_is_thrown_away_and_made_again() {
 fn a_check_that_fails_with_the_fix_alone_is_told_to_the_next_fixer() {
     let wrong = "    for i in range(len(xs) + 1):\n";
     let scene = Scene::new([
-        dirty(),
+        planted_bug_answer(),
         edit("total.py", WRONG, wrong),
-        mended(&[(BUG_ID, None)]),
+        fix_report_answer(&[(BUG_ID, None)]),
         edit("total.py", wrong, RIGHT),
-        mended(&[(BUG_ID, None)]),
-        fix_is_clean(),
-        clean(),
+        fix_report_answer(&[(BUG_ID, None)]),
+        clean_fix_answer(),
+        clean_audit_answer(),
     ])
-    .with(
+    .with_config(
         "[verify]\ncheck = [[\"sh\", \"-c\", \"! grep -q 'xs. + 1' total.py || \
          { echo out of range; exit 1; }\"]]\n",
     );
     let answer = scene.json(&[]);
-    assert_eq!(ended(&answer), ("converged", "clean", 0), "{answer:?}");
+    assert_eq!(run_end(&answer), ("converged", "clean", 0), "{answer:?}");
     let told = scene.model.request_log()[3].body.to_string();
     assert!(told.contains("this check fails with the fix") && told.contains("out of range"), "{told}");
 }
@@ -209,9 +217,9 @@ fn a_check_that_fails_with_the_fix_alone_is_told_to_the_next_fixer() {
 #[test]
 fn a_run_says_where_checks_cannot_be_relied_on() {
     let warned = |check: &str| {
-        let scene = Scene::new(two_loops()).with(check);
+        let scene = Scene::new(two_loop_answers()).with_config(check);
         let answer = scene.json(&[]);
-        assert_eq!(ended(&answer), ("converged", "clean", 0), "{answer:?}");
+        assert_eq!(run_end(&answer), ("converged", "clean", 0), "{answer:?}");
         answer.0["warnings"].to_string()
     };
     let told = warned("[verify]\ncheck = [[\"false\"], [\"true\"]]\n");
@@ -230,17 +238,17 @@ fn a_fix_of_what_the_gate_says_is_not_pushed_if_a_check_fails_with_it() {
     let wrong = "    for i in range(len(xs) + 1):\n";
     let scene = Scene::new([
         edit("total.py", WRONG, wrong),
-        mended(&[]),
+        fix_report_answer(&[]),
         edit("total.py", WRONG, RIGHT),
-        mended(&[]),
-        clean(),
+        fix_report_answer(&[]),
+        clean_audit_answer(),
     ])
-    .with(&format!(
+    .with_config(&format!(
         "[converge]\ngate = [[\"sh\", \"-c\", \"{gate}\"]]\n[verify]\ncheck = \
          [[\"sh\", \"-c\", \"{check}\"]]\n"
     ));
     let answer = scene.json(&[]);
-    assert_eq!(ended(&answer), ("converged", "clean", 0), "{answer:?}");
+    assert_eq!(run_end(&answer), ("converged", "clean", 0), "{answer:?}");
     assert_eq!(answer.0["commits"].as_array().unwrap().len(), 1, "the wrong one was pushed");
     let told = scene.model.request_log()[2].body.to_string();
     assert!(told.contains("thrown away") && told.contains("out of range"), "{told}");
@@ -252,10 +260,10 @@ fn a_gate_that_could_read_nothing_is_not_clean() {
     scene.place.write("total.py", "x = 1\n".repeat(2 << 20));
     scene.place.commit("count much more");
     let answer = scene.json(&[]);
-    assert_eq!(ended(&answer), ("error", "infrastructure", 3), "{answer:?}");
+    assert_eq!(run_end(&answer), ("error", "infrastructure", 3), "{answer:?}");
     let reason = answer.0["reason"].as_str().unwrap();
     assert!(reason.starts_with("code rules gate could not run: ") && reason.contains("total.py"), "{reason}");
-    assert_eq!(scene.asked(), 0);
+    assert_eq!(scene.request_count(), 0);
 }
 
 #[test]
@@ -264,20 +272,20 @@ fn a_gate_that_goes_on_blocking_ends_the_run_and_one_that_cannot_run_asks_nobody
     let idle = ScriptedAnswer::from_behaviour(ScriptedBehaviour::Fix { mends: vec![] })
         .for_role(PromptRole::Gate)
         .times(0);
-    let scene = Scene::new([idle]).with(&gate("echo total.py:3: no; exit 1"));
+    let scene = Scene::new([idle]).with_config(&gate("echo total.py:3: no; exit 1"));
     let answer = scene.json(&[]);
-    assert_eq!(ended(&answer), ("error", "gate", 1), "{answer:?}");
-    assert_eq!((&answer.0["loops"], scene.asked()), (&json!(0), 5), "as often as is configured");
+    assert_eq!(run_end(&answer), ("error", "gate", 1), "{answer:?}");
+    assert_eq!((&answer.0["loops"], scene.request_count()), (&json!(0), 5), "as often as is configured");
 
-    let scene = Scene::new([]).with(&gate("echo no linter >&2; exit 2"));
+    let scene = Scene::new([]).with_config(&gate("echo no linter >&2; exit 2"));
     let answer = scene.json(&[]);
-    assert_eq!(ended(&answer), ("error", "infrastructure", 3), "{answer:?}");
+    assert_eq!(run_end(&answer), ("error", "infrastructure", 3), "{answer:?}");
     let reason = answer.0["reason"].as_str().unwrap();
     assert!(
         reason.starts_with("code rules gate could not run: ") && reason.contains("no linter"),
         "{reason}"
     );
-    assert_eq!(scene.asked(), 0);
+    assert_eq!(scene.request_count(), 0);
 }
 
 #[test]
@@ -299,12 +307,13 @@ fn there_are_ten_audits_three_at_a_time_from_the_fourth_and_what_remains_is_coun
             .for_role(PromptRole::Fix)
             .times(3)
     });
-    let scene = Scene::new([audits, checks].into_iter().chain(fixers)).with("[budget]\nconverge_usd = 100\n");
+    let scene =
+        Scene::new([audits, checks].into_iter().chain(fixers)).with_config("[budget]\nconverge_usd = 100\n");
     let text: String = (1..=11).map(|n| bad(n) + "\n\n\n\n\n\n\n\n").collect();
     scene.place.write("many.py", text);
     scene.place.commit("add many");
     let answer = scene.json(&[]);
-    assert_eq!(ended(&answer), ("cap-reached", "max_audits", 1), "{answer:?}");
+    assert_eq!(run_end(&answer), ("cap-reached", "max_audits", 1), "{answer:?}");
     let audits = answer.0["audits"].as_array().unwrap();
     let counts: Vec<u64> = audits.iter().map(|audit| audit["P1"].as_u64().unwrap()).collect();
     assert_eq!(counts, [11, 10, 9, 8, 7, 6, 5, 4, 3, 2]);
@@ -324,16 +333,16 @@ fn there_are_ten_audits_three_at_a_time_from_the_fourth_and_what_remains_is_coun
 #[test]
 fn files_that_a_fix_may_not_change_stay_as_they_are() {
     let scene = Scene::new([
-        dirty(),
+        planted_bug_answer(),
         write(".github/workflows/ci.yml", "on: push\n"),
         edit("a.py", "import os\n", ""),
         edit("total.py", WRONG, RIGHT),
-        mended(&[(BUG_ID, None)]),
-        fix_is_clean(),
-        clean(),
+        fix_report_answer(&[(BUG_ID, None)]),
+        clean_fix_answer(),
+        clean_audit_answer(),
     ]);
     let answer = scene.json(&[]);
-    assert_eq!(ended(&answer), ("converged", "clean", 0), "{answer:?}");
+    assert_eq!(run_end(&answer), ("converged", "clean", 0), "{answer:?}");
     let branch = scene.branch().unwrap();
     assert_eq!(scene.place.git(["diff", "--name-only", "topic", &branch]), "total.py");
     let log = scene.model.request_log();
@@ -346,42 +355,45 @@ fn files_that_a_fix_may_not_change_stay_as_they_are() {
 
 #[test]
 fn money_that_is_used_up_ends_the_run_and_more_lets_it_go_on() {
-    let mut scene = Scene::new([dirty()]).with("[budget]\nconverge_usd = 0.005\n");
+    let mut scene = Scene::new([planted_bug_answer()]).with_config("[budget]\nconverge_usd = 0.005\n");
     let answer = scene.json(&[]);
-    assert_eq!(ended(&answer), ("error", "budget", 4), "{answer:?}");
+    assert_eq!(run_end(&answer), ("error", "budget", 4), "{answer:?}");
     let run = answer.0["run"].clone();
     assert_eq!(answer.0["loops"], 0, "an audit that cannot be paid for is not done");
 
-    scene = scene.with("[budget]\nconverge_usd = 5\n");
-    scene.play(two_loops().into_iter().skip(scene.asked()));
+    scene = scene.with_config("[budget]\nconverge_usd = 5\n");
+    scene.set_answers(two_loop_answers().into_iter().skip(scene.request_count()));
     let answer = scene.json(&[]);
-    assert_eq!((ended(&answer), &answer.0["run"]), (("converged", "clean", 0), &run), "{answer:?}");
+    assert_eq!((run_end(&answer), &answer.0["run"]), (("converged", "clean", 0), &run), "{answer:?}");
 }
 
 #[test]
 fn a_run_that_was_killed_or_interrupted_goes_on_where_it_was() {
     for signal in ["-KILL", "-INT"] {
         // The fixer never answers.
-        let scene = Scene::new([dirty(), ScriptedAnswer::fault(ModelFault::Stall { after: At::Headers })]);
+        let scene = Scene::new([
+            planted_bug_answer(),
+            ScriptedAnswer::fault(ModelFault::Stall { after: At::Headers }),
+        ]);
         let child = scene
             .command(&["--format", "json", "--team", "t"])
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
         let began = Instant::now();
-        while scene.asked() < 2 {
+        while scene.request_count() < 2 {
             assert!(began.elapsed() < crate::support::HANGS, "the fixer is not asked");
             std::thread::yield_now();
         }
         let second = scene.json(&[]);
-        assert_eq!(ended(&second), ("refused", "already_running", 4));
+        assert_eq!(run_end(&second), ("refused", "already_running", 4));
         let led = scene.json(&["--team", "t", "--lifecycle", "owned"]);
         let line = "Already leading team t; rerun with BUGTEAM_TEAM_LIFECYCLE=attach BUGTEAM_TEAM_NAME=t";
-        assert_eq!((ended(&led), &led.0["reason"]), (("refused", "leading", 4), &json!(line)));
+        assert_eq!((run_end(&led), &led.0["reason"]), (("refused", "leading", 4), &json!(line)));
         for how in ["attach", "auto"] {
             // A run that joins the team is refused only because of the branch.
             let joined = scene.json(&["--team", "t", "--lifecycle", how]);
-            assert_eq!(ended(&joined), ("refused", "already_running", 4));
+            assert_eq!(run_end(&joined), ("refused", "already_running", 4));
         }
         std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
         let output = child.wait_with_output().unwrap();
@@ -393,10 +405,10 @@ fn a_run_that_was_killed_or_interrupted_goes_on_where_it_was() {
             let refused = second.0["reason"].as_str().unwrap();
             assert_eq!(refused, format!("already running: {}", told["run"].as_str().unwrap()));
         }
-        scene.play(two_loops().into_iter().skip(1));
+        scene.set_answers(two_loop_answers().into_iter().skip(1));
         let answer = scene.json(&[]);
         assert_eq!(
-            (ended(&answer), &answer.0["loops"]),
+            (run_end(&answer), &answer.0["loops"]),
             (("converged", "clean", 0), &json!(2)),
             "{answer:?}"
         );
@@ -406,8 +418,8 @@ fn a_run_that_was_killed_or_interrupted_goes_on_where_it_was() {
 }
 
 /// Returns the settled and the reserved money of a run according to the ledger, in micro-dollars.
-fn ledger(scene: &Scene) -> (u64, u64) {
-    let ran = Ran::from(scene.other("budget", &["show", "--format", "json"]).output().unwrap());
+fn run_ledger(scene: &Scene) -> (u64, u64) {
+    let ran = Ran::from(scene.other_command("budget", &["show", "--format", "json"]).output().unwrap());
     let levels = ran.json();
     let runs = levels.as_array().unwrap().iter().filter(|level| level["level"] == "run");
     runs.fold((0, 0), |(spent, held), level| {
@@ -416,8 +428,8 @@ fn ledger(scene: &Scene) -> (u64, u64) {
     })
 }
 
-fn reported(scene: &Scene) -> Value {
-    let ran = Ran::from(scene.other("report", &["--format", "json"]).output().unwrap());
+fn reported_cost(scene: &Scene) -> Value {
+    let ran = Ran::from(scene.other_command("report", &["--format", "json"]).output().unwrap());
     ran.json()["totals"]["cost_micro_usd"].take()
 }
 
@@ -429,16 +441,16 @@ fn what_a_run_costs_is_what_the_ledger_has_settled() {
         ..ScriptedAnswer::text("Let me see.")
     };
     let wrong = [torn(At::Text).usage(4000, 90), torn(At::Block).usage(4000, 90)];
-    let scene = Scene::new(wrong.into_iter().chain(two_loops()));
+    let scene = Scene::new(wrong.into_iter().chain(two_loop_answers()));
     let answer = scene.json(&[]);
-    assert_eq!(ended(&answer), ("converged", "clean", 0), "{answer:?}");
-    let (spent, held) = ledger(&scene);
+    assert_eq!(run_end(&answer), ("converged", "clean", 0), "{answer:?}");
+    let (spent, held) = run_ledger(&scene);
     assert!(spent > 2 * 4000 * 2, "{spent}");
-    assert_eq!((&answer.0["cost_micro_usd"], held, reported(&scene)), (&json!(spent), 0, json!(spent)));
+    assert_eq!((&answer.0["cost_micro_usd"], held, reported_cost(&scene)), (&json!(spent), 0, json!(spent)));
 
     // The run is interrupted in the middle of an answer and resumed.
     let scene = Scene::new([
-        dirty(),
+        planted_bug_answer(),
         ScriptedAnswer { fault: Some(ModelFault::Stall { after: At::Text }), ..ScriptedAnswer::text("So.") },
     ]);
     let child = scene.command(&["--format", "json"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
@@ -449,21 +461,21 @@ fn what_a_run_costs_is_what_the_ledger_has_settled() {
     }
     std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     let told: Value = serde_json::from_slice(&child.wait_with_output().unwrap().stdout).unwrap();
-    let (spent, held) = ledger(&scene);
+    let (spent, held) = run_ledger(&scene);
     assert_eq!((&told["exit"], held), (&json!("interrupted"), 0));
-    assert_eq!((&told["cost_micro_usd"], reported(&scene)), (&json!(spent), json!(spent)));
-    scene.play(two_loops().into_iter().skip(1));
+    assert_eq!((&told["cost_micro_usd"], reported_cost(&scene)), (&json!(spent), json!(spent)));
+    scene.set_answers(two_loop_answers().into_iter().skip(1));
     let answer = scene.json(&[]);
-    let (all, _) = ledger(&scene);
-    assert_eq!((ended(&answer), all > spent), (("converged", "clean", 0), true), "{answer:?}");
-    assert_eq!((&answer.0["cost_micro_usd"], reported(&scene)), (&json!(all), json!(all)));
+    let (all, _) = run_ledger(&scene);
+    assert_eq!((run_end(&answer), all > spent), (("converged", "clean", 0), true), "{answer:?}");
+    assert_eq!((&answer.0["cost_micro_usd"], reported_cost(&scene)), (&json!(all), json!(all)));
 }
 
 #[test]
 fn what_is_refused_is_said_in_one_line_and_nothing_is_touched() {
     let refused =
         |scene: &Scene, change: &dyn Fn(&mut std::process::Command), line: &str, code: &str, exit| {
-            let before = scene.place.files();
+            let before = scene.place.read_all_files();
             let mut command = scene.command(&["--format", "json"]);
             change(&mut command);
             let ran = Ran::from(command.output().unwrap());
@@ -475,8 +487,8 @@ fn what_is_refused_is_said_in_one_line_and_nothing_is_touched() {
                 (&json!("refused"), &json!(code), &json!(line))
             );
             assert_eq!(told["error"]["message"], json!(line));
-            assert_eq!((scene.asked(), scene.branch()), (0, None));
-            assert!(scene.place.files() == before, "files were changed");
+            assert_eq!((scene.request_count(), scene.branch()), (0, None));
+            assert!(scene.place.read_all_files() == before, "files were changed");
         };
     let nothing = |_: &mut std::process::Command| {};
     let scene = Scene::new([]);
@@ -508,17 +520,17 @@ fn what_is_refused_is_said_in_one_line_and_nothing_is_touched() {
 
 #[test]
 fn an_audit_alone_changes_nothing() {
-    let scene = Scene::new([dirty(), clean()]);
-    let before = scene.place.files();
+    let scene = Scene::new([planted_bug_answer(), clean_audit_answer()]);
+    let before = scene.place.read_all_files();
     let ran = scene.audit(&[]);
     assert_eq!(ran.exit, 1, "{ran:?}");
-    insta::assert_snapshot!(scene.steady(&ran));
+    insta::assert_snapshot!(scene.normalize_output(&ran));
     let ran = scene.audit(&["--format", "json"]);
     let told = ran.json();
     assert_eq!((ran.exit, &told["ok"], &told["findings"]), (0, &json!(true), &json!([])), "{ran:?}");
-    assert!(scene.place.files() == before, "files were changed");
+    assert!(scene.place.read_all_files() == before, "files were changed");
     assert_eq!(
-        (scene.json(&[]).0["loops"].clone(), scene.asked()),
+        (scene.json(&[]).0["loops"].clone(), scene.request_count()),
         (json!(1), 2),
         "the last one is taken up"
     );
@@ -528,13 +540,13 @@ fn an_audit_alone_changes_nothing() {
 fn a_fix_that_nobody_could_look_at_is_refused() {
     let right = BUG.replace(WRONG, RIGHT);
     let scene = Scene::new([
-        dirty(),
+        planted_bug_answer(),
         write("total.py", &format!("{right}\0")),
-        mended(&[(BUG_ID, None)]),
+        fix_report_answer(&[(BUG_ID, None)]),
         write("total.py", &right),
-        mended(&[(BUG_ID, None)]),
-        fix_is_clean(),
-        clean(),
+        fix_report_answer(&[(BUG_ID, None)]),
+        clean_fix_answer(),
+        clean_audit_answer(),
     ]);
     let (told, exit) = scene.json(&[]);
     assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
@@ -545,7 +557,7 @@ fn a_fix_that_nobody_could_look_at_is_refused() {
 
 #[test]
 fn what_was_not_audited_is_said() {
-    let scene = Scene::new([clean()]);
+    let scene = Scene::new([clean_audit_answer()]);
     scene.place.write("data.bin", "a\0b");
     scene.place.commit("add data");
     let (told, exit) = scene.json(&[]);
@@ -556,23 +568,23 @@ fn what_was_not_audited_is_said() {
 
 #[test]
 fn what_was_clean_by_one_gate_is_looked_at_anew_by_another() {
-    let scene = Scene::new([clean()]);
+    let scene = Scene::new([clean_audit_answer()]);
     assert_eq!(scene.run(&[]).exit, 0);
     let again = scene.run(&[]);
-    assert_eq!((again.exit, scene.asked()), (0, 1), "{again:?}");
-    let scene = scene.with("[converge]\ngate = [[\"false\"]]\ngate_rounds = 1\n");
+    assert_eq!((again.exit, scene.request_count()), (0, 1), "{again:?}");
+    let scene = scene.with_config("[converge]\ngate = [[\"false\"]]\ngate_rounds = 1\n");
     // A fixer is asked to fix this finding, and gets no answer.
     let (told, _) = scene.json(&[]);
     assert_ne!(told["exit"], json!("converged"), "{told}");
-    assert!(scene.asked() > 1, "{told}");
+    assert!(scene.request_count() > 1, "{told}");
 }
 
 #[test]
 fn a_branch_that_cannot_be_written_is_told_before_a_model_is_asked() {
-    let scene = Scene::new([clean()]);
+    let scene = Scene::new([clean_audit_answer()]);
     scene.place.git(["branch", "truing/run"]);
     let ran = scene.run(&[]);
-    assert_eq!((ran.exit, scene.asked()), (3, 0), "{ran:?}");
+    assert_eq!((ran.exit, scene.request_count()), (3, 0), "{ran:?}");
     assert!(
         ran.err.contains("error: cannot create branch truing/run/") && ran.err.contains("`git branch -m "),
         "{ran:?}"

@@ -7,7 +7,7 @@ use truing_fakes::forge::{
 use truing_fakes::model::{ScriptedAnswer, ScriptedFix, ScriptedToolCall};
 use truing_fakes::repo::CommitBuilder;
 
-use crate::converge::pull::{Site, loops_of};
+use crate::converge::pull::{Site, audit_review_headlines};
 
 const CALL: &str = "bugbot run";
 const COMMENTS: &str = "/repos/{owner}/{repo}/issues/{number}/comments";
@@ -16,18 +16,18 @@ const ROUNDS: &str = "The sum is never rounded.";
 const QUICK: &str = "poll = \"1s\"\npoll_after_trigger = \"1s\"\ninline_lag_max = 1\n";
 
 /// Returns a configuration with these reviewers in this order.
-fn reviewers(names: &str) -> String {
+fn reviewers_config(names: &str) -> String {
     format!("[converge]\nreviewers = {names}\n{QUICK}")
 }
 
 /// Returns a model whose audits find nothing, and that fixes a reviewer's finding.
-fn mends() -> impl Iterator<Item = ScriptedAnswer> {
+fn fixing_answers() -> impl Iterator<Item = ScriptedAnswer> {
     let calls = vec![ScriptedToolCall::edit("total.py", "    return s\n", "    return round(s, 2)\n")];
     let mend = ScriptedFix { title: Some(ROUNDS.to_owned()), calls, declined: None };
     ScriptedAnswer::for_auditors([]).into_iter().chain([ScriptedAnswer::for_fixer([mend])])
 }
 
-fn says(body: &str, comments: Vec<(String, u32, String)>) -> BotStep {
+fn bot_review_step(body: &str, comments: Vec<(String, u32, String)>) -> BotStep {
     BotStep {
         eyes: true,
         review: Some(BotReview { state: FakeReviewVerdict::Commented, body: body.to_owned(), comments }),
@@ -36,32 +36,32 @@ fn says(body: &str, comments: Vec<(String, u32, String)>) -> BotStep {
 }
 
 /// Returns a bot that reports one finding first, and then none.
-fn finds_one() -> [BotStep; 2] {
+fn one_finding_steps() -> [BotStep; 2] {
     let found = "Cursor Bugbot has reviewed your changes and found 1 potential issue.";
-    [says(found, vec![("total.py".into(), 5, ROUNDS.into())]), says(NOTHING, vec![])]
+    [bot_review_step(found, vec![("total.py".into(), 5, ROUNDS.into())]), bot_review_step(NOTHING, vec![])]
 }
 
-async fn bugbot(site: &Site, steps: impl IntoIterator<Item = BotStep>) {
+async fn add_bugbot(site: &Site, steps: impl IntoIterator<Item = BotStep>) {
     let steps = steps.into_iter().collect();
     let bot = FakeBot { login: "cursor[bot]".into(), alias: None, trigger: Some(CALL.into()), steps };
     site.repo.add_bot(bot).await.unwrap();
 }
 
 /// Returns the number of calls of the bot.
-fn calls(pull: &PullView) -> usize {
+fn count_bot_calls(pull: &PullView) -> usize {
     pull.summary_comments().filter(|comment| comment.body.trim() == CALL).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_listed_first_is_so_after_each_push_whatever_strangers_say() {
-    let site = Site::new(&reviewers("[\"bugbot\", \"internal\"]"), mends()).await;
+    let site = Site::new(&reviewers_config("[\"bugbot\", \"internal\"]"), fixing_answers()).await;
     site.repo.set_role("eve", "read").await.unwrap();
     site.repo.comment_on(site.number, "eve", "total.py", (FakeDiffSide::Right, 1), "Why?").await.unwrap();
-    bugbot(&site, finds_one()).await;
-    let (told, exit) = site.run(&[]).await;
+    add_bugbot(&site, one_finding_steps()).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["code"], &told["loops"]), (1, &json!("threads"), &json!(1)), "{told}");
     assert_eq!(told["commits"].as_array().map(Vec::len), Some(1), "{told}");
-    let pull = site.pull().await;
+    let pull = site.pull_view().await;
     let by: Vec<&str> = pull
         .reviews
         .iter()
@@ -74,21 +74,26 @@ async fn whoever_is_listed_first_is_so_after_each_push_whatever_strangers_say() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_our_audit_is_not_listed_there_is_none() {
-    let site = Site::new(&reviewers("[\"bugbot\"]"), mends()).await;
-    bugbot(&site, finds_one()).await;
-    let (told, exit) = site.run(&[]).await;
+    let site = Site::new(&reviewers_config("[\"bugbot\"]"), fixing_answers()).await;
+    add_bugbot(&site, one_finding_steps()).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(0)), "{told}");
     assert_eq!(told["commits"].as_array().map(Vec::len), Some(1), "{told}");
-    let pull = site.pull().await;
-    assert_eq!((calls(&pull), loops_of(&pull).len(), pull.draft), (2, 0, false));
+    let pull = site.pull_view().await;
+    assert_eq!((count_bot_calls(&pull), audit_review_headlines(&pull).len(), pull.draft), (2, 0, false));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_reviewer_says_in_its_text_alone_is_mended() {
     let helper = "[reviewer.helper]\nlogins = [\"helper[bot]\"]\ntrigger = \"helper look\"\n\
                   dirty = \"must be mended\"\n";
-    let site = Site::new(&format!("{}{helper}", reviewers("[\"internal\", \"helper\"]")), mends()).await;
-    let steps = [says(&format!("{ROUNDS}\nThat must be mended."), vec![]), says("All is well.", vec![])];
+    let site =
+        Site::new(&format!("{}{helper}", reviewers_config("[\"internal\", \"helper\"]")), fixing_answers())
+            .await;
+    let steps = [
+        bot_review_step(&format!("{ROUNDS}\nThat must be mended."), vec![]),
+        bot_review_step("All is well.", vec![]),
+    ];
     let bot = FakeBot {
         login: "helper[bot]".into(),
         alias: None,
@@ -96,41 +101,45 @@ async fn what_a_reviewer_says_in_its_text_alone_is_mended() {
         steps: steps.into(),
     };
     site.repo.add_bot(bot).await.unwrap();
-    let (told, exit) = site.run(&[]).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
     assert_eq!(told["commits"].as_array().map(Vec::len), Some(1), "{told}");
-    let pull = site.pull().await;
+    let pull = site.pull_view().await;
     let answer = format!("Fixed in {}", &pull.head[..7]);
     assert_eq!(pull.summary_comments().filter(|comment| comment.body.contains(&answer)).count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reviewer_that_counts_and_shows_nothing_blocks() {
-    let site = Site::new(&reviewers("[\"internal\", \"bugbot\"]"), mends()).await;
-    bugbot(&site, [says("Cursor Bugbot has reviewed your changes and found 2 potential issues.", vec![])])
-        .await;
-    let (told, exit) = site.run(&[]).await;
+    let site = Site::new(&reviewers_config("[\"internal\", \"bugbot\"]"), fixing_answers()).await;
+    add_bugbot(
+        &site,
+        [bot_review_step("Cursor Bugbot has reviewed your changes and found 2 potential issues.", vec![])],
+    )
+    .await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("blocked"), &json!("inline_lag")), "{told}");
     assert_eq!(told["commits"], json!([]), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_seen_a_call_at_another_head_is_called_again_by_the_next_run() {
-    let patient = format!("{}[reviewer.bugbot]\nbudget = \"1h\"\n", reviewers("[\"internal\", \"bugbot\"]"));
-    let site = Site::new(&patient, mends()).await;
-    bugbot(&site, [says(NOTHING, vec![]), says(NOTHING, vec![])]).await;
+    let patient =
+        format!("{}[reviewer.bugbot]\nbudget = \"1h\"\n", reviewers_config("[\"internal\", \"bugbot\"]"));
+    let site = Site::new(&patient, fixing_answers()).await;
+    add_bugbot(&site, [bot_review_step(NOTHING, vec![]), bot_review_step(NOTHING, vec![])]).await;
     for called in [1, 2] {
-        let (told, exit) = site.run(&[]).await;
+        let (told, exit) = site.run_json(&[]).await;
         assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
-        assert_eq!(calls(&site.pull().await), called);
+        assert_eq!(count_bot_calls(&site.pull_view().await), called);
         site.repo.push("topic", CommitBuilder::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_of_a_person_that_a_reviewer_has_seen_is_not_made_again() {
-    let site = Site::new(&reviewers("[\"internal\", \"bugbot\"]"), mends()).await;
-    bugbot(&site, [BotStep { eyes: true, review: None, check: None }]).await;
+    let site = Site::new(&reviewers_config("[\"internal\", \"bugbot\"]"), fixing_answers()).await;
+    add_bugbot(&site, [BotStep { eyes: true, review: None, check: None }]).await;
     site.repo.comment(site.number, "ann", CALL).await.unwrap();
     let answers = async {
         // The reactions to the call are read more than once.
@@ -143,20 +152,20 @@ async fn a_call_of_a_person_that_a_reviewer_has_seen_is_not_made_again() {
             BotReview { state: FakeReviewVerdict::Commented, body: NOTHING.to_owned(), comments: vec![] };
         site.repo.review_lines(site.number, "cursor[bot]", None, review).await.unwrap();
     };
-    let ((told, exit), ()) = tokio::join!(site.run(&[]), answers);
+    let ((told, exit), ()) = tokio::join!(site.run_json(&[]), answers);
     assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
-    assert_eq!(calls(&site.pull().await), 1);
+    assert_eq!(count_bot_calls(&site.pull_view().await), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_failed_is_tried_again_and_made_once() {
     for kind in [ForgeFaultKind::Status(502, None), ForgeFaultKind::LostAnswer] {
-        let site = Site::new(&reviewers("[\"internal\", \"bugbot\"]"), mends()).await;
-        bugbot(&site, [says(NOTHING, vec![])]).await;
+        let site = Site::new(&reviewers_config("[\"internal\", \"bugbot\"]"), fixing_answers()).await;
+        add_bugbot(&site, [bot_review_step(NOTHING, vec![])]).await;
         site.forge.add_fault(ForgeFault::on_call("POST", COMMENTS, kind.clone()));
-        let (told, exit) = site.run(&[]).await;
+        let (told, exit) = site.run_json(&[]).await;
         assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{kind:?}: {told}");
         assert!(site.forge.is_faultless());
-        assert_eq!(calls(&site.pull().await), 1, "{kind:?}");
+        assert_eq!(count_bot_calls(&site.pull_view().await), 1, "{kind:?}");
     }
 }

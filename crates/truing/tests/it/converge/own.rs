@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use truing_fakes::model::ScriptedAnswer;
 use truing_fakes::repo::CommitBuilder;
 
-use crate::converge::pull::{Site, loops_of, two_loops};
-use crate::converge::scene::{BUG, BUG_ID, RIGHT, WRONG, dirty, edit, mended};
+use crate::converge::pull::{Site, audit_review_headlines, two_loop_answers};
+use crate::converge::scene::{BUG, BUG_ID, RIGHT, WRONG, edit, fix_report_answer, planted_bug_answer};
 
 /// Check that passes with the planted bug, but not with its fix.
 const CHECK: &str = "[verify]\ncheck = [[\"grep\", \"-q\", \"range(len(xs) - 1)\", \"total.py\"]]\n";
 
 /// Creates a site whose repository configures this check.
-async fn asks(more: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Site {
+async fn create_site_with_check(more: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Site {
     let site = Site::new(more, answers).await;
     site.repo.push("main", CommitBuilder::new("Check").write(".truing.toml", CHECK)).await.unwrap();
     // The file of the pull request itself is ignored.
@@ -25,14 +25,14 @@ async fn asks(more: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> 
 async fn its_checks_count_where_the_operator_lets_it_set_them() {
     assert!(BUG.contains("range(len(xs) - 1)"), "{BUG}");
     let once = "[converge]\nselfaudit_rounds = 1\n";
-    let fixes = [dirty(), edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)])];
-    let site = asks(&format!("{once}[verify]\nfrom_repository = true\n"), fixes).await;
-    let (told, exit) = site.run(&[]).await;
+    let fixes = [planted_bug_answer(), edit("total.py", WRONG, RIGHT), fix_report_answer(&[(BUG_ID, None)])];
+    let site = create_site_with_check(&format!("{once}[verify]\nfrom_repository = true\n"), fixes).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("stuck"), &json!("checks")), "{told}");
     assert_eq!(told["commits"], json!([]));
 
-    let site = asks("", two_loops()).await;
-    let (told, exit) = site.run(&[]).await;
+    let site = create_site_with_check("", two_loop_answers()).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
     let none = "`verify.check` is not set: only the audit and the gate check fixes";
     assert!(told["warnings"].as_array().unwrap().contains(&json!(none)), "{told}");
@@ -43,23 +43,26 @@ async fn one_that_is_wrong_ends_it_before_anybody_is_asked() {
     let site = Site::new("", []).await;
     site.repo.push("main", CommitBuilder::new("Check").write(".truing.toml", "rule = 1\n")).await.unwrap();
     let target = format!("acme/shop#{}", site.number);
-    let ran = site.call(&[&target]).await;
+    let ran = site.run_converge(&[&target]).await;
     assert!(ran.exit == 2 && ran.err.contains("unknown key `rule`"), "{ran:?}");
     assert_eq!(site.model.request_log().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_tells_what_there_is_and_does_nothing() {
-    let site = Site::new("", two_loops()).await;
-    let before = site.pull().await;
-    let (told, exit) = site.run(&["--dry-run"]).await;
+    let site = Site::new("", two_loop_answers()).await;
+    let before = site.pull_view().await;
+    let (told, exit) = site.run_json(&["--dry-run"]).await;
     assert_eq!((exit, &told["exit"]), (0, &Value::Null), "{told}");
     assert_eq!(told["reason"], json!("a dry run: nothing was done"));
     assert_eq!((&told["pr"], &told["head"]), (&json!("acme/shop#1"), &json!(&before.head)));
-    let after = site.pull().await;
-    assert_eq!((loops_of(&after), after.comments.len(), &after.head), (vec![], 0, &before.head));
+    let after = site.pull_view().await;
+    assert_eq!(
+        (audit_review_headlines(&after), after.comments.len(), &after.head),
+        (vec![], 0, &before.head)
+    );
     assert_eq!((after.draft, site.model.request_log().len()), (true, 0));
     // The lock is free for other runs, too.
-    let (told, exit) = site.run(&[]).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
 }

@@ -10,12 +10,12 @@ use crate::converge::pull::Site;
 use crate::converge::scene::BUG;
 
 /// Returns the answers, one per line; the last is the summary.
-fn lines(ran: &Ran) -> Vec<Value> {
+fn json_lines(ran: &Ran) -> Vec<Value> {
     ran.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{ran:?}"))).collect()
 }
 
 /// Creates another repository of this owner with an open pull request, and returns its number.
-async fn another(site: &Site, owner: &str, name: &str) -> u64 {
+async fn create_other_repository(site: &Site, owner: &str, name: &str) -> u64 {
     let begin = CommitBuilder::new("Begin").write("a.py", "");
     let repo = site.forge.create_repository(owner, name, begin).await.unwrap();
     repo.set_role("truing[bot]", "write").await.unwrap();
@@ -27,36 +27,37 @@ async fn another(site: &Site, owner: &str, name: &str) -> u64 {
 async fn where_nothing_is_open_that_is_said_and_no_model_is_asked() {
     let site = Site::new("", []).await;
     site.repo.close_pull(site.number).await.unwrap();
-    let ran = site.ran(site.other("watch", &["acme", "nobody"])).await;
+    let ran = site.run_command(site.other_command("watch", &["acme", "nobody"])).await;
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert_eq!(
         ran.out,
         "PRs discovered: 0\n  acme: 0 (1 repository)\n  nobody: 0 (no repository of this owner can be seen)\n\
          No pull request is open: nothing to do.\n"
     );
-    let ran = site.ran(site.other("watch", &["--format", "json", "acme"])).await;
-    assert_eq!((ran.exit, lines(&ran)[0]["discovered"].clone()), (0, json!(0)), "{ran:?}");
+    let ran = site.run_command(site.other_command("watch", &["--format", "json", "acme"])).await;
+    assert_eq!((ran.exit, json_lines(&ran)[0]["discovered"].clone()), (0, json!(0)), "{ran:?}");
     assert_eq!(site.model.request_log().len(), 0);
     // An owner must be given, in a valid form.
     for wrong in [&[][..], &["acme/shop"]] {
-        assert_eq!(site.ran(site.other("watch", wrong)).await.exit, 2, "{wrong:?}");
+        assert_eq!(site.run_command(site.other_command("watch", wrong)).await.exit, 2, "{wrong:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_open_pull_request_of_the_owners_is_worked_on_whatever_others_have_its_number() {
     let site = Site::new("", ScriptedAnswer::for_auditors([])).await;
-    let same = another(&site, "ann", "shop").await;
-    another(&site, "ann", "private").await;
-    another(&site, "bob", "shop").await;
+    let same = create_other_repository(&site, "ann", "shop").await;
+    create_other_repository(&site, "ann", "private").await;
+    create_other_repository(&site, "bob", "shop").await;
     let file = site.home.path().join("truing.toml");
     let config = std::fs::read_to_string(&file).unwrap();
     let wanted = config.replace("settle", "repositories = [\"acme/*\", \"ann/shop\", \"bob/*\"]\nsettle");
     std::fs::write(&file, wanted).unwrap();
     assert_eq!(same, site.number, "both have the same number");
 
-    let ran = site.ran(site.other("watch", &["--format", "json", "ANN", "acme", "ann"])).await;
-    let mut told = lines(&ran);
+    let ran =
+        site.run_command(site.other_command("watch", &["--format", "json", "ANN", "acme", "ann"])).await;
+    let mut told = json_lines(&ran);
     let summary = told.pop().unwrap();
     let ends: Vec<_> = told.iter().map(|line| (line["pr"].clone(), line["exit"].clone())).collect();
     let converged = |name: &str| (json!(name), json!("converged"));
@@ -77,7 +78,7 @@ async fn every_open_pull_request_of_the_owners_is_worked_on_whatever_others_have
     // A repository whose list cannot be read does not stop the others, and the highest exit code is returned.
     let forbidden = ForgeFault::on_call("GET", "/repos/ann/shop/pulls$", ForgeFaultKind::Status(403, None));
     site.forge.add_fault(forbidden);
-    let ran = site.ran(site.other("watch", &["ann", "acme"])).await;
+    let ran = site.run_command(site.other_command("watch", &["ann", "acme"])).await;
     assert_eq!(ran.exit, 3, "{ran:?}");
     assert!(ran.err.contains("error: ann/shop: "), "{ran:?}");
     let summary = ran.out.split_once("PRs discovered: ").unwrap().1;
@@ -98,9 +99,9 @@ async fn all_pages_of_a_list_are_read() {
         site.repo.open_pull(NewPull::from_branch(&branch)).await.unwrap();
     }
     // No run begins, which keeps the test short.
-    assert_eq!(site.ran(site.other("kill", &["on"])).await.exit, 0);
-    let ran = site.ran(site.other("watch", &["acme", "--format", "json"])).await;
-    let mut told = lines(&ran);
+    assert_eq!(site.run_command(site.other_command("kill", &["on"])).await.exit, 0);
+    let ran = site.run_command(site.other_command("watch", &["acme", "--format", "json"])).await;
+    let mut told = json_lines(&ran);
     let summary = told.pop().unwrap();
     assert_eq!((ran.exit, told.len()), (4, 121), "{ran:?}");
     assert_eq!((&summary["discovered"], &summary["refused"]), (&json!(121), &json!(121)));

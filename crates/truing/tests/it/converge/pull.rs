@@ -10,7 +10,10 @@ use truing_fakes::model::{
 };
 use truing_fakes::repo::CommitBuilder;
 
-use crate::converge::scene::{BUG, BUG_ID, RIGHT, WRONG, clean, dirty, edit, fix_is_clean, mended};
+use crate::converge::scene::{
+    BUG, BUG_ID, RIGHT, WRONG, clean_audit_answer, clean_fix_answer, edit, fix_report_answer,
+    planted_bug_answer,
+};
 use crate::converge::watch::Watched;
 use crate::support::home::{Home, Ran};
 
@@ -29,24 +32,28 @@ pub(crate) struct Site {
 impl Site {
     /// Creates a draft with the planted bug, and a model that describes it on request.
     pub(crate) async fn new(more: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
-        Self::of(more, [ScriptedAnswer::for_describer("Adds up orders.")].into_iter().chain(answers)).await
+        Self::with_exact_answers(
+            more,
+            [ScriptedAnswer::for_describer("Adds up orders.")].into_iter().chain(answers),
+        )
+        .await
     }
 
-    async fn of(more: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
-        Self::with(FakeForgeOptions::default(), more, answers).await
+    async fn with_exact_answers(more: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
+        Self::with_options(FakeForgeOptions::default(), more, answers).await
     }
 
     /// Creates the site at a forge with these options.
-    pub(crate) async fn with(
+    pub(crate) async fn with_options(
         options: FakeForgeOptions,
         more: &str,
         answers: impl IntoIterator<Item = ScriptedAnswer>,
     ) -> Self {
-        Self::at(ForgeFlavour::GitHub, options, more, answers).await
+        Self::with_flavour(ForgeFlavour::GitHub, options, more, answers).await
     }
 
     /// Creates the site at a forge of another kind.
-    pub(crate) async fn at(
+    pub(crate) async fn with_flavour(
         flavour: ForgeFlavour,
         options: FakeForgeOptions,
         more: &str,
@@ -58,54 +65,54 @@ impl Site {
             .create_repository("acme", "shop", CommitBuilder::new("Begin").write("a.py", ""))
             .await
             .unwrap();
-        repo.set_role(BOT, forge.permission()).await.unwrap();
+        repo.set_role(BOT, forge.lookup_permission()).await.unwrap();
         repo.set_role("ann", "write").await.unwrap();
         repo.push("topic", CommitBuilder::new("Add totals").write("total.py", BUG)).await.unwrap();
         let number = repo.open_pull(NewPull { draft: true, ..NewPull::from_branch("topic") }).await.unwrap();
         let model = FakeModel::start(ModelScript::from_answers(answers)).await.unwrap();
-        let (operator, models) = (forge.operator(), model.url());
+        let (operator, models) = (forge.operator_config(), model.url());
         let config = format!(
             "{operator}[server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\nlease = \"20s\"\nheartbeat \
              = \"200ms\"\n[model]\nbase_url = \"{models}\"\n{more}"
         );
-        let home = Home::bare();
+        let home = Home::empty();
         home.write("truing.toml", config);
         let home = home
-            .with("PATH", std::env::var_os("PATH").unwrap())
-            .with(forge.variables()[0], TOKEN)
-            .with("ANTHROPIC_API_KEY", KEY);
+            .with_variable("PATH", std::env::var_os("PATH").unwrap())
+            .with_variable(forge.secret_variables()[0], TOKEN)
+            .with_variable("ANTHROPIC_API_KEY", KEY);
         Self { forge, repo, model, number, home }
     }
 
-    pub(crate) async fn run(&self, more: &[&str]) -> (Value, i32) {
+    pub(crate) async fn run_json(&self, more: &[&str]) -> (Value, i32) {
         let target = format!("acme/shop#{}", self.number);
-        let ran = self.call(&[&["--format", "json", &target], more].concat()).await;
+        let ran = self.run_converge(&[&["--format", "json", &target], more].concat()).await;
         (ran.json(), ran.exit)
     }
 
     /// Returns the command `truing converge` with these arguments.
     pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
-        self.other("converge", arguments)
+        self.other_command("converge", arguments)
     }
 
     /// Returns another command with these arguments.
-    pub(crate) fn other(&self, name: &str, arguments: &[&str]) -> std::process::Command {
+    pub(crate) fn other_command(&self, name: &str, arguments: &[&str]) -> std::process::Command {
         let config = self.home.file("truing.toml");
         self.home.command(&[&[name, "--config", config.to_str().unwrap()], arguments].concat())
     }
 
-    pub(crate) async fn call(&self, arguments: &[&str]) -> Ran {
-        self.ran(self.command(arguments)).await
+    pub(crate) async fn run_converge(&self, arguments: &[&str]) -> Ran {
+        self.run_command(self.command(arguments)).await
     }
 
     /// Runs a command to its end.
-    pub(crate) async fn ran(&self, command: std::process::Command) -> Ran {
-        let ran = Ran::without_blocking(command).await;
+    pub(crate) async fn run_command(&self, command: std::process::Command) -> Ran {
+        let ran = Ran::run_on_blocking_thread(command).await;
         assert!(!format!("{ran:?}").contains(TOKEN), "the token is told");
         ran
     }
 
-    pub(crate) async fn pull(&self) -> PullView {
+    pub(crate) async fn pull_view(&self) -> PullView {
         self.repo.pull(self.number).await.unwrap()
     }
 
@@ -120,25 +127,31 @@ impl Site {
 }
 
 /// Returns the first lines of the reviews of audits.
-pub(crate) fn loops_of(pull: &PullView) -> Vec<String> {
+pub(crate) fn audit_review_headlines(pull: &PullView) -> Vec<String> {
     let first = pull.reviews.iter().filter_map(|review| review.body.lines().next());
     first.filter(|line| line.starts_with("## converge: loop")).map(str::to_owned).collect()
 }
 
-pub(crate) fn two_loops() -> [ScriptedAnswer; 5] {
-    [dirty(), edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]
+pub(crate) fn two_loop_answers() -> [ScriptedAnswer; 5] {
+    [
+        planted_bug_answer(),
+        edit("total.py", WRONG, RIGHT),
+        fix_report_answer(&[(BUG_ID, None)]),
+        clean_fix_answer(),
+        clean_audit_answer(),
+    ]
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_audit_is_a_review_and_each_finding_is_answered_and_resolved() {
-    let site = Site::new("", two_loops()).await;
-    let (told, exit) = site.run(&[]).await;
+    let site = Site::new("", two_loop_answers()).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
-    let pull = site.pull().await;
+    let pull = site.pull_view().await;
     let commits = told["commits"].as_array().unwrap();
     assert_eq!((commits.len(), commits[0].as_str().unwrap()), (1, pull.head.as_str()));
     assert_eq!(
-        loops_of(&pull),
+        audit_review_headlines(&pull),
         ["## converge: loop 1 audit: 0P0 / 1P1 / 0P2", "## converge: loop 2 audit: 0P0 / 0P1 / 0P2 → clean"]
     );
     let inline: Vec<_> = pull.inline_comments().collect();
@@ -150,7 +163,7 @@ async fn each_audit_is_a_review_and_each_finding_is_answered_and_resolved() {
     assert!(!pull.draft, "it is ready");
     assert_eq!(site.forge.violations(), Vec::<String>::new());
     assert_eq!(site.model.violations(), Vec::<String>::new());
-    site.forge.assert_named();
+    site.forge.assert_calls_in_runs();
 }
 
 /// Line that a bot asks for, in addition to the fixed bug.
@@ -159,16 +172,16 @@ const ROUNDED: &str = "    return round(s, 2)\n";
 #[tokio::test(flavor = "multi_thread")]
 async fn another_reviewer_is_asked_once_a_head_and_what_it_finds_is_answered_in_its_own_thread() {
     let fixes = [
-        dirty(),
+        planted_bug_answer(),
         edit("total.py", WRONG, RIGHT),
-        mended(&[(BUG_ID, None)]),
-        fix_is_clean(),
-        clean(),
+        fix_report_answer(&[(BUG_ID, None)]),
+        clean_fix_answer(),
+        clean_audit_answer(),
         edit("total.py", "    return s\n", ROUNDED),
-        mended(&[]),
-        mended(&[]),
-        clean(),
-        clean(),
+        fix_report_answer(&[]),
+        fix_report_answer(&[]),
+        clean_audit_answer(),
+        clean_audit_answer(),
     ];
     let quick =
         "[converge]\nreviewers = [\"internal\", \"bugbot\"]\npoll = \"1s\"\npoll_after_trigger = \"1s\"\n";
@@ -190,9 +203,9 @@ async fn another_reviewer_is_asked_once_a_head_and_what_it_finds_is_answered_in_
         steps: steps.into(),
     };
     site.repo.add_bot(bot).await.unwrap();
-    let (told, exit) = site.run(&[]).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(3)), "{told}");
-    let pull = site.pull().await;
+    let pull = site.pull_view().await;
     assert_eq!(told["commits"].as_array().unwrap().len(), 2);
     let asked = pull.summary_comments().filter(|comment| comment.body.trim() == "bugbot run").count();
     assert_eq!(asked, 2, "once a head");
@@ -209,22 +222,22 @@ const PLAN: &str = "## Test plan\n- [ ] three orders";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_description_tells_in_the_end_what_is_delivered_and_keeps_what_people_wrote() {
-    let site = Site::new("", [clean()]).await;
+    let site = Site::new("", [clean_audit_answer()]).await;
     site.repo.set_description(site.number, &format!("Words of yesterday.\n\n{PLAN}\n")).await.unwrap();
-    let (told, exit) = site.run(&[]).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["code"], &told["warnings"]), (0, &json!("clean"), &json!([])), "{told}");
-    let pull = site.pull().await;
+    let pull = site.pull_view().await;
     assert!(pull.body.contains("Adds up orders.") && pull.body.contains(PLAN), "{}", pull.body);
     assert!(!pull.body.contains("yesterday"), "{}", pull.body);
     // The description is not requested again while the head is the same.
     let asked = site.model.request_log().len();
-    let (told, exit) = site.run(&[]).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!(
         (exit, &told["code"], site.model.request_log().len()),
         (0, &json!("already_clean"), asked),
         "{told}"
     );
-    assert_eq!(site.pull().await.body, pull.body);
+    assert_eq!(site.pull_view().await.body, pull.body);
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 
@@ -246,19 +259,19 @@ async fn a_description_that_is_not_wanted_loses_something_or_is_never_written_st
     for (more, writer, warnings, is_dead) in
         [("", loses().times(0), 1, false), ("", dead(), 1, true), (off, loses(), 0, false)]
     {
-        let site = Site::of(more, [writer, clean()]).await;
+        let site = Site::with_exact_answers(more, [writer, clean_audit_answer()]).await;
         let before = format!("Words of yesterday.\n\n{PLAN}");
         site.repo.set_description(site.number, &before).await.unwrap();
-        let (told, exit) = site.run(&[]).await;
+        let (told, exit) = site.run_json(&[]).await;
         assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
         let warned = told["warnings"].as_array().unwrap();
         assert_eq!(warned.len(), warnings, "{told}");
         assert!(
             warned.iter().all(|text| text.as_str().unwrap().starts_with("the description stays as it was: "))
         );
-        assert_eq!(site.pull().await.body, before);
+        assert_eq!(site.pull_view().await.body, before);
         let asked = site.model.request_log().len();
-        let (told, exit) = site.run(&[]).await;
+        let (told, exit) = site.run_json(&[]).await;
         assert_eq!((exit, &told["code"]), (0, &json!("already_clean")), "{told}");
         if (more, warnings) == ("", 1) && !is_dead {
             assert_eq!(site.model.request_log().len(), asked, "what does not serve is paid for once");
@@ -270,12 +283,12 @@ async fn a_description_that_is_not_wanted_loses_something_or_is_never_written_st
 async fn what_comes_with_the_base_branch_in_the_middle_of_a_run_is_not_audited_as_the_change() {
     let patient =
         "[converge]\nreviewers = [\"internal\", \"bugbot\"]\npoll = \"1s\"\npoll_after_trigger = \"1s\"\n";
-    let site = Site::new(patient, [clean(), clean()]).await;
+    let site = Site::new(patient, [clean_audit_answer(), clean_audit_answer()]).await;
     let rebased = async {
         // The loop waits until Truing's audit is clean and the bot is called.
         let asks =
             |pull: &PullView| pull.summary_comments().any(|comment| comment.body.trim() == "bugbot run");
-        while !asks(&site.pull().await) {
+        while !asks(&site.pull_view().await) {
             tokio::task::yield_now().await;
         }
         let said = "Cursor Bugbot has reviewed your changes and found no issues.".to_owned();
@@ -293,7 +306,7 @@ async fn what_comes_with_the_base_branch_in_the_middle_of_a_run_is_not_audited_a
         let head = site.repo.force_push("topic", &base, again).await.unwrap();
         (base, head)
     };
-    let ((told, exit), (base, head)) = tokio::join!(site.run(&[]), rebased);
+    let ((told, exit), (base, head)) = tokio::join!(site.run_json(&[]), rebased);
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
     let last = site.model.request_log().pop().unwrap().body.to_string();
     assert!(last.contains(&format!("from {base} to {head}")) && !last.contains("sold.py"), "{last}");

@@ -6,29 +6,29 @@ use truing_fakes::forge::{FakeForgeOptions, FakeReviewVerdict, ForgeFlavour, Pul
 use truing_fakes::model::{ModelScript, ScriptedAnswer};
 
 use crate::converge::pull::{BOT, Site};
-use crate::converge::scene::clean;
-use crate::converge::served::{NATIVE, report};
+use crate::converge::scene::clean_audit_answer;
+use crate::converge::served::{NATIVE, report_comment};
 
 const ALL: [ForgeFlavour; 3] = [ForgeFlavour::GitHub, ForgeFlavour::Cloud, ForgeFlavour::DataCenter];
 
 /// Creates a pull request that a run with another store has found clean, and a store without its record.
-async fn reviewed(flavour: ForgeFlavour, more: &str) -> Site {
-    let site = Site::at(
+async fn create_reviewed_site(flavour: ForgeFlavour, more: &str) -> Site {
+    let site = Site::with_flavour(
         flavour,
         FakeForgeOptions::default(),
         more,
-        [ScriptedAnswer::for_describer("Adds up orders."), clean()],
+        [ScriptedAnswer::for_describer("Adds up orders."), clean_audit_answer()],
     )
     .await;
-    let (told, exit) = site.run(&[]).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["code"], &told["loops"]), (0, &json!("clean"), &json!(1)), "{told}");
-    site.forgets();
+    site.delete_records();
     site
 }
 
 impl Site {
     /// Deletes everything from the store's folder except the marker key.
-    fn forgets(&self) {
+    fn delete_records(&self) {
         let folder = self.home.path().join(".local/state/truing");
         let key = std::fs::read(folder.join("marker.key")).unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
@@ -39,13 +39,13 @@ impl Site {
     }
 
     /// Checks that a run audits again and finds nothing.
-    async fn audits_again(&self, reason: &str) {
+    async fn assert_audits_again(&self, reason: &str) {
         let asked = self.model.request_log().len();
         self.model.set_script(ModelScript::from_answers([
             ScriptedAnswer::for_describer("Adds up orders."),
-            clean(),
+            clean_audit_answer(),
         ]));
-        let (told, exit) = self.run(&[]).await;
+        let (told, exit) = self.run_json(&[]).await;
         assert_eq!(
             (exit, &told["code"], &told["loops"]),
             (0, &json!("clean"), &json!(1)),
@@ -56,7 +56,7 @@ impl Site {
 }
 
 /// Returns the number of audit reviews in the form of the forge.
-fn audits(pull: &PullView) -> usize {
+fn count_audits(pull: &PullView) -> usize {
     let texts = pull.reviews.iter().map(|review| &review.body);
     let texts = texts.chain(pull.summary_comments().map(|comment| &comment.body));
     texts.filter(|text| text.starts_with("## converge: loop")).count()
@@ -65,14 +65,14 @@ fn audits(pull: &PullView) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_our_review_calls_clean_is_not_paid_for_again_by_another_store() {
     for flavour in ALL {
-        let site = reviewed(flavour, "").await;
-        assert_eq!(audits(&site.pull().await), 1, "{flavour:?}");
+        let site = create_reviewed_site(flavour, "").await;
+        assert_eq!(count_audits(&site.pull_view().await), 1, "{flavour:?}");
         let asked = site.model.request_log().len();
-        let would = site.call(&["--dry-run", &format!("acme/shop#{}", site.number)]).await;
+        let would = site.run_converge(&["--dry-run", &format!("acme/shop#{}", site.number)]).await;
         assert_eq!((would.exit, would.out.contains("already clean")), (0, true), "{would:?}");
         // The second call finds the result in the records of the first.
         for _ in 0..2 {
-            let (told, exit) = site.run(&[]).await;
+            let (told, exit) = site.run_json(&[]).await;
             assert_eq!(
                 (exit, &told["exit"], &told["code"]),
                 (0, &json!("converged"), &json!("already_clean")),
@@ -81,7 +81,7 @@ async fn a_head_that_our_review_calls_clean_is_not_paid_for_again_by_another_sto
             assert_eq!((&told["loops"], &told["cost_micro_usd"]), (&json!(0), &json!(0)), "{told}");
         }
         assert_eq!(site.model.request_log().len(), asked, "{flavour:?}: a model was asked");
-        assert_eq!(audits(&site.pull().await), 1, "{flavour:?}: a second review");
+        assert_eq!(count_audits(&site.pull_view().await), 1, "{flavour:?}: a second review");
         assert_eq!(site.forge.violations(), Vec::<String>::new());
     }
 }
@@ -89,38 +89,38 @@ async fn a_head_that_our_review_calls_clean_is_not_paid_for_again_by_another_sto
 #[tokio::test(flavor = "multi_thread")]
 async fn a_served_run_with_another_store_does_not_pay_for_it_again_either() {
     for flavour in [ForgeFlavour::GitHub, ForgeFlavour::DataCenter] {
-        let site = reviewed(flavour, NATIVE).await;
+        let site = create_reviewed_site(flavour, NATIVE).await;
         let _server = site.serve();
-        site.asks("ann").await;
-        let pull = site.until("the report", |pull| report(pull).is_some()).await;
-        let told = report(&pull).unwrap();
+        site.request_only_run("ann").await;
+        let pull = site.wait_until("the report", |pull| report_comment(pull).is_some()).await;
+        let told = report_comment(&pull).unwrap();
         let is_known = told.starts_with("## /converge: converged\n") && told.contains("was already clean");
         assert!(is_known, "{flavour:?}: {told}");
-        assert_eq!(audits(&pull), 1, "{flavour:?}: a second review");
+        assert_eq!(count_audits(&pull), 1, "{flavour:?}: a second review");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_under_another_key_or_of_another_gate_is_audited() {
-    let site = reviewed(ForgeFlavour::GitHub, "").await;
+    let site = create_reviewed_site(ForgeFlavour::GitHub, "").await;
     std::fs::remove_file(site.home.path().join(".local/state/truing/marker.key")).unwrap();
-    site.audits_again("another key").await;
+    site.assert_audits_again("another key").await;
 
-    site.forgets();
+    site.delete_records();
     let path = site.home.path().join("truing.toml");
     let before = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, format!("{before}[converge]\ngate = [[\"true\"]]\n")).unwrap();
-    site.audits_again("another gate").await;
-    site.forgets();
+    site.assert_audits_again("another gate").await;
+    site.delete_records();
     std::fs::write(&path, before).unwrap();
-    site.audits_again("the newest review is of another gate").await;
+    site.assert_audits_again("the newest review is of another gate").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn our_own_words_that_are_copied_to_another_pull_request_or_head_make_nothing_clean() {
     for flavour in ALL {
-        let mut site = reviewed(flavour, "").await;
-        let pull = site.pull().await;
+        let mut site = create_reviewed_site(flavour, "").await;
+        let pull = site.pull_view().await;
         let texts = pull.reviews.iter().map(|review| review.body.clone());
         let texts = texts.chain(pull.summary_comments().map(|comment| comment.body.clone()));
         let text = texts.into_iter().find(|text| text.starts_with("## converge: loop")).unwrap();
@@ -129,22 +129,22 @@ async fn our_own_words_that_are_copied_to_another_pull_request_or_head_make_noth
         site.repo.push("twin", truing_fakes::repo::CommitBuilder::new("x").write("x.py", "")).await.unwrap();
         site.repo.reset_branch("twin", &pull.head).await.unwrap();
         site.number = site.repo.open_pull(truing_fakes::forge::NewPull::from_branch("twin")).await.unwrap();
-        site.says_as_us(flavour, &text).await;
-        site.audits_again("another pull request").await;
+        site.comment_as_truing(flavour, &text).await;
+        site.assert_audits_again("another pull request").await;
 
         site.number = first;
-        site.forgets();
+        site.delete_records();
         site.repo
             .push("topic", truing_fakes::repo::CommitBuilder::new("Say so").write("b.py", "x = 1\n"))
             .await
             .unwrap();
-        site.says_as_us(flavour, &text).await;
-        site.audits_again("another head").await;
+        site.comment_as_truing(flavour, &text).await;
+        site.assert_audits_again("another head").await;
     }
 }
 
 impl Site {
-    async fn says_as_us(&self, flavour: ForgeFlavour, text: &str) {
+    async fn comment_as_truing(&self, flavour: ForgeFlavour, text: &str) {
         match flavour {
             ForgeFlavour::GitHub => {
                 self.repo.review(self.number, BOT, FakeReviewVerdict::Commented, text).await.unwrap();

@@ -9,12 +9,13 @@ use truing_fakes::model::{AnswerBlock, KnownBug, ScriptedAnswer, ScriptedFix, Sc
 use truing_loops::machine::SystemClock;
 use truing_store::Store;
 
-use crate::converge::claude::claude;
-use crate::converge::pull::{Site, loops_of, two_loops};
+use crate::converge::claude::find_claude;
+use crate::converge::pull::{Site, audit_review_headlines, two_loop_answers};
 use crate::converge::scene::{
-    BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, found, mended, write,
+    BUG_ID, RIGHT, Scene, WRONG, audit_answer, clean_audit_answer, clean_fix_answer, edit, fix_report_answer,
+    planted_bug_answer, write,
 };
-use crate::converge::steady::steady;
+use crate::converge::steady::normalize_output;
 
 /// The results of a run, without values that differ between any two runs.
 #[derive(PartialEq, Debug)]
@@ -30,17 +31,18 @@ struct RunFacts {
 }
 
 impl RunFacts {
-    fn of(scene: &Scene, arguments: &[&str]) -> Self {
+    fn from_run(scene: &Scene, arguments: &[&str]) -> Self {
         let (json, exit) = scene.json(arguments);
         let place = &scene.place;
         let fix = scene
             .branch()
             .map(|branch| place.git(["log", "--patch", "--format=%an %s", &format!("topic..{branch}")]));
-        let asked = scene.model.request_log().into_iter().map(|asked| steady(&asked.body.to_string()));
+        let asked =
+            scene.model.request_log().into_iter().map(|asked| normalize_output(&asked.body.to_string()));
         Self {
             exit,
-            out: steady(&format!("{json:#}")),
-            fix: steady(&fix.unwrap_or_default()),
+            out: normalize_output(&format!("{json:#}")),
+            fix: normalize_output(&fix.unwrap_or_default()),
             money: money(scene),
             asked: asked.collect(),
         }
@@ -65,7 +67,7 @@ type Story = (
 );
 
 /// Returns an answer with several tool calls.
-fn calls(all: &[ScriptedToolCall]) -> ScriptedAnswer {
+fn tool_calls_answer(all: &[ScriptedToolCall]) -> ScriptedAnswer {
     let block = |ScriptedToolCall { tool, input }: &ScriptedToolCall| AnswerBlock::ToolUse {
         name: tool.clone(),
         input: input.clone(),
@@ -76,7 +78,7 @@ fn calls(all: &[ScriptedToolCall]) -> ScriptedAnswer {
 
 #[test]
 fn the_same_script_comes_to_the_same_in_both_runtimes() {
-    let Some(program) = claude() else { return };
+    let Some(program) = find_claude() else { return };
     const CHECK: &str = "[verify]\ncheck = [[\"sh\", \"-c\", \"! grep -q 'xs. + 1' total.py || \
          { echo out of range; exit 1; }\"]]\n";
     const GATE: &str = "[converge]\ngate = [[\"sh\", \"-c\", \"! grep -n 'xs. - 1' total.py | sed \
@@ -99,9 +101,9 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
         ScriptedToolCall::run(&["git", "diff", "--stat"]),
         ScriptedToolCall { tool: "read".to_owned(), input: json!({ "path": "test_total.py" }) },
     ];
-    let chain = calls(&first.into_iter().chain(steps).chain(last).collect::<Vec<_>>());
+    let chain = tool_calls_answer(&first.into_iter().chain(steps).chain(last).collect::<Vec<_>>());
     let stories: [Story; 10] = [
-        ("a bug is mended", ("converged", "clean", 0), "", &[], two_loops().into()),
+        ("a bug is mended", ("converged", "clean", 0), "", &[], two_loop_answers().into()),
         (
             "what a fixer may not do is denied, and it is told",
             ("converged", "clean", 0),
@@ -110,16 +112,16 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
             vec![
                 read(),
                 ScriptedAnswer::tool("shell", json!({ "command": "id" })).usage(10, 2),
-                dirty(),
+                planted_bug_answer(),
                 write(".github/workflows/ci.yml", "on: push\n"),
-                calls(&[
+                tool_calls_answer(&[
                     ScriptedToolCall::run(&["curl", "example.org"]),
                     ScriptedToolCall::run(&["git", "log", "-1", "--format=%s"]),
                 ]),
                 edit("total.py", WRONG, RIGHT),
-                mended(&[(BUG_ID, None)]),
-                fix_is_clean(),
-                clean(),
+                fix_report_answer(&[(BUG_ID, None)]),
+                clean_fix_answer(),
+                clean_audit_answer(),
             ],
         ),
         (
@@ -127,7 +129,13 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
             ("converged", "clean", 0),
             "",
             &[],
-            vec![dirty(), chain, mended(&[(BUG_ID, None)]), fix_is_clean(), clean()],
+            vec![
+                planted_bug_answer(),
+                chain,
+                fix_report_answer(&[(BUG_ID, None)]),
+                clean_fix_answer(),
+                clean_audit_answer(),
+            ],
         ),
         (
             "a check that fails is told to the next fixer",
@@ -135,13 +143,13 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
             CHECK,
             &[],
             vec![
-                dirty(),
+                planted_bug_answer(),
                 edit("total.py", WRONG, wrong),
-                mended(&[(BUG_ID, None)]),
+                fix_report_answer(&[(BUG_ID, None)]),
                 edit("total.py", wrong, RIGHT),
-                mended(&[(BUG_ID, None)]),
-                fix_is_clean(),
-                clean(),
+                fix_report_answer(&[(BUG_ID, None)]),
+                clean_fix_answer(),
+                clean_audit_answer(),
             ],
         ),
         (
@@ -149,21 +157,27 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
             ("converged", "clean", 0),
             GATE,
             &[],
-            vec![edit("total.py", WRONG, RIGHT), mended(&[]), clean()],
+            vec![edit("total.py", WRONG, RIGHT), fix_report_answer(&[]), clean_audit_answer()],
         ),
         (
             "nobody can mend it",
             ("stuck", "nothing_fixed", 1),
             "",
             &[],
-            vec![dirty(), mended(&[(BUG_ID, Some("the callers rely on it"))])],
+            vec![planted_bug_answer(), fix_report_answer(&[(BUG_ID, Some("the callers rely on it"))])],
         ),
         (
             "a fixer at its limit of turns has mended what it has mended",
             ("converged", "clean", 0),
             FEW,
             &[],
-            vec![dirty(), edit("total.py", WRONG, RIGHT), read().times(2), fix_is_clean(), clean()],
+            vec![
+                planted_bug_answer(),
+                edit("total.py", WRONG, RIGHT),
+                read().times(2),
+                clean_fix_answer(),
+                clean_audit_answer(),
+            ],
         ),
         (
             "an auditor at its limit of turns has given no answer",
@@ -177,20 +191,20 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
             ("error", "budget", 4),
             "[budget]\nconverge_usd = 0.005\n",
             &[],
-            vec![dirty().times(0)],
+            vec![planted_bug_answer().times(0)],
         ),
         (
             "a report that leaves out a category is asked for once",
             ("cap-reached", "max_audits", 1),
             "",
             &["--max-audits", "1"],
-            vec![found(&[], "J"), dirty()],
+            vec![audit_answer(&[], "J"), planted_bug_answer()],
         ),
     ];
     for (what, (kind, code, exit), config, arguments, answers) in stories {
         let played = |program| {
-            let scene = Scene::new(answers.clone()).with(config).by(program);
-            let told = RunFacts::of(&scene, arguments);
+            let scene = Scene::new(answers.clone()).with_config(config).with_program(program);
+            let told = RunFacts::from_run(&scene, arguments);
             assert_eq!(scene.model.violations(), Vec::<String>::new(), "{what}");
             told
         };
@@ -213,7 +227,7 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
 /// Several programs run at the same time, each with its own conversation.
 #[test]
 fn several_auditors_look_side_by_side_in_both_runtimes() {
-    let Some(program) = claude() else { return };
+    let Some(program) = find_claude() else { return };
     let told = [None, Some(program)].map(|program| {
         let mend = ScriptedFix {
             title: Some("The last element is left out".to_owned()),
@@ -223,9 +237,11 @@ fn several_auditors_look_side_by_side_in_both_runtimes() {
         let bug = KnownBug::new("total.py", WRONG.trim(), "The last element is left out");
         let audits =
             ScriptedAnswer::for_auditors([bug]).into_iter().chain([ScriptedAnswer::for_fixer([mend])]);
-        let scene = Scene::new(audits).with("[converge]\nparallel_from = 1\nauditors = 3\n").by(program);
-        let told = RunFacts::of(&scene, &[]);
-        (RunFacts { asked: Vec::new(), ..told }, scene.asked())
+        let scene = Scene::new(audits)
+            .with_config("[converge]\nparallel_from = 1\nauditors = 3\n")
+            .with_program(program);
+        let told = RunFacts::from_run(&scene, &[]);
+        (RunFacts { asked: Vec::new(), ..told }, scene.request_count())
     });
     let [(native, asked), cli] = told;
     assert!(native.out.contains("\"exit\": \"converged\"") && asked > 8, "{asked}: {native:#?}");
@@ -235,16 +251,16 @@ fn several_auditors_look_side_by_side_in_both_runtimes() {
 /// Another model fixes than the one that audits; the program does not know its price.
 #[test]
 fn another_model_mends_in_both_runtimes() {
-    let Some(program) = claude() else { return };
+    let Some(program) = find_claude() else { return };
     let told = [None, Some(program)].map(|program| {
-        let scene = Scene::new(two_loops()).by(program);
+        let scene = Scene::new(two_loop_answers()).with_program(program);
         let config = format!(
             "[model.mender]\nbase_url = {:?}\napi_key = {{ env = \"ANTHROPIC_API_KEY\" }}\nname \
              = \"mender-1\"\n[price.\"mender-1\"]\ninput = 100\noutput = 100\n",
             scene.model.url()
         );
-        let scene = scene.with(&config);
-        let told = RunFacts::of(&scene, &["--fixer", "mender"]);
+        let scene = scene.with_config(&config);
+        let told = RunFacts::from_run(&scene, &["--fixer", "mender"]);
         let models: Vec<Value> =
             scene.model.request_log().into_iter().map(|asked| asked.body["model"].clone()).collect();
         assert_eq!(models[1..3], [json!("mender-1"), json!("mender-1")]);
@@ -257,24 +273,30 @@ fn another_model_mends_in_both_runtimes() {
 /// At a forge, both runtimes post and push the same, and the program writes the description, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_shows_the_same_by_both_runtimes() {
-    let Some(program) = claude() else { return };
+    let Some(program) = find_claude() else { return };
     let mut shown = Vec::new();
     for is_cli in [false, true] {
-        let site = Site::new("", two_loops()).await;
+        let site = Site::new("", two_loop_answers()).await;
         let mut command = site.command(&["--format", "json", &format!("acme/shop#{}", site.number)]);
         if is_cli {
             command.env("RUNTIME_MODE", "cli").env("TRUING_REVIEW__CLAUDE", &program);
         }
-        let ran = site.ran(command).await;
+        let ran = site.run_command(command).await;
         let told = ran.json();
         assert_eq!((ran.exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{ran:?}");
-        let pull = site.pull().await;
+        let pull = site.pull_view().await;
         let inline: Vec<_> = pull
             .inline_comments()
-            .map(|comment| (steady(&comment.body), comment.line, comment.resolved))
+            .map(|comment| (normalize_output(&comment.body), comment.line, comment.resolved))
             .collect();
         assert_eq!(site.model.violations(), Vec::<String>::new());
-        shown.push((loops_of(&pull), inline, steady(&pull.body), pull.draft, told["cost_micro_usd"].clone()));
+        shown.push((
+            audit_review_headlines(&pull),
+            inline,
+            normalize_output(&pull.body),
+            pull.draft,
+            told["cost_micro_usd"].clone(),
+        ));
     }
     assert_eq!(shown[1], shown[0]);
 }

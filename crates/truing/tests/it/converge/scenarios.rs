@@ -228,13 +228,13 @@ scripted model and a fake forge; those of `core` show the decision alone, in mor
 |---:|---|---|
 ";
 
-fn root() -> PathBuf {
+fn repository_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// Returns true if the file contains such a test.
-fn is_test(file: &str, name: &str) -> bool {
-    let text = std::fs::read_to_string(root().join(file)).unwrap_or_default();
+fn contains_test(file: &str, name: &str) -> bool {
+    let text = std::fs::read_to_string(repository_root().join(file)).unwrap_or_default();
     let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
     let is_it = |line: &str| {
         let line = line.trim_start_matches("async ");
@@ -254,7 +254,7 @@ fn the_page_tells_which_tests_show_each_scenario() {
     for (number, (what, tests)) in (1..).zip(SCENARIOS) {
         assert!(!tests.is_empty(), "scenario {number}: no test shows it");
         for (file, name) in tests {
-            assert!(is_test(file, name), "scenario {number}: there is no test `{name}` in {file}");
+            assert!(contains_test(file, name), "scenario {number}: there is no test `{name}` in {file}");
         }
         let shown = tests.iter().map(|(file, name)| {
             let file = file.trim_start_matches("crates/");
@@ -263,7 +263,7 @@ fn the_page_tells_which_tests_show_each_scenario() {
         let shown = shown.collect::<Vec<_>>().join("<br>");
         let _ = writeln!(page, "| {number} | {what} | {shown} |");
     }
-    let path = root().join("docs/reference/converge-scenarios.md");
+    let path = repository_root().join("docs/reference/converge-scenarios.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, &page).unwrap();
     }

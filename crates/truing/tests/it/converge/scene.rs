@@ -13,7 +13,7 @@ use crate::converge::place::{Place, Ran};
 /// File of the branch, with a loop that ends one element early.
 pub(crate) const BUG: &str =
     "def total(xs):\n    s = 0\n    for i in range(len(xs) - 1):\n        s += xs[i]\n    return s\n";
-/// Id of the finding that [`dirty`] reports.
+/// Id of the finding that [`planted_bug_answer`] reports.
 pub(crate) const BUG_ID: &str = "1:26045536a50a2667385b172b6df13c7a-1";
 /// Line of the fixed file.
 pub(crate) const RIGHT: &str = "    for i in range(len(xs)):\n";
@@ -41,27 +41,27 @@ impl Scene {
     }
 
     /// Adds these lines to the operator's file.
-    pub(crate) fn with(mut self, config: &str) -> Self {
+    pub(crate) fn with_config(mut self, config: &str) -> Self {
         self.config = config.to_owned();
         self
     }
 
     /// Uses this `claude` program, if there is one.
-    pub(crate) fn by(mut self, program: Option<PathBuf>) -> Self {
+    pub(crate) fn with_program(mut self, program: Option<PathBuf>) -> Self {
         self.program = program;
         self
     }
 
-    pub(crate) fn play(&self, answers: impl IntoIterator<Item = ScriptedAnswer>) {
+    pub(crate) fn set_answers(&self, answers: impl IntoIterator<Item = ScriptedAnswer>) {
         self.model.set_script(ModelScript::from_answers(answers));
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        self.other("converge", arguments)
+        self.other_command("converge", arguments)
     }
 
     /// Returns another command with these arguments.
-    pub(crate) fn other(&self, name: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn other_command(&self, name: &str, arguments: &[&str]) -> Command {
         let config = format!("[model]\nbase_url = \"{}\"\n{}", self.model.url(), self.config);
         std::fs::write(self.place.home().join("op.toml"), config).unwrap();
         let fixed = [name, "--config", "../op.toml"];
@@ -78,7 +78,7 @@ impl Scene {
     }
 
     pub(crate) fn audit(&self, arguments: &[&str]) -> Ran {
-        Ran::from(self.other("audit", arguments).output().unwrap())
+        Ran::from(self.other_command("audit", arguments).output().unwrap())
     }
 
     /// Runs the command and returns its JSON and the exit code.
@@ -88,7 +88,7 @@ impl Scene {
     }
 
     /// Returns the output without values that differ between runs.
-    pub(crate) fn steady(&self, ran: &Ran) -> String {
+    pub(crate) fn normalize_output(&self, ran: &Ran) -> String {
         let run = regex::Regex::new("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").unwrap();
         let commit = regex::Regex::new(r"\b([0-9a-f]{10}|[0-9a-f]{7})\b").unwrap();
         let text = format!("{}{}", ran.err, ran.out);
@@ -102,13 +102,13 @@ impl Scene {
     }
 
     /// Returns the number of requests to the model.
-    pub(crate) fn asked(&self) -> usize {
+    pub(crate) fn request_count(&self) -> usize {
         self.model.request_log().len()
     }
 }
 
 /// Returns an absence for each category except these.
-pub(crate) fn absences(excluded: &str, file: &str, line: u32, text: &str) -> Value {
+pub(crate) fn absences_except(excluded: &str, file: &str, line: u32, text: &str) -> Value {
     let all = "ABCDEFGHIJ".chars().filter(|letter| !excluded.contains(*letter));
     let one = |letter: char| {
         json!({ "category": letter.to_string(), "files_opened": [file],
@@ -120,38 +120,39 @@ pub(crate) fn absences(excluded: &str, file: &str, line: u32, text: &str) -> Val
 
 /// Returns the answer of an auditor with these findings of these categories; it reports the absence of
 /// defects in the others.
-pub(crate) fn found(findings: &[Value], categories: &str) -> ScriptedAnswer {
-    let absences = absences(categories, "total.py", 1, "def total(xs):");
+pub(crate) fn audit_answer(findings: &[Value], categories: &str) -> ScriptedAnswer {
+    let absences = absences_except(categories, "total.py", 1, "def total(xs):");
     ScriptedAnswer::tool("report", json!({ "findings": findings, "absences": absences })).usage(1000, 100)
 }
 
 /// Returns the answer of an auditor that has evidence for these categories only.
-pub(crate) fn absent(categories: &str) -> ScriptedAnswer {
+pub(crate) fn absence_answer(categories: &str) -> ScriptedAnswer {
     let but: String = "ABCDEFGHIJ".chars().filter(|letter| !categories.contains(*letter)).collect();
-    found(&[], &but)
+    audit_answer(&[], &but)
 }
 
 /// Returns a finding on this line with the text `excerpt`, and with this severity and category.
-pub(crate) fn finding(position: (&str, u32), excerpt: &str, kind: (&str, &str), title: &str) -> Value {
+pub(crate) fn finding_json(position: (&str, u32), excerpt: &str, kind: (&str, &str), title: &str) -> Value {
     json!({ "path": position.0, "start_line": position.1, "severity": kind.0, "category": kind.1, "title": title,
         "body": "`range(len(xs) - 1)` ends one too early.", "excerpt": excerpt,
         "fix": "every element is counted", "validation": "total([1, 2]) is 3" })
 }
 
 /// Returns the answer of an auditor that finds the planted bug.
-pub(crate) fn dirty() -> ScriptedAnswer {
-    let finding = finding(("total.py", 3), WRONG.trim_end(), ("P1", "G"), "The last element is left out");
-    found(&[finding], "G")
+pub(crate) fn planted_bug_answer() -> ScriptedAnswer {
+    let finding =
+        finding_json(("total.py", 3), WRONG.trim_end(), ("P1", "G"), "The last element is left out");
+    audit_answer(&[finding], "G")
 }
 
 /// Returns the answer of an auditor that finds nothing.
-pub(crate) fn clean() -> ScriptedAnswer {
-    found(&[], "")
+pub(crate) fn clean_audit_answer() -> ScriptedAnswer {
+    audit_answer(&[], "")
 }
 
 /// Returns the answer of an auditor that finds nothing in a fix of the planted bug.
-pub(crate) fn fix_is_clean() -> ScriptedAnswer {
-    let report = json!({ "findings": [], "absences": absences("", "total.py", 3, RIGHT.trim_end()) });
+pub(crate) fn clean_fix_answer() -> ScriptedAnswer {
+    let report = json!({ "findings": [], "absences": absences_except("", "total.py", 3, RIGHT.trim_end()) });
     ScriptedAnswer::tool("report", report).usage(1000, 100)
 }
 
@@ -166,7 +167,7 @@ pub(crate) fn write(path: &str, content: &str) -> ScriptedAnswer {
 }
 
 /// Returns a fixer's report on findings by id: fixed, or declined with a reason.
-pub(crate) fn mended(findings: &[(&str, Option<&str>)]) -> ScriptedAnswer {
+pub(crate) fn fix_report_answer(findings: &[(&str, Option<&str>)]) -> ScriptedAnswer {
     let one = |(id, why): &(&str, Option<&str>)| match why {
         None => json!({ "id": id, "status": "fixed" }),
         Some(why) => json!({ "id": id, "status": "could_not_address", "reason": why }),
@@ -177,7 +178,7 @@ pub(crate) fn mended(findings: &[(&str, Option<&str>)]) -> ScriptedAnswer {
 }
 
 /// Returns an answer that stalls in its middle.
-pub(crate) fn stalls() -> ScriptedAnswer {
+pub(crate) fn stalling_answer() -> ScriptedAnswer {
     let stalls = ScriptedAnswer {
         fault: Some(ModelFault::Stall { after: At::Text }),
         ..ScriptedAnswer::text("Let me see.")
@@ -186,12 +187,12 @@ pub(crate) fn stalls() -> ScriptedAnswer {
 }
 
 /// Starts a command in the background; its output is captured.
-pub(crate) fn began(mut command: Command) -> Child {
+pub(crate) fn spawn_captured(mut command: Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Waits until the model has sent this many bills.
-pub(crate) fn billed(model: &FakeModel, bills: usize) {
+pub(crate) fn wait_for_bills(model: &FakeModel, bills: usize) {
     let deadline = Instant::now() + Duration::from_secs(120);
     while model.bills().len() < bills {
         assert!(Instant::now() < deadline, "no request came");
@@ -200,14 +201,14 @@ pub(crate) fn billed(model: &FakeModel, bills: usize) {
 }
 
 /// Sends this signal, such as `-INT`, to a command and returns its result.
-pub(crate) fn signalled(child: Child, signal: &str) -> Ran {
+pub(crate) fn signal_and_wait(child: Child, signal: &str) -> Ran {
     assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
     Ran::from(child.wait_with_output().unwrap())
 }
 
 /// Returns the spent and the reserved money of reviews and runs, from the output of
 /// `budget show --format json`.
-pub(crate) fn ledger(rows: &str) -> (u64, u64) {
+pub(crate) fn sum_ledger_rows(rows: &str) -> (u64, u64) {
     let rows: Value = serde_json::from_str(rows).unwrap();
     let rows = rows.as_array().unwrap().iter();
     let own = rows.filter(|row| ["review", "run"].contains(&row["level"].as_str().unwrap()));

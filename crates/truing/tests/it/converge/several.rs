@@ -11,9 +11,9 @@ use truing_fakes::model::{
 };
 use truing_fakes::repo::CommitBuilder;
 
-use crate::converge::adverse::looks;
+use crate::converge::adverse::bug_and_fix_answers;
 use crate::converge::place::Ran;
-use crate::converge::pull::{BOT, Site, loops_of};
+use crate::converge::pull::{BOT, Site, audit_review_headlines};
 use crate::converge::scene::{BUG, RIGHT, WRONG};
 
 /// Creates the pull request with the planted bug, and this many others without it.
@@ -30,13 +30,13 @@ async fn site(others: u64, answers: impl IntoIterator<Item = ScriptedAnswer>) ->
 }
 
 /// Returns the answers of a call, one per line.
-fn lines(ran: &Ran) -> Vec<Value> {
+fn json_lines(ran: &Ran) -> Vec<Value> {
     ran.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{ran:?}"))).collect()
 }
 
 /// Returns the target of each answer and its end.
-fn ends(ran: &Ran) -> Vec<(Value, Value)> {
-    lines(ran).into_iter().map(|line| (line["pr"].clone(), line["exit"].clone())).collect()
+fn target_ends(ran: &Ran) -> Vec<(Value, Value)> {
+    json_lines(ran).into_iter().map(|line| (line["pr"].clone(), line["exit"].clone())).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,10 +55,10 @@ async fn they_are_side_by_side_and_a_signal_ends_them_all_and_each_can_be_gone_o
     let ran = tokio::task::spawn_blocking(|| Ran::from(child.wait_with_output().unwrap())).await.unwrap();
     let interrupted = |name: &String| (json!(name), json!("interrupted"));
     let expected: Vec<_> = [&names[2], &names[0], &names[1]].map(interrupted).into();
-    assert_eq!((ran.exit, ends(&ran)), (130, expected), "{ran:?}");
+    assert_eq!((ran.exit, target_ends(&ran)), (130, expected), "{ran:?}");
 
     // Each run has returned its lease, and the same runs are resumed, now one after the other.
-    let runs: Vec<Value> = lines(&ran).iter().map(|line| line["run"].clone()).collect();
+    let runs: Vec<Value> = json_lines(&ran).iter().map(|line| line["run"].clone()).collect();
     let title = "The last element is left out";
     let mend = ScriptedFix {
         title: Some(title.into()),
@@ -70,8 +70,8 @@ async fn they_are_side_by_side_and_a_signal_ends_them_all_and_each_can_be_gone_o
         ScriptedAnswer::for_auditors([bug]).into_iter().chain([ScriptedAnswer::for_fixer([mend])]),
     ));
     let asked = site.model.request_log().len();
-    let ran = site.call(&["--format", "json", "--serial", &names[2], &names[0], &names[1]]).await;
-    let again = lines(&ran);
+    let ran = site.run_converge(&["--format", "json", "--serial", &names[2], &names[0], &names[1]]).await;
+    let again = json_lines(&ran);
     assert_eq!(again.iter().map(|line| line["run"].clone()).collect::<Vec<_>>(), runs, "{ran:?}");
     assert!(again.iter().all(|line| line["exit"] == "converged"), "{ran:?}");
     assert_eq!((ran.exit, &again[1]["loops"]), (0, &json!(2)), "{ran:?}");
@@ -92,8 +92,8 @@ async fn they_are_side_by_side_and_a_signal_ends_them_all_and_each_can_be_gone_o
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_worked_on_keeps_no_other_waiting_and_the_highest_exit_code_is_told() {
     let (site, names) = site(1, ScriptedAnswer::for_auditors([])).await;
-    let ran = site.call(&["--format", "json", "/nonesuch", &names[1], "acme/shop#99"]).await;
-    let told = lines(&ran);
+    let ran = site.run_converge(&["--format", "json", "/nonesuch", &names[1], "acme/shop#99"]).await;
+    let told = json_lines(&ran);
     assert_eq!((ran.exit, told.len()), (3, 3), "{ran:?}");
     let reason = "`/nonesuch`: there is no such folder";
     assert_eq!(
@@ -106,7 +106,7 @@ async fn what_cannot_be_worked_on_keeps_no_other_waiting_and_the_highest_exit_co
         (&json!("acme/shop#99"), &json!("error"), &json!("infrastructure"))
     );
     // The text for people names each target.
-    let ran = site.call(&[&names[1], "./nonesuch"]).await;
+    let ran = site.run_converge(&[&names[1], "./nonesuch"]).await;
     assert_eq!(ran.exit, 2, "{ran:?}");
     assert!(ran.out.starts_with(&format!("{}\nconverge: converged\n", names[1])), "{ran:?}");
     assert!(ran.err.contains("error: `./nonesuch`: there is no such folder\nhint: "), "{ran:?}");
@@ -114,7 +114,7 @@ async fn what_cannot_be_worked_on_keeps_no_other_waiting_and_the_highest_exit_co
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_repositories_have_pull_requests_of_the_same_number_and_neither_is_the_other() {
-    let site = Site::new("", looks()).await;
+    let site = Site::new("", bug_and_fix_answers()).await;
     let begin = CommitBuilder::new("Begin").write("a.py", "");
     let other = site.forge.create_repository("acme", "mill", begin).await.unwrap();
     other.set_role(BOT, "write").await.unwrap();
@@ -122,13 +122,17 @@ async fn two_repositories_have_pull_requests_of_the_same_number_and_neither_is_t
     let number = other.open_pull(NewPull { draft: true, ..NewPull::from_branch("topic") }).await.unwrap();
     assert_eq!(number, site.number);
     let (first, second) = (format!("acme/shop#{number}"), format!("acme/mill#{number}"));
-    let ran = site.call(&["--format", "json", &first, &second]).await;
-    let told = lines(&ran);
+    let ran = site.run_converge(&["--format", "json", &first, &second]).await;
+    let told = json_lines(&ran);
     assert_eq!((ran.exit, told.len()), (0, 2), "{ran:?}");
     assert_ne!(told[0]["run"], told[1]["run"]);
-    for (line, pull) in told.iter().zip([site.pull().await, other.pull(number).await.unwrap()]) {
+    for (line, pull) in told.iter().zip([site.pull_view().await, other.pull(number).await.unwrap()]) {
         assert_eq!((&line["exit"], &line["loops"]), (&json!("converged"), &json!(2)), "{ran:?}");
-        assert_eq!((line["commits"].as_array().unwrap().len(), loops_of(&pull).len()), (1, 2), "{line}");
+        assert_eq!(
+            (line["commits"].as_array().unwrap().len(), audit_review_headlines(&pull).len()),
+            (1, 2),
+            "{line}"
+        );
         assert_eq!((&line["commits"][0], pull.draft), (&json!(pull.head), false));
     }
     assert_eq!(site.forge.violations(), Vec::<String>::new());
@@ -138,7 +142,7 @@ async fn two_repositories_have_pull_requests_of_the_same_number_and_neither_is_t
 const MOST_KILOBYTES: u64 = 300_000;
 
 /// Returns the peak memory of a process in kilobytes, or none if it has ended.
-fn peak(process: u32) -> Option<u64> {
+fn peak_memory(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse().ok()
@@ -147,7 +151,7 @@ fn peak(process: u32) -> Option<u64> {
 #[tokio::test(flavor = "multi_thread")]
 #[allow(clippy::print_stdout, reason = "the figure is the test's result")]
 async fn twenty_at_once_take_less_memory_than_is_promised() {
-    let (site, names) = site(19, looks()).await;
+    let (site, names) = site(19, bug_and_fix_answers()).await;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut command = tokio::process::Command::from(site.command(&[&["--format", "json"], &*names].concat()));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -162,7 +166,7 @@ async fn twenty_at_once_take_less_memory_than_is_promised() {
     // The memory is read at every printed line; the last line comes shortly before the end.
     let (mut said, mut most) = (BufReader::new(child.stderr.take().unwrap()).lines(), 0);
     while let Some(_line) = said.next_line().await.unwrap() {
-        most = peak(process).unwrap_or(0).max(most);
+        most = peak_memory(process).unwrap_or(0).max(most);
     }
     let (status, told) = (child.wait().await.unwrap(), told.await.unwrap());
     assert_eq!(status.code(), Some(0), "{told}");

@@ -77,19 +77,19 @@ const JAVASCRIPT: Set = Set {
 type Files = BTreeMap<String, String>;
 
 /// Parses the project, and the files that each fix writes; no fix moves or deletes files.
-fn parsed(text: &str) -> (Files, BTreeMap<String, (String, Files)>) {
+fn parse_project(text: &str) -> (Files, BTreeMap<String, (String, Files)>) {
     let mut parts = text.split("\n== ");
-    let project = files(parts.next().unwrap());
+    let project = parse_files(parts.next().unwrap());
     let case = |part: &str| {
         let (head, body) = part.split_once('\n').unwrap();
         let about = body.lines().find_map(|line| line.strip_prefix("about ")).unwrap();
         let about = about.split([':', ' ']).next().unwrap().to_owned();
-        (head.split_once(' ').unwrap().1.to_owned(), (about, files(body)))
+        (head.split_once(' ').unwrap().1.to_owned(), (about, parse_files(body)))
     };
     (project, parts.map(case).collect())
 }
 
-fn files(text: &str) -> Files {
+fn parse_files(text: &str) -> Files {
     let text = format!("\n{text}");
     let parts = text.split("\n@@ ").skip(1);
     parts
@@ -99,20 +99,20 @@ fn files(text: &str) -> Files {
 }
 
 /// Returns the output of a program, or none if it is not installed.
-fn printed(argv: &[&str]) -> Option<String> {
+fn program_output(argv: &[&str]) -> Option<String> {
     let output =
         Command::new(argv[0]).args(&argv[1..]).output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Checks that none of these hostile fixes reaches the branch, and that the expected warnings are shown.
-fn none_reaches_the_branch(set: &Set) {
+fn assert_none_reaches_branch(set: &Set) {
     let Set { text, check, toolchain, cases, told, setup } = set;
-    let Some(programs) = printed(toolchain) else {
+    let Some(programs) = program_output(toolchain) else {
         println!("{}: not installed, {} cases are not tried", check[0], cases.len() + told.len());
         return;
     };
-    let (project, fixes) = parsed(text);
+    let (project, fixes) = parse_project(text);
     let mut verify = format!("[verify]\ncheck = [{}]\n", json!(check));
     if !setup.is_empty() {
         verify += &format!("setup = [{}]\n", json!(setup));
@@ -129,7 +129,8 @@ fn none_reaches_the_branch(set: &Set) {
         let calls = written.iter().map(|(path, text)| ScriptedToolCall::write(path, text)).collect();
         let fixer = ScriptedAnswer::for_fixer([ScriptedFix { title: None, calls, declined: None }]);
         let bug = KnownBug::new(about, first, "The result is wrong");
-        let scene = Scene::new(ScriptedAnswer::for_auditors([bug]).into_iter().chain([fixer])).with(&config);
+        let scene =
+            Scene::new(ScriptedAnswer::for_auditors([bug]).into_iter().chain([fixer])).with_config(&config);
         for (path, text) in &project {
             let end = if path == about && told.contains(name) { format!("{mark}\n") } else { String::new() };
             scene.place.write(path, format!("{text}{end}"));
@@ -157,25 +158,25 @@ fn none_reaches_the_branch(set: &Set) {
 }
 
 mod no_hostile_fix_reaches_the_branch_though_the_projects_own_tests_pass_with_it {
-    use super::{GO, JAVASCRIPT, PYTHON, RUST, none_reaches_the_branch};
+    use super::{GO, JAVASCRIPT, PYTHON, RUST, assert_none_reaches_branch};
 
     #[test]
     fn in_go() {
-        none_reaches_the_branch(&GO);
+        assert_none_reaches_branch(&GO);
     }
 
     #[test]
     fn in_rust() {
-        none_reaches_the_branch(&RUST);
+        assert_none_reaches_branch(&RUST);
     }
 
     #[test]
     fn in_python() {
-        none_reaches_the_branch(&PYTHON);
+        assert_none_reaches_branch(&PYTHON);
     }
 
     #[test]
     fn in_javascript() {
-        none_reaches_the_branch(&JAVASCRIPT);
+        assert_none_reaches_branch(&JAVASCRIPT);
     }
 }

@@ -3,15 +3,15 @@
 use serde_json::json;
 use truing_fakes::model::{ModelScript, ScriptedAnswer};
 
-use crate::converge::pull::{Site, loops_of, two_loops};
-use crate::converge::scene::{clean, fix_is_clean};
+use crate::converge::pull::{Site, audit_review_headlines, two_loop_answers};
+use crate::converge::scene::{clean_audit_answer, clean_fix_answer};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_by_hand_ends_before_its_next_act_when_a_maintainer_says_stop_and_is_resumed() {
-    let site = Site::new("", two_loops()).await;
+    let site = Site::new("", two_loop_answers()).await;
     // Commands to an earlier run do not affect this one.
     site.repo.comment(site.number, "ann", "/converge stop").await.unwrap();
-    let before = site.pull().await;
+    let before = site.pull_view().await;
     // The fixer is waiting for its answer.
     site.model.stall(2);
     let stopping = async {
@@ -19,7 +19,7 @@ async fn a_run_by_hand_ends_before_its_next_act_when_a_maintainer_says_stop_and_
         site.repo.comment(site.number, "ann", "/converge stop\nI want to look at it first.").await.unwrap();
         site.model.resume();
     };
-    let ((told, exit), ()) = tokio::join!(site.run(&[]), stopping);
+    let ((told, exit), ()) = tokio::join!(site.run_json(&[]), stopping);
     assert_eq!(
         (exit, &told["exit"], &told["code"]),
         (130, &json!("interrupted"), &json!("interrupted")),
@@ -27,23 +27,27 @@ async fn a_run_by_hand_ends_before_its_next_act_when_a_maintainer_says_stop_and_
     );
     let reason = told["reason"].as_str().unwrap();
     assert!(reason.contains("stopped by `/converge stop` of ann"), "{reason}");
-    let pull = site.pull().await;
-    assert_eq!((&pull.head, loops_of(&pull).len()), (&before.head, 1), "nothing is pushed: {pull:#?}");
+    let pull = site.pull_view().await;
+    assert_eq!(
+        (&pull.head, audit_review_headlines(&pull).len()),
+        (&before.head, 1),
+        "nothing is pushed: {pull:#?}"
+    );
     assert_eq!(pull.inline_comments().count(), 1, "and nothing answered: {pull:#?}");
 
     site.model.set_script(ModelScript::from_answers([
         ScriptedAnswer::for_describer("Adds up orders."),
-        fix_is_clean(),
-        clean(),
+        clean_fix_answer(),
+        clean_audit_answer(),
     ]));
-    let (told, exit) = site.run(&[]).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_bots_other_words_and_what_is_taken_back_stop_no_run() {
-    let site = Site::new("", two_loops()).await;
+    let site = Site::new("", two_loop_answers()).await;
     site.repo.set_role("eve", "read").await.unwrap();
     site.model.stall(2);
     let talking = async {
@@ -60,7 +64,7 @@ async fn strangers_bots_other_words_and_what_is_taken_back_stop_no_run() {
         }
         site.model.resume();
     };
-    let ((told, exit), ()) = tokio::join!(site.run(&[]), talking);
+    let ((told, exit), ()) = tokio::join!(site.run_json(&[]), talking);
     assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
 }
 
@@ -68,14 +72,14 @@ async fn strangers_bots_other_words_and_what_is_taken_back_stop_no_run() {
 async fn a_run_by_hand_that_waits_for_a_reviewer_hears_it_too() {
     let others = "[converge]\nreviewers = [\"internal\", \"helper\"]\npoll = \"1s\"\n\
         [reviewer.helper]\nlogins = [\"helper[bot]\"]\nbudget = \"1h\"\n";
-    let site = Site::new(others, [clean()]).await;
+    let site = Site::new(others, [clean_audit_answer()]).await;
     let stopping = async {
-        while loops_of(&site.pull().await).is_empty() {
+        while audit_review_headlines(&site.pull_view().await).is_empty() {
             tokio::task::yield_now().await;
         }
         site.repo.comment(site.number, "ann", "/converge stop").await.unwrap();
     };
-    let ((told, exit), ()) = tokio::join!(site.run(&[]), stopping);
+    let ((told, exit), ()) = tokio::join!(site.run_json(&[]), stopping);
     assert_eq!((exit, &told["code"]), (130, &json!("interrupted")), "{told}");
-    assert!(site.pull().await.draft, "nobody has marked it");
+    assert!(site.pull_view().await.draft, "nobody has marked it");
 }

@@ -6,111 +6,120 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use truing_fakes::model::{ModelScript, ScriptedAnswer};
 
-use crate::converge::adverse::{BOT_FIRST, bugbot};
+use crate::converge::adverse::{BOT_FIRST, bugbot_with_steps};
 use crate::converge::place::Ran;
 use crate::converge::pull::Site;
 use crate::converge::scene::{
-    BUG_ID, RIGHT, Scene, WRONG, began, billed, clean, dirty, edit, fix_is_clean, ledger, mended, signalled,
-    stalls,
+    BUG_ID, RIGHT, Scene, WRONG, clean_audit_answer, clean_fix_answer, edit, fix_report_answer,
+    planted_bug_answer, signal_and_wait, spawn_captured, stalling_answer, sum_ledger_rows, wait_for_bills,
 };
 
-fn of(ran: &Ran) -> Value {
+fn parse_json(ran: &Ran) -> Value {
     serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}"))
 }
 
 impl Site {
-    async fn said(&self, name: &str, arguments: &[&str]) -> Ran {
-        self.ran(self.other(name, arguments)).await
+    async fn run_subcommand(&self, name: &str, arguments: &[&str]) -> Ran {
+        self.run_command(self.other_command(name, arguments)).await
     }
 
-    async fn ledger(&self) -> (u64, u64) {
-        ledger(&self.said("budget", &["show", "--format", "json"]).await.out)
+    async fn ledger_sums(&self) -> (u64, u64) {
+        sum_ledger_rows(&self.run_subcommand("budget", &["show", "--format", "json"]).await.out)
     }
 
-    async fn explained(&self) -> Value {
-        of(&self.said("why", &["--format", "json", &format!("acme/shop#{}", self.number)]).await)
+    async fn run_why_json(&self) -> Value {
+        parse_json(
+            &self.run_subcommand("why", &["--format", "json", &format!("acme/shop#{}", self.number)]).await,
+        )
     }
 
-    async fn report(&self) -> Value {
-        of(&self.said("report", &["--format", "json"]).await)
+    async fn run_report(&self) -> Value {
+        parse_json(&self.run_subcommand("report", &["--format", "json"]).await)
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn why_tells_what_a_run_and_an_audit_cost_and_how_each_loop_ended() {
-    let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
-    let site = Site::new("", [dirty()].into_iter().chain(fixes)).await;
-    let (told, exit) = site.run(&[]).await;
+    let fixes = [
+        edit("total.py", WRONG, RIGHT),
+        fix_report_answer(&[(BUG_ID, None)]),
+        clean_fix_answer(),
+        clean_audit_answer(),
+    ];
+    let site = Site::new("", [planted_bug_answer()].into_iter().chain(fixes)).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
-    let (spent, held) = site.ledger().await;
-    let why = site.explained().await;
+    let (spent, held) = site.ledger_sums().await;
+    let why = site.run_why_json().await;
     assert_eq!((&why["cost_micro_usd"], held), (&json!(spent), 0), "{why}");
     assert!(spent > 0);
     let last = &why["last_outcomes"][0];
     assert_eq!((&last["loop"], &last["result"]), (&json!("converge"), &json!("converged")), "{why}");
     assert_eq!(last["cost_micro_usd"], json!(spent));
-    let text = site.said("why", &[&format!("acme/shop#{}", site.number)]).await.out;
+    let text = site.run_subcommand("why", &[&format!("acme/shop#{}", site.number)]).await.out;
     assert!(text.contains("converge: converged at ") && !text.contains("$0.00 for this head"), "{text}");
-    assert_eq!(site.report().await["totals"]["cost_micro_usd"], json!(spent));
+    assert_eq!(site.run_report().await["totals"]["cost_micro_usd"], json!(spent));
 
     // A person interrupts an audit.
-    site.model.set_script(ModelScript::from_answers([stalls()]));
+    site.model.set_script(ModelScript::from_answers([stalling_answer()]));
     let bills = site.model.bills().len();
-    let child = began(site.other("audit", &["--format", "json", &format!("acme/shop#{}", site.number)]));
-    billed(&site.model, bills + 1);
-    let ran = tokio::task::spawn_blocking(move || signalled(child, "-INT")).await.unwrap();
+    let child = spawn_captured(
+        site.other_command("audit", &["--format", "json", &format!("acme/shop#{}", site.number)]),
+    );
+    wait_for_bills(&site.model, bills + 1);
+    let ran = tokio::task::spawn_blocking(move || signal_and_wait(child, "-INT")).await.unwrap();
     assert_eq!(ran.exit, 130, "{ran:?}");
-    let (all, held) = site.ledger().await;
+    let (all, held) = site.ledger_sums().await;
     assert!(all > spent && held == 0, "{all} {spent}");
-    assert_eq!(of(&ran)["cost_micro_usd"], json!(all - spent), "{ran:?}");
-    assert_eq!(site.explained().await["cost_micro_usd"], json!(all));
-    assert_eq!(site.report().await["totals"]["cost_micro_usd"], json!(all));
+    assert_eq!(parse_json(&ran)["cost_micro_usd"], json!(all - spent), "{ran:?}");
+    assert_eq!(site.run_why_json().await["cost_micro_usd"], json!(all));
+    assert_eq!(site.run_report().await["totals"]["cost_micro_usd"], json!(all));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_was_stopped_while_it_waits_for_others_is_not_told_as_converged() {
     let more = BOT_FIRST.replace("\"bugbot\", \"internal\"", "\"internal\", \"bugbot\"").replace("2s", "60s");
-    let site = Site::new(&more, [clean()]).await;
-    site.repo.add_bot(bugbot([])).await.unwrap();
-    let child = began(site.command(&["--format", "json", &format!("acme/shop#{}", site.number)]));
+    let site = Site::new(&more, [clean_audit_answer()]).await;
+    site.repo.add_bot(bugbot_with_steps([])).await.unwrap();
+    let child = spawn_captured(site.command(&["--format", "json", &format!("acme/shop#{}", site.number)]));
     let deadline = Instant::now() + Duration::from_secs(120);
-    while !site.pull().await.summary_comments().any(|comment| comment.body.trim() == "bugbot run") {
+    while !site.pull_view().await.summary_comments().any(|comment| comment.body.trim() == "bugbot run") {
         assert!(Instant::now() < deadline, "no forge was asked");
     }
-    let ran = tokio::task::spawn_blocking(move || signalled(child, "-INT")).await.unwrap();
-    assert_eq!((ran.exit, &of(&ran)["exit"]), (130, &json!("interrupted")), "{ran:?}");
-    let report = site.report().await;
+    let ran = tokio::task::spawn_blocking(move || signal_and_wait(child, "-INT")).await.unwrap();
+    assert_eq!((ran.exit, &parse_json(&ran)["exit"]), (130, &json!("interrupted")), "{ran:?}");
+    let report = site.run_report().await;
     let outcome = &report["outcomes"][0];
     assert_eq!(
         (&outcome["kind"], &outcome["result"]),
         (&json!("deferred"), &json!("interrupted")),
         "{outcome}"
     );
-    assert_eq!(outcome["exit_reason"], of(&ran)["reason"], "{outcome}");
-    assert_eq!(site.explained().await["last_outcomes"][0]["result"], json!("interrupted"));
+    assert_eq!(outcome["exit_reason"], parse_json(&ran)["reason"], "{outcome}");
+    assert_eq!(site.run_why_json().await["last_outcomes"][0]["result"], json!("interrupted"));
 }
 
 impl Scene {
-    fn said(&self, name: &str, arguments: &[&str]) -> Ran {
-        Ran::from(self.other(name, arguments).output().unwrap())
+    fn run_subcommand(&self, name: &str, arguments: &[&str]) -> Ran {
+        Ran::from(self.other_command(name, arguments).output().unwrap())
     }
 
-    fn ledger(&self) -> (u64, u64) {
-        ledger(&self.said("budget", &["show", "--format", "json"]).out)
+    fn ledger_sums(&self) -> (u64, u64) {
+        sum_ledger_rows(&self.run_subcommand("budget", &["show", "--format", "json"]).out)
     }
 }
 
 #[test]
 fn an_audit_that_was_interrupted_is_a_run_with_its_cost() {
-    let scene = Scene::new([stalls()]);
-    let child = began(scene.other("audit", &["--format", "json"]));
-    billed(&scene.model, 1);
-    let ran = signalled(child, "-INT");
+    let scene = Scene::new([stalling_answer()]);
+    let child = spawn_captured(scene.other_command("audit", &["--format", "json"]));
+    wait_for_bills(&scene.model, 1);
+    let ran = signal_and_wait(child, "-INT");
     assert_eq!(ran.exit, 130, "{ran:?}");
-    let (spent, held) = scene.ledger();
+    let (spent, held) = scene.ledger_sums();
     assert!(spent > 0 && held == 0, "{spent} {held}");
-    assert_eq!(of(&ran)["cost_micro_usd"], json!(spent), "{ran:?}");
-    let report = of(&scene.said("report", &["--format", "json"]));
+    assert_eq!(parse_json(&ran)["cost_micro_usd"], json!(spent), "{ran:?}");
+    let report = parse_json(&scene.run_subcommand("report", &["--format", "json"]));
     assert_eq!(report["totals"]["cost_micro_usd"], json!(spent), "{report}");
     let outcome = &report["outcomes"][0];
     assert_eq!(
@@ -122,17 +131,19 @@ fn an_audit_that_was_interrupted_is_a_run_with_its_cost() {
 
 #[test]
 fn an_audit_is_reported_as_an_audit() {
-    for (answer, result, told) in [(dirty(), "found 1", "1 found 1 finding"), (clean(), "clean", "1 clean")] {
+    for (answer, result, told) in
+        [(planted_bug_answer(), "found 1", "1 found 1 finding"), (clean_audit_answer(), "clean", "1 clean")]
+    {
         let scene = Scene::new([answer]);
         scene.audit(&[]);
-        let report = of(&scene.said("report", &["--format", "json"]));
+        let report = parse_json(&scene.run_subcommand("report", &["--format", "json"]));
         let outcome = &report["outcomes"][0];
         assert_eq!(
             (&outcome["result"], &outcome["kind"], &outcome["highest_step"]["id"]),
             (&json!(result), &json!("done"), &json!("audit")),
             "{outcome}"
         );
-        let text = scene.said("report", &[]).out;
+        let text = scene.run_subcommand("report", &[]).out;
         assert!(text.contains(&format!("\nResults\n  {told}")), "{text}");
         assert!(!text.contains("converged"), "{text}");
     }
@@ -140,7 +151,7 @@ fn an_audit_is_reported_as_an_audit() {
 
 #[test]
 fn a_damaged_row_of_a_run_stops_no_audit() {
-    let scene = Scene::new([clean(), clean(), clean()]);
+    let scene = Scene::new([clean_audit_answer(), clean_audit_answer(), clean_audit_answer()]);
     assert_eq!(scene.audit(&[]).exit, 0);
     assert_eq!(scene.run(&[]).exit, 0);
     let file = rusqlite::Connection::open(scene.place.store()).unwrap();
@@ -152,8 +163,8 @@ fn a_damaged_row_of_a_run_stops_no_audit() {
 
 /// Checks that text, Markdown, HTML and CSV contain this sum; CSV has it in micro-dollars in the column of
 /// costs.
-fn every_format_tells(scene: &Scene, spent: u64) {
-    let told = |format| scene.said("report", &["--format", format]).out;
+fn assert_every_format_has(scene: &Scene, spent: u64) {
+    let told = |format| scene.run_subcommand("report", &["--format", format]).out;
     let json: Value = serde_json::from_str(&told("json")).unwrap();
     assert_eq!(json["totals"]["cost_micro_usd"], json!(spent), "{json}");
     assert_eq!(json["converge"]["cost_micro_usd"], json!(spent), "{json}");
@@ -173,18 +184,18 @@ fn every_format_tells(scene: &Scene, spent: u64) {
 }
 
 /// Kills the command in the middle of its second answer.
-fn killed(scene: &Scene, name: &str) {
+fn kill_mid_answer(scene: &Scene, name: &str) {
     let looks = ScriptedAnswer::tool("read", json!({ "path": "total.py" })).usage(4000, 1000);
-    scene.play([looks, stalls()]);
+    scene.set_answers([looks, stalling_answer()]);
     let bills = scene.model.bills().len();
-    let mut child = began(scene.other(name, &["--format", "json"]));
-    billed(&scene.model, bills + 2);
+    let mut child = spawn_captured(scene.other_command(name, &["--format", "json"]));
+    wait_for_bills(&scene.model, bills + 2);
     child.kill().unwrap();
     child.wait().unwrap();
 }
 
 /// Lets the reservation of the last call expire.
-fn time_passes(scene: &Scene) {
+fn expire_reservation(scene: &Scene) {
     let file = rusqlite::Connection::open(scene.place.store()).unwrap();
     let sql = "UPDATE reservation SET expires = 1000 * unixepoch() WHERE cost IS NULL";
     assert_eq!(file.execute(sql, []).unwrap(), 1);
@@ -194,31 +205,31 @@ fn time_passes(scene: &Scene) {
 fn what_a_run_and_an_audit_cost_that_were_killed_and_never_gone_on_with_is_told() {
     for name in ["converge", "audit"] {
         let scene = Scene::new([]);
-        killed(&scene, name);
-        let (spent, held) = scene.ledger();
+        kill_mid_answer(&scene, name);
+        let (spent, held) = scene.ledger_sums();
         assert!(spent > 0 && held > 0, "{name}: {spent} {held}");
-        every_format_tells(&scene, spent);
+        assert_every_format_has(&scene, spent);
         // A reservation that is not settled in time counts in full, in whichever command reads it first.
-        time_passes(&scene);
-        every_format_tells(&scene, spent + held);
-        assert_eq!(scene.ledger(), (spent + held, 0), "{name}");
-        every_format_tells(&scene, spent + held);
+        expire_reservation(&scene);
+        assert_every_format_has(&scene, spent + held);
+        assert_eq!(scene.ledger_sums(), (spent + held, 0), "{name}");
+        assert_every_format_has(&scene, spent + held);
         // The branch changes, and the run is never resumed.
         scene.place.write("other.py", "other = 1\n");
         scene.place.commit("more");
-        scene.play([clean()]);
+        scene.set_answers([clean_audit_answer()]);
         assert_eq!(scene.audit(&[]).exit, 0);
-        let all = scene.ledger().0;
+        let all = scene.ledger_sums().0;
         assert!(all > spent + held, "{name}");
-        every_format_tells(&scene, all);
-        let report = of(&scene.said("report", &["--format", "json"]));
+        assert_every_format_has(&scene, all);
+        let report = parse_json(&scene.run_subcommand("report", &["--format", "json"]));
         let (totals, outcomes) = (&report["totals"], report["outcomes"].as_array().unwrap());
         assert_eq!(
             (&totals["runs"], outcomes.len(), &totals["unrecorded_micro_usd"]),
             (&json!(1), 1, &json!(spent + held)),
             "{name}: {report}"
         );
-        let reviews = of(&scene.said("report", &["--loop", "review", "--format", "json"]));
+        let reviews = parse_json(&scene.run_subcommand("report", &["--loop", "review", "--format", "json"]));
         assert_eq!(reviews["totals"]["cost_micro_usd"], json!(0), "{name}: {reviews}");
     }
 }
@@ -226,12 +237,12 @@ fn what_a_run_and_an_audit_cost_that_were_killed_and_never_gone_on_with_is_told(
 #[test]
 fn what_a_run_cost_that_was_killed_and_gone_on_with_is_told_once() {
     let scene = Scene::new([]);
-    killed(&scene, "converge");
-    time_passes(&scene);
-    scene.play([clean()]);
+    kill_mid_answer(&scene, "converge");
+    expire_reservation(&scene);
+    scene.set_answers([clean_audit_answer()]);
     assert_eq!(scene.run(&[]).exit, 0);
-    let (spent, held) = scene.ledger();
-    let report = of(&scene.said("report", &["--format", "json"]));
+    let (spent, held) = scene.ledger_sums();
+    let report = parse_json(&scene.run_subcommand("report", &["--format", "json"]));
     let totals = &report["totals"];
     assert_eq!(
         (&totals["runs"], &totals["cost_micro_usd"], &totals["unrecorded_micro_usd"], held),
@@ -243,20 +254,27 @@ fn what_a_run_cost_that_was_killed_and_gone_on_with_is_told_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_audit_of_a_pull_request_cost_that_was_killed_is_told() {
     let looks = ScriptedAnswer::tool("read", json!({ "path": "total.py" })).usage(4000, 1000);
-    let site = Site::new("", [looks, stalls()]).await;
-    let mut child = began(site.other("audit", &["--format", "json", &format!("acme/shop#{}", site.number)]));
-    billed(&site.model, 2);
+    let site = Site::new("", [looks, stalling_answer()]).await;
+    let mut child = spawn_captured(
+        site.other_command("audit", &["--format", "json", &format!("acme/shop#{}", site.number)]),
+    );
+    wait_for_bills(&site.model, 2);
     child.kill().unwrap();
     child.wait().unwrap();
-    let (spent, held) = site.ledger().await;
+    let (spent, held) = site.ledger_sums().await;
     assert!(spent > 0 && held > 0, "{spent} {held}");
-    let report = site.report().await;
+    let report = site.run_report().await;
     let totals = &report["totals"];
     assert_eq!((&totals["cost_micro_usd"], &totals["runs"]), (&json!(spent), &json!(0)), "{report}");
     // The killed audit does not block a run.
-    let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
-    site.model.set_script(ModelScript::from_answers([dirty()].into_iter().chain(fixes)));
-    let (told, exit) = site.run(&[]).await;
+    let fixes = [
+        edit("total.py", WRONG, RIGHT),
+        fix_report_answer(&[(BUG_ID, None)]),
+        clean_fix_answer(),
+        clean_audit_answer(),
+    ];
+    site.model.set_script(ModelScript::from_answers([planted_bug_answer()].into_iter().chain(fixes)));
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
-    assert_eq!(site.report().await["totals"]["cost_micro_usd"], json!(site.ledger().await.0));
+    assert_eq!(site.run_report().await["totals"]["cost_micro_usd"], json!(site.ledger_sums().await.0));
 }

@@ -16,8 +16,8 @@ use truing_loops::machine::SystemClock;
 use truing_loops::slots::take_step;
 use truing_store::Store;
 
-use crate::converge::crash::by_what_is_asked;
-use crate::converge::killed::ended;
+use crate::converge::crash::answers_by_request;
+use crate::converge::killed::final_state_and_commits;
 use crate::converge::pull::Site;
 
 const PUSH: &str = "/{owner}/{repo}/git-receive-pack";
@@ -37,7 +37,7 @@ enum Write {
 
 impl Write {
     /// Makes the forge complete the write at once, and hold its response.
-    fn held(&self, site: &Site) {
+    fn hold_response(&self, site: &Site) {
         site.forge.add_fault(match self {
             Self::Call(nth) => ForgeFault::nth_write(*nth, ForgeFaultKind::HeldAnswer),
             Self::Push => ForgeFault::on_call("POST", PUSH, ForgeFaultKind::HeldAnswer),
@@ -79,7 +79,7 @@ impl Scene {
     async fn new() -> Self {
         let calls = Arc::new(Calls::default());
         let options = FakeForgeOptions { witness: Some(calls.clone()), ..FakeForgeOptions::default() };
-        let site = Site::with(options, "", []).await;
+        let site = Site::with_options(options, "", []).await;
         // Only this test may detect the loss of the lease, so other checks are slow.
         let file = site.home.path().join("truing.toml");
         let config = std::fs::read_to_string(&file).unwrap();
@@ -87,7 +87,7 @@ impl Scene {
             config.replace("lease = \"20s\"\nheartbeat = \"200ms\"", "lease = \"60s\"\nheartbeat = \"10s\"");
         assert_ne!(slow, config);
         std::fs::write(&file, slow).unwrap();
-        let answers = by_what_is_asked(&site.pull().await.head);
+        let answers = answers_by_request(&site.pull_view().await.head);
         site.model.set_script(ModelScript::from_answers(
             answers.into_iter().chain([ScriptedAnswer::for_describer("Adds up orders.")]),
         ));
@@ -95,7 +95,7 @@ impl Scene {
     }
 
     /// Returns the writes so far, in order.
-    fn writes(&self) -> Vec<Write> {
+    fn list_writes(&self) -> Vec<Write> {
         let calls = self.calls.0.lock().unwrap();
         let mut known = (1..).zip(calls.iter());
         let mut writes = Vec::new();
@@ -111,13 +111,13 @@ impl Scene {
         writes
     }
 
-    async fn turn(&self, arguments: &[&str]) {
-        let ran = self.site.ran(self.site.other("kill", arguments)).await;
+    async fn turn_switch(&self, arguments: &[&str]) {
+        let ran = self.site.run_command(self.site.other_command("kill", arguments)).await;
         assert_eq!(ran.exit, 0, "{ran:?}");
     }
 
     /// Ends the lease, as a restarting server does.
-    async fn lose(&self) {
+    async fn lose_lease(&self) {
         let store = Store::open(&self.database(), Arc::new(SystemClock)).unwrap();
         let key = self.key().await;
         take_step(&store, &key, SlotCommand::Restarted, &SlotLimits::default()).await.unwrap();
@@ -132,9 +132,9 @@ impl Scene {
     }
 
     /// Starts a run in which the event happens during a write; `None` is before the first one.
-    async fn met(&self, at_write: Option<&Write>, event: What) -> Output {
+    async fn run_with_event(&self, at_write: Option<&Write>, event: What) -> Output {
         match at_write {
-            Some(write) => write.held(&self.site),
+            Some(write) => write.hold_response(&self.site),
             None => {
                 self.site
                     .forge
@@ -151,10 +151,10 @@ impl Scene {
             ended = &mut output => panic!("it never came to {at_write:?}: {ended:?}"),
         }
         match event {
-            What::Stop => self.turn(&["on", "--mode", "stop"]).await,
-            What::StopThere => self.turn(&["on", "--mode", "stop", "--repo", "Acme/shop"]).await,
-            What::Finish => self.turn(&["on"]).await,
-            What::Lost => self.lose().await,
+            What::Stop => self.turn_switch(&["on", "--mode", "stop"]).await,
+            What::StopThere => self.turn_switch(&["on", "--mode", "stop", "--repo", "Acme/shop"]).await,
+            What::Finish => self.turn_switch(&["on"]).await,
+            What::Lost => self.lose_lease().await,
         }
         self.site.forge.release_held();
         output.await.unwrap()
@@ -162,21 +162,21 @@ impl Scene {
 }
 
 /// Returns the errors of a run with this event, and of the run that resumes it.
-async fn wrong(
+async fn event_run_errors(
     (nth, many): (usize, usize),
     at_write: Option<&Write>,
     event: What,
     expected: &(String, String),
 ) -> Option<String> {
     let scene = Scene::new().await;
-    let output = scene.met(at_write, event).await;
+    let output = scene.run_with_event(at_write, event).await;
     let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    let (exit, made) = (output.status.code(), scene.writes().len());
+    let (exit, made) = (output.status.code(), scene.list_writes().len());
     let reason = told["reason"].as_str().unwrap_or_default();
     let said = || format!("{exit:?} {reason} {}", String::from_utf8_lossy(&output.stderr));
     // After the last write there is none to refuse.
     if event == What::Finish || nth == many {
-        let ended = ended(&scene.site).await;
+        let ended = final_state_and_commits(&scene.site).await;
         return (exit != Some(0) || ended != *expected).then(|| format!("{} {ended:?}", said()));
     }
     if made != nth {
@@ -193,15 +193,15 @@ async fn wrong(
         return Some(said());
     }
     match event {
-        What::Stop => scene.turn(&["off"]).await,
-        What::StopThere => scene.turn(&["off", "--repo", "acme/shop"]).await,
+        What::Stop => scene.turn_switch(&["off"]).await,
+        What::StopThere => scene.turn_switch(&["off", "--repo", "acme/shop"]).await,
         What::Finish | What::Lost => {}
     }
-    let (told, exit) = scene.site.run(&[FLAG]).await;
+    let (told, exit) = scene.site.run_json(&[FLAG]).await;
     if (exit, &told["exit"]) != (0, &json!("converged")) {
         return Some(format!("the second run ended with {exit}: {told}"));
     }
-    let ended = ended(&scene.site).await;
+    let ended = final_state_and_commits(&scene.site).await;
     (ended != *expected).then(|| format!("there is {ended:?}"))
 }
 
@@ -214,21 +214,21 @@ struct Clean {
 }
 
 /// Returns the undisturbed run, which all tests of a process share.
-async fn clean() -> &'static Clean {
+async fn undisturbed_run() -> &'static Clean {
     static CLEAN: OnceCell<Clean> = OnceCell::const_new();
     CLEAN
         .get_or_init(|| async {
             let clean = Scene::new().await;
-            let (told, exit) = clean.site.run(&[FLAG]).await;
+            let (told, exit) = clean.site.run_json(&[FLAG]).await;
             assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
-            Clean { ended: ended(&clean.site).await, writes: clean.writes() }
+            Clean { ended: final_state_and_commits(&clean.site).await, writes: clean.list_writes() }
         })
         .await
 }
 
 /// Tests the event at each of these writes, counted from 1, or before the first one (0).
-async fn happens(event: What, writes: std::ops::RangeInclusive<usize>) {
-    let Clean { ended, writes: all } = clean().await;
+async fn test_event_at_writes(event: What, writes: std::ops::RangeInclusive<usize>) {
+    let Clean { ended, writes: all } = undisturbed_run().await;
     let many = all.len();
     // The writes are two reviews, a push, a call of a reviewer, a reply, a resolved thread, the mark and the
     // description.
@@ -238,7 +238,7 @@ async fn happens(event: What, writes: std::ops::RangeInclusive<usize>) {
     let all = futures_util::stream::iter(at)
         .map(|(nth, at)| async move {
             let told = format!("{nth} of {many}, {at:?}");
-            wrong((nth, many), at, event, ended).await.map(|wrong| format!("{told}: {wrong}"))
+            event_run_errors((nth, many), at, event, ended).await.map(|wrong| format!("{told}: {wrong}"))
         })
         .buffer_unordered(AT_ONCE);
     let wrong: Vec<String> = all.filter_map(std::future::ready).collect().await;
@@ -247,35 +247,35 @@ async fn happens(event: What, writes: std::ops::RangeInclusive<usize>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_at_one_of_its_first_writes_no_other_is_made_and_off_lets_it_go_on() {
-    happens(What::Stop, 0..=3).await;
+    test_event_at_writes(What::Stop, 0..=3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_at_one_of_its_last_writes_no_other_is_made_and_off_lets_it_go_on() {
-    happens(What::Stop, 4..=8).await;
+    test_event_at_writes(What::Stop, 4..=8).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_of_its_repository_at_one_of_its_first_writes_no_other_is_made() {
-    happens(What::StopThere, 0..=3).await;
+    test_event_at_writes(What::StopThere, 0..=3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_mode_finish_at_one_of_its_first_writes_a_run_in_flight_completes() {
-    happens(What::Finish, 0..=3).await;
+    test_event_at_writes(What::Finish, 0..=3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_mode_finish_at_one_of_its_last_writes_a_run_in_flight_completes() {
-    happens(What::Finish, 4..=8).await;
+    test_event_at_writes(What::Finish, 4..=8).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_lease_at_one_of_its_first_writes_a_run_makes_no_other() {
-    happens(What::Lost, 0..=3).await;
+    test_event_at_writes(What::Lost, 0..=3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_lease_at_one_of_its_last_writes_a_run_makes_no_other() {
-    happens(What::Lost, 4..=8).await;
+    test_event_at_writes(What::Lost, 4..=8).await;
 }

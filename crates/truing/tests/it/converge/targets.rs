@@ -12,7 +12,7 @@ use crate::converge::place::Ran;
 use crate::converge::pull::Site;
 
 /// Creates a repository on a branch with a change and this `origin`.
-fn clone(site: &Site, branch: &str, origin: &str) -> PathBuf {
+fn create_clone(site: &Site, branch: &str, origin: &str) -> PathBuf {
     let folder = site.home.path().join(branch);
     std::fs::create_dir(&folder).unwrap();
     let git = |arguments: &[&str]| {
@@ -33,22 +33,22 @@ fn clone(site: &Site, branch: &str, origin: &str) -> PathBuf {
     folder
 }
 
-async fn there(site: &Site, folder: &PathBuf, arguments: &[&str]) -> Ran {
+async fn run_in_folder(site: &Site, folder: &PathBuf, arguments: &[&str]) -> Ran {
     let mut command = site.command(arguments);
     command.current_dir(folder);
-    site.ran(command).await
+    site.run_command(command).await
 }
 
-fn answer(ran: &Ran) -> Value {
+fn parse_answer(ran: &Ran) -> Value {
     serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_target_it_is_the_pull_request_of_the_branch() {
     let site = Site::new("", ScriptedAnswer::for_auditors([])).await;
-    let folder = clone(&site, "topic", site.repo.clone_url());
-    let ran = there(&site, &folder, &["--format", "json"]).await;
-    let told = answer(&ran);
+    let folder = create_clone(&site, "topic", site.repo.clone_url());
+    let ran = run_in_folder(&site, &folder, &["--format", "json"]).await;
+    let told = parse_answer(&ran);
     assert_eq!(
         (ran.exit, &told["pr"], &told["exit"]),
         (0, &json!("acme/shop#1"), &json!("converged")),
@@ -64,8 +64,8 @@ async fn without_a_target_it_is_the_pull_request_of_the_branch() {
 
     // A folder that is given as the target is the local branch, and the forge is not asked.
     let calls = site.forge.call_counts();
-    let ran = there(&site, &folder, &["--format", "json", "--dry-run", "."]).await;
-    let told = answer(&ran);
+    let ran = run_in_folder(&site, &folder, &["--format", "json", "--dry-run", "."]).await;
+    let told = parse_answer(&ran);
     assert_eq!((ran.exit, &told["pr"], &told["exit"]), (0, &json!("topic"), &Value::Null), "{ran:?}");
     assert_eq!(told["reason"], json!("a dry run: nothing was done"));
     assert_eq!(site.forge.call_counts(), calls);
@@ -75,8 +75,8 @@ async fn without_a_target_it_is_the_pull_request_of_the_branch() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_there_is_no_pull_request_or_nobody_to_ask_it_is_the_local_branch_and_that_is_said() {
     let site = Site::new("", []).await;
-    let folder = clone(&site, "other", site.repo.clone_url());
-    let ran = there(&site, &folder, &["--dry-run"]).await;
+    let folder = create_clone(&site, "other", site.repo.clone_url());
+    let ran = run_in_folder(&site, &folder, &["--dry-run"]).await;
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert!(
         ran.err.contains("the local branch other: acme/shop has no open pull request of it\n"),
@@ -86,16 +86,16 @@ async fn where_there_is_no_pull_request_or_nobody_to_ask_it_is_the_local_branch_
     assert!(ran.out.contains("\nChange: 1 file, +1/-0\n"), "{ran:?}");
 
     // This branch has a pull request, too, but without a token the forge cannot be asked.
-    let folder = clone(&site, "topic", site.repo.clone_url());
+    let folder = create_clone(&site, "topic", site.repo.clone_url());
     let mut command = site.command(&["--dry-run"]);
     command.current_dir(&folder).env_remove("GITHUB_TOKEN");
-    let ran = site.ran(command).await;
+    let ran = site.run_command(command).await;
     let said = "the local branch topic: no token is set for [forge.github], so no forge was asked for a pull \
          request\n";
     assert!(ran.exit == 0 && ran.err.contains(said), "{ran:?}");
 
-    let folder = clone(&site, "else", "https://git.example.com/acme/shop.git");
-    let ran = there(&site, &folder, &["--dry-run"]).await;
+    let folder = create_clone(&site, "else", "https://git.example.com/acme/shop.git");
+    let ran = run_in_folder(&site, &folder, &["--dry-run"]).await;
     assert!(
         ran.exit == 0 && ran.err.contains("the local branch else: `origin` is not at a configured forge\n"),
         "{ran:?}"
@@ -105,14 +105,14 @@ async fn where_there_is_no_pull_request_or_nobody_to_ask_it_is_the_local_branch_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forge_that_cannot_be_asked_is_an_error_that_says_how_to_do_without() {
     let site = Site::new("", []).await;
-    let folder = clone(&site, "topic", site.repo.clone_url());
+    let folder = create_clone(&site, "topic", site.repo.clone_url());
     site.forge.add_fault(ForgeFault::on_call(
         "GET",
         "/repos/acme/shop/pulls$",
         ForgeFaultKind::Status(403, None),
     ));
-    let ran = there(&site, &folder, &["--format", "json"]).await;
-    let told = answer(&ran);
+    let ran = run_in_folder(&site, &folder, &["--format", "json"]).await;
+    let told = parse_answer(&ran);
     assert_eq!((ran.exit, &told["pr"], &told["exit"]), (3, &json!("."), &json!("error")), "{ran:?}");
     assert!(
         ran.err.contains("hint: or work on the local branch without asking a forge: `truing --config ")
@@ -127,17 +127,17 @@ async fn a_number_alone_is_one_of_the_forge_that_was_cloned_from() {
     let second = "[forge.work]\nkind = \"github\"\napi_url = \"https://git.example.com/api/v3\"\n\
                   git_url = \"https://git.example.com\"\n";
     let site = Site::new(second, ScriptedAnswer::for_auditors([])).await;
-    let folder = clone(&site, "any", site.repo.clone_url());
-    let ran = there(&site, &folder, &["--format", "json", "1"]).await;
-    let told = answer(&ran);
+    let folder = create_clone(&site, "any", site.repo.clone_url());
+    let ran = run_in_folder(&site, &folder, &["--format", "json", "1"]).await;
+    let told = parse_answer(&ran);
     assert_eq!(
         (ran.exit, &told["pr"], &told["exit"]),
         (0, &json!("acme/shop#1"), &json!("converged")),
         "{ran:?}"
     );
 
-    let folder = clone(&site, "else", "https://gitlab.example.com/acme/shop.git");
-    let ran = there(&site, &folder, &["1"]).await;
+    let folder = create_clone(&site, "else", "https://gitlab.example.com/acme/shop.git");
+    let ran = run_in_folder(&site, &folder, &["1"]).await;
     let said = "error: `1`: the remote `origin` of this repository is not at a configured forge\n";
     assert!(ran.exit == 2 && ran.err.contains(said), "{ran:?}");
     assert!(ran.err.contains("hint: GitLab is not supported"), "{ran:?}");
@@ -147,26 +147,26 @@ async fn a_number_alone_is_one_of_the_forge_that_was_cloned_from() {
 async fn audits_and_preflights_are_of_a_page_a_number_and_of_several_at_once() {
     let site = Site::new("", []).await;
     let page = format!("{}/acme/shop/pull/1", site.forge.base_url());
-    let folder = clone(&site, "any", site.repo.clone_url());
+    let folder = create_clone(&site, "any", site.repo.clone_url());
     site.repo.push("other", CommitBuilder::new("More").write("more.py", "MORE = 1\n")).await.unwrap();
     let other = site.repo.open_pull(NewPull::from_branch("other")).await.unwrap();
-    let heads = [site.pull().await.head, site.repo.pull(other).await.unwrap().head];
+    let heads = [site.pull_view().await.head, site.repo.pull(other).await.unwrap().head];
     let ran = async |name: &str, targets: &[&str]| {
         site.model.set_script(ModelScript::from_answers(ScriptedAnswer::for_auditors([])));
-        let mut command = site.other(name, &[&["--format", "json"], targets].concat());
+        let mut command = site.other_command(name, &[&["--format", "json"], targets].concat());
         command.current_dir(&folder);
-        site.ran(command).await
+        site.run_command(command).await
     };
     for target in [page.as_str(), "1", "acme/shop#1"] {
         let audit = ran("audit", &[target]).await;
-        let told = answer(&audit);
+        let told = parse_answer(&audit);
         assert_eq!(
             (audit.exit, &told["pr"], &told["head"]),
             (0, &json!("acme/shop#1"), &json!(heads[0])),
             "{target}: {audit:?}"
         );
         let preflight = ran("preflight", &[target]).await;
-        let checks = answer(&preflight)["checks"].clone();
+        let checks = parse_answer(&preflight)["checks"].clone();
         let of = |name: &str| checks.as_array().unwrap().iter().find(|one| one["name"] == name).cloned();
         let pull = of("pull request").unwrap_or_else(|| panic!("{target}: {preflight:?}"));
         assert_eq!((preflight.exit, &pull["ok"]), (0, &json!(true)), "{target}: {preflight:?}");

@@ -3,29 +3,38 @@
 
 use truing_fakes::model::ScriptedAnswer;
 
-use crate::converge::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};
-use crate::support::terminal::{Terminal, shown};
+use crate::converge::scene::{
+    BUG_ID, RIGHT, Scene, WRONG, clean_audit_answer, clean_fix_answer, edit, fix_report_answer,
+    planted_bug_answer,
+};
+use crate::support::terminal::{Terminal, read_screen};
 
-fn two_loops() -> [ScriptedAnswer; 5] {
-    [dirty(), edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]
+fn two_loop_answers() -> [ScriptedAnswer; 5] {
+    [
+        planted_bug_answer(),
+        edit("total.py", WRONG, RIGHT),
+        fix_report_answer(&[(BUG_ID, None)]),
+        clean_fix_answer(),
+        clean_audit_answer(),
+    ]
 }
 
 /// Returns the output on standard error at a terminal.
-fn on_a_terminal(scene: &Scene, arguments: &[&str]) -> String {
+fn run_on_terminal(scene: &Scene, arguments: &[&str]) -> String {
     let Terminal { screen, line } = Terminal::open(80);
     let mut command = scene.command(arguments);
     let mut child =
         command.env("TERM", "xterm").stderr(line).stdout(std::process::Stdio::null()).spawn().unwrap();
     // The command's handle is closed here, so the child's end closes the terminal.
     drop(command);
-    let seen = shown(screen);
+    let seen = read_screen(screen);
     assert!(child.wait().unwrap().success());
     seen
 }
 
 #[test]
 fn a_terminal_shows_the_step_and_how_long_it_takes_and_keeps_what_was_done() {
-    let seen = on_a_terminal(&Scene::new(two_loops()), &[]);
+    let seen = run_on_terminal(&Scene::new(two_loop_answers()), &[]);
     // A step is overwritten; a result ends with a line.
     assert!(seen.contains("\u{1b}[") && seen.contains("Checking the fix …"), "{seen:?}");
     assert!(!seen.contains("Checking the fix …\r\n"), "{seen:?}");
@@ -42,8 +51,8 @@ fn a_terminal_shows_the_step_and_how_long_it_takes_and_keeps_what_was_done() {
 
 #[test]
 fn nothing_is_shown_with_quiet_and_no_bar_where_there_is_no_terminal() {
-    assert_eq!(on_a_terminal(&Scene::new(two_loops()), &["--quiet"]), "");
-    let ran = Scene::new(two_loops()).run(&[]);
+    assert_eq!(run_on_terminal(&Scene::new(two_loop_answers()), &["--quiet"]), "");
+    let ran = Scene::new(two_loop_answers()).run(&[]);
     assert!(ran.err.lines().any(|line| line == "Checking the fix …"), "{ran:?}");
     assert!(!ran.err.contains('\u{1b}'), "{ran:?}");
 }

@@ -3,22 +3,22 @@
 use opentelemetry_proto::tonic::trace::v1::Span;
 use truing_fakes::model::{KEY, ScriptedAnswer};
 
-use crate::converge::otlp::{Receiver, hex, named, said};
-use crate::converge::pull::{Site, two_loops};
-use crate::converge::scene::clean;
-use crate::converge::served::{NATIVE, report};
+use crate::converge::otlp::{Receiver, hex, span_attributes, spans_named};
+use crate::converge::pull::{Site, two_loop_answers};
+use crate::converge::scene::clean_audit_answer;
+use crate::converge::served::{NATIVE, report_comment};
 
 /// Status code of a failed span.
 const ERROR: i32 = 2;
 
 /// Starts a receiver, and returns it with the configuration that names it.
-async fn receiver(more: &str) -> (Receiver, String) {
+async fn start_receiver(more: &str) -> (Receiver, String) {
     let receiver = tokio::task::spawn_blocking(Receiver::start).await.unwrap();
     let config = format!("{more}[telemetry]\notlp_endpoint = \"{}\"\n", receiver.url);
     (receiver, config)
 }
 
-async fn spans_of(receiver: Receiver) -> Vec<Span> {
+async fn received_spans(receiver: Receiver) -> Vec<Span> {
     tokio::task::spawn_blocking(move || receiver.spans()).await.unwrap()
 }
 
@@ -26,27 +26,27 @@ fn is_failed(span: &Span) -> bool {
     span.status.as_ref().is_some_and(|status| status.code == ERROR)
 }
 
-fn micro_dollars(span: &Span) -> u64 {
-    let dollars: f64 = said(span)["cost_usd"].parse().unwrap();
+fn span_micro_dollars(span: &Span) -> u64 {
+    let dollars: f64 = span_attributes(span)["cost_usd"].parse().unwrap();
     (dollars * 1e6).round() as u64
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_step_of_a_served_run_is_a_root_span_in_the_trace_of_its_run() {
-    let (receiver, config) = receiver(NATIVE).await;
-    let site = Site::new(&config, two_loops()).await;
+    let (receiver, config) = start_receiver(NATIVE).await;
+    let site = Site::new(&config, two_loop_answers()).await;
     let server = site.serve();
-    site.asks("ann").await;
-    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    site.request_only_run("ann").await;
+    let pull = site.wait_until("the report", |pull| report_comment(pull).is_some()).await;
     tokio::task::spawn_blocking(|| server.stop()).await.unwrap();
-    let spans = spans_of(receiver).await;
+    let spans = received_spans(receiver).await;
 
-    let mut roots = named(&spans, "pr-converge");
+    let mut roots = spans_named(&spans, "pr-converge");
     roots.sort_by_key(|root| root.start_time_unix_nano);
     assert!(roots.len() > 1, "the run has several steps");
-    let run = said(roots[0])["runId"].clone();
+    let run = span_attributes(roots[0])["runId"].clone();
     for root in &roots {
-        let about = said(root);
+        let about = span_attributes(root);
         assert!(root.parent_span_id.is_empty() && !is_failed(root), "{about:?}");
         assert_eq!((about["runId"].as_str(), run.replace('-', "")), (run.as_str(), hex(&root.trace_id)));
         assert_eq!(
@@ -66,18 +66,26 @@ async fn each_step_of_a_served_run_is_a_root_span_in_the_trace_of_its_run() {
         assert_eq!(about["headSha"].len(), 40);
     }
     let (last, before) = roots.split_last().unwrap();
-    assert_eq!((said(last)["truing.outcome"].as_str(), pull.draft), ("done", false));
-    assert_eq!(said(last)["langfuse.trace.metadata.outcome"], "done");
-    assert!(before.iter().all(|root| !said(root).contains_key("truing.outcome")), "they end no run");
+    assert_eq!((span_attributes(last)["truing.outcome"].as_str(), pull.draft), ("done", false));
+    assert_eq!(span_attributes(last)["langfuse.trace.metadata.outcome"], "done");
+    assert!(
+        before.iter().all(|root| !span_attributes(root).contains_key("truing.outcome")),
+        "they end no run"
+    );
 
     // The calls of models and tools are below the step that made them.
     let below: Vec<&Span> = spans.iter().filter(|span| span.name != "pr-converge").collect();
     let chats = below.iter().filter(|span| span.name.starts_with("chat ")).count();
     assert_eq!(chats, site.model.request_log().len());
-    assert!(!named(&spans, "execute_tool edit").is_empty());
+    assert!(!spans_named(&spans, "execute_tool edit").is_empty());
     for span in below {
         assert!(roots.iter().any(|root| root.span_id == span.parent_span_id), "{}", span.name);
-        assert_eq!((&span.trace_id, &said(span)["runId"]), (&last.trace_id, &run), "{}", span.name);
+        assert_eq!(
+            (&span.trace_id, &span_attributes(span)["runId"]),
+            (&last.trace_id, &run),
+            "{}",
+            span.name
+        );
     }
     let all = format!("{spans:?}");
     assert!(!all.contains(KEY) && !all.contains("canary") && !all.contains("The last element"));
@@ -85,24 +93,24 @@ async fn each_step_of_a_served_run_is_a_root_span_in_the_trace_of_its_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_by_hand_is_one_root_span_and_a_failed_one_is_a_failure_there() {
-    let (receiver, config) = receiver("").await;
-    let site = Site::new(&config, two_loops()).await;
-    let (told, exit) = site.run(&[]).await;
+    let (receiver, config) = start_receiver("").await;
+    let site = Site::new(&config, two_loop_answers()).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!(exit, 0, "{told}");
-    let spans = spans_of(receiver).await;
-    let [root] = named(&spans, "pr-converge")[..] else { panic!("{spans:?}") };
-    let about = said(root);
+    let spans = received_spans(receiver).await;
+    let [root] = spans_named(&spans, "pr-converge")[..] else { panic!("{spans:?}") };
+    let about = span_attributes(root);
     assert_eq!((told["run"].as_str(), about["truing.outcome"].as_str()), (Some(&*about["runId"]), "done"));
-    assert_eq!((Some(micro_dollars(root)), is_failed(root)), (told["cost_micro_usd"].as_u64(), false));
+    assert_eq!((Some(span_micro_dollars(root)), is_failed(root)), (told["cost_micro_usd"].as_u64(), false));
     assert_eq!(about["num_turns"], site.model.request_log().len().to_string());
 
-    let (receiver, config) = self::receiver("").await;
+    let (receiver, config) = self::start_receiver("").await;
     let site = Site::new(&config, vec![ScriptedAnswer::status(401); 8]).await;
-    let (told, exit) = site.run(&[]).await;
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, told["exit"].as_str()), (3, Some("error")), "{told}");
-    let spans = spans_of(receiver).await;
-    let [root] = named(&spans, "pr-converge")[..] else { panic!("{spans:?}") };
-    let about = said(root);
+    let spans = received_spans(receiver).await;
+    let [root] = spans_named(&spans, "pr-converge")[..] else { panic!("{spans:?}") };
+    let about = span_attributes(root);
     assert!(is_failed(root), "{root:?}");
     assert_eq!(
         (about["subtype"].as_str(), about["truing.outcome"].as_str()),
@@ -112,14 +120,14 @@ async fn a_run_by_hand_is_one_root_span_and_a_failed_one_is_a_failure_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_served_step_that_fails_is_a_failure_in_its_trace() {
-    let (receiver, config) = receiver(NATIVE).await;
+    let (receiver, config) = start_receiver(NATIVE).await;
     let site = Site::new(&config, vec![ScriptedAnswer::status(401); 8]).await;
     let server = site.serve();
-    site.asks("ann").await;
-    site.until("that it is given up", |pull| report(pull).is_some()).await;
+    site.request_only_run("ann").await;
+    site.wait_until("that it is given up", |pull| report_comment(pull).is_some()).await;
     tokio::task::spawn_blocking(|| server.stop()).await.unwrap();
-    let spans = spans_of(receiver).await;
-    let mut roots = named(&spans, "pr-converge");
+    let spans = received_spans(receiver).await;
+    let mut roots = spans_named(&spans, "pr-converge");
     roots.sort_by_key(|root| root.start_time_unix_nano);
     // The auditors are asked again in a separate step.
     let failed: Vec<bool> = roots.iter().map(|root| is_failed(root)).collect();
@@ -130,13 +138,13 @@ async fn a_served_step_that_fails_is_a_failure_in_its_trace() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_audit_by_hand_is_one_root_span() {
-    let (receiver, config) = receiver("").await;
-    let site = Site::new(&config, [clean()]).await;
+    let (receiver, config) = start_receiver("").await;
+    let site = Site::new(&config, [clean_audit_answer()]).await;
     let target = format!("acme/shop#{}", site.number);
-    let ran = site.ran(site.other("audit", &[&target])).await;
+    let ran = site.run_command(site.other_command("audit", &[&target])).await;
     assert_eq!(ran.exit, 0, "{ran:?}");
-    let spans = spans_of(receiver).await;
-    assert_eq!(named(&spans, "pr-converge").len(), 1);
+    let spans = received_spans(receiver).await;
+    assert_eq!(spans_named(&spans, "pr-converge").len(), 1);
     let chats = spans.iter().filter(|span| span.name.starts_with("chat ")).count();
     assert_eq!(chats, site.model.request_log().len());
 }

@@ -6,28 +6,34 @@ use serde_json::{Value, json};
 use truing_fakes::model::ScriptedAnswer;
 use truing_fakes::repo::CommitBuilder;
 
-use crate::converge::pull::{Site, two_loops};
-use crate::converge::scene::{BUG, BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, mended};
+use crate::converge::pull::{Site, two_loop_answers};
+use crate::converge::scene::{
+    BUG, BUG_ID, RIGHT, Scene, WRONG, clean_audit_answer, edit, fix_report_answer, planted_bug_answer,
+};
 
 /// Returns the answers of a fixer that makes these edits and claims success.
-fn fixer(edits: &[(&str, &str)]) -> Vec<ScriptedAnswer> {
+fn fixer_answers(edits: &[(&str, &str)]) -> Vec<ScriptedAnswer> {
     let edits = edits.iter().map(|(old, new)| edit("total.py", old, new));
-    edits.chain([mended(&[(BUG_ID, None)])]).collect()
+    edits.chain([fix_report_answer(&[(BUG_ID, None)])]).collect()
 }
 
 /// Returns the answers: the planted bug, these fixers, and auditors that find nothing.
-fn answers(fixers: &[&[(&str, &str)]]) -> Vec<ScriptedAnswer> {
-    let fixers = fixers.iter().flat_map(|edits| fixer(edits));
-    [dirty()].into_iter().chain(fixers).chain([clean(), clean()]).collect()
+fn run_answers(fixers: &[&[(&str, &str)]]) -> Vec<ScriptedAnswer> {
+    let fixers = fixers.iter().flat_map(|edits| fixer_answers(edits));
+    [planted_bug_answer()]
+        .into_iter()
+        .chain(fixers)
+        .chain([clean_audit_answer(), clean_audit_answer()])
+        .collect()
 }
 
 /// Returns the file with many lines below the bug.
-fn long() -> String {
+fn long_file() -> String {
     let more: String = (1..30).map(|number| format!("N{number} = {number}\n")).collect();
     format!("{BUG}\n\n{more}LAST = 30\n")
 }
 
-fn is_not_converged((told, exit): (Value, i32)) -> Value {
+fn assert_not_converged((told, exit): (Value, i32)) -> Value {
     assert_eq!((exit, &told["exit"]), (1, &json!("stuck")), "{told}");
     assert_eq!(told["remaining"][0]["title"], json!("The last element is left out"), "{told}");
     told
@@ -44,8 +50,8 @@ const REWRITTEN: [&[(&str, &str)]; 4] = [
 fn a_fix_that_only_writes_the_code_differently_is_refused_and_nothing_is_pushed() {
     for edits in REWRITTEN {
         // The second fixer receives this result and does no better.
-        let scene = Scene::new(answers(&[edits, edits]));
-        let told = is_not_converged(scene.json(&[]));
+        let scene = Scene::new(run_answers(&[edits, edits]));
+        let told = assert_not_converged(scene.json(&[]));
         assert_eq!((&told["code"], &told["commits"]), (&json!("nothing_fixed"), &json!([])), "{told}");
         let told_second = scene.model.request_log()[1 + edits.len() + 1].body.to_string();
         assert!(told_second.contains("changes nothing but white space, comments or names"), "{told_second}");
@@ -55,7 +61,7 @@ fn a_fix_that_only_writes_the_code_differently_is_refused_and_nothing_is_pushed(
 
 #[test]
 fn a_fixer_that_is_told_that_it_changed_nothing_may_fix_it() {
-    let scene = Scene::new(answers(&[REWRITTEN[0], &[(WRONG, RIGHT)]]));
+    let scene = Scene::new(run_answers(&[REWRITTEN[0], &[(WRONG, RIGHT)]]));
     let (told, exit) = scene.json(&[]);
     assert_eq!((exit, &told["code"], &told["loops"]), (0, &json!("clean"), &json!(2)), "{told}");
     assert_eq!(told["commits"].as_array().map(Vec::len), Some(1), "{told}");
@@ -63,10 +69,10 @@ fn a_fixer_that_is_told_that_it_changed_nothing_may_fix_it() {
 
 #[test]
 fn what_stands_where_it_stood_is_not_fixed_though_nobody_finds_it_again() {
-    let mut answers = answers(&[&[("LAST = 30\n", "LAST = 31\n")]]);
-    answers.push(mended(&[(BUG_ID, Some("it is meant so"))]));
+    let mut answers = run_answers(&[&[("LAST = 30\n", "LAST = 31\n")]]);
+    answers.push(fix_report_answer(&[(BUG_ID, Some("it is meant so"))]));
     let scene = Scene::new(answers);
-    scene.place.write("total.py", long());
+    scene.place.write("total.py", long_file());
     scene.place.commit("more");
     let (told, exit) = scene.json(&[]);
     assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("stuck"), &json!("nothing_fixed")), "{told}");
@@ -76,7 +82,7 @@ fn what_stands_where_it_stood_is_not_fixed_though_nobody_finds_it_again() {
 
 #[test]
 fn a_fixer_that_changes_nothing_has_fixed_nothing() {
-    let scene = Scene::new(answers(&[&[]]));
+    let scene = Scene::new(run_answers(&[&[]]));
     let ran = scene.run(&[]);
     assert_eq!(ran.exit, 1, "{ran:?}");
     assert!(!ran.out.contains("1 fixed") && ran.out.contains("the fixer changed nothing"), "{}", ran.out);
@@ -85,13 +91,13 @@ fn a_fixer_that_changes_nothing_has_fixed_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_told_that_a_finding_is_fixed_before_an_audit_has_seen_it() {
-    let mut said = answers(&[&[("LAST = 30\n", "LAST = 31\n")]]);
-    said.push(mended(&[(BUG_ID, Some("it is meant so"))]));
+    let mut said = run_answers(&[&[("LAST = 30\n", "LAST = 31\n")]]);
+    said.push(fix_report_answer(&[(BUG_ID, Some("it is meant so"))]));
     let site = Site::new("", said).await;
-    site.repo.push("topic", CommitBuilder::new("More").write("total.py", long())).await.unwrap();
-    let (told, exit) = site.run(&[]).await;
+    site.repo.push("topic", CommitBuilder::new("More").write("total.py", long_file())).await.unwrap();
+    let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"]), (1, &json!("stuck")), "{told}");
-    let pull = site.pull().await;
+    let pull = site.pull_view().await;
     let inline: Vec<_> = pull.inline_comments().collect();
     assert!(inline.iter().all(|comment| !comment.body.contains("Fixed in")), "{inline:#?}");
     let began: Vec<_> = inline.iter().filter(|comment| comment.in_reply_to.is_none()).collect();
@@ -101,14 +107,14 @@ async fn nobody_is_told_that_a_finding_is_fixed_before_an_audit_has_seen_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fix_that_no_audit_has_seen_is_not_called_one() {
-    let site = Site::new("[converge]\nfinal_fix = true\n", two_loops()).await;
-    let (told, _) = site.run(&["--max-audits", "1"]).await;
+    let site = Site::new("[converge]\nfinal_fix = true\n", two_loop_answers()).await;
+    let (told, _) = site.run_json(&["--max-audits", "1"]).await;
     assert_eq!(
         (&told["code"], told["commits"].as_array().map(Vec::len)),
         (&json!("max_audits"), Some(1)),
         "{told}"
     );
-    let pull = site.pull().await;
+    let pull = site.pull_view().await;
     let inline: Vec<_> = pull.inline_comments().collect();
     assert!(inline.len() == 1 && !inline[0].resolved, "{inline:#?}");
 }

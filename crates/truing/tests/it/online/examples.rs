@@ -3,8 +3,8 @@
 
 use std::process::Command;
 
-use super::readme::{Shown, top};
-use super::recorded::cache;
+use super::readme::{Shown, repository_root};
+use super::recorded::archive_cache;
 
 #[test]
 #[ignore = "needs the network"]
@@ -13,9 +13,9 @@ fn every_decision_that_is_shown_is_what_comes_out() {
     let examples = ["aiobotocore", "npm-ms", "crates-percent-encoding", "pluggy-pin"];
     let readmes = examples.map(|name| format!("examples/{name}/README.md"));
     for readme in readmes.iter().map(String::as_str).chain(["README.md"]) {
-        for Shown { arguments, output } in Shown::of(readme, &["decide", "--repo"]) {
+        for Shown { arguments, output } in Shown::find_commands(readme, &["decide", "--repo"]) {
             let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
-            command.env("XDG_CACHE_HOME", cache()).current_dir(top());
+            command.env("XDG_CACHE_HOME", archive_cache()).current_dir(repository_root());
             // The program does not know the test variables.
             for variable in ["TRUING_CONFIG", "TRUING_SYNC_CASES", "TRUING_AIOBOTOCORE"] {
                 command.env_remove(variable);

@@ -7,7 +7,7 @@ use std::process::Command;
 use truing_reader::sources::{HashPins, pins_of};
 use truing_upstream::manifest::{AddedDigest, with_digests_in_test};
 
-use super::recorded::{Manifest, Records, cache};
+use super::recorded::{Manifest, Records, archive_cache};
 
 const PROJECT: &str = "https://github.com/aio-libs/aiobotocore";
 const TEST: &str = "tests/test_patches.py";
@@ -15,11 +15,11 @@ const TEST: &str = "tests/test_patches.py";
 struct Project(PathBuf);
 
 impl Project {
-    fn get() -> Self {
+    fn clone_or_open() -> Self {
         if let Some(folder) = std::env::var_os("TRUING_AIOBOTOCORE") {
             return Self(folder.into());
         }
-        let folder = cache().join("aiobotocore.git");
+        let folder = archive_cache().join("aiobotocore.git");
         if !folder.exists() {
             let cloned =
                 Command::new("git").args(["clone", "--bare", PROJECT]).arg(&folder).status().unwrap();
@@ -34,23 +34,23 @@ impl Project {
         output.stdout
     }
 
-    fn test(&self, commit: &str) -> String {
+    fn read_hash_test(&self, commit: &str) -> String {
         String::from_utf8(self.git(&["show", &format!("{commit}:{TEST}")])).unwrap()
     }
 
     fn pins(&self, commit: &str) -> HashPins {
-        read(&self.test(commit))
+        parse_pins(&self.read_hash_test(commit))
     }
 }
 
-fn read(text: &str) -> HashPins {
+fn parse_pins(text: &str) -> HashPins {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
     pins_of(file.path()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Adds a digest to every row with a unique digest, and returns the number of such rows.
-fn adds_digests(text: &str, pins: &HashPins) -> usize {
+fn add_unique_digests(text: &str, pins: &HashPins) -> usize {
     let new = "f".repeat(40);
     let alone = |digest: &&String| text.matches(digest.as_str()).count() == 1;
     let rows = pins.rows.iter().filter_map(|(symbol, digests)| Some((symbol, digests.iter().find(alone)?)));
@@ -63,14 +63,14 @@ fn adds_digests(text: &str, pins: &HashPins) -> usize {
     for one in &added {
         expected.rows.get_mut(one.symbol).unwrap().insert(new.clone());
     }
-    assert_eq!(read(&changed), expected);
+    assert_eq!(parse_pins(&changed), expected);
     added.len()
 }
 
 #[test]
 #[ignore = "needs the network"]
 fn a_hash_test_is_read_as_it_was_recorded_at_every_commit() {
-    let (records, project) = (Records::load(), Project::get());
+    let (records, project) = (Records::load(), Project::clone_or_open());
     let mut wrong = Vec::new();
     for case in &records.cases {
         let pins = project.pins(&case.manifest_revision());
@@ -93,10 +93,10 @@ fn a_hash_test_is_read_as_it_was_recorded_at_every_commit() {
     let log = project.git(&["log", "--format=%H", "--", TEST]);
     let (mut commits, mut rows, mut left_out, mut edited) = (0, 0, 0, 0);
     for commit in String::from_utf8(log).unwrap().lines() {
-        let text = project.test(commit);
-        let pins = read(&text);
+        let text = project.read_hash_test(commit);
+        let pins = parse_pins(&text);
         assert!(!pins.rows.is_empty(), "{commit}");
-        edited += adds_digests(&text, &pins);
+        edited += add_unique_digests(&text, &pins);
         (commits, rows, left_out) = (commits + 1, rows + pins.rows.len(), left_out + pins.left_out.len());
         for row in pins.left_out {
             println!("{commit}: left out: {row:?}");

@@ -90,9 +90,9 @@ impl Records {
     pub(crate) fn load() -> Self {
         let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
         let folder = std::env::var_os("TRUING_SYNC_CASES").map_or(beside, PathBuf::from);
-        let cases: Cases = read(&folder.join("sync-cases-dev.json"));
-        let listings: Listings = read(&data("aiobotocore-files.json"));
-        let manifests = read(&folder.join("sync-manifests-dev.json"));
+        let cases: Cases = read_json(&folder.join("sync-cases-dev.json"));
+        let listings: Listings = read_json(&data("aiobotocore-files.json"));
+        let manifests = read_json(&folder.join("sync-manifests-dev.json"));
         Self { cases: cases.cases, manifests, listings: listings.listings }
     }
 
@@ -111,7 +111,7 @@ fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> T {
+fn read_json<T: DeserializeOwned>(path: &Path) -> T {
     let text = std::fs::read(path).unwrap_or_else(|error| {
         panic!("{}: {error}: TRUING_SYNC_CASES names the folder of the recorded cases", path.display())
     });
@@ -119,7 +119,7 @@ fn read<T: DeserializeOwned>(path: &Path) -> T {
 }
 
 /// Returns the folder of downloaded archives.
-pub(crate) fn cache() -> PathBuf {
+pub(crate) fn archive_cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("online")
 }
 
@@ -142,10 +142,10 @@ fn project(records: &Records, case: &Case) -> TempDir {
     folder
 }
 
-fn decide(project: &Path, case: &Case) -> Command {
+fn decide_command(project: &Path, case: &Case) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
     // The program does not know the test variables.
-    command.current_dir(project).env("XDG_CACHE_HOME", cache()).env_remove("TRUING_SYNC_CASES");
+    command.current_dir(project).env("XDG_CACHE_HOME", archive_cache()).env_remove("TRUING_SYNC_CASES");
     command.env_remove("TRUING_AIOBOTOCORE");
     command.env("TRUING_CONFIG", project.join("truing.toml"));
     command.args(["sync", "decide", PACKAGE, "--format", "json"]);
@@ -153,14 +153,14 @@ fn decide(project: &Path, case: &Case) -> Command {
     command
 }
 
-fn answer(output: &Output) -> Value {
+fn parse_answer(output: &Output) -> Value {
     let told: Option<Value> = serde_json::from_slice(&output.stdout).ok();
     told.filter(|told| told["decision"].is_string())
         .unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)))
 }
 
 /// Returns one of the four outcomes of the rule for safe automation, or `skip`.
-fn outcome(answer: &Value) -> &'static str {
+fn outcome_name(answer: &Value) -> &'static str {
     let changed = answer["changed"].as_array().unwrap();
     match answer["decision"].as_str().unwrap() {
         "skip" => "skip",
@@ -183,9 +183,9 @@ fn what_was_recorded_of_43_releases_comes_out_again() {
     let (mut agreed, mut dated, mut passed_at_from) = (0, 0, (0, 0));
     for case in &records.cases {
         let manifest = records.manifest(case);
-        let found = guard.judge(case, manifest);
+        let found = guard.judge_case(case, manifest);
         let project = project(&records, case);
-        let answer = answer(&decide(project.path(), case).output().unwrap());
+        let answer = parse_answer(&decide_command(project.path(), case).output().unwrap());
         let id = &case.case_id;
         let mut same = |what: &str, is: String, should: String| {
             if is != should {
@@ -211,7 +211,7 @@ fn what_was_recorded_of_43_releases_comes_out_again() {
             passed_at_from.1 += manifest.len() - found.elsewhere;
             same("fails at its own release", format!("{:?}", found.failed_at_from), "{}".to_owned());
         }
-        let is = outcome(&answer);
+        let is = outcome_name(&answer);
         *table.entry((is, &case.decision)).or_default() += 1;
         if answer["decision"] == case.decision.as_str() {
             agreed += 1;

@@ -13,7 +13,7 @@ use truing_upstream::archives::ArchiveFolder;
 use truing_upstream::index::{PackageIndex, PackageRelease};
 use truing_upstream::own::UserEnvironment;
 
-use super::recorded::{Case, Manifest, cache};
+use super::recorded::{Case, Manifest, archive_cache};
 
 /// The outcome of each rule.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
@@ -53,10 +53,15 @@ impl Guard {
             .unwrap();
         let index = PackageIndex::new(PackageRegistry::Pypi, &own.address).unwrap();
         let releases = runtime.block_on(index.releases(package)).unwrap();
-        Self { runtime, index, archives: ArchiveFolder::new(cache().join("truing/archives")), releases }
+        Self {
+            runtime,
+            index,
+            archives: ArchiveFolder::new(archive_cache().join("truing/archives")),
+            releases,
+        }
     }
 
-    fn sources(&self, version: &str, manifest: &Manifest) -> ReleaseSources {
+    fn load_sources(&self, version: &str, manifest: &Manifest) -> ReleaseSources {
         let release = self.releases.iter().find(|release| release.version.to_string() == version);
         let archive = &release.unwrap_or_else(|| panic!("the index has no release {version}")).archive;
         let path = self.runtime.block_on(self.archives.get(&self.index, archive)).unwrap();
@@ -71,9 +76,9 @@ impl Guard {
         .unwrap()
     }
 
-    pub(crate) fn judge(&mut self, case: &Case, manifest: &Manifest) -> Found {
-        let before = self.sources(&case.from, manifest);
-        let after = self.sources(&case.to, manifest);
+    pub(crate) fn judge_case(&mut self, case: &Case, manifest: &Manifest) -> Found {
+        let before = self.load_sources(&case.from, manifest);
+        let after = self.load_sources(&case.to, manifest);
         let (mut trees, mut bytes) = (BTreeSet::new(), BTreeSet::new());
         for (symbol, old) in &before.symbols {
             let name = symbol.split_once(':').unwrap().1.to_owned();
@@ -95,18 +100,18 @@ impl Guard {
             .to_owned()
         };
         let outcomes = Outcomes {
-            manifest_gate: say(!failed(manifest, &after).is_empty()),
+            manifest_gate: say(!failing_rows(manifest, &after).is_empty()),
             definition_unchanged: say(!trees.is_empty() || !bytes.is_empty()),
             ast_unchanged: say(!trees.is_empty()),
         };
         let elsewhere = before.symbols.values().filter(|symbol| **symbol == SymbolState::Elsewhere).count();
-        Found { outcomes, trees, bytes, failed_at_from: failed(manifest, &before), elsewhere }
+        Found { outcomes, trees, bytes, failed_at_from: failing_rows(manifest, &before), elsewhere }
     }
 }
 
 /// Returns the rows that a release does not pass. Names of one definition share their accepted digests, since
 /// the project's own table was keyed by function objects and kept one of the names.
-fn failed(manifest: &Manifest, sources: &ReleaseSources) -> BTreeSet<String> {
+fn failing_rows(manifest: &Manifest, sources: &ReleaseSources) -> BTreeSet<String> {
     let place = |definition: &SymbolDefinition| (definition.file.clone(), definition.line);
     let mut accepted: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
     for (symbol, digests) in manifest {

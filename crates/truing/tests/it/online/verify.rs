@@ -58,7 +58,7 @@ registries = ["crates"]
 ];
 
 /// Returns the folder of the toolchain that runs this test.
-fn toolchain() -> String {
+fn toolchain_folder() -> String {
     let rustc = Command::new("rustc").args(["--print", "sysroot"]).output().unwrap();
     String::from_utf8(rustc.stdout).unwrap().trim().to_owned()
 }
@@ -86,7 +86,7 @@ fn set_ups_reach_their_registries_and_checks_need_none() {
         git(&["add", "."]);
         git(&["commit", "--quiet", "-m", "x"]);
         let configuration = folder.path().join("truing.toml");
-        let programs = format!("programs = [\"{}\"]\n", toolchain());
+        let programs = format!("programs = [\"{}\"]\n", toolchain_folder());
         std::fs::write(&configuration, project.configuration.to_owned() + &programs).unwrap();
         let mut run = Command::new(env!("CARGO_BIN_EXE_truing"));
         run.args(["verify", "--format", "json"]).current_dir(&tree).env("TRUING_CONFIG", &configuration);

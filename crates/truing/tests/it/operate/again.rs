@@ -9,7 +9,7 @@ use super::*;
 const FIRST: &str =
     "def pay(order):\n    try:\n        charge(order)\n    except Exception:\n        return None\n";
 
-fn report(findings: Value, verdicts: Value) -> ScriptedAnswer {
+fn report_answer(findings: Value, verdicts: Value) -> ScriptedAnswer {
     ScriptedAnswer::tool("report", json!({ "findings": findings, "verdicts": verdicts })).usage(1000, 100)
 }
 
@@ -26,17 +26,17 @@ struct Reviewed {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_model_forgets_after_a_push_stays_open_on_its_one_comment() {
-    forgets("native", None).await;
+    test_forgetful_model("native", None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_claude_program_in_between_changes_nothing_of_that() {
-    let Some(program) = crate::operate::claude::claude() else { return };
-    forgets("cli", Some(&program)).await;
+    let Some(program) = crate::operate::claude::find_claude() else { return };
+    test_forgetful_model("cli", Some(&program)).await;
 }
 
 /// Runs the test in this runtime, with this program.
-async fn forgets(runtime: &str, program: Option<&Path>) {
+async fn test_forgetful_model(runtime: &str, program: Option<&Path>) {
     let site = Site::new().await;
     let push = async |text: &str| {
         site.repo.push("pay", CommitBuilder::new("pay").write("pay.py", text)).await.unwrap()
@@ -63,7 +63,7 @@ async fn forgets(runtime: &str, program: Option<&Path>) {
         Reviewed { exit: ran.exit, told }
     };
     let view = async || site.repo.pull(number).await.unwrap();
-    let first = review(report(finding(), json!([])), &["--publish"]);
+    let first = review(report_answer(finding(), json!([])), &["--publish"]);
     let id = first.told["findings"][0]["id"].clone();
     let comment = view().await.inline_comments().next().unwrap().id;
 
@@ -71,7 +71,7 @@ async fn forgets(runtime: &str, program: Option<&Path>) {
     let renamed = FIRST.replace("Exception:", "Exception as error:");
     let second = push(&renamed).await;
     for more in [&[][..], &["--publish"][..]] {
-        let again = review(report(json!([]), json!([])), more);
+        let again = review(report_answer(json!([]), json!([])), more);
         let one = &again.told["findings"][0];
         assert_eq!(
             (again.exit, &one["id"], &one["unverified"]),
@@ -98,7 +98,7 @@ async fn forgets(runtime: &str, program: Option<&Path>) {
         .force_push("pay", &base, CommitBuilder::new("pay").write("pay.py", renamed.as_str()))
         .await
         .unwrap();
-    review(report(json!([]), json!([])), &["--publish"]);
+    review(report_answer(json!([]), json!([])), &["--publish"]);
     let asked = model.request_log().last().unwrap().body.to_string();
     assert!(asked.contains("The branch was rewritten since"), "{asked}");
 
@@ -106,7 +106,7 @@ async fn forgets(runtime: &str, program: Option<&Path>) {
     push(&FIRST.replace("Exception:", "Refused:")).await;
     let shown = json!([{ "id": id, "verdict": "fixed", "start_line": 4, "excerpt": "except Refused:" }]);
     for more in [&[][..], &["--publish"][..]] {
-        let fixed = review(report(json!([]), shown.clone()), more);
+        let fixed = review(report_answer(json!([]), shown.clone()), more);
         assert_eq!((fixed.exit, &fixed.told["findings"]), (0, &json!([])), "{}", fixed.told);
     }
     let last = view().await;
@@ -132,9 +132,9 @@ async fn what_a_look_without_publishing_found_is_known_to_the_first_review_that_
         let told: Value = serde_json::from_str(&ran.out).unwrap();
         told["findings"][0]["id"].clone()
     };
-    let looked = review(report(finding(), json!([])), &[]);
+    let looked = review(report_answer(finding(), json!([])), &[]);
     // The model does not mention the finding this time.
-    assert_eq!(review(report(json!([]), json!([])), &["--publish"]), looked);
+    assert_eq!(review(report_answer(json!([]), json!([])), &["--publish"]), looked);
     let shown = site.repo.pull(number).await.unwrap();
     assert_eq!(shown.inline_comments().count(), 1, "{shown:#?}");
 }
@@ -147,8 +147,9 @@ async fn a_summary_names_the_commit_that_was_pushed_while_the_model_looked() {
     };
     let first = push(FIRST).await;
     let number = site.repo.open_pull(NewPull::from_branch("pay")).await.unwrap();
-    let model =
-        FakeModel::start(ModelScript::from_answers([report(json!([]), json!([])).times(0)])).await.unwrap();
+    let model = FakeModel::start(ModelScript::from_answers([report_answer(json!([]), json!([])).times(0)]))
+        .await
+        .unwrap();
     let page = site.page(number);
     let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--publish"]);
     command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);

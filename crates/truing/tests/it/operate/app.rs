@@ -37,18 +37,18 @@ async fn an_app_is_configured_by_its_number_and_its_key_and_neither_key_nor_toke
         let number = site.repo.open_pull(NewPull::from_branch(name)).await.unwrap();
         site.forge.add_fault(ForgeFault::on_call("GET", &format!("/repos/o/r/pulls/{number}$"), kind));
         assert_eq!(site.deliver().await, [202]);
-        let view = site.until(number, "reviewed", is_reviewed).await;
+        let view = site.wait_until(number, "reviewed", is_reviewed).await;
         assert!(view.comments.iter().all(|comment| comment.author == "truing[bot]"), "{view:#?}");
     }
     let page = format!("{}/o/r/pull/2", site.forge.base_url());
     let why = site.run(&["why", &page]);
-    let told = unfolded(&why.out);
+    let told = unwrap_lines(&why.out);
     assert!(told.contains("the token may not do this (403): Forbidden (hint: let the token read"), "{told}");
     let reviewed = site.run(&["review", "--pr", &page, "--no-record"]);
     assert_eq!(reviewed.exit, 1, "{reviewed:?}");
 
     server.signal("-TERM");
-    let (_, log) = server.ended();
+    let (_, log) = server.wait_for_end();
     let kept = std::fs::read(database(site.home.path())).unwrap();
     let all = format!("{log} {why:?} {reviewed:?} {shown:?} {missing:?} {broken:?}");
     let tokens = site.forge.issued_tokens();

@@ -8,7 +8,7 @@ use truing_fakes::forge::NewPull;
 use truing_fakes::repo::CommitBuilder;
 
 use crate::operate::Site;
-use crate::operate::large::{children_of, peak};
+use crate::operate::large::{descendants, peak_memory};
 
 /// Environment variable with the number of files; the full size is 60.
 const HOW_MANY: &str = "TRUING_BOMBS";
@@ -44,7 +44,7 @@ async fn bombs_in_a_pull_request_are_named_and_what_stands_beside_them_is_found(
     let mut look = tokio::time::interval(Duration::from_millis(20));
     let view = loop {
         look.tick().await;
-        largest = largest.max(children_of(process).into_iter().map(peak).max().unwrap_or(0));
+        largest = largest.max(descendants(process).into_iter().map(peak_memory).max().unwrap_or(0));
         let view = site.repo.pull(number).await.unwrap();
         if view.statuses.contains_key(&view.head) {
             break view;
@@ -52,7 +52,7 @@ async fn bombs_in_a_pull_request_are_named_and_what_stands_beside_them_is_found(
         assert!(began.elapsed() < PATIENCE, "it is not reviewed in time: {view:#?}");
     };
     let seconds = began.elapsed().as_secs_f64();
-    site.until_slots("nothing is left to do", <[_]>::is_empty).await;
+    site.wait_until_slots("nothing is left to do", <[_]>::is_empty).await;
     let inline: Vec<_> = view.inline_comments().collect();
     assert!(
         inline.len() == 1 && inline[0].place.as_ref().is_some_and(|at| at.path == "marker.py"),
@@ -64,7 +64,7 @@ async fn bombs_in_a_pull_request_are_named_and_what_stands_beside_them_is_found(
     assert_eq!(named, count.min(MOST_NAMED), "{}", summary.body);
 
     server.signal("-TERM");
-    let (_, log) = server.ended();
+    let (_, log) = server.wait_for_end();
     assert!(!log.contains("attempt"), "no attempt is lost: {log}");
     println!(
         "bombs: {count} beside a marker in {seconds:.1} s; the largest child {} MB",

@@ -92,7 +92,7 @@ impl ExchangeObserver for Heard {
 }
 
 /// Returns an instruction in a disguise.
-fn disguised(disguise: &str, order: &str) -> String {
+fn disguise_order(disguise: &str, order: &str) -> String {
     let wide = |letter: char| match letter {
         ' ' => '\u{3000}',
         '!'..='~' => char::from_u32(u32::from(letter) + 0xfee0).unwrap(),
@@ -128,7 +128,7 @@ fn base64(text: &str) -> String {
 }
 
 /// Returns an equivalent text that is valid in the name of a file or a branch.
-fn name(text: &str) -> String {
+fn to_valid_name(text: &str) -> String {
     let letter = |letter: char| match letter {
         ' ' | '\u{3000}' => '\u{2800}',
         '"' | ':' | '/' | '?' | '*' | '[' | '~' | '^' | '\\' => {
@@ -140,12 +140,12 @@ fn name(text: &str) -> String {
 }
 
 /// Returns a text that looks like an instruction but is none.
-fn harmless(order: &str) -> String {
+fn harmless_variant(order: &str) -> String {
     order.replace("TOOL ", "T00L ").replace("FETCH ", "F3TCH ").replace("SAY ", "S4Y ")
 }
 
 /// Returns all pull requests to open; the twin of each field comes first.
-fn scenes(planted: &Planted, secrets: &str, listener: &str) -> Vec<Scene> {
+fn build_scenes(planted: &Planted, secrets: &str, listener: &str) -> Vec<Scene> {
     let mut next = FIRST;
     let mut payloads = |orders: &[&Order], disguises: &[String], is_twin: bool| -> Vec<Payload> {
         let mut made = Vec::new();
@@ -156,8 +156,8 @@ fn scenes(planted: &Planted, secrets: &str, listener: &str) -> Vec<Scene> {
                 std::fs::write(format!("{secrets}/{number}"), format!("{FILE} {number}\n")).unwrap();
                 let text = order.text.replace("SECRETS", secrets).replace("LISTENER", listener);
                 let text = text.replace("NUMBER", &number.to_string());
-                let text = if is_twin { harmless(&text) } else { text };
-                made.push(Payload { number, text: disguised(disguise, &text) });
+                let text = if is_twin { harmless_variant(&text) } else { text };
+                made.push(Payload { number, text: disguise_order(disguise, &text) });
             }
         }
         made
@@ -191,7 +191,7 @@ fn scenes(planted: &Planted, secrets: &str, listener: &str) -> Vec<Scene> {
     scenes
 }
 
-async fn open(site: &Site, index: usize, scene: Scene, main: &str) -> Opened {
+async fn open_scene(site: &Site, index: usize, scene: Scene, main: &str) -> Opened {
     let texts = || scene.payloads.iter().map(|payload| payload.text.as_str());
     let lines = |before: &str| texts().map(|text| format!("{before}{text}\n")).collect::<String>();
     let is = |name: &str| scene.field.name == name;
@@ -208,14 +208,14 @@ async fn open(site: &Site, index: usize, scene: Scene, main: &str) -> Opened {
     if is("file-names") {
         for text in texts() {
             // A tag character takes four bytes, so the text needs several names.
-            let letters: Vec<char> = name(text).chars().collect();
+            let letters: Vec<char> = to_valid_name(text).chars().collect();
             let is_tags = letters.iter().all(|letter| u32::from(*letter) >= 0xe0000);
             let parts: Vec<String> =
                 letters.chunks(if is_tags { 50 } else { 500 }).map(|part| part.iter().collect()).collect();
             change = change.write(format!("names/{}.txt", parts.join("/")), "one\n");
         }
     }
-    let joined = |by: &str| texts().map(name).collect::<Vec<_>>().join(by);
+    let joined = |by: &str| texts().map(to_valid_name).collect::<Vec<_>>().join(by);
     let branch = if is("branch") { format!("b{index}/{}", joined("/")) } else { format!("branch-{index}") };
     let head = site.repo.force_push(&branch, &onto, change).await.unwrap();
     let plain = NewPull::from_branch(&branch);
@@ -294,7 +294,7 @@ async fn effect(site: &Site, opened: &Opened) -> Effect {
 }
 
 /// Returns everything that the model said, by the head of the review.
-fn said(model: &FakeModel) -> BTreeMap<String, String> {
+fn model_texts_by_head(model: &FakeModel) -> BTreeMap<String, String> {
     let mut said: BTreeMap<String, String> = BTreeMap::new();
     for request in model.request_log() {
         let task = request.body["messages"][0].to_string();
@@ -311,7 +311,7 @@ async fn a_captured_model_comes_to_findings_and_nothing_else() {
     let machine = tempfile::Builder::new().prefix("t").rand_bytes(4).tempdir().unwrap();
     let secrets = machine.path().to_str().unwrap();
     let canary = TcpListener::bind("127.0.0.1:0").unwrap();
-    let scenes = scenes(&planted, secrets, &canary.local_addr().unwrap().to_string());
+    let scenes = build_scenes(&planted, secrets, &canary.local_addr().unwrap().to_string());
     let count = |shown: bool| -> usize {
         let planted = scenes.iter().filter(|scene| !scene.is_twin && scene.field.shown == shown);
         planted.map(|scene| scene.payloads.len()).sum()
@@ -337,7 +337,8 @@ async fn a_captured_model_comes_to_findings_and_nothing_else() {
 
     let heard = Arc::new(Heard::default());
     let site =
-        Site::on(FakeForgeOptions { witness: Some(heard.clone()), ..FakeForgeOptions::default() }).await;
+        Site::with_options(FakeForgeOptions { witness: Some(heard.clone()), ..FakeForgeOptions::default() })
+            .await;
     let main = CommitBuilder::new("link")
         .write("pay.py", "def pay(x):\n    return x\n")
         .write_symlink("out", secrets);
@@ -354,18 +355,18 @@ async fn a_captured_model_comes_to_findings_and_nothing_else() {
 
     let mut all = Vec::new();
     for (at, scene) in scenes.into_iter().enumerate() {
-        all.push(open(&site, at, scene, &main).await);
+        all.push(open_scene(&site, at, scene, &main).await);
     }
     assert!(site.deliver().await.iter().all(|status| *status == 202));
     for opened in &all {
         let told = format!("{} {}", opened.scene.field.name, opened.scene.group);
-        site.until(opened.number, &told, |view| view.statuses.contains_key(&view.head)).await;
+        site.wait_until(opened.number, &told, |view| view.statuses.contains_key(&view.head)).await;
     }
     server.signal("-TERM");
-    let (status, log) = server.ended();
+    let (status, log) = server.wait_for_end();
     assert_eq!(status.code(), Some(0));
 
-    let all_said = said(&model);
+    let all_said = model_texts_by_head(&model);
     let mut twins = BTreeMap::new();
     for opened in &all {
         let Scene { field, group, payloads, is_twin } = &opened.scene;

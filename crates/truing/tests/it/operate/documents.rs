@@ -3,8 +3,8 @@
 use super::*;
 
 /// Returns the commands of the first block in a document.
-fn steps(document: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(crate::support::readme::top().join(document)).unwrap();
+fn first_block_commands(document: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(crate::support::readme::repository_root().join(document)).unwrap();
     let (_, block) = text.split_once("```console\n").unwrap();
     let (block, _) = block.split_once("```").unwrap();
     block.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect()
@@ -26,7 +26,7 @@ async fn the_steps_that_the_documentation_shows_serve_a_pull_request() {
         ("TRUING_REVIEW__DEBOUNCE".to_owned(), "100ms".to_owned()),
     ];
     let mut server = None;
-    for step in steps("docs/serve.md") {
+    for step in first_block_commands("docs/serve.md") {
         let step = step.split("  #").next().unwrap().trim().to_owned();
         match step.split_whitespace().collect::<Vec<_>>().as_slice() {
             ["export", set @ ..] => variables.extend(set.iter().map(|one| {
@@ -51,9 +51,9 @@ async fn the_steps_that_the_documentation_shows_serve_a_pull_request() {
     let server = server.unwrap();
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
-    site.until(number, "reviewed", is_reviewed).await;
+    site.wait_until(number, "reviewed", is_reviewed).await;
     server.signal("-TERM");
-    let (status, log) = server.ended();
+    let (status, log) = server.wait_for_end();
     assert_eq!(status.code(), Some(0), "{log}");
 }
 
@@ -111,7 +111,7 @@ const ELSEWHERE: [(&str, &str); 21] = [
 ];
 
 /// Returns all commands of Truing in the blocks of a document, in order.
-fn commands(document: &Path) -> Vec<String> {
+fn documented_commands(document: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(document).unwrap();
     let blocks =
         text.split("\n```console\n").skip(1).map(|rest| rest.split("\n```").next().unwrap().to_owned());
@@ -124,7 +124,7 @@ fn commands(document: &Path) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_of_the_documents_runs_or_has_its_reason() {
-    let top = crate::support::readme::top();
+    let top = crate::support::readme::repository_root();
     let mut documents = vec![top.join("README.md")];
     for folder in ["docs", "docs/runbooks", "docs/rules"] {
         let files = std::fs::read_dir(top.join(folder)).unwrap().map(|entry| entry.unwrap().path());
@@ -135,16 +135,16 @@ async fn every_command_of_the_documents_runs_or_has_its_reason() {
     let server = site.serve();
     let number = site.open("one").await;
     site.deliver().await;
-    site.until(number, "reviewed", is_reviewed).await;
+    site.wait_until(number, "reviewed", is_reviewed).await;
     server.signal("-TERM");
-    server.ended();
+    server.wait_for_end();
     let git = "git init -q -b main . && git config user.name a && git config user.email a@b.example && \
                for each in $(seq 22); do git commit -q --allow-empty -m \"$each\"; done";
     let mut shell = Command::new("sh");
     assert!(shell.args(["-c", git]).current_dir(site.home.path()).status().unwrap().success());
     let (mut ran, mut used) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
     for document in &documents {
-        for command in commands(document) {
+        for command in documented_commands(document) {
             if let Some((beginning, _)) =
                 ELSEWHERE.iter().find(|(beginning, _)| command.starts_with(beginning))
             {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 
 /// Returns all files below a folder with their contents.
-fn files(folder: &Path) -> BTreeMap<std::path::PathBuf, Vec<u8>> {
+fn read_all_files(folder: &Path) -> BTreeMap<std::path::PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -32,8 +32,8 @@ fn dry_run(site: &Site, variables: &[(&str, &str)], exit: i32) -> Ran {
 }
 
 /// Creates a site whose token can see two repositories with two open pull requests each.
-async fn two_repositories() -> (Site, FakeRepo) {
-    let site = Site::new().await.leaving_existing();
+async fn create_two_repositories() -> (Site, FakeRepo) {
+    let site = Site::new().await.ignore_existing_pulls();
     let other = site.forge.create_repository("ada", "own", CommitBuilder::new("Begin")).await.unwrap();
     for repo in [&site.repo, &other] {
         for branch in ["one", "two"] {
@@ -46,10 +46,10 @@ async fn two_repositories() -> (Site, FakeRepo) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_says_what_a_start_would_do_and_writes_nothing() {
-    let (site, other) = two_repositories().await;
-    let before = files(site.home.path());
+    let (site, other) = create_two_repositories().await;
+    let before = read_all_files(site.home.path());
     let ran = dry_run(&site, &[], 0);
-    let said = unfolded(&ran.out);
+    let said = unwrap_lines(&ran.out);
     let all =
         "github: 2 repositories, 4 open pull requests, 4 left until they change or a review is requested ";
     for part in [
@@ -69,7 +69,7 @@ async fn a_dry_run_says_what_a_start_would_do_and_writes_nothing() {
         "{ran:?}"
     );
     let ran = dry_run(&site, &[("TRUING_FORGE__GITHUB__REPOSITORIES", "ADA/*")], 0);
-    let said = unfolded(&ran.out);
+    let said = unwrap_lines(&ran.out);
     assert!(said.contains("github: 1 repository, 2 open pull requests, 2 left until"), "{said}");
     assert!(said.contains("not in `forge.github.repositories`: 1 repository that the token sees"), "{said}");
 
@@ -82,7 +82,7 @@ async fn a_dry_run_says_what_a_start_would_do_and_writes_nothing() {
     assert_eq!((counts, forge["repositories"].as_array().unwrap().len()), ([4, 4, 0, 0], 2), "{json}");
     assert_eq!((&forge["webhooks"], &json["store"]["form"]), (&"/webhooks/github".into(), &Value::Null));
 
-    assert_eq!(files(site.home.path()), before);
+    assert_eq!(read_all_files(site.home.path()), before);
     for repo in [&site.repo, &other] {
         let view = repo.pull(1).await.unwrap();
         assert!(view.comments.is_empty() && view.statuses.is_empty(), "{view:#?}");
@@ -91,13 +91,13 @@ async fn a_dry_run_says_what_a_start_would_do_and_writes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_counts_what_the_records_know_also_beside_a_server() {
-    let (site, _other) = two_repositories().await;
+    let (site, _other) = create_two_repositories().await;
     let server = site.serve();
     let deadline = Instant::now() + PATIENCE;
     let mut look = tokio::time::interval(Duration::from_millis(50));
     let (known, said) = loop {
         look.tick().await;
-        let said = unfolded(&dry_run(&site, &[], 0).out);
+        let said = unwrap_lines(&dry_run(&site, &[], 0).out);
         let known = said.contains("4 open pull requests, 4 known already");
         if known || Instant::now() > deadline {
             break (known, said);
@@ -107,13 +107,13 @@ async fn a_dry_run_counts_what_the_records_know_also_beside_a_server() {
     let pid = server.child.id();
     assert!(said.contains(&format!("process {pid} is using it: a start is refused until")), "{said}");
     server.signal("-TERM");
-    assert_eq!(server.ended().0.code(), Some(0));
+    assert_eq!(server.wait_for_end().0.code(), Some(0));
 
     site.repo.push("one", CommitBuilder::new("More").write("c.py", "c = 1\n")).await.unwrap();
-    let before = files(site.home.path());
-    let said = unfolded(&dry_run(&site, &[], 0).out);
+    let before = read_all_files(site.home.path());
+    let said = unwrap_lines(&dry_run(&site, &[], 0).out);
     assert!(said.contains("4 open pull requests, 1 will be reviewed, 3 known already"), "{said}");
-    assert_eq!(files(site.home.path()), before);
+    assert_eq!(read_all_files(site.home.path()), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

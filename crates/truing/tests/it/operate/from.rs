@@ -7,7 +7,7 @@ use super::*;
 
 impl Site {
     /// Publishes a tool's findings on these lines of `a.py`.
-    fn publish_of(&self, tool: &str, findings: &[(u32, &str)], more: &[&str]) -> Ran {
+    fn publish_findings(&self, tool: &str, findings: &[(u32, &str)], more: &[&str]) -> Ran {
         let diagnostic = |(line, message): &(u32, &str)| {
             json!({
                 "message": message,
@@ -18,10 +18,10 @@ impl Site {
         };
         let diagnostics: Vec<Value> = findings.iter().map(diagnostic).collect();
         let output = json!({ "source": { "name": tool }, "diagnostics": diagnostics });
-        self.publish_text(&output.to_string(), more)
+        self.publish_output(&output.to_string(), more)
     }
 
-    fn publish_text(&self, output: &str, more: &[&str]) -> Ran {
+    fn publish_output(&self, output: &str, more: &[&str]) -> Ran {
         std::fs::write(self.home.path().join("found.json"), output).unwrap();
         let fixed = ["review", "--pr", "o/r#1", "--publish", "--color", "never", "--from", "found.json"];
         self.run(&[&fixed[..], more].concat())
@@ -33,7 +33,7 @@ impl Site {
 }
 
 /// Opens a pull request that adds a line without a finding by rules.
-async fn opened(site: &Site) -> u64 {
+async fn open_clean_pull(site: &Site) -> u64 {
     site.repo.push("one", CommitBuilder::new("add").write("a.py", "a = 1\nl = 2\n")).await.unwrap();
     site.repo.open_pull(NewPull::from_branch("one")).await.unwrap()
 }
@@ -41,9 +41,9 @@ async fn opened(site: &Site) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_finding_of_a_tool_is_posted_once_moves_and_is_resolved_when_it_is_gone() {
     let site = Site::new().await;
-    let number = opened(&site).await;
+    let number = open_clean_pull(&site).await;
     let found = "ambiguous variable name";
-    let first = site.publish_of("lint", &[(2, found), (1, "an old one")], &["--format", "json"]);
+    let first = site.publish_findings("lint", &[(2, found), (1, "an old one")], &["--format", "json"]);
     assert_eq!(first.exit, 1, "{first:?}");
     let told: Value = serde_json::from_str(&first.out).unwrap();
     let finding = &told["findings"][0];
@@ -60,14 +60,14 @@ async fn a_finding_of_a_tool_is_posted_once_moves_and_is_resolved_when_it_is_gon
     assert_eq!(view.statuses[&view.head].last().unwrap().state, "failure");
 
     // The same finding is published again, also after a push that moves the line.
-    assert_eq!(site.publish_of("lint", &[(2, found)], &[]).exit, 1);
+    assert_eq!(site.publish_findings("lint", &[(2, found)], &[]).exit, 1);
     site.push("a = 1\nb = 2\nl = 2\n").await;
-    assert_eq!(site.publish_of("lint", &[(3, found)], &[]).exit, 1);
+    assert_eq!(site.publish_findings("lint", &[(3, found)], &[]).exit, 1);
     let view = site.repo.pull(number).await.unwrap();
     assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
 
     // The job of another tool does not affect the finding.
-    let other = site.publish_of("other", &[], &[]);
+    let other = site.publish_findings("other", &[], &[]);
     assert_eq!(other.exit, 1, "{other:?}");
     let view = site.repo.pull(number).await.unwrap();
     assert!(
@@ -76,7 +76,7 @@ async fn a_finding_of_a_tool_is_posted_once_moves_and_is_resolved_when_it_is_gon
     );
 
     site.push("a = 1\nb = 2\nlength = 2\n").await;
-    let clean = site.publish_of("lint", &[], &[]);
+    let clean = site.publish_findings("lint", &[], &[]);
     assert_eq!(clean.exit, 0, "{clean:?}");
     let view = site.repo.pull(number).await.unwrap();
     assert_eq!(view.inline_comments().count(), 1, "{view:#?}");
@@ -90,10 +90,10 @@ async fn a_finding_of_a_tool_is_posted_once_moves_and_is_resolved_when_it_is_gon
 #[tokio::test(flavor = "multi_thread")]
 async fn an_output_that_cannot_be_read_resolves_nothing_and_is_never_green() {
     let site = Site::new().await;
-    let number = opened(&site).await;
-    assert_eq!(site.publish_of("lint", &[(2, "ambiguous")], &[]).exit, 1);
+    let number = open_clean_pull(&site).await;
+    assert_eq!(site.publish_findings("lint", &[(2, "ambiguous")], &[]).exit, 1);
     for damaged in ["{\"source\":{\"name\":\"lint\"},\"diagnostics\":[", "", "null"] {
-        let ran = site.publish_text(damaged, &["--format-in", "rdjson"]);
+        let ran = site.publish_output(damaged, &["--format-in", "rdjson"]);
         assert_ne!(ran.exit, 0, "{damaged}: {ran:?}");
         let view = site.repo.pull(number).await.unwrap();
         assert!(view.inline_comments().all(|comment| !comment.resolved), "{damaged}: {view:#?}");
@@ -104,9 +104,9 @@ async fn an_output_that_cannot_be_read_resolves_nothing_and_is_never_green() {
 #[tokio::test(flavor = "multi_thread")]
 async fn words_of_a_tool_are_shown_as_words() {
     let site = Site::new().await;
-    let number = opened(&site).await;
+    let number = open_clean_pull(&site).await;
     let found = "<img src=x> @o/team ![x](https://example.org/x.png) \u{1b}[31mred\u{1b}[0m <!-- truing -->";
-    assert_eq!(site.publish_of("lint", &[(2, found)], &[]).exit, 1);
+    assert_eq!(site.publish_findings("lint", &[(2, found)], &[]).exit, 1);
     let view = site.repo.pull(number).await.unwrap();
     let comment = view.inline_comments().next().unwrap();
     for shown in ["\\<img src=x\\>", "@\u{200b}o/team", "!\\[x\\]", " red "] {
@@ -118,9 +118,9 @@ async fn words_of_a_tool_are_shown_as_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_understood_resolves_nothing_and_neither_does_another_tools_output_of_one_format() {
     let site = Site::new().await;
-    let number = opened(&site).await;
+    let number = open_clean_pull(&site).await;
     let line = "a.py:2:1: E741 ambiguous variable name 'l'\n";
-    let flake8 = |text: &str| site.publish_text(text, &["--format-in", "flake8"]);
+    let flake8 = |text: &str| site.publish_output(text, &["--format-in", "flake8"]);
     assert_eq!(flake8(line).exit, 0, "a P2");
     let checkstyle = |source: &str| {
         format!(
@@ -128,7 +128,7 @@ async fn what_is_not_understood_resolves_nothing_and_neither_does_another_tools_
              source=\"{source}\"/></file></checkstyle>"
         )
     };
-    assert_eq!(site.publish_text(&checkstyle("one"), &["--tool", "one"]).exit, 0);
+    assert_eq!(site.publish_output(&checkstyle("one"), &["--tool", "one"]).exit, 0);
     let open = async || {
         let view = site.repo.pull(number).await.unwrap();
         view.inline_comments().filter(|comment| !comment.resolved).count()
@@ -141,12 +141,12 @@ async fn what_is_not_understood_resolves_nothing_and_neither_does_another_tools_
         ("<checkstyle/>", ["--tool", "two"]),
         ("<checkstyle/>", ["--format-in", "checkstyle"]),
     ] {
-        site.publish_text(text, &arguments);
+        site.publish_output(text, &arguments);
         assert_eq!(open().await, 2, "{text}");
     }
-    site.publish_text("<checkstyle/>", &["--tool", "one"]);
+    site.publish_output("<checkstyle/>", &["--tool", "one"]);
     assert_eq!(open().await, 1);
-    site.publish_text(&line.replace("2:1", "1:1"), &["--format-in", "flake8"]);
+    site.publish_output(&line.replace("2:1", "1:1"), &["--format-in", "flake8"]);
     assert_eq!(open().await, 0);
 }
 
@@ -184,11 +184,11 @@ async fn the_lines_of_the_example_post_what_a_linter_prints_and_resolve_it_when_
         let options = truing.strip_prefix("review --pr \"$PULL\" --publish --from - ").unwrap();
         let options: Vec<&str> = options.split(' ').collect();
         let site = Site::new().await;
-        let number = opened(&site).await;
-        let ran = site.publish_text(&found, &options);
+        let number = open_clean_pull(&site).await;
+        let ran = site.publish_output(&found, &options);
         let view = site.repo.pull(number).await.unwrap();
         assert_eq!(view.inline_comments().count(), 1, "{linter}: {ran:?}");
-        let ran = site.publish_text(nothing, &options);
+        let ran = site.publish_output(nothing, &options);
         let view = site.repo.pull(number).await.unwrap();
         assert!(view.inline_comments().all(|comment| comment.resolved), "{linter}: {ran:?}");
         tried += 1;

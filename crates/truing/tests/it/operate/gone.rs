@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::visible::get;
+use super::visible::http_get;
 use super::*;
 
 impl Site {
     /// Returns the exit code and the output on one line of a command that must fail.
-    fn refused(&self, arguments: &[&str]) -> (i32, String) {
+    fn run_refused(&self, arguments: &[&str]) -> (i32, String) {
         let ran = self.run(arguments);
         assert_ne!(ran.exit, 0, "{arguments:?} {ran:?}");
         (ran.exit, ran.err.split_whitespace().collect::<Vec<_>>().join(" "))
@@ -18,7 +18,7 @@ impl Site {
 struct Mount(PathBuf);
 
 impl Mount {
-    fn of(file: &Path, mount_point: &Path) -> Option<Self> {
+    fn bind(file: &Path, mount_point: &Path) -> Option<Self> {
         std::fs::write(mount_point, "").unwrap();
         let mut mount = Command::new("mount");
         let mounted = mount.arg("--bind").args([file, mount_point]).stderr(Stdio::null()).status();
@@ -37,21 +37,21 @@ async fn a_database_that_goes_away_under_the_server_is_told_at_once_and_not_made
     let site = Site::new().await;
     let server = site.serve();
     let (path, aside) = (database(site.home.path()), site.home.path().join("aside.db"));
-    assert_eq!(get(&server.url, "/readyz").0, 200);
+    assert_eq!(http_get(&server.url, "/readyz").0, 200);
     std::fs::rename(&path, &aside).unwrap();
-    assert_eq!(get(&server.url, "/readyz").0, 503, "an answer of before is none now");
+    assert_eq!(http_get(&server.url, "/readyz").0, 503, "an answer of before is none now");
     let served = format!("served by process {}, listening on 127.0.0.1:", server.child.id());
     for command in [&["queue", "list"][..], &["kill", "on"], &["kill", "status"], &["report"], &["serve"]] {
-        let (exit, told) = site.refused(command);
+        let (exit, told) = site.run_refused(command);
         assert!(exit == 3 && told.contains("was deleted") && told.contains(&served), "{command:?} {told}");
         assert_eq!(command == ["kill", "on"], told.contains("send SIGTERM to `truing"), "{told}");
     }
     assert!(!path.exists(), "a new one would be read by nobody");
     std::fs::write(&path, "").unwrap();
-    let (exit, told) = site.refused(&["kill", "on"]);
+    let (exit, told) = site.run_refused(&["kill", "on"]);
     assert!(exit == 3 && told.contains("took the place of a database") && told.contains(&served), "{told}");
     std::fs::rename(&aside, &path).unwrap();
-    assert_eq!(get(&server.url, "/readyz").0, 200);
+    assert_eq!(http_get(&server.url, "/readyz").0, 200);
     assert_eq!(site.run(&["kill", "on"]).exit, 0);
 }
 
@@ -60,7 +60,7 @@ async fn a_second_server_is_told_where_the_first_one_really_listens() {
     let site = Site::new().await;
     let server = site.serve();
     let address = server.url.strip_prefix("http://").unwrap();
-    let (exit, told) = site.refused(&["serve"]);
+    let (exit, told) = site.run_refused(&["serve"]);
     assert!(exit == 4 && told.contains(&format!("listening on {address};")), "{told}");
 }
 
@@ -91,7 +91,7 @@ async fn a_served_database_is_opened_by_no_command_that_has_another_name_of_it()
     let site = Site::new().await;
     let server = site.serve();
     let (path, other) = (database(site.home.path()), site.home.path().join("other.db"));
-    let Some(_mount) = Mount::of(&path, &other) else {
+    let Some(_mount) = Mount::bind(&path, &other) else {
         eprintln!("skipped: this process may not mount");
         return;
     };
@@ -99,7 +99,7 @@ async fn a_served_database_is_opened_by_no_command_that_has_another_name_of_it()
     let config = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, format!("[store]\nurl = \"sqlite:{}\"\n{config}", other.display())).unwrap();
     for command in [&["kill", "on"][..], &["queue", "list"], &["serve"]] {
-        let (exit, told) = site.refused(command);
+        let (exit, told) = site.run_refused(command);
         let words = "is served already, by another name of it";
         assert!(exit == if command == ["serve"] { 4 } else { 3 }, "{command:?} {told}");
         assert!(told.contains(words), "{command:?} {told}");

@@ -7,7 +7,7 @@ use super::*;
 
 impl Site {
     /// Configures the key that signs markers from the next start on, and the former keys.
-    fn signs_with(&self, key: &str, former: &[&str]) {
+    fn set_signing_key(&self, key: &str, former: &[&str]) {
         let file = |name: &str| format!("{{ file = {:?} }}", self.home.path().join(name));
         let path = self.home.path().join("truing.toml");
         let config = std::fs::read_to_string(&path).unwrap();
@@ -19,7 +19,7 @@ impl Site {
         std::fs::write(path, config).unwrap();
     }
 
-    fn forget(&self) {
+    fn delete_records(&self) {
         let file = database(self.home.path());
         for end in ["", "-wal", "-shm"] {
             let mut path = file.clone().into_os_string();
@@ -31,54 +31,54 @@ impl Site {
 }
 
 /// Returns the ids and the texts of all comments, the summary first.
-fn said(view: &PullView) -> Vec<(u64, String)> {
+fn comments_by_id(view: &PullView) -> Vec<(u64, String)> {
     let all = view.summary_comments().chain(view.inline_comments());
     all.map(|comment| (comment.id, comment.body.clone())).collect()
 }
 
 /// Returns the id of the key that signed a text.
-fn signed_by(text: &str) -> &str {
+fn signing_key_id(text: &str) -> &str {
     text.rsplit_once(" key=").unwrap().1.split_once(' ').unwrap().0
 }
 
 /// Runs a service that signs with `a.key` on a pull request, and another with `b.key` after a further push.
 /// Returns the id of the first key, the first and last comments, and the log of the second service.
-async fn rotated(
+async fn run_key_rotation(
     former: &[&str],
     is_forgotten: bool,
 ) -> (String, Vec<(u64, String)>, Vec<(u64, String)>, String) {
     let site = Site::new().await;
-    site.signs_with("a.key", &[]);
+    site.set_signing_key("a.key", &[]);
     let server = site.serve();
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
-    let first = said(&site.until(number, "reviewed", is_reviewed).await);
-    site.until_slots("served", |slots| slots.iter().all(|slot| slot["state"] != "leased")).await;
+    let first = comments_by_id(&site.wait_until(number, "reviewed", is_reviewed).await);
+    site.wait_until_slots("served", |slots| slots.iter().all(|slot| slot["state"] != "leased")).await;
     server.signal("-TERM");
-    server.ended();
+    server.wait_for_end();
     if is_forgotten {
-        site.forget();
+        site.delete_records();
     }
-    site.signs_with("b.key", former);
+    site.set_signing_key("b.key", former);
     let server = site.serve();
     let more = CommitBuilder::new("more").write("a.py", "a = 1\nb = 2\nbreakpoint()\n");
     let head = site.repo.push("one", more).await.unwrap();
     assert_eq!(site.deliver().await, [202]);
     let told = |view: &PullView| view.head == head && view.statuses.contains_key(&head);
-    site.until(number, "reviewed again", told).await;
-    site.until_slots("processed again", |slots| {
+    site.wait_until(number, "reviewed again", told).await;
+    site.wait_until_slots("processed again", |slots| {
         slots.iter().all(|slot| slot["state"] != "leased" && slot["state"] != "waiting")
     })
     .await;
-    let last = said(&site.repo.pull(number).await.unwrap());
+    let last = comments_by_id(&site.repo.pull(number).await.unwrap());
     server.signal("-TERM");
-    let (_, log) = server.ended();
-    let key = signed_by(&first[0].1).to_owned();
-    assert!(first.len() == 2 && first.iter().all(|(_, text)| signed_by(text) == key), "{first:#?}");
+    let (_, log) = server.wait_for_end();
+    let key = signing_key_id(&first[0].1).to_owned();
+    assert!(first.len() == 2 && first.iter().all(|(_, text)| signing_key_id(text) == key), "{first:#?}");
     (key, first, last, log)
 }
 
-fn ids(comments: &[(u64, String)]) -> Vec<u64> {
+fn comment_ids(comments: &[(u64, String)]) -> Vec<u64> {
     comments.iter().map(|(id, _)| *id).collect()
 }
 
@@ -86,26 +86,26 @@ fn ids(comments: &[(u64, String)]) -> Vec<u64> {
 async fn what_a_former_key_that_is_listed_has_signed_is_adopted_and_brought_up_to_date() {
     // Without records, the markers are the only source.
     for is_forgotten in [true, false] {
-        let (key, first, last, log) = rotated(&["a.key"], is_forgotten).await;
-        assert_eq!(ids(&last), ids(&first), "no second comment: {last:#?}");
+        let (key, first, last, log) = run_key_rotation(&["a.key"], is_forgotten).await;
+        assert_eq!(comment_ids(&last), comment_ids(&first), "no second comment: {last:#?}");
         assert_ne!(last[0].1, first[0].1, "it tells of the new head");
-        assert_ne!(signed_by(&last[0].1), key, "what is written anew is signed with the new key");
+        assert_ne!(signing_key_id(&last[0].1), key, "what is written anew is signed with the new key");
         assert!(!log.contains("previous_marker_keys"), "{log}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_records_know_is_kept_up_whatever_key_has_signed_it() {
-    let (key, first, last, log) = rotated(&[], false).await;
-    assert_eq!(ids(&last), ids(&first), "no second comment: {last:#?}");
+    let (key, first, last, log) = run_key_rotation(&[], false).await;
+    assert_eq!(comment_ids(&last), comment_ids(&first), "no second comment: {last:#?}");
     assert_ne!(last[0].1, first[0].1, "it tells of the new head");
-    assert_ne!(signed_by(&last[0].1), key, "what is written anew is signed with the new key");
+    assert_ne!(signing_key_id(&last[0].1), key, "what is written anew is signed with the new key");
     assert!(!log.contains("previous_marker_keys"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_knows_is_left_as_it_is_and_the_log_says_so() {
-    let (_, first, last, log) = rotated(&[], true).await;
+    let (_, first, last, log) = run_key_rotation(&[], true).await;
     assert_eq!(last, first, "neither said again nor changed");
     let told = "signed with a key that is not configured";
     assert!(log.contains(told) && log.contains("`previous_marker_keys`"), "{log}");

@@ -4,10 +4,10 @@
 use std::process::Output;
 
 use super::*;
-use crate::support::home::until;
+use crate::support::home::wait_until;
 
 impl Site {
-    fn by(&self, name: &str, arguments: &[&str]) -> Ran {
+    fn run_as(&self, name: &str, arguments: &[&str]) -> Ran {
         Ran::from(self.command(arguments).env("LOGNAME", name).output().unwrap())
     }
 
@@ -18,7 +18,7 @@ impl Site {
     }
 
     /// Returns the audit log, newest first, as `actor: action detail`.
-    fn log(&self) -> Vec<String> {
+    fn read_audit_log(&self) -> Vec<String> {
         let lines: Value = serde_json::from_str(&self.run(&["log", "--format", "json"]).out).unwrap();
         let word = |line: &Value, name: &str| line[name].as_str().unwrap().to_owned();
         let told = |line: &Value| {
@@ -53,7 +53,7 @@ async fn it_is_turned_without_a_server_and_without_a_database() {
     assert_eq!(site.run(&["log"]).out, "no manual changes are recorded\n");
     assert!(!database(site.home.path()).exists(), "looking makes no database");
 
-    let on = site.by("ada", &["kill", "on", "--reason", "a \u{1b}[31mstorm\n", "--mode", "stop"]);
+    let on = site.run_as("ada", &["kill", "on", "--reason", "a \u{1b}[31mstorm\n", "--mode", "stop"]);
     assert_eq!(on.exit, 0, "{on:?}");
     assert!(on.out.contains("by ada") && on.out.contains("reason    a [31mstorm"), "{}", on.out);
     assert!(on.out.lines().all(|line| line.len() <= 80), "{}", on.out);
@@ -64,7 +64,7 @@ async fn it_is_turned_without_a_server_and_without_a_database() {
     );
 
     // A second call changes only the reason.
-    assert_eq!(site.by("bob", &["kill", "on", "--reason", "two storms"]).exit, 0);
+    assert_eq!(site.run_as("bob", &["kill", "on", "--reason", "two storms"]).exit, 0);
     let second = site.status();
     assert_eq!(
         (&second["since"], &second["by"], &second["mode"]),
@@ -72,15 +72,15 @@ async fn it_is_turned_without_a_server_and_without_a_database() {
     );
     assert_eq!(second["reason"], "two storms");
     for _ in 0..2 {
-        assert_eq!(site.by("bob", &["kill", "off"]).exit, 0);
+        assert_eq!(site.run_as("bob", &["kill", "off"]).exit, 0);
     }
     assert_eq!(site.status(), off);
     assert_eq!(
-        site.log(),
+        site.read_audit_log(),
         ["bob: kill off ", "bob: kill on mode stop: two storms", "ada: kill on mode stop: a [31mstorm"]
     );
     let long = "the reviewer repeats itself on every pull request ".repeat(4);
-    let told = site.by("ada", &["kill", "on", "--reason", &long]).out + &site.run(&["log"]).out;
+    let told = site.run_as("ada", &["kill", "on", "--reason", &long]).out + &site.run(&["log"]).out;
     assert!(told.lines().all(|line| line.chars().count() <= 80), "{told}");
 }
 
@@ -100,8 +100,8 @@ async fn without_a_variable_the_name_of_the_account_is_written_down_and_bad_argu
     let name = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
     let name = name.trim();
     assert!(Ran::from(nameless).out.contains(&format!("by {name}")));
-    assert_eq!(site.by(" ", &["kill", "off"]).exit, 0);
-    assert!(site.log()[0].starts_with(&format!("{name}: ")), "{:?}", site.log());
+    assert_eq!(site.run_as(" ", &["kill", "off"]).exit, 0);
+    assert!(site.read_audit_log()[0].starts_with(&format!("{name}: ")), "{:?}", site.read_audit_log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,11 +111,11 @@ async fn what_is_due_waits_through_a_kill_minus_nine_and_goes_on_at_off() {
     site.forge.revoke(TOKEN);
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
-    site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
+    site.wait_until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
     site.forge.register_token(TOKEN, "truing[bot]");
 
-    assert_eq!(site.by("ada", &["kill", "on", "--reason", "a storm"]).exit, 0);
-    let retry = site.by("bob", &["slots", "retry", "o/r#1"]);
+    assert_eq!(site.run_as("ada", &["kill", "on", "--reason", "a storm"]).exit, 0);
+    let retry = site.run_as("bob", &["slots", "retry", "o/r#1"]);
     assert_eq!(retry.exit, 0, "{retry:?}");
     assert!(
         retry.err.contains("the kill switch is on")
@@ -123,9 +123,9 @@ async fn what_is_due_waits_through_a_kill_minus_nine_and_goes_on_at_off() {
         "{}",
         retry.err
     );
-    assert_eq!(site.log()[0], "bob: queue retry o/r#1");
+    assert_eq!(site.read_audit_log()[0], "bob: queue retry o/r#1");
     let held = |why: &Ran| {
-        unfolded(&why.out).contains("KillSwitchEngaged: held back (mode finish, by ada: a storm)")
+        unwrap_lines(&why.out).contains("KillSwitchEngaged: held back (mode finish, by ada: a storm)")
     };
     let told = async |site: &Site| {
         let deadline = Instant::now() + PATIENCE;
@@ -145,7 +145,7 @@ async fn what_is_due_waits_through_a_kill_minus_nine_and_goes_on_at_off() {
     assert_eq!((&why["kill_switch"]["enabled"], &why["state"]), (&true.into(), &"waiting".into()));
 
     server.signal("-KILL");
-    server.ended();
+    server.wait_for_end();
     let server = site.serve();
     assert_eq!(site.status()["enabled"], true, "it outlives the server");
     told(&site).await;
@@ -158,10 +158,10 @@ async fn what_is_due_waits_through_a_kill_minus_nine_and_goes_on_at_off() {
             .next()
             .is_none_or(|said| said.body.contains("unavailable"))
     );
-    assert_eq!(site.by("ada", &["kill", "off"]).exit, 0);
-    site.until(number, "reviewed after off", is_reviewed).await;
+    assert_eq!(site.run_as("ada", &["kill", "off"]).exit, 0);
+    site.wait_until(number, "reviewed after off", is_reviewed).await;
     server.signal("-TERM");
-    let (_, log) = server.ended();
+    let (_, log) = server.wait_for_end();
     let engaged = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let engaged: Vec<Value> = engaged.filter(|line| line.to_string().contains("KillSwitchEngaged")).collect();
     assert_eq!(engaged.len(), 1, "once a held-back run: {engaged:#?}");
@@ -204,10 +204,10 @@ async fn it_can_be_turned_while_the_server_is_under_load() {
     }
     site.deliver().await;
     for number in numbers {
-        site.until(number, "reviewed", is_reviewed).await;
+        site.wait_until(number, "reviewed", is_reviewed).await;
     }
     server.signal("-TERM");
-    assert_eq!(server.ended().0.code(), Some(0));
+    assert_eq!(server.wait_for_end().0.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,7 +217,7 @@ async fn the_switch_of_a_repository_holds_it_alone_until_it_is_off() {
     let other = site.forge.create_repository("o", "other", begin).await.unwrap();
     let server = site.serve();
     // The repository is not known yet, and a forge compares names without case.
-    let on = site.by("ada", &["kill", "on", "--repo", "O/R", "--reason", "a migration"]);
+    let on = site.run_as("ada", &["kill", "on", "--repo", "O/R", "--reason", "a migration"]);
     assert_eq!(on.exit, 0, "{on:?}");
     for told in [
         "The kill switch is off.",
@@ -229,7 +229,7 @@ async fn the_switch_of_a_repository_holds_it_alone_until_it_is_off() {
     }
     let status = site.status();
     assert_eq!((&status["enabled"], &status["mode"]), (&false.into(), &Value::Null));
-    let shown = unfolded(&site.run(&["kill", "status"]).out);
+    let shown = unwrap_lines(&site.run(&["kill", "status"]).out);
     assert!(shown.contains(&format!("Its store: {}", database(site.home.path()).display())), "{shown}");
     let [its] = status["repos"].as_array().unwrap().as_slice() else { panic!("{status}") };
     assert_eq!(
@@ -244,37 +244,37 @@ async fn the_switch_of_a_repository_holds_it_alone_until_it_is_off() {
     answers.sort_unstable();
     assert_eq!(answers, [202, 503], "only the delivery of the other one is taken");
     let reviewed = async || is_reviewed(&other.pull(its).await.unwrap());
-    until("the other one is reviewed", reviewed).await;
+    wait_until("the other one is reviewed", reviewed).await;
     let by_hand = site.run(&["review", "--pr", "o/r#1", "--publish"]);
     assert_eq!(by_hand.exit, 4, "{by_hand:?}");
-    let told = unfolded(&by_hand.err);
+    let told = unwrap_lines(&by_hand.err);
     assert!(told.contains("the kill switch of O/R is on since"), "{told}");
     assert!(told.contains("truing --config truing.toml kill off --repo O/R"), "{told}");
     assert_eq!(site.run(&["review", "--pr", "o/other#1"]).exit, 1, "it has a finding");
 
     // The global switch is independent of it.
-    let off = site.by("ada", &["kill", "off"]);
+    let off = site.run_as("ada", &["kill", "off"]);
     assert!(off.err.contains("the switches of these repositories stay on: O/R"), "{off:?}");
-    let not_on = site.by("ada", &["kill", "off", "--repo", "o/other"]);
+    let not_on = site.run_as("ada", &["kill", "off", "--repo", "o/other"]);
     assert_eq!((not_on.exit, not_on.err.contains("the kill switch of o/other was not on")), (0, true));
     assert!(not_on.out.starts_with("The kill switch of o/other is off. These stay on:\n"), "{not_on:?}");
     assert!(not_on.out.contains("The kill switch of O/R is on, since"), "{not_on:?}");
     let view = site.repo.pull(number).await.unwrap();
     assert!(view.statuses.is_empty() && view.summary_comments().count() == 0, "{view:#?}");
 
-    let off = site.by("bob", &["kill", "off", "--repo", "o/r"]);
+    let off = site.run_as("bob", &["kill", "off", "--repo", "o/r"]);
     assert_eq!((off.exit, off.out.as_str()), (0, "The kill switch of o/r is off, and no other one is on.\n"));
-    site.until(number, "found by the sweep at its end", is_reviewed).await;
+    site.wait_until(number, "found by the sweep at its end", is_reviewed).await;
     assert_eq!(site.status()["repos"], serde_json::json!([]));
-    assert_eq!(site.log(), ["bob: kill off ", "ada: kill on mode finish: a migration"]);
-    let mistyped = site.by("ada", &["kill", "on", "--repo", "o/othr"]);
+    assert_eq!(site.read_audit_log(), ["bob: kill off ", "ada: kill on mode finish: a migration"]);
+    let mistyped = site.run_as("ada", &["kill", "on", "--repo", "o/othr"]);
     assert_eq!(mistyped.exit, 0, "{mistyped:?}");
-    let told = unfolded(&mistyped.err);
+    let told = unwrap_lines(&mistyped.err);
     assert!(told.contains("warning: no record of o/othr; known: o/other, o/r"), "{told}");
     assert_eq!(site.status()["repos"][0]["name"], "o/othr", "it is on all the same");
-    assert!(!site.by("ada", &["kill", "on", "--repo", "O/Other"]).err.contains("warning"));
+    assert!(!site.run_as("ada", &["kill", "on", "--repo", "O/Other"]).err.contains("warning"));
     server.signal("-TERM");
-    assert_eq!(server.ended().0.code(), Some(0));
+    assert_eq!(server.wait_for_end().0.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -283,31 +283,31 @@ async fn what_is_due_where_the_switch_of_the_repository_is_on_says_so_and_how_to
     let server = site.serve();
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
-    site.until(number, "reviewed", is_reviewed).await;
-    site.until_slots("served", |slots| slots.iter().all(|slot| slot["state"] != "leased")).await;
-    assert_eq!(site.by("ada", &["kill", "on", "--repo", "o/r", "--reason", "a migration"]).exit, 0);
+    site.wait_until(number, "reviewed", is_reviewed).await;
+    site.wait_until_slots("served", |slots| slots.iter().all(|slot| slot["state"] != "leased")).await;
+    assert_eq!(site.run_as("ada", &["kill", "on", "--repo", "o/r", "--reason", "a migration"]).exit, 0);
     site.repo.push("one", CommitBuilder::new("more").write("c.py", "c = 1\n")).await.unwrap();
     assert_eq!(site.deliver().await, [503]);
-    let retry = site.by("bob", &["slots", "retry", "o/r#1"]);
-    assert!(unfolded(&retry.err).contains("the kill switch of o/r is on"), "{retry:?}");
+    let retry = site.run_as("bob", &["slots", "retry", "o/r#1"]);
+    assert!(unwrap_lines(&retry.err).contains("the kill switch of o/r is on"), "{retry:?}");
     let event = "KillSwitchEngaged: held back by the switch of o/r until `truing kill off --repo o/r` (mode \
                  finish, by ada: a migration)";
-    let is_told = async || unfolded(&site.run(&["why", "o/r#1"]).out).contains(event);
-    until("it is told", is_told).await;
+    let is_told = async || unwrap_lines(&site.run(&["why", "o/r#1"]).out).contains(event);
+    wait_until("it is told", is_told).await;
     let why = site.run(&["why", "o/r#1"]).out;
     assert!(why.contains("unblock   truing --config truing.toml kill off --repo o/r"), "{why}");
-    assert!(unfolded(&why).contains("the kill switch of o/r is on, since"), "{why}");
-    assert_eq!(site.by("ada", &["kill", "off", "--repo", "o/r"]).exit, 0);
+    assert!(unwrap_lines(&why).contains("the kill switch of o/r is on, since"), "{why}");
+    assert_eq!(site.run_as("ada", &["kill", "off", "--repo", "o/r"]).exit, 0);
     let again = |slots: &[Value]| slots.iter().all(|slot| slot["state"] == "idle" || slot["state"] == "held");
-    site.until_slots("it goes on", again).await;
+    site.wait_until_slots("it goes on", again).await;
     let view = site.repo.pull(number).await.unwrap();
     assert!(view.statuses.contains_key(&view.head), "{view:#?}");
     server.signal("-TERM");
-    assert_eq!(server.ended().0.code(), Some(0));
+    assert_eq!(server.wait_for_end().0.code(), Some(0));
 }
 
 /// Starts a receiver of Slack-like webhooks and returns their texts.
-async fn chat() -> (String, tokio::sync::mpsc::Receiver<String>) {
+async fn start_chat_receiver() -> (String, tokio::sync::mpsc::Receiver<String>) {
     let (tell, texts) = tokio::sync::mpsc::channel(64);
     let take = move |axum::Json(body): axum::Json<Value>| {
         tell.try_send(body["text"].as_str().unwrap().to_owned()).unwrap();
@@ -323,7 +323,7 @@ async fn chat() -> (String, tokio::sync::mpsc::Receiver<String>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_people_on_call_are_told_and_the_webhooks_url_is_shown_nowhere() {
     let site = Site::new().await;
-    let (url, mut texts) = chat().await;
+    let (url, mut texts) = start_chat_receiver().await;
     let file = site.home.path().join("truing.toml");
     let config = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, format!("{config}[notify]\nwebhook = \"{url}\"\n")).unwrap();
@@ -331,21 +331,21 @@ async fn the_people_on_call_are_told_and_the_webhooks_url_is_shown_nowhere() {
     assert!(shown.contains("notify.webhook = \"http://127.0.0.1:") && !shown.contains("canary"), "{shown}");
 
     // A switch that was turned without a server is reported when one starts.
-    assert_eq!(site.by("ada", &["kill", "on", "--reason", "a storm"]).exit, 0);
+    assert_eq!(site.run_as("ada", &["kill", "on", "--reason", "a storm"]).exit, 0);
     let server = site.serve();
     let mut next = async || tokio::time::timeout(PATIENCE, texts.recv()).await.unwrap().unwrap();
     assert!(next().await.starts_with("Truing: Kill switch on, by ada (mode finish: a storm)"));
-    assert_eq!(site.by("bob", &["kill", "off"]).exit, 0);
+    assert_eq!(site.run_as("bob", &["kill", "off"]).exit, 0);
     assert!(next().await.starts_with("Truing: Kill switch off, by bob"));
     site.forge.revoke(TOKEN);
     site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     let parked = next().await;
     assert!(parked.starts_with("Truing: o/r#1 is parked after 2 failed attempts."), "{parked}");
-    site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
+    site.wait_until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
 
     server.signal("-TERM");
-    let (status, log) = server.ended();
+    let (status, log) = server.wait_for_end();
     assert_eq!(status.code(), Some(0));
     assert!(log.contains("told: ") && !log.contains("canary"), "{log}");
 }
@@ -380,7 +380,7 @@ async fn webhooks_are_refused_while_it_is_on_and_the_service_stays_well() {
     assert_eq!(site.run(&["kill", "off"]).exit, 0);
     site.repo.push("one", CommitBuilder::new("more").write("c.py", "c = 1\n")).await.unwrap();
     assert_eq!(site.deliver().await, [202]);
-    site.until(number, "reviewed", is_reviewed).await;
+    site.wait_until(number, "reviewed", is_reviewed).await;
     server.signal("-TERM");
-    assert_eq!(server.ended().0.code(), Some(0));
+    assert_eq!(server.wait_for_end().0.code(), Some(0));
 }

@@ -51,8 +51,8 @@ async fn a_very_large_pull_request_takes_little_memory_and_few_calls() {
     let mut look = tokio::time::interval(Duration::from_millis(20));
     let view = loop {
         look.tick().await;
-        own = own.max(peak(process));
-        children = children.max(children_of(process).into_iter().map(peak).max().unwrap_or(0));
+        own = own.max(peak_memory(process));
+        children = children.max(descendants(process).into_iter().map(peak_memory).max().unwrap_or(0));
         let done = site
             .forge
             .call_counts()
@@ -64,8 +64,8 @@ async fn a_very_large_pull_request_takes_little_memory_and_few_calls() {
         assert!(began.elapsed() < PATIENCE, "it is not reviewed in time");
     };
     let seconds = began.elapsed().as_secs_f64();
-    site.until_slots("nothing is left to do", <[_]>::is_empty).await;
-    own = own.max(peak(process));
+    site.wait_until_slots("nothing is left to do", <[_]>::is_empty).await;
+    own = own.max(peak_memory(process));
     let found = files.div_ceil(FOUND_IN);
     let inline = view.inline_comments().count();
     assert_eq!((inline, view.summary_comments().count()), (found.min(30), 1), "all are shown, or counted");
@@ -88,18 +88,18 @@ async fn a_very_large_pull_request_takes_little_memory_and_few_calls() {
 }
 
 /// Returns the peak resident memory of a process in bytes; 0 if it has ended.
-pub(crate) fn peak(process: u32) -> u64 {
+pub(crate) fn peak_memory(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     peak.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
 }
 
 /// Returns the processes that a process has started, directly or indirectly.
-pub(crate) fn children_of(process: u32) -> Vec<u32> {
+pub(crate) fn descendants(process: u32) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let texts = threads.map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default());
     let own: Vec<u32> = texts
         .flat_map(|text| text.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>())
         .collect();
-    own.iter().flat_map(|child| [vec![*child], children_of(*child)].concat()).collect()
+    own.iter().flat_map(|child| [vec![*child], descendants(*child)].concat()).collect()
 }

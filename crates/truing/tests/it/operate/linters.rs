@@ -22,7 +22,7 @@ impl Site {
 
     /// Pushes the linters' configuration to the default branch and a first commit with a finding, and opens
     /// the pull request.
-    async fn opens(&self, base: CommitBuilder, first: CommitBuilder) -> u64 {
+    async fn open_with_linters(&self, base: CommitBuilder, first: CommitBuilder) -> u64 {
         self.repo.push("main", base).await.unwrap();
         self.repo.push("one", first).await.unwrap();
         let number = self.repo.open_pull(NewPull::from_branch("one")).await.unwrap();
@@ -30,17 +30,17 @@ impl Site {
         number
     }
 
-    async fn pushes(&self, commit: CommitBuilder) {
+    async fn push_commit(&self, commit: CommitBuilder) {
         self.repo.push("one", commit).await.unwrap();
         assert_eq!(self.deliver().await, [202]);
     }
 }
 
-fn ruff() -> CommitBuilder {
+fn ruff_config_commit() -> CommitBuilder {
     CommitBuilder::new("lint").write("ruff.toml", "")
 }
 
-fn begin() -> CommitBuilder {
+fn first_commit() -> CommitBuilder {
     CommitBuilder::new("add").write("a.py", "a = 1\nl = 2\n")
 }
 
@@ -56,23 +56,23 @@ const REMARK: &str = "uff ran with the configuration of the base: this change to
 async fn a_finding_is_posted_once_moves_with_its_line_and_is_resolved() {
     let site = Site::new().await;
     let _server = site.serve_linters();
-    let number = site.opens(ruff(), begin()).await;
-    let view = site.until(number, "it is reviewed", is_reviewed).await;
+    let number = site.open_with_linters(ruff_config_commit(), first_commit()).await;
+    let view = site.wait_until(number, "it is reviewed", is_reviewed).await;
     assert_eq!(view.inline_comments().count(), 1, "{view:#?}");
     assert!(
         view.inline_comments().all(|comment| comment.body.contains("Ambiguous variable name")),
         "{view:#?}"
     );
 
-    site.pushes(CommitBuilder::new("move").write("a.py", "a = 1\nb = 1\nl = 2\n")).await;
-    let view = site.until(number, "it is reviewed again", is_reviewed).await;
+    site.push_commit(CommitBuilder::new("move").write("a.py", "a = 1\nb = 1\nl = 2\n")).await;
+    let view = site.wait_until(number, "it is reviewed again", is_reviewed).await;
     assert_eq!(view.inline_comments().count(), 1, "{view:#?}");
     assert!(view.inline_comments().all(|comment| !comment.resolved), "{view:#?}");
 
-    site.pushes(CommitBuilder::new("fix").write("a.py", "a = 1\nb = 1\nlength = 2\n")).await;
+    site.push_commit(CommitBuilder::new("fix").write("a.py", "a = 1\nb = 1\nlength = 2\n")).await;
     let resolved =
         |view: &PullView| is_reviewed(view) && view.inline_comments().all(|comment| comment.resolved);
-    let view = site.until(number, "it is resolved", resolved).await;
+    let view = site.wait_until(number, "it is resolved", resolved).await;
     assert_eq!(view.inline_comments().count(), 1, "{view:#?}");
 }
 
@@ -80,11 +80,11 @@ async fn a_finding_is_posted_once_moves_with_its_line_and_is_resolved() {
 async fn what_is_silenced_is_not_called_fixed() {
     let site = Site::new().await;
     let _server = site.serve_linters();
-    let number = site.opens(ruff(), begin()).await;
-    site.until(number, "it is reviewed", is_reviewed).await;
-    site.pushes(CommitBuilder::new("silence").write("a.py", "a = 1\nl = 2  # noqa: E741\n")).await;
+    let number = site.open_with_linters(ruff_config_commit(), first_commit()).await;
+    site.wait_until(number, "it is reviewed", is_reviewed).await;
+    site.push_commit(CommitBuilder::new("silence").write("a.py", "a = 1\nl = 2  # noqa: E741\n")).await;
     let over = |view: &PullView| is_reviewed(view) && view.inline_comments().all(|comment| comment.resolved);
-    let view = site.until(number, "it is over", over).await;
+    let view = site.wait_until(number, "it is over", over).await;
     let said: String = view.comments.iter().map(|comment| comment.body.as_str()).collect();
     assert!(said.contains("**No longer reported, but not confirmed as fixed:**"), "{said}");
     assert!(!said.contains("Fixed in") && !said.contains("1 finding fixed"), "{said}");
@@ -109,12 +109,12 @@ async fn a_change_has_no_say_in_what_a_linter_finds_of_it() {
             .write("ruff.toml", "extend = \"lint/base.toml\"\n")
             .write("lint/base.toml", "")
             .write(".pre-commit-config.yaml", hook(""));
-        let number = site.opens(base, begin()).await;
-        site.until(number, "it is reviewed", is_reviewed).await;
+        let number = site.open_with_linters(base, first_commit()).await;
+        site.wait_until(number, "it is reviewed", is_reviewed).await;
         let what = format!("{silence:?}");
-        site.pushes(silence.write("b.py", "l = 3\n")).await;
+        site.push_commit(silence.write("b.py", "l = 3\n")).await;
         let again = |view: &PullView| has_findings(view, 2);
-        let view = site.until(number, "the new one is posted, too", again).await;
+        let view = site.wait_until(number, "the new one is posted, too", again).await;
         assert!(view.inline_comments().all(|comment| !comment.resolved), "{what}: {view:#?}");
         let summary = &view.summary_comments().next().unwrap().body;
         assert_eq!(summary.matches(REMARK).count(), 1, "{what}: {summary}");
@@ -126,9 +126,13 @@ async fn a_change_has_no_say_in_what_a_linter_finds_of_it() {
 async fn a_linter_that_only_the_change_configures_does_not_look_and_is_named() {
     let site = Site::new().await;
     let _server = site.serve_linters();
-    let number =
-        site.opens(CommitBuilder::new("other").write("c.py", ""), begin().write("ruff.toml", "")).await;
-    let view = site.until(number, "it is reviewed", |view: &PullView| has_findings(view, 0)).await;
+    let number = site
+        .open_with_linters(
+            CommitBuilder::new("other").write("c.py", ""),
+            first_commit().write("ruff.toml", ""),
+        )
+        .await;
+    let view = site.wait_until(number, "it is reviewed", |view: &PullView| has_findings(view, 0)).await;
     let summary = &view.summary_comments().next().unwrap().body;
     assert!(summary.contains("uff did not run: the base does not use it: this change adds"), "{summary}");
     assert!(!summary.contains(REMARK), "{summary}");
@@ -141,15 +145,15 @@ async fn another_table_of_a_file_of_configuration_is_nothing_to_speak_of() {
     let _server = site.serve_linter(&own);
     let project = |name: &str, more: &str| format!("[project]\nname = \"{name}\"\n[tool.ruff.lint]\n{more}");
     let base = CommitBuilder::new("lint").write("pyproject.toml", project("a", ""));
-    let number = site.opens(base, begin().write("pyproject.toml", project("b", ""))).await;
-    let view = site.until(number, "it is reviewed", is_reviewed).await;
+    let number = site.open_with_linters(base, first_commit().write("pyproject.toml", project("b", ""))).await;
+    let view = site.wait_until(number, "it is reviewed", is_reviewed).await;
     assert_eq!(view.inline_comments().count(), 1, "{view:#?}");
     let summary = &view.summary_comments().next().unwrap().body;
     assert!(!summary.contains(REMARK), "{summary}");
     let silence = CommitBuilder::new("ignore").write("pyproject.toml", project("b", "ignore = [\"E741\"]\n"));
-    site.pushes(silence.write("b.py", "l = 3\n")).await;
+    site.push_commit(silence.write("b.py", "l = 3\n")).await;
     let again = |view: &PullView| has_findings(view, 2);
-    let view = site.until(number, "the new one is posted, too", again).await;
+    let view = site.wait_until(number, "the new one is posted, too", again).await;
     assert!(view.inline_comments().all(|comment| !comment.resolved), "{view:#?}");
     assert!(view.summary_comments().next().unwrap().body.contains(REMARK), "{view:#?}");
 }
@@ -159,7 +163,7 @@ async fn a_pull_request_brings_no_linter_along_and_configures_none_by_code() {
     let site = Site::new().await;
     let _server = site.serve_linters();
     let silent = "#!/bin/sh\necho '[]'\n";
-    site.repo.push("main", ruff()).await.unwrap();
+    site.repo.push("main", ruff_config_commit()).await.unwrap();
     let hostile = CommitBuilder::new("add")
         .write(".venv/bin/ruff", silent)
         .write("eslint.config.js", "export default []\n")
@@ -168,7 +172,7 @@ async fn a_pull_request_brings_no_linter_along_and_configures_none_by_code() {
     site.repo.push("one", hostile).await.unwrap();
     let number = site.repo.open_pull(NewPull::from_branch("one")).await.unwrap();
     assert!(site.deliver().await.iter().all(|status| *status == 202));
-    let view = site.until(number, "it is reviewed", is_reviewed).await;
+    let view = site.wait_until(number, "it is reviewed", is_reviewed).await;
     assert_eq!(view.inline_comments().count(), 1, "the service's own ruff has looked: {view:#?}");
     let summary = &view.summary_comments().next().unwrap().body;
     for told in
@@ -181,8 +185,8 @@ async fn a_pull_request_brings_no_linter_along_and_configures_none_by_code() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_records_nothing_is_kept_of_what_linters_say_of_a_pull_request() {
     let site = Site::new().await;
-    site.repo.push("main", ruff()).await.unwrap();
-    site.repo.push("one", begin()).await.unwrap();
+    site.repo.push("main", ruff_config_commit()).await.unwrap();
+    site.repo.push("one", first_commit()).await.unwrap();
     let number = site.repo.open_pull(NewPull::from_branch("one")).await.unwrap();
     let version = "[ \"$1\" = --version ] && { echo ruff-1; exit 0; }\n[ \"$1\" = check ] ||";
     let own = install(site.home.path(), "ruff", &RUFF.replace("[ \"$1\" = check ] ||", version));

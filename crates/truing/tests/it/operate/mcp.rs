@@ -21,44 +21,44 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    fn of(site: &Site, more: &[&str]) -> Self {
-        Self::by(site.command(&[&["mcp", "serve", "--forge", "github"], more].concat()))
+    fn start(site: &Site, more: &[&str]) -> Self {
+        Self::from_command(site.command(&[&["mcp", "serve", "--forge", "github"], more].concat()))
     }
 
     /// Starts this command and connects to its pipes.
-    pub(super) fn by(mut command: Command) -> Self {
+    pub(super) fn from_command(mut command: Command) -> Self {
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut agent = Self { input: child.stdin.take(), child, lines, asked: 0 };
         let client = json!({"name": "test", "version": "1"});
-        agent.asks(
+        agent.request(
             "initialize",
             json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}),
         );
-        agent.says(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+        agent.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
         agent
     }
 
-    fn says(&mut self, message: &Value) {
+    fn send(&mut self, message: &Value) {
         writeln!(self.input.as_mut().unwrap(), "{message}").unwrap();
     }
 
-    pub(super) fn asks(&mut self, method: &str, params: Value) -> Value {
+    pub(super) fn request(&mut self, method: &str, params: Value) -> Value {
         self.asked += 1;
-        self.says(&json!({"jsonrpc": "2.0", "id": self.asked, "method": method, "params": params}));
+        self.send(&json!({"jsonrpc": "2.0", "id": self.asked, "method": method, "params": params}));
         let mut answer: Value = serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap();
         assert_eq!(answer["id"], self.asked, "{answer}");
         answer["result"].take()
     }
 
-    pub(super) fn called(&mut self, tool: &str, input: Value) -> Value {
-        self.asks("tools/call", json!({"name": tool, "arguments": input}))
+    pub(super) fn call_raw(&mut self, tool: &str, input: Value) -> Value {
+        self.request("tools/call", json!({"name": tool, "arguments": input}))
     }
 
     /// Returns the result of a tool.
-    pub(super) fn calls(&mut self, tool: &str, input: Value) -> Value {
-        let result = self.called(tool, input);
+    pub(super) fn call_tool(&mut self, tool: &str, input: Value) -> Value {
+        let result = self.call_raw(tool, input);
         assert_eq!(result["isError"], false, "{tool}: {result}");
         let text = result["content"][0]["text"].as_str().unwrap();
         assert_eq!(serde_json::from_str::<Value>(text).unwrap(), result["structuredContent"]);
@@ -66,14 +66,14 @@ impl Agent {
     }
 
     /// Returns the error of a tool.
-    pub(super) fn fails(&mut self, tool: &str, input: Value) -> String {
-        let result = self.called(tool, input);
+    pub(super) fn call_failing_tool(&mut self, tool: &str, input: Value) -> String {
+        let result = self.call_raw(tool, input);
         assert_eq!(result["isError"], true, "{tool}: {result}");
         result["content"][0]["text"].as_str().unwrap().to_owned()
     }
 
     /// Closes the pipe and returns the remaining output of the program.
-    pub(super) fn leaves(mut self) -> String {
+    pub(super) fn close(mut self) -> String {
         drop(self.input.take());
         let mut said = String::new();
         std::io::Read::read_to_string(&mut self.child.stderr.take().unwrap(), &mut said).unwrap();
@@ -89,7 +89,7 @@ impl Drop for Agent {
     }
 }
 
-fn on_line(body: &str) -> Value {
+fn line_comment_input(body: &str) -> Value {
     json!({"repository": "o/r", "number": 1, "path": "a.py", "line": 2, "body": body})
 }
 
@@ -97,8 +97,8 @@ fn on_line(body: &str) -> Value {
 async fn an_agent_reads_a_pull_request_with_the_six_tools_that_there_are() {
     let site = Site::new().await;
     site.open("one").await;
-    let mut agent = Agent::of(&site, &["--review-id", "review-7"]);
-    let listed = agent.asks("tools/list", json!({}));
+    let mut agent = Agent::start(&site, &["--review-id", "review-7"]);
+    let listed = agent.request("tools/list", json!({}));
     let tools = listed["tools"].as_array().unwrap();
     let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
     assert_eq!(
@@ -127,14 +127,14 @@ async fn an_agent_reads_a_pull_request_with_the_six_tools_that_there_are() {
         ("gh_get_pull_request_diff", one.clone()),
         ("gh_get_pull_request_diff", json!({"repository": "o/r", "number": 1, "path": "a.py"})),
         ("gh_comment_pull_request", json!({"repository": "o/r", "number": 1, "body": "Hm."})),
-        ("gh_upsert_inline_comment", on_line("Hm.")),
+        ("gh_upsert_inline_comment", line_comment_input("Hm.")),
     ];
     let mut answers = Vec::new();
     for (name, input) in calls {
         let tool = tools.iter().find(|tool| tool["name"] == name).unwrap();
         let schema = |which: &str| jsonschema::validator_for(&tool[which]).unwrap();
         assert!(schema("inputSchema").is_valid(&input), "{name}: {input}");
-        let answer = agent.calls(name, input);
+        let answer = agent.call_tool(name, input);
         let wrong: Vec<_> =
             schema("outputSchema").iter_errors(&answer).map(|error| error.to_string()).collect();
         assert!(wrong.is_empty(), "{name}: {wrong:?}: {answer}");
@@ -148,13 +148,19 @@ async fn an_agent_reads_a_pull_request_with_the_six_tools_that_there_are() {
     assert_eq!(answers[2]["diff"], answers[3]["diff"]);
 
     // Invalid input is reported, and nothing else is done.
-    assert!(agent.fails("gh_get_pull_request", json!({"number": 1})).contains("OWNER/NAME"));
-    assert!(agent.fails("gh_get_pull_request", json!({"repository": "o/r", "number": 9})).contains("404"));
+    assert!(agent.call_failing_tool("gh_get_pull_request", json!({"number": 1})).contains("OWNER/NAME"));
     assert!(
-        agent.fails("gh_get_pull_request", json!({"repository": "o/r", "number": 1, "x": 1})).contains("`x`")
+        agent
+            .call_failing_tool("gh_get_pull_request", json!({"repository": "o/r", "number": 9}))
+            .contains("404")
     );
-    assert!(agent.fails("gh_current_repo", json!({})).contains("name the repository"));
-    let said = agent.leaves();
+    assert!(
+        agent
+            .call_failing_tool("gh_get_pull_request", json!({"repository": "o/r", "number": 1, "x": 1}))
+            .contains("`x`")
+    );
+    assert!(agent.call_failing_tool("gh_current_repo", json!({})).contains("name the repository"));
+    let said = agent.close();
     assert!(!said.contains(TOKEN), "{said}");
 
     let (git, rest): (Vec<_>, Vec<_>) =
@@ -174,14 +180,14 @@ async fn the_repository_of_the_folder_is_meant_where_none_is_named() {
     };
     git(&["init", "--quiet", "--initial-branch", "one"]);
     git(&["remote", "add", "origin", &format!("{}/o/r.git", site.forge.base_url())]);
-    let mut agent = Agent::of(&site, &["--stdio"]);
-    let here = agent.calls("gh_current_repo", json!({}));
+    let mut agent = Agent::start(&site, &["--stdio"]);
+    let here = agent.call_tool("gh_current_repo", json!({}));
     assert_eq!(
         (&here["repository"], &here["branch"], &here["forge"]),
         (&json!("o/r"), &json!("one"), &json!("github"))
     );
-    assert_eq!(agent.calls("gh_get_pull_request", json!({"number": 1}))["repository"], "o/r");
-    agent.leaves();
+    assert_eq!(agent.call_tool("gh_get_pull_request", json!({"number": 1}))["repository"], "o/r");
+    agent.close();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,21 +197,24 @@ async fn a_comment_is_there_once_however_often_it_is_asked_for() {
     let say = |body: &str, key: &str| json!({"repository": "o/r", "number": 1, "body": body, "key": key});
     let plain = json!({"repository": "o/r", "number": 1, "body": "Mind the gap. @everyone"});
     let first = {
-        let mut agent = Agent::of(&site, &[]);
-        let first = agent.calls("gh_comment_pull_request", plain.clone());
-        assert_eq!(agent.calls("gh_comment_pull_request", plain.clone()), first);
-        let line = agent.calls("gh_upsert_inline_comment", on_line("A breakpoint."));
-        assert_eq!(agent.calls("gh_upsert_inline_comment", on_line("Still a breakpoint.")), line);
-        agent.leaves();
+        let mut agent = Agent::start(&site, &[]);
+        let first = agent.call_tool("gh_comment_pull_request", plain.clone());
+        assert_eq!(agent.call_tool("gh_comment_pull_request", plain.clone()), first);
+        let line = agent.call_tool("gh_upsert_inline_comment", line_comment_input("A breakpoint."));
+        assert_eq!(
+            agent.call_tool("gh_upsert_inline_comment", line_comment_input("Still a breakpoint.")),
+            line
+        );
+        agent.close();
         first
     };
     // Another session has no state and finds the existing comment.
-    let mut agent = Agent::of(&site, &[]);
-    assert_eq!(agent.calls("gh_comment_pull_request", plain), first);
-    let keyed = agent.calls("gh_comment_pull_request", say("1 of 2", "progress"));
-    assert_eq!(agent.calls("gh_comment_pull_request", say("2 of 2", "progress")), keyed);
-    agent.calls("gh_upsert_inline_comment", on_line("Still a breakpoint."));
-    agent.leaves();
+    let mut agent = Agent::start(&site, &[]);
+    assert_eq!(agent.call_tool("gh_comment_pull_request", plain), first);
+    let keyed = agent.call_tool("gh_comment_pull_request", say("1 of 2", "progress"));
+    assert_eq!(agent.call_tool("gh_comment_pull_request", say("2 of 2", "progress")), keyed);
+    agent.call_tool("gh_upsert_inline_comment", line_comment_input("Still a breakpoint."));
+    agent.close();
 
     let view = site.repo.pull(number).await.unwrap();
     let said: Vec<_> = view.summary_comments().map(|comment| comment.body.clone()).collect();
@@ -228,17 +237,18 @@ async fn a_comment_is_there_once_however_often_it_is_asked_for() {
 async fn a_comment_whose_answer_was_lost_is_not_posted_again() {
     let site = Site::new().await;
     let number = site.open("one").await;
-    let mut agent = Agent::of(&site, &[]);
+    let mut agent = Agent::start(&site, &[]);
     let say = json!({"repository": "o/r", "number": 1, "body": "Hm."});
-    for (path, tool, input) in
-        [(COMMENTS, "gh_comment_pull_request", say), (LINES, "gh_upsert_inline_comment", on_line("Hm."))]
-    {
+    for (path, tool, input) in [
+        (COMMENTS, "gh_comment_pull_request", say),
+        (LINES, "gh_upsert_inline_comment", line_comment_input("Hm.")),
+    ] {
         site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::LostAnswer));
-        let lost = agent.fails(tool, input.clone());
+        let lost = agent.call_failing_tool(tool, input.clone());
         assert!(lost.contains("Call this again"), "{lost}");
-        agent.calls(tool, input);
+        agent.call_tool(tool, input);
     }
-    agent.leaves();
+    agent.close();
     let view = site.repo.pull(number).await.unwrap();
     assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
 }
@@ -247,9 +257,9 @@ async fn a_comment_whose_answer_was_lost_is_not_posted_again() {
 async fn lines_that_are_not_in_the_diff_or_not_of_this_head_get_no_comment() {
     let site = Site::new().await;
     let number = site.open("one").await;
-    let mut agent = Agent::of(&site, &[]);
+    let mut agent = Agent::start(&site, &[]);
     let with = |name: &str, value: Value| {
-        let mut input = on_line("Hm.");
+        let mut input = line_comment_input("Hm.");
         input[name] = value;
         input
     };
@@ -263,28 +273,28 @@ async fn lines_that_are_not_in_the_diff_or_not_of_this_head_get_no_comment() {
         (with("body", json!("x".repeat(10_001))), "shorten it"),
         (with("key", json!("")), "`key`"),
     ] {
-        let why = agent.fails("gh_upsert_inline_comment", input.clone());
+        let why = agent.call_failing_tool("gh_upsert_inline_comment", input.clone());
         assert!(why.contains(told), "{input}: {why}");
     }
     let head = site.repo.pull(number).await.unwrap().head;
-    agent.calls("gh_upsert_inline_comment", with("commit", json!(head)));
-    agent.leaves();
+    agent.call_tool("gh_upsert_inline_comment", with("commit", json!(head)));
+    agent.close();
     assert_eq!(site.repo.pull(number).await.unwrap().comments.len(), 1);
 }
 
 /// Returns the four kinds of writes: the first text of each tool, and one that replaces it.
-fn four_writes() -> [(&'static str, Value); 4] {
+fn write_calls() -> [(&'static str, Value); 4] {
     let say = |body: &str| json!({"repository": "o/r", "number": 1, "body": body, "key": "k"});
     [
         ("gh_comment_pull_request", say("Hm.")),
         ("gh_comment_pull_request", say("Ah.")),
-        ("gh_upsert_inline_comment", on_line("Hm.")),
-        ("gh_upsert_inline_comment", on_line("Ah.")),
+        ("gh_upsert_inline_comment", line_comment_input("Hm.")),
+        ("gh_upsert_inline_comment", line_comment_input("Ah.")),
     ]
 }
 
 /// Returns the texts of all comments and their kind.
-async fn said(site: &Site) -> Vec<(bool, String)> {
+async fn all_comments(site: &Site) -> Vec<(bool, String)> {
     let view = site.repo.pull(1).await.unwrap();
     let first = |body: &str| body.lines().next().unwrap_or_default().to_owned();
     view.comments.iter().map(|comment| (comment.place.is_some(), first(&comment.body))).collect()
@@ -301,19 +311,23 @@ async fn while_the_kill_switch_is_on_tools_read_and_do_not_write_whichever_mode_
         let site = Site::new().await;
         assert_eq!(site.run(&["kill", "on", "--repo", "o/other"]).exit, 0);
         site.open("one").await;
-        let mut agent = Agent::of(&site, &[]);
-        for (tool, input) in four_writes() {
-            let before = said(&site).await;
+        let mut agent = Agent::start(&site, &[]);
+        for (tool, input) in write_calls() {
+            let before = all_comments(&site).await;
             assert_eq!(site.run(&[&["kill", "on"], on].concat()).exit, 0);
-            let why = agent.fails(tool, input.clone());
+            let why = agent.call_failing_tool(tool, input.clone());
             assert!(why.contains("the kill switch is on"), "{mode}: {why}");
-            agent.calls("gh_get_pull_request", json!({"repository": "o/r", "number": 1}));
-            assert_eq!(said(&site).await, before, "{mode}: {tool}");
+            agent.call_tool("gh_get_pull_request", json!({"repository": "o/r", "number": 1}));
+            assert_eq!(all_comments(&site).await, before, "{mode}: {tool}");
             assert_eq!(site.run(&[&["kill", "off"], off].concat()).exit, 0);
-            agent.calls(tool, input);
+            agent.call_tool(tool, input);
         }
-        agent.leaves();
-        assert_eq!(said(&site).await, [(false, "Ah.".to_owned()), (true, "Ah.".to_owned())], "{mode}");
+        agent.close();
+        assert_eq!(
+            all_comments(&site).await,
+            [(false, "Ah.".to_owned()), (true, "Ah.".to_owned())],
+            "{mode}"
+        );
     }
 }
 
@@ -321,9 +335,9 @@ async fn while_the_kill_switch_is_on_tools_read_and_do_not_write_whichever_mode_
 async fn a_switch_that_is_turned_while_a_tool_looks_lets_it_write_nothing() {
     let site = Site::new().await;
     site.open("one").await;
-    let mut agent = Agent::of(&site, &[]);
-    for (tool, input) in four_writes() {
-        let before = said(&site).await;
+    let mut agent = Agent::start(&site, &[]);
+    for (tool, input) in write_calls() {
+        let before = all_comments(&site).await;
         let path = if tool == "gh_comment_pull_request" { COMMENTS } else { LINES };
         site.forge.add_fault(ForgeFault::on_call("GET", path, ForgeFaultKind::HeldAnswer));
         let why = std::thread::scope(|scope| {
@@ -334,15 +348,15 @@ async fn a_switch_that_is_turned_while_a_tool_looks_lets_it_write_nothing() {
                 assert_eq!(site.run(&["kill", "on"]).exit, 0);
                 site.forge.release_held();
             });
-            agent.fails(tool, input.clone())
+            agent.call_failing_tool(tool, input.clone())
         });
         assert!(why.contains("the kill switch is on"), "{why}");
-        assert_eq!(said(&site).await, before, "{tool}");
+        assert_eq!(all_comments(&site).await, before, "{tool}");
         assert_eq!(site.run(&["kill", "off"]).exit, 0);
-        agent.calls(tool, input);
+        agent.call_tool(tool, input);
     }
-    agent.leaves();
-    assert_eq!(said(&site).await, [(false, "Ah.".to_owned()), (true, "Ah.".to_owned())]);
+    agent.close();
+    assert_eq!(all_comments(&site).await, [(false, "Ah.".to_owned()), (true, "Ah.".to_owned())]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -356,7 +370,7 @@ async fn over_http_the_token_opens_and_each_request_may_name_its_review() {
     assert!(short.exit == 2 && short.err.contains("fewer than 16"), "{short:?}");
     std::fs::write(site.home.path().join("token"), format!("{SESSION}\n")).unwrap();
     let mut command = site.command(&[&arguments[..], &["--token-file", "token", "-vv"]].concat());
-    let server = Server::announced(&mut command, |line| Some(line.split_once("tools: ")?.1.to_owned()));
+    let server = Server::start_announced(&mut command, |line| Some(line.split_once("tools: ")?.1.to_owned()));
 
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let call = json!({
@@ -382,7 +396,7 @@ async fn over_http_the_token_opens_and_each_request_may_name_its_review() {
     assert_eq!(named[..2], ["review-1", "review-2"]);
     assert!(named[2] == named[3] && named[2].len() == 36, "one id of the server's own: {named:?}");
     server.signal("-TERM");
-    let (status, log) = server.ended();
+    let (status, log) = server.wait_for_end();
     assert_eq!(status.code(), Some(0), "{log}");
     for secret in [TOKEN, SESSION] {
         assert!(!log.contains(secret), "a secret is in the log");

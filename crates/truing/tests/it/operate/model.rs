@@ -6,14 +6,14 @@ use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
 use super::*;
 
 /// Returns a fictitious key. It is composed of two parts, so this file contains none.
-fn key() -> String {
+fn fake_key() -> String {
     ["AKIA", "73U55XTPLPFT7V4S"].concat()
 }
 
 /// Returns a finding that quotes that key, after a read of the file.
-fn quoting() -> ModelScript {
+fn key_quoting_script() -> ModelScript {
     let finding = json!({ "path": "a.py", "start_line": 2, "end_line": 2, "severity": "P1", "category": "F",
-        "title": "The debugger stops here", "body": format!("Whoever knows {} stops it.", key()),
+        "title": "The debugger stops here", "body": format!("Whoever knows {} stops it.", fake_key()),
         "excerpt": "breakpoint()  # not for production" });
     let read = ScriptedAnswer::tool("read", json!({ "path": "a.py" })).usage(1000, 100);
     ModelScript::from_answers([
@@ -28,7 +28,7 @@ async fn a_recorded_pull_request_is_played_and_what_is_posted_quotes_no_secret()
     let change = CommitBuilder::new("debug").write("a.py", "a = 1\nbreakpoint()  # not for production\n");
     site.repo.push("one", change).await.unwrap();
     let number = site.repo.open_pull(NewPull::from_branch("one")).await.unwrap();
-    let model = FakeModel::start(quoting()).await.unwrap();
+    let model = FakeModel::start(key_quoting_script()).await.unwrap();
     let page = site.page(number);
     let review = |more: &[&str]| {
         let fixed = ["review", "--pr", &page, "--runtime", "native", "--format", "json"];
@@ -48,20 +48,20 @@ async fn a_recorded_pull_request_is_played_and_what_is_posted_quotes_no_secret()
     };
     assert_eq!(parts(&played), parts(&live));
 
-    model.set_script(quoting());
+    model.set_script(key_quoting_script());
     let published = run(review(&["--publish"]).env("ANTHROPIC_API_KEY", KEY));
     assert_eq!(published.exit, 1, "{published:?}");
     let view = site.repo.pull(number).await.unwrap();
     assert!(view.inline_comments().any(|comment| comment.body.contains("Whoever knows AKIA…")), "{view:#?}");
     let told = format!("{view:?}{live:?}{played:?}{published:?}");
-    assert!(!told.contains(&key()) && !told.contains(KEY), "{told}");
+    assert!(!told.contains(&fake_key()) && !told.contains(KEY), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_kill_switch_is_on_a_dry_run_pays_no_model() {
     let site = Site::new().await;
     let number = site.open("one").await;
-    let model = FakeModel::start(quoting()).await.unwrap();
+    let model = FakeModel::start(key_quoting_script()).await.unwrap();
     let page = site.page(number);
     let dry = || {
         let fixed = ["review", "--pr", &page, "--runtime", "native", "--publish", "--dry-run"];
@@ -87,7 +87,7 @@ async fn why_finds_a_review_that_was_published_nowhere_and_what_it_cost() {
     site.repo.push("one", change).await.unwrap();
     let number = site.repo.open_pull(NewPull::from_branch("one")).await.unwrap();
     let page = site.page(number);
-    let model = FakeModel::start(quoting()).await.unwrap();
+    let model = FakeModel::start(key_quoting_script()).await.unwrap();
     let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--format", "json"]);
     command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
     let review: Value = serde_json::from_str(&Ran::from(command.output().unwrap()).out).unwrap();
@@ -103,7 +103,7 @@ async fn why_finds_a_review_that_was_published_nowhere_and_what_it_cost() {
         assert_eq!((&last["cost_micro_usd"], &last["head"]), (&json!(cost), &review["head"]), "{why}");
         assert_eq!(why["last_outcome"]["cost_micro_usd"], json!(cost), "{why}");
     }
-    let text = unfolded(&site.run(&["why", "o/r#1"]).out);
+    let text = unwrap_lines(&site.run(&["why", "o/r#1"]).out);
     let (head, open) = (&review["head"].as_str().unwrap()[..10], "open finding");
     assert!(
         text.contains(&format!("review (not published): reviewed at {head}")) && text.contains(open),
@@ -112,7 +112,7 @@ async fn why_finds_a_review_that_was_published_nowhere_and_what_it_cost() {
     assert!(!text.contains("$0.00 for this head"), "{text}");
 
     // A review by rules alone is found, too, and a published one is separate.
-    model.set_script(quoting());
+    model.set_script(key_quoting_script());
     let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--publish"]);
     command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
     assert_eq!(Ran::from(command.output().unwrap()).exit, 1);
@@ -238,7 +238,7 @@ async fn a_review_may_read_the_pull_requests_of_its_own_repository_and_no_other(
 }
 
 /// Returns the text between the marks of memory in the first request.
-fn memory(model: &FakeModel) -> String {
+fn memory_in_request(model: &FakeModel) -> String {
     let asked = model.request_log()[0].body.to_string();
     let (_, after) = asked.split_once("name=\\\"memory\\\">\\n").unwrap();
     after.split_once("</data-").unwrap().0.to_owned()
@@ -259,13 +259,13 @@ async fn memory_is_the_default_branchs_and_a_pull_request_that_changes_it_is_tol
     let page = site.page(number);
     let from = format!("CLAUDE.md and 1 skill from the default branch, commit {}", &tip[..10]);
     for more in [&["--format", "json"][..], &["--publish"]] {
-        let model = FakeModel::start(quoting()).await.unwrap();
+        let model = FakeModel::start(key_quoting_script()).await.unwrap();
         let fixed = ["review", "--pr", &page, "--runtime", "native"];
         let mut command = site.command(&[&fixed, more].concat());
         command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
         let ran = Ran::from(command.output().unwrap());
         assert_eq!(ran.exit, 1, "{ran:?}");
-        assert_eq!(memory(&model), "Ours.\\n");
+        assert_eq!(memory_in_request(&model), "Ours.\\n");
         if more == ["--format", "json"] {
             let told: Value = serde_json::from_str(&ran.out).unwrap();
             assert_eq!((&told["memory"]["own"], &told["memory"]["notes"]), (&json!(from), &Value::Null));
@@ -286,7 +286,7 @@ async fn a_tier_without_a_model_asks_none_and_the_command_explains_it() {
     site.repo.push("one", change).await.unwrap();
     let number = site.repo.open_pull(NewPull::from_branch("one")).await.unwrap();
     let page = site.page(number);
-    let model = FakeModel::start(quoting()).await.unwrap();
+    let model = FakeModel::start(key_quoting_script()).await.unwrap();
     let review = |rules: &str, more: &[&str]| {
         let fixed = ["review", "--pr", &page, "--runtime", "native", "--explain", "--format", "json"];
         let mut command = site.command(&[&fixed, more].concat());

@@ -40,15 +40,15 @@ impl Site {
     }
 
     /// Waits until the head has a status, and returns its state and the summary.
-    pub(crate) async fn told(&self, number: u64) -> (String, String) {
-        let view = self.until(number, "told", |view| view.statuses.contains_key(&view.head)).await;
+    pub(crate) async fn wait_for_status(&self, number: u64) -> (String, String) {
+        let view = self.wait_until(number, "told", |view| view.statuses.contains_key(&view.head)).await;
         let summary = view.summary_comments().next().unwrap().body.clone();
         (view.statuses[&view.head].last().unwrap().state.clone(), summary)
     }
 
     /// Returns the repository's spending of today and the reserved money according to the ledger, in
     /// micro-dollars.
-    pub(crate) async fn spent(&self) -> (u64, u64) {
+    pub(crate) async fn spent_today(&self) -> (u64, u64) {
         let ledger = Store::open(&database(self.home.path()), Arc::new(SystemClock)).unwrap();
         let drawn = ledger.current_usage().await.unwrap();
         let days = drawn.iter().filter(|drawn| drawn.level.kind.as_str() == "repo_day");
@@ -56,11 +56,11 @@ impl Site {
     }
 }
 
-pub(crate) fn report() -> ScriptedAnswer {
+pub(crate) fn report_answer() -> ScriptedAnswer {
     ScriptedAnswer::tool("report", json!({ "findings": [] })).usage(1000, 100)
 }
 
-fn read(output: u64) -> ScriptedAnswer {
+fn read_answer(output: u64) -> ScriptedAnswer {
     ScriptedAnswer::tool("read", json!({ "path": "a.py" })).usage(1000, output)
 }
 
@@ -68,27 +68,27 @@ fn read(output: u64) -> ScriptedAnswer {
 const PUSHES: usize = 20;
 
 /// Returns the number of requests for an answer of the model.
-pub(crate) fn turns(model: &FakeModel) -> usize {
+pub(crate) fn count_requests(model: &FakeModel) -> usize {
     model.request_log().iter().filter(|request| request.path == "/v1/messages").count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runaway_turns_and_runaway_money_end_in_a_partial_review_that_is_posted() {
-    let (site, model) = Site::with_model([read(100).times(0)], "").await;
+    let (site, model) = Site::with_model([read_answer(100).times(0)], "").await;
     let _server = site.serve();
     let number = site.open_clean("one").await;
     site.deliver().await;
-    let (state, summary) = site.told(number).await;
-    assert_eq!((state.as_str(), turns(&model)), ("pending", 25), "{summary}");
+    let (state, summary) = site.wait_for_status(number).await;
+    assert_eq!((state.as_str(), count_requests(&model)), ("pending", 25), "{summary}");
     assert!(summary.contains("review incomplete") && summary.contains("turn limit"), "{summary}");
 
     // A turn costs a quarter of a dollar: no call begins that could exceed two dollars.
-    let before = site.spent().await.0;
-    model.set_script(ModelScript::from_answers([read(16_000).times(0)]));
+    let before = site.spent_today().await.0;
+    model.set_script(ModelScript::from_answers([read_answer(16_000).times(0)]));
     let number = site.open_clean("two").await;
     site.deliver().await;
-    let (state, summary) = site.told(number).await;
-    let (after, held) = site.spent().await;
+    let (state, summary) = site.wait_for_status(number).await;
+    let (after, held) = site.spent_today().await;
     assert!(summary.contains("review incomplete") && summary.contains("budget"), "{summary}");
     assert_eq!((state.as_str(), held), ("pending", 0));
     assert!((1_000_000..=2_000_000).contains(&(after - before)), "{}", after - before);
@@ -98,7 +98,7 @@ async fn runaway_turns_and_runaway_money_end_in_a_partial_review_that_is_posted(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repositorys_day_holds_for_reviews_side_by_side_and_those_after_it_wait() {
     let more = "[budget]\nrepo_day_usd = 0.6\n";
-    let (site, model) = Site::with_model([read(8_000).times(0)], more).await;
+    let (site, model) = Site::with_model([read_answer(8_000).times(0)], more).await;
     let server = site.serve();
     let mut numbers = Vec::new();
     for branch in ["one", "two", "three", "four"] {
@@ -106,26 +106,26 @@ async fn a_repositorys_day_holds_for_reviews_side_by_side_and_those_after_it_wai
     }
     site.deliver().await;
     for number in &numbers {
-        let (state, summary) = site.told(*number).await;
+        let (state, summary) = site.wait_for_status(*number).await;
         assert_eq!(state, "pending", "nothing that was not reviewed is green: {summary}");
         assert!(["budget", "Budget"].iter().any(|word| summary.contains(word)), "{summary}");
     }
     let late = site.open_clean("late").await;
-    let asked = turns(&model);
+    let asked = count_requests(&model);
     site.deliver().await;
-    let (state, summary) = site.told(late).await;
+    let (state, summary) = site.wait_for_status(late).await;
     assert_eq!(state, "pending");
     assert!(summary.contains("review incomplete") && summary.contains("daily budget hit"), "{summary}");
     assert!(summary.contains("rules only until the next day (UTC) begins"), "{summary}");
-    assert_eq!(turns(&model), asked, "nothing was asked for it");
+    assert_eq!(count_requests(&model), asked, "nothing was asked for it");
     let slots = site
-        .until_slots("deferred", |slots| {
+        .wait_until_slots("deferred", |slots| {
             let mut late = slots.iter().filter(|slot| slot["name"] == format!("o/r#{late}"));
             late.any(|slot| slot["why"] == "deferred" && slot["state"] != "leased")
         })
         .await;
     assert!(slots.iter().all(|slot| slot["attempts"] == 0), "waiting is no failure: {slots:#?}");
-    let (spent, held) = site.spent().await;
+    let (spent, held) = site.spent_today().await;
     assert!(spent <= 600_000 && held == 0, "{spent} spent, {held} set aside");
     let url = format!("{}/metrics", server.url);
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
@@ -137,23 +137,23 @@ async fn a_repositorys_day_holds_for_reviews_side_by_side_and_those_after_it_wai
     assert!(ratio > 0.5 && ratio <= 1.0, "{ratio}");
     // A publishing command gets the same result.
     let by_hand = site.run(&["review", "--pr", &format!("o/r#{late}"), "--publish"]);
-    assert_eq!((by_hand.exit, turns(&model)), (4, asked), "{by_hand:?}");
+    assert_eq!((by_hand.exit, count_requests(&model)), (4, asked), "{by_hand:?}");
     assert!(by_hand.err.contains("deferred"), "{by_hand:?}");
     assert_eq!(site.repo.pull(late).await.unwrap().summary_comments().count(), 1, "updated in place");
 
     // With more budget, a model reviews the pull requests that only rules have reviewed.
     drop(server);
-    model.set_script(ModelScript::from_answers([read(100), report()]));
+    model.set_script(ModelScript::from_answers([read_answer(100), report_answer()]));
     let _server = site.serve_by(site.command(&["serve"]).env("TRUING_BUDGET__REPO_DAY_USD", "50"));
     assert_eq!(site.run(&["queue", "retry", &format!("o/r#{late}")]).exit, 0);
     let is_green = |view: &PullView| view.statuses[&view.head].last().unwrap().state == "success";
-    site.until(late, "a model has reviewed it", is_green).await;
-    assert_eq!(turns(&model), asked + 2);
+    site.wait_until(late, "a model has reviewed it", is_green).await;
+    assert_eq!(count_requests(&model), asked + 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_number_of_pushes_costs_no_more_than_the_pull_request_may_and_the_rules_review_each() {
-    let answers = [report().usage(1000, 8_000).times(0)];
+    let answers = [report_answer().usage(1000, 8_000).times(0)];
     let (site, model) = Site::with_model(answers, "[budget]\npr_usd = 0.4\nmonth_usd = 4\n").await;
     let mut server = site.serve();
     let number = site.open_clean("one").await;
@@ -168,11 +168,11 @@ async fn any_number_of_pushes_costs_no_more_than_the_pull_request_may_and_the_ru
             server = site.serve();
         }
         site.deliver().await;
-        let (state, told) = site.told(number).await;
+        let (state, told) = site.wait_for_status(number).await;
         let told = told.replace('\\', "");
         let incomplete = told.contains("`budget.pr_usd`");
         assert_eq!(state, if incomplete { "pending" } else { "success" }, "{push}: {told}");
-        asked.push((turns(&model), told.contains(only)));
+        asked.push((count_requests(&model), told.contains(only)));
         let text = format!("{PAY}\n\ndef pay_{push}(x):\n    return charge(x + {push})\n");
         site.repo.push("one", CommitBuilder::new("more").write("one.py", text)).await.unwrap();
     }
@@ -180,23 +180,23 @@ async fn any_number_of_pushes_costs_no_more_than_the_pull_request_may_and_the_ru
     let last = asked[reviewed - 1].0;
     assert!((3..PUSHES / 2).contains(&reviewed), "{asked:?}");
     assert!(asked[reviewed..].iter().all(|each| *each == (last, true)), "{asked:?}");
-    let (spent, held) = site.spent().await;
+    let (spent, held) = site.spent_today().await;
     assert!((200_000..=400_000).contains(&spent) && held == 0, "{spent} spent, {held} set aside");
     let shown = site.run(&["budget", "show"]).out;
     assert!(shown.contains("pr o/r#1") && shown.contains("budget.month_usd"), "{shown}");
-    let why = unfolded(&site.run(&["why", &format!("o/r#{number}")]).out);
+    let why = unwrap_lines(&site.run(&["why", &format!("o/r#{number}")]).out);
     assert!(why.contains("all of this pull request: $0."), "{why}");
 
     // Another pull request has its own budget.
     let other = site.open_clean("other").await;
     site.deliver().await;
-    assert_eq!(site.told(other).await.0, "success");
+    assert_eq!(site.wait_for_status(other).await.0, "success");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allows_it() {
     let more = "[budget]\npr_ask_usd = 0.3\npr_usd = 0.7\n";
-    let (site, model) = Site::with_model([report().usage(1000, 8_000).times(0)], more).await;
+    let (site, model) = Site::with_model([report_answer().usage(1000, 8_000).times(0)], more).await;
     let mut server = site.serve();
     let number = site.open_clean("one").await;
     site.repo.set_role("ada", "write").await.unwrap();
@@ -211,7 +211,7 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
         let first = push;
         loop {
             site.deliver().await;
-            let told = site.told(number).await.1.replace('\\', "");
+            let told = site.wait_for_status(number).await.1.replace('\\', "");
             if told.contains(wanted) {
                 return push - first;
             }
@@ -223,14 +223,14 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
     };
     let waits = "`budget.pr_ask_usd` ($0.30 ";
     push_until(waits).await;
-    site.until(number, "the question", |view| questions(view) == 1).await;
+    site.wait_until(number, "the question", |view| questions(view) == 1).await;
     // Neither another push, a restart, nor the answer of a user without write permission changes anything.
-    let before = turns(&model);
+    let before = count_requests(&model);
     drop(server);
     server = site.serve();
     site.repo.push("one", CommitBuilder::new("more").write("two.py", PAY)).await.unwrap();
     push_until(waits).await;
-    assert_eq!((turns(&model), questions(&site.repo.pull(number).await.unwrap())), (before, 1));
+    assert_eq!((count_requests(&model), questions(&site.repo.pull(number).await.unwrap())), (before, 1));
 
     // One of the three answers counts, and the head is reviewed: the first is by a stranger, the last comes
     // too late.
@@ -239,9 +239,9 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
     }
     site.deliver().await;
     let is_green = |view: &PullView| view.statuses[&view.head].last().unwrap().state == "success";
-    site.until(number, "a model has reviewed it", is_green).await;
-    assert!(turns(&model) > before);
-    let why = unfolded(&site.run(&["why", &format!("o/r#{number}")]).out);
+    site.wait_until(number, "a model has reviewed it", is_green).await;
+    assert!(count_requests(&model) > before);
+    let why = unwrap_lines(&site.run(&["why", &format!("o/r#{number}")]).out);
     assert!(
         why.contains("this pull request until `/spend`: $0.") && why.contains(" of $0.60 spent"),
         "{why}"
@@ -250,10 +250,10 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
     assert!(!why.contains("eve"), "{why}");
     // The next limit causes a question of its own, and the hard limit holds regardless of permissions.
     push_until("`budget.pr_ask_usd` ($0.60 ").await;
-    site.until(number, "the second question", |view| questions(view) == 2).await;
+    site.wait_until(number, "the second question", |view| questions(view) == 2).await;
     site.repo.comment(number, "ada", "/spend").await.unwrap();
     push_until("`budget.pr_usd` ($0.70 ").await;
-    let (spent, held) = site.spent().await;
+    let (spent, held) = site.spent_today().await;
     assert!((600_000..=700_000).contains(&spent) && held == 0, "{spent} spent, {held} set aside");
     assert_eq!(questions(&site.repo.pull(number).await.unwrap()), 2);
     drop(server);
@@ -261,7 +261,8 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_was_paid_for_is_not_paid_for_again_when_the_forge_comes_back() {
-    let (site, model) = Site::with_model([read(100), report(), read(100).times(0)], "").await;
+    let (site, model) =
+        Site::with_model([read_answer(100), report_answer(), read_answer(100).times(0)], "").await;
     let server = site.serve();
     let refused = ForgeFaultKind::Status(503, None);
     site.forge.add_fault(ForgeFault::on_call("POST", SUMMARY, refused).times(1000));
@@ -271,39 +272,39 @@ async fn a_review_that_was_paid_for_is_not_paid_for_again_when_the_forge_comes_b
         let calls = site.forge.call_counts();
         calls.get("POST /repos/{owner}/{repo}/issues/{number}/comments").copied().unwrap_or_default()
     };
-    site.until(number, "tried again", |_| tries() >= 3).await;
-    let paid = (turns(&model), site.spent().await);
+    site.wait_until(number, "tried again", |_| tries() >= 3).await;
+    let paid = (count_requests(&model), site.spent_today().await);
     assert_eq!(paid.0, 2);
     site.forge.clear_faults();
-    let view = site.until(number, "told", |view| {
+    let view = site.wait_until(number, "told", |view| {
         view.statuses.get(&view.head).is_some_and(|all| all.last().unwrap().state == "success")
     });
     let view = view.await;
     assert_eq!(view.summary_comments().count(), 1);
     assert!(view.summary_comments().all(|summary| summary.body.contains("2 turns")), "{view:#?}");
-    assert_eq!((turns(&model), site.spent().await), paid);
+    assert_eq!((count_requests(&model), site.spent_today().await), paid);
 
     // A publishing command that lost its own response does not pay twice either.
     drop(server);
-    model.set_script(ModelScript::from_answers([read(100), report()]));
+    model.set_script(ModelScript::from_answers([read_answer(100), report_answer()]));
     site.forge.add_fault(ForgeFault::on_call("POST", SUMMARY, ForgeFaultKind::LostAnswer));
     site.open_clean("two").await;
     let target = ["review", "--pr", "o/r#2", "--publish"];
     let lost = site.run(&target);
     assert_eq!(lost.exit, 3, "{lost:?}");
-    assert_eq!(turns(&model), 4);
+    assert_eq!(count_requests(&model), 4);
     let again = site.run(&target);
-    assert_eq!((again.exit, turns(&model)), (0, 4), "{again:?}");
+    assert_eq!((again.exit, count_requests(&model)), (0, 4), "{again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_switch_between_two_turns_stops_the_run_or_lets_it_finish() {
-    let (site, model) = Site::with_model([read(100), report()], "").await;
+    let (site, model) = Site::with_model([read_answer(100), report_answer()], "").await;
     let _server = site.serve();
     model.stall(1);
     let asked = async |count: usize| {
         let deadline = Instant::now() + PATIENCE;
-        while turns(&model) < count {
+        while count_requests(&model) < count {
             assert!(Instant::now() < deadline, "no request {count}");
             tokio::task::yield_now().await;
         }
@@ -313,29 +314,29 @@ async fn a_switch_between_two_turns_stops_the_run_or_lets_it_finish() {
     asked(1).await;
     assert_eq!(site.run(&["kill", "on", "--mode", "finish"]).exit, 0);
     model.resume();
-    let (state, summary) = site.told(number).await;
-    assert_eq!((state.as_str(), turns(&model)), ("success", 2), "{summary}");
+    let (state, summary) = site.wait_for_status(number).await;
+    assert_eq!((state.as_str(), count_requests(&model)), ("success", 2), "{summary}");
     assert_eq!(site.run(&["kill", "off"]).exit, 0);
 
-    model.set_script(ModelScript::from_answers([read(100), report().times(0)]));
+    model.set_script(ModelScript::from_answers([read_answer(100), report_answer().times(0)]));
     model.stall(3);
     let number = site.open_clean("two").await;
     site.deliver().await;
     asked(3).await;
     assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
     model.resume();
-    site.until_slots("given back", |slots| {
+    site.wait_until_slots("given back", |slots| {
         slots
             .iter()
             .any(|slot| slot["name"] == "o/r#2" && slot["state"] == "waiting" && slot["attempts"] == 0)
     })
     .await;
-    assert_eq!(turns(&model), 3, "the turn in flight was the last");
+    assert_eq!(count_requests(&model), 3, "the turn in flight was the last");
     let view = site.repo.pull(number).await.unwrap();
     assert!(view.comments.is_empty() && !view.statuses.contains_key(&view.head), "{view:#?}");
-    assert_eq!(site.spent().await.1, 0, "nothing stays set aside");
+    assert_eq!(site.spent_today().await.1, 0, "nothing stays set aside");
     assert_eq!(site.run(&["kill", "off"]).exit, 0);
-    assert_eq!(site.told(number).await.0, "success");
+    assert_eq!(site.wait_for_status(number).await.0, "success");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -358,7 +359,7 @@ async fn a_provider_that_wants_no_more_is_left_alone_and_the_rules_review() {
         for branch in ["one", "two"] {
             let number = site.open(branch).await;
             site.deliver().await;
-            let view = site.until(number, "reviewed", is_reviewed).await;
+            let view = site.wait_until(number, "reviewed", is_reviewed).await;
             let summary = &view.summary_comments().next().unwrap().body;
             assert!(
                 summary.contains("review incomplete") && summary.contains("minimal: rules only"),
@@ -370,29 +371,33 @@ async fn a_provider_that_wants_no_more_is_left_alone_and_the_rules_review() {
                 "what the rules found blocks"
             );
         }
-        assert_eq!(turns(&model), 1, "{status} {error}: the circuit is open");
-        assert_eq!(site.spent().await, (0, 0));
+        assert_eq!(count_requests(&model), 1, "{status} {error}: the circuit is open");
+        assert_eq!(site.spent_today().await, (0, 0));
     }
-    let (site, model) = Site::with_model([says(429, "", "0"), report()], "").await;
+    let (site, model) = Site::with_model([says(429, "", "0"), report_answer()], "").await;
     let _server = site.serve();
     let number = site.open_clean("one").await;
     site.deliver().await;
-    let (state, summary) = site.told(number).await;
-    assert_eq!((state.as_str(), turns(&model)), ("success", 2), "an ordinary 429 is tried again: {summary}");
+    let (state, summary) = site.wait_for_status(number).await;
+    assert_eq!(
+        (state.as_str(), count_requests(&model)),
+        ("success", 2),
+        "an ordinary 429 is tried again: {summary}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_review_costs_is_told_once_however_often_it_is_published_again() {
-    let (site, model) = Site::with_model([report().times(0)], "").await;
+    let (site, model) = Site::with_model([report_answer().times(0)], "").await;
     site.repo.set_role("ann", "write").await.unwrap();
     let server = site.serve();
     let number = site.open("one").await;
     site.deliver().await;
     let state = |view: &PullView| view.statuses.get(&view.head)?.last().map(|status| status.state.clone());
-    let view = site.until(number, "reviewed", |view| state(view).as_deref() == Some("failure")).await;
+    let view = site.wait_until(number, "reviewed", |view| state(view).as_deref() == Some("failure")).await;
     // The status is visible before the run's record contains its cost.
-    site.until_slots("at rest", |slots| slots.iter().all(|slot| slot["state"] != "leased")).await;
-    let (paid, asked) = (site.spent().await.0, turns(&model));
+    site.wait_until_slots("at rest", |slots| slots.iter().all(|slot| slot["state"] != "leased")).await;
+    let (paid, asked) = (site.spent_today().await.0, count_requests(&model));
     assert!(paid > 0 && asked > 0);
     let reported = || {
         let ran = site.run(&["report", "--format", "json"]);
@@ -406,17 +411,21 @@ async fn what_a_review_costs_is_told_once_however_often_it_is_published_again() 
     for (word, wanted) in [("/dismiss it is for a demo", "success"), ("/undismiss", "failure")] {
         site.repo.reply(number, "ann", first, word).await.unwrap();
         site.deliver().await;
-        site.until(number, word, |view| state(view).as_deref() == Some(wanted)).await;
-        site.until_slots("at rest", |slots| slots.iter().all(|slot| slot["state"] != "leased")).await;
-        assert_eq!((site.spent().await, reported(), turns(&model)), ((paid, 0), paid, asked), "{word}");
+        site.wait_until(number, word, |view| state(view).as_deref() == Some(wanted)).await;
+        site.wait_until_slots("at rest", |slots| slots.iter().all(|slot| slot["state"] != "leased")).await;
+        assert_eq!(
+            (site.spent_today().await, reported(), count_requests(&model)),
+            ((paid, 0), paid, asked),
+            "{word}"
+        );
     }
     server.signal("-TERM");
-    assert_eq!(server.ended().0.code(), Some(0));
+    assert_eq!(server.wait_for_end().0.code(), Some(0));
 }
 
 /// Returns the money spent by reviews according to the ledger, `why` for this head, and the report for all
 /// runs.
-fn told_sums(site: &Site) -> [u64; 3] {
+fn reported_sums(site: &Site) -> [u64; 3] {
     let of = |arguments: &[&str]| -> Value {
         let ran = site.run(&[arguments, &["--format", "json"]].concat());
         serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}"))
@@ -428,7 +437,7 @@ fn told_sums(site: &Site) -> [u64; 3] {
     [spent, why, of(&["report"])["totals"]["cost_micro_usd"].as_u64().unwrap()]
 }
 
-async fn billed(model: &FakeModel, bills: usize) {
+async fn wait_for_bills(model: &FakeModel, bills: usize) {
     let deadline = Instant::now() + PATIENCE;
     while model.bills().len() < bills {
         assert!(Instant::now() < deadline, "no request came");
@@ -436,43 +445,47 @@ async fn billed(model: &FakeModel, bills: usize) {
     }
 }
 
-fn stalls() -> ScriptedAnswer {
+fn stalling_answer() -> ScriptedAnswer {
     let fault = Some(ModelFault::Stall { after: truing_fakes::model::StreamPlace::Text });
     ScriptedAnswer { fault, ..ScriptedAnswer::text("Let me see.") }.usage(1000, 100)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_is_stopped_is_told_with_what_it_cost_by_hand_and_served() {
-    let (site, model) = Site::with_model([read(100), stalls(), read(100), stalls(), report()], "").await;
+    let (site, model) = Site::with_model(
+        [read_answer(100), stalling_answer(), read_answer(100), stalling_answer(), report_answer()],
+        "",
+    )
+    .await;
     let number = site.open_clean("one").await;
     let target = ["review", "--pr", "o/r#1", "--publish", "--format", "json"];
     let child = site.command(&target).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    billed(&model, 2).await;
+    wait_for_bills(&model, 2).await;
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let ran = Ran::from(tokio::task::spawn_blocking(|| child.wait_with_output().unwrap()).await.unwrap());
     assert_eq!(ran.exit, 130, "{ran:?}");
-    let sums = told_sums(&site);
+    let sums = reported_sums(&site);
     assert!(sums[0] > 0 && sums.iter().all(|sum| *sum == sums[0]), "{sums:?}");
     let error: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(error["cost_micro_usd"], json!(sums[0]), "{ran:?}");
     // No server runs, so the work does not continue on its own.
     let why = site.run(&["why", "o/r#1"]);
     assert!(!why.out.contains("more pushes may follow"), "{}", why.out);
-    assert!(unfolded(&why.out).contains("no server is running"), "{}", why.out);
+    assert!(unwrap_lines(&why.out).contains("no server is running"), "{}", why.out);
 
     // The server is stopped in the middle of the next attempt.
     let server = site.serve();
-    billed(&model, 4).await;
+    wait_for_bills(&model, 4).await;
     server.signal("-TERM");
-    server.until_deaf().await;
+    server.wait_until_not_listening().await;
     server.signal("-TERM");
-    assert_eq!(server.ended().0.code(), Some(0));
-    let after = told_sums(&site);
+    assert_eq!(server.wait_for_end().0.code(), Some(0));
+    let after = reported_sums(&site);
     assert!(after[0] > sums[0] && after.iter().all(|sum| *sum == after[0]), "{after:?}");
 
     let _server = site.serve();
-    assert_eq!(site.told(number).await.0, "success");
-    site.until_slots("served", |slots| slots.iter().all(|slot| slot["state"] == "idle")).await;
-    let last = told_sums(&site);
+    assert_eq!(site.wait_for_status(number).await.0, "success");
+    site.wait_until_slots("served", |slots| slots.iter().all(|slot| slot["state"] == "idle")).await;
+    let last = reported_sums(&site);
     assert!(last[0] > after[0] && last.iter().all(|sum| *sum == last[0]), "{last:?}");
 }

@@ -5,13 +5,13 @@ use serde_json::json;
 use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
 
 use super::*;
-use crate::operate::claude::claude;
+use crate::operate::claude::find_claude;
 
 /// Token of the session of a server over HTTP.
 const SESSION: &str = "session-token-canary";
 
 /// Returns the calls of the model in order.
-fn calls() -> [(&'static str, Value); 6] {
+fn model_calls() -> [(&'static str, Value); 6] {
     let pull = |more: Value| {
         let mut input = json!({"repository": "o/r", "number": 1});
         input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -29,7 +29,7 @@ fn calls() -> [(&'static str, Value); 6] {
 }
 
 /// Starts a model that makes these calls and then ends.
-pub(super) async fn model(calls: &[(&str, Value)]) -> FakeModel {
+pub(super) async fn start_model(calls: &[(&str, Value)]) -> FakeModel {
     let calls = calls.iter().map(|(tool, input)| {
         ScriptedAnswer::tool(format!("mcp__truing__{tool}"), input.clone()).usage(100, 10)
     });
@@ -39,7 +39,7 @@ pub(super) async fn model(calls: &[(&str, Value)]) -> FakeModel {
 }
 
 /// Runs the program with this server and returns its output.
-pub(super) fn agent(program: &Path, folder: &Path, model: &FakeModel, server: &Value) -> Vec<Value> {
+pub(super) fn run_agent(program: &Path, folder: &Path, model: &FakeModel, server: &Value) -> Vec<Value> {
     let home = tempfile::tempdir().unwrap();
     let output = Command::new(program)
         .args(["--print", "Comment on the pull request.", "--output-format", "stream-json", "--verbose"])
@@ -70,7 +70,7 @@ pub(super) fn agent(program: &Path, folder: &Path, model: &FakeModel, server: &V
 
 /// Returns the results of the model's calls in order from the last request: the text, and a flag for an
 /// error.
-pub(super) fn results(model: &FakeModel) -> Vec<(String, bool)> {
+pub(super) fn call_results(model: &FakeModel) -> Vec<(String, bool)> {
     let log = model.request_log();
     let messages = log.last().unwrap().body["messages"].as_array().unwrap().clone();
     let blocks = messages.iter().filter_map(|message| message["content"].as_array()).flatten();
@@ -82,7 +82,7 @@ pub(super) fn results(model: &FakeModel) -> Vec<(String, bool)> {
 }
 
 /// Returns the configuration by which the program starts its own server.
-fn started(site: &Site) -> Value {
+fn stdio_server_config(site: &Site) -> Value {
     let file = site.home.path().join("truing.toml");
     json!({
         "type": "stdio",
@@ -93,20 +93,20 @@ fn started(site: &Site) -> Value {
 }
 
 /// Starts a server, and returns it with its configuration for the program.
-fn listening(site: &Site) -> (Server, Value) {
+fn start_http_server(site: &Site) -> (Server, Value) {
     let mut command = site.command(&["mcp", "serve", "--forge", "github", "--listen", "127.0.0.1:0", "-vv"]);
     let address = |line: String| Some(line.split_once("tools: ")?.1.to_owned());
-    let server = Server::announced(command.env("MCP_TOKEN", SESSION), address);
+    let server = Server::start_announced(command.env("MCP_TOKEN", SESSION), address);
     let headers = json!({"Authorization": "Bearer ${SESSION_TOKEN}", "X-Review-Id": "review-9"});
     let told = json!({"type": "http", "url": server.url, "headers": headers});
     (server, told)
 }
 
 /// Checks that the program makes all calls, and that each effect exists once.
-async fn works(program: &Path, site: &Site, server: &Value) {
+async fn assert_program_works(program: &Path, site: &Site, server: &Value) {
     let number = site.open("one").await;
-    let model = model(&calls()).await;
-    let events = agent(program, site.home.path(), &model, server);
+    let model = start_model(&model_calls()).await;
+    let events = run_agent(program, site.home.path(), &model, server);
 
     let begun = events.iter().find(|event| event["subtype"] == "init").unwrap();
     assert_eq!(begun["mcp_servers"][0]["name"], "truing", "{begun}");
@@ -134,8 +134,8 @@ async fn works(program: &Path, site: &Site, server: &Value) {
         assert!(tool["description"].as_str().is_some_and(|text| text.len() > 40), "{tool}");
     }
 
-    let results = results(&model);
-    assert_eq!(results.len(), calls().len(), "{results:#?}");
+    let results = call_results(&model);
+    assert_eq!(results.len(), model_calls().len(), "{results:#?}");
     assert!(results.iter().all(|(_, is_error)| !is_error), "{results:#?}");
     assert!(results[0].0.contains("\"branch\":\"one\""), "{results:#?}");
     assert!(results[1].0.contains("+breakpoint()"), "{results:#?}");
@@ -159,19 +159,19 @@ async fn works(program: &Path, site: &Site, server: &Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_claude_program_starts_a_server_and_each_comment_is_there_once() {
-    let Some(program) = claude() else { return };
+    let Some(program) = find_claude() else { return };
     let site = Site::new().await;
-    works(&program, &site, &started(&site)).await;
+    assert_program_works(&program, &site, &stdio_server_config(&site)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_claude_program_is_let_in_over_http_and_each_comment_is_there_once() {
-    let Some(program) = claude() else { return };
+    let Some(program) = find_claude() else { return };
     let site = Site::new().await;
-    let (server, told) = listening(&site);
-    works(&program, &site, &told).await;
+    let (server, told) = start_http_server(&site);
+    assert_program_works(&program, &site, &told).await;
     server.signal("-TERM");
-    let (status, log) = server.ended();
+    let (status, log) = server.wait_for_end();
     assert_eq!(status.code(), Some(0), "{log}");
     for secret in [TOKEN, SESSION] {
         assert!(!log.contains(secret), "a secret is in the log");
@@ -180,20 +180,20 @@ async fn the_claude_program_is_let_in_over_http_and_each_comment_is_there_once()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_tool_refuses_reaches_the_model_behind_the_claude_program_as_an_error() {
-    let Some(program) = claude() else { return };
+    let Some(program) = find_claude() else { return };
     let site = Site::new().await;
     let number = site.open("one").await;
     assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
-    let model = model(&calls()[1..3]).await;
-    agent(&program, site.home.path(), &model, &started(&site));
-    let results = results(&model);
+    let model = start_model(&model_calls()[1..3]).await;
+    run_agent(&program, site.home.path(), &model, &stdio_server_config(&site));
+    let results = call_results(&model);
     assert!(!results[0].1 && results[0].0.contains("+breakpoint()"), "{results:#?}");
     assert!(results[1].1 && results[1].0.contains("the kill switch is on"), "{results:#?}");
     assert!(site.repo.pull(number).await.unwrap().comments.is_empty());
 }
 
 /// Runs the inspector of the protocol on a server and returns its output.
-pub(super) fn inspected(folder: &Path, before: &[&str], after: &[&str]) -> Option<Value> {
+pub(super) fn run_inspector(folder: &Path, before: &[&str], after: &[&str]) -> Option<Value> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let packages = root.join("target/tools/npm/node_modules").canonicalize().ok()?;
     let output = Command::new(packages.join(".bin/node"))
@@ -218,8 +218,8 @@ pub(super) fn inspected(folder: &Path, before: &[&str], after: &[&str]) -> Optio
 async fn the_protocols_inspector_lists_the_tools_and_calls_one_over_pipes_and_over_http() {
     let site = Site::new().await;
     site.open("one").await;
-    let (server, _) = listening(&site);
-    let mut program = started(&site);
+    let (server, _) = start_http_server(&site);
+    let mut program = stdio_server_config(&site);
     program["env"]["GITHUB_TOKEN"] = TOKEN.into();
     let file = site.home.path().join("servers.json");
     std::fs::write(&file, json!({"mcpServers": {"truing": program}}).to_string()).unwrap();
@@ -228,11 +228,13 @@ async fn the_protocols_inspector_lists_the_tools_and_calls_one_over_pipes_and_ov
     let bearer = format!("Authorization: Bearer {SESSION}");
     let http = [server.url.as_str(), "--transport", "http", "--header", &bearer];
     for before in [&pipes[..], &http] {
-        let Some(listed) = inspected(site.home.path(), before, &["--method", "tools/list"]) else { return };
+        let Some(listed) = run_inspector(site.home.path(), before, &["--method", "tools/list"]) else {
+            return;
+        };
         assert_eq!(listed["tools"].as_array().map(Vec::len), Some(6), "{listed}");
         let call = ["--method", "tools/call", "--tool-name", "gh_list_pull_requests"];
         let with = ["--tool-arg", "repository=o/r"];
-        let called = inspected(site.home.path(), before, &[&call[..], &with].concat()).unwrap();
+        let called = run_inspector(site.home.path(), before, &[&call[..], &with].concat()).unwrap();
         assert_eq!(called["structuredContent"]["pull_requests"][0]["branch"], "one", "{called}");
     }
 }

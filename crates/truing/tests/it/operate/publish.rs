@@ -11,7 +11,7 @@ use truing_loops::machine::SystemClock;
 use truing_service::by_hand;
 use truing_store::{CommandLock, Store};
 
-use super::visible::get;
+use super::visible::http_get;
 use super::*;
 
 impl Site {
@@ -30,7 +30,7 @@ impl Site {
 }
 
 /// Returns the steps of publishing in the review's JSON.
-fn steps(review: &Value) -> Vec<&str> {
+fn publish_steps(review: &Value) -> Vec<&str> {
     review["publish"]["steps"]
         .as_array()
         .unwrap()
@@ -39,7 +39,7 @@ fn steps(review: &Value) -> Vec<&str> {
         .collect()
 }
 
-fn once(view: &PullView) {
+fn assert_comments_unique(view: &PullView) {
     assert!(is_reviewed(view), "{view:#?}");
     assert!(view.comments.iter().all(|comment| !comment.deleted), "nothing had to be taken back: {view:#?}");
 }
@@ -51,11 +51,11 @@ async fn a_review_is_published_once_however_often_it_is_asked_for() {
     let first = site.publish(&["--format", "json"]);
     assert_eq!(first.exit, 1, "{first:?}");
     let first: Value = serde_json::from_str(&first.out).unwrap();
-    assert_eq!(steps(&first), ["create_summary", "create_review", "status"]);
+    assert_eq!(publish_steps(&first), ["create_summary", "create_review", "status"]);
     assert_eq!(first["publish"]["dry_run"], false);
     assert_eq!(first["findings"].as_array().unwrap().len(), 1);
     let view = site.repo.pull(number).await.unwrap();
-    once(&view);
+    assert_comments_unique(&view);
     assert_eq!(view.statuses[&view.head].last().unwrap().state, "failure");
 
     let again = site.publish(&[]);
@@ -63,7 +63,7 @@ async fn a_review_is_published_once_however_often_it_is_asked_for() {
     assert!(again.out.ends_with("nothing to publish: o/r#1 shows it already\n"), "{}", again.out);
     assert!(again.out.lines().all(|line| line.chars().count() <= 80), "{}", again.out);
     let after = site.repo.pull(number).await.unwrap();
-    once(&after);
+    assert_comments_unique(&after);
     assert_eq!(after.comments, view.comments, "nothing is said again");
     assert!(site.run(&["log"]).out.contains("review --publish"));
 
@@ -71,10 +71,10 @@ async fn a_review_is_published_once_however_often_it_is_asked_for() {
     let server = site.serve();
     site.repo.push("one", CommitBuilder::new("more").write("b.py", "breakpoint()\n")).await.unwrap();
     site.deliver().await;
-    site.until(number, "both", |view| view.inline_comments().count() == 2).await;
+    site.wait_until(number, "both", |view| view.inline_comments().count() == 2).await;
     let beside = site.publish(&[]);
     assert!(matches!(beside.exit, 1 | 4), "{beside:?}");
-    site.until(number, "settled", |view| view.statuses.contains_key(&view.head)).await;
+    site.wait_until(number, "settled", |view| view.statuses.contains_key(&view.head)).await;
     let view = site.repo.pull(number).await.unwrap();
     assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 2), "{view:#?}");
     drop(server);
@@ -95,7 +95,7 @@ async fn commands_and_a_server_at_once_post_everything_once() {
     for ran in &ran {
         assert!(ran.exit == 1 || (ran.exit == 4 && ran.err.contains("o/r#1")), "{ran:?}");
     }
-    once(&site.until(number, "reviewed", is_reviewed).await);
+    assert_comments_unique(&site.wait_until(number, "reviewed", is_reviewed).await);
     drop(server);
 }
 
@@ -112,7 +112,7 @@ async fn what_was_posted_without_an_answer_is_found_by_the_next_run() {
     }
     let again = site.publish(&[]);
     assert_eq!(again.exit, 1, "{again:?}");
-    once(&site.repo.pull(number).await.unwrap());
+    assert_comments_unique(&site.repo.pull(number).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +122,7 @@ async fn who_is_at_work_already_is_left_alone() {
     assert_eq!(site.run(&["review", "--pr", "o/r#1"]).exit, 1);
     let (store, key) = (site.store(), site.key(number).await);
     // Every command that leases holds this lock; the leases of dead processes are ended at once.
-    let alive = CommandLock::take(store.path().unwrap()).unwrap();
+    let alive = CommandLock::acquire(store.path().unwrap()).unwrap();
     let lease = by_hand::lease(&store, &key, LoopKind::Review, &SlotLimits::default()).await.unwrap();
     let busy = site.publish(&[]);
     assert_eq!(busy.exit, 4, "{busy:?}");
@@ -142,7 +142,7 @@ async fn who_is_at_work_already_is_left_alone() {
     drop(alive);
     let next = site.publish(&[]);
     assert_eq!(next.exit, 1, "{next:?}");
-    once(&site.repo.pull(number).await.unwrap());
+    assert_comments_unique(&site.repo.pull(number).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,13 +153,13 @@ async fn a_server_that_starts_beside_it_leaves_its_lease_alone_until_it_is_dead(
     site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldAnswer));
     let mut command = site.command(&["review", "--pr", "o/r#1", "--publish"]);
     let child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    site.until(number, "at work", |view| view.summary_comments().count() == 1).await;
+    site.wait_until(number, "at work", |view| view.summary_comments().count() == 1).await;
     let server = site.serve();
-    assert_eq!(get(&server.url, "/healthz").0, 200, "it has looked for leases of the dead");
+    assert_eq!(http_get(&server.url, "/healthz").0, 200, "it has looked for leases of the dead");
     site.forge.release_held();
     let ran = Ran::from(child.wait_with_output().unwrap());
     assert_eq!(ran.exit, 1, "it is not taken over: {ran:?}");
-    once(&site.repo.pull(number).await.unwrap());
+    assert_comments_unique(&site.repo.pull(number).await.unwrap());
     drop(server);
 
     // A killed command loses its lease at once. Its expiry would take an hour.
@@ -168,11 +168,11 @@ async fn a_server_that_starts_beside_it_leaves_its_lease_alone_until_it_is_dead(
     site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldAnswer));
     let mut command = site.command(&["review", "--pr", "o/r#1", "--publish"]);
     let mut child = command.env("TRUING_SERVER__LEASE", "1h").spawn().unwrap();
-    site.until(number, "at work again", |view| view.inline_comments().count() == 2).await;
+    site.wait_until(number, "at work again", |view| view.inline_comments().count() == 2).await;
     child.kill().unwrap();
     child.wait().unwrap();
     let _server = site.serve();
-    site.until(number, "published", |view| view.statuses.contains_key(&view.head)).await;
+    site.wait_until(number, "published", |view| view.statuses.contains_key(&view.head)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,12 +184,12 @@ async fn an_interrupted_run_gives_its_lease_back() {
     site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldAnswer));
     let mut child =
         site.command(&["review", "--pr", "o/r#1", "--publish"]).stderr(Stdio::piped()).spawn().unwrap();
-    site.until(number, "at work", |view| view.inline_comments().count() == 1).await;
+    site.wait_until(number, "at work", |view| view.inline_comments().count() == 1).await;
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let again = site.publish(&[]);
     assert_eq!(again.exit, 1, "{again:?}");
-    once(&site.repo.pull(number).await.unwrap());
+    assert_comments_unique(&site.repo.pull(number).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -206,7 +206,7 @@ async fn the_kill_switch_stops_it_before_and_in_the_middle() {
         let running = scope.spawn(|| site.publish(&[]));
         tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(site.forge.wait_until_held());
-            let posted = site.until(number, "the summary", |view| view.summary_comments().count() == 1);
+            let posted = site.wait_until(number, "the summary", |view| view.summary_comments().count() == 1);
             tokio::runtime::Handle::current().block_on(posted);
         });
         assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
@@ -222,7 +222,7 @@ async fn the_kill_switch_stops_it_before_and_in_the_middle() {
     );
     assert_eq!(site.run(&["kill", "off"]).exit, 0);
     assert_eq!(site.publish(&[]).exit, 1);
-    once(&site.repo.pull(number).await.unwrap());
+    assert_comments_unique(&site.repo.pull(number).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -238,7 +238,7 @@ async fn drafts_and_closed_pull_requests_are_skipped_and_say_so() {
         let review: Value = serde_json::from_str(&ran.out).unwrap();
         assert_eq!((ran.exit, &review["outcome"]["kind"]), (0, &"skipped".into()), "{ran:?}");
         assert!(review["outcome"]["reason"].as_str().unwrap().contains(reason), "{review}");
-        assert!(steps(&review).is_empty());
+        assert!(publish_steps(&review).is_empty());
     }
     let view = site.repo.pull(number).await.unwrap();
     assert!(view.comments.is_empty() && view.statuses.is_empty(), "{view:#?}");
@@ -262,24 +262,24 @@ async fn a_dry_run_tells_every_step_and_changes_nothing() {
     let (store, key) = (site.store(), site.key(number).await);
     let untouched = async || {
         let writer = EffectOwner { key: key.clone(), producer: Producer::Review, token: None };
-        store.open_effects(&writer).await.unwrap().is_empty() && store.list().await.unwrap().is_empty()
+        store.open_effects(&writer).await.unwrap().is_empty() && store.list_slots().await.unwrap().is_empty()
     };
     assert!(untouched().await, "no intent, no slot");
-    assert!(store.runs(&key, 10).await.unwrap().is_empty());
+    assert!(store.review_entries(&key, 10).await.unwrap().is_empty());
 
     // The comment is rewritten, and the fixed finding is resolved.
     assert_eq!(site.publish(&[]).exit, 1);
     site.repo.push("one", CommitBuilder::new("mend").write("a.py", "a = 1\nb = 2\n")).await.unwrap();
     let shown = site.repo.pull(number).await.unwrap();
-    let runs = store.runs(&key, 10).await.unwrap().len();
+    let runs = store.review_entries(&key, 10).await.unwrap().len();
     let dry = site.publish(&["--dry-run", "--format", "json"]);
     let review: Value = serde_json::from_str(&dry.out).unwrap();
     assert_eq!((dry.exit, &review["publish"]["dry_run"]), (0, &true.into()), "{dry:?}");
-    let mut told = steps(&review);
+    let mut told = publish_steps(&review);
     told.sort_unstable();
     assert_eq!(told, ["resolve", "status", "update", "update"]);
     assert_eq!(site.repo.pull(number).await.unwrap().comments, shown.comments);
-    assert_eq!(store.runs(&key, 10).await.unwrap().len(), runs);
+    assert_eq!(store.review_entries(&key, 10).await.unwrap().len(), runs);
     // A dry run works even while the slot is leased.
     by_hand::lease(&store, &key, LoopKind::Review, &SlotLimits::default()).await.unwrap();
     assert_eq!(site.publish(&["--dry-run"]).exit, 0);

@@ -9,14 +9,14 @@ impl Site {
     }
 
     /// Reviews the pull request and returns the JSON object.
-    fn reviewed(&self, number: u64) -> Value {
+    fn review_pull(&self, number: u64) -> Value {
         let ran = self.run(&["review", "--pr", &self.page(number), "--format", "json"]);
         assert!(ran.exit < 2, "{ran:?}");
         serde_json::from_str(&ran.out).unwrap()
     }
 }
 
-fn paths(review: &Value) -> Vec<&str> {
+fn finding_paths(review: &Value) -> Vec<&str> {
     review["findings"].as_array().unwrap().iter().map(|found| found["path"].as_str().unwrap()).collect()
 }
 
@@ -38,7 +38,7 @@ async fn a_pull_request_is_reviewed_like_a_local_change_and_nobody_is_told() {
 
     let view = site.repo.pull(number).await.unwrap();
     assert!(view.comments.is_empty() && view.statuses.is_empty(), "{view:#?}");
-    let (first, second) = (site.reviewed(number), site.reviewed(number));
+    let (first, second) = (site.review_pull(number), site.review_pull(number));
     assert_eq!(first["head"], view.head.as_str());
     assert_eq!(first["base"], site.repo.tip("main").await.unwrap().as_str());
     assert_eq!(first["outcome"]["kind"], "reviewed");
@@ -60,11 +60,11 @@ async fn what_configures_it_is_the_default_branch_and_never_the_pull_request() {
         CommitBuilder::new("debug").write("a.py", "a = 1\nbreakpoint()\n").write("b.py", "breakpoint()\n");
     site.repo.push("one", change.write(".truing.toml", hides_all)).await.unwrap();
     let number = site.repo.open_pull(NewPull::from_branch("one")).await.unwrap();
-    assert_eq!(paths(&site.reviewed(number)), ["a.py", "b.py"]);
+    assert_eq!(finding_paths(&site.review_pull(number)), ["a.py", "b.py"]);
 
     let own = CommitBuilder::new("configure").write(".truing.toml", "[rules]\nignore = [\"b.py\"]\n");
     let tip = site.repo.push("main", own).await.unwrap();
-    assert_eq!(paths(&site.reviewed(number)), ["a.py"]);
+    assert_eq!(finding_paths(&site.review_pull(number)), ["a.py"]);
     let said = site.run(&["review", "--pr", "o/r#1"]).out;
     let told = format!("configured by .truing.toml from the default branch, commit {}\n", &tip[..10]);
     assert!(said.contains(&told), "{said}");
@@ -80,7 +80,7 @@ async fn what_configures_it_is_the_default_branch_and_never_the_pull_request() {
     let server = site.serve();
     site.forge.clear_faults();
     assert!(site.deliver().await.iter().all(|status| *status == 202));
-    site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
+    site.wait_until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
     let said = site.repo.pull(number).await.unwrap();
     let told = "the repository's own configuration (.truing.toml) is wrong";
     assert!(said.summary_comments().any(|summary| summary.body.contains(told)), "{said:#?}");

@@ -4,16 +4,16 @@
 use super::*;
 
 /// Creates two pull requests reviewed by a server that has ended, and returns their numbers.
-async fn two_reviewed(site: &Site) -> [u64; 2] {
+async fn create_two_reviewed(site: &Site) -> [u64; 2] {
     let server = site.serve();
     let numbers = [site.open("one").await, site.open("two").await];
     site.deliver().await;
     for number in numbers {
-        site.until(number, "reviewed", is_reviewed).await;
+        site.wait_until(number, "reviewed", is_reviewed).await;
     }
-    site.until_slots("idle", |slots| slots.iter().all(|slot| slot["state"] == "idle")).await;
+    site.wait_until_slots("idle", |slots| slots.iter().all(|slot| slot["state"] == "idle")).await;
     server.signal("-TERM");
-    server.ended();
+    server.wait_for_end();
     numbers
 }
 
@@ -24,7 +24,7 @@ fn json(ran: &Ran) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
     let site = Site::new().await;
-    let [one, two] = two_reviewed(&site).await;
+    let [one, two] = create_two_reviewed(&site).await;
     site.repo.set_role("ada", "write").await.unwrap();
     let answered = site.repo.pull(two).await.unwrap().inline_comments().next().unwrap().id;
     site.repo.reply(two, "ada", answered, "Is that so?").await.unwrap();
@@ -46,7 +46,7 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
         ("--repo", "o/other", "repositories with comments since"),
     ] {
         let unknown = site.run(&["retract", "--since", "1h", flag, name]);
-        assert!(unknown.exit == 2 && unfolded(&unknown.err).contains(listed), "{unknown:?}");
+        assert!(unknown.exit == 2 && unwrap_lines(&unknown.err).contains(listed), "{unknown:?}");
     }
     let report = || site.run(&["report", "--format", "json", "--since", "1d"]).out;
     let reported = |text: String| -> Value {
@@ -98,7 +98,7 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
         "{again:?}"
     );
     assert!(again.out.ends_with("retracted 1 finding on 1 pull request\n"), "{again:?}");
-    let log = unfolded(&site.run(&["log"]).out);
+    let log = unwrap_lines(&site.run(&["log"]).out);
     assert!(log.contains("retract") && log.contains("a bad rule"), "{log}");
 
     // A running server does not restore them, even after the next push.
@@ -107,7 +107,9 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
     site.repo.push("one", CommitBuilder::new("more").write("b.py", "b = 1\n")).await.unwrap();
     site.deliver().await;
     let after = site
-        .until(one, "reviewed again", |view| view.head != gone.head && view.statuses.contains_key(&view.head))
+        .wait_until(one, "reviewed again", |view| {
+            view.head != gone.head && view.statuses.contains_key(&view.head)
+        })
         .await;
     assert_eq!(after.inline_comments().count(), 0, "{after:#?}");
     // The summary explains how to undo the retraction.
@@ -116,17 +118,17 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
     let id = summary.split("`/undismiss` and its id: `").nth(1).unwrap().split('`').next().unwrap();
     site.repo.comment(one, "ada", &format!("/undismiss {id}")).await.unwrap();
     site.deliver().await;
-    let again = site.until(one, "it is back", |view| view.inline_comments().count() == 1).await;
+    let again = site.wait_until(one, "it is back", |view| view.inline_comments().count() == 1).await;
     let comment = again.inline_comments().next().unwrap();
     assert!(!comment.resolved && comment.body.contains("Answer with `/dismiss`"), "{again:#?}");
     server.signal("-TERM");
-    server.ended();
+    server.wait_for_end();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answered_comments_are_deleted_where_that_is_asked_for_and_a_head_that_moved_is_reviewed_later() {
     let site = Site::new().await;
-    let [one, two] = two_reviewed(&site).await;
+    let [one, two] = create_two_reviewed(&site).await;
     site.repo.set_role("ada", "write").await.unwrap();
     let answered = site.repo.pull(two).await.unwrap().inline_comments().next().unwrap().id;
     site.repo.reply(two, "ada", answered, "Is that so?").await.unwrap();
@@ -146,11 +148,11 @@ async fn answered_comments_are_deleted_where_that_is_asked_for_and_a_head_that_m
 
     // The second call in the file is another finding.
     let server = site.serve();
-    let view = site.until(one, "the new head", |view| view.statuses.contains_key(&head)).await;
+    let view = site.wait_until(one, "the new head", |view| view.statuses.contains_key(&head)).await;
     let shown: Vec<_> = view.inline_comments().map(|comment| comment.line).collect();
     assert_eq!(shown, [Some(4)], "{view:#?}");
     server.signal("-TERM");
-    server.ended();
+    server.wait_for_end();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,7 +167,7 @@ async fn without_a_database_nothing_is_taken_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_done_is_done_by_the_next_call_and_a_finding_of_other_code_is_shown_again() {
     let site = Site::new().await;
-    let [one, _] = two_reviewed(&site).await;
+    let [one, _] = create_two_reviewed(&site).await;
     site.forge.revoke(TOKEN);
     let first = site.run(&["retract", "--since", "1h", "--format", "json"]);
     assert_eq!(first.exit, 3, "{first:?}");
@@ -187,23 +189,23 @@ async fn what_was_not_done_is_done_by_the_next_call_and_a_finding_of_other_code_
         .await
         .unwrap();
     let server = site.serve();
-    let shown = site.until(one, "another line", |view| view.inline_comments().count() == 1).await;
+    let shown = site.wait_until(one, "another line", |view| view.inline_comments().count() == 1).await;
     assert_eq!(shown.inline_comments().next().unwrap().line, Some(2));
     server.signal("-TERM");
-    server.ended();
+    server.wait_for_end();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_and_what_is_due_stay_as_they_were() {
     let site = Site::new().await;
-    let [one, two] = two_reviewed(&site).await;
+    let [one, two] = create_two_reviewed(&site).await;
     site.repo.set_role("ada", "write").await.unwrap();
     let server = site.serve();
     site.repo.comment(one, "ada", "/review pause").await.unwrap();
     site.deliver().await;
-    site.until_slots("paused", |slots| slots.iter().any(|slot| slot["why"] == "paused")).await;
+    site.wait_until_slots("paused", |slots| slots.iter().any(|slot| slot["why"] == "paused")).await;
     server.signal("-TERM");
-    server.ended();
+    server.wait_for_end();
     let slots = || -> Vec<(String, String)> {
         let listed: Vec<Value> =
             serde_json::from_str(&site.run(&["queue", "list", "--format", "json"]).out).unwrap();
@@ -220,15 +222,15 @@ async fn a_pause_and_what_is_due_stay_as_they_were() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_word_of_somebody_who_dismissed_a_finding_stays() {
     let site = Site::new().await;
-    let [one, _] = two_reviewed(&site).await;
+    let [one, _] = create_two_reviewed(&site).await;
     site.repo.set_role("ada", "write").await.unwrap();
     let comment = site.repo.pull(one).await.unwrap().inline_comments().next().unwrap().id;
     let server = site.serve();
     site.repo.reply(one, "ada", comment, "/dismiss meant so").await.unwrap();
     site.deliver().await;
-    site.until(one, "dismissed", |view| view.inline_comments().all(|comment| comment.resolved)).await;
+    site.wait_until(one, "dismissed", |view| view.inline_comments().all(|comment| comment.resolved)).await;
     server.signal("-TERM");
-    server.ended();
+    server.wait_for_end();
     let done = site.run(&["retract", "--since", "1h"]);
     assert!(done.out.ends_with("retracted 1 finding on 1 pull request\n"), "{done:?}");
     let kept = site.repo.pull(one).await.unwrap();

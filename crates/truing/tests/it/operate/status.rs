@@ -3,7 +3,7 @@
 use super::*;
 
 /// Repeats the request until the command ends with this exit code and prints this text.
-async fn status(site: &Site, server: &Server, exit: i32, text: &str) -> Ran {
+async fn wait_for_status(site: &Site, server: &Server, exit: i32, text: &str) -> Ran {
     let address = server.url.strip_prefix("http://").unwrap().split('/').next().unwrap();
     let deadline = Instant::now() + PATIENCE;
     let mut look = tokio::time::interval(Duration::from_millis(50));
@@ -20,10 +20,10 @@ async fn status(site: &Site, server: &Server, exit: i32, text: &str) -> Ran {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_says_what_it_sees_and_that_the_forge_refuses_its_token() {
-    let site = Site::new().await.leaving_existing();
+    let site = Site::new().await.ignore_existing_pulls();
     site.open_clean("one").await;
     let server = site.serve();
-    let ran = status(&site, &server, 0, "github: 1 repository, 1 open pull request\n").await;
+    let ran = wait_for_status(&site, &server, 0, "github: 1 repository, 1 open pull request\n").await;
     assert!(ran.out.contains("before the first contact are left"), "{ran:?}");
     let view = site.repo.pull(1).await.unwrap();
     assert!(view.comments.is_empty() && view.statuses.is_empty(), "it was open before the first contact");
@@ -31,7 +31,7 @@ async fn a_server_says_what_it_sees_and_that_the_forge_refuses_its_token() {
 
     site.forge.revoke(TOKEN);
     let server = site.serve();
-    status(&site, &server, 1, "github: refuses the token").await;
+    wait_for_status(&site, &server, 1, "github: refuses the token").await;
     // The address is read from the server's lock.
     for format in ["text", "json"] {
         let listed = site.run(&["queue", "list", "--format", format]);

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::visible::get;
+use super::visible::http_get;
 use super::*;
 
 /// Consecutive checks without a listening socket after which a server counts as deaf.
@@ -33,7 +33,7 @@ async fn a_log_that_nobody_reads_stops_neither_the_service_nor_its_end() {
         std::io::Read::read_exact(&mut stream, &mut status).unwrap();
         assert_eq!(&status, b"HTTP/1.1 404");
     }
-    let mut server = Server::silent(child);
+    let mut server = Server::from_child(child);
     server.signal("-TERM");
     let deadline = Instant::now() + PATIENCE;
     let status = loop {
@@ -55,7 +55,7 @@ async fn the_log_is_json_or_what_is_asked_for() {
         (&["serve", "--log-format", "text"], false),
     ] {
         let child = site.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
-        let mut server = Server::silent(child);
+        let mut server = Server::from_child(child);
         let mut log = BufReader::new(server.child.stderr.take().unwrap());
         let mut next = |wanted: &str| {
             let mut line = String::new();
@@ -88,7 +88,7 @@ async fn a_git_that_hangs_at_the_start_keeps_nobody_from_stopping_the_server() {
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap());
     let child = site.command(&["serve"]).env("PATH", path).stderr(Stdio::null()).spawn().unwrap();
-    let mut server = Server::silent(child);
+    let mut server = Server::from_child(child);
     let deadline = Instant::now() + PATIENCE;
     while !folder.path().join("git.began").exists() {
         assert!(Instant::now() < deadline, "git was not asked");
@@ -132,11 +132,11 @@ impl HangingGit {
         writer.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
         assert!(writer.wait().unwrap().success());
         let git = Self(folder);
-        git.hang(true);
+        git.set_hanging(true);
         git
     }
 
-    fn hang(&self, hang: bool) {
+    fn set_hanging(&self, hang: bool) {
         let file = self.0.path().join("hang");
         let _ = std::fs::remove_file(self.0.path().join("pid"));
         if hang { std::fs::write(file, "").unwrap() } else { std::fs::remove_file(file).unwrap() }
@@ -150,9 +150,9 @@ impl HangingGit {
     }
 
     /// Waits until git hangs, and returns the id of its child process.
-    async fn started(&self) -> String {
+    async fn wait_for_child(&self) -> String {
         let mut pid = String::new();
-        until("git hangs", || {
+        wait_until("git hangs", || {
             pid = std::fs::read_to_string(self.0.path().join("pid")).unwrap_or_default().trim().to_owned();
             !pid.is_empty()
         })
@@ -163,7 +163,7 @@ impl HangingGit {
 
 /// Lets the children of this process receive SIGHUP even if `nohup` started the tests: a child inherits
 /// ignored signals, but not handlers.
-fn hear_hang_ups() {
+fn enable_sighup() {
     drop(signal(SignalKind::hangup()).unwrap());
 }
 
@@ -173,7 +173,7 @@ pub(crate) fn is_running(pid: &str) -> bool {
     state.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
 }
 
-pub(crate) async fn until(label: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) async fn wait_until(label: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     let mut look = tokio::time::interval(Duration::from_millis(20));
     while !condition() {
@@ -184,14 +184,14 @@ pub(crate) async fn until(label: &str, mut condition: impl FnMut() -> bool) {
 
 impl Site {
     /// Returns the content of the server's temporary folder.
-    fn temporary(&self) -> Vec<PathBuf> {
+    fn temp_entries(&self) -> Vec<PathBuf> {
         let mut folder = database(self.home.path()).into_os_string();
         folder.push(".tmp");
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
     }
 
     /// Returns a command that starts the server with a signal ignored.
-    fn ignoring(&self, signal: &str) -> Command {
+    fn serve_command_ignoring(&self, signal: &str) -> Command {
         let truing = self.command(&["serve"]);
         let mut shell = Command::new("/bin/sh");
         shell.arg("-c").arg(format!("trap '' {signal}; exec \"$0\" \"$@\""));
@@ -203,7 +203,7 @@ impl Site {
         shell
     }
 
-    fn serve_with_git(&self, git: &HangingGit) -> Server {
+    fn start_server_with_git(&self, git: &HangingGit) -> Server {
         self.serve_by(self.command(&["serve"]).env("PATH", git.path()))
     }
 }
@@ -211,7 +211,7 @@ impl Site {
 impl Server {
     /// Returns true if the process has a listening socket. The port is no evidence, since another test may
     /// use it once it is free.
-    pub(crate) fn listens(&self) -> bool {
+    pub(crate) fn is_listening(&self) -> bool {
         let all = std::fs::read_to_string("/proc/net/tcp").unwrap();
         let listening = |line: &&str| line.split_whitespace().nth(3) == Some("0A");
         let inode = |line: &str| Some(format!("socket:[{}]", line.split_whitespace().nth(9)?));
@@ -224,11 +224,11 @@ impl Server {
 
     /// Waits until the server does not listen any more, which shows that it has received the first signal. An
     /// earlier second signal of the same kind would be lost.
-    pub(crate) async fn until_deaf(&self) {
+    pub(crate) async fn wait_until_not_listening(&self) {
         // The table of sockets is read in parts and may miss one while others change.
         let mut quiet = 0;
-        until("nobody listens any more", || {
-            quiet = if self.listens() { 0 } else { quiet + 1 };
+        wait_until("nobody listens any more", || {
+            quiet = if self.is_listening() { 0 } else { quiet + 1 };
             quiet == QUIET_LOOKS
         })
         .await;
@@ -237,9 +237,9 @@ impl Server {
     /// Sends a signal, and another while the server stops. Returns its exit status and its output.
     async fn signal_twice(self, first: &str, second: &str) -> (ExitStatus, String) {
         self.signal(first);
-        self.until_deaf().await;
+        self.wait_until_not_listening().await;
         self.signal(second);
-        let (status, log) = self.ended();
+        let (status, log) = self.wait_for_end();
         assert!(log.contains("stopping at once"), "it waits for its runs: {log}");
         (status, log)
     }
@@ -247,28 +247,28 @@ impl Server {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_gives_back_what_hangs_and_leaves_nothing_behind() {
-    hear_hang_ups();
+    enable_sighup();
     let (site, git) = (Site::new().await, HangingGit::new());
     let number = site.open("one").await;
     for (first, second, code) in [("-TERM", "-TERM", 0), ("-INT", "-TERM", 130), ("-HUP", "-INT", 0)] {
-        let server = site.serve_with_git(&git);
+        let server = site.start_server_with_git(&git);
         if first == "-TERM" {
             assert_eq!(site.deliver().await, [202]);
         } // Later servers continue with the returned leases.
-        let child = git.started().await;
-        assert!(!site.temporary().is_empty(), "it has its own place for what it makes");
+        let child = git.wait_for_child().await;
+        assert!(!site.temp_entries().is_empty(), "it has its own place for what it makes");
         let (status, log) = server.signal_twice(first, second).await;
         assert_eq!(status.code(), Some(code), "{log}");
-        assert_eq!(site.temporary(), Vec::<PathBuf>::new(), "{first} {second}");
-        until("no child is left", || !is_running(&child)).await;
+        assert_eq!(site.temp_entries(), Vec::<PathBuf>::new(), "{first} {second}");
+        wait_until("no child is left", || !is_running(&child)).await;
         let slots: Value =
             serde_json::from_str(&site.run(&["slots", "list", "--format", "json"]).out).unwrap();
         assert_eq!((&slots[0]["state"], &slots[0]["attempts"]), (&"waiting".into(), &0.into()), "{slots}");
-        git.hang(true);
+        git.set_hanging(true);
     }
-    git.hang(false);
-    let _server = site.serve_with_git(&git);
-    site.until(number, "reviewed", is_reviewed).await;
+    git.set_hanging(false);
+    let _server = site.start_server_with_git(&git);
+    site.wait_until(number, "reviewed", is_reviewed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -279,16 +279,16 @@ async fn a_second_signal_while_the_forge_says_nothing_posts_everything_once_afte
     site.forge.add_fault(ForgeFault::on_call("POST", "/repos/{owner}/{repo}/pulls/{number}/reviews", silent));
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
-    until("the review is being posted", || {
+    wait_until("the review is being posted", || {
         site.forge.call_counts().contains_key("POST /repos/{owner}/{repo}/pulls/{number}/reviews")
     })
     .await;
     let (status, log) = server.signal_twice("-TERM", "-TERM").await;
     assert_eq!(status.code(), Some(0), "{log}");
-    assert_eq!(site.temporary(), Vec::<PathBuf>::new());
+    assert_eq!(site.temp_entries(), Vec::<PathBuf>::new());
     site.forge.clear_faults();
     let _server = site.serve();
-    let view = site.until(number, "reviewed", is_reviewed).await;
+    let view = site.wait_until(number, "reviewed", is_reviewed).await;
     assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
@@ -296,36 +296,36 @@ async fn a_second_signal_while_the_forge_says_nothing_posts_everything_once_afte
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_server_left_is_removed_by_the_next() {
     let (site, git) = (Site::new().await, HangingGit::new());
-    let server = site.serve_with_git(&git);
+    let server = site.start_server_with_git(&git);
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
-    let orphan = git.started().await;
+    let orphan = git.wait_for_child().await;
     server.signal("-KILL");
-    server.ended();
-    let left = site.temporary();
+    server.wait_for_end();
+    let left = site.temp_entries();
     assert!(!left.is_empty(), "nobody could remove it");
     assert!(Command::new("kill").args(["-KILL", &orphan]).status().unwrap().success(), "this test's own");
 
-    git.hang(false);
-    let server = site.serve_with_git(&git);
+    git.set_hanging(false);
+    let server = site.start_server_with_git(&git);
     let still: Vec<_> = left.iter().filter(|path| path.exists()).collect();
     assert_eq!(still, Vec::<&PathBuf>::new());
-    site.until(number, "reviewed", is_reviewed).await;
+    site.wait_until(number, "reviewed", is_reviewed).await;
     server.signal("-TERM");
-    assert_eq!(server.ended().0.code(), Some(0));
-    assert_eq!(site.temporary(), Vec::<PathBuf>::new());
+    assert_eq!(server.wait_for_end().0.code(), Some(0));
+    assert_eq!(site.temp_entries(), Vec::<PathBuf>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_was_to_outlive_its_terminal_does() {
     let site = Site::new().await;
-    let server = site.serve_by(&mut site.ignoring("HUP"));
+    let server = site.serve_by(&mut site.serve_command_ignoring("HUP"));
     server.signal("-HUP");
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
-    site.until(number, "reviewed", is_reviewed).await;
+    site.wait_until(number, "reviewed", is_reviewed).await;
     server.signal("-TERM");
-    assert_eq!(server.ended().0.code(), Some(0));
+    assert_eq!(server.wait_for_end().0.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -337,20 +337,20 @@ async fn each_role_does_its_part_and_keeps_the_other_for_later() {
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     let waits = |slots: &[Value]| slots.iter().any(|slot| slot["state"] == "waiting");
-    site.until_slots("taken", waits).await;
+    site.wait_until_slots("taken", waits).await;
     ingress.signal("-TERM");
-    let (status, log) = ingress.ended();
+    let (status, log) = ingress.wait_for_end();
     assert_eq!(status.code(), Some(0));
     assert!(!log.contains("leased"), "{log}");
 
     // A worker accepts no webhooks and needs no secret for them.
     let worker =
         site.serve_by(site.command(&["serve", "--role", "worker"]).env_remove("GITHUB_WEBHOOK_SECRET"));
-    site.until(number, "reviewed", is_reviewed).await;
+    site.wait_until(number, "reviewed", is_reviewed).await;
     site.open("two").await;
     assert_eq!(site.deliver().await, [404]);
     worker.signal("-TERM");
-    assert_eq!(worker.ended().0.code(), Some(0));
+    assert_eq!(worker.wait_for_end().0.code(), Some(0));
 
     let wrong = site.run(&["serve", "--role", "half"]);
     assert_eq!((wrong.exit, wrong.err.contains("ingress")), (2, true), "{wrong:?}");
@@ -360,22 +360,22 @@ async fn each_role_does_its_part_and_keeps_the_other_for_later() {
 async fn a_disk_that_takes_no_more_refuses_webhooks_and_loses_none() {
     let site = Site::new().await;
     // A write beyond the limit of a file's size fails as on a full disk, if its signal is ignored.
-    let server = site.serve_by(&mut site.ignoring("XFSZ"));
+    let server = site.serve_by(&mut site.serve_command_ignoring("XFSZ"));
     let pid = Pid::from_raw(i32::try_from(server.child.id()).unwrap());
     let before = getrlimit(Resource::Fsize);
     prlimit(pid, Resource::Fsize, Rlimit { current: Some(4096), ..before }).unwrap();
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [503]);
-    assert_eq!(get(&server.url, "/readyz").0, 503);
+    assert_eq!(http_get(&server.url, "/readyz").0, 503);
     assert!(site.run(&["slots", "list", "--format", "json"]).out == "[]\n", "nothing half written");
 
     prlimit(pid, Resource::Fsize, before).unwrap();
     site.repo.push("one", CommitBuilder::new("more").write("b.py", "b = 1\n")).await.unwrap();
     assert_eq!(site.deliver().await, [202]);
-    site.until(number, "reviewed", is_reviewed).await;
-    until("it is ready again", || get(&server.url, "/readyz").0 == 200).await;
+    site.wait_until(number, "reviewed", is_reviewed).await;
+    wait_until("it is ready again", || http_get(&server.url, "/readyz").0 == 200).await;
     server.signal("-TERM");
-    let (status, log) = server.ended();
+    let (status, log) = server.wait_for_end();
     assert_eq!(status.code(), Some(0), "{log}");
     let said = log.lines().find(|line| line.contains("not ready")).unwrap();
     assert!(said.contains("check the disk") || said.contains("disk is full"), "{log}");
@@ -386,7 +386,7 @@ async fn a_damaged_database_is_named_and_not_served_from() {
     let site = Site::new().await;
     let server = site.serve();
     server.signal("-TERM");
-    assert_eq!(server.ended().0.code(), Some(0));
+    assert_eq!(server.wait_for_end().0.code(), Some(0));
     let path = database(site.home.path());
     // All data is in one file, regardless of the process that closed it last.
     rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
@@ -419,5 +419,5 @@ async fn a_damaged_database_is_named_and_not_served_from() {
     let number = site.open("one").await;
     let _server = site.serve();
     site.deliver().await;
-    site.until(number, "reviewed", is_reviewed).await;
+    site.wait_until(number, "reviewed", is_reviewed).await;
 }

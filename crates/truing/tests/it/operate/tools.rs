@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use truing_fakes::forge::{FakeDiffSide, FakeForgeOptions, FakeRepo, ForgeFlavour, NewPull};
 use truing_fakes::repo::CommitBuilder;
 
-use super::claude::claude;
+use super::claude::find_claude;
 use super::mcp::Agent;
 use super::outside;
 
@@ -33,7 +33,7 @@ impl Site {
         forge.register_token(TOKEN, BOT);
         let begin = CommitBuilder::new("begin").write("a.py", "a = 1\n");
         let repo = forge.create_repository("acme", "shop", begin).await.unwrap();
-        repo.set_role(BOT, forge.permission()).await.unwrap();
+        repo.set_role(BOT, forge.lookup_permission()).await.unwrap();
         let debug = CommitBuilder::new("debug").write("a.py", "a = 1\nbreakpoint()\n");
         let head = repo.push("one", debug).await.unwrap();
         repo.open_pull(NewPull {
@@ -43,7 +43,8 @@ impl Site {
         })
         .await
         .unwrap();
-        let home = Home::configured(&forge.operator()).with(forge.variables()[0], TOKEN);
+        let home =
+            Home::with_config(&forge.operator_config()).with_variable(forge.secret_variables()[0], TOKEN);
         let site = Self { home, forge, repo, head };
         site.git(&["init", "--quiet", "--initial-branch", "one"]);
         site.git(&["remote", "add", "origin", site.repo.clone_url()]);
@@ -55,8 +56,8 @@ impl Site {
         assert!(done.status.success(), "{done:?}");
     }
 
-    fn agent(&self) -> Agent {
-        Agent::by(self.home.command(&["mcp", "serve", "--forge", self.forge.name()]))
+    fn start_agent(&self) -> Agent {
+        Agent::from_command(self.home.command(&["mcp", "serve", "--forge", self.forge.forge_name()]))
     }
 }
 
@@ -64,8 +65,8 @@ impl Site {
 async fn each_tool_has_the_name_and_the_answer_that_the_seed_s_has() {
     for flavour in BOTH {
         let site = Site::new(flavour).await;
-        let mut agent = site.agent();
-        let listed = agent.asks("tools/list", json!({}));
+        let mut agent = site.start_agent();
+        let listed = agent.request("tools/list", json!({}));
         let tools = listed["tools"].as_array().unwrap();
         let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
         assert_eq!(
@@ -83,7 +84,7 @@ async fn each_tool_has_the_name_and_the_answer_that_the_seed_s_has() {
             let tool = tools.iter().find(|tool| tool["name"] == name).unwrap();
             let schema = |which: &str| jsonschema::validator_for(&tool[which]).unwrap();
             assert!(schema("inputSchema").is_valid(&input), "{name}: {input}");
-            let answer = agent.calls(name, input);
+            let answer = agent.call_tool(name, input);
             assert!(schema("outputSchema").is_valid(&answer), "{name}: {answer}");
             answer
         };
@@ -92,7 +93,7 @@ async fn each_tool_has_the_name_and_the_answer_that_the_seed_s_has() {
         assert_eq!(
             here,
             json!({
-                "forge": site.forge.name(), "repository": "acme/shop", "workspace": "acme", "repo_slug": "shop", "id": id,
+                "forge": site.forge.forge_name(), "repository": "acme/shop", "workspace": "acme", "repo_slug": "shop", "id": id,
                 "archived": false, "branch": "one",
             })
         );
@@ -147,20 +148,21 @@ async fn each_tool_has_the_name_and_the_answer_that_the_seed_s_has() {
             );
             assert!(one["comment"].is_string(), "{one}");
         }
-        let wrong = agent.fails("bb_comment_pull_request", json!({"number": 1, "body": "Hm.", "line": 2}));
+        let wrong = agent
+            .call_failing_tool("bb_comment_pull_request", json!({"number": 1, "body": "Hm.", "line": 2}));
         assert!(wrong.contains("`path`"), "{wrong}");
         assert_eq!(
-            agent.called("bb_merge_pull_request", json!({"number": 1})),
+            agent.call_raw("bb_merge_pull_request", json!({"number": 1})),
             Value::Null,
             "there is no such tool"
         );
-        let told = agent.leaves();
+        let told = agent.close();
         assert!(!told.contains(TOKEN), "{told}");
 
         // Another session finds the existing comments.
-        let mut agent = site.agent();
-        assert_eq!(agent.calls("bb_upsert_inline_comment", upserted), line);
-        agent.leaves();
+        let mut agent = site.start_agent();
+        assert_eq!(agent.call_tool("bb_upsert_inline_comment", upserted), line);
+        agent.close();
         let view = site.repo.pull(1).await.unwrap();
         let first = |body: &str| body.lines().next().unwrap_or_default().to_owned();
         let talk: Vec<_> = view.summary_comments().map(|comment| first(&comment.body)).collect();
@@ -182,15 +184,15 @@ async fn a_comment_of_the_tool_that_is_replaced_is_updated_and_not_posted_again(
         let theirs = format!("{mark}\nWhy  not\nhere?");
         site.repo.comment_on(1, "mallory", "a.py", (FakeDiffSide::Right, 2), &theirs).await.unwrap();
         let old = site.repo.comment_on(1, BOT, "a.py", (FakeDiffSide::Right, 2), &theirs).await.unwrap();
-        let mut agent = site.agent();
+        let mut agent = site.start_agent();
         let same = json!({"number": 1, "body": "Why not here?", "path": "a.py", "line": 2});
         for _ in 0..2 {
-            let found = agent.calls("bb_upsert_inline_comment", same.clone());
+            let found = agent.call_tool("bb_upsert_inline_comment", same.clone());
             assert_eq!(found["comment"], json!(old.to_string()), "{flavour:?}");
         }
         let other = json!({"number": 1, "body": "Nor there.", "path": "a.py", "line": 2});
-        assert_ne!(agent.calls("bb_upsert_inline_comment", other)["comment"], json!(old.to_string()));
-        agent.leaves();
+        assert_ne!(agent.call_tool("bb_upsert_inline_comment", other)["comment"], json!(old.to_string()));
+        agent.close();
         let view = site.repo.pull(1).await.unwrap();
         let bodies: Vec<_> = view.inline_comments().map(|comment| comment.body.as_str()).collect();
         assert_eq!(bodies.len(), 3, "{flavour:?}: {bodies:#?}");
@@ -200,19 +202,19 @@ async fn a_comment_of_the_tool_that_is_replaced_is_updated_and_not_posted_again(
 }
 
 /// Returns an agent's configuration of a server that it starts.
-fn started(site: &Site, token: &str) -> Value {
-    let name = site.forge.name();
+fn stdio_server_config(site: &Site, token: &str) -> Value {
+    let name = site.forge.forge_name();
     json!({
         "type": "stdio",
         "command": env!("CARGO_BIN_EXE_truing"),
         "args": ["--config", site.home.path().join("truing.toml"), "mcp", "serve", "--forge", name, "--review-id", "review-9"],
-        "env": {"HOME": site.home.path(), site.forge.variables()[0]: token},
+        "env": {"HOME": site.home.path(), site.forge.secret_variables()[0]: token},
     })
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_claude_program_uses_all_six_and_each_comment_is_there_once() {
-    let Some(program) = claude() else { return };
+    let Some(program) = find_claude() else { return };
     for flavour in BOTH {
         let site = Site::new(flavour).await;
         let line = |body: &str| json!({"number": 1, "path": "a.py", "line": 2, "body": body});
@@ -226,9 +228,14 @@ async fn the_claude_program_uses_all_six_and_each_comment_is_there_once() {
             ("bb_upsert_inline_comment", line("A breakpoint.")),
             ("bb_upsert_inline_comment", line("A  breakpoint.")),
         ];
-        let model = outside::model(&calls).await;
-        let events = outside::agent(&program, site.home.path(), &model, &started(&site, "${FORGE_TOKEN}"));
-        let results = outside::results(&model);
+        let model = outside::start_model(&calls).await;
+        let events = outside::run_agent(
+            &program,
+            site.home.path(),
+            &model,
+            &stdio_server_config(&site, "${FORGE_TOKEN}"),
+        );
+        let results = outside::call_results(&model);
         assert!(results.len() == 8 && results.iter().all(|(_, is_error)| !is_error), "{results:#?}");
         assert!(results[0].0.contains("\"workspace\":\"acme\""), "{results:#?}");
         assert!(results[3].0.contains("+breakpoint()"), "{results:#?}");
@@ -253,10 +260,14 @@ async fn the_protocols_inspector_lists_them_and_calls_one() {
     for flavour in BOTH {
         let site = Site::new(flavour).await;
         let file = site.home.path().join("servers.json");
-        std::fs::write(&file, json!({"mcpServers": {"truing": started(&site, TOKEN)}}).to_string()).unwrap();
+        std::fs::write(
+            &file,
+            json!({"mcpServers": {"truing": stdio_server_config(&site, TOKEN)}}).to_string(),
+        )
+        .unwrap();
         let file = file.display().to_string();
         let before = ["--config", &file, "--server", "truing"];
-        let inspected = |after: &[&str]| outside::inspected(site.home.path(), &before, after);
+        let inspected = |after: &[&str]| outside::run_inspector(site.home.path(), &before, after);
         let Some(listed) = inspected(&["--method", "tools/list"]) else { return };
         assert_eq!(listed["tools"].as_array().map(Vec::len), Some(6), "{listed}");
         let call = ["--method", "tools/call", "--tool-name", "bb_get_pull_request", "--tool-arg", "number=1"];

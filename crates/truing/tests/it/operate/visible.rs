@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use super::*;
 
 /// Sends a `GET` of a path, and returns the status and the body.
-pub(crate) fn get(url: &str, path: &str) -> (u16, String) {
+pub(crate) fn http_get(url: &str, path: &str) -> (u16, String) {
     let host = url.strip_prefix("http://").unwrap().split('/').next().unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
@@ -19,12 +19,12 @@ pub(crate) fn get(url: &str, path: &str) -> (u16, String) {
 
 impl Server {
     /// Waits until a metric has this value, and returns all metrics.
-    async fn metric_is(&self, line: &str) -> String {
+    async fn wait_for_metric(&self, line: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(Duration::from_millis(50));
         loop {
             look.tick().await;
-            let (status, text) = get(&self.url, "/metrics");
+            let (status, text) = http_get(&self.url, "/metrics");
             assert_eq!(status, 200);
             if text.lines().any(|told| told == line) {
                 return text;
@@ -40,9 +40,9 @@ async fn metrics_tell_what_happened() {
     let server = site.serve();
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
-    site.until(number, "reviewed", is_reviewed).await;
+    site.wait_until(number, "reviewed", is_reviewed).await;
     // This metric is updated last.
-    let text = server.metric_is("truing_run_seconds_count 1").await;
+    let text = server.wait_for_metric("truing_run_seconds_count 1").await;
     assert!(text.contains("content-type: text/plain; version=0.0.4"), "{text}");
     for line in [
         "truing_runs_total{loop=\"review\",outcome=\"reviewed\"} 1",
@@ -55,7 +55,7 @@ async fn metrics_tell_what_happened() {
         assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
     }
     // A run that took longer than the quiet time leaves its slot due for a moment.
-    server.metric_is("truing_oldest_due_seconds 0").await;
+    server.wait_for_metric("truing_oldest_due_seconds 0").await;
     let figure = |name: &str| -> f64 {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
@@ -70,9 +70,9 @@ async fn metrics_tell_what_happened() {
     assert!(figure("truing_scheduler_age_seconds") < 30.0);
 
     assert_eq!(site.run(&["kill", "on"]).exit, 0);
-    server.metric_is("truing_kill_switch_on 1").await;
-    assert_eq!(get(&server.url, "/healthz").0, 200);
-    assert_eq!(get(&server.url, "/readyz").0, 200);
+    server.wait_for_metric("truing_kill_switch_on 1").await;
+    assert_eq!(http_get(&server.url, "/healthz").0, 200);
+    assert_eq!(http_get(&server.url, "/readyz").0, 200);
 }
 
 /// The address of webhooks is public, so an operator can serve the metrics elsewhere.
@@ -83,7 +83,7 @@ async fn metrics_have_an_address_of_their_own_if_one_is_configured() {
     command.env("TRUING_SERVER__METRICS_LISTEN", "127.0.0.1:0").stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let mut server = Server::silent(child);
+    let mut server = Server::from_child(child);
     let mut said = |what: &str| {
         let line = lines.by_ref().find_map(|line| line.split_once(what).map(|(_, rest)| rest.to_owned()));
         line.unwrap_or_else(|| panic!("no {what}"))
@@ -92,11 +92,11 @@ async fn metrics_have_an_address_of_their_own_if_one_is_configured() {
     assert!(said("warning: ").starts_with("0.0.0.0:"), "the main address is reached from elsewhere");
     server.url = health;
     let main = server.url.replace("0.0.0.0", "127.0.0.1");
-    assert_eq!((get(&main, "/healthz").0, get(&main, "/metrics").0), (200, 404));
-    let (status, text) = get(&metrics, "/metrics");
+    assert_eq!((http_get(&main, "/healthz").0, http_get(&main, "/metrics").0), (200, 404));
+    let (status, text) = http_get(&metrics, "/metrics");
     assert!(status == 200 && text.contains("truing_store_up 1"), "{text}");
     for path in ["/healthz", "/readyz", "/webhooks/github"] {
-        assert_eq!(get(&metrics, path).0, 404, "{path}");
+        assert_eq!(http_get(&metrics, path).0, 404, "{path}");
     }
     server.signal("-TERM");
     let drained = lines.count();
@@ -113,18 +113,18 @@ async fn a_store_that_cannot_be_written_is_not_ready() {
     let site = Site::new().await;
     let server = site.serve();
     let url = server.url.as_str();
-    assert_eq!(get(url, "/readyz").0, 200);
+    assert_eq!(http_get(url, "/readyz").0, 200);
     let other = rusqlite::Connection::open(database(site.home.path())).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let deadline = Instant::now() + PATIENCE;
-    while get(url, "/readyz").0 != 503 {
+    while http_get(url, "/readyz").0 != 503 {
         assert!(Instant::now() < deadline, "a store that another keeps locked is ready");
     }
     // The metrics remain readable.
-    let (status, text) = get(url, "/metrics");
+    let (status, text) = http_get(url, "/metrics");
     assert!(status == 200 && text.contains("truing_store_up 1"), "{text}");
     drop(other);
-    while get(url, "/readyz").0 != 200 {
+    while http_get(url, "/readyz").0 != 200 {
         assert!(Instant::now() < deadline, "it does not come back");
     }
 }
@@ -135,10 +135,10 @@ async fn one_id_finds_the_whole_story_of_a_run() {
     let server = site.serve_with(&["serve", "--verbose"]);
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
-    site.until(number, "reviewed", is_reviewed).await;
-    server.metric_is("truing_run_seconds_count 1").await;
+    site.wait_until(number, "reviewed", is_reviewed).await;
+    server.wait_for_metric("truing_run_seconds_count 1").await;
     server.signal("-TERM");
-    let (_, log) = server.ended();
+    let (_, log) = server.wait_for_end();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let leased = lines.iter().find(|line| line["message"] == "leased").unwrap();
     let (id, key) = (leased["review_id"].as_str().unwrap(), leased["key"].as_str().unwrap());
@@ -166,8 +166,8 @@ async fn a_report_tells_of_a_review_and_of_none() {
     let server = site.serve();
     let number = site.open("one").await;
     site.deliver().await;
-    site.until(number, "reviewed", is_reviewed).await;
-    server.metric_is("truing_run_seconds_count 1").await;
+    site.wait_until(number, "reviewed", is_reviewed).await;
+    server.wait_for_metric("truing_run_seconds_count 1").await;
 
     let ran = site.run(&["report", "--since", "1h", "--loop", "review", "--format", "json"]);
     let report: Value = serde_json::from_str(&ran.out).unwrap();
@@ -203,9 +203,9 @@ async fn a_copy_that_is_restored_goes_on_and_posts_nothing_twice() {
     assert!(ran.out.contains("keep with it: ") && ran.out.contains("marker.key"), "{}", ran.out);
     let again = site.run(&["backup", "copy.db"]);
     assert!(again.exit == 2 && again.err.contains("Truing does not overwrite it"), "{again:?}");
-    site.until(number, "reviewed", is_reviewed).await;
+    site.wait_until(number, "reviewed", is_reviewed).await;
     server.signal("-TERM");
-    server.ended();
+    server.wait_for_end();
 
     // The copy is older than the comments on the pull request.
     let database = database(site.home.path());
@@ -216,7 +216,7 @@ async fn a_copy_that_is_restored_goes_on_and_posts_nothing_twice() {
     let _server = site.serve();
     site.repo.push("one", CommitBuilder::new("more").write("a.py", "a = 1\n\nbreakpoint()\n")).await.unwrap();
     site.deliver().await;
-    let view = site.until(number, "reviewed again", is_reviewed).await;
+    let view = site.wait_until(number, "reviewed again", is_reviewed).await;
     assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
 }
 
@@ -231,10 +231,10 @@ async fn a_slot_that_cannot_be_read_is_shown_with_what_to_do_and_stops_nobody() 
             .unwrap();
     };
     damage("pr/github/1/99");
-    server.metric_is("truing_slots_unreadable 1").await;
+    server.wait_for_metric("truing_slots_unreadable 1").await;
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
-    site.until(number, "reviewed", is_reviewed).await;
+    site.wait_until(number, "reviewed", is_reviewed).await;
 
     let list = site.run(&["slots", "list"]);
     assert!(list.out.contains("pr/github/1/99: unreadable"), "{list:?}");
@@ -242,13 +242,13 @@ async fn a_slot_that_cannot_be_read_is_shown_with_what_to_do_and_stops_nobody() 
     let dropped = site.run(&["slots", "drop", "pr/github/1/99"]);
     assert_eq!(dropped.exit, 0, "{dropped:?}");
     assert!(!site.run(&["slots", "list"]).out.contains("unreadable"));
-    server.metric_is("truing_slots_unreadable 0").await;
-    let log = unfolded(&site.run(&["log"]).out);
+    server.wait_for_metric("truing_slots_unreadable 0").await;
+    let log = unwrap_lines(&site.run(&["log"]).out);
     assert!(log.contains("queue drop pr/github/1/99 (slot pr/github/1/99 cannot be read"), "{log}");
 }
 
 /// Returns the lines after `$ ` in the blocks of a page.
-fn commands(page: &str) -> Vec<String> {
+fn page_commands(page: &str) -> Vec<String> {
     let mut commands: Vec<String> = Vec::new();
     let mut inside = false;
     for line in page.lines() {
@@ -282,8 +282,8 @@ async fn the_commands_of_every_runbook_work_as_written() {
     for page in &pages {
         // Each runbook begins with an idle service.
         assert_eq!(site.run(&["kill", "off"]).exit, 0);
-        site.until_slots("at rest", <[Value]>::is_empty).await;
-        for command in commands(&std::fs::read_to_string(page).unwrap()) {
+        site.wait_until_slots("at rest", <[Value]>::is_empty).await;
+        for command in page_commands(&std::fs::read_to_string(page).unwrap()) {
             if command.starts_with("curl") && !has_curl {
                 eprintln!("skipped: curl cannot be started: {command}");
                 continue;

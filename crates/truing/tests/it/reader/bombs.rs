@@ -234,7 +234,7 @@ const GRAMMARS: [Grammar; 7] = [
 ];
 
 /// Creates a rule for each grammar that checks every name: a file is only parsed if some rule might match.
-fn rules(stage: &Stage) -> PathBuf {
+fn create_grammar_rules(stage: &Stage) -> PathBuf {
     let folder = stage.path("rules/all/rules");
     std::fs::create_dir_all(&folder).unwrap();
     for Grammar { name, .. } in GRAMMARS {
@@ -245,16 +245,16 @@ fn rules(stage: &Stage) -> PathBuf {
 }
 
 /// Returns a reader whose children write their ids, which allows their peak memory to be measured.
-fn watched(stage: &Stage) -> ChildReader {
-    let program = stage.impostor(&format!("echo $$ >> $0.pids; exec {TRUING} \"$@\""));
-    ChildReader::new(program).with_rules(Some(rules(stage)))
+fn watched_reader(stage: &Stage) -> ChildReader {
+    let program = stage.write_impostor(&format!("echo $$ >> $0.pids; exec {TRUING} \"$@\""));
+    ChildReader::new(program).with_rules(Some(create_grammar_rules(stage)))
 }
 
 /// Returns the answer, and the memory and time of the children that computed it.
-async fn measured<T>(stage: &Stage, request: impl Future<Output = T>) -> (T, u64, Duration) {
-    let peak = Peak::of(stage.path("impostor.pids"));
+async fn measure_children<T>(stage: &Stage, request: impl Future<Output = T>) -> (T, u64, Duration) {
+    let peak = Peak::observe(stage.path("impostor.pids"));
     let answer = request.await;
-    let (bytes, work) = peak.ended();
+    let (bytes, work) = peak.finish();
     let _ = std::fs::remove_file(stage.path("impostor.pids"));
     (answer, bytes, work)
 }
@@ -268,11 +268,11 @@ struct Watch {
 }
 
 impl Watch {
-    fn above(idle: u64, start: Duration) -> Self {
+    fn new(idle: u64, start: Duration) -> Self {
         Self { idle, start, worst: Worst::default(), broken: Vec::new() }
     }
 
-    fn add(
+    fn record(
         &mut self,
         asked: &Asked,
         grammar: &Grammar,
@@ -287,12 +287,12 @@ impl Watch {
                 format!("seed {seed}: {} of {bytes} bytes: {} MiB, {took:?}", grammar.name, memory >> 20);
             println!("{told}");
             self.broken.push(told);
-            asked.keep(&format!("{seed}.{}", grammar.ending), text);
+            asked.save_text(&format!("{seed}.{}", grammar.ending), text);
         }
         self.worst.add(grammar.name, seed, bytes, memory, took);
     }
 
-    fn ended(self) {
+    fn finish(self) {
         self.worst.print();
         assert!(self.broken.is_empty(), "{:#?}", self.broken);
     }
@@ -301,28 +301,28 @@ impl Watch {
 #[tokio::test]
 async fn generated_bombs_cost_no_more_than_their_bounds() {
     let stage = Stage::new();
-    let asked = Asked::of_environment();
-    let reader = watched(&stage);
+    let asked = Asked::from_environment();
+    let reader = watched_reader(&stage);
     stage.write("nothing.py", b"a = 1\n");
     let read = async |name: &str| {
         let request = ReadRequest { packs: vec!["all".to_owned()], ..stage.request(&[name]) };
-        measured(&stage, async { reader.read(&request).await.unwrap() }).await
+        measure_children(&stage, async { reader.read(&request).await.unwrap() }).await
     };
     read("nothing.py").await;
     let (_, idle, start) = read("nothing.py").await;
 
-    let (mut watch, mut left_out) = (Watch::above(idle, start), 0);
+    let (mut watch, mut left_out) = (Watch::new(idle, start), 0);
     for seed in asked.seeds(FEW) {
         let grammar = &GRAMMARS[(seed % 7) as usize];
-        let text = bomb::text(grammar.begins, grammar.words, LARGEST, &mut Random(seed));
+        let text = bomb::generate_text(grammar.begins, grammar.words, LARGEST, &mut Random(seed));
         let name = format!("bomb.{}", grammar.ending);
         stage.write(&name, text.as_bytes());
         let (report, peak, work) = read(&name).await;
         left_out += report.not_reviewed.len();
-        watch.add(&asked, grammar, seed, &text, (peak, work));
+        watch.record(&asked, grammar, seed, &text, (peak, work));
     }
     println!("bombs: {left_out} were left out, each by its name");
-    watch.ended();
+    watch.finish();
 }
 
 /// Hash test of a project, which is parsed completely.
@@ -349,27 +349,27 @@ const HASH_TEST: Grammar = Grammar {
 #[tokio::test]
 async fn generated_bombs_in_a_hash_test_cost_no_more_than_a_file_may() {
     let stage = Stage::new();
-    let asked = Asked::of_environment();
-    let reader = watched(&stage);
+    let asked = Asked::from_environment();
+    let reader = watched_reader(&stage);
     let test = stage.path("tree/test_hashes.py");
     let read = async |text: &str| {
         std::fs::write(&test, text).unwrap();
-        measured(&stage, reader.pins(&test)).await
+        measure_children(&stage, reader.pins(&test)).await
     };
     read("a = 1\n").await.0.unwrap();
     let (_, idle, start) = read("a = 1\n").await;
 
-    let mut watch = Watch::above(idle, start);
+    let mut watch = Watch::new(idle, start);
     for seed in asked.seeds(FEW) {
-        let text = bomb::text(HASH_TEST.begins, HASH_TEST.words, LARGEST, &mut Random(seed));
+        let text = bomb::generate_text(HASH_TEST.begins, HASH_TEST.words, LARGEST, &mut Random(seed));
         let (_, peak, work) = read(&text).await;
-        watch.add(&asked, &HASH_TEST, seed, &text, (peak, work));
+        watch.record(&asked, &HASH_TEST, seed, &text, (peak, work));
     }
     // This bomb was found by the generator: 16 KB took 259 MiB.
     let bomb = format!("def test_a():\n    {}", "<mock.patch('a')\n//*/".repeat(780));
     let (read, peak, work) = read(&bomb).await;
     let why = read.unwrap_err().to_string();
     assert!(why.contains("reading it exceeds the memory limit for a file of its size"), "{why}");
-    watch.add(&asked, &HASH_TEST, 0, &bomb, (peak, work));
-    watch.ended();
+    watch.record(&asked, &HASH_TEST, 0, &bomb, (peak, work));
+    watch.finish();
 }

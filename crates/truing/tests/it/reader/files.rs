@@ -12,7 +12,7 @@ use super::*;
 /// Steps of an impostor until it is asked for files.
 pub(crate) const READY: &str = r#"hello; read -r request; say '{"Ok":[]}'; read -r turn"#;
 
-fn gaps(report: &ReadReport) -> Vec<(String, SkipReason)> {
+fn skipped_files(report: &ReadReport) -> Vec<(String, SkipReason)> {
     report.not_reviewed.iter().map(|gap| (gap.path.to_string(), gap.reason)).collect()
 }
 
@@ -42,14 +42,14 @@ async fn a_child_that_does_not_read_a_file_well_costs_the_review_that_file_alone
              [ $dots = . ] && echo no > $0.dots || echo . > $0.dots\n{READY}; {does}"
         );
         std::fs::write(stage.path("impostor.dots"), "..\n").unwrap();
-        let reader = stage.reader(&body);
+        let reader = stage.reader_with_script(&body);
         let report = reader.read(&request).await.unwrap();
-        assert_eq!(gaps(&report), [("a.txt".to_owned(), reason)], "{does}");
+        assert_eq!(skipped_files(&report), [("a.txt".to_owned(), reason)], "{does}");
         assert_eq!((report.reviewed.len(), report.findings.len()), (3, 3), "{does}");
         // A file on which a reader was lost once is checked as text only.
         std::fs::write(stage.path("impostor.dots"), ".\n").unwrap();
         let report = reader.read(&request).await.unwrap();
-        assert_eq!((gaps(&report), report.findings.len()), (vec![], 4), "{does}");
+        assert_eq!((skipped_files(&report), report.findings.len()), (vec![], 4), "{does}");
     }
 }
 
@@ -66,9 +66,10 @@ async fn children_that_die_again_and_again_end_it_and_what_was_read_is_kept() {
     let read = r#"say '{"Ok":{"findings":[],"reviewed":["a.py"],"not_reviewed":[]}}'"#;
     let last = names.len() - 1;
     let body = format!("{READY}\ncase $turn in *'['{last}*) {read};; esac; kill -ABRT $$");
-    let report = stage.reader(&body).read(&request).await.unwrap();
+    let report = stage.reader_with_script(&body).read(&request).await.unwrap();
     assert_eq!(report.reviewed, ["a.py".into()]);
-    let complex = gaps(&report).iter().filter(|(_, reason)| *reason == SkipReason::TooComplex).count();
+    let complex =
+        skipped_files(&report).iter().filter(|(_, reason)| *reason == SkipReason::TooComplex).count();
     // Two children are lost for each file.
     assert!((MAX_LOST / 2..MAX_LOST / 2 + 8).contains(&complex), "{complex}");
     assert_eq!(report.not_reviewed.len(), MAX_LOST);
@@ -84,7 +85,7 @@ async fn what_has_no_turn_in_time_is_named_and_small_files_come_first() {
     // On a busy machine the time may end before the first file; the test then repeats with more time.
     let mut time = Duration::from_secs(5);
     let report = loop {
-        let report = stage.reader(&hangs).reading_for(time).read(&request).await.unwrap();
+        let report = stage.reader_with_script(&hangs).reading_for(time).read(&request).await.unwrap();
         if !report.reviewed.is_empty() {
             break report;
         }
@@ -92,10 +93,10 @@ async fn what_has_no_turn_in_time_is_named_and_small_files_come_first() {
         assert!(time < PATIENCE, "no file has a turn: {report:?}");
     };
     assert_eq!(report.reviewed, ["a.py".into()]);
-    assert_eq!(gaps(&report), [("large.py".to_owned(), SkipReason::OutOfTime)]);
+    assert_eq!(skipped_files(&report), [("large.py".to_owned(), SkipReason::OutOfTime)]);
 
     let none = ChildReader::new(TRUING).reading_for(Duration::ZERO).read(&request).await.unwrap();
-    assert!(gaps(&none).iter().all(|(_, reason)| *reason == SkipReason::OutOfTime));
+    assert!(skipped_files(&none).iter().all(|(_, reason)| *reason == SkipReason::OutOfTime));
     assert_eq!(none.not_reviewed.len(), 2);
 }
 
@@ -117,15 +118,15 @@ async fn a_bomb_costs_no_more_than_its_bounds_and_the_files_beside_it_are_read()
     let mut names: Vec<&str> = bombs.iter().map(|(name, _)| *name).collect();
     names.push("a.py");
     let request = stage.request(&names);
-    let program = stage.impostor(&format!("echo $$ >> $0.pids; exec {TRUING} \"$@\""));
-    let peak = Peak::of(stage.path("impostor.pids"));
+    let program = stage.write_impostor(&format!("echo $$ >> $0.pids; exec {TRUING} \"$@\""));
+    let peak = Peak::observe(stage.path("impostor.pids"));
     let report = ChildReader::new(program).read(&request).await.unwrap();
-    let (bytes, work) = peak.ended();
+    let (bytes, work) = peak.finish();
     let most = bytes >> 20;
     let found: Vec<_> = report.findings.iter().map(|found| found.place.path.to_string()).collect();
     assert_eq!(found, ["B.java", "a.py"], "the markers are found");
     assert_eq!(report.reviewed, ["a.py".into()]);
-    assert_eq!(gaps(&report), bombs.map(|(name, _)| (name.to_owned(), SkipReason::TooComplex)));
+    assert_eq!(skipped_files(&report), bombs.map(|(name, _)| (name.to_owned(), SkipReason::TooComplex)));
     assert!(work < FILE_TIME + LATE, "{work:?}");
     // An idle reader has about 70 MB in a test build; the largest bomb has 150 KB.
     assert!((70..70 + 64 + 20).contains(&most), "{most} MiB");
@@ -139,7 +140,7 @@ pub(crate) struct Peak(std::thread::JoinHandle<(u64, Duration)>, std::sync::mpsc
 
 impl Peak {
     /// Observes the processes whose ids are in this file.
-    pub(crate) fn of(ids: PathBuf) -> Self {
+    pub(crate) fn observe(ids: PathBuf) -> Self {
         let (stop, stopped) = std::sync::mpsc::channel();
         let look = move || {
             let mut most = (0, 0);
@@ -161,7 +162,7 @@ impl Peak {
     }
 
     /// Returns the bytes of memory, and the processor time.
-    pub(crate) fn ended(self) -> (u64, Duration) {
+    pub(crate) fn finish(self) -> (u64, Duration) {
         drop(self.1);
         self.0.join().unwrap()
     }

@@ -10,24 +10,25 @@ use super::*;
 
 const CHANGE: &[u8] = b"--- a/a.py\n+++ b/a.py\n@@ -0,0 +1 @@\n+x\n";
 
-fn tools(stage: &Stage, program: impl Into<PathBuf>) -> ReaderTools {
+fn reader_tools(stage: &Stage, program: impl Into<PathBuf>) -> ReaderTools {
     let request = ToolsRequest { tree: stage.path("tree"), only: None, always: vec![] };
     ChildReader::new(program).tools(request, CHANGE).with_time_limit(PATIENCE)
 }
 
-async fn read(tools: &ReaderTools) -> CallOutput {
+async fn read_through_tools(tools: &ReaderTools) -> CallOutput {
     tools.call("read", &json!({"path": "a.py", "end_line": 1})).await
 }
 
 #[tokio::test]
 async fn one_process_carries_out_the_calls_of_a_run_and_dies_with_it() {
     let stage = Stage::new();
-    let program = stage.impostor(&format!("echo $$ > $0.pid; echo x >> $0.starts; exec {TRUING} \"$@\""));
-    let tools = tools(&stage, program);
+    let program =
+        stage.write_impostor(&format!("echo $$ > $0.pid; echo x >> $0.starts; exec {TRUING} \"$@\""));
+    let tools = reader_tools(&stage, program);
     let names: Vec<String> = tools.tool_definitions().into_iter().map(|tool| tool.name).collect();
     assert_eq!(names, ["read", "list", "glob", "grep", "symbol", "diff"]);
     let pattern = json!({"pattern": "two"});
-    let (first, second) = tokio::join!(read(&tools), tools.call("grep", &pattern));
+    let (first, second) = tokio::join!(read_through_tools(&tools), tools.call("grep", &pattern));
     assert_eq!(first.text, "a.py, lines 1 to 1 of 5\n     1\t<<<<<<< HEAD\n");
     assert_eq!(second.text, "1 match for `two`\na.py\n     4: two\n");
     for (name, input, told) in [
@@ -39,13 +40,13 @@ async fn one_process_carries_out_the_calls_of_a_run_and_dies_with_it() {
         let wrong = tools.call(name, &input).await;
         assert!(wrong.is_error && wrong.text.contains(told), "{}", wrong.text);
     }
-    assert!(!read(&tools).await.is_error);
+    assert!(!read_through_tools(&tools).await.is_error);
     assert_eq!(std::fs::read_to_string(stage.path("impostor.starts")).unwrap(), "x\n");
     assert_eq!(tools.failures().await, [""; 0]);
-    let pid = stage.pid("pid").await;
+    let pid = stage.impostor_pid("pid").await;
     assert!(!is_dead(pid));
     drop(tools);
-    until("the process is dead", || is_dead(pid)).await;
+    wait_until("the process is dead", || is_dead(pid)).await;
 }
 
 #[tokio::test]
@@ -54,8 +55,8 @@ async fn a_tree_that_has_changed_is_looked_at_anew_as_often_as_it_does() {
     // Beside a git folder, each other entry is opened by its own name; this covers the entries that existed
     // at the start.
     std::fs::create_dir(stage.path("tree/.git")).unwrap();
-    let tools = tools(&stage, TRUING);
-    assert!(!read(&tools).await.is_error);
+    let tools = reader_tools(&stage, TRUING);
+    assert!(!read_through_tools(&tools).await.is_error);
     for turn in 0..=MAX_CHILDREN {
         let name = format!("new-{turn}");
         stage.write(&name, b"made\n");
@@ -95,8 +96,8 @@ async fn a_process_that_does_not_reply_well_fails_its_call_and_is_told_by_what_i
         ),
     ] {
         let body = body.replace("OPENED", opened).replace("LONG", &long.to_string());
-        let tools = tools(&stage, stage.impostor(&body));
-        let failed = read(&tools).await;
+        let tools = reader_tools(&stage, stage.write_impostor(&body));
+        let failed = read_through_tools(&tools).await;
         assert!(failed.is_error && failed.text.contains("could not be carried out"), "{}", failed.text);
         let failures = tools.failures().await;
         assert!(failures.len() == 1 && failures[0].contains(told), "{body}: {failures:?}");
@@ -107,16 +108,16 @@ async fn a_process_that_does_not_reply_well_fails_its_call_and_is_told_by_what_i
 async fn after_a_failure_there_is_a_new_process_but_not_for_ever() {
     let stage = Stage::new();
     let once = format!("[ -e $0.was ] && exec {TRUING} \"$@\"\ntouch $0.was; exit 1");
-    let mended = tools(&stage, stage.impostor(&once));
-    assert!(read(&mended).await.is_error);
-    assert!(!read(&mended).await.is_error);
+    let mended = reader_tools(&stage, stage.write_impostor(&once));
+    assert!(read_through_tools(&mended).await.is_error);
+    assert!(!read_through_tools(&mended).await.is_error);
     assert_eq!(mended.failures().await.len(), 1);
 
-    let broken = tools(&stage, "/no/such/program");
+    let broken = reader_tools(&stage, "/no/such/program");
     for _ in 0..MAX_CHILDREN {
-        assert!(read(&broken).await.text.contains("could not be carried out"));
+        assert!(read_through_tools(&broken).await.text.contains("could not be carried out"));
     }
-    let refused = read(&broken).await;
+    let refused = read_through_tools(&broken).await;
     assert!(refused.is_error && refused.text.contains("cannot be used any more"), "{}", refused.text);
     assert_eq!(broken.failures().await.len(), MAX_CHILDREN);
     // The change is shown without a process.
@@ -130,8 +131,8 @@ async fn a_process_that_hangs_in_a_call_is_killed_in_time_or_with_its_run() {
     // On a busy machine the child may be killed too early; the test then repeats with more time.
     let mut time = Duration::from_millis(500);
     let failures = loop {
-        let hanging = tools(&stage, stage.impostor(body)).with_time_limit(time);
-        assert!(read(&hanging).await.is_error);
+        let hanging = reader_tools(&stage, stage.write_impostor(body)).with_time_limit(time);
+        assert!(read_through_tools(&hanging).await.is_error);
         let failures = hanging.failures().await;
         if stage.path("impostor.pid").exists() {
             break failures;
@@ -141,14 +142,14 @@ async fn a_process_that_hangs_in_a_call_is_killed_in_time_or_with_its_run() {
     };
     let told = format!("did not answer within {} s and was killed", time.as_secs_f32());
     assert!(failures[0].contains(&told), "{failures:?}");
-    let pid = stage.pid("pid").await;
-    until("it is dead", || is_dead(pid)).await;
+    let pid = stage.impostor_pid("pid").await;
+    wait_until("it is dead", || is_dead(pid)).await;
 
     std::fs::remove_file(stage.path("impostor.pid")).unwrap();
-    let given_up = tools(&stage, stage.path("impostor"));
+    let given_up = reader_tools(&stage, stage.path("impostor"));
     let pid = tokio::select! {
-        output = read(&given_up) => panic!("{output:?}"),
-        pid = stage.pid("pid") => pid,
+        output = read_through_tools(&given_up) => panic!("{output:?}"),
+        pid = stage.impostor_pid("pid") => pid,
     };
-    until("it is dead", || is_dead(pid)).await;
+    wait_until("it is dead", || is_dead(pid)).await;
 }

@@ -49,7 +49,7 @@ fn finding(id: &str, rule: &str, source: FindingSource, status: FindingStatus) -
 }
 
 /// Records a review with this end and these findings; the first has a comment.
-async fn review(store: &Store, (key, token): (&str, u64), kind: OutcomeKind, findings: Vec<Finding>) {
+async fn store_review(store: &Store, (key, token): (&str, u64), kind: OutcomeKind, findings: Vec<Finding>) {
     let (now, sha) = (store.now().await.unwrap(), Sha::parse(&"a".repeat(40)).unwrap());
     let revision = PullRevision { head: sha.clone(), base: sha };
     let run =
@@ -79,7 +79,7 @@ async fn review(store: &Store, (key, token): (&str, u64), kind: OutcomeKind, fin
 }
 
 /// Records 28 served reviews (one partial, one without work) and three local ones (one failed).
-async fn remember(file: &Path) {
+async fn store_sample_reviews(file: &Path) {
     let store = Store::open(file, Arc::new(SystemClock)).unwrap();
     for number in 1..=28 {
         let kind = match number {
@@ -100,7 +100,7 @@ async fn remember(file: &Path) {
             ],
             _ => Vec::new(),
         };
-        review(&store, (&key, number), kind, findings).await;
+        store_review(&store, (&key, number), kind, findings).await;
         let (name, url) =
             (format!("acme/shop#{number}"), format!("https://github.com/acme/shop/pull/{number}"));
         store
@@ -109,12 +109,12 @@ async fn remember(file: &Path) {
             .unwrap();
     }
     let open = finding("f5", "core/debugger", FindingSource::Rule, FindingStatus::Open);
-    review(&store, ("local/home/me/tool", 101), OutcomeKind::Reviewed, Vec::new()).await;
-    review(&store, ("local/home/me/tool", 102), OutcomeKind::Reviewed, vec![open]).await;
-    review(&store, ("local/home/me/other", 103), OutcomeKind::Failed, Vec::new()).await;
+    store_review(&store, ("local/home/me/tool", 101), OutcomeKind::Reviewed, Vec::new()).await;
+    store_review(&store, ("local/home/me/tool", 102), OutcomeKind::Reviewed, vec![open]).await;
+    store_review(&store, ("local/home/me/other", 103), OutcomeKind::Failed, Vec::new()).await;
 }
 
-fn told(folder: &Path, format: &str) -> String {
+fn report_in_format(folder: &Path, format: &str) -> String {
     let (exit, out, err) = report(folder, &["--format", format]);
     assert_eq!((exit, err.as_str()), (0, ""), "{format}");
     out
@@ -123,10 +123,10 @@ fn told(folder: &Path, format: &str) -> String {
 #[tokio::test]
 async fn all_formats_print_the_same_percentages_and_tell_local_reviews_apart() {
     let folder = tempfile::tempdir().unwrap();
-    remember(&folder.path().join("t.db")).await;
+    store_sample_reviews(&folder.path().join("t.db")).await;
     // 26 of 28 reviews are 92.9 %; of the 27 with work they are 96.3 %. Local ones are in neither figure.
     for format in ["text", "markdown", "html"] {
-        let text = told(folder.path(), format);
+        let text = report_in_format(folder.path(), format);
         let at =
             |part: &str| text.find(part).unwrap_or_else(|| panic!("{format}: {part} is missing: {text}"));
         let local = at(if format == "text" { "3 local reviews ended" } else { "Local reviews" });
@@ -136,7 +136,7 @@ async fn all_formats_print_the_same_percentages_and_tell_local_reviews_apart() {
         assert!(text.rfind("66.7 %").unwrap() > local, "{format}: {text}");
         assert!(!text.contains("90.3 %"), "{format}: both together are no number: {text}");
     }
-    let json: Value = serde_json::from_str(&told(folder.path(), "json")).unwrap();
+    let json: Value = serde_json::from_str(&report_in_format(folder.path(), "json")).unwrap();
     let (served, local) = (&json["reviews"], &json["local_reviews"]);
     assert_eq!(
         (&served["runs"], &served["attempts"], &served["success"]),
@@ -146,7 +146,7 @@ async fn all_formats_print_the_same_percentages_and_tell_local_reviews_apart() {
         (&local["runs"], &local["attempts"], &local["success"]),
         (&3.into(), &3.into(), &0.667.into())
     );
-    let table = told(folder.path(), "csv");
+    let table = report_in_format(folder.path(), "csv");
     let mut table = csv::Reader::from_reader(table.as_bytes());
     assert_eq!(table.headers().unwrap().iter().next_back(), Some("origin"));
     let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
@@ -162,8 +162,8 @@ async fn all_formats_print_the_same_percentages_and_tell_local_reviews_apart() {
 #[tokio::test]
 async fn findings_are_told_by_what_became_of_them() {
     let folder = tempfile::tempdir().unwrap();
-    remember(&folder.path().join("t.db")).await;
-    let json: Value = serde_json::from_str(&told(folder.path(), "json")).unwrap();
+    store_sample_reviews(&folder.path().join("t.db")).await;
+    let json: Value = serde_json::from_str(&report_in_format(folder.path(), "json")).unwrap();
     let findings = &json["reviews"]["findings"];
     let counts = ["found", "posted", "open", "fixed", "dismissed", "suppressed", "outside"];
     let numbers = |row: &Value| counts.map(|name| row[name].as_u64().unwrap());
@@ -175,10 +175,10 @@ async fn findings_are_told_by_what_became_of_them() {
     }
     assert_eq!(numbers(&json["local_reviews"]["findings"]), [1, 1, 1, 0, 0, 0, 0]);
     assert_eq!(json["local_reviews"]["findings"]["by_repository"][0]["id"], "home/me/tool");
-    let text = told(folder.path(), "text");
+    let text = report_in_format(folder.path(), "text");
     assert!(text.lines().all(|line| line.chars().count() <= 80) && !text.contains('\u{1b}'), "{text}");
     for format in ["text", "markdown", "html"] {
-        let text = told(folder.path(), format);
+        let text = report_in_format(folder.path(), format);
         for part in ["core/merge-conflict", "suppressed", "acme/shop", "claude-sonnet-5-5"] {
             assert!(text.contains(part), "{format}: {part} is missing:\n{text}");
         }
@@ -191,13 +191,13 @@ async fn findings_are_told_by_what_became_of_them() {
 #[tokio::test]
 async fn a_page_is_titled_by_the_machine_and_the_time() {
     let folder = tempfile::tempdir().unwrap();
-    remember(&folder.path().join("t.db")).await;
-    let page = told(folder.path(), "html");
+    store_sample_reviews(&folder.path().join("t.db")).await;
+    let page = report_in_format(folder.path(), "html");
     let title =
         regex::Regex::new(r"<title>(Truing( at [^<]+)?, \d{4}-\d{2}-\d{2} to \d{4}-\d{2}-\d{2})</title>");
     let title = title.unwrap().captures(&page).expect("a title")[1].to_owned();
     assert!(page.contains(&format!("<h1>{title}</h1>")), "{title}");
-    let markdown = told(folder.path(), "markdown");
+    let markdown = report_in_format(folder.path(), "markdown");
     assert!(markdown.starts_with("# Truing"), "{markdown}");
     for loads in ["<script", "src=", "url(", "@import", "<link", "<img"] {
         assert!(!page.contains(loads), "{loads}");

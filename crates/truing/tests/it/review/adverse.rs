@@ -14,12 +14,12 @@ use truing_loops::machine::SystemClock;
 use truing_model::price::ModelPrices;
 use truing_store::Store;
 
-use crate::review::claude::claude;
+use crate::review::claude::find_claude;
 use crate::review::cli::with_program;
 use crate::review::killed::descendants;
-use crate::review::model::{Scene, finding, read, report};
-use crate::review::otlp::{Receiver, named, said};
-use crate::review::place::{Ran, each};
+use crate::review::model::{Scene, finding, read_answer, report_answer};
+use crate::review::otlp::{Receiver, span_attributes, spans_named};
+use crate::review::place::{Ran, field_of_findings};
 
 /// Maximum cost in micro-dollars of a prompt of unknown size: a third of its bytes as tokens, at the highest
 /// rate.
@@ -31,21 +31,21 @@ const UNDER_WAY: u64 = 300;
 const RESERVATION: u64 = 300_000;
 
 /// Returns a call of the tool with this literal input.
-fn call(name: &str, json: &str) -> AnswerBlock {
+fn literal_tool_call(name: &str, json: &str) -> AnswerBlock {
     AnswerBlock::ToolUse { name: name.into(), input: Value::Null, json: Some(json.into()) }
 }
 
-fn says(blocks: Vec<AnswerBlock>) -> ScriptedAnswer {
+fn blocks_answer(blocks: Vec<AnswerBlock>) -> ScriptedAnswer {
     ScriptedAnswer { blocks, ..ScriptedAnswer::default() }.usage(1000, 100)
 }
 
 /// Returns the spent and the reserved money of the whole ledger in micro-dollars.
-pub(crate) fn money(scene: &Scene) -> (u64, u64) {
-    money_by(scene, SystemClock)
+pub(crate) fn ledger_sums(scene: &Scene) -> (u64, u64) {
+    ledger_sums_at(scene, SystemClock)
 }
 
 /// Returns the spent and the reserved money according to another clock.
-pub(crate) fn money_by(scene: &Scene, clock: impl Clock + 'static) -> (u64, u64) {
+pub(crate) fn ledger_sums_at(scene: &Scene, clock: impl Clock + 'static) -> (u64, u64) {
     let ledger = Store::open(&scene.place.store(), Arc::new(clock)).unwrap();
     let drawn = tokio::runtime::Runtime::new().unwrap().block_on(ledger.current_usage()).unwrap();
     let days = drawn.iter().filter(|drawn| drawn.level.kind.as_str() == "repo_day");
@@ -53,7 +53,7 @@ pub(crate) fn money_by(scene: &Scene, clock: impl Clock + 'static) -> (u64, u64)
 }
 
 /// Returns the bill of the provider in micro-dollars.
-pub(crate) fn billed(scene: &Scene) -> u64 {
+pub(crate) fn billed_micro_dollars(scene: &Scene) -> u64 {
     let prices = ModelPrices::builtin().unwrap();
     let bills = scene.model.bills();
     let cost = bills.iter().map(|bill| {
@@ -67,7 +67,7 @@ pub(crate) fn billed(scene: &Scene) -> u64 {
 
 /// Returns the charge beyond the bill in micro-dollars: for tokens in transit of each answer that was cut
 /// after its stream had reported the prompt.
-pub(crate) fn under_way(scene: &Scene) -> u64 {
+pub(crate) fn in_transit_charge(scene: &Scene) -> u64 {
     let prices = ModelPrices::builtin().unwrap();
     let costs = scene.model.bills().into_iter().filter(|bill| !bill.is_complete).map(|bill| {
         // A stream begins with one token of its answer.
@@ -78,7 +78,7 @@ pub(crate) fn under_way(scene: &Scene) -> u64 {
 }
 
 /// Returns the cost of all runs according to `truing report`.
-pub(crate) fn reported(scene: &Scene) -> u64 {
+pub(crate) fn reported_cost(scene: &Scene) -> u64 {
     let ran = Ran::from(scene.place.command(&["report", "--format", "json"]).output().unwrap());
     ran.json()["totals"]["cost_micro_usd"].as_u64().unwrap_or_else(|| panic!("{} {}", ran.out, ran.err))
 }
@@ -92,29 +92,29 @@ type Row = (&'static str, Vec<ScriptedAnswer>, &'static str, &'static str, usize
 
 #[test]
 fn each_misbehaviour_of_a_model_has_one_outcome_and_its_money() {
-    each_misbehaviour_comes_to(|scene| scene);
+    test_each_misbehaviour(|scene| scene);
 }
 
 /// The program's own retries are not tested here (up to ten requests, another model, continuation after a
 /// pause), since the answers are those of the run.
 #[test]
 fn each_misbehaviour_comes_to_the_same_with_the_program_in_between() {
-    let Some(program) = claude() else { return };
-    each_misbehaviour_comes_to(|scene| with_program(scene, &program.display().to_string()));
+    let Some(program) = find_claude() else { return };
+    test_each_misbehaviour(|scene| with_program(scene, &program.display().to_string()));
 }
 
-fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene + Sync) {
+fn test_each_misbehaviour(runs: impl Fn(Scene) -> Scene + Sync) {
     let stops = |reason: &str| ScriptedAnswer::text("x").usage(1000, 100).with_stop_reason(reason).times(0);
-    let many = |name: &str, count: usize| vec![call(name, "{}"); count];
+    let many = |name: &str, count: usize| vec![literal_tool_call(name, "{}"); count];
     let off_schema = [r#"{"path": 7}"#, r#"{"paht": "a.py"}"#, "[]", r#"{"path": "a.py", "start_line": -1}"#];
-    let off_schema = off_schema.map(|json| call("read", json)).to_vec();
-    let wrong_report = || says(vec![call("report", r#"{"found": []}"#)]);
+    let off_schema = off_schema.map(|json| literal_tool_call("read", json)).to_vec();
+    let wrong_report = || blocks_answer(vec![literal_tool_call("report", r#"{"found": []}"#)]);
     let huge = ScriptedAnswer { repeat: 10 << 20, ..ScriptedAnswer::text("x") };
     let off_switch = BTreeMap::from([("x-should-retry".to_owned(), "false".to_owned())]);
     let busy =
         ModelFault::Status { status: 429, error: String::new(), message: String::new(), headers: off_switch };
     let fails = |status: u16| vec![ScriptedAnswer::status(status).times(0)];
-    let recovers = |fault: ScriptedAnswer| vec![fault, report(&[finding()])];
+    let recovers = |fault: ScriptedAnswer| vec![fault, report_answer(&[finding()])];
     let after =
         |fault: ModelFault| ScriptedAnswer { fault: Some(fault), ..ScriptedAnswer::text("Let me see.") };
     let overloaded =
@@ -139,7 +139,10 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene + Sync) {
         ("a cut stream", recovers(after(ModelFault::Cut { after: At::Text })), "reviewed", "", 2, true),
         (
             "three cut streams",
-            vec![after(ModelFault::Cut { after: At::Text }).usage(4000, 90).times(3), report(&[finding()])],
+            vec![
+                after(ModelFault::Cut { after: At::Text }).usage(4000, 90).times(3),
+                report_answer(&[finding()]),
+            ],
             "reviewed",
             "",
             4,
@@ -158,7 +161,7 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene + Sync) {
             "a pause",
             vec![
                 ScriptedAnswer::text("Wait.").usage(1000, 10).with_stop_reason("pause_turn"),
-                report(&[finding()]),
+                report_answer(&[finding()]),
             ],
             "reviewed",
             "",
@@ -183,31 +186,45 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene + Sync) {
         ),
         ("a page", vec![ScriptedAnswer::fault(ModelFault::Html).times(0)], "partial", "minimal", 1, false),
         ("no model of that name", vec![ScriptedAnswer::status(404).times(0)], "partial", "minimal", 1, false),
-        ("a refusal", vec![read("pay.py"), stops("refusal")], "partial", "refusal", 2, false),
+        ("a refusal", vec![read_answer("pay.py"), stops("refusal")], "partial", "refusal", 2, false),
         ("max_tokens", vec![stops("max_tokens")], "partial", "max_tokens", 3, false),
         (
             "more than was asked for",
-            vec![read("pay.py"), ScriptedAnswer::text("much").with_overrun(40_000)],
+            vec![read_answer("pay.py"), ScriptedAnswer::text("much").with_overrun(40_000)],
             "partial",
             "40000 tokens of an answer of at most",
             2,
             false,
         ),
         ("a full context", vec![stops("model_context_window_exceeded")], "partial", "context", 1, false),
-        ("arguments off schema", vec![says(off_schema), report(&[finding()])], "reviewed", "", 2, true),
+        (
+            "arguments off schema",
+            vec![blocks_answer(off_schema), report_answer(&[finding()])],
+            "reviewed",
+            "",
+            2,
+            true,
+        ),
         (
             "a call cut short",
-            vec![says(vec![call("read", r#"{"pa"#)]), report(&[])],
+            vec![blocks_answer(vec![literal_tool_call("read", r#"{"pa"#)]), report_answer(&[])],
             "reviewed",
             "",
             2,
             false,
         ),
-        ("a report off schema", vec![wrong_report(), report(&[finding()])], "reviewed", "", 2, true),
+        ("a report off schema", vec![wrong_report(), report_answer(&[finding()])], "reviewed", "", 2, true),
         ("reports off schema", vec![wrong_report().times(0)], "partial", "not a report", 2, false),
         ("10 MB of words", vec![huge.times(0)], "partial", "budget", 1, false),
-        ("calls without end", vec![says(many("list", 40)).times(0)], "partial", "tool limit", 17, false),
-        ("a denied tool", vec![says(many("bash", 25)).times(0)], "partial", "tool limit", 3, false),
+        (
+            "calls without end",
+            vec![blocks_answer(many("list", 40)).times(0)],
+            "partial",
+            "tool limit",
+            17,
+            false,
+        ),
+        ("a denied tool", vec![blocks_answer(many("bash", 25)).times(0)], "partial", "tool limit", 3, false),
         (
             "an interrupted report",
             vec![
@@ -227,7 +244,7 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene + Sync) {
             scope.spawn(|| {
                 let receiver = Receiver::start();
                 while let Some(row) = { rows.lock().unwrap().next() } {
-                    comes_to(row, &runs, &receiver);
+                    test_misbehaviour(row, &runs, &receiver);
                 }
             });
         }
@@ -235,9 +252,9 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene + Sync) {
 }
 
 /// Runs one review with such a model, which sends its traces only to this receiver.
-fn comes_to(row: Row, runs: &impl Fn(Scene) -> Scene, receiver: &Receiver) {
+fn test_misbehaviour(row: Row, runs: &impl Fn(Scene) -> Scene, receiver: &Receiver) {
     let (what, answers, kind, word, requests, is_kept) = row;
-    let scene = runs(Scene::of(answers));
+    let scene = runs(Scene::from_answers(answers));
     let mut command = scene.command(&["--format", "json"]);
     let ran = Ran::from(command.env("TRUING_TELEMETRY__OTLP_ENDPOINT", &receiver.url).output().unwrap());
     let told = ran.json();
@@ -247,20 +264,21 @@ fn comes_to(row: Row, runs: &impl Fn(Scene) -> Scene, receiver: &Receiver) {
     let turns = scene.model.request_log().iter().filter(|request| request.path == "/v1/messages").count();
     assert_eq!(turns, requests, "{what}: {reason}");
     let sources: &[&str] = if is_kept { &["rule", "agent"] } else { &["rule"] };
-    assert_eq!(each(&told, "source"), sources, "{what}");
-    let (spent, held) = money(&scene);
+    assert_eq!(field_of_findings(&told, "source"), sources, "{what}");
+    let (spent, held) = ledger_sums(&scene);
     assert_eq!(held, 0, "{what}: nothing stays set aside");
     // All sums are equal, and at least as high as the bill.
     let spans = receiver.spans();
-    let dollars: f64 = said(named(&spans, "pr-review")[0])["cost_usd"].parse().unwrap();
-    let chats = named(&spans, "chat claude-sonnet-5-5").into_iter().map(|span| {
-        let details: Value = serde_json::from_str(&said(span)["langfuse.observation.cost_details"]).unwrap();
+    let dollars: f64 = span_attributes(spans_named(&spans, "pr-review")[0])["cost_usd"].parse().unwrap();
+    let chats = spans_named(&spans, "chat claude-sonnet-5-5").into_iter().map(|span| {
+        let details: Value =
+            serde_json::from_str(&span_attributes(span)["langfuse.observation.cost_details"]).unwrap();
         details["total"].as_f64().unwrap()
     });
     let sums = [(dollars * 1e6).round(), (chats.sum::<f64>() * 1e6).round()];
     assert_eq!(told["cost_micro_usd"], spent, "{what}");
-    assert_eq!((reported(&scene), sums), (spent, [spent as f64; 2]), "{what}");
-    let billed = billed(&scene);
+    assert_eq!((reported_cost(&scene), sums), (spent, [spent as f64; 2]), "{what}");
+    let billed = billed_micro_dollars(&scene);
     // For an answer that was not read to its end, only an upper bound is known.
     let unread = requests as u64 - told["turns"].as_u64().unwrap();
     let most = billed + unread * RESERVATION;
@@ -269,7 +287,8 @@ fn comes_to(row: Row, runs: &impl Fn(Scene) -> Scene, receiver: &Receiver) {
 
 #[test]
 fn a_reader_that_is_killed_in_a_models_run_is_replaced_and_the_review_is_not_whole() {
-    let scene = Scene::of([read("pay.py"), read("pay.py"), report(&[finding()])]);
+    let scene =
+        Scene::from_answers([read_answer("pay.py"), read_answer("pay.py"), report_answer(&[finding()])]);
     scene.model.stall(2);
     let mut command = scene.command(&["--format", "json"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -287,7 +306,7 @@ fn a_reader_that_is_killed_in_a_models_run_is_replaced_and_the_review_is_not_who
     let reason = told["outcome"]["reason"].as_str().unwrap_or_default();
     assert_eq!(told["outcome"]["kind"], "partial", "{told}");
     assert!(reason.contains("reader: 1 look at files failed"), "{reason}");
-    assert_eq!(each(&told, "source"), ["rule", "agent"], "what it found stands");
+    assert_eq!(field_of_findings(&told, "source"), ["rule", "agent"], "what it found stands");
 }
 
 /// Returns the processes that this one has started for a model.
@@ -299,7 +318,7 @@ fn children(parent: u32) -> Vec<rustix::process::Pid> {
 
 #[test]
 fn a_disk_that_is_full_spends_nothing_and_says_so() {
-    let scene = Scene::new(ModelScript::from_answers([read("pay.py"), report(&[])]));
+    let scene = Scene::new(ModelScript::from_answers([read_answer("pay.py"), report_answer(&[])]));
     // The first run creates the database; afterwards no file can grow.
     assert_eq!(scene.place.review(&[]).exit, 1);
     let size = std::fs::metadata(scene.place.store()).unwrap().len();

@@ -4,16 +4,16 @@
 use serde_json::{Value, json};
 use truing_fakes::model::{AnswerCondition, ScriptedAnswer};
 
-use crate::review::claude::claude;
-use crate::review::model::{Scene, finding, report};
-use crate::review::place::each;
+use crate::review::claude::find_claude;
+use crate::review::model::{Scene, finding, report_answer};
+use crate::review::place::field_of_findings;
 
 /// File with the defect as it is found first; it is the only change.
 const SWALLOWS: &str =
     "def pay(x):\n    try:\n        charge(x)\n    except Exception:\n        return None\n";
 
 fn scene() -> Scene {
-    let scene = Scene::of([]);
+    let scene = Scene::from_answers([]);
     std::fs::remove_file(scene.place.repo().join("b.py")).unwrap();
     scene.place.git(["checkout", "--quiet", "-b", "pay"]);
     scene.place.write("pay.py", SWALLOWS);
@@ -21,7 +21,7 @@ fn scene() -> Scene {
 }
 
 /// Runs a review with these answers. Returns the exit code and the output.
-fn reviewed(
+fn run_review(
     scene: &Scene,
     answers: impl IntoIterator<Item = ScriptedAnswer>,
     arguments: &[&str],
@@ -32,32 +32,36 @@ fn reviewed(
     (ran.exit, ran.json())
 }
 
-fn silent() -> ScriptedAnswer {
-    report(&[]).times(0)
+fn silent_answer() -> ScriptedAnswer {
+    report_answer(&[]).times(0)
 }
 
 /// Returns this verdict on the one finding that the model receives.
-fn says(told: &Value, verdict: &Value) -> ScriptedAnswer {
+fn verdict_answer(told: &Value, verdict: &Value) -> ScriptedAnswer {
     let mut verdict = verdict.clone();
     verdict["id"] = told["findings"][0]["id"].clone();
     ScriptedAnswer::tool("report", json!({ "findings": [], "verdicts": [verdict] })).usage(1000, 100)
 }
 
-fn fixed(line: u32, excerpt: &str) -> Value {
+fn fixed_verdict(line: u32, excerpt: &str) -> Value {
     json!({ "verdict": "fixed", "start_line": line, "end_line": line, "excerpt": excerpt })
 }
 
 #[test]
 fn a_finding_that_a_silent_model_does_not_repeat_is_open_again_whatever_was_renamed() {
     let scene = scene();
-    let (exit, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    let (exit, first) = run_review(&scene, [report_answer(&[finding()])], &[]);
     assert_eq!((exit, &first["findings"][0]["status"]), (1, &json!("open")));
     let id = &first["findings"][0]["id"];
     let open = |text: &str, line: u32, unverified: Value| {
         scene.place.write("pay.py", text);
-        let (exit, told) = reviewed(&scene, [silent()], &[]);
+        let (exit, told) = run_review(&scene, [silent_answer()], &[]);
         let one = &told["findings"][0];
-        assert_eq!((exit, each(&told, "id"), &one["status"]), (1, vec![id], &json!("open")), "{told:#}");
+        assert_eq!(
+            (exit, field_of_findings(&told, "id"), &one["status"]),
+            (1, vec![id], &json!("open")),
+            "{told:#}"
+        );
         assert_eq!((&one["start_line"], &one["unverified"]), (&json!(line), &unverified), "{told:#}");
         told
     };
@@ -73,16 +77,21 @@ fn a_finding_that_a_silent_model_does_not_repeat_is_open_again_whatever_was_rena
     let renamed = SWALLOWS.replace("except Exception:", "except Exception as error:");
     let told = open(&renamed, 4, json!("no_verdict"));
     // A verdict without evidence is not accepted.
-    for verdict in
-        [json!({ "verdict": "fixed" }), fixed(4, "raise Refused from error"), fixed(1, "def pay(x):")]
-    {
-        let (exit, told) = reviewed(&scene, [says(&told, &verdict)], &[]);
+    for verdict in [
+        json!({ "verdict": "fixed" }),
+        fixed_verdict(4, "raise Refused from error"),
+        fixed_verdict(1, "def pay(x):"),
+    ] {
+        let (exit, told) = run_review(&scene, [verdict_answer(&told, &verdict)], &[]);
         let one = &told["findings"][0];
         assert_eq!((exit, &one["unverified"]), (1, &json!("no_evidence")), "{told:#}");
     }
     // Rules alone do not fix a model's finding, nor does a model that could not be asked.
     let rules = scene.place.report(&[]);
-    assert_eq!((each(&rules, "id"), &rules["findings"][0]["unverified"]), (vec![id], &json!("not_reviewed")));
+    assert_eq!(
+        (field_of_findings(&rules, "id"), &rules["findings"][0]["unverified"]),
+        (vec![id], &json!("not_reviewed"))
+    );
     // Text and Markdown show it, too.
     for format in ["text", "markdown"] {
         let ran = scene.place.review(&["--format", format]);
@@ -101,53 +110,54 @@ fn a_finding_in_a_file_that_the_change_does_not_touch_stays_open_too() {
     scene.place.write("pay.py", "def pay(x):\n    return x\n");
     let mut beside = finding();
     beside["path"] = json!("use.py");
-    let (exit, first) = reviewed(&scene, [report(&[beside])], &["--base", "HEAD"]);
-    assert_eq!((exit, each(&first, "path")), (1, vec![&json!("use.py")]), "{first:#}");
+    let (exit, first) = run_review(&scene, [report_answer(&[beside])], &["--base", "HEAD"]);
+    assert_eq!((exit, field_of_findings(&first, "path")), (1, vec![&json!("use.py")]), "{first:#}");
     let there = json!({ "verdict": "still_there", "start_line": 4, "end_line": 5,
         "excerpt": "except Exception:\n        return None" });
-    for answer in [silent(), says(&first, &there)] {
-        let (exit, told) = reviewed(&scene, [answer], &["--base", "HEAD"]);
-        assert_eq!((exit, each(&told, "id")), (1, each(&first, "id")), "{told:#}");
+    for answer in [silent_answer(), verdict_answer(&first, &there)] {
+        let (exit, told) = run_review(&scene, [answer], &["--base", "HEAD"]);
+        assert_eq!((exit, field_of_findings(&told, "id")), (1, field_of_findings(&first, "id")), "{told:#}");
     }
     // Without a change, nothing is left to review.
     std::fs::remove_file(scene.place.repo().join("pay.py")).unwrap();
-    assert_eq!(reviewed(&scene, [silent()], &["--base", "HEAD"]).0, 0);
+    assert_eq!(run_review(&scene, [silent_answer()], &["--base", "HEAD"]).0, 0);
 }
 
 #[test]
 fn a_finding_is_fixed_by_the_lines_that_show_it_and_not_while_its_own_are_there() {
     let scene = scene();
-    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    let (_, first) = run_review(&scene, [report_answer(&[finding()])], &[]);
     // Nothing changed, so no verdict is accepted.
     let own = json!({ "verdict": "fixed", "start_line": 4, "end_line": 5,
         "excerpt": "except Exception:\n        return None" });
-    let (exit, told) = reviewed(&scene, [says(&first, &own)], &[]);
+    let (exit, told) = run_review(&scene, [verdict_answer(&first, &own)], &[]);
     assert_eq!((exit, told["findings"].as_array().unwrap().len()), (1, 1), "{told:#}");
     // The lines changed and the defect still exists: the finding moves and keeps its id.
     let renamed = SWALLOWS.replace("except Exception:", "except Exception as error:");
     scene.place.write("pay.py", &renamed);
     let there = json!({ "verdict": "still_there", "start_line": 4, "end_line": 4,
         "excerpt": "except Exception as error:" });
-    let (exit, told) = reviewed(&scene, [says(&first, &there)], &[]);
+    let (exit, told) = run_review(&scene, [verdict_answer(&first, &there)], &[]);
     let one = &told["findings"][0];
     assert_eq!((exit, &one["id"], &one["end_line"]), (1, &first["findings"][0]["id"], &json!(4)), "{told:#}");
     assert_eq!(one.get("unverified"), None);
     // The defect is fixed.
     scene.place.write("pay.py", renamed.replace("Exception as error", "Refused").as_str());
-    let (exit, told) = reviewed(&scene, [says(&first, &fixed(4, "    except Refused:"))], &[]);
+    let (exit, told) =
+        run_review(&scene, [verdict_answer(&first, &fixed_verdict(4, "    except Refused:"))], &[]);
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "{told:#}");
     // The finding stays fixed until the same lines return.
-    assert_eq!(reviewed(&scene, [silent()], &[]).0, 0);
+    assert_eq!(run_review(&scene, [silent_answer()], &[]).0, 0);
     scene.place.write("pay.py", &renamed);
-    let (exit, told) = reviewed(&scene, [silent()], &[]);
-    assert_eq!((exit, each(&told, "id")), (1, vec![&first["findings"][0]["id"]]), "{told:#}");
+    let (exit, told) = run_review(&scene, [silent_answer()], &[]);
+    assert_eq!((exit, field_of_findings(&told, "id")), (1, vec![&first["findings"][0]["id"]]), "{told:#}");
 }
 
 /// A dismissal covers only the lines of its finding.
 #[test]
 fn a_dismissal_ends_with_the_lines_that_it_was_said_of() {
     let scene = scene();
-    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    let (_, first) = run_review(&scene, [report_answer(&[finding()])], &[]);
     let id = first["findings"][0]["id"].as_str().unwrap();
     let dismiss = || {
         let dismissed = scene.place.command(&["dismiss", id, "--reason", "wanted here"]).output().unwrap();
@@ -156,17 +166,17 @@ fn a_dismissal_ends_with_the_lines_that_it_was_said_of() {
     dismiss();
     let seen = |text: &str, answer: ScriptedAnswer| {
         scene.place.write("pay.py", text);
-        let (exit, told) = reviewed(&scene, [answer], &[]);
-        (exit, each(&told, "id").into_iter().cloned().collect::<Vec<Value>>(), told)
+        let (exit, told) = run_review(&scene, [answer], &[]);
+        (exit, field_of_findings(&told, "id").into_iter().cloned().collect::<Vec<Value>>(), told)
     };
     // Moved and reindented lines are still covered.
     let moved =
         format!("import os\n\n{}", SWALLOWS.replace("        return None", "            return None"));
-    let (exit, ids, told) = seen(&moved, silent());
+    let (exit, ids, told) = seen(&moved, silent_answer());
     assert_eq!((exit, ids), (0, vec![]), "{told:#}");
     // The lines changed: the finding is open again, and the model must give a verdict.
     let renamed = SWALLOWS.replace("except Exception:", "except Exception as error:");
-    let (exit, ids, told) = seen(&renamed, silent());
+    let (exit, ids, told) = seen(&renamed, silent_answer());
     assert_eq!((exit, ids), (1, vec![json!(id)]), "{told:#}");
     assert_eq!(told["findings"][0]["unverified"], "no_verdict");
     assert!(
@@ -180,22 +190,22 @@ fn a_dismissal_ends_with_the_lines_that_it_was_said_of() {
             .contains("says nothing of these open findings")
     );
     // The finding stays open, with a model and without one.
-    assert_eq!(seen(&renamed, silent()).0, 1);
-    assert_eq!(each(&scene.place.report(&[]), "id"), [&json!(id)]);
+    assert_eq!(seen(&renamed, silent_answer()).0, 1);
+    assert_eq!(field_of_findings(&scene.place.report(&[]), "id"), [&json!(id)]);
     // With the original lines the dismissal applies again; after another change, the new version can be
     // dismissed.
-    assert_eq!(seen(SWALLOWS, silent()).0, 0);
-    assert_eq!(seen(&renamed, silent()).0, 1);
+    assert_eq!(seen(SWALLOWS, silent_answer()).0, 0);
+    assert_eq!(seen(&renamed, silent_answer()).0, 1);
     dismiss();
-    assert_eq!(seen(&renamed, silent()).0, 0);
+    assert_eq!(seen(&renamed, silent_answer()).0, 0);
     // Deleted lines need no verdict.
-    assert_eq!(seen("def pay(x):\n    charge(x)\n", silent()).0, 0);
+    assert_eq!(seen("def pay(x):\n    charge(x)\n", silent_answer()).0, 0);
 }
 
 #[test]
 fn a_dismissal_is_told_as_long_as_it_holds_and_open_again_once_it_is_taken_back() {
     let scene = scene();
-    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    let (_, first) = run_review(&scene, [report_answer(&[finding()])], &[]);
     let id = first["findings"][0]["id"].as_str().unwrap();
     let dismiss = |more: &[&str]| {
         let dismissed = scene.place.command(&[&["dismiss", id], more].concat()).output().unwrap();
@@ -203,22 +213,22 @@ fn a_dismissal_is_told_as_long_as_it_holds_and_open_again_once_it_is_taken_back(
     };
     dismiss(&["--reason", "wanted here"]);
     for _ in 0..3 {
-        let (exit, told) = reviewed(&scene, [silent()], &[]);
+        let (exit, told) = run_review(&scene, [silent_answer()], &[]);
         assert_eq!((exit, &told["dismissed"][0]["id"]), (0, &json!(id)), "{told:#}");
-        assert_eq!(each(&told, "id"), Vec::<&Value>::new());
+        assert_eq!(field_of_findings(&told, "id"), Vec::<&Value>::new());
     }
     dismiss(&["--undo"]);
-    let (exit, told) = reviewed(&scene, [silent()], &[]);
-    assert_eq!((exit, each(&told, "id")), (1, vec![&json!(id)]), "{told:#}");
+    let (exit, told) = run_review(&scene, [silent_answer()], &[]);
+    assert_eq!((exit, field_of_findings(&told, "id")), (1, vec![&json!(id)]), "{told:#}");
 }
 
 #[test]
 fn a_model_is_told_what_is_open_and_a_verdict_that_is_missing_is_asked_for_once() {
     let scene = scene();
-    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    let (_, first) = run_review(&scene, [report_answer(&[finding()])], &[]);
     let asked = |at: usize| scene.model.request_log()[at].body.to_string();
     assert!(!asked(0).contains("What was reviewed before"));
-    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    let (exit, told) = run_review(&scene, [silent_answer()], &[]);
     let log = scene.model.request_log();
     let last = log.last().unwrap().body.to_string();
     assert!(
@@ -233,49 +243,62 @@ fn a_model_is_told_what_is_open_and_a_verdict_that_is_missing_is_asked_for_once(
     (second["start_line"], second["end_line"], second["title"]) =
         (json!(3), json!(3), json!("Charges twice"));
     (second["category"], second["excerpt"]) = (json!("I"), json!("charge(x)"));
-    let (_, told) = reviewed(&scene, [report(&[second]), ScriptedAnswer::text("All is said.").times(0)], &[]);
+    let (_, told) =
+        run_review(&scene, [report_answer(&[second]), ScriptedAnswer::text("All is said.").times(0)], &[]);
     assert_eq!(
-        (each(&told, "category").len(), &told["outcome"]["kind"]),
+        (field_of_findings(&told, "category").len(), &told["outcome"]["kind"]),
         (2, &json!("reviewed")),
         "{told:#}"
     );
-    assert!(each(&told, "id").contains(&&first["findings"][0]["id"]));
+    assert!(field_of_findings(&told, "id").contains(&&first["findings"][0]["id"]));
 }
 
 #[test]
 fn each_branch_and_the_index_have_findings_of_their_own() {
     let scene = scene();
-    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    let (_, first) = run_review(&scene, [report_answer(&[finding()])], &[]);
     scene.place.commit("pay");
-    assert_eq!(reviewed(&scene, [silent()], &[]).0, 1, "committed, it is as open");
-    assert_eq!(reviewed(&scene, [silent()], &["--head", "HEAD"]).0, 1, "and as that commit");
-    assert_eq!(reviewed(&scene, [silent()], &["--head", "pay"]).0, 1, "and by its branch's name");
-    assert_eq!(reviewed(&scene, [silent()], &["--no-record"]).0, 0, "without records nobody remembers");
+    assert_eq!(run_review(&scene, [silent_answer()], &[]).0, 1, "committed, it is as open");
+    assert_eq!(run_review(&scene, [silent_answer()], &["--head", "HEAD"]).0, 1, "and as that commit");
+    assert_eq!(run_review(&scene, [silent_answer()], &["--head", "pay"]).0, 1, "and by its branch's name");
+    assert_eq!(
+        run_review(&scene, [silent_answer()], &["--no-record"]).0,
+        0,
+        "without records nobody remembers"
+    );
     let patch = scene.place.git(["diff", "main", "pay"]) + "\n";
     std::fs::write(scene.place.home().join("given.diff"), patch).unwrap();
-    assert_eq!(reviewed(&scene, [silent()], &["--diff", "../given.diff"]).0, 0, "a diff is of no branch");
+    assert_eq!(
+        run_review(&scene, [silent_answer()], &["--diff", "../given.diff"]).0,
+        0,
+        "a diff is of no branch"
+    );
     // Another branch has another file of the same name.
     scene.place.git(["checkout", "--quiet", "-b", "other", "main"]);
     scene.place.write("pay.py", "def pay(x):\n    charge(x)\n");
-    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    let (exit, told) = run_review(&scene, [silent_answer()], &[]);
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "{told:#}");
     scene.place.commit("other");
     // The file is no longer in the change of the branch.
     scene.place.git(["checkout", "--quiet", "pay"]);
     scene.place.write("pay.py", "def paid(x):\n    pass\n");
     scene.place.git(["add", "--all"]);
-    assert_eq!(reviewed(&scene, [silent()], &["--staged"]).0, 0, "what is staged is another line of work");
-    let (exit, told) = reviewed(&scene, [silent()], &[]);
-    assert_eq!((exit, each(&told, "id")), (1, vec![&first["findings"][0]["id"]]));
+    assert_eq!(
+        run_review(&scene, [silent_answer()], &["--staged"]).0,
+        0,
+        "what is staged is another line of work"
+    );
+    let (exit, told) = run_review(&scene, [silent_answer()], &[]);
+    assert_eq!((exit, field_of_findings(&told, "id")), (1, vec![&first["findings"][0]["id"]]));
     scene.place.git(["rm", "--quiet", "--force", "pay.py"]);
     scene.place.write("new.py", "x = 1\n");
-    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    let (exit, told) = run_review(&scene, [silent_answer()], &[]);
     assert_eq!(
         (exit, &told["findings"][0]["unverified"]),
         (1, &json!("no_verdict")),
         "deleted is not fixed: {told:#}"
     );
-    let (exit, told) = reviewed(&scene, [says(&first, &json!({ "verdict": "fixed" }))], &[]);
+    let (exit, told) = run_review(&scene, [verdict_answer(&first, &json!({ "verdict": "fixed" }))], &[]);
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "unless somebody says so: {told:#}");
 }
 
@@ -293,15 +316,19 @@ fn what_is_put_aside_and_taken_up_again_is_open_again_and_owed() {
     scene.place.git(["branch", "--quiet", "--force", "main"]);
     scene.place.write("pay.py", SWALLOWS);
     scene.place.write("new.py", "x = 1\n");
-    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    let (_, first) = run_review(&scene, [report_answer(&[finding()])], &[]);
     for text in [SWALLOWS, &renamed] {
         scene.place.write("pay.py", text);
-        assert_eq!(reviewed(&scene, [silent()], &[]).0, 1);
+        assert_eq!(run_review(&scene, [silent_answer()], &[]).0, 1);
         scene.place.write("pay.py", before);
-        assert_eq!(reviewed(&scene, [silent()], &[]).0, 0);
+        assert_eq!(run_review(&scene, [silent_answer()], &[]).0, 0);
         scene.place.write("pay.py", text);
-        let (exit, told) = reviewed(&scene, [silent()], &[]);
-        assert_eq!((exit, each(&told, "id")), (1, vec![&first["findings"][0]["id"]]), "{told:#}");
+        let (exit, told) = run_review(&scene, [silent_answer()], &[]);
+        assert_eq!(
+            (exit, field_of_findings(&told, "id")),
+            (1, vec![&first["findings"][0]["id"]]),
+            "{told:#}"
+        );
         let last = scene.model.request_log().last().unwrap().body.to_string();
         assert!(last.contains("`verdicts` says nothing of these open findings"), "{last}");
     }
@@ -310,63 +337,65 @@ fn what_is_put_aside_and_taken_up_again_is_open_again_and_owed() {
 #[test]
 fn a_branch_that_is_named_anew_or_left_keeps_its_findings_where_their_lines_are() {
     let scene = scene();
-    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    let (_, first) = run_review(&scene, [report_answer(&[finding()])], &[]);
     let id = vec![&first["findings"][0]["id"]];
     scene.place.commit("pay");
-    assert_eq!(reviewed(&scene, [silent()], &[]).0, 1);
+    assert_eq!(run_review(&scene, [silent_answer()], &[]).0, 1);
     for command in [
         &["branch", "--quiet", "--move", "pay", "paid"][..],
         &["checkout", "--quiet", "--detach"],
         &["checkout", "--quiet", "-b", "stacked"],
     ] {
         scene.place.git(command);
-        let (exit, told) = reviewed(&scene, [silent()], &[]);
-        assert_eq!((exit, each(&told, "id")), (1, id.clone()), "{command:?}: {told:#}");
+        let (exit, told) = run_review(&scene, [silent_answer()], &[]);
+        assert_eq!((exit, field_of_findings(&told, "id")), (1, id.clone()), "{command:?}: {told:#}");
     }
     // The finding is also known in another working tree of the repository.
     scene.place.git(["checkout", "--quiet", "--detach"]);
     scene.place.git(["worktree", "add", "--quiet", "../linked", "stacked"]);
-    scene.model.set_script(truing_fakes::model::ModelScript::from_answers([silent()]));
+    scene.model.set_script(truing_fakes::model::ModelScript::from_answers([silent_answer()]));
     let ran = scene.review(&["../linked"]);
-    assert_eq!((ran.exit, each(&ran.json(), "id")), (1, id.clone()), "{}", ran.err);
+    assert_eq!((ran.exit, field_of_findings(&ran.json(), "id")), (1, id.clone()), "{}", ran.err);
     scene.place.git(["worktree", "remove", "--force", "../linked"]);
     scene.place.git(["checkout", "--quiet", "stacked"]);
     // The finding was seen on this branch, so the model must declare it fixed.
     scene.place.write("pay.py", "def pay(x):\n    charge(x)\n");
-    assert_eq!(reviewed(&scene, [silent()], &[]).0, 1);
+    assert_eq!(run_review(&scene, [silent_answer()], &[]).0, 1);
     // A branch that was never reviewed has only the findings of its own code.
     scene.place.git(["checkout", "--quiet", "--force", "-b", "fixed", "paid"]);
     scene.place.write("pay.py", "def pay(x):\n    charge(x)\n");
-    assert_eq!(reviewed(&scene, [silent()], &[]).0, 0);
+    assert_eq!(run_review(&scene, [silent_answer()], &[]).0, 0);
 }
 
 #[test]
 fn the_program_in_between_changes_nothing() {
-    let Some(program) = claude() else { return };
+    let Some(program) = find_claude() else { return };
     let config = format!("[review]\nclaude = {:?}\n", program.display().to_string());
-    let scene = scene().with(&config).by("cli");
-    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    let scene = scene().with_config(&config).with_runtime("cli");
+    let (_, first) = run_review(&scene, [report_answer(&[finding()])], &[]);
     scene.place.write("pay.py", SWALLOWS.replace("Exception:", "Exception as error:").as_str());
-    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    let (exit, told) = run_review(&scene, [silent_answer()], &[]);
     assert_eq!((exit, &told["findings"][0]["unverified"]), (1, &json!("no_verdict")), "{told:#}");
     scene.place.write("pay.py", SWALLOWS.replace("Exception:", "Refused:").as_str());
-    let (exit, told) = reviewed(&scene, [says(&first, &fixed(4, "    except Refused:"))], &[]);
+    let (exit, told) =
+        run_review(&scene, [verdict_answer(&first, &fixed_verdict(4, "    except Refused:"))], &[]);
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "{told:#}");
 }
 
 #[test]
 fn of_several_reviewers_one_has_to_show_it_and_none_may_object() {
-    several("native", "");
-    let Some(program) = claude() else { return };
-    several("cli", &format!("claude = {:?}\n", program.display().to_string()));
+    test_several_findings("native", "");
+    let Some(program) = find_claude() else { return };
+    test_several_findings("cli", &format!("claude = {:?}\n", program.display().to_string()));
 }
 
 /// Runs the test with these lines in the operator's file.
-fn several(runtime: &'static str, config: &str) {
+fn test_several_findings(runtime: &'static str, config: &str) {
     let begun = || {
-        let scene = scene().with(&format!("[review]\nspecialists = true\n{config}")).by(runtime);
+        let scene =
+            scene().with_config(&format!("[review]\nspecialists = true\n{config}")).with_runtime(runtime);
         scene.place.git(["remote", "add", "origin", "https://example.com/acme/shop.git"]);
-        let (_, first) = reviewed(&scene, [report(&[finding()]).times(0)], &[]);
+        let (_, first) = run_review(&scene, [report_answer(&[finding()]).times(0)], &[]);
         scene.place.write("pay.py", SWALLOWS.replace("Exception:", "Refused:").as_str());
         (scene, first)
     };
@@ -374,28 +403,32 @@ fn several(runtime: &'static str, config: &str) {
         when: AnswerCondition { first: vec!["Look for holes".to_owned()], ..AnswerCondition::default() },
         ..answer
     };
-    let shown = fixed(4, "    except Refused:");
+    let shown = fixed_verdict(4, "    except Refused:");
     let there =
         json!({ "verdict": "still_there", "start_line": 4, "end_line": 4, "excerpt": "except Refused:" });
     // A finding without a verdict stays open.
     let (scene, first) = begun();
-    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    let (exit, told) = run_review(&scene, [silent_answer()], &[]);
     let one = &told["findings"][0];
     assert_eq!(
-        (exit, each(&told, "id"), &one["unverified"]),
+        (exit, field_of_findings(&told, "id"), &one["unverified"]),
         (1, vec![&first["findings"][0]["id"]], &json!("no_verdict")),
         "{runtime}: {told:#}"
     );
     assert_eq!(told["outcome"]["runtime"], json!(runtime), "{told:#}");
     let (scene, first) = begun();
-    let (exit, told) = reviewed(&scene, [security(says(&first, &there)), says(&first, &shown).times(0)], &[]);
+    let (exit, told) = run_review(
+        &scene,
+        [security(verdict_answer(&first, &there)), verdict_answer(&first, &shown).times(0)],
+        &[],
+    );
     assert_eq!(
         (exit, told["findings"].as_array().unwrap().len()),
         (1, 1),
         "{runtime}: one objects: {told:#}"
     );
     let (scene, first) = begun();
-    let (exit, told) = reviewed(&scene, [security(says(&first, &shown)), silent()], &[]);
+    let (exit, told) = run_review(&scene, [security(verdict_answer(&first, &shown)), silent_answer()], &[]);
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "{runtime}: one shows it: {told:#}");
 }
 
@@ -405,28 +438,32 @@ const CHARGES: &str =
 const BANK: &str = "def charge(order, amount):\n    send(order, amount)\n";
 
 /// Returns the result of a review that found a missing check before a payment.
-fn unchecked() -> (Scene, Value) {
+fn review_missing_check() -> (Scene, Value) {
     let scene = scene();
     scene.place.write("pay.py", CHARGES);
     scene.place.write("bank.py", BANK);
     let finding = json!({ "path": "pay.py", "start_line": 3, "end_line": 3, "severity": "P1", "category": "H",
         "title": "Nobody checks the amount", "body": "A negative total pays the customer.",
         "excerpt": "charge(order, total)" });
-    let (exit, first) = reviewed(&scene, [report(&[finding])], &[]);
+    let (exit, first) = run_review(&scene, [report_answer(&[finding])], &[]);
     assert_eq!((exit, &first["fixed"]), (1, &Value::Null), "{first:#}");
     (scene, first)
 }
 
 #[test]
 fn a_fix_that_leaves_the_lines_alone_is_shown_by_what_is_new() {
-    let (scene, first) = unchecked();
+    let (scene, first) = review_missing_check();
     let id = &first["findings"][0]["id"];
     let open = |verdict: Value| {
-        let (exit, told) = reviewed(&scene, [says(&first, &verdict)], &[]);
-        assert_eq!((exit, each(&told, "id"), &told["fixed"]), (1, vec![id], &Value::Null), "{told:#}");
+        let (exit, told) = run_review(&scene, [verdict_answer(&first, &verdict)], &[]);
+        assert_eq!(
+            (exit, field_of_findings(&told, "id"), &told["fixed"]),
+            (1, vec![id], &Value::Null),
+            "{told:#}"
+        );
     };
     // Nothing changed, so no quotation is accepted.
-    open(fixed(2, "    total = order.total"));
+    open(fixed_verdict(2, "    total = order.total"));
     open(json!({ "verdict": "fixed", "path": "bank.py", "start_line": 2, "excerpt": "send(order, amount)" }));
     // A comment, reformatted code and unrelated new lines are not accepted as a fix.
     let formatted = "def pay(order):\n    # the amount is \
@@ -436,7 +473,7 @@ fn a_fix_that_leaves_the_lines_alone_is_shown_by_what_is_new() {
     scene
         .place
         .write("bank.py", format!("{BANK}\n\ndef refund(order):\n    checked = order.total\n").as_str());
-    open(fixed(2, "# the amount is checked"));
+    open(fixed_verdict(2, "# the amount is checked"));
     open(
         json!({ "verdict": "fixed", "start_line": 3, "end_line": 5, "excerpt": "total  =  order.total\ncharge(\norder," }),
     );
@@ -447,24 +484,25 @@ fn a_fix_that_leaves_the_lines_alone_is_shown_by_what_is_new() {
     // A check before the call is added; the silent model gives no verdict at first.
     let guarded = CHARGES.replace("    charge", "    if total < 0:\n        raise Refused\n    charge");
     scene.place.write("pay.py", &guarded);
-    let (exit, told) = reviewed(&scene, [silent()], &[]);
-    assert_eq!((exit, each(&told, "id")), (1, vec![id]), "{told:#}");
-    let (exit, told) = reviewed(&scene, [says(&first, &fixed(3, "    if total < 0:"))], &[]);
+    let (exit, told) = run_review(&scene, [silent_answer()], &[]);
+    assert_eq!((exit, field_of_findings(&told, "id")), (1, vec![id]), "{told:#}");
+    let (exit, told) =
+        run_review(&scene, [verdict_answer(&first, &fixed_verdict(3, "    if total < 0:"))], &[]);
     let evidence = json!({ "path": "pay.py", "start_line": 3, "end_line": 3, "text": "    if total < 0:" });
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "{told:#}");
     let one = &told["fixed"][0];
     assert_eq!((&one["id"], &one["status"], &one["evidence"]), (id, &json!("fixed"), &evidence), "{told:#}");
     // The fix is reported once, and remains valid while the check exists.
-    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    let (exit, told) = run_review(&scene, [silent_answer()], &[]);
     assert_eq!((exit, &told["fixed"]), (0, &Value::Null), "{told:#}");
     scene.place.write("pay.py", CHARGES);
-    let (exit, told) = reviewed(&scene, [silent()], &[]);
-    assert_eq!((exit, each(&told, "id")), (1, vec![id]), "{told:#}");
+    let (exit, told) = run_review(&scene, [silent_answer()], &[]);
+    assert_eq!((exit, field_of_findings(&told, "id")), (1, vec![id]), "{told:#}");
 }
 
 #[test]
 fn a_fix_in_what_the_lines_call_or_in_their_order_is_shown_by_that() {
-    let (scene, first) = unchecked();
+    let (scene, first) = review_missing_check();
     let id = &first["findings"][0]["id"];
     scene.place.write(
         "bank.py",
@@ -472,17 +510,17 @@ fn a_fix_in_what_the_lines_call_or_in_their_order_is_shown_by_that() {
     );
     let shown =
         json!({ "verdict": "fixed", "path": "bank.py", "start_line": 2, "excerpt": "    if amount < 0:" });
-    let (exit, told) = reviewed(&scene, [says(&first, &shown)], &[]);
+    let (exit, told) = run_review(&scene, [verdict_answer(&first, &shown)], &[]);
     assert_eq!((exit, &told["fixed"][0]["evidence"]["path"]), (0, &json!("bank.py")), "{told:#}");
     // The text shows the lines of evidence.
     scene.place.write("bank.py", BANK);
-    assert_eq!(reviewed(&scene, [silent()], &[]).0, 1, "what fixed it is gone");
+    assert_eq!(run_review(&scene, [silent_answer()], &[]).0, 1, "what fixed it is gone");
     // The line is below another one now.
     let moved = "def pay(order):\n    total = order.total\n    return total\n    charge(order, total)\n";
     scene.place.write("pay.py", moved);
-    let one = fixed(4, "    charge(order, total)");
-    let (exit, told) = reviewed(&scene, [says(&first, &one)], &[]);
-    assert_eq!((exit, each(&told, "id")), (1, vec![id]), "one line shows no order: {told:#}");
+    let one = fixed_verdict(4, "    charge(order, total)");
+    let (exit, told) = run_review(&scene, [verdict_answer(&first, &one)], &[]);
+    assert_eq!((exit, field_of_findings(&told, "id")), (1, vec![id]), "one line shows no order: {told:#}");
     let both = json!({ "id": id, "verdict": "fixed", "start_line": 3, "end_line": 4,
         "excerpt": "    return total\n    charge(order, total)" });
     scene.model.set_script(truing_fakes::model::ModelScript::from_answers([ScriptedAnswer::tool(
@@ -507,23 +545,23 @@ fn a_function_that_is_moved_to_another_file_and_fixed_there_is_fixed_by_its_new_
     scene.place.write("pay.py", format!("{beside}{SWALLOWS}\n\n{}", others("last")).as_str());
     let mut there = finding();
     (there["start_line"], there["end_line"]) = (json!(14), json!(15));
-    let (_, first) = reviewed(&scene, [report(&[there])], &[]);
-    assert_eq!(each(&first, "path"), [&json!("pay.py")], "{first:#}");
+    let (_, first) = run_review(&scene, [report_answer(&[there])], &[]);
+    assert_eq!(field_of_findings(&first, "path"), [&json!("pay.py")], "{first:#}");
     scene.place.write("pay.py", format!("{beside}{}", others("last")).as_str());
     let moved = SWALLOWS.replace("Exception:\n        return None", "Refused:\n        raise Unpaid");
     scene.place.write("bank.py", format!("import sys\n\n\n{moved}").as_str());
     let shown = |line: u32, excerpt: &str| json!({ "verdict": "fixed", "path": "bank.py", "start_line": line, "excerpt": excerpt });
     // New lines outside of that function are no evidence.
-    let (exit, told) = reviewed(&scene, [says(&first, &shown(1, "import sys"))], &[]);
+    let (exit, told) = run_review(&scene, [verdict_answer(&first, &shown(1, "import sys"))], &[]);
     assert_eq!((exit, &told["findings"][0]["unverified"]), (1, &json!("no_evidence")), "{told:#}");
-    let (exit, told) = reviewed(&scene, [says(&first, &shown(7, "    except Refused:"))], &[]);
+    let (exit, told) = run_review(&scene, [verdict_answer(&first, &shown(7, "    except Refused:"))], &[]);
     assert_eq!((exit, &told["fixed"][0]["evidence"]["path"]), (0, &json!("bank.py")), "{told:#}");
     // The finding is open again as soon as the fix is removed.
     scene
         .place
         .write("bank.py", format!("import sys\n\n\n{}", moved.replace("Refused", "Exception")).as_str());
-    let (exit, told) = reviewed(&scene, [silent()], &[]);
-    assert_eq!((exit, each(&told, "id")), (1, each(&first, "id")), "{told:#}");
+    let (exit, told) = run_review(&scene, [silent_answer()], &[]);
+    assert_eq!((exit, field_of_findings(&told, "id")), (1, field_of_findings(&first, "id")), "{told:#}");
 }
 
 #[test]

@@ -6,21 +6,21 @@ use std::process::Command;
 use serde_json::{Value, json};
 use truing_fakes::model::{ModelScript, ScriptedAnswer};
 
-use crate::review::claude::claude;
-use crate::review::model::{Scene, finding, read, report};
+use crate::review::claude::find_claude;
+use crate::review::model::{Scene, finding, read_answer, report_answer};
 use crate::review::place::{Ran, STOPS};
 
 /// Returns a repository, a model with these answers, and the program, or none if it is not installed.
 fn scene(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Option<Scene> {
-    Some(with_program(Scene::new(ModelScript::from_answers(answers)), &claude()?.display().to_string()))
+    Some(with_program(Scene::new(ModelScript::from_answers(answers)), &find_claude()?.display().to_string()))
 }
 
 pub(crate) fn with_program(scene: Scene, program: &str) -> Scene {
-    scene.with(&format!("[review]\nclaude = {program:?}\n")).by("cli")
+    scene.with_config(&format!("[review]\nclaude = {program:?}\n")).with_runtime("cli")
 }
 
 /// Returns the result without the ids and times of the run.
-pub(crate) fn told(ran: &Ran) -> Value {
+pub(crate) fn parse_stable_result(ran: &Ran) -> Value {
     let mut told = ran.json();
     for field in ["run", "review_id", "ms", "started", "ended"] {
         told.as_object_mut().unwrap().remove(field);
@@ -41,25 +41,25 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
                 ScriptedAnswer::text("Let me see.").usage(500, 20),
                 ScriptedAnswer::tool("shell", json!({ "command": "id" })).usage(10, 2),
                 ScriptedAnswer::tool("grep", json!({ "pattern": "charge" })).usage(300, 7),
-                read("pay.py"),
-                report(&[finding()]),
+                read_answer("pay.py"),
+                report_answer(&[finding()]),
             ],
             "reviewed",
         ),
-        (vec![malformed(), report(&[finding()])], "reviewed"),
+        (vec![malformed(), report_answer(&[finding()])], "reviewed"),
         (vec![malformed(), malformed()], "partial"),
         (vec![ScriptedAnswer::text("No."), ScriptedAnswer::text("No.")], "partial"),
     ];
     for (script, kind) in scripts {
         let Some(scene) = scene(script.clone().into_iter().chain(script)) else { return };
-        let scene = scene.by("native");
+        let scene = scene.with_runtime("native");
         let one = scene.review(&["--no-record"]);
         let half = scene.model.request_log().len();
-        let scene = scene.by("cli");
+        let scene = scene.with_runtime("cli");
         let other = scene.review(&["--no-record"]);
         assert_eq!(one.json()["outcome"]["kind"], kind, "{}", one.err);
         assert_eq!(other.json()["outcome"]["runtime"], json!("cli"));
-        assert_eq!((told(&other), other.exit), (told(&one), one.exit));
+        assert_eq!((parse_stable_result(&other), other.exit), (parse_stable_result(&one), one.exit));
         // The scripted model numbers its calls in order of arrival.
         let asked = scene.model.request_log().into_iter().enumerate().map(|(at, call)| {
             let number = |at: usize| format!("toolu_{at:06}_");
@@ -94,7 +94,7 @@ fn what_the_program_cannot_be_is_refused_before_anything_is_asked() {
         ("shouts", Some("#!/bin/sh\nexec cat /dev/zero >&2\n".to_owned()), "did not end within 3 s"),
         ("waits", Some("#!/bin/sh\nexec tail -f /dev/null\n".to_owned()), "did not end within 3 s"),
     ] {
-        let scene = Scene::of([]);
+        let scene = Scene::from_answers([]);
         let program = scene.place.home().join(name);
         if let Some(text) = text {
             std::fs::write(&program, text).unwrap();
@@ -102,7 +102,7 @@ fn what_the_program_cannot_be_is_refused_before_anything_is_asked() {
         }
         let start = if hint.ends_with("within 3 s") { "3s" } else { "300s" };
         let config = format!("[review]\nclaude = {program:?}\nclaude_start = \"{start}\"\n");
-        let scene = scene.with(&config).by("cli");
+        let scene = scene.with_config(&config).with_runtime("cli");
         let ran = scene.review(&[]);
         assert!(ran.exit == 2 && ran.err.contains(hint), "{name}: {}", ran.err);
         assert_eq!(scene.model.request_log().len(), 0, "{name}");
@@ -112,10 +112,12 @@ fn what_the_program_cannot_be_is_refused_before_anything_is_asked() {
 /// The operator's price is zero, while the program's own list has a price.
 #[test]
 fn the_programs_own_cap_is_a_second_belt() {
-    let Some(program) = claude() else { return };
+    let Some(program) = find_claude() else { return };
     let free = "[price.\"claude-sonnet-5-5\"]\ninput = 0\noutput = 0\n[budget]\nreview_usd = 0.001\n";
     let config = format!("{free}[review]\nclaude = {:?}\n", program.display().to_string());
-    let scene = Scene::of([read("pay.py"), report(&[finding()])]).with(&config).by("cli");
+    let scene = Scene::from_answers([read_answer("pay.py"), report_answer(&[finding()])])
+        .with_config(&config)
+        .with_runtime("cli");
     let ran = scene.review(&[]);
     let told = ran.json();
     assert_eq!((&told["outcome"]["kind"], &told["turns"]), (&json!("partial"), &json!(1)), "{}", ran.err);
@@ -139,7 +141,7 @@ fn a_program_that_fails_leaves_a_review_by_the_rules_that_says_so() {
         ("two", format!("{completed}\n{completed}"), "before the model had reported"),
         ("unread", format!("exec 0<&-\n{completed}"), "before the model had reported"),
     ] {
-        let scene = Scene::of([]);
+        let scene = Scene::from_answers([]);
         scene.place.write("b.py", STOPS);
         let program = scene.place.home().join(name);
         let version = truing_core::agent::CLI_VERSION;
@@ -160,7 +162,7 @@ fn a_program_that_fails_leaves_a_review_by_the_rules_that_says_so() {
 #[test]
 fn a_program_that_never_asks_the_model_is_ended() {
     // The program reads its input and holds its streams open.
-    let scene = Scene::of([]);
+    let scene = Scene::from_answers([]);
     scene.place.write("b.py", STOPS);
     let program = scene.place.home().join("sleeps");
     let version = truing_core::agent::CLI_VERSION;
@@ -170,9 +172,10 @@ fn a_program_that_never_asks_the_model_is_ended() {
     std::fs::write(&program, text).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     // On a busy machine it may not have printed its version in time; the test then repeats with more time.
-    let (mut scene, mut seconds) = (scene.by("cli"), 5);
+    let (mut scene, mut seconds) = (scene.with_runtime("cli"), 5);
     let ran = loop {
-        scene = scene.with(&format!("[review]\nclaude = {program:?}\nclaude_start = \"{seconds}s\"\n"));
+        scene =
+            scene.with_config(&format!("[review]\nclaude = {program:?}\nclaude_start = \"{seconds}s\"\n"));
         let ran = scene.review(&[]);
         if ran.exit != 2 {
             break ran;
@@ -191,7 +194,7 @@ fn a_program_that_never_asks_the_model_is_ended() {
 /// linked working tree.
 #[test]
 fn no_program_of_the_repository_is_run_from_wherever_it_is_reviewed() {
-    let scene = Scene::of([]);
+    let scene = Scene::from_answers([]);
     let (home, repo) = (scene.place.home().canonicalize().unwrap(), scene.place.repo());
     let canary = home.join("canary");
     let script = format!("#!/bin/sh\necho \"$0\" >> {}\nexit 1\n", canary.display());

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use truing_loops::fix::lock::FixLock;
 
-use crate::review::place::{Place, Ran, each};
+use crate::review::place::{Place, Ran, field_of_findings};
 
 /// A file with a fix on its third line, and the fixed file.
 const ASSERTS: (&str, &str) =
@@ -22,7 +22,7 @@ fn fix(place: &Place, arguments: &[&str]) -> Ran {
 }
 
 /// Returns the printed undo command.
-fn undo(ran: &Ran) -> &str {
+fn undo_command(ran: &Ran) -> &str {
     let told = ran.err.lines().skip_while(|line| *line != "to undo the fixes:").nth(1);
     told.unwrap_or_else(|| panic!("{}", ran.err))
 }
@@ -54,7 +54,7 @@ fn fixes_are_shown_made_and_reviewed_again() {
     let ran = fix(&place, &["--format", "json"]);
     assert_eq!(String::from_utf8(read(&place, "b.py")).unwrap(), ASSERTS.1);
     assert_eq!(read(&place, "c.test.js"), b"it('x', f)\ndescribe('y', f)\n");
-    assert_eq!((ran.exit, each(&ran.json(), "path")), (1, vec![&json!("d.py")]), "what is left");
+    assert_eq!((ran.exit, field_of_findings(&ran.json(), "path")), (1, vec![&json!("d.py")]), "what is left");
     let home = place.home().display().to_string();
     let stamp = regex::Regex::new(r"\d{8}T\d{6}\.\d{3}-00").unwrap();
     assert_snapshot!(stamp.replace(&ran.err.replace(&home, "HOME"), "STAMP"), @r"
@@ -77,17 +77,17 @@ fn fixes_are_shown_made_and_reviewed_again() {
     reviewing again
     ");
     // A second run finds no safe fix.
-    let before = place.files();
+    let before = place.read_all_files();
     let again = fix(&place, &[]);
     assert_eq!((again.exit, again.out.contains("1 finding (1 P1)")), (1, true), "{}", again.out);
     assert!(again.err.ends_with("nothing to fix: no finding is auto-fixable\n"), "{}", again.err);
-    assert!(before == place.files());
+    assert!(before == place.read_all_files());
 
     place.write("d.py", "f()\nbreakpoint()\n");
     let last = fix(&place, &["--quiet"]);
     assert_eq!((last.exit, last.err.lines().count()), (0, 2), "{}", last.err);
     assert_eq!(read(&place, "d.py"), b"f()\n");
-    assert!(shell(&place, undo(&last)), "what undoes it is told all the same");
+    assert!(shell(&place, undo_command(&last)), "what undoes it is told all the same");
     assert_eq!(read(&place, "d.py"), b"f()\nbreakpoint()\n");
 }
 
@@ -111,7 +111,7 @@ fn what_was_changed_is_undone_by_the_command_that_was_told() {
         place.write(".gitattributes", attributes);
         place.git(["config", "apply.whitespace", "error"]);
         std::fs::write(place.home().join(".gitconfig"), "[core]\nautocrlf = true\n").unwrap();
-        let before = place.files();
+        let before = place.read_all_files();
         let ran = fix(&place, &["--no-record"]);
         assert_eq!(
             (ran.exit, ran.err.contains("fixed 6 findings in 4 files")),
@@ -124,11 +124,11 @@ fn what_was_changed_is_undone_by_the_command_that_was_told() {
         assert_eq!(read(&place, blank), b"f()");
         assert_eq!(read(&place, "mark.py"), b"\xef\xbb\xbff()\n");
         assert_eq!(read(&place, "mixed.test.js"), b"it('x', f)\r\nit('y', f)\n\tit('z', f)");
-        assert!(shell(&place, undo(&ran)), "{attributes}");
+        assert!(shell(&place, undo_command(&ran)), "{attributes}");
         let contents = |files: std::collections::BTreeMap<_, (i64, Vec<u8>)>| {
             files.into_iter().map(|(path, (_, content))| (path, content)).collect::<Vec<_>>()
         };
-        assert!(contents(before) == contents(place.files()), "{attributes}");
+        assert!(contents(before) == contents(place.read_all_files()), "{attributes}");
     }
     assert!(!place.store().exists(), "without records there are none; what undoes it is kept all the same");
 }
@@ -142,7 +142,7 @@ fn a_run_that_was_killed_between_two_files_is_undone_file_by_file() {
     let ran = fix(&place, &[]);
     // The second file is restored as if it had never been written.
     place.write("c.py", ASSERTS.0);
-    let undo = undo(&ran);
+    let undo = undo_command(&ran);
     assert!(!shell(&place, undo), "git applies all of it or nothing");
     assert_eq!(String::from_utf8(read(&place, "b.py")).unwrap(), ASSERTS.1);
     let (command, patch) = undo.rsplit_once(' ').unwrap();
@@ -153,7 +153,7 @@ fn a_run_that_was_killed_between_two_files_is_undone_file_by_file() {
 }
 
 /// Runs it on many files with one fix each, and sends a signal while it changes them.
-fn ended_midway(signal: Signal) -> (Place, Ran) {
+fn signal_during_fix(signal: Signal) -> (Place, Ran) {
     for _ in 0..TRIES {
         let place = Place::new();
         for number in 0..MANY {
@@ -173,7 +173,7 @@ fn ended_midway(signal: Signal) -> (Place, Ran) {
             kill_process(Pid::from_child(&child), signal).unwrap();
         }
         let output = child.wait_with_output().unwrap();
-        if fixed(&place) < MANY {
+        if count_fixed(&place) < MANY {
             let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
             let exit = output.status.code().unwrap_or(-1);
             return (place, Ran { exit, out: text(output.stdout), err: text(output.stderr) });
@@ -190,36 +190,36 @@ const MANY: usize = 600;
 
 /// Returns the number of fixed files, after a check that no other file was left here and in the temporary
 /// folder.
-fn fixed_files(place: &Place) -> usize {
+fn check_and_count_fixed(place: &Place) -> usize {
     let names: Vec<_> =
         std::fs::read_dir(place.repo()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     let odd = names.iter().find(|name| name.to_string_lossy().starts_with(".truing"));
     assert_eq!(odd, None);
     assert_eq!(std::fs::read_dir(place.home().join("tmp")).unwrap().count(), 0);
-    fixed(place)
+    count_fixed(place)
 }
 
-fn fixed(place: &Place) -> usize {
+fn count_fixed(place: &Place) -> usize {
     (0..MANY).filter(|number| read(place, &format!("{number:03}.py")) == ASSERTS.1.as_bytes()).count()
 }
 
 #[test]
 fn an_interrupted_run_ends_between_two_files_and_what_it_told_undoes_it() {
     for signal in [Signal::INT, Signal::QUIT] {
-        let (place, ran) = ended_midway(signal);
+        let (place, ran) = signal_during_fix(signal);
         assert_eq!(ran.exit, 130, "{}", ran.err);
-        let fixed = fixed_files(&place);
+        let fixed = check_and_count_fixed(&place);
         assert!((1..MANY).contains(&fixed), "{fixed}");
         let told = format!("warning: interrupted: {} files not fixed\n", MANY - fixed);
         assert!(ran.err.contains(&told), "{}", ran.err);
-        assert!(shell(&place, undo(&ran)), "{}", ran.err);
-        assert_eq!(fixed_files(&place), 0);
+        assert!(shell(&place, undo_command(&ran)), "{}", ran.err);
+        assert_eq!(check_and_count_fixed(&place), 0);
     }
 }
 
 #[test]
 fn what_a_killed_run_did_is_told_by_the_next_with_what_undoes_it() {
-    let (place, killed) = ended_midway(Signal::KILL);
+    let (place, killed) = signal_during_fix(Signal::KILL);
     assert_eq!(killed.exit, -1);
     std::fs::write(place.repo().join(".truing-fix-mine"), "").unwrap();
     let mut again = place.command(&["review", "--fix", "--quiet"]);
@@ -230,10 +230,10 @@ fn what_a_killed_run_did_is_told_by_the_next_with_what_undoes_it() {
         again.err
     );
     std::fs::remove_file(place.repo().join(".truing-fix-mine")).unwrap();
-    assert_eq!(fixed_files(&place), MANY);
+    assert_eq!(check_and_count_fixed(&place), MANY);
     let older = again.err.lines().skip_while(|line| *line != "to undo its fixes:").nth(1).unwrap();
-    assert!(shell(&place, undo(&again)) && shell(&place, older), "{}", again.err);
-    assert_eq!(fixed_files(&place), 0);
+    assert!(shell(&place, undo_command(&again)) && shell(&place, older), "{}", again.err);
+    assert_eq!(check_and_count_fixed(&place), 0);
     assert_eq!(fix(&place, &[]).err.matches("earlier").count(), 0, "it is told once");
 }
 
@@ -325,10 +325,14 @@ fn of_what_is_staged_files_are_fixed_that_are_the_same_in_the_working_tree_and_t
         assert!(ran.err.contains(&told), "{}", ran.err);
     }
     assert!(ran.err.contains("fixed 1 finding in 1 file\nthe index is unchanged: "), "{}", ran.err);
-    assert_eq!((ran.exit, each(&ran.json(), "path").len()), (1, 3), "what would be committed is as it was");
+    assert_eq!(
+        (ran.exit, field_of_findings(&ran.json(), "path").len()),
+        (1, 3),
+        "what would be committed is as it was"
+    );
     place.git(["add", "same.py"]);
-    assert_eq!(each(&place.report(&["--staged"]), "path"), ["gone.py", "other.py"]);
-    assert!(shell(&place, undo(&ran)), "{}", ran.err);
+    assert_eq!(field_of_findings(&place.report(&["--staged"]), "path"), ["gone.py", "other.py"]);
+    assert!(shell(&place, undo_command(&ran)), "{}", ran.err);
     assert_eq!(String::from_utf8(read(&place, "same.py")).unwrap(), ASSERTS.0);
 }
 
@@ -349,7 +353,7 @@ fn of_what_is_staged_files_are_fixed_that_git_checks_out_with_crlf() {
         "{}",
         ran.err
     );
-    assert!(shell(&place, undo(&ran)), "{}", ran.err);
+    assert!(shell(&place, undo_command(&ran)), "{}", ran.err);
     assert_eq!(String::from_utf8(read(&place, "b.py")).unwrap(), crlf(ASSERTS.0));
 }
 
@@ -366,7 +370,7 @@ fn a_commit_and_a_given_diff_are_not_fixed() {
 #[test]
 fn a_secret_beside_a_fix_is_not_shown() {
     let place = Place::new();
-    let key = crate::review::place::key();
+    let key = crate::review::place::fake_key();
     place.write("b.py", format!("KEY = '{key}'\nassert (a, 'why')\n"));
     let ran = fix(&place, &[]);
     assert!(ran.err.contains("+assert a, 'why'") && !ran.err.contains(&key), "{}", ran.err);

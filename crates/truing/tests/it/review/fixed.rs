@@ -6,19 +6,19 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::review::place::{Place, Ran, STOPS, each};
+use crate::review::place::{Place, Ran, STOPS, field_of_findings};
 
 /// Creates a branch with a finding of a rule.
-fn found() -> Place {
+fn create_branch_with_finding() -> Place {
     let place = Place::new();
     place.git(["checkout", "--quiet", "-b", "feature"]);
     place.write("b.py", format!("import os\n{STOPS}os.abort()\n"));
-    assert_eq!(each(&place.report(&[]), "path"), ["b.py"]);
+    assert_eq!(field_of_findings(&place.report(&[]), "path"), ["b.py"]);
     place
 }
 
 /// Returns the findings that a review calls fixed: paths and evidence.
-fn fixed(report: &Value) -> Vec<(String, Value)> {
+fn fixed_findings(report: &Value) -> Vec<(String, Value)> {
     let all = report["fixed"].as_array().cloned().unwrap_or_default();
     let one =
         |fixed: &Value| (fixed["path"].as_str().unwrap().to_owned(), fixed["evidence"]["start_line"].clone());
@@ -27,13 +27,13 @@ fn fixed(report: &Value) -> Vec<(String, Value)> {
 
 #[test]
 fn a_rules_finding_whose_lines_are_gone_is_fixed_once() {
-    let place = found();
+    let place = create_branch_with_finding();
     place.write("b.py", "import os\nos.abort()\n");
     let report = place.report(&[]);
-    assert_eq!(fixed(&report).iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["b.py"]);
-    assert_eq!(fixed(&place.report(&[])), [], "it is said once");
+    assert_eq!(fixed_findings(&report).iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["b.py"]);
+    assert_eq!(fixed_findings(&place.report(&[])), [], "it is said once");
     place.write("b.py", STOPS);
-    assert_eq!(each(&place.report(&[]), "path"), ["b.py"]);
+    assert_eq!(field_of_findings(&place.report(&[]), "path"), ["b.py"]);
     std::fs::remove_file(place.repo().join("b.py")).unwrap();
     let said = place.review(&[]).out;
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -42,26 +42,26 @@ fn a_rules_finding_whose_lines_are_gone_is_fixed_once() {
 
 #[test]
 fn what_nobody_looked_for_or_looked_at_is_not_fixed() {
-    let place = found();
+    let place = create_branch_with_finding();
     place.commit("with it");
     // The file is outside of the comparison.
-    assert_eq!(fixed(&place.report(&["--base", "HEAD"])), []);
+    assert_eq!(fixed_findings(&place.report(&["--base", "HEAD"])), []);
     // The file is ignored.
     place.write(".truing.toml", "[rules]\nignore = [\"b.py\"]\n");
     place.write("b.py", "import os\n");
-    assert_eq!(fixed(&place.report(&[])), []);
+    assert_eq!(fixed_findings(&place.report(&[])), []);
     std::fs::remove_file(place.repo().join(".truing.toml")).unwrap();
     // This is another branch.
     place.git(["checkout", "--quiet", "--force", "-b", "other", "main"]);
     place.write("c.py", "import os\n");
-    assert_eq!(fixed(&place.report(&[])), []);
+    assert_eq!(fixed_findings(&place.report(&[])), []);
     // The finding still exists on this branch.
     place.git(["checkout", "--quiet", "--force", "feature"]);
-    assert_eq!(each(&place.report(&[]), "path"), ["b.py"]);
+    assert_eq!(field_of_findings(&place.report(&[]), "path"), ["b.py"]);
 }
 
 /// Returns the report of a review with this output of Ruff.
-fn with_ruff(place: &Place, output: &str) -> Value {
+fn review_with_ruff_output(place: &Place, output: &str) -> Value {
     let mut command =
         place.command(&["review", "--quiet", "--format", "json", "--from", "-", "--format-in", "ruff"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -76,10 +76,14 @@ fn a_linters_finding_is_fixed_where_it_looked_and_its_line_is_another_one() {
     place.git(["checkout", "--quiet", "-b", "feature"]);
     place.write("b.py", "import os\nl = 1\n");
     let output = "b.py:2:1: E741 Ambiguous variable name: `l`\nFound 1 error.\n";
-    assert_eq!(each(&with_ruff(&place, output), "path"), ["b.py"]);
-    assert_eq!(fixed(&with_ruff(&place, "All checks passed!\n")), [], "its line is as it was");
+    assert_eq!(field_of_findings(&review_with_ruff_output(&place, output), "path"), ["b.py"]);
+    assert_eq!(
+        fixed_findings(&review_with_ruff_output(&place, "All checks passed!\n")),
+        [],
+        "its line is as it was"
+    );
     place.write("b.py", "import os\nlength = 1\n");
-    assert_eq!(fixed(&place.report(&[])), [], "it did not read");
-    let found = with_ruff(&place, "All checks passed!\n");
-    assert_eq!(fixed(&found), [("b.py".to_owned(), json!(2))]);
+    assert_eq!(fixed_findings(&place.report(&[])), [], "it did not read");
+    let found = review_with_ruff_output(&place, "All checks passed!\n");
+    assert_eq!(fixed_findings(&found), [("b.py".to_owned(), json!(2))]);
 }

@@ -6,10 +6,10 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::review::place::{Place, Ran, each, key};
+use crate::review::place::{Place, Ran, fake_key, field_of_findings};
 
 /// Creates a repository with a file whose third line was added.
-fn changed() -> Place {
+fn create_changed_repository() -> Place {
     let place = Place::new();
     place.write("b.py", "import os\nx = 1\n");
     place.commit("second");
@@ -18,7 +18,7 @@ fn changed() -> Place {
 }
 
 /// Runs a review with this output at standard input.
-fn given(place: &Place, output: &str, arguments: &[&str]) -> Ran {
+fn review_with_output(place: &Place, output: &str, arguments: &[&str]) -> Ran {
     let all = [&["review", "--quiet", "--from", "-"], arguments].concat();
     let mut command = place.command(&all);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -27,12 +27,12 @@ fn given(place: &Place, output: &str, arguments: &[&str]) -> Ran {
     Ran::from(child.wait_with_output().unwrap())
 }
 
-fn report(place: &Place, output: &str) -> Value {
-    given(place, output, &["--format", "json"]).json()
+fn report_with_output(place: &Place, output: &str) -> Value {
+    review_with_output(place, output, &["--format", "json"]).json()
 }
 
 /// Returns one finding in reviewdog's format.
-fn line(path: &str, line: u32, message: &str) -> String {
+fn reviewdog_line(path: &str, line: u32, message: &str) -> String {
     let place = json!({ "path": path, "range": { "start": { "line": line } } });
     let source = json!({ "name": "lint" });
     json!({ "message": message, "location": place, "source": source, "code": { "value": "E741" } })
@@ -42,27 +42,27 @@ fn line(path: &str, line: u32, message: &str) -> String {
 
 #[test]
 fn a_linters_rule_is_off_or_of_another_severity_as_it_is_configured() {
-    let place = changed();
-    let output = line("b.py", 3, "ambiguous");
+    let place = create_changed_repository();
+    let output = reviewdog_line("b.py", 3, "ambiguous");
     let of = |told: &Value| told["findings"][0]["severity"].clone();
-    let before = of(&report(&place, &output));
+    let before = of(&report_with_output(&place, &output));
     assert!(before.is_string() && before != json!("P0"), "{before}");
     place.write(".truing.toml", "rules.severity = { \"lint/E741\" = \"P0\" }\n");
-    assert_eq!(of(&report(&place, &output)), json!("P0"));
+    assert_eq!(of(&report_with_output(&place, &output)), json!("P0"));
     for (paths, severity) in [("b.*", json!("P0")), ("tests/**", before)] {
         let entry = format!("{{ paths = [\"{paths}\"], severity = \"P0\" }}");
         place.write(".truing.toml", format!("rules.severity = {{ \"lint/E741\" = {entry} }}\n"));
-        assert_eq!(of(&report(&place, &output)), severity, "{paths}");
+        assert_eq!(of(&report_with_output(&place, &output)), severity, "{paths}");
     }
     place.write(".truing.toml", "rules.off = [\"lint/E741\"]\n");
-    let told = report(&place, &output);
+    let told = report_with_output(&place, &output);
     assert_eq!((of(&told), &told["tools"][0]["findings"]), (Value::Null, &json!(0)), "{told}");
     assert!(told["fixed"].as_array().is_none_or(Vec::is_empty), "{told}");
 }
 
 #[test]
 fn only_what_touches_changed_lines_is_told_whatever_the_format() {
-    let place = changed();
+    let place = create_changed_repository();
     let root = place.repo();
     let root = root.display();
     let checkstyle = format!(
@@ -84,12 +84,12 @@ fn only_what_touches_changed_lines_is_told_whatever_the_format() {
         json!({ "description": "ambiguous", "check_name": name, "fingerprint": print, "severity": "major", "location": place })
     };
     let gitlab = json!([entry(3), entry(1)]);
-    let rdjsonl = line("b.py", 3, "ambiguous") + &line("b.py", 1, "unused");
+    let rdjsonl = reviewdog_line("b.py", 3, "ambiguous") + &reviewdog_line("b.py", 1, "unused");
     for output in [checkstyle, sarif.to_string(), gitlab.to_string(), rdjsonl] {
-        let told = report(&place, &output);
-        assert_eq!(each(&told, "start_line"), [3], "{output}: {told:#}");
-        assert_eq!(each(&told, "source"), ["tool"], "{output}");
-        assert_eq!(each(&told, "rule"), ["E741"], "{output}");
+        let told = report_with_output(&place, &output);
+        assert_eq!(field_of_findings(&told, "start_line"), [3], "{output}: {told:#}");
+        assert_eq!(field_of_findings(&told, "source"), ["tool"], "{output}");
+        assert_eq!(field_of_findings(&told, "rule"), ["E741"], "{output}");
         assert_eq!(told["tools"][0]["elsewhere"], 1, "{output}");
         assert_eq!(told["outcome"]["kind"], "reviewed", "{output}");
     }
@@ -97,26 +97,26 @@ fn only_what_touches_changed_lines_is_told_whatever_the_format() {
 
 #[test]
 fn an_output_of_no_known_form_is_refused_and_a_damaged_one_is_a_partial_review() {
-    let place = changed();
-    let unknown = given(&place, "all is well\n", &[]);
+    let place = create_changed_repository();
+    let unknown = review_with_output(&place, "all is well\n", &[]);
     assert!(unknown.exit == 2 && unknown.err.contains("--format-in"), "{}", unknown.err);
     assert!(unknown.err.contains("sarif") && unknown.err.contains("the tool"), "{}", unknown.err);
-    let named = given(&place, "", &["--format-in", "eslnt"]);
+    let named = review_with_output(&place, "", &["--format-in", "eslnt"]);
     assert!(named.exit == 2 && named.err.contains("nearest are eslint, "), "{}", named.err);
     assert!(!named.err.contains("sarif"), "three names, and not all: {}", named.err);
 
-    let damaged = format!("{}{{\"message\":", line("b.py", 3, "ambiguous"));
-    let ran = given(&place, &damaged, &["--format-in", "rdjsonl", "--format", "json"]);
+    let damaged = format!("{}{{\"message\":", reviewdog_line("b.py", 3, "ambiguous"));
+    let ran = review_with_output(&place, &damaged, &["--format-in", "rdjsonl", "--format", "json"]);
     assert_eq!(ran.exit, 1, "{}", ran.err);
     let told = ran.json();
     assert_eq!(told["outcome"]["kind"], "partial", "{told:#}");
     assert!(told["outcome"]["reason"].as_str().unwrap().contains("lint"), "{told:#}");
-    assert_eq!(each(&told, "start_line"), [3], "what could be read counts");
+    assert_eq!(field_of_findings(&told, "start_line"), [3], "what could be read counts");
 }
 
 #[test]
 fn a_file_of_findings_that_is_not_there_is_no_diff() {
-    let ran = changed().review(&["--from", "nope.sarif"]);
+    let ran = create_changed_repository().review(&["--from", "nope.sarif"]);
     assert!(ran.exit == 2 && ran.err.contains("cannot read nope.sarif"), "{}", ran.err);
     assert!(
         ran.err.contains("findings that a linter printed") && !ran.err.contains("git diff"),
@@ -127,24 +127,24 @@ fn a_file_of_findings_that_is_not_there_is_no_diff() {
 
 #[test]
 fn what_two_say_alike_is_one_finding_and_a_comment_in_the_code_suppresses_it() {
-    let place = changed();
-    let twice =
-        line("b.py", 3, "Ambiguous variable name: `l`") + &line("b.py", 3, "ambiguous variable name: 'l'");
-    assert_eq!(each(&report(&place, &twice), "start_line"), [3]);
+    let place = create_changed_repository();
+    let twice = reviewdog_line("b.py", 3, "Ambiguous variable name: `l`")
+        + &reviewdog_line("b.py", 3, "ambiguous variable name: 'l'");
+    assert_eq!(field_of_findings(&report_with_output(&place, &twice), "start_line"), [3]);
     place.write("b.py", "import os\nx = 1\nl = 2  # truing: ignore[lint/E741] a length\n");
-    let told = report(&place, &twice);
+    let told = report_with_output(&place, &twice);
     assert_eq!(told["findings"], json!([]), "{told:#}");
     assert_eq!(told["suppressions"], Value::Null, "the comment is of use: {told:#}");
 }
 
 #[test]
 fn a_secret_that_a_tool_quotes_is_not_shown() {
-    let place = changed();
-    let key = key();
+    let place = create_changed_repository();
+    let key = fake_key();
     place.write("b.py", format!("import os\nx = 1\nk = \"{key}\"\n"));
-    let output = line("b.py", 3, &format!("found {key}"));
+    let output = reviewdog_line("b.py", 3, &format!("found {key}"));
     for format in ["text", "json", "sarif", "markdown", "rdjson", "github", "gitlab"] {
-        let ran = given(&place, &output, &["--format", format]);
+        let ran = review_with_output(&place, &output, &["--format", format]);
         assert!(!ran.out.contains(&key) && !ran.err.contains(&key), "{format}: {}", ran.out);
         assert!(ran.out.contains("b.py"), "{format}: {}", ran.out);
     }
@@ -152,21 +152,25 @@ fn a_secret_that_a_tool_quotes_is_not_shown() {
 
 #[test]
 fn other_programs_read_the_answer_and_truing_does_so_itself() {
-    let place = changed();
-    let output = line("b.py", 3, "100 % ambiguous");
-    let github = given(&place, &output, &["--format", "github"]).out;
+    let place = create_changed_repository();
+    let output = reviewdog_line("b.py", 3, "100 % ambiguous");
+    let github = review_with_output(&place, &output, &["--format", "github"]).out;
     assert!(github.starts_with("::warning file=b.py,line=3,endLine=3,title=P2%3A "), "{github}");
     for format in ["rdjson", "gitlab", "sarif"] {
-        let told = given(&place, &output, &["--format", format]).out;
-        let again = report(&place, &told);
-        assert_eq!(each(&again, "start_line"), [3], "{format}: {told}");
+        let told = review_with_output(&place, &output, &["--format", format]).out;
+        let again = report_with_output(&place, &told);
+        assert_eq!(field_of_findings(&again, "start_line"), [3], "{format}: {told}");
     }
 }
 
 #[test]
 fn text_is_eighty_columns_wide_and_names_who_found_what() {
-    let place = changed();
-    let ran = given(&place, &line("b.py", 3, &"a long explanation ".repeat(20)), &["--color", "never"]);
+    let place = create_changed_repository();
+    let ran = review_with_output(
+        &place,
+        &reviewdog_line("b.py", 3, &"a long explanation ".repeat(20)),
+        &["--color", "never"],
+    );
     assert!(ran.out.lines().all(|line| line.chars().count() <= 80), "{}", ran.out);
     assert!(ran.out.contains("lint/E741") && ran.out.contains("what lint printed"), "{}", ran.out);
 }
@@ -181,7 +185,7 @@ fn the_document_names_every_format() {
 
 #[test]
 fn what_is_not_understood_or_has_no_file_makes_the_review_partial() {
-    let place = changed();
+    let place = create_changed_repository();
     for (format, output, reason) in [
         (
             "flake8",
@@ -192,13 +196,13 @@ fn what_is_not_understood_or_has_no_file_makes_the_review_partial() {
         ("flake8", "/elsewhere/gone.py:3:1: E741 ambiguous\n", "1 result names no file of the tree"),
         ("flake8", "gone/b.py:3:1: E741 ambiguous\n", "1 result names no file of the tree: gone/b.py"),
     ] {
-        let ran = given(&place, output, &["--format-in", format, "--format", "json"]);
+        let ran = review_with_output(&place, output, &["--format-in", format, "--format", "json"]);
         assert_eq!(ran.exit, 1, "{output}: {}", ran.err);
         let told = ran.json();
         assert_eq!(told["outcome"]["kind"], "partial", "{output}: {told:#}");
         assert!(told["outcome"]["reason"].as_str().unwrap().contains(reason), "{output}: {told:#}");
     }
-    let ran = given(&place, "note: old\nb.py:3:1: E741 ambiguous\n", &["--format-in", "flake8"]);
+    let ran = review_with_output(&place, "note: old\nb.py:3:1: E741 ambiguous\n", &["--format-in", "flake8"]);
     assert!(
         ran.out.contains("earlier findings of flake8 stay open: 1 line not understood: `note: old`"),
         "{}",
@@ -208,7 +212,7 @@ fn what_is_not_understood_or_has_no_file_makes_the_review_partial() {
 
 #[test]
 fn an_option_is_of_the_output_before_it() {
-    let place = changed();
+    let place = create_changed_repository();
     let checkstyle = |root: &str, rule: &str| {
         let error = format!("<error line=\"3\" severity=\"warning\" message=\"words\" source=\"{rule}\"/>");
         format!("<checkstyle><file name=\"{root}/b.py\">{error}</file></checkstyle>")
@@ -226,7 +230,7 @@ fn an_option_is_of_the_output_before_it() {
     let told = ran.json();
     let names: Vec<&Value> = told["tools"].as_array().unwrap().iter().map(|tool| &tool["name"]).collect();
     assert_eq!(names, ["first", "second"], "{told:#}");
-    assert_eq!(each(&told, "tool"), ["first", "second"], "{told:#}");
+    assert_eq!(field_of_findings(&told, "tool"), ["first", "second"], "{told:#}");
     assert!(told["tools"].as_array().unwrap().iter().all(|tool| tool["keeps_open"].is_null()), "{told:#}");
 
     let told = of(&["--from", one]).json();
@@ -267,12 +271,15 @@ fn outputs_of_a_review_are_read_back_with_every_name() {
         place.write(OsStr::from_bytes(name), "f()\nbreakpoint()\n");
     }
     let own = place.review(&["--format", "json"]).json();
-    let mut expected: Vec<String> = each(&own, "path").iter().map(|path| path.to_string()).collect();
+    let mut expected: Vec<String> =
+        field_of_findings(&own, "path").iter().map(|path| path.to_string()).collect();
     expected.sort();
     assert_eq!(expected.len(), names.len(), "{own:#}");
     for format in ["gitlab", "rdjson", "sarif"] {
         let output = place.review(&["--format", format]).out;
-        let told = given(&place, &output, &["--format", "json", "--tool", "other", "--no-record"]).json();
+        let told =
+            review_with_output(&place, &output, &["--format", "json", "--tool", "other", "--no-record"])
+                .json();
         let findings = told["findings"].as_array().unwrap().iter();
         let mut read: Vec<String> = findings
             .filter(|found| found["source"] == "tool")

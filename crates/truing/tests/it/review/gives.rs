@@ -4,41 +4,44 @@ use serde_json::{Value, json};
 use truing_fakes::model::{AnswerCondition, ModelScript, ScriptedAnswer};
 
 use crate::review::model::{Scene, finding};
-use crate::review::place::{Ran, key};
+use crate::review::place::{Ran, fake_key};
 
 /// Text that should replace the lines of [`finding`].
 const BETTER: &str = "    except ChargeError:\n        raise";
 
 /// Returns the finding with a replacement of its lines.
-fn proposing(replacement: &str) -> Value {
+fn finding_with_replacement(replacement: &str) -> Value {
     let mut finding = finding();
     finding["excerpt"] = json!("    except Exception:\n        return None");
     finding["replacement"] = json!(replacement);
     finding
 }
 
-fn report(findings: &[Value], walkthrough: Value) -> ScriptedAnswer {
+fn report_answer(findings: &[Value], walkthrough: Value) -> ScriptedAnswer {
     let input = json!({ "findings": findings, "walkthrough": walkthrough });
     ScriptedAnswer::tool("report", input).usage(1000, 100).times(0)
 }
 
 /// Creates a model that proposes this replacement, and finds nothing once the file contains it.
-fn proposes(replacement: &str) -> Scene {
+fn create_proposing_scene(replacement: &str) -> Scene {
     let mended =
         AnswerCondition { contains: Some("except ChargeError".into()), ..AnswerCondition::default() };
-    let content = report(&[], json!([])).with_condition(mended);
-    Scene::new(ModelScript::from_answers([content, report(&[proposing(replacement)], json!([]))]))
+    let content = report_answer(&[], json!([])).with_condition(mended);
+    Scene::new(ModelScript::from_answers([
+        content,
+        report_answer(&[finding_with_replacement(replacement)], json!([])),
+    ]))
 }
 
-fn agents(result: &Value) -> Value {
+fn agent_finding(result: &Value) -> Value {
     let all = result["findings"].as_array().unwrap();
     all.iter().find(|finding| finding["source"] == "agent").unwrap().clone()
 }
 
 #[test]
 fn a_proven_replacement_is_a_suggestion_in_every_format() {
-    let scene = proposes(BETTER);
-    let agent = agents(&scene.review(&[]).json());
+    let scene = create_proposing_scene(BETTER);
+    let agent = agent_finding(&scene.review(&[]).json());
     assert_eq!(agent["suggestion"], json!({ "replacement": BETTER }));
     assert_eq!(agent["body"], "A failed charge looks like success.");
     let out = |format: &str| Ran::from(scene.command(&["--format", format]).output().unwrap()).out;
@@ -83,23 +86,24 @@ fn a_replacement_that_is_not_proven_is_text_and_no_suggestion() {
         "    except Exception:\n        return None",
         "    except ChargeError:  # <!-- truing:1 summary -->\n        raise",
     ] {
-        let scene = proposes(replacement);
-        let agent = agents(&scene.review(&["--no-record"]).json());
+        let scene = create_proposing_scene(replacement);
+        let agent = agent_finding(&scene.review(&["--no-record"]).json());
         assert_eq!(agent["suggestion"], Value::Null, "{replacement}");
         let body = agent["body"].as_str().unwrap();
         let text = format!("Proposed replacement, not proven to fit:\n\n```\n{replacement}\n```");
         assert!(body.ends_with(&text), "{body}");
     }
-    let secret = proposes(&format!("    except ChargeError:\n        raise Oops(\"{}\")", key()));
+    let secret =
+        create_proposing_scene(&format!("    except ChargeError:\n        raise Oops(\"{}\")", fake_key()));
     let ran = secret.review(&[]);
-    let agent = agents(&ran.json());
+    let agent = agent_finding(&ran.json());
     assert_eq!(agent["suggestion"], Value::Null);
-    assert!(agent["body"].as_str().unwrap().contains("AKIA…") && !ran.out.contains(&key()), "{agent:#}");
+    assert!(agent["body"].as_str().unwrap().contains("AKIA…") && !ran.out.contains(&fake_key()), "{agent:#}");
 }
 
 #[test]
 fn fixes_of_a_model_are_made_only_if_somebody_agrees() {
-    let scene = proposes(BETTER);
+    let scene = create_proposing_scene(BETTER);
     let read = || std::fs::read_to_string(scene.place.repo().join("pay.py")).unwrap();
     let before = read();
     let ran = Ran::from(scene.command(&["--fix"]).output().unwrap());
@@ -124,7 +128,7 @@ fn a_walkthrough_is_asked_for_told_and_not_there_unless_it_is_wanted() {
         { "path": "b.py", "text": "LGTM, safe to merge." },
         { "path": "nowhere.py", "text": "It is not there." },
     ]);
-    let scene = Scene::of([report(&[finding()], lines)]);
+    let scene = Scene::from_answers([report_answer(&[finding()], lines)]);
     let off = scene.review(&["--no-record"]).json();
     assert_eq!(off.get("walkthrough"), None);
     let asked = |at: usize| scene.model.request_log()[at].body["tools"].to_string().contains("walkthrough");
@@ -155,8 +159,8 @@ fn a_walkthrough_is_asked_for_told_and_not_there_unless_it_is_wanted() {
 fn a_review_that_the_model_did_not_end_has_no_walkthrough() {
     let lines = json!([{ "path": "pay.py", "text": "Charges." }]);
     let more = json!({ "findings": [finding()], "walkthrough": lines, "more": true });
-    let scene = Scene::of([ScriptedAnswer::tool("report", more).usage(1000, 100).times(0)])
-        .with("[review]\nwalkthrough = true\nmax_turns = 2\n");
+    let scene = Scene::from_answers([ScriptedAnswer::tool("report", more).usage(1000, 100).times(0)])
+        .with_config("[review]\nwalkthrough = true\nmax_turns = 2\n");
     let told = scene.review(&[]).json();
     assert_eq!((&told["outcome"]["kind"], told.get("walkthrough")), (&json!("partial"), None), "{told:#}");
 }

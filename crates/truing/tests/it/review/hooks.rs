@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::review::place::{Place, Ran, key};
+use crate::review::place::{Place, Ran, fake_key};
 
 /// Creates a repository with these hooks and a bare remote, to which `main` was pushed.
 fn place() -> Place {
@@ -20,7 +20,7 @@ fn place() -> Place {
 }
 
 /// Runs git as a user does, with the program on the `PATH` or without it.
-fn git_with(place: &Place, arguments: &[&str], truing: bool) -> Ran {
+fn run_git_with_path(place: &Place, arguments: &[&str], truing: bool) -> Ran {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_truing"));
     let path = std::env::var_os("PATH").unwrap();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
@@ -41,11 +41,11 @@ fn git_with(place: &Place, arguments: &[&str], truing: bool) -> Ran {
 }
 
 fn git(place: &Place, arguments: &[&str]) -> Ran {
-    git_with(place, arguments, true)
+    run_git_with_path(place, arguments, true)
 }
 
 /// Returns the commit of a branch at the remote.
-fn remote(place: &Place, branch: &str) -> String {
+fn remote_commit(place: &Place, branch: &str) -> String {
     place.git(["ls-remote", "origin", &format!("refs/heads/{branch}")]).split('\t').next().unwrap().to_owned()
 }
 
@@ -61,13 +61,13 @@ fn a_commit_is_made_quietly_or_not_at_all() {
     let clean = git(&place, &["commit", "--quiet", "-m", "clean"]);
     assert_eq!((clean.exit, clean.out.as_str(), clean.err.as_str()), (0, "", ""));
 
-    place.write("c.py", format!("KEY = '{}'\n", key()));
+    place.write("c.py", format!("KEY = '{}'\n", fake_key()));
     place.git(["add", "c.py"]);
     let before = place.git(["rev-parse", "HEAD"]);
     let stopped = git(&place, &["commit", "--quiet", "-m", "a key"]);
     assert_eq!((stopped.exit, place.git(["rev-parse", "HEAD"])), (1, before));
     assert!(
-        stopped.err.contains("P0[core/aws-access-key-id]") && !stopped.err.contains(&key()),
+        stopped.err.contains("P0[core/aws-access-key-id]") && !stopped.err.contains(&fake_key()),
         "{}",
         stopped.err
     );
@@ -102,13 +102,13 @@ fn a_push_is_quiet_and_what_blocks_stays_here() {
     place.commit_unchecked("clean");
     let clean = git(&place, &[QUIET, &["topic"]].concat());
     assert_eq!((clean.exit, clean.out.as_str(), clean.err.as_str()), (0, "", ""));
-    let pushed = remote(&place, "topic");
+    let pushed = remote_commit(&place, "topic");
 
     place.write("c.md", "<<<<<<< HEAD\na\n=======\nb\n>>>>>>> topic\n");
     place.commit_unchecked("a conflict");
     let stopped = git(&place, &[QUIET, &["topic"]].concat());
     assert_ne!(stopped.exit, 0);
-    assert_eq!(remote(&place, "topic"), pushed);
+    assert_eq!(remote_commit(&place, "topic"), pushed);
     assert!(stopped.err.contains("P0[core/conflict-marker]"), "{}", stopped.err);
     assert!(
         stopped.err.contains("pre-push: refs/heads/topic is not pushed to refs/heads/topic\n"),
@@ -136,13 +136,13 @@ fn several_refs_are_each_reviewed_and_a_deletion_and_a_tag_of_no_commit_are_not(
         place.commit_unchecked(branch);
     }
     let gone = git(&place, &[QUIET, &["--delete", "old"]].concat());
-    assert_eq!((gone.exit, gone.err.as_str(), remote(&place, "old").as_str()), (0, "", ""));
+    assert_eq!((gone.exit, gone.err.as_str(), remote_commit(&place, "old").as_str()), (0, "", ""));
     let tag = git(&place, &[QUIET, &["refs/tags/blob"]].concat());
     assert_eq!((tag.exit, tag.err.as_str()), (0, ""));
     let stopped = git(&place, &[QUIET, &["one", "two"]].concat());
     assert!(stopped.exit != 0 && stopped.err.contains("pre-push: refs/heads/two is not"), "{}", stopped.err);
     assert!(!stopped.err.contains("refs/heads/one is not"), "{}", stopped.err);
-    assert_eq!(remote(&place, "one"), "", "git pushes all or nothing");
+    assert_eq!(remote_commit(&place, "one"), "", "git pushes all or nothing");
 }
 
 #[test]
@@ -150,17 +150,17 @@ fn without_the_program_nothing_passes_and_the_way_past_is_told() {
     let place = place();
     place.write("b.py", "import os\n");
     place.git(["add", "--all"]);
-    let commit = git_with(&place, &["commit", "--quiet", "-m", "x"], false);
+    let commit = run_git_with_path(&place, &["commit", "--quiet", "-m", "x"], false);
     assert!(commit.exit == 1 && commit.err.contains("cannot run 'truing'"), "{}", commit.err);
     assert!(commit.err.contains("git commit --no-verify"), "{}", commit.err);
     place.commit_unchecked("x");
-    let push = git_with(&place, &["push", "--quiet", "origin", "main"], false);
+    let push = run_git_with_path(&place, &["push", "--quiet", "origin", "main"], false);
     assert!(push.exit != 0 && push.err.contains("git push --no-verify"), "{}", push.err);
 }
 
 /// Creates a defect in a commit below the tip; the tip's own change is clean.
-fn commit_a_key_and_more(place: &Place) {
-    place.write("s.py", format!("KEY = '{}'\n", key()));
+fn commit_hidden_defect(place: &Place) {
+    place.write("s.py", format!("KEY = '{}'\n", fake_key()));
     place.commit_unchecked("a key");
     place.write("b.txt", "ok\n");
     place.commit_unchecked("ok");
@@ -173,11 +173,11 @@ fn a_first_push_is_reviewed_as_a_whole() {
     place.git(["remote", "set-url", "origin", "../new.git"]);
     place.git(["update-ref", "-d", "refs/remotes/origin/main"]);
     place.git(["symbolic-ref", "-d", "refs/remotes/origin/HEAD"]);
-    commit_a_key_and_more(&place);
+    commit_hidden_defect(&place);
     let stopped = git(&place, &[QUIET, &["main"]].concat());
     assert_ne!(stopped.exit, 0, "{}", stopped.err);
     assert!(stopped.err.contains("P0[core/aws-access-key-id]"), "{}", stopped.err);
-    assert_eq!(remote(&place, "main"), "");
+    assert_eq!(remote_commit(&place, "main"), "");
     // No branches of a remote without a name are known here.
     let stopped = git(&place, &["push", "--quiet", "../new.git", "main"]);
     assert!(stopped.exit != 0 && stopped.err.contains("core/aws-access-key-id"), "{}", stopped.err);
@@ -189,7 +189,7 @@ fn the_hook_of_the_framework_reviews_a_first_push_as_a_whole() {
     let entry = hooks.split("entry: >-\n").nth(1).unwrap().split("  language:").next().unwrap();
     let entry = entry.lines().map(str::trim).collect::<Vec<_>>().join(" ");
     let place = Place::new();
-    commit_a_key_and_more(&place);
+    commit_hidden_defect(&place);
     let program = Path::new(env!("CARGO_BIN_EXE_truing")).parent().unwrap().display();
     let run = |variables: &[(&str, &str)]| {
         let mut shell = Command::new("sh");
@@ -212,7 +212,7 @@ fn a_new_branch_is_compared_with_what_the_remote_has_whatever_its_name() {
     place.write("old.py", "breakpoint()\n");
     place.commit_unchecked("an old fault");
     place.git(["push", "--quiet", "--no-verify", "upstream", "main"]);
-    commit_a_key_and_more(&place);
+    commit_hidden_defect(&place);
     let stopped = git(&place, &["push", "--quiet", "upstream", "main:topic"]);
     assert!(stopped.exit != 0 && stopped.err.contains("core/aws-access-key-id"), "{}", stopped.err);
     assert!(!stopped.err.contains("core/python-debugger"), "it already exists: {}", stopped.err);
@@ -242,7 +242,7 @@ fn a_branch_that_shares_no_history_is_compared_with_nothing() {
     let pushed = git(&place, &[QUIET, &["pages"]].concat());
     assert_eq!((pushed.exit, pushed.err.as_str()), (0, ""));
     place.git(["checkout", "--quiet", "--orphan", "more"]);
-    commit_a_key_and_more(&place);
+    commit_hidden_defect(&place);
     let stopped = git(&place, &[QUIET, &["more"]].concat());
     assert!(stopped.exit != 0 && stopped.err.contains("core/aws-access-key-id"), "{}", stopped.err);
 }

@@ -3,16 +3,16 @@
 
 use serde_json::json;
 
-use crate::review::place::{Place, Ran, STOPS, each, key};
+use crate::review::place::{Place, Ran, STOPS, fake_key, field_of_findings};
 
 /// Checks for a usage error (exit 2) with this message and hint, and without a record.
 #[track_caller]
-fn refused(place: &Place, arguments: &[&str], message: &str, hint: &str) {
-    fails(place, arguments, 2, message, hint);
+fn assert_usage_error(place: &Place, arguments: &[&str], message: &str, hint: &str) {
+    assert_failure(place, arguments, 2, message, hint);
 }
 
 #[track_caller]
-fn fails(place: &Place, arguments: &[&str], exit: i32, message: &str, hint: &str) {
+fn assert_failure(place: &Place, arguments: &[&str], exit: i32, message: &str, hint: &str) {
     let ran = place.review(&[arguments, &["--format", "json"]].concat());
     assert_eq!(
         (ran.exit, ran.json()["error"]["message"].as_str().unwrap()),
@@ -29,19 +29,19 @@ fn a_path_that_is_no_repository() {
     let place = Place::new();
     let home = place.home().display().to_string();
     let hint = "name a folder inside a git repository";
-    refused(&place, &[&home], &format!("{home} is not in a git repository"), hint);
-    refused(&place, &["/no/such"], "there is nothing at /no/such", hint);
-    refused(&place, &["./nope"], &format!("there is nothing at {home}/r/./nope"), hint);
+    assert_usage_error(&place, &[&home], &format!("{home} is not in a git repository"), hint);
+    assert_usage_error(&place, &["/no/such"], "there is nothing at /no/such", hint);
+    assert_usage_error(&place, &["./nope"], &format!("there is nothing at {home}/r/./nope"), hint);
     let nothing = "`nope` is not a folder, a pull request or a commit of this repository";
-    refused(&place, &["nope"], nothing, "git branch --all");
+    assert_usage_error(&place, &["nope"], nothing, "git branch --all");
     let alone = "`git diff HEAD -- a.py | truing review --diff -`";
-    refused(&place, &["a.py"], &format!("{home}/r/a.py is not a folder"), alone);
+    assert_usage_error(&place, &["a.py"], &format!("{home}/r/a.py is not a folder"), alone);
     place.git(["init", "--quiet", "--bare", "../bare"]);
     let bare = format!("{home}/bare");
     let message =
         |path: &str| format!("{path} has no working tree: it is a bare repository, or inside a git folder");
-    refused(&place, &[&bare], &message(&bare), "git worktree add");
-    refused(&place, &[".git"], &message(&format!("{home}/r/.git")), "git worktree add");
+    assert_usage_error(&place, &[&bare], &message(&bare), "git worktree add");
+    assert_usage_error(&place, &[".git"], &message(&format!("{home}/r/.git")), "git worktree add");
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_branch_that_is_named_like_a_pull_request_is_reviewed() {
         assert_eq!((ran.exit, ran.json()["coverage"]["reviewed"][0].as_str()), (1, Some("b.py")), "{name}");
     }
     let origin = "`7`: this repository has no remote `origin`, which a number alone requires";
-    refused(&place, &["7"], origin, "to review the branch `7`: `truing review refs/heads/7`");
+    assert_usage_error(&place, &["7"], origin, "to review the branch `7`: `truing review refs/heads/7`");
     let none = place.review(&["8"]);
     assert!(none.exit == 2 && !none.err.contains("refs/heads"), "{}", none.err);
 }
@@ -68,10 +68,10 @@ fn a_repository_without_commits() {
     place.git(["init", "--quiet", "--initial-branch=main"]);
     place.write("b.py", STOPS);
     let message = format!("the repository at {} has no commit on its current branch", place.repo().display());
-    refused(&place, &[], &message, "commit something first");
+    assert_usage_error(&place, &[], &message, "commit something first");
     place.commit("first");
     place.git(["checkout", "--quiet", "--orphan", "unborn"]);
-    refused(&place, &[], &message, "commit something first");
+    assert_usage_error(&place, &[], &message, "commit something first");
 }
 
 #[test]
@@ -79,20 +79,30 @@ fn a_commit_that_is_not_there() {
     let place = Place::new();
     place.git(["branch", "feature/login"]);
     for flag in ["--base", "--head"] {
-        refused(
+        assert_usage_error(
             &place,
             &[flag, "feature/logn"],
             "there is no commit named `feature/logn`",
             "did you mean `feature/login`?",
         );
-        refused(&place, &[flag, "zzz"], "there is no commit named `zzz`", "git branch --all");
+        assert_usage_error(&place, &[flag, "zzz"], "there is no commit named `zzz`", "git branch --all");
         let option = format!("{flag}=--upload-pack=x");
-        refused(&place, &[&option], "`--upload-pack=x` cannot be the name of a commit", "name a branch");
-        refused(&place, &[&format!("{flag}=")], "`` cannot be the name of a commit", "name a branch");
-        refused(&place, &[flag, "main:a.py"], "there is no commit named `main:a.py`", "");
+        assert_usage_error(
+            &place,
+            &[&option],
+            "`--upload-pack=x` cannot be the name of a commit",
+            "name a branch",
+        );
+        assert_usage_error(
+            &place,
+            &[&format!("{flag}=")],
+            "`` cannot be the name of a commit",
+            "name a branch",
+        );
+        assert_usage_error(&place, &[flag, "main:a.py"], "there is no commit named `main:a.py`", "");
     }
     place.git(["branch", "-m", "trunk"]);
-    refused(
+    assert_usage_error(
         &place,
         &[],
         "no default branch: there is no origin/HEAD, origin/main, origin/master, main or master",
@@ -119,16 +129,16 @@ fn a_shallow_clone_says_what_to_fetch() {
         "../shallow",
     ]);
     let missing = format!("the commit where {} left origin/main is not in this shallow clone", &head[..10]);
-    fails(&place, &["../shallow"], 3, &missing, "run `git fetch --unshallow origin`");
+    assert_failure(&place, &["../shallow"], 3, &missing, "run `git fetch --unshallow origin`");
     let named = format!("{main}~1");
-    refused(
+    assert_usage_error(
         &place,
         &["../shallow", "--base", &named],
         &format!("there is no commit named `{named}`"),
         "git fetch --unshallow origin",
     );
     place.git_in(&place.home().join("shallow"), ["fetch", "--quiet", "--unshallow", "origin"]);
-    assert_eq!(each(&place.report(&["../shallow"]), "path"), ["b.py"], "the command helps");
+    assert_eq!(field_of_findings(&place.report(&["../shallow"]), "path"), ["b.py"], "the command helps");
 }
 
 #[test]
@@ -150,7 +160,7 @@ fn a_partial_clone_says_so_and_what_to_fetch() {
     assert!(lines[1].contains("`git fetch --refetch --no-filter origin`"), "{}", ran.err);
     let partial = place.home().join("partial");
     place.git_in(&partial, ["diff", "--stat", "origin/main", "HEAD"]);
-    assert_eq!(each(&place.report(&["../partial"]), "path"), ["a.py"], "the command helps");
+    assert_eq!(field_of_findings(&place.report(&["../partial"]), "path"), ["a.py"], "the command helps");
 }
 
 #[test]
@@ -204,16 +214,16 @@ fn the_repositorys_own_file_is_not_taken_for_the_operators() {
     let file = place.repo().join(".truing.toml");
     let message = |why: &str| format!("configuration file {} cannot be read: {why}", file.display());
     std::fs::create_dir(&file).unwrap();
-    refused(&place, &[], &message("it is not a regular file"), hint);
+    assert_usage_error(&place, &[], &message("it is not a regular file"), hint);
     std::fs::remove_dir(&file).unwrap();
     place.write(".truing.toml", "#".repeat((128 << 10) + 1));
-    refused(&place, &[], &message("it is longer than 128 KiB"), hint);
+    assert_usage_error(&place, &[], &message("it is longer than 128 KiB"), hint);
     // The nesting exceeds what the pattern compiler accepts.
     place.write(".truing.toml", format!("[rules]\nignore = [\"{}\"]\n", "{".repeat(900)));
     let ran = place.review(&[]);
     assert!(ran.exit == 2 && ran.err.contains("a pattern may nest 16 braces"), "{}", ran.err);
     place.write(".truing.toml", b"\xff");
-    refused(&place, &[], &message("it is not UTF-8"), hint);
+    assert_usage_error(&place, &[], &message("it is not UTF-8"), hint);
 }
 
 #[test]
@@ -267,11 +277,11 @@ fn of_a_bundled_program_of_others_rules_of_text_are_enough() {
     let place = Place::new();
     let code = "function f(a,b){var c=a+b;if(c>7){return g(c)}return [a,b,7]}\n".repeat(45_000);
     assert!(code.len() > 2 << 20);
-    let secret = format!("const key = \"{}\";\n", key());
+    let secret = format!("const key = \"{}\";\n", fake_key());
     place.write(".yarn/releases/yarn-4.0.0.cjs", format!("{code}{secret}"));
     let report = place.report(&[]);
     assert_eq!(report["coverage"]["not_reviewed"], json!([]));
-    assert_eq!(each(&report, "path"), [".yarn/releases/yarn-4.0.0.cjs"]);
+    assert_eq!(field_of_findings(&report, "path"), [".yarn/releases/yarn-4.0.0.cjs"]);
     place.write("src/own.cjs", &code);
     let report = place.report(&[]);
     assert_eq!(report["coverage"]["not_reviewed"], json!([{ "path": "src/own.cjs", "reason": "too_large" }]));
@@ -326,16 +336,16 @@ fn a_runtime_that_cannot_be_had_is_refused_wherever_it_is_named() {
 #[test]
 fn a_pack_that_is_not_there() {
     let place = Place::new();
-    refused_pack(&place, &["--pack", "cores"]);
-    refused_pack(&place, &["--pack", "core", "--pack", "cores"]);
+    assert_pack_refused(&place, &["--pack", "cores"]);
+    assert_pack_refused(&place, &["--pack", "core", "--pack", "cores"]);
     // The error also occurs if there is nothing to read.
-    refused_pack(&place, &["--pack", "cores", "--base", "HEAD"]);
+    assert_pack_refused(&place, &["--pack", "cores", "--base", "HEAD"]);
     place.write(".truing.toml", "rules.packs = [\"cores\"]\n");
-    refused_pack(&place, &[]);
+    assert_pack_refused(&place, &[]);
 }
 
 #[track_caller]
-fn refused_pack(place: &Place, arguments: &[&str]) {
+fn assert_pack_refused(place: &Place, arguments: &[&str]) {
     let ran = place.review(&[arguments, &["--format", "json"]].concat());
     assert_eq!((ran.exit, &ran.json()["error"]["code"]), (2, &serde_json::json!("unknown_pack")));
     assert!(
@@ -353,13 +363,18 @@ fn a_key_that_is_not_there_is_told_with_its_line_and_the_nearest() {
     place.write(".truing.toml", "[rules]\n\nignor = []\n");
     let file = place.repo().join(".truing.toml");
     let unknown = |file: &str| format!("{file}:3: unknown key `rules.ignor`");
-    refused(&place, &[], &unknown(&file.display().to_string()), "did you mean `rules.ignore`?");
+    assert_usage_error(&place, &[], &unknown(&file.display().to_string()), "did you mean `rules.ignore`?");
     let head = place.commit("wrong");
     std::fs::remove_file(file).unwrap();
     let name = format!("{}:.truing.toml", &head[..10]);
-    refused(&place, &["--head", "HEAD"], &unknown(&name), "did you mean `rules.ignore`?");
+    assert_usage_error(&place, &["--head", "HEAD"], &unknown(&name), "did you mean `rules.ignore`?");
     place.write("../op.toml", "[rules]\n\nignor = []\n");
-    refused(&place, &["--config", "../op.toml"], &unknown("../op.toml"), "did you mean `rules.ignore`?");
+    assert_usage_error(
+        &place,
+        &["--config", "../op.toml"],
+        &unknown("../op.toml"),
+        "did you mean `rules.ignore`?",
+    );
     assert_eq!(place.review(&["--no-record"]).exit, 0);
     // A link could lead to any file of the machine.
     std::os::unix::fs::symlink("../op.toml", place.repo().join(".truing.toml")).unwrap();
@@ -406,7 +421,7 @@ fn a_bomb_in_the_working_tree_is_named_and_the_file_beside_it_is_reviewed() {
     let ran = place.review(&["--format", "json"]);
     let told = ran.json();
     assert_eq!((ran.exit, told["outcome"]["kind"].as_str()), (1, Some("partial")), "{}", ran.err);
-    assert_eq!(each(&told, "path"), ["pay.py"]);
+    assert_eq!(field_of_findings(&told, "path"), ["pay.py"]);
     let left: Vec<_> = told["coverage"]["not_reviewed"].as_array().unwrap().iter().collect();
     let reasons = left.iter().map(|gap| (gap["path"].as_str().unwrap(), gap["reason"].as_str().unwrap()));
     assert_eq!(reasons.collect::<Vec<_>>(), [("A.java", "too_complex"), ("b.tsx", "too_complex")]);
@@ -431,18 +446,18 @@ fn a_commit_a_range_or_a_pull_request_is_named_without_a_flag() {
     assert_eq!(of(&["HEAD", "--base", "HEAD~1"]), head);
     assert_eq!(of(&["HEAD~1..HEAD"]), head);
     assert_eq!(of(&["HEAD~1..."]), head);
-    refused(
+    assert_usage_error(
         &place,
         &["HEAD~1..HEAD", "--base", "HEAD"],
         "`HEAD~1..HEAD` is a commit, which cannot be used with --base",
         "omit one",
     );
-    refused(
+    assert_usage_error(
         &place,
         &["o/r#7", "--staged"],
         "`o/r#7` is a pull request, which cannot be used with --staged",
         "omit one",
     );
     let none = "`7`: this repository has no remote `origin`, which a number alone requires";
-    refused(&place, &["7"], none, "OWNER/NAME#NUMBER");
+    assert_usage_error(&place, &["7"], none, "OWNER/NAME#NUMBER");
 }

@@ -12,11 +12,11 @@ use truing_core::port::Clock;
 use truing_fakes::model::{ModelFault, ModelScript, ScriptedAnswer};
 use truing_loops::machine::SystemClock;
 
-use crate::review::adverse::money_by;
-use crate::review::claude::claude;
+use crate::review::adverse::ledger_sums_at;
+use crate::review::claude::find_claude;
 use crate::review::cli::with_program;
-use crate::review::model::{Scene, finding, read, report};
-use crate::review::place::{Ran, each};
+use crate::review::model::{Scene, finding, read_answer, report_answer};
+use crate::review::place::{Ran, field_of_findings};
 
 /// Maximum time for an expected event.
 const SOON: Duration = crate::support::HANGS;
@@ -24,12 +24,12 @@ const SOON: Duration = crate::support::HANGS;
 /// Creates a scene with the program, whose temporary files are in a separate folder.
 fn scene(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Option<Scene> {
     let scene =
-        with_program(Scene::new(ModelScript::from_answers(answers)), &claude()?.display().to_string());
+        with_program(Scene::new(ModelScript::from_answers(answers)), &find_claude()?.display().to_string());
     std::fs::create_dir(scene.place.home().join("tmp")).unwrap();
     Some(scene)
 }
 
-fn started(scene: &Scene) -> Child {
+fn start_review(scene: &Scene) -> Child {
     let mut command = scene.command(&["--format", "json"]);
     command.env("TMPDIR", scene.place.home().join("tmp"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -45,7 +45,7 @@ impl Clock for Tomorrow {
 }
 
 /// Waits until the condition is true.
-fn until(label: &str, mut condition: impl FnMut() -> bool) {
+fn wait_until(label: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + SOON;
     while !condition() {
         assert!(Instant::now() < deadline, "{label}");
@@ -73,7 +73,7 @@ pub(crate) fn descendants(root_process: u32) -> Vec<(i32, String)> {
     known.iter().filter(|number| i32::try_from(root_process) != Ok(**number)).map(named).collect()
 }
 
-fn is_there(number: i32) -> bool {
+fn is_process_alive(number: i32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{number}/status")).unwrap_or_default();
     status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
 }
@@ -82,10 +82,10 @@ fn is_there(number: i32) -> bool {
 #[test]
 fn a_program_that_is_ended_leaves_a_review_by_the_rules() {
     for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
-        let slow = ScriptedAnswer { fault: Some(ModelFault::Slow { millis: 3000 }), ..read("pay.py") };
-        let Some(scene) = scene([read("pay.py"), slow, report(&[finding()])]) else { return };
-        let child = started(&scene);
-        until("no second request came", || scene.model.request_log().len() == 2);
+        let slow = ScriptedAnswer { fault: Some(ModelFault::Slow { millis: 3000 }), ..read_answer("pay.py") };
+        let Some(scene) = scene([read_answer("pay.py"), slow, report_answer(&[finding()])]) else { return };
+        let child = start_review(&scene);
+        wait_until("no second request came", || scene.model.request_log().len() == 2);
         let programs = descendants(child.id());
         let is_program = |(_, program): &&(i32, String)| program.ends_with("/claude");
         let claude: Vec<_> = programs.iter().filter(is_program).collect();
@@ -96,9 +96,9 @@ fn a_program_that_is_ended_leaves_a_review_by_the_rules() {
         let reason = told["outcome"]["reason"].as_str().unwrap_or_default();
         assert_eq!((ran.exit, &told["outcome"]["kind"]), (1, &json!("partial")), "{signal:?}: {}", ran.err);
         assert!(reason.contains("claude ended"), "{signal:?}: {reason}");
-        assert_eq!(each(&told, "source"), ["rule"], "{signal:?}");
-        nothing_runs(&programs);
-        nothing_is_left(&scene, &format!("{signal:?}"));
+        assert_eq!(field_of_findings(&told, "source"), ["rule"], "{signal:?}");
+        assert_nothing_runs(&programs);
+        assert_nothing_left(&scene, &format!("{signal:?}"));
     }
 }
 
@@ -111,13 +111,13 @@ fn of_a_review_that_is_killed_nothing_is_left() {
             fault: Some(ModelFault::Slow { millis: 150 }),
             ..answer
         };
-        let answers = [read("pay.py"), slow(read("b.py")), slow(report(&[finding()]))];
+        let answers = [read_answer("pay.py"), slow(read_answer("b.py")), slow(report_answer(&[finding()]))];
         // A review that ended before it was killed leaves a finding on which the next one must give a
         // verdict, which costs one more request.
-        let asked_again = report(&[finding()]);
+        let asked_again = report_answer(&[finding()]);
         let all = answers.clone().into_iter().chain(answers).chain([asked_again]);
         let Some(scene) = scene(all) else { return };
-        let mut child = started(&scene);
+        let mut child = start_review(&scene);
         // The moments are spread over the one and a half seconds of the run, in any order.
         let moment = Duration::from_millis(u64::from(number * 617 % 1500_u32));
         let (_never, waits) = mpsc::channel::<()>();
@@ -125,24 +125,24 @@ fn of_a_review_that_is_killed_nothing_is_left() {
         let programs = descendants(child.id());
         child.kill().unwrap();
         child.wait().unwrap();
-        nothing_runs(&programs);
+        assert_nothing_runs(&programs);
         // The next run removes what the killed one could not.
-        let again = Ran::from(started(&scene).wait_with_output().unwrap());
+        let again = Ran::from(start_review(&scene).wait_with_output().unwrap());
         assert!(again.json()["outcome"]["kind"].is_string(), "{number}: {}", again.err);
-        nothing_is_left(&scene, &number.to_string());
+        assert_nothing_left(&scene, &number.to_string());
     }
 }
 
-fn nothing_runs(programs: &[(i32, String)]) {
-    until("a process is left", || !programs.iter().any(|(number, _)| is_there(*number)));
+fn assert_nothing_runs(programs: &[(i32, String)]) {
+    wait_until("a process is left", || !programs.iter().any(|(number, _)| is_process_alive(*number)));
 }
 
-fn nothing_is_left(scene: &Scene, when: &str) {
+fn assert_nothing_left(scene: &Scene, when: &str) {
     let files = std::fs::read_dir(scene.place.home().join("tmp")).unwrap();
     let files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
     assert!(files.is_empty(), "{when}: {files:?}");
-    money_by(scene, Tomorrow);
-    let (spent, held) = money_by(scene, SystemClock);
+    ledger_sums_at(scene, Tomorrow);
+    let (spent, held) = ledger_sums_at(scene, SystemClock);
     assert_eq!(held, 0, "{when}");
     assert!(spent > 0 || scene.model.bills().is_empty(), "{when}");
 }

@@ -11,11 +11,11 @@ use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, aws_secret_key}
 use truing_fakes::model::{FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswer, StreamPlace as At};
 use truing_reader::mask::MASK;
 
-use crate::review::adverse::{PROMPT, billed, money, under_way};
-use crate::review::claude::claude;
+use crate::review::adverse::{PROMPT, billed_micro_dollars, in_transit_charge, ledger_sums};
+use crate::review::claude::find_claude;
 use crate::review::cli::with_program;
-use crate::review::place::{Place, Ran, STOPS, each, key};
-use crate::review::quiet::until_read;
+use crate::review::place::{Place, Ran, STOPS, fake_key, field_of_findings};
+use crate::review::quiet::wait_until_idle;
 
 /// A scripted model, and a repository whose working tree has a change.
 pub(crate) struct Scene {
@@ -40,18 +40,18 @@ impl Scene {
         Self { place, model, runtime: "native", config: String::new(), _runtime: runtime }
     }
 
-    pub(crate) fn of(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
+    pub(crate) fn from_answers(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
         Self::new(ModelScript::from_answers(answers))
     }
 
     /// Adds these lines to the operator's file.
-    pub(crate) fn with(mut self, config: &str) -> Self {
+    pub(crate) fn with_config(mut self, config: &str) -> Self {
         self.config = config.to_owned();
         self
     }
 
     /// Selects this runtime.
-    pub(crate) fn by(mut self, runtime: &'static str) -> Self {
+    pub(crate) fn with_runtime(mut self, runtime: &'static str) -> Self {
         self.runtime = runtime;
         self
     }
@@ -85,17 +85,17 @@ pub(crate) fn finding() -> Value {
         "excerpt": "except Exception:\n        return None" })
 }
 
-pub(crate) fn report(findings: &[Value]) -> ScriptedAnswer {
+pub(crate) fn report_answer(findings: &[Value]) -> ScriptedAnswer {
     ScriptedAnswer::tool("report", json!({ "findings": findings })).usage(1000, 100)
 }
 
-pub(crate) fn read(path: &str) -> ScriptedAnswer {
+pub(crate) fn read_answer(path: &str) -> ScriptedAnswer {
     ScriptedAnswer::tool("read", json!({ "path": path })).usage(1000, 100)
 }
 
 #[test]
 fn a_model_looks_around_and_its_findings_stand_beside_the_rules() {
-    let scene = Scene::of([read("pay.py"), report(&[finding()])]);
+    let scene = Scene::from_answers([read_answer("pay.py"), report_answer(&[finding()])]);
     let ran = scene.review(&[]);
     assert_eq!(ran.exit, 1, "{}", ran.err);
     let told = ran.json();
@@ -103,7 +103,7 @@ fn a_model_looks_around_and_its_findings_stand_beside_the_rules() {
         told["outcome"],
         json!({ "kind": "reviewed", "reason": null, "until": null, "runtime": "native" })
     );
-    assert_eq!(each(&told, "source"), ["rule", "agent"]);
+    assert_eq!(field_of_findings(&told, "source"), ["rule", "agent"]);
     let agent = &told["findings"][1];
     assert_eq!(
         (&agent["path"], &agent["start_line"], &agent["end_line"]),
@@ -122,7 +122,7 @@ fn a_model_looks_around_and_its_findings_stand_beside_the_rules() {
 
 #[test]
 fn the_text_says_who_reviewed_and_what_it_cost() {
-    let scene = Scene::of([report(&[finding()])]);
+    let scene = Scene::from_answers([report_answer(&[finding()])]);
     let ran = Ran::from(scene.command(&[]).output().unwrap());
     assert!(ran.out.contains("Swallows every error"), "{}", ran.out);
     assert!(ran.out.contains("rules and claude-sonnet-5-5: 1 turn, $0."), "{}", ran.out);
@@ -134,9 +134,10 @@ fn what_the_model_says_of_files_that_are_not_so_is_dropped() {
     outside["path"] = json!("../../etc/passwd");
     let mut made_up = finding();
     made_up["excerpt"] = json!("rm -rf /");
-    let scene = Scene::of([report(&[outside, made_up, finding()]), report(&[finding()])]);
+    let scene =
+        Scene::from_answers([report_answer(&[outside, made_up, finding()]), report_answer(&[finding()])]);
     let told = scene.review(&[]).json();
-    assert_eq!(each(&told, "path"), ["b.py", "pay.py"]);
+    assert_eq!(field_of_findings(&told, "path"), ["b.py", "pay.py"]);
     assert_eq!(told["outcome"]["kind"], json!("reviewed"), "{told:#}");
 }
 
@@ -145,18 +146,24 @@ fn what_the_model_says_of_files_that_are_not_so_is_dropped() {
 fn a_finding_that_does_not_fit_is_asked_for_again_and_never_lost_in_silence() {
     let mut misquoted = finding();
     misquoted["excerpt"] = json!("except Exceptoin:");
-    let scene = Scene::of([report(std::slice::from_ref(&misquoted)), report(&[finding()])]);
+    let scene =
+        Scene::from_answers([report_answer(std::slice::from_ref(&misquoted)), report_answer(&[finding()])]);
     let told = scene.review(&[]).json();
-    assert_eq!((each(&told, "path"), &told["turns"]), (vec![&json!("b.py"), &json!("pay.py")], &json!(2)));
+    assert_eq!(
+        (field_of_findings(&told, "path"), &told["turns"]),
+        (vec![&json!("b.py"), &json!("pay.py")], &json!(2))
+    );
     assert_eq!(told["outcome"]["kind"], json!("reviewed"), "{told:#}");
     let asked = scene.model.request_log()[1].body.to_string();
     assert!(asked.contains("the lines do not say what `excerpt` says"), "{asked}");
     // The model repeats the quotation or reports nothing: the finding cannot be placed, so the review is
     // incomplete.
-    for second in
-        [report(std::slice::from_ref(&misquoted)), report(&[]), ScriptedAnswer::text("Done.").times(0)]
-    {
-        let scene = Scene::of([report(std::slice::from_ref(&misquoted)), second]);
+    for second in [
+        report_answer(std::slice::from_ref(&misquoted)),
+        report_answer(&[]),
+        ScriptedAnswer::text("Done.").times(0),
+    ] {
+        let scene = Scene::from_answers([report_answer(std::slice::from_ref(&misquoted)), second]);
         scene.place.write("b.py", "x = 1\n");
         let ran = scene.review(&[]);
         let told = ran.json();
@@ -176,24 +183,28 @@ fn runaway_turns_end_at_the_limit_with_what_there_is() {
         assert_eq!((&told["turns"], scene.model.request_log().len() as u64), (&json!(turns), turns));
         told
     };
-    partial(25, &Scene::of([read("pay.py").times(0)]));
-    let late =
-        Scene::of([read("pay.py"), read("b.py"), report(&[finding()])]).with("[review]\nmax_turns = 3\n");
-    assert_eq!(each(&partial(3, &late), "source"), ["rule", "agent"], "what was found is not lost");
+    partial(25, &Scene::from_answers([read_answer("pay.py").times(0)]));
+    let late = Scene::from_answers([read_answer("pay.py"), read_answer("b.py"), report_answer(&[finding()])])
+        .with_config("[review]\nmax_turns = 3\n");
+    assert_eq!(
+        field_of_findings(&partial(3, &late), "source"),
+        ["rule", "agent"],
+        "what was found is not lost"
+    );
 }
 
 #[test]
 fn money_bounds_a_review_and_a_day() {
     // One cent is not enough for any answer; counting the prompt's tokens costs nothing.
-    let poor = Scene::of([report(&[])]).with("[budget]\nreview_usd = 0.01\n");
+    let poor = Scene::from_answers([report_answer(&[])]).with_config("[budget]\nreview_usd = 0.01\n");
     let ran = poor.review(&[]);
     let told = ran.json();
     assert_eq!((ran.exit, &told["outcome"]["kind"]), (1, &json!("partial")), "{}", ran.err);
     assert!(told["outcome"]["reason"].as_str().unwrap().contains("budget"), "{told}");
     assert!(poor.model.request_log().iter().all(|request| request.path.ends_with("/count_tokens")));
-    assert_eq!(each(&told, "source"), ["rule"]);
+    assert_eq!(field_of_findings(&told, "source"), ["rule"]);
 
-    let broke = Scene::of([report(&[])]).with("[budget]\nrepo_day_usd = 0\n");
+    let broke = Scene::from_answers([report_answer(&[])]).with_config("[budget]\nrepo_day_usd = 0\n");
     let ran = broke.review(&[]);
     let told = ran.json();
     assert_eq!((ran.exit, &told["outcome"]["kind"]), (4, &json!("deferred")), "{}", ran.err);
@@ -201,7 +212,8 @@ fn money_bounds_a_review_and_a_day() {
     assert_eq!(broke.model.request_log().len(), 0);
 
     // The spending of runs adds up across processes: each answer is reserved and settled in one file.
-    let day = Scene::of([report(&[]).usage(8000, 900).times(0)]).with("[budget]\nrepo_day_usd = 0.30\n");
+    let day = Scene::from_answers([report_answer(&[]).usage(8000, 900).times(0)])
+        .with_config("[budget]\nrepo_day_usd = 0.30\n");
     let mut spent = 0;
     let mut deferred = false;
     for _ in 0..20 {
@@ -218,30 +230,33 @@ fn money_bounds_a_review_and_a_day() {
 #[test]
 fn without_an_answer_the_rules_have_reviewed_and_it_says_so() {
     for status in [401, 403] {
-        let scene = Scene::of([ScriptedAnswer::status(status).times(0)]);
+        let scene = Scene::from_answers([ScriptedAnswer::status(status).times(0)]);
         let ran = scene.review(&[]);
         let told = ran.json();
         assert_eq!((ran.exit, &told["outcome"]["kind"]), (1, &json!("partial")), "{}", ran.err);
         assert!(told["outcome"]["reason"].as_str().unwrap().contains("minimal"), "{told}");
-        assert_eq!((each(&told, "source"), scene.model.request_log().len()), (vec![&json!("rule")], 1));
+        assert_eq!(
+            (field_of_findings(&told, "source"), scene.model.request_log().len()),
+            (vec![&json!("rule")], 1)
+        );
         assert!(!ran.out.contains(KEY) && !ran.err.contains(KEY));
     }
 }
 
 #[test]
 fn prose_is_asked_about_once_and_is_never_green() {
-    let scene = Scene::of([ScriptedAnswer::text("All good!"), report(&[])]);
+    let scene = Scene::from_answers([ScriptedAnswer::text("All good!"), report_answer(&[])]);
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed");
-    let scene = Scene::of([ScriptedAnswer::text("All good!").times(0)]);
+    let scene = Scene::from_answers([ScriptedAnswer::text("All good!").times(0)]);
     let told = scene.review(&[]).json();
     assert_eq!((&told["outcome"]["kind"], &told["turns"]), (&json!("partial"), &json!(2)));
-    let scene = Scene::of([ScriptedAnswer::text("x").with_stop_reason("novel_reason").times(0)]);
+    let scene = Scene::from_answers([ScriptedAnswer::text("x").with_stop_reason("novel_reason").times(0)]);
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "partial");
 }
 
 #[test]
 fn a_key_alone_spends_nothing_and_a_missing_one_is_named() {
-    let scene = Scene::of([]);
+    let scene = Scene::from_answers([]);
     let rules = scene
         .place
         .command(&["review", "--quiet", "--format", "json"])
@@ -271,7 +286,7 @@ fn a_key_alone_spends_nothing_and_a_missing_one_is_named() {
 
 /// Returns a command with a key of AWS, and none of Anthropic.
 #[cfg(feature = "aws")]
-fn on_aws(scene: &Scene) -> std::process::Command {
+fn command_with_aws_key(scene: &Scene) -> std::process::Command {
     let mut command = scene.command(&["--format", "json"]);
     command.env_remove("ANTHROPIC_API_KEY").env("CLAUDE_CODE_USE_ANTHROPIC_AWS", "1");
     command.env("AWS_REGION", AWS_REGION).env("ANTHROPIC_AWS_WORKSPACE_ID", AWS_WORKSPACE);
@@ -282,8 +297,8 @@ fn on_aws(scene: &Scene) -> std::process::Command {
 #[cfg(feature = "aws")]
 #[test]
 fn on_aws_each_try_is_signed_and_no_key_is_sent() {
-    let scene = Scene::of([ScriptedAnswer::status(529), report(&[finding()])]);
-    let ran = Ran::from(on_aws(&scene).env("AWS_SESSION_TOKEN", "a-token").output().unwrap());
+    let scene = Scene::from_answers([ScriptedAnswer::status(529), report_answer(&[finding()])]);
+    let ran = Ran::from(command_with_aws_key(&scene).env("AWS_SESSION_TOKEN", "a-token").output().unwrap());
     assert_eq!(ran.json()["outcome"]["kind"], "reviewed", "{}", ran.err);
     let log = scene.model.request_log();
     assert!(log.len() >= 2, "the first try is refused");
@@ -296,20 +311,22 @@ fn on_aws_each_try_is_signed_and_no_key_is_sent() {
 #[cfg(feature = "aws")]
 #[test]
 fn a_key_of_aws_that_is_missing_or_wrong_is_told() {
-    let scene = Scene::of([]);
+    let scene = Scene::from_answers([]);
     for name in ["AWS_REGION", "ANTHROPIC_AWS_WORKSPACE_ID", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
-        let ran = Ran::from(on_aws(&scene).env_remove(name).output().unwrap());
+        let ran = Ran::from(command_with_aws_key(&scene).env_remove(name).output().unwrap());
         assert!(ran.exit == 2 && ran.err.contains(name), "{name}: {} {}", ran.exit, ran.err);
     }
     assert_eq!(scene.model.request_log().len(), 0);
-    let ran = Ran::from(on_aws(&scene).env("AWS_SECRET_ACCESS_KEY", "another-canary").output().unwrap());
+    let ran = Ran::from(
+        command_with_aws_key(&scene).env("AWS_SECRET_ACCESS_KEY", "another-canary").output().unwrap(),
+    );
     assert!(ran.exit != 0 && !ran.err.contains("canary"), "{} {}", ran.exit, ran.err);
     assert_eq!(scene.model.request_log().len(), 1, "a wrong key is tried once");
 }
 
 #[test]
 fn the_variables_of_others_choose_runtime_and_place() {
-    let scene = Scene::of([report(&[])]);
+    let scene = Scene::from_answers([report_answer(&[])]);
     let mut command = scene.place.command(&["review", "--quiet", "--format", "json"]);
     command
         .env("RUNTIME_MODE", "sdk")
@@ -321,11 +338,11 @@ fn the_variables_of_others_choose_runtime_and_place() {
 
 #[test]
 fn of_a_commit_only_its_tree_is_visible() {
-    let scene = Scene::of([
-        read("secret.env"),
-        read(".git/config"),
+    let scene = Scene::from_answers([
+        read_answer("secret.env"),
+        read_answer(".git/config"),
         ScriptedAnswer::tool("grep", json!({ "pattern": "TOPSECRET" })),
-        report(&[]),
+        report_answer(&[]),
     ]);
     scene.place.write(".gitignore", "secret.env\n");
     scene.place.commit("change");
@@ -342,7 +359,7 @@ fn of_a_commit_only_its_tree_is_visible() {
 
 #[test]
 fn files_that_the_model_did_not_see_are_not_called_reviewed() {
-    let scene = Scene::of([report(&[])]);
+    let scene = Scene::from_answers([report_answer(&[])]);
     for n in 0..9 {
         scene.place.write(format!("big{n}.txt"), "a line of text that is long enough to count\n".repeat(600));
     }
@@ -375,13 +392,13 @@ fn an_interrupted_review_ends_without_its_answer_and_can_be_run_again() {
 
 /// A person interrupts six reviews in a row in the middle of an answer. This does not use up the head's
 /// budget, and each answer is charged by the usage that its stream has reported.
-fn interrupted_reviews_cost_what_their_streams_have_shown(place: At, runs: impl Fn(Scene) -> Scene + Sync) {
+fn assert_interrupted_review_costs(place: At, runs: impl Fn(Scene) -> Scene + Sync) {
     let interrupted = |signal: rustix::process::Signal| {
         let stalls = ScriptedAnswer {
             fault: Some(ModelFault::Stall { after: place }),
             ..ScriptedAnswer::text("Let me see.")
         };
-        let scene = runs(Scene::of([stalls.usage(1000, 100).times(6), report(&[])]));
+        let scene = runs(Scene::from_answers([stalls.usage(1000, 100).times(6), report_answer(&[])]));
         let mut before = 0;
         for times in 1..=6 {
             let mut command = scene.command(&["--format", "json"]);
@@ -391,19 +408,23 @@ fn interrupted_reviews_cost_what_their_streams_have_shown(place: At, runs: impl 
                 assert!(Instant::now() < deadline, "no request came");
                 std::thread::yield_now();
             }
-            until_read(child.id());
+            wait_until_idle(child.id());
             let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
             rustix::process::kill_process(pid, signal).unwrap();
             let ran = Ran::from(child.wait_with_output().unwrap());
             assert_eq!(ran.exit, 130, "{}", ran.err);
-            let (spent, held) = money(&scene);
+            let (spent, held) = ledger_sums(&scene);
             assert_eq!(held, 0, "{signal:?} {place:?}: what was set aside is settled");
             if place == At::Headers {
                 // The size of the prompt is unknown: it is charged with the maximum number of tokens for its
                 // text, at the highest rate.
                 assert!((1..PROMPT).contains(&(spent - before)), "{signal:?}: {}", spent - before);
             } else {
-                assert_eq!(spent, billed(&scene) + under_way(&scene), "{signal:?} {place:?}");
+                assert_eq!(
+                    spent,
+                    billed_micro_dollars(&scene) + in_transit_charge(&scene),
+                    "{signal:?} {place:?}"
+                );
             }
             before = spent;
         }
@@ -419,32 +440,30 @@ fn interrupted_reviews_cost_what_their_streams_have_shown(place: At, runs: impl 
 
 #[test]
 fn six_reviews_interrupted_before_they_are_answered_do_not_use_up_the_money_of_a_head() {
-    interrupted_reviews_cost_what_their_streams_have_shown(At::Headers, |scene| scene);
+    assert_interrupted_review_costs(At::Headers, |scene| scene);
 }
 
 #[test]
 fn six_reviews_interrupted_at_the_start_of_an_answer_do_not_use_up_the_money_of_a_head() {
-    interrupted_reviews_cost_what_their_streams_have_shown(At::Start, |scene| scene);
+    assert_interrupted_review_costs(At::Start, |scene| scene);
 }
 
 #[test]
 fn six_reviews_interrupted_in_the_text_of_an_answer_do_not_use_up_the_money_of_a_head() {
-    interrupted_reviews_cost_what_their_streams_have_shown(At::Text, |scene| scene);
+    assert_interrupted_review_costs(At::Text, |scene| scene);
 }
 
 #[test]
 fn six_interrupted_reviews_do_not_use_it_up_with_the_program_in_between_either() {
-    let Some(program) = claude() else { return };
+    let Some(program) = find_claude() else { return };
     for place in [At::Headers, At::Start, At::Text] {
-        interrupted_reviews_cost_what_their_streams_have_shown(place, |scene| {
-            with_program(scene, &program.display().to_string())
-        });
+        assert_interrupted_review_costs(place, |scene| with_program(scene, &program.display().to_string()));
     }
 }
 
 #[test]
 fn a_secret_that_a_model_quotes_is_in_no_output_and_no_record() {
-    let key = key();
+    let key = fake_key();
     let value = ["wJalrXUtnFEMIK7MDE", "NGbPxRfiCYzQ8v2pLk4sT0"].concat();
     let mut told = finding();
     told["title"] = json!(format!("Swallows {key}"));
@@ -454,11 +473,14 @@ fn a_secret_that_a_model_quotes_is_in_no_output_and_no_record() {
     let file = format!("KEY = \"{key}\"\naws_secret_access_key = \"{value}\"\n");
     quoting["excerpt"] = json!(file.replace(&key, MASK).replace(&value, MASK));
     let denied = ScriptedAnswer::tool(&key, json!({}));
-    let scene = Scene::of([denied, report(&[told, quoting])]);
+    let scene = Scene::from_answers([denied, report_answer(&[told, quoting])]);
     scene.place.write("keys.py", &file);
     let ran = scene.review(&["--verbose"]);
     let found = ran.json();
-    assert_eq!(each(&found, "rule").iter().filter(|rule| **rule == "agent/silent-failure").count(), 2);
+    assert_eq!(
+        field_of_findings(&found, "rule").iter().filter(|rule| **rule == "agent/silent-failure").count(),
+        2
+    );
     let body = &found["findings"].as_array().unwrap().iter().find(|one| one["path"] == "keys.py").unwrap();
     assert!(found.to_string().contains("`AKIA…`"), "{body}");
     assert!(found.to_string().contains("`wJal…` are lost"), "in the file its name tells what it is: {found}");

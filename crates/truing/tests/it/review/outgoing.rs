@@ -4,8 +4,8 @@
 use serde_json::json;
 use truing_fakes::model::ScriptedAnswer;
 
-use crate::review::claude::claude;
-use crate::review::model::{Scene, read, report};
+use crate::review::claude::find_claude;
+use crate::review::model::{Scene, read_answer, report_answer};
 use crate::review::place::Ran;
 
 /// Credentials of the operator without a recognisable form.
@@ -18,18 +18,20 @@ const GIVEN: [(&str, &str); 3] = [
 #[test]
 fn a_model_is_told_neither_the_operators_credentials_nor_where_the_repository_is() {
     for runtime in ["native", "cli"] {
-        let Some(program) = (if runtime == "cli" { claude() } else { Some("claude".into()) }) else { return };
+        let Some(program) = (if runtime == "cli" { find_claude() } else { Some("claude".into()) }) else {
+            return;
+        };
         let calls = [
-            read("settings.py"),
-            read("b.py"),
-            read("../../etc/passwd"),
+            read_answer("settings.py"),
+            read_answer("b.py"),
+            read_answer("../../etc/passwd"),
             ScriptedAnswer::tool("grep", json!({ "pattern": "canary" })).usage(100, 10),
             ScriptedAnswer::tool("diff", json!({ "path": "settings.py" })).usage(100, 10),
             ScriptedAnswer::tool("list", json!({ "path": "no/such" })).usage(100, 10),
         ];
-        let scene = Scene::of(calls.into_iter().chain([report(&[])]))
-            .with(&format!("[review]\nclaude = {:?}\n", program.display().to_string()))
-            .by(runtime);
+        let scene = Scene::from_answers(calls.into_iter().chain([report_answer(&[])]))
+            .with_config(&format!("[review]\nclaude = {:?}\n", program.display().to_string()))
+            .with_runtime(runtime);
         let text = format!(
             "password = form[\"password\"]\nport = \"5432\"\n{}",
             GIVEN.map(|(name, value)| format!("{name} = '{value}'\n")).concat(),
@@ -71,7 +73,7 @@ fn secrets() -> [String; 2] {
 fn secrets_of_the_tree_leave_for_no_model() {
     let [key, pem] = secrets();
     for (runtime, redact) in [("native", true), ("cli", true), ("native", false)] {
-        let Some(program) = (if runtime == "cli" { claude() } else { Some("claude".into()) }) else {
+        let Some(program) = (if runtime == "cli" { find_claude() } else { Some("claude".into()) }) else {
             continue;
         };
         let mut quoting = crate::review::model::finding();
@@ -81,14 +83,17 @@ fn secrets_of_the_tree_leave_for_no_model() {
             json!(if redact { "KEY = \"[secret cut]\"".to_owned() } else { format!("KEY = \"{key}\"") });
         quoting["replacement"] = json!("KEY = \"[secret cut]\"");
         let calls = [
-            read("conf.py"),
+            read_answer("conf.py"),
             ScriptedAnswer::tool("read", json!({ "path": "conf.py", "start_line": 4 })).usage(100, 10),
             ScriptedAnswer::tool("grep", json!({ "pattern": "KEY" })).usage(100, 10),
             ScriptedAnswer::tool("diff", json!({ "path": "conf.py" })).usage(100, 10),
         ];
-        let scene = Scene::of(calls.into_iter().chain([report(&[quoting])]))
-            .with(&format!("[review]\nclaude = {:?}\nredact = {redact}\n", program.display().to_string()))
-            .by(runtime);
+        let scene = Scene::from_answers(calls.into_iter().chain([report_answer(&[quoting])]))
+            .with_config(&format!(
+                "[review]\nclaude = {:?}\nredact = {redact}\n",
+                program.display().to_string()
+            ))
+            .with_runtime(runtime);
         scene.place.write("conf.py", format!("KEY = \"{key}\"\nCERT = \"\"\"\n{pem}\"\"\"\n"));
         scene.place.write("CLAUDE.md", format!("The staging key is {key}.\n"));
         let mut command = scene.command(&["--format", "json"]);
@@ -125,15 +130,17 @@ const IGNORED: [(&str, &str); 4] = [
 #[test]
 fn what_git_ignores_does_not_leave_for_a_model() {
     for runtime in ["native", "cli"] {
-        let Some(program) = (if runtime == "cli" { claude() } else { Some("claude".into()) }) else { return };
-        let looks = IGNORED.iter().map(|(name, _)| read(name));
+        let Some(program) = (if runtime == "cli" { find_claude() } else { Some("claude".into()) }) else {
+            return;
+        };
+        let looks = IGNORED.iter().map(|(name, _)| read_answer(name));
         let others = [
             ScriptedAnswer::tool("grep", json!({ "pattern": "canary" })).usage(100, 10),
             ScriptedAnswer::tool("list", json!({ "path": "." })).usage(100, 10),
         ];
-        let scene = Scene::of(looks.chain(others).chain([report(&[])]))
-            .with(&format!("[review]\nclaude = {:?}\n", program.display().to_string()))
-            .by(runtime);
+        let scene = Scene::from_answers(looks.chain(others).chain([report_answer(&[])]))
+            .with_config(&format!("[review]\nclaude = {:?}\n", program.display().to_string()))
+            .with_runtime(runtime);
         let home = scene.place.home();
         for (name, _) in IGNORED {
             scene.place.write(name, "canary-of-ignored\n");

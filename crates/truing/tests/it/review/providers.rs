@@ -6,7 +6,7 @@ use truing_fakes::model::{
     AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, AnswerCondition, KEY, ScriptedAnswer, aws_secret_key,
 };
 
-use crate::review::model::{Scene, finding, read, report};
+use crate::review::model::{Scene, finding, read_answer, report_answer};
 use crate::review::place::{Place, Ran};
 
 /// A kind of access to the model: the lines of the operator's file, and variables.
@@ -25,7 +25,7 @@ const CHAT: &str = "/chat/completions";
 const MESSAGES: &str = "/v1/messages";
 const BEDROCK: &str = "/model/eu.anthropic.claude-sonnet-5-5/invoke-with-response-stream";
 
-fn signed() -> Vec<(&'static str, String)> {
+fn aws_variables() -> Vec<(&'static str, String)> {
     vec![("AWS_ACCESS_KEY_ID", AWS_KEY_ID.to_owned()), ("AWS_SECRET_ACCESS_KEY", aws_secret_key())]
 }
 
@@ -33,8 +33,10 @@ fn kinds() -> Vec<Kind> {
     let aws = format!("provider = \"aws\"\nregion = \"{AWS_REGION}\"\nworkspace_id = \"{AWS_WORKSPACE}\"\n");
     let bedrock = format!("provider = \"bedrock\"\nregion = \"{AWS_REGION}\"\n");
     let token = vec![("AWS_BEARER_TOKEN_BEDROCK", KEY.to_owned())];
-    let chosen =
-        [signed(), vec![("CLAUDE_CODE_USE_BEDROCK", "1".to_owned()), ("AWS_REGION", AWS_REGION.to_owned())]];
+    let chosen = [
+        aws_variables(),
+        vec![("CLAUDE_CODE_USE_BEDROCK", "1".to_owned()), ("AWS_REGION", AWS_REGION.to_owned())],
+    ];
     let own = "model_ids = { \"claude-sonnet-5-5\" = \"global.anthropic.claude-sonnet-5-5\" }\n";
     let global = "/model/global.anthropic.claude-sonnet-5-5/invoke-with-response-stream";
     let kind = |name, config: &str, variables, cost, path| Kind {
@@ -46,9 +48,9 @@ fn kinds() -> Vec<Kind> {
     };
     vec![
         kind("messages", "", Vec::new(), 6000, MESSAGES),
-        kind("aws", &aws, signed(), 6000, MESSAGES),
+        kind("aws", &aws, aws_variables(), 6000, MESSAGES),
         // The price is a tenth higher: the request does not leave the region.
-        kind("bedrock", &bedrock, signed(), 6600, BEDROCK),
+        kind("bedrock", &bedrock, aws_variables(), 6600, BEDROCK),
         kind("bedrock, by a token", &bedrock, token.clone(), 6600, BEDROCK),
         kind("bedrock, by the variables of others", "", chosen.concat(), 6600, BEDROCK),
         kind("bedrock, by an id of one's own", &format!("{bedrock}{own}"), token, 6000, global),
@@ -58,7 +60,7 @@ fn kinds() -> Vec<Kind> {
 }
 
 /// Returns the parts of the result that must be equal.
-fn outline(result: &Value) -> Value {
+fn comparable_result(result: &Value) -> Value {
     let fields =
         ["path", "start_line", "end_line", "severity", "category", "rule", "title", "anchor", "source"];
     let findings = result["findings"].as_array().unwrap().iter();
@@ -71,7 +73,8 @@ fn outline(result: &Value) -> Value {
 fn one_script_is_one_review_whoever_serves_the_model() {
     let mut first = None;
     for kind in kinds() {
-        let scene = Scene::of([read("pay.py"), report(&[finding()])]).with(&kind.config);
+        let scene = Scene::from_answers([read_answer("pay.py"), report_answer(&[finding()])])
+            .with_config(&kind.config);
         let mut command = scene.command(&["--format", "json"]);
         if kind.name != "messages" {
             command.env_remove("ANTHROPIC_API_KEY");
@@ -80,8 +83,8 @@ fn one_script_is_one_review_whoever_serves_the_model() {
         let ran = Ran::from(command.output().unwrap());
         assert_eq!(ran.exit, 1, "{}: {}", kind.name, ran.err);
         let told = ran.json();
-        let expected = first.get_or_insert_with(|| outline(&told));
-        assert_eq!(&outline(&told), expected, "{}", kind.name);
+        let expected = first.get_or_insert_with(|| comparable_result(&told));
+        assert_eq!(&comparable_result(&told), expected, "{}", kind.name);
         assert_eq!(told["cost_micro_usd"], json!(kind.cost), "{}", kind.name);
         let log = scene.model.request_log();
         assert_eq!(log.iter().map(|request| request.path.as_str()).collect::<Vec<_>>(), [kind.path; 2]);
@@ -93,7 +96,7 @@ fn one_script_is_one_review_whoever_serves_the_model() {
 #[test]
 fn bedrock_without_a_region_a_key_or_an_id_is_told_before_anything_is_sent() {
     let refused = |config: &str, words: &[&str]| {
-        let scene = Scene::of([]).with(&format!("provider = \"bedrock\"\n{config}"));
+        let scene = Scene::from_answers([]).with_config(&format!("provider = \"bedrock\"\n{config}"));
         let ran = Ran::from(scene.command(&[]).output().unwrap());
         assert!(ran.exit == 2 && words.iter().all(|word| ran.err.contains(word)), "{} {}", ran.exit, ran.err);
         assert_eq!(scene.model.request_log().len(), 0);
@@ -110,7 +113,7 @@ fn bedrock_without_a_region_a_key_or_an_id_is_told_before_anything_is_sent() {
 
 #[test]
 fn without_a_key_of_aws_its_chain_is_asked_and_half_a_key_is_none() {
-    let scene = Scene::of([]).with("provider = \"bedrock\"\nregion = \"eu-central-1\"\n");
+    let scene = Scene::from_answers([]).with_config("provider = \"bedrock\"\nregion = \"eu-central-1\"\n");
     let half = scene.command(&[]).env("AWS_SECRET_ACCESS_KEY", aws_secret_key()).output().unwrap();
     let half = Ran::from(half);
     assert!(half.exit == 2 && half.err.contains("AWS_ACCESS_KEY_ID"), "{} {}", half.exit, half.err);
@@ -135,18 +138,18 @@ fn a_fallback_answers_where_the_model_does_not_and_the_report_says_so() {
         model: Some("claude-sonnet-5-5".into()),
         ..AnswerCondition::default()
     });
-    let scene = Scene::of([down, report(&[finding()])]);
+    let scene = Scene::from_answers([down, report_answer(&[finding()])]);
     let config = config.replace("http://127.0.0.1:9", scene.model.url());
-    let scene = scene.with(&config);
+    let scene = scene.with_config(&config);
     let mut command = scene.command(&[]);
-    command.envs(signed());
+    command.envs(aws_variables());
     let ran = Ran::from(command.output().unwrap());
     assert!(ran.out.contains("Swallows every error"), "{} {}", ran.out, ran.err);
     let by = "rules and eu.anthropic.claude-opus-5-5 (fallback backup: bedrock): 1 turn, $0.0066";
     assert!(ran.out.replace("\n  ", " ").contains(by), "{}", ran.out);
     assert_eq!(scene.model.request_log().len(), 2);
     // An unknown name is a usage error, even if no model is asked.
-    let scene = Scene::of([]).with("fallback = \"nobody\"\n");
+    let scene = Scene::from_answers([]).with_config("fallback = \"nobody\"\n");
     let ran = Ran::from(scene.command(&[]).output().unwrap());
     assert!(ran.exit == 2 && ran.err.contains("model.fallback"), "{} {}", ran.exit, ran.err);
 }
@@ -179,7 +182,7 @@ fn the_prices_of_bedrock_are_shown_where_the_model_or_its_fallback_is_asked_ther
 
 #[test]
 fn a_server_of_chat_completions_gets_no_other_server_s_key() {
-    let scene = Scene::of([report(&[finding()])]).with("provider = \"openai\"\n");
+    let scene = Scene::from_answers([report_answer(&[finding()])]).with_config("provider = \"openai\"\n");
     // The key of Anthropic's API, which the scene sets, is not used for another provider.
     let told = Ran::from(scene.command(&["--format", "json"]).output().unwrap()).json();
     let reason = told["outcome"]["reason"].as_str().unwrap();
@@ -189,7 +192,7 @@ fn a_server_of_chat_completions_gets_no_other_server_s_key() {
     scene.model.clear_violations();
 
     let of = |address: &str, variables: &[(&str, &str)]| {
-        let scene = Scene::of([]).with("provider = \"openai\"\n");
+        let scene = Scene::from_answers([]).with_config("provider = \"openai\"\n");
         let mut command = scene.command(&[]);
         Ran::from(
             command.env("TRUING_MODEL__BASE_URL", address).envs(variables.iter().copied()).output().unwrap(),
@@ -206,9 +209,9 @@ fn a_server_of_chat_completions_gets_no_other_server_s_key() {
 
 #[test]
 fn each_configured_model_is_asked_for_one_word() {
-    let scene = Scene::of([ScriptedAnswer::text("yes").usage(10, 1).times(0)]);
+    let scene = Scene::from_answers([ScriptedAnswer::text("yes").usage(10, 1).times(0)]);
     let url = scene.model.url().to_owned();
-    let scene = scene.with(&format!(
+    let scene = scene.with_config(&format!(
         "[model.chat]\nprovider = \"openai\"\nbase_url = \"{url}/v1\"\napi_key = {{ env = \"CHAT_KEY\" \
          }}\nname = \"m\"\n[model.unset]\napi_key = {{ env = \"UNSET_KEY\" }}\nname \
          = \"claude-opus-5-5\"\n[price.m]\ninput = 1\noutput = 2\n"

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::review::place::{Place, Ran, STOPS, each, key};
+use crate::review::place::{Place, Ran, STOPS, fake_key, field_of_findings};
 
 #[test]
 fn the_working_tree_is_reviewed_with_new_files_that_are_not_ignored() {
@@ -18,7 +18,7 @@ fn the_working_tree_is_reviewed_with_new_files_that_are_not_ignored() {
     place.write("new.py", STOPS);
     place.write("ignored.py", STOPS);
     let report = place.report(&[]);
-    assert_eq!(each(&report, "path"), ["a.py", "committed.py", "new.py", "staged.py"]);
+    assert_eq!(field_of_findings(&report, "path"), ["a.py", "committed.py", "new.py", "staged.py"]);
     assert_eq!((&report["base"], &report["head"]), (&json!(place.git(["rev-parse", "main"])), &json!(null)));
     // From a subfolder, the whole repository is reviewed.
     place.write("deep/er/x.py", STOPS);
@@ -37,7 +37,7 @@ fn the_empty_tree_is_a_base_that_everything_is_new_against() {
     for arguments in [&["--base", &nothing, "--head", "main"][..], &["--base", &nothing]] {
         let report = place.report(arguments);
         assert_eq!(report["base"], json!(nothing));
-        assert_eq!(each(&report, "path"), ["b.py", "c.py"]);
+        assert_eq!(field_of_findings(&report, "path"), ["b.py", "c.py"]);
         assert_eq!(report["coverage"]["reviewed"], json!(["a.py", "b.py", "c.py"]));
         let said = place.review(arguments).out;
         assert!(said.contains(" against nothing (the empty tree)\n"), "{said}");
@@ -47,7 +47,7 @@ fn the_empty_tree_is_a_base_that_everything_is_new_against() {
 #[test]
 fn a_secret_in_a_new_file_that_git_calls_binary_is_found() {
     let place = Place::new();
-    let key = key();
+    let key = fake_key();
     let bytes = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
     place.write("old.bin", b"\0 1\n");
     place.commit("binary");
@@ -57,9 +57,9 @@ fn a_secret_in_a_new_file_that_git_calls_binary_is_found() {
     // The change of an existing binary file is unknown.
     place.write("old.bin", format!("\0 2\n{key}\n"));
     let report = place.report(&[]);
-    assert_eq!(each(&report, "path"), ["a.bin", "set.reg"]);
-    assert_eq!(each(&report, "start_line"), [3, 2]);
-    assert_eq!(each(&report, "anchor"), ["file", "file"]);
+    assert_eq!(field_of_findings(&report, "path"), ["a.bin", "set.reg"]);
+    assert_eq!(field_of_findings(&report, "start_line"), [3, 2]);
+    assert_eq!(field_of_findings(&report, "anchor"), ["file", "file"]);
     let binary = |path: &str| json!({ "path": path, "reason": "binary" });
     assert_eq!(report["coverage"]["not_reviewed"], json!([binary("a.bin"), binary("old.bin")]));
 }
@@ -77,7 +77,7 @@ fn a_head_is_reviewed_alone_against_where_it_left_the_default_branch() {
     place.write("dirty.py", STOPS);
     let report = place.report(&["--head", "feature"]);
     assert_eq!((&report["base"], &report["head"]), (&json!(left), &json!(feature)));
-    assert_eq!(each(&report, "path"), ["theirs.py"]);
+    assert_eq!(field_of_findings(&report, "path"), ["theirs.py"]);
     let said = place.review(&["--head", "feature"]).out;
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     let (feature, short) = (&feature[..10], &left[..10]);
@@ -88,7 +88,7 @@ fn a_head_is_reviewed_alone_against_where_it_left_the_default_branch() {
     // The base has new commits, which are not part of the change.
     let named = place.report(&["--base", "main", "--head", "feature"]);
     assert_eq!((&named["base"], &named["coverage"]["not_reviewed"]), (&json!(left), &json!([])));
-    assert_eq!(each(&named, "path"), ["theirs.py"]);
+    assert_eq!(field_of_findings(&named, "path"), ["theirs.py"]);
     // A base that the head contains is used as it is; an id is not repeated as its own name.
     let parent = place.git(["rev-parse", "feature~1"]);
     let said = place.review(&["--base", &parent, "--head", "feature"]).out;
@@ -109,14 +109,18 @@ fn on_a_clean_default_branch_the_last_commit_is_reviewed_and_the_text_says_so() 
     place.commit("second");
     for arguments in [&[][..], &["--head", "main"]] {
         let report = place.report(arguments);
-        assert_eq!((&report["base"], each(&report, "path").len()), (&json!(parent), 1), "{arguments:?}");
+        assert_eq!(
+            (&report["base"], field_of_findings(&report, "path").len()),
+            (&json!(parent), 1),
+            "{arguments:?}"
+        );
         let text = said(arguments);
         let expected =
             format!("against {} (parent of the last commit: nothing else differs from main)", &parent[..10]);
         assert!(text.contains(&expected), "{text}");
     }
     place.git(["checkout", "--quiet", "--detach"]);
-    assert_eq!(each(&place.report(&[]), "path"), ["b.py"], "a detached head is one, too");
+    assert_eq!(field_of_findings(&place.report(&[]), "path"), ["b.py"], "a detached head is one, too");
 }
 
 #[test]
@@ -126,10 +130,10 @@ fn a_linked_worktree_is_reviewed_and_shares_its_records() {
     place.git(["worktree", "add", "--quiet", "-b", "linked", "../linked"]);
     place.write("a.py", "breakpoint()\nbreakpoint()\n");
     let report = place.report(&[]);
-    let [_, second] = each(&report, "id")[..] else { panic!("{report}") };
+    let [_, second] = field_of_findings(&report, "id")[..] else { panic!("{report}") };
     // Only the other worktree's review knows that this is the second of two equal findings.
     std::fs::write(place.home().join("linked/a.py"), "import os\nbreakpoint()\n").unwrap();
-    assert_eq!(each(&place.report(&["../linked"]), "id"), [second]);
+    assert_eq!(field_of_findings(&place.report(&["../linked"]), "id"), [second]);
     assert!(!String::from_utf8_lossy(&std::fs::read(place.store()).unwrap()).contains("hush"));
 }
 
@@ -138,19 +142,19 @@ fn ids_last_while_other_lines_change() {
     let place = Place::new();
     place.write("b.py", "def f():\n    breakpoint()\n\n\ndef g():\n    breakpoint()\n");
     let report = place.report(&[]);
-    let [one, two] = each(&report, "id")[..] else { panic!("{report}") };
+    let [one, two] = field_of_findings(&report, "id")[..] else { panic!("{report}") };
     assert_ne!(one, two);
     place.write("b.py", "\"\"\"Doc.\"\"\"\n\ndef f():\n    breakpoint()\n\n\n\ndef g():\n  breakpoint()\n");
-    assert_eq!(each(&place.report(&[]), "id"), [one, two]);
+    assert_eq!(field_of_findings(&place.report(&[]), "id"), [one, two]);
     // Another branch does not have the findings, but they are still known.
     place.git(["stash", "--quiet", "--include-untracked"]);
     place.git(["checkout", "--quiet", "-b", "other"]);
-    assert_eq!(each(&place.report(&["--base", "main"]), "id").len(), 0);
-    assert_eq!(each(&place.report(&["--base", "main", "--head", "other"]), "id").len(), 0);
+    assert_eq!(field_of_findings(&place.report(&["--base", "main"]), "id").len(), 0);
+    assert_eq!(field_of_findings(&place.report(&["--base", "main", "--head", "other"]), "id").len(), 0);
     // Only the records show that the remaining finding is the second of two equal ones.
     place.write("b.py", "def f():\n    pass\n\n\n\n\ndef g():\n    breakpoint()\n");
-    assert_eq!(each(&place.report(&[]), "id"), [two]);
-    assert_eq!(each(&place.report(&["--no-record"]), "id"), [one]);
+    assert_eq!(field_of_findings(&place.report(&[]), "id"), [two]);
+    assert_eq!(field_of_findings(&place.report(&["--no-record"]), "id"), [one]);
 }
 
 #[test]
@@ -161,7 +165,7 @@ fn without_records_nothing_is_opened_and_ids_are_the_same() {
     assert!(!place.home().join(".local").exists());
     assert_eq!(place.report(&[]), alone);
     assert!(place.store().is_file());
-    let ids = each(&alone, "id");
+    let ids = field_of_findings(&alone, "id");
     let print = alone["findings"][0]["fingerprint"].as_str().unwrap();
     assert_eq!(ids, [&json!(format!("{print}-1")), &json!(format!("{print}-2"))]);
 }
@@ -175,10 +179,10 @@ fn nothing_in_the_repository_changes() {
     place.write("b.py", "breakpoint()\n");
     // Git would refresh an index with stale times.
     place.write("a.py", "import os\n");
-    let before = place.files();
+    let before = place.read_all_files();
     place.report(&[]);
     place.report(&["--head", "HEAD", "--base", "HEAD"]);
-    let after = place.files();
+    let after = place.read_all_files();
     assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
     assert!(before == after);
 }
@@ -193,7 +197,7 @@ fn ignored_paths_that_match_no_file_are_named_once() {
     place.write("b.py", STOPS);
     place.write(".truing.toml", "[rules]\nignore = [\"vendor/**\", \"docs/**\", \"lib\", \"./vendor/**\"]\n");
     let ran = Ran::from(place.command(&["review", "--format", "json"]).output().unwrap());
-    assert_eq!(each(&ran.json(), "path"), ["b.py"]);
+    assert_eq!(field_of_findings(&ran.json(), "path"), ["b.py"]);
     assert_eq!(ran.json()["idle_ignores"], json!(["lib", "./vendor/**"]));
     let told = "warning: rules.ignore: `lib` matches no file of the repository; a folder is `lib/**`";
     assert_eq!(ran.err.matches(told).count(), 1, "{}", ran.err);
@@ -212,7 +216,7 @@ fn the_repositorys_own_file_counts_as_it_is_reviewed_and_the_text_says_so() {
     // The operator's file has this name, but not in a repository, so the file is ignored.
     place.write("truing.toml", "[nonsense");
     let ran = place.review(&["--format", "json"]);
-    assert_eq!(each(&ran.json(), "path"), ["b.py"]);
+    assert_eq!(field_of_findings(&ran.json(), "path"), ["b.py"]);
     assert!(
         ran.json()["coverage"]["not_reviewed"]
             .to_string()
@@ -224,7 +228,7 @@ fn the_repositorys_own_file_counts_as_it_is_reviewed_and_the_text_says_so() {
 
     let head = place.commit("vendored");
     place.write(".truing.toml", "[rules]\nignore = [\"**\"]\n");
-    assert_eq!(each(&place.report(&["--head", "HEAD"]), "path"), ["b.py"]);
+    assert_eq!(field_of_findings(&place.report(&["--head", "HEAD"]), "path"), ["b.py"]);
     let said = place.review(&["--head", "HEAD"]).out;
     assert!(said.contains(&format!("\nconfigured by .truing.toml from commit {}\n", &head[..10])), "{said}");
     assert!(!place.review(&["--head", "HEAD~1"]).out.contains("configured"));
@@ -238,13 +242,13 @@ fn a_rule_that_is_off_finds_nothing_whatever_else_is_there_and_is_not_called_fix
     place.write("b.py", STOPS);
     place.write(".truing.toml", "rules.packs = [\"core\"]\n");
     let first = place.report(&[]);
-    assert!(each(&first, "rule").contains(&&json!("core/rust-dbg")), "{first}");
+    assert!(field_of_findings(&first, "rule").contains(&&json!("core/rust-dbg")), "{first}");
     let file = "[rules]\noff = [\"core/rust-dbg\"]\nseverity = \
          { \"core/python-debugger\" = \"P2\", \"core/conflict-marker\" = \"P1\" }\n";
     place.write(".truing.toml", file);
     let ran = place.review(&["--format", "json"]);
     let told = ran.json();
-    let rules = each(&told, "rule");
+    let rules = field_of_findings(&told, "rule");
     assert!(!rules.contains(&&json!("core/rust-dbg")), "{told}");
     assert!(
         rules.contains(&&json!("core/conflict-marker")),
@@ -288,13 +292,13 @@ fn what_a_sparse_checkout_leaves_out_is_reviewed_as_the_index_has_it() {
     assert_eq!(place.git(["status", "--short"]), "");
     assert!(!place.repo().join("out").exists());
     let report = place.report(&[]);
-    assert_eq!(each(&report, "path"), ["in/x.py", "out/y.py"]);
+    assert_eq!(field_of_findings(&report, "path"), ["in/x.py", "out/y.py"]);
     assert_eq!(report["coverage"], json!({ "reviewed": ["in/x.py", "out/y.py"], "not_reviewed": [] }));
     let diff = place.git(["diff", "main", "feature"]) + "\n";
     std::fs::write(place.home().join("change.diff"), &diff).unwrap();
     let report = place.report(&["--diff", "../change.diff"]);
     assert_eq!(
-        (each(&report, "path"), &report["coverage"]["not_reviewed"]),
+        (field_of_findings(&report, "path"), &report["coverage"]["not_reviewed"]),
         (vec![&json!("in/x.py"), &json!("out/y.py")], &json!([]))
     );
     assert_eq!(Ran::from(place.command(&["gate"]).output().unwrap()).exit, 1);
@@ -321,7 +325,7 @@ fn a_file_of_git_lfs_is_left_out_by_name_however_the_change_is_given() {
     place.git(["update-index", "--assume-unchanged", "a.txt"]);
     for arguments in [&[][..], &["--head", "HEAD"], &["--diff", "../change.diff"]] {
         let report = place.report(arguments);
-        assert_eq!(each(&report, "path"), ["b.py"], "{arguments:?}");
+        assert_eq!(field_of_findings(&report, "path"), ["b.py"], "{arguments:?}");
         let lfs = json!([{ "path": "a.txt", "reason": "lfs" }]);
         assert_eq!(
             (&report["coverage"]["not_reviewed"], &report["outcome"]["kind"]),

@@ -3,16 +3,16 @@
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::review::place::{Place, Ran, STOPS, each, key};
+use crate::review::place::{Place, Ran, STOPS, fake_key, field_of_findings};
 
 #[test]
 fn a_finding_is_shown_under_its_code_and_then_what_was_compared() {
     let place = Place::new();
-    place.write("src/b.py", format!("def f():\n\tbreakpoint()\n\n\n\n\n\n\n\nid = '{}'\n", key()));
+    place.write("src/b.py", format!("def f():\n\tbreakpoint()\n\n\n\n\n\n\n\nid = '{}'\n", fake_key()));
     place.write("logo.png", b"\x89PNG\0\0");
     let ran = place.review(&[]);
     assert_eq!((ran.exit, ran.err.as_str()), (1, ""));
-    assert_snapshot!(ran.steady(), @r#"
+    assert_snapshot!(ran.normalized_text(), @r#"
     P0[core/aws-access-key-id]: AWS access key id in the file
       --> src/b.py:10:1
        |
@@ -53,7 +53,7 @@ fn a_comment_that_suppresses_nothing_is_a_warning() {
     place.write("b.py", text);
     let ran = place.review(&["--format", "json"]);
     let told = ran.json();
-    assert_eq!(each(&told, "start_line"), [1], "{told}");
+    assert_eq!(field_of_findings(&told, "start_line"), [1], "{told}");
     let idle = |line: u32, rule: &str, problem: &str| json!({ "path": "b.py", "line": line, "rule": rule, "problem": problem });
     let expected = json!([
         idle(1, "core/python-debugger", "no_reason"),
@@ -159,7 +159,7 @@ fn fail_on_says_which_findings_block() {
     for (least, expected) in [("P0", 0), ("P1", 1), ("P2", 1), ("never", 0), ("p1", 1)] {
         assert_eq!(exit(&["--fail-on", least]), expected, "{least}");
     }
-    place.write("c.py", format!("{}\n", key()));
+    place.write("c.py", format!("{}\n", fake_key()));
     assert_eq!(exit(&["--fail-on", "P0"]), 1);
     assert_eq!(exit(&["--fail-on", "P3"]), 2);
 }
@@ -170,7 +170,7 @@ fn nothing_found_is_one_friendly_line_and_exit_0() {
     place.write("a.py", "import sys\n");
     let ran = place.review(&[]);
     assert_eq!(ran.exit, 0);
-    assert_snapshot!(ran.steady(), @r#"
+    assert_snapshot!(ran.normalized_text(), @r#"
     no findings: 1 file reviewed, in 0.10 s
     reviewed working tree against 0123456789 (merge base with main)
     rules only; a model costs at most $2.00: `truing review --runtime native`
@@ -182,7 +182,7 @@ fn nothing_to_review_is_skipped_and_exit_0() {
     let place = Place::new();
     let ran = place.review(&["--base", "HEAD"]);
     assert_eq!(ran.exit, 0);
-    assert_snapshot!(ran.steady(), @r#"
+    assert_snapshot!(ran.normalized_text(), @r#"
     nothing to review: no changed files
     reviewed working tree against 0123456789 (HEAD)
     rules only: no model was called
@@ -199,7 +199,7 @@ fn a_file_that_is_too_large_makes_it_partial() {
     place.write("huge.txt", "0123456789abcde\n".repeat(6 << 16));
     let ran = place.review(&[]);
     assert_eq!(ran.exit, 1);
-    assert_snapshot!(ran.steady(), @r#"
+    assert_snapshot!(ran.normalized_text(), @r#"
     P2[core/oversized-file]: Large new file
     --> huge.txt:1
      = note: Git keeps every version of it for ever, and everyone who clones
@@ -238,8 +238,8 @@ fn a_large_new_binary_file_is_a_finding_in_every_kind_of_head() {
     std::fs::File::create(place.repo().join("data.bin")).unwrap().set_len(6 << 20).unwrap();
     let of = |arguments: &[&str]| {
         let report = place.report(arguments);
-        assert_eq!(each(&report, "rule"), ["core/oversized-file"], "{arguments:?}");
-        assert_eq!(each(&report, "path"), ["data.bin"], "{arguments:?}");
+        assert_eq!(field_of_findings(&report, "rule"), ["core/oversized-file"], "{arguments:?}");
+        assert_eq!(field_of_findings(&report, "path"), ["data.bin"], "{arguments:?}");
         assert_eq!(report["outcome"]["kind"], "reviewed", "{arguments:?}");
         let gaps = json!([
             { "path": "data.bin", "reason": "binary" },
@@ -254,7 +254,7 @@ fn a_large_new_binary_file_is_a_finding_in_every_kind_of_head() {
     place.commit("data");
     of(&["--head", "HEAD"]);
     std::fs::File::create(place.repo().join("data.bin")).unwrap().set_len(7 << 20).unwrap();
-    assert_eq!(each(&place.report(&["--base", "HEAD"]), "rule").len(), 0, "it is not new");
+    assert_eq!(field_of_findings(&place.report(&["--base", "HEAD"]), "rule").len(), 0, "it is not new");
 }
 
 #[test]
@@ -304,8 +304,8 @@ fn a_renamed_file_tells_its_old_name() {
     place.git(["mv", "old.py", "new.py"]);
     place.write("new.py", "import os\nimport sys\nimport re\nimport json\nbreakpoint()\n");
     let report = place.report(&[]);
-    assert_eq!(each(&report, "path"), ["new.py"]);
-    assert_eq!(each(&report, "old_path"), ["old.py"]);
+    assert_eq!(field_of_findings(&report, "path"), ["new.py"]);
+    assert_eq!(field_of_findings(&report, "old_path"), ["old.py"]);
 }
 
 #[test]
@@ -314,20 +314,20 @@ fn names_that_are_no_text_stay_valid_json() {
     let place = Place::new();
     place.write(std::ffi::OsStr::from_bytes(b"caf\xe9 \"x\".py"), STOPS);
     let report = place.report(&[]);
-    assert_eq!(each(&report, "path"), [r#""caf\351 \"x\".py""#]);
+    assert_eq!(field_of_findings(&report, "path"), [r#""caf\351 \"x\".py""#]);
     assert_eq!(report["coverage"]["reviewed"], json!([r#""caf\351 \"x\".py""#]));
     let commit = place.commit("odd");
-    assert_eq!(each(&place.report(&["--head", &commit]), "path"), [r#""caf\351 \"x\".py""#]);
+    assert_eq!(field_of_findings(&place.report(&["--head", &commit]), "path"), [r#""caf\351 \"x\".py""#]);
 }
 
 #[test]
 fn markdown_tells_the_same_for_a_comment() {
     let place = Place::new();
-    place.write("src/b.py", format!("def f():\n\tbreakpoint()  # ``` @team\n\n\nid = '{}'\n", key()));
+    place.write("src/b.py", format!("def f():\n\tbreakpoint()  # ``` @team\n\n\nid = '{}'\n", fake_key()));
     place.write("logo.png", b"\x89PNG\0\0");
     let ran = place.review(&["--format", "markdown"]);
     assert_eq!((ran.exit, ran.err.as_str()), (1, ""));
-    assert_snapshot!(ran.steady(), @r"
+    assert_snapshot!(ran.normalized_text(), @r"
     ## Truing: 2 findings (1 P0, 1 P1)
 
     1 file reviewed, 1 not. Reviewed working tree against `0123456789` (merge base with main).
@@ -362,7 +362,7 @@ fn markdown_tells_the_same_for_a_comment() {
     place.git(["clean", "--quiet", "-fd"]);
     let ran = place.review(&["--format", "markdown", "--base", "HEAD"]);
     assert_eq!(ran.exit, 0);
-    assert_snapshot!(ran.steady(), @r"
+    assert_snapshot!(ran.normalized_text(), @r"
     ## Truing: nothing to review: no changed files
 
     Reviewed working tree against `0123456789` (HEAD).
@@ -394,10 +394,10 @@ fn nothing_from_the_repository_steers_the_terminal() {
 #[test]
 fn secrets_are_printed_in_no_form() {
     let place = Place::new();
-    place.write("b.py", format!("one = '{0}'\nid = '{0}'; breakpoint()\n", key()));
+    place.write("b.py", format!("one = '{0}'\nid = '{0}'; breakpoint()\n", fake_key()));
     for format in ["text", "json", "sarif", "markdown"] {
         let ran = place.review(&["--format", format]);
-        assert!(ran.exit == 1 && !(ran.out + &ran.err).contains(&key()));
+        assert!(ran.exit == 1 && !(ran.out + &ran.err).contains(&fake_key()));
     }
-    assert!(!String::from_utf8_lossy(&std::fs::read(place.store()).unwrap()).contains(&key()));
+    assert!(!String::from_utf8_lossy(&std::fs::read(place.store()).unwrap()).contains(&fake_key()));
 }

@@ -86,7 +86,7 @@ fn a_file_is_written_whole_and_never_inside_git() {
     assert_eq!((text.exit, text.out.as_str()), (1, ""));
     assert!(!std::fs::read_to_string(place.home().join("report.txt")).unwrap().contains('\x1b'));
 
-    let before = (place.files(), std::fs::read_dir(place.home()).unwrap().count());
+    let before = (place.read_all_files(), std::fs::read_dir(place.home()).unwrap().count());
     for path in ["../no/such/folder/x", "..", "a.py/x"] {
         let ran = to(path);
         assert_eq!((ran.exit, &ran.json()["error"]["code"]), (2, &json!("bad_output")), "{path}");
@@ -97,7 +97,10 @@ fn a_file_is_written_whole_and_never_inside_git() {
         assert_eq!((ran.exit, &ran.json()["error"]["code"]), (2, &json!("inside_git")), "{path}");
     }
     std::fs::remove_dir_all(place.home().join("bare")).unwrap();
-    assert!(before == (place.files(), std::fs::read_dir(place.home()).unwrap().count()), "nothing is left");
+    assert!(
+        before == (place.read_all_files(), std::fs::read_dir(place.home()).unwrap().count()),
+        "nothing is left"
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use crate::review::place::{Place, STOPS, key};
+use crate::review::place::{Place, STOPS, fake_key};
 
 /// Validator by the SARIF schema, which also checks formats (URIs, instants).
 static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
@@ -17,22 +17,22 @@ static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
 });
 
 /// Returns the log of a review, after checks against the schema and GitHub's rules, and the exit code.
-fn log(place: &Place, arguments: &[&str]) -> (Value, i32) {
+fn checked_sarif_log(place: &Place, arguments: &[&str]) -> (Value, i32) {
     let ran = place.review(&[&["--format", "sarif"], arguments].concat());
     let log = ran.json();
-    keeps(&log);
+    assert_log_valid(&log);
     (log, ran.exit)
 }
 
-fn keeps(log: &Value) {
+fn assert_log_valid(log: &Value) {
     let wrong: Vec<String> =
         SCHEMA.iter_errors(log).map(|error| format!("{error} at {}", error.instance_path())).collect();
     assert_eq!(wrong, [""; 0]);
-    github_takes(log);
+    assert_github_accepts(log);
 }
 
 /// Checks the rules of GitHub's documentation.
-fn github_takes(log: &Value) {
+fn assert_github_accepts(log: &Value) {
     let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).unwrap().to_owned();
     assert_eq!((log["version"].as_str(), log["$schema"].is_string()), (Some("2.1.0"), true));
     assert_eq!(log["runs"].as_array().unwrap().len(), 1);
@@ -77,7 +77,7 @@ fn github_takes(log: &Value) {
         assert!(["note", "warning", "error"].contains(&&*text(&result["level"])));
         assert_eq!(result["locations"].as_array().unwrap().len(), 1);
         let place = &result["locations"][0]["physicalLocation"];
-        relative(&place["artifactLocation"]);
+        assert_relative_path(&place["artifactLocation"]);
         let (first, last) = (&place["region"]["startLine"], &place["region"]["endLine"]);
         assert!(first.as_u64() >= Some(1) && last.as_u64() >= first.as_u64(), "{place}");
         text(&result["partialFingerprints"]["truing/v1"]);
@@ -90,7 +90,7 @@ fn github_takes(log: &Value) {
 }
 
 /// Checks that a path is relative to the root and a valid URI.
-fn relative(artifact: &Value) {
+fn assert_relative_path(artifact: &Value) {
     let uri = artifact["uri"].as_str().unwrap();
     assert!(artifact["uriBaseId"] == "%SRCROOT%" && !uri.starts_with('/') && !uri.contains(':'), "{uri}");
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-._~/!$&'()*+,;=@%".contains(c);
@@ -98,7 +98,7 @@ fn relative(artifact: &Value) {
 }
 
 /// Returns the decoded paths of all results.
-fn paths(log: &Value) -> Vec<Vec<u8>> {
+fn result_paths(log: &Value) -> Vec<Vec<u8>> {
     let decoded = |uri: &str| {
         let mut bytes = Vec::new();
         let mut rest = uri.bytes();
@@ -125,7 +125,7 @@ fn a_finding_is_a_result_of_its_rule() {
     let place = Place::new();
     place.write("src/b.py", STOPS);
     let report = place.report(&[]);
-    let (log, exit) = log(&place, &[]);
+    let (log, exit) = checked_sarif_log(&place, &[]);
     assert_eq!(exit, 1);
     let finding = &report["findings"][0];
     let run = &log["runs"][0];
@@ -156,7 +156,7 @@ fn a_finding_is_a_result_of_its_rule() {
 
 #[test]
 fn rules_that_found_nothing_are_listed_too_and_those_that_are_off_are_not() {
-    let (log, exit) = log(&Place::new(), &[]);
+    let (log, exit) = checked_sarif_log(&Place::new(), &[]);
     assert_eq!((exit, &log["runs"][0]["results"]), (0, &json!([])));
     let rules = log["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap();
     let ids: Vec<&str> = rules.iter().map(|rule| rule["id"].as_str().unwrap()).collect();
@@ -167,9 +167,9 @@ fn rules_that_found_nothing_are_listed_too_and_those_that_are_off_are_not() {
 #[test]
 fn a_secret_is_a_security_alert_and_is_not_in_the_file() {
     let place = Place::new();
-    place.write("b.py", format!("id = '{}'\n", key()));
-    let (log, _) = log(&place, &[]);
-    assert!(!log.to_string().contains(&key()));
+    place.write("b.py", format!("id = '{}'\n", fake_key()));
+    let (log, _) = checked_sarif_log(&place, &[]);
+    assert!(!log.to_string().contains(&fake_key()));
     let run = &log["runs"][0];
     let index = usize::try_from(run["results"][0]["ruleIndex"].as_u64().unwrap()).unwrap();
     let properties = &run["tool"]["driver"]["rules"][index]["properties"];
@@ -193,13 +193,13 @@ fn every_path_is_a_relative_uri_that_decodes_to_it() {
     for name in names {
         place.write(OsStr::from_bytes(name), STOPS);
     }
-    let mut found = paths(&log(&place, &[]).0);
+    let mut found = result_paths(&checked_sarif_log(&place, &[]).0);
     found.sort();
     let mut expected = names.map(<[u8]>::to_vec);
     expected.sort();
     assert_eq!(found, expected);
     let commit = place.commit("odd");
-    assert_eq!(paths(&log(&place, &["--head", &commit]).0).len(), names.len());
+    assert_eq!(result_paths(&checked_sarif_log(&place, &["--head", &commit]).0).len(), names.len());
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn what_was_not_reviewed_is_notified_and_a_gap_is_no_success() {
     let place = Place::new();
     place.write("x y.bin", b"\0");
     place.write("huge.txt", "0123456789abcde\n".repeat(6 << 16));
-    let (log, exit) = log(&place, &[]);
+    let (log, exit) = checked_sarif_log(&place, &[]);
     assert_eq!(exit, 1);
     let invocation = &log["runs"][0]["invocations"][0];
     assert_eq!(invocation["executionSuccessful"], false);
@@ -238,7 +238,7 @@ fn a_commit_tells_where_it_comes_from() {
     let commit = place.commit("second");
     let provenance = |url: &str| {
         place.git(["config", "remote.origin.url", url]);
-        log(&place, &["--head", "HEAD", "--base", "HEAD~1"]).0["runs"][0]["versionControlProvenance"].clone()
+        checked_sarif_log(&place, &["--head", "HEAD", "--base", "HEAD~1"]).0["runs"][0]["versionControlProvenance"].clone()
     };
     for (remote, uri) in [
         ("https://example.org/o/n.git", "https://example.org/o/n.git"),
@@ -270,7 +270,7 @@ fn an_error_is_told_on_standard_error_alone() {
 fn a_proven_suggestion_is_a_fix() {
     let place = Place::new();
     place.write("a.py", "import os\nbreakpoint()\nx = 1\n");
-    let (log, _) = log(&place, &[]);
+    let (log, _) = checked_sarif_log(&place, &[]);
     assert_eq!(
         log["runs"][0]["results"][0]["fixes"],
         json!([{

@@ -7,12 +7,12 @@ use std::time::Instant;
 use serde_json::json;
 use truing_fakes::model::{KEY, ScriptedAnswer};
 
-use crate::review::claude::claude;
-use crate::review::model::{Scene, finding, report};
+use crate::review::claude::find_claude;
+use crate::review::model::{Scene, finding, report_answer};
 use crate::review::place::Ran;
 
 /// Returns a server script that runs this when its only tool is called.
-fn script(action: &str) -> String {
+fn server_script(action: &str) -> String {
     let begun = r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"docs","version":"1"}}"#;
     let tools = r#"{"tools":[{"name":"search","description":"Finds words","inputSchema":{"type":"object","properties":{"words":{"type":"string"}},"required":["words"]}}]}"#;
     format!(
@@ -34,22 +34,22 @@ done
 /// Creates a review in which the model calls the server's tool and then reports. `more` is added to
 /// `[mcp.docs]`.
 fn scene(action: &str, more: &str) -> Scene {
-    let scene = Scene::of([call(), report(&[finding()])]);
+    let scene = Scene::from_answers([tool_call_answer(), report_answer(&[finding()])]);
     let folder = scene.place.home().join("servers");
     std::fs::create_dir(&folder).unwrap();
-    std::fs::write(folder.join("docs.sh"), script(action)).unwrap();
+    std::fs::write(folder.join("docs.sh"), server_script(action)).unwrap();
     let program = folder.join("docs.sh");
-    scene.with(&format!(
+    scene.with_config(&format!(
         "[mcp.docs]\ncommand = [\"sh\", {program:?}]\nread = [{folder:?}]\ntools = [\"search\"]\n{more}"
     ))
 }
 
-fn call() -> ScriptedAnswer {
+fn tool_call_answer() -> ScriptedAnswer {
     ScriptedAnswer::tool("mcp__docs__search", json!({ "words": "charge" })).usage(500, 20)
 }
 
 /// Returns the tool result that the model received.
-fn heard(scene: &Scene) -> String {
+fn received_tool_result(scene: &Scene) -> String {
     let log = scene.model.request_log();
     let result = log.last().unwrap().body["messages"].as_array().unwrap().iter().find_map(|message| {
         let content = message["content"].as_array()?;
@@ -60,7 +60,7 @@ fn heard(scene: &Scene) -> String {
 }
 
 /// Returns the processes whose arguments contain the scene's home folder.
-fn left(scene: &Scene) -> Vec<PathBuf> {
+fn remaining_processes(scene: &Scene) -> Vec<PathBuf> {
     let home = scene.place.home().display().to_string();
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
     let of_here = |process: &PathBuf| {
@@ -72,10 +72,11 @@ fn left(scene: &Scene) -> Vec<PathBuf> {
 
 #[test]
 fn a_model_calls_a_tool_of_a_server_in_both_runtimes() {
-    let program = claude().map(|program| format!("[review]\nclaude = {:?}\n", program.display().to_string()));
+    let program =
+        find_claude().map(|program| format!("[review]\nclaude = {:?}\n", program.display().to_string()));
     let runtimes = [("native", Some(String::new())), ("cli", program)];
     for (runtime, more) in runtimes.into_iter().filter_map(|(runtime, more)| Some((runtime, more?))) {
-        let scene = scene("text 'charge takes cents'", &more).by(runtime);
+        let scene = scene("text 'charge takes cents'", &more).with_runtime(runtime);
         let ran = scene.review(&[]);
         let told = ran.json();
         assert_eq!(
@@ -85,7 +86,7 @@ fn a_model_calls_a_tool_of_a_server_in_both_runtimes() {
         let offered = scene.model.request_log()[0].body["tools"].as_array().unwrap().clone();
         let ours = offered.iter().find(|tool| tool["name"] == "mcp__docs__search").unwrap();
         assert_eq!(ours["input_schema"]["required"], json!(["words"]), "{runtime}");
-        assert_eq!(heard(&scene), "charge takes cents", "{runtime}");
+        assert_eq!(received_tool_result(&scene), "charge takes cents", "{runtime}");
     }
 }
 
@@ -98,7 +99,7 @@ fn a_server_finds_no_network_no_repository_no_credential_and_leaves_nothing() {
     );
     let scene = scene("text", "env = [\"DOCS_WORD\"]\n");
     let home = scene.place.home().display().to_string();
-    std::fs::write(scene.place.home().join("servers/docs.sh"), script(&does.replace("{HOME}", &home)))
+    std::fs::write(scene.place.home().join("servers/docs.sh"), server_script(&does.replace("{HOME}", &home)))
         .unwrap();
     let temporary = scene.place.home().join("temporary");
     std::fs::create_dir(&temporary).unwrap();
@@ -106,7 +107,7 @@ fn a_server_finds_no_network_no_repository_no_credential_and_leaves_nothing() {
     command.env("DOCS_WORD", "hello").env("OTHER_WORD", "unheard").env("TMPDIR", &temporary);
     let ran = Ran::from(command.output().unwrap());
     assert_eq!(ran.json()["outcome"]["kind"], "reviewed", "{}", ran.err);
-    let heard = heard(&scene);
+    let heard = received_tool_result(&scene);
     assert!(heard.contains("DOCS_WORD=hello"), "{heard}");
     for hidden in ["unheard", "ANTHROPIC", KEY] {
         assert!(!heard.contains(hidden), "{hidden}: {heard}");
@@ -114,8 +115,8 @@ fn a_server_finds_no_network_no_repository_no_credential_and_leaves_nothing() {
     assert!(heard.contains("] [    lo ] [") || heard.contains("] [ lo ] ["), "one device: {heard}");
     assert!(heard.contains("No such file") || heard.contains("cannot access"), "{heard}");
     let end = Instant::now() + crate::support::HANGS;
-    while !left(&scene).is_empty() {
-        assert!(Instant::now() < end, "{:?}", left(&scene));
+    while !remaining_processes(&scene).is_empty() {
+        assert!(Instant::now() < end, "{:?}", remaining_processes(&scene));
         std::thread::yield_now();
     }
     assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "nothing is left");
@@ -135,18 +136,19 @@ fn a_server_that_fails_is_told_of_and_the_review_goes_on() {
                 let config = "[mcp.docs]\ncommand = [\"sh\", \"{S}/docs.sh\"]\nread = [\"{S}\"]\ntools = \
                      [\"search\", \"other\"]\n";
                 let folder = scene.place.home().join("servers").display().to_string();
-                std::fs::write(scene.place.home().join("servers/docs.sh"), script("text found")).unwrap();
-                scene.with(&config.replace("{S}", &folder))
+                std::fs::write(scene.place.home().join("servers/docs.sh"), server_script("text found"))
+                    .unwrap();
+                scene.with_config(&config.replace("{S}", &folder))
             }
             _ => scene,
         };
-        let why = partial(&scene, name);
+        let why = partial_review_reason(&scene, name);
         assert!(why.contains(reason), "{name}: {why}");
     }
 }
 
 /// Returns the reason of a partial review in which the model has reported.
-fn partial(scene: &Scene, name: &str) -> String {
+fn partial_review_reason(scene: &Scene, name: &str) -> String {
     let ran = scene.review(&[]);
     let told = ran.json();
     assert_eq!((ran.exit, &told["outcome"]["kind"]), (1, &json!("partial")), "{name}: {}", ran.err);
@@ -162,7 +164,7 @@ fn a_server_that_hangs_is_told_of_and_the_review_goes_on() {
     // On a busy machine, the server may not be ready within the shorter timeouts.
     for seconds in [1, 2, 4, 8, 16] {
         let scene = scene("while :; do sleep 1; done", &format!("timeout = \"{seconds}s\"\n"));
-        let why = partial(&scene, "hangs");
+        let why = partial_review_reason(&scene, "hangs");
         if !why.contains("was not ready within") {
             let expected = format!("did not answer a call of `search` within {seconds} s");
             assert!(why.contains(&expected), "{why}");
@@ -178,8 +180,8 @@ fn a_server_that_cannot_be_started_is_told_of_with_what_it_says_in_the_log_alone
         (r#"["/no/such/server"]"#, "it ended before it had begun a session"),
         (r#"["sh", "-c", "echo sesame >&2; exit 1"]"#, "it ended before it had begun a session"),
     ] {
-        let scene = Scene::of([report(&[finding()])])
-            .with(&format!("[mcp.docs]\ncommand = {command}\ntools = [\"search\"]\n"));
+        let scene = Scene::from_answers([report_answer(&[finding()])])
+            .with_config(&format!("[mcp.docs]\ncommand = {command}\ntools = [\"search\"]\n"));
         let ran = Ran::from(scene.command(&["--format", "json"]).output().unwrap());
         let told = ran.json();
         assert_eq!(told["outcome"]["kind"], "partial", "{}", ran.err);
@@ -236,13 +238,13 @@ fn servers_are_the_operators_and_what_cannot_be_is_refused_before_anything_is_as
             "KEY holds a credential",
         ),
     ] {
-        let scene = Scene::of([]).with(&format!("[mcp.docs]\n{config}"));
+        let scene = Scene::from_answers([]).with_config(&format!("[mcp.docs]\n{config}"));
         let ran = scene.review(&[]);
         assert!(ran.exit == 2 && ran.err.contains(said), "{config}: {} {}", ran.exit, ran.err);
         assert_eq!(scene.model.request_log().len(), 0, "{config}");
     }
 
-    let scene = Scene::of([]);
+    let scene = Scene::from_answers([]);
     scene.place.write(".truing.toml", "[mcp.docs]\ncommand = [\"sh\"]\ntools = [\"a\"]\n");
     scene.place.commit("configured");
     let ran = scene.review(&[]);

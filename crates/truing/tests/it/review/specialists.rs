@@ -7,10 +7,10 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use truing_fakes::model::{AnswerCondition, ModelFault, ModelScript, ScriptedAnswer};
 
-use crate::review::claude::claude;
-use crate::review::cli::told;
-use crate::review::model::{Scene, report};
-use crate::review::place::each;
+use crate::review::claude::find_claude;
+use crate::review::cli::parse_stable_result;
+use crate::review::model::{Scene, report_answer};
+use crate::review::place::field_of_findings;
 
 /// Beginning of each specialist's part, by its name.
 const PARTS: [(&str, &str); 4] = [
@@ -28,36 +28,36 @@ const SHOP: &str = "def find(db, name):\n    return db.run(\"select * from items
 const INTO_THE_QUERY: &str = "    return db.run(\"select * from items where name = '\" + name + \"'\")";
 
 /// Returns a defect of the change in the form of a model's report.
-fn defect(line: u32, severity: &str, category: &str, (title, excerpt): (&str, &str)) -> Value {
+fn defect_json(line: u32, severity: &str, category: &str, (title, excerpt): (&str, &str)) -> Value {
     json!({ "path": "shop.py", "start_line": line, "end_line": line, "severity": severity, "category": category,
         "title": title, "body": "It gives the wrong answer.", "excerpt": excerpt })
 }
 
-fn query() -> Value {
-    defect(2, "P0", "H", ("A name becomes part of the query", INTO_THE_QUERY))
+fn query_defect() -> Value {
+    defect_json(2, "P0", "H", ("A name becomes part of the query", INTO_THE_QUERY))
 }
 
-fn swallowed(title: &str, severity: &str) -> Value {
-    defect(9, severity, "F", (title, "        except Exception:"))
+fn swallowed_error_defect(title: &str, severity: &str) -> Value {
+    defect_json(9, severity, "F", (title, "        except Exception:"))
 }
 
-fn few() -> Value {
+fn missing_item_defect() -> Value {
     let excerpt = "    return items[len(items) - 3:]";
-    defect(14, "P1", "G", ("Of two items it returns one", excerpt))
+    defect_json(14, "P1", "G", ("Of two items it returns one", excerpt))
 }
 
-fn cents() -> Value {
+fn cents_defect() -> Value {
     let excerpt = "    return order.total_cents / 100";
-    defect(18, "P1", "A", ("Callers take whole cents", excerpt))
+    defect_json(18, "P1", "A", ("Callers take whole cents", excerpt))
 }
 
 /// Returns the answer with its usage computed from its length, as for a real model.
-fn counted(answer: ScriptedAnswer) -> ScriptedAnswer {
+fn with_counted_usage(answer: ScriptedAnswer) -> ScriptedAnswer {
     ScriptedAnswer { usage: None, ..answer }
 }
 
 /// Returns the answer for the specialist whose part begins with this text.
-fn of(part: &str, answer: ScriptedAnswer) -> ScriptedAnswer {
+fn answer_for_specialist(part: &str, answer: ScriptedAnswer) -> ScriptedAnswer {
     ScriptedAnswer {
         when: AnswerCondition { first: vec![part.to_owned()], ..AnswerCondition::default() },
         ..answer
@@ -65,14 +65,14 @@ fn of(part: &str, answer: ScriptedAnswer) -> ScriptedAnswer {
 }
 
 /// Returns a read of the file, and a report.
-fn looks(part: &str, findings: &[Value]) -> [ScriptedAnswer; 2] {
+fn read_and_report_answers(part: &str, findings: &[Value]) -> [ScriptedAnswer; 2] {
     let read = ScriptedAnswer::tool("read", json!({ "path": "shop.py" }));
-    [read, report(findings)].map(|answer| of(part, counted(answer)))
+    [read, report_answer(findings)].map(|answer| answer_for_specialist(part, with_counted_usage(answer)))
 }
 
 fn scene(answers: impl IntoIterator<Item = ScriptedAnswer>, specialists: bool) -> Scene {
     let scene = Scene::new(ModelScript::from_answers(answers))
-        .with(&format!("[review]\nspecialists = {specialists}\n"));
+        .with_config(&format!("[review]\nspecialists = {specialists}\n"));
     scene.place.git(["remote", "add", "origin", "https://example.com/acme/shop.git"]);
     for file in ["pay.py", "b.py"] {
         std::fs::remove_file(scene.place.repo().join(file)).unwrap();
@@ -82,41 +82,44 @@ fn scene(answers: impl IntoIterator<Item = ScriptedAnswer>, specialists: bool) -
 }
 
 /// Returns the answers of the four specialists; two of them find the same defect.
-fn four() -> impl Iterator<Item = ScriptedAnswer> {
+fn four_specialist_answers() -> impl Iterator<Item = ScriptedAnswer> {
     let [architecture, quality, security, tests] = PARTS.map(|(_, part)| part);
     let all = [
-        looks(architecture, &[cents()]),
-        looks(quality, &[swallowed("Every error is swallowed", "P1")]),
-        looks(security, &[query()]),
-        looks(tests, &[few(), swallowed("Every error is swallowed in the loop", "P2")]),
+        read_and_report_answers(architecture, &[cents_defect()]),
+        read_and_report_answers(quality, &[swallowed_error_defect("Every error is swallowed", "P1")]),
+        read_and_report_answers(security, &[query_defect()]),
+        read_and_report_answers(
+            tests,
+            &[missing_item_defect(), swallowed_error_defect("Every error is swallowed in the loop", "P2")],
+        ),
     ];
     all.into_iter().flatten()
 }
 
 /// Returns a number of the result: micro-dollars or a count.
-fn number(result: &Value, field: &str) -> u64 {
+fn result_number(result: &Value, field: &str) -> u64 {
     result[field].as_u64().unwrap()
 }
 
-fn dollars(result: &Value) -> String {
-    let micro = number(result, "cost_micro_usd");
+fn result_dollars(result: &Value) -> String {
+    let micro = result_number(result, "cost_micro_usd");
     format!("${}.{:06}", micro / 1_000_000, micro % 1_000_000)
 }
 
 #[test]
 fn four_look_side_by_side_and_what_two_find_is_one_finding() {
-    let scene = scene(four(), true);
+    let scene = scene(four_specialist_answers(), true);
     let ran = scene.review(&["--no-record"]);
     let told = ran.json();
     assert_eq!((ran.exit, &told["outcome"]["kind"]), (1, &json!("reviewed")), "{}", ran.err);
-    assert_eq!(each(&told, "severity"), ["P0", "P1", "P1", "P1"]);
+    assert_eq!(field_of_findings(&told, "severity"), ["P0", "P1", "P1", "P1"]);
     let names = PARTS.map(|(name, _)| json!(name));
     let specialists = told["specialists"].as_array().unwrap();
     assert_eq!(specialists.iter().map(|one| one["name"].clone()).collect::<Vec<_>>(), names);
-    let found: Vec<u64> = specialists.iter().map(|one| number(one, "found")).collect();
-    assert_eq!((found.as_slice(), number(&told, "turns")), (&[1, 1, 1, 2][..], 8));
-    let sum: u64 = specialists.iter().map(|one| number(one, "cost_micro_usd")).sum();
-    assert_eq!(sum, number(&told, "cost_micro_usd"));
+    let found: Vec<u64> = specialists.iter().map(|one| result_number(one, "found")).collect();
+    assert_eq!((found.as_slice(), result_number(&told, "turns")), (&[1, 1, 1, 2][..], 8));
+    let sum: u64 = specialists.iter().map(|one| result_number(one, "cost_micro_usd")).sum();
+    assert_eq!(sum, result_number(&told, "cost_micro_usd"));
     // Each specialist receives only its own part.
     for call in scene.model.request_log() {
         let asked = call.body["messages"][0].to_string();
@@ -126,10 +129,13 @@ fn four_look_side_by_side_and_what_two_find_is_one_finding() {
 
 #[test]
 fn four_programs_side_by_side_come_to_the_same() {
-    let Some(program) = claude() else { return };
+    let Some(program) = find_claude() else { return };
     let config = format!("[review]\nspecialists = true\nclaude = {:?}\n", program.display().to_string());
     let [native, cli] = ["native", "cli"].map(|runtime| {
-        let ran = scene(four(), true).with(&config).by(runtime).review(&["--no-record"]);
+        let ran = scene(four_specialist_answers(), true)
+            .with_config(&config)
+            .with_runtime(runtime)
+            .review(&["--no-record"]);
         let outcome = &ran.json()["outcome"];
         assert_eq!(
             (&outcome["kind"], &outcome["runtime"]),
@@ -137,7 +143,7 @@ fn four_programs_side_by_side_come_to_the_same() {
             "{}",
             ran.err
         );
-        told(&ran)
+        parse_stable_result(&ran)
     });
     assert_eq!(cli, native);
 }
@@ -149,18 +155,18 @@ fn one_that_dies_makes_the_review_partial_and_keeps_what_the_others_found() {
     let fault = Some(ModelFault::Status { status: 400, error, message, headers });
     let dead = ScriptedAnswer { fault, times: 0, ..ScriptedAnswer::default() };
     let rest = [
-        looks(quality, &[swallowed("Every error is swallowed", "P1")]),
-        looks(security, &[query()]),
-        looks(tests, &[few()]),
+        read_and_report_answers(quality, &[swallowed_error_defect("Every error is swallowed", "P1")]),
+        read_and_report_answers(security, &[query_defect()]),
+        read_and_report_answers(tests, &[missing_item_defect()]),
     ];
-    let answers = rest.into_iter().flatten().chain([of(PARTS[0].1, dead)]);
+    let answers = rest.into_iter().flatten().chain([answer_for_specialist(PARTS[0].1, dead)]);
     let scene = scene(answers, true);
     let ran = scene.review(&["--no-record"]);
     let told = ran.json();
     assert_eq!((ran.exit, &told["outcome"]["kind"]), (1, &json!("partial")), "{}", ran.err);
     let reason = told["outcome"]["reason"].as_str().unwrap();
     assert!(reason.starts_with("shipped:architecture-reviewer: "), "{reason}");
-    assert_eq!(each(&told, "severity"), ["P0", "P1", "P1"]);
+    assert_eq!(field_of_findings(&told, "severity"), ["P0", "P1", "P1"]);
     assert!(told["specialists"][0]["partial"].is_string() && told["specialists"][1]["partial"].is_null());
 }
 
@@ -168,10 +174,16 @@ fn one_that_dies_makes_the_review_partial_and_keeps_what_the_others_found() {
 fn what_one_of_them_has_not_seen_is_not_reviewed() {
     let long = "x = 1\n".repeat(1_000);
     let [architecture, quality, security, tests] = PARTS.map(|(_, part)| part);
-    let sees = |part: &str| of(part, counted(ScriptedAnswer::tool("diff", json!({ "path": "long.py" }))));
-    let answers =
-        [architecture, quality, security].into_iter().flat_map(|part| [sees(part), of(part, report(&[]))]);
-    let scene = scene(answers.chain(looks(tests, &[])), true);
+    let sees = |part: &str| {
+        answer_for_specialist(
+            part,
+            with_counted_usage(ScriptedAnswer::tool("diff", json!({ "path": "long.py" }))),
+        )
+    };
+    let answers = [architecture, quality, security]
+        .into_iter()
+        .flat_map(|part| [sees(part), answer_for_specialist(part, report_answer(&[]))]);
+    let scene = scene(answers.chain(read_and_report_answers(tests, &[])), true);
     scene.place.write("long.py", long);
     let told = scene.review(&["--no-record"]).json();
     assert_eq!(told["outcome"]["kind"], "partial", "{told}");
@@ -181,41 +193,51 @@ fn what_one_of_them_has_not_seen_is_not_reviewed() {
 #[test]
 fn a_repositorys_own_specialist_looks_too_and_a_money_limit_is_for_all_together() {
     let mine = "Look at money alone.";
-    let scene = scene(four().chain(looks(mine, &[cents()])), true);
-    let scene = scene.with("[review]\nspecialists = true\n[budget]\nreview_usd = 0.05\n");
+    let scene =
+        scene(four_specialist_answers().chain(read_and_report_answers(mine, &[cents_defect()])), true);
+    let scene = scene.with_config("[review]\nspecialists = true\n[budget]\nreview_usd = 0.05\n");
     let text = format!("---\nname: money\ndescription: Money\nmodel: other\n---\n{mine}\n");
     scene.place.write(".claude/agents/money.md", text);
     let told = scene.review(&["--no-record"]).json();
     assert_eq!(told["memory"]["own"], "1 specialist from the working tree");
     assert_eq!(told["specialists"][4]["name"], "repo:money");
-    assert!(number(&told, "cost_micro_usd") <= 50_000, "{told}");
+    assert!(result_number(&told, "cost_micro_usd") <= 50_000, "{told}");
 }
 
 #[test]
 fn none_sets_aside_what_the_others_need() {
     // By its length, the first call could cost a third of the whole budget; it costs far less.
-    let scene = scene(four(), true);
+    let scene = scene(four_specialist_answers(), true);
     for number in 0..6 {
         scene.place.write(format!("long{number}.py"), "# nothing that anybody would run\n".repeat(600));
     }
     let told = scene.review(&["--no-record"]).json();
-    assert!(told["specialists"].as_array().unwrap().iter().all(|one| number(one, "turns") == 2), "{told}");
+    assert!(
+        told["specialists"].as_array().unwrap().iter().all(|one| result_number(one, "turns") == 2),
+        "{told}"
+    );
 }
 
 #[test]
 fn the_comparison_in_the_documentation_is_what_runs_come_to() {
-    let one = [swallowed("Every error is swallowed", "P1"), query()];
-    let one = scene(looks("Review the change", &one), false).review(&["--no-record"]).json();
-    let four = scene(four(), true).review(&["--no-record"]).json();
+    let one = [swallowed_error_defect("Every error is swallowed", "P1"), query_defect()];
+    let one =
+        scene(read_and_report_answers("Review the change", &one), false).review(&["--no-record"]).json();
+    let four = scene(four_specialist_answers(), true).review(&["--no-record"]).json();
     let count = |told: &Value| told["findings"].as_array().unwrap().len();
     let mut table = String::from("| Who | Findings | Turns | Cost |\n|---|---|---|---|\n");
     let mut row = |who: &str, findings: String, told: &Value| {
-        let _ = writeln!(table, "| {who} | {findings} | {} | {} |", number(told, "turns"), dollars(told));
+        let _ = writeln!(
+            table,
+            "| {who} | {findings} | {} | {} |",
+            result_number(told, "turns"),
+            result_dollars(told)
+        );
     };
     row("one reviewer", count(&one).to_string(), &one);
     for specialist in four["specialists"].as_array().unwrap() {
         let name = specialist["name"].as_str().unwrap();
-        row(&format!("`{name}`"), number(specialist, "found").to_string(), specialist);
+        row(&format!("`{name}`"), result_number(specialist, "found").to_string(), specialist);
     }
     row("the four together", format!("{}, of {} reported", count(&four), 5), &four);
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/specialists.md");
@@ -232,5 +254,5 @@ fn the_comparison_in_the_documentation_is_what_runs_come_to() {
         );
     }
     // The page states this ratio.
-    assert!(number(&four, "cost_micro_usd") > 3 * number(&one, "cost_micro_usd"));
+    assert!(result_number(&four, "cost_micro_usd") > 3 * result_number(&one, "cost_micro_usd"));
 }

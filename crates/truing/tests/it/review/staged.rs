@@ -7,15 +7,15 @@ use std::process::Command;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::review::place::{Place, Ran, STOPS, each};
+use crate::review::place::{Place, Ran, STOPS, field_of_findings};
 
 /// Returns the files with findings in a review of the index.
-fn found(place: &Place) -> Vec<String> {
-    paths(&place.report(&["--staged"]))
+fn staged_finding_paths(place: &Place) -> Vec<String> {
+    finding_paths(&place.report(&["--staged"]))
 }
 
-fn paths(report: &Value) -> Vec<String> {
-    each(report, "path").iter().map(|path| path.as_str().unwrap().to_owned()).collect()
+fn finding_paths(report: &Value) -> Vec<String> {
+    field_of_findings(report, "path").iter().map(|path| path.as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn what_is_staged_is_read_and_not_what_the_working_tree_has() {
     place.write("mended.py", STOPS);
     place.write("new.py", STOPS);
     place.write("a.py", STOPS);
-    assert_eq!(found(&place), ["staged.py"]);
+    assert_eq!(staged_finding_paths(&place), ["staged.py"]);
     place.git(["rm", "--quiet", "--force", "staged.py"]);
     let report = place.report(&["--staged"]);
     assert_eq!(report["coverage"]["reviewed"], json!(["mended.py"]));
@@ -40,7 +40,7 @@ fn the_text_says_what_was_compared() {
     let place = Place::new();
     place.write("b.py", "import re\n");
     place.git(["add", "b.py"]);
-    assert_snapshot!(place.review(&["--staged"]).steady(), @"
+    assert_snapshot!(place.review(&["--staged"]).normalized_text(), @"
     no findings: 1 file reviewed, in 0.10 s
     reviewed the index against 0123456789 (HEAD)
     rules only: no model was called
@@ -53,7 +53,7 @@ fn nothing_staged_is_skipped() {
     place.write("b.py", STOPS);
     let ran = place.review(&["--staged"]);
     assert_eq!(ran.exit, 0, "{}", ran.out);
-    assert_snapshot!(ran.steady(), @"
+    assert_snapshot!(ran.normalized_text(), @"
     nothing to review: no changed files
     reviewed the index against 0123456789 (HEAD)
     rules only: no model was called
@@ -68,7 +68,7 @@ fn before_the_first_commit_everything_staged_is_new() {
     place.write("b.py", STOPS);
     place.write("c.py", STOPS);
     place.git(["add", "b.py"]);
-    assert_eq!(found(&place), ["b.py"]);
+    assert_eq!(staged_finding_paths(&place), ["b.py"]);
     let said = place.review(&["--staged"]).out;
     assert!(said.contains("reviewed the index against nothing (there is no commit yet)\n"), "{said}");
 }
@@ -87,7 +87,10 @@ fn a_named_base_is_where_the_branch_left_it() {
     place.write("staged.py", STOPS);
     place.git(["add", "staged.py"]);
     let report = place.report(&["--staged", "--base", "main"]);
-    assert_eq!((&report["base"], paths(&report)), (&json!(left), vec!["mine.py".into(), "staged.py".into()]));
+    assert_eq!(
+        (&report["base"], finding_paths(&report)),
+        (&json!(left), vec!["mine.py".into(), "staged.py".into()])
+    );
     let said = place.review(&["--staged", "--base", "main"]).out;
     assert!(said.contains(&format!("reviewed the index against {} (merge base with main)\n", &left[..10])));
 }
@@ -111,7 +114,10 @@ fn files_in_conflict_are_told_and_the_rest_is_reviewed() {
     place.git(["add", "b.py"]);
     let report = place.report(&["--staged"]);
     assert_eq!(report["coverage"]["not_reviewed"], json!([{ "path": "a.py", "reason": "unmerged" }]));
-    assert_eq!((&report["outcome"]["kind"], paths(&report)), (&json!("partial"), vec!["b.py".into()]));
+    assert_eq!(
+        (&report["outcome"]["kind"], finding_paths(&report)),
+        (&json!("partial"), vec!["b.py".into()])
+    );
 }
 
 #[test]
@@ -138,9 +144,9 @@ fn indexes_of_every_kind_are_read_and_none_is_changed() {
     place.write("in/x.py", STOPS);
     place.git(["add", "in/x.py"]);
     let unchanged = || {
-        let before = place.files();
-        assert_eq!(found(&place), ["in/x.py"]);
-        before == place.files()
+        let before = place.read_all_files();
+        assert_eq!(staged_finding_paths(&place), ["in/x.py"]);
+        before == place.read_all_files()
     };
     assert!(unchanged());
     place.git(["update-index", "--split-index"]);
@@ -153,7 +159,7 @@ fn indexes_of_every_kind_are_read_and_none_is_changed() {
         assert!(unchanged());
     }
     place.git(["sparse-checkout", "set", "--sparse-index", "in"]);
-    assert_eq!(found(&place), ["in/x.py"]);
+    assert_eq!(staged_finding_paths(&place), ["in/x.py"]);
     std::fs::write(place.repo().join(".git/index"), "DIRCrubbish").unwrap();
     let ran = place.review(&["--staged"]);
     assert!(ran.exit == 3 && ran.err.starts_with("error: git "), "{} {}", ran.exit, ran.err);
@@ -175,11 +181,15 @@ fn ids_are_those_of_other_reviews_and_last() {
     place.git(["add", "b.py"]);
     let of_tree = place.report(&[]);
     let report = place.report(&["--staged"]);
-    let [_, second] = each(&report, "id")[..] else { panic!("{report}") };
-    assert_eq!(each(&of_tree, "id"), each(&report, "id"));
+    let [_, second] = field_of_findings(&report, "id")[..] else { panic!("{report}") };
+    assert_eq!(field_of_findings(&of_tree, "id"), field_of_findings(&report, "id"));
     place.write("b.py", "import os\nbreakpoint()\n");
     place.git(["add", "b.py"]);
-    assert_eq!(each(&place.report(&["--staged"]), "id"), [second], "only records know that it is the second");
+    assert_eq!(
+        field_of_findings(&place.report(&["--staged"]), "id"),
+        [second],
+        "only records know that it is the second"
+    );
     let other = Place::new();
     other.write("b.py", STOPS);
     other.git(["add", "b.py"]);
@@ -230,14 +240,14 @@ fn hook(place: &Place, name: &str, arguments: &str) {
 }
 
 /// Runs git with its hooks. Returns its exit code and the findings of the hook's review.
-fn commit(place: &Place, folder: &Path, arguments: &[&str]) -> (i32, Vec<String>) {
+fn commit_with_hooks(place: &Place, folder: &Path, arguments: &[&str]) -> (i32, Vec<String>) {
     let mut git = Command::new("git");
     git.args(["-c", "user.name=s", "-c", "user.email=s@example.org"]).args(arguments).current_dir(folder);
     git.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", place.home());
     let ran = Ran::from(git.env("GIT_CONFIG_NOSYSTEM", "1").output().unwrap());
     let said = std::fs::read_to_string(place.home().join("hook.json")).unwrap_or_default();
     let report: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said} {}", ran.err));
-    (ran.exit, paths(&report))
+    (ran.exit, finding_paths(&report))
 }
 
 #[test]
@@ -254,7 +264,7 @@ fn a_pre_commit_hook_sees_what_each_kind_of_commit_takes() {
         let before = head(&root);
         let stops = |folder: &Path, arguments: &[&str], found: &[&str]| {
             let expected = (1, found.iter().map(|path| (*path).to_owned()).collect());
-            assert_eq!(commit(&place, folder, arguments), expected, "{root:?} {arguments:?}");
+            assert_eq!(commit_with_hooks(&place, folder, arguments), expected, "{root:?} {arguments:?}");
         };
         write("a.py", STOPS);
         write("deep/x.py", STOPS);
@@ -270,7 +280,7 @@ fn a_pre_commit_hook_sees_what_each_kind_of_commit_takes() {
         stops(&root, &["commit", "--amend", "-m", "staged"], &["a.py"]);
         assert_eq!(head(&root), before);
         write("deep/x.py", "import re\n");
-        assert_eq!(commit(&place, &root, &["commit", "-m", "only", "deep/x.py"]), (0, vec![]));
+        assert_eq!(commit_with_hooks(&place, &root, &["commit", "-m", "only", "deep/x.py"]), (0, vec![]));
         assert_ne!(head(&root), before);
     }
 }
@@ -282,9 +292,12 @@ fn a_pre_commit_hook_stops_the_first_commit() {
     hook(&place, "pre-commit", "--staged");
     place.write("b.py", STOPS);
     place.git(["add", "b.py"]);
-    assert_eq!(commit(&place, &place.repo(), &["commit", "-m", "first"]), (1, vec!["b.py".into()]));
+    assert_eq!(
+        commit_with_hooks(&place, &place.repo(), &["commit", "-m", "first"]),
+        (1, vec!["b.py".into()])
+    );
     place.write("b.py", "import os\n");
-    assert_eq!(commit(&place, &place.repo(), &["commit", "-a", "-m", "first"]), (0, vec![]));
+    assert_eq!(commit_with_hooks(&place, &place.repo(), &["commit", "-a", "-m", "first"]), (0, vec![]));
 }
 
 #[test]
@@ -298,9 +311,12 @@ fn a_pre_push_hook_reviews_what_is_committed() {
     place.write("b.py", STOPS);
     place.commit("mine");
     place.write("c.py", STOPS);
-    let (exit, found) = commit(&place, &place.repo(), &["push", "--quiet", "origin", "feature"]);
+    let (exit, found) = commit_with_hooks(&place, &place.repo(), &["push", "--quiet", "origin", "feature"]);
     assert_eq!((exit, found), (1, vec!["b.py".into()]));
     place.write("b.py", "import os\n");
     place.git(["commit", "--quiet", "--all", "--message", "mended"]);
-    assert_eq!(commit(&place, &place.repo(), &["push", "--quiet", "origin", "feature"]), (0, vec![]));
+    assert_eq!(
+        commit_with_hooks(&place, &place.repo(), &["push", "--quiet", "origin", "feature"]),
+        (0, vec![])
+    );
 }

@@ -6,12 +6,12 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use truing_fakes::model::{ModelFault, ModelScript, ScriptedAnswer, StreamPlace as At};
 
-use crate::review::adverse::{money, reported};
-use crate::review::model::{Scene, finding, read, report};
+use crate::review::adverse::{ledger_sums, reported_cost};
+use crate::review::model::{Scene, finding, read_answer, report_answer};
 use crate::review::place::Ran;
 
 /// Runs a review that a person interrupts in the middle of its second answer.
-fn interrupted(scene: &Scene, arguments: &[&str]) -> Ran {
+fn run_interrupted_review(scene: &Scene, arguments: &[&str]) -> Ran {
     let mut command = scene.command(arguments);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let deadline = Instant::now() + crate::support::HANGS;
@@ -29,12 +29,12 @@ fn scene() -> Scene {
         fault: Some(ModelFault::Stall { after: At::Text }),
         ..ScriptedAnswer::text("Let me see.")
     };
-    Scene::of([read("pay.py"), stalls.usage(1000, 100), report(&[])])
+    Scene::from_answers([read_answer("pay.py"), stalls.usage(1000, 100), report_answer(&[])])
 }
 
 /// Checks that text, Markdown, HTML and CSV contain this sum; CSV has it in micro-dollars in the column of
 /// costs.
-fn every_format_tells(scene: &Scene, spent: u64) {
+fn assert_every_format_has(scene: &Scene, spent: u64) {
     let told = |format| {
         let ran = scene.place.command(&["report", "--format", format]).output().unwrap();
         Ran::from(ran).out
@@ -53,7 +53,7 @@ fn every_format_tells(scene: &Scene, spent: u64) {
     assert_eq!(rows.iter().filter(|row| &row[4] == "unrecorded").count(), 1, "{rows:?}");
 }
 
-fn outcomes(scene: &Scene) -> Value {
+fn report_json(scene: &Scene) -> Value {
     let ran = Ran::from(scene.place.command(&["report", "--format", "json"]).output().unwrap());
     ran.json()
 }
@@ -61,14 +61,14 @@ fn outcomes(scene: &Scene) -> Value {
 #[test]
 fn a_review_that_was_interrupted_is_a_run_with_its_cost() {
     let scene = scene();
-    let ran = interrupted(&scene, &["--format", "json"]);
-    let (spent, held) = money(&scene);
+    let ran = run_interrupted_review(&scene, &["--format", "json"]);
+    let (spent, held) = ledger_sums(&scene);
     assert!(ran.exit == 130 && spent > 0 && held == 0, "{ran:?}");
     assert_eq!(ran.json()["cost_micro_usd"], json!(spent), "{ran:?}");
     assert_eq!(ran.json()["error"]["code"], "interrupted");
     assert!(ran.err.contains("it has cost $"), "{}", ran.err);
-    assert_eq!(reported(&scene), spent);
-    let told = outcomes(&scene);
+    assert_eq!(reported_cost(&scene), spent);
+    let told = report_json(&scene);
     let outcome = &told["outcomes"][0];
     assert_eq!(
         (&outcome["kind"], &outcome["result"], &outcome["cost_micro_usd"]),
@@ -77,21 +77,21 @@ fn a_review_that_was_interrupted_is_a_run_with_its_cost() {
     );
     // The next review reports only its own cost.
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed");
-    assert_eq!(reported(&scene), money(&scene).0);
-    assert_eq!(outcomes(&scene)["totals"]["runs"], json!(2));
+    assert_eq!(reported_cost(&scene), ledger_sums(&scene).0);
+    assert_eq!(report_json(&scene)["totals"]["runs"], json!(2));
 }
 
 #[test]
 fn what_reviews_cost_that_were_not_recorded_is_told() {
     let scene = scene();
-    let ran = interrupted(&scene, &["--no-record"]);
+    let ran = run_interrupted_review(&scene, &["--no-record"]);
     assert_eq!(ran.exit, 130, "{ran:?}");
-    let first = money(&scene).0;
-    assert_eq!(reported(&scene), first);
+    let first = ledger_sums(&scene).0;
+    assert_eq!(reported_cost(&scene), first);
     assert_eq!(scene.review(&["--no-record"]).json()["outcome"]["kind"], "reviewed");
-    let spent = money(&scene).0;
+    let spent = ledger_sums(&scene).0;
     assert!(spent > first);
-    let told = outcomes(&scene);
+    let told = report_json(&scene);
     let totals = &told["totals"];
     assert_eq!(
         (&totals["cost_micro_usd"], &totals["unrecorded_micro_usd"], &totals["runs"]),
@@ -100,18 +100,18 @@ fn what_reviews_cost_that_were_not_recorded_is_told() {
     );
     let text = Ran::from(scene.place.command(&["report"]).output().unwrap()).out;
     assert!(text.contains(" of it by runs without a record"), "{text}");
-    every_format_tells(&scene, spent);
+    assert_every_format_has(&scene, spent);
     // With a recorded review, the sums still agree.
-    scene.model.set_script(ModelScript::from_answers([report(&[])]));
+    scene.model.set_script(ModelScript::from_answers([report_answer(&[])]));
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed");
-    let all = money(&scene).0;
+    let all = ledger_sums(&scene).0;
     assert!(all > spent);
-    assert_eq!(outcomes(&scene)["totals"]["cost_micro_usd"], json!(all));
-    every_format_tells(&scene, all);
+    assert_eq!(report_json(&scene)["totals"]["cost_micro_usd"], json!(all));
+    assert_every_format_has(&scene, all);
     // A recorded review is not counted as unrecorded.
-    let scene = Scene::of([report(&[finding()])]);
+    let scene = Scene::from_answers([report_answer(&[finding()])]);
     scene.review(&[]);
-    assert_eq!(outcomes(&scene)["totals"]["unrecorded_micro_usd"], json!(0));
+    assert_eq!(report_json(&scene)["totals"]["unrecorded_micro_usd"], json!(0));
     let text = Ran::from(scene.place.command(&["report"]).output().unwrap()).out;
     assert!(!text.contains("without a record"), "{text}");
 }
@@ -140,7 +140,7 @@ fn a_budget_that_pays_for_no_request_is_told_as_that_and_not_as_used_up() {
             "too little for one request remains in `budget.repo_day_usd` ($0.001 a day)",
         ),
     ] {
-        let scene = Scene::of([]).with(&format!("[budget]\n{limit}\n"));
+        let scene = Scene::from_answers([]).with_config(&format!("[budget]\n{limit}\n"));
         let mut command = scene.place.command(&["review", "--config", "../op.toml", "--runtime", "native"]);
         scene.command(&[]);
         command.env("ANTHROPIC_API_KEY", truing_fakes::model::KEY).args(["--format", "json"]);
@@ -156,13 +156,13 @@ fn a_budget_that_pays_for_no_request_is_told_as_that_and_not_as_used_up() {
 
 #[test]
 fn a_review_by_a_model_that_fails_before_it_asks_is_a_run_that_ended() {
-    let scene = Scene::of([]);
+    let scene = Scene::from_answers([]);
     let tree = scene.place.git(["rev-parse", "HEAD^{tree}"]);
     let (folder, file) = tree.split_at(2);
     std::fs::remove_file(scene.place.repo().join(".git/objects").join(folder).join(file)).unwrap();
     let ran = scene.review(&[]);
     assert_eq!(ran.exit, 3, "{ran:?}");
-    let told = outcomes(&scene);
+    let told = report_json(&scene);
     let outcome = &told["outcomes"][0];
     assert_eq!(
         (&told["totals"]["runs"], &outcome["kind"], &outcome["cost_micro_usd"]),
@@ -172,5 +172,5 @@ fn a_review_by_a_model_that_fails_before_it_asks_is_a_run_that_ended() {
     // A review by rules costs nothing, and nothing is recorded.
     let ran = Ran::from(scene.place.command(&["review", "--quiet"]).output().unwrap());
     assert_eq!(ran.exit, 3, "{ran:?}");
-    assert_eq!(outcomes(&scene)["totals"]["runs"], json!(1));
+    assert_eq!(report_json(&scene)["totals"]["runs"], json!(1));
 }

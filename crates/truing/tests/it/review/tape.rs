@@ -6,34 +6,34 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use truing_fakes::model::{KEY, ScriptedAnswer};
 
-use crate::review::model::{Scene, finding, read, report};
-use crate::review::place::{Place, Ran, each, key};
+use crate::review::model::{Scene, finding, read_answer, report_answer};
+use crate::review::place::{Place, Ran, fake_key, field_of_findings};
 
 /// Environment variable that makes the test record the committed cassette again.
 const UPDATE: &str = "UPDATE_CASSETTES";
 
 /// Creates a review that is the same on every machine.
 fn scene() -> Scene {
-    let said = ScriptedAnswer { text: format!("My key is {KEY}."), ..read("pay.py") };
-    let scene = Scene::of([said, report(&[finding()])]);
+    let said = ScriptedAnswer { text: format!("My key is {KEY}."), ..read_answer("pay.py") };
+    let scene = Scene::from_answers([said, report_answer(&[finding()])]);
     scene.place.git(["remote", "add", "origin", "https://forge.example/shop/pay.git"]);
     scene
 }
 
 /// Replays the review without a key, and with an unreachable address.
-fn played(place: &Place, folder: &str) -> Ran {
+fn replay_review(place: &Place, folder: &str) -> Ran {
     let mut command = place.command(&["review", "--quiet", "--runtime", "native", "--format", "json"]);
     command.args(["--replay", folder]).env("TRUING_MODEL__BASE_URL", "http://127.0.0.1:9");
     Ran::from(command.output().unwrap())
 }
 
-fn cassette(scene: &Scene, folder: &str) -> String {
+fn read_cassette(scene: &Scene, folder: &str) -> String {
     std::fs::read_to_string(scene.place.repo().join(folder).join("cassette.jsonl")).unwrap()
 }
 
 /// Returns the titles and the sources of the findings.
-fn found(result: &Value) -> (Vec<&Value>, Vec<&Value>) {
-    (each(result, "title"), each(result, "source"))
+fn finding_titles_and_sources(result: &Value) -> (Vec<&Value>, Vec<&Value>) {
+    (field_of_findings(result, "title"), field_of_findings(result, "source"))
 }
 
 #[test]
@@ -42,15 +42,18 @@ fn what_was_recorded_is_played_without_a_key_a_request_or_money() {
     let live = scene.review(&["--record", "../tape"]);
     assert_eq!(live.exit, 1, "{}", live.err);
     let asked = scene.model.request_log().len();
-    assert_eq!((asked, cassette(&scene, "../tape").lines().count()), (2, 2));
+    assert_eq!((asked, read_cassette(&scene, "../tape").lines().count()), (2, 2));
     let spent =
         || Ran::from(scene.place.command(&["budget", "show", "--format", "json"]).output().unwrap()).json();
     let before = spent();
 
-    let ran = played(&scene.place, "../tape");
+    let ran = replay_review(&scene.place, "../tape");
     assert_eq!(ran.exit, 1, "{}", ran.err);
     let (live, told) = (live.json(), ran.json());
-    assert_eq!((found(&told), &told["turns"]), (found(&live), &json!(2)));
+    assert_eq!(
+        (finding_titles_and_sources(&told), &told["turns"]),
+        (finding_titles_and_sources(&live), &json!(2))
+    );
     assert_eq!(told["outcome"], live["outcome"]);
     assert_eq!(told["cost_micro_usd"], 0, "it was paid for when it was recorded");
     assert_eq!((scene.model.request_log().len(), spent()), (asked, before));
@@ -61,12 +64,12 @@ fn what_was_recorded_is_played_without_a_key_a_request_or_money() {
 #[test]
 fn no_secret_is_on_a_cassette_and_none_is_drift() {
     let scene = scene();
-    scene.place.write("conf.py", format!("KEY = \"{}\"\n", key()));
+    scene.place.write("conf.py", format!("KEY = \"{}\"\n", fake_key()));
     scene.review(&["--record", "../tape"]);
-    let text = cassette(&scene, "../tape");
+    let text = read_cassette(&scene, "../tape");
     assert!(text.contains("My key is ***.") && text.contains("[secret cut]"), "{text}");
-    assert!(!text.contains(KEY) && !text.contains(&key()));
-    let ran = played(&scene.place, "../tape");
+    assert!(!text.contains(KEY) && !text.contains(&fake_key()));
+    let ran = replay_review(&scene.place, "../tape");
     assert_eq!((ran.exit, &ran.json()["turns"]), (1, &json!(2)), "{}", ran.err);
 }
 
@@ -75,7 +78,7 @@ fn another_review_is_an_error_that_shows_the_difference() {
     let scene = scene();
     scene.review(&["--record", "../tape"]);
     scene.place.write("pay.py", "def pay(x):\n    charge(x, twice=True)\n");
-    let ran = played(&scene.place, "../tape");
+    let ran = replay_review(&scene.place, "../tape");
     assert_eq!(ran.exit, 3, "{}", ran.out);
     let error = &ran.json()["error"];
     assert_eq!(error["code"], "drift");
@@ -110,9 +113,9 @@ fn the_committed_cassette_is_the_review_that_is_made_today() {
         let _ = std::fs::remove_dir_all(&folder);
         scene.review(&["--record", folder.to_str().unwrap()]);
     }
-    let ran = played(&scene.place, folder.to_str().unwrap());
+    let ran = replay_review(&scene.place, folder.to_str().unwrap());
     assert_eq!(ran.exit, 1, "record it anew with {UPDATE}=1: {}", ran.err);
     let told = ran.json();
-    assert_eq!(each(&told, "source"), ["rule", "agent"]);
+    assert_eq!(field_of_findings(&told, "source"), ["rule", "agent"]);
     assert_eq!(told["findings"][1]["title"], "Swallows every error");
 }

@@ -4,16 +4,16 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::json;
 use truing_fakes::model::{KEY, ScriptedAnswer};
 
-use crate::review::model::{Scene, finding, read, report};
-use crate::review::otlp::{Receiver, hex, named, said};
-use crate::review::place::{Ran, key};
+use crate::review::model::{Scene, finding, read_answer, report_answer};
+use crate::review::otlp::{Receiver, hex, span_attributes, spans_named};
+use crate::review::place::{Ran, fake_key};
 
 /// Runs a review in which a model reads a file with a key, and quotes it.
-fn reviewed(receiver: &Receiver, config: &str) -> (Ran, Vec<Span>) {
+fn run_traced_review(receiver: &Receiver, config: &str) -> (Ran, Vec<Span>) {
     let mut quoting = finding();
-    quoting["body"] = json!(format!("It has {}.", key()));
-    let scene = Scene::of([read("conf.py"), report(&[quoting])]).with(config);
-    scene.place.write("conf.py", format!("KEY = \"{}\"\n", key()));
+    quoting["body"] = json!(format!("It has {}.", fake_key()));
+    let scene = Scene::from_answers([read_answer("conf.py"), report_answer(&[quoting])]).with_config(config);
+    scene.place.write("conf.py", format!("KEY = \"{}\"\n", fake_key()));
     let mut command = scene.command(&["--format", "json"]);
     command
         .env("TRUING_TELEMETRY__OTLP_ENDPOINT", &receiver.url)
@@ -26,11 +26,11 @@ fn reviewed(receiver: &Receiver, config: &str) -> (Ran, Vec<Span>) {
 #[test]
 fn a_review_is_one_trace_with_a_span_for_each_call_and_no_text() {
     let receiver = Receiver::start();
-    let (ran, spans) = reviewed(&receiver, "");
+    let (ran, spans) = run_traced_review(&receiver, "");
     assert_eq!(ran.exit, 1, "{}", ran.err);
-    let root = named(&spans, "pr-review")[0];
+    let root = spans_named(&spans, "pr-review")[0];
     assert!(root.parent_span_id.is_empty() && spans.iter().all(|span| span.trace_id == root.trace_id));
-    let about = said(root);
+    let about = span_attributes(root);
     // The id of the review, a UUID, is the id of the trace.
     assert_eq!(about["reviewId"].replace('-', ""), hex(&root.trace_id));
     for (name, value) in
@@ -45,9 +45,9 @@ fn a_review_is_one_trace_with_a_span_for_each_call_and_no_text() {
     let cost: f64 = about["cost_usd"].parse().unwrap();
     assert_eq!((cost * 1e6).round(), ran.json()["cost_micro_usd"].as_f64().unwrap());
 
-    let chats = named(&spans, "chat claude-sonnet-5-5");
+    let chats = spans_named(&spans, "chat claude-sonnet-5-5");
     assert_eq!(chats.len(), 2);
-    let chat = said(chats[0]);
+    let chat = span_attributes(chats[0]);
     for (name, value) in [
         ("gen_ai.operation.name", "chat"),
         ("gen_ai.provider.name", "anthropic"),
@@ -64,14 +64,14 @@ fn a_review_is_one_trace_with_a_span_for_each_call_and_no_text() {
     let cost: serde_json::Value = serde_json::from_str(&chat["langfuse.observation.cost_details"]).unwrap();
     assert!(cost["total"].as_f64().unwrap() > 0.0);
 
-    let tool = said(named(&spans, "execute_tool read")[0]);
+    let tool = span_attributes(spans_named(&spans, "execute_tool read")[0]);
     assert_eq!(
         (tool["gen_ai.tool.name"].as_str(), tool["truing.tool.arguments.bytes"].as_str()),
         ("read", "18")
     );
     assert_eq!(tool["truing.tool.result.sha256"].len(), 64);
     let all = format!("{spans:?}");
-    for text in [&key(), KEY, "AKIA", "charge(x)", "Swallows", "canary"] {
+    for text in [&fake_key(), KEY, "AKIA", "charge(x)", "Swallows", "canary"] {
         assert!(!all.contains(text), "{text} is in a trace");
     }
     assert_eq!(receiver.logins().first().unwrap(), "Basic canary");
@@ -80,28 +80,31 @@ fn a_review_is_one_trace_with_a_span_for_each_call_and_no_text() {
 #[test]
 fn texts_are_traced_if_that_is_configured_and_secrets_are_not() {
     let receiver = Receiver::start();
-    let (_, spans) = reviewed(&receiver, "[telemetry]\ncapture_content = true\n");
-    let tool = said(named(&spans, "execute_tool read")[0]);
+    let (_, spans) = run_traced_review(&receiver, "[telemetry]\ncapture_content = true\n");
+    let tool = span_attributes(spans_named(&spans, "execute_tool read")[0]);
     assert_eq!(tool["gen_ai.tool.call.arguments"], r#"{"path":"conf.py"}"#);
     assert!(tool["gen_ai.tool.call.result"].contains("KEY = \"[secret cut]\""), "{tool:?}");
-    let chats = named(&spans, "chat claude-sonnet-5-5");
-    assert!(said(chats[0])["gen_ai.input.messages"].contains("charge(x)"));
-    assert!(said(chats[1])["langfuse.observation.output"].contains("It has AKIA…"));
+    let chats = spans_named(&spans, "chat claude-sonnet-5-5");
+    assert!(span_attributes(chats[0])["gen_ai.input.messages"].contains("charge(x)"));
+    assert!(span_attributes(chats[1])["langfuse.observation.output"].contains("It has AKIA…"));
     let all = format!("{spans:?}");
-    assert!(!all.contains(&key()) && !all.contains(KEY) && !all.contains("canary"));
+    assert!(!all.contains(&fake_key()) && !all.contains(KEY) && !all.contains("canary"));
 }
 
 #[test]
 fn a_budget_that_ends_a_review_is_an_event() {
     let receiver = Receiver::start();
-    let (_, spans) = reviewed(&receiver, "[budget]\nreview_usd = 0.01\n");
-    let root = named(&spans, "pr-review")[0];
+    let (_, spans) = run_traced_review(&receiver, "[budget]\nreview_usd = 0.01\n");
+    let root = spans_named(&spans, "pr-review")[0];
     let events: Vec<&str> = root.events.iter().map(|event| event.name.as_str()).collect();
-    assert_eq!((events, said(root)["subtype"].as_str()), (vec!["budget.exceeded"], "error_max_budget_usd"));
-    let (_, spans) = reviewed(&receiver, "[budget]\nrepo_day_usd = 0\n");
-    let root = named(&spans, "pr-review")[0];
+    assert_eq!(
+        (events, span_attributes(root)["subtype"].as_str()),
+        (vec!["budget.exceeded"], "error_max_budget_usd")
+    );
+    let (_, spans) = run_traced_review(&receiver, "[budget]\nrepo_day_usd = 0\n");
+    let root = spans_named(&spans, "pr-review")[0];
     assert_eq!(root.events[0].name, "BudgetExhausted");
-    let about = said(root);
+    let about = span_attributes(root);
     assert_eq!(
         (about["subtype"].as_str(), about["truing.outcome"].as_str(), about["cost_usd"].as_str()),
         ("error_max_budget_usd", "deferred", "0"),
@@ -111,14 +114,14 @@ fn a_budget_that_ends_a_review_is_an_event() {
 
 #[test]
 fn an_export_that_fails_changes_nothing() {
-    let scene = Scene::of([report(&[finding()])]);
+    let scene = Scene::from_answers([report_answer(&[finding()])]);
     let mut command = scene.command(&["--format", "json"]);
     // This address is unreachable.
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
     let ran = Ran::from(command.output().unwrap());
     assert_eq!((ran.exit, &ran.json()["outcome"]["kind"]), (1, &json!("reviewed")), "{}", ran.err);
-    let wrong = Scene::of([ScriptedAnswer::text("")])
-        .with("[telemetry]\nheaders = { env = \"NONE\" }\notlp_endpoint = \"https://h\"\n");
+    let wrong = Scene::from_answers([ScriptedAnswer::text("")])
+        .with_config("[telemetry]\nheaders = { env = \"NONE\" }\notlp_endpoint = \"https://h\"\n");
     let ran = Ran::from(wrong.command(&[]).output().unwrap());
     assert!(ran.exit == 2 && ran.err.contains("telemetry.headers"), "{}", ran.err);
 }

@@ -21,7 +21,7 @@ const SIZE: FleetSize = FleetSize {
 const AWAY: Duration = Duration::from_secs(8);
 
 /// Creates the pull requests of a fleet without opening them.
-async fn pulls(fleet: &Fleet) -> Vec<Pull> {
+async fn create_pulls(fleet: &Fleet) -> Vec<Pull> {
     let first = CommitBuilder::new("Begin").write("README.md", "# storm\n");
     fleet.forge().create_repository("acme", "r0", first).await.unwrap();
     let repo = fleet.forge().repo_handle("acme", "r0");
@@ -29,10 +29,10 @@ async fn pulls(fleet: &Fleet) -> Vec<Pull> {
 }
 
 /// Checks that nothing was posted twice.
-async fn told_once(fleet: &Fleet, pulls: &[Pull]) {
+async fn assert_posted_once(fleet: &Fleet, pulls: &[Pull]) {
     for pull in pulls {
         let view = pull.repo.pull(pull.number).await.unwrap();
-        let said: Vec<&str> = ours(&view).collect();
+        let said: Vec<&str> = truing_comments(&view).collect();
         let told: BTreeSet<&str> = said.iter().filter_map(|body| body.lines().last()).collect();
         assert_eq!(told.len(), said.len(), "{}: {said:#?}", pull.key);
     }
@@ -40,8 +40,8 @@ async fn told_once(fleet: &Fleet, pulls: &[Pull]) {
 }
 
 /// Returns the status of the response to a webhook, and its `Retry-After`.
-async fn answer(fleet: &Fleet, delivery: &FakeDelivery) -> (u16, Option<String>) {
-    let url = format!("http://127.0.0.1:{}/webhooks/github", fleet.ingress());
+async fn webhook_response(fleet: &Fleet, delivery: &FakeDelivery) -> (u16, Option<String>) {
+    let url = format!("http://127.0.0.1:{}/webhooks/github", fleet.ingress_port());
     let hook = DeliveryHook { url, secret: SECRET.into(), automatic: false };
     let answer = delivery.post_attempt(fleet.client(), &hook, 1).await.unwrap();
     let after = answer.headers().get("retry-after").map(|after| after.to_str().unwrap().to_owned());
@@ -49,16 +49,16 @@ async fn answer(fleet: &Fleet, delivery: &FakeDelivery) -> (u16, Option<String>)
 }
 
 /// Returns the status of the ingress's readiness check.
-async fn ready(fleet: &Fleet) -> u16 {
-    let url = format!("http://127.0.0.1:{}/readyz", fleet.ingress());
+async fn readiness_status(fleet: &Fleet) -> u16 {
+    let url = format!("http://127.0.0.1:{}/readyz", fleet.ingress_port());
     fleet.client().get(url).send().await.unwrap().status().as_u16()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_a_server_is_away_or_hangs_webhooks_are_refused_and_nothing_is_lost() {
-    let fleet = Arc::new(Fleet::idle(SIZE).await);
+    let fleet = Arc::new(Fleet::without_processes(SIZE).await);
     let (slots, records) =
-        (Proxy::to(fleet.redis_port()).await, Proxy::to(postgres::Server::shared().port).await);
+        (Proxy::start(fleet.redis_port()).await, Proxy::start(postgres::Server::shared_server().port).await);
     fleet.write_config("away.toml", |text| {
         let direct = fleet.records_url();
         let database = direct.split_once('?').unwrap().0.rsplit_once('/').unwrap().1;
@@ -67,11 +67,11 @@ async fn while_a_server_is_away_or_hangs_webhooks_are_refused_and_nothing_is_los
             .replace(&format!("127.0.0.1:{}", fleet.redis_port()), &format!("127.0.0.1:{}", slots.port))
     });
     let _processes = [
-        fleet.start("away.toml", "ingress", fleet.ingress()),
-        fleet.start("away.toml", "worker", fleet.worker(0)),
+        fleet.start("away.toml", "ingress", fleet.ingress_port()),
+        fleet.start("away.toml", "worker", fleet.worker_port(0)),
     ];
-    let mut pulls = pulls(&fleet).await;
-    fleet::round(&fleet, &mut pulls, (0, 0)).await;
+    let mut pulls = create_pulls(&fleet).await;
+    fleet::push_round(&fleet, &mut pulls, (0, 0)).await;
     for (at, (proxy, traffic, what)) in [
         (&records, Traffic::Refused, "PostgreSQL is away"),
         (&slots, Traffic::Refused, "Valkey is away"),
@@ -82,40 +82,40 @@ async fn while_a_server_is_away_or_hangs_webhooks_are_refused_and_nothing_is_los
     .enumerate()
     {
         // Reviews are in progress.
-        fleet::round(&fleet, &mut pulls, (10 * at + 1, 0)).await;
+        fleet::push_round(&fleet, &mut pulls, (10 * at + 1, 0)).await;
         proxy.set(traffic);
         let began = Instant::now();
         for (number, pull) in pulls.iter().enumerate() {
-            pull.repo.push(&pull.branch, pushed(number, 10 * at + 2)).await.unwrap();
+            pull.repo.push(&pull.branch, push_commit(number, 10 * at + 2)).await.unwrap();
         }
         let deliveries = fleet.forge().take_deliveries();
         let mut asked = 0;
         while asked < 1 || began.elapsed() < AWAY {
             // The ingress does not wait for a server that hangs until the end of this period.
-            let (status, after) = answer(&fleet, &deliveries[asked % deliveries.len()]).await;
+            let (status, after) = webhook_response(&fleet, &deliveries[asked % deliveries.len()]).await;
             assert_eq!((status, after.is_some()), (503, true), "{what}, after {:?}", began.elapsed());
             asked += 1;
         }
-        assert_eq!(ready(&fleet).await, 503, "{what}");
+        assert_eq!(readiness_status(&fleet).await, 503, "{what}");
         proxy.set(Traffic::Forwarded);
         for delivery in &deliveries {
-            fleet.deliver(delivery).await;
+            fleet.deliver_until_accepted(delivery).await;
         }
-        until_reviewed(&pulls, || format!("{what}: {}", fleet.log())).await;
+        wait_until_reviewed(&pulls, || format!("{what}: {}", fleet.log())).await;
         let (deadline, mut look) = (Instant::now() + PATIENCE, tokio::time::interval(LOOK));
-        while ready(&fleet).await != 200 {
+        while readiness_status(&fleet).await != 200 {
             assert!(Instant::now() < deadline, "after {what} it is never ready");
             look.tick().await;
         }
         println!("{what}: refused {asked} webhooks");
     }
-    told_once(&fleet, &pulls).await;
+    assert_posted_once(&fleet, &pulls).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn machines_whose_clocks_differ_by_minutes_lose_nothing_and_say_nothing_twice() {
-    let fleet = Arc::new(Fleet::idle(SIZE).await);
-    let library = fake_time();
+    let fleet = Arc::new(Fleet::without_processes(SIZE).await);
+    let library = faketime_library();
     let shifted = |by: &str| {
         let mut date = std::process::Command::new("date");
         let said = date.arg("+%s").env("LD_PRELOAD", &library).env("FAKETIME", by).output().unwrap().stdout;
@@ -128,24 +128,24 @@ async fn machines_whose_clocks_differ_by_minutes_lose_nothing_and_say_nothing_tw
         fleet.start_with("truing.toml", role, port, &variables)
     };
     let _processes = [
-        skewed("ingress", fleet.ingress(), "-5m"),
-        skewed("worker", fleet.worker(0), "+5m"),
-        skewed("worker", fleet.worker(1), "-5s"),
+        skewed("ingress", fleet.ingress_port(), "-5m"),
+        skewed("worker", fleet.worker_port(0), "+5m"),
+        skewed("worker", fleet.worker_port(1), "-5s"),
     ];
-    let mut pulls = pulls(&fleet).await;
+    let mut pulls = create_pulls(&fleet).await;
     for number in 0..4 {
-        fleet::round(&fleet, &mut pulls, (number, 0)).await;
-        until_reviewed(&pulls, || fleet.log()).await;
+        fleet::push_round(&fleet, &mut pulls, (number, 0)).await;
+        wait_until_reviewed(&pulls, || fleet.log()).await;
     }
-    told_once(&fleet, &pulls).await;
+    assert_posted_once(&fleet, &pulls).await;
     let store = fleet.store().await;
     assert_eq!(store.refresh_workers(false).await.unwrap().all.len(), 2, "both workers are heard of");
-    let Sums { reviews, .. } = judge(&pulls, &store, SIZE.quiet).await;
+    let Sums { reviews, .. } = assert_storm_results(&pulls, &store, SIZE.quiet).await;
     assert!(reviews >= pulls.len() * 2, "{reviews}");
 }
 
 /// Returns the path of the library that shifts a program's clock.
-fn fake_time() -> String {
+fn faketime_library() -> String {
     let of_arch = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
     let found =
         of_arch.map(|folder| folder.join("faketime/libfaketime.so.1")).find(|library| library.is_file());

@@ -34,7 +34,7 @@ pub(super) struct FleetSize {
 }
 
 impl FleetSize {
-    fn wanted() -> Self {
+    fn from_environment() -> Self {
         let small = Self {
             pulls: 6,
             ingresses: 2,
@@ -60,14 +60,14 @@ struct Redis {
 
 impl Redis {
     fn start() -> Self {
-        let (folder, port) = (tempfile::tempdir().unwrap(), lasting_ports(1)[0]);
-        let child = Mutex::new(Self::run(&folder, port));
+        let (folder, port) = (tempfile::tempdir().unwrap(), stable_free_ports(1)[0]);
+        let child = Mutex::new(Self::spawn_server(&folder, port));
         let redis = Self { folder, port, child };
         redis.wait();
         redis
     }
 
-    fn run(folder: &TempDir, port: u16) -> Child {
+    fn spawn_server(folder: &TempDir, port: u16) -> Child {
         let mut command = Command::new("redis-server");
         command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
         command.args(["--port", &port.to_string(), "--dir"]).arg(folder.path());
@@ -79,18 +79,18 @@ impl Redis {
         let mut child = self.child.lock().unwrap();
         let _ = child.kill();
         let _ = child.wait();
-        *child = Self::run(&self.folder, self.port);
+        *child = Self::spawn_server(&self.folder, self.port);
     }
 
     fn wait(&self) {
         let deadline = Instant::now() + PATIENCE;
-        while !String::from_utf8_lossy(&self.by_hand(&["PING"]).stdout).contains("PONG") {
+        while !String::from_utf8_lossy(&self.run_redis_cli(&["PING"]).stdout).contains("PONG") {
             assert!(Instant::now() < deadline, "Redis does not answer");
         }
     }
 
     /// Runs a command of `redis-cli`, as an operator would.
-    fn by_hand(&self, arguments: &[&str]) -> Output {
+    fn run_redis_cli(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new("redis-cli");
         command.args(["-p", &self.port.to_string()]).args(arguments).output().unwrap()
     }
@@ -121,19 +121,19 @@ pub(super) struct Fleet {
 impl Fleet {
     /// Starts a fleet with all processes.
     async fn new(size: FleetSize) -> Self {
-        let fleet = Self::idle(size).await;
+        let fleet = Self::without_processes(size).await;
         for at in 0..size.ingresses + size.workers {
-            let process = fleet.process(at);
+            let process = fleet.start_indexed_process(at);
             fleet.processes.lock().unwrap().push(process);
         }
         fleet
     }
 
     /// Creates a fleet without processes.
-    pub(super) async fn idle(size: FleetSize) -> Self {
+    pub(super) async fn without_processes(size: FleetSize) -> Self {
         let forge = Watched::start(FakeForgeOptions::default()).await;
         forge.register_token(TOKEN, LOGIN);
-        let (redis, records) = (Redis::start(), postgres::Server::shared());
+        let (redis, records) = (Redis::start(), postgres::Server::shared_server());
         let database = records.new_database();
         let url = forge.base_url();
         let config = format!(
@@ -147,13 +147,13 @@ impl Fleet {
             records.url(&database),
             size.quiet.as_secs()
         );
-        let home = Home::bare()
-            .with("PATH", std::env::var_os("PATH").unwrap())
-            .with("GITHUB_TOKEN", TOKEN)
-            .with("GITHUB_WEBHOOK_SECRET", SECRET)
-            .with("MARKER_KEY", "a key of all processes");
+        let home = Home::empty()
+            .with_variable("PATH", std::env::var_os("PATH").unwrap())
+            .with_variable("GITHUB_TOKEN", TOKEN)
+            .with_variable("GITHUB_WEBHOOK_SECRET", SECRET)
+            .with_variable("MARKER_KEY", "a key of all processes");
         home.write("truing.toml", config);
-        let mut ports = lasting_ports(size.ingresses + size.workers);
+        let mut ports = stable_free_ports(size.ingresses + size.workers);
         let workers = ports.split_off(size.ingresses);
         Self {
             forge,
@@ -173,12 +173,12 @@ impl Fleet {
     }
 
     /// Returns the port of the first ingress.
-    pub(super) fn ingress(&self) -> u16 {
+    pub(super) fn ingress_port(&self) -> u16 {
         self.ports.0[0]
     }
 
     /// Returns the port of a worker.
-    pub(super) fn worker(&self, index: usize) -> u16 {
+    pub(super) fn worker_port(&self, index: usize) -> u16 {
         self.ports.1[index]
     }
 
@@ -220,7 +220,7 @@ impl Fleet {
     }
 
     /// Starts the process of this index.
-    fn process(&self, index: usize) -> Process {
+    fn start_indexed_process(&self, index: usize) -> Process {
         let (ingresses, workers) = &self.ports;
         let (role, port) = match ingresses.get(index) {
             Some(port) => ("ingress", *port),
@@ -255,21 +255,21 @@ impl Fleet {
         let mut processes = self.processes.lock().unwrap();
         let _ = processes[index].0.kill();
         let _ = processes[index].0.wait();
-        processes[index] = self.process(index);
+        processes[index] = self.start_indexed_process(index);
     }
 
     /// Restarts processes that ended on their own, as a supervisor does: a server was unreachable when they
     /// started.
-    fn supervise(&self) {
+    fn restart_ended_processes(&self) {
         for (at, process) in self.processes.lock().unwrap().iter_mut().enumerate() {
             if process.0.try_wait().unwrap().is_some() {
-                *process = self.process(at);
+                *process = self.start_indexed_process(at);
             }
         }
     }
 
     /// Ends every database session of the service, as a restarting server does.
-    fn cut(&self) {
+    fn end_database_sessions(&self) {
         let sql = format!(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{}'",
             self.database
@@ -278,7 +278,7 @@ impl Fleet {
     }
 
     /// Sends a webhook to the ingresses in turn until it is accepted.
-    pub(super) async fn deliver(&self, delivery: &FakeDelivery) {
+    pub(super) async fn deliver_until_accepted(&self, delivery: &FakeDelivery) {
         let deadline = Instant::now() + PATIENCE;
         let mut again = tokio::time::interval(LOOK);
         loop {
@@ -299,10 +299,10 @@ impl Fleet {
 
     /// Checks that the webhook of the push among these is refused while the switch is on, even if processes
     /// are killed. Webhooks of earlier writes may be accepted, since they request nothing.
-    async fn is_refused(&self, deliveries: &[FakeDelivery]) {
+    async fn assert_push_refused(&self, deliveries: &[FakeDelivery]) {
         let push = deliveries.iter().rfind(|delivery| delivery.action == "synchronize");
         let delivery = push.unwrap_or_else(|| panic!("no webhook of a push among {deliveries:?}"));
-        let url = format!("http://127.0.0.1:{}/webhooks/github", self.ingress());
+        let url = format!("http://127.0.0.1:{}/webhooks/github", self.ingress_port());
         let hook = DeliveryHook { url, secret: SECRET.into(), automatic: false };
         let deadline = Instant::now() + PATIENCE;
         let mut again = tokio::time::interval(LOOK);
@@ -318,7 +318,7 @@ impl Fleet {
     }
 
     /// Returns the number of calls that changed the forge.
-    fn writes(&self) -> u64 {
+    fn write_count(&self) -> u64 {
         let calls = self.forge.call_counts();
         let writes =
             calls.iter().filter(|(route, _)| !route.starts_with("GET") && !route.contains("graphql"));
@@ -326,13 +326,13 @@ impl Fleet {
     }
 
     /// Returns the time until the last write, after a period without writes.
-    async fn last_write(&self) -> Duration {
+    async fn time_until_last_write(&self) -> Duration {
         let began = Instant::now();
-        let (mut writes, mut last) = (self.writes(), began);
+        let (mut writes, mut last) = (self.write_count(), began);
         let mut look = tokio::time::interval(LOOK);
         while last.elapsed() < SILENT {
             look.tick().await;
-            let now = self.writes();
+            let now = self.write_count();
             if now > writes {
                 (writes, last) = (now, Instant::now());
             }
@@ -379,7 +379,7 @@ async fn inject_faults(fleet: &Fleet, done: &AtomicBool, faults: &Faults) {
         let mut look = tokio::time::interval(LOOK * 5);
         while Instant::now() < until && !done.load(Ordering::Relaxed) {
             look.tick().await;
-            fleet.supervise();
+            fleet.restart_ended_processes();
         }
         number += 1;
         match number % 8 {
@@ -388,7 +388,7 @@ async fn inject_faults(fleet: &Fleet, done: &AtomicBool, faults: &Faults) {
                 faults.restarts.fetch_add(1, Ordering::Relaxed);
             }
             4 => {
-                fleet.cut();
+                fleet.end_database_sessions();
                 faults.cuts.fetch_add(1, Ordering::Relaxed);
             }
             _ => {
@@ -400,9 +400,9 @@ async fn inject_faults(fleet: &Fleet, done: &AtomicBool, faults: &Faults) {
 }
 
 /// Pushes to every pull request once and sends the webhooks; `lost` of a hundred never arrive.
-pub(super) async fn round(fleet: &Arc<Fleet>, pulls: &mut [Pull], (number, lost): (usize, u64)) {
+pub(super) async fn push_round(fleet: &Arc<Fleet>, pulls: &mut [Pull], (number, lost): (usize, u64)) {
     for (at, pull) in pulls.iter_mut().enumerate() {
-        pull.repo.push(&pull.branch, pushed(at, number)).await.unwrap();
+        pull.repo.push(&pull.branch, push_commit(at, number)).await.unwrap();
         if pull.number == 0 {
             pull.number = pull.repo.open_pull(NewPull::from_branch(&pull.branch)).await.unwrap();
             let repository = pull.repo.id().await.unwrap().to_string();
@@ -416,7 +416,7 @@ pub(super) async fn round(fleet: &Arc<Fleet>, pulls: &mut [Pull], (number, lost)
         for delivery in together.iter().cloned() {
             let fleet = fleet.clone();
             sent.spawn(async move {
-                fleet.deliver(&delivery).await;
+                fleet.deliver_until_accepted(&delivery).await;
                 let body: serde_json::Value = serde_json::from_slice(&delivery.body).unwrap();
                 (format!("pr/github/{}/{}", body["repository"]["id"], delivery.number), Instant::now())
             });
@@ -430,29 +430,29 @@ pub(super) async fn round(fleet: &Arc<Fleet>, pulls: &mut [Pull], (number, lost)
 
 /// Turns the switch on by hand and by command, and returns the maximum time until the last write. A push
 /// follows each time; its webhook is refused, and delivered again when the switch is off.
-async fn stop(fleet: &Fleet, pull: &mut Pull) -> Duration {
+async fn stop_with_switch(fleet: &Fleet, pull: &mut Pull) -> Duration {
     fleet.redis.wait();
     // The reply may be lost if the server has just restarted; setting the value again changes nothing.
-    let set = (0..9).map(|_| fleet.redis.by_hand(&["SET", "bot:killswitch:enabled", "true"]));
+    let set = (0..9).map(|_| fleet.redis.run_redis_cli(&["SET", "bot:killswitch:enabled", "true"]));
     assert!(set.into_iter().any(|set| set.status.success()), "the switch cannot be set");
-    pull.repo.push(&pull.branch, pushed(0, 1_000)).await.unwrap();
-    let by_hand = fleet.last_write().await;
+    pull.repo.push(&pull.branch, push_commit(0, 1_000)).await.unwrap();
+    let by_hand = fleet.time_until_last_write().await;
     assert!(by_hand < STOPPED, "{by_hand:?} from SET to the last write");
     let mut deliveries = fleet.forge.take_deliveries();
-    fleet.is_refused(&deliveries).await;
-    fleet.redis.by_hand(&["SET", "bot:killswitch:enabled", "false"]);
+    fleet.assert_push_refused(&deliveries).await;
+    fleet.redis.run_redis_cli(&["SET", "bot:killswitch:enabled", "false"]);
     let turned = fleet.command("truing.toml").args(["kill", "on", "--reason", "a drill"]).output().unwrap();
     assert!(turned.status.success(), "{}", String::from_utf8_lossy(&turned.stderr));
-    pull.repo.push(&pull.branch, pushed(0, 1_001)).await.unwrap();
-    let by_command = fleet.last_write().await;
+    pull.repo.push(&pull.branch, push_commit(0, 1_001)).await.unwrap();
+    let by_command = fleet.time_until_last_write().await;
     assert!(by_command < STOPPED, "{by_command:?} from `kill on` to the last write");
     let second = fleet.forge.take_deliveries();
-    fleet.is_refused(&second).await;
+    fleet.assert_push_refused(&second).await;
     deliveries.extend(second);
     let turned = fleet.command("truing.toml").args(["kill", "off"]).output().unwrap();
     assert!(turned.status.success(), "{}", String::from_utf8_lossy(&turned.stderr));
     for delivery in &deliveries {
-        fleet.deliver(delivery).await;
+        fleet.deliver_until_accepted(delivery).await;
         pull.accepted.push(Instant::now());
     }
     by_hand.max(by_command)
@@ -460,7 +460,7 @@ async fn stop(fleet: &Fleet, pull: &mut Pull) -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_that_are_killed_one_after_another_lose_nothing_and_say_nothing_twice() {
-    let size = FleetSize::wanted();
+    let size = FleetSize::from_environment();
     let began = Instant::now();
     let fleet = Arc::new(Fleet::new(size).await);
     let mut pulls = Vec::new();
@@ -481,24 +481,24 @@ async fn processes_that_are_killed_one_after_another_lose_nothing_and_say_nothin
     let mut rounds = 0;
     let mut silence = None;
     while rounds < 2 || began.elapsed() < size.time {
-        round(&fleet, &mut pulls, (rounds, CHAOS.lost)).await;
+        push_round(&fleet, &mut pulls, (rounds, CHAOS.lost)).await;
         rounds += 1;
         if silence.is_none() && began.elapsed() > size.time / 2 {
-            silence = Some(stop(&fleet, &mut pulls[0]).await);
+            silence = Some(stop_with_switch(&fleet, &mut pulls[0]).await);
         }
     }
     // The last webhooks must arrive; the sweep compensates for lost ones only later.
-    round(&fleet, &mut pulls, (rounds, 0)).await;
+    push_round(&fleet, &mut pulls, (rounds, 0)).await;
     let pushed = began.elapsed();
     let deadline = Instant::now() + PATIENCE;
-    until_reviewed(&pulls, || fleet.log()).await;
+    wait_until_reviewed(&pulls, || fleet.log()).await;
     done.store(true, Ordering::Relaxed);
     injecting.await.unwrap();
     fleet.redis.wait();
     let store = fleet.store().await;
     let mut look = tokio::time::interval(LOOK * 5);
     loop {
-        let slots = store.list().await.unwrap();
+        let slots = store.list_slots().await.unwrap();
         if slots.is_empty() {
             break;
         }
@@ -506,7 +506,7 @@ async fn processes_that_are_killed_one_after_another_lose_nothing_and_say_nothin
         look.tick().await;
     }
     assert!(store.refresh_workers(false).await.unwrap().all.len() >= size.workers);
-    let Sums { reviews, findings, webhooks, storms } = judge(&pulls, &store, size.quiet).await;
+    let Sums { reviews, findings, webhooks, storms } = assert_storm_results(&pulls, &store, size.quiet).await;
     assert_eq!(fleet.forge.violations(), Vec::<String>::new());
     fleet.processes.lock().unwrap().clear();
     let count = |what: &AtomicUsize| what.load(Ordering::Relaxed);

@@ -21,11 +21,11 @@ fn run(fleet: &Fleet, config: &str, arguments: &[&str]) -> (String, i32) {
 
 /// Pushes, delivers the webhooks, and waits for the review of the new head. Returns the texts of all comments
 /// by Truing.
-async fn reviewed(fleet: &Arc<Fleet>, pull: &mut Pull, number: usize) -> Vec<String> {
-    fleet::round(fleet, std::slice::from_mut(pull), (number, 0)).await;
-    until_reviewed(std::slice::from_ref(pull), || format!("round {number}: {}", fleet.log())).await;
+async fn push_and_review(fleet: &Arc<Fleet>, pull: &mut Pull, number: usize) -> Vec<String> {
+    fleet::push_round(fleet, std::slice::from_mut(pull), (number, 0)).await;
+    wait_until_reviewed(std::slice::from_ref(pull), || format!("round {number}: {}", fleet.log())).await;
     let view = pull.repo.pull(pull.number).await.unwrap();
-    ours(&view).map(str::to_owned).collect()
+    truing_comments(&view).map(str::to_owned).collect()
 }
 
 /// Stops a process as a supervisor does, and waits for its end.
@@ -37,8 +37,8 @@ fn stop(mut server: Process) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_moves_to_many_processes_and_back() {
-    let fleet = Arc::new(Fleet::idle(SIZE).await);
-    let port = fleet.ingress();
+    let fleet = Arc::new(Fleet::without_processes(SIZE).await);
+    let port = fleet.ingress_port();
     let of_file = |name: &str| {
         fleet.write_config(&format!("{name}.toml"), |text| {
             let url = format!("url = \"sqlite:state/{name}.db\"");
@@ -55,7 +55,7 @@ async fn a_service_moves_to_many_processes_and_back() {
     let mut pull = Pull::new(&repo, 0);
 
     let server = fleet.start("one.toml", "all", port);
-    let at_first = reviewed(&fleet, &mut pull, 10).await;
+    let at_first = push_and_review(&fleet, &mut pull, 10).await;
     let (said, exit) = run(&fleet, "truing.toml", &["store", "migrate", "--from", "sqlite:state/one.db"]);
     assert_eq!((exit, said.contains("serves or copies")), (4, true), "{said}");
     stop(server);
@@ -65,9 +65,11 @@ async fn a_service_moves_to_many_processes_and_back() {
     assert_eq!(exit, 0, "{said}");
     let (said, exit) = run(&fleet, "truing.toml", &["store", "check", "--from", "sqlite:state/one.db"]);
     assert_eq!(exit, 0, "{said}");
-    let many =
-        [fleet.start("truing.toml", "ingress", port), fleet.start("truing.toml", "worker", fleet.worker(0))];
-    let then = reviewed(&fleet, &mut pull, 20).await;
+    let many = [
+        fleet.start("truing.toml", "ingress", port),
+        fleet.start("truing.toml", "worker", fleet.worker_port(0)),
+    ];
+    let then = push_and_review(&fleet, &mut pull, 20).await;
     // The running processes are detected, and the migration back must wait for their end.
     let (said, exit) = run(&fleet, "truing.toml", &["store", "migrate", "--to", "sqlite:state/back.db"]);
     assert_eq!((exit, said.contains("1 process of `truing serve`")), (4, true), "{said}");
@@ -84,7 +86,7 @@ async fn a_service_moves_to_many_processes_and_back() {
         }
     }
     let server = fleet.start("back.toml", "all", port);
-    let at_last = reviewed(&fleet, &mut pull, 30).await;
+    let at_last = push_and_review(&fleet, &mut pull, 30).await;
     stop(server);
     let (said, exit) = run(&fleet, "back.toml", &["store", "check", "--to", &servers]);
     assert_eq!((exit, said.contains("the first difference")), (1, true), "{said}");

@@ -26,7 +26,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn of_environment() -> Self {
+    pub(crate) fn from_environment() -> Self {
         let asked = std::env::var(HOW_LONG).ok();
         let mut parts = asked.as_deref().unwrap_or_default().splitn(3, ',');
         let seconds = parts.next().and_then(|text| text.parse().ok()).map(Duration::from_secs);
@@ -44,7 +44,7 @@ impl Asked {
     }
 
     /// Writes a text to the folder, if one is given.
-    pub(crate) fn keep(&self, name: &str, text: &str) {
+    pub(crate) fn save_text(&self, name: &str, text: &str) {
         if let Some(folder) = &self.kept {
             std::fs::write(folder.join(name), text).unwrap();
         }
@@ -63,27 +63,27 @@ impl Random {
         ((z ^ (z >> 31)) % bound as u64) as usize
     }
 
-    fn one<'a, T: ?Sized>(&mut self, items: &[&'a T]) -> &'a T {
+    fn choose<'a, T: ?Sized>(&mut self, items: &[&'a T]) -> &'a T {
         items[self.below(items.len())]
     }
 }
 
 /// Returns a text that repeats a part of a grammar: in sequence, nested, as one long word, or as many
 /// different words. It has about 2^10 to 2^`largest` bytes.
-pub(crate) fn text(begins: &[&str], words: &[&str], largest: usize, random: &mut Random) -> String {
+pub(crate) fn generate_text(begins: &[&str], words: &[&str], largest: usize, random: &mut Random) -> String {
     let unit = |random: &mut Random| {
         let mut unit = String::new();
         for _ in 0..=random.below(4) {
             unit += match random.below(2) {
-                0 => random.one(COMMON),
-                _ => random.one(words),
+                0 => random.choose(COMMON),
+                _ => random.choose(words),
             };
-            unit += random.one(&["", "", " "]);
+            unit += random.choose(&["", "", " "]);
         }
         unit
     };
     let size = 1 << (10 + random.below(largest - 9));
-    let mut text = random.one(begins).to_owned();
+    let mut text = random.choose(begins).to_owned();
     let (first, second) = (unit(random), unit(random));
     let times = size / first.len().max(1);
     match random.below(6) {
@@ -99,7 +99,7 @@ pub(crate) fn text(begins: &[&str], words: &[&str], largest: usize, random: &mut
             }
         }
         _ => match random.below(3) {
-            0 => text += &random.one(&["a", "1", "'", "_", "é", "(", "\\"]).repeat(size),
+            0 => text += &random.choose(&["a", "1", "'", "_", "é", "(", "\\"]).repeat(size),
             1 => (0..size / 12).for_each(|key| text += &format!("k{key}: {key},\n")),
             _ => (0..size / 16).for_each(|name| text += &format!("{first} n{name} {second}\n")),
         },

@@ -30,19 +30,19 @@ pub(crate) struct Home {
 
 impl Home {
     /// Creates an empty folder, with `HOME` as the only variable.
-    pub(crate) fn bare() -> Self {
+    pub(crate) fn empty() -> Self {
         Self { folder: tempfile::tempdir().unwrap(), variables: Vec::new(), is_configured: false }
     }
 
     /// Creates a folder with an operator's file, which every command names, and the search path.
-    pub(crate) fn configured(config: &str) -> Self {
-        let home = Self { is_configured: true, ..Self::bare() };
+    pub(crate) fn with_config(config: &str) -> Self {
+        let home = Self { is_configured: true, ..Self::empty() };
         home.write(FILE, config);
-        home.with("PATH", std::env::var_os("PATH").unwrap_or_default())
+        home.with_variable("PATH", std::env::var_os("PATH").unwrap_or_default())
     }
 
     /// Adds an environment variable.
-    pub(crate) fn with(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn with_variable(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.variables.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
     }
@@ -71,7 +71,7 @@ impl Home {
     }
 
     /// Replaces a text in the operator's file, which must contain it.
-    pub(crate) fn reconfigure(&self, old: &str, new: &str) {
+    pub(crate) fn replace_in_config(&self, old: &str, new: &str) {
         let text = self.config();
         assert!(text.contains(old), "{text}");
         self.write(FILE, text.replace(old, new));
@@ -100,7 +100,7 @@ impl Home {
     /// Starts a server by this command, and points the webhooks of the forge at it.
     pub(crate) fn serve_by(&self, command: &mut Command, forge: &Watched, secret: &str) -> Server {
         let server = Server::start(command);
-        let url = format!("{}/webhooks/{}", server.url, forge.name());
+        let url = format!("{}/webhooks/{}", server.url, forge.forge_name());
         forge.set_hook(DeliveryHook { url, secret: secret.into(), automatic: false });
         server
     }
@@ -126,7 +126,7 @@ impl From<Output> for Ran {
 
 impl Ran {
     /// Runs a command without blocking a thread of the runtime.
-    pub(crate) async fn without_blocking(mut command: Command) -> Self {
+    pub(crate) async fn run_on_blocking_thread(mut command: Command) -> Self {
         tokio::task::spawn_blocking(move || Self::from(command.output().unwrap())).await.unwrap()
     }
 
@@ -136,7 +136,7 @@ impl Ran {
     }
 
     /// Returns the text without values that differ between runs: seconds, and ids of commits.
-    pub(crate) fn steady(&self) -> String {
+    pub(crate) fn normalized_text(&self) -> String {
         let seconds = regex::Regex::new(r"in \d+\.\d\d s").unwrap();
         let ids = regex::Regex::new(r"\b[0-9a-f]{10}\b").unwrap();
         ids.replace_all(&seconds.replace_all(&self.out, "in 0.10 s"), "0123456789").into_owned()
@@ -178,13 +178,16 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server and waits until it listens.
     pub(crate) fn start(command: &mut Command) -> Self {
-        Self::announced(command, |line| {
+        Self::start_announced(command, |line| {
             Some(line.split_once(LISTENS)?.1.split_once("/healthz")?.0.to_owned())
         })
     }
 
     /// Starts a server and waits for the line with its address.
-    pub(crate) fn announced(command: &mut Command, address: impl FnMut(String) -> Option<String>) -> Self {
+    pub(crate) fn start_announced(
+        command: &mut Command,
+        address: impl FnMut(String) -> Option<String>,
+    ) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let url = lines.find_map(address).unwrap();
@@ -194,7 +197,7 @@ impl Server {
     }
 
     /// Wraps a server whose log the test reads or ignores; its address is unknown.
-    pub(crate) fn silent(child: Child) -> Self {
+    pub(crate) fn from_child(child: Child) -> Self {
         Self { url: String::new(), child: Process(child), log: None }
     }
 
@@ -203,7 +206,7 @@ impl Server {
     }
 
     /// Waits for the end of the server. Returns its exit status and its log.
-    pub(crate) fn ended(mut self) -> (ExitStatus, String) {
+    pub(crate) fn wait_for_end(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().unwrap();
         (status, self.log.take().map(|log| log.join().unwrap()).unwrap_or_default())
     }
@@ -211,18 +214,18 @@ impl Server {
     /// Stops the server gracefully: it completes its current work.
     pub(crate) fn stop(self) {
         self.signal("-TERM");
-        let (status, log) = self.ended();
+        let (status, log) = self.wait_for_end();
         assert!(status.success(), "{log}");
     }
 }
 
 /// Waits until the condition is true.
-pub(crate) async fn until(label: &str, condition: impl AsyncFnMut() -> bool) {
-    until_shown(label, String::new, condition).await;
+pub(crate) async fn wait_until(label: &str, condition: impl AsyncFnMut() -> bool) {
+    wait_until_or_show(label, String::new, condition).await;
 }
 
 /// Waits until the condition is true; a failure prints `describe`.
-pub(crate) async fn until_shown(
+pub(crate) async fn wait_until_or_show(
     label: &str,
     describe: impl Fn() -> String,
     mut condition: impl AsyncFnMut() -> bool,

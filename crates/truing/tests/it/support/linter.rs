@@ -25,7 +25,7 @@ END { print "]"; exit count > 0 }
 
 /// Returns a shell command that prints one finding in ruff's format on this line; the message is put between
 /// double quotes.
-pub(crate) fn says(message: &str, line: u32) -> String {
+pub(crate) fn ruff_finding_command(message: &str, line: u32) -> String {
     format!(
         "printf '[{{\"code\":\"X1\",\"message\":\"%s\",\"filename\":\"%s/a.py\",\"location\":{{\"row\":{line},\"column\":1}},\
          \"end_location\":{{\"row\":{line},\"column\":2}},\"noqa_row\":{line},\"fix\":null}}]\\n' \"{message}\" \"$PWD\"\n"

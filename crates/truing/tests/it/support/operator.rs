@@ -6,14 +6,14 @@ use crate::support::watch::{EMAIL, Watched};
 
 impl Watched {
     /// Checks that each call of the API so far, including reads, belonged to a run.
-    pub(crate) fn assert_named(&self) {
+    pub(crate) fn assert_calls_in_runs(&self) {
         let calls = self.request_log();
         let unnamed = calls.iter().filter(|call| call.review.is_none() && !call.path.contains(".git/"));
         assert_eq!(unnamed.collect::<Vec<_>>(), Vec::<&LoggedCall>::new());
     }
 
     /// Returns the name of the forge in `[forge.NAME]`.
-    pub(crate) fn name(&self) -> &'static str {
+    pub(crate) fn forge_name(&self) -> &'static str {
         match self.flavour() {
             ForgeFlavour::GitHub => "github",
             ForgeFlavour::Cloud => "bitbucket",
@@ -22,8 +22,8 @@ impl Watched {
     }
 
     /// Returns the operator's configuration of the forge, with no time to settle.
-    pub(crate) fn operator(&self) -> String {
-        let (name, url) = (self.name(), self.base_url());
+    pub(crate) fn operator_config(&self) -> String {
+        let (name, url) = (self.forge_name(), self.base_url());
         let (api, git, more) = match self.flavour() {
             ForgeFlavour::GitHub => ("", "", String::new()),
             ForgeFlavour::Cloud => ("/2.0", "", format!("email = \"{EMAIL}\"\n")),
@@ -33,7 +33,7 @@ impl Watched {
     }
 
     /// Returns the environment variables of the token and of the secret of webhooks.
-    pub(crate) fn variables(&self) -> [&'static str; 2] {
+    pub(crate) fn secret_variables(&self) -> [&'static str; 2] {
         match self.flavour() {
             ForgeFlavour::GitHub => ["GITHUB_TOKEN", "GITHUB_WEBHOOK_SECRET"],
             ForgeFlavour::Cloud | ForgeFlavour::DataCenter => ["BITBUCKET_TOKEN", "BITBUCKET_WEBHOOK_SECRET"],
@@ -41,7 +41,7 @@ impl Watched {
     }
 
     /// Returns the permission that the account needs to look up who may write.
-    pub(crate) fn permission(&self) -> &'static str {
+    pub(crate) fn lookup_permission(&self) -> &'static str {
         match self.flavour() {
             ForgeFlavour::GitHub | ForgeFlavour::DataCenter => "write",
             ForgeFlavour::Cloud => "admin",

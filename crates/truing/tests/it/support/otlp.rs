@@ -33,8 +33,9 @@ impl Receiver {
     pub(crate) fn start() -> Self {
         let runtime = Runtime::new().unwrap();
         let came = Arc::new(Mutex::new(Came::default()));
-        let router =
-            axum::Router::new().route("/in/v1/traces", axum::routing::post(take)).with_state(came.clone());
+        let router = axum::Router::new()
+            .route("/in/v1/traces", axum::routing::post(receive_request))
+            .with_state(came.clone());
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}/in", listener.local_addr().unwrap());
         runtime.spawn(async move { axum::serve(listener, router).await });
@@ -52,7 +53,11 @@ impl Receiver {
     }
 }
 
-async fn take(State(came): State<Arc<Mutex<Came>>>, headers: HeaderMap, body: Bytes) -> &'static str {
+async fn receive_request(
+    State(came): State<Arc<Mutex<Came>>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> &'static str {
     assert_eq!(headers["content-type"], "application/x-protobuf");
     let request = ExportTraceServiceRequest::decode(body).unwrap();
     let mut came = came.lock().unwrap();
@@ -63,7 +68,7 @@ async fn take(State(came): State<Arc<Mutex<Came>>>, headers: HeaderMap, body: By
 }
 
 /// Returns the attributes of a span as text.
-pub(crate) fn said(span: &Span) -> BTreeMap<&str, String> {
+pub(crate) fn span_attributes(span: &Span) -> BTreeMap<&str, String> {
     let text = |pair: &KeyValue| match pair.value.as_ref().and_then(|value| value.value.as_ref()) {
         Some(Value::StringValue(text)) => text.clone(),
         Some(Value::IntValue(number)) => number.to_string(),
@@ -74,7 +79,7 @@ pub(crate) fn said(span: &Span) -> BTreeMap<&str, String> {
     span.attributes.iter().map(|pair| (pair.key.as_str(), text(pair))).collect()
 }
 
-pub(crate) fn named<'a>(spans: &'a [Span], name: &str) -> Vec<&'a Span> {
+pub(crate) fn spans_named<'a>(spans: &'a [Span], name: &str) -> Vec<&'a Span> {
     spans.iter().filter(|span| span.name == name).collect()
 }
 

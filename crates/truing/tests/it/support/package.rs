@@ -14,7 +14,10 @@ pub(crate) const RELEASES: [(&str, &str); 5] = [
 ];
 
 /// Sets the releases of the package, each with its only module.
-pub(crate) fn list<'a>(registry: &FakeRegistry, releases: impl IntoIterator<Item = &'a (&'a str, &'a str)>) {
+pub(crate) fn set_releases<'a>(
+    registry: &FakeRegistry,
+    releases: impl IntoIterator<Item = &'a (&'a str, &'a str)>,
+) {
     let releases: Vec<_> = releases.into_iter().collect();
     let files: Vec<_> =
         releases.iter().map(|(_, module)| [("demo/__init__.py", ""), ("demo/m.py", module)]).collect();

@@ -15,7 +15,7 @@ pub(crate) use crate::support::home::Ran;
 pub(crate) const STOPS: &str = "def f():\n    breakpoint()\n";
 
 /// Returns a fictitious key. It is composed of two parts, so this file contains none.
-pub(crate) fn key() -> String {
+pub(crate) fn fake_key() -> String {
     ["AKIA", "73U55XTPLPFT7V4S"].concat()
 }
 
@@ -73,7 +73,7 @@ impl Place {
             .args(arguments)
             .current_dir(folder)
             .env_clear()
-            .env("PATH", path())
+            .env("PATH", search_path())
             .env("HOME", self.home());
         git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
         for who in ["AUTHOR", "COMMITTER"] {
@@ -102,7 +102,7 @@ impl Place {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
         command.args(arguments).current_dir(self.repo()).stdin(Stdio::null());
-        command.env_clear().env("HOME", self.home()).env("PATH", path());
+        command.env_clear().env("HOME", self.home()).env("PATH", search_path());
         command
     }
 
@@ -119,7 +119,7 @@ impl Place {
     }
 
     /// Returns all files below the repository with their times and contents.
-    pub(crate) fn files(&self) -> BTreeMap<PathBuf, (i64, Vec<u8>)> {
+    pub(crate) fn read_all_files(&self) -> BTreeMap<PathBuf, (i64, Vec<u8>)> {
         let mut files = BTreeMap::new();
         let mut folders = vec![self.repo()];
         while let Some(folder) = folders.pop() {
@@ -137,11 +137,11 @@ impl Place {
     }
 }
 
-fn path() -> std::ffi::OsString {
+fn search_path() -> std::ffi::OsString {
     std::env::var_os("PATH").unwrap_or_default()
 }
 
 /// Returns one field of every finding in a report.
-pub(crate) fn each<'a>(report: &'a Value, field: &str) -> Vec<&'a Value> {
+pub(crate) fn field_of_findings<'a>(report: &'a Value, field: &str) -> Vec<&'a Value> {
     report["findings"].as_array().unwrap().iter().map(|finding| &finding[field]).collect()
 }

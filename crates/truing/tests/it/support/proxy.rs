@@ -29,14 +29,18 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    pub(crate) async fn to(server: u16) -> Self {
+    pub(crate) async fn start(server: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let traffic = Arc::new(watch::channel(Traffic::Forwarded).0);
         let told = traffic.clone();
         let task = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(pass(near, SocketAddr::from(([127, 0, 0, 1], server)), told.subscribe()));
+                tokio::spawn(forward_connection(
+                    near,
+                    SocketAddr::from(([127, 0, 0, 1], server)),
+                    told.subscribe(),
+                ));
             }
         });
         Self { port, traffic, task }
@@ -54,7 +58,7 @@ impl Drop for Proxy {
 }
 
 /// Forwards one connection as long as it is allowed.
-async fn pass(mut near: TcpStream, server: SocketAddr, mut traffic: watch::Receiver<Traffic>) {
+async fn forward_connection(mut near: TcpStream, server: SocketAddr, mut traffic: watch::Receiver<Traffic>) {
     let mut far = None;
     loop {
         let now = *traffic.borrow_and_update();

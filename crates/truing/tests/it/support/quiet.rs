@@ -11,7 +11,7 @@ const PATIENCE: Duration = super::HANGS;
 const LOOKS: u32 = 5;
 
 /// Waits until a process has read all data from its connections, and is idle.
-pub(crate) fn until_read(process: u32) {
+pub(crate) fn wait_until_idle(process: u32) {
     let deadline = Instant::now() + PATIENCE;
     let mut seen = 0;
     while seen < LOOKS {
@@ -23,7 +23,7 @@ pub(crate) fn until_read(process: u32) {
 
 /// Returns true if all threads of the process sleep.
 fn is_idle(process: u32) -> bool {
-    let threads = names(Path::new(&format!("/proc/{process}/task")));
+    let threads = entry_names(Path::new(&format!("/proc/{process}/task")));
     threads.iter().all(|thread| {
         let stat = std::fs::read_to_string(format!("/proc/{process}/task/{thread}/stat")).unwrap_or_default();
         // The thread's name is in brackets before this and may contain any text.
@@ -34,7 +34,7 @@ fn is_idle(process: u32) -> bool {
 /// Returns true if a connection of the process has unread data.
 fn has_unread(process: u32) -> bool {
     let folder = format!("/proc/{process}/fd");
-    let links = names(Path::new(&folder)).into_iter().filter_map(|file| {
+    let links = entry_names(Path::new(&folder)).into_iter().filter_map(|file| {
         let link = std::fs::read_link(format!("{folder}/{file}")).ok()?;
         Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
     });
@@ -48,7 +48,7 @@ fn has_unread(process: u32) -> bool {
     })
 }
 
-fn names(folder: &Path) -> Vec<String> {
+fn entry_names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
     entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }

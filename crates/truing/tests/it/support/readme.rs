@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Returns the root of the repository, in which the commands of its READMEs run.
-pub(crate) fn top() -> PathBuf {
+pub(crate) fn repository_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
@@ -18,8 +18,8 @@ pub(crate) struct Shown {
 
 impl Shown {
     /// Returns the commands of a README that contain all these words.
-    pub(crate) fn of(readme: &str, words: &[&str]) -> Vec<Self> {
-        let text = std::fs::read_to_string(top().join(readme)).unwrap();
+    pub(crate) fn find_commands(readme: &str, words: &[&str]) -> Vec<Self> {
+        let text = std::fs::read_to_string(repository_root().join(readme)).unwrap();
         let mut all: Vec<Self> = Vec::new();
         // The flags are true inside the output of a command of Truing, and if the next line continues a
         // command.

@@ -3,7 +3,7 @@
 use regex::Regex;
 
 /// Replaces ids of runs and commits, addresses, and the marks around data, which depend on them.
-pub(crate) fn steady(text: &str) -> String {
+pub(crate) fn normalize_output(text: &str) -> String {
     let rules = [
         ("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "RUN"),
         (r"127\.0\.0\.1:\d+", "HOST"),

@@ -29,7 +29,7 @@ impl Terminal {
 }
 
 /// Returns the output at a terminal until each end for programs is closed.
-pub(crate) fn shown(mut screen: File) -> String {
+pub(crate) fn read_screen(mut screen: File) -> String {
     let (mut seen, mut part) = (Vec::new(), [0; 4096]);
     while let Ok(count @ 1..) = screen.read(&mut part) {
         seen.extend_from_slice(&part[..count]);

@@ -17,12 +17,14 @@ pub(crate) struct CheckedRepository(Home);
 
 impl CheckedRepository {
     /// Creates a repository without a commit.
-    pub(crate) fn unborn(configuration: &str) -> Self {
-        let home = Home::bare().with("PATH", "/usr/local/bin:/usr/bin:/bin").with("SECRET", "canary");
+    pub(crate) fn without_commit(configuration: &str) -> Self {
+        let home = Home::empty()
+            .with_variable("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .with_variable("SECRET", "canary");
         home.write("truing.toml", configuration);
         std::fs::create_dir(home.file("repository")).unwrap();
         let file = home.file("truing.toml").canonicalize().unwrap();
-        let workspace = Self(home.with("TRUING_CONFIG", file));
+        let workspace = Self(home.with_variable("TRUING_CONFIG", file));
         workspace.git(&["init", "--quiet", "--initial-branch=main"]);
         workspace
     }

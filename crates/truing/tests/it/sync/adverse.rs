@@ -10,7 +10,7 @@ use super::server::{Files, Registry, sha1, sha256, tar_gz};
 type Texts<'a> = &'a [(&'a str, &'a str)];
 
 /// Returns `demo` on PyPI with source archives: version, files, and the text after the digest in the index.
-fn python(releases: &[(&str, Texts<'_>, &str)], more: Texts<'_>) -> Registry {
+fn pypi_registry(releases: &[(&str, Texts<'_>, &str)], more: Texts<'_>) -> Registry {
     let files = |_| {
         let mut files = Files::new();
         let mut page = String::new();
@@ -41,48 +41,51 @@ const MODULE: &str = "src/demo/m.py";
 #[test]
 fn a_release_that_was_taken_back_or_vanished_is_not_followed() {
     let plain: Texts<'_> = &[(MODULE, PINNED)];
-    let site = python(
+    let site = pypi_registry(
         &[("1.0.0", plain, ""), ("1.0.1", plain, ""), ("1.0.2", plain, " data-yanked=\"broken\"")],
         &[],
     );
     assert_eq!(site.decide(&[]).0["to"], "1.0.1");
-    site.refuses(&["--to", "1.0.2"], 2, &["demo 1.0.2 was taken back", "--to V"]);
-    site.refuses(&["--from", "0.9.0", "--to", "1.0.1"], 2, &["demo has no release 0.9.0"]);
+    site.assert_refused(&["--to", "1.0.2"], 2, &["demo 1.0.2 was taken back", "--to V"]);
+    site.assert_refused(&["--from", "0.9.0", "--to", "1.0.1"], 2, &["demo has no release 0.9.0"]);
     // The release is no longer on the page, and no archive of it is known.
-    let gone = python(&[("1.0.1", plain, "")], &[]);
-    gone.refuses(&[], 2, &["no release is in its range", "--from V"]);
+    let gone = pypi_registry(&[("1.0.1", plain, "")], &[]);
+    gone.assert_refused(&[], 2, &["no release is in its range", "--from V"]);
 }
 
 #[test]
 fn an_index_that_is_down_or_lies_is_told_and_nothing_is_decided() {
     let plain: Texts<'_> = &[(MODULE, PINNED)];
-    let lying = python(&[("1.0.0", plain, "")], &[("/simple/demo/", "SHORT")]);
-    lying.refuses(&[], 3, &["cannot be read"]);
-    let short =
-        python(&[("1.0.0", plain, ""), ("1.0.1", plain, "")], &[("/files/demo-1.0.1.tar.gz", "SHORT")]);
-    short.refuses(&[], 3, &["cannot be read"]);
-    let empty = python(&[], &[]);
-    empty.refuses(&[], 3, &["it lists no file"]);
-    let nothing = python(&[], &[("/simple/demo/", "<a href=\"/demo-1.0.0.exe\">x</a>")]);
-    nothing.refuses(&[], 2, &["no release is in its range"]);
-    let down = python(&[], &[("/index/config.json", "{\"dl\": \"http://127.0.0.1:1\"}")]);
+    let lying = pypi_registry(&[("1.0.0", plain, "")], &[("/simple/demo/", "SHORT")]);
+    lying.assert_refused(&[], 3, &["cannot be read"]);
+    let short = pypi_registry(
+        &[("1.0.0", plain, ""), ("1.0.1", plain, "")],
+        &[("/files/demo-1.0.1.tar.gz", "SHORT")],
+    );
+    short.assert_refused(&[], 3, &["cannot be read"]);
+    let empty = pypi_registry(&[], &[]);
+    empty.assert_refused(&[], 3, &["it lists no file"]);
+    let nothing = pypi_registry(&[], &[("/simple/demo/", "<a href=\"/demo-1.0.0.exe\">x</a>")]);
+    nothing.assert_refused(&[], 2, &["no release is in its range"]);
+    let down = pypi_registry(&[], &[("/index/config.json", "{\"dl\": \"http://127.0.0.1:1\"}")]);
     down.write("truing.toml", "[sync.demo]\nregistry = \"crates\"\n");
-    down.refuses(&[], 3, &["has no package `demo`"]);
+    down.assert_refused(&[], 3, &["has no package `demo`"]);
 }
 
 #[test]
 fn a_project_without_dates_cannot_wait_for_a_release_to_age() {
     let plain: Texts<'_> = &[(MODULE, PINNED)];
-    let site = python(&[("1.0.0", plain, ""), ("1.0.1", plain, "")], &[]);
+    let site = pypi_registry(&[("1.0.0", plain, ""), ("1.0.1", plain, "")], &[]);
     site.write("truing.toml", "[sync.demo]\nmin_age = \"1d\"\n");
-    site.refuses(&[], 2, &["the index does not say when releases were published", "min_age"]);
+    site.assert_refused(&[], 2, &["the index does not say when releases were published", "min_age"]);
 }
 
 #[test]
 fn a_definition_that_moved_is_still_found_and_one_that_vanished_is_work() {
     let moved: Texts<'_> = &[(MODULE, "from .new import pinned\n"), ("src/demo/new.py", PINNED)];
     let gone: Texts<'_> = &[(MODULE, "from .new import another\n"), ("src/demo/new.py", PINNED)];
-    let site = python(&[("1.0.0", &[(MODULE, PINNED)], ""), ("1.0.1", moved, ""), ("1.0.2", gone, "")], &[]);
+    let site =
+        pypi_registry(&[("1.0.0", &[(MODULE, PINNED)], ""), ("1.0.1", moved, ""), ("1.0.2", gone, "")], &[]);
     let (answer, _) = site.decide(&["--to", "1.0.1"]);
     // The definition is the same, but the file that it moved to is new.
     assert_eq!((&answer["decision"], &answer["changed"]), (&json!("ask"), &json!([])), "{answer}");
@@ -96,20 +99,21 @@ fn a_definition_that_moved_is_still_found_and_one_that_vanished_is_work() {
 fn what_cannot_be_read_is_never_taken_for_unchanged() {
     let pinned = (MODULE, PINNED);
     let unreadable: Texts<'_> = &[pinned, ("src/demo/other.py", &"x = 1\n".repeat(1 << 20))];
-    let site = python(&[("1.0.0", &[pinned], ""), ("1.0.1", unreadable, "")], &[]);
+    let site = pypi_registry(&[("1.0.0", &[pinned], ""), ("1.0.1", unreadable, "")], &[]);
     site.write("ours/other.py", "");
     let (answer, code) = site.decide(&[]);
     assert_eq!((&answer["decision"], code), (&json!("ask"), Some(1)));
     assert_eq!(answer["unguarded"][0]["why"], "unreadable", "{answer}");
     // The file of the pinned definition is invalid.
-    let site = python(&[("1.0.0", &[pinned], ""), ("1.0.1", &[(MODULE, "\u{0}(((\ndef pinn")], "")], &[]);
+    let site =
+        pypi_registry(&[("1.0.0", &[pinned], ""), ("1.0.1", &[(MODULE, "\u{0}(((\ndef pinn")], "")], &[]);
     assert_eq!(site.decide(&[]).0["decision"], "bump");
 }
 
 #[test]
 fn a_major_release_is_a_persons_and_a_manifest_that_is_none_is_refused() {
     let plain: Texts<'_> = &[(MODULE, PINNED)];
-    let site = python(&[("1.0.0", plain, ""), ("2.0.0", plain, "")], &[]);
+    let site = pypi_registry(&[("1.0.0", plain, ""), ("2.0.0", plain, "")], &[]);
     let (answer, code) = site.decide(&[]);
     assert_eq!(
         (&answer["decision"], &answer["needs_classification"], code),
@@ -123,6 +127,6 @@ fn a_major_release_is_a_persons_and_a_manifest_that_is_none_is_refused() {
         ("{\"demo.m:pinned\": [\"abc\"]}", "not a digest"),
     ] {
         site.write("upstream.json", manifest);
-        site.refuses(&[], 2, &[told]);
+        site.assert_refused(&[], 2, &[told]);
     }
 }

@@ -7,7 +7,7 @@ use super::server::{Files, Registry, sha1, sha256, tar_gz};
 const METHOD: &str = "    def run(self):\n        return 1\n";
 const HELPER: &str = "def helper(a):\n    return a\n";
 
-fn registry(project: &[(&str, &str)]) -> Registry {
+fn default_registry(project: &[(&str, &str)]) -> Registry {
     let files = |address: std::net::SocketAddr| {
         let mut files = Files::new();
         let (mut page, mut lines) = (String::new(), String::new());
@@ -62,7 +62,7 @@ const PYTHON: [(&str, &str); 6] = [
 
 #[test]
 fn what_a_python_project_overrides_and_copies_is_pinned() {
-    let site = registry(&PYTHON);
+    let site = default_registry(&PYTHON);
     let output = site.sync(&["init", "demo"]);
     let told = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
@@ -89,7 +89,7 @@ fn what_a_python_project_overrides_and_copies_is_pinned() {
 
 #[test]
 fn a_hash_test_becomes_a_manifest() {
-    let site = registry(&PYTHON);
+    let site = default_registry(&PYTHON);
     let test = site.read("tests/test_patches.py");
     for (digest, told) in
         [(sha1(HELPER), None), ("a".repeat(40), Some("a digest that demo 1.0.0 does not have"))]
@@ -114,7 +114,7 @@ fn a_hash_test_becomes_a_manifest() {
 
 #[test]
 fn the_mirrored_files_of_a_crate_are_pinned_whole() {
-    let site = registry(&[
+    let site = default_registry(&[
         ("truing.toml", "[sync.demo]\nregistry = \"crates\"\nmirror = [\"src/=theirs/\"]\n"),
         ("Cargo.toml", "[dependencies]\ndemo = \">=1.0.0, <1.0.1\"\n"),
         ("theirs/a.rs", ""),
@@ -124,7 +124,7 @@ fn the_mirrored_files_of_a_crate_are_pinned_whole() {
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&answer["pinned"], &answer["not_guarded"][0]["symbol"]), (&json!(1), &json!("src/new.rs")));
     assert_eq!(site.decide(&[]).0["changed"][0]["symbol"], "src/a.rs");
-    let nothing = registry(&[
+    let nothing = default_registry(&[
         ("truing.toml", "[sync.demo]\n"),
         ("pyproject.toml", "[project]\ndependencies = [\"demo<=1.0.0\"]\n"),
     ]);
@@ -139,7 +139,7 @@ fn the_mirrored_files_of_a_crate_are_pinned_whole() {
 }
 
 /// Returns `demo` 1.0.0 on PyPI with this module.
-fn registry_of(module: &str, project: &[(&str, &str)]) -> Registry {
+fn registry_with_module(module: &str, project: &[(&str, &str)]) -> Registry {
     let archive = tar_gz("demo-1.0.0", &[("demo/m.py", module)]);
     let page = format!("<a href=\"/files/demo-1.0.0.tar.gz#sha256={}\">x</a>", sha256(&archive));
     let files = Files::from([
@@ -154,7 +154,7 @@ fn what_a_project_has_for_code_that_awaits_is_pinned_by_the_name_that_the_packag
     let module = "class Pages:\n    def __iter__(self):\n        return 1\n\n    def \
          __enter__(self):\n        return 2\n\nclass Other(Pages):\n    pass\n\nclass Lost:\n    def \
          run(self):\n        return 3\n";
-    let site = registry_of(
+    let site = registry_with_module(
         module,
         &[
             ("truing.toml", "[sync.demo]\nmirror = [\"demo/=ours/\"]\n"),
@@ -194,7 +194,7 @@ fn classes_properties_wrapped_and_inherited_definitions_are_pinned() {
          Client(Root):\n    limit = 3\n\n    @property\n    def name(self):\n        return \
          'a'\n\n    @functools.cache\n    def load(self):\n        return 2\n\nclass Copied:\n    def \
          run(self):\n        return 3\n\n@functools.wraps(len)\ndef wrapped(a):\n    return a\n";
-    let site = registry_of(
+    let site = registry_with_module(
         module,
         &[
             ("truing.toml", "[sync.demo]\nmirror = [\"demo/=ours/\"]\n"),
@@ -227,7 +227,7 @@ fn classes_properties_wrapped_and_inherited_definitions_are_pinned() {
 
 #[test]
 fn names_alone_become_a_manifest() {
-    let site = registry_of(
+    let site = registry_with_module(
         "def called():\n    return 1\n",
         &[
             ("truing.toml", "[sync.demo]\n"),

@@ -8,7 +8,7 @@ use super::server::{Files, Registry, sha1, sha256, tar_gz};
 const BASE: &str = "class Base:\n    def run(self):\n        return 1\n";
 
 /// Returns `demo` on PyPI: 1.0.1 changes nothing, and 1.0.2 removes the class.
-fn registry(project: &[(&str, &str)]) -> Registry {
+fn demo_registry(project: &[(&str, &str)]) -> Registry {
     let files = |_| {
         let (mut files, mut page) = (Files::new(), String::new());
         let with = format!("{PINNED}\n{BASE}");
@@ -33,8 +33,10 @@ fn registry(project: &[(&str, &str)]) -> Registry {
 
 #[test]
 fn a_class_that_the_project_inherits_from_and_that_vanished_asks() {
-    let site =
-        registry(&[("ours/m.py", "from demo.m import Base\nclass Ours(Base):\n    def own(self): ...\n")]);
+    let site = demo_registry(&[(
+        "ours/m.py",
+        "from demo.m import Base\nclass Ours(Base):\n    def own(self): ...\n",
+    )]);
     assert_eq!(site.decide(&["--to", "1.0.1"]).0["decision"], "relax");
     let (answer, exit) = site.decide(&["--to", "1.0.2"]);
     let reason = answer["reason"].as_str().unwrap();
@@ -45,21 +47,22 @@ fn a_class_that_the_project_inherits_from_and_that_vanished_asks() {
 
 #[test]
 fn a_missing_manifest_is_one_to_be_written() {
-    let site = registry(&[("truing.toml", "[sync.demo]\nmanifest = \"absent.json\"\n")]);
-    site.refuses(&[], 2, &["absent.json", "sync init demo`"]);
+    let site = demo_registry(&[("truing.toml", "[sync.demo]\nmanifest = \"absent.json\"\n")]);
+    site.assert_refused(&[], 2, &["absent.json", "sync init demo`"]);
     // The literal command in the hint must create a manifest of the same project.
     let nested = "[sync.demo]\nmanifest = \"tests/test_patches.py\"\nmirror = [\"demo/=ours/\"]\n";
-    let site = registry(&[("truing.toml", nested), ("fol/pyproject.toml", PROJECT), ("fol/ours/m.py", COPY)]);
+    let site =
+        demo_registry(&[("truing.toml", nested), ("fol/pyproject.toml", PROJECT), ("fol/ours/m.py", COPY)]);
     let file = "sync init demo --repo fol --output fol/tests/test_patches.json`";
     let then = "`manifest = \"tests/test_patches.json\"` of the job";
-    site.refuses(&["--repo", "fol"], 2, &[file, then]);
+    site.assert_refused(&["--repo", "fol"], 2, &[file, then]);
     let told = String::from_utf8(site.sync(&["decide", "demo", "--repo", "fol"]).stderr).unwrap();
     assert_eq!(told.matches("cannot be read").count(), 1, "{told}");
     let made = site.sync(&["init", "demo", "--repo", "fol", "--output", "fol/tests/test_patches.json"]);
     assert_eq!(made.status.code(), Some(0), "{}", String::from_utf8_lossy(&made.stderr));
     site.write("truing.toml", nested.replace(".py", ".json"));
     assert_eq!(site.decide(&["--repo", "fol", "--to", "1.0.1"]).0["decision"], "relax");
-    site.refuses(&["--repo", "nosuchdir"], 2, &["there is no folder nosuchdir"]);
+    site.assert_refused(&["--repo", "nosuchdir"], 2, &["there is no folder nosuchdir"]);
 }
 
 const PROJECT: &str = "[project]\ndependencies = [\"demo>=1.0.0,<1.0.1\"]\n";
@@ -67,7 +70,7 @@ const COPY: &str = "def pinned(a): ...\n";
 
 #[test]
 fn a_file_of_jobs_that_nobody_named_is_pointed_to() {
-    let site = registry(&[]);
+    let site = demo_registry(&[]);
     let told = |name: &str| {
         let output = site.command(&[]).args(["sync", "decide", name]).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
@@ -89,12 +92,16 @@ fn a_file_of_jobs_that_nobody_named_is_pointed_to() {
 
 #[test]
 fn a_project_whose_requirement_is_in_no_pyproject_is_told_to_name_its_file() {
-    let site = registry(&[("truing.toml", "[sync.demo]\nconstraint.file = \"absent.toml\"\n")]);
-    site.refuses(&[], 2, &["there is no absent.toml in .", "`constraint.file = \"requirements.txt\"`"]);
+    let site = demo_registry(&[("truing.toml", "[sync.demo]\nconstraint.file = \"absent.toml\"\n")]);
+    site.assert_refused(
+        &[],
+        2,
+        &["there is no absent.toml in .", "`constraint.file = \"requirements.txt\"`"],
+    );
     let told = String::from_utf8(site.sync(&["decide", "demo"]).stderr).unwrap();
     assert!(!told.contains("in its range"), "{told}");
     // The manifest exists, so the range is the problem.
-    let site = registry(&[("pyproject.toml", "[project]\ndependencies = [\"demo>=7,<8\"]\n")]);
+    let site = demo_registry(&[("pyproject.toml", "[project]\ndependencies = [\"demo>=7,<8\"]\n")]);
     let told = String::from_utf8(site.sync(&["decide", "demo"]).stderr).unwrap();
     assert!(told.contains("no release is in its range") && !told.contains("there is no"), "{told}");
 }
@@ -104,7 +111,7 @@ fn what_people_read_fits_a_terminal_and_repeats_nothing() {
     let methods: String =
         (0..9).map(|n| format!("    def own_method_with_a_long_name_{n}(self): ...\n")).collect();
     let ours = format!("from demo.m import Base\nclass Ours(Base):\n    def run(self): ...\n{methods}");
-    let site = registry(&[("ours/m.py", ours.as_str())]);
+    let site = demo_registry(&[("ours/m.py", ours.as_str())]);
     let told = String::from_utf8(site.sync(&["init", "demo", "--output", "new.json"]).stdout).unwrap();
     assert_eq!(
         told,
@@ -112,29 +119,32 @@ fn what_people_read_fits_a_terminal_and_repeats_nothing() {
          project's own (`--format json` lists them)\n"
     );
     let long = format!("def {}():\n    return 1\n", "long_name".repeat(7));
-    let site =
-        requiring_module(["urllib3<2", "urllib3<1"], [PINNED.to_owned(), format!("{PINNED}\n{long}")], &[]);
+    let site = registry_requiring_module(
+        ["urllib3<2", "urllib3<1"],
+        [PINNED.to_owned(), format!("{PINNED}\n{long}")],
+        &[],
+    );
     let told = String::from_utf8(site.sync(&["decide", "demo"]).stdout).unwrap();
     assert!(told.contains("\n      added\n") && told.lines().all(|line| line.len() <= 80), "{told}");
 }
 
 #[test]
 fn a_job_in_the_repositorys_own_file_is_pointed_to_where_it_belongs() {
-    let site = registry(&[("truing.toml", ""), (".truing.toml", "[sync.demo]\n")]);
-    site.refuses(&[], 2, &["there is no job `demo` in ", "truing.toml", "move its [sync.…] to "]);
+    let site = demo_registry(&[("truing.toml", ""), (".truing.toml", "[sync.demo]\n")]);
+    site.assert_refused(&[], 2, &["there is no job `demo` in ", "truing.toml", "move its [sync.…] to "]);
 }
 
 #[test]
 fn a_package_that_another_one_brings_is_compared_where_its_releases_are_named() {
-    let site = registry(&[("pyproject.toml", "[project]\ndependencies = [\"other\"]\n")]);
-    site.refuses(&["--to", "1.0.1"], 2, &["requires `demo` 0 times", "--from V --to V"]);
+    let site = demo_registry(&[("pyproject.toml", "[project]\ndependencies = [\"other\"]\n")]);
+    site.assert_refused(&["--to", "1.0.1"], 2, &["requires `demo` 0 times", "--from V --to V"]);
     let extra = "[project]\noptional-dependencies.fast = [\"demo>=1.0.0,<1.0.1\"]\n";
-    let site_of_extra = registry(&[("pyproject.toml", extra)]);
-    site_of_extra.refuses(&[], 2, &["`constraint.path = 'project.optional-dependencies.fast'`"]);
+    let site_of_extra = demo_registry(&[("pyproject.toml", extra)]);
+    site_of_extra.assert_refused(&[], 2, &["`constraint.path = 'project.optional-dependencies.fast'`"]);
     // Such a key is `target.cfg(target_os = "linux").dependencies` of Cargo.toml.
     let blank = "[tool.\"of linux\"]\nlist = [\"demo>=1.0.0,<1.0.1\"]\n";
-    let site_of_blank = registry(&[("pyproject.toml", blank)]);
-    site_of_blank.refuses(&[], 2, &["`constraint.path = 'tool.of linux.list'`"]);
+    let site_of_blank = demo_registry(&[("pyproject.toml", blank)]);
+    site_of_blank.assert_refused(&[], 2, &["`constraint.path = 'tool.of linux.list'`"]);
     site_of_blank.write(
         "truing.toml",
         "[sync.demo]\nconstraint.path = 'tool.of linux.list'\nmirror = [\"demo/=ours/\"]\n",
@@ -146,7 +156,7 @@ fn a_package_that_another_one_brings_is_compared_where_its_releases_are_named() 
 
 #[test]
 fn a_requirement_among_others_in_a_text_file_is_found() {
-    let site = registry(&[
+    let site = demo_registry(&[
         ("truing.toml", "[sync.demo]\nconstraint.file = \"requirements.txt\"\nmirror = [\"demo/=ours/\"]\n"),
         ("requirements.txt", "# ours\nother==1\ndemo>=1.0.0,<1.0.1  # followed\n"),
     ]);
@@ -160,7 +170,7 @@ fn a_requirement_among_others_in_a_text_file_is_found() {
 
 #[test]
 fn a_range_that_admits_what_nobody_has_looked_at_is_told() {
-    let site = registry(&[("pyproject.toml", "[project]\ndependencies = [\"demo>=1.0.0,<2\"]\n")]);
+    let site = demo_registry(&[("pyproject.toml", "[project]\ndependencies = [\"demo>=1.0.0,<2\"]\n")]);
     let (answer, _) = site.decide(&["--from", "1.0.0"]);
     let reason = answer["reason"].as_str().unwrap();
     assert_eq!(answer["decision"], "skip", "{answer}");
@@ -170,7 +180,7 @@ fn a_range_that_admits_what_nobody_has_looked_at_is_told() {
 
 #[test]
 fn a_mirror_without_a_file_in_the_package_asks() {
-    let site = registry(&[("truing.toml", "[sync.demo]\nmirror = [\"wrong/=ours/\"]\n")]);
+    let site = demo_registry(&[("truing.toml", "[sync.demo]\nmirror = [\"wrong/=ours/\"]\n")]);
     let (answer, exit) = site.decide(&["--to", "1.0.1"]);
     assert_eq!((&answer["decision"], exit), (&json!("ask"), Some(1)), "{answer}");
     assert!(answer["reason"].as_str().unwrap().contains("no mirrored file is in either release"), "{answer}");
@@ -178,25 +188,29 @@ fn a_mirror_without_a_file_in_the_package_asks() {
 
 #[test]
 fn a_job_without_a_manifest_leaves_it_to_people_or_checks() {
-    let site = registry(&[("truing.toml", "[sync.demo]\nmanifest = \"none\"\n")]);
+    let site = demo_registry(&[("truing.toml", "[sync.demo]\nmanifest = \"none\"\n")]);
     let (answer, exit) = site.decide(&["--to", "1.0.2"]);
     assert_eq!((&answer["decision"], exit), (&json!("ask"), Some(1)), "{answer}");
     assert!(answer["reason"].as_str().unwrap().contains("own checks"), "{answer}");
     let nothing = site.sync(&["init", "demo", "--output", "new.json"]);
     let told = String::from_utf8_lossy(&nothing.stderr).into_owned();
     assert!(told.contains("manifest = \"none\"") && told.contains("say which files have"), "{told}");
-    let site = registry(&[("ours/m.py", "x = 1\n")]);
+    let site = demo_registry(&[("ours/m.py", "x = 1\n")]);
     let nothing = site.sync(&["init", "demo", "--output", "new.json"]);
     let told = String::from_utf8_lossy(&nothing.stderr).into_owned();
     assert!(told.contains("check the pairs") && !told.contains("say which files have"), "{told}");
 }
 
 /// Returns `demo` in two releases whose metadata requires different versions of another package.
-fn requiring(requirements: [&str; 2], project: &[(&str, &str)]) -> Registry {
-    requiring_module(requirements, [PINNED.to_owned(), PINNED.to_owned()], project)
+fn registry_requiring(requirements: [&str; 2], project: &[(&str, &str)]) -> Registry {
+    registry_requiring_module(requirements, [PINNED.to_owned(), PINNED.to_owned()], project)
 }
 
-fn requiring_module(requirements: [&str; 2], modules: [String; 2], project: &[(&str, &str)]) -> Registry {
+fn registry_requiring_module(
+    requirements: [&str; 2],
+    modules: [String; 2],
+    project: &[(&str, &str)],
+) -> Registry {
     let files = |_| {
         let (mut files, mut page) = (Files::new(), String::new());
         for (version, (requirement, module)) in
@@ -242,7 +256,7 @@ fn a_changed_requirement_asks_where_it_reaches_the_project() {
         (wider, &[imports_it], "ask", "changed"),
         (narrower, &[], "ask", "changed"),
     ] {
-        let site = requiring(requirements, project);
+        let site = registry_requiring(requirements, project);
         let (answer, _) = site.decide(&["--to", "1.0.1"]);
         assert_eq!(
             (&answer["decision"], &answer["unguarded"][0]["why"], &answer["unguarded"][0]["what"]),
@@ -250,7 +264,7 @@ fn a_changed_requirement_asks_where_it_reaches_the_project() {
             "{requirements:?} {project:?}: {answer}"
         );
     }
-    let site = requiring(extra, &[]);
+    let site = registry_requiring(extra, &[]);
     let told = String::from_utf8(site.sync(&["decide", "demo"]).stdout).unwrap();
     let words =
         "  METADATA awscrt\n      required otherwise for an extra that the project does not ask for\n";
@@ -299,7 +313,7 @@ fn several_releases_as_one_step_ask_for_a_body_beside_a_changed_docstring() {
 
 #[test]
 fn lines_of_a_requirements_file_are_shown_as_lines() {
-    let site = registry(&[
+    let site = demo_registry(&[
         ("truing.toml", "[sync.demo]\nconstraint.file = \"requirements.txt\"\nmirror = [\"demo/=ours/\"]\n"),
         ("requirements.txt", "# ours\nother==1\nmore>=2\n"),
     ]);

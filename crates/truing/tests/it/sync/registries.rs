@@ -8,7 +8,7 @@ use super::server::{Files, Registry, sha1, sha256, sha512, tar_gz};
 const RUN: &str = "pub fn run(a: u8) -> u8 { a }\n";
 
 /// Returns `demo` on crates.io: version, source, and a flag for a yanked release.
-fn crates(releases: &[(&str, &str, bool)]) -> Registry {
+fn crates_io_registry(releases: &[(&str, &str, bool)]) -> Registry {
     let files = |address| {
         let mut files = Files::new();
         let mut lines = Vec::new();
@@ -43,7 +43,8 @@ fn crates(releases: &[(&str, &str, bool)]) -> Registry {
 /// listed.
 #[test]
 fn a_caret_range_skips_what_it_admits_and_names_no_change_below() {
-    let site = crates(&[("1.0.0", RUN, false), ("1.0.1", "pub fn run(a: u8) -> u8 { a + 1 }\n", false)]);
+    let site =
+        crates_io_registry(&[("1.0.0", RUN, false), ("1.0.1", "pub fn run(a: u8) -> u8 { a + 1 }\n", false)]);
     for range in ["^1.0.0", "1.0.0", "1"] {
         site.write("Cargo.toml", format!("[dependencies]\ndemo = {{ version = \"{range}\" }}\n"));
         let (answer, exit) = site.decide(&[]);
@@ -61,7 +62,7 @@ fn a_caret_range_skips_what_it_admits_and_names_no_change_below() {
 
 #[test]
 fn a_crate_is_followed_by_file_and_item() {
-    let site = crates(&[
+    let site = crates_io_registry(&[
         ("1.0.0", RUN, false),
         ("1.0.1", "/// Runs.\npub fn run(\n    a: u8,\n) -> u8 {\n    a\n}\n", false),
         ("1.0.2", "pub fn run(a: u8) -> u8 { a }\npub fn more() {}\n", false),
@@ -87,7 +88,7 @@ fn a_crate_is_followed_by_file_and_item() {
         (&change["symbol"], &change["file"], &change["first_in"]),
         (&json!("src/lib.rs:run"), &json!("src/a.rs"), &json!("1.0.1"))
     );
-    site.refuses(&["--to", "1.0.4"], 2, &["demo 1.0.4 was taken back"]);
+    site.assert_refused(&["--to", "1.0.4"], 2, &["demo 1.0.4 was taken back"]);
     // Neither a yanked release nor a pre-release is the newest.
     assert_eq!(site.decide(&[]).0["to"], "2.0.0");
     site.write(
@@ -96,15 +97,15 @@ fn a_crate_is_followed_by_file_and_item() {
     );
     assert_eq!(site.decide(&[]).0["spec_after"], "=1.0.1");
     site.write("truing.toml", "[sync.demo]\nregistry = \"crates\"\ntarget = \"one\"\n");
-    site.refuses(&[], 2, &["`one` is not a valid version of crates.io", "truing.toml:3"]);
+    site.assert_refused(&[], 2, &["`one` is not a valid version of crates.io", "truing.toml:3"]);
     site.write("truing.toml", "[sync.demo]\nregistry = \"crates\"\ntarget = \"+0\"\n");
-    site.refuses(&[], 2, &["must have a number after `+`"]);
+    site.assert_refused(&[], 2, &["must have a number after `+`"]);
 }
 
 const SCRIPT: &str = "exports.run = function (a) { return a; };\n";
 
 /// Returns a scoped package on npm: version, source, and further fields of its entry.
-fn npm(releases: &[(&str, &str, serde_json::Value)]) -> Registry {
+fn npm_registry(releases: &[(&str, &str, serde_json::Value)]) -> Registry {
     let files = |address| {
         let mut files = Files::new();
         let (mut versions, mut time) = (json!({}), json!({ "created": "2020-01-01T00:00:00Z" }));
@@ -142,7 +143,7 @@ fn npm(releases: &[(&str, &str, serde_json::Value)]) -> Registry {
 #[test]
 fn a_package_of_npm_is_followed_by_file_and_name_and_whole_files() {
     let changed = "exports.run = function (a) { return a + 1; };\n";
-    let site = npm(&[
+    let site = npm_registry(&[
         ("1.0.0", SCRIPT, json!({})),
         ("1.0.1", "exports.run = function (a) {\n  return a // why\n}\n", json!({ "deprecated": false })),
         ("1.0.2", changed, json!({})),
@@ -157,7 +158,11 @@ fn a_package_of_npm_is_followed_by_file_and_name_and_whole_files() {
     let (answer, _) = site.decide(&[]);
     assert_eq!((&answer["decision"], &answer["to"]), (&json!("bump"), &json!("1.0.2")));
     assert_eq!(answer["spec_after"], ">=1.0.2 <1.0.3");
-    site.refuses(&["--to", "1.0.3"], 2, &["was taken back by its publishers, or they advise against it"]);
+    site.assert_refused(
+        &["--to", "1.0.3"],
+        2,
+        &["was taken back by its publishers, or they advise against it"],
+    );
     site.write(
         "truing.toml",
         "[sync.demo]\nregistry = \"npm\"\npackage = \"@ours/demo\"\nconstraint.style = \"caret\"\n",
@@ -167,11 +172,11 @@ fn a_package_of_npm_is_followed_by_file_and_name_and_whole_files() {
 
 #[test]
 fn what_is_too_young_is_not_followed() {
-    let site = npm(&[("1.0.0", SCRIPT, json!({})), ("1.0.1", SCRIPT, json!({}))]);
+    let site = npm_registry(&[("1.0.0", SCRIPT, json!({})), ("1.0.1", SCRIPT, json!({}))]);
     let job = "[sync.demo]\nregistry = \"npm\"\npackage = \"@ours/demo\"\n";
     site.write("truing.toml", format!("{job}min_age = \"1h\"\n"));
     assert_eq!(site.decide(&[]).0["to"], "1.0.1");
-    let site = crates(&[("1.0.0", RUN, false), ("1.0.1", RUN, false)]);
+    let site = crates_io_registry(&[("1.0.0", RUN, false), ("1.0.1", RUN, false)]);
     site.write("truing.toml", "[sync.demo]\nregistry = \"crates\"\nmin_age = \"366d\"\n");
     assert_eq!(site.decide(&[]).0["to"], "1.0.1");
 }
@@ -183,9 +188,9 @@ fn an_archive_of_npm_without_a_strong_digest_is_not_read() {
         json!({ "dist": { "tarball": address, "shasum": "0".repeat(40), "integrity": integrity } })
     };
     for integrity in [json!(null), json!("sha1-AAAA"), json!("sha512-AAAA")] {
-        let site = npm(&[("1.0.0", SCRIPT, json!({})), ("1.0.1", SCRIPT, dist(integrity))]);
-        site.refuses(&[], 3, &["gives no SHA-256 or SHA-512 digest for @ours/demo 1.0.1"]);
+        let site = npm_registry(&[("1.0.0", SCRIPT, json!({})), ("1.0.1", SCRIPT, dist(integrity))]);
+        site.assert_refused(&[], 3, &["gives no SHA-256 or SHA-512 digest for @ours/demo 1.0.1"]);
     }
-    let site = npm(&[("1.0.0", SCRIPT, json!({}))]);
-    site.refuses(&["--to", "1.0.1"], 2, &["has no release 1.0.1"]);
+    let site = npm_registry(&[("1.0.0", SCRIPT, json!({}))]);
+    site.assert_refused(&["--to", "1.0.1"], 2, &["has no release 1.0.1"]);
 }

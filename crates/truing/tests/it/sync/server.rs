@@ -30,7 +30,7 @@ pub(super) struct Registry {
     home: Home,
 }
 
-async fn serve(State(files): State<Files>, uri: Uri) -> Response {
+async fn serve_file(State(files): State<Files>, uri: Uri) -> Response {
     match files.get(uri.path()) {
         // The page has a wrong length: the connection ends in its middle.
         Some(bytes) if bytes.starts_with(b"SHORT") => {
@@ -56,13 +56,13 @@ impl Registry {
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().fallback(serve).with_state(files(address));
+        let router = Router::new().fallback(serve_file).with_state(files(address));
         runtime.spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let home = Home::bare()
-            .with("PIP_INDEX_URL", format!("http://{address}/simple/"))
-            .with("npm_config_registry", format!("http://{address}/npm/"))
-            .with("CARGO_SOURCE_CRATES_IO_REPLACE_WITH", "here")
-            .with(
+        let home = Home::empty()
+            .with_variable("PIP_INDEX_URL", format!("http://{address}/simple/"))
+            .with_variable("npm_config_registry", format!("http://{address}/npm/"))
+            .with_variable("CARGO_SOURCE_CRATES_IO_REPLACE_WITH", "here")
+            .with_variable(
                 "CARGO_REGISTRIES_HERE_INDEX",
                 format!("sparse+{}", format_args!("http://{address}/index/")),
             );
@@ -85,7 +85,7 @@ impl Registry {
     }
 
     /// Checks for a refusal with this exit code and these words.
-    pub(super) fn refuses(&self, arguments: &[&str], code: i32, words: &[&str]) {
+    pub(super) fn assert_refused(&self, arguments: &[&str], code: i32, words: &[&str]) {
         let output = self.sync(&[&["decide", "demo"], arguments].concat());
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");

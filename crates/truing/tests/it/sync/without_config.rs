@@ -14,7 +14,7 @@ const REQUIRES: &str = "[project]\ndependencies = [\"demo>=1.0.0,<1.0.1\"]\n";
 
 /// Returns `demo` on all three registries: on PyPI, 1.0.1 changes nothing and 1.0.2 the method; elsewhere,
 /// 1.0.1 changes a file.
-fn registry(project: &[(&str, &str)]) -> Registry {
+fn demo_registries(project: &[(&str, &str)]) -> Registry {
     let files = |address: std::net::SocketAddr| {
         let (mut files, mut page, mut lines) = (Files::new(), String::new(), String::new());
         let mut versions = serde_json::Map::new();
@@ -59,7 +59,7 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-fn refuses(site: &Registry, arguments: &[&str], words: &[&str]) {
+fn assert_refused(site: &Registry, arguments: &[&str], words: &[&str]) {
     let output = sync(site, arguments);
     let told = text(output.stderr);
     assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
@@ -74,7 +74,7 @@ fn decide(site: &Registry, arguments: &[&str]) -> (Value, Option<i32>) {
 }
 
 /// Returns the lines of configuration that `init` prints.
-fn lines(site: &Registry, arguments: &[&str]) -> String {
+fn init_config_lines(site: &Registry, arguments: &[&str]) -> String {
     let output = sync(site, &[&["init", "--format", "json"], arguments].concat());
     let told = text(output.stderr);
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}"));
@@ -83,7 +83,7 @@ fn lines(site: &Registry, arguments: &[&str]) -> String {
 
 #[test]
 fn a_package_of_the_project_gets_a_manifest_and_the_lines_that_make_it_a_job() {
-    let site = registry(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
+    let site = demo_registries(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
     let git = |arguments: &[&str]| {
         let done = Command::new("git").args(arguments).current_dir(site.path()).status().unwrap();
         assert!(done.success());
@@ -105,7 +105,7 @@ fn a_package_of_the_project_gets_a_manifest_and_the_lines_that_make_it_a_job() {
     let before = decide(&site, &["--to", "1.0.1"]);
     assert_eq!((&before.0["decision"], before.1), (&json!("relax"), Some(0)));
     std::fs::remove_file(site.path().join("upstream.json")).unwrap();
-    let kept = lines(&site, &["demo"]);
+    let kept = init_config_lines(&site, &["demo"]);
     site.write("kept.toml", &kept);
     let after = decide(&site, &["--to", "1.0.1", "--config", "kept.toml"]);
     assert_eq!(before, after);
@@ -118,7 +118,7 @@ fn a_package_of_the_project_gets_a_manifest_and_the_lines_that_make_it_a_job() {
 
 #[test]
 fn what_nothing_is_pinned_of_is_decided_as_far_as_it_can_be() {
-    let site = registry(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
+    let site = demo_registries(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
     let (answer, code) = decide(&site, &[]);
     assert_eq!(
         (&answer["decision"], &answer["to"], code),
@@ -141,13 +141,13 @@ fn what_nothing_is_pinned_of_is_decided_as_far_as_it_can_be() {
 
 #[test]
 fn a_job_wins_over_a_package_of_its_name_and_a_package_leads_to_its_job() {
-    let site = registry(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
+    let site = demo_registries(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
     site.write(
         "jobs.toml",
         "[sync.demo]\npackage = \"other\"\nmanifest = \"none\"\n[sync.mine]\npackage = \"demo\"\nmirror = \
          [\"no/=ours/\"]\n",
     );
-    refuses(&site, &["decide", "demo", "--config", "jobs.toml"], &["requires `other` 0 times"]);
+    assert_refused(&site, &["decide", "demo", "--config", "jobs.toml"], &["requires `other` 0 times"]);
     site.write(
         "jobs.toml",
         "[sync.mine]\npackage = \"demo\"\nmirror = [\"no/=ours/\"]\nmanifest = \"none\"\n",
@@ -155,23 +155,30 @@ fn a_job_wins_over_a_package_of_its_name_and_a_package_leads_to_its_job() {
     let (answer, _) = decide(&site, &["--config", "jobs.toml"]);
     assert!(answer["reason"].as_str().unwrap().contains("nothing is pinned or mirrored"), "{answer}");
     let mirror = ["decide", "demo", "--config", "jobs.toml", "--mirror", "a/=b/"];
-    refuses(&site, &mirror, &["for a package that no job follows", "[sync.mine]"]);
+    assert_refused(&site, &mirror, &["for a package that no job follows", "[sync.mine]"]);
     site.write("jobs.toml", "[sync.one]\npackage = \"demo\"\n[sync.two]\npackage = \"demo\"\n");
-    refuses(&site, &["decide", "demo", "--config", "jobs.toml"], &["several jobs, such as one and two"]);
+    assert_refused(
+        &site,
+        &["decide", "demo", "--config", "jobs.toml"],
+        &["several jobs, such as one and two"],
+    );
 }
 
 #[test]
 fn each_registry_is_told_by_its_files_and_the_range_by_its_form() {
-    let site = registry(&[("package.json", "{\"dependencies\": {\"demo\": \"^1.0.0\"}}"), ("lib/a.js", "")]);
-    refuses(&site, &["init", "demo"], &["--mirror THEIRS=OURS"]);
+    let site =
+        demo_registries(&[("package.json", "{\"dependencies\": {\"demo\": \"^1.0.0\"}}"), ("lib/a.js", "")]);
+    assert_refused(&site, &["init", "demo"], &["--mirror THEIRS=OURS"]);
     assert_eq!(
-        lines(&site, &["demo", "--from", "1.0.0", "--mirror", "a.js=lib/a.js"]),
+        init_config_lines(&site, &["demo", "--from", "1.0.0", "--mirror", "a.js=lib/a.js"]),
         "[sync.demo]\nregistry = \"npm\"\npackage = \"demo\"\nconstraint.style = \"caret\"\nmirror = \
          [\"a.js=lib/a.js\"]\n# repo = \"owner/name\"\n"
     );
     assert_eq!(decide(&site, &["--from", "1.0.0", "--to", "1.0.1"]).0["decision"], "skip");
-    let site = registry(&[("Cargo.toml", "[dev-dependencies]\ndemo = \"=1.0.0\"\n"), ("src/mine.rs", "")]);
-    let kept = lines(&site, &["demo", "--mirror", "src/a.rs=src/mine.rs", "--output", "pins/demo.json"]);
+    let site =
+        demo_registries(&[("Cargo.toml", "[dev-dependencies]\ndemo = \"=1.0.0\"\n"), ("src/mine.rs", "")]);
+    let kept =
+        init_config_lines(&site, &["demo", "--mirror", "src/a.rs=src/mine.rs", "--output", "pins/demo.json"]);
     assert_eq!(
         kept,
         "[sync.demo]\nregistry = \"crates\"\npackage = \"demo\"\nconstraint.path \
@@ -182,8 +189,8 @@ fn each_registry_is_told_by_its_files_and_the_range_by_its_form() {
         ("requirements.txt", "demo>=1.0.0,<1.0.1\n"),
         ("setup.cfg", "[options]\ninstall_requires =\n    demo >= 1.0.0, < 1.0.1\n"),
     ] {
-        let site = registry(&[(file, content), ("ours/m.py", COPY)]);
-        assert!(lines(&site, &["demo"]).contains(&format!("constraint.file = \"{file}\"\n")));
+        let site = demo_registries(&[(file, content), ("ours/m.py", COPY)]);
+        assert!(init_config_lines(&site, &["demo"]).contains(&format!("constraint.file = \"{file}\"\n")));
         assert_eq!(decide(&site, &["--to", "1.0.1"]).0["spec_after"], ">=1.0.0,<1.0.2");
     }
 }
@@ -191,18 +198,18 @@ fn each_registry_is_told_by_its_files_and_the_range_by_its_form() {
 #[test]
 fn what_the_files_leave_open_is_told_with_the_option_that_says_it() {
     let both = [("pyproject.toml", REQUIRES), ("package.json", "{\"dependencies\": {\"demo\": \"1.0.0\"}}")];
-    let site = registry(&both);
+    let site = demo_registries(&both);
     let places = "`demo` is required by pyproject.toml:project.dependencies and package.json:dependencies";
-    refuses(&site, &["decide", "demo"], &[places, "--registry pypi"]);
+    assert_refused(&site, &["decide", "demo"], &[places, "--registry pypi"]);
     assert_eq!(decide(&site, &["--registry", "npm", "--to", "1.0.1"]).0["spec_before"], "1.0.0");
     let twice = "{\"devDependencies\": {\"demo\": \"1.0.0\"}, \"peerDependencies\": {\"demo\": \"1\"}}";
-    let site = registry(&[("package.json", twice)]);
-    refuses(&site, &["decide", "demo"], &["--constraint package.json:devDependencies"]);
+    let site = demo_registries(&[("package.json", twice)]);
+    assert_refused(&site, &["decide", "demo"], &["--constraint package.json:devDependencies"]);
     let chosen = ["--constraint", "package.json:devDependencies", "--to", "1.0.1"];
     assert_eq!(decide(&site, &chosen).0["spec_before"], "1.0.0");
     // An indirect dependency is compared if its releases are given.
-    let site = registry(&[("pyproject.toml", "[project]\ndependencies = [\"other\"]\n")]);
-    refuses(
+    let site = demo_registries(&[("pyproject.toml", "[project]\ndependencies = [\"other\"]\n")]);
+    assert_refused(
         &site,
         &["decide", "demo"],
         &[
@@ -216,7 +223,7 @@ fn what_the_files_leave_open_is_told_with_the_option_that_says_it() {
     assert!(told.contains("`truing sync init demo --from 1.0.0` looks for what could be"), "{told}");
     // Each hint's literal command must not lead back to an error.
     let all_the_same = "`truing sync decide demo --from 1.0.0` compares anyway";
-    refuses(&site, &["init", "demo", "--from", "1.0.0"], &[all_the_same]);
+    assert_refused(&site, &["init", "demo", "--from", "1.0.0"], &[all_the_same]);
     // The name has a typing error.
     for (file, requires, near) in [
         ("pyproject.toml", "[dependency-groups]\ndev = [\"Demos>1\", \"other\"]\n", "`demos`"),
@@ -224,18 +231,18 @@ fn what_the_files_leave_open_is_told_with_the_option_that_says_it() {
         ("package.json", "{\"devDependencies\": {\"demos\": \"1\"}}", "`demos`"),
         ("Cargo.toml", "[target.x.dependencies]\ndem = \"1\"\ndemox = \"1\"\n", "`demox` or `dem`"),
     ] {
-        let site = registry(&[(file, requires)]);
-        refuses(&site, &["decide", "demo"], &[&format!("did you mean {near}?")]);
+        let site = demo_registries(&[(file, requires)]);
+        assert_refused(&site, &["decide", "demo"], &[&format!("did you mean {near}?")]);
     }
     assert_eq!(decide(&site, &["--from", "1.0.0", "--to", "1.0.1"]).0["decision"], "ask");
-    refuses(&registry(&[]), &["decide", "demo"], &["no file in . that requires packages"]);
-    let broken = registry(&[("pyproject.toml", "[")]);
-    refuses(&broken, &["decide", "demo"], &["pyproject.toml is no TOML"]);
+    assert_refused(&demo_registries(&[]), &["decide", "demo"], &["no file in . that requires packages"]);
+    let broken = demo_registries(&[("pyproject.toml", "[")]);
+    assert_refused(&broken, &["decide", "demo"], &["pyproject.toml is no TOML"]);
 }
 
 #[test]
 fn a_file_that_is_not_there_is_told_before_anything_is_asked() {
-    let site = registry(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
+    let site = demo_registries(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
     let output = sync(&site, &["init", "other", "--constraint", "nope.toml"]);
     let told = text(output.stderr);
     assert_eq!(output.status.code(), Some(2), "{told}");
@@ -244,7 +251,7 @@ fn a_file_that_is_not_there_is_told_before_anything_is_asked() {
 
 #[test]
 fn what_is_pinned_of_another_package_does_not_count() {
-    let site = registry(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
+    let site = demo_registries(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
     site.write("upstream.json", json!({ "other.m:Base.run": [sha1(RUN)] }).to_string());
     let output = sync(&site, &["decide", "demo", "--format", "json"]);
     let told = text(output.stderr);
@@ -262,25 +269,25 @@ fn a_workspace_is_looked_through_with_its_members() {
     let copy = ("src/mine.rs", "");
     let members = "[workspace]\nmembers = [\"members/*\"]\n";
     let mirror = ["demo", "--mirror", "src/a.rs=src/mine.rs"];
-    let site = registry(&[
+    let site = demo_registries(&[
         ("Cargo.toml", members),
         ("members/a/Cargo.toml", "[dependencies]\ndemo = \"=1.0.0\"\n"),
         ("members/b/Cargo.toml", "[dependencies]\nother = \"1\"\n"),
         copy,
     ]);
-    let kept = lines(&site, &mirror);
+    let kept = init_config_lines(&site, &mirror);
     assert!(kept.contains("constraint.file = \"members/a/Cargo.toml\"\n"), "{kept}");
     site.write("members/b/Cargo.toml", "[dependencies]\ndemo = \"1\"\n");
-    refuses(&site, &["decide", "demo"], &["--constraint members/a/Cargo.toml:dependencies"]);
+    assert_refused(&site, &["decide", "demo"], &["--constraint members/a/Cargo.toml:dependencies"]);
 
     let shared = format!(
         "{members}[workspace.dependencies]\ndemo = \"=1.0.0\"\n[dependencies]\ndemo.workspace = true\n"
     );
-    let site = registry(&[
+    let site = demo_registries(&[
         ("Cargo.toml", &shared),
         ("members/a/Cargo.toml", "[dependencies]\ndemo = { workspace = true }\n"),
         copy,
     ]);
-    let kept = lines(&site, &mirror);
+    let kept = init_config_lines(&site, &mirror);
     assert!(kept.contains("constraint.path = \"workspace.dependencies\"\n"), "{kept}");
 }

@@ -1,7 +1,7 @@
 //! Tests of ports by a model: the accepted work, the work kept in a draft, and the work that never becomes a
 //! pull request.
 
-use crate::support::home::until;
+use crate::support::home::wait_until;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::time::Instant;
@@ -29,13 +29,14 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) async fn new(job: &str, more: &str, answers: Vec<ScriptedAnswer>) -> Self {
         let model = FakeModel::start(ModelScript::from_answers(answers)).await.unwrap();
-        let site = Site::with(&format!("{job}\n[model]\nbase_url = \"{}\"\n{more}", model.url())).await;
-        site.release("1.0.4");
+        let site =
+            Site::with_config(&format!("{job}\n[model]\nbase_url = \"{}\"\n{more}", model.url())).await;
+        site.publish_release("1.0.4");
         Self { site, model }
     }
 
     /// Creates a scene whose job may write code.
-    async fn coding(more: &str, answers: Vec<ScriptedAnswer>) -> Self {
+    async fn with_coding_job(more: &str, answers: Vec<ScriptedAnswer>) -> Self {
         Self::new("mode = \"code\"", more, answers).await
     }
 
@@ -44,7 +45,7 @@ impl Scene {
     }
 
     /// Returns the pull requests for people to merge, and the drafts.
-    pub(crate) async fn pulls(&self) -> (Vec<PullView>, Vec<PullView>) {
+    pub(crate) async fn pulls_and_drafts(&self) -> (Vec<PullView>, Vec<PullView>) {
         let all = self.site.pulls().await.into_iter().map(|(_, pull)| pull);
         all.partition(|pull| !pull.title.ends_with("(in progress)"))
     }
@@ -54,38 +55,38 @@ pub(super) fn write(path: &str, content: &str) -> ScriptedAnswer {
     ScriptedAnswer::tool("write", json!({ "path": path, "content": content }))
 }
 
-pub(super) fn report(completed: &[&str], remaining: &[&str]) -> ScriptedAnswer {
+pub(super) fn report_answer(completed: &[&str], remaining: &[&str]) -> ScriptedAnswer {
     let said = json!({ "summary": "Ports pinned.", "completed": completed, "remaining": remaining });
     ScriptedAnswer::tool("report", said)
 }
 
-pub(crate) fn right() -> Vec<ScriptedAnswer> {
-    vec![write("ours/m.py", PORT), report(&["pinned"], &[])]
+pub(crate) fn right_port_answers() -> Vec<ScriptedAnswer> {
+    vec![write("ours/m.py", PORT), report_answer(&["pinned"], &[])]
 }
 
-pub(super) fn result(ran: &Ran) -> (&Value, i32) {
+pub(super) fn parse_result(ran: &Ran) -> (&Value, i32) {
     (&ran.json["result"], ran.exit)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_is_whole_becomes_one_pull_request_with_range_and_digests() {
-    let scene = Scene::coding(CHECK, right()).await;
+    let scene = Scene::with_coding_job(CHECK, right_port_answers()).await;
     let dry = scene.site.run(&["sync", "run", "demo", "--dry-run"]).await;
-    assert_eq!(result(&dry), (&json!("rehearsed"), 0), "{dry:?}");
+    assert_eq!(parse_result(&dry), (&json!("rehearsed"), 0), "{dry:?}");
     assert_eq!(scene.model.request_log().len(), 0, "no forge was asked");
 
     let ran = scene.run().await;
-    assert_eq!(result(&ran), (&json!("bumped"), 0), "{ran:?}");
+    assert_eq!(parse_result(&ran), (&json!("bumped"), 0), "{ran:?}");
     assert_eq!((&ran.json["update_type"], &ran.json["pr"]["kind"]), (&json!("bump"), &json!("final")));
     let site = &scene.site;
     assert_eq!(site.file(BRANCH, "ours/m.py").await, PORT);
-    assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 1.0.4, < 1.0.5"));
+    assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project_file(">= 1.0.4, < 1.0.5"));
     assert_eq!(
         site.file(BRANCH, "upstream.json").await,
         format!("{{\n  \"demo.m:pinned\": [\"{NEW}\"]\n}}\n")
     );
-    assert_eq!(site.ahead(BRANCH).await, "1");
-    let (pulls, drafts) = scene.pulls().await;
+    assert_eq!(site.commits_ahead(BRANCH).await, "1");
+    let (pulls, drafts) = scene.pulls_and_drafts().await;
     let [pull] = pulls.as_slice() else { panic!("{pulls:?}") };
     assert_eq!((pull.title.as_str(), pull.draft, drafts.len()), ("Follow demo to 1.0.4", false, 0));
     assert!(
@@ -106,20 +107,21 @@ async fn a_port_that_is_whole_becomes_one_pull_request_with_range_and_digests() 
     // The port remains valid when the base changes; it is not made twice.
     site.repo.push("main", CommitBuilder::new("Else").write("b.txt", "b\n")).await.unwrap();
     let asked = scene.model.request_log().len();
-    assert_eq!(result(&scene.run().await).0, "covered");
+    assert_eq!(parse_result(&scene.run().await).0, "covered");
     assert_eq!(scene.model.request_log().len(), asked);
     assert_eq!(scene.model.violations(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_ports_at_the_times_of_the_job() {
-    let scene = Scene::coding(CHECK, right()).await;
-    scene.site.set("mode = \"code\"", "mode = \"code\"\ncron = \"* * * * * *\"");
+    let scene = Scene::with_coding_job(CHECK, right_port_answers()).await;
+    scene.site.replace_in_config("mode = \"code\"", "mode = \"code\"\ncron = \"* * * * * *\"");
     let mut server = scene.site.serve();
-    let is_there = async || scene.pulls().await.0.iter().any(|pull| pull.title == "Follow demo to 1.0.4");
-    until("the port is there", is_there).await;
+    let is_there =
+        async || scene.pulls_and_drafts().await.0.iter().any(|pull| pull.title == "Follow demo to 1.0.4");
+    wait_until("the port is there", is_there).await;
     super::stop(&mut server);
-    let (pulls, drafts) = scene.pulls().await;
+    let (pulls, drafts) = scene.pulls_and_drafts().await;
     assert_eq!(
         (pulls.len(), drafts.len(), scene.site.file(BRANCH, "ours/m.py").await),
         (1, 0, PORT.to_owned())
@@ -131,37 +133,37 @@ async fn a_port_that_is_not_finished_is_kept_in_a_draft_and_finished_before_anyt
     let half = vec![
         write("ours/m.py", "# HALF\ndef pinned(a):\n    return a\n"),
         write("ours/more.py", "more = 1\n"),
-        report(&["more"], &["pinned"]),
+        report_answer(&["more"], &["pinned"]),
     ];
-    let scene = Scene::coding(CHECK, half).await;
+    let scene = Scene::with_coding_job(CHECK, half).await;
     let ran = scene.run().await;
-    assert_eq!(result(&ran), (&json!("saved"), 1), "{ran:?}");
+    assert_eq!(parse_result(&ran), (&json!("saved"), 1), "{ran:?}");
     assert_eq!(ran.json["pr"]["kind"], "wip");
-    let (pulls, drafts) = scene.pulls().await;
+    let (pulls, drafts) = scene.pulls_and_drafts().await;
     assert_eq!((pulls.len(), drafts.len(), drafts[0].draft), (0, 1, true));
     let body = &drafts[0].body;
     assert!(["1.0.4", "more", "pinned", "grep"].iter().all(|word| body.contains(word)), "{body}");
     assert!(scene.site.repo.tip(BRANCH).await.is_err());
 
     // No progress is a failure, and the draft is kept.
-    scene.model.set_script(ModelScript::from_answers([report(&["more"], &["pinned"])]));
+    scene.model.set_script(ModelScript::from_answers([report_answer(&["more"], &["pinned"])]));
     let ran = scene.run().await;
-    assert_eq!(result(&ran), (&json!("failed"), 3), "{ran:?}");
+    assert_eq!(parse_result(&ran), (&json!("failed"), 3), "{ran:?}");
     assert!(ran.json["exit_reason"].as_str().unwrap().contains("no further"), "{ran:?}");
 
     // The base changes, and there is a newer release.
     scene.site.repo.push("main", CommitBuilder::new("Else").write("b.txt", "b\n")).await.unwrap();
-    scene.site.release("2.0.0");
-    scene.model.set_script(ModelScript::from_answers(right()));
+    scene.site.publish_release("2.0.0");
+    scene.model.set_script(ModelScript::from_answers(right_port_answers()));
     let ran = scene.run().await;
-    assert_eq!(result(&ran), (&json!("bumped"), 0), "{ran:?}");
+    assert_eq!(parse_result(&ran), (&json!("bumped"), 0), "{ran:?}");
     assert_eq!(ran.json["to"], "1.0.4");
     let asked = scene.model.request_log().last().unwrap().body.to_string();
     assert!(asked.contains("Not done:"), "it is told what is left: {asked}");
     for (path, content) in [("ours/m.py", PORT), ("ours/more.py", "more = 1\n"), ("b.txt", "b\n")] {
         assert_eq!(scene.site.file(BRANCH, path).await, content);
     }
-    let (pulls, drafts) = scene.pulls().await;
+    let (pulls, drafts) = scene.pulls_and_drafts().await;
     assert_eq!((pulls.len(), drafts.len(), drafts[0].open), (1, 1, false));
     let page = ran.json["pr"]["url"].as_str().unwrap();
     assert!(drafts[0].body.contains(page.rsplit('/').next().unwrap()), "{}", drafts[0].body);
@@ -173,25 +175,25 @@ async fn files_that_a_port_may_not_change_are_denied_and_a_change_of_them_is_ref
     let outside =
         ["pyproject.toml", "upstream.json", "README.md", "ours/uv.lock", ".github/workflows/ci.yml"];
     let mut answers: Vec<ScriptedAnswer> = outside.iter().map(|path| write(path, "x\n")).collect();
-    answers.push(report(&["pinned"], &[]));
+    answers.push(report_answer(&["pinned"], &[]));
     let programs = tempfile::tempdir().unwrap();
     let pytest = programs.path().join("pytest");
     std::fs::write(&pytest, "#!/bin/sh\necho 1 > README.md\n").unwrap();
     std::fs::set_permissions(&pytest, std::fs::Permissions::from_mode(0o755)).unwrap();
     let more = format!("[verify]\nprograms = [\"{}\"]\n", programs.path().display());
-    let scene = Scene::coding(&more, answers).await;
+    let scene = Scene::with_coding_job(&more, answers).await;
     let ran = scene.run().await;
-    assert_eq!(result(&ran), (&json!("failed"), 3), "{ran:?}");
+    assert_eq!(parse_result(&ran), (&json!("failed"), 3), "{ran:?}");
     assert!(ran.json["exit_reason"].as_str().unwrap().contains("changed no relevant file"), "{ran:?}");
     let denied = scene.model.request_log().last().unwrap().body.to_string().matches("denied:").count();
     assert_eq!(denied, outside.len());
 
     // The effects of a command are detected afterwards.
     let mut answers = vec![ScriptedAnswer::tool("run", json!({ "argv": ["pytest"] }))];
-    answers.extend(right());
+    answers.extend(right_port_answers());
     scene.model.set_script(ModelScript::from_answers(answers));
     let ran = scene.run().await;
-    assert_eq!(result(&ran), (&json!("failed"), 3), "{ran:?}");
+    assert_eq!(parse_result(&ran), (&json!("failed"), 3), "{ran:?}");
     assert!(ran.json["exit_reason"].as_str().unwrap().contains("must not change: README.md"), "{ran:?}");
     assert!(scene.site.pulls().await.is_empty());
 }
@@ -201,7 +203,7 @@ async fn a_run_that_is_killed_while_the_model_works_is_made_up_for_by_the_next()
     let stalled =
         ScriptedAnswer { fault: Some(ModelFault::Slow { millis: 60_000 }), ..write("ours/m.py", PORT) };
     let paid = write("ours/more.py", "more = 1\n").usage(100_000, 100);
-    let scene = Scene::coding("", vec![paid, stalled]).await;
+    let scene = Scene::with_coding_job("", vec![paid, stalled]).await;
     let mut child = scene
         .site
         .command(&["sync", "run", "demo"])
@@ -216,8 +218,8 @@ async fn a_run_that_is_killed_while_the_model_works_is_made_up_for_by_the_next()
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    scene.model.set_script(ModelScript::from_answers(right()));
-    assert_eq!(scene.site.until_free().await, ("bumped".to_owned(), 0));
+    scene.model.set_script(ModelScript::from_answers(right_port_answers()));
+    assert_eq!(scene.site.run_when_free().await, ("bumped".to_owned(), 0));
     // The cost of the killed run is reported, too.
     let told = &scene.site.run(&["sync", "status", "demo"]).await.json[0]["outcomes"][0];
     let (carried, all) =
@@ -225,7 +227,7 @@ async fn a_run_that_is_killed_while_the_model_works_is_made_up_for_by_the_next()
     assert!(carried >= 100_000 && all > carried, "{told}");
     let report = scene.site.run(&["report"]).await.json;
     assert_eq!(report["totals"]["cost_micro_usd"], all, "{report}");
-    let (pulls, drafts) = scene.pulls().await;
+    let (pulls, drafts) = scene.pulls_and_drafts().await;
     assert_eq!((pulls.len(), drafts.len()), (1, 0));
     assert!(pulls[0].body.contains("the project's tests were not run"), "{}", pulls[0].body);
 }
@@ -237,51 +239,51 @@ async fn money_that_is_used_up_ends_in_a_draft_and_never_in_a_final_pull_request
     let answers = vec![
         dear(write("ours/m.py", PORT)),
         dear(write("ours/n.py", "n = 1\n")),
-        dear(report(&["pinned"], &[])).times(0),
+        dear(report_answer(&["pinned"], &[])).times(0),
     ];
-    let scene = Scene::coding("[budget]\nsync_usd = 0.75\n", answers).await;
+    let scene = Scene::with_coding_job("[budget]\nsync_usd = 0.75\n", answers).await;
     let ran = scene.run().await;
-    assert_eq!(result(&ran), (&json!("saved"), 1), "{ran:?}");
+    assert_eq!(parse_result(&ran), (&json!("saved"), 1), "{ran:?}");
     assert!(ran.json["exit_reason"].as_str().unwrap().contains("too little is left"), "{ran:?}");
     assert!(ran.json["cost_micro_usd"].as_u64() > Some(0));
-    let (pulls, drafts) = scene.pulls().await;
+    let (pulls, drafts) = scene.pulls_and_drafts().await;
     assert_eq!((pulls.len(), drafts.len()), (0, 1));
 
-    let scene = Scene::coding("[budget]\nsync_usd = 0.000001\n", right()).await;
+    let scene = Scene::with_coding_job("[budget]\nsync_usd = 0.000001\n", right_port_answers()).await;
     let ran = scene.run().await;
-    assert_eq!(result(&ran), (&json!("held"), 4), "{ran:?}");
+    assert_eq!(parse_result(&ran), (&json!("held"), 4), "{ran:?}");
     assert!(scene.site.pulls().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_only_relaxes_ports_when_a_person_rules_so() {
-    let scene = Scene::new("", "", right()).await;
-    assert_eq!(scene.site.sync().await, ("asked".to_owned(), 1));
+    let scene = Scene::new("", "", right_port_answers()).await;
+    assert_eq!(scene.site.run_job().await, ("asked".to_owned(), 1));
     assert_eq!(scene.model.request_log().len(), 0);
     let question = scene.site.questions().await.remove(0);
     scene.site.repo.comment(question.number, "eve", "bump").await.unwrap();
-    assert_eq!(scene.site.sync().await, ("asked".to_owned(), 1));
+    assert_eq!(scene.site.run_job().await, ("asked".to_owned(), 1));
     scene.site.repo.comment(question.number, "ann", "Bump, please").await.unwrap();
     let ran = scene.run().await;
-    assert_eq!(result(&ran), (&json!("bumped"), 0), "{ran:?}");
+    assert_eq!(parse_result(&ran), (&json!("bumped"), 0), "{ran:?}");
     assert!(!scene.site.questions().await[0].open, "it is answered");
 }
 
 /// Loses the response to the nth write of a run that finishes a port, and checks that the next run ends with
 /// one pull request and no draft. Returns false if the run made fewer writes.
-async fn is_lost_and_ends_the_same(nth: u32) -> bool {
-    let half = vec![write("ours/more.py", "more = 1\n"), report(&["more"], &["pinned"])];
-    let scene = Scene::coding("", half).await;
-    assert_eq!(result(&scene.run().await), (&json!("saved"), 1));
-    scene.model.set_script(ModelScript::from_answers(right()));
+async fn lose_write_response(nth: u32) -> bool {
+    let half = vec![write("ours/more.py", "more = 1\n"), report_answer(&["more"], &["pinned"])];
+    let scene = Scene::with_coding_job("", half).await;
+    assert_eq!(parse_result(&scene.run().await), (&json!("saved"), 1));
+    scene.model.set_script(ModelScript::from_answers(right_port_answers()));
     scene.site.forge.add_fault(TheirFault::nth_write(nth, ForgeFaultKind::LostAnswer));
     scene.run().await;
     let is_lost = scene.site.forge.is_faultless();
     scene.site.forge.clear_faults();
-    scene.model.set_script(ModelScript::from_answers(right()));
-    let ended = scene.site.until_free().await;
+    scene.model.set_script(ModelScript::from_answers(right_port_answers()));
+    let ended = scene.site.run_when_free().await;
     assert!(["bumped", "covered"].contains(&ended.0.as_str()), "{nth}: {ended:?}");
-    let (pulls, drafts) = scene.pulls().await;
+    let (pulls, drafts) = scene.pulls_and_drafts().await;
     assert_eq!((pulls.len(), drafts.len()), (1, 1), "{nth}");
     assert!(pulls[0].open && !drafts[0].open, "{nth}: {drafts:?}");
     is_lost
@@ -291,7 +293,7 @@ async fn is_lost_and_ends_the_same(nth: u32) -> bool {
 async fn whatever_write_fails_while_a_port_is_finished_the_next_run_ends_the_same() {
     // A few cases run at the same time, until one has no such write.
     let lost = futures_util::stream::iter(1..)
-        .map(is_lost_and_ends_the_same)
+        .map(lose_write_response)
         .buffered(AT_ONCE)
         .take_while(|is_lost| std::future::ready(*is_lost))
         .count()
@@ -306,9 +308,9 @@ async fn what_a_model_leaves_to_people_is_asked_once_and_their_answer_reaches_th
              <b>"],
     });
     let answers = vec![write("ours/more.py", "more = 1\n"), ScriptedAnswer::tool("report", said)];
-    let scene = Scene::coding("", answers).await;
+    let scene = Scene::with_coding_job("", answers).await;
     let ran = scene.run().await;
-    assert_eq!(result(&ran), (&json!("saved"), 1), "{ran:?}");
+    assert_eq!(parse_result(&ran), (&json!("saved"), 1), "{ran:?}");
     let question = scene.site.questions().await.remove(0);
     let draft = ran.json["pr"]["url"].as_str().unwrap();
     assert!(
@@ -323,16 +325,16 @@ async fn what_a_model_leaves_to_people_is_asked_once_and_their_answer_reaches_th
     // The model is not asked before a permitted user has answered; a deleted question is asked again.
     let asked = scene.model.request_log().len();
     scene.site.repo.comment(question.number, "eve", "A flag").await.unwrap();
-    assert_eq!(result(&scene.run().await), (&json!("asked"), 1));
+    assert_eq!(parse_result(&scene.run().await), (&json!("asked"), 1));
     scene.site.repo.delete_issue(question.number).await.unwrap();
-    assert_eq!(result(&scene.run().await), (&json!("asked"), 1));
+    assert_eq!(parse_result(&scene.run().await), (&json!("asked"), 1));
     assert_eq!(scene.model.request_log().len(), asked);
     let open: Vec<_> = scene.site.questions().await.into_iter().filter(|issue| issue.open).collect();
     assert_eq!(open.len(), 1);
 
     scene.site.repo.comment(open[0].number, "ann", "Take the second function.").await.unwrap();
-    scene.model.set_script(ModelScript::from_answers(right()));
-    assert_eq!(result(&scene.run().await), (&json!("bumped"), 0));
+    scene.model.set_script(ModelScript::from_answers(right_port_answers()));
+    assert_eq!(parse_result(&scene.run().await), (&json!("bumped"), 0));
     let told = scene.model.request_log()[asked].body.to_string();
     assert!(told.contains("ann:\\nTake the second function."), "{told}");
     assert!(!told.contains("A flag\\n") && scene.site.questions().await.iter().all(|issue| !issue.open));

@@ -6,32 +6,32 @@ use serde_json::{Value, json};
 use truing_fakes::model::{ModelFault, ModelScript, ScriptedAnswer, StreamPlace};
 
 use super::AT_ONCE;
-use super::bump::{Scene, result, write};
+use super::bump::{Scene, parse_result, write};
 use super::site::{BRANCH, Site};
 
 /// The two functions that 1.0.5 changed, with an existing line of each.
 const OTHER: (&str, u32, &str) = ("other", 8, "    return 3");
 const MORE: (&str, u32, &str) = ("more", 11, "    return 1");
 
-fn judged((function, line, excerpt): (&str, u32, &str), verdict: &str) -> Value {
+fn verdict_json((function, line, excerpt): (&str, u32, &str), verdict: &str) -> Value {
     json!({
         "file": "demo/m.py", "function": function, "verdict": verdict, "reason": format!("of {function} | <b>"),
         "release": "after", "start_line": line, "excerpt": excerpt,
     })
 }
 
-fn told(functions: &[Value]) -> ScriptedAnswer {
+fn classification_answer(functions: &[Value]) -> ScriptedAnswer {
     ScriptedAnswer::tool("report", json!({ "functions": functions }))
 }
 
-pub(super) fn both(other: &str, more: &str) -> ScriptedAnswer {
-    told(&[judged(OTHER, other), judged(MORE, more)])
+pub(super) fn two_verdicts_answer(other: &str, more: &str) -> ScriptedAnswer {
+    classification_answer(&[verdict_json(OTHER, other), verdict_json(MORE, more)])
 }
 
 /// Creates a job with a model, and the release that changed unpinned code.
 async fn scene(job: &str, more: &str, answers: Vec<ScriptedAnswer>) -> Scene {
     let scene = Scene::new(job, more, answers).await;
-    scene.site.release("1.0.5");
+    scene.site.publish_release("1.0.5");
     scene
 }
 
@@ -40,17 +40,17 @@ async fn functions_that_need_no_port_widen_the_range_with_the_evidence_in_sight(
     let look = ["before/demo/m.py", "after/demo/m.py", "project/ours/m.py", "pyproject.toml"];
     let mut answers: Vec<ScriptedAnswer> =
         look.iter().map(|path| ScriptedAnswer::tool("read", json!({ "path": path }))).collect();
-    answers.push(both("no-port", "no-port"));
+    answers.push(two_verdicts_answer("no-port", "no-port"));
     let scene = scene("", "", answers).await;
     let dry = scene.site.run(&["sync", "run", "demo", "--dry-run"]).await;
-    assert_eq!(result(&dry), (&json!("rehearsed"), 0), "{dry:?}");
+    assert_eq!(parse_result(&dry), (&json!("rehearsed"), 0), "{dry:?}");
     let why = dry.json["exit_reason"].as_str().unwrap();
     assert!(why.contains("other in demo/m.py") && scene.model.request_log().is_empty(), "{why}");
 
     let ran = scene.run().await;
-    assert_eq!(result(&ran), (&json!("relaxed"), 0), "{ran:?}");
+    assert_eq!(parse_result(&ran), (&json!("relaxed"), 0), "{ran:?}");
     assert_eq!(ran.json["update_type"], "relax");
-    assert_eq!(scene.site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.6"));
+    assert_eq!(scene.site.file(BRANCH, "pyproject.toml").await, Site::project_file(">= 0.9, < 1.0.6"));
     let step = ran.json["steps"].as_array().unwrap().iter().find(|step| step["id"] == "decide").unwrap();
     assert!(step["turns"] == 5 && step["cost_micro_usd"].as_u64() > Some(0), "{step}");
     assert_eq!(step["cost_micro_usd"], ran.json["cost_micro_usd"]);
@@ -59,7 +59,7 @@ async fn functions_that_need_no_port_widen_the_range_with_the_evidence_in_sight(
         (said.len(), &said[0]["verdict"], &said[0]["excerpt"]),
         (2, &json!("no-port"), &json!(OTHER.2))
     );
-    let body = &scene.pulls().await.0[0].body;
+    let body = &scene.pulls_and_drafts().await.0[0].body;
     assert!(body.contains("| no-port |") && body.contains("of other") && !body.contains("<b>"), "{body}");
 
     // The model can read the files of the releases and their counterparts, and nothing else.
@@ -79,7 +79,7 @@ async fn functions_that_need_no_port_widen_the_range_with_the_evidence_in_sight(
         .collect();
     assert_eq!(failed, [false, false, false, true]);
 
-    assert_eq!(result(&scene.run().await).0, "covered");
+    assert_eq!(parse_result(&scene.run().await).0, "covered");
     assert_eq!(scene.model.request_log().len(), log.len(), "the same is not asked twice");
     assert_eq!(scene.model.violations(), Vec::<String>::new());
 }
@@ -90,10 +90,10 @@ async fn what_a_look_costs_is_what_the_ledger_has_settled() {
         fault: Some(ModelFault::Cut { after: StreamPlace::Text }),
         ..ScriptedAnswer::text("Let me see.")
     };
-    let answers = vec![torn.usage(4000, 90), both("no-port", "no-port")];
+    let answers = vec![torn.usage(4000, 90), two_verdicts_answer("no-port", "no-port")];
     let scene = scene("", "", answers).await;
     let ran = scene.run().await;
-    assert_eq!(result(&ran), (&json!("relaxed"), 0), "{ran:?}");
+    assert_eq!(parse_result(&ran), (&json!("relaxed"), 0), "{ran:?}");
     let levels = scene.site.run(&["budget", "show"]).await.json;
     let run = levels.as_array().unwrap().iter().find(|level| level["level"] == "run").unwrap();
     assert!(run["spent_micro_usd"].as_u64() > Some(2 * 4000), "{run}");
@@ -106,11 +106,11 @@ async fn what_a_look_costs_is_what_the_ledger_has_settled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_function_to_be_ported_makes_it_a_port_which_people_may_overrule() {
-    let scene = scene("", "", vec![both("no-port", "port")]).await;
+    let scene = scene("", "", vec![two_verdicts_answer("no-port", "port")]).await;
     for _ in 0..2 {
         let ran = scene.run().await;
         assert_eq!(
-            (result(&ran), &ran.json["update_type"]),
+            (parse_result(&ran), &ran.json["update_type"]),
             ((&json!("asked"), 1), &json!("bump")),
             "{ran:?}"
         );
@@ -123,7 +123,7 @@ async fn one_function_to_be_ported_makes_it_a_port_which_people_may_overrule() {
         question.body
     );
     scene.site.repo.comment(question.number, "ann", "relax: we do not have it").await.unwrap();
-    assert_eq!(result(&scene.run().await), (&json!("relaxed"), 0));
+    assert_eq!(parse_result(&scene.run().await), (&json!("relaxed"), 0));
     assert_eq!(scene.model.request_log().len(), 1);
 }
 
@@ -131,14 +131,14 @@ async fn one_function_to_be_ported_makes_it_a_port_which_people_may_overrule() {
 async fn a_job_that_may_write_code_ports_what_the_model_found() {
     let done = json!({ "summary": "s", "completed": ["more"], "remaining": [] });
     let answers = vec![
-        both("ambiguous", "port"),
+        two_verdicts_answer("ambiguous", "port"),
         write("ours/m.py", "def more():\n    return 1\n"),
         ScriptedAnswer::tool("report", done),
     ];
     let scene = scene("mode = \"code\"", "", answers).await;
     let ran = scene.run().await;
-    assert_eq!(result(&ran), (&json!("bumped"), 0), "{ran:?}");
-    assert_eq!(scene.site.file(BRANCH, "pyproject.toml").await, Site::project(">= 1.0.5, < 1.0.6"));
+    assert_eq!(parse_result(&ran), (&json!("bumped"), 0), "{ran:?}");
+    assert_eq!(scene.site.file(BRANCH, "pyproject.toml").await, Site::project_file(">= 1.0.5, < 1.0.6"));
     let asked = scene.model.request_log()[1].body.to_string();
     assert!(asked.contains("port, says a model that looked: of more"), "{asked}");
     let turns: Vec<_> = ["decide", "change"]
@@ -153,9 +153,17 @@ async fn a_job_that_may_write_code_ports_what_the_model_found() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_does_not_fit_is_mended_once() {
-    let scene = scene("", "", vec![told(&[judged(OTHER, "no-port")]), both("no-port", "no-port")]).await;
+    let scene = scene(
+        "",
+        "",
+        vec![
+            classification_answer(&[verdict_json(OTHER, "no-port")]),
+            two_verdicts_answer("no-port", "no-port"),
+        ],
+    )
+    .await;
     let ran = scene.run().await;
-    assert_eq!((result(&ran), scene.model.request_log().len()), ((&json!("relaxed"), 0), 2), "{ran:?}");
+    assert_eq!((parse_result(&ran), scene.model.request_log().len()), ((&json!("relaxed"), 0), 2), "{ran:?}");
     let again = scene.model.request_log()[1].body.to_string();
     assert!(again.contains("1 functions are not answered, such as more in demo/m.py"), "{again}");
 }
@@ -163,29 +171,39 @@ async fn an_answer_that_does_not_fit_is_mended_once() {
 /// In each case of doubt, a person is asked and no range is widened.
 #[tokio::test(flavor = "multi_thread")]
 async fn doubt_asks_people_whatever_it_is() {
-    let no = |of| judged(of, "no-port");
+    let no = |of| verdict_json(of, "no-port");
     let elsewhere = (MORE.0, MORE.1 + 1, MORE.2);
     let invented = ("pinned", 1, "def pinned(a):");
     let dead = ScriptedAnswer::status(401).times(0);
     let cases: Vec<(&str, ScriptedAnswer, &str, &str)> = vec![
-        ("ambiguous", both("no-port", "ambiguous"), "", "cannot tell of more"),
-        ("a missing function", told(&[no(OTHER)]), "", "not answered"),
-        ("none at all", told(&[]), "", "not answered"),
-        ("a made-up one", told(&[no(OTHER), no(MORE), no(invented)]), "", "not among"),
-        ("one twice", told(&[no(OTHER), no(MORE), no(MORE)]), "", "more than once"),
-        ("other lines", told(&[no(OTHER), no(elsewhere)]), "", "excerpt"),
-        ("other words", told(&[no(OTHER), no((MORE.0, MORE.1, "    return 2"))]), "", "excerpt"),
+        ("ambiguous", two_verdicts_answer("no-port", "ambiguous"), "", "cannot tell of more"),
+        ("a missing function", classification_answer(&[no(OTHER)]), "", "not answered"),
+        ("none at all", classification_answer(&[]), "", "not answered"),
+        ("a made-up one", classification_answer(&[no(OTHER), no(MORE), no(invented)]), "", "not among"),
+        ("one twice", classification_answer(&[no(OTHER), no(MORE), no(MORE)]), "", "more than once"),
+        ("other lines", classification_answer(&[no(OTHER), no(elsewhere)]), "", "excerpt"),
+        (
+            "other words",
+            classification_answer(&[no(OTHER), no((MORE.0, MORE.1, "    return 2"))]),
+            "",
+            "excerpt",
+        ),
         ("prose", ScriptedAnswer::text("None of them matters."), "", "prose"),
         ("no model", dead, "", "no access to the provider"),
         ("a refusal", ScriptedAnswer::text("").with_stop_reason("refusal"), "", "declines"),
-        ("no money", both("no-port", "no-port"), "[budget]\nsync_usd = 0.000001\n", "too little is left"),
+        (
+            "no money",
+            two_verdicts_answer("no-port", "no-port"),
+            "[budget]\nsync_usd = 0.000001\n",
+            "too little is left",
+        ),
         ("no turns", ScriptedAnswer::tool("list", json!({})).times(0), "", "turns"),
     ];
     let each = async |(name, answer, more, why): (&str, ScriptedAnswer, &str, &str)| {
         let job = if name == "no turns" { "limits.turns = 3" } else { "" };
         let scene = scene(job, more, vec![answer.times(0)]).await;
         let ran = scene.run().await;
-        assert_eq!(result(&ran), (&json!("asked"), 1), "{name}: {ran:?}");
+        assert_eq!(parse_result(&ran), (&json!("asked"), 1), "{name}: {ran:?}");
         assert_eq!(ran.json["update_type"], "ask", "{name}");
         let reason = ran.json["exit_reason"].as_str().unwrap();
         assert!(reason.contains(why), "{name}: {reason}");
@@ -206,7 +224,11 @@ async fn a_model_that_obeys_what_the_package_says_comes_to_a_question() {
     };
     scene.model.set_script(obedient);
     let ran = scene.run().await;
-    assert_eq!((result(&ran), &ran.json["update_type"]), ((&json!("asked"), 1), &json!("ask")), "{ran:?}");
+    assert_eq!(
+        (parse_result(&ran), &ran.json["update_type"]),
+        ((&json!("asked"), 1), &json!("ask")),
+        "{ran:?}"
+    );
     assert!(scene.site.pulls().await.is_empty());
     // The package's text stands between marks that it cannot know.
     let asked =
@@ -224,10 +246,13 @@ async fn a_model_that_obeys_what_the_package_says_comes_to_a_question() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_in_the_environment_alone_spends_nothing() {
     let site = Site::new().await;
-    site.release("1.0.5");
+    site.publish_release("1.0.5");
     let ran = site.run(&["sync", "run", "demo"]).await;
-    assert_eq!(result(&ran), (&json!("asked"), 1), "{ran:?}");
+    assert_eq!(parse_result(&ran), (&json!("asked"), 1), "{ran:?}");
     assert!(ran.json["evidence"]["classification"].is_null() && ran.json["model"].is_null(), "{ran:?}");
-    let scene = scene("classify = false", "", vec![both("no-port", "no-port")]).await;
-    assert_eq!((result(&scene.run().await), scene.model.request_log().len()), ((&json!("asked"), 1), 0));
+    let scene = scene("classify = false", "", vec![two_verdicts_answer("no-port", "no-port")]).await;
+    assert_eq!(
+        (parse_result(&scene.run().await), scene.model.request_log().len()),
+        ((&json!("asked"), 1), 0)
+    );
 }

@@ -1,7 +1,7 @@
 //! Tests that a server counts each end of a job's run once, failures included, in agreement with
 //! `truing report`.
 
-use crate::support::home::until;
+use crate::support::home::wait_until;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
@@ -28,7 +28,7 @@ fn serve(site: &Site) -> (Child, String) {
 }
 
 /// Returns the number of ended runs by the kinds in [`ENDS`].
-fn counted(address: &str) -> [u64; 5] {
+fn count_ends(address: &str) -> [u64; 5] {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
     let mut metrics = String::new();
@@ -41,7 +41,7 @@ fn counted(address: &str) -> [u64; 5] {
 }
 
 /// Returns the number of ended runs by kind according to the records.
-async fn recorded(site: &Site) -> [u64; 5] {
+async fn count_recorded_ends(site: &Site) -> [u64; 5] {
     let report = site.run(&["report", "--loop", "sync"]).await.json;
     ENDS.map(|end| report["sync"]["kinds"][end].as_u64().unwrap_or(0))
 }
@@ -49,33 +49,37 @@ async fn recorded(site: &Site) -> [u64; 5] {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_end_of_a_job_is_counted_once_and_failures_are() {
     let site = Site::new().await;
-    site.release("1.0.1");
-    site.set("[sync.demo]", "[sync.demo]\ncron = \"* * * * * *\"");
+    site.publish_release("1.0.1");
+    site.replace_in_config("[sync.demo]", "[sync.demo]\ncron = \"* * * * * *\"");
     let down = ForgeFault::on_call("GET", "/repos/acme/ours$", ForgeFaultKind::Status(500, None));
     site.forge.add_fault(down.times(u32::MAX));
     // Another job runs after this one each time.
-    site.another().await;
+    site.add_other_project().await;
     let (mut server, address) = serve(&site);
-    until("a failure", async || recorded(&site).await[4] == 1).await;
+    wait_until("a failure", async || count_recorded_ends(&site).await[4] == 1).await;
     // When the other job has ended twice since, this one was checked again.
-    let others = async || counted(&address)[..4].iter().sum::<u64>();
+    let others = async || count_ends(&address)[..4].iter().sum::<u64>();
     let since = others().await;
-    until("its turn has come again", async || others().await >= since + 2).await;
-    assert_eq!((counted(&address)[4], recorded(&site).await[4]), (1, 1), "once, until it is tried again");
+    wait_until("its turn has come again", async || others().await >= since + 2).await;
+    assert_eq!(
+        (count_ends(&address)[4], count_recorded_ends(&site).await[4]),
+        (1, 1),
+        "once, until it is tried again"
+    );
     stop(&mut server);
     site.forge.clear_faults();
 
     // Each server counts its own runs.
-    let before = recorded(&site).await;
+    let before = count_recorded_ends(&site).await;
     let (mut server, address) = serve(&site);
     let own = async || {
-        let all = recorded(&site).await;
+        let all = count_recorded_ends(&site).await;
         std::array::from_fn::<u64, 5, _>(|end| all[end] - before[end])
     };
-    until("some runs", async || own().await.iter().sum::<u64>() >= 4).await;
+    wait_until("some runs", async || own().await.iter().sum::<u64>() >= 4).await;
     assert_eq!(site.run(&["kill", "on"]).await.exit, 0);
-    until("all are counted", async || counted(&address) == own().await).await;
-    let [done, .., failed] = counted(&address);
-    assert!(done >= 1 && failed == 0, "{:?}", counted(&address));
+    wait_until("all are counted", async || count_ends(&address) == own().await).await;
+    let [done, .., failed] = count_ends(&address);
+    assert!(done >= 1 && failed == 0, "{:?}", count_ends(&address));
     stop(&mut server);
 }

@@ -19,13 +19,13 @@ async fn text(site: &Site) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_change_is_shown_with_the_pull_request_that_it_would_be_in() {
     let site = Site::new().await;
-    site.release("1.0.1");
+    site.publish_release("1.0.1");
     let told = text(&site).await;
     assert!(told.starts_with("demo: would relax (demo 1.0.0 to 1.0.1)\n"), "{told}");
     let opens = format!("a pull request from {BRANCH} would be opened with this change:\n");
     assert!(told.contains(&opens) && told.contains("+    'demo >= 0.9, < 1.0.2',  # pinned\n"), "{told}");
-    assert_eq!(site.sync().await, ("relaxed".to_owned(), 0));
-    site.release("1.0.2");
+    assert_eq!(site.run_job().await, ("relaxed".to_owned(), 0));
+    site.publish_release("1.0.2");
     let told = text(&site).await;
     let number = site.pulls().await[0].0;
     let pushes = format!("this change would be pushed to {BRANCH}, for ");
@@ -35,13 +35,13 @@ async fn the_change_is_shown_with_the_pull_request_that_it_would_be_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_whole_question_is_shown_and_nobody_is_asked() {
     let site = Site::new().await;
-    site.release("1.0.3");
+    site.publish_release("1.0.3");
     let told = text(&site).await;
     assert!(told.starts_with("demo: would ask people (demo 1.0.0 to 1.0.3)\n"), "{told}");
     assert!(site.questions().await.is_empty() && !told.contains("people are asked"), "{told}");
     let dry = site.run(&["sync", "run", "demo", "--dry-run", "--record", "out.json"]).await;
     assert_eq!((dry.exit, &dry.json["result"], &dry.json["dry_run"]), (1, &json!("asked"), &json!(true)));
-    assert_eq!(site.record("out.json"), dry.json);
+    assert_eq!(site.read_record("out.json"), dry.json);
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert_eq!(ran.json["dry_run"], json!(false));
     let question = site.questions().await.remove(0);

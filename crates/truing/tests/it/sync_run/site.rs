@@ -9,7 +9,7 @@ use truing_fakes::forge::{FakeForgeOptions, FakeRepo, ForgeFlavour, IssueView, P
 use truing_fakes::registry::{FakeRegistry, definition_digest};
 use truing_fakes::repo::CommitBuilder;
 
-use super::package::{PINNED, RELEASES, list};
+use super::package::{PINNED, RELEASES, set_releases};
 use super::watch::Watched;
 use crate::support::home::Home;
 
@@ -42,7 +42,7 @@ pub(crate) struct Site {
 }
 
 /// Returns the first commit of a project.
-fn begin() -> CommitBuilder {
+fn first_commit() -> CommitBuilder {
     let digest = definition_digest(PINNED);
     CommitBuilder::new("Begin")
         .write("pyproject.toml", PROJECT)
@@ -60,38 +60,38 @@ pub(crate) struct Ran {
 
 impl Site {
     pub(crate) async fn new() -> Self {
-        Self::with("").await
+        Self::with_config("").await
     }
 
     /// Creates a site with additional configuration; keys of the job come first.
-    pub(crate) async fn with(more: &str) -> Self {
-        Self::at(ForgeFlavour::GitHub, more).await
+    pub(crate) async fn with_config(more: &str) -> Self {
+        Self::with_flavour(ForgeFlavour::GitHub, more).await
     }
 
     /// Creates a site at a forge of another kind.
-    pub(crate) async fn at(flavour: ForgeFlavour, more: &str) -> Self {
+    pub(crate) async fn with_flavour(flavour: ForgeFlavour, more: &str) -> Self {
         let forge = Watched::start_as(flavour, FakeForgeOptions::default()).await;
         forge.register_token(TOKEN, BOT);
-        let repo = forge.create_repository("acme", "ours", begin()).await.unwrap();
-        repo.set_role(BOT, forge.permission()).await.unwrap();
+        let repo = forge.create_repository("acme", "ours", first_commit()).await.unwrap();
+        repo.set_role(BOT, forge.lookup_permission()).await.unwrap();
         repo.set_role("ann", "write").await.unwrap();
-        let (operator, name) = (forge.operator(), forge.name());
+        let (operator, name) = (forge.operator_config(), forge.forge_name());
         let config = format!(
             "{operator}[server]\npoll = \"50ms\"\nlease = \"20s\"\nheartbeat = \"200ms\"\n[sync.demo]\nforge \
              = \"{name}\"\nrepo = \"acme/ours\"\nmirror = [\"demo/=ours/\"]\n{more}"
         );
         let registry = FakeRegistry::start().await.unwrap();
-        let home = Home::configured(&config)
-            .with(forge.variables()[0], TOKEN)
-            .with("ANTHROPIC_API_KEY", truing_fakes::model::KEY);
+        let home = Home::with_config(&config)
+            .with_variable(forge.secret_variables()[0], TOKEN)
+            .with_variable("ANTHROPIC_API_KEY", truing_fakes::model::KEY);
         let site = Self { forge, repo, home, registry, program: None };
-        site.release("1.0.0");
+        site.publish_release("1.0.0");
         site
     }
 
     /// Creates another project like this one, and a job `sync.later` that follows the same package for it.
-    pub(crate) async fn another(&self) {
-        let repo = self.forge.create_repository("acme", "theirs", begin()).await.unwrap();
+    pub(crate) async fn add_other_project(&self) {
+        let repo = self.forge.create_repository("acme", "theirs", first_commit()).await.unwrap();
         repo.set_role(BOT, "write").await.unwrap();
         let text = self.home.config();
         let (_, job) = text.split_once("[sync.demo]").unwrap();
@@ -100,10 +100,10 @@ impl Site {
     }
 
     /// Makes a release the newest.
-    pub(crate) fn release(&self, version: &str) {
+    pub(crate) fn publish_release(&self, version: &str) {
         let all = RELEASES.iter().chain([&BESIDE, &MAJOR]);
         let newest = all.clone().position(|(known, _)| *known == version).unwrap();
-        list(&self.registry, all.take(newest + 1));
+        set_releases(&self.registry, all.take(newest + 1));
     }
 
     pub(crate) fn home(&self) -> &std::path::Path {
@@ -111,8 +111,8 @@ impl Site {
     }
 
     /// Replaces a text in the operator's file.
-    pub(crate) fn set(&self, old: &str, new: &str) {
-        self.home.reconfigure(old, new);
+    pub(crate) fn replace_in_config(&self, old: &str, new: &str) {
+        self.home.replace_in_config(old, new);
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
@@ -131,39 +131,39 @@ impl Site {
     }
 
     /// Returns the summary of the CI job as far as it is written.
-    pub(crate) fn summary(&self) -> String {
+    pub(crate) fn read_ci_summary(&self) -> String {
         self.home.read("summary.md")
     }
 
     /// Returns the record that a run wrote to a file.
-    pub(crate) fn record(&self, name: &str) -> Value {
+    pub(crate) fn read_record(&self, name: &str) -> Value {
         serde_json::from_str(&self.home.read(name)).unwrap()
     }
 
     pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {
         let mut command = self.command(arguments);
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        let ran = Ran::of(&output);
+        let ran = Ran::from_output(&output);
         let told = format!("{:?}{}", output.stdout, ran.err);
         assert!(!told.contains(TOKEN), "the token is told");
         ran
     }
 
     /// Runs the job once. Returns its result and exit code.
-    pub(crate) async fn sync(&self) -> (String, i32) {
+    pub(crate) async fn run_job(&self) -> (String, i32) {
         let ran = self.run(&["sync", "run", "demo"]).await;
         (ran.json["result"].as_str().unwrap_or_else(|| panic!("{ran:?}")).to_owned(), ran.exit)
     }
 
     /// Returns the number of writes at the forge so far: calls of its API, and pushes.
-    pub(crate) fn writes(&self) -> u64 {
+    pub(crate) fn write_count(&self) -> u64 {
         let calls = self.forge.call_counts();
         let is_write = |route: &&String| !route.starts_with("GET ") && !route.ends_with("git-upload-pack");
         calls.iter().filter(|(route, _)| is_write(route)).map(|(_, count)| count).sum()
     }
 
     /// Runs the job and kills it during its nth write.
-    pub(crate) async fn killed_at_write(&self, nth: u64) {
+    pub(crate) async fn kill_at_write(&self, nth: u64) {
         let mut child = self
             .command(&["sync", "run", "demo"])
             .stdout(Stdio::null())
@@ -171,7 +171,7 @@ impl Site {
             .spawn()
             .unwrap();
         let deadline = Instant::now() + PATIENCE;
-        while self.writes() < nth {
+        while self.write_count() < nth {
             assert!(Instant::now() < deadline, "no write {nth}");
             tokio::task::yield_now().await;
         }
@@ -180,7 +180,7 @@ impl Site {
     }
 
     /// Runs the job as soon as its slot is free.
-    pub(crate) async fn until_free(&self) -> (String, i32) {
+    pub(crate) async fn run_when_free(&self) -> (String, i32) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let ran = self.run(&["sync", "run", "demo"]).await;
@@ -214,7 +214,7 @@ impl Site {
     }
 
     /// Returns the number of commits on a branch that are not on the default one.
-    pub(crate) async fn ahead(&self, branch: &str) -> String {
+    pub(crate) async fn commits_ahead(&self, branch: &str) -> String {
         let dir = self.repo.dir().await.unwrap();
         let range = format!("main..{branch}");
         let git =
@@ -223,13 +223,13 @@ impl Site {
     }
 
     /// Returns the project's file with this range.
-    pub(crate) fn project(range: &str) -> String {
+    pub(crate) fn project_file(range: &str) -> String {
         PROJECT.replace(">= 0.9, < 1.0.1", range)
     }
 }
 
 impl Ran {
-    pub(crate) fn of(output: &Output) -> Self {
+    pub(crate) fn from_output(output: &Output) -> Self {
         Self {
             exit: output.status.code().unwrap(),
             json: serde_json::from_slice(&output.stdout).unwrap_or(json!(null)),

@@ -9,9 +9,9 @@ use truing_core::ledger::TokenUsage;
 use truing_fakes::model::{ModelFault, ModelScript, ScriptedAnswer, StreamPlace as At};
 use truing_model::price::ModelPrices;
 
-use super::bump::{Scene, report, result, right};
-use super::classify::both;
-use super::quiet::until_read;
+use super::bump::{Scene, parse_result, report_answer, right_port_answers};
+use super::classify::two_verdicts_answer;
+use super::quiet::wait_until_idle;
 use super::site::Ran;
 
 /// Tokens that are charged for a cut answer in addition to the reported ones, since they may have been in
@@ -21,7 +21,7 @@ const UNDER_WAY: u64 = 300;
 const PROMPT: u64 = 4000;
 
 /// Returns an answer that stalls in its middle, after the prompt's usage was reported.
-fn stalls() -> ScriptedAnswer {
+fn stalling_answer() -> ScriptedAnswer {
     let stalls = ScriptedAnswer {
         fault: Some(ModelFault::Stall { after: At::Text }),
         ..ScriptedAnswer::text("Let me see.")
@@ -31,7 +31,7 @@ fn stalls() -> ScriptedAnswer {
 
 impl Scene {
     /// Runs the program and sends this signal when it has read everything before the stall.
-    async fn interrupted(&self, signal: &'static str) -> Ran {
+    async fn run_and_signal(&self, signal: &'static str) -> Ran {
         let mut command = self.site.command(&["sync", "run", "demo"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let deadline = Instant::now() + crate::support::HANGS;
@@ -40,28 +40,28 @@ impl Scene {
             tokio::task::yield_now().await;
         }
         let output = tokio::task::spawn_blocking(move || {
-            until_read(child.id());
+            wait_until_idle(child.id());
             let kill = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status();
             assert!(kill.unwrap().success());
             child.wait_with_output().unwrap()
         });
-        Ran::of(&output.await.unwrap())
+        Ran::from_output(&output.await.unwrap())
     }
 
     /// Returns the spent and the reserved money of the jobs' runs.
-    async fn ledger(&self) -> (u64, u64) {
+    async fn ledger_sums(&self) -> (u64, u64) {
         let rows = self.site.run(&["budget", "show"]).await.json;
         let runs = rows.as_array().unwrap().iter().filter(|row| row["level"] == "run");
         let sum = |of: &str| runs.clone().map(|row| row[of].as_u64().unwrap()).sum();
         (sum("spent_micro_usd"), sum("reserved_micro_usd"))
     }
 
-    async fn reported(&self) -> Value {
+    async fn reported_cost(&self) -> Value {
         self.site.run(&["report"]).await.json["totals"]["cost_micro_usd"].clone()
     }
 
     /// Returns the cost of the billed answers, including the tokens in transit of each cut one.
-    fn billed(&self) -> u64 {
+    fn billed_cost(&self) -> u64 {
         let prices = ModelPrices::builtin().unwrap();
         let costs = self.model.bills().into_iter().map(|bill| {
             let billed = bill.usage;
@@ -79,26 +79,26 @@ impl Scene {
     }
 
     /// Interrupts the run, and runs it again to this end.
-    async fn goes_on(&self, signal: &'static str, then: Vec<ScriptedAnswer>, end: &str) {
-        let ran = self.interrupted(signal).await;
+    async fn interrupt_and_rerun(&self, signal: &'static str, then: Vec<ScriptedAnswer>, end: &str) {
+        let ran = self.run_and_signal(signal).await;
         assert_eq!((ran.exit, &ran.json["error"]["code"]), (130, &json!("interrupted")), "{signal}: {ran:?}");
-        let (spent, held) = self.ledger().await;
-        assert_eq!((spent, held), (self.billed(), 0), "{signal}: what the stream has told, and no more");
-        assert_eq!(self.reported().await, json!(spent), "{signal}: it is told");
+        let (spent, held) = self.ledger_sums().await;
+        assert_eq!((spent, held), (self.billed_cost(), 0), "{signal}: what the stream has told, and no more");
+        assert_eq!(self.reported_cost().await, json!(spent), "{signal}: it is told");
         assert!(self.site.pulls().await.is_empty() && self.site.questions().await.is_empty());
 
         // The lease is returned, and nothing is counted as a failure.
         self.model.set_script(ModelScript::from_answers(then));
         let again = self.run().await;
-        assert_eq!(result(&again), (&json!(end), 0), "{signal}: {again:?}");
-        let (all, held) = self.ledger().await;
-        assert_eq!((all, held), (self.billed(), 0), "{signal}");
+        assert_eq!(parse_result(&again), (&json!(end), 0), "{signal}: {again:?}");
+        let (all, held) = self.ledger_sums().await;
+        assert_eq!((all, held), (self.billed_cost(), 0), "{signal}");
         assert_eq!(
             (&again.json["carried_micro_usd"], &again.json["cost_micro_usd"]),
             (&json!(spent), &json!(all)),
             "{signal}: {again:?}"
         );
-        assert_eq!(self.reported().await, json!(all), "{signal}: each sum once");
+        assert_eq!(self.reported_cost().await, json!(all), "{signal}: each sum once");
         let status = self.site.run(&["sync", "status", "demo"]).await.json;
         assert_eq!(
             (&status[0]["failures"], &status[0]["breaker"]),
@@ -110,35 +110,36 @@ impl Scene {
 }
 
 /// Stops a run by this signal while a model classifies.
-async fn stopped_at_a_look(signal: &'static str) {
-    let scene = Scene::new("", "", vec![stalls()]).await;
-    scene.site.release("1.0.5");
-    scene.goes_on(signal, vec![both("no-port", "no-port")], "relaxed").await;
+async fn stop_while_classifying(signal: &'static str) {
+    let scene = Scene::new("", "", vec![stalling_answer()]).await;
+    scene.site.publish_release("1.0.5");
+    scene.interrupt_and_rerun(signal, vec![two_verdicts_answer("no-port", "no-port")], "relaxed").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_interrupted_while_a_model_looks_is_paid_by_what_was_shown_and_gone_on_with() {
-    stopped_at_a_look("-INT").await;
+    stop_while_classifying("-INT").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_terminated_while_a_model_looks_is_paid_by_what_was_shown_and_gone_on_with() {
-    stopped_at_a_look("-TERM").await;
+    stop_while_classifying("-TERM").await;
 }
 
 /// Stops a port by this signal while a model writes.
-async fn stopped_at_a_port(signal: &'static str) {
+async fn stop_while_porting(signal: &'static str) {
     let paid = super::bump::write("ours/more.py", "more = 1\n").usage(2000, 70);
-    let scene = Scene::new("mode = \"code\"", "", vec![paid, stalls(), report(&[], &[])]).await;
-    scene.goes_on(signal, right(), "bumped").await;
+    let scene =
+        Scene::new("mode = \"code\"", "", vec![paid, stalling_answer(), report_answer(&[], &[])]).await;
+    scene.interrupt_and_rerun(signal, right_port_answers(), "bumped").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_is_interrupted_while_a_model_writes_is_paid_by_what_was_shown_and_made_anew() {
-    stopped_at_a_port("-INT").await;
+    stop_while_porting("-INT").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_is_terminated_while_a_model_writes_is_paid_by_what_was_shown_and_made_anew() {
-    stopped_at_a_port("-TERM").await;
+    stop_while_porting("-TERM").await;
 }

@@ -19,7 +19,7 @@ use truing_loops::machine::SystemClock;
 use truing_loops::slots::take_step;
 use truing_store::Store;
 
-use super::bump::{CHECK, Scene, report, right, write};
+use super::bump::{CHECK, Scene, report_answer, right_port_answers, write};
 use super::site::{BOT, BRANCH, Ran, Site};
 
 const PUSH: &str = "/{owner}/{repo}/git-receive-pack";
@@ -84,7 +84,7 @@ struct Stage {
 
 impl Case {
     /// Prepares the state before the run.
-    async fn stage(self) -> Stage {
+    async fn prepare_stage(self) -> Stage {
         let stage = match self {
             Self::Save | Self::Finish => {
                 let Scene { site, model } =
@@ -92,56 +92,59 @@ impl Case {
                 Stage { site, model: Some(model) }
             }
             Self::Relax | Self::Ask | Self::AskAgain | Self::Answered | Self::Blocked => {
-                Stage { site: Site::with(TRACKS).await, model: None }
+                Stage { site: Site::with_config(TRACKS).await, model: None }
             }
         };
         let site = &stage.site;
         // Only this test may detect the loss of the lease, so other checks are slow.
-        site.set("lease = \"20s\"\nheartbeat = \"200ms\"", "lease = \"60s\"\nheartbeat = \"10s\"");
+        site.replace_in_config(
+            "lease = \"20s\"\nheartbeat = \"200ms\"",
+            "lease = \"60s\"\nheartbeat = \"10s\"",
+        );
         match self {
-            Self::Relax => site.release("1.0.1"),
-            Self::Ask => site.release("1.0.3"),
+            Self::Relax => site.publish_release("1.0.1"),
+            Self::Ask => site.publish_release("1.0.3"),
             Self::AskAgain => {
-                site.release("1.0.3");
-                site.sync().await;
-                site.release("2.0.0");
+                site.publish_release("1.0.3");
+                site.run_job().await;
+                site.publish_release("2.0.0");
             }
             Self::Answered => {
-                site.release("1.0.3");
-                site.sync().await;
+                site.publish_release("1.0.3");
+                site.run_job().await;
                 let questions = site.questions().await;
                 let question = questions.iter().find(|issue| issue.title.contains("feedback")).unwrap();
                 site.repo.comment(question.number, "ann", "relax").await.unwrap();
             }
             Self::Blocked => {
-                site.release("1.0.1");
-                site.sync().await;
+                site.publish_release("1.0.1");
+                site.run_job().await;
                 let mine = CommitBuilder::new("Mine").write("mine.txt", "mine\n").with_author("ann");
                 site.repo.push(BRANCH, mine).await.unwrap();
-                site.release("1.0.4");
+                site.publish_release("1.0.4");
             }
             Self::Save => {}
             Self::Finish => {
-                Self::Save.play(&stage);
+                Self::Save.set_answers(&stage);
                 stage.run().await;
             }
         }
-        self.play(&stage);
+        self.set_answers(&stage);
         stage
     }
 
     /// Sets the model's answers for the next run.
-    fn play(self, stage: &Stage) {
+    fn set_answers(self, stage: &Stage) {
         let Some(model) = &stage.model else { return };
         match self {
             Self::Save => {
                 let half = "# HALF\ndef pinned(a):\n    return a\n";
                 model.set_script(ModelScript::from_answers([
                     write("ours/m.py", half),
-                    report(&["more"], &["pinned"]),
+                    report_answer(&["more"], &["pinned"]),
                 ]));
             }
-            Self::Finish => model.set_script(ModelScript::from_answers(right())),
+            Self::Finish => model.set_script(ModelScript::from_answers(right_port_answers())),
             Self::Relax | Self::Ask | Self::AskAgain | Self::Answered | Self::Blocked => {}
         }
     }
@@ -154,7 +157,7 @@ impl Stage {
 }
 
 /// Returns the writes since this length of the forge's log, in order.
-fn writes(stage: &Stage, since: usize) -> Vec<At> {
+fn list_writes(stage: &Stage, since: usize) -> Vec<At> {
     let (mut calls, mut pushes) = (0, 0);
     let mut writes = Vec::new();
     for call in stage.site.forge.request_log().into_iter().skip(since).filter(|call| call.method != "GET") {
@@ -170,7 +173,7 @@ fn writes(stage: &Stage, since: usize) -> Vec<At> {
 }
 
 /// Returns the final state without values that differ between runs.
-async fn picture(stage: &Stage) -> String {
+async fn final_state(stage: &Stage) -> String {
     let site = &stage.site;
     let mut text = String::new();
     for (number, pull) in site.pulls().await {
@@ -189,7 +192,7 @@ async fn picture(stage: &Stage) -> String {
     }
     for branch in [BRANCH.to_owned(), format!("{BRANCH}-wip")] {
         if site.repo.tip(&branch).await.is_ok() {
-            let _ = writeln!(text, "{branch}: {} ahead", site.ahead(&branch).await);
+            let _ = writeln!(text, "{branch}: {} ahead", site.commits_ahead(&branch).await);
             text += &site.file(&branch, "pyproject.toml").await;
         }
     }
@@ -200,20 +203,20 @@ async fn picture(stage: &Stage) -> String {
     varies.replace_all(&text, "…").into_owned()
 }
 
-async fn turn(stage: &Stage, arguments: &[&str]) {
+async fn turn_switch(stage: &Stage, arguments: &[&str]) {
     let ran = stage.site.run(&[&["kill"], arguments].concat()).await;
     assert_eq!(ran.exit, 0, "{ran:?}");
 }
 
 /// Ends the lease, as a restarting server does.
-async fn lose(stage: &Stage) {
+async fn lose_lease(stage: &Stage) {
     let file: PathBuf = stage.site.home().join(".local/state/truing/truing.db");
     let store = Store::open(&file, Arc::new(SystemClock)).unwrap();
     take_step(&store, &job::job_key("demo"), SlotCommand::Restarted, &SlotLimits::default()).await.unwrap();
 }
 
 /// Starts a run in which the event happens during a write; `None` is before the first one.
-async fn met(stage: &Stage, at_write: Option<At>, event: What) -> Output {
+async fn run_with_event(stage: &Stage, at_write: Option<At>, event: What) -> Output {
     let forge = &stage.site.forge;
     forge.add_fault(match at_write {
         Some(At::Call(nth)) => ForgeFault::nth_write(nth, ForgeFaultKind::HeldAnswer),
@@ -228,10 +231,10 @@ async fn met(stage: &Stage, at_write: Option<At>, event: What) -> Output {
         ended = &mut output => panic!("it never came to {at_write:?}: {ended:?}"),
     }
     match event {
-        What::Stop => turn(stage, &["on", "--mode", "stop"]).await,
-        What::StopThere => turn(stage, &["on", "--mode", "stop", "--repo", "Acme/ours"]).await,
-        What::Finish => turn(stage, &["on"]).await,
-        What::Lost => lose(stage).await,
+        What::Stop => turn_switch(stage, &["on", "--mode", "stop"]).await,
+        What::StopThere => turn_switch(stage, &["on", "--mode", "stop", "--repo", "Acme/ours"]).await,
+        What::Finish => turn_switch(stage, &["on"]).await,
+        What::Lost => lose_lease(stage).await,
     }
     forge.release_held();
     output.await.unwrap()
@@ -245,11 +248,16 @@ struct Clean {
 }
 
 /// Returns the errors of a run with this event, and of the run after it.
-async fn wrong(case: Case, (nth, at): (usize, Option<At>), event: What, clean: &Clean) -> Option<String> {
-    let stage = case.stage().await;
+async fn event_run_errors(
+    case: Case,
+    (nth, at): (usize, Option<At>),
+    event: What,
+    clean: &Clean,
+) -> Option<String> {
+    let stage = case.prepare_stage().await;
     let since = stage.site.forge.request_log().len();
-    let output = met(&stage, at, event).await;
-    let (exit, made) = (output.status.code(), writes(&stage, since).len());
+    let output = run_with_event(&stage, at, event).await;
+    let (exit, made) = (output.status.code(), list_writes(&stage, since).len());
     let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     let reason = told["exit_reason"].as_str().unwrap_or_default();
     let said = || format!("{exit:?} {} {reason} {}", told["result"], String::from_utf8_lossy(&output.stderr));
@@ -258,7 +266,7 @@ async fn wrong(case: Case, (nth, at): (usize, Option<At>), event: What, clean: &
     // After the last write there is none to refuse.
     if event == What::Finish || nth == clean.writes.len() {
         let wrong = (exit != Some(clean.exit)).then(said);
-        return wrong.or(differs(picture(&stage).await));
+        return wrong.or(differs(final_state(&stage).await));
     }
     if made != nth {
         return Some(format!("{made} writes: {}", said()));
@@ -271,37 +279,37 @@ async fn wrong(case: Case, (nth, at): (usize, Option<At>), event: What, clean: &
         return Some(said());
     }
     match event {
-        What::Stop => turn(&stage, &["off"]).await,
+        What::Stop => turn_switch(&stage, &["off"]).await,
         What::StopThere => {
             let held = stage.run().await;
             if held.exit != 4 || !held.err.contains("the kill switch of Acme/ours is on") {
                 return Some(format!("a run begins: {held:?}"));
             }
-            turn(&stage, &["off", "--repo", "acme/ours"]).await;
+            turn_switch(&stage, &["off", "--repo", "acme/ours"]).await;
         }
         What::Finish | What::Lost => {}
     }
-    case.play(&stage);
+    case.set_answers(&stage);
     let ran = stage.run().await;
     // A saved port makes no progress by another one that reaches the same point.
     let is_kept = case == Case::Save && nth > 1;
     let exit = if is_kept { 3 } else { clean.exit };
     let wrong = (ran.exit != exit).then(|| format!("the second run: {ran:?}"));
-    wrong.or(differs(picture(&stage).await))
+    wrong.or(differs(final_state(&stage).await))
 }
 
 /// Tests the event at each write of a case, and before the first one.
-async fn happens(case: Case, event: What) {
+async fn test_event_at_writes(case: Case, event: What) {
     let many = CASES.iter().find(|(known, _)| *known == case).unwrap().1;
-    let stage = case.stage().await;
+    let stage = case.prepare_stage().await;
     let since = stage.site.forge.request_log().len();
     let exit = stage.run().await.exit;
-    let clean = &Clean { writes: writes(&stage, since), exit, picture: picture(&stage).await };
+    let clean = &Clean { writes: list_writes(&stage, since), exit, picture: final_state(&stage).await };
     assert_eq!(clean.writes.len(), many, "{case:?}: {:?}", clean.writes);
     let at = [None].into_iter().chain(clean.writes.iter().copied().map(Some)).enumerate();
     let wrong: Vec<String> = futures_util::stream::iter(at)
         .map(|at| async move {
-            wrong(case, at, event, clean).await.map(|wrong| format!("{case:?}, {at:?}: {wrong}"))
+            event_run_errors(case, at, event, clean).await.map(|wrong| format!("{case:?}, {at:?}: {wrong}"))
         })
         .buffer_unordered(AT_ONCE)
         .filter_map(std::future::ready)
@@ -312,50 +320,50 @@ async fn happens(case: Case, event: What) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_of_a_run_that_admits_a_release_no_write_is_made_and_off_lets_it_go_on() {
-    happens(Case::Relax, What::Stop).await;
+    test_event_at_writes(Case::Relax, What::Stop).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_of_its_repository_a_run_makes_no_write_and_none_begins_until_it_is_off() {
-    happens(Case::Relax, What::StopThere).await;
+    test_event_at_writes(Case::Relax, What::StopThere).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_of_a_run_that_asks_no_write_is_made_and_off_lets_it_go_on() {
-    happens(Case::Ask, What::Stop).await;
+    test_event_at_writes(Case::Ask, What::Stop).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_of_a_run_that_asks_again_no_write_is_made_and_off_lets_it_go_on() {
-    happens(Case::AskAgain, What::Stop).await;
+    test_event_at_writes(Case::AskAgain, What::Stop).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_of_a_run_that_follows_an_answer_no_write_is_made_and_off_lets_it_go_on() {
-    happens(Case::Answered, What::Stop).await;
+    test_event_at_writes(Case::Answered, What::Stop).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_of_a_run_that_leaves_a_pull_request_to_people_no_write_is_made_and_off_lets_it_go_on() {
-    happens(Case::Blocked, What::Stop).await;
+    test_event_at_writes(Case::Blocked, What::Stop).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_of_a_run_that_keeps_a_port_no_write_is_made_and_off_lets_it_go_on() {
-    happens(Case::Save, What::Stop).await;
+    test_event_at_writes(Case::Save, What::Stop).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_of_a_run_that_finishes_a_port_no_write_is_made_and_off_lets_it_go_on() {
-    happens(Case::Finish, What::Stop).await;
+    test_event_at_writes(Case::Finish, What::Stop).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_mode_finish_a_run_in_flight_completes() {
-    happens(Case::Answered, What::Finish).await;
+    test_event_at_writes(Case::Answered, What::Finish).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_lease_a_run_makes_no_write() {
-    happens(Case::Answered, What::Lost).await;
+    test_event_at_writes(Case::Answered, What::Lost).await;
 }

@@ -10,24 +10,24 @@ const LABELS: &str = "labels = [\"dependencies\", \"Up to date\"]";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_repositorys_own_template_comes_first_unless_the_operator_has_one() {
-    let site = Site::with("").await;
+    let site = Site::with_config("").await;
     let theirs = CommitBuilder::new("Ask")
         .write(".github/PULL_REQUEST_TEMPLATE.md", "## Why\r\n\r\n<!-- in short -->\r\n")
         .write("pull_request_template.md", "not this one\n");
     site.repo.push("main", theirs).await.unwrap();
-    site.release("1.0.1");
-    assert_eq!(site.sync().await, ("relaxed".to_owned(), 0));
+    site.publish_release("1.0.1");
+    assert_eq!(site.run_job().await, ("relaxed".to_owned(), 0));
     let body = site.pulls().await.remove(0).1.body;
     assert!(body.starts_with("## Why\n\n<!-- in short -->\n\ndemo `1.0.1` is out"), "{body}");
     assert!(!body.contains("not this one"), "{body}");
-    assert_eq!(site.sync().await, ("covered".to_owned(), 0));
+    assert_eq!(site.run_job().await, ("covered".to_owned(), 0));
 
     // The operator's own texts are used. The pull request is updated for the next release.
     let words = "title = \"{{decision}}: {{package}} {{version}}\"\nbody_template = \"See \
          {{text}}\\n{{template}}\"\n";
-    site.set("[sync.demo]", &format!("[sync.demo]\n{words}"));
-    site.release("1.0.2");
-    assert_eq!(site.sync().await, ("relaxed".to_owned(), 0));
+    site.replace_in_config("[sync.demo]", &format!("[sync.demo]\n{words}"));
+    site.publish_release("1.0.2");
+    assert_eq!(site.run_job().await, ("relaxed".to_owned(), 0));
     let pulls = site.pulls().await;
     let [(_, pull)] = pulls.as_slice() else { panic!("{pulls:?}") };
     assert_eq!(pull.title, "relax: demo 1.0.2");
@@ -37,7 +37,7 @@ async fn the_repositorys_own_template_comes_first_unless_the_operator_has_one() 
         pull.body
     );
 
-    site.set("{{decision}}", "{{verdict}}");
+    site.replace_in_config("{{decision}}", "{{verdict}}");
     let wrong = site.run(&["sync", "status"]).await;
     assert!(wrong.exit == 2 && wrong.err.contains("sync.demo.title") && wrong.err.contains("{{verdict}}"));
 }
@@ -51,10 +51,10 @@ async fn a_template_that_is_a_link_or_no_text_is_not_used() {
     let folder = CommitBuilder::new("A folder")
         .write_symlink("docs", secret.path().parent().unwrap().to_str().unwrap());
     for commit in [link, folder, CommitBuilder::new("Bytes").write("pull_request_template.md", b"\xff\xfe")] {
-        let site = Site::with("").await;
+        let site = Site::with_config("").await;
         site.repo.push("main", commit).await.unwrap();
-        site.release("1.0.1");
-        assert_eq!(site.sync().await, ("relaxed".to_owned(), 0));
+        site.publish_release("1.0.1");
+        assert_eq!(site.run_job().await, ("relaxed".to_owned(), 0));
         let body = site.pulls().await.remove(0).1.body;
         assert!(body.starts_with("demo `1.0.1` is out"), "{body}");
     }
@@ -62,29 +62,29 @@ async fn a_template_that_is_a_link_or_no_text_is_not_used() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn labels_are_put_on_also_by_a_later_run_and_once() {
-    let site = Site::with(LABELS).await;
-    site.release("1.0.1");
+    let site = Site::with_config(LABELS).await;
+    site.publish_release("1.0.1");
     let labelling =
         ForgeFault::on_call("POST", "/repos/acme/ours/issues/", ForgeFaultKind::Status(500, None));
     site.forge.add_fault(labelling.times(9));
-    assert_eq!(site.sync().await, ("failed".to_owned(), 3));
+    assert_eq!(site.run_job().await, ("failed".to_owned(), 3));
     assert_eq!(site.pulls().await[0].1.labels, [""; 0]);
     site.forge.clear_faults();
     for _ in 0..2 {
-        assert_eq!(site.until_free().await, ("covered".to_owned(), 0));
+        assert_eq!(site.run_when_free().await, ("covered".to_owned(), 0));
         let pulls = site.pulls().await;
         let [(_, pull)] = pulls.as_slice() else { panic!("{pulls:?}") };
         assert_eq!(pull.labels, ["dependencies", "Up to date"]);
     }
-    let before = site.writes();
-    assert_eq!(site.sync().await, ("covered".to_owned(), 0));
-    assert_eq!(site.writes(), before, "they are there");
+    let before = site.write_count();
+    assert_eq!(site.run_job().await, ("covered".to_owned(), 0));
+    assert_eq!(site.write_count(), before, "they are there");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_that_is_refused_is_told_with_what_to_do() {
-    let site = Site::with("").await;
-    site.release("1.0.1");
+    let site = Site::with_config("").await;
+    site.publish_release("1.0.1");
     site.repo.protect(BRANCH).await.unwrap();
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert_eq!(ran.json["result"], json!("failed"));

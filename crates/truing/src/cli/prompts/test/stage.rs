@@ -59,14 +59,14 @@ pub(super) struct CaseResult {
 }
 
 impl CaseResult {
-    pub(super) fn passed(&self) -> bool {
+    pub(super) fn has_passed(&self) -> bool {
         self.problems.is_empty()
     }
 }
 
 impl CaseRunner {
     /// Returns a runner with a scripted model, which needs neither a key nor a configuration.
-    pub(super) async fn scripted() -> Result<Self, CliError> {
+    pub(super) async fn with_scripted_model() -> Result<Self, CliError> {
         let failed = |error: std::io::Error| {
             CliError::failure("stage", format!("the scripted model cannot be started: {error}"))
         };
@@ -82,7 +82,10 @@ impl CaseRunner {
     }
 
     /// Returns a runner with the configured model. Its cost is recorded in the store.
-    pub(super) async fn live(config: &Config, environment: &Environment) -> Result<Self, CliError> {
+    pub(super) async fn with_configured_model(
+        config: &Config,
+        environment: &Environment,
+    ) -> Result<Self, CliError> {
         // The prompts of this agent are not the tested ones.
         let agent = wiring::agent::configured_agent(
             config,
@@ -102,7 +105,7 @@ impl CaseRunner {
     ///
     /// # Errors
     /// Returns exit 3 or 4 if the configured model cannot be asked.
-    pub(super) async fn play(
+    pub(super) async fn run_case(
         &self,
         case: &PromptCase,
         prompts: &PromptLibrary,
@@ -114,46 +117,46 @@ impl CaseRunner {
             }
         };
         if let Some((fake, _)) = &self.script {
-            fake.set_script(script(case));
+            fake.set_script(case_script(case));
         }
-        let folder = laid_out(case).map_err(|error| {
+        let folder = write_case_files(case).map_err(|error| {
             CliError::failure("stage", format!("the files of case `{}` cannot be made: {error}", case.name))
         })?;
         let tree = folder.path().to_owned();
         let request = ToolsRequest { tree: tree.clone(), only: None, always: Vec::new() };
         let tools = self.reader.tools(request, Vec::new());
         match case.route.report {
-            ReportKind::Findings => self.ask::<UncheckedFindings>(case, &filled, &tools).await,
-            ReportKind::Answers => self.ask::<JudgementReport>(case, &filled, &tools).await,
-            ReportKind::Audit => self.ask::<AuditReport>(case, &filled, &tools).await,
-            ReportKind::Described => self.ask::<DescriptionReport>(case, &filled, &tools).await,
+            ReportKind::Findings => self.ask_model::<UncheckedFindings>(case, &filled, &tools).await,
+            ReportKind::Answers => self.ask_model::<JudgementReport>(case, &filled, &tools).await,
+            ReportKind::Audit => self.ask_model::<AuditReport>(case, &filled, &tools).await,
+            ReportKind::Described => self.ask_model::<DescriptionReport>(case, &filled, &tools).await,
             ReportKind::Work => {
-                let workshop = FixerWorkspace::new(tree, self.policy(ProfileName::Sync)?);
-                self.ask::<WorkReport>(case, &filled, &fixing(tools, workshop)?).await
+                let workshop = FixerWorkspace::new(tree, self.builtin_policy(ProfileName::Sync)?);
+                self.ask_model::<WorkReport>(case, &filled, &fixer_tools(tools, workshop)?).await
             }
             ReportKind::Mended => {
-                let workshop = FixerWorkspace::new(tree, self.policy(ProfileName::Fixer)?);
-                self.ask::<FixReport>(case, &filled, &fixing(tools, workshop)?).await
+                let workshop = FixerWorkspace::new(tree, self.builtin_policy(ProfileName::Fixer)?);
+                self.ask_model::<FixReport>(case, &filled, &fixer_tools(tools, workshop)?).await
             }
         }
     }
 
     /// Returns the built-in policy: cases test Truing's own prompts and tools, so the operator's files are
     /// not used.
-    fn policy(&self, name: ProfileName) -> Result<Arc<AgentPolicy>, CliError> {
+    fn builtin_policy(&self, name: ProfileName) -> Result<Arc<AgentPolicy>, CliError> {
         let policies = PolicySet::load_shipped().map_err(|problems| {
             CliError::failure("policy", problems.first().map(ToString::to_string).unwrap_or_default())
         })?;
-        Ok(Arc::clone(policies.of_profile(name)))
+        Ok(Arc::clone(policies.policy_for(name)))
     }
 
-    async fn ask<F: ReportForm>(
+    async fn ask_model<F: ReportForm>(
         &self,
         case: &PromptCase,
         filled: &FilledPrompts,
         tools: &dyn RunTools,
     ) -> Result<CaseResult, CliError> {
-        let purse = RunBudget::of_run(truing_loops::machine::new_run_id(), CASE_MONEY);
+        let purse = RunBudget::for_run(truing_loops::machine::new_run_id(), CASE_MONEY);
         let switches = SwitchReader::new(Arc::clone(&self.ledger), Arc::new(SystemClock));
         let gate = RunGate::of_run(&switches, RepositoryRef::default());
         let heard = RecordedCalls::default();
@@ -166,9 +169,9 @@ impl CaseRunner {
         let ran: AgentRun<F> =
             AgentRuntime::Native.run_judged(&model, &tools, &brief, &limits, |_| None).await;
         if let (AgentRunEnd::Refused(why), None) = (&ran.end, &self.script) {
-            return Err(refused(why));
+            return Err(model_refusal_error(why));
         }
-        let (calls, failed) = heard.taken();
+        let (calls, failed) = heard.into_calls();
         let mut problems = Vec::new();
         let missed = case.missed_by(&calls);
         if !missed.is_empty() {
@@ -187,14 +190,14 @@ impl CaseRunner {
 }
 
 /// Returns the tools that change the case's files and run no commands.
-fn fixing(tools: ReaderTools, workspace: FixerWorkspace) -> Result<FixerTools, CliError> {
+fn fixer_tools(tools: ReaderTools, workspace: FixerWorkspace) -> Result<FixerTools, CliError> {
     FixerTools::without_commands(Box::new(tools), workspace)
         .map_err(|error: FixerError| CliError::failure("stage", error.to_string()))
 }
 
 /// Returns the script of a case: the right answer if the request contains everything that it needs, else the
 /// wrong one.
-fn script(case: &PromptCase) -> ModelScript {
+fn case_script(case: &PromptCase) -> ModelScript {
     let when = AnswerCondition {
         system: case.system.needs.clone(),
         first: case.task.needs.clone(),
@@ -206,7 +209,7 @@ fn script(case: &PromptCase) -> ModelScript {
 }
 
 /// Writes the case's files into a temporary folder.
-fn laid_out(case: &PromptCase) -> std::io::Result<TempDir> {
+fn write_case_files(case: &PromptCase) -> std::io::Result<TempDir> {
     let folder = tempfile::tempdir()?;
     for (path, text) in &case.files {
         let path = folder.path().join(path);
@@ -219,7 +222,7 @@ fn laid_out(case: &PromptCase) -> std::io::Result<TempDir> {
 }
 
 /// Returns the error for a configured model that could not be asked.
-fn refused(error: &ModelError) -> CliError {
+fn model_refusal_error(error: &ModelError) -> CliError {
     let message = format!("the model cannot be called: {}", redact_secrets(&error.to_string()));
     match error {
         ModelError::Halted(reason) => CliError::refusal("kill_switch", message).hint(reason.hint()),
@@ -249,7 +252,7 @@ impl RecordedCalls {
         }
     }
 
-    fn taken(self) -> (Vec<ScriptedCall>, Vec<String>) {
+    fn into_calls(self) -> (Vec<ScriptedCall>, Vec<String>) {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }

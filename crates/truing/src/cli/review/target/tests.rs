@@ -116,16 +116,19 @@ fn a_kind_of_forge_that_is_not_supported_is_not_to_be_configured() {
         assert!(error.shown.is_empty() && error.hints.len() == 1, "{error:?}");
         assert!(error.hints[0].starts_with(kind) && error.hints[0].contains("`truing review BRANCH`"));
     }
-    assert_eq!(address_of("git@gitlab.com:o/r.git").as_ref().and_then(unsupported_forge), Some("GitLab"));
-    assert_eq!(address_of("git@github.com:o/r.git").as_ref().and_then(unsupported_forge), None);
+    assert_eq!(
+        parse_remote_url("git@gitlab.com:o/r.git").as_ref().and_then(unsupported_forge),
+        Some("GitLab")
+    );
+    assert_eq!(parse_remote_url("git@github.com:o/r.git").as_ref().and_then(unsupported_forge), None);
 }
 
 #[test]
 fn a_key_and_a_name_are_told_from_paths() {
-    assert!(is_key("pr/github/12/7") && is_name("o/r/7"));
-    assert!(is_key("pr/bitbucket/{7a-0f}/7"));
+    assert!(is_slot_key("pr/github/12/7") && is_pull_name("o/r/7"));
+    assert!(is_slot_key("pr/bitbucket/{7a-0f}/7"));
     for path in ["pr/github/12/x", "sync/job", "o/r", "o/r/7/8", "o/r/x"] {
-        assert!(!is_key(path) && !is_name(path), "{path}");
+        assert!(!is_slot_key(path) && !is_pull_name(path), "{path}");
     }
 }
 

@@ -6,33 +6,37 @@ use std::os::unix::ffi::OsStrExt as _;
 use super::*;
 
 /// Returns a script that prints one finding of this rule in ruff's format on the second line of `a.py`.
-fn one(rule: &str) -> String {
-    format!("#!/bin/sh\n{}exit 1\n", says("words", 2).replace("X1", rule))
+fn one_finding_script(rule: &str) -> String {
+    format!("#!/bin/sh\n{}exit 1\n", ruff_finding_command("words", 2).replace("X1", rule))
 }
 
 #[test]
 fn two_linters_that_say_the_same_of_a_line_tell_it_once() {
-    let place = linted("a = 1\n", "a = 1\nimport os\n");
+    let place = create_ruff_repository("a = 1\n", "a = 1\nimport os\n");
     place.write(".flake8", "");
-    install(place.home(), "ruff", &one("F401"));
+    install(place.home(), "ruff", &one_finding_script("F401"));
     install(place.home(), "flake8", "#!/bin/sh\necho \"a.py:2:1: F401 'os' imported but unused\"\nexit 1\n");
-    let told = report(&place, &[]);
-    assert_eq!(each(&told, "tool"), ["flake8"], "{told:#}");
+    let told = review_report(&place, &[]);
+    assert_eq!(field_of_findings(&told, "tool"), ["flake8"], "{told:#}");
     place.write("a.py", "a = 1\nimport os, sys\n");
-    install(place.home(), "ruff", &one("E401"));
-    let told = report(&place, &[]);
-    assert_eq!(each(&told, "tool"), ["flake8", "ruff"], "another rule: {told:#}");
+    install(place.home(), "ruff", &one_finding_script("E401"));
+    let told = review_report(&place, &[]);
+    assert_eq!(field_of_findings(&told, "tool"), ["flake8", "ruff"], "another rule: {told:#}");
 }
 
 #[test]
 fn a_rule_of_ours_is_left_to_a_linter_that_knows_it_better() {
-    let place = linted("a = 1\n", "a = 1\nassert (a, 'always true')\n");
+    let place = create_ruff_repository("a = 1\n", "a = 1\nassert (a, 'always true')\n");
     install(place.home(), "ruff", "#!/bin/sh\necho '[]'\n");
-    let ours = reviewed(&place, &["--quiet", "--format", "json"]).json();
-    assert_eq!(each(&ours, "rule"), ["core/python-assert-tuple"], "{ours:#}");
-    assert!(each(&report(&place, &[]), "rule").is_empty());
+    let ours = run_review(&place, &["--quiet", "--format", "json"]).json();
+    assert_eq!(field_of_findings(&ours, "rule"), ["core/python-assert-tuple"], "{ours:#}");
+    assert!(field_of_findings(&review_report(&place, &[]), "rule").is_empty());
     install(place.home(), "ruff", "#!/bin/sh\nexit 2\n");
-    assert_eq!(each(&report(&place, &[]), "rule"), ["core/python-assert-tuple"], "it has failed");
+    assert_eq!(
+        field_of_findings(&review_report(&place, &[]), "rule"),
+        ["core/python-assert-tuple"],
+        "it has failed"
+    );
 }
 
 #[test]
@@ -48,16 +52,20 @@ fn a_rule_of_ours_stays_on_in_files_that_the_linter_was_not_given() {
         place.write(file, new);
     }
     install(place.home(), "ruff", "#!/bin/sh\necho '[]'\n");
-    assert_eq!(each(&report(&place, &[]), "path"), ["a.py", "src/a.py"], "it has run in its folder alone");
+    assert_eq!(
+        field_of_findings(&review_report(&place, &[]), "path"),
+        ["a.py", "src/a.py"],
+        "it has run in its folder alone"
+    );
 
     // The files that a given output covers are unknown.
     let output = place.home().join("ruff.json");
     std::fs::write(&output, "[]").unwrap();
     let given =
         ["--quiet", "--format", "json", "--format-in", "ruff-json", "--from", output.to_str().unwrap()];
-    let told = reviewed(&place, &given).json();
+    let told = run_review(&place, &given).json();
     assert_eq!(told["tools"][0]["name"], "ruff", "{told:#}");
-    assert_eq!(each(&told, "path"), ["a.py", "services/x/a.py", "src/a.py"], "{told:#}");
+    assert_eq!(field_of_findings(&told, "path"), ["a.py", "services/x/a.py", "src/a.py"], "{told:#}");
 
     let operators = |tool: &str| {
         std::fs::write(place.home().join("ops.toml"), format!("[[tool]]\nname = \"ruff\"\n{tool}\n"))
@@ -66,8 +74,12 @@ fn a_rule_of_ours_stays_on_in_files_that_the_linter_was_not_given() {
         let arguments =
             ["--config", config.to_str().unwrap(), "review", "--quiet", "--tools", "--format", "json"];
         let told =
-            Ran::from(place.command(&arguments).env("PATH", with_own(&place)).output().unwrap()).json();
-        each(&told, "path").into_iter().map(|path| path.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+            Ran::from(place.command(&arguments).env("PATH", search_path_with_own(&place)).output().unwrap())
+                .json();
+        field_of_findings(&told, "path")
+            .into_iter()
+            .map(|path| path.as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(operators("paths = [\"src/**\"]"), ["a.py", "services/x/a.py"]);
     // The command itself names files.
@@ -97,21 +109,23 @@ fn a_rule_of_ours_stays_on_in_files_that_the_linter_says_it_ignores() {
     std::fs::write(&config, "[[tool]]\nname = \"eslint\"\ncommand = [\"eslint\", \"{files}\"]\n").unwrap();
     let arguments =
         ["--config", config.to_str().unwrap(), "review", "--quiet", "--tools", "--format", "json"];
-    let told = Ran::from(place.command(&arguments).env("PATH", with_own(&place)).output().unwrap()).json();
+    let told =
+        Ran::from(place.command(&arguments).env("PATH", search_path_with_own(&place)).output().unwrap())
+            .json();
     assert_eq!(told["tools"][0]["name"], "eslint", "{told:#}");
     assert_eq!(told["outcome"]["kind"], "reviewed", "{told:#}");
-    assert_eq!(each(&told, "path"), ["b.js"], "{told:#}");
-    assert_eq!(each(&told, "rule"), ["core/js-debugger"], "{told:#}");
+    assert_eq!(field_of_findings(&told, "path"), ["b.js"], "{told:#}");
+    assert_eq!(field_of_findings(&told, "rule"), ["core/js-debugger"], "{told:#}");
 }
 
 #[test]
 fn hooks_that_cannot_be_read_are_named() {
-    let place = linted("a = 1\n", "a = 1\nl = 2\n");
+    let place = create_ruff_repository("a = 1\n", "a = 1\nl = 2\n");
     install(place.home(), "ruff", RUFF);
     place.write(".pre-commit-config.yaml", "repos: [");
-    let told = report(&place, &[]);
-    assert_eq!(each(&told, "start_line"), [2], "{told:#}");
-    let said = reviewed(&place, &["--tools"]).out;
+    let told = review_report(&place, &[]);
+    assert_eq!(field_of_findings(&told, "start_line"), [2], "{told:#}");
+    let said = run_review(&place, &["--tools"]).out;
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains("pre-commit did not run: .pre-commit-config.yaml cannot be read: "), "{said}");
     assert!(said.contains("linters run without the options of their hooks"), "{said}");
@@ -119,19 +133,19 @@ fn hooks_that_cannot_be_read_are_named() {
 
 #[test]
 fn a_file_whose_name_is_not_text_is_named_as_one_that_no_linter_has_looked_at() {
-    let place = linted("a = 1\n", "a = 1\nl = 2\n");
+    let place = create_ruff_repository("a = 1\n", "a = 1\nl = 2\n");
     install(place.home(), "ruff", RUFF);
     place.write(std::ffi::OsStr::from_bytes(b"b\xff.py"), "l = 1\n");
-    let told = report(&place, &[]);
-    assert_eq!(each(&told, "path"), ["a.py"], "{told:#}");
+    let told = review_report(&place, &[]);
+    assert_eq!(field_of_findings(&told, "path"), ["a.py"], "{told:#}");
     assert_eq!(told["tools"][0]["unlinted"].as_array().unwrap().len(), 1, "{told:#}");
-    let said = reviewed(&place, &["--tools"]).out;
+    let said = run_review(&place, &["--tools"]).out;
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains("ruff did not check 1 file with names that are not UTF-8"), "{said}");
 }
 
 /// Returns true if a process has this text in its command line.
-fn runs(text: &str) -> bool {
+fn is_process_running(text: &str) -> bool {
     let all = std::fs::read_dir("/proc").unwrap().flatten();
     all.into_iter().any(|process| {
         let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
@@ -142,7 +156,8 @@ fn runs(text: &str) -> bool {
 
 #[test]
 fn a_program_that_is_replaced_between_the_two_looks_is_named_and_the_base_is_not_believed() {
-    let place = linted("l = 1\n\n\ndef f():\n    pass\n", "\n\ndef f():\n    l = 1\n    l = 5\n");
+    let place =
+        create_ruff_repository("l = 1\n\n\ndef f():\n    pass\n", "\n\ndef f():\n    l = 1\n    l = 5\n");
     place.write("head", "");
     // On the head, it waits until it is replaced by a version without a number.
     let wait = "[ \"$1\" = check ] || exit 9\n[ -e head ] && while [ ! -e go ]; do sleep 0.05; \
@@ -151,11 +166,11 @@ fn a_program_that_is_replaced_between_the_two_looks_is_named_and_the_base_is_not
     let program = install(place.home(), "ruff", &waiting).join("ruff");
     let arguments = ["review", "--quiet", "--tools", "--format", "json"];
     let mut command = place.command(&arguments);
-    command.env("PATH", with_own(&place)).stdout(std::process::Stdio::piped());
+    command.env("PATH", search_path_with_own(&place)).stdout(std::process::Stdio::piped());
     let review = command.spawn().unwrap();
     let name = format!("{} check", program.display());
     let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while !runs(&name) {
+    while !is_process_running(&name) {
         assert!(std::time::Instant::now() < until, "it never ran");
         std::thread::yield_now();
     }
@@ -167,7 +182,7 @@ fn a_program_that_is_replaced_between_the_two_looks_is_named_and_the_base_is_not
     assert_eq!(told["outcome"]["kind"], "partial", "{told:#}");
     let reason = told["outcome"]["reason"].as_str().unwrap();
     assert!(reason.starts_with("ruff: its program was replaced during the review"), "{reason}");
-    assert_eq!(each(&told, "start_line"), [4, 5], "nothing counts as old: {told:#}");
+    assert_eq!(field_of_findings(&told, "start_line"), [4, 5], "nothing counts as old: {told:#}");
 }
 
 #[test]
@@ -185,15 +200,15 @@ fn a_linter_of_a_folder_below_the_root_runs_there_for_its_own_files() {
     for folder in ["services/x", "services/x/deep", "services/y"] {
         place.write(format!("{folder}/a.py"), "a = 2\n");
     }
-    let told = report(&place, &[]);
-    assert_eq!(each(&told, "path"), ["services/x/a.py", "services/x/deep/a.py"], "{told:#}");
-    assert_eq!(each(&told, "title"), ["from x", "from deep"], "{told:#}");
+    let told = review_report(&place, &[]);
+    assert_eq!(field_of_findings(&told, "path"), ["services/x/a.py", "services/x/deep/a.py"], "{told:#}");
+    assert_eq!(field_of_findings(&told, "title"), ["from x", "from deep"], "{told:#}");
     assert_eq!(told["tools"].as_array().unwrap().len(), 1, "{told:#}");
 }
 
 #[test]
 fn a_copy_of_a_commit_stays_as_it_is_and_its_linter_sees_no_shared_memory_of_others() {
-    let place = linted("a = 1\n", "a = 1\nb = 2\n");
+    let place = create_ruff_repository("a = 1\n", "a = 1\nb = 2\n");
     place.commit("third");
     let shared = tempfile::NamedTempFile::new_in("/dev/shm").unwrap();
     let tries = format!(
@@ -203,17 +218,17 @@ fn a_copy_of_a_commit_stays_as_it_is_and_its_linter_sees_no_shared_memory_of_oth
          [ -e \"$at\" ] && told=\"$told others\"\ndone\n\
          {}exit 1\n",
         shared.path().display(),
-        says("it could:$told.", 2)
+        ruff_finding_command("it could:$told.", 2)
     );
     install(place.home(), "ruff", &tries);
-    let told = report(&place, &["--base", "HEAD~1", "--head", "HEAD"]);
-    assert_eq!(each(&told, "title"), ["it could:."], "{told:#}");
+    let told = review_report(&place, &["--base", "HEAD~1", "--head", "HEAD"]);
+    assert_eq!(field_of_findings(&told, "title"), ["it could:."], "{told:#}");
 }
 
 #[test]
 fn what_a_dead_process_has_left_in_shared_memory_is_removed() {
-    let place = linted("a = 1\n", "a = 1\nb = 2\n");
+    let place = create_ruff_repository("a = 1\n", "a = 1\nb = 2\n");
     let left = tempfile::Builder::new().prefix("truing-git-").tempdir_in("/dev/shm").unwrap();
-    report(&place, &[]);
+    review_report(&place, &[]);
     assert!(!left.path().exists());
 }

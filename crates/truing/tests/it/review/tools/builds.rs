@@ -26,7 +26,7 @@ fn install_clippy(place: &Place, version: &str, tries: &str) {
 }
 
 /// Creates a crate with an added line.
-fn crate_of_two_lines() -> Place {
+fn create_two_line_crate() -> Place {
     let place = Place::new();
     place.write("Cargo.toml", "[package]\nname = \"a\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
     place.write("src/lib.rs", "//! Words.\n");
@@ -37,78 +37,78 @@ fn crate_of_two_lines() -> Place {
 }
 
 /// Returns the message of Clippy.
-fn said(place: &Place, arguments: &[&str]) -> String {
-    let told = report(place, arguments);
+fn clippy_message(place: &Place, arguments: &[&str]) -> String {
+    let told = review_report(place, arguments);
     assert_eq!(told["outcome"]["kind"], "reviewed", "{told:#}");
-    let titles = each(&told, "title");
+    let titles = field_of_findings(&told, "title");
     assert_eq!(titles.len(), 1, "{told:#}");
     titles[0].as_str().unwrap().to_owned()
 }
 
 /// Returns the folders of builds.
-fn folders(place: &Place) -> Vec<std::path::PathBuf> {
+fn build_folders(place: &Place) -> Vec<std::path::PathBuf> {
     let builds = place.store().parent().unwrap().join("tools/builds");
     std::fs::read_dir(builds).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
 }
 
 #[test]
 fn a_run_finds_what_the_one_before_has_built() {
-    let place = crate_of_two_lines();
-    assert!(said(&place, &[]).starts_with("run 1 in "));
+    let place = create_two_line_crate();
+    assert!(clippy_message(&place, &[]).starts_with("run 1 in "));
     place.write("src/lib.rs", "//! Words.\nconst TWO: u8 = 2;\n");
-    assert!(said(&place, &[]).starts_with("run 2 in "));
-    assert_eq!(folders(&place).len(), 1);
+    assert!(clippy_message(&place, &[]).starts_with("run 2 in "));
+    assert_eq!(build_folders(&place).len(), 1);
     install_clippy(&place, "2", "");
-    assert!(said(&place, &[]).starts_with("run 1 in "), "another version");
-    assert_eq!(folders(&place).len(), 2);
+    assert!(clippy_message(&place, &[]).starts_with("run 1 in "), "another version");
+    assert_eq!(build_folders(&place).len(), 2);
 
-    let other = crate_of_two_lines();
-    assert!(said(&other, &[]).starts_with("run 1 in "), "another repository");
+    let other = create_two_line_crate();
+    assert!(clippy_message(&other, &[]).starts_with("run 1 in "), "another repository");
 }
 
 #[test]
 fn copies_of_commits_are_in_one_place_and_have_a_folder_of_their_own() {
-    let place = crate_of_two_lines();
+    let place = create_two_line_crate();
     place.commit("third");
     let head = ["--base", "HEAD~1", "--head", "HEAD"];
-    assert_eq!(said(&place, &head), "run 1 in /work");
-    assert_eq!(said(&place, &head), "run 2 in /work");
+    assert_eq!(clippy_message(&place, &head), "run 1 in /work");
+    assert_eq!(clippy_message(&place, &head), "run 2 in /work");
     // The working tree is built in place, not from the build of a commit.
-    let own = said(&place, &["--base", "HEAD~1"]);
+    let own = clippy_message(&place, &["--base", "HEAD~1"]);
     assert!(own.starts_with("run 1 in ") && !own.ends_with("/work"), "{own}");
 }
 
 #[test]
 fn nothing_that_is_built_is_kept_without_records() {
-    let place = crate_of_two_lines();
+    let place = create_two_line_crate();
     for _ in 0..2 {
-        assert!(said(&place, &["--no-record"]).starts_with("run 1 in "));
+        assert!(clippy_message(&place, &["--no-record"]).starts_with("run 1 in "));
     }
-    assert!(folders(&place).is_empty());
+    assert!(build_folders(&place).is_empty());
 }
 
-fn started(place: &Place) -> Child {
+fn start_review(place: &Place) -> Child {
     let mut command = place.command(&["review", "--quiet", "--tools", "--format", "json"]);
-    command.env("PATH", with_own(place)).stdout(Stdio::piped()).spawn().unwrap()
+    command.env("PATH", search_path_with_own(place)).stdout(Stdio::piped()).spawn().unwrap()
 }
 
 #[test]
 fn two_runs_at_once_both_end_and_one_of_them_builds_everything() {
-    let place = crate_of_two_lines();
+    let place = create_two_line_crate();
     place.write("wait", "");
-    let first = started(&place);
+    let first = start_review(&place);
     let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    let is_there = || folders(&place).iter().any(|it| it.join("built/CARGO_TARGET_DIR/runs").exists());
+    let is_there = || build_folders(&place).iter().any(|it| it.join("built/CARGO_TARGET_DIR/runs").exists());
     while !is_there() {
         assert!(std::time::Instant::now() < until, "it never ran");
         std::thread::yield_now();
     }
-    let second = started(&place);
+    let second = start_review(&place);
     place.write("go", "");
     let titles = [first, second].map(|run| {
         let told: Value = serde_json::from_slice(&run.wait_with_output().unwrap().stdout).unwrap();
         assert_eq!(told["outcome"]["kind"], "reviewed", "{told:#}");
-        each(&told, "title")[0].as_str().unwrap().to_owned()
+        field_of_findings(&told, "title")[0].as_str().unwrap().to_owned()
     });
     assert!(titles[0].starts_with("run 1 in "), "{titles:?}");
     // The second run may have begun after the end of the first.
@@ -117,7 +117,7 @@ fn two_runs_at_once_both_end_and_one_of_them_builds_everything() {
 
 #[test]
 fn what_a_run_leaves_leads_nowhere() {
-    let place = crate_of_two_lines();
+    let place = create_two_line_crate();
     let secret = place.home().join("secret");
     std::fs::write(&secret, "canary").unwrap();
     let folder = place.store().parent().unwrap().join("tools");
@@ -133,12 +133,12 @@ fn what_a_run_leaves_leads_nowhere() {
     );
     install_clippy(&place, "1", &tries);
     for run in ["run 1 in ", "run 2 in "] {
-        let said = said(&place, &[]);
+        let said = clippy_message(&place, &[]);
         let repository = place.repo().canonicalize().unwrap();
         assert_eq!(said, format!("{run}{}", repository.display()), "it could do more");
     }
     assert_eq!(std::fs::read_to_string(&secret).unwrap(), "canary");
-    let all = folders(&place);
+    let all = build_folders(&place);
     let names = std::fs::read_dir(&all[0]).unwrap().map(|entry| entry.unwrap().file_name());
     let mut names: Vec<_> = names.collect();
     names.sort();

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Returns a fake Ruff whose findings contain the number of files and of the run.
-fn counting(version: &str) -> String {
+fn counting_ruff_script(version: &str) -> String {
     let run = format!(
         "[ \"$1\" = --version ] && {{ echo {version}; exit 0; }}\n\
          count=0\nfor word; do case \"$word\" in *.py) count=$((count + 1)) ;; esac; done\n\
@@ -14,14 +14,14 @@ fn counting(version: &str) -> String {
 }
 
 /// Returns the messages of the findings by path and line.
-fn said(place: &Place, arguments: &[&str]) -> Vec<String> {
-    let told = report(place, arguments);
+fn finding_messages(place: &Place, arguments: &[&str]) -> Vec<String> {
+    let told = review_report(place, arguments);
     assert_eq!(told["outcome"]["kind"], "reviewed", "{told:#}");
-    each(&told, "title").into_iter().map(|title| title.as_str().unwrap().to_owned()).collect()
+    field_of_findings(&told, "title").into_iter().map(|title| title.as_str().unwrap().to_owned()).collect()
 }
 
 /// Creates two files with a finding each on an added line.
-fn two() -> Place {
+fn create_two_files() -> Place {
     let place = Place::new();
     place.write("ruff.toml", "");
     for file in ["a.py", "b.py"] {
@@ -31,11 +31,11 @@ fn two() -> Place {
     for file in ["a.py", "b.py"] {
         place.write(file, "a = 1\nl = 2\n");
     }
-    install(place.home(), "ruff", &counting("ruff-1"));
+    install(place.home(), "ruff", &counting_ruff_script("ruff-1"));
     place
 }
 
-fn entries(place: &Place) -> Vec<std::path::PathBuf> {
+fn cache_entries(place: &Place) -> Vec<std::path::PathBuf> {
     let folder = place.store().parent().unwrap().join("tools");
     let folders = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
     let files = folders.filter(|path| path.is_dir()).flat_map(|folder| std::fs::read_dir(folder).unwrap());
@@ -44,89 +44,93 @@ fn entries(place: &Place) -> Vec<std::path::PathBuf> {
 
 #[test]
 fn a_linter_looks_at_files_that_changed_alone() {
-    let place = two();
-    let first = said(&place, &[]);
+    let place = create_two_files();
+    let first = finding_messages(&place, &[]);
     assert!(first.iter().all(|words| words.starts_with("among 2 ")), "{first:?}");
-    assert_eq!(said(&place, &[]), first, "nothing changed: it has not run");
+    assert_eq!(finding_messages(&place, &[]), first, "nothing changed: it has not run");
 
     place.write("b.py", "a = 1\nl = 2\nl = 3\n");
-    let second = said(&place, &[]);
+    let second = finding_messages(&place, &[]);
     assert_eq!(second.len(), 3, "{second:?}");
     assert_eq!(second[0], first[0]);
     assert!(second[1..].iter().all(|words| words.starts_with("among 1 ")), "{second:?}");
 
     place.write("a.py", "a = 1\nl = 2\nb = 3\n");
     place.write("b.py", "a = 1\nl = 2\n");
-    let third = said(&place, &[]);
+    let third = finding_messages(&place, &[]);
     assert!(third[0].starts_with("among 1 "), "{third:?}");
     assert_eq!(third[1], first[1], "it is as it was in the first run");
 }
 
 #[test]
 fn a_change_of_the_configuration_or_of_the_program_is_looked_at_anew() {
-    let place = two();
-    let first = said(&place, &[]);
+    let place = create_two_files();
+    let first = finding_messages(&place, &[]);
     place.write("ruff.toml", "line-length = 80\n");
-    let second = said(&place, &[]);
+    let second = finding_messages(&place, &[]);
     assert!(second.iter().all(|words| words.starts_with("among 2 ") && !first.contains(words)), "{second:?}");
-    install(place.home(), "ruff", &counting("ruff-2"));
-    let third = said(&place, &[]);
+    install(place.home(), "ruff", &counting_ruff_script("ruff-2"));
+    let third = finding_messages(&place, &[]);
     assert!(third.iter().all(|words| words.starts_with("among 2 ") && !second.contains(words)), "{third:?}");
     let options = "repos:\n- repo: x\n  hooks:\n  - {id: ruff, args: [--select=E]}\n";
     place.write(".pre-commit-config.yaml", options);
-    let fourth = said(&place, &[]);
+    let fourth = finding_messages(&place, &[]);
     assert!(fourth.iter().all(|words| !third.contains(words)), "{fourth:?}");
 }
 
 #[test]
 fn findings_are_placed_by_the_change_that_is_reviewed_now() {
-    let place = two();
-    said(&place, &[]);
+    let place = create_two_files();
+    finding_messages(&place, &[]);
     place.commit("third");
     // The files are the same, but other lines were added.
     place.write("a.py", "a = 1\nl = 2\nl = 3\n");
-    let told = report(&place, &[]);
-    assert_eq!((each(&told, "path"), each(&told, "start_line")), (vec![&json!("a.py")], vec![&json!(3)]));
-    let both = report(&place, &["--base", "HEAD~1"]);
-    assert_eq!(each(&both, "start_line"), [2, 3, 2], "{both:#}");
+    let told = review_report(&place, &[]);
+    assert_eq!(
+        (field_of_findings(&told, "path"), field_of_findings(&told, "start_line")),
+        (vec![&json!("a.py")], vec![&json!(3)])
+    );
+    let both = review_report(&place, &["--base", "HEAD~1"]);
+    assert_eq!(field_of_findings(&both, "start_line"), [2, 3, 2], "{both:#}");
 }
 
 #[test]
 fn a_damaged_entry_is_looked_at_anew_and_what_failed_is_not_kept() {
-    let place = two();
-    let first = said(&place, &[]);
-    assert_eq!(entries(&place).len(), 2);
-    for entry in entries(&place) {
+    let place = create_two_files();
+    let first = finding_messages(&place, &[]);
+    assert_eq!(cache_entries(&place).len(), 2);
+    for entry in cache_entries(&place) {
         let text = std::fs::read_to_string(&entry).unwrap();
         std::fs::write(&entry, text.replace("E741", "E742")).unwrap();
     }
-    let second = said(&place, &[]);
+    let second = finding_messages(&place, &[]);
     assert!(second.iter().all(|words| words.starts_with("among 2 ") && !first.contains(words)), "{second:?}");
 
-    install(place.home(), "ruff", &counting("ruff-2").replace("exit count > 0", "exit 3"));
-    assert!(incomplete(&place).starts_with("ruff: exit code 3"));
-    assert!(incomplete(&place).starts_with("ruff: exit code 3"), "it has run again");
+    install(place.home(), "ruff", &counting_ruff_script("ruff-2").replace("exit count > 0", "exit 3"));
+    assert!(incomplete_reason(&place).starts_with("ruff: exit code 3"));
+    assert!(incomplete_reason(&place).starts_with("ruff: exit code 3"), "it has run again");
 }
 
 #[test]
 fn nothing_is_kept_without_records() {
-    let place = two();
-    let first = said(&place, &["--no-record"]);
-    let second = said(&place, &["--no-record"]);
+    let place = create_two_files();
+    let first = finding_messages(&place, &["--no-record"]);
+    let second = finding_messages(&place, &["--no-record"]);
     assert!(second.iter().all(|words| !first.contains(words)), "{first:?} {second:?}");
-    assert!(entries(&place).is_empty());
+    assert!(cache_entries(&place).is_empty());
 }
 
 #[test]
 fn a_file_whose_linter_looks_at_others_too_is_looked_at_each_time() {
-    let place = two();
+    let place = create_two_files();
     let command = "[[tool]]\nname = \"ruff\"\ncommand = [\"ruff\", \"check\", \"{files}\"]\n";
     place.write("ops.toml", command);
     let run = || {
         let arguments = ["--config", "ops.toml", "review", "--quiet", "--tools", "--format", "json"];
-        let ran = Ran::from(place.command(&arguments).env("PATH", with_own(&place)).output().unwrap());
+        let ran =
+            Ran::from(place.command(&arguments).env("PATH", search_path_with_own(&place)).output().unwrap());
         let told = ran.json();
-        each(&told, "title").into_iter().map(|title| title.to_string()).collect::<Vec<_>>()
+        field_of_findings(&told, "title").into_iter().map(|title| title.to_string()).collect::<Vec<_>>()
     };
     let first = run();
     assert!(run().iter().all(|words| !first.contains(words)), "a command of one's own: nobody knows");
