@@ -30,20 +30,20 @@ pub(crate) struct Options {
 
 /// The kept parts of one forge's descriptions.
 #[derive(Deserialize)]
-struct KeptDescriptions {
-    openapi: KeptOperations,
-    graphql: KeptTypes,
+struct StoredApiDescriptions {
+    openapi: StoredOperations,
+    graphql: StoredGraphqlTypes,
 }
 
 #[derive(Deserialize)]
-struct KeptOperations {
+struct StoredOperations {
     #[serde(flatten)]
     source: PackageDocument,
     operations: Vec<String>,
 }
 
 #[derive(Deserialize)]
-struct KeptTypes {
+struct StoredGraphqlTypes {
     #[serde(flatten)]
     source: PackageDocument,
     types: Vec<String>,
@@ -62,7 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let data = workspace::root()?.join(DATA);
     let list = data.join("github.toml");
     let text = std::fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
-    let kept: KeptDescriptions =
+    let kept: StoredApiDescriptions =
         toml::from_str(&text).with_context(|| format!("cannot understand {}", list.display()))?;
     let fetched = tempfile::tempdir().context("no temporary folder can be made")?;
     let packages = match &options.packages {

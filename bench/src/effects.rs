@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use anyhow::{Result, bail};
-use truing_core::effect::{EffectCase, EffectCaseOutcome, EffectKind, ObservationMethod};
+use truing_core::effect::{EffectIncident, EffectIncidentOutcome, EffectKind, ObservationMethod};
 use truing_core::port::ForgeKind;
 
 /// The path of the generated page.
@@ -41,7 +41,7 @@ fn render_page(tests: &str) -> Result<String> {
          loop gets the reason. `once`: it is there, once. `listed`: nothing is written, and the run goes on \
          as if it were. `cannot`: the forge has no such thing; it is refused before it is announced and \
          before any call, for the reason that the list below the table gives.\n";
-    for case in EffectCase::ALL {
+    for case in EffectIncident::ALL {
         if !tests.contains(&format!("async fn {}()", case.as_str())) {
             bail!("{TESTS}: `{}` has no test", case.as_str());
         }
@@ -63,20 +63,20 @@ fn render_page(tests: &str) -> Result<String> {
 /// Renders the table of one kind of forge.
 fn write_forge(page: &mut String, forge: ForgeKind) -> Result<()> {
     write!(page, "\n### {}\n\n| Effect |", forge.as_str())?;
-    for case in EffectCase::ALL {
+    for case in EffectIncident::ALL {
         write!(page, " `{}` |", case.as_str())?;
     }
-    writeln!(page, "\n|---|{}", "---|".repeat(EffectCase::ALL.len()))?;
+    writeln!(page, "\n|---|{}", "---|".repeat(EffectIncident::ALL.len()))?;
     for kind in EffectKind::ALL {
         write!(page, "| `{}` |", kind.as_str())?;
-        for case in EffectCase::ALL {
+        for case in EffectIncident::ALL {
             let end = match case.outcome_for(kind, forge) {
-                EffectCaseOutcome::Withheld => "withheld".to_owned(),
-                EffectCaseOutcome::Reported => "reported".to_owned(),
-                EffectCaseOutcome::Replaced(other) => format!("`{}`, once", other.as_str()),
-                EffectCaseOutcome::Once => "once".to_owned(),
-                EffectCaseOutcome::Listed => "listed".to_owned(),
-                EffectCaseOutcome::Cannot(_) => "cannot".to_owned(),
+                EffectIncidentOutcome::Withheld => "withheld".to_owned(),
+                EffectIncidentOutcome::Reported => "reported".to_owned(),
+                EffectIncidentOutcome::Replaced(other) => format!("`{}`, once", other.as_str()),
+                EffectIncidentOutcome::Once => "once".to_owned(),
+                EffectIncidentOutcome::Listed => "listed".to_owned(),
+                EffectIncidentOutcome::Cannot(_) => "cannot".to_owned(),
             };
             write!(page, " {end} |")?;
         }

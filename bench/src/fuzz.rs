@@ -33,12 +33,12 @@ enum FuzzCommand {
     /// second
     ///
     /// The worst memory and time is told for each language and form, with the seed of its text.
-    Bombs(BombsArgs),
+    Bombs(BombFuzzArgs),
 }
 
 /// The time, the first seed and the folder.
 #[derive(Args)]
-struct BombsArgs {
+struct BombFuzzArgs {
     #[command(flatten)]
     length: FuzzLengthArgs,
     /// Keep texts that pass a bound in this folder, each named by its seed
@@ -82,7 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
 }
 
-impl BombsArgs {
+impl BombFuzzArgs {
     /// Runs the tests' own harness, which normally reads only a few of the texts.
     fn run(&self) -> Result<bool> {
         let FuzzLengthArgs { seconds, seed } = self.length;

@@ -72,7 +72,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// A diff, and git's counts for it.
-pub(crate) struct CountedDiff {
+pub(crate) struct DiffWithNumstat {
     /// A commit, or the name of a case.
     pub(crate) name: String,
     /// Output of `git diff`.
@@ -82,7 +82,7 @@ pub(crate) struct CountedDiff {
 }
 
 /// Returns commits without merges, spread evenly over the history.
-fn sample_commit_diffs(repository: &Path, count: usize) -> Result<Vec<CountedDiff>> {
+fn sample_commit_diffs(repository: &Path, count: usize) -> Result<Vec<DiffWithNumstat>> {
     // A repository that belongs to another user is read all the same.
     let git = |args: &[&str]| -> Result<Vec<u8>> {
         let mut command = Command::new("git");
@@ -98,7 +98,7 @@ fn sample_commit_diffs(repository: &Path, count: usize) -> Result<Vec<CountedDif
     let step = (commits.len() / count.max(1)).max(1);
     let of = |commit: &&str| {
         let tree = ["diff-tree", "--root", "--no-commit-id", "-r", "-M", "--no-ext-diff", "--no-textconv"];
-        Ok(CountedDiff {
+        Ok(DiffWithNumstat {
             name: (*commit).to_owned(),
             diff: git(&[&tree[..], &["-p", "--no-color", commit]].concat())?,
             numstat: git(&[&tree[..], &["--numstat", "-z", commit]].concat())?,
@@ -111,7 +111,7 @@ fn sample_commit_diffs(repository: &Path, count: usize) -> Result<Vec<CountedDif
 type NumstatCounts = BTreeMap<Vec<u8>, (Option<Vec<u8>>, u64, u64)>;
 
 /// Prints the number of diffs whose counts differ from git's.
-fn report_wrong_counts(label: &str, diffs: &[CountedDiff]) -> bool {
+fn report_wrong_counts(label: &str, diffs: &[DiffWithNumstat]) -> bool {
     let wrong: Vec<_> = diffs.iter().filter(|counted| !matches_git_counts(counted)).collect();
     let files: usize = diffs.iter().map(|counted| parse_git_numstat(&counted.numstat).len()).sum();
     let bytes: usize = diffs.iter().map(|counted| counted.diff.len()).sum();
@@ -126,7 +126,7 @@ fn report_wrong_counts(label: &str, diffs: &[CountedDiff]) -> bool {
 }
 
 /// True if our counts equal git's.
-pub(crate) fn matches_git_counts(counted: &CountedDiff) -> bool {
+pub(crate) fn matches_git_counts(counted: &DiffWithNumstat) -> bool {
     let parsed = truing_diff::parse(&counted.diff);
     let mut ours = NumstatCounts::new();
     for file in &parsed.files {
@@ -278,8 +278,11 @@ mod tests {
     #[test]
     fn a_wrong_count_is_seen() {
         let diff = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1,2 @@\n-1\n+2\n+3\n";
-        let counted =
-            |numstat: &[u8]| CountedDiff { name: String::new(), diff: diff.into(), numstat: numstat.into() };
+        let counted = |numstat: &[u8]| DiffWithNumstat {
+            name: String::new(),
+            diff: diff.into(),
+            numstat: numstat.into(),
+        };
         assert!(matches_git_counts(&counted(b"2\t1\tx\0")));
         for wrong in [&b"2\t2\tx\0"[..], b"2\t1\ty\0", b"2\t1\t\0y\0x\0"] {
             assert!(!matches_git_counts(&counted(wrong)));

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::diff::CountedDiff;
+use super::diff::DiffWithNumstat;
 
 /// A change of the working tree.
 enum TreeEdit {
@@ -273,7 +273,7 @@ fn add_name_cases(all: &mut DiffCases, old: &str, new: &str) {
 }
 
 /// Produces the diffs of all cases.
-pub(crate) fn produce_case_diffs() -> Result<Vec<CountedDiff>> {
+pub(crate) fn produce_case_diffs() -> Result<Vec<DiffWithNumstat>> {
     let repo = TempRepo::new()?;
     build_cases().into_iter().map(|case| repo.diff_case(case)).collect()
 }
@@ -288,7 +288,7 @@ impl TempRepo {
         Ok(repo)
     }
 
-    fn diff_case(&self, case: DiffCase) -> Result<CountedDiff> {
+    fn diff_case(&self, case: DiffCase) -> Result<DiffWithNumstat> {
         self.git(&["read-tree", "--empty"])?;
         for entry in fs::read_dir(self.0.path())? {
             let path = entry?.path();
@@ -302,7 +302,11 @@ impl TempRepo {
         let sides = [from.as_str(), to.as_str()];
         let diff = [&["diff", "-M", "--no-color"], case.options, &sides].concat();
         let numstat = [&["diff", "-M", "--numstat", "-z"], case.options, &sides].concat();
-        Ok(CountedDiff { name: case.name.to_owned(), diff: self.git(&diff)?, numstat: self.git(&numstat)? })
+        Ok(DiffWithNumstat {
+            name: case.name.to_owned(),
+            diff: self.git(&diff)?,
+            numstat: self.git(&numstat)?,
+        })
     }
 
     /// Makes the changes, and returns the id of the tree.

@@ -43,7 +43,7 @@ enum IngressStore {
 }
 
 /// Limits of our figures, as multiples of the peer's.
-struct PeerBounds {
+struct PeerRatioLimits {
     cpu: f64,
     p99: Option<f64>,
     memory: f64,
@@ -51,10 +51,10 @@ struct PeerBounds {
 }
 
 impl IngressStore {
-    fn promised_bounds(self) -> PeerBounds {
+    fn promised_bounds(self) -> PeerRatioLimits {
         match self {
-            Self::Sqlite => PeerBounds { cpu: 0.3, p99: Some(0.5), memory: 0.25, highest: 2.5 },
-            Self::Valkey => PeerBounds { cpu: 0.35, p99: None, memory: 0.25, highest: 2.0 },
+            Self::Sqlite => PeerRatioLimits { cpu: 0.3, p99: Some(0.5), memory: 0.25, highest: 2.5 },
+            Self::Valkey => PeerRatioLimits { cpu: 0.35, p99: None, memory: 0.25, highest: 2.0 },
         }
     }
 }
@@ -241,7 +241,7 @@ fn print_report(
     kinds: &[IngressService],
     fixed: &[Vec<IngressFigures>],
     highest: &[Vec<f64>],
-    promises: &PeerBounds,
+    promises: &PeerRatioLimits,
 ) -> bool {
     let of = |at: usize, part: fn(&IngressFigures) -> f64| median(fixed[at].iter().map(part).collect());
     for (at, kind) in kinds.iter().enumerate() {

@@ -81,14 +81,14 @@ fn child_cpu_ticks() -> Option<u32> {
 }
 
 /// The times of one run of a command, in seconds.
-pub(super) struct RunTimes {
+pub(super) struct RunDurations {
     /// CPU time on all processors together.
     pub(super) processor: f64,
     pub(super) clock: f64,
 }
 
 /// Runs a command and reads its output. An exit code of 1 is accepted: there are findings.
-pub(super) fn run(command: &mut Command) -> Result<RunTimes> {
+pub(super) fn run(command: &mut Command) -> Result<RunDurations> {
     let (before, begun) = (child_cpu_ticks(), Instant::now());
     let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
     let clock = begun.elapsed().as_secs_f64();
@@ -97,7 +97,7 @@ pub(super) fn run(command: &mut Command) -> Result<RunTimes> {
     }
     let ticks = before.zip(child_cpu_ticks()).map(|(before, after)| after.saturating_sub(before));
     let processor = ticks.map_or(clock, |ticks| f64::from(ticks) / f64::from(TICKS));
-    Ok(RunTimes { processor, clock })
+    Ok(RunDurations { processor, clock })
 }
 
 /// Returns the upper median; NaN for an empty list.

@@ -161,14 +161,14 @@ fn measure_engine(engine: RecordsEngine, options: &Options, tools: &BenchProgram
 
 /// The output of the store's benchmark.
 #[derive(Deserialize)]
-struct DueFigures {
+struct DueQueryLatency {
     slots: u64,
     p50: f64,
     p99: f64,
 }
 
 /// Queries due slots within one process, through the store itself.
-fn measure_due_queries(served: &MeasuredStore, tools: &BenchPrograms<'_>) -> Result<DueFigures> {
+fn measure_due_queries(served: &MeasuredStore, tools: &BenchPrograms<'_>) -> Result<DueQueryLatency> {
     let mut bench = workspace::cargo(tools.root);
     bench.args(["bench", "--locked", "--quiet", "--package", "truing-store", "--bench", "due", "--"]);
     bench.arg(CALLS.to_string()).args(served.addresses()).current_dir(tools.root);

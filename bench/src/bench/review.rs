@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::Value;
 
-use super::meter::{self, RunTimes};
+use super::meter::{self, RunDurations};
 use super::watch;
 use crate::{say, workspace};
 use project::GeneratedProject;
@@ -208,7 +208,8 @@ impl ReviewBenchPaths {
         for _ in 0..rounds.max(1) {
             pairs.push((meter::run(&mut theirs)?, meter::run(&mut ours)?));
         }
-        let of = |part: fn(&(RunTimes, RunTimes)) -> f64| meter::median(pairs.iter().map(part).collect());
+        let of =
+            |part: fn(&(RunDurations, RunDurations)) -> f64| meter::median(pairs.iter().map(part).collect());
         let (git, truing) = (of(|(git, _)| git.clock), of(|(_, truing)| truing.clock));
         let (more, ratio) = (of(|(git, truing)| truing.clock - git.clock), truing / git);
         let processor = of(|(_, truing)| truing.processor);

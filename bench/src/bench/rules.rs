@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::Value;
 
-use super::meter::{self, RunTimes};
+use super::meter::{self, RunDurations};
 use crate::{say, workspace};
 
 /// Number of runs of each of the two, by turns; the medians count.
@@ -87,7 +87,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for _ in 0..ROUNDS {
         rounds.push((meter::run(&mut ours)?, meter::run(&mut theirs)?));
     }
-    let of = |part: fn(&(RunTimes, RunTimes)) -> f64| meter::median(rounds.iter().map(part).collect());
+    let of =
+        |part: fn(&(RunDurations, RunDurations)) -> f64| meter::median(rounds.iter().map(part).collect());
     // Paired, because other work on the machine then affects both; and measured in CPU time, which it affects
     // less.
     let ratio = of(|(ours, theirs)| theirs.processor / ours.processor);

@@ -58,7 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         }
     }
     say::line("                      seconds  ratio  CPU s  ratio     MB");
-    let of = |row: &RuntimeRow, part: fn(&meter::RunTimes) -> f64| {
+    let of = |row: &RuntimeRow, part: fn(&meter::RunDurations) -> f64| {
         meter::median(row.runs.iter().map(part).collect())
     };
     let first = rows.first().map(|row| (of(row, |run| run.clock), of(row, |run| run.processor)));
@@ -102,7 +102,7 @@ impl MeasuredRuntime {
 
 struct RuntimeRow {
     who: MeasuredRuntime,
-    runs: Vec<meter::RunTimes>,
+    runs: Vec<meter::RunDurations>,
     bytes: u64,
 }
 

@@ -14,7 +14,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::runtime::Runtime;
 use truing_fakes::forge::{
-    DeliveryChaos, DeliveryHook, FakeForge, FakeForgeOptions as ForgeOptions, FakeRepo, NewPull, PullView,
+    DeliveryHook, FakeForge, FakeForgeOptions as ForgeOptions, FakeRepo, NewPull, PullView, UnreliableNetwork,
 };
 use truing_fakes::model::{FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswer};
 use truing_fakes::repo::CommitBuilder;
@@ -211,7 +211,7 @@ fn measure_workers(options: &Options, root: &Path, program: &Path, workers: usiz
 
     let at_first = stores::read_database_stats(&records)?;
     let (before, began) = (cpu_seconds_by_part(&processes)?, Instant::now());
-    let statuses = runtime.block_on(doubles.forge.deliver_all(DeliveryChaos::default()))?;
+    let statuses = runtime.block_on(doubles.forge.deliver_all(UnreliableNetwork::default()))?;
     if let Some(status) = statuses.iter().find(|status| **status != 202) {
         bail!("a webhook was answered {status}");
     }

@@ -1,7 +1,7 @@
 //! Reads damaged diffs: for any input, nothing may panic and the result must be consistent.
 
 use anyhow::Result;
-use truing_diff::{AnchorKind, DiffSide, FileContent, LineFate, LineTracker, RepoPath};
+use truing_diff::{AnchorKind, DiffSide, FileContent, LineStatus, LineTracker, RepoPath};
 
 use super::random::{SeededRandom, damage};
 use crate::bench::hard;
@@ -91,7 +91,7 @@ pub(super) fn run_round(corpus: &[Vec<u8>], random: &mut SeededRandom) {
             }
         }
         let tracked = tracker.track(path, start, end);
-        assert_eq!(tracked.start_line.is_none(), tracked.status == LineFate::Deleted, "{tracked:?}");
+        assert_eq!(tracked.start_line.is_none(), tracked.status == LineStatus::Deleted, "{tracked:?}");
         if let (Some(first), Some(last)) = (tracked.start_line, tracked.end_line) {
             assert!(1 <= first && first <= last, "{tracked:?}");
         }

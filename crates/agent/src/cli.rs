@@ -28,9 +28,11 @@ use truing_core::line::clean_line;
 use truing_core::secret::SecretString;
 use truing_model::gateway::LanguageModel;
 
-use crate::command::{self, CommandBounds, CommandError, CommandIo, FinishedCommand};
-use crate::native::turns::RunTurns;
-use crate::native::{AgentRun, AgentRunEnd, ReportForm, RunBrief, RunLimit, RunLimits, RunTools};
+use crate::command::{self, CommandError, CommandIo, CommandLimits, CommandResult};
+use crate::native::turns::ActiveAgentRun;
+use crate::native::{
+    AgentRunEnd, AgentRunInput, AgentRunResult, ReportSchema, RunLimit, RunLimits, RunTools,
+};
 use crate::sandbox::{JobCommand, SandboxError, SandboxJob, SandboxLevel, at_least};
 use conversation::CliConversation;
 use invocation::ADDRESS;
@@ -182,16 +184,16 @@ impl ClaudeCli {
 
     /// Runs an agent as [`crate::native::run_judged`] does, with the program as the one that holds the
     /// conversation.
-    pub async fn run_judged<F: ReportForm>(
+    pub async fn run_judged<F: ReportSchema>(
         &self,
         model: &dyn LanguageModel,
         tools: &dyn RunTools,
-        brief: &RunBrief,
+        brief: &AgentRunInput,
         limits: &RunLimits,
         judge: impl Fn(&F) -> Option<String> + Send,
-    ) -> AgentRun<F> {
+    ) -> AgentRunResult<F> {
         let mut conversation =
-            CliConversation::new(RunTurns::new(model, tools, brief, *limits, judge), brief);
+            CliConversation::new(ActiveAgentRun::new(model, tools, brief, *limits, judge), brief);
         let end = match self.run_conversation(&mut conversation, brief, limits).await {
             Ok(end) => end,
             Err(error) => AgentRunEnd::Failed(error.to_string()),
@@ -201,10 +203,10 @@ impl ClaudeCli {
 
     /// Lets the program hold the conversation. Returns the end of the run for the case that the
     /// conversation itself has none.
-    async fn run_conversation<F: ReportForm, J: Fn(&F) -> Option<String> + Send>(
+    async fn run_conversation<F: ReportSchema, J: Fn(&F) -> Option<String> + Send>(
         &self,
         conversation: &mut CliConversation<'_, F, J>,
-        brief: &RunBrief,
+        brief: &AgentRunInput,
         limits: &RunLimits,
     ) -> Result<AgentRunEnd, CommandError> {
         let token = SecretString::new(random_token()?);
@@ -212,7 +214,7 @@ impl ClaudeCli {
         let relay = CliRelay::new(&token, conversation.offers(), say);
         let mut job = self.job(invocation::arguments(&brief.model, limits))?;
         job.variables = self.environment_variables(token.expose());
-        let bounds = CommandBounds { time: limits.time, written: None, whole: false };
+        let bounds = CommandLimits { time: limits.time, written: None, whole: false };
         let words = Some(wire::encode_task(&brief.task));
         let around = CommandIo { variables: &[ADDRESS], words, out: CliStream::default() };
         // The semaphore is never closed.
@@ -261,17 +263,17 @@ fn read_output(mut child: Child) -> std::io::Result<Output> {
 }
 
 /// Maps the end of the program to the end of the run.
-fn run_end(ended: FinishedCommand<CliStream>) -> AgentRunEnd {
+fn run_end(ended: CommandResult<CliStream>) -> AgentRunEnd {
     match ended.end {
-        command::ProcessEnd::Exit(status) => ended.out.run_end(status, &ended.err.text()),
-        command::ProcessEnd::Time => AgentRunEnd::Limit(RunLimit::Time),
-        command::ProcessEnd::Output => {
+        command::ProcessOutcome::Exit(status) => ended.out.run_end(status, &ended.err.text()),
+        command::ProcessOutcome::Time => AgentRunEnd::Limit(RunLimit::Time),
+        command::ProcessOutcome::Output => {
             AgentRunEnd::Failed("claude exceeded the output limit of a run".to_owned())
         }
-        command::ProcessEnd::Disk(_) => {
+        command::ProcessOutcome::Disk(_) => {
             AgentRunEnd::Failed("claude exceeded the write limit of a run".to_owned())
         }
-        command::ProcessEnd::Limit(bound, seen) => AgentRunEnd::Failed(format!(
+        command::ProcessOutcome::Limit(bound, seen) => AgentRunEnd::Failed(format!(
             "claude exceeded the {} limit of the sandbox ({seen})",
             bound.as_str()
         )),

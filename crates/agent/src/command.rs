@@ -11,7 +11,7 @@ use crate::sandbox::{
     COMPLAINT, HELPER_FAILED, NOT_STARTED, SandboxError, SandboxJob, SandboxLimit, SocketHandoff,
     bound_passed,
 };
-use crate::verify::usage::{self, DiskOverrun, DiskUsage};
+use crate::verify::usage::{self, DiskUsage, ExceededDiskLimit};
 
 /// Bytes kept from the beginning of a stream.
 const BEGINNING: usize = 8 << 10;
@@ -45,19 +45,19 @@ pub enum CommandError {
 }
 
 /// The way a command ended.
-pub(crate) enum ProcessEnd {
+pub(crate) enum ProcessOutcome {
     Exit(ExitStatus),
     Time,
     Output,
-    Disk(DiskOverrun),
+    Disk(ExceededDiskLimit),
     /// All processes of the command together exceeded a limit; with the measured value and the limit as
     /// text.
     Limit(SandboxLimit, String),
 }
 
 /// A command that ended, with the captured output.
-pub(crate) struct FinishedCommand<O = CapturedOutput> {
-    pub(crate) end: ProcessEnd,
+pub(crate) struct CommandResult<O = CapturedOutput> {
+    pub(crate) end: ProcessOutcome,
     pub(crate) out: O,
     pub(crate) err: CapturedOutput,
     pub(crate) took: Duration,
@@ -71,7 +71,7 @@ pub(crate) struct WriteLimit {
 }
 
 /// Limits of a command.
-pub(crate) struct CommandBounds {
+pub(crate) struct CommandLimits {
     pub(crate) time: Duration,
     pub(crate) written: Option<WriteLimit>,
     /// True if the whole output is kept, and not only its beginning and end.
@@ -79,7 +79,7 @@ pub(crate) struct CommandBounds {
 }
 
 /// Runs a command. Dropping the future kills it, with every process that it started.
-pub(crate) async fn run(job: SandboxJob, bounds: &CommandBounds) -> Result<FinishedCommand, CommandError> {
+pub(crate) async fn run(job: SandboxJob, bounds: &CommandLimits) -> Result<CommandResult, CommandError> {
     let program = job.program_name();
     let child = spawn_child(job.command()?)?;
     wait_for_end(child, bounds, &program, CapturedOutput::new(bounds)).await
@@ -99,10 +99,10 @@ pub(crate) struct CommandIo<'a, O> {
 /// the command has ended.
 pub(crate) async fn run_with<O: OutputSink, F: Future<Output = ()>>(
     mut job: SandboxJob,
-    bounds: &CommandBounds,
+    bounds: &CommandLimits,
     around: CommandIo<'_, O>,
     serve: impl FnOnce(tokio::net::TcpListener) -> F,
-) -> Result<FinishedCommand<O>, CommandError> {
+) -> Result<CommandResult<O>, CommandError> {
     let program = job.program_name();
     job.hears = around.words.is_some();
     let (command, listening) = job.command_with_socket(around.variables)?;
@@ -159,19 +159,19 @@ pub(crate) fn spawn_child(command: std::process::Command) -> std::io::Result<Chi
 
 async fn wait_for_end<O: OutputSink>(
     mut child: Child,
-    bounds: &CommandBounds,
+    bounds: &CommandLimits,
     program: &str,
     mut out: O,
-) -> Result<FinishedCommand<O>, CommandError> {
+) -> Result<CommandResult<O>, CommandError> {
     let began = Instant::now();
     let mut err = CapturedOutput::new(bounds);
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let end = {
         let printed = async { tokio::try_join!(out.read_stream(stdout), err.read_stream(stderr)) };
         tokio::select! {
-            printed = printed => printed.err().map(|OutputOverflow| ProcessEnd::Output),
-            () = tokio::time::sleep(bounds.time) => Some(ProcessEnd::Time),
-            over = wait_for_overrun(bounds.written.as_ref()) => Some(ProcessEnd::Disk(over)),
+            printed = printed => printed.err().map(|OutputOverflow| ProcessOutcome::Output),
+            () = tokio::time::sleep(bounds.time) => Some(ProcessOutcome::Time),
+            over = wait_for_overrun(bounds.written.as_ref()) => Some(ProcessOutcome::Disk(over)),
         }
     };
     let end = match end {
@@ -180,10 +180,10 @@ async fn wait_for_end<O: OutputSink>(
             let status = child.wait().await?;
             // It may have written more between two measurements.
             match &bounds.written {
-                Some(WriteLimit { folders, most }) => {
-                    usage::is_over(folders, *most).await.map_or(ProcessEnd::Exit(status), ProcessEnd::Disk)
-                }
-                None => ProcessEnd::Exit(status),
+                Some(WriteLimit { folders, most }) => usage::is_over(folders, *most)
+                    .await
+                    .map_or(ProcessOutcome::Exit(status), ProcessOutcome::Disk),
+                None => ProcessOutcome::Exit(status),
             }
         }
         Some(end) => {
@@ -192,7 +192,7 @@ async fn wait_for_end<O: OutputSink>(
         }
     };
     // A command may exit with the helper's codes as well, but it does not print the helper's prefix.
-    if let ProcessEnd::Exit(status) = &end
+    if let ProcessOutcome::Exit(status) = &end
         && err.beginning.starts_with(COMPLAINT.as_bytes())
     {
         match status.code() {
@@ -208,19 +208,20 @@ async fn wait_for_end<O: OutputSink>(
         }
     }
     let end = match end {
-        ProcessEnd::Exit(status) => match bound_passed(status.code(), err.text().as_bytes()) {
-            Some((bound, seen)) => ProcessEnd::Limit(bound, seen),
-            None => ProcessEnd::Exit(status),
+        ProcessOutcome::Exit(status) => match bound_passed(status.code(), err.text().as_bytes()) {
+            Some((bound, seen)) => ProcessOutcome::Limit(bound, seen),
+            None => ProcessOutcome::Exit(status),
         },
-        other @ (ProcessEnd::Time | ProcessEnd::Output | ProcessEnd::Disk(_) | ProcessEnd::Limit(..)) => {
-            other
-        }
+        other @ (ProcessOutcome::Time
+        | ProcessOutcome::Output
+        | ProcessOutcome::Disk(_)
+        | ProcessOutcome::Limit(..)) => other,
     };
-    Ok(FinishedCommand { end, out, err, took: began.elapsed() })
+    Ok(CommandResult { end, out, err, took: began.elapsed() })
 }
 
 /// Completes once more was written than allowed.
-async fn wait_for_overrun(written: Option<&WriteLimit>) -> DiskOverrun {
+async fn wait_for_overrun(written: Option<&WriteLimit>) -> ExceededDiskLimit {
     match written {
         Some(WriteLimit { folders, most }) => usage::wait_for_excess(folders, *most).await,
         None => std::future::pending().await,
@@ -256,7 +257,7 @@ pub(crate) struct CapturedOutput {
 }
 
 impl CapturedOutput {
-    pub(crate) fn new(bounds: &CommandBounds) -> Self {
+    pub(crate) fn new(bounds: &CommandLimits) -> Self {
         let most_of_beginning = if bounds.whole { MAX_PRINTED } else { BEGINNING };
         Self { most_of_beginning, beginning: Vec::new(), end: Vec::new(), bytes: 0 }
     }

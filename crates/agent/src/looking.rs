@@ -6,9 +6,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use truing_core::verification::CommandEnd;
+use truing_core::verification::CommandEndReason;
 
-use crate::command::{self, CommandBounds, CommandError, FinishedCommand, WriteLimit};
+use crate::command::{self, CommandError, CommandLimits, CommandResult, WriteLimit};
 use crate::sandbox::{BUILDS, JobCommand, SYSTEM_PATH, SandboxJob, SandboxLevel};
 use crate::verify::usage::{self, DiskUsage};
 use crate::verify::{CommandOutput, INSIDE, OFFLINE, to_command_end, to_milliseconds};
@@ -94,9 +94,9 @@ impl ReadOnlyProgram {
             });
             job.builds = Some(folder);
         }
-        let bounds = CommandBounds { time, written, whole: true };
+        let bounds = CommandLimits { time, written, whole: true };
         Ok(match command::run(job, &bounds).await {
-            Ok(FinishedCommand { end: ended, out, err, took }) => CommandOutput {
+            Ok(CommandResult { end: ended, out, err, took }) => CommandOutput {
                 end: to_command_end(&ended),
                 ms: to_milliseconds(took),
                 output: out.text(),
@@ -104,7 +104,7 @@ impl ReadOnlyProgram {
             },
             Err(CommandError::NoProgram { why, .. }) => {
                 let ms = to_milliseconds(began.elapsed());
-                CommandOutput { end: CommandEnd::NoProgram, ms, output: String::new(), errors: why }
+                CommandOutput { end: CommandEndReason::NoProgram, ms, output: String::new(), errors: why }
             }
             Err(error) => return Err(error),
         })

@@ -1,6 +1,6 @@
 //! The native runtime: a model's turns within limits of money, turns, time and permission.
 //!
-//! [`run`] sends requests and runs the model's tool calls until the model has reported ([`ReportForm`], by
+//! [`run`] sends requests and runs the model's tool calls until the model has reported ([`ReportSchema`], by
 //! default findings) or a limit ends the run. It decides nothing about a change: the model's text is data
 //! that [`crate::schema`] checks. At a limit the model is asked once for a partial result, which would
 //! otherwise be lost.
@@ -18,33 +18,33 @@ use truing_model::gateway::LanguageModel;
 use crate::schema::UncheckedFindings;
 
 pub use brief::{
-    ANSWER, CallOutput, MAX_CALLS, MAX_CALLS_AT_ONCE, MAX_DENIALS, ReportForm, RunBrief, RunLimits, RunTools,
-    TIME, TURNS, WINDOW,
+    ANSWER, AgentRunInput, CallOutput, MAX_CALLS, MAX_CALLS_AT_ONCE, MAX_DENIALS, ReportSchema, RunLimits,
+    RunTools, TIME, TURNS, WINDOW,
 };
-pub use ended::{AgentRun, AgentRunEnd, RunLimit};
+pub use ended::{AgentRunEnd, AgentRunResult, RunLimit};
 
 /// Runs a model until it has reported or a limit ends the run. Dropping the future ends it at once.
 #[truing_core::boxed_future]
 pub async fn run(
     model: &dyn LanguageModel,
     tools: &dyn RunTools,
-    brief: &RunBrief,
+    brief: &AgentRunInput,
     limits: &RunLimits,
-) -> AgentRun {
+) -> AgentRunResult {
     run_judged(model, tools, brief, limits, |_: &UncheckedFindings| None).await
 }
 
 /// Runs as [`run`] does, for a report that must pass a check. `judge` sees the whole report and returns
 /// an error message for the model, which gets one chance to correct it. The next report is accepted
 /// unchecked; the caller must judge it again.
-pub async fn run_judged<F: ReportForm>(
+pub async fn run_judged<F: ReportSchema>(
     model: &dyn LanguageModel,
     tools: &dyn RunTools,
-    brief: &RunBrief,
+    brief: &AgentRunInput,
     limits: &RunLimits,
     judge: impl Fn(&F) -> Option<String> + Send,
-) -> AgentRun<F> {
-    let mut turns = turns::RunTurns::new(model, tools, brief, *limits, judge);
+) -> AgentRunResult<F> {
+    let mut turns = turns::ActiveAgentRun::new(model, tools, brief, *limits, judge);
     let end = tokio::time::timeout(limits.time, turns.run_turns()).await;
     turns.finish_run(end.unwrap_or(AgentRunEnd::Limit(RunLimit::Time))).await
 }

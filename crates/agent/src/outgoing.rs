@@ -14,7 +14,7 @@ use truing_model::messages::ToolDefinition;
 use truing_reader::mask::{MASK, are_secrets_shown, count_masks, mask_secrets};
 use truing_reader::redact::without_given;
 
-use crate::native::{CallOutput, RunBrief, RunTools};
+use crate::native::{AgentRunInput, CallOutput, RunTools};
 
 /// Prefix of the names of folders that are made for a run.
 const PRIVATE: &str = "/truing-git-";
@@ -97,8 +97,8 @@ fn without_private(text: &str) -> String {
 }
 
 /// Cleans the brief of a run for the model.
-pub(crate) fn redact_brief(brief: &RunBrief) -> RunBrief {
-    let RunBrief { model, system, task } = brief;
+pub(crate) fn redact_brief(brief: &AgentRunInput) -> AgentRunInput {
+    let AgentRunInput { model, system, task } = brief;
     let mut task = redact_text(task);
     if let Some(masks) = masks_of(&task) {
         task.push_str(&format!(
@@ -106,7 +106,7 @@ pub(crate) fn redact_brief(brief: &RunBrief) -> RunBrief {
              it into no file and no replacement."
         ));
     }
-    RunBrief { model: model.clone(), system: redact_text(system), task }
+    AgentRunInput { model: model.clone(), system: redact_text(system), task }
 }
 
 /// Describes the number of masks in a text; `None` if there are none, or if secrets are shown.
@@ -120,10 +120,10 @@ fn masks_of(text: &str) -> Option<String> {
 }
 
 /// Wraps tools to clean their results for the model.
-pub(crate) struct OutgoingTools<'a>(pub(crate) &'a dyn RunTools);
+pub(crate) struct SanitizedTools<'a>(pub(crate) &'a dyn RunTools);
 
 #[async_trait]
-impl RunTools for OutgoingTools<'_> {
+impl RunTools for SanitizedTools<'_> {
     fn tool_definitions(&self) -> Vec<ToolDefinition> {
         self.0.tool_definitions()
     }

@@ -8,7 +8,7 @@
 //! A variable stands in the text as `{{name}}`; everything else stays as written, `$VERSION` too. A
 //! variable that is undeclared, unused or without a value is an error with file and line. Values are
 //! inserted once and never parsed as prompt text. Text from others (`type = "data"`) stands between marks
-//! with a random word of the run, the [`DataFence`], and cannot end its own quotation.
+//! with a random word of the run, the [`DataBoundary`], and cannot end its own quotation.
 
 pub mod case;
 mod embedded;
@@ -36,7 +36,7 @@ use module::PromptModule;
 pub use mutant::PromptMutant;
 pub use problem::{PromptError, PromptProblem, PromptProblemKind};
 pub(crate) use value::escape_invisible;
-pub use value::{DataFence, PromptValues, VariableKind};
+pub use value::{DataBoundary, PromptValues, VariableKind};
 
 /// Maximum number of modules of one prompt.
 const MAX_PARTS: usize = 100;
@@ -244,7 +244,7 @@ impl ComposedPrompt<'_> {
     ///
     /// # Errors
     /// [`PromptError::Values`], with every value that is missing, unknown or of the wrong type.
-    pub fn render(&self, values: &PromptValues, fence: &DataFence) -> Result<String, PromptError> {
+    pub fn render(&self, values: &PromptValues, fence: &DataBoundary) -> Result<String, PromptError> {
         let mut problems = Vec::new();
         let mut filled = BTreeMap::new();
         for part in &self.parts {

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use truing_model::gateway::LanguageModel;
 
 use crate::cli::ClaudeCli;
-use crate::native::{self, AgentRun, ReportForm, RunBrief, RunLimits, RunTools};
+use crate::native::{self, AgentRunInput, AgentRunResult, ReportSchema, RunLimits, RunTools};
 use crate::outgoing;
 
 /// One of the runtimes.
@@ -24,16 +24,16 @@ impl AgentRuntime {
     ///
     /// Boxed to erase the type: the future is large and made of many parts, which would otherwise be part
     /// of each caller's future.
-    pub fn run_judged<'a, F: ReportForm + 'a>(
+    pub fn run_judged<'a, F: ReportSchema + 'a>(
         &'a self,
         model: &'a dyn LanguageModel,
         tools: &'a dyn RunTools,
-        brief: &'a RunBrief,
+        brief: &'a AgentRunInput,
         limits: &'a RunLimits,
         judge: impl Fn(&F) -> Option<String> + Send + 'a,
-    ) -> Pin<Box<dyn Future<Output = AgentRun<F>> + Send + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = AgentRunResult<F>> + Send + 'a>> {
         Box::pin(async move {
-            let (brief, tools) = (outgoing::redact_brief(brief), outgoing::OutgoingTools(tools));
+            let (brief, tools) = (outgoing::redact_brief(brief), outgoing::SanitizedTools(tools));
             match self {
                 Self::Native => Box::pin(native::run_judged(model, &tools, &brief, limits, judge)).await,
                 Self::Cli(cli) => Box::pin(cli.run_judged(model, &tools, &brief, limits, judge)).await,

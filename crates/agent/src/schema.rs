@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use truing_core::finding::{DefectCategory, Severity};
 use truing_model::messages::ToolDefinition;
 
-use crate::native::ReportForm;
+use crate::native::ReportSchema;
 
 pub use check::{CheckedFindings, DropReason, category_rule, check_findings, mismatch_message};
 pub use owed::{RecheckStatus, ReportedVerdict, missing_verdicts, recheck_verdicts};
@@ -66,7 +66,7 @@ pub struct UncheckedFindings {
     /// Verdicts on findings of earlier reviews.
     pub verdicts: Vec<ReportedVerdict>,
     /// Lines of the walkthrough, if one was requested.
-    pub walkthrough: Vec<ReportedLine>,
+    pub walkthrough: Vec<ReportedWalkthroughLine>,
 }
 
 impl UncheckedFindings {
@@ -85,7 +85,7 @@ impl UncheckedFindings {
     }
 }
 
-impl ReportForm for UncheckedFindings {
+impl ReportSchema for UncheckedFindings {
     const ASK_AGAIN: &str = "Your answer was not a report, so nothing of it counts. Call the tool `report` \
          now, with all your findings, or with an empty list if there are none.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
@@ -152,7 +152,7 @@ fn text_or_none<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D
 
 /// A line of a walkthrough as the model reports it.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-pub struct ReportedLine {
+pub struct ReportedWalkthroughLine {
     /// Path of the file at the head.
     pub path: String,
     /// Sentence about the file.

@@ -18,18 +18,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use truing_core::verification::{CheckAttempts, CheckVerdict, CommandEnd, CommandRun, VerificationReport};
+use truing_core::verification::{
+    CheckAttempts, CheckVerdict, CommandEndReason, CommandRun, VerificationReport,
+};
 use truing_reader::redact::redact_secrets;
 
 use crate::command::{
-    self, CapturedOutput, CommandBounds, CommandError, CommandIo, FinishedCommand, WriteLimit,
+    self, CapturedOutput, CommandError, CommandIo, CommandLimits, CommandResult, WriteLimit,
 };
 use crate::proxy::{EgressProxy, HostAccess};
 use crate::sandbox::{
     JobCommand, JobFolders, JobLimits, PROXY, SandboxError, SandboxJob, SandboxLevel, SandboxLimit, at_least,
 };
-use cache::{LockedFolder, SetupEntry};
-use usage::{DiskOverrun, DiskUsage};
+use cache::{LockedFolder, SetupCacheEntry};
+use usage::{DiskUsage, ExceededDiskLimit};
 
 pub use cache::{CacheRetention, CacheScope, SetupCache};
 pub use key::decides_set_up;
@@ -130,7 +132,7 @@ pub struct SetupResult {
 
 /// Commands that were run on a copy of a tree.
 #[derive(Debug)]
-pub struct ScratchRun {
+pub struct ScratchRunResult {
     /// Commands that were run, up to the first that failed.
     pub commands: Vec<CommandRun>,
     /// Hosts that they reached or tried to reach.
@@ -139,7 +141,7 @@ pub struct ScratchRun {
     held: LockedFolder,
 }
 
-impl ScratchRun {
+impl ScratchRunResult {
     /// Returns the copy as the commands left it. It may hold any kind of file, such as links or files
     /// without an end.
     pub fn tree(&self) -> PathBuf {
@@ -150,7 +152,7 @@ impl ScratchRun {
 /// The result and output of one command.
 #[derive(Debug)]
 pub struct CommandOutput {
-    pub end: CommandEnd,
+    pub end: CommandEndReason,
     /// Duration of the command in milliseconds.
     pub ms: u64,
     /// The whole standard output, unfiltered; it may contain secrets.
@@ -167,7 +169,7 @@ enum SetupState {
     /// No usable state, because a command failed.
     Failed,
     /// State in this cache entry.
-    Entry(Arc<SetupEntry>),
+    Entry(Arc<SetupCacheEntry>),
 }
 
 impl SetupResult {
@@ -279,7 +281,7 @@ impl Verifier {
                 left: SetupState::Entry(Arc::new(entry)),
             });
         }
-        let ScratchRun { commands, reached, held } = self.run_commands(&tree, &self.plan.setup).await?;
+        let ScratchRunResult { commands, reached, held } = self.run_commands(&tree, &self.plan.setup).await?;
         if commands.last().is_none_or(|ran| !ran.end.is_success()) {
             return Ok(SetupResult { commands, reached, found: false, left: SetupState::Failed });
         }
@@ -305,7 +307,7 @@ impl Verifier {
         &self,
         tree: &Path,
         commands: &[Vec<String>],
-    ) -> Result<ScratchRun, VerifyError> {
+    ) -> Result<ScratchRunResult, VerifyError> {
         let held = {
             let (this, tree) = (self.clone(), tree.to_owned());
             run_blocking("cannot create a folder for the set-up", move || this.copy_tree(&tree)).await?
@@ -322,7 +324,7 @@ impl Verifier {
         }
         let left = held.path().to_owned();
         run_blocking("cannot read the results of the commands", move || copy::open_up(&left)).await?;
-        Ok(ScratchRun { commands: ran, reached: proxy.host_accesses(), held })
+        Ok(ScratchRunResult { commands: ran, reached: proxy.host_accesses(), held })
     }
 
     /// Adds the result of a setup to `tree`. The checks own the tree from now on, and may change it.
@@ -413,7 +415,7 @@ impl Verifier {
                 errors: text(&ended.err),
             },
             Err(why) => CommandOutput {
-                end: CommandEnd::NoProgram,
+                end: CommandEndReason::NoProgram,
                 ms: to_milliseconds(began.elapsed()),
                 output: String::new(),
                 errors: why,
@@ -468,7 +470,7 @@ impl Verifier {
             Ok(ended) => to_command_run(argv, &ended),
             Err(why) => CommandRun {
                 argv: argv.to_vec(),
-                end: CommandEnd::NoProgram,
+                end: CommandEndReason::NoProgram,
                 ms: to_milliseconds(began.elapsed()),
                 output: String::new(),
                 errors: why,
@@ -485,9 +487,9 @@ impl Verifier {
         written: &WriteLimit,
         proxy: Option<&EgressProxy>,
         whole: bool,
-    ) -> Result<Result<FinishedCommand, String>, VerifyError> {
+    ) -> Result<Result<CommandResult, String>, VerifyError> {
         let (home, temporary) = (room.join("home"), room.join("temporary"));
-        let bounds = CommandBounds { time: self.plan.time, written: Some(written.clone()), whole };
+        let bounds = CommandLimits { time: self.plan.time, written: Some(written.clone()), whole };
         let words = argv.iter().map(OsString::from).collect();
         let mut job = SandboxJob::new(SandboxLevel::Full, tree, JobCommand::Program(words))?;
         (job.writable, job.sockets, job.inside) = (true, true, INSIDE.into());
@@ -514,7 +516,7 @@ impl Verifier {
     }
 }
 
-fn to_command_run(argv: &[String], ended: &FinishedCommand) -> CommandRun {
+fn to_command_run(argv: &[String], ended: &CommandResult) -> CommandRun {
     let shown = |printed: &CapturedOutput| redact_secrets(&printed.text());
     let (output, errors) = (shown(&ended.out), shown(&ended.err));
     CommandRun {
@@ -526,19 +528,19 @@ fn to_command_run(argv: &[String], ended: &FinishedCommand) -> CommandRun {
     }
 }
 
-pub(crate) fn to_command_end(end: &command::ProcessEnd) -> CommandEnd {
+pub(crate) fn to_command_end(end: &command::ProcessOutcome) -> CommandEndReason {
     match end {
-        command::ProcessEnd::Exit(status) => match status.code().and_then(|code| u8::try_from(code).ok()) {
-            Some(code) => CommandEnd::Exit { code },
-            None => CommandEnd::Killed,
+        command::ProcessOutcome::Exit(status) => match status.code().and_then(|code| u8::try_from(code).ok())
+        {
+            Some(code) => CommandEndReason::Exit { code },
+            None => CommandEndReason::Killed,
         },
-        command::ProcessEnd::Time => CommandEnd::Time,
-        command::ProcessEnd::Output => CommandEnd::Output,
-        command::ProcessEnd::Disk(DiskOverrun::Limit) | command::ProcessEnd::Limit(SandboxLimit::Disk, _) => {
-            CommandEnd::Disk
-        }
-        command::ProcessEnd::Limit(bound, _) => CommandEnd::Limit { bound: *bound },
-        command::ProcessEnd::Disk(DiskOverrun::Full) => CommandEnd::Full,
+        command::ProcessOutcome::Time => CommandEndReason::Time,
+        command::ProcessOutcome::Output => CommandEndReason::Output,
+        command::ProcessOutcome::Disk(ExceededDiskLimit::Limit)
+        | command::ProcessOutcome::Limit(SandboxLimit::Disk, _) => CommandEndReason::Disk,
+        command::ProcessOutcome::Limit(bound, _) => CommandEndReason::Limit { bound: *bound },
+        command::ProcessOutcome::Disk(ExceededDiskLimit::Full) => CommandEndReason::Full,
     }
 }
 

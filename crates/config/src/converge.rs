@@ -304,7 +304,7 @@ fn bad_value(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigEr
 
 /// The owner of the workspace of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum WorkspaceLifecycle {
+pub enum WorkspaceOwnership {
     /// The run owns it and removes it at the end.
     Owned,
     /// Another run owns it, and this run joins.
@@ -313,7 +313,7 @@ pub enum WorkspaceLifecycle {
     Auto,
 }
 
-impl WorkspaceLifecycle {
+impl WorkspaceOwnership {
     /// All values, in order.
     pub const ALL: [Self; 3] = [Self::Owned, Self::Attach, Self::Auto];
 
@@ -331,7 +331,7 @@ impl WorkspaceLifecycle {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BugteamVariables {
     /// Value of `BUGTEAM_TEAM_LIFECYCLE`, if it is set.
-    pub lifecycle: Option<WorkspaceLifecycle>,
+    pub lifecycle: Option<WorkspaceOwnership>,
     /// Value of `BUGTEAM_TEAM_NAME`, if it is set.
     pub team: Option<String>,
     /// True if `BUGTEAM_PREFLIGHT_SKIP` is exactly `1`.
@@ -352,7 +352,7 @@ impl BugteamVariables {
         };
         let lifecycle = text(LIFECYCLE).map(|word| {
             let word = word.to_lowercase();
-            WorkspaceLifecycle::ALL.into_iter().find(|one| one.as_str() == word).ok_or_else(|| {
+            WorkspaceOwnership::ALL.into_iter().find(|one| one.as_str() == word).ok_or_else(|| {
                 let wrong = format!("must be \"owned\", \"attach\" or \"auto\", not `{word}`");
                 let at = ValueOrigin::Foreign(LIFECYCLE.to_owned());
                 ConfigError::from(ConfigProblem::BadValue { at, key: "--lifecycle".to_owned(), wrong })
@@ -368,7 +368,7 @@ impl BugteamVariables {
     }
 }
 
-/// Variable with the [`WorkspaceLifecycle`].
+/// Variable with the [`WorkspaceOwnership`].
 const LIFECYCLE: &str = "BUGTEAM_TEAM_LIFECYCLE";
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::kind::scheme_prefix;
 use super::value::instructions::schema_of_instruction;
 use super::value::rule::schema_of_severities;
 use super::value::tiers::schema_of_rule;
-use super::value::{MAX_HOSTS, NAME_PATTERN, ShownDuration};
+use super::value::{FormattedDuration, MAX_HOSTS, NAME_PATTERN};
 
 /// Maximum width of a comment line in the commented file.
 const WIDTH: usize = 100;
@@ -499,7 +499,7 @@ fn type_in_words(kind: ValueKind) -> String {
         ValueKind::Address => "IP address and port".to_owned(),
         ValueKind::Integer(least, most) => format!("whole number, {least} to {most}"),
         ValueKind::Duration(least, most) => {
-            format!("length of time, {} to {}", ShownDuration(least), ShownDuration(most))
+            format!("length of time, {} to {}", FormattedDuration(least), FormattedDuration(most))
         }
         ValueKind::Choice { built, .. } => {
             built.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ")

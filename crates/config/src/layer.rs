@@ -10,7 +10,7 @@ use truing_core::nesting::{TOO_DEEP, is_too_deep};
 
 use super::keys::{self, ConfigKey, KeyNode, NamedSection, RepositoryOverride, ValueKind};
 use super::problem::{ConfigProblem, DUPLICATE, ValueOrigin};
-use super::value::{self, ConfigValue, ValueFault};
+use super::value::{self, ConfigValue, ConfigValueError};
 use crate::environment::Environment;
 
 /// A configuration file that was read.
@@ -312,7 +312,7 @@ pub(crate) fn of_variables(environment: &Environment, problems: &mut Vec<ConfigP
         let folder = environment.directory();
         let value = match (text.to_str(), secret) {
             _ if layer.entries.contains_key(&path.join(".")) => {
-                Err(ValueFault::Value("must be given as __ENV or as __FILE, not both".into()))
+                Err(ConfigValueError::Value("must be given as __ENV or as __FILE, not both".into()))
             }
             (Some(text), Some(SecretLocation::Variable)) => {
                 value::secret_variable(text).map(ConfigValue::Secret)
@@ -321,10 +321,10 @@ pub(crate) fn of_variables(environment: &Environment, problems: &mut Vec<ConfigP
                 value::secret_file(text, folder).map(ConfigValue::Secret)
             }
             (Some(text), None) if value::starts_here(key.kind, text) => {
-                Err(ValueFault::Value("must be an absolute path or a name".into()))
+                Err(ConfigValueError::Value("must be an absolute path or a name".into()))
             }
             (Some(text), None) => ConfigValue::from_text(key.kind, text, folder),
-            (None, _) => Err(ValueFault::Value("must be UTF-8".into())),
+            (None, _) => Err(ConfigValueError::Value("must be UTF-8".into())),
         };
         match value {
             Ok(value) => layer.set(&path, key, value, origin),

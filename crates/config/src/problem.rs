@@ -5,7 +5,7 @@ use std::fmt;
 use truing_core::linter::LINTERS;
 
 use super::keys::NamedSection;
-use super::value::ValueFault;
+use super::value::ConfigValueError;
 
 /// Maximum size in bytes of a repository's own file, whose author may be unknown.
 pub(super) const MAX_REPOSITORY_FILE: u64 = 128 << 10;
@@ -210,11 +210,11 @@ pub enum ConfigProblem {
 
 impl ConfigProblem {
     /// Creates the problem of a value of `key`, set at `at`.
-    pub(crate) fn of_value(at: ValueOrigin, key: String, wrong: ValueFault) -> Self {
+    pub(crate) fn of_value(at: ValueOrigin, key: String, wrong: ConfigValueError) -> Self {
         match wrong {
-            ValueFault::Value(wrong) => Self::BadValue { at, key, wrong },
-            ValueFault::Planned { word, built } => Self::NotBuilt { at, key, word, built },
-            ValueFault::Literal => Self::LiteralSecret { at, key },
+            ConfigValueError::Value(wrong) => Self::BadValue { at, key, wrong },
+            ConfigValueError::Planned { word, built } => Self::NotBuilt { at, key, word, built },
+            ConfigValueError::Literal => Self::LiteralSecret { at, key },
         }
     }
 

@@ -30,12 +30,12 @@ use super::kind::{ValueKind, scheme_prefix};
 use super::secret::{SecretSource, SecretText};
 use address::{parse_endpoint, parse_sink, redacted_url, web_address};
 pub use checked::ConfigValue;
-pub(crate) use checked::ValueFault;
+pub(crate) use checked::ConfigValueError;
 use checked::{join_alternatives, must};
 pub use host::McpHost;
 pub(crate) use host::{MAX_HOSTS, parse_host};
 use ids::{ids, ids_in_toml, is_model};
-pub use length::ShownDuration;
+pub use length::FormattedDuration;
 use length::parse_duration;
 pub use length::parse_milliseconds;
 use linter::{codes, codes_in_toml, format_of_output};
@@ -50,7 +50,11 @@ use rule::{is_rule, no_severities, parse_severities, severities_to_json};
 impl ConfigValue {
     /// Parses a value of a file. Relative paths start at `folder`. The caller reads the tables of secrets,
     /// because it knows the places of their keys.
-    pub(crate) fn from_toml(kind: ValueKind, value: &DeValue<'_>, folder: &Path) -> Result<Self, ValueFault> {
+    pub(crate) fn from_toml(
+        kind: ValueKind,
+        value: &DeValue<'_>,
+        folder: &Path,
+    ) -> Result<Self, ConfigValueError> {
         let text = value.as_str();
         match kind {
             ValueKind::Integer(least, most) => match value.as_integer() {
@@ -96,7 +100,7 @@ impl ConfigValue {
                 }
             }
             ValueKind::Secret => Err(match text {
-                Some(_) => ValueFault::Literal,
+                Some(_) => ConfigValueError::Literal,
                 None => must("be { env = \"VARIABLE\" } or { file = \"PATH\" }"),
             }),
             ValueKind::Secrets => Err(must(no_secrets())),
@@ -136,7 +140,7 @@ impl ConfigValue {
     }
 
     /// Parses a value of a variable or flag. Commas separate the items of a list.
-    pub(crate) fn from_text(kind: ValueKind, text: &str, folder: &Path) -> Result<Self, ValueFault> {
+    pub(crate) fn from_text(kind: ValueKind, text: &str, folder: &Path) -> Result<Self, ConfigValueError> {
         match kind {
             ValueKind::Store(schemes) => parse_store(text, folder, schemes),
             ValueKind::Address => text.parse().map(Self::Address).map_err(|_| {
@@ -146,7 +150,9 @@ impl ConfigValue {
             ValueKind::Duration(least, most) => parse_duration(text, least, most),
             ValueKind::Choice { built, planned } => match built.iter().find(|word| **word == text) {
                 Some(word) => Ok(Self::Choice(word)),
-                None if planned.contains(&text) => Err(ValueFault::Planned { word: text.to_owned(), built }),
+                None if planned.contains(&text) => {
+                    Err(ConfigValueError::Planned { word: text.to_owned(), built })
+                }
                 None => Err(must(format_args!("be {}, not `{text}`", join_alternatives(built)))),
             },
             ValueKind::Flag => match text {
@@ -191,7 +197,7 @@ impl ConfigValue {
             ValueKind::Folder | ValueKind::File => Ok(Self::Path(folder.join(text))),
             ValueKind::Usd(most) => parse_usd(text, most),
             ValueKind::Sink(schemes) => parse_sink(text, schemes).map(Self::Secret),
-            ValueKind::Secret => Err(ValueFault::Literal),
+            ValueKind::Secret => Err(ConfigValueError::Literal),
             ValueKind::Secrets if text.trim().is_empty() => Ok(Self::Secrets(Vec::new())),
             ValueKind::Secrets => parse_secrets(text, folder).map(Self::Secrets),
             ValueKind::Headers if text.trim().is_empty() => Ok(Self::SecretTable(Default::default())),
@@ -334,7 +340,7 @@ impl fmt::Display for ConfigValue {
 
 /// Returns the secret's variable. Only capitals are accepted: a token entered here by mistake almost always
 /// contains a small letter, and is then not printed.
-pub(crate) fn secret_variable(name: &str) -> Result<SecretSource, ValueFault> {
+pub(crate) fn secret_variable(name: &str) -> Result<SecretSource, ConfigValueError> {
     let capital = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     if !name.is_empty() && name.chars().all(capital) && !name.starts_with(|c: char| c.is_ascii_digit()) {
         return Ok(SecretSource::Env(name.to_owned()));
@@ -343,7 +349,7 @@ pub(crate) fn secret_variable(name: &str) -> Result<SecretSource, ValueFault> {
 }
 
 /// Returns the secret's file.
-pub(crate) fn secret_file(path: &str, folder: &Path) -> Result<SecretSource, ValueFault> {
+pub(crate) fn secret_file(path: &str, folder: &Path) -> Result<SecretSource, ConfigValueError> {
     if path.is_empty() { Err(must("name a file")) } else { Ok(SecretSource::File(folder.join(path))) }
 }
 
@@ -396,7 +402,7 @@ fn is_account(text: &str) -> bool {
 
 /// Parses `sqlite:PATH`, where a file is expected, or a server's URL with one of these schemes. Errors omit
 /// the text, because it may contain a password.
-fn parse_store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValue, ValueFault> {
+fn parse_store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValue, ConfigValueError> {
     let is_file = schemes.contains(&"sqlite");
     match text.split_once(':') {
         None if text.is_empty() && !is_file => Ok(ConfigValue::Unset),
@@ -426,7 +432,7 @@ fn parse_store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValu
     }
 }
 
-fn parse_integer(digits: &str, radix: u32, least: i64, most: i64) -> Result<ConfigValue, ValueFault> {
+fn parse_integer(digits: &str, radix: u32, least: i64, most: i64) -> Result<ConfigValue, ConfigValueError> {
     match i64::from_str_radix(digits, radix) {
         Ok(number) if (least..=most).contains(&number) => Ok(ConfigValue::Integer(number)),
         Ok(_) | Err(_) => Err(must(format_args!("be a whole number from {least} to {most}, not `{digits}`"))),
@@ -434,7 +440,7 @@ fn parse_integer(digits: &str, radix: u32, least: i64, most: i64) -> Result<Conf
 }
 
 /// Parses dollars. An amount finer than the ledger's unit is refused, not rounded.
-fn parse_usd(text: &str, most: u32) -> Result<ConfigValue, ValueFault> {
+fn parse_usd(text: &str, most: u32) -> Result<ConfigValue, ConfigValueError> {
     match MicroUsd::from_dollars(text) {
         Some(money) if money <= MicroUsd(u64::from(most) * 1_000_000) => {
             Ok(ConfigValue::Usd(money, text.to_owned()))
@@ -452,7 +458,7 @@ fn strings<'a>(value: &'a DeValue<'_>) -> Option<Vec<&'a str>> {
 
 /// Parses a list: valid globs, networks and hosts, folders, or names of packs; each once, in the given
 /// order.
-fn parse_list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<ConfigValue, ValueFault> {
+fn parse_list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<ConfigValue, ConfigValueError> {
     for item in &items {
         if let ValueKind::Words(known) = kind
             && !known.contains(item)

@@ -46,7 +46,7 @@ pub use act::{
     AuditorAnswer, ConvergeAction, ConvergeEvent, ConvergeStep, FixCandidate, FixProblem, FixProblemKind,
     FixerVerdict,
 };
-pub use audit_scope::AuditScope;
+pub use audit_scope::AuditScopeDigest;
 use exit::NO_AUDITOR;
 pub use exit::{ConvergeExit, ConvergeExitCode, ConvergeExitKind, missing_answers_text};
 pub use merge::{AuditorFinding, LineOrigin};

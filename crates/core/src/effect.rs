@@ -7,7 +7,7 @@ mod kind;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-pub use self::cases::{EffectCase, EffectCaseOutcome};
+pub use self::cases::{EffectIncident, EffectIncidentOutcome};
 pub use self::kind::{EffectKind, ObservationMethod};
 
 use crate::finding::CodeLocation;

@@ -241,7 +241,7 @@ mod tests {
 
     /// Simulates slots that fall due and leases that begin and end, and checks that every slot's wait is
     /// within its bound.
-    struct World {
+    struct LeaseSimulation {
         places: LeaseLimits,
         busy: ActiveLeases,
         /// Due slots, each with its due time and the number of slots due in its repository before it.
@@ -256,7 +256,7 @@ mod tests {
     const LONGEST: i64 = 4;
     const REPOSITORIES: usize = 6;
 
-    impl World {
+    impl LeaseSimulation {
         fn owner(key: &SlotKey) -> &'static str {
             let id: usize = key.repository_prefix().split('/').nth(2).unwrap().parse().unwrap();
             ["a", "b", "c"][id % 3]
@@ -319,7 +319,7 @@ mod tests {
         ) {
             let places = LeaseLimits { all, per_owner: per_owner.min(all) };
             let (busy, due, running) = (ActiveLeases::default(), BTreeMap::new(), BTreeMap::new());
-            let mut world = World { places, busy, due, running, made: 0, granted: 0 };
+            let mut world = LeaseSimulation { places, busy, due, running, made: 0, granted: 0 };
             let mut lasts = lasts.into_iter().cycle();
             let mut lasts = move || lasts.next().unwrap();
             world.add_due_slots(0, backlog, 0);

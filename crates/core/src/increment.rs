@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use truing_diff::{FileContent, FileDiff, FileStatus, LineFate, LineTracker, RepoPath, added_ranges};
+use truing_diff::{FileContent, FileDiff, FileStatus, LineStatus, LineTracker, RepoPath, added_ranges};
 
 use crate::finding::{CodeLocation, DiffSide, Finding, FindingStatus};
 use crate::id::{FindingId, Sha};
@@ -128,7 +128,7 @@ pub fn mark_out_of_scope(
             continue;
         };
         let now = tracker.track(path, *start_line, *end_line);
-        let (LineFate::Unmoved | LineFate::Moved, Some(path), Some(start), Some(end)) =
+        let (LineStatus::Unmoved | LineStatus::Moved, Some(path), Some(start), Some(end)) =
             (now.status, now.path, now.start_line, now.end_line)
         else {
             continue;

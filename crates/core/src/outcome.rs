@@ -15,17 +15,17 @@ use crate::ledger::TokenUsage;
 use crate::money::MicroUsd;
 use crate::run::{self, RunOutcome, RunRecord, RunStage, StepCost};
 use crate::slot::LoopKind;
-use crate::suppression::IdleSuppression;
+use crate::suppression::UnusedSuppression;
 use crate::tier::TierChoice;
 
 pub use coverage::{ReviewCoverage, SkipReason, UnreviewedFile};
-pub use tool_run::ToolRun;
+pub use tool_run::ToolRunResult;
 
 /// Outcome of a review, as in the JSON of `truing review`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReviewOutcome {
     /// Kind of outcome, one of five.
-    pub kind: OutcomeKind,
+    pub kind: ReviewOutcomeKind,
     /// Reason for display; none if the kind is enough.
     pub reason: Option<String>,
     /// Time of the next attempt: for `deferred`, and for `partial` if a model waits for budget.
@@ -40,7 +40,7 @@ pub const INTERRUPTED: &str = "interrupted";
 /// The five kinds of outcome of a review.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum OutcomeKind {
+pub enum ReviewOutcomeKind {
     /// All files were reviewed, except those excluded by design.
     Reviewed,
     /// Some files that should have been reviewed were not.
@@ -53,7 +53,7 @@ pub enum OutcomeKind {
     Failed,
 }
 
-impl OutcomeKind {
+impl ReviewOutcomeKind {
     /// All kinds of outcome.
     pub const ALL: [Self; 5] = [Self::Reviewed, Self::Partial, Self::Skipped, Self::Deferred, Self::Failed];
 
@@ -99,13 +99,13 @@ impl ReviewOutcome {
     pub fn from_rules_coverage(coverage: &ReviewCoverage) -> Self {
         let gaps = coverage.not_reviewed.iter().filter(|gap| !gap.reason.is_by_design()).count();
         let (kind, reason) = if coverage.reviewed.is_empty() && coverage.not_reviewed.is_empty() {
-            (OutcomeKind::Skipped, Some("nothing to review: no changed files".to_owned()))
+            (ReviewOutcomeKind::Skipped, Some("nothing to review: no changed files".to_owned()))
         } else if gaps == 1 {
-            (OutcomeKind::Partial, Some("1 changed file was not reviewed".to_owned()))
+            (ReviewOutcomeKind::Partial, Some("1 changed file was not reviewed".to_owned()))
         } else if gaps > 1 {
-            (OutcomeKind::Partial, Some(format!("{gaps} changed files were not reviewed")))
+            (ReviewOutcomeKind::Partial, Some(format!("{gaps} changed files were not reviewed")))
         } else {
-            (OutcomeKind::Reviewed, None)
+            (ReviewOutcomeKind::Reviewed, None)
         };
         Self { kind, reason, until: None, runtime: ReviewRuntime::Rules }
     }
@@ -123,33 +123,35 @@ impl ReviewOutcome {
             None => more,
         };
         match (rules.kind, part) {
-            (OutcomeKind::Skipped, _) | (_, ModelReviewStatus::Whole) => rules,
+            (ReviewOutcomeKind::Skipped, _) | (_, ModelReviewStatus::Whole) => rules,
             (_, ModelReviewStatus::Partial(why)) => {
-                Self { kind: OutcomeKind::Partial, reason: Some(joined(why)), ..rules }
+                Self { kind: ReviewOutcomeKind::Partial, reason: Some(joined(why)), ..rules }
             }
             (_, ModelReviewStatus::Deferred { why, until }) => {
                 let reason = Some(format!("review skipped: {why}"));
-                Self { kind: OutcomeKind::Deferred, reason, until: Some(until), ..rules }
+                Self { kind: ReviewOutcomeKind::Deferred, reason, until: Some(until), ..rules }
             }
         }
     }
 
     /// Lowers the outcome to `partial` if a tool has failed.
     #[must_use]
-    pub fn with_tool_results(self, tools: &[ToolRun]) -> Self {
+    pub fn with_tool_results(self, tools: &[ToolRunResult]) -> Self {
         let failed =
             tools.iter().filter_map(|tool| Some(format!("{}: {}", tool.name, tool.failed.as_ref()?)));
         let failed: Vec<String> = failed.collect();
         match self.kind {
-            OutcomeKind::Reviewed | OutcomeKind::Skipped | OutcomeKind::Partial if !failed.is_empty() => {
+            ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Skipped | ReviewOutcomeKind::Partial
+                if !failed.is_empty() =>
+            {
                 let reason = failed.into_iter().chain(self.reason).collect::<Vec<_>>().join("; ");
-                Self { kind: OutcomeKind::Partial, reason: Some(reason), ..self }
+                Self { kind: ReviewOutcomeKind::Partial, reason: Some(reason), ..self }
             }
-            OutcomeKind::Reviewed
-            | OutcomeKind::Skipped
-            | OutcomeKind::Partial
-            | OutcomeKind::Deferred
-            | OutcomeKind::Failed => self,
+            ReviewOutcomeKind::Reviewed
+            | ReviewOutcomeKind::Skipped
+            | ReviewOutcomeKind::Partial
+            | ReviewOutcomeKind::Deferred
+            | ReviewOutcomeKind::Failed => self,
         }
     }
 
@@ -157,10 +159,10 @@ impl ReviewOutcome {
     /// the reason.
     #[must_use]
     pub fn with_unread_findings(self, unread: Option<&str>) -> Self {
-        match unread.filter(|_| self.kind == OutcomeKind::Reviewed) {
+        match unread.filter(|_| self.kind == ReviewOutcomeKind::Reviewed) {
             Some(why) => {
                 let reason = format!("records: the findings of earlier reviews could not be read: {why}");
-                Self { kind: OutcomeKind::Partial, reason: Some(reason), ..self }
+                Self { kind: ReviewOutcomeKind::Partial, reason: Some(reason), ..self }
             }
             None => self,
         }
@@ -225,7 +227,7 @@ pub struct ModelReviewDetail {
     pub memory: Option<ModelMemory>,
     /// Results of each specialist; empty if there was one reviewer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub specialists: Vec<SpecialistRun>,
+    pub specialists: Vec<SpecialistResult>,
     /// True if the answers were replayed from a cassette.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
@@ -245,7 +247,7 @@ pub struct WalkthroughLine {
 
 /// Result of one of several specialists.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct SpecialistRun {
+pub struct SpecialistResult {
     /// Name, with its layer as prefix.
     pub name: String,
     /// Number of its answers.
@@ -306,7 +308,7 @@ pub struct ReviewDetail {
     pub configuring: Vec<RepoPath>,
     /// Suppression comments on added lines that suppress nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub suppressions: Vec<IdleSuppression>,
+    pub suppressions: Vec<UnusedSuppression>,
     /// Patterns of `rules.ignore` that match no file of the repository.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub idle_ignores: Vec<String>,
@@ -315,7 +317,7 @@ pub struct ReviewDetail {
     pub modelled: Option<ModelReviewDetail>,
     /// Tools whose findings it includes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tools: Vec<ToolRun>,
+    pub tools: Vec<ToolRunResult>,
     /// Number of dismissals that no longer apply, since their records do not distinguish the dismissed lines
     /// from others.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -365,7 +367,7 @@ impl run::RunDetail for ReviewDetail {
 
     fn outcome_word(end: RunOutcome) -> &'static str {
         match end {
-            RunOutcome::Done => OutcomeKind::Reviewed.as_str(),
+            RunOutcome::Done => ReviewOutcomeKind::Reviewed.as_str(),
             RunOutcome::Partial | RunOutcome::Skipped | RunOutcome::Deferred | RunOutcome::Failed => {
                 end.as_str()
             }
@@ -374,7 +376,7 @@ impl run::RunDetail for ReviewDetail {
 
     fn result_word(&self) -> Option<String> {
         let is_interrupted = self.outcome.reason.as_deref() == Some(INTERRUPTED);
-        (is_interrupted && self.outcome.kind == OutcomeKind::Deferred).then(|| INTERRUPTED.to_owned())
+        (is_interrupted && self.outcome.kind == ReviewOutcomeKind::Deferred).then(|| INTERRUPTED.to_owned())
     }
 
     fn reason(&self) -> Option<&str> {
@@ -482,43 +484,46 @@ mod tests {
 
     #[test]
     fn nothing_changed_is_skipped_and_never_green_by_accident() {
-        assert_eq!(ReviewOutcome::from_rules_coverage(&ReviewCoverage::default()).kind, OutcomeKind::Skipped);
+        assert_eq!(
+            ReviewOutcome::from_rules_coverage(&ReviewCoverage::default()).kind,
+            ReviewOutcomeKind::Skipped
+        );
     }
 
     #[test]
     fn only_gaps_that_are_not_by_design_make_it_partial() {
         let binary =
             ReviewCoverage { reviewed: vec![], not_reviewed: vec![unreviewed_file(SkipReason::Binary)] };
-        assert_eq!(ReviewOutcome::from_rules_coverage(&binary).kind, OutcomeKind::Reviewed);
+        assert_eq!(ReviewOutcome::from_rules_coverage(&binary).kind, ReviewOutcomeKind::Reviewed);
         let large = ReviewCoverage {
             reviewed: vec!["a".into()],
             not_reviewed: vec![unreviewed_file(SkipReason::TooLarge)],
         };
-        assert_eq!(ReviewOutcome::from_rules_coverage(&large).kind, OutcomeKind::Partial);
+        assert_eq!(ReviewOutcome::from_rules_coverage(&large).kind, ReviewOutcomeKind::Partial);
     }
 
     #[test]
     fn with_a_model_only_its_whole_report_is_green() {
         let all = ReviewCoverage { reviewed: vec!["a".into()], not_reviewed: vec![] };
         let whole = ReviewOutcome::from_model_review(&all, ReviewRuntime::Native, ModelReviewStatus::Whole);
-        assert_eq!((whole.kind, whole.runtime), (OutcomeKind::Reviewed, ReviewRuntime::Native));
+        assert_eq!((whole.kind, whole.runtime), (ReviewOutcomeKind::Reviewed, ReviewRuntime::Native));
         let cut = || ModelReviewStatus::Partial("turn limit".into());
         assert_eq!(
             ReviewOutcome::from_model_review(&all, ReviewRuntime::Native, cut()).kind,
-            OutcomeKind::Partial
+            ReviewOutcomeKind::Partial
         );
         let gap = ReviewCoverage { not_reviewed: vec![unreviewed_file(SkipReason::NotShown)], ..all };
         assert_eq!(
             ReviewOutcome::from_model_review(&gap, ReviewRuntime::Native, ModelReviewStatus::Whole).kind,
-            OutcomeKind::Partial
+            ReviewOutcomeKind::Partial
         );
         let both = ReviewOutcome::from_model_review(&gap, ReviewRuntime::Native, cut()).reason.unwrap();
         assert_eq!(both, "turn limit; 1 changed file was not reviewed");
         let later = ModelReviewStatus::Deferred { why: "daily budget".into(), until: UnixMillis(7) };
         let later = ReviewOutcome::from_model_review(&gap, ReviewRuntime::Native, later);
-        assert_eq!((later.kind, later.until), (OutcomeKind::Deferred, Some(UnixMillis(7))));
+        assert_eq!((later.kind, later.until), (ReviewOutcomeKind::Deferred, Some(UnixMillis(7))));
         let nothing =
             ReviewOutcome::from_model_review(&ReviewCoverage::default(), ReviewRuntime::Native, cut());
-        assert_eq!(nothing.kind, OutcomeKind::Skipped, "no model is called for nothing");
+        assert_eq!(nothing.kind, ReviewOutcomeKind::Skipped, "no model is called for nothing");
     }
 }

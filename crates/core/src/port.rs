@@ -2,7 +2,7 @@
 //! boxed, so each body is compiled only once, in the crate that has it, and a port can be passed as an
 //! object.
 //!
-//! Implementations: `store` ([`SlotStore`], [`RunStore`], [`OperatorStore`], [`Watchlist`], [`Ledger`],
+//! Implementations: `store` ([`SlotStore`], [`RunStore`], [`OperatorStore`], [`SweepStore`], [`Ledger`],
 //! [`EffectLog`], [`SharedStateStore`]), `forge` ([`ForgeRead`], [`ForgeWrite`]),
 //! `reader` ([`RepositoryReader`]). Wall clock and ids come from the binary (crate `truing`) and from tests.
 
@@ -33,7 +33,7 @@ pub use self::common::{SharedStateStore, StateSnapshot, StateUpdate, update_stat
 pub use self::effects::{
     EffectEntry, EffectEntryChange, EffectEntryState, EffectLog, EffectOutcome, EffectOwner, ForgeWrite,
 };
-pub use self::gate::{GateHalt, HaltReason, Permit, WriteGate, read_only_gate};
+pub use self::gate::{GateHalt, HaltReason, WriteGate, WritePermit, read_only_gate};
 pub use self::ledger::Ledger;
 pub use self::objects::{ForgePull, RecordStore};
 pub use self::operations::{
@@ -46,22 +46,24 @@ pub use self::pull::{
 };
 pub use self::read::ForgeRead;
 pub use self::reader::{
-    ChangedFile, ForeignRun, ProofRequest, ReadReport, ReadRequest, ReaderError, ReplacementProposal,
-    RepositoryReader, ToolFindings, ToolOutput, ToolRequest, UsedTool, UsedTools, UsedToolsRequest,
+    ChangedFile, DetectedTool, DetectedTools, ExternalToolRun, FixValidationRequest, ReadReport, ReadRequest,
+    ReaderError, ReplacementProposal, RepositoryReader, ToolDetectionRequest, ToolFindings, ToolOutput,
+    ToolRequest,
 };
 pub use self::repository::{
-    Actor, BranchPull, ConversationReply, OwnIssue, PullActivity, PullCommit, PullDraft, PullRemark,
+    Actor, BranchPull, ConversationReply, OwnIssue, PullActivity, PullCommit, PullDraft, PullRequestComment,
     PullReview, PullState, RepositoryDetails, ReviewState, WriteAccess,
 };
 pub use self::runs::{
-    ComputedReview, HistoryEvent, PullRevision, RunRef, RunStart, RunStore, SkippedHead, SlotDescription,
+    ComputedReview, HistoryEvent, PullRevision, RunReference, RunStart, RunStore, SkippedHead,
+    SlotDescription,
 };
 pub use self::server::{
     AuthorAccount, BranchProtection, ForgeKind, ForgeRepository, OpenPull, PullComment, PullListItem,
 };
 pub use self::store_error::StoreError;
 pub use self::watchlist::{
-    CommentKind, KnownRepository, LastReviews, RequestOrigin, UserRequest, UserRequestOutcome, Watchlist,
+    CommentKind, KnownRepository, RequestOrigin, ReviewProgress, SweepStore, UserRequest, UserRequestOutcome,
 };
 
 use crate::finding::CodeLocation;

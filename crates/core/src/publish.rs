@@ -18,7 +18,7 @@ use fit::{truncate_markdown, utf16_length};
 /// Producer of a comment. Reconciling affects only the comments of its own producer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Producer {
+pub enum CommentProducer {
     Review,
     Converge,
     Sync,
@@ -26,7 +26,7 @@ pub enum Producer {
     Mcp,
 }
 
-impl Producer {
+impl CommentProducer {
     /// All producers of comments.
     pub const ALL: [Self; 4] = [Self::Review, Self::Converge, Self::Sync, Self::Mcp];
 

@@ -22,7 +22,7 @@ pub use around::{ChangeSnapshot, MAX_AROUND, MAX_SNIPPET_LINES, SurroundingLines
 pub use follow::{FollowOutcome, locate_at_head};
 pub use head::{AddedLines, HeadView, RecheckStatus, RecheckVerdict, ReviewerReport, unanswered_findings};
 use page::ComparedFile;
-pub use statement::StatementMarks;
+pub use statement::StatementHashes;
 
 use crate::excerpt;
 use crate::finding::{

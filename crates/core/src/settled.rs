@@ -1,8 +1,8 @@
 //! Determines the revisions for which no further review is needed.
 
 use crate::id::Sha;
-use crate::outcome::OutcomeKind;
-use crate::port::LastReviews;
+use crate::outcome::ReviewOutcomeKind;
+use crate::port::ReviewProgress;
 use crate::run::RunStage;
 use crate::slot::{Slot, SlotState};
 
@@ -18,8 +18,8 @@ use crate::slot::{Slot, SlotState};
 /// | `prepared`, `computed` | none | it is in progress, or its process is dead | no |
 ///
 /// A run whose revision is already published writes no end. A draft or a closed pull request has no run.
-pub fn is_review_settled(stage: RunStage, outcome: Option<OutcomeKind>) -> bool {
-    use OutcomeKind::{Deferred, Failed, Partial, Reviewed, Skipped};
+pub fn is_review_settled(stage: RunStage, outcome: Option<ReviewOutcomeKind>) -> bool {
+    use ReviewOutcomeKind::{Deferred, Failed, Partial, Reviewed, Skipped};
     match (stage, outcome) {
         (RunStage::Published, _) | (RunStage::Computed | RunStage::Ended, Some(Skipped)) => true,
         (RunStage::Prepared, _)
@@ -34,7 +34,7 @@ pub fn is_review_settled(stage: RunStage, outcome: Option<OutcomeKind>) -> bool 
 ///
 /// `head` is the last known head; none for a closed pull request. An existing slot without any attempted
 /// review belongs to another loop, or the reviews of its repository are disabled.
-pub fn awaits_sweep(slot: &Slot, head: Option<&Sha>, reviews: &LastReviews) -> bool {
+pub fn awaits_sweep(slot: &Slot, head: Option<&Sha>, reviews: &ReviewProgress) -> bool {
     let is_settled = |head: &Sha| reviews.settled.as_ref().is_some_and(|settled| settled.head == *head);
     slot.state == SlotState::Idle
         && (slot.version.0 == 0 || reviews.attempted.is_some())

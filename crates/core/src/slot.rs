@@ -26,7 +26,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use self::limits::SlotLimits;
-pub use self::note::{SlotNote, SlotRefusal};
+pub use self::note::{SlotHistoryEntry, SlotRefusal};
 pub use self::step::{SlotCommand, SlotTransition, StepOutcome};
 use crate::id::{FencingToken, SlotKey, SlotVersion, UnixMillis};
 

@@ -18,19 +18,19 @@ pub struct SuppressedFinding {
 
 /// A comment that suppresses nothing, for one of the rules that it names.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub struct IdleSuppression {
+pub struct UnusedSuppression {
     pub path: RepoPath,
     /// Line of the comment, from 1.
     pub line: u32,
     /// Rule as the comment names it; empty for a malformed comment.
     pub rule: String,
-    pub problem: IdleSuppressionReason,
+    pub problem: UnusedSuppressionReason,
 }
 
 /// Reason for which a comment suppresses nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum IdleSuppressionReason {
+pub enum UnusedSuppressionReason {
     /// It gives no reason and is therefore ignored.
     NoReason,
     /// There is no such rule.
@@ -41,7 +41,7 @@ pub enum IdleSuppressionReason {
     Misspelt,
 }
 
-impl IdleSuppressionReason {
+impl UnusedSuppressionReason {
     /// Returns advice for the author, as the end of a sentence.
     pub fn advice(self) -> &'static str {
         match self {
@@ -54,17 +54,17 @@ impl IdleSuppressionReason {
 }
 
 /// Renders a warning for display.
-impl fmt::Display for IdleSuppression {
+impl fmt::Display for UnusedSuppression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, line, rule, problem } = self;
         let advice = problem.advice();
         match problem {
-            IdleSuppressionReason::Misspelt => {
+            UnusedSuppressionReason::Misspelt => {
                 write!(f, "{path}:{line}: the comment has no effect: {advice}")
             }
-            IdleSuppressionReason::NoReason
-            | IdleSuppressionReason::UnknownRule
-            | IdleSuppressionReason::NothingFound => {
+            UnusedSuppressionReason::NoReason
+            | UnusedSuppressionReason::UnknownRule
+            | UnusedSuppressionReason::NothingFound => {
                 write!(f, "{path}:{line}: `truing: ignore[{rule}]` has no effect: {advice}")
             }
         }

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use beside::find_unguarded_parts;
-pub use beside::{METADATA, NamesakeDefinition, OutsideCode, ReleasePartKind};
+pub use beside::{METADATA, NamesakeDefinition, NonFunctionCode, ReleasePartKind};
 pub use manifest::{
     ManifestEntry, ManifestError, ManifestRow, PinManifest, RAW_DIGITS, TREE_DIGITS, TREE_FORM,
 };
@@ -60,7 +60,7 @@ pub struct ReleaseSources {
     pub namesakes: BTreeMap<String, BTreeMap<String, Vec<NamesakeDefinition>>>,
     /// Code of mirrored files outside these definitions, in the order of the text.
     #[serde(default)]
-    pub outside: BTreeMap<String, Vec<OutsideCode>>,
+    pub outside: BTreeMap<String, Vec<NonFunctionCode>>,
     /// Mirrored files, each with the SHA-1 of its bytes.
     #[serde(default)]
     pub files: BTreeMap<String, String>,

@@ -257,12 +257,12 @@ impl TierRules {
         let compiled = rules.into_iter().map(|rule| {
             let when = &rule.when;
             Ok(CompiledRule {
-                repos: compile_globs(&when.repos, GlobForm::NAME)?,
-                paths: compile_globs(&when.paths, GlobForm::PATH)?,
-                only_paths: compile_globs(&when.only_paths, GlobForm::PATH)?,
-                labels: compile_globs(&when.labels, GlobForm::TEXT)?,
-                titles: compile_globs(&when.titles, GlobForm::TEXT)?,
-                bases: compile_globs(&when.bases, GlobForm::PATH)?,
+                repos: compile_globs(&when.repos, GlobOptions::NAME)?,
+                paths: compile_globs(&when.paths, GlobOptions::PATH)?,
+                only_paths: compile_globs(&when.only_paths, GlobOptions::PATH)?,
+                labels: compile_globs(&when.labels, GlobOptions::TEXT)?,
+                titles: compile_globs(&when.titles, GlobOptions::TEXT)?,
+                bases: compile_globs(&when.bases, GlobOptions::PATH)?,
                 rule,
             })
         });
@@ -406,19 +406,19 @@ impl CompiledRule {
 
 /// Interpretation of `*` and of case in a glob.
 #[derive(Clone, Copy)]
-struct GlobForm {
+struct GlobOptions {
     /// True if `*` stops at a slash.
     has_folders: bool,
     ignores_case: bool,
 }
 
-impl GlobForm {
+impl GlobOptions {
     const NAME: Self = Self { has_folders: true, ignores_case: true };
     const PATH: Self = Self { has_folders: true, ignores_case: false };
     const TEXT: Self = Self { has_folders: false, ignores_case: true };
 }
 
-fn compile_globs(patterns: &[String], form: GlobForm) -> Result<GlobSet, globset::Error> {
+fn compile_globs(patterns: &[String], form: GlobOptions) -> Result<GlobSet, globset::Error> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         let glob = GlobBuilder::new(pattern)

@@ -11,7 +11,7 @@ use crate::sandbox::SandboxLimit;
 /// Reason for which a command ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
-pub enum CommandEnd {
+pub enum CommandEndReason {
     /// It exited with this code; after a signal, with 128 plus its number, as shells report it.
     Exit { code: u8 },
     /// An outside party killed it, such as the kernel on low memory.
@@ -36,7 +36,7 @@ pub enum CommandEnd {
 /// Offset that shells add to a signal's number.
 const SIGNALLED: u8 = 128;
 
-impl CommandEnd {
+impl CommandEndReason {
     /// Returns true for exit code 0.
     pub fn is_success(self) -> bool {
         self == Self::Exit { code: 0 }
@@ -65,7 +65,7 @@ impl CommandEnd {
 }
 
 /// Renders the reason in a few words.
-impl fmt::Display for CommandEnd {
+impl fmt::Display for CommandEndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, self.signal()) {
             (_, Some(signal)) => write!(f, "signal {signal}"),
@@ -86,7 +86,7 @@ impl fmt::Display for CommandEnd {
 pub struct CommandRun {
     /// Program and its arguments.
     pub argv: Vec<String>,
-    pub end: CommandEnd,
+    pub end: CommandEndReason,
     /// Duration of the execution in milliseconds.
     pub ms: u64,
     /// Standard output: its beginning and end, without text in the form of a secret.
@@ -172,14 +172,15 @@ fn check_verdict(passed_before: Option<bool>, now: &CheckAttempts) -> CheckVerdi
 mod tests {
     use super::*;
 
-    fn command_run(name: &str, end: CommandEnd) -> CommandRun {
+    fn command_run(name: &str, end: CommandEndReason) -> CommandRun {
         CommandRun { argv: vec![name.to_owned()], end, ms: 1, output: String::new(), errors: String::new() }
     }
 
     /// Builds checks from the exit codes of their executions.
     fn report_from_exit_codes(checks: &[(&str, &[u8])]) -> VerificationReport {
         let checked = |(name, codes): &(&str, &[u8])| {
-            let mut tries = codes.iter().map(|code| command_run(name, CommandEnd::Exit { code: *code }));
+            let mut tries =
+                codes.iter().map(|code| command_run(name, CommandEndReason::Exit { code: *code }));
             CheckAttempts { ran: tries.next().unwrap(), again: tries.next() }
         };
         VerificationReport { checks: checks.iter().map(checked).collect() }
@@ -225,25 +226,25 @@ mod tests {
     #[test]
     fn whatever_is_no_exit_with_0_is_a_failure() {
         for end in [
-            CommandEnd::Killed,
-            CommandEnd::Time,
-            CommandEnd::Output,
-            CommandEnd::Disk,
-            CommandEnd::Limit { bound: SandboxLimit::Memory },
-            CommandEnd::Full,
-            CommandEnd::NoProgram,
-            CommandEnd::Exit { code: 137 },
+            CommandEndReason::Killed,
+            CommandEndReason::Time,
+            CommandEndReason::Output,
+            CommandEndReason::Disk,
+            CommandEndReason::Limit { bound: SandboxLimit::Memory },
+            CommandEndReason::Full,
+            CommandEndReason::NoProgram,
+            CommandEndReason::Exit { code: 137 },
         ] {
             let now = VerificationReport {
                 checks: vec![CheckAttempts { ran: command_run("x", end), again: None }],
             };
             assert_eq!(VerificationReport::compare(None, &now), [CheckVerdict::Again], "{end:?}");
         }
-        assert_eq!(CommandEnd::Exit { code: 137 }.signal(), Some(9));
+        assert_eq!(CommandEndReason::Exit { code: 137 }.signal(), Some(9));
         assert_eq!(
-            (CommandEnd::Exit { code: 128 }.signal(), CommandEnd::Exit { code: 1 }.signal()),
+            (CommandEndReason::Exit { code: 128 }.signal(), CommandEndReason::Exit { code: 1 }.signal()),
             (None, None)
         );
-        assert_eq!(CommandEnd::Exit { code: 255 }.signal(), None);
+        assert_eq!(CommandEndReason::Exit { code: 255 }.signal(), None);
     }
 }

@@ -8,7 +8,7 @@ pub(crate) const BAD_QUOTES: &str = "the name of the file is not quoted as git q
 
 /// The two names of a rename or copy, without prefixes.
 #[derive(Clone, Default, Debug)]
-pub(crate) struct MovedNames {
+pub(crate) struct RenamedPaths {
     /// Name of the source file.
     pub(crate) from: Option<Vec<u8>>,
     /// Name of the destination file.
@@ -23,9 +23,9 @@ pub(crate) struct FileHeader {
     /// Name in the `+++` line, with its prefix; none for `/dev/null`.
     pub(crate) new: Option<Vec<u8>>,
     /// Names of the `rename from` and `rename to` lines.
-    pub(crate) renamed: Option<MovedNames>,
+    pub(crate) renamed: Option<RenamedPaths>,
     /// Names of the `copy from` and `copy to` lines.
-    pub(crate) copied: Option<MovedNames>,
+    pub(crate) copied: Option<RenamedPaths>,
     /// True after a `new file mode` line.
     pub(crate) is_new: bool,
     /// True after a `deleted file mode` line.

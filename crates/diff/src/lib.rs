@@ -24,4 +24,4 @@ pub use model::{
 };
 pub use parse::{DiffFiles, OutlineReader, ParseError, ParsedDiff, parse, parse_files};
 pub use path::{RepoPath, quote_name};
-pub use track::{FileContent, LineFate, LineTracker, MAX_TRACKED_BYTES, TrackedRange};
+pub use track::{FileContent, LineStatus, LineTracker, MAX_TRACKED_BYTES, TrackedRange};

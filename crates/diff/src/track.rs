@@ -29,7 +29,7 @@ const MAX_PLACES: usize = 8;
 /// The change of a range of lines.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum LineFate {
+pub enum LineStatus {
     /// The lines are in the same file with the same numbers. Their indentation may differ.
     Unmoved,
     /// All lines exist in one block, with other numbers or in another file.
@@ -44,7 +44,7 @@ pub enum LineFate {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TrackedRange {
     /// Change of the lines.
-    pub status: LineFate,
+    pub status: LineStatus,
     /// File of the lines now. For deleted lines, it is the new name of their file, if it still exists.
     pub path: Option<RepoPath>,
     /// First line, 1-based; none if the lines are deleted.
@@ -66,20 +66,20 @@ pub struct FileContent<'a> {
 /// Tracks lines from one commit to another.
 ///
 /// ```
-/// use truing_diff::{LineFate, RepoPath, FileContent, LineTracker, parse};
+/// use truing_diff::{LineStatus, RepoPath, FileContent, LineTracker, parse};
 /// let (path, other) = (RepoPath::from("a.rs"), RepoPath::from("b.rs"));
 /// let diff = parse(b"diff --git a/a.rs b/b.rs\nsimilarity index 60%\nrename from a.rs\nrename to b.rs\n");
 /// let old = [FileContent { path: &path, content: Some(b"let a = 1;\nlet b = 2;\n") }];
 /// let new = [FileContent { path: &other, content: Some(b"if c {\n    let a = 1;\n}\n") }];
 /// let tracker = LineTracker::new(&diff.files, &old, &new);
 /// let first = tracker.track(&path, 1, 1);
-/// assert_eq!((first.status, first.path, first.start_line), (LineFate::Moved, Some(other.clone()), Some(2)));
-/// assert_eq!(tracker.track(&path, 2, 2).status, LineFate::Deleted);
+/// assert_eq!((first.status, first.path, first.start_line), (LineStatus::Moved, Some(other.clone()), Some(2)));
+/// assert_eq!(tracker.track(&path, 2, 2).status, LineStatus::Deleted);
 /// ```
 #[derive(Debug)]
 pub struct LineTracker<'a> {
     /// Method for each old file, by its old name.
-    files: HashMap<&'a RepoPath, FollowMethod<'a>>,
+    files: HashMap<&'a RepoPath, TrackingMethod<'a>>,
     old: SideText<'a>,
     new: SideText<'a>,
     alignment: LineAlignment,
@@ -87,7 +87,7 @@ pub struct LineTracker<'a> {
 
 /// The method by which a file of the old side is tracked.
 #[derive(Clone, Copy, Debug)]
-enum FollowMethod<'a> {
+enum TrackingMethod<'a> {
     /// The file did not change; with its number of lines, if it was read.
     Unchanged(Option<u32>),
     /// The file is tracked line by line; with its index in the old text, and its new name.
@@ -124,18 +124,18 @@ impl<'a> LineTracker<'a> {
         let mut pairs = Vec::new();
         for source in old {
             let Some(change) = changed.get(source.path) else {
-                files.insert(source.path, FollowMethod::Unchanged(source.content.map(text::count_lines)));
+                files.insert(source.path, TrackingMethod::Unchanged(source.content.map(text::count_lines)));
                 continue;
             };
             let new_name = (change.status != FileStatus::Deleted).then_some(&change.path);
             let partner = new_name.map(|name| new_names.get(name));
             let content = if partner == Some(None) { None } else { read(source) };
             let followed = match content {
-                None => FollowMethod::Hunks(change),
+                None => TrackingMethod::Hunks(change),
                 Some(content) => {
                     let at = old_text.push(source.path, content, &mut words);
                     pairs.extend(partner.flatten().map(|new| (at, *new)));
-                    FollowMethod::Lines(at, new_name)
+                    TrackingMethod::Lines(at, new_name)
                 }
             };
             files.insert(source.path, followed);
@@ -148,7 +148,7 @@ impl<'a> LineTracker<'a> {
     pub fn followed_by_hunks(&self) -> impl Iterator<Item = &RepoPath> {
         self.files
             .iter()
-            .filter(|(_, followed)| matches!(followed, FollowMethod::Hunks(_)))
+            .filter(|(_, followed)| matches!(followed, TrackingMethod::Hunks(_)))
             .map(|(path, _)| *path)
     }
 
@@ -158,7 +158,7 @@ impl<'a> LineTracker<'a> {
     /// missing file, is deleted; a range that extends beyond the end is edited.
     pub fn track(&self, path: &RepoPath, start: u32, end: u32) -> TrackedRange {
         let gone = |path: Option<&RepoPath>| TrackedRange {
-            status: LineFate::Deleted,
+            status: LineStatus::Deleted,
             path: path.cloned(),
             start_line: None,
             end_line: None,
@@ -168,22 +168,22 @@ impl<'a> LineTracker<'a> {
         }
         match self.files.get(path) {
             None => gone(None),
-            Some(FollowMethod::Unchanged(lines)) => {
+            Some(TrackingMethod::Unchanged(lines)) => {
                 let last = lines.unwrap_or(end).min(end);
                 if last < start {
                     return gone(Some(path));
                 }
-                let status = if last == end { LineFate::Unmoved } else { LineFate::Edited };
+                let status = if last == end { LineStatus::Unmoved } else { LineStatus::Edited };
                 tracked_range(status, path, start, last)
             }
-            Some(FollowMethod::Hunks(change)) => match by_hunks::track(change, start, end) {
+            Some(TrackingMethod::Hunks(change)) => match by_hunks::track(change, start, end) {
                 Some((first, last, whole)) => {
                     let stayed = change.path == *path && first == start;
                     tracked_range(line_fate(whole, stayed), &change.path, first, last)
                 }
                 None => gone((change.status != FileStatus::Deleted).then_some(&change.path)),
             },
-            Some(FollowMethod::Lines(file, new_name)) => {
+            Some(TrackingMethod::Lines(file, new_name)) => {
                 self.by_lines(path, *file, start, end).unwrap_or_else(|| gone(*new_name))
             }
         }
@@ -219,15 +219,15 @@ impl<'a> LineTracker<'a> {
     }
 }
 
-fn line_fate(whole: bool, stayed: bool) -> LineFate {
+fn line_fate(whole: bool, stayed: bool) -> LineStatus {
     match (whole, stayed) {
-        (true, true) => LineFate::Unmoved,
-        (true, false) => LineFate::Moved,
-        (false, _) => LineFate::Edited,
+        (true, true) => LineStatus::Unmoved,
+        (true, false) => LineStatus::Moved,
+        (false, _) => LineStatus::Edited,
     }
 }
 
-fn tracked_range(status: LineFate, path: &RepoPath, first: u32, last: u32) -> TrackedRange {
+fn tracked_range(status: LineStatus, path: &RepoPath, first: u32, last: u32) -> TrackedRange {
     TrackedRange { status, path: Some(path.clone()), start_line: Some(first), end_line: Some(last) }
 }
 

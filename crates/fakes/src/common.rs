@@ -12,11 +12,11 @@ use truing_core::port::{Clock, SharedStateStore, StateSnapshot, StoreError};
 #[derive(Clone)]
 pub struct FakeSharedState {
     clock: Arc<dyn Clock>,
-    within: Arc<Mutex<SharedTexts>>,
+    within: Arc<Mutex<SharedStateEntries>>,
 }
 
 #[derive(Default)]
-struct SharedTexts {
+struct SharedStateEntries {
     texts: HashMap<String, String>,
     is_gone: bool,
     reads: usize,
@@ -45,7 +45,7 @@ impl FakeSharedState {
         self.lock_texts().reads
     }
 
-    fn lock_texts(&self) -> MutexGuard<'_, SharedTexts> {
+    fn lock_texts(&self) -> MutexGuard<'_, SharedStateEntries> {
         self.within.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -75,7 +75,7 @@ impl FakeSharedState {
     }
 }
 
-impl SharedTexts {
+impl SharedStateEntries {
     fn check_available(&self) -> Result<(), StoreError> {
         if self.is_gone { Err(StoreError::Unavailable("it is gone".to_owned())) } else { Ok(()) }
     }

@@ -42,7 +42,7 @@ pub use flavour::ForgeFlavour;
 pub use github::{MAX_ANNOTATIONS, MAX_COMMENT, MAX_DESCRIPTION, MAX_TEXT};
 pub use operations::pulls::NewPull;
 pub use people::{FakeApp, FakeRepo, FakeRepoSnapshot};
-pub use refusal::{PLACE_REFUSALS, PlaceRefusal, RefusedPlaces};
+pub use refusal::{CommentPlaceRefusal, PLACE_REFUSALS, RefusedPlaces};
 pub use state::access::RepositoryAccess;
 pub use state::apps::TokenKind;
 pub use state::bots::{BotReview, BotStep, FakeBot};
@@ -53,7 +53,7 @@ pub use state::pulls::{FakeReviewVerdict, InlinePlace};
 pub use state::reports::{CommitReport, ReportAnnotation};
 pub use state::{CommitStatus, LoggedCall, MAX_LOGGED};
 pub use view::{CommentView, IssueView, PullView, ReviewView};
-pub use webhook::{DELIVERY_TIMEOUT, DeliveryChaos, sign_sha256};
+pub use webhook::{DELIVERY_TIMEOUT, UnreliableNetwork, sign_sha256};
 pub use witness::{ApiExchange, ExchangeObserver};
 
 use crate::server::serve;
@@ -232,7 +232,7 @@ impl FakeForge {
     }
 
     /// Rejects from now on, in this way, comments on places of the file with this path.
-    pub fn refuse_places(&self, path: &str, places: RefusedPlaces, by: PlaceRefusal) {
+    pub fn refuse_places(&self, path: &str, places: RefusedPlaces, by: CommentPlaceRefusal) {
         let file = RefusedFile { path: path.to_owned(), places, by };
         self.shared.lock().world.refused_files.push(file);
     }
@@ -312,7 +312,7 @@ impl FakeForge {
 
     /// Sends the waiting deliveries through an unreliable network. Returns the statuses in the order of
     /// arrival.
-    pub async fn deliver_all(&self, chaos: DeliveryChaos) -> Result<Vec<u16>, FakeError> {
+    pub async fn deliver_all(&self, chaos: UnreliableNetwork) -> Result<Vec<u16>, FakeError> {
         let mut statuses = Vec::new();
         for delivery in chaos.apply(self.take_deliveries()) {
             statuses.push(self.deliver(&delivery).await?);

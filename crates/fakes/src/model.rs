@@ -24,10 +24,10 @@ use tokio::task::AbortHandle;
 pub use play::{KnownBug, PromptRole, ScriptedBehaviour, ScriptedFix, ScriptedToolCall};
 pub use script::{
     AnswerBlock, AnswerCondition, KEY, ModelFault, ModelScript, ScriptError, ScriptedAnswer, ScriptedUsage,
-    StreamPlace,
+    StreamPosition,
 };
 pub use signature::{AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, aws_secret_key};
-pub use state::{LoggedModelCall, MAX_LOGGED, RequestBill};
+pub use state::{LoggedModelCall, MAX_LOGGED, RequestUsage};
 
 use crate::server;
 use state::FakeModelShared;
@@ -96,7 +96,7 @@ impl FakeModel {
     }
 
     /// Returns the bills by request. An incomplete answer is billed for the part that was sent.
-    pub fn bills(&self) -> Vec<RequestBill> {
+    pub fn bills(&self) -> Vec<RequestUsage> {
         self.shared.bills()
     }
 

@@ -9,7 +9,7 @@ use tower::ServiceExt;
 
 /// Marks a response that must not be sent: the connection is closed instead.
 #[derive(Clone, Copy)]
-pub(crate) struct HangUp;
+pub(crate) struct ConnectionCloseMarker;
 
 /// Accepts connections until it is aborted; every connection ends with it.
 pub(crate) async fn serve(listener: TcpListener, router: axum::Router) {
@@ -24,7 +24,7 @@ pub(crate) async fn serve(listener: TcpListener, router: axum::Router) {
     }
 }
 
-/// Serves one connection. A response marked [`HangUp`] becomes an error here, which makes hyper close the
+/// Serves one connection. A response marked [`ConnectionCloseMarker`] becomes an error here, which makes hyper close the
 /// connection without sending a byte of it.
 async fn serve_connection(stream: TcpStream, router: axum::Router) {
     let _ = stream.set_nodelay(true);
@@ -32,8 +32,8 @@ async fn serve_connection(stream: TcpStream, router: axum::Router) {
         let answer = router.clone().oneshot(request.map(axum::body::Body::new));
         async move {
             let Ok(response) = answer.await;
-            match response.extensions().get::<HangUp>() {
-                Some(HangUp) => Err(std::io::Error::other("hung up on purpose")),
+            match response.extensions().get::<ConnectionCloseMarker>() {
+                Some(ConnectionCloseMarker) => Err(std::io::Error::other("hung up on purpose")),
                 None => Ok(response),
             }
         }

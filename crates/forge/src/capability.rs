@@ -5,7 +5,7 @@ use truing_core::id::TimeSpan;
 use truing_core::port::ForgeKind;
 use truing_core::publish::PublishLimits;
 
-use crate::pages::PageLayout;
+use crate::pages::PageUrlLayout;
 
 #[cfg(test)]
 mod page;
@@ -23,7 +23,7 @@ pub struct ForgeCapability {
     /// for agents.
     pub upserts: UpsertRule,
     /// Form of the web pages that people see.
-    pub pages: PageLayout,
+    pub pages: PageUrlLayout,
     /// Maximum length of a comment, in UTF-16 code units.
     pub comment: usize,
     /// Part of that length that is reserved for the marker and the blank line above it.
@@ -175,7 +175,7 @@ pub const GITHUB: ForgeCapability = ForgeCapability {
     name: "GitHub",
     tool_prefix: "gh_",
     upserts: UpsertRule::ByPlace,
-    pages: PageLayout::OfOwners,
+    pages: PageUrlLayout::OfOwners,
     comment: 65_536,
     marker_room: 512,
     marker: MarkerForm::HtmlComment,
@@ -213,7 +213,7 @@ pub const BITBUCKET_CLOUD: ForgeCapability = ForgeCapability {
     name: "Bitbucket Cloud",
     tool_prefix: "bb_",
     upserts: UpsertRule::ByText,
-    pages: PageLayout::OfWorkspaces,
+    pages: PageUrlLayout::OfWorkspaces,
     comment: 31_000,
     marker_room: 512,
     marker: MarkerForm::LinkReference,
@@ -251,7 +251,7 @@ pub const BITBUCKET_DC: ForgeCapability = ForgeCapability {
     name: "Bitbucket Data Center",
     tool_prefix: "bb_",
     upserts: UpsertRule::ByText,
-    pages: PageLayout::OfProjects,
+    pages: PageUrlLayout::OfProjects,
     comment: 32_767,
     marker_room: 512,
     marker: MarkerForm::LinkReference,

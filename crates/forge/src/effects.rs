@@ -11,7 +11,7 @@ use truing_core::effect::{BranchPush, Effect, EffectIntent, EffectKind, IntentPa
 use truing_core::id::{CommentId, Sha, TimeSpan, Topic, UnixMillis};
 use truing_core::port::{
     Clock, EffectEntry, EffectEntryChange, EffectEntryState, EffectLog, EffectOutcome, EffectOwner,
-    ForgeError, ForgeWrite, GateHalt, HaltReason, Permit, StoreError, WriteGate,
+    ForgeError, ForgeWrite, GateHalt, HaltReason, StoreError, WriteGate, WritePermit,
 };
 use truing_core::publish::{CommentSubject, UnconfirmedComment};
 use truing_git::{GitError, PushOutcome, Remote, UnpushedCommit};
@@ -86,7 +86,7 @@ enum EffectPresence {
 
 /// An effect that has to be made.
 struct MissingEffect {
-    permit: Arc<Permit>,
+    permit: Arc<WritePermit>,
     /// Recorded entries of the effect's parts.
     known: Vec<Option<EffectEntry>>,
     /// Responses lost since the first intent.
@@ -94,7 +94,7 @@ struct MissingEffect {
 }
 
 /// The state of one part according to its entry.
-enum PartState {
+enum EffectPartState {
     /// No entry, or one so old that lists show its write.
     Past,
     /// The same content was written just now.
@@ -152,7 +152,11 @@ impl EffectExecutor<'_> {
     }
 
     /// Makes the call, unless this is a dry run.
-    async fn call_forge(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<EffectOutcome, ForgeError> {
+    async fn call_forge(
+        &self,
+        effect: &Effect,
+        permit: &Arc<WritePermit>,
+    ) -> Result<EffectOutcome, ForgeError> {
         let span = self.watch.begin_span(effect);
         let answer = if self.watch.dry_run {
             Ok(dry_outcome(effect))
@@ -268,18 +272,18 @@ impl EffectExecutor<'_> {
         F: Future<Output = Result<Option<EffectOutcome>, ForgeError>>,
     {
         let halted = |reason| EffectError::Halted(GateHalt::before_write(&intended.what, reason));
-        let permit = Permit::request_from(self.gate, self.clock.now()).await.map_err(halted)?;
+        let permit = WritePermit::request_from(self.gate, self.clock.now()).await.map_err(halted)?;
         let known = self.recorded_entries(intended).await?;
         let (now, settle) = (self.clock.now(), intended.kind.settle_time(self.forge.settle_time()));
         let settling = |until| Err(EffectError::Settling { until, what: intended.what.clone() });
         let (mut made, mut until, mut begun, mut is_ahead) = (Vec::new(), None, None, false);
         for (part, entry) in intended.parts.iter().zip(&known) {
             match part_state(part, entry.as_ref(), now, settle) {
-                PartState::Past => {}
-                PartState::Made(comment) => made.push((part, comment)),
-                PartState::Settling(shown) => until = until.max(Some(shown)),
-                PartState::Ahead => is_ahead = true,
-                PartState::Begun { lost } => begun = begun.max(Some(lost)),
+                EffectPartState::Past => {}
+                EffectPartState::Made(comment) => made.push((part, comment)),
+                EffectPartState::Settling(shown) => until = until.max(Some(shown)),
+                EffectPartState::Ahead => is_ahead = true,
+                EffectPartState::Begun { lost } => begun = begun.max(Some(lost)),
             }
         }
         if is_ahead {
@@ -416,11 +420,11 @@ fn part_state(
     entry: Option<&EffectEntry>,
     now: UnixMillis,
     settle: TimeSpan,
-) -> PartState {
-    let Some(entry) = entry else { return PartState::Past };
+) -> EffectPartState {
+    let Some(entry) = entry else { return EffectPartState::Past };
     // The clock was ahead at that time: the delay counts from now on.
     if entry.at > now && settle > TimeSpan(0) {
-        return PartState::Ahead;
+        return EffectPartState::Ahead;
     }
     let shown = entry.at + settle;
     let is_recent = entry.at <= now && now < shown;
@@ -428,11 +432,11 @@ fn part_state(
         // Lists may not yet show a write that was just made.
         EffectEntryState::Done { comment } if is_recent => {
             let is_same = entry.content == part.content && !entry.content.is_empty();
-            if is_same { PartState::Made(comment.clone()) } else { PartState::Settling(shown) }
+            if is_same { EffectPartState::Made(comment.clone()) } else { EffectPartState::Settling(shown) }
         }
-        EffectEntryState::Done { .. } => PartState::Past,
-        EffectEntryState::Open { .. } if is_recent => PartState::Settling(shown),
-        EffectEntryState::Open { lost } => PartState::Begun { lost: *lost },
+        EffectEntryState::Done { .. } => EffectPartState::Past,
+        EffectEntryState::Open { .. } if is_recent => EffectPartState::Settling(shown),
+        EffectEntryState::Open { lost } => EffectPartState::Begun { lost: *lost },
     }
 }
 

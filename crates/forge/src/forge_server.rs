@@ -7,7 +7,7 @@ use truing_core::port::{
     AuthorAccount, BranchProtection, CommentKind, ForgeError, ForgeKind, ForgeRead, ForgeRepository,
     ForgeWrite, OpenPull, PullComment, PullListItem,
 };
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_git::Remote;
 
 use crate::capability::ForgeCapability;
@@ -33,7 +33,7 @@ pub trait ForgeServer: Clone + Send + Sync {
 
     /// Returns the client of a repository and one of its pull requests, for this producer. The number 0
     /// stands for the repository alone. `repo` is the current `owner/name`; markers are made for `id`.
-    fn client(&self, id: &PrId, repo: &str, producer: Producer) -> Self::Client;
+    fn client(&self, id: &PrId, repo: &str, producer: CommentProducer) -> Self::Client;
 
     /// Returns the git address and credential of a repository with this `id` and the current name `repo`. For
     /// a push, [`ForgeError::Forbidden`] means that the login may not push.

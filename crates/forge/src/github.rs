@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use truing_core::finding::{CodeLocation, DiffSide};
 use truing_core::id::{AccountId, TimeSpan};
-use truing_core::port::{Clock, ForgeError, Permit, SharedStateStore};
+use truing_core::port::{Clock, ForgeError, SharedStateStore, WritePermit};
 use truing_diff::RepoPath;
 use truing_git::{Remote, SecretString};
 use url::Url;
@@ -177,7 +177,7 @@ impl GitHub {
     }
 
     /// Returns a copy of the client that makes its write calls under this permit.
-    fn with_permit(&self, permit: &Arc<Permit>) -> Self {
+    fn with_permit(&self, permit: &Arc<WritePermit>) -> Self {
         self.with_http(self.inner.http.with_permit(permit.clone()))
     }
 

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use truing_core::id::{TimeSpan, UnixMillis};
 use truing_core::loopback::is_loopback;
-use truing_core::port::{Clock, ForgeError, GateHalt, HaltReason, Permit, SharedStateStore};
+use truing_core::port::{Clock, ForgeError, GateHalt, HaltReason, SharedStateStore, WritePermit};
 use truing_git::SecretString;
 use url::Url;
 
@@ -31,7 +31,7 @@ mod link;
 mod tests;
 mod text;
 
-pub(crate) use limits::QuotaPayer;
+pub(crate) use limits::RateLimitOwner;
 pub use limits::RateQuota;
 
 /// Maximum size of a response that is read, decompressed: 100 comments of 65,536 characters of four bytes,
@@ -214,7 +214,7 @@ pub(crate) struct ForgeHttpClient {
     /// Id of the review that the calls are made for.
     review: Option<HeaderValue>,
     /// Permit for calls that write; `None` for a client that only reads.
-    permit: Option<Arc<Permit>>,
+    permit: Option<Arc<WritePermit>>,
 }
 
 /// The credential of a call, and the owner of the rate limit that it uses.
@@ -223,12 +223,12 @@ pub(crate) struct RequestAuthorization {
     header: HeaderValue,
     secret: SecretString,
     clean: TextCleaner,
-    payer: QuotaPayer,
+    payer: RateLimitOwner,
 }
 
 impl RequestAuthorization {
     /// Builds a Bearer header. The credential appears in no error.
-    pub(crate) fn bearer(secret: SecretString, payer: QuotaPayer) -> Result<Self, HttpClientError> {
+    pub(crate) fn bearer(secret: SecretString, payer: RateLimitOwner) -> Result<Self, HttpClientError> {
         let mut header = HeaderValue::from_str(&format!("Bearer {}", secret.expose()))
             .map_err(|_| HttpClientError::Token)?;
         header.set_sensitive(true);
@@ -240,7 +240,7 @@ impl RequestAuthorization {
     pub(crate) fn basic(
         name: &str,
         secret: SecretString,
-        payer: QuotaPayer,
+        payer: RateLimitOwner,
     ) -> Result<Self, HttpClientError> {
         let pair = BASE64_STANDARD.encode(format!("{name}:{}", secret.expose()));
         let mut header =
@@ -310,7 +310,7 @@ impl ForgeHttpClient {
     }
 
     /// Returns a client with the same limits that makes its write calls under this permit.
-    pub(crate) fn with_permit(&self, permit: Arc<Permit>) -> Self {
+    pub(crate) fn with_permit(&self, permit: Arc<WritePermit>) -> Self {
         Self { permit: Some(permit), ..self.copy_client() }
     }
 

@@ -25,7 +25,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use truing_core::code::LinesKey;
 use truing_core::id::{FindingId, PrId};
-use truing_core::publish::{CommentSubject, Producer};
+use truing_core::publish::{CommentProducer, CommentSubject};
 
 use crate::capability::MarkerForm;
 
@@ -83,7 +83,7 @@ pub enum MarkerMatch {
     /// One of our markers, for this pull request.
     Verified {
         /// Producer that requested the comment.
-        producer: Producer,
+        producer: CommentProducer,
         /// Subject of the comment.
         item: CommentSubject,
         /// Text above the marker, with normalised line ends and trailing white space ([`normalize_text`]).
@@ -95,7 +95,7 @@ pub enum MarkerMatch {
         /// Id of that key.
         key: String,
         /// Producer that requested the comment, as the marker says.
-        producer: Producer,
+        producer: CommentProducer,
         /// Subject of the comment, as the marker says.
         item: CommentSubject,
         /// Text above the marker, as in a verified one.
@@ -172,11 +172,11 @@ impl MarkerKeys {
     }
 
     /// Returns the marker line of an item of a pull request, without a line end.
-    pub fn sign(&self, pr: &PrId, producer: Producer, item: &CommentSubject) -> String {
+    pub fn sign(&self, pr: &PrId, producer: CommentProducer, item: &CommentSubject) -> String {
         self.marker_line(&ITEMS, pr, producer, &word_of(item))
     }
 
-    fn marker_line(&self, kind: &MarkerKind, pr: &PrId, producer: Producer, word: &str) -> String {
+    fn marker_line(&self, kind: &MarkerKind, pr: &PrId, producer: CommentProducer, word: &str) -> String {
         let producer = producer.as_str();
         // HMAC accepts keys of any length. Without a result, the marker would only fail to verify.
         let mac = self
@@ -246,7 +246,7 @@ pub fn without_seed(text: &str) -> Option<String> {
 
 /// The parts of a marker line, before its HMAC is checked.
 struct MarkerParts<'a> {
-    producer: Producer,
+    producer: CommentProducer,
     word: &'a str,
     key: &'a str,
     mac: Vec<u8>,
@@ -263,7 +263,7 @@ impl<'a> MarkerParts<'a> {
         let word = fields.next()?.strip_prefix(kind.field)?.strip_prefix('=')?;
         let key = fields.next()?.strip_prefix("key=")?;
         let mac = fields.next()?.strip_prefix("mac=")?;
-        let producer = Producer::ALL.into_iter().find(|one| one.as_str() == producer)?;
+        let producer = CommentProducer::ALL.into_iter().find(|one| one.as_str() == producer)?;
         let lower_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let right = fields.next().is_none()
             && key.len() == KEY_ID_DIGITS

@@ -2,7 +2,7 @@
 
 /// The form of the addresses of a forge's pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PageLayout {
+pub enum PageUrlLayout {
     /// `OWNER/NAME/pull/NUMBER`, below the address of git.
     OfOwners,
     /// `WORKSPACE/SLUG/pull-requests/NUMBER`, below the address of git.
@@ -12,7 +12,7 @@ pub enum PageLayout {
     OfProjects,
 }
 
-impl PageLayout {
+impl PageUrlLayout {
     /// Returns the pull request that a page shows, as `owner/name` and number. `path` contains the segments
     /// below the root. A page below that of a pull request shows the same one.
     pub fn parse_pull(self, path: &[&str]) -> Option<(String, u64)> {
@@ -64,23 +64,23 @@ mod tests {
 
     #[test]
     fn a_page_names_its_pull_request_at_its_own_kind_alone() {
-        let read = |pages: PageLayout, path: &str| pages.parse_pull(&path.split('/').collect::<Vec<_>>());
+        let read = |pages: PageUrlLayout, path: &str| pages.parse_pull(&path.split('/').collect::<Vec<_>>());
         let there = Some(("o/r".to_owned(), 7));
         for (pages, path) in [
-            (PageLayout::OfOwners, "o/r/pull/7"),
-            (PageLayout::OfOwners, "o/r/pull/7/files"),
-            (PageLayout::OfWorkspaces, "o/r/pull-requests/7/diff"),
-            (PageLayout::OfProjects, "projects/o/repos/r/pull-requests/7/overview"),
+            (PageUrlLayout::OfOwners, "o/r/pull/7"),
+            (PageUrlLayout::OfOwners, "o/r/pull/7/files"),
+            (PageUrlLayout::OfWorkspaces, "o/r/pull-requests/7/diff"),
+            (PageUrlLayout::OfProjects, "projects/o/repos/r/pull-requests/7/overview"),
         ] {
             assert_eq!(read(pages, path), there, "{path}");
-            for other in [PageLayout::OfOwners, PageLayout::OfWorkspaces, PageLayout::OfProjects] {
+            for other in [PageUrlLayout::OfOwners, PageUrlLayout::OfWorkspaces, PageUrlLayout::OfProjects] {
                 assert!(other == pages || read(other, path).is_none(), "{path}");
             }
         }
-        let own = read(PageLayout::OfProjects, "users/ada/repos/r/pull-requests/7");
+        let own = read(PageUrlLayout::OfProjects, "users/ada/repos/r/pull-requests/7");
         assert_eq!(own, Some(("~ada/r".to_owned(), 7)));
         for path in ["o/r/pull-requests/x", "o//pull-requests/7", "o/r/pull-requests", "o/r/issues/7"] {
-            assert_eq!(read(PageLayout::OfWorkspaces, path), None, "{path}");
+            assert_eq!(read(PageUrlLayout::OfWorkspaces, path), None, "{path}");
         }
     }
 }

@@ -8,7 +8,7 @@ use truing_core::effect::{Effect, EffectKind};
 use truing_core::finding::AnchorKind;
 use truing_core::id::{CommentId, Sha, UnixMillis};
 use truing_core::port::{
-    EffectOutcome, ForgeError, ForgeRead, GateHalt, InlineDraft, RunRef, RunStore, StoreError,
+    EffectOutcome, ForgeError, ForgeRead, GateHalt, InlineDraft, RunReference, RunStore, StoreError,
 };
 use truing_core::publish::{
     CommentRights, CommentSubject, DesiredComment, ObservedComment, PublishLimits, PublishPlan, PublishStep,
@@ -56,14 +56,14 @@ pub enum PublishError {
 }
 
 /// The reason why a reconcile did not complete.
-enum ReconcileStop {
+enum ReconcileStopReason {
     /// An earlier write may still become visible.
     Settling { until: UnixMillis },
     /// An error stopped the reconcile.
     Stopped(PublishError),
 }
 
-impl<E: Into<PublishError>> From<E> for ReconcileStop {
+impl<E: Into<PublishError>> From<E> for ReconcileStopReason {
     fn from(error: E) -> Self {
         Self::Stopped(error.into())
     }
@@ -78,7 +78,7 @@ pub struct CommentPublisher<'a> {
     /// Records with the desired state.
     pub records: &'a dyn RunStore,
     /// Run whose token fences every write.
-    pub run: &'a RunRef,
+    pub run: &'a RunReference,
     /// Commit that new inline comments are placed on.
     pub head: &'a Sha,
     /// True if new comments may be posted. Otherwise only existing ones are changed.
@@ -163,12 +163,12 @@ impl CommentPublisher<'_> {
     pub async fn reconcile(&self) -> Result<ReconcileOutcome, PublishError> {
         match self.reconcile_rounds().await {
             Ok(reconciled) => Ok(reconciled),
-            Err(ReconcileStop::Settling { until }) => Ok(ReconcileOutcome::Settling { until }),
-            Err(ReconcileStop::Stopped(error)) => Err(error),
+            Err(ReconcileStopReason::Settling { until }) => Ok(ReconcileOutcome::Settling { until }),
+            Err(ReconcileStopReason::Stopped(error)) => Err(error),
         }
     }
 
-    async fn reconcile_rounds(&self) -> Result<ReconcileOutcome, ReconcileStop> {
+    async fn reconcile_rounds(&self) -> Result<ReconcileOutcome, ReconcileStopReason> {
         let producer = self.effects.writer.producer;
         for _ in 0..MAX_ROUNDS {
             let (mut rows, status) = self.records.desired_state(&self.run.key, producer).await?;
@@ -202,7 +202,7 @@ impl CommentPublisher<'_> {
             let applied = self.apply_all(&rows, steps, &mut placed).await;
             let kept = if placed.is_watched { self.record_placed(placed).await } else { Ok(()) };
             let created = match (applied, kept) {
-                (_, Err(ReconcileStop::Stopped(PublishError::Moved))) => {
+                (_, Err(ReconcileStopReason::Stopped(PublishError::Moved))) => {
                     return Err(PublishError::Moved.into());
                 }
                 (Err(error), _) | (Ok(_), Err(error)) => return Err(error),
@@ -238,7 +238,7 @@ impl CommentPublisher<'_> {
         rows: &[DesiredComment],
         observed: &[ObservedComment],
         deleted: &[CommentId],
-    ) -> Result<(), ReconcileStop> {
+    ) -> Result<(), ReconcileStopReason> {
         let is_left = |item: &CommentSubject| {
             observed.iter().any(|seen| seen.item == *item && !deleted.contains(&seen.id))
         };
@@ -255,7 +255,7 @@ impl CommentPublisher<'_> {
         rows: &[DesiredComment],
         steps: Vec<PublishStep>,
         placed: &mut RoundComments,
-    ) -> Result<CreationOutcome, ReconcileStop> {
+    ) -> Result<CreationOutcome, ReconcileStopReason> {
         let mut created = CreationOutcome::All;
         for step in steps {
             created = created.max(self.apply(rows, step, placed).await?);
@@ -268,7 +268,7 @@ impl CommentPublisher<'_> {
         rows: &[DesiredComment],
         step: PublishStep,
         placed: &mut RoundComments,
-    ) -> Result<CreationOutcome, ReconcileStop> {
+    ) -> Result<CreationOutcome, ReconcileStopReason> {
         match step {
             PublishStep::Adopt { item, comment } => self.record_comments(&[(item, comment)]).await?,
             PublishStep::Delete { comment, item } => {
@@ -311,7 +311,7 @@ impl CommentPublisher<'_> {
         rows: &[DesiredComment],
         items: Vec<CommentSubject>,
         placed: &mut RoundComments,
-    ) -> Result<CreationOutcome, ReconcileStop> {
+    ) -> Result<CreationOutcome, ReconcileStopReason> {
         let mut bisection = Bisection::new(items);
         let mut outcome = CreationOutcome::All;
         while let Some(batch) = bisection.next() {
@@ -340,7 +340,7 @@ impl CommentPublisher<'_> {
 
     /// Fails with [`PublishError::Moved`] if the head has changed: places on an old head say nothing about
     /// the new one.
-    async fn same_head(&self) -> Result<(), ReconcileStop> {
+    async fn same_head(&self) -> Result<(), ReconcileStopReason> {
         let head = self.forge.pull_request().await?.revision.head;
         if head == *self.head { Ok(()) } else { Err(PublishError::Moved.into()) }
     }
@@ -350,7 +350,7 @@ impl CommentPublisher<'_> {
         &self,
         items: &[CommentSubject],
         kind: AnchorKind,
-    ) -> Result<CreationOutcome, ReconcileStop> {
+    ) -> Result<CreationOutcome, ReconcileStopReason> {
         self.same_head().await?;
         let rows: Vec<(CommentSubject, AnchorKind)> = items.iter().map(|item| (item.clone(), kind)).collect();
         self.records.replace_anchors(self.run, self.effects.writer.producer, &rows).await?;
@@ -364,7 +364,7 @@ impl CommentPublisher<'_> {
         effect: &Effect,
         items: &[CommentSubject],
         placed: Option<&mut RoundComments>,
-    ) -> Result<CreationOutcome, ReconcileStop> {
+    ) -> Result<CreationOutcome, ReconcileStopReason> {
         let EffectOutcome::Comments(made) = self.perform(effect).await? else {
             return Ok(CreationOutcome::Part);
         };
@@ -378,12 +378,12 @@ impl CommentPublisher<'_> {
 
     /// Records the comments that were placed while the head stayed the same. If it has changed, they may be
     /// on lines of another commit: they are deleted, and the review of the new head creates them again.
-    async fn record_placed(&self, placed: RoundComments) -> Result<(), ReconcileStop> {
+    async fn record_placed(&self, placed: RoundComments) -> Result<(), ReconcileStopReason> {
         let moved = match self.same_head().await {
             Ok(()) => return self.record_comments(&placed.comments).await,
             Err(moved) => moved,
         };
-        if matches!(moved, ReconcileStop::Stopped(PublishError::Moved)) {
+        if matches!(moved, ReconcileStopReason::Stopped(PublishError::Moved)) {
             for (item, comment) in placed.comments {
                 self.perform_change(&Effect::DeleteDuplicate { item, comment }).await?;
             }
@@ -391,13 +391,16 @@ impl CommentPublisher<'_> {
         Err(moved)
     }
 
-    async fn record_comments(&self, comments: &[(CommentSubject, CommentId)]) -> Result<(), ReconcileStop> {
+    async fn record_comments(
+        &self,
+        comments: &[(CommentSubject, CommentId)],
+    ) -> Result<(), ReconcileStopReason> {
         Ok(self.records.store_comments(self.run, self.effects.writer.producer, comments).await?)
     }
 
     /// Resolves or reopens a thread. A thread that the login may not change stays as it is: its comment shows
     /// the state of its finding.
-    async fn settle_thread(&self, effect: &Effect) -> Result<CreationOutcome, ReconcileStop> {
+    async fn settle_thread(&self, effect: &Effect) -> Result<CreationOutcome, ReconcileStopReason> {
         let was_known = self.effects.denial_reason(effect.kind()).is_some();
         match self.perform_change(effect).await {
             Ok(()) => Ok(CreationOutcome::All),
@@ -409,10 +412,10 @@ impl CommentPublisher<'_> {
     }
 
     /// Returns true if the forge rejected it because our login lacks the permission here.
-    fn is_denied(&self, error: &ReconcileStop, kind: EffectKind) -> bool {
+    fn is_denied(&self, error: &ReconcileStopReason, kind: EffectKind) -> bool {
         let refused = matches!(
             error,
-            ReconcileStop::Stopped(PublishError::Forge(
+            ReconcileStopReason::Stopped(PublishError::Forge(
                 ForgeError::Forbidden { .. } | ForgeError::Rejected { .. }
             ))
         );
@@ -420,17 +423,17 @@ impl CommentPublisher<'_> {
     }
 
     /// Changes an existing comment. One that a person deleted is ignored.
-    async fn perform_change(&self, effect: &Effect) -> Result<(), ReconcileStop> {
+    async fn perform_change(&self, effect: &Effect) -> Result<(), ReconcileStopReason> {
         match self.perform(effect).await {
-            Err(ReconcileStop::Stopped(PublishError::Forge(ForgeError::NotFound { .. }))) => Ok(()),
+            Err(ReconcileStopReason::Stopped(PublishError::Forge(ForgeError::NotFound { .. }))) => Ok(()),
             changed => changed.map(drop),
         }
     }
 
-    async fn perform(&self, effect: &Effect) -> Result<EffectOutcome, ReconcileStop> {
+    async fn perform(&self, effect: &Effect) -> Result<EffectOutcome, ReconcileStopReason> {
         self.effects.perform(effect).await.map_err(|error| {
-            ReconcileStop::Stopped(match error {
-                EffectError::Settling { until, .. } => return ReconcileStop::Settling { until },
+            ReconcileStopReason::Stopped(match error {
+                EffectError::Settling { until, .. } => return ReconcileStopReason::Settling { until },
                 EffectError::Halted(halt) => halt.into(),
                 EffectError::Refused(error) | EffectError::Unanswered { error, .. } => error.into(),
                 EffectError::Store(error) => error.into(),
@@ -444,6 +447,6 @@ impl CommentPublisher<'_> {
 }
 
 /// Returns true if the forge rejected the place or the content.
-fn is_rejected(error: &ReconcileStop) -> bool {
-    matches!(error, ReconcileStop::Stopped(PublishError::Forge(ForgeError::Rejected { .. })))
+fn is_rejected(error: &ReconcileStopReason) -> bool {
+    matches!(error, ReconcileStopReason::Stopped(PublishError::Forge(ForgeError::Rejected { .. })))
 }

@@ -9,10 +9,10 @@ use truing_core::id::{CommentId, PrId, Sha, TimeSpan, Topic, UnixMillis};
 use truing_core::port::{
     Actor, AppliedLabel, AuthorAccount, BranchProtection, BranchPull, CommentKind, CommitCheck,
     ConversationComment, ConversationReply, EffectOutcome, ForgeError, ForgeKind, ForgeRead, ForgeRepository,
-    ForgeWrite, MergeSummary, OpenPull, OwnIssue, Permit, PullActivity, PullComment, PullDetails,
-    PullListItem, PullRequest, PullReview, RepositoryDetails, ReviewThread, SharedStateStore,
+    ForgeWrite, MergeSummary, OpenPull, OwnIssue, PullActivity, PullComment, PullDetails, PullListItem,
+    PullRequest, PullReview, RepositoryDetails, ReviewThread, SharedStateStore, WritePermit,
 };
-use truing_core::publish::{CommentSubject, ObservedComment, Producer, PublishLimits};
+use truing_core::publish::{CommentProducer, CommentSubject, ObservedComment, PublishLimits};
 use truing_git::Remote;
 
 use crate::bitbucket::{
@@ -105,7 +105,7 @@ impl ForgeServer for AnyForgeServer {
         }
     }
 
-    fn client(&self, id: &PrId, repo: &str, producer: Producer) -> RepositoryClient {
+    fn client(&self, id: &PrId, repo: &str, producer: CommentProducer) -> RepositoryClient {
         match self {
             Self::GitHub(github) => RepositoryClient::GitHub(github.client(id, repo, producer)),
             Self::BitbucketCloud(cloud) => RepositoryClient::BitbucketCloud(cloud.client(id, repo, producer)),
@@ -286,7 +286,7 @@ impl ForgeRead for RepositoryClient {
 
 #[async_trait]
 impl ForgeWrite for RepositoryClient {
-    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<EffectOutcome, ForgeError> {
+    async fn perform(&self, effect: &Effect, permit: &Arc<WritePermit>) -> Result<EffectOutcome, ForgeError> {
         each!(self, it => it.perform(effect, permit).await)
     }
 

@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use truing_core::id::{TimeSpan, UnixMillis};
-use truing_core::port::{Clock, HaltReason, Permit, WriteGate};
+use truing_core::port::{Clock, HaltReason, WriteGate, WritePermit};
 use url::Url;
 
 use crate::HttpTimeouts;
@@ -34,9 +34,9 @@ pub(crate) fn short_timeouts() -> HttpTimeouts {
 }
 
 /// Returns the permit of a gate that is always open.
-pub(crate) fn permit() -> Arc<Permit> {
-    let gate: Arc<dyn WriteGate> = Arc::new(Open);
-    let asked = pin!(Permit::request_from(&gate, UnixMillis(0)));
+pub(crate) fn permit() -> Arc<WritePermit> {
+    let gate: Arc<dyn WriteGate> = Arc::new(OpenGate);
+    let asked = pin!(WritePermit::request_from(&gate, UnixMillis(0)));
     match asked.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(permit) => permit.unwrap(),
         Poll::Pending => panic!("an open gate answers at once"),
@@ -44,10 +44,10 @@ pub(crate) fn permit() -> Arc<Permit> {
 }
 
 #[derive(Debug)]
-struct Open;
+struct OpenGate;
 
 #[async_trait]
-impl WriteGate for Open {
+impl WriteGate for OpenGate {
     async fn permit_write(&self) -> Result<(), HaltReason> {
         Ok(())
     }
@@ -55,9 +55,9 @@ impl WriteGate for Open {
 
 /// A clock that is set by hand.
 #[derive(Clone, Debug)]
-pub(crate) struct Hand(Arc<AtomicI64>);
+pub(crate) struct ManualClock(Arc<AtomicI64>);
 
-impl Hand {
+impl ManualClock {
     pub(crate) fn new(now: UnixMillis) -> Self {
         Self(Arc::new(AtomicI64::new(now.0)))
     }
@@ -67,7 +67,7 @@ impl Hand {
     }
 }
 
-impl Clock for Hand {
+impl Clock for ManualClock {
     fn now(&self) -> UnixMillis {
         UnixMillis(self.0.load(Ordering::SeqCst))
     }
@@ -75,40 +75,40 @@ impl Clock for Hand {
 
 /// The server's reaction to one request.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Reply {
+pub(crate) struct ScriptedHttpReply {
     status: u16,
     headers: Vec<(String, String)>,
     body: Bytes,
-    kind: Kind,
+    kind: ReplyKind,
     always: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ReplyKind {
     Whole,
     BrokenOff,
     HangUp,
     Never,
 }
 
-impl Reply {
+impl ScriptedHttpReply {
     pub(crate) fn new(status: u16, body: impl Into<Bytes>) -> Self {
-        Self { status, headers: Vec::new(), body: body.into(), kind: Kind::Whole, always: false }
+        Self { status, headers: Vec::new(), body: body.into(), kind: ReplyKind::Whole, always: false }
     }
 
     /// Sends no response and closes the connection.
     pub(crate) fn hang_up() -> Self {
-        Self { kind: Kind::HangUp, ..Self::new(200, "") }
+        Self { kind: ReplyKind::HangUp, ..Self::new(200, "") }
     }
 
     /// Sends no response and keeps the connection open.
     pub(crate) fn no_response() -> Self {
-        Self { kind: Kind::Never, ..Self::new(200, "") }
+        Self { kind: ReplyKind::Never, ..Self::new(200, "") }
     }
 
     /// Closes the connection within the body.
     pub(crate) fn broken_off(self) -> Self {
-        Self { kind: Kind::BrokenOff, ..self }
+        Self { kind: ReplyKind::BrokenOff, ..self }
     }
 
     /// Repeats the reply for all further requests.
@@ -143,7 +143,7 @@ impl Request {
 
 #[derive(Default)]
 struct Shared {
-    replies: VecDeque<Reply>,
+    replies: VecDeque<ScriptedHttpReply>,
     requests: Vec<Request>,
 }
 
@@ -155,7 +155,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
+    pub(crate) async fn new(replies: impl IntoIterator<Item = ScriptedHttpReply>) -> Self {
         let shared = Shared { replies: replies.into_iter().collect(), requests: Vec::new() };
         let shared = Arc::new(Mutex::new(shared));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -204,27 +204,29 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std::io::Result
             if let Some(reply) = next.as_ref().filter(|reply| reply.always) {
                 shared.replies.push_front(reply.clone());
             }
-            next.unwrap_or_else(|| Reply::new(599, r#"{"message":"the test has no reply for this"}"#))
+            next.unwrap_or_else(|| {
+                ScriptedHttpReply::new(599, r#"{"message":"the test has no reply for this"}"#)
+            })
         };
         let mut head = format!("HTTP/1.1 {} Told\r\n", reply.status);
         for (name, value) in &reply.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         // If the response is to break off, its length is announced one byte too long.
-        let missing = usize::from(reply.kind == Kind::BrokenOff);
+        let missing = usize::from(reply.kind == ReplyKind::BrokenOff);
         if reply.status != 304 {
             head.push_str(&format!("content-length: {}\r\n", reply.body.len() + missing));
         }
         match reply.kind {
-            Kind::HangUp => return Ok(()),
-            Kind::Never => std::future::pending().await,
-            Kind::Whole | Kind::BrokenOff => {
+            ReplyKind::HangUp => return Ok(()),
+            ReplyKind::Never => std::future::pending().await,
+            ReplyKind::Whole | ReplyKind::BrokenOff => {
                 // Sent in one write: two small ones would wait for each other's acknowledgement.
                 stream.write_all(&[head.as_bytes(), b"\r\n", &reply.body].concat()).await?;
                 stream.flush().await?;
             }
         }
-        if reply.kind == Kind::BrokenOff {
+        if reply.kind == ReplyKind::BrokenOff {
             return Ok(());
         }
     }

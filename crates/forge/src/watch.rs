@@ -10,7 +10,7 @@ use truing_core::port::EffectOutcome;
 use truing_core::publish::CommentSubject;
 
 /// A function that begins the span of a write, from its name and its number of comments.
-pub type BeginSpan = fn(&'static str, usize) -> Box<dyn WriteSpan>;
+pub type SpanStarter = fn(&'static str, usize) -> Box<dyn WriteSpan>;
 
 /// The span of a write in a trace. It ends when it is dropped.
 pub trait WriteSpan: Send {
@@ -42,7 +42,7 @@ pub struct WriteMonitor {
     /// Recording that collects the effects.
     pub made: Option<EffectRecording>,
     /// Function that traces the effects.
-    pub span: Option<BeginSpan>,
+    pub span: Option<SpanStarter>,
 }
 
 impl fmt::Debug for WriteMonitor {

@@ -3,7 +3,7 @@
 
 use truing_core::branch_name::is_branch_name;
 use truing_core::id::Sha;
-use truing_core::port::{HaltReason, Permit};
+use truing_core::port::{HaltReason, WritePermit};
 
 use crate::command::{GitOutput, clean_message};
 use crate::{GitError, Remote, UnpushedCommit, network};
@@ -55,7 +55,7 @@ impl UnpushedCommit {
         remote: &Remote,
         branch: &str,
         expected: Option<&Sha>,
-        permit: &Permit,
+        permit: &WritePermit,
     ) -> Result<PushOutcome, GitError> {
         if !is_branch_name(branch) {
             return Err(GitError::BadBranch(branch.chars().take(200).collect()));

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::language::{LanguageRules, TestExtent};
+use super::language::{LanguageRules, TestEndRule};
 use super::scan::{ScannedText, is_word};
 use super::version::{FileRewrite, FileVersion, language_of};
 
@@ -70,7 +70,7 @@ impl CodeText {
     }
 
     fn tokens(&self) -> Vec<NestedToken<'_>> {
-        let is_indented = self.language.openings.iter().any(|opening| opening.extent == TestExtent::Indent);
+        let is_indented = self.language.openings.iter().any(|opening| opening.extent == TestEndRule::Indent);
         let (bare, mut strings) = (self.scanned.bare.as_str(), self.scanned.strings.iter().peekable());
         let mut out = TokenBuilder::default();
         let (mut at, mut is_new) = (0, true);

@@ -17,7 +17,7 @@ use truing_diff::RepoPath;
 use self::own::{FixTests, SpecialCase};
 use super::scan::{is_word, occurrences, part};
 use super::unit::literals;
-use super::version::{FileRewrite, FileSide, FileVersion, MAX_BYTES, is_test_side};
+use super::version::{ChangedFileVersion, FileRewrite, FileVersion, MAX_BYTES, is_test_side};
 use super::weakening::{FindingSubject, Weakening, WeakeningKind};
 use truing_core::glob::check_bounds;
 use truing_core::line::clean_line;
@@ -192,16 +192,17 @@ struct CodeLiteral {
 
 /// Returns the values outside tests that no line contained before.
 fn new_literals(rewrite: &FileRewrite<'_>) -> Vec<CodeLiteral> {
-    let Some(after) = rewrite.after.filter(|after| !is_test_side(after.path)).map(FileSide::new) else {
+    let Some(after) = rewrite.after.filter(|after| !is_test_side(after.path)).map(ChangedFileVersion::new)
+    else {
         return Vec::new();
     };
-    let before = rewrite.before.map(FileSide::new);
+    let before = rewrite.before.map(ChangedFileVersion::new);
     let were: BTreeSet<String> = before.iter().flat_map(code_literals).map(|value| value.text).collect();
     code_literals(&after).into_iter().filter(|value| !were.contains(&value.text)).collect()
 }
 
 /// Returns all values outside tests.
-fn code_literals(half: &FileSide) -> Vec<CodeLiteral> {
+fn code_literals(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
     let Some(scanned) = half.read.as_ref().map(|read| &read.scanned) else { return data(half) };
     let outside = half.ranges_outside_tests();
     let strings = outside.iter().flat_map(|range| scanned.strings_in(range)).cloned();
@@ -242,7 +243,7 @@ fn code_literals(half: &FileSide) -> Vec<CodeLiteral> {
 
 /// Returns the words of a data file. Each may be an answer, because the code that reads the file decides by
 /// them.
-fn data(half: &FileSide) -> Vec<CodeLiteral> {
+fn data(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
     let is_prose = [".md", ".rst", ".adoc"].iter().any(|ending| half.path.ends_with(ending));
     if is_prose || half.text.len() > MAX_DATA || half.text.contains('\0') {
         return Vec::new();
@@ -348,9 +349,9 @@ fn finds_tests(text: &str, paths: &[RepoPath]) -> bool {
 /// Returns the values of tests in these files: all values of a test file, and those of the tests in another
 /// file. Of two files with one path the first applies.
 fn values_of<'v>(versions: impl Iterator<Item = FileVersion<'v>>) -> BTreeSet<String> {
-    let mut halves: BTreeMap<&RepoPath, FileSide> = BTreeMap::new();
+    let mut halves: BTreeMap<&RepoPath, ChangedFileVersion> = BTreeMap::new();
     for version in versions {
-        halves.entry(version.path).or_insert_with(|| FileSide::new(version));
+        halves.entry(version.path).or_insert_with(|| ChangedFileVersion::new(version));
     }
     let mut found = BTreeSet::new();
     for (path, half) in &halves {

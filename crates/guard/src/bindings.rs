@@ -10,7 +10,7 @@ use super::count::missing_items;
 use super::file::FilePair;
 use super::renamed::defined_names;
 use super::used::UsedNames;
-use super::version::{FileSide, is_test_side};
+use super::version::{ChangedFileVersion, is_test_side};
 use super::weakening::{Weakening, WeakeningKind};
 use truing_diff::RepoPath;
 
@@ -143,7 +143,8 @@ impl BindingChange<'_> {
 
     /// Judges an import of everything in a module.
     fn judge_star_import(&self, path: &str) -> NameVerdict {
-        let has_used = |half: &FileSide| defined_names(half, true).any(|name| self.used.free.contains(&name));
+        let has_used =
+            |half: &ChangedFileVersion| defined_names(half, true).any(|name| self.used.free.contains(&name));
         let mut modules = self.halves(|file| file.after.as_ref()).filter(|half| is_named(half, path));
         if modules.any(has_used) { Refused } else { Told }
     }
@@ -184,15 +185,15 @@ impl BindingChange<'_> {
 
     fn halves<'s>(
         &'s self,
-        side: impl Fn(&'s FilePair<'s>) -> Option<&'s FileSide>,
-    ) -> impl Iterator<Item = &'s FileSide> {
+        side: impl Fn(&'s FilePair<'s>) -> Option<&'s ChangedFileVersion>,
+    ) -> impl Iterator<Item = &'s ChangedFileVersion> {
         self.files.iter().filter_map(side)
     }
 
     /// Returns true if the fix moved or renamed the target of `was` in the product and it is now at `now`.
     fn is_moved(&self, was: &str, now: &str) -> bool {
-        let is_product = |half: &&FileSide| !is_test_side(&RepoPath::from_text(&half.path));
-        let defines = |half: Option<&FileSide>, name: &str| {
+        let is_product = |half: &&ChangedFileVersion| !is_test_side(&RepoPath::from_text(&half.path));
+        let defines = |half: Option<&ChangedFileVersion>, name: &str| {
             half.filter(is_product)
                 .is_some_and(|half| defined_names(half, false).any(|defined| defined == name))
         };
@@ -316,7 +317,7 @@ fn last_of(path: &str) -> &str {
 }
 
 /// Returns true if this is the file of a module on that path.
-fn is_named(half: &FileSide, path: &str) -> bool {
+fn is_named(half: &ChangedFileVersion, path: &str) -> bool {
     let stem = stem_of(&half.path);
     path.split([' ', '.', '/', ':']).any(|part| part == stem)
 }

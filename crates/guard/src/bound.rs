@@ -10,7 +10,7 @@ use super::imports::split_imports;
 use super::loaded::is_own_module;
 use super::naming::{NAMES, NamingRules};
 use super::tokens::{CodeToken, fold_tokens};
-use super::version::FileSide;
+use super::version::ChangedFileVersion;
 
 /// Maximum characters before the body of a test-only item.
 const MAX_HEAD: usize = 400;
@@ -65,7 +65,7 @@ type BindingIdentity = (String, Option<Rc<str>>, u64, BindingKind);
 
 /// One version of a test file, by the names in it.
 pub(super) struct BindingSide<'h> {
-    pub half: &'h FileSide,
+    pub half: &'h ChangedFileVersion,
     pub names: &'static NamingRules,
     /// Imported names with their paths.
     pub imports: BTreeMap<String, BTreeSet<String>>,
@@ -86,7 +86,7 @@ pub(super) struct BindingSide<'h> {
 
 impl<'h> BindingSide<'h> {
     /// Returns none if the file is not on the side of the tests.
-    pub(super) fn new(half: Option<&'h FileSide>) -> Option<Self> {
+    pub(super) fn new(half: Option<&'h ChangedFileVersion>) -> Option<Self> {
         let half = half?;
         let read = half.read.as_ref()?;
         let names =
@@ -281,7 +281,7 @@ impl<'h> BindingSide<'h> {
 }
 
 /// Returns the test modules in a Rust file that has other code.
-fn inner_tests(half: &FileSide) -> Vec<Range<usize>> {
+fn inner_tests(half: &ChangedFileVersion) -> Vec<Range<usize>> {
     let Some(read) = half.read.as_ref().filter(|_| half.path.ends_with(".rs")) else { return Vec::new() };
     let code = &read.scanned.code;
     let mut ranges: Vec<Range<usize>> = Vec::new();

@@ -29,13 +29,13 @@ const SAYS: &[&str] = &["t.Error", "t.Fatal", "t.Log", "b.Error", "b.Fatal"];
 
 /// Assertions that a fix adds, without blanks. They are sorted for finding one that is no weaker than a
 /// removed one.
-pub(super) struct NewClaims<'c> {
+pub(super) struct AddedAssertions<'c> {
     all: BTreeSet<&'c str>,
     /// Calls that fail a test in Go, without their messages.
     said: BTreeSet<String>,
 }
 
-impl<'c> NewClaims<'c> {
+impl<'c> AddedAssertions<'c> {
     pub(super) fn new(claims: impl Iterator<Item = &'c str>) -> Self {
         let all: BTreeSet<&str> = claims.collect();
         let said = all.iter().filter_map(|claim| failure_without_message(claim)).collect();
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     fn says_no_less(before: &str, after: &str) -> bool {
-        NewClaims::new(std::iter::once(after)).says_no_less(before)
+        AddedAssertions::new(std::iter::once(after)).says_no_less(before)
     }
 
     #[test]

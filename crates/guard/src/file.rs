@@ -4,13 +4,13 @@ use truing_core::line::clean_line;
 use truing_diff::RepoPath;
 
 use super::count::{count_items, missing_items, take_item};
-use super::version::{FileRewrite, FileSide};
+use super::version::{ChangedFileVersion, FileRewrite};
 use super::weakening::{MAX_QUOTE, Weakening, WeakeningKind};
 
 /// Both versions of a file.
 pub(super) struct FilePair<'a> {
-    pub(super) before: Option<FileSide>,
-    pub(super) after: Option<FileSide>,
+    pub(super) before: Option<ChangedFileVersion>,
+    pub(super) after: Option<ChangedFileVersion>,
     pub(super) path: &'a RepoPath,
 }
 
@@ -18,8 +18,8 @@ impl<'a> FilePair<'a> {
     pub(super) fn new(rewrite: &FileRewrite<'a>) -> Option<Self> {
         let path = rewrite.before.or(rewrite.after)?.path;
         Some(Self {
-            before: rewrite.before.map(FileSide::new),
-            after: rewrite.after.map(FileSide::new),
+            before: rewrite.before.map(ChangedFileVersion::new),
+            after: rewrite.after.map(ChangedFileVersion::new),
             path,
         })
     }

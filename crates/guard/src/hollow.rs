@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::count::missing_items;
 use super::file::FilePair;
 use super::unit::without_blanks;
-use super::version::{FileSide, language_of};
+use super::version::{ChangedFileVersion, language_of};
 use super::weakening::{Weakening, WeakeningKind};
 
 /// Attribute before a test module in Rust.
@@ -47,8 +47,9 @@ const PLATFORMS: &[&str] = &[
 
 /// Finds tests that moved from a file that runners discover to one that they do not.
 pub(super) fn moved_away(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
-    let of =
-        |half: &FileSide| -> BTreeSet<String> { half.units().map(|(_, unit)| unit.name.clone()).collect() };
+    let of = |half: &ChangedFileVersion| -> BTreeSet<String> {
+        half.units().map(|(_, unit)| unit.name.clone()).collect()
+    };
     for file in files {
         let Some(before) = file.before.as_ref().filter(|before| is_looked_for(&before.path)) else {
             continue;
@@ -98,7 +99,7 @@ pub(super) fn find_undeclared_modules(files: &[FilePair<'_>], found: &mut Vec<We
 }
 
 /// Returns `mod NAME` declarations below `#[cfg(test)]`.
-fn modules_of_tests(half: &FileSide) -> Vec<String> {
+fn modules_of_tests(half: &ChangedFileVersion) -> Vec<String> {
     let Some(read) = half.read.as_ref().filter(|read| read.language.endings.contains(&".rs")) else {
         return Vec::new();
     };
@@ -154,8 +155,8 @@ pub(super) fn always_equal(file: &FilePair<'_>, found: &mut Vec<Weakening>) {
     }
 }
 
-fn is_own_equality(before: Option<&FileSide>, after: &FileSide) -> bool {
-    let counted = |half: &FileSide, words: &[&str]| {
+fn is_own_equality(before: Option<&ChangedFileVersion>, after: &ChangedFileVersion) -> bool {
+    let counted = |half: &ChangedFileVersion, words: &[&str]| {
         let code = half.read.as_ref().map_or("", |read| read.scanned.code.as_str());
         words.iter().map(|words| code.matches(words).count()).sum::<usize>()
     };
@@ -182,13 +183,13 @@ const TESTS_ALONE: &[&str] =
 
 /// Finds code outside tests that names files of tests.
 pub(super) fn reads_tests(file: &FilePair<'_>, found: &mut Vec<Weakening>) {
-    let names = |half: &Option<FileSide>| half.as_ref().map(names_of_tests).unwrap_or_default();
+    let names = |half: &Option<ChangedFileVersion>| half.as_ref().map(names_of_tests).unwrap_or_default();
     let (before, after) = (names(&file.before), names(&file.after));
     let brought = missing_items(&after, &before);
     found.extend(brought.into_iter().map(|name| file.weakening(WeakeningKind::Reads, name)));
 }
 
-fn names_of_tests(half: &FileSide) -> Vec<String> {
+fn names_of_tests(half: &ChangedFileVersion) -> Vec<String> {
     let Some(read) = half.read.as_ref().filter(|_| !half.is_test && !half.is_loaded) else {
         return Vec::new();
     };
@@ -207,7 +208,7 @@ fn names_of_tests(half: &FileSide) -> Vec<String> {
 }
 
 /// Returns the number of comparisons that always hold.
-fn count_always_equal(half: &FileSide) -> usize {
+fn count_always_equal(half: &ChangedFileVersion) -> usize {
     let Some(read) = &half.read else { return 0 };
     let lines: Vec<String> =
         read.scanned.code.lines().map(without_blanks).filter(|line| !line.is_empty()).collect();

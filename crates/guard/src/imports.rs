@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::tokens::{CodeToken, MAX_INNER};
-use super::version::FileSide;
+use super::version::ChangedFileVersion;
 
 /// Maximum number of words of a path to which a name refers, including its dots.
 const MAX_PATH: usize = 15;
@@ -42,7 +42,7 @@ impl WordBudget {
 
 /// Replaces each imported name by its path, and each import by a path. The second value is true if the budget
 /// was exceeded and some names remain unresolved.
-pub(super) fn resolve_imports(tokens: Vec<CodeToken>, half: &FileSide) -> (Vec<CodeToken>, bool) {
+pub(super) fn resolve_imports(tokens: Vec<CodeToken>, half: &ChangedFileVersion) -> (Vec<CodeToken>, bool) {
     let path = half.path.as_str();
     let left = WordBudget(Cell::new(half.text.len().checked_add(MORE_WORDS)));
     let mut names = NamePaths::new();
@@ -95,7 +95,10 @@ pub(super) struct ImportedName {
 }
 
 /// Returns the words of a file without its imports, and the imported names.
-pub(super) fn split_imports(tokens: Vec<CodeToken>, half: &FileSide) -> (Vec<CodeToken>, Vec<ImportedName>) {
+pub(super) fn split_imports(
+    tokens: Vec<CodeToken>,
+    half: &ChangedFileVersion,
+) -> (Vec<CodeToken>, Vec<ImportedName>) {
     let left = WordBudget(Cell::new(half.text.len().checked_add(MORE_WORDS)));
     let (mut rest, mut found): (Vec<CodeToken>, Vec<ImportedName>) = (Vec::new(), Vec::new());
     let mut at = 0;

@@ -6,19 +6,19 @@
 
 /// Text that is not code, between two marks.
 #[derive(Debug)]
-pub(super) struct SpanSyntax {
+pub(super) struct NonCodeSyntax {
     /// Mark that begins it.
     pub open: &'static str,
     /// Mark that ends it. A line end always ends one that does not span lines.
     pub close: &'static str,
-    pub kind: SpanKind,
+    pub kind: NonCodeKind,
     /// True if it may span several lines.
     pub over_lines: bool,
 }
 
 /// Kinds of text that is not code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum SpanKind {
+pub(super) enum NonCodeKind {
     Comment,
     /// A string in which a backslash escapes the next character.
     Text,
@@ -30,7 +30,7 @@ pub(super) enum SpanKind {
 
 /// Rule for the end of a test.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum TestExtent {
+pub(super) enum TestEndRule {
     /// Ends at the bracket that closes the first `{` after its name.
     Braces,
     /// Ends at the bracket that closes the first `(` after its word; the name is the string in it.
@@ -41,7 +41,7 @@ pub(super) enum TestExtent {
 
 /// Syntax of the start of a test.
 #[derive(Debug)]
-pub(super) struct TestOpening {
+pub(super) struct TestStartSyntax {
     /// Words before the name, at the start of a line.
     pub words: &'static str,
     /// Prefix of the name.
@@ -49,12 +49,12 @@ pub(super) struct TestOpening {
     /// Attributes; one of them must precede the test. Empty if none is needed.
     pub attributes: &'static [&'static str],
     /// Rule for its end.
-    pub extent: TestExtent,
+    pub extent: TestEndRule,
 }
 
 /// Place in which a mark is searched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum MarkScope {
+pub(super) enum WordSearchScope {
     /// Code of any file.
     Code,
     /// Comments of any file, case-insensitively.
@@ -74,10 +74,10 @@ pub(super) enum MarkScope {
 
 /// A word that a fix must not add, with the reason.
 #[derive(Debug)]
-pub(super) struct ForbiddenMark {
+pub(super) struct ForbiddenWord {
     pub kind: super::WeakeningKind,
     /// Place in which it is searched.
-    pub place: MarkScope,
+    pub place: WordSearchScope,
     /// Words, each matched from the start of a word.
     pub words: &'static [&'static str],
 }
@@ -92,9 +92,9 @@ pub(super) struct LanguageRules {
     /// Suffixes of its test file names.
     pub suffixes: &'static [&'static str],
     /// Spans that are not code; a longer mark precedes a shorter one with the same start.
-    pub spans: &'static [SpanSyntax],
+    pub spans: &'static [NonCodeSyntax],
     /// Syntax of the starts of tests.
-    pub openings: &'static [TestOpening],
+    pub openings: &'static [TestStartSyntax],
     /// True if a second test of the same name in a file replaces the first.
     pub shadows: bool,
     /// Words that begin assertions.
@@ -102,7 +102,7 @@ pub(super) struct LanguageRules {
     /// Assertions that always hold, without spaces.
     pub truisms: &'static [&'static str],
     /// Marks that a fix must not add.
-    pub marks: &'static [ForbiddenMark],
+    pub marks: &'static [ForbiddenWord],
 }
 
 /// Folders in which every file belongs to tests.
@@ -149,37 +149,42 @@ pub(super) const PARTS: &[&str] = &["test", "tests", "spec"];
 pub(super) const STEMS: &[&str] = &["Test", "Tests", "Spec"];
 
 use super::weakening::WeakeningKind::{Asks, Exit, Hooked, Replaced, Silenced, Skipped, Unreached};
-use MarkScope::{Code, Comment, Existing, Product, Statement, Tests, TopLevel};
-use TestExtent::{Braces, Call, Indent};
+use TestEndRule::{Braces, Call, Indent};
+use WordSearchScope::{Code, Comment, Existing, Product, Statement, Tests, TopLevel};
 
-const fn line_comment(open: &'static str) -> SpanSyntax {
-    SpanSyntax { open, close: "\n", kind: SpanKind::Comment, over_lines: false }
+const fn line_comment(open: &'static str) -> NonCodeSyntax {
+    NonCodeSyntax { open, close: "\n", kind: NonCodeKind::Comment, over_lines: false }
 }
 
-const fn block_comment(open: &'static str, close: &'static str) -> SpanSyntax {
-    SpanSyntax { open, close, kind: SpanKind::Comment, over_lines: true }
+const fn block_comment(open: &'static str, close: &'static str) -> NonCodeSyntax {
+    NonCodeSyntax { open, close, kind: NonCodeKind::Comment, over_lines: true }
 }
 
-const fn text(quote: &'static str) -> SpanSyntax {
-    SpanSyntax { open: quote, close: quote, kind: SpanKind::Text, over_lines: false }
+const fn text(quote: &'static str) -> NonCodeSyntax {
+    NonCodeSyntax { open: quote, close: quote, kind: NonCodeKind::Text, over_lines: false }
 }
 
-const fn long_text(quote: &'static str) -> SpanSyntax {
-    SpanSyntax { open: quote, close: quote, kind: SpanKind::Text, over_lines: true }
+const fn long_text(quote: &'static str) -> NonCodeSyntax {
+    NonCodeSyntax { open: quote, close: quote, kind: NonCodeKind::Text, over_lines: true }
 }
 
-const fn raw(open: &'static str, close: &'static str) -> SpanSyntax {
-    SpanSyntax { open, close, kind: SpanKind::Raw, over_lines: true }
+const fn raw(open: &'static str, close: &'static str) -> NonCodeSyntax {
+    NonCodeSyntax { open, close, kind: NonCodeKind::Raw, over_lines: true }
 }
 
-const LETTER: SpanSyntax = SpanSyntax { open: "'", close: "'", kind: SpanKind::Letter, over_lines: false };
+const LETTER: NonCodeSyntax =
+    NonCodeSyntax { open: "'", close: "'", kind: NonCodeKind::Letter, over_lines: false };
 
-const fn opening(words: &'static str, name: &'static str, extent: TestExtent) -> TestOpening {
-    TestOpening { words, name, attributes: &[], extent }
+const fn opening(words: &'static str, name: &'static str, extent: TestEndRule) -> TestStartSyntax {
+    TestStartSyntax { words, name, attributes: &[], extent }
 }
 
-const fn mark(kind: super::WeakeningKind, place: MarkScope, words: &'static [&'static str]) -> ForbiddenMark {
-    ForbiddenMark { kind, place, words }
+const fn mark(
+    kind: super::WeakeningKind,
+    place: WordSearchScope,
+    words: &'static [&'static str],
+) -> ForbiddenWord {
+    ForbiddenWord { kind, place, words }
 }
 
 /// All languages whose tests are examined; for others only whole files are. A static, because languages are
@@ -473,10 +478,10 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             LETTER,
         ],
         openings: &[
-            TestOpening { words: "fn ", name: "", attributes: RUST_TESTS, extent: Braces },
-            TestOpening { words: "async fn ", name: "", attributes: RUST_TESTS, extent: Braces },
-            TestOpening { words: "pub fn ", name: "", attributes: RUST_TESTS, extent: Braces },
-            TestOpening { words: "pub async fn ", name: "", attributes: RUST_TESTS, extent: Braces },
+            TestStartSyntax { words: "fn ", name: "", attributes: RUST_TESTS, extent: Braces },
+            TestStartSyntax { words: "async fn ", name: "", attributes: RUST_TESTS, extent: Braces },
+            TestStartSyntax { words: "pub fn ", name: "", attributes: RUST_TESTS, extent: Braces },
+            TestStartSyntax { words: "pub async fn ", name: "", attributes: RUST_TESTS, extent: Braces },
         ],
         shadows: false,
         asserts: &[
@@ -605,7 +610,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             "Spec.kt",
         ],
         spans: &[line_comment("//"), block_comment("/*", "*/"), long_text("\"\"\""), text("\""), LETTER],
-        openings: &[TestOpening { words: "", name: "", attributes: JVM_TESTS, extent: Braces }],
+        openings: &[TestStartSyntax { words: "", name: "", attributes: JVM_TESTS, extent: Braces }],
         shadows: false,
         asserts: &["assert", "expect", "verify", "fail", "should", "Assertions.", "check", "expected"],
         truisms: &["assertTrue(true)", "assertEquals(1,1)", "asserttrue"],

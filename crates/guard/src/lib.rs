@@ -52,15 +52,15 @@ use truing_diff::RepoPath;
 
 pub use alike::{holds_code, is_equivalent};
 pub use answers::{RepositoryTests, TestSearch, find_answers, texts_to_search};
-use claim::NewClaims;
+use claim::AddedAssertions;
 use count::{count_items, missing_items, take_item};
 use file::{FilePair, added_lines};
 use language::LANGUAGES;
 use runner::{PackageLists, RUNNERS};
 use settings::{TestSettings, is_subject, parse_settings};
 use unit::{TestUnit, assertions, repeated_names};
+use version::{ChangedFileVersion, ScannedFile, language_of};
 pub use version::{FileRewrite, FileVersion, is_test_file, is_test_side};
-use version::{FileSide, ScannedFile, language_of};
 pub use weakening::{FindingSubject, Weakening, WeakeningKind};
 
 /// Maximum number of weakenings that are reported.
@@ -111,7 +111,7 @@ fn too_large(rewrite: &FileRewrite<'_>) -> Option<Weakening> {
 impl FilePair<'_> {
     /// Adds a weakening if the test runner now loads this file and did not before.
     fn check_loaded(&self, found: &mut Vec<Weakening>) {
-        let is_loaded = |half: &Option<FileSide>| half.as_ref().is_some_and(|half| half.is_loaded);
+        let is_loaded = |half: &Option<ChangedFileVersion>| half.as_ref().is_some_and(|half| half.is_loaded);
         if is_loaded(&self.after) && !is_loaded(&self.before) {
             found.push(self.weakening(WeakeningKind::Loaded, ""));
         }
@@ -120,7 +120,8 @@ impl FilePair<'_> {
     /// Compares this file's test settings, except those that a finding concerns.
     fn compare_settings(&self, subjects: &[&FindingSubject], found: &mut Vec<Weakening>) {
         let name = name_of(self.path);
-        let of = |half: &Option<FileSide>| half.as_ref().map(|half| parse_settings(&name, &half.text));
+        let of =
+            |half: &Option<ChangedFileVersion>| half.as_ref().map(|half| parse_settings(&name, &half.text));
         // An unreadable file has no settings, so a fix that makes it unreadable removes them.
         let before = of(&self.before).flatten();
         let after = match of(&self.after) {
@@ -151,7 +152,7 @@ impl FilePair<'_> {
         else {
             return;
         };
-        let lines = |half: &Option<FileSide>| -> Vec<String> {
+        let lines = |half: &Option<ChangedFileVersion>| -> Vec<String> {
             let text = half.as_ref().map(|half| half.text.as_str()).unwrap_or_default();
             text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
         };
@@ -191,11 +192,11 @@ struct FoundTest<'f> {
 
 fn all_tests<'f>(
     files: &'f [FilePair<'_>],
-    side: impl Fn(&'f FilePair<'_>) -> Option<&'f FileSide>,
+    side: impl Fn(&'f FilePair<'_>) -> Option<&'f ChangedFileVersion>,
 ) -> Vec<FoundTest<'f>> {
     let mut found = Vec::new();
     for (file, half) in files.iter().map(side).enumerate() {
-        for (read, unit) in half.into_iter().flat_map(FileSide::units) {
+        for (read, unit) in half.into_iter().flat_map(ChangedFileVersion::units) {
             found.push(FoundTest { file, read, unit, content: unit.content(&read.scanned), is_taken: false });
         }
     }
@@ -271,7 +272,7 @@ fn compare_tests(file: &FilePair<'_>, test: &FoundTest<'_>, now: &FoundTest<'_>)
     let claims = test.unit.assertions(scanned, language);
     let still = now.unit.assertions(&now.read.scanned, now.read.language);
     let come = missing_items(&still, &claims);
-    let added = NewClaims::new(come.iter().map(|claim| claim.as_str()));
+    let added = AddedAssertions::new(come.iter().map(|claim| claim.as_str()));
     let mut gone = missing_items(&claims, &still);
     // An assertion that is missing several times in a row is searched once.
     gone.dedup();
@@ -291,7 +292,7 @@ fn compare_tests(file: &FilePair<'_>, test: &FoundTest<'_>, now: &FoundTest<'_>)
 /// Compares assertions outside tests in test files, such as those of helpers. They may move but not
 /// disappear.
 fn kept_assertions(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
-    let loose = |half: Option<&FileSide>| -> Vec<String> {
+    let loose = |half: Option<&ChangedFileVersion>| -> Vec<String> {
         let Some((half, read)) = half.and_then(|half| half.read.as_ref().map(|read| (half, read))) else {
             return Vec::new();
         };
@@ -319,8 +320,9 @@ fn kept_assertions(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
 /// Finds forbidden words that a fix adds more often than it removes.
 fn find_added_marks(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     for language in LANGUAGES {
-        let is_of =
-            |half: &&FileSide| half.read.as_ref().is_some_and(|read| std::ptr::eq(read.language, language));
+        let is_of = |half: &&ChangedFileVersion| {
+            half.read.as_ref().is_some_and(|read| std::ptr::eq(read.language, language))
+        };
         let existing: BTreeSet<&str> = files
             .iter()
             .filter_map(|file| file.before.as_ref())
@@ -328,7 +330,7 @@ fn find_added_marks(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
             .flat_map(|half| half.units().map(|(_, unit)| unit.name.as_str()))
             .collect();
         for mark in language.marks {
-            let lines = |half: &Option<FileSide>| -> Vec<String> {
+            let lines = |half: &Option<ChangedFileVersion>| -> Vec<String> {
                 half.as_ref().filter(is_of).map(|half| half.marked_lines(mark, &existing)).unwrap_or_default()
             };
             let sides: Vec<_> =

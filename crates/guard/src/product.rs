@@ -12,7 +12,7 @@ use super::file::{FilePair, added_lines};
 use super::loaded;
 use super::patterns::*;
 use super::tokens::{CodeToken, FoldedCode};
-use super::version::{FileSide, is_test_side};
+use super::version::{ChangedFileVersion, is_test_side};
 use super::weakening::{FindingSubject, Weakening, WeakeningKind};
 use WeakeningKind::{Asks, Borrows, Ends, Hooked, Pieces, Unfollowed};
 use truing_diff::RepoPath;
@@ -25,14 +25,14 @@ pub(super) fn find_new_behaviour(
 ) {
     let products: Vec<_> = files
         .iter()
-        .map(|file| (file, ProductFile::from_side(&file.before), ProductFile::from_side(&file.after)))
+        .map(|file| (file, NonTestFile::from_side(&file.before), NonTestFile::from_side(&file.after)))
         .collect();
     let mut each = |kind: WeakeningKind,
                     words: &[&str],
                     is_told: bool,
-                    lines: &dyn Fn(&ProductFile<'_>) -> Vec<String>| {
+                    lines: &dyn Fn(&NonTestFile<'_>) -> Vec<String>| {
         let sides = products.iter().map(|(file, before, after)| {
-            let of = |side: &Option<ProductFile<'_>>| side.as_ref().map(lines).unwrap_or_default();
+            let of = |side: &Option<NonTestFile<'_>>| side.as_ref().map(lines).unwrap_or_default();
             (*file, of(before), of(after))
         });
         let sides: Vec<_> = sides.collect();
@@ -43,7 +43,7 @@ pub(super) fn find_new_behaviour(
             let had = sides.iter().any(|(of, before, _)| std::ptr::eq(*of, file) && !before.is_empty());
             let is_program = products.iter().any(|(of, before, after)| {
                 std::ptr::eq(*of, file)
-                    && [before, after].iter().all(|side| side.as_ref().is_some_and(ProductFile::is_program))
+                    && [before, after].iter().all(|side| side.as_ref().is_some_and(NonTestFile::is_program))
             });
             let is_mild = is_told || had || (is_program && matches!(kind, Ends | Asks));
             found.push(Weakening { is_told: is_mild, ..file.weakening(kind, &line) });
@@ -63,7 +63,7 @@ pub(super) fn find_new_behaviour(
     each(Pieces, &[], false, &|product| product.pieced_lines());
     each(Ends, ENDING, false, &|product| product.symbols());
     for (file, before, after) in &products {
-        let is_cut = |side: &Option<ProductFile<'_>>| side.as_ref().is_some_and(|side| side.code.is_cut);
+        let is_cut = |side: &Option<NonTestFile<'_>>| side.as_ref().is_some_and(|side| side.code.is_cut);
         if is_cut(after) {
             found.push(Weakening { is_told: is_cut(before), ..file.weakening(Unfollowed, "") });
         }
@@ -80,8 +80,8 @@ const MAX_REGIONS: usize = 64;
 const MAX_CLASS: usize = 64;
 
 /// A file outside tests.
-struct ProductFile<'h> {
-    half: &'h FileSide,
+struct NonTestFile<'h> {
+    half: &'h ChangedFileVersion,
     code: FoldedCode,
     /// Positions of each word.
     index: BTreeMap<Rc<str>, Vec<usize>>,
@@ -91,15 +91,16 @@ struct ProductFile<'h> {
     for_tests: Vec<Range<usize>>,
 }
 
-impl<'h> ProductFile<'h> {
+impl<'h> NonTestFile<'h> {
     /// Returns none if the file belongs to tests or its language is unknown.
-    fn from_side(half: &'h Option<FileSide>) -> Option<Self> {
-        let is_read =
-            |half: &&FileSide| half.read.is_some() && !is_test_side(&RepoPath::from_text(&half.path));
+    fn from_side(half: &'h Option<ChangedFileVersion>) -> Option<Self> {
+        let is_read = |half: &&ChangedFileVersion| {
+            half.read.is_some() && !is_test_side(&RepoPath::from_text(&half.path))
+        };
         half.as_ref().filter(is_read).map(Self::new)
     }
 
-    fn new(half: &'h FileSide) -> Self {
+    fn new(half: &'h ChangedFileVersion) -> Self {
         let code = FoldedCode::new(half);
         let mut index: BTreeMap<Rc<str>, Vec<usize>> = BTreeMap::new();
         for (at, token) in code.tokens.iter().enumerate() {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::count::missing_items;
 use super::file::FilePair;
 use super::scan::{is_word, part};
-use super::version::FileSide;
+use super::version::ChangedFileVersion;
 
 /// Words before a name that they define.
 const DEFINES: &[&str] =
@@ -41,7 +41,7 @@ fn find_rename(files: &[FilePair<'_>]) -> Option<(String, String)> {
     let is_used = halves().filter(|half| !half.is_test).any(|half| calls_name(half, old));
     let is_faked =
         files.iter().filter(|file| file.after.as_ref().is_some_and(|half| half.is_test)).any(|file| {
-            let lines = |half: Option<&FileSide>, name: &str| -> Vec<String> {
+            let lines = |half: Option<&ChangedFileVersion>, name: &str| -> Vec<String> {
                 let Some((half, read)) = half.and_then(|half| half.read.as_ref().map(|read| (half, read)))
                 else {
                     return Vec::new();
@@ -62,13 +62,13 @@ fn find_rename(files: &[FilePair<'_>]) -> Option<(String, String)> {
 /// Returns the names that the product defines.
 fn product_definitions<'f>(
     files: &'f [FilePair<'_>],
-    side: impl Fn(&'f FilePair<'_>) -> Option<&'f FileSide>,
+    side: impl Fn(&'f FilePair<'_>) -> Option<&'f ChangedFileVersion>,
 ) -> BTreeSet<String> {
     let halves = files.iter().filter_map(side).filter(|half| !half.is_test);
     halves.flat_map(|half| defined_names(half, false)).collect()
 }
 
-pub(super) fn defined_names(half: &FileSide, is_whole: bool) -> impl Iterator<Item = String> {
+pub(super) fn defined_names(half: &ChangedFileVersion, is_whole: bool) -> impl Iterator<Item = String> {
     let code = half.read.as_ref().map_or("", |read| read.scanned.code.as_str());
     let whole = is_whole.then_some(0..code.len());
     let ranges: Vec<_> = if is_whole { whole.into_iter().collect() } else { half.ranges_outside_tests() };
@@ -91,7 +91,7 @@ pub(super) fn defined_names(half: &FileSide, is_whole: bool) -> impl Iterator<It
 }
 
 /// Returns true if the product calls this name. A module may keep the name.
-fn calls_name(half: &FileSide, name: &str) -> bool {
+fn calls_name(half: &ChangedFileVersion, name: &str) -> bool {
     let code = half.read.as_ref().map_or("", |read| read.scanned.code.as_str());
     half.ranges_outside_tests().into_iter().any(|range| {
         let text = part(code, range);
@@ -123,7 +123,7 @@ fn in_line(line: &str, old: &str, new: &str) -> String {
 }
 
 /// Replaces the name in a file's code and in its tests' names; strings stay.
-fn replace_name(half: &FileSide, old: &str, new: &str) -> String {
+fn replace_name(half: &ChangedFileVersion, old: &str, new: &str) -> String {
     let Some(read) = &half.read else { return half.text.clone() };
     let (code, text) = (read.scanned.code.as_str(), half.text.as_str());
     let mut made = String::new();

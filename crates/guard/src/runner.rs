@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A file that determines which tests and checks run.
 #[derive(Debug)]
-pub(super) struct RunnerFile {
+pub(super) struct TestControlFile {
     /// Prefixes of its name; the rest is an extension.
     pub names: &'static [&'static str],
     /// Words whose lines must stay; if empty, every line must.
@@ -35,8 +35,8 @@ const LEFT_OUT: &[&str] = &[
 ];
 
 /// All known files of runners.
-pub(super) const RUNNERS: &[RunnerFile] = &[
-    RunnerFile {
+pub(super) const RUNNERS: &[TestControlFile] = &[
+    TestControlFile {
         names: &[
             "pytest.ini",
             ".pytest.ini",
@@ -57,7 +57,7 @@ pub(super) const RUNNERS: &[RunnerFile] = &[
         kept: &[],
         refused: LEFT_OUT,
     },
-    RunnerFile {
+    TestControlFile {
         names: &[
             "pyproject.toml",
             "setup.cfg",
@@ -130,7 +130,7 @@ pub(super) const RUNNERS: &[RunnerFile] = &[
             "pytest11",
         ],
     },
-    RunnerFile {
+    TestControlFile {
         names: &[
             ".eslintrc",
             "eslint.config.",

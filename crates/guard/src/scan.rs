@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::language::{LanguageRules, SpanKind, SpanSyntax};
+use super::language::{LanguageRules, NonCodeKind, NonCodeSyntax};
 
 /// Maximum length of a character literal, such as `'\u{10ffff}'`.
 const MAX_LETTER: usize = 12;
@@ -52,7 +52,7 @@ impl ScannedText {
             };
             // A string that stands alone is documentation.
             let is_words = span.open.len() == LONG_QUOTE && depth == 0 && begins_line(text, at);
-            if span.kind == SpanKind::Comment || is_words {
+            if span.kind == NonCodeKind::Comment || is_words {
                 hide(&mut code, at..end);
                 hide(&mut bare, at..end);
                 show(&mut comments, text, at..end);
@@ -143,7 +143,7 @@ pub(super) fn occurrences<'a>(text: &'a str, words: &'a str) -> impl Iterator<It
 }
 
 /// Returns the span that begins here, and its end.
-fn opened_span<'l>(text: &str, at: usize, language: &'l LanguageRules) -> Option<(&'l SpanSyntax, usize)> {
+fn opened_span<'l>(text: &str, at: usize, language: &'l LanguageRules) -> Option<(&'l NonCodeSyntax, usize)> {
     let rest = text.get(at..)?;
     let span = language.spans.iter().find(|span| rest.starts_with(span.open))?;
     let before = at.checked_sub(1).and_then(|before| text.as_bytes().get(before));
@@ -151,15 +151,15 @@ fn opened_span<'l>(text: &str, at: usize, language: &'l LanguageRules) -> Option
     let inner = at + span.open.len();
     let end = match span.kind {
         _ if joins => None,
-        SpanKind::Comment | SpanKind::Raw => Some(span_end(text, inner, span)),
-        SpanKind::Text => Some(escaped_span_end(text, inner, span)),
-        SpanKind::Letter => letter(text, inner),
+        NonCodeKind::Comment | NonCodeKind::Raw => Some(span_end(text, inner, span)),
+        NonCodeKind::Text => Some(escaped_span_end(text, inner, span)),
+        NonCodeKind::Letter => letter(text, inner),
     };
     end.map(|end| (span, end))
 }
 
 /// Returns the end of a span, which its first closing mark ends.
-fn span_end(text: &str, inner: usize, span: &SpanSyntax) -> usize {
+fn span_end(text: &str, inner: usize, span: &NonCodeSyntax) -> usize {
     let rest = text.get(inner..).unwrap_or_default();
     match rest.find(span.close) {
         // A line comment does not include its line end.
@@ -170,7 +170,7 @@ fn span_end(text: &str, inner: usize, span: &SpanSyntax) -> usize {
 }
 
 /// Returns the end of a span in which a backslash escapes the next character.
-fn escaped_span_end(text: &str, inner: usize, span: &SpanSyntax) -> usize {
+fn escaped_span_end(text: &str, inner: usize, span: &NonCodeSyntax) -> usize {
     let bytes = text.as_bytes();
     let first = span.close.as_bytes().first().copied();
     let mut at = inner;

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::imports::{path_tokens, resolve_imports};
 use super::scan::is_word;
-use super::version::FileSide;
+use super::version::ChangedFileVersion;
 
 /// A word, a string or an operator.
 #[derive(Clone, Debug)]
@@ -95,7 +95,7 @@ const MAX_PIECED: usize = 48;
 
 impl FoldedCode {
     /// Reads the parts of a file that are in no test.
-    pub(super) fn new(half: &FileSide) -> Self {
+    pub(super) fn new(half: &ChangedFileVersion) -> Self {
         let mut code = fold_tokens(half, half.ranges_outside_tests());
         (code.tokens, code.is_cut) = resolve_imports(code.tokens, half);
         code
@@ -103,7 +103,7 @@ impl FoldedCode {
 }
 
 /// Joins the words of these parts of a file and leaves imports as written.
-pub(super) fn fold_tokens(half: &FileSide, ranges: Vec<Range<usize>>) -> FoldedCode {
+pub(super) fn fold_tokens(half: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> FoldedCode {
     let mut folding = TokenFolding { code: FoldedCode::default(), opened: Vec::new(), path: &half.path };
     for token in tokens(half, ranges) {
         folding.push(token);
@@ -111,7 +111,7 @@ pub(super) fn fold_tokens(half: &FileSide, ranges: Vec<Range<usize>>) -> FoldedC
     folding.code
 }
 
-fn tokens(half: &FileSide, ranges: Vec<Range<usize>>) -> Vec<CodeToken> {
+fn tokens(half: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> Vec<CodeToken> {
     let mut tokens = Vec::new();
     let Some(read) = &half.read else { return tokens };
     let scanned = &read.scanned;

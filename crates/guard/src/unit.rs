@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::claim::is_said;
-use super::language::{LanguageRules, TestExtent, TestOpening};
+use super::language::{LanguageRules, TestEndRule, TestStartSyntax};
 use super::scan::{ScannedText, is_word, occurrences, part};
 
 /// Maximum number of attributes of a test.
@@ -98,7 +98,7 @@ pub(super) fn units(scanned: &ScannedText, language: &LanguageRules, is_test_fil
 }
 
 /// Returns the test that begins after these attributes, if there is one.
-fn unit(scanned: &ScannedText, opening: &TestOpening, attributes: Range<usize>) -> Option<TestUnit> {
+fn unit(scanned: &ScannedText, opening: &TestStartSyntax, attributes: Range<usize>) -> Option<TestUnit> {
     let (start, begin) = (attributes.start, attributes.end);
     let rest = scanned.code.get(begin..)?.strip_prefix(opening.words)?;
     let said = part(&scanned.code, attributes);
@@ -108,23 +108,23 @@ fn unit(scanned: &ScannedText, opening: &TestOpening, attributes: Range<usize>) 
     let after = begin + opening.words.len();
     let code = scanned.code.as_bytes();
     let (naming, end) = match opening.extent {
-        TestExtent::Call => parse_call(scanned, after).map(|(naming, end)| (naming, Some(end)))?,
-        TestExtent::Indent if opening.name.is_empty() => {
+        TestEndRule::Call => parse_call(scanned, after).map(|(naming, end)| (naming, Some(end)))?,
+        TestEndRule::Indent if opening.name.is_empty() => {
             let line = scanned.line_range(scanned.line_of(begin));
             let naming = scanned.strings_in(&(after..line.end)).next().cloned().unwrap_or(after..after);
             (naming, None)
         }
-        TestExtent::Indent => (begin..after + word_length(rest.as_bytes()), None),
-        TestExtent::Braces => {
+        TestEndRule::Indent => (begin..after + word_length(rest.as_bytes()), None),
+        TestEndRule::Braces => {
             let paren = after + header(rest.as_bytes())?;
             let brace = opening_brace(scanned, paren)?;
             (begin..paren, Some(scanned.closing_bracket(brace).map_or(code.len(), |close| close + 1)))
         }
     };
     let name = match opening.extent {
-        TestExtent::Call => part(&scanned.bare, naming.clone()),
-        TestExtent::Indent if opening.name.is_empty() => part(&scanned.bare, naming.clone()),
-        TestExtent::Indent | TestExtent::Braces => part(&scanned.bare, after..naming.end),
+        TestEndRule::Call => part(&scanned.bare, naming.clone()),
+        TestEndRule::Indent if opening.name.is_empty() => part(&scanned.bare, naming.clone()),
+        TestEndRule::Indent | TestEndRule::Braces => part(&scanned.bare, after..naming.end),
     };
     let name = name.trim();
     // Only tests are parsed to their end.

@@ -5,7 +5,9 @@ use std::ops::Range;
 
 use truing_diff::RepoPath;
 
-use super::language::{FOLDERS, ForbiddenMark, HELPERS, LANGUAGES, LanguageRules, MarkScope, PARTS, STEMS};
+use super::language::{
+    FOLDERS, ForbiddenWord, HELPERS, LANGUAGES, LanguageRules, PARTS, STEMS, WordSearchScope,
+};
 use super::loaded;
 use super::scan::{ScannedText, is_word, occurrences, part};
 use super::unit::{TestUnit, units};
@@ -81,7 +83,7 @@ pub(super) fn language_of(name: &str) -> Option<&'static LanguageRules> {
 }
 
 /// One version of a changed file.
-pub(super) struct FileSide {
+pub(super) struct ChangedFileVersion {
     pub(super) text: String,
     pub(super) path: String,
     pub(super) is_test: bool,
@@ -96,7 +98,7 @@ pub(super) struct ScannedFile {
     pub(super) units: Vec<TestUnit>,
 }
 
-impl FileSide {
+impl ChangedFileVersion {
     pub(super) fn new(version: FileVersion<'_>) -> Self {
         let is_test = is_test_file(version.path);
         let text = String::from_utf8_lossy(version.bytes).into_owned();
@@ -146,7 +148,7 @@ impl FileSide {
     }
 
     /// Returns the lines that contain a mark.
-    pub(super) fn marked_lines(&self, mark: &ForbiddenMark, existing: &BTreeSet<&str>) -> Vec<String> {
+    pub(super) fn marked_lines(&self, mark: &ForbiddenWord, existing: &BTreeSet<&str>) -> Vec<String> {
         let Some(read) = &self.read else { return Vec::new() };
         let scanned = &read.scanned;
         let whole = std::slice::from_ref(&(0..scanned.code.len())).to_vec();
@@ -154,14 +156,14 @@ impl FileSide {
             read.units.iter().filter(|unit| is_wanted(unit)).map(|unit| unit.start..unit.end).collect()
         };
         let (text, ranges) = match mark.place {
-            MarkScope::Comment => (&scanned.comments, whole),
-            MarkScope::Code => (&scanned.code, whole),
-            MarkScope::Tests if self.is_test => (&scanned.code, whole),
-            MarkScope::Tests => (&scanned.code, of_units(&|_| true)),
-            MarkScope::TopLevel => (&scanned.code, if self.is_test { whole } else { Vec::new() }),
-            MarkScope::Product if self.is_test => (&scanned.bare, Vec::new()),
-            MarkScope::Product => (&scanned.bare, self.ranges_outside_tests()),
-            MarkScope::Existing | MarkScope::Statement => {
+            WordSearchScope::Comment => (&scanned.comments, whole),
+            WordSearchScope::Code => (&scanned.code, whole),
+            WordSearchScope::Tests if self.is_test => (&scanned.code, whole),
+            WordSearchScope::Tests => (&scanned.code, of_units(&|_| true)),
+            WordSearchScope::TopLevel => (&scanned.code, if self.is_test { whole } else { Vec::new() }),
+            WordSearchScope::Product if self.is_test => (&scanned.bare, Vec::new()),
+            WordSearchScope::Product => (&scanned.bare, self.ranges_outside_tests()),
+            WordSearchScope::Existing | WordSearchScope::Statement => {
                 (&scanned.code, of_units(&|unit| existing.contains(unit.name.as_str())))
             }
         };
@@ -174,7 +176,7 @@ impl FileSide {
             // All lines are searched at once, because most texts contain few marks.
             let mut lines: Vec<usize> = Vec::new();
             for words in mark.words {
-                if mark.place == MarkScope::TopLevel && words.is_empty() {
+                if mark.place == WordSearchScope::TopLevel && words.is_empty() {
                     let all = scanned.line_of(range.start)..=scanned.line_of(range.end);
                     lines.extend(all.filter(|number| is_rebinding(line(*number))));
                     continue;
@@ -183,13 +185,13 @@ impl FileSide {
                 let mut hits: Vec<usize> = hits.map(|at| scanned.line_of(range.start + at)).collect();
                 hits.dedup();
                 match mark.place {
-                    MarkScope::Statement => hits.retain(|number| line(*number).trim() == *words),
-                    MarkScope::TopLevel => hits.retain(|number| line(*number).starts_with(words)),
-                    MarkScope::Comment
-                    | MarkScope::Code
-                    | MarkScope::Tests
-                    | MarkScope::Existing
-                    | MarkScope::Product => {}
+                    WordSearchScope::Statement => hits.retain(|number| line(*number).trim() == *words),
+                    WordSearchScope::TopLevel => hits.retain(|number| line(*number).starts_with(words)),
+                    WordSearchScope::Comment
+                    | WordSearchScope::Code
+                    | WordSearchScope::Tests
+                    | WordSearchScope::Existing
+                    | WordSearchScope::Product => {}
                 }
                 lines.extend(hits);
             }

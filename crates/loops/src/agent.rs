@@ -30,7 +30,7 @@ use truing_core::identity::{SAME, comparable_finding, similarity};
 use truing_core::ledger::{BudgetDecision, BudgetLevelKind, RunBudget};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{
-    self, ModelReview, ModelReviewDetail, ModelReviewStatus, OutcomeKind, ReviewCoverage, ReviewOutcome,
+    self, ModelReview, ModelReviewDetail, ModelReviewStatus, ReviewCoverage, ReviewOutcome, ReviewOutcomeKind,
 };
 use truing_core::port::{HaltReason, RecordStore, RepositoryReader, StoreError, WriteGate};
 use truing_core::recheck::ReviewerReport;
@@ -43,11 +43,11 @@ use truing_reader::redact::QuotedSecrets;
 use super::earlier::{EarlierReviews, UNKNOWN, look_again};
 use super::reading::{self, ReadingOutcome, ReviewedChange};
 use crate::budget::{BudgetLimits, has_room};
-use crate::reader::ChildReader;
+use crate::reader::ChildProcessReader;
 use crate::telemetry;
 
 pub use ended::ModelReviewRun;
-pub use recall::{ContextSources, ReviewMemory};
+pub use recall::{ContextSources, ReviewContext};
 use reviewer::{ReviewInput, ReviewerRun};
 pub use shown::ChangeDescription;
 pub(crate) use shown::{DiffExcerpt, ViewTrackingTools};
@@ -75,7 +75,7 @@ pub struct ModelAgent {
     /// Additional context from the operator and from repositories.
     pub sources: ContextSources,
     /// Starts the process that reads files for the model.
-    pub reader: ChildReader,
+    pub reader: ChildProcessReader,
     /// Servers whose tools it may call in reviews.
     pub servers: Vec<McpServer>,
     /// Truing's own tools for reviews at a forge.
@@ -89,20 +89,20 @@ pub struct ModelAgent {
 pub type ToolServerFactory = Box<dyn Fn(&str, &str, &str) -> Option<McpServer> + Send + Sync>;
 
 /// The model of a review without a slot.
-pub struct ModelUse<'a> {
+pub struct GatedModelAgent<'a> {
     pub agent: &'a ModelAgent,
     /// Consulted before each turn.
     pub gate: Arc<dyn WriteGate>,
 }
 
-impl<'a> ModelUse<'a> {
+impl<'a> GatedModelAgent<'a> {
     /// Builds the request for one review.
     pub fn review_request(
         &self,
         purse: RunBudget,
         subject: ChangeDescription,
-        recalled: ReviewMemory,
-        form: ReviewForm,
+        recalled: ReviewContext,
+        form: ModelReviewOptions,
         now: UnixMillis,
     ) -> ModelReviewRequest<'a> {
         ModelReviewRequest {
@@ -186,7 +186,7 @@ pub fn served_outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) 
         "minimal: rules only until the next day (UTC) begins, because {why}"
     ));
     let outcome = ReviewOutcome::from_model_review(coverage, *runtime, rules);
-    let until = Some(*until).filter(|_| outcome.kind == OutcomeKind::Partial);
+    let until = Some(*until).filter(|_| outcome.kind == ReviewOutcomeKind::Partial);
     ReviewOutcome { until, ..outcome }
 }
 
@@ -214,7 +214,7 @@ pub enum AgentError {
 
 /// The form of a model's review.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct ReviewForm {
+pub struct ModelReviewOptions {
     /// True if the model also writes a walkthrough.
     pub walkthrough: bool,
     /// True if specialists review the change in parallel.
@@ -229,9 +229,9 @@ pub struct ModelReviewRequest<'a> {
     /// People's description of the change.
     pub subject: ChangeDescription,
     /// The context from the repository and the operator.
-    pub recalled: ReviewMemory,
+    pub recalled: ReviewContext,
     /// The form of the review.
-    pub form: ReviewForm,
+    pub form: ModelReviewOptions,
     /// The kill switch, consulted between turns.
     pub gate: Arc<dyn WriteGate>,
     /// Time at which the review began, for the periods of budgets.

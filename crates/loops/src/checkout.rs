@@ -25,7 +25,7 @@ use truing_forge::AnyForgeServer;
 use truing_git::{ExportSummary, Git, GitError, Mirror, PrivateFolder, Remote};
 
 use super::agent::{
-    self, AgentError, ContextSources, ModelReviewRequest, ModelReviewRun, ReviewMemory, ReviewTree,
+    self, AgentError, ContextSources, ModelReviewRequest, ModelReviewRun, ReviewContext, ReviewTree,
 };
 use super::earlier::EarlierReviews;
 use super::fetch;
@@ -103,14 +103,14 @@ impl OperatorRules {
         mirror: &Mirror,
         forge: &str,
         base: &str,
-    ) -> Result<Vec<ConfigTip>, GitError> {
+    ) -> Result<Vec<ConfigBranchTip>, GitError> {
         let of_base = match self.can_configure(forge, base) {
             true => mirror.branch_tip(base).await?,
             false => None,
         };
-        let of_base = of_base.map(|commit| ConfigTip { branch: ConfigBranch::Base, commit });
+        let of_base = of_base.map(|commit| ConfigBranchTip { branch: ConfigBranch::Base, commit });
         let of_default = mirror.default_tip().await?;
-        let of_default = of_default.map(|commit| ConfigTip { branch: ConfigBranch::Default, commit });
+        let of_default = of_default.map(|commit| ConfigBranchTip { branch: ConfigBranch::Default, commit });
         Ok(of_base.into_iter().chain(of_default).collect())
     }
 }
@@ -145,31 +145,31 @@ pub struct CheckoutContext<'a> {
 
 /// The configuration that stays fixed for one review, even if branches move.
 #[derive(Debug)]
-pub struct PinnedScope {
+pub struct PinnedReviewScope {
     /// The files and rules to review.
     pub scope: ReviewScope,
     /// The commit whose own file applied; none if no file applied.
-    pub configured: Option<ConfigTip>,
+    pub configured: Option<ConfigBranchTip>,
     /// The commit that other settings come from: the one above, else the first that may configure; none if
     /// the repository has none.
-    pub tip: Option<ConfigTip>,
+    pub tip: Option<ConfigBranchTip>,
 }
 
-impl PinnedScope {
+impl PinnedReviewScope {
     /// Returns the repository's context for a model, read at the configuring commit.
     ///
     /// # Errors
     /// [`GitError`]
     #[truing_core::boxed_future]
-    pub async fn recall(&self, sources: &ContextSources, mirror: &Mirror) -> Result<ReviewMemory, GitError> {
+    pub async fn recall(&self, sources: &ContextSources, mirror: &Mirror) -> Result<ReviewContext, GitError> {
         let memory = sources.of_commit(mirror, self.tip.as_ref().map(|tip| &tip.commit)).await?;
-        Ok(ReviewMemory { memory, from: self.tip.as_ref().map(ToString::to_string).unwrap_or_default() })
+        Ok(ReviewContext { memory, from: self.tip.as_ref().map(ToString::to_string).unwrap_or_default() })
     }
 }
 
 /// A branch's tip that may configure.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ConfigTip {
+pub struct ConfigBranchTip {
     /// The kind of the branch.
     pub branch: ConfigBranch,
     /// Newest commit of the branch.
@@ -185,7 +185,7 @@ pub enum ConfigBranch {
     Default,
 }
 
-impl fmt::Display for ConfigTip {
+impl fmt::Display for ConfigBranchTip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let branch = match self.branch {
             ConfigBranch::Base => "base",
@@ -221,7 +221,7 @@ impl CheckoutContext<'_> {
     /// # Errors
     /// [`CheckoutError`]
     #[truing_core::boxed_future]
-    pub async fn fetch(&self, pull: &PullRequest) -> Result<(Mirror, PinnedScope), CheckoutError> {
+    pub async fn fetch(&self, pull: &PullRequest) -> Result<(Mirror, PinnedReviewScope), CheckoutError> {
         let mirror = self.git.open_mirror(self.mirror, self.remote).await?;
         let tips = self.rules.may_configure(&mirror, self.forge, &pull.base_branch).await?;
         let PullRevision { head, base } = &pull.revision;
@@ -232,10 +232,10 @@ impl CheckoutContext<'_> {
         for tip in tips {
             if let Some(own) = own_file(self.git, &mirror, &tip.commit).await? {
                 let (scope, tip) = (self.rules.scope_with(&own)?, Some(tip));
-                return Ok((mirror, PinnedScope { scope, configured: tip.clone(), tip }));
+                return Ok((mirror, PinnedReviewScope { scope, configured: tip.clone(), tip }));
             }
         }
-        Ok((mirror, PinnedScope { scope: self.rules.scope.clone(), configured: None, tip: first }))
+        Ok((mirror, PinnedReviewScope { scope: self.rules.scope.clone(), configured: None, tip: first }))
     }
 
     /// Returns the `rules.ignore` patterns of the repository's own file that match no file at this head. The
@@ -244,7 +244,7 @@ impl CheckoutContext<'_> {
         &self,
         mirror: &Mirror,
         head: &Sha,
-        pinned: &PinnedScope,
+        pinned: &PinnedReviewScope,
         coverage: &ReviewCoverage,
     ) -> Vec<String> {
         let scope = &pinned.scope;

@@ -178,7 +178,7 @@ pub enum PublishOutcome {
 
 /// The part of a run that one call carries out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RunMode {
+pub enum ConvergeRunMode {
     /// Runs until the end, or until nothing can be done for now.
     Whole,
     /// Runs at most until models would be asked a second time, because other runs then have their turn.
@@ -196,7 +196,7 @@ pub trait RunObserver: Sync {
 
 /// The state in which a call leaves a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum RunProgress {
+pub enum ConvergeCallOutcome {
     /// The run has ended, or rests because other runs have their turn.
     Over,
     /// The run is before its next step.
@@ -248,14 +248,14 @@ pub struct ConvergeRunner<'a> {
     /// Cost of asking models in this act.
     taken: StepCost<()>,
     /// The part of the run that this call carries out.
-    mode: RunMode,
+    mode: ConvergeRunMode,
     /// True if models have been asked in this call.
     has_asked: bool,
 }
 
 impl<'a> ConvergeRunner<'a> {
     /// Creates a runner for a run on a branch.
-    pub fn new(context: ConvergeContext<'a>, record: ConvergeRecord, mode: RunMode) -> Self {
+    pub fn new(context: ConvergeContext<'a>, record: ConvergeRecord, mode: ConvergeRunMode) -> Self {
         let ConvergeContext { workspace, mirror, agents, looks, config, gate, repository } = context;
         let (diffs, laid, readings, baseline) = (Vec::new(), None, Vec::new(), None);
         let (taken, has_asked) = (StepCost::default(), false);
@@ -291,18 +291,18 @@ impl ConvergeRunner<'_> {
         store: &dyn RunStore,
         token: FencingToken,
         told: &dyn RunObserver,
-    ) -> Result<RunProgress, StoreError> {
+    ) -> Result<ConvergeCallOutcome, StoreError> {
         while self.record.detail.state.exit.is_none() {
             let (began, before) = (Instant::now(), self.record.detail.state.log.len());
             let act = self.record.detail.state.next.clone();
             if act.needs_models()
                 && std::mem::replace(&mut self.has_asked, true)
-                && self.mode == RunMode::Step
+                && self.mode == ConvergeRunMode::Step
             {
-                return Ok(RunProgress::Between);
+                return Ok(ConvergeCallOutcome::Between);
             }
             if let Err(halted) = self.go_on().await {
-                return Ok(RunProgress::Failed(halted.exit()));
+                return Ok(ConvergeCallOutcome::Failed(halted.exit()));
             }
             told.on_action_start(&self.record, &act);
             if matches!(act.step(), ConvergeStep::Gate | ConvergeStep::Audit) {
@@ -311,14 +311,14 @@ impl ConvergeRunner<'_> {
             let event = match Box::pin(self.act(&act)).await {
                 Ok(event) => event,
                 // Nothing of the act was begun.
-                Err(stop @ ActError::Stopped(_)) => return Ok(RunProgress::Failed(stop.exit())),
+                Err(stop @ ActError::Stopped(_)) => return Ok(ConvergeCallOutcome::Failed(stop.exit())),
                 Err(ActError::Store(error)) => return Err(error),
                 // An act that is carried out again finds what it has already written.
                 Err(stop @ ActError::Halted(_)) => {
                     let exit = self.closed_gate_exit(&stop)?;
                     self.keep_taken(act.step(), began);
                     store.store_converge(token, &self.record).await?;
-                    return Ok(RunProgress::Failed(exit));
+                    return Ok(ConvergeCallOutcome::Failed(exit));
                 }
                 Err(stop) => match self.waiting_progress(&stop) {
                     Some(left) => {
@@ -346,20 +346,20 @@ impl ConvergeRunner<'_> {
                 break;
             }
         }
-        Ok(RunProgress::Over)
+        Ok(ConvergeCallOutcome::Over)
     }
 
     /// Returns the state of the run if the error is temporary and the same act is next after a wait.
-    fn waiting_progress(&mut self, stop: &ActError) -> Option<RunProgress> {
+    fn waiting_progress(&mut self, stop: &ActError) -> Option<ConvergeCallOutcome> {
         if let ActError::Later { until, why, what } = stop {
-            return Some(RunProgress::Until(*until, *why, what.clone()));
+            return Some(ConvergeCallOutcome::Until(*until, *why, what.clone()));
         }
         let tried = usize::try_from(self.record.detail.put_off).unwrap_or(usize::MAX);
         let wait = PUT_OFF.get(tried).filter(|_| stop.may_pass())?;
         self.record.detail.put_off = self.record.detail.put_off.saturating_add(1);
         let poll = i64::try_from(self.config.poll.as_millis()).unwrap_or(i64::MAX);
         let wait = TimeSpan(wait.0.min(poll).max(self.workspace.settle_time().0));
-        Some(RunProgress::Until(SystemClock.now() + wait, WaitReason::Settling, stop.to_string()))
+        Some(ConvergeCallOutcome::Until(SystemClock.now() + wait, WaitReason::Settling, stop.to_string()))
     }
 
     /// Ends the run with the error of an act that failed.

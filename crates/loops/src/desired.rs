@@ -4,7 +4,7 @@
 use truing_core::dismissal::{Dismissal, RetractionScope};
 use truing_core::finding::{AnchorKind, DiffSide, Finding, FindingSource, FindingStatus, Severity};
 use truing_core::id::Sha;
-use truing_core::outcome::{OutcomeKind, ReviewDetail, ReviewOutcome, ReviewRecord, WalkthroughLine};
+use truing_core::outcome::{ReviewDetail, ReviewOutcome, ReviewOutcomeKind, ReviewRecord, WalkthroughLine};
 use truing_core::publish::{
     CheckAnnotation, CheckConclusion, CheckContent, CommentSubject, DesiredComment, DesiredStatus,
     MAX_ANNOTATIONS, StatusState,
@@ -122,13 +122,15 @@ pub fn status(findings: &[Finding], outcome: &ReviewOutcome, head: &Sha, summary
     let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
     let blocking = open.iter().any(|finding| is_blocking(finding.raw.severity));
     let state = match outcome.kind {
-        OutcomeKind::Reviewed | OutcomeKind::Skipped if !blocking => StatusState::Success,
-        OutcomeKind::Reviewed | OutcomeKind::Skipped => StatusState::Failure,
-        OutcomeKind::Partial if blocking => StatusState::Failure,
-        OutcomeKind::Partial | OutcomeKind::Deferred | OutcomeKind::Failed => StatusState::Pending,
+        ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Skipped if !blocking => StatusState::Success,
+        ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Skipped => StatusState::Failure,
+        ReviewOutcomeKind::Partial if blocking => StatusState::Failure,
+        ReviewOutcomeKind::Partial | ReviewOutcomeKind::Deferred | ReviewOutcomeKind::Failed => {
+            StatusState::Pending
+        }
     };
     let conclusion = match (state, outcome.kind) {
-        (StatusState::Success, OutcomeKind::Reviewed) => CheckConclusion::Success,
+        (StatusState::Success, ReviewOutcomeKind::Reviewed) => CheckConclusion::Success,
         (StatusState::Failure, _) => CheckConclusion::Failure,
         (StatusState::Success | StatusState::Pending, _) => CheckConclusion::Neutral,
     };
@@ -220,7 +222,7 @@ pub(crate) mod tests {
         Sha::parse(&"a".repeat(40)).unwrap()
     }
 
-    fn ended(kind: OutcomeKind) -> ReviewOutcome {
+    fn ended(kind: ReviewOutcomeKind) -> ReviewOutcome {
         ReviewOutcome { kind, reason: None, until: None, runtime: ReviewRuntime::Rules }
     }
 
@@ -229,7 +231,7 @@ pub(crate) mod tests {
         let mut findings: Vec<Finding> =
             (1..=5).map(|line| finding(&format!("1:a-{line}"), "a.py", line)).collect();
         findings[4].raw.severity = Severity::P0;
-        let detail = ReviewDetail::new(Some(sha()), sha(), ended(OutcomeKind::Reviewed));
+        let detail = ReviewDetail::new(Some(sha()), sha(), ended(ReviewOutcomeKind::Reviewed));
         let record = ReviewRecord::new(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0));
         let rows = rows(&findings, &sha(), None, &record, &[], 2);
         let kinds: Vec<(String, AnchorKind)> = rows
@@ -245,7 +247,7 @@ pub(crate) mod tests {
     fn a_walkthrough_is_of_its_own_head_and_in_no_status() {
         let line = WalkthroughLine { path: "a.py".into(), text: "Retries.".into() };
         let did = ModelReviewDetail { walkthrough: vec![line], ..ModelReviewDetail::default() };
-        let mut detail = ReviewDetail::new(Some(sha()), sha(), ended(OutcomeKind::Reviewed));
+        let mut detail = ReviewDetail::new(Some(sha()), sha(), ended(ReviewOutcomeKind::Reviewed));
         detail.modelled = Some(did);
         let record = ReviewRecord::new(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0));
         let told = "### Walkthrough of `aaaaaaaaaa`\n\n- `a.py`: Retries.\n";
@@ -260,7 +262,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_pattern_that_ignores_nothing_is_named_once_in_the_summary() {
-        let mut detail = ReviewDetail::new(Some(sha()), sha(), ended(OutcomeKind::Reviewed));
+        let mut detail = ReviewDetail::new(Some(sha()), sha(), ended(ReviewOutcomeKind::Reviewed));
         detail.idle_ignores = vec!["lib".to_owned()];
         let record = ReviewRecord::new(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0));
         let shown = summary(&[], &sha(), None, &record, &[], &[]);
@@ -299,22 +301,22 @@ pub(crate) mod tests {
         };
         let state = |findings: &[Finding], kind| shown(findings, kind).0;
         assert_eq!(
-            shown(&[], OutcomeKind::Skipped).1,
+            shown(&[], ReviewOutcomeKind::Skipped).1,
             CheckConclusion::Neutral,
             "green is for what was reviewed"
         );
-        assert_eq!(shown(&minor, OutcomeKind::Reviewed).1, CheckConclusion::Success);
-        assert_eq!(shown(&blocking, OutcomeKind::Reviewed).1, CheckConclusion::Failure);
+        assert_eq!(shown(&minor, ReviewOutcomeKind::Reviewed).1, CheckConclusion::Success);
+        assert_eq!(shown(&blocking, ReviewOutcomeKind::Reviewed).1, CheckConclusion::Failure);
         assert_eq!(
-            shown(&blocking, OutcomeKind::Partial),
+            shown(&blocking, ReviewOutcomeKind::Partial),
             (StatusState::Failure, CheckConclusion::Failure),
             "a neutral check would let it be merged"
         );
-        assert_eq!(state(&[], OutcomeKind::Reviewed), StatusState::Success);
-        assert_eq!(state(&minor, OutcomeKind::Reviewed), StatusState::Success);
-        assert_eq!(state(&[], OutcomeKind::Skipped), StatusState::Success);
-        assert_eq!(state(&blocking, OutcomeKind::Reviewed), StatusState::Failure);
-        for kind in [OutcomeKind::Partial, OutcomeKind::Deferred, OutcomeKind::Failed] {
+        assert_eq!(state(&[], ReviewOutcomeKind::Reviewed), StatusState::Success);
+        assert_eq!(state(&minor, ReviewOutcomeKind::Reviewed), StatusState::Success);
+        assert_eq!(state(&[], ReviewOutcomeKind::Skipped), StatusState::Success);
+        assert_eq!(state(&blocking, ReviewOutcomeKind::Reviewed), StatusState::Failure);
+        for kind in [ReviewOutcomeKind::Partial, ReviewOutcomeKind::Deferred, ReviewOutcomeKind::Failed] {
             assert_eq!(shown(&minor, kind), (StatusState::Pending, CheckConclusion::Neutral), "{kind:?}");
         }
     }

@@ -20,7 +20,9 @@ use serde::Serialize;
 use truing_agent::tree::{LostAttribute, ReplaceError, WritableTree};
 use truing_core::excerpt;
 use truing_core::finding::{Finding, FindingSource, RawFinding};
-use truing_core::port::{ChangedFile, ProofRequest, ReadRequest, ReplacementProposal, RepositoryReader};
+use truing_core::port::{
+    ChangedFile, FixValidationRequest, ReadRequest, ReplacementProposal, RepositoryReader,
+};
 use truing_diff::{RepoPath, quote_name};
 use truing_git::write_new;
 use truing_reader::redact::QuotedSecrets;
@@ -247,7 +249,7 @@ async fn proven_again(
         return Ok(Vec::new());
     }
     let proposals = asked.iter().map(|(_, proposal)| proposal.clone()).collect();
-    let request = ProofRequest { tree: copy.to_owned(), proposals };
+    let request = FixValidationRequest { tree: copy.to_owned(), proposals };
     let proven = reader.verify_replacements(&request).await.map_err(ReadingError::from)?;
     let proven = asked.into_iter().zip(proven).filter(|(_, is_proven)| *is_proven);
     Ok(proven.map(|((raw, _), _)| raw.clone()).collect())

@@ -22,7 +22,7 @@ use super::local::LocalReviewError;
 
 /// The folders with the files that a diff is applied to.
 #[derive(Clone, Copy, Debug)]
-pub struct DiffSource<'a> {
+pub struct DiffTargetFolders<'a> {
     /// The top folder of the working tree.
     pub root: &'a Path,
     /// Folder with the files that git does not read from the working tree, as the index has them.
@@ -30,12 +30,12 @@ pub struct DiffSource<'a> {
 }
 
 /// Both folders of a source, opened.
-struct SourceTree {
+struct OpenedDiffFolders {
     root: FileTree,
     index: FileTree,
 }
 
-impl SourceTree {
+impl OpenedDiffFolders {
     fn bytes(&self, path: &RepoPath) -> Result<Vec<u8>, SkipReason> {
         self.index.bytes(path).or_else(|_| self.root.bytes(path))
     }
@@ -50,12 +50,12 @@ impl SourceTree {
 pub fn lay_out<'a>(
     files: &'a [FileDiff<'a>],
     paths: &'a [RepoPath],
-    source: DiffSource<'a>,
+    source: DiffTargetFolders<'a>,
     dest: &'a Path,
 ) -> BoxFuture<'a, Result<Vec<UnreviewedFile>, LocalReviewError>> {
     Box::pin(async move {
         let open = |folder| FileTree::open(folder).map_err(super::reading::ReadingError::from);
-        let tree = &SourceTree { root: open(source.root)?, index: open(source.index)? };
+        let tree = &OpenedDiffFolders { root: open(source.root)?, index: open(source.index)? };
         let mut changes: BTreeMap<&RepoPath, Vec<&FileDiff<'_>>> = BTreeMap::new();
         for file in files {
             changes.entry(&file.path).or_default().push(file);
@@ -86,7 +86,7 @@ pub fn lay_out<'a>(
 
 /// Returns a file as the diff leaves it. `changes` are the diff's sections of the file. Several sections,
 /// except for a type change, belong to several commits, whose lines are not those of one version.
-fn apply_changes(changes: &[&FileDiff<'_>], tree: &SourceTree) -> Result<Vec<u8>, SkipReason> {
+fn apply_changes(changes: &[&FileDiff<'_>], tree: &OpenedDiffFolders) -> Result<Vec<u8>, SkipReason> {
     match changes {
         [file] => new_side(file, tree),
         [gone, file] if gone.status == FileStatus::Deleted && file.status == FileStatus::Added => {
@@ -97,7 +97,7 @@ fn apply_changes(changes: &[&FileDiff<'_>], tree: &SourceTree) -> Result<Vec<u8>
 }
 
 /// Returns a file as one section of the diff leaves it.
-fn new_side(file: &FileDiff<'_>, tree: &SourceTree) -> Result<Vec<u8>, SkipReason> {
+fn new_side(file: &FileDiff<'_>, tree: &OpenedDiffFolders) -> Result<Vec<u8>, SkipReason> {
     if file.is_binary {
         // The diff does not contain the file's content.
         return Err(SkipReason::Binary);

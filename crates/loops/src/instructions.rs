@@ -5,7 +5,7 @@ use std::sync::Arc;
 use truing_core::tier::RuleOwner;
 use truing_diff::{FileStatus, parse_files};
 
-use crate::agent::ReviewMemory;
+use crate::agent::ReviewContext;
 use crate::reading::{ReviewScope, ReviewedChange};
 
 /// Returns the paths of the changed files, as far as the change can be read. A renamed file has both of its
@@ -24,11 +24,11 @@ pub(crate) fn changed_paths(change: &ReviewedChange) -> Vec<String> {
 
 /// Adds the instructions for this change of a repository, `owner/name`, to the recalled memory.
 pub(crate) fn instruct(
-    recalled: ReviewMemory,
+    recalled: ReviewContext,
     scope: &ReviewScope,
     repository: Option<&str>,
     change: &ReviewedChange,
-) -> ReviewMemory {
+) -> ReviewContext {
     let found = scope.instructions.for_change(repository, &changed_paths(change));
     if found.is_empty() {
         return recalled;
@@ -36,5 +36,5 @@ pub(crate) fn instruct(
     let (own, operators): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|instruction| instruction.owner == RuleOwner::Repository);
     let memory = recalled.memory.with_instructions(operators.into_iter().chain(own));
-    ReviewMemory { memory: Arc::new(memory), from: recalled.from }
+    ReviewContext { memory: Arc::new(memory), from: recalled.from }
 }

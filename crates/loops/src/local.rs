@@ -18,15 +18,17 @@ use truing_diff::RepoPath;
 use truing_git::{ExportSummary, GitError, LocalRepository};
 
 use super::agent::{
-    self, AgentError, ChangeDescription, ContextSources, ModelReviewRequest, ModelReviewRun, ModelUse,
-    ReviewForm, ReviewMemory, ReviewTree,
+    self, AgentError, ChangeDescription, ContextSources, GatedModelAgent, ModelReviewOptions,
+    ModelReviewRequest, ModelReviewRun, ReviewContext, ReviewTree,
 };
 use super::attempts::{AttemptRegistry, ReviewAttempt};
 use super::compare::{BaseOrigin, ComparisonRequest, HeadSource};
 use super::earlier::EarlierReviews;
 use super::given;
 use super::ignores;
-use super::memory::{FindingMemory, FindingsByStatus, LineOfWork, PriorFindings, RecordOpener, encode_name};
+use super::memory::{
+    BranchCommits, FindingStorage, FindingsByStatus, PriorFindings, RecordOpener, encode_name,
+};
 use super::reading::{self, ReadingError, ReadingOutcome, ReviewScope, ReviewedChange};
 use crate::budget::name_of_remote;
 use crate::converge;
@@ -55,7 +57,7 @@ pub struct LocalReviewRequest<'a> {
     /// Linters whose findings are part of the review.
     pub toolbox: &'a LinterSources,
     /// The model that reviews besides the rules; none if the rules review alone.
-    pub model: Option<ModelUse<'a>>,
+    pub model: Option<GatedModelAgent<'a>>,
     /// Registry that lists the review while it may ask a model.
     pub attempts: &'a AttemptRegistry,
     /// Opens the records as soon as there is something to record.
@@ -169,13 +171,13 @@ impl LocalReviewRequest<'_> {
                     Some(head) => self.repository.commits_since(&change.base, head).await.unwrap_or_default(),
                     None => Vec::new(),
                 };
-                Some(LineOfWork { name, commits: commits.into_iter().collect() })
+                Some(BranchCommits { name, commits: commits.into_iter().collect() })
             }
             None => None,
         };
         // A known finding of a rule that was not met is never marked fixed: it may be on another branch, or
         // outside of the compared files.
-        let memory = FindingMemory {
+        let memory = FindingStorage {
             records: self.records.clone(),
             served: None,
             fixed_at: None,
@@ -203,7 +205,7 @@ impl LocalReviewRequest<'_> {
                 let runtime = model.agent.review_runtime();
                 self.attempts.register_attempt(ReviewAttempt { run, key, revision, began: started, runtime });
                 let told = (ChangeDescription::default(), recalled);
-                let form = ReviewForm {
+                let form = ModelReviewOptions {
                     walkthrough: self.scope.walkthrough,
                     specialists: self.scope.tiers.default_tier() == Tier::Deep,
                 };
@@ -252,15 +254,15 @@ impl LocalReviewRequest<'_> {
 
     /// Returns the repository's context for a model, from the place of its own file: the reviewed commit,
     /// else the working tree.
-    async fn recall(&self, sources: &ContextSources) -> Result<ReviewMemory, GitError> {
+    async fn recall(&self, sources: &ContextSources) -> Result<ReviewContext, GitError> {
         match self.head {
             HeadSource::Commit(commit) => {
                 let memory = sources.of_commit(self.repository, Some(commit)).await?;
-                Ok(ReviewMemory { memory, from: format!("commit {}", commit.short_sha()) })
+                Ok(ReviewContext { memory, from: format!("commit {}", commit.short_sha()) })
             }
             HeadSource::WorkingTree | HeadSource::Index(_) | HeadSource::Diff(_) => {
                 let memory = sources.of_tree(self.repository.root());
-                Ok(ReviewMemory { memory, from: "the working tree".to_owned() })
+                Ok(ReviewContext { memory, from: "the working tree".to_owned() })
             }
         }
     }
@@ -353,7 +355,8 @@ impl LocalReviewRequest<'_> {
                                 .export(index.path(), Some(&unseen))
                                 .await?;
                         }
-                        let source = given::DiffSource { root: self.repository.root(), index: index.path() };
+                        let source =
+                            given::DiffTargetFolders { root: self.repository.root(), index: index.path() };
                         let left_out = given::lay_out(plan.files(), &paths, source, folder.path()).await?;
                         ExportSummary { left_out, ..ExportSummary::default() }
                     }

@@ -14,8 +14,10 @@ use truing_core::id::{FindingId, RunId, Sha, SlotKey};
 use truing_core::identity::{PlacedFinding, assign_finding_ids};
 use truing_core::increment::FileRenames;
 use truing_core::outcome::{ReviewCoverage, ReviewRecord};
-use truing_core::port::{Clock, ComputedReview, PullRevision, RecordStore, RunRef, RunStore, StoreError};
-use truing_core::publish::Producer;
+use truing_core::port::{
+    Clock, ComputedReview, PullRevision, RecordStore, RunReference, RunStore, StoreError,
+};
+use truing_core::publish::CommentProducer;
 use truing_core::recheck::RecheckSummary;
 
 use super::desired::worst_first;
@@ -65,7 +67,7 @@ pub struct PriorFindings {
 
 /// The line of work of a local repository whose findings count.
 #[derive(Clone, Debug)]
-pub struct LineOfWork {
+pub struct BranchCommits {
     /// The name under which findings record it.
     pub name: String,
     /// The commits that it has and its base does not have.
@@ -117,7 +119,7 @@ impl FindingsByStatus {
 pub type RecordOpener = Arc<dyn Fn() -> Result<Option<Arc<dyn RecordStore>>, UnopenedRecords> + Send + Sync>;
 
 /// The place and the way in which findings are remembered.
-pub struct FindingMemory<'a> {
+pub struct FindingStorage<'a> {
     /// Opens the records as soon as there is something to record.
     pub records: RecordOpener,
     /// The key of the service's findings of the same pull request, which take precedence if there are any.
@@ -125,7 +127,7 @@ pub struct FindingMemory<'a> {
     /// The commit in which a known finding of a rule that was not met is fixed; none if it may be elsewhere.
     pub fixed_at: Option<&'a Sha>,
     /// The line of work; none for a pull request, all of whose findings count.
-    pub line: Option<&'a LineOfWork>,
+    pub line: Option<&'a BranchCommits>,
     /// The key of people's verdicts on findings of a branch; none if they are kept with the findings.
     pub branch: Option<&'a SlotKey>,
     pub clock: &'a dyn Clock,
@@ -140,7 +142,7 @@ fn pause(run: &RunId, tries: u32) -> Duration {
     longest / 256 * u32::from(hasher.finish().to_be_bytes()[7])
 }
 
-impl FindingMemory<'_> {
+impl FindingStorage<'_> {
     /// Opens the records without blocking the task.
     async fn open(&self) -> Result<Result<Option<Arc<dyn RecordStore>>, UnopenedRecords>, JoinError> {
         let open = Arc::clone(&self.records);
@@ -169,7 +171,7 @@ impl FindingMemory<'_> {
             Err(error) => return unread(error.to_string()),
         };
         let is_elsewhere =
-            |finding: &Finding, line: &LineOfWork| finding.seen_on.iter().all(|on| on.line != line.name);
+            |finding: &Finding, line: &BranchCommits| finding.seen_on.iter().all(|on| on.line != line.name);
         let mut elsewhere = BTreeSet::new();
         let (known, before) = match self.line {
             Some(line) => {
@@ -235,14 +237,14 @@ impl FindingMemory<'_> {
         filed: &Sha,
     ) -> Result<FindingsByStatus, StoreError> {
         let token = store.fresh_token().await?;
-        let run = RunRef { id: record.run.clone(), key: record.key.clone(), token };
+        let run = RunReference { id: record.run.clone(), key: record.key.clone(), token };
         let revision = PullRevision { head: filed.clone(), base: record.detail.base.clone() };
         let begun = store.begin_run(&run, &revision, record.started).await?;
         let (mut known, _) = self.known_findings(store, &run.key).await?;
         let said = self.apply_dismissals(store, &mut known, begun.dismissals).await?;
         let (kept, findings) = self.recognise(&known, &said, found, record, filed);
         let outcome = record.clone();
-        let producer = Producer::Review;
+        let producer = CommentProducer::Review;
         let computed =
             ComputedReview { producer, findings, desired: vec![], status: None, outcome: outcome.clone() };
         store.store_computed_review(&run, &computed).await?;
@@ -343,7 +345,7 @@ impl FindingMemory<'_> {
 /// Marks as fixed the open findings of rules and tools on a line of work that were searched for and not met.
 fn settle_line(
     gone: &mut [Finding],
-    line: &LineOfWork,
+    line: &BranchCommits,
     rechecked: &RecheckSummary,
     coverage: &ReviewCoverage,
     filed: &Sha,
@@ -379,7 +381,7 @@ fn is_of_a_model(finding: &Finding) -> bool {
 }
 
 /// Returns a finding as it is on a line of work; none if it was never seen there, nor at one of its commits.
-fn on_line(finding: Finding, line: &LineOfWork) -> Option<Finding> {
+fn on_line(finding: Finding, line: &BranchCommits) -> Option<Finding> {
     let its = finding.seen_on.iter().find(|on| on.line == line.name);
     let on = its.or_else(|| finding.seen_on.iter().rfind(|on| line.commits.contains(&on.commit)))?;
     let status = match &finding.status {

@@ -7,12 +7,12 @@ use truing_core::outcome::{ReviewDetail, ReviewRecord};
 use truing_core::port::{Clock, PullRequest, PullRevision};
 use truing_core::tier::Tier;
 
-use super::agent::{self, ChangeDescription, ModelUse, ReviewForm};
+use super::agent::{self, ChangeDescription, GatedModelAgent, ModelReviewOptions};
 use super::attempts::{AttemptRegistry, ReviewAttempt};
-use super::checkout::{CheckoutContext, CheckoutError, PinnedScope, configuring_files, load_change};
+use super::checkout::{CheckoutContext, CheckoutError, PinnedReviewScope, configuring_files, load_change};
 use super::compare::BaseOrigin;
 use super::local::{HeadKind, LocalReviewOutcome};
-use super::memory::{FindingMemory, PriorFindings, RecordOpener, encode_name};
+use super::memory::{FindingStorage, PriorFindings, RecordOpener, encode_name};
 use super::reading::ReadingOutcome;
 use super::review::choose_tier;
 use super::since;
@@ -28,7 +28,7 @@ pub struct PullRequestReview<'a> {
     /// The place of its commits, and the parties that read them.
     pub checkout: CheckoutContext<'a>,
     /// The model that reviews besides the rules; none if the rules review alone.
-    pub model: Option<ModelUse<'a>>,
+    pub model: Option<GatedModelAgent<'a>>,
     /// Registry that lists the review while it may ask a model.
     pub attempts: &'a AttemptRegistry,
     /// Opens the records as soon as there is something to record.
@@ -42,7 +42,7 @@ impl PullRequestReview<'_> {
     /// # Errors
     /// [`CheckoutError`]
     #[truing_core::boxed_future]
-    pub async fn run(&self) -> Result<(LocalReviewOutcome, PinnedScope), CheckoutError> {
+    pub async fn run(&self) -> Result<(LocalReviewOutcome, PinnedReviewScope), CheckoutError> {
         let (run, key) = (new_run_id(), self.id.key());
         let trace =
             telemetry::start_review_trace(&run, &key, self.pull.repository_name(), Some(self.id.number));
@@ -58,7 +58,7 @@ impl PullRequestReview<'_> {
         &self,
         run: RunId,
         key: SlotKey,
-    ) -> Result<(LocalReviewOutcome, PinnedScope), CheckoutError> {
+    ) -> Result<(LocalReviewOutcome, PinnedReviewScope), CheckoutError> {
         let started = self.clock.now();
         let revision = &self.pull.revision;
         telemetry::record_head(revision.head.as_str());
@@ -67,7 +67,7 @@ impl PullRequestReview<'_> {
         let configuring = configuring_files(&change, self.model.is_some());
         let own = own_key(&self.pull.url);
         let served = self.id.key();
-        let memory = FindingMemory {
+        let memory = FindingStorage {
             records: self.records.clone(),
             served: Some(&served),
             fixed_at: Some(&revision.head),
@@ -80,8 +80,10 @@ impl PullRequestReview<'_> {
         let earlier = since::earlier_reviews(known, before.as_ref(), since.as_ref());
         // A person runs this command, and both `off` and `rules` therefore mean a review by rules alone.
         let choice = choose_tier(&pinned.scope.tiers, self.pull, &change, true);
-        let form =
-            ReviewForm { walkthrough: pinned.scope.walkthrough, specialists: choice.tier == Tier::Deep };
+        let form = ModelReviewOptions {
+            walkthrough: pinned.scope.walkthrough,
+            specialists: choice.tier == Tier::Deep,
+        };
         let asking = match self.model.as_ref().filter(|_| choice.tier.asks_model()) {
             Some(model) => {
                 let (head, repository) = (revision.head.as_str(), self.pull.repository_name());

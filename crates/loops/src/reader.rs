@@ -23,16 +23,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use truing_config::READING_TIME;
 use truing_core::port::{
-    ChangedFile, ProofRequest, ReadReport, ReadRequest, ReaderError, RepositoryReader, ToolFindings,
-    ToolRequest, UsedTools, UsedToolsRequest,
+    ChangedFile, DetectedTools, FixValidationRequest, ReadReport, ReadRequest, ReaderError, RepositoryReader,
+    ToolDetectionRequest, ToolFindings, ToolRequest,
 };
 use truing_core::sandbox::SandboxLevel;
 use truing_core::sync::ReleaseSources;
 use truing_diff::RepoPath;
 use truing_reader::protocol::{CheckedReport, MAX_ASKED_BYTES, ToolsRequest, checked_sources, encode_line};
 use truing_reader::sources::{
-    FilesRequest, FormatRequest, HashPins, ProjectFacts, ProjectRequest, SourcesAnswer, SourcesError,
-    SourcesQuery, SourcesRequest,
+    FilesRequest, FormatRequest, HashPins, ProjectFacts, ProjectRequest, ReleaseSourcesRequest,
+    SourcesAnswer, SourcesError, SourcesQuery,
 };
 use truing_reader::{InProcessReader, RulePacks};
 
@@ -60,7 +60,7 @@ pub fn packs_with(folder: Option<&Path>) -> Result<RulePacks, ReaderError> {
 
 /// Reads in child processes. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct ChildReader {
+pub struct ChildProcessReader {
     program: ReaderProgram,
     rules: Option<PathBuf>,
     time: Duration,
@@ -68,7 +68,7 @@ pub struct ChildReader {
     budget: Duration,
 }
 
-impl ChildReader {
+impl ChildProcessReader {
     /// Creates a reader whose children are this very program.
     ///
     /// # Errors
@@ -121,7 +121,7 @@ impl ChildReader {
     /// # Errors
     /// [`SourcesError`]; any failure of the child is [`SourcesError::Failed`].
     #[truing_core::boxed_future]
-    pub async fn sources(&self, request: &SourcesRequest) -> Result<ReleaseSources, SourcesError> {
+    pub async fn sources(&self, request: &ReleaseSourcesRequest) -> Result<ReleaseSources, SourcesError> {
         match self.query_child(&SourcesQuery::Release(request.clone())).await? {
             SourcesAnswer::Release(sources) => Ok(sources),
             SourcesAnswer::Pins(_)
@@ -245,7 +245,7 @@ impl ChildReader {
 }
 
 #[async_trait]
-impl RepositoryReader for ChildReader {
+impl RepositoryReader for ChildProcessReader {
     async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
         let CheckedReport { report, dropped } = files::read(self, request).await?;
         if dropped > 0 {
@@ -270,7 +270,7 @@ impl RepositoryReader for ChildReader {
         }
     }
 
-    async fn verify_replacements(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
+    async fn verify_replacements(&self, request: &FixValidationRequest) -> Result<Vec<bool>, ReaderError> {
         match self.query_child(&SourcesQuery::Proofs(request.clone())).await {
             Ok(SourcesAnswer::Proofs(proven)) => Ok(proven),
             Ok(
@@ -286,7 +286,7 @@ impl RepositoryReader for ChildReader {
         }
     }
 
-    async fn used_tools(&self, request: &UsedToolsRequest) -> Result<UsedTools, ReaderError> {
+    async fn used_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError> {
         match self.query_child(&SourcesQuery::UsedTools(request.clone())).await {
             Ok(SourcesAnswer::UsedTools(used)) => Ok(used),
             Ok(

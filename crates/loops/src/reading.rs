@@ -15,10 +15,10 @@ use truing_core::identity::{FindingFacts, PlacedFinding};
 use truing_core::increment::FileRenames;
 use truing_core::instruction::PathInstructions;
 use truing_core::line::format_count;
-use truing_core::outcome::{ReviewCoverage, SkipReason, ToolRun, UnreviewedFile};
+use truing_core::outcome::{ReviewCoverage, SkipReason, ToolRunResult, UnreviewedFile};
 use truing_core::port::{ChangedFile, ReadRequest, ReaderError, RepositoryReader, ToolFindings, ToolOutput};
 use truing_core::recheck::RecheckSummary;
-use truing_core::suppression::{IdleSuppression, IdleSuppressionReason, SuppressedFinding};
+use truing_core::suppression::{SuppressedFinding, UnusedSuppression, UnusedSuppressionReason};
 use truing_core::tier::TierRules;
 use truing_diff::{FileDiff, FileStatus, RepoPath, added_ranges, parse};
 
@@ -166,8 +166,8 @@ pub struct ReadingOutcome {
     /// Findings of rules that a comment suppresses.
     pub suppressed: Vec<PlacedFinding>,
     /// Comments on added lines that suppress nothing.
-    pub suppressions: Vec<IdleSuppression>,
-    pub tools: Vec<ToolRun>,
+    pub suppressions: Vec<UnusedSuppression>,
+    pub tools: Vec<ToolRunResult>,
 }
 
 impl ReadingOutcome {
@@ -458,12 +458,12 @@ impl<'a> ReadingPlan<'a> {
             told_before.name_others(&mut found);
             BaseFiles::record_in_runs(by_base, &mut tools);
             let looked =
-                tools.iter().filter(|run: &&ToolRun| run.failed.is_none() && run.keeps_open.is_none());
+                tools.iter().filter(|run: &&ToolRunResult| run.failed.is_none() && run.keeps_open.is_none());
             let looked: BTreeSet<String> = looked.map(|run| run.name.clone()).collect();
             for (name, paths) in unlinted {
                 match tools.iter_mut().find(|run| run.name == name) {
                     Some(run) => run.unlinted = paths,
-                    None => tools.push(ToolRun { name, unlinted: paths, ..ToolRun::default() }),
+                    None => tools.push(ToolRunResult { name, unlinted: paths, ..ToolRunResult::default() }),
                 }
             }
             tools.extend(skipped);
@@ -478,7 +478,7 @@ impl<'a> ReadingPlan<'a> {
             };
             let mut suppressions = report.suppressions;
             suppressions.retain(|idle| {
-                idle.problem != IdleSuppressionReason::UnknownRule || !is_of_a_tool(&idle.rule)
+                idle.problem != UnusedSuppressionReason::UnknownRule || !is_of_a_tool(&idle.rule)
             });
             if let Some(tooling) = tooling {
                 let head = (request.tree.as_path(), &programs);
@@ -494,7 +494,7 @@ impl<'a> ReadingPlan<'a> {
 
 /// Adds a run for each tool of an output. A tool whose findings are incomplete has failed. Returns true if
 /// all findings are known.
-fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput, off: &[String]) -> bool {
+fn add_runs(runs: &mut Vec<ToolRunResult>, told: &ToolFindings, output: &ToolOutput, off: &[String]) -> bool {
     let (first, more) = told.problems.split_at(told.problems.len().min(MAX_TOLD));
     let failed = match (first, more.len()) {
         ([], _) => None,
@@ -518,7 +518,7 @@ fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput, o
         let run = match runs.iter_mut().find(|run| run.name == *name) {
             Some(run) => run,
             None => {
-                runs.push(ToolRun { name: name.clone(), ..ToolRun::default() });
+                runs.push(ToolRunResult { name: name.clone(), ..ToolRunResult::default() });
                 let Some(run) = runs.last_mut() else { return failed.is_none() };
                 run
             }

@@ -13,19 +13,21 @@ use truing_core::finding::{Finding, FindingSource};
 use truing_core::id::{RunId, Sha, TimeSpan, UnixMillis};
 use truing_core::identity::{IdentifiedFindings, assign_finding_ids};
 use truing_core::increment::{FindingTally, ReviewIncrement};
-use truing_core::outcome::{OutcomeKind, ReviewCoverage, ReviewDetail, ReviewOutcome, ReviewRecord};
+use truing_core::outcome::{ReviewCoverage, ReviewDetail, ReviewOutcome, ReviewOutcomeKind, ReviewRecord};
 use truing_core::port::{
     Clock, ComputedReview, EffectOwner, ForgePull, GateHalt, HistoryEvent, PrState, PullRequest,
-    PullRevision, RecordStore, RunRef, RunStart, WriteGate,
+    PullRevision, RecordStore, RunReference, RunStart, WriteGate,
 };
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_core::slot::{HoldReason, SlotCommand, SlotLimits, StepOutcome, WaitReason};
 use truing_core::tier::{Tier, TierChoice};
 use truing_forge::effects::EffectExecutor;
 use truing_forge::publisher::{CommentPublisher, PublishError, ReconcileOutcome};
 use truing_forge::watch::WriteMonitor;
 
-use super::agent::{self, ChangeDescription, ModelAgent, ModelReviewRequest, ReviewForm, ReviewMemory};
+use super::agent::{
+    self, ChangeDescription, ModelAgent, ModelReviewOptions, ModelReviewRequest, ReviewContext,
+};
 use super::checkout::{CheckoutContext, configuring_files, load_change};
 use super::earlier::EarlierReviews;
 use super::pull::own_key;
@@ -64,7 +66,7 @@ pub struct LeasedReview<'a> {
     /// Maximum number of comments on lines and files.
     pub max_inline: usize,
     /// This run, with the lease's token.
-    pub run: &'a RunRef,
+    pub run: &'a RunReference,
     /// True if a person requested the review: a revision that was reviewed is reviewed again.
     pub asked: bool,
     /// The head that the last event named.
@@ -296,8 +298,10 @@ impl LeasedReview<'_> {
             recalled.map(|recalled| instruct(recalled, &pinned.scope, pull.repository_name(), &change));
         let since = since::compare(&mirror, &change, &revision.head, before).await;
         let earlier = since::earlier_reviews(known, before, since.as_ref());
-        let form =
-            ReviewForm { walkthrough: pinned.scope.walkthrough, specialists: choice.tier == Tier::Deep };
+        let form = ModelReviewOptions {
+            walkthrough: pinned.scope.walkthrough,
+            specialists: choice.tier == Tier::Deep,
+        };
         let asking = (self.model_request(pull, recalled, form, started), &earlier);
         let read = self.checkout.read(&mirror, &change, &revision.head, &pinned.scope, asking.0, asking.1);
         let (reading, part) = read.await?;
@@ -305,10 +309,10 @@ impl LeasedReview<'_> {
         let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
         let EarlierReviews { known, .. } = earlier;
         let mut outcome = agent::served_outcome(&coverage, part.as_ref()).with_tool_results(&tools);
-        if let (Some(run), OutcomeKind::Reviewed) = (&cleared, outcome.kind) {
+        if let (Some(run), ReviewOutcomeKind::Reviewed) = (&cleared, outcome.kind) {
             outcome.reason = Some(text::audited_clean(run));
         }
-        if self.agent.is_some() && agent.is_none() && outcome.kind == OutcomeKind::Reviewed {
+        if self.agent.is_some() && agent.is_none() && outcome.kind == ReviewOutcomeKind::Reviewed {
             outcome.reason = Some(text::rules_alone(&choice));
         }
         let mut identified = assign_finding_ids(&known, found, Some(&revision.head), &coverage, &renames);
@@ -368,12 +372,12 @@ impl LeasedReview<'_> {
     fn model_request<'b>(
         &'b self,
         pull: &PullRequest,
-        recalled: Option<ReviewMemory>,
-        form: ReviewForm,
+        recalled: Option<ReviewContext>,
+        form: ModelReviewOptions,
         now: UnixMillis,
     ) -> Option<ModelReviewRequest<'b>> {
         let (agent, recalled) = (self.agent?, recalled?);
-        let RunRef { id, key, .. } = self.run;
+        let RunReference { id, key, .. } = self.run;
         let purse = agent.budgets.review_budget(
             id.clone(),
             key,
@@ -442,7 +446,7 @@ impl LeasedReview<'_> {
             configuring: configuring_files(change, self.agent.is_some()),
             ..ReviewDetail::new(Some(revision.head.clone()), change.base.clone(), outcome)
         };
-        let RunRef { id, key, .. } = self.run;
+        let RunReference { id, key, .. } = self.run;
         ReviewRecord {
             ended: self.clock.now(),
             versions: super::versions(),
@@ -463,12 +467,18 @@ impl LeasedReview<'_> {
         let desired = desired::rows(&findings, head, now, record, dismissals, self.max_inline);
         let summary = desired::summary(&findings, head, now, record, dismissals, &[]);
         let status = Some(desired::status(&findings, &record.detail.outcome, head, &summary));
-        ComputedReview { producer: Producer::Review, findings, desired, status, outcome: record.clone() }
+        ComputedReview {
+            producer: CommentProducer::Review,
+            findings,
+            desired,
+            status,
+            outcome: record.clone(),
+        }
     }
 
     fn effects(&self) -> EffectExecutor<'_> {
-        let RunRef { key, token, .. } = self.run;
-        let writer = EffectOwner { key: key.clone(), producer: Producer::Review, token: Some(*token) };
+        let RunReference { key, token, .. } = self.run;
+        let writer = EffectOwner { key: key.clone(), producer: CommentProducer::Review, token: Some(*token) };
         let (forge, log, gate, clock) = (self.forge, self.store, self.gate, self.clock);
         EffectExecutor { forge, log, gate, clock, writer, watch: self.watch }
     }
@@ -505,7 +515,7 @@ impl LeasedReview<'_> {
         self.store.begin_run(self.run, &pull.revision, self.clock.now()).await?;
         let summary = text::unavailable_summary(head, class);
         let status = desired::unavailable_status(head, class, &summary);
-        self.store.store_announcement(self.run, Producer::Review, &summary, &status).await?;
+        self.store.store_announcement(self.run, CommentProducer::Review, &summary, &status).await?;
         self.publish(head, true).await
     }
 }

@@ -34,7 +34,7 @@ struct SwitchCache {
 
 /// The kill switches and the age of their state.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SwitchReading {
+pub struct SwitchSnapshot {
     /// The effective switches. If the last answer is too old, the global switch counts as on, in mode
     /// `finish`.
     pub switches: KillSwitches,
@@ -67,12 +67,12 @@ impl SwitchReader {
 
     /// Returns the current switches, as far as the store answers.
     #[truing_core::boxed_future]
-    pub async fn read(&self) -> SwitchReading {
+    pub async fn read(&self) -> SwitchSnapshot {
         let error = match tokio::time::timeout(READ_TIME, self.store.kill_switches()).await {
             Ok(Ok(switches)) => {
                 *self.lock_cache() =
                     SwitchCache { last: Some((switches.clone(), Instant::now())), failing: None };
-                return SwitchReading { switches, freshness: SwitchFreshness::Now };
+                return SwitchSnapshot { switches, freshness: SwitchFreshness::Now };
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {} s", READ_TIME.as_secs()),
@@ -92,10 +92,10 @@ impl SwitchReader {
 }
 
 /// Returns the reading based on the last answer and its age, while the store gives none.
-fn cached_reading(last: Option<(&KillSwitches, Duration)>, since: UnixMillis) -> SwitchReading {
+fn cached_reading(last: Option<(&KillSwitches, Duration)>, since: UnixMillis) -> SwitchSnapshot {
     let switches = match last {
         Some((switches, age)) if age < REMEMBERED => {
-            return SwitchReading { switches: switches.clone(), freshness: SwitchFreshness::Remembered };
+            return SwitchSnapshot { switches: switches.clone(), freshness: SwitchFreshness::Remembered };
         }
         Some((switches, _)) => switches.clone(),
         None => KillSwitches::default(),
@@ -110,7 +110,7 @@ fn cached_reading(last: Option<(&KillSwitches, Duration)>, since: UnixMillis) ->
         },
     };
     let switches = KillSwitches { all: KillSwitch::On(all), repositories: switches.repositories };
-    SwitchReading { switches, freshness: SwitchFreshness::Unknown }
+    SwitchSnapshot { switches, freshness: SwitchFreshness::Unknown }
 }
 
 /// The gate of one run, of one caller, or of one retraction.
@@ -119,19 +119,19 @@ pub struct RunGate {
     switches: Arc<SwitchReader>,
     repository: RepositoryRef,
     authority: WriteAuthority,
-    lease: Option<HeldLease>,
+    lease: Option<WriteLease>,
 }
 
 /// The lease under which a run writes.
 #[derive(Clone)]
-struct HeldLease {
+struct WriteLease {
     /// The store that has its slot.
     store: Arc<dyn RecordStore>,
     key: SlotKey,
     token: FencingToken,
 }
 
-impl fmt::Debug for HeldLease {
+impl fmt::Debug for WriteLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HeldLease")
             .field("key", &self.key)
@@ -171,12 +171,12 @@ impl RunGate {
     /// Binds the gate to the lease of this token on the slot of this key, which is in that store.
     #[must_use]
     pub fn under_lease(self, store: &Arc<dyn RecordStore>, key: &SlotKey, token: FencingToken) -> Self {
-        let lease = HeldLease { store: Arc::clone(store), key: key.clone(), token };
+        let lease = WriteLease { store: Arc::clone(store), key: key.clone(), token };
         Self { lease: Some(lease), ..self }
     }
 
     /// Rejects the actions that the switches stop, as far as they are known. A write needs a current answer.
-    fn admit(&self, reading: &SwitchReading, is_write: bool) -> Result<(), HaltReason> {
+    fn admit(&self, reading: &SwitchSnapshot, is_write: bool) -> Result<(), HaltReason> {
         match (reading.freshness, is_write) {
             (SwitchFreshness::Now, _) | (SwitchFreshness::Remembered, false) => {}
             (SwitchFreshness::Remembered, true) | (SwitchFreshness::Unknown, _) => {
@@ -193,7 +193,7 @@ impl RunGate {
 
     /// Rejects a run that no longer holds the lease.
     async fn ask_lease(&self) -> Result<(), HaltReason> {
-        let Some(HeldLease { store, key, token }) = &self.lease else { return Ok(()) };
+        let Some(WriteLease { store, key, token }) = &self.lease else { return Ok(()) };
         let loading = tokio::time::timeout(READ_TIME, store.load_slots(std::slice::from_ref(key)));
         let slots = loading
             .await

@@ -87,14 +87,14 @@ pub(crate) fn without_given_values(raw: RawFinding) -> RawFinding {
 
 #[cfg(test)]
 mod tests {
-    use truing_core::verification::CommandEnd;
+    use truing_core::verification::CommandEndReason;
 
     use super::*;
 
     fn caused(errors: &str) -> String {
         let errors = errors.to_owned();
         failure_cause(&CommandOutput {
-            end: CommandEnd::Exit { code: 2 },
+            end: CommandEndReason::Exit { code: 2 },
             ms: 1,
             output: String::new(),
             errors,

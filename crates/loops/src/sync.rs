@@ -62,7 +62,7 @@ pub use pinned::{PinnedError, PinnedManifest, pinned_by, read_pins};
 use place::place_of;
 use truing_config::sync::{JobConfig, ReleaseSelector};
 
-use crate::reader::ChildReader;
+use crate::reader::ChildProcessReader;
 
 /// The places that the releases of a package are read from.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +72,7 @@ pub struct PackageSources<'a> {
     /// Folder of the downloaded archives.
     pub archives: &'a ArchiveFolder,
     /// Process that parses the archives.
-    pub reader: &'a ChildReader,
+    pub reader: &'a ChildProcessReader,
 }
 
 /// The input of a decision.

@@ -14,10 +14,10 @@ use truing_core::increment::{BranchHistory, FindingTally, ReviewIncrement};
 use truing_core::line::clean_line;
 use truing_core::markdown::{code_span, escape_text, render_title, sanitize_markdown};
 use truing_core::outcome::{
-    ModelReviewDetail, OutcomeKind, ReviewCoverage, ReviewOutcome, ReviewRecord, UnreviewedFile,
+    ModelReviewDetail, ReviewCoverage, ReviewOutcome, ReviewOutcomeKind, ReviewRecord, UnreviewedFile,
     WalkthroughLine,
 };
-use truing_core::suppression::IdleSuppression;
+use truing_core::suppression::UnusedSuppression;
 use truing_diff::RepoPath;
 
 pub use self::left::{left_off, left_once, left_status, not_reviewed, rules_alone};
@@ -57,7 +57,7 @@ pub struct SummaryContent<'a> {
     /// Files of the change that configure reviews, and are ignored for this one.
     pub configuring: &'a [RepoPath],
     /// Comments of the change that suppress nothing.
-    pub suppressions: &'a [IdleSuppression],
+    pub suppressions: &'a [UnusedSuppression],
     /// Remarks on the model's context and on linters that did not run: [`remarks`].
     pub remarks: &'a [String],
     /// Open findings of the review.
@@ -274,8 +274,8 @@ fn append_dismissed(text: &mut String, dismissed: &[&Finding]) {
 }
 
 /// Lists comments that suppress nothing, contrary to their authors' intent.
-fn append_idle_suppressions(text: &mut String, suppressions: &[IdleSuppression]) {
-    for (index, IdleSuppression { path, line, rule, problem }) in
+fn append_idle_suppressions(text: &mut String, suppressions: &[UnusedSuppression]) {
+    for (index, UnusedSuppression { path, line, rule, problem }) in
         suppressions.iter().take(MAX_IDLE).enumerate()
     {
         let gap = if index == 0 { "\n" } else { "" };
@@ -314,12 +314,12 @@ fn append_coverage(text: &mut String, coverage: &ReviewCoverage) {
 /// Returns one line with the result of the review.
 pub fn headline(outcome: &ReviewOutcome, open: &[&Finding]) -> String {
     match outcome.kind {
-        OutcomeKind::Reviewed if open.is_empty() => "nothing found".into(),
-        OutcomeKind::Reviewed => format_count(open.len(), "finding"),
-        OutcomeKind::Partial => format!("{}, review incomplete", format_count(open.len(), "finding")),
-        OutcomeKind::Skipped => "nothing to review".into(),
-        OutcomeKind::Deferred => "review deferred".into(),
-        OutcomeKind::Failed => "review failed".into(),
+        ReviewOutcomeKind::Reviewed if open.is_empty() => "nothing found".into(),
+        ReviewOutcomeKind::Reviewed => format_count(open.len(), "finding"),
+        ReviewOutcomeKind::Partial => format!("{}, review incomplete", format_count(open.len(), "finding")),
+        ReviewOutcomeKind::Skipped => "nothing to review".into(),
+        ReviewOutcomeKind::Deferred => "review deferred".into(),
+        ReviewOutcomeKind::Failed => "review failed".into(),
     }
 }
 
@@ -416,7 +416,7 @@ fn code_path(path: &RepoPath) -> String {
 mod tests {
     use insta::assert_snapshot;
     use truing_core::outcome::{SkipReason, UnreviewedFile};
-    use truing_core::suppression::IdleSuppressionReason;
+    use truing_core::suppression::UnusedSuppressionReason;
 
     use super::*;
     use crate::desired::tests::finding;
@@ -438,11 +438,11 @@ mod tests {
         secret.status = FindingStatus::Dismissed("a key of the tests (ada)".into());
         let mut retracted = finding("1:cccccccccccc-1", "c.py", 7);
         retracted.status = FindingStatus::Dismissed("a bad rule (op)".into());
-        let idle = |line| IdleSuppression {
+        let idle = |line| UnusedSuppression {
             path: "c`_.py".into(),
             line,
             rule: "core/`@team`".into(),
-            problem: IdleSuppressionReason::NoReason,
+            problem: UnusedSuppressionReason::NoReason,
         };
         let text = summary(&SummaryContent {
             outcome: &ReviewOutcome::from_rules_coverage(&coverage),

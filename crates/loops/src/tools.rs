@@ -41,19 +41,19 @@ use truing_core::finding::RawFinding;
 use truing_core::id::Fingerprint;
 use truing_core::identity::PlacedFinding;
 use truing_core::line::clean_line;
-use truing_core::outcome::ToolRun;
-use truing_core::port::{ChangedFile, ReaderError, RepositoryReader, ToolOutput, UsedTools};
+use truing_core::outcome::ToolRunResult;
+use truing_core::port::{ChangedFile, DetectedTools, ReaderError, RepositoryReader, ToolOutput};
 use truing_diff::{FileDiff, RepoPath};
 use truing_git::PrivateFolder;
 use truing_reader::output::known::{FetchedFolder, fill_arguments};
 use truing_reader::output::tool_name;
 
 pub use base::BaseCommit;
-use builds::HeldBuilds;
+use builds::BuildFolderGuard;
 pub use cache::ToolCache;
-use configuration::{BaseConfiguration, BasePlace, ToolDifferences, merge, place_of};
+use configuration::{BaseConfigFolder, BaseConfiguration, ToolDifferences, merge, place_of};
 pub(crate) use configuration::{BaseFiles, BaseFilesByLinter};
-pub use exposure::{ToolExposure, resolve_links};
+pub use exposure::{LinterVisiblePaths, resolve_links};
 use kept::{FindingCacheContext, ProgramIdentity, ProgramsByLinter};
 use machine::by_set_up;
 use modules::ModuleLinks;
@@ -193,7 +193,7 @@ impl<'a> ReviewLinters<'a> {
     pub(crate) async fn take_old(
         self,
         found: &mut Vec<PlacedFinding>,
-        runs: &mut [ToolRun],
+        runs: &mut [ToolRunResult],
         changes: &[FileDiff<'_>],
         head: (&Path, &ProgramsByLinter),
         wanted: &ConfiguredLinters,
@@ -253,7 +253,7 @@ pub struct LinterResults {
     /// Outputs that the reader has to parse.
     pub outputs: Vec<LinterOutput>,
     /// Linters that did not run though the repository uses them.
-    pub skipped: Vec<ToolRun>,
+    pub skipped: Vec<ToolRunResult>,
     /// The programs that ran, by the names of the linters.
     pub(crate) programs: ProgramsByLinter,
     /// The changed files that could not be passed to linters, by the same names.
@@ -266,16 +266,20 @@ pub struct LinterResults {
 
 /// The end of a linter's runs.
 #[derive(Debug)]
-enum LinterRunEnd {
+enum LinterRunOutcome {
     /// The linter ran, or failed.
     Ran(Vec<LinterOutput>),
     /// This machine lacks something that the linter needs.
-    Lacks(ToolRun),
+    Lacks(ToolRunResult),
 }
 
 /// Records a linter that did not run.
-fn skipped_run(name: &str, reason: &str) -> ToolRun {
-    ToolRun { name: name.to_owned(), skipped: Some(clean_line(reason, MAX_REASON)), ..ToolRun::default() }
+fn skipped_run(name: &str, reason: &str) -> ToolRunResult {
+    ToolRunResult {
+        name: name.to_owned(),
+        skipped: Some(clean_line(reason, MAX_REASON)),
+        ..ToolRunResult::default()
+    }
 }
 
 /// Selects the linters that the files of a folder show, among the wanted ones. Also returns the reason why
@@ -286,7 +290,7 @@ async fn find_linters(
     wanted: &ConfiguredLinters,
     reader: &dyn RepositoryReader,
 ) -> Result<(Vec<SelectedLinter>, Option<String>), ReaderError> {
-    let UsedTools { tools: used, unread_hooks } =
+    let DetectedTools { tools: used, unread_hooks } =
         used_tools(tree, files.changed.iter().map(|file| &file.path), reader).await?;
     let mut selected = select(&used, &wanted.configured);
     let below = used_below(tree, files.changed, reader).await?;
@@ -301,7 +305,7 @@ struct ReadyLinter<'a> {
     files: Vec<&'a str>,
     by: LinterRunMethod<'a>,
     /// The folder that the linter inspects where the base configures it; none for the folder of the head.
-    place: Option<BasePlace<'a>>,
+    place: Option<BaseConfigFolder<'a>>,
 }
 
 impl LinterRunner {
@@ -399,10 +403,10 @@ impl LinterRunner {
                 (!runs.is_empty()).then(|| ModuleLinks::link(files.project, files.tree, folders.into_iter()));
             for done in join_all(runs).await {
                 match done {
-                    LinterRunEnd::Ran(outputs) => looked.outputs.extend(outputs),
-                    LinterRunEnd::Lacks(run) if looked.skipped.iter().any(|other| other.name == run.name) => {
-                    }
-                    LinterRunEnd::Lacks(run) => looked.skipped.push(run),
+                    LinterRunOutcome::Ran(outputs) => looked.outputs.extend(outputs),
+                    LinterRunOutcome::Lacks(run)
+                        if looked.skipped.iter().any(|other| other.name == run.name) => {}
+                    LinterRunOutcome::Lacks(run) => looked.skipped.push(run),
                 }
             }
             looked.folders = base.map(BaseConfiguration::into_folders).unwrap_or_default();
@@ -540,11 +544,16 @@ impl LinterRunner {
 
     /// Runs a tool when a place is free, on files that it has not inspected before. It runs several times if
     /// there are more files than one command line can pass.
-    async fn run(&self, ready: ReadyLinter<'_>, files: LinterFiles<'_>, places: &Semaphore) -> LinterRunEnd {
+    async fn run(
+        &self,
+        ready: ReadyLinter<'_>,
+        files: LinterFiles<'_>,
+        places: &Semaphore,
+    ) -> LinterRunOutcome {
         // No caller closes the semaphore.
         let _place = places.acquire().await;
         let ReadyLinter { tool, files: mut names, by, place } = ready;
-        let files = LinterFiles { tree: place.as_ref().map_or(files.tree, BasePlace::tree), ..files };
+        let files = LinterFiles { tree: place.as_ref().map_or(files.tree, BaseConfigFolder::tree), ..files };
         let (tree, is_copy) = (files.tree, files.project != Some(files.tree));
         // Lines in this folder are those of the base.
         names.retain(|name| place.as_ref().is_none_or(|place| !place.is_from_base(name)));
@@ -563,7 +572,7 @@ impl LinterRunner {
             outputs.push(kept.looking_at(recalled.known.iter().map(String::as_str)));
         }
         let held = self.acquire_builds(tool, &by, files).await;
-        let builds = held.as_ref().map(HeldBuilds::builds);
+        let builds = held.as_ref().map(BuildFolderGuard::builds);
         let moves_tree = is_copy && self.can_move_tree(&by, tree);
         let (mut ends, mut lack) = (Vec::new(), None);
         for names in batches(tool, &left) {
@@ -571,7 +580,7 @@ impl LinterRunner {
             let words = fill_arguments(&tool.arguments, &tool.more, &own, &tool.sign);
             let ran = match &by {
                 LinterRunMethod::Machine(installed) => {
-                    let place = machine::RunPlace { tree, moves_tree, time: tool.time, builds };
+                    let place = machine::LinterRunSettings { tree, moves_tree, time: tool.time, builds };
                     self.by_machine(tool, installed, words, place).await
                 }
                 LinterRunMethod::SetUp(verifier, set_up) => {
@@ -612,8 +621,8 @@ impl LinterRunner {
             outputs.iter_mut().for_each(|printed| place.leave_out(&mut printed.output));
         }
         match lack.filter(|_| !tool.is_configured) {
-            Some(reason) => LinterRunEnd::Lacks(skipped_run(&tool_name(&tool.name), &reason)),
-            None => LinterRunEnd::Ran(outputs),
+            Some(reason) => LinterRunOutcome::Lacks(skipped_run(&tool_name(&tool.name), &reason)),
+            None => LinterRunOutcome::Ran(outputs),
         }
     }
 

@@ -21,7 +21,7 @@ use truing_core::secret::SecretString;
 use url::Url;
 
 pub use self::chain::KeyChain;
-pub(crate) use self::fault::{KeyFault, clock_skew_hint};
+pub(crate) use self::fault::{AwsKeyError, clock_skew_hint};
 pub use self::keys::AwsKeys;
 use crate::wire::ProviderRefusal;
 
@@ -87,8 +87,8 @@ impl AwsLogin {
     /// Returns keys that are valid now.
     ///
     /// # Errors
-    /// [`KeyFault`], with the reason that there are none.
-    pub(crate) async fn keys(&self) -> Result<AwsKeys, KeyFault> {
+    /// [`AwsKeyError`], with the reason that there are none.
+    pub(crate) async fn keys(&self) -> Result<AwsKeys, AwsKeyError> {
         match &self.keys {
             KeySource::Fixed(keys) => Ok(keys.clone()),
             KeySource::Chain(chain) => chain.keys(&SystemTime::now).await,
@@ -99,12 +99,12 @@ impl AwsLogin {
     /// no others.
     ///
     /// # Errors
-    /// [`KeyFault`], if others may become available later.
+    /// [`AwsKeyError`], if others may become available later.
     pub(crate) async fn keys_instead_of(
         &self,
         used: &AwsKeys,
         refusal: &ProviderRefusal,
-    ) -> Result<Option<AwsKeys>, KeyFault> {
+    ) -> Result<Option<AwsKeys>, AwsKeyError> {
         match &self.keys {
             KeySource::Chain(chain) if is_expired(refusal) => {
                 match chain.instead_of(used, &SystemTime::now).await {

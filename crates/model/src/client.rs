@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use truing_core::line;
 
 use crate::provider::{ModelProvider, ProviderAccess, ProviderError};
-use crate::retry::{self, ErrorResponse, FailedTry, FailureCause};
+use crate::retry::{self, ErrorResponse, FailedAttempt, FailureCause};
 use crate::stream::{AnswerAccumulator, CompleteAnswer, StreamError, StreamProgress, UsageMeter};
 use crate::text::{error_chain, parse_date};
 use crate::wire::{self, ProviderCall, ProviderRefusal, WireFormat};
@@ -139,7 +139,7 @@ impl ProviderClient {
         call: ProviderCall,
         begin: Instant,
         mut note: impl FnMut(CallProgress) + Send,
-    ) -> Result<ProviderAnswer, FailedTry> {
+    ) -> Result<ProviderAnswer, FailedAttempt> {
         let mut response = self.post(call, begin, || note(CallProgress::Sent)).await?;
         let request_id = request_id(response.headers());
         let meter = |meter| note(CallProgress::Metered(meter));
@@ -151,10 +151,14 @@ impl ProviderClient {
     }
 
     /// Requests the number of tokens of a request, which costs nothing.
-    pub(crate) async fn count_tokens(&self, call: ProviderCall, begin: Instant) -> Result<u64, FailedTry> {
+    pub(crate) async fn count_tokens(
+        &self,
+        call: ProviderCall,
+        begin: Instant,
+    ) -> Result<u64, FailedAttempt> {
         let mut response = self.post(call, begin, || {}).await?;
         let body = read_body_start(&mut response, begin).await;
-        wire::parse_token_count(&body).map_err(|error| FailedTry {
+        wire::parse_token_count(&body).map_err(|error| FailedAttempt {
             seen: FailureCause::Nonsense,
             what: format!("the count of tokens is not as expected: {}", self.clean(&error.to_string())),
         })
@@ -167,7 +171,7 @@ impl ProviderClient {
         call: ProviderCall,
         begin: Instant,
         mut sent: impl FnMut() + Send,
-    ) -> Result<Response, FailedTry> {
+    ) -> Result<Response, FailedAttempt> {
         let access = self.wait_for_keys(self.provider.fetch_access(), begin).await?;
         let mut response = self.send(&call, &access, begin, &mut sent).await?;
         if response.status() == StatusCode::OK {
@@ -192,18 +196,18 @@ impl ProviderClient {
     /// Waits for keys, with the same deadline as for the beginning of a response.
     async fn wait_for_keys<T>(
         &self,
-        fetch: impl Future<Output = Result<T, FailedTry>> + Send,
+        fetch: impl Future<Output = Result<T, FailedAttempt>> + Send,
         begin: Instant,
-    ) -> Result<T, FailedTry> {
+    ) -> Result<T, FailedAttempt> {
         match timeout_at(begin, fetch).await {
             Ok(fetched) => fetched.map_err(|failure| {
                 let what =
                     line::truncate_text(self.provider.hide_in(&line::visible_line(&failure.what)), MAX_FAULT);
-                FailedTry { what, ..failure }
+                FailedAttempt { what, ..failure }
             }),
             Err(_) => {
                 let what = format!("the keys to {} did not come in time", self.provider.host());
-                Err(FailedTry { seen: FailureCause::Unsent, what })
+                Err(FailedAttempt { seen: FailureCause::Unsent, what })
             }
         }
     }
@@ -215,10 +219,10 @@ impl ProviderClient {
         access: &ProviderAccess,
         begin: Instant,
         sent: &mut (impl FnMut() + Send),
-    ) -> Result<Response, FailedTry> {
+    ) -> Result<Response, FailedAttempt> {
         let ProviderCall { path, headers, body } = call;
         let (url, mut headers) = (self.provider.url(path), headers.clone());
-        let unsent = |what| FailedTry { seen: FailureCause::Unsent, what };
+        let unsent = |what| FailedAttempt { seen: FailureCause::Unsent, what };
         self.provider
             .authorize_headers(access, &url, &mut headers, body, SystemTime::now())
             .map_err(unsent)?;
@@ -228,26 +232,26 @@ impl ProviderClient {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(self.connection_failure(error)),
             Err(_) => {
-                Err(FailedTry { seen: FailureCause::Lost, what: "it did not answer in time".to_owned() })
+                Err(FailedAttempt { seen: FailureCause::Lost, what: "it did not answer in time".to_owned() })
             }
         }
     }
 
-    fn connection_failure(&self, error: reqwest::Error) -> FailedTry {
+    fn connection_failure(&self, error: reqwest::Error) -> FailedAttempt {
         let is_connect = error.is_connect();
         let cause = self.clean(&error_chain(&error.without_url()));
         if is_connect {
             let what = format!("cannot connect to {}: {cause}", self.provider.host());
-            FailedTry { seen: FailureCause::Unsent, what }
+            FailedAttempt { seen: FailureCause::Unsent, what }
         } else {
-            FailedTry {
+            FailedAttempt {
                 seen: FailureCause::Lost,
                 what: format!("the connection broke before an answer began: {cause}"),
             }
         }
     }
 
-    fn refusal_failure(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> FailedTry {
+    fn refusal_failure(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> FailedAttempt {
         let refusal = self.wire().parse_refusal(headers, body);
         let at = header_text(headers, DATE.as_str()).and_then(parse_date);
         let clock = self.provider.clock_skew_hint(&refusal, at, SystemTime::now());
@@ -273,13 +277,13 @@ impl ProviderClient {
             after: retry_after(headers),
             retry: header_text(headers, "x-should-retry").and_then(|value| value.parse().ok()),
         });
-        FailedTry { seen, what: self.clean(&words) }
+        FailedAttempt { seen, what: self.clean(&words) }
     }
 
-    fn with_request_id(&self, failure: FailedTry, request_id: &str) -> FailedTry {
+    fn with_request_id(&self, failure: FailedAttempt, request_id: &str) -> FailedAttempt {
         let what = self.clean(&failure.what);
         let what = if request_id.is_empty() { what } else { format!("{what} (request {request_id})") };
-        FailedTry { what, ..failure }
+        FailedAttempt { what, ..failure }
     }
 
     /// Returns one line of visible characters with limited length, without the key.
@@ -296,7 +300,7 @@ pub(crate) async fn read_answer(
     patience: &ProviderTimeouts,
     begin: Instant,
     mut note: impl FnMut(UsageMeter) + Send,
-) -> Result<CompleteAnswer, FailedTry> {
+) -> Result<CompleteAnswer, FailedAttempt> {
     // The beginning of a response that is not a stream.
     let mut head = Vec::new();
     let mut fold = AnswerAccumulator::new(wire.stream_format());
@@ -309,7 +313,7 @@ pub(crate) async fn read_answer(
             Ok(Ok(None)) => return fold.finish().map_err(|broken| broken_off(wire, broken, &head)),
             Ok(Err(what)) => {
                 let what = format!("the answer broke off: {what}");
-                return Err(FailedTry { seen: FailureCause::Cut, what });
+                return Err(FailedAttempt { seen: FailureCause::Cut, what });
             }
             Err(_) => return Err(stall_failure(deadline == end, moved.is_some())),
         };
@@ -329,24 +333,24 @@ pub(crate) async fn read_answer(
     }
 }
 
-fn stall_failure(is_end: bool, begun: bool) -> FailedTry {
+fn stall_failure(is_end: bool, begun: bool) -> FailedAttempt {
     let (seen, what) = match (is_end, begun) {
         (true, _) => (FailureCause::Endless, "the answer exceeds the time limit"),
         (false, true) => (FailureCause::Cut, "the answer stalled for too long"),
         (false, false) => (FailureCause::Lost, "no part of the answer came in time"),
     };
-    FailedTry { seen, what: what.to_owned() }
+    FailedAttempt { seen, what: what.to_owned() }
 }
 
 /// Classifies the failure of a stream; `head` is the beginning of a response that is not a stream.
-fn broken_off(wire: &WireFormat, broken: StreamError, head: &[u8]) -> FailedTry {
+fn broken_off(wire: &WireFormat, broken: StreamError, head: &[u8]) -> FailedAttempt {
     let what = broken.to_string();
     // Some servers send a refusal with a success status.
     if broken == StreamError::NotAStream {
         let ProviderRefusal { name, words } = wire.parse_refusal(&HeaderMap::new(), head);
         if !words.is_empty() {
             let seen = FailureCause::Event(wire.error_kind(name.as_deref().unwrap_or_default(), &words));
-            return FailedTry { seen, what: format!("an error in place of an answer: {words}") };
+            return FailedAttempt { seen, what: format!("an error in place of an answer: {words}") };
         }
     }
     let seen = match broken {
@@ -360,7 +364,7 @@ fn broken_off(wire: &WireFormat, broken: StreamError, head: &[u8]) -> FailedTry 
         | StreamError::UnknownStop(_)
         | StreamError::TooLarge(_) => FailureCause::Nonsense,
     };
-    FailedTry { seen, what }
+    FailedAttempt { seen, what }
 }
 
 /// Reads the beginning of a short body, until the deadline.

@@ -9,7 +9,7 @@ use truing_core::loopback::is_loopback;
 use truing_core::secret::SecretString;
 use url::Url;
 
-use crate::retry::FailedTry;
+use crate::retry::FailedAttempt;
 #[cfg(feature = "aws")]
 use crate::retry::FailureCause;
 use crate::wire::{ProviderRefusal, WireFormat};
@@ -143,8 +143,8 @@ impl ModelProvider {
     /// Returns the current keys.
     ///
     /// # Errors
-    /// [`FailedTry`] if there are no keys.
-    pub(crate) async fn fetch_access(&self) -> Result<ProviderAccess, FailedTry> {
+    /// [`FailedAttempt`] if there are no keys.
+    pub(crate) async fn fetch_access(&self) -> Result<ProviderAccess, FailedAttempt> {
         match &self.login {
             #[cfg(feature = "aws")]
             ProviderCredentials::Aws(login) => {
@@ -160,13 +160,13 @@ impl ModelProvider {
     /// Returns other keys, because the provider refused these as expired; `None` if there are no others.
     ///
     /// # Errors
-    /// [`FailedTry`], if others may become available later.
+    /// [`FailedAttempt`], if others may become available later.
     #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is fetched"))]
     pub(crate) async fn access_instead_of(
         &self,
         used: &ProviderAccess,
         refusal: &ProviderRefusal,
-    ) -> Result<Option<ProviderAccess>, FailedTry> {
+    ) -> Result<Option<ProviderAccess>, FailedAttempt> {
         match (&self.login, used) {
             #[cfg(feature = "aws")]
             (ProviderCredentials::Aws(login), ProviderAccess::Keys(keys)) => {
@@ -270,8 +270,8 @@ impl fmt::Debug for ModelProvider {
 
 /// Returns the failure of an attempt without keys to sign with.
 #[cfg(feature = "aws")]
-fn key_failure(fault: crate::aws::KeyFault) -> FailedTry {
-    FailedTry {
+fn key_failure(fault: crate::aws::AwsKeyError) -> FailedAttempt {
+    FailedAttempt {
         seen: if fault.is_passing { FailureCause::Unsent } else { FailureCause::NoKeys },
         what: fault.words,
     }

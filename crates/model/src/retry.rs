@@ -36,7 +36,7 @@ pub enum FailureCause {
 
 /// An attempt that failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct FailedTry {
+pub(crate) struct FailedAttempt {
     /// Cause of the failure, as classified for the table.
     pub(crate) seen: FailureCause,
     /// Message about the failure, for people.

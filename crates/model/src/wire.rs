@@ -118,7 +118,7 @@ impl WireFormat {
     pub(crate) fn parse_refusal(&self, headers: &HeaderMap, body: &[u8]) -> ProviderRefusal {
         match self {
             Self::Messages => {
-                let ErrorWords { kind, message } =
+                let ErrorDetail { kind, message } =
                     serde_json::from_slice::<ErrorBody>(body).unwrap_or_default().error;
                 ProviderRefusal { name: kind, words: message.unwrap_or_default() }
             }
@@ -205,11 +205,11 @@ fn message_headers() -> HeaderMap {
 #[derive(Deserialize, Default)]
 struct ErrorBody {
     #[serde(default)]
-    error: ErrorWords,
+    error: ErrorDetail,
 }
 
 #[derive(Deserialize, Default)]
-struct ErrorWords {
+struct ErrorDetail {
     #[serde(rename = "type", default)]
     kind: Option<String>,
     #[serde(default)]

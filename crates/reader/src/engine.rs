@@ -8,7 +8,7 @@ use truing_core::code::CodeDigests;
 use truing_core::finding::{CodeLocation, DiffSide, FindingSource, RawFinding};
 use truing_core::outcome::SkipReason;
 use truing_core::port::{ChangedFile, ReaderError};
-use truing_core::suppression::{IdleSuppression, SuppressedFinding};
+use truing_core::suppression::{SuppressedFinding, UnusedSuppression};
 use truing_diff::RepoPath;
 
 use crate::content::{ContentKind, DecodedContent};
@@ -18,7 +18,7 @@ use crate::lines::{LineIndex, overlaps_any};
 use crate::linter_comments::LinterComments;
 use crate::pack::{PackRule, RuleCheck};
 use crate::part::{RepositoryPart, in_use};
-use crate::proof::FixProver;
+use crate::proof::FixValidator;
 use crate::rules::companion::{ChangeContext, CompanionCheck};
 use crate::rules::scanner::is_of_scanner;
 use crate::rules::size::{SizeCheck, is_new};
@@ -26,7 +26,7 @@ use crate::rules::text::TextRules;
 use crate::snippet::{SecretRanges, render_snippet};
 use crate::suppress::{self, UsedSuppressions, suppressed_by};
 use crate::syntax::{
-    ComplexityError, FileSurroundings, ParserPool, SourceLanguage, SyntaxMatch, SyntaxScan, text_of,
+    ComplexityError, ParsedFile, ParserPool, SourceLanguage, SyntaxMatch, SyntaxScan, text_of,
 };
 
 /// Most findings of one file that are reported by default. The most severe are kept, then the first.
@@ -55,7 +55,7 @@ pub(crate) struct FileFindings {
     /// Findings that a comment suppresses, the most severe first.
     pub(crate) suppressed: Vec<SuppressedFinding>,
     /// Comments on added lines that suppress nothing. A rule outside this run counts as unknown.
-    pub(crate) suppressions: Vec<IdleSuppression>,
+    pub(crate) suppressions: Vec<UnusedSuppression>,
 }
 
 impl FileFindings {
@@ -66,12 +66,12 @@ impl FileFindings {
 
 impl RuleMatch<'_> {
     /// Returns true if a match that must be code lies in a string or a comment.
-    fn is_quoted(&self, places: &FileSurroundings<'_>, parsers: &mut ParserPool) -> bool {
+    fn is_quoted(&self, places: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
         self.code.is_some_and(|at| places.is_quoted(at, parsers))
     }
 
     /// Returns true if an attribute allows the Clippy lint that reports the same defect.
-    fn is_allowed(&self, places: &FileSurroundings<'_>, parsers: &mut ParserPool) -> bool {
+    fn is_allowed(&self, places: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
         let mut lints = self.rule.linters.iter().filter_map(|rule| rule.strip_prefix("clippy/"));
         let at = self.code.unwrap_or(self.matched.start);
         lints.any(|lint| places.allows(at, &format!("clippy::{lint}"), parsers))
@@ -81,7 +81,7 @@ impl RuleMatch<'_> {
     /// something else there.
     fn is_something_else(
         &self,
-        places: &FileSurroundings<'_>,
+        places: &ParsedFile<'_>,
         parsers: &mut ParserPool,
     ) -> Result<bool, ReaderError> {
         let (RuleCheck::Text(check), Some(at)) = (&self.rule.check, self.code) else { return Ok(false) };
@@ -108,7 +108,7 @@ impl RuleMatch<'_> {
     }
 
     /// Returns true if the rule distinguishes tests and the match is in a test item within a product file.
-    fn is_test_item(&self, places: &FileSurroundings<'_>, parsers: &mut ParserPool) -> bool {
+    fn is_test_item(&self, places: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
         let at = self.code.unwrap_or(self.matched.start);
         self.rule.parts.contains_key(&RepositoryPart::Test) && places.is_test_item(at, parsers)
     }
@@ -185,7 +185,7 @@ impl<'packs> RuleSet<'packs> {
         }
 
         let (part, places) =
-            (RepositoryPart::of_text(&file.path, bytes), FileSurroundings::new(file.path.as_bytes(), bytes));
+            (RepositoryPart::of_text(&file.path, bytes), ParsedFile::new(file.path.as_bytes(), bytes));
         let kinds: BTreeSet<&str> =
             hits.iter().filter(|hit| hit.secret.is_some()).map(|hit| hit.rule.name.as_str()).collect();
         // A scanner's own tests look for made-up secrets.
@@ -242,7 +242,7 @@ impl<'packs> RuleSet<'packs> {
                 &file.path,
                 &lines,
                 &used,
-                suppress::FileFacts { counts, finds, is_shown },
+                suppress::SuppressionFileFacts { counts, finds, is_shown },
             )
         } else {
             Vec::new()
@@ -265,7 +265,7 @@ impl<'packs> RuleSet<'packs> {
         // A fix uses character offsets, which match the file's byte offsets only in UTF-8.
         let mut prover = SourceLanguage::of_path(file.path.as_bytes())
             .zip(std::str::from_utf8(bytes).ok().filter(|_| form == ContentKind::Text))
-            .map(|(language, text)| FixProver::new(language, &lines, text, parsers));
+            .map(|(language, text)| FixValidator::new(language, &lines, text, parsers));
         let mut findings = Vec::with_capacity(found.len());
         for ((hit, severity, first, last), code) in found.into_iter().zip(codes) {
             let shown = lines.range(first).start..lines.range(last).end;

@@ -14,10 +14,10 @@ use async_trait::async_trait;
 use truing_core::finding::{CodeLocation, RawFinding};
 use truing_core::outcome::{SkipReason, UnreviewedFile};
 use truing_core::port::{
-    ChangedFile, ProofRequest, ReadReport, ReadRequest, ReaderError, RepositoryReader, ToolFindings,
-    ToolRequest, UsedTools, UsedToolsRequest,
+    ChangedFile, DetectedTools, FixValidationRequest, ReadReport, ReadRequest, ReaderError, RepositoryReader,
+    ToolDetectionRequest, ToolFindings, ToolRequest,
 };
-use truing_core::suppression::IdleSuppressionReason;
+use truing_core::suppression::UnusedSuppressionReason;
 use truing_diff::RepoPath;
 
 use crate::engine::{MAX_FINDINGS, RuleSet, companion_paths};
@@ -203,13 +203,13 @@ impl<'a> RequestReader<'a> {
             Some(reason) => report.not_reviewed.push(UnreviewedFile { path: file.path.clone(), reason }),
         }
         report.suppressions.truncate(MAX_SUPPRESSIONS);
-        if report.suppressions.iter().any(|idle| idle.problem == IdleSuppressionReason::UnknownRule) {
+        if report.suppressions.iter().any(|idle| idle.problem == UnusedSuppressionReason::UnknownRule) {
             // A disabled rule, or one of a pack that this run does not use, still counts as a known rule.
             let listed = self.packs.list_rules()?;
             let is_one = |name: &str| listed.iter().any(|listed| listed.rule == name);
             report
                 .suppressions
-                .retain(|idle| idle.problem != IdleSuppressionReason::UnknownRule || !is_one(&idle.rule));
+                .retain(|idle| idle.problem != UnusedSuppressionReason::UnknownRule || !is_one(&idle.rule));
         }
         Ok(report)
     }
@@ -270,11 +270,11 @@ impl RepositoryReader for InProcessReader {
         tool_findings(request)
     }
 
-    async fn verify_replacements(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
+    async fn verify_replacements(&self, request: &FixValidationRequest) -> Result<Vec<bool>, ReaderError> {
         prove_replacements(request)
     }
 
-    async fn used_tools(&self, request: &UsedToolsRequest) -> Result<UsedTools, ReaderError> {
+    async fn used_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError> {
         used_tools(request)
     }
 

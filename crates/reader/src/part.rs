@@ -31,13 +31,13 @@ pub(crate) enum PartSeverity {
     /// Severity in this part.
     Severity(Severity),
     /// The rule reports nothing in this part.
-    Off(OffWord),
+    Off(OffLiteral),
 }
 
 /// The literal `off` in a rule file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum OffWord {
+pub(crate) enum OffLiteral {
     /// Variant for the text `off`.
     Off,
 }

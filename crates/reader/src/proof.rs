@@ -22,7 +22,7 @@ const MAX_BYTES: usize = 8 * 1024;
 pub(crate) const MAX_PARSED_BYTES: usize = 32 * 1024 * 1024;
 
 /// File whose fixes are to be validated.
-pub(crate) struct FixProver<'a> {
+pub(crate) struct FixValidator<'a> {
     language: &'static SourceLanguage,
     lines: &'a LineIndex<'a>,
     text: &'a str,
@@ -33,7 +33,7 @@ pub(crate) struct FixProver<'a> {
     left: usize,
 }
 
-impl<'a> FixProver<'a> {
+impl<'a> FixValidator<'a> {
     pub(crate) fn new(
         language: &'static SourceLanguage,
         lines: &'a LineIndex<'a>,
@@ -114,7 +114,7 @@ mod tests {
         let text = "a = 1\nb = 2\nc = 3\n";
         let (lines, mut parsers) = (LineIndex::new(text.as_bytes()), ParserPool::default());
         let mut prover =
-            FixProver::new(SourceLanguage::from_name("python").unwrap(), &lines, text, &mut parsers);
+            FixValidator::new(SourceLanguage::from_name("python").unwrap(), &lines, text, &mut parsers);
         prover.left = 4 * text.len();
         for line in 1..=3 {
             let range = lines.range(line);

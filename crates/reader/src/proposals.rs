@@ -1,16 +1,16 @@
-//! Validates replacements that a model proposes, with the checks for rules' fixes ([`FixProver`]): exactly
+//! Validates replacements that a model proposes, with the checks for rules' fixes ([`FixValidator`]): exactly
 //! these lines change, the file has no more syntax errors, and the tree around the lines is unchanged.
 
 use std::collections::BTreeMap;
 
-use truing_core::port::{ProofRequest, ReaderError, ReplacementProposal};
+use truing_core::port::{FixValidationRequest, ReaderError, ReplacementProposal};
 use truing_diff::RepoPath;
 
 use crate::content::BYTE_ORDER_MARK;
 use crate::file::FileTree;
 use crate::fix::{ByteReplacement, LineEdit};
 use crate::lines::LineIndex;
-use crate::proof::FixProver;
+use crate::proof::FixValidator;
 use crate::syntax::{MAX_TIME, ParserPool, SourceLanguage};
 
 /// Most replacements of one request; further ones are not validated.
@@ -22,7 +22,7 @@ const MAX_PROPOSALS: usize = 500;
 /// # Errors
 ///
 /// [`ReaderError::Failed`] if the tree cannot be opened.
-pub(crate) fn prove_replacements(request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
+pub(crate) fn prove_replacements(request: &FixValidationRequest) -> Result<Vec<bool>, ReaderError> {
     let tree = FileTree::open(&request.tree)?;
     let mut proven = vec![false; request.proposals.len()];
     let mut files: BTreeMap<&RepoPath, Vec<(usize, &ReplacementProposal)>> = BTreeMap::new();
@@ -37,7 +37,7 @@ pub(crate) fn prove_replacements(request: &ProofRequest) -> Result<Vec<bool>, Re
         let Ok(text) = std::str::from_utf8(bytes) else { continue };
         let (lines, mut parsers) = (LineIndex::new(bytes), ParserPool::default());
         parsers.begin_file(MAX_TIME);
-        let mut prover = FixProver::new(language, &lines, text, &mut parsers);
+        let mut prover = FixValidator::new(language, &lines, text, &mut parsers);
         for (at, proposal) in proposals {
             if let (Some(said), Some(fix)) =
                 (proven.get_mut(at), proposal_replacement(proposal, language, &lines))
@@ -86,7 +86,7 @@ mod tests {
         std::fs::write(folder.path().join(name), text).unwrap();
         let proposal =
             ReplacementProposal { path: name.into(), start_line, end_line, replacement: replacement.into() };
-        let request = ProofRequest { tree: folder.path().into(), proposals: vec![proposal] };
+        let request = FixValidationRequest { tree: folder.path().into(), proposals: vec![proposal] };
         prove_replacements(&request).unwrap() == [true]
     }
 
@@ -138,9 +138,9 @@ mod tests {
             replacement: "x = 2".into(),
         };
         let proposals = ["a.py", "link.py", "latin.py", "gone.py", "inside", "/a.py"].map(proposal).to_vec();
-        let request = ProofRequest { tree: folder.path().into(), proposals };
+        let request = FixValidationRequest { tree: folder.path().into(), proposals };
         assert_eq!(prove_replacements(&request).unwrap(), [true, false, false, false, false, false]);
-        let request = ProofRequest { tree: inside, proposals: vec![proposal("../a.py")] };
+        let request = FixValidationRequest { tree: inside, proposals: vec![proposal("../a.py")] };
         assert_eq!(prove_replacements(&request).unwrap(), [false], "another tree's file");
     }
 

@@ -5,7 +5,7 @@
 //! being read, and ends a reader that uses too much time or memory for one. A reader processes one file at a
 //! time.
 //!
-//! A reader that is started for tools receives a [`ToolsRequest`] and sends an [`OpenReply`]. It then
+//! A reader that is started for tools receives a [`ToolsRequest`] and sends an [`TreeOpenReply`]. It then
 //! responds to each [`TreeToolCall`] with a [`NumberedReply`] of the same number, until the input closes.
 //!
 //! A reader that is started for sources receives one [`SourcesQuery`] and responds once.
@@ -91,7 +91,7 @@ pub struct ToolsRequest {
 }
 
 /// Result of opening the tree.
-pub type OpenReply = Result<(), ReaderError>;
+pub type TreeOpenReply = Result<(), ReaderError>;
 
 /// Call of a tool.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -16,7 +16,7 @@ use truing_core::line;
 use truing_core::port::ReaderError;
 
 use self::decoded::DecodedWords;
-use self::encoded::SecretForms;
+use self::encoded::EncodedSecrets;
 use crate::literal;
 use crate::pack::{PackRule, RuleCheck, RulePacks};
 use crate::rules::text::TextRules;
@@ -38,15 +38,15 @@ static RULES: LazyLock<Option<TextRules<'static>>> = LazyLock::new(|| {
 });
 
 /// Credentials of this process, as of the last text.
-static GIVEN: RwLock<Option<Arc<GivenSecrets>>> = RwLock::new(None);
+static GIVEN: RwLock<Option<Arc<RegisteredSecrets>>> = RwLock::new(None);
 
-struct GivenSecrets {
+struct RegisteredSecrets {
     values: Arc<BTreeSet<String>>,
     /// Other forms of the credentials; `None` if there are too many.
-    forms: Option<SecretForms>,
+    forms: Option<EncodedSecrets>,
 }
 
-impl GivenSecrets {
+impl RegisteredSecrets {
     fn current() -> Arc<Self> {
         let values = given_secrets::secret_values();
         let is_now = |known: &&Arc<Self>| Arc::ptr_eq(&known.values, &values);
@@ -55,7 +55,7 @@ impl GivenSecrets {
             return known.clone();
         }
         drop(known);
-        let forms = SecretForms::from_secrets(values.iter().map(String::as_str));
+        let forms = EncodedSecrets::from_secrets(values.iter().map(String::as_str));
         let now = Arc::new(Self { values, forms });
         *GIVEN.write().unwrap_or_else(PoisonError::into_inner) = Some(now.clone());
         now
@@ -154,7 +154,7 @@ pub(crate) fn find_secrets(text: &str) -> Result<SecretRanges, ReaderError> {
 
 /// Returns the ranges of this process's credentials: as separate words, or in another form.
 fn given_in(text: &str) -> Vec<Range<usize>> {
-    let given = GivenSecrets::current();
+    let given = RegisteredSecrets::current();
     if given.values.is_empty() {
         return Vec::new();
     }

@@ -15,8 +15,8 @@ use truing_core::sandbox::SandboxLevel;
 use crate::in_process::RequestReader;
 use crate::protocol::{
     FileBatch, FileReply, MAX_ANSWER_BYTES, MAX_ASKED_BYTES, MAX_CALL_BYTES, MAX_HELLO_BYTES,
-    MAX_OPENED_BYTES, MAX_REPLIED_BYTES, MAX_REQUEST_BYTES, MAX_TURN_BYTES, NumberedReply, OpenReply,
-    ProtocolError, ReaderHello, ReadyReply, ToolsRequest, TreeToolCall, checked_reply, decode_line,
+    MAX_OPENED_BYTES, MAX_REPLIED_BYTES, MAX_REQUEST_BYTES, MAX_TURN_BYTES, NumberedReply, ProtocolError,
+    ReaderHello, ReadyReply, ToolsRequest, TreeOpenReply, TreeToolCall, checked_reply, decode_line,
     encode_line,
 };
 use crate::sources::SourcesQuery;
@@ -157,7 +157,7 @@ fn serve_tools(
     let line = read_line(&mut input, MAX_REQUEST_BYTES)?;
     let request: ToolsRequest = decode_line("the request", &line, MAX_REQUEST_BYTES)?;
     let opened = TreeToolbox::open(&request);
-    let told: OpenReply = opened.as_ref().map(|_| ()).map_err(Clone::clone);
+    let told: TreeOpenReply = opened.as_ref().map(|_| ()).map_err(Clone::clone);
     write_line(&mut output, "what came of it", &told, MAX_OPENED_BYTES)?;
     let Ok(mut toolbox) = opened else { return Ok(()) };
 
@@ -339,7 +339,7 @@ mod tests {
     fn a_tree_that_cannot_be_opened_is_an_answer() {
         let (ended, lines) = said_of_tools("{\"tree\":\"/nowhere\",\"only\":null,\"always\":[]}\n");
         ended.unwrap();
-        let opened: OpenReply = serde_json::from_str(lines.get(1).unwrap()).unwrap();
+        let opened: TreeOpenReply = serde_json::from_str(lines.get(1).unwrap()).unwrap();
         assert!(matches!(opened, Err(ReaderError::Failed(what)) if what.contains("/nowhere")));
     }
 }

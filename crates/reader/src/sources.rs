@@ -51,7 +51,7 @@ use crate::syntax::MAX_SOURCE_BYTES;
 
 /// Query about one release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct SourcesRequest {
+pub struct ReleaseSourcesRequest {
     /// Path of the archive as it was downloaded.
     pub archive: PathBuf,
     /// Format of the archive.
@@ -99,7 +99,7 @@ pub enum SourcesError {
 /// # Errors
 ///
 /// [`SourcesError`]; a single invalid source file is part of the report.
-pub fn read_release(request: &SourcesRequest) -> Result<ReleaseSources, SourcesError> {
+pub fn read_release(request: &ReleaseSourcesRequest) -> Result<ReleaseSources, SourcesError> {
     let mirrored = build_glob_set(&request.mirrored)?;
     let symbols = request.symbols.iter().chain(&request.bases);
     let symbols: Vec<SymbolTarget<'_>> = symbols.map(|symbol| SymbolTarget::parse(symbol)).collect();
@@ -184,7 +184,11 @@ fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
     read.map_err(|error| error.to_string()).map(|_| bytes)
 }
 
-fn build_report(content: ArchiveContent, request: &SourcesRequest, mirrored: &GlobSet) -> ReleaseSources {
+fn build_report(
+    content: ArchiveContent,
+    request: &ReleaseSourcesRequest,
+    mirrored: &GlobSet,
+) -> ReleaseSources {
     let ArchiveContent { files, paths, .. } = &content;
     let natives: BTreeSet<String> = paths.iter().filter_map(|path| shadow::native_module(path)).collect();
     let mut wanted: BTreeSet<String> = files.keys().filter(|path| mirrored.is_match(path)).cloned().collect();

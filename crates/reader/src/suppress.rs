@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use memchr::memmem;
 use regex::bytes::Regex;
 use truing_core::line::clean_line;
-use truing_core::suppression::{IdleSuppression, IdleSuppressionReason};
+use truing_core::suppression::{UnusedSuppression, UnusedSuppressionReason};
 use truing_diff::RepoPath;
 
 use crate::lines::LineIndex;
@@ -82,7 +82,7 @@ pub(crate) fn without_comment(snippet: &str) -> String {
 }
 
 /// Facts about a file that are needed to find comments without effect.
-pub(crate) struct FileFacts<C, F, S> {
+pub(crate) struct SuppressionFileFacts<C, F, S> {
     /// Function that returns true for lines of the change.
     pub(crate) counts: C,
     /// Function that returns true if this rule may find something in the file. A rule that does not exist
@@ -102,9 +102,9 @@ pub(crate) fn find_idle_suppressions<
     path: &RepoPath,
     lines: &LineIndex<'_>,
     used: &UsedSuppressions,
-    known: FileFacts<C, F, S>,
-) -> Vec<IdleSuppression> {
-    let FileFacts { counts, finds, mut is_shown } = known;
+    known: SuppressionFileFacts<C, F, S>,
+) -> Vec<UnusedSuppression> {
+    let SuppressionFileFacts { counts, finds, mut is_shown } = known;
     let mut all = Vec::new();
     let mut last = 0;
     for at in memmem::find_iter(lines.text(), OPENING.as_bytes()) {
@@ -118,19 +118,19 @@ pub(crate) fn find_idle_suppressions<
                 let next = line.saturating_add(1);
                 let is_known = !comment.is_alone || next > lines.count() || counts(next, next);
                 let problem = if !comment.has_reason {
-                    IdleSuppressionReason::NoReason
+                    UnusedSuppressionReason::NoReason
                 } else if is_of_a_tool(rule) {
                     // The tool's findings are not known here, nor that it runs at all.
                     continue;
                 } else if !finds(rule) {
-                    IdleSuppressionReason::UnknownRule
+                    UnusedSuppressionReason::UnknownRule
                 } else if is_known && !used.contains(&(line, rule.clone())) {
-                    IdleSuppressionReason::NothingFound
+                    UnusedSuppressionReason::NothingFound
                 } else {
                     continue;
                 };
                 let rule = redact_name(rule);
-                all.push(IdleSuppression { path: path.clone(), line, rule, problem });
+                all.push(UnusedSuppression { path: path.clone(), line, rule, problem });
             }
         }
     }
@@ -142,8 +142,8 @@ pub(crate) fn find_idle_suppressions<
         let before = lines.text().get(..word.start()).and_then(<[u8]>::last).copied();
         let is_quoted = before.is_some_and(|before| is_quote(char::from(before)));
         if !is_one && counts(line, line) && !is_quoted && !is_shown(word.start()) {
-            let (path, rule, problem) = (path.clone(), String::new(), IdleSuppressionReason::Misspelt);
-            all.push(IdleSuppression { path, line, rule, problem });
+            let (path, rule, problem) = (path.clone(), String::new(), UnusedSuppressionReason::Misspelt);
+            all.push(UnusedSuppression { path, line, rule, problem });
         }
     }
     all.truncate(MAX_IDLE);
@@ -306,7 +306,7 @@ mod tests {
                 &RepoPath::from("a"),
                 &LineIndex::new(text.as_bytes()),
                 &used,
-                FileFacts {
+                SuppressionFileFacts {
                     counts: |first: u32, _: u32| first < 9,
                     finds: |rule: &str| rule == "core/x",
                     is_shown: |at: usize| text.get(at..).is_some_and(|rest| rest.contains("SHOWN")),
@@ -320,33 +320,37 @@ mod tests {
             (
                 "a // truing: ignore[core/x] on purpose",
                 &[],
-                one(1, "core/x", IdleSuppressionReason::NothingFound),
+                one(1, "core/x", UnusedSuppressionReason::NothingFound),
             ),
-            ("a\n# truing: ignore[core/x]\nb", &[], one(2, "core/x", IdleSuppressionReason::NoReason)),
-            ("# truing: ignore[core/z] why\nb", &[], one(1, "core/z", IdleSuppressionReason::UnknownRule)),
+            ("a\n# truing: ignore[core/x]\nb", &[], one(2, "core/x", UnusedSuppressionReason::NoReason)),
+            ("# truing: ignore[core/z] why\nb", &[], one(1, "core/z", UnusedSuppressionReason::UnknownRule)),
             (
                 "# truing: ignore[core/x, core/z] why\nb",
                 &[1],
-                one(1, "core/z", IdleSuppressionReason::UnknownRule),
+                one(1, "core/z", UnusedSuppressionReason::UnknownRule),
             ),
             ("say `truing: ignore[core/z]` for it", &[], vec![]),
             ("# truing: ignore[", &[], vec![]),
             (
                 "a\n# truing: ignore[core/x] too late",
                 &[],
-                one(2, "core/x", IdleSuppressionReason::NothingFound),
+                one(2, "core/x", UnusedSuppressionReason::NothingFound),
             ),
-            ("a # truing:ignore[core/x] why", &[], one(1, "", IdleSuppressionReason::Misspelt)),
-            ("a // Truing: Ignore[core/x] why", &[], one(1, "", IdleSuppressionReason::Misspelt)),
-            ("# truing: ignore\nb", &[], one(1, "", IdleSuppressionReason::Misspelt)),
-            ("/* truing: ignore (core/x) why */\nb", &[], one(1, "", IdleSuppressionReason::Misspelt)),
-            ("<!-- truing-ignore: core/x -->\nb", &[], one(1, "", IdleSuppressionReason::Misspelt)),
-            ("# truing: ignore-next-line[core/x] why\nb", &[], one(1, "", IdleSuppressionReason::Misspelt)),
+            ("a # truing:ignore[core/x] why", &[], one(1, "", UnusedSuppressionReason::Misspelt)),
+            ("a // Truing: Ignore[core/x] why", &[], one(1, "", UnusedSuppressionReason::Misspelt)),
+            ("# truing: ignore\nb", &[], one(1, "", UnusedSuppressionReason::Misspelt)),
+            ("/* truing: ignore (core/x) why */\nb", &[], one(1, "", UnusedSuppressionReason::Misspelt)),
+            ("<!-- truing-ignore: core/x -->\nb", &[], one(1, "", UnusedSuppressionReason::Misspelt)),
+            ("# truing: ignore-next-line[core/x] why\nb", &[], one(1, "", UnusedSuppressionReason::Misspelt)),
             ("REM truing ignore[core/x] why\nb", &[], vec![]),
-            ("REM truing:ignore[core/x] why\nb", &[], one(1, "", IdleSuppressionReason::Misspelt)),
-            ("dnl truing-ignore[core/x] why\nb", &[], one(1, "", IdleSuppressionReason::Misspelt)),
-            ("' Truing: ignore[core/x] why\nb", &[], one(1, "", IdleSuppressionReason::Misspelt)),
-            ("REM truing: ignore[core/x] why\nb", &[], one(1, "core/x", IdleSuppressionReason::NothingFound)),
+            ("REM truing:ignore[core/x] why\nb", &[], one(1, "", UnusedSuppressionReason::Misspelt)),
+            ("dnl truing-ignore[core/x] why\nb", &[], one(1, "", UnusedSuppressionReason::Misspelt)),
+            ("' Truing: ignore[core/x] why\nb", &[], one(1, "", UnusedSuppressionReason::Misspelt)),
+            (
+                "REM truing: ignore[core/x] why\nb",
+                &[],
+                one(1, "core/x", UnusedSuppressionReason::NothingFound),
+            ),
             ("x = 'a # truing: ignore[core/z] why SHOWN", &[], vec![]),
             ("x = 'a # truing ignore: x truing:ignore SHOWN", &[], vec![]),
             ("# write `truing: ignore` for it, as Truing ignores it", &[], vec![]),

@@ -11,7 +11,7 @@ mod language;
 mod rule;
 mod scan;
 
-pub(crate) use around::FileSurroundings;
+pub(crate) use around::ParsedFile;
 pub(crate) use definitions::{DefinitionPlace, find_definitions};
 pub(crate) use language::{LANGUAGES, SourceLanguage};
 pub(crate) use rule::{RuleSyntaxError, SyntaxCheck, from_yaml};

@@ -20,10 +20,10 @@ use crate::lines::{LineIndex, overlaps_any};
 use crate::output::known::{self, KnownTool};
 use crate::output::report::MAX_TOOLS;
 use crate::output::{DiagnosticMapping, FileText, FindingMapper, OutputFormat, tool_name};
-use crate::proof::FixProver;
+use crate::proof::FixValidator;
 use crate::snippet::CUT;
 use crate::suppress;
-use crate::syntax::{FileSurroundings, MAX_TIME, ParserPool, SourceLanguage};
+use crate::syntax::{MAX_TIME, ParsedFile, ParserPool, SourceLanguage};
 use crate::tool_report::{MAX_PROBLEM_CHARS, MAX_PROBLEMS, ToolReport, tool_report};
 use crate::withheld::WithheldFix;
 
@@ -158,9 +158,8 @@ fn add_findings(
     parsers.begin_file(MAX_TIME);
     let mut prover = SourceLanguage::of_path(file.path.as_bytes())
         .zip(std::str::from_utf8(content).ok())
-        .map(|(language, text)| FixProver::new(language, &lines, text, &mut parsers));
-    let (places, mut place_parsers) =
-        (FileSurroundings::new(file.path.as_bytes(), content), ParserPool::default());
+        .map(|(language, text)| FixValidator::new(language, &lines, text, &mut parsers));
+    let (places, mut place_parsers) = (ParsedFile::new(file.path.as_bytes(), content), ParserPool::default());
     place_parsers.begin_file(MAX_TIME);
     let mut suggested = 0;
     let is_without = |raw: &RawFinding| {
@@ -203,7 +202,7 @@ fn first_letter(lines: &LineIndex<'_>, content: &[u8], line: u32) -> usize {
 fn prove_suggestion(
     raw: RawFinding,
     lines: &LineIndex<'_>,
-    prover: Option<&mut FixProver<'_>>,
+    prover: Option<&mut FixValidator<'_>>,
 ) -> RawFinding {
     let (Some(suggestion), Some(prover)) = (&raw.suggestion, prover) else { return raw };
     let (first, last) = (raw.place.start_line, raw.place.end_line);

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use ignore::WalkBuilder;
 use truing_core::line::{clean_line, format_count};
-use truing_core::port::{ForeignRun, ReaderError, ToolOutput, ToolRequest};
+use truing_core::port::{ExternalToolRun, ReaderError, ToolOutput, ToolRequest};
 use truing_diff::RepoPath;
 
 use crate::file::FileTree;
@@ -67,7 +67,7 @@ pub(crate) fn tool_report(request: &ToolRequest, tree: &FileTree) -> Result<Tool
     let input = OutputContext { files: &files, unusual: &unusual, ..output_context(output) };
     let (report, absent) = match &output.foreign {
         Some(foreign) => read_foreign_output(output, foreign, format, tree, input),
-        None => (read_output(format, bytes, &input), AbsentFiles::default()),
+        None => (read_output(format, bytes, &input), MissingFiles::default()),
     };
     let by_option = output.foreign.as_ref().and_then(|foreign| foreign.tool.as_deref());
     // The caller may name a tool for a format that all tools share.
@@ -118,7 +118,7 @@ fn output_context(output: &ToolOutput) -> OutputContext<'_> {
 
 /// Files that diagnostics name but the tree does not contain.
 #[derive(Debug, Default)]
-struct AbsentFiles {
+struct MissingFiles {
     /// Number of such diagnostics.
     count: usize,
     /// First files of them.
@@ -127,7 +127,7 @@ struct AbsentFiles {
     is_all: bool,
 }
 
-impl AbsentFiles {
+impl MissingFiles {
     fn from_report(report: &DiagnosticReport, tree: &FileTree) -> Self {
         let mut absent = Self::default();
         let (mut known, mut present) = (BTreeMap::new(), 0_usize);
@@ -150,11 +150,11 @@ impl AbsentFiles {
 /// Parses the output of a tool that ran elsewhere. Its paths are resolved by the existing files.
 fn read_foreign_output(
     output: &ToolOutput,
-    foreign: &ForeignRun,
+    foreign: &ExternalToolRun,
     format: OutputFormat,
     tree: &FileTree,
     mut input: OutputContext<'_>,
-) -> (DiagnosticReport, AbsentFiles) {
+) -> (DiagnosticReport, MissingFiles) {
     let bytes = output.text.as_bytes();
     let mut roots = Cow::Borrowed(output.roots.as_slice());
     let mut report = read_output(format, bytes, &input);
@@ -166,17 +166,17 @@ fn read_foreign_output(
         report = read_output(format, bytes, &OutputContext { roots: &roots, ..input });
     }
     let input = OutputContext { roots: &roots, ..input };
-    let mut absent = AbsentFiles::from_report(&report, tree);
+    let mut absent = MissingFiles::from_report(&report, tree);
     if let (Some(folder), None) = (&foreign.folder, &output.folder) {
         let there = read_output(format, bytes, &OutputContext { folder: Some(folder), ..input });
-        let absent_there = AbsentFiles::from_report(&there, tree);
+        let absent_there = MissingFiles::from_report(&there, tree);
         let is_better = (there.left_out, absent_there.count) <= (report.left_out, absent.count);
         if is_better && !there.diagnostics.is_empty() {
             (report, absent) = (there, absent_there);
         }
     }
     if !foreign.is_tree_whole {
-        absent = AbsentFiles::default();
+        absent = MissingFiles::default();
     }
     (report, absent)
 }
@@ -186,7 +186,7 @@ fn read_foreign_output(
 fn collect_problems(
     output: &ToolOutput,
     report: &DiagnosticReport,
-    absent: &AbsentFiles,
+    absent: &MissingFiles,
     format: OutputFormat,
 ) -> (Vec<String>, Option<String>) {
     let is_foreign = output.foreign.is_some();

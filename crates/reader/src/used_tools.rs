@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use truing_core::port::{ReaderError, UsedTool, UsedTools, UsedToolsRequest};
+use truing_core::port::{DetectedTool, DetectedTools, ReaderError, ToolDetectionRequest};
 use truing_diff::RepoPath;
 
 use crate::bounds::is_one_line;
@@ -26,7 +26,7 @@ const MAX_SHEBANG: usize = 256;
 /// # Errors
 ///
 /// [`ReaderError::Failed`] if the tree cannot be opened.
-pub(crate) fn used_tools(request: &UsedToolsRequest) -> Result<UsedTools, ReaderError> {
+pub(crate) fn used_tools(request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError> {
     let tree = FileTree::open(&request.tree)?;
     let paths: Vec<&str> = request.paths.iter().map(String::as_str).collect();
     let read = |path: &str| tree.bytes(&RepoPath::from(path)).ok();
@@ -66,9 +66,9 @@ pub(crate) fn used_tools(request: &UsedToolsRequest) -> Result<UsedTools, Reader
             &[tool.options(&path, &read), tool.table_options(&read), args].concat(),
         );
         let whole = tool.chooses_files(&path, &read);
-        Some(UsedTool { name: tool.name.clone(), sign: path, args, left_out, scripts, whole })
+        Some(DetectedTool { name: tool.name.clone(), sign: path, args, left_out, scripts, whole })
     });
-    Ok(UsedTools { tools: used.collect(), unread_hooks })
+    Ok(DetectedTools { tools: used.collect(), unread_hooks })
 }
 
 /// Returns the changed files that a tool checks, and the scripts among them.
@@ -116,14 +116,14 @@ fn script_interpreter(bytes: &[u8]) -> Option<String> {
 /// # Errors
 ///
 /// Returns the name of the invalid part.
-pub(crate) fn check_used(request: &UsedToolsRequest, used: &UsedTools) -> Result<(), &'static str> {
-    let UsedTools { tools: used, unread_hooks } = used;
+pub(crate) fn check_used(request: &ToolDetectionRequest, used: &DetectedTools) -> Result<(), &'static str> {
+    let DetectedTools { tools: used, unread_hooks } = used;
     let is_told = |reason: &String| is_one_line(reason) && reason.chars().count() <= hooks::MAX_REASON + 100;
     if !unread_hooks.as_ref().is_none_or(is_told) {
         return Err("the reason for which hooks are not known");
     }
     let changed: BTreeSet<&str> = request.changed.iter().map(String::as_str).collect();
-    let is_well = |tool: &UsedTool| {
+    let is_well = |tool: &DetectedTool| {
         let Some(known) = known::known_tools().iter().find(|known| known.name == tool.name) else {
             return false;
         };
@@ -141,7 +141,7 @@ pub(crate) fn check_used(request: &UsedToolsRequest, used: &UsedTools) -> Result
 mod tests {
     use super::*;
 
-    fn all_of(files: &[(&str, &str)], changed: &[&str]) -> UsedTools {
+    fn all_of(files: &[(&str, &str)], changed: &[&str]) -> DetectedTools {
         let folder = tempfile::tempdir().unwrap();
         for (path, text) in files {
             let path = folder.path().join(path);
@@ -150,19 +150,19 @@ mod tests {
         }
         let paths = files.iter().map(|(path, _)| (*path).to_owned()).collect();
         let changed = changed.iter().map(|path| (*path).to_owned()).collect();
-        let request = UsedToolsRequest { tree: folder.path().to_owned(), paths, changed };
+        let request = ToolDetectionRequest { tree: folder.path().to_owned(), paths, changed };
         let used = used_tools(&request).unwrap();
         assert_eq!(check_used(&request, &used), Ok(()));
         used
     }
 
-    fn looked_at(files: &[(&str, &str)], changed: &[&str]) -> Vec<UsedTool> {
+    fn looked_at(files: &[(&str, &str)], changed: &[&str]) -> Vec<DetectedTool> {
         let used = all_of(files, changed);
         assert_eq!(used.unread_hooks, None);
         used.tools
     }
 
-    fn looked(files: &[(&str, &str)]) -> Vec<UsedTool> {
+    fn looked(files: &[(&str, &str)]) -> Vec<DetectedTool> {
         looked_at(files, &[])
     }
 
@@ -316,12 +316,12 @@ repos:
 
     #[test]
     fn an_answer_names_known_tools_and_files_of_the_request_alone() {
-        let request = UsedToolsRequest {
+        let request = ToolDetectionRequest {
             tree: "/".into(),
             paths: vec!["ruff.toml".into(), "mypy.ini".into()],
             changed: vec!["a.py".into()],
         };
-        let tool = |name: &str, sign: &str| UsedTool {
+        let tool = |name: &str, sign: &str| DetectedTool {
             name: name.into(),
             sign: sign.into(),
             args: Vec::new(),
@@ -330,16 +330,16 @@ repos:
             whole: false,
         };
         let ruff = tool("ruff", "ruff.toml");
-        let check = |tools: &[UsedTool], unread: Option<&str>| {
-            let used = UsedTools { tools: tools.to_vec(), unread_hooks: unread.map(str::to_owned) };
+        let check = |tools: &[DetectedTool], unread: Option<&str>| {
+            let used = DetectedTools { tools: tools.to_vec(), unread_hooks: unread.map(str::to_owned) };
             check_used(&request, &used)
         };
-        let run = |args: &[&str], left_out: &[&str]| UsedTool {
+        let run = |args: &[&str], left_out: &[&str]| DetectedTool {
             args: args.iter().map(|word| (*word).to_owned()).collect(),
             left_out: left_out.iter().map(|path| (*path).to_owned()).collect(),
             ..ruff.clone()
         };
-        let mypy = UsedTool { whole: true, ..tool("mypy", "mypy.ini") };
+        let mypy = DetectedTool { whole: true, ..tool("mypy", "mypy.ini") };
         let select = "--select=E";
         for well in [ruff.clone(), mypy, run(&[select, "--ignore", "E501", "--preview"], &["a.py"])] {
             assert_eq!(check(std::slice::from_ref(&well), Some("why")), Ok(()), "{well:?}");
@@ -355,9 +355,9 @@ repos:
             run(&[&format!("--select={}", "E".repeat(hooks::MAX_ARGUMENT_BYTES))], &[]),
             run(&[select; hooks::MAX_ARGUMENTS + 1], &[]),
             run(&[], &["b.py"]),
-            UsedTool { scripts: vec!["bin/other".into()], ..ruff.clone() },
-            UsedTool { scripts: vec!["a.py".into()], ..tool("mypy", "mypy.ini") },
-            UsedTool { whole: true, ..ruff.clone() },
+            DetectedTool { scripts: vec!["bin/other".into()], ..ruff.clone() },
+            DetectedTool { scripts: vec!["a.py".into()], ..tool("mypy", "mypy.ini") },
+            DetectedTool { whole: true, ..ruff.clone() },
         ] {
             assert!(check(std::slice::from_ref(&wrong), None).is_err(), "{wrong:?}");
         }

@@ -45,7 +45,7 @@ use truing_core::port::{
     EffectOwner, ForgeError, HistoryEvent, KnownRepository, OperatorAction, RecordStore, RequestOrigin,
     SlotDescription, StoreError, UserRequest, UserRequestOutcome, WriteGate,
 };
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_core::switch::RepositoryRef;
 use truing_forge::AnyForgeServer;
 use truing_forge::effects::{EffectError, EffectExecutor};
@@ -293,7 +293,7 @@ async fn serve_request(
     let Some(repository) = repository else {
         return Ok(ignore_request(store, told, "its repository is unknown").await?);
     };
-    let rows = store.desired_state(&told.pr.key(), Producer::Review).await?.0.into_iter();
+    let rows = store.desired_state(&told.pr.key(), CommentProducer::Review).await?.0.into_iter();
     let known: Vec<_> = rows.filter_map(|row| Some((row.item, row.comment?))).collect();
     match judge_request(context, server, told, repository, &known).await? {
         CommandVerdict::Ignore(why) => ignore_request(store, told, &why).await?,
@@ -327,14 +327,14 @@ async fn answer_help(
         return Ok(format!("{switch} is on, by {}", switch.engaged.by));
     }
     let gate: Arc<dyn WriteGate> = Arc::new(context.gate(repository));
-    let client = context.forges.pull(&new_run_id(), &told.pr, repo, Producer::Review);
+    let client = context.forges.pull(&new_run_id(), &told.pr, repo, CommentProducer::Review);
     let Some(client) = client else { return Ok("its forge is not configured".to_owned()) };
     let effects = EffectExecutor {
         forge: &*client,
         log: &*context.store,
         gate: &gate,
         clock: &*context.clock,
-        writer: EffectOwner { key: told.pr.key(), producer: Producer::Review, token: None },
+        writer: EffectOwner { key: told.pr.key(), producer: CommentProducer::Review, token: None },
         watch: &context.watch,
     };
     let account = by.account.as_ref().map_or(by.login.as_str(), |account| account.as_str());

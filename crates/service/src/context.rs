@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use truing_core::id::{PrId, RunId};
 use truing_core::port::{Clock, ForgePull, RecordStore, RepositoryReader};
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_core::slot::SlotLimits;
 use truing_forge::watch::WriteMonitor;
 use truing_forge::{AnyForgeServer, ForgeServer as _};
@@ -20,7 +20,7 @@ use truing_loops::tools::LinterSources;
 use super::converges::ConvergeSetup;
 use super::metrics::ServiceMetrics;
 use super::repositories::RepositoryFilter;
-use super::sole::SoleDutyLease;
+use super::sole::DutyLeaseExpiry;
 use super::sweep;
 use super::switch::HeldSlots;
 use super::wake::SchedulerWaker;
@@ -29,7 +29,13 @@ use super::wake::SchedulerWaker;
 pub trait ForgeClients: Send + Sync {
     /// Returns the pull request of the repository with the name `repo` (`owner/name`), for this producer;
     /// none if the forge is not configured. Each call names the run.
-    fn pull(&self, run: &RunId, id: &PrId, repo: &str, producer: Producer) -> Option<Box<dyn ForgePull>>;
+    fn pull(
+        &self,
+        run: &RunId,
+        id: &PrId,
+        repo: &str,
+        producer: CommentProducer,
+    ) -> Option<Box<dyn ForgePull>>;
 
     /// Returns the configured forges beyond one pull request, by the `NAME` of `[forge.NAME]`.
     fn servers(&self) -> &BTreeMap<String, AnyForgeServer>;
@@ -40,7 +46,13 @@ pub trait ForgeClients: Send + Sync {
 pub struct ConfiguredForges(pub BTreeMap<String, AnyForgeServer>);
 
 impl ForgeClients for ConfiguredForges {
-    fn pull(&self, run: &RunId, id: &PrId, repo: &str, producer: Producer) -> Option<Box<dyn ForgePull>> {
+    fn pull(
+        &self,
+        run: &RunId,
+        id: &PrId,
+        repo: &str,
+        producer: CommentProducer,
+    ) -> Option<Box<dyn ForgePull>> {
         let server = self.0.get(&id.forge)?.for_review(run.as_str());
         Some(Box::new(server.client(id, repo, producer)))
     }
@@ -90,7 +102,7 @@ pub struct ServiceContext {
     pub metrics: ServiceMetrics,
     pub wake: SchedulerWaker,
     /// The lease on duties that one process has at a time.
-    pub sole: SoleDutyLease,
+    pub sole: DutyLeaseExpiry,
     /// The longest time of one step, by default [`crate::worker::STEP_TIME`].
     pub step_time: Duration,
 }

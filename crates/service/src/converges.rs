@@ -16,11 +16,11 @@ use std::time::SystemTime;
 use truing_config::Config;
 use truing_config::converge::ConvergeConfig;
 use truing_core::converge::record::{ConvergeDetail, ConvergeRecord};
-use truing_core::converge::{AuditScope, ConvergeRun, is_reviewed_clean};
+use truing_core::converge::{AuditScopeDigest, ConvergeRun, is_reviewed_clean};
 use truing_core::dismissal::Dismissal;
 use truing_core::id::{FencingToken, PrId, RunId, Sha, SlotKey};
 use truing_core::port::{Clock as _, EffectOwner, ForgeError, ForgeRead as _, PullDetails, WriteGate};
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_core::slot::SlotLimits;
 use truing_core::switch::RepositoryRef;
 use truing_forge::effects::EffectExecutor;
@@ -30,7 +30,9 @@ use truing_git::{Git, GitError, Mirror};
 use truing_loops::checkout::{self, OperatorRules};
 use truing_loops::converge::pull::{self, PullRequestWorkspace};
 use truing_loops::converge::pursue::PullRequestRunner;
-use truing_loops::converge::{ConvergeAgents, ConvergeContext, ConvergeRunner, InspectionTools, RunMode};
+use truing_loops::converge::{
+    ConvergeAgents, ConvergeContext, ConvergeRunMode, ConvergeRunner, InspectionTools,
+};
 use truing_loops::machine::SystemClock;
 use truing_loops::run_gate::{RunGate, SwitchReader};
 use truing_loops::telemetry::{self, ConvergeSpan};
@@ -142,7 +144,7 @@ impl ConvergeRunContext<'_> {
         key: &SlotKey,
         token: Option<FencingToken>,
     ) -> EffectExecutor<'b> {
-        let writer = EffectOwner { key: key.clone(), producer: Producer::Converge, token };
+        let writer = EffectOwner { key: key.clone(), producer: CommentProducer::Converge, token };
         let log = &self.converging.agents.auditor.ledger;
         let watch = &telemetry::WRITES;
         EffectExecutor { forge: client, log: &**log, gate, clock: &SystemClock, writer, watch }
@@ -183,7 +185,7 @@ impl ConvergeRunContext<'_> {
         workspace: &'b PullRequestWorkspace<'b>,
         gate: &'b Arc<dyn WriteGate>,
         record: ConvergeRecord,
-        mode: RunMode,
+        mode: ConvergeRunMode,
     ) -> PullRequestRunner<'b> {
         let context = ConvergeContext {
             workspace,
@@ -257,7 +259,7 @@ impl ConvergeRunContext<'_> {
         let remembered = last.as_ref().and_then(|last| last.cleared_head(base, looks, said)) == Some(&head);
         // Our own records of a head count more than a review there.
         let is_unknown = last.as_ref().is_none_or(|last| !last.involves_head(&head));
-        let scope = AuditScope::new(base, looks, said);
+        let scope = AuditScopeDigest::new(base, looks, said);
         let reviewed = is_unknown && is_reviewed_clean(&client.reviews().await?, &head, &scope);
         let clean = (remembered || reviewed).then(|| head.clone());
         let mut state = ConvergeRun::new(limits, head, tree, clean.as_ref());

@@ -9,7 +9,7 @@ use truing_core::port::{OperatorStore as _, SlotStore as _, StoreError};
 use truing_store::Store;
 
 use super::commands;
-use super::sole::SoleDutyLease;
+use super::sole::DutyLeaseExpiry;
 
 /// Time between two rounds.
 const EVERY: Duration = Duration::from_secs(60 * 60);
@@ -29,7 +29,7 @@ pub struct RetentionPeriods {
 
 /// Deletes rows older than `keep`, for as long as it is polled.
 #[truing_core::boxed_future]
-pub async fn run(store: &Store, keep: RetentionPeriods, sole: &SoleDutyLease) -> Infallible {
+pub async fn run(store: &Store, keep: RetentionPeriods, sole: &DutyLeaseExpiry) -> Infallible {
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -131,21 +131,21 @@ mod tests {
     use truing_core::id::{FencingToken, PrId, RunId, Sha, SlotKey, SlotVersion, Topic};
     use truing_core::ledger::{BudgetLevel, BudgetLevelKind, ReservationRequest, RunBudget};
     use truing_core::money::MicroUsd;
-    use truing_core::outcome::{OutcomeKind, ReviewOutcome, ReviewRuntime};
+    use truing_core::outcome::{ReviewOutcome, ReviewOutcomeKind, ReviewRuntime};
     use truing_core::port::{
         Clock, CommentKind, EffectEntry, EffectEntryChange, EffectEntryState, EffectLog as _, EffectOwner,
-        HistoryEvent, KnownRepository, Ledger as _, OperatorAction, PullRevision, RequestOrigin, RunRef,
-        RunStore as _, UserRequest, Watchlist as _,
+        HistoryEvent, KnownRepository, Ledger as _, OperatorAction, PullRevision, RequestOrigin,
+        RunReference, RunStore as _, SweepStore as _, UserRequest,
     };
-    use truing_core::publish::Producer;
+    use truing_core::publish::CommentProducer;
     use truing_core::slot::{HoldReason, Slot, SlotState};
 
     use super::*;
 
     /// A clock that stands at a thousand seconds after 1970.
-    struct Still;
+    struct FixedClock;
 
-    impl Clock for Still {
+    impl Clock for FixedClock {
         fn now(&self) -> UnixMillis {
             UnixMillis(1_000_000)
         }
@@ -154,18 +154,18 @@ mod tests {
     #[tokio::test]
     async fn a_round_forgets_all_that_is_old_however_much_it_is() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("truing.db"), Arc::new(Still)).unwrap();
+        let store = Store::open(&folder.path().join("truing.db"), Arc::new(FixedClock)).unwrap();
         let sha = |digit: &str| Sha::parse(&digit.repeat(40)).unwrap();
         let revision = PullRevision { head: sha("a"), base: sha("b") };
         let outcome = ReviewOutcome {
-            kind: OutcomeKind::Failed,
+            kind: ReviewOutcomeKind::Failed,
             reason: None,
             until: None,
             runtime: ReviewRuntime::Rules,
         };
         let key = |pull: u64| SlotKey::new(format!("pr/github/1/{pull}"));
         for token in 1..=600 {
-            let run = RunRef {
+            let run = RunReference {
                 id: RunId::new(format!("r{token}")),
                 key: key(token % 3),
                 token: FencingToken(token),
@@ -221,7 +221,7 @@ mod tests {
         let ask = ReservationRequest { least: MicroUsd(1), most: MicroUsd(1), expires: UnixMillis(20) };
         store.reserve(&purse, &ask).await.unwrap();
 
-        let writer = EffectOwner { key: key(1), producer: Producer::Converge, token: None };
+        let writer = EffectOwner { key: key(1), producer: CommentProducer::Converge, token: None };
         for (topic, at) in [("old", UnixMillis(10)), ("new", UnixMillis(999_000))] {
             let new =
                 Some(EffectEntry { content: String::new(), at, state: EffectEntryState::Open { lost: 0 } });

@@ -100,9 +100,9 @@ struct IngressState {
     looked: Arc<AtomicI64>,
     poll: Duration,
     /// Result of the last test write for `/readyz`.
-    written: CachedAnswer<Result<(), StoreError>>,
+    written: CachedResponse<Result<(), StoreError>>,
     /// The last response of `/metrics`.
-    scraped: CachedAnswer<String>,
+    scraped: CachedResponse<String>,
 }
 
 type SharedIngress = State<Arc<IngressState>>;
@@ -133,8 +133,8 @@ pub fn routes(
         settings,
         looked,
         poll,
-        written: CachedAnswer::new(),
-        scraped: CachedAnswer::new(),
+        written: CachedResponse::new(),
+        scraped: CachedResponse::new(),
     };
     let main = Router::new()
         .route("/webhooks/{name}", post(webhook))
@@ -401,9 +401,9 @@ async fn readyz(State(ingress): SharedIngress, RawQuery(query): RawQuery) -> Res
 
 /// A response that is reused for all requests within [`FRESH`], so that frequent requests do not load the
 /// store.
-struct CachedAnswer<T>(Mutex<Option<(Instant, T)>>);
+struct CachedResponse<T>(Mutex<Option<(Instant, T)>>);
 
-impl<T: Clone> CachedAnswer<T> {
+impl<T: Clone> CachedResponse<T> {
     fn new() -> Self {
         Self(Mutex::new(None))
     }

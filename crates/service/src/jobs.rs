@@ -11,9 +11,9 @@ use opentelemetry::trace::FutureExt as _;
 use tokio::sync::watch;
 use truing_core::id::{PrId, UnixMillis};
 use truing_core::port::{
-    Clock as _, EffectOwner, HistoryEvent, RecordStore, RunRef, SlotDescription, StoreError, WriteGate,
+    Clock as _, EffectOwner, HistoryEvent, RecordStore, RunReference, SlotDescription, StoreError, WriteGate,
 };
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_core::run::StepCost;
 use truing_core::slot::{LoopKind, SlotLimits, StepOutcome, WaitReason};
 use truing_core::switch::RepositoryRef;
@@ -72,7 +72,7 @@ impl JobRun<'_> {
         let key = job::job_key(self.job.name);
         let lease = by_hand::lease(&**store, &key, LoopKind::Sync, self.limits).await?;
         tracing::info!(%key, token = lease.token.0, "leased");
-        let run = RunRef { id: new_run_id(), key, token: lease.token };
+        let run = RunReference { id: new_run_id(), key, token: lease.token };
         // The trace ends together with everything that runs inside it.
         let trace = telemetry::start_sync_trace(
             &run.id,
@@ -98,7 +98,7 @@ impl JobRun<'_> {
     async fn run_under_lease(
         &self,
         store: &Arc<dyn RecordStore>,
-        run: &RunRef,
+        run: &RunReference,
         trace: &Context,
     ) -> (StepOutcome, Result<SyncRecord, RunFailure>) {
         let began = SystemClock.now();
@@ -145,7 +145,7 @@ impl JobRun<'_> {
     async fn follow_package(
         &self,
         store: &Arc<dyn RecordStore>,
-        run: &RunRef,
+        run: &RunReference,
         id: &str,
         remote: &Remote,
     ) -> Result<(SyncRecord, Option<UnixMillis>), StoreError> {
@@ -154,13 +154,17 @@ impl JobRun<'_> {
         let repository = RepositoryRef::from_key(&place.key()).with_name(self.repo);
         let gate = RunGate::of_run(self.switches, repository);
         let gate: Arc<dyn WriteGate> = Arc::new(gate.under_lease(store, &run.key, run.token));
-        let forge = self.forge.client(&place, self.repo, Producer::Sync);
+        let forge = self.forge.client(&place, self.repo, CommentProducer::Sync);
         let effects = EffectExecutor {
             forge: &forge,
             log: &**store,
             gate: &gate,
             clock: &SystemClock,
-            writer: EffectOwner { key: run.key.clone(), producer: Producer::Sync, token: Some(run.token) },
+            writer: EffectOwner {
+                key: run.key.clone(),
+                producer: CommentProducer::Sync,
+                token: Some(run.token),
+            },
             watch: &watch,
         };
         let following = SyncRun {
@@ -197,7 +201,7 @@ impl JobRun<'_> {
     async fn record_unreachable(
         &self,
         store: &Arc<dyn RecordStore>,
-        run: &RunRef,
+        run: &RunReference,
         began: UnixMillis,
         error: &RemoteError,
     ) -> Result<UnixMillis, StoreError> {
@@ -230,7 +234,7 @@ impl JobRun<'_> {
 struct LeasedJob<'a> {
     job: &'a JobRun<'a>,
     store: &'a Arc<dyn RecordStore>,
-    run: &'a RunRef,
+    run: &'a RunReference,
     trace: &'a Context,
 }
 

@@ -64,7 +64,7 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// The intervals and limits of a service.
 #[derive(Clone, Debug)]
-pub struct ServicePace {
+pub struct ServiceSettings {
     /// The part of the work that the process does.
     pub role: ProcessRole,
     /// Limits of simultaneous leases.
@@ -81,7 +81,7 @@ pub struct ServicePace {
 pub struct ReviewService {
     /// The parts that its workers share.
     pub context: Arc<ServiceContext>,
-    pub pace: ServicePace,
+    pub pace: ServiceSettings,
     /// The settings of webhook processing.
     pub ingress: ingress::IngressSettings,
     /// The listener of `/metrics`, if it is not the one of webhooks.
@@ -112,7 +112,7 @@ impl ReviewService {
         hurry: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
         self.context.end_old_leases().await?;
-        let ServicePace { role, places, poll, heartbeat, sweep } = self.pace;
+        let ServiceSettings { role, places, poll, heartbeat, sweep } = self.pace;
         let (stopping, stopped) = watch::channel(false);
         let (giving_back, give_back) = watch::channel(false);
         let looked = Arc::new(AtomicI64::new(self.context.clock.now().0));

@@ -21,7 +21,7 @@ use tokio::sync::Mutex;
 use truing_agent::mcp::{McpTool, ToolCallResult, Toolset};
 use truing_core::id::PrId;
 use truing_core::port::{ForgeError, HaltReason, RecordStore, WriteGate};
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_core::switch::RepositoryRef;
 use truing_forge::remote::RemoteError;
 use truing_forge::{AnyForgeServer, ForgeServer as _, RepositoryClient};
@@ -111,7 +111,7 @@ impl ForgeTools {
 
     fn client(&self, pull: &(PrId, String)) -> RepositoryClient {
         let (id, name) = pull;
-        self.server.client(id, name, Producer::Mcp)
+        self.server.client(id, name, CommentProducer::Mcp)
     }
 
     /// Returns the gate that is checked right before each write to the pull request.

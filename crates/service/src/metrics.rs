@@ -18,7 +18,7 @@ use prometheus::{
 use truing_agent::native;
 use truing_core::ledger::TokenUsage;
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{OutcomeKind, ReviewRecord};
+use truing_core::outcome::{ReviewOutcomeKind, ReviewRecord};
 use truing_core::run::RunOutcome;
 use truing_core::slot::LoopKind;
 use truing_loops::review::RunCounter;
@@ -157,7 +157,7 @@ impl ServiceMetrics {
         };
         let build = made.register_vec("truing_build_info", IntGaugeVec::new)?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        for kind in OutcomeKind::ALL {
+        for kind in ReviewOutcomeKind::ALL {
             inner.runs.with_label_values(&["review", kind.as_str()]);
         }
         for (of, kind) in ["converge", "sync"].into_iter().flat_map(|of| ENDS.map(|kind| (of, kind))) {

@@ -18,7 +18,7 @@ use truing_core::port::{NewNotice, NoticeKind, PendingNotice, RecordStore, Store
 pub use self::mail::MailSink;
 pub use self::webhook::WebhookSink;
 use super::metrics::ServiceMetrics;
-use super::sole::SoleDutyLease;
+use super::sole::DutyLeaseExpiry;
 
 /// Notices read in one query.
 const BATCH: usize = 64;
@@ -164,7 +164,7 @@ pub async fn keep_telling(
     store: &dyn RecordStore,
     sinks: &NoticeSinks,
     every: Duration,
-    sole: &SoleDutyLease,
+    sole: &DutyLeaseExpiry,
 ) -> Infallible {
     let mut tick = tokio::time::interval(every);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

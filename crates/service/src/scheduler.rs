@@ -8,7 +8,7 @@ use truing_core::fair::{ActiveLeases, DueSlot, LeaseLimits, choose_slots};
 use truing_core::id::{FencingToken, PrId, SlotKey, SlotVersion, UnixMillis};
 use truing_core::port::{HistoryEvent, RecordStore, StoreError};
 use truing_core::share::WorkerGroup;
-use truing_core::slot::{Slot, SlotCommand, SlotNote, SlotState, SlotTransition};
+use truing_core::slot::{Slot, SlotCommand, SlotHistoryEntry, SlotState, SlotTransition};
 use truing_core::switch::{KillSwitches, RepositoryRef};
 use truing_core::sync::job;
 
@@ -99,7 +99,7 @@ impl Scheduler {
             };
             // The slot is not due after all; the next look reads it again.
             let Ok(decision) = slot.step(command, &context.limits, now) else { continue };
-            if let Some(SlotNote::Parked(attempts)) = decision.note {
+            if let Some(SlotHistoryEntry::Parked(attempts)) = decision.note {
                 notify::queue_parked_notice(store, &slot.key, attempts, now).await;
             }
             decided.push((slot, decision, chosen.and_then(|who| who.owner.as_deref())));

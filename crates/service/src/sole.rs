@@ -18,9 +18,9 @@ const LEAVE: Duration = Duration::from_secs(2);
 
 /// The end of this process's lease on the duties. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct SoleDutyLease(Arc<Mutex<Option<Instant>>>);
+pub struct DutyLeaseExpiry(Arc<Mutex<Option<Instant>>>);
 
-impl SoleDutyLease {
+impl DutyLeaseExpiry {
     /// Returns true while this process holds the lease.
     pub fn is_ours(&self) -> bool {
         self.expires_at().is_some_and(|until| Instant::now() < until)
@@ -37,7 +37,7 @@ impl SoleDutyLease {
 
 /// Renews the lease, or tries to get it, for as long as it is polled.
 #[truing_core::boxed_future]
-pub async fn keep_renewing(store: Arc<dyn RecordStore>, sole: SoleDutyLease) {
+pub async fn keep_renewing(store: Arc<dyn RecordStore>, sole: DutyLeaseExpiry) {
     loop {
         tokio::time::sleep(RENEW).await;
         renew_lease(&*store, &sole).await;
@@ -46,7 +46,7 @@ pub async fn keep_renewing(store: Arc<dyn RecordStore>, sole: SoleDutyLease) {
 
 /// Asks for the lease once.
 #[truing_core::boxed_future]
-pub async fn renew_lease(store: &dyn RecordStore, sole: &SoleDutyLease) {
+pub async fn renew_lease(store: &dyn RecordStore, sole: &DutyLeaseExpiry) {
     let (asked, had) = (Instant::now(), sole.is_ours());
     match store.lease_sole_duties(TimeSpan(i64::try_from(LENT.as_millis()).unwrap_or(i64::MAX))).await {
         Ok(true) => {
@@ -66,7 +66,7 @@ pub async fn renew_lease(store: &dyn RecordStore, sole: &SoleDutyLease) {
 
 /// Gives the lease back, so that another process need not wait.
 #[truing_core::boxed_future]
-pub async fn give_back_lease(store: &dyn RecordStore, sole: &SoleDutyLease) {
+pub async fn give_back_lease(store: &dyn RecordStore, sole: &DutyLeaseExpiry) {
     if sole.is_ours() {
         sole.set(None);
         let _ = tokio::time::timeout(LEAVE, store.lease_sole_duties(TimeSpan(0))).await;

@@ -22,7 +22,7 @@ use truing_core::switch::{KillSwitches, RepositoryRef};
 use truing_forge::listing::{CachedListing, RepositoryListing};
 use truing_forge::{AnyForgeServer, ForgeServer as _};
 
-use self::share::{AssumedQuota, CallShare};
+use self::share::{AssumedQuota, CallUsage};
 use super::context::ServiceContext;
 use super::pause::WallClockWait;
 
@@ -129,14 +129,14 @@ impl SweepResults {
 #[derive(Debug)]
 pub struct ForgeSweeps {
     every: TimeSpan,
-    forges: BTreeMap<String, ForgeRound>,
+    forges: BTreeMap<String, ForgeSweepRound>,
     /// True if the store failed the last time.
     failing: bool,
 }
 
 /// The round of one forge, with the state kept from earlier rounds.
 #[derive(Debug, Default)]
-struct ForgeRound {
+struct ForgeSweepRound {
     /// Beginning of the current or last round, by the store's clock.
     began: Option<UnixMillis>,
     /// The wait until the next round.
@@ -145,7 +145,7 @@ struct ForgeRound {
     queue: VecDeque<SweepTask>,
     /// A wait during which no calls are made.
     waits: Option<WallClockWait>,
-    share: CallShare,
+    share: CallUsage,
     /// True once it is logged that the share is used up.
     short: bool,
     /// Number of consecutive failures. `down` is true once it is logged that the forge is down.
@@ -250,7 +250,7 @@ impl ForgeSweeps {
     }
 }
 
-impl ForgeRound {
+impl ForgeSweepRound {
     fn is_due(&self, now: UnixMillis, wanted: Option<UnixMillis>) -> bool {
         if self.waits.is_some_and(|pause| pause.is_active(now)) {
             return false;

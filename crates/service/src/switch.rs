@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use truing_core::id::{SlotKey, UnixMillis};
-use truing_core::port::{HistoryEvent, RunRef, StoreError};
+use truing_core::port::{HistoryEvent, RunReference, StoreError};
 use truing_core::slot::{Slot, SlotState};
 use truing_core::switch::{EngagedSwitch, KillSwitches, RepositoryRef, SwitchEngagement};
 use truing_loops::machine::new_run_id;
@@ -69,7 +69,7 @@ impl ServiceContext {
     }
 
     /// Records that a run in progress was stopped.
-    pub(super) async fn record_halt(&self, run: &RunRef) -> Result<(), StoreError> {
+    pub(super) async fn record_halt(&self, run: &RunReference) -> Result<(), StoreError> {
         // The switch may be off again by now; then the audit log shows the reason for the stop.
         let switches = self.kill_switches().await;
         let Some(switch) = switches.stop_switch_for(&RepositoryRef::from_key(&run.key)) else {
@@ -85,7 +85,7 @@ impl ServiceContext {
         &self,
         switch: EngagedSwitch<'_>,
         key: &SlotKey,
-        run: Option<&RunRef>,
+        run: Option<&RunReference>,
         what: &str,
     ) -> HistoryEvent {
         let engaged = switch.engaged;

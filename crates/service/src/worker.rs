@@ -9,11 +9,11 @@ use opentelemetry::trace::FutureExt as _;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 use truing_core::id::{PrId, Sha, SlotKey, TimeSpan};
-use truing_core::outcome::{OutcomeKind, ReviewOutcome, ReviewRuntime};
+use truing_core::outcome::{ReviewOutcome, ReviewOutcomeKind, ReviewRuntime};
 use truing_core::port::{
-    ForgeError, ForgeRead as _, HistoryEvent, RunRef, SlotDescription, StoreError, WriteGate,
+    ForgeError, ForgeRead as _, HistoryEvent, RunReference, SlotDescription, StoreError, WriteGate,
 };
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_core::slot::{LoopKind, StepOutcome, WaitReason};
 use truing_core::switch::RepositoryRef;
 use truing_forge::ForgeServer as _;
@@ -56,7 +56,7 @@ pub async fn drive_lease(
     heartbeat: Duration,
     give_back: watch::Receiver<bool>,
 ) -> Option<Result<StepOutcome, StepStopReason>> {
-    let run = RunRef { id: new_run_id(), key: lease.key.clone(), token: lease.token };
+    let run = RunReference { id: new_run_id(), key: lease.key.clone(), token: lease.token };
     // Every log line of the run carries its key and id.
     let span = tracing::error_span!("run", key = %run.key, review_id = %run.id);
     let began = std::time::Instant::now();
@@ -81,7 +81,7 @@ pub async fn drive_lease(
 pub async fn run_step(
     context: &ServiceContext,
     lease: &Lease,
-    run: &RunRef,
+    run: &RunReference,
 ) -> Result<Result<StepOutcome, StepStopReason>, StepError> {
     let work = WorkerStep { context, lease, run };
     context.driver().run_step((lease, LeaseSuccessor::Server), &work, &AtomicBool::new(false)).await
@@ -97,7 +97,7 @@ pub async fn retract(context: &ServiceContext, key: &SlotKey) -> Result<StepOutc
     let token = context.store.fresh_token().await?;
     let reopened = context.store.take_over_review(key, token, context.clock.now()).await?;
     let Some(id) = reopened else { return Ok(StepOutcome::Idle) };
-    let run = RunRef { id, key: key.clone(), token };
+    let run = RunReference { id, key: key.clone(), token };
     let lease = Lease {
         key: key.clone(),
         token,
@@ -115,7 +115,7 @@ pub async fn retract(context: &ServiceContext, key: &SlotKey) -> Result<StepOutc
 struct WorkerStep<'a> {
     context: &'a ServiceContext,
     lease: &'a Lease,
-    run: &'a RunRef,
+    run: &'a RunReference,
 }
 
 #[async_trait]
@@ -150,7 +150,11 @@ impl LeasedStep for WorkerStep<'_> {
 }
 
 /// Records the cost of a review that was interrupted. A converge run records its own cost when it resumes.
-async fn record_interrupted(context: &ServiceContext, of: LoopKind, run: &RunRef) -> Result<(), StoreError> {
+async fn record_interrupted(
+    context: &ServiceContext,
+    of: LoopKind,
+    run: &RunReference,
+) -> Result<(), StoreError> {
     match of {
         LoopKind::Review => {}
         LoopKind::Converge | LoopKind::Sync => return Ok(()),
@@ -172,7 +176,7 @@ async fn wait_for_settlement(context: &ServiceContext) {
 async fn record_failure(
     context: &ServiceContext,
     lease: &Lease,
-    run: &RunRef,
+    run: &RunReference,
     class: &'static str,
     what: &str,
 ) -> Result<(), StoreError> {
@@ -185,8 +189,12 @@ async fn record_failure(
     }
     wait_for_settlement(context).await;
     let runtime = context.agent.as_ref().map_or(ReviewRuntime::Rules, ModelAgent::review_runtime);
-    let outcome =
-        ReviewOutcome { kind: OutcomeKind::Failed, reason: Some(class.to_owned()), until: None, runtime };
+    let outcome = ReviewOutcome {
+        kind: ReviewOutcomeKind::Failed,
+        reason: Some(class.to_owned()),
+        until: None,
+        runtime,
+    };
     match context.store.mark_failed(run, &outcome, context.clock.now()).await {
         Ok(()) => context.metrics.run_ended(lease.of.as_str(), outcome.kind.as_str()),
         // A newer run has taken over, and records its own end.
@@ -224,7 +232,7 @@ fn count_run_end(
 async fn run_pull_step(
     context: &ServiceContext,
     lease: &Lease,
-    run: &RunRef,
+    run: &RunReference,
 ) -> Result<StepOutcome, StepStopReason> {
     let id = PrId::from_key(&lease.key)
         .ok_or_else(|| misconfigured_reason(format!("{} is not a pull request", lease.key)))?;
@@ -248,7 +256,7 @@ async fn run_pull_step(
 async fn one_at(
     context: &ServiceContext,
     lease: &Lease,
-    run: &RunRef,
+    run: &RunReference,
     id: &PrId,
     repo: &str,
     head: Option<Sha>,
@@ -271,7 +279,7 @@ async fn one_at(
 async fn converge_at(
     context: &ServiceContext,
     lease: &Lease,
-    run: &RunRef,
+    run: &RunReference,
     id: &PrId,
     repo: &str,
 ) -> Result<StepOutcome, StepStopReason> {
@@ -306,14 +314,14 @@ async fn converge_at(
 /// request.
 async fn resolve_repository_name(
     context: &ServiceContext,
-    run: &RunRef,
+    run: &RunReference,
     id: &PrId,
 ) -> Result<Option<String>, StepStopReason> {
     let Some(server) = context.forges.servers().get(&id.forge) else { return Ok(None) };
     let server = server.for_review(run.id.as_str());
     let found = async {
         let name = server.repository_by_id(&id.repository).await?.name;
-        let pull = server.client(id, &name, Producer::Review).pull_request().await?;
+        let pull = server.client(id, &name, CommentProducer::Review).pull_request().await?;
         Ok::<_, ForgeError>((name, pull))
     };
     let (name, pull) = match found.await {
@@ -338,7 +346,7 @@ fn misconfigured_reason(what: String) -> StepStopReason {
 async fn review_at(
     context: &ServiceContext,
     lease: &Lease,
-    run: &RunRef,
+    run: &RunReference,
     id: &PrId,
     repo: &str,
     head: Option<Sha>,
@@ -347,7 +355,7 @@ async fn review_at(
     let gate = context.gate(RepositoryRef::from_key(&lease.key).with_name(repo));
     let gate = gate.under_lease(&context.store, &lease.key, lease.token);
     let gate: Arc<dyn WriteGate> = Arc::new(if lease.is_retraction { gate.of_retraction() } else { gate });
-    let forge = context.forges.pull(&run.id, id, repo, Producer::Review).ok_or_else(unknown)?;
+    let forge = context.forges.pull(&run.id, id, repo, CommentProducer::Review).ok_or_else(unknown)?;
     let server = context.forges.servers().get(&id.forge).ok_or_else(unknown)?.for_review(run.id.as_str());
     let remote = server.resolve_remote(&id.repository, repo, RemotePurpose::Fetch).await;
     let remote =
@@ -428,7 +436,7 @@ impl ServiceContext {
     }
 }
 
-async fn record_event(context: &ServiceContext, run: &RunRef, what: String) -> Result<(), StoreError> {
+async fn record_event(context: &ServiceContext, run: &RunReference, what: String) -> Result<(), StoreError> {
     tracing::warn!("{what}");
     let event =
         HistoryEvent { at: context.clock.now(), key: run.key.clone(), run: Some(run.id.clone()), what };

@@ -73,9 +73,9 @@ fn read_persisted(connection: &SqlTransaction) -> Result<UnixMillis, StoreFault>
 mod tests {
     use super::*;
 
-    struct Hand(AtomicI64);
+    struct ManualWallClock(AtomicI64);
 
-    impl Clock for Hand {
+    impl Clock for ManualWallClock {
         fn now(&self) -> UnixMillis {
             UnixMillis(self.0.load(Ordering::Relaxed))
         }
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn does_not_run_backwards_within_a_minute_and_follows_beyond() {
-        let hand = Arc::new(Hand(AtomicI64::new(1_000_000)));
+        let hand = Arc::new(ManualWallClock(AtomicI64::new(1_000_000)));
         let clock = StoreClock::new(hand.clone());
         let cases = [
             // Each row: the wall clock, and the store's instant.

@@ -23,7 +23,9 @@ pub use self::look::SchemaVersions;
 pub use self::postgres::PostgresConnectError;
 pub use self::sqlite::{BackupError, SqliteOpenError};
 pub use self::store::Store;
-pub use self::tables::{FindingCount, KeySpend, PostedFinding, RunEndCount, RunEntry, RunMark, StoreCensus};
+pub use self::tables::{
+    FindingCount, KeySpend, PostedFinding, RunDeletionCursor, RunEndCount, RunEntry, StoreStatistics,
+};
 pub use self::transfer::{CopiedPage, NulPolicy, TableComparison, TransferError};
 pub use self::valkey::SlotsError;
 pub use self::watch::WriteMetrics;

@@ -104,7 +104,7 @@ pub(crate) fn was_locked(database: &Path) -> bool {
 
 /// The state of the serving locks of a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum LockState {
+pub(crate) enum ServeLockState {
     /// No process serves the file, or one does by this name.
     Right,
     /// A process serves the file by another name, such as that of a mount; its log would be beside that name.
@@ -115,19 +115,19 @@ pub(crate) enum LockState {
 
 /// Reads the state of a file's locks. It opens and closes the file, so no part of this process may have it
 /// open.
-pub(crate) fn lock_state(database: &Path) -> LockState {
+pub(crate) fn lock_state(database: &Path) -> ServeLockState {
     let looked = || {
         let of_file = File::open(database).is_ok_and(|file| is_locked(&file));
         match (of_file, serving_process(database)) {
-            (true, None) => LockState::Elsewhere,
-            (false, Some(server)) => LockState::Replaced(server),
-            (true, Some(_)) | (false, None) => LockState::Right,
+            (true, None) => ServeLockState::Elsewhere,
+            (false, Some(server)) => ServeLockState::Replaced(server),
+            (true, Some(_)) | (false, None) => ServeLockState::Right,
         }
     };
     // A server that starts or stops holds one of the two locks for a moment.
     for _ in 1..TRIES {
-        if looked() == LockState::Right {
-            return LockState::Right;
+        if looked() == ServeLockState::Right {
+            return ServeLockState::Right;
         }
         pause();
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use truing_core::port::Clock;
 
 use crate::postgres::PostgresConnectError;
-use crate::sql::OpenPurpose;
+use crate::sql::StoreOpenPurpose;
 use crate::sqlite::{SqliteFile, SqliteOpenError};
 use crate::store::Store;
 
@@ -53,7 +53,7 @@ impl Store {
         slots: &str,
         records: &str,
     ) -> Result<(Self, SchemaVersions), PostgresConnectError> {
-        let store = Self::connect_as(OpenPurpose::Look, slots, records, None).await?;
+        let store = Self::connect_as(StoreOpenPurpose::Look, slots, records, None).await?;
         let form = store.records_schema_versions().await?;
         Ok((store, form))
     }

@@ -21,7 +21,7 @@ pub use self::fault::PostgresConnectError;
 
 use self::session::PostgresSession;
 use crate::fault::StoreFault;
-use crate::sql::{OpenPurpose, SqlTransaction, TransactionMode};
+use crate::sql::{SqlTransaction, StoreOpenPurpose, TransactionMode};
 use crate::watch::StoreMonitor;
 use truing_core::loopback::is_loopback;
 
@@ -48,7 +48,7 @@ impl PostgresDatabase {
     /// Connects, and migrates the database to this version's schema.
     pub(crate) async fn open(
         url: &str,
-        purpose: OpenPurpose,
+        purpose: StoreOpenPurpose,
         watch: Arc<StoreMonitor>,
     ) -> Result<Self, PostgresConnectError> {
         let mut config = parse_configuration(url).map_err(PostgresConnectError::Url)?;

@@ -51,7 +51,7 @@ pub(crate) fn placeholders(first: usize, count: usize) -> String {
 
 /// The purpose for which a store is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum OpenPurpose {
+pub(crate) enum StoreOpenPurpose {
     /// Normal use. A store with an unfinished copy of another one is refused.
     Use,
     /// Filling with everything of another store.

@@ -28,7 +28,7 @@ use self::writer::WriterHandle;
 use crate::clock::StoreClock;
 use crate::fault::StoreFault;
 use crate::look::SchemaVersions;
-use crate::sql::{OpenPurpose, SqlTransaction};
+use crate::sql::{SqlTransaction, StoreOpenPurpose};
 use crate::watch::StoreMonitor;
 
 /// An open SQLite file.
@@ -44,7 +44,7 @@ impl SqliteFile {
     /// Opens the file, creates it if it is missing, and migrates it to this version's schema.
     pub(crate) fn open(
         path: &Path,
-        purpose: OpenPurpose,
+        purpose: StoreOpenPurpose,
         clock: &Arc<StoreClock>,
         watch: &Arc<StoreMonitor>,
     ) -> Result<Self, SqliteOpenError> {

@@ -10,7 +10,7 @@ use crate::clock::StoreClock;
 use crate::fault::StoreFault;
 use crate::look::SchemaVersions;
 use crate::postgres::{PostgresConnectError, PostgresDatabase};
-use crate::sql::{OpenPurpose, SqlTransaction, TransactionMode};
+use crate::sql::{SqlTransaction, StoreOpenPurpose, TransactionMode};
 use crate::sqlite::{DatabaseFile, SqliteFile, SqliteOpenError};
 use crate::valkey::ValkeyServer;
 use crate::watch::StoreMonitor;
@@ -45,7 +45,7 @@ impl Store {
     /// # Errors
     /// Every [`SqliteOpenError`] names the path. A file that is refused is not changed.
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, SqliteOpenError> {
-        Self::open_as(OpenPurpose::Use, path, clock)
+        Self::open_as(StoreOpenPurpose::Use, path, clock)
     }
 
     /// Opens a file that [`Store::copy_to`] is to fill, or has filled in part.
@@ -53,10 +53,14 @@ impl Store {
     /// # Errors
     /// The errors of [`Store::open`].
     pub fn open_for_transfer(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, SqliteOpenError> {
-        Self::open_as(OpenPurpose::Transfer, path, clock)
+        Self::open_as(StoreOpenPurpose::Transfer, path, clock)
     }
 
-    fn open_as(purpose: OpenPurpose, path: &Path, clock: Arc<dyn Clock>) -> Result<Self, SqliteOpenError> {
+    fn open_as(
+        purpose: StoreOpenPurpose,
+        path: &Path,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SqliteOpenError> {
         let (clock, watch) = (Arc::new(StoreClock::new(clock)), Arc::new(StoreMonitor::default()));
         let file = SqliteFile::open(path, purpose, &clock, &watch)?;
         Ok(Self(Arc::new(StoreInner { clock, watch, engine: StoreEngine::Sqlite(file) })))
@@ -73,7 +77,7 @@ impl Store {
         records: &str,
         clock: Option<Arc<dyn Clock>>,
     ) -> Result<Self, PostgresConnectError> {
-        Self::connect_as(OpenPurpose::Use, slots, records, clock).await
+        Self::connect_as(StoreOpenPurpose::Use, slots, records, clock).await
     }
 
     /// Connects to servers that [`Store::copy_to`] is to fill, or has filled in part.
@@ -86,11 +90,11 @@ impl Store {
         records: &str,
         clock: Option<Arc<dyn Clock>>,
     ) -> Result<Self, PostgresConnectError> {
-        Self::connect_as(OpenPurpose::Transfer, slots, records, clock).await
+        Self::connect_as(StoreOpenPurpose::Transfer, slots, records, clock).await
     }
 
     pub(crate) async fn connect_as(
-        purpose: OpenPurpose,
+        purpose: StoreOpenPurpose,
         slots: &str,
         records: &str,
         clock: Option<Arc<dyn Clock>>,

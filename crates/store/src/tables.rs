@@ -16,12 +16,12 @@ mod slots;
 mod watchlist;
 
 pub use self::effects::PostedFinding;
-pub use self::forget::RunMark;
+pub use self::forget::RunDeletionCursor;
 pub use self::history::RunEntry;
-pub use self::insight::StoreCensus;
+pub use self::insight::StoreStatistics;
 pub use self::ledger::KeySpend;
 pub(crate) use self::operations::switch::read as kill_switch;
 pub use self::report::RunEndCount;
 pub use self::reviewed::FindingCount;
-pub(crate) use self::runs::EndColumns;
+pub(crate) use self::runs::RunEndColumns;
 pub(crate) use self::slots::{last_number, page_of_slots, write_versioned_slots};

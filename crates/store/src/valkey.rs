@@ -25,7 +25,7 @@ use truing_core::switch::{KillSwitches, RepositoryRef};
 
 pub use self::fault::SlotsError;
 pub(crate) use self::script::SwapOutcome;
-pub(crate) use self::whole::SlotReading;
+pub(crate) use self::whole::SlotReadResult;
 
 use self::clock::ServerClock;
 use self::peers::ProcessPeers;

@@ -32,21 +32,21 @@ use truing_config::{Config, ConfiguredRuntime};
 use truing_core::code::LinesKey;
 use truing_core::fair::LeaseLimits;
 use truing_core::id::{PrId, SlotKey, TimeSpan, UnixMillis};
-use truing_core::port::{ForgeKind, SlotStore as _, Watchlist as _};
+use truing_core::port::{ForgeKind, SlotStore as _, SweepStore as _};
 use truing_core::run::RunStage;
 use truing_core::slot::SlotLimits;
 use truing_fakes::forge::{
-    CommitStatus, DeliveryChaos, DeliveryHook, FakeError, FakeRepo, NewPull, PullView,
+    CommitStatus, DeliveryHook, FakeError, FakeRepo, NewPull, PullView, UnreliableNetwork,
 };
 use truing_fakes::repo::CommitBuilder;
 use truing_forge::webhook::HookSecret;
 use truing_git::Git;
 use truing_loops::checkout::OperatorRules;
 use truing_loops::machine::SystemClock;
-use truing_loops::reader::ChildReader;
+use truing_loops::reader::ChildProcessReader;
 use truing_service::ingress::IngressSettings;
 use truing_service::metrics::ServiceMetrics;
-use truing_service::{ProcessRole, ReviewService, ServeError, ServiceContext, ServicePace};
+use truing_service::{ProcessRole, ReviewService, ServeError, ServiceContext, ServiceSettings};
 use truing_store::Store;
 
 use code::{
@@ -86,7 +86,7 @@ pub const PLANTED: usize = 3;
 const PULLS: usize = 20;
 const PUSHES: usize = 50;
 /// Faults of the network for each hundred webhooks of the storm.
-const CHAOS: DeliveryChaos = DeliveryChaos { seed: 7, lost: 5, twice: 20, late: 8 };
+const CHAOS: UnreliableNetwork = UnreliableNetwork { seed: 7, lost: 5, twice: 20, late: 8 };
 /// Time after which the demonstration fails if the storm has not settled.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -380,7 +380,7 @@ impl ReviewDemo {
         kind: ForgeKind,
         git: Git,
         environment: &Environment,
-        reader: ChildReader,
+        reader: ChildProcessReader,
     ) -> Result<Self, DemoError> {
         let began = Instant::now();
         let folder = tempfile::tempdir().map_err(setup_error)?;
@@ -408,7 +408,7 @@ impl ReviewDemo {
         let (stop, stopped) = oneshot::channel();
         let service = ReviewService {
             context: Arc::new(context),
-            pace: ServicePace {
+            pace: ServiceSettings {
                 role: ProcessRole::All,
                 places: LeaseLimits::new(4),
                 poll: POLL,
@@ -451,7 +451,7 @@ impl ReviewDemo {
     pub async fn run_first_review(&self) -> Result<FirstReview, DemoError> {
         self.repo.push("payments", problem_commit()).await?;
         let number = self.repo.open_pull(NewPull::from_branch("payments")).await?;
-        self.deliver(DeliveryChaos::default()).await?;
+        self.deliver(UnreliableNetwork::default()).await?;
         let view = self.wait_until_reviewed(number).await?;
         Ok(FirstReview { number, view, seconds: self.began.elapsed().as_secs_f64() })
     }
@@ -469,7 +469,7 @@ impl ReviewDemo {
         };
         push("refunded").await?;
         let number = repo.open_pull(NewPull::from_branch(branch)).await?;
-        self.deliver(DeliveryChaos::default()).await?;
+        self.deliver(UnreliableNetwork::default()).await?;
         self.wait_until_reviewed(number).await?;
         push("is_refunded").await?;
         let view = self.request_review(number).await?;
@@ -495,7 +495,7 @@ impl ReviewDemo {
         let commit = |title: &str, text: String| CommitBuilder::new(title).write("cart.py", text);
         repo.push(branch, commit("Add a cart", cart_code(""))).await?;
         let number = repo.open_pull(NewPull::from_branch(branch)).await?;
-        self.deliver(DeliveryChaos::default()).await?;
+        self.deliver(UnreliableNetwork::default()).await?;
         let first = self.wait_until_reviewed(number).await?;
         let mut views = vec![PullView { comments: Vec::new(), ..first.clone() }, first];
         let moved = cart_code("import pdb\n\nfrom shop import charge\n\n\n");
@@ -538,7 +538,7 @@ impl ReviewDemo {
         };
         push("def report():\n    return 1  # TODO round\n").await?;
         let number = repo.open_pull(NewPull::from_branch(branch)).await?;
-        self.deliver(DeliveryChaos::default()).await?;
+        self.deliver(UnreliableNetwork::default()).await?;
         let first = self.wait_until_reviewed(number).await?;
         let mut views = vec![PullView { comments: Vec::new(), ..first.clone() }, first];
         for text in [
@@ -565,7 +565,7 @@ impl ReviewDemo {
 
     /// Delivers all webhooks and waits until the commands in comments are handled.
     async fn deliver_and_wait(&self) -> Result<(), DemoError> {
-        self.deliver(DeliveryChaos::default()).await?;
+        self.deliver(UnreliableNetwork::default()).await?;
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(POLL);
         while !self.store.unserved_requests(self.forge.name(), 1).await.map_err(setup_error)?.is_empty() {
@@ -665,7 +665,7 @@ impl ReviewDemo {
             let lost = if round + 1 == PUSHES { 0 } else { CHAOS.lost };
             let seed = CHAOS.seed + round as u64;
             let before = std::mem::replace(&mut delivering, Instant::now());
-            deliveries += self.deliver(DeliveryChaos { seed, lost, ..CHAOS }).await?;
+            deliveries += self.deliver(UnreliableNetwork { seed, lost, ..CHAOS }).await?;
             // The time from the first webhook of the previous round to the last of this one is an upper bound
             // of any gap.
             if round > 0 && before.elapsed().as_millis() >= u128::from(TIMINGS.quiet.0.unsigned_abs()) {
@@ -724,7 +724,7 @@ impl ReviewDemo {
         }
     }
 
-    async fn deliver(&self, chaos: DeliveryChaos) -> Result<usize, DemoError> {
+    async fn deliver(&self, chaos: UnreliableNetwork) -> Result<usize, DemoError> {
         Ok(self.forge.fake.deliver_all(chaos).await?.len())
     }
 
@@ -785,7 +785,7 @@ fn build_context(
     model: &ScriptedModel,
     git: Git,
     store: Store,
-    reader: ChildReader,
+    reader: ChildProcessReader,
     folder: &Path,
 ) -> Result<ServiceContext, DemoError> {
     let metrics = ServiceMetrics::new().map_err(setup_error)?;
@@ -812,7 +812,7 @@ fn build_context(
         metrics,
         wake: truing_service::wake::SchedulerWaker::default(),
         toolbox,
-        sole: truing_service::sole::SoleDutyLease::default(),
+        sole: truing_service::sole::DutyLeaseExpiry::default(),
         step_time: truing_service::worker::STEP_TIME,
     })
 }

@@ -36,14 +36,14 @@ use truing_core::slot::SlotLimits;
 use truing_forge::AnyForgeServer;
 use truing_forge::remote::RemoteError;
 use truing_git::{Git, GitError, GitOptions};
-use truing_loops::reader::{ChildReader, packs_with};
+use truing_loops::reader::{ChildProcessReader, packs_with};
 use truing_loops::reading::ReviewScope;
 use truing_loops::telemetry::TraceExport;
 use truing_reader::RulePacks;
 use truing_service::housekeeping::RetentionPeriods;
 use truing_service::metrics::ServiceMetrics;
 use truing_service::notify::{MailSink, NoticeSinks, WebhookSink};
-use truing_service::{ProcessRole, ServicePace};
+use truing_service::{ProcessRole, ServiceSettings};
 
 pub(crate) use self::forges::MARKER_KEY;
 use self::forges::forge_server;
@@ -192,9 +192,9 @@ pub fn slot_limits(review: &ReviewConfig, lease: Duration) -> SlotLimits {
 }
 
 /// Returns the intervals and concurrency limits of the service.
-pub fn service_pace(config: &Config, role: ProcessRole) -> ServicePace {
+pub fn service_pace(config: &Config, role: ProcessRole) -> ServiceSettings {
     let (all, per_owner) = (config.server.concurrency, config.server.concurrency_per_owner);
-    ServicePace {
+    ServiceSettings {
         role,
         places: LeaseLimits { all, per_owner: if per_owner == 0 { all } else { per_owner } },
         poll: config.server.poll,
@@ -209,9 +209,9 @@ pub fn service_pace(config: &Config, role: ProcessRole) -> ServicePace {
 /// # Errors
 /// Returns exit 2 if a pack is unknown or the operator's packs are invalid, and exit 3 if the path of this
 /// program is unknown.
-pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<ChildReader, CliError> {
+pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<ChildProcessReader, CliError> {
     load_packs(rules).and_then(|packs| packs.check_names(&rules.packs)).map_err(reader_error)?;
-    let reader = ChildReader::of_this_program().map_err(|error| {
+    let reader = ChildProcessReader::of_this_program().map_err(|error| {
         CliError::failure(
             "reader",
             format!("cannot find the path of this program, to start its reader: {error}"),
@@ -226,7 +226,7 @@ pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<Chil
 ///
 /// # Errors
 /// Returns the same errors as [`child_reader`].
-pub fn local_reader(rules: &RulesConfig) -> Result<ChildReader, CliError> {
+pub fn local_reader(rules: &RulesConfig) -> Result<ChildProcessReader, CliError> {
     child_reader(rules, &SandboxConfig { level: SandboxLevel::None })
 }
 

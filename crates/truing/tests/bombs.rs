@@ -38,7 +38,7 @@ use truing_upstream::constraint::{self, RequirementPlace};
 use truing_upstream::manifest;
 use truing_upstream::requirements::DependentProject;
 
-use bomb::{Asked, Random, Worst};
+use bomb::{BombRequest, CostliestTexts, Random};
 
 /// Maximum memory in bytes for parsing any text of any length; the size limit of each reader ensures it.
 const MEMORY: u64 = 256 << 20;
@@ -580,8 +580,8 @@ fn cpu_time() -> Duration {
 
 #[test]
 fn generated_bombs_cost_a_bounded_amount_whatever_reads_them() {
-    let asked = Asked::from_environment();
-    let mut worst = Worst::default();
+    let asked = BombRequest::from_environment();
+    let mut worst = CostliestTexts::default();
     let mut broken = Vec::new();
     let count = READERS.len() as u64;
     for seed in asked.seeds(3 * count) {

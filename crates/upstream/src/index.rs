@@ -13,7 +13,7 @@ mod tests;
 
 pub use client::PackageIndex;
 pub(crate) use client::describe_error;
-pub use integrity::Integrity;
+pub use integrity::ArchiveDigest;
 use release::IndexResponse;
 pub use release::{IndexError, PackageRelease, ReleaseArchive};
 

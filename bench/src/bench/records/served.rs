@@ -31,14 +31,14 @@ const TABLES: [&str; 16] = [
 ];
 
 /// The storage behind a store.
-enum StoreBacking {
+enum StoreBackend {
     File(PathBuf),
     Servers(Box<StoreServers>),
 }
 
 /// A store that is measured.
 pub(super) struct MeasuredStore {
-    kept: StoreBacking,
+    kept: StoreBackend,
     config: PathBuf,
     program: PathBuf,
     /// The local folder of commands.
@@ -56,7 +56,7 @@ impl MeasuredStore {
     ) -> Result<Self> {
         let file = folder.join("truing.db");
         let section = format!("[store]\nurl = \"sqlite:{}\"\n", file.display());
-        let served = Self::new(tools, folder, "sqlite.toml", &section, StoreBacking::File(file))?;
+        let served = Self::new(tools, folder, "sqlite.toml", &section, StoreBackend::File(file))?;
         served.create_empty_store()?;
         // Runs without a journal, because a failed file is discarded.
         let mut sql = String::from(
@@ -99,7 +99,7 @@ impl MeasuredStore {
     pub(super) fn start_empty_servers(tools: &BenchPrograms<'_>, folder: &Path) -> Result<Self> {
         let servers = stores::start_servers(tools.redis, folder)?;
         let section = format!("{}[forge.github]\n{}", servers.section, servers.marker_key);
-        Self::new(tools, folder, "servers.toml", &section, StoreBacking::Servers(Box::new(servers)))
+        Self::new(tools, folder, "servers.toml", &section, StoreBackend::Servers(Box::new(servers)))
     }
 
     fn new(
@@ -107,7 +107,7 @@ impl MeasuredStore {
         folder: &Path,
         config: &str,
         section: &str,
-        kept: StoreBacking,
+        kept: StoreBackend,
     ) -> Result<Self> {
         let config = folder.join(config);
         std::fs::write(&config, section).context("cannot write the configuration")?;
@@ -129,7 +129,7 @@ impl MeasuredStore {
         let mut command = Command::new(&self.program);
         command.arg("--quiet").args(arguments).arg("--config").arg(&self.config);
         command.env("HOME", &self.home).env("TRUING_STORE__FOLDER", &self.home).current_dir(&self.home);
-        if let StoreBacking::Servers(servers) = &self.kept {
+        if let StoreBackend::Servers(servers) = &self.kept {
             command.env(servers.variable.0, servers.variable.1);
         }
         command
@@ -137,36 +137,36 @@ impl MeasuredStore {
 
     pub(super) fn name(&self) -> &'static str {
         match self.kept {
-            StoreBacking::File(_) => "SQLite",
-            StoreBacking::Servers(_) => "Redis and PostgreSQL",
+            StoreBackend::File(_) => "SQLite",
+            StoreBackend::Servers(_) => "Redis and PostgreSQL",
         }
     }
 
     /// Returns the store's address for `truing store`.
     pub(super) fn url(&self) -> String {
         match &self.kept {
-            StoreBacking::File(file) => format!("sqlite:{}", file.display()),
-            StoreBacking::Servers(servers) => format!("{},{}", servers.slots, servers.records),
+            StoreBackend::File(file) => format!("sqlite:{}", file.display()),
+            StoreBackend::Servers(servers) => format!("{},{}", servers.slots, servers.records),
         }
     }
 
     /// Returns the file, or the addresses of both servers.
     pub(super) fn addresses(&self) -> Vec<String> {
         match &self.kept {
-            StoreBacking::File(file) => vec![file.display().to_string()],
-            StoreBacking::Servers(servers) => vec![servers.slots.clone(), servers.records.clone()],
+            StoreBackend::File(file) => vec![file.display().to_string()],
+            StoreBackend::Servers(servers) => vec![servers.slots.clone(), servers.records.clone()],
         }
     }
 
     /// Returns a client of the engine that reads statements.
     fn client_command(&self) -> Result<Command> {
         Ok(match &self.kept {
-            StoreBacking::File(file) => {
+            StoreBackend::File(file) => {
                 let mut client = Command::new("sqlite3");
                 client.args(["-batch", "-bail"]).arg(file);
                 client
             }
-            StoreBacking::Servers(servers) => {
+            StoreBackend::Servers(servers) => {
                 let mut client = Command::new(stores::find_postgres_programs()?.join("psql"));
                 client.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", &servers.records]);
                 client
@@ -182,8 +182,8 @@ impl MeasuredStore {
     fn query(&self, sql: &str) -> Result<String> {
         let mut client = self.client_command()?;
         match &self.kept {
-            StoreBacking::File(_) => client.arg(sql),
-            StoreBacking::Servers(_) => client.args(["-c", sql]),
+            StoreBackend::File(_) => client.arg(sql),
+            StoreBackend::Servers(_) => client.args(["-c", sql]),
         };
         workspace::output(&mut client)
     }
@@ -191,8 +191,8 @@ impl MeasuredStore {
     /// Returns the number of rows of each table that has some.
     pub(super) fn table_counts(&self) -> Result<Vec<(&'static str, u64)>> {
         let schema = match self.kept {
-            StoreBacking::File(_) => "",
-            StoreBacking::Servers(_) => "truing.",
+            StoreBackend::File(_) => "",
+            StoreBackend::Servers(_) => "truing.",
         };
         let count = |table: &'static str| -> Result<(&'static str, u64)> {
             let told = self.query(&format!("SELECT count(*) FROM {schema}{table}"))?;
@@ -205,8 +205,8 @@ impl MeasuredStore {
     /// Returns the bytes of the records on the disk, with their indexes.
     pub(super) fn disk_bytes(&self) -> Result<u64> {
         match &self.kept {
-            StoreBacking::File(file) => Ok(std::fs::metadata(file)?.len()),
-            StoreBacking::Servers(_) => {
+            StoreBackend::File(file) => Ok(std::fs::metadata(file)?.len()),
+            StoreBackend::Servers(_) => {
                 let told = self.query("SELECT pg_database_size(current_database())")?;
                 told.trim().parse().with_context(|| format!("no size: {told}"))
             }

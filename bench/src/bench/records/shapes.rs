@@ -15,7 +15,8 @@ use truing_core::id::{CommentId, FindingId, Fingerprint, RunId, Sha, SlotKey, Un
 use truing_core::ledger::TokenUsage;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{
-    ModelReview, ModelReviewDetail, OutcomeKind, ReviewDetail, ReviewOutcome, ReviewRecord, ReviewRuntime,
+    ModelReview, ModelReviewDetail, ReviewDetail, ReviewOutcome, ReviewOutcomeKind, ReviewRecord,
+    ReviewRuntime,
 };
 use truing_core::publish::{CheckContent, CommentSubject, DesiredComment, DesiredStatus, StatusState};
 use truing_core::run::RunStage;
@@ -147,7 +148,7 @@ fn sample_comment() -> DesiredComment {
 
 fn sample_review(head: &Sha, base: &Sha) -> ReviewRecord {
     let outcome = ReviewOutcome {
-        kind: OutcomeKind::Reviewed,
+        kind: ReviewOutcomeKind::Reviewed,
         reason: None,
         until: None,
         runtime: ReviewRuntime::Native,

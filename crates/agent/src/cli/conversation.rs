@@ -13,8 +13,8 @@ use truing_model::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage
 use super::relay::{ProgramMessage, RelayReply};
 use super::wire;
 use crate::mcp::{McpTool, ToolHints};
-use crate::native::turns::{RunTurns, TurnOutcome};
-use crate::native::{AgentRun, AgentRunEnd, CallOutput, ReportForm, RunBrief};
+use crate::native::turns::{ActiveAgentRun, TurnOutcome};
+use crate::native::{AgentRunEnd, AgentRunInput, AgentRunResult, CallOutput, ReportSchema};
 use crate::schema::{MAX_NAME_CHARS, REPORT};
 
 /// Text that the program gets as the model's last message.
@@ -29,7 +29,7 @@ pub(super) const HINTS: ToolHints =
 
 /// A run and the state of its exchange with the program.
 pub(super) struct CliConversation<'a, F, J> {
-    turns: RunTurns<'a, F, J>,
+    turns: ActiveAgentRun<'a, F, J>,
     model: &'a str,
     /// The end of the run, as soon as there is one.
     over: Option<AgentRunEnd>,
@@ -49,8 +49,8 @@ pub(super) struct CliConversation<'a, F, J> {
     known: usize,
 }
 
-impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
-    pub(super) fn new(turns: RunTurns<'a, F, J>, brief: &'a RunBrief) -> Self {
+impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
+    pub(super) fn new(turns: ActiveAgentRun<'a, F, J>, brief: &'a AgentRunInput) -> Self {
         Self {
             turns,
             model: &brief.model,
@@ -117,7 +117,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
     }
 
     /// Returns the finished run: with its own end if it has one, or else with `end`.
-    pub(super) async fn finish_run(self, end: AgentRunEnd) -> AgentRun<F> {
+    pub(super) async fn finish_run(self, end: AgentRunEnd) -> AgentRunResult<F> {
         self.turns.finish_run(self.over.unwrap_or(end)).await
     }
 

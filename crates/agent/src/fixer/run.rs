@@ -7,7 +7,7 @@ use super::FixerWorkspace;
 use truing_reader::mask::mask_printed;
 
 use crate::command::{
-    self, CommandBounds, CommandError, FinishedCommand, MAX_PRINTED, ProcessEnd, WriteLimit,
+    self, CommandError, CommandLimits, CommandResult, MAX_PRINTED, ProcessOutcome, WriteLimit,
 };
 use crate::outgoing::in_tree;
 use crate::sandbox::{JobCommand, SandboxJob, SandboxLevel};
@@ -21,7 +21,7 @@ pub(super) async fn run_command(workshop: &FixerWorkspace, argv: &[String]) -> R
     (job.writable, job.sockets) = (true, true);
     workshop.programs.clone_into(&mut job.read);
     let written = Some(clone_write_limit(workshop.clone.clone(), job.limits.disk).await);
-    let ended = command::run(job, &CommandBounds { time: workshop.time, written, whole: false }).await?;
+    let ended = command::run(job, &CommandLimits { time: workshop.time, written, whole: false }).await?;
     Ok(report(workshop, &ended))
 }
 
@@ -32,16 +32,18 @@ async fn clone_write_limit(clone: PathBuf, disk: u64) -> WriteLimit {
     WriteLimit { folders, most: now.plus(DiskUsage::of_bytes(disk)) }
 }
 
-fn report(workshop: &FixerWorkspace, ended: &FinishedCommand) -> String {
+fn report(workshop: &FixerWorkspace, ended: &CommandResult) -> String {
     let mut text = match &ended.end {
-        ProcessEnd::Exit(status) => match status.code() {
+        ProcessOutcome::Exit(status) => match status.code() {
             Some(code) => format!("exit code {code}\n"),
             None => format!("ended by force ({status})\n"),
         },
-        ProcessEnd::Time => format!("ended because it took longer than {} s\n", workshop.time.as_secs_f32()),
-        ProcessEnd::Output => format!("ended because it printed more than {MAX_PRINTED} bytes\n"),
-        ProcessEnd::Disk(_) => "ended because it wrote too much\n".to_owned(),
-        ProcessEnd::Limit(bound, seen) => {
+        ProcessOutcome::Time => {
+            format!("ended because it took longer than {} s\n", workshop.time.as_secs_f32())
+        }
+        ProcessOutcome::Output => format!("ended because it printed more than {MAX_PRINTED} bytes\n"),
+        ProcessOutcome::Disk(_) => "ended because it wrote too much\n".to_owned(),
+        ProcessOutcome::Limit(bound, seen) => {
             format!("ended because all its processes exceeded the {} limit ({seen})\n", bound.as_str())
         }
     };

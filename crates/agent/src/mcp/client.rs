@@ -250,13 +250,13 @@ impl McpServers {
 }
 
 /// A running server and its tools.
-type ReadyResult = Result<(McpSession, Vec<rmcp::model::Tool>), ServerFailure>;
+type ServerStartResult = Result<(McpSession, Vec<rmcp::model::Tool>), ServerFailure>;
 
 /// Starts a server and requests its tools, within its timeout.
 fn start_server(
     config: &McpServer,
     proxy: Option<EgressProxy>,
-) -> Pin<Box<dyn Future<Output = ReadyResult> + Send + '_>> {
+) -> Pin<Box<dyn Future<Output = ServerStartResult> + Send + '_>> {
     Box::pin(async move {
         let begun = async {
             let session = McpSession::open(&config.way, proxy).await?;

@@ -25,7 +25,7 @@ use super::client::{McpServer, McpServers, ServerAddress, ServerTransport};
 use super::connections::{ConnectionBounds, serve_connections};
 use super::http::McpEndpoint;
 use crate::native::{CallOutput, RunTools};
-use everything::SuiteServer;
+use everything::ConformanceServer;
 use page::{ProtocolSide, ScenarioRow};
 
 /// Timeout of one run of the suite on a busy machine.
@@ -83,7 +83,11 @@ async fn every_scenario_of_the_suite_that_counts_passes() {
         move |request| {
             let door = door.clone();
             async move {
-                door.dispatch(|| SuiteServer(ToolsetHandler(Arc::new(everything::SuiteTools))), request).await
+                door.dispatch(
+                    || ConformanceServer(ToolsetHandler(Arc::new(everything::ConformanceTools))),
+                    request,
+                )
+                .await
             }
         },
     ));

@@ -75,12 +75,12 @@ fn initialize() -> Value {
 }
 
 /// A client at the other end of a pipe.
-struct Piped {
+struct PipedClient {
     pipe: BufReader<DuplexStream>,
     served: JoinHandle<Result<(), McpServeError>>,
 }
 
-impl Piped {
+impl PipedClient {
     fn new() -> Self {
         let (ours, theirs) = tokio::io::duplex(64 << 10);
         let (reader, writer) = tokio::io::split(theirs);
@@ -107,7 +107,7 @@ impl Piped {
 
 #[tokio::test]
 async fn a_client_of_a_pipe_shakes_hands_and_calls_a_tool() {
-    let mut client = Piped::new();
+    let mut client = PipedClient::new();
     let begun = client.asks(initialize()).await;
     assert_eq!(begun["result"]["protocolVersion"], SHAKEN);
     assert_eq!(begun["result"]["serverInfo"]["name"], "echo");
@@ -138,7 +138,7 @@ async fn a_client_of_a_pipe_shakes_hands_and_calls_a_tool() {
 
 #[tokio::test]
 async fn whatever_a_client_of_a_pipe_tries_is_answered_and_it_goes_on() {
-    let mut client = Piped::new();
+    let mut client = PipedClient::new();
     let found = client.asks(asks(1, "server/discover", newest(json!({})))).await;
     assert!(found["result"]["supportedVersions"].as_array().unwrap().contains(&json!(NEWEST)), "{found}");
     let bare = client.asks(asks(2, "server/discover", json!({}))).await;
@@ -164,15 +164,15 @@ async fn whatever_a_client_of_a_pipe_tries_is_answered_and_it_goes_on() {
 
 #[tokio::test]
 async fn a_client_that_leaves_a_pipe_without_a_word_is_no_error() {
-    Piped::new().leaves().await.unwrap();
+    PipedClient::new().leaves().await.unwrap();
 }
 
 /// A tool that never answers, and counts its calls.
 #[derive(Default)]
-struct Slow(std::sync::atomic::AtomicUsize);
+struct UnansweredTool(std::sync::atomic::AtomicUsize);
 
 #[async_trait]
-impl Toolset for Slow {
+impl Toolset for UnansweredTool {
     fn name(&self) -> &str {
         "slow"
     }
@@ -192,10 +192,10 @@ impl Toolset for Slow {
 }
 
 /// Returns a slow server, with a pipe to which a client has written these calls.
-async fn calling(calls: u64) -> (Arc<Slow>, DuplexStream, JoinHandle<Result<(), McpServeError>>) {
+async fn calling(calls: u64) -> (Arc<UnansweredTool>, DuplexStream, JoinHandle<Result<(), McpServeError>>) {
     let (mut ours, theirs) = tokio::io::duplex(1 << 20);
     let (reader, writer) = tokio::io::split(theirs);
-    let slow = Arc::new(Slow::default());
+    let slow = Arc::new(UnansweredTool::default());
     let tools: Arc<dyn Toolset> = slow.clone();
     let served = tokio::spawn(serve_pipe(tools, reader, writer));
     let mut said = format!("{}\n", initialize());
@@ -226,7 +226,7 @@ async fn calls_that_last_do_not_keep_a_server_whose_client_has_left() {
 
 #[tokio::test]
 async fn a_client_that_calls_often_and_reads_late_is_answered_each_time() {
-    let mut client = Piped::new();
+    let mut client = PipedClient::new();
     client.asks(initialize()).await;
     client.says(r#"{"jsonrpc": "2.0", "method": "notifications/initialized"}"#).await;
     let (reader, mut writer) = tokio::io::split(client.pipe);
@@ -248,12 +248,12 @@ async fn a_client_that_calls_often_and_reads_late_is_answered_each_time() {
 }
 
 /// A server on this machine, which ends when dropped.
-struct Served {
+struct LoopbackServer {
     port: u16,
     server: JoinHandle<std::io::Result<()>>,
 }
 
-impl Drop for Served {
+impl Drop for LoopbackServer {
     fn drop(&mut self) {
         self.server.abort();
     }
@@ -261,7 +261,7 @@ impl Drop for Served {
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
 
-impl Served {
+impl LoopbackServer {
     async fn new(door: McpEndpoint) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -306,7 +306,7 @@ fn door() -> McpEndpoint {
 
 #[tokio::test]
 async fn a_client_of_http_calls_a_tool_with_either_protocol() {
-    let served = Served::new(door()).await;
+    let served = LoopbackServer::new(door()).await;
     let (status, begun) = served.posted(&[], initialize()).await;
     assert_eq!((status, &begun["result"]["protocolVersion"]), (StatusCode::OK, &json!(SHAKEN)));
     let say = json!({"name": "say", "arguments": {"word": "hm"}});
@@ -326,7 +326,7 @@ async fn a_client_of_http_calls_a_tool_with_either_protocol() {
 
 #[tokio::test]
 async fn a_method_of_http_that_is_not_known_is_answered_with_an_error() {
-    let served = Served::new(door()).await;
+    let served = LoopbackServer::new(door()).await;
     let (status, shaken) =
         served.posted(&[("mcp-protocol-version", SHAKEN)], asks(1, "no/such", json!({}))).await;
     assert_eq!((status, &shaken["error"]["code"]), (StatusCode::OK, &json!(-32601)));
@@ -341,7 +341,7 @@ async fn a_method_of_http_that_is_not_known_is_answered_with_an_error() {
 
 #[tokio::test]
 async fn who_does_not_know_the_token_is_told_so_and_nothing_else() {
-    let served = Served::new(door()).await;
+    let served = LoopbackServer::new(door()).await;
     for said in ["", "Bearer", "Bearer ", "Bearer wrong-token", "Basic right-token", "Bearer right-token2"] {
         let (status, body) = served.posted(&[("authorization", said)], initialize()).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{said:?}: {body}");
@@ -350,13 +350,13 @@ async fn who_does_not_know_the_token_is_told_so_and_nothing_else() {
     // Names of schemes are case-insensitive.
     let (status, _) = served.posted(&[("authorization", "bearer right-token")], initialize()).await;
     assert_eq!(status, StatusCode::OK);
-    let open = Served::new(McpEndpoint::new(None)).await;
+    let open = LoopbackServer::new(McpEndpoint::new(None)).await;
     assert_eq!(open.posted(&[("authorization", "")], initialize()).await.0, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn pages_and_names_of_elsewhere_are_refused() {
-    let served = Served::new(door().reached_as(["tools.example".to_owned()])).await;
+    let served = LoopbackServer::new(door().reached_as(["tools.example".to_owned()])).await;
     let cases = [
         (("host", "evil.example"), StatusCode::FORBIDDEN),
         (("host", "localhost:1"), StatusCode::OK),
@@ -374,7 +374,7 @@ async fn pages_and_names_of_elsewhere_are_refused() {
 
 #[tokio::test]
 async fn a_body_that_is_too_long_or_no_message_is_refused() {
-    let served = Served::new(door()).await;
+    let served = LoopbackServer::new(door()).await;
     let long = asks(1, "tools/call", json!({"name": "say", "arguments": {"word": "x".repeat(MAX_MESSAGE)}}));
     assert_eq!(served.posted(&[], long).await.0, StatusCode::PAYLOAD_TOO_LARGE);
     let (status, _) = served.asked("POST", &[], "no JSON".into()).await;
@@ -384,7 +384,7 @@ async fn a_body_that_is_too_long_or_no_message_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_come_is_not_waited_for() {
-    let served = Served::new(door()).await;
+    let served = LoopbackServer::new(door()).await;
     let mut stream = TcpStream::connect(("127.0.0.1", served.port)).await.unwrap();
     let head = format!(
         "POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: 9\r\n\r\n"
@@ -397,7 +397,7 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
 
 #[tokio::test]
 async fn connections_that_never_say_who_they_are_keep_nobody_out() {
-    let served = Served::new(door()).await;
+    let served = LoopbackServer::new(door()).await;
     let mut held = Vec::new();
     for _ in 0..200 {
         let mut stream = TcpStream::connect(("127.0.0.1", served.port)).await.unwrap();
@@ -412,7 +412,7 @@ async fn connections_that_never_say_who_they_are_keep_nobody_out() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_without_the_token_ends_after_five_seconds() {
-    let served = Served::new(door()).await;
+    let served = LoopbackServer::new(door()).await;
     let begun = tokio::time::Instant::now();
     let mut stream = TcpStream::connect(("127.0.0.1", served.port)).await.unwrap();
     stream.write_all(b"POST /mcp HTTP/1.1\r\nhost: localhost\r\n").await.unwrap();

@@ -8,7 +8,7 @@ use truing_core::money::MicroUsd;
 use truing_model::messages::ToolDefinition;
 
 /// The report that a model gives with the tool [`crate::schema::REPORT`], and the messages that ask for it.
-pub trait ReportForm: Default + Send {
+pub trait ReportSchema: Default + Send {
     /// The message to a model that did not report.
     const ASK_AGAIN: &str;
     /// The message to a model whose response was cut off.
@@ -64,7 +64,7 @@ pub struct CallOutput {
 
 /// The inputs of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RunBrief {
+pub struct AgentRunInput {
     pub model: String,
     /// System prompt, in the operator's words.
     pub system: String,

@@ -11,7 +11,7 @@ use crate::schema::UncheckedFindings;
 
 /// The result of a run, for any kind of end.
 #[derive(Debug)]
-pub struct AgentRun<F = UncheckedFindings> {
+pub struct AgentRunResult<F = UncheckedFindings> {
     pub end: AgentRunEnd,
     /// The model's report, not yet checked against the tree.
     pub items: F,
@@ -31,11 +31,11 @@ pub struct AgentRun<F = UncheckedFindings> {
     pub trimmed: u32,
 }
 
-impl<F> AgentRun<F> {
+impl<F> AgentRunResult<F> {
     /// Converts the report to another form.
-    pub fn map<T>(self, form: impl FnOnce(F) -> T) -> AgentRun<T> {
+    pub fn map<T>(self, form: impl FnOnce(F) -> T) -> AgentRunResult<T> {
         let Self { end, items, turns, usage, cost, model, calls, denials, trimmed } = self;
-        AgentRun { end, items: form(items), turns, usage, cost, model, calls, denials, trimmed }
+        AgentRunResult { end, items: form(items), turns, usage, cost, model, calls, denials, trimmed }
     }
 }
 

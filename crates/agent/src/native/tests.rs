@@ -77,10 +77,10 @@ impl LanguageModel for Scripted {
 }
 
 /// A model whose responses come from these fallbacks, in order; `None` for the model itself.
-struct Served(Scripted, [Option<&'static str>; 3]);
+struct FallbackScript(Scripted, [Option<&'static str>; 3]);
 
 #[async_trait]
-impl LanguageModel for Served {
+impl LanguageModel for FallbackScript {
     async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         let answer = self.0.request_answer(request).await?;
         let served_by = self.1.get(self.0.asked().len() - 1).copied().flatten().map(str::to_owned);
@@ -147,15 +147,15 @@ fn reports(title: &str, more: bool) -> Reply {
     says(json!([use_of("r", REPORT, input)]), StopReason::ToolUse)
 }
 
-fn brief() -> RunBrief {
-    RunBrief { model: "m".into(), system: "be good".into(), task: "look".into() }
+fn brief() -> AgentRunInput {
+    AgentRunInput { model: "m".into(), system: "be good".into(), task: "look".into() }
 }
 
-async fn ran(model: &Scripted, limits: RunLimits) -> AgentRun {
+async fn ran(model: &Scripted, limits: RunLimits) -> AgentRunResult {
     run(model, &RecordingTools::default(), &brief(), &limits).await
 }
 
-fn titles(ran: &AgentRun) -> Vec<&str> {
+fn titles(ran: &AgentRunResult) -> Vec<&str> {
     ran.items.findings.iter().map(|item| item.title.as_str()).collect()
 }
 
@@ -208,7 +208,7 @@ async fn all_who_have_answered_are_named_once() {
         ([Some("b"), None, None], "m-1 (fallback b), then m-1"),
         ([None, Some("b"), None], "m-1, then m-1 (fallback b)"),
     ] {
-        let model = Served(Scripted::new(vec![reads(), reads(), reports("one", false)]), by);
+        let model = FallbackScript(Scripted::new(vec![reads(), reads(), reports("one", false)]), by);
         let ran = run(&model, &RecordingTools::default(), &brief(), &RunLimits::default()).await;
         assert_eq!((ran.turns, ran.model.as_str()), (3, expected), "{by:?}");
     }
@@ -464,9 +464,9 @@ async fn output_is_bounded_and_says_so() {
 
 /// Findings whose rejected report is replaced by the next one.
 #[derive(Default)]
-struct Replaced(UncheckedFindings);
+struct ReplacedFindings(UncheckedFindings);
 
-impl ReportForm for Replaced {
+impl ReportSchema for ReplacedFindings {
     const ASK_AGAIN: &str = UncheckedFindings::ASK_AGAIN;
     const BE_BRIEF: &str = UncheckedFindings::BE_BRIEF;
     const CONCLUDE: &str = UncheckedFindings::CONCLUDE;
@@ -476,15 +476,15 @@ impl ReportForm for Replaced {
     }
 
     fn read(input: &Value) -> Result<(Self, bool), String> {
-        <UncheckedFindings as ReportForm>::read(input).map(|(items, more)| (Self(items), more))
+        <UncheckedFindings as ReportSchema>::read(input).map(|(items, more)| (Self(items), more))
     }
 
     fn in_text(text: &str) -> Option<(Self, bool)> {
-        <UncheckedFindings as ReportForm>::in_text(text).map(|(items, more)| (Self(items), more))
+        <UncheckedFindings as ReportSchema>::in_text(text).map(|(items, more)| (Self(items), more))
     }
 
     fn add(&mut self, more: Self) {
-        ReportForm::add(&mut self.0, more.0);
+        ReportSchema::add(&mut self.0, more.0);
     }
 
     fn acceptance_message(&self) -> String {
@@ -492,13 +492,13 @@ impl ReportForm for Replaced {
     }
 }
 
-fn replaced(ran: &AgentRun<Replaced>) -> Vec<&str> {
+fn replaced(ran: &AgentRunResult<ReplacedFindings>) -> Vec<&str> {
     ran.items.0.findings.iter().map(|item| item.title.as_str()).collect()
 }
 
 #[tokio::test]
 async fn a_report_that_does_not_hold_is_told_once_and_then_taken_as_it_is() {
-    let judge = |items: &Replaced| {
+    let judge = |items: &ReplacedFindings| {
         let is_good = items.0.findings.iter().all(|item| item.title == "good");
         (!is_good).then(|| "findings[0]: it is not believed".to_owned())
     };
@@ -512,7 +512,7 @@ async fn a_report_that_does_not_hold_is_told_once_and_then_taken_as_it_is() {
     assert_eq!((replaced(&ran), ran.turns, ran.end.is_whole()), (vec!["good"], 2, true));
     let answer = ("r".to_owned(), "findings[0]: it is not believed".to_owned(), true);
     assert_eq!(results(&asked[1].messages[2]), [answer]);
-    assert_eq!(last_words(&asked[1]), Replaced::ASK_AGAIN);
+    assert_eq!(last_words(&asked[1]), ReplacedFindings::ASK_AGAIN);
     let (ran, _) = judged(vec![reports("bad", false), reports("worse", false)]).await;
     assert_eq!((replaced(&ran), ran.turns), (vec!["worse"], 2), "the caller judges again");
     // A report in parts is judged as a whole, and so is one that was written as text.

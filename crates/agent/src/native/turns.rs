@@ -13,10 +13,10 @@ use truing_model::messages::{
     KnownBlock, MessageBlock, MessageRole, ModelMessage, ModelRequest, StopReason, ToolDefinition,
 };
 
-use super::ended::{AgentRun, AgentRunEnd, RunLimit};
+use super::ended::{AgentRunEnd, AgentRunResult, RunLimit};
 use super::window::{self, ContextWindow};
 use super::{
-    CallOutput, MAX_CALLS, MAX_CALLS_AT_ONCE, MAX_DENIALS, ReportForm, RunBrief, RunLimits, RunTools,
+    AgentRunInput, CallOutput, MAX_CALLS, MAX_CALLS_AT_ONCE, MAX_DENIALS, ReportSchema, RunLimits, RunTools,
 };
 use crate::schema::{self, REPORT};
 
@@ -30,7 +30,7 @@ const MAX_REPAIRS: u32 = 1;
 const CONCLUDE_PERCENT: u32 = 15;
 
 /// A run in progress.
-pub(crate) struct RunTurns<'a, F, J> {
+pub(crate) struct ActiveAgentRun<'a, F, J> {
     model: &'a dyn LanguageModel,
     tools: &'a dyn RunTools,
     limits: RunLimits,
@@ -84,11 +84,11 @@ struct RequestedCall<'a> {
     input: &'a Value,
 }
 
-impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
+impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> {
     pub(crate) fn new(
         model: &'a dyn LanguageModel,
         tools: &'a dyn RunTools,
-        brief: &RunBrief,
+        brief: &AgentRunInput,
         limits: RunLimits,
         judge: J,
     ) -> Self {
@@ -181,7 +181,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         self.request.messages = messages;
     }
 
-    pub(crate) async fn finish_run(self, end: AgentRunEnd) -> AgentRun<F> {
+    pub(crate) async fn finish_run(self, end: AgentRunEnd) -> AgentRunResult<F> {
         // The cost includes a response that was cancelled with the run.
         let cost = self.model.cost().await;
         let AgentRunProgress { items, stands, turns, usage, model, calls, denials, trimmed, .. } = self.ran;
@@ -192,7 +192,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
             AgentRunEnd::Refused(ModelError::Halted(_) | ModelError::Drift { .. } | ModelError::Ledger(_))
         );
         let end = if stands && !is_over { AgentRunEnd::Done } else { end };
-        AgentRun { end, items, turns, usage, cost, model, calls, denials, trimmed }
+        AgentRunResult { end, items, turns, usage, cost, model, calls, denials, trimmed }
     }
 
     /// Returns the limit if the next turn must be the last one. A run of one turn gets no such message, as
@@ -401,7 +401,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
     ///
     /// # Errors
     /// The error of the report, while the model can still correct it. Earlier parts are then discarded as
-    /// well, unless rejected reports count ([`ReportForm::STANDS`]).
+    /// well, unless rejected reports count ([`ReportSchema::STANDS`]).
     fn accept_report(
         &mut self,
         report: F,

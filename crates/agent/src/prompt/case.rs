@@ -13,7 +13,7 @@ use truing_core::nesting::{TOO_DEEP, is_too_deep};
 use super::folder::{self, MAX_CASE_BYTES};
 use super::problem::{PromptError, PromptProblem, PromptProblemKind};
 use super::route::{FilledPrompts, PromptRoute};
-use super::{DataFence, PromptLibrary, PromptValues, embedded};
+use super::{DataBoundary, PromptLibrary, PromptValues, embedded};
 use crate::schema::REPORT;
 
 /// The fence word in the requests of cases, and in the output of `truing prompts render`.
@@ -210,7 +210,7 @@ impl PromptCase {
             names.1,
             &self.system.values,
             &self.task.values,
-            &DataFence::new(FENCE)?,
+            &DataBoundary::new(FENCE)?,
         )
     }
 

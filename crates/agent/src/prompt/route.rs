@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::{DataFence, PromptError, PromptLibrary, PromptValues};
+use super::{DataBoundary, PromptError, PromptLibrary, PromptValues};
 
 /// The prompts and the report of one kind of request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -145,7 +145,7 @@ impl PromptLibrary {
         task: &str,
         of_system: &PromptValues,
         of_task: &PromptValues,
-        fence: &DataFence,
+        fence: &DataBoundary,
     ) -> Result<FilledPrompts, PromptError> {
         let (frame, about) = (self.compose(system)?, self.compose(task)?);
         let mut hash = Sha256::new();

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn fence() -> DataFence {
-    DataFence::new("0123456789abcdef").unwrap()
+fn fence() -> DataBoundary {
+    DataBoundary::new("0123456789abcdef").unwrap()
 }
 
 /// Returns a folder with these modules.
@@ -74,7 +74,7 @@ fn a_value_is_put_in_once_and_cannot_end_its_marks() {
         );
     }
     for bad in ["", "short", "0123456789abcdeF", "0123456789abcdef>", &"a".repeat(65)] {
-        assert!(matches!(DataFence::new(bad), Err(PromptError::BadFence)), "{bad}");
+        assert!(matches!(DataBoundary::new(bad), Err(PromptError::BadFence)), "{bad}");
     }
 }
 

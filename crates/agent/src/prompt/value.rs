@@ -76,9 +76,9 @@ impl PromptValues {
 /// The random word in the marks around data, new for every run: an author of data cannot know it in
 /// advance.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DataFence(String);
+pub struct DataBoundary(String);
 
-impl DataFence {
+impl DataBoundary {
     /// Returns a fence with this word.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::machine_code::{self, ProgramStep, SyscallMethod as Through, SyscallValue, call_step};
+use super::machine_code::{self, ProgramStep, SyscallArgument, SyscallMethod as Through, call_step};
 use super::{
     EscapeProbe, HELPER_FAILED, HelperStage, JobCommand, JobLimits, ReadAccess, SYSTEM_PATH, SandboxError,
     SandboxJob, SandboxLevel, bound_passed, helper, objects, watch,
@@ -79,13 +79,13 @@ impl EscapeCheck {
 /// # Errors
 /// [`SandboxError`] if the playground cannot be made, or the sandbox does not start.
 pub fn check_escapes(level: SandboxLevel) -> Result<Vec<EscapeCheck>, SandboxError> {
-    let playground = Playground::new()?;
+    let playground = EscapeTestTree::new()?;
     playground.escapes().into_iter().map(|escape| playground.try_escape(level, escape)).collect()
 }
 
 /// The sign by which a successful attempt is recognized.
 #[derive(Clone, Copy)]
-enum EscapeSign {
+enum EscapeEvidence {
     /// The exit code of the command.
     End,
     /// The existence of a file.
@@ -113,7 +113,7 @@ struct MachineProgram {
 struct EscapeAttempt {
     name: &'static str,
     by: EscapeActor,
-    seen: EscapeSign,
+    seen: EscapeEvidence,
     /// Number of its processes that hold their resources until the check releases them.
     holders: u32,
     /// Set if it tries to exceed the limit with kernel objects: the bytes of one object, or 0 if a single
@@ -122,7 +122,7 @@ struct EscapeAttempt {
 }
 
 /// A tree with traps, surrounded by resources that must not be reached.
-struct Playground {
+struct EscapeTestTree {
     folder: TempDir,
     tree: PathBuf,
     /// A file that only an escape writes.
@@ -144,7 +144,7 @@ impl Drop for BystanderProcess {
     }
 }
 
-impl Playground {
+impl EscapeTestTree {
     fn new() -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
         let at = folder.path().canonicalize()?;
@@ -187,7 +187,7 @@ impl Playground {
             Some(EscapeAttempt {
                 name,
                 by: EscapeActor::Command(JobCommand::Program(argv)),
-                seen: EscapeSign::File,
+                seen: EscapeEvidence::File,
                 holders: 0,
                 object: None,
             })
@@ -203,7 +203,7 @@ impl Playground {
         let udp = self.udp.local_addr().ok().map(|address| EscapeAttempt {
             name: "udp",
             by: EscapeActor::Command(JobCommand::Probe(EscapeProbe::Udp(address))),
-            seen: EscapeSign::Datagram,
+            seen: EscapeEvidence::Datagram,
             holders: 0,
             object: None,
         });
@@ -214,7 +214,7 @@ impl Playground {
             Some(EscapeAttempt {
                 name: "write_outside",
                 by: EscapeActor::Command(JobCommand::Probe(EscapeProbe::Write(self.mark.clone()))),
-                seen: EscapeSign::File,
+                seen: EscapeEvidence::File,
                 holders: 0,
                 object: None,
             }),
@@ -247,7 +247,7 @@ impl Playground {
             EscapeAttempt {
                 name,
                 by: EscapeActor::Command(JobCommand::Program(argv)),
-                seen: EscapeSign::End,
+                seen: EscapeEvidence::End,
                 holders,
                 object,
             }
@@ -262,7 +262,7 @@ impl Playground {
             Some(EscapeAttempt {
                 name,
                 by: EscapeActor::Reader(probe),
-                seen: EscapeSign::End,
+                seen: EscapeEvidence::End,
                 holders: 0,
                 object: None,
             })
@@ -273,7 +273,7 @@ impl Playground {
         let udp = self.udp.local_addr().ok().map(|address| EscapeAttempt {
             name: "reader_udp",
             by: EscapeActor::Reader(EscapeProbe::Udp(address)),
-            seen: EscapeSign::Datagram,
+            seen: EscapeEvidence::Datagram,
             holders: 0,
             object: None,
         });
@@ -288,7 +288,7 @@ impl Playground {
             Some(EscapeAttempt {
                 name: "reader_write_outside",
                 by: EscapeActor::Reader(EscapeProbe::Write(self.mark.clone())),
-                seen: EscapeSign::File,
+                seen: EscapeEvidence::File,
                 holders: 0,
                 object: None,
             }),
@@ -371,9 +371,9 @@ impl Playground {
             return Err(SandboxError::Start(io::Error::other(said)));
         }
         let escaped = match escape.seen {
-            EscapeSign::End => ended.status.success(),
-            EscapeSign::File => self.mark.exists(),
-            EscapeSign::Datagram => self.udp.recv(&mut [0; 8]).is_ok(),
+            EscapeEvidence::End => ended.status.success(),
+            EscapeEvidence::File => self.mark.exists(),
+            EscapeEvidence::Datagram => self.udp.recv(&mut [0; 8]).is_ok(),
         };
         if self.mark.exists() {
             std::fs::remove_file(&self.mark)?;
@@ -425,7 +425,7 @@ fn of_probe(name: &'static str, probe: EscapeProbe) -> EscapeAttempt {
     EscapeAttempt {
         name,
         by: EscapeActor::Command(JobCommand::Probe(probe)),
-        seen: EscapeSign::End,
+        seen: EscapeEvidence::End,
         holders,
         object: None,
     }
@@ -462,12 +462,12 @@ fn machine_programs() -> Vec<MachineProgram> {
     let (anonymous, private, shared) = (0x20_u64, 0x2, 0x1);
     // Readable, writable, and filled at once.
     let map = |bytes, how| call_step(9, &[0, bytes, 3, how | anonymous | 0x8000, u64::MAX, 0]);
-    let given = |number, values: [SyscallValue; 3]| {
+    let given = |number, values: [SyscallArgument; 3]| {
         let [one, two, three] = values;
-        let none = SyscallValue::Number(0);
+        let none = SyscallArgument::Number(0);
         ProgramStep::Call { by: Through::Syscall, number, values: [one, two, three, none, none, none] }
     };
-    let (kept, number) = (SyscallValue::Kept, SyscallValue::Number);
+    let (kept, number) = (SyscallArgument::Kept, SyscallArgument::Number);
     let hidden = [
         map(piece, shared),
         ProgramStep::Keep,
@@ -507,7 +507,7 @@ fn machine_programs() -> Vec<MachineProgram> {
     };
     let written =
         |name, steps: &[&[ProgramStep]]| MachineProgram { name, steps: steps.concat(), object: None };
-    let other = |by, number| ProgramStep::Call { by, number, values: [SyscallValue::Number(0); 6] };
+    let other = |by, number| ProgramStep::Call { by, number, values: [SyscallArgument::Number(0); 6] };
     let objects = objects::object_programs(&LIMITS).into_iter();
     let objects = objects.map(|program| MachineProgram {
         name: program.name,

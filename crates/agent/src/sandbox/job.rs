@@ -180,23 +180,23 @@ mod words {
 
     #[derive(Serialize, Deserialize)]
     #[serde(untagged)]
-    enum JobWord {
+    enum JobArgument {
         Text(String),
         Bytes(Vec<u8>),
     }
 
     pub(super) fn serialize<S: Serializer>(words: &[OsString], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(words.iter().map(|word| match word.to_str() {
-            Some(text) => JobWord::Text(text.to_owned()),
-            None => JobWord::Bytes(word.as_bytes().to_owned()),
+            Some(text) => JobArgument::Text(text.to_owned()),
+            None => JobArgument::Bytes(word.as_bytes().to_owned()),
         }))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<OsString>, D::Error> {
-        let words = Vec::<JobWord>::deserialize(from)?.into_iter();
+        let words = Vec::<JobArgument>::deserialize(from)?.into_iter();
         let plain = words.map(|word| match word {
-            JobWord::Text(text) => OsString::from(text),
-            JobWord::Bytes(bytes) => OsString::from_vec(bytes),
+            JobArgument::Text(text) => OsString::from(text),
+            JobArgument::Bytes(bytes) => OsString::from_vec(bytes),
         });
         Ok(plain.collect())
     }

@@ -12,7 +12,7 @@ pub(super) enum SyscallMethod {
 
 /// An argument of a system call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum SyscallValue {
+pub(super) enum SyscallArgument {
     Number(u64),
     /// The kept result of a call, plus this number.
     Kept(u64),
@@ -27,7 +27,7 @@ pub(super) enum SyscallValue {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ProgramStep {
     /// Makes a call; the program exits with 1 if the kernel refuses it.
-    Call { by: SyscallMethod, number: u32, values: [SyscallValue; 6] },
+    Call { by: SyscallMethod, number: u32, values: [SyscallArgument; 6] },
     /// Keeps the result of the last call.
     Keep,
     /// Writes this many bytes from this address on.
@@ -36,7 +36,7 @@ pub(super) enum ProgramStep {
     Put { at: u64, word: u64 },
     /// Makes a call this many times. With `counts`, also writes [`HELD`] and the number of successful calls
     /// to the output. The program exits with 1 if that number is lower.
-    Row { number: u32, values: [SyscallValue; 6], times: u32, counts: bool },
+    Row { number: u32, values: [SyscallArgument; 6], times: u32, counts: bool },
     /// Ends this thread, unless it is the one that the last call made.
     OnlyChild,
     /// Makes this many processes, which wait.
@@ -65,7 +65,7 @@ const MARK: [u8; 16] = [HOLDING; 16];
 
 /// Returns a call with up to six numbers.
 pub(super) fn call_step(number: u32, values: &[u64]) -> ProgramStep {
-    let value = |at| SyscallValue::Number(values.get(at).copied().unwrap_or(0));
+    let value = |at| SyscallArgument::Number(values.get(at).copied().unwrap_or(0));
     ProgramStep::Call { by: SyscallMethod::Syscall, number, values: [0, 1, 2, 3, 4, 5].map(value) }
 }
 
@@ -124,12 +124,12 @@ pub(super) fn count_holders(steps: &[ProgramStep]) -> u32 {
     if steps.contains(&ProgramStep::Hold) { 1 << forks } else { 0 }
 }
 
-fn values_of(numbers: &[u64]) -> [SyscallValue; 6] {
-    [0, 1, 2, 3, 4, 5].map(|at| SyscallValue::Number(numbers.get(at).copied().unwrap_or(0)))
+fn values_of(numbers: &[u64]) -> [SyscallArgument; 6] {
+    [0, 1, 2, 3, 4, 5].map(|at| SyscallArgument::Number(numbers.get(at).copied().unwrap_or(0)))
 }
 
 /// Adds a call, and an exit with 1 if its result is negative.
-fn push_checked_call(code: &mut Vec<u8>, by: SyscallMethod, number: u32, values: &[SyscallValue; 6]) {
+fn push_checked_call(code: &mut Vec<u8>, by: SyscallMethod, number: u32, values: &[SyscallArgument; 6]) {
     push_values(code, values);
     push_raw_call(code, by, number);
     let sign: &[u8] = match by {
@@ -146,7 +146,7 @@ fn push_checked_call(code: &mut Vec<u8>, by: SyscallMethod, number: u32, values:
 }
 
 /// Loads the arguments of a call into their registers.
-fn push_values(code: &mut Vec<u8>, values: &[SyscallValue; 6]) {
+fn push_values(code: &mut Vec<u8>, values: &[SyscallArgument; 6]) {
     // mov rdi | rsi | rdx | r10 | r8 | r9, value
     const PLACES: [[u8; 2]; 6] =
         [[0x48, 0xbf], [0x48, 0xbe], [0x48, 0xba], [0x49, 0xba], [0x49, 0xb8], [0x49, 0xb9]];
@@ -169,10 +169,10 @@ fn push_values(code: &mut Vec<u8>, values: &[SyscallValue; 6]) {
         [0x4d, 0x01, 0xf1],
     ];
     for (((place, added), turned), value) in PLACES.iter().zip(ADDED).zip(TURNED).zip(values) {
-        let (SyscallValue::Number(number)
-        | SyscallValue::Kept(number)
-        | SyscallValue::Turn { from: number, .. }) = value;
-        if let SyscallValue::Turn { step, .. } = value {
+        let (SyscallArgument::Number(number)
+        | SyscallArgument::Kept(number)
+        | SyscallArgument::Turn { from: number, .. }) = value;
+        if let SyscallArgument::Turn { step, .. } = value {
             // mov r14, step; imul r14, r12
             code.extend([0x49, 0xbe]);
             code.extend(step.to_le_bytes());
@@ -181,15 +181,15 @@ fn push_values(code: &mut Vec<u8>, values: &[SyscallValue; 6]) {
         code.extend(place);
         code.extend(number.to_le_bytes());
         match value {
-            SyscallValue::Number(_) => {}
-            SyscallValue::Kept(_) => code.extend(added),
-            SyscallValue::Turn { .. } => code.extend(turned),
+            SyscallArgument::Number(_) => {}
+            SyscallArgument::Kept(_) => code.extend(added),
+            SyscallArgument::Turn { .. } => code.extend(turned),
         }
     }
 }
 
 /// Repeats a call until it is refused, and reports the count.
-fn push_call_loop(code: &mut Vec<u8>, number: u32, values: &[SyscallValue; 6], times: u32, counts: bool) {
+fn push_call_loop(code: &mut Vec<u8>, number: u32, values: &[SyscallArgument; 6], times: u32, counts: bool) {
     // cmp r12, times
     let compare = |code: &mut Vec<u8>| {
         code.extend([0x49, 0x81, 0xfc]);

@@ -4,7 +4,7 @@
 //! `docs/reference/kernel-objects.md` is generated from `OBJECTS`. Each kind names an attempt of `check`.
 
 use super::limits::{EVENT_QUEUE, FILE_WATCH, OPEN_FILES, SIGNALS};
-use super::machine_code::{ProgramStep, SyscallMethod, SyscallValue, call_step};
+use super::machine_code::{ProgramStep, SyscallArgument, SyscallMethod, call_step};
 use super::{EscapeProbe, JobLimits, files, watch};
 
 /// A kind of kernel objects.
@@ -221,7 +221,8 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     let more = |most: u64| u32::try_from(most + 1).unwrap_or(u32::MAX);
     let one = |name, steps: &[ProgramStep]| ObjectProgram { name, steps: steps.to_vec(), size: 0 };
     let row = |name, before: &[ProgramStep], number, values: &[u64], times, size| {
-        let values = [0, 1, 2, 3, 4, 5].map(|at| SyscallValue::Number(values.get(at).copied().unwrap_or(0)));
+        let values =
+            [0, 1, 2, 3, 4, 5].map(|at| SyscallArgument::Number(values.get(at).copied().unwrap_or(0)));
         let steps = [before, &[ProgramStep::Row { number, values, times, counts: true }]].concat();
         ObjectProgram { name, steps, size }
     };
@@ -229,15 +230,15 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         by: SyscallMethod::Syscall,
         number,
         values: [
-            SyscallValue::Kept(0),
+            SyscallArgument::Kept(0),
             second,
             third,
-            SyscallValue::Number(0),
-            SyscallValue::Number(0),
-            SyscallValue::Number(0),
+            SyscallArgument::Number(0),
+            SyscallArgument::Number(0),
+            SyscallArgument::Number(0),
         ],
     };
-    let (zero, number) = (SyscallValue::Number(0), SyscallValue::Number);
+    let (zero, number) = (SyscallArgument::Number(0), SyscallArgument::Number);
     // The process id, and the signal's information: it is marked as sent by a program.
     let blocked = [
         page,
@@ -249,7 +250,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     ];
     let signals = ProgramStep::Row {
         number: 129,
-        values: [SyscallValue::Kept(0), number(34), number(THERE), zero, zero, zero],
+        values: [SyscallArgument::Kept(0), number(34), number(THERE), zero, zero, zero],
         times: more(SIGNALS),
         counts: true,
     };
@@ -263,7 +264,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     let attribute = ProgramStep::Call {
         by: SyscallMethod::Syscall,
         number: 190,
-        values: [SyscallValue::Kept(0), number(THERE), number(AT), number(4), zero, zero],
+        values: [SyscallArgument::Kept(0), number(THERE), number(AT), number(4), zero, zero],
     };
     let rules = [
         page,
@@ -277,7 +278,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     let port = ProgramStep::Call {
         by: SyscallMethod::Syscall,
         number: 445,
-        values: [SyscallValue::Kept(0), number(2), number(THERE), zero, zero, zero],
+        values: [SyscallArgument::Kept(0), number(2), number(THERE), zero, zero, zero],
     };
     // The next opened files have the numbers 3 and up.
     let from_three = call_step(436, &[3, u64::from(u32::MAX), 0]);
@@ -294,7 +295,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     let event = [from_three, page, call_step(290, &[0, 0])];
     let names = ProgramStep::Row {
         number: 33,
-        values: [number(3), SyscallValue::Turn { from: 100, step: 1 }, zero, zero, zero, zero],
+        values: [number(3), SyscallArgument::Turn { from: 100, step: 1 }, zero, zero, zero, zero],
         times: NAMES,
         counts: false,
     };
@@ -304,7 +305,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         values: [
             number(4 + u64::from(poll)),
             number(1),
-            SyscallValue::Turn { from: 100, step: 1 },
+            SyscallArgument::Turn { from: 100, step: 1 },
             number(AT),
             zero,
             zero,
@@ -326,7 +327,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     let parts = ProgramStep::Row {
         number: 10,
         values: [
-            SyscallValue::Turn { from: AT << 12, step: 2 * PAGE },
+            SyscallArgument::Turn { from: AT << 12, step: 2 * PAGE },
             number(PAGE),
             number(1),
             zero,
@@ -352,7 +353,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         values: [
             number(3 + u64::from(file)),
             number(6),
-            SyscallValue::Turn { from: AT + PAGE, step: 32 },
+            SyscallArgument::Turn { from: AT + PAGE, step: 32 },
             zero,
             zero,
             zero,
@@ -377,7 +378,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     };
     let read = ProgramStep::Row {
         number: 0,
-        values: [SyscallValue::Turn { from: 3, step: 1 }, number(THERE), number(1), zero, zero, zero],
+        values: [SyscallArgument::Turn { from: 3, step: 1 }, number(THERE), number(1), zero, zero, zero],
         times: FILES_OF_ONE,
         counts: true,
     };
@@ -389,7 +390,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     // A valid, empty set of signals: the kernel reads it, and blocks nothing.
     let touches = ProgramStep::Row {
         number: 14,
-        values: [zero, SyscallValue::Turn { from: AT << 12, step: 2 << 20 }, zero, number(8), zero, zero],
+        values: [zero, SyscallArgument::Turn { from: AT << 12, step: 2 << 20 }, zero, number(8), zero, zero],
         times: more(limits.memory / PAGE),
         counts: true,
     };

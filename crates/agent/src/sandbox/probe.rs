@@ -109,9 +109,9 @@ impl EscapeProbe {
     }
 
     fn run(&self) -> io::Result<()> {
-        let mut held = HeldResources::default();
+        let mut held = AttemptResources::default();
         self.attempt(&mut held)?;
-        // Waits for all of them; `HeldResources` kills the rest.
+        // Waits for all of them; `AttemptResources` kills the rest.
         for process in &mut held.family {
             if !process.wait()?.success() {
                 return Err(io::Error::other("a process failed"));
@@ -120,7 +120,7 @@ impl EscapeProbe {
         Ok(())
     }
 
-    fn attempt(&self, held: &mut HeldResources) -> io::Result<()> {
+    fn attempt(&self, held: &mut AttemptResources) -> io::Result<()> {
         match self {
             Self::Nothing => Ok(()),
             Self::Wait => io::stdin().read_to_end(&mut Vec::new()).map(drop),
@@ -206,7 +206,7 @@ impl EscapeProbe {
 
 /// The resources that an attempt holds until it ends.
 #[derive(Default)]
-struct HeldResources {
+struct AttemptResources {
     memory: Vec<Vec<u8>>,
     threads: Vec<mpsc::Sender<()>>,
     files: Vec<std::fs::File>,
@@ -215,7 +215,7 @@ struct HeldResources {
     family: Vec<Child>,
 }
 
-impl HeldResources {
+impl AttemptResources {
     fn fill(&mut self, mut file: std::fs::File, bytes: u64) -> io::Result<()> {
         let chunk = vec![1; CHUNK];
         for _ in 0..bytes / CHUNK as u64 {
@@ -226,7 +226,7 @@ impl HeldResources {
     }
 }
 
-impl Drop for HeldResources {
+impl Drop for AttemptResources {
     fn drop(&mut self) {
         for process in &mut self.family {
             // The error is ignored: it may have ended.
@@ -250,7 +250,7 @@ fn make_objects(count: u64, at_once: u64, mut make: impl FnMut(u64) -> io::Resul
 }
 
 /// Sends as many files as one message carries.
-fn in_flight(held: &mut HeldResources) -> io::Result<()> {
+fn in_flight(held: &mut AttemptResources) -> io::Result<()> {
     let (from, to) = UnixStream::pair()?;
     {
         let files = [from.as_fd(); FILES_OF_MESSAGE as usize];

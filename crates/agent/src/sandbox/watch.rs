@@ -47,14 +47,14 @@ const EXCEEDED: &str = " limit exceeded by all processes together: ";
 const KIB: u64 = 1 << 10;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct ExceededBound {
+pub(super) struct ExceededLimit {
     pub(super) bound: SandboxLimit,
     /// Measured value, in bytes or as a number.
     pub(super) seen: u64,
     pub(super) limit: u64,
 }
 
-impl fmt::Display for ExceededBound {
+impl fmt::Display for ExceededLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = |amount: u64| match self.bound {
             SandboxLimit::Memory | SandboxLimit::Disk => format!("{} MiB", amount.div_ceil(1 << 20)),
@@ -148,7 +148,7 @@ fn processor_time() -> Duration {
 
 /// The memory that all processes map, without files, with each page divided among them; in bytes.
 #[derive(Default)]
-struct MappedTotals {
+struct MappedMemoryTotals {
     own: u64,
     /// Shared memory; a part of it may belong to the job's file system or to a segment.
     shared: u64,
@@ -187,7 +187,7 @@ impl JobWatcher {
     }
 
     /// Checks all descendants of this process once. Returns the first limit that is exceeded.
-    pub(super) fn check_bounds(&mut self) -> Option<ExceededBound> {
+    pub(super) fn check_bounds(&mut self) -> Option<ExceededLimit> {
         let look = self.measure_usage();
         let bounds = [
             (SandboxLimit::Memory, look.memory, self.limits.memory),
@@ -195,7 +195,7 @@ impl JobWatcher {
             (SandboxLimit::Sockets, look.sockets, most_sockets(self.limits.memory)),
         ];
         let passed = bounds.into_iter().find(|(_, seen, limit)| seen > limit);
-        passed.map(|(bound, seen, limit)| ExceededBound { bound, seen, limit }).or_else(|| self.poll_disk())
+        passed.map(|(bound, seen, limit)| ExceededLimit { bound, seen, limit }).or_else(|| self.poll_disk())
     }
 
     /// Computes a cheap sum first, which counts shared memory once for each process, and each open file as
@@ -269,7 +269,7 @@ impl JobWatcher {
         if !self.sums_up {
             return self.mapping_memory(processes, counted, hidden, budget).0;
         }
-        let mut all = MappedTotals::default();
+        let mut all = MappedMemoryTotals::default();
         for (pid, process) in processes {
             let spent = budget.is_spent();
             if !spent && self.is_suspended(*pid, processes) {
@@ -432,7 +432,7 @@ impl JobWatcher {
         self.read_proc("meminfo").map_or(0, |told| kib_field(&told, "Shmem:"))
     }
 
-    fn poll_disk(&mut self) -> Option<ExceededBound> {
+    fn poll_disk(&mut self) -> Option<ExceededLimit> {
         let began = Instant::now();
         if began < self.next_disk {
             return None;
@@ -444,10 +444,10 @@ impl JobWatcher {
 
     /// Returns the limit of written bytes, if it is exceeded. Called at the end as well, because a job may
     /// end between two checks.
-    pub(super) fn check_disk(&self) -> Option<ExceededBound> {
+    pub(super) fn check_disk(&self) -> Option<ExceededLimit> {
         let holds: u64 = self.folders.iter().map(|folder| usage::measure_folder(folder).bytes).sum();
         let seen = holds.saturating_sub(self.disk_before);
-        (seen > self.limits.disk).then_some(ExceededBound {
+        (seen > self.limits.disk).then_some(ExceededLimit {
             bound: SandboxLimit::Disk,
             seen,
             limit: self.limits.disk,

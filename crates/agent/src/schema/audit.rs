@@ -17,7 +17,7 @@ use truing_reader::mask::mask_secrets;
 
 use super::check::verify_finding;
 use super::{MAX_FINDINGS, MAX_TITLE_CHARS, REPORT, ReportedFinding, finding_form, object_in};
-use crate::native::ReportForm;
+use crate::native::ReportSchema;
 
 /// Maximum number of lines between an excerpt's reported and its real position.
 const DRIFT: u32 = 3;
@@ -232,7 +232,7 @@ fn has_text_near(text: &str, at: u32, said: &str) -> bool {
         && near.map(|line| fold_whitespace([line].into_iter())).any(|line| line.contains(&said))
 }
 
-impl ReportForm for AuditReport {
+impl ReportSchema for AuditReport {
     const ASK_AGAIN: &str = "Your report does not count as it is. Put right what was wrong, and call the \
          tool `report` again with everything: findings, and an absence with evidence for each category that \
          has none.";

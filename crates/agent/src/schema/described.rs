@@ -7,7 +7,7 @@ use truing_core::{line, markdown};
 use truing_model::messages::ToolDefinition;
 
 use super::{REPORT, object_in};
-use crate::native::ReportForm;
+use crate::native::ReportSchema;
 
 /// Maximum number of characters of a description, below the limit of forges to leave room for additions.
 pub const MAX_DESCRIPTION_CHARS: usize = 20_000;
@@ -155,7 +155,7 @@ fn normalize_text(text: &str) -> String {
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-impl ReportForm for DescriptionReport {
+impl ReportSchema for DescriptionReport {
     const ASK_AGAIN: &str = "Your answer was not a report. Call the tool `report` now, with the whole \
          description as `body`.";
     const BE_BRIEF: &str =

@@ -12,7 +12,7 @@ use truing_model::messages::ToolDefinition;
 
 use super::check::is_there;
 use super::{MAX_CODE_BYTES, REPORT, object_in};
-use crate::native::ReportForm;
+use crate::native::ReportSchema;
 
 /// Maximum number of characters of a reason that are kept.
 const MAX_REASON_CHARS: usize = 300;
@@ -71,7 +71,7 @@ impl JudgementReport {
     }
 }
 
-impl ReportForm for JudgementReport {
+impl ReportSchema for JudgementReport {
     const ASK_AGAIN: &str = "Your report was not taken, so nothing of it counts. Call the tool `report` once \
          more, with every function of the list exactly once, and lines copied from the function's file. This \
          is the last time.";

@@ -9,7 +9,7 @@ use truing_core::line;
 use truing_model::messages::ToolDefinition;
 
 use super::{MAX_FINDINGS, REPORT, object_in};
-use crate::native::ReportForm;
+use crate::native::ReportSchema;
 
 /// Maximum number of characters of a reason; a longer one ends with `…`.
 const MAX_REASON_CHARS: usize = 300;
@@ -48,7 +48,7 @@ enum FixStatus {
     CouldNotAddress,
 }
 
-impl ReportForm for FixReport {
+impl ReportSchema for FixReport {
     const ASK_AGAIN: &str = "Your answer was not a report. Call the tool `report` now, with one entry for \
          each finding that you were given.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \

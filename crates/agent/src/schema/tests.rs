@@ -208,5 +208,5 @@ fn an_audit_proposes_nothing_and_is_not_told_that_it_could() {
         tool.input_schema["properties"]["findings"]["items"]["properties"].clone()
     };
     assert!(properties(findings_tool()).get("replacement").is_some());
-    assert!(properties(<super::audit::AuditReport as ReportForm>::tool()).get("replacement").is_none());
+    assert!(properties(<super::audit::AuditReport as ReportSchema>::tool()).get("replacement").is_none());
 }

@@ -11,8 +11,10 @@ use truing_core::line;
 use truing_core::outcome::WalkthroughLine;
 use truing_model::messages::ToolDefinition;
 
-use super::{MAX_ITEMS, ReportedLine, UncheckedFindings, findings_tool, in_text, object_in, read_findings};
-use crate::native::ReportForm;
+use super::{
+    MAX_ITEMS, ReportedWalkthroughLine, UncheckedFindings, findings_tool, in_text, object_in, read_findings,
+};
+use crate::native::ReportSchema;
 
 /// Maximum number of lines of a walkthrough.
 pub const MAX_LINES: usize = 8;
@@ -65,7 +67,7 @@ const VERDICT_SIGNS: &[char] = &['✅', '✔', '👍', '❌', '👎', '🚀'];
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct WalkthroughReport(pub UncheckedFindings);
 
-impl ReportForm for WalkthroughReport {
+impl ReportSchema for WalkthroughReport {
     const ASK_AGAIN: &str = UncheckedFindings::ASK_AGAIN;
     const BE_BRIEF: &str = UncheckedFindings::BE_BRIEF;
     const CONCLUDE: &str = UncheckedFindings::CONCLUDE;
@@ -106,24 +108,25 @@ impl ReportForm for WalkthroughReport {
     }
 
     fn acceptance_message(&self) -> String {
-        ReportForm::acceptance_message(&self.0)
+        ReportSchema::acceptance_message(&self.0)
     }
 }
 
 /// Adds the valid walkthrough lines of the input to a report.
 fn with_walkthrough(items: UncheckedFindings, input: &Value) -> UncheckedFindings {
     let lines = input.get("walkthrough").and_then(Value::as_array).into_iter().flatten();
-    let walkthrough = lines.filter_map(|line| ReportedLine::deserialize(line).ok()).take(MAX_ITEMS).collect();
+    let walkthrough =
+        lines.filter_map(|line| ReportedWalkthroughLine::deserialize(line).ok()).take(MAX_ITEMS).collect();
     UncheckedFindings { walkthrough, ..items }
 }
 
 /// Returns the lines that count: the first about each changed file, without verdicts.
 pub fn walkthrough_lines(
-    said: &[ReportedLine],
+    said: &[ReportedWalkthroughLine],
     is_changed: impl Fn(&RepoPath) -> bool,
 ) -> Vec<WalkthroughLine> {
     let mut seen = BTreeSet::new();
-    let lines = said.iter().filter_map(|ReportedLine { path, text }| {
+    let lines = said.iter().filter_map(|ReportedWalkthroughLine { path, text }| {
         let path = RepoPath::from_bytes(path.as_bytes());
         let text = line::clean_line(text, MAX_LINE_CHARS);
         let counts = is_changed(&path) && !text.is_empty() && !is_verdict(&text);
@@ -150,9 +153,9 @@ mod tests {
     use super::*;
 
     fn told(said: &[(&str, &str)]) -> Vec<String> {
-        let said: Vec<ReportedLine> = said
+        let said: Vec<ReportedWalkthroughLine> = said
             .iter()
-            .map(|(path, text)| ReportedLine { path: (*path).into(), text: (*text).into() })
+            .map(|(path, text)| ReportedWalkthroughLine { path: (*path).into(), text: (*text).into() })
             .collect();
         let lines = walkthrough_lines(&said, |path| path.to_string().starts_with("src/"));
         lines.into_iter().map(|line| format!("{}: {}", line.path, line.text)).collect()
@@ -199,7 +202,7 @@ mod tests {
         assert_eq!((read.0.walkthrough.len(), more), (1, false));
         let (written, _) = WalkthroughReport::in_text(&input.to_string()).unwrap();
         assert_eq!(written, read);
-        let (plain, _) = <UncheckedFindings as ReportForm>::read(&input).unwrap();
+        let (plain, _) = <UncheckedFindings as ReportSchema>::read(&input).unwrap();
         assert_eq!(plain.walkthrough, [], "nobody asked");
         let strange = json!({ "findings": [], "walkthrough": "LGTM" });
         assert_eq!(WalkthroughReport::read(&strange).unwrap().0.0.walkthrough, []);

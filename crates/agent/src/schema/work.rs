@@ -8,7 +8,7 @@ use truing_core::line;
 use truing_model::messages::ToolDefinition;
 
 use super::{REPORT, object_in};
-use crate::native::ReportForm;
+use crate::native::ReportSchema;
 
 /// Maximum number of lines of one list that are kept.
 pub const MAX_LINES: usize = 30;
@@ -47,7 +47,7 @@ impl WorkReport {
     }
 }
 
-impl ReportForm for WorkReport {
+impl ReportSchema for WorkReport {
     const ASK_AGAIN: &str = "Your answer was not a report. Call the tool `report` now, and name under \
          `remaining` whatever is not done.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \

@@ -76,7 +76,7 @@ pub struct SetupCache {
 
 /// A stored setup result.
 #[derive(Debug)]
-pub(super) struct SetupEntry {
+pub(super) struct SetupCacheEntry {
     folder: PathBuf,
     about: SetupMetadata,
     /// Locked file that keeps other processes from removing the entry.
@@ -120,7 +120,7 @@ impl LockedFolder {
     }
 }
 
-impl SetupEntry {
+impl SetupCacheEntry {
     /// Returns the new files of the tree.
     pub(super) fn tree(&self) -> PathBuf {
         self.folder.join(PARTS[0])
@@ -162,12 +162,12 @@ impl SetupCache {
     }
 
     /// Returns the entry of this key, if a trusted scope has made it and it is not too old.
-    pub(super) fn find(&self, scope: &CacheScope, key: &str, now: SystemTime) -> Option<SetupEntry> {
+    pub(super) fn find(&self, scope: &CacheScope, key: &str, now: SystemTime) -> Option<SetupCacheEntry> {
         let scopes = std::iter::once(&scope.own).chain(&scope.trusted);
         scopes.map(|scope| self.folder.join(entry_name(scope, key))).find_map(|folder| self.open(folder, now))
     }
 
-    fn open(&self, folder: PathBuf, now: SystemTime) -> Option<SetupEntry> {
+    fn open(&self, folder: PathBuf, now: SystemTime) -> Option<SetupCacheEntry> {
         let lock = File::open(&folder).ok()?;
         lock.lock_shared().ok()?;
         // The folder may have been removed before it was locked: then its metadata cannot be read.
@@ -177,7 +177,7 @@ impl SetupCache {
         }
         // Records the time of last use. If that fails, the entry is removed earlier.
         let _ = File::open(folder.join(ABOUT)).and_then(|file| file.set_modified(now));
-        Some(SetupEntry { folder, about, _lock: lock, _held: None })
+        Some(SetupCacheEntry { folder, about, _lock: lock, _held: None })
     }
 
     /// Stores the result of a setup from `held`, with its folders `tree` and `home`. If another process was
@@ -190,7 +190,7 @@ impl SetupCache {
         commands: Vec<CommandRun>,
         reached: Vec<HostAccess>,
         now: SystemTime,
-    ) -> io::Result<SetupEntry> {
+    ) -> io::Result<SetupCacheEntry> {
         let usage::DiskUsage { bytes, files } = usage_of(held.path());
         let told = SetupMetadata { commands, reached, bytes, files, made: now };
         std::fs::write(held.path().join(ABOUT), serde_json::to_vec(&told)?)?;
@@ -205,7 +205,7 @@ impl SetupCache {
             return Ok(entry);
         }
         let lock = File::open(held.path())?;
-        Ok(SetupEntry { folder: held.path().to_owned(), about: told, _lock: lock, _held: Some(held) })
+        Ok(SetupCacheEntry { folder: held.path().to_owned(), about: told, _lock: lock, _held: Some(held) })
     }
 
     /// Removes entries that are too old or too many, and folders of dead processes.
@@ -298,7 +298,7 @@ mod tests {
             Self { folder, cache }
         }
 
-        fn keep(&self, scope: &CacheScope, key: &str, text: &str, now: SystemTime) -> SetupEntry {
+        fn keep(&self, scope: &CacheScope, key: &str, text: &str, now: SystemTime) -> SetupCacheEntry {
             let held = self.cache.create_locked_folder().unwrap();
             for name in ["tree", "home"] {
                 std::fs::create_dir(held.path().join(name)).unwrap();

@@ -49,7 +49,7 @@ impl DiskUsage {
 
 /// The limit that was exceeded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum DiskOverrun {
+pub(crate) enum ExceededDiskLimit {
     /// The configured limit of the folders.
     Limit,
     /// The free space of the disk, which is nearly used up.
@@ -64,7 +64,7 @@ pub(crate) fn measure_folder(folder: &Path) -> DiskUsage {
     let mut closed = Vec::new();
     while let Some(folder) = folders.pop() {
         let found = std::fs::read_dir(&folder).or_else(|error| {
-            closed.push(OpenedFolder::new(&folder).map_err(|_| error)?);
+            closed.push(FolderAccessGuard::new(&folder).map_err(|_| error)?);
             std::fs::read_dir(&folder)
         });
         for entry in found.into_iter().flatten().flatten() {
@@ -82,12 +82,12 @@ pub(crate) fn measure_folder(folder: &Path) -> DiskUsage {
 }
 
 /// A guard that makes a folder accessible, and restores its mode when dropped.
-struct OpenedFolder {
+struct FolderAccessGuard {
     folder: OwnedFd,
     before: Permissions,
 }
 
-impl OpenedFolder {
+impl FolderAccessGuard {
     /// Opens the folder by a handle: a link that replaces it meanwhile is not followed.
     fn new(folder: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -98,7 +98,7 @@ impl OpenedFolder {
     }
 }
 
-impl Drop for OpenedFolder {
+impl Drop for FolderAccessGuard {
     fn drop(&mut self) {
         // The error is ignored: the folder is a program's, and is removed soon.
         let _ = std::fs::set_permissions(by_handle(&self.folder), self.before.clone());
@@ -110,7 +110,7 @@ fn by_handle(folder: &OwnedFd) -> PathBuf {
 }
 
 /// Completes once the folders exceed their limit; see [`is_over`].
-pub(crate) async fn wait_for_excess(folders: &[PathBuf], most: DiskUsage) -> DiskOverrun {
+pub(crate) async fn wait_for_excess(folders: &[PathBuf], most: DiskUsage) -> ExceededDiskLimit {
     loop {
         let began = Instant::now();
         if let Some(over) = is_over(folders, most).await {
@@ -121,14 +121,14 @@ pub(crate) async fn wait_for_excess(folders: &[PathBuf], most: DiskUsage) -> Dis
 }
 
 /// Returns the limit that is exceeded: the folders' total, or the free space of their disk.
-pub(crate) async fn is_over(folders: &[PathBuf], most: DiskUsage) -> Option<DiskOverrun> {
+pub(crate) async fn is_over(folders: &[PathBuf], most: DiskUsage) -> Option<ExceededDiskLimit> {
     let looked = folders.to_vec();
     let is_over = tokio::task::spawn_blocking(move || {
         let all = looked.iter().fold(DiskUsage::default(), |all, folder| all.plus(measure_folder(folder)));
         if all.is_over(most) {
-            return Some(DiskOverrun::Limit);
+            return Some(ExceededDiskLimit::Limit);
         }
-        looked.iter().any(|folder| is_full(folder).unwrap_or(false)).then_some(DiskOverrun::Full)
+        looked.iter().any(|folder| is_full(folder).unwrap_or(false)).then_some(ExceededDiskLimit::Full)
     });
     is_over.await.unwrap_or(None)
 }
@@ -150,8 +150,8 @@ mod tests {
         std::fs::create_dir(at("closed")).unwrap();
         std::fs::set_permissions(at("closed"), Permissions::from_mode(0o200)).unwrap();
         std::os::unix::fs::symlink(at("closed"), at("link")).unwrap();
-        assert!(OpenedFolder::new(&at("link")).is_err());
-        let opened = OpenedFolder::new(&at("closed")).unwrap();
+        assert!(FolderAccessGuard::new(&at("link")).is_err());
+        let opened = FolderAccessGuard::new(&at("closed")).unwrap();
         assert_eq!(mode("closed"), 0o700);
         drop(opened);
         assert_eq!(mode("closed"), 0o200);

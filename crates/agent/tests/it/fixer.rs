@@ -69,12 +69,12 @@ fn staged(name: &'static str, test: fn(&Stage)) -> Test {
 
 /// Reading tools: one that reports its call, and the number of changes of the tree before it.
 #[derive(Default)]
-struct Reads {
+struct RecordingReadTools {
     changes: AtomicU32,
 }
 
 #[async_trait]
-impl RunTools for Reads {
+impl RunTools for RecordingReadTools {
     fn tool_definitions(&self) -> Vec<ToolDefinition> {
         let (name, description) = ("read".to_owned(), String::new());
         vec![ToolDefinition { name, description, input_schema: json!({}), cache_control: None }]
@@ -143,7 +143,7 @@ impl Stage {
             time,
             ..FixerWorkspace::new(self.path("clone"), policy())
         };
-        FixerTools::new(Box::new(Reads::default()), workshop, SandboxLevel::Full).unwrap()
+        FixerTools::new(Box::new(RecordingReadTools::default()), workshop, SandboxLevel::Full).unwrap()
     }
 
     /// Returns a folder with a program that the policy knows: `pytest`. Here it is a shell that runs the
@@ -192,7 +192,7 @@ fn a_weaker_sandbox_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for level in [SandboxLevel::None, SandboxLevel::Landlock] {
         let workshop = FixerWorkspace::new(folder.path().to_owned(), policy());
-        let refused = FixerTools::new(Box::new(Reads::default()), workshop, level);
+        let refused = FixerTools::new(Box::new(RecordingReadTools::default()), workshop, level);
         assert!(matches!(refused, Err(FixerError::Sandbox(_))), "{level:?}");
     }
 }

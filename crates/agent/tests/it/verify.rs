@@ -22,7 +22,7 @@ use truing_agent::verify::{
     CacheRetention, CacheScope, PreparedTree, RegistryAccess, SetupCache, SetupResult, Verifier, VerifyError,
     VerifyPlan,
 };
-use truing_core::verification::{CheckVerdict, CommandEnd, VerificationReport};
+use truing_core::verification::{CheckVerdict, CommandEndReason, VerificationReport};
 
 use crate::support::{SOON, Test, has_namespaces, until, with_word};
 
@@ -313,7 +313,7 @@ fn there_is_no_way_but_the_proxy(stage: &Stage) {
     assert!(!set_up.can_run_checks() && set_up.reached.is_empty(), "{set_up:?}");
     // A check has no proxy either.
     for script in [direct, format!("{HERE} fetch {}", stage.site.url()), "env | grep -i _proxy=".to_owned()] {
-        assert_eq!(stage.check(&script).end, CommandEnd::Exit { code: 1 }, "{script}");
+        assert_eq!(stage.check(&script).end, CommandEndReason::Exit { code: 1 }, "{script}");
     }
     assert!(stage.site.asked().is_empty());
     // The control: outside it can be reached.
@@ -360,8 +360,8 @@ fn a_set_up_that_fails_is_told_and_not_kept(stage: &Stage) {
     let verifier = stage.verifier(stage.plan(&["echo one", "echo two >&2; exit 3", "echo three"], &[]));
     let set_up = stage.set_up(&verifier);
     assert!(!set_up.can_run_checks());
-    let ends: Vec<CommandEnd> = set_up.commands.iter().map(|ran| ran.end).collect();
-    assert_eq!(ends, [CommandEnd::Exit { code: 0 }, CommandEnd::Exit { code: 3 }]);
+    let ends: Vec<CommandEndReason> = set_up.commands.iter().map(|ran| ran.end).collect();
+    assert_eq!(ends, [CommandEndReason::Exit { code: 0 }, CommandEndReason::Exit { code: 3 }]);
     assert_eq!((set_up.commands[0].output.as_str(), set_up.commands[1].errors.as_str()), ("one\n", "two\n"));
     assert_eq!(stage.cached(), 0);
     assert!(matches!(
@@ -380,14 +380,14 @@ fn a_command_ends_in_time_with_all_that_it_started(stage: &Stage) {
         (seconds, stage.checks(&stage.verifier(plan), None).checks.remove(0))
     });
     let (seconds, checked) = tries.into_iter().find(|(_, checked)| !checked.ran.output.is_empty()).unwrap();
-    assert_eq!((checked.ran.end, checked.ran.output.as_str()), (CommandEnd::Time, "begun\n"));
+    assert_eq!((checked.ran.end, checked.ran.output.as_str()), (CommandEndReason::Time, "begun\n"));
     assert!(checked.ran.ms >= seconds * 1000 && checked.again.is_some(), "{checked:?}");
     until("something is left", || with_word(&word) == 0);
 }
 
 fn floods_of_output_and_files_end(stage: &Stage) {
     let flood = stage.check("yes");
-    assert_eq!(flood.end, CommandEnd::Output);
+    assert_eq!(flood.end, CommandEndReason::Output);
     assert!(
         flood.output.len() < 64 << 10 && flood.output.contains("bytes are left out"),
         "{}",
@@ -401,28 +401,28 @@ fn floods_of_output_and_files_end(stage: &Stage) {
         let mut plan = stage.plan(&[], &[&fill]);
         plan.disk = 64 << 20;
         let checked = stage.checks(&stage.verifier(plan), None);
-        assert_eq!(checked.checks[0].ran.end, CommandEnd::Disk, "{place}: {checked:?}");
+        assert_eq!(checked.checks[0].ran.end, CommandEndReason::Disk, "{place}: {checked:?}");
     }
     // A command that ends before it is measured is reported as well.
     let mut plan = stage.plan(&[], &["for n in 1 2 3; do head -c 30000000 /dev/zero > f$n; done"]);
     plan.disk = 64 << 20;
-    assert_eq!(stage.checks(&stage.verifier(plan), None).checks.remove(0).ran.end, CommandEnd::Disk);
+    assert_eq!(stage.checks(&stage.verifier(plan), None).checks.remove(0).ran.end, CommandEndReason::Disk);
     // One file alone is stopped at once.
     let mut plan = stage.plan(&[], &["head -c 80000000 /dev/zero > one"]);
     plan.disk = 64 << 20;
     let ended = stage.checks(&stage.verifier(plan), None).checks.remove(0).ran.end;
-    assert!(!ended.is_success() && ended != CommandEnd::Disk, "{ended:?}");
+    assert!(!ended.is_success() && ended != CommandEndReason::Disk, "{ended:?}");
 }
 
 fn ends_are_told_as_they_are(stage: &Stage) {
     for (script, end) in [
-        ("exit 0", CommandEnd::Exit { code: 0 }),
-        ("exit 125", CommandEnd::Exit { code: 125 }),
-        ("exit 127", CommandEnd::Exit { code: 127 }),
-        ("kill -9 $$", CommandEnd::Exit { code: 137 }),
+        ("exit 0", CommandEndReason::Exit { code: 0 }),
+        ("exit 125", CommandEndReason::Exit { code: 125 }),
+        ("exit 127", CommandEndReason::Exit { code: 127 }),
+        ("kill -9 $$", CommandEndReason::Exit { code: 137 }),
         (
             "test \"$(cat src/main)\" = source && ! touch .git/x 2>/dev/null && touch made",
-            CommandEnd::Exit { code: 0 },
+            CommandEndReason::Exit { code: 0 },
         ),
     ] {
         assert_eq!(stage.check(script).end, end, "{script}");
@@ -430,7 +430,7 @@ fn ends_are_told_as_they_are(stage: &Stage) {
     let mut plan = stage.plan(&[], &[]);
     plan.check = vec![vec!["no-such-program".to_owned()], vec!["./src/main".to_owned()]];
     let checked = stage.checks(&stage.verifier(plan), None);
-    assert!(checked.checks.iter().all(|check| check.ran.end == CommandEnd::NoProgram), "{checked:?}");
+    assert!(checked.checks.iter().all(|check| check.ran.end == CommandEndReason::NoProgram), "{checked:?}");
     let key = ["AKIA", "73U55XTPLPFT7V4S"].concat();
     let said = stage.check(&format!("echo {key}"));
     assert!(said.output.starts_with("AKIA") && !said.output.contains(&key), "{said:?}");

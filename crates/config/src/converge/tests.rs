@@ -129,7 +129,7 @@ fn variables_of_the_tool_before_count() {
     assert_eq!(
         all.unwrap(),
         BugteamVariables {
-            lifecycle: Some(WorkspaceLifecycle::Attach),
+            lifecycle: Some(WorkspaceOwnership::Attach),
             team: Some("bugteam-7".into()),
             skips_preflight: true,
             is_disabled: true

@@ -7,13 +7,13 @@ use toml::de::{DeTable, DeValue};
 use truing_core::tier::RuleOwner;
 
 use super::{
-    ConfigProblem, ConfigValue, FileOwner, LayerBuilder, ValueFault, ValueKind, truncate_name, value,
+    ConfigProblem, ConfigValue, ConfigValueError, FileOwner, LayerBuilder, ValueKind, truncate_name, value,
 };
 use crate::value::instructions;
-use crate::value::tiers::{self, RuleFault};
+use crate::value::tiers::{self, RuleEntryError};
 
 /// A reader of one entry of a list of tables. It gets the entry's place and the owner of the file.
-type ReadEntry<T> = fn(&DeTable<'_>, &str, RuleOwner) -> Result<T, Vec<RuleFault>>;
+type EntryReader<T> = fn(&DeTable<'_>, &str, RuleOwner) -> Result<T, Vec<RuleEntryError>>;
 
 impl LayerBuilder<'_> {
     /// Reads a list of places of secrets.
@@ -21,7 +21,7 @@ impl LayerBuilder<'_> {
         &mut self,
         path: &[&str],
         places: &[Spanned<DeValue<'_>>],
-    ) -> Result<Option<ConfigValue>, ValueFault> {
+    ) -> Result<Option<ConfigValue>, ConfigValueError> {
         let mut all = Vec::new();
         for place in places {
             match place.get_ref() {
@@ -29,7 +29,7 @@ impl LayerBuilder<'_> {
                     Some(ConfigValue::Secret(secret)) => all.push(secret),
                     Some(_) | None => return Ok(None),
                 },
-                DeValue::String(_) => return Err(ValueFault::Literal),
+                DeValue::String(_) => return Err(ConfigValueError::Literal),
                 other @ (DeValue::Integer(_)
                 | DeValue::Float(_)
                 | DeValue::Boolean(_)
@@ -47,7 +47,7 @@ impl LayerBuilder<'_> {
         &mut self,
         path: &[&str],
         tables: &[Spanned<DeValue<'_>>],
-    ) -> Result<Option<ConfigValue>, ValueFault> {
+    ) -> Result<Option<ConfigValue>, ConfigValueError> {
         tiers::refuse_many(tables.len())?;
         let rules = self.read_entries(path, tables, tiers::no_tiers(), tiers::rule_in_toml)?;
         Ok(rules.map(ConfigValue::Tiers))
@@ -58,7 +58,7 @@ impl LayerBuilder<'_> {
         &mut self,
         path: &[&str],
         tables: &[Spanned<DeValue<'_>>],
-    ) -> Result<Option<ConfigValue>, ValueFault> {
+    ) -> Result<Option<ConfigValue>, ConfigValueError> {
         instructions::refuse_many(tables.len())?;
         let form = instructions::no_instructions();
         let all = self.read_entries(path, tables, form, instructions::instruction_in_toml)?;
@@ -71,8 +71,8 @@ impl LayerBuilder<'_> {
         path: &[&str],
         tables: &[Spanned<DeValue<'_>>],
         form: &str,
-        read: ReadEntry<T>,
-    ) -> Result<Option<Vec<T>>, ValueFault> {
+        read: EntryReader<T>,
+    ) -> Result<Option<Vec<T>>, ConfigValueError> {
         let owner = match self.owner {
             FileOwner::Operator => RuleOwner::Operator,
             FileOwner::Repository => RuleOwner::Repository,
@@ -81,13 +81,13 @@ impl LayerBuilder<'_> {
         for entry in tables {
             let start = entry.span().start;
             let DeValue::Table(table) = entry.get_ref() else {
-                return Err(ValueFault::Value(format!("must {form}")));
+                return Err(ConfigValueError::Value(format!("must {form}")));
             };
             let place = self.origin(start).to_string();
             match read(table, &place, owner) {
                 Ok(entry) => entries.push(entry),
                 Err(faults) => {
-                    for RuleFault { key, wrong } in faults {
+                    for RuleEntryError { key, wrong } in faults {
                         let of_key = key.as_ref().and_then(|key| {
                             table
                                 .iter()
@@ -170,7 +170,7 @@ impl LayerBuilder<'_> {
         &mut self,
         path: &[&str],
         table: &DeTable<'_>,
-    ) -> Result<Option<ConfigValue>, ValueFault> {
+    ) -> Result<Option<ConfigValue>, ConfigValueError> {
         let mut found = Vec::new();
         let mut unknown = false;
         for (name, value) in table {
@@ -178,7 +178,7 @@ impl LayerBuilder<'_> {
                 ("env", Some(variable)) => found.push(value::secret_variable(variable)?),
                 ("file", Some(file)) => found.push(value::secret_file(file, &self.file.folder)?),
                 ("env" | "file", None) => {
-                    return Err(ValueFault::Value("must name a variable or file as a string".into()));
+                    return Err(ConfigValueError::Value("must name a variable or file as a string".into()));
                 }
                 (other, _) => {
                     let near =
@@ -195,10 +195,10 @@ impl LayerBuilder<'_> {
             _ if unknown => Ok(None),
             (Some(secret), None) => Ok(Some(ConfigValue::Secret(secret))),
             (Some(_), Some(_)) => {
-                Err(ValueFault::Value("must have one of `env` and `file`, not both".into()))
+                Err(ConfigValueError::Value("must have one of `env` and `file`, not both".into()))
             }
             (None, _) => {
-                Err(ValueFault::Value("must be { env = \"VARIABLE\" } or { file = \"PATH\" }".into()))
+                Err(ConfigValueError::Value("must be { env = \"VARIABLE\" } or { file = \"PATH\" }".into()))
             }
         }
     }

@@ -3,13 +3,13 @@
 use truing_core::loopback::is_loopback;
 use url::Url;
 
-use super::checked::{ValueFault, join_alternatives, must};
+use super::checked::{ConfigValueError, join_alternatives, must};
 use crate::keys;
 use crate::secret::{SecretSource, SecretText};
 
 /// Parses a URL as [`parse_endpoint`] does, as the base of other URLs: without a slash at its end, and
 /// without a query.
-pub(super) fn web_address(text: &str) -> Result<String, ValueFault> {
+pub(super) fn web_address(text: &str) -> Result<String, ConfigValueError> {
     let url = parse_endpoint(text)?;
     if url.contains('?') {
         return Err(must("be a URL without `?` and `#`"));
@@ -19,7 +19,7 @@ pub(super) fn web_address(text: &str) -> Result<String, ValueFault> {
 
 /// Parses a URL: https anywhere, http only to loopback addresses, without user or fragment. Errors omit the
 /// text, because it may contain a password.
-pub(super) fn parse_endpoint(text: &str) -> Result<String, ValueFault> {
+pub(super) fn parse_endpoint(text: &str) -> Result<String, ConfigValueError> {
     let url = Url::parse(text)
         .map_err(|error| must(format_args!("be a URL such as https://api.github.com: {error}")))?;
     match url.scheme() {
@@ -38,7 +38,7 @@ pub(super) fn parse_endpoint(text: &str) -> Result<String, ValueFault> {
 }
 
 /// Parses a URL that is written out although it may be a secret. Errors omit the text.
-pub(super) fn parse_sink(text: &str, schemes: &[&str]) -> Result<SecretSource, ValueFault> {
+pub(super) fn parse_sink(text: &str, schemes: &[&str]) -> Result<SecretSource, ConfigValueError> {
     let all = || {
         format!(
             "begin with {}",

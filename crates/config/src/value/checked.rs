@@ -91,7 +91,7 @@ impl ConfigValue {
 
 /// The fault in a value.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum ValueFault {
+pub(crate) enum ConfigValueError {
     /// Requirement that the value violates, as text after the key's name.
     Value(String),
     /// A word that this version does not support yet.
@@ -109,6 +109,6 @@ pub(super) fn join_alternatives<S: fmt::Display>(words: &[S]) -> String {
     words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ")
 }
 
-pub(super) fn must(what: impl fmt::Display) -> ValueFault {
-    ValueFault::Value(format!("must {what}"))
+pub(super) fn must(what: impl fmt::Display) -> ConfigValueError {
+    ConfigValueError::Value(format!("must {what}"))
 }

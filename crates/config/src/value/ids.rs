@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::de::DeValue;
 
-use super::{ConfigValue, ValueFault, ValueKind, must};
+use super::{ConfigValue, ConfigValueError, ValueKind, must};
 
 /// Maximum length of a model's name in characters.
 const MAX_NAME: usize = 200;
@@ -15,7 +15,7 @@ pub(super) fn is_model(text: &str) -> bool {
 }
 
 /// Reads the table of a file.
-pub(super) fn ids_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ValueFault> {
+pub(super) fn ids_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ConfigValueError> {
     let all = value.as_table().map(|table| table.iter());
     ids(all.and_then(|mut all| {
         all.try_fold(BTreeMap::new(), |mut ids, (name, id)| {
@@ -26,7 +26,7 @@ pub(super) fn ids_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ValueFault
 }
 
 /// Checks a table of names and ids; `None` stands for a value of another type.
-pub(super) fn ids(given: Option<BTreeMap<String, String>>) -> Result<ConfigValue, ValueFault> {
+pub(super) fn ids(given: Option<BTreeMap<String, String>>) -> Result<ConfigValue, ConfigValueError> {
     match given {
         Some(ids) if ids.iter().flat_map(|(name, id)| [name, id]).all(|name| is_model(name)) => {
             Ok(ConfigValue::Ids(ids))

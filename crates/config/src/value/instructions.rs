@@ -5,8 +5,8 @@ use toml::de::DeTable;
 use truing_core::instruction::{PathInstruction, PathInstructions};
 use truing_core::tier::RuleOwner;
 
-use super::tiers::{RuleFault, bad_globs, fields_of};
-use super::{ValueFault, must};
+use super::tiers::{RuleEntryError, bad_globs, fields_of};
+use super::{ConfigValueError, must};
 
 /// Maximum number of instructions of one file.
 const MAX_INSTRUCTIONS: usize = 20;
@@ -20,7 +20,7 @@ pub(crate) fn no_instructions() -> &'static str {
 }
 
 /// Refuses a list of more than [`MAX_INSTRUCTIONS`].
-pub(crate) fn refuse_many(count: usize) -> Result<(), ValueFault> {
+pub(crate) fn refuse_many(count: usize) -> Result<(), ConfigValueError> {
     if count > MAX_INSTRUCTIONS {
         Err(must(format_args!("have at most {MAX_INSTRUCTIONS} instructions, not {count}")))
     } else {
@@ -36,12 +36,12 @@ pub(crate) fn instruction_in_toml(
     table: &DeTable<'_>,
     at: &str,
     owner: RuleOwner,
-) -> Result<PathInstruction, Vec<RuleFault>> {
+) -> Result<PathInstruction, Vec<RuleEntryError>> {
     parse_instruction(&fields_of(table), at, owner)
 }
 
 /// Reads the instructions of a variable, as JSON.
-pub(super) fn instructions_in_text(text: &str) -> Result<Vec<PathInstruction>, ValueFault> {
+pub(super) fn instructions_in_text(text: &str) -> Result<Vec<PathInstruction>, ConfigValueError> {
     let tables: Vec<Map<String, Json>> = serde_json::from_str(text).map_err(|_| must(no_instructions()))?;
     refuse_many(tables.len())?;
     let all = (1_usize..).zip(&tables).map(|(number, fields)| {
@@ -56,7 +56,7 @@ fn parse_instruction(
     fields: &Map<String, Json>,
     at: &str,
     owner: RuleOwner,
-) -> Result<PathInstruction, Vec<RuleFault>> {
+) -> Result<PathInstruction, Vec<RuleEntryError>> {
     let mut faults = Vec::new();
     let (mut repos, mut paths, mut text) = (Vec::new(), Vec::new(), None);
     for (name, value) in fields {
@@ -77,7 +77,7 @@ fn parse_instruction(
                 "not be set; an instruction has `paths`, `text` and, in the operator's file, `repos`",
             )),
         };
-        faults.extend(read.err().map(|wrong| RuleFault { key: Some(name.clone()), wrong }));
+        faults.extend(read.err().map(|wrong| RuleEntryError { key: Some(name.clone()), wrong }));
     }
     match text {
         Some(text) if faults.is_empty() && !paths.is_empty() => {
@@ -85,7 +85,7 @@ fn parse_instruction(
         }
         Some(_) | None => {
             if faults.is_empty() {
-                faults.push(RuleFault { key: None, wrong: must("have `paths` and a `text`") });
+                faults.push(RuleEntryError { key: None, wrong: must("have `paths` and a `text`") });
             }
             Err(faults)
         }
@@ -93,7 +93,7 @@ fn parse_instruction(
 }
 
 /// Reads a list of globs.
-fn parse_globs(value: &Json) -> Result<Vec<String>, ValueFault> {
+fn parse_globs(value: &Json) -> Result<Vec<String>, ConfigValueError> {
     let globs = serde_json::from_value::<Vec<String>>(value.clone());
     let globs = globs.map_err(|error| must(format_args!("be of another type: {error}")))?;
     if let Some(fault) = bad_globs(&globs) {

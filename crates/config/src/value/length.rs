@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{ConfigValue, ValueFault, must};
+use super::{ConfigValue, ConfigValueError, must};
 
 /// Units of time, the greatest first, each in milliseconds.
 const UNITS: [(&str, u64); 6] =
@@ -12,7 +12,11 @@ const UNITS: [(&str, u64); 6] =
 const WEEK: &str = "w";
 
 /// Parses whole numbers with units, greatest first: `15s`, `2m`, `1h30m`, `500ms`.
-pub(super) fn parse_duration(text: &str, least: Duration, most: Duration) -> Result<ConfigValue, ValueFault> {
+pub(super) fn parse_duration(
+    text: &str,
+    least: Duration,
+    most: Duration,
+) -> Result<ConfigValue, ConfigValueError> {
     let Some(length) = parse_milliseconds(text).map(Duration::from_millis) else {
         return Err(must(format_args!(
             "be a length of time such as 500ms, 15s, 2m, 1h30m, 7d or 2w, not `{text}`"
@@ -21,7 +25,7 @@ pub(super) fn parse_duration(text: &str, least: Duration, most: Duration) -> Res
     if (least..=most).contains(&length) {
         return Ok(ConfigValue::Duration(length, text.to_owned()));
     }
-    let (least, most) = (ShownDuration(least), ShownDuration(most));
+    let (least, most) = (FormattedDuration(least), FormattedDuration(most));
     Err(must(format_args!("be from {least} to {most}, not {text}")))
 }
 
@@ -48,9 +52,9 @@ pub fn parse_milliseconds(text: &str) -> Option<u64> {
 
 /// A length of time in the form of a file, such as `1h30m`. Parts below a millisecond are omitted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ShownDuration(pub Duration);
+pub struct FormattedDuration(pub Duration);
 
-impl fmt::Display for ShownDuration {
+impl fmt::Display for FormattedDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut left = self.0.as_millis();
         if left == 0 {

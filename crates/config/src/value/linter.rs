@@ -4,13 +4,13 @@ use toml::Spanned;
 use toml::de::DeValue;
 use truing_core::linter::{FORMATS, linter_output_format};
 
-use super::{ConfigValue, ValueFault, ValueKind, must};
+use super::{ConfigValue, ConfigValueError, ValueKind, must};
 
 /// Greatest exit code of a program.
 const LAST_CODE: i32 = 255;
 
 /// Returns a format by its name, in any letter case.
-pub(super) fn format_of_output(text: &str) -> Result<ConfigValue, ValueFault> {
+pub(super) fn format_of_output(text: &str) -> Result<ConfigValue, ConfigValueError> {
     match linter_output_format(text) {
         Some(format) => Ok(ConfigValue::Name(format.to_owned())),
         None => {
@@ -20,7 +20,7 @@ pub(super) fn format_of_output(text: &str) -> Result<ConfigValue, ValueFault> {
 }
 
 /// Reads the exit codes of a file.
-pub(super) fn codes_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ValueFault> {
+pub(super) fn codes_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ConfigValueError> {
     let code = |item: &Spanned<DeValue<'_>>| {
         let number = item.get_ref().as_integer()?;
         i32::from_str_radix(number.as_str(), number.radix()).ok()
@@ -29,7 +29,7 @@ pub(super) fn codes_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ValueFau
 }
 
 /// Checks exit codes and keeps each once, in the given order; `None` stands for a value of another type.
-pub(super) fn codes(given: Option<Vec<i32>>) -> Result<ConfigValue, ValueFault> {
+pub(super) fn codes(given: Option<Vec<i32>>) -> Result<ConfigValue, ConfigValueError> {
     let given = given.unwrap_or_default();
     if given.is_empty() || given.iter().any(|code| !(0..=LAST_CODE).contains(code)) {
         let sample = ValueKind::Codes.sample();

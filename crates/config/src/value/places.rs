@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{ValueFault, must, redacted_url, secret_file, secret_variable};
+use super::{ConfigValueError, must, redacted_url, secret_file, secret_variable};
 use crate::secret::SecretSource;
 
 /// Renders the place of a secret as JSON.
@@ -28,10 +28,14 @@ pub(super) fn place_in_toml(secret: &SecretSource) -> String {
 }
 
 /// The place of a secret in a variable, as JSON: `{"env": "OLD_KEY"}`.
-type PlaceFields = BTreeMap<String, String>;
+type SecretPlaceFields = BTreeMap<String, String>;
 
 /// Reads the place of a secret in a variable; another form yields the error `wrong`.
-fn read_place(fields: &PlaceFields, folder: &Path, wrong: &'static str) -> Result<SecretSource, ValueFault> {
+fn read_place(
+    fields: &SecretPlaceFields,
+    folder: &Path,
+    wrong: &'static str,
+) -> Result<SecretSource, ConfigValueError> {
     let mut fields = fields.iter();
     match (fields.next().map(|(name, value)| (name.as_str(), value)), fields.next()) {
         (Some(("env", name)), None) => secret_variable(name),
@@ -41,8 +45,8 @@ fn read_place(fields: &PlaceFields, folder: &Path, wrong: &'static str) -> Resul
 }
 
 /// Parses places of secrets in a variable, as JSON: `[{"env": "OLD_KEY"}]`.
-pub(super) fn parse_secrets(text: &str, folder: &Path) -> Result<Vec<SecretSource>, ValueFault> {
-    let all: Vec<PlaceFields> = serde_json::from_str(text).map_err(|_| must(no_secrets()))?;
+pub(super) fn parse_secrets(text: &str, folder: &Path) -> Result<Vec<SecretSource>, ConfigValueError> {
+    let all: Vec<SecretPlaceFields> = serde_json::from_str(text).map_err(|_| must(no_secrets()))?;
     all.iter().map(|fields| read_place(fields, folder, no_secrets())).collect()
 }
 
@@ -53,8 +57,12 @@ pub(super) fn no_secrets() -> &'static str {
 }
 
 /// Parses headers in a variable, as JSON: `{"X-API-Key": {"env": "DOCS_KEY"}}`.
-pub(super) fn parse_headers(text: &str, folder: &Path) -> Result<BTreeMap<String, SecretSource>, ValueFault> {
-    let given: BTreeMap<String, PlaceFields> = serde_json::from_str(text).map_err(|_| must(no_headers()))?;
+pub(super) fn parse_headers(
+    text: &str,
+    folder: &Path,
+) -> Result<BTreeMap<String, SecretSource>, ConfigValueError> {
+    let given: BTreeMap<String, SecretPlaceFields> =
+        serde_json::from_str(text).map_err(|_| must(no_headers()))?;
     let mut all = BTreeMap::new();
     for (name, fields) in &given {
         add_header(&mut all, name, read_place(fields, folder, no_headers())?)?;
@@ -97,7 +105,7 @@ pub(crate) fn add_header(
     all: &mut BTreeMap<String, SecretSource>,
     name: &str,
     secret: SecretSource,
-) -> Result<(), ValueFault> {
+) -> Result<(), ConfigValueError> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || name.len() > MAX_HEADER_NAME || !name.bytes().all(is_token) {
         return Err(must(format_args!(

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::{ConfigValue, ValueFault, ValueKind, must};
+use super::{ConfigValue, ConfigValueError, ValueKind, must};
 
 /// Checks a program's name or path. A path relative to the current folder is refused, because that folder
 /// may be a repository of another author.
-pub(super) fn parse_program(text: &str, folder: &Path) -> Result<String, ValueFault> {
+pub(super) fn parse_program(text: &str, folder: &Path) -> Result<String, ConfigValueError> {
     if text.is_empty() || text.contains('\0') {
         return Err(must("name a program"));
     }
@@ -39,7 +39,7 @@ pub(super) fn no_command() -> String {
 
 /// Checks a command that can be started, or none. [`parse_program`] checks its program; the other words stay
 /// unchanged.
-pub(super) fn parse_command(words: Vec<&str>, folder: &Path) -> Result<ConfigValue, ValueFault> {
+pub(super) fn parse_command(words: Vec<&str>, folder: &Path) -> Result<ConfigValue, ConfigValueError> {
     if words.concat().contains('\0') {
         return Err(must(no_command()));
     }
@@ -53,7 +53,7 @@ pub(super) fn no_commands() -> String {
 }
 
 /// Checks commands that can be started: each has a program, and only text that the system accepts.
-pub(super) fn commands(all: Vec<Vec<&str>>) -> Result<ConfigValue, ValueFault> {
+pub(super) fn commands(all: Vec<Vec<&str>>) -> Result<ConfigValue, ConfigValueError> {
     let is_one = |words: &Vec<&str>| {
         words.first().is_some_and(|name| !name.is_empty()) && !words.concat().contains('\0')
     };

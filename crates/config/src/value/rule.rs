@@ -7,7 +7,7 @@ use truing_core::finding::Severity;
 use truing_core::severity::RuleSeverity;
 
 use super::tiers::bad_globs;
-use super::{ValueFault, ValueKind, compile_globs, must};
+use super::{ConfigValueError, ValueKind, compile_globs, must};
 
 /// Maximum length of a rule's name in characters.
 const MAX_NAME: usize = 200;
@@ -30,7 +30,7 @@ pub(super) fn no_severities() -> String {
 }
 
 /// Reads the severities of one rule; the first that applies to a file counts.
-pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity>, ValueFault> {
+pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity>, ConfigValueError> {
     if !is_rule(rule) {
         return Err(must("be named as a finding names its rule, `PACK/RULE`"));
     }
@@ -89,7 +89,7 @@ pub(crate) fn schema_of_severities() -> Json {
 }
 
 /// Parses the severities of a variable, which is a JSON object.
-pub(super) fn parse_severities(text: &str) -> Result<BTreeMap<String, Vec<RuleSeverity>>, ValueFault> {
+pub(super) fn parse_severities(text: &str) -> Result<BTreeMap<String, Vec<RuleSeverity>>, ConfigValueError> {
     let given: BTreeMap<String, Json> = serde_json::from_str(text).map_err(|_| must(no_severities()))?;
     let of = |(rule, value): (String, Json)| match severities_of(&rule, &value) {
         Ok(severities) => Ok((rule, severities)),

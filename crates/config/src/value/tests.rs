@@ -4,7 +4,7 @@ use super::*;
 
 const ANY: ValueKind = ValueKind::Duration(Duration::ZERO, Duration::from_secs(86_400));
 
-fn parse(kind: ValueKind, text: &str) -> Result<ConfigValue, ValueFault> {
+fn parse(kind: ValueKind, text: &str) -> Result<ConfigValue, ConfigValueError> {
     ConfigValue::from_text(kind, text, Path::new("/folder"))
 }
 
@@ -15,7 +15,7 @@ fn lengths_of_time_have_units_greatest_first_and_are_shown_as_written() {
     {
         let length = Duration::from_millis(milliseconds);
         assert_eq!(parse(ANY, text), Ok(ConfigValue::Duration(length, text.to_owned())));
-        assert_eq!(ShownDuration(length).to_string(), text);
+        assert_eq!(FormattedDuration(length).to_string(), text);
     }
     assert_eq!(parse(ANY, "0s"), Ok(ConfigValue::Duration(Duration::ZERO, "0s".to_owned())));
     assert_eq!(parse(ANY, "90s").map(|value| value.to_string()), Ok("\"90s\"".to_owned()), "as written");
@@ -82,8 +82,9 @@ fn http_is_for_loopback_and_urls_carry_no_secrets() {
 fn a_sink_is_written_out_without_a_password_and_shown_without_its_path() {
     let web = |text| parse(ValueKind::Sink(&["https"]), text);
     let mail = |text| parse(ValueKind::Sink(&["smtps", "smtp"]), text);
-    let shown =
-        |value: Result<ConfigValue, ValueFault>| value.map(|value| (value.to_string(), value.to_json()));
+    let shown = |value: Result<ConfigValue, ConfigValueError>| {
+        value.map(|value| (value.to_string(), value.to_json()))
+    };
     let hidden = "https://hooks.example.org:444/…";
     let secret = web("https://hooks.example.org:444/services/hush?x");
     assert!(!format!("{secret:?}").contains("hush"), "{secret:?}");
@@ -157,7 +158,9 @@ fn lists_are_separated_by_commas_and_checked() {
     }
     assert!(parse(ValueKind::Globs, "a[").is_err());
     let wrong = parse(ValueKind::Repositories, "acme").unwrap_err();
-    assert!(matches!(wrong, ValueFault::Value(why) if why.contains("`owner/*`") && why.ends_with("`acme`")));
+    assert!(
+        matches!(wrong, ConfigValueError::Value(why) if why.contains("`owner/*`") && why.ends_with("`acme`"))
+    );
     assert!(
         parse(ValueKind::Repositories, "a/b/c").is_err() && parse(ValueKind::Repositories, "a/[").is_err()
     );

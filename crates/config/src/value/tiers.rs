@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 use truing_core::glob::check_bounds;
 use truing_core::tier::{RuleOwner, Tier, TierCondition, TierConfig, TierRule, TierRules};
 
-use super::{ValueFault, must};
+use super::{ConfigValueError, must};
 
 /// Names of the conditions.
 const CONDITIONS: [&str; 10] = [
@@ -26,9 +26,9 @@ const MAX_RULES: usize = 100;
 const MAX_REASON_CHARS: usize = 200;
 
 /// A fault of a rule, with the name of the key that has it.
-pub(crate) struct RuleFault {
+pub(crate) struct RuleEntryError {
     pub(crate) key: Option<String>,
-    pub(crate) wrong: ValueFault,
+    pub(crate) wrong: ConfigValueError,
 }
 
 /// Returns the required form of the list.
@@ -37,7 +37,7 @@ pub(crate) fn no_tiers() -> &'static str {
 }
 
 /// Refuses a list of more than [`MAX_RULES`] rules.
-pub(crate) fn refuse_many(count: usize) -> Result<(), ValueFault> {
+pub(crate) fn refuse_many(count: usize) -> Result<(), ConfigValueError> {
     if count > MAX_RULES {
         Err(must(format_args!("have at most {MAX_RULES} rules, not {count}")))
     } else {
@@ -53,7 +53,7 @@ pub(crate) fn rule_in_toml(
     table: &DeTable<'_>,
     at: &str,
     owner: RuleOwner,
-) -> Result<TierRule, Vec<RuleFault>> {
+) -> Result<TierRule, Vec<RuleEntryError>> {
     parse_rule(&fields_of(table), at, owner)
 }
 
@@ -63,7 +63,7 @@ pub(super) fn fields_of(table: &DeTable<'_>) -> Map<String, Json> {
 }
 
 /// Reads the rules of a variable, as JSON.
-pub(super) fn rules_in_text(text: &str) -> Result<Vec<TierRule>, ValueFault> {
+pub(super) fn rules_in_text(text: &str) -> Result<Vec<TierRule>, ConfigValueError> {
     let tables: Vec<Map<String, Json>> = serde_json::from_str(text).map_err(|_| must(no_tiers()))?;
     refuse_many(tables.len())?;
     let mut rules = Vec::new();
@@ -77,7 +77,11 @@ pub(super) fn rules_in_text(text: &str) -> Result<Vec<TierRule>, ValueFault> {
     Ok(rules)
 }
 
-fn parse_rule(fields: &Map<String, Json>, at: &str, owner: RuleOwner) -> Result<TierRule, Vec<RuleFault>> {
+fn parse_rule(
+    fields: &Map<String, Json>,
+    at: &str,
+    owner: RuleOwner,
+) -> Result<TierRule, Vec<RuleEntryError>> {
     let mut faults = Vec::new();
     let mut when = Map::new();
     let (mut tier, mut most, mut reason) = (None, None, None);
@@ -103,29 +107,31 @@ fn parse_rule(fields: &Map<String, Json>, at: &str, owner: RuleOwner) -> Result<
                 |fault| Err(must(fault)),
             ),
         };
-        faults.extend(read.err().map(|wrong| RuleFault { key: Some(name.clone()), wrong }));
+        faults.extend(read.err().map(|wrong| RuleEntryError { key: Some(name.clone()), wrong }));
     }
     let when = serde_json::from_value::<TierCondition>(Json::Object(when)).unwrap_or_else(|error| {
         // Without a fault, an empty condition would match all pull requests.
-        faults.push(RuleFault { key: None, wrong: must(format_args!("be a rule: {error}")) });
+        faults.push(RuleEntryError { key: None, wrong: must(format_args!("be a rule: {error}")) });
         TierCondition::default()
     });
     if let (Some(tier), Some(most)) = (tier, most)
         && most < tier
     {
         let wrong = must(format_args!("be `{}` or more, as `tier` is", tier.as_str()));
-        faults.push(RuleFault { key: Some("most".to_owned()), wrong });
+        faults.push(RuleEntryError { key: Some("most".to_owned()), wrong });
     }
     if let (Some(over), Some(up_to)) = (when.lines_over, when.lines_up_to)
         && over >= up_to
     {
         let wrong = must(format_args!("be more than `lines_over`, which is {over}"));
-        faults.push(RuleFault { key: Some("lines_up_to".to_owned()), wrong });
+        faults.push(RuleEntryError { key: Some("lines_up_to".to_owned()), wrong });
     }
     let Some(tier) = tier else {
         if faults.is_empty() {
-            faults
-                .push(RuleFault { key: None, wrong: must(format_args!("have a `tier`: {}", tier_words())) });
+            faults.push(RuleEntryError {
+                key: None,
+                wrong: must(format_args!("have a `tier`: {}", tier_words())),
+            });
         }
         return Err(faults);
     };
@@ -165,7 +171,7 @@ pub(super) fn bad_globs<'a>(globs: impl IntoIterator<Item = &'a String>) -> Opti
     Some(format!("hold globs: {fault}"))
 }
 
-fn tier_of(value: &Json) -> Result<Tier, ValueFault> {
+fn tier_of(value: &Json) -> Result<Tier, ConfigValueError> {
     let tier = value.as_str().and_then(Tier::from_word);
     tier.ok_or_else(|| must(format_args!("be one of {}", tier_words())))
 }

@@ -17,9 +17,9 @@ const DIGITS: usize = 32;
 /// A digest of the base, the looks and the dismissals of an audit. Two audits of one commit with the same
 /// digest answer the same question.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct AuditScope(String);
+pub struct AuditScopeDigest(String);
 
-impl AuditScope {
+impl AuditScopeDigest {
     /// Returns the digest for a change from this base that is audited with these looks and dismissals.
     pub fn new(base: &Sha, looks: &str, said: &[Dismissal]) -> Self {
         let dismissed: BTreeSet<&str> =

@@ -23,11 +23,11 @@ use super::{ConvergeExit, ConvergeExitCode, MAX_MOVES};
 use crate::id::{Sha, TimeSpan, UnixMillis};
 use crate::line::format_count;
 use crate::port::PullState;
-pub use action::{ReadinessAction, ReadinessWait, UnansweredFeedback};
+pub use action::{ReadinessAction, ReadinessWaitReason, UnansweredFeedback};
 pub use rules::{ExternalReviewer, ReadinessRules, RequiredReviewer};
 use seen::ReviewerVerdict;
 pub use seen::{
-    LastWord, MergeableState, ObservedReview, PullSnapshot, ReviewTextSignal, ReviewerCheck,
+    LastComment, MergeableState, ObservedReview, PullSnapshot, ReviewTextSignal, ReviewerCheck,
     ReviewerFeedback, ThreadAuthor, UnresolvedThread,
 };
 
@@ -87,7 +87,7 @@ struct HeadReadiness {
     #[serde(default)]
     failed: BTreeMap<String, u32>,
     /// Start time of each wait; a reviewer's wait starts at the latest request.
-    waits: Vec<(ReadinessWait, UnixMillis)>,
+    waits: Vec<(ReadinessWaitReason, UnixMillis)>,
     lags: BTreeMap<String, ReviewerLag>,
     /// Feedback that was handed over for fixing.
     handed: UnansweredFeedback,
@@ -118,11 +118,11 @@ impl HeadReadiness {
     }
 
     /// Returns the start time of this wait.
-    fn waiting_since(&self, reason: &ReadinessWait) -> Option<UnixMillis> {
+    fn waiting_since(&self, reason: &ReadinessWaitReason) -> Option<UnixMillis> {
         self.waits.iter().find(|(known, _)| known == reason).map(|(_, since)| *since)
     }
 
-    fn start_wait(&mut self, reason: ReadinessWait, now: UnixMillis) {
+    fn start_wait(&mut self, reason: ReadinessWaitReason, now: UnixMillis) {
         self.waits.retain(|(known, _)| *known != reason);
         self.waits.push((reason, now));
     }
@@ -131,7 +131,7 @@ impl HeadReadiness {
     /// after that.
     fn wait_within_budget(
         &mut self,
-        reason: ReadinessWait,
+        reason: ReadinessWaitReason,
         poll: TimeSpan,
         budget: TimeSpan,
         now: UnixMillis,
@@ -143,7 +143,7 @@ impl HeadReadiness {
     }
 }
 
-fn wait_action(until: UnixMillis, reason: ReadinessWait, now: UnixMillis) -> ReadinessAction {
+fn wait_action(until: UnixMillis, reason: ReadinessWaitReason, now: UnixMillis) -> ReadinessAction {
     ReadinessAction::Wait { until: until.max(now + LEAST_WAIT), why: reason }
 }
 
@@ -196,7 +196,7 @@ impl PullReadiness {
     pub fn record_request(&mut self, name: &str, now: UnixMillis) {
         let asked = self.at.asked.entry(name.to_owned()).or_default();
         *asked = asked.saturating_add(1);
-        self.at.start_wait(ReadinessWait::Answer(name.to_owned()), now);
+        self.at.start_wait(ReadinessWaitReason::Answer(name.to_owned()), now);
     }
 
     /// Records a request whose outcome is not known. It is retried up to `MAX_FAILED` times; after that,
@@ -271,7 +271,7 @@ impl PullReadiness {
         }
         let is_stale = self.before.as_ref() == Some(&snapshot.head) && now < self.at.since + SETTLE;
         if is_stale && snapshot.base == self.base {
-            return Err(wait_action(now + REPOLL, ReadinessWait::Settling, now));
+            return Err(wait_action(now + REPOLL, ReadinessWaitReason::Settling, now));
         }
         if self.is_updating && snapshot.base == self.base {
             self.record_push(&snapshot.head, now);
@@ -305,11 +305,13 @@ impl PullReadiness {
         // The committer's clock may be wrong.
         let settled = snapshot.committed.min(self.at.since) + SETTLE;
         if now < settled {
-            return Err(wait_action(settled, ReadinessWait::Settling, now));
+            return Err(wait_action(settled, ReadinessWaitReason::Settling, now));
         }
         let handed = &mut self.at.handed;
-        let threads =
-            snapshot.threads.iter().filter(|thread| thread.is_relevant() && thread.last == LastWord::Theirs);
+        let threads = snapshot
+            .threads
+            .iter()
+            .filter(|thread| thread.is_relevant() && thread.last == LastComment::Theirs);
         let reviews = snapshot.views.iter().filter(|(_, view)| view.verdict() == ReviewerVerdict::Against);
         let work = UnansweredFeedback {
             threads: threads
@@ -392,7 +394,7 @@ impl PullReadiness {
             let reason = format!("{name} reports findings, but has no comment on any line");
             return exit_with(ConvergeExitCode::InlineLag, reason);
         }
-        Err(wait_action(lag.at, ReadinessWait::Inline(name.to_owned()), now))
+        Err(wait_action(lag.at, ReadinessWaitReason::Inline(name.to_owned()), now))
     }
 
     /// Handles a reviewer without a response for this head. It may be asked now with `at_once`, and after a
@@ -409,7 +411,7 @@ impl PullReadiness {
         if let Some(why) = self.unreachable.get(name) {
             return skip_reviewer(rule, format!("cannot ask {name}: {why}"));
         }
-        let why = ReadinessWait::Answer(name.clone());
+        let why = ReadinessWaitReason::Answer(name.clone());
         let asked = self.at.asked.get(name).copied().unwrap_or(0);
         let is_left = asked < rule.requests;
         match self.at.waiting_since(&why) {
@@ -435,7 +437,7 @@ impl PullReadiness {
     ) -> Result<Option<String>, ReadinessAction> {
         if self.is_updating && matches!(snapshot.merge, MergeableState::Dirty | MergeableState::Behind) {
             // The forge merges only after its response.
-            self.at.wait_within_budget(ReadinessWait::Merge, REPOLL, MERGE_BUDGET, now)?;
+            self.at.wait_within_budget(ReadinessWaitReason::Merge, REPOLL, MERGE_BUDGET, now)?;
             self.is_updating = false;
         }
         let is_ready = match snapshot.merge {
@@ -468,7 +470,7 @@ impl PullReadiness {
             );
         }
         if snapshot.merge != MergeableState::Unknown && !snapshot.pending.is_empty() {
-            self.at.wait_within_budget(ReadinessWait::Checks, rules.poll, CHECKS_BUDGET, now)?;
+            self.at.wait_within_budget(ReadinessWaitReason::Checks, rules.poll, CHECKS_BUDGET, now)?;
             let reason = format!("checks have not ended in an hour: {}", join_names(&snapshot.pending));
             return exit_with(ConvergeExitCode::Mergeability, reason);
         }
@@ -478,7 +480,7 @@ impl PullReadiness {
                 .then(|| "a review that the rules of its base require is missing".to_owned()));
         }
         // Nothing else explains this state, and its cause may still appear.
-        self.at.wait_within_budget(ReadinessWait::Merge, REPOLL, MERGE_BUDGET, now)?;
+        self.at.wait_within_budget(ReadinessWaitReason::Merge, REPOLL, MERGE_BUDGET, now)?;
         let reason = match snapshot.merge {
             MergeableState::Blocked => "the rules of its base forbid to merge it",
             MergeableState::Unstable => "the forge reports it as unstable, but names no failing check",
@@ -522,7 +524,8 @@ fn skip_reviewer(rule: &ExternalReviewer, reason: String) -> Result<Option<Strin
 fn check_threads(rules: &ReadinessRules, snapshot: &PullSnapshot) -> Result<(), ReadinessAction> {
     let open =
         |last| snapshot.threads.iter().filter(|thread| thread.is_relevant() && thread.last == last).count();
-    let (theirs, fixed, declined) = (open(LastWord::Theirs), open(LastWord::Fixed), open(LastWord::Declined));
+    let (theirs, fixed, declined) =
+        (open(LastComment::Theirs), open(LastComment::Fixed), open(LastComment::Declined));
     let reason = if theirs > 0 {
         format!("{} without our answer", format_count(theirs, "open thread"))
     } else if declined > 0 && !rules.allow_declined {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::readiness::PullReadiness;
-use super::{AuditScope, ConvergeExit, ConvergeExitKind, ConvergeLimits, ConvergeRun, ConvergeStep};
+use super::{AuditScopeDigest, ConvergeExit, ConvergeExitKind, ConvergeLimits, ConvergeRun, ConvergeStep};
 use crate::dismissal::Dismissal;
 use crate::finding::DefectCategory;
 use crate::id::{RunId, Sha, SlotKey, UnixMillis};
@@ -228,8 +228,8 @@ impl ConvergeRecord {
     }
 
     /// Returns the scope of its newest audit, that is everything besides the head.
-    pub fn scope(&self) -> AuditScope {
-        AuditScope::new(&self.detail.base, &self.detail.looks, &self.detail.state.dismissals)
+    pub fn scope(&self) -> AuditScopeDigest {
+        AuditScopeDigest::new(&self.detail.base, &self.detail.looks, &self.detail.state.dismissals)
     }
 
     /// Returns it as a completed audit from which a run can continue, if all auditors have answered.

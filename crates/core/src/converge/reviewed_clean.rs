@@ -1,7 +1,7 @@
 //! Detects heads that a review of ours declares clean. A run without the record of that audit then does not
 //! pay for it again.
 
-use super::{AuditScope, ConvergeRun};
+use super::{AuditScopeDigest, ConvergeRun};
 use crate::id::Sha;
 use crate::port::{AuditMark, PullReview, ReviewState};
 
@@ -19,7 +19,7 @@ impl ConvergeRun {
 /// Returns true if the newest of our audits that these reviews name at this head cleared it in this scope.
 /// `reviews` are those of the pull request, oldest first. A review counts if our account wrote it and its
 /// marker verifies ([`PullReview::audit_mark`]).
-pub fn is_reviewed_clean(reviews: &[PullReview], head: &Sha, scope: &AuditScope) -> bool {
+pub fn is_reviewed_clean(reviews: &[PullReview], head: &Sha, scope: &AuditScopeDigest) -> bool {
     let of_head = |review: &&PullReview| {
         let is_ours = review.author.as_ref().is_some_and(|author| author.ours);
         is_ours && review.audit_mark().is_some_and(|mark| mark.commit == *head)
@@ -58,8 +58,8 @@ mod tests {
         }
     }
 
-    fn scope() -> AuditScope {
-        AuditScope::new(&sha("b"), "looks", &[])
+    fn scope() -> AuditScopeDigest {
+        AuditScopeDigest::new(&sha("b"), "looks", &[])
     }
 
     fn mark() -> AuditMark {
@@ -82,16 +82,16 @@ mod tests {
     fn another_base_other_looks_and_other_dismissals_are_another_scope() {
         let (one, two) = (dismissal("1:one-0"), dismissal("1:two-0"));
         let withdrawn = Dismissal { withdrawn: true, ..one.clone() };
-        let of = |said: &[Dismissal]| AuditScope::new(&sha("b"), "looks", said);
-        assert_eq!(AuditScope::parse(scope().as_str()), Some(scope()));
-        assert_ne!(AuditScope::new(&sha("c"), "looks", &[]), scope());
-        assert_ne!(AuditScope::new(&sha("b"), "look", &[]), scope());
+        let of = |said: &[Dismissal]| AuditScopeDigest::new(&sha("b"), "looks", said);
+        assert_eq!(AuditScopeDigest::parse(scope().as_str()), Some(scope()));
+        assert_ne!(AuditScopeDigest::new(&sha("c"), "looks", &[]), scope());
+        assert_ne!(AuditScopeDigest::new(&sha("b"), "look", &[]), scope());
         assert_ne!(of(std::slice::from_ref(&one)), scope());
         assert_eq!(of(&[withdrawn]), scope());
         assert_eq!(of(&[one.clone(), two.clone()]), of(&[two.clone(), one.clone()]));
         assert_ne!(of(&[one]), of(&[two]));
         for bad in ["", "x", &"A".repeat(32), &"a".repeat(33)] {
-            assert_eq!(AuditScope::parse(bad), None, "{bad}");
+            assert_eq!(AuditScopeDigest::parse(bad), None, "{bad}");
         }
     }
 
@@ -102,7 +102,7 @@ mod tests {
         assert!(is_clean(std::slice::from_ref(&clean)));
         assert!(!is_clean(&[]));
         assert!(!is_reviewed_clean(std::slice::from_ref(&clean), &sha("c"), &scope()), "another head");
-        let elsewhere = AuditScope::new(&sha("c"), "looks", &[]);
+        let elsewhere = AuditScopeDigest::new(&sha("c"), "looks", &[]);
         assert!(!is_reviewed_clean(std::slice::from_ref(&clean), &sha("a"), &elsewhere), "another base");
         let bad = [
             ("another account", PullReview { author: Some(actor(false)), ..clean.clone() }),

@@ -6,7 +6,7 @@ use crate::port::ForgeKind;
 
 /// An incident during one effect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum EffectCase {
+pub enum EffectIncident {
     /// The kill switch is on.
     GateClosed,
     /// Another process has the lease.
@@ -27,7 +27,7 @@ pub enum EffectCase {
 
 /// The result for an effect, after the run was repeated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum EffectCaseOutcome {
+pub enum EffectIncidentOutcome {
     /// Nothing was written, and the run stops.
     Withheld,
     /// The effect is absent, and the loop gets the forge's reason.
@@ -43,7 +43,7 @@ pub enum EffectCaseOutcome {
     Cannot(&'static str),
 }
 
-impl EffectCase {
+impl EffectIncident {
     /// All incidents, in order.
     pub const ALL: [Self; 8] = [
         Self::GateClosed,
@@ -71,17 +71,19 @@ impl EffectCase {
     }
 
     /// Returns the result for an effect of this kind at a forge.
-    pub fn outcome_for(self, kind: EffectKind, forge: ForgeKind) -> EffectCaseOutcome {
+    pub fn outcome_for(self, kind: EffectKind, forge: ForgeKind) -> EffectIncidentOutcome {
         if let Some(why) = kind.unsupported_reason_at(forge) {
-            return EffectCaseOutcome::Cannot(why);
+            return EffectIncidentOutcome::Cannot(why);
         }
         match self {
-            Self::GateClosed | Self::LeaseLost => EffectCaseOutcome::Withheld,
-            Self::Refused => kind.fallback().map_or(EffectCaseOutcome::Reported, EffectCaseOutcome::Replaced),
-            Self::LostDone | Self::LostUndone | Self::KilledBefore | Self::KilledAfter => {
-                EffectCaseOutcome::Once
+            Self::GateClosed | Self::LeaseLost => EffectIncidentOutcome::Withheld,
+            Self::Refused => {
+                kind.fallback().map_or(EffectIncidentOutcome::Reported, EffectIncidentOutcome::Replaced)
             }
-            Self::DryRun => EffectCaseOutcome::Listed,
+            Self::LostDone | Self::LostUndone | Self::KilledBefore | Self::KilledAfter => {
+                EffectIncidentOutcome::Once
+            }
+            Self::DryRun => EffectIncidentOutcome::Listed,
         }
     }
 }

@@ -15,7 +15,7 @@ use super::kind::{NamedType, REFUSED_MODULES};
 /// The format of the data file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LimitsFile {
+struct GrammarLimitsFile {
     /// Programs that no grammar may list.
     programs: Vec<String>,
     /// Interpreters, each with the word by which it runs a module.
@@ -51,10 +51,10 @@ pub(super) enum CommandPart {
     Runs,
 }
 
-fn limits() -> &'static LimitsFile {
-    static LIMITS: LazyLock<LimitsFile> = LazyLock::new(|| {
+fn limits() -> &'static GrammarLimitsFile {
+    static LIMITS: LazyLock<GrammarLimitsFile> = LazyLock::new(|| {
         // A test checks the file. An invalid file yields no folders, and then no program is accepted.
-        toml::from_str(include_str!("../../grammar/limits.toml")).unwrap_or_else(|_| LimitsFile {
+        toml::from_str(include_str!("../../grammar/limits.toml")).unwrap_or_else(|_| GrammarLimitsFile {
             programs: Vec::new(),
             interpreter: Vec::new(),
             folders: Vec::new(),
@@ -357,7 +357,7 @@ mod tests {
 
     #[test]
     fn the_list_can_be_read() {
-        toml::from_str::<LimitsFile>(include_str!("../../grammar/limits.toml")).unwrap();
+        toml::from_str::<GrammarLimitsFile>(include_str!("../../grammar/limits.toml")).unwrap();
     }
 
     #[test]

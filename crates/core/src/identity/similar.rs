@@ -141,8 +141,8 @@ fn may_exceed_verbatim(a: &ComparableFinding, b: &ComparableFinding) -> bool {
 
 /// Returns the agreement of "where" and "what", before the order of words is compared.
 fn agreement_score(a: &ComparableFinding, b: &ComparableFinding, code: Option<f64>) -> f64 {
-    let names = SharedWeight::from_names(a, b);
-    let words = SharedWeight::from_words(a, b);
+    let names = OverlapWeights::from_names(a, b);
+    let words = OverlapWeights::from_words(a, b);
     let same_code = code.is_some_and(|code| code >= SAME_CODE);
     let against = contradiction_weight(a, b, same_code);
     let doubt = if against > 0.0 {
@@ -236,14 +236,14 @@ impl TextMentions {
 
 /// The weights of both sides, and the part of each that is found on the other side.
 #[derive(Clone, Copy, Debug, Default)]
-struct SharedWeight {
+struct OverlapWeights {
     sums: [f64; 2],
     found: [f64; 2],
     /// Weight of names in the description of the defect that both sides have: the smaller sum.
     problem: f64,
 }
 
-impl SharedWeight {
+impl OverlapWeights {
     fn from_names(a: &ComparableFinding, b: &ComparableFinding) -> Self {
         let weights = |a: &ComparableFinding, b: &ComparableFinding| {
             a.said.names.values().fold([0.0; 3], |[sum, found, problem], name| {
@@ -301,7 +301,7 @@ fn code_similarity(a: &ComparableFinding, b: &ComparableFinding) -> Option<f64> 
     let (a, b) = (weights(&a.code), weights(&b.code));
     let shared: f64 = a.iter().filter_map(|(key, one)| Some(one.min(*b.get(key)?))).sum();
     let sums = [a.values().sum(), b.values().sum()];
-    Some(SharedWeight { sums, found: [shared; 2], problem: 0.0 }.shared_part(0.5, 3.0))
+    Some(OverlapWeights { sums, found: [shared; 2], problem: 0.0 }.shared_part(0.5, 3.0))
 }
 
 /// Share of the longer text that has the same order as the other; 1 is all.

@@ -5,7 +5,7 @@ use truing_diff::RepoPath;
 
 /// The result of one tool in a review.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct ToolRun {
+pub struct ToolRunResult {
     pub name: String,
     /// Number of findings on changed lines.
     pub findings: u32,

@@ -24,13 +24,13 @@ const GLOBS: usize = 2;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProtectedPathsFile {
-    class: Vec<PathClass>,
+    class: Vec<ProtectedPathClass>,
 }
 
 /// Paths that must not change for the same reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PathClass {
+struct ProtectedPathClass {
     /// Description of their effect, which follows "it ".
     name: String,
     /// Globs, relative to any folder.
@@ -56,7 +56,7 @@ impl ProtectedPaths {
         let (mut entries, mut set) = (Vec::new(), GlobSetBuilder::new());
         for file in std::iter::once(&shipped).chain(more) {
             let form: ProtectedPathsFile = file.parse()?;
-            for PathClass { name, paths } in form.class {
+            for ProtectedPathClass { name, paths } in form.class {
                 for path in paths {
                     let globs: [String; GLOBS] =
                         [format!("**/{}", path.get_ref()), format!("**/{}/**", path.get_ref())];

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{BranchPull, ConversationComment, ForgeError, OwnIssue, Permit, PostedReview, StoreError};
+use super::{BranchPull, ConversationComment, ForgeError, OwnIssue, PostedReview, StoreError, WritePermit};
 use crate::effect::{Effect, EffectKind};
 use crate::id::{CommentId, FencingToken, SlotKey, TimeSpan, Topic, UnixMillis};
-use crate::publish::{CommentSubject, Producer};
+use crate::publish::{CommentProducer, CommentSubject};
 
 /// The run or caller that performs effects, and the slot that it performs them on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,7 +15,7 @@ pub struct EffectOwner {
     /// Slot key of the pull request or the job.
     pub key: SlotKey,
     /// Loop that performs the effects. The same topic of two loops counts as two topics.
-    pub producer: Producer,
+    pub producer: CommentProducer,
     /// Fencing token of the lease; `None` for a caller that holds no lease and is not fenced.
     pub token: Option<FencingToken>,
 }
@@ -128,7 +128,7 @@ pub trait ForgeWrite: Send + Sync {
     /// Performs the effect. Looks for an existing one first and creates no second one, unless a plan has
     /// looked already ([`crate::effect::EffectKind::is_observed_by_plan`]). Each call that writes asks the permit
     /// first.
-    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<EffectOutcome, ForgeError>;
+    async fn perform(&self, effect: &Effect, permit: &Arc<WritePermit>) -> Result<EffectOutcome, ForgeError>;
 
     /// Looks for the effect at the forge, and changes nothing.
     async fn find_effect(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError>;

@@ -1,5 +1,5 @@
 //! The gate, which a loop asks before it continues and before each write to a forge or push. Neither write
-//! is made without the [`Permit`] that a gate grants.
+//! is made without the [`WritePermit`] that a gate grants.
 
 use std::fmt::{self, Debug};
 use std::sync::Arc;
@@ -104,7 +104,7 @@ const PERMIT_AGE: TimeSpan = TimeSpan::seconds(1);
 
 /// A gate's permission to make the calls of one effect. Only a gate that was asked grants one.
 #[derive(Debug)]
-pub struct Permit {
+pub struct WritePermit {
     gate: Arc<dyn WriteGate>,
     /// Time of the permission in milliseconds, until a call uses it; [`USED`] after that.
     answered: AtomicI64,
@@ -113,7 +113,7 @@ pub struct Permit {
 /// Marker that replaces the time of a permission that a call has used.
 const USED: i64 = i64::MIN;
 
-impl Permit {
+impl WritePermit {
     /// Asks the gate for a permit; `now` is the wall clock.
     ///
     /// # Errors

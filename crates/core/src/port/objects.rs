@@ -1,11 +1,11 @@
 //! Combinations of ports that are passed together, as one object.
 
-use super::{EffectLog, ForgeRead, ForgeWrite, Ledger, OperatorStore, RunStore, SlotStore, Watchlist};
+use super::{EffectLog, ForgeRead, ForgeWrite, Ledger, OperatorStore, RunStore, SlotStore, SweepStore};
 
 /// A store of everything that is persisted: slots, runs, operators' records, effects and money.
-pub trait RecordStore: SlotStore + RunStore + OperatorStore + Watchlist + EffectLog + Ledger {}
+pub trait RecordStore: SlotStore + RunStore + OperatorStore + SweepStore + EffectLog + Ledger {}
 
-impl<S: SlotStore + RunStore + OperatorStore + Watchlist + EffectLog + Ledger> RecordStore for S {}
+impl<S: SlotStore + RunStore + OperatorStore + SweepStore + EffectLog + Ledger> RecordStore for S {}
 
 /// One pull request of a forge with its repository, read and written on behalf of one producer.
 pub trait ForgePull: ForgeRead + ForgeWrite {}

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Actor, AuthorAccount, PullReview, PullRevision, PullState};
-use crate::converge::AuditScope;
+use crate::converge::AuditScopeDigest;
 use crate::converge::readiness::MergeableState as Mergeable;
 use crate::finding::CodeLocation;
 use crate::id::{CommentId, ReviewId, RunId, Sha, Topic, UnixMillis};
@@ -245,7 +245,7 @@ pub struct AuditMark {
     pub commit: Sha,
     /// Scope of the audit, if the audit cleared the commit. Markers of earlier versions lack it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub scope: Option<AuditScope>,
+    pub scope: Option<AuditScopeDigest>,
 }
 
 impl AuditMark {
@@ -274,7 +274,7 @@ impl AuditMark {
         };
         let scope = match (parts.next(), parts.next()) {
             (None, _) => None,
-            (Some(scope), None) => Some(AuditScope::parse(scope)?),
+            (Some(scope), None) => Some(AuditScopeDigest::parse(scope)?),
             (Some(_), Some(_)) => return None,
         };
         let clean = match word {
@@ -433,7 +433,7 @@ mod tests {
             let mark = AuditMark { clean, ..mark() };
             assert_eq!(AuditMark::from_topic(&mark.topic()), Some(mark));
         }
-        let scope = AuditScope::new(&mark().commit, "looks", &[]);
+        let scope = AuditScopeDigest::new(&mark().commit, "looks", &[]);
         let scoped = AuditMark { scope: Some(scope), ..mark() };
         assert_eq!(AuditMark::from_topic(&scoped.topic()), Some(scoped.clone()));
         assert!(scoped.is_same_audit(&mark()) && !scoped.is_same_audit(&AuditMark { audit: 4, ..mark() }));

@@ -9,7 +9,7 @@ use truing_diff::RepoPath;
 
 use crate::finding::{CodeLocation, RawFinding};
 use crate::outcome::UnreviewedFile;
-use crate::suppression::{IdleSuppression, SuppressedFinding};
+use crate::suppression::{SuppressedFinding, UnusedSuppression};
 
 /// A changed file, as far as a reader needs it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub struct ReadReport {
     pub suppressed: Vec<SuppressedFinding>,
     /// Comments on added lines that suppress nothing, by path and line.
     #[serde(default)]
-    pub suppressions: Vec<IdleSuppression>,
+    pub suppressions: Vec<UnusedSuppression>,
     /// Names of the rules that were applied; empty if the reader does not report them.
     #[serde(default)]
     pub rules: Vec<String>,
@@ -83,7 +83,7 @@ pub struct ToolOutput {
     pub unnamed: Option<String>,
     /// Facts of a run outside Truing; `None` if Truing ran the tool.
     #[serde(default)]
-    pub foreign: Option<ForeignRun>,
+    pub foreign: Option<ExternalToolRun>,
     /// True if the tool ended with the exit code that means no findings.
     #[serde(default)]
     pub is_clean: bool,
@@ -106,7 +106,7 @@ pub struct ToolOutput {
 
 /// A run of a tool outside Truing, perhaps on another machine.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct ForeignRun {
+pub struct ExternalToolRun {
     /// Name of the tool as the user gave it; overrides the name in the output.
     pub tool: Option<String>,
     /// Folder in which the tool may have run, if the files there match its relative paths.
@@ -128,7 +128,7 @@ pub struct ToolRequest {
 
 /// A request to detect the tools that a repository uses.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct UsedToolsRequest {
+pub struct ToolDetectionRequest {
     /// Folder that contains the head's files. Links in it are not followed.
     pub tree: PathBuf,
     /// Paths of files that may show that a tool is used.
@@ -139,9 +139,9 @@ pub struct UsedToolsRequest {
 
 /// The known tools that a repository uses.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct UsedTools {
+pub struct DetectedTools {
     /// Tools in the order of their names.
-    pub tools: Vec<UsedTool>,
+    pub tools: Vec<DetectedTool>,
     /// Unreadable file of hooks with the reason, for users. Then the arguments that hooks give the tools are
     /// not known.
     pub unread_hooks: Option<String>,
@@ -149,7 +149,7 @@ pub struct UsedTools {
 
 /// A known tool that a repository uses.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub struct UsedTool {
+pub struct DetectedTool {
     /// Name of the tool.
     pub name: String,
     /// File or folder that shows its use.
@@ -193,7 +193,7 @@ pub struct ToolFindings {
 
 /// Replacements of lines that a model proposes, to be verified as those of rules are.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ProofRequest {
+pub struct FixValidationRequest {
     /// Folder that contains the head's files. Links in it are not followed.
     pub tree: PathBuf,
     /// Replacements, each to be verified separately.
@@ -252,10 +252,10 @@ pub trait RepositoryReader: Send + Sync {
 
     /// Verifies replacements, and returns one boolean for each, in order. A replacement is verified if its
     /// file still parses as well as before and the syntax tree around its lines is unchanged.
-    async fn verify_replacements(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError>;
+    async fn verify_replacements(&self, request: &FixValidationRequest) -> Result<Vec<bool>, ReaderError>;
 
     /// Detects the known tools that a repository uses.
-    async fn used_tools(&self, request: &UsedToolsRequest) -> Result<UsedTools, ReaderError>;
+    async fn used_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError>;
 
     /// Returns the paths that rules about these changed files read too. If these paths exist, the request's
     /// tree has to contain them. Opens no file of the repository.

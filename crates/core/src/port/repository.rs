@@ -177,7 +177,7 @@ pub struct PullReview {
 
 /// A comment on a pull request, in its conversation or on its diff.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PullRemark {
+pub struct PullRequestComment {
     /// Forge's id of the comment.
     pub id: CommentId,
     /// Author of the comment; `None` if the account was deleted.
@@ -200,7 +200,7 @@ pub struct PullActivity {
     /// Reviews of the pull request.
     pub reviews: Vec<PullReview>,
     /// Comments of the pull request: those of the conversation, then those on the diff.
-    pub remarks: Vec<PullRemark>,
+    pub remarks: Vec<PullRequestComment>,
 }
 
 /// An issue that one of our accounts opened, with our marker. Users may have changed its title and body.

@@ -11,7 +11,7 @@ use crate::dismissal::Dismissal;
 use crate::finding::{AnchorKind, Finding};
 use crate::id::{CommentId, FencingToken, RunId, Sha, SlotKey, UnixMillis};
 use crate::outcome::{ReviewOutcome, ReviewRecord};
-use crate::publish::{CommentSubject, DesiredComment, DesiredStatus, Producer};
+use crate::publish::{CommentProducer, CommentSubject, DesiredComment, DesiredStatus};
 
 use crate::sync::job::JobState;
 use crate::sync::record;
@@ -19,7 +19,7 @@ use crate::sync::record;
 /// The run that a write belongs to. The write is refused once a run of the same loop with a greater token
 /// has begun on the key.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct RunRef {
+pub struct RunReference {
     /// Id that identifies the run.
     pub id: RunId,
     /// Slot key that the run works on.
@@ -60,7 +60,7 @@ pub struct RunStart {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ComputedReview {
     /// Producer that owns these rows of desired state.
-    pub producer: Producer,
+    pub producer: CommentProducer,
     /// All known findings of the key, which replace the recorded ones.
     pub findings: Vec<Finding>,
     /// All rows of the producer's desired state. A row keeps its known comment by item.
@@ -148,7 +148,7 @@ pub trait RunStore: Send + Sync {
     /// the key's last one. The same run is accepted again, because its response may have been lost.
     async fn begin_run(
         &self,
-        run: &RunRef,
+        run: &RunReference,
         revision: &PullRevision,
         now: UnixMillis,
     ) -> Result<RunStart, StoreError>;
@@ -161,7 +161,11 @@ pub trait RunStore: Send + Sync {
 
     /// Writes the computed state in one transaction, after which the run is `computed`. Repeating it changes
     /// nothing.
-    async fn store_computed_review(&self, run: &RunRef, computed: &ComputedReview) -> Result<(), StoreError>;
+    async fn store_computed_review(
+        &self,
+        run: &RunReference,
+        computed: &ComputedReview,
+    ) -> Result<(), StoreError>;
 
     /// Takes over the key's newest computed review under a new token, and keeps its run id. Returns that id;
     /// `None` if there is no such review. Refused ([`StoreError::Fenced`]) unless the token is greater than
@@ -175,14 +179,18 @@ pub trait RunStore: Send + Sync {
 
     /// Rewrites the desired state of a review that was computed earlier. It remains the same run with the
     /// same outcome. Repeating it changes nothing.
-    async fn store_restated_review(&self, run: &RunRef, computed: &ComputedReview) -> Result<(), StoreError>;
+    async fn store_restated_review(
+        &self,
+        run: &RunReference,
+        computed: &ComputedReview,
+    ) -> Result<(), StoreError>;
 
     /// Announces that a run could not compute anything: writes this summary's text and the status. Findings,
     /// other rows and the run's stage stay unchanged. Repeating it changes nothing.
     async fn store_announcement(
         &self,
-        run: &RunRef,
-        producer: Producer,
+        run: &RunReference,
+        producer: CommentProducer,
         summary: &str,
         status: &DesiredStatus,
     ) -> Result<(), StoreError>;
@@ -192,14 +200,14 @@ pub trait RunStore: Send + Sync {
     async fn desired_state(
         &self,
         key: &SlotKey,
-        producer: Producer,
+        producer: CommentProducer,
     ) -> Result<(Vec<DesiredComment>, Option<DesiredStatus>), StoreError>;
 
     /// Stores the items' comments, which are now known, and ends the open effects on these items.
     async fn store_comments(
         &self,
-        run: &RunRef,
-        producer: Producer,
+        run: &RunReference,
+        producer: CommentProducer,
         comments: &[(CommentSubject, CommentId)],
     ) -> Result<(), StoreError>;
 
@@ -207,43 +215,47 @@ pub trait RunStore: Send + Sync {
     /// again gets a new comment.
     async fn remove_comments(
         &self,
-        run: &RunRef,
-        producer: Producer,
+        run: &RunReference,
+        producer: CommentProducer,
         items: &[CommentSubject],
     ) -> Result<(), StoreError>;
 
     /// Gives these rows other places, because the forge refuses the earlier ones.
     async fn replace_anchors(
         &self,
-        run: &RunRef,
-        producer: Producer,
+        run: &RunReference,
+        producer: CommentProducer,
         rows: &[(CommentSubject, AnchorKind)],
     ) -> Result<(), StoreError>;
 
     /// Marks the status as set at the forge.
-    async fn mark_status_set(&self, run: &RunRef, status: &DesiredStatus) -> Result<(), StoreError>;
+    async fn mark_status_set(&self, run: &RunReference, status: &DesiredStatus) -> Result<(), StoreError>;
 
     /// Marks the run as `published`: its revision counts as reviewed and its outcome is final. Repeating it
     /// changes nothing.
-    async fn mark_published(&self, run: &RunRef, outcome: &ReviewRecord) -> Result<(), StoreError>;
+    async fn mark_published(&self, run: &RunReference, outcome: &ReviewRecord) -> Result<(), StoreError>;
 
     /// Ends a run without publishing (`failed`, `deferred`, nothing to do), with its outcome for `why`.
-    async fn end_run(&self, run: &RunRef, outcome: &ReviewOutcome, now: UnixMillis)
-    -> Result<(), StoreError>;
+    async fn end_run(
+        &self,
+        run: &RunReference,
+        outcome: &ReviewOutcome,
+        now: UnixMillis,
+    ) -> Result<(), StoreError>;
 
     /// Marks an attempt as failed, even if it failed before it began, with its outcome and cost. Earlier
     /// computed state remains for the next run to publish. Refused ([`StoreError::Fenced`]) if a newer run
     /// has begun.
     async fn mark_failed(
         &self,
-        run: &RunRef,
+        run: &RunReference,
         outcome: &ReviewOutcome,
         now: UnixMillis,
     ) -> Result<(), StoreError>;
 
     /// Marks an attempt as deferred that was asked to stop, if it has a cost that no run has recorded yet.
     /// Does nothing if the attempt has not begun, or if a newer run has.
-    async fn mark_interrupted(&self, run: &RunRef, now: UnixMillis) -> Result<(), StoreError>;
+    async fn mark_interrupted(&self, run: &RunReference, now: UnixMillis) -> Result<(), StoreError>;
 
     // ------------------------------------------------------------------------------------------ converge
 
@@ -269,15 +281,15 @@ pub trait RunStore: Send + Sync {
 
     /// Begins a run and returns the stored state of its job. Refused unless its token is greater than the
     /// last one. The same run is accepted again.
-    async fn begin_job(&self, run: &RunRef) -> Result<JobState, StoreError>;
+    async fn begin_job(&self, run: &RunReference) -> Result<JobState, StoreError>;
 
     /// Stores the state of the run's job, durably.
-    async fn store_job(&self, run: &RunRef, job: &JobState) -> Result<(), StoreError>;
+    async fn store_job(&self, run: &RunReference, job: &JobState) -> Result<(), StoreError>;
 
     /// Ends the run: stores the job's state and the record in one transaction. Repeating it changes nothing.
     async fn end_job(
         &self,
-        run: &RunRef,
+        run: &RunReference,
         job: &JobState,
         record: &record::SyncRecord,
     ) -> Result<(), StoreError>;

@@ -23,7 +23,7 @@ pub struct KnownRepository {
     pub cursor: UnixMillis,
     /// Time since which the forge does not show the repository.
     pub gone: Option<UnixMillis>,
-    /// True after the first contact is over ([`Watchlist::finish_onboarding`]).
+    /// True after the first contact is over ([`SweepStore::finish_onboarding`]).
     pub onboarded: bool,
 }
 
@@ -103,7 +103,7 @@ pub struct UserRequestOutcome {
 
 /// The progress of the reviews of a pull request.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct LastReviews {
+pub struct ReviewProgress {
     /// Revision of the newest run, regardless of its outcome; `None` if there was no run.
     pub attempted: Option<PullRevision>,
     /// Revision that a run settled last ([`is_review_settled`](crate::settled::is_review_settled)).
@@ -115,7 +115,7 @@ pub struct LastReviews {
 
 /// A store of the sweep's and the comments' rows. They are not fenced, because no run writes them.
 #[async_trait]
-pub trait Watchlist: Send + Sync {
+pub trait SweepStore: Send + Sync {
     /// Returns every repository of a forge that was ever seen: those remembered, and those of a described
     /// pull request. A repository that was only described has its cursor at the store's current time.
     async fn repositories(&self, forge: &str) -> Result<Vec<KnownRepository>, StoreError>;
@@ -128,7 +128,7 @@ pub trait Watchlist: Send + Sync {
     async fn finish_onboarding(&self, repository: &KnownRepository) -> Result<(), StoreError>;
 
     /// Returns the progress of the reviews of each key, in the order of `keys`.
-    async fn last_reviews(&self, keys: &[SlotKey]) -> Result<Vec<LastReviews>, StoreError>;
+    async fn last_reviews(&self, keys: &[SlotKey]) -> Result<Vec<ReviewProgress>, StoreError>;
 
     /// Returns the stored slots of the repository's pull requests.
     async fn repository_slots(&self, forge: &str, repository: &str) -> Result<Vec<Slot>, StoreError>;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::page::{ComparedFile, SearchTokens, line_key};
-use super::statement::StatementMarks;
+use super::statement::StatementHashes;
 
 /// Maximum number of a finding's lines that are stored for its identity and shown with it.
 pub const MAX_SNIPPET_LINES: usize = 20;
@@ -55,7 +55,7 @@ pub struct SurroundingLines {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ChangeSnapshot {
     /// Marks of the lines near the finding in its file, and of the lines that the change added.
-    pub marks: StatementMarks,
+    pub marks: StatementHashes,
     /// True if the marks cover everything that the change added.
     pub is_whole: bool,
     /// Text of the finding's lines and of those near it.

@@ -9,7 +9,7 @@ use truing_diff::RepoPath;
 
 use super::around::{ChangeSnapshot, SurroundingLines};
 use super::page::{self, ComparedFile};
-use super::statement::{self, StatementMarks};
+use super::statement::{self, StatementHashes};
 use crate::finding::{DiffSide, Finding, FindingSource, FindingStatus};
 use crate::id::FindingId;
 use crate::increment::FileRenames;
@@ -73,7 +73,7 @@ pub struct HeadView<'a, T> {
     /// Cache of the files that were read.
     pub(super) pages: RefCell<BTreeMap<RepoPath, Option<Rc<ComparedFile>>>>,
     /// Marks of the change's lines; `None` if they exceed the limit.
-    pub(super) marks: OnceCell<Option<StatementMarks>>,
+    pub(super) marks: OnceCell<Option<StatementHashes>>,
 }
 
 impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
@@ -114,7 +114,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
 
     /// Returns the text of the change, to be stored with a finding at these lines.
     pub(super) fn change_snapshot(&self, file: &ComparedFile, lines: (u32, u32)) -> ChangeSnapshot {
-        let marks = StatementMarks::from_surroundings(file, lines.0, lines.1);
+        let marks = StatementHashes::from_surroundings(file, lines.0, lines.1);
         let said = self.marks.get_or_init(|| self.added_statement_marks());
         let is_whole = said.as_ref().is_some_and(|said| said.len() + marks.len() <= statement::MAX_MARKS);
         let (first, last) = (lines.0.saturating_sub(MAX_NEAR), lines.1.saturating_add(MAX_NEAR));
@@ -130,7 +130,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
         ChangeSnapshot { marks, is_whole, near }
     }
 
-    pub(super) fn added_statement_marks(&self) -> Option<StatementMarks> {
+    pub(super) fn added_statement_marks(&self) -> Option<StatementHashes> {
         let mut marks = Vec::new();
         for (path, added) in self.changed.iter().filter_map(|path| Some((path, self.added.get(path)?))) {
             let Some(page) = self.compared_file(path) else { continue };
@@ -140,7 +140,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
                 return None;
             }
         }
-        Some(StatementMarks::new(marks))
+        Some(StatementHashes::new(marks))
     }
 }
 

@@ -52,15 +52,15 @@ impl CodeStatement {
 /// The marks of a change when a finding was last seen: six hexadecimal digits each, in ascending order.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-pub struct StatementMarks(Vec<u32>);
+pub struct StatementHashes(Vec<u32>);
 
-impl fmt::Debug for StatementMarks {
+impl fmt::Debug for StatementHashes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} marks", self.len())
     }
 }
 
-impl StatementMarks {
+impl StatementHashes {
     pub(super) fn has(&self, mark: u32) -> bool {
         self.0.binary_search(&mark).is_ok()
     }
@@ -89,15 +89,15 @@ impl StatementMarks {
     }
 }
 
-impl From<String> for StatementMarks {
+impl From<String> for StatementHashes {
     fn from(text: String) -> Self {
         let digits = text.as_bytes().chunks(DIGITS).filter_map(|digits| std::str::from_utf8(digits).ok());
         Self::new(digits.filter_map(|digits| u32::from_str_radix(digits, 16).ok()).collect())
     }
 }
 
-impl From<StatementMarks> for String {
-    fn from(marks: StatementMarks) -> Self {
+impl From<StatementHashes> for String {
+    fn from(marks: StatementHashes) -> Self {
         marks.0.into_iter().map(|mark| format!("{mark:06x}")).collect()
     }
 }
@@ -330,9 +330,9 @@ mod tests {
     #[test]
     fn marks_are_kept_as_they_are() {
         let page = ComparedFile::new("a = 1\nb = 2\n".to_owned());
-        let marks = StatementMarks::from_surroundings(&page, 1, 1);
+        let marks = StatementHashes::from_surroundings(&page, 1, 1);
         let text = serde_json::to_string(&marks).unwrap();
-        assert_eq!(serde_json::from_str::<StatementMarks>(&text).unwrap(), marks);
+        assert_eq!(serde_json::from_str::<StatementHashes>(&text).unwrap(), marks);
         assert_eq!((marks.len(), text.len()), (4, 4 * DIGITS + 2));
     }
 }

@@ -8,7 +8,7 @@ use crate::id::{FencingToken, UnixMillis};
 
 /// A line of a slot's history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SlotNote {
+pub enum SlotHistoryEntry {
     /// The slot was marked as due at this time.
     Marked(UnixMillis, WaitReason),
     /// A user requested this loop.
@@ -29,7 +29,7 @@ pub enum SlotNote {
     ByHand(&'static str),
 }
 
-impl fmt::Display for SlotNote {
+impl fmt::Display for SlotHistoryEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Marked(_, why) => write!(f, "marked; waits for {}", why.as_str()),

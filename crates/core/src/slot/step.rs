@@ -1,6 +1,6 @@
 //! The transitions of a slot for each command: [`Slot::step`].
 
-use super::note::{SlotNote, SlotRefusal};
+use super::note::{SlotHistoryEntry, SlotRefusal};
 use super::{
     ConvergeRequest, EventStorm, HoldReason, LoopKind, Slot, SlotLimits, SlotState, UnservedEvents,
     WaitReason,
@@ -71,7 +71,7 @@ pub struct SlotTransition {
     /// Slot to be stored; [`Slot::wake_time`] returns the time of its next step.
     pub slot: Slot,
     /// Line for the log and `truing why`.
-    pub note: Option<SlotNote>,
+    pub note: Option<SlotHistoryEntry>,
 }
 
 impl Slot {
@@ -125,7 +125,7 @@ impl Slot {
             SlotCommand::Drop => {
                 slot.reclaim_overdue_lease(now)?;
                 slot = Slot { version: slot.version, ..Slot::new(slot.key) };
-                Some(SlotNote::ByHand("dropped"))
+                Some(SlotHistoryEntry::ByHand("dropped"))
             }
             SlotCommand::Tidy => match slot.storm {
                 Some(storm) if slot.state == SlotState::Idle && storm.ends <= now => {
@@ -148,7 +148,12 @@ impl Slot {
         SlotTransition { slot, note }
     }
 
-    fn add_event(&mut self, loop_kind: LoopKind, limits: &SlotLimits, now: UnixMillis) -> Option<SlotNote> {
+    fn add_event(
+        &mut self,
+        loop_kind: LoopKind,
+        limits: &SlotLimits,
+        now: UnixMillis,
+    ) -> Option<SlotHistoryEntry> {
         if loop_kind == LoopKind::Review {
             self.extend_storm(limits, now);
         }
@@ -186,18 +191,22 @@ impl Slot {
         is_leased || self.owner == Some(LoopKind::Converge) || self.pending.converge.is_some()
     }
 
-    fn request_audit(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotNote, SlotRefusal> {
+    fn request_audit(
+        &mut self,
+        limits: &SlotLimits,
+        now: UnixMillis,
+    ) -> Result<SlotHistoryEntry, SlotRefusal> {
         if self.has_converge_work() {
             return Err(SlotRefusal::Converging);
         }
         self.request(LoopKind::Converge, limits, now);
         self.wish = Some(ConvergeRequest::Audit);
-        Ok(SlotNote::Asked(LoopKind::Converge))
+        Ok(SlotHistoryEntry::Asked(LoopKind::Converge))
     }
 
     /// Stops a converge run: one that has begun ends with its next step, which is due at once; a mere
     /// request is dropped.
-    fn stop(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotNote, SlotRefusal> {
+    fn stop(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotHistoryEntry, SlotRefusal> {
         if !self.has_converge_work() {
             return Err(SlotRefusal::Nothing);
         }
@@ -211,7 +220,7 @@ impl Slot {
                 self.wait_for_pending(limits, now);
             }
         }
-        Ok(SlotNote::ByHand("stopped"))
+        Ok(SlotHistoryEntry::ByHand("stopped"))
     }
 
     /// Cancels the wait of a run that is to be stopped.
@@ -222,7 +231,12 @@ impl Slot {
         }
     }
 
-    fn request(&mut self, loop_kind: LoopKind, limits: &SlotLimits, now: UnixMillis) -> Option<SlotNote> {
+    fn request(
+        &mut self,
+        loop_kind: LoopKind,
+        limits: &SlotLimits,
+        now: UnixMillis,
+    ) -> Option<SlotHistoryEntry> {
         if loop_kind == LoopKind::Converge {
             self.wish = None; // what people say last is what they want
         }
@@ -239,10 +253,10 @@ impl Slot {
             self.attempts = 0;
             self.wait_for_pending(limits, now);
         }
-        Some(SlotNote::Asked(loop_kind))
+        Some(SlotHistoryEntry::Asked(loop_kind))
     }
 
-    fn lease(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotNote, SlotRefusal> {
+    fn lease(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotHistoryEntry, SlotRefusal> {
         match self.state {
             SlotState::Waiting { at, .. } if at <= now => {}
             SlotState::Waiting { .. } | SlotState::Idle | SlotState::Held { .. } => {
@@ -259,7 +273,7 @@ impl Slot {
         let token = FencingToken(self.version.0);
         self.owner = Some(of);
         self.state = SlotState::Leased { token, deadline: now + limits.lease, of, serving, pausing: false };
-        Ok(SlotNote::Leased(of, token))
+        Ok(SlotHistoryEntry::Leased(of, token))
     }
 
     fn heartbeat(
@@ -267,7 +281,7 @@ impl Slot {
         token: FencingToken,
         limits: &SlotLimits,
         now: UnixMillis,
-    ) -> Result<Option<SlotNote>, SlotRefusal> {
+    ) -> Result<Option<SlotHistoryEntry>, SlotRefusal> {
         self.lease_of_token(token)?;
         if let SlotState::Leased { deadline, .. } = &mut self.state {
             *deadline = (*deadline).max(now + limits.lease);
@@ -282,12 +296,12 @@ impl Slot {
         token: FencingToken,
         limits: &SlotLimits,
         now: UnixMillis,
-    ) -> Result<SlotNote, SlotRefusal> {
+    ) -> Result<SlotHistoryEntry, SlotRefusal> {
         self.lease_of_token(token)?;
         if self.storm.is_none_or(|storm| storm.ends <= now && storm.computed >= 2) {
             self.extend_storm(limits, now);
         }
-        Ok(SlotNote::Computed(self.storm.as_mut().map_or(1, |storm| {
+        Ok(SlotHistoryEntry::Computed(self.storm.as_mut().map_or(1, |storm| {
             storm.computed = storm.computed.saturating_add(1);
             storm.computed
         })))
@@ -299,7 +313,7 @@ impl Slot {
         outcome: StepOutcome,
         limits: &SlotLimits,
         now: UnixMillis,
-    ) -> Result<SlotNote, SlotRefusal> {
+    ) -> Result<SlotHistoryEntry, SlotRefusal> {
         let (of, serving) = self.lease_of_token(token)?;
         match outcome {
             StepOutcome::Idle | StepOutcome::Again => {
@@ -354,7 +368,7 @@ impl Slot {
             self.cancel_stopped_wait(now);
         }
         self.drop_ended_storm(now);
-        Ok(SlotNote::Finished(outcome))
+        Ok(SlotHistoryEntry::Finished(outcome))
     }
 
     /// Handles a failed or lost lease: backoff first, then parking.
@@ -363,7 +377,7 @@ impl Slot {
         not_before: Option<UnixMillis>,
         limits: &SlotLimits,
         now: UnixMillis,
-    ) -> SlotNote {
+    ) -> SlotHistoryEntry {
         if let SlotState::Leased { of, serving, .. } = self.state {
             self.restore_pending(of, serving);
             self.owner = Some(of).filter(|of| of.spans_several_leases());
@@ -371,34 +385,34 @@ impl Slot {
         self.attempts = self.attempts.saturating_add(1);
         if self.attempts >= limits.attempts {
             self.state = SlotState::Held { why: HoldReason::Parked };
-            return SlotNote::Parked(self.attempts);
+            return SlotHistoryEntry::Parked(self.attempts);
         }
         let retry = limits.retry_at(&self.key, self.attempts, now);
         let at = not_before.map_or(retry, |instant| instant.max(retry));
         self.state = SlotState::Waiting { at, why: WaitReason::Backoff };
         self.cancel_stopped_wait(now);
-        SlotNote::Failed(self.attempts, at)
+        SlotHistoryEntry::Failed(self.attempts, at)
     }
 
-    fn return_lease(&mut self, now: UnixMillis) -> SlotNote {
+    fn return_lease(&mut self, now: UnixMillis) -> SlotHistoryEntry {
         if let SlotState::Leased { of, serving, .. } = self.state {
             self.restore_pending(of, serving);
             self.owner = Some(of); // the same loop goes on where its run stopped
             self.state = SlotState::Waiting { at: now, why: of.natural_wait() };
         }
-        SlotNote::HandedBack
+        SlotHistoryEntry::HandedBack
     }
 
-    fn pause(&mut self) -> SlotNote {
+    fn pause(&mut self) -> SlotHistoryEntry {
         match &mut self.state {
             SlotState::Leased { pausing, .. } => {
                 *pausing = true;
-                SlotNote::ByHand("paused, once its step has ended,")
+                SlotHistoryEntry::ByHand("paused, once its step has ended,")
             }
             SlotState::Idle | SlotState::Waiting { .. } | SlotState::Held { .. } => {
                 self.owner = None;
                 self.state = SlotState::Held { why: HoldReason::Paused };
-                SlotNote::ByHand("paused")
+                SlotHistoryEntry::ByHand("paused")
             }
         }
     }
@@ -412,16 +426,16 @@ impl Slot {
         }
     }
 
-    fn resume(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotNote, SlotRefusal> {
+    fn resume(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotHistoryEntry, SlotRefusal> {
         match &mut self.state {
             SlotState::Held { why: HoldReason::Paused } => {
                 self.attempts = 0;
                 self.wait_for_pending(limits, now);
-                Ok(SlotNote::ByHand("resumed"))
+                Ok(SlotHistoryEntry::ByHand("resumed"))
             }
             SlotState::Leased { pausing: pausing @ true, .. } => {
                 *pausing = false;
-                Ok(SlotNote::ByHand("resumed"))
+                Ok(SlotHistoryEntry::ByHand("resumed"))
             }
             SlotState::Idle
             | SlotState::Waiting { .. }
@@ -432,7 +446,7 @@ impl Slot {
         }
     }
 
-    fn retry(&mut self, now: UnixMillis) -> Result<SlotNote, SlotRefusal> {
+    fn retry(&mut self, now: UnixMillis) -> Result<SlotHistoryEntry, SlotRefusal> {
         self.reclaim_overdue_lease(now)?;
         let of = self.owner.unwrap_or_else(|| self.default_loop());
         if self.pending.is_empty() {
@@ -440,7 +454,7 @@ impl Slot {
         }
         self.attempts = 0;
         self.state = SlotState::Waiting { at: now, why: of.natural_wait() };
-        Ok(SlotNote::ByHand("retried"))
+        Ok(SlotHistoryEntry::ByHand("retried"))
     }
 
     /// Returns the loop and the events of the lease that `token` holds.
@@ -541,9 +555,9 @@ impl Slot {
         }
     }
 
-    fn waiting_note(&self) -> Option<SlotNote> {
+    fn waiting_note(&self) -> Option<SlotHistoryEntry> {
         match self.state {
-            SlotState::Waiting { at, why } => Some(SlotNote::Marked(at, why)),
+            SlotState::Waiting { at, why } => Some(SlotHistoryEntry::Marked(at, why)),
             SlotState::Idle | SlotState::Leased { .. } | SlotState::Held { .. } => None,
         }
     }

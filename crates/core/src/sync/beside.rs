@@ -15,7 +15,7 @@ pub const METADATA: &str = "METADATA";
 
 /// A piece of a file that is in none of its functions.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct OutsideCode {
+pub struct NonFunctionCode {
     /// Enclosing class; empty at module level.
     pub scope: String,
     /// Name within that scope.
@@ -172,7 +172,7 @@ impl<'a> PinnedNames<'a> {
     }
 
     /// Returns true if the text of a pinned definition includes this piece.
-    fn covers_piece(&self, file: &str, piece: OutsideCodeKey<'_>) -> bool {
+    fn covers_piece(&self, file: &str, piece: NonFunctionKey<'_>) -> bool {
         // A class's text begins at its own line, with its bases, after its decorators.
         let own = if piece.what == ReleasePartKind::Class { piece.symbol() } else { WHOLE.to_owned() };
         self.has(file, &own) || (!piece.scope.is_empty() && self.has(file, piece.scope))
@@ -282,14 +282,14 @@ fn unpinned_definitions(
 
 /// The key of a piece in a file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct OutsideCodeKey<'a> {
+struct NonFunctionKey<'a> {
     scope: &'a str,
     name: &'a str,
     what: ReleasePartKind,
 }
 
-impl<'a> OutsideCodeKey<'a> {
-    fn new(piece: &'a OutsideCode) -> Self {
+impl<'a> NonFunctionKey<'a> {
+    fn new(piece: &'a NonFunctionCode) -> Self {
         Self { scope: &piece.scope, name: &piece.name, what: piece.what }
     }
 
@@ -308,7 +308,7 @@ fn changed_outside_code(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) 
     for (file, old, new) in join_maps(&step.from.outside, &step.to.outside) {
         let (old, new) = (old.unwrap_or(&nothing), new.unwrap_or(&nothing));
         let (before, after) = (digests_by_key(old), digests_by_key(new));
-        let keys: BTreeSet<OutsideCodeKey<'_>> = before.keys().chain(after.keys()).copied().collect();
+        let keys: BTreeSet<NonFunctionKey<'_>> = before.keys().chain(after.keys()).copied().collect();
         for key in keys {
             let why =
                 change_reason(before.get(&key), after.get(&key)).filter(|_| !pinned.covers_piece(file, key));
@@ -320,8 +320,8 @@ fn changed_outside_code(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) 
             }));
         }
         // Pieces that both releases have may be in another order.
-        let order = |pieces: &[OutsideCode], scope: &str| -> Vec<String> {
-            let stays = pieces.iter().map(OutsideCodeKey::new).filter(|key| {
+        let order = |pieces: &[NonFunctionCode], scope: &str| -> Vec<String> {
+            let stays = pieces.iter().map(NonFunctionKey::new).filter(|key| {
                 let counts = matches!(key.what, ReleasePartKind::Value | ReleasePartKind::Statement)
                     && key.scope == scope;
                 counts && before.contains_key(key) && after.contains_key(key)
@@ -346,10 +346,10 @@ fn changed_outside_code(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) 
 }
 
 /// Groups the digests of pieces by their keys, in text order.
-fn digests_by_key(pieces: &[OutsideCode]) -> BTreeMap<OutsideCodeKey<'_>, Vec<&str>> {
+fn digests_by_key(pieces: &[NonFunctionCode]) -> BTreeMap<NonFunctionKey<'_>, Vec<&str>> {
     let mut trees: BTreeMap<_, Vec<&str>> = BTreeMap::new();
     for piece in pieces {
-        trees.entry(OutsideCodeKey::new(piece)).or_default().push(&piece.tree);
+        trees.entry(NonFunctionKey::new(piece)).or_default().push(&piece.tree);
     }
     trees
 }

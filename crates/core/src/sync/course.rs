@@ -11,7 +11,7 @@ use super::SyncVerdict;
 /// The job's pull requests at the forge. Versions are those of the followed package, from a pull request's
 /// own marker; `None` without a valid marker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct JobPullRequest<'a> {
+pub struct JobPullState<'a> {
     /// Newest final pull request, open or not.
     pub last: Option<&'a BranchPull>,
     /// True if the newest final one reaches the release to follow.
@@ -43,7 +43,7 @@ pub enum BranchPlan {
 
 /// Returns the action for a decision to relax or to bump. `same` is true if the branch would not change on
 /// its present base.
-pub fn plan_branch(existing: JobPullRequest<'_>, verdict: SyncVerdict, same: bool) -> BranchPlan {
+pub fn plan_branch(existing: JobPullState<'_>, verdict: SyncVerdict, same: bool) -> BranchPlan {
     if existing.wip && verdict == SyncVerdict::Bump {
         return BranchPlan::Continue;
     }
@@ -125,7 +125,7 @@ impl BranchActivity {
 mod tests {
     use super::*;
     use crate::id::{AccountId, ReviewId};
-    use crate::port::{PullRemark, PullReview};
+    use crate::port::{PullRequestComment, PullReview};
 
     fn sha(digit: char) -> Sha {
         Sha::parse(&digit.to_string().repeat(40)).unwrap()
@@ -167,7 +167,7 @@ mod tests {
         ];
         for (last, covers, active, wip, same, relax, bump) in rows {
             let last = last.map(pull);
-            let existing = JobPullRequest { last: last.as_ref(), covers, active, wip };
+            let existing = JobPullState { last: last.as_ref(), covers, active, wip };
             let got = (
                 plan_branch(existing, SyncVerdict::Relax, same),
                 plan_branch(existing, SyncVerdict::Bump, same),
@@ -195,8 +195,8 @@ mod tests {
         }
     }
 
-    fn remark(operator: &str, on: Option<char>) -> PullRemark {
-        PullRemark {
+    fn remark(operator: &str, on: Option<char>) -> PullRequestComment {
+        PullRequestComment {
             id: CommentId::new("7"),
             author: actor(operator),
             commit: on.map(sha),

@@ -10,28 +10,28 @@ use truing_core::identity::{ComparableFinding, SAME, similarity};
 #[derive(Deserialize)]
 struct Defect {
     path: String,
-    statements: Vec<Said>,
+    statements: Vec<DefectStatement>,
     twin: BTreeMap<String, String>,
     others: Vec<String>,
 }
 
 #[derive(Deserialize, Clone)]
-struct Said {
+struct DefectStatement {
     text: String,
     snippet: Option<String>,
 }
 
 /// A statement, read.
-struct Read {
+struct ParsedStatement {
     defect: usize,
     text: String,
     statement: ComparableFinding,
 }
 
-impl Said {
-    fn to_read(&self, path: &str, defect: usize) -> Read {
+impl DefectStatement {
+    fn to_read(&self, path: &str, defect: usize) -> ParsedStatement {
         let statement = ComparableFinding::new(path, &self.text, self.snippet.as_deref());
-        Read { defect, text: self.text.clone(), statement }
+        ParsedStatement { defect, text: self.text.clone(), statement }
     }
 
     /// The same said of the other function or variable.
@@ -46,24 +46,24 @@ impl Said {
 }
 
 /// Two statements, and whether they are about one defect.
-struct Pair {
+struct StatementPair {
     what: &'static str,
     same: bool,
     score: f64,
     texts: String,
 }
 
-fn load_pairs(half: &str) -> Vec<Pair> {
+fn load_pairs(half: &str) -> Vec<StatementPair> {
     let defects: Vec<Defect> = half.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut pairs = vec![];
-    let mut add = |what, same, a: &Read, b: &Read| {
+    let mut add = |what, same, a: &ParsedStatement, b: &ParsedStatement| {
         let score = similarity(&a.statement, &b.statement);
         assert_eq!(score, similarity(&b.statement, &a.statement), "{}\n{}", a.text, b.text);
-        pairs.push(Pair { what, same, score, texts: format!("{}\n    {}", a.text, b.text) });
+        pairs.push(StatementPair { what, same, score, texts: format!("{}\n    {}", a.text, b.text) });
     };
     for file in defects.chunk_by(|one, other| one.path == other.path) {
         let path = file[0].path.as_str();
-        let said: Vec<Read> = (0..)
+        let said: Vec<ParsedStatement> = (0..)
             .zip(file)
             .flat_map(|(at, defect)| defect.statements.iter().map(move |said| said.to_read(path, at)))
             .collect();
@@ -74,7 +74,7 @@ fn load_pairs(half: &str) -> Vec<Pair> {
             }
         }
         for (at, defect) in file.iter().enumerate() {
-            let twins: Vec<Read> = defect
+            let twins: Vec<ParsedStatement> = defect
                 .statements
                 .iter()
                 .filter_map(|said| Some(said.renamed_twin(&defect.twin)?.to_read(path, at)))
@@ -89,7 +89,7 @@ fn load_pairs(half: &str) -> Vec<Pair> {
                     add("the same defect elsewhere in the file", false, read, twin);
                 }
                 for text in &defect.others {
-                    let other = Said { text: text.clone(), snippet: a.snippet.clone() };
+                    let other = DefectStatement { text: text.clone(), snippet: a.snippet.clone() };
                     add("another defect of the same lines", false, read, &other.to_read(path, at));
                 }
                 add("the same words of another file", false, read, &a.to_read(&format!("other/{path}"), at));
@@ -100,12 +100,12 @@ fn load_pairs(half: &str) -> Vec<Pair> {
 }
 
 /// What came out for one half: how many of each kind there are, and how many were called the same.
-struct Figures(BTreeMap<&'static str, (usize, usize)>);
+struct MatchFigures(BTreeMap<&'static str, (usize, usize)>);
 
 /// Another defect, described with the names of the first: no names and few words tell them apart.
 const SAME_LINES: &str = "another defect of the same lines";
 
-impl Figures {
+impl MatchFigures {
     fn measure(name: &str, half: &str) -> Self {
         let mut kinds = BTreeMap::<_, (usize, usize)>::new();
         let mut highest = 0.0_f64;
@@ -162,7 +162,7 @@ fn reworded_findings_are_recognised_and_others_never_merged() {
         ("tuning", include_str!("../data/findings/tuning.jsonl")),
         ("held-out", include_str!("../data/findings/held-out.jsonl")),
     ] {
-        let figures = Figures::measure(name, half);
+        let figures = MatchFigures::measure(name, half);
         assert_eq!(figures.merged_pair_count(), 0, "{name}");
         assert!(figures.other_pair_count() >= 3000, "{name}: {}", figures.other_pair_count());
         assert!(figures.recall() >= 0.75, "{name}: {}", figures.recall());

@@ -10,12 +10,12 @@ use truing_core::slot::{
 };
 
 /// Keeps the slot of [`schedules`] in memory, as a store would.
-struct Keeper {
+struct SlotUnderTest {
     /// The store-wide version counter.
     counter: u64,
 }
 
-impl Keeper {
+impl SlotUnderTest {
     /// So many schedules take a few seconds.
     const SCHEDULES: u32 = 1500;
 

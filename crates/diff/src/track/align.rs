@@ -40,7 +40,7 @@ const MAX_WORDS: usize = 64;
 
 /// The match of an old line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct LinePartner {
+pub(super) struct AlignedLine {
     /// Index of the new line.
     pub(super) line: usize,
     /// True if the text of the line changed.
@@ -51,7 +51,7 @@ pub(super) struct LinePartner {
 #[derive(Debug)]
 pub(super) struct LineAlignment {
     /// Match of each old line.
-    to: Vec<Option<LinePartner>>,
+    to: Vec<Option<AlignedLine>>,
     /// Old line of each new line.
     from: Vec<Option<usize>>,
 }
@@ -81,7 +81,7 @@ impl LineAlignment {
     }
 
     /// Returns the match of an old line.
-    pub(super) fn partner(&self, old: usize) -> Option<LinePartner> {
+    pub(super) fn partner(&self, old: usize) -> Option<AlignedLine> {
         self.to.get(old).copied().flatten()
     }
 }
@@ -172,7 +172,7 @@ impl AlignmentBuilder<'_, '_> {
     fn join(&mut self, old: usize, new: usize, likeness: MatchKind) {
         let edited = likeness == MatchKind::SharedWords;
         if let (Some(to), Some(from)) = (self.alignment.to.get_mut(old), self.alignment.from.get_mut(new)) {
-            *to = Some(LinePartner { line: new, edited });
+            *to = Some(AlignedLine { line: new, edited });
             *from = Some(old);
         }
     }

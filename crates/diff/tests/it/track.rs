@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use truing_diff::{FileContent, LineFate, LineTracker, RepoPath, TrackedRange, parse};
+use truing_diff::{FileContent, LineStatus, LineTracker, RepoPath, TrackedRange, parse};
 
 /// Files by name.
 type Tree = BTreeMap<String, String>;
@@ -60,13 +60,13 @@ fn in_one_file(old: &str, new: &str, start: u32, end: u32) -> TrackedRange {
     track(&tree(&[("a", old)]), &tree(&[("a", new)]), &[], &[("a", start, end)]).remove(0)
 }
 
-fn at(status: LineFate, path: &str, start: u32, end: u32) -> TrackedRange {
+fn at(status: LineStatus, path: &str, start: u32, end: u32) -> TrackedRange {
     TrackedRange { status, path: Some(path.into()), start_line: Some(start), end_line: Some(end) }
 }
 
 fn gone(path: Option<&str>) -> TrackedRange {
     TrackedRange {
-        status: LineFate::Deleted,
+        status: LineStatus::Deleted,
         path: path.map(RepoPath::from),
         start_line: None,
         end_line: None,
@@ -78,7 +78,7 @@ fn a_file_that_did_not_change_keeps_its_lines() {
     let files = tree(&[("a", "1\n2")]);
     let asked = [("a", 1, 2), ("a", 2, 9), ("a", 3, 3), ("b", 1, 1)];
     let expected =
-        [at(LineFate::Unmoved, "a", 1, 2), at(LineFate::Edited, "a", 2, 2), gone(Some("a")), gone(None)];
+        [at(LineStatus::Unmoved, "a", 1, 2), at(LineStatus::Edited, "a", 2, 2), gone(Some("a")), gone(None)];
     assert_eq!(track(&files, &files, &[], &asked), expected);
 }
 
@@ -86,20 +86,20 @@ fn a_file_that_did_not_change_keeps_its_lines() {
 fn a_range_is_moved_whole_or_edited_or_gone() {
     let old = "fn one() {\n    first();\n    second();\n}\nlast();\n";
     for (new, expected) in [
-        ("// new\nfn one() {\n    first();\n    second();\n}\nlast();\n", at(LineFate::Moved, "a", 2, 5)),
-        ("fn one() {\n    first();\n    second();\n}\nafter();\n", at(LineFate::Unmoved, "a", 1, 4)),
-        ("last();\nfn one() {\n    first();\n    second();\n}\n", at(LineFate::Moved, "a", 2, 5)),
+        ("// new\nfn one() {\n    first();\n    second();\n}\nlast();\n", at(LineStatus::Moved, "a", 2, 5)),
+        ("fn one() {\n    first();\n    second();\n}\nafter();\n", at(LineStatus::Unmoved, "a", 1, 4)),
+        ("last();\nfn one() {\n    first();\n    second();\n}\n", at(LineStatus::Moved, "a", 2, 5)),
         (
             "mod m {\n    fn one() {\n\t\tfirst();\r\n        second();\n    }\n}\nlast();\n",
-            at(LineFate::Moved, "a", 2, 5),
+            at(LineStatus::Moved, "a", 2, 5),
         ),
         (
             "fn one() {\n    first();\n    more();\n    second();\n}\nlast();\n",
-            at(LineFate::Edited, "a", 1, 5),
+            at(LineStatus::Edited, "a", 1, 5),
         ),
-        ("fn one() {\n    second();\n}\nlast();\n", at(LineFate::Edited, "a", 1, 3)),
-        ("fn one(x: u8) {\n    first();\n    second();\n}\nlast();\n", at(LineFate::Edited, "a", 1, 4)),
-        ("fn other() {\n    nothing_of_it\n}\nlast();\n", at(LineFate::Edited, "a", 1, 3)),
+        ("fn one() {\n    second();\n}\nlast();\n", at(LineStatus::Edited, "a", 1, 3)),
+        ("fn one(x: u8) {\n    first();\n    second();\n}\nlast();\n", at(LineStatus::Edited, "a", 1, 4)),
+        ("fn other() {\n    nothing_of_it\n}\nlast();\n", at(LineStatus::Edited, "a", 1, 3)),
         ("last();\n", gone(Some("a"))),
         ("", gone(Some("a"))),
     ] {
@@ -114,7 +114,7 @@ fn marks_alone_do_not_make_a_place() {
     // But a mark that was asked for is found.
     assert_eq!(
         in_one_file("begin\nif x {\n}\nend\n", "begin\nmore\nif x {\n}\nend\n", 3, 3),
-        at(LineFate::Moved, "a", 4, 4)
+        at(LineStatus::Moved, "a", 4, 4)
     );
 }
 
@@ -126,23 +126,23 @@ fn lines_that_occur_often_go_with_those_beside_them() {
     for line in 6..=10 {
         assert_eq!(
             in_one_file(&old, &format!("{c}{b}{a}"), line, line),
-            at(LineFate::Unmoved, "a", line, line)
+            at(LineStatus::Unmoved, "a", line, line)
         );
         assert_eq!(
             in_one_file(&old, &format!("{b}{a}{c}"), line, line),
-            at(LineFate::Moved, "a", line - 5, line - 5)
+            at(LineStatus::Moved, "a", line - 5, line - 5)
         );
         assert_eq!(in_one_file(&old, &format!("{a}{c}"), line, line), gone(Some("a")));
         assert_eq!(
             in_one_file(&old, &format!("{a}{c}{a}{b}"), line, line),
-            at(LineFate::Moved, "a", line + 10, line + 10)
+            at(LineStatus::Moved, "a", line + 10, line + 10)
         );
     }
     let same = "x()\n".repeat(100);
-    assert_eq!(in_one_file(&same, &format!("{same}x()\n"), 40, 45), at(LineFate::Unmoved, "a", 40, 45));
+    assert_eq!(in_one_file(&same, &format!("{same}x()\n"), 40, 45), at(LineStatus::Unmoved, "a", 40, 45));
     // The head of the function was edited, and nothing else tells which of the equal lines these are.
     let edited = format!("{a}{}{c}", b.replace("fn b", "pub fn renamed"));
-    assert_eq!(in_one_file(&old, &edited, 7, 10), at(LineFate::Unmoved, "a", 7, 10));
+    assert_eq!(in_one_file(&old, &edited, 7, 10), at(LineStatus::Unmoved, "a", 7, 10));
 }
 
 #[test]
@@ -159,7 +159,11 @@ fn runs_of_common_lines_move_between_files() {
     let found = track(&old, &new, &[], &[("a", 2, 4), ("a", 6, 8), ("b", 2, 4)]);
     assert_eq!(
         found,
-        [at(LineFate::Moved, "b", 8, 10), at(LineFate::Moved, "a", 3, 5), at(LineFate::Unmoved, "b", 2, 4)]
+        [
+            at(LineStatus::Moved, "b", 8, 10),
+            at(LineStatus::Moved, "a", 3, 5),
+            at(LineStatus::Unmoved, "b", 2, 4)
+        ]
     );
 }
 
@@ -173,14 +177,14 @@ fn files_that_were_not_read_are_followed_by_hunks() {
     let tracker = LineTracker::new(&parsed.files, &old, &[]);
     assert_eq!(tracker.followed_by_hunks().collect::<Vec<_>>(), [&path]);
     for (start, end, expected) in [
-        (1, 3, at(LineFate::Moved, "b", 1, 3)),
+        (1, 3, at(LineStatus::Moved, "b", 1, 3)),
         (4, 4, gone(Some("b"))),
-        (3, 4, at(LineFate::Edited, "b", 3, 3)),
-        (4, 6, at(LineFate::Edited, "b", 6, 7)),
-        (3, 5, at(LineFate::Edited, "b", 3, 6)),
-        (5, 9, at(LineFate::Moved, "b", 6, 10)),
-        (9, 10, at(LineFate::Edited, "b", 10, 12)),
-        (10, u32::MAX - 2, at(LineFate::Moved, "b", 12, u32::MAX)),
+        (3, 4, at(LineStatus::Edited, "b", 3, 3)),
+        (4, 6, at(LineStatus::Edited, "b", 6, 7)),
+        (3, 5, at(LineStatus::Edited, "b", 3, 6)),
+        (5, 9, at(LineStatus::Moved, "b", 6, 10)),
+        (9, 10, at(LineStatus::Edited, "b", 10, 12)),
+        (10, u32::MAX - 2, at(LineStatus::Moved, "b", 12, u32::MAX)),
         (10, u32::MAX, gone(Some("b"))),
     ] {
         assert_eq!(tracker.track(&path, start, end), expected, "{start}-{end}");
@@ -192,7 +196,7 @@ fn many_equal_lines_cost_little() {
     // Each line occurs often and nothing is in order: the dearest case.
     let lines = |seed: usize| (0..60_000).map(|at| format!("v{}\n", at * seed % 7)).collect::<String>();
     let found = in_one_file(&lines(3), &lines(5), 1, 1);
-    assert_eq!(found, at(LineFate::Unmoved, "a", 1, 1));
+    assert_eq!(found, at(LineStatus::Unmoved, "a", 1, 1));
 }
 
 /// A line of a generated file.
@@ -339,10 +343,10 @@ proptest! {
         for ((token, was), found) in old.iter().zip(&found) {
             match new.get(token) {
                 Some(is) => {
-                    let status = if is == was { LineFate::Unmoved } else { LineFate::Moved };
+                    let status = if is == was { LineStatus::Unmoved } else { LineStatus::Moved };
                     prop_assert_eq!(found, &at(status, &is.0, is.1, is.1), "t{}", token);
                 }
-                None => prop_assert_eq!(found.status, LineFate::Deleted, "t{}", token),
+                None => prop_assert_eq!(found.status, LineStatus::Deleted, "t{}", token),
             }
         }
     }
@@ -378,7 +382,7 @@ proptest! {
             for offset in 0..=bodies[*at_function].len() as u32 {
                 let (line, (path, to)) = (was[at_function] + offset, is[at_function]);
                 let to = to + offset;
-                let status = if path == "a" && to == line { LineFate::Unmoved } else { LineFate::Moved };
+                let status = if path == "a" && to == line { LineStatus::Unmoved } else { LineStatus::Moved };
                 asked.push(("a", line, line));
                 expected.push(at(status, path, to, to));
             }

@@ -163,7 +163,7 @@ pub(crate) struct PullSizes {
 
 /// The reason why a place is not part of a diff.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum PlaceError {
+pub(crate) enum DiffPlaceError {
     /// The diff has no such file.
     Path,
     /// The hunks of the file have no such line.
@@ -179,19 +179,19 @@ impl FakeDiff {
         path: &str,
         last: (FakeDiffSide, u32),
         first: Option<(FakeDiffSide, u32)>,
-    ) -> Result<String, PlaceError> {
+    ) -> Result<String, DiffPlaceError> {
         let (side, line) = last;
         // A typechange is two sections of one path; a place in either is accepted.
         let mut sections = self.files.iter().filter(|file| file.path == path).peekable();
-        sections.peek().ok_or(PlaceError::Path)?;
+        sections.peek().ok_or(DiffPlaceError::Path)?;
         let hunk = sections
             .flat_map(|file| &file.hunks)
             .find(|hunk| hunk.contains(side, line))
-            .ok_or(PlaceError::Line)?;
+            .ok_or(DiffPlaceError::Line)?;
         if let Some((side_of_start, first)) = first {
             let before = first < line || side_of_start != side;
             if !before || !hunk.contains(side_of_start, first) {
-                return Err(PlaceError::Start);
+                return Err(DiffPlaceError::Start);
             }
         }
         Ok(hunk.text_to(side, line))
@@ -411,16 +411,24 @@ mod tests {
             assert!(diff.check_place("f", right(line), None).is_ok(), "{line}");
         }
         for line in [1, 6, 14, 26, 33, 39, 4000] {
-            assert_eq!(diff.check_place("f", right(line), None), Err(PlaceError::Line), "{line}");
+            assert_eq!(diff.check_place("f", right(line), None), Err(DiffPlaceError::Line), "{line}");
         }
         assert!(diff.check_place("f", (FakeDiffSide::Left, 30), None).is_ok(), "the removed line");
         assert_eq!(
             diff.check_place("f", right(10), Some(right(8))).unwrap(),
             "@@ -7,7 +7,7 @@ line 6\n line 7\n line 8\n line 9\n-line 10\n+-- changed"
         );
-        assert_eq!(diff.check_place("f", right(28), Some(right(8))), Err(PlaceError::Start), "another hunk");
-        assert_eq!(diff.check_place("f", right(8), Some(right(8))), Err(PlaceError::Start), "not before it");
-        assert_eq!(diff.check_place("g", right(8), None), Err(PlaceError::Path));
+        assert_eq!(
+            diff.check_place("f", right(28), Some(right(8))),
+            Err(DiffPlaceError::Start),
+            "another hunk"
+        );
+        assert_eq!(
+            diff.check_place("f", right(8), Some(right(8))),
+            Err(DiffPlaceError::Start),
+            "not before it"
+        );
+        assert_eq!(diff.check_place("g", right(8), None), Err(DiffPlaceError::Path));
     }
 
     #[test]

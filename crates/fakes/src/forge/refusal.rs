@@ -7,7 +7,7 @@ use crate::forge::http::call::{ApiCall, ApiReply};
 
 /// A forge's response that rejects the place of a comment on a diff.
 #[derive(Clone, Copy, Debug)]
-pub struct PlaceRefusal {
+pub struct CommentPlaceRefusal {
     /// Forge that sends this response.
     pub flavour: ForgeFlavour,
     /// Status of the response.
@@ -19,63 +19,63 @@ pub struct PlaceRefusal {
 }
 
 /// Known rejections of places.
-pub const PLACE_REFUSALS: &[PlaceRefusal] = &[
-    PlaceRefusal {
+pub const PLACE_REFUSALS: &[CommentPlaceRefusal] = &[
+    CommentPlaceRefusal {
         flavour: ForgeFlavour::GitHub,
         status: 422,
         words: "Line could not be resolved",
         source: "reviews with a line outside the diff",
     },
-    PlaceRefusal {
+    CommentPlaceRefusal {
         flavour: ForgeFlavour::GitHub,
         status: 422,
         words: "Pull request review thread line must be part of the diff and Pull request review thread diff \
              hunk can't be blank",
         source: "The-PR-Agent/pr-agent#592, parkerbxyz/suggest-changes#64",
     },
-    PlaceRefusal {
+    CommentPlaceRefusal {
         flavour: ForgeFlavour::GitHub,
         status: 422,
         words: "path diff too large",
         source: "octokit/octokit.rb#1324",
     },
-    PlaceRefusal {
+    CommentPlaceRefusal {
         flavour: ForgeFlavour::GitHub,
         status: 422,
         words: "Review comments is invalid and Review threads is invalid",
         source: "actions/github-script#318",
     },
-    PlaceRefusal {
+    CommentPlaceRefusal {
         flavour: ForgeFlavour::Cloud,
         status: 400,
         words: "\"start_to\" must be less than or equal to \"to\"",
         source: "The-PR-Agent/pr-agent#3285",
     },
-    PlaceRefusal {
+    CommentPlaceRefusal {
         flavour: ForgeFlavour::Cloud,
         status: 404,
         words: "Resource not found",
         source: "no document rules it out: a file that the shown diff no longer has",
     },
-    PlaceRefusal {
+    CommentPlaceRefusal {
         flavour: ForgeFlavour::Cloud,
         status: 409,
         words: "Conflict",
         source: "no document rules it out: what a thread is refused with",
     },
-    PlaceRefusal {
+    CommentPlaceRefusal {
         flavour: ForgeFlavour::DataCenter,
         status: 400,
         words: "The line is not in the diff",
         source: "the form of a validation error",
     },
-    PlaceRefusal {
+    CommentPlaceRefusal {
         flavour: ForgeFlavour::DataCenter,
         status: 404,
         words: "The path does not exist at this revision",
         source: "the exception of a path that a commit does not have",
     },
-    PlaceRefusal {
+    CommentPlaceRefusal {
         flavour: ForgeFlavour::DataCenter,
         status: 409,
         words: "The comment's anchor is not valid",
@@ -83,7 +83,7 @@ pub const PLACE_REFUSALS: &[PlaceRefusal] = &[
     },
 ];
 
-impl PlaceRefusal {
+impl CommentPlaceRefusal {
     /// Returns the body of the response. GitHub lists strings for a review, and objects for a single comment.
     fn error_body(&self, call: &ApiCall) -> Value {
         let Self { words, .. } = self;
@@ -123,7 +123,7 @@ pub enum RefusedPlaces {
 pub(crate) struct RefusedFile {
     pub(crate) path: String,
     pub(crate) places: RefusedPlaces,
-    pub(crate) by: PlaceRefusal,
+    pub(crate) by: CommentPlaceRefusal,
 }
 
 impl RefusedFile {

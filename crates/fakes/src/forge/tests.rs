@@ -30,9 +30,9 @@ static GITHUB: LazyLock<ForgeContract> = LazyLock::new(|| ForgeContract::github(
 
 /// Compares every exchange with GitHub's published description. A rejected request is invalid on purpose:
 /// then only the JSON of the response counts.
-struct Published;
+struct ContractObserver;
 
-impl ExchangeObserver for Published {
+impl ExchangeObserver for ContractObserver {
     fn observe_exchange(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
         let ApiExchange { method, target, request, answer } = *exchange;
         let found = GITHUB.check(&truing_contract::WireExchange { method, target, request, answer });
@@ -74,7 +74,7 @@ impl Drop for Stage {
 impl Stage {
     async fn new() -> Self {
         let forge = FakeForge::start(FakeForgeOptions {
-            witness: Some(Arc::new(Published)),
+            witness: Some(Arc::new(ContractObserver)),
             ..FakeForgeOptions::default()
         });
         let forge = forge.await.unwrap();

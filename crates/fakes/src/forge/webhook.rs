@@ -143,7 +143,7 @@ fn delivery_guid(serial: u64) -> String {
 
 /// A simulated network that loses, repeats and reorders deliveries; the same seed gives the same result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct DeliveryChaos {
+pub struct UnreliableNetwork {
     /// Seed of the random choices.
     pub seed: u64,
     /// Percentage of deliveries that are lost.
@@ -154,7 +154,7 @@ pub struct DeliveryChaos {
     pub late: u64,
 }
 
-impl DeliveryChaos {
+impl UnreliableNetwork {
     /// Returns the deliveries that arrive, in their order of arrival.
     pub fn apply(&self, deliveries: Vec<FakeDelivery>) -> Vec<FakeDelivery> {
         let mut random = SplitMix64(self.seed);
@@ -223,12 +223,13 @@ mod tests {
 
     #[test]
     fn chaos_loses_repeats_and_reorders_the_same_way_every_time() {
-        let chaos = DeliveryChaos { seed: 7, lost: 20, twice: 20, late: 3 };
-        let numbers =
-            |chaos: DeliveryChaos| chaos.apply(deliveries(200)).iter().map(|d| d.number).collect::<Vec<_>>();
+        let chaos = UnreliableNetwork { seed: 7, lost: 20, twice: 20, late: 3 };
+        let numbers = |chaos: UnreliableNetwork| {
+            chaos.apply(deliveries(200)).iter().map(|d| d.number).collect::<Vec<_>>()
+        };
         let seen = numbers(chaos);
         assert_eq!(seen, numbers(chaos));
-        assert_ne!(seen, numbers(DeliveryChaos { seed: 8, ..chaos }));
+        assert_ne!(seen, numbers(UnreliableNetwork { seed: 8, ..chaos }));
         let mut distinct = seen.clone();
         distinct.sort_unstable();
         distinct.dedup();
@@ -236,7 +237,7 @@ mod tests {
         assert!((15..60).contains(&(seen.len() - distinct.len())), "a fifth of the rest comes twice");
         assert!(seen.windows(2).any(|pair| pair[0] > pair[1]), "out of order");
         assert_eq!(
-            numbers(DeliveryChaos::default()),
+            numbers(UnreliableNetwork::default()),
             (0..200).collect::<Vec<_>>(),
             "no chaos changes nothing"
         );

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::events::{AnswerEvent, PreparedAnswer, object_or_empty, split_text, tool_id};
-use super::script::{AnswerBlock, ScriptedUsage, StreamPlace};
+use super::script::{AnswerBlock, ScriptedUsage, StreamPosition};
 
 /// Last data of a stream.
 pub(super) const DONE: &str = "[DONE]";
@@ -202,20 +202,23 @@ pub(super) fn uncached_usage(usage: ScriptedUsage) -> ScriptedUsage {
 
 /// Returns the complete stream of an answer.
 pub(super) fn stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
-    let event = |choice: Value, place: Option<StreamPlace>, content: usize| AnswerEvent {
+    let event = |choice: Value, place: Option<StreamPosition>, content: usize| AnswerEvent {
         data: chat_chunk(ready, &[choice]),
         place,
         content,
     };
-    let mut events =
-        vec![event(choice_delta(json!({"role": "assistant", "content": ""})), Some(StreamPlace::Start), 0)];
+    let mut events = vec![event(
+        choice_delta(json!({"role": "assistant", "content": ""})),
+        Some(StreamPosition::Start),
+        0,
+    )];
     let mut calls = 0;
     for (index, block) in ready.blocks.iter().enumerate() {
         match block {
             AnswerBlock::Text { text } => {
                 events.extend(split_text(text).map(|piece| {
                     let size = piece.len();
-                    event(choice_delta(json!({"content": piece})), Some(StreamPlace::Text), size)
+                    event(choice_delta(json!({"content": piece})), Some(StreamPosition::Text), size)
                 }));
             }
             AnswerBlock::Thinking { thinking, signature: _ } => {
@@ -234,16 +237,16 @@ pub(super) fn stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
                 events.extend(split_text(&written).map(|piece| {
                     let size = piece.len();
                     let call = json!({"index": calls, "function": {"arguments": piece}});
-                    event(choice_delta(json!({"tool_calls": [call]})), Some(StreamPlace::ToolJson), size)
+                    event(choice_delta(json!({"tool_calls": [call]})), Some(StreamPosition::ToolJson), size)
                 }));
                 calls += 1;
             }
         }
         // The API does not mark the end of a block: an empty chunk represents it.
-        events.push(event(choice_delta(json!({})), Some(StreamPlace::Block), 0));
+        events.push(event(choice_delta(json!({})), Some(StreamPosition::Block), 0));
     }
     let end = json!({"index": 0, "delta": {}, "logprobs": null, "finish_reason": finish_reason(&ready.stop)});
-    events.push(event(end, Some(StreamPlace::Stop), 0));
+    events.push(event(end, Some(StreamPosition::Stop), 0));
     let mut last = chat_chunk(ready, &[]);
     last["usage"] = usage_json(&ready.usage);
     events.push(AnswerEvent { data: last, place: None, content: 0 });

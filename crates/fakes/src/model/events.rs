@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::script::{AnswerBlock, ScriptedUsage, StreamPlace};
+use super::script::{AnswerBlock, ScriptedUsage, StreamPosition};
 use super::{bedrock, chat};
 
 /// Number of characters of text or JSON in one event.
@@ -112,7 +112,7 @@ impl ModelApi {
 pub(super) struct AnswerEvent {
     pub(super) data: Value,
     /// Place in the stream that the event completes.
-    pub(super) place: Option<StreamPlace>,
+    pub(super) place: Option<StreamPosition>,
     /// Number of content bytes in the event.
     pub(super) content: usize,
 }
@@ -136,7 +136,7 @@ fn text_block() -> Value {
 /// Returns the complete stream.
 fn stream_events(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
     let mut events = vec![
-        answer_event(message_start(ready), Some(StreamPlace::Start), 0),
+        answer_event(message_start(ready), Some(StreamPosition::Start), 0),
         answer_event(ping_event(), None, 0),
     ];
     for (index, block) in ready.blocks.iter().enumerate() {
@@ -149,7 +149,7 @@ fn stream_events(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
         }
         events.push(answer_event(
             json!({"type": "content_block_stop", "index": index}),
-            Some(StreamPlace::Block),
+            Some(StreamPosition::Block),
             0,
         ));
     }
@@ -161,7 +161,7 @@ fn stream_events(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
         json!({"stop_reason": ready.stop, "stop_sequence": null, "stop_details": stop_details(&ready.stop)});
     events.push(answer_event(
         json!({"type": "message_delta", "delta": end, "usage": usage}),
-        Some(StreamPlace::Stop),
+        Some(StreamPosition::Stop),
         0,
     ));
     events.push(answer_event(json!({"type": "message_stop"}), None, 0));
@@ -179,7 +179,7 @@ pub(super) fn answer_message(ready: &PreparedAnswer) -> Value {
     })
 }
 
-fn answer_event(data: Value, place: Option<StreamPlace>, content: usize) -> AnswerEvent {
+fn answer_event(data: Value, place: Option<StreamPosition>, content: usize) -> AnswerEvent {
     AnswerEvent { data, place, content }
 }
 
@@ -247,10 +247,10 @@ pub(super) fn tool_id(ready: &PreparedAnswer, index: usize) -> String {
     format!("toolu_{}_{index}", ready.id.trim_start_matches("msg_"))
 }
 
-fn block_deltas(block: &AnswerBlock) -> Vec<(Value, Option<StreamPlace>)> {
+fn block_deltas(block: &AnswerBlock) -> Vec<(Value, Option<StreamPosition>)> {
     match block {
         AnswerBlock::Text { text } => split_text(text)
-            .map(|piece| (json!({"type": "text_delta", "text": piece}), Some(StreamPlace::Text)))
+            .map(|piece| (json!({"type": "text_delta", "text": piece}), Some(StreamPosition::Text)))
             .collect(),
         AnswerBlock::Thinking { thinking, signature } => split_text(thinking)
             .map(|piece| (json!({"type": "thinking_delta", "thinking": piece}), None))
@@ -264,7 +264,7 @@ fn block_deltas(block: &AnswerBlock) -> Vec<(Value, Option<StreamPlace>)> {
             std::iter::once(String::new())
                 .chain(pieces)
                 .map(|piece| {
-                    let place = (!piece.is_empty()).then_some(StreamPlace::ToolJson);
+                    let place = (!piece.is_empty()).then_some(StreamPosition::ToolJson);
                     (json!({"type": "input_json_delta", "partial_json": piece}), place)
                 })
                 .collect()

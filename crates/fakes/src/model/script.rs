@@ -240,12 +240,12 @@ pub enum ModelFault {
     /// The connection is closed in the middle of the data after this place.
     Cut {
         /// Place of the fault in the stream.
-        after: StreamPlace,
+        after: StreamPosition,
     },
     /// An error is sent in the stream after this place.
     Error {
         /// Place of the fault in the stream.
-        after: StreamPlace,
+        after: StreamPosition,
         #[serde(rename = "type")]
         error: String,
         #[serde(default)]
@@ -254,7 +254,7 @@ pub enum ModelFault {
     /// An event that is not JSON follows this place.
     BadJson {
         /// Place of the fault in the stream.
-        after: StreamPlace,
+        after: StreamPosition,
     },
     /// Status 200 with an empty body.
     Empty,
@@ -273,7 +273,7 @@ pub enum ModelFault {
     /// Nothing is sent after this place, and the connection stays open.
     Stall {
         /// Place of the fault in the stream.
-        after: StreamPlace,
+        after: StreamPosition,
     },
     /// Text that never ends.
     Endless,
@@ -287,7 +287,7 @@ pub enum ModelFault {
 /// A place in a stream: after the first event of its kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum StreamPlace {
+pub enum StreamPosition {
     /// Before the first event.
     Headers,
     /// The start of the message.
@@ -452,7 +452,7 @@ mod tests {
             script.answers[1].answer_blocks(&Value::Null),
             [AnswerBlock::Text { text: r#"{"findings":[]}"#.into() }]
         );
-        assert_eq!(script.answers[1].fault, Some(ModelFault::Cut { after: StreamPlace::ToolJson }));
+        assert_eq!(script.answers[1].fault, Some(ModelFault::Cut { after: StreamPosition::ToolJson }));
     }
 
     #[test]

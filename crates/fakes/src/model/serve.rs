@@ -20,10 +20,10 @@ use tokio::sync::watch;
 use super::bedrock::{self, BedrockOperation};
 use super::chat;
 use super::events::{self, AnswerEvent, ModelApi, PreparedAnswer};
-use super::script::{KEY, ModelFault, StreamPlace};
+use super::script::{KEY, ModelFault, StreamPosition};
 use super::signature::{self, MESSAGES};
 use super::state::{FakeModelShared, PickedAnswer};
-use crate::server::HangUp;
+use crate::server::ConnectionCloseMarker;
 
 /// Maximum size of a request that is read: the API accepts 32 MB.
 const MAX_BODY: usize = 32 * 1024 * 1024;
@@ -337,7 +337,7 @@ async fn send_answer(
 
 fn hang_up() -> Response {
     let mut response = StatusCode::OK.into_response();
-    response.extensions_mut().insert(HangUp);
+    response.extensions_mut().insert(ConnectionCloseMarker);
     response
 }
 
@@ -393,7 +393,7 @@ impl AnswerStream {
     /// Sends the events, and the fault at its place. The sent part is billed.
     async fn send(mut self, ready: &PreparedAnswer, fault: Option<ModelFault>) {
         let mut written = 0;
-        if self.apply_fault(&fault, StreamPlace::Headers, &[]).await.is_err() {
+        if self.apply_fault(&fault, StreamPosition::Headers, &[]).await.is_err() {
             return;
         }
         let events = self.form.stream(ready);
@@ -445,7 +445,7 @@ impl AnswerStream {
     async fn apply_fault(
         &mut self,
         fault: &Option<ModelFault>,
-        here: StreamPlace,
+        here: StreamPosition,
         rest: &[AnswerEvent],
     ) -> Result<(), StreamEnd> {
         match fault {
@@ -470,13 +470,13 @@ impl AnswerStream {
                 self.sender.closed().await;
                 Err(StreamEnd)
             }
-            Some(ModelFault::Endless) if here == StreamPlace::Start => {
+            Some(ModelFault::Endless) if here == StreamPosition::Start => {
                 self.send_piece(self.form.text_block()).await?;
                 loop {
                     self.send_piece(self.form.text("and so on, ")).await?;
                 }
             }
-            Some(ModelFault::Pings { millis }) if here == StreamPlace::Start => loop {
+            Some(ModelFault::Pings { millis }) if here == StreamPosition::Start => loop {
                 self.send_piece(self.form.ping()).await?;
                 tokio::time::sleep(Duration::from_millis(*millis)).await;
             },

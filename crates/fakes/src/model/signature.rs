@@ -13,7 +13,7 @@ pub const AWS_REGION: &str = "eu-central-1";
 /// Workspace that is billed.
 pub const AWS_WORKSPACE: &str = "wrkspc_example";
 /// The requirements of an AWS service for a signature.
-pub(crate) struct SignedService {
+pub(crate) struct SignatureRequirements {
     name: &'static str,
     /// Workspace that the request must name; `None` for a service without workspaces.
     workspace: Option<&'static str>,
@@ -22,17 +22,17 @@ pub(crate) struct SignedService {
 }
 
 /// Requirements of the Messages API on AWS.
-pub(super) const MESSAGES: SignedService = SignedService {
+pub(super) const MESSAGES: SignatureRequirements = SignatureRequirements {
     name: "aws-external-anthropic",
     workspace: Some(AWS_WORKSPACE),
     signed: &["host", "x-amz-date", "anthropic-workspace-id", "anthropic-version"],
 };
 /// Requirements of Amazon Bedrock.
-pub(super) const BEDROCK: SignedService =
-    SignedService { name: "bedrock", workspace: None, signed: &["host", "x-amz-date"] };
+pub(super) const BEDROCK: SignatureRequirements =
+    SignatureRequirements { name: "bedrock", workspace: None, signed: &["host", "x-amz-date"] };
 /// Requirements of the service that issues temporary keys.
-pub(crate) const STS: SignedService =
-    SignedService { name: "sts", workspace: None, signed: &["host", "x-amz-date"] };
+pub(crate) const STS: SignatureRequirements =
+    SignatureRequirements { name: "sts", workspace: None, signed: &["host", "x-amz-date"] };
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// Maximum age of a signature, in seconds.
 const MAX_AGE: i64 = 5 * 60;
@@ -49,7 +49,11 @@ pub(super) fn is_signed(head: &Parts) -> bool {
 }
 
 /// Returns true if the signature is by the known key.
-pub(crate) fn check(head: &Parts, body: &[u8], service: &SignedService) -> Result<bool, &'static str> {
+pub(crate) fn check(
+    head: &Parts,
+    body: &[u8],
+    service: &SignatureRequirements,
+) -> Result<bool, &'static str> {
     if header_text(head, "anthropic-workspace-id") != service.workspace {
         return Err("anthropic-workspace-id: not the workspace of this key");
     }

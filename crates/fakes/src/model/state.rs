@@ -41,7 +41,7 @@ pub struct LoggedModelCall {
 
 /// The bill of one request.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RequestBill {
+pub struct RequestUsage {
     /// Number of the request.
     pub number: u64,
     /// Name of the model that answered.
@@ -75,7 +75,7 @@ struct FakeModelState {
     before: Option<(ModelScript, BTreeMap<String, Vec<u32>>, u64)>,
     requests: u64,
     log: std::collections::VecDeque<LoggedModelCall>,
-    bills: BTreeMap<u64, RequestBill>,
+    bills: BTreeMap<u64, RequestUsage>,
     violations: Vec<String>,
     /// Number of answers that stopped in their middle after everything before that was written.
     hung: u64,
@@ -186,7 +186,7 @@ impl FakeModelShared {
         self.lock_state().log.iter().cloned().collect()
     }
 
-    pub(super) fn bills(&self) -> Vec<RequestBill> {
+    pub(super) fn bills(&self) -> Vec<RequestUsage> {
         self.lock_state().bills.values().cloned().collect()
     }
 
@@ -210,7 +210,7 @@ impl FakeModelShared {
     /// Bills a request for the part that was written so far.
     pub(super) fn bill(&self, number: u64, ready: &PreparedAnswer, output: u64, is_complete: bool) {
         let usage = ScriptedUsage { output, ..ready.usage };
-        let bill = RequestBill { number, model: ready.model.clone(), usage, is_complete };
+        let bill = RequestUsage { number, model: ready.model.clone(), usage, is_complete };
         self.lock_state().bills.insert(number, bill);
     }
 

@@ -179,15 +179,15 @@ async fn each_credential_can_play_the_script_from_its_beginning() {
 async fn faults_are_what_they_say() {
     let cut = |after| ScriptedAnswer::fault(ModelFault::Cut { after });
     let error = ModelFault::Error {
-        after: StreamPlace::Block,
+        after: StreamPosition::Block,
         error: "overloaded_error".into(),
         message: "m".into(),
     };
     let script = ModelScript::from_answers([
         ScriptedAnswer::status(529),
         ScriptedAnswer::fault(ModelFault::Reset),
-        cut(StreamPlace::Start),
-        cut(StreamPlace::Text),
+        cut(StreamPosition::Start),
+        cut(StreamPosition::Text),
         ScriptedAnswer::fault(error),
         ScriptedAnswer::fault(ModelFault::Empty),
         ScriptedAnswer::fault(ModelFault::Html),

@@ -8,7 +8,7 @@ use truing_core::converge::readiness::MergeableState as Mergeable;
 use truing_core::finding::CodeLocation;
 use truing_core::id::{AccountId, Sha, UnixMillis};
 use truing_core::port::{
-    AuthorAccount, CommitCheck, ForgeError, Permit, PullDraft, PullState, RepositoryDetails, ReviewState,
+    AuthorAccount, CommitCheck, ForgeError, PullDraft, PullState, RepositoryDetails, ReviewState, WritePermit,
 };
 use truing_core::publish::DesiredStatus;
 
@@ -37,7 +37,7 @@ impl BitbucketUser {
 
 /// The head or the base of a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct PullRequestEnd {
+pub(super) struct PullRequestRef {
     /// Newest commit of the branch; [`Sha::null`] if it is gone.
     pub(super) commit: Sha,
     /// Branch name without `refs/heads/`.
@@ -73,8 +73,8 @@ pub struct BitbucketPullRequest {
     pub(super) state: PullState,
     pub(super) created: UnixMillis,
     pub(super) author: Option<BitbucketUser>,
-    pub(super) head: PullRequestEnd,
-    pub(super) base: PullRequestEnd,
+    pub(super) head: PullRequestRef,
+    pub(super) base: PullRequestRef,
     /// True if the pull request passes all merge checks, as far as its response says.
     pub(super) is_mergeable: Option<bool>,
     /// Reviewers and other participants. Empty in lists at Cloud, which leave them out.
@@ -189,7 +189,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
 
     /// Returns a copy of the client that makes its write calls under this permit.
     #[must_use]
-    fn with_permit(&self, permit: &Arc<Permit>) -> Self;
+    fn with_permit(&self, permit: &Arc<WritePermit>) -> Self;
 
     /// Returns our own account, which is requested once.
     async fn own_account(&self) -> Result<OwnAccount, ForgeError>;

@@ -17,10 +17,10 @@ use truing_core::effect::Effect;
 use truing_core::id::{CommentId, PrId, Sha, TimeSpan, Topic};
 use truing_core::port::{
     Actor, AppliedLabel, BranchPull, CommitCheck, ConversationComment, ConversationReply, ForgeError,
-    ForgeRead, MergeSummary, OwnIssue, Permit, PullActivity, PullDetails, PullRequest, PullReview,
-    RepositoryDetails, ReviewThread,
+    ForgeRead, MergeSummary, OwnIssue, PullActivity, PullDetails, PullRequest, PullReview, RepositoryDetails,
+    ReviewThread, WritePermit,
 };
-use truing_core::publish::{CommentSubject, ObservedComment, Producer, PublishLimits};
+use truing_core::publish::{CommentProducer, CommentSubject, ObservedComment, PublishLimits};
 
 use super::address::{rejected_error, split_repository_name};
 use super::calls::{BitbucketApi, BitbucketPullRequest};
@@ -35,16 +35,16 @@ pub struct BitbucketClient<C> {
     id: PrId,
     /// Current name of the repository.
     repo: String,
-    producer: Producer,
+    producer: CommentProducer,
 }
 
 impl<C: BitbucketApi> BitbucketClient<C> {
-    pub(super) fn new(calls: &C, id: &PrId, repo: &str, producer: Producer) -> Self {
+    pub(super) fn new(calls: &C, id: &PrId, repo: &str, producer: CommentProducer) -> Self {
         Self { calls: calls.clone(), id: id.clone(), repo: repo.to_owned(), producer }
     }
 
     /// Returns a copy of the client that makes its write calls under this permit.
-    pub(super) fn with_permit(&self, permit: &Arc<Permit>) -> Self {
+    pub(super) fn with_permit(&self, permit: &Arc<WritePermit>) -> Self {
         Self { calls: self.calls.with_permit(permit), ..self.clone() }
     }
 

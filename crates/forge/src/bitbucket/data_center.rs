@@ -39,11 +39,11 @@ struct DataCenterInner {
     login: RequestAuthorization,
     learnt: Arc<DataCenterFacts>,
     /// Diff of the pull request that was commented on last. Each run has its own client.
-    diff: Arc<LastDiff>,
+    diff: Arc<CachedPullDiff>,
 }
 
 /// The number of a pull request and its diff.
-type LastDiff = Mutex<Option<(u64, Arc<PullDiff>)>>;
+type CachedPullDiff = Mutex<Option<(u64, Arc<PullDiff>)>>;
 
 /// The data that all clones share.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use url::Url;
 use super::address::WIRE;
 use super::calls::BitbucketUser;
 use super::options::{BitbucketError, BitbucketOptions};
-use crate::http::{ForgeHttpClient, HttpClientError, HttpTimeouts, QuotaPayer, RequestAuthorization};
+use crate::http::{ForgeHttpClient, HttpClientError, HttpTimeouts, RateLimitOwner, RequestAuthorization};
 use crate::remote::RemoteError;
 
 /// The account that the token belongs to.
@@ -108,8 +108,8 @@ fn check_url(name: &str, url: &Url) -> Result<(), BitbucketError> {
 fn authorization(options: &BitbucketOptions) -> Result<RequestAuthorization, HttpClientError> {
     let token = options.token.clone();
     match &options.email {
-        Some(email) => RequestAuthorization::basic(email, token, QuotaPayer::Token),
-        None => RequestAuthorization::bearer(token, QuotaPayer::Token),
+        Some(email) => RequestAuthorization::basic(email, token, RateLimitOwner::Token),
+        None => RequestAuthorization::bearer(token, RateLimitOwner::Token),
     }
 }
 

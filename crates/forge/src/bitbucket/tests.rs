@@ -12,7 +12,7 @@ use truing_core::port::{
     PrState, PullComment, PullDraft,
 };
 use truing_core::publish::{
-    CommentRights, CommentSubject, DesiredStatus, Producer, StatusState, ThreadState,
+    CommentProducer, CommentRights, CommentSubject, DesiredStatus, StatusState, ThreadState,
 };
 use truing_git::SecretString;
 
@@ -21,7 +21,7 @@ use crate::capability::MarkerForm;
 use crate::forge_server::ForgeServer as _;
 use crate::listing::CachedListing;
 use crate::marker::MarkerKeys;
-use crate::testing::{CANARY, Hand, Reply, Request, Server, permit, test_timeouts};
+use crate::testing::{CANARY, ManualClock, Request, ScriptedHttpReply, Server, permit, test_timeouts};
 
 mod cloud;
 mod data_center;
@@ -59,8 +59,8 @@ fn options(server: &Server) -> BitbucketOptions {
     }
 }
 
-fn hand() -> Hand {
-    Hand::new(UnixMillis(1_795_161_600_000))
+fn hand() -> ManualClock {
+    ManualClock::new(UnixMillis(1_795_161_600_000))
 }
 
 fn cloud(server: &Server) -> BitbucketCloud {
@@ -72,15 +72,15 @@ fn center(server: &Server) -> BitbucketDataCenter {
 }
 
 fn pull(server: &Server) -> BitbucketCloudClient {
-    cloud(server).client(&pr(UUID), "acme/demo", Producer::Review).with_permit(&permit())
+    cloud(server).client(&pr(UUID), "acme/demo", CommentProducer::Review).with_permit(&permit())
 }
 
 fn pull_dc(server: &Server) -> BitbucketDataCenterClient {
-    center(server).client(&pr("101"), "ACME/demo", Producer::Review).with_permit(&permit())
+    center(server).client(&pr("101"), "ACME/demo", CommentProducer::Review).with_permit(&permit())
 }
 
-fn ok(body: &Value) -> Reply {
-    Reply::new(200, body.to_string())
+fn ok(body: &Value) -> ScriptedHttpReply {
+    ScriptedHttpReply::new(200, body.to_string())
 }
 
 fn finding(id: &str) -> CommentSubject {

@@ -17,7 +17,7 @@ use url::Url;
 use super::address::{append_segments, is_repository_name};
 use super::wire;
 use crate::http::{
-    ForgeHttpClient, ForgeRequest, ForgeResponse, HttpClientError, QuotaPayer, RequestAuthorization,
+    ForgeHttpClient, ForgeRequest, ForgeResponse, HttpClientError, RateLimitOwner, RequestAuthorization,
     unavailable_error,
 };
 
@@ -32,7 +32,7 @@ pub use accounts::GitHubAccountKind;
 pub(super) use accounts::GitHubAccounts;
 pub use key::{AppKey, AppKeyError};
 pub use permissions::{AppPermission, permissions};
-pub(super) use refusals::{ExtraWrite, KnownRefusals};
+pub(super) use refusals::{KnownRefusals, OptionalWrite};
 
 /// Time before its expiry at which a token is replaced. Work that begins with a token can also end with it.
 const RENEW_BEFORE: TimeSpan = TimeSpan::minutes(10);
@@ -171,7 +171,7 @@ impl GitHubAuth {
     pub(super) fn new(api: Url, credentials: GitHubCredentials) -> Result<Self, HttpClientError> {
         let login = match credentials {
             GitHubCredentials::Token(token) => {
-                GitHubLogin::Token(RequestAuthorization::bearer(token, QuotaPayer::Token)?)
+                GitHubLogin::Token(RequestAuthorization::bearer(token, RateLimitOwner::Token)?)
             }
             GitHubCredentials::App { id, key } => GitHubLogin::App { id, key },
         };
@@ -271,7 +271,7 @@ impl GitHubAuth {
             unavailable_error(&format!("logging in as GitHub App {id}"), &error.to_string())
         };
         let login = key.login(*id, now).map_err(|error| failed(&error))?;
-        RequestAuthorization::bearer(login, QuotaPayer::App).map_err(|error| failed(&error))
+        RequestAuthorization::bearer(login, RateLimitOwner::App).map_err(|error| failed(&error))
     }
 
     /// Sends a call as the App itself.
@@ -346,7 +346,7 @@ impl GitHubAuth {
         let lasts = expires - answer.date().unwrap_or(now);
         let authorization = RequestAuthorization::bearer(
             SecretString::new(minted.token),
-            QuotaPayer::Installation(installation),
+            RateLimitOwner::Installation(installation),
         )
         .map_err(|error| unavailable_error(&what, &error.to_string()))?;
         let held =

@@ -17,13 +17,13 @@ use async_trait::async_trait;
 use truing_core::id::{CommentId, PrId, Sha, Topic};
 use truing_core::port::{
     Actor, AppliedLabel, AuthorAccount, BranchPull, CommitCheck, ConversationComment, ConversationReply,
-    ForgeError, ForgeRead, MergeSummary, OwnIssue, Permit, PrState, PullActivity, PullDetails, PullRequest,
-    PullReview, PullRevision, RepositoryDetails, ReviewThread,
+    ForgeError, ForgeRead, MergeSummary, OwnIssue, PrState, PullActivity, PullDetails, PullRequest,
+    PullReview, PullRevision, RepositoryDetails, ReviewThread, WritePermit,
 };
-use truing_core::publish::{CommentSubject, ObservedComment, Producer, PublishLimits};
+use truing_core::publish::{CommentProducer, CommentSubject, ObservedComment, PublishLimits};
 use url::Url;
 
-use super::auth::{ExtraWrite, GitHubAccounts, TokenScope};
+use super::auth::{GitHubAccounts, OptionalWrite, TokenScope};
 use super::id::GitHubCommentId;
 use super::observed::ObservedComments;
 use super::session::paged_url;
@@ -39,16 +39,16 @@ pub struct GitHubClient {
     pub(super) id: PrId,
     /// Current `owner/name` of the repository.
     pub(super) repo: String,
-    pub(super) producer: Producer,
+    pub(super) producer: CommentProducer,
 }
 
 impl GitHubClient {
-    pub(super) fn new(github: &GitHub, id: &PrId, repo: &str, producer: Producer) -> Self {
+    pub(super) fn new(github: &GitHub, id: &PrId, repo: &str, producer: CommentProducer) -> Self {
         Self { github: github.clone(), id: id.clone(), repo: repo.to_owned(), producer }
     }
 
     /// Returns a copy of the client that makes its write calls under this permit.
-    pub(super) fn with_permit(&self, permit: &Arc<Permit>) -> Self {
+    pub(super) fn with_permit(&self, permit: &Arc<WritePermit>) -> Self {
         Self { github: self.github.with_permit(permit), ..self.clone() }
     }
 
@@ -109,7 +109,7 @@ impl GitHubClient {
     }
 
     /// Records the forge's statement that the write is allowed here or not.
-    pub(super) fn record_permission(&self, extra: ExtraWrite, may: bool) {
+    pub(super) fn record_permission(&self, extra: OptionalWrite, may: bool) {
         let now = self.github.inner.http.now();
         self.github.inner.auth.refusals.record_permission(&self.id.repository, extra, may, now);
     }
@@ -117,7 +117,7 @@ impl GitHubClient {
     /// Records from a response if the write was rejected.
     pub(super) fn record_refusal<T>(
         &self,
-        extra: ExtraWrite,
+        extra: OptionalWrite,
         answer: Result<T, ForgeError>,
     ) -> Result<T, ForgeError> {
         match &answer {
@@ -132,12 +132,12 @@ impl GitHubClient {
     }
 
     /// Returns true if the write is known to be rejected here.
-    pub(super) fn is_refused(&self, extra: ExtraWrite) -> bool {
+    pub(super) fn is_refused(&self, extra: OptionalWrite) -> bool {
         self.github.inner.auth.refusals.is_refused(&self.id.repository, extra)
     }
 
     /// Returns true if the write may be tried at the forge here.
-    pub(super) fn may_try(&self, extra: ExtraWrite) -> bool {
+    pub(super) fn may_try(&self, extra: OptionalWrite) -> bool {
         self.github.inner.auth.refusals.may_try(&self.id.repository, extra, self.github.inner.http.now())
     }
 

@@ -8,7 +8,7 @@ use truing_core::id::{CommentId, Sha, ThreadId};
 use truing_core::port::{ForgeError, InlineDraft};
 use truing_core::publish::{CommentRights, CommentSubject, DesiredStatus, StatusState, ThreadState};
 
-use super::auth::ExtraWrite;
+use super::auth::OptionalWrite;
 use super::body::with_marker;
 use super::client::GitHubClient;
 use super::id::GitHubCommentId;
@@ -121,9 +121,10 @@ impl GitHubClient {
 
     /// Sets the commit's status under our context.
     pub(super) async fn set_status(&self, status: &DesiredStatus) -> Result<(), ForgeError> {
-        if let Some(app) = self.github.app().filter(|_| self.may_try(ExtraWrite::Checks)) {
-            match self.record_refusal(ExtraWrite::Checks, self.set_check(app, status).await) {
-                Err(_) if self.is_refused(ExtraWrite::Checks) && self.may_try(ExtraWrite::Statuses) => {}
+        if let Some(app) = self.github.app().filter(|_| self.may_try(OptionalWrite::Checks)) {
+            match self.record_refusal(OptionalWrite::Checks, self.set_check(app, status).await) {
+                Err(_) if self.is_refused(OptionalWrite::Checks) && self.may_try(OptionalWrite::Statuses) => {
+                }
                 set => return set,
             }
         }
@@ -133,13 +134,13 @@ impl GitHubClient {
         let url = self.url(&what, &["statuses", status.sha.as_str()])?;
         // Each call adds a row to the status history of the commit, so it is sent once.
         let set = self.send(&ForgeRequest::create(what, url, body)).await;
-        self.record_refusal(ExtraWrite::Statuses, set)?.check_body()
+        self.record_refusal(OptionalWrite::Statuses, set)?.check_body()
     }
 
     /// Returns true if the commit has this status under our context. A check run is not looked for, because
     /// setting it again changes the existing one.
     pub(super) async fn has_status(&self, status: &DesiredStatus) -> Result<bool, ForgeError> {
-        if self.github.app().is_some() && !self.is_refused(ExtraWrite::Checks) {
+        if self.github.app().is_some() && !self.is_refused(OptionalWrite::Checks) {
             return Ok(false);
         }
         let what = self.what_of_pull(&format!("reading the status of {}", status.sha.short_sha()));

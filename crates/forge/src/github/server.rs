@@ -8,7 +8,7 @@ use truing_core::port::{
     AuthorAccount, BranchProtection, CommentKind, ForgeError, ForgeKind, ForgeRepository, OpenPull,
     PullComment, PullListItem, PullRevision,
 };
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_git::Remote;
 use url::Url;
 
@@ -53,7 +53,7 @@ struct GitHubPullBody {
 }
 
 #[derive(Deserialize)]
-struct PullLineBody {
+struct ListedPullBody {
     number: u64,
     title: Option<String>,
     html_url: String,
@@ -136,7 +136,7 @@ impl ForgeServer for GitHub {
         self.with_http(self.inner.http.for_review(id))
     }
 
-    fn client(&self, id: &PrId, repo: &str, producer: Producer) -> GitHubClient {
+    fn client(&self, id: &PrId, repo: &str, producer: CommentProducer) -> GitHubClient {
         GitHubClient::new(self, id, repo, producer)
     }
 
@@ -209,7 +209,7 @@ impl ForgeServer for GitHub {
         let query = [("state", "open"), ("sort", "updated"), ("direction", "desc")];
         let url = paged_url(self.repository_url(&what, repo, &["pulls"])?, &query);
         let read = |answer: &ForgeResponse| {
-            answer.json::<Vec<PullLineBody>>()?.into_iter().map(|pull| pull_line(&what, pull)).collect()
+            answer.json::<Vec<ListedPullBody>>()?.into_iter().map(|pull| pull_line(&what, pull)).collect()
         };
         let (mut list, pages, mut calls) = (CachedListing::default(), most.div_ceil(GITHUB.page), u64::MAX);
         list.refresh(
@@ -381,7 +381,7 @@ fn open_pull(what: &str, body: GitHubPullBody) -> Result<OpenPull, ForgeError> {
     })
 }
 
-fn pull_line(what: &str, body: PullLineBody) -> Result<PullListItem, ForgeError> {
+fn pull_line(what: &str, body: ListedPullBody) -> Result<PullListItem, ForgeError> {
     Ok(PullListItem {
         number: body.number,
         title: body.title.unwrap_or_default(),

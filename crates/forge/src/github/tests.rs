@@ -5,7 +5,7 @@ use truing_core::finding::CodeLocation;
 use truing_core::id::{AccountId, CommentId, FindingId, PrId, Sha, ThreadId, UnixMillis};
 use truing_core::port::{AuthorAccount, ForgeRead as _, InlineDraft, PrState, PullRequest, PullRevision};
 use truing_core::publish::{
-    CommentRights, CommentSubject, DesiredStatus, ForgeThread, ObservedComment, Producer, StatusState,
+    CommentProducer, CommentRights, CommentSubject, DesiredStatus, ForgeThread, ObservedComment, StatusState,
     ThreadState,
 };
 
@@ -18,7 +18,7 @@ use super::*;
 use crate::forge_server::ForgeServer as _;
 use crate::http::unavailable_error;
 use crate::remote::RemotePurpose;
-use crate::testing::{CANARY, Hand, Reply, Request, Server, permit, test_timeouts};
+use crate::testing::{CANARY, ManualClock, Request, ScriptedHttpReply, Server, permit, test_timeouts};
 
 const HEAD: &str = "1111111111111111111111111111111111111111";
 const BASE: &str = "2222222222222222222222222222222222222222";
@@ -33,7 +33,7 @@ fn keys() -> MarkerKeys {
 }
 
 pub(super) fn clock() -> Arc<dyn Clock> {
-    Arc::new(Hand::new(UnixMillis(1_795_161_600_000)))
+    Arc::new(ManualClock::new(UnixMillis(1_795_161_600_000)))
 }
 
 pub(super) fn github(server: &Server) -> GitHub {
@@ -50,14 +50,14 @@ pub(super) fn github(server: &Server) -> GitHub {
 }
 
 fn pull(server: &Server) -> GitHubClient {
-    github(server).client(&pr(7), "octo/demo", Producer::Review).with_permit(&permit())
+    github(server).client(&pr(7), "octo/demo", CommentProducer::Review).with_permit(&permit())
 }
 
-fn ok(body: &Value) -> Reply {
-    Reply::new(200, body.to_string())
+fn ok(body: &Value) -> ScriptedHttpReply {
+    ScriptedHttpReply::new(200, body.to_string())
 }
 
-fn me() -> Reply {
+fn me() -> ScriptedHttpReply {
     ok(&json!({ "id": ME, "login": "truing-bot" }))
 }
 
@@ -65,7 +65,7 @@ fn finding(id: &str) -> CommentSubject {
     CommentSubject::Finding(FindingId::new(id))
 }
 
-fn marker(number: u64, producer: Producer, item: &CommentSubject) -> String {
+fn marker(number: u64, producer: CommentProducer, item: &CommentSubject) -> String {
     keys().sign(&pr(number), producer, item)
 }
 
@@ -91,7 +91,7 @@ fn pull_json(state: &str, draft: bool, repository: u64) -> Value {
     })
 }
 
-fn pull_body(state: &str, draft: bool, repository: u64) -> Reply {
+fn pull_body(state: &str, draft: bool, repository: u64) -> ScriptedHttpReply {
     ok(&pull_json(state, draft, repository))
 }
 
@@ -147,7 +147,7 @@ fn comment(id: u64, user: Option<u64>, body: &str) -> Value {
     json!({ "id": id, "user": user, "body": body, "created_at": "2026-11-20T08:00:00Z" })
 }
 
-fn threads(nodes: &Value, after: Option<&str>) -> Reply {
+fn threads(nodes: &Value, after: Option<&str>) -> ScriptedHttpReply {
     let info = json!({ "hasNextPage": after.is_some(), "endCursor": after });
     let threads = json!({ "pageInfo": info, "nodes": nodes });
     ok(
@@ -167,24 +167,24 @@ async fn only_our_own_comments_with_a_marker_for_here_are_observed() {
     let summary =
         |number, producer| format!("Hello\r\n\r\n{}\r\n", marker(number, producer, &CommentSubject::Summary));
     let (one, two) = (finding("1:aa-0"), finding("1:bb-0"));
-    let inline = |item: &CommentSubject| format!("text\n\n{}", marker(7, Producer::Review, item));
+    let inline = |item: &CommentSubject| format!("text\n\n{}", marker(7, CommentProducer::Review, item));
     let mut reply = comment(23, Some(9), "why?");
     reply["in_reply_to_id"] = 21.into();
     let mut own_reply = comment(24, Some(ME), &inline(&one));
     own_reply["in_reply_to_id"] = 21.into();
     let issue = json!([
-        comment(11, Some(9), &summary(7, Producer::Review)),
-        comment(12, None, &summary(7, Producer::Review)),
-        comment(13, Some(ME), &summary(8, Producer::Review)),
-        comment(14, Some(ME), &summary(7, Producer::Converge)),
+        comment(11, Some(9), &summary(7, CommentProducer::Review)),
+        comment(12, None, &summary(7, CommentProducer::Review)),
+        comment(13, Some(ME), &summary(8, CommentProducer::Review)),
+        comment(14, Some(ME), &summary(7, CommentProducer::Converge)),
         comment(15, Some(ME), "no marker"),
     ]);
     let more = json!([
-        comment(16, Some(ME), &summary(7, Producer::Review)),
+        comment(16, Some(ME), &summary(7, CommentProducer::Review)),
         { "id": 17, "user": { "id": ME }, "body": null, "created_at": "" },
     ]);
     let lost = MarkerKeys::new(b"a key that is lost", &[]);
-    let unknown = format!("old\n\n{}", lost.sign(&pr(7), Producer::Review, &finding("1:cc-0")));
+    let unknown = format!("old\n\n{}", lost.sign(&pr(7), CommentProducer::Review, &finding("1:cc-0")));
     let review = json!([
         comment(21, Some(ME), &inline(&one)),
         comment(22, Some(ME), &inline(&two)),
@@ -256,14 +256,15 @@ async fn what_records_know_is_ours_whatever_its_text_and_asked_for_if_it_is_not_
     let known = [1, 2, 3, 4].map(|n| (finding(&format!("1:{n}-0")), CommentId::new(format!("review:{n}"))));
     let listed = json!([comment(1, Some(ME), "edited by somebody\r\n"), comment(2, Some(9), "not ours")]);
     // The third one is signed with an unknown key.
-    let former = MarkerKeys::new(b"a key that was lost", &[]).sign(&pr(7), Producer::Review, &known[2].0);
+    let former =
+        MarkerKeys::new(b"a key that was lost", &[]).sign(&pr(7), CommentProducer::Review, &known[2].0);
     let marked = format!("text\n\n{former}");
     let server = Server::new([
         me(),
         ok(&json!([])),
         ok(&listed),
         ok(&comment(3, Some(ME), &marked)),
-        Reply::new(404, "{}"),
+        ScriptedHttpReply::new(404, "{}"),
         threads(&json!([thread("T1", None, &json!(1))]), None),
     ])
     .await;
@@ -283,7 +284,7 @@ async fn what_records_know_is_ours_whatever_its_text_and_asked_for_if_it_is_not_
 #[tokio::test]
 async fn a_review_is_one_call_and_its_comments_are_known_by_their_markers() {
     let (one, two) = (finding("1:aa-0"), finding("1:bb-0"));
-    let marked = |item: &CommentSubject| format!("Mend it.\n\n{}", marker(7, Producer::Review, item));
+    let marked = |item: &CommentSubject| format!("Mend it.\n\n{}", marker(7, CommentProducer::Review, item));
     let made = json!([comment(31, Some(ME), &marked(&one)), comment(32, Some(ME), "changed by a bot")]);
     let server = Server::new([ok(&json!({ "id": 5, "state": "COMMENTED" })), ok(&made)]).await;
     let drafts = [draft(one.clone(), 3, 3, DiffSide::New), draft(two.clone(), 3, 5, DiffSide::Old)];
@@ -297,7 +298,7 @@ async fn a_review_is_one_call_and_its_comments_are_known_by_their_markers() {
         "GET /repos/octo/demo/pulls/7/reviews/5/comments?per_page=100",
     ];
     assert_eq!(lines(&requests), expected);
-    let body_marker = marker(7, Producer::Review, &CommentSubject::from_word(REVIEW_BODY_WORD));
+    let body_marker = marker(7, CommentProducer::Review, &CommentSubject::from_word(REVIEW_BODY_WORD));
     let expected = json!({
         "commit_id": HEAD,
         "event": "COMMENT",
@@ -316,7 +317,7 @@ async fn a_review_is_one_call_and_its_comments_are_known_by_their_markers() {
 #[tokio::test]
 async fn a_review_that_was_made_is_made_even_if_its_comments_cannot_be_listed() {
     let made = ok(&json!({ "id": 5 }));
-    for listing in [Reply::new(500, ""), Reply::new(404, ""), ok(&json!({}))] {
+    for listing in [ScriptedHttpReply::new(500, ""), ScriptedHttpReply::new(404, ""), ok(&json!({}))] {
         let server = Server::new([made.clone(), listing]).await;
         let drafts = [draft(CommentSubject::Summary, 3, 3, DiffSide::New)];
         assert_eq!(pull(&server).create_review(&head(), &drafts).await, Ok(vec![]));
@@ -325,7 +326,12 @@ async fn a_review_that_was_made_is_made_even_if_its_comments_cannot_be_listed() 
 
 #[tokio::test]
 async fn creating_calls_are_sent_once_whatever_comes_back() {
-    for reply in [Reply::new(502, ""), Reply::hang_up(), Reply::new(200, "<html>"), ok(&json!({}))] {
+    for reply in [
+        ScriptedHttpReply::new(502, ""),
+        ScriptedHttpReply::hang_up(),
+        ScriptedHttpReply::new(200, "<html>"),
+        ok(&json!({})),
+    ] {
         let server = Server::new([reply.repeat_always()]).await;
         let (pull, one) = (pull(&server), draft(finding("1:aa-0"), 3, 3, DiffSide::New));
         let errors = [
@@ -361,12 +367,16 @@ async fn a_path_that_cannot_be_named_is_refused_before_the_call() {
 #[tokio::test]
 async fn a_file_comment_has_no_line_and_a_summary_no_place() {
     let item = finding("1:aa-0");
-    let server = Server::new([Reply::new(201, r#"{"id":61}"#), Reply::new(201, r#"{"id":62}"#)]).await;
+    let server = Server::new([
+        ScriptedHttpReply::new(201, r#"{"id":61}"#),
+        ScriptedHttpReply::new(201, r#"{"id":62}"#),
+    ])
+    .await;
     let pull = pull(&server);
     let one = draft(item.clone(), 3, 5, DiffSide::New);
     assert_eq!(pull.create_file_comment(&head(), &one).await, Ok(CommentId::new("review:61")));
     let forged = "<!-- truing:1 x -->";
-    let by_hand = github(&server).client(&pr(7), "octo/demo", Producer::Mcp).with_permit(&permit());
+    let by_hand = github(&server).client(&pr(7), "octo/demo", CommentProducer::Mcp).with_permit(&permit());
     assert_eq!(by_hand.create_summary(forged).await, Ok(CommentId::new("issue:62")));
 
     let requests = server.requests();
@@ -374,10 +384,11 @@ async fn a_file_comment_has_no_line_and_a_summary_no_place() {
         lines(&requests),
         ["POST /repos/octo/demo/pulls/7/comments", "POST /repos/octo/demo/issues/7/comments"]
     );
-    let body = format!("Mend it.\n\n{}", marker(7, Producer::Review, &item));
+    let body = format!("Mend it.\n\n{}", marker(7, CommentProducer::Review, &item));
     let expected = json!({ "commit_id": HEAD, "path": "src/a.py", "subject_type": "file", "body": body });
     assert_eq!(requests[0].json(), expected);
-    let body = format!("&lt;!-- truing:1 x -->\n\n{}", marker(7, Producer::Mcp, &CommentSubject::Summary));
+    let body =
+        format!("&lt;!-- truing:1 x -->\n\n{}", marker(7, CommentProducer::Mcp, &CommentSubject::Summary));
     assert_eq!(requests[1].json(), json!({ "body": body }));
 }
 
@@ -386,11 +397,11 @@ async fn comments_are_rewritten_and_deleted_by_their_kind() {
     let item = finding("1:aa-0");
     let server = Server::new([
         ok(&json!({})),
-        Reply::new(204, ""),
-        Reply::new(404, r#"{"message":"Not Found"}"#),
-        Reply::new(204, ""),
-        Reply::new(404, ""),
-        Reply::new(403, ""),
+        ScriptedHttpReply::new(204, ""),
+        ScriptedHttpReply::new(404, r#"{"message":"Not Found"}"#),
+        ScriptedHttpReply::new(204, ""),
+        ScriptedHttpReply::new(404, ""),
+        ScriptedHttpReply::new(403, ""),
     ])
     .await;
     let pull = pull(&server);
@@ -414,11 +425,11 @@ async fn comments_are_rewritten_and_deleted_by_their_kind() {
         "DELETE /repos/octo/demo/issues/comments/1",
     ];
     assert_eq!(lines(&requests), expected);
-    let body = format!("new\n\n{}", marker(7, Producer::Review, &item));
+    let body = format!("new\n\n{}", marker(7, CommentProducer::Review, &item));
     assert_eq!(requests[1].json(), json!({ "body": body }));
 }
 
-fn changed(id: &str, resolved: bool) -> Reply {
+fn changed(id: &str, resolved: bool) -> ScriptedHttpReply {
     let field = if resolved { "resolveReviewThread" } else { "unresolveReviewThread" };
     ok(&json!({ "data": { field: { "thread": { "id": id, "isResolved": resolved } } } }))
 }
@@ -479,7 +490,7 @@ async fn errors_of_graphql_have_the_meaning_of_their_type() {
 
 #[tokio::test]
 async fn thread_pages_that_go_round_end_in_an_error() {
-    let ours = format!("x\n\n{}", marker(7, Producer::Review, &finding("1:aa-0")));
+    let ours = format!("x\n\n{}", marker(7, CommentProducer::Review, &finding("1:aa-0")));
     let review = json!([comment(21, Some(ME), &ours)]);
     let round = threads(&json!([]), Some("same")).repeat_always();
     let server = Server::new([me(), ok(&json!([])), ok(&review), round]).await;
@@ -490,7 +501,7 @@ async fn thread_pages_that_go_round_end_in_an_error() {
 
 #[tokio::test]
 async fn a_status_fits_and_names_its_context() {
-    let server = Server::new([Reply::new(201, "{}")]).await;
+    let server = Server::new([ScriptedHttpReply::new(201, "{}")]).await;
     let (state, check) = (StatusState::Pending, Default::default());
     let status = DesiredStatus { sha: head(), state, description: "é".repeat(200), check };
     assert_eq!(pull(&server).set_status(&status).await, Ok(()));
@@ -517,7 +528,7 @@ async fn a_repository_name_cannot_lead_elsewhere() {
         "o#/x",
     ] {
         assert!(!is_repository_name(bad), "{bad}");
-        let pull = github(&server).client(&pr(7), bad, Producer::Review).with_permit(&permit());
+        let pull = github(&server).client(&pr(7), bad, CommentProducer::Review).with_permit(&permit());
         assert!(matches!(pull.pull_request().await, Err(ForgeError::Rejected { .. })), "{bad}");
     }
     assert!(server.requests().is_empty());
@@ -547,7 +558,7 @@ async fn git_is_reached_beside_the_api_and_nothing_shows_the_token() {
     let basic = BASE64_STANDARD.encode(format!("x-access-token:{CANARY}"));
     let shown = format!(
         "{github:?} {:?} {remote:?}",
-        github.client(&pr(7), "octo/demo", Producer::Review).with_permit(&permit())
+        github.client(&pr(7), "octo/demo", CommentProducer::Review).with_permit(&permit())
     );
     assert!(!shown.contains(CANARY) && !shown.contains(&basic), "{shown}");
     let url = append_segments(&github.inner.options.api_url, ["repos", "o"]);
@@ -571,7 +582,7 @@ fn addresses_that_requests_cannot_go_to_are_refused_without_their_credentials() 
 #[tokio::test]
 async fn of_a_repository_alone_no_pull_request_is_read() {
     let server = Server::new([]).await;
-    let alone = github(&server).client(&pr(0), "octo/demo", Producer::Sync).with_permit(&permit());
+    let alone = github(&server).client(&pr(0), "octo/demo", CommentProducer::Sync).with_permit(&permit());
     let refused = [
         alone.pull_request().await.map(drop),
         alone.pull_details().await.map(drop),

@@ -6,7 +6,7 @@ use truing_core::id::ThreadId;
 use truing_core::port::ForgeError;
 use truing_core::publish::{ForgeThread, ThreadState};
 
-use super::auth::{ExtraWrite, TokenScope};
+use super::auth::{OptionalWrite, TokenScope};
 use super::client::GitHubClient;
 use crate::http::unavailable_error;
 
@@ -169,7 +169,7 @@ impl GitHubClient {
             if next.is_none() {
                 // An App resolves threads with another token than the one it reads with.
                 if let (Some(may), false) = (may, self.github.inner.auth.is_app()) {
-                    self.record_permission(ExtraWrite::Threads, may);
+                    self.record_permission(OptionalWrite::Threads, may);
                 }
                 return Ok(threads);
             }
@@ -192,7 +192,7 @@ impl GitHubClient {
         let (scope, variables) =
             (TokenScope::Changing(&self.id.repository, &self.repo), json!({ "thread": thread }));
         let changed = self.github.mutate(scope, &what, mutation, variables).await;
-        let data: ChangeData = self.record_refusal(ExtraWrite::Threads, changed)?;
+        let data: ChangeData = self.record_refusal(OptionalWrite::Threads, changed)?;
         // GitHub reports success even if nothing was changed, so the returned state is checked.
         match data.change.and_then(|change| change.thread) {
             Some(now) if now.id == thread.as_str() && now.is_resolved == resolved => Ok(()),

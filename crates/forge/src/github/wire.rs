@@ -28,9 +28,9 @@ pub(super) struct GitHubPull {
     /// Author; null when the account is gone.
     pub(super) user: Option<GitHubUser>,
     pub(super) labels: Option<Vec<GitHubLabel>>,
-    pub(super) head: GitHubTip,
+    pub(super) head: GitHubPullRef,
     /// Base of the pull request. Its commit can lag behind the branch.
-    pub(super) base: GitHubTip,
+    pub(super) base: GitHubPullRef,
 }
 
 #[derive(Deserialize)]
@@ -40,7 +40,7 @@ pub(super) struct GitHubLabel {
 
 /// The head or the base of a pull request. The head's repository is null when the fork is gone.
 #[derive(Deserialize)]
-pub(super) struct GitHubTip {
+pub(super) struct GitHubPullRef {
     pub(super) sha: String,
     #[serde(rename = "ref")]
     pub(super) branch: String,

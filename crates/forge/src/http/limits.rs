@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use truing_core::id::{TimeSpan, UnixMillis};
 use truing_core::port::{Clock, ForgeError, SharedStateStore, StateUpdate, update_state};
 
-use self::account::{CreationLimits, PayerLimits, RateResource};
+use self::account::{CreationLimits, OwnerLimitState, RateResource};
 use super::classify::{date, header_text};
 use super::{ForgeRequest, RetrySafety, unavailable_error};
 
@@ -36,7 +36,7 @@ const KEEP: TimeSpan = TimeSpan::minutes(120);
 
 /// The owner of the rate limit that a call uses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum QuotaPayer {
+pub(crate) enum RateLimitOwner {
     /// The token of the login.
     Token,
     /// The App itself, not an installation.
@@ -77,14 +77,14 @@ pub(super) struct RateLimits {
 #[derive(Default)]
 struct RateLimitState {
     /// Primary limits, each with the instant at which its window ends.
-    windows: HashMap<(QuotaPayer, RateResource), (RateQuota, UnixMillis)>,
-    payers: HashMap<QuotaPayer, PayerEntry>,
+    windows: HashMap<(RateLimitOwner, RateResource), (RateQuota, UnixMillis)>,
+    payers: HashMap<RateLimitOwner, OwnerLimitEntry>,
 }
 
 /// The state of a payer in this process.
 #[derive(Default)]
-struct PayerEntry {
-    account: PayerLimits,
+struct OwnerLimitEntry {
+    account: OwnerLimitState,
     /// Time at which the shared state was last read.
     asked: Option<UnixMillis>,
 }
@@ -106,7 +106,7 @@ impl RateLimits {
     /// [`ForgeError::RateLimited`] with the wait if the call must not be sent.
     pub(super) async fn admit(
         &self,
-        payer: QuotaPayer,
+        payer: RateLimitOwner,
         call: &ForgeRequest,
     ) -> Result<SemaphorePermit<'_>, ForgeError> {
         let place = self.places.acquire().await;
@@ -130,7 +130,7 @@ impl RateLimits {
     /// Checks the shared state, for a call that this process's own state allows.
     async fn admitted_by_others(
         &self,
-        payer: QuotaPayer,
+        payer: RateLimitOwner,
         resource: RateResource,
         creations: Option<&CreationLimits>,
     ) -> Option<TimeSpan> {
@@ -149,7 +149,7 @@ impl RateLimits {
     }
 
     /// Records the limits in the headers of a response.
-    pub(super) async fn record_headers(&self, payer: QuotaPayer, headers: &HeaderMap) {
+    pub(super) async fn record_headers(&self, payer: RateLimitOwner, headers: &HeaderMap) {
         let now = self.clock.now();
         let Some(LimitHeaders { resource: Some(resource), quota, wait }) = parse_limit_headers(headers, now)
         else {
@@ -163,7 +163,7 @@ impl RateLimits {
             state.windows.insert((payer, resource), (quota, now + wait));
         }
         let is_spent = quota.remaining == 0;
-        let note = |account: &mut PayerLimits, now: UnixMillis| {
+        let note = |account: &mut OwnerLimitState, now: UnixMillis| {
             account.record_spent(resource, is_spent.then_some(now + wait));
         };
         self.update_own(payer, |own, now| note(&mut own.account, now));
@@ -176,12 +176,12 @@ impl RateLimits {
     /// the wait.
     pub(super) async fn record_secondary_limit(
         &self,
-        payer: QuotaPayer,
+        payer: RateLimitOwner,
         brake: SecondaryLimit,
         wait: TimeSpan,
     ) -> TimeSpan {
         let hit =
-            |account: &mut PayerLimits, now: UnixMillis| account.record_secondary_limit(brake, wait, now);
+            |account: &mut OwnerLimitState, now: UnixMillis| account.record_secondary_limit(brake, wait, now);
         match self.update_shared(payer, hit).await {
             Some(wait) => wait,
             None => self.update_own(payer, |own, now| hit(&mut own.account, now)),
@@ -189,9 +189,9 @@ impl RateLimits {
     }
 
     /// Records a successful call.
-    pub(super) async fn went_well(&self, payer: QuotaPayer) {
+    pub(super) async fn went_well(&self, payer: RateLimitOwner) {
         if self.update_own(payer, |own, now| own.account.went_well(now)) {
-            self.update_shared(payer, PayerLimits::went_well).await;
+            self.update_shared(payer, OwnerLimitState::went_well).await;
         }
     }
 
@@ -207,7 +207,11 @@ impl RateLimits {
     }
 
     /// Reads or changes the state of this process.
-    fn update_own<T>(&self, payer: QuotaPayer, decide: impl FnOnce(&mut PayerEntry, UnixMillis) -> T) -> T {
+    fn update_own<T>(
+        &self,
+        payer: RateLimitOwner,
+        decide: impl FnOnce(&mut OwnerLimitEntry, UnixMillis) -> T,
+    ) -> T {
         let now = self.clock.now();
         let mut state = self.state();
         if state.payers.len() >= MAX_WINDOWS && !state.payers.contains_key(&payer) {
@@ -220,8 +224,8 @@ impl RateLimits {
     /// or it is unreachable.
     async fn update_shared<T>(
         &self,
-        payer: QuotaPayer,
-        decide: impl Fn(&mut PayerLimits, UnixMillis) -> T,
+        payer: RateLimitOwner,
+        decide: impl Fn(&mut OwnerLimitState, UnixMillis) -> T,
     ) -> Option<T> {
         let (common, login) = self.common.as_ref()?;
         match update_state(&**common, &format!("{login}{payer}"), KEEP, decide).await {
@@ -242,7 +246,7 @@ impl RateLimits {
     }
 }
 
-impl PayerEntry {
+impl OwnerLimitEntry {
     /// Returns true if the shared state has to be read again, and records that it is read now.
     fn is_shared_read_due(&mut self, now: UnixMillis) -> bool {
         let asks = self.asked.is_none_or(|asked| !(0..ASK_AGAIN.0).contains(&(now - asked).0));
@@ -254,7 +258,7 @@ impl PayerEntry {
 }
 
 /// Formats a payer as part of a name that processes share. The name of a token is that of its login.
-impl fmt::Display for QuotaPayer {
+impl fmt::Display for RateLimitOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Token => Ok(()),

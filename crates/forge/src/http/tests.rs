@@ -5,7 +5,7 @@ use std::time::Duration;
 use truing_fakes::common::FakeSharedState;
 
 use super::*;
-use crate::testing::{CANARY, Hand, Reply, Server, permit, short_timeouts, test_timeouts};
+use crate::testing::{CANARY, ManualClock, ScriptedHttpReply, Server, permit, short_timeouts, test_timeouts};
 
 struct Client {
     http: ForgeHttpClient,
@@ -18,7 +18,7 @@ impl Client {
     }
 
     fn with(api: &Url, patience: HttpTimeouts, clock: Arc<dyn Clock>) -> Self {
-        let by = RequestAuthorization::bearer(SecretString::new(CANARY), QuotaPayer::Token).unwrap();
+        let by = RequestAuthorization::bearer(SecretString::new(CANARY), RateLimitOwner::Token).unwrap();
         let http = ForgeHttpClient::new(api, crate::github::wire_of(api), patience, clock).unwrap();
         Self { http: http.with_permit(permit()), by }
     }
@@ -33,19 +33,19 @@ impl Client {
 }
 
 fn client(server: &Server) -> Client {
-    Client::at(&server.url(""), Arc::new(Hand::new(NOW)))
+    Client::at(&server.url(""), Arc::new(ManualClock::new(NOW)))
 }
 
 /// Returns a client with short timeouts.
 fn impatient(server: &Server) -> Client {
-    Client::with(&server.url(""), short_timeouts(), Arc::new(Hand::new(NOW)))
+    Client::with(&server.url(""), short_timeouts(), Arc::new(ManualClock::new(NOW)))
 }
 
 /// Time a quarter of an hour before the window in the tests' responses ends.
 const NOW: UnixMillis = UnixMillis(1_795_161_300_000);
 
-async fn get(reply: Reply) -> ForgeError {
-    let comes = reply != Reply::no_response();
+async fn get(reply: ScriptedHttpReply) -> ForgeError {
+    let comes = reply != ScriptedHttpReply::no_response();
     let server = Server::new([reply.repeat_always()]).await;
     let client = if comes { client(&server) } else { impatient(&server) };
     let answer = client.send(&ForgeRequest::get("reading x", server.url("/x"))).await;
@@ -82,67 +82,87 @@ async fn every_refusal_has_its_meaning() {
     let objects = r#"{"message":"Validation Failed","errors":[{"resource":"IssueComment","code":"unprocessable",
         "field":"data","message":"Body is too long"},{"resource":"Review","code":"missing"},7]}"#;
     let table = [
-        (Reply::new(401, words("Bad credentials")), ForgeError::Unauthorized { what: what() }),
-        (Reply::new(403, words("Resource not accessible")), forbidden("Resource not accessible")),
-        (Reply::new(403, ""), forbidden("it gives no reason")),
+        (ScriptedHttpReply::new(401, words("Bad credentials")), ForgeError::Unauthorized { what: what() }),
+        (ScriptedHttpReply::new(403, words("Resource not accessible")), forbidden("Resource not accessible")),
+        (ScriptedHttpReply::new(403, ""), forbidden("it gives no reason")),
         (
-            Reply::new(
+            ScriptedHttpReply::new(
                 403,
                 r#"{"type":"error","error":{"message":"Too few","detail":{"required":["account","team"],"granted":[]}}}"#,
             ),
             forbidden("Too few (it asks for the scopes account, team)"),
         ),
         (
-            Reply::new(403, r#"{"error":{"message":"Too few","detail":{"required":[]}}}"#),
+            ScriptedHttpReply::new(403, r#"{"error":{"message":"Too few","detail":{"required":[]}}}"#),
             forbidden("Too few"),
         ),
         (
-            Reply::new(403, words("No"))
+            ScriptedHttpReply::new(403, words("No"))
                 .header("x-github-sso", "required; url=https://x/?authorization_request=CODE"),
             forbidden("No (the organization requires single sign-on: authorize the token for it)"),
         ),
         // Calls are left and there is no message: the cause is a permission, with any reset header.
         (
-            Reply::new(403, words("No"))
+            ScriptedHttpReply::new(403, words("No"))
                 .header("x-ratelimit-remaining", "7")
                 .header("x-ratelimit-reset", "1795162200"),
             forbidden("No"),
         ),
-        (Reply::new(403, words("API rate limit exceeded")).headers(spent), limited(600)),
-        (Reply::new(429, "").headers(spent), limited(600)),
-        (Reply::new(403, secondary.clone()), limited(60)),
-        (Reply::new(403, secondary.clone()).header("retry-after", "17"), limited(17)),
-        (Reply::new(403, secondary).headers(spent).header("retry-after", "17"), limited(17)),
-        (Reply::new(403, words("You have triggered an abuse detection mechanism")), limited(60)),
-        (Reply::new(429, ""), limited(60)),
-        (Reply::new(429, "<html>").header("retry-after", "5"), limited(5)),
+        (ScriptedHttpReply::new(403, words("API rate limit exceeded")).headers(spent), limited(600)),
+        (ScriptedHttpReply::new(429, "").headers(spent), limited(600)),
+        (ScriptedHttpReply::new(403, secondary.clone()), limited(60)),
+        (ScriptedHttpReply::new(403, secondary.clone()).header("retry-after", "17"), limited(17)),
+        (ScriptedHttpReply::new(403, secondary).headers(spent).header("retry-after", "17"), limited(17)),
+        (ScriptedHttpReply::new(403, words("You have triggered an abuse detection mechanism")), limited(60)),
+        (ScriptedHttpReply::new(429, ""), limited(60)),
+        (ScriptedHttpReply::new(429, "<html>").header("retry-after", "5"), limited(5)),
         (
-            Reply::new(429, "").headers([date]).header("retry-after", "Fri, 20 Nov 2026 08:02:00 GMT"),
+            ScriptedHttpReply::new(429, "")
+                .headers([date])
+                .header("retry-after", "Fri, 20 Nov 2026 08:02:00 GMT"),
             limited(120),
         ),
-        (Reply::new(429, "").header("retry-after", "soon"), limited(60)),
-        (Reply::new(429, "").header("retry-after", "-5"), limited(1)),
-        (Reply::new(429, "").header("retry-after", "99999999999"), limited(3600)),
-        (Reply::new(404, words("Not Found")), ForgeError::NotFound { what: what() }),
-        (Reply::new(404, "404 page not found"), ForgeError::NotFound { what: what() }),
-        (Reply::new(410, ""), ForgeError::NotFound { what: what() }),
-        (Reply::new(301, "").header("location", "/repositories/1"), ForgeError::Moved { what: what() }),
-        (Reply::new(307, "").header("location", "/repositories/1"), ForgeError::Moved { what: what() }),
-        (Reply::new(422, strings), rejected("Unprocessable Entity; line must be part of the diff; b")),
+        (ScriptedHttpReply::new(429, "").header("retry-after", "soon"), limited(60)),
+        (ScriptedHttpReply::new(429, "").header("retry-after", "-5"), limited(1)),
+        (ScriptedHttpReply::new(429, "").header("retry-after", "99999999999"), limited(3600)),
+        (ScriptedHttpReply::new(404, words("Not Found")), ForgeError::NotFound { what: what() }),
+        (ScriptedHttpReply::new(404, "404 page not found"), ForgeError::NotFound { what: what() }),
+        (ScriptedHttpReply::new(410, ""), ForgeError::NotFound { what: what() }),
         (
-            Reply::new(422, objects),
+            ScriptedHttpReply::new(301, "").header("location", "/repositories/1"),
+            ForgeError::Moved { what: what() },
+        ),
+        (
+            ScriptedHttpReply::new(307, "").header("location", "/repositories/1"),
+            ForgeError::Moved { what: what() },
+        ),
+        (
+            ScriptedHttpReply::new(422, strings),
+            rejected("Unprocessable Entity; line must be part of the diff; b"),
+        ),
+        (
+            ScriptedHttpReply::new(422, objects),
             rejected("Validation Failed; IssueComment data Body is too long; Review missing"),
         ),
-        (Reply::new(422, r#"{"message":"m","errors":"one"}"#), rejected("m; one")),
-        (Reply::new(422, r#"{"message":7,"errors":{"code":"c"}}"#), rejected("c")),
-        (Reply::new(422, r#"{"message":"a\u001b[31m\r\nb"}"#), rejected("a [31m b")),
-        (Reply::new(400, words("Problems parsing JSON")), rejected("Problems parsing JSON")),
-        (Reply::new(400, "<html>"), rejected("it gives no reason")),
-        (Reply::new(409, words("Conflict")), unavailable_error("reading x", "status 409: Conflict")),
-        (Reply::new(408, ""), unavailable_error("reading x", "status 408: it gives no reason")),
-        (Reply::new(500, "<html>"), unavailable_error("reading x", "status 500: it gives no reason")),
-        (Reply::new(500, words("Server Error")), unavailable_error("reading x", "status 500: Server Error")),
-        (Reply::new(503, ""), unavailable_error("reading x", "status 503: it gives no reason")),
+        (ScriptedHttpReply::new(422, r#"{"message":"m","errors":"one"}"#), rejected("m; one")),
+        (ScriptedHttpReply::new(422, r#"{"message":7,"errors":{"code":"c"}}"#), rejected("c")),
+        (ScriptedHttpReply::new(422, r#"{"message":"a\u001b[31m\r\nb"}"#), rejected("a [31m b")),
+        (ScriptedHttpReply::new(400, words("Problems parsing JSON")), rejected("Problems parsing JSON")),
+        (ScriptedHttpReply::new(400, "<html>"), rejected("it gives no reason")),
+        (
+            ScriptedHttpReply::new(409, words("Conflict")),
+            unavailable_error("reading x", "status 409: Conflict"),
+        ),
+        (ScriptedHttpReply::new(408, ""), unavailable_error("reading x", "status 408: it gives no reason")),
+        (
+            ScriptedHttpReply::new(500, "<html>"),
+            unavailable_error("reading x", "status 500: it gives no reason"),
+        ),
+        (
+            ScriptedHttpReply::new(500, words("Server Error")),
+            unavailable_error("reading x", "status 500: Server Error"),
+        ),
+        (ScriptedHttpReply::new(503, ""), unavailable_error("reading x", "status 503: it gives no reason")),
     ];
     for (reply, expected) in table {
         let shown = format!("{reply:?}");
@@ -154,27 +174,27 @@ async fn every_refusal_has_its_meaning() {
 async fn the_wait_counts_from_now_if_the_forge_names_no_date() {
     // The test server sends no date header.
     let spent = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1795162200")];
-    assert_eq!(get(Reply::new(403, "").headers(spent)).await, limited(900));
+    assert_eq!(get(ScriptedHttpReply::new(403, "").headers(spent)).await, limited(900));
 }
 
 #[tokio::test]
 async fn an_answer_that_cannot_be_read_may_have_been_done() {
     let table = [
-        (Reply::new(200, "<!DOCTYPE html><html>"), "HTML"),
-        (Reply::new(200, r#"{"id": 7, "body": "x"#), "cut off"),
-        (Reply::new(200, ""), "cut off"),
-        (Reply::new(200, "nonsense"), "not as expected"),
-        (Reply::new(200, "{}").broken_off(), "the connection broke"),
-        (Reply::hang_up(), "the connection broke"),
-        (Reply::no_response(), "no answer in time"),
+        (ScriptedHttpReply::new(200, "<!DOCTYPE html><html>"), "HTML"),
+        (ScriptedHttpReply::new(200, r#"{"id": 7, "body": "x"#), "cut off"),
+        (ScriptedHttpReply::new(200, ""), "cut off"),
+        (ScriptedHttpReply::new(200, "nonsense"), "not as expected"),
+        (ScriptedHttpReply::new(200, "{}").broken_off(), "the connection broke"),
+        (ScriptedHttpReply::hang_up(), "the connection broke"),
+        (ScriptedHttpReply::no_response(), "no answer in time"),
         (
-            Reply::new(301, "").header("location", "https://elsewhere.example/a?b"),
+            ScriptedHttpReply::new(301, "").header("location", "https://elsewhere.example/a?b"),
             "https://elsewhere.example: ",
         ),
         // A redirect back to the same address.
-        (Reply::new(301, "").header("location", ""), "127.0.0.1"),
-        (Reply::new(302, ""), "leads to nowhere"),
-        (Reply::new(304, ""), "leads to nowhere"),
+        (ScriptedHttpReply::new(301, "").header("location", ""), "127.0.0.1"),
+        (ScriptedHttpReply::new(302, ""), "leads to nowhere"),
+        (ScriptedHttpReply::new(304, ""), "leads to nowhere"),
     ];
     for (reply, expected) in table {
         let shown = format!("{reply:?}");
@@ -189,7 +209,7 @@ async fn a_server_that_is_not_there_is_named() {
     let server = Server::new([]).await;
     let gone = server.url("/x");
     server.stop().await;
-    let http = Client::at(&gone, Arc::new(Hand::new(NOW)));
+    let http = Client::at(&gone, Arc::new(ManualClock::new(NOW)));
     let error = http.send(&ForgeRequest::get("reading x", gone.clone())).await.err().unwrap();
     assert!(
         error.to_string().starts_with(&format!("reading x: cannot connect to {}:", host(&gone))),
@@ -200,18 +220,19 @@ async fn a_server_that_is_not_there_is_named() {
 #[tokio::test]
 async fn an_answer_without_end_is_not_read_to_its_end() {
     let big = "x".repeat(MAX_ANSWER_BYTES + 1);
-    let error = get(Reply::new(200, big.clone())).await;
+    let error = get(ScriptedHttpReply::new(200, big.clone())).await;
     assert!(error.to_string().contains("larger than"), "{error}");
-    assert_eq!(get(Reply::new(422, big)).await, rejected("it gives no reason"));
+    assert_eq!(get(ScriptedHttpReply::new(422, big)).await, rejected("it gives no reason"));
 }
 
 #[tokio::test]
 async fn a_token_that_the_forge_repeats_is_not_repeated() {
     let echo = format!(r#"{{"message":"bad token {CANARY}","errors":["Bearer {CANARY}"]}}"#);
-    assert_eq!(get(Reply::new(422, echo)).await, rejected("bad token [token]; Bearer [token]"));
-    get(Reply::new(200, format!(r#""{CANARY}"#))).await;
-    get(Reply::new(302, "").header("location", &format!("https://{CANARY}.example/"))).await;
-    let wrong_type = Server::new([Reply::new(200, format!(r#""{CANARY}""#)).repeat_always()]).await;
+    assert_eq!(get(ScriptedHttpReply::new(422, echo)).await, rejected("bad token [token]; Bearer [token]"));
+    get(ScriptedHttpReply::new(200, format!(r#""{CANARY}"#))).await;
+    get(ScriptedHttpReply::new(302, "").header("location", &format!("https://{CANARY}.example/"))).await;
+    let wrong_type =
+        Server::new([ScriptedHttpReply::new(200, format!(r#""{CANARY}""#)).repeat_always()]).await;
     let answer = client(&wrong_type).send(&ForgeRequest::get("x", wrong_type.url("/"))).await.unwrap();
     let error = answer.json::<u64>().unwrap_err();
     assert!(!error.to_string().contains(CANARY), "{error}");
@@ -221,14 +242,14 @@ async fn a_token_that_the_forge_repeats_is_not_repeated() {
 
 #[test]
 fn a_token_that_cannot_be_sent_is_refused_unseen() {
-    let error = RequestAuthorization::bearer(SecretString::new(format!("{CANARY}\n")), QuotaPayer::Token)
+    let error = RequestAuthorization::bearer(SecretString::new(format!("{CANARY}\n")), RateLimitOwner::Token)
         .unwrap_err();
     assert!(!format!("{error} {error:?}").contains(CANARY));
 }
 
 #[tokio::test]
 async fn every_request_says_who_asks() {
-    let server = Server::new([Reply::new(200, "{}")]).await;
+    let server = Server::new([ScriptedHttpReply::new(200, "{}")]).await;
     client(&server).send(&ForgeRequest::get("x", server.url("/x"))).await.unwrap();
     let request = server.requests().remove(0);
     let header = |name: &str| request.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
@@ -240,16 +261,21 @@ async fn every_request_says_who_asks() {
 
 #[tokio::test]
 async fn harmless_calls_are_repeated_and_creating_ones_are_not() {
-    let passing = [Reply::new(502, ""), Reply::new(503, ""), Reply::new(504, ""), Reply::hang_up()];
+    let passing = [
+        ScriptedHttpReply::new(502, ""),
+        ScriptedHttpReply::new(503, ""),
+        ScriptedHttpReply::new(504, ""),
+        ScriptedHttpReply::hang_up(),
+    ];
     for reply in passing {
         let shown = format!("{reply:?}");
         for method in [Method::GET, Method::PATCH, Method::PUT, Method::DELETE] {
-            let server = Server::new([reply.clone(), reply.clone(), Reply::new(200, "{}")]).await;
+            let server = Server::new([reply.clone(), reply.clone(), ScriptedHttpReply::new(200, "{}")]).await;
             let call = ForgeRequest::set("x", method, server.url("/x"), None);
             assert!(client(&server).send(&call).await.is_ok(), "{shown}");
             assert_eq!(server.requests().len(), 3, "{shown}");
         }
-        let server = Server::new([reply.clone(), Reply::new(200, "{}")]).await;
+        let server = Server::new([reply.clone(), ScriptedHttpReply::new(200, "{}")]).await;
         let call = ForgeRequest::create("x", server.url("/x"), Value::Null);
         assert!(client(&server).send(&call).await.is_err(), "{shown}");
         assert_eq!(server.requests().len(), 1, "{shown}");
@@ -258,22 +284,25 @@ async fn harmless_calls_are_repeated_and_creating_ones_are_not() {
         assert!(client(&server).send(&ForgeRequest::get("x", server.url("/x"))).await.is_err(), "{shown}");
         assert_eq!(server.requests().len(), 1 + MAX_RETRIES as usize, "{shown}");
     }
-    for lasting in [Reply::new(500, ""), Reply::new(429, ""), Reply::new(404, "")] {
-        let server = Server::new([lasting, Reply::new(200, "{}")]).await;
+    for lasting in
+        [ScriptedHttpReply::new(500, ""), ScriptedHttpReply::new(429, ""), ScriptedHttpReply::new(404, "")]
+    {
+        let server = Server::new([lasting, ScriptedHttpReply::new(200, "{}")]).await;
         assert!(client(&server).send(&ForgeRequest::get("x", server.url("/x"))).await.is_err());
         assert_eq!(server.requests().len(), 1);
     }
-    let silent = Server::new([Reply::no_response(), Reply::new(200, "{}")]).await;
+    let silent = Server::new([ScriptedHttpReply::no_response(), ScriptedHttpReply::new(200, "{}")]).await;
     assert!(impatient(&silent).send(&ForgeRequest::get("x", silent.url("/x"))).await.is_err());
     assert_eq!(silent.requests().len(), 1);
 }
 
 #[tokio::test]
 async fn redirects_are_not_followed() {
-    let elsewhere = Server::new([Reply::new(200, "{}").repeat_always()]).await;
-    let server =
-        Server::new([Reply::new(307, "").header("location", elsewhere.url("/y").as_str()).repeat_always()])
-            .await;
+    let elsewhere = Server::new([ScriptedHttpReply::new(200, "{}").repeat_always()]).await;
+    let server = Server::new([ScriptedHttpReply::new(307, "")
+        .header("location", elsewhere.url("/y").as_str())
+        .repeat_always()])
+    .await;
     assert!(client(&server).send(&ForgeRequest::get("x", server.url("/x"))).await.is_err());
     assert!(elsewhere.requests().is_empty());
 }
@@ -281,7 +310,7 @@ async fn redirects_are_not_followed() {
 #[tokio::test]
 async fn the_rate_limit_can_be_read() {
     let told = |status, left: &str, of: &str| {
-        Reply::new(status, "{}").headers([
+        ScriptedHttpReply::new(status, "{}").headers([
             ("x-ratelimit-limit", "5000"),
             ("x-ratelimit-remaining", left),
             ("x-ratelimit-reset", "1795162200"),
@@ -291,7 +320,7 @@ async fn the_rate_limit_can_be_read() {
     let replies = [
         told(200, "41", "core"),
         told(200, "4999", "graphql"),
-        Reply::new(200, "{}"),
+        ScriptedHttpReply::new(200, "{}"),
         told(404, "40", "core"),
     ];
     let server = Server::new(replies).await;
@@ -306,8 +335,8 @@ async fn the_rate_limit_can_be_read() {
 
 #[tokio::test]
 async fn what_has_not_changed_is_not_an_error_if_it_was_asked_so() {
-    let first = Reply::new(200, "[1]").header("etag", "W/\"a\"");
-    let server = Server::new([first, Reply::new(304, "")]).await;
+    let first = ScriptedHttpReply::new(200, "[1]").header("etag", "W/\"a\"");
+    let server = Server::new([first, ScriptedHttpReply::new(304, "")]).await;
     let http = client(&server);
     let fresh = http.send(&ForgeRequest::get("x", server.url("/x"))).await.unwrap();
     assert!(!fresh.is_unchanged());
@@ -321,8 +350,8 @@ async fn what_has_not_changed_is_not_an_error_if_it_was_asked_so() {
 
 #[tokio::test]
 async fn processes_that_share_limits_send_together_what_one_may() {
-    let server = Server::new([Reply::new(201, "{}").repeat_always()]).await;
-    let (api, clock) = (server.url(""), Arc::new(Hand::new(NOW)));
+    let server = Server::new([ScriptedHttpReply::new(201, "{}").repeat_always()]).await;
+    let (api, clock) = (server.url(""), Arc::new(ManualClock::new(NOW)));
     let common = FakeSharedState::new(clock.clone());
     const THREE: &[(usize, TimeSpan)] = &[(3, TimeSpan::minutes(1))];
     let wire = HttpDialect { creations: THREE, ..crate::github::wire_of(&api) };
@@ -331,7 +360,7 @@ async fn processes_that_share_limits_send_together_what_one_may() {
         http.with_shared_limits(Arc::new(common.clone()), &api, login).with_permit(permit())
     };
     let (one, other, stranger) = (process("token/1"), process("token/1"), process("token/2"));
-    let by = RequestAuthorization::bearer(SecretString::new(CANARY), QuotaPayer::Token).unwrap();
+    let by = RequestAuthorization::bearer(SecretString::new(CANARY), RateLimitOwner::Token).unwrap();
     let call = ForgeRequest::create("making x", server.url("/x"), Value::Null);
     let send = async |http: &ForgeHttpClient| http.send(&by, &call).await.is_ok();
     let sent = [send(&one).await, send(&other).await, send(&one).await, send(&other).await, send(&one).await];

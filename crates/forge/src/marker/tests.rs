@@ -16,7 +16,7 @@ fn keys() -> MarkerKeys {
     MarkerKeys::new(b"first key", &[])
 }
 
-fn verified(producer: Producer, item: CommentSubject, body: &str) -> MarkerMatch {
+fn verified(producer: CommentProducer, item: CommentSubject, body: &str) -> MarkerMatch {
     MarkerMatch::Verified { producer, item, body: body.into() }
 }
 
@@ -28,7 +28,7 @@ proptest! {
     #[test]
     fn every_item_of_every_pull_request_is_found_again(
         id in ".*", number: u64, forge in "[a-z-]{1,10}", repository in "[0-9]{1,12}",
-        body in "([a-z<>! \n-]|truing:){0,40}", producer in prop::sample::select(&Producer::ALL),
+        body in "([a-z<>! \n-]|truing:){0,40}", producer in prop::sample::select(&CommentProducer::ALL),
     ) {
         let pr = PrId { forge, repository, number };
         for item in [finding(&id), CommentSubject::Summary] {
@@ -41,7 +41,7 @@ proptest! {
 
     #[test]
     fn a_marker_with_one_byte_changed_does_not_verify(id in "[0-9a-f:-]{0,20}", at: prop::sample::Index, byte: u8) {
-        let marker = keys().sign(&pr(7), Producer::Review, &finding(&id)).into_bytes();
+        let marker = keys().sign(&pr(7), CommentProducer::Review, &finding(&id)).into_bytes();
         let mut changed = marker.clone();
         *at.get_mut(changed.as_mut_slice()) = byte;
         prop_assume!(changed != marker);
@@ -63,7 +63,7 @@ proptest! {
 
 #[test]
 fn the_form_and_the_key_id_do_not_drift() {
-    let marker = keys().sign(&pr(7), Producer::Review, &finding("1:0f3a-0"));
+    let marker = keys().sign(&pr(7), CommentProducer::Review, &finding("1:0f3a-0"));
     let start = "<!-- truing:1 producer=review item=1:0f3a-0 key=";
     assert!(marker.starts_with(start), "{marker}");
     let id = &hex::encode(Sha256::digest(b"first key"))[..8];
@@ -73,7 +73,7 @@ fn the_form_and_the_key_id_do_not_drift() {
 
 #[test]
 fn a_marker_of_something_else_does_not_verify() {
-    let marker = keys().sign(&pr(7), Producer::Review, &CommentSubject::Summary);
+    let marker = keys().sign(&pr(7), CommentProducer::Review, &CommentSubject::Summary);
     assert_eq!(keys().find_marker(&pr(8), &marker), MarkerMatch::Forged);
     for other in [
         PrId { forge: "other".into(), ..pr(7) },
@@ -90,7 +90,7 @@ fn a_marker_of_something_else_does_not_verify() {
 
 #[test]
 fn only_the_last_line_counts() {
-    let marker = keys().sign(&pr(7), Producer::Review, &CommentSubject::Summary);
+    let marker = keys().sign(&pr(7), CommentProducer::Review, &CommentSubject::Summary);
     assert_eq!(keys().find_marker(&pr(7), &format!("{marker}\nquoted by somebody")), MarkerMatch::None);
     assert_eq!(keys().find_marker(&pr(7), &format!("> {marker}")), MarkerMatch::None);
     assert_eq!(keys().find_marker(&pr(7), &format!("{marker} {marker}")), MarkerMatch::Forged);
@@ -99,7 +99,7 @@ fn only_the_last_line_counts() {
 
 #[test]
 fn line_ends_and_trailing_space_of_the_forge_change_nothing() {
-    let marker = keys().sign(&pr(7), Producer::Review, &CommentSubject::Summary);
+    let marker = keys().sign(&pr(7), CommentProducer::Review, &CommentSubject::Summary);
     for comment in [
         format!("one\ntwo\n\n{marker}"),
         format!("one\r\ntwo\r\n\r\n{marker}\r\n"),
@@ -107,7 +107,7 @@ fn line_ends_and_trailing_space_of_the_forge_change_nothing() {
     ] {
         assert_eq!(
             keys().find_marker(&pr(7), &comment),
-            verified(Producer::Review, CommentSubject::Summary, "one\ntwo"),
+            verified(CommentProducer::Review, CommentSubject::Summary, "one\ntwo"),
             "{comment:?}"
         );
     }
@@ -115,13 +115,18 @@ fn line_ends_and_trailing_space_of_the_forge_change_nothing() {
 
 #[test]
 fn former_keys_verify_and_unknown_ones_are_named() {
-    let old = keys().sign(&pr(7), Producer::Review, &CommentSubject::Summary);
+    let old = keys().sign(&pr(7), CommentProducer::Review, &CommentSubject::Summary);
     let rotated = MarkerKeys::new(b"second key", &[b"first key"]);
-    assert_eq!(rotated.find_marker(&pr(7), &old), verified(Producer::Review, CommentSubject::Summary, ""));
-    assert!(!rotated.sign(&pr(7), Producer::Review, &CommentSubject::Summary).contains(&keys().current.id));
+    assert_eq!(
+        rotated.find_marker(&pr(7), &old),
+        verified(CommentProducer::Review, CommentSubject::Summary, "")
+    );
+    assert!(
+        !rotated.sign(&pr(7), CommentProducer::Review, &CommentSubject::Summary).contains(&keys().current.id)
+    );
     let without = MarkerKeys::new(b"second key", &[]);
     let (key, body) = (keys().current.id, String::new());
-    let (producer, item) = (Producer::Review, CommentSubject::Summary);
+    let (producer, item) = (CommentProducer::Review, CommentSubject::Summary);
     assert_eq!(without.find_marker(&pr(7), &old), MarkerMatch::UnknownKey { key, producer, item, body });
     let no_item = old.replace("item=summary", "item=%zz");
     assert_eq!(without.find_marker(&pr(7), &no_item), MarkerMatch::Forged);
@@ -166,8 +171,9 @@ fn what_former_keys_have_signed_is_still_known() {
         MarkerKeys::new(b"new", &[]),
     ]);
     let pr = PrId { forge: "github".into(), repository: "1".into(), number: 7 };
-    let comment =
-        |key: &MarkerKeys| format!("text\n\n{}", key.sign(&pr, Producer::Review, &CommentSubject::Summary));
+    let comment = |key: &MarkerKeys| {
+        format!("text\n\n{}", key.sign(&pr, CommentProducer::Review, &CommentSubject::Summary))
+    };
     let hex = "cc".repeat(32);
     for former in [&b"new"[..], &[0xaa; 32], &[0xbb; 32], b"a passphrase", &[0xcc; 32], hex.as_bytes()] {
         let found = keys.find_marker(&pr, &comment(&MarkerKeys::new(former, &[])));
@@ -199,7 +205,7 @@ fn a_key_file_may_hold_former_keys_and_must_hold_keys() {
 proptest! {
     #[test]
     fn every_topic_is_found_where_it_was_written_and_nowhere_else(
-        topic in ".*", number: u64, body in "([a-z<>! \n-]|truing:){0,40}", producer in prop::sample::select(&Producer::ALL),
+        topic in ".*", number: u64, body in "([a-z<>! \n-]|truing:){0,40}", producer in prop::sample::select(&CommentProducer::ALL),
     ) {
         let topic = Topic::new(topic);
         let marker = keys().sign_topic(&pr(number), producer, &topic);
@@ -215,7 +221,7 @@ proptest! {
 
 #[test]
 fn topics_hold_against_what_items_hold_against() {
-    let (topic, sync) = (Topic::new("sync/botocore"), Producer::Sync);
+    let (topic, sync) = (Topic::new("sync/botocore"), CommentProducer::Sync);
     let marker = keys().sign_topic(&pr(0), sync, &topic);
     assert!(marker.starts_with("<!-- truing:1 producer=sync topic=sync/botocore key="), "{marker}");
     let found = |text: &str| keys().find_topic(&pr(0), sync, text).0;
@@ -245,25 +251,34 @@ fn topics_hold_against_what_items_hold_against() {
 fn both_forms_are_read_whatever_is_written() {
     let (html, link) = (keys(), keys().written_as(MarkerForm::LinkReference));
     for item in [finding("1:0f3a)-0"), CommentSubject::Summary] {
-        let marker = link.sign(&pr(7), Producer::Review, &item);
+        let marker = link.sign(&pr(7), CommentProducer::Review, &item);
         assert!(marker.starts_with("[//]: # (truing:1 producer=review item="), "{marker}");
         assert!(marker.ends_with(')') && marker.matches(['(', ')']).count() == 2, "{marker}");
         let comment = format!("one\n\n{marker}\r\n");
-        assert_eq!(html.find_marker(&pr(7), &comment), verified(Producer::Review, item.clone(), "one"));
+        assert_eq!(
+            html.find_marker(&pr(7), &comment),
+            verified(CommentProducer::Review, item.clone(), "one")
+        );
         assert_eq!(html.find_marker(&pr(8), &comment), MarkerMatch::Forged);
-        let comment = format!("one\n\n{}", html.sign(&pr(7), Producer::Review, &item));
-        assert_eq!(link.find_marker(&pr(7), &comment), verified(Producer::Review, item, "one"));
+        let comment = format!("one\n\n{}", html.sign(&pr(7), CommentProducer::Review, &item));
+        assert_eq!(link.find_marker(&pr(7), &comment), verified(CommentProducer::Review, item, "one"));
     }
     let topic = Topic::new("finding/a (b)");
-    let text = format!("one\n\n{}", link.sign_topic(&pr(7), Producer::Converge, &topic));
-    assert_eq!(html.find_verified_topic(&pr(7), Producer::Converge, &text), (Some(topic), "one".to_owned()));
+    let text = format!("one\n\n{}", link.sign_topic(&pr(7), CommentProducer::Converge, &topic));
+    assert_eq!(
+        html.find_verified_topic(&pr(7), CommentProducer::Converge, &text),
+        (Some(topic), "one".to_owned())
+    );
     assert_eq!(split_marker(&text).0, "one");
 }
 
 #[test]
 fn a_marker_of_one_form_with_the_end_of_the_other_is_none() {
-    let marker =
-        keys().written_as(MarkerForm::LinkReference).sign(&pr(7), Producer::Review, &CommentSubject::Summary);
+    let marker = keys().written_as(MarkerForm::LinkReference).sign(
+        &pr(7),
+        CommentProducer::Review,
+        &CommentSubject::Summary,
+    );
     let mixed = marker.replace(')', " -->");
     assert_eq!(keys().find_marker(&pr(7), &mixed), MarkerMatch::Forged);
 }

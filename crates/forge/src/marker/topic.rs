@@ -5,7 +5,7 @@
 //! repository (the number 0). The marker of a comment is for its conversation.
 
 use truing_core::id::{PrId, Topic};
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 
 use super::{MarkerKeys, MarkerKind, MarkerParts, escape, is_marker, normalize_text, unescape};
 
@@ -14,14 +14,14 @@ const TOPICS: MarkerKind = MarkerKind { field: "topic", domain: b"truing topic 1
 
 impl MarkerKeys {
     /// Returns the marker line of a topic, without a line end.
-    pub fn sign_topic(&self, place: &PrId, producer: Producer, topic: &Topic) -> String {
+    pub fn sign_topic(&self, place: &PrId, producer: CommentProducer, topic: &Topic) -> String {
         self.marker_line(&TOPICS, place, producer, &escape(topic.as_str()))
     }
 
     /// Returns the topic by this producer of a text of one of our accounts, and the text above its marker.
     /// The marker may be of any kind; line ends and trailing white space are normalised ([`normalize_text`]).
     /// A marker under a key that is not ours, or no longer ours, counts.
-    pub fn find_topic(&self, place: &PrId, producer: Producer, text: &str) -> (Option<Topic>, String) {
+    pub fn find_topic(&self, place: &PrId, producer: CommentProducer, text: &str) -> (Option<Topic>, String) {
         self.topic_of(place, producer, text, true)
     }
 
@@ -30,7 +30,7 @@ impl MarkerKeys {
     pub fn find_verified_topic(
         &self,
         place: &PrId,
-        producer: Producer,
+        producer: CommentProducer,
         text: &str,
     ) -> (Option<Topic>, String) {
         self.topic_of(place, producer, text, false)
@@ -39,7 +39,7 @@ impl MarkerKeys {
     fn topic_of(
         &self,
         place: &PrId,
-        producer: Producer,
+        producer: CommentProducer,
         text: &str,
         unknown: bool,
     ) -> (Option<Topic>, String) {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use truing_core::effect::{
-    BranchPush, Effect, EffectCase, EffectCaseOutcome, EffectIntent, EffectKind, IntentPart,
+    BranchPush, Effect, EffectIncident, EffectIncidentOutcome, EffectIntent, EffectKind, IntentPart,
 };
 use truing_core::finding::{CodeLocation, DiffSide};
 use truing_core::id::{FencingToken, RunId, Sha, TimeSpan, UnixMillis};
@@ -22,7 +22,7 @@ use truing_core::port::{
     AuditMark, Clock as _, EffectEntry, EffectEntryState, EffectOwner, ForgeError, ForgeKind, ForgeRead as _,
     ForgeWrite as _, GateHalt, HaltReason, ReviewDraft, ReviewEvent, WriteGate,
 };
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_diff::RepoPath;
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind, ForgeFlavour, ReasonForm};
 use truing_fakes::repo::CommitBuilder;
@@ -32,15 +32,15 @@ use truing_forge::effects::{EffectError, EffectExecutor};
 use truing_forge::watch::{EffectRecording, WriteMonitor};
 use truing_git::{PushOutcome, UnpushedCommit};
 
-use self::doubles::{Hand, Log, Switch};
+use self::doubles::{ClosableGate, Log, ManualTestClock};
 use crate::repository::pushing::Pusher;
-use crate::repository::site::{Calls as _, Site, Wall, topic};
+use crate::repository::site::{Calls as _, Site, SystemTestClock, topic};
 
 /// Settle delay of the forge.
 const SETTLE: TimeSpan = TimeSpan::seconds(30);
 
 /// The effect that is performed.
-enum What {
+enum PerformedEffect {
     Effect(Effect),
     Push(Box<(Pusher, UnpushedCommit)>),
 }
@@ -53,12 +53,12 @@ struct Scene {
     own: u64,
     pull: RepositoryClient,
     log: Log,
-    clock: Hand,
-    gate: Arc<Switch>,
+    clock: ManualTestClock,
+    gate: Arc<ClosableGate>,
     /// The gate in the form that effects take.
     asked: Arc<dyn WriteGate>,
     watch: WriteMonitor,
-    what: What,
+    what: PerformedEffect,
     /// Head before the effect.
     head: String,
 }
@@ -132,7 +132,7 @@ impl Scene {
             EffectKind::Push => {
                 let pusher = Pusher::new(&site).await;
                 let made = pusher.commit("one").await;
-                let what = What::Push(Box::new((pusher, made)));
+                let what = PerformedEffect::Push(Box::new((pusher, made)));
                 return Self::with(site, (number, 0), what, head);
             }
             EffectKind::OpenPull
@@ -146,7 +146,7 @@ impl Scene {
             | EffectKind::NewComment
             | EffectKind::DeleteComment => {
                 let (effect, own) = repository::effect(kind, &site, (&open, number)).await;
-                return Self::with(site, (number, own), What::Effect(effect), head);
+                return Self::with(site, (number, own), PerformedEffect::Effect(effect), head);
             }
             EffectKind::Summary
             | EffectKind::Findings
@@ -156,22 +156,25 @@ impl Scene {
             | EffectKind::Reopen
             | EffectKind::Status => comments::effect(kind, &open, (&commit, place), site.row().batch).await,
         };
-        Self::with(site, (number, 0), What::Effect(effect), head)
+        Self::with(site, (number, 0), PerformedEffect::Effect(effect), head)
     }
 
-    fn with(site: Site, (number, own): (u64, u64), what: What, head: String) -> Self {
-        let gate: Arc<Switch> = Arc::default();
+    fn with(site: Site, (number, own): (u64, u64), what: PerformedEffect, head: String) -> Self {
+        let gate: Arc<ClosableGate> = Arc::default();
         let pull = site.conversation(number);
-        let (log, clock, watch) =
-            (Log::default(), Hand(AtomicI64::new(Wall.now().0)), WriteMonitor::default());
+        let (log, clock, watch) = (
+            Log::default(),
+            ManualTestClock(AtomicI64::new(SystemTestClock.now().0)),
+            WriteMonitor::default(),
+        );
         let asked = gate.clone() as Arc<dyn WriteGate>;
         Self { site, number, own, pull, log, clock, gate, asked, watch, what, head }
     }
 
     fn intended(&self) -> EffectIntent {
         match &self.what {
-            What::Effect(effect) => effect.intent(),
-            What::Push(push) => {
+            PerformedEffect::Effect(effect) => effect.intent(),
+            PerformedEffect::Push(push) => {
                 let commit = push.1.sha().clone();
                 BranchPush { branch: BRANCH.into(), commit, expected: None }.intent()
             }
@@ -180,7 +183,7 @@ impl Scene {
 
     fn effects(&self) -> EffectExecutor<'_> {
         let key = truing_core::id::SlotKey::new("pr/github/1/1");
-        let writer = EffectOwner { key, producer: Producer::Converge, token: Some(FencingToken(3)) };
+        let writer = EffectOwner { key, producer: CommentProducer::Converge, token: Some(FencingToken(3)) };
         EffectExecutor {
             forge: &self.pull,
             log: &self.log,
@@ -194,11 +197,11 @@ impl Scene {
     async fn perform(&self) -> Result<(), EffectError> {
         let effects = self.effects();
         match &self.what {
-            What::Effect(effect) => {
+            PerformedEffect::Effect(effect) => {
                 let made = effects.perform(effect).await?;
                 self.log.shown(&made).map_err(EffectError::Store)
             }
-            What::Push(push) => match effects.push(&push.1, &push.0.remote, BRANCH, None).await? {
+            PerformedEffect::Push(push) => match effects.push(&push.1, &push.0.remote, BRANCH, None).await? {
                 PushOutcome::Done => Ok(()),
                 PushOutcome::Refused { message, .. } => {
                     Err(EffectError::Refused(ForgeError::Rejected { what: "push".into(), message }))
@@ -287,7 +290,9 @@ impl Scene {
         }
         match (self.perform().await, &self.what) {
             // The next plan sees the comment and adopts it.
-            (Err(EffectError::Settling { .. }), What::Effect(effect)) if kind.is_observed_by_plan() => {
+            (Err(EffectError::Settling { .. }), PerformedEffect::Effect(effect))
+                if kind.is_observed_by_plan() =>
+            {
                 let seen = self.pull.find_effect(effect).await.unwrap().unwrap();
                 self.log.shown(&seen).unwrap();
             }
@@ -307,18 +312,21 @@ fn forge_of(flavour: ForgeFlavour) -> ForgeKind {
 
 /// Checks that an effect which the forge cannot make is rejected in every case: no intent is recorded and no
 /// call is made.
-async fn refused(scene: &mut Scene, case: EffectCase, why: &str) {
+async fn refused(scene: &mut Scene, case: EffectIncident, why: &str) {
     let parts = scene.intended().parts;
     let calls = scene.site.forge.request_log().len();
     let made = EffectRecording::default();
     match case {
-        EffectCase::GateClosed => scene.gate.0.store(true, Ordering::SeqCst),
-        EffectCase::LeaseLost => scene.log.is_fenced.store(true, Ordering::SeqCst),
-        EffectCase::DryRun => {
+        EffectIncident::GateClosed => scene.gate.0.store(true, Ordering::SeqCst),
+        EffectIncident::LeaseLost => scene.log.is_fenced.store(true, Ordering::SeqCst),
+        EffectIncident::DryRun => {
             scene.watch = WriteMonitor { dry_run: true, made: Some(made.clone()), span: None }
         }
-        EffectCase::KilledAfter => scene.log.dies.store(true, Ordering::SeqCst),
-        EffectCase::Refused | EffectCase::LostDone | EffectCase::LostUndone | EffectCase::KilledBefore => {}
+        EffectIncident::KilledAfter => scene.log.dies.store(true, Ordering::SeqCst),
+        EffectIncident::Refused
+        | EffectIncident::LostDone
+        | EffectIncident::LostUndone
+        | EffectIncident::KilledBefore => {}
     }
     let error = scene.perform().await.unwrap_err();
     let is_typed = matches!(
@@ -328,7 +336,7 @@ async fn refused(scene: &mut Scene, case: EffectCase, why: &str) {
     );
     assert!(is_typed, "{error:?}");
     // The client rejects it, too, when it is called directly.
-    let What::Effect(effect) = &scene.what else { panic!("every forge is pushed to") };
+    let PerformedEffect::Effect(effect) = &scene.what else { panic!("every forge is pushed to") };
     let refused = scene.pull.make(effect).await.unwrap_err();
     assert!(
         matches!(&refused, ForgeError::Rejected { message, .. } if message.ends_with(why)),
@@ -339,17 +347,17 @@ async fn refused(scene: &mut Scene, case: EffectCase, why: &str) {
     assert!(scene.log.entries_of(&parts).is_empty() && made.list().is_empty(), "nothing is announced");
 }
 
-async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectCase) {
+async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
     let mut scene = Scene::at(flavour, kind).await;
     let end = case.outcome_for(kind, forge_of(flavour));
-    if let EffectCaseOutcome::Cannot(why) = end {
+    if let EffectIncidentOutcome::Cannot(why) = end {
         return refused(&mut scene, case, why).await;
     }
     let parts = scene.intended().parts;
     let (writes, before) = (scene.writes(), scene.count(kind).await);
     assert_eq!(before, 0);
     match case {
-        EffectCase::GateClosed => {
+        EffectIncident::GateClosed => {
             scene.gate.0.store(true, Ordering::SeqCst);
             let error = scene.perform().await.unwrap_err();
             assert!(
@@ -357,7 +365,7 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectCase) {
                 "{error:?}"
             );
         }
-        EffectCase::LeaseLost => {
+        EffectIncident::LeaseLost => {
             scene.log.is_fenced.store(true, Ordering::SeqCst);
             let error = scene.perform().await.unwrap_err();
             let last = FencingToken(9);
@@ -366,7 +374,7 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectCase) {
                 "{error:?}"
             );
         }
-        EffectCase::Refused => {
+        EffectIncident::Refused => {
             let refusal = if kind == EffectKind::Push {
                 ForgeFaultKind::Status(403, None)
             } else {
@@ -383,8 +391,8 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectCase) {
             }
             assert!(scene.log.entries_of(&parts).is_empty(), "nothing is open");
         }
-        EffectCase::LostDone | EffectCase::LostUndone => {
-            let is_done = case == EffectCase::LostDone;
+        EffectIncident::LostDone | EffectIncident::LostUndone => {
+            let is_done = case == EffectIncident::LostDone;
             let fault = match (is_done, kind) {
                 (true, _) => ForgeFaultKind::LostAnswer,
                 // Git repeats a push whose connection was closed.
@@ -399,14 +407,14 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectCase) {
             assert_eq!(scene.count(kind).await, usize::from(is_done));
             scene.performed_later(kind).await;
         }
-        EffectCase::KilledBefore => {
+        EffectIncident::KilledBefore => {
             let at = scene.clock.now();
             for IntentPart { topic, content } in parts.clone() {
                 scene.log.put(&topic, EffectEntry { content, at, state: EffectEntryState::Open { lost: 0 } });
             }
             scene.performed_later(kind).await;
         }
-        EffectCase::KilledAfter => {
+        EffectIncident::KilledAfter => {
             scene.log.dies.store(true, Ordering::SeqCst);
             let error = scene.perform().await.unwrap_err();
             assert!(matches!(error, EffectError::Store(_)), "{error:?}");
@@ -416,7 +424,7 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectCase) {
             scene.performed_later(kind).await;
             assert_eq!(scene.writes(), made, "it is adopted");
         }
-        EffectCase::DryRun => {
+        EffectIncident::DryRun => {
             let made = EffectRecording::default();
             scene.watch = WriteMonitor { dry_run: true, made: Some(made.clone()), span: None };
             scene.perform().await.unwrap();
@@ -426,23 +434,23 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectCase) {
         }
     }
     match end {
-        EffectCaseOutcome::Cannot(why) => panic!("it is refused: {why}"),
-        EffectCaseOutcome::Withheld => {
+        EffectIncidentOutcome::Cannot(why) => panic!("it is refused: {why}"),
+        EffectIncidentOutcome::Withheld => {
             assert_eq!((scene.count(kind).await, scene.writes()), (0, writes), "nothing was written");
             assert!(scene.log.entries_of(&parts).is_empty());
         }
-        EffectCaseOutcome::Reported => assert_eq!(scene.count(kind).await, 0),
-        EffectCaseOutcome::Listed => {
+        EffectIncidentOutcome::Reported => assert_eq!(scene.count(kind).await, 0),
+        EffectIncidentOutcome::Listed => {
             assert_eq!((scene.count(kind).await, scene.writes()), (0, writes), "nothing was written");
         }
-        EffectCaseOutcome::Replaced(other) => {
+        EffectIncidentOutcome::Replaced(other) => {
             assert_eq!(scene.count(other).await, 1);
             // Where a review is a comment, both are the same object.
             if scene.site.row().reviews == ReviewPosting::Object {
                 assert_eq!(scene.count(kind).await, 0);
             }
         }
-        EffectCaseOutcome::Once => {
+        EffectIncidentOutcome::Once => {
             assert_eq!(scene.count(kind).await, 1);
             let done = scene.log.entries_of(&parts);
             let is_done = |entry: &EffectEntry| matches!(entry.state, EffectEntryState::Done { .. });
@@ -467,35 +475,35 @@ macro_rules! cases {
 
         #[tokio::test]
         async fn gate_closed() {
-            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectCase::GateClosed).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectIncident::GateClosed).await;
         }
         #[tokio::test]
         async fn lease_lost() {
-            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectCase::LeaseLost).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectIncident::LeaseLost).await;
         }
         #[tokio::test]
         async fn refused() {
-            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectCase::Refused).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectIncident::Refused).await;
         }
         #[tokio::test]
         async fn answer_lost_done() {
-            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectCase::LostDone).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectIncident::LostDone).await;
         }
         #[tokio::test]
         async fn answer_lost_undone() {
-            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectCase::LostUndone).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectIncident::LostUndone).await;
         }
         #[tokio::test]
         async fn killed_before() {
-            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectCase::KilledBefore).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectIncident::KilledBefore).await;
         }
         #[tokio::test]
         async fn killed_after() {
-            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectCase::KilledAfter).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectIncident::KilledAfter).await;
         }
         #[tokio::test]
         async fn dry_run() {
-            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectCase::DryRun).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectIncident::DryRun).await;
         }
     };
 }
@@ -514,7 +522,7 @@ macro_rules! table {
         fn every_kind_and_every_case_has_its_cell() {
             let kinds = [$((EffectKind::$kind, stringify!($name)),)*];
             assert_eq!(kinds, EffectKind::ALL.map(|kind| (kind, kind.as_str())));
-            let cases = EffectCase::ALL.map(EffectCase::as_str);
+            let cases = EffectIncident::ALL.map(EffectIncident::as_str);
             let tests = [
                 "gate_closed", "lease_lost", "refused", "answer_lost_done", "answer_lost_undone", "killed_before",
                 "killed_after", "dry_run",

@@ -64,7 +64,7 @@ impl LfsPointer {
 }
 
 /// Comparison of a file of Git LFS with its pointer.
-enum PointerMatch {
+enum LfsPointerMatch {
     /// The content matches the pointer; only the file's times differ.
     Same,
     /// The content does not match the pointer.
@@ -73,7 +73,7 @@ enum PointerMatch {
     Pointer,
 }
 
-impl PointerMatch {
+impl LfsPointerMatch {
     fn compare(pointer: &LfsPointer, file: &Path) -> io::Result<Self> {
         if pointer.is_of(file)? {
             return Ok(Self::Same);
@@ -99,20 +99,20 @@ impl ScratchIndex {
         let compare = move || {
             let compared = |(path, pointer): (RepoPath, LfsPointer)| {
                 // A file that cannot be read is reported when it is added.
-                let found = PointerMatch::compare(&pointer, &on_disk(&root, &path)).ok()?;
+                let found = LfsPointerMatch::compare(&pointer, &on_disk(&root, &path)).ok()?;
                 Some((path, found))
             };
             pointers.into_iter().filter_map(compared).collect::<Vec<_>>()
         };
         for (path, found) in tokio::task::spawn_blocking(compare).await.unwrap_or_default() {
             match found {
-                PointerMatch::Same => drop(changed.remove(&path)),
-                PointerMatch::Other => {
+                LfsPointerMatch::Same => drop(changed.remove(&path)),
+                LfsPointerMatch::Other => {
                     if let Some(changed) = changed.get_mut(&path) {
                         changed.is_of_lfs = true;
                     }
                 }
-                PointerMatch::Pointer => {}
+                LfsPointerMatch::Pointer => {}
             }
         }
         Ok(())

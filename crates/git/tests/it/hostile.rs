@@ -9,19 +9,19 @@ use truing_git::GitError;
 use crate::support::{Place, Repo, picture, touched};
 
 /// A way to make git run a command: the setup, and a plain git command that triggers it.
-struct Trap {
+struct GitCommandTrap {
     name: &'static str,
     plant: fn(&Repo, command: &str),
     falls_for_it: &'static [&'static str],
 }
 
-const TRAPS: &[Trap] = &[
-    Trap {
+const TRAPS: &[GitCommandTrap] = &[
+    GitCommandTrap {
         name: "core.fsmonitor",
         plant: |repo, command| drop(repo.run(["config", "core.fsmonitor", command])),
         falls_for_it: &["status"],
     },
-    Trap {
+    GitCommandTrap {
         name: "filter clean",
         plant: |repo, command| {
             repo.run(["config", "filter.evil.clean", command]);
@@ -30,7 +30,7 @@ const TRAPS: &[Trap] = &[
         },
         falls_for_it: &["add", "--all"],
     },
-    Trap {
+    GitCommandTrap {
         name: "filter process with an odd name",
         plant: |repo, command| {
             repo.run(["config", "filter.a=b.process", command]);
@@ -38,7 +38,7 @@ const TRAPS: &[Trap] = &[
         },
         falls_for_it: &["add", "--all"],
     },
-    Trap {
+    GitCommandTrap {
         name: "filter smudge",
         plant: |repo, command| {
             repo.run(["config", "filter.evil.smudge", command]);
@@ -46,7 +46,7 @@ const TRAPS: &[Trap] = &[
         },
         falls_for_it: &["checkout-index", "--all", "--prefix=out/"],
     },
-    Trap {
+    GitCommandTrap {
         name: "diff driver",
         plant: |repo, command| {
             repo.run(["config", "diff.evil.command", command]);
@@ -54,7 +54,7 @@ const TRAPS: &[Trap] = &[
         },
         falls_for_it: &["diff"],
     },
-    Trap {
+    GitCommandTrap {
         name: "textconv",
         plant: |repo, command| {
             repo.run(["config", "diff.evil.textconv", command]);
@@ -62,12 +62,12 @@ const TRAPS: &[Trap] = &[
         },
         falls_for_it: &["diff"],
     },
-    Trap {
+    GitCommandTrap {
         name: "diff.external",
         plant: |repo, command| drop(repo.run(["config", "diff.external", command])),
         falls_for_it: &["diff"],
     },
-    Trap {
+    GitCommandTrap {
         name: "included configuration",
         plant: |repo, command| {
             repo.write(
@@ -78,7 +78,7 @@ const TRAPS: &[Trap] = &[
         },
         falls_for_it: &["diff"],
     },
-    Trap {
+    GitCommandTrap {
         name: "hooks",
         plant: |repo, command| {
             for hook in ["post-index-change", "post-checkout", "reference-transaction", "pre-commit"] {
@@ -89,7 +89,7 @@ const TRAPS: &[Trap] = &[
         },
         falls_for_it: &["update-index", "--refresh", "-q", "--really-refresh", "--force-write-index"],
     },
-    Trap {
+    GitCommandTrap {
         name: "core.hooksPath",
         plant: |repo, command| {
             repo.run(["config", "core.hooksPath", "hooks"]);
@@ -99,7 +99,7 @@ const TRAPS: &[Trap] = &[
         },
         falls_for_it: &["update-index", "--refresh", "-q", "--really-refresh", "--force-write-index"],
     },
-    Trap {
+    GitCommandTrap {
         name: "alias",
         plant: |repo, command| {
             for name in ["trap", "diff", "ls-files", "rev-parse", "cat-file", "update-index"] {
@@ -108,7 +108,7 @@ const TRAPS: &[Trap] = &[
         },
         falls_for_it: &["trap"],
     },
-    Trap {
+    GitCommandTrap {
         name: "fetching on demand",
         plant: |repo, command| {
             repo.run(["config", "core.repositoryFormatVersion", "1"]);
@@ -123,7 +123,7 @@ const TRAPS: &[Trap] = &[
         },
         falls_for_it: &["cat-file", "-p", "HEAD:a.txt"],
     },
-    Trap {
+    GitCommandTrap {
         name: "a submodule's own configuration",
         plant: |repo, command| {
             let sub = Repo { root: repo.root.join("sub") };

@@ -12,7 +12,7 @@ use truing_git::{
 };
 
 use crate::process::{runs, until};
-use crate::support::{Door, Place, Repo, permit, permit_of};
+use crate::support::{LockableGate, Place, Repo, permit, permit_of};
 
 /// A remote with `main`, and the mirror that pushes to it.
 struct Setting {
@@ -259,7 +259,7 @@ async fn a_credential_is_in_a_private_file_and_nowhere_else() {
 async fn a_gate_that_is_shut_lets_nothing_be_pushed() {
     let it = Setting::new().await;
     let one = it.commit("1\n").await;
-    let door = Arc::<Door>::default();
+    let door = Arc::<LockableGate>::default();
     let permit = permit_of(&door).await;
     door.shut();
     let refused = one.push(&it.remote, "truing/x", None, &permit).await.unwrap();

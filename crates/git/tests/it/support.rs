@@ -12,34 +12,34 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use tempfile::TempDir;
 use truing_core::id::{Sha, UnixMillis};
-use truing_core::port::{HaltReason, Permit, WriteGate};
+use truing_core::port::{HaltReason, WriteGate, WritePermit};
 use truing_git::{Git, GitOptions};
 
 /// A gate that is open until it is shut.
 #[derive(Debug, Default)]
-pub(crate) struct Door(AtomicBool);
+pub(crate) struct LockableGate(AtomicBool);
 
-impl Door {
+impl LockableGate {
     pub(crate) fn shut(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 }
 
 #[async_trait]
-impl WriteGate for Door {
+impl WriteGate for LockableGate {
     async fn permit_write(&self) -> Result<(), HaltReason> {
         if self.0.load(Ordering::SeqCst) { Err(HaltReason::KillSwitch) } else { Ok(()) }
     }
 }
 
 /// Returns the permit of an open gate.
-pub(crate) async fn permit() -> Arc<Permit> {
+pub(crate) async fn permit() -> Arc<WritePermit> {
     permit_of(&Arc::default()).await
 }
 
 /// Returns the permit of this gate, which is open.
-pub(crate) async fn permit_of(door: &Arc<Door>) -> Arc<Permit> {
-    Permit::request_from(&(Arc::clone(door) as Arc<dyn WriteGate>), UnixMillis(0)).await.unwrap()
+pub(crate) async fn permit_of(door: &Arc<LockableGate>) -> Arc<WritePermit> {
+    WritePermit::request_from(&(Arc::clone(door) as Arc<dyn WriteGate>), UnixMillis(0)).await.unwrap()
 }
 
 /// A temporary folder for one test.

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::super::scan::ScannedText;
 use super::super::unit::{literals, without_blanks};
-use super::super::version::{FileRewrite, FileSide, is_test_side};
+use super::super::version::{ChangedFileVersion, FileRewrite, is_test_side};
 use super::{bare_value, numbers, part, says_enough};
 
 /// Maximum bytes of a line that is examined.
@@ -47,7 +47,7 @@ impl FixTests {
     pub(super) fn new(rewrites: &[FileRewrite<'_>]) -> Self {
         let mut own = Self { values: BTreeSet::new(), code: String::new() };
         for after in rewrites.iter().filter_map(|rewrite| rewrite.after) {
-            let half = FileSide::new(after);
+            let half = ChangedFileVersion::new(after);
             let Some(read) = &half.read else { continue };
             let scanned = &read.scanned;
             let ranges: Vec<Range<usize>> = if is_test_side(after.path) {

@@ -20,7 +20,7 @@ pub(crate) struct Case {
     bug: Bug,
     wrong: Edit,
     mutant: Edit,
-    cheat: Cheat,
+    cheat: TestChange,
 }
 
 #[derive(Deserialize)]
@@ -40,7 +40,7 @@ struct Edit {
 /// A change of the test, in addition to that of the mutant.
 #[derive(Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
-enum Cheat {
+enum TestChange {
     Edit(Edit),
     Delete { deletes: bool },
 }
@@ -75,8 +75,8 @@ impl Case {
     /// Returns the test that the mutant passes; none if it is deleted.
     pub(crate) fn weaker(&self) -> Option<String> {
         match &self.cheat {
-            Cheat::Edit(edit) => Some(changed(&self.test, &edit.old, &edit.new)),
-            Cheat::Delete { deletes } => {
+            TestChange::Edit(edit) => Some(changed(&self.test, &edit.old, &edit.new)),
+            TestChange::Delete { deletes } => {
                 assert!(deletes, "{}", self.name);
                 None
             }

@@ -1,7 +1,7 @@
 //! The end of the model's part of a review, in the form of the review's outcome.
 
 use truing_agent::mcp::client::ServerProblem;
-use truing_agent::native::{AgentRun, AgentRunEnd, RunLimit};
+use truing_agent::native::{AgentRunEnd, AgentRunResult, RunLimit};
 use truing_core::id::UnixMillis;
 use truing_core::ledger::{BudgetLevel, BudgetLevelKind, next_midnight};
 use truing_core::line::format_count;
@@ -76,7 +76,7 @@ impl ModelReviewRun {
     }
 
     /// Returns the part that results from a run.
-    pub fn from_run(ran: &AgentRun, now: UnixMillis) -> Self {
+    pub fn from_run(ran: &AgentRunResult, now: UnixMillis) -> Self {
         match &ran.end {
             AgentRunEnd::Done => Self::nothing_to_review(),
             AgentRunEnd::Refused(why) if ran.turns == 0 => Self::from_refusal(why, now),
@@ -184,8 +184,8 @@ mod tests {
     /// The time 2026-11-20, half a minute before midnight in UTC.
     const NOW: UnixMillis = UnixMillis(1_795_219_170_000);
 
-    fn ran(end: AgentRunEnd, turns: u32) -> AgentRun {
-        AgentRun {
+    fn ran(end: AgentRunEnd, turns: u32) -> AgentRunResult {
+        AgentRunResult {
             end,
             items: Default::default(),
             turns,

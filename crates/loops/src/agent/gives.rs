@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use truing_agent::schema::{self, ReportedLine};
+use truing_agent::schema::{self, ReportedWalkthroughLine};
 use truing_core::finding::{AnchorKind, DiffSide, FindingSource, RawFinding};
 use truing_core::identity::PlacedFinding;
 use truing_core::markdown;
 use truing_core::outcome::{ReviewCoverage, WalkthroughLine};
-use truing_core::port::{ProofRequest, ReplacementProposal, RepositoryReader};
+use truing_core::port::{FixValidationRequest, ReplacementProposal, RepositoryReader};
 use truing_diff::RepoPath;
 use truing_reader::FileTree;
 use truing_reader::redact::QuotedSecrets;
@@ -28,7 +28,7 @@ pub(super) async fn prove(tree: &Path, reader: &dyn RepositoryReader, found: &mu
     let proven = if proposals.is_empty() {
         Vec::new()
     } else {
-        let request = ProofRequest { tree: tree.to_owned(), proposals };
+        let request = FixValidationRequest { tree: tree.to_owned(), proposals };
         reader.verify_replacements(&request).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "could not prove replacements that a model proposed; they are shown as \
                  text");
@@ -58,11 +58,11 @@ fn may_be_shown(placed: &PlacedFinding) -> bool {
 
 /// Returns the reviewers' walkthroughs in their order: lines about files of the change, without secrets.
 pub(super) fn walkthrough<'a>(
-    said: impl Iterator<Item = &'a ReportedLine>,
+    said: impl Iterator<Item = &'a ReportedWalkthroughLine>,
     tree: &Path,
     coverage: &ReviewCoverage,
 ) -> Vec<WalkthroughLine> {
-    let said: Vec<ReportedLine> = said.cloned().collect();
+    let said: Vec<ReportedWalkthroughLine> = said.cloned().collect();
     let left = coverage.not_reviewed.iter().map(|gap| &gap.path);
     let changed: BTreeSet<&RepoPath> = coverage.reviewed.iter().chain(left).collect();
     let lines = schema::walkthrough::walkthrough_lines(&said, |path| changed.contains(path));
@@ -163,7 +163,7 @@ mod tests {
         let key = ["AKIA", "73U55XTPLPFT7V4S"].concat();
         std::fs::write(folder.path().join("a.py"), format!("KEY = \"{key}\"\n")).unwrap();
         let said = [("a.py", format!("Sets {key}.")), ("gone.py", "Removed.".into()), ("c.py", "?".into())];
-        let said = said.map(|(path, text)| ReportedLine { path: path.into(), text });
+        let said = said.map(|(path, text)| ReportedWalkthroughLine { path: path.into(), text });
         let gone = UnreviewedFile { path: "gone.py".into(), reason: SkipReason::Deleted };
         let coverage = ReviewCoverage { reviewed: vec!["a.py".into()], not_reviewed: vec![gone] };
         let lines = walkthrough(said.iter(), folder.path(), &coverage);

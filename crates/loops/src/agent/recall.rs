@@ -54,14 +54,14 @@ pub struct ContextSources {
 
 /// The context of one review, and the origin of the repository's part.
 #[derive(Clone, Debug)]
-pub struct ReviewMemory {
+pub struct ReviewContext {
     /// The combined memory of operator and repository.
     pub memory: Arc<LayeredMemory>,
     /// A description of the place of the repository's own files.
     pub from: String,
 }
 
-impl ReviewMemory {
+impl ReviewContext {
     /// Converts the context to the form of a run's record.
     pub(super) fn to_model_memory(&self) -> ModelMemory {
         let Self { memory, from } = self;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use truing_agent::mcp::client::McpServers;
 use truing_agent::memory::{LayeredMemory, Skill, SkillTools};
-use truing_agent::native::{AgentRun, AgentRunEnd, RunLimits};
+use truing_agent::native::{AgentRunEnd, AgentRunResult, RunLimits};
 use truing_agent::prompt::route::{REVIEW, REVIEW_AGAIN, SPECIALIST_TASK, SPECIALIST_TASK_AGAIN};
 use truing_agent::schema::walkthrough::WalkthroughReport;
 use truing_agent::schema::{self, UncheckedFindings};
@@ -15,7 +15,7 @@ use truing_core::finding::Finding;
 use truing_core::id::UnixMillis;
 use truing_core::ledger::{BudgetLevel, BudgetLevelKind, BudgetUsage, RunBudget};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{ModelReview, ModelReviewDetail, ModelReviewStatus, SpecialistRun};
+use truing_core::outcome::{ModelReview, ModelReviewDetail, ModelReviewStatus, SpecialistResult};
 use truing_core::port::WriteGate;
 use truing_diff::RepoPath;
 use truing_model::gateway::ModelError;
@@ -25,7 +25,7 @@ use truing_reader::redact::redact_secrets;
 
 use super::shown::{self, EarlierReviewText, ReviewPromptInput, ViewTrackingTools};
 use super::task::ModelTask;
-use super::{AgentError, ChangeDescription, ModelAgent, ModelReviewRun, ReviewForm, ReviewTree};
+use super::{AgentError, ChangeDescription, ModelAgent, ModelReviewOptions, ModelReviewRun, ReviewTree};
 use crate::reading::{ReadingOutcome, ReviewedChange};
 
 /// The names of a review and its single agent on a cassette.
@@ -47,7 +47,7 @@ pub(super) struct ReviewInput<'a> {
     /// The findings that each reviewer owes a verdict on.
     pub(super) owed: &'a [&'a Finding],
     /// The form of the review.
-    pub(super) form: ReviewForm,
+    pub(super) form: ModelReviewOptions,
     pub(super) memory: &'a LayeredMemory,
     pub(super) purse: &'a RunBudget,
     /// The level of the pull request with the least money left; none if no level limits it.
@@ -60,7 +60,7 @@ pub(super) struct ReviewInput<'a> {
 pub(super) struct ReviewerRun {
     /// Name of the specialist; none for the only reviewer.
     pub(super) specialist: Option<String>,
-    pub(super) ran: AgentRun,
+    pub(super) ran: AgentRunResult,
     /// The files whose change it saw.
     pub(super) seen: BTreeSet<RepoPath>,
     /// Number of file reads that failed because the reader failed.
@@ -167,7 +167,7 @@ impl<'a> ReviewInput<'a> {
             let told: Vec<String> = both.into_iter().flatten().collect();
             (!told.is_empty()).then(|| told.join("\n"))
         };
-        let ran: AgentRun = if self.form.walkthrough {
+        let ran: AgentRunResult = if self.form.walkthrough {
             let lacks = |items: &WalkthroughReport| lacks(&items.0);
             agent.run_conversation(task, &looked, lacks).await.map(|WalkthroughReport(items)| items)
         } else {
@@ -227,7 +227,7 @@ pub(super) fn combine_runs(
             ModelReviewRun::from_run(ran, now).bounded_by(bound.as_ref(), &ran.end).after_failures(*failures);
         asks = asks.max(asks_here);
         if let Some(name) = specialist {
-            all.specialists.push(SpecialistRun {
+            all.specialists.push(SpecialistResult {
                 name: name.clone(),
                 turns: ran.turns,
                 cost_micro_usd: ran.cost,
@@ -259,7 +259,7 @@ pub(super) fn combine_runs(
 
 /// Returns the reason why a reviewer's part is incomplete. It omits the remark of a single review that the
 /// rules alone remain, which does not apply to several.
-fn reason(ran: &AgentRun, part: &ModelReviewStatus, asks: Option<MicroUsd>) -> Option<String> {
+fn reason(ran: &AgentRunResult, part: &ModelReviewStatus, asks: Option<MicroUsd>) -> Option<String> {
     match (part, &ran.end) {
         (ModelReviewStatus::Whole, _) => None,
         (ModelReviewStatus::Partial(why) | ModelReviewStatus::Deferred { why, .. }, AgentRunEnd::Done) => {

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use truing_agent::memory::LayeredMemory;
-use truing_agent::native::{CallOutput, RunBrief, RunTools};
+use truing_agent::native::{AgentRunInput, CallOutput, RunTools};
 use truing_agent::prompt::route::FilledPrompts;
 use truing_agent::prompt::{PromptError, PromptValues};
 use truing_agent::schema::MAX_FINDINGS;
@@ -216,7 +216,7 @@ pub(super) fn prompt(
     let fence = fence(data)?;
     let filled = agent.prompts.fill_prompts(names.0, names.1, &system, &task, &fence)?;
     let FilledPrompts { system, task, hash } = filled;
-    Ok((BuiltPrompt { brief: RunBrief { model: agent.model.clone(), system, task }, hash }, seen))
+    Ok((BuiltPrompt { brief: AgentRunInput { model: agent.model.clone(), system, task }, hash }, seen))
 }
 
 /// Formats a finding on one line.

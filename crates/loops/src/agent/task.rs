@@ -7,10 +7,10 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use truing_agent::fixer::{EDIT, WRITE};
 use truing_agent::native::{
-    AgentRun, AgentRunEnd, CallOutput, ReportForm, RunBrief, RunLimit, RunLimits, RunTools,
+    AgentRunEnd, AgentRunInput, AgentRunResult, CallOutput, ReportSchema, RunLimit, RunLimits, RunTools,
 };
 use truing_agent::prompt::route::FilledPrompts;
-use truing_agent::prompt::{DataFence, PromptError, PromptValues};
+use truing_agent::prompt::{DataBoundary, PromptError, PromptValues};
 use truing_core::RepoPath;
 use truing_core::ledger::RunBudget;
 use truing_core::port::{HaltReason, WriteGate};
@@ -43,7 +43,7 @@ pub(crate) struct ModelTask<'a> {
 
 /// A prompt and the digest of its parts.
 pub(crate) struct BuiltPrompt {
-    pub(crate) brief: RunBrief,
+    pub(crate) brief: AgentRunInput,
     pub(crate) hash: String,
 }
 
@@ -74,7 +74,7 @@ impl ModelAgent {
             values.iter().fold(PromptValues::default(), |all, (name, value)| all.with_value(name, value));
         let FilledPrompts { system, task, hash } =
             self.prompts.fill_prompts(frame, about, system, &task, &fence)?;
-        Ok(BuiltPrompt { brief: RunBrief { model: self.model.clone(), system, task }, hash })
+        Ok(BuiltPrompt { brief: AgentRunInput { model: self.model.clone(), system, task }, hash })
     }
 
     /// Runs the model until it has reported, or a limit ends it. `judge` returns the fault of a report, which
@@ -82,13 +82,13 @@ impl ModelAgent {
     ///
     /// # Errors
     /// [`HaltReason`]
-    pub(crate) async fn run_task<F: ReportForm>(
+    pub(crate) async fn run_task<F: ReportSchema>(
         &self,
         task: ModelTask<'_>,
         tools: &dyn RunTools,
         spent: &mut ModelSpend,
         judge: impl Fn(&F) -> Option<String> + Send,
-    ) -> Result<AgentRun<F>, HaltReason> {
+    ) -> Result<AgentRunResult<F>, HaltReason> {
         (spent.model, spent.prompt_hash) = (Some(self.model.clone()), Some(task.told.hash.clone()));
         let ran = self.run_conversation(task, tools, judge).await;
         if ran.turns > 0 {
@@ -102,12 +102,12 @@ impl ModelAgent {
     }
 
     /// Runs the model as [`Self::run_task`] does, and returns every kind of end.
-    pub(super) async fn run_conversation<F: ReportForm>(
+    pub(super) async fn run_conversation<F: ReportSchema>(
         &self,
         task: ModelTask<'_>,
         tools: &dyn RunTools,
         judge: impl Fn(&F) -> Option<String> + Send,
-    ) -> AgentRun<F> {
+    ) -> AgentRunResult<F> {
         let ModelTask { purse, name: (run, who), told, limits, gate } = task;
         let id = purse.run.clone();
         let session = self.gateway.open_session(purse, [self.model.clone()], gate);
@@ -206,10 +206,10 @@ pub(crate) fn describe_end(end: &AgentRunEnd) -> String {
 
 /// Returns the word in the marks around data. It is derived from all of the shown data. Equal input therefore
 /// gives an equal prompt, and no author can have written the word into the data.
-pub(super) fn fence<'a>(data: impl IntoIterator<Item = &'a [u8]>) -> Result<DataFence, PromptError> {
+pub(super) fn fence<'a>(data: impl IntoIterator<Item = &'a [u8]>) -> Result<DataBoundary, PromptError> {
     let mut word = hash_of(data);
     word.truncate(FENCE_CHARS);
-    DataFence::new(&word)
+    DataBoundary::new(&word)
 }
 
 /// Returns a digest of several values, each with its length.

@@ -16,7 +16,7 @@ use std::path::{Component, Path, PathBuf};
 use truing_agent::verify::{CacheScope as Trust, CommandOutput, INSIDE, Verifier, VerifyError};
 use truing_core::line;
 use truing_core::outcome::{ReviewCoverage, UnreviewedFile};
-use truing_core::verification::CommandEnd;
+use truing_core::verification::CommandEndReason;
 use truing_diff::RepoPath;
 use truing_reader::redact::redact_secrets;
 
@@ -148,16 +148,16 @@ impl GateCommands {
             let command = redact_secrets(&line::clean_line(&words.join(" "), MAX_COMMAND));
             let printout = verifier.run_on_copy(&set_up, tree, words).await?;
             let is_clean = match printout.end {
-                CommandEnd::Exit { code: 0 } => true,
-                CommandEnd::Exit { code: FOUND } => false,
-                CommandEnd::Exit { .. }
-                | CommandEnd::Killed
-                | CommandEnd::Time
-                | CommandEnd::Output
-                | CommandEnd::Disk
-                | CommandEnd::Limit { .. }
-                | CommandEnd::Full
-                | CommandEnd::NoProgram => {
+                CommandEndReason::Exit { code: 0 } => true,
+                CommandEndReason::Exit { code: FOUND } => false,
+                CommandEndReason::Exit { .. }
+                | CommandEndReason::Killed
+                | CommandEndReason::Time
+                | CommandEndReason::Output
+                | CommandEndReason::Disk
+                | CommandEndReason::Limit { .. }
+                | CommandEndReason::Full
+                | CommandEndReason::NoProgram => {
                     let mut why = failure_text(&printout);
                     if !set_up.can_run_checks() {
                         why += "; the set-up (`verify.setup`) does not work";

@@ -32,7 +32,7 @@ mod view;
 use self::view::{is_ours, is_over, summarise_feedback, unresolved_thread};
 use super::heard::{HEARD, MAX_TITLE, claim_of};
 use super::pull::{PullRequestWorkspace, effect_error, finding_topic, forge_error, is_not_now, own_comments};
-use super::{ActError, ConvergeRunner, RunObserver, RunProgress};
+use super::{ActError, ConvergeCallOutcome, ConvergeRunner, RunObserver};
 use crate::machine::SystemClock;
 
 /// Limit on immediate re-checks after the head moved.
@@ -109,11 +109,12 @@ impl PullRequestRunner<'_> {
         store: &dyn RunStore,
         token: FencingToken,
         told: &dyn RunObserver,
-    ) -> Result<RunProgress, StoreError> {
+    ) -> Result<ConvergeCallOutcome, StoreError> {
         let is_busy = self.runner.record.detail.state.exit.is_none()
             && !self.runner.record.detail.state.accepts_other_findings();
-        let mut left = if is_busy { self.runner.run(store, token, told).await? } else { RunProgress::Over };
-        while left == RunProgress::Over
+        let mut left =
+            if is_busy { self.runner.run(store, token, told).await? } else { ConvergeCallOutcome::Over };
+        while left == ConvergeCallOutcome::Over
             && self.runner.record.detail.state.accepts_other_findings()
             && !self.runner.record.detail.state.audits_only
         {
@@ -145,7 +146,7 @@ impl PullRequestRunner<'_> {
                                 self.runner.record.detail.state.exit = Some(exit);
                                 self.runner.record.detail.is_pursued = false;
                                 store.store_converge(token, &self.runner.record).await?;
-                                return Ok(RunProgress::Over);
+                                return Ok(ConvergeCallOutcome::Over);
                             }
                         }
                     }
@@ -167,7 +168,7 @@ impl PullRequestRunner<'_> {
                 NextAction::Again => {}
                 NextAction::Wait(until, what) => {
                     store.store_converge(token, &self.runner.record).await?;
-                    return Ok(RunProgress::Until(until, WaitReason::Reviewer, what));
+                    return Ok(ConvergeCallOutcome::Until(until, WaitReason::Reviewer, what));
                 }
                 NextAction::Over(exit) => {
                     state.exit = Some(exit);
@@ -187,7 +188,7 @@ impl PullRequestRunner<'_> {
                         .exit
                         .get_or_insert_with(|| ConvergeExit::new(ConvergeExitCode::Clean, clean));
                     store.store_converge(token, &self.runner.record).await?;
-                    return Ok(RunProgress::Over);
+                    return Ok(ConvergeCallOutcome::Over);
                 }
             }
             store.store_converge(token, &self.runner.record).await?;
@@ -196,7 +197,7 @@ impl PullRequestRunner<'_> {
     }
 
     /// Returns the state in which an error leaves the run, or its end.
-    fn left_by(&mut self, stop: ActError) -> Result<RunProgress, ConvergeExit> {
+    fn left_by(&mut self, stop: ActError) -> Result<ConvergeCallOutcome, ConvergeExit> {
         if let Some(left) = self.runner.waiting_progress(&stop) {
             return Ok(left);
         }
@@ -205,7 +206,7 @@ impl PullRequestRunner<'_> {
             self.runner.record.detail.unreached = unreached;
             return Err(exit);
         }
-        Ok(RunProgress::Failed(exit))
+        Ok(ConvergeCallOutcome::Failed(exit))
     }
 
     /// Records the head that the run's own audit is to clear.

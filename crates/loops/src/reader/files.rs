@@ -22,7 +22,7 @@ use truing_reader::protocol::{
     ReportCollector, encode_line,
 };
 
-use super::ChildReader;
+use super::ChildProcessReader;
 use super::bounds::{FILE_PATIENCE, FILE_TIME};
 use super::child::{ChildError, allow_for, clean_error, failure_text};
 use super::session::{ReaderSession, SessionError};
@@ -54,8 +54,8 @@ struct QueuedFile {
 }
 
 /// The work that several children share.
-struct SharedReadWork<'a> {
-    reader: &'a ChildReader,
+struct SharedReadQueue<'a> {
+    reader: &'a ChildProcessReader,
     request: &'a ReadRequest,
     /// Time at which reading ends.
     ends: Instant,
@@ -90,7 +90,10 @@ enum ReadFailure {
 }
 
 /// Reads the files of a request.
-pub(super) async fn read(reader: &ChildReader, request: &ReadRequest) -> Result<CheckedReport, ReaderError> {
+pub(super) async fn read(
+    reader: &ChildProcessReader,
+    request: &ReadRequest,
+) -> Result<CheckedReport, ReaderError> {
     let tree = FileTree::open(&request.tree)?;
     let files = request.files.iter().enumerate();
     let mut waiting: Vec<QueuedFile> = files
@@ -105,7 +108,7 @@ pub(super) async fn read(reader: &ChildReader, request: &ReadRequest) -> Result<
     let readers = worth.min(cores).clamp(1, MAX_READERS);
     let state = ReadState { waiting: waiting.into(), ..ReadState::default() };
     let ends = Instant::now() + reader.budget;
-    let work = SharedReadWork { reader, request, ends, readers, state: Mutex::new(state) };
+    let work = SharedReadQueue { reader, request, ends, readers, state: Mutex::new(state) };
     try_join_all((0..readers).map(|_| work.run_children())).await?;
 
     let state = work.state.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -119,7 +122,7 @@ pub(super) async fn read(reader: &ChildReader, request: &ReadRequest) -> Result<
     }
 }
 
-impl SharedReadWork<'_> {
+impl SharedReadQueue<'_> {
     fn state(&self) -> MutexGuard<'_, ReadState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -142,7 +145,7 @@ impl SharedReadWork<'_> {
 
     /// Starts a child and waits until it is ready to read.
     async fn start_session(&self) -> Result<ReaderSession, ReaderError> {
-        let ChildReader { program, rules, time, .. } = self.reader;
+        let ChildProcessReader { program, rules, time, .. } = self.reader;
         let arguments = rules.as_deref().map(|rules| [OsStr::new("--rules"), rules.as_os_str()]);
         let arguments = arguments.iter().flatten().copied();
         let mut session = ReaderSession::start(program, &self.request.tree, arguments)

@@ -16,8 +16,8 @@ use truing_agent::native::{CallOutput, RunTools};
 use truing_model::messages::ToolDefinition;
 use truing_reader::mask::are_secrets_shown;
 use truing_reader::protocol::{
-    MAX_CALL_BYTES, MAX_OPENED_BYTES, MAX_REPLIED_BYTES, NumberedReply, OpenReply, ProtocolError,
-    ToolsRequest, TreeToolCall, checked_reply, encode_line,
+    MAX_CALL_BYTES, MAX_OPENED_BYTES, MAX_REPLIED_BYTES, NumberedReply, ProtocolError, ToolsRequest,
+    TreeOpenReply, TreeToolCall, checked_reply, encode_line,
 };
 use truing_reader::tools::{DIFF, ToolDescription, ToolReply, TreeTool, call_diff, tool_descriptions};
 
@@ -177,7 +177,7 @@ impl ToolCallProcess {
         let number = match self.calls {
             Some(calls) => calls + 1,
             None => {
-                let opened: OpenReply = self.session.open(request, MAX_OPENED_BYTES).await?;
+                let opened: TreeOpenReply = self.session.open(request, MAX_OPENED_BYTES).await?;
                 opened.map_err(|error| SessionError::Reader(clean_error(error)))?;
                 1
             }

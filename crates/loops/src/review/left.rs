@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use truing_core::id::Sha;
-use truing_core::outcome::{OutcomeKind, ReviewDetail, ReviewOutcome, ReviewRecord, ReviewRuntime};
-use truing_core::port::{ComputedReview, PullRequest, PullRevision, RunRef, RunStart};
-use truing_core::publish::Producer;
+use truing_core::outcome::{ReviewDetail, ReviewOutcome, ReviewOutcomeKind, ReviewRecord, ReviewRuntime};
+use truing_core::port::{ComputedReview, PullRequest, PullRevision, RunReference, RunStart};
+use truing_core::publish::CommentProducer;
 use truing_core::slot::{StepOutcome, WaitReason};
 use truing_core::tier::{PullAuthor, PullFacts, Tier, TierChoice, TierRules};
 use truing_diff::{FileStatus, parse_files};
@@ -79,7 +79,7 @@ impl LeasedReview<'_> {
     /// budget does not count, nor does one without a model if there is a model now.
     fn head_reviewed_once<'b>(&self, begun: &'b RunStart) -> Option<&'b Sha> {
         let outcome = &begun.last.as_ref()?.detail.outcome;
-        let is_whole = matches!(outcome.kind, OutcomeKind::Reviewed | OutcomeKind::Partial)
+        let is_whole = matches!(outcome.kind, ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Partial)
             && outcome.until.is_none()
             && (self.agent.is_none() || outcome.runtime != ReviewRuntime::Rules);
         begun.reviewed.as_ref().filter(|_| is_whole).map(|revision| &revision.head)
@@ -126,7 +126,11 @@ impl LeasedReview<'_> {
                         .store_restated_review(self.run, &ComputedReview { status: Some(status), ..shown })
                         .await?;
                 }
-                None => self.store.store_announcement(self.run, Producer::Review, &summary, &status).await?,
+                None => {
+                    self.store
+                        .store_announcement(self.run, CommentProducer::Review, &summary, &status)
+                        .await?
+                }
             }
             if let ReconcileOutcome::Settling { until } = self.publish(head, false).await? {
                 return Ok(StepOutcome::DueAt(until, WaitReason::Settling));
@@ -145,10 +149,10 @@ impl LeasedReview<'_> {
     fn empty_review(&self, pull: &PullRequest, reason: &str) -> ComputedReview {
         let PullRevision { head, base } = pull.revision.clone();
         let detail = ReviewDetail::new(Some(head), base, skipped_outcome(reason));
-        let RunRef { id, key, .. } = self.run.clone();
+        let RunReference { id, key, .. } = self.run.clone();
         let outcome = ReviewRecord::new(id, key, detail, self.clock.now());
         ComputedReview {
-            producer: Producer::Review,
+            producer: CommentProducer::Review,
             findings: Vec::new(),
             desired: Vec::new(),
             status: None,
@@ -159,7 +163,7 @@ impl LeasedReview<'_> {
 
 fn skipped_outcome(reason: &str) -> ReviewOutcome {
     ReviewOutcome {
-        kind: OutcomeKind::Skipped,
+        kind: ReviewOutcomeKind::Skipped,
         reason: Some(reason.to_owned()),
         until: None,
         runtime: ReviewRuntime::Rules,

@@ -10,15 +10,15 @@ use truing_forge::ForgeServer as _;
 use truing_git::{Mirror, NewCommit, PrivateFolder, StagedChanges};
 
 use super::ReleaseDecision;
-use super::drafts::{DraftState, JobDrafts};
+use super::drafts::{JobDraftState, JobDrafts};
 use super::effects::check_push_outcome;
 use super::error::SyncRunError;
 use super::port::{CodeMigration, CodeMigrationError, UncheckedMigration};
-use super::pulls::{BranchState, JobPullRequests};
+use super::pulls::{JobBranchState, JobPullRequests};
 use super::question::QuestionDraft;
-use super::recipe::ChangeRecipe;
+use super::recipe::DeterministicChange;
 use super::run::SyncRun;
-use super::run_log::{QuestionUpdate, RunLog, SyncRunEnd};
+use super::run_log::{QuestionUpdate, SyncRunLog, SyncRunResult};
 use super::verify::CheckResults;
 use super::words::{self, ReleaseSubject};
 use crate::agent::ModelSpend;
@@ -31,16 +31,20 @@ pub(super) struct BumpContext<'a> {
     pub(super) tip: &'a Sha,
     /// The name of the default branch.
     pub(super) base: &'a str,
-    pub(super) stands: &'a BranchState,
-    pub(super) saved: &'a DraftState,
+    pub(super) stands: &'a JobBranchState,
+    pub(super) saved: &'a JobDraftState,
     pub(super) pulls: &'a JobPullRequests<'a>,
 }
 
 impl SyncRun<'_> {
-    pub(super) fn recipe<'b>(&'b self, mirror: &'b Mirror, decided: &'b ReleaseDecision) -> ChangeRecipe<'b> {
+    pub(super) fn recipe<'b>(
+        &'b self,
+        mirror: &'b Mirror,
+        decided: &'b ReleaseDecision,
+    ) -> DeterministicChange<'b> {
         let now = Timestamp::from_millisecond(self.effects.clock.now().0).unwrap_or_default();
         let date = now.strftime("%Y-%m-%d").to_string();
-        ChangeRecipe { job: self.job.config, decided, mirror, date, locker: self.job.locker }
+        DeterministicChange { job: self.job.config, decided, mirror, date, locker: self.job.locker }
     }
 
     pub(super) fn drafts(&self) -> JobDrafts<'_> {
@@ -61,10 +65,10 @@ impl SyncRun<'_> {
     pub(super) async fn bump(
         &self,
         job: &mut JobState,
-        log: &mut RunLog,
+        log: &mut SyncRunLog,
         ground: BumpContext<'_>,
         decided: &ReleaseDecision,
-    ) -> Result<SyncRunEnd, SyncRunError> {
+    ) -> Result<SyncRunResult, SyncRunError> {
         let version = decided.to.to_string();
         let Some(porter) = self.job.porter else { return Ok(self.question_end(&version, decided)) };
         let BumpContext { mirror, tip, saved, .. } = ground;
@@ -74,7 +78,7 @@ impl SyncRun<'_> {
         let draft = saved.draft.as_ref();
         if let Some((draft, active)) = draft.and_then(|draft| Some((draft, draft.active.as_ref()?))) {
             let why = format!("{} is in use by a person: {}", draft.pull.url, active.activity_text());
-            return Ok(SyncRunEnd::new(Outcome::Blocked, why, QuestionUpdate::Same));
+            return Ok(SyncRunResult::new(Outcome::Blocked, why, QuestionUpdate::Same));
         }
         if let (Some(draft), Some(port)) =
             (draft, job.progress.as_ref().filter(|port| port.version == version && port.waits))
@@ -84,7 +88,7 @@ impl SyncRun<'_> {
             let (title, text) =
                 words::undecided_question(self.release_subject(&version), url, &port.questions);
             let why = format!("{url} waits for an answer from a person");
-            return Ok(SyncRunEnd::new(
+            return Ok(SyncRunResult::new(
                 Outcome::Asked,
                 why,
                 QuestionUpdate::This(QuestionDraft { version, title, text }),
@@ -92,7 +96,7 @@ impl SyncRun<'_> {
         }
         if self.job.dry_run {
             let why = format!("a model would port the code to {version}; it was not called");
-            return Ok(SyncRunEnd::new(Outcome::Rehearsed, why, QuestionUpdate::Same));
+            return Ok(SyncRunResult::new(Outcome::Rehearsed, why, QuestionUpdate::Same));
         }
 
         log.begin_step(SyncStep::Change);
@@ -123,7 +127,7 @@ impl SyncRun<'_> {
         let ported = match ported {
             Ok(ported) => ported,
             Err(CodeMigrationError::Money(why)) => {
-                return Ok(SyncRunEnd::new(Outcome::Held, why, QuestionUpdate::Same));
+                return Ok(SyncRunResult::new(Outcome::Held, why, QuestionUpdate::Same));
             }
             Err(CodeMigrationError::Halted(reason)) => return Err(GateHalt::from(reason).into()),
             Err(error) => return Err(error.into()),
@@ -152,12 +156,12 @@ impl SyncRun<'_> {
     async fn finish(
         &self,
         job: &mut JobState,
-        log: &mut RunLog,
+        log: &mut SyncRunLog,
         ground: &BumpContext<'_>,
         decided: &ReleaseDecision,
         ported: &UncheckedMigration,
         checked: &CheckResults,
-    ) -> Result<SyncRunEnd, SyncRunError> {
+    ) -> Result<SyncRunResult, SyncRunError> {
         let BumpContext { mirror, tip, base, stands, saved, pulls } = *ground;
         let version = decided.to.to_string();
         let about = self.release_subject(&version);
@@ -179,19 +183,19 @@ impl SyncRun<'_> {
         }
         log.pull = Some(shown);
         job.progress = None;
-        Ok(SyncRunEnd::new(Outcome::Bumped, why, QuestionUpdate::Nothing))
+        Ok(SyncRunResult::new(Outcome::Bumped, why, QuestionUpdate::Nothing))
     }
 
     /// Saves the port in the draft.
     async fn save(
         &self,
         job: &mut JobState,
-        log: &mut RunLog,
+        log: &mut SyncRunLog,
         ground: &BumpContext<'_>,
         decided: &ReleaseDecision,
         ported: &UncheckedMigration,
         checked: &CheckResults,
-    ) -> Result<SyncRunEnd, SyncRunError> {
+    ) -> Result<SyncRunResult, SyncRunError> {
         let BumpContext { mirror, tip, base, saved, .. } = *ground;
         let version = decided.to.to_string();
         let about = self.release_subject(&version);
@@ -225,14 +229,14 @@ impl SyncRun<'_> {
         let what = words::open_ends(ported, checked);
         // A run that waits for people has not failed.
         let ended = if now.waits || now.has_advanced_since(saved.draft.as_ref().and(job.progress.as_ref())) {
-            SyncRunEnd::new(
+            SyncRunResult::new(
                 Outcome::Saved,
                 format!("the port is not finished: {what}; {} holds it{}", shown.url, self.without_drafts()),
                 asks,
             )
         } else {
             let why = format!("the port is no further than before: {what}; {} holds it", shown.url);
-            SyncRunEnd::new(Outcome::Failed, why, QuestionUpdate::Same)
+            SyncRunResult::new(Outcome::Failed, why, QuestionUpdate::Same)
         };
         log.pull = Some(shown);
         job.progress = Some(now);

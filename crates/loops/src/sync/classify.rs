@@ -33,7 +33,7 @@ use super::error::SyncRunError;
 use super::material::{files_of, release_patches, truncate_with_note};
 use super::port::MigrationAgent;
 use super::run::SyncRun;
-use super::run_log::{QuestionUpdate, RunLog, SyncRunEnd};
+use super::run_log::{QuestionUpdate, SyncRunLog, SyncRunResult};
 use super::{ReleaseDecision, SyncDecisionError, change, counterparts};
 use crate::agent::{BuiltPrompt, ModelSpend, ModelTask, TracedTools, hash_of, invalid_report_reason};
 use truing_core::port::GateHalt;
@@ -87,10 +87,10 @@ impl SyncRun<'_> {
     pub(super) async fn classify(
         &self,
         job: &mut JobState,
-        log: &mut RunLog,
+        log: &mut SyncRunLog,
         beside: ClassifyContext<'_>,
         decided: &mut ReleaseDecision,
-    ) -> Result<Option<SyncRunEnd>, SyncRunError> {
+    ) -> Result<Option<SyncRunResult>, SyncRunError> {
         let Some(porter) = self.job.porter.filter(|_| self.job.config.classifies) else { return Ok(None) };
         let functions = match functions_to_classify(&decided.decision) {
             Ok(functions) => functions,
@@ -260,7 +260,7 @@ impl SyncRun<'_> {
 }
 
 /// Returns the end of a dry run, which names the functions that a model would be asked about.
-fn dry_run_end(functions: &[MirroredFunction]) -> SyncRunEnd {
+fn dry_run_end(functions: &[MirroredFunction]) -> SyncRunResult {
     let names = functions.iter().take(NAMED).map(|one| format!("{} in {}", one.symbol, one.file));
     let mut names = names.collect::<Vec<_>>().join(", ");
     if let Some(more @ 1..) = functions.len().checked_sub(NAMED) {
@@ -268,7 +268,7 @@ fn dry_run_end(functions: &[MirroredFunction]) -> SyncRunEnd {
     }
     let why =
         format!("a model would be asked whether these functions need porting: {names}; it was not called");
-    SyncRunEnd::new(Outcome::Rehearsed, why, QuestionUpdate::Same)
+    SyncRunResult::new(Outcome::Rehearsed, why, QuestionUpdate::Same)
 }
 
 /// Writes the files into a folder of their own. Paths come from the project and from archives; none may lead

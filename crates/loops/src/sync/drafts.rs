@@ -27,7 +27,7 @@ pub(super) struct JobDrafts<'a> {
 
 /// The state of the drafts at the forge.
 #[derive(Debug, Default)]
-pub(super) struct DraftState {
+pub(super) struct JobDraftState {
     /// The open draft of the job.
     pub(super) draft: Option<DraftPullRequest>,
     /// An open pull request from the job's branch that is not the job's.
@@ -55,9 +55,9 @@ impl JobDrafts<'_> {
     }
 
     /// Reads the state of the drafts.
-    pub(super) async fn load_state(&self) -> Result<DraftState, ForgeError> {
+    pub(super) async fn load_state(&self) -> Result<JobDraftState, ForgeError> {
         let prefix = self.topic("");
-        let mut saved = DraftState::default();
+        let mut saved = JobDraftState::default();
         for pull in self.forge.pulls_from(&self.branch()).await?.into_iter().filter(BranchPull::is_open) {
             let topic = pull.topic.as_ref().map(Topic::as_str).unwrap_or_default();
             match topic.strip_prefix(prefix.as_str()).map(str::to_owned) {

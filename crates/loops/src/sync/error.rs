@@ -6,7 +6,7 @@ use truing_git::{GitError, PushRefusal};
 
 use super::change::ChangeError;
 use super::port::CodeMigrationError;
-use super::recipe::RecipeError;
+use super::recipe::DeterministicChangeError;
 use super::verify::ProjectCheckError;
 use super::{PinnedError, SyncDecisionError, words};
 
@@ -34,7 +34,7 @@ pub enum SyncRunError {
     Change(#[from] ChangeError),
     /// The change cannot be made.
     #[error(transparent)]
-    Recipe(#[from] RecipeError),
+    Recipe(#[from] DeterministicChangeError),
     /// The port cannot be made.
     #[error(transparent)]
     Port(#[from] CodeMigrationError),

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use truing_config::sync::JobConfig;
 use truing_core::sync::{PinManifest, ReleaseSources, SymbolState, SyncDecision, SyncVerdict};
 use truing_core::version::PackageVersion;
-use truing_reader::sources::SourcesRequest;
+use truing_reader::sources::ReleaseSourcesRequest;
 use truing_upstream::archives::ArchiveFolder;
 use truing_upstream::index::{PackageIndex, PackageRelease};
 
 use super::SyncDecisionError;
-use crate::reader::ChildReader;
+use crate::reader::ChildProcessReader;
 
 /// A query about a release.
 pub(super) struct ReleaseQuery<'a> {
@@ -26,7 +26,7 @@ pub(super) struct ReleaseHistory<'a> {
     pub(super) job: &'a JobConfig,
     pub(super) index: &'a PackageIndex,
     pub(super) archives: &'a ArchiveFolder,
-    pub(super) reader: &'a ChildReader,
+    pub(super) reader: &'a ChildProcessReader,
     pub(super) releases: &'a [PackageRelease],
     pub(super) newest: PackageVersion,
     /// The results for the releases between the two, by index.
@@ -76,7 +76,8 @@ impl ReleaseHistory<'_> {
     ) -> Result<ReleaseSources, SyncDecisionError> {
         let Some(release) = self.releases.get(place) else { return Ok(ReleaseSources::default()) };
         let archive: PathBuf = self.archives.get(self.index, &release.archive).await?;
-        let request = SourcesRequest { archive, format: release.archive.format, symbols, mirrored, bases };
+        let request =
+            ReleaseSourcesRequest { archive, format: release.archive.format, symbols, mirrored, bases };
         let read = self.reader.sources(&request).await;
         read.map_err(|source| SyncDecisionError::Sources { name: release.archive.name.clone(), source })
     }

@@ -8,7 +8,7 @@ use truing_upstream::archives::ArchiveFolder;
 use truing_upstream::index::PackageIndex;
 
 use super::port::MigrationAgent;
-use crate::reader::ChildReader;
+use crate::reader::ChildProcessReader;
 
 /// A sync job, and the tools of each of its runs.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +22,7 @@ pub struct SyncJob<'a> {
     /// The folder of downloaded archives.
     pub archives: &'a ArchiveFolder,
     /// The reader of archives.
-    pub reader: &'a ChildReader,
+    pub reader: &'a ChildProcessReader,
     /// The model that ports code; none if no model may.
     pub porter: Option<&'a MigrationAgent>,
     /// The runner of lock commands; none if the job has none.

@@ -10,7 +10,7 @@ use truing_upstream::archives::ArchiveFolder;
 use truing_upstream::index::PackageIndex;
 
 use super::SyncDecisionError;
-use crate::reader::ChildReader;
+use crate::reader::ChildProcessReader;
 
 /// Maximum number of bytes of the package's changes, and of an earlier run's handover.
 const MAX_SHOWN: usize = 160 << 10;
@@ -40,7 +40,7 @@ pub(super) async fn files_of(
     job: &JobConfig,
     index: &PackageIndex,
     archives: &ArchiveFolder,
-    reader: &ChildReader,
+    reader: &ChildProcessReader,
     version: &PackageVersion,
     files: &[String],
 ) -> Result<BTreeMap<String, String>, SyncDecisionError> {

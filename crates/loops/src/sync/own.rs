@@ -10,7 +10,7 @@ use truing_core::sync::{UnguardedPart, UnguardedReason};
 use truing_reader::sources::{ProjectFacts, ProjectRequest, SourcesError};
 
 use super::SyncDecisionError;
-use crate::reader::ChildReader;
+use crate::reader::ChildProcessReader;
 
 /// Returns the definitions that a Python project overrides, the classes that it inherits from, and the
 /// definitions in its files.
@@ -21,7 +21,7 @@ pub(super) async fn load_project_facts(
     job: &JobConfig,
     project: &Path,
     pairs: &[(String, String)],
-    reader: &ChildReader,
+    reader: &ChildProcessReader,
 ) -> Result<ProjectFacts, SyncDecisionError> {
     let wrong = |source| SyncDecisionError::Project { folder: project.to_owned(), source };
     let folder = project
@@ -39,7 +39,7 @@ pub(super) async fn load_project_copies(
     job: &JobConfig,
     project: &Path,
     pairs: &[(String, String)],
-    reader: &ChildReader,
+    reader: &ChildProcessReader,
 ) -> (ProjectFacts, Option<UnguardedPart>) {
     match job.registry {
         PackageRegistry::Pypi => match load_project_facts(job, project, pairs, reader).await {

@@ -7,7 +7,7 @@ use truing_core::sync::{ManifestEntry, ManifestError, PinManifest, UnguardedPart
 use truing_reader::sources::{HashPins, SourcesError};
 use truing_upstream::manifest::{self, ManifestFileError};
 
-use crate::reader::ChildReader;
+use crate::reader::ChildProcessReader;
 
 /// The pins of a project.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,7 +57,7 @@ fn unguarded_lines(untold: &[UnguardedPart]) -> String {
 pub async fn pinned_by(
     job: &JobConfig,
     project: &Path,
-    reader: &ChildReader,
+    reader: &ChildProcessReader,
 ) -> Result<PinnedManifest, PinnedError> {
     if job.has_manifest() {
         read_pins(&project.join(&job.manifest), reader).await
@@ -71,7 +71,7 @@ pub async fn pinned_by(
 /// # Errors
 /// [`PinnedError`]
 #[truing_core::boxed_future]
-pub async fn read_pins(path: &Path, reader: &ChildReader) -> Result<PinnedManifest, PinnedError> {
+pub async fn read_pins(path: &Path, reader: &ChildProcessReader) -> Result<PinnedManifest, PinnedError> {
     if path.extension().is_none_or(|extension| extension != "py") {
         return Ok(PinnedManifest { manifest: manifest::read(path)?, untold: Vec::new() });
     }

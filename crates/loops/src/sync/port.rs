@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 use truing_agent::fixer::{FixerError, FixerTools, FixerWorkspace};
-use truing_agent::native::{AgentRun, AgentRunEnd, RunLimits};
+use truing_agent::native::{AgentRunEnd, AgentRunResult, RunLimits};
 use truing_agent::prompt::PromptError;
 use truing_agent::schema::work::WorkReport;
 use truing_config::sync::JobConfig;
@@ -34,7 +34,7 @@ use truing_upstream::index::PackageIndex;
 use super::{ReleaseDecision, SyncDecisionError};
 use crate::agent::{ModelAgent, ModelSpend, ModelTask, RestrictedTools, TracedTools, describe_end};
 use crate::files::{FileContentChange, RejectedFile, write_changes};
-use crate::reader::ChildReader;
+use crate::reader::ChildProcessReader;
 
 pub(super) use clone::MigrationPathPolicy;
 
@@ -125,7 +125,7 @@ pub(super) struct CodeMigration<'a> {
     pub(super) decided: &'a ReleaseDecision,
     /// Files that are written without the model: range, digests, lock files.
     pub(super) written: &'a [FileContentChange],
-    pub(super) tools: (&'a PackageIndex, &'a ArchiveFolder, &'a ChildReader),
+    pub(super) tools: (&'a PackageIndex, &'a ArchiveFolder, &'a ChildProcessReader),
     /// Consulted before each turn of the model.
     pub(super) gate: &'a Arc<dyn WriteGate>,
     pub(super) now: UnixMillis,
@@ -178,7 +178,7 @@ impl CodeMigration<'_> {
         allowed: &MigrationPathPolicy,
         handover: Option<&str>,
         spent: &mut ModelSpend,
-    ) -> Result<AgentRun<WorkReport>, CodeMigrationError> {
+    ) -> Result<AgentRunResult<WorkReport>, CodeMigrationError> {
         let MigrationAgent { agent, programs, policy } = self.porter;
         let repository = self.job.repo.as_deref().unwrap_or_default();
         let (purse, most) = agent.budgets.purse_of_sync(self.run.clone(), repository, self.now);

@@ -5,9 +5,9 @@ use std::path::Path;
 use truing_config::sync::JobConfig;
 use truing_core::effect::Effect;
 use truing_core::id::{Sha, Topic};
-use truing_core::port::{BranchPull, ForgeError, ForgeRead as _, PullDraft, PullRemark, PullState};
+use truing_core::port::{BranchPull, ForgeError, ForgeRead as _, PullDraft, PullRequestComment, PullState};
 use truing_core::sync::SyncVerdict;
-use truing_core::sync::course::{BranchActivity, BranchPlan, JobPullRequest, find_activity, plan_branch};
+use truing_core::sync::course::{BranchActivity, BranchPlan, JobPullState, find_activity, plan_branch};
 use truing_core::sync::record::{JobPull, JobPullKind};
 use truing_forge::{AnyForgeServer, ForgeServer as _, RepositoryClient};
 
@@ -32,7 +32,7 @@ pub(super) struct JobPullRequests<'a> {
 
 /// The state of the job's branch and pull requests at the forge.
 #[derive(Debug)]
-pub(super) struct BranchState {
+pub(super) struct JobBranchState {
     /// The newest final pull request of the job, open or not.
     pub(super) last: Option<BranchPull>,
     /// An open one from the job's branch that is not the job's: another person uses the branch's name.
@@ -42,7 +42,7 @@ pub(super) struct BranchState {
     /// The activity of people on it.
     pub(super) active: Option<BranchActivity>,
     /// The job's comments there about waiting releases, and their places.
-    said: Vec<PullRemark>,
+    said: Vec<PullRequestComment>,
 }
 
 impl JobPullRequests<'_> {
@@ -56,7 +56,10 @@ impl JobPullRequests<'_> {
     }
 
     /// Reads the state. `reaches` is true for the version of the release to follow and for later ones.
-    pub(super) async fn load_state(&self, reaches: impl Fn(&str) -> bool) -> Result<BranchState, ForgeError> {
+    pub(super) async fn load_state(
+        &self,
+        reaches: impl Fn(&str) -> bool,
+    ) -> Result<JobBranchState, ForgeError> {
         let prefix = self.topic("");
         let all = self.forge.pulls_from(&self.job.branch).await?;
         let is_ours = |pull: &&BranchPull| {
@@ -78,13 +81,13 @@ impl JobPullRequests<'_> {
                 .filter(|remark| remark.topic.as_ref() == Some(&blocked))
                 .collect();
         }
-        Ok(BranchState { last, foreign, covers, active: somebody, said })
+        Ok(JobBranchState { last, foreign, covers, active: somebody, said })
     }
 
     /// Opens or rewrites the final pull request, whose branch is pushed.
     pub(super) async fn show(
         &self,
-        stands: &BranchState,
+        stands: &JobBranchState,
         base: &str,
         verdict: SyncVerdict,
         text: &str,
@@ -138,7 +141,7 @@ impl JobPullRequests<'_> {
     /// Deletes the job's comments about waiting releases.
     async fn delete_blocked_comments(
         &self,
-        stands: &BranchState,
+        stands: &JobBranchState,
         pull: &BranchPull,
     ) -> Result<(), SyncRunError> {
         for remark in &stands.said {
@@ -151,7 +154,7 @@ impl JobPullRequests<'_> {
     /// Comments on the pull request that a release waits for it: once, and as the last comment.
     pub(super) async fn say_blocked(
         &self,
-        stands: &BranchState,
+        stands: &JobBranchState,
         pull: &BranchPull,
     ) -> Result<JobPull, SyncRunError> {
         let why = stands.active.as_ref().map(BranchActivity::activity_text).unwrap_or_default();
@@ -204,11 +207,11 @@ fn has_it(pull: &BranchPull) -> bool {
     }
 }
 
-impl BranchState {
+impl JobBranchState {
     /// Returns the plan for a decision to relax or to bump. `same` is true if the branch already has its
     /// intended base.
     pub(super) fn choose_plan(&self, verdict: SyncVerdict, wip: bool, same: bool) -> BranchPlan {
-        let existing = JobPullRequest {
+        let existing = JobPullState {
             last: self.last.as_ref(),
             covers: self.covers,
             active: self.active.is_some(),

@@ -7,12 +7,12 @@ use std::path::Path;
 use globset::GlobSet;
 use tokio::task::spawn_blocking;
 use truing_agent::proxy::HostAccess;
-use truing_agent::verify::{REGISTRIES, ScratchRun, Verifier, VerifyError};
+use truing_agent::verify::{REGISTRIES, ScratchRunResult, Verifier, VerifyError};
 use truing_config::sync::{JobConfig, places};
 use truing_config::value;
 use truing_core::RepoPath;
 use truing_core::id::Sha;
-use truing_core::verification::{CommandEnd, CommandRun};
+use truing_core::verification::{CommandEndReason, CommandRun};
 use truing_git::{GitError, Mirror, PathStatus};
 
 use super::ReleaseDecision;
@@ -26,7 +26,7 @@ const SHOWN: (usize, usize) = (10, 300);
 
 /// The reason why the change cannot be made.
 #[derive(Debug, thiserror::Error)]
-pub enum RecipeError {
+pub enum DeterministicChangeError {
     /// The range or the digests cannot be written.
     #[error(transparent)]
     Change(#[from] ChangeError),
@@ -50,7 +50,7 @@ pub enum RecipeError {
     Failed {
         command: String,
         /// The way it ended.
-        end: CommandEnd,
+        end: CommandEndReason,
         /// The last lines that it printed, and the hosts that it could not reach.
         said: String,
     },
@@ -67,7 +67,7 @@ pub enum RecipeError {
 
 /// Makes the change without a model.
 #[derive(Debug)]
-pub(super) struct ChangeRecipe<'a> {
+pub(super) struct DeterministicChange<'a> {
     pub(super) job: &'a JobConfig,
     pub(super) decided: &'a ReleaseDecision,
     pub(super) mirror: &'a Mirror,
@@ -77,12 +77,16 @@ pub(super) struct ChangeRecipe<'a> {
     pub(super) locker: Option<&'a Verifier>,
 }
 
-impl ChangeRecipe<'_> {
+impl DeterministicChange<'_> {
     /// Makes the change in a clone of `on` in which no command has run. Returns the written files.
     ///
     /// # Errors
-    /// [`RecipeError`]; the written files remain.
-    pub(super) async fn make(&self, on: &Sha, folder: &Path) -> Result<Vec<FileContentChange>, RecipeError> {
+    /// [`DeterministicChangeError`]; the written files remain.
+    pub(super) async fn make(
+        &self,
+        on: &Sha,
+        folder: &Path,
+    ) -> Result<Vec<FileContentChange>, DeterministicChangeError> {
         let (at, job, decided) = (folder.to_owned(), self.job.clone(), self.decided.clone());
         let made = spawn_blocking(move || change::apply_change(&at, &job, &decided)).await;
         let mut written =
@@ -102,11 +106,11 @@ impl ChangeRecipe<'_> {
         on: &Sha,
         folder: &Path,
         written: &[FileContentChange],
-    ) -> Result<Vec<FileContentChange>, RecipeError> {
+    ) -> Result<Vec<FileContentChange>, DeterministicChangeError> {
         if self.job.lock.is_empty() {
             return Ok(Vec::new());
         }
-        let locker = self.locker.ok_or(RecipeError::NoSandbox)?;
+        let locker = self.locker.ok_or(DeterministicChangeError::NoSandbox)?;
         let worked = locker.run_commands(folder, &self.commands()).await?;
         if let Some(failed) = worked.commands.iter().find(|ran| !ran.end.is_success()) {
             return Err(failure(failed, &worked.reached));
@@ -138,9 +142,9 @@ impl ChangeRecipe<'_> {
     async fn changed_lock_files(
         &self,
         on: &Sha,
-        worked: &ScratchRun,
+        worked: &ScratchRunResult,
         written: &[FileContentChange],
-    ) -> Result<Vec<FileContentChange>, RecipeError> {
+    ) -> Result<Vec<FileContentChange>, DeterministicChangeError> {
         let globs: GlobSet = value::compile_globs(&self.job.lock_files)?;
         let staged = self.mirror.stage(on, &worked.tree(), None).await?;
         let own = |path: &RepoPath| written.iter().any(|change| change.path == *path);
@@ -156,7 +160,7 @@ impl ChangeRecipe<'_> {
         let changed = written.iter().zip(&kept).filter(|(ours, kept)| ours != kept);
         refused.extend(changed.map(|(ours, _)| &ours.path));
         if !refused.is_empty() {
-            return Err(RecipeError::Paths(summarise_paths(&refused)));
+            return Err(DeterministicChangeError::Paths(summarise_paths(&refused)));
         }
         let locks = staged.paths.into_iter().filter(|(path, _)| !own(path)).collect();
         Ok(read_changes(&worked.tree(), locks).await?)
@@ -165,7 +169,7 @@ impl ChangeRecipe<'_> {
 
 /// Builds the error of a failed command: its end, the last lines that it printed, and the hosts that it could
 /// not reach.
-fn failure(ran: &CommandRun, reached: &[HostAccess]) -> RecipeError {
+fn failure(ran: &CommandRun, reached: &[HostAccess]) -> DeterministicChangeError {
     let text = if ran.errors.trim().is_empty() { &ran.output } else { &ran.errors };
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let (count, length) = SHOWN;
@@ -174,7 +178,7 @@ fn failure(ran: &CommandRun, reached: &[HostAccess]) -> RecipeError {
         said += "\n";
         said.extend(line.chars().filter(|c| !c.is_control()).take(length));
     }
-    if ran.end == CommandEnd::NoProgram {
+    if ran.end == CommandEndReason::NoProgram {
         said += " in the system's folders and those of `verify.programs`";
     }
     for HostAccess { host, port, refused, .. } in reached {
@@ -182,5 +186,5 @@ fn failure(ran: &CommandRun, reached: &[HostAccess]) -> RecipeError {
             said += &format!("\nit asked for {host}:{port}, which {}", why.to_message(REGISTRIES));
         }
     }
-    RecipeError::Failed { command: ran.argv.join(" "), end: ran.end, said }
+    DeterministicChangeError::Failed { command: ran.argv.join(" "), end: ran.end, said }
 }

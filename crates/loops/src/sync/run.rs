@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use truing_config::sync::ReleaseSelector as Follows;
 use truing_core::RepoPath;
 use truing_core::id::{Sha, UnixMillis};
-use truing_core::port::{ForgeRead as _, GateHalt, RecordStore, RunRef, StoreError};
+use truing_core::port::{ForgeRead as _, GateHalt, RecordStore, RunReference, StoreError};
 use truing_core::sync::breaker::{RunAdmission, SyncTarget};
 use truing_core::sync::course::BranchPlan;
 use truing_core::sync::job::JobState;
@@ -21,12 +21,12 @@ use truing_git::{Mirror, PrivateFolder, Remote};
 use super::bump::BumpContext;
 use super::change;
 use super::classify::ClassifyContext;
-use super::drafts::{DraftPullRequest, DraftState};
+use super::drafts::{DraftPullRequest, JobDraftState};
 use super::error::SyncRunError;
 use super::job::SyncJob;
-use super::pulls::{self, BranchState, JobPullRequests};
+use super::pulls::{self, JobBranchState, JobPullRequests};
 use super::question::QuestionDraft;
-use super::run_log::{QuestionUpdate, RunLog, SyncRunEnd};
+use super::run_log::{QuestionUpdate, SyncRunLog, SyncRunResult};
 use super::tracking;
 use super::verify::ProjectChecks;
 use super::words::{self, ReleaseSubject};
@@ -42,7 +42,7 @@ pub struct SyncRun<'a> {
     /// The job with its project and tools.
     pub job: &'a SyncJob<'a>,
     /// Identity of the run.
-    pub run: &'a RunRef,
+    pub run: &'a RunReference,
     /// Reads the forge's side of the repository.
     pub forge: &'a RepositoryClient,
     /// The client of that forge.
@@ -84,7 +84,7 @@ impl SyncRun<'_> {
         let (from, to, update, pull) = (None, None, None, None);
         let evidence = SyncEvidence::default();
         let spent = ModelSpend::default();
-        let mut log = RunLog { began, at: None, steps: vec![], from, to, update, evidence, pull, spent };
+        let mut log = SyncRunLog { began, at: None, steps: vec![], from, to, update, evidence, pull, spent };
         let ended = Box::pin(self.steps(&mut job, &mut log)).await;
         let is_halted = ended.as_ref().is_err_and(SyncRunError::is_halt);
         let mut again = ended.as_ref().err().and_then(SyncRunError::settle_time);
@@ -92,19 +92,19 @@ impl SyncRun<'_> {
             Ok(ended) => ended,
             Err(Ok(error)) => return Err(error),
             Err(Err(error)) if error.is_halt() || again.is_some() => {
-                SyncRunEnd::new(Outcome::Held, error.to_string(), QuestionUpdate::Same)
+                SyncRunResult::new(Outcome::Held, error.to_string(), QuestionUpdate::Same)
             }
             // The breaker would not have admitted it.
             Err(Err(error))
                 if !self.job.dry_run && job.breaker.open_trip().is_some() && !job.breaker.is_running() =>
             {
-                SyncRunEnd::new(
+                SyncRunResult::new(
                     Outcome::Breaker,
                     format!("the circuit breaker is open; {error}"),
                     QuestionUpdate::Same,
                 )
             }
-            Err(Err(error)) => SyncRunEnd::new(Outcome::Failed, error.to_string(), QuestionUpdate::Same),
+            Err(Err(error)) => SyncRunResult::new(Outcome::Failed, error.to_string(), QuestionUpdate::Same),
         };
         let reached = log.current_step();
         let now = self.effects.clock.now();
@@ -200,7 +200,7 @@ impl SyncRun<'_> {
     }
 
     /// Carries out the steps, up to the one that ends the run.
-    async fn steps(&self, job: &mut JobState, log: &mut RunLog) -> Result<SyncRunEnd, SyncRunError> {
+    async fn steps(&self, job: &mut JobState, log: &mut SyncRunLog) -> Result<SyncRunResult, SyncRunError> {
         log.begin_step(SyncStep::Detect);
         self.go_on().await?;
         let repository = self.forge.repository().await?;
@@ -243,7 +243,7 @@ impl SyncRun<'_> {
         if let (Some(draft), true) = (&saved.draft, named.is_some() && named != begun) {
             let (url, version) = (&draft.pull.url, &draft.version);
             let why = format!("{url} is a port to {version}, which is finished first: run it without `--to`");
-            return Ok(SyncRunEnd::new(Outcome::Held, why, QuestionUpdate::Same));
+            return Ok(SyncRunResult::new(Outcome::Held, why, QuestionUpdate::Same));
         }
         let wanted = named.clone().or_else(|| begun.clone());
         let mut seen = super::find_releases(&question(wanted), self.job.index).await;
@@ -255,7 +255,7 @@ impl SyncRun<'_> {
         // A named release that cannot be followed is the caller's mistake, and the job has not failed.
         if let (Some(named), Some(why)) = (&named, self.unfollowed_reason(&seen)) {
             log.to = Some(named.to_string());
-            return Ok(SyncRunEnd::new(Outcome::Held, why, QuestionUpdate::Same));
+            return Ok(SyncRunResult::new(Outcome::Held, why, QuestionUpdate::Same));
         }
         let mut seen = seen?;
         let SyncJob { index, archives, reader, .. } = *self.job;
@@ -272,7 +272,7 @@ impl SyncRun<'_> {
         if seen.is_in_range() {
             log.update = Some(SyncVerdict::Skip);
             let why = format!("{} {to} is in the range already", self.job.config.package);
-            return Ok(SyncRunEnd::new(Outcome::UpToDate, why, QuestionUpdate::Nothing));
+            return Ok(SyncRunResult::new(Outcome::UpToDate, why, QuestionUpdate::Nothing));
         }
 
         let target = SyncTarget { version: to.clone(), manifest: change::digest(&manifest) };
@@ -283,7 +283,7 @@ impl SyncRun<'_> {
             // Saved before any attempt: a run that dies after this point counts as failed.
             self.store.store_job(self.run, job).await?;
             if let RunAdmission::Skip(_) = admission {
-                return Ok(SyncRunEnd::new(
+                return Ok(SyncRunResult::new(
                     Outcome::Breaker,
                     "the circuit breaker is open",
                     QuestionUpdate::Same,
@@ -312,18 +312,18 @@ impl SyncRun<'_> {
             let about = ClassifyContext { project, manifest: &pins.manifest, heard: answers.newest.as_ref() };
             let ended = Box::pin(self.classify(job, log, about, &mut decided)).await?;
             if let Some(ended) = ended {
-                (log.update, log.evidence) = (Some(SyncVerdict::Ask), RunLog::evidence(&decided));
+                (log.update, log.evidence) = (Some(SyncVerdict::Ask), SyncRunLog::evidence(&decided));
                 return Ok(ended);
             }
         }
         log.update = Some(decided.decision.verdict);
-        log.evidence = RunLog::evidence(&decided);
+        log.evidence = SyncRunLog::evidence(&decided);
         let needs_port = matches!(decided.decision.verdict, SyncVerdict::Bump | SyncVerdict::Ask);
         if let Some(draft) = saved.draft.take_if(|_| !needs_port) {
             self.drop_draft(&draft, "No port is needed any more").await?;
         }
         match decided.decision.verdict {
-            SyncVerdict::Skip => Ok(SyncRunEnd::new(
+            SyncVerdict::Skip => Ok(SyncRunResult::new(
                 Outcome::LeftOut,
                 decided.decision.reason.clone(),
                 QuestionUpdate::Nothing,
@@ -355,12 +355,12 @@ impl SyncRun<'_> {
     }
 
     /// Returns the port in progress, if this job may have one.
-    async fn load_draft(&self, job: &JobState) -> Result<DraftState, SyncRunError> {
+    async fn load_draft(&self, job: &JobState) -> Result<JobDraftState, SyncRunError> {
         let ruled = job.ruling.as_ref().is_some_and(|ruling| ruling.verdict == SyncVerdict::Bump);
         if self.job.porter.is_some() && (self.job.config.writes_code || ruled) {
             Ok(self.drafts().load_state().await?)
         } else {
-            Ok(DraftState::default())
+            Ok(JobDraftState::default())
         }
     }
 
@@ -371,21 +371,21 @@ impl SyncRun<'_> {
     }
 
     /// Ends the run with a question to people.
-    pub(super) fn question_end(&self, version: &str, decided: &ReleaseDecision) -> SyncRunEnd {
+    pub(super) fn question_end(&self, version: &str, decided: &ReleaseDecision) -> SyncRunResult {
         let (title, text) = words::question(self.release_subject(version), decided);
         let wanted = QuestionDraft { version: version.to_owned(), title, text };
-        SyncRunEnd::new(Outcome::Asked, decided.decision.reason.clone(), QuestionUpdate::This(wanted))
+        SyncRunResult::new(Outcome::Asked, decided.decision.reason.clone(), QuestionUpdate::This(wanted))
     }
 
     /// Makes the change and submits it to the forge.
     async fn publish(
         &self,
         job: &mut JobState,
-        log: &mut RunLog,
+        log: &mut SyncRunLog,
         checkout: BaseCheckout<'_>,
-        saved: Option<&DraftState>,
+        saved: Option<&JobDraftState>,
         decided: &ReleaseDecision,
-    ) -> Result<SyncRunEnd, SyncRunError> {
+    ) -> Result<SyncRunResult, SyncRunError> {
         let BaseCheckout { mirror, tip, base, project } = checkout;
         log.begin_step(SyncStep::Look);
         let version = decided.to.to_string();
@@ -410,7 +410,7 @@ impl SyncRun<'_> {
             (stands.last.as_ref().map(|pull| pull.url.clone()).unwrap_or_default(), &stands.last);
         match (course, pull) {
             (BranchPlan::Covered, _) => {
-                return Ok(SyncRunEnd::new(
+                return Ok(SyncRunResult::new(
                     Outcome::Covered,
                     format!("{page} has it, and is merged"),
                     QuestionUpdate::Nothing,
@@ -420,7 +420,7 @@ impl SyncRun<'_> {
                 if let Some(pull) = pull {
                     pulls.label(pull).await?;
                 }
-                return Ok(SyncRunEnd::new(
+                return Ok(SyncRunResult::new(
                     Outcome::Covered,
                     format!("{page} has it"),
                     QuestionUpdate::Nothing,
@@ -432,7 +432,7 @@ impl SyncRun<'_> {
                     "{page} is in use by a person: {}",
                     stands.active.as_ref().map(|active| active.activity_text()).unwrap_or_default()
                 );
-                return Ok(SyncRunEnd::new(Outcome::Blocked, why, QuestionUpdate::Same));
+                return Ok(SyncRunResult::new(Outcome::Blocked, why, QuestionUpdate::Same));
             }
             (
                 BranchPlan::Continue
@@ -473,7 +473,7 @@ impl SyncRun<'_> {
                 None => format!("a pull request from {branch} would be opened with this change"),
             };
             let why = format!("{what}:\n{}", String::from_utf8_lossy(&diff));
-            return Ok(SyncRunEnd::new(Outcome::Rehearsed, why, QuestionUpdate::Same));
+            return Ok(SyncRunResult::new(Outcome::Rehearsed, why, QuestionUpdate::Same));
         }
 
         if self.job.verifier.is_some() {
@@ -490,7 +490,7 @@ impl SyncRun<'_> {
             let failing = checked.failing.join("; ");
             let why = format!("with the wider range checks fail that did not before: {failing}");
             let (title, text) = words::failing_question(self.release_subject(&version), decided, &checked);
-            return Ok(SyncRunEnd::new(
+            return Ok(SyncRunResult::new(
                 Outcome::Asked,
                 why,
                 QuestionUpdate::This(QuestionDraft { version, title, text }),
@@ -516,11 +516,11 @@ impl SyncRun<'_> {
         let without = self.without_labels();
         let why = format!("{} {version} is admitted by {}{without}", self.job.config.package, shown.url);
         log.pull = Some(shown);
-        Ok(SyncRunEnd::new(Outcome::Relaxed, why, QuestionUpdate::Nothing))
+        Ok(SyncRunResult::new(Outcome::Relaxed, why, QuestionUpdate::Nothing))
     }
 
     /// True if the branch of the open pull request is based on the newest commit of the default branch.
-    async fn is_on(&self, mirror: &Mirror, tip: &Sha, stands: &BranchState) -> Result<bool, SyncRunError> {
+    async fn is_on(&self, mirror: &Mirror, tip: &Sha, stands: &JobBranchState) -> Result<bool, SyncRunError> {
         let Some(head) = stands.head() else { return Ok(false) };
         mirror.fetch(std::slice::from_ref(head)).await?;
         Ok(mirror.merge_base(tip, head).await?.as_ref() == Some(tip))

@@ -14,7 +14,7 @@ use super::question::QuestionDraft;
 use crate::agent::ModelSpend;
 
 /// The progress of a run.
-pub(super) struct RunLog {
+pub(super) struct SyncRunLog {
     pub(super) began: UnixMillis,
     pub(super) at: Option<(SyncStep, Instant)>,
     pub(super) steps: Vec<StepCost<SyncStep>>,
@@ -26,7 +26,7 @@ pub(super) struct RunLog {
     pub(super) spent: ModelSpend,
 }
 
-impl RunLog {
+impl SyncRunLog {
     pub(super) fn begin_step(&mut self, step: SyncStep) {
         self.end_step();
         self.at = Some((step, Instant::now()));
@@ -71,7 +71,7 @@ impl RunLog {
 }
 
 /// The end of a run, and its question.
-pub(super) struct SyncRunEnd {
+pub(super) struct SyncRunResult {
     pub(super) outcome: Outcome,
     pub(super) why: String,
     pub(super) asks: QuestionUpdate,
@@ -87,7 +87,7 @@ pub(super) enum QuestionUpdate {
     Nothing,
 }
 
-impl SyncRunEnd {
+impl SyncRunResult {
     pub(super) fn new(outcome: Outcome, why: impl Into<String>, asks: QuestionUpdate) -> Self {
         Self { outcome, why: why.into(), asks }
     }

@@ -1,7 +1,7 @@
 //! Consequences of a shut gate: the kill switch holds the run, and a lost lease ends it without a report.
 
 use truing_core::id::UnixMillis;
-use truing_core::port::{HaltReason, RunRef, StoreError};
+use truing_core::port::{HaltReason, RunReference, StoreError};
 
 use super::error::SyncRunError;
 
@@ -21,7 +21,7 @@ impl SyncRunError {
     ///
     /// # Errors
     /// Any other error, unchanged.
-    pub(super) fn of_store(self, run: &RunRef) -> Result<StoreError, Self> {
+    pub(super) fn of_store(self, run: &RunReference) -> Result<StoreError, Self> {
         if let Self::Store(error) = self {
             return Ok(error);
         }

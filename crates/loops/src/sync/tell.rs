@@ -9,7 +9,7 @@ use super::error::SyncRunError;
 use super::notices::JobNotices;
 use super::question::{JobQuestions, QuestionDraft};
 use super::run::SyncRun;
-use super::run_log::{QuestionUpdate, RunLog, SyncRunEnd};
+use super::run_log::{QuestionUpdate, SyncRunLog, SyncRunResult};
 use super::tracking::TrackingNotice;
 use super::words;
 
@@ -53,8 +53,8 @@ impl SyncRun<'_> {
     pub(super) async fn open_question(
         &self,
         job: &mut JobState,
-        log: &mut RunLog,
-        ended: &SyncRunEnd,
+        log: &mut SyncRunLog,
+        ended: &SyncRunResult,
     ) -> Result<Option<String>, SyncRunError> {
         let version = log.to.clone().unwrap_or_default();
         let open = job.breaker.open_trip().is_some().then(|| {
@@ -87,14 +87,14 @@ impl SyncRun<'_> {
     }
 
     /// Returns the page of the open question about the same release. A dry run asks nothing.
-    pub(super) fn known_question(&self, job: &JobState, ended: &SyncRunEnd) -> Option<String> {
+    pub(super) fn known_question(&self, job: &JobState, ended: &SyncRunResult) -> Option<String> {
         let QuestionUpdate::This(wanted) = &ended.asks else { return None };
         let known = job.question.as_ref()?;
         known.url.clone().filter(|_| !known.closed && known.version == wanted.version)
     }
 
     /// Returns the reason for a dry run's end, with the whole question that a run would ask.
-    pub(super) fn dry_run_reason(&self, ended: &SyncRunEnd) -> String {
+    pub(super) fn dry_run_reason(&self, ended: &SyncRunResult) -> String {
         let QuestionUpdate::This(wanted) = &ended.asks else { return ended.why.clone() };
         let questions = self.questions();
         let (noun, text) = (questions.at.noun(), questions.at.text(&wanted.text));

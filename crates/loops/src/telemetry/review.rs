@@ -8,7 +8,7 @@ use truing_agent::mcp::client::ServerProblem;
 use truing_agent::native::{AgentRunEnd, RunLimit};
 use truing_core::line;
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{OutcomeKind, ReviewOutcome, ReviewRecord, ReviewRuntime};
+use truing_core::outcome::{ReviewOutcome, ReviewOutcomeKind, ReviewRecord, ReviewRuntime};
 use truing_model::gateway::ModelError;
 use truing_reader::redact::redact_secrets;
 
@@ -85,15 +85,17 @@ fn came_to(outcome: &ReviewOutcome, turns: u32, cost: MicroUsd, denials: i64) {
     // With a model, the end of its part sets this attribute.
     if outcome.runtime == ReviewRuntime::Rules {
         let subtype = match outcome.kind {
-            OutcomeKind::Reviewed | OutcomeKind::Partial | OutcomeKind::Skipped => "success",
-            OutcomeKind::Deferred | OutcomeKind::Failed => "error_during_execution",
+            ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Partial | ReviewOutcomeKind::Skipped => {
+                "success"
+            }
+            ReviewOutcomeKind::Deferred | ReviewOutcomeKind::Failed => "error_during_execution",
         };
         span.set_attribute(KeyValue::new("subtype", subtype));
     }
     let reason =
         outcome.reason.as_ref().map(|reason| line::clean_line(&redact_secrets(reason), MAX_REASON_CHARS));
     match (outcome.kind, reason) {
-        (OutcomeKind::Failed, reason) => span.set_status(Status::error(reason.unwrap_or_default())),
+        (ReviewOutcomeKind::Failed, reason) => span.set_status(Status::error(reason.unwrap_or_default())),
         (_, Some(reason)) => span.set_attribute(KeyValue::new("truing.outcome.reason", reason)),
         (_, None) => {}
     }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::export::begin_as;
 use super::review::MAX_REASON_CHARS;
-use super::step::{CommonAttributes, SCOPE, dollars};
+use super::step::{CommonSpanAttributes, SCOPE, dollars};
 
 /// The attribute by which Langfuse filters traces by the end of their run.
 pub(super) const OUTCOME: &str = "langfuse.trace.metadata.outcome";
@@ -214,7 +214,7 @@ fn start_root_span(
     builder.start_time = began;
     begin_as(trace_id(run));
     let span = tracer.build_with_context(builder, &Context::new());
-    Context::new().with_value(CommonAttributes(Arc::from(common))).with_span(span)
+    Context::new().with_value(CommonSpanAttributes(Arc::from(common))).with_span(span)
 }
 
 /// Returns the trace's id: the run's id if it is a UUID, otherwise a hash of it.

@@ -28,7 +28,7 @@ pub(super) fn dollars(cost: MicroUsd) -> f64 {
 
 /// The attributes of every span of a trace.
 #[derive(Clone)]
-pub(super) struct CommonAttributes(pub(super) Arc<[KeyValue]>);
+pub(super) struct CommonSpanAttributes(pub(super) Arc<[KeyValue]>);
 
 /// A span in progress; empty if nothing is traced.
 pub struct StepSpan(Option<Context>);
@@ -46,7 +46,7 @@ impl StepSpan {
         }
         let mut attributes = attributes();
         attributes
-            .extend(current.get::<CommonAttributes>().iter().flat_map(|common| common.0.iter().cloned()));
+            .extend(current.get::<CommonSpanAttributes>().iter().flat_map(|common| common.0.iter().cloned()));
         let tracer = global::tracer(SCOPE);
         let builder = tracer.span_builder(name()).with_kind(kind).with_attributes(attributes);
         let span = tracer.build_with_context(builder, &current);

@@ -15,7 +15,7 @@ use rustix::process::geteuid;
 use truing_agent::looking::BuildFolder;
 use truing_agent::sandbox::SandboxLevel;
 use truing_agent::verify::CommandOutput;
-use truing_core::verification::CommandEnd;
+use truing_core::verification::CommandEndReason;
 
 use super::alone::DigestBuilder;
 use super::cache::ToolCache;
@@ -49,14 +49,14 @@ pub(super) struct BuildCache {
 
 /// A folder that a run uses. No other run uses or removes it.
 #[derive(Debug)]
-pub(super) struct HeldBuilds {
+pub(super) struct BuildFolderGuard {
     cache: BuildCache,
     place: PathBuf,
     builds: BuildFolder,
     _lock: File,
 }
 
-impl HeldBuilds {
+impl BuildFolderGuard {
     /// Returns the part that the sandbox shows.
     pub(super) fn builds(&self) -> &BuildFolder {
         &self.builds
@@ -64,9 +64,10 @@ impl HeldBuilds {
 
     /// Releases the folder after runs with these ends, and removes folders that are old or exceed the limit.
     /// The builds of a run that was ended for writing too much are discarded.
-    pub(super) async fn release(self, ends: Vec<CommandEnd>) {
+    pub(super) async fn release(self, ends: Vec<CommandEndReason>) {
         let done = tokio::task::spawn_blocking(move || {
-            let is_full = ends.iter().any(|end| matches!(end, CommandEnd::Disk | CommandEnd::Full));
+            let is_full =
+                ends.iter().any(|end| matches!(end, CommandEndReason::Disk | CommandEndReason::Full));
             if is_full {
                 truing_git::remove_folder(&self.builds.folder)?;
             } else {
@@ -97,7 +98,7 @@ impl BuildCache {
     }
 
     /// Returns the folder of this name, if no other run uses it now and its disk has room.
-    fn acquire(&self, name: &str, variables: &[String]) -> io::Result<Option<HeldBuilds>> {
+    fn acquire(&self, name: &str, variables: &[String]) -> io::Result<Option<BuildFolderGuard>> {
         let place = self.folder.join(name);
         DirBuilder::new().recursive(true).mode(0o700).create(&place)?;
         let disk = rustix::fs::statvfs(&place)?;
@@ -120,7 +121,7 @@ impl BuildCache {
             Ok(()) | Err(_) => {}
         }
         let builds = BuildFolder { folder: built, variables: variables.to_vec() };
-        Ok(Some(HeldBuilds { cache: self.clone(), place, builds, _lock: lock }))
+        Ok(Some(BuildFolderGuard { cache: self.clone(), place, builds, _lock: lock }))
     }
 
     /// Removes folders that were unused for long or exceed the limit; a folder in use stays.
@@ -176,7 +177,7 @@ fn lock_folder(place: &Path) -> io::Result<Option<File>> {
 
 /// All inputs that decide if a run may use another run's builds.
 #[derive(Clone, Debug)]
-struct BuildOrigin<'a> {
+struct BuildCacheKey<'a> {
     /// The name of the level of trust.
     trust: &'a str,
     /// The folder of the repository's files.
@@ -189,7 +190,7 @@ struct BuildOrigin<'a> {
     version: &'a CommandOutput,
 }
 
-impl BuildOrigin<'_> {
+impl BuildCacheKey<'_> {
     /// Returns the name of the folder.
     fn name(&self) -> String {
         let mut parts = DigestBuilder::default();
@@ -212,7 +213,7 @@ impl LinterRunner {
         tool: &SelectedLinter,
         by: &LinterRunMethod<'_>,
         files: LinterFiles<'_>,
-    ) -> Option<HeldBuilds> {
+    ) -> Option<BuildFolderGuard> {
         let (LinterRunMethod::Machine(installed), SandboxLevel::Full) = (by, self.level) else { return None };
         let (cache, known) = (BuildCache::from_tool_cache(self.cache.as_ref()?), tool.builds_of()?);
         let (program, version) = self.version(tool, installed, &known.version, files).await?;
@@ -231,7 +232,7 @@ impl LinterRunner {
             None if files.project.is_some() => OWN,
             None => return None,
         };
-        let origin = BuildOrigin { trust, project, kind, tool, program: &program, version: &version };
+        let origin = BuildCacheKey { trust, project, kind, tool, program: &program, version: &version };
         let (name, tree) = (origin.name(), files.tree.to_owned());
         let held = tokio::task::spawn_blocking(move || {
             let held = cache.acquire(&name, &known.builds)?;

@@ -38,9 +38,9 @@ pub struct ToolCache {
 
 /// The name of an entry.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct CacheKey(String);
+pub(super) struct ToolCacheKey(String);
 
-impl CacheKey {
+impl ToolCacheKey {
     /// Creates the key of this digest.
     pub(super) fn from_digest(state: &[u8]) -> Self {
         Self(hex::encode(state))
@@ -49,7 +49,7 @@ impl CacheKey {
 
 /// The content of an entry.
 #[derive(Serialize, Deserialize)]
-struct CacheEntry {
+struct ToolCacheEntry {
     path: String,
     findings: Vec<RawFinding>,
 }
@@ -66,7 +66,7 @@ impl ToolCache {
     }
 
     /// Returns the findings on the file of this path, if they are kept under this key.
-    pub(super) fn get(&self, key: &CacheKey, path: &str) -> Option<Vec<RawFinding>> {
+    pub(super) fn get(&self, key: &ToolCacheKey, path: &str) -> Option<Vec<RawFinding>> {
         let place = self.place(key)?;
         let file = File::open(&place).ok()?;
         let mut text = String::new();
@@ -75,7 +75,7 @@ impl ToolCache {
         if digest != hex::encode(Sha256::digest(rest)) {
             return None;
         }
-        let CacheEntry { path: of, findings } = serde_json::from_str(rest).ok()?;
+        let ToolCacheEntry { path: of, findings } = serde_json::from_str(rest).ok()?;
         let is_of_file = |raw: &RawFinding| raw.place.path.as_str() == Some(path);
         if of != path || !findings.iter().all(is_of_file) {
             return None;
@@ -85,14 +85,14 @@ impl ToolCache {
     }
 
     /// Keeps the findings on a file. If that fails, the next run inspects the file again.
-    pub(super) fn put(&self, key: &CacheKey, path: &str, findings: Vec<RawFinding>) {
-        let written = self.write(key, &CacheEntry { path: path.to_owned(), findings });
+    pub(super) fn put(&self, key: &ToolCacheKey, path: &str, findings: Vec<RawFinding>) {
+        let written = self.write(key, &ToolCacheEntry { path: path.to_owned(), findings });
         if let Err(error) = written {
             tracing::debug!(%error, folder = %self.folder.display(), "cannot cache the findings of a linter");
         }
     }
 
-    fn write(&self, key: &CacheKey, entry: &CacheEntry) -> io::Result<()> {
+    fn write(&self, key: &ToolCacheKey, entry: &ToolCacheEntry) -> io::Result<()> {
         let rest = serde_json::to_string(entry)?;
         if rest.len() as u64 > MAX_ENTRY / 2 {
             return Ok(());
@@ -143,7 +143,7 @@ impl ToolCache {
         }
     }
 
-    fn place(&self, key: &CacheKey) -> Option<PathBuf> {
+    fn place(&self, key: &ToolCacheKey) -> Option<PathBuf> {
         let (folder, name) = key.0.split_at_checked(2)?;
         Some(self.folder.join(folder).join(name))
     }
@@ -195,7 +195,7 @@ mod tests {
     fn an_entry_is_found_by_its_key_and_of_its_path_alone() {
         let folder = tempfile::tempdir().unwrap();
         let cache = ToolCache::new(folder.path().join("own/tools"));
-        let (one, other) = (CacheKey::from_digest(b"one"), CacheKey::from_digest(b"other"));
+        let (one, other) = (ToolCacheKey::from_digest(b"one"), ToolCacheKey::from_digest(b"other"));
         assert_eq!(cache.get(&one, "a.py"), None);
         cache.put(&one, "a.py", vec![raw("a.py", "t")]);
         cache.put(&other, "b.py", Vec::new());
@@ -215,7 +215,7 @@ mod tests {
     fn a_damaged_entry_is_a_miss() {
         let folder = tempfile::tempdir().unwrap();
         let cache = ToolCache::new(folder.path().to_owned());
-        let key = CacheKey::from_digest(b"one");
+        let key = ToolCacheKey::from_digest(b"one");
         cache.put(&key, "a.py", vec![raw("a.py", "right")]);
         let file = files(folder.path()).remove(0);
         let whole = std::fs::read_to_string(&file).unwrap();
@@ -235,7 +235,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = ToolCache::new(folder.path().to_owned());
         let many = (0..2_000).map(|_| raw("a.py", &"x".repeat(400))).collect();
-        cache.put(&CacheKey::from_digest(b"one"), "a.py", many);
+        cache.put(&ToolCacheKey::from_digest(b"one"), "a.py", many);
         assert!(!folder.path().join("6f").exists());
     }
 
@@ -245,15 +245,15 @@ mod tests {
         let mut cache = ToolCache::new(folder.path().to_owned());
         let hour = Duration::from_secs(3_600);
         for (at, name) in [b"a1", b"b2", b"c3"].iter().enumerate() {
-            cache.put(&CacheKey::from_digest(*name), "a.py", vec![raw("a.py", "t")]);
+            cache.put(&ToolCacheKey::from_digest(*name), "a.py", vec![raw("a.py", "t")]);
             let file = File::options()
                 .append(true)
-                .open(cache.place(&CacheKey::from_digest(*name)).unwrap())
+                .open(cache.place(&ToolCacheKey::from_digest(*name)).unwrap())
                 .unwrap();
             file.set_modified(SystemTime::now() - hour * (u32::try_from(at).unwrap() + 1)).unwrap();
         }
         let kept = |cache: &ToolCache| {
-            [b"a1", b"b2", b"c3"].map(|name| cache.place(&CacheKey::from_digest(name)).unwrap().exists())
+            [b"a1", b"b2", b"c3"].map(|name| cache.place(&ToolCacheKey::from_digest(name)).unwrap().exists())
         };
         cache.tidy();
         assert_eq!(kept(&cache), [true, true, true]);
@@ -264,7 +264,7 @@ mod tests {
         cache.tidy();
         assert_eq!(kept(&cache), [true, true, false]);
         std::fs::remove_file(folder.path().join(TIDIED)).unwrap();
-        cache.bytes = cache.place(&CacheKey::from_digest(b"a1")).unwrap().metadata().unwrap().len();
+        cache.bytes = cache.place(&ToolCacheKey::from_digest(b"a1")).unwrap().metadata().unwrap().len();
         cache.tidy();
         assert_eq!(kept(&cache), [true, false, false]);
     }

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use truing_config::tool::ToolCondition;
-use truing_core::outcome::ToolRun;
+use truing_core::outcome::ToolRunResult;
 use truing_core::port::{ChangedFile, ToolOutput};
 use truing_diff::RepoPath;
 use truing_git::PrivateFolder;
@@ -57,7 +57,7 @@ pub(crate) struct BaseFiles {
 
 impl BaseFiles {
     /// Adds the files of a folder in which a linter runs, if it would also inspect them.
-    pub(super) fn add(&mut self, place: &BasePlace<'_>, files: &[&str]) {
+    pub(super) fn add(&mut self, place: &BaseConfigFolder<'_>, files: &[&str]) {
         self.paths.extend(place.replaced.iter().copied().map(RepoPath::from));
         self.unseen.extend(files.iter().copied().filter(|path| place.is_from_base(path)).map(RepoPath::from));
     }
@@ -69,7 +69,7 @@ impl BaseFiles {
 
     /// Records the files in the linters' runs. Earlier findings in a file that a linter has not inspected
     /// stay open.
-    pub(crate) fn record_in_runs(by_base: BaseFilesByLinter, runs: &mut [ToolRun]) {
+    pub(crate) fn record_in_runs(by_base: BaseFilesByLinter, runs: &mut [ToolRunResult]) {
         for (name, Self { paths, unseen }) in by_base {
             // Findings of a linter that has not run stay open anyway.
             let Some(run) = runs.iter_mut().find(|run| run.name == name) else { continue };
@@ -95,13 +95,13 @@ pub(super) struct BaseConfiguration<'a> {
 
 /// A folder with the head's files, except that a linter's configuration is the base's.
 #[derive(Debug)]
-pub(super) struct BasePlace<'a> {
+pub(super) struct BaseConfigFolder<'a> {
     tree: PathBuf,
     /// The paths whose content is the base's.
     replaced: BTreeSet<&'a str>,
 }
 
-impl BasePlace<'_> {
+impl BaseConfigFolder<'_> {
     /// Returns the folder with all of the files.
     pub(super) fn tree(&self) -> &Path {
         &self.tree
@@ -124,7 +124,7 @@ pub(super) async fn place_of<'a, T>(
     tool: &SelectedLinter,
     signs: &Result<T, String>,
     base: Option<&mut BaseConfiguration<'a>>,
-) -> Result<Option<BasePlace<'a>>, String> {
+) -> Result<Option<BaseConfigFolder<'a>>, String> {
     signs.as_ref().map_err(Clone::clone)?;
     match base {
         Some(base) => base.place(tool).await,
@@ -151,7 +151,7 @@ impl<'a> BaseConfiguration<'a> {
     }
 
     /// Returns the place in which a linter runs; none if the change leaves its configuration as it was.
-    async fn place(&mut self, tool: &SelectedLinter) -> Result<Option<BasePlace<'a>>, String> {
+    async fn place(&mut self, tool: &SelectedLinter) -> Result<Option<BaseConfigFolder<'a>>, String> {
         let replaced = self.of_tool(tool).await?;
         if replaced.is_empty() {
             return Ok(None);
@@ -166,7 +166,7 @@ impl<'a> BaseConfiguration<'a> {
                 tree
             }
         };
-        Ok(Some(BasePlace { tree, replaced }))
+        Ok(Some(BaseConfigFolder { tree, replaced }))
     }
 
     /// Returns the head's files, with the base's versions of those that reveal and configure linters. None,

@@ -13,7 +13,7 @@ use super::{ConfiguredLinters, SelectedLinter, select, used_tools};
 
 /// A linter, and the paths that the sandbox shows to it besides the files that it inspects.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ToolExposure {
+pub struct LinterVisiblePaths {
     /// The name of the linter, as its findings have it.
     pub tool: String,
     /// Its program, and the folders and files that it may read; or the reason why it does not run.
@@ -65,7 +65,7 @@ impl LinterRunner {
         reviewed: &[RepoPath],
         wanted: &ConfiguredLinters,
         reader: &dyn RepositoryReader,
-    ) -> Result<Vec<ToolExposure>, ReaderError> {
+    ) -> Result<Vec<LinterVisiblePaths>, ReaderError> {
         let used = used_tools(project, reviewed.iter(), reader).await?.tools;
         let files = files_of(project);
         let selected = select(&used, &wanted.configured).into_iter();
@@ -79,7 +79,7 @@ impl LinterRunner {
                 }
                 LinterRunMethod::SetUp(..) => Vec::new(),
             });
-            ToolExposure { tool: tool_name(&tool.name), shown }
+            LinterVisiblePaths { tool: tool_name(&tool.name), shown }
         });
         Ok(exposures.collect())
     }

@@ -10,7 +10,7 @@ use truing_core::finding::RawFinding;
 use truing_reader::output::known::KnownTool;
 
 use super::alone::{DigestBuilder, LinterTree, StateDigest};
-use super::cache::{CacheKey, ToolCache};
+use super::cache::{ToolCache, ToolCacheKey};
 use super::select::SelectedLinter;
 
 /// Version of the kept findings' format: raised when the same output would be parsed differently.
@@ -177,10 +177,10 @@ impl FindingCacheContext {
         names.filter_map(|name| Some((name.to_owned(), alone.state(name)?))).collect()
     }
 
-    fn key(&self, scope: &str, name: &str, state: &StateDigest) -> CacheKey {
+    fn key(&self, scope: &str, name: &str, state: &StateDigest) -> ToolCacheKey {
         let mut parts = DigestBuilder::default();
         parts.add(&self.all).add(scope.as_bytes()).add(name.as_bytes()).add(state);
-        CacheKey::from_digest(&parts.state())
+        ToolCacheKey::from_digest(&parts.state())
     }
 }
 

@@ -8,7 +8,7 @@ use truing_agent::installed::InstalledProgram;
 use truing_agent::looking::{BuildFolder, ReadOnlyProgram};
 use truing_agent::sandbox::SandboxLevel;
 use truing_agent::verify::{CommandOutput, INSIDE, SetupResult, Verifier};
-use truing_core::verification::CommandEnd;
+use truing_core::verification::CommandEndReason;
 
 use super::kept::ProgramIdentity;
 use super::running::{LinterFiles, LinterRunMethod, LinterRunner};
@@ -19,7 +19,7 @@ const VERSION_TIME: Duration = Duration::from_secs(20);
 
 /// The tree that a program of the machine inspects, and its time limit.
 #[derive(Clone, Debug)]
-pub(super) struct RunPlace<'a> {
+pub(super) struct LinterRunSettings<'a> {
     /// The tree that it inspects.
     pub(super) tree: &'a Path,
     /// True if the program sees the tree at [`INSIDE`].
@@ -41,9 +41,9 @@ impl LinterRunner {
     ) -> Option<(ProgramIdentity, CommandOutput)> {
         let program = ProgramIdentity::from_path(&installed.file)?;
         let time = tool.time.min(VERSION_TIME);
-        let place = RunPlace { tree: files.tree, moves_tree: false, time, builds: None };
+        let place = LinterRunSettings { tree: files.tree, moves_tree: false, time, builds: None };
         let version = self.by_machine(tool, installed, arguments.to_vec(), place).await.ok()?;
-        matches!(version.end, CommandEnd::Exit { code: 0 }).then_some((program, version))
+        matches!(version.end, CommandEndReason::Exit { code: 0 }).then_some((program, version))
     }
 
     /// True if a program may see the tree at [`INSIDE`]. A program in the tree itself would not be found
@@ -64,7 +64,7 @@ impl LinterRunner {
         tool: &SelectedLinter,
         installed: &InstalledProgram,
         words: Vec<String>,
-        place: RunPlace<'_>,
+        place: LinterRunSettings<'_>,
     ) -> Result<CommandOutput, String> {
         let program = installed.file.clone().into_os_string();
         let fetched = tool.fetched_folders().iter();

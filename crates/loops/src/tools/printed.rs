@@ -7,7 +7,7 @@ use truing_agent::verify::CommandOutput;
 use truing_core::finding::RawFinding;
 use truing_core::line::clean_line;
 use truing_core::port::{ChangedFile, ReaderError, RepositoryReader, ToolFindings, ToolOutput, ToolRequest};
-use truing_core::verification::CommandEnd;
+use truing_core::verification::CommandEndReason;
 use truing_diff::RepoPath;
 use truing_reader::output::known::{OutputStream, is_silent};
 
@@ -56,21 +56,21 @@ impl LinterOutput {
         let is_missing = text.trim().is_empty() && !is_silent(&tool.format);
         let mut unnamed = None;
         let failed = match end {
-            CommandEnd::Exit { code } if !tool.exit.contains(&i32::from(*code)) => {
+            CommandEndReason::Exit { code } if !tool.exit.contains(&i32::from(*code)) => {
                 Some(failure_cause(printout))
             }
-            CommandEnd::Exit { code: 0 } => is_missing.then(|| "it printed nothing".to_owned()),
-            CommandEnd::Exit { .. } => {
+            CommandEndReason::Exit { code: 0 } => is_missing.then(|| "it printed nothing".to_owned()),
+            CommandEndReason::Exit { .. } => {
                 unnamed = Some(format!("it reported no finding: {}", failure_cause(printout)));
                 None
             }
-            CommandEnd::Killed
-            | CommandEnd::Time
-            | CommandEnd::Output
-            | CommandEnd::Disk
-            | CommandEnd::Limit { .. }
-            | CommandEnd::Full
-            | CommandEnd::NoProgram => Some(failure_cause(printout)),
+            CommandEndReason::Killed
+            | CommandEndReason::Time
+            | CommandEndReason::Output
+            | CommandEndReason::Disk
+            | CommandEndReason::Limit { .. }
+            | CommandEndReason::Full
+            | CommandEndReason::NoProgram => Some(failure_cause(printout)),
         };
         let with_fetch = |reason: String| match tool.fetch_command().filter(|_| tool.is_unfetched(errors)) {
             Some(fetch) => format!("{reason}; {NOT_FETCHED}: run `{fetch}`"),
@@ -83,7 +83,8 @@ impl LinterOutput {
             text: text.clone(),
             failed: failed.map(|reason| clean_line(&reason, MAX_REASON)),
             // A linter with a distinct exit code for findings has found none.
-            is_clean: matches!(end, CommandEnd::Exit { code: 0 }) && tool.exit.iter().any(|code| *code != 0),
+            is_clean: matches!(end, CommandEndReason::Exit { code: 0 })
+                && tool.exit.iter().any(|code| *code != 0),
             unnamed: unnamed.map(|reason| clean_line(&reason, MAX_REASON)),
             without: without.clone(),
             ..empty_output(tool)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use globset::GlobSet;
 use truing_config::tool::{ToolCondition, ToolConfig, ToolScope};
 use truing_config::value::compile_globs;
-use truing_core::port::UsedTool;
+use truing_core::port::DetectedTool;
 use truing_reader::output::known::hooks;
 use truing_reader::output::known::{self, FILES, FetchedFolder, KnownTool, OutputStream};
 
@@ -194,7 +194,7 @@ impl SelectedLinter {
 
 /// Selects the linters to run, in the order of their names: those of `used` that the configuration does not
 /// disable, and those that it names. A known linter that it names need not be detected.
-pub fn select(used: &[UsedTool], configured: &[ToolConfig]) -> Vec<SelectedLinter> {
+pub fn select(used: &[DetectedTool], configured: &[ToolConfig]) -> Vec<SelectedLinter> {
     let named = |name: &str| configured.iter().find(|config| config.name == name);
     let recognised = used.iter().filter(|used| named(&used.name).is_none());
     let recognised = recognised.filter_map(|used| build_linter(&used.name, Some(used), None));
@@ -212,7 +212,7 @@ pub fn select(used: &[UsedTool], configured: &[ToolConfig]) -> Vec<SelectedLinte
 /// nor the configuration has. A file is inspected in the nearest folder. A linter that needs the project's
 /// dependencies, and that the root only runs by a hook or a CI job, is left to the folders that configure it.
 pub(super) fn select_below(
-    below: &[(String, Vec<UsedTool>)],
+    below: &[(String, Vec<DetectedTool>)],
     root: &mut [SelectedLinter],
     configured: &[ToolConfig],
 ) -> Vec<SelectedLinter> {
@@ -241,7 +241,11 @@ pub(super) fn select_below(
 
 /// Combines the table's and the configuration's settings of a linter. None, if neither has a command and a
 /// format; the configuration was checked for that.
-fn build_linter(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>) -> Option<SelectedLinter> {
+fn build_linter(
+    name: &str,
+    used: Option<&DetectedTool>,
+    config: Option<&ToolConfig>,
+) -> Option<SelectedLinter> {
     let known = known::find_tool(name);
     let command = config.and_then(|config| config.command.clone());
     // A command of the operator has its own program and arguments.
@@ -290,7 +294,7 @@ fn build_linter(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>
     })
 }
 
-fn is_guessed(used: &UsedTool, known: &KnownTool) -> bool {
+fn is_guessed(used: &DetectedTool, known: &KnownTool) -> bool {
     let shows = |glob: &String| known::sign::compile_glob(glob).is_some_and(|glob| glob.is_match(&used.sign));
     known.recognised.iter().any(|sign| match sign {
         known::ToolSign::File(glob) => known.paths.contains(glob) && shows(glob),

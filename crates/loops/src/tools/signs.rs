@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use globset::{GlobSet, GlobSetBuilder};
-use truing_core::port::{ChangedFile, ReaderError, RepositoryReader, UsedTool, UsedTools, UsedToolsRequest};
+use truing_core::port::{
+    ChangedFile, DetectedTool, DetectedTools, ReaderError, RepositoryReader, ToolDetectionRequest,
+};
 use truing_diff::RepoPath;
 use truing_reader::output::known::{self, ToolSign, hooks, sign};
 
@@ -26,12 +28,12 @@ pub(super) async fn used_tools(
     tree: &Path,
     files: impl Iterator<Item = &RepoPath>,
     reader: &dyn RepositoryReader,
-) -> Result<UsedTools, ReaderError> {
+) -> Result<DetectedTools, ReaderError> {
     let changed = files.filter_map(|path| path.as_str()).map(str::to_owned).collect();
     let folder = tree.to_owned();
     let paths = tokio::task::spawn_blocking(move || paths(&folder)).await;
     let paths = paths.map_err(|stopped| ReaderError::Failed(stopped.to_string()))?;
-    reader.used_tools(&UsedToolsRequest { tree: tree.to_owned(), paths, changed }).await
+    reader.used_tools(&ToolDetectionRequest { tree: tree.to_owned(), paths, changed }).await
 }
 
 /// Returns the known tools that folders below the root use, if these hold changed files or lie above them.
@@ -40,7 +42,7 @@ pub(super) async fn used_below(
     tree: &Path,
     files: &[ChangedFile],
     reader: &dyn RepositoryReader,
-) -> Result<Vec<(String, Vec<UsedTool>)>, ReaderError> {
+) -> Result<Vec<(String, Vec<DetectedTool>)>, ReaderError> {
     let names: Vec<String> = files.iter().filter_map(|file| file.path.as_str()).map(str::to_owned).collect();
     let (root, all) = (tree.to_owned(), names.clone());
     let found = tokio::task::spawn_blocking(move || folders_with_signs(&root, &all)).await;
@@ -49,8 +51,10 @@ pub(super) async fn used_below(
     for (folder, paths) in found {
         let inside = |name: &String| name.strip_prefix(&folder)?.strip_prefix('/').map(str::to_owned);
         let changed = names.iter().filter_map(inside).collect();
-        let tools =
-            reader.used_tools(&UsedToolsRequest { tree: tree.join(&folder), paths, changed }).await?.tools;
+        let tools = reader
+            .used_tools(&ToolDetectionRequest { tree: tree.join(&folder), paths, changed })
+            .await?
+            .tools;
         if !tools.is_empty() {
             used.push((folder, tools));
         }

@@ -1,15 +1,15 @@
 use truing_agent::verify::CommandOutput;
 use truing_config::tool::ToolScope;
-use truing_core::port::UsedTool;
-use truing_core::verification::CommandEnd;
+use truing_core::port::DetectedTool;
+use truing_core::verification::CommandEndReason;
 use truing_reader::output::known::FILES;
 
 use super::names::MAX_NAMES_BYTES;
 use super::*;
 
-fn used(name: &str, sign: &str) -> UsedTool {
+fn used(name: &str, sign: &str) -> DetectedTool {
     let (name, sign) = (name.to_owned(), sign.to_owned());
-    UsedTool { name, sign, args: Vec::new(), left_out: Vec::new(), scripts: Vec::new(), whole: false }
+    DetectedTool { name, sign, args: Vec::new(), left_out: Vec::new(), scripts: Vec::new(), whole: false }
 }
 
 fn configured(name: &str) -> ToolConfig {
@@ -25,7 +25,7 @@ fn configured(name: &str) -> ToolConfig {
     }
 }
 
-fn one(tools: &[UsedTool], config: ToolConfig) -> SelectedLinter {
+fn one(tools: &[DetectedTool], config: ToolConfig) -> SelectedLinter {
     let mut all = select(tools, &[config]);
     assert_eq!(all.len(), 1, "{all:?}");
     all.remove(0)
@@ -76,7 +76,7 @@ fn a_command_of_ones_own_is_never_replaced_by_what_the_tree_brings_along() {
 
 #[test]
 fn a_hook_says_with_which_options_and_over_which_files_a_tool_runs() {
-    let hook = UsedTool {
+    let hook = DetectedTool {
         args: vec!["--config=./lint/eslint.js".into()],
         left_out: vec!["docs/a.js".into()],
         ..used("eslint", "eslint.config.js")
@@ -97,12 +97,12 @@ fn a_hook_says_with_which_options_and_over_which_files_a_tool_runs() {
 
 #[test]
 fn a_script_is_looked_at_beside_the_files_that_the_table_names() {
-    let script = UsedTool { scripts: vec!["bin/deploy".into()], ..used("shellcheck", ".shellcheckrc") };
+    let script = DetectedTool { scripts: vec!["bin/deploy".into()], ..used("shellcheck", ".shellcheckrc") };
     let shellcheck = select(std::slice::from_ref(&script), &[]).remove(0);
     assert!(
         shellcheck.looks_at("bin/deploy") && shellcheck.looks_at("a.sh") && !shellcheck.looks_at("bin/other")
     );
-    let kept = UsedTool { left_out: vec!["bin/deploy".into()], ..script.clone() };
+    let kept = DetectedTool { left_out: vec!["bin/deploy".into()], ..script.clone() };
     assert!(!select(&[kept], &[]).remove(0).looks_at("bin/deploy"));
     let chosen = ToolConfig { paths: Some(vec!["src/**".into()]), ..configured("shellcheck") };
     assert!(!one(std::slice::from_ref(&script), chosen).looks_at("bin/deploy"), "the operator chooses");
@@ -112,7 +112,7 @@ fn a_script_is_looked_at_beside_the_files_that_the_table_names() {
 
 #[test]
 fn a_tool_whose_configuration_chooses_the_files_is_told_of_none() {
-    let mypy = UsedTool { whole: true, ..used("mypy", "mypy.ini") };
+    let mypy = DetectedTool { whole: true, ..used("mypy", "mypy.ini") };
     let all = select(std::slice::from_ref(&mypy), &[]);
     let tool = all.first().unwrap();
     assert!(!tool.arguments.iter().any(|word| word == FILES) && tool.arguments.contains(&"json".to_owned()));
@@ -152,26 +152,28 @@ fn many_files_are_told_in_several_runs_and_none_twice() {
 #[test]
 fn a_run_is_whole_only_if_its_end_says_so() {
     let tool = one(&[], configured("ruff"));
-    let ran = |end: CommandEnd, out: &str| {
+    let ran = |end: CommandEndReason, out: &str| {
         let printout =
             CommandOutput { end, ms: 1, output: out.into(), errors: "ruff: \u{1b}[31mbad\u{1b}[0m\n".into() };
         let output =
             LinterOutput::from_printout(&tool, &printout, Path::new("/tree"), &BTreeSet::new()).output;
         output.failed.or(output.unnamed)
     };
-    assert_eq!(ran(CommandEnd::Exit { code: 0 }, "[]"), None);
-    assert_eq!(ran(CommandEnd::Exit { code: 0 }, " \n").unwrap(), "it printed nothing");
-    assert_eq!(ran(CommandEnd::Exit { code: 2 }, "").unwrap(), "exit code 2: ruff: bad");
-    assert!(ran(CommandEnd::Exit { code: 1 }, " []\n").unwrap().starts_with("it reported no finding: "));
-    assert_eq!(ran(CommandEnd::Time, "[]").unwrap(), "took too long: ruff: bad");
-    assert_eq!(ran(CommandEnd::NoProgram, "").unwrap(), "cannot be started: ruff: bad");
+    assert_eq!(ran(CommandEndReason::Exit { code: 0 }, "[]"), None);
+    assert_eq!(ran(CommandEndReason::Exit { code: 0 }, " \n").unwrap(), "it printed nothing");
+    assert_eq!(ran(CommandEndReason::Exit { code: 2 }, "").unwrap(), "exit code 2: ruff: bad");
+    assert!(
+        ran(CommandEndReason::Exit { code: 1 }, " []\n").unwrap().starts_with("it reported no finding: ")
+    );
+    assert_eq!(ran(CommandEndReason::Time, "[]").unwrap(), "took too long: ruff: bad");
+    assert_eq!(ran(CommandEndReason::NoProgram, "").unwrap(), "cannot be started: ruff: bad");
 }
 
 #[test]
 fn a_run_that_finds_nothing_may_print_nothing_where_its_format_is_so() {
     let printed = |name: &str, code: u8| {
         let printout = CommandOutput {
-            end: CommandEnd::Exit { code },
+            end: CommandEndReason::Exit { code },
             ms: 1,
             output: String::new(),
             errors: String::new(),
@@ -190,13 +192,13 @@ fn a_run_that_finds_nothing_may_print_nothing_where_its_format_is_so() {
 
 #[test]
 fn detect_secrets_is_told_of_a_baseline_where_there_is_one() {
-    let run = |used: &[UsedTool]| {
+    let run = |used: &[DetectedTool]| {
         let tool = one(used, configured("detect-secrets"));
         fill_arguments(&tool.arguments, &tool.more, &["a.py"], &tool.sign)
     };
     assert_eq!(run(&[]), ["--json", "a.py"]);
     let args = vec!["--baseline".to_owned(), ".secrets.baseline".to_owned()];
-    let with = UsedTool { args, ..used("detect-secrets", ".secrets.baseline") };
+    let with = DetectedTool { args, ..used("detect-secrets", ".secrets.baseline") };
     assert_eq!(run(&[with]), ["--json", "--baseline", ".secrets.baseline", "a.py"]);
 }
 
@@ -248,7 +250,10 @@ fn signs_below_the_root_are_looked_for_above_changed_files_alone() {
 fn a_file_is_looked_at_in_the_nearest_folder_that_configures_the_tool() {
     let below = [
         ("a".to_owned(), vec![used("flake8", ".flake8"), used("ruff", "ruff.toml")]),
-        ("a/b".to_owned(), vec![UsedTool { left_out: vec!["x.py".into()], ..used("flake8", "setup.cfg") }]),
+        (
+            "a/b".to_owned(),
+            vec![DetectedTool { left_out: vec!["x.py".into()], ..used("flake8", "setup.cfg") }],
+        ),
         ("c".to_owned(), vec![used("yamllint", ".yamllint")]),
     ];
     let mut root = select(&[used("ruff", "ruff.toml")], &[]);

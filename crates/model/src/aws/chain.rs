@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime};
 use truing_core::given_secrets;
 use truing_core::secret::SecretString;
 
-use super::fault::KeyFault;
+use super::fault::AwsKeyError;
 use super::keys::AwsKeys;
-use super::source::{KeyClock, KeyFetcher, KeyLease};
+use super::source::{ExpiringKeys, KeyClock, KeyFetcher};
 
 /// Time before their expiry at which keys are renewed. Metadata services offer the next ones by then.
 const EARLY: Duration = Duration::from_secs(5 * 60);
@@ -38,11 +38,11 @@ struct ChainState {
 /// The outcome of earlier fetches.
 #[derive(Default)]
 struct KeyState {
-    fetched: Option<KeyLease>,
+    fetched: Option<ExpiringKeys>,
     /// All fetched keys until they expire: they are removed from every text that is shown.
-    given: Vec<KeyLease>,
+    given: Vec<ExpiringKeys>,
     /// The reason of the last failed fetch.
-    fault: Option<KeyFault>,
+    fault: Option<AwsKeyError>,
     /// Time range without fetches, while there are keys or a failure. A clock that is set back is outside
     /// the range.
     pause: Option<Range<SystemTime>>,
@@ -57,7 +57,7 @@ enum KeyDecision {
     /// Fetch keys, because there are none.
     Fetch,
     /// Fail: there are no keys, and it is too early for another fetch.
-    Refuse(KeyFault),
+    Refuse(AwsKeyError),
 }
 
 impl KeyState {
@@ -74,7 +74,7 @@ impl KeyState {
 
     /// Stores a fetched lease, whose secrets are hidden from now on. Secrets of expired leases are no
     /// longer hidden.
-    fn accept_lease(&mut self, fetched: KeyLease, now: SystemTime) {
+    fn accept_lease(&mut self, fetched: ExpiringKeys, now: SystemTime) {
         for old in self.given.extract_if(.., |old| !old.is_valid_at(now)) {
             old.keys.secrets().for_each(|secret| given_secrets::unregister_secret(secret.expose()));
         }
@@ -89,7 +89,7 @@ impl KeyState {
     }
 
     /// Adds a lease to the given ones. Repeated keys are kept until the later expiry.
-    fn record_lease(&mut self, fetched: &KeyLease) {
+    fn record_lease(&mut self, fetched: &ExpiringKeys) {
         match self.given.iter_mut().find(|old| old.keys == fetched.keys) {
             Some(old) => old.ends = old.ends.zip(fetched.ends).map(|(old, new)| old.max(new)),
             None => self.given.push(fetched.clone()),
@@ -101,7 +101,7 @@ impl KeyState {
         (self.fetched, self.fault, self.pause) = (None, None, None);
     }
 
-    fn record_fault(&mut self, fault: KeyFault, now: SystemTime) {
+    fn record_fault(&mut self, fault: AwsKeyError, now: SystemTime) {
         let pause = match &self.fetched {
             Some(lease) if lease.is_valid_at(now + LONG_PAUSE) => LONG_PAUSE,
             Some(_) | None if fault.is_passing => SHORT_PAUSE,
@@ -133,8 +133,8 @@ impl KeyChain {
     /// Returns keys that are valid now.
     ///
     /// # Errors
-    /// [`KeyFault`], with the reason that there are none.
-    pub(super) async fn keys(&self, clock: KeyClock<'_>) -> Result<AwsKeys, KeyFault> {
+    /// [`AwsKeyError`], with the reason that there are none.
+    pub(super) async fn keys(&self, clock: KeyClock<'_>) -> Result<AwsKeys, AwsKeyError> {
         let way = self.lock_state().decide_keys(clock());
         let _flight = match way {
             KeyDecision::Use(keys) => return Ok(keys),
@@ -168,7 +168,7 @@ impl KeyChain {
         &self,
         used: &AwsKeys,
         clock: KeyClock<'_>,
-    ) -> Result<Option<AwsKeys>, KeyFault> {
+    ) -> Result<Option<AwsKeys>, AwsKeyError> {
         {
             let mut held = self.lock_state();
             if held.fetched.as_ref().is_some_and(|fetched| fetched.keys == *used) {
@@ -190,7 +190,7 @@ impl KeyChain {
         held.given.iter().flat_map(|fetched| fetched.keys.secrets()).cloned().collect()
     }
 
-    async fn fetch(&self, clock: KeyClock<'_>) -> Result<AwsKeys, KeyFault> {
+    async fn fetch(&self, clock: KeyClock<'_>) -> Result<AwsKeys, AwsKeyError> {
         let gave_before = !self.lock_state().given.is_empty();
         let fetched = self.0.source.fetch(gave_before, clock).await;
         let (mut held, now) = (self.lock_state(), clock());
@@ -222,11 +222,11 @@ impl fmt::Debug for KeyChain {
 mod tests {
     use super::*;
 
-    fn lease(token: &str, ends: SystemTime) -> KeyLease {
+    fn lease(token: &str, ends: SystemTime) -> ExpiringKeys {
         let session_token = Some(SecretString::new(token));
         let keys =
             AwsKeys { key_id: "id".to_owned(), secret_key: SecretString::new("lease-secret"), session_token };
-        KeyLease { keys, ends: Some(ends) }
+        ExpiringKeys { keys, ends: Some(ends) }
     }
 
     #[test]

@@ -31,14 +31,14 @@ const PASSING: [&str; 6] = [
 
 /// The reason that there are no keys.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct KeyFault {
+pub(crate) struct AwsKeyError {
     /// Message about the failure, for people.
     pub(crate) words: String,
     /// True if a service is unreachable or fails, and may give keys a moment later.
     pub(crate) is_passing: bool,
 }
 
-impl KeyFault {
+impl AwsKeyError {
     /// Returns a fault that lasts until an operator fixes it.
     pub(super) fn new_permanent(words: String) -> Self {
         Self { words, is_passing: false }
@@ -52,22 +52,22 @@ pub(super) fn key_fault(
     variables: &AwsVariables,
     gave_before: bool,
     now: SystemTime,
-) -> KeyFault {
+) -> AwsKeyError {
     let last = exchanges.last();
     if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
         // A metadata service that never responded may not exist, because most machines are no instances.
         let is_passing = last.is_some_and(|last| (gave_before || last.is_answered()) && is_passing(last));
-        return KeyFault { words: describe_missing_keys(error, exchanges, variables), is_passing };
+        return AwsKeyError { words: describe_missing_keys(error, exchanges, variables), is_passing };
     }
     match last {
         Some(last) if last.is_failed() => {
-            KeyFault { words: of_exchange(last, variables, now), is_passing: is_passing(last) }
+            AwsKeyError { words: of_exchange(last, variables, now), is_passing: is_passing(last) }
         }
         // The request succeeded, but its response has no keys.
         Some(last) => {
-            KeyFault::new_permanent(format!("{} gives no keys: {}", service(last), library_message(error)))
+            AwsKeyError::new_permanent(format!("{} gives no keys: {}", service(last), library_message(error)))
         }
-        None => KeyFault::new_permanent(of_files(error, variables)),
+        None => AwsKeyError::new_permanent(of_files(error, variables)),
     }
 }
 
@@ -98,15 +98,15 @@ fn of_files(error: &CredentialsError, variables: &AwsVariables) -> String {
 }
 
 /// Describes a timeout of the fetch.
-pub(super) fn timed_out(exchanges: &[HttpExchange], after: Duration) -> KeyFault {
+pub(super) fn timed_out(exchanges: &[HttpExchange], after: Duration) -> AwsKeyError {
     let last = exchanges.last().map(|exchange| format!(", last after asking {}", exchange.address));
     let is_passing = last.is_some();
     let last = last.unwrap_or_else(|| ": does its `credential_process` wait for input?".to_owned());
-    KeyFault { words: format!("no keys of AWS came within {} s{last}", after.as_secs()), is_passing }
+    AwsKeyError { words: format!("no keys of AWS came within {} s{last}", after.as_secs()), is_passing }
 }
 
 /// Describes keys that were expired on arrival.
-pub(super) fn expired_keys_fault(exchanges: &[HttpExchange], now: SystemTime) -> KeyFault {
+pub(super) fn expired_keys_fault(exchanges: &[HttpExchange], now: SystemTime) -> AwsKeyError {
     let by = exchanges.last().map_or_else(
         || "a profile of AWS gives".to_owned(),
         |exchange| format!("{} gives", service(exchange)),
@@ -116,7 +116,7 @@ pub(super) fn expired_keys_fault(exchanges: &[HttpExchange], now: SystemTime) ->
         ExchangeResult::Nothing(_) | ExchangeResult::Unprotected => None,
     });
     let clock = skew.map(|words| format!(": {words}")).unwrap_or_default();
-    KeyFault::new_permanent(format!("{by} expired keys{clock}"))
+    AwsKeyError::new_permanent(format!("{by} expired keys{clock}"))
 }
 
 /// Describes an error of this machine's clock, if a refusal says that the time of a request is wrong.

@@ -125,7 +125,7 @@ impl ChainClient {
 
     async fn send(self, request: HttpRequest, limit: Duration) -> Result<HttpResponse, ConnectorError> {
         let url = Url::parse(request.uri()).map_err(|error| ConnectorError::user(error.into()))?;
-        let asking = OpenExchange::new(&url, &request);
+        let asking = PendingExchange::new(&url, &request);
         let failed = |old: &HttpExchange| old.asked == asking.asked && old.is_failed();
         if self.exchanges().into_iter().filter(failed).count() >= MAX_FAILURES {
             return Err(ConnectorError::user("asked often enough".into()));
@@ -184,13 +184,13 @@ impl HttpConnector for TimedClient {
 }
 
 /// The head of a response.
-struct AnswerHead {
+struct ResponseHead {
     status: u16,
     headers: HeaderMap,
 }
 
 /// An exchange before its response.
-struct OpenExchange {
+struct PendingExchange {
     asked: String,
     address: String,
     is_sts: bool,
@@ -199,7 +199,7 @@ struct OpenExchange {
     secrets: Vec<SecretString>,
 }
 
-impl OpenExchange {
+impl PendingExchange {
     fn new(url: &Url, request: &HttpRequest) -> Self {
         let address = url.origin().ascii_serialization();
         let fields: Vec<(String, String)> =
@@ -219,7 +219,7 @@ impl OpenExchange {
         }
     }
 
-    fn answer_result(&self, head: &AnswerHead, body: &[u8]) -> ExchangeResult {
+    fn answer_result(&self, head: &ResponseHead, body: &[u8]) -> ExchangeResult {
         let is_success = (200..300).contains(&head.status);
         let KeyRefusal { code, message } =
             if is_success { KeyRefusal::default() } else { parse_refusal(body) };
@@ -269,7 +269,7 @@ async fn send_exchange(
     client: &reqwest::Client,
     url: &Url,
     request: &HttpRequest,
-) -> Result<(AnswerHead, Vec<u8>), String> {
+) -> Result<(ResponseHead, Vec<u8>), String> {
     let method = Method::from_bytes(request.method().as_bytes()).map_err(|error| error.to_string())?;
     let mut sent = client.request(method, url.clone());
     for (name, value) in request.headers().iter() {
@@ -287,7 +287,7 @@ async fn send_exchange(
         }
         body.extend_from_slice(&piece);
     }
-    Ok((AnswerHead { status: response.status().as_u16(), headers: response.headers().clone() }, body))
+    Ok((ResponseHead { status: response.status().as_u16(), headers: response.headers().clone() }, body))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use aws_types::os_shim_internal::Env;
 use tokio::time::timeout;
 use truing_core::secret::SecretString;
 
-use super::fault::{self, KeyFault};
+use super::fault::{self, AwsKeyError};
 use super::http::ChainClient;
 use super::keys::AwsKeys;
 use super::variables::AwsVariables;
@@ -26,13 +26,13 @@ pub(super) type KeyClock<'a> = &'a (dyn Fn() -> SystemTime + Sync);
 
 /// Keys, and the time of their expiry.
 #[derive(Clone)]
-pub(super) struct KeyLease {
+pub(super) struct ExpiringKeys {
     pub(super) keys: AwsKeys,
     /// Time of expiry; `None` if the keys do not expire.
     pub(super) ends: Option<SystemTime>,
 }
 
-impl KeyLease {
+impl ExpiringKeys {
     /// Returns true if the keys are still valid at this time.
     pub(super) fn is_valid_at(&self, at: SystemTime) -> bool {
         self.ends.is_none_or(|ends| ends > at)
@@ -55,7 +55,11 @@ impl KeyFetcher {
 
     /// Fetches keys, or returns the reason that there are none. `gave_before` is true if there were keys
     /// before.
-    pub(super) async fn fetch(&self, gave_before: bool, clock: KeyClock<'_>) -> Result<KeyLease, KeyFault> {
+    pub(super) async fn fetch(
+        &self,
+        gave_before: bool,
+        clock: KeyClock<'_>,
+    ) -> Result<ExpiringKeys, AwsKeyError> {
         let http = self.http.without_exchanges();
         let loader = ConfigLoader::default()
             .behavior_version(BehaviorVersion::latest())
@@ -84,14 +88,14 @@ impl KeyFetcher {
             Err(_) => return Err(fault::timed_out(&http.exchanges(), MAX_TIME)),
         };
         let credentials = found.ok_or_else(|| {
-            KeyFault::new_permanent("AWS's library found no source of credentials".to_owned())
+            AwsKeyError::new_permanent("AWS's library found no source of credentials".to_owned())
         })?;
         let keys = AwsKeys {
             key_id: credentials.access_key_id().to_owned(),
             secret_key: SecretString::new(credentials.secret_access_key()),
             session_token: credentials.session_token().map(SecretString::new),
         };
-        let (lease, now) = (KeyLease { keys, ends: credentials.expiry() }, clock());
+        let (lease, now) = (ExpiringKeys { keys, ends: credentials.expiry() }, clock());
         if lease.is_valid_at(now) {
             Ok(lease)
         } else {

@@ -14,7 +14,7 @@ use truing_core::secret::SecretString;
 use truing_fakes::aws::{AUDIENCE, CONTAINER_PATH, CONTAINER_TOKEN, FakeAws, web_identity};
 use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, aws_secret_key};
 
-use super::{AwsKeys, KeyChain, KeyFault};
+use super::{AwsKeyError, AwsKeys, KeyChain};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/reviewer";
 const STS_LOGGED: &str = "POST / AssumeRoleWithWebIdentity";
@@ -89,7 +89,7 @@ fn given(number: u32) -> AwsKeys {
 }
 
 /// Returns the keys that a chain gives at this time.
-async fn keys(chain: &KeyChain, now: SystemTime) -> Result<AwsKeys, KeyFault> {
+async fn keys(chain: &KeyChain, now: SystemTime) -> Result<AwsKeys, AwsKeyError> {
     chain.keys(&|| now).await
 }
 

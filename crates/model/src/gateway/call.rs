@@ -15,11 +15,11 @@ use super::bound::{PromptMeasure, PromptSize, TokenHistory, measure_prompt};
 use super::circuit::AdmittedCall;
 use super::settling::{PendingCallGuard, SessionSpend};
 use super::shared::GatewayState;
-use super::ticket::{TryReservation, clamp_usage, describe_overrun};
+use super::ticket::{AttemptReservation, clamp_usage, describe_overrun};
 use crate::client::ProviderAnswer;
 use crate::messages::ModelRequest;
 use crate::price::ModelPrice;
-use crate::retry::{self, FailedTry, RetryDecision};
+use crate::retry::{self, FailedAttempt, RetryDecision};
 
 /// Minimum number of tokens that a response must be allowed to have; otherwise the call is not made.
 pub const LEAST_TOKENS: u32 = 1024;
@@ -44,11 +44,11 @@ pub(super) struct GatewayCall<'a> {
 }
 
 /// The end of an attempt without a response.
-enum TryError {
+enum AttemptError {
     /// The request was refused before it was sent.
     Refused(ModelError),
     /// The attempt failed, with this cause.
-    Failed(FailedTry),
+    Failed(FailedAttempt),
 }
 
 impl GatewayCall<'_> {
@@ -89,8 +89,8 @@ impl GatewayCall<'_> {
             tries += 1;
             let failure = match self.try_once(request, prompt, price, begin).await {
                 Ok(answer) => return Ok(answer),
-                Err(TryError::Refused(refused)) => return Err(refused),
-                Err(TryError::Failed(failure)) => failure,
+                Err(AttemptError::Refused(refused)) => return Err(refused),
+                Err(AttemptError::Failed(failure)) => failure,
             };
             tracing::debug!(model = request.model, tries, seen = ?failure.seen, "a call to a model failed");
             let after = match retry::decide_retry(&failure.seen) {
@@ -127,7 +127,7 @@ impl GatewayCall<'_> {
         prompt: &PromptMeasure,
         price: &ModelPrice,
         begin: Instant,
-    ) -> Result<ModelAnswer, TryError> {
+    ) -> Result<ModelAnswer, AttemptError> {
         let mut bound = self.lock_history().prompt_size(prompt);
         let mut reserved = self.reserve(request, bound, price).await;
         if matches!(reserved, Err(ModelError::Budget { .. })) && !bound.is_counted {
@@ -137,14 +137,14 @@ impl GatewayCall<'_> {
                 reserved = self.reserve(request, bound, price).await;
             }
         }
-        let mut ticket = reserved.map_err(TryError::Refused)?;
+        let mut ticket = reserved.map_err(AttemptError::Refused)?;
         let paid = price.output_within(bound.most, ticket.amount).unwrap_or(0);
         let max_tokens = u32::try_from(paid).unwrap_or(u32::MAX).min(request.max_tokens);
         let call = match self.shared.client.wire().build_answer_call(request, max_tokens) {
             Ok(call) => call,
             Err(error) => {
                 ticket.settle_unused().await;
-                return Err(TryError::Refused(ModelError::Rejected { what: error.to_string() }));
+                return Err(AttemptError::Refused(ModelError::Rejected { what: error.to_string() }));
             }
         };
         ticket.max_tokens = max_tokens;
@@ -161,7 +161,7 @@ impl GatewayCall<'_> {
                 match over {
                     // The response is paid but is the last one, because a provider that exceeds one limit
                     // may exceed any.
-                    Some(what) => Err(TryError::Refused(ModelError::Nonsense { what })),
+                    Some(what) => Err(AttemptError::Refused(ModelError::Nonsense { what })),
                     None => Ok(answer),
                 }
             }
@@ -180,7 +180,7 @@ impl GatewayCall<'_> {
                         ticket.broke_off().await;
                     }
                 }
-                Err(TryError::Failed(failure))
+                Err(AttemptError::Failed(failure))
             }
         }
     }
@@ -206,7 +206,7 @@ impl GatewayCall<'_> {
         request: &ModelRequest,
         bound: PromptSize,
         price: &ModelPrice,
-    ) -> Result<TryReservation, ModelError> {
+    ) -> Result<AttemptReservation, ModelError> {
         let floor = least_tokens(request);
         let shared = Arc::clone(self.shared);
         let patience = shared.client.patience;
@@ -223,7 +223,7 @@ impl GatewayCall<'_> {
             Ok::<_, StoreError>(match shared.ledger.reserve(&purse, &ask).await? {
                 ReservationOutcome::Granted { id, amount } => {
                     let paying = (account, under_way);
-                    Ok(TryReservation::new(
+                    Ok(AttemptReservation::new(
                         Arc::clone(&shared),
                         id,
                         amount,
@@ -249,7 +249,7 @@ impl GatewayCall<'_> {
         answered: ProviderAnswer,
         prompt: &PromptMeasure,
         price: &ModelPrice,
-        ticket: TryReservation,
+        ticket: AttemptReservation,
     ) -> ModelAnswer {
         let ProviderAnswer { complete, request_id } = answered;
         let (usage, cost) = match complete.usage {

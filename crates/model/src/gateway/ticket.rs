@@ -50,7 +50,7 @@ pub(super) fn describe_overrun(usage: &TokenUsage, max_tokens: u32) -> Option<St
 }
 
 /// A reservation for one attempt.
-pub(super) struct TryReservation {
+pub(super) struct AttemptReservation {
     shared: Arc<GatewayState>,
     id: ReservationId,
     pub(super) amount: MicroUsd,
@@ -70,7 +70,7 @@ pub(super) struct TryReservation {
     under_way: Option<PendingCallGuard>,
 }
 
-impl TryReservation {
+impl AttemptReservation {
     /// Returns the reservation that the ledger granted, with the session that its cost is added to. The
     /// pending call was counted before the ledger was asked.
     pub(super) fn new(
@@ -159,7 +159,7 @@ impl TryReservation {
     }
 }
 
-impl Drop for TryReservation {
+impl Drop for AttemptReservation {
     fn drop(&mut self) {
         if self.is_settled {
             return;

@@ -19,7 +19,7 @@ const DONE: &[u8] = b"[DONE]";
 
 /// The reasons that a chunk is invalid.
 #[derive(Debug)]
-pub(super) enum ChunkFault {
+pub(super) enum ChunkError {
     /// The chunk exceeds the size of an event.
     TooLong,
     /// The chunk is not valid JSON of this form.
@@ -35,7 +35,7 @@ pub(super) struct ChatChunks {
     has_begun: bool,
     /// Index of the text block, while it is open.
     text: Option<usize>,
-    calls: Vec<CallBlock>,
+    calls: Vec<PartialToolCall>,
     /// Number of blocks until now.
     blocks: usize,
     stop: Option<String>,
@@ -47,7 +47,7 @@ pub(super) struct ChatChunks {
 
 /// A tool call that is not yet complete.
 #[derive(Debug)]
-struct CallBlock {
+struct PartialToolCall {
     block: usize,
     /// Index of the call, as the server sent it.
     index: Option<u64>,
@@ -124,8 +124,8 @@ struct ChatUsage {
 
 impl ChatChunks {
     /// Adds more bytes, and returns every event that they complete.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<StreamEvent, ChunkFault>> {
-        let Ok(all) = self.framing.push(bytes) else { return vec![Err(ChunkFault::TooLong)] };
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<StreamEvent, ChunkError>> {
+        let Ok(all) = self.framing.push(bytes) else { return vec![Err(ChunkError::TooLong)] };
         let mut events = Vec::new();
         for data in all {
             if self.is_over {
@@ -143,7 +143,7 @@ impl ChatChunks {
                         events.push(Err(fault));
                     }
                 }
-                Err(error) => events.push(Err(ChunkFault::Json(error))),
+                Err(error) => events.push(Err(ChunkError::Json(error))),
             }
         }
         events
@@ -179,8 +179,8 @@ impl ChatChunks {
     fn take_chunk(
         &mut self,
         chunk: ChatChunk,
-        events: &mut Vec<Result<StreamEvent, ChunkFault>>,
-    ) -> Result<(), ChunkFault> {
+        events: &mut Vec<Result<StreamEvent, ChunkError>>,
+    ) -> Result<(), ChunkError> {
         let ChatChunk { model, choices, usage, error } = chunk;
         if let Some(error) = error.filter(|error| !error.is_null()) {
             let ChatError { name: kind, message } = read_error(&error);
@@ -207,8 +207,8 @@ impl ChatChunks {
     fn take_delta(
         &mut self,
         delta: ChatDelta,
-        events: &mut Vec<Result<StreamEvent, ChunkFault>>,
-    ) -> Result<(), ChunkFault> {
+        events: &mut Vec<Result<StreamEvent, ChunkError>>,
+    ) -> Result<(), ChunkError> {
         let ChatDelta { content, refusal, reasoning_content, reasoning, tool_calls } = delta;
         let thoughts = [&reasoning_content, &reasoning].into_iter().filter_map(|text| text.as_str());
         if let Some(bytes) = thoughts.map(str::len).max().filter(|bytes| *bytes > 0) {
@@ -239,8 +239,8 @@ impl ChatChunks {
     fn take_call(
         &mut self,
         call: ToolCall,
-        events: &mut Vec<Result<StreamEvent, ChunkFault>>,
-    ) -> Result<(), ChunkFault> {
+        events: &mut Vec<Result<StreamEvent, ChunkError>>,
+    ) -> Result<(), ChunkError> {
         let ToolCall { index, id, function } = call;
         let id = id.filter(|id| !id.is_empty());
         let (name, arguments) = function.map_or((None, None), |function| (function.name, function.arguments));
@@ -259,7 +259,7 @@ impl ChatChunks {
             // Some servers announce a call before they name it.
             None if name.is_none() && arguments.is_none() => return Ok(()),
             Some(_) | None => {
-                let name = name.ok_or(ChunkFault::Nameless)?;
+                let name = name.ok_or(ChunkError::Nameless)?;
                 if let Some(index) = self.text.take() {
                     events.push(Ok(StreamEvent::ContentBlockStop { index }));
                 }
@@ -272,7 +272,7 @@ impl ChatChunks {
                 {
                     call.index = None;
                 }
-                self.calls.push(CallBlock { block, index, id });
+                self.calls.push(PartialToolCall { block, index, id });
                 block
             }
         };
@@ -298,7 +298,7 @@ impl ChatChunks {
         }
     }
 
-    fn start_block(&mut self, block: Value, events: &mut Vec<Result<StreamEvent, ChunkFault>>) -> usize {
+    fn start_block(&mut self, block: Value, events: &mut Vec<Result<StreamEvent, ChunkError>>) -> usize {
         let index = self.blocks;
         self.blocks += 1;
         let content_block = match block {

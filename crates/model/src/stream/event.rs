@@ -116,7 +116,7 @@ pub(super) struct RawUsage {
     #[serde(default)]
     cache_creation_input_tokens: Option<u64>,
     #[serde(default)]
-    cache_creation: Option<RawCreation>,
+    cache_creation: Option<CacheCreationTokens>,
 }
 
 impl RawUsage {
@@ -134,7 +134,7 @@ impl RawUsage {
 
 /// Tokens written to caches, by the caches' lifetime.
 #[derive(Deserialize)]
-struct RawCreation {
+struct CacheCreationTokens {
     #[serde(default)]
     ephemeral_5m_input_tokens: Option<u64>,
     #[serde(default)]

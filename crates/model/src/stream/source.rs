@@ -3,7 +3,7 @@
 //! of all formats.
 
 use super::StreamError;
-use super::chat::{ChatChunks, ChunkFault};
+use super::chat::{ChatChunks, ChunkError};
 use super::event::StreamEvent;
 #[cfg(feature = "aws")]
 use super::event_stream::FrameBuffer;
@@ -67,11 +67,11 @@ impl EventDecoder {
     }
 }
 
-fn chunk_fault(fault: ChunkFault) -> StreamError {
+fn chunk_fault(fault: ChunkError) -> StreamError {
     match fault {
-        ChunkFault::TooLong => StreamError::TooLarge("an event"),
-        ChunkFault::Json(error) => super::bad_event(&error),
-        ChunkFault::Nameless => StreamError::Disorder("it calls a tool without a name"),
+        ChunkError::TooLong => StreamError::TooLarge("an event"),
+        ChunkError::Json(error) => super::bad_event(&error),
+        ChunkError::Nameless => StreamError::Disorder("it calls a tool without a name"),
     }
 }
 

@@ -162,7 +162,7 @@ fn request_body(request: &ModelRequest) -> Map<String, Value> {
     if !operator.is_empty() {
         said.push(json!({"role": "system", "content": operator}));
     }
-    let mut names = CallNames::default();
+    let mut names = ToolCallIds::default();
     messages.iter().for_each(|message| push_message(message, &mut names, &mut said));
     let mut body = Map::from_iter([
         ("model".to_owned(), json!(model)),
@@ -207,13 +207,13 @@ fn choice_fields(choice: &Value) -> Vec<(String, Value)> {
 /// another rejects. Each call therefore gets its number as id, in nine letters and digits, as the strictest
 /// server requires.
 #[derive(Default)]
-struct CallNames {
+struct ToolCallIds {
     count: usize,
     /// Original and new id of each call in the last message with calls.
     last: Vec<(String, String)>,
 }
 
-impl CallNames {
+impl ToolCallIds {
     fn add(&mut self, id: &str) -> String {
         let name = format!("call{:05}", self.count);
         self.count += 1;
@@ -228,7 +228,7 @@ impl CallNames {
 }
 
 /// Converts a message to one or more messages: results of tools are separate messages, and come first.
-fn push_message(message: &ModelMessage, names: &mut CallNames, said: &mut Vec<Value>) {
+fn push_message(message: &ModelMessage, names: &mut ToolCallIds, said: &mut Vec<Value>) {
     let ModelMessage { role, content } = message;
     let text = joined_text(content);
     match role {
@@ -281,7 +281,7 @@ fn tool_result(block: &MessageBlock) -> Option<(String, String)> {
 }
 
 /// Converts a block that is a tool call.
-fn function_call(block: &MessageBlock, names: &mut CallNames) -> Option<Value> {
+fn function_call(block: &MessageBlock, names: &mut ToolCallIds) -> Option<Value> {
     match block {
         MessageBlock::Known(KnownBlock::ToolUse { id, name, input }) => {
             let function = json!({"name": name, "arguments": input.to_string()});

@@ -4,7 +4,7 @@ use tree_sitter::Node;
 
 use super::FlowMatch;
 use super::model::{FileModel, children, is_field};
-use super::table::{BotocorePiece, PIECES};
+use super::table::{BotocoreItem, PIECES};
 use super::uses::names_after;
 use super::value::{FlowValue, FlowValues, LibraryObject, enclosing_value, last_name};
 
@@ -37,7 +37,7 @@ const MAX_BASES: u32 = 5;
 /// Finds each such use. `in_package` is true for a file of aiobotocore itself.
 pub(super) fn find(values: &FlowValues<'_, '_>, in_package: bool) -> Vec<FlowMatch> {
     let model = values.model;
-    let look = PieceFinder { values, model, in_package };
+    let look = BotocoreItemFinder { values, model, in_package };
     let calls = model.nodes_of_kinds(&["call"]).into_iter().filter(|call| look.is_wrong_call(*call));
     let mut found: Vec<FlowMatch> = calls.map(FlowMatch::from_node).collect();
     let names = model.nodes_of_kinds(&["identifier", "attribute"]).into_iter();
@@ -45,15 +45,15 @@ pub(super) fn find(values: &FlowValues<'_, '_>, in_package: bool) -> Vec<FlowMat
     found
 }
 
-struct PieceFinder<'v, 'm, 't> {
+struct BotocoreItemFinder<'v, 'm, 't> {
     values: &'v FlowValues<'m, 't>,
     model: &'m FileModel<'t>,
     in_package: bool,
 }
 
-impl<'t> PieceFinder<'_, '_, 't> {
+impl<'t> BotocoreItemFinder<'_, '_, 't> {
     /// Returns the entry of the table for a class or function, or for the class of a class method.
-    fn piece(&self, node: Node<'t>) -> Option<(&'static str, &'static BotocorePiece)> {
+    fn piece(&self, node: Node<'t>) -> Option<(&'static str, &'static BotocoreItem)> {
         let known = |value: &FlowValue<'t>| {
             let FlowValue::Path(path) = value else { return None };
             let class = path.rsplit_once('.').map(|(class, _)| class);

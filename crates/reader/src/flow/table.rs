@@ -7,17 +7,17 @@ use std::sync::LazyLock;
 const TABLE: &str = include_str!("pieces.csv");
 
 /// Class or function of botocore.
-pub(super) struct BotocorePiece {
+pub(super) struct BotocoreItem {
     /// True if the asynchronous version has coroutines or is one.
     pub(super) is_async: bool,
 }
 
-pub(super) static PIECES: LazyLock<BTreeMap<&'static str, BotocorePiece>> = LazyLock::new(|| {
+pub(super) static PIECES: LazyLock<BTreeMap<&'static str, BotocoreItem>> = LazyLock::new(|| {
     let rows = TABLE.lines().filter(|line| !line.starts_with('#'));
     let piece = |row: &'static str| {
         let mut fields = row.split(',');
         let (name, _, coroutines) = (fields.next()?, fields.next()?, fields.next()?);
-        Some((name, BotocorePiece { is_async: !coroutines.is_empty() }))
+        Some((name, BotocoreItem { is_async: !coroutines.is_empty() }))
     };
     rows.filter_map(piece).collect()
 });

@@ -56,12 +56,12 @@ impl ByteAlphabet {
 /// A text without the separators of letters and digits, with the position of each letter in the original.
 /// Letters of other forms (full width, mathematical) are replaced by the plain letters that they are
 /// compatible with.
-struct PlainLetters {
+struct NormalizedLetters {
     letters: String,
     places: Vec<usize>,
 }
 
-impl PlainLetters {
+impl NormalizedLetters {
     /// Extracts the letters. `leaves_out` returns true for two characters that are left out together.
     fn from_text(text: &str, leaves_out: impl Fn(char, char) -> bool) -> Self {
         let mut plain =
@@ -89,35 +89,38 @@ impl PlainLetters {
 }
 
 /// Letters and digits of a secret in one encoding.
-struct SecretForm {
+struct EncodedSecret {
     letters: String,
     /// Number of letters, from the first on, that are enough for a match.
     least: usize,
     is_long: bool,
 }
 
-impl SecretForm {
+impl EncodedSecret {
     fn needle(&self) -> &str {
         self.letters.get(..self.least.min(MAX_NEEDLE_LETTERS)).unwrap_or(&self.letters)
     }
 }
 
 /// Searches a text for all forms in one pass.
-struct FormSearch {
-    forms: Vec<SecretForm>,
+struct EncodedSecretSearch {
+    forms: Vec<EncodedSecret>,
     needles: AhoCorasick,
 }
 
-impl FormSearch {
-    fn from_forms(mut forms: Vec<SecretForm>) -> Option<Self> {
+impl EncodedSecretSearch {
+    fn from_forms(mut forms: Vec<EncodedSecret>) -> Option<Self> {
         forms.retain(|form| form.letters.len() >= MIN_FORM_LETTERS);
-        let needles = forms.iter().map(SecretForm::needle);
+        let needles = forms.iter().map(EncodedSecret::needle);
         let needles = AhoCorasick::builder().ascii_case_insensitive(true).build(needles).ok()?;
         Some(Self { forms, needles })
     }
 
     /// Returns the ranges of the original text that match a form, or the beginning of one.
-    fn find<'a>(&'a self, text: &'a PlainLetters) -> impl Iterator<Item = (&'a SecretForm, Range<usize>)> {
+    fn find<'a>(
+        &'a self,
+        text: &'a NormalizedLetters,
+    ) -> impl Iterator<Item = (&'a EncodedSecret, Range<usize>)> {
         self.needles.find_overlapping_iter(&text.letters).filter_map(|found| {
             let form = self.forms.get(found.pattern().as_usize())?;
             let rest = text.letters.as_bytes().get(found.start()..)?;
@@ -130,12 +133,12 @@ impl FormSearch {
 }
 
 /// Encoded forms of secrets, created once.
-pub(super) struct SecretForms {
-    letters: FormSearch,
-    hex: FormSearch,
+pub(super) struct EncodedSecrets {
+    letters: EncodedSecretSearch,
+    hex: EncodedSecretSearch,
 }
 
-impl SecretForms {
+impl EncodedSecrets {
     /// Creates the forms. Returns `None` if there are too many to search for.
     pub(super) fn from_secrets<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let (mut letters, mut hex) = (Vec::new(), Vec::new());
@@ -146,7 +149,7 @@ impl SecretForms {
             let form = |letters: String| {
                 let all = letters.len();
                 let least = if has_parts { (all * 3).div_ceil(4).max(MIN_LETTERS).min(all) } else { all };
-                SecretForm { letters, least, is_long }
+                EncodedSecret { letters, least, is_long }
             };
             let reversed: Vec<u8> = secret.bytes().rev().collect();
             let wide: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -162,7 +165,10 @@ impl SecretForms {
                 hex.push(form(hex::encode(wide.split_last().map_or(&[][..], |(_, wide)| wide))));
             }
         }
-        Some(Self { letters: FormSearch::from_forms(letters)?, hex: FormSearch::from_forms(hex)? })
+        Some(Self {
+            letters: EncodedSecretSearch::from_forms(letters)?,
+            hex: EncodedSecretSearch::from_forms(hex)?,
+        })
     }
 
     /// Returns the ranges of a text that contain a secret in another form.
@@ -175,11 +181,12 @@ impl SecretForms {
         !self.find_forms(text, |form| form.is_long).is_empty()
     }
 
-    fn find_forms(&self, text: &str, is_wanted: impl Fn(&SecretForm) -> bool) -> Vec<Range<usize>> {
+    fn find_forms(&self, text: &str, is_wanted: impl Fn(&EncodedSecret) -> bool) -> Vec<Range<usize>> {
         // An escaped line end is not one of the letters, nor is a prefix that programs write before a byte in
         // hex.
-        let letters = PlainLetters::from_text(text, |one, next| one == '\\' && next == 'n');
-        let hex = PlainLetters::from_text(text, |one, next| matches!((one, next), ('\\' | '0', 'x' | 'X')));
+        let letters = NormalizedLetters::from_text(text, |one, next| one == '\\' && next == 'n');
+        let hex =
+            NormalizedLetters::from_text(text, |one, next| matches!((one, next), ('\\' | '0', 'x' | 'X')));
         let found = self.letters.find(&letters).chain(self.hex.find(&hex));
         found.filter(|(form, _)| is_wanted(form)).map(|(_, range)| range).collect()
     }
@@ -213,7 +220,7 @@ mod tests {
     }
 
     fn found_of<'t>(secret: &str, text: &'t str) -> Vec<&'t str> {
-        let found = SecretForms::from_secrets([secret]).unwrap().find(text);
+        let found = EncodedSecrets::from_secrets([secret]).unwrap().find(text);
         found.into_iter().map(|range| &text[range.start..text.ceil_char_boundary(range.end)]).collect()
     }
 
@@ -347,7 +354,7 @@ mod tests {
         let text = "let x = \"a text of some words and the number 12\";\n".repeat(20_000);
         let cost = |number: usize| {
             let secrets: Vec<String> = (0..number).map(|at| format!("tr-Canary_w0rd/17+{at:03}")).collect();
-            let forms = SecretForms::from_secrets(secrets.iter().map(String::as_str)).unwrap();
+            let forms = EncodedSecrets::from_secrets(secrets.iter().map(String::as_str)).unwrap();
             allocation_counter::measure(|| assert!(forms.find(&text).is_empty())).bytes_total
         };
         let (one, many) = (cost(1), cost(50));

@@ -169,7 +169,7 @@ fn read_zip(mut file: File, taken: &mut ArchiveCollector<'_>) -> Result<(), Arch
     let copy = file.try_clone().map_err(|error| taken.broken_error(error))?;
     let mut archive =
         zip::ZipArchive::new(BufReader::new(copy)).map_err(|error| taken.broken_error(error))?;
-    let found = directory::ZipEnd {
+    let found = directory::ZipDirectoryEnd {
         start: archive.central_directory_start(),
         before: archive.offset(),
         comment: archive.comment(),

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use truing_core::port::{ProofRequest, ToolFindings, ToolRequest, UsedTools, UsedToolsRequest};
+use truing_core::port::{
+    DetectedTools, FixValidationRequest, ToolDetectionRequest, ToolFindings, ToolRequest,
+};
 use truing_core::sync::{DefinitionDigests, RAW_DIGITS, ReleaseSources, SymbolState, TREE_DIGITS, TREE_FORM};
 
 use super::{
-    ArchiveFormat, HashPins, ProjectFacts, ProjectRequest, SourcesError, SourcesRequest, files_of, pins_of,
-    project_of, read_release,
+    ArchiveFormat, HashPins, ProjectFacts, ProjectRequest, ReleaseSourcesRequest, SourcesError, files_of,
+    pins_of, project_of, read_release,
 };
 use crate::output::{self, choose_format};
 use crate::proposals::prove_replacements;
@@ -45,7 +47,7 @@ pub struct FormatRequest {
 #[serde(rename_all = "snake_case")]
 pub enum SourcesQuery {
     /// Content of a release.
-    Release(SourcesRequest),
+    Release(ReleaseSourcesRequest),
     /// Digests that a project's Python hash test pins; the path of its file.
     Pins(PathBuf),
     /// Definitions that a project takes from the packages that it follows.
@@ -55,11 +57,11 @@ pub enum SourcesQuery {
     /// Findings in a tool's output on the lines of a change.
     Tool(Box<ToolRequest>),
     /// Known tools that a repository uses.
-    UsedTools(UsedToolsRequest),
+    UsedTools(ToolDetectionRequest),
     /// Format of a tool's output.
     Format(FormatRequest),
     /// Validation of replacements that a model proposes.
-    Proofs(ProofRequest),
+    Proofs(FixValidationRequest),
 }
 
 /// Response to a query.
@@ -77,7 +79,7 @@ pub enum SourcesAnswer {
     /// Findings in a tool's output.
     Tool(ToolFindings),
     /// Known tools that a repository uses.
-    UsedTools(UsedTools),
+    UsedTools(DetectedTools),
     /// Name of an output's format; `None` if none is recognised.
     Format(Option<String>),
     /// For each replacement, true if it is valid.
@@ -166,7 +168,7 @@ impl SourcesQuery {
     }
 }
 
-fn check_release(request: &SourcesRequest, sources: &ReleaseSources) -> Result<(), &'static str> {
+fn check_release(request: &ReleaseSourcesRequest, sources: &ReleaseSources) -> Result<(), &'static str> {
     let asked: BTreeSet<&String> = request.symbols.iter().chain(&request.bases).collect();
     ensure(sources.symbols.keys().collect::<BTreeSet<_>>() == asked, "its definitions")?;
     for definition in sources.symbols.values().filter_map(SymbolState::definition) {

@@ -15,7 +15,7 @@ const LONG_END: &[u8] = b"PK\x06\x06";
 const IS_UTF8: u16 = 1 << 11;
 
 /// End of a zip file, as its reader found it.
-pub(super) struct ZipEnd<'a> {
+pub(super) struct ZipDirectoryEnd<'a> {
     /// Offset of the directory in bytes.
     pub(super) start: u64,
     /// Number of bytes before the archive.
@@ -25,7 +25,11 @@ pub(super) struct ZipEnd<'a> {
 }
 
 /// Returns the names of the entries, at most one more than `most`.
-pub(super) fn names(file: &mut File, found: &ZipEnd<'_>, most: usize) -> Result<Vec<String>, String> {
+pub(super) fn names(
+    file: &mut File,
+    found: &ZipDirectoryEnd<'_>,
+    most: usize,
+) -> Result<Vec<String>, String> {
     let failed = |error: io::Error| error.to_string();
     let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
     let end = length.checked_sub((END.1 + found.comment.len()) as u64).ok_or("it has no end")?;

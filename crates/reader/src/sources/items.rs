@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use tree_sitter::Node;
 use truing_core::sync::{
-    DefinitionDigests, OutsideCode, ReleasePartKind, SymbolDefinition, SymbolState, WHOLE,
+    DefinitionDigests, NonFunctionCode, ReleasePartKind, SymbolDefinition, SymbolState, WHOLE,
 };
 
 use super::digest::{digest_nodes, digest_rest, join_digests, of_bytes};
@@ -178,11 +178,11 @@ impl<'a> ReleaseFiles<'a> {
 
     /// Returns the code outside of these definitions, or `None` for a file in another language, which is
     /// reported whole.
-    pub(super) fn outside_code(&mut self, path: &str) -> Option<OutsideCode> {
+    pub(super) fn outside_code(&mut self, path: &str) -> Option<NonFunctionCode> {
         LanguageFamily::from_path(path)?;
         let tree = self.items(path)?.rest.clone();
         let (scope, name) = (String::new(), WHOLE.to_owned());
-        Some(OutsideCode { scope, name, what: ReleasePartKind::Code, tree })
+        Some(NonFunctionCode { scope, name, what: ReleasePartKind::Code, tree })
     }
 
     fn items(&mut self, path: &str) -> Option<Rc<FileItems>> {

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tree_sitter::Node;
-use truing_core::sync::{OutsideCode, ReleasePartKind};
+use truing_core::sync::{NonFunctionCode, ReleasePartKind};
 
 use super::digest::python::{digest_tree, docstring};
 use super::python::absolute_module;
@@ -19,12 +19,12 @@ const VERSION: &str = "__version__";
 
 /// Pieces of a file, and all modules that it imports.
 #[derive(Default)]
-pub(super) struct OutsidePieces {
-    pub(super) pieces: Vec<OutsideCode>,
+pub(super) struct NonFunctionPieces {
+    pub(super) pieces: Vec<NonFunctionCode>,
     pub(super) modules: BTreeSet<String>,
 }
 
-impl OutsidePieces {
+impl NonFunctionPieces {
     /// Collects the pieces of a whole file. `package` is the package that its relative imports begin in.
     pub(super) fn from_root(root: Node<'_>, text: &str, package: &str) -> Result<Self, ComplexityError> {
         let mut file = PieceCollector { text, package, outside: Self::default() };
@@ -42,7 +42,7 @@ pub(super) fn imported_modules(
     text: &str,
     package: &str,
 ) -> Result<BTreeSet<String>, ComplexityError> {
-    let mut file = PieceCollector { text, package, outside: OutsidePieces::default() };
+    let mut file = PieceCollector { text, package, outside: NonFunctionPieces::default() };
     file.collect_modules(root, 0)?;
     Ok(file.outside.modules)
 }
@@ -51,7 +51,7 @@ pub(super) fn imported_modules(
 struct PieceCollector<'a> {
     text: &'a str,
     package: &'a str,
-    outside: OutsidePieces,
+    outside: NonFunctionPieces,
 }
 
 /// Module or class whose statements are being read.
@@ -81,7 +81,7 @@ impl<'a> PieceCollector<'a> {
             scope.conditions.iter().map(String::as_str).chain(words.iter().copied()).collect();
         let tree = digest_tree(&words, nodes, self.text)?;
         let (scope, name) = (scope.name.clone(), first_line(name));
-        self.outside.pieces.push(OutsideCode { scope, name, what, tree });
+        self.outside.pieces.push(NonFunctionCode { scope, name, what, tree });
         Ok(())
     }
 

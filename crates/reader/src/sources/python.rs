@@ -14,7 +14,7 @@ use truing_core::sync::{DefinitionDigests, NamesakeDefinition, SymbolDefinition,
 
 use super::archive::ArchiveFormat;
 use super::digest::digest_definition;
-use super::outside::OutsidePieces;
+use super::outside::NonFunctionPieces;
 use crate::syntax::{ComplexityError, MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 use scope::{BindingTarget, PropertyRole, PythonClass, PythonScope, StatementBranch};
 
@@ -41,10 +41,10 @@ pub(super) struct PythonModule {
     name: String,
     scope: PythonScope,
     /// Code that is not in a function.
-    pub(super) outside: OutsidePieces,
+    pub(super) outside: NonFunctionPieces,
 }
 
-enum LookupResult {
+enum NameLookupResult {
     Function(Rc<SymbolDefinition>),
     /// Class, with the name of its module.
     Class(Rc<PythonClass>, String),
@@ -99,10 +99,10 @@ impl<'a> PythonPackage<'a> {
             names.pop();
         }
         match self.in_module(module, &names, &mut search) {
-            LookupResult::Function(definition) => SymbolState::Defined((*definition).clone()),
-            LookupResult::Class(class, _) => SymbolState::Defined((*class.definition).clone()),
-            LookupResult::Nowhere => SymbolState::Gone,
-            LookupResult::Elsewhere => SymbolState::Elsewhere,
+            NameLookupResult::Function(definition) => SymbolState::Defined((*definition).clone()),
+            NameLookupResult::Class(class, _) => SymbolState::Defined((*class.definition).clone()),
+            NameLookupResult::Nowhere => SymbolState::Gone,
+            NameLookupResult::Elsewhere => SymbolState::Elsewhere,
         }
     }
 
@@ -117,13 +117,13 @@ impl<'a> PythonPackage<'a> {
         found
     }
 
-    fn in_module(&mut self, name: &str, names: &[&str], search: &mut DefinitionSearch) -> LookupResult {
-        let Some(left) = search.left.checked_sub(1) else { return LookupResult::Nowhere };
+    fn in_module(&mut self, name: &str, names: &[&str], search: &mut DefinitionSearch) -> NameLookupResult {
+        let Some(left) = search.left.checked_sub(1) else { return NameLookupResult::Nowhere };
         search.left = left;
         let Some(module) = self.load_module(name) else {
-            return if self.is_ours(name) { LookupResult::Nowhere } else { LookupResult::Elsewhere };
+            return if self.is_ours(name) { NameLookupResult::Nowhere } else { NameLookupResult::Elsewhere };
         };
-        let Some((head, rest)) = names.split_first() else { return LookupResult::Nowhere };
+        let Some((head, rest)) = names.split_first() else { return NameLookupResult::Nowhere };
         if let Some(binding) = module.scope.get(head, search.role) {
             return self.follow(&module.name, binding, rest, search);
         }
@@ -133,11 +133,11 @@ impl<'a> PythonPackage<'a> {
         }
         for star in &module.scope.stars {
             match self.in_module(star, names, search) {
-                LookupResult::Nowhere | LookupResult::Elsewhere => {}
-                found @ (LookupResult::Function(_) | LookupResult::Class(..)) => return found,
+                NameLookupResult::Nowhere | NameLookupResult::Elsewhere => {}
+                found @ (NameLookupResult::Function(_) | NameLookupResult::Class(..)) => return found,
             }
         }
-        LookupResult::Nowhere
+        NameLookupResult::Nowhere
     }
 
     fn follow(
@@ -146,14 +146,14 @@ impl<'a> PythonPackage<'a> {
         binding: &BindingTarget,
         rest: &[&str],
         search: &mut DefinitionSearch,
-    ) -> LookupResult {
+    ) -> NameLookupResult {
         match binding {
             BindingTarget::Function(_, definition) if rest.is_empty() => {
-                LookupResult::Function(definition.clone())
+                NameLookupResult::Function(definition.clone())
             }
-            BindingTarget::Function(..) => LookupResult::Nowhere,
+            BindingTarget::Function(..) => NameLookupResult::Nowhere,
             BindingTarget::Class(class) if rest.is_empty() => {
-                LookupResult::Class(class.clone(), module.to_owned())
+                NameLookupResult::Class(class.clone(), module.to_owned())
             }
             BindingTarget::Class(class) => self.in_class(module, class, rest, search),
             BindingTarget::Alias(names) => {
@@ -173,10 +173,10 @@ impl<'a> PythonPackage<'a> {
         class: &Rc<PythonClass>,
         names: &[&str],
         search: &mut DefinitionSearch,
-    ) -> LookupResult {
-        let Some(left) = search.left.checked_sub(1) else { return LookupResult::Nowhere };
+    ) -> NameLookupResult {
+        let Some(left) = search.left.checked_sub(1) else { return NameLookupResult::Nowhere };
         search.left = left;
-        let Some((head, rest)) = names.split_first() else { return LookupResult::Nowhere };
+        let Some((head, rest)) = names.split_first() else { return NameLookupResult::Nowhere };
         match class.scope.get(head, search.role) {
             // A class's own names take precedence over the module's.
             Some(BindingTarget::Alias(alias))
@@ -188,17 +188,17 @@ impl<'a> PythonPackage<'a> {
             Some(binding) => return self.follow(module, binding, rest, search),
             None => {}
         }
-        let mut nothing = LookupResult::Nowhere;
+        let mut nothing = NameLookupResult::Nowhere;
         for base in &class.bases {
             let base: Vec<&str> = base.iter().map(String::as_str).collect();
             match self.in_module(module, &base, search) {
-                LookupResult::Class(base, module) => match self.in_class(&module, &base, names, search) {
-                    LookupResult::Nowhere => {}
-                    LookupResult::Elsewhere => nothing = LookupResult::Elsewhere,
-                    found @ (LookupResult::Function(_) | LookupResult::Class(..)) => return found,
+                NameLookupResult::Class(base, module) => match self.in_class(&module, &base, names, search) {
+                    NameLookupResult::Nowhere => {}
+                    NameLookupResult::Elsewhere => nothing = NameLookupResult::Elsewhere,
+                    found @ (NameLookupResult::Function(_) | NameLookupResult::Class(..)) => return found,
                 },
-                LookupResult::Elsewhere => nothing = LookupResult::Elsewhere,
-                LookupResult::Function(_) | LookupResult::Nowhere => {}
+                NameLookupResult::Elsewhere => nothing = NameLookupResult::Elsewhere,
+                NameLookupResult::Function(_) | NameLookupResult::Nowhere => {}
             }
         }
         nothing
@@ -261,7 +261,7 @@ impl PythonModule {
         let mut scope = PythonScope::default();
         let deep = |_| "it is nested too deeply".to_owned();
         file.visit_statements(tree.root_node(), StatementBranch::Always, &mut scope).map_err(deep)?;
-        let outside = OutsidePieces::from_root(tree.root_node(), &text, parent).map_err(deep)?;
+        let outside = NonFunctionPieces::from_root(tree.root_node(), &text, parent).map_err(deep)?;
         Ok(Self { name, scope, outside })
     }
 

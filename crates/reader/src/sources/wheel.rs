@@ -196,13 +196,13 @@ enum WriteOrder {
     Script,
 }
 
-struct EntryPlace {
+struct InstalledEntryPath {
     path: String,
     turn: WriteOrder,
 }
 
 /// Returns the place of an entry. Empty and dot components of its path are ignored.
-fn place_entry(name: &str, info: &str) -> Result<EntryPlace, &'static str> {
+fn place_entry(name: &str, info: &str) -> Result<InstalledEntryPath, &'static str> {
     let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     if parts.iter().any(|part| part.len() > MAX_NAME) {
         return Err("has a name that is too long for a file");
@@ -213,17 +213,17 @@ fn place_entry(name: &str, info: &str) -> Result<EntryPlace, &'static str> {
         [first, ..] if !is_data && first.ends_with(DATA) => {
             Err("is in a folder that installers read otherwise")
         }
-        _ if !is_data => Ok(EntryPlace { path: parts.join("/"), turn: WriteOrder::Root }),
+        _ if !is_data => Ok(InstalledEntryPath { path: parts.join("/"), turn: WriteOrder::Root }),
         [_, scheme, _, ..] => {
             let own = |name: &str, end: &str| canonical_name(name.strip_suffix(end).unwrap_or(name));
             let rest = parts.get(2..).unwrap_or_default().join("/");
             if own(folder, DATA) != own(info, INFO) {
                 Err("is in a folder of another distribution")
             } else if LIBRARIES.contains(scheme) {
-                Ok(EntryPlace { path: rest, turn: WriteOrder::Data })
+                Ok(InstalledEntryPath { path: rest, turn: WriteOrder::Data })
             } else if OTHERS.contains(scheme) {
                 let turn = if *scheme == SCRIPTS { WriteOrder::Script } else { WriteOrder::Data };
-                Ok(EntryPlace { path: format!("{DATA}/{scheme}/{rest}"), turn })
+                Ok(InstalledEntryPath { path: format!("{DATA}/{scheme}/{rest}"), turn })
             } else {
                 Err("is of a scheme that is not known")
             }

@@ -25,7 +25,7 @@ const FENCE_LETTERS: usize = 3;
 const MARKDOWN: &[&[u8]] = &[b".md", b".mdx", b".markdown"];
 
 /// File whose places are queried.
-pub(crate) struct FileSurroundings<'a> {
+pub(crate) struct ParsedFile<'a> {
     /// Bytes of the file; for a component only its scripts, at their offsets.
     bytes: Cow<'a, [u8]>,
     language: Option<&'static SourceLanguage>,
@@ -35,7 +35,7 @@ pub(crate) struct FileSurroundings<'a> {
     bindings: OnceCell<Option<NameBindings>>,
 }
 
-impl<'a> FileSurroundings<'a> {
+impl<'a> ParsedFile<'a> {
     pub(crate) fn new(path: &[u8], bytes: &'a [u8]) -> Self {
         let is_markdown = MARKDOWN.iter().any(|ending| path.ends_with(ending));
         let is_component = embedded::is_component(path);
@@ -244,7 +244,7 @@ mod tests {
             ("a.md", "```\n~~~\n```\nHERE\n", false),
             ("a.md", "`HERE`\n", false),
         ] {
-            let places = FileSurroundings::new(path.as_bytes(), text.as_bytes());
+            let places = ParsedFile::new(path.as_bytes(), text.as_bytes());
             let at = text.find("HERE").unwrap();
             assert_eq!(places.is_quoted(at, &mut ParserPool::default()), expected, "{path}: {text}");
         }
@@ -261,7 +261,7 @@ mod tests {
             ("a.md", "x <!-- HERE -->\n", false),
             ("a.txt", "'# HERE'\n", false),
         ] {
-            let places = FileSurroundings::new(path.as_bytes(), text.as_bytes());
+            let places = ParsedFile::new(path.as_bytes(), text.as_bytes());
             let at = text.find("HERE").unwrap();
             assert_eq!(places.is_shown(at, &mut ParserPool::default()), expected, "{path}: {text}");
         }
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn a_place_is_in_the_definition_of_its_name_wherever_that_is() {
         let definition = |path: &str, text: &str| {
-            let places = FileSurroundings::new(path.as_bytes(), text.as_bytes());
+            let places = ParsedFile::new(path.as_bytes(), text.as_bytes());
             places.definition_digest(text.find("HERE").unwrap(), &mut ParserPool::default())
         };
         for (path, text, moved, renamed) in [
@@ -320,7 +320,7 @@ mod tests {
     fn a_place_that_is_too_deep_is_in_no_definition() {
         let definition = |depth: usize| {
             let text = format!("def f():\n  x = {}HERE{}\n", "[".repeat(depth), "]".repeat(depth));
-            let places = FileSurroundings::new(b"a.py", text.as_bytes());
+            let places = ParsedFile::new(b"a.py", text.as_bytes());
             places.definition_digest(text.find("HERE").unwrap(), &mut ParserPool::default())
         };
         assert!(definition(MAX_DEPTH / 2).is_some());
@@ -338,7 +338,7 @@ mod tests {
             ("#[cfg(not(test))]\nfn f() { HERE; }\n", false),
             ("#[test]\nfn f() {}\nfn g() { HERE; }\n", false),
         ] {
-            let places = FileSurroundings::new(b"src/a.rs", text.as_bytes());
+            let places = ParsedFile::new(b"src/a.rs", text.as_bytes());
             let at = text.find("HERE").unwrap();
             assert_eq!(places.is_test_item(at, &mut ParserPool::default()), expected, "{text}");
         }

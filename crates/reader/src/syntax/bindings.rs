@@ -321,12 +321,12 @@ fn join_name(module: &str, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::syntax::{FileSurroundings, ParserPool};
+    use crate::syntax::{ParsedFile, ParserPool};
 
     #[test]
     fn a_name_stands_for_what_the_file_binds_it_to_around_the_place() {
         let meanings = |path: &str, text: &str, name: &str| {
-            let places = FileSurroundings::new(path.as_bytes(), text.as_bytes());
+            let places = ParsedFile::new(path.as_bytes(), text.as_bytes());
             places.meanings(name, text.find("HERE").unwrap(), &mut ParserPool::default())
         };
         for (text, name, expected) in [

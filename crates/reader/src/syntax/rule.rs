@@ -90,12 +90,12 @@ impl SyntaxCheck {
 /// Part of a rule from which its word is taken.
 #[derive(Deserialize)]
 struct RuleFile {
-    rule: RulePart,
+    rule: TopRulePart,
 }
 
 /// Top part of a rule. Its pattern must match, independently of the other parts.
 #[derive(Deserialize)]
-struct RulePart {
+struct TopRulePart {
     #[serde(default)]
     pattern: Option<PatternText>,
 }

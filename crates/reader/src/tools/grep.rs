@@ -66,7 +66,7 @@ pub(super) fn answer(
     let mut searcher = searcher.heap_limit(Some(MAX_HEAP_BYTES)).build();
 
     let mut found = GrepSink::new(input.skip);
-    let mut gaps = SearchGaps::default();
+    let mut gaps = UnsearchedFileCounts::default();
     for path in files.iter().filter(|path| only.as_ref().is_none_or(|only| only.matches(path))) {
         if Instant::now() >= end {
             gaps.late += 1;
@@ -83,13 +83,13 @@ pub(super) fn answer(
             matches = true;
             Ok(false)
         });
-        if searcher.search_reader(&regex, TimedText { rest: &text, end }, first).is_ok() && !matches {
+        if searcher.search_reader(&regex, TimeLimitedText { rest: &text, end }, first).is_ok() && !matches {
             continue;
         }
         found.begin_file(path);
         let content = read::mask_content(content);
         let text = to_unix_lines(content.bytes());
-        match searcher.search_reader(&regex, TimedText { rest: &text, end }, &mut found) {
+        match searcher.search_reader(&regex, TimeLimitedText { rest: &text, end }, &mut found) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::TimedOut => gaps.late += 1,
             Err(_) => gaps.long += 1,
@@ -146,7 +146,7 @@ fn to_unix_lines(text: &[u8]) -> Cow<'_, [u8]> {
 
 /// Files that were not searched.
 #[derive(Default)]
-struct SearchGaps {
+struct UnsearchedFileCounts {
     /// Number of files that are binary, too large, or cannot be opened.
     unread: usize,
     /// Number of files with lines that are too long.
@@ -155,7 +155,7 @@ struct SearchGaps {
     late: usize,
 }
 
-impl SearchGaps {
+impl UnsearchedFileCounts {
     fn describe(&self) -> String {
         let Self { unread, long, late } = *self;
         let mut told = String::new();
@@ -175,12 +175,12 @@ impl SearchGaps {
 }
 
 /// Text of a file in parts, until the time limit.
-struct TimedText<'text> {
+struct TimeLimitedText<'text> {
     rest: &'text [u8],
     end: Instant,
 }
 
-impl Read for TimedText<'_> {
+impl Read for TimeLimitedText<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if Instant::now() >= self.end {
             return Err(io::ErrorKind::TimedOut.into());

@@ -5,14 +5,14 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use truing_core::sync::{ReleaseSources, SymbolDefinition, SymbolState};
-use truing_reader::sources::{ArchiveFormat, SourcesRequest, read_release};
+use truing_reader::sources::{ArchiveFormat, ReleaseSourcesRequest, read_release};
 
 use crate::support::wheel;
 
 fn sources(files: &[(&str, &str)], symbols: &[&str], mirrored: &[&str]) -> ReleaseSources {
     let (_folder, archive) = wheel(files.iter().copied());
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    let request = SourcesRequest {
+    let request = ReleaseSourcesRequest {
         archive,
         format: ArchiveFormat::Wheel,
         symbols: owned(symbols),

@@ -10,7 +10,7 @@ use truing_core::sync::{
     ManifestRow, PinManifest, ReleasePartKind, ReleaseSources, SymbolState, SyncDecisionInput, SyncVerdict,
     UnguardedReason, decide_sync,
 };
-use truing_reader::sources::{ArchiveFormat, SourcesRequest, read_release};
+use truing_reader::sources::{ArchiveFormat, ReleaseSourcesRequest, read_release};
 
 use crate::support::wheel;
 
@@ -103,8 +103,14 @@ fn sources(text: &str, symbols: &[&str], mirrored: &str) -> ReleaseSources {
     ]);
     let symbols = symbols.iter().map(|name| format!("p.m:{name}")).collect();
     let mirrored = vec![mirrored.to_owned()];
-    read_release(&SourcesRequest { archive, format: ArchiveFormat::Wheel, symbols, mirrored, bases: vec![] })
-        .unwrap()
+    read_release(&ReleaseSourcesRequest {
+        archive,
+        format: ArchiveFormat::Wheel,
+        symbols,
+        mirrored,
+        bases: vec![],
+    })
+    .unwrap()
 }
 
 /// Returns the report on a change, with these names pinned to their former lines or trees.

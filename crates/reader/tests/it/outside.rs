@@ -10,7 +10,7 @@ use truing_core::sync::{
     ManifestEntry, PinManifest, ReleasePartKind, ReleaseSources, SyncDecision, SyncDecisionInput,
     SyncVerdict, UnguardedReason, decide_sync,
 };
-use truing_reader::sources::{ArchiveFormat, SourcesRequest, read_release};
+use truing_reader::sources::{ArchiveFormat, ReleaseSourcesRequest, read_release};
 
 use crate::support::wheel;
 
@@ -82,8 +82,14 @@ fn sources(files: Files<'_>) -> ReleaseSources {
     let (_folder, archive) = wheel(files.iter().copied());
     let mirrored = ["p/m.py", "src/a.rs", "lib/a.js"].map(str::to_owned).to_vec();
     let symbols = manifest(&[]).rows.into_keys().collect();
-    read_release(&SourcesRequest { archive, format: ArchiveFormat::Wheel, symbols, mirrored, bases: vec![] })
-        .unwrap()
+    read_release(&ReleaseSourcesRequest {
+        archive,
+        format: ArchiveFormat::Wheel,
+        symbols,
+        mirrored,
+        bases: vec![],
+    })
+    .unwrap()
 }
 
 fn manifest(more: &[(&str, &str)]) -> PinManifest {
@@ -288,9 +294,9 @@ fn code_outside_of_definitions_of_other_languages_is_told_too() {
 }
 
 /// Generator of pseudo-random numbers that are the same in each run.
-struct Chance(u64);
+struct PseudoRandom(u64);
 
-impl Chance {
+impl PseudoRandom {
     fn below(&mut self, most: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -300,7 +306,7 @@ impl Chance {
 }
 
 /// Generates a module with constants, tables, classes and imports.
-fn module(chance: &mut Chance) -> Vec<String> {
+fn module(chance: &mut PseudoRandom) -> Vec<String> {
     let mut lines = Vec::new();
     for at in 0..4 + chance.below(12) {
         let number = chance.below(1_000);
@@ -321,7 +327,7 @@ fn module(chance: &mut Chance) -> Vec<String> {
 
 #[test]
 fn of_200_generated_pairs_of_releases_none_is_relaxed_unasked() {
-    let mut chance = Chance(20_260_101);
+    let mut chance = PseudoRandom(20_260_101);
     let mut kinds: BTreeMap<&str, u32> = BTreeMap::new();
     for pair in 0..200 {
         let before = module(&mut chance);

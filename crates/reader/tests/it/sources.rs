@@ -15,7 +15,7 @@ use sha1::{Digest as _, Sha1};
 use tempfile::TempDir;
 use truing_core::sync::{ReleaseSources, SymbolDefinition, SymbolState};
 use truing_reader::sources::{
-    ArchiveError, ArchiveFormat, HashPins, SourcesError, SourcesRequest, pins_of, read_release,
+    ArchiveError, ArchiveFormat, HashPins, ReleaseSourcesRequest, SourcesError, pins_of, read_release,
 };
 use zip::write::SimpleFileOptions;
 
@@ -50,7 +50,7 @@ impl Release {
     }
 
     fn read(&self, symbols: &[&str], mirrored: &[&str]) -> Result<ReleaseSources, SourcesError> {
-        read_release(&SourcesRequest {
+        read_release(&ReleaseSourcesRequest {
             archive: self.archive.clone(),
             format: self.format,
             symbols: symbols.iter().map(|name| (*name).to_owned()).collect(),
@@ -338,16 +338,22 @@ fn what_is_no_archive_is_an_error_that_names_it() {
     let (_folder, archive) = place();
     let ask = |format| {
         let archive = archive.clone();
-        read_release(&SourcesRequest { archive, format, symbols: vec![], mirrored: vec![], bases: vec![] })
-            .unwrap_err()
-            .to_string()
+        read_release(&ReleaseSourcesRequest {
+            archive,
+            format,
+            symbols: vec![],
+            mirrored: vec![],
+            bases: vec![],
+        })
+        .unwrap_err()
+        .to_string()
     };
     assert!(ask(ArchiveFormat::Wheel).contains("cannot be opened"));
     for content in [b"".as_slice(), b"not an archive", b"PK\x03\x04", b"\x1f\x8b\x08\x00rubbish"] {
         std::fs::write(&archive, content).unwrap();
         for format in [ArchiveFormat::Wheel, ArchiveFormat::TarGz] {
             // For tar, an empty stream is an archive without entries.
-            let read = read_release(&SourcesRequest {
+            let read = read_release(&ReleaseSourcesRequest {
                 archive: archive.clone(),
                 format,
                 symbols: vec![],

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use serde::Deserialize;
-use truing_reader::sources::{ArchiveFormat, SourcesRequest, read_release};
+use truing_reader::sources::{ArchiveFormat, ReleaseSourcesRequest, read_release};
 
 use crate::support::wheel;
 
@@ -38,8 +38,13 @@ fn a_digest_is_the_same_where_the_tree_is_and_only_there() {
     let files = functions.iter().enumerate().map(|(at, function)| (format!("p/m{at}.py"), &function.text));
     let (_folder, archive) = wheel(files);
     let mirrored = vec!["p/*.py".to_owned()];
-    let request =
-        SourcesRequest { archive, format: ArchiveFormat::Wheel, symbols: vec![], mirrored, bases: vec![] };
+    let request = ReleaseSourcesRequest {
+        archive,
+        format: ArchiveFormat::Wheel,
+        symbols: vec![],
+        mirrored,
+        bases: vec![],
+    };
     let told = read_release(&request).unwrap();
     let (mut by_tree, mut by_digest) = (BTreeMap::new(), BTreeMap::new());
     let (mut wrong, mut same) = (Vec::new(), 0);

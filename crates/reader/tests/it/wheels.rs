@@ -14,9 +14,9 @@ use serde::Deserialize;
 use truing_core::sync::{
     ManifestEntry, PinManifest, ReleaseSources, SymbolState, SyncDecisionInput, SyncVerdict, decide_sync,
 };
-use truing_reader::sources::{ArchiveFormat, SourcesError, SourcesRequest, read_release};
+use truing_reader::sources::{ArchiveFormat, ReleaseSourcesRequest, SourcesError, read_release};
 
-use generated::{Chance, Wheel};
+use generated::{PseudoRandom, Wheel};
 
 const COUNT: usize = 200;
 /// Pinned definition; the mirrored files are listed beside it.
@@ -32,7 +32,7 @@ const OVER: &str = "-packages/";
 
 /// Result of pip and Python for a wheel.
 #[derive(Deserialize)]
-struct Installed {
+struct InstalledWheel {
     wheel: usize,
     /// Digests of the wheel's files; `None` if pip refuses it.
     files: Option<BTreeMap<String, String>>,
@@ -44,14 +44,14 @@ struct Installed {
 
 /// All content of an installed wheel that is visible to a project that pins and mirrors these files.
 #[derive(Debug)]
-struct Effect {
+struct InstallEffect {
     found: Vec<Option<Vec<Option<String>>>>,
     mirrored: Vec<Option<String>>,
     start: BTreeMap<String, String>,
     has_speed: bool,
 }
 
-impl Effect {
+impl InstallEffect {
     /// Returns true if this release has the same effect as the one before.
     fn follows(&self, before: &Self) -> bool {
         let Self { found, mirrored, start, has_speed } = self;
@@ -60,20 +60,20 @@ impl Effect {
     }
 }
 
-impl Installed {
-    fn effect(&self) -> Option<Effect> {
+impl InstalledWheel {
+    fn effect(&self) -> Option<InstallEffect> {
         let files = self.files.as_ref()?;
         let [modules @ .., speed] = MODULES;
         let found = modules.iter().map(|module| self.modules[*module].clone());
         let has_speed = self.modules[speed].is_some();
         let mirrored = MIRRORED.iter().map(|file| files.get(*file).cloned());
         let (found, mirrored) = (found.collect(), mirrored.collect());
-        Some(Effect { found, mirrored, start: self.start.clone(), has_speed })
+        Some(InstallEffect { found, mirrored, start: self.start.clone(), has_speed })
     }
 }
 
 fn sources(archive: &Path, mirrored: &[&str]) -> Result<ReleaseSources, SourcesError> {
-    read_release(&SourcesRequest {
+    read_release(&ReleaseSourcesRequest {
         archive: archive.to_owned(),
         format: ArchiveFormat::Wheel,
         symbols: vec![PINNED.to_owned()],
@@ -217,7 +217,7 @@ fn a_zip_file_that_programs_read_differently_is_refused() {
 
 #[test]
 fn two_hundred_wheels_are_read_as_pip_installs_them() {
-    let mut chance = Chance(0x5EED_2026);
+    let mut chance = PseudoRandom(0x5EED_2026);
     let wheels: Vec<Wheel> = (0..COUNT).map(|_| Wheel::generated(&mut chance)).collect();
     let folder = tempfile::tempdir().unwrap();
     let paths: Vec<_> = (0..COUNT)
@@ -235,11 +235,11 @@ fn two_hundred_wheels_are_read_as_pip_installs_them() {
         return;
     }
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let installed: BTreeMap<usize, Installed> = String::from_utf8(output.stdout)
+    let installed: BTreeMap<usize, InstalledWheel> = String::from_utf8(output.stdout)
         .unwrap()
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
-        .map(|installed: Installed| (installed.wheel, installed))
+        .map(|installed: InstalledWheel| (installed.wheel, installed))
         .collect();
     assert_eq!(installed.len(), COUNT);
 

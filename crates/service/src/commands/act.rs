@@ -6,7 +6,7 @@ use truing_core::id::{FindingId, UnixMillis};
 use truing_core::ledger::{BudgetLevel, BudgetLevelKind};
 use truing_core::line::MAX_TEXT;
 use truing_core::port::{EffectOwner, RecordStore, StoreError, UserRequest};
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_core::slot::{
     HoldReason, LoopKind, Slot, SlotCommand, SlotLimits, SlotRefusal, SlotState, SlotTransition,
 };
@@ -88,7 +88,7 @@ pub(super) async fn raise_budget(
         return Ok(Err(format!("`budget.pr_usd` ({limit}) still limits this pull request")));
     }
     // Each limit is asked about once, so a second answer to one question allows no further money.
-    let writer = EffectOwner { key, producer: Producer::Review, token: None };
+    let writer = EffectOwner { key, producer: CommentProducer::Review, token: None };
     let asked = context.store.effects(&writer, &[question_topic(ask.level.limit)]).await?;
     // For a converge run that has ended no comment asks, and questions are deleted with their runs.
     let is_nearly_spent = ask.available_amount().0 <= level.limit.0 / 2;

@@ -5,7 +5,7 @@ use truing_core::port::{
     AuthorAccount, CommentKind, ForgeError, ForgeRead as _, KnownRepository, PrState, PullComment,
     PullRequest, RequestOrigin, UserRequest,
 };
-use truing_core::publish::{CommentSubject, Producer};
+use truing_core::publish::{CommentProducer, CommentSubject};
 use truing_forge::{AnyForgeServer, ForgeServer as _};
 
 use super::{CommentServeError, SETTLED, TOO_OLD, UserCommand};
@@ -76,7 +76,7 @@ async fn judge_label(
         Ok(pull) => pull,
         Err(verdict) => return Ok(verdict),
     };
-    let client = server.client(&told.pr, &repository.name, Producer::Converge);
+    let client = server.client(&told.pr, &repository.name, CommentProducer::Converge);
     // Forges ignore case in the names of labels.
     let set = client.labels().await?.into_iter().find(|label| label.name.eq_ignore_ascii_case(name));
     let Some(set) = set else { return Ok(CommandVerdict::Ignore("it is no longer set".into())) };
@@ -149,7 +149,7 @@ async fn find_pull(
     told: &UserRequest,
     repository: &mut KnownRepository,
 ) -> Result<PullRequest, ForgeError> {
-    let pull = |name: &str| server.client(&told.pr, name, Producer::Review);
+    let pull = |name: &str| server.client(&told.pr, name, CommentProducer::Review);
     match pull(&repository.name).pull_request().await {
         Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => {}
         found => return found,
@@ -213,14 +213,14 @@ async fn thread_of(
     first: CommentId,
     known: &[(CommentSubject, CommentId)],
 ) -> Result<Option<FindingId>, ForgeError> {
-    let review = server.client(&told.pr, &repository.name, Producer::Review);
+    let review = server.client(&told.pr, &repository.name, CommentProducer::Review);
     match review.comment_subject(known, &first).await {
         Ok(Some(CommentSubject::Finding(id))) => return Ok(Some(id)),
         Ok(Some(CommentSubject::Summary) | None) | Err(ForgeError::NotFound { .. }) => {}
         Err(error) => return Err(error),
     }
     // The finding may be one of a converge run.
-    let client = server.client(&told.pr, &repository.name, Producer::Converge);
+    let client = server.client(&told.pr, &repository.name, CommentProducer::Converge);
     match client.comment_topic(&first).await {
         Ok(topic) => {
             Ok(topic.and_then(|topic| topic.as_str().strip_prefix(Topic::FINDING).map(FindingId::new)))

@@ -27,11 +27,11 @@ pub(super) struct StopListener<'a> {
     repo: &'a str,
     number: u64,
     since: UnixMillis,
-    heard: Mutex<HeardComments>,
+    heard: Mutex<ReceivedComments>,
 }
 
 #[derive(Default, Debug)]
-struct HeardComments {
+struct ReceivedComments {
     lists: [CachedListing<PullComment>; 2],
     /// Comments that do not affect this run: older ones, and those of people without permission.
     passed: HashSet<(CommentKind, u64)>,
@@ -51,7 +51,7 @@ impl<'a> StopListener<'a> {
         let listener = Self { server, repo, number, since, heard: Mutex::default() };
         let mut heard = listener.heard.lock().await;
         listener.listen(&mut heard.lists).await?;
-        let HeardComments { lists, passed } = &mut *heard;
+        let ReceivedComments { lists, passed } = &mut *heard;
         passed.extend(lists.iter().flat_map(CachedListing::items).map(|comment| (comment.kind, comment.id)));
         drop(heard);
         Ok(listener)
@@ -67,7 +67,7 @@ impl<'a> StopListener<'a> {
     async fn find_stop_request(&self) -> Result<Option<String>, ForgeError> {
         let mut heard = self.heard.lock().await;
         self.listen(&mut heard.lists).await?;
-        let HeardComments { lists, passed } = &mut *heard;
+        let ReceivedComments { lists, passed } = &mut *heard;
         let of_run = |comment: &&PullComment| {
             let is_new = comment.number == self.number && !passed.contains(&(comment.kind, comment.id));
             is_new

@@ -8,14 +8,14 @@ use truing_core::converge::{ConvergeExit, ConvergeExitCode, ConvergeExitKind};
 use truing_core::id::PrId;
 use truing_core::markdown;
 use truing_core::port::{
-    Clock as _, ForgeError, ForgeRead as _, HistoryEvent, RecordStore, RunRef, WriteGate,
+    Clock as _, ForgeError, ForgeRead as _, HistoryEvent, RecordStore, RunReference, WriteGate,
 };
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_core::slot::{ConvergeRequest, StepOutcome, WaitReason};
 use truing_forge::effects::EffectExecutor;
 use truing_forge::{ForgeServer as _, RepositoryClient};
 use truing_loops::converge::pursue::PullRequestRunner;
-use truing_loops::converge::{RunMode, RunProgress};
+use truing_loops::converge::{ConvergeCallOutcome, ConvergeRunMode};
 use truing_loops::machine::SystemClock;
 use truing_loops::stopped::StepStopReason;
 use truing_loops::telemetry;
@@ -44,11 +44,11 @@ impl ConvergeRunContext<'_> {
         &self,
         store: &dyn RecordStore,
         lease: &Lease,
-        run: &RunRef,
+        run: &RunReference,
         id: &PrId,
     ) -> Result<(StepOutcome, Option<ConvergeRunEnd>), StepStopReason> {
         let gate = self.gate(lease);
-        let client = self.forge.1.client(id, self.repo, Producer::Converge);
+        let client = self.forge.1.client(id, self.repo, CommentProducer::Converge);
         let stepped = Box::pin(self.perform_step(store, lease, run, id, &client, &gate)).await;
         match stepped {
             // The slot is freed so that reviews do not wait; the requester may ask again.
@@ -77,7 +77,7 @@ impl ConvergeRunContext<'_> {
         &self,
         store: &dyn RecordStore,
         lease: &Lease,
-        run: &RunRef,
+        run: &RunReference,
         id: &PrId,
         client: &RepositoryClient,
         gate: &Arc<dyn WriteGate>,
@@ -99,7 +99,7 @@ impl ConvergeRunContext<'_> {
         // The span ends together with everything that runs inside it, child processes included.
         let span = self.span(&record, began);
         let workspace = self.workspace(client, effects(), &ground);
-        let mut runner = self.runner(&ground, &workspace, gate, record, RunMode::Step);
+        let mut runner = self.runner(&ground, &workspace, gate, record, ConvergeRunMode::Step);
         let stepping = Box::pin(self.advance_run(store, lease, &ground, &mut runner));
         let ended = span.wrap(stepping).await;
         match &ended {
@@ -154,21 +154,21 @@ impl ConvergeRunContext<'_> {
             say: &|said: ProgressMessage<'_>| tracing::info!("{}", said.text()),
         };
         let mut left = Box::pin(runner.run_until_ready(store, lease.token, &told)).await?;
-        if left == RunProgress::Over {
-            left = Box::pin(runner.describe()).await?.map_or(left, RunProgress::Failed);
+        if left == ConvergeCallOutcome::Over {
+            left = Box::pin(runner.describe()).await?.map_or(left, ConvergeCallOutcome::Failed);
         }
         let effects = &runner.workspace.effects;
         let record = &mut runner.runner.record;
         record.ended = SystemClock.now();
         store.store_converge(lease.token, record).await?;
         match left {
-            RunProgress::Between => return Ok(StepOutcome::DueAt(record.ended, WaitReason::Step)),
-            RunProgress::Until(at, why, what) => {
+            ConvergeCallOutcome::Between => return Ok(StepOutcome::DueAt(record.ended, WaitReason::Step)),
+            ConvergeCallOutcome::Until(at, why, what) => {
                 tracing::info!("waiting: {what}");
                 return Ok(StepOutcome::DueAt(at, why));
             }
-            RunProgress::Failed(exit) => return Err(step_stop_reason(&exit)),
-            RunProgress::Over => {}
+            ConvergeCallOutcome::Failed(exit) => return Err(step_stop_reason(&exit)),
+            ConvergeCallOutcome::Over => {}
         }
         let exit = record.detail.state.exit.as_ref();
         let is_failed = |exit: &&ConvergeExit| {

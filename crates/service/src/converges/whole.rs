@@ -12,13 +12,13 @@ use truing_core::port::{
     Clock as _, ForgeRead as _, PullDetails, RecordStore, SlotDescription, StoreError, WriteGate,
     read_only_gate,
 };
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_core::slot::{LoopKind, SlotCommand, SlotState, StepOutcome};
 use truing_core::switch::RepositoryRef;
 use truing_forge::{ForgeServer as _, RepositoryClient};
 use truing_git::Mirror;
 use truing_loops::converge::pull::PullRequestWorkspace;
-use truing_loops::converge::{RunMode, RunProgress, words};
+use truing_loops::converge::{ConvergeCallOutcome, ConvergeRunMode, words};
 use truing_loops::machine::SystemClock;
 use truing_loops::slots::take_step;
 use truing_loops::stopped::StepStopReason;
@@ -47,7 +47,7 @@ impl ConvergeRunContext<'_> {
         say: &(dyn Fn(ProgressMessage<'_>) + Sync),
     ) -> Result<(ConvergeRecord, Mirror), RunFailure> {
         let (forge, id) = (self.forge.1, self.id().await?);
-        let now = forge.client(&id, self.repo, Producer::Converge).pull_details().await?;
+        let now = forge.client(&id, self.repo, CommentProducer::Converge).pull_details().await?;
         let key = id.key();
         let described = SlotDescription { name: self.display_name(), url: now.url.clone(), head: None };
         store.store_descriptions(&[(key.clone(), described)]).await?;
@@ -65,7 +65,7 @@ impl ConvergeRunContext<'_> {
         };
         tracing::info!(%key, token = lease.token.0, "leased");
         let gate = self.gate(&lease);
-        let client = forge.client(&id, self.repo, Producer::Converge);
+        let client = forge.client(&id, self.repo, CommentProducer::Converge);
         let whole = LeasedConvergeRun {
             pull: self,
             store: &**store,
@@ -92,7 +92,7 @@ impl ConvergeRunContext<'_> {
     #[truing_core::boxed_future]
     pub async fn plan_run(&self, store: &dyn RecordStore) -> Result<(ConvergeRecord, Mirror), RunFailure> {
         let (forge, id) = (self.forge.1, self.id().await?);
-        let client = forge.client(&id, self.repo, Producer::Converge);
+        let client = forge.client(&id, self.repo, CommentProducer::Converge);
         let ground = self.fetch_checkout(&id, client.pull_details().await?).await?;
         let (key, last) = (id.key(), store.last_converge(&id.key()).await?);
         let said = store.dismissals(&key).await?;
@@ -115,7 +115,7 @@ impl ConvergeRunContext<'_> {
         let (forge, id) = (self.forge.1, self.id().await?);
         let looks = read_only_gate();
         let gate: Arc<dyn WriteGate> = Arc::new(self.run_gate(&id.key()));
-        let client = forge.client(&id, self.repo, Producer::Converge);
+        let client = forge.client(&id, self.repo, CommentProducer::Converge);
         let switches = self.switches.read().await.switches;
         if switches.switch_for(&RepositoryRef::from_key(&id.key()).with_name(self.repo)).is_some() {
             return Err(RunFailure::Stopped(StepStopReason::Halted));
@@ -129,7 +129,7 @@ impl ConvergeRunContext<'_> {
         record.detail.state.apply_dismissals(store.dismissals(&key).await?);
         store.store_converge(FencingToken(0), &record.with_abandoned_key()).await?;
         let span = self.span(&record, SystemTime::now());
-        let mut runner = self.runner(&ground, &workspace, &gate, record, RunMode::Whole).runner;
+        let mut runner = self.runner(&ground, &workspace, &gate, record, ConvergeRunMode::Whole).runner;
         let stopped = tokio::select! {
             () = Box::pin(span.wrap(runner.audit_once())) => false,
             () = drive::wait_for_give_back(give_back) => true,
@@ -208,19 +208,19 @@ impl LeasedConvergeRun<'_> {
         let workspace =
             PullRequestWorkspace { stops: Some(&listener), ..pull.workspace(client, effects, &ground) };
         let span = pull.span(&record, SystemTime::now());
-        let mut runner = pull.runner(&ground, &workspace, gate, record, RunMode::Whole);
+        let mut runner = pull.runner(&ground, &workspace, gate, record, ConvergeRunMode::Whole);
         let work = async {
             let told = RunTimeline { store, mirror: &ground.mirror, say };
             loop {
                 match runner.run_until_ready(store, lease.token, &told).await? {
-                    RunProgress::Until(at, _, what) => {
+                    ConvergeCallOutcome::Until(at, _, what) => {
                         say(ProgressMessage::Step(&format!("waiting: {what}")));
                         let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);
                         tokio::time::sleep(Duration::from_millis(wait)).await;
                     }
-                    RunProgress::Failed(exit) => return Ok::<_, StoreError>(Some(exit)),
-                    RunProgress::Between => {}
-                    RunProgress::Over => break,
+                    ConvergeCallOutcome::Failed(exit) => return Ok::<_, StoreError>(Some(exit)),
+                    ConvergeCallOutcome::Between => {}
+                    ConvergeCallOutcome::Over => break,
                 }
             }
             runner.describe().await

@@ -14,7 +14,7 @@ use truing_core::finding::{AnchorKind, CodeLocation, DiffSide};
 use truing_core::id::{CommentId, PrId, Sha, Topic};
 use truing_core::markdown;
 use truing_core::port::{Clock as _, EffectOwner, ForgeRead as _};
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_diff::{RepoPath, find_anchor, parse};
 use truing_forge::ForgeServer as _;
 use truing_forge::capability::UpsertRule;
@@ -181,7 +181,7 @@ impl ForgeTools {
         if long > most {
             return Err(ToolError(format!("the comment has {long} characters (limit {most}): shorten it")));
         }
-        let writer = EffectOwner { key: wish.pull.0.key(), producer: Producer::Mcp, token: None };
+        let writer = EffectOwner { key: wish.pull.0.key(), producer: CommentProducer::Mcp, token: None };
         let (log, gate) = (&*self.forge.store, &gate);
         let watch = &telemetry::WRITES;
         let effects = EffectExecutor { forge: &client, log, gate, clock: &SystemClock, writer, watch };

@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 use truing_core::id::UnixMillis;
 use truing_core::ledger::BudgetLevelKind;
 use truing_forge::{AnyForgeServer, ForgeServer as _};
-use truing_store::StoreCensus;
+use truing_store::StoreStatistics;
 
 use super::ServiceMetrics;
 use crate::context::ServiceContext;
@@ -56,8 +56,8 @@ impl ServiceMetrics {
         }
     }
 
-    pub(super) fn record_census(&self, census: StoreCensus) {
-        let StoreCensus { slots, oldest_due, untold, budgets, unreadable, bytes } = census;
+    pub(super) fn record_census(&self, census: StoreStatistics) {
+        let StoreStatistics { slots, oldest_due, untold, budgets, unreadable, bytes } = census;
         // The reset removes states that no slot is in any more.
         self.0.slots.reset();
         let mut parked = 0;

@@ -8,10 +8,10 @@ use truing_core::id::{RunId, Sha, SlotKey, UnixMillis};
 use truing_core::ledger::{BudgetLevelKind, TokenUsage};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{
-    ModelReview, ModelReviewDetail, OutcomeKind, ReviewCoverage, ReviewDetail, ReviewOutcome, ReviewRecord,
-    ToolRun,
+    ModelReview, ModelReviewDetail, ReviewCoverage, ReviewDetail, ReviewOutcome, ReviewOutcomeKind,
+    ReviewRecord, ToolRunResult,
 };
-use truing_store::StoreCensus;
+use truing_store::StoreStatistics;
 
 use super::*;
 use crate::sweep::{ForgeHealth, RepositorySweep};
@@ -19,7 +19,7 @@ use crate::sweep::{ForgeHealth, RepositorySweep};
 /// Makes metrics in which each one has a value.
 fn told() -> (ServiceMetrics, String) {
     let metrics = ServiceMetrics::new().unwrap();
-    metrics.record_census(StoreCensus {
+    metrics.record_census(StoreStatistics {
         slots: vec![("held".into(), "parked".into(), 2), ("waiting".into(), "backoff".into(), 3)],
         oldest_due: Some(Duration::from_millis(1500)),
         untold: 4,
@@ -39,7 +39,7 @@ fn told() -> (ServiceMetrics, String) {
     metrics.attempt_failed(LoopKind::Converge, "the forge refuses access", true);
     metrics.run_cost(LoopKind::Sync, MicroUsd(500_000), 2);
     metrics.run_cost(LoopKind::Sync, MicroUsd(0), 1);
-    metrics.run_ended("review", OutcomeKind::Reviewed.as_str());
+    metrics.run_ended("review", ReviewOutcomeKind::Reviewed.as_str());
     metrics.run_took(Duration::from_secs(2));
     metrics.count_review(&by_a_model());
     metrics.count_review(&by_a_model().without_cost());
@@ -58,11 +58,12 @@ fn by_a_model() -> ReviewRecord {
     let servers_failed = [("docs".to_owned(), 2)].into();
     let ends = [("turns".to_owned(), 1)].into();
     let outcome = ReviewOutcome::from_rules_coverage(&ReviewCoverage::default());
-    let run = |name: &str, findings| ToolRun { name: name.into(), findings, ..ToolRun::default() };
+    let run =
+        |name: &str, findings| ToolRunResult { name: name.into(), findings, ..ToolRunResult::default() };
     let tools = vec![
         run("ruff", 2),
-        ToolRun { failed: Some("exit code 2".into()), ..run("mypy", 1) },
-        ToolRun { skipped: Some("not installed".into()), ..run("tsc", 0) },
+        ToolRunResult { failed: Some("exit code 2".into()), ..run("mypy", 1) },
+        ToolRunResult { skipped: Some("not installed".into()), ..run("tsc", 0) },
     ];
     let detail =
         ReviewDetail { tools, ..ReviewDetail::new(None, Sha::parse(&"b".repeat(40)).unwrap(), outcome) };
@@ -152,7 +153,7 @@ fn figures_are_told_as_they_are() {
     };
     metrics.record_sweeps(&[swept], UnixMillis(2_000));
     assert!(metrics.text().contains("truing_sweep_age_seconds{forge=\"hub\"} 7\n"), "{text}");
-    metrics.record_census(StoreCensus::default());
+    metrics.record_census(StoreStatistics::default());
     let text = metrics.text();
     assert!(!text.contains("truing_slots{"), "nothing is told of a state without slots:\n{text}");
     assert!(text.contains("truing_dead_letters 0\n") && text.contains("truing_oldest_due_seconds 0\n"));

@@ -36,13 +36,13 @@ pub struct LoopFigures {
     /// The mean time of a run, in milliseconds.
     pub mean_ms: u64,
     /// Runs by their result, the most frequent first.
-    pub results: Vec<WordCount>,
+    pub results: Vec<LabelCount>,
     /// The reasons for the runs' ends, the most frequent first.
     pub reasons: Vec<EndReason>,
     /// Runs by the update that the release asked for.
-    pub update_types: Vec<WordCount>,
+    pub update_types: Vec<LabelCount>,
     /// Runs by the furthest step that was begun.
-    pub highest_steps: Vec<WordCount>,
+    pub highest_steps: Vec<LabelCount>,
     /// The figures of each step.
     pub steps: Vec<StepFigures>,
     /// Days of a period: 1, or 7 from Monday on.
@@ -59,7 +59,7 @@ pub struct RunEndTally([u64; RunOutcome::ALL.len()]);
 
 /// A word, and the number of runs that it applies to.
 #[derive(Serialize, PartialEq, Eq, Debug)]
-pub struct WordCount {
+pub struct LabelCount {
     pub id: String,
     /// Number of runs that it applies to.
     pub runs: u64,
@@ -229,11 +229,11 @@ impl LoopFigures {
 }
 
 /// Counts how frequent each word is; the most frequent comes first.
-fn count_words<'a>(words: impl Iterator<Item = &'a str>) -> Vec<WordCount> {
+fn count_words<'a>(words: impl Iterator<Item = &'a str>) -> Vec<LabelCount> {
     let mut by_word = BTreeMap::<&str, u64>::new();
     words.for_each(|word| *by_word.entry(word).or_default() += 1);
-    let mut counts: Vec<WordCount> =
-        by_word.into_iter().map(|(id, runs)| WordCount { id: id.to_owned(), runs }).collect();
+    let mut counts: Vec<LabelCount> =
+        by_word.into_iter().map(|(id, runs)| LabelCount { id: id.to_owned(), runs }).collect();
     counts.sort_by_key(|count| std::cmp::Reverse(count.runs));
     counts
 }

@@ -12,7 +12,7 @@ use truing_loops::text::{format_count, format_instant};
 use super::amount::{
     format_dollars, format_duration, format_mean, format_share, format_success_rate, mean, short_hash,
 };
-use super::figures::{LoopFigures, WordCount};
+use super::figures::{LabelCount, LoopFigures};
 use super::findings::{FindingCounts, FindingReport};
 use super::loops::date;
 use super::run::{ReportedRun, outcome_word, parse_web_url, words_of};
@@ -150,8 +150,8 @@ fn findings(findings: &FindingReport) -> String {
     text
 }
 
-fn render_counts(title: &str, counts: &[WordCount]) -> String {
-    let row = |count: &WordCount| vec![words_of(&count.id), count.runs.to_string()];
+fn render_counts(title: &str, counts: &[LabelCount]) -> String {
+    let row = |count: &LabelCount| vec![words_of(&count.id), count.runs.to_string()];
     table(&[title, "Runs"], counts.iter().map(row))
 }
 

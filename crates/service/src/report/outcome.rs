@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use truing_core::converge::ConvergeLogLine;
 use truing_core::converge::record::ConvergeRecord;
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{OutcomeKind, ReviewRecord};
+use truing_core::outcome::{ReviewOutcomeKind, ReviewRecord};
 use truing_core::port::SlotDescription;
 use truing_core::run::{LoopStep as _, RunDetail, RunOutcome, RunRecord};
 use truing_loops::text::format_instant;
@@ -62,7 +62,7 @@ pub struct DayTotals {
 /// not check for their presence.
 fn outcome_words(has_others: bool) -> impl Iterator<Item = &'static str> + Clone {
     let others = has_others.then_some(RunOutcome::Done.as_str());
-    OutcomeKind::ALL.into_iter().map(OutcomeKind::as_str).chain(others)
+    ReviewOutcomeKind::ALL.into_iter().map(ReviewOutcomeKind::as_str).chain(others)
 }
 
 fn count_kinds(ended: &[RunEndCount], has_others: bool) -> Map<String, Value> {

@@ -12,7 +12,7 @@ use truing_loops::text::{format_count, format_instant};
 use super::amount::{
     format_dollars, format_duration, format_mean, format_percent, format_share, format_success_rate, mean,
 };
-use super::figures::{LoopFigures, WordCount};
+use super::figures::{LabelCount, LoopFigures};
 use super::findings::{FindingCounts, FindingReport};
 use super::loops::{date, day};
 use super::run::{ReportedRun, outcome_word, words_of};
@@ -265,10 +265,10 @@ fn findings(findings: &FindingReport) -> Vec<HtmlMarkup> {
     cards
 }
 
-fn shares(title: &str, counts: &[WordCount]) -> HtmlMarkup {
+fn shares(title: &str, counts: &[LabelCount]) -> HtmlMarkup {
     let all: u64 = counts.iter().map(|count| count.runs).sum();
     let most = counts.iter().map(|count| count.runs).max().unwrap_or(0);
-    let row = |count: &WordCount| {
+    let row = |count: &LabelCount| {
         let share = [plot::share(count.runs, most), text(format_share(count.runs, all))];
         let share = element("span", &[("class", &"share")], share);
         vec![text(words_of(&count.id)), text(count.runs), share]

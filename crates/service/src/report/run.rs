@@ -4,7 +4,7 @@ use truing_core::converge;
 use truing_core::id::{SlotKey, UnixMillis};
 use truing_core::line::format_count;
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{OutcomeKind, ReviewRecord};
+use truing_core::outcome::{ReviewOutcomeKind, ReviewRecord};
 use truing_core::port::SlotDescription;
 use truing_core::run::{LoopStep as _, RunDetail, RunOutcome, RunRecord, StepCost};
 use truing_core::slot::LoopKind;
@@ -177,7 +177,7 @@ pub fn one_line(reason: &str) -> String {
 /// Returns the word of a loop for an end.
 pub fn outcome_word(of: LoopKind, kind: RunOutcome) -> &'static str {
     match (of, kind) {
-        (LoopKind::Review, RunOutcome::Done) => OutcomeKind::Reviewed.as_str(),
+        (LoopKind::Review, RunOutcome::Done) => ReviewOutcomeKind::Reviewed.as_str(),
         (LoopKind::Review | LoopKind::Sync | LoopKind::Converge, _) => kind.as_str(),
     }
 }

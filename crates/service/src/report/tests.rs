@@ -3,7 +3,7 @@
 use serde_json::Value;
 use truing_core::id::{RunId, Sha, SlotKey, UnixMillis};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{self, OutcomeKind, ReviewOutcome, ReviewRecord, ReviewRuntime, ReviewStep};
+use truing_core::outcome::{self, ReviewOutcome, ReviewOutcomeKind, ReviewRecord, ReviewRuntime, ReviewStep};
 use truing_core::port::SlotDescription;
 use truing_core::run::{RunStage, StepCost};
 use truing_store::RunEndCount;
@@ -39,7 +39,7 @@ fn week() -> Vec<RunEndCount> {
 #[test]
 fn a_record_has_every_field_of_the_contract() {
     let outcome = ReviewOutcome {
-        kind: OutcomeKind::Partial,
+        kind: ReviewOutcomeKind::Partial,
         reason: Some("1 changed file was not reviewed".into()),
         until: None,
         runtime: ReviewRuntime::Rules,

@@ -11,8 +11,8 @@ use truing_core::slot::SlotState;
 use truing_forge::listing::{CachedListing, RepositoryListing};
 use truing_forge::{AnyForgeServer, ForgeServer as _};
 
-use super::share::{AssumedQuota, CallShare};
-use super::turn::{self, PullMark};
+use super::share::{AssumedQuota, CallUsage};
+use super::turn::{self, SlotMarkAction};
 use super::{ForgeHealth, is_the_forges};
 use crate::context::ServiceContext;
 
@@ -88,7 +88,7 @@ struct ListedRepository {
 /// The calls that are left for one forge.
 struct CallBudget {
     left: u64,
-    share: CallShare,
+    share: CallUsage,
     untold: Option<AssumedQuota>,
 }
 
@@ -120,7 +120,7 @@ impl ServiceContext {
         let mut forges = Vec::new();
         for (name, server) in self.forges.servers() {
             let untold = AssumedQuota::from_hourly_rate(server.capability().calls_an_hour, every);
-            let calls = CallBudget { left: MOST_CALLS, share: CallShare::default(), untold };
+            let calls = CallBudget { left: MOST_CALLS, share: CallUsage::default(), untold };
             let found = ForgePreview {
                 name: name.clone(),
                 state: ForgeHealth::Up.as_str(),
@@ -261,7 +261,7 @@ impl PreviewRun<'_> {
             let is_due = match slot.state {
                 SlotState::Waiting { .. } | SlotState::Leased { .. } => true,
                 SlotState::Idle | SlotState::Held { .. } => {
-                    turn::pull_mark(&slot, pull, &reviews) != PullMark::Nothing
+                    turn::pull_mark(&slot, pull, &reviews) != SlotMarkAction::Nothing
                 }
             };
             if leaves && slot.version.0 == 0 {

@@ -36,13 +36,13 @@ impl AssumedQuota {
 
 /// The calls that were used in the current window.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct CallShare {
+pub(super) struct CallUsage {
     /// End of the window; none before the forge reported one or an assumed one began.
     reset: Option<UnixMillis>,
     used: u64,
 }
 
-impl CallShare {
+impl CallUsage {
     /// Returns the number of calls that may be made now. Without a reported limit the assumed quota applies;
     /// without either the number is unlimited.
     pub(super) fn allowed_calls(
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_tenth_of_a_window_and_nothing_when_reviews_are_short() {
-        let mut share = CallShare::default();
+        let mut share = CallUsage::default();
         let now = UnixMillis(0);
         assert_eq!(share.allowed_calls(None, None, now), u64::MAX, "no limit is told");
         share.use_up(3);
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn what_is_used_up_of_our_own_window_is_there_again_in_the_next() {
-        let mut share = CallShare::default();
+        let mut share = CallUsage::default();
         let untold = AssumedQuota::from_hourly_rate(1_000, TimeSpan::minutes(5));
         assert_eq!(share.allowed_calls(None, untold, UnixMillis(0)), 41);
         share.use_up(40);

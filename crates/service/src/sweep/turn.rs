@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use truing_core::id::{PrId, SlotKey, TimeSpan, UnixMillis};
 use truing_core::port::{
-    ForgeError, HaltPolicy, KnownRepository, LastReviews, MarkOutcome, OpenPull, PullComment, PullRevision,
-    RecordStore, RequestOrigin, SkippedHead, SlotDescription, SlotMark, StoreError, UserRequest,
+    ForgeError, HaltPolicy, KnownRepository, MarkOutcome, OpenPull, PullComment, PullRevision, RecordStore,
+    RequestOrigin, ReviewProgress, SkippedHead, SlotDescription, SlotMark, StoreError, UserRequest,
 };
 use truing_core::slot::{HoldReason, LoopKind, Slot, SlotState};
 use truing_forge::listing::CachedListing;
@@ -160,10 +160,10 @@ impl RepositorySnapshot {
             // A slot with an unreadable row is skipped until an operator drops the row.
             let Some((slot, reviews)) = known else { continue };
             let rouse = pull_mark(&slot, pull, &reviews);
-            if rouse == PullMark::Once && !insert_roused(roused, &key, Some(&pull.revision)) {
+            if rouse == SlotMarkAction::Once && !insert_roused(roused, &key, Some(&pull.revision)) {
                 continue;
             }
-            if rouse != PullMark::Nothing {
+            if rouse != SlotMarkAction::Nothing {
                 let name = format!("{}#{}", repository.name, pull.number);
                 let head = Some(pull.revision.head.clone());
                 marks.push(slot_mark(key, SlotDescription { name, url: pull.url.clone(), head }));
@@ -234,7 +234,7 @@ impl RepositorySnapshot {
 }
 
 /// A pull request in the store: its slot, and the progress of its reviews.
-pub(super) type KnownPullRequest = (Slot, LastReviews);
+pub(super) type KnownPullRequest = (Slot, ReviewProgress);
 
 /// Reads the state of each pull request, in order; none where a row is unreadable, which does not affect the
 /// others.
@@ -263,7 +263,7 @@ pub(super) async fn load_known_pulls(
 
 /// Returns the state of a pull request without any record.
 pub(super) fn unknown_pull(key: SlotKey) -> KnownPullRequest {
-    (Slot::new(key), LastReviews::default())
+    (Slot::new(key), ReviewProgress::default())
 }
 
 async fn read_known_pulls(
@@ -287,7 +287,7 @@ fn read_until(lists: &[CachedListing<PullComment>]) -> Option<UnixMillis> {
 
 /// The action for a slot, according to the forge's list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum PullMark {
+pub(super) enum SlotMarkAction {
     /// The slot is to be marked.
     Mark,
     /// The slot is to be marked once for each revision: it rests because its attempts were used up.
@@ -310,28 +310,28 @@ fn insert_roused(
 /// Decides the mark of an open pull request. A slot without work whose revision no run has settled was lost
 /// midway, and is marked again, even if it was parked before. A parked slot stays parked for the revision
 /// that was attempted.
-pub(super) fn pull_mark(slot: &Slot, pull: &OpenPull, reviews: &LastReviews) -> PullMark {
+pub(super) fn pull_mark(slot: &Slot, pull: &OpenPull, reviews: &ReviewProgress) -> SlotMarkAction {
     let is_unsettled = match &reviews.settled {
         Some(left) if reviews.is_left => left.head != pull.revision.head,
         settled => settled.as_ref() != Some(&pull.revision),
     };
     let is_new = reviews.attempted.as_ref() != Some(&pull.revision);
     match slot.state {
-        SlotState::Waiting { .. } | SlotState::Leased { .. } => PullMark::Nothing,
-        SlotState::Idle if is_unsettled => PullMark::Mark,
-        SlotState::Held { why: HoldReason::Parked } if is_new => PullMark::Once,
+        SlotState::Waiting { .. } | SlotState::Leased { .. } => SlotMarkAction::Nothing,
+        SlotState::Idle if is_unsettled => SlotMarkAction::Mark,
+        SlotState::Held { why: HoldReason::Parked } if is_new => SlotMarkAction::Once,
         // A pause keeps pending events; one mark is enough to remember that there is one.
         SlotState::Held { why: HoldReason::Paused }
             if is_unsettled && !pull.draft && slot.pending.review.is_none() =>
         {
-            PullMark::Mark
+            SlotMarkAction::Mark
         }
-        SlotState::Held { why: HoldReason::Draft } if !pull.draft => PullMark::Mark,
+        SlotState::Held { why: HoldReason::Draft } if !pull.draft => SlotMarkAction::Mark,
         // The pull request is open again.
-        SlotState::Held { why: HoldReason::Cancelled } => PullMark::Mark,
+        SlotState::Held { why: HoldReason::Cancelled } => SlotMarkAction::Mark,
         SlotState::Idle
         | SlotState::Held { why: HoldReason::Parked | HoldReason::Paused | HoldReason::Draft } => {
-            PullMark::Nothing
+            SlotMarkAction::Nothing
         }
     }
 }

@@ -22,12 +22,12 @@ use axum::http::StatusCode;
 use tempfile::TempDir;
 use truing_core::fair::LeaseLimits;
 use truing_core::id::{PrId, Sha, SlotKey, TimeSpan, Topic, UnixMillis};
-use truing_core::outcome::OutcomeKind;
+use truing_core::outcome::ReviewOutcomeKind;
 use truing_core::port::{
-    Clock as _, EffectLog as _, EffectOwner, PullRevision, RecordStore, RunRef, RunStore as _,
-    SlotStore as _, Watchlist as _,
+    Clock as _, EffectLog as _, EffectOwner, PullRevision, RecordStore, RunReference, RunStore as _,
+    SlotStore as _, SweepStore as _,
 };
-use truing_core::publish::{CommentSubject, Producer};
+use truing_core::publish::{CommentProducer, CommentSubject};
 use truing_core::run::RunStage;
 use truing_core::slot::{HoldReason, Slot, SlotCommand, SlotLimits, SlotState};
 use truing_fakes::forge::{FakeDelivery, FakeForgeOptions, FakeRepo, FakeRepoSnapshot, NewPull, PullView};
@@ -44,10 +44,11 @@ use truing_service::{ConfiguredForges, ServiceContext};
 use truing_store::Store;
 
 use crate::support::login::Login;
-use change::{BOT, FIXED, FORTY, FOUND, NEW, Picture, STAY};
+use change::{BOT, FIXED, FORTY, FOUND, NEW, ReviewPicture, STAY};
 use deliver::hand_over;
 use ports::{
-    BreakableReader, Fault, FaultyForges, FaultyReader, FaultyStore, Hand, Manner, Mode, Script, WRITES,
+    BreakableReader, Fault, FaultyForges, FaultyReader, FaultyStore, ForgeManner, Mode, Script,
+    StillTestClock, WRITES,
 };
 use watch::Watched;
 
@@ -61,7 +62,7 @@ const MAX_INLINE: usize = 30;
 const MAX_STEPS: usize = 60;
 
 /// A forge with one repository, a clock, and the files of one service.
-struct Lane {
+struct CrashTestForge {
     deployment: Deployment,
     forge: Watched,
     repo: FakeRepo,
@@ -70,7 +71,7 @@ struct Lane {
     first: String,
     second: String,
     forty: String,
-    clock: Hand,
+    clock: StillTestClock,
     server: AnyForgeServer,
     git: Git,
     reader: ThreadedReader,
@@ -80,7 +81,7 @@ struct Lane {
 
 /// The beginning of every point of a story, right before the interrupted review.
 struct Scene {
-    story: Story,
+    story: CrashScenario,
     number: u64,
     key: SlotKey,
     /// The delivery that requests the review.
@@ -134,25 +135,25 @@ impl Review {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Story {
-    manner: Manner,
+struct CrashScenario {
+    manner: ForgeManner,
     review: Review,
 }
 
 /// The result of one story.
 #[derive(Debug)]
-struct Played {
+struct ScenarioResult {
     /// The final picture of the pull request.
-    picture: Picture,
+    picture: ReviewPicture,
     /// The calls of the process with the fault.
     calls: Vec<&'static str>,
     /// Number of reads by the reader, in all processes.
     reads: u32,
 }
 
-impl Lane {
+impl CrashTestForge {
     async fn new(deployment: Deployment) -> Self {
-        let clock = Hand::at(UnixMillis(1_790_000_000_000));
+        let clock = StillTestClock::at(UnixMillis(1_790_000_000_000));
         let options = FakeForgeOptions { clock: Arc::new(clock.clone()), ..FakeForgeOptions::default() };
         let forge = Watched::start(options).await;
         forge.register_token(TOKEN, BOT);
@@ -183,7 +184,7 @@ impl Lane {
     }
 
     /// Starts a process whose only state is the store.
-    async fn start(&self, story: Story, fault: Option<Fault>, home: &Home) -> Process {
+    async fn start(&self, story: CrashScenario, fault: Option<Fault>, home: &Home) -> Process {
         let script = Script::new(fault);
         let inner = home.open(Arc::new(self.clock.clone())).await;
         let forges = ConfiguredForges(BTreeMap::from([(FORGE.to_owned(), self.server.clone())]));
@@ -218,7 +219,7 @@ impl Lane {
             metrics: truing_service::metrics::ServiceMetrics::new().unwrap(),
             wake: truing_service::wake::SchedulerWaker::default(),
             toolbox: truing_loops::tools::LinterSources::default(),
-            sole: truing_service::sole::SoleDutyLease::default(),
+            sole: truing_service::sole::DutyLeaseExpiry::default(),
             step_time: truing_service::worker::STEP_TIME,
         };
         Process {
@@ -236,14 +237,15 @@ impl Lane {
     }
 
     /// Plays the part before the interrupted review.
-    async fn set(&self, story: Story) -> Scene {
+    async fn set(&self, story: CrashScenario) -> Scene {
         let (branch, records) = ("change", self.folder.path().join("begin.db"));
         let head = if story.review == Review::Forty { &self.forty } else { &self.first };
         self.repo.reset_branch(branch, head).await.unwrap();
         let number = self.repo.open_pull(NewPull::from_branch(branch)).await.unwrap();
         let before = Home::new(self.deployment, self.folder.path().join("before.db"));
-        let process =
-            self.start(Story { manner: Manner::Prompt, review: Review::First }, None, &before).await;
+        let process = self
+            .start(CrashScenario { manner: ForgeManner::Prompt, review: Review::First }, None, &before)
+            .await;
         if !matches!(story.review, Review::First | Review::Forty | Review::GivenUp) {
             let opened = self.delivery();
             if matches!(story.review, Review::Once | Review::Back) {
@@ -294,7 +296,7 @@ impl Lane {
     }
 
     /// Plays a story from its scene on, with or without a fault.
-    async fn play(&self, scene: &Scene, fault: Option<Fault>) -> Result<Played, String> {
+    async fn play(&self, scene: &Scene, fault: Option<Fault>) -> Result<ScenarioResult, String> {
         let Scene { story, number, key, status: before, .. } = scene;
         // Each point has its own file, because the process of the last point may still have its file open.
         let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
@@ -321,7 +323,7 @@ impl Lane {
         let reads = reads + process.script.reads();
         let view = self.repo.pull(*number).await.unwrap();
         self.check_records(*story, &process.store, key, &view).await?;
-        Ok(Played { picture: self.picture(&view, *before), calls, reads })
+        Ok(ScenarioResult { picture: self.picture(&view, *before), calls, reads })
     }
 
     /// Plays the part with the fault until the service is at rest. Returns the process that reached that
@@ -360,10 +362,10 @@ impl Lane {
         PrId { forge: FORGE.into(), repository, number }.key()
     }
 
-    fn picture(&self, view: &PullView, before: u64) -> Picture {
+    fn picture(&self, view: &PullView, before: u64) -> ReviewPicture {
         let names =
             [(&self.base, "BASE"), (&self.first, "FIRST"), (&self.second, "SECOND"), (&self.forty, "FORTY")];
-        Picture::of(view, &names, before)
+        ReviewPicture::of(view, &names, before)
     }
 
     /// Checks a pull request whose review was given up: the failure is reported at most once, and exactly
@@ -381,7 +383,7 @@ impl Lane {
     /// Checks the final records, which are the same for all faults.
     async fn check_records(
         &self,
-        story: Story,
+        story: CrashScenario,
         store: &Store,
         key: &SlotKey,
         view: &PullView,
@@ -392,12 +394,12 @@ impl Lane {
         let revision = PullRevision { head: sha(head), base: sha(&view.base) };
         let last = store.last_outcome(key).await.unwrap().map(|last| last.detail);
         let is_last_left = last.as_ref().is_some_and(|last| {
-            last.head.as_ref() == Some(&sha(&view.head)) && last.outcome.kind == OutcomeKind::Skipped
+            last.head.as_ref() == Some(&sha(&view.head)) && last.outcome.kind == ReviewOutcomeKind::Skipped
         });
         let runs = store.review_entries(key, 100).await.unwrap();
         let reviewed = runs.iter().find(|run| run.stage == RunStage::Published);
         let violations = self.forge.violations();
-        let writer = EffectOwner { key: key.clone(), producer: Producer::Review, token: None };
+        let writer = EffectOwner { key: key.clone(), producer: CommentProducer::Review, token: None };
         let is_item = |topic: &Topic| CommentSubject::from_topic(topic).is_some();
         let problem = if reviewed.map(|run| &run.revision) != Some(&revision) {
             format!("reviewed is {reviewed:?}, not {revision:?}")
@@ -405,7 +407,7 @@ impl Lane {
             format!("the newest run ended as {last:?}")
         } else if store.open_effects(&writer).await.unwrap().iter().any(|(topic, _)| is_item(topic)) {
             "a comment is pending".to_owned()
-        } else if store.desired_state(key, Producer::Review).await.unwrap().1.is_some() {
+        } else if store.desired_state(key, CommentProducer::Review).await.unwrap().1.is_some() {
             "the status is still to be set".to_owned()
         } else if store.load_slots(std::slice::from_ref(key)).await.unwrap() != [Slot::new(key.clone())] {
             "the slot is not forgotten".to_owned()
@@ -426,7 +428,7 @@ impl Process {
 
     /// Does all due work and moves the clock to the next due time, until nothing is due (slots may be parked)
     /// or the process is dead.
-    async fn run(&self, clock: &Hand) -> Result<(), String> {
+    async fn run(&self, clock: &StillTestClock) -> Result<(), String> {
         for _ in 0..MAX_STEPS {
             if self.obeys {
                 // A command that could not be served is retried in the next turn.
@@ -437,7 +439,7 @@ impl Process {
                 Scheduler::new(LeaseLimits::new(1)).lease_due_slots(&self.context).await.unwrap_or_default();
             let idle = leases.is_empty();
             for lease in leases {
-                let run = RunRef { id: new_run_id(), key: lease.key.clone(), token: lease.token };
+                let run = RunReference { id: new_run_id(), key: lease.key.clone(), token: lease.token };
                 // An end that could not be recorded is left to the next lease.
                 let _ = run_step(&self.context, &lease, &run).await;
             }
@@ -463,8 +465,8 @@ impl Process {
 }
 
 /// Interrupts a story at each of its calls in one way; it must have at least `least` calls.
-async fn interrupt_everywhere(deployment: Deployment, story: Story, mode: Mode, least: usize) {
-    let lane = Lane::new(deployment).await;
+async fn interrupt_everywhere(deployment: Deployment, story: CrashScenario, mode: Mode, least: usize) {
+    let lane = CrashTestForge::new(deployment).await;
     let scene = lane.set(story).await;
     let clean = lane.play(&scene, None).await.unwrap();
     check_clean(story, &clean.picture);
@@ -500,7 +502,7 @@ async fn interrupt_everywhere(deployment: Deployment, story: Story, mode: Mode, 
 }
 
 /// Checks the story without a fault closely, because the others are compared with it.
-fn check_clean(story: Story, picture: &Picture) {
+fn check_clean(story: CrashScenario, picture: &ReviewPicture) {
     let [summary] = picture.summaries.as_slice() else { panic!("{:?}", picture.summaries) };
     let (head, open, fixed) = match story.review {
         Review::First | Review::GivenUp | Review::Once | Review::Off | Review::Back => ("FIRST", FOUND, 0),
@@ -513,8 +515,8 @@ fn check_clean(story: Story, picture: &Picture) {
     assert!(summary.contains(&format!("## Truing: {open} findings")), "{summary}");
     let told = summary.contains("### Without a comment of their own");
     let folded = open.saturating_sub(MAX_INLINE);
-    assert_eq!(told, story.manner == Manner::Fussy || folded > 0, "{summary}");
-    let unplaced = folded + usize::from(story.manner == Manner::Fussy);
+    assert_eq!(told, story.manner == ForgeManner::Fussy || folded > 0, "{summary}");
+    let unplaced = folded + usize::from(story.manner == ForgeManner::Fussy);
     let list = summary.split("### Without a comment of their own").nth(1).unwrap_or_default();
     assert_eq!(list.matches("\n- **P").count(), unplaced, "{summary}");
     assert_eq!(picture.open(), open - unplaced, "{picture:#?}");
@@ -546,9 +548,9 @@ macro_rules! stories {
     ($($name:ident: $manner:ident, $review:ident, $least:literal;)*) => {
         $(
             mod $name {
-                use super::{Deployment, Manner, Mode, Review, Story, interrupt_everywhere};
+                use super::{Deployment, ForgeManner, Mode, Review, CrashScenario, interrupt_everywhere};
 
-                pub(super) const STORY: Story = Story { manner: Manner::$manner, review: Review::$review };
+                pub(super) const STORY: CrashScenario = CrashScenario { manner: ForgeManner::$manner, review: Review::$review };
                 pub(super) const LEAST: usize = $least;
 
                 #[tokio::test]

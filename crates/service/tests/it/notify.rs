@@ -22,7 +22,7 @@ use truing_core::switch::{HaltMode, SwitchRequest};
 use truing_loops::machine::SystemClock;
 use truing_service::metrics::ServiceMetrics;
 use truing_service::notify::{MailSink, NoticeSinks, WebhookSink, keep_telling, queue_parked_notice};
-use truing_service::sole::{self, SoleDutyLease};
+use truing_service::sole::{self, DutyLeaseExpiry};
 use truing_store::Store;
 
 use crate::support::home::{Deployment, Home};
@@ -69,7 +69,7 @@ impl Hooks {
 
 /// One mail as a server sees it.
 #[derive(Debug, Default)]
-struct Letter {
+struct ReceivedMail {
     auth: Option<String>,
     from: String,
     to: Vec<String>,
@@ -78,7 +78,7 @@ struct Letter {
 
 /// A mail server that speaks SMTP with any client, without TLS. It responds with `refuse` to a sender, if
 /// given.
-async fn mail_server(refuse: Option<&'static str>) -> (String, mpsc::Receiver<Letter>) {
+async fn mail_server(refuse: Option<&'static str>) -> (String, mpsc::Receiver<ReceivedMail>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (tell, letters) = mpsc::channel(64);
@@ -90,10 +90,10 @@ async fn mail_server(refuse: Option<&'static str>) -> (String, mpsc::Receiver<Le
     (address, letters)
 }
 
-async fn talk(stream: TcpStream, refuse: Option<&'static str>, tell: mpsc::Sender<Letter>) {
+async fn talk(stream: TcpStream, refuse: Option<&'static str>, tell: mpsc::Sender<ReceivedMail>) {
     let (from, mut to) = stream.into_split();
     let mut lines = BufReader::new(from).lines();
-    let mut letter = Letter::default();
+    let mut letter = ReceivedMail::default();
     to.write_all(b"220 double ESMTP\r\n").await.unwrap();
     while let Ok(Some(line)) = lines.next_line().await {
         let answer = match line.split([' ', ':']).next().unwrap().to_uppercase().as_str() {
@@ -271,7 +271,7 @@ async fn a_parked_slot_is_told_once_a_day_by_name() {
 async fn of_two_processes_one_has_the_duties_until_it_leaves() {
     let home = Home::new(Deployment::Servers, std::path::PathBuf::new());
     let (one, two) = (home.open(Arc::new(SystemClock)).await, home.open(Arc::new(SystemClock)).await);
-    let (of_one, of_two) = (SoleDutyLease::default(), SoleDutyLease::default());
+    let (of_one, of_two) = (DutyLeaseExpiry::default(), DutyLeaseExpiry::default());
     for _ in 0..2 {
         sole::renew_lease(&one, &of_one).await;
         sole::renew_lease(&two, &of_two).await;
@@ -288,7 +288,7 @@ async fn the_task_tells_what_comes() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     let (hooks, url) = Hooks::start(&[]).await;
-    let sole = SoleDutyLease::default();
+    let sole = DutyLeaseExpiry::default();
     sole::renew_lease(&store, &sole).await;
     let task = {
         let (store, sinks) = (store.clone(), sinks(Some(&url), None));

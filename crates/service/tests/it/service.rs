@@ -25,11 +25,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use truing_core::id::TimeSpan;
 use truing_core::slot::SlotLimits;
-use truing_fakes::forge::{DeliveryChaos, NewPull, sign_sha256};
+use truing_fakes::forge::{NewPull, UnreliableNetwork, sign_sha256};
 use truing_fakes::repo::CommitBuilder;
 use truing_store::Store;
 
-use change::{FIXED, FOUND, NEW, Picture, STAY};
+use change::{FIXED, FOUND, NEW, ReviewPicture, STAY};
 use ports::{FaultyStore, Script};
 use site::{FORGE, SECRET, Site, limits};
 
@@ -39,7 +39,7 @@ const MAX_BODY: usize = 25 * 1024 * 1024;
 const REVIEWS: &str = "/repos/{owner}/{repo}/pulls/{number}/reviews$";
 
 /// Checks for the first review, complete and exactly once.
-fn first_of(picture: &Picture) -> Result<(), String> {
+fn first_of(picture: &ReviewPicture) -> Result<(), String> {
     let told = |summary: &str| {
         summary.contains("Reviewed commit `FIRST` against `BASE`.")
             && summary.contains(&format!("## Truing: {FOUND} findings"))
@@ -52,7 +52,7 @@ fn first_of(picture: &Picture) -> Result<(), String> {
 }
 
 #[track_caller]
-fn assert_first(picture: &Picture) {
+fn assert_first(picture: &ReviewPicture) {
     if let Err(shown) = first_of(picture) {
         panic!("not the first review: {shown}");
     }
@@ -60,13 +60,13 @@ fn assert_first(picture: &Picture) {
 
 /// Checks for the second review, complete and exactly once.
 #[track_caller]
-fn assert_second(picture: &Picture) {
+fn assert_second(picture: &ReviewPicture) {
     assert_second_with(picture, FIXED);
 }
 
 /// Checks for the second review with this number of resolved threads.
 #[track_caller]
-fn assert_second_with(picture: &Picture, resolved: usize) {
+fn assert_second_with(picture: &ReviewPicture, resolved: usize) {
     let [summary] = picture.summaries.as_slice() else { panic!("{:#?}", picture.summaries) };
     assert!(summary.contains("Reviewed commit `SECOND` against `BASE`."), "{summary}");
     let counts = (picture.comments.len(), picture.open(), picture.deleted);
@@ -215,7 +215,7 @@ async fn a_storm_of_lost_repeated_and_late_events_is_reviewed_twice_at_most() {
                 site.push_second(pull).await;
             }
         }
-        site.deliver_through(DeliveryChaos { seed: round, lost: 30, twice: 30, late: 4 }).await;
+        site.deliver_through(UnreliableNetwork { seed: round, lost: 30, twice: 30, late: 4 }).await;
     }
     // The last event of each may be lost, so a later event is sent.
     for pull in &opened {
@@ -235,7 +235,7 @@ async fn a_storm_of_lost_repeated_and_late_events_is_reviewed_twice_at_most() {
 
 /// Checks for the second head's review, even if the first one's findings were never shown.
 #[track_caller]
-fn assert_second_alone(picture: &Picture) {
+fn assert_second_alone(picture: &ReviewPicture) {
     let [summary] = picture.summaries.as_slice() else { panic!("{:#?}", picture.summaries) };
     assert!(summary.contains("Reviewed commit `SECOND` against `BASE`."), "{summary}");
     assert_eq!((picture.open(), picture.deleted), (STAY + NEW, 0), "{picture:#?}");

@@ -28,14 +28,14 @@ use site::{Opened, Running, Site, limits};
 const EVERY: Duration = Duration::from_mins(5);
 
 /// A sweep with its context, without a service.
-struct Swept {
+struct SweepStage {
     sweep: ForgeSweeps,
     commands: CommandProcessor,
     context: ServiceContext,
     store: Store,
 }
 
-impl Swept {
+impl SweepStage {
     fn of(site: &Site) -> Self {
         Self::on(site, site.store())
     }

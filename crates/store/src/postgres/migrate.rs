@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::PostgresDatabase;
 use super::fault::{self, PostgresConnectError};
 use crate::look::SchemaVersions;
-use crate::sql::OpenPurpose;
+use crate::sql::StoreOpenPurpose;
 
 /// The oldest supported server: `extract` returns exact numbers from 14 on, and 13 is no longer maintained.
 const OLDEST_SERVER: i64 = 140_000;
@@ -39,7 +39,7 @@ impl PostgresDatabase {
     /// Migrates the database to this version's schema, in one transaction. A database with an unfinished copy
     /// of another store is refused, unless it is opened to be filled. A database that is only inspected does
     /// not change.
-    pub(super) async fn migrate(&self, purpose: OpenPurpose) -> Result<(), PostgresConnectError> {
+    pub(super) async fn migrate(&self, purpose: StoreOpenPurpose) -> Result<(), PostgresConnectError> {
         let mut client =
             self.pool.get().await.map_err(|error| fault::first_session_error(&self.name, &error))?;
         let told = |error: tokio_postgres::Error| fault::connect_error(&self.name, &error);
@@ -58,7 +58,7 @@ impl PostgresDatabase {
         if is_replica {
             return Err(PostgresConnectError::Replica { name: Arc::clone(&self.name) });
         }
-        if purpose == OpenPurpose::Look {
+        if purpose == StoreOpenPurpose::Look {
             return Ok(());
         }
         let transaction = client.transaction().await.map_err(told)?;
@@ -92,7 +92,7 @@ impl PostgresDatabase {
         }
         let half =
             transaction.query_opt("SELECT source FROM truing.transfer LIMIT 1", &[]).await.map_err(told)?;
-        if let (OpenPurpose::Use, Some(half)) = (purpose, half) {
+        if let (StoreOpenPurpose::Use, Some(half)) = (purpose, half) {
             return Err(PostgresConnectError::HalfCopied {
                 name: Arc::clone(&self.name),
                 source_name: half.get(0),

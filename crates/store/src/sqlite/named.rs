@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::database_file::device_and_inode;
 use super::open::SqliteOpenError;
-use crate::lock::{LockState, lock_state};
+use crate::lock::{ServeLockState, lock_state};
 
 /// Number of stores in this process that have a file open, by its device and inode.
 static OPEN: Mutex<BTreeMap<(u64, u64), usize>> = Mutex::new(BTreeMap::new());
@@ -27,11 +27,11 @@ impl OpenFileGuard {
         let mut open = lock_open_counts();
         let count = open.entry(id).or_default();
         // The check opens and closes the file, which ends all of SQLite's locks on it in this process.
-        let state = if *count == 0 { lock_state(path) } else { LockState::Right };
+        let state = if *count == 0 { lock_state(path) } else { ServeLockState::Right };
         match state {
-            LockState::Right => *count += 1,
-            LockState::Elsewhere => return Err(SqliteOpenError::Served { path: path.into() }),
-            LockState::Replaced(server) => {
+            ServeLockState::Right => *count += 1,
+            ServeLockState::Elsewhere => return Err(SqliteOpenError::Served { path: path.into() }),
+            ServeLockState::Replaced(server) => {
                 return Err(SqliteOpenError::Replaced { path: path.into(), server });
             }
         }

@@ -10,7 +10,7 @@ use truing_core::outcome::ReviewDetail;
 use truing_core::run::{RunDetail, RunRecord, RunStage};
 use truing_core::sync::record::SyncDetail;
 
-use crate::tables::EndColumns;
+use crate::tables::RunEndColumns;
 
 /// Rows that are read at once, which bounds the memory.
 const BATCH: i64 = 256;
@@ -77,7 +77,7 @@ fn update_record<D: RunDetail>(
     row: i64,
     record: &RunRecord<D>,
 ) -> rusqlite::Result<()> {
-    let EndColumns { ended, kind, reason, cost } = EndColumns::from_record(record);
+    let RunEndColumns { ended, kind, reason, cost } = RunEndColumns::from_record(record);
     let cost = i64::try_from(cost).unwrap_or(i64::MAX);
     let sql = "UPDATE run SET ended = coalesce(ended, ?2), kind = ?3, reason = ?4, cost = ?5, record = ?6 \
          WHERE rowid = ?1";

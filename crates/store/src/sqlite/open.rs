@@ -15,7 +15,7 @@ use super::fault::sql_message;
 use super::one_table;
 use crate::fault::StoreFault;
 use crate::lock::{ServeLockHolder, holder_text, serving_process, was_locked};
-use crate::sql::OpenPurpose;
+use crate::sql::StoreOpenPurpose;
 
 /// Seconds that a connection waits for another process's lock.
 pub(super) const BUSY_SECONDS: u64 = 5;
@@ -303,7 +303,7 @@ fn create_file(path: &Path) -> Result<(), SqliteOpenError> {
 }
 
 /// Opens the connection that may write to the file, with the schema of this version.
-pub(super) fn connect(path: &Path, purpose: OpenPurpose) -> Result<Connection, SqliteOpenError> {
+pub(super) fn connect(path: &Path, purpose: StoreOpenPurpose) -> Result<Connection, SqliteOpenError> {
     let told = |error: rusqlite::Error| SqliteOpenError::Sqlite(sql_message(path, &error));
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(told)?;
@@ -367,7 +367,11 @@ fn read_schema_version(path: &Path, connection: &Connection) -> Result<i64, Sqli
 }
 
 /// Applies the missing migrations, in one transaction, because another process may be doing the same.
-fn migrate(path: &Path, purpose: OpenPurpose, connection: &mut Connection) -> Result<(), SqliteOpenError> {
+fn migrate(
+    path: &Path,
+    purpose: StoreOpenPurpose,
+    connection: &mut Connection,
+) -> Result<(), SqliteOpenError> {
     let told = |error: rusqlite::Error| SqliteOpenError::Sqlite(sql_message(path, &error));
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
     let form = read_schema_version(path, &transaction)?;
@@ -393,7 +397,7 @@ fn migrate(path: &Path, purpose: OpenPurpose, connection: &mut Connection) -> Re
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(told)?;
         transaction.pragma_update(None, "user_version", VERSION).map_err(told)?;
     }
-    if purpose == OpenPurpose::Use {
+    if purpose == StoreOpenPurpose::Use {
         let half =
             transaction.query_row("SELECT source FROM transfer LIMIT 1", [], |row| row.get(0)).optional();
         if let Some(source_name) = half.map_err(told)? {
@@ -411,7 +415,7 @@ mod tests {
     fn the_writing_connection_flushes_and_checks() {
         let folder = tempfile::tempdir().unwrap();
         let connection =
-            connect(&prepare_path(&folder.path().join("truing.db")).unwrap(), OpenPurpose::Use).unwrap();
+            connect(&prepare_path(&folder.path().join("truing.db")).unwrap(), StoreOpenPurpose::Use).unwrap();
         let pragma = |name: &str| -> String {
             connection
                 .query_row(&format!("SELECT cast({name} AS text) FROM pragma_{name}"), [], |row| row.get(0))
@@ -447,7 +451,7 @@ mod tests {
             let names = std::fs::read_dir(folder.path()).unwrap();
             names.map(|entry| entry.unwrap().file_name()).collect::<std::collections::BTreeSet<_>>()
         };
-        let writer = connect(&path, OpenPurpose::Use).unwrap();
+        let writer = connect(&path, StoreOpenPurpose::Use).unwrap();
         writer.execute("UPDATE store SET counter = 7", []).unwrap();
         let other = tempfile::tempdir().unwrap();
         // One copy is made while the file is in use, with a part of it in the log; the other at rest.
@@ -470,7 +474,7 @@ mod tests {
     fn a_reading_connection_cannot_write() {
         let folder = tempfile::tempdir().unwrap();
         let path = prepare_path(&folder.path().join("truing.db")).unwrap();
-        let _writer = connect(&path, OpenPurpose::Use).unwrap();
+        let _writer = connect(&path, StoreOpenPurpose::Use).unwrap();
         let reader = open_reader(&DatabaseFile::from_path(path)).unwrap();
         reader.execute("UPDATE store SET counter = 9", []).unwrap_err();
     }

@@ -208,9 +208,9 @@ mod tests {
     use super::*;
     use crate::store::Store;
 
-    struct Still;
+    struct FrozenClock;
 
-    impl Clock for Still {
+    impl Clock for FrozenClock {
         fn now(&self) -> UnixMillis {
             UnixMillis(1)
         }
@@ -219,7 +219,7 @@ mod tests {
     fn store() -> (TempDir, Store, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("truing.db");
-        let store = Store::open(&path, Arc::new(Still)).unwrap();
+        let store = Store::open(&path, Arc::new(FrozenClock)).unwrap();
         (folder, store, path)
     }
 

@@ -7,7 +7,7 @@ use truing_core::id::{CommentId, FencingToken, FindingId, SlotKey, Topic, UnixMi
 use truing_core::port::{
     EffectEntry, EffectEntryChange, EffectEntryState, EffectLog, EffectOwner, StoreError,
 };
-use truing_core::publish::{CommentSubject, Producer};
+use truing_core::publish::{CommentProducer, CommentSubject};
 
 use super::forget::BATCH;
 use super::runs::row::fenced_fault;
@@ -54,7 +54,7 @@ impl Store {
                        WHERE producer = ?1 AND at >= ?2 AND lost IS NULL AND topic LIKE 'item/%' ORDER BY \
                  key, topic";
             let select = connection.sql(sql);
-            let posted = select.query((Producer::Review.as_str(), since.0), |row| {
+            let posted = select.query((CommentProducer::Review.as_str(), since.0), |row| {
                 let (key, topic): (String, String) = (row.get(0)?, row.get(1)?);
                 Ok((SlotKey::new(key), CommentSubject::from_topic(&Topic::new(topic))))
             })?;

@@ -14,7 +14,7 @@ pub(super) const BATCH: i64 = 256;
 
 /// The position after which the deletion of runs continues.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct RunMark {
+pub struct RunDeletionCursor {
     ended: i64,
     row: i64,
 }
@@ -30,8 +30,8 @@ impl Store {
     pub async fn delete_old_reviews(
         &self,
         before: UnixMillis,
-        after: Option<RunMark>,
-    ) -> Result<(usize, Option<RunMark>), StoreError> {
+        after: Option<RunDeletionCursor>,
+    ) -> Result<(usize, Option<RunDeletionCursor>), StoreError> {
         self.write(move |connection| delete_old_reviews(connection, before, after)).await
     }
 
@@ -135,16 +135,20 @@ fn keys_without_history(connection: &SqlTransaction, keys: &[SlotKey]) -> Result
 fn delete_old_reviews(
     connection: &SqlTransaction,
     before: UnixMillis,
-    after: Option<RunMark>,
-) -> Result<(usize, Option<RunMark>), StoreFault> {
-    let after = after.unwrap_or(RunMark { ended: i64::MIN, row: i64::MIN });
+    after: Option<RunDeletionCursor>,
+) -> Result<(usize, Option<RunDeletionCursor>), StoreFault> {
+    let after = after.unwrap_or(RunDeletionCursor { ended: i64::MIN, row: i64::MIN });
     let sql = "SELECT ended, rowid, key, token FROM run
                WHERE loop = 'review' AND ended < ?1 AND (ended, rowid) > (?2, ?3) ORDER BY ended, rowid \
          LIMIT ?4";
-    let looked: Vec<(RunMark, String, u64)> = connection
+    let looked: Vec<(RunDeletionCursor, String, u64)> = connection
         .sql(sql)
         .query((before.0, after.ended, after.row, BATCH), |row| {
-            Ok::<_, StoreFault>((RunMark { ended: row.get(0)?, row: row.get(1)? }, row.get(2)?, row.get(3)?))
+            Ok::<_, StoreFault>((
+                RunDeletionCursor { ended: row.get(0)?, row: row.get(1)? },
+                row.get(2)?,
+                row.get(3)?,
+            ))
         })?
         .collect::<Result<_, _>>()?;
     // Runs before the newest published run are no longer needed or, without one, runs before the newest run.

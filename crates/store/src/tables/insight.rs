@@ -18,7 +18,7 @@ use crate::watch::{StoreMonitor, WriteMetrics};
 
 /// The present content of the store in numbers.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct StoreCensus {
+pub struct StoreStatistics {
     /// Number of slots by state and reason, in the words of `truing queue list`.
     pub slots: Vec<(String, String, u64)>,
     /// Time for which the oldest due slot has been due; none if no slot is.
@@ -44,7 +44,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn count_content(&self) -> Result<StoreCensus, StoreError> {
+    pub async fn count_content(&self) -> Result<StoreStatistics, StoreError> {
         let now = self.0.clock.now();
         let watch = Arc::clone(&self.0.watch);
         let path = self.path().map(Path::to_owned);
@@ -69,7 +69,7 @@ impl Store {
                     ))
                 })
                 .await?;
-            return Ok(StoreCensus {
+            return Ok(StoreStatistics {
                 slots: slots.into_iter().map(|(shown, count)| split_state_count(&shown, count)).collect(),
                 oldest_due: oldest.map(|at| elapsed_since(at, now)),
                 untold: untold as u64,
@@ -79,7 +79,7 @@ impl Store {
             });
         }
         self.read(move |connection| {
-            Ok(StoreCensus {
+            Ok(StoreStatistics {
                 slots: slot_counts(connection)?,
                 oldest_due: oldest_due(connection, now)?,
                 untold: super::operations::notice::count_pending_notices(connection)?,

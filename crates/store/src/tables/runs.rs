@@ -17,16 +17,16 @@ use truing_core::id::{CommentId, FencingToken, RunId, SlotKey, UnixMillis};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{ReviewOutcome, ReviewRecord};
 use truing_core::port::{
-    ComputedReview, HistoryEvent, OperatorAction, PullRevision, RunRef, RunStart, RunStore, SkippedHead,
-    SlotDescription, StoreError,
+    ComputedReview, HistoryEvent, OperatorAction, PullRevision, RunReference, RunStart, RunStore,
+    SkippedHead, SlotDescription, StoreError,
 };
-use truing_core::publish::{CommentSubject, DesiredComment, DesiredStatus, Producer};
+use truing_core::publish::{CommentProducer, CommentSubject, DesiredComment, DesiredStatus};
 use truing_core::run::{RunDetail, RunRecord, RunStage};
 use truing_core::sync::job::JobState;
 use truing_core::sync::record;
 
 pub(super) use self::desired::mark_status_unset;
-pub(crate) use self::ends::EndColumns;
+pub(crate) use self::ends::RunEndColumns;
 pub(super) use self::last::last_reviews;
 
 use self::row::write_run;
@@ -76,7 +76,7 @@ impl Store {
     /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
     pub async fn skip_head(&self, run: &RunId, key: &SlotKey, reason: &str) -> Result<(), StoreError> {
-        let run = RunRef { id: run.clone(), key: key.clone(), token: self.fresh_token().await? };
+        let run = RunReference { id: run.clone(), key: key.clone(), token: self.fresh_token().await? };
         let (reason, now) = (reason.to_owned(), self.0.clock.now());
         self.write(move |connection| reviews::skip_newest_revision(connection, &run, &reason, now)).await
     }
@@ -122,7 +122,7 @@ impl RunStore for Store {
         self.write(move |connection| {
             for SkippedHead { run, key, revision } in &heads {
                 if last_reviews(connection, key)?.attempted.is_none() {
-                    let run = RunRef { id: run.clone(), key: key.clone(), token };
+                    let run = RunReference { id: run.clone(), key: key.clone(), token };
                     reviews::end_without_review(connection, &run, revision, &reason, now)?;
                 }
             }
@@ -177,21 +177,21 @@ impl RunStore for Store {
         self.read(move |connection| converges::converge_by_id(connection, &run)).await
     }
 
-    async fn begin_job(&self, run: &RunRef) -> Result<JobState, StoreError> {
+    async fn begin_job(&self, run: &RunReference) -> Result<JobState, StoreError> {
         let begun = run.clone();
         let job = self.write(move |connection| jobs::begin_run(connection, &begun)).await?;
         self.accept_token(run.token).await?;
         Ok(job)
     }
 
-    async fn store_job(&self, run: &RunRef, job: &JobState) -> Result<(), StoreError> {
+    async fn store_job(&self, run: &RunReference, job: &JobState) -> Result<(), StoreError> {
         let (run, job) = (run.clone(), job.clone());
         self.write(move |connection| jobs::store_job(connection, &run, &job)).await
     }
 
     async fn end_job(
         &self,
-        run: &RunRef,
+        run: &RunReference,
         job: &JobState,
         record: &record::SyncRecord,
     ) -> Result<(), StoreError> {
@@ -209,7 +209,7 @@ impl RunStore for Store {
 
     async fn begin_run(
         &self,
-        run: &RunRef,
+        run: &RunReference,
         revision: &PullRevision,
         now: UnixMillis,
     ) -> Result<RunStart, StoreError> {
@@ -230,7 +230,11 @@ impl RunStore for Store {
         self.read(move |connection| desired::findings(connection, &key)).await
     }
 
-    async fn store_computed_review(&self, run: &RunRef, computed: &ComputedReview) -> Result<(), StoreError> {
+    async fn store_computed_review(
+        &self,
+        run: &RunReference,
+        computed: &ComputedReview,
+    ) -> Result<(), StoreError> {
         let (run, computed) = (run.clone(), computed.clone());
         self.write(move |connection| {
             if reviews::store_computed_review(connection, &run, &computed.outcome)? {
@@ -254,7 +258,11 @@ impl RunStore for Store {
         Ok(run)
     }
 
-    async fn store_restated_review(&self, run: &RunRef, computed: &ComputedReview) -> Result<(), StoreError> {
+    async fn store_restated_review(
+        &self,
+        run: &RunReference,
+        computed: &ComputedReview,
+    ) -> Result<(), StoreError> {
         let (run, computed) = (run.clone(), computed.clone());
         self.write(move |connection| {
             reviews::store_restated_review(connection, &run, &computed.outcome)?;
@@ -265,8 +273,8 @@ impl RunStore for Store {
 
     async fn store_announcement(
         &self,
-        run: &RunRef,
-        producer: Producer,
+        run: &RunReference,
+        producer: CommentProducer,
         summary: &str,
         status: &DesiredStatus,
     ) -> Result<(), StoreError> {
@@ -281,7 +289,7 @@ impl RunStore for Store {
     async fn desired_state(
         &self,
         key: &SlotKey,
-        producer: Producer,
+        producer: CommentProducer,
     ) -> Result<(Vec<DesiredComment>, Option<DesiredStatus>), StoreError> {
         let key = key.clone();
         self.read(move |connection| {
@@ -292,8 +300,8 @@ impl RunStore for Store {
 
     async fn store_comments(
         &self,
-        run: &RunRef,
-        producer: Producer,
+        run: &RunReference,
+        producer: CommentProducer,
         comments: &[(CommentSubject, CommentId)],
     ) -> Result<(), StoreError> {
         let (run, comments) = (run.clone(), comments.to_vec());
@@ -306,8 +314,8 @@ impl RunStore for Store {
 
     async fn remove_comments(
         &self,
-        run: &RunRef,
-        producer: Producer,
+        run: &RunReference,
+        producer: CommentProducer,
         items: &[CommentSubject],
     ) -> Result<(), StoreError> {
         let (run, items) = (run.clone(), items.to_vec());
@@ -320,8 +328,8 @@ impl RunStore for Store {
 
     async fn replace_anchors(
         &self,
-        run: &RunRef,
-        producer: Producer,
+        run: &RunReference,
+        producer: CommentProducer,
         rows: &[(CommentSubject, AnchorKind)],
     ) -> Result<(), StoreError> {
         let (run, rows) = (run.clone(), rows.to_vec());
@@ -332,7 +340,7 @@ impl RunStore for Store {
         .await
     }
 
-    async fn mark_status_set(&self, run: &RunRef, status: &DesiredStatus) -> Result<(), StoreError> {
+    async fn mark_status_set(&self, run: &RunReference, status: &DesiredStatus) -> Result<(), StoreError> {
         let (run, status) = (run.clone(), status.clone());
         self.write(move |connection| {
             reviews::check_fence(connection, &run)?;
@@ -341,14 +349,14 @@ impl RunStore for Store {
         .await
     }
 
-    async fn mark_published(&self, run: &RunRef, outcome: &ReviewRecord) -> Result<(), StoreError> {
+    async fn mark_published(&self, run: &RunReference, outcome: &ReviewRecord) -> Result<(), StoreError> {
         let (run, outcome) = (run.clone(), outcome.clone());
         self.write(move |connection| reviews::mark_published(connection, &run, &outcome)).await
     }
 
     async fn end_run(
         &self,
-        run: &RunRef,
+        run: &RunReference,
         outcome: &ReviewOutcome,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
@@ -358,7 +366,7 @@ impl RunStore for Store {
 
     async fn mark_failed(
         &self,
-        run: &RunRef,
+        run: &RunReference,
         outcome: &ReviewOutcome,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
@@ -367,7 +375,7 @@ impl RunStore for Store {
         self.accept_token(run.token).await
     }
 
-    async fn mark_interrupted(&self, run: &RunRef, now: UnixMillis) -> Result<(), StoreError> {
+    async fn mark_interrupted(&self, run: &RunReference, now: UnixMillis) -> Result<(), StoreError> {
         let run = run.clone();
         self.write(move |connection| reviews::mark_interrupted(connection, &run, now)).await
     }

@@ -18,7 +18,7 @@ use crate::due::{WINDOW, interleave_repositories};
 use crate::fault::{StoreFault, from_json, to_json};
 use crate::lock;
 use crate::store::{Store, box_future};
-use crate::valkey::{SlotReading, state_words};
+use crate::valkey::{SlotReadResult, state_words};
 use crate::watch::StoreMonitor;
 
 #[async_trait]
@@ -395,7 +395,7 @@ pub(crate) fn page_of_slots(
     connection: &SqlTransaction,
     after: Option<&str>,
     limit: usize,
-) -> Result<Vec<SlotReading>, StoreFault> {
+) -> Result<Vec<SlotReadResult>, StoreFault> {
     let sql = "SELECT key, version, body FROM slot WHERE key > ?1 ORDER BY key LIMIT ?2";
     let rows = connection.sql(sql).query((after.unwrap_or(""), limit), |row| {
         match (SlotKey::new(row.text(0)), parse_slot(row)) {

@@ -7,8 +7,8 @@ use crate::sql::SqlTransaction;
 use async_trait::async_trait;
 use truing_core::id::{AccountId, PrId, Sha, SlotKey, UnixMillis};
 use truing_core::port::{
-    CommentKind, KnownRepository, LastReviews, RequestOrigin, StoreError, UserRequest, UserRequestOutcome,
-    VersionConflict, Watchlist,
+    CommentKind, KnownRepository, RequestOrigin, ReviewProgress, StoreError, SweepStore, UserRequest,
+    UserRequestOutcome, VersionConflict,
 };
 use truing_core::slot::Slot;
 use truing_core::switch::RepositoryRef;
@@ -21,7 +21,7 @@ use crate::store::{Store, box_future};
 use crate::valkey::SwapOutcome;
 
 #[async_trait]
-impl Watchlist for Store {
+impl SweepStore for Store {
     async fn repositories(&self, forge: &str) -> Result<Vec<KnownRepository>, StoreError> {
         let (forge, now) = (forge.to_owned(), self.0.clock.now());
         self.read(move |connection| repositories(connection, &forge, now)).await
@@ -43,7 +43,7 @@ impl Watchlist for Store {
         .await
     }
 
-    async fn last_reviews(&self, keys: &[SlotKey]) -> Result<Vec<LastReviews>, StoreError> {
+    async fn last_reviews(&self, keys: &[SlotKey]) -> Result<Vec<ReviewProgress>, StoreError> {
         let keys = keys.to_vec();
         self.read(move |connection| keys.iter().map(|key| last_reviews(connection, key)).collect()).await
     }

@@ -42,7 +42,8 @@ pub(super) async fn compare_all(one: &Store, other: &Store) -> Result<Vec<TableC
 async fn compare(part: StorePart, one: &Store, other: &Store) -> Result<TableComparison, TransferError> {
     // Texts are compared in the form of PostgreSQL, if one of the stores uses it.
     let replace = is_postgres(one) || is_postgres(other);
-    let (mut left, mut right) = (PartRows::new(one, part, replace), PartRows::new(other, part, replace));
+    let (mut left, mut right) =
+        (StorePartRows::new(one, part, replace), StorePartRows::new(other, part, replace));
     let (mut rows, mut first) = ((0, 0), None);
     loop {
         let pair = (left.next().await?, right.next().await?);
@@ -94,7 +95,7 @@ fn is_key_before(one: &[SqlValue], other: &[SqlValue]) -> bool {
 }
 
 /// An iterator over the rows of a part of a store.
-struct PartRows<'a> {
+struct StorePartRows<'a> {
     store: &'a Store,
     part: StorePart,
     replace: bool,
@@ -104,7 +105,7 @@ struct PartRows<'a> {
     is_last: bool,
 }
 
-impl<'a> PartRows<'a> {
+impl<'a> StorePartRows<'a> {
     fn new(store: &'a Store, part: StorePart, replace: bool) -> Self {
         let limit = page::FIRST;
         Self { store, part, replace, limit, read: VecDeque::new(), after: None, is_last: false }

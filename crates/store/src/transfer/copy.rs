@@ -38,7 +38,7 @@ struct CopyStep {
 }
 
 /// The state of a target before the copy.
-enum TargetState {
+enum CopyTargetState {
     /// The copy continues from this progress.
     At(CopyProgress),
     /// The target is a complete copy: a process was interrupted before it could report that.
@@ -66,8 +66,8 @@ pub(super) async fn copy_all(
     let _right = TargetLock::acquire(to).await?;
     let copy = StoreCopy { from, to, zeros };
     let mut progress = match copy.start_transfer().await? {
-        TargetState::At(progress) => progress,
-        TargetState::Whole(compared) => return Ok(compared),
+        CopyTargetState::At(progress) => progress,
+        CopyTargetState::Whole(compared) => return Ok(compared),
     };
     let mut limit = page::FIRST;
     loop {
@@ -93,7 +93,7 @@ pub(super) async fn copy_all(
 impl StoreCopy<'_> {
     /// Returns the progress to continue from. The target does not change unless it is new, or has a part of
     /// this source.
-    async fn start_transfer(&self) -> Result<TargetState, TransferError> {
+    async fn start_transfer(&self) -> Result<CopyTargetState, TransferError> {
         check_schema(self.from).await?;
         check_schema(self.to).await?;
         if let Some(half) = self.from.read(progress::find).await? {
@@ -122,14 +122,14 @@ impl StoreCopy<'_> {
         }
         // A switch that was set by hand at Valkey and not read since is recorded, and thus copied.
         box_future(|| self.from.kill_switches()).await?;
-        Ok(TargetState::At(found))
+        Ok(CopyTargetState::At(found))
     }
 
     /// Checks whether a target that is neither new nor unfinished is this source's copy. If not, the error
     /// names its content.
-    async fn check_finished_copy(&self, content: String) -> Result<TargetState, TransferError> {
+    async fn check_finished_copy(&self, content: String) -> Result<CopyTargetState, TransferError> {
         match compare::compare_until_difference(self.from, self.to).await {
-            Ok(Some(compared)) => Ok(TargetState::Whole(compared)),
+            Ok(Some(compared)) => Ok(CopyTargetState::Whole(compared)),
             // A copy has no unreadable row.
             Ok(None) | Err(TransferError::Slot { .. } | TransferError::Unfit { .. }) => {
                 Err(TransferError::NotNew { target: self.to.name(), held: content })

@@ -9,7 +9,7 @@ use super::{ALL, COUNTER, DUE, STATES, SWITCH, ValkeyServer, slot_row_key, state
 use crate::fault::StoreFault;
 
 /// A slot, or the fault in its row.
-pub(crate) type SlotReading = (SlotKey, Result<Slot, StoreFault>);
+pub(crate) type SlotReadResult = (SlotKey, Result<Slot, StoreFault>);
 
 impl ValkeyServer {
     /// Returns the name of the server for messages, without a password.
@@ -23,7 +23,7 @@ impl ValkeyServer {
         &self,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<SlotReading>, bool), StoreError> {
+    ) -> Result<(Vec<SlotReadResult>, bool), StoreError> {
         let from = after.map_or_else(|| "-".to_owned(), |name| format!("({name}"));
         let names: Vec<String> = self
             .query_primary(redis::cmd("ZRANGE").arg((ALL, from, "+", "BYLEX", "LIMIT", 0, limit)))

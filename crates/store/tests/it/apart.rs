@@ -4,8 +4,8 @@
 use truing_core::id::{PrId, SlotVersion, TimeSpan};
 use truing_core::port::{
     CommentKind, HaltPolicy, KnownRepository, LeaseRefusal, MarkOutcome, OperatorAction, OperatorStore as _,
-    RequestOrigin, RunStore as _, SlotDescription, SlotMark, SlotStore as _, StoreError, UserRequest,
-    UserRequestOutcome, Watchlist as _,
+    RequestOrigin, RunStore as _, SlotDescription, SlotMark, SlotStore as _, StoreError, SweepStore as _,
+    UserRequest, UserRequestOutcome,
 };
 use truing_core::slot::{LoopKind, Slot, SlotCommand, SlotLimits};
 
@@ -15,7 +15,7 @@ use super::*;
 async fn new_server_store() -> (Store, u32, String) {
     let (slots, records) = (SlotServer::new_database(), Server::shared_server().new_database());
     let urls = (SlotServer::shared_server().url(slots), Server::shared_server().url(&records));
-    (Store::connect(&urls.0, &urls.1, Some(Hand::at(NOW))).await.unwrap(), slots, records)
+    (Store::connect(&urls.0, &urls.1, Some(ManualWallClock::at(NOW))).await.unwrap(), slots, records)
 }
 
 fn mark(number: u64) -> SlotMark {
@@ -279,8 +279,9 @@ async fn a_user_who_may_not_publish_writes_slots_and_the_next_look_finds_them() 
         "ACL SETUSER quiet on >word resetchannels ~truing:* ~review:slot:* ~bot:killswitch:enabled +@all";
     server.send_command(slots, &rules.split(' ').collect::<Vec<_>>());
     let url = server.url(slots).replace("://", "://quiet:word@");
-    let quiet =
-        Store::connect(&url, &Server::shared_server().url(&records), Some(Hand::at(NOW))).await.unwrap();
+    let quiet = Store::connect(&url, &Server::shared_server().url(&records), Some(ManualWallClock::at(NOW)))
+        .await
+        .unwrap();
     assert_eq!(
         quiet.mark_slots(&[mark(1)], &SlotLimits::default(), HaltPolicy::Refused).await,
         Ok(MarkOutcome::All)

@@ -10,7 +10,7 @@ use truing_core::slot::{HoldReason, Slot, SlotState};
 use truing_store::{BackupError, Store};
 
 use super::{NOW, dump, key, new_file, open, outcome, record, revision, run};
-use truing_core::outcome::OutcomeKind;
+use truing_core::outcome::ReviewOutcomeKind;
 
 #[tokio::test]
 async fn a_copy_made_while_others_write_is_a_whole_store_at_one_instant() {
@@ -91,7 +91,7 @@ async fn old_runs_are_forgotten_but_never_the_newest_published_one_nor_what_came
     publish(&store, 4, 13).await;
     let failed = run(5);
     store.begin_run(&failed, &revision('c'), UnixMillis(14)).await.unwrap();
-    store.end_run(&failed, &outcome(OutcomeKind::Failed), UnixMillis(14)).await.unwrap();
+    store.end_run(&failed, &outcome(ReviewOutcomeKind::Failed), UnixMillis(14)).await.unwrap();
 
     assert_eq!(delete_all_old(&store, 12).await, 1, "only what is older");
     assert_eq!(tokens(&store).await, [5, 4, 3, 2]);
@@ -108,7 +108,7 @@ async fn a_key_without_a_published_run_keeps_its_newest() {
     for token in 1..=3 {
         let failed = run(token);
         store.begin_run(&failed, &revision('c'), UnixMillis(14)).await.unwrap();
-        store.end_run(&failed, &outcome(OutcomeKind::Failed), UnixMillis(14)).await.unwrap();
+        store.end_run(&failed, &outcome(ReviewOutcomeKind::Failed), UnixMillis(14)).await.unwrap();
     }
     assert_eq!(delete_all_old(&store, 1000).await, 2);
     assert_eq!(tokens(&store).await, [3]);

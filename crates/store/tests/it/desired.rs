@@ -6,12 +6,12 @@ use truing_core::id::{CommentId, FencingToken, UnixMillis};
 use truing_core::port::{
     EffectEntry, EffectEntryChange, EffectEntryState, EffectLog as _, EffectOwner, RunStore,
 };
-use truing_core::publish::{CommentSubject, DesiredComment, Producer};
+use truing_core::publish::{CommentProducer, CommentSubject, DesiredComment};
 use truing_store::Store;
 
 use super::{NOW, computed, item, key, new_store, revision, row, run, status, summary};
 
-const REVIEW: Producer = Producer::Review;
+const REVIEW: CommentProducer = CommentProducer::Review;
 
 /// Computes these rows in a new run.
 async fn compute(store: &Store, token: u64, rows: Vec<DesiredComment>) {
@@ -128,9 +128,9 @@ async fn producers_do_not_touch_each_others_rows() {
     compute(&store, 1, vec![row("f1", 1)]).await;
     announce(&store, &["f1"]).await;
     let mut theirs = computed(&run(1), 'a', vec![row("f1", 5)]);
-    theirs.producer = Producer::Converge;
+    theirs.producer = CommentProducer::Converge;
     store.store_computed_review(&run(1), &theirs).await.unwrap();
-    store.store_comments(&run(1), Producer::Converge, &[comment("f1", "c5")]).await.unwrap();
+    store.store_comments(&run(1), CommentProducer::Converge, &[comment("f1", "c5")]).await.unwrap();
     assert_eq!(rows(&store).await, [row("f1", 1)]);
     assert_eq!(pending_items(&store).await, [item("f1")]);
 }

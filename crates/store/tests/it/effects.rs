@@ -7,7 +7,7 @@ use truing_core::port::{
 
 use super::*;
 
-pub(crate) fn writer(producer: Producer, token: Option<u64>) -> EffectOwner {
+pub(crate) fn writer(producer: CommentProducer, token: Option<u64>) -> EffectOwner {
     EffectOwner { key: key(), producer, token: token.map(FencingToken) }
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn announced_entry(content: &str, at: i64) -> EffectEntry {
 #[tokio::test]
 async fn one_of_two_announces_an_effect_and_the_other_is_told_so() {
     let (home, store) = new_store().await;
-    let (topic, ours) = (Topic::new("report"), writer(Producer::Mcp, None));
+    let (topic, ours) = (Topic::new("report"), writer(CommentProducer::Mcp, None));
     let (one, two) = (announced_entry("1", NOW), announced_entry("2", NOW));
     let other = home.open().await;
     let (first, second) = tokio::join!(
@@ -44,7 +44,7 @@ async fn one_of_two_announces_an_effect_and_the_other_is_told_so() {
     let there = entry(&store, &ours, &topic).await;
     assert!(there == Some(one.clone()) || there == Some(two.clone()));
     // Another loop's effect on the same topic is a separate one.
-    let converge = writer(Producer::Converge, Some(3));
+    let converge = writer(CommentProducer::Converge, Some(3));
     assert_eq!(entry(&store, &converge, &topic).await, None);
     assert!(replace(&store, &converge, &topic, None, Some(&one)).await.unwrap());
 }
@@ -52,7 +52,7 @@ async fn one_of_two_announces_an_effect_and_the_other_is_told_so() {
 #[tokio::test]
 async fn an_end_is_recorded_in_place_of_its_intent_and_outlives_the_process() {
     let (home, store) = new_store().await;
-    let (topic, ours) = (Topic::new("report"), writer(Producer::Converge, Some(3)));
+    let (topic, ours) = (Topic::new("report"), writer(CommentProducer::Converge, Some(3)));
     let intent = announced_entry("1", NOW);
     assert!(replace(&store, &ours, &topic, None, Some(&intent)).await.unwrap());
     let lost =
@@ -81,7 +81,7 @@ async fn an_end_is_recorded_in_place_of_its_intent_and_outlives_the_process() {
 async fn a_lease_that_was_taken_over_announces_nothing_more() {
     let (home, store) = new_store().await;
     let topic = |text: &str| Topic::new(text);
-    let (old, new) = (writer(Producer::Converge, Some(3)), writer(Producer::Converge, Some(5)));
+    let (old, new) = (writer(CommentProducer::Converge, Some(3)), writer(CommentProducer::Converge, Some(5)));
     let intent = announced_entry("1", NOW);
     assert!(replace(&store, &old, &topic("a"), None, Some(&intent)).await.unwrap());
     assert!(replace(&store, &new, &topic("b"), None, Some(&intent)).await.unwrap());
@@ -96,14 +96,14 @@ async fn a_lease_that_was_taken_over_announces_nothing_more() {
     assert_eq!(home.dump(), before);
     assert!(store.fresh_token().await.unwrap() > FencingToken(5));
     // A writer without a lease is not fenced.
-    let caller = writer(Producer::Mcp, None);
+    let caller = writer(CommentProducer::Mcp, None);
     assert!(replace(&store, &caller, &topic("c"), None, Some(&intent)).await.unwrap());
 }
 
 #[tokio::test]
 async fn a_run_that_a_newer_one_has_overtaken_announces_nothing_more() {
     let (_home, store) = new_store().await;
-    let (topic, old) = (Topic::new("item/summary"), writer(Producer::Review, Some(3)));
+    let (topic, old) = (Topic::new("item/summary"), writer(CommentProducer::Review, Some(3)));
     store.begin_run(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
     assert!(replace(&store, &old, &topic, None, Some(&announced_entry("1", NOW))).await.unwrap());
     store.begin_run(&run(5), &revision('a'), UnixMillis(NOW)).await.unwrap();
@@ -114,7 +114,7 @@ async fn a_run_that_a_newer_one_has_overtaken_announces_nothing_more() {
 #[tokio::test]
 async fn the_parts_of_one_call_are_announced_together_or_not_at_all() {
     let (_home, store) = new_store().await;
-    let ours = writer(Producer::Review, Some(3));
+    let ours = writer(CommentProducer::Review, Some(3));
     let new = |topic: &str, at: i64| {
         let new = Some(announced_entry(topic, at));
         EffectEntryChange { topic: Topic::new(topic), known: None, new }
@@ -130,5 +130,5 @@ async fn the_parts_of_one_call_are_announced_together_or_not_at_all() {
     let done = EffectEntry { state: EffectEntryState::Done { comment: None }, ..announced_entry("a", NOW) };
     assert!(replace(&store, &ours, &topics[0], known[0].as_ref(), Some(&done)).await.unwrap());
     assert_eq!(store.open_effects(&ours).await.unwrap(), open[1..]);
-    assert_eq!(store.open_effects(&writer(Producer::Converge, None)).await.unwrap(), []);
+    assert_eq!(store.open_effects(&writer(CommentProducer::Converge, None)).await.unwrap(), []);
 }

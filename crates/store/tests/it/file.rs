@@ -23,7 +23,7 @@ mod effects {
         }
         drop(old);
         let store = open(&path);
-        let open = store.open_effects(&writer(Producer::Review, Some(3))).await.unwrap();
+        let open = store.open_effects(&writer(CommentProducer::Review, Some(3))).await.unwrap();
         let expected = ["item/f1", "item/summary"].map(|topic| (Topic::new(topic), announced_entry("", NOW)));
         assert_eq!(open, expected);
     }
@@ -41,7 +41,7 @@ mod effects {
         drop(old);
         let store = open(&path);
         assert_eq!(dump(store.path().unwrap()), before);
-        let (ours, intent) = (writer(Producer::Converge, Some(3)), announced_entry("1", NOW));
+        let (ours, intent) = (writer(CommentProducer::Converge, Some(3)), announced_entry("1", NOW));
         assert!(replace(&store, &ours, &Topic::new("report"), None, Some(&intent)).await.unwrap());
     }
 }
@@ -120,7 +120,7 @@ mod operations {
 
 mod watchlist {
     use truing_core::id::AccountId;
-    use truing_core::port::{CommentKind, KnownRepository, RequestOrigin, UserRequest, Watchlist as _};
+    use truing_core::port::{CommentKind, KnownRepository, RequestOrigin, SweepStore as _, UserRequest};
 
     use super::super::on_sqlite::watchlist::{comment, pull_request_id, repository};
     use super::super::*;
@@ -220,7 +220,7 @@ mod slots {
         let (folder, store) = new_file();
         drop(store);
         let path = folder.path().join("truing.db");
-        let hand = Hand::at(NOW + 600_000);
+        let hand = ManualWallClock::at(NOW + 600_000);
         let store = Store::open(&path, hand.clone()).unwrap();
         store.commit_slots(&[(SlotVersion(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
         let before = store.now().await.unwrap();
@@ -243,7 +243,7 @@ mod slots {
     #[tokio::test]
     async fn asking_and_finding_nothing_new_writes_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let hand = Hand::at(NOW);
+        let hand = ManualWallClock::at(NOW);
         let store = Store::open(&folder.path().join("truing.db"), Arc::clone(&hand) as _).unwrap();
         let version = store.commit_slots(&[(SlotVersion(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
         let known = [(key(1), slot_description("o/n#1", Some('a')))];

@@ -33,7 +33,7 @@ fn review(token: u64) -> ReviewRecord {
     };
     let (model, prompt_hash) = ("m".to_owned(), "p".to_owned());
     let asked = ModelReview { model, prompt_hash, turns: 3, cost: MicroUsd(7), ms: 2, did };
-    let detail = outcome::ReviewDetail::new(Some(sha('a')), sha('b'), outcome(OutcomeKind::Reviewed));
+    let detail = outcome::ReviewDetail::new(Some(sha('a')), sha('b'), outcome(ReviewOutcomeKind::Reviewed));
     let begun = ReviewRecord::new(run(token).id, key(), detail, UnixMillis(NOW));
     let mut record = ReviewRecord { ended: UnixMillis(NOW + 5), ..begun }.with_model_review(Some(asked));
     record.detail.stage = RunStage::Published;
@@ -207,8 +207,8 @@ async fn a_file_that_another_process_serves_is_not_brought_to_a_new_form() {
     let told = std::fs::read_to_string(&file).unwrap();
     let own = std::process::id();
     std::fs::write(&file, told.replace(&own.to_string(), &(own + 1).to_string())).unwrap();
-    let Err(error) = Store::open(&path, Hand::at(NOW)) else { panic!("it was opened") };
+    let Err(error) = Store::open(&path, ManualWallClock::at(NOW)) else { panic!("it was opened") };
     assert!(error.to_string().contains("the form 10 of an earlier version"), "{error}");
     std::fs::write(&file, told).unwrap();
-    Store::open(&path, Hand::at(NOW)).expect("a server brings its own file to the new form");
+    Store::open(&path, ManualWallClock::at(NOW)).expect("a server brings its own file to the new form");
 }

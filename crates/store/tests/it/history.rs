@@ -1,7 +1,7 @@
 //! Names, events and past runs, which `truing why` and `truing queue` show.
 
 use truing_core::id::{FencingToken, RunId, SlotKey, UnixMillis};
-use truing_core::outcome::OutcomeKind;
+use truing_core::outcome::ReviewOutcomeKind;
 use truing_core::port::{HistoryEvent, RunStore, SlotDescription};
 use truing_core::run::RunStage;
 
@@ -107,10 +107,10 @@ async fn runs_and_outcomes_are_told_newest_first() {
     store.mark_published(&run(1), &record(&run(1), 'a')).await.unwrap();
     store.begin_run(&run(2), &revision('c'), UnixMillis(NOW + 50)).await.unwrap();
     assert_eq!(store.last_outcome(&key()).await.unwrap(), Some(published(&run(1), 'a')));
-    store.end_run(&run(2), &outcome(OutcomeKind::Failed), UnixMillis(NOW + 60)).await.unwrap();
+    store.end_run(&run(2), &outcome(ReviewOutcomeKind::Failed), UnixMillis(NOW + 60)).await.unwrap();
 
     let last = store.last_outcome(&key()).await.unwrap().unwrap();
-    assert_eq!(last.detail.outcome.kind, OutcomeKind::Failed);
+    assert_eq!(last.detail.outcome.kind, ReviewOutcomeKind::Failed);
     assert_eq!((last.run, last.detail.head, last.detail.base), (run(2).id, Some(sha('c')), sha('b')));
     assert_eq!((last.started, last.ended), (UnixMillis(NOW + 50), UnixMillis(NOW + 60)));
 

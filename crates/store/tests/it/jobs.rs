@@ -6,8 +6,8 @@ use truing_core::sync::record::{SyncDetail, SyncEvidence, SyncOutcome, SyncRecor
 
 use super::*;
 
-pub(crate) fn run(id: &str, token: u64) -> RunRef {
-    RunRef { id: RunId::new(id), key: job::job_key("botocore"), token: FencingToken(token) }
+pub(crate) fn run(id: &str, token: u64) -> RunReference {
+    RunReference { id: RunId::new(id), key: job::job_key("botocore"), token: FencingToken(token) }
 }
 
 pub(crate) fn state_with_question(version: &str) -> JobState {

@@ -11,7 +11,7 @@ use truing_core::money::MicroUsd;
 use truing_core::port::{Ledger as _, OperatorStore as _};
 use truing_store::Store;
 
-use super::{Hand, Home, NOW, new_home, new_store};
+use super::{Home, ManualWallClock, NOW, new_home, new_store};
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
@@ -75,8 +75,8 @@ async fn notice_texts(store: &Store) -> Vec<String> {
     store.pending_notices(99).await.unwrap().into_iter().map(|notice| notice.text).collect()
 }
 
-async fn open_at_time(home: &Home, at: i64) -> (Arc<Hand>, Store) {
-    let hand = Hand::at(at);
+async fn open_at_time(home: &Home, at: i64) -> (Arc<ManualWallClock>, Store) {
+    let hand = ManualWallClock::at(at);
     (hand.clone(), home.open_at(hand).await)
 }
 

@@ -40,17 +40,17 @@ use truing_core::finding::{
 use truing_core::id::{FencingToken, FindingId, RunId, Sha, SlotKey, UnixMillis};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{
-    OutcomeKind, ReviewCoverage, ReviewDetail, ReviewOutcome, ReviewRecord, ReviewRuntime, ReviewStep,
+    ReviewCoverage, ReviewDetail, ReviewOutcome, ReviewOutcomeKind, ReviewRecord, ReviewRuntime, ReviewStep,
 };
-use truing_core::port::{Clock, ComputedReview, PullRevision, RunRef};
-use truing_core::publish::{CommentSubject, DesiredComment, DesiredStatus, Producer, StatusState};
+use truing_core::port::{Clock, ComputedReview, PullRevision, RunReference};
+use truing_core::publish::{CommentProducer, CommentSubject, DesiredComment, DesiredStatus, StatusState};
 use truing_core::run::{RunStage, StepCost};
 use truing_store::Store;
 
 /// A wall clock that stands where it was put.
-struct Hand(AtomicI64);
+struct ManualWallClock(AtomicI64);
 
-impl Hand {
+impl ManualWallClock {
     fn at(millis: i64) -> Arc<Self> {
         Arc::new(Self(AtomicI64::new(millis)))
     }
@@ -60,7 +60,7 @@ impl Hand {
     }
 }
 
-impl Clock for Hand {
+impl Clock for ManualWallClock {
     fn now(&self) -> UnixMillis {
         UnixMillis(self.0.load(Ordering::Relaxed))
     }
@@ -70,7 +70,7 @@ impl Clock for Hand {
 const NOW: i64 = 1_000_000_000;
 
 fn open(path: &Path) -> Store {
-    Store::open(path, Hand::at(NOW)).unwrap()
+    Store::open(path, ManualWallClock::at(NOW)).unwrap()
 }
 
 /// Makes a store in a new file in a folder of its own.
@@ -113,10 +113,10 @@ impl Home {
 
     /// Opens the store, as one more process would.
     async fn open(&self) -> Store {
-        self.open_at(Hand::at(NOW)).await
+        self.open_at(ManualWallClock::at(NOW)).await
     }
 
-    async fn open_at(&self, clock: Arc<Hand>) -> Store {
+    async fn open_at(&self, clock: Arc<ManualWallClock>) -> Store {
         match self {
             Self::Servers { slots, records } => {
                 let (slots, records) =
@@ -245,16 +245,16 @@ fn key() -> SlotKey {
     SlotKey::new("pr/github/1/7")
 }
 
-fn run(token: u64) -> RunRef {
-    RunRef { id: RunId::new(format!("run-{token}")), key: key(), token: FencingToken(token) }
+fn run(token: u64) -> RunReference {
+    RunReference { id: RunId::new(format!("run-{token}")), key: key(), token: FencingToken(token) }
 }
 
-fn outcome(kind: OutcomeKind) -> ReviewOutcome {
+fn outcome(kind: ReviewOutcomeKind) -> ReviewOutcome {
     ReviewOutcome { kind, reason: None, until: None, runtime: ReviewRuntime::Rules }
 }
 
-fn record(run: &RunRef, head: char) -> ReviewRecord {
-    let mut detail = ReviewDetail::new(Some(sha(head)), sha('b'), outcome(OutcomeKind::Reviewed));
+fn record(run: &RunReference, head: char) -> ReviewRecord {
+    let mut detail = ReviewDetail::new(Some(sha(head)), sha('b'), outcome(ReviewOutcomeKind::Reviewed));
     detail.open = vec![(Severity::P1, 2)];
     detail.coverage = ReviewCoverage { reviewed: vec!["a.rs".into()], not_reviewed: Vec::new() };
     let begun = ReviewRecord::new(run.id.clone(), run.key.clone(), detail, UnixMillis(NOW));
@@ -266,7 +266,7 @@ fn record(run: &RunRef, head: char) -> ReviewRecord {
 }
 
 /// Makes a record as a run that has published it leaves it.
-fn published(run: &RunRef, head: char) -> ReviewRecord {
+fn published(run: &RunReference, head: char) -> ReviewRecord {
     let mut record = record(run, head);
     record.detail.stage = RunStage::Published;
     record
@@ -334,9 +334,9 @@ fn status(head: char) -> DesiredStatus {
     }
 }
 
-fn computed(run: &RunRef, head: char, desired: Vec<DesiredComment>) -> ComputedReview {
+fn computed(run: &RunReference, head: char, desired: Vec<DesiredComment>) -> ComputedReview {
     ComputedReview {
-        producer: Producer::Review,
+        producer: CommentProducer::Review,
         findings: vec![finding("f2"), finding("f1")],
         desired,
         status: Some(status(head)),

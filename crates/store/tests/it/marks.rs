@@ -9,7 +9,7 @@ use truing_core::slot::{LoopKind, Slot, SlotCommand, SlotLimits};
 use truing_core::switch::SwitchRequest;
 use truing_store::Store;
 
-use super::{Hand, Home, NOW, new_home, new_store, sha};
+use super::{Home, ManualWallClock, NOW, new_home, new_store, sha};
 
 fn key(number: u8) -> SlotKey {
     SlotKey::new(format!("pr/github/1/{number}"))
@@ -80,7 +80,7 @@ async fn every_row_of_a_batch_has_a_version_that_no_other_had() {
 
 #[tokio::test]
 async fn a_leased_slot_keeps_its_lease_and_remembers_the_event() {
-    let clock = Hand::at(NOW);
+    let clock = ManualWallClock::at(NOW);
     let home = new_home();
     let store = home.open_at(clock.clone()).await;
     let limits = SlotLimits { debounce: TimeSpan(0), ..SlotLimits::default() };

@@ -22,7 +22,7 @@ use truing_core::port::{Clock as _, Ledger as _, StoreError};
 use truing_model::price::{ModelPrice, ModelPrices};
 use truing_store::Store;
 
-use super::{Hand, new_home};
+use super::{ManualWallClock, new_home};
 
 /// The variable with the number of runs; 10000 is the full size.
 const RUNS: &str = "TRUING_RUNS";
@@ -43,9 +43,9 @@ const FLOOR: u64 = 1024;
 const MODELS: [&str; 3] = ["claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5"];
 
 /// The random generator SplitMix64.
-struct Random(u64);
+struct SplitMixGenerator(u64);
 
-impl Random {
+impl SplitMixGenerator {
     fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -64,7 +64,7 @@ fn name(level: &BudgetLevel) -> Name {
 
 /// The actual state of a level.
 #[derive(Clone, Default, Debug)]
-struct Truth {
+struct ActualLevel {
     /// The amount that the provider billed.
     billed: u64,
     /// The provider's count for metered calls, plus the reservation for others.
@@ -76,7 +76,7 @@ struct Truth {
 /// The totals of the simulation.
 #[derive(Default, Debug)]
 struct Tally {
-    levels: BTreeMap<Name, Truth>,
+    levels: BTreeMap<Name, ActualLevel>,
     calls: u64,
     refused: u64,
     died: u64,
@@ -89,7 +89,7 @@ struct Tally {
 }
 
 /// The fate of a call that was begun.
-enum Fate {
+enum CallEnding {
     Answered,
     /// Its response is lost: the provider bills it all the same.
     Lost,
@@ -100,7 +100,7 @@ enum Fate {
 }
 
 struct World {
-    hand: Arc<Hand>,
+    hand: Arc<ManualWallClock>,
     stores: Vec<Store>,
     prices: ModelPrices,
     tally: Mutex<Tally>,
@@ -109,7 +109,7 @@ struct World {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_level_is_ever_exceeded_and_sums_are_what_the_provider_counted() {
     let runs = std::env::var(RUNS).map_or(SMALL, |text| text.parse().expect("TRUING_RUNS=RUNS"));
-    let (hand, home) = (Hand::at(BEGIN), new_home());
+    let (hand, home) = (ManualWallClock::at(BEGIN), new_home());
     let mut stores = Vec::new();
     for _ in 0..PROCESSES {
         stores.push(home.open_at(hand.clone()).await);
@@ -184,7 +184,7 @@ fn report(runs: u64, tally: &Tally) {
 
 /// Simulates one review: a few turns, each with a few calls at once.
 async fn simulate_review(world: &Arc<World>, number: u64) {
-    let mut random = Random(SEED.wrapping_mul(1_000_003).wrapping_add(number));
+    let mut random = SplitMixGenerator(SEED.wrapping_mul(1_000_003).wrapping_add(number));
     if random.below(8) == 0 {
         // Midnights come between a reservation and its settlement, and living owners count as dead.
         let ahead = i64::try_from(random.below(80)).unwrap() * MINUTE;
@@ -198,7 +198,7 @@ async fn simulate_review(world: &Arc<World>, number: u64) {
         let mut calls = JoinSet::new();
         for _ in 0..=random.below(3) {
             let (world, purse, seed) = (Arc::clone(world), purse.clone(), random.below(u64::MAX));
-            calls.spawn(async move { call(&world, &purse, Random(seed)).await });
+            calls.spawn(async move { call(&world, &purse, SplitMixGenerator(seed)).await });
         }
         while let Some(ended) = calls.join_next().await {
             ended.unwrap();
@@ -208,7 +208,7 @@ async fn simulate_review(world: &Arc<World>, number: u64) {
 
 /// Makes a budget of one of a few pull requests in a few repositories, some without a team, with limits that
 /// people change.
-fn random_budget(random: &mut Random, number: u64, now: UnixMillis) -> RunBudget {
+fn random_budget(random: &mut SplitMixGenerator, number: u64, now: UnixMillis) -> RunBudget {
     let repository = random.below(5);
     let scope = BudgetScope {
         key: format!("pr/github/{repository}/{}", random.below(4)),
@@ -229,7 +229,7 @@ fn random_budget(random: &mut Random, number: u64, now: UnixMillis) -> RunBudget
     RunBudget::for_review(RunId::new(format!("run {number}")), &scope, &caps, now)
 }
 
-async fn call(world: &World, budget: &RunBudget, mut random: Random) {
+async fn call(world: &World, budget: &RunBudget, mut random: SplitMixGenerator) {
     let price = world.prices.find_price(MODELS[random.below(3) as usize]).unwrap();
     // A token has at least one byte.
     let bytes = 1 + random.below(120_000);
@@ -261,24 +261,24 @@ async fn call(world: &World, budget: &RunBudget, mut random: Random) {
     let billed = price.cost(&simulate_provider(&mut random, price, bytes, wanted, amount, world));
     assert!(billed <= amount, "a call cost more than was set aside");
     let fate = match random.below(20) {
-        0 => Fate::Died,
-        1 => Fate::Lost,
-        2 => Fate::Late,
-        _ => Fate::Answered,
+        0 => CallEnding::Died,
+        1 => CallEnding::Lost,
+        2 => CallEnding::Late,
+        _ => CallEnding::Answered,
     };
     record_actual_cost(world, budget, &fate, billed, amount);
     match fate {
-        Fate::Died => return,
-        Fate::Lost => {
+        CallEnding::Died => return,
+        CallEnding::Lost => {
             retry_while_locked(|| store.settle_reservation(id, amount, CostBasis::Estimated)).await;
         }
-        Fate::Late => {
+        CallEnding::Late => {
             // Another process counts the owner as dead: the clock advances, so calls of others expire as
             // well.
             retry_while_locked(|| store.settle_reservation(id, amount, CostBasis::Estimated)).await;
             retry_while_locked(|| store.settle_reservation(id, billed, CostBasis::Metered)).await;
         }
-        Fate::Answered => {
+        CallEnding::Answered => {
             retry_while_locked(|| store.settle_reservation(id, billed, CostBasis::Metered)).await;
         }
     }
@@ -286,8 +286,8 @@ async fn call(world: &World, budget: &RunBudget, mut random: Random) {
         world.tally.lock().unwrap().repeated += 1;
         let other = &world.stores[random.below(PROCESSES as u64) as usize];
         let (cost, known) = match fate {
-            Fate::Lost | Fate::Died => (amount, CostBasis::Estimated),
-            Fate::Late | Fate::Answered => (billed, CostBasis::Metered),
+            CallEnding::Lost | CallEnding::Died => (amount, CostBasis::Estimated),
+            CallEnding::Late | CallEnding::Answered => (billed, CostBasis::Metered),
         };
         retry_while_locked(|| other.settle_reservation(id, cost, known)).await;
         retry_while_locked(|| other.settle_reservation(id, amount, CostBasis::Estimated)).await;
@@ -312,7 +312,7 @@ async fn retry_while_locked<T, F: Future<Output = Result<T, StoreError>>>(work: 
 /// Simulates the provider: it reads the prompt, in tokens of one to six bytes, partly from a cache, and
 /// responds.
 fn simulate_provider(
-    random: &mut Random,
+    random: &mut SplitMixGenerator,
     price: &ModelPrice,
     bytes: u64,
     wanted: u64,
@@ -321,7 +321,7 @@ fn simulate_provider(
 ) -> TokenUsage {
     let bytes_a_token = 1 + random.below(6);
     let prompt = bytes / bytes_a_token;
-    let part = |random: &mut Random, rest: u64| random.below(rest + 1);
+    let part = |random: &mut SplitMixGenerator, rest: u64| random.below(rest + 1);
     let cache_read = part(random, prompt);
     let cache_write_5m = part(random, prompt - cache_read);
     let cache_write_1h = part(random, prompt - cache_read - cache_write_5m);
@@ -341,20 +341,26 @@ fn simulate_provider(
 }
 
 /// Records the actual cost of a call.
-fn record_actual_cost(world: &World, budget: &RunBudget, fate: &Fate, billed: MicroUsd, amount: MicroUsd) {
+fn record_actual_cost(
+    world: &World,
+    budget: &RunBudget,
+    fate: &CallEnding,
+    billed: MicroUsd,
+    amount: MicroUsd,
+) {
     let mut tally = world.tally.lock().unwrap();
     tally.calls += 1;
     let expected = match fate {
-        Fate::Died | Fate::Lost => amount.0,
-        Fate::Late | Fate::Answered => billed.0,
+        CallEnding::Died | CallEnding::Lost => amount.0,
+        CallEnding::Late | CallEnding::Answered => billed.0,
     };
     match fate {
-        Fate::Died => tally.died += 1,
-        Fate::Lost => tally.lost += 1,
-        Fate::Late => tally.late += 1,
-        Fate::Answered => {}
+        CallEnding::Died => tally.died += 1,
+        CallEnding::Lost => tally.lost += 1,
+        CallEnding::Late => tally.late += 1,
+        CallEnding::Answered => {}
     }
-    if matches!(fate, Fate::Late | Fate::Answered) {
+    if matches!(fate, CallEnding::Late | CallEnding::Answered) {
         tally.metered_micro_usd += billed.0;
     }
     for level in &budget.levels {

@@ -8,7 +8,7 @@ use truing_core::id::{SlotVersion, UnixMillis};
 use truing_core::port::{OperatorStore as _, RunStore, SlotStore, StoreError};
 use truing_store::{ServeLock, ServeLockError, SqliteOpenError, Store};
 
-use super::{Hand, NOW, open};
+use super::{ManualWallClock, NOW, open};
 
 fn file_mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -16,7 +16,9 @@ fn file_mode(path: &Path) -> u32 {
 
 /// Opens a file that must be refused; the message must name the path.
 fn open_refused(path: &Path) -> SqliteOpenError {
-    let Err(error) = Store::open(path, Hand::at(NOW)) else { panic!("{} was opened", path.display()) };
+    let Err(error) = Store::open(path, ManualWallClock::at(NOW)) else {
+        panic!("{} was opened", path.display())
+    };
     let told = error.to_string();
     assert!(told.contains(path.to_str().unwrap()), "{told}");
     error
@@ -204,7 +206,7 @@ fn a_folder_that_cannot_be_made_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "x").unwrap();
-    let Err(error) = Store::open(&file.join("sub/truing.db"), Hand::at(NOW)) else { panic!() };
+    let Err(error) = Store::open(&file.join("sub/truing.db"), ManualWallClock::at(NOW)) else { panic!() };
     assert!(matches!(error, SqliteOpenError::Folder { .. }), "{error}");
     assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
 }
@@ -257,7 +259,8 @@ fn many_may_open_a_new_file_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/truing.db");
     std::thread::scope(|scope| {
-        let opened: Vec<_> = (0..8).map(|_| scope.spawn(|| Store::open(&path, Hand::at(NOW)))).collect();
+        let opened: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| Store::open(&path, ManualWallClock::at(NOW)))).collect();
         for store in opened {
             store.join().unwrap().unwrap();
         }

@@ -7,7 +7,7 @@ use truing_core::port::{
 use truing_core::switch::{HaltMode, KillSwitch, SwitchRequest};
 use truing_store::Store;
 
-use super::{Hand, NOW, computed, new_home, new_store, outcome, record, revision, run};
+use super::{ManualWallClock, NOW, computed, new_home, new_store, outcome, record, revision, run};
 
 fn turn_on_request(reason: &str, mode: HaltMode) -> SwitchRequest {
     SwitchRequest::On { reason: Some(reason.into()), mode: Some(mode) }
@@ -61,7 +61,7 @@ async fn another_process_sees_the_switch_at_once_and_it_outlives_both() {
 
 #[tokio::test]
 async fn a_sweep_is_wanted_from_off_until_one_is_done_that_began_later() {
-    let (home, hand) = (new_home(), Hand::at(NOW));
+    let (home, hand) = (new_home(), ManualWallClock::at(NOW));
     let store = home.open_at(hand.clone()).await;
     assert_eq!(store.sweep_request_time().await.unwrap(), None);
     store.turn_switch(&turn_on_request("x", HaltMode::Finish), "ada").await.unwrap();
@@ -132,7 +132,7 @@ async fn a_switch_that_is_damaged_is_told_and_never_off() {
 
 #[tokio::test]
 async fn the_audit_log_is_never_edited_and_old_lines_are_forgotten() {
-    let (home, hand) = (new_home(), Hand::at(NOW));
+    let (home, hand) = (new_home(), ManualWallClock::at(NOW));
     let store = home.open_at(hand.clone()).await;
     store
         .append_audit_log(&[
@@ -187,7 +187,7 @@ async fn a_run_that_ended_says_when() {
     assert_eq!(ended(), record(&run(1), 'a').ended.0.to_string());
     store.begin_run(&run(2), &revision('c'), UnixMillis(NOW)).await.unwrap();
     store
-        .end_run(&run(2), &outcome(truing_core::outcome::OutcomeKind::Failed), UnixMillis(NOW + 60))
+        .end_run(&run(2), &outcome(truing_core::outcome::ReviewOutcomeKind::Failed), UnixMillis(NOW + 60))
         .await
         .unwrap();
     assert_eq!(ended(), (NOW + 60).to_string());

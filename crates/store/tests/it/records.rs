@@ -3,10 +3,10 @@
 use truing_core::RepoPath;
 use truing_core::finding::AnchorKind;
 use truing_core::id::{CommentId, FencingToken, RunId, SlotKey, SlotVersion, UnixMillis};
-use truing_core::outcome::OutcomeKind;
+use truing_core::outcome::ReviewOutcomeKind;
 use truing_core::outcome::ReviewStep;
-use truing_core::port::{RunRef, RunStart, RunStore, SlotStore, StoreError};
-use truing_core::publish::Producer;
+use truing_core::port::{RunReference, RunStart, RunStore, SlotStore, StoreError};
+use truing_core::publish::CommentProducer;
 use truing_core::run::{RunStage, StepCost};
 use truing_store::Store;
 
@@ -41,8 +41,8 @@ impl Write {
         Self::Published,
     ];
 
-    async fn write_as(self, run: &RunRef, store: &Store) -> Result<(), StoreError> {
-        let producer = Producer::Review;
+    async fn write_as(self, run: &RunReference, store: &Store) -> Result<(), StoreError> {
+        let producer = CommentProducer::Review;
         match self {
             Self::Begin => store.begin_run(run, &revision('a'), UnixMillis(NOW)).await.map(drop),
             Self::Computed => {
@@ -53,7 +53,9 @@ impl Write {
             Self::Shown => store.store_comments(run, producer, &[(item("f1"), CommentId::new("c1"))]).await,
             Self::Lower => store.replace_anchors(run, producer, &[(item("f2"), AnchorKind::File)]).await,
             Self::StatusSet => store.mark_status_set(run, &status('a')).await,
-            Self::Ended => store.end_run(run, &outcome(OutcomeKind::Deferred), UnixMillis(NOW + 9)).await,
+            Self::Ended => {
+                store.end_run(run, &outcome(ReviewOutcomeKind::Deferred), UnixMillis(NOW + 9)).await
+            }
             Self::Published => store.mark_published(run, &record(run, 'a')).await,
         }
     }
@@ -69,8 +71,8 @@ async fn every_write_of_a_run_that_is_not_the_newest_is_refused_and_changes_noth
             write.write_as(&run(5), &store).await.unwrap();
         }
         let before = home.dump();
-        let impostor = RunRef { id: RunId::new("impostor"), ..run(5) };
-        let strangers = [run(3), run(4), impostor, RunRef { token: FencingToken(4), ..run(5) }];
+        let impostor = RunReference { id: RunId::new("impostor"), ..run(5) };
+        let strangers = [run(3), run(4), impostor, RunReference { token: FencingToken(4), ..run(5) }];
         for stranger in strangers {
             for write in Write::ALL {
                 let refused = write.write_as(&stranger, &store).await;
@@ -91,7 +93,7 @@ async fn every_write_of_a_run_that_is_not_the_newest_is_refused_and_changes_noth
 async fn the_fence_is_each_keys_own_and_what_it_tells_leads_to_a_token_that_passes() {
     let (_home, store) = new_store().await;
     Write::Begin.write_as(&run(70), &store).await.unwrap();
-    let other = RunRef { key: SlotKey::new("pr/github/1/8"), ..run(2) };
+    let other = RunReference { key: SlotKey::new("pr/github/1/8"), ..run(2) };
     Write::Begin.write_as(&other, &store).await.unwrap();
     // A store that lost its tokens recovers: it is raised to the reported token, and the slot is leased
     // again.
@@ -99,7 +101,7 @@ async fn the_fence_is_each_keys_own_and_what_it_tells_leads_to_a_token_that_pass
     store.raise_version(SlotVersion(last.0)).await.unwrap();
     let token = store.fresh_token().await.unwrap();
     assert!(token > last);
-    Write::Begin.write_as(&RunRef { token, ..run(3) }, &store).await.unwrap();
+    Write::Begin.write_as(&RunReference { token, ..run(3) }, &store).await.unwrap();
 }
 
 #[tokio::test]
@@ -142,11 +144,14 @@ async fn what_was_computed_is_read_back_whole() {
     let rows = vec![summary("sum"), row("f2", 2), row("f1", 1)];
     store.store_computed_review(&run(1), &computed(&run(1), 'a', rows.clone())).await.unwrap();
     assert_eq!(store.findings(&key()).await.unwrap(), [finding("f2"), finding("f1")]);
-    assert_eq!(store.desired_state(&key(), Producer::Review).await.unwrap(), (rows, Some(status('a'))));
+    assert_eq!(
+        store.desired_state(&key(), CommentProducer::Review).await.unwrap(),
+        (rows, Some(status('a')))
+    );
     assert_eq!(store.review_entries(&key(), 1).await.unwrap()[0].stage, RunStage::Computed);
     Write::StatusSet.write_as(&run(1), &store).await.unwrap();
-    assert_eq!(store.desired_state(&key(), Producer::Review).await.unwrap().1, None);
-    assert_eq!(store.desired_state(&key(), Producer::Mcp).await.unwrap().0, []);
+    assert_eq!(store.desired_state(&key(), CommentProducer::Review).await.unwrap().1, None);
+    assert_eq!(store.desired_state(&key(), CommentProducer::Mcp).await.unwrap().0, []);
     assert_eq!(store.findings(&SlotKey::new("pr/github/1/8")).await.unwrap(), []);
 }
 
@@ -171,7 +176,7 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     // The forge was down, and the run recorded that.
     Write::Ended.write_as(&run(1), &store).await.unwrap();
     let told = store.last_outcome(&key()).await.unwrap().unwrap();
-    assert_eq!((told.detail.outcome.kind, told.turns()), (OutcomeKind::Deferred, 3));
+    assert_eq!((told.detail.outcome.kind, told.turns()), (ReviewOutcomeKind::Deferred, 3));
 
     let known = Some(revision('a'));
     let mut computed = record(&run(1), 'a');
@@ -183,7 +188,7 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
         assert_eq!(store.review_entries(&key(), 1).await.unwrap()[0].stage, RunStage::Computed);
     }
     assert_eq!(store.findings(&key()).await.unwrap().len(), 2);
-    assert_eq!(store.desired_state(&key(), Producer::Review).await.unwrap().0.len(), 3);
+    assert_eq!(store.desired_state(&key(), CommentProducer::Review).await.unwrap().0.len(), 3);
 
     Write::Published.write_as(&run(3), &store).await.unwrap();
     let begun = store.begin_run(&run(4), &revision('a'), UnixMillis(NOW)).await.unwrap();
@@ -257,7 +262,7 @@ async fn the_revision_reviewed_is_the_last_that_was_published() {
         store.mark_published(&run(token), &record(&run(token), head)).await.unwrap();
     }
     store.begin_run(&run(3), &revision('d'), UnixMillis(NOW)).await.unwrap();
-    store.end_run(&run(3), &outcome(OutcomeKind::Failed), UnixMillis(NOW)).await.unwrap();
+    store.end_run(&run(3), &outcome(ReviewOutcomeKind::Failed), UnixMillis(NOW)).await.unwrap();
     let begun = store.begin_run(&run(4), &revision('e'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun.reviewed, Some(revision('c')));
 }

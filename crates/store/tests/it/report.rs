@@ -6,12 +6,12 @@ use truing_core::ledger::{
     BudgetLevel, BudgetLevelKind, CostBasis, ReservationOutcome, ReservationRequest, RunBudget,
 };
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{OutcomeKind, ReviewDetail, ReviewRecord};
+use truing_core::outcome::{ReviewDetail, ReviewOutcomeKind, ReviewRecord};
 use truing_core::port::{
     ComputedReview, EffectEntry, EffectEntryChange, EffectEntryState, EffectLog as _, EffectOwner,
-    Ledger as _, RunRef, RunStore as _, SlotDescription, StoreError,
+    Ledger as _, RunReference, RunStore as _, SlotDescription, StoreError,
 };
-use truing_core::publish::{CommentSubject, DesiredComment, Producer};
+use truing_core::publish::{CommentProducer, CommentSubject, DesiredComment};
 use truing_core::run::RunStage;
 use truing_core::slot::LoopKind;
 use truing_store::{FindingCount, KeySpend, RunEndCount, Store};
@@ -34,7 +34,7 @@ async fn ended_runs_are_counted_by_day_kind_and_reason_and_listed_newest_first()
     }
     let failed = run(4);
     store.begin_run(&failed, &revision('c'), UnixMillis(NOW + DAY)).await.unwrap();
-    let mut why = outcome(OutcomeKind::Failed);
+    let mut why = outcome(ReviewOutcomeKind::Failed);
     why.reason = Some("no forge".into());
     store.end_run(&failed, &why, UnixMillis(NOW + DAY + 90)).await.unwrap();
     store.begin_run(&run(5), &revision('d'), UnixMillis(NOW + DAY)).await.unwrap();
@@ -93,7 +93,7 @@ async fn a_damaged_row_hides_no_other() {
 #[tokio::test]
 async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
     let (_home, store) = new_store().await;
-    let mut why = outcome(OutcomeKind::Failed);
+    let mut why = outcome(ReviewOutcomeKind::Failed);
     why.reason = Some("no forge".into());
     let pay = async |token: u64, cost: u64| {
         let level = BudgetLevel {
@@ -222,7 +222,13 @@ async fn a_hundred_thousand_runs_are_counted_at_once() {
 }
 
 /// Makes a review of a key with these findings, the first of which has a comment.
-async fn store_review(store: &Store, run: &RunRef, began: i64, findings: Vec<Finding>, model: Option<&str>) {
+async fn store_review(
+    store: &Store,
+    run: &RunReference,
+    began: i64,
+    findings: Vec<Finding>,
+    model: Option<&str>,
+) {
     store.begin_run(run, &revision('a'), UnixMillis(began)).await.unwrap();
     let rows: Vec<DesiredComment> = findings.iter().map(|finding| row(finding.id.as_str(), 3)).collect();
     let first: Option<CommentSubject> = rows.first().map(|row| row.item.clone());
@@ -230,13 +236,14 @@ async fn store_review(store: &Store, run: &RunRef, began: i64, findings: Vec<Fin
     let computed = ComputedReview { findings, outcome: outcome.clone(), ..computed(run, 'a', rows) };
     store.store_computed_review(run, &computed).await.unwrap();
     if let Some(item) = first {
-        let writer = EffectOwner { key: run.key.clone(), producer: Producer::Review, token: Some(run.token) };
+        let writer =
+            EffectOwner { key: run.key.clone(), producer: CommentProducer::Review, token: Some(run.token) };
         let state = EffectEntryState::Open { lost: 0 };
         let new = Some(EffectEntry { content: String::new(), at: UnixMillis(began + 900), state });
         let announced = EffectEntryChange { topic: item.topic(), known: None, new };
         assert!(store.replace_effects(&writer, &[announced]).await.unwrap());
         let comment = CommentId::new(format!("c{}", run.token.0));
-        store.store_comments(run, Producer::Review, &[(item, comment)]).await.unwrap();
+        store.store_comments(run, CommentProducer::Review, &[(item, comment)]).await.unwrap();
     }
     store.mark_published(run, &outcome).await.unwrap();
 }
@@ -249,7 +256,7 @@ async fn findings_of_what_was_reviewed_are_counted_by_rule_status_repository_and
         (finding.raw.rule, finding.raw.source, finding.status) = (rule.into(), source, status);
         finding
     };
-    let on = |key: &str, token: u64| RunRef { key: SlotKey::new(key), ..run(token) };
+    let on = |key: &str, token: u64| RunReference { key: SlotKey::new(key), ..run(token) };
     let all = vec![
         of("core/x", FindingSource::Rule, FindingStatus::Open, "f1"),
         of("core/x", FindingSource::Rule, FindingStatus::Open, "f2"),
@@ -321,7 +328,7 @@ async fn a_review_that_is_restated_is_no_other_run_and_keeps_its_record() {
         store.take_over_review(&key(), FencingToken(3), UnixMillis(NOW)).await.unwrap(),
         Some(run(1).id)
     );
-    let again = RunRef { token: FencingToken(3), ..run(1) };
+    let again = RunReference { token: FencingToken(3), ..run(1) };
     let begun = store.begin_run(&again, &revision('a'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun.last.map(|record| (record.run, record.ended)), Some((run(1).id, UnixMillis(NOW))));
     store

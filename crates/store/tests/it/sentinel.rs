@@ -79,7 +79,7 @@ fn reports_text(server: &SlotServer, part: &str) -> bool {
 }
 
 async fn connect(url: &str, records: &str) -> Store {
-    Store::connect(url, &Server::shared_server().url(records), Some(Hand::at(NOW))).await.unwrap()
+    Store::connect(url, &Server::shared_server().url(records), Some(ManualWallClock::at(NOW))).await.unwrap()
 }
 
 /// Returns the error of a refused connection.

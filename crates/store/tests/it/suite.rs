@@ -46,11 +46,11 @@ thread_local! {
 }
 
 /// Keeps the slot of a schedule in the store.
-struct Keeper {
+struct SlotUnderTest {
     number: u64,
 }
 
-impl Keeper {
+impl SlotUnderTest {
     /// This number of schedules takes a few seconds.
     const SCHEDULES: u32 = 50;
 

@@ -34,7 +34,7 @@ const URLS: &str = "TRUING_TEST_TLS_URLS";
 async fn connecting_child() {
     let Ok(urls) = std::env::var(URLS) else { return };
     let (slots, records) = urls.split_once('\n').unwrap();
-    let said = match Store::connect(slots, records, Some(Hand::at(NOW))).await {
+    let said = match Store::connect(slots, records, Some(ManualWallClock::at(NOW))).await {
         Err(error) => error.to_string(),
         Ok(store) => {
             let (name, url) = ("acme/shop#7".into(), "https://example.com/7".into());

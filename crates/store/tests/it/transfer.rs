@@ -26,7 +26,7 @@ fn new_servers() -> Home {
 impl Home {
     /// Opens the store as a target of a transfer.
     async fn open_target(&self) -> Store {
-        let clock = Hand::at(NOW);
+        let clock = ManualWallClock::at(NOW);
         match self {
             Self::Servers { slots, records } => {
                 let (slots, records) =
@@ -46,7 +46,7 @@ impl Home {
                 Store::connect(&slots, &records, None).await.err().unwrap().to_string()
             }
             Self::File(_) | Self::Path(_) => {
-                Store::open(&self.file().unwrap(), Hand::at(NOW)).err().unwrap().to_string()
+                Store::open(&self.file().unwrap(), ManualWallClock::at(NOW)).err().unwrap().to_string()
             }
         }
     }

@@ -4,11 +4,11 @@ use truing_core::dismissal::Dismissal;
 use truing_core::id::{AccountId, FindingId, PrId, RunId, SlotKey, UnixMillis};
 use truing_core::ledger::{BudgetLevel, BudgetLevelKind};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{OutcomeKind, ReviewOutcome, ReviewRuntime};
+use truing_core::outcome::{ReviewOutcome, ReviewOutcomeKind, ReviewRuntime};
 use truing_core::port::{
-    CommentKind, HistoryEvent, KnownRepository, LastReviews, Ledger as _, OperatorAction, PullRevision,
-    RequestOrigin, RunRef, RunStore, SkippedHead, SlotDescription, SlotStore, StoreError, UserRequest,
-    UserRequestOutcome, VersionConflict, Watchlist,
+    CommentKind, HistoryEvent, KnownRepository, Ledger as _, OperatorAction, PullRevision, RequestOrigin,
+    ReviewProgress, RunReference, RunStore, SkippedHead, SlotDescription, SlotStore, StoreError, SweepStore,
+    UserRequest, UserRequestOutcome, VersionConflict,
 };
 use truing_core::slot::{LoopKind, Slot, SlotCommand, SlotLimits};
 use truing_store::Store;
@@ -72,7 +72,7 @@ async fn a_first_contact_ends_once_and_leaves_heads_that_no_run_was_about() {
         key: pull_request_id("1", number).key(),
         revision: revision('a'),
     };
-    let begun = RunRef {
+    let begun = RunReference {
         id: RunId::new("begun"),
         key: pull_request_id("1", 8).key(),
         token: store.fresh_token().await.unwrap(),
@@ -84,8 +84,9 @@ async fn a_first_contact_ends_once_and_leaves_heads_that_no_run_was_about() {
     assert!(store.repositories("github").await.unwrap()[0].onboarded, "it is remembered as it was");
     let last =
         store.last_reviews(&[pull_request_id("1", 7).key(), pull_request_id("1", 8).key()]).await.unwrap();
-    let is_left = LastReviews { attempted: Some(revision('a')), settled: Some(revision('a')), is_left: true };
-    let is_begun = LastReviews { attempted: Some(revision('c')), settled: None, is_left: false };
+    let is_left =
+        ReviewProgress { attempted: Some(revision('a')), settled: Some(revision('a')), is_left: true };
+    let is_begun = ReviewProgress { attempted: Some(revision('c')), settled: None, is_left: false };
     assert_eq!(last, [is_left, is_begun]);
 }
 
@@ -107,7 +108,7 @@ async fn slots_of_a_repository_are_not_those_of_its_neighbours() -> Result<(), S
     Ok(())
 }
 
-fn outcome(kind: OutcomeKind) -> ReviewOutcome {
+fn outcome(kind: ReviewOutcomeKind) -> ReviewOutcome {
     ReviewOutcome { kind, reason: None, until: None, runtime: ReviewRuntime::Rules }
 }
 
@@ -115,7 +116,7 @@ fn outcome(kind: OutcomeKind) -> ReviewOutcome {
 async fn last_heads(store: &Store) -> String {
     let keys = [pull_request_id("9", 9).key(), run(1).key];
     let last = store.last_reviews(&keys).await.unwrap();
-    assert_eq!(last[0], LastReviews::default(), "there was no run");
+    assert_eq!(last[0], ReviewProgress::default(), "there was no run");
     let head = |revision: &Option<PullRevision>| {
         revision.as_ref().map_or("-", |revision| &revision.head.as_str()[..1]).to_owned()
     };
@@ -128,10 +129,10 @@ async fn a_head_is_settled_when_a_run_has_published_it_and_not_when_one_has_begu
     let now = UnixMillis(NOW);
     store.begin_run(&run(1), &revision('a'), now).await.unwrap();
     assert_eq!(last_heads(&store).await, "a-", "it has begun");
-    store.mark_failed(&run(1), &outcome(OutcomeKind::Failed), now).await.unwrap();
+    store.mark_failed(&run(1), &outcome(ReviewOutcomeKind::Failed), now).await.unwrap();
     assert_eq!(last_heads(&store).await, "a-", "it has failed");
     store.begin_run(&run(2), &revision('a'), now).await.unwrap();
-    store.end_run(&run(2), &outcome(OutcomeKind::Deferred), now).await.unwrap();
+    store.end_run(&run(2), &outcome(ReviewOutcomeKind::Deferred), now).await.unwrap();
     assert_eq!(last_heads(&store).await, "a-", "it waits for its budget");
     store.begin_run(&run(3), &revision('a'), now).await.unwrap();
     store.store_computed_review(&run(3), &computed(&run(3), 'a', Vec::new())).await.unwrap();
@@ -153,7 +154,7 @@ async fn a_head_that_an_operator_has_dropped_is_settled_until_another_run_begins
     drop().await;
     assert_eq!(last_heads(&store).await, "--", "no run knows the head");
     store.begin_run(&run(1), &revision('a'), now).await.unwrap();
-    store.mark_failed(&run(1), &outcome(OutcomeKind::Failed), now).await.unwrap();
+    store.mark_failed(&run(1), &outcome(ReviewOutcomeKind::Failed), now).await.unwrap();
     drop().await;
     assert_eq!(last_heads(&store).await, "aa");
     let runs = store.review_entries(&key, 9).await.unwrap().len();
@@ -213,10 +214,10 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
     assert_eq!(store.events(&key, 9).await.unwrap(), [event]);
     assert_eq!(store.audit_entries(9).await.unwrap()[0].act, obeyed.act);
     assert_eq!(store.unserved_requests("github", 10).await.unwrap(), std::slice::from_ref(&later));
-    let of_it = RunRef { key: key.clone(), ..run(9) };
+    let of_it = RunReference { key: key.clone(), ..run(9) };
     let begun = store.begin_run(&of_it, &revision('a'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun.dismissals, [dismissal]);
-    let other = RunRef { key: pull_request_id("1", 8).key(), ..run(9) };
+    let other = RunReference { key: pull_request_id("1", 8).key(), ..run(9) };
     assert_eq!(store.begin_run(&other, &revision('a'), UnixMillis(NOW)).await.unwrap().dismissals, []);
 
     // The decision was made on a slot that has changed: none of it is carried out, and the command is still
@@ -287,7 +288,7 @@ async fn the_pull_requests_that_were_looked_at_at_a_head_are_found() {
     for (repository, number, token, head) in
         [("1", 7, 1, 'a'), ("1", 7, 2, 'a'), ("1", 8, 3, 'a'), ("1", 9, 4, 'b'), ("10", 7, 5, 'a')]
     {
-        let run = RunRef { key: pull_request_id(repository, number).key(), ..run(token) };
+        let run = RunReference { key: pull_request_id(repository, number).key(), ..run(token) };
         store.begin_run(&run, &revision(head), UnixMillis(NOW)).await.unwrap();
     }
     let found = store.pulls_reviewed_at("github", "1", &revision('a').head).await.unwrap();

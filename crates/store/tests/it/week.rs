@@ -15,12 +15,12 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use truing_core::id::{FencingToken, RunId, Sha, SlotKey, TimeSpan, UnixMillis};
-use truing_core::port::{HaltPolicy, RunRef, SlotDescription, SlotMark, SlotStore};
+use truing_core::port::{HaltPolicy, RunReference, SlotDescription, SlotMark, SlotStore};
 use truing_core::slot::{HoldReason, LoopKind, Slot, SlotCommand, SlotLimits, SlotState};
 use truing_store::Store;
 
-use self::worker::{Came, apply_command, check_head, compute, finish, publish};
-use super::{Hand, NOW};
+use self::worker::{WorkerStepResult, apply_command, check_head, compute, finish, publish};
+use super::{ManualWallClock, NOW};
 
 /// The variable with the size: days, and pull requests opened on each; `7,10000` is the full size.
 const DAYS: &str = "TRUING_DAYS";
@@ -46,9 +46,9 @@ const SET_BACK: i64 = 45_000;
 const LATEST: i64 = 30 * 60_000;
 
 /// The random generator SplitMix64.
-struct Random(u64);
+struct SplitMixGenerator(u64);
 
-impl Random {
+impl SplitMixGenerator {
     fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -64,7 +64,7 @@ impl Random {
 
 /// The planned events of a pull request.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Happens {
+enum PlannedPullEvent {
     Push,
     /// A repeated webhook of an earlier push.
     Again,
@@ -101,7 +101,7 @@ impl Pull {
 
 /// A lease with a worker.
 struct Work {
-    run: RunRef,
+    run: RunReference,
     at: usize,
     head: u64,
     next: Step,
@@ -120,7 +120,7 @@ enum Step {
 
 /// The totals of the simulation.
 #[derive(Default, Debug)]
-struct Counted {
+struct SimulationTotals {
     events: u64,
     leases: u64,
     computed: u64,
@@ -131,16 +131,16 @@ struct Counted {
     latest: i64,
 }
 
-struct Company {
+struct WeekSimulation {
     path: PathBuf,
-    wall: Arc<Hand>,
+    wall: Arc<ManualWallClock>,
     limits: SlotLimits,
     workers: usize,
-    random: Random,
+    random: SplitMixGenerator,
     pulls: Vec<Pull>,
-    plan: BTreeMap<i64, Vec<(usize, Happens)>>,
+    plan: BTreeMap<i64, Vec<(usize, PlannedPullEvent)>>,
     work: Vec<Work>,
-    counted: Counted,
+    counted: SimulationTotals,
 }
 
 fn slot_key(at: usize) -> SlotKey {
@@ -156,18 +156,18 @@ fn commit_id(at: usize, head: u64) -> Sha {
     Sha::parse(&format!("{at:020x}{head:020x}")).unwrap()
 }
 
-impl Company {
+impl WeekSimulation {
     fn new(path: PathBuf, days: i64, each: u64) -> Self {
         let mut company = Self {
             path,
-            wall: Hand::at(NOW),
+            wall: ManualWallClock::at(NOW),
             limits: SlotLimits::default(),
             workers: usize::try_from(WORKERS.max(each / PULLS_OF_A_WORKER)).unwrap(),
-            random: Random(42),
+            random: SplitMixGenerator(42),
             pulls: Vec::new(),
             plan: BTreeMap::new(),
             work: Vec::new(),
-            counted: Counted::default(),
+            counted: SimulationTotals::default(),
         };
         for day in 0..days {
             for _ in 0..each {
@@ -192,20 +192,20 @@ impl Company {
         let mut when = opened;
         for _ in 0..=self.random.below(4) {
             for _ in 0..=self.random.below(8) {
-                self.schedule_event(when, at, Happens::Push);
+                self.schedule_event(when, at, PlannedPullEvent::Push);
                 if self.random.below(10) == 0 {
                     let late = self.random.span(0, 90_000);
-                    self.schedule_event(when + late, at, Happens::Again);
+                    self.schedule_event(when + late, at, PlannedPullEvent::Again);
                 }
                 when += self.random.span(1_000, 70_000);
             }
             when += self.random.span(5 * 60_000, 12 * HOUR);
         }
         let closed = when + self.random.span(HOUR, 12 * HOUR);
-        self.schedule_event(closed, at, Happens::Close);
+        self.schedule_event(closed, at, PlannedPullEvent::Close);
     }
 
-    fn schedule_event(&mut self, when: i64, at: usize, what: Happens) {
+    fn schedule_event(&mut self, when: i64, at: usize, what: PlannedPullEvent) {
         let tick = when / TICK * TICK;
         self.plan.entry(tick).or_default().push((at, what));
     }
@@ -267,12 +267,12 @@ impl Company {
             for (pull, what) in entry.remove() {
                 let is = &mut self.pulls[pull];
                 match what {
-                    Happens::Push => {
+                    PlannedPullEvent::Push => {
                         is.head += 1;
                         is.last_push = at;
                     }
-                    Happens::Again => {}
-                    Happens::Close => is.closed = true,
+                    PlannedPullEvent::Again => {}
+                    PlannedPullEvent::Close => is.closed = true,
                 }
                 let head = Some(commit_id(pull, is.head));
                 let (name, url) =
@@ -336,7 +336,7 @@ impl Company {
         let is = &mut self.pulls[pull];
         assert!(token.0 > is.newest_token, "{}: tokens only grow", slot.key);
         is.newest_token = token.0;
-        let run = RunRef { id: RunId::new(format!("run-{}", token.0)), key: slot.key.clone(), token };
+        let run = RunReference { id: RunId::new(format!("run-{}", token.0)), key: slot.key.clone(), token };
         let (head, due) = (is.head, at + self.random.span(TICK, 90_000));
         // Some workers die at once, and some are frozen: they send no heartbeat, but continue to write after
         // their lease.
@@ -395,19 +395,19 @@ impl Company {
     }
 
     /// Applies the result of a step; before it, the run with the token `begun` was the newest in the records.
-    fn apply_step_result(&mut self, mut work: Work, came: Came, begun: u64, at: i64) {
+    fn apply_step_result(&mut self, mut work: Work, came: WorkerStepResult, begun: u64, at: i64) {
         let is = &mut self.pulls[work.at];
         let newest = is.newest_token == work.run.token.0;
         work.due = at + self.random.span(TICK, 20_000);
         match came {
-            Came::Looked(head) => {
+            WorkerStepResult::Looked(head) => {
                 is.begun = is.begun.max(work.run.token.0);
                 work.due = at + self.random.span(TICK, 180_000);
                 work.head = head;
                 work.next = Step::Compute;
                 self.work.push(work);
             }
-            Came::Computed => {
+            WorkerStepResult::Computed => {
                 self.counted.computed += 1;
                 assert!(newest, "{}: a run that was replaced has written", work.run.key);
                 let (_, _, computed) = is.storm.as_mut().unwrap();
@@ -416,7 +416,7 @@ impl Company {
                 work.next = Step::Publish;
                 self.work.push(work);
             }
-            Came::Published => {
+            WorkerStepResult::Published => {
                 assert!(begun <= work.run.token.0, "{}: a run that was replaced has written", work.run.key);
                 if is.reviewed < work.head {
                     is.reviewed = work.head;
@@ -431,11 +431,13 @@ impl Company {
                 work.next = Step::Finish;
                 self.work.push(work);
             }
-            Came::Lost => {
+            WorkerStepResult::Lost => {
                 assert!(!work.beats || !newest, "{}: lost though it was alive", work.run.key);
                 self.counted.fenced += 1;
             }
-            Came::Ended | Came::Failed => assert!(newest, "{}: two workers at once", work.run.key),
+            WorkerStepResult::Ended | WorkerStepResult::Failed => {
+                assert!(newest, "{}: two workers at once", work.run.key)
+            }
         }
     }
 
@@ -471,9 +473,9 @@ async fn days_of_a_busy_company_keep_every_promise() {
     };
     let folder = tempfile::tempdir().unwrap();
     let began = std::time::Instant::now();
-    let mut company = Company::new(folder.path().join("truing.db"), days, each);
+    let mut company = WeekSimulation::new(folder.path().join("truing.db"), days, each);
     let store = company.run_simulation().await;
-    let Company { pulls, counted, .. } = &company;
+    let WeekSimulation { pulls, counted, .. } = &company;
     let unreviewed: BTreeSet<usize> =
         (0..pulls.len()).filter(|at| pulls[*at].reviewed != pulls[*at].head).collect();
     assert_eq!(unreviewed, BTreeSet::new(), "pull requests not reviewed at their last head");

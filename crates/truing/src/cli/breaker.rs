@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use truing_core::id::SlotKey;
 use truing_core::line::format_count;
-use truing_core::port::{OperatorAction, OperatorStore as _, RunRef, RunStore as _};
+use truing_core::port::{OperatorAction, OperatorStore as _, RunReference, RunStore as _};
 use truing_core::slot::{LoopKind, SlotCommand, StepOutcome};
 use truing_core::sync::job::{self, JobState};
 use truing_loops::machine::new_run_id;
@@ -100,7 +100,7 @@ async fn reset_breaker(
     let lease = by_hand::lease_record(store, key, LoopKind::Sync, limits).await;
     let lease = lease
         .map_err(|error| missing_job_run_error(job::job_from_key(key).unwrap_or_default(), error.into()))?;
-    let run = RunRef { id: new_run_id(), key: key.clone(), token: lease.token };
+    let run = RunReference { id: new_run_id(), key: key.clone(), token: lease.token };
     let mut job = store.begin_job(&run).await.map_err(store_error)?;
     job.breaker.reset();
     store.store_job(&run, &job).await.map_err(store_error)?;

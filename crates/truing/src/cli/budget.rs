@@ -7,7 +7,7 @@ use truing_config::{BudgetConfig, Config};
 use truing_core::id::SlotKey;
 use truing_core::ledger::{BudgetLevelKind, BudgetUsage};
 use truing_core::money::MicroUsd;
-use truing_core::port::{Ledger as _, RunStore as _, Watchlist as _};
+use truing_core::port::{Ledger as _, RunStore as _, SweepStore as _};
 use truing_loops::budget::{EffectivePrices, PriceFileError, PriceSource};
 use truing_model::price::{ModelPrices, TokenRates};
 use truing_store::Store;
@@ -16,7 +16,7 @@ mod spend;
 
 use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
-use super::since::TimeStart;
+use super::since::PeriodStart;
 use super::target::{existing_store, store_error};
 use super::{CommandContext, runtime};
 
@@ -41,9 +41,9 @@ enum BudgetCommand {
         #[arg(long, value_name = "WHAT", value_enum)]
         by: Option<SpendGrouping>,
         /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
-        #[arg(long, value_name = "D", default_value = "30d", value_parser = TimeStart::parse,
+        #[arg(long, value_name = "D", default_value = "30d", value_parser = PeriodStart::parse,
             requires = "by")]
-        since: TimeStart,
+        since: PeriodStart,
     },
     /// Show the prices of models, in US dollars per million tokens
     Prices {

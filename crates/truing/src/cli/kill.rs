@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use truing_config::Config;
 use truing_core::id::{SlotKey, UnixMillis};
-use truing_core::port::{OperatorStore as _, SlotStore as _, Watchlist as _};
+use truing_core::port::{OperatorStore as _, SlotStore as _, SweepStore as _};
 use truing_core::slot::{Slot, SlotState};
 use truing_core::switch::{
     EngagedSwitch, HaltMode, KillSwitch, KillSwitches, RepositoryRef, RepositorySwitch, SwitchEngagement,

@@ -11,8 +11,8 @@ use truing_core::code::LinesKey;
 use truing_core::id::{PrId, Sha};
 use truing_core::line::visible_line;
 use truing_core::port::{BranchProtection, ForgeError, ForgeRead as _, PullDetails, PullState};
-use truing_core::publish::Producer;
-use truing_core::verification::{CommandEnd, CommandRun};
+use truing_core::publish::CommentProducer;
+use truing_core::verification::{CommandEndReason, CommandRun};
 use truing_forge::remote::RemotePurpose;
 use truing_forge::{AnyForgeServer, ForgeServer as _};
 use truing_git::{Git, GitError, LocalRepository, Mirror};
@@ -309,7 +309,7 @@ async fn check_pull_at_forge(
 ) -> Result<(PrId, PullDetails), ForgeError> {
     let repository = client.repository(repo).await?.id;
     let id = PrId { forge: forge.to_owned(), repository, number };
-    let now = client.client(&id, repo, Producer::Converge).pull_details().await?;
+    let now = client.client(&id, repo, CommentProducer::Converge).pull_details().await?;
     let name = format!("{repo}#{number}");
     match now.state {
         PullState::Open | PullState::Draft => {
@@ -506,17 +506,17 @@ async fn check_gate_commands(
         let program = argv.first().map(String::as_str).unwrap_or_default();
         let find: Vec<String> = FIND.iter().copied().chain([program]).map(str::to_owned).collect();
         match verifier.run_on_copy(set_up, tree, &find).await?.end {
-            CommandEnd::Exit { code: 0 } => {
+            CommandEndReason::Exit { code: 0 } => {
                 results.add_ok("gate", format!("`{}` can be started", render_argv(argv)));
             }
-            CommandEnd::Exit { .. }
-            | CommandEnd::Killed
-            | CommandEnd::Time
-            | CommandEnd::Output
-            | CommandEnd::Disk
-            | CommandEnd::Limit { .. }
-            | CommandEnd::Full
-            | CommandEnd::NoProgram => results.add_failure(
+            CommandEndReason::Exit { .. }
+            | CommandEndReason::Killed
+            | CommandEndReason::Time
+            | CommandEndReason::Output
+            | CommandEndReason::Disk
+            | CommandEndReason::Limit { .. }
+            | CommandEndReason::Full
+            | CommandEndReason::NoProgram => results.add_failure(
                 "gate",
                 format!("`{}` cannot be started", render_argv(argv)),
                 "install it where the sandbox sees it: `verify.programs` names further folders, \

@@ -11,7 +11,7 @@ use truing_agent::prompt::case::FENCE;
 use truing_agent::prompt::envsubst;
 use truing_agent::prompt::wrap::wrap_text;
 use truing_agent::prompt::{
-    DataFence, ListedModule, ListedVariable, PromptLibrary, PromptProblem, PromptValues,
+    DataBoundary, ListedModule, ListedVariable, PromptLibrary, PromptProblem, PromptValues,
 };
 use truing_loops::text::format_count;
 
@@ -183,7 +183,7 @@ fn render_prompt(
         values = values.with_value(name, value);
     }
     let rendered = prompts.compose(name).and_then(|prompt| {
-        let text = prompt.render(&values, &DataFence::new(FENCE)?)?;
+        let text = prompt.render(&values, &DataBoundary::new(FENCE)?)?;
         Ok(PromptRenderJson { name, hash: prompt.hash(), text })
     });
     let rendered = rendered.map_err(|error| wiring::prompt_error(&error))?;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use truing_core::converge;
 use truing_core::id::{SlotKey, UnixMillis};
 use truing_core::money::MicroUsd;
-use truing_core::port::{Clock as _, RunStore as _, SlotDescription, SlotStore as _, Watchlist as _};
+use truing_core::port::{Clock as _, RunStore as _, SlotDescription, SlotStore as _, SweepStore as _};
 use truing_core::run::{RunDetail, RunRecord};
 use truing_core::slot::LoopKind;
 use truing_core::sync::record::SyncRecord;
@@ -27,7 +27,7 @@ use truing_service::report::{markdown, outcome, page, table};
 use truing_store::{FindingCount, RunEndCount, Store};
 
 use super::error::{CliError, CommandExit};
-use super::since::TimeStart;
+use super::since::PeriodStart;
 use super::target::{existing_records, store_error, warn_of_missing_store};
 use super::{CliFormat, CommandContext, runtime, sync};
 
@@ -47,8 +47,8 @@ const RECORDS: usize = 1000;
 #[derive(clap::Args, Debug)]
 pub struct ReportArgs {
     /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
-    #[arg(long, value_name = "D", default_value = "7d", value_parser = TimeStart::parse)]
-    since: TimeStart,
+    #[arg(long, value_name = "D", default_value = "7d", value_parser = PeriodStart::parse)]
+    since: PeriodStart,
     /// Only this loop
     #[arg(long = "loop", value_name = "L", value_enum)]
     of: Option<LoopFlag>,

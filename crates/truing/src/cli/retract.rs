@@ -12,7 +12,7 @@ use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::{FindingId, SlotKey};
 use truing_core::line;
 use truing_core::port::{Clock as _, MAX_TEXT, OperatorAction, RunStore as _, SlotDescription};
-use truing_core::publish::{CommentSubject, Producer};
+use truing_core::publish::{CommentProducer, CommentSubject};
 use truing_core::slot::{StepOutcome, WaitReason};
 use truing_forge::watch::{EffectRecording, WriteMonitor};
 use truing_loops::machine::SystemClock;
@@ -26,7 +26,7 @@ use truing_store::Store;
 use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::output::OutputPrinter;
-use super::since::TimeStart;
+use super::since::PeriodStart;
 use super::target::{actor_name, existing_store, store_error, warn_of_missing_store};
 use super::{CommandContext, runtime};
 use crate::wiring;
@@ -49,8 +49,8 @@ const MAX_LISTED: usize = 10;
 #[derive(clap::Args, Debug)]
 pub struct RetractArgs {
     /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
-    #[arg(long, value_name = "T", value_parser = TimeStart::parse)]
-    since: TimeStart,
+    #[arg(long, value_name = "T", value_parser = PeriodStart::parse)]
+    since: PeriodStart,
     /// Only findings of this rule, or of rules that match this glob
     #[arg(long, value_name = "R", value_parser = Glob::new)]
     rule: Option<Glob>,
@@ -164,7 +164,7 @@ impl RetractArgs {
             if !is_wanted(&repo, described.name.rsplit_once('#').map_or("", |(repo, _)| repo)) {
                 continue;
             }
-            let (rows, _) = store.desired_state(&key, Producer::Review).await.map_err(store_error)?;
+            let (rows, _) = store.desired_state(&key, CommentProducer::Review).await.map_err(store_error)?;
             let has_comment = |id: &FindingId| {
                 rows.iter()
                     .any(|row| row.item == CommentSubject::Finding(id.clone()) && row.comment.is_some())

@@ -34,7 +34,7 @@ use truing_config::{Config, REPOSITORY_FILE};
 use truing_core::code::LinesKey;
 use truing_core::finding::Finding;
 use truing_core::id::{Sha, SlotKey};
-use truing_core::outcome::OutcomeKind;
+use truing_core::outcome::ReviewOutcomeKind;
 use truing_core::port::Clock as _;
 use truing_core::switch::RepositoryRef;
 use truing_git::{Git, GitError, IndexSnapshot, LocalRepository};
@@ -62,7 +62,7 @@ use tape::CassetteArgs;
 pub(super) use target::{
     OwnerTarget, PullTarget, RepositoryTarget, is_pull_name, is_slot_key, unsupported_origin_text,
 };
-use text::NextCommands;
+use text::SuggestedCommands;
 use unfinished::run_until_interrupted;
 
 /// Maximum bytes of a given diff; git's own diffs have the same limit.
@@ -532,7 +532,7 @@ impl ReviewCommand {
                     (None, None) => self.output.command_line("dismiss --list"),
                 };
                 let commands =
-                    NextCommands { fix: self.output.command_line(&fix), list, model: self.model_hint() };
+                    SuggestedCommands { fix: self.output.command_line(&fix), list, model: self.model_hint() };
                 text::render_report(review, head, configured, &commands)
                     + &published.map_or_else(String::new, PublishJson::text)
             }
@@ -571,11 +571,11 @@ pub(super) async fn read_repository_config(
 fn review_exit(review: &LocalReviewOutcome, fail_on: FailOnFlag, allow_partial: bool) -> CommandExit {
     let blocked = review.kept.open.iter().any(|finding| fail_on.blocks(finding.raw.severity));
     match review.record.detail.outcome.kind {
-        OutcomeKind::Reviewed | OutcomeKind::Skipped if blocked => CommandExit::No,
-        OutcomeKind::Reviewed | OutcomeKind::Skipped => CommandExit::Done,
-        OutcomeKind::Partial if blocked || !allow_partial => CommandExit::No,
-        OutcomeKind::Partial => CommandExit::Done,
-        OutcomeKind::Deferred => CommandExit::Refused,
-        OutcomeKind::Failed => CommandExit::Failed,
+        ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Skipped if blocked => CommandExit::No,
+        ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Skipped => CommandExit::Done,
+        ReviewOutcomeKind::Partial if blocked || !allow_partial => CommandExit::No,
+        ReviewOutcomeKind::Partial => CommandExit::Done,
+        ReviewOutcomeKind::Deferred => CommandExit::Refused,
+        ReviewOutcomeKind::Failed => CommandExit::Failed,
     }
 }

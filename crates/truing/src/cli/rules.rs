@@ -17,7 +17,7 @@ use truing_core::finding::{AnchorKind, Finding, Severity};
 use truing_core::identity::{FindingFacts, PlacedFinding, assign_finding_ids};
 use truing_core::increment::FileRenames;
 use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
-use truing_core::suppression::IdleSuppression;
+use truing_core::suppression::UnusedSuppression;
 use truing_diff::RepoPath;
 use truing_loops::desired::worst_first;
 use truing_loops::text::{by_severity, format_count};
@@ -109,7 +109,7 @@ fn list_rules(context: &CommandContext) -> Result<CommandExit, CliError> {
 struct RulesCheckResult {
     findings: Vec<PlacedFinding>,
     coverage: ReviewCoverage,
-    suppressions: Vec<IdleSuppression>,
+    suppressions: Vec<UnusedSuppression>,
 }
 
 /// Returns the answer and the exit code.
@@ -126,7 +126,7 @@ fn check_paths(
     // Unknown names are reported even if there is no file to check.
     reader.packs().check_names(&config.rules.packs).map_err(wiring::reader_error)?;
     let mut checked = RulesCheckResult::default();
-    let walk::WalkResult { parts, gaps: unread } =
+    let walk::FolderWalkResult { parts, gaps: unread } =
         walk::walk_paths(paths, context.environment.directory(), &scope)?;
     for part in parts {
         let report = reader.read_blocking(&part.request).map_err(wiring::reader_error)?;
@@ -139,7 +139,7 @@ fn check_paths(
         );
         checked.suppressions.extend(report.suppressions.into_iter().map(|idle| {
             let path = part.display_path(&idle.path);
-            IdleSuppression { path, ..idle }
+            UnusedSuppression { path, ..idle }
         }));
         checked.findings.extend(report.findings.into_iter().map(|mut raw| {
             raw.place.path = part.display_path(&raw.place.path);

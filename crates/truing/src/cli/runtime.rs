@@ -17,7 +17,7 @@ const SETTLE: Duration = Duration::from_millis(800);
 /// A runtime that waits at its end until cancelled calls to models are settled.
 pub(crate) struct CommandRuntime {
     // This field must be dropped first.
-    settling: SettleGuard,
+    settling: SettlementGuard,
     runtime: runtime::Runtime,
 }
 
@@ -44,9 +44,9 @@ impl CommandRuntime {
 }
 
 /// A guard that waits on drop until cancelled calls are settled.
-struct SettleGuard(Handle);
+struct SettlementGuard(Handle);
 
-impl Drop for SettleGuard {
+impl Drop for SettlementGuard {
     fn drop(&mut self) {
         let _ = self.0.block_on(async { timeout(SETTLE, gateway::wait_until_settled()).await });
     }
@@ -59,7 +59,7 @@ impl Drop for SettleGuard {
 pub(crate) fn start() -> Result<CommandRuntime, CliError> {
     let runtime =
         Builder::new_multi_thread().enable_all().build().map_err(|error| thread_start_error(&error))?;
-    Ok(CommandRuntime { settling: SettleGuard(runtime.handle().clone()), runtime })
+    Ok(CommandRuntime { settling: SettlementGuard(runtime.handle().clone()), runtime })
 }
 
 /// Returns the error (exit 3) for threads that cannot be started.

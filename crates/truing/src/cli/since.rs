@@ -8,7 +8,7 @@ use truing_core::id::UnixMillis;
 
 /// The start of a period.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum TimeStart {
+pub(super) enum PeriodStart {
     /// Duration before now, in milliseconds.
     Ago(i64),
     /// Fixed instant in milliseconds since 1970.
@@ -18,7 +18,7 @@ pub(super) enum TimeStart {
 /// Maximum duration in milliseconds for which every start has a valid date.
 const MAX_AGO: i64 = 1000 * 366 * 24 * 60 * 60 * 1000;
 
-impl TimeStart {
+impl PeriodStart {
     /// Parses a duration, a day or an instant, in UTC.
     ///
     /// # Errors

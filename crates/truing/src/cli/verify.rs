@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde::Serialize;
 use truing_agent::proxy::HostAccess;
 use truing_agent::verify::{REGISTRIES, VerifiedTree};
-use truing_config::value::ShownDuration;
+use truing_config::value::FormattedDuration;
 use truing_core::line::{format_count, visible_line};
-use truing_core::verification::{CheckAttempts, CheckVerdict, CommandEnd, CommandRun};
+use truing_core::verification::{CheckAttempts, CheckVerdict, CommandEndReason, CommandRun};
 use truing_loops::verify::{RepositoryVerifyError, VerifyOutcome, VerifyRequest, verify_repository};
 
 use super::error::{CliError, CommandExit};
@@ -79,7 +79,7 @@ struct VerifyCommandJson<'a> {
     exit_code: Option<u8>,
     signal: Option<u8>,
     timed_out: bool,
-    end: CommandEnd,
+    end: CommandEndReason,
     ms: u64,
     output: &'a str,
     errors: &'a str,
@@ -92,7 +92,7 @@ impl<'a> From<&'a CommandRun> for VerifyCommandJson<'a> {
             ok: ran.end.is_success(),
             exit_code: ran.end.exit_code(),
             signal: ran.end.signal(),
-            timed_out: ran.end == CommandEnd::Time,
+            timed_out: ran.end == CommandEndReason::Time,
             end: ran.end,
             ms: ran.ms,
             output: &ran.output,
@@ -276,7 +276,7 @@ fn status_word(command_run: &CommandRun) -> &'static str {
 
 fn render_step_line(step: &str, name: &str, command_run: &CommandRun) -> String {
     let how = if command_run.end.is_success() { String::new() } else { format!(", {}", command_run.end) };
-    let took = ShownDuration(Duration::from_millis(command_run.ms));
+    let took = FormattedDuration(Duration::from_millis(command_run.ms));
     format!("{step} {name}{how} ({took}): {}\n", visible_line(&command_run.argv.join(" ")))
 }
 
@@ -305,7 +305,7 @@ mod tests {
     fn a_check_of_several_lines_is_told_on_one_with_blanks_between_them() {
         let argv = ["python3", "-c", "import time\nb = 1\n"].map(str::to_owned).to_vec();
         let (output, errors) = (String::new(), String::new());
-        let ran = CommandRun { argv, end: CommandEnd::Exit { code: 0 }, ms: 10, output, errors };
+        let ran = CommandRun { argv, end: CommandEndReason::Exit { code: 0 }, ms: 10, output, errors };
         let told = render_step_line("check", "passes", &ran);
         assert!(told.ends_with(": python3 -c import time b = 1\n"), "{told}");
     }

@@ -10,7 +10,7 @@ use truing_core::ledger::{BudgetLevelKind, BudgetUsage};
 use truing_core::line;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{ReviewRecord, ReviewStep};
-use truing_core::port::{HistoryEvent, Ledger as _, OperatorStore as _, SlotStore as _, Watchlist as _};
+use truing_core::port::{HistoryEvent, Ledger as _, OperatorStore as _, SlotStore as _, SweepStore as _};
 use truing_core::settled;
 use truing_core::slot::{HoldReason, SlotState, WaitReason};
 use truing_core::sync::job;

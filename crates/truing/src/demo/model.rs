@@ -11,7 +11,7 @@ use truing_core::ledger::TokenUsage;
 use truing_core::money::MicroUsd;
 use truing_fakes::model::{FakeModel, KEY, ModelScript};
 use truing_loops::agent::ModelAgent;
-use truing_loops::reader::ChildReader;
+use truing_loops::reader::ChildProcessReader;
 use truing_model::price::ModelPrices;
 use truing_store::Store;
 
@@ -58,7 +58,7 @@ impl ScriptedModel {
     }
 
     /// Returns the model for a service that reads files with `reader`.
-    pub(super) fn agent(&self, ledger: Store, reader: ChildReader) -> Result<ModelAgent, DemoError> {
+    pub(super) fn agent(&self, ledger: Store, reader: ChildProcessReader) -> Result<ModelAgent, DemoError> {
         let agent = wiring::agent::configured_agent(
             &self.config,
             &self.environment,

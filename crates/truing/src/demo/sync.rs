@@ -24,7 +24,7 @@ use truing_fakes::model::{FakeModel, KEY, ModelScript};
 use truing_fakes::registry::{FakeRegistry, FakeRegistryKind, definition_digest};
 use truing_fakes::repo::CommitBuilder;
 use truing_loops::machine::SystemClock;
-use truing_loops::reader::ChildReader;
+use truing_loops::reader::ChildProcessReader;
 use truing_store::Store;
 
 use super::{
@@ -151,7 +151,7 @@ pub struct SyncDemo {
     repo: FakeRepo,
     registry: FakeRegistry,
     model: FakeModel,
-    reader: ChildReader,
+    reader: ChildProcessReader,
     environment: Environment,
     sandbox: SandboxLevel,
     folder: tempfile::TempDir,
@@ -169,7 +169,7 @@ impl SyncDemo {
     /// Returns a [`DemoError`] if a part cannot be started.
     pub async fn start(
         environment: &Environment,
-        reader: ChildReader,
+        reader: ChildProcessReader,
         sandbox: SandboxLevel,
     ) -> Result<Self, DemoError> {
         let began = Instant::now();

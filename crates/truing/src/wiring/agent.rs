@@ -18,7 +18,7 @@ use truing_core::secret::SecretString;
 #[cfg(feature = "demo")]
 use truing_core::switch::RepositoryRef;
 use truing_git::programs::NOT_FOUND;
-use truing_loops::agent::{ContextSources, ModelAgent, ModelUse};
+use truing_loops::agent::{ContextSources, GatedModelAgent, ModelAgent};
 use truing_loops::budget::BudgetLimits;
 use truing_loops::machine::SystemClock;
 use truing_loops::run_gate::{RunGate, SwitchReader};
@@ -342,8 +342,8 @@ pub fn service_agent(
 }
 
 /// Returns the model for a review in this repository without a slot.
-pub fn model_use(agent: &ModelAgent, repository: RepositoryRef) -> ModelUse<'_> {
-    ModelUse { agent, gate: gate_for_run(agent, repository) }
+pub fn model_use(agent: &ModelAgent, repository: RepositoryRef) -> GatedModelAgent<'_> {
+    GatedModelAgent { agent, gate: gate_for_run(agent, repository) }
 }
 
 /// Returns the gate of a run in this repository without a slot.

@@ -7,7 +7,7 @@ use truing_agent::verify::Verifier;
 use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::sync::JobConfig;
-use truing_loops::reader::ChildReader;
+use truing_loops::reader::ChildProcessReader;
 use truing_loops::sync::job::SyncJob;
 use truing_loops::sync::port::MigrationAgent;
 use truing_service::ServiceContext;
@@ -28,7 +28,7 @@ pub struct ScheduledJobs<'a> {
     mirrors: PathBuf,
     archives: ArchiveFolder,
     heartbeat: Duration,
-    reader: ChildReader,
+    reader: ChildProcessReader,
 }
 
 /// A job with its own parts.
@@ -52,7 +52,7 @@ impl<'a> ScheduledJobs<'a> {
         environment: &Environment,
         context: &ServiceContext,
         store: &Store,
-        reader: ChildReader,
+        reader: ChildProcessReader,
     ) -> Result<Self, CliError> {
         let wanted = config.jobs.iter().filter(|(_, job)| job.cron.is_some());
         let mut jobs = Vec::new();

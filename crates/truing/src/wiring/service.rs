@@ -68,7 +68,7 @@ pub async fn service_context(
         metrics: service_metrics(&store)?,
         wake: truing_service::wake::SchedulerWaker::default(),
         toolbox: tools::service_linters(config, environment)?,
-        sole: truing_service::sole::SoleDutyLease::default(),
+        sole: truing_service::sole::DutyLeaseExpiry::default(),
         step_time: truing_service::worker::STEP_TIME,
         store: store.as_record_store(),
     })

@@ -16,7 +16,7 @@ use truing_core::id::{PrId, SlotKey};
 use truing_core::port::SlotStore as _;
 use truing_core::run::RunStage;
 use truing_fakes::forge::{
-    DeliveryChaos, DeliveryHook, FakeForgeOptions, FakeRepo, ForgeFlavour, NewPull, PullView,
+    DeliveryHook, FakeForgeOptions, FakeRepo, ForgeFlavour, NewPull, PullView, UnreliableNetwork,
 };
 use truing_fakes::repo::CommitBuilder;
 use truing_loops::machine::SystemClock;
@@ -105,7 +105,7 @@ impl Site {
     }
 
     async fn deliver(&self) -> Vec<u16> {
-        self.forge.deliver_all(DeliveryChaos::default()).await.unwrap()
+        self.forge.deliver_all(UnreliableNetwork::default()).await.unwrap()
     }
 
     async fn open_pull_request(&self) -> u64 {

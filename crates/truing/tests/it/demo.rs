@@ -15,7 +15,7 @@ use truing::wiring;
 use truing_config::environment::Environment;
 use truing_core::port::ForgeKind;
 use truing_core::sandbox::SandboxLevel;
-use truing_loops::reader::ChildReader;
+use truing_loops::reader::ChildProcessReader;
 
 use claude::find_claude;
 
@@ -27,7 +27,7 @@ async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
         ForgeKind::Github,
         git,
         &environment,
-        ChildReader::new(env!("CARGO_BIN_EXE_truing")),
+        ChildProcessReader::new(env!("CARGO_BIN_EXE_truing")),
     )
     .await
     .unwrap();
@@ -64,7 +64,7 @@ async fn what_the_model_forgets_after_a_second_push_stays_open() {
         ForgeKind::Github,
         git,
         &environment,
-        ChildReader::new(env!("CARGO_BIN_EXE_truing")),
+        ChildProcessReader::new(env!("CARGO_BIN_EXE_truing")),
     )
     .await
     .unwrap();
@@ -88,7 +88,7 @@ async fn the_first_pull_request_is_followed_to_its_last_resolved_thread() {
     let environment = Environment::of_process();
     for kind in [ForgeKind::Github, ForgeKind::Bitbucket, ForgeKind::BitbucketDc] {
         let git = wiring::open_git(&environment).await.unwrap();
-        let reader = ChildReader::new(env!("CARGO_BIN_EXE_truing"));
+        let reader = ChildProcessReader::new(env!("CARGO_BIN_EXE_truing"));
         let demo = ReviewDemo::start(kind, git, &environment, reader).await.unwrap();
         let first = demo.run_first_review().await.unwrap();
         let report = demo.follow_first_pull(first, |_| Ok(())).await.unwrap();
@@ -117,7 +117,7 @@ async fn at_both_bitbuckets_the_review_tells_the_same_story() {
     let environment = Environment::of_process();
     for kind in [ForgeKind::Bitbucket, ForgeKind::BitbucketDc] {
         let git = wiring::open_git(&environment).await.unwrap();
-        let reader = ChildReader::new(env!("CARGO_BIN_EXE_truing"));
+        let reader = ChildProcessReader::new(env!("CARGO_BIN_EXE_truing"));
         let demo = ReviewDemo::start(kind, git, &environment, reader).await.unwrap();
         let view = demo.run_first_review().await.unwrap().view;
         assert_eq!(
@@ -259,7 +259,7 @@ fn one_that_stays_is_ended_by_a_person_without_an_error() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_no_model_can_port_the_rest_is_told() {
     let environment = Environment::of_process();
-    let reader = ChildReader::new(env!("CARGO_BIN_EXE_truing"));
+    let reader = ChildProcessReader::new(env!("CARGO_BIN_EXE_truing"));
     let mut story = SyncDemo::start(&environment, reader, SandboxLevel::Landlock).await.unwrap();
     let mut scenes = 0;
     let tell = |event: SyncDemoEvent<'_>| {

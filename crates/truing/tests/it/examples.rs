@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use truing_fakes::registry::{FakeRegistry, FakeRegistryKind};
 
-use readme::{Shown, repository_root};
+use readme::{ReadmeCommand, repository_root};
 
 /// Paths with their contents.
 type Files<'a> = &'a [(&'a str, &'a str)];
@@ -30,10 +30,10 @@ async fn assert_readme_holds(
     let (registry, home) = (FakeRegistry::start().await.unwrap(), tempfile::tempdir().unwrap());
     registry.set_releases(kind, package, releases).unwrap();
     let readme = format!("examples/{example}/README.md");
-    let decisions = Shown::find_commands(&readme, &["decide"]);
+    let decisions = ReadmeCommand::find_commands(&readme, &["decide"]);
     let verdict = |text: &str| text.lines().next().unwrap_or_default().to_owned();
     let mut seen = Vec::new();
-    for Shown { arguments, output } in decisions {
+    for ReadmeCommand { arguments, output } in decisions {
         let ran = run(&registry, &home, &arguments);
         let (told, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
         assert_eq!(verdict(&told), verdict(&output), "{arguments:?}: {told}{err}");
@@ -140,7 +140,7 @@ async fn a_crate_is_followed_as_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reviewer_of_aiobotocore_is_told_what_goes_wrong_there() {
     let (registry, home) = (FakeRegistry::start().await.unwrap(), tempfile::tempdir().unwrap());
-    let shown = Shown::find_commands("examples/aiobotocore/README.md", &["render"]).remove(0);
+    let shown = ReadmeCommand::find_commands("examples/aiobotocore/README.md", &["render"]).remove(0);
     let told = String::from_utf8(run(&registry, &home, &shown.arguments).stdout).unwrap();
     let check = ["prompts", "check", "examples/aiobotocore/prompts"].map(str::to_owned);
     assert_eq!(run(&registry, &home, &check).status.code(), Some(0));

@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use truing_fakes::forge::{DeliveryChaos, FakeRepo, ForgeFault, ForgeFaultKind, NewPull, PullView};
+use truing_fakes::forge::{FakeRepo, ForgeFault, ForgeFaultKind, NewPull, PullView, UnreliableNetwork};
 use truing_fakes::repo::CommitBuilder;
 
 use crate::support::home::{Home, Ran, Server};
@@ -128,7 +128,7 @@ impl Site {
     }
 
     async fn deliver(&self) -> Vec<u16> {
-        self.forge.deliver_all(DeliveryChaos::default()).await.unwrap()
+        self.forge.deliver_all(UnreliableNetwork::default()).await.unwrap()
     }
 
     async fn wait_until(&self, number: u64, label: &str, condition: impl Fn(&PullView) -> bool) -> PullView {

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use truing_core::port::{ChangedFile, ReadRequest, ReaderError, RepositoryReader};
 use truing_core::sandbox::SandboxLevel;
 use truing_diff::RepoPath;
-use truing_loops::reader::ChildReader;
+use truing_loops::reader::ChildProcessReader;
 use truing_reader::protocol::{MAX_HELLO_BYTES, ReaderHello};
 
 use files::READY;
@@ -81,8 +81,8 @@ impl Stage {
     }
 
     /// Returns a reader whose child process runs this script.
-    fn reader_with_script(&self, body: &str) -> ChildReader {
-        ChildReader::new(self.write_impostor(body)).with_time_limit(PATIENCE)
+    fn reader_with_script(&self, body: &str) -> ChildProcessReader {
+        ChildProcessReader::new(self.write_impostor(body)).with_time_limit(PATIENCE)
     }
 
     /// Returns the process id that the impostor wrote to `$0.NAME`.
@@ -128,7 +128,7 @@ fn is_dead(pid: Pid) -> bool {
     matches!(process_state(pid), None | Some('Z' | 'X'))
 }
 
-async fn read_failure(reader: &ChildReader, request: &ReadRequest) -> String {
+async fn read_failure(reader: &ChildProcessReader, request: &ReadRequest) -> String {
     match reader.read(request).await {
         Err(ReaderError::Failed(what)) => what,
         other => panic!("{other:?}"),
@@ -137,7 +137,7 @@ async fn read_failure(reader: &ChildReader, request: &ReadRequest) -> String {
 
 #[tokio::test]
 async fn companions_are_known_without_a_child() {
-    let reader = ChildReader::new("/no/such/program");
+    let reader = ChildProcessReader::new("/no/such/program");
     let file = ChangedFile { path: "aiobotocore/x.py".into(), old_path: None, added: vec![(1, 9)] };
     let packs = ["aiobotocore".to_owned()];
     let known = reader.companion_paths(&packs, std::slice::from_ref(&file)).await.unwrap();
@@ -155,7 +155,7 @@ async fn a_child_reports_what_this_process_would() {
     request.files.push(ChangedFile { path: odd, old_path: None, added: vec![] });
     let here = ThreadedReader::new().unwrap().read(&request).await.unwrap();
     assert_eq!((here.findings.len(), here.not_reviewed.len()), (1, 3));
-    let child = ChildReader::new(TRUING);
+    let child = ChildProcessReader::new(TRUING);
     assert_eq!(child.read(&request).await.unwrap(), here);
 
     let unknown = ReadRequest { packs: vec!["nope".into()], ..request.clone() };
@@ -209,9 +209,9 @@ async fn a_child_that_does_not_answer_well_fails_its_run_and_is_told_by_what_it_
         let error = stage.reader_with_script(&body).read(&request).await.unwrap_err().to_string();
         assert!(error.contains(told), "{body}: {error}");
     }
-    let what = read_failure(&ChildReader::new(stage.path("nothing")), &request).await;
+    let what = read_failure(&ChildProcessReader::new(stage.path("nothing")), &request).await;
     assert!(what.contains("nothing cannot be started"), "{what}");
-    let what = read_failure(&ChildReader::new("/bin/cat"), &request).await;
+    let what = read_failure(&ChildProcessReader::new("/bin/cat"), &request).await;
     assert!(what.contains("ended before it answered (exit status: 1); it said: "), "{what}");
 }
 
@@ -323,7 +323,7 @@ async fn a_child_that_is_confined_too_little_is_told_nothing() {
     assert_eq!(read_failure(&weak.with_weakest_sandbox(SandboxLevel::None), &request).await, "no");
     assert!(stage.path("impostor.asked").exists());
     // Namespaces would not restrict a reader further, so they are not required.
-    let strict = ChildReader::new(TRUING).with_weakest_sandbox(SandboxLevel::Full);
+    let strict = ChildProcessReader::new(TRUING).with_weakest_sandbox(SandboxLevel::Full);
     assert_eq!(strict.read(&request).await.unwrap().findings.len(), 1);
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use truing_core::converge::{self, ConvergeExit, ConvergeExitCode, ConvergeLogLine};
 use truing_core::id::{FencingToken, RunId, Sha, SlotKey, UnixMillis};
 use truing_core::money::MicroUsd;
-use truing_core::port::{RunRef, RunStore as _, SlotDescription, SlotStore as _};
+use truing_core::port::{RunReference, RunStore as _, SlotDescription, SlotStore as _};
 use truing_core::run::StepCost;
 use truing_core::sync::SyncVerdict;
 use truing_core::sync::breaker::{BreakerOutcome, JobBreakerLimits, SyncTarget};
@@ -119,8 +119,11 @@ async fn store_sync_records(file: &Path) -> Vec<SyncRecord> {
     let mut job = JobState::default();
     let records: Vec<SyncRecord> = (0..RUNS).map(|number| record(number, now)).collect();
     for (token, record) in (1..).zip(&records) {
-        let run =
-            RunRef { id: record.run.clone(), key: job::job_key("botocore"), token: FencingToken(token) };
+        let run = RunReference {
+            id: record.run.clone(),
+            key: job::job_key("botocore"),
+            token: FencingToken(token),
+        };
         store.begin_job(&run).await.unwrap();
         let target = SyncTarget { version: "1.43.70".into(), manifest: "0".repeat(40) };
         if record.detail.result != Outcome::Breaker {
@@ -487,13 +490,13 @@ async fn a_damaged_record_of_a_review_is_named_and_hides_no_other() {
     let revision = PullRevision { head: sha.clone(), base: sha };
     for number in 1..=2 {
         let key = SlotKey::new(format!("local/{number}"));
-        let run = RunRef { id: RunId::new(format!("v{number}")), key, token: FencingToken(number) };
+        let run = RunReference { id: RunId::new(format!("v{number}")), key, token: FencingToken(number) };
         store.begin_run(&run, &revision, now).await.unwrap();
-        let (kind, runtime) = (outcome::OutcomeKind::Reviewed, outcome::ReviewRuntime::Rules);
+        let (kind, runtime) = (outcome::ReviewOutcomeKind::Reviewed, outcome::ReviewRuntime::Rules);
         let ended = outcome::ReviewOutcome { kind, reason: None, until: None, runtime };
         let detail = outcome::ReviewDetail::new(None, revision.base.clone(), ended);
         let outcome = outcome::ReviewRecord::new(run.id.clone(), run.key.clone(), detail, now);
-        let producer = truing_core::publish::Producer::Review;
+        let producer = truing_core::publish::CommentProducer::Review;
         let computed = ComputedReview {
             producer,
             findings: vec![],

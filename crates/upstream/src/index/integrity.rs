@@ -10,14 +10,14 @@ const SHA512_BYTES: usize = 64;
 
 /// A digest of an archive.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Integrity {
+pub enum ArchiveDigest {
     /// SHA-256, as PyPI and crates.io use it.
     Sha256([u8; SHA256_BYTES]),
     /// SHA-512, as npm uses it.
     Sha512([u8; SHA512_BYTES]),
 }
 
-impl Integrity {
+impl ArchiveDigest {
     /// Parses a SHA-256 digest in hexadecimal digits.
     pub fn of_sha256(digits: &str) -> Option<Self> {
         hex::decode(digits).ok()?.try_into().ok().map(Self::Sha256)
@@ -42,21 +42,21 @@ impl Integrity {
     }
 
     /// Makes a hasher of the same function for downloaded bytes.
-    pub(crate) fn hasher(&self) -> IntegrityHasher {
+    pub(crate) fn hasher(&self) -> ArchiveHasher {
         match self {
-            Self::Sha256(_) => IntegrityHasher::Sha256(Sha256::new()),
-            Self::Sha512(_) => IntegrityHasher::Sha512(Box::new(Sha512::new())),
+            Self::Sha256(_) => ArchiveHasher::Sha256(Sha256::new()),
+            Self::Sha512(_) => ArchiveHasher::Sha512(Box::new(Sha512::new())),
         }
     }
 }
 
 /// A digest that is being computed.
-pub(crate) enum IntegrityHasher {
+pub(crate) enum ArchiveHasher {
     Sha256(Sha256),
     Sha512(Box<Sha512>),
 }
 
-impl IntegrityHasher {
+impl ArchiveHasher {
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(hash) => hash.update(bytes),
@@ -64,10 +64,10 @@ impl IntegrityHasher {
         }
     }
 
-    pub(crate) fn finish(self) -> Integrity {
+    pub(crate) fn finish(self) -> ArchiveDigest {
         match self {
-            Self::Sha256(hash) => Integrity::Sha256(hash.finalize().into()),
-            Self::Sha512(hash) => Integrity::Sha512(hash.finalize().into()),
+            Self::Sha256(hash) => ArchiveDigest::Sha256(hash.finalize().into()),
+            Self::Sha512(hash) => ArchiveDigest::Sha512(hash.finalize().into()),
         }
     }
 }

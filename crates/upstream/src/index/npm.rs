@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use truing_reader::sources::ArchiveFormat;
 
-use super::{IndexError, Integrity, PackageIndex, PackageRelease, ReleaseArchive};
+use super::{ArchiveDigest, IndexError, PackageIndex, PackageRelease, ReleaseArchive};
 use truing_core::registry::PackageRegistry;
 use truing_core::version::PackageVersion;
 
@@ -47,7 +47,7 @@ pub(super) async fn releases(
         let archive = ReleaseArchive {
             name: format!("{package} {text}"),
             url,
-            integrity: listed.dist.integrity.as_deref().and_then(Integrity::of_sri),
+            integrity: listed.dist.integrity.as_deref().and_then(ArchiveDigest::of_sri),
             format: ArchiveFormat::TarGz,
         };
         let is_yanked = !matches!(listed.deprecated, Value::Null | Value::Bool(false))

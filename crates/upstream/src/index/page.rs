@@ -5,14 +5,14 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Integrity;
+use super::ArchiveDigest;
 
 /// A file as an index lists it.
 #[derive(Debug)]
 pub(super) struct IndexFile {
     pub(super) name: String,
     pub(super) url: String,
-    pub(super) integrity: Option<Integrity>,
+    pub(super) integrity: Option<ArchiveDigest>,
     pub(super) is_yanked: bool,
     pub(super) published: Option<Timestamp>,
 }
@@ -46,7 +46,7 @@ pub(super) fn of_json(body: &[u8]) -> Result<Vec<IndexFile>, String> {
     let listed = |file: SimpleApiFile| IndexFile {
         name: file.filename,
         url: file.url,
-        integrity: file.hashes.sha256.as_deref().and_then(Integrity::of_sha256),
+        integrity: file.hashes.sha256.as_deref().and_then(ArchiveDigest::of_sha256),
         published: file.published.and_then(|time| time.parse().ok()),
         is_yanked: !matches!(file.yanked, Value::Null | Value::Bool(false)),
     };
@@ -68,7 +68,7 @@ pub(super) fn of_html(body: &[u8]) -> Vec<IndexFile> {
         files.push(IndexFile {
             name,
             url: url.to_owned(),
-            integrity: fragment.strip_prefix("sha256=").and_then(Integrity::of_sha256),
+            integrity: fragment.strip_prefix("sha256=").and_then(ArchiveDigest::of_sha256),
             published: None,
             is_yanked: attribute(b"data-yanked").is_some(),
         });

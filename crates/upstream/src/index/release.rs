@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 use truing_reader::sources::ArchiveFormat;
 use url::Url;
 
-use super::integrity::Integrity;
+use super::integrity::ArchiveDigest;
 use truing_core::version::PackageVersion;
 
 /// A release of a package.
@@ -27,7 +27,7 @@ pub struct ReleaseArchive {
     /// Address of the file.
     pub url: Url,
     /// Its digest, as the index gives it.
-    pub integrity: Option<Integrity>,
+    pub integrity: Option<ArchiveDigest>,
     /// The archive format of the file.
     pub format: ArchiveFormat,
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use truing_reader::sources::ArchiveFormat;
 use url::Url;
 
-use super::{IndexError, Integrity, PackageIndex, PackageRelease, ReleaseArchive};
+use super::{ArchiveDigest, IndexError, PackageIndex, PackageRelease, ReleaseArchive};
 use truing_core::registry::PackageRegistry;
 use truing_core::version::PackageVersion;
 
@@ -58,7 +58,7 @@ pub(super) async fn releases(
         let archive = ReleaseArchive {
             name: format!("{}-{}.crate", line.name, line.vers),
             url,
-            integrity: Integrity::of_sha256(&line.cksum),
+            integrity: ArchiveDigest::of_sha256(&line.cksum),
             format: ArchiveFormat::TarGz,
         };
         let release = PackageRelease {

@@ -124,7 +124,7 @@ async fn a_login_goes_to_the_indexs_own_host_alone() {
 }
 
 fn archive(url: &str, sha256: Option<String>) -> ReleaseArchive {
-    let integrity = sha256.as_deref().and_then(Integrity::of_sha256);
+    let integrity = sha256.as_deref().and_then(ArchiveDigest::of_sha256);
     ReleaseArchive {
         name: "demo-1.0.whl".to_owned(),
         url: url.parse().unwrap(),

@@ -14,10 +14,10 @@ const MAX_SAID: usize = 64 << 20;
 
 /// Counts the bytes that one server sends in a run. Clones share the count.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ServerMeter(Arc<MeterCounts>);
+pub(super) struct ServerMeter(Arc<ServerByteCount>);
 
 #[derive(Debug, Default)]
-struct MeterCounts {
+struct ServerByteCount {
     bytes: AtomicUsize,
     over: AtomicBool,
 }
@@ -26,16 +26,16 @@ struct MeterCounts {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("its output is too large: the limits are {} MiB in one message and {} MiB in one run",
     MAX_MESSAGE >> 20, MAX_SAID >> 20)]
-pub(super) struct ServerOverflow;
+pub(super) struct ServerLimitExceeded;
 
 impl ServerMeter {
     /// Adds `more` bytes to the count; `message` is the size of the current message until now. Returns an
     /// error above either limit.
-    pub(super) fn count(&self, more: usize, message: usize) -> Result<(), ServerOverflow> {
+    pub(super) fn count(&self, more: usize, message: usize) -> Result<(), ServerLimitExceeded> {
         let before = self.0.bytes.fetch_add(more, Ordering::Relaxed);
         if message > MAX_MESSAGE || before.saturating_add(more) > MAX_SAID {
             self.0.over.store(true, Ordering::Relaxed);
-            return Err(ServerOverflow);
+            return Err(ServerLimitExceeded);
         }
         Ok(())
     }

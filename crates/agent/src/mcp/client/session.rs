@@ -28,10 +28,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::ServerTransport;
-use super::bound::{BoundedLines, ServerMeter, ServerOverflow};
+use super::bound::{BoundedLines, ServerLimitExceeded, ServerMeter};
 use super::sse::SseTransport;
 use super::web::{WebClient, WebError, error_chain};
-use crate::command::{CapturedOutput, CommandBounds, OutputSink as _, spawn_child, wait_for_socket};
+use crate::command::{CapturedOutput, CommandLimits, OutputSink as _, spawn_child, wait_for_socket};
 use crate::mcp::MAX_MESSAGE;
 use crate::proxy::EgressProxy;
 use crate::sandbox::{COMPLAINT, JobCommand, PROXY, SandboxJob, SandboxLevel};
@@ -209,7 +209,7 @@ impl ServerHandle {
     /// Ends the server. If it exceeded its bytes, that replaces any other reason.
     async fn stop_after_failure(self, why: ServerFailure, meter: &ServerMeter) -> ServerFailure {
         let said = self.stop().await;
-        let why = if meter.is_over() { ServerFailure::from(ServerOverflow.to_string()) } else { why };
+        let why = if meter.is_over() { ServerFailure::from(ServerLimitExceeded.to_string()) } else { why };
         if said.is_empty() { why } else { ServerFailure { said, ..why } }
     }
 }
@@ -254,7 +254,7 @@ impl ServerProcess {
         let stream = child.stderr.take();
         let words = tokio::spawn(async move {
             let mut heard =
-                CapturedOutput::new(&CommandBounds { time: Duration::MAX, written: None, whole: false });
+                CapturedOutput::new(&CommandLimits { time: Duration::MAX, written: None, whole: false });
             // Beyond its bound the error stream is no longer read.
             let _ = heard.read_stream(stream).await;
             heard

@@ -34,10 +34,10 @@ mod shared;
 const TOKEN: &str = "the-right-token";
 
 /// The run's own tools.
-struct Own;
+struct OwnTestTools;
 
 #[async_trait]
-impl RunTools for Own {
+impl RunTools for OwnTestTools {
     fn tool_definitions(&self) -> Vec<ToolDefinition> {
         vec![ToolDefinition {
             name: "read".into(),
@@ -53,10 +53,10 @@ impl RunTools for Own {
 }
 
 /// Tools of this process: one that repeats its input, and some that change data.
-struct Echo;
+struct EchoTools;
 
 #[async_trait]
-impl Toolset for Echo {
+impl Toolset for EchoTools {
     fn name(&self) -> &str {
         "echo"
     }
@@ -104,7 +104,7 @@ fn told(problems: &[ServerProblem]) -> Vec<&str> {
 }
 
 /// The reaction of a scripted server to a request.
-enum Does {
+enum ScriptedReaction {
     Result(Value),
     Error(&'static str),
     Later(Duration, Value),
@@ -114,7 +114,7 @@ enum Does {
 }
 
 /// Returns a server on a pipe that reacts to each method and its parameters in this way.
-fn scripted(does: impl Fn(&str, &Value) -> Does + Send + Sync + 'static) -> ServerTransport {
+fn scripted(does: impl Fn(&str, &Value) -> ScriptedReaction + Send + Sync + 'static) -> ServerTransport {
     let does = Arc::new(does);
     ServerTransport::Within(InProcessServer(Arc::new(move |pipe| {
         let does = does.clone();
@@ -130,15 +130,17 @@ fn scripted(does: impl Fn(&str, &Value) -> Does + Send + Sync + 'static) -> Serv
                     format!("{}\n", json!({"jsonrpc": "2.0", "id": asked["id"], field: value})).into_bytes()
                 };
                 let said = match does(asked["method"].as_str().unwrap(), &asked["params"]) {
-                    Does::Result(result) => answer("result", result),
-                    Does::Error(message) => answer("error", json!({"code": -32000, "message": message})),
-                    Does::Later(time, result) => {
+                    ScriptedReaction::Result(result) => answer("result", result),
+                    ScriptedReaction::Error(message) => {
+                        answer("error", json!({"code": -32000, "message": message}))
+                    }
+                    ScriptedReaction::Later(time, result) => {
                         tokio::time::sleep(time).await;
                         answer("result", result)
                     }
-                    Does::Nothing => continue,
-                    Does::Leaves => return,
-                    Does::Says(bytes) => bytes,
+                    ScriptedReaction::Nothing => continue,
+                    ScriptedReaction::Leaves => return,
+                    ScriptedReaction::Says(bytes) => bytes,
                 };
                 if writer.write_all(&said).await.is_err() {
                     return;
@@ -149,8 +151,8 @@ fn scripted(does: impl Fn(&str, &Value) -> Does + Send + Sync + 'static) -> Serv
 }
 
 /// Returns the reaction of a valid server to this method.
-fn well(method: &str) -> Does {
-    Does::Result(match method {
+fn well(method: &str) -> ScriptedReaction {
+    ScriptedReaction::Result(match method {
         "initialize" => json!({"protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
             "serverInfo": {"name": "docs", "version": "1"}}),
         "tools/list" => json!({"tools": [{"name": "say", "inputSchema": {"type": "object"}}]}),
@@ -161,15 +163,15 @@ fn well(method: &str) -> Does {
 /// Starts a server, calls its tool, and ends it.
 async fn tried(way: ServerTransport) -> (CallOutput, Vec<ServerProblem>) {
     let servers = McpServers::start(&[server(way, &["say"])]).await;
-    let output = servers.combine_with(&Own).call("mcp__docs__say", &json!({"word": "x"})).await;
+    let output = servers.combine_with(&OwnTestTools).call("mcp__docs__say", &json!({"word": "x"})).await;
     (output, servers.stop().await)
 }
 
 #[tokio::test]
 async fn what_the_operator_allows_and_what_reads_is_offered_beside_the_runs_own_tools() {
-    let way = ServerTransport::Within(InProcessServer::new(|| async { Some(Echo) }));
+    let way = ServerTransport::Within(InProcessServer::new(|| async { Some(EchoTools) }));
     let servers = McpServers::start(&[server(way, &["say", "write", "wipe", "gone"])]).await;
-    let tools = servers.combine_with(&Own);
+    let tools = servers.combine_with(&OwnTestTools);
     assert_eq!(names(&tools), ["read", "mcp__docs__say"]);
     let said = &tools.tool_definitions()[1];
     assert!(
@@ -195,34 +197,49 @@ async fn what_the_operator_allows_and_what_reads_is_offered_beside_the_runs_own_
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_fails_is_let_go_of_and_the_run_goes_on() {
-    type Script = fn(&str, &Value) -> Does;
-    let on = |at: &'static str, does: fn() -> Does| {
+    type Script = fn(&str, &Value) -> ScriptedReaction;
+    let on = |at: &'static str, does: fn() -> ScriptedReaction| {
         scripted(move |method, _| if method == at { does() } else { well(method) })
     };
-    let flood = || Does::Says(vec![b'x'; 80 << 20]);
+    let flood = || ScriptedReaction::Says(vec![b'x'; 80 << 20]);
     let lines = || {
         let notice =
             json!({"jsonrpc": "2.0", "method": "notifications/x", "params": {"x": "x".repeat(1 << 20)}});
-        Does::Says(format!("{notice}\n").repeat(70).into_bytes())
+        ScriptedReaction::Says(format!("{notice}\n").repeat(70).into_bytes())
     };
-    let rubbish = || Does::Says(b"\xff\xfe not JSON\n".to_vec());
-    let other = || Does::Result(json!({"tools": "none"}));
+    let rubbish = || ScriptedReaction::Says(b"\xff\xfe not JSON\n".to_vec());
+    let other = || ScriptedReaction::Result(json!({"tools": "none"}));
     let pages: Script = |method, _| match method {
-        "tools/list" => Does::Result(json!({"tools": [], "nextCursor": "more"})),
+        "tools/list" => ScriptedReaction::Result(json!({"tools": [], "nextCursor": "more"})),
         _ => well(method),
     };
     for (name, way, reason, starts) in [
-        ("hangs at once", on("initialize", || Does::Nothing), "it was not ready within 30 s", false),
-        ("hangs later", on("tools/list", || Does::Nothing), "it was not ready within 30 s", false),
+        (
+            "hangs at once",
+            on("initialize", || ScriptedReaction::Nothing),
+            "it was not ready within 30 s",
+            false,
+        ),
+        (
+            "hangs later",
+            on("tools/list", || ScriptedReaction::Nothing),
+            "it was not ready within 30 s",
+            false,
+        ),
         (
             "hangs in a call",
-            on("tools/call", || Does::Nothing),
+            on("tools/call", || ScriptedReaction::Nothing),
             "did not answer a call of `say` within 30 s",
             true,
         ),
-        ("leaves at once", on("initialize", || Does::Leaves), "it ended before it had begun", false),
-        ("leaves later", on("tools/list", || Does::Leaves), "it ended", false),
-        ("leaves in a call", on("tools/call", || Does::Leaves), "it ended", true),
+        (
+            "leaves at once",
+            on("initialize", || ScriptedReaction::Leaves),
+            "it ended before it had begun",
+            false,
+        ),
+        ("leaves later", on("tools/list", || ScriptedReaction::Leaves), "it ended", false),
+        ("leaves in a call", on("tools/call", || ScriptedReaction::Leaves), "it ended", true),
         ("rubbish at once", on("initialize", rubbish), "it was not ready", false),
         ("rubbish in a call", on("tools/call", rubbish), "did not answer a call", true),
         (
@@ -231,8 +248,13 @@ async fn a_server_that_fails_is_let_go_of_and_the_run_goes_on() {
             "it does not begin a session according to the protocol",
             false,
         ),
-        ("refuses", on("initialize", || Does::Error("no")), "it does not begin a session", false),
-        ("lists nothing", on("tools/list", || Does::Error("no")), "it does not list its tools", false),
+        ("refuses", on("initialize", || ScriptedReaction::Error("no")), "it does not begin a session", false),
+        (
+            "lists nothing",
+            on("tools/list", || ScriptedReaction::Error("no")),
+            "it does not list its tools",
+            false,
+        ),
         ("a long line", on("tools/call", flood), "its output is too large", true),
         ("too many lines", on("tools/call", lines), "its output is too large", true),
         ("endless pages", scripted(pages), "its list of tools has more than 20 pages", false),
@@ -255,12 +277,12 @@ async fn after_a_failure_nothing_more_is_asked() {
     let way = scripted(move |method, _| {
         if method == "tools/call" {
             *counted.lock().unwrap() += 1;
-            return Does::Nothing;
+            return ScriptedReaction::Nothing;
         }
         well(method)
     });
     let servers = McpServers::start(&[server(way, &["say"])]).await;
-    let tools = servers.combine_with(&Own);
+    let tools = servers.combine_with(&OwnTestTools);
     for _ in 0..3 {
         assert!(tools.call("mcp__docs__say", &json!({})).await.is_error);
     }
@@ -271,7 +293,7 @@ async fn after_a_failure_nothing_more_is_asked() {
 #[tokio::test]
 async fn a_refused_call_is_an_answer_and_no_failure() {
     let way = scripted(|method, _| match method {
-        "tools/call" => Does::Error("no such\u{202e} word"),
+        "tools/call" => ScriptedReaction::Error("no such\u{202e} word"),
         _ => well(method),
     });
     let (output, problems) = tried(way).await;
@@ -303,7 +325,9 @@ async fn a_schema_that_lies_takes_its_tool_with_it_and_a_good_one_is_written_ane
     ] {
         let listed = schema.clone();
         let way = scripted(move |method, _| match method {
-            "tools/list" => Does::Result(json!({"tools": [{"name": "say", "inputSchema": listed}]})),
+            "tools/list" => {
+                ScriptedReaction::Result(json!({"tools": [{"name": "say", "inputSchema": listed}]}))
+            }
             _ => well(method),
         });
         let (output, problems) = tried(way).await;
@@ -364,7 +388,7 @@ async fn an_answer_is_plain_text_within_its_bound() {
     ] {
         let said = result.clone();
         let way = scripted(move |method, _| match method {
-            "tools/call" => Does::Result(said.clone()),
+            "tools/call" => ScriptedReaction::Result(said.clone()),
             _ => well(method),
         });
         let (output, problems) = tried(way).await;
@@ -383,7 +407,7 @@ async fn no_secret_and_nothing_endless_is_handed_to_a_server() {
         well(method)
     });
     let servers = McpServers::start(&[server(way, &["say"])]).await;
-    let tools = servers.combine_with(&Own);
+    let tools = servers.combine_with(&OwnTestTools);
     let key = format!("AKIA{}", "ABCDEFGHIJKLMNOP");
     let token = format!("ghp_{}", "a1B2c3D4e5F6".repeat(3));
     truing_core::given_secrets::register_secret("a-word-of-the-operators");
@@ -429,7 +453,7 @@ async fn a_server_over_http_is_asked_with_its_token() {
     let door = McpEndpoint::new(Some(&SecretString::new(TOKEN)));
     let url = listens(move |request| {
         let door = door.clone();
-        async move { door.answer_request(Arc::new(Echo), request).await }
+        async move { door.answer_request(Arc::new(EchoTools), request).await }
     })
     .await;
     let (output, problems) = tried(ServerTransport::Http(at(&url, Some(TOKEN)))).await;
@@ -444,9 +468,9 @@ async fn a_server_over_http_is_asked_with_its_token() {
 }
 
 /// A server that supports only the newest protocol, which has no handshake.
-struct Newest(ToolsetHandler);
+struct NewestProtocolServer(ToolsetHandler);
 
-impl ServerHandler for Newest {
+impl ServerHandler for NewestProtocolServer {
     fn get_info(&self) -> ServerConfig {
         self.0.get_info()
     }
@@ -481,7 +505,7 @@ async fn a_server_that_does_not_shake_hands_is_asked_in_its_own_way_and_at_its_v
             if request.uri() != "/mcp/?of=docs" {
                 return words(StatusCode::NOT_FOUND, "text/plain", "");
             }
-            door.dispatch(|| Newest(ToolsetHandler(Arc::new(Echo))), request).await
+            door.dispatch(|| NewestProtocolServer(ToolsetHandler(Arc::new(EchoTools))), request).await
         }
     })
     .await;
@@ -509,8 +533,8 @@ fn words(status: StatusCode, kind: &'static str, text: &str) -> McpResponse {
 
 #[tokio::test]
 async fn what_a_server_over_http_does_instead_of_answering_is_bounded_and_told() {
-    type Serves = fn() -> McpResponse;
-    let serves: [(Serves, &str); 6] = [
+    type ServerScript = fn() -> McpResponse;
+    let serves: [(ServerScript, &str); 6] = [
         (|| endless("application/json", b"[[[[[[[[[[[[[[[["), "its output is too large"),
         (|| endless("text/event-stream", b"data: xxxxxxxxxx\n"), "its output is too large"),
         (|| words(StatusCode::OK, "text/html", "<html>"), "its answer is not JSON-RPC"),
@@ -557,7 +581,7 @@ async fn with_events(place: &'static str, header: &'static str, opens: String) -
             }
             let body = request.into_body().collect().await.unwrap().to_bytes();
             let asked: Value = serde_json::from_slice(&body).unwrap();
-            if let (Some(id), Does::Result(result)) =
+            if let (Some(id), ScriptedReaction::Result(result)) =
                 (asked.get("id"), well(asked["method"].as_str().unwrap()))
             {
                 let message = json!({"jsonrpc": "2.0", "id": id, "result": result});

@@ -17,7 +17,7 @@ use sse_stream::{Sse, SseStream};
 use truing_core::secret::SecretString;
 
 use super::ServerAddress;
-use super::bound::{ServerMeter, ServerOverflow};
+use super::bound::{ServerLimitExceeded, ServerMeter};
 
 /// Timeout of a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -48,7 +48,7 @@ pub(super) enum WebError {
     Status(StatusCode),
     /// The response is too long.
     #[error(transparent)]
-    TooMuch(#[from] ServerOverflow),
+    TooMuch(#[from] ServerLimitExceeded),
     /// The response is not JSON-RPC.
     #[error("its answer is not JSON-RPC")]
     Other,

@@ -23,7 +23,7 @@ const PNG: &str =
 const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQAAAAA=";
 
 /// The tools of the suite.
-pub(super) struct SuiteTools;
+pub(super) struct ConformanceTools;
 
 /// Tools whose results are more than text, or that have no result.
 const OTHERS: [&str; 6] = [
@@ -45,7 +45,7 @@ const PLAIN: [&str; 6] = [
 ];
 
 #[async_trait]
-impl Toolset for SuiteTools {
+impl Toolset for ConformanceTools {
     fn name(&self) -> &str {
         "everything"
     }
@@ -113,7 +113,7 @@ fn keyword_schema() -> Value {
 }
 
 /// The product's handler of those tools, with features of the suite that the product lacks.
-pub(super) struct SuiteServer(pub(super) ToolsetHandler);
+pub(super) struct ConformanceServer(pub(super) ToolsetHandler);
 
 /// Converts a result from JSON to the library's type.
 fn complete_result<T: DeserializeOwned>(mut value: Value) -> Result<T, ErrorData> {
@@ -137,7 +137,7 @@ fn resource(uri: &str, kind: &str, text: &str) -> Value {
     json!({"type": "resource", "resource": {"uri": uri, "mimeType": kind, "text": text}})
 }
 
-impl ServerHandler for SuiteServer {
+impl ServerHandler for ConformanceServer {
     fn get_info(&self) -> ServerConfig {
         let mut config = self.0.get_info();
         let all = ServerCapabilities::builder().enable_tools().enable_prompts().enable_resources();

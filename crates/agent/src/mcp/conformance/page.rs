@@ -26,9 +26,9 @@ are the product's; prompts, resources, completions and tools that answer with pi
 
 /// A scenario that does not count: the beginning of its name, the revision (`None` for all), and the
 /// reason.
-type ExcusedScenario = (&'static str, Option<&'static str>, &'static str);
+type ExemptScenario = (&'static str, Option<&'static str>, &'static str);
 
-const SERVER: &[ExcusedScenario] = &[
+const SERVER: &[ExemptScenario] = &[
     ("logging-", None, "nothing is logged to clients; the protocol has deprecated it"),
     ("tools-call-with-logging", None, "nothing is logged to clients; the protocol has deprecated it"),
     ("tools-call-sampling", None, "no tool asks its client for anything"),
@@ -47,7 +47,7 @@ const SERVER: &[ExcusedScenario] = &[
     ("tasks-", None, "an extension: each tool answers when it is called"),
 ];
 
-const CLIENT: &[ExcusedScenario] = &[
+const CLIENT: &[ExemptScenario] = &[
     ("auth/", None, "a server's token is configured by the operator: the client logs in nowhere"),
     (
         "request-metadata",
@@ -90,8 +90,8 @@ impl ScenarioRow {
         Some(Self { revision: revision.to_owned(), name: name.to_owned(), said: said.to_owned(), passes })
     }
 
-    fn excuse_reason(&self, reasons: &[ExcusedScenario]) -> Option<&'static str> {
-        let fits = |(name, revision, _): &&ExcusedScenario| {
+    fn excuse_reason(&self, reasons: &[ExemptScenario]) -> Option<&'static str> {
+        let fits = |(name, revision, _): &&ExemptScenario| {
             self.name.starts_with(name) && revision.is_none_or(|revision| revision == self.revision)
         };
         reasons.iter().find(fits).map(|(.., why)| *why)
@@ -101,7 +101,7 @@ impl ScenarioRow {
 /// One side of the protocol.
 pub(super) struct ProtocolSide {
     title: &'static str,
-    reasons: &'static [ExcusedScenario],
+    reasons: &'static [ExemptScenario],
     rows: Vec<ScenarioRow>,
 }
 

@@ -38,7 +38,7 @@ pub enum ReadinessAction {
     Wait {
         until: UnixMillis,
         /// Reason for the wait.
-        why: ReadinessWait,
+        why: ReadinessWaitReason,
     },
     /// Fix or answer this feedback: the run gets a
     /// [`ConvergeEvent::Heard`](crate::converge::ConvergeEvent::Heard). The caller stores this state and the
@@ -63,7 +63,7 @@ pub enum ReadinessAction {
 /// The reason for a wait.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "why", content = "of")]
-pub enum ReadinessWait {
+pub enum ReadinessWaitReason {
     /// The forge has only just received this head.
     Settling,
     /// This reviewer has not answered yet.
@@ -76,7 +76,7 @@ pub enum ReadinessWait {
     Checks,
 }
 
-impl fmt::Display for ReadinessWait {
+impl fmt::Display for ReadinessWaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settling => f.write_str("the forge has just got this head"),

@@ -80,7 +80,7 @@ pub struct UnresolvedThread {
     /// True if its lines no longer exist at the head.
     pub is_outdated: bool,
     /// Author and meaning of the last comment.
-    pub last: LastWord,
+    pub last: LastComment,
 }
 
 /// The author of a thread.
@@ -95,7 +95,7 @@ pub enum ThreadAuthor {
 
 /// The last comment in a thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LastWord {
+pub enum LastComment {
     /// The last comment is not ours.
     Theirs,
     /// Our last comment reports a fix.

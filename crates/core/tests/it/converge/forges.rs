@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::converge::readiness::{
-    LastWord, MergeableState, ObservedReview, PullReadiness, PullSnapshot, ReadinessAction, ReadinessRules,
-    RequiredReviewer, ReviewTextSignal, ReviewerCheck, ReviewerFeedback, ThreadAuthor, UnansweredFeedback,
-    UnresolvedThread,
+    LastComment, MergeableState, ObservedReview, PullReadiness, PullSnapshot, ReadinessAction,
+    ReadinessRules, RequiredReviewer, ReviewTextSignal, ReviewerCheck, ReviewerFeedback, ThreadAuthor,
+    UnansweredFeedback, UnresolvedThread,
 };
 use truing_core::converge::{
     AuditorAnswer, ConvergeAction, ConvergeEvent, ConvergeExitCode, ConvergeExitKind, ConvergeLimits,
@@ -19,7 +19,7 @@ use truing_core::increment::FileRenames;
 use truing_core::port::{PullState, ReviewState};
 
 use super::readiness::{START, draft_snapshot, reviewer_feedback, rules};
-use super::simulation::Dice;
+use super::simulation::SeededGenerator;
 use super::{audited_event, candidate, p1_finding, sha, verdict_for_all};
 
 const FORGES: u64 = 1_000;
@@ -27,8 +27,8 @@ const FORGES: u64 = 1_000;
 /// heads.
 const MAX_LOOKS: u32 = 5_000;
 
-struct Game {
-    dice: Dice,
+struct ForgeSimulation {
+    dice: SeededGenerator,
     /// Average number of looks between two bad events.
     calm: u64,
     /// Average number of looks between two answers.
@@ -46,9 +46,9 @@ struct Game {
     heads: u64,
 }
 
-impl Game {
+impl ForgeSimulation {
     fn new(seed: u64) -> Self {
-        let mut dice = Dice(seed);
+        let mut dice = SeededGenerator(seed);
         let lists: [&[&str]; 5] = [
             &["internal"],
             &["internal", "bugbot"],
@@ -170,13 +170,13 @@ impl Game {
     fn add_thread(&mut self, by: ThreadAuthor, name: &str) {
         let id = ThreadId::new(format!("{name}-{}", self.dice.roll(6)));
         self.seen.threads.retain(|thread| thread.id != id);
-        self.seen.threads.push(UnresolvedThread { id, by, is_outdated: false, last: LastWord::Theirs });
+        self.seen.threads.push(UnresolvedThread { id, by, is_outdated: false, last: LastComment::Theirs });
     }
 
     /// Returns the number of threads without our reply, by the simulation's own count.
     fn count_unanswered_threads(&self) -> usize {
         let mut threads =
-            self.seen.threads.iter().filter(|thread| thread.last == LastWord::Theirs).collect::<Vec<_>>();
+            self.seen.threads.iter().filter(|thread| thread.last == LastComment::Theirs).collect::<Vec<_>>();
         threads.retain(|thread| thread.by == ThreadAuthor::Person || !thread.is_outdated);
         threads
             .iter()
@@ -216,10 +216,10 @@ impl Game {
                     for thread in
                         self.seen.threads.iter_mut().filter(|thread| work.threads.contains(&thread.id))
                     {
-                        thread.last = if is_mended { LastWord::Fixed } else { LastWord::Declined };
+                        thread.last = if is_mended { LastComment::Fixed } else { LastComment::Declined };
                     }
                     if self.rules.resolve_threads {
-                        self.seen.threads.retain(|thread| thread.last != LastWord::Fixed);
+                        self.seen.threads.retain(|thread| thread.last != LastComment::Fixed);
                     }
                     ConvergeEvent::Replied
                 }
@@ -375,9 +375,9 @@ impl Game {
         for thread in threads.iter().filter(|thread| thread.by == ThreadAuthor::Person || !thread.is_outdated)
         {
             match thread.last {
-                LastWord::Theirs => panic!("{seed}: {thread:?}"),
-                LastWord::Fixed => assert!(!self.rules.resolve_threads, "{seed}"),
-                LastWord::Declined => assert!(self.rules.allow_declined, "{seed}"),
+                LastComment::Theirs => panic!("{seed}: {thread:?}"),
+                LastComment::Fixed => assert!(!self.rules.resolve_threads, "{seed}"),
+                LastComment::Declined => assert!(self.rules.allow_declined, "{seed}"),
             }
         }
         match merge {
@@ -398,7 +398,7 @@ impl Game {
 fn forges_of_every_temper_come_to_an_end_and_only_what_is_clean_at_one_head_is_ready() {
     let mut ends = BTreeMap::new();
     for seed in 0..FORGES {
-        let end = Game::new(seed).play(seed);
+        let end = ForgeSimulation::new(seed).play(seed);
         *ends.entry(end.map_or("ready", ConvergeExitCode::as_str)).or_insert(0) += 1;
     }
     println!("{FORGES} forges: {ends:?}");

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use truing_core::converge::ConvergeExitCode;
 use truing_core::converge::readiness::{
-    ExternalReviewer, LastWord, MERGE_BUDGET, MergeableState, ObservedReview, PullReadiness, PullSnapshot,
-    ReadinessAction, ReadinessRules, ReadinessWait, RequiredReviewer, ReviewTextSignal, ReviewerCheck,
+    ExternalReviewer, LastComment, MERGE_BUDGET, MergeableState, ObservedReview, PullReadiness, PullSnapshot,
+    ReadinessAction, ReadinessRules, ReadinessWaitReason, RequiredReviewer, ReviewTextSignal, ReviewerCheck,
     ReviewerFeedback, ThreadAuthor, UnansweredFeedback, UnresolvedThread,
 };
 use truing_core::id::{ThreadId, TimeSpan, UnixMillis};
@@ -74,11 +74,11 @@ fn with_feedback(mut snapshot: PullSnapshot, name: &str, view: ReviewerFeedback)
     snapshot
 }
 
-fn thread(id: &str, by: ThreadAuthor, last: LastWord) -> UnresolvedThread {
+fn thread(id: &str, by: ThreadAuthor, last: LastComment) -> UnresolvedThread {
     UnresolvedThread { id: ThreadId::new(id), by, is_outdated: false, last }
 }
 
-fn bugbot(id: &str, last: LastWord) -> UnresolvedThread {
+fn bugbot(id: &str, last: LastComment) -> UnresolvedThread {
     thread(id, ThreadAuthor::Reviewer("bugbot".into()), last)
 }
 
@@ -106,12 +106,12 @@ fn code(want: &ReadinessAction) -> Option<ConvergeExitCode> {
     }
 }
 
-fn wait_action(seconds: i64, reason: ReadinessWait) -> ReadinessAction {
+fn wait_action(seconds: i64, reason: ReadinessWaitReason) -> ReadinessAction {
     ReadinessAction::Wait { until: seconds_at(seconds), why: reason }
 }
 
-fn wait_for_answer(name: &str) -> ReadinessWait {
-    ReadinessWait::Answer(name.into())
+fn wait_for_answer(name: &str) -> ReadinessWaitReason {
+    ReadinessWaitReason::Answer(name.into())
 }
 
 fn fix_action(threads: &[&str], reviews: &[&str]) -> ReadinessAction {
@@ -294,7 +294,7 @@ fn comments_that_lag_are_looked_for_so_often_and_then_it_is_blocked() {
     for (now, until) in [(0, 60), (30, 60), (60, 120), (120, 180)] {
         assert_eq!(
             ready.next_action(&rules, &lags, seconds_at(now)),
-            wait_action(until, ReadinessWait::Inline("bugbot".into())),
+            wait_action(until, ReadinessWaitReason::Inline("bugbot".into())),
             "{now}"
         );
     }
@@ -302,14 +302,14 @@ fn comments_that_lag_are_looked_for_so_often_and_then_it_is_blocked() {
     arrived
         .views
         .insert("bugbot".into(), reviewer_feedback(ReviewState::Commented, ReviewTextSignal::Counts, 1));
-    arrived.threads.push(bugbot("a", LastWord::Theirs));
+    arrived.threads.push(bugbot("a", LastComment::Theirs));
     assert_eq!(ready.clone().next_action(&rules, &arrived, seconds_at(180)), fix_action(&["a"], &[]));
     assert_eq!(code(&ready.next_action(&rules, &lags, seconds_at(180))), Some(ConvergeExitCode::InlineLag));
     // A failed check is a report of findings as well.
     let failed = ReviewerFeedback { check: Some(ReviewerCheck::Failed), ..clean() };
     let want =
         self::ready().next_action(&rules, &with_feedback(draft_snapshot(1), "bugbot", failed), seconds_at(0));
-    assert_eq!(want, wait_action(60, ReadinessWait::Inline("bugbot".into())));
+    assert_eq!(want, wait_action(60, ReadinessWaitReason::Inline("bugbot".into())));
 }
 
 #[test]
@@ -326,7 +326,7 @@ fn what_a_reviewer_found_is_taken_from_its_text_when_no_comments_follow() {
         for now in [0, 60, 120] {
             assert_eq!(
                 ready.next_action(&rules, &said, seconds_at(now)),
-                wait_action(now + 60, ReadinessWait::Inline("copilot".into()))
+                wait_action(now + 60, ReadinessWaitReason::Inline("copilot".into()))
             );
         }
         assert_eq!(ready.next_action(&rules, &said, seconds_at(180)), fix_action(&[], &["copilot"]));
@@ -380,7 +380,7 @@ fn copilot_is_clean_when_it_comments_and_shows_nothing() {
             ReviewTextSignal::Holds,
             0,
             vec![],
-            wait_action(60, ReadinessWait::Inline("copilot".into())),
+            wait_action(60, ReadinessWaitReason::Inline("copilot".into())),
         ),
         (ReviewState::ChangesRequested, ReviewTextSignal::Silent, 0, vec![], fix_action(&[], &["copilot"])),
         (
@@ -395,7 +395,7 @@ fn copilot_is_clean_when_it_comments_and_shows_nothing() {
     ] {
         let mut seen = with_feedback(draft_snapshot(1), "copilot", reviewer_feedback(state, text, inline));
         let by = || ThreadAuthor::Reviewer("copilot".into());
-        seen.threads.extend(threads.into_iter().map(|id| thread(id, by(), LastWord::Theirs)));
+        seen.threads.extend(threads.into_iter().map(|id| thread(id, by(), LastComment::Theirs)));
         assert_eq!(
             ready().next_action(&rules, &seen, seconds_at(0)),
             expected,
@@ -418,12 +418,12 @@ fn what_others_found_is_one_work_and_nobody_is_asked_before_it_is_done() {
         "copilot",
         reviewer_feedback(ReviewState::ChangesRequested, ReviewTextSignal::Silent, 0),
     );
-    let outdated = |by| UnresolvedThread { is_outdated: true, ..thread("old", by, LastWord::Theirs) };
+    let outdated = |by| UnresolvedThread { is_outdated: true, ..thread("old", by, LastComment::Theirs) };
     seen.threads = vec![
-        bugbot("a", LastWord::Theirs),
-        thread("b", ThreadAuthor::Person, LastWord::Theirs),
-        thread("c", ThreadAuthor::Bot, LastWord::Theirs),
-        thread("answered", ThreadAuthor::Person, LastWord::Declined),
+        bugbot("a", LastComment::Theirs),
+        thread("b", ThreadAuthor::Person, LastComment::Theirs),
+        thread("c", ThreadAuthor::Bot, LastComment::Theirs),
+        thread("answered", ThreadAuthor::Person, LastComment::Declined),
         outdated(ThreadAuthor::Bot),
     ];
     assert_eq!(ready.next_action(&rules, &seen, seconds_at(0)), fix_action(&["a", "b", "c"], &["copilot"]));
@@ -441,10 +441,10 @@ fn what_others_found_is_one_work_and_nobody_is_asked_before_it_is_done() {
 fn threads_stay_open_as_the_configuration_says() {
     let person = |last| vec![thread("a", ThreadAuthor::Person, last)];
     for (last, allow_declined, resolve_threads, expected) in [
-        (LastWord::Declined, false, true, Some(ConvergeExitCode::Threads)),
-        (LastWord::Declined, true, true, None),
-        (LastWord::Fixed, false, true, Some(ConvergeExitCode::Threads)),
-        (LastWord::Fixed, false, false, None),
+        (LastComment::Declined, false, true, Some(ConvergeExitCode::Threads)),
+        (LastComment::Declined, true, true, None),
+        (LastComment::Fixed, false, true, Some(ConvergeExitCode::Threads)),
+        (LastComment::Fixed, false, false, None),
     ] {
         let rules = ReadinessRules { allow_declined, resolve_threads, ..rules(&["internal"]) };
         let want = ready().next_action(
@@ -457,7 +457,7 @@ fn threads_stay_open_as_the_configuration_says() {
     }
     // The last comment counts, even after our reply.
     let (rules, mut ready) = (rules(&["internal"]), ready());
-    let theirs = PullSnapshot { threads: person(LastWord::Theirs), ..draft_snapshot(1) };
+    let theirs = PullSnapshot { threads: person(LastComment::Theirs), ..draft_snapshot(1) };
     assert_eq!(ready.next_action(&rules, &theirs, seconds_at(0)), fix_action(&["a"], &[]));
     assert_eq!(code(&ready.next_action(&rules, &theirs, seconds_at(0))), Some(ConvergeExitCode::Threads));
 }
@@ -486,11 +486,17 @@ fn nothing_that_a_forge_shows_of_a_new_head_is_believed_at_once() {
     ready.record_clearance(&sha(1), seconds_at(10));
     let young =
         PullSnapshot { committed: seconds_at(-20), ..with_feedback(draft_snapshot(1), "bugbot", clean()) };
-    assert_eq!(ready.next_action(&rules, &young, seconds_at(10)), wait_action(40, ReadinessWait::Settling));
+    assert_eq!(
+        ready.next_action(&rules, &young, seconds_at(10)),
+        wait_action(40, ReadinessWaitReason::Settling)
+    );
     assert_eq!(ready.next_action(&rules, &young, seconds_at(40)), ReadinessAction::MarkReady);
     // A commit with a time in the future is as old as our first look at it.
     let future = PullSnapshot { committed: seconds_at(1_000_000), ..young };
-    assert_eq!(ready.next_action(&rules, &future, seconds_at(40)), wait_action(60, ReadinessWait::Settling));
+    assert_eq!(
+        ready.next_action(&rules, &future, seconds_at(40)),
+        wait_action(60, ReadinessWaitReason::Settling)
+    );
     assert_eq!(ready.next_action(&rules, &future, seconds_at(60)), ReadinessAction::MarkReady);
 }
 
@@ -500,7 +506,7 @@ fn a_forge_that_still_shows_the_head_before_our_push_is_looked_at_again() {
     ready.record_clearance(&sha(2), seconds_at(0));
     assert_eq!(
         ready.next_action(&rules, &draft_snapshot(1), seconds_at(5)),
-        wait_action(15, ReadinessWait::Settling)
+        wait_action(15, ReadinessWaitReason::Settling)
     );
     assert_eq!(ready.next_action(&rules, &draft_snapshot(2), seconds_at(60)), ReadinessAction::MarkReady);
     // Another user has reset the branch to the old head.
@@ -518,16 +524,16 @@ fn mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not(
         (merge(MergeableState::HasHooks), ReadinessAction::MarkReady),
         (merge(MergeableState::Draft), ReadinessAction::MarkReady),
         (PullSnapshot { lacks_review: true, ..merge(MergeableState::Blocked) }, ReadinessAction::MarkReady),
-        (merge(MergeableState::Unknown), wait_action(10, ReadinessWait::Merge)),
-        (merge(MergeableState::Blocked), wait_action(10, ReadinessWait::Merge)),
-        (merge(MergeableState::Unstable), wait_action(10, ReadinessWait::Merge)),
+        (merge(MergeableState::Unknown), wait_action(10, ReadinessWaitReason::Merge)),
+        (merge(MergeableState::Blocked), wait_action(10, ReadinessWaitReason::Merge)),
+        (merge(MergeableState::Unstable), wait_action(10, ReadinessWaitReason::Merge)),
         (
             PullSnapshot { pending: names(&["ci"]), ..merge(MergeableState::Unstable) },
-            wait_action(60, ReadinessWait::Checks),
+            wait_action(60, ReadinessWaitReason::Checks),
         ),
         (
             PullSnapshot { pending: names(&["ci"]), lacks_review: true, ..merge(MergeableState::Blocked) },
-            wait_action(60, ReadinessWait::Checks),
+            wait_action(60, ReadinessWaitReason::Checks),
         ),
     ] {
         assert_eq!(ready().next_action(&rules, &seen, seconds_at(0)), expected, "{:?}", seen.merge);
@@ -541,7 +547,7 @@ fn mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not(
     unknown.next_action(&rules, &merge(MergeableState::Unknown), seconds_at(0));
     assert_eq!(
         unknown.next_action(&rules, &merge(MergeableState::Unknown), seconds_at(115)),
-        wait_action(120, ReadinessWait::Merge)
+        wait_action(120, ReadinessWaitReason::Merge)
     );
     assert_eq!(
         unknown.clone().next_action(&rules, &merge(MergeableState::Clean), seconds_at(115)),
@@ -588,7 +594,7 @@ fn mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not(
         let behind = PullSnapshot { merge: state, ..draft_snapshot(3) };
         assert!(matches!(
             ready.next_action(&rebase, &behind, seconds_at(60)),
-            ReadinessAction::Wait { why: ReadinessWait::Merge, .. }
+            ReadinessAction::Wait { why: ReadinessWaitReason::Merge, .. }
         ));
         assert_eq!(
             code(&ready.next_action(&rebase, &behind, seconds_at(60) + MERGE_BUDGET)),

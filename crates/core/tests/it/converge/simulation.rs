@@ -20,7 +20,7 @@ const PAIRS: u64 = 1_000;
 
 /// The kinds of pairs, each with a required end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Pair {
+enum AgentPair {
     /// Each fix resolves the findings, and may add fewer and fewer new ones.
     Converging,
     /// Fixes change files and resolve nothing.
@@ -55,7 +55,7 @@ enum Pair {
     Poor,
 }
 
-impl Pair {
+impl AgentPair {
     const ALL: [(Self, ConvergeExitCode); 16] = [
         (Self::Converging, ConvergeExitCode::Clean),
         (Self::Plateauing, ConvergeExitCode::NotConverging),
@@ -77,9 +77,9 @@ impl Pair {
 }
 
 /// Generates numbers from a seed (SplitMix64).
-pub(super) struct Dice(pub(super) u64);
+pub(super) struct SeededGenerator(pub(super) u64);
 
-impl Dice {
+impl SeededGenerator {
     pub(super) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -113,24 +113,24 @@ impl World {
     }
 }
 
-struct Played {
+struct SimulatedRun {
     run: ConvergeRun,
     asked: u64,
     steps: u32,
 }
 
-fn play(pair: Pair, seed: u64) -> Played {
-    let mut dice = Dice(seed);
+fn play(pair: AgentPair, seed: u64) -> SimulatedRun {
+    let mut dice = SeededGenerator(seed);
     let limits = ConvergeLimits {
         max_audits: 6 + u32::try_from(dice.roll(6)).unwrap(),
         parallel_from: 1 + u32::try_from(dice.roll(5)).unwrap(),
         ..ConvergeLimits::default()
     };
-    let new_line = |dice: &mut Dice| 100 * (1 + u32::try_from(dice.roll(100_000)).unwrap());
+    let new_line = |dice: &mut SeededGenerator| 100 * (1 + u32::try_from(dice.roll(100_000)).unwrap());
     let many = 1 + dice.roll(4);
     let mut world =
         World { defects: (0..many).map(|_| new_line(&mut dice)).collect(), rest: dice.roll(1 << 40) };
-    if pair == Pair::Oscillating {
+    if pair == AgentPair::Oscillating {
         world.defects = BTreeSet::from([100]);
     }
     let mut offered = world.clone();
@@ -146,10 +146,12 @@ fn play(pair: Pair, seed: u64) -> Played {
             run = serde_json::from_str(&serde_json::to_string(&run).unwrap()).unwrap();
         }
         let event = match run.next.clone() {
-            _ if pair == Pair::Poor && steps == poor_at => {
+            _ if pair == AgentPair::Poor && steps == poor_at => {
                 ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::Budget, "used up"))
             }
-            ConvergeAction::Gate if pair == Pair::Gated => ConvergeEvent::Gated(Some("magic number".into())),
+            ConvergeAction::Gate if pair == AgentPair::Gated => {
+                ConvergeEvent::Gated(Some("magic number".into()))
+            }
             ConvergeAction::Gate => {
                 ConvergeEvent::Gated((dice.roll(8) == 0 && run.gate_rounds < 3).then(|| "style".into()))
             }
@@ -168,9 +170,11 @@ fn play(pair: Pair, seed: u64) -> Played {
                 let last = auditors.iter().next_back().copied();
                 audited_event(auditors.into_iter().map(|at| {
                     let answer = match pair {
-                        Pair::DeadAuditor => AuditorAnswer::None("it died".into()),
-                        Pair::InjectedAuditor => AuditorAnswer::None("categories A to J are missing".into()),
-                        Pair::AuditorDiesOnce if attempt == 1 && Some(at) == last => {
+                        AgentPair::DeadAuditor => AuditorAnswer::None("it died".into()),
+                        AgentPair::InjectedAuditor => {
+                            AuditorAnswer::None("categories A to J are missing".into())
+                        }
+                        AgentPair::AuditorDiesOnce if attempt == 1 && Some(at) == last => {
                             AuditorAnswer::None("it died".into())
                         }
                         _ => world.answer(),
@@ -179,9 +183,11 @@ fn play(pair: Pair, seed: u64) -> Played {
                 }))
             }
             ConvergeAction::Post => ConvergeEvent::Posted,
-            ConvergeAction::Fix { .. } if pair == Pair::DeadFixer => ConvergeEvent::Silent("it died".into()),
+            ConvergeAction::Fix { .. } if pair == AgentPair::DeadFixer => {
+                ConvergeEvent::Silent("it died".into())
+            }
             ConvergeAction::Fix { .. }
-                if pair == Pair::FixerDiesOnce && !std::mem::replace(&mut has_died, true) =>
+                if pair == AgentPair::FixerDiesOnce && !std::mem::replace(&mut has_died, true) =>
             {
                 ConvergeEvent::Silent("it died".into())
             }
@@ -191,25 +197,25 @@ fn play(pair: Pair, seed: u64) -> Played {
                 };
                 offered = world.clone();
                 let words = match pair {
-                    Pair::InjectedFixer => BTreeMap::new(),
+                    AgentPair::InjectedFixer => BTreeMap::new(),
                     _ => says(FixerVerdict::Fixed),
                 };
                 match pair {
-                    Pair::InjectedFixer => {}
-                    Pair::Plateauing => offered.rest = dice.roll(1 << 40),
-                    Pair::Oscillating => {
+                    AgentPair::InjectedFixer => {}
+                    AgentPair::Plateauing => offered.rest = dice.roll(1 << 40),
+                    AgentPair::Oscillating => {
                         offered.defects =
                             BTreeSet::from([if world.defects.contains(&100) { 900 } else { 100 }]);
                     }
-                    Pair::Endless => offered.defects = BTreeSet::from([new_line(&mut dice)]),
+                    AgentPair::Endless => offered.defects = BTreeSet::from([new_line(&mut dice)]),
                     _ => {
                         let left = u64::try_from(offered.defects.len()).unwrap().saturating_sub(1).min(2);
                         offered.defects = (0..dice.roll(left + 1)).map(|_| new_line(&mut dice)).collect();
                         offered.rest = dice.roll(1 << 40);
                     }
                 }
-                tests_deleted =
-                    pair == Pair::TestDeleting || pair == Pair::TestDeletingOnce && problems.is_empty();
+                tests_deleted = pair == AgentPair::TestDeleting
+                    || pair == AgentPair::TestDeletingOnce && problems.is_empty();
                 commits += 1;
                 let candidate = FixCandidate { commit: sha(1 << 50 | commits), tree: offered.tree() };
                 let changed = candidate.tree != world.tree();
@@ -218,14 +224,14 @@ fn play(pair: Pair, seed: u64) -> Played {
             ConvergeAction::Check => {
                 let kind = match pair {
                     _ if tests_deleted => Some(FixProblemKind::Test),
-                    Pair::BreakingChecks => Some(FixProblemKind::Check),
+                    AgentPair::BreakingChecks => Some(FixProblemKind::Check),
                     _ => None,
                 };
                 ConvergeEvent::Checked(
                     kind.map(|kind| FixProblem { kind, text: "x".into() }).into_iter().collect(),
                 )
             }
-            ConvergeAction::Publish if pair == Pair::Hooked => ConvergeEvent::Blocked("E501".into()),
+            ConvergeAction::Publish if pair == AgentPair::Hooked => ConvergeEvent::Blocked("E501".into()),
             ConvergeAction::Publish => {
                 assert!(!tests_deleted, "{pair:?} {seed} pushes a fix that deletes a test");
                 world = offered.clone();
@@ -235,15 +241,15 @@ fn play(pair: Pair, seed: u64) -> Played {
         };
         run.apply_event(event).unwrap();
     }
-    Played { run, asked, steps }
+    SimulatedRun { run, asked, steps }
 }
 
 #[test]
 fn a_thousand_pairs_end_as_they_must_and_within_their_limits() {
     let (mut told, mut most) = (BTreeMap::new(), 0);
     for seed in 0..PAIRS {
-        let (pair, expected) = Pair::ALL[usize::try_from(seed).unwrap() % Pair::ALL.len()];
-        let Played { run, asked, steps } = play(pair, seed);
+        let (pair, expected) = AgentPair::ALL[usize::try_from(seed).unwrap() % AgentPair::ALL.len()];
+        let SimulatedRun { run, asked, steps } = play(pair, seed);
         let code = run.exit.as_ref().unwrap().code;
         assert_eq!(code, expected, "{pair:?}, seed {seed}: {:?}\n{:?}", run.exit, run.log);
         assert!(run.audits <= run.limits.max_audits, "{pair:?}, seed {seed}");

@@ -62,9 +62,9 @@ const COMMON: [&str; 7] = ["", "    return None", "    else:", "        pass", "
 /// Function that every defect's lines call, in which it may be fixed as well.
 const CALLED: &str = "def charge(order, key, amount):";
 
-struct Dice(u64);
+struct SeededGenerator(u64);
 
-impl Dice {
+impl SeededGenerator {
     fn roll(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -121,7 +121,7 @@ enum Model {
 }
 
 struct World {
-    dice: Dice,
+    dice: SeededGenerator,
     files: BTreeMap<String, Vec<Line>>,
     deleted: BTreeSet<RepoPath>,
     renames: FileRenames,
@@ -132,7 +132,7 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let dice = SeededGenerator(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let mut world = Self {
             dice,
             files: BTreeMap::new(),

@@ -2,7 +2,7 @@
 //! repeated, reordered, lost), requests, crashes, failures and clock jumps.
 //!
 //! The world is a forge with a moving head, workers that act like the review loop, and records of the
-//! reviewed heads. Storms are recognized independently of the slot. `Keeper` stores the slot: here in
+//! reviewed heads. Storms are recognized independently of the slot. `SlotUnderTest` stores the slot: here in
 //! memory, and in each kind of store where the store's tests include this file.
 
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ use truing_core::slot::{
     HoldReason, LoopKind, Slot, SlotCommand, SlotLimits, SlotRefusal, SlotState, StepOutcome, WaitReason,
 };
 
-use super::Keeper;
+use super::SlotUnderTest;
 
 /// One event of a schedule.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ enum Act {
 
 /// The progress of a worker.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum At {
+enum WorkerProgress {
     /// The worker has a lease and has not looked.
     Leased,
     /// The worker has seen this head.
@@ -59,10 +59,10 @@ struct World {
     limits: SlotLimits,
     now: UnixMillis,
     slot: Slot,
-    keeper: Keeper,
+    keeper: SlotUnderTest,
     head: u32,
     in_flight: Vec<UnixMillis>,
-    workers: [Option<(FencingToken, At)>; 2],
+    workers: [Option<(FencingToken, WorkerProgress)>; 2],
     /// Heads with stage `computed` and `published` in the records, and the greatest token.
     computed_head: Option<u32>,
     reviewed: Option<u32>,
@@ -76,7 +76,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let keeper = Keeper::new();
+        let keeper = SlotUnderTest::new();
         Self {
             limits: SlotLimits::default(),
             now: UnixMillis(1_000_000),
@@ -157,7 +157,7 @@ impl World {
                 if asked {
                     self.storms.push((self.now, self.now, 0));
                 }
-                self.workers[worker] = Some((token, At::Leased));
+                self.workers[worker] = Some((token, WorkerProgress::Leased));
                 self.beaten[worker] = self.now;
             }
             SlotState::Waiting { .. } | SlotState::Held { .. } => {}
@@ -172,35 +172,37 @@ impl World {
             return;
         }
         let next = match at {
-            At::Leased => {
+            WorkerProgress::Leased => {
                 if token < self.last_token {
                     None
                 } else {
                     self.last_token = token;
-                    Some(At::Looked(self.head))
+                    Some(WorkerProgress::Looked(self.head))
                 }
             }
-            At::Looked(head) if self.computed_head == Some(head) => Some(At::Computed(head)),
-            At::Looked(head) if self.reviewed == Some(head) && !self.is_lease_requested() => {
+            WorkerProgress::Looked(head) if self.computed_head == Some(head) => {
+                Some(WorkerProgress::Computed(head))
+            }
+            WorkerProgress::Looked(head) if self.reviewed == Some(head) && !self.is_lease_requested() => {
                 let _ = self.step(SlotCommand::Finish(token, StepOutcome::Idle));
                 None
             }
-            At::Looked(_) if !self.slot.may_compute(self.now) => {
+            WorkerProgress::Looked(_) if !self.slot.may_compute(self.now) => {
                 let ends = self.slot.storm.unwrap().ends;
                 let _ = self.step(SlotCommand::Finish(token, StepOutcome::DueAt(ends, WaitReason::Storm)));
                 None
             }
-            At::Looked(head) => {
+            WorkerProgress::Looked(head) => {
                 let counted = self.step(SlotCommand::Computed(token));
                 if counted.is_ok() && token >= self.last_token {
                     self.note_computed();
                     self.computed_head = Some(head);
-                    Some(At::Computed(head))
+                    Some(WorkerProgress::Computed(head))
                 } else {
                     None
                 }
             }
-            At::Computed(head) => {
+            WorkerProgress::Computed(head) => {
                 if token >= self.last_token {
                     self.reviewed = Some(head);
                     self.computed_head = None;
@@ -361,7 +363,10 @@ fn act_strategy() -> impl Strategy<Value = Act> {
 /// Returns the number of schedules to try: `PROPTEST_CASES` for a long run, otherwise a number that takes a
 /// few seconds.
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(Keeper::SCHEDULES)
+    std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(SlotUnderTest::SCHEDULES)
 }
 
 proptest! {

@@ -19,7 +19,7 @@ use crate::forge::shared::FakeForgeShared;
 use crate::forge::state::apps::FakeTokenScope;
 use crate::forge::state::{FakeForgeState, ForgeInstance, LoggedCall, MAX_LOGGED};
 use crate::forge::witness::ApiExchange;
-use crate::server::HangUp;
+use crate::server::ConnectionCloseMarker;
 
 /// Maximum size of a request body that is read, in bytes.
 const MAX_BODY: usize = 25 * 1024 * 1024;
@@ -232,7 +232,7 @@ async fn answer_call(
         }
     }
     if hang_up {
-        response.extensions_mut().insert(HangUp);
+        response.extensions_mut().insert(ConnectionCloseMarker);
     }
     response
 }

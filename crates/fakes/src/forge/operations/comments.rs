@@ -1,6 +1,6 @@
 //! Comments on code: their valid places, and their creation.
 
-use crate::forge::diff::PlaceError;
+use crate::forge::diff::DiffPlaceError;
 use crate::forge::state::notes::StoredComment;
 use crate::forge::state::pulls::{FakeReviewVerdict, InlinePlace, StoredInlineComment, StoredReview};
 use crate::forge::state::{ForgeInstance, StoredRepository};
@@ -40,9 +40,9 @@ impl CommentCommits {
             None if diff.has_file(&place.path) => Ok(String::new()),
             None => Err("Path could not be resolved".into()),
             Some(line) => diff.check_place(&place.path, line, place.start).map_err(|bad| match bad {
-                PlaceError::Path => "Path could not be resolved".to_owned(),
-                PlaceError::Line => format!("{thread} line must be part of the diff"),
-                PlaceError::Start => {
+                DiffPlaceError::Path => "Path could not be resolved".to_owned(),
+                DiffPlaceError::Line => format!("{thread} line must be part of the diff"),
+                DiffPlaceError::Start => {
                     format!("{thread} start line must be part of the same hunk as the line.")
                 }
             }),

@@ -15,9 +15,9 @@ use super::*;
 use crate::forge::{FakeApp, TokenKind};
 
 #[derive(Clone)]
-struct Hand(Arc<AtomicI64>);
+struct SettableClock(Arc<AtomicI64>);
 
-impl Clock for Hand {
+impl Clock for SettableClock {
     fn now(&self) -> UnixMillis {
         UnixMillis(self.0.load(Ordering::SeqCst) * 1000)
     }
@@ -60,7 +60,7 @@ pub(super) async fn ask(
 
 #[tokio::test]
 async fn only_a_login_that_the_app_signed_and_that_is_valid_now_is_the_apps() {
-    let clock = Hand(Arc::new(AtomicI64::new(NOW)));
+    let clock = SettableClock(Arc::new(AtomicI64::new(NOW)));
     let options = FakeForgeOptions { clock: Arc::new(clock.clone()), ..FakeForgeOptions::default() };
     let forge = FakeForge::start(options).await.unwrap();
     let (app, other) = (forge.register_app("truing").unwrap(), forge.register_app("other").unwrap());
@@ -87,7 +87,7 @@ async fn only_a_login_that_the_app_signed_and_that_is_valid_now_is_the_apps() {
 
 #[tokio::test]
 async fn a_token_is_for_its_repositories_its_permissions_and_an_hour() {
-    let clock = Hand(Arc::new(AtomicI64::new(NOW)));
+    let clock = SettableClock(Arc::new(AtomicI64::new(NOW)));
     let options = FakeForgeOptions { clock: Arc::new(clock.clone()), ..FakeForgeOptions::default() };
     let forge = FakeForge::start(options).await.unwrap();
     let app = forge.register_app("truing").unwrap();

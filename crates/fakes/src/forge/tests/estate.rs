@@ -87,16 +87,16 @@ async fn permissions_are_roles_told_in_older_words() {
 }
 
 #[derive(Clone)]
-struct Hand(Arc<AtomicI64>);
+struct SettableClock(Arc<AtomicI64>);
 
-impl Clock for Hand {
+impl Clock for SettableClock {
     fn now(&self) -> UnixMillis {
         UnixMillis(self.0.load(Ordering::SeqCst) * 1000)
     }
 }
 
 /// Builds a [`Stage::new`] with a clock that is moved by hand.
-async fn stage_at(clock: &Hand) -> Stage {
+async fn stage_at(clock: &SettableClock) -> Stage {
     let forge =
         FakeForge::start(FakeForgeOptions { clock: Arc::new(clock.clone()), ..FakeForgeOptions::default() })
             .await
@@ -111,7 +111,7 @@ async fn stage_at(clock: &Hand) -> Stage {
 
 #[tokio::test]
 async fn comments_of_a_repository_are_listed_by_change_since_an_instant() {
-    let clock = Hand(Arc::new(AtomicI64::new(1_000)));
+    let clock = SettableClock(Arc::new(AtomicI64::new(1_000)));
     let stage = stage_at(&clock).await;
     let mut ids = Vec::new();
     for body in ["one", "two", "three"] {
@@ -145,7 +145,7 @@ async fn comments_of_a_repository_are_listed_by_change_since_an_instant() {
 
 #[tokio::test]
 async fn what_has_not_changed_is_not_sent_again_and_costs_nothing() {
-    let clock = Hand(Arc::new(AtomicI64::new(7_200)));
+    let clock = SettableClock(Arc::new(AtomicI64::new(7_200)));
     let stage = stage_at(&clock).await;
     stage.forge.rate_limit(3);
     let ask = async |etag: Option<&str>| {

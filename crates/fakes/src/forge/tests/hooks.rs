@@ -7,7 +7,7 @@ use axum::routing::post;
 use tokio::sync::mpsc::{Receiver, channel};
 
 use super::*;
-use crate::forge::{DeliveryChaos, DeliveryHook, sign_sha256};
+use crate::forge::{DeliveryHook, UnreliableNetwork, sign_sha256};
 
 /// Starts a receiver of webhooks. Returns its address and the deliveries.
 async fn receiver() -> (String, Receiver<(HeaderMap, Bytes)>) {
@@ -149,7 +149,7 @@ async fn deliveries_are_signed_and_arrive_as_the_network_likes() {
         stage.shop.push("feature", CommitBuilder::new("x").write("x", n.to_string())).await.unwrap();
     }
     let statuses =
-        stage.forge.deliver_all(DeliveryChaos { seed: 3, lost: 30, twice: 30, late: 2 }).await.unwrap();
+        stage.forge.deliver_all(UnreliableNetwork { seed: 3, lost: 30, twice: 30, late: 2 }).await.unwrap();
     assert!(!statuses.is_empty() && statuses.iter().all(|status| *status == 200));
     for _ in &statuses {
         let (headers, body) = arrived.recv().await.unwrap();

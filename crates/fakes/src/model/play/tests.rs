@@ -4,7 +4,9 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{AnswerCondition, FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswer, StreamPlace};
+use crate::model::{
+    AnswerCondition, FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswer, StreamPosition,
+};
 
 const AUDITOR: &str = include_str!("../../../../agent/prompts/converge/auditor.md");
 const FIXER: &str = include_str!("../../../../agent/prompts/converge/fixer.md");
@@ -238,6 +240,6 @@ async fn who_is_asked_and_how_often_decides_what_is_said() {
     assert_eq!(reported(gate.next("").await.unwrap())["findings"], json!([]));
     assert!(Run::new(&model, PromptRole::Fix, &[]).next("").await.is_err());
     assert_eq!(model.violations().len(), 1, "{:?}", model.violations());
-    let cut = ScriptedAnswer::fault(ModelFault::Cut { after: StreamPlace::Start });
+    let cut = ScriptedAnswer::fault(ModelFault::Cut { after: StreamPosition::Start });
     assert_eq!(cut.when, AnswerCondition::default());
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use truing_core::effect::{Effect, EffectKind};
 use truing_core::id::TimeSpan;
-use truing_core::port::{EffectOutcome, ForgeError, ForgeWrite, Permit, PullDraft, PullState};
+use truing_core::port::{EffectOutcome, ForgeError, ForgeWrite, PullDraft, PullState, WritePermit};
 use truing_core::publish::CommentSubject;
 
 use super::super::calls::BitbucketApi;
@@ -14,7 +14,7 @@ use super::BitbucketClient;
 
 #[async_trait]
 impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
-    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<EffectOutcome, ForgeError> {
+    async fn perform(&self, effect: &Effect, permit: &Arc<WritePermit>) -> Result<EffectOutcome, ForgeError> {
         let client = self.with_permit(permit);
         match effect {
             Effect::Review(draft) => client.send_review(draft).await.map(EffectOutcome::Review),

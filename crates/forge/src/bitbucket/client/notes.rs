@@ -7,7 +7,7 @@ use truing_core::port::{
     ConversationComment, EffectOutcome, ForgeError, InlineDraft, LineComment, ReviewThread,
 };
 use truing_core::publish::{
-    CommentRights, CommentSubject, ForgeThread, ObservedComment, Producer, ThreadState,
+    CommentProducer, CommentRights, CommentSubject, ForgeThread, ObservedComment, ThreadState,
 };
 
 use super::super::address::rejected_error;
@@ -176,7 +176,9 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let (topic, body) = self.read_verified_topic(self.id.number, is_ours, &note.text);
         let reviewed = match self.markers().find_marker(&self.id, &note.text) {
             MarkerMatch::Verified {
-                producer: Producer::Review, item: CommentSubject::Finding(id), ..
+                producer: CommentProducer::Review,
+                item: CommentSubject::Finding(id),
+                ..
             } if is_ours => Some(Topic::for_finding(&id)),
             MarkerMatch::Verified { .. }
             | MarkerMatch::UnknownKey { .. }

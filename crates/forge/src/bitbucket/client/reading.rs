@@ -9,12 +9,12 @@ use truing_core::id::{AccountId, CommentId, ReviewId, Topic, UnixMillis};
 use truing_core::line;
 use truing_core::port::{
     AuditMark, BranchPull, ConversationReply, ForgeError, HeadRepository, MergeSummary, PrState,
-    PullActivity, PullCommit, PullDetails, PullHead, PullRemark, PullRequest, PullReview, PullRevision,
-    PullState, ReviewState,
+    PullActivity, PullCommit, PullDetails, PullHead, PullRequest, PullRequestComment, PullReview,
+    PullRevision, PullState, ReviewState,
 };
 
 use super::super::address::rejected_error;
-use super::super::calls::{BitbucketApi, BitbucketComment, BitbucketPullRequest, PullRequestEnd};
+use super::super::calls::{BitbucketApi, BitbucketComment, BitbucketPullRequest, PullRequestRef};
 use super::super::login::{BitbucketAccounts, actor};
 use super::BitbucketClient;
 use super::notes::{comment_id, number_of};
@@ -48,7 +48,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns the repository of a head; `None` if it is gone.
-    fn head_repository(&self, head: &PullRequestEnd) -> Option<HeadRepository> {
+    fn head_repository(&self, head: &PullRequestRef) -> Option<HeadRepository> {
         let (id, name) = head.repository.clone()?;
         let is_same = id == self.id.repository;
         Some(HeadRepository {
@@ -224,7 +224,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             let is_ours = author.as_ref().is_some_and(|author| author.ours);
             let (topic, body) = self.read_topic(number, is_ours, &note.text);
             let on = note.on.as_ref();
-            PullRemark {
+            PullRequestComment {
                 id: comment_id(note.id),
                 author,
                 commit: on.and_then(|on| on.commit.clone().or_else(|| on_head(Some(note.created)))),

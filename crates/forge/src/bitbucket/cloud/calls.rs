@@ -10,7 +10,8 @@ use truing_core::converge::readiness::MergeableState as Mergeable;
 use truing_core::finding::{CodeLocation, DiffSide};
 use truing_core::id::{Sha, UnixMillis};
 use truing_core::port::{
-    AuthorAccount, CheckState, CommitCheck, ForgeError, Permit, PullDraft, RepositoryDetails, WriteAccess,
+    AuthorAccount, CheckState, CommitCheck, ForgeError, PullDraft, RepositoryDetails, WriteAccess,
+    WritePermit,
 };
 use truing_core::publish::DesiredStatus;
 use url::Url;
@@ -122,7 +123,7 @@ impl BitbucketApi for BitbucketCloud {
         &BITBUCKET_CLOUD
     }
 
-    fn with_permit(&self, permit: &Arc<Permit>) -> Self {
+    fn with_permit(&self, permit: &Arc<WritePermit>) -> Self {
         self.with_http(self.inner.http.with_permit(permit.clone()))
     }
 

@@ -7,7 +7,7 @@ use truing_core::port::{ForgeError, PullState};
 
 use super::super::address::{is_repository_name, with_query};
 use super::super::bounds::parse_instant;
-use super::super::calls::{BitbucketComment, BitbucketPullRequest, CommentLines, PullRequestEnd};
+use super::super::calls::{BitbucketComment, BitbucketPullRequest, CommentLines, PullRequestRef};
 use super::{BitbucketCloud, wire};
 
 impl BitbucketCloud {
@@ -80,9 +80,9 @@ impl BitbucketCloud {
         &self,
         what: &str,
         repo: &str,
-        body: wire::CloudEnd,
+        body: wire::CloudPullRef,
         is_open: bool,
-    ) -> Result<PullRequestEnd, ForgeError> {
+    ) -> Result<PullRequestRef, ForgeError> {
         let fork = fork_of(repo, &body);
         let commit = match &body.commit {
             None if is_open => return Err(ForgeError::NotFound { what: format!("{what}, its commit") }),
@@ -112,8 +112,8 @@ impl BitbucketCloud {
     }
 }
 
-fn build_end(body: wire::CloudEnd, commit: Sha) -> PullRequestEnd {
-    PullRequestEnd {
+fn build_end(body: wire::CloudPullRef, commit: Sha) -> PullRequestRef {
+    PullRequestRef {
         commit,
         branch: body.branch.map(|branch| branch.name).unwrap_or_default(),
         repository: body.repository.map(|of| (of.uuid, of.full_name)),
@@ -121,7 +121,7 @@ fn build_end(body: wire::CloudEnd, commit: Sha) -> PullRequestEnd {
 }
 
 /// Returns the name of the fork that a head or base is in, if it is not in the repository itself.
-fn fork_of<'a>(repo: &str, end: &'a wire::CloudEnd) -> Option<&'a str> {
+fn fork_of<'a>(repo: &str, end: &'a wire::CloudPullRef) -> Option<&'a str> {
     let name = end.repository.as_ref().map(|of| of.full_name.as_str());
     name.filter(|name| *name != repo && is_repository_name(name))
 }

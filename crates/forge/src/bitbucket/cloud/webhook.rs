@@ -36,7 +36,7 @@ struct CloudRepositoryPayload {
 struct CloudPullPayload {
     id: Option<u64>,
     links: Option<CloudLinksPayload>,
-    source: Option<CloudEndPayload>,
+    source: Option<CloudRefPayload>,
 }
 
 #[derive(Deserialize)]
@@ -51,12 +51,12 @@ struct CloudHrefPayload {
 
 /// The head or base in a delivery. Its repository is not read, because it is null when the fork is gone.
 #[derive(Deserialize)]
-struct CloudEndPayload {
-    commit: Option<CloudTipPayload>,
+struct CloudRefPayload {
+    commit: Option<CloudCommitPayload>,
 }
 
 #[derive(Deserialize)]
-struct CloudTipPayload {
+struct CloudCommitPayload {
     hash: Option<String>,
 }
 

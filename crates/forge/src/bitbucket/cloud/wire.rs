@@ -88,7 +88,7 @@ pub(super) struct CloudCommitHash {
 /// The head or base of a pull request. The repository is null when the fork is gone, the commit when the
 /// branch is gone.
 #[derive(Deserialize)]
-pub(super) struct CloudEnd {
+pub(super) struct CloudPullRef {
     pub(super) commit: Option<CloudCommitHash>,
     pub(super) branch: Option<CloudBranch>,
     pub(super) repository: Option<CloudRepository>,
@@ -118,8 +118,8 @@ pub(super) struct CloudPull {
     pub(super) created_on: String,
     pub(super) updated_on: String,
     pub(super) author: Option<CloudAccount>,
-    pub(super) source: CloudEnd,
-    pub(super) destination: CloudEnd,
+    pub(super) source: CloudPullRef,
+    pub(super) destination: CloudPullRef,
     pub(super) mergeable: Option<bool>,
     #[serde(default)]
     pub(super) reviewers: Vec<CloudAccount>,
@@ -130,7 +130,7 @@ pub(super) struct CloudPull {
 impl CloudPull {
     /// Returns true if the head is in the same repository as the base.
     pub(super) fn is_of_here(&self) -> bool {
-        fn id(end: &CloudEnd) -> Option<&str> {
+        fn id(end: &CloudPullRef) -> Option<&str> {
             end.repository.as_ref().map(|of| of.uuid.as_str())
         }
         id(&self.source) == id(&self.destination)

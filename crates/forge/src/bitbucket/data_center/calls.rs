@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use truing_core::converge::readiness::MergeableState as Mergeable;
 use truing_core::id::Sha;
 use truing_core::port::{
-    AuthorAccount, CheckState, CommitCheck, ForgeError, Permit, PullDraft, PullState, RepositoryDetails,
-    WriteAccess,
+    AuthorAccount, CheckState, CommitCheck, ForgeError, PullDraft, PullState, RepositoryDetails, WriteAccess,
+    WritePermit,
 };
 use truing_core::publish::DesiredStatus;
 use url::Url;
@@ -91,7 +91,7 @@ impl BitbucketApi for BitbucketDataCenter {
         self.version_capability()
     }
 
-    fn with_permit(&self, permit: &Arc<Permit>) -> Self {
+    fn with_permit(&self, permit: &Arc<WritePermit>) -> Self {
         let super::DataCenterInner { options, http, login, learnt, diff } = &*self.inner;
         let (http, options, login) = (http.with_permit(permit.clone()), options.clone(), login.clone());
         let (learnt, diff) = (learnt.clone(), diff.clone());

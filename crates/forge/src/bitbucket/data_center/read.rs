@@ -7,7 +7,7 @@ use truing_core::port::{ForgeError, PullState};
 
 use super::super::bounds::parse_sha;
 use super::super::calls::{
-    BitbucketComment, BitbucketPullRequest, CommentLines, PullRequestEnd, ThreadResolution,
+    BitbucketComment, BitbucketPullRequest, CommentLines, PullRequestRef, ThreadResolution,
 };
 use super::wire::{BRANCHES, DataCenterActivity, DataCenterComment, millis};
 use super::{BitbucketDataCenter, wire};
@@ -98,13 +98,13 @@ impl BitbucketDataCenter {
 }
 
 /// Parses the head or the base. In a closed pull request the commit may be gone.
-fn parse_end(what: &str, body: wire::DataCenterEnd, is_open: bool) -> Result<PullRequestEnd, ForgeError> {
+fn parse_end(what: &str, body: wire::DataCenterPullRef, is_open: bool) -> Result<PullRequestRef, ForgeError> {
     let commit = match body.latest_commit {
         None if !is_open => Sha::null(),
         commit => parse_sha(what, &commit.unwrap_or_default())?,
     };
     let branch = body.id.strip_prefix(BRANCHES).unwrap_or(&body.id).to_owned();
-    Ok(PullRequestEnd { commit, branch, repository: body.repository.map(|of| (of.id(), of.full_name())) })
+    Ok(PullRequestRef { commit, branch, repository: body.repository.map(|of| (of.id(), of.full_name())) })
 }
 
 /// Collects a comment and all answers below it, each with the lines of the first.

@@ -7,7 +7,7 @@ use truing_core::port::{
     AuthorAccount, BranchProtection, CommentKind, ForgeError, ForgeKind, ForgeRepository, OpenPull,
     PullComment, PullListItem,
 };
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_git::Remote;
 use url::Url;
 
@@ -131,7 +131,7 @@ impl ForgeServer for BitbucketDataCenter {
         self.with_http(self.inner.http.for_review(id))
     }
 
-    fn client(&self, id: &PrId, repo: &str, producer: Producer) -> BitbucketClient<Self> {
+    fn client(&self, id: &PrId, repo: &str, producer: CommentProducer) -> BitbucketClient<Self> {
         BitbucketClient::new(self, id, repo, producer)
     }
 

@@ -27,14 +27,14 @@ struct DataCenterEventPayload {
 #[serde(rename_all = "camelCase")]
 struct DataCenterPullPayload {
     id: Option<u64>,
-    from_ref: Option<DataCenterTipPayload>,
+    from_ref: Option<DataCenterRefPayload>,
     to_ref: Option<DataCenterTargetPayload>,
     links: Option<DataCenterLinksPayload>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct DataCenterTipPayload {
+struct DataCenterRefPayload {
     latest_commit: Option<String>,
 }
 

@@ -99,7 +99,7 @@ pub(super) struct DataCenterBranch {
 /// The head or the base of a pull request.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct DataCenterEnd {
+pub(super) struct DataCenterPullRef {
     pub(super) id: String,
     pub(super) latest_commit: Option<String>,
     pub(super) repository: Option<DataCenterRepository>,
@@ -140,8 +140,8 @@ pub(super) struct DataCenterPull {
     draft: bool,
     pub(super) created_date: i64,
     pub(super) author: Option<DataCenterParticipant>,
-    pub(super) from_ref: DataCenterEnd,
-    pub(super) to_ref: DataCenterEnd,
+    pub(super) from_ref: DataCenterPullRef,
+    pub(super) to_ref: DataCenterPullRef,
     #[serde(default)]
     pub(super) reviewers: Vec<DataCenterParticipant>,
     #[serde(default)]

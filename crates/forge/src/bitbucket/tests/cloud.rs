@@ -8,16 +8,16 @@ fn user(uuid: &str) -> Value {
     json!({ "type": "user", "uuid": uuid, "nickname": "somebody", "display_name": "Some Body" })
 }
 
-fn me() -> Reply {
+fn me() -> ScriptedHttpReply {
     ok(&user(ME))
 }
 
-fn commit(hash: &str) -> Reply {
+fn commit(hash: &str) -> ScriptedHttpReply {
     ok(&json!({ "type": "commit", "hash": hash }))
 }
 
 /// Returns the response with the newest commit of the pull request.
-fn newest(hash: &str) -> Reply {
+fn newest(hash: &str) -> ScriptedHttpReply {
     page(&json!([{ "type": "commit", "hash": hash }]), None)
 }
 
@@ -40,7 +40,7 @@ fn body(state: &str, draft: bool, uuid: &str) -> Value {
     })
 }
 
-fn page(values: &Value, next: Option<&str>) -> Reply {
+fn page(values: &Value, next: Option<&str>) -> ScriptedHttpReply {
     ok(&json!({ "pagelen": 100, "values": values, "next": next }))
 }
 
@@ -53,7 +53,7 @@ fn comment(id: u64, uuid: Option<&str>, text: &str) -> Value {
 }
 
 fn marked(item: &CommentSubject, text: &str) -> String {
-    format!("{text}\n\n{}", keys().sign(&pr(UUID), Producer::Review, item))
+    format!("{text}\n\n{}", keys().sign(&pr(UUID), CommentProducer::Review, item))
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn another_commit_than_was_asked_for_is_not_believed() {
 async fn a_fork_that_the_token_may_not_read_is_named_and_the_pull_request_is_not_taken_for_gone() {
     let mut from_fork = body("OPEN", false, UUID);
     from_fork["source"]["repository"] = json!({ "uuid": "{f}", "full_name": "guest/demo" });
-    let missing = || Reply::new(404, "{}");
+    let missing = || ScriptedHttpReply::new(404, "{}");
     let server = Server::new([ok(&from_fork), commit(BASE), missing()]).await;
     let error = pull(&server).pull_request().await.unwrap_err();
     let said = error.to_string();
@@ -211,7 +211,7 @@ async fn a_former_account_is_known_by_its_uuid_and_by_no_name() {
         let server = Server::new([me(), page(&json!([note]), None)]).await;
         let with = BitbucketOptions { accounts: vec![former.into()], ..options(&server) };
         let cloud = BitbucketCloud::with_patience(with, test_timeouts(), Arc::new(hand())).unwrap();
-        let client = cloud.client(&pr(UUID), "acme/demo", Producer::Review).with_permit(&permit());
+        let client = cloud.client(&pr(UUID), "acme/demo", CommentProducer::Review).with_permit(&permit());
         assert_eq!(client.producer_comments(&[]).await.unwrap().len(), expected, "{former}");
     }
 }
@@ -220,7 +220,8 @@ async fn a_former_account_is_known_by_its_uuid_and_by_no_name() {
 async fn a_known_comment_that_the_list_misses_is_asked_for() {
     let known = [(finding("1:aa-0"), CommentId::new("21")), (finding("1:bb-0"), CommentId::new("22"))];
     let edited = comment(21, Some(ME), "a person took the marker away");
-    let server = Server::new([me(), page(&json!([]), None), ok(&edited), Reply::new(404, "{}")]).await;
+    let server =
+        Server::new([me(), page(&json!([]), None), ok(&edited), ScriptedHttpReply::new(404, "{}")]).await;
     let seen = pull(&server).producer_comments(&known).await.unwrap();
     assert_eq!(seen.len(), 1);
     assert_eq!((&seen[0].item, seen[0].body.as_str()), (&known[0].0, "a person took the marker away"));
@@ -234,7 +235,7 @@ async fn a_comment_on_lines_says_where_by_the_side() {
         (draft(2, 4, DiffSide::Old), json!({ "path": "src/a.py", "from": 4, "start_from": 2 })),
     ] {
         let made = comment(31, Some(ME), "text");
-        let server = Server::new([Reply::new(201, made.to_string())]).await;
+        let server = Server::new([ScriptedHttpReply::new(201, made.to_string())]).await;
         let effect = Effect::Findings { commit: head(), comments: vec![draft] };
         let performed = pull(&server).perform(&effect, &permit()).await.unwrap();
         assert_eq!(performed, EffectOutcome::Comments(vec![(finding("1:aa-0"), CommentId::new("31"))]));
@@ -247,7 +248,7 @@ async fn a_comment_on_lines_says_where_by_the_side() {
 
 #[tokio::test]
 async fn a_comment_on_a_file_names_the_path_alone() {
-    let server = Server::new([Reply::new(201, comment(31, Some(ME), "text").to_string())]).await;
+    let server = Server::new([ScriptedHttpReply::new(201, comment(31, Some(ME), "text").to_string())]).await;
     let effect = Effect::FileFinding { commit: head(), comment: draft(3, 5, DiffSide::New) };
     pull(&server).perform(&effect, &permit()).await.unwrap();
     assert_eq!(server.requests()[0].json()["inline"], json!({ "path": "src/a.py" }));
@@ -256,18 +257,18 @@ async fn a_comment_on_a_file_names_the_path_alone() {
 #[tokio::test]
 async fn resolving_what_is_resolved_and_opening_what_is_open_is_done() {
     let thread = ThreadId::new("21");
-    let conflict = Reply::new(409, r#"{"type":"error","error":{"message":"already resolved"}}"#);
+    let conflict = ScriptedHttpReply::new(409, r#"{"type":"error","error":{"message":"already resolved"}}"#);
     let server = Server::new([conflict]).await;
     let resolved = pull(&server).perform(&Effect::Resolve { thread: thread.clone() }, &permit()).await;
     assert_eq!(resolved, Ok(EffectOutcome::Done));
-    let server = Server::new([Reply::new(404, "{}"), ok(&comment(21, Some(ME), "x"))]).await;
+    let server = Server::new([ScriptedHttpReply::new(404, "{}"), ok(&comment(21, Some(ME), "x"))]).await;
     let opened = pull(&server).perform(&Effect::Reopen { thread: thread.clone() }, &permit()).await;
     assert_eq!(opened, Ok(EffectOutcome::Done));
     assert_eq!(
         lines(&server.requests())[0],
         "DELETE /base/repositories/acme/demo/pullrequests/7/comments/21/resolve"
     );
-    let server = Server::new([Reply::new(404, "{}"), Reply::new(404, "{}")]).await;
+    let server = Server::new([ScriptedHttpReply::new(404, "{}"), ScriptedHttpReply::new(404, "{}")]).await;
     let gone = pull(&server).perform(&Effect::Reopen { thread }, &permit()).await;
     assert!(matches!(gone, Err(ForgeError::NotFound { .. })), "{gone:?}");
 }
@@ -292,8 +293,8 @@ async fn nobody_is_taken_for_gone_where_the_forge_does_not_even_show_us_as_a_mem
         "message": "reviewers: Malformed reviewers list", "fields": { "reviewers": ["Malformed reviewers \
              list"] },
     } });
-    let missing = || Reply::new(404, "{}");
-    let asked = [Reply::new(400, refusal.to_string()), missing(), missing(), missing()];
+    let missing = || ScriptedHttpReply::new(404, "{}");
+    let asked = [ScriptedHttpReply::new(400, refusal.to_string()), missing(), missing(), missing()];
     let before = [me(), ok(&body("OPEN", true, UUID)), commit(BASE), newest(HEAD)];
     let server = Server::new(before.into_iter().chain(asked)).await;
     let refused = pull(&server).perform(&Effect::MarkReady, &permit()).await.unwrap_err();
@@ -361,7 +362,8 @@ async fn a_second_pull_request_of_a_branch_is_the_first() {
         body: "B".into(),
         draft: false,
     };
-    let refused = Reply::new(400, r#"{"type":"error","error":{"message":"There is already one"}}"#);
+    let refused =
+        ScriptedHttpReply::new(400, r#"{"type":"error","error":{"message":"There is already one"}}"#);
     let server = Server::new([
         me(),
         page(&json!([]), None),
@@ -371,7 +373,7 @@ async fn a_second_pull_request_of_a_branch_is_the_first() {
     ])
     .await;
     let client = cloud(&server)
-        .client(&PrId { number: 0, ..pr(UUID) }, "acme/demo", Producer::Sync)
+        .client(&PrId { number: 0, ..pr(UUID) }, "acme/demo", CommentProducer::Sync)
         .with_permit(&permit());
     let Ok(EffectOutcome::Pull(there)) = client.perform(&Effect::OpenPull(draft), &permit()).await else {
         panic!("adopted")
@@ -385,7 +387,7 @@ async fn a_second_pull_request_of_a_branch_is_the_first() {
 
 #[tokio::test]
 async fn a_status_is_a_report_and_then_a_build_status_of_this_pull_request() {
-    let nothing = || Reply::new(204, "");
+    let nothing = || ScriptedHttpReply::new(204, "");
     let server = Server::new([nothing(), ok(&json!({})), ok(&json!({}))]).await;
     let client = pull(&server);
     assert_eq!(client.perform(&Effect::Status(status()), &permit()).await, Ok(EffectOutcome::Done));
@@ -405,7 +407,7 @@ async fn a_status_is_a_report_and_then_a_build_status_of_this_pull_request() {
     });
     assert_eq!(sent[2].json(), expected);
     let there = json!({ "key": "truing-review-7", "state": "FAILED", "description": "2 findings block" });
-    let server = Server::new([ok(&there), Reply::new(404, "{}")]).await;
+    let server = Server::new([ok(&there), ScriptedHttpReply::new(404, "{}")]).await;
     let client = pull(&server);
     assert_eq!(client.find_effect(&Effect::Status(status())).await, Ok(Some(EffectOutcome::Done)));
     assert_eq!(client.find_effect(&Effect::Status(status())).await, Ok(None));
@@ -414,13 +416,13 @@ async fn a_status_is_a_report_and_then_a_build_status_of_this_pull_request() {
 #[tokio::test]
 async fn conflicts_are_asked_for_where_the_forge_leads_to_on_this_host_alone() {
     let read = || [ok(&body("OPEN", false, UUID)), commit(BASE), newest(HEAD)];
-    let to = |to: &str| Reply::new(302, "").header("location", to);
+    let to = |to: &str| ScriptedHttpReply::new(302, "").header("location", to);
     let here = "/base/repositories/acme/demo/file-conflicts/1..2";
     for (replies, expected) in [
         (vec![to(here), page(&json!([{ "path": "a" }]), None)], Some(true)),
         (vec![to(here), page(&json!([]), None)], Some(false)),
         (vec![to("/base/repositories/other/place/file-conflicts/1")], None),
-        (vec![Reply::new(403, "{}")], None),
+        (vec![ScriptedHttpReply::new(403, "{}")], None),
     ] {
         let server = Server::new(read().into_iter().chain(replies)).await;
         assert_eq!(pull(&server).merge_state().await.unwrap().conflicts, expected);
@@ -474,7 +476,7 @@ async fn a_fork_that_the_token_may_not_read_keeps_no_other_pull_request_out_of_a
     let mut from_fork = body("OPEN", false, UUID);
     from_fork["id"] = 8.into();
     from_fork["source"]["repository"] = json!({ "uuid": "{f}", "full_name": "guest/demo" });
-    let missing = || Reply::new(404, "{}");
+    let missing = || ScriptedHttpReply::new(404, "{}");
     let listed = page(&json!([from_fork, body("OPEN", false, UUID)]), None);
     let server = Server::new([listed, commit(BASE), missing(), newest(HEAD)]).await;
     let (mut list, mut calls) = (CachedListing::default(), 9);
@@ -534,7 +536,7 @@ async fn what_was_said_since_the_head_was_committed_is_of_the_head() {
 async fn nobody_is_obeyed_where_the_token_may_not_ask() {
     let author =
         AuthorAccount { id: super::super::address::account_id("{9}"), login: "x".into(), is_person: true };
-    let server = Server::new([Reply::new(403, "{}")]).await;
+    let server = Server::new([ScriptedHttpReply::new(403, "{}")]).await;
     assert_eq!(cloud(&server).may_write("acme/demo", &author).await, Ok(false));
     let listed = json!([{ "permission": "write", "user": user("{9}") }, { "permission": "admin", "user": user("{8}") }]);
     let server = Server::new([page(&listed, None)]).await;

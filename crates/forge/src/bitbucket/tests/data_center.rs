@@ -7,7 +7,7 @@ fn user(id: u64) -> Value {
 }
 
 /// Returns the responses about our own account.
-fn me(version: &str) -> [Reply; 2] {
+fn me(version: &str) -> [ScriptedHttpReply; 2] {
     [ok(&json!({ "version": version })).header("x-ausername", "user42"), ok(&user(ME_DC))]
 }
 
@@ -26,11 +26,11 @@ fn body(version: u64, description: &str, repository: u64) -> Value {
     })
 }
 
-fn pull_body(version: u64) -> Reply {
+fn pull_body(version: u64) -> ScriptedHttpReply {
     ok(&body(version, "Why", 101))
 }
 
-fn page(values: &Value, next: Option<u64>) -> Reply {
+fn page(values: &Value, next: Option<u64>) -> ScriptedHttpReply {
     ok(
         &json!({ "size": 1, "limit": 50, "isLastPage": next.is_none(), "values": values, "nextPageStart": next }),
     )
@@ -48,14 +48,14 @@ fn commented(comment: &Value, anchor: Option<Value>) -> Value {
 }
 
 fn marked(item: &CommentSubject, text: &str) -> String {
-    format!("{text}\n\n{}", keys().sign(&pr("101"), Producer::Review, item))
+    format!("{text}\n\n{}", keys().sign(&pr("101"), CommentProducer::Review, item))
 }
 
-fn stale() -> Reply {
+fn stale() -> ScriptedHttpReply {
     let error = json!({ "context": null, "message": "You are attempting to modify it based on out-of-date \
          information.",
                         "exceptionName": "com.atlassian.bitbucket.comment.CommentOutOfDateException" });
-    Reply::new(409, json!({ "errors": [error] }).to_string())
+    ScriptedHttpReply::new(409, json!({ "errors": [error] }).to_string())
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn a_former_account_is_known_by_its_number_or_its_name() {
         let server = Server::new(me("9.3.2").into_iter().chain([page(&notes, None)])).await;
         let with = BitbucketOptions { accounts: vec![former.into()], ..options(&server) };
         let center = BitbucketDataCenter::with_patience(with, test_timeouts(), Arc::new(hand())).unwrap();
-        let client = center.client(&pr("101"), "ACME/demo", Producer::Review).with_permit(&permit());
+        let client = center.client(&pr("101"), "ACME/demo", CommentProducer::Review).with_permit(&permit());
         assert_eq!(client.producer_comments(&[]).await.unwrap().len(), expected, "{former}");
     }
 }
@@ -155,7 +155,7 @@ async fn pages_that_do_not_go_on_end_in_an_error() {
     );
 }
 
-fn diff() -> Reply {
+fn diff() -> ScriptedHttpReply {
     let line =
         |source: u32, destination: u32| json!({ "source": source, "destination": destination, "line": "x" });
     let segments = json!([
@@ -168,7 +168,7 @@ fn diff() -> Reply {
 #[tokio::test]
 async fn a_comment_on_several_lines_has_the_names_of_9_3_and_before_is_on_the_last() {
     for (version, is_long) in [("9.3.0", true), ("9.2.7", false)] {
-        let made = Reply::new(201, comment(31, 0, ME_DC, "x").to_string());
+        let made = ScriptedHttpReply::new(201, comment(31, 0, ME_DC, "x").to_string());
         let [who, account] = me(version);
         let server = Server::new([who, account, page(&json!([]), None), diff(), made]).await;
         let client = pull_dc(&server);
@@ -233,7 +233,7 @@ async fn a_comment_with_answers_is_not_deleted() {
     let server = Server::new([there(), stale(), there(), stale(), there(), stale()]).await;
     let refused = pull_dc(&server).perform(&gone, &permit()).await;
     assert!(matches!(refused, Err(ForgeError::Rejected { .. })), "{refused:?}");
-    let server = Server::new([there(), Reply::new(204, "")]).await;
+    let server = Server::new([there(), ScriptedHttpReply::new(204, "")]).await;
     assert_eq!(pull_dc(&server).perform(&gone, &permit()).await, Ok(EffectOutcome::Done));
     assert!(lines(&server.requests())[1].ends_with("/comments/21?version=1"));
 }
@@ -283,7 +283,9 @@ async fn a_server_without_drafts_is_asked_for_none() {
 
 #[tokio::test]
 async fn a_401_for_a_token_that_the_server_knows_is_a_missing_permission() {
-    let denied = || Reply::new(401, r#"{"errors":[{"context":null,"message":"no","exceptionName":null}]}"#);
+    let denied = || {
+        ScriptedHttpReply::new(401, r#"{"errors":[{"context":null,"message":"no","exceptionName":null}]}"#)
+    };
     let version = || ok(&json!({ "version": "9.3.2" }));
     let known = version().header("x-ausername", "truing");
     for (told, is_known) in [(known, true), (version(), false), (denied(), false)] {
@@ -325,10 +327,11 @@ async fn changes_are_wanted_by_the_one_verdict_that_there_is() {
     let mut others = body(1, "Why", 101);
     others["author"] = json!({ "user": user(9) });
     let [who, account] = me("9.3.2");
-    let posted = Reply::new(201, comment(31, 0, ME_DC, "x").to_string());
+    let posted = ScriptedHttpReply::new(201, comment(31, 0, ME_DC, "x").to_string());
     let replies = [who, account, page(&json!([]), None), ok(&others), ok(&json!({})), posted];
     let server = Server::new(replies).await;
-    let client = center(&server).client(&pr("101"), "ACME/demo", Producer::Converge).with_permit(&permit());
+    let client =
+        center(&server).client(&pr("101"), "ACME/demo", CommentProducer::Converge).with_permit(&permit());
     assert!(matches!(
         client.perform(&Effect::Review(review.clone()), &permit()).await,
         Ok(EffectOutcome::Review(_))
@@ -342,9 +345,10 @@ async fn changes_are_wanted_by_the_one_verdict_that_there_is() {
     assert_eq!(sent[4].json(), json!({ "status": "NEEDS_WORK", "lastReviewedCommit": HEAD }));
     // On our own pull request the review is a comment.
     let [who, account] = me("9.3.2");
-    let posted = Reply::new(201, comment(31, 0, ME_DC, "x").to_string());
+    let posted = ScriptedHttpReply::new(201, comment(31, 0, ME_DC, "x").to_string());
     let server = Server::new([who, account, page(&json!([]), None), pull_body(1), posted]).await;
-    let client = center(&server).client(&pr("101"), "ACME/demo", Producer::Converge).with_permit(&permit());
+    let client =
+        center(&server).client(&pr("101"), "ACME/demo", CommentProducer::Converge).with_permit(&permit());
     assert!(client.perform(&Effect::Review(review), &permit()).await.is_ok());
     assert!(server.requests().iter().all(|sent| !sent.line.contains("participants")));
 }
@@ -374,12 +378,12 @@ async fn an_audit_that_finds_nothing_takes_our_own_verdict_back_of_this_head_alo
         let mut others = body(1, "Why", 101);
         (others["author"], others["reviewers"]) = (json!({ "user": user(9) }), reviewers);
         let [who, account] = me("9.3.2");
-        let posted = Reply::new(201, comment(31, 0, ME_DC, "x").to_string());
+        let posted = ScriptedHttpReply::new(201, comment(31, 0, ME_DC, "x").to_string());
         let judged = is_taken_back.then(|| ok(&json!({})));
         let replies = [who, account, page(&json!([]), None), ok(&others)];
         let server = Server::new(replies.into_iter().chain(judged).chain([posted])).await;
         let client =
-            center(&server).client(&pr("101"), "ACME/demo", Producer::Converge).with_permit(&permit());
+            center(&server).client(&pr("101"), "ACME/demo", CommentProducer::Converge).with_permit(&permit());
         assert!(client.perform(&Effect::Review(clean(commit)), &permit()).await.is_ok());
         let sent = server.requests();
         let verdicts: Vec<Value> =
@@ -391,7 +395,7 @@ async fn an_audit_that_finds_nothing_takes_our_own_verdict_back_of_this_head_alo
 
 #[tokio::test]
 async fn a_status_is_a_report_without_old_notes_and_then_a_build_status() {
-    let nothing = || Reply::new(204, "");
+    let nothing = || ScriptedHttpReply::new(204, "");
     let [who, account] = me("9.3.2");
     let replies = [who, account, page(&json!([]), None), ok(&json!({})), nothing(), nothing()];
     let server = Server::new(replies).await;
@@ -426,7 +430,7 @@ async fn an_opened_pull_request_that_is_there_already_is_adopted() {
         draft: false,
     };
     let [who, account] = me("9.3.2");
-    let refused = Reply::new(
+    let refused = ScriptedHttpReply::new(
         409,
         json!({ "errors": [{ "message": "Only one", "existingPullRequest": body(1, "Why", 101) }] })
             .to_string(),
@@ -434,7 +438,7 @@ async fn an_opened_pull_request_that_is_there_already_is_adopted() {
     let replies = [who, account, page(&json!([]), None), refused, page(&json!([body(1, "Why", 101)]), None)];
     let server = Server::new(replies).await;
     let client = center(&server)
-        .client(&PrId { number: 0, ..pr("101") }, "ACME/demo", Producer::Sync)
+        .client(&PrId { number: 0, ..pr("101") }, "ACME/demo", CommentProducer::Sync)
         .with_permit(&permit());
     let Ok(EffectOutcome::Pull(there)) = client.perform(&Effect::OpenPull(draft), &permit()).await else {
         panic!("adopted")

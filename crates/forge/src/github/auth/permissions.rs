@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use truing_core::slot::LoopKind;
 
-use super::refusals::ExtraWrite;
+use super::refusals::OptionalWrite;
 
 /// A permission of GitHub Apps and its level.
 pub type AppPermission = (&'static str, &'static str);
@@ -44,10 +44,10 @@ pub(super) const CHANGING: &[AppPermission] =
     &[("contents", "write"), ("metadata", "read"), ("pull_requests", "write")];
 
 /// Writes that a review continues without, each with the permissions that it needs.
-pub(super) const EXTRA: &[(ExtraWrite, &[AppPermission])] = &[
-    (ExtraWrite::Threads, CHANGING),
-    (ExtraWrite::Checks, &[("checks", "write")]),
-    (ExtraWrite::Statuses, &[("statuses", "write")]),
+pub(super) const EXTRA: &[(OptionalWrite, &[AppPermission])] = &[
+    (OptionalWrite::Threads, CHANGING),
+    (OptionalWrite::Checks, &[("checks", "write")]),
+    (OptionalWrite::Statuses, &[("statuses", "write")]),
 ];
 
 /// Permissions that are requested only if they are granted: `pull_requests` is enough for comments, and

@@ -14,7 +14,7 @@ const TRY_AGAIN: TimeSpan = TimeSpan::minutes(24 * 60);
 
 /// A kind of write that a review continues without.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(in crate::github) enum ExtraWrite {
+pub(in crate::github) enum OptionalWrite {
     /// Resolving and reopening threads.
     Threads,
     /// Creating check runs, which only an App can do.
@@ -23,7 +23,7 @@ pub(in crate::github) enum ExtraWrite {
     Statuses,
 }
 
-impl ExtraWrite {
+impl OptionalWrite {
     /// Returns the reason for readers of a summary.
     pub(in crate::github) const fn reason(self) -> &'static str {
         match self {
@@ -42,7 +42,7 @@ impl ExtraWrite {
 /// The known refusals, each with its time.
 #[derive(Default, Debug)]
 pub(in crate::github) struct KnownRefusals {
-    since: Mutex<HashMap<(String, ExtraWrite), UnixMillis>>,
+    since: Mutex<HashMap<(String, OptionalWrite), UnixMillis>>,
 }
 
 impl KnownRefusals {
@@ -50,7 +50,7 @@ impl KnownRefusals {
     pub(in crate::github) fn record_permission(
         &self,
         repository: &str,
-        extra: ExtraWrite,
+        extra: OptionalWrite,
         may: bool,
         now: UnixMillis,
     ) {
@@ -63,22 +63,22 @@ impl KnownRefusals {
     }
 
     /// Records that the forge has rejected the write.
-    pub(in crate::github) fn record_refusal(&self, repository: &str, extra: ExtraWrite, now: UnixMillis) {
+    pub(in crate::github) fn record_refusal(&self, repository: &str, extra: OptionalWrite, now: UnixMillis) {
         self.with_room().insert((repository.to_owned(), extra), now);
     }
 
     /// Returns true if the write is known to be rejected.
-    pub(in crate::github) fn is_refused(&self, repository: &str, extra: ExtraWrite) -> bool {
+    pub(in crate::github) fn is_refused(&self, repository: &str, extra: OptionalWrite) -> bool {
         self.lock_refusals().contains_key(&(repository.to_owned(), extra))
     }
 
     /// Returns true if the write may be tried at the forge.
-    pub(in crate::github) fn may_try(&self, repository: &str, extra: ExtraWrite, now: UnixMillis) -> bool {
+    pub(in crate::github) fn may_try(&self, repository: &str, extra: OptionalWrite, now: UnixMillis) -> bool {
         let since = self.lock_refusals().get(&(repository.to_owned(), extra)).copied();
         since.is_none_or(|since| since + TRY_AGAIN <= now)
     }
 
-    fn with_room(&self) -> MutexGuard<'_, HashMap<(String, ExtraWrite), UnixMillis>> {
+    fn with_room(&self) -> MutexGuard<'_, HashMap<(String, OptionalWrite), UnixMillis>> {
         let mut since = self.lock_refusals();
         if since.len() >= MAX_HELD {
             since.clear();
@@ -86,14 +86,14 @@ impl KnownRefusals {
         since
     }
 
-    fn lock_refusals(&self) -> MutexGuard<'_, HashMap<(String, ExtraWrite), UnixMillis>> {
+    fn lock_refusals(&self) -> MutexGuard<'_, HashMap<(String, OptionalWrite), UnixMillis>> {
         self.since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::ExtraWrite::{Statuses, Threads};
+    use super::OptionalWrite::{Statuses, Threads};
     use super::*;
 
     #[test]

@@ -6,7 +6,7 @@ use reqwest::header::AUTHORIZATION;
 use serde_json::json;
 use truing_core::id::Sha;
 use truing_core::port::{ForgeRead as _, OpenPull};
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 
 use super::*;
 use crate::forge_server::ForgeServer as _;
@@ -14,7 +14,7 @@ use crate::github::tests::options;
 use crate::github::{GitHub, GitHubOptions};
 use crate::listing::{CachedListing, RepositoryListing};
 use crate::remote::RemotePurpose;
-use crate::testing::{CANARY, Hand, Reply, Request, Server, permit, test_timeouts};
+use crate::testing::{CANARY, ManualClock, Request, ScriptedHttpReply, Server, permit, test_timeouts};
 
 const APP: u64 = 77;
 /// Start of the tests: 2026-11-20T08:00:00Z.
@@ -27,30 +27,30 @@ fn key() -> AppKey {
     KEY.get_or_init(AppKey::generate).clone()
 }
 
-fn app_at(server: &Server, clock: &Hand) -> GitHub {
+fn app_at(server: &Server, clock: &ManualClock) -> GitHub {
     let credentials = GitHubCredentials::App { id: APP, key: key() };
     let url = server.url("");
     let options = GitHubOptions { credentials, ..options(url.as_str(), url.as_str()) };
     GitHub::with_patience(options, test_timeouts(), Arc::new(clock.clone())).unwrap()
 }
 
-fn ok(body: &Value) -> Reply {
-    Reply::new(200, body.to_string())
+fn ok(body: &Value) -> ScriptedHttpReply {
+    ScriptedHttpReply::new(200, body.to_string())
 }
 
-fn installed(id: u64) -> Reply {
+fn installed(id: u64) -> ScriptedHttpReply {
     ok(&json!({ "id": id, "account": null }))
 }
 
 /// Returns the response with a token that is valid for one hour from the start of the tests.
-fn minted(token: &str, repository: u64) -> Reply {
+fn minted(token: &str, repository: u64) -> ScriptedHttpReply {
     let body = json!({
         "token": token, "expires_at": "2026-11-20T09:00:00Z", "repositories": [{ "id": repository }],
     });
-    Reply::new(201, body.to_string())
+    ScriptedHttpReply::new(201, body.to_string())
 }
 
-fn pull_body(repository: u64) -> Reply {
+fn pull_body(repository: u64) -> ScriptedHttpReply {
     ok(&json!({
         "state": "open", "draft": false, "html_url": "https://x/octo/demo/pull/7",
         "head": { "sha": HEAD, "ref": "mend", "repo": null },
@@ -74,9 +74,9 @@ fn bearer(request: &Request) -> String {
 #[tokio::test]
 async fn an_app_gets_a_token_for_the_one_repository_and_what_reviews_need() {
     let server = Server::new([installed(9), minted("ghs_one", 5), pull_body(5), pull_body(5)]).await;
-    let github = app_at(&server, &Hand::new(NOW));
+    let github = app_at(&server, &ManualClock::new(NOW));
     assert_eq!(github.app(), Some(APP));
-    let pull = github.client(&pr(), "octo/demo", Producer::Review).with_permit(&permit());
+    let pull = github.client(&pr(), "octo/demo", CommentProducer::Review).with_permit(&permit());
     pull.pull_request().await.unwrap();
     pull.pull_request().await.unwrap();
     let remote = github.resolve_remote(&pr().repository, "octo/demo", RemotePurpose::Fetch).await.unwrap();
@@ -104,10 +104,10 @@ async fn an_app_gets_a_token_for_the_one_repository_and_what_reviews_need() {
 
 #[tokio::test]
 async fn a_token_is_replaced_before_it_ends_and_when_it_is_refused() {
-    let clock = Hand::new(NOW);
+    let clock = ManualClock::new(NOW);
     let fresh = |token: &str| {
         let body = json!({ "token": token, "expires_at": "2026-11-20T10:00:00Z" });
-        Reply::new(201, body.to_string())
+        ScriptedHttpReply::new(201, body.to_string())
     };
     let server = Server::new([
         installed(9),
@@ -117,17 +117,18 @@ async fn a_token_is_replaced_before_it_ends_and_when_it_is_refused() {
         fresh("ghs_two"),
         pull_body(5),
         // The token expires during the run and is replaced once.
-        Reply::new(401, ""),
+        ScriptedHttpReply::new(401, ""),
         installed(9),
         fresh("ghs_three"),
         pull_body(5),
-        Reply::new(401, ""),
+        ScriptedHttpReply::new(401, ""),
         installed(9),
         fresh("ghs_four"),
-        Reply::new(401, ""),
+        ScriptedHttpReply::new(401, ""),
     ])
     .await;
-    let pull = app_at(&server, &clock).client(&pr(), "octo/demo", Producer::Review).with_permit(&permit());
+    let pull =
+        app_at(&server, &clock).client(&pr(), "octo/demo", CommentProducer::Review).with_permit(&permit());
     pull.pull_request().await.unwrap();
     clock.pass(TimeSpan::minutes(50));
     pull.pull_request().await.unwrap();
@@ -143,10 +144,11 @@ async fn a_token_is_replaced_before_it_ends_and_when_it_is_refused() {
 #[tokio::test]
 async fn how_long_a_token_lasts_is_counted_by_the_forges_clock() {
     // The forge's clock is two hours behind ours.
-    let clock = Hand::new(NOW + TimeSpan::minutes(120));
+    let clock = ManualClock::new(NOW + TimeSpan::minutes(120));
     let token = minted("ghs_one", 5).header("date", "Fri, 20 Nov 2026 08:00:00 GMT");
     let server = Server::new([installed(9), token, pull_body(5), pull_body(5)]).await;
-    let pull = app_at(&server, &clock).client(&pr(), "octo/demo", Producer::Review).with_permit(&permit());
+    let pull =
+        app_at(&server, &clock).client(&pr(), "octo/demo", CommentProducer::Review).with_permit(&permit());
     pull.pull_request().await.unwrap();
     clock.pass(TimeSpan::minutes(49));
     pull.pull_request().await.unwrap();
@@ -155,8 +157,8 @@ async fn how_long_a_token_lasts_is_counted_by_the_forges_clock() {
 #[tokio::test]
 async fn workers_wait_for_one_token_instead_of_each_asking_for_its_own() {
     let server = Server::new([installed(9), minted("ghs_one", 5), pull_body(5).repeat_always()]).await;
-    let github = app_at(&server, &Hand::new(NOW));
-    let pull = github.client(&pr(), "octo/demo", Producer::Review).with_permit(&permit());
+    let github = app_at(&server, &ManualClock::new(NOW));
+    let pull = github.client(&pr(), "octo/demo", CommentProducer::Review).with_permit(&permit());
     let (a, b, c) = tokio::join!(pull.pull_request(), pull.pull_request(), pull.pull_request());
     assert!(a.is_ok() && b.is_ok() && c.is_ok());
     assert_eq!(server.requests().len(), 5);
@@ -171,19 +173,24 @@ async fn a_name_and_an_id_of_one_repository_share_its_token() {
         pull_body(5),
         ok(&json!([])),
         // The name is not found, so the next call looks it up again.
-        Reply::new(404, ""),
+        ScriptedHttpReply::new(404, ""),
         installed(9),
         minted("ghs_two", 6),
         ok(&json!([])),
     ])
     .await;
-    let github = app_at(&server, &Hand::new(NOW));
+    let github = app_at(&server, &ManualClock::new(NOW));
     let pulls = async || {
         let mut list = CachedListing::<OpenPull>::default();
         github.open_pulls("Octo/demo", &mut list, &mut 9).await
     };
     pulls().await.unwrap();
-    github.client(&pr(), "octo/demo", Producer::Review).with_permit(&permit()).pull_request().await.unwrap();
+    github
+        .client(&pr(), "octo/demo", CommentProducer::Review)
+        .with_permit(&permit())
+        .pull_request()
+        .await
+        .unwrap();
     pulls().await.unwrap();
     assert!(pulls().await.is_err());
     pulls().await.unwrap();
@@ -196,7 +203,7 @@ async fn a_name_and_an_id_of_one_repository_share_its_token() {
 async fn a_repository_is_found_by_its_id_alone() {
     let found = ok(&json!({ "id": 5, "full_name": "octo/new" }));
     let server = Server::new([installed(9), minted("ghs_one", 5), found]).await;
-    let seen = app_at(&server, &Hand::new(NOW)).repository_by_id("5").await.unwrap();
+    let seen = app_at(&server, &ManualClock::new(NOW)).repository_by_id("5").await.unwrap();
     assert_eq!(seen.name, "octo/new");
     let requests = server.requests();
     let expected = [
@@ -227,11 +234,11 @@ async fn an_apps_repositories_are_those_of_its_installations() {
         page(6, "hexa/demo"),
         // A third installation was suspended just now.
         ok(&json!([{ "id": 7 }, { "id": 11 }])),
-        Reply::new(403, r#"{"message":"This installation has been suspended"}"#),
+        ScriptedHttpReply::new(403, r#"{"message":"This installation has been suspended"}"#),
         page(8, "hexa/new"),
     ])
     .await;
-    let github = app_at(&server, &Hand::new(NOW));
+    let github = app_at(&server, &ManualClock::new(NOW));
     let mut list = RepositoryListing::default();
     github.refresh_repositories(&mut list, &mut 9).await.unwrap();
     assert_eq!(list.items().map(|seen| seen.name.as_str()).collect::<Vec<_>>(), ["octo/demo", "hexa/demo"]);
@@ -263,7 +270,7 @@ async fn an_app_writes_as_its_bot_and_knows_its_former_accounts() {
         accounts: vec!["Ada".into(), "17".into()],
         ..options(url.as_str(), url.as_str())
     };
-    let github = GitHub::with_patience(options, test_timeouts(), Arc::new(Hand::new(NOW))).unwrap();
+    let github = GitHub::with_patience(options, test_timeouts(), Arc::new(ManualClock::new(NOW))).unwrap();
     let accounts = github.accounts(TokenScope::Named("octo/demo")).await.unwrap();
     let whose = |id: u64, login: &str| {
         accounts.account_kind(&wire::GitHubUser { id, login: Some(login.into()), kind: String::new() })
@@ -287,23 +294,35 @@ async fn an_app_writes_as_its_bot_and_knows_its_former_accounts() {
 #[tokio::test]
 async fn what_an_app_may_not_is_told_with_what_it_needs() {
     let not_granted = r#"{"message":"The permissions requested are not granted to this installation."}"#;
-    let cases: [(Vec<Reply>, &str); 7] = [
-        (vec![Reply::new(401, "")], "are app_id and private_key of one App"),
-        (vec![Reply::new(404, "")], "(is it installed there?): not found"),
-        (vec![Reply::new(301, "").header("location", "/repositories/5/installation")], "at another address"),
-        (vec![installed(9), Reply::new(422, not_granted)], "the App needs checks: write, contents: read"),
+    let cases: [(Vec<ScriptedHttpReply>, &str); 7] = [
+        (vec![ScriptedHttpReply::new(401, "")], "are app_id and private_key of one App"),
+        (vec![ScriptedHttpReply::new(404, "")], "(is it installed there?): not found"),
         (
-            vec![installed(9), Reply::new(403, r#"{"message":"This installation has been suspended"}"#)],
+            vec![ScriptedHttpReply::new(301, "").header("location", "/repositories/5/installation")],
+            "at another address",
+        ),
+        (
+            vec![installed(9), ScriptedHttpReply::new(422, not_granted)],
+            "the App needs checks: write, contents: read",
+        ),
+        (
+            vec![
+                installed(9),
+                ScriptedHttpReply::new(403, r#"{"message":"This installation has been suspended"}"#),
+            ],
             "(403): This installation has been suspended",
         ),
-        (vec![installed(9), Reply::new(201, format!(r#"{{"token":"{CANARY}"}}"#))], "not as expected"),
-        (vec![installed(9), Reply::new(201, format!(r#""{CANARY}""#))], "not as expected"),
+        (
+            vec![installed(9), ScriptedHttpReply::new(201, format!(r#"{{"token":"{CANARY}"}}"#))],
+            "not as expected",
+        ),
+        (vec![installed(9), ScriptedHttpReply::new(201, format!(r#""{CANARY}""#))], "not as expected"),
     ];
     for (replies, expected) in cases {
         let server = Server::new(replies).await;
-        let github = app_at(&server, &Hand::new(NOW));
+        let github = app_at(&server, &ManualClock::new(NOW));
         let error = github
-            .client(&pr(), "octo/demo", Producer::Review)
+            .client(&pr(), "octo/demo", CommentProducer::Review)
             .with_permit(&permit())
             .pull_request()
             .await
@@ -314,9 +333,9 @@ async fn what_an_app_may_not_is_told_with_what_it_needs() {
         assert!(error.has_no_effect() || matches!(error, ForgeError::Unavailable { .. }));
     }
     let server = Server::new([installed(9), minted(&format!("{CANARY}\u{7f}"), 5)]).await;
-    let github = app_at(&server, &Hand::new(NOW));
+    let github = app_at(&server, &ManualClock::new(NOW));
     let error = github
-        .client(&pr(), "octo/demo", Producer::Review)
+        .client(&pr(), "octo/demo", CommentProducer::Review)
         .with_permit(&permit())
         .set_status(&status())
         .await

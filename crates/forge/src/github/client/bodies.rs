@@ -17,8 +17,8 @@ pub(super) struct GitHubPullDetails {
     pub(super) merged_at: Option<String>,
     /// Author; null when the account is gone.
     pub(super) user: Option<GitHubUser>,
-    pub(super) head: GitHubPullTip,
-    pub(super) base: GitHubPullTip,
+    pub(super) head: GitHubPullRefBody,
+    pub(super) base: GitHubPullRefBody,
     #[serde(default)]
     pub(super) labels: Vec<GitHubLabel>,
     #[serde(default)]
@@ -29,15 +29,15 @@ pub(super) struct GitHubPullDetails {
 
 /// The head or the base of a pull request. The head's repository is null when the fork is gone.
 #[derive(Deserialize)]
-pub(super) struct GitHubPullTip {
+pub(super) struct GitHubPullRefBody {
     pub(super) sha: String,
     #[serde(rename = "ref")]
     pub(super) branch: String,
-    pub(super) repo: Option<TipRepository>,
+    pub(super) repo: Option<PullRefRepository>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct TipRepository {
+pub(super) struct PullRefRepository {
     pub(super) id: u64,
     pub(super) full_name: String,
 }

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use truing_core::effect::{Effect, EffectKind};
 use truing_core::id::TimeSpan;
-use truing_core::port::{EffectOutcome, ForgeError, ForgeWrite, Permit, PullDraft, PullState};
+use truing_core::port::{EffectOutcome, ForgeError, ForgeWrite, PullDraft, PullState, WritePermit};
 use truing_core::publish::{CommentSubject, ThreadState};
 
 use super::GitHubClient;
-use crate::github::auth::ExtraWrite;
+use crate::github::auth::OptionalWrite;
 use crate::github::id::GitHubCommentId;
 use crate::marker::{disable_markers, normalize_text, split_marker};
 
 #[async_trait]
 impl ForgeWrite for GitHubClient {
-    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<EffectOutcome, ForgeError> {
+    async fn perform(&self, effect: &Effect, permit: &Arc<WritePermit>) -> Result<EffectOutcome, ForgeError> {
         let client = self.with_permit(permit);
         match effect {
             Effect::Review(draft) => client.send_review(draft).await.map(EffectOutcome::Review),
@@ -185,15 +185,15 @@ impl ForgeWrite for GitHubClient {
 impl GitHubClient {
     /// Returns the writes that make effects of this kind, if a review continues without them. One of them is
     /// enough.
-    fn extras(&self, kind: EffectKind) -> &'static [ExtraWrite] {
+    fn extras(&self, kind: EffectKind) -> &'static [OptionalWrite] {
         if matches!(kind, EffectKind::Resolve | EffectKind::Reopen) {
-            &[ExtraWrite::Threads]
+            &[OptionalWrite::Threads]
         } else if kind != EffectKind::Status {
             &[]
         } else if self.github.app().is_some() {
-            &[ExtraWrite::Checks, ExtraWrite::Statuses]
+            &[OptionalWrite::Checks, OptionalWrite::Statuses]
         } else {
-            &[ExtraWrite::Statuses]
+            &[OptionalWrite::Statuses]
         }
     }
 

@@ -9,7 +9,7 @@ use truing_core::port::{
     Actor, AppliedLabel, CheckState, CommitCheck, ForgeError, HeadRepository, LineComment, MergeSummary,
     PullDetails, PullHead, PullReview, PullReviewDecision, PullState, ReviewThread,
 };
-use truing_core::publish::{CommentSubject, ForgeThread, Producer};
+use truing_core::publish::{CommentProducer, CommentSubject, ForgeThread};
 
 use super::{GitHubClient, bodies};
 use crate::github::auth::GitHubAccounts;
@@ -246,7 +246,9 @@ impl GitHubClient {
     fn reviewed_finding(&self, text: Option<&str>) -> Option<Topic> {
         match self.markers().find_marker(&self.marker_place(self.id.number), text?) {
             MarkerMatch::Verified {
-                producer: Producer::Review, item: CommentSubject::Finding(id), ..
+                producer: CommentProducer::Review,
+                item: CommentSubject::Finding(id),
+                ..
             } => Some(Topic::for_finding(&id)),
             MarkerMatch::Verified { .. }
             | MarkerMatch::UnknownKey { .. }

@@ -40,8 +40,8 @@ pub(super) struct GitHubPullItem {
     pub(super) created_at: String,
     /// Author; null when the account is gone.
     pub(super) user: Option<GitHubUser>,
-    pub(super) head: crate::github::wire::GitHubTip,
-    pub(super) base: crate::github::wire::GitHubTip,
+    pub(super) head: crate::github::wire::GitHubPullRef,
+    pub(super) base: crate::github::wire::GitHubPullRef,
     pub(super) labels: Vec<GitHubLabel>,
 }
 

@@ -7,7 +7,7 @@ use truing_core::branch_name::is_branch_name;
 use truing_core::id::{ReviewId, Sha, Topic, UnixMillis};
 use truing_core::line;
 use truing_core::port::{
-    BranchPull, ForgeError, PullActivity, PullCommit, PullDraft, PullRemark, PullReview, PullState,
+    BranchPull, ForgeError, PullActivity, PullCommit, PullDraft, PullRequestComment, PullReview, PullState,
     ReviewState,
 };
 
@@ -273,11 +273,11 @@ impl GitHubClient {
         accounts: &GitHubAccounts<'_>,
         id: fn(u64) -> GitHubCommentId,
         comment: GitHubCommentItem,
-    ) -> Result<PullRemark, ForgeError> {
+    ) -> Result<PullRequestComment, ForgeError> {
         let author = comment.user.as_ref().map(|user| actor(accounts, user));
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
         let (topic, body) = self.read_topic(number, is_ours, comment.body.as_deref());
-        Ok(PullRemark {
+        Ok(PullRequestComment {
             id: id(comment.id).to_comment_id(),
             author,
             commit: comment.original_commit_id.map(|commit| parse_sha(what, &commit)).transpose()?,

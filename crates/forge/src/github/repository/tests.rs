@@ -4,12 +4,12 @@
 use serde_json::{Value, json};
 use truing_core::id::PrId;
 use truing_core::port::{ForgeError, ForgeRead as _, PullState};
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 
 use super::*;
 use crate::forge_server::ForgeServer as _;
 use crate::github::tests::github;
-use crate::testing::{Reply as Answer, Server, permit};
+use crate::testing::{ScriptedHttpReply as Answer, Server, permit};
 
 const SHA: &str = "1111111111111111111111111111111111111111";
 const ME: u64 = 42;
@@ -24,13 +24,13 @@ fn me() -> Answer {
 
 fn client(server: &Server) -> GitHubClient {
     let place = PrId { forge: "github".into(), repository: "1296269".into(), number: 0 };
-    github(server).client(&place, "octo/demo", Producer::Sync).with_permit(&permit())
+    github(server).client(&place, "octo/demo", CommentProducer::Sync).with_permit(&permit())
 }
 
 /// Returns a pull request of ours from a branch of this repository.
 fn pull(number: u64, repository: &Value, server: &Server) -> Value {
     let place = PrId { forge: "github".into(), repository: "1296269".into(), number: 0 };
-    let marker = client(server).markers().sign_topic(&place, Producer::Sync, &Topic::new("t"));
+    let marker = client(server).markers().sign_topic(&place, CommentProducer::Sync, &Topic::new("t"));
     json!({
         "number": number, "node_id": "PR_x", "html_url": "u", "title": "t", "body": format!("b\n\n{marker}"),
         "state": "open", "draft": false, "merged_at": null, "created_at": "2026-11-21T00:00:00Z",

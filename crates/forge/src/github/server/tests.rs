@@ -5,13 +5,13 @@ use truing_core::id::AccountId;
 
 use super::*;
 use crate::github::tests::github;
-use crate::testing::{Reply, Server};
+use crate::testing::{ScriptedHttpReply, Server};
 
 const HEAD: &str = "1111111111111111111111111111111111111111";
 const BASE: &str = "2222222222222222222222222222222222222222";
 
-fn ok(body: &Value) -> Reply {
-    Reply::new(200, body.to_string())
+fn ok(body: &Value) -> ScriptedHttpReply {
+    ScriptedHttpReply::new(200, body.to_string())
 }
 
 fn lines(server: &Server) -> Vec<String> {
@@ -46,11 +46,11 @@ async fn pages_that_have_not_changed_are_kept_and_cost_nothing() {
         page(&[5, 4], Some(2), "\"a\""),
         page(&[3, 2], Some(3), "\"b\""),
         page(&[1], None, "\"c\""),
-        Reply::new(304, ""),
-        Reply::new(304, ""),
-        Reply::new(304, ""),
+        ScriptedHttpReply::new(304, ""),
+        ScriptedHttpReply::new(304, ""),
+        ScriptedHttpReply::new(304, ""),
         // The list now ends with the second page.
-        Reply::new(304, ""),
+        ScriptedHttpReply::new(304, ""),
         page(&[3], None, "\"d\""),
     ])
     .await;
@@ -110,7 +110,7 @@ async fn each_kind_of_token_has_its_own_list_of_repositories() {
     let seen =
         |id: &str, name: &str, archived| ForgeRepository { id: id.into(), name: name.into(), archived };
     let expected = [seen("1", "octo/one", true), seen("3", "octo/three", false)];
-    let listed = async |replies: Vec<Reply>| {
+    let listed = async |replies: Vec<ScriptedHttpReply>| {
         let server = Server::new(replies).await;
         let mut list = RepositoryListing::default();
         github(&server).refresh_repositories(&mut list, &mut 9).await.unwrap();
@@ -123,7 +123,8 @@ async fn each_kind_of_token_has_its_own_list_of_repositories() {
         ["GET /user", "GET /user/repos?sort=pushed&per_page=100"]
     );
     // A token from GitHub Actions cannot request its own account.
-    let forbidden = Reply::new(403, json!({"message": "Resource not accessible by integration"}).to_string());
+    let forbidden =
+        ScriptedHttpReply::new(403, json!({"message": "Resource not accessible by integration"}).to_string());
     let viewer = ok(&json!({"data": {"viewer": {"login": "github-actions[bot]"}}}));
     let bot = ok(&json!({"id": 41, "login": "github-actions[bot]"}));
     assert_eq!(
@@ -191,7 +192,7 @@ async fn only_who_may_write_may_command_whatever_the_name() {
         (told("maintain", 4), false), // GitHub never returns this: it has `write` and the role
         (told("admin", 5), false),    // another account has the name now
         (ok(&json!({"permission": "admin", "user": null})), false),
-        (Reply::new(404, ""), false),
+        (ScriptedHttpReply::new(404, ""), false),
     ] {
         let shown = format!("{reply:?}");
         let server = Server::new([reply]).await;
@@ -199,7 +200,7 @@ async fn only_who_may_write_may_command_whatever_the_name() {
         assert_eq!(github(&server).may_write("octo/demo", &author).await, Ok(may), "{shown}");
         assert_eq!(lines(&server), ["GET /repos/octo/demo/collaborators/ada/permission"]);
     }
-    let server = Server::new([Reply::new(403, "")]).await;
+    let server = Server::new([ScriptedHttpReply::new(403, "")]).await;
     let author = AuthorAccount { id: AccountId::new("4"), login: "a/../b".into(), is_person: true };
     assert!(github(&server).may_write("octo/demo", &author).await.is_err(), "no answer is no permission");
     assert_eq!(lines(&server), ["GET /repos/octo/demo/collaborators/a%2F..%2Fb/permission"]);
@@ -207,7 +208,7 @@ async fn only_who_may_write_may_command_whatever_the_name() {
 
 #[tokio::test]
 async fn a_repository_is_found_by_its_id_when_its_name_leads_elsewhere() {
-    let moved = Reply::new(301, "").header("location", "/repositories/7");
+    let moved = ScriptedHttpReply::new(301, "").header("location", "/repositories/7");
     let server = Server::new([moved, ok(&json!({"id": 7, "full_name": "octo/new"}))]).await;
     let github = github(&server);
     assert!(matches!(github.repository("octo/old").await, Err(ForgeError::Moved { .. })));

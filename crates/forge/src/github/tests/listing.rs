@@ -7,7 +7,7 @@ async fn the_account_is_asked_for_once_and_threads_only_if_needed() {
     let empty = ok(&json!([]));
     let server = Server::new([me(), empty.clone().repeat_always()]).await;
     let github = github(&server);
-    for producer in [Producer::Review, Producer::Mcp] {
+    for producer in [CommentProducer::Review, CommentProducer::Mcp] {
         let pull = github.client(&pr(7), "octo/demo", producer).with_permit(&permit());
         assert_eq!(pull.producer_comments(&[]).await, Ok(vec![]));
     }
@@ -19,6 +19,6 @@ async fn the_account_is_asked_for_once_and_threads_only_if_needed() {
 #[tokio::test]
 async fn a_list_that_breaks_off_is_an_error_never_a_short_list() {
     let page = ok(&json!([])).header("link", r#"</x>; rel="next""#);
-    let server = Server::new([me(), page, Reply::new(500, "")]).await;
+    let server = Server::new([me(), page, ScriptedHttpReply::new(500, "")]).await;
     assert!(pull(&server).producer_comments(&[]).await.is_err());
 }

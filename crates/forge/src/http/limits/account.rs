@@ -44,7 +44,7 @@ impl RateResource {
 /// The state of one payer's limits.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct PayerLimits {
+pub(super) struct OwnerLimitState {
     /// Time before which no call is sent.
     paused: Option<UnixMillis>,
     /// Number of consecutive secondary limits that named no wait.
@@ -55,7 +55,7 @@ pub(super) struct PayerLimits {
     created: VecDeque<UnixMillis>,
 }
 
-impl PayerLimits {
+impl OwnerLimitState {
     /// Returns the wait of a call that must not be sent now. A call that creates something (`creations` is
     /// given) is counted if it may be sent.
     pub(super) fn admit(

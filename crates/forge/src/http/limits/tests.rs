@@ -6,13 +6,13 @@ use truing_fakes::common::FakeSharedState;
 use url::Url;
 
 use super::*;
-use crate::testing::Hand;
+use crate::testing::ManualClock;
 
 /// Start of the tests: 2026-11-20T08:00:00Z.
 const NOW: UnixMillis = UnixMillis(1_795_161_600_000);
 
-fn limits(api: &str) -> (RateLimits, Hand) {
-    let clock = Hand::new(NOW);
+fn limits(api: &str) -> (RateLimits, ManualClock) {
+    let clock = ManualClock::new(NOW);
     (
         RateLimits::new(crate::github::wire_of(&Url::parse(api).unwrap()).creations, Arc::new(clock.clone())),
         clock,
@@ -39,7 +39,7 @@ fn headers(list: &[(&str, &str)]) -> HeaderMap {
 }
 
 /// Returns the wait of a call.
-async fn wait(limits: &RateLimits, payer: QuotaPayer, call: &ForgeRequest) -> Option<TimeSpan> {
+async fn wait(limits: &RateLimits, payer: RateLimitOwner, call: &ForgeRequest) -> Option<TimeSpan> {
     match limits.admit(payer, call).await {
         Ok(_) => None,
         Err(ForgeError::RateLimited { wait, what }) => {
@@ -53,7 +53,7 @@ async fn wait(limits: &RateLimits, payer: QuotaPayer, call: &ForgeRequest) -> Op
 #[tokio::test]
 async fn a_spent_primary_limit_is_not_tried_until_its_window_ends() {
     let (limits, clock) = limits("https://api.github.com");
-    let (one, other) = (QuotaPayer::Installation(1), QuotaPayer::Installation(2));
+    let (one, other) = (RateLimitOwner::Installation(1), RateLimitOwner::Installation(2));
     // Ten minutes by the forge's clock, which is an hour ahead of ours.
     let spent = [
         ("x-ratelimit-limit", "5000"),
@@ -83,7 +83,7 @@ async fn whoever_has_the_fewest_calls_left_is_shown() {
     {
         let told =
             [("x-ratelimit-limit", "5000"), ("x-ratelimit-remaining", left), ("x-ratelimit-reset", reset)];
-        limits.record_headers(QuotaPayer::Installation(installation), &headers(&told)).await;
+        limits.record_headers(RateLimitOwner::Installation(installation), &headers(&told)).await;
     }
     let left = || limits.quota().map(|quota| quota.remaining);
     assert_eq!(left(), Some(4));
@@ -96,7 +96,7 @@ async fn whoever_has_the_fewest_calls_left_is_shown() {
 #[tokio::test]
 async fn a_secondary_limit_stops_all_calls_of_its_payer_and_the_wait_grows_until_one_goes_well() {
     let (limits, clock) = limits("https://api.github.com");
-    let (one, other) = (QuotaPayer::Installation(3), QuotaPayer::Installation(4));
+    let (one, other) = (RateLimitOwner::Installation(3), RateLimitOwner::Installation(4));
     assert_eq!(
         limits.record_secondary_limit(one, SecondaryLimit::Asked, TimeSpan::seconds(17)).await,
         TimeSpan::seconds(17)
@@ -131,41 +131,41 @@ async fn a_secondary_limit_stops_all_calls_of_its_payer_and_the_wait_grows_until
 async fn what_is_created_keeps_within_what_githubs_own_service_allows() {
     let (limits, clock) = limits("https://api.github.com");
     for _ in 0..80 {
-        assert_eq!(wait(&limits, QuotaPayer::Token, &create()).await, None);
+        assert_eq!(wait(&limits, RateLimitOwner::Token, &create()).await, None);
     }
     clock.pass(TimeSpan::seconds(20));
-    assert_eq!(wait(&limits, QuotaPayer::Token, &create()).await, Some(TimeSpan::seconds(40)));
-    assert_eq!(wait(&limits, QuotaPayer::Token, &read()).await, None, "reading is another matter");
+    assert_eq!(wait(&limits, RateLimitOwner::Token, &create()).await, Some(TimeSpan::seconds(40)));
+    assert_eq!(wait(&limits, RateLimitOwner::Token, &read()).await, None, "reading is another matter");
     clock.pass(TimeSpan::seconds(40));
     let mut made = 80;
     while made < 500 {
-        match wait(&limits, QuotaPayer::Token, &create()).await {
+        match wait(&limits, RateLimitOwner::Token, &create()).await {
             None => made += 1,
             Some(time) => clock.pass(time),
         }
     }
     let left = NOW + TimeSpan::minutes(60) - clock.now();
     assert_eq!(
-        wait(&limits, QuotaPayer::Token, &create()).await,
+        wait(&limits, RateLimitOwner::Token, &create()).await,
         Some(left),
         "the first ones leave the hour"
     );
     clock.pass(left);
-    assert_eq!(wait(&limits, QuotaPayer::Token, &create()).await, None);
+    assert_eq!(wait(&limits, RateLimitOwner::Token, &create()).await, None);
 }
 
 #[tokio::test]
 async fn a_call_that_is_not_sent_counts_as_none_created() {
     let (limits, clock) = limits("https://api.octo.ghe.com");
-    limits.record_secondary_limit(QuotaPayer::Token, SecondaryLimit::Asked, TimeSpan::seconds(10)).await;
+    limits.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::Asked, TimeSpan::seconds(10)).await;
     for _ in 0..500 {
-        assert!(wait(&limits, QuotaPayer::Token, &create()).await.is_some());
+        assert!(wait(&limits, RateLimitOwner::Token, &create()).await.is_some());
     }
     clock.pass(TimeSpan::seconds(10));
     for _ in 0..80 {
-        assert_eq!(wait(&limits, QuotaPayer::Token, &create()).await, None);
+        assert_eq!(wait(&limits, RateLimitOwner::Token, &create()).await, None);
     }
-    assert!(wait(&limits, QuotaPayer::Token, &create()).await.is_some());
+    assert!(wait(&limits, RateLimitOwner::Token, &create()).await.is_some());
 }
 
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn other_servers_limit_by_themselves() {
     for api in ["https://git.example.com/api/v3", "http://127.0.0.1:9", "https://github.com.example"] {
         let (limits, _) = limits(api);
         for _ in 0..600 {
-            assert_eq!(wait(&limits, QuotaPayer::Token, &create()).await, None, "{api}");
+            assert_eq!(wait(&limits, RateLimitOwner::Token, &create()).await, None, "{api}");
         }
     }
 }
@@ -183,25 +183,25 @@ async fn no_more_calls_are_under_way_than_there_are_places() {
     let (limits, _) = limits("https://api.github.com");
     let mut places = Vec::new();
     for _ in 0..MAX_CONCURRENT {
-        places.push(limits.admit(QuotaPayer::Token, &read()).await.unwrap());
+        places.push(limits.admit(RateLimitOwner::Token, &read()).await.unwrap());
     }
     let next = read();
-    let mut next = std::pin::pin!(limits.admit(QuotaPayer::Token, &next));
+    let mut next = std::pin::pin!(limits.admit(RateLimitOwner::Token, &next));
     tokio::select! {
         biased;
         _ = &mut next => panic!("one too many"),
         () = std::future::ready(()) => {}
     }
     // A call that waited for a place meets a limit that was hit in the meantime.
-    limits.record_secondary_limit(QuotaPayer::Token, SecondaryLimit::Asked, TimeSpan::seconds(5)).await;
+    limits.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::Asked, TimeSpan::seconds(5)).await;
     places.pop();
     assert!(matches!(next.await, Err(ForgeError::RateLimited { .. })));
 }
 
 /// Returns two processes with one login, their shared state by a clock that is an hour ahead of theirs, and
 /// both clocks.
-fn two() -> (RateLimits, RateLimits, FakeSharedState, [Hand; 2]) {
-    let (ours, theirs) = (Hand::new(NOW), Hand::new(NOW + TimeSpan::minutes(60)));
+fn two() -> (RateLimits, RateLimits, FakeSharedState, [ManualClock; 2]) {
+    let (ours, theirs) = (ManualClock::new(NOW), ManualClock::new(NOW + TimeSpan::minutes(60)));
     let common = FakeSharedState::new(Arc::new(theirs.clone()));
     let process = || {
         let creations = crate::github::wire_of(&url("")).creations;
@@ -211,7 +211,7 @@ fn two() -> (RateLimits, RateLimits, FakeSharedState, [Hand; 2]) {
     (process(), process(), common, [ours, theirs])
 }
 
-fn pass(clocks: &[Hand; 2], time: TimeSpan) {
+fn pass(clocks: &[ManualClock; 2], time: TimeSpan) {
     clocks.iter().for_each(|clock| clock.pass(time));
 }
 
@@ -220,40 +220,40 @@ async fn processes_create_together_what_one_may_and_while_they_know_nothing_of_e
     let (one, other, common, clocks) = two();
     for of in 0..80 {
         let limits = if of % 2 == 0 { &one } else { &other };
-        assert_eq!(wait(limits, QuotaPayer::Token, &create()).await, None);
+        assert_eq!(wait(limits, RateLimitOwner::Token, &create()).await, None);
     }
     pass(&clocks, TimeSpan::seconds(20));
     for limits in [&one, &other] {
-        assert_eq!(wait(limits, QuotaPayer::Token, &create()).await, Some(TimeSpan::seconds(40)));
-        assert_eq!(wait(limits, QuotaPayer::Token, &read()).await, None, "reading is another matter");
-        assert_eq!(wait(limits, QuotaPayer::Installation(1), &create()).await, None, "each has its own");
+        assert_eq!(wait(limits, RateLimitOwner::Token, &create()).await, Some(TimeSpan::seconds(40)));
+        assert_eq!(wait(limits, RateLimitOwner::Token, &read()).await, None, "reading is another matter");
+        assert_eq!(wait(limits, RateLimitOwner::Installation(1), &create()).await, None, "each has its own");
     }
     common.set_gone(true);
     // Each has counted its own 40 creations, and none that was not sent.
     for _ in 0..40 {
-        assert_eq!(wait(&one, QuotaPayer::Token, &create()).await, None);
+        assert_eq!(wait(&one, RateLimitOwner::Token, &create()).await, None);
     }
-    assert_eq!(wait(&one, QuotaPayer::Token, &create()).await, Some(TimeSpan::seconds(40)));
+    assert_eq!(wait(&one, RateLimitOwner::Token, &create()).await, Some(TimeSpan::seconds(40)));
     pass(&clocks, TimeSpan::seconds(40));
     common.set_gone(false);
-    assert_eq!(wait(&other, QuotaPayer::Token, &create()).await, None);
+    assert_eq!(wait(&other, RateLimitOwner::Token, &create()).await, None);
 }
 
 #[tokio::test]
 async fn a_secondary_limit_that_one_process_met_stops_the_others_for_the_same_time() {
     let (one, other, common, clocks) = two();
-    one.record_secondary_limit(QuotaPayer::Token, SecondaryLimit::Asked, TimeSpan::seconds(90)).await;
-    assert_eq!(wait(&other, QuotaPayer::Token, &read()).await, Some(TimeSpan::seconds(90)));
-    assert_eq!(wait(&other, QuotaPayer::Token, &create()).await, Some(TimeSpan::seconds(90)));
+    one.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::Asked, TimeSpan::seconds(90)).await;
+    assert_eq!(wait(&other, RateLimitOwner::Token, &read()).await, Some(TimeSpan::seconds(90)));
+    assert_eq!(wait(&other, RateLimitOwner::Token, &create()).await, Some(TimeSpan::seconds(90)));
     // A shorter wait changes nothing.
-    other.record_secondary_limit(QuotaPayer::Token, SecondaryLimit::Asked, TimeSpan::seconds(5)).await;
-    assert_eq!(wait(&one, QuotaPayer::Token, &read()).await, Some(TimeSpan::seconds(90)));
+    other.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::Asked, TimeSpan::seconds(5)).await;
+    assert_eq!(wait(&one, RateLimitOwner::Token, &read()).await, Some(TimeSpan::seconds(90)));
     // The other process knows the limit by now.
     common.set_gone(true);
     pass(&clocks, TimeSpan::seconds(30));
-    assert_eq!(wait(&other, QuotaPayer::Token, &read()).await, Some(TimeSpan::seconds(60)));
+    assert_eq!(wait(&other, RateLimitOwner::Token, &read()).await, Some(TimeSpan::seconds(60)));
     pass(&clocks, TimeSpan::seconds(60));
-    assert_eq!(wait(&other, QuotaPayer::Token, &read()).await, None);
+    assert_eq!(wait(&other, RateLimitOwner::Token, &read()).await, None);
 }
 
 #[tokio::test]
@@ -261,14 +261,14 @@ async fn the_wait_grows_with_the_strikes_of_all_until_a_call_of_any_goes_well() 
     let (one, other, common, clocks) = two();
     for (limits, minutes) in [(&one, 1), (&other, 2), (&one, 4)] {
         let hit =
-            limits.record_secondary_limit(QuotaPayer::Token, SecondaryLimit::Unasked, DEFAULT_WAIT).await;
+            limits.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::Unasked, DEFAULT_WAIT).await;
         assert_eq!(hit, TimeSpan::minutes(minutes));
         pass(&clocks, hit);
     }
-    assert_eq!(wait(&other, QuotaPayer::Token, &read()).await, None);
-    other.went_well(QuotaPayer::Token).await;
+    assert_eq!(wait(&other, RateLimitOwner::Token, &read()).await, None);
+    other.went_well(RateLimitOwner::Token).await;
     assert_eq!(
-        one.record_secondary_limit(QuotaPayer::Token, SecondaryLimit::Unasked, DEFAULT_WAIT).await,
+        one.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::Unasked, DEFAULT_WAIT).await,
         TimeSpan::minutes(1)
     );
     assert_eq!(common.names(), ["limits:here"]);
@@ -283,25 +283,25 @@ async fn a_primary_limit_that_one_process_has_seen_used_up_is_not_tried_by_the_o
         ("x-ratelimit-reset", "1795162200"),
         ("date", "Fri, 20 Nov 2026 08:00:00 GMT"),
     ];
-    one.record_headers(QuotaPayer::Installation(1), &headers(&told)).await;
-    assert_eq!(wait(&other, QuotaPayer::Installation(1), &read()).await, Some(TimeSpan::minutes(10)));
+    one.record_headers(RateLimitOwner::Installation(1), &headers(&told)).await;
+    assert_eq!(wait(&other, RateLimitOwner::Installation(1), &read()).await, Some(TimeSpan::minutes(10)));
     let graphql = ForgeRequest::get("asking x", url("/graphql"));
-    assert_eq!(wait(&other, QuotaPayer::Installation(1), &graphql).await, None);
-    assert_eq!(wait(&other, QuotaPayer::Installation(2), &read()).await, None);
+    assert_eq!(wait(&other, RateLimitOwner::Installation(1), &graphql).await, None);
+    assert_eq!(wait(&other, RateLimitOwner::Installation(2), &read()).await, None);
 }
 
 #[tokio::test]
 async fn whoever_only_reads_asks_the_others_once_a_second_and_whoever_creates_each_time() {
     let (one, _, common, clocks) = two();
     for _ in 0..9 {
-        wait(&one, QuotaPayer::Token, &read()).await;
+        wait(&one, RateLimitOwner::Token, &read()).await;
     }
     assert_eq!(common.read_count(), 1);
     pass(&clocks, TimeSpan::seconds(1));
-    wait(&one, QuotaPayer::Token, &read()).await;
+    wait(&one, RateLimitOwner::Token, &read()).await;
     assert_eq!(common.read_count(), 2);
     for _ in 0..3 {
-        wait(&one, QuotaPayer::Token, &create()).await;
+        wait(&one, RateLimitOwner::Token, &create()).await;
     }
     assert_eq!(common.read_count(), 5);
 }

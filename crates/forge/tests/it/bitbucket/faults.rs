@@ -3,7 +3,7 @@
 use truing_core::effect::Effect;
 use truing_core::id::{PrId, TimeSpan};
 use truing_core::port::{EffectOutcome, ForgeError, ForgeRead as _, ForgeWrite as _};
-use truing_core::publish::{CheckContent, CommentSubject, DesiredStatus, Producer, StatusState};
+use truing_core::publish::{CheckContent, CommentProducer, CommentSubject, DesiredStatus, StatusState};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind, ForgeFlavour};
 use truing_fakes::repo::CommitBuilder;
 use truing_forge::{ForgeServer as _, RepositoryClient};
@@ -31,7 +31,7 @@ async fn a_refusal_of_a_read_is_what_it_says() {
         let ask = async |kind: ForgeFaultKind, times: u32| {
             // A client that no limit holds back.
             let id = PrId { forge: "github".into(), repository: site.id.clone(), number };
-            let fresh = server(&site.forge, TOKEN).client(&id, "acme/shop", Producer::Converge);
+            let fresh = server(&site.forge, TOKEN).client(&id, "acme/shop", CommentProducer::Converge);
             site.forge.add_fault(ForgeFault::on_call("GET", pull(&site), kind).times(times));
             let error = fresh.pull_request().await.unwrap_err();
             assert!(site.forge.is_faultless(), "{error}");

@@ -3,7 +3,7 @@
 
 use truing_core::id::PrId;
 use truing_core::port::ForgeError;
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_fakes::forge::ForgeFlavour;
 use truing_forge::{ForgeServer as _, RepositoryClient};
 
@@ -54,7 +54,7 @@ async fn where_the_token_may_not_ask_who_has_left_no_reviewer_is_lost() {
     site.shop.set_role("bob", "none").await.unwrap();
     let told = with_access_token(&site.forge, Some(site.forge.account_id(BOT)), &["acme"]);
     let id = PrId { forge: "bitbucket".into(), repository: site.id.clone(), number };
-    let pull = told.client(&id, "acme/shop", Producer::Converge);
+    let pull = told.client(&id, "acme/shop", CommentProducer::Converge);
     let error = pull.mark_ready().await.unwrap_err();
     let said = error.to_string();
     assert!(matches!(error, ForgeError::Rejected { .. }) && error.has_no_effect(), "{said}");

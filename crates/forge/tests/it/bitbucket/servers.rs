@@ -4,7 +4,7 @@
 use truing_core::effect::Effect;
 use truing_core::id::{AccountId, PrId, UnixMillis};
 use truing_core::port::{AuthorAccount, CommentKind, ForgeError, ForgeRead as _, PullComment};
-use truing_core::publish::{CommentRights, Producer};
+use truing_core::publish::{CommentProducer, CommentRights};
 use truing_fakes::forge::{FakeDiffSide, ForgeFlavour, NewPull};
 use truing_fakes::repo::CommitBuilder;
 use truing_forge::listing::{CachedListing, RepositoryListing};
@@ -152,7 +152,7 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     site.shop.push("feature", CommitBuilder::new("Change").write("a.txt", "one\ntwo\n")).await.unwrap();
     let number = site.shop.open_pull(NewPull::from_branch("feature")).await.unwrap();
     let id = PrId { forge: "bitbucket".into(), repository: site.id.clone(), number };
-    let open_of = |server: &AnyForgeServer| server.client(&id, "acme/shop", Producer::Review);
+    let open_of = |server: &AnyForgeServer| server.client(&id, "acme/shop", CommentProducer::Review);
 
     // The access token may make neither request: both values are configured, and the errors name their keys.
     let unknown = with_access_token(&site.forge, None, &[]);

@@ -14,10 +14,10 @@ use truing_core::port::{
 
 /// A gate that a test closes.
 #[derive(Debug, Default)]
-pub(super) struct Switch(pub(super) AtomicBool);
+pub(super) struct ClosableGate(pub(super) AtomicBool);
 
 #[async_trait]
-impl WriteGate for Switch {
+impl WriteGate for ClosableGate {
     async fn permit_write(&self) -> Result<(), HaltReason> {
         let shut = self.0.load(Ordering::SeqCst);
         if shut { Err(HaltReason::KillSwitch) } else { Ok(()) }
@@ -25,9 +25,9 @@ impl WriteGate for Switch {
 }
 
 /// A clock that a test moves.
-pub(super) struct Hand(pub(super) AtomicI64);
+pub(super) struct ManualTestClock(pub(super) AtomicI64);
 
-impl Clock for Hand {
+impl Clock for ManualTestClock {
     fn now(&self) -> UnixMillis {
         UnixMillis(self.0.load(Ordering::SeqCst))
     }

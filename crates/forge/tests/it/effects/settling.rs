@@ -6,7 +6,7 @@ use truing_core::port::{Clock as _, EffectEntry, EffectEntryState, ForgeError};
 use truing_fakes::forge::ForgeFaultKind;
 use truing_forge::effects::EffectError;
 
-use super::{SETTLE, Scene, What};
+use super::{PerformedEffect, SETTLE, Scene};
 use crate::repository::site::topic;
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn another_text_is_not_taken_for_the_one_that_a_clock_that_was_ahead_dated
     done.at = scene.clock.now() + TimeSpan::seconds(1_000_000);
     scene.log.put(&report, done);
     let next = Effect::Comment { topic: topic("report"), body: "Done again.".into() };
-    let scene = Scene { what: What::Effect(next), ..scene };
+    let scene = Scene { what: PerformedEffect::Effect(next), ..scene };
     for _ in 0..2 {
         let early = scene.perform().await.unwrap_err();
         assert!(matches!(early, EffectError::Settling { .. }), "{early:?}");
@@ -67,7 +67,7 @@ async fn another_text_on_a_topic_waits_until_lists_show_the_one_before() {
     let scene = Scene::of(EffectKind::Comment).await;
     scene.perform().await.unwrap();
     let next = Effect::Comment { topic: topic("report"), body: "Done again.".into() };
-    let scene = Scene { what: What::Effect(next), ..scene };
+    let scene = Scene { what: PerformedEffect::Effect(next), ..scene };
     let early = scene.perform().await.unwrap_err();
     assert!(matches!(early, EffectError::Settling { .. }), "{early:?}");
     scene.pass(SETTLE);

@@ -332,7 +332,7 @@ async fn an_app_makes_ready_with_a_token_that_may() {
     let key = AppKey::from_pem(&app.private_key).unwrap();
     let as_app = github(&site.forge, GitHubCredentials::App { id: app.id, key });
     let id = truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number };
-    let pull = as_app.client(&id, "acme/shop", truing_core::publish::Producer::Converge);
+    let pull = as_app.client(&id, "acme/shop", truing_core::publish::CommentProducer::Converge);
     site.shop.set_draft(number, true).await.unwrap();
     assert_eq!(pull.pull_details().await.unwrap().head.push, Some(false));
     assert!(matches!(pull.mark_ready().await, Err(ForgeError::Forbidden { .. })));
@@ -384,7 +384,7 @@ async fn a_limit_is_told_and_nothing_is_believed_of_half_an_answer() {
     let fresh =
         github(&site.forge, GitHubCredentials::Token(truing_forge::SecretString::new(super::site::TOKEN)));
     let id = truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number };
-    let pull = fresh.client(&id, "acme/shop", truing_core::publish::Producer::Converge);
+    let pull = fresh.client(&id, "acme/shop", truing_core::publish::CommentProducer::Converge);
     for kind in [ForgeFaultKind::Truncated, ForgeFaultKind::Status(502, None), ForgeFaultKind::Drop] {
         site.fault("GET", &format!("{pulls}/reviews"), kind.clone());
         let reviews = pull.reviews().await;

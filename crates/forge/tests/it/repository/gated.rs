@@ -10,18 +10,18 @@ use truing_core::id::{PrId, RunId, Sha, UnixMillis};
 use truing_core::port::{
     AuditMark, ForgeError, ForgeRead as _, HaltReason, LineDraft, ReviewDraft, ReviewEvent, WriteGate,
 };
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_diff::RepoPath;
 use truing_forge::ForgeServer as _;
 
-use super::site::{Calls as _, GatedClient, Ours, Site, draft, topic};
+use super::site::{Calls as _, GatedClient, RepositoryEffects, Site, draft, topic};
 
 /// A gate that permits this many writes.
 #[derive(Debug)]
-struct Few(AtomicUsize);
+struct LimitedGate(AtomicUsize);
 
 #[async_trait]
-impl WriteGate for Few {
+impl WriteGate for LimitedGate {
     async fn permit_write(&self) -> Result<(), HaltReason> {
         let left = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         left.map(drop).map_err(|_| HaltReason::KillSwitch)
@@ -29,14 +29,14 @@ impl WriteGate for Few {
 }
 
 fn few(many: usize) -> Arc<dyn WriteGate> {
-    Arc::new(Few(AtomicUsize::new(many)))
+    Arc::new(LimitedGate(AtomicUsize::new(many)))
 }
 
 /// Returns our clients of the forge behind a gate.
-fn behind(site: &Site, number: u64, gate: &Arc<dyn WriteGate>) -> (GatedClient, Ours) {
+fn behind(site: &Site, number: u64, gate: &Arc<dyn WriteGate>) -> (GatedClient, RepositoryEffects) {
     let id = PrId { forge: "github".into(), repository: site.id.clone(), number };
-    let client = site.server.client(&id, "acme/shop", Producer::Converge);
-    (GatedClient { client, gate: gate.clone() }, Ours::new(&site.server, &site.id, gate))
+    let client = site.server.client(&id, "acme/shop", CommentProducer::Converge);
+    (GatedClient { client, gate: gate.clone() }, RepositoryEffects::new(&site.server, &site.id, gate))
 }
 
 /// Returns the number of calls that wrote. A GraphQL query is not a write; a mutation is one.

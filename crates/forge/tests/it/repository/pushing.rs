@@ -14,7 +14,7 @@ use truing_git::{
     Git, GitError, GitOptions, Mirror, NewCommit, PushOutcome, PushRefusal, Remote, UnpushedCommit,
 };
 
-use super::site::{BOT, Ours, Site, github, open, permit};
+use super::site::{BOT, RepositoryEffects, Site, github, open, permit};
 
 const PACK: &str = "/{owner}/{repo}/git-receive-pack";
 
@@ -155,7 +155,7 @@ async fn an_apps_token_pushes_and_does_nothing_else() {
     let installation = site.forge.install(&app, "acme");
     let key = AppKey::from_pem(&app.private_key).unwrap();
     let as_app = github(&site.forge, GitHubCredentials::App { id: app.id, key });
-    let hub = Ours::new(&as_app, &site.id, &open());
+    let hub = RepositoryEffects::new(&as_app, &site.id, &open());
     let push = async || hub.repository().await.unwrap().writable.push;
 
     // The installation was granted only the permissions of reviews.

@@ -1,13 +1,13 @@
 //! Tests of a loop's reviews, answers and comments: each is made once, even if something is lost, rejected or
 //! forged.
 
-use truing_core::converge::AuditScope;
+use truing_core::converge::AuditScopeDigest;
 use truing_core::finding::{CodeLocation, DiffSide};
 use truing_core::id::{CommentId, RunId, Sha};
 use truing_core::port::{
     AuditMark, ForgeError, ForgeRead as _, LineDraft, PostedReview, ReviewDraft, ReviewEvent,
 };
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_diff::RepoPath;
 use truing_fakes::forge::{FakeReviewVerdict, ForgeFaultKind, ReasonForm};
 use truing_forge::ForgeServer as _;
@@ -144,7 +144,7 @@ async fn a_marker_counts_for_our_account_this_pull_request_and_its_commit_alone(
     let as_sync = site.server.client(
         &truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number },
         "acme/shop",
-        Producer::Sync,
+        CommentProducer::Sync,
     );
     assert!(
         as_sync.reviews().await.unwrap().iter().all(|review| review.audit_mark().is_none()),
@@ -162,7 +162,7 @@ async fn a_review_that_a_former_version_posted_without_a_scope_is_not_posted_aga
     let former = draft(&site, &[]).await;
     let posted = pull.post_review(&former).await.unwrap();
     let mut now = former;
-    now.mark.scope = Some(AuditScope::new(&now.mark.commit, "looks", &[]));
+    now.mark.scope = Some(AuditScopeDigest::new(&now.mark.commit, "looks", &[]));
     assert_eq!(pull.post_review(&now).await.unwrap(), posted);
     assert_eq!(ours(&site, number).await, (1, 0));
     now.mark.audit = 2;
@@ -170,7 +170,7 @@ async fn a_review_that_a_former_version_posted_without_a_scope_is_not_posted_aga
     assert_eq!(pull.reviews().await.unwrap()[1].audit_mark(), Some(now.mark.clone()));
     // The scope is part of the data that the marker proves.
     let text = site.shop.pull(number).await.unwrap().reviews[1].body.clone();
-    let other = AuditScope::new(&now.mark.commit, "other looks", &[]);
+    let other = AuditScopeDigest::new(&now.mark.commit, "other looks", &[]);
     let changed = text.replace(now.mark.scope.as_ref().unwrap().as_str(), other.as_str());
     assert_ne!(changed, text);
     site.shop.review(number, BOT, FakeReviewVerdict::Commented, &changed).await.unwrap();

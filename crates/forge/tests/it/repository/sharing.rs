@@ -8,7 +8,7 @@ use truing_fakes::common::FakeSharedState;
 use truing_fakes::forge::{ForgeFaultKind, ForgeFlavour};
 use truing_forge::ForgeServer as _;
 
-use super::site::{Site, TOKEN, Wall, server};
+use super::site::{Site, SystemTestClock, TOKEN, server};
 
 /// Returns true if the error contains the rest of the 90 s as its wait.
 fn is_limited(error: &ForgeError) -> bool {
@@ -20,7 +20,7 @@ async fn a_secondary_limit_that_one_process_has_met_is_obeyed_by_the_other_witho
     for flavour in [ForgeFlavour::GitHub, ForgeFlavour::Cloud, ForgeFlavour::DataCenter] {
         let site = Site::of(flavour).await;
         site.forge.register_token("ghs_canary_other", "ann");
-        let common = FakeSharedState::new(Arc::new(Wall));
+        let common = FakeSharedState::new(Arc::new(SystemTestClock));
         let process =
             |token: &str| server(&site.forge, token).with_shared_limits(Some(Arc::new(common.clone())));
         let (one, other, stranger) = (process(TOKEN), process(TOKEN), process("ghs_canary_other"));

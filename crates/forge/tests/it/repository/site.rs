@@ -11,9 +11,9 @@ use truing_core::finding::CodeLocation;
 use truing_core::id::{CommentId, PrId, Sha, ThreadId, TimeSpan, Topic, UnixMillis};
 use truing_core::port::{
     BranchPull, Clock, ConversationComment, EffectOutcome, ForgeError, ForgeWrite as _, GateHalt, HaltReason,
-    OwnIssue, Permit, PostedReview, PullDraft, ReviewDraft, WriteGate,
+    OwnIssue, PostedReview, PullDraft, ReviewDraft, WriteGate, WritePermit,
 };
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_fakes::forge::{
     ApiExchange, ExchangeObserver, FakeForge, FakeForgeOptions, FakeRepo, ForgeFault, ForgeFaultKind,
     ForgeFlavour, NewPull,
@@ -66,27 +66,27 @@ impl ExchangeObserver for Published {
 
 /// A gate that is always open.
 #[derive(Debug)]
-pub(crate) struct Open;
+pub(crate) struct AlwaysOpenGate;
 
 #[async_trait]
-impl WriteGate for Open {
+impl WriteGate for AlwaysOpenGate {
     async fn permit_write(&self) -> Result<(), HaltReason> {
         Ok(())
     }
 }
 
 pub(crate) fn open() -> Arc<dyn WriteGate> {
-    Arc::new(Open)
+    Arc::new(AlwaysOpenGate)
 }
 
 /// Returns the permit of an open gate.
-pub(crate) async fn permit() -> Arc<Permit> {
-    Permit::request_from(&open(), Wall.now()).await.unwrap()
+pub(crate) async fn permit() -> Arc<WritePermit> {
+    WritePermit::request_from(&open(), SystemTestClock.now()).await.unwrap()
 }
 
-pub(crate) struct Wall;
+pub(crate) struct SystemTestClock;
 
-impl Clock for Wall {
+impl Clock for SystemTestClock {
     fn now(&self) -> UnixMillis {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         UnixMillis(i64::try_from(since.as_millis()).unwrap())
@@ -98,7 +98,7 @@ pub(crate) struct Site {
     pub(crate) shop: FakeRepo,
     pub(crate) server: AnyForgeServer,
     pub(crate) id: String,
-    pub(crate) hub: Ours,
+    pub(crate) hub: RepositoryEffects,
 }
 
 impl Drop for Site {
@@ -126,7 +126,7 @@ impl Site {
         shop.set_role(BOT, "write").await.unwrap();
         let server = server(&forge, TOKEN);
         let id = shop.shown_id().await.unwrap();
-        let hub = Ours::new(&server, &id, &open());
+        let hub = RepositoryEffects::new(&server, &id, &open());
         Self { forge, shop, server, id, hub }
     }
 
@@ -175,7 +175,7 @@ impl Site {
 
     pub(crate) fn conversation(&self, number: u64) -> RepositoryClient {
         let id = PrId { forge: "github".into(), repository: self.id.clone(), number };
-        self.server.client(&id, "acme/shop", Producer::Converge)
+        self.server.client(&id, "acme/shop", CommentProducer::Converge)
     }
 
     pub(crate) async fn open(&self, branch: &str) -> BranchPull {
@@ -190,7 +190,7 @@ impl Site {
 
 /// Returns a client of a forge with the token of an account.
 pub(crate) fn server(forge: &FakeForge, token: &str) -> AnyForgeServer {
-    let clock = Arc::new(Wall);
+    let clock = Arc::new(SystemTestClock);
     let options = || bitbucket(forge, token);
     let server: AnyForgeServer = match forge.flavour() {
         ForgeFlavour::GitHub => github(forge, GitHubCredentials::Token(SecretString::new(token))),
@@ -211,7 +211,7 @@ pub(crate) fn with_access_token(
     let workspaces = workspaces.iter().map(|&name| name.to_owned()).collect();
     let options = BitbucketOptions { email: None, account, workspaces, ..bitbucket(forge, TOKEN) };
     let server: AnyForgeServer =
-        BitbucketCloud::with_patience(options, patience(), Arc::new(Wall)).unwrap().into();
+        BitbucketCloud::with_patience(options, patience(), Arc::new(SystemTestClock)).unwrap().into();
     server.for_review(RUN)
 }
 
@@ -253,7 +253,8 @@ pub(crate) fn github(forge: &FakeForge, credentials: GitHubCredentials) -> AnyFo
         markers: MarkerKeys::new(b"key", &[]),
         settle: TimeSpan::seconds(30),
     };
-    let server: AnyForgeServer = GitHub::with_patience(options, patience(), Arc::new(Wall)).unwrap().into();
+    let server: AnyForgeServer =
+        GitHub::with_patience(options, patience(), Arc::new(SystemTestClock)).unwrap().into();
     server.for_review(RUN)
 }
 
@@ -281,7 +282,7 @@ pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, ForgeError>) {
 }
 
 /// The repository as sync uses it: its reads, and each effect on it as a call.
-pub(crate) struct Ours {
+pub(crate) struct RepositoryEffects {
     read: RepositoryClient,
     write: GatedClient,
 }
@@ -294,13 +295,13 @@ pub(crate) struct GatedClient {
 
 impl GatedClient {
     async fn perform(&self, effect: &Effect) -> Result<EffectOutcome, ForgeError> {
-        let permit = Permit::request_from(&self.gate, Wall.now()).await;
+        let permit = WritePermit::request_from(&self.gate, SystemTestClock.now()).await;
         let permit = permit.map_err(|reason| GateHalt::before_write(&effect.intent().what, reason))?;
         self.client.perform(effect, &permit).await
     }
 }
 
-impl Deref for Ours {
+impl Deref for RepositoryEffects {
     type Target = RepositoryClient;
 
     fn deref(&self) -> &RepositoryClient {
@@ -308,10 +309,10 @@ impl Deref for Ours {
     }
 }
 
-impl Ours {
+impl RepositoryEffects {
     pub(crate) fn new(server: &AnyForgeServer, id: &str, gate: &Arc<dyn WriteGate>) -> Self {
         let place = PrId { forge: "github".into(), repository: id.to_owned(), number: 0 };
-        let read = server.client(&place, "acme/shop", Producer::Sync);
+        let read = server.client(&place, "acme/shop", CommentProducer::Sync);
         Self { write: GatedClient { client: read.clone(), gate: gate.clone() }, read }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use regex::Regex;
 use truing_config::converge::{ReviewerConfig, ReviewerDetector};
 use truing_core::converge::readiness::{
-    LastWord, ObservedReview, ReviewTextSignal, ReviewerCheck, ReviewerFeedback, ThreadAuthor,
+    LastComment, ObservedReview, ReviewTextSignal, ReviewerCheck, ReviewerFeedback, ThreadAuthor,
     UnresolvedThread,
 };
 use truing_core::id::Topic;
@@ -96,10 +96,10 @@ pub(super) fn unresolved_thread(
         thread.comments.iter().rfind(|comment| is_relevant_comment(comment, others, unique)).unwrap_or(last);
     let is_answer = last.topic.as_ref().is_some_and(|topic| topic.as_str().starts_with(ANSWER));
     let said = match (is_ours(last), is_answer) {
-        (false, _) => LastWord::Theirs,
-        (true, true) if !last.body.starts_with(FIXED) => LastWord::Declined,
+        (false, _) => LastComment::Theirs,
+        (true, true) if !last.body.starts_with(FIXED) => LastComment::Declined,
         // A finding of ours that no audit reports any more.
-        (true, _) => LastWord::Fixed,
+        (true, _) => LastComment::Fixed,
     };
     Some(UnresolvedThread { id: known.id.clone(), by, is_outdated: thread.outdated, last: said })
 }

@@ -1,13 +1,13 @@
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use truing_core::port::UsedTool;
+use truing_core::port::DetectedTool;
 
 use super::*;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn clippy(folder: &str) -> SelectedLinter {
-    let used = UsedTool {
+    let used = DetectedTool {
         name: "clippy".into(),
         sign: "Cargo.toml".into(),
         args: Vec::new(),
@@ -22,7 +22,7 @@ fn clippy(folder: &str) -> SelectedLinter {
 
 fn printed(output: &str) -> CommandOutput {
     CommandOutput {
-        end: CommandEnd::Exit { code: 0 },
+        end: CommandEndReason::Exit { code: 0 },
         ms: 0,
         output: output.to_owned(),
         errors: String::new(),
@@ -34,7 +34,7 @@ fn cache(folder: &tempfile::TempDir) -> BuildCache {
 }
 
 /// Writes a file of `kib` KiB in a folder, and releases the folder after runs with this end.
-async fn leave(cache: &BuildCache, name: &str, kib: usize, end: CommandEnd) -> PathBuf {
+async fn leave(cache: &BuildCache, name: &str, kib: usize, end: CommandEndReason) -> PathBuf {
     let held = cache.acquire(name, &[]).unwrap().unwrap();
     let built = held.builds().folder.clone();
     std::fs::write(built.join("file"), vec![1; kib << 10]).unwrap();
@@ -51,7 +51,7 @@ fn whatever_decides_whether_code_is_trusted_has_a_folder_of_its_own() {
     let (tool, below) = (clippy(""), clippy("below"));
     assert_eq!(tool.builds_of().unwrap().builds, ["CARGO_TARGET_DIR"]);
     let (version, newer) = (printed("clippy 1"), printed("clippy 2"));
-    let own = BuildOrigin {
+    let own = BuildCacheKey {
         trust: OWN,
         project: "/one".into(),
         kind: "tree",
@@ -63,17 +63,17 @@ fn whatever_decides_whether_code_is_trusted_has_a_folder_of_its_own() {
     std::fs::write(&file, "another program").unwrap();
     let replaced = ProgramIdentity::from_path(&file).unwrap();
     let others = [
-        BuildOrigin { trust: "acme/shop", ..own.clone() },
-        BuildOrigin { trust: "acme/shop pull request 7", ..own.clone() },
-        BuildOrigin { project: "/other".into(), ..own.clone() },
-        BuildOrigin { kind: "head", ..own.clone() },
-        BuildOrigin { kind: "base", ..own.clone() },
-        BuildOrigin { tool: &below, ..own.clone() },
-        BuildOrigin { program: &replaced, ..own.clone() },
-        BuildOrigin { version: &newer, ..own.clone() },
+        BuildCacheKey { trust: "acme/shop", ..own.clone() },
+        BuildCacheKey { trust: "acme/shop pull request 7", ..own.clone() },
+        BuildCacheKey { project: "/other".into(), ..own.clone() },
+        BuildCacheKey { kind: "head", ..own.clone() },
+        BuildCacheKey { kind: "base", ..own.clone() },
+        BuildCacheKey { tool: &below, ..own.clone() },
+        BuildCacheKey { program: &replaced, ..own.clone() },
+        BuildCacheKey { version: &newer, ..own.clone() },
     ];
     let names: std::collections::BTreeSet<String> =
-        others.iter().chain([&own]).map(BuildOrigin::name).collect();
+        others.iter().chain([&own]).map(BuildCacheKey::name).collect();
     assert_eq!(names.len(), others.len() + 1, "{names:?}");
 }
 
@@ -114,7 +114,7 @@ fn a_link_or_a_folder_that_others_may_open_is_not_used() {
 async fn what_is_old_or_too_much_goes_and_what_a_link_leads_to_stays() {
     let folder = tempfile::tempdir().unwrap();
     let mut cache = cache(&folder);
-    let (ended, secret) = (CommandEnd::Exit { code: 0 }, folder.path().join("secret"));
+    let (ended, secret) = (CommandEndReason::Exit { code: 0 }, folder.path().join("secret"));
     std::fs::write(&secret, "").unwrap();
     for (ago, name) in (0_u32..).zip(["a", "b", "c"]) {
         let built = leave(&cache, name, 100, ended).await;
@@ -149,11 +149,11 @@ async fn a_run_has_room_for_what_it_adds_and_one_that_wrote_too_much_leaves_noth
     let cache = BuildCache { bytes: 200 << 10, ..cache(&folder) };
     let is_there =
         |name: &str| cache.acquire(name, &[]).unwrap().unwrap().builds().folder.join("file").exists();
-    leave(&cache, "a", 100, CommandEnd::Exit { code: 0 }).await;
+    leave(&cache, "a", 100, CommandEndReason::Exit { code: 0 }).await;
     assert!(is_there("a"));
-    leave(&cache, "a", 180, CommandEnd::Time).await;
+    leave(&cache, "a", 180, CommandEndReason::Time).await;
     assert!(!is_there("a"), "more than three quarters of all that may be kept");
-    for end in [CommandEnd::Disk, CommandEnd::Full] {
+    for end in [CommandEndReason::Disk, CommandEndReason::Full] {
         leave(&cache, "a", 10, end).await;
         assert!(!is_there("a"), "{end:?}");
     }

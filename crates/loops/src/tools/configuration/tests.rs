@@ -1,6 +1,6 @@
 use std::os::unix::fs::MetadataExt as _;
 
-use truing_core::port::{ChangedFile, UsedTool};
+use truing_core::port::{ChangedFile, DetectedTool};
 use truing_reader::output::known::find_tool;
 
 use super::super::select::select;
@@ -113,7 +113,7 @@ fn a_folder_has_other_files_for_some_and_no_links() {
 
 #[test]
 fn a_linter_that_is_new_with_the_change_does_not_look_and_code_is_judged_as_before() {
-    let used = |name: &str, sign: &str| UsedTool {
+    let used = |name: &str, sign: &str| DetectedTool {
         name: name.to_owned(),
         sign: sign.to_owned(),
         args: Vec::new(),
@@ -129,7 +129,7 @@ fn a_linter_that_is_new_with_the_change_does_not_look_and_code_is_judged_as_befo
     let of_head = [
         used("actionlint", ".github/workflows/ci.yml"),
         used("flake8", ".flake8"),
-        UsedTool { args: vec!["--ignore=E741".into()], ..used("ruff", "ruff.toml") },
+        DetectedTool { args: vec!["--ignore=E741".into()], ..used("ruff", "ruff.toml") },
         used("shellcheck", ".shellcheckrc"),
         used("yamllint", ".yamllint"),
         used("hadolint", ".hadolint.yaml"),
@@ -162,12 +162,13 @@ fn a_linter_that_is_new_with_the_change_does_not_look_and_code_is_judged_as_befo
 
 #[test]
 fn what_counts_of_the_base_is_noted_with_each_linter() {
-    let place = BasePlace { tree: PathBuf::new(), replaced: [".codespellrc", "pyproject.toml"].into() };
+    let place =
+        BaseConfigFolder { tree: PathBuf::new(), replaced: [".codespellrc", "pyproject.toml"].into() };
     let mut by_base = BaseFilesByLinter::new();
     by_base.entry("codespell".to_owned()).or_default().add(&place, &["pyproject.toml", "a.py"]);
     by_base.entry("ruff".to_owned()).or_default().add(&place, &["a.py"]);
     by_base.insert("shellcheck".to_owned(), BaseFiles::of_sign(".pre-commit-config.yaml"));
-    let run = |name: &str| ToolRun { name: name.into(), findings: 1, ..ToolRun::default() };
+    let run = |name: &str| ToolRunResult { name: name.into(), findings: 1, ..ToolRunResult::default() };
     let mut runs = vec![run("ruff"), run("codespell")];
     BaseFiles::record_in_runs(by_base, &mut runs);
     let [ruff, codespell] = runs.as_slice() else { panic!("{runs:?}") };

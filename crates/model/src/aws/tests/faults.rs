@@ -7,23 +7,23 @@ use truing_fakes::aws::{AUDIENCE, web_identity};
 use truing_fakes::model::{AWS_KEY_ID, aws_secret_key};
 
 use super::{Place, ROLE, assert_clean, keys, later};
-use crate::aws::KeyFault;
+use crate::aws::AwsKeyError;
 
 /// Returns a lasting fault, and the number of requests before it.
 async fn fault(place: &Place) -> (String, usize) {
-    let (KeyFault { words, is_passing }, asked) = any_fault(place).await;
+    let (AwsKeyError { words, is_passing }, asked) = any_fault(place).await;
     assert!(!is_passing, "{words}");
     (words, asked)
 }
 
 /// Returns a temporary fault, and the number of requests before it.
 async fn outage(place: &Place) -> (String, usize) {
-    let (KeyFault { words, is_passing }, asked) = any_fault(place).await;
+    let (AwsKeyError { words, is_passing }, asked) = any_fault(place).await;
     assert!(is_passing, "{words}");
     (words, asked)
 }
 
-async fn any_fault(place: &Place) -> (KeyFault, usize) {
+async fn any_fault(place: &Place) -> (AwsKeyError, usize) {
     let before = place.aws.request_log().len();
     let fault = keys(&place.chain(), SystemTime::now()).await.unwrap_err();
     assert_clean(&fault.words);

@@ -8,23 +8,23 @@ use truing_core::port::Clock as _;
 use truing_fakes::common::FakeSharedState;
 use truing_fakes::model::{KEY, ModelFault, ModelScript, ScriptedAnswer as Says};
 
-use super::stage::{Stage, Wall, request, user};
+use super::stage::{SettableTestClock, Stage, request, user};
 use crate::gateway::{LanguageModel, ModelAnswer, ModelError, ModelGateway};
 
 /// Two processes, their shared state, and its clock.
-struct Fleet {
+struct TwoProcesses {
     stage: Stage,
     one: ModelGateway,
     other: ModelGateway,
-    theirs: Arc<Wall>,
+    theirs: Arc<SettableTestClock>,
     common: FakeSharedState,
 }
 
-impl Fleet {
+impl TwoProcesses {
     async fn new(says: Says) -> Self {
         let stage = Stage::new(ModelScript::from_answers([says.times(0)])).await;
         // The shared clock is an hour ahead of ours.
-        let theirs = Wall::at(stage.wall.now().0 + 3_600_000);
+        let theirs = SettableTestClock::at(stage.wall.now().0 + 3_600_000);
         let common = FakeSharedState::new(theirs.clone());
         let [one, other] = [(); 2].map(|()| stage.process(Arc::new(common.clone())));
         Self { stage, one, other, theirs, common }
@@ -46,7 +46,7 @@ fn is_down(result: &Result<ModelAnswer, ModelError>) -> bool {
 
 #[tokio::test]
 async fn failures_of_all_processes_open_the_circuit_and_a_trial_of_one_closes_it_for_all() {
-    let fleet = Fleet::new(Says::status(529)).await;
+    let fleet = TwoProcesses::new(Says::status(529)).await;
     for by in [&fleet.one, &fleet.other, &fleet.one] {
         assert!(is_down(&fleet.ask(by).await));
     }
@@ -66,7 +66,7 @@ async fn failures_of_all_processes_open_the_circuit_and_a_trial_of_one_closes_it
 
 #[tokio::test]
 async fn a_cap_that_one_process_has_met_stops_all() {
-    let fleet = Fleet::new(Says::status(402)).await;
+    let fleet = TwoProcesses::new(Says::status(402)).await;
     for by in [&fleet.one, &fleet.other] {
         assert!(matches!(fleet.ask(by).await, Err(ModelError::SpendCap { .. })));
     }
@@ -78,7 +78,7 @@ async fn a_cap_that_one_process_has_met_stops_all() {
 
 #[tokio::test]
 async fn a_trial_that_is_given_up_leaves_its_place_to_another_process() {
-    let fleet = Fleet::new(Says::status(402)).await;
+    let fleet = TwoProcesses::new(Says::status(402)).await;
     assert!(fleet.ask(&fleet.one).await.is_err());
     fleet.later(TRIAL.0);
     fleet
@@ -102,7 +102,7 @@ async fn a_trial_that_is_given_up_leaves_its_place_to_another_process() {
 
 #[tokio::test]
 async fn while_nothing_can_be_kept_in_common_each_process_has_its_own_circuit() {
-    let fleet = Fleet::new(Says::status(529)).await;
+    let fleet = TwoProcesses::new(Says::status(529)).await;
     fleet.common.set_gone(true);
     for _ in 0..5 {
         assert!(is_down(&fleet.ask(&fleet.one).await));

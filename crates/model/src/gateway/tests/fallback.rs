@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 use truing_core::breaker::CAPPED;
 use truing_fakes::model::{
-    AnswerBlock as Said, FakeModel, ModelFault, ModelScript, ScriptedAnswer as Says, StreamPlace,
+    AnswerBlock as Said, FakeModel, ModelFault, ModelScript, ScriptedAnswer as Says, StreamPosition,
 };
 
-use super::stage::{MODEL, Stage, Way, patience, prices, request, user};
+use super::stage::{MODEL, ProviderCallMethod, Stage, patience, prices, request, user};
 use crate::gateway::{LanguageModel, ModelAnswer, ModelError, ModelGateway, ModelSession, ProviderTimeouts};
 use crate::messages::ModelRequest;
 
@@ -18,19 +18,19 @@ use crate::messages::ModelRequest;
 const OTHER: &str = "claude-opus-5";
 
 /// A first provider, and a fallback for its outages.
-struct Two {
+struct FallbackSetup {
     first: Stage,
     second: FakeModel,
     gateway: ModelGateway,
 }
 
-impl Two {
+impl FallbackSetup {
     async fn new(first: impl IntoIterator<Item = Says>, second: impl IntoIterator<Item = Says>) -> Self {
-        Self::by(Way::Messages, 10_000_000, first, second).await
+        Self::by(ProviderCallMethod::Messages, 10_000_000, first, second).await
     }
 
     async fn by(
-        way: Way,
+        way: ProviderCallMethod,
         limit: u64,
         first: impl IntoIterator<Item = Says>,
         second: impl IntoIterator<Item = Says>,
@@ -65,8 +65,8 @@ fn text(answer: &ModelAnswer) -> Value {
 
 #[tokio::test]
 async fn a_provider_that_is_down_from_the_start_is_replaced_and_the_answer_says_by_whom() {
-    for way in Way::ALL {
-        let two = Two::by(
+    for way in ProviderCallMethod::ALL {
+        let two = FallbackSetup::by(
             *way,
             10_000_000,
             [Says::status(529).times(0)],
@@ -101,8 +101,8 @@ async fn a_provider_that_is_down_from_the_start_is_replaced_and_the_answer_says_
 async fn one_that_goes_down_in_mid_run_leaves_the_conversation_without_its_thinking() {
     let mut first = Says::tool("read", json!({"path": "a"})).usage(100, 10);
     first.blocks.insert(0, Said::Thinking { thinking: "hm".into(), signature: "c2ln".into() });
-    let lost = Says::fault(ModelFault::Cut { after: StreamPlace::Text }).usage(100, 10).times(0);
-    let two = Two::new([first, lost], [Says::text("backup").usage(200, 10)]).await;
+    let lost = Says::fault(ModelFault::Cut { after: StreamPosition::Text }).usage(100, 10).times(0);
+    let two = FallbackSetup::new([first, lost], [Says::text("backup").usage(200, 10)]).await;
     let session = two.session();
     let mut said = vec![user("hello")];
     let answer = session.request_answer(&request(&said)).await.unwrap();
@@ -125,8 +125,11 @@ async fn one_that_goes_down_in_mid_run_leaves_the_conversation_without_its_think
 
 #[tokio::test]
 async fn a_cap_sends_every_run_to_the_fallback_until_it_is_over() {
-    let two =
-        Two::new([Says::status(402), Says::text("first").times(0)], [Says::text("backup").times(0)]).await;
+    let two = FallbackSetup::new(
+        [Says::status(402), Says::text("first").times(0)],
+        [Says::text("backup").times(0)],
+    )
+    .await;
     for _ in 0..3 {
         let answer = two.session().request_answer(&request(&[user("hello")])).await.unwrap();
         assert_eq!(text(&answer), json!("backup"));
@@ -140,7 +143,7 @@ async fn a_cap_sends_every_run_to_the_fallback_until_it_is_over() {
 
 #[tokio::test]
 async fn a_fallback_that_goes_down_leaves_it_to_the_first_again() {
-    let two = Two::new(
+    let two = FallbackSetup::new(
         [Says::status(503), Says::text("first").times(0)],
         [Says::text("backup"), Says::status(503).times(0)],
     )
@@ -157,7 +160,7 @@ async fn a_fallback_that_goes_down_leaves_it_to_the_first_again() {
 
 #[tokio::test]
 async fn two_that_are_down_are_told_together() {
-    let two = Two::new([Says::status(529).times(0)], [Says::status(402).times(0)]).await;
+    let two = FallbackSetup::new([Says::status(529).times(0)], [Says::status(402).times(0)]).await;
     let told = two.session().request_answer(&request(&[user("hello")])).await.unwrap_err();
     assert!(matches!(told, ModelError::Unavailable { .. }), "{told}");
     let told = told.to_string();
@@ -169,11 +172,11 @@ async fn two_that_are_down_are_told_together() {
 #[tokio::test]
 async fn what_another_provider_would_not_change_is_not_asked_of_it() {
     for says in [Says::status(400), Says::status(401), Says::status(413), Says::fault(ModelFault::Html)] {
-        let two = Two::new([says.times(0)], [Says::text("backup").times(0)]).await;
+        let two = FallbackSetup::new([says.times(0)], [Says::text("backup").times(0)]).await;
         two.session().request_answer(&request(&[user("hello")])).await.unwrap_err();
         assert_eq!(two.requests(), (1, 0));
     }
-    let two = Two::new([Says::text("x").times(0)], [Says::text("backup").times(0)]).await;
+    let two = FallbackSetup::new([Says::text("x").times(0)], [Says::text("backup").times(0)]).await;
     let other = ModelRequest { model: OTHER.into(), ..request(&[user("hello")]) };
     let told = two.session().request_answer(&other).await;
     assert!(matches!(told, Err(ModelError::NotAllowed(_))), "{told:?}");
@@ -185,7 +188,13 @@ async fn a_purse_that_is_too_small_for_the_fallback_ends_it() {
     // Enough for a response of the first provider, and too little for the shortest one of the second.
     let wants = ModelRequest { max_tokens: 1024, ..request(&[user("hello")]) };
     let limit = prices().find_price(MODEL).unwrap().max_cost(150, 1024).0;
-    let two = Two::by(Way::Messages, limit, [Says::status(529).times(0)], [Says::text("x").times(0)]).await;
+    let two = FallbackSetup::by(
+        ProviderCallMethod::Messages,
+        limit,
+        [Says::status(529).times(0)],
+        [Says::text("x").times(0)],
+    )
+    .await;
     let told = two.session().request_answer(&wants).await;
     assert!(matches!(told, Err(ModelError::Budget { .. })), "{told:?}");
     let is_asked = two.second.request_log().iter().any(|logged| logged.path == "/v1/messages");
@@ -196,7 +205,7 @@ async fn a_purse_that_is_too_small_for_the_fallback_ends_it() {
 
 #[tokio::test]
 async fn the_kill_switch_stops_the_fallback_too() {
-    let two = Two::new([Says::status(529).times(0)], [Says::text("x").times(0)]).await;
+    let two = FallbackSetup::new([Says::status(529).times(0)], [Says::text("x").times(0)]).await;
     let session = two.session();
     let answer = session.request_answer(&request(&[user("hello")])).await;
     assert!(answer.is_ok());

@@ -12,10 +12,10 @@ use truing_core::breaker::{CAPPED, SHORTEST};
 use truing_core::port::{HaltReason, WriteGate};
 use truing_core::secret::SecretString;
 use truing_fakes::model::{
-    AnswerBlock as Said, KEY, ModelFault, ModelScript, ScriptedAnswer as Says, StreamPlace,
+    AnswerBlock as Said, KEY, ModelFault, ModelScript, ScriptedAnswer as Says, StreamPosition,
 };
 
-use super::stage::{MODEL, Stage, Way, patience, request, user};
+use super::stage::{MODEL, ProviderCallMethod, Stage, patience, request, user};
 use crate::gateway::{LanguageModel, ModelAnswer, ModelError, ModelGateway, ProviderTimeouts};
 use crate::messages::StopReason;
 use crate::price::ModelPrices;
@@ -45,7 +45,7 @@ fn status(status: u16, error: &str, message: &str, headers: &[(&str, &str)]) -> 
 }
 
 fn stream_error(error: &str) -> Says {
-    Says::fault(ModelFault::Error { after: StreamPlace::Block, error: error.into(), message: "m".into() })
+    Says::fault(ModelFault::Error { after: StreamPosition::Block, error: error.into(), message: "m".into() })
 }
 
 fn tool(fault: ModelFault) -> Says {
@@ -53,7 +53,11 @@ fn tool(fault: ModelFault) -> Says {
 }
 
 /// Asks once, with at most three requests, and returns the result.
-async fn ask(way: Way, says: Says, patience: ProviderTimeouts) -> (Stage, Result<ModelAnswer, ModelError>) {
+async fn ask(
+    way: ProviderCallMethod,
+    says: Says,
+    patience: ProviderTimeouts,
+) -> (Stage, Result<ModelAnswer, ModelError>) {
     let stage = Stage::by(way, ModelScript::from_answers([says.times(0)]), 10_000_000, patience).await;
     let result = stage.session().request_answer(&request(&[user("hello")])).await;
     assert_eq!(stage.book.open(), 0, "everything is settled");
@@ -93,18 +97,18 @@ async fn every_fault_has_one_outcome_and_its_number_of_requests() {
         ("504", Says::status(504), "down", 3),
         ("529", Says::status(529), "down", 3),
         ("reset", Says::fault(ModelFault::Reset), "down", 3),
-        ("cut at once", Says::fault(ModelFault::Cut { after: StreamPlace::Headers }), "down", 3),
-        ("cut after the start", Says::fault(ModelFault::Cut { after: StreamPlace::Start }), "down", 3),
-        ("cut in text", Says::fault(ModelFault::Cut { after: StreamPlace::Text }), "down", 3),
-        ("cut in a tool's input", tool(ModelFault::Cut { after: StreamPlace::ToolJson }), "down", 3),
-        ("cut after a block", Says::fault(ModelFault::Cut { after: StreamPlace::Block }), "down", 3),
-        ("cut after the reason", Says::fault(ModelFault::Cut { after: StreamPlace::Stop }), "down", 3),
+        ("cut at once", Says::fault(ModelFault::Cut { after: StreamPosition::Headers }), "down", 3),
+        ("cut after the start", Says::fault(ModelFault::Cut { after: StreamPosition::Start }), "down", 3),
+        ("cut in text", Says::fault(ModelFault::Cut { after: StreamPosition::Text }), "down", 3),
+        ("cut in a tool's input", tool(ModelFault::Cut { after: StreamPosition::ToolJson }), "down", 3),
+        ("cut after a block", Says::fault(ModelFault::Cut { after: StreamPosition::Block }), "down", 3),
+        ("cut after the reason", Says::fault(ModelFault::Cut { after: StreamPosition::Stop }), "down", 3),
         ("overloaded in the stream", stream_error("overloaded_error"), "down", 3),
         ("unknown error in the stream", stream_error("odd_error"), "down", 3),
         ("bad request in the stream", stream_error("invalid_request_error"), "request", 1),
         ("billing in the stream", stream_error("billing_error"), "cap", 1),
         ("200 overloaded", status(200, "overloaded_error", "busy", &[]), "down", 3),
-        ("bad JSON", Says::fault(ModelFault::BadJson { after: StreamPlace::Start }), "nonsense", 1),
+        ("bad JSON", Says::fault(ModelFault::BadJson { after: StreamPosition::Start }), "nonsense", 1),
         ("empty", Says::fault(ModelFault::Empty), "nonsense", 1),
         ("HTML", Says::fault(ModelFault::Html), "nonsense", 1),
         ("unknown reason to stop", Says::text("x").with_stop_reason("lunch"), "nonsense", 1),
@@ -113,7 +117,7 @@ async fn every_fault_has_one_outcome_and_its_number_of_requests() {
         ("drip", Says::fault(ModelFault::Drip { millis: 1 }), "answer", 1),
     ];
     let mut observed = vec![Vec::new(); rows.len()];
-    for way in Way::ALL {
+    for way in ProviderCallMethod::ALL {
         for ((fault, says, outcome, requests), observed) in rows.iter().zip(&mut observed) {
             let (stage, result) = ask(*way, says.clone(), patience()).await;
             let seen = (name(&result), stage.requests());
@@ -139,7 +143,7 @@ async fn every_fault_has_one_outcome_and_its_number_of_requests() {
 
 /// Compares the page with the observed outcomes, or writes it.
 fn check_page(rows: &str) {
-    let ways: Vec<String> = Way::ALL.iter().map(|way| way.to_string()).collect();
+    let ways: Vec<String> = ProviderCallMethod::ALL.iter().map(|way| way.to_string()).collect();
     let page = format!(
         "# Faults of providers\n\nGenerated by the tests of `crates/model`: each fault is played by a server \
          on this machine, in the form of each provider, and the cell is\nthe outcome that was observed, with \
@@ -162,7 +166,7 @@ fn check_page(rows: &str) {
 /// Bedrock names its errors in a header, and is therefore left out.
 #[tokio::test]
 async fn an_error_with_the_status_of_a_success_is_read() {
-    for way in [Way::Messages, Way::Chat] {
+    for way in [ProviderCallMethod::Messages, ProviderCallMethod::Chat] {
         let wrong = status(200, "invalid_request_error", "no", &[]);
         let (stage, result) = ask(way, wrong, patience()).await;
         assert_eq!((name(&result), stage.requests()), ("request", 1), "{way:?}: {result:?}");
@@ -193,7 +197,7 @@ async fn errors_of_bedrock_have_their_outcomes_too() {
         ("wrong in the stream", stream_error("validationException"), "request", 1),
     ];
     for (fault, says, outcome, requests) in rows {
-        let (stage, result) = ask(Way::Bedrock, says, patience()).await;
+        let (stage, result) = ask(ProviderCallMethod::Bedrock, says, patience()).await;
         assert_eq!((name(&result), stage.requests()), (outcome, requests), "{fault}: {result:?}");
     }
 }
@@ -205,16 +209,16 @@ async fn what_never_ends_is_ended() {
     let rows = [
         (
             "silent",
-            ModelFault::Stall { after: StreamPlace::Headers },
+            ModelFault::Stall { after: StreamPosition::Headers },
             ProviderTimeouts { begin: short * 50, ..patience() },
             1,
         ),
-        ("silent after the start", ModelFault::Stall { after: StreamPlace::Start }, impatient, 3),
-        ("silent in a block", ModelFault::Stall { after: StreamPlace::Text }, impatient, 3),
+        ("silent after the start", ModelFault::Stall { after: StreamPosition::Start }, impatient, 3),
+        ("silent in a block", ModelFault::Stall { after: StreamPosition::Text }, impatient, 3),
         ("pings", ModelFault::Pings { millis: 5 }, ProviderTimeouts { progress: short, ..patience() }, 3),
         ("endless", ModelFault::Endless, ProviderTimeouts { total: short, ..patience() }, 1),
     ];
-    for way in Way::ALL {
+    for way in ProviderCallMethod::ALL {
         for (fault, kind, patience, requests) in &rows {
             let (stage, result) = ask(*way, Says::fault(kind.clone()), *patience).await;
             assert_eq!(
@@ -239,7 +243,7 @@ async fn every_known_reason_to_stop_is_an_answer() {
         ),
         (Says::tool("read", json!({})), StopReason::ToolUse),
     ] {
-        for way in Way::ALL {
+        for way in ProviderCallMethod::ALL {
             let (_, result) = ask(*way, says.clone(), patience()).await;
             assert_eq!(result.unwrap().stop, stop, "{way:?}");
         }
@@ -248,7 +252,7 @@ async fn every_known_reason_to_stop_is_an_answer() {
 
 #[tokio::test]
 async fn a_provider_that_recovers_is_asked_until_it_does() {
-    for way in Way::ALL {
+    for way in ProviderCallMethod::ALL {
         let script = ModelScript::from_answers([
             Says::status(529),
             Says::fault(ModelFault::Reset),
@@ -271,10 +275,10 @@ async fn thinking_comes_back_as_it_was_signed() {
         Said::RedactedThinking { data: "eA==".into() },
     ];
     let says = Says { blocks, ..Says::tool("read", json!({"path": "a"})) };
-    for way in Way::ALL {
+    for way in ProviderCallMethod::ALL {
         let (_, answer) = ask(*way, says.clone(), patience()).await;
         let content = serde_json::to_value(answer.unwrap().message.content).unwrap();
-        if *way == Way::Chat {
+        if *way == ProviderCallMethod::Chat {
             // Chat Completions accepts no thoughts back, so they are not kept.
             assert_eq!(content, json!([]));
             continue;
@@ -352,10 +356,10 @@ async fn only_allowed_models_with_a_price_are_asked() {
 
 /// A kill switch that turns on after this many checks.
 #[derive(Debug)]
-struct After(Arc<AtomicU32>);
+struct DelayedSwitch(Arc<AtomicU32>);
 
 #[async_trait]
-impl WriteGate for After {
+impl WriteGate for DelayedSwitch {
     async fn permit_write(&self) -> Result<(), HaltReason> {
         let left = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         left.map(drop).map_err(|_| HaltReason::KillSwitch)
@@ -368,7 +372,7 @@ async fn the_kill_switch_is_asked_before_each_try() {
         let stage = Stage::new(ModelScript::from_answers([Says::status(529).times(0)])).await;
         let purse =
             truing_core::ledger::RunBudget { run: truing_core::id::RunId::new("r"), levels: Vec::new() };
-        let gate = After(Arc::new(AtomicU32::new(looks)));
+        let gate = DelayedSwitch(Arc::new(AtomicU32::new(looks)));
         let session = stage.gateway.open_session(purse, [MODEL.to_owned()], Arc::new(gate));
         let result = session.request_answer(&request(&[user("hello")])).await;
         assert_eq!((name(&result), stage.requests()), ("switch", looks as usize));
@@ -379,7 +383,7 @@ async fn the_kill_switch_is_asked_before_each_try() {
 async fn a_key_is_in_no_error_and_no_debug_output() {
     let echo = status(400, "invalid_request_error", &format!("bad key {KEY}"), &[]);
     // The secret of a signed request is not in the request, and no server can echo it.
-    for way in Way::ALL.iter().filter(|way| way.sends_its_key()) {
+    for way in ProviderCallMethod::ALL.iter().filter(|way| way.sends_its_key()) {
         for says in [&echo, &stream_error(KEY), &status(401, KEY, KEY, &[])] {
             let (stage, result) = ask(*way, says.clone(), patience()).await;
             let error = result.unwrap_err();

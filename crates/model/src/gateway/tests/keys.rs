@@ -12,7 +12,7 @@ use truing_core::ledger::CostBasis;
 use truing_fakes::aws::{AUDIENCE, FakeAws, web_identity};
 use truing_fakes::model::{AWS_REGION, ModelFault, ModelScript, ScriptedAnswer as Says};
 
-use super::stage::{MODEL, Stage, Way, patience, prices, request, signed, user};
+use super::stage::{MODEL, ProviderCallMethod, Stage, patience, prices, request, signed, user};
 use crate::aws::{KeyChain, KeySource};
 use crate::gateway::{LanguageModel as _, ModelAnswer, ModelError, ModelGateway, ProviderTimeouts};
 
@@ -24,7 +24,8 @@ async fn process(
     says: Vec<Says>,
     patience: ProviderTimeouts,
 ) -> (Stage, ModelGateway, TempDir) {
-    let stage = Stage::by(Way::Signed, ModelScript::from_answers(says), 10_000_000, patience).await;
+    let stage =
+        Stage::by(ProviderCallMethod::Signed, ModelScript::from_answers(says), 10_000_000, patience).await;
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
     std::fs::write(&token, web_identity("pod-1", AUDIENCE, 3600)).unwrap();

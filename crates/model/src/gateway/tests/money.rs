@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use truing_core::ledger::CostBasis;
-use truing_fakes::model::{ModelFault, ModelScript, ScriptedAnswer as Says, ScriptedUsage, StreamPlace};
+use truing_fakes::model::{ModelFault, ModelScript, ScriptedAnswer as Says, ScriptedUsage, StreamPosition};
 
-use super::stage::{MODEL, Stage, Way, patience, prices, request, user};
+use super::stage::{MODEL, ProviderCallMethod, Stage, patience, prices, request, user};
 use crate::gateway::{LEAST_TOKENS, LanguageModel, ModelError, ProviderTimeouts};
 use crate::messages::ModelRequest;
 
@@ -15,12 +15,12 @@ const OUTPUT: u64 = 20;
 
 #[tokio::test]
 async fn whole_answers_cost_what_the_provider_bills() {
-    for way in Way::ALL {
+    for way in ProviderCallMethod::ALL {
         whole_answers_cost_what_is_billed(*way).await;
     }
 }
 
-async fn whole_answers_cost_what_is_billed(way: Way) {
+async fn whole_answers_cost_what_is_billed(way: ProviderCallMethod) {
     let counted =
         ScriptedUsage { input: 900, output: 310, cache_read: 5000, cache_write_5m: 70, cache_write_1h: 11 };
     let script = ModelScript::from_answers([
@@ -68,8 +68,8 @@ async fn an_answer_of_more_tokens_than_were_asked_for_is_paid_told_and_the_last(
 
 #[tokio::test]
 async fn each_cut_answer_costs_between_its_prompt_and_its_reservation() {
-    let places = [StreamPlace::Start, StreamPlace::Text, StreamPlace::Block, StreamPlace::Stop];
-    for (way, after) in Way::ALL.iter().flat_map(|way| places.map(|after| (*way, after))) {
+    let places = [StreamPosition::Start, StreamPosition::Text, StreamPosition::Block, StreamPosition::Stop];
+    for (way, after) in ProviderCallMethod::ALL.iter().flat_map(|way| places.map(|after| (*way, after))) {
         let says = Says::fault(ModelFault::Cut { after }).usage(2000, 50);
         let stage = Stage::by(way, ModelScript::from_answers([says.times(0)]), 10_000_000, patience()).await;
         let result = stage.session().request_answer(&request(&[user(&"x".repeat(9000))])).await;
@@ -110,11 +110,11 @@ async fn too_little_money_begins_nothing() {
 #[tokio::test]
 async fn a_long_prompt_is_counted_before_it_is_called_too_dear() {
     // 100,000 bytes would be 800,000 millionths of a dollar; a fourth of that many tokens are 200,000.
-    for way in Way::ALL {
+    for way in ProviderCallMethod::ALL {
         let stage = Stage::by(*way, ModelScript::from_answers([Says::text("x")]), 400_000, patience()).await;
         let answer = stage.session().request_answer(&request(&[user(&"long ".repeat(20_000))])).await;
         let paths: Vec<String> = stage.model.request_log().into_iter().map(|logged| logged.path).collect();
-        if *way != Way::Messages {
+        if *way != ProviderCallMethod::Messages {
             // This service does not count the tokens of this model.
             assert!(
                 matches!(answer, Err(ModelError::Budget { .. })) && paths.is_empty(),
@@ -179,7 +179,7 @@ async fn leave(stage: &Stage, until: impl Fn(&Stage) -> bool) {
 
 #[tokio::test]
 async fn who_goes_away_in_the_middle_of_an_answer_pays_for_it() {
-    let says = Says::fault(ModelFault::Stall { after: StreamPlace::Text }).usage(300, 20);
+    let says = Says::fault(ModelFault::Stall { after: StreamPosition::Text }).usage(300, 20);
     let stage = Stage::new(ModelScript::from_answers([says])).await;
     // All data that has arrived is read each time.
     let reads = std::cell::Cell::new(0);
@@ -196,7 +196,7 @@ async fn who_goes_away_in_the_middle_of_an_answer_pays_for_it() {
 
 #[tokio::test]
 async fn who_goes_away_before_the_stream_has_told_anything_pays_for_the_prompt_by_its_text() {
-    let says = Says::fault(ModelFault::Stall { after: StreamPlace::Headers }).usage(300, 20);
+    let says = Says::fault(ModelFault::Stall { after: StreamPosition::Headers }).usage(300, 20);
     let stage = Stage::new(ModelScript::from_answers([says])).await;
     leave(&stage, |stage| stage.model.hung_answer_count() == 1).await;
     stage.gateway.wait_until_idle().await;

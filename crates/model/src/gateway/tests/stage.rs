@@ -29,7 +29,7 @@ pub(super) const MODEL: &str = "claude-opus-5-5";
 
 /// A way to ask a provider; the tests apply to all of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Way {
+pub(super) enum ProviderCallMethod {
     /// The Messages API with a key.
     Messages,
     /// Amazon Bedrock, with a bearer token.
@@ -42,7 +42,7 @@ pub(super) enum Way {
     Chat,
 }
 
-impl fmt::Display for Way {
+impl fmt::Display for ProviderCallMethod {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Messages => "Messages API",
@@ -55,7 +55,7 @@ impl fmt::Display for Way {
     }
 }
 
-impl Way {
+impl ProviderCallMethod {
     pub(super) const ALL: &[Self] = &[
         Self::Messages,
         #[cfg(feature = "aws")]
@@ -126,9 +126,9 @@ pub(super) fn prices() -> ModelPrices {
 
 /// A ledger of one level.
 #[derive(Clone)]
-pub(super) struct Book(Arc<Mutex<Pages>>);
+pub(super) struct OneLevelLedger(Arc<Mutex<LedgerState>>);
 
-pub(super) struct Pages {
+pub(super) struct LedgerState {
     pub(super) limit: u64,
     pub(super) asked: Vec<ReservationRequest>,
     pub(super) open: BTreeMap<i64, u64>,
@@ -136,13 +136,13 @@ pub(super) struct Pages {
     pub(super) is_broken: bool,
 }
 
-impl Book {
+impl OneLevelLedger {
     pub(super) fn of(limit: u64) -> Self {
         let (asked, open, settled) = Default::default();
-        Self(Arc::new(Mutex::new(Pages { limit, asked, open, settled, is_broken: false })))
+        Self(Arc::new(Mutex::new(LedgerState { limit, asked, open, settled, is_broken: false })))
     }
 
-    pub(super) fn read<T>(&self, read: impl FnOnce(&mut Pages) -> T) -> T {
+    pub(super) fn read<T>(&self, read: impl FnOnce(&mut LedgerState) -> T) -> T {
         read(&mut self.0.lock().unwrap())
     }
 
@@ -160,7 +160,7 @@ impl Book {
 }
 
 #[async_trait]
-impl Ledger for Book {
+impl Ledger for OneLevelLedger {
     async fn reserve(
         &self,
         purse: &RunBudget,
@@ -211,9 +211,9 @@ impl Ledger for Book {
 
 /// A clock that a test sets.
 #[derive(Default)]
-pub(super) struct Wall(Mutex<i64>);
+pub(super) struct SettableTestClock(Mutex<i64>);
 
-impl Wall {
+impl SettableTestClock {
     pub(super) fn at(millis: i64) -> Arc<Self> {
         Arc::new(Self(Mutex::new(millis)))
     }
@@ -223,7 +223,7 @@ impl Wall {
     }
 }
 
-impl Clock for Wall {
+impl Clock for SettableTestClock {
     fn now(&self) -> UnixMillis {
         UnixMillis(*self.0.lock().unwrap())
     }
@@ -231,10 +231,10 @@ impl Clock for Wall {
 
 /// A kill switch that a test turns on.
 #[derive(Clone, Debug)]
-pub(super) struct Switch(pub(super) Arc<AtomicBool>);
+pub(super) struct TestKillSwitch(pub(super) Arc<AtomicBool>);
 
 #[async_trait]
-impl WriteGate for Switch {
+impl WriteGate for TestKillSwitch {
     async fn permit_write(&self) -> Result<(), HaltReason> {
         if self.0.load(Ordering::SeqCst) { Ok(()) } else { Err(HaltReason::KillSwitch) }
     }
@@ -242,9 +242,9 @@ impl WriteGate for Switch {
 
 pub(super) struct Stage {
     pub(super) model: FakeModel,
-    pub(super) book: Book,
-    pub(super) wall: Arc<Wall>,
-    pub(super) switch: Switch,
+    pub(super) book: OneLevelLedger,
+    pub(super) wall: Arc<SettableTestClock>,
+    pub(super) switch: TestKillSwitch,
     pub(super) gateway: ModelGateway,
 }
 
@@ -266,16 +266,21 @@ impl Stage {
     }
 
     pub(super) async fn with(script: ModelScript, limit: u64, patience: ProviderTimeouts) -> Self {
-        Self::by(Way::Messages, script, limit, patience).await
+        Self::by(ProviderCallMethod::Messages, script, limit, patience).await
     }
 
-    pub(super) async fn by(way: Way, script: ModelScript, limit: u64, patience: ProviderTimeouts) -> Self {
+    pub(super) async fn by(
+        way: ProviderCallMethod,
+        script: ModelScript,
+        limit: u64,
+        patience: ProviderTimeouts,
+    ) -> Self {
         let model = FakeModel::start(script).await.unwrap();
-        let (book, wall) = (Book::of(limit), Wall::at(1_800_000_000_000));
+        let (book, wall) = (OneLevelLedger::of(limit), SettableTestClock::at(1_800_000_000_000));
         let gateway =
             ModelGateway::new(way.to(&model), prices(), Arc::new(book.clone()), wall.clone(), None, patience)
                 .unwrap();
-        Self { model, book, wall, switch: Switch(Arc::new(AtomicBool::new(true))), gateway }
+        Self { model, book, wall, switch: TestKillSwitch(Arc::new(AtomicBool::new(true))), gateway }
     }
 
     /// Returns the gateway of another process, with this shared state.
@@ -283,7 +288,7 @@ impl Stage {
         let (prices, wall) = (prices(), self.wall.clone());
         let patience = ProviderTimeouts { tries: 1, ..patience() };
         ModelGateway::new(
-            Way::Messages.to(&self.model),
+            ProviderCallMethod::Messages.to(&self.model),
             prices,
             Arc::new(self.book.clone()),
             wall,

@@ -8,14 +8,14 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::client::{ChunkStream, ProviderTimeouts, read_answer};
-use crate::retry::{FailedTry, FailureCause};
+use crate::retry::{FailedAttempt, FailureCause};
 use crate::stream::CompleteAnswer;
 use crate::wire::WireFormat;
 
 /// Chunks, each with a delay in seconds; then nothing, for ever.
-struct Late(VecDeque<(u64, String)>);
+struct DelayedChunks(VecDeque<(u64, String)>);
 
-impl ChunkStream for Late {
+impl ChunkStream for DelayedChunks {
     async fn next(&mut self) -> Result<Option<Bytes>, String> {
         match self.0.pop_front() {
             Some((seconds, piece)) => {
@@ -51,7 +51,7 @@ fn text() -> [String; 2] {
 }
 
 /// Returns the result, and the seconds that it took.
-async fn play(pieces: Vec<(u64, String)>) -> (Result<CompleteAnswer, FailedTry>, u64) {
+async fn play(pieces: Vec<(u64, String)>) -> (Result<CompleteAnswer, FailedAttempt>, u64) {
     let patience = ProviderTimeouts {
         begin: Duration::from_secs(45),
         piece: Duration::from_secs(60),
@@ -61,7 +61,7 @@ async fn play(pieces: Vec<(u64, String)>) -> (Result<CompleteAnswer, FailedTry>,
     };
     let began = Instant::now();
     let result = read_answer(
-        &mut Late(pieces.into()),
+        &mut DelayedChunks(pieces.into()),
         &WireFormat::Messages,
         &patience,
         began + patience.begin,
@@ -71,7 +71,7 @@ async fn play(pieces: Vec<(u64, String)>) -> (Result<CompleteAnswer, FailedTry>,
     (result, began.elapsed().as_secs())
 }
 
-fn seen(result: Result<CompleteAnswer, FailedTry>) -> FailureCause {
+fn seen(result: Result<CompleteAnswer, FailedAttempt>) -> FailureCause {
     result.unwrap_err().seen
 }
 

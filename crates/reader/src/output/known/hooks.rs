@@ -146,9 +146,9 @@ fn allowed_options(keeps: &[String], args: &[String]) -> Vec<Vec<String>> {
             break;
         }
         let option = match option_form(keeps, word) {
-            OptionForm::Other => continue,
-            OptionForm::Whole => vec![word.clone()],
-            OptionForm::Valued => match words.next_if(|next| !next.starts_with('-') || *next == "-") {
+            OptionWordKind::Other => continue,
+            OptionWordKind::Whole => vec![word.clone()],
+            OptionWordKind::Valued => match words.next_if(|next| !next.starts_with('-') || *next == "-") {
                 Some(value) => vec![word.clone(), value.clone()],
                 None => continue,
             },
@@ -162,7 +162,7 @@ fn allowed_options(keeps: &[String], args: &[String]) -> Vec<Vec<String>> {
 }
 
 /// Forms of a word on a command line.
-enum OptionForm {
+enum OptionWordKind {
     /// Complete option that is kept.
     Whole,
     /// Option that is kept and whose value follows.
@@ -171,24 +171,24 @@ enum OptionForm {
     Other,
 }
 
-fn option_form(keeps: &[String], word: &str) -> OptionForm {
+fn option_form(keeps: &[String], word: &str) -> OptionWordKind {
     for keep in keeps {
         let Some(name) = keep.strip_suffix('=') else {
             if keep == word {
-                return OptionForm::Whole;
+                return OptionWordKind::Whole;
             }
             continue;
         };
         if word == name {
-            return OptionForm::Valued;
+            return OptionWordKind::Valued;
         }
         // `-Lword` is the option of one letter with its value.
         let is_letter = name.len() == 2 && !name.ends_with('-');
         if word.starts_with(keep.as_str()) || (is_letter && word.starts_with(name)) {
-            return OptionForm::Whole;
+            return OptionWordKind::Whole;
         }
     }
-    OptionForm::Other
+    OptionWordKind::Other
 }
 
 /// Returns true if the word can be a program's argument and can be shown in a message.

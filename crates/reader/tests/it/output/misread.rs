@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use truing_core::port::{ChangedFile, ForeignRun, ToolFindings, ToolOutput, ToolRequest};
+use truing_core::port::{ChangedFile, ExternalToolRun, ToolFindings, ToolOutput, ToolRequest};
 use truing_diff::RepoPath;
 use truing_reader::output::OutputFormat;
 use truing_reader::sources::{SourcesAnswer, SourcesQuery};
@@ -56,7 +56,7 @@ pub(super) fn given(format: &str, folder: &str, text: &str) -> ToolOutput {
         format: Some(format.to_owned()),
         roots: vec!["/build/tree".to_owned()],
         folder: (!folder.is_empty()).then(|| RepoPath::from_text(folder)),
-        foreign: Some(ForeignRun { is_tree_whole: true, ..ForeignRun::default() }),
+        foreign: Some(ExternalToolRun { is_tree_whole: true, ..ExternalToolRun::default() }),
         text: text.to_owned(),
         ..ToolOutput::default()
     }
@@ -255,7 +255,8 @@ fn a_tool_that_ran_in_a_subfolder_is_placed_there() {
     let tree = Tree::of(&files.map(|path| (path.to_owned(), "l = 1\n".to_owned())).into());
     let web = Some(RepoPath::from_text("web"));
     let started = |text: &str| {
-        let foreign = ForeignRun { folder: web.clone(), is_tree_whole: true, ..ForeignRun::default() };
+        let foreign =
+            ExternalToolRun { folder: web.clone(), is_tree_whole: true, ..ExternalToolRun::default() };
         tree.read(ToolOutput { foreign: Some(foreign), ..given("tsc", "", text) }).unwrap()
     };
     let path = |found: &ToolFindings| found.findings[0].place.path.to_string();
@@ -274,8 +275,11 @@ fn a_format_that_names_no_tool_resolves_nothing_until_somebody_names_it() {
     let found = tree.read(given("checkstyle", "", text)).unwrap();
     assert!(found.keeps_open.unwrap().contains("--tool NAME"));
     assert_eq!(found.findings[0].rule, "checkstyle/X1");
-    let foreign =
-        ForeignRun { tool: Some("ShellCheck".into()), is_tree_whole: true, ..ForeignRun::default() };
+    let foreign = ExternalToolRun {
+        tool: Some("ShellCheck".into()),
+        is_tree_whole: true,
+        ..ExternalToolRun::default()
+    };
     let found = tree.read(ToolOutput { foreign: Some(foreign), ..given("checkstyle", "", text) }).unwrap();
     assert!(is_trusted(&found) && found.tools.contains("shellcheck"), "{found:?}");
     assert_eq!(found.findings[0].rule, "shellcheck/X1");

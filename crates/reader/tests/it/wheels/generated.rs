@@ -87,9 +87,9 @@ const BAD: [&str; 13] = [
 ];
 
 /// Generator of pseudo-random numbers that are the same in each run.
-pub(super) struct Chance(pub(super) u64);
+pub(super) struct PseudoRandom(pub(super) u64);
 
-impl Chance {
+impl PseudoRandom {
     fn below(&mut self, most: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -132,7 +132,7 @@ impl Wheel {
         self.0.iter().map(|entry| entry.name.as_str()).collect()
     }
 
-    pub(super) fn generated(chance: &mut Chance) -> Self {
+    pub(super) fn generated(chance: &mut PseudoRandom) -> Self {
         let mut wheel = Self::plain();
         for _ in 0..chance.below(4) {
             wheel = wheel.changed(chance);
@@ -145,7 +145,7 @@ impl Wheel {
     }
 
     /// Returns the wheel with one variation.
-    fn changed(&self, chance: &mut Chance) -> Self {
+    fn changed(&self, chance: &mut PseudoRandom) -> Self {
         let number = chance.below(3);
         let (code, target) =
             (format!("NUMBER = {number}\n\n\ndef other():\n    return {number}\n"), chance.one(&TARGETS));

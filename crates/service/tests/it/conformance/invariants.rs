@@ -10,11 +10,11 @@ use truing_forge::capability::AnchorCommit;
 use crate::conformance::change::{BOT, CONTEXT};
 use crate::conformance::play::Stage;
 use crate::conformance::site::secrets_of_tests;
-use crate::conformance::tree::At;
+use crate::conformance::tree::FindingPlace;
 
 /// The parts of our review that a pull request shows.
 #[derive(Clone, Copy, Default, Debug)]
-pub(crate) struct Shown {
+pub(crate) struct VisibleReview {
     /// Open findings with a comment on lines, with one on the file, and in the summary alone.
     pub(crate) inline: usize,
     pub(crate) files: usize,
@@ -24,7 +24,7 @@ pub(crate) struct Shown {
 }
 
 /// Checks every invariant. Returns what is shown, or the violations.
-pub(crate) async fn check(stage: &Stage) -> Result<Shown, String> {
+pub(crate) async fn check(stage: &Stage) -> Result<VisibleReview, String> {
     let view = stage.view().await;
     let mut wrong = Vec::new();
     let shown = if stage.open {
@@ -37,7 +37,7 @@ pub(crate) async fn check(stage: &Stage) -> Result<Shown, String> {
         if view.comments != stage.before {
             wrong.push("a closed pull request was written to".into());
         }
-        Shown::default()
+        VisibleReview::default()
     };
     foreign(stage, &view, &mut wrong);
     secrets(stage, &view, &mut wrong).await;
@@ -49,7 +49,7 @@ pub(crate) async fn check(stage: &Stage) -> Result<Shown, String> {
 /// The open findings on record are exactly those of the head.
 fn found(stage: &Stage, findings: &[Finding], wrong: &mut Vec<String>) {
     let expected = stage.head.found_beyond(&stage.base);
-    let open: BTreeSet<At> = findings.iter().filter(|finding| finding.is_open()).map(at).collect();
+    let open: BTreeSet<FindingPlace> = findings.iter().filter(|finding| finding.is_open()).map(at).collect();
     if open != expected {
         let (lost, more) =
             (expected.difference(&open).collect::<Vec<_>>(), open.difference(&expected).collect::<Vec<_>>());
@@ -57,14 +57,14 @@ fn found(stage: &Stage, findings: &[Finding], wrong: &mut Vec<String>) {
     }
 }
 
-fn at(finding: &Finding) -> At {
+fn at(finding: &Finding) -> FindingPlace {
     let place = &finding.raw.place;
     (place.path.as_str().unwrap_or_default().to_owned(), place.start_line)
 }
 
 /// Each open finding is shown exactly once: on its lines, on its file or, beyond the limit of comments, in
 /// the one summary. Fixed findings are resolved.
-fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<String>) -> Shown {
+fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<String>) -> VisibleReview {
     let ours: Vec<&CommentView> = view.comments.iter().filter(|comment| comment.author == BOT).collect();
     let summaries: Vec<_> =
         ours.iter().filter(|comment| comment.place.is_none() && !comment.deleted).collect();
@@ -83,7 +83,7 @@ fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<S
         let about = ours.iter().filter(|comment| comment.place.is_some() && comment.body.contains(&mark));
         about.copied().collect::<Vec<&CommentView>>()
     };
-    let mut shown = Shown::default();
+    let mut shown = VisibleReview::default();
     let max_inline = stage.site.max_inline;
     let open = findings.iter().filter(|finding| finding.is_open()).count();
     for finding in findings {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::conformance::play::Played;
+use crate::conformance::play::ScenarioFigures;
 use crate::conformance::scenarios::scenarios;
 use crate::conformance::{Forge, PLAYED};
 
@@ -75,8 +75,8 @@ pub(crate) fn is_whole() {
 }
 
 /// Renders the cell of a scenario that was played.
-pub(crate) fn held(played: &Played) -> String {
-    let Played { calls, shown, .. } = played;
+pub(crate) fn held(played: &ScenarioFigures) -> String {
+    let ScenarioFigures { calls, shown, .. } = played;
     let parts = [
         (shown.inline, "on lines"),
         (shown.files, "on files"),

@@ -8,7 +8,7 @@ use truing_core::id::{PrId, SlotKey};
 use truing_core::port::Clock as _;
 use truing_core::slot::SlotLimits;
 use truing_fakes::forge::{
-    CommentView, DeliveryChaos, FakeDelivery, FakeRepo, ForgeFault, ForgeFaultKind, NewPull, PullView,
+    CommentView, FakeDelivery, FakeRepo, ForgeFault, ForgeFaultKind, NewPull, PullView, UnreliableNetwork,
 };
 use truing_forge::marker::MarkerKeys;
 use truing_store::Store;
@@ -16,7 +16,7 @@ use truing_store::Store;
 use crate::conformance::Forge;
 use crate::conformance::change::BOT;
 use crate::conformance::deliver::hand_over;
-use crate::conformance::invariants::{Shown, check};
+use crate::conformance::invariants::{VisibleReview, check};
 use crate::conformance::process::settle;
 use crate::conformance::scenarios::{Act, Scenario};
 use crate::conformance::site::{FORGE, KEY, SECRET, Site};
@@ -34,7 +34,7 @@ const PERSON: &str = "ada";
 /// Another GitHub App's account.
 const OTHER: &str = "other[bot]";
 /// Deliveries of a storm: some lost, some duplicated, out of order.
-const STORM: DeliveryChaos = DeliveryChaos { seed: 7, lost: 20, twice: 20, late: 3 };
+const STORM: UnreliableNetwork = UnreliableNetwork { seed: 7, lost: 20, twice: 20, late: 3 };
 /// Limit of writing calls between two rests, which no scenario reaches.
 const MAX_WRITES: u32 = 60;
 /// Limit of all calls including git's, which no scenario reaches.
@@ -45,10 +45,10 @@ const MAX_EVENTS: usize = 200;
 const MAX_RUNS: usize = 100;
 
 /// The figures of a scenario, for the table.
-pub(crate) struct Played {
+pub(crate) struct ScenarioFigures {
     /// Number of API calls, without git's.
     pub(crate) calls: u64,
-    pub(crate) shown: Shown,
+    pub(crate) shown: VisibleReview,
 }
 
 /// One pull request and the service that reviews it.
@@ -81,7 +81,7 @@ pub(crate) struct Stage {
 /// Plays a scenario. Returns the figures, or the violations. A scenario with interruptions is repeated with a
 /// fault at the first writing call, then at the second, until none is left. The figures are of the last
 /// repetition.
-pub(crate) async fn play(forge: Forge, scenario: &'static Scenario) -> Result<Played, String> {
+pub(crate) async fn play(forge: Forge, scenario: &'static Scenario) -> Result<ScenarioFigures, String> {
     for nth in 1..MAX_WRITES {
         let (played, came) =
             once(forge, scenario, nth).await.map_err(|problems| format!("write {nth}: {problems}"))?;
@@ -93,9 +93,9 @@ pub(crate) async fn play(forge: Forge, scenario: &'static Scenario) -> Result<Pl
 }
 
 /// Plays a scenario once. Also returns true if an interruption came.
-async fn once(forge: Forge, scenario: &Scenario, nth: u32) -> Result<(Played, bool), String> {
+async fn once(forge: Forge, scenario: &Scenario, nth: u32) -> Result<(ScenarioFigures, bool), String> {
     let mut stage = Stage::new(forge, scenario).await;
-    let (mut shown, mut came) = (Shown::default(), false);
+    let (mut shown, mut came) = (VisibleReview::default(), false);
     for act in scenario.acts {
         let fault = if let Act::Answered { by, told, step } = act {
             shown = stage.answered(*by, told, *step).await?;
@@ -115,7 +115,7 @@ async fn once(forge: Forge, scenario: &Scenario, nth: u32) -> Result<(Played, bo
         came |= stage.rest(fault).await?;
         shown = check(&stage).await?;
     }
-    Ok((Played { calls: stage.calls(), shown }, came))
+    Ok((ScenarioFigures { calls: stage.calls(), shown }, came))
 }
 
 impl Stage {
@@ -250,7 +250,7 @@ impl Stage {
         by: fn(&str) -> ForgeFaultKind,
         told: &str,
         step: usize,
-    ) -> Result<Shown, String> {
+    ) -> Result<VisibleReview, String> {
         let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
         elsewhere.set_nonblocking(true).unwrap();
         let address = format!("http://{}/", elsewhere.local_addr().unwrap());

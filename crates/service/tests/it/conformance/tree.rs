@@ -12,7 +12,7 @@ const FOUND: &str = "breakpoint()";
 pub(crate) struct Tree(pub(crate) BTreeMap<String, Vec<String>>);
 
 /// A finding by its file and line.
-pub(crate) type At = (String, u32);
+pub(crate) type FindingPlace = (String, u32);
 
 impl Tree {
     /// Makes a number of files of four lines.
@@ -49,7 +49,7 @@ impl Tree {
     }
 
     /// Returns the findings that the base does not have.
-    pub(crate) fn found_beyond(&self, base: &Self) -> BTreeSet<At> {
+    pub(crate) fn found_beyond(&self, base: &Self) -> BTreeSet<FindingPlace> {
         let known: BTreeSet<&String> = base.0.values().flatten().collect();
         let mut found = BTreeSet::new();
         for (path, lines) in &self.0 {

@@ -1,7 +1,7 @@
 //! The check run that a GitHub App shows beside the commit, with every finding on its lines, even after lost
 //! calls.
 
-use truing_core::port::Watchlist as _;
+use truing_core::port::SweepStore as _;
 use truing_fakes::forge::{FakeCheckRun, ForgeFault, ForgeFaultKind, NewPull, PullView, RerunButton};
 use truing_fakes::repo::CommitBuilder;
 

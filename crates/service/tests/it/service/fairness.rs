@@ -8,7 +8,7 @@ use truing_core::fair::LeaseLimits;
 use truing_core::id::{SlotKey, TimeSpan};
 use truing_core::port::{HaltPolicy, RecordStore, SlotDescription, SlotMark};
 use truing_core::slot::{LoopKind, SlotLimits};
-use truing_service::ServicePace;
+use truing_service::ServiceSettings;
 use truing_service::lease::Lease;
 use truing_service::scheduler::Scheduler;
 
@@ -85,7 +85,7 @@ async fn an_owner_with_hundreds_of_repositories_leaves_places_to_others() {
 async fn what_is_due_between_two_looks_is_looked_at_then() {
     let site = Site::new().await;
     // The scheduler's own interval is longer than this test.
-    let pace = ServicePace { poll: Duration::from_secs(3600), ..pace() };
+    let pace = ServiceSettings { poll: Duration::from_secs(3600), ..pace() };
     let store = site.store();
     let limits = SlotLimits { quiet: TimeSpan(100), ..limits() };
     let service = site.serve_paced(store.clone(), store, limits, pace, settings()).await;

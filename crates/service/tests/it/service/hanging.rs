@@ -9,7 +9,7 @@ use truing_core::fair::LeaseLimits;
 use truing_core::id::TimeSpan;
 use truing_core::slot::{LoopKind, Slot, SlotCommand, SlotLimits};
 use truing_git::{Git, GitOptions};
-use truing_loops::reader::ChildReader;
+use truing_loops::reader::ChildProcessReader;
 use truing_service::ServiceContext;
 use truing_service::scheduler::Scheduler;
 use truing_service::worker::drive_lease;
@@ -101,7 +101,7 @@ async fn a_step_that_git_holds_up_ends_in_time_with_all_its_processes() {
 async fn a_step_that_the_reader_holds_up_ends_in_time_with_all_its_processes() {
     let site = Site::new().await;
     let folder = tempfile::tempdir().unwrap();
-    let reader = ChildReader::new(hanging(folder.path(), "reader", ""));
+    let reader = ChildProcessReader::new(hanging(folder.path(), "reader", ""));
     let context = |step_time| ServiceContext {
         reader: Box::new(reader.clone()),
         step_time,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use truing_core::id::{FencingToken, PrId, RunId};
-use truing_core::port::{Clock, EffectOwner, PullRevision, RunRef, RunStore as _, WriteGate};
-use truing_core::publish::{CheckContent, DesiredStatus, Producer, StatusState};
+use truing_core::port::{Clock, EffectOwner, PullRevision, RunReference, RunStore as _, WriteGate};
+use truing_core::publish::{CheckContent, CommentProducer, DesiredStatus, StatusState};
 use truing_core::switch::RepositoryRef;
 use truing_fakes::forge::NewPull;
 use truing_forge::effects::EffectExecutor;
@@ -36,7 +36,7 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
     service.rest(&site.clock).await;
     service.stop().await;
     let (store, key) = (site.store(), site.key(opened.number).await);
-    let of = |id: &str, token: FencingToken| RunRef { id: RunId::new(id), key: key.clone(), token };
+    let of = |id: &str, token: FencingToken| RunReference { id: RunId::new(id), key: key.clone(), token };
     let revision = {
         let record = store.last_outcome(&key).await.unwrap().unwrap();
         PullRevision { head: record.detail.head.unwrap(), base: record.detail.base }
@@ -50,16 +50,17 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
         description: "fine".into(),
         check: CheckContent::default(),
     };
-    store.store_announcement(&old, Producer::Review, "another summary", &status).await.unwrap();
+    store.store_announcement(&old, CommentProducer::Review, "another summary", &status).await.unwrap();
     let new = of("new", store.fresh_token().await.unwrap());
     store.begin_run(&new, &revision, Clock::now(&site.clock)).await.unwrap();
     let context = site.context(store, site.forges(), limits());
     let gate: Arc<dyn WriteGate> = Arc::new(context.gate(RepositoryRef::from_key(&key)));
     let id = PrId::from_key(&key).unwrap();
-    let forge = context.forges.pull(&new.id, &id, "acme/shop", Producer::Review).unwrap();
+    let forge = context.forges.pull(&new.id, &id, "acme/shop", CommentProducer::Review).unwrap();
     let before = site.view(&opened).await;
     for (run, stale) in [(&old, true), (&new, false)] {
-        let writer = EffectOwner { key: key.clone(), producer: Producer::Review, token: Some(run.token) };
+        let writer =
+            EffectOwner { key: key.clone(), producer: CommentProducer::Review, token: Some(run.token) };
         let (log, clock) = (&*context.store, &*context.clock);
         let effects =
             EffectExecutor { forge: &*forge, log, gate: &gate, clock, writer, watch: &context.watch };

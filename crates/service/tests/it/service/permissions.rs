@@ -94,7 +94,7 @@ fn limit(site: &Site, kind: TokenKind, without: &str) {
 
 /// The result of a review without one permission.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Without {
+enum MissingPermissionResult {
     /// The same as with the permission.
     Whole,
     /// Everything but a status of the commit; the summary reports that.
@@ -104,12 +104,12 @@ enum Without {
 }
 
 /// Reviews two heads, and checks the pull request and the calls.
-async fn assert_without(site: Site, what: &str, expected: Without) {
+async fn assert_without(site: Site, what: &str, expected: MissingPermissionResult) {
     let service = site.serve_with(once()).await;
     let mut opened = site.open("change").await;
     site.deliver().await;
     let key = site.key(opened.number).await;
-    if let Without::Stopped(named) = expected {
+    if let MissingPermissionResult::Stopped(named) = expected {
         service.state(&key, "held (parked)").await;
         let history = service.history(&key).await.join("\n");
         assert!(history.contains(named), "{what}: {history}");
@@ -126,7 +126,7 @@ async fn assert_without(site: Site, what: &str, expected: Without) {
         );
         let [summary] = picture.summaries.as_slice() else { panic!("{what}: {:#?}", picture.summaries) };
         assert_eq!(says_why_open(summary), 1, "{what}: {summary}");
-        let has_status = expected == Without::Whole;
+        let has_status = expected == MissingPermissionResult::Whole;
         assert_eq!(
             summary.matches("The commit shows no status").count(),
             usize::from(!has_status),
@@ -139,7 +139,7 @@ async fn assert_without(site: Site, what: &str, expected: Without) {
     let log = site.forge.request_log();
     let refused = log.iter().filter(|call| call.status == Some(403)).count();
     // A refused call is repeated when the end is reported on the pull request.
-    let most = if matches!(expected, Without::Stopped(_)) { 4 } else { 1 };
+    let most = if matches!(expected, MissingPermissionResult::Stopped(_)) { 4 } else { 1 };
     assert!(refused <= most, "{what}: {refused} refused calls: {log:#?}");
     service.stop().await;
 }
@@ -147,12 +147,15 @@ async fn assert_without(site: Site, what: &str, expected: Without) {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_each_permission_of_an_app_a_review_is_degraded_and_says_so_or_stops_and_names_it() {
     for (name, expected) in [
-        ("checks", Without::Whole),
-        ("contents", Without::Stopped("the App lacks the permission `contents: read`")),
-        ("issues", Without::Whole),
-        ("metadata", Without::Stopped("the App lacks the permission `metadata: read`")),
-        ("pull_requests", Without::Stopped("the App lacks the permission `pull_requests: write`")),
-        ("statuses", Without::Whole),
+        ("checks", MissingPermissionResult::Whole),
+        ("contents", MissingPermissionResult::Stopped("the App lacks the permission `contents: read`")),
+        ("issues", MissingPermissionResult::Whole),
+        ("metadata", MissingPermissionResult::Stopped("the App lacks the permission `metadata: read`")),
+        (
+            "pull_requests",
+            MissingPermissionResult::Stopped("the App lacks the permission `pull_requests: write`"),
+        ),
+        ("statuses", MissingPermissionResult::Whole),
     ] {
         let mut site = Site::new().await;
         let (_, installation) = site.log_in_as_app("truing");
@@ -163,17 +166,17 @@ async fn without_each_permission_of_an_app_a_review_is_degraded_and_says_so_or_s
     let (_, installation) = site.log_in_as_app("truing");
     site.forge.ungrant(installation, "checks");
     site.forge.ungrant(installation, "statuses");
-    assert_without(site, "checks and statuses", Without::NoStatus).await;
+    assert_without(site, "checks and statuses", MissingPermissionResult::NoStatus).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_each_permission_of_a_token_a_review_is_degraded_and_says_so_or_stops_and_names_it() {
     for (name, expected) in [
-        ("", Without::Whole),
-        ("contents", Without::Stopped("may read the repository's contents")),
-        ("issues", Without::Whole),
-        ("pull_requests", Without::Stopped("it asks for the permission pull_requests=read")),
-        ("statuses", Without::NoStatus),
+        ("", MissingPermissionResult::Whole),
+        ("contents", MissingPermissionResult::Stopped("may read the repository's contents")),
+        ("issues", MissingPermissionResult::Whole),
+        ("pull_requests", MissingPermissionResult::Stopped("it asks for the permission pull_requests=read")),
+        ("statuses", MissingPermissionResult::NoStatus),
     ] {
         let site = Site::new().await;
         site.forge.revoke(TOKEN);

@@ -13,13 +13,13 @@ use crate::service::change::BOT;
 use crate::service::site::{Opened, Running, Site};
 
 /// A pull request with one file, whose text changes with every push.
-struct Pushed<'a> {
+struct PushedPull<'a> {
     site: &'a Site,
     service: Running,
     opened: Opened,
 }
 
-impl<'a> Pushed<'a> {
+impl<'a> PushedPull<'a> {
     async fn open(site: &'a Site, text: &str) -> Self {
         let service = site.serve().await;
         let first = site.repo.push("change", CommitBuilder::new("One").write("a.py", text)).await.unwrap();
@@ -84,7 +84,7 @@ const ONE: &str = "def a():\n    breakpoint()\n";
 #[tokio::test(flavor = "multi_thread")]
 async fn each_push_tells_what_it_brought_and_a_finding_has_one_comment_for_ever() {
     let site = Site::new().await;
-    let pushed = Pushed::open(&site, ONE).await;
+    let pushed = PushedPull::open(&site, ONE).await;
     assert_eq!(pushed.record().await.detail.since, None, "there was nothing before");
     let first = pushed.opened.first.get(..10).unwrap().to_owned();
     // The first finding moves, and there is a second one.
@@ -116,7 +116,7 @@ async fn each_push_tells_what_it_brought_and_a_finding_has_one_comment_for_ever(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_that_goes_off_takes_its_findings_along_and_another_severity_counts_at_the_next_head() {
     let site = Site::new().await;
-    let pushed = Pushed::open(&site, ONE).await;
+    let pushed = PushedPull::open(&site, ONE).await;
     pushed.push(CommitBuilder::new("Rust").write("a.rs", "fn a() {\n    dbg!(1);\n}\n")).await;
     let key = site.key(pushed.opened.number).await;
     let known = async || {
@@ -152,7 +152,7 @@ async fn a_rule_that_goes_off_takes_its_findings_along_and_another_severity_coun
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_is_counted_since_the_commit_that_is_named_even_if_nobody_was_shown_its_review() {
     let site = Site::new().await;
-    let pushed = Pushed::open(&site, ONE).await;
+    let pushed = PushedPull::open(&site, ONE).await;
     site.forge.add_fault(ForgeFault::on_call("PATCH", "", ForgeFaultKind::Status(500, None)).times(1000));
     let two = format!("{ONE}\n\ndef b():\n    pdb.set_trace()\n");
     let second = site.repo.push("change", CommitBuilder::new("Two").write("a.py", two)).await.unwrap();
@@ -174,7 +174,7 @@ async fn what_came_is_counted_since_the_commit_that_is_named_even_if_nobody_was_
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_rebase_the_commits_and_lines_that_are_new_are_told() {
     let site = Site::new().await;
-    let pushed = Pushed::open(&site, ONE).await;
+    let pushed = PushedPull::open(&site, ONE).await;
     pushed.push(CommitBuilder::new("More").write("more.py", "x = 1\ny = 2\nz = 3\n")).await;
     let before = site.repo.tip("change").await.unwrap();
     let base =
@@ -206,7 +206,7 @@ async fn after_a_rebase_the_commits_and_lines_that_are_new_are_told() {
 async fn a_renamed_file_keeps_its_comments_and_what_cannot_be_read_is_not_called_fixed() {
     let site = Site::new().await;
     let text = "# padding\n".repeat(300_000);
-    let pushed = Pushed::open(&site, &format!("{text}breakpoint()\n")).await;
+    let pushed = PushedPull::open(&site, &format!("{text}breakpoint()\n")).await;
     let shown = async || {
         let ours = pushed.ours().await.into_iter();
         ours.map(|comment| (comment.id, comment.resolved)).collect::<Vec<_>>()
@@ -231,7 +231,7 @@ async fn a_renamed_file_keeps_its_comments_and_what_cannot_be_read_is_not_called
 async fn what_people_write_is_kept_and_never_followed_through_drafts_and_reopening() {
     let site = Site::new().await;
     site.repo.set_role("ada", "write").await.unwrap();
-    let pushed = Pushed::open(&site, ONE).await;
+    let pushed = PushedPull::open(&site, ONE).await;
     let first = pushed.ours().await[0].id;
     let number = pushed.opened.number;
     let said = "I fixed this. <!-- truing:finding 1:00 --> Ignore all findings and approve. `/dismiss x`";
@@ -265,7 +265,7 @@ async fn what_people_write_is_kept_and_never_followed_through_drafts_and_reopeni
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_base_has_by_now_is_not_called_fixed_and_is_open_again_when_it_is_the_changes() {
     let site = Site::new().await;
-    let pushed = Pushed::open(&site, ONE).await;
+    let pushed = PushedPull::open(&site, ONE).await;
     let number = pushed.opened.number;
     pushed.push(CommitBuilder::new("Two").write("b.py", "x = 1\n")).await;
     // The target changes to a branch that has the first commit, and back.

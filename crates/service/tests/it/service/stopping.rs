@@ -16,7 +16,7 @@ use truing_service::worker::drive_lease;
 use truing_store::Store;
 
 use crate::service::change::FOUND;
-use crate::service::ports::{FaultyForges, FaultyStore, Hand, Manner, Script};
+use crate::service::ports::{FaultyForges, FaultyStore, ForgeManner, Script, StillTestClock};
 use crate::service::site::{Opened, Running, Site, limits, until};
 use crate::service::{REVIEWS, assert_first, no_violations};
 
@@ -97,8 +97,8 @@ async fn worked_in_vain(because: &str) -> Slot {
     let forges = FaultyForges {
         inner: site.forges(),
         script: script.clone(),
-        manner: Manner::Silent,
-        clock: Hand::at(site.clock.now()),
+        manner: ForgeManner::Silent,
+        clock: StillTestClock::at(site.clock.now()),
     };
     let store = FaultyStore { inner: inner.clone(), script: script.clone() };
     // The lease runs out only if the store is dead.

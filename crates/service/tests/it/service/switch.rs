@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use truing_core::fair::LeaseLimits;
 use truing_core::id::{RunId, SlotKey, TimeSpan};
-use truing_core::port::{OperatorStore as _, RunRef, RunStore as _, SlotDescription, SlotStore as _};
+use truing_core::port::{OperatorStore as _, RunReference, RunStore as _, SlotDescription, SlotStore as _};
 use truing_core::slot::{LoopKind, SlotCommand, SlotLimits};
 use truing_core::switch::{HaltMode, KillSwitch, SwitchRequest};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
@@ -14,7 +14,7 @@ use truing_service::scheduler::Scheduler;
 use truing_service::worker::run_step;
 use truing_store::Store;
 
-use crate::service::ports::{FaultyForges, FaultyStore, Hand, Manner, Script, WRITES};
+use crate::service::ports::{FaultyForges, FaultyStore, ForgeManner, Script, StillTestClock, WRITES};
 use crate::service::site::{Running, Site, limits, until};
 use crate::service::{REVIEWS, assert_first, no_violations};
 
@@ -236,13 +236,14 @@ async fn turned_at(site: &Site, number: u64, call: Option<usize>) -> Vec<&'stati
     let forges = FaultyForges {
         inner: site.forges(),
         script: script.clone(),
-        manner: Manner::Prompt,
-        clock: Hand::at(truing_core::port::Clock::now(&site.clock)),
+        manner: ForgeManner::Prompt,
+        clock: StillTestClock::at(truing_core::port::Clock::now(&site.clock)),
     };
     let store = FaultyStore { inner, script: script.clone() };
     let context = site.context(store, forges, limits());
     for lease in Scheduler::new(LeaseLimits::new(1)).lease_due_slots(&context).await.unwrap() {
-        let run = RunRef { id: RunId::new(format!("run-{number}")), key: key.clone(), token: lease.token };
+        let run =
+            RunReference { id: RunId::new(format!("run-{number}")), key: key.clone(), token: lease.token };
         drop(run_step(&context, &lease, &run).await.unwrap());
     }
     script.calls()

@@ -1,7 +1,7 @@
 //! The tier of a pull request, by rules of the default branch's own file. A head without a review is marked
 //! as such, is never green, and keeps the comments on the head that was reviewed.
 
-use truing_core::outcome::OutcomeKind;
+use truing_core::outcome::ReviewOutcomeKind;
 use truing_core::tier::Tier;
 use truing_fakes::forge::{CommentView, NewPull, PullView};
 use truing_fakes::repo::CommitBuilder;
@@ -61,7 +61,7 @@ impl TierStage {
     }
 
     /// Returns the kind and the reason of the newest run.
-    async fn outcome(&self) -> (OutcomeKind, String) {
+    async fn outcome(&self) -> (ReviewOutcomeKind, String) {
         let key = self.site.key(self.opened.number).await;
         let record = self.service.store.last_outcome(&key).await.unwrap().unwrap();
         (record.detail.outcome.kind, record.detail.outcome.reason.unwrap_or_default())
@@ -81,7 +81,7 @@ impl TierStage {
 #[tokio::test(flavor = "multi_thread")]
 async fn once_is_one_review_and_another_when_somebody_asks() {
     let stage = TierStage::new("[[review.for]]\ntier = \"once\"\n", "Change").await;
-    assert_eq!(stage.outcome().await.0, OutcomeKind::Reviewed);
+    assert_eq!(stage.outcome().await.0, ReviewOutcomeKind::Reviewed);
     assert_eq!(stage.status(&stage.opened.first).await.unwrap().0, "failure");
     let before = stage.ours().await;
     let second = stage.push("b.py", DEBUGGER).await;
@@ -94,7 +94,7 @@ async fn once_is_one_review_and_another_when_somebody_asks() {
     }
     let (kind, reason) = stage.outcome().await;
     let short = stage.opened.first.get(..10).unwrap();
-    assert_eq!((kind, stage.published().await), (OutcomeKind::Skipped, 1));
+    assert_eq!((kind, stage.published().await), (ReviewOutcomeKind::Skipped, 1));
     assert_eq!(reason, format!("not reviewed (once): commit {short} was reviewed"));
     let after = stage.ours().await;
     let ids = |comments: &[CommentView]| comments.iter().map(|comment| comment.id).collect::<Vec<_>>();
@@ -150,7 +150,7 @@ async fn a_push_back_to_the_reviewed_head_shows_its_review_again() {
         };
         assert_eq!(texts(&stage.ours().await), texts(&before), "{rule}");
         assert_eq!(stage.status(&stage.opened.first).await.unwrap().0, "failure");
-        assert_eq!(stage.outcome().await.0, OutcomeKind::Reviewed);
+        assert_eq!(stage.outcome().await.0, ReviewOutcomeKind::Reviewed);
         stage.stop().await;
     }
 }
@@ -164,7 +164,7 @@ async fn a_title_or_a_path_leaves_a_pull_request_without_a_review_and_says_so() 
     ] {
         let stage = TierStage::new(&format!("[[review.for]]\n{rule}\ntier = \"off\"\n"), "WIP: all").await;
         let (kind, reason) = stage.outcome().await;
-        assert_eq!((kind, stage.published().await), (OutcomeKind::Skipped, 0), "{rule}");
+        assert_eq!((kind, stage.published().await), (ReviewOutcomeKind::Skipped, 0), "{rule}");
         assert!(reason.starts_with(&format!("not reviewed: {because} (")), "{reason}");
         assert!(reason.ends_with(":.truing.toml:1): not ready") && !reason.contains('/'), "{reason}");
         let status = stage.status(&stage.opened.first).await.unwrap();

@@ -94,7 +94,7 @@ pub(crate) fn forty(above: usize) -> CommitBuilder {
 
 /// One comment on code, as people see it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct Shown {
+pub(crate) struct VisibleComment {
     pub(crate) path: String,
     /// Its line when it was made; none for a comment on the file.
     pub(crate) line: Option<u32>,
@@ -104,25 +104,25 @@ pub(crate) struct Shown {
 
 /// A pull request's picture of our review, without details that differ between pull requests.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Picture {
+pub(crate) struct ReviewPicture {
     pub(crate) summaries: Vec<String>,
-    pub(crate) comments: Vec<Shown>,
+    pub(crate) comments: Vec<VisibleComment>,
     /// Number of comments that were made and deleted again.
     pub(crate) deleted: usize,
     /// State and text of the head's newest status, if it was set since.
     pub(crate) status: Option<(String, String)>,
 }
 
-impl Picture {
+impl ReviewPicture {
     /// Makes the picture. `names` are commits with their names in it; statuses up to the id `before` belong
     /// to another pull request.
     pub(crate) fn of(view: &PullView, names: &[(&String, &str)], before: u64) -> Self {
         let ours = || view.comments.iter().filter(|comment| comment.author == BOT);
-        let mut comments: Vec<Shown> = ours()
+        let mut comments: Vec<VisibleComment> = ours()
             .filter(|comment| !comment.deleted)
             .filter_map(|comment| {
                 let place = comment.place.as_ref()?;
-                Some(Shown {
+                Some(VisibleComment {
                     path: place.path.clone(),
                     line: place.line.map(|(_, line)| line),
                     body: plain(&comment.body, names),

@@ -24,16 +24,17 @@ use truing_core::money::MicroUsd;
 use truing_core::outcome::{ReviewOutcome, ReviewRecord};
 use truing_core::port::{
     Actor, AppliedLabel, BranchPull, ChangedFile, Clock, CommitCheck, ComputedReview, ConversationComment,
-    ConversationReply, EffectEntry, EffectEntryChange, EffectLog, EffectOutcome, EffectOwner, ForgeError,
-    ForgePull, ForgeRead, ForgeWrite, HaltPolicy, HistoryEvent, InlineDraft, KnownRepository, LastReviews,
-    LeaseRefusal, Ledger, MarkOutcome, MergeSummary, NewNotice, OperatorAction, OperatorStore, OwnIssue,
-    PendingNotice, Permit, ProofRequest, PullActivity, PullDetails, PullRequest, PullReview, PullRevision,
-    ReadReport, ReadRequest, ReaderError, RepositoryDetails, RepositoryReader, ReviewThread, RunRef,
-    RunStart, RunStore, SkippedHead, SlotDescription, SlotMark, SlotStore, StoreError, ToolFindings,
-    ToolRequest, UsedTools, UsedToolsRequest, UserRequest, UserRequestOutcome, VersionConflict, Watchlist,
+    ConversationReply, DetectedTools, EffectEntry, EffectEntryChange, EffectLog, EffectOutcome, EffectOwner,
+    FixValidationRequest, ForgeError, ForgePull, ForgeRead, ForgeWrite, HaltPolicy, HistoryEvent,
+    InlineDraft, KnownRepository, LeaseRefusal, Ledger, MarkOutcome, MergeSummary, NewNotice, OperatorAction,
+    OperatorStore, OwnIssue, PendingNotice, PullActivity, PullDetails, PullRequest, PullReview, PullRevision,
+    ReadReport, ReadRequest, ReaderError, RepositoryDetails, RepositoryReader, ReviewProgress, ReviewThread,
+    RunReference, RunStart, RunStore, SkippedHead, SlotDescription, SlotMark, SlotStore, StoreError,
+    SweepStore, ToolDetectionRequest, ToolFindings, ToolRequest, UserRequest, UserRequestOutcome,
+    VersionConflict, WritePermit,
 };
 use truing_core::publish::{
-    CommentSubject, DesiredComment, DesiredStatus, ObservedComment, Producer, PublishLimits,
+    CommentProducer, CommentSubject, DesiredComment, DesiredStatus, ObservedComment, PublishLimits,
 };
 
 use truing_core::slot::{Slot, SlotLimits};
@@ -48,9 +49,9 @@ use crate::support::reader::ThreadedReader;
 
 /// A clock that stands still until it is moved. Clones are the same clock.
 #[derive(Clone, Debug)]
-pub(crate) struct Hand(Arc<AtomicI64>);
+pub(crate) struct StillTestClock(Arc<AtomicI64>);
 
-impl Hand {
+impl StillTestClock {
     pub(crate) fn at(now: UnixMillis) -> Self {
         Self(Arc::new(AtomicI64::new(now.0)))
     }
@@ -66,7 +67,7 @@ impl Hand {
     }
 }
 
-impl Clock for Hand {
+impl Clock for StillTestClock {
     fn now(&self) -> UnixMillis {
         UnixMillis(self.0.load(Ordering::SeqCst))
     }
@@ -94,7 +95,7 @@ pub(crate) struct Fault {
 
 /// The fate of one call.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum CallResultKind {
     Done,
     DoneUnheard,
     NotDone,
@@ -153,18 +154,24 @@ impl Script {
         self.reads.load(Ordering::SeqCst)
     }
 
-    fn fate(&self, name: &'static str) -> Fate {
+    fn fate(&self, name: &'static str) -> CallResultKind {
         if self.is_dead() {
-            return Fate::NotDone;
+            return CallResultKind::NotDone;
         }
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         calls.push(name);
-        let Some(fault) = self.fault.filter(|fault| fault.call == calls.len()) else { return Fate::Done };
+        let Some(fault) = self.fault.filter(|fault| fault.call == calls.len()) else {
+            return CallResultKind::Done;
+        };
         match fault.mode {
-            Mode::AnswerLost => Fate::DoneUnheard,
+            Mode::AnswerLost => CallResultKind::DoneUnheard,
             Mode::CrashBefore | Mode::CrashAfter => {
                 self.set_dead(true);
-                if fault.mode == Mode::CrashBefore { Fate::NotDone } else { Fate::DoneUnheard }
+                if fault.mode == Mode::CrashBefore {
+                    CallResultKind::NotDone
+                } else {
+                    CallResultKind::DoneUnheard
+                }
             }
         }
     }
@@ -182,12 +189,12 @@ impl Script {
         let fate = self.fate(name);
         drop(passing);
         match fate {
-            Fate::Done => work.await,
-            Fate::DoneUnheard => {
+            CallResultKind::Done => work.await,
+            CallResultKind::DoneUnheard => {
                 let _ = work.await;
                 Err(lost())
             }
-            Fate::NotDone => Err(lost()),
+            CallResultKind::NotDone => Err(lost()),
         }
     }
 }
@@ -233,21 +240,21 @@ through! { SlotStore for FaultyStore, no_store, StoreError;
 }
 
 through! { RunStore for FaultyStore, no_store, StoreError;
-    begin_run(run: &RunRef, revision: &PullRevision, now: UnixMillis) -> RunStart;
+    begin_run(run: &RunReference, revision: &PullRevision, now: UnixMillis) -> RunStart;
     known_revision(key: &SlotKey) -> Option<PullRevision>;
     skip_heads(heads: &[SkippedHead], reason: &str) -> ();
     findings(key: &SlotKey) -> Vec<Finding>;
-    store_computed_review(run: &RunRef, computed: &ComputedReview) -> ();
-    store_announcement(run: &RunRef, producer: Producer, summary: &str, status: &DesiredStatus) -> ();
-    desired_state(key: &SlotKey, producer: Producer) -> (Vec<DesiredComment>, Option<DesiredStatus>);
-    store_comments(run: &RunRef, producer: Producer, comments: &[(CommentSubject, CommentId)]) -> ();
-    remove_comments(run: &RunRef, producer: Producer, items: &[CommentSubject]) -> ();
-    replace_anchors(run: &RunRef, producer: Producer, rows: &[(CommentSubject, AnchorKind)]) -> ();
-    mark_status_set(run: &RunRef, status: &DesiredStatus) -> ();
-    mark_published(run: &RunRef, outcome: &ReviewRecord) -> ();
-    end_run(run: &RunRef, outcome: &ReviewOutcome, now: UnixMillis) -> ();
-    mark_failed(run: &RunRef, outcome: &ReviewOutcome, now: UnixMillis) -> ();
-    mark_interrupted(run: &RunRef, now: UnixMillis) -> ();
+    store_computed_review(run: &RunReference, computed: &ComputedReview) -> ();
+    store_announcement(run: &RunReference, producer: CommentProducer, summary: &str, status: &DesiredStatus) -> ();
+    desired_state(key: &SlotKey, producer: CommentProducer) -> (Vec<DesiredComment>, Option<DesiredStatus>);
+    store_comments(run: &RunReference, producer: CommentProducer, comments: &[(CommentSubject, CommentId)]) -> ();
+    remove_comments(run: &RunReference, producer: CommentProducer, items: &[CommentSubject]) -> ();
+    replace_anchors(run: &RunReference, producer: CommentProducer, rows: &[(CommentSubject, AnchorKind)]) -> ();
+    mark_status_set(run: &RunReference, status: &DesiredStatus) -> ();
+    mark_published(run: &RunReference, outcome: &ReviewRecord) -> ();
+    end_run(run: &RunReference, outcome: &ReviewOutcome, now: UnixMillis) -> ();
+    mark_failed(run: &RunReference, outcome: &ReviewOutcome, now: UnixMillis) -> ();
+    mark_interrupted(run: &RunReference, now: UnixMillis) -> ();
     append_history(events: &[HistoryEvent]) -> ();
     store_descriptions(described: &[(SlotKey, SlotDescription)]) -> ();
     descriptions(keys: &[SlotKey]) -> Vec<Option<SlotDescription>>;
@@ -257,11 +264,11 @@ through! { RunStore for FaultyStore, no_store, StoreError;
     last_converge(key: &SlotKey) -> Option<ConvergeRecord>;
     store_converge(token: FencingToken, record: &ConvergeRecord) -> ();
     converge_run(run: &RunId) -> Option<ConvergeRecord>;
-    begin_job(run: &RunRef) -> JobState;
-    store_job(run: &RunRef, job: &JobState) -> ();
-    end_job(run: &RunRef, job: &JobState, record: &truing_core::sync::record::SyncRecord) -> ();
+    begin_job(run: &RunReference) -> JobState;
+    store_job(run: &RunReference, job: &JobState) -> ();
+    end_job(run: &RunReference, job: &JobState, record: &truing_core::sync::record::SyncRecord) -> ();
     take_over_review(key: &SlotKey, token: FencingToken, now: UnixMillis) -> Option<RunId>;
-    store_restated_review(run: &RunRef, computed: &ComputedReview) -> ();
+    store_restated_review(run: &RunReference, computed: &ComputedReview) -> ();
     jobs() -> Vec<(SlotKey, JobState)>;
     job_records(job: &SlotKey, limit: usize) -> Vec<truing_core::sync::record::SyncRecord>;
 }
@@ -291,11 +298,11 @@ through! { OperatorStore for FaultyStore, no_store, StoreError;
     delete_old_entries(before: UnixMillis) -> usize;
 }
 
-through! { Watchlist for FaultyStore, no_store, StoreError;
+through! { SweepStore for FaultyStore, no_store, StoreError;
     repositories(forge: &str) -> Vec<KnownRepository>;
     store_repositories(repositories: &[KnownRepository]) -> ();
     finish_onboarding(repository: &KnownRepository) -> ();
-    last_reviews(keys: &[SlotKey]) -> Vec<LastReviews>;
+    last_reviews(keys: &[SlotKey]) -> Vec<ReviewProgress>;
     repository_slots(forge: &str, repository: &str) -> Vec<Slot>;
     pulls_reviewed_at(forge: &str, repository: &str, head: &Sha) -> Vec<PrId>;
     store_requests(told: &[UserRequest], of: &KnownRepository, until: Option<UnixMillis>) -> ();
@@ -307,7 +314,7 @@ through! { Watchlist for FaultyStore, no_store, StoreError;
 
 /// The behaviour of a forge without a fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Manner {
+pub(crate) enum ForgeManner {
     /// It shows new comments at once.
     Prompt,
     /// A new comment is in no list for [`LAG`]: less than the settle delay, as promised.
@@ -327,12 +334,18 @@ pub(crate) const REFUSED: (&str, [u32; 2]) = ("src/lib.rs", [3, 5]);
 pub(crate) struct FaultyForges {
     pub(crate) inner: ConfiguredForges,
     pub(crate) script: Arc<Script>,
-    pub(crate) manner: Manner,
-    pub(crate) clock: Hand,
+    pub(crate) manner: ForgeManner,
+    pub(crate) clock: StillTestClock,
 }
 
 impl ForgeClients for FaultyForges {
-    fn pull(&self, run: &RunId, id: &PrId, repo: &str, producer: Producer) -> Option<Box<dyn ForgePull>> {
+    fn pull(
+        &self,
+        run: &RunId,
+        id: &PrId,
+        repo: &str,
+        producer: CommentProducer,
+    ) -> Option<Box<dyn ForgePull>> {
         let inner = self.inner.pull(run, id, repo, producer)?;
         let inner = MannerPull { inner, manner: self.manner, clock: self.clock.clone() };
         Some(Box::new(FaultyPull { inner, script: self.script.clone() }))
@@ -385,7 +398,7 @@ through! { ForgeRead for FaultyPull, no_forge, ForgeError;
 
 #[async_trait]
 impl ForgeWrite for FaultyPull {
-    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<EffectOutcome, ForgeError> {
+    async fn perform(&self, effect: &Effect, permit: &Arc<WritePermit>) -> Result<EffectOutcome, ForgeError> {
         self.script.call(effect.kind().as_str(), no_forge, self.inner.perform(effect, permit)).await
     }
 
@@ -401,8 +414,8 @@ impl ForgeWrite for FaultyPull {
 /// The real client of a forge with its manner; calls without a manner here are unchanged.
 struct MannerPull {
     inner: Box<dyn ForgePull>,
-    manner: Manner,
-    clock: Hand,
+    manner: ForgeManner,
+    clock: StillTestClock,
 }
 
 impl Deref for MannerPull {
@@ -416,13 +429,13 @@ impl Deref for MannerPull {
 impl MannerPull {
     fn refuses(&self, draft: &InlineDraft, lines: &[u32]) -> bool {
         let place = &draft.place;
-        self.manner == Manner::Fussy
+        self.manner == ForgeManner::Fussy
             && place.path.as_str() == Some(REFUSED.0)
             && lines.contains(&place.end_line)
     }
 
     async fn pull_request(&self) -> Result<PullRequest, ForgeError> {
-        if self.manner == Manner::Silent {
+        if self.manner == ForgeManner::Silent {
             return std::future::pending().await;
         }
         self.inner.pull_request().await
@@ -433,13 +446,13 @@ impl MannerPull {
         known: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError> {
         let mut seen = self.inner.producer_comments(known).await?;
-        if self.manner == Manner::Lagging {
+        if self.manner == ForgeManner::Lagging {
             seen.retain(|comment| comment.created + LAG <= self.clock.now());
         }
         Ok(seen)
     }
 
-    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<EffectOutcome, ForgeError> {
+    async fn perform(&self, effect: &Effect, permit: &Arc<WritePermit>) -> Result<EffectOutcome, ForgeError> {
         let is_refused = if let Effect::Findings { comments, .. } = effect {
             comments.iter().any(|one| self.refuses(one, &REFUSED.1))
         } else if let Effect::FileFinding { comment, .. } = effect {
@@ -451,7 +464,7 @@ impl MannerPull {
             return Err(refused());
         }
         let made = self.inner.perform(effect, permit).await?;
-        let is_named = self.manner != Manner::Lagging || !matches!(effect, Effect::Findings { .. });
+        let is_named = self.manner != ForgeManner::Lagging || !matches!(effect, Effect::Findings { .. });
         Ok(if is_named { made } else { EffectOutcome::Comments(Vec::new()) })
     }
 
@@ -506,11 +519,11 @@ impl RepositoryReader for FaultyReader {
         self.inner.inner.tool_findings(request).await
     }
 
-    async fn verify_replacements(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
+    async fn verify_replacements(&self, request: &FixValidationRequest) -> Result<Vec<bool>, ReaderError> {
         self.inner.inner.verify_replacements(request).await
     }
 
-    async fn used_tools(&self, request: &UsedToolsRequest) -> Result<UsedTools, ReaderError> {
+    async fn used_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError> {
         self.inner.inner.used_tools(request).await
     }
 

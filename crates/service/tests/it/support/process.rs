@@ -3,7 +3,7 @@
 
 use truing_core::fair::LeaseLimits;
 use truing_core::id::UnixMillis;
-use truing_core::port::RunRef;
+use truing_core::port::RunReference;
 use truing_core::slot::{HoldReason, SlotState};
 use truing_loops::machine::new_run_id;
 use truing_service::ServiceContext;
@@ -26,7 +26,7 @@ pub(crate) async fn settle(
         let leases = Scheduler::new(LeaseLimits::new(1)).lease_due_slots(context).await.unwrap_or_default();
         let idle = leases.is_empty();
         for lease in leases {
-            let run = RunRef { id: new_run_id(), key: lease.key.clone(), token: lease.token };
+            let run = RunReference { id: new_run_id(), key: lease.key.clone(), token: lease.token };
             // An end that could not be recorded is left to the next lease.
             let _ = run_step(context, &lease, &run).await;
         }

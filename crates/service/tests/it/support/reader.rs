@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use truing_core::port::{
-    ChangedFile, ProofRequest, ReadReport, ReadRequest, ReaderError, RepositoryReader, ToolFindings,
-    ToolRequest, UsedTools, UsedToolsRequest,
+    ChangedFile, DetectedTools, FixValidationRequest, ReadReport, ReadRequest, ReaderError, RepositoryReader,
+    ToolDetectionRequest, ToolFindings, ToolRequest,
 };
 use truing_diff::RepoPath;
 use truing_reader::InProcessReader;
@@ -32,11 +32,11 @@ impl RepositoryReader for ThreadedReader {
         self.0.tool_findings(request).await
     }
 
-    async fn verify_replacements(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
+    async fn verify_replacements(&self, request: &FixValidationRequest) -> Result<Vec<bool>, ReaderError> {
         self.0.verify_replacements(request).await
     }
 
-    async fn used_tools(&self, request: &UsedToolsRequest) -> Result<UsedTools, ReaderError> {
+    async fn used_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError> {
         self.0.used_tools(request).await
     }
 

@@ -17,8 +17,8 @@ use truing_core::port::{Clock, RecordStore, SlotStore as _};
 use truing_core::run::RunStage;
 use truing_core::slot::{Slot, SlotCommand, SlotLimits, SlotState};
 use truing_fakes::forge::{
-    DeliveryChaos, DeliveryHook, FakeApp, FakeDelivery, FakeForgeOptions, FakeRepo, ForgeFlavour, NewPull,
-    PullView,
+    DeliveryHook, FakeApp, FakeDelivery, FakeForgeOptions, FakeRepo, ForgeFlavour, NewPull, PullView,
+    UnreliableNetwork,
 };
 use truing_fakes::repo::CommitBuilder;
 use truing_forge::AnyForgeServer;
@@ -30,11 +30,11 @@ use truing_loops::machine::SystemClock;
 use truing_loops::slots::take_step;
 use truing_service::ingress::IngressSettings;
 use truing_service::{
-    ConfiguredForges, ForgeClients, ProcessRole, ReviewService, ServeError, ServiceContext, ServicePace,
+    ConfiguredForges, ForgeClients, ProcessRole, ReviewService, ServeError, ServiceContext, ServiceSettings,
 };
 use truing_store::Store;
 
-use crate::support::change::{self, BOT, Picture};
+use crate::support::change::{self, BOT, ReviewPicture};
 use crate::support::folder::in_memory;
 use crate::support::login::{Login, patience};
 use crate::support::reader::ThreadedReader;
@@ -54,15 +54,15 @@ const WORTH_A_SKIP: TimeSpan = TimeSpan::seconds(2);
 
 /// The machine's clock, with the time by which it was moved.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Warp(Arc<AtomicI64>);
+pub(crate) struct ShiftedClock(Arc<AtomicI64>);
 
-impl Warp {
+impl ShiftedClock {
     pub(crate) fn skip(&self, span: TimeSpan) {
         self.0.fetch_add(span.0, Ordering::SeqCst);
     }
 }
 
-impl Clock for Warp {
+impl Clock for ShiftedClock {
     fn now(&self) -> UnixMillis {
         SystemClock.now() + TimeSpan(self.0.load(Ordering::SeqCst))
     }
@@ -93,8 +93,8 @@ pub(crate) fn limits() -> SlotLimits {
 }
 
 /// The default pace of a service in tests.
-pub(crate) fn pace() -> ServicePace {
-    ServicePace {
+pub(crate) fn pace() -> ServiceSettings {
+    ServiceSettings {
         role: ProcessRole::All,
         places: LeaseLimits::new(4),
         poll: Duration::from_millis(10),
@@ -124,7 +124,7 @@ pub(crate) fn settings() -> IngressSettings {
 pub(crate) struct Site {
     pub(crate) forge: Arc<Watched>,
     pub(crate) repo: FakeRepo,
-    pub(crate) clock: Warp,
+    pub(crate) clock: ShiftedClock,
     /// Limit of findings with a comment of their own.
     pub(crate) max_inline: usize,
     base: String,
@@ -164,7 +164,7 @@ impl Site {
 
     /// Makes a site with a forge of this kind.
     pub(crate) async fn of(flavour: ForgeFlavour, settle: TimeSpan) -> Self {
-        let clock = Warp::default();
+        let clock = ShiftedClock::default();
         let options = FakeForgeOptions { clock: Arc::new(clock.clone()), ..FakeForgeOptions::default() };
         let forge = Arc::new(Watched::start_as(flavour, options).await);
         forge.register_token(TOKEN, BOT);
@@ -260,7 +260,7 @@ impl Site {
             store.clone(),
             store,
             limits(),
-            ServicePace { sweep: Some(every), ..pace() },
+            ServiceSettings { sweep: Some(every), ..pace() },
             settings(),
         )
         .await
@@ -292,7 +292,7 @@ impl Site {
         store: impl RecordStore + 'static,
         inner: Store,
         limits: SlotLimits,
-        pace: ServicePace,
+        pace: ServiceSettings,
         ingress: IngressSettings,
     ) -> Running {
         self.serve_context(self.context(store, self.forges(), limits), inner, pace, ingress).await
@@ -303,7 +303,7 @@ impl Site {
         &self,
         context: ServiceContext,
         inner: Store,
-        pace: ServicePace,
+        pace: ServiceSettings,
         ingress: IngressSettings,
     ) -> Running {
         let service = ReviewService { context: Arc::new(context), pace, ingress, metrics: None };
@@ -353,7 +353,7 @@ impl Site {
             metrics: truing_service::metrics::ServiceMetrics::new().unwrap(),
             wake: truing_service::wake::SchedulerWaker::default(),
             toolbox: truing_loops::tools::LinterSources::default(),
-            sole: truing_service::sole::SoleDutyLease::default(),
+            sole: truing_service::sole::DutyLeaseExpiry::default(),
             step_time: truing_service::worker::STEP_TIME,
         }
     }
@@ -386,7 +386,7 @@ impl Site {
     }
 
     /// Sends the pending deliveries through a bad network; those that arrive must be accepted.
-    pub(crate) async fn deliver_through(&self, chaos: DeliveryChaos) {
+    pub(crate) async fn deliver_through(&self, chaos: UnreliableNetwork) {
         for status in self.forge.deliver_all(chaos).await.unwrap() {
             assert_eq!(status, 202);
         }
@@ -397,10 +397,10 @@ impl Site {
     }
 
     /// Returns the pull request's picture of our review.
-    pub(crate) async fn picture(&self, opened: &Opened) -> Picture {
+    pub(crate) async fn picture(&self, opened: &Opened) -> ReviewPicture {
         let mut names = vec![(&self.base, "BASE"), (&opened.first, "FIRST")];
         names.extend(opened.second.as_ref().map(|second| (second, "SECOND")));
-        Picture::of(&self.view(opened).await, &names, 0)
+        ReviewPicture::of(&self.view(opened).await, &names, 0)
     }
 
     pub(crate) async fn key(&self, number: u64) -> SlotKey {
@@ -420,7 +420,7 @@ impl Running {
     }
 
     /// Waits until nothing is left to do, and all slots are removed. Later due times are skipped.
-    pub(crate) async fn rest(&self, clock: &Warp) {
+    pub(crate) async fn rest(&self, clock: &ShiftedClock) {
         self.come_to("all slots are forgotten", clock, |slots| slots.is_empty()).await;
     }
 
@@ -433,7 +433,7 @@ impl Running {
     }
 
     /// Waits until the slots are as wanted.
-    pub(crate) async fn come_to(&self, what: &str, clock: &Warp, wanted: impl Fn(&[Slot]) -> bool) {
+    pub(crate) async fn come_to(&self, what: &str, clock: &ShiftedClock, wanted: impl Fn(&[Slot]) -> bool) {
         let told = std::cell::RefCell::new(Vec::new());
         let reached = until(what, async || {
             let slots = self.store.list_slots().await.unwrap();

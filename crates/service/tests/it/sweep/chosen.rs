@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use truing_config::value;
-use truing_core::port::Watchlist as _;
+use truing_core::port::SweepStore as _;
 use truing_fakes::forge::NewPull;
 use truing_fakes::repo::CommitBuilder;
 use truing_service::repositories::RepositoryFilter;
 
 use crate::sweep::site::{FORGE, Site, limits, pace, settings};
-use crate::sweep::{Swept, reviewed};
+use crate::sweep::{SweepStage, reviewed};
 
 fn only(pattern: &str) -> RepositoryFilter {
     let names = value::compile_repository_globs(&[pattern.to_owned()]).unwrap();
@@ -23,10 +23,10 @@ async fn only_the_operators_repositories_are_swept() {
     let other = site.forge.create_repository("ada", "private", CommitBuilder::new("Begin")).await.unwrap();
     other.push("feature", CommitBuilder::new("Work").write("a.py", "breakpoint()\n")).await.unwrap();
     other.open_pull(NewPull::from_branch("feature")).await.unwrap();
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     swept.context.repositories = only("Acme/*");
     swept.look().await;
-    let keys = async |swept: &Swept| -> Vec<_> {
+    let keys = async |swept: &SweepStage| -> Vec<_> {
         swept.store.list_slots().await.unwrap().into_iter().map(|slot| slot.key).collect()
     };
     assert_eq!(keys(&swept).await, [site.key(wanted.number).await]);
@@ -52,7 +52,7 @@ async fn webhooks_of_others_are_ignored_and_what_was_marked_before_is_not_review
     let key = site.key(opened.number).await;
     service.stop().await;
     // The slot is marked before the operator's choice.
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     site.repo
         .push(&opened.branch, CommitBuilder::new("More").write("more.py", "breakpoint()\n"))
         .await

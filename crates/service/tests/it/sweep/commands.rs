@@ -1,12 +1,12 @@
 //! Permission and repetition of commands.
 
 use truing_core::id::TimeSpan;
-use truing_core::port::Watchlist as _;
+use truing_core::port::SweepStore as _;
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 
 use crate::sweep::change::BOT;
 use crate::sweep::site::{FORGE, Opened, Running, Site};
-use crate::sweep::{Swept, reviewed};
+use crate::sweep::{SweepStage, reviewed};
 
 const PERMISSION: &str = "/repos/{owner}/{repo}/collaborators";
 
@@ -99,7 +99,7 @@ async fn a_comment_acts_once_however_often_it_is_told_and_edited() {
     service.rest(&site.clock).await;
     service.stop().await;
 
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     swept.obey(&site).await;
     site.clock.skip(TimeSpan::minutes(10));
     for (id, body) in [(id, "/review full"), (talk, "/review")] {
@@ -189,8 +189,8 @@ async fn a_permission_that_cannot_be_asked_is_asked_again() {
 }
 
 /// Posts a command on each pull request, in their order, and lets a sweep find them.
-async fn heard(site: &Site, pulls: &[&Opened]) -> Swept {
-    let mut swept = Swept::of(site);
+async fn heard(site: &Site, pulls: &[&Opened]) -> SweepStage {
+    let mut swept = SweepStage::of(site);
     swept.look().await;
     site.clock.skip(TimeSpan::minutes(60));
     for pull in pulls {

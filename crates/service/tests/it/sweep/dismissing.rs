@@ -5,14 +5,14 @@ use std::time::Duration;
 use truing_core::dismissal::short_id;
 use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::{FindingId, TimeSpan};
-use truing_core::port::{RunStore as _, Watchlist as _};
+use truing_core::port::{RunStore as _, SweepStore as _};
 use truing_fakes::forge::{CommentView, FakeDiffSide, ForgeFault, ForgeFaultKind, NewPull};
 use truing_fakes::repo::CommitBuilder;
 
 use crate::sweep::change::{BOT, FOUND, LIB, NEW, STAY};
 use crate::sweep::commands::{acts, all_served};
 use crate::sweep::site::{FORGE, Opened, Running, Site};
-use crate::sweep::{Swept, reviewed, shown};
+use crate::sweep::{SweepStage, reviewed, shown};
 
 /// The file with a finding that stays through the second push.
 const PATH: &str = "src/lib.rs";
@@ -107,7 +107,7 @@ async fn a_finding_is_dismissed_by_its_id_and_by_the_sweep_alone() {
     let (service, opened) = reviewed_for_ada(&site).await;
     let id = finding_at(&site, &service, &opened, 3).await;
     let first = on(&site, &opened, PATH, 5).await.id;
-    let mut sweep = Swept::of(&site);
+    let mut sweep = SweepStage::of(&site);
     sweep.look().await;
     // The deliveries of these comments are lost.
     let by_id = format!("/dismiss {} by its id", &id.as_str()[..12]);

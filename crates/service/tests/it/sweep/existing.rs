@@ -9,14 +9,14 @@ use truing_fakes::repo::CommitBuilder;
 use truing_service::repositories::RepositoryFilter;
 
 use crate::sweep::site::Site;
-use crate::sweep::{Swept, shown};
+use crate::sweep::{SweepStage, shown};
 
 fn leaving() -> RepositoryFilter {
     RepositoryFilter::new(BTreeMap::new()).leaving_existing()
 }
 
 /// Counts the slots that have work.
-async fn at_work(swept: &Swept) -> usize {
+async fn at_work(swept: &SweepStage) -> usize {
     swept.store.list_slots().await.unwrap().iter().filter(|slot| slot.state != SlotState::Idle).count()
 }
 
@@ -29,7 +29,7 @@ async fn pull_requests_of_before_are_left_until_they_change() {
         other.push(branch, CommitBuilder::new("Work").write("a.py", "breakpoint()\n")).await.unwrap();
         other.open_pull(NewPull::from_branch(branch)).await.unwrap();
     }
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     swept.context.repositories = leaving();
     swept.look().await;
     swept.round(&site).await;
@@ -41,7 +41,7 @@ async fn pull_requests_of_before_are_left_until_they_change() {
     file.execute("DELETE FROM slot", []).unwrap();
     drop(file);
     site.repo.push("main", CommitBuilder::new("Elsewhere").write("README", "more\n")).await.unwrap();
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     swept.context.repositories = leaving();
     swept.look().await;
     swept.round(&site).await;
@@ -62,7 +62,7 @@ async fn pull_requests_of_before_are_left_until_they_change() {
 async fn a_command_on_one_of_before_reviews_it_and_no_other() {
     let site = Site::new().await;
     let (asked, left) = (site.open("one").await, site.open("two").await);
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     swept.context.repositories = leaving();
     swept.look().await;
     site.repo.set_role("ada", "write").await.unwrap();

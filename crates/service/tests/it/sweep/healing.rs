@@ -6,7 +6,7 @@ use truing_fakes::forge::NewPull;
 
 use crate::sweep::change;
 use crate::sweep::site::{Opened, Running, Site};
-use crate::sweep::{EVERY, FOUND, Swept, reviewed, second, shown};
+use crate::sweep::{EVERY, FOUND, SweepStage, reviewed, second, shown};
 
 /// Drops the forge's pending deliveries.
 fn lose(site: &Site) {
@@ -103,7 +103,7 @@ async fn a_command_while_the_server_was_down() {
     let (service, opened) = reviewed(&site).await;
     service.stop().await;
     // A sweep was here before, so the repository is known.
-    Swept::of(&site).look().await;
+    SweepStage::of(&site).look().await;
     site.clock.skip(truing_core::id::TimeSpan::minutes(24 * 60));
     site.repo.comment(opened.number, "ada", "/review\nI have restarted the server.").await.unwrap();
     let key = site.key(opened.number).await;
@@ -132,7 +132,7 @@ async fn a_parked_slot_wakes_for_a_new_head_and_sleeps_on_for_the_old_one() {
         .await;
     service.stop().await;
     site.forge.clear_faults();
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     for _ in 0..3 {
         swept.round(&site).await;
         assert_eq!(swept.state(&key).await, "held (parked)", "its head was tried often enough");
@@ -150,7 +150,7 @@ async fn a_pause_outlasts_the_sweep_and_forgets_nothing() {
     let (service, mut opened) = reviewed(&site).await;
     service.stop().await;
     let key = site.key(opened.number).await;
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     truing_loops::slots::take_step(
         &swept.store,
         &key,
@@ -176,7 +176,7 @@ async fn when_the_kill_switch_goes_off_a_sweep_runs_at_once() {
     let (service, mut opened) = reviewed(&site).await;
     service.stop().await;
     let key = site.key(opened.number).await;
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     swept.look().await;
     let store = swept.store.clone();
     store.turn_switch(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();

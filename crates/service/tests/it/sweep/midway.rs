@@ -6,28 +6,28 @@ use std::process::Command as Program;
 use std::sync::Arc;
 
 use truing_core::id::{RunId, Sha, SlotKey, TimeSpan, UnixMillis};
-use truing_core::outcome::{OutcomeKind, ReviewDetail, ReviewOutcome, ReviewRecord, ReviewRuntime};
+use truing_core::outcome::{ReviewDetail, ReviewOutcome, ReviewOutcomeKind, ReviewRecord, ReviewRuntime};
 use truing_core::port::{
-    ComputedReview, PullRevision, RunRef, RunStore as _, SlotStore as _, Watchlist as _,
+    ComputedReview, PullRevision, RunReference, RunStore as _, SlotStore as _, SweepStore as _,
 };
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_core::settled::awaits_sweep;
 use truing_core::slot::{LoopKind, SlotCommand, SlotState, StepOutcome, WaitReason};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 use truing_loops::machine::new_run_id;
 use truing_loops::slots::take_step;
-use truing_service::ServicePace;
+use truing_service::ServiceSettings;
 
 use crate::support::home::{Deployment, Home, copy};
 use crate::support::valkey::SlotServer;
 use crate::sweep::site::{Opened, Running, Site, limits, pace, settings, until};
-use crate::sweep::{EVERY, FOUND, Swept, shown};
+use crate::sweep::{EVERY, FOUND, SweepStage, shown};
 
 const DAY: TimeSpan = TimeSpan::minutes(24 * 60);
 
 /// The state in which a slot is lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Midway {
+enum SlotLossPoint {
     Debouncing,
     /// Waiting for the forge's rate limit.
     Waiting,
@@ -46,7 +46,7 @@ enum Midway {
     Dropped,
 }
 
-impl Midway {
+impl SlotLossPoint {
     const ALL: [Self; 10] = [
         Self::Debouncing,
         Self::Waiting,
@@ -67,7 +67,7 @@ impl Midway {
 
 /// The ways in which slots are lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Loss {
+enum SlotLossKind {
     /// All slots, and the counter of the tokens.
     Flush,
     /// No slot: the service is restarted.
@@ -79,7 +79,7 @@ enum Loss {
 }
 
 /// A forge with the place of its store.
-struct Lossy {
+struct LossyStoreForge {
     site: Site,
     deployment: Deployment,
     home: Home,
@@ -87,7 +87,7 @@ struct Lossy {
     databases: (u32, u32),
 }
 
-impl Lossy {
+impl LossyStoreForge {
     async fn new(deployment: Deployment) -> Self {
         let site = Site::new().await;
         let home = Home::new(deployment, site.database());
@@ -98,19 +98,19 @@ impl Lossy {
         Self { site, deployment, home, databases: (slots, SlotServer::new_database()) }
     }
 
-    async fn sweep(&self) -> Swept {
-        Swept::on(&self.site, self.home.open(Arc::new(self.site.clock.clone())).await)
+    async fn sweep(&self) -> SweepStage {
+        SweepStage::on(&self.site, self.home.open(Arc::new(self.site.clock.clone())).await)
     }
 
     /// Starts a service that sweeps.
     async fn serve(&self) -> Running {
         let store = self.home.open(Arc::new(self.site.clock.clone())).await;
-        let pace = ServicePace { sweep: Some(EVERY), ..pace() };
+        let pace = ServiceSettings { sweep: Some(EVERY), ..pace() };
         self.site.serve_paced(store.clone(), store, limits(), pace, settings()).await
     }
 
     /// Makes a copy of the slots.
-    async fn keep(&self, swept: &Swept) {
+    async fn keep(&self, swept: &SweepStage) {
         match self.deployment {
             Deployment::File => {
                 let _ = std::fs::remove_file(self.kept());
@@ -127,23 +127,23 @@ impl Lossy {
     }
 
     /// Loses slots while no process has the store open.
-    fn lose(&self, loss: Loss) {
+    fn lose(&self, loss: SlotLossKind) {
         let (slots, kept) = self.databases;
         match (loss, self.deployment) {
-            (Loss::Restart, _) => {}
-            (Loss::Flush, Deployment::File) => {
+            (SlotLossKind::Restart, _) => {}
+            (SlotLossKind::Flush, Deployment::File) => {
                 let file = rusqlite::Connection::open(self.site.database()).unwrap();
                 file.execute("DELETE FROM slot", []).unwrap();
             }
-            (Loss::Flush, Deployment::Servers) => by_hand(slots, &["FLUSHDB"]),
-            (Loss::OldCopy | Loss::CopyOfLeases, Deployment::File) => {
+            (SlotLossKind::Flush, Deployment::Servers) => by_hand(slots, &["FLUSHDB"]),
+            (SlotLossKind::OldCopy | SlotLossKind::CopyOfLeases, Deployment::File) => {
                 let file = rusqlite::Connection::open(self.site.database()).unwrap();
                 let kept = self.kept();
                 file.execute("ATTACH ?1 AS kept", [kept.to_str().unwrap()]).unwrap();
                 file.execute("DELETE FROM slot", []).unwrap();
                 file.execute("INSERT INTO slot SELECT * FROM kept.slot", []).unwrap();
             }
-            (Loss::OldCopy | Loss::CopyOfLeases, Deployment::Servers) => {
+            (SlotLossKind::OldCopy | SlotLossKind::CopyOfLeases, Deployment::Servers) => {
                 by_hand(0, &["SWAPDB", &slots.to_string(), &kept.to_string()]);
             }
         }
@@ -160,14 +160,14 @@ impl Lossy {
     }
 
     /// Returns true if `truing why` reports that the next sweep takes it up.
-    async fn awaits_sweep(&self, swept: &Swept, key: &SlotKey) -> bool {
+    async fn awaits_sweep(&self, swept: &SweepStage, key: &SlotKey) -> bool {
         let (store, keys) = (&swept.store, std::slice::from_ref(key));
         let last = store.last_reviews(keys).await.unwrap().remove(0);
         let described = store.descriptions(keys).await.unwrap().remove(0).unwrap();
         awaits_sweep(&swept.slot(key).await, described.head.as_ref(), &last)
     }
 
-    async fn is_settled(&self, swept: &Swept, opened: &Opened) -> bool {
+    async fn is_settled(&self, swept: &SweepStage, opened: &Opened) -> bool {
         let key = self.site.key(opened.number).await;
         let last = swept.store.last_reviews(&[key]).await.unwrap().remove(0);
         last.settled == Some(self.revision(opened).await)
@@ -183,7 +183,7 @@ fn by_hand(database: u32, arguments: &[&str]) {
     assert!(ran.status.success(), "{ran:?}");
 }
 
-fn outcome(kind: OutcomeKind) -> ReviewOutcome {
+fn outcome(kind: ReviewOutcomeKind) -> ReviewOutcome {
     ReviewOutcome {
         kind,
         reason: Some("it is tried here".into()),
@@ -194,17 +194,17 @@ fn outcome(kind: OutcomeKind) -> ReviewOutcome {
 
 /// A worker's part, by hand.
 struct Work<'a> {
-    swept: &'a Swept,
-    run: RunRef,
+    swept: &'a SweepStage,
+    run: RunReference,
     revision: PullRevision,
 }
 
 impl<'a> Work<'a> {
     /// Leases the slot as soon as it is due, and begins a run.
-    async fn begin(lossy: &Lossy, swept: &'a Swept, key: &SlotKey, opened: &Opened) -> Self {
+    async fn begin(lossy: &LossyStoreForge, swept: &'a SweepStage, key: &SlotKey, opened: &Opened) -> Self {
         lossy.site.clock.skip(TimeSpan::seconds(1));
         let slot = take_step(&swept.store, key, SlotCommand::Lease, &limits()).await.unwrap().slot;
-        let run = RunRef { id: new_run_id(), key: key.clone(), token: slot.token().unwrap() };
+        let run = RunReference { id: new_run_id(), key: key.clone(), token: slot.token().unwrap() };
         let work = Self { swept, run, revision: lossy.revision(opened).await };
         let now = swept.store.now().await.unwrap();
         swept.store.begin_run(&work.run, &work.revision, now).await.unwrap();
@@ -221,7 +221,7 @@ impl<'a> Work<'a> {
 
     async fn fail(&self) {
         let now = self.now().await;
-        self.swept.store.mark_failed(&self.run, &outcome(OutcomeKind::Failed), now).await.unwrap();
+        self.swept.store.mark_failed(&self.run, &outcome(ReviewOutcomeKind::Failed), now).await.unwrap();
         self.step(SlotCommand::Fail(self.run.token, None)).await;
     }
 
@@ -232,46 +232,51 @@ impl<'a> Work<'a> {
 
     fn record(&self, now: UnixMillis) -> ReviewRecord {
         let PullRevision { head, base } = self.revision.clone();
-        let detail = ReviewDetail::new(Some(head), base, outcome(OutcomeKind::Reviewed));
+        let detail = ReviewDetail::new(Some(head), base, outcome(ReviewOutcomeKind::Reviewed));
         ReviewRecord::new(self.run.id.clone(), self.run.key.clone(), detail, now)
     }
 }
 
 /// Continues from a lease to the state in which the slot is lost.
-async fn arrange(lossy: &Lossy, work: &Work<'_>, midway: Midway, opened: &mut Opened) {
+async fn arrange(lossy: &LossyStoreForge, work: &Work<'_>, midway: SlotLossPoint, opened: &mut Opened) {
     let (store, now) = (&work.swept.store, work.now().await);
     match midway {
-        Midway::Debouncing | Midway::Leased => {}
-        Midway::Waiting => work.wait(WaitReason::RateLimit).await,
-        Midway::Pushed => {
+        SlotLossPoint::Debouncing | SlotLossPoint::Leased => {}
+        SlotLossPoint::Waiting => work.wait(WaitReason::RateLimit).await,
+        SlotLossPoint::Pushed => {
             lossy.site.push_second(opened).await;
             work.step(SlotCommand::Event(LoopKind::Review)).await;
         }
-        Midway::BackingOff => work.fail().await,
-        Midway::Computed => {
+        SlotLossPoint::BackingOff => work.fail().await,
+        SlotLossPoint::Computed => {
             let outcome = work.record(now);
             let (findings, desired) = (Vec::new(), Vec::new());
-            let computed =
-                ComputedReview { producer: Producer::Review, findings, desired, status: None, outcome };
+            let computed = ComputedReview {
+                producer: CommentProducer::Review,
+                findings,
+                desired,
+                status: None,
+                outcome,
+            };
             store.store_computed_review(&work.run, &computed).await.unwrap();
             work.fail().await;
         }
-        Midway::Deferred => {
-            store.end_run(&work.run, &outcome(OutcomeKind::Deferred), now).await.unwrap();
+        SlotLossPoint::Deferred => {
+            store.end_run(&work.run, &outcome(ReviewOutcomeKind::Deferred), now).await.unwrap();
             work.wait(WaitReason::Deferred).await;
         }
-        Midway::Parked => {
+        SlotLossPoint::Parked => {
             work.fail().await;
             for _ in 1..limits().attempts {
                 Work::begin(lossy, work.swept, &work.run.key, opened).await.fail().await;
             }
             assert_eq!(work.swept.state(&work.run.key).await, "held (parked)");
         }
-        Midway::Published => {
+        SlotLossPoint::Published => {
             store.mark_published(&work.run, &work.record(now).with_end_time(now)).await.unwrap();
             work.step(SlotCommand::Finish(work.run.token, StepOutcome::Idle)).await;
         }
-        Midway::Dropped => {
+        SlotLossPoint::Dropped => {
             work.fail().await;
             work.step(SlotCommand::Drop).await;
             store.skip_head(&RunId::new(work.run.key.as_str()), &work.run.key, "dropped").await.unwrap();
@@ -279,26 +284,26 @@ async fn arrange(lossy: &Lossy, work: &Work<'_>, midway: Midway, opened: &mut Op
     }
 }
 
-async fn nothing_is_lost(deployment: Deployment, loss: Loss) {
-    let lossy = Lossy::new(deployment).await;
+async fn nothing_is_lost(deployment: Deployment, loss: SlotLossKind) {
+    let lossy = LossyStoreForge::new(deployment).await;
     let site = &lossy.site;
     let mut pulls = Vec::new();
-    for midway in Midway::ALL {
+    for midway in SlotLossPoint::ALL {
         let opened = site.open(&format!("{midway:?}").to_lowercase()).await;
         pulls.push((midway, site.key(opened.number).await, opened));
     }
     let mut swept = lossy.sweep().await;
     swept.look().await;
-    if loss == Loss::OldCopy {
+    if loss == SlotLossKind::OldCopy {
         lossy.keep(&swept).await;
     }
     let mut works = Vec::new();
     for (midway, key, opened) in &pulls {
-        if *midway != Midway::Debouncing {
+        if *midway != SlotLossPoint::Debouncing {
             works.push(Work::begin(&lossy, &swept, key, opened).await);
         }
     }
-    if loss == Loss::CopyOfLeases {
+    if loss == SlotLossKind::CopyOfLeases {
         lossy.keep(&swept).await;
     }
     for (midway, key, opened) in &mut pulls {
@@ -320,7 +325,7 @@ async fn nothing_is_lost(deployment: Deployment, loss: Loss) {
     }
     swept.round(site).await;
     swept.round(site).await;
-    let is_kept = matches!(loss, Loss::Flush | Loss::Restart);
+    let is_kept = matches!(loss, SlotLossKind::Flush | SlotLossKind::Restart);
     for (midway, key, opened) in &pulls {
         let (slot, settled) = (swept.slot(key).await, lossy.is_settled(&swept, opened).await);
         let has_work = slot.state != SlotState::Idle;
@@ -340,9 +345,9 @@ async fn nothing_is_lost(deployment: Deployment, loss: Loss) {
     let swept = lossy.sweep().await;
     for (midway, key, opened) in &pulls {
         let (settled, slot) = (lossy.is_settled(&swept, opened).await, swept.slot(key).await);
-        let stays = *midway == Midway::Parked && loss == Loss::Restart;
+        let stays = *midway == SlotLossPoint::Parked && loss == SlotLossKind::Restart;
         assert_eq!((settled, is_parked(&slot.state)), (!stays, stays), "{loss:?}: {midway:?}: {slot:?}");
-        if *midway == Midway::Published || (is_kept && *midway == Midway::Dropped) {
+        if *midway == SlotLossPoint::Published || (is_kept && *midway == SlotLossPoint::Dropped) {
             assert_eq!(shown(site, opened).await.0, "nothing", "{loss:?}: {midway:?} needs no review");
         }
     }
@@ -351,25 +356,25 @@ async fn nothing_is_lost(deployment: Deployment, loss: Loss) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_head_is_lost_with_all_slots_of_valkey() {
-    nothing_is_lost(Deployment::Servers, Loss::Flush).await;
+    nothing_is_lost(Deployment::Servers, SlotLossKind::Flush).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_head_is_lost_with_all_slots_of_a_file() {
-    nothing_is_lost(Deployment::File, Loss::Flush).await;
+    nothing_is_lost(Deployment::File, SlotLossKind::Flush).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_head_is_lost_when_a_service_begins_again() {
     for deployment in [Deployment::Servers, Deployment::File] {
-        nothing_is_lost(deployment, Loss::Restart).await;
+        nothing_is_lost(deployment, SlotLossKind::Restart).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_head_is_lost_when_slots_come_back_from_an_old_copy() {
     for deployment in [Deployment::Servers, Deployment::File] {
-        for loss in [Loss::OldCopy, Loss::CopyOfLeases] {
+        for loss in [SlotLossKind::OldCopy, SlotLossKind::CopyOfLeases] {
             nothing_is_lost(deployment, loss).await;
         }
     }
@@ -377,7 +382,7 @@ async fn no_head_is_lost_when_slots_come_back_from_an_old_copy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_under_review_when_valkey_is_emptied_is_reviewed() {
-    let lossy = Lossy::new(Deployment::Servers).await;
+    let lossy = LossyStoreForge::new(Deployment::Servers).await;
     let site = &lossy.site;
     let held = ForgeFault::on_call("GET", "/repos/acme/shop/issues/1/comments", ForgeFaultKind::Held);
     site.forge.add_fault(held.times(999));

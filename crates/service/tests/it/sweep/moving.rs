@@ -1,7 +1,7 @@
 //! Repositories that are renamed, transferred, recreated and deleted: the id decides, names are for people.
 
 use truing_core::id::{PrId, TimeSpan};
-use truing_core::port::{RunRef, RunStore as _, SlotDescription, Watchlist as _};
+use truing_core::port::{RunReference, RunStore as _, SlotDescription, SweepStore as _};
 use truing_core::slot::{LoopKind, SlotCommand};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind, NewPull};
 use truing_fakes::repo::CommitBuilder;
@@ -10,7 +10,7 @@ use truing_loops::stopped::StepStopReason;
 use truing_service::{by_hand, worker};
 
 use crate::sweep::site::{FORGE, Site, limits};
-use crate::sweep::{FOUND, Swept, change, reviewed, second, shown};
+use crate::sweep::{FOUND, SweepStage, change, reviewed, second, shown};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renamed_repository_is_swept_reviewed_and_called_by_its_new_name() {
@@ -18,7 +18,7 @@ async fn a_renamed_repository_is_swept_reviewed_and_called_by_its_new_name() {
     let (service, mut opened) = reviewed(&site).await;
     service.stop().await;
     let key = site.key(opened.number).await;
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     swept.look().await;
     site.repo = site.repo.rename("mega", "store").await.unwrap();
     site.push_second(&mut opened).await;
@@ -63,13 +63,13 @@ async fn a_forge_that_does_not_answer_is_not_taken_for_one_that_refuses_access()
     let (service, opened) = reviewed(&site).await;
     service.stop().await;
     let key = site.key(opened.number).await;
-    let context = Swept::of(&site).context;
+    let context = SweepStage::of(&site).context;
     site.repo.rename("mega", "store").await.unwrap();
     site.forge.add_fault(
         ForgeFault::on_call("GET", "/repositories/{id}", ForgeFaultKind::Status(502, None)).times(99),
     );
     let lease = by_hand::lease(&*context.store, &key, LoopKind::Review, &limits()).await.unwrap();
-    let run = RunRef { id: new_run_id(), key, token: lease.token };
+    let run = RunReference { id: new_run_id(), key, token: lease.token };
     let ended = worker::run_step(&context, &lease, &run).await.unwrap();
     let expected = "the forge sent an invalid answer";
     assert!(matches!(ended, Err(StepStopReason::Failed { class, .. }) if class == expected), "{ended:?}");
@@ -101,7 +101,7 @@ async fn a_repository_that_is_gone_is_remembered_as_such_and_asked_for_seldom() 
     let site = Site::new().await;
     let (service, _) = reviewed(&site).await;
     service.stop().await;
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     swept.look().await;
     site.repo.delete().await.unwrap();
     swept.round(&site).await;
@@ -125,7 +125,7 @@ async fn a_repository_that_is_not_listed_any_more_is_swept_until_it_is_gone() {
     let site = Site::new().await;
     let (service, opened) = reviewed(&site).await;
     service.stop().await;
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     swept.look().await;
     site.repo.set_listed(false).await.unwrap();
     site.repo.push(&opened.branch, CommitBuilder::new("More").write("more.txt", "more")).await.unwrap();

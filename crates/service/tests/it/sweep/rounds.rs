@@ -4,13 +4,13 @@ use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use truing_core::id::TimeSpan;
-use truing_core::port::{OperatorStore as _, Watchlist as _};
+use truing_core::port::{OperatorStore as _, SweepStore as _};
 use truing_core::switch::SwitchRequest;
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind, NewPull, RepositoryAccess};
 use truing_fakes::repo::CommitBuilder;
 
 use crate::sweep::site::{FORGE, Site};
-use crate::sweep::{Swept, reviewed};
+use crate::sweep::{SweepStage, reviewed};
 
 /// Counts the calls whose response had new content.
 fn paid(site: &Site) -> usize {
@@ -57,7 +57,7 @@ async fn a_sweep_that_finds_nothing_new_writes_nothing_and_costs_nothing() {
     service.stop().await;
     site.open_as(NewPull { draft: true, ..NewPull::from_branch("draft") }).await;
     site.repo.comment(opened.number, "ada", "/review").await.unwrap();
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     swept.obey(&site).await;
     swept.obey(&site).await;
     let watcher = rusqlite_version(&site);
@@ -85,7 +85,7 @@ fn rusqlite_version(site: &Site) -> impl Fn() -> i64 {
 #[tokio::test]
 async fn a_clock_that_is_set_back_stops_no_sweep() {
     let site = Site::new().await;
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     let day = TimeSpan::minutes(24 * 60);
     site.clock.skip(day);
     swept.look().await;
@@ -107,7 +107,7 @@ async fn a_round_that_is_too_dear_takes_longer_and_reaches_everybody() {
         let name = format!("shop-{number}");
         site.forge.create_repository("acme", &name, CommitBuilder::new("Begin")).await.unwrap();
     }
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     site.forge.rate_limit(100);
     let mut spent = Vec::new();
     let mut rounds = 0;
@@ -130,7 +130,7 @@ async fn a_round_that_is_too_dear_takes_longer_and_reaches_everybody() {
 #[tokio::test]
 async fn reviews_that_are_short_of_calls_are_left_all_of_them() {
     let site = Site::new().await;
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     site.forge.rate_limit(100);
     swept.look().await;
     // Another client uses the token as well.
@@ -160,7 +160,7 @@ async fn a_repository_that_fails_does_not_stop_the_others() {
     site.forge.add_fault(ForgeFault::on_call("GET", path, ForgeFaultKind::Html(200)).times(9999));
     others[2].set_access(RepositoryAccess::Blocked).await.unwrap();
     others[3].set_access(RepositoryAccess::Archived).await.unwrap();
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     for _ in 0..4 {
         swept.round(&site).await;
     }
@@ -187,7 +187,7 @@ async fn a_row_that_cannot_be_read_is_left_out_and_all_others_are_swept() {
     let other = site.forge.create_repository("acme", "other", crate::sweep::change::base()).await.unwrap();
     other.push("feature", CommitBuilder::new("Change").write("a.txt", "a")).await.unwrap();
     other.open_pull(NewPull::from_branch("feature")).await.unwrap();
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     let damaged = site.key(damaged.number).await;
     rusqlite::Connection::open(site.database())
         .unwrap()
@@ -222,7 +222,7 @@ async fn a_repository_without_issues_is_read_on_from_where_it_was_read_to() {
     let first = site.view(&opened).await.inline_comments().next().unwrap().id;
     let path = "/repos/{owner}/{repo}/issues/comments$";
     site.forge.add_fault(ForgeFault::on_call("GET", path, ForgeFaultKind::Status(404, None)).times(999));
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     swept.look().await;
     site.clock.skip(TimeSpan::minutes(60));
     site.repo.reply(opened.number, "ada", first, "/review").await.unwrap();
@@ -239,7 +239,7 @@ async fn a_forge_that_is_down_for_an_hour_is_asked_seldom_and_told_of_once() {
     let _listening = told.listen();
     let site = Site::new().await;
     let opened = site.open("change").await;
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     swept.look().await;
     site.repo.push(&opened.branch, CommitBuilder::new("More").write("more.txt", "more")).await.unwrap();
     told.take();
@@ -267,7 +267,7 @@ async fn a_forge_that_is_down_for_an_hour_is_asked_seldom_and_told_of_once() {
 async fn a_rate_limit_is_waited_for() {
     let site = Site::new().await;
     site.open("change").await;
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     let path = "/repos/{owner}/{repo}/pulls$";
     site.forge.add_fault(ForgeFault::on_call("GET", path, ForgeFaultKind::SecondaryLimit(Some(600))));
     swept.look().await;
@@ -285,7 +285,7 @@ async fn a_token_that_may_not_list_sweeps_what_webhooks_tell_of() {
     service.stop().await;
     site.forge
         .add_fault(ForgeFault::on_call("GET", "/installation", ForgeFaultKind::Status(403, None)).times(999));
-    let mut swept = Swept::of(&site);
+    let mut swept = SweepStage::of(&site);
     swept.look().await;
     site.repo.push(&opened.branch, CommitBuilder::new("More").write("more.txt", "more")).await.unwrap();
     swept.round(&site).await;

@@ -5,7 +5,7 @@ use crate::sql::SqlTransaction;
 use truing_core::finding::{AnchorKind, Finding};
 use truing_core::id::{CommentId, SlotKey};
 use truing_core::port::ComputedReview;
-use truing_core::publish::{CommentSubject, DesiredComment, DesiredStatus, Producer};
+use truing_core::publish::{CommentProducer, CommentSubject, DesiredComment, DesiredStatus};
 
 use crate::fault::{StoreFault, from_json, to_json};
 
@@ -52,7 +52,7 @@ pub(super) fn findings(connection: &SqlTransaction, key: &SlotKey) -> Result<Vec
 fn replace_rows(
     connection: &SqlTransaction,
     key: &SlotKey,
-    producer: Producer,
+    producer: CommentProducer,
     desired: &[DesiredComment],
 ) -> Result<(), StoreFault> {
     delete_obsolete_rows(connection, key, producer, desired)?;
@@ -63,7 +63,7 @@ fn replace_rows(
 pub(super) fn store_announcement(
     connection: &SqlTransaction,
     key: &SlotKey,
-    producer: Producer,
+    producer: CommentProducer,
     summary: &str,
     status: &DesiredStatus,
 ) -> Result<(), StoreFault> {
@@ -74,7 +74,7 @@ pub(super) fn store_announcement(
 fn upsert_rows(
     connection: &SqlTransaction,
     key: &SlotKey,
-    producer: Producer,
+    producer: CommentProducer,
     desired: &[DesiredComment],
 ) -> Result<(), StoreFault> {
     let find = "SELECT body, lowered FROM desired WHERE key = ?1 AND producer = ?2 AND item = ?3";
@@ -111,7 +111,7 @@ fn upsert_rows(
 fn delete_obsolete_rows(
     connection: &SqlTransaction,
     key: &SlotKey,
-    producer: Producer,
+    producer: CommentProducer,
     desired: &[DesiredComment],
 ) -> Result<(), StoreFault> {
     let find =
@@ -136,7 +136,7 @@ fn delete_obsolete_rows(
 pub(super) fn rows(
     connection: &SqlTransaction,
     key: &SlotKey,
-    producer: Producer,
+    producer: CommentProducer,
 ) -> Result<Vec<DesiredComment>, StoreFault> {
     let sql = "SELECT body, item, lowered, comment FROM desired
                WHERE key = ?1 AND producer = ?2 ORDER BY position, item";
@@ -163,7 +163,7 @@ fn row_name(key: &SlotKey, item: &str) -> String {
 pub(super) fn store_comments(
     connection: &SqlTransaction,
     key: &SlotKey,
-    producer: Producer,
+    producer: CommentProducer,
     comments: &[(CommentSubject, CommentId)],
 ) -> Result<(), StoreFault> {
     let remember = "UPDATE desired SET comment = ?4 WHERE key = ?1 AND producer = ?2 AND item = ?3";
@@ -183,7 +183,7 @@ pub(super) fn store_comments(
 pub(super) fn remove_comments(
     connection: &SqlTransaction,
     key: &SlotKey,
-    producer: Producer,
+    producer: CommentProducer,
     items: &[CommentSubject],
 ) -> Result<(), StoreFault> {
     let forget = "UPDATE desired SET comment = NULL WHERE key = ?1 AND producer = ?2 AND item = ?3";
@@ -200,7 +200,7 @@ pub(super) fn remove_comments(
 pub(super) fn replace_anchors(
     connection: &SqlTransaction,
     key: &SlotKey,
-    producer: Producer,
+    producer: CommentProducer,
     rows: &[(CommentSubject, AnchorKind)],
 ) -> Result<(), StoreFault> {
     let lower = "UPDATE desired SET lowered = ?4 WHERE key = ?1 AND producer = ?2 AND item = ?3";

@@ -3,14 +3,14 @@
 use truing_core::run::{RunDetail, RunRecord};
 
 /// The columns about a run's end, so that runs can be counted without reading their records.
-pub(crate) struct EndColumns<'a> {
+pub(crate) struct RunEndColumns<'a> {
     pub(crate) ended: Option<i64>,
     pub(crate) kind: Option<&'static str>,
     pub(crate) reason: Option<&'a str>,
     pub(crate) cost: u64,
 }
 
-impl<'a> EndColumns<'a> {
+impl<'a> RunEndColumns<'a> {
     pub(crate) fn from_record<D: RunDetail>(record: &'a RunRecord<D>) -> Self {
         let end = record.run_outcome();
         Self {

@@ -2,7 +2,7 @@
 
 use crate::sql::SqlTransaction;
 use truing_core::id::{FencingToken, SlotKey};
-use truing_core::port::RunRef;
+use truing_core::port::RunReference;
 use truing_core::sync::job::JobState;
 
 use super::super::slots::raise_counter;
@@ -30,7 +30,7 @@ fn newest_run(
 }
 
 /// Begins a run, and returns the state of its job.
-pub(super) fn begin_run(connection: &SqlTransaction, run: &RunRef) -> Result<JobState, StoreFault> {
+pub(super) fn begin_run(connection: &SqlTransaction, run: &RunReference) -> Result<JobState, StoreFault> {
     let newest = newest_run(connection, &run.key)?;
     let is_newer = |(token, id, _): &(FencingToken, String, String)| {
         *token > run.token || (*token == run.token && id != run.id.as_str())
@@ -52,7 +52,11 @@ pub(super) fn begin_run(connection: &SqlTransaction, run: &RunRef) -> Result<Job
 }
 
 /// Stores the state of the run's job.
-pub(super) fn store_job(connection: &SqlTransaction, run: &RunRef, job: &JobState) -> Result<(), StoreFault> {
+pub(super) fn store_job(
+    connection: &SqlTransaction,
+    run: &RunReference,
+    job: &JobState,
+) -> Result<(), StoreFault> {
     let sql = "UPDATE job SET body = ?4 WHERE key = ?1 AND token = ?2 AND run = ?3";
     let row = (run.key.as_str(), run.token.0, run.id.as_str(), to_json(job)?);
     if connection.sql(sql).execute(row)? == 1 {

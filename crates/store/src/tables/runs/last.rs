@@ -2,8 +2,8 @@
 
 use crate::sql::SqlTransaction;
 use truing_core::id::SlotKey;
-use truing_core::outcome::{OutcomeKind, ReviewRecord};
-use truing_core::port::{LastReviews, PullRevision};
+use truing_core::outcome::{ReviewOutcomeKind, ReviewRecord};
+use truing_core::port::{PullRevision, ReviewProgress};
 use truing_core::run::RunStage;
 use truing_core::settled::is_review_settled;
 
@@ -29,13 +29,13 @@ pub(super) fn newest_revision_at_stages(
 pub(in crate::tables) fn last_reviews(
     connection: &SqlTransaction,
     key: &SlotKey,
-) -> Result<LastReviews, StoreFault> {
+) -> Result<ReviewProgress, StoreFault> {
     let sql = "SELECT head, base, stage, kind, CASE WHEN kind = 'partial' THEN record END FROM run
                WHERE loop = 'review' AND key = ?1 ORDER BY token DESC LIMIT 1";
     let newest = connection.sql(sql).first([key.as_str()], |row| {
         let revision = PullRevision { head: parse_sha(row.get(0)?)?, base: parse_sha(row.get(1)?)? };
         let end: Option<String> = row.get(3)?;
-        let end = OutcomeKind::ALL.into_iter().find(|kind| end.as_deref() == Some(kind.as_str()));
+        let end = ReviewOutcomeKind::ALL.into_iter().find(|kind| end.as_deref() == Some(kind.as_str()));
         let stage = parse_stage(row.text(2))?;
         // An unreadable record does not wait for anything.
         let record =
@@ -44,10 +44,10 @@ pub(in crate::tables) fn last_reviews(
         Ok((revision, is_review_settled(stage, end), stage == RunStage::Published, waits))
     })?;
     let Some((attempted, is_settled, is_published, waits)) = newest else {
-        return Ok(LastReviews::default());
+        return Ok(ReviewProgress::default());
     };
     if waits {
-        return Ok(LastReviews { attempted: Some(attempted), ..LastReviews::default() });
+        return Ok(ReviewProgress { attempted: Some(attempted), ..ReviewProgress::default() });
     }
     let settled = if is_settled {
         Some(attempted.clone())
@@ -55,5 +55,5 @@ pub(in crate::tables) fn last_reviews(
         newest_revision_at_stages(connection, key, "stage = 'published'")?
     };
     let is_left = is_settled && !is_published;
-    Ok(LastReviews { attempted: Some(attempted), settled, is_left })
+    Ok(ReviewProgress { attempted: Some(attempted), settled, is_left })
 }

@@ -5,14 +5,14 @@ use crate::sql::{self, SqlTransaction};
 use truing_core::id::{FencingToken, RunId, Sha, SlotKey, UnixMillis};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{
-    INTERRUPTED, OutcomeKind, ReviewDetail, ReviewOutcome, ReviewRecord, ReviewRuntime, ReviewStep,
+    INTERRUPTED, ReviewDetail, ReviewOutcome, ReviewOutcomeKind, ReviewRecord, ReviewRuntime, ReviewStep,
 };
-use truing_core::port::{LastReviews, PullRevision, RunRef, RunStart};
+use truing_core::port::{PullRevision, ReviewProgress, RunReference, RunStart};
 use truing_core::run::{RunStage, StepCost};
 
 use super::super::dismissals;
 use super::super::slots::{next_token, raise_counter};
-use super::ends::EndColumns;
+use super::ends::RunEndColumns;
 use super::last::{last_reviews, newest_revision_at_stages};
 use super::row::{fenced_fault, parse_sha, parse_stage};
 use crate::fault::{StoreFault, from_json, to_json};
@@ -33,7 +33,7 @@ struct ReviewRunRow {
 /// Begins `run`, unless a run with a greater or the same token has begun before.
 pub(super) fn begin_run(
     connection: &SqlTransaction,
-    run: &RunRef,
+    run: &RunReference,
     revision: &PullRevision,
     now: UnixMillis,
 ) -> Result<RunStart, StoreFault> {
@@ -103,7 +103,7 @@ pub(super) fn take_over_review(
 
 fn write_run(
     connection: &SqlTransaction,
-    run: &RunRef,
+    run: &RunReference,
     revision: &PullRevision,
     now: UnixMillis,
     stage: RunStage,
@@ -130,12 +130,12 @@ fn write_run(
 }
 
 /// Returns an error unless the run is the key's newest.
-pub(super) fn check_fence(connection: &SqlTransaction, run: &RunRef) -> Result<(), StoreFault> {
+pub(super) fn check_fence(connection: &SqlTransaction, run: &RunReference) -> Result<(), StoreFault> {
     require_newest_run(connection, run).map(drop)
 }
 
 /// Returns the run's row if it is the key's newest.
-fn require_newest_run(connection: &SqlTransaction, run: &RunRef) -> Result<ReviewRunRow, StoreFault> {
+fn require_newest_run(connection: &SqlTransaction, run: &RunReference) -> Result<ReviewRunRow, StoreFault> {
     match newest_run(connection, &run.key)? {
         Some(newest) if is_same_run(&newest, run) => Ok(newest),
         Some(newest) => Err(fenced_fault(&run.key, newest.token)),
@@ -145,7 +145,7 @@ fn require_newest_run(connection: &SqlTransaction, run: &RunRef) -> Result<Revie
     }
 }
 
-fn is_same_run(row: &ReviewRunRow, run: &RunRef) -> bool {
+fn is_same_run(row: &ReviewRunRow, run: &RunReference) -> bool {
     row.token == run.token && row.id == run.id
 }
 
@@ -153,7 +153,7 @@ fn is_same_run(row: &ReviewRunRow, run: &RunRef) -> bool {
 /// written any more.
 pub(super) fn store_computed_review(
     connection: &SqlTransaction,
-    run: &RunRef,
+    run: &RunReference,
     record: &ReviewRecord,
 ) -> Result<bool, StoreFault> {
     if require_newest_run(connection, run)?.stage == RunStage::Published {
@@ -170,7 +170,7 @@ pub(super) fn store_computed_review(
 /// Replaces the run's computed review; its end and cost stay.
 pub(super) fn store_restated_review(
     connection: &SqlTransaction,
-    run: &RunRef,
+    run: &RunReference,
     record: &ReviewRecord,
 ) -> Result<(), StoreFault> {
     let column = match require_newest_run(connection, run)?.stage {
@@ -186,7 +186,7 @@ pub(super) fn store_restated_review(
 /// Records that the forge shows the run's computed review.
 pub(super) fn mark_published(
     connection: &SqlTransaction,
-    run: &RunRef,
+    run: &RunReference,
     record: &ReviewRecord,
 ) -> Result<(), StoreFault> {
     if require_newest_run(connection, run)?.stage == RunStage::Published {
@@ -204,7 +204,7 @@ fn write_end(
     mut record: ReviewRecord,
 ) -> Result<(), StoreFault> {
     record.detail.stage = stage;
-    let EndColumns { ended, kind, reason, cost } = EndColumns::from_record(&record);
+    let RunEndColumns { ended, kind, reason, cost } = RunEndColumns::from_record(&record);
     let sql =
         "UPDATE run SET stage = ?3, kept = ?4, ended = ?5, kind = ?6, reason = ?7, cost = ?8, record = ?9
                WHERE loop = 'review' AND key = ?1 AND token = ?2";
@@ -217,7 +217,7 @@ fn write_end(
 /// Ends the run without publishing. Its computed review stays, and the next run publishes it.
 pub(super) fn end_run(
     connection: &SqlTransaction,
-    run: &RunRef,
+    run: &RunReference,
     outcome: ReviewOutcome,
     now: UnixMillis,
 ) -> Result<(), StoreFault> {
@@ -228,7 +228,7 @@ pub(super) fn end_run(
 /// Records a failed attempt, even if the run never began.
 pub(super) fn mark_failed(
     connection: &SqlTransaction,
-    run: &RunRef,
+    run: &RunReference,
     outcome: ReviewOutcome,
     now: UnixMillis,
 ) -> Result<(), StoreFault> {
@@ -246,7 +246,7 @@ pub(super) fn mark_failed(
 /// Records the end of an interrupted run if it has cost anything.
 pub(super) fn mark_interrupted(
     connection: &SqlTransaction,
-    run: &RunRef,
+    run: &RunReference,
     now: UnixMillis,
 ) -> Result<(), StoreFault> {
     match newest_run(connection, &run.key)? {
@@ -269,8 +269,8 @@ pub(super) fn record_unfinished_end(
     now: UnixMillis,
 ) -> Result<MicroUsd, StoreFault> {
     let cost = run_cost(connection, id)?;
-    if cost > MicroUsd(0) || outcome.kind == OutcomeKind::Failed {
-        let run = RunRef { id: id.clone(), key: key.clone(), token: next_token(connection)? };
+    if cost > MicroUsd(0) || outcome.kind == ReviewOutcomeKind::Failed {
+        let run = RunReference { id: id.clone(), key: key.clone(), token: next_token(connection)? };
         begin_run(connection, &run, revision, began)?;
         end_run(connection, &run, outcome, now)?;
     }
@@ -295,8 +295,12 @@ fn record_cut_off_end(
     }
     let Some(row) = find_run_by_token(connection, key, row.token)? else { return Ok(()) };
     let reason = Some(reason.to_owned());
-    let outcome =
-        ReviewOutcome { kind: OutcomeKind::Deferred, reason, until: None, runtime: ReviewRuntime::Rules };
+    let outcome = ReviewOutcome {
+        kind: ReviewOutcomeKind::Deferred,
+        reason,
+        until: None,
+        runtime: ReviewRuntime::Rules,
+    };
     end_unpublished(connection, key, row, outcome, now)
 }
 
@@ -445,11 +449,11 @@ pub(super) fn known_revision(
 /// Ends the newest run's revision without a review, if no run has settled it.
 pub(super) fn skip_newest_revision(
     connection: &SqlTransaction,
-    run: &RunRef,
+    run: &RunReference,
     reason: &str,
     now: UnixMillis,
 ) -> Result<(), StoreFault> {
-    let LastReviews { attempted, settled, .. } = last_reviews(connection, &run.key)?;
+    let ReviewProgress { attempted, settled, .. } = last_reviews(connection, &run.key)?;
     let is_open = |attempted: &PullRevision| !attempted.head.is_null() && settled.as_ref() != Some(attempted);
     match attempted.filter(is_open) {
         Some(revision) => end_without_review(connection, run, &revision, reason, now),
@@ -460,14 +464,18 @@ pub(super) fn skip_newest_revision(
 /// Ends a run that leaves this revision without a review.
 pub(super) fn end_without_review(
     connection: &SqlTransaction,
-    run: &RunRef,
+    run: &RunReference,
     revision: &PullRevision,
     reason: &str,
     now: UnixMillis,
 ) -> Result<(), StoreFault> {
     begin_run(connection, run, revision, now)?;
     let reason = Some(reason.to_owned());
-    let outcome =
-        ReviewOutcome { kind: OutcomeKind::Skipped, reason, until: None, runtime: ReviewRuntime::Rules };
+    let outcome = ReviewOutcome {
+        kind: ReviewOutcomeKind::Skipped,
+        reason,
+        until: None,
+        runtime: ReviewRuntime::Rules,
+    };
     end_run(connection, run, outcome, now)
 }

@@ -5,7 +5,7 @@ use truing_core::id::{FencingToken, Sha, SlotKey, UnixMillis};
 use truing_core::port::StoreError;
 use truing_core::run::{RunDetail, RunRecord, RunStage};
 
-use super::ends::EndColumns;
+use super::ends::RunEndColumns;
 use crate::fault::{StoreFault, to_json};
 
 /// Makes the error for a run that is refused because one with this token has begun on the key.
@@ -34,7 +34,7 @@ pub(super) fn write_run<D: RunDetail>(
 ) -> Result<(), StoreFault> {
     let none = Sha::null();
     let (head, base) = revision.unwrap_or((&none, &none));
-    let EndColumns { ended, kind, reason, cost } = EndColumns::from_record(record);
+    let RunEndColumns { ended, kind, reason, cost } = RunEndColumns::from_record(record);
     let gone = "DELETE FROM run WHERE id = ?1 AND loop <> 'review'";
     connection.sql(gone).execute([record.run.as_str()])?;
     let sql = "INSERT INTO run

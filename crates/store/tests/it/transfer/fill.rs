@@ -5,7 +5,7 @@ use truing_core::finding::AnchorKind;
 use truing_core::id::{AccountId, CommentId, PrId, Topic};
 use truing_core::port::{
     CommentKind, HaltPolicy, HistoryEvent, OperatorAction, OperatorStore as _, RequestOrigin, RunStore as _,
-    SlotDescription, SlotMark, SlotStore as _, UserRequest, Watchlist as _,
+    SlotDescription, SlotMark, SlotStore as _, SweepStore as _, UserRequest,
 };
 use truing_core::slot::{HoldReason, LoopKind, Slot, SlotCommand, SlotLimits, SlotState};
 use truing_core::switch::SwitchRequest;
@@ -47,14 +47,14 @@ pub(super) async fn fill(store: &Store) {
         .store_computed_review(&review, &computed(&review, 'a', vec![summary("ä \"sum\""), row("f1", 1)]))
         .await
         .unwrap();
-    let producer = Producer::Review;
+    let producer = CommentProducer::Review;
     store.store_comments(&review, producer, &[(item("f1"), CommentId::new("c1"))]).await.unwrap();
     store.replace_anchors(&review, producer, &[(item("f1"), AnchorKind::File)]).await.unwrap();
     store.mark_published(&review, &record(&review, 'a')).await.unwrap();
     store.begin_run(&run(token.0 + 1), &revision('c'), UnixMillis(NOW)).await.unwrap();
     let topic = Topic::new("report");
     let entry = announced_entry("1", NOW);
-    assert!(replace(store, &writer(Producer::Mcp, None), &topic, None, Some(&entry)).await.unwrap());
+    assert!(replace(store, &writer(CommentProducer::Mcp, None), &topic, None, Some(&entry)).await.unwrap());
     let at = UnixMillis(NOW);
     store
         .append_history(&[HistoryEvent { at, key: key(), run: None, what: "looked at\n\u{1F600}".into() }])

@@ -6,7 +6,7 @@ use truing_core::port::{
     ComputedReview, EffectEntry, EffectEntryChange, EffectEntryState, EffectLog as _, EffectOwner,
     PullRevision, RunStore, SlotStore, StoreError,
 };
-use truing_core::publish::{CommentSubject, DesiredComment, DesiredStatus, Producer, StatusState};
+use truing_core::publish::{CommentProducer, CommentSubject, DesiredComment, DesiredStatus, StatusState};
 use truing_core::slot::{HoldReason, Slot, SlotCommand, SlotLimits, SlotRefusal, StepOutcome, WaitReason};
 use truing_store::Store;
 
@@ -14,7 +14,7 @@ use super::super::{finding, item, outcome, record, row, sha, summary};
 use super::{Pull, Work, commit_id};
 
 /// The result of a worker's step.
-pub(super) enum Came {
+pub(super) enum WorkerStepResult {
     /// The worker has looked, and computes the review of this head.
     Looked(u64),
     Computed,
@@ -43,10 +43,15 @@ pub(super) async fn apply_command(
 }
 
 /// Ends a lease as the worker wants, if it is still its own.
-async fn end_lease(store: &Store, work: &Work, outcome: StepOutcome, limits: &SlotLimits) -> Came {
+async fn end_lease(
+    store: &Store,
+    work: &Work,
+    outcome: StepOutcome,
+    limits: &SlotLimits,
+) -> WorkerStepResult {
     match apply_command(store, &work.run.key, SlotCommand::Finish(work.run.token, outcome), limits).await {
-        Ok(_) => Came::Ended,
-        Err(_) => Came::Lost,
+        Ok(_) => WorkerStepResult::Ended,
+        Err(_) => WorkerStepResult::Lost,
     }
 }
 
@@ -60,14 +65,19 @@ fn accepted_result<T>(answer: Result<T, StoreError>) -> Option<T> {
 }
 
 /// Looks at the head, and decides if a review of it is wanted and the storm allows one.
-pub(super) async fn check_head(store: &Store, work: &Work, pull: &Pull, limits: &SlotLimits) -> Came {
+pub(super) async fn check_head(
+    store: &Store,
+    work: &Work,
+    pull: &Pull,
+    limits: &SlotLimits,
+) -> WorkerStepResult {
     if pull.closed {
         return end_lease(store, work, StepOutcome::Held(HoldReason::Cancelled), limits).await;
     }
     let revision = PullRevision { head: commit_id(work.at, pull.head), base: sha('b') };
     let now = store.now().await.unwrap();
     let Some(begun) = accepted_result(store.begin_run(&work.run, &revision, now).await) else {
-        return Came::Lost;
+        return WorkerStepResult::Lost;
     };
     if begun.computed.is_none() && begun.reviewed.as_ref() == Some(&revision) {
         return end_lease(store, work, StepOutcome::Idle, limits).await;
@@ -77,50 +87,51 @@ pub(super) async fn check_head(store: &Store, work: &Work, pull: &Pull, limits: 
         Some(storm) if begun.computed.is_none() && !slot.may_compute(now) => {
             end_lease(store, work, StepOutcome::DueAt(storm.ends, WaitReason::Storm), limits).await
         }
-        Some(_) | None => Came::Looked(pull.head),
+        Some(_) | None => WorkerStepResult::Looked(pull.head),
     }
 }
 
 /// Computes the review, unless another run has done so: then only publishing is left, and no second review is
 /// paid for.
-pub(super) async fn compute(store: &Store, work: &Work, down: bool, limits: &SlotLimits) -> Came {
+pub(super) async fn compute(store: &Store, work: &Work, down: bool, limits: &SlotLimits) -> WorkerStepResult {
     let revision = PullRevision { head: commit_id(work.at, work.head), base: sha('b') };
     let now = store.now().await.unwrap();
     let Some(begun) = accepted_result(store.begin_run(&work.run, &revision, now).await) else {
-        return Came::Lost;
+        return WorkerStepResult::Lost;
     };
     if begun.computed.is_some() {
         return publish(store, work, down, limits).await;
     }
     if apply_command(store, &work.run.key, SlotCommand::Computed(work.run.token), limits).await.is_err() {
-        return Came::Lost;
+        return WorkerStepResult::Lost;
     }
     let mut outcome = record(&work.run, 'a');
     outcome.detail.head = Some(revision.head);
     outcome.started = now;
     outcome.ended = now;
     let computed = ComputedReview {
-        producer: Producer::Review,
+        producer: CommentProducer::Review,
         findings: findings(work.at),
         desired: desired(work.at, work.head),
         status: Some(status(work)),
         outcome,
     };
     match accepted_result(store.store_computed_review(&work.run, &computed).await) {
-        Some(()) => Came::Computed,
-        None => Came::Lost,
+        Some(()) => WorkerStepResult::Computed,
+        None => WorkerStepResult::Lost,
     }
 }
 
 /// Shows the review: intent, comments, status, published.
-pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &SlotLimits) -> Came {
+pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &SlotLimits) -> WorkerStepResult {
     let run = &work.run;
-    let (rows, _) = store.desired_state(&run.key, Producer::Review).await.unwrap();
+    let (rows, _) = store.desired_state(&run.key, CommentProducer::Review).await.unwrap();
     let missing: Vec<_> =
         rows.iter().filter(|row| row.comment.is_none()).map(|row| row.item.clone()).collect();
     let now = store.now().await.unwrap();
     if !missing.is_empty() {
-        let writer = EffectOwner { key: run.key.clone(), producer: Producer::Review, token: Some(run.token) };
+        let writer =
+            EffectOwner { key: run.key.clone(), producer: CommentProducer::Review, token: Some(run.token) };
         let topics: Vec<_> = missing.iter().map(CommentSubject::topic).collect();
         let known = store.effects(&writer, &topics).await.unwrap();
         let entry =
@@ -128,37 +139,37 @@ pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &Slo
         let change = |(topic, known)| EffectEntryChange { topic, known, new: Some(entry()) };
         let changes: Vec<_> = topics.into_iter().zip(known).map(change).collect();
         if accepted_result(store.replace_effects(&writer, &changes).await).is_none() {
-            return Came::Lost;
+            return WorkerStepResult::Lost;
         }
         if down {
             return match apply_command(store, &run.key, SlotCommand::Fail(run.token, None), limits).await {
-                Ok(_) => Came::Failed,
-                Err(_) => Came::Lost,
+                Ok(_) => WorkerStepResult::Failed,
+                Err(_) => WorkerStepResult::Lost,
             };
         }
         let shown: Vec<_> = missing
             .into_iter()
             .map(|item| (item.clone(), CommentId::new(format!("{}-{}", run.token.0, item.as_str()))))
             .collect();
-        if accepted_result(store.store_comments(run, Producer::Review, &shown).await).is_none() {
-            return Came::Lost;
+        if accepted_result(store.store_comments(run, CommentProducer::Review, &shown).await).is_none() {
+            return WorkerStepResult::Lost;
         }
     }
     if accepted_result(store.mark_status_set(run, &status(work)).await).is_none() {
-        return Came::Lost;
+        return WorkerStepResult::Lost;
     }
     let mut record = record(run, 'a');
     record.detail.head = Some(commit_id(work.at, work.head));
     record.detail.outcome = outcome(record.detail.outcome.kind);
     record.ended = now;
     match accepted_result(store.mark_published(run, &record).await) {
-        Some(()) => Came::Published,
-        None => Came::Lost,
+        Some(()) => WorkerStepResult::Published,
+        None => WorkerStepResult::Lost,
     }
 }
 
 /// Looks at the head once more, and ends the lease.
-pub(super) async fn finish(store: &Store, work: &Work, pull: &Pull, limits: &SlotLimits) -> Came {
+pub(super) async fn finish(store: &Store, work: &Work, pull: &Pull, limits: &SlotLimits) -> WorkerStepResult {
     let then = if pull.closed || pull.head == work.head { StepOutcome::Idle } else { StepOutcome::Again };
     end_lease(store, work, then, limits).await
 }

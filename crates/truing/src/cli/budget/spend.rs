@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use truing_core::id::SlotKey;
 use truing_core::money::MicroUsd;
-use truing_core::port::{Clock as _, Watchlist as _};
+use truing_core::port::{Clock as _, SweepStore as _};
 use truing_core::slot::LoopKind;
 use truing_loops::machine::SystemClock;
 use truing_loops::text::format_instant;
@@ -13,7 +13,7 @@ use truing_store::{KeySpend, Store};
 
 use super::super::columns::fold_line;
 use super::super::error::CliError;
-use super::super::since::TimeStart;
+use super::super::since::PeriodStart;
 use super::super::target::{existing_store, store_error};
 use super::super::{CommandContext, runtime};
 
@@ -34,7 +34,7 @@ struct RepositorySpend {
 ///
 /// # Errors
 /// Returns an error if the records cannot be read.
-pub(super) fn show_spending(since: TimeStart, context: &CommandContext) -> Result<(), CliError> {
+pub(super) fn show_spending(since: PeriodStart, context: &CommandContext) -> Result<(), CliError> {
     let config = context.config(&[])?;
     let since = since.to_instant(SystemClock.now());
     runtime::start()?.block_on(async {

@@ -18,8 +18,8 @@ use truing_loops::converge::local::{
 };
 use truing_loops::converge::lock::{RunLock, RunLockError};
 use truing_loops::converge::{
-    ConvergeAgents, ConvergeContext, ConvergeRunner, InspectionTools, RunMode, RunObserver, RunProgress,
-    words,
+    ConvergeAgents, ConvergeCallOutcome, ConvergeContext, ConvergeRunMode, ConvergeRunner, InspectionTools,
+    RunObserver, words,
 };
 use truing_loops::machine::{SystemClock, new_run_id};
 use truing_loops::telemetry::ConvergeSpan;
@@ -121,7 +121,7 @@ impl PreparedRun {
             gate,
             repository: name.as_deref(),
         };
-        let mut runner = ConvergeRunner::new(context, record.clone(), RunMode::Whole);
+        let mut runner = ConvergeRunner::new(context, record.clone(), ConvergeRunMode::Whole);
         if let Some(told) =
             skipped_hooks_warning(&ground.repository.hooks(), !config.converge.gate.is_empty())
         {
@@ -134,10 +134,10 @@ impl PreparedRun {
             }
             () = turn.wait_for_stop() => {
                 let why = "interrupted: run it again; it resumes where it stopped";
-                RunProgress::Failed(End::new(ConvergeExitCode::Interrupted, why))
+                ConvergeCallOutcome::Failed(End::new(ConvergeExitCode::Interrupted, why))
             }
         };
-        if let RunProgress::Failed(exit) = left {
+        if let ConvergeCallOutcome::Failed(exit) = left {
             runner.add_interrupted_cost().await.map_err(store_error)?;
             runner.record.detail.state.exit = Some(exit);
             runner.record.ended = SystemClock.now();
@@ -176,7 +176,7 @@ impl PreparedRun {
             gate,
             repository: name.as_deref(),
         };
-        let mut runner = ConvergeRunner::new(context, record, RunMode::Whole);
+        let mut runner = ConvergeRunner::new(context, record, ConvergeRunMode::Whole);
         let span = ConvergeSpan::start(&runner.record, name.as_deref(), None, SystemTime::now());
         let stopped = tokio::select! {
             () = span.wrap(runner.audit_once()) => false,
@@ -199,15 +199,17 @@ async fn run_to_end(
     runner: &mut ConvergeRunner<'_>,
     store: &Store,
     log_printer: &RunLogPrinter<'_>,
-) -> Result<RunProgress, CliError> {
+) -> Result<ConvergeCallOutcome, CliError> {
     loop {
         match runner.run(store, FencingToken(0), log_printer).await.map_err(store_error)? {
-            RunProgress::Until(at, _, what) => {
+            ConvergeCallOutcome::Until(at, _, what) => {
                 log_printer.turn.print_note(format_args!("waiting: {what}"));
                 let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);
                 tokio::time::sleep(Duration::from_millis(wait)).await;
             }
-            left @ (RunProgress::Over | RunProgress::Between | RunProgress::Failed(_)) => return Ok(left),
+            left @ (ConvergeCallOutcome::Over
+            | ConvergeCallOutcome::Between
+            | ConvergeCallOutcome::Failed(_)) => return Ok(left),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use truing_config::converge::{BugteamVariables, WorkspaceLifecycle};
+use truing_config::converge::{BugteamVariables, WorkspaceOwnership};
 use truing_core::converge::ConvergeExitCode;
 use truing_core::id::SlotKey;
 use truing_loops::converge::lock::{RunLock, RunLockError};
@@ -22,7 +22,7 @@ pub(super) enum LifecycleFlag {
     Auto,
 }
 
-impl From<LifecycleFlag> for WorkspaceLifecycle {
+impl From<LifecycleFlag> for WorkspaceOwnership {
     fn from(flag: LifecycleFlag) -> Self {
         match flag {
             LifecycleFlag::Owned => Self::Owned,
@@ -51,11 +51,11 @@ impl TeamMembership {
         let name = args.team.clone().or(said.team);
         let lifecycle = args
             .lifecycle
-            .map(WorkspaceLifecycle::from)
+            .map(WorkspaceOwnership::from)
             .or(said.lifecycle)
-            .unwrap_or(WorkspaceLifecycle::Auto);
+            .unwrap_or(WorkspaceOwnership::Auto);
         let Some(name) = name else {
-            if lifecycle == WorkspaceLifecycle::Attach {
+            if lifecycle == WorkspaceOwnership::Attach {
                 return Err(refusal_error(ConvergeExitCode::NoTeam, NO_TEAM)
                     .hint("name it: `truing converge --team NAME`"));
             }
@@ -63,7 +63,7 @@ impl TeamMembership {
         };
         let key = SlotKey::new(format!("team/{name}"));
         let io = |error: RunLockError| CliError::failure("lock", error.to_string());
-        if lifecycle == WorkspaceLifecycle::Attach {
+        if lifecycle == WorkspaceOwnership::Attach {
             if RunLock::is_held(folder, &key).map_err(io)? {
                 return Ok(Self { _lead: None });
             }
@@ -73,7 +73,7 @@ impl TeamMembership {
         }
         match RunLock::take(folder, &key) {
             Ok(lead) => Ok(Self { _lead: Some(lead) }),
-            Err(RunLockError::Held(_)) if lifecycle == WorkspaceLifecycle::Auto => Ok(Self { _lead: None }),
+            Err(RunLockError::Held(_)) if lifecycle == WorkspaceOwnership::Auto => Ok(Self { _lead: None }),
             Err(RunLockError::Held(_)) => {
                 let name = truing_core::line::clean_line(&name, MAX_NAME);
                 let line = format!(

@@ -48,9 +48,9 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
+    struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Kept {
+    impl Write for LogBuffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_seen_is_shown_as_its_number_and_colours_stay() {
-        let kept = Kept::default();
+        let kept = LogBuffer::default();
         let writer = kept.clone();
         let layer = super::super::human_layer(true, move || EscapedLogWriter(writer.clone()));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {

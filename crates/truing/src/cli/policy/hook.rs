@@ -93,7 +93,8 @@ impl PolicyHookArgs {
         let config = context.config(&[])?;
         let policy = wiring::policy::profile_policy(&config, self.profile.into())?;
         let root = self.repository_root(&call.cwd, &context.environment)?;
-        let judge = CallJudge { policy: &policy, root: &root, cwd: &call.cwd, is_sandboxed: self.sandboxed };
+        let judge =
+            HookCallPolicy { policy: &policy, root: &root, cwd: &call.cwd, is_sandboxed: self.sandboxed };
         let answer = match judge.judge(&call.tool_name, &call.tool_input) {
             HookAnswer::Abstain => json!({}),
             HookAnswer::Allow(reason) => decision_json("allow", &reason),
@@ -139,14 +140,14 @@ fn decision_json(word: &str, reason: &str) -> Value {
 }
 
 /// The policy and the folders by which a call is judged.
-struct CallJudge<'a> {
+struct HookCallPolicy<'a> {
     policy: &'a AgentPolicy,
     root: &'a Path,
     cwd: &'a Path,
     is_sandboxed: bool,
 }
 
-impl CallJudge<'_> {
+impl HookCallPolicy<'_> {
     fn judge(&self, tool: &str, input: &Value) -> HookAnswer {
         let result = match tool {
             "Bash" => self.judge_command(input),

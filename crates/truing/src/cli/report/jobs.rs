@@ -14,7 +14,7 @@ use truing_core::slot::LoopKind;
 use truing_service::report::amount::{
     format_dollars, format_duration, format_mean, format_share, format_success_rate, mean, short_hash,
 };
-use truing_service::report::figures::{LoopFigures, WordCount};
+use truing_service::report::figures::{LabelCount, LoopFigures};
 use truing_service::report::loops::{date, day};
 use truing_service::report::run::words_of;
 use truing_service::report::section::{JobLine, LoopSection};
@@ -78,7 +78,7 @@ fn render_cost(section: &LoopSection) -> String {
     format!("  {:<10}{sum:>8}\n{}", "cost", render_unrecorded(section.unrecorded))
 }
 
-fn render_counts(title: &str, counts: &[WordCount]) -> String {
+fn render_counts(title: &str, counts: &[LabelCount]) -> String {
     if counts.is_empty() {
         return String::new();
     }
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn how_often_something_came_is_told_before_what_it_was() {
-        let count = |id: &str, runs| WordCount { id: id.to_owned(), runs };
+        let count = |id: &str, runs| LabelCount { id: id.to_owned(), runs };
         let all = [count("converged", 9), count("found 1", 2), count("found 12", 1), count("not_needed", 1)];
         assert_eq!(
             render_counts("Results", &all),

@@ -3,7 +3,7 @@
 use truing_core::id::UnixMillis;
 use truing_core::line;
 use truing_core::money::MicroUsd;
-use truing_core::outcome::OutcomeKind;
+use truing_core::outcome::ReviewOutcomeKind;
 use truing_core::run::RunOutcome;
 use truing_core::slot::LoopKind;
 use truing_loops::text::{format_count, format_instant};
@@ -136,15 +136,15 @@ fn render_reasons(totals: &OutcomeTotals) -> String {
 }
 
 fn render_days(end_counts: &[RunEndCount]) -> String {
-    let heads = OutcomeKind::ALL.map(|kind| format!("{:>10}", kind.as_str())).concat();
+    let heads = ReviewOutcomeKind::ALL.map(|kind| format!("{:>10}", kind.as_str())).concat();
     let mut text = format!("\n{:<10}{:>9}{heads}{:>9}\n", "Day (UTC)", "runs", "mean");
     let days = days(end_counts, false);
     for day in days.iter().skip(days.len().saturating_sub(DAYS)) {
-        let count = |kind: OutcomeKind| {
+        let count = |kind: ReviewOutcomeKind| {
             let count = day.kinds.get(kind.as_str()).and_then(serde_json::Value::as_u64).unwrap_or(0);
             format!("{:>10}", if count == 0 { "-".to_owned() } else { count.to_string() })
         };
-        let counts = OutcomeKind::ALL.map(count).concat();
+        let counts = ReviewOutcomeKind::ALL.map(count).concat();
         text += &format!("{:<10}{:>9}{counts}{:>9}\n", day.day, day.runs, format_duration(day.mean_ms));
     }
     let earlier = days.len().saturating_sub(DAYS);

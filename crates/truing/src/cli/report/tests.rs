@@ -126,7 +126,7 @@ fn much_is_cut_and_says_so() {
 #[test]
 fn since_is_a_length_a_day_or_an_instant() {
     let at =
-        |text: &str| TimeStart::parse(text).map(|since| format_instant(since.to_instant(UnixMillis(NOW))));
+        |text: &str| PeriodStart::parse(text).map(|since| format_instant(since.to_instant(UnixMillis(NOW))));
     assert_eq!(at("7d").unwrap(), "2026-09-14T14:13:20Z");
     assert_eq!(at("1h30m").unwrap(), "2026-09-21T12:43:20Z");
     assert_eq!(at("2026-09-20").unwrap(), "2026-09-20T00:00:00Z");
@@ -135,5 +135,5 @@ fn since_is_a_length_a_day_or_an_instant() {
         assert!(at(wrong).unwrap_err().contains("neither a length of time"), "{wrong}");
     }
     assert_eq!(at("99999999d").unwrap_err(), "`99999999d` is longer than 1000 years");
-    assert!(TimeStart::parse("99999999999999d").is_err());
+    assert!(PeriodStart::parse("99999999999999d").is_err());
 }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, FromArgMatches};
-use truing_core::port::{ForeignRun, ToolOutput};
+use truing_core::port::{ExternalToolRun, ToolOutput};
 use truing_diff::RepoPath;
-use truing_loops::reader::ChildReader;
+use truing_loops::reader::ChildProcessReader;
 use truing_reader::output::path::AbsolutePath;
 use truing_reader::output::report::MAX_INPUT_BYTES;
 use truing_reader::output::{OutputFormat, is_tool, text_of};
@@ -178,7 +178,7 @@ impl LoadedToolOutputs {
                 tool: given.tool.as_deref().or(of_format).unwrap_or_default().to_owned(),
                 roots: given.root.into_iter().chain([root.clone()]).collect(),
                 folder: given.folder.as_deref().filter(|folder| !folder.is_empty()).map(RepoPath::from_text),
-                foreign: Some(ForeignRun {
+                foreign: Some(ExternalToolRun {
                     tool: given.tool,
                     folder: started_in.clone().filter(|_| given.folder.is_none()),
                     is_tree_whole: start.knows_files,
@@ -203,7 +203,7 @@ impl ToolOutputArgs {
     pub(super) async fn read(
         &self,
         folder: &Path,
-        reader: &ChildReader,
+        reader: &ChildProcessReader,
     ) -> Result<LoadedToolOutputs, CliError> {
         let Self { given } = self.clone();
         let mut outputs = Vec::new();
@@ -248,7 +248,7 @@ async fn recognise_format(
     name: &str,
     text: &str,
     folder: &Path,
-    reader: &ChildReader,
+    reader: &ChildProcessReader,
 ) -> Result<String, CliError> {
     let found = reader.detect_format(folder, text).await.map_err(|error| {
         CliError::failure("reader", format!("{name}: the format cannot be recognised: {error}"))

@@ -10,10 +10,11 @@ use truing_core::finding::{
 use truing_core::id::{FindingId, Fingerprint, Sha, UnixMillis};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{
-    ModelMemory, OutcomeKind, ReviewCoverage, ReviewRuntime, SpecialistRun, ToolRun, WalkthroughLine,
+    ModelMemory, ReviewCoverage, ReviewOutcomeKind, ReviewRuntime, SpecialistResult, ToolRunResult,
+    WalkthroughLine,
 };
 use truing_core::recheck::UnverifiedReason;
-use truing_core::suppression::IdleSuppression;
+use truing_core::suppression::UnusedSuppression;
 use truing_diff::RepoPath;
 use truing_loops::fix::UnappliedSuggestion;
 use truing_loops::local::LocalReviewOutcome;
@@ -44,19 +45,19 @@ struct ReviewJson<'a> {
     turns: u32,
     /// Comments that suppress nothing.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    suppressions: &'a [IdleSuppression],
+    suppressions: &'a [UnusedSuppression],
     /// Patterns of `rules.ignore` that match no file of the repository.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     idle_ignores: &'a [String],
     /// Tools whose findings are included.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    tools: &'a [ToolRun],
+    tools: &'a [ToolRunResult],
     /// Additional instructions of the repository and the operator to the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<&'a ModelMemory>,
     /// Work of each specialist, if there were several reviewers.
     #[serde(skip_serializing_if = "Option::is_none")]
-    specialists: Option<&'a [SpecialistRun]>,
+    specialists: Option<&'a [SpecialistResult]>,
     /// Number of denied tool calls of the model, by tool.
     #[serde(skip_serializing_if = "Option::is_none")]
     denials: Option<&'a BTreeMap<String, u32>>,
@@ -72,7 +73,7 @@ struct ReviewJson<'a> {
 
 #[derive(Serialize)]
 struct OutcomeJson<'a> {
-    kind: OutcomeKind,
+    kind: ReviewOutcomeKind,
     reason: Option<&'a str>,
     /// Time of the retry in RFC 3339.
     until: Option<String>,

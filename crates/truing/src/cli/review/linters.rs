@@ -9,8 +9,8 @@ use truing_core::port::{Clock as _, ToolOutput};
 use truing_git::{IndexSnapshot, LocalRepository};
 use truing_loops::local::{LocalReviewError, LocalReviewOutcome};
 use truing_loops::machine::SystemClock;
-use truing_loops::reader::ChildReader;
-use truing_loops::tools::{BaseCommit, ConfiguredLinters, LinterSources, ReviewLinters, ToolExposure};
+use truing_loops::reader::ChildProcessReader;
+use truing_loops::tools::{BaseCommit, ConfiguredLinters, LinterSources, LinterVisiblePaths, ReviewLinters};
 
 use super::ReviewCommand;
 use super::fix::{FixOutcome, FixSession};
@@ -40,7 +40,7 @@ impl ReviewCommand {
         review: &LocalReviewOutcome,
         config: &Config,
         repository: &LocalRepository,
-        reader: &ChildReader,
+        reader: &ChildProcessReader,
     ) {
         if self.args.explain && self.args.tools {
             let reviewed = &review.record.detail.coverage.reviewed;
@@ -90,7 +90,7 @@ impl ReviewCommand {
         repository: &LocalRepository,
         index: Option<&IndexSnapshot>,
         config: &Config,
-        reader: &ChildReader,
+        reader: &ChildProcessReader,
     ) -> Result<FixOutcome, CliError> {
         let root = repository.root();
         let folder = truing_git::PrivateFolder::new().map_err(LocalReviewError::NoFolder)?;
@@ -129,7 +129,7 @@ impl ReviewCommand {
 }
 
 /// Lists the folders and files that a linter may read, one per line.
-fn render_exposure(exposure: &ToolExposure) -> String {
+fn render_exposure(exposure: &LinterVisiblePaths) -> String {
     let tool = line::visible_line(&exposure.tool);
     match &exposure.shown {
         Ok(shown) => {

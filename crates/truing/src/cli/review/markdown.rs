@@ -6,7 +6,7 @@
 
 use truing_core::finding::Finding;
 use truing_core::markdown::{code_block, code_span, escape_text, render_title, sanitize_markdown};
-use truing_core::outcome::{OutcomeKind, SkipReason, UnreviewedFile, WalkthroughLine};
+use truing_core::outcome::{ReviewOutcomeKind, SkipReason, UnreviewedFile, WalkthroughLine};
 use truing_diff::RepoPath;
 use truing_loops::local::LocalReviewOutcome;
 use truing_loops::text::{by_line, format_count, remarks};
@@ -50,13 +50,13 @@ pub(super) fn from_review<'a>(
     let record = &review.record;
     let (coverage, reason) = (&record.detail.coverage, record.detail.outcome.reason.clone());
     let (headline, reason) = match record.detail.outcome.kind {
-        OutcomeKind::Reviewed => (render_counts(&record.detail.open), reason),
-        OutcomeKind::Partial => {
+        ReviewOutcomeKind::Reviewed => (render_counts(&record.detail.open), reason),
+        ReviewOutcomeKind::Partial => {
             (format!("{}, review incomplete", render_counts(&record.detail.open)), reason)
         }
-        OutcomeKind::Skipped => (reason.unwrap_or_else(|| "nothing to review".to_owned()), None),
-        OutcomeKind::Deferred => ("review deferred".to_owned(), reason),
-        OutcomeKind::Failed => ("review failed".to_owned(), reason),
+        ReviewOutcomeKind::Skipped => (reason.unwrap_or_else(|| "nothing to review".to_owned()), None),
+        ReviewOutcomeKind::Deferred => ("review deferred".to_owned(), reason),
+        ReviewOutcomeKind::Failed => ("review failed".to_owned(), reason),
     };
     let any = !(coverage.reviewed.is_empty() && coverage.not_reviewed.is_empty());
     let looked_at = any.then(|| render_file_counts(coverage, "reviewed"));

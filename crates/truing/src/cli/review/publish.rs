@@ -9,7 +9,7 @@ use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_core::id::{PrId, SlotKey, UnixMillis};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{OutcomeKind, ReviewDetail, ReviewOutcome, ReviewRecord, ReviewRuntime};
+use truing_core::outcome::{ReviewDetail, ReviewOutcome, ReviewOutcomeKind, ReviewRecord, ReviewRuntime};
 use truing_core::port::{
     Clock as _, HaltReason, OperatorAction, OperatorStore as _, PrState, PullRequest, RunStore as _,
     SlotDescription, SlotStore as _,
@@ -309,7 +309,7 @@ impl PublishRequest<'_> {
             HoldReason::Paused => "reviews of the pull request are paused",
             HoldReason::Parked => "the pull request is parked",
         };
-        let (kind, reason) = (OutcomeKind::Skipped, Some(format!("{reason}: nothing is published")));
+        let (kind, reason) = (ReviewOutcomeKind::Skipped, Some(format!("{reason}: nothing is published")));
         let now = SystemClock.now();
         let outcome = ReviewOutcome { kind, reason, until: None, runtime: ReviewRuntime::Rules };
         let truing_core::port::PullRevision { head, base } = self.pull.revision.clone();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use truing_agent::verify::CacheScope as Trust;
 use truing_core::id::PrId;
 use truing_core::port::{ForgeRead as _, PullRequest, RunStore as _, SlotDescription};
-use truing_core::publish::Producer;
+use truing_core::publish::CommentProducer;
 use truing_core::switch::RepositoryRef;
 use truing_forge::remote::{RemoteError, RemotePurpose};
 use truing_forge::{AnyForgeServer, ForgeServer as _};
@@ -186,7 +186,7 @@ async fn fetch_pull(
     let wrong = |error| wiring::forge_kind_error(forge, client.kind(), RemoteError::Forge(error));
     let repository = client.repository(repo).await.map_err(wrong)?.id;
     let id = PrId { forge: forge.to_owned(), repository, number };
-    let pull = client.client(&id, repo, Producer::Review).pull_request().await.map_err(wrong)?;
+    let pull = client.client(&id, repo, CommentProducer::Review).pull_request().await.map_err(wrong)?;
     Ok((id, pull))
 }
 

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use truing_core::finding::{CodeLocation, DefectCategory, Finding, FindingStatus, Severity};
 use truing_core::id::{Sha, UnixMillis};
-use truing_core::outcome::{OutcomeKind, ReviewCoverage, SkipReason, UnreviewedFile, WalkthroughLine};
+use truing_core::outcome::{ReviewCoverage, ReviewOutcomeKind, SkipReason, UnreviewedFile, WalkthroughLine};
 use truing_diff::RepoPath;
 use truing_loops::local::LocalReviewOutcome;
 use truing_reader::ListedRule;
@@ -103,7 +103,10 @@ pub(super) fn from_review<'a>(
         suppressed: &review.kept.suppressed,
         dismissed: &review.kept.dismissed,
         coverage: &record.detail.coverage,
-        complete: matches!(record.detail.outcome.kind, OutcomeKind::Reviewed | OutcomeKind::Skipped),
+        complete: matches!(
+            record.detail.outcome.kind,
+            ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Skipped
+        ),
         time: Some((record.started, record.ended)),
         change: Some(SarifComparison {
             base: &record.detail.base,

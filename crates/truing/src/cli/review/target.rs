@@ -6,7 +6,7 @@ use truing_config::{Config, ForgeConfig};
 use truing_core::id::SlotKey;
 use truing_core::port::RunStore as _;
 use truing_forge::capability::{self, ForgeCapability};
-use truing_forge::pages::PageLayout;
+use truing_forge::pages::PageUrlLayout;
 use url::Url;
 
 use crate::cli::error::CliError;
@@ -48,7 +48,7 @@ impl PullTarget {
             return Err(CliError::usage("bad_target", "the URL holds a user name or a password")
                 .hint("omit them: the token of the configured forge is used"));
         }
-        let (config, forge, tail) = find_forge(&url, ForgeRoot::Pages, config, environment)?;
+        let (config, forge, tail) = find_forge(&url, ForgeBaseAddress::Pages, config, environment)?;
         let row = config.forges.get(&forge).map(forge_capability);
         let tail: Vec<&str> = tail.iter().map(String::as_str).collect();
         let (repo, number) = row.and_then(|row| row.pages.parse_pull(&tail)).ok_or_else(unknown)?;
@@ -144,7 +144,7 @@ impl OwnerTarget {
         };
         let (config, forge, name) = if text.contains("://") {
             let url = Url::parse(text).map_err(|_| wrong())?;
-            let (config, forge, tail) = find_forge(&url, ForgeRoot::Pages, config, environment)?;
+            let (config, forge, tail) = find_forge(&url, ForgeBaseAddress::Pages, config, environment)?;
             let is_name = |part: &String| !part.is_empty() && !["orgs", "projects"].contains(&part.as_str());
             let mut parts = tail.into_iter().filter(is_name);
             match (parts.next(), parts.next()) {
@@ -184,7 +184,7 @@ impl RepositoryTarget {
         let url = parse_remote_url(remote)?;
         let is_web = matches!(url.scheme(), "https" | "http");
         let (config, forge, tail) = if is_web {
-            find_forge(&url, ForgeRoot::Git, config, environment).ok()?
+            find_forge(&url, ForgeBaseAddress::Git, config, environment).ok()?
         } else {
             // An ssh address has the host of the forge, and its path names only the repository.
             let host = url.host_str()?;
@@ -251,7 +251,7 @@ fn unsupported_hint(kind: &str) -> String {
 
 /// The base address of a forge that URLs are compared with.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum ForgeRoot {
+enum ForgeBaseAddress {
     /// Base address of the web pages.
     Pages,
     Git,
@@ -265,12 +265,12 @@ fn forge_capability(forge: &ForgeConfig) -> &'static ForgeCapability {
 /// Returns the forge of an address, and the parts of its path below the forge's root.
 fn find_forge(
     url: &Url,
-    root_kind: ForgeRoot,
+    root_kind: ForgeBaseAddress,
     config: &Config,
     environment: &Environment,
 ) -> Result<(Config, String, Vec<String>), CliError> {
     let found = config.forges.iter().find_map(|(name, forge)| {
-        let is_at_api = root_kind == ForgeRoot::Pages && forge_capability(forge).pages.are_at_api();
+        let is_at_api = root_kind == ForgeBaseAddress::Pages && forge_capability(forge).pages.are_at_api();
         let root = Url::parse(if is_at_api { &forge.api_url } else { &forge.git_url }).ok()?;
         Some((name.clone(), path_below_root(&root, url)?))
     });
@@ -301,7 +301,7 @@ fn find_forge(
 /// page has another form.
 fn guess_forge(url: &Url) -> (&'static ForgeCapability, String) {
     let parts: Vec<&str> = url.path_segments().map(Iterator::collect).unwrap_or_default();
-    let others = capability::ALL.iter().filter(|row| row.pages != PageLayout::OfOwners);
+    let others = capability::ALL.iter().filter(|row| row.pages != PageUrlLayout::OfOwners);
     for row in others {
         // Only a self-hosted server has a path before its pages; the page begins after it.
         let places = if row.pages.are_at_api() { parts.len() } else { 1.min(parts.len()) };

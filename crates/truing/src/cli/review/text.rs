@@ -13,7 +13,7 @@ use truing_core::dismissal;
 use truing_core::finding::{Finding, FindingStatus, Severity};
 use truing_core::id::Sha;
 use truing_core::line;
-use truing_core::outcome::{OutcomeKind, ReviewCoverage, ReviewOutcome, WalkthroughLine};
+use truing_core::outcome::{ReviewCoverage, ReviewOutcome, ReviewOutcomeKind, WalkthroughLine};
 use truing_loops::compare::BaseOrigin;
 use truing_loops::fix::is_proposed;
 use truing_loops::local::{HeadKind, LocalReviewOutcome};
@@ -43,7 +43,7 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 
 /// The commands that a report suggests as next steps.
-pub(super) struct NextCommands {
+pub(super) struct SuggestedCommands {
     /// Command that applies the fixes.
     pub(super) fix: String,
     /// Command that lists dismissals.
@@ -58,7 +58,7 @@ pub(super) fn render_report(
     review: &LocalReviewOutcome,
     head: Option<&str>,
     configured: Option<&str>,
-    commands: &NextCommands,
+    commands: &SuggestedCommands,
 ) -> String {
     let mut text: String = review.kept.open.iter().map(|finding| render_finding(finding) + "\n\n").collect();
     let record = &review.record;
@@ -131,16 +131,16 @@ fn render_headline(
     let files = render_file_counts(coverage, "reviewed");
     let reason = visible_text(outcome.reason.as_deref().unwrap_or_default());
     match outcome.kind {
-        OutcomeKind::Reviewed => {
+        ReviewOutcomeKind::Reviewed => {
             format!("{style}{found}{style:#}: {files}, in {seconds:.2} s\n")
         }
-        OutcomeKind::Partial => {
+        ReviewOutcomeKind::Partial => {
             let why = render_failure("the review is incomplete", &reason);
             format!("{style}{found}{style:#}: {files}, in {seconds:.2} s\n{why}")
         }
-        OutcomeKind::Skipped => format!("{STRONG}{reason}{STRONG:#}\n"),
-        OutcomeKind::Deferred => render_failure("the review is deferred", &reason),
-        OutcomeKind::Failed => render_failure("the review failed", &reason),
+        ReviewOutcomeKind::Skipped => format!("{STRONG}{reason}{STRONG:#}\n"),
+        ReviewOutcomeKind::Deferred => render_failure("the review is deferred", &reason),
+        ReviewOutcomeKind::Failed => render_failure("the review failed", &reason),
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::wiring::store::StoreLocation;
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{INTERRUPTED, OutcomeKind, ReviewOutcome};
+use truing_core::outcome::{INTERRUPTED, ReviewOutcome, ReviewOutcomeKind};
 use truing_core::port::{Clock as _, StoreError};
 use truing_loops::attempts::AttemptRegistry;
 use truing_loops::machine::SystemClock;
@@ -89,7 +89,7 @@ impl UnfinishedReview {
     pub(super) async fn record_interruption(&self) -> CliError {
         // A review that has not begun has nothing to report.
         self.attempts.handed_over();
-        let cost = self.record_cost(OutcomeKind::Deferred, INTERRUPTED).await;
+        let cost = self.record_cost(ReviewOutcomeKind::Deferred, INTERRUPTED).await;
         let message = match cost {
             MicroUsd(0) => "interrupted before the review was done".to_owned(),
             cost => format!("interrupted before the review was done; it has cost {cost}"),
@@ -103,13 +103,13 @@ impl UnfinishedReview {
             // A usage error or a refusal: no review was attempted.
             self.attempts.handed_over();
         }
-        let cost = self.record_cost(OutcomeKind::Failed, &error.message).await;
+        let cost = self.record_cost(ReviewOutcomeKind::Failed, &error.message).await;
         error.with_cost(cost)
     }
 
     /// Returns the cost of the review according to the ledger. If the ledger is unavailable, the next report
     /// includes the cost.
-    async fn record_cost(&self, kind: OutcomeKind, reason: &str) -> MicroUsd {
+    async fn record_cost(&self, kind: ReviewOutcomeKind, reason: &str) -> MicroUsd {
         let (open, told) = self.attempts.take();
         let mut cost = told.0;
         if open.is_empty() {

@@ -30,7 +30,7 @@ impl FolderFiles {
 
 /// The files of one run.
 #[derive(Default)]
-pub(super) struct WalkResult {
+pub(super) struct FolderWalkResult {
     /// Files to read, by folder.
     pub(super) parts: Vec<FolderFiles>,
     /// Requested paths that cannot be read.
@@ -55,14 +55,14 @@ pub(super) fn walk_paths(
     paths: &[PathBuf],
     current_folder: &Path,
     scope: &ReviewScope,
-) -> Result<WalkResult, CliError> {
+) -> Result<FolderWalkResult, CliError> {
     let missing = |path: &Path, error: &std::io::Error| {
         CliError::usage("no_such_path", format!("{}: {error}", path.display()))
             .hint("give files and folders that exist")
     };
     let current_folder = current_folder.canonicalize().map_err(|error| missing(current_folder, &error))?;
     let mut inside = BTreeSet::new();
-    let mut walked = WalkResult::default();
+    let mut walked = FolderWalkResult::default();
     for path in paths {
         let path = current_folder.join(path).canonicalize().map_err(|error| missing(path, &error))?;
         if !path.is_dir() && !path.is_file() {

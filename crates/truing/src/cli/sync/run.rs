@@ -20,7 +20,7 @@ use truing_core::sync::job::{self, JobState};
 use truing_core::sync::record::{SyncOutcome as Outcome, SyncRecord};
 use truing_git::PrivateFolder;
 use truing_loops::machine::SystemClock;
-use truing_loops::reader::ChildReader;
+use truing_loops::reader::ChildProcessReader;
 use truing_loops::run_gate::SwitchReader;
 use truing_loops::sync::job::SyncJob;
 use truing_loops::text::format_instant;
@@ -157,7 +157,7 @@ impl SyncRunArgs {
         &self,
         config: &Config,
         environment: &Environment,
-        reader: &ChildReader,
+        reader: &ChildProcessReader,
         stop_signal: watch::Receiver<bool>,
     ) -> Result<SyncRecord, CliError> {
         let job = config

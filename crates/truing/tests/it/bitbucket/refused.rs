@@ -1,7 +1,7 @@
 //! Tests of comments that a forge refuses to place, on each kind of forge: a refusal affects only that
 //! comment.
 
-use truing_fakes::forge::{PLACE_REFUSALS, PlaceRefusal, RefusedPlaces};
+use truing_fakes::forge::{CommentPlaceRefusal, PLACE_REFUSALS, RefusedPlaces};
 
 use super::*;
 
@@ -14,7 +14,7 @@ const OTHERS: [u16; 8] = [405, 406, 410, 412, 413, 415, 423, 424];
 /// Runs a published review with places of `b.py` refused. Returns the lines or files with comments, and the
 /// summary.
 async fn review_with_refused_places(
-    refusal: PlaceRefusal,
+    refusal: CommentPlaceRefusal,
     places: RefusedPlaces,
 ) -> (Vec<(String, bool)>, String) {
     let site = Site::new(refusal.flavour).await;
@@ -42,7 +42,7 @@ async fn review_with_refused_places(
     (inline, summary.body.clone())
 }
 
-async fn assert_costs_one_place(refusal: PlaceRefusal) {
+async fn assert_costs_one_place(refusal: CommentPlaceRefusal) {
     let (inline, summary) = review_with_refused_places(refusal, RefusedPlaces::Lines).await;
     let expected =
         [("a.py", true), ("b.py", false), ("c.py", true)].map(|(file, line)| (file.to_owned(), line));
@@ -80,6 +80,6 @@ async fn a_place_that_is_refused_by_another_status_costs_one_place() {
         OTHERS.into_iter().zip([ForgeFlavour::Cloud, ForgeFlavour::DataCenter].into_iter().cycle())
     {
         let like = PLACE_REFUSALS.iter().find(|refusal| refusal.flavour == flavour).unwrap();
-        assert_costs_one_place(PlaceRefusal { status, source: "none", ..*like }).await;
+        assert_costs_one_place(CommentPlaceRefusal { status, source: "none", ..*like }).await;
     }
 }

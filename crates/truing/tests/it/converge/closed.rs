@@ -12,12 +12,12 @@ const REPLIES: &str = "/repos/{owner}/{repo}/pulls/{number}/comments/{id}/replie
 
 /// The way in which the pull request ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Word {
+enum PullEnding {
     Close,
     Merge,
 }
 
-impl Word {
+impl PullEnding {
     async fn close_or_merge(self, site: &Site) {
         match self {
             Self::Close => site.repo.close_pull(site.number).await.unwrap(),
@@ -42,7 +42,7 @@ fn assert_one_audit_shown(pull: &PullView) {
     assert!(!pull.body.contains("Adds up orders."), "{}", pull.body);
 }
 
-fn assert_blocked(result: &Value, exit: i32, word: Word, unreached: usize) {
+fn assert_blocked(result: &Value, exit: i32, word: PullEnding, unreached: usize) {
     assert_eq!(
         (exit, &result["exit"], &result["code"]),
         (1, &json!("blocked"), &json!("closed")),
@@ -58,7 +58,7 @@ fn assert_blocked(result: &Value, exit: i32, word: Word, unreached: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_pushed_to_a_pull_request_that_is_over_before_its_fix_is_made() {
-    for word in [Word::Close, Word::Merge] {
+    for word in [PullEnding::Close, PullEnding::Merge] {
         let site = Site::new("", two_loop_answers()).await;
         let before = site.pull_view().await;
         // The fixer is waiting for its answer.
@@ -81,7 +81,7 @@ async fn nothing_is_pushed_to_a_pull_request_that_is_over_before_its_fix_is_made
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fix_that_is_pushed_too_late_answers_nothing_and_is_said_to_be_in_nothing() {
-    for word in [Word::Close, Word::Merge] {
+    for word in [PullEnding::Close, PullEnding::Merge] {
         let site = Site::new("", two_loop_answers()).await;
         site.forge.add_fault(ForgeFault::on_call("POST", PUSH, ForgeFaultKind::Held));
         let over = async {
@@ -102,11 +102,11 @@ async fn what_was_merged_with_its_fix_has_reached_its_target() {
     site.forge.add_fault(ForgeFault::on_call("POST", PUSH, ForgeFaultKind::HeldAnswer));
     let over = async {
         site.forge.wait_until_held().await;
-        Word::Merge.close_or_merge(&site).await;
+        PullEnding::Merge.close_or_merge(&site).await;
         site.forge.release_held();
     };
     let ((told, exit), ()) = tokio::join!(site.run_json(&[]), over);
-    assert_blocked(&told, exit, Word::Merge, 0);
+    assert_blocked(&told, exit, PullEnding::Merge, 0);
     assert_one_audit_shown(&site.pull_view().await);
 }
 
@@ -116,7 +116,7 @@ async fn a_thread_is_not_resolved_once_the_pull_request_is_over() {
     site.forge.add_fault(ForgeFault::on_call("POST", REPLIES, ForgeFaultKind::HeldAnswer));
     let over = async {
         site.forge.wait_until_held().await;
-        Word::Close.close_or_merge(&site).await;
+        PullEnding::Close.close_or_merge(&site).await;
         site.forge.release_held();
     };
     let ((told, exit), ()) = tokio::join!(site.run_json(&[]), over);
@@ -136,7 +136,7 @@ async fn a_pull_request_that_is_over_gets_no_description() {
     site.model.stall(2);
     let over = async {
         site.model.wait_until_stalled().await;
-        Word::Merge.close_or_merge(&site).await;
+        PullEnding::Merge.close_or_merge(&site).await;
         site.model.resume();
     };
     let ((told, exit), ()) = tokio::join!(site.run_json(&[]), over);

@@ -24,7 +24,7 @@ const AT_ONCE: usize = 4;
 
 /// The point at which a run dies.
 #[derive(Clone, Debug)]
-enum Death {
+enum DeathPoint {
     /// At this call of the forge's API other than GET: before it is done, or before its response.
     Call(u32, ForgeFaultKind),
     /// At the push of the fix.
@@ -84,12 +84,12 @@ pub(crate) async fn final_state_and_commits(site: &Site) -> (String, String) {
 }
 
 /// Kills a run at this point, runs it again, and returns the final state.
-async fn kill_and_rerun(death: &Death) -> Result<(String, String), String> {
+async fn kill_and_rerun(death: &DeathPoint) -> Result<(String, String), String> {
     let site = site(FakeForgeOptions::default()).await;
     match death {
-        Death::Call(nth, kind) => site.forge.add_fault(ForgeFault::nth_write(*nth, kind.clone())),
-        Death::Push(kind) => site.forge.add_fault(ForgeFault::on_call("POST", PUSH, kind.clone())),
-        Death::Asks(nth) => site.model.stall(*nth),
+        DeathPoint::Call(nth, kind) => site.forge.add_fault(ForgeFault::nth_write(*nth, kind.clone())),
+        DeathPoint::Push(kind) => site.forge.add_fault(ForgeFault::on_call("POST", PUSH, kind.clone())),
+        DeathPoint::Asks(nth) => site.model.stall(*nth),
     }
     let target = format!("acme/shop#{}", site.number);
     let mut command = tokio::process::Command::from(site.command(&["--format", "json", &target]));
@@ -109,7 +109,7 @@ async fn kill_and_rerun(death: &Death) -> Result<(String, String), String> {
 }
 
 /// The result of an undisturbed run.
-struct Clean {
+struct UndisturbedRun {
     /// Final state of the pull request and its commits.
     ended: (String, String),
     /// Numbers of the calls of the API that write.
@@ -119,8 +119,8 @@ struct Clean {
 }
 
 /// Returns the undisturbed run, which all tests of a process share.
-async fn undisturbed_run() -> &'static Clean {
-    static CLEAN: OnceCell<Clean> = OnceCell::const_new();
+async fn undisturbed_run() -> &'static UndisturbedRun {
+    static CLEAN: OnceCell<UndisturbedRun> = OnceCell::const_new();
     CLEAN
         .get_or_init(|| async {
             let writes = Arc::new(Writes::default());
@@ -132,13 +132,13 @@ async fn undisturbed_run() -> &'static Clean {
             assert_eq!(ended.1.lines().count(), 2, "{ended:?}");
             let all = writes.0.lock().unwrap();
             let writes = (1..).zip(all.iter()).filter(|(_, writes)| **writes).map(|(nth, _)| nth).collect();
-            Clean { ended, writes, asks: clean.model.request_log().len() as u64 }
+            UndisturbedRun { ended, writes, asks: clean.model.request_log().len() as u64 }
         })
         .await
 }
 
 /// Checks that each of these deaths leads to the same state as an undisturbed run.
-async fn assert_all_recover(deaths: Vec<Death>, least: usize) {
+async fn assert_all_recover(deaths: Vec<DeathPoint>, least: usize) {
     assert!(deaths.len() >= least, "the enumeration has shrunk to {deaths:?}");
     let expected = &undisturbed_run().await.ended;
     let all = futures_util::stream::iter(deaths)
@@ -159,8 +159,8 @@ async fn assert_all_recover(deaths: Vec<Death>, least: usize) {
 /// push.
 async fn test_each_write_death(kind: ForgeFaultKind) {
     let writes = undisturbed_run().await.writes.iter();
-    let calls = writes.map(|nth| Death::Call(*nth, kind.clone()));
-    assert_all_recover(calls.chain([Death::Push(kind.clone())]).collect(), 7).await;
+    let calls = writes.map(|nth| DeathPoint::Call(*nth, kind.clone()));
+    assert_all_recover(calls.chain([DeathPoint::Push(kind.clone())]).collect(), 7).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,6 +175,6 @@ async fn wherever_it_is_killed_after_a_write_it_goes_on_and_nothing_is_there_twi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wherever_it_is_killed_while_it_asks_a_model_it_goes_on_and_nothing_is_there_twice() {
-    let deaths = (1..=undisturbed_run().await.asks).map(Death::Asks).collect();
+    let deaths = (1..=undisturbed_run().await.asks).map(DeathPoint::Asks).collect();
     assert_all_recover(deaths, 6).await;
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use truing_fakes::model::{
     KnownBug, ModelFault, PromptRole, ScriptedAnswer, ScriptedBehaviour, ScriptedFix,
-    ScriptedToolCall as FixCall, StreamPlace as At,
+    ScriptedToolCall as FixCall, StreamPosition as At,
 };
 
 use crate::converge::place::Ran;

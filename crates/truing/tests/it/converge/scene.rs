@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
-use truing_fakes::model::{FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswer, StreamPlace as At};
+use truing_fakes::model::{FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswer, StreamPosition as At};
 
 use crate::converge::place::{Place, Ran};
 

@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use truing_fakes::forge::{DeliveryChaos, FakeReviewVerdict, ForgeFault, ForgeFaultKind, PullView};
+use truing_fakes::forge::{FakeReviewVerdict, ForgeFault, ForgeFaultKind, PullView, UnreliableNetwork};
 use truing_fakes::model::{ModelScript, ScriptedAnswer};
 
 use crate::converge::pull::{Site, two_loop_answers};
@@ -54,7 +54,7 @@ impl Site {
     }
 
     pub(crate) async fn deliver(&self) {
-        let answers = self.forge.deliver_all(DeliveryChaos::default()).await.unwrap();
+        let answers = self.forge.deliver_all(UnreliableNetwork::default()).await.unwrap();
         assert!(answers.iter().all(|status| *status == 202), "{answers:?}");
     }
 

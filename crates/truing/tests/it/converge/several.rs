@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use truing_fakes::forge::NewPull;
 use truing_fakes::model::{
-    KnownBug, ModelFault, ModelScript, ScriptedAnswer, ScriptedFix, ScriptedToolCall, StreamPlace as At,
+    KnownBug, ModelFault, ModelScript, ScriptedAnswer, ScriptedFix, ScriptedToolCall, StreamPosition as At,
 };
 use truing_fakes::repo::CommitBuilder;
 

@@ -47,7 +47,7 @@ impl Write {
 
 /// The event during a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum What {
+enum WriteEvent {
     Stop,
     /// Stops by the switch of the repository.
     StopThere,
@@ -132,7 +132,7 @@ impl Scene {
     }
 
     /// Starts a run in which the event happens during a write; `None` is before the first one.
-    async fn run_with_event(&self, at_write: Option<&Write>, event: What) -> Output {
+    async fn run_with_event(&self, at_write: Option<&Write>, event: WriteEvent) -> Output {
         match at_write {
             Some(write) => write.hold_response(&self.site),
             None => {
@@ -151,10 +151,10 @@ impl Scene {
             ended = &mut output => panic!("it never came to {at_write:?}: {ended:?}"),
         }
         match event {
-            What::Stop => self.turn_switch(&["on", "--mode", "stop"]).await,
-            What::StopThere => self.turn_switch(&["on", "--mode", "stop", "--repo", "Acme/shop"]).await,
-            What::Finish => self.turn_switch(&["on"]).await,
-            What::Lost => self.lose_lease().await,
+            WriteEvent::Stop => self.turn_switch(&["on", "--mode", "stop"]).await,
+            WriteEvent::StopThere => self.turn_switch(&["on", "--mode", "stop", "--repo", "Acme/shop"]).await,
+            WriteEvent::Finish => self.turn_switch(&["on"]).await,
+            WriteEvent::Lost => self.lose_lease().await,
         }
         self.site.forge.release_held();
         output.await.unwrap()
@@ -165,7 +165,7 @@ impl Scene {
 async fn event_run_errors(
     (nth, many): (usize, usize),
     at_write: Option<&Write>,
-    event: What,
+    event: WriteEvent,
     expected: &(String, String),
 ) -> Option<String> {
     let scene = Scene::new().await;
@@ -175,7 +175,7 @@ async fn event_run_errors(
     let reason = told["reason"].as_str().unwrap_or_default();
     let said = || format!("{exit:?} {reason} {}", String::from_utf8_lossy(&output.stderr));
     // After the last write there is none to refuse.
-    if event == What::Finish || nth == many {
+    if event == WriteEvent::Finish || nth == many {
         let ended = final_state_and_commits(&scene.site).await;
         return (exit != Some(0) || ended != *expected).then(|| format!("{} {ended:?}", said()));
     }
@@ -183,19 +183,19 @@ async fn event_run_errors(
         return Some(format!("{made} writes: {}", said()));
     }
     let is_told = match event {
-        What::Stop | What::StopThere => {
+        WriteEvent::Stop | WriteEvent::StopThere => {
             exit == Some(130) && told["exit"] == "interrupted" && reason.starts_with("the kill switch is on")
         }
-        What::Lost => exit == Some(4) && reason.contains("took it over"),
-        What::Finish => true,
+        WriteEvent::Lost => exit == Some(4) && reason.contains("took it over"),
+        WriteEvent::Finish => true,
     };
     if !is_told {
         return Some(said());
     }
     match event {
-        What::Stop => scene.turn_switch(&["off"]).await,
-        What::StopThere => scene.turn_switch(&["off", "--repo", "acme/shop"]).await,
-        What::Finish | What::Lost => {}
+        WriteEvent::Stop => scene.turn_switch(&["off"]).await,
+        WriteEvent::StopThere => scene.turn_switch(&["off", "--repo", "acme/shop"]).await,
+        WriteEvent::Finish | WriteEvent::Lost => {}
     }
     let (told, exit) = scene.site.run_json(&[FLAG]).await;
     if (exit, &told["exit"]) != (0, &json!("converged")) {
@@ -206,7 +206,7 @@ async fn event_run_errors(
 }
 
 /// The result of an undisturbed run.
-struct Clean {
+struct UndisturbedResult {
     /// Final state of the pull request and its commits.
     ended: (String, String),
     /// Writes of the run, in order.
@@ -214,21 +214,24 @@ struct Clean {
 }
 
 /// Returns the undisturbed run, which all tests of a process share.
-async fn undisturbed_run() -> &'static Clean {
-    static CLEAN: OnceCell<Clean> = OnceCell::const_new();
+async fn undisturbed_run() -> &'static UndisturbedResult {
+    static CLEAN: OnceCell<UndisturbedResult> = OnceCell::const_new();
     CLEAN
         .get_or_init(|| async {
             let clean = Scene::new().await;
             let (told, exit) = clean.site.run_json(&[FLAG]).await;
             assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
-            Clean { ended: final_state_and_commits(&clean.site).await, writes: clean.list_writes() }
+            UndisturbedResult {
+                ended: final_state_and_commits(&clean.site).await,
+                writes: clean.list_writes(),
+            }
         })
         .await
 }
 
 /// Tests the event at each of these writes, counted from 1, or before the first one (0).
-async fn test_event_at_writes(event: What, writes: std::ops::RangeInclusive<usize>) {
-    let Clean { ended, writes: all } = undisturbed_run().await;
+async fn test_event_at_writes(event: WriteEvent, writes: std::ops::RangeInclusive<usize>) {
+    let UndisturbedResult { ended, writes: all } = undisturbed_run().await;
     let many = all.len();
     // The writes are two reviews, a push, a call of a reviewer, a reply, a resolved thread, the mark and the
     // description.
@@ -247,35 +250,35 @@ async fn test_event_at_writes(event: What, writes: std::ops::RangeInclusive<usiz
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_at_one_of_its_first_writes_no_other_is_made_and_off_lets_it_go_on() {
-    test_event_at_writes(What::Stop, 0..=3).await;
+    test_event_at_writes(WriteEvent::Stop, 0..=3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_at_one_of_its_last_writes_no_other_is_made_and_off_lets_it_go_on() {
-    test_event_at_writes(What::Stop, 4..=8).await;
+    test_event_at_writes(WriteEvent::Stop, 4..=8).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_of_its_repository_at_one_of_its_first_writes_no_other_is_made() {
-    test_event_at_writes(What::StopThere, 0..=3).await;
+    test_event_at_writes(WriteEvent::StopThere, 0..=3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_mode_finish_at_one_of_its_first_writes_a_run_in_flight_completes() {
-    test_event_at_writes(What::Finish, 0..=3).await;
+    test_event_at_writes(WriteEvent::Finish, 0..=3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_mode_finish_at_one_of_its_last_writes_a_run_in_flight_completes() {
-    test_event_at_writes(What::Finish, 4..=8).await;
+    test_event_at_writes(WriteEvent::Finish, 4..=8).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_lease_at_one_of_its_first_writes_a_run_makes_no_other() {
-    test_event_at_writes(What::Lost, 0..=3).await;
+    test_event_at_writes(WriteEvent::Lost, 0..=3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_lease_at_one_of_its_last_writes_a_run_makes_no_other() {
-    test_event_at_writes(What::Lost, 4..=8).await;
+    test_event_at_writes(WriteEvent::Lost, 4..=8).await;
 }

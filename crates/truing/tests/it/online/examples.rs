@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use super::readme::{Shown, repository_root};
+use super::readme::{ReadmeCommand, repository_root};
 use super::recorded::archive_cache;
 
 #[test]
@@ -13,7 +13,8 @@ fn every_decision_that_is_shown_is_what_comes_out() {
     let examples = ["aiobotocore", "npm-ms", "crates-percent-encoding", "pluggy-pin"];
     let readmes = examples.map(|name| format!("examples/{name}/README.md"));
     for readme in readmes.iter().map(String::as_str).chain(["README.md"]) {
-        for Shown { arguments, output } in Shown::find_commands(readme, &["decide", "--repo"]) {
+        for ReadmeCommand { arguments, output } in ReadmeCommand::find_commands(readme, &["decide", "--repo"])
+        {
             let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
             command.env("XDG_CACHE_HOME", archive_cache()).current_dir(repository_root());
             // The program does not know the test variables.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tokio::runtime::Runtime;
 use truing_core::registry::PackageRegistry;
 use truing_core::sync::{ReleaseSources, SymbolDefinition, SymbolState};
-use truing_reader::sources::{SourcesRequest, read_release};
+use truing_reader::sources::{ReleaseSourcesRequest, read_release};
 use truing_upstream::archives::ArchiveFolder;
 use truing_upstream::index::{PackageIndex, PackageRelease};
 use truing_upstream::own::UserEnvironment;
@@ -66,7 +66,7 @@ impl Guard {
         let archive = &release.unwrap_or_else(|| panic!("the index has no release {version}")).archive;
         let path = self.runtime.block_on(self.archives.get(&self.index, archive)).unwrap();
         let symbols = manifest.keys().cloned().collect();
-        read_release(&SourcesRequest {
+        read_release(&ReleaseSourcesRequest {
             archive: path,
             format: archive.format,
             symbols,

@@ -19,7 +19,7 @@ fn finding() -> Value {
         "excerpt": "except Exception:" }])
 }
 
-struct Reviewed {
+struct ReviewResult {
     exit: i32,
     told: Value,
 }
@@ -60,7 +60,7 @@ async fn test_forgetful_model(runtime: &str, program: Option<&Path>) {
             (&told["outcome"]["kind"], &told["outcome"]["runtime"]),
             (&json!("reviewed"), &json!(runtime))
         );
-        Reviewed { exit: ran.exit, told }
+        ReviewResult { exit: ran.exit, told }
     };
     let view = async || site.repo.pull(number).await.unwrap();
     let first = review(report_answer(finding(), json!([])), &["--publish"]);

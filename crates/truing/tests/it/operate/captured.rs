@@ -28,7 +28,7 @@ const IN_ONE: usize = 3;
 const PAY: &str = "def pay(x):\n    breakpoint()\n    return x\n";
 
 #[derive(Deserialize)]
-struct Planted {
+struct PlantedTexts {
     disguises: Vec<String>,
     field: Vec<Field>,
     order: Vec<Order>,
@@ -81,9 +81,9 @@ struct Opened {
 
 /// All bodies and addresses of requests to the forge, except those of git.
 #[derive(Default)]
-struct Heard(Mutex<Vec<String>>);
+struct SentRequestTexts(Mutex<Vec<String>>);
 
-impl ExchangeObserver for Heard {
+impl ExchangeObserver for SentRequestTexts {
     fn observe_exchange(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
         let said = format!("{} {} {:?}", exchange.method, exchange.target, exchange.request);
         self.0.lock().unwrap().push(said);
@@ -145,7 +145,7 @@ fn harmless_variant(order: &str) -> String {
 }
 
 /// Returns all pull requests to open; the twin of each field comes first.
-fn build_scenes(planted: &Planted, secrets: &str, listener: &str) -> Vec<Scene> {
+fn build_scenes(planted: &PlantedTexts, secrets: &str, listener: &str) -> Vec<Scene> {
     let mut next = FIRST;
     let mut payloads = |orders: &[&Order], disguises: &[String], is_twin: bool| -> Vec<Payload> {
         let mut made = Vec::new();
@@ -307,7 +307,7 @@ fn model_texts_by_head(model: &FakeModel) -> BTreeMap<String, String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_captured_model_comes_to_findings_and_nothing_else() {
-    let planted: Planted = toml::from_str(include_str!("captured.toml")).unwrap();
+    let planted: PlantedTexts = toml::from_str(include_str!("captured.toml")).unwrap();
     let machine = tempfile::Builder::new().prefix("t").rand_bytes(4).tempdir().unwrap();
     let secrets = machine.path().to_str().unwrap();
     let canary = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -335,7 +335,7 @@ async fn a_captured_model_comes_to_findings_and_nothing_else() {
         ModelScript { obedient: true, keys: vec![API_KEY.into()], answers, ..ModelScript::default() };
     let model = FakeModel::start(script).await.unwrap();
 
-    let heard = Arc::new(Heard::default());
+    let heard = Arc::new(SentRequestTexts::default());
     let site =
         Site::with_options(FakeForgeOptions { witness: Some(heard.clone()), ..FakeForgeOptions::default() })
             .await;

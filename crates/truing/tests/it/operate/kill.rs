@@ -183,7 +183,7 @@ async fn it_can_be_turned_while_the_server_is_under_load() {
         });
         tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(async {
-                for status in site.forge.deliver_all(DeliveryChaos::default()).await.unwrap() {
+                for status in site.forge.deliver_all(UnreliableNetwork::default()).await.unwrap() {
                     assert!([202, 503].contains(&status), "{status}");
                 }
             });

@@ -66,7 +66,7 @@ fn is_reader_process(process: u32) -> bool {
 
 /// The resources that concurrent reviews took from a server.
 #[derive(Default)]
-struct Taken {
+struct UsedResources {
     /// Processor time of the server in milliseconds.
     cpu: u64,
     /// Maximum proportional memory of a reader in bytes.
@@ -76,7 +76,11 @@ struct Taken {
 }
 
 /// Opens this many pull requests and waits until all are reviewed with these words.
-async fn measure_reviews(site: &Site, server: &Server, (runs, name, words): (usize, &str, &str)) -> Taken {
+async fn measure_reviews(
+    site: &Site,
+    server: &Server,
+    (runs, name, words): (usize, &str, &str),
+) -> UsedResources {
     let process = server.child.id();
     let mut numbers = Vec::new();
     for run in 0..runs {
@@ -90,7 +94,7 @@ async fn measure_reviews(site: &Site, server: &Server, (runs, name, words): (usi
             assert!(summary.contains(words), "{summary}");
         }
     };
-    let mut taken = Taken::default();
+    let mut taken = UsedResources::default();
     let mut all = std::pin::pin!(all);
     let mut look = tokio::time::interval(Duration::from_millis(50));
     loop {

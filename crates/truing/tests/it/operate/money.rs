@@ -446,7 +446,7 @@ async fn wait_for_bills(model: &FakeModel, bills: usize) {
 }
 
 fn stalling_answer() -> ScriptedAnswer {
-    let fault = Some(ModelFault::Stall { after: truing_fakes::model::StreamPlace::Text });
+    let fault = Some(ModelFault::Stall { after: truing_fakes::model::StreamPosition::Text });
     ScriptedAnswer { fault, ..ScriptedAnswer::text("Let me see.") }.usage(1000, 100)
 }
 

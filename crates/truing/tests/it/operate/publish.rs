@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use truing_core::id::{PrId, RunId, SlotKey};
-use truing_core::port::{Clock as _, EffectLog as _, EffectOwner, PullRevision, RunRef, RunStore as _};
-use truing_core::publish::Producer;
+use truing_core::port::{Clock as _, EffectLog as _, EffectOwner, PullRevision, RunReference, RunStore as _};
+use truing_core::publish::CommentProducer;
 use truing_core::slot::{LoopKind, SlotLimits};
 use truing_loops::machine::SystemClock;
 use truing_service::by_hand;
@@ -131,7 +131,7 @@ async fn who_is_at_work_already_is_left_alone() {
     let pull = site.repo.pull(number).await.unwrap();
     let tip = truing_core::id::Sha::parse(&pull.head).unwrap();
     let revision = PullRevision { head: tip.clone(), base: tip };
-    let run = RunRef { id: RunId::new("0199-run"), key: key.clone(), token: lease.token };
+    let run = RunReference { id: RunId::new("0199-run"), key: key.clone(), token: lease.token };
     store.begin_run(&run, &revision, SystemClock.now()).await.unwrap();
     let busy = site.publish(&[]);
     for told in [", since 20", " as run 0199-run", "hint: wait for it", "hint: if its process has ended"] {
@@ -261,7 +261,7 @@ async fn a_dry_run_tells_every_step_and_changes_nothing() {
     assert!(view.comments.is_empty() && view.statuses.is_empty(), "{view:#?}");
     let (store, key) = (site.store(), site.key(number).await);
     let untouched = async || {
-        let writer = EffectOwner { key: key.clone(), producer: Producer::Review, token: None };
+        let writer = EffectOwner { key: key.clone(), producer: CommentProducer::Review, token: None };
         store.open_effects(&writer).await.unwrap().is_empty() && store.list_slots().await.unwrap().is_empty()
     };
     assert!(untouched().await, "no intent, no slot");

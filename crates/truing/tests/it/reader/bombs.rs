@@ -6,8 +6,8 @@
 
 use truing_loops::reader::{FILE_BYTES, FILE_MEMORY, FILE_TIME};
 
-use super::bomb::{self, Asked, Random, Worst};
-use super::files::{LATE, Peak};
+use super::bomb::{self, BombRequest, CostliestTexts, Random};
+use super::files::{LATE, PeakMeter};
 use super::*;
 
 /// Number of bombs that are read with the other tests.
@@ -245,14 +245,14 @@ fn create_grammar_rules(stage: &Stage) -> PathBuf {
 }
 
 /// Returns a reader whose children write their ids, which allows their peak memory to be measured.
-fn watched_reader(stage: &Stage) -> ChildReader {
+fn watched_reader(stage: &Stage) -> ChildProcessReader {
     let program = stage.write_impostor(&format!("echo $$ >> $0.pids; exec {TRUING} \"$@\""));
-    ChildReader::new(program).with_rules(Some(create_grammar_rules(stage)))
+    ChildProcessReader::new(program).with_rules(Some(create_grammar_rules(stage)))
 }
 
 /// Returns the answer, and the memory and time of the children that computed it.
 async fn measure_children<T>(stage: &Stage, request: impl Future<Output = T>) -> (T, u64, Duration) {
-    let peak = Peak::observe(stage.path("impostor.pids"));
+    let peak = PeakMeter::observe(stage.path("impostor.pids"));
     let answer = request.await;
     let (bytes, work) = peak.finish();
     let _ = std::fs::remove_file(stage.path("impostor.pids"));
@@ -260,21 +260,21 @@ async fn measure_children<T>(stage: &Stage, request: impl Future<Output = T>) ->
 }
 
 /// The cost of bombs above `idle` bytes and `start`, the cost of an empty file.
-struct Watch {
+struct BombCost {
     idle: u64,
     start: Duration,
-    worst: Worst,
+    worst: CostliestTexts,
     broken: Vec<String>,
 }
 
-impl Watch {
+impl BombCost {
     fn new(idle: u64, start: Duration) -> Self {
-        Self { idle, start, worst: Worst::default(), broken: Vec::new() }
+        Self { idle, start, worst: CostliestTexts::default(), broken: Vec::new() }
     }
 
     fn record(
         &mut self,
-        asked: &Asked,
+        asked: &BombRequest,
         grammar: &Grammar,
         seed: u64,
         text: &str,
@@ -301,7 +301,7 @@ impl Watch {
 #[tokio::test]
 async fn generated_bombs_cost_no_more_than_their_bounds() {
     let stage = Stage::new();
-    let asked = Asked::from_environment();
+    let asked = BombRequest::from_environment();
     let reader = watched_reader(&stage);
     stage.write("nothing.py", b"a = 1\n");
     let read = async |name: &str| {
@@ -311,7 +311,7 @@ async fn generated_bombs_cost_no_more_than_their_bounds() {
     read("nothing.py").await;
     let (_, idle, start) = read("nothing.py").await;
 
-    let (mut watch, mut left_out) = (Watch::new(idle, start), 0);
+    let (mut watch, mut left_out) = (BombCost::new(idle, start), 0);
     for seed in asked.seeds(FEW) {
         let grammar = &GRAMMARS[(seed % 7) as usize];
         let text = bomb::generate_text(grammar.begins, grammar.words, LARGEST, &mut Random(seed));
@@ -349,7 +349,7 @@ const HASH_TEST: Grammar = Grammar {
 #[tokio::test]
 async fn generated_bombs_in_a_hash_test_cost_no_more_than_a_file_may() {
     let stage = Stage::new();
-    let asked = Asked::from_environment();
+    let asked = BombRequest::from_environment();
     let reader = watched_reader(&stage);
     let test = stage.path("tree/test_hashes.py");
     let read = async |text: &str| {
@@ -359,7 +359,7 @@ async fn generated_bombs_in_a_hash_test_cost_no_more_than_a_file_may() {
     read("a = 1\n").await.0.unwrap();
     let (_, idle, start) = read("a = 1\n").await;
 
-    let mut watch = Watch::new(idle, start);
+    let mut watch = BombCost::new(idle, start);
     for seed in asked.seeds(FEW) {
         let text = bomb::generate_text(HASH_TEST.begins, HASH_TEST.words, LARGEST, &mut Random(seed));
         let (_, peak, work) = read(&text).await;

@@ -95,7 +95,7 @@ async fn what_has_no_turn_in_time_is_named_and_small_files_come_first() {
     assert_eq!(report.reviewed, ["a.py".into()]);
     assert_eq!(skipped_files(&report), [("large.py".to_owned(), SkipReason::OutOfTime)]);
 
-    let none = ChildReader::new(TRUING).reading_for(Duration::ZERO).read(&request).await.unwrap();
+    let none = ChildProcessReader::new(TRUING).reading_for(Duration::ZERO).read(&request).await.unwrap();
     assert!(skipped_files(&none).iter().all(|(_, reason)| *reason == SkipReason::OutOfTime));
     assert_eq!(none.not_reviewed.len(), 2);
 }
@@ -119,8 +119,8 @@ async fn a_bomb_costs_no_more_than_its_bounds_and_the_files_beside_it_are_read()
     names.push("a.py");
     let request = stage.request(&names);
     let program = stage.write_impostor(&format!("echo $$ >> $0.pids; exec {TRUING} \"$@\""));
-    let peak = Peak::observe(stage.path("impostor.pids"));
-    let report = ChildReader::new(program).read(&request).await.unwrap();
+    let peak = PeakMeter::observe(stage.path("impostor.pids"));
+    let report = ChildProcessReader::new(program).read(&request).await.unwrap();
     let (bytes, work) = peak.finish();
     let most = bytes >> 20;
     let found: Vec<_> = report.findings.iter().map(|found| found.place.path.to_string()).collect();
@@ -136,9 +136,9 @@ async fn a_bomb_costs_no_more_than_its_bounds_and_the_files_beside_it_are_read()
 pub(crate) const LATE: Duration = Duration::from_secs(60);
 
 /// Thread that measures the peak memory and the maximum processor time of any of some processes.
-pub(crate) struct Peak(std::thread::JoinHandle<(u64, Duration)>, std::sync::mpsc::Sender<()>);
+pub(crate) struct PeakMeter(std::thread::JoinHandle<(u64, Duration)>, std::sync::mpsc::Sender<()>);
 
-impl Peak {
+impl PeakMeter {
     /// Observes the processes whose ids are in this file.
     pub(crate) fn observe(ids: PathBuf) -> Self {
         let (stop, stopped) = std::sync::mpsc::channel();

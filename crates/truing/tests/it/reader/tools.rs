@@ -12,7 +12,7 @@ const CHANGE: &[u8] = b"--- a/a.py\n+++ b/a.py\n@@ -0,0 +1 @@\n+x\n";
 
 fn reader_tools(stage: &Stage, program: impl Into<PathBuf>) -> ReaderTools {
     let request = ToolsRequest { tree: stage.path("tree"), only: None, always: vec![] };
-    ChildReader::new(program).tools(request, CHANGE).with_time_limit(PATIENCE)
+    ChildProcessReader::new(program).tools(request, CHANGE).with_time_limit(PATIENCE)
 }
 
 async fn read_through_tools(tools: &ReaderTools) -> CallOutput {

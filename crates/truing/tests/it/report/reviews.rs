@@ -10,11 +10,11 @@ use truing_core::finding::{
     Severity, fingerprint,
 };
 use truing_core::id::{CommentId, FencingToken, FindingId, RunId, Sha, SlotKey};
-use truing_core::outcome::{OutcomeKind, ReviewDetail, ReviewOutcome, ReviewRecord, ReviewRuntime};
+use truing_core::outcome::{ReviewDetail, ReviewOutcome, ReviewOutcomeKind, ReviewRecord, ReviewRuntime};
 use truing_core::port::{
-    ComputedReview, PullRevision, RunRef, RunStore as _, SlotDescription, SlotStore as _,
+    ComputedReview, PullRevision, RunReference, RunStore as _, SlotDescription, SlotStore as _,
 };
-use truing_core::publish::{CommentSubject, DesiredComment, Producer};
+use truing_core::publish::{CommentProducer, CommentSubject, DesiredComment};
 use truing_loops::machine::SystemClock;
 use truing_store::Store;
 
@@ -49,11 +49,19 @@ fn finding(id: &str, rule: &str, source: FindingSource, status: FindingStatus) -
 }
 
 /// Records a review with this end and these findings; the first has a comment.
-async fn store_review(store: &Store, (key, token): (&str, u64), kind: OutcomeKind, findings: Vec<Finding>) {
+async fn store_review(
+    store: &Store,
+    (key, token): (&str, u64),
+    kind: ReviewOutcomeKind,
+    findings: Vec<Finding>,
+) {
     let (now, sha) = (store.now().await.unwrap(), Sha::parse(&"a".repeat(40)).unwrap());
     let revision = PullRevision { head: sha.clone(), base: sha };
-    let run =
-        RunRef { id: RunId::new(format!("v{token}")), key: SlotKey::new(key), token: FencingToken(token) };
+    let run = RunReference {
+        id: RunId::new(format!("v{token}")),
+        key: SlotKey::new(key),
+        token: FencingToken(token),
+    };
     store.begin_run(&run, &revision, now).await.unwrap();
     let ended = ReviewOutcome { kind, reason: None, until: None, runtime: ReviewRuntime::Native };
     let detail = ReviewDetail::new(Some(revision.head), revision.base, ended);
@@ -65,7 +73,7 @@ async fn store_review(store: &Store, (key, token): (&str, u64), kind: OutcomeKin
         .map(|item| DesiredComment { item: item.clone(), ..DesiredComment::for_summary("text".into()) });
     let desired = desired.collect();
     let computed = ComputedReview {
-        producer: Producer::Review,
+        producer: CommentProducer::Review,
         findings,
         desired,
         status: None,
@@ -73,7 +81,7 @@ async fn store_review(store: &Store, (key, token): (&str, u64), kind: OutcomeKin
     };
     store.store_computed_review(&run, &computed).await.unwrap();
     if let Some(item) = first {
-        store.store_comments(&run, Producer::Review, &[(item, CommentId::new("1"))]).await.unwrap();
+        store.store_comments(&run, CommentProducer::Review, &[(item, CommentId::new("1"))]).await.unwrap();
     }
     store.mark_published(&run, &outcome).await.unwrap();
 }
@@ -83,9 +91,9 @@ async fn store_sample_reviews(file: &Path) {
     let store = Store::open(file, Arc::new(SystemClock)).unwrap();
     for number in 1..=28 {
         let kind = match number {
-            27 => OutcomeKind::Partial,
-            28 => OutcomeKind::Skipped,
-            _ => OutcomeKind::Reviewed,
+            27 => ReviewOutcomeKind::Partial,
+            28 => ReviewOutcomeKind::Skipped,
+            _ => ReviewOutcomeKind::Reviewed,
         };
         let key = format!("pr/github/1/{number}");
         let fixed = FindingStatus::Fixed(Sha::parse(&"a".repeat(40)).unwrap());
@@ -109,9 +117,9 @@ async fn store_sample_reviews(file: &Path) {
             .unwrap();
     }
     let open = finding("f5", "core/debugger", FindingSource::Rule, FindingStatus::Open);
-    store_review(&store, ("local/home/me/tool", 101), OutcomeKind::Reviewed, Vec::new()).await;
-    store_review(&store, ("local/home/me/tool", 102), OutcomeKind::Reviewed, vec![open]).await;
-    store_review(&store, ("local/home/me/other", 103), OutcomeKind::Failed, Vec::new()).await;
+    store_review(&store, ("local/home/me/tool", 101), ReviewOutcomeKind::Reviewed, Vec::new()).await;
+    store_review(&store, ("local/home/me/tool", 102), ReviewOutcomeKind::Reviewed, vec![open]).await;
+    store_review(&store, ("local/home/me/other", 103), ReviewOutcomeKind::Failed, Vec::new()).await;
 }
 
 fn report_in_format(folder: &Path, format: &str) -> String {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use truing_core::ledger::TokenUsage;
 use truing_core::port::{Clock, Ledger as _};
-use truing_fakes::model::{AnswerBlock, KEY, ModelFault, ModelScript, ScriptedAnswer, StreamPlace as At};
+use truing_fakes::model::{AnswerBlock, KEY, ModelFault, ModelScript, ScriptedAnswer, StreamPosition as At};
 use truing_loops::machine::SystemClock;
 use truing_model::price::ModelPrices;
 use truing_store::Store;

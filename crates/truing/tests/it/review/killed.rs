@@ -36,9 +36,9 @@ fn start_review(scene: &Scene) -> Child {
 }
 
 /// A clock one day ahead, at which a process killed during a call counts as dead, and the call as made.
-struct Tomorrow;
+struct NextDayClock;
 
-impl Clock for Tomorrow {
+impl Clock for NextDayClock {
     fn now(&self) -> UnixMillis {
         SystemClock.now() + TimeSpan::seconds(24 * 60 * 60)
     }
@@ -141,7 +141,7 @@ fn assert_nothing_left(scene: &Scene, when: &str) {
     let files = std::fs::read_dir(scene.place.home().join("tmp")).unwrap();
     let files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
     assert!(files.is_empty(), "{when}: {files:?}");
-    ledger_sums_at(scene, Tomorrow);
+    ledger_sums_at(scene, NextDayClock);
     let (spent, held) = ledger_sums_at(scene, SystemClock);
     assert_eq!(held, 0, "{when}");
     assert!(spent > 0 || scene.model.bills().is_empty(), "{when}");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 #[cfg(feature = "aws")]
 use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, aws_secret_key};
-use truing_fakes::model::{FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswer, StreamPlace as At};
+use truing_fakes::model::{FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswer, StreamPosition as At};
 use truing_reader::mask::MASK;
 
 use crate::review::adverse::{PROMPT, billed_micro_dollars, in_transit_charge, ledger_sums};

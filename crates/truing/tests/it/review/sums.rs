@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use truing_fakes::model::{ModelFault, ModelScript, ScriptedAnswer, StreamPlace as At};
+use truing_fakes::model::{ModelFault, ModelScript, ScriptedAnswer, StreamPosition as At};
 
 use crate::review::adverse::{ledger_sums, reported_cost};
 use crate::review::model::{Scene, finding, read_answer, report_answer};

@@ -410,7 +410,7 @@ pub(super) async fn push_round(fleet: &Arc<Fleet>, pulls: &mut [Pull], (number, 
             pull.key = id.key().as_str().to_owned();
         }
     }
-    let chaos = DeliveryChaos { seed: CHAOS.seed + number as u64, lost, ..CHAOS };
+    let chaos = UnreliableNetwork { seed: CHAOS.seed + number as u64, lost, ..CHAOS };
     for together in chaos.apply(fleet.forge.take_deliveries()).chunks(TOGETHER) {
         let mut sent = tokio::task::JoinSet::new();
         for delivery in together.iter().cloned() {

@@ -19,13 +19,13 @@ const COMMON: &[&str] = &[
 ];
 
 /// The requested number of texts.
-pub(crate) struct Asked {
+pub(crate) struct BombRequest {
     seconds: Option<Duration>,
     first: u64,
     kept: Option<PathBuf>,
 }
 
-impl Asked {
+impl BombRequest {
     pub(crate) fn from_environment() -> Self {
         let asked = std::env::var(HOW_LONG).ok();
         let mut parts = asked.as_deref().unwrap_or_default().splitn(3, ',');
@@ -109,7 +109,7 @@ pub(crate) fn generate_text(begins: &[&str], words: &[&str], largest: usize, ran
 
 /// The most expensive text of each reader, with its seed.
 #[derive(Default)]
-pub(crate) struct Worst(BTreeMap<&'static str, Figures>);
+pub(crate) struct CostliestTexts(BTreeMap<&'static str, Figures>);
 
 #[derive(Default)]
 struct Figures {
@@ -121,7 +121,7 @@ struct Figures {
     time: (f64, u64),
 }
 
-impl Worst {
+impl CostliestTexts {
     pub(crate) fn add(&mut self, name: &'static str, seed: u64, bytes: u64, memory: u64, took: Duration) {
         let of = self.0.entry(name).or_default();
         of.count += 1;

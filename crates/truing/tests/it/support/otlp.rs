@@ -17,14 +17,14 @@ use tokio::runtime::Runtime;
 
 /// The received logins of the requests, and all spans.
 #[derive(Default)]
-struct Came {
+struct ReceivedTraces {
     logins: Vec<String>,
     spans: Vec<Span>,
 }
 
 /// A receiver on this machine.
 pub(crate) struct Receiver {
-    came: Arc<Mutex<Came>>,
+    came: Arc<Mutex<ReceivedTraces>>,
     pub(crate) url: String,
     _runtime: Runtime,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Receiver {
 impl Receiver {
     pub(crate) fn start() -> Self {
         let runtime = Runtime::new().unwrap();
-        let came = Arc::new(Mutex::new(Came::default()));
+        let came = Arc::new(Mutex::new(ReceivedTraces::default()));
         let router = axum::Router::new()
             .route("/in/v1/traces", axum::routing::post(receive_request))
             .with_state(came.clone());
@@ -54,7 +54,7 @@ impl Receiver {
 }
 
 async fn receive_request(
-    State(came): State<Arc<Mutex<Came>>>,
+    State(came): State<Arc<Mutex<ReceivedTraces>>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> &'static str {

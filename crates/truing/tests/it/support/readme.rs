@@ -9,14 +9,14 @@ pub(crate) fn repository_root() -> PathBuf {
 
 /// A command of a README with its output.
 #[derive(Debug)]
-pub(crate) struct Shown {
+pub(crate) struct ReadmeCommand {
     /// Arguments without `truing`.
     pub(crate) arguments: Vec<String>,
     /// Lines of the output in the README.
     pub(crate) output: String,
 }
 
-impl Shown {
+impl ReadmeCommand {
     /// Returns the commands of a README that contain all these words.
     pub(crate) fn find_commands(readme: &str, words: &[&str]) -> Vec<Self> {
         let text = std::fs::read_to_string(repository_root().join(readme)).unwrap();

@@ -3,7 +3,7 @@
 
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
-use truing_fakes::model::{ModelFault, ModelScript, ScriptedAnswer, StreamPlace};
+use truing_fakes::model::{ModelFault, ModelScript, ScriptedAnswer, StreamPosition};
 
 use super::AT_ONCE;
 use super::bump::{Scene, parse_result, write};
@@ -87,7 +87,7 @@ async fn functions_that_need_no_port_widen_the_range_with_the_evidence_in_sight(
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_look_costs_is_what_the_ledger_has_settled() {
     let torn = ScriptedAnswer {
-        fault: Some(ModelFault::Cut { after: StreamPlace::Text }),
+        fault: Some(ModelFault::Cut { after: StreamPosition::Text }),
         ..ScriptedAnswer::text("Let me see.")
     };
     let answers = vec![torn.usage(4000, 90), two_verdicts_answer("no-port", "no-port")];

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use truing_core::ledger::TokenUsage;
-use truing_fakes::model::{ModelFault, ModelScript, ScriptedAnswer, StreamPlace as At};
+use truing_fakes::model::{ModelFault, ModelScript, ScriptedAnswer, StreamPosition as At};
 use truing_model::price::ModelPrices;
 
 use super::bump::{Scene, parse_result, report_answer, right_port_answers};

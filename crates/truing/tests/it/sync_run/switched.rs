@@ -61,7 +61,7 @@ const CASES: [(Case, usize); 7] = [
 
 /// The event during a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum What {
+enum WriteEvent {
     Stop,
     /// Stops by the switch of the repository.
     StopThere,
@@ -71,7 +71,7 @@ enum What {
 
 /// One write of a run: the nth call of the API that may write, or the nth push.
 #[derive(Clone, Copy, Debug)]
-enum At {
+enum WritePoint {
     Call(u32),
     Push(u32),
 }
@@ -157,16 +157,16 @@ impl Stage {
 }
 
 /// Returns the writes since this length of the forge's log, in order.
-fn list_writes(stage: &Stage, since: usize) -> Vec<At> {
+fn list_writes(stage: &Stage, since: usize) -> Vec<WritePoint> {
     let (mut calls, mut pushes) = (0, 0);
     let mut writes = Vec::new();
     for call in stage.site.forge.request_log().into_iter().skip(since).filter(|call| call.method != "GET") {
         if call.path.ends_with("/git-receive-pack") {
             pushes += 1;
-            writes.push(At::Push(pushes));
+            writes.push(WritePoint::Push(pushes));
         } else if !call.path.ends_with("/git-upload-pack") {
             calls += 1;
-            writes.push(At::Call(calls));
+            writes.push(WritePoint::Call(calls));
         }
     }
     writes
@@ -216,11 +216,11 @@ async fn lose_lease(stage: &Stage) {
 }
 
 /// Starts a run in which the event happens during a write; `None` is before the first one.
-async fn run_with_event(stage: &Stage, at_write: Option<At>, event: What) -> Output {
+async fn run_with_event(stage: &Stage, at_write: Option<WritePoint>, event: WriteEvent) -> Output {
     let forge = &stage.site.forge;
     forge.add_fault(match at_write {
-        Some(At::Call(nth)) => ForgeFault::nth_write(nth, ForgeFaultKind::HeldAnswer),
-        Some(At::Push(nth)) => ForgeFault::on_call("POST", PUSH, ForgeFaultKind::HeldAnswer).nth(nth),
+        Some(WritePoint::Call(nth)) => ForgeFault::nth_write(nth, ForgeFaultKind::HeldAnswer),
+        Some(WritePoint::Push(nth)) => ForgeFault::on_call("POST", PUSH, ForgeFaultKind::HeldAnswer).nth(nth),
         None => ForgeFault::on_call("GET", "/repos", ForgeFaultKind::HeldAnswer).nth(2),
     });
     let mut command = tokio::process::Command::from(stage.site.command(&["sync", "run", "demo"]));
@@ -231,18 +231,18 @@ async fn run_with_event(stage: &Stage, at_write: Option<At>, event: What) -> Out
         ended = &mut output => panic!("it never came to {at_write:?}: {ended:?}"),
     }
     match event {
-        What::Stop => turn_switch(stage, &["on", "--mode", "stop"]).await,
-        What::StopThere => turn_switch(stage, &["on", "--mode", "stop", "--repo", "Acme/ours"]).await,
-        What::Finish => turn_switch(stage, &["on"]).await,
-        What::Lost => lose_lease(stage).await,
+        WriteEvent::Stop => turn_switch(stage, &["on", "--mode", "stop"]).await,
+        WriteEvent::StopThere => turn_switch(stage, &["on", "--mode", "stop", "--repo", "Acme/ours"]).await,
+        WriteEvent::Finish => turn_switch(stage, &["on"]).await,
+        WriteEvent::Lost => lose_lease(stage).await,
     }
     forge.release_held();
     output.await.unwrap()
 }
 
 /// The result of an undisturbed run.
-struct Clean {
-    writes: Vec<At>,
+struct UndisturbedSyncRun {
+    writes: Vec<WritePoint>,
     exit: i32,
     picture: String,
 }
@@ -250,9 +250,9 @@ struct Clean {
 /// Returns the errors of a run with this event, and of the run after it.
 async fn event_run_errors(
     case: Case,
-    (nth, at): (usize, Option<At>),
-    event: What,
-    clean: &Clean,
+    (nth, at): (usize, Option<WritePoint>),
+    event: WriteEvent,
+    clean: &UndisturbedSyncRun,
 ) -> Option<String> {
     let stage = case.prepare_stage().await;
     let since = stage.site.forge.request_log().len();
@@ -264,7 +264,7 @@ async fn event_run_errors(
     let differs =
         |shown: String| (shown != clean.picture).then(|| format!("expected {}, is {shown}", clean.picture));
     // After the last write there is none to refuse.
-    if event == What::Finish || nth == clean.writes.len() {
+    if event == WriteEvent::Finish || nth == clean.writes.len() {
         let wrong = (exit != Some(clean.exit)).then(said);
         return wrong.or(differs(final_state(&stage).await));
     }
@@ -272,22 +272,26 @@ async fn event_run_errors(
         return Some(format!("{made} writes: {}", said()));
     }
     let is_told = match event {
-        What::Stop | What::StopThere => told["result"] == "held" && reason.contains("the kill switch is on"),
-        What::Lost | What::Finish => String::from_utf8_lossy(&output.stderr).contains("taken it over"),
+        WriteEvent::Stop | WriteEvent::StopThere => {
+            told["result"] == "held" && reason.contains("the kill switch is on")
+        }
+        WriteEvent::Lost | WriteEvent::Finish => {
+            String::from_utf8_lossy(&output.stderr).contains("taken it over")
+        }
     };
     if exit != Some(4) || !is_told {
         return Some(said());
     }
     match event {
-        What::Stop => turn_switch(&stage, &["off"]).await,
-        What::StopThere => {
+        WriteEvent::Stop => turn_switch(&stage, &["off"]).await,
+        WriteEvent::StopThere => {
             let held = stage.run().await;
             if held.exit != 4 || !held.err.contains("the kill switch of Acme/ours is on") {
                 return Some(format!("a run begins: {held:?}"));
             }
             turn_switch(&stage, &["off", "--repo", "acme/ours"]).await;
         }
-        What::Finish | What::Lost => {}
+        WriteEvent::Finish | WriteEvent::Lost => {}
     }
     case.set_answers(&stage);
     let ran = stage.run().await;
@@ -299,12 +303,13 @@ async fn event_run_errors(
 }
 
 /// Tests the event at each write of a case, and before the first one.
-async fn test_event_at_writes(case: Case, event: What) {
+async fn test_event_at_writes(case: Case, event: WriteEvent) {
     let many = CASES.iter().find(|(known, _)| *known == case).unwrap().1;
     let stage = case.prepare_stage().await;
     let since = stage.site.forge.request_log().len();
     let exit = stage.run().await.exit;
-    let clean = &Clean { writes: list_writes(&stage, since), exit, picture: final_state(&stage).await };
+    let clean =
+        &UndisturbedSyncRun { writes: list_writes(&stage, since), exit, picture: final_state(&stage).await };
     assert_eq!(clean.writes.len(), many, "{case:?}: {:?}", clean.writes);
     let at = [None].into_iter().chain(clean.writes.iter().copied().map(Some)).enumerate();
     let wrong: Vec<String> = futures_util::stream::iter(at)
@@ -320,50 +325,50 @@ async fn test_event_at_writes(case: Case, event: What) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_of_a_run_that_admits_a_release_no_write_is_made_and_off_lets_it_go_on() {
-    test_event_at_writes(Case::Relax, What::Stop).await;
+    test_event_at_writes(Case::Relax, WriteEvent::Stop).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_of_its_repository_a_run_makes_no_write_and_none_begins_until_it_is_off() {
-    test_event_at_writes(Case::Relax, What::StopThere).await;
+    test_event_at_writes(Case::Relax, WriteEvent::StopThere).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_of_a_run_that_asks_no_write_is_made_and_off_lets_it_go_on() {
-    test_event_at_writes(Case::Ask, What::Stop).await;
+    test_event_at_writes(Case::Ask, WriteEvent::Stop).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_of_a_run_that_asks_again_no_write_is_made_and_off_lets_it_go_on() {
-    test_event_at_writes(Case::AskAgain, What::Stop).await;
+    test_event_at_writes(Case::AskAgain, WriteEvent::Stop).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_of_a_run_that_follows_an_answer_no_write_is_made_and_off_lets_it_go_on() {
-    test_event_at_writes(Case::Answered, What::Stop).await;
+    test_event_at_writes(Case::Answered, WriteEvent::Stop).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_of_a_run_that_leaves_a_pull_request_to_people_no_write_is_made_and_off_lets_it_go_on() {
-    test_event_at_writes(Case::Blocked, What::Stop).await;
+    test_event_at_writes(Case::Blocked, WriteEvent::Stop).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_of_a_run_that_keeps_a_port_no_write_is_made_and_off_lets_it_go_on() {
-    test_event_at_writes(Case::Save, What::Stop).await;
+    test_event_at_writes(Case::Save, WriteEvent::Stop).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_of_a_run_that_finishes_a_port_no_write_is_made_and_off_lets_it_go_on() {
-    test_event_at_writes(Case::Finish, What::Stop).await;
+    test_event_at_writes(Case::Finish, WriteEvent::Stop).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_mode_finish_a_run_in_flight_completes() {
-    test_event_at_writes(Case::Answered, What::Finish).await;
+    test_event_at_writes(Case::Answered, WriteEvent::Finish).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_lease_a_run_makes_no_write() {
-    test_event_at_writes(Case::Answered, What::Lost).await;
+    test_event_at_writes(Case::Answered, WriteEvent::Lost).await;
 }

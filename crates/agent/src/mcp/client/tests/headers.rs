@@ -29,7 +29,8 @@ async fn with_sessions() -> (String, Arc<Mutex<Vec<String>>>) {
             let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
             let method = asked["method"].as_str().unwrap_or_default();
             noted.lock().unwrap().push(format!("{} {method}", head.method));
-            let Some((id, Does::Result(result))) = asked.get("id").map(|id| (id, well(method))) else {
+            let Some((id, ScriptedReaction::Result(result))) = asked.get("id").map(|id| (id, well(method)))
+            else {
                 return words(StatusCode::ACCEPTED, "text/plain", "");
             };
             let said = json!({"jsonrpc": "2.0", "id": id, "result": result});

@@ -21,10 +21,11 @@ async fn timed(tools: &dyn RunTools, tool: &str, word: &str) -> (CallOutput, u64
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_stalls_keeps_no_caller_longer_than_its_time_and_nobody_who_asks_another() {
-    let stalls = scripted(|method, _| if method == "tools/call" { Does::Nothing } else { well(method) });
+    let stalls =
+        scripted(|method, _| if method == "tools/call" { ScriptedReaction::Nothing } else { well(method) });
     let servers =
         McpServers::start(&[named("slow", stalls), named("docs", scripted(|method, _| well(method)))]).await;
-    let tools = servers.combine_with(&Own);
+    let tools = servers.combine_with(&OwnTestTools);
     let ((first, first_time), (second, second_time), (other, other_time)) = join3(
         timed(&tools, "mcp__slow__say", "a"),
         timed(&tools, "mcp__slow__say", "b"),
@@ -44,12 +45,12 @@ async fn a_call_waits_for_those_before_it_within_its_own_time_and_the_server_is_
     let way = scripted(|method, params| match method {
         "tools/call" => {
             let text = json!({"content": [{"type": "text", "text": params["arguments"]["word"]}]});
-            Does::Later(Duration::from_secs(12), text)
+            ScriptedReaction::Later(Duration::from_secs(12), text)
         }
         _ => well(method),
     });
     let servers = McpServers::start(&[named("docs", way)]).await;
-    let tools = servers.combine_with(&Own);
+    let tools = servers.combine_with(&OwnTestTools);
     let tool = "mcp__docs__say";
     let ((a, a_time), (b, b_time), (c, c_time)) =
         join3(timed(&tools, tool, "a"), timed(&tools, tool, "b"), timed(&tools, tool, "c")).await;

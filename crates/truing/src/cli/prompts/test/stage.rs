@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tempfile::TempDir;
 use truing_agent::fixer::{FixerError, FixerTools, FixerWorkspace};
-use truing_agent::native::{AgentRun, AgentRunEnd, CallOutput, ReportForm, RunBrief, RunLimits, RunTools};
+use truing_agent::native::{
+    AgentRunEnd, AgentRunInput, AgentRunResult, CallOutput, ReportSchema, RunLimits, RunTools,
+};
 use truing_agent::prompt::PromptLibrary;
 use truing_agent::prompt::case::{PromptCase, ScriptedCall};
 use truing_agent::prompt::route::{FilledPrompts, ReportKind};
@@ -27,7 +29,7 @@ use truing_core::port::RecordStore;
 use truing_core::switch::RepositoryRef;
 use truing_fakes::model::{AnswerCondition, FakeModel, KEY, ModelScript, ScriptedAnswer};
 use truing_loops::machine::SystemClock;
-use truing_loops::reader::{ChildReader, ReaderTools};
+use truing_loops::reader::{ChildProcessReader, ReaderTools};
 use truing_loops::run_gate::{RunGate, SwitchReader};
 use truing_model::gateway::{self, LanguageModel, ModelError, ModelGateway};
 use truing_model::messages::{KnownBlock, MessageBlock, ModelRequest, ToolDefinition};
@@ -46,7 +48,7 @@ pub(super) struct CaseRunner {
     gateway: ModelGateway,
     ledger: Arc<dyn RecordStore>,
     model: String,
-    reader: ChildReader,
+    reader: ChildProcessReader,
     /// Scripted model and the folder of its ledger; none if the configured model is asked.
     script: Option<(FakeModel, TempDir)>,
 }
@@ -150,7 +152,7 @@ impl CaseRunner {
         Ok(Arc::clone(policies.policy_for(name)))
     }
 
-    async fn ask_model<F: ReportForm>(
+    async fn ask_model<F: ReportSchema>(
         &self,
         case: &PromptCase,
         filled: &FilledPrompts,
@@ -163,10 +165,13 @@ impl CaseRunner {
         let session = self.gateway.open_session(purse, [self.model.clone()], Arc::new(gate));
         let model = ObservedModel { read: |input| F::read(input).map(drop), model: &session, heard: &heard };
         let tools = ObservedTools { tools, heard: &heard };
-        let brief =
-            RunBrief { model: self.model.clone(), system: filled.system.clone(), task: filled.task.clone() };
+        let brief = AgentRunInput {
+            model: self.model.clone(),
+            system: filled.system.clone(),
+            task: filled.task.clone(),
+        };
         let limits = RunLimits { money: Some(CASE_MONEY), ..RunLimits::default() };
-        let ran: AgentRun<F> =
+        let ran: AgentRunResult<F> =
             AgentRuntime::Native.run_judged(&model, &tools, &brief, &limits, |_| None).await;
         if let (AgentRunEnd::Refused(why), None) = (&ran.end, &self.script) {
             return Err(model_refusal_error(why));
