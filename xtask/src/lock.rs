@@ -46,8 +46,8 @@ impl BuildLock {
         Self::take_file(folder.join("truing-build.lock"), std::env::var_os(HELD).map(PathBuf::from), PATIENCE)
     }
 
-    fn take_file(path: PathBuf, held: Option<PathBuf>, patience: Duration) -> Result<Self> {
-        if held.as_ref() == Some(&path) {
+    fn take_file(path: PathBuf, held_path: Option<PathBuf>, timeout: Duration) -> Result<Self> {
+        if held_path.as_ref() == Some(&path) {
             return Ok(Self { path, _file: None });
         }
         if let Some(folder) = path.parent() {
@@ -57,7 +57,7 @@ impl BuildLock {
         let mut file = file.with_context(|| format!("cannot open {}", path.display()))?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => file = wait(file, &path, patience)?,
+            Err(TryLockError::WouldBlock) => file = wait(file, &path, timeout)?,
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));
             }
@@ -76,15 +76,15 @@ impl BuildLock {
 }
 
 /// Prints the holder and waits until the file can be locked.
-fn wait(file: File, path: &Path, patience: Duration) -> Result<File> {
+fn wait(file: File, path: &Path, timeout: Duration) -> Result<File> {
     let holder = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let holder = holder.trim_end();
     say::problem(&format!("waiting for another build: {holder}"));
     let (sender, locked) = sync_channel(1);
     std::thread::spawn(move || sender.send(file.lock().map(|()| file)));
-    match locked.recv_timeout(patience) {
+    match locked.recv_timeout(timeout) {
         Ok(locked) => locked.with_context(|| format!("cannot lock {}", path.display())),
-        Err(_) => bail!("another build is still running after {} s: {holder}", patience.as_secs()),
+        Err(_) => bail!("another build is still running after {} s: {holder}", timeout.as_secs()),
     }
 }
 

@@ -118,21 +118,21 @@ const fn any_call_hole(status: u16, reason: &'static str, example: ExemptionExam
 /// Creates an exemption in the responses to all requests.
 const fn response_hole(
     ends: &'static [&'static str],
-    words: &'static str,
+    message_prefix: &'static str,
     reason: &'static str,
     example: ExemptionExample,
 ) -> ContractExemption {
-    ContractExemption { operation: "", excused: ExemptPart::Answer(ends, words), reason, example }
+    ContractExemption { operation: "", excused: ExemptPart::Answer(ends, message_prefix), reason, example }
 }
 
 /// Creates an exemption in the bodies of all requests.
 const fn request_hole(
     ends: &'static [&'static str],
-    words: &'static str,
+    message_prefix: &'static str,
     reason: &'static str,
     example: ExemptionExample,
 ) -> ContractExemption {
-    ContractExemption { operation: "", excused: ExemptPart::Request(ends, words), reason, example }
+    ContractExemption { operation: "", excused: ExemptPart::Request(ends, message_prefix), reason, example }
 }
 
 /// Addresses that the examples use.

@@ -95,9 +95,15 @@ struct ResponseChecker<'a> {
 }
 
 impl ResponseChecker<'_> {
-    fn check_object(&self, set: &SelectionSet, value: &Value, place: &str, told: &mut Vec<(String, String)>) {
+    fn check_object(
+        &self,
+        set: &SelectionSet,
+        value: &Value,
+        place: &str,
+        violations: &mut Vec<(String, String)>,
+    ) {
         let Some(fields) = value.as_object() else {
-            told.push((place.to_owned(), "should be an object".into()));
+            violations.push((place.to_owned(), "should be an object".into()));
             return;
         };
         let mut selected = Vec::new();
@@ -106,13 +112,13 @@ impl ResponseChecker<'_> {
             .keys()
             .filter(|name| selected.iter().all(|(field, _)| field.response_key() != name.as_str()))
         {
-            told.push((format!("{place}/{name}"), "nobody asked for it".into()));
+            violations.push((format!("{place}/{name}"), "nobody asked for it".into()));
         }
         for (field, always) in selected {
             let place = format!("{place}/{}", field.response_key());
             match fields.get(field.response_key().as_str()) {
-                Some(value) => self.check_value(field, field.ty(), value, &place, told),
-                None if always => told.push((place, "is missing".into())),
+                Some(value) => self.check_value(field, field.ty(), value, &place, violations),
+                None if always => violations.push((place, "is missing".into())),
                 None => {}
             }
         }
@@ -142,23 +148,25 @@ impl ResponseChecker<'_> {
     fn check_value(
         &self,
         field: &Field,
-        of: &Type,
+        field_type: &Type,
         value: &Value,
         place: &str,
-        told: &mut Vec<(String, String)>,
+        violations: &mut Vec<(String, String)>,
     ) {
-        let mut wrong = |what: &str| told.push((place.to_owned(), what.to_owned()));
-        match (of.is_non_null(), value) {
+        let mut wrong = |what: &str| violations.push((place.to_owned(), what.to_owned()));
+        match (field_type.is_non_null(), value) {
             (true, Value::Null) => return wrong("must not be null"),
             (false, Value::Null) => return,
             (true | false, _) => {}
         }
-        if of.is_list() {
+        if field_type.is_list() {
             let Some(items) = value.as_array() else { return wrong("should be a list") };
             let place = format!("{place}/*");
-            return items.iter().for_each(|item| self.check_value(field, of.item_type(), item, &place, told));
+            return items
+                .iter()
+                .for_each(|item| self.check_value(field, field_type.item_type(), item, &place, violations));
         }
-        let name = of.inner_named_type().as_str();
+        let name = field_type.inner_named_type().as_str();
         let right = match (name, self.schema.types.get(name)) {
             ("String" | "ID", _) => value.is_string(),
             ("Int", _) => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
@@ -167,7 +175,7 @@ impl ResponseChecker<'_> {
                 value.as_str().is_some_and(|text| known.values.keys().any(|name| name.as_str() == text))
             }
             (_, Some(ExtendedType::Scalar(_)) | None) => !value.is_object() && !value.is_array(),
-            (_, Some(_)) => return self.check_object(&field.selection_set, value, place, told),
+            (_, Some(_)) => return self.check_object(&field.selection_set, value, place, violations),
         };
         if !right {
             wrong(&format!("is not of type {name}"));

@@ -111,39 +111,49 @@ impl ApiOperation {
 
     fn check(&self, exchange: &WireExchange<'_>, query: &str, components: &Value) -> Vec<ContractViolation> {
         let mut found = Vec::new();
-        let mut wrong = |part, place: String, what: String| {
+        let mut report_violation = |part, place: String, what: String| {
             found.push(ContractViolation { operation: self.name.clone(), part, place, what });
         };
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
             match self.query.get(name) {
                 None => {
-                    wrong(ExchangePart::Request, format!("?{name}"), "not among the query's fields".into());
+                    report_violation(
+                        ExchangePart::Request,
+                        format!("?{name}"),
+                        "not among the query's fields".into(),
+                    );
                 }
                 Some(field) => {
                     let place = format!("?{name}");
                     let value = parse_by_type(&field.schema, value);
                     field.check(&value, components, |_, what| {
-                        wrong(ExchangePart::Request, place.clone(), what);
+                        report_violation(ExchangePart::Request, place.clone(), what);
                     });
                 }
             }
         }
         match (&self.request, exchange.request) {
             (Some(body), Some(value)) => {
-                body.check(value, components, |place, what| wrong(ExchangePart::Request, place, what));
+                body.check(value, components, |place, what| {
+                    report_violation(ExchangePart::Request, place, what)
+                });
             }
-            (None, Some(_)) => wrong(ExchangePart::Request, String::new(), "the call takes no body".into()),
+            (None, Some(_)) => {
+                report_violation(ExchangePart::Request, String::new(), "the call takes no body".into())
+            }
             (Some(_) | None, None) => {}
         }
         let Some((status, answer)) = exchange.answer else { return found };
         let part = ExchangePart::Answer(status);
         match (self.answers.get(&status.to_string()), answer) {
-            (None, _) => wrong(ExchangePart::Status(status), String::new(), "not among the call's".into()),
-            (Some(Some(body)), Some(value)) => {
-                body.check(value, components, |place, what| wrong(part, place, what));
+            (None, _) => {
+                report_violation(ExchangePart::Status(status), String::new(), "not among the call's".into())
             }
-            (Some(Some(_)), None) => wrong(part, String::new(), "there should be JSON".into()),
-            (Some(None), Some(_)) => wrong(part, String::new(), "there should be no JSON".into()),
+            (Some(Some(body)), Some(value)) => {
+                body.check(value, components, |place, what| report_violation(part, place, what));
+            }
+            (Some(Some(_)), None) => report_violation(part, String::new(), "there should be JSON".into()),
+            (Some(None), Some(_)) => report_violation(part, String::new(), "there should be no JSON".into()),
             (Some(None), None) => {}
         }
         found
@@ -155,12 +165,15 @@ impl LazySchema {
         Self { schema: schema.clone(), ready: OnceLock::new() }
     }
 
-    fn check(&self, value: &Value, components: &Value, mut wrong: impl FnMut(String, String)) {
+    fn check(&self, value: &Value, components: &Value, mut report_violation: impl FnMut(String, String)) {
         match self.ready.get_or_init(|| BodySchema::new(&self.schema, components)) {
             Ok(schema) => {
-                schema.check(value, components).into_iter().for_each(|(place, what)| wrong(place, what));
+                schema
+                    .check(value, components)
+                    .into_iter()
+                    .for_each(|(place, what)| report_violation(place, what));
             }
-            Err(error) => wrong(String::new(), format!("its schema is of no use: {error}")),
+            Err(error) => report_violation(String::new(), format!("its schema is of no use: {error}")),
         }
     }
 }

@@ -64,7 +64,7 @@ fn find_unnamed_fields(
     value: &Value,
     components: &Value,
     place: &str,
-    found: &mut Vec<(String, String)>,
+    violations: &mut Vec<(String, String)>,
 ) {
     let mut all = Vec::new();
     schemas.iter().for_each(|schema| branches(schema, components, 0, &mut all));
@@ -80,9 +80,9 @@ fn find_unnamed_fields(
                 let inner: Vec<&Value> = named.iter().filter_map(|fields| fields.get(name)).collect();
                 let place = format!("{place}/{name}");
                 if inner.is_empty() {
-                    found.push((place, "a field that the schema does not name".into()));
+                    violations.push((place, "a field that the schema does not name".into()));
                 } else {
-                    find_unnamed_fields(&inner, value, components, &place, found);
+                    find_unnamed_fields(&inner, value, components, &place, violations);
                 }
             }
         }
@@ -92,7 +92,7 @@ fn find_unnamed_fields(
             let mut inside = Vec::new();
             items.iter().for_each(|item| find_unnamed_fields(&inner, item, components, &place, &mut inside));
             let once: BTreeSet<_> = inside.into_iter().collect();
-            found.extend(once);
+            violations.extend(once);
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }

@@ -108,9 +108,9 @@ impl<'a> Iterator for DiffFiles<'a> {
 }
 
 /// Returns a hunk with its lines.
-fn hunk(input: &[u8], found: LocatedHunk) -> Hunk<'_> {
+fn hunk(input: &[u8], located: LocatedHunk) -> Hunk<'_> {
     let LocatedHunk { span: HunkSpan { old_start, old_lines, new_start, new_lines }, marks, section, body } =
-        found;
+        located;
     Hunk {
         old_start,
         old_lines,

@@ -41,8 +41,8 @@ impl InputLine<'_> {
     }
 
     /// Returns an error at this line.
-    pub(crate) fn malformed_line(&self, what: impl Into<String>) -> MalformedLine {
-        MalformedLine::new(self.at, what)
+    pub(crate) fn malformed_line(&self, message: impl Into<String>) -> MalformedLine {
+        MalformedLine::new(self.at, message)
     }
 
     /// Checks that the line is complete, and returns an error otherwise.

@@ -185,11 +185,11 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         }
     }
 
-    fn record_error(&mut self, wrong: MalformedLine) {
+    fn record_error(&mut self, error: MalformedLine) {
         match &mut self.mail {
-            Some(mail) => mail.error = Some(wrong),
+            Some(mail) => mail.error = Some(error),
             None => {
-                let MalformedLine { at: InputPosition { byte, line }, what: message } = wrong;
+                let MalformedLine { at: InputPosition { byte, line }, what: message } = error;
                 self.has_failed = true;
                 self.read.push_back(Err(ParseError { byte, line, message }));
             }
@@ -435,11 +435,11 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
 }
 
 /// Adds the name of the file to an error.
-fn of_file<H>(file: &DiffEntry<H>, wrong: MalformedLine) -> MalformedLine {
+fn of_file<H>(file: &DiffEntry<H>, error: MalformedLine) -> MalformedLine {
     if file.path.as_bytes().is_empty() {
-        return wrong;
+        return error;
     }
-    MalformedLine { what: format!("{}: {}", file.path, wrong.what), ..wrong }
+    MalformedLine { what: format!("{}: {}", file.path, error.what), ..error }
 }
 
 /// Returns the length of a line's end.

@@ -248,14 +248,14 @@ fn largest_first<'a>(request: &'a ReadRequest, tree: &FileTree, threads: usize) 
 /// Runs one thread: takes the next file until there are no more.
 fn read_share(
     request: &ReadRequest,
-    one: &RequestReader<'_>,
+    reader: &RequestReader<'_>,
     queue: &FileQueue<'_>,
 ) -> Result<ReadReport, ReaderError> {
-    let change = one.change_context(request);
+    let change = reader.change_context(request);
     let mut report = ReadReport::default();
     let mut parsers = ParserPool::default();
     while let Some(file) = queue.files.get(queue.next.fetch_add(1, Ordering::Relaxed)) {
-        merge_report(&mut report, one.read(file, &change, &mut parsers, MAX_TIME)?);
+        merge_report(&mut report, reader.read(file, &change, &mut parsers, MAX_TIME)?);
     }
     Ok(report)
 }

@@ -94,12 +94,13 @@ impl<'a> LinterComments<'a> {
         before.next_back().is_some_and(|block| block.disables)
     }
 
-    fn of_ruff(&self, own: &[u8], rule: &str) -> bool {
+    fn of_ruff(&self, line_text: &[u8], rule: &str) -> bool {
         let files = self.files.get_or_init(|| {
             let comments = FILE_NOQA.captures_iter(self.lines.text()).take(MAX_COMMENTS);
             comments.map(|comment| comment.get(1).map(|codes| codes.as_bytes())).collect()
         });
-        NOQA.captures_iter(own).any(|comment| codes_or_all(comment.get(1).map(|it| it.as_bytes()), rule))
+        NOQA.captures_iter(line_text)
+            .any(|comment| codes_or_all(comment.get(1).map(|it| it.as_bytes()), rule))
             || files.iter().any(|codes| codes_or_all(*codes, rule))
     }
 }

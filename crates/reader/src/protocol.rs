@@ -220,15 +220,16 @@ impl std::fmt::Display for ReaderHello {
 ///
 /// # Errors
 ///
-/// [`ProtocolError::TooLong`] over `most` bytes, [`ProtocolError::Unspeakable`].
+/// [`ProtocolError::TooLong`] over `max_bytes` bytes, [`ProtocolError::Unspeakable`].
 pub fn encode_line(
-    what: &'static str,
+    label: &'static str,
     value: &impl Serialize,
-    most: usize,
+    max_bytes: usize,
 ) -> Result<Vec<u8>, ProtocolError> {
-    let mut line = serde_json::to_vec(value).map_err(|source| ProtocolError::Unspeakable { what, source })?;
+    let mut line =
+        serde_json::to_vec(value).map_err(|source| ProtocolError::Unspeakable { what: label, source })?;
     line.push(b'\n');
-    check_length(what, line.len(), most)?;
+    check_length(label, line.len(), max_bytes)?;
     Ok(line)
 }
 
@@ -236,18 +237,22 @@ pub fn encode_line(
 ///
 /// # Errors
 ///
-/// [`ProtocolError::TooLong`] over `most` bytes, [`ProtocolError::Rubbish`].
+/// [`ProtocolError::TooLong`] over `max_bytes` bytes, [`ProtocolError::Rubbish`].
 pub fn decode_line<T: DeserializeOwned>(
-    what: &'static str,
+    label: &'static str,
     line: &[u8],
-    most: usize,
+    max_bytes: usize,
 ) -> Result<T, ProtocolError> {
-    check_length(what, line.len(), most)?;
-    serde_json::from_slice(line).map_err(|source| ProtocolError::Rubbish { what, source })
+    check_length(label, line.len(), max_bytes)?;
+    serde_json::from_slice(line).map_err(|source| ProtocolError::Rubbish { what: label, source })
 }
 
-fn check_length(what: &'static str, bytes: usize, most: usize) -> Result<(), ProtocolError> {
-    if bytes <= most { Ok(()) } else { Err(ProtocolError::TooLong { what, bytes, most }) }
+fn check_length(label: &'static str, bytes: usize, max_bytes: usize) -> Result<(), ProtocolError> {
+    if bytes <= max_bytes {
+        Ok(())
+    } else {
+        Err(ProtocolError::TooLong { what: label, bytes, most: max_bytes })
+    }
 }
 
 /// Report whose form has been validated.
@@ -376,9 +381,9 @@ pub fn checked_reply(called: u64, replied: NumberedReply) -> Result<ToolReply, P
 /// # Errors
 ///
 /// [`ProtocolError::Sources`]
-pub fn checked_sources(asked: &SourcesQuery, told: SourcesAnswer) -> Result<SourcesAnswer, ProtocolError> {
-    asked.check(&told).map_err(ProtocolError::Sources)?;
-    Ok(told)
+pub fn checked_sources(query: &SourcesQuery, answer: SourcesAnswer) -> Result<SourcesAnswer, ProtocolError> {
+    query.check(&answer).map_err(ProtocolError::Sources)?;
+    Ok(answer)
 }
 
 /// Returns true if lines, lengths and names have the form that the rest of the program relies on.

@@ -104,12 +104,12 @@ pub fn redact_secrets(text: &str) -> String {
     find_secrets(text).map_or_else(|_| UNKNOWN.to_owned(), |secrets| redact_ranges(text, secrets))
 }
 
-/// Returns a person's text on one line of at most `most` characters, in which each secret is cut as
+/// Returns a person's text on one line of at most `max_chars` characters, in which each secret is cut as
 /// [`redact_secrets`] does.
-pub fn redact_line(text: &str, most: usize) -> String {
+pub fn redact_line(text: &str, max_chars: usize) -> String {
     // The lines of a key form a secret together. Invisible characters may separate the letters of a secret.
     let line = line::visible_line(&redact_secrets(text));
-    line::truncate_text(redact_secrets(&line), most)
+    line::truncate_text(redact_secrets(&line), max_chars)
 }
 
 fn redact_ranges(text: &str, secrets: SecretRanges) -> String {

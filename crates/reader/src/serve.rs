@@ -212,19 +212,19 @@ impl InputLines {
 
 /// Reads the next line with its end, or enough of it to detect that it is too long. The result is empty at
 /// the end of the input.
-fn read_line(input: &mut impl io::BufRead, most: usize) -> io::Result<Vec<u8>> {
+fn read_line(input: &mut impl io::BufRead, max_bytes: usize) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
-    input.take(most as u64 + 1).read_until(b'\n', &mut line)?;
+    input.take(max_bytes as u64 + 1).read_until(b'\n', &mut line)?;
     Ok(line)
 }
 
 fn write_line(
     output: &mut impl Write,
-    what: &'static str,
+    label: &'static str,
     value: &impl Serialize,
-    most: usize,
+    max_bytes: usize,
 ) -> Result<(), ServeError> {
-    output.write_all(&encode_line(what, value, most)?)?;
+    output.write_all(&encode_line(label, value, max_bytes)?)?;
     Ok(output.flush()?)
 }
 

@@ -52,17 +52,18 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
 }
 
 /// Adds the findings of a tool's output.
-fn of_text(request: &ToolRequest, tree: &FileTree, found: &mut ToolFindings) -> Result<(), ReaderError> {
+fn of_text(request: &ToolRequest, tree: &FileTree, collected: &mut ToolFindings) -> Result<(), ReaderError> {
     let keep = &request.output.keep;
     let ToolReport { format, diagnostics, tools, problems, keeps_open, ignored } =
         tool_report(request, tree)?;
-    (found.tools, found.problems, found.keeps_open) = (tools, problems, keeps_open);
-    found.ignored = ignored.into_iter().filter(|path| find_changed_file(request, path).is_some()).collect();
+    (collected.tools, collected.problems, collected.keeps_open) = (tools, problems, keeps_open);
+    collected.ignored =
+        ignored.into_iter().filter(|path| find_changed_file(request, path).is_some()).collect();
     let mapping = DiagnosticMapping::default();
     let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
     for diagnostic in &diagnostics {
         if diagnostic.suppressed {
-            found.suppressed += 1;
+            collected.suppressed += 1;
         } else {
             by_file.entry(&diagnostic.path).or_default().push(diagnostic);
         }
@@ -70,7 +71,7 @@ fn of_text(request: &ToolRequest, tree: &FileTree, found: &mut ToolFindings) -> 
     let mut to_keep = Vec::new();
     for (path, diagnostics) in by_file {
         let Some((file, content)) = counted_file(request, tree, path) else {
-            found.elsewhere += diagnostics.len() as u64;
+            collected.elsewhere += diagnostics.len() as u64;
             continue;
         };
         let text = FileText::new(&content);
@@ -78,7 +79,7 @@ fn of_text(request: &ToolRequest, tree: &FileTree, found: &mut ToolFindings) -> 
         let (mut placed, mut said) = (Vec::new(), BTreeSet::new());
         for diagnostic in diagnostics {
             let Ok(raw) = finder.map_diagnostic(diagnostic) else {
-                found.elsewhere += 1;
+                collected.elsewhere += 1;
                 continue;
             };
             let raw = RawFinding { body: said_once(&raw), ..raw };
@@ -101,28 +102,28 @@ fn of_text(request: &ToolRequest, tree: &FileTree, found: &mut ToolFindings) -> 
         if path.as_str().is_some_and(|path| keep.contains(path)) {
             to_keep.extend(placed.iter().cloned());
         }
-        add_findings(found, request, file, &content, placed);
+        add_findings(collected, request, file, &content, placed);
     }
     let bytes: usize = to_keep.iter().map(text_bytes).sum();
     let fits = to_keep.len() <= MAX_KEPT && bytes <= MAX_KEPT_BYTES;
-    found.keep = (fits && !keep.is_empty() && found.problems.is_empty()).then_some(to_keep);
+    collected.keep = (fits && !keep.is_empty() && collected.problems.is_empty()).then_some(to_keep);
     Ok(())
 }
 
 /// Adds the findings that were kept from an earlier run.
-fn of_kept(request: &ToolRequest, tree: &FileTree, kept: &[RawFinding], found: &mut ToolFindings) {
-    found.tools.insert(tool_name(&request.output.tool));
+fn of_kept(request: &ToolRequest, tree: &FileTree, stored: &[RawFinding], collected: &mut ToolFindings) {
+    collected.tools.insert(tool_name(&request.output.tool));
     let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
-    for raw in kept {
-        found.tools.extend(raw.tool().map(str::to_owned));
+    for raw in stored {
+        collected.tools.extend(raw.tool().map(str::to_owned));
         by_file.entry(&raw.place.path).or_default().push(raw);
     }
-    for (path, kept) in by_file {
+    for (path, stored) in by_file {
         let Some((file, content)) = counted_file(request, tree, path) else {
-            found.elsewhere += kept.len() as u64;
+            collected.elsewhere += stored.len() as u64;
             continue;
         };
-        add_findings(found, request, file, &content, kept.into_iter().cloned().collect());
+        add_findings(collected, request, file, &content, stored.into_iter().cloned().collect());
     }
 }
 
@@ -147,7 +148,7 @@ fn counted_file<'a>(
 
 /// Adds the findings on a file that count, each with its suggestion if it is valid.
 fn add_findings(
-    found: &mut ToolFindings,
+    collected: &mut ToolFindings,
     request: &ToolRequest,
     file: &ChangedFile,
     content: &[u8],
@@ -168,11 +169,11 @@ fn add_findings(
     for raw in placed {
         let (first, last) = (raw.place.start_line, raw.place.end_line);
         if is_without(&raw) {
-            found.suppressed += 1;
+            collected.suppressed += 1;
         } else if !request.output.everywhere && !overlaps_any(&file.added, first, last) {
-            found.elsewhere += 1;
+            collected.elsewhere += 1;
         } else if suppress::suppressed_by(&lines, first, &raw.rule).is_some() {
-            found.suppressed += 1;
+            collected.suppressed += 1;
         } else {
             suggested += usize::from(raw.suggestion.is_some());
             let suggestion = raw.suggestion.clone().filter(|_| suggested <= MAX_SUGGESTIONS);
@@ -181,7 +182,7 @@ fn add_findings(
                     .definition_digest(first_letter(&lines, content, first), &mut place_parsers),
                 ..raw.code.clone()
             };
-            found.findings.push(prove_suggestion(
+            collected.findings.push(prove_suggestion(
                 RawFinding { suggestion, code, ..raw },
                 &lines,
                 prover.as_mut(),
@@ -259,16 +260,16 @@ fn title_key(raw: &RawFinding) -> String {
 }
 
 /// Keeps the most severe findings, up to the bound of a response.
-fn limit_findings(found: &mut ToolFindings) {
-    let over = found.findings.len().saturating_sub(MAX_FINDINGS);
+fn limit_findings(collected: &mut ToolFindings) {
+    let over = collected.findings.len().saturating_sub(MAX_FINDINGS);
     if over == 0 {
         return;
     }
-    found.findings.sort_by(|a, b| (a.severity, &a.place).cmp(&(b.severity, &b.place)));
-    found.findings.truncate(MAX_FINDINGS);
-    found.findings.sort_by(|a, b| (&a.place, &a.rule).cmp(&(&b.place, &b.rule)));
-    found.problems.push(format!("{} beyond the first {MAX_FINDINGS}", format_count(over, "finding")));
-    found.problems.truncate(MAX_PROBLEMS);
+    collected.findings.sort_by(|a, b| (a.severity, &a.place).cmp(&(b.severity, &b.place)));
+    collected.findings.truncate(MAX_FINDINGS);
+    collected.findings.sort_by(|a, b| (&a.place, &a.rule).cmp(&(&b.place, &b.rule)));
+    collected.problems.push(format!("{} beyond the first {MAX_FINDINGS}", format_count(over, "finding")));
+    collected.problems.truncate(MAX_PROBLEMS);
 }
 
 /// Checks that the response fits the request and has the form that the rest of the program relies on.
@@ -276,25 +277,25 @@ fn limit_findings(found: &mut ToolFindings) {
 /// # Errors
 ///
 /// Returns the name of the invalid part.
-pub(crate) fn check_findings(request: &ToolRequest, found: &ToolFindings) -> Result<(), &'static str> {
+pub(crate) fn check_findings(request: &ToolRequest, response: &ToolFindings) -> Result<(), &'static str> {
     let ensure = |is_well: bool, what| if is_well { Ok(()) } else { Err(what) };
     let is_tool = |name: &String| is_one_line(name) && name.len() <= MAX_TOOL_BYTES && !name.contains('/');
-    ensure(found.tools.len() <= MAX_TOOLS && found.tools.iter().all(is_tool), "a tool's name")?;
+    ensure(response.tools.len() <= MAX_TOOLS && response.tools.iter().all(is_tool), "a tool's name")?;
     let is_told = |text: &String| is_one_line(text) && text.chars().count() <= MAX_PROBLEM_CHARS + 100;
-    ensure(found.problems.len() <= MAX_PROBLEMS && found.problems.iter().all(is_told), "a problem")?;
-    ensure(found.keeps_open.iter().all(is_told), "a reason")?;
-    ensure(found.findings.len() <= MAX_FINDINGS, "the number of findings")?;
+    ensure(response.problems.len() <= MAX_PROBLEMS && response.problems.iter().all(is_told), "a problem")?;
+    ensure(response.keeps_open.iter().all(is_told), "a reason")?;
+    ensure(response.findings.len() <= MAX_FINDINGS, "the number of findings")?;
     ensure(
-        found.ignored.iter().all(|path| find_changed_file(request, path).is_some()),
+        response.ignored.iter().all(|path| find_changed_file(request, path).is_some()),
         "a file that was ignored",
     )?;
-    let to_keep = found.keep.as_deref().unwrap_or_default();
+    let to_keep = response.keep.as_deref().unwrap_or_default();
     ensure(to_keep.len() <= MAX_KEPT, "the number of findings to keep")?;
-    for raw in found.findings.iter().chain(to_keep) {
+    for raw in response.findings.iter().chain(to_keep) {
         check_finding(raw)?;
         ensure(raw.source == FindingSource::Tool, "a finding's source")?;
         ensure(find_changed_file(request, &raw.place.path).is_some(), "a finding's file")?;
-        ensure(raw.tool().is_some_and(|tool| found.tools.contains(tool)), "a finding's tool")?;
+        ensure(raw.tool().is_some_and(|tool| response.tools.contains(tool)), "a finding's tool")?;
     }
     let is_to_keep =
         |raw: &RawFinding| raw.place.path.as_str().is_some_and(|path| request.output.keep.contains(path));

@@ -89,8 +89,8 @@ pub struct ToolReply {
 
 impl ToolReply {
     /// Creates the reply to an invalid call, with the correct form.
-    pub fn error(what: &str) -> Self {
-        Self { text: cut_note(what), is_error: true }
+    pub fn error(message: &str) -> Self {
+        Self { text: cut_note(message), is_error: true }
     }
 }
 

@@ -67,10 +67,10 @@ impl ArchiveFolder {
         self.get_up_to(MAX_ARCHIVE, index, archive).await
     }
 
-    /// Downloads an archive of at most `most` bytes, as [`Self::get`] does.
+    /// Downloads an archive of at most `max_bytes` bytes, as [`Self::get`] does.
     pub(crate) async fn get_up_to(
         &self,
-        most: u64,
+        max_bytes: u64,
         index: &PackageIndex,
         archive: &ReleaseArchive,
     ) -> Result<PathBuf, ArchiveFetchError> {
@@ -89,12 +89,12 @@ impl ArchiveFolder {
             index: archive.url.to_string(),
             why: describe_error(&error),
         };
-        if answer.content_length().is_some_and(|announced| announced > most) {
+        if answer.content_length().is_some_and(|announced| announced > max_bytes) {
             return Err(ArchiveFetchError::TooLong(archive.name.clone()));
         }
         while let Some(piece) = answer.chunk().await.map_err(broken)? {
             length = length.saturating_add(piece.len() as u64);
-            if length > most {
+            if length > max_bytes {
                 return Err(ArchiveFetchError::TooLong(archive.name.clone()));
             }
             hash.update(&piece);

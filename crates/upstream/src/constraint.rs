@@ -220,8 +220,8 @@ fn version_error_text(error: &VersionError) -> String {
     error.to_string()
 }
 
-fn wrong_range(place: &RequirementPlace<'_>, text: &str, why: String) -> ConstraintError {
-    ConstraintError::Range { path: place.file.to_owned(), text: text.to_owned(), why }
+fn wrong_range(place: &RequirementPlace<'_>, text: &str, reason: String) -> ConstraintError {
+    ConstraintError::Range { path: place.file.to_owned(), text: text.to_owned(), why: reason }
 }
 
 pub(crate) fn read_file(path: &Path) -> Result<String, ConstraintError> {

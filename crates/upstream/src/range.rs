@@ -194,8 +194,8 @@ impl PartialEq for VersionRange {
 
 impl Eq for VersionRange {}
 
-pub(crate) fn is_lower(one: &VersionSpecifier) -> bool {
-    matches!(*one.operator(), Operator::GreaterThanEqual | Operator::GreaterThan)
+pub(crate) fn is_lower(specifier: &VersionSpecifier) -> bool {
+    matches!(*specifier.operator(), Operator::GreaterThanEqual | Operator::GreaterThan)
 }
 
 /// Returns the greatest lower bound. A pinned version counts as one, and so does the version of a compatible
@@ -213,12 +213,12 @@ fn lower_of(range: &VersionSpecifiers) -> Option<VersionSpecifier> {
     range.iter().filter_map(bound).max_by(|one, two| one.version().cmp(two.version()))
 }
 
-fn is_exclusion(one: &VersionSpecifier) -> bool {
-    matches!(*one.operator(), Operator::NotEqual | Operator::NotEqualStar)
+fn is_exclusion(specifier: &VersionSpecifier) -> bool {
+    matches!(*specifier.operator(), Operator::NotEqual | Operator::NotEqualStar)
 }
 
-pub(crate) fn is_upper(one: &VersionSpecifier) -> bool {
-    matches!(*one.operator(), Operator::LessThan | Operator::LessThanEqual)
+pub(crate) fn is_upper(specifier: &VersionSpecifier) -> bool {
+    matches!(*specifier.operator(), Operator::LessThan | Operator::LessThanEqual)
 }
 
 /// Returns true if a requirement of Cargo has a lower bound.
@@ -252,13 +252,14 @@ mod tests {
         registry: PackageRegistry,
         range: &str,
         style: RangeStyle,
-        to: &str,
+        release: &str,
         floor: Option<&str>,
     ) -> Option<String> {
         let version = |text: &str| PackageVersion::parse(registry, text).unwrap();
-        let (to, floor) = (version(to), floor.map(version));
-        let next = VersionRange::parse(registry, range).unwrap().with_release(style, &to, floor.as_ref())?;
-        assert!(next.contains(&to), "{next} does not hold {to}");
+        let (release, floor) = (version(release), floor.map(version));
+        let next =
+            VersionRange::parse(registry, range).unwrap().with_release(style, &release, floor.as_ref())?;
+        assert!(next.contains(&release), "{next} does not hold {release}");
         Some(next.to_string())
     }
 

@@ -229,13 +229,13 @@ impl InstallScope<'_> {
         }
     }
 
-    /// Returns true if every installation that fulfils `given` also fulfils `needs`. That is the case if the
+    /// Returns true if every installation that fulfils `fulfilled` also fulfils `needs`. That is the case if the
     /// given requirements that apply wherever a need applies have a narrower range together, and at least its
     /// extras.
-    fn needs_hold(&self, needs: &[MarkedRequirement], given: &[MarkedRequirement]) -> bool {
+    fn needs_hold(&self, needs: &[MarkedRequirement], fulfilled: &[MarkedRequirement]) -> bool {
         needs.iter().filter(|need| self.can_overlap(&need.marker, &MarkerTree::TRUE)).all(|need| {
             let there = |one: &&MarkedRequirement| !self.can_overlap(&need.marker, &one.marker.negate());
-            let there: Vec<&MarkedRequirement> = given.iter().filter(there).collect();
+            let there: Vec<&MarkedRequirement> = fulfilled.iter().filter(there).collect();
             let range = there.iter().fold(Ranges::full(), |range, one| range.intersection(&one.range));
             let has = |extra: &ExtraName| there.iter().any(|one| one.extras.contains(extra));
             !there.is_empty() && range.subset_of(&need.range) && need.extras.iter().all(has)

@@ -57,9 +57,9 @@ impl TestTally {
     }
 
     /// Counts a failure that is not a test.
-    pub(crate) fn fail(&mut self, what: String) {
+    pub(crate) fn fail(&mut self, description: String) {
         self.failed += 1;
-        self.failures.push(what);
+        self.failures.push(description);
     }
 
     /// Returns the tests with the longest durations, in seconds.
@@ -75,11 +75,11 @@ impl std::fmt::Display for TestTally {
     }
 }
 
-/// Returns the number before `what` in `ok. 3 passed; 0 failed; 1 ignored; …`; 0 if it is missing.
-fn count(counts: &str, what: &str) -> u64 {
+/// Returns the number before `label` in `ok. 3 passed; 0 failed; 1 ignored; …`; 0 if it is missing.
+fn count(counts: &str, label: &str) -> u64 {
     counts
         .split([';', '.'])
-        .filter_map(|part| part.trim().strip_suffix(what))
+        .filter_map(|part| part.trim().strip_suffix(label))
         .find_map(|number| number.trim().parse().ok())
         .unwrap_or(0)
 }

@@ -382,12 +382,12 @@ fn sorted_words(text: &[u8]) -> Vec<&[u8]> {
 }
 
 /// Returns the percentage of words that two lines share, or 0 if it is less than [`MIN_SHARED`].
-fn shared_percent(a: &[&[u8]], b: &[&[u8]]) -> u32 {
+fn shared_percent(first: &[&[u8]], second: &[&[u8]]) -> u32 {
     let (mut i, mut j, mut common) = (0, 0, 0_usize);
-    while let (Some(left), Some(right)) = (a.get(i), b.get(j)) {
+    while let (Some(left), Some(right)) = (first.get(i), second.get(j)) {
         common += usize::from(left == right);
         (i, j) = (i + usize::from(left <= right), j + usize::from(right <= left));
     }
-    let percent = (200 * common).checked_div(a.len() + b.len()).unwrap_or_default();
+    let percent = (200 * common).checked_div(first.len() + second.len()).unwrap_or_default();
     u32::try_from(percent).ok().filter(|percent| *percent >= MIN_SHARED).unwrap_or_default()
 }

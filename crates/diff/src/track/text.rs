@@ -82,7 +82,7 @@ impl<'a> SideText<'a> {
         &mut self,
         path: &'a RepoPath,
         content: &'a [u8],
-        words: &mut TextInterner<'a>,
+        interner: &mut TextInterner<'a>,
     ) -> usize {
         let (file, start) = (self.files.len(), self.lines.len());
         let mut rest = content;
@@ -90,7 +90,7 @@ impl<'a> SideText<'a> {
             let text = line.trim_ascii();
             let letters = text.iter().filter(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
             let has_words = letters.take(MIN_LETTERS).count() == MIN_LETTERS;
-            let (number, file) = (words.intern(text), u32::try_from(file).unwrap_or(u32::MAX));
+            let (number, file) = (interner.intern(text), u32::try_from(file).unwrap_or(u32::MAX));
             self.lines.push(SideLine { text, number, file, has_words });
             rest = after;
         }

@@ -34,7 +34,7 @@ fn track(
     old: &Tree,
     new: &Tree,
     renames: &[(String, String)],
-    asked: &[(&str, u32, u32)],
+    queries: &[(&str, u32, u32)],
 ) -> Vec<TrackedRange> {
     let diff = diff(old, new, renames);
     let parsed = parse(&diff);
@@ -48,7 +48,7 @@ fn track(
     let (old, mut new) = (sources(old, &old_names), sources(new, &new_names));
     new.retain(|source| parsed.files.iter().any(|file| file.path == *source.path));
     let tracker = LineTracker::new(&parsed.files, &old, &new);
-    asked.iter().map(|(path, start, end)| tracker.track(&RepoPath::from(*path), *start, *end)).collect()
+    queries.iter().map(|(path, start, end)| tracker.track(&RepoPath::from(*path), *start, *end)).collect()
 }
 
 fn tree(files: &[(&str, &str)]) -> Tree {

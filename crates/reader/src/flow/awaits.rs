@@ -228,15 +228,15 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         self.is_lost_at(node, node, 3)
     }
 
-    /// Returns true if the coroutine, or the collection of coroutines, at `node` is lost. `made` is the whole
+    /// Returns true if the coroutine, or the collection of coroutines, at `node` is lost. `expression` is the whole
     /// expression that creates it.
-    fn is_lost_at(&self, node: Node<'t>, made: Node<'t>, hops: u32) -> bool {
+    fn is_lost_at(&self, node: Node<'t>, expression: Node<'t>, hops: u32) -> bool {
         let Some(hops) = hops.checked_sub(1).filter(|_| self.model.spend_step()) else { return false };
         let node = enclosing_value(self.model, node);
         let Some(parent) = self.model.parent(node) else { return false };
-        let is_many = node.id() != made.id();
+        let is_many = node.id() != expression.id();
         match parent.kind() {
-            "expression_statement" => !is_many || made.kind() != "call",
+            "expression_statement" => !is_many || expression.kind() != "call",
             "attribute" => {
                 let name = last_name(self.model, parent);
                 !is_many && !matches!(name, "__await__" | "send" | "throw" | "close" | "add_done_callback")
@@ -251,20 +251,22 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             | "assert_statement" => !is_many,
             "if_statement" | "while_statement" | "elif_clause" | "if_clause" => !is_many,
             "for_statement" | "for_in_clause" => {
-                !is_many && !self.model.is_async(parent) && self.is_known(made)
+                !is_many && !self.model.is_async(parent) && self.is_known(expression)
             }
             "return_statement" => {
                 self.model.in_coroutine(parent)
-                    && (!is_many || !self.gathers(made))
+                    && (!is_many || !self.gathers(expression))
                     && node.kind() != "list"
                     && node.kind() != "generator_expression"
                     && !self.is_awaited_twice()
             }
             "pair" => {
                 let dictionary = self.model.parent(parent);
-                dictionary.is_some_and(|it| self.is_part_lost(it, made))
+                dictionary.is_some_and(|it| self.is_part_lost(it, expression))
             }
-            "list_comprehension" | "dictionary_comprehension" => self.is_collected_lost(parent, made, hops),
+            "list_comprehension" | "dictionary_comprehension" => {
+                self.is_collected_lost(parent, expression, hops)
+            }
             "generator_expression" => {
                 let call = self.model.parent(parent).filter(|it| it.kind() == "call");
                 let callee = call.and_then(|it| it.child_by_field_name("function"));
@@ -272,7 +274,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
                     matches!(last_name(self.model, it), "all" | "any" | "max" | "min" | "sorted" | "sum")
                 })
             }
-            "expression_list" => self.is_returned_with_others(parent, made),
+            "expression_list" => self.is_returned_with_others(parent, expression),
             "list" | "tuple" | "set" => false,
             "argument_list" => self.is_argument_lost(parent, is_many),
             "keyword_argument" => {
@@ -281,18 +283,18 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             }
             "assignment" if is_field(parent, "right", node) => {
                 let left = parent.child_by_field_name("left");
-                left.is_some_and(|left| self.is_kept_in_vain(left, parent, is_many, made))
+                left.is_some_and(|left| self.is_kept_in_vain(left, parent, is_many, expression))
             }
             _ => false,
         }
     }
 
     /// Returns true for `return one, other` with a coroutine in the list.
-    fn is_returned_with_others(&self, list: Node<'t>, made: Node<'t>) -> bool {
+    fn is_returned_with_others(&self, list: Node<'t>, expression: Node<'t>) -> bool {
         let statement = self.model.parent(list).filter(|it| it.kind() == "return_statement");
         statement.is_some_and(|it| self.model.in_coroutine(it))
-            && self.is_known(made)
-            && !self.gathers(made)
+            && self.is_known(expression)
+            && !self.gathers(expression)
             && !self.is_awaited_twice()
     }
 
@@ -337,23 +339,23 @@ impl<'t> AwaitFinder<'_, '_, 't> {
 
     /// Returns true if the value is certainly a coroutine and not an asynchronous iterator known by its name
     /// alone.
-    fn is_known(&self, made: Node<'t>) -> bool {
-        let callee = made.child_by_field_name("function");
+    fn is_known(&self, expression: Node<'t>) -> bool {
+        let callee = expression.child_by_field_name("function");
         callee.is_some_and(|it| self.values.any_value(it, |value| matches!(value, FlowValue::Method(..))))
     }
 
     /// Returns true if a part of a dictionary of responses is lost.
-    fn is_part_lost(&self, dictionary: Node<'t>, made: Node<'t>) -> bool {
+    fn is_part_lost(&self, dictionary: Node<'t>, expression: Node<'t>) -> bool {
         let parent = self.model.parent(dictionary);
         let is_end = parent.is_some_and(|it| matches!(it.kind(), "return_statement" | "assignment"));
-        is_end && !self.gathers(made)
+        is_end && !self.gathers(expression)
     }
 
-    fn is_collected_lost(&self, comprehension: Node<'t>, made: Node<'t>, hops: u32) -> bool {
+    fn is_collected_lost(&self, comprehension: Node<'t>, expression: Node<'t>, hops: u32) -> bool {
         match self.model.parent(comprehension).map(|it| it.kind()) {
-            Some("return_statement") => self.model.in_coroutine(made) && !self.gathers(made),
+            Some("return_statement") => self.model.in_coroutine(expression) && !self.gathers(expression),
             Some("assignment" | "expression_statement") => {
-                self.is_lost_at(comprehension, made, hops) && !self.gathers(made)
+                self.is_lost_at(comprehension, expression, hops) && !self.gathers(expression)
             }
             _ => false,
         }
@@ -384,21 +386,27 @@ impl<'t> AwaitFinder<'_, '_, 't> {
     }
 
     /// Returns true if a coroutine is stored where nothing awaits it.
-    fn is_kept_in_vain(&self, left: Node<'t>, assignment: Node<'t>, is_many: bool, made: Node<'t>) -> bool {
-        let (name, within) = match left.kind() {
+    fn is_kept_in_vain(
+        &self,
+        target: Node<'t>,
+        assignment: Node<'t>,
+        is_many: bool,
+        expression: Node<'t>,
+    ) -> bool {
+        let (name, within) = match target.kind() {
             "identifier" => {
-                let scope = self.model.lookup(self.model.text(left), left).map(|(_, scope)| scope);
-                (self.model.text(left), scope.unwrap_or(self.model.root()))
+                let scope = self.model.lookup(self.model.text(target), target).map(|(_, scope)| scope);
+                (self.model.text(target), scope.unwrap_or(self.model.root()))
             }
             "attribute" => {
-                let class = left.child_by_field_name("object").and_then(|it| self.model.class_of_self(it));
+                let class = target.child_by_field_name("object").and_then(|it| self.model.class_of_self(it));
                 let Some(class) = class else { return false };
-                (last_name(self.model, left), class)
+                (last_name(self.model, target), class)
             }
             "pattern_list" | "tuple_pattern" | "list_pattern" => return !is_many,
             _ => return false,
         };
-        let is_name = left.kind() == "identifier";
+        let is_name = target.kind() == "identifier";
         if is_name && !matches!(within.kind(), "function_definition") {
             return false;
         }
@@ -409,7 +417,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         let uses = self.model.mentions(name).iter().copied().filter(|used| {
             let is_after = used.start_byte() >= assignment.end_byte() && used.start_byte() < end;
             let is_inside = (within.start_byte()..within.end_byte()).contains(&used.start_byte());
-            let is_itself = used.start_byte() >= left.start_byte() && used.end_byte() <= left.end_byte();
+            let is_itself = used.start_byte() >= target.start_byte() && used.end_byte() <= target.end_byte();
             is_inside && !is_itself && (is_after || !is_name || is_looped && end == usize::MAX)
         });
         let whole = uses.filter_map(|used| {
@@ -422,7 +430,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         });
         let whole: Vec<Node<'t>> = whole.collect();
         let is_meant =
-            LATER.iter().any(|word| name.to_ascii_lowercase().contains(word)) && !self.is_known(made);
+            LATER.iter().any(|word| name.to_ascii_lowercase().contains(word)) && !self.is_known(expression);
         // The caller awaits this coroutine and uses its result as a value. A coroutine returned as the result
         // is therefore lost, even if it is also stored.
         let is_answer = !is_many && !is_meant && whole.iter().any(|used| self.is_returned(*used));

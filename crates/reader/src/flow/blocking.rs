@@ -233,14 +233,14 @@ impl<'t> BlockingFinder<'_, '_, 't> {
             })
     }
 
-    /// Returns true if a `with` block holds a thread lock across an `await`.
-    fn holds_lock(&self, with: Node<'t>) -> bool {
-        let awaits = self.model.nodes_in(with, &["await"]);
-        let function = self.model.function_of(with);
+    /// Returns true if a `with_statement` block holds a thread lock across an `await`.
+    fn holds_lock(&self, with_statement: Node<'t>) -> bool {
+        let awaits = self.model.nodes_in(with_statement, &["await"]);
+        let function = self.model.function_of(with_statement);
         if !awaits.into_iter().any(|it| self.model.function_of(it).id() == function.id()) {
             return false;
         }
-        let Some(clause) = with.named_child(0) else { return false };
+        let Some(clause) = with_statement.named_child(0) else { return false };
         let items = self.model.nodes_in(clause, &["with_item"]);
         items.into_iter().filter_map(|it| it.child_by_field_name("value")).any(|value| {
             let value = if value.kind() == "as_pattern" { value.named_child(0) } else { Some(value) };

@@ -370,12 +370,12 @@ impl<'t> CancellationFinder<'_, '_, 't> {
 
     /// Returns true if an expression is true for a cancellation, as `issubclass(exc_type, CancelledError)` or
     /// `exc_type is CancelledError`.
-    fn asks_for_cancellation(&self, given: Node<'t>) -> bool {
-        let text = self.model.text(given);
+    fn asks_for_cancellation(&self, expression: Node<'t>) -> bool {
+        let text = self.model.text(expression);
         let is_test =
             ["isinstance(", "issubclass(", " is ", " in ", " == "].iter().any(|it| text.contains(it));
         let is_denied = text.starts_with("not ") || text.contains(" not ") || text.contains("!=");
-        let named = self.model.nodes_in(given, &["identifier", "attribute"]);
+        let named = self.model.nodes_in(expression, &["identifier", "attribute"]);
         is_test && !is_denied && named.into_iter().any(|it| self.is_cancellation(it))
     }
 

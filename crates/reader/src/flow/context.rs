@@ -75,7 +75,11 @@ fn find_closed_clients<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
 
 /// Returns the place where a value outlives the block that closes its client. Either a value that calls the
 /// service later is returned, or the block's last statement stores the client in an attribute or an item.
-fn find_outliving_node<'t>(values: &FlowValues<'_, 't>, used: Node<'t>, with: Node<'t>) -> Option<Node<'t>> {
+fn find_outliving_node<'t>(
+    values: &FlowValues<'_, 't>,
+    used: Node<'t>,
+    with_statement: Node<'t>,
+) -> Option<Node<'t>> {
     let model = values.model;
     let statement = model.ancestors(used).find(|it| it.kind().ends_with("_statement"))?;
     let parent = model.parent(used)?;
@@ -89,15 +93,15 @@ fn find_outliving_node<'t>(values: &FlowValues<'_, 't>, used: Node<'t>, with: No
         LibraryObject::Events,
     ];
     let is_lazy = statement.kind() == "return_statement"
-        && model.function_of(statement).id() == model.function_of(with).id()
+        && model.function_of(statement).id() == model.function_of(with_statement).id()
         && statement.named_child(0).is_some_and(|it| values.is_thing(it, &later));
     let is_kept = parent.kind() == "assignment"
         && is_field(parent, "right", used)
-        && statement.end_byte() == with.end_byte()
+        && statement.end_byte() == with_statement.end_byte()
         && parent
             .child_by_field_name("left")
             .is_some_and(|it| matches!(it.kind(), "attribute" | "subscript"))
-        && model.nodes_in(with, &["yield", "for_statement", "while_statement"]).is_empty();
+        && model.nodes_in(with_statement, &["yield", "for_statement", "while_statement"]).is_empty();
     if is_lazy { statement.named_child(0) } else { Some(parent).filter(|_| is_kept) }
 }
 

@@ -230,9 +230,9 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         }
     }
 
-    fn is_kept_for_aio(&self, kept: Node<'t>, hops: u32) -> bool {
+    fn is_kept_for_aio(&self, target: Node<'t>, hops: u32) -> bool {
         let (Some(object), Some(name)) =
-            (kept.child_by_field_name("object"), kept.child_by_field_name("attribute"))
+            (target.child_by_field_name("object"), target.child_by_field_name("attribute"))
         else {
             return false;
         };

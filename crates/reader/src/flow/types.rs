@@ -94,9 +94,9 @@ pub(super) fn result(written: &str) -> Option<CallbackResult> {
     found
 }
 
-fn of_result(given: &str) -> CallbackResult {
+fn of_result(type_text: &str) -> CallbackResult {
     let (mut later, mut plain) = (false, false);
-    for one in alternatives(given) {
+    for one in alternatives(type_text) {
         let name = one.split('[').next().unwrap_or(one);
         if name.contains("MaybeAwaitable") || name.contains("OrAwaitable") {
             return CallbackResult::Mixed;
@@ -111,9 +111,9 @@ fn of_result(given: &str) -> CallbackResult {
 }
 
 /// Returns the alternatives of a type: `A|B`, `Union[A,B]`, `Optional[A]`.
-fn alternatives(given: &str) -> Vec<&str> {
+fn alternatives(type_text: &str) -> Vec<&str> {
     let mut found = Vec::new();
-    for one in split_outside_brackets(given, '|') {
+    for one in split_outside_brackets(type_text, '|') {
         let inside = |name: &str| one.strip_prefix(name).and_then(before_closing_bracket);
         if let Some(inner) = inside("Union[") {
             found.extend(

@@ -57,8 +57,8 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
     }
 
     /// Returns the uses of the value of an expression.
-    pub(super) fn track_uses(&mut self, made: Node<'t>) -> ContextUses {
-        self.uses_at(made, MAX_HOPS)
+    pub(super) fn track_uses(&mut self, expression: Node<'t>) -> ContextUses {
+        self.uses_at(expression, MAX_HOPS)
     }
 
     fn uses_at(&mut self, node: Node<'t>, hops: u32) -> ContextUses {

@@ -231,8 +231,8 @@ impl AbsolutePath {
     }
 
     /// Returns true if two names are the same on the volume. Windows ignores case.
-    fn is_same_name(&self, one: &[u8], two: &[u8]) -> bool {
-        if self.volume.is_empty() { one == two } else { one.eq_ignore_ascii_case(two) }
+    fn is_same_name(&self, left: &[u8], right: &[u8]) -> bool {
+        if self.volume.is_empty() { left == right } else { left.eq_ignore_ascii_case(right) }
     }
 }
 

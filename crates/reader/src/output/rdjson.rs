@@ -149,7 +149,7 @@ struct RdjsonDefaults {
 fn read_diagnostic(
     named: &str,
     text: &str,
-    whole: &RdjsonDefaults,
+    defaults: &RdjsonDefaults,
     paths: &PathResolver,
     input: &OutputContext<'_>,
     collected: &mut DiagnosticCollector,
@@ -166,12 +166,12 @@ fn read_diagnostic(
     let name = |source: &Option<RdjsonSource>| {
         source.as_ref()?.name.as_deref().map(|name| text_start(name, MAX_NAME_CHARS).to_owned())
     };
-    let tool = name(&entry.source).or_else(|| name(&whole.source)).filter(|name| !name.trim().is_empty());
+    let tool = name(&entry.source).or_else(|| name(&defaults.source)).filter(|name| !name.trim().is_empty());
     let tool = tool.unwrap_or_else(|| input.tool_or("rdjson").to_owned());
     let range = span.as_ref().map_or(DiagnosticRange::File, diagnostic_range);
     let mut diagnostic = Diagnostic::new(tool, path.clone(), range, entry.message.unwrap_or_default());
     diagnostic.level = severity_level(entry.severity.as_ref())
-        .or(severity_level(whole.severity.as_ref()))
+        .or(severity_level(defaults.severity.as_ref()))
         .unwrap_or(DiagnosticLevel::Warning);
     if let Some(code) = entry.code {
         (diagnostic.rule, diagnostic.rule_page) = (code.value, code.url);

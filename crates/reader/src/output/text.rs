@@ -71,17 +71,17 @@ pub(crate) fn text_bytes(diagnostic: &Diagnostic) -> usize {
     tool.len() + message.len() + path.as_bytes().len() + optional + tags + fixes
 }
 
-/// Returns the part of a text that is examined to keep `most` characters of it. A caller that copies a text
+/// Returns the part of a text that is examined to keep `max_chars` characters of it. A caller that copies a text
 /// shared by many entries copies no more than this.
-pub(crate) fn text_start(text: &str, most: usize) -> &str {
-    let bytes = most.saturating_mul(4).saturating_add(MAX_ESCAPE_CHARS).saturating_mul(2);
+pub(crate) fn text_start(text: &str, max_chars: usize) -> &str {
+    let bytes = max_chars.saturating_mul(4).saturating_add(MAX_ESCAPE_CHARS).saturating_mul(2);
     text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
 }
 
-/// Returns one visible line of at most `most` characters, without terminal escapes, and with `…` where it was
+/// Returns one visible line of at most `max_chars` characters, without terminal escapes, and with `…` where it was
 /// cut.
-pub fn line_without_escapes(text: &str, most: usize) -> String {
-    clean_line(&without_escapes(text, most), most)
+pub fn line_without_escapes(text: &str, max_chars: usize) -> String {
+    clean_line(&without_escapes(text, max_chars), max_chars)
 }
 
 /// Returns Markdown source of several lines, without terminal escapes and hidden characters, of at most
@@ -120,10 +120,10 @@ fn is_page(page: &str) -> bool {
 
 /// Returns a text without terminal escapes (ECMA-48). These are `ESC [` with its parameters up to the final
 /// byte, and the strings that `ESC ]`, `ESC P`, `ESC X`, `ESC ^` and `ESC _` open. Other escapes of two or
-/// three characters are removed too, and the one-character forms U+0080 to U+009F. Text far beyond `most`
+/// three characters are removed too, and the one-character forms U+0080 to U+009F. Text far beyond `max_chars`
 /// characters is not examined.
-pub(crate) fn without_escapes(text: &str, most: usize) -> String {
-    let room = most.saturating_mul(4).saturating_add(MAX_ESCAPE_CHARS);
+pub(crate) fn without_escapes(text: &str, max_chars: usize) -> String {
+    let room = max_chars.saturating_mul(4).saturating_add(MAX_ESCAPE_CHARS);
     let mut kept = String::with_capacity(text.len().min(room));
     let mut rest = text.chars();
     let (mut seen, limit) = (0_usize, room.saturating_mul(2));
@@ -180,7 +180,7 @@ fn skip_control(rest: &mut std::str::Chars<'_>) {
 /// Skips a string up to its end: BEL, `ESC \` or U+009C. If there is no end on its line within
 /// [`MAX_ESCAPE_CHARS`], only the opening is removed and the rest is text. Every character is therefore
 /// examined once.
-fn skip_string(rest: &mut std::str::Chars<'_>, kept: &mut String) {
+fn skip_string(rest: &mut std::str::Chars<'_>, output: &mut String) {
     let text = rest.as_str();
     for _ in 0..MAX_ESCAPE_CHARS {
         let before = rest.clone();
@@ -198,5 +198,5 @@ fn skip_string(rest: &mut std::str::Chars<'_>, kept: &mut String) {
         }
     }
     let looked_at = text.len().saturating_sub(rest.as_str().len());
-    kept.push_str(text.get(..looked_at).unwrap_or_default());
+    output.push_str(text.get(..looked_at).unwrap_or_default());
 }

@@ -24,8 +24,8 @@ impl ReportCollector {
     /// # Errors
     ///
     /// [`ProtocolError::NotAskedFor`] if the report is about another file.
-    pub fn add(&mut self, path: &RepoPath, said: ReadReport) -> Result<(), ProtocolError> {
-        let ReadReport { findings, reviewed, not_reviewed, suppressed, suppressions, rules: _ } = said;
+    pub fn add(&mut self, path: &RepoPath, report: ReadReport) -> Result<(), ProtocolError> {
+        let ReadReport { findings, reviewed, not_reviewed, suppressed, suppressions, rules: _ } = report;
         let about = findings.iter().map(|finding| &finding.place.path);
         let about = about.chain(&reviewed).chain(not_reviewed.iter().map(|gap| &gap.path));
         let about = about.chain(suppressed.iter().map(|one| &one.finding.place.path));

@@ -108,17 +108,17 @@ struct ArchiveCollector<'a> {
 }
 
 impl ArchiveCollector<'_> {
-    fn broken_error(&self, why: impl ToString) -> ArchiveError {
-        ArchiveError::Broken { path: self.archive.to_owned(), why: why.to_string() }
+    fn broken_error(&self, reason: impl ToString) -> ArchiveError {
+        ArchiveError::Broken { path: self.archive.to_owned(), why: reason.to_string() }
     }
 
-    fn refused_error(&self, entry: &str, why: &str) -> ArchiveError {
-        let (path, entry, why) = (self.archive.to_owned(), entry.to_owned(), why.to_owned());
-        ArchiveError::Refused { path, entry, why }
+    fn refused_error(&self, entry: &str, reason: &str) -> ArchiveError {
+        let (path, entry, reason) = (self.archive.to_owned(), entry.to_owned(), reason.to_owned());
+        ArchiveError::Refused { path, entry, why: reason }
     }
 
-    fn too_large(&self, what: String) -> ArchiveError {
-        ArchiveError::TooLarge { path: self.archive.to_owned(), what }
+    fn too_large(&self, subject: String) -> ArchiveError {
+        ArchiveError::TooLarge { path: self.archive.to_owned(), what: subject }
     }
 
     /// Checks an entry's name.
@@ -165,70 +165,75 @@ impl ArchiveCollector<'_> {
     }
 }
 
-fn read_zip(mut file: File, taken: &mut ArchiveCollector<'_>) -> Result<(), ArchiveError> {
-    let copy = file.try_clone().map_err(|error| taken.broken_error(error))?;
+fn read_zip(mut file: File, collector: &mut ArchiveCollector<'_>) -> Result<(), ArchiveError> {
+    let copy = file.try_clone().map_err(|error| collector.broken_error(error))?;
     let mut archive =
-        zip::ZipArchive::new(BufReader::new(copy)).map_err(|error| taken.broken_error(error))?;
+        zip::ZipArchive::new(BufReader::new(copy)).map_err(|error| collector.broken_error(error))?;
     let found = directory::ZipDirectoryEnd {
         start: archive.central_directory_start(),
         before: archive.offset(),
         comment: archive.comment(),
     };
-    let names = directory::names(&mut file, &found, MAX_ENTRIES).map_err(|why| taken.broken_error(why))?;
-    names.iter().try_for_each(|name| taken.check_entry(name))?;
+    let names =
+        directory::names(&mut file, &found, MAX_ENTRIES).map_err(|why| collector.broken_error(why))?;
+    names.iter().try_for_each(|name| collector.check_entry(name))?;
     // The unpacker keeps one entry of each name, and uses the count at the end of the directory.
     if names.iter().collect::<BTreeSet<_>>().len() != archive.len() {
-        return Err(taken.broken_error("its directory is not as long as it says"));
+        return Err(collector.broken_error("its directory is not as long as it says"));
     }
     let read = |name: &str| {
-        let entry = archive.by_name(name).map_err(|error| taken.broken_error(error))?;
-        taken.read_bytes(name, entry)
+        let entry = archive.by_name(name).map_err(|error| collector.broken_error(error))?;
+        collector.read_bytes(name, entry)
     };
     let tree = WheelTree::from_entries(&names, read).map_err(|failure| match failure {
-        WheelFailure::Fault(fault) => taken.refused_error(&fault.entry, fault.why),
+        WheelFailure::Fault(fault) => collector.refused_error(&fault.entry, fault.why),
         WheelFailure::Read(error) => error,
     })?;
     for (path, name) in &tree.entries {
-        if !taken.is_wanted(path) {
+        if !collector.is_wanted(path) {
             continue;
         }
-        let entry = archive.by_name(name).map_err(|error| taken.broken_error(error))?;
+        let entry = archive.by_name(name).map_err(|error| collector.broken_error(error))?;
         if entry.is_symlink() {
-            return Err(taken.refused_error(name, "is a link"));
+            return Err(collector.refused_error(name, "is a link"));
         }
-        taken.add_source(name, path, entry)?;
+        collector.add_source(name, path, entry)?;
     }
-    taken.content.twice = tree.twice;
+    collector.content.twice = tree.twice;
     Ok(())
 }
 
-fn read_tar(file: impl Read, most: u64, taken: &mut ArchiveCollector<'_>) -> Result<(), ArchiveError> {
-    let mut stream = GzDecoder::new(file).take(most);
-    let read = read_entries(&mut stream, taken);
+fn read_tar(
+    file: impl Read,
+    max_bytes: u64,
+    collector: &mut ArchiveCollector<'_>,
+) -> Result<(), ArchiveError> {
+    let mut stream = GzDecoder::new(file).take(max_bytes);
+    let read = read_entries(&mut stream, collector);
     // A stream cut at the limit would look like a complete archive.
     if stream.limit() == 0 {
-        return Err(taken.too_large(format!("{} MiB", most >> 20)));
+        return Err(collector.too_large(format!("{} MiB", max_bytes >> 20)));
     }
     read
 }
 
-fn read_entries(stream: impl Read, taken: &mut ArchiveCollector<'_>) -> Result<(), ArchiveError> {
+fn read_entries(stream: impl Read, collector: &mut ArchiveCollector<'_>) -> Result<(), ArchiveError> {
     let mut archive = tar::Archive::new(stream);
-    for entry in archive.entries().map_err(|error| taken.broken_error(error))? {
-        let entry = entry.map_err(|error| taken.broken_error(error))?;
+    for entry in archive.entries().map_err(|error| collector.broken_error(error))? {
+        let entry = entry.map_err(|error| collector.broken_error(error))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         // All files are packed in one folder, which is not part of the path.
         let path = name.trim_start_matches("./").split_once('/').map_or(name.as_str(), |(_, path)| path);
-        taken.check_entry(&name)?;
+        collector.check_entry(&name)?;
         let kind = entry.header().entry_type();
-        if kind.is_dir() || !taken.is_wanted(path) {
+        if kind.is_dir() || !collector.is_wanted(path) {
             continue;
         }
         if kind.is_symlink() || kind.is_hard_link() {
-            return Err(taken.refused_error(&name, "is a link"));
+            return Err(collector.refused_error(&name, "is a link"));
         }
         if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
-            taken.add_source(&name, path, entry)?;
+            collector.add_source(&name, path, entry)?;
         }
     }
     Ok(())

@@ -136,8 +136,8 @@ impl SourcesQuery {
     /// # Errors
     ///
     /// Returns a description of the invalid part.
-    pub fn check(&self, told: &SourcesAnswer) -> Result<(), &'static str> {
-        match (self, told) {
+    pub fn check(&self, answer: &SourcesAnswer) -> Result<(), &'static str> {
+        match (self, answer) {
             (Self::Release(request), SourcesAnswer::Release(sources)) => check_release(request, sources),
             (Self::Pins(_), SourcesAnswer::Pins(pins)) => check_pins(pins),
             (Self::Project(_), SourcesAnswer::Project(project)) => check_project(project),
@@ -226,17 +226,17 @@ fn check_project(project: &ProjectFacts) -> Result<(), &'static str> {
     ensure(pairs && names && single, "a name")
 }
 
-fn ensure(is_well: bool, what: &'static str) -> Result<(), &'static str> {
-    if is_well { Ok(()) } else { Err(what) }
+fn ensure(is_valid: bool, label: &'static str) -> Result<(), &'static str> {
+    if is_valid { Ok(()) } else { Err(label) }
 }
 
 fn is_name(text: &str) -> bool {
     text.len() <= MAX_NAME && !text.chars().any(char::is_control)
 }
 
-fn are_digests(of: &DefinitionDigests) -> bool {
-    let is_former = of.former.as_ref().is_none_or(|former| are_digits(former, TREE_DIGITS));
-    are_digits(&of.raw, RAW_DIGITS) && is_tree(&of.tree) && is_former
+fn are_digests(digests: &DefinitionDigests) -> bool {
+    let is_former = digests.former.as_ref().is_none_or(|former| are_digits(former, TREE_DIGITS));
+    are_digits(&digests.raw, RAW_DIGITS) && is_tree(&digests.tree) && is_former
 }
 
 fn is_tree(text: &str) -> bool {

@@ -31,11 +31,11 @@ pub(super) fn digest_definition(
 }
 
 /// Combines the digests of several definitions of one name, which count as one.
-pub(super) fn join_digests(one: &DefinitionDigests, two: &DefinitionDigests) -> DefinitionDigests {
-    let both = |one: &str, two: &str| format!("{one}\n{two}");
+pub(super) fn join_digests(first: &DefinitionDigests, second: &DefinitionDigests) -> DefinitionDigests {
+    let both = |first: &str, second: &str| format!("{first}\n{second}");
     DefinitionDigests {
-        raw: hex::encode(Sha1::digest(both(&one.raw, &two.raw).as_bytes())),
-        tree: hex::encode(Sha256::digest(both(&one.tree, &two.tree).as_bytes())),
+        raw: hex::encode(Sha1::digest(both(&first.raw, &second.raw).as_bytes())),
+        tree: hex::encode(Sha256::digest(both(&first.tree, &second.tree).as_bytes())),
         former: None,
     }
 }

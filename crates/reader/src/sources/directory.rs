@@ -24,22 +24,22 @@ pub(super) struct ZipDirectoryEnd<'a> {
     pub(super) comment: &'a [u8],
 }
 
-/// Returns the names of the entries, at most one more than `most`.
+/// Returns the names of the entries, at most one more than `max_entries`.
 pub(super) fn names(
     file: &mut File,
-    found: &ZipDirectoryEnd<'_>,
-    most: usize,
+    end_record: &ZipDirectoryEnd<'_>,
+    max_entries: usize,
 ) -> Result<Vec<String>, String> {
     let failed = |error: io::Error| error.to_string();
     let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
-    let end = length.checked_sub((END.1 + found.comment.len()) as u64).ok_or("it has no end")?;
+    let end = length.checked_sub((END.1 + end_record.comment.len()) as u64).ok_or("it has no end")?;
     let is_end = read_bytes(file, end, END.1).map_err(failed)?.starts_with(END.0);
-    let is_second = found.comment.windows(END.0.len()).any(|window| window == END.0);
-    if found.before != 0 || !is_end || is_second {
+    let is_second = end_record.comment.windows(END.0.len()).any(|window| window == END.0);
+    if end_record.before != 0 || !is_end || is_second {
         return Err("it is not a single archive".to_owned());
     }
-    let (mut names, mut at) = (Vec::new(), found.start);
-    while at < end && names.len() <= most {
+    let (mut names, mut at) = (Vec::new(), end_record.start);
+    while at < end && names.len() <= max_entries {
         let head = read_bytes(file, at, ENTRY.1.min(usize::try_from(end - at).unwrap_or(ENTRY.1)))
             .map_err(failed)?;
         if head.starts_with(LONG_END) {

@@ -113,9 +113,9 @@ impl<'a> ReleaseFiles<'a> {
         self.find_item(path, &names, &mut left)
     }
 
-    fn find_item(&mut self, path: &str, names: &[&str], left: &mut u32) -> SymbolState {
-        let Some(fewer) = left.checked_sub(1) else { return SymbolState::Gone };
-        *left = fewer;
+    fn find_item(&mut self, path: &str, names: &[&str], remaining_steps: &mut u32) -> SymbolState {
+        let Some(fewer) = remaining_steps.checked_sub(1) else { return SymbolState::Gone };
+        *remaining_steps = fewer;
         let (Some(family), Some(items)) = (LanguageFamily::from_path(path), self.items(path)) else {
             return SymbolState::Gone;
         };
@@ -135,7 +135,7 @@ impl<'a> ReleaseFiles<'a> {
             if link.module.is_empty() {
                 // The name is an alias of another one in this file.
                 if there != Some(*head) {
-                    match self.find_item(path, &names, left) {
+                    match self.find_item(path, &names, remaining_steps) {
                         SymbolState::Gone => {}
                         found @ (SymbolState::Defined(_) | SymbolState::Elsewhere) => return found,
                     }
@@ -157,7 +157,7 @@ impl<'a> ReleaseFiles<'a> {
                 continue;
             };
             let names: Vec<&str> = within.iter().map(String::as_str).chain(names).collect();
-            match self.find_item(&path, &names, left) {
+            match self.find_item(&path, &names, remaining_steps) {
                 SymbolState::Gone => {}
                 found @ (SymbolState::Defined(_) | SymbolState::Elsewhere) => return found,
             }
@@ -244,9 +244,10 @@ impl<'a> ItemCollector<'a> {
         node.child_by_field_name(name).map(|child| self.text_of(child))
     }
 
-    pub(super) fn link(&mut self, name: Option<&str>, module: &str, there: Option<&str>) {
-        let (name, module, there) = (name.map(str::to_owned), module.to_owned(), there.map(str::to_owned));
-        self.items.links.push(ItemLink { name, module, there });
+    pub(super) fn link(&mut self, name: Option<&str>, module: &str, original_name: Option<&str>) {
+        let (name, module, original_name) =
+            (name.map(str::to_owned), module.to_owned(), original_name.map(str::to_owned));
+        self.items.links.push(ItemLink { name, module, there: original_name });
     }
 
     /// Adds a definition, from its first node (an attribute, a decorator) to its last. Several of one name

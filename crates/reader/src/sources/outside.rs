@@ -72,7 +72,7 @@ impl<'a> PieceCollector<'a> {
     fn push(
         &mut self,
         scope: &StatementScope,
-        what: ReleasePartKind,
+        kind: ReleasePartKind,
         name: &str,
         words: &[&str],
         nodes: &[Node<'_>],
@@ -81,7 +81,7 @@ impl<'a> PieceCollector<'a> {
             scope.conditions.iter().map(String::as_str).chain(words.iter().copied()).collect();
         let tree = digest_tree(&words, nodes, self.text)?;
         let (scope, name) = (scope.name.clone(), first_line(name));
-        self.outside.pieces.push(NonFunctionCode { scope, name, what, tree });
+        self.outside.pieces.push(NonFunctionCode { scope, name, what: kind, tree });
         Ok(())
     }
 

@@ -211,29 +211,30 @@ impl ProjectModule<'_> {
     }
 
     /// Collects the statements at the top level, in branches too.
-    fn visit_statements(&mut self, body: Node<'_>, told: &mut ModuleFacts) {
+    fn visit_statements(&mut self, body: Node<'_>, facts: &mut ModuleFacts) {
         let mut cursor = body.walk();
         for node in body.named_children(&mut cursor) {
             let inner = node.child_by_field_name("definition").unwrap_or(node);
             match inner.kind() {
                 "import_statement" | "import_from_statement" => self.visit_import(inner),
                 "function_definition" => {
-                    told.functions
+                    facts
+                        .functions
                         .extend(inner.child_by_field_name("name").map(|name| self.text_of(name).to_owned()));
                 }
-                "class_definition" => self.visit_class(inner, told),
+                "class_definition" => self.visit_class(inner, facts),
                 // Statements nested deeper than the limit are left out.
                 "if_statement" | "try_statement" | "else_clause" | "except_clause" | "block"
                     if depth(inner) < MAX_BASES =>
                 {
-                    self.visit_statements(inner, told);
+                    self.visit_statements(inner, facts);
                 }
                 _ => {}
             }
         }
     }
 
-    fn visit_class(&self, node: Node<'_>, told: &mut ModuleFacts) {
+    fn visit_class(&self, node: Node<'_>, facts: &mut ModuleFacts) {
         let Some(name) = node.child_by_field_name("name").map(|name| self.text_of(name).to_owned()) else {
             return;
         };
@@ -256,7 +257,7 @@ impl ProjectModule<'_> {
             }
         }
         let class = ProjectClass { file: self.path.to_owned(), name: name.clone(), bases, methods, aliases };
-        told.classes.push((format!("{}:{name}", self.module), class));
+        facts.classes.push((format!("{}:{name}", self.module), class));
     }
 
     /// Returns the suffix for the part of a property that a method is, by its decorators.

@@ -159,21 +159,21 @@ impl<'tree> NameNode<'_, 'tree> {
     }
 
     /// Returns true if the name is this field of a node.
-    fn is_field(&self, of: Node<'_>, field: &str) -> bool {
-        of.child_by_field_name(field).is_some_and(|child| child.id() == self.node.id())
+    fn is_field(&self, parent: Node<'_>, field: &str) -> bool {
+        parent.child_by_field_name(field).is_some_and(|child| child.id() == self.node.id())
     }
 
     fn text(&self, node: Node<'_>) -> String {
         String::from_utf8_lossy(self.text.get(node.byte_range()).unwrap_or_default()).into_owned()
     }
 
-    fn field(&self, of: Node<'_>, field: &str) -> String {
-        of.child_by_field_name(field).map(|node| self.text(node)).unwrap_or_default()
+    fn field(&self, parent: Node<'_>, field: &str) -> String {
+        parent.child_by_field_name(field).map(|node| self.text(node)).unwrap_or_default()
     }
 
     /// Returns the text of a field that is a string, without its quotes.
-    fn unquoted_field(&self, of: Node<'_>, field: &str) -> String {
-        self.field(of, field).trim_matches(['"', '\'', '`']).to_owned()
+    fn unquoted_field(&self, parent: Node<'_>, field: &str) -> String {
+        self.field(parent, field).trim_matches(['"', '\'', '`']).to_owned()
     }
 
     /// Returns the origin if the name is bound here in Python.

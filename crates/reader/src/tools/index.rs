@@ -68,24 +68,24 @@ impl FileIndex {
 
     /// Parses a path that a model wrote: a leading `./` and a trailing `/` are allowed. The root is the empty
     /// path.
-    pub(super) fn parse_path(given: Option<&str>) -> Result<RepoPath, ToolCallError> {
-        let given = given.unwrap_or_default();
-        let mut text = given.trim_end_matches('/');
+    pub(super) fn parse_path(raw_path: Option<&str>) -> Result<RepoPath, ToolCallError> {
+        let raw_path = raw_path.unwrap_or_default();
+        let mut text = raw_path.trim_end_matches('/');
         while let Some(rest) = text.strip_prefix("./") {
             text = rest;
         }
         let path = RepoPath::from_text(if text == "." { "" } else { text });
-        let is_root = path.as_bytes().is_empty() && !given.starts_with('/');
+        let is_root = path.as_bytes().is_empty() && !raw_path.starts_with('/');
         if is_root || path.may_be_written() {
             Ok(path)
         } else {
-            Err(ToolCallError::NotAPath(given.to_owned()))
+            Err(ToolCallError::NotAPath(raw_path.to_owned()))
         }
     }
 
     /// Returns the path of a file, if it exists.
-    pub(super) fn find_file(&self, given: &str) -> Result<RepoPath, ToolCallError> {
-        let path = Self::parse_path(Some(given))?;
+    pub(super) fn find_file(&self, raw_path: &str) -> Result<RepoPath, ToolCallError> {
+        let path = Self::parse_path(Some(raw_path))?;
         match self.path_kind(&path) {
             Some(PathKind::File) => Ok(path),
             Some(PathKind::Folder) => Err(ToolCallError::IsAFolder(path)),
@@ -117,8 +117,8 @@ impl FileIndex {
     }
 
     /// Returns the file at a path, or all files in a folder.
-    pub(super) fn files_at(&self, given: Option<&str>) -> Result<&[RepoPath], ToolCallError> {
-        let path = Self::parse_path(given)?;
+    pub(super) fn files_at(&self, raw_path: Option<&str>) -> Result<&[RepoPath], ToolCallError> {
+        let path = Self::parse_path(raw_path)?;
         match self.path_kind(&path) {
             Some(PathKind::Folder) => Ok(self.files_below(&path)),
             Some(PathKind::File) => {

@@ -92,13 +92,13 @@ impl ReplyPage {
     }
 }
 
-/// Returns a line of a file: at most `most` characters from the `column`th (1-based) on, with invisible
+/// Returns a line of a file: at most `max_chars` characters from the `column`th (1-based) on, with invisible
 /// characters escaped, and with a mark where it was cut.
-pub(super) fn reply_line(bytes: &[u8], column: usize, most: usize) -> String {
+pub(super) fn reply_line(bytes: &[u8], column: usize, max_chars: usize) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut rest = text.chars().skip(column - 1);
-    let mut shown = String::with_capacity(text.len().min(most));
-    for letter in rest.by_ref().take(most) {
+    let mut shown = String::with_capacity(text.len().min(max_chars));
+    for letter in rest.by_ref().take(max_chars) {
         push_visible(&mut shown, letter);
     }
     match rest.count() {
@@ -130,6 +130,6 @@ fn push_visible(text: &mut String, letter: char) {
 }
 
 /// Returns a note or a refusal as one visible line of bounded length.
-pub(super) fn cut_note(words: &str) -> String {
-    reply_line(words.replace('\n', " ").as_bytes(), 1, MAX_NOTE_CHARS)
+pub(super) fn cut_note(text: &str) -> String {
+    reply_line(text.replace('\n', " ").as_bytes(), 1, MAX_NOTE_CHARS)
 }

@@ -297,11 +297,11 @@ fn code_outside_of_definitions_of_other_languages_is_told_too() {
 struct PseudoRandom(u64);
 
 impl PseudoRandom {
-    fn below(&mut self, most: usize) -> usize {
+    fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % most as u64).unwrap()
+        usize::try_from(self.0 % bound as u64).unwrap()
     }
 }
 

@@ -305,11 +305,11 @@ fn two_hundred_wheels_are_read_as_pip_installs_them() {
 
 /// Returns true if these are the files that pip installs, apart from those that it generates. Files that
 /// `data` may place over others are named.
-fn is_same_tree(wheel: &Wheel, theirs: &BTreeMap<String, String>, ours: &ReleaseSources) -> bool {
+fn is_same_tree(wheel: &Wheel, installed_files: &BTreeMap<String, String>, sources: &ReleaseSources) -> bool {
     let over: Vec<_> =
-        ours.files.keys().filter(|path| path.starts_with(".data/data/") && path.contains(OVER)).collect();
+        sources.files.keys().filter(|path| path.starts_with(".data/data/") && path.contains(OVER)).collect();
     if !over.is_empty() {
-        return over.iter().all(|path| ours.shadows.contains(*path));
+        return over.iter().all(|path| sources.shadows.contains(*path));
     }
     // For a script with the name of an entry point, pip generates its own and ignores the content.
     let is_generated = wheel.names().contains(&"rimx-1.0.dist-info/entry_points.txt");
@@ -323,5 +323,5 @@ fn is_same_tree(wheel: &Wheel, theirs: &BTreeMap<String, String>, ours: &Release
             |path: &str, digest: &String| (!path.starts_with(".data/scripts/")).then(|| digest.clone());
         files.map(|(path, of)| (path.clone(), digest(path, of))).collect()
     };
-    !(is_generated && ours.files.contains_key(GENERATED)) && seen(theirs) == seen(&ours.files)
+    !(is_generated && sources.files.contains_key(GENERATED)) && seen(installed_files) == seen(&sources.files)
 }

@@ -98,11 +98,13 @@ enum BoundSide {
     Other,
 }
 
-fn side(one: &VersionSpecifier) -> BoundSide {
-    match one {
-        one if is_lower(one) => BoundSide::Lower,
-        one if is_upper(one) => BoundSide::Upper,
-        one if matches!(*one.operator(), Operator::Equal | Operator::ExactEqual) => BoundSide::Exact,
+fn side(specifier: &VersionSpecifier) -> BoundSide {
+    match specifier {
+        specifier if is_lower(specifier) => BoundSide::Lower,
+        specifier if is_upper(specifier) => BoundSide::Upper,
+        specifier if matches!(*specifier.operator(), Operator::Equal | Operator::ExactEqual) => {
+            BoundSide::Exact
+        }
         _ => BoundSide::Other,
     }
 }

@@ -41,10 +41,10 @@ fn normalise_package_name(package: &str) -> Option<String> {
 fn best_releases(
     package: &str,
     page: &IndexResponse,
-    listed: Vec<IndexFile>,
+    files: Vec<IndexFile>,
 ) -> BTreeMap<PackageVersion, PackageRelease> {
     let mut best: BTreeMap<PackageVersion, (u8, PackageRelease)> = BTreeMap::new();
-    for file in listed {
+    for file in files {
         let Some((version, format, rank)) = version_in(package, &file.name) else { continue };
         let Ok(url) = page.base.join(&file.url) else { continue };
         let IndexFile { name, integrity, is_yanked, published, .. } = file;

@@ -93,7 +93,7 @@ pub(super) struct IndexResponse {
 }
 
 impl IndexResponse {
-    pub(super) fn malformed_error(&self, why: impl ToString) -> IndexError {
-        IndexError::Rubbish { index: self.base.to_string(), why: why.to_string() }
+    pub(super) fn malformed_error(&self, reason: impl ToString) -> IndexError {
+        IndexError::Rubbish { index: self.base.to_string(), why: reason.to_string() }
     }
 }

@@ -52,9 +52,9 @@ pub(super) fn python_range(
 }
 
 /// Returns the number of components of the upper bound that a specifier is or implies.
-fn precision(one: &VersionSpecifier) -> Option<usize> {
-    let count = one.version().release().len();
-    match *one.operator() {
+fn precision(specifier: &VersionSpecifier) -> Option<usize> {
+    let count = specifier.version().release().len();
+    match *specifier.operator() {
         Operator::LessThan | Operator::EqualStar => Some(count),
         // The specifier `~=1.2.0` ends before 1.3.
         Operator::TildeEqual => count.checked_sub(1),

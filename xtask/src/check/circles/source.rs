@@ -197,7 +197,7 @@ fn end_of_item(words: &[&str], mut at: usize) -> usize {
 }
 
 /// Collects every name that a tree of imports brings in. `path` is the part before the tree.
-fn imports(tree: &[&str], path: &mut Vec<String>, found: &mut impl FnMut(Vec<String>, Option<String>)) {
+fn imports(tree: &[&str], path: &mut Vec<String>, record: &mut impl FnMut(Vec<String>, Option<String>)) {
     let depth_before = path.len();
     match tree {
         [] => {}
@@ -208,27 +208,27 @@ fn imports(tree: &[&str], path: &mut Vec<String>, found: &mut impl FnMut(Vec<Str
                     "{" => depth += 1,
                     "}" => depth = depth.saturating_sub(1),
                     "," if depth == 0 => {
-                        imports(inner.get(begin..at).unwrap_or_default(), path, found);
+                        imports(inner.get(begin..at).unwrap_or_default(), path, record);
                         begin = at + 1;
                     }
                     _ => {}
                 }
             }
-            imports(inner.get(begin..).unwrap_or_default(), path, found);
+            imports(inner.get(begin..).unwrap_or_default(), path, record);
         }
-        ["*"] => found(path.clone(), None),
-        ["self"] if depth_before > 0 => found(path.clone(), path.last().cloned()),
-        ["self", "as", alias] if depth_before > 0 => found(path.clone(), Some(plain(alias))),
-        [name, "as", alias] => found([path.as_slice(), &[plain(name)]].concat(), Some(plain(alias))),
-        [name] => found([path.as_slice(), &[plain(name)]].concat(), Some(plain(name))),
+        ["*"] => record(path.clone(), None),
+        ["self"] if depth_before > 0 => record(path.clone(), path.last().cloned()),
+        ["self", "as", alias] if depth_before > 0 => record(path.clone(), Some(plain(alias))),
+        [name, "as", alias] => record([path.as_slice(), &[plain(name)]].concat(), Some(plain(alias))),
+        [name] => record([path.as_slice(), &[plain(name)]].concat(), Some(plain(name))),
         ["::", rest @ ..] => {
             // The path names an external crate, even if a module here has the same name.
             path.push(String::new());
-            imports(rest, path, found);
+            imports(rest, path, record);
         }
         [name, "::", rest @ ..] => {
             path.push(plain(name));
-            imports(rest, path, found);
+            imports(rest, path, record);
         }
         [_, ..] => {}
     }

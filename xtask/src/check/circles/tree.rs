@@ -56,10 +56,10 @@ struct ModuleTree {
 
 impl ModuleTree {
     /// Adds a file and all files that its modules lead to.
-    fn read(&mut self, file: &str, own: ModulePath, texts: &BTreeMap<&str, &str>) {
+    fn read(&mut self, file: &str, module_path: ModulePath, texts: &BTreeMap<&str, &str>) {
         let Some(text) = texts.get(file) else { return };
         let source = source::read(text);
-        let at = |within: &ModulePath| [own.as_slice(), within].concat();
+        let at = |within: &ModulePath| [module_path.as_slice(), within].concat();
         for within in &source.modules {
             self.modules.entry(at(within)).or_default().file = file.to_owned();
         }
@@ -75,16 +75,16 @@ impl ModuleTree {
         }
         // Modules of a root are beside it, those of others in a folder of their name.
         let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
-        let folder = if own.is_empty() || name == "mod.rs" {
+        let folder = if module_path.is_empty() || name == "mod.rs" {
             folder.to_owned()
         } else {
             file.trim_end_matches(".rs").to_owned()
         };
         let more = source.files.clone();
-        self.files.insert(file.to_owned(), (own.clone(), source));
+        self.files.insert(file.to_owned(), (module_path.clone(), source));
         for module in more {
             let place = format!("{folder}/{}", module.join("/"));
-            let module = [own.as_slice(), &module].concat();
+            let module = [module_path.as_slice(), &module].concat();
             for file in [format!("{place}.rs"), format!("{place}/mod.rs")] {
                 self.read(&file, module.clone(), texts);
             }
@@ -94,11 +94,11 @@ impl ModuleTree {
     /// Returns the files whose items this one names.
     fn used<'a>(
         &'a self,
-        own: &'a ModulePath,
+        module_path: &'a ModulePath,
         source: &'a ParsedSource,
     ) -> impl Iterator<Item = String> + 'a {
         let imported = source.imports.iter().filter_map(move |import| {
-            let within = [own.as_slice(), &import.within].concat();
+            let within = [module_path.as_slice(), &import.within].concat();
             match (self.target(&within, &import.path, MAX_STEPS)?, &import.alias) {
                 // A mere re-export of another module's item is no use of it.
                 (PathTarget::Item(module), Some(alias)) => {
@@ -112,7 +112,7 @@ impl ModuleTree {
             }
         });
         let named = source.paths.iter().filter_map(move |(within, path)| {
-            match self.target(&[own.as_slice(), within].concat(), path, MAX_STEPS)? {
+            match self.target(&[module_path.as_slice(), within].concat(), path, MAX_STEPS)? {
                 PathTarget::Item(module) => Some(module),
                 PathTarget::Module(_) | PathTarget::Outside => None,
             }
@@ -121,13 +121,13 @@ impl ModuleTree {
     }
 
     /// Returns the target of a path in a module; none if its first name is unknown here.
-    fn target(&self, within: &ModulePath, path: &[String], steps: usize) -> Option<PathTarget> {
+    fn target(&self, module_path: &ModulePath, path: &[String], steps: usize) -> Option<PathTarget> {
         let (first, rest) = path.split_first()?;
         let mut at = match first.as_str() {
             "crate" => PathTarget::Module(Vec::new()),
-            "self" => PathTarget::Module(within.clone()),
-            "super" => PathTarget::Module(within.split_last()?.1.to_vec()),
-            name => self.named(within, name, steps)?,
+            "self" => PathTarget::Module(module_path.clone()),
+            "super" => PathTarget::Module(module_path.split_last()?.1.to_vec()),
+            name => self.named(module_path, name, steps)?,
         };
         for name in rest {
             at = match at {

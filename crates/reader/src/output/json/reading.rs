@@ -50,16 +50,16 @@ impl<'a> OutputReader<'a> {
         read.map_err(|error| self.add_unreadable(&error)).ok()
     }
 
-    /// Returns the well-formed entries of a document that is an array; `null` is an empty one. `what` names
+    /// Returns the well-formed entries of a document that is an array; `null` is an empty one. `entry_label` names
     /// an entry in a problem.
     pub(crate) fn for_each_entry<'b, T: Deserialize<'b>>(
         &mut self,
         array: &'b RawValue,
-        what: &str,
+        entry_label: &str,
         take: impl FnMut(&mut Self, T),
     ) {
         if array.get() != "null" {
-            self.each_of(array.get(), what, take);
+            self.each_of(array.get(), entry_label, take);
         }
     }
 
@@ -67,13 +67,13 @@ impl<'a> OutputReader<'a> {
     pub(crate) fn each_of<'b, T: Deserialize<'b>>(
         &mut self,
         text: &'b str,
-        what: &str,
+        entry_label: &str,
         mut take: impl FnMut(&mut Self, T),
     ) {
         let read = entries::for_each_entry(text, |index, entry| {
             match serde_json::from_str(entry.get()) {
                 Ok(entry) => take(self, entry),
-                Err(error) => self.add_malformed_entry(&format!("{what} {}: {error}", index + 1)),
+                Err(error) => self.add_malformed_entry(&format!("{entry_label} {}: {error}", index + 1)),
             }
             if self.collected.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });

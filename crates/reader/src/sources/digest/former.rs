@@ -95,25 +95,25 @@ impl<'a> FormerTreeHasher<'a> {
     fn read_string_parts(
         &mut self,
         node: Node<'_>,
-        so_far: &mut String,
+        content: &mut String,
         depth: usize,
     ) -> Result<(), ComplexityError> {
         let mut prefix = String::new();
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {
             match child.kind() {
-                "string" => self.read_string_parts(child, so_far, depth + 1)?,
+                "string" => self.read_string_parts(child, content, depth + 1)?,
                 "string_start" => {
                     let start = self.text_of(child).to_lowercase();
                     prefix = start.chars().filter(|letter| matches!(letter, 'b' | 'r' | 't')).collect();
-                    if prefix.contains('b') && !so_far.starts_with("b:") {
-                        so_far.insert_str(0, "b:");
+                    if prefix.contains('b') && !content.starts_with("b:") {
+                        content.insert_str(0, "b:");
                     }
                 }
-                "string_content" => self.read_content(child, prefix.contains('r'), so_far),
+                "string_content" => self.read_content(child, prefix.contains('r'), content),
                 "interpolation" => {
-                    self.add_piece(so_far);
-                    so_far.clear();
+                    self.add_piece(content);
+                    content.clear();
                     self.add_node(child, depth + 1)?;
                 }
                 _ => {}
@@ -124,24 +124,24 @@ impl<'a> FormerTreeHasher<'a> {
 
     /// Adds the text between quotes. Escapes of quotes and line ends, `\n` and `\t` are decoded; other
     /// escapes stay as they are written. A backslash in a raw string is doubled.
-    fn read_content(&self, node: Node<'_>, is_raw: bool, so_far: &mut String) {
+    fn read_content(&self, node: Node<'_>, is_raw: bool, content: &mut String) {
         let mut rest = self.text_of(node);
         while let Some(at) = rest.find('\\').filter(|_| !is_raw) {
-            so_far.push_str(rest.get(..at).unwrap_or_default());
+            content.push_str(rest.get(..at).unwrap_or_default());
             let mut after = rest.get(at + 1..).unwrap_or_default().chars();
             match after.next() {
                 Some('\n') | None => {}
-                Some(quote @ ('\'' | '"')) => so_far.push(quote),
-                Some('n') => so_far.push('\n'),
-                Some('t') => so_far.push('\t'),
-                Some(other) => so_far.extend(['\\', other]),
+                Some(quote @ ('\'' | '"')) => content.push(quote),
+                Some('n') => content.push('\n'),
+                Some('t') => content.push('\t'),
+                Some(other) => content.extend(['\\', other]),
             }
             rest = after.as_str();
         }
         if is_raw {
-            so_far.push_str(&rest.replace('\\', "\\\\"));
+            content.push_str(&rest.replace('\\', "\\\\"));
         } else {
-            so_far.push_str(rest);
+            content.push_str(rest);
         }
     }
 }

@@ -25,12 +25,12 @@ pub(super) const SAME: [(&str, &str); 5] = [
 
 /// Computes the digest of nodes after words for their position.
 pub(in crate::sources) fn digest_tree(
-    words: &[&str],
+    context_words: &[&str],
     nodes: &[Node<'_>],
     text: &str,
 ) -> Result<String, ComplexityError> {
     let mut tree = PythonTreeHasher { hash: Sha256::new(), text };
-    for word in words {
+    for word in context_words {
         tree.add_piece(DigestPiece::Token, word);
     }
     for node in nodes {
@@ -176,7 +176,7 @@ impl<'a> PythonTreeHasher<'a> {
     fn add_branches(
         &mut self,
         node: Node<'_>,
-        left: &[Node<'_>],
+        remaining: &[Node<'_>],
         depth: usize,
     ) -> Result<(), ComplexityError> {
         if depth > MAX_DEPTH {
@@ -185,10 +185,10 @@ impl<'a> PythonTreeHasher<'a> {
         let parts = [node.child_by_field_name("condition"), node.child_by_field_name("consequence")];
         self.add_enclosed("if", |tree| {
             parts.into_iter().flatten().try_for_each(|part| tree.add_node(part, depth + 1))?;
-            match left.split_first() {
+            match remaining.split_first() {
                 None => Ok(()),
-                Some((next, left)) if next.kind() == "elif_clause" => {
-                    tree.add_enclosed("else", |tree| tree.add_branches(*next, left, depth + 1))
+                Some((next, remaining)) if next.kind() == "elif_clause" => {
+                    tree.add_enclosed("else", |tree| tree.add_branches(*next, remaining, depth + 1))
                 }
                 Some((last, _)) => {
                     let body = last.child_by_field_name("body").unwrap_or(*last);
@@ -276,27 +276,27 @@ impl<'a> PythonTreeHasher<'a> {
         })
     }
 
-    fn flush(&mut self, so_far: &mut String) {
-        if !so_far.is_empty() {
-            self.add_piece(DigestPiece::Text, so_far);
-            so_far.clear();
+    fn flush(&mut self, content: &mut String) {
+        if !content.is_empty() {
+            self.add_piece(DigestPiece::Text, content);
+            content.clear();
         }
     }
 
     fn read_string_parts(
         &mut self,
         node: Node<'_>,
-        so_far: &mut String,
+        content: &mut String,
         depth: usize,
     ) -> Result<(), ComplexityError> {
         let mut form = text::StringPrefix::default();
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {
             match child.kind() {
-                "string" => self.read_string_parts(child, so_far, depth + 1)?,
+                "string" => self.read_string_parts(child, content, depth + 1)?,
                 "string_start" => form = text::StringPrefix::parse(self.text_of(child)),
-                "string_content" => form.read(self.text_of(child), so_far),
-                "interpolation" => self.add_interpolation(child, form, so_far, depth + 1)?,
+                "string_content" => form.read(self.text_of(child), content),
+                "interpolation" => self.add_interpolation(child, form, content, depth + 1)?,
                 _ => {}
             }
         }
@@ -308,7 +308,7 @@ impl<'a> PythonTreeHasher<'a> {
         &mut self,
         node: Node<'_>,
         form: text::StringPrefix,
-        so_far: &mut String,
+        content: &mut String,
         depth: usize,
     ) -> Result<(), ComplexityError> {
         let expression = node.child_by_field_name("expression");
@@ -320,12 +320,12 @@ impl<'a> PythonTreeHasher<'a> {
         if shown {
             let end = [node.child_by_field_name("type_conversion"), specifier].into_iter().flatten().next();
             let end = end.map_or(node.end_byte().saturating_sub(1), |end| end.start_byte());
-            so_far.push_str(self.text.get(node.start_byte() + 1..end).unwrap_or_default());
+            content.push_str(self.text.get(node.start_byte() + 1..end).unwrap_or_default());
             if conversion.is_none() && specifier.is_none() {
                 conversion = Some("!r");
             }
         }
-        self.flush(so_far);
+        self.flush(content);
         self.add_enclosed("interpolation", |tree| {
             expression.map_or(Ok(()), |expression| tree.add_node(expression, depth + 1))?;
             if let Some(conversion) = conversion {

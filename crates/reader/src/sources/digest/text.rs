@@ -17,24 +17,24 @@ impl StringPrefix {
 
     /// Decodes the text between quotes. A literal backslash becomes two, which distinguishes it from an
     /// escape that cannot be decoded here (`\N{…}`, half of a surrogate pair).
-    pub(super) fn read(self, text: &str, to: &mut String) {
+    pub(super) fn read(self, text: &str, output: &mut String) {
         let mut rest = text.chars().peekable();
         while let Some(letter) = rest.next() {
             match letter {
                 '{' | '}' if self.has_places && rest.peek() == Some(&letter) => {
                     rest.next();
-                    to.push(letter);
+                    output.push(letter);
                 }
-                '\\' if self.is_raw => to.push_str("\\\\"),
+                '\\' if self.is_raw => output.push_str("\\\\"),
                 '\\' => {
                     let after: String = rest.clone().take(MAX_ESCAPE).collect();
                     let (taken, value) = self.escape(&after);
-                    to.push_str(&value);
+                    output.push_str(&value);
                     for _ in 0..taken {
                         rest.next();
                     }
                 }
-                other => to.push(other),
+                other => output.push(other),
             }
         }
     }

@@ -72,8 +72,8 @@ pub(super) struct PythonClass {
 }
 
 impl PythonScope {
-    pub(super) fn bind(&mut self, name: &str, to: BindingTarget, branch: StatementBranch) {
-        self.names.entry(name.to_owned()).or_default().push(ScopeBinding { to, branch });
+    pub(super) fn bind(&mut self, name: &str, target: BindingTarget, branch: StatementBranch) {
+        self.names.entry(name.to_owned()).or_default().push(ScopeBinding { to: target, branch });
     }
 
     pub(super) fn has_name(&self, name: &str) -> bool {

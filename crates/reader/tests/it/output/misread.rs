@@ -62,13 +62,13 @@ pub(super) fn given(format: &str, folder: &str, text: &str) -> ToolOutput {
     }
 }
 
-fn count(found: &ToolFindings) -> u64 {
-    found.findings.len() as u64 + found.elsewhere + found.suppressed
+fn count(tool_findings: &ToolFindings) -> u64 {
+    tool_findings.findings.len() as u64 + tool_findings.elsewhere + tool_findings.suppressed
 }
 
 /// Returns true if a review based on this would pass, or would resolve findings that are absent.
-fn is_trusted(found: &ToolFindings) -> bool {
-    found.problems.is_empty() && found.keeps_open.is_none()
+fn is_trusted(tool_findings: &ToolFindings) -> bool {
+    tool_findings.problems.is_empty() && tool_findings.keeps_open.is_none()
 }
 
 fn text_of(name: &str) -> String {

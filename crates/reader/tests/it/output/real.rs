@@ -88,16 +88,16 @@ fn read_real(name: &str) -> DiagnosticReport {
 
 /// Returns a diagnostic on a line: the level, the rule, the place from its first byte on, the text there, and
 /// its fixes.
-fn shown(found: &Diagnostic, tree: &BTreeMap<String, String>) -> String {
-    let level = match found.level {
+fn shown(diagnostic: &Diagnostic, tree: &BTreeMap<String, String>) -> String {
+    let level = match diagnostic.level {
         DiagnosticLevel::Error => "error",
         DiagnosticLevel::Warning => "warning",
         DiagnosticLevel::Note => "note",
     };
-    let path = found.path.to_string();
+    let path = diagnostic.path.to_string();
     let text = tree.get(&path).unwrap_or_else(|| panic!("{path} is no file of the tree"));
     let file = FileText::new(text.as_bytes());
-    let place = match file.byte_range(&found.range) {
+    let place = match file.byte_range(&diagnostic.range) {
         Ok(range) => {
             let line_start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
             let line = text[..range.start].matches('\n').count() + 1;
@@ -112,14 +112,14 @@ fn shown(found: &Diagnostic, tree: &BTreeMap<String, String>) -> String {
             format!("{path}:{line}:{} {at:?}{more}", range.start - line_start + 1)
         }
         Err(error) => {
-            let (first, last) = file.range_lines(&found.range).unwrap();
+            let (first, last) = file.range_lines(&diagnostic.range).unwrap();
             format!("{path}:{first}-{last} ({error})")
         }
     };
-    let mut shown = format!("{level} {} {place}", found.rule.as_deref().unwrap_or("-"));
-    for fix in &found.fixes {
+    let mut shown = format!("{level} {} {place}", diagnostic.rule.as_deref().unwrap_or("-"));
+    for fix in &diagnostic.fixes {
         shown.push_str("\n   ");
-        for edit in resolve_fix(fix, &found.path, &file).unwrap() {
+        for edit in resolve_fix(fix, &diagnostic.path, &file).unwrap() {
             write!(shown, " {:?} -> {:?}", &text[edit.range.clone()], edit.new_text).unwrap();
         }
     }
