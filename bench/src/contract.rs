@@ -59,7 +59,7 @@ struct PackageDocument {
 
 /// Cuts the descriptions. It never returns `false`: it succeeds or returns an error.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let data = workspace::root()?.join(DATA);
+    let data = workspace::workspace_root()?.join(DATA);
     let list = data.join("github.toml");
     let text = std::fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
     let kept: StoredApiDescriptions =
@@ -88,7 +88,8 @@ fn download_packages(folder: &Path, sources: &[&PackageDocument]) -> Result<Path
     npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]);
     npm.args(sources.iter().map(|source| format!("{}@{}", source.package, source.version)));
     std::fs::write(folder.join("package.json"), "{}")?;
-    workspace::output(npm.current_dir(folder)).context("the packages cannot be fetched; npm is needed")?;
+    workspace::command_output(npm.current_dir(folder))
+        .context("the packages cannot be fetched; npm is needed")?;
     Ok(folder.join("node_modules"))
 }
 
@@ -109,6 +110,6 @@ fn read_document(packages: &Path, source: &PackageDocument) -> Result<Value> {
 fn write_extract(file: &Path, bytes: &[u8], source: &PackageDocument) -> Result<()> {
     std::fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))?;
     let name = file.file_name().unwrap_or_default().display();
-    say::line(&format!("{name}: {} bytes, from {} {}", bytes.len(), source.package, source.version));
+    say::print_line(&format!("{name}: {} bytes, from {} {}", bytes.len(), source.package, source.version));
     Ok(())
 }

@@ -96,7 +96,7 @@ fn write_forge(page: &mut String, forge: ForgeKind) -> Result<()> {
 
 #[test]
 fn the_page_of_effects_is_what_their_table_says_and_every_cell_has_its_test() {
-    let root = crate::workspace::root().unwrap();
+    let root = crate::workspace::workspace_root().unwrap();
     let page = render_page(&std::fs::read_to_string(root.join(TESTS)).unwrap()).unwrap();
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(root.join(PAGE), &page).unwrap();

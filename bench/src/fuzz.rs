@@ -64,14 +64,14 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         FuzzCommand::Diff(length) => {
             let corpus = diff::corpus()?;
             let bytes = corpus.iter().map(Vec::len).sum::<usize>() >> 10;
-            say::line(&format!("corpus: {} diffs, {bytes} KiB", corpus.len()));
+            say::print_line(&format!("corpus: {} diffs, {bytes} KiB", corpus.len()));
             let end = Instant::now() + Duration::from_secs(length.seconds);
             let rounds = run_rounds(
                 length.seed,
                 move |_| Instant::now() < end,
                 move |random| diff::run_round(&corpus, random),
             )?;
-            say::line(&format!(
+            say::print_line(&format!(
                 "{rounds} inputs, seeds {} to {}: 0 panics, 0 hangs",
                 length.seed,
                 length.seed + rounds - 1
@@ -92,7 +92,7 @@ impl BombFuzzArgs {
         };
         let mut passed = true;
         for (program, tests) in [("it", "reader::bombs::generated_bombs"), ("bombs", "generated_bombs")] {
-            let ran = workspace::cargo(&workspace::root()?)
+            let ran = workspace::cargo_command(&workspace::workspace_root()?)
                 .args(["test", "--package", "truing", "--locked", "--test", program, "--", "--nocapture"])
                 .arg(tests)
                 .env("TRUING_FUZZ_BOMBS", format!("{},{seed},{}", seconds / 2, folder.display()))

@@ -55,9 +55,9 @@ pub(crate) struct Options {
 /// Runs the rules. Returns `false` if the precision is lower than promised, or if a finding of P0 or P1 was
 /// not judged.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let root = workspace::root()?;
+    let root = workspace::workspace_root()?;
     let folder = options.pack.clone().unwrap_or_else(|| root.join(FOLDER));
-    let packs = RulePacks::of_folder(&folder)?;
+    let packs = RulePacks::from_folder(&folder)?;
     let rules = InProcessReader::with_packs(packs).with_max_findings(usize::MAX);
     let pack = folder.file_name().and_then(|name| name.to_str()).context("the pack has no name")?;
     let (mut labels, repositories) = read_labels(&root)?;
@@ -96,7 +96,7 @@ fn render_pages(
     repositories: &RepositoryList,
 ) -> Result<Vec<(PathBuf, String)>> {
     let folder = root.join("docs/rules");
-    let packs = RulePacks::of_folder(&root.join(FOLDER))?;
+    let packs = RulePacks::from_folder(&root.join(FOLDER))?;
     let pack = packs.render_page(PACK, &page::verdicts_by_rule(labels))?;
     Ok(vec![
         (folder.join("core.md"), pack),
@@ -145,7 +145,7 @@ fn refresh_findings(
             (to_rule_hit(repository, *scope, commit, &finding), severity)
         }));
     }
-    say::problem(&format!("{}: {commits} commits, {} findings", repository.name, found.len()));
+    say::print_problem(&format!("{}: {commits} commits, {} findings", repository.name, found.len()));
     let column = |known: &mut HitLabel, severity| match options.before {
         true => known.before = severity,
         false => known.now = severity,
@@ -188,13 +188,13 @@ fn print_precision(labels: &HitLabels, repositories: &RepositoryList) -> bool {
         let figure = VerdictCounts::count_verdicts(
             labels.values().filter(|known| counts(known)).map(|known| known.verdict),
         );
-        say::line(&format!("{name}: {}, promised {promised:.2}", page::render_verdicts(figure)));
+        say::print_line(&format!("{name}: {}, promised {promised:.2}", page::render_verdicts(figure)));
         kept &= figure.precision().is_none_or(|precision| precision >= promised);
         if severities.contains(&Severity::P0) {
             let open =
                 labels.iter().filter(|(_, known)| counts(known) && known.verdict == HitVerdict::Unjudged);
             for (hit, _) in open {
-                say::line(&format!(
+                say::print_line(&format!(
                     "not judged: {} {} {}:{} {}",
                     hit.repository, hit.commit, hit.path, hit.line, hit.rule
                 ));
@@ -203,6 +203,6 @@ fn print_precision(labels: &HitLabels, repositories: &RepositoryList) -> bool {
         }
     }
     let commits: usize = repositories.repository.iter().map(|repository| repository.commits).sum();
-    say::line(&format!("{} repositories, at most {commits} commits", repositories.repository.len()));
+    say::print_line(&format!("{} repositories, at most {commits} commits", repositories.repository.len()));
     kept
 }

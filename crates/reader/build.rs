@@ -12,8 +12,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=packs");
     let packs = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("packs");
     let mut files = Vec::new();
-    for pack in entries(&packs)? {
-        files.extend(entries(&pack.join("rules"))?);
+    for pack in sorted_entries(&packs)? {
+        files.extend(sorted_entries(&pack.join("rules"))?);
     }
 
     let mut list = String::from("[\n");
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Returns the entries of a folder, in name order.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let read = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut paths = read.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, std::io::Error>>()?;
     paths.sort();

@@ -73,32 +73,32 @@ enum CheckName {
 
 /// Runs one check, or all. Returns `false` if one of them found a problem.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let root = workspace::root()?;
+    let root = workspace::workspace_root()?;
     let checks = options.check.as_ref().map_or(CheckName::value_variants(), std::slice::from_ref);
     let mut passed = true;
     let mut not_run = Vec::new();
     for check in checks {
         let name = format!("{check:?}").to_lowercase();
-        match one(*check, &root, options).with_context(|| format!("check {name}"))? {
+        match run_check(*check, &root, options).with_context(|| format!("check {name}"))? {
             CheckReport::NotRun(why) => not_run.push(format!("not run: {name}: {why}")),
             CheckReport::Looked { at, problems, warnings } => {
-                warnings.iter().for_each(|warning| say::line(&format!("{name}: warning: {warning}")));
-                problems.iter().for_each(|problem| say::line(&format!("{name}: {problem}")));
+                warnings.iter().for_each(|warning| say::print_line(&format!("{name}: warning: {warning}")));
+                problems.iter().for_each(|problem| say::print_line(&format!("{name}: {problem}")));
                 let verdict = match problems.len() {
                     0 => "ok".to_owned(),
                     1 => "1 problem".to_owned(),
                     n => format!("{n} problems"),
                 };
-                say::line(&format!("{name}: {verdict} ({at})"));
+                say::print_line(&format!("{name}: {verdict} ({at})"));
                 passed &= problems.is_empty();
             }
         }
     }
-    not_run.iter().for_each(|line| say::line(line));
+    not_run.iter().for_each(|line| say::print_line(line));
     Ok(passed)
 }
 
-fn one(check: CheckName, root: &Path, options: &Options) -> Result<CheckReport> {
+fn run_check(check: CheckName, root: &Path, options: &Options) -> Result<CheckReport> {
     match check {
         CheckName::Arrows => arrows::check(root),
         CheckName::Circles => circles::check(root),

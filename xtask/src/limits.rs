@@ -44,7 +44,7 @@ struct WorkspaceSources {
 
 impl WorkspaceSources {
     fn read(root: &Path) -> Result<Self> {
-        let tracked = workspace::tracked(root)?.into_iter();
+        let tracked = workspace::tracked_files(root)?.into_iter();
         let texts: BTreeMap<String, String> = tracked
             .filter(|file| file.path.starts_with("crates/") && file.path.ends_with(".rs"))
             .map(|file| (file.path, file.text))
@@ -70,19 +70,19 @@ impl WorkspaceSources {
     }
 
     /// Returns the value of `FILE NAME`.
-    fn value(&self, constant: &str) -> Result<ConstantValue> {
+    fn constant_value(&self, constant: &str) -> Result<ConstantValue> {
         let (path, name) = constant.split_once(' ').context("it is not a file and name")?;
         let text = self.texts.get(path).context("there is no such file")?;
-        let mut all = value::constants(text);
+        let mut all = value::parse_constants(text);
         if name.starts_with(|first: char| first.is_ascii_lowercase()) {
-            all.push(field(text, name)?);
+            all.push(default_field(text, name)?);
         }
-        value::of(name, &all)
+        value::evaluate_constant(name, &all)
     }
 }
 
 /// Returns a field of a default, as a constant.
-fn field(text: &str, name: &str) -> Result<SourceConstant> {
+fn default_field(text: &str, name: &str) -> Result<SourceConstant> {
     let default = text.split_once("impl Default for ").context("it has no default")?.1;
     let begin = [format!(" {name}: "), format!("\n{name}: ")];
     let rest = begin.iter().find_map(|begin| default.split_once(begin.as_str()));
@@ -92,7 +92,7 @@ fn field(text: &str, name: &str) -> Result<SourceConstant> {
 }
 
 /// Renders the page of limits.
-pub(crate) fn page(root: &Path) -> Result<String> {
+pub(crate) fn render_page(root: &Path) -> Result<String> {
     let table = std::fs::read_to_string(root.join(TABLE)).with_context(|| format!("cannot read {TABLE}"))?;
     let table: LimitsTable = toml::from_str(&table).with_context(|| format!("{TABLE} is wrong"))?;
     let sources = WorkspaceSources::read(root)?;
@@ -113,12 +113,12 @@ pub(crate) fn page(root: &Path) -> Result<String> {
             input.name, input.by
         )?;
         for [of, constant, unit, beyond, test] in &input.bounds {
-            let value = sources.value(constant).with_context(|| format!("{TABLE}: {constant}"))?;
+            let value = sources.constant_value(constant).with_context(|| format!("{TABLE}: {constant}"))?;
             if !test.is_empty() && !sources.is_test(test) {
                 bail!("{TABLE}: {of}: there is no test `{test}`");
             }
             let test = if test.is_empty() { "none of its own".to_owned() } else { format!("`{test}`") };
-            let value = shown(value, unit).with_context(|| format!("{TABLE}: {constant}"))?;
+            let value = format_value(value, unit).with_context(|| format!("{TABLE}: {constant}"))?;
             writeln!(page, "| {of} | {value} | {beyond} | {test} |")?;
             told.insert(constant.as_str());
         }
@@ -127,7 +127,7 @@ pub(crate) fn page(root: &Path) -> Result<String> {
     for (path, text) in &sources.texts {
         let is_ours =
             path.contains("/src/") && !path.starts_with("crates/fakes/") && !path.contains("/tests");
-        for constant in value::constants(text).iter().filter(|_| is_ours) {
+        for constant in value::parse_constants(text).iter().filter(|_| is_ours) {
             let place = format!("{path} {}", constant.name);
             if constant.name.starts_with("MAX_") && !told.contains(place.as_str()) {
                 let short = path.trim_start_matches("crates/").replace("/src/", "/");
@@ -136,7 +136,7 @@ pub(crate) fn page(root: &Path) -> Result<String> {
                     "| `{short}` `{}` | `{}` | {} |",
                     constant.name,
                     constant.expression(),
-                    cell(&constant.said)
+                    escape_cell(&constant.said)
                 )?;
             }
         }
@@ -144,19 +144,19 @@ pub(crate) fn page(root: &Path) -> Result<String> {
     Ok(page)
 }
 
-fn cell(text: &str) -> String {
+fn escape_cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
 /// Formats a value with its unit.
-fn shown(value: ConstantValue, unit: &str) -> Result<String> {
+fn format_value(value: ConstantValue, unit: &str) -> Result<String> {
     Ok(match (value, unit) {
         (ConstantValue::Number(bytes), "bytes") => {
             let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
             let fits = units.into_iter().find(|(by, _)| bytes >= 1 << by && bytes % (1 << by) == 0);
             fits.map_or_else(|| format!("{bytes} bytes"), |(by, unit)| format!("{} {unit}", bytes >> by))
         }
-        (ConstantValue::Number(count), "count") => grouped(count),
+        (ConstantValue::Number(count), "count") => format_grouped(count),
         (ConstantValue::Time(time), "time") if time < Duration::from_secs(1) => {
             format!("{} ms", time.as_millis())
         }
@@ -169,7 +169,7 @@ fn shown(value: ConstantValue, unit: &str) -> Result<String> {
 }
 
 /// Formats a number such as `10,000`.
-fn grouped(count: u64) -> String {
+fn format_grouped(count: u64) -> String {
     let digits = count.to_string();
     let first = digits.len() % 3;
     let (head, tail) = digits.split_at(first);
@@ -184,8 +184,8 @@ mod tests {
 
     #[test]
     fn the_page_of_limits_is_what_the_constants_say_and_every_test_is_there() {
-        let root = workspace::root().unwrap();
-        let page = page(&root).unwrap();
+        let root = workspace::workspace_root().unwrap();
+        let page = render_page(&root).unwrap();
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(root.join(PAGE), &page).unwrap();
         }
@@ -204,16 +204,19 @@ mod tests {
             (ConstantValue::Time(Duration::from_secs(120)), "time", "2 min"),
             (ConstantValue::Time(Duration::from_millis(20)), "time", "20 ms"),
         ] {
-            assert_eq!(shown(value, unit).unwrap(), told);
+            assert_eq!(format_value(value, unit).unwrap(), told);
         }
-        shown(ConstantValue::Number(1), "time").unwrap_err();
+        format_value(ConstantValue::Number(1), "time").unwrap_err();
     }
 
     #[test]
     fn a_field_of_a_default_is_read() {
         let text = "struct A { b: u64 }\nimpl Default for A \
              {\n fn default() -> Self { Self { b: 4 << 10, c: 1 } }\n}";
-        assert_eq!(value::of("b", &[field(text, "b").unwrap()]).unwrap(), ConstantValue::Number(4 << 10));
-        assert!(field(text, "d").is_err());
+        assert_eq!(
+            value::evaluate_constant("b", &[default_field(text, "b").unwrap()]).unwrap(),
+            ConstantValue::Number(4 << 10)
+        );
+        assert!(default_field(text, "d").is_err());
     }
 }

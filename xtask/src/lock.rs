@@ -36,17 +36,21 @@ pub(crate) struct BuildLock {
 
 impl BuildLock {
     /// Takes the lock of this repository. If it is held, prints the holder and waits.
-    pub(crate) fn take(root: &Path) -> Result<Self> {
+    pub(crate) fn acquire(root: &Path) -> Result<Self> {
         let trust = format!("safe.directory={}", root.display());
         let mut git = Command::new("git");
         git.args(["-c", &trust, "rev-parse", "--path-format=absolute", "--git-common-dir"]).current_dir(root);
         // An archive of the sources is in no repository, and has no other work trees.
-        let folder =
-            workspace::output(&mut git).map_or_else(|_| root.join("target"), |path| path.trim_end().into());
-        Self::take_file(folder.join("truing-build.lock"), std::env::var_os(HELD).map(PathBuf::from), PATIENCE)
+        let folder = workspace::command_output(&mut git)
+            .map_or_else(|_| root.join("target"), |path| path.trim_end().into());
+        Self::acquire_file(
+            folder.join("truing-build.lock"),
+            std::env::var_os(HELD).map(PathBuf::from),
+            PATIENCE,
+        )
     }
 
-    fn take_file(path: PathBuf, held_path: Option<PathBuf>, timeout: Duration) -> Result<Self> {
+    fn acquire_file(path: PathBuf, held_path: Option<PathBuf>, timeout: Duration) -> Result<Self> {
         if held_path.as_ref() == Some(&path) {
             return Ok(Self { path, _file: None });
         }
@@ -57,7 +61,7 @@ impl BuildLock {
         let mut file = file.with_context(|| format!("cannot open {}", path.display()))?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => file = wait(file, &path, timeout)?,
+            Err(TryLockError::WouldBlock) => file = wait_for_lock(file, &path, timeout)?,
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));
             }
@@ -76,10 +80,10 @@ impl BuildLock {
 }
 
 /// Prints the holder and waits until the file can be locked.
-fn wait(file: File, path: &Path, timeout: Duration) -> Result<File> {
+fn wait_for_lock(file: File, path: &Path, timeout: Duration) -> Result<File> {
     let holder = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let holder = holder.trim_end();
-    say::problem(&format!("waiting for another build: {holder}"));
+    say::print_problem(&format!("waiting for another build: {holder}"));
     let (sender, locked) = sync_channel(1);
     std::thread::spawn(move || sender.send(file.lock().map(|()| file)));
     match locked.recv_timeout(timeout) {
@@ -90,7 +94,7 @@ fn wait(file: File, path: &Path, timeout: Duration) -> Result<File> {
 
 /// Runs a command under the lock. Returns `false` if it failed.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let lock = BuildLock::take(&workspace::root()?)?;
+    let lock = BuildLock::acquire(&workspace::workspace_root()?)?;
     let Some((program, arguments)) = options.command.split_first() else {
         bail!("there is no command to run")
     };
@@ -110,26 +114,26 @@ mod tests {
     fn a_second_build_waits_and_names_the_first() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
-        let first = BuildLock::take_file(path.clone(), None, Duration::ZERO).unwrap();
-        let refused = BuildLock::take_file(path.clone(), None, Duration::ZERO).map(|_| ()).unwrap_err();
+        let first = BuildLock::acquire_file(path.clone(), None, Duration::ZERO).unwrap();
+        let refused = BuildLock::acquire_file(path.clone(), None, Duration::ZERO).map(|_| ()).unwrap_err();
         let holder = format!("process {} in ", std::process::id());
         assert!(refused.to_string().contains(&holder), "{refused}");
         drop(first);
         // The waiting thread that gave up may hold it for a moment.
-        assert!(BuildLock::take_file(path, None, PATIENCE).is_ok());
+        assert!(BuildLock::acquire_file(path, None, PATIENCE).is_ok());
     }
 
     #[test]
     fn what_the_holder_starts_goes_on_under_its_lock() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
-        let first = BuildLock::take_file(path.clone(), None, Duration::ZERO).unwrap();
+        let first = BuildLock::acquire_file(path.clone(), None, Duration::ZERO).unwrap();
         let mut command = Command::new("true");
         first.pass_to(&mut command);
         let held = command.get_envs().find(|(name, _)| *name == HELD).and_then(|(_, value)| value);
-        assert!(BuildLock::take_file(path.clone(), held.map(PathBuf::from), Duration::ZERO).is_ok());
+        assert!(BuildLock::acquire_file(path.clone(), held.map(PathBuf::from), Duration::ZERO).is_ok());
         // A lock of another repository does not apply to this one.
-        assert!(BuildLock::take_file(path, Some("/other".into()), Duration::ZERO).is_err());
+        assert!(BuildLock::acquire_file(path, Some("/other".into()), Duration::ZERO).is_err());
     }
 
     #[cfg(target_os = "linux")]
@@ -146,9 +150,9 @@ mod tests {
             .unwrap();
         let mut word = [0; 4];
         holder.stdout.take().unwrap().read_exact(&mut word).unwrap();
-        assert!(BuildLock::take_file(path.clone(), None, Duration::ZERO).is_err());
+        assert!(BuildLock::acquire_file(path.clone(), None, Duration::ZERO).is_err());
         holder.kill().unwrap();
         holder.wait().unwrap();
-        assert!(BuildLock::take_file(path, None, Duration::from_secs(60)).is_ok());
+        assert!(BuildLock::acquire_file(path, None, Duration::from_secs(60)).is_ok());
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Options {
 /// Runs `command` of the crate `bench`, built in a profile of cargo: measurements need an optimized build,
 /// and fuzzing needs overflow checks. Returns `false` if it failed and has printed the reason.
 pub(crate) fn run(command: &str, profile: &str, options: &Options) -> Result<bool> {
-    let mut cargo = workspace::cargo(&workspace::root()?);
+    let mut cargo = workspace::cargo_command(&workspace::workspace_root()?);
     cargo.args([
         "run",
         "--quiet",

@@ -3,18 +3,18 @@
 use std::io::Write;
 
 /// Prints one line of the result. A closed pipe is ignored, because the exit code still reports the result.
-pub fn line(text: &str) {
-    bytes(format!("{text}\n").as_bytes());
+pub fn print_line(text: &str) {
+    print_bytes(format!("{text}\n").as_bytes());
 }
 
 /// Forwards the output of a child process unchanged.
-pub fn bytes(text: &[u8]) {
+pub fn print_bytes(text: &[u8]) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text).and_then(|()| out.flush());
 }
 
 /// Prints one line about a problem.
-pub fn problem(text: &str) {
+pub fn print_problem(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
@@ -24,7 +24,7 @@ pub fn exit_code(result: anyhow::Result<bool>) -> std::process::ExitCode {
         Ok(true) => std::process::ExitCode::SUCCESS,
         Ok(false) => std::process::ExitCode::FAILURE,
         Err(error) => {
-            problem(&format!("error: {error:#}"));
+            print_problem(&format!("error: {error:#}"));
             std::process::ExitCode::FAILURE
         }
     }

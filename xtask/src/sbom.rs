@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::workspace::{self, DependencyScope, ResolvedPackage};
-use crate::{say, workspace::root};
+use crate::{say, workspace::workspace_root};
 
 /// Name of the program.
 const NAME: &str = "truing";
@@ -38,47 +38,50 @@ struct SbomPackage {
 
 /// Writes the bill of materials.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let text = bill()?;
+    let text = render_sbom()?;
     match &options.out {
         Some(path) => {
             std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
         }
-        None => say::line(text.trim_end()),
+        None => say::print_line(text.trim_end()),
     }
     Ok(true)
 }
 
-fn bill() -> Result<String> {
-    let root = root()?;
+fn render_sbom() -> Result<String> {
+    let root = workspace_root()?;
     let lock = std::fs::read_to_string(root.join("Cargo.lock")).context("cannot read Cargo.lock")?;
     let lock: SbomLockFile = toml::from_str(&lock).context("cannot understand Cargo.lock")?;
     let checksums: BTreeMap<_, _> =
         lock.package.into_iter().map(|locked| ((locked.name, locked.version), locked.checksum)).collect();
-    let packages = workspace::graph(&root, DependencyScope::LinkedInto(NAME))?;
+    let packages = workspace::dependency_graph(&root, DependencyScope::LinkedInto(NAME))?;
     let of_registry = |package: &&ResolvedPackage| {
         checksums.get(&(package.name.clone(), package.version.clone())).is_some_and(Option::is_some)
     };
-    let component = |package: &ResolvedPackage| component(package, &checksums);
+    let component = |package: &ResolvedPackage| library_component(package, &checksums);
     let itself = packages.iter().find(|package| package.name == NAME).context("the program is no package")?;
     let components: Vec<Value> = packages.iter().filter(of_registry).map(component).collect();
     let bill = json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
-        "metadata": { "component": described(itself, "application") },
+        "metadata": { "component": describe_package(itself, "application") },
         "components": components,
     });
     Ok(format!("{}\n", serde_json::to_string_pretty(&bill)?))
 }
 
-fn component(package: &ResolvedPackage, checksums: &BTreeMap<(String, String), Option<String>>) -> Value {
-    let mut told = described(package, "library");
+fn library_component(
+    package: &ResolvedPackage,
+    checksums: &BTreeMap<(String, String), Option<String>>,
+) -> Value {
+    let mut told = describe_package(package, "library");
     let checksum = checksums.get(&(package.name.clone(), package.version.clone())).and_then(Option::as_ref);
     told["hashes"] = checksum.map(|sum| json!([{ "alg": "SHA-256", "content": sum }])).unwrap_or_default();
     told
 }
 
-fn described(package: &ResolvedPackage, kind: &str) -> Value {
+fn describe_package(package: &ResolvedPackage, kind: &str) -> Value {
     let ResolvedPackage { name, version, licence } = package;
     let purl = format!("pkg:cargo/{name}@{version}");
     let mut told = json!({ "type": kind, "bom-ref": purl, "name": name, "version": version, "purl": purl });
@@ -95,7 +98,7 @@ mod tests {
 
     #[test]
     fn every_linked_package_is_told_with_its_checksum_and_its_licence() {
-        let bill: Value = serde_json::from_str(&bill().unwrap()).unwrap();
+        let bill: Value = serde_json::from_str(&render_sbom().unwrap()).unwrap();
         assert_eq!(bill["metadata"]["component"]["name"], NAME);
         let components = bill["components"].as_array().unwrap();
         let names: Vec<&str> = components.iter().filter_map(|it| it["name"].as_str()).collect();

@@ -12,11 +12,11 @@ const STARTS: usize = 20;
 
 /// Builds from clean in a temporary folder and prints the three figures.
 pub(crate) fn run() -> Result<bool> {
-    let root = workspace::root()?;
+    let root = workspace::workspace_root()?;
     let target = tempfile::tempdir().context("cannot make a temporary target folder")?;
 
     let start = Instant::now();
-    let status = workspace::cargo(&root)
+    let status = workspace::cargo_command(&root)
         .args(["build", "--release", "--locked", "--package", "truing", "--bin", "truing", "--target-dir"])
         .arg(target.path())
         .status()
@@ -40,9 +40,9 @@ pub(crate) fn run() -> Result<bool> {
         starts.push(start.elapsed());
     }
 
-    say::line(&format!("release build from clean: {:.0} s", build.as_secs_f64()));
-    say::line(&format!("binary: {bytes} bytes"));
-    say::line(&format!(
+    say::print_line(&format!("release build from clean: {:.0} s", build.as_secs_f64()));
+    say::print_line(&format!("binary: {bytes} bytes"));
+    say::print_line(&format!(
         "truing --version: {:.1} ms (median of {STARTS})",
         median(starts).as_secs_f64() * 1000.0
     ));

@@ -130,24 +130,24 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     loop {
         rounds += 1;
         for part in PARTS.iter().filter(wanted) {
-            say::line(&format!("round {rounds}, {}: {}", part.name, once(part)?));
+            say::print_line(&format!("round {rounds}, {}: {}", part.name, run_part(part)?));
         }
         if Instant::now() >= end {
             break;
         }
     }
-    say::line(&format!("{rounds} rounds, every promise kept"));
+    say::print_line(&format!("{rounds} rounds, every promise kept"));
     Ok(true)
 }
 
 /// Runs a part. Returns its summary and its duration.
-fn once(part: &SoakPart) -> Result<String> {
+fn run_part(part: &SoakPart) -> Result<String> {
     let began = Instant::now();
-    let mut command = workspace::cargo(&workspace::root()?);
+    let mut command = workspace::cargo_command(&workspace::workspace_root()?);
     let (verb, rest) = part.arguments.split_first().context("a part runs something")?;
     command.args([*verb, "--release", "--locked", "--quiet"]).args(rest).envs(part.size);
-    let text =
-        workspace::output(&mut command).with_context(|| format!("a promise is broken: {}", part.promise))?;
+    let text = workspace::command_output(&mut command)
+        .with_context(|| format!("a promise is broken: {}", part.promise))?;
     let told = text.lines().find(|line| line.starts_with(part.told));
     // A filter that matches no test would succeed.
     let told = told.with_context(|| {

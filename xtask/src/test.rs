@@ -52,53 +52,53 @@ pub(crate) struct Options {
 
 /// Runs the tests. Returns `false` if a test failed, or was not run although `--require-all` was given.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let root = workspace::root()?;
-    let _lock = BuildLock::take(&root)?;
+    let root = workspace::workspace_root()?;
+    let _lock = BuildLock::acquire(&root)?;
     let start = Instant::now();
     let mut tally = TestTally::default();
     let missing = run_programs(&root, options, &mut tally)?;
 
     for name in &tally.failures {
-        say::line(&format!("failed: {name}"));
+        say::print_line(&format!("failed: {name}"));
     }
     for MissingTool { need, why } in &missing {
         match need.shows {
-            None => say::line(&format!("not run: the tests of {}: {why}", need.packages.join(", "))),
-            Some(shows) => say::line(&format!("not shown: {shows}: {why}")),
+            None => say::print_line(&format!("not run: the tests of {}: {why}", need.packages.join(", "))),
+            Some(shows) => say::print_line(&format!("not shown: {shows}: {why}")),
         }
     }
     if !options.online {
-        say::line("not run: what needs the network: cargo xtask test --online");
-        say::line("not run: what takes long: cargo xtask soak");
+        say::print_line("not run: what needs the network: cargo xtask test --online");
+        say::print_line("not run: what takes long: cargo xtask soak");
     }
     tally.skipped += missing.len() as u64;
     let incomplete = options.require_all && missing.iter().any(|missing| missing.need.shows.is_none());
     if incomplete {
-        say::line("--require-all: what was not run counts as an error");
+        say::print_line("--require-all: what was not run counts as an error");
     }
-    say::line(&format!("built and tested in {:.1} s", start.elapsed().as_secs_f64()));
-    say::line(&tally.to_string());
+    say::print_line(&format!("built and tested in {:.1} s", start.elapsed().as_secs_f64()));
+    say::print_line(&tally.to_string());
     Ok(tally.failed == 0 && !incomplete)
 }
 
 /// Builds the test programs while their tools are installed, runs one after the other, and prints the
 /// duration of each. Returns the missing tools.
 fn run_programs(root: &Path, options: &Options, tally: &mut TestTally) -> Result<Vec<MissingTool>> {
-    let (for_cargo, for_programs) = chosen(options);
-    let packages = packages(&for_cargo);
+    let (for_cargo, for_programs) = split_arguments(options);
+    let packages = selected_packages(&for_cargo);
     let begun = Instant::now();
     let (programs, provided) = std::thread::scope(|scope| {
-        let provided = scope.spawn(|| tools::provide(root, &packages));
-        (programs::build(root, &for_cargo), provided.join())
+        let provided = scope.spawn(|| tools::provide_tools(root, &packages));
+        (programs::build_programs(root, &for_cargo), provided.join())
     });
     let Ok(ToolSearch { found, missing }) = provided else {
         bail!("the installation of tools panicked (see above)")
     };
     let Some(programs) = programs? else {
-        tally.fail("the tests could not be built (see above)".to_owned());
+        tally.record_failure("the tests could not be built (see above)".to_owned());
         return Ok(missing);
     };
-    found.iter().for_each(|tool| say::line(tool));
+    found.iter().for_each(|tool| say::print_line(tool));
     let mut times = vec![("building".to_owned(), begun.elapsed())];
     let left_out = |program: &TestBinary| {
         missing.iter().any(|it| it.need.shows.is_none() && it.need.packages.contains(&program.package()))
@@ -110,7 +110,7 @@ fn run_programs(root: &Path, options: &Options, tally: &mut TestTally) -> Result
         variables.push((FULL, "1".as_ref()));
     }
     if let Some(folder) = &memory {
-        say::line(&format!(
+        say::print_line(&format!(
             "temporary files are in {} (TMPDIR chooses another place)",
             folder.path().display()
         ));
@@ -119,12 +119,14 @@ fn run_programs(root: &Path, options: &Options, tally: &mut TestTally) -> Result
     for program in programs.iter().filter(|program| !left_out(program)) {
         times.push((program.name().to_owned(), program.run(root, &for_programs, &variables, tally)?));
     }
-    if !options.online && !for_cargo.iter().any(|argument| chooses_targets(argument)) {
-        let took = programs::examples(root, &for_cargo, &for_programs, tally)?;
+    if !options.online && !for_cargo.iter().any(|argument| selects_targets(argument)) {
+        let took = programs::run_examples(root, &for_cargo, &for_programs, tally)?;
         times.push(("examples of the documentation".to_owned(), took));
     }
     print_times(&times, tally.slowest(SLOWEST));
-    print_points(&std::fs::read_to_string(points.path()).context("cannot read the counts of points")?);
+    print_interruption_points(
+        &std::fs::read_to_string(points.path()).context("cannot read the counts of points")?,
+    );
     Ok(missing)
 }
 
@@ -141,21 +143,21 @@ fn memory_folder() -> Option<tempfile::TempDir> {
 }
 
 /// Returns the arguments for cargo, and those for the programs.
-fn chosen(options: &Options) -> (Vec<String>, Vec<String>) {
+fn split_arguments(options: &Options) -> (Vec<String>, Vec<String>) {
     let owned = |arguments: &[&str]| arguments.iter().map(|argument| (*argument).to_owned()).collect();
     if options.online {
         return (owned(&ONLINE.0), owned(&ONLINE.1));
     }
     let mut parts = options.arguments.splitn(2, |argument| argument == "--");
     let mut for_cargo = parts.next().unwrap_or_default().to_vec();
-    if !names_packages(&options.arguments) {
+    if !selects_packages(&options.arguments) {
         for_cargo.push("--workspace".to_owned());
     }
     (for_cargo, parts.next().unwrap_or_default().to_vec())
 }
 
 /// True if an argument for cargo selects targets of a package, which excludes the documentation's examples.
-fn chooses_targets(argument: &str) -> bool {
+fn selects_targets(argument: &str) -> bool {
     let flag = argument.split('=').next().unwrap_or_default();
     ["--lib", "--bin", "--bins", "--test", "--tests", "--bench", "--benches", "--example", "--examples"]
         .contains(&flag)
@@ -163,22 +165,22 @@ fn chooses_targets(argument: &str) -> bool {
 
 /// Prints the durations of programs that took at least a second, and the slowest tests.
 fn print_times(programs: &[(String, Duration)], slowest: &[(f64, String)]) {
-    let row = |seconds: f64, name: &str| say::line(&format!("{seconds:>8.1} s  {name}"));
-    say::line("\nTimes:");
+    let row = |seconds: f64, name: &str| say::print_line(&format!("{seconds:>8.1} s  {name}"));
+    say::print_line("\nTimes:");
     for (name, took) in programs.iter().filter(|(_, took)| took.as_secs() > 0) {
         row(took.as_secs_f64(), name);
     }
     if !slowest.is_empty() {
-        say::line("The slowest tests:");
+        say::print_line("The slowest tests:");
     }
     for (seconds, name) in slowest {
         row(*seconds, name);
     }
-    say::line("");
+    say::print_line("");
 }
 
 /// Returns the packages that arguments for cargo select; empty for all.
-fn packages(for_cargo: &[String]) -> Vec<String> {
+fn selected_packages(for_cargo: &[String]) -> Vec<String> {
     let mut arguments = for_cargo.iter();
     let mut packages = Vec::new();
     while let Some(argument) = arguments.next() {
@@ -192,14 +194,14 @@ fn packages(for_cargo: &[String]) -> Vec<String> {
 }
 
 /// Prints the number of points of interruption that were played, from lines `PLAYED ALL`.
-fn print_points(counts: &str) {
+fn print_interruption_points(counts: &str) {
     let sums = counts.lines().filter_map(|line| {
         let (played, all) = line.split_once(' ')?;
         Some((played.parse::<u64>().ok()?, all.parse::<u64>().ok()?))
     });
     let (played, all) = sums.fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1));
     if all > 0 {
-        say::line(&format!(
+        say::print_line(&format!(
             "points of interruption: {played} of {all} played (all: cargo xtask test --full)"
         ));
     }
@@ -207,7 +209,7 @@ fn print_points(counts: &str) {
 
 /// True if arguments for cargo itself (those before a second `--`) select packages, which excludes
 /// `--workspace`.
-fn names_packages(arguments: &[String]) -> bool {
+fn selects_packages(arguments: &[String]) -> bool {
     arguments
         .iter()
         .take_while(|argument| *argument != "--")
@@ -227,20 +229,20 @@ mod tests {
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
         };
         let (for_cargo, for_programs) =
-            chosen(&options(&["-p", "truing-core", "--", "slot::", "--nocapture"]));
+            split_arguments(&options(&["-p", "truing-core", "--", "slot::", "--nocapture"]));
         assert_eq!(for_cargo, ["-p", "truing-core"]);
         assert_eq!(for_programs, ["slot::", "--nocapture"]);
-        assert_eq!(packages(&for_cargo), ["truing-core"]);
-        let (for_cargo, for_programs) = chosen(&options(&[]));
+        assert_eq!(selected_packages(&for_cargo), ["truing-core"]);
+        let (for_cargo, for_programs) = split_arguments(&options(&[]));
         assert_eq!(for_cargo, ["--workspace"]);
-        assert!(for_programs.is_empty() && packages(&for_cargo).is_empty());
-        assert!(chooses_targets("--test=it") && chooses_targets("--lib") && !chooses_targets("-p"));
+        assert!(for_programs.is_empty() && selected_packages(&for_cargo).is_empty());
+        assert!(selects_targets("--test=it") && selects_targets("--lib") && !selects_targets("-p"));
     }
 
     #[test]
     fn only_cargos_own_arguments_choose_packages() {
         let chosen = |arguments: &[&str]| {
-            names_packages(&arguments.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>())
+            selects_packages(&arguments.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>())
         };
         assert!(chosen(&["-p", "truing-core"]));
         assert!(chosen(&["--package=truing-core"]));

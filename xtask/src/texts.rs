@@ -29,11 +29,11 @@ struct ProgramText {
 /// Prints each string of three words or more in the program's own code, and each help text.
 pub(crate) fn run(filter: &TextFilter) -> Result<bool> {
     let mut count = 0_usize;
-    for file in workspace::tracked(&workspace::root()?)? {
+    for file in workspace::tracked_files(&workspace::workspace_root()?)? {
         let path = file.path.as_str();
         let is_wanted =
             filter.paths.is_empty() || filter.paths.iter().any(|prefix| path.starts_with(prefix.as_str()));
-        if !is_wanted || !is_of_program(path) {
+        if !is_wanted || !is_program_source(path) {
             continue;
         }
         let tokens = TokenStream::from_str(&file.text);
@@ -41,24 +41,24 @@ pub(crate) fn run(filter: &TextFilter) -> Result<bool> {
             .map_err(|error| anyhow::anyhow!("{error}"))
             .with_context(|| format!("cannot read {path}"))?;
         let mut texts = Vec::new();
-        collect(tokens, file.text.contains("clap::"), &mut texts);
+        collect_texts(tokens, file.text.contains("clap::"), &mut texts);
         for ProgramText { line, text } in texts {
-            say::line(&format!("{path}:{line}: {text}"));
+            say::print_line(&format!("{path}:{line}: {text}"));
             count += 1;
         }
     }
-    say::problem(&format!("{count} texts"));
+    say::print_problem(&format!("{count} texts"));
     Ok(true)
 }
 
-fn is_of_program(path: &str) -> bool {
+fn is_program_source(path: &str) -> bool {
     let is_test = path.contains("/tests/") || path.ends_with("tests.rs") || path.contains("/benches/");
     path.ends_with(".rs") && !is_test && !OTHER_FOLDERS.iter().any(|folder| path.starts_with(folder))
 }
 
 /// Adds the texts of some code, without those of `#[cfg(test)]` items. Doc comments are help texts where clap
 /// reads them.
-fn collect(tokens: TokenStream, reads_docs: bool, texts: &mut Vec<ProgramText>) {
+fn collect_texts(tokens: TokenStream, reads_docs: bool, texts: &mut Vec<ProgramText>) {
     let (mut is_attribute, mut skips_body) = (false, false);
     for token in tokens {
         match token {
@@ -68,17 +68,17 @@ fn collect(tokens: TokenStream, reads_docs: bool, texts: &mut Vec<ProgramText>) 
                 if attribute.starts_with("cfg") && attribute.contains("test") {
                     skips_body = true;
                 } else if reads_docs || !attribute.starts_with("doc") {
-                    collect(group.stream(), reads_docs, texts);
+                    collect_texts(group.stream(), reads_docs, texts);
                 }
             }
             // The body of the item, or `;` below, ends what an attribute is about.
             TokenTree::Group(group) if skips_body && group.delimiter() == proc_macro2::Delimiter::Brace => {
                 skips_body = false;
             }
-            TokenTree::Group(group) => collect(group.stream(), reads_docs, texts),
+            TokenTree::Group(group) => collect_texts(group.stream(), reads_docs, texts),
             TokenTree::Literal(literal) if !skips_body => {
                 let line = literal.span().start().line;
-                texts.extend(text_of(&literal).map(|text| ProgramText { line, text }));
+                texts.extend(readable_text(&literal).map(|text| ProgramText { line, text }));
             }
             TokenTree::Punct(punct) => {
                 is_attribute = punct.as_char() == '#' || is_attribute && punct.as_char() == '!';
@@ -90,7 +90,7 @@ fn collect(tokens: TokenStream, reads_docs: bool, texts: &mut Vec<ProgramText>) 
 }
 
 /// Returns the text of a string, if a person may read it.
-fn text_of(literal: &proc_macro2::Literal) -> Option<String> {
+fn readable_text(literal: &proc_macro2::Literal) -> Option<String> {
     let text = syn::parse_str::<syn::LitStr>(&literal.to_string()).ok()?.value();
     let words: Vec<&str> = text.split_whitespace().collect();
     let are_words = words.iter().filter(|word| word.chars().any(char::is_alphabetic)).count() >= MIN_WORDS;
@@ -118,7 +118,7 @@ mod tests {
         "##;
         let texts = |reads_docs| {
             let mut texts = Vec::new();
-            collect(code.parse().unwrap(), reads_docs, &mut texts);
+            collect_texts(code.parse().unwrap(), reads_docs, &mut texts);
             texts.into_iter().map(|text| format!("{}: {}", text.line, text.text)).collect::<Vec<_>>()
         };
         let strings =

@@ -71,7 +71,7 @@ pub const PACKED: &[PackedTool] = &[PackedTool {
 
 /// Finds the program, or downloads it from the registry that npm is configured for. `Err` is the reason for
 /// the failure.
-pub fn unpack(root: &Path, packed: &PackedTool) -> Result<PathBuf, String> {
+pub fn find_or_download(root: &Path, packed: &PackedTool) -> Result<PathBuf, String> {
     let PackedTool { name, package, version, archives, .. } = packed;
     let folder = root.join("target/tools").join(name).join(version);
     let program = folder.join(name);
@@ -83,14 +83,14 @@ pub fn unpack(root: &Path, packed: &PackedTool) -> Result<PathBuf, String> {
         return Err(format!("{name} {version} is not known for this machine"));
     };
     let package = format!("{package}-{npm}@{version}");
-    say::line(&format!("{name} {version} is missing: getting it with `npm pack {package}`"));
-    let got = got(&package, digest, name, &folder).map(|()| program);
+    say::print_line(&format!("{name} {version} is missing: getting it with `npm pack {package}`"));
+    let got = install_archive(&package, digest, name, &folder).map(|()| program);
     got.map_err(|error| format!("{name} {version} cannot be had from npm's registry: {error:#}"))
 }
 
 /// Downloads an archive, checks it, and extracts one program. The program is moved into place in one step,
 /// and an incomplete file is therefore never used.
-fn got(package: &str, digest: &str, name: &str, folder: &Path) -> Result<()> {
+fn install_archive(package: &str, digest: &str, name: &str, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     let work = tempfile::tempdir_in(folder)?;
     let status = Command::new("npm")
@@ -122,7 +122,7 @@ const NPM_TIME: &str = "240";
 
 /// Finds the packages of `xtask/npm`, or installs those of its lock file, with the digests there, from the
 /// registry that npm is configured for. None of their scripts runs. `Err` is the reason for the failure.
-fn install(root: &Path) -> Result<(), String> {
+fn find_or_install_npm(root: &Path) -> Result<(), String> {
     let (wanted, tools) = (root.join("xtask/npm"), root.join("target/tools"));
     let lock = |folder: &Path| std::fs::read(folder.join(LOCK)).ok();
     let folder = tools.join("npm");
@@ -132,15 +132,16 @@ fn install(root: &Path) -> Result<(), String> {
     if !cfg!(target_os = "linux") {
         return Err("what is in xtask/npm is for Linux".to_owned());
     }
-    say::line("what is in xtask/npm is missing: installing it with `npm ci`");
-    installed(&wanted, &tools, &folder).map_err(|error| format!("npm's packages cannot be had: {error:#}"))
+    say::print_line("what is in xtask/npm is missing: installing it with `npm ci`");
+    install_npm_packages(&wanted, &tools, &folder)
+        .map_err(|error| format!("npm's packages cannot be had: {error:#}"))
 }
 
 /// The file that records the installed packages.
 const LOCK: &str = "package-lock.json";
 
 /// Installs into a temporary folder, and moves that into place in one step.
-fn installed(wanted: &Path, tools: &Path, folder: &Path) -> Result<()> {
+fn install_npm_packages(wanted: &Path, tools: &Path, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(tools)?;
     let work = tempfile::tempdir_in(tools)?;
     for file in ["package.json", LOCK] {
@@ -198,14 +199,19 @@ pub const TOOLS: &[TestTool] = &[
         debian: "faketime",
         need: ToolNeed { packages: &["truing"], shows: None },
     },
-    part("curl", "curl", Version::new(7, 0, 0), "that the calls in the runbooks work as written"),
-    part("groff", "groff", Version::new(1, 22, 0), "that the pages of the manual are well formed"),
-    part("zsh", "zsh", Version::new(5, 0, 0), "that zsh understands its completions"),
-    part("fish", "fish", Version::new(3, 0, 0), "that fish understands its completions"),
-    part("promtool", "prometheus", Version::new(2, 30, 0), "that each alert fires when it should"),
+    test_tool("curl", "curl", Version::new(7, 0, 0), "that the calls in the runbooks work as written"),
+    test_tool("groff", "groff", Version::new(1, 22, 0), "that the pages of the manual are well formed"),
+    test_tool("zsh", "zsh", Version::new(5, 0, 0), "that zsh understands its completions"),
+    test_tool("fish", "fish", Version::new(3, 0, 0), "that fish understands its completions"),
+    test_tool("promtool", "prometheus", Version::new(2, 30, 0), "that each alert fires when it should"),
 ];
 
-const fn part(name: &'static str, debian: &'static str, minimum: Version, shows: &'static str) -> TestTool {
+const fn test_tool(
+    name: &'static str,
+    debian: &'static str,
+    minimum: Version,
+    shows: &'static str,
+) -> TestTool {
     TestTool {
         name,
         probe: &[],
@@ -234,13 +240,13 @@ pub struct MissingTool {
 
 /// Finds the tools that tests of `packages` need (empty for all), and installs missing or outdated ones, as
 /// far as this machine permits.
-pub fn provide(root: &Path, packages: &[String]) -> ToolSearch {
+pub fn provide_tools(root: &Path, packages: &[String]) -> ToolSearch {
     let is_wanted = |need: ToolNeed| {
         packages.is_empty() || packages.iter().any(|name| need.packages.contains(&name.as_str()))
     };
     let wanted: Vec<&TestTool> = TOOLS.iter().filter(|tool| is_wanted(tool.need)).collect();
     let lacking: Vec<&str> =
-        wanted.iter().filter(|tool| find(tool).is_err()).map(|tool| tool.debian).collect();
+        wanted.iter().filter(|tool| find_tool_version(tool).is_err()).map(|tool| tool.debian).collect();
     let installed = if lacking.is_empty() { Ok(()) } else { install_debian(&lacking) };
 
     let mut provided = ToolSearch::default();
@@ -249,7 +255,8 @@ pub fn provide(root: &Path, packages: &[String]) -> ToolSearch {
         Err(why) => provided.missing.push(MissingTool { need, why }),
     };
     for tool in wanted {
-        let found = find(tool).map(|version| format!("{} {version} (needed: {})", tool.name, tool.minimum));
+        let found = find_tool_version(tool)
+            .map(|version| format!("{} {version} (needed: {})", tool.name, tool.minimum));
         let why = installed.as_ref().err();
         add(
             tool.need,
@@ -257,10 +264,13 @@ pub fn provide(root: &Path, packages: &[String]) -> ToolSearch {
         );
     }
     for packed in PACKED.iter().filter(|packed| is_wanted(packed.need)) {
-        add(packed.need, unpack(root, packed).map(|_| format!("{} {}", packed.name, packed.version)));
+        add(
+            packed.need,
+            find_or_download(root, packed).map(|_| format!("{} {}", packed.name, packed.version)),
+        );
     }
     if is_wanted(NPM) {
-        add(NPM, install(root).map(|()| "the packages of xtask/npm".to_owned()));
+        add(NPM, find_or_install_npm(root).map(|()| "the packages of xtask/npm".to_owned()));
     }
     provided
 }
@@ -269,13 +279,13 @@ pub fn provide(root: &Path, packages: &[String]) -> ToolSearch {
 /// command. `Err` is the remedy.
 fn install_debian(packages: &[&str]) -> Result<(), String> {
     let install = format!("apt-get install -y {}", packages.join(" "));
-    if !on_path("apt-get") {
+    if !is_on_path("apt-get") {
         return Err(format!("install {}", packages.join(", ")));
     }
     if !is_root() {
         return Err(format!("run: sudo {install}"));
     }
-    say::line(&format!("installing what is missing with `apt-get update` and `{install}`"));
+    say::print_line(&format!("installing what is missing with `apt-get update` and `{install}`"));
     // Without a network, packages that were downloaded before can still be installed.
     let _ = apt_get(&["update"], &[]);
     let options = ["install", "-y", "--no-install-recommends"];
@@ -306,7 +316,7 @@ fn apt_get(options: &[&str], packages: &[&str]) -> Result<(), String> {
 }
 
 /// Returns the installed version if it is sufficient, otherwise the fault.
-fn find(tool: &TestTool) -> Result<Version, String> {
+fn find_tool_version(tool: &TestTool) -> Result<Version, String> {
     let (program, arguments) = match tool.probe {
         [program, arguments @ ..] => (*program, arguments),
         [] => (tool.name, ["--version"].as_slice()),
@@ -317,7 +327,7 @@ fn find(tool: &TestTool) -> Result<Version, String> {
         .output()
         .map_err(|error| format!("{} is missing ({error})", tool.name))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let version = version_in(&text)
+    let version = parse_version(&text)
         .ok_or_else(|| format!("{} does not print its version ({:?})", tool.name, text.trim()))?;
     if version < tool.minimum {
         return Err(format!("{} {version} is older than {}", tool.name, tool.minimum));
@@ -327,7 +337,7 @@ fn find(tool: &TestTool) -> Result<Version, String> {
 
 /// Returns the first `N.N` or `N.N.N` in a program's version text, such as `git version 2.39.2 (Apple
 /// Git-143)`.
-fn version_in(text: &str) -> Option<Version> {
+fn parse_version(text: &str) -> Option<Version> {
     text.split_whitespace().find_map(|word| {
         let mut numbers = word.trim_start_matches('v').split('.').map_while(|part| part.parse().ok());
         let (major, minor) = (numbers.next()?, numbers.next()?);
@@ -335,7 +345,7 @@ fn version_in(text: &str) -> Option<Version> {
     })
 }
 
-fn on_path(program: &str) -> bool {
+fn is_on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| Path::new(&folder).join(program).is_file())
 }
@@ -356,9 +366,9 @@ mod tests {
             ("git version 2.41.0.windows.1", Version::new(2, 41, 0)),
             ("tool v7.2", Version::new(7, 2, 0)),
         ] {
-            assert_eq!(version_in(text), Some(version), "{text}");
+            assert_eq!(parse_version(text), Some(version), "{text}");
         }
-        assert_eq!(version_in("no version here 7"), None);
+        assert_eq!(parse_version("no version here 7"), None);
     }
 
     /// Returns a tool that certainly exists (cargo runs this test), with this minimum version.
@@ -374,14 +384,14 @@ mod tests {
 
     #[test]
     fn an_installed_tool_is_found_and_an_old_one_refused() {
-        assert!(find(&cargo(Version::new(1, 0, 0))).is_ok());
-        let refused = find(&cargo(Version::new(999, 0, 0))).unwrap_err();
+        assert!(find_tool_version(&cargo(Version::new(1, 0, 0))).is_ok());
+        let refused = find_tool_version(&cargo(Version::new(999, 0, 0))).unwrap_err();
         assert!(refused.contains("is older than 999.0.0"), "{refused}");
     }
 
     #[test]
     fn a_missing_tool_is_said_to_be_missing() {
         let tool = TestTool { probe: &["no-such-program-here"], ..cargo(Version::new(1, 0, 0)) };
-        assert!(find(&tool).unwrap_err().contains("cargo is missing"));
+        assert!(find_tool_version(&tool).unwrap_err().contains("cargo is missing"));
     }
 }

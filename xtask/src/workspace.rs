@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 /// Returns the folder of the root manifest. `cargo run` and `cargo test` both name the package's own folder.
-pub fn root() -> Result<PathBuf> {
+pub fn workspace_root() -> Result<PathBuf> {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
         .context("CARGO_MANIFEST_DIR is not set: start this as `cargo xtask …`")?;
     let parent = Path::new(&manifest).parent().context("the folder of xtask has no parent")?;
@@ -15,7 +15,7 @@ pub fn root() -> Result<PathBuf> {
 }
 
 /// Creates a cargo command in `root`, with the cargo that started this one, without standard input.
-pub fn cargo(root: &Path) -> Command {
+pub fn cargo_command(root: &Path) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.current_dir(root).stdin(Stdio::null());
@@ -23,7 +23,7 @@ pub fn cargo(root: &Path) -> Command {
 }
 
 /// Runs `command` to its end and returns its output; its error output becomes part of the error.
-pub fn output(command: &mut Command) -> Result<String> {
+pub fn command_output(command: &mut Command) -> Result<String> {
     let shown = format!("{command:?}");
     let output = command.output().with_context(|| format!("cannot start {shown}"))?;
     if !output.status.success() {
@@ -41,11 +41,11 @@ pub struct TrackedFile {
 }
 
 /// Returns every tracked file that is text and exists in the work tree.
-pub fn tracked(root: &Path) -> Result<Vec<TrackedFile>> {
+pub fn tracked_files(root: &Path) -> Result<Vec<TrackedFile>> {
     // A checkout of another user (such as a CI runner) is read all the same, because only names are
     // requested.
     let trust = format!("safe.directory={}", root.display());
-    let names = output(Command::new("git").args(["-c", &trust, "ls-files", "-z"]).current_dir(root))
+    let names = command_output(Command::new("git").args(["-c", &trust, "ls-files", "-z"]).current_dir(root))
         .context("cannot list the tracked files")?;
     let mut files = Vec::new();
     for path in names.split_terminator('\0') {
@@ -77,12 +77,12 @@ pub struct DeclaredDependency {
 }
 
 /// Returns the crates of this workspace.
-pub fn members(root: &Path) -> Result<Vec<WorkspaceMember>> {
+pub fn workspace_members(root: &Path) -> Result<Vec<WorkspaceMember>> {
     #[derive(Deserialize)]
     struct CargoMetadata {
         packages: Vec<WorkspaceMember>,
     }
-    let json = output(cargo(root).args([
+    let json = command_output(cargo_command(root).args([
         "metadata",
         "--no-deps",
         "--offline",
@@ -120,28 +120,28 @@ pub enum DependencyScope<'a> {
 
 /// Returns the packages of a part of the graph, sorted, each version once. The result matches cargo's builds:
 /// unlike the lock file, it leaves out optional dependencies that no feature enables.
-pub fn graph(root: &Path, part: DependencyScope<'_>) -> Result<Vec<ResolvedPackage>> {
+pub fn dependency_graph(root: &Path, part: DependencyScope<'_>) -> Result<Vec<ResolvedPackage>> {
     let (crates, edges) = match part {
         DependencyScope::Built => (vec!["--workspace", "--exclude", FOR_TESTS], "normal,build"),
         DependencyScope::WithTests => (vec!["--workspace"], "normal,build,dev"),
         DependencyScope::LinkedInto(name) => (vec!["--package", name], "normal"),
     };
-    let tree = output(
-        cargo(root)
+    let tree = command_output(
+        cargo_command(root)
             .args(["tree", "--locked", "--all-features", "--target", "all", "--prefix", "none"])
             .args(["--edges", edges, "--format", "{p}\t{l}"])
             .args(crates),
     )?;
     // An empty line separates the trees of two members.
     let lines = tree.lines().filter(|line| !line.is_empty());
-    let mut packages = lines.map(package).collect::<Result<Vec<_>>>()?;
+    let mut packages = lines.map(parse_package).collect::<Result<Vec<_>>>()?;
     packages.sort();
     packages.dedup();
     Ok(packages)
 }
 
 /// Reads one line of `cargo tree --format "{p}\t{l}"`: `name v1.2.3 (proc-macro)⇥MIT OR Apache-2.0 (*)`.
-fn package(line: &str) -> Result<ResolvedPackage> {
+fn parse_package(line: &str) -> Result<ResolvedPackage> {
     let line = line.strip_suffix(" (*)").unwrap_or(line);
     let read = || {
         let (package, licence) = line.split_once('\t')?;
@@ -167,7 +167,7 @@ pub struct LockedPackage {
 }
 
 /// Returns every package of `Cargo.lock`.
-pub fn lock_file(root: &Path) -> Result<Vec<LockedPackage>> {
+pub fn read_lock_file(root: &Path) -> Result<Vec<LockedPackage>> {
     #[derive(Deserialize)]
     struct CargoLock {
         package: Vec<LockedPackage>,
@@ -194,14 +194,14 @@ mod tests {
             ("some-crate v1.2.3-rc.1+b (/a folder/some-crate)\tMIT OR ISC (*)", Some("MIT OR ISC")),
             ("some-crate v1.2.3-rc.1+b\t", None),
         ] {
-            assert_eq!(package(line).unwrap(), expected(licence), "{line}");
+            assert_eq!(parse_package(line).unwrap(), expected(licence), "{line}");
         }
-        assert!(package("not a package").is_err());
+        assert!(parse_package("not a package").is_err());
     }
 
     #[test]
     fn the_manifests_of_this_workspace_are_found() {
-        let members = members(&root().unwrap()).unwrap();
+        let members = workspace_members(&workspace_root().unwrap()).unwrap();
         assert!(members.iter().any(|member| member.name == "xtask"));
     }
 }

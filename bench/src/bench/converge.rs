@@ -42,7 +42,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let program = match &options.program {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
-        None => super::program::build_truing(&workspace::root()?)?,
+        None => super::program::build_truing(&workspace::workspace_root()?)?,
     };
     let runtime = tokio::runtime::Runtime::new().context("no threads can be had")?;
     let model = runtime.block_on(FakeModel::start(bug_fix_script())).context("the model cannot start")?;
@@ -50,7 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let place =
         ConvergeBenchPaths { root: temporary.path().join("r"), home: temporary.path().to_owned(), program };
     place.create_repository(options.files, model.url())?;
-    say::line("                     truing s   start s  a loop s    git s   ratio  asked");
+    say::print_line("                     truing s   start s  a loop s    git s   ratio  asked");
     let (mut ours, mut starts, mut theirs, mut asked) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for _ in 0..options.rounds.max(1) {
         theirs.push(place.measure_checkout()?);
@@ -70,13 +70,13 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     let [whole, start, git] = [ours, starts, theirs].map(meter::median);
     let each = (whole - start) / LOOPS;
-    say::line(&format!(
+    say::print_line(&format!(
         "{:>6} files {whole:>16.3} {start:>9.3} {each:>9.3} {git:>8.3} {:>7.1} {asked:>6}",
         options.files,
         each / git
     ));
-    say::line("start: `--dry-run`, with the first copy of the commits; a loop: half of what is left");
-    say::line(&format!(
+    say::print_line("start: `--dry-run`, with the first copy of the commits; a loop: half of what is left");
+    say::print_line(&format!(
         "promised: less than {MOST_SECONDS:.1} s a loop; git: `git checkout-index --all` of the same files"
     ));
     Ok(each < MOST_SECONDS)
@@ -138,7 +138,7 @@ impl ConvergeBenchPaths {
                 .env(format!("GIT_{role}_NAME"), "bench")
                 .env(format!("GIT_{role}_EMAIL"), "bench@localhost");
         }
-        workspace::output(&mut command)
+        workspace::command_output(&mut command)
     }
 
     /// Returns the seconds that git needs to write all files once.

@@ -57,7 +57,7 @@ pub(crate) struct Options {
 
 /// Compares. Returns `false` if a count is wrong, or a promised ratio is missed.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let root = workspace::root()?;
+    let root = workspace::workspace_root()?;
     let repository = options.repository.as_deref().unwrap_or(&root);
     let commits = sample_commit_diffs(repository, options.commits)?;
     let real = report_wrong_counts("real commits", &commits);
@@ -115,13 +115,13 @@ fn report_wrong_counts(label: &str, diffs: &[DiffWithNumstat]) -> bool {
     let wrong: Vec<_> = diffs.iter().filter(|counted| !matches_git_counts(counted)).collect();
     let files: usize = diffs.iter().map(|counted| parse_git_numstat(&counted.numstat).len()).sum();
     let bytes: usize = diffs.iter().map(|counted| counted.diff.len()).sum();
-    say::line(&format!(
+    say::print_line(&format!(
         "{label}: {} mismatches to `git diff --numstat -z` in {} diffs, {files} files, {:.2} MB",
         wrong.len(),
         diffs.len(),
         megabytes(bytes)
     ));
-    wrong.iter().take(SHOWN).for_each(|counted| say::line(&format!("  wrong: {}", counted.name)));
+    wrong.iter().take(SHOWN).for_each(|counted| say::print_line(&format!("  wrong: {}", counted.name)));
     wrong.is_empty()
 }
 
@@ -204,20 +204,20 @@ fn generate_one_line_changes() -> Vec<u8> {
 /// Runs `truing diff parse` and npm's `diff` on all diffs in one file.
 fn compare_programs(root: &Path, diffs: &[&[u8]], options: &Options) -> Result<bool> {
     let Some(npm) = options.npm.as_ref().filter(|npm| npm.join("node_modules/diff").is_dir()) else {
-        say::line(
+        say::print_line(
             "whole process: npm `diff` is missing: `npm install diff@9` in a folder, then --npm FOLDER",
         );
         return Ok(true);
     };
     if Command::new("node").arg("--version").output().is_err() {
-        say::line("whole process: `node` is missing, so npm `diff` cannot be run");
+        say::print_line("whole process: `node` is missing, so npm `diff` cannot be run");
         return Ok(true);
     }
     let program = match &options.program {
         Some(program) => program.clone(),
         None => {
             let build = ["build", "--release", "--locked", "--package", "truing"];
-            workspace::output(workspace::cargo(root).args(build))?;
+            workspace::command_output(workspace::cargo_command(root).args(build))?;
             std::env::current_exe()?.with_file_name("truing")
         }
     };
@@ -247,7 +247,7 @@ fn print_speed_ratio(
     let holds = promised.is_none_or(|promised| ratio >= promised);
     let promise = promised
         .map(|promised| format!(" (promised: {promised}x, {})", if holds { "kept" } else { "MISSED" }));
-    say::line(&format!(
+    say::print_line(&format!(
         "{label}: {:.0} MB/s, {peer} {:.0} MB/s: {ratio:.2}x{}",
         megabytes(bytes) / ours,
         megabytes(bytes) / theirs,

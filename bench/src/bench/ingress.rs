@@ -96,7 +96,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     if options.rate == 0 || options.seconds == 0 || options.repeats == 0 || options.connections == 0 {
         bail!("--rate, --seconds, --repeats and --connections must be at least 1");
     }
-    let root = workspace::root()?;
+    let root = workspace::workspace_root()?;
     let program = match &options.program {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
         None => super::program::build_truing(&root)?,
@@ -110,7 +110,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         });
     }
     let payloads = payload::signed_payloads(&root, PULLS)?;
-    say::line(&format!(
+    say::print_line(&format!(
         "{} payloads of about {} bytes, {} connections, {} webhooks/s for {} s, {} times by turns",
         payloads.len(),
         payloads.first().map_or(0, payload::RequestPayload::len),
@@ -127,7 +127,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         for (at, kind) in kinds.iter().enumerate() {
             let figures =
                 measure_at_rate(kind, &load, f64::from(options.rate), Duration::from_secs(options.seconds))?;
-            say::line(&format!("{round} {:<6} {}", kind.name(), figures.render_figures()));
+            say::print_line(&format!("{round} {:<6} {}", kind.name(), figures.render_figures()));
             fixed[at].push(figures);
         }
     }
@@ -135,7 +135,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         for round in 1..=options.repeats.min(3) {
             for (at, kind) in kinds.iter().enumerate() {
                 let rate = find_highest_rate(kind, &load, f64::from(options.rate), options.step_seconds)?;
-                say::line(&format!("{round} {:<6} sustains {rate:.0} webhooks/s", kind.name()));
+                say::print_line(&format!("{round} {:<6} sustains {rate:.0} webhooks/s", kind.name()));
                 highest[at].push(rate);
             }
         }
@@ -221,7 +221,7 @@ fn find_highest_rate(
         let p99 = measured.latency(0.99);
         let achieved = measured.responses_per_second();
         if measured.failed > 0 || achieved < rate * SUSTAINED || p99 > LONGEST_P99 {
-            say::line(&format!(
+            say::print_line(&format!(
                 "  {:<6} not {rate:.0}/s: {achieved:.0}/s, p99 {:.1} ms, {} failed",
                 kind.name(),
                 p99.as_secs_f64() * 1e3,
@@ -247,7 +247,7 @@ fn print_report(
     for (at, kind) in kinds.iter().enumerate() {
         let rate = median(highest[at].clone());
         let sustained = if rate.is_nan() { String::new() } else { format!(", sustains {rate:.0}/s") };
-        say::line(&format!(
+        say::print_line(&format!(
             "{:<6} medians: CPU {:.1} µs, p50 {:.2} ms, p99 {:.2} ms, memory {:.1} MB{sustained}",
             kind.name(),
             of(at, |figures| figures.cpu),
@@ -273,19 +273,21 @@ fn print_report(
         }
         if !ratio.is_finite() {
             // A machine that does not even sustain the first step gives no usable figure.
-            say::line(&format!("{what}: not measured, the machine is too busy"));
+            say::print_line(&format!("{what}: not measured, the machine is too busy"));
             kept = false;
             continue;
         }
         let Some(promised) = promised else {
-            say::line(&format!("{what}: {ratio:.2} times the peer's, nothing promised"));
+            say::print_line(&format!("{what}: {ratio:.2} times the peer's, nothing promised"));
             continue;
         };
         let holds = if at_most { ratio <= promised } else { ratio >= promised };
         kept &= holds;
         let (bound, word) =
             (if at_most { "at most" } else { "at least" }, if holds { "ok" } else { "MISSED" });
-        say::line(&format!("{what}: {ratio:.2} times the peer's, promised {bound} {promised:.2}: {word}"));
+        say::print_line(&format!(
+            "{what}: {ratio:.2} times the peer's, promised {bound} {promised:.2}: {word}"
+        ));
     }
     kept
 }

@@ -173,7 +173,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let here = folder.path();
     let program = match &options.program {
         Some(program) => program.canonicalize()?,
-        None => super::program::build_truing(&workspace::root()?)?,
+        None => super::program::build_truing(&workspace::workspace_root()?)?,
     };
     let repository = options.repository.canonicalize().context("the repository")?;
     let (ours, theirs) = (here.join("ours"), here.join("theirs"));
@@ -250,7 +250,7 @@ impl LinterComparison<'_> {
         }
         let more: usize = left.values().sum();
         if more > 0 {
-            say::line(&format!("{}: told, and not found by the linter itself: {left:?}", self.commit));
+            say::print_line(&format!("{}: told, and not found by the linter itself: {left:?}", self.commit));
         }
         totals.more += more;
         // Two findings of one rule on one line count once, and the linter's findings on lines that the commit
@@ -265,7 +265,7 @@ impl LinterComparison<'_> {
         let missing = not_told.len() - old;
         totals.twice += twice;
         if let (1.., Some(first)) = (missing, not_told.first()) {
-            say::line(&format!("{}: {missing} are not told, such as {first:?}", self.commit));
+            say::print_line(&format!("{}: {missing} are not told, such as {first:?}", self.commit));
         }
         totals.old += old;
         totals.missing += missing;
@@ -322,7 +322,7 @@ impl LinterComparison<'_> {
             .with_context(|| format!("{}: {}", self.commit, String::from_utf8_lossy(&output.stderr)))?;
         let runs = told["tools"].as_array().cloned().unwrap_or_default();
         if let Some(why) = runs.iter().find_map(|run| run["failed"].as_str().or(run["skipped"].as_str())) {
-            say::line(&format!("{}: {why}", self.commit));
+            say::print_line(&format!("{}: {why}", self.commit));
             return Ok(None);
         }
         let findings = told["findings"].as_array().cloned().unwrap_or_default();
@@ -454,7 +454,7 @@ fn print_comparison(linter: &ComparedLinter, repository: &Path, totals: &mut Lin
     };
     let (tool, ours, without) =
         (median(&mut totals.tool), median(&mut totals.ours), median(&mut totals.without));
-    say::line(&format!(
+    say::print_line(&format!(
         "{} on {name}: {} commits, {} findings, {} on added lines; told {}, said twice {}, as old as the \
          base {}, missing {}, told beyond {}, not run {}; medians: the linter {tool:.0} ms, a review \
          {without:.0} ms, both {ours:.0} ms",

@@ -9,6 +9,6 @@ use crate::workspace;
 /// Builds the program, optimized, beside this one.
 pub(crate) fn build_truing(root: &Path) -> Result<PathBuf> {
     let build = ["build", "--release", "--locked", "--package", "truing"];
-    workspace::output(workspace::cargo(root).args(build))?;
+    workspace::command_output(workspace::cargo_command(root).args(build))?;
     Ok(std::env::current_exe()?.with_file_name("truing"))
 }

@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let here = folder.path();
     let program = match &options.program {
         Some(program) => program.canonicalize()?,
-        None => super::program::build_truing(&workspace::root()?)?,
+        None => super::program::build_truing(&workspace::workspace_root()?)?,
     };
     let clone = here.join("clone");
     let from = options.repository.canonicalize()?;
@@ -83,7 +83,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     for (name, sums) in [("truing", &ours), ("reviewdog", &theirs)] {
         let CommentTotals { posted, repeated, deleted, stale, lost } = sums;
-        say::line(&format!(
+        say::print_line(&format!(
             "{name:<10} posted {posted}, of these again {repeated}, deleted {deleted}, left though fixed \
              {stale}, lost {lost}"
         ));

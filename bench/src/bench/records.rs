@@ -79,7 +79,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     if options.rows == 0 || options.slots == 0 || options.repeats == 0 {
         bail!("--rows, --slots and --repeats must be at least 1");
     }
-    let root = workspace::root()?;
+    let root = workspace::workspace_root()?;
     let program = match &options.program {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
         None => super::program::build_truing(&root)?,
@@ -87,7 +87,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     let tools =
         BenchPrograms { root: &root, program, redis: &options.redis, now: UnixMillis(i64::try_from(now)?) };
-    say::line(&format!(
+    say::print_line(&format!(
         "records of {REPOSITORIES} repositories and {DAYS} days, {} slots that are due, each command {} \
          times",
         options.slots, options.repeats
@@ -108,7 +108,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 fn print_figure(label: &str, value: f64, promised: f64, unit: &str, note: &str) -> bool {
     let kept = value < promised;
     let word = if kept { "ok" } else { "MISSED" };
-    say::line(&format!("{label:<34} {value:>9.2} {unit:<3} promised < {promised} {unit}: {word:<7} {note}"));
+    say::print_line(&format!(
+        "{label:<34} {value:>9.2} {unit:<3} promised < {promised} {unit}: {word:<7} {note}"
+    ));
     kept
 }
 
@@ -126,13 +128,13 @@ fn measure_engine(engine: RecordsEngine, options: &Options, tools: &BenchProgram
     let rows: u64 = counts.iter().map(|(_, rows)| rows).sum();
     let bytes = served.disk_bytes()? as f64;
     let tables: Vec<String> = counts.iter().map(|(table, rows)| format!("{table} {rows}")).collect();
-    say::line(&format!(
+    say::print_line(&format!(
         "\n{}: {rows} records, made in {:.0} s",
         served.name(),
         begun.elapsed().as_secs_f64()
     ));
-    say::line(&format!("  {}", tables.join(", ")));
-    say::line(&format!(
+    say::print_line(&format!("  {}", tables.join(", ")));
+    say::print_line(&format!(
         "  {:.1} GB on the disk: {:.0} bytes a record, {:.1} KB a pull request",
         bytes / 1e9,
         bytes / rows as f64,
@@ -169,10 +171,10 @@ struct DueQueryLatency {
 
 /// Queries due slots within one process, through the store itself.
 fn measure_due_queries(served: &MeasuredStore, tools: &BenchPrograms<'_>) -> Result<DueQueryLatency> {
-    let mut bench = workspace::cargo(tools.root);
+    let mut bench = workspace::cargo_command(tools.root);
     bench.args(["bench", "--locked", "--quiet", "--package", "truing-store", "--bench", "due", "--"]);
     bench.arg(CALLS.to_string()).args(served.addresses()).current_dir(tools.root);
-    let told = workspace::output(&mut bench)?;
+    let told = workspace::command_output(&mut bench)?;
     serde_json::from_str(told.trim()).with_context(|| format!("no figures in {told}"))
 }
 
@@ -183,7 +185,7 @@ fn measure_store_move(options: &Options, tools: &BenchPrograms<'_>) -> Result<bo
     let from = MeasuredStore::create_file_store(tools, data.path(), Some(&size), options.slots)?;
     let rows: u64 = from.table_counts()?.iter().map(|(_, rows)| rows).sum();
     let to = MeasuredStore::start_empty_servers(tools, data.path())?;
-    say::line(&format!("\nmoving {rows} records and {} slots", options.slots));
+    say::print_line(&format!("\nmoving {rows} records and {} slots", options.slots));
     let back = format!("sqlite:{}", data.path().join("back.db").display());
     let mut kept = true;
     for (label, source, target) in

@@ -58,7 +58,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let program = match &options.program {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
-        None => super::program::build_truing(&workspace::root()?)?,
+        None => super::program::build_truing(&workspace::workspace_root()?)?,
     };
     let temporary = tempfile::tempdir().context("no temporary folder can be made")?;
     let folder = options.keep.as_deref().unwrap_or(temporary.path());
@@ -74,10 +74,15 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     place.git(&["add", "--intent-to-add", "."])?;
     let counts = place.git(&["diff", "--shortstat", "-M", "main"])?;
     place.git(&["reset", "--quiet"])?;
-    say::line(&format!("{} files, {} lines; the change: {}", options.files, project.lines(), counts.trim()));
-    say::line(&format!("{change}; medians of {} pairs", options.rounds));
-    say::line("");
-    say::line(HEAD);
+    say::print_line(&format!(
+        "{} files, {} lines; the change: {}",
+        options.files,
+        project.lines(),
+        counts.trim()
+    ));
+    say::print_line(&format!("{change}; medians of {} pairs", options.rounds));
+    say::print_line("");
+    say::print_line(HEAD);
 
     let mut kept = true;
     let mut measure = |what: &str, review: &[&str], diff: &[&str]| -> Result<()> {
@@ -98,10 +103,10 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     place.git(&["commit", "--quiet", "--message", "change"])?;
     measure("--head", &["--base", "main", "--head", "change"], &diff(&["main", "change"]))?;
 
-    say::line("");
-    say::line(&format!("promised: less than {MOST_SECONDS:.1} s beyond git, {MOST_MEGABYTES:.0} MB"));
-    say::line("MB: the largest resident size of truing (VmHWM), and of it with its processes");
-    say::line("(the sum of VmRSS, looked at every 2 ms), in a run that is not timed");
+    say::print_line("");
+    say::print_line(&format!("promised: less than {MOST_SECONDS:.1} s beyond git, {MOST_MEGABYTES:.0} MB"));
+    say::print_line("MB: the largest resident size of truing (VmHWM), and of it with its processes");
+    say::print_line("(the sum of VmRSS, looked at every 2 ms), in a run that is not timed");
     Ok(kept)
 }
 
@@ -178,7 +183,7 @@ impl ReviewBenchPaths {
     }
 
     fn git(&self, arguments: &[&str]) -> Result<String> {
-        workspace::output(&mut self.git_command(arguments))
+        workspace::command_output(&mut self.git_command(arguments))
     }
 
     /// Returns the command of a review with separate records.
@@ -193,7 +198,7 @@ impl ReviewBenchPaths {
     /// True if `truing review` has this flag.
     fn supports_flag(&self, flag: &str) -> Result<bool> {
         let mut help = Command::new(&self.program);
-        Ok(workspace::output(help.args(["review", "--help"]))?.contains(flag))
+        Ok(workspace::command_output(help.args(["review", "--help"]))?.contains(flag))
     }
 
     /// Prints one line of the table. Returns `false` for more time or memory than promised, or without a
@@ -215,12 +220,12 @@ impl ReviewBenchPaths {
         let processor = of(|(_, truing)| truing.processor);
         let megabytes = |bytes: u64| bytes as f64 / 1e6;
         let (own, tree) = (megabytes(seen.own_bytes), megabytes(seen.tree_bytes));
-        say::line(&format!(
+        say::print_line(&format!(
             "{label:<20} {git:>10.3} {truing:>7.3} {more:>7.3} {ratio:>6.1} {processor:>8.2} {own:>5.0} \
              {tree:>6.0} {found:>7}"
         ));
         if kind != "reviewed" {
-            say::line(&format!("  the review ended as {kind:?}"));
+            say::print_line(&format!("  the review ended as {kind:?}"));
         }
         Ok(more < MOST_SECONDS && tree < MOST_MEGABYTES && found > 0 && kind == "reviewed")
     }

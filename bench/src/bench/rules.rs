@@ -68,7 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 
     let program = match &options.program {
         Some(program) => program.canonicalize()?,
-        None => super::program::build_truing(&workspace::root()?)?,
+        None => super::program::build_truing(&workspace::workspace_root()?)?,
     };
     let mut ours = Command::new(program);
     ours.args(["--config", "truing.toml", "--format", "json", "rules", "check", "tree"]);
@@ -78,7 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         command.current_dir(here).stdin(Stdio::null()).stderr(Stdio::null());
     }
 
-    say::line(&format!("{} rules over {files} files, {:.1} MB", RULES.len(), bytes as f64 / 1e6));
+    say::print_line(&format!("{} rules over {files} files, {:.1} MB", RULES.len(), bytes as f64 / 1e6));
     let same = compare(
         &collect_findings(&mut ours, parse_truing_finding)?,
         &collect_findings(&mut theirs, parse_peer_finding)?,
@@ -92,13 +92,13 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     // Paired, because other work on the machine then affects both; and measured in CPU time, which it affects
     // less.
     let ratio = of(|(ours, theirs)| theirs.processor / ours.processor);
-    say::line(&format!(
+    say::print_line(&format!(
         "on the processor: truing {:.2} s, ast-grep {:.2} s, {ratio:.2} times as fast, promised 1.00 \
          (medians of {ROUNDS} pairs)",
         of(|(ours, _)| ours.processor),
         of(|(_, theirs)| theirs.processor),
     ));
-    say::line(&format!(
+    say::print_line(&format!(
         "by the clock: truing {:.2} s, ast-grep {:.2} s, {:.2} times as fast (not judged: other work on the \
          machine counts)",
         of(|(ours, _)| ours.clock),
@@ -143,12 +143,12 @@ fn parse_peer_finding(finding: &Value) -> Option<LintMatch> {
 
 fn compare(ours: &LintMatches, theirs: &LintMatches) -> bool {
     for only in ours.difference(theirs) {
-        say::line(&format!("only ours: {only:?}"));
+        say::print_line(&format!("only ours: {only:?}"));
     }
     for only in theirs.difference(ours) {
-        say::line(&format!("only theirs: {only:?}"));
+        say::print_line(&format!("only theirs: {only:?}"));
     }
-    say::line(&format!("{} findings, {} by ast-grep", ours.len(), theirs.len()));
+    say::print_line(&format!("{} findings, {} by ast-grep", ours.len(), theirs.len()));
     ours == theirs && !ours.is_empty()
 }
 

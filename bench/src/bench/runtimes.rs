@@ -26,13 +26,13 @@ pub(crate) struct Options {
 
 /// Measures. Returns `false` if the two reviews have different results.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let root = workspace::root()?;
+    let root = workspace::workspace_root()?;
     let program = match &options.program {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
         None => super::program::build_truing(&root)?,
     };
     let [claude] = tools::PACKED else { bail!("which of the packed tools is the claude program?") };
-    let claude = tools::unpack(&root, claude).map_err(anyhow::Error::msg)?;
+    let claude = tools::find_or_download(&root, claude).map_err(anyhow::Error::msg)?;
     let runtime = tokio::runtime::Runtime::new().context("no threads can be had")?;
     let model = runtime.block_on(FakeModel::start(review_script())).context("the model cannot start")?;
     let temporary = tempfile::tempdir().context("no temporary folder can be made")?;
@@ -57,7 +57,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             }
         }
     }
-    say::line("                      seconds  ratio  CPU s  ratio     MB");
+    say::print_line("                      seconds  ratio  CPU s  ratio     MB");
     let of = |row: &RuntimeRow, part: fn(&meter::RunDurations) -> f64| {
         meter::median(row.runs.iter().map(part).collect())
     };
@@ -65,7 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let (clock_of_first, processor_of_first) = first.context("nothing was run")?;
     for row in &rows {
         let (clock, processor) = (of(row, |run| run.clock), of(row, |run| run.processor));
-        say::line(&format!(
+        say::print_line(&format!(
             "{:<20} {clock:>8.2} {:>6.1} {processor:>6.2} {:>6.1} {:>6.0}",
             row.who.name(),
             clock / clock_of_first,
@@ -73,11 +73,11 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             row.bytes as f64 / 1e6
         ));
     }
-    say::line(
+    say::print_line(
         "ratio: to `native`; MB: the largest sum of VmRSS of all processes (what they share counts for each)",
     );
     let same = told.windows(2).all(|pair| pair.first() == pair.get(1));
-    say::line(if same { "both reviews found the same" } else { "the reviews did not find the same" });
+    say::print_line(if same { "both reviews found the same" } else { "the reviews did not find the same" });
     Ok(same)
 }
 
@@ -165,7 +165,7 @@ impl RuntimeBenchPaths {
                 .env(format!("GIT_{role}_NAME"), "bench")
                 .env(format!("GIT_{role}_EMAIL"), "bench@localhost");
         }
-        workspace::output(&mut command).map(drop)
+        workspace::command_output(&mut command).map(drop)
     }
 
     fn review_command(&self, measured: MeasuredRuntime) -> Command {

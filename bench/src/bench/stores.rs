@@ -55,7 +55,7 @@ cd / && rm -rf "$folder"
 pub(super) fn start_postgres() -> Result<(ChildProcess, String)> {
     let (bin, port) = (find_postgres_programs()?, free_port()?);
     // PostgreSQL refuses to run as root.
-    let is_root = workspace::output(Command::new("id").arg("-u"))?.trim() == "0";
+    let is_root = workspace::command_output(Command::new("id").arg("-u"))?.trim() == "0";
     let mut command = Command::new(if is_root { "runuser" } else { "sh" });
     if is_root {
         command.args(["-u", "postgres", "--", "sh"]);
@@ -91,7 +91,7 @@ pub(super) fn find_postgres_programs() -> Result<PathBuf> {
     if let Some((_, bin)) = programs.max() {
         return Ok(bin);
     }
-    let told = workspace::output(Command::new("pg_config").arg("--bindir"));
+    let told = workspace::command_output(Command::new("pg_config").arg("--bindir"));
     let told = told.context("PostgreSQL is needed: Debian's package postgresql has it")?;
     Ok(PathBuf::from(told.trim()))
 }
@@ -143,7 +143,7 @@ pub(super) fn read_database_stats(records: &str) -> Result<DatabaseStats> {
          pg_stat_database WHERE datname = current_database()) FROM pg_tables WHERE schemaname = 'truing'";
     let mut ask = Command::new(find_postgres_programs()?.join("psql"));
     ask.args(["-X", "-q", "-A", "-t", "-F", " ", "-v", "ON_ERROR_STOP=1", "-c", sql, "-d", records]);
-    let told = workspace::output(&mut ask)?;
+    let told = workspace::command_output(&mut ask)?;
     let numbers: Vec<u64> = told.split_whitespace().filter_map(|number| number.parse().ok()).collect();
     let [rows, bytes, commits, rollbacks] = numbers[..] else {
         bail!("PostgreSQL told no size, but {told:?}");

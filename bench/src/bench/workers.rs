@@ -71,19 +71,19 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     if numbers.contains(&0) || options.workers.contains(&0) {
         bail!("--workers, --pulls, --repositories and --concurrency must be at least 1");
     }
-    let root = workspace::root()?;
+    let root = workspace::workspace_root()?;
     let program = match &options.program {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
         None => super::program::build_truing(&root)?,
     };
     let processors = thread::available_parallelism().map_or(1.0, |number| number.get() as f64);
-    say::line(&format!(
+    say::print_line(&format!(
         "{} pull requests in {} repositories, {} leases a worker, {} ms an answer of the model, {processors} \
          processors",
         options.pulls, options.repositories, options.concurrency, options.model_ms
     ));
     let parts: String = PARTS.iter().map(|part| format!(" {part:>9}")).collect();
-    say::line(&format!("workers reviews/min  ratio{parts}   busy  conflicts"));
+    say::print_line(&format!("workers reviews/min  ratio{parts}   busy  conflicts"));
     let (mut first, mut last, mut kept) = (None, None, true);
     for workers in &options.workers {
         let row = measure_workers(options, &root, &program, *workers)?;
@@ -93,21 +93,21 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             row.cpu.iter().map(|cpu| format!(" {:>9.1}", cpu * 1e3 / options.pulls as f64)).collect();
         let busy = row.cpu.iter().sum::<f64>() / row.took.as_secs_f64() / processors;
         let conflicts = row.conflicts.map_or("untold".to_owned(), |share| format!("{:.2} %", share * 100.0));
-        say::line(&format!(
+        say::print_line(&format!(
             "{workers:>7} {rate:>11.1} {ratio:>6.2}{each} {:>4.0} %  {conflicts:>9}",
             busy * 100.0
         ));
         kept &= row.conflicts.is_some_and(|share| share < CONFLICTS);
         last = Some((*workers, row, busy));
     }
-    say::line("parts: processor time a review, ms, with all processes that each has started");
-    say::line("conflicts: writes of slots that found another version, of all that were tried");
+    say::print_line("parts: processor time a review, ms, with all processes that each has started");
+    say::print_line("conflicts: writes of slots that found another version, of all that were tried");
     if let Some((workers, row, busy)) = last {
-        say::line(&describe_bottleneck(workers, &row, busy));
-        say::line(&row.cost.render_cost(options.pulls));
+        say::print_line(&describe_bottleneck(workers, &row, busy));
+        say::print_line(&row.cost.render_cost(options.pulls));
     }
     let word = if kept { "ok" } else { "MISSED" };
-    say::line(&format!("conflicts: promised less than {:.0} %: {word}", CONFLICTS * 100.0));
+    say::print_line(&format!("conflicts: promised less than {:.0} %: {word}", CONFLICTS * 100.0));
     Ok(kept)
 }
 

@@ -84,7 +84,7 @@ impl GitHistory {
         files.dedup_by(|a, b| a.path == b.path);
         let packs = vec![pack.to_owned()];
         let folder = tempfile::tempdir()?;
-        let companions = rules.companions_of(&packs, &files)?;
+        let companions = rules.companion_paths_blocking(&packs, &files)?;
         let paths: BTreeSet<&RepoPath> = files.iter().map(|file| &file.path).chain(&companions).collect();
         for path in paths {
             self.blobs.write_blob(commit, path, folder.path())?;
@@ -144,7 +144,7 @@ impl BlobReader {
     /// Writes a file of a commit below a folder, if the commit has it.
     fn write_blob(&mut self, commit: &str, path: &RepoPath, folder: &Path) -> Result<()> {
         let name = path.as_bytes();
-        if name.contains(&b'\n') || !path.is_inside() {
+        if name.contains(&b'\n') || !path.stays_within_folder() {
             return Ok(());
         }
         self.ask.write_all(&[commit.as_bytes(), b":", name, b"\n"].concat())?;

@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_pages_with_what_was_judged_are_up_to_date() {
-        let root = workspace::root().unwrap();
+        let root = workspace::workspace_root().unwrap();
         let (labels, repositories) = read_labels(&root).unwrap();
         for (file, page) in render_pages(&root, &labels, &repositories).unwrap() {
             if env::var_os("UPDATE_DOCS").is_some() {
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn what_was_judged_is_as_right_as_promised_and_nothing_of_p0_and_p1_is_left() {
-        let (labels, _) = read_labels(&workspace::root().unwrap()).unwrap();
+        let (labels, _) = read_labels(&workspace::workspace_root().unwrap()).unwrap();
         for ((name, severities), promised) in GROUPS.into_iter().zip(PROMISED) {
             let now = labels.values().filter(|known| known.now.is_some_and(|it| severities.contains(&it)));
             let figure = VerdictCounts::count_verdicts(now.map(|known| known.verdict));
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn no_rule_that_is_on_is_below_what_is_promised() {
-        let (labels, _) = read_labels(&workspace::root().unwrap()).unwrap();
+        let (labels, _) = read_labels(&workspace::workspace_root().unwrap()).unwrap();
         let rules: BTreeSet<&str> = labels
             .iter()
             .filter(|(_, known)| known.now.is_some())
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn every_label_is_of_a_repository_and_a_rule_there_is() {
-        let (labels, repositories) = read_labels(&workspace::root().unwrap()).unwrap();
+        let (labels, repositories) = read_labels(&workspace::workspace_root().unwrap()).unwrap();
         let packs = RulePacks::load_embedded().unwrap();
         let rules: BTreeSet<&str> = packs.list_rules().unwrap().iter().map(|rule| rule.rule).collect();
         for (hit, known) in &labels {

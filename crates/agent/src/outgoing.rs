@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use truing_model::messages::ToolDefinition;
 use truing_reader::mask::{MASK, are_secrets_shown, count_masks, mask_secrets};
-use truing_reader::redact::without_given;
+use truing_reader::redact::redact_credentials;
 
 use crate::native::{AgentRunInput, CallOutput, RunTools};
 
@@ -53,7 +53,7 @@ fn add_replacement(folder: &Path, by: &'static str) {
 
 /// Cleans a text that is not the content of a file. Its lines stay the same.
 fn redact_text(text: &str) -> String {
-    let text = without_given(text);
+    let text = redact_credentials(text);
     let places = PLACES.read().unwrap_or_else(PoisonError::into_inner);
     let text = places.iter().fold(text, |text, (place, by)| replace_path(&text, place, by));
     without_private(&text)
@@ -132,7 +132,8 @@ impl RunTools for SanitizedTools<'_> {
         let output = self.0.call(name, input).await;
         // A result that is no error is text of files, or of a server of others. The output of commands
         // already has its paths replaced.
-        let mut text = if output.is_error { redact_text(&output.text) } else { without_given(&output.text) };
+        let mut text =
+            if output.is_error { redact_text(&output.text) } else { redact_credentials(&output.text) };
         text = mask_secrets(&text).into_owned();
         if let Some(masks) = masks_of(&text) {
             text.push_str(&format!("\n[{masks} cut: `{MASK}`]"));

@@ -195,7 +195,7 @@ impl WritableTree {
 
     /// Returns the folder that holds a file, and the file's name in it. Git's folder is refused.
     fn open_parent<'path>(&self, path: &'path RepoPath) -> Result<(OwnedFd, &'path [u8]), ReplaceError> {
-        if !path.may_be_written() {
+        if !path.is_safe_to_write() {
             return Err(ReplaceError::NotPlain);
         }
         Ok(self.0.open_folder(path)?)

@@ -37,7 +37,7 @@ pub(crate) fn cloud_contract() -> Result<Option<ForgeContract>, ContractError> {
 }
 
 /// Reads the contract of Bitbucket Data Center.
-pub(crate) fn data_center() -> Result<Option<ForgeContract>, ContractError> {
+pub(crate) fn data_center_contract() -> Result<Option<ForgeContract>, ContractError> {
     read_contract("bitbucket-dc.json", "/rest", DATA_CENTER_HOLES, DATA_CENTER_UNDESCRIBED)
 }
 
@@ -111,12 +111,16 @@ const DATA_CENTER_UNDESCRIBED: &[UndescribedCall] = &[
 type ExemptionExample = (&'static str, &'static str, u16, &'static str);
 
 /// Creates an exemption for a status that every request may return.
-const fn any_call_hole(status: u16, reason: &'static str, example: ExemptionExample) -> ContractExemption {
+const fn any_call_exemption(
+    status: u16,
+    reason: &'static str,
+    example: ExemptionExample,
+) -> ContractExemption {
     ContractExemption { operation: "", excused: ExemptPart::Status(status), reason, example }
 }
 
 /// Creates an exemption in the responses to all requests.
-const fn response_hole(
+const fn response_exemption(
     ends: &'static [&'static str],
     message_prefix: &'static str,
     reason: &'static str,
@@ -126,7 +130,7 @@ const fn response_hole(
 }
 
 /// Creates an exemption in the bodies of all requests.
-const fn request_hole(
+const fn request_exemption(
     ends: &'static [&'static str],
     message_prefix: &'static str,
     reason: &'static str,
@@ -150,79 +154,79 @@ const OWN_FORM: &str = "reports are refused in a form of their own (observed)";
 
 /// Behaviour of Cloud that its document does not describe.
 const CLOUD_HOLES: &[ContractExemption] = &[
-    request_hole(
+    request_exemption(
         &[""],
         NO_TYPE,
         "nobody sends the type of a body, and Cloud does not need it",
         ("POST", "/2.0/repositories/a/b/pullrequests/1/comments", 201, r#"{"content": {"raw": "x"}}"#),
     ),
-    request_hole(
+    request_exemption(
         &["?pagelen", "?page", "?q", "?sort", "?fields"],
         NO_FIELD,
         "described once for all lists, and not with each call",
         ("GET", "/2.0/repositories/a/b/pullrequests?pagelen=50", 200, ""),
     ),
-    request_hole(
+    request_exemption(
         &["/description"],
         UNNAMED,
         "a pull request's description is sent and shown so; the document has `summary` alone",
         ("POST", "/2.0/repositories/a/b/pullrequests", 201, r#"{"type": "x", "description": "x"}"#),
     ),
-    request_hole(
+    request_exemption(
         &["/data/*/value"],
         TYPE,
         "a report's values are numbers and texts; they are described as objects",
         ("PUT", REPORT, 200, r#"{"type": "x", "data": [{"value": 1}]}"#),
     ),
-    response_hole(
+    response_exemption(
         &["/data/*/value"],
         TYPE,
         "the same in the answer",
         ("GET", REPORT, 200, r#"{"type": "x", "data": [{"value": 1}]}"#),
     ),
-    response_hole(
+    response_exemption(
         &["/nickname", "/account_id"],
         UNNAMED,
         "accounts are people's or tokens', which have names; the document refers to what all accounts have",
         ("GET", "/2.0/user", 200, r#"{"type": "user", "nickname": "n"}"#),
     ),
-    response_hole(
+    response_exemption(
         &["/description"],
         UNNAMED,
         "the same as in requests",
         ("GET", PULL, 200, r#"{"type": "x", "description": "x"}"#),
     ),
-    response_hole(
+    response_exemption(
         &["/merge_commit", "/closed_by", "/source/repository", "/state", "/participated_on"],
         TYPE,
         "what is not there yet, or not any more, is null",
         ("GET", PULL, 200, r#"{"type": "x", "merge_commit": null}"#),
     ),
-    response_hole(
+    response_exemption(
         &["/inline/from", "/inline/to", "/inline/start_from", "/inline/start_to"],
         TYPE,
         "a side, or a first line, that a comment does not have is null",
         ("GET", COMMENT, 200, r#"{"type": "x", "inline": {"path": "a", "from": null}}"#),
     ),
-    response_hole(
+    response_exemption(
         &["/inline"],
         "Additional properties are not allowed ('outdated'",
         "clients read there that a line is gone; it is not described",
         ("GET", COMMENT, 200, r#"{"type": "x", "inline": {"path": "a", "outdated": true}}"#),
     ),
-    response_hole(
+    response_exemption(
         &["/inline/outdated"],
         UNNAMED,
         "clients read there that a line is gone; it is not described",
         ("GET", COMMENT, 200, r#"{"type": "x", "inline": {"path": "a", "outdated": true}}"#),
     ),
-    response_hole(
+    response_exemption(
         &["/slug", "/workspace"],
         UNNAMED,
         "a repository has both; the document leaves them out",
         ("GET", "/2.0/repositories/a/b", 200, r#"{"type": "x", "slug": "b"}"#),
     ),
-    response_hole(
+    response_exemption(
         &["/refname", "/name", "/description"],
         TYPE,
         "what a status was not given is null",
@@ -233,19 +237,19 @@ const CLOUD_HOLES: &[ContractExemption] = &[
             r#"{"type": "x", "key": "d", "state": "FAILED", "refname": null}"#,
         ),
     ),
-    response_hole(
+    response_exemption(
         &["/error"],
         "Additional properties are not allowed ('fields'",
         "errors name the fields that are wrong (observed)",
         ("PUT", PULL, 400, r#"{"type": "error", "error": {"message": "m", "fields": {"title": ["x"]}}}"#),
     ),
-    response_hole(
+    response_exemption(
         &["/error/fields"],
         UNNAMED,
         "errors name the fields that are wrong (observed)",
         ("PUT", PULL, 400, r#"{"type": "error", "error": {"message": "m", "fields": {"title": ["x"]}}}"#),
     ),
-    response_hole(
+    response_exemption(
         &["/code", "/message"],
         UNNAMED,
         OWN_FORM,
@@ -263,29 +267,29 @@ const CLOUD_HOLES: &[ContractExemption] = &[
         reason: OWN_FORM,
         example: ("GET", REPORT, 404, r#"{"code": 400, "message": "m"}"#),
     },
-    response_hole(
+    response_exemption(
         &[""],
         "there should be no JSON",
         "lists of commits, and refusals, have JSON that is not described",
         ("GET", "/2.0/repositories/a/b/pullrequests/1/commits", 200, r#"{}"#),
     ),
-    any_call_hole(
+    any_call_exemption(
         401,
         "a login that does not hold is refused by every call",
         ("GET", "/2.0/repositories/a/b", 401, ""),
     ),
-    any_call_hole(403, "every call may be forbidden", ("GET", PULL, 403, "")),
+    any_call_exemption(403, "every call may be forbidden", ("GET", PULL, 403, "")),
 ];
 
 /// Behaviour of Data Center that its document does not describe.
 const DATA_CENTER_HOLES: &[ContractExemption] = &[
-    request_hole(
+    request_exemption(
         &["/anchor/path", "/anchor/srcPath"],
         TYPE,
         "a path is sent as text; it is described as an object",
         ("POST", DC_COMMENTS, 201, r#"{"text": "x", "anchor": {"path": "a"}}"#),
     ),
-    request_hole(
+    request_exemption(
         &["/anchor/multilineSpan"],
         UNNAMED,
         "the span of a comment on several lines, from 9.3 on; the document is of 9.2",
@@ -297,13 +301,13 @@ const DATA_CENTER_HOLES: &[ContractExemption] = &[
         reason: "its body is described, but not as JSON: as of any media type",
         example: ("POST", "/rest/api/latest/projects/A/repos/b/commits/c/builds", 204, "{}"),
     },
-    request_hole(
+    request_exemption(
         &["/data/*/value"],
         TYPE,
         "a report's values are numbers and texts; they are described as objects",
         ("PUT", DC_REPORT, 200, r#"{"title": "t", "data": [{"value": 1}]}"#),
     ),
-    response_hole(
+    response_exemption(
         &["/data/*/value"],
         TYPE,
         "the same in the answer",
@@ -319,49 +323,49 @@ const DATA_CENTER_HOLES: &[ContractExemption] = &[
         reason: "the answer is a list of diffs between two commits; one diff of it is described",
         example: ("GET", DC_DIFF, 200, r#"{"diffs": []}"#),
     },
-    response_hole(
+    response_exemption(
         &["/context", "/nextPageStart"],
         TYPE,
         "an error about no field, and the last page's next one, are null",
         ("GET", "/rest/api/latest/projects/A/repos/b", 404, r#"{"errors": [{"context": null}]}"#),
     ),
-    response_hole(
+    response_exemption(
         &["/anchor/path", "/fromRef/repository"],
         TYPE,
         "a path is shown as text, and a fork that was deleted is null",
         ("GET", DC_COMMENT, 200, r#"{"anchor": {"path": "a"}}"#),
     ),
-    response_hole(
+    response_exemption(
         &["/multilineSpan", "/orphaned"],
         UNNAMED,
         "observed in anchors; the document has neither",
         ("GET", DC_COMMENT, 200, r#"{"anchor": {"orphaned": true}}"#),
     ),
-    response_hole(
+    response_exemption(
         &["/links/self", "/links/clone"],
         UNNAMED,
         "links are described as an object without fields",
         ("GET", DC_PULL, 200, r#"{"links": {"self": []}}"#),
     ),
-    response_hole(
+    response_exemption(
         &["/author"],
         UNNAMED,
         "a pull request has an author; the document leaves it out",
         ("GET", DC_PULL, 200, r#"{"author": {}}"#),
     ),
-    response_hole(
+    response_exemption(
         &["/canMerge"],
         UNNAMED,
         "whether it can be merged; the document leaves it out",
         ("GET", "/rest/api/latest/projects/A/repos/b/pull-requests/1/merge", 200, r#"{"canMerge": true}"#),
     ),
-    response_hole(
+    response_exemption(
         &["/permittedOperations"],
         UNNAMED,
         "what may be done to a comment; the document leaves it out",
         ("GET", DC_COMMENT, 200, r#"{"permittedOperations": {}}"#),
     ),
-    response_hole(
+    response_exemption(
         &["/comment", "/commentAnchor", "/commentAction"],
         UNNAMED,
         "the document has of an activity what all kinds have",
@@ -372,7 +376,7 @@ const DATA_CENTER_HOLES: &[ContractExemption] = &[
             r#"{"values": [{"comment": {}}]}"#,
         ),
     ),
-    response_hole(
+    response_exemption(
         &["/currentVersion", "/expectedVersion", "/pullRequest", "/existingPullRequest"],
         UNNAMED,
         "errors tell more about some conflicts (observed)",
@@ -383,10 +387,10 @@ const DATA_CENTER_HOLES: &[ContractExemption] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::holes::each_is_needed;
+    use crate::holes::assert_exemptions_needed;
 
-    fn both() -> Vec<ForgeContract> {
-        let all = [cloud_contract().unwrap(), data_center().unwrap()];
+    fn bitbucket_contracts() -> Vec<ForgeContract> {
+        let all = [cloud_contract().unwrap(), data_center_contract().unwrap()];
         if all.iter().any(Option::is_none) {
             println!("not checked: there is no folder with what Atlassian publishes ({FOLDER} names one)");
         }
@@ -395,14 +399,14 @@ mod tests {
 
     #[test]
     fn every_hole_is_one_and_is_excused_and_has_a_reason() {
-        for contract in both() {
-            each_is_needed(&contract, contract.holes);
+        for contract in bitbucket_contracts() {
+            assert_exemptions_needed(&contract, contract.holes);
         }
     }
 
     #[test]
     fn calls_that_are_not_described_are_not() {
-        for contract in both() {
+        for contract in bitbucket_contracts() {
             for call in contract.undescribed {
                 let name = format!("{} {}", call.method, call.template);
                 assert!(contract.operations().all(|known| known != name), "{name} is described by now");

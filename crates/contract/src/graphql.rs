@@ -194,7 +194,7 @@ mod tests {
         enum Side { LEFT RIGHT }";
     const ONE: &str = "query($id: ID!) { thread(id: $id) { id line side } }";
 
-    fn told(request: Value, answer: Value) -> Vec<String> {
+    fn find_violations(request: Value, answer: Value) -> Vec<String> {
         let document = GraphqlDocument::new(SCHEMA).unwrap();
         let (method, target) = ("POST", "/graphql");
         let exchange =
@@ -210,22 +210,31 @@ mod tests {
     fn a_query_names_what_the_schema_has() {
         let one = json!({"query": ONE, "variables": {"id": "x"}});
         let right = json!({"data": {"thread": {"id": "x", "line": null, "side": "LEFT"}}});
-        assert_eq!(told(one, right.clone()), Vec::<String>::new());
-        let unknown = told(json!({"query": "{ thread(id: 1) { nothing } }"}), right.clone());
+        assert_eq!(find_violations(one, right.clone()), Vec::<String>::new());
+        let unknown = find_violations(json!({"query": "{ thread(id: 1) { nothing } }"}), right.clone());
         assert!(unknown.iter().any(|told| told.contains("a field `nothing`")), "{unknown:?}");
-        assert_eq!(told(json!({"query": ONE, "variables": {"id": "x", "more": 1}}), right.clone()).len(), 1);
         assert_eq!(
-            told(json!({"query": ONE, "variables": {}}), right.clone()).len(),
+            find_violations(json!({"query": ONE, "variables": {"id": "x", "more": 1}}), right.clone()).len(),
+            1
+        );
+        assert_eq!(
+            find_violations(json!({"query": ONE, "variables": {}}), right.clone()).len(),
             1,
             "a variable is missing"
         );
-        assert_eq!(told(json!({"query": ONE, "variables": {"id": "x"}, "extra": 1}), right).len(), 1);
+        assert_eq!(
+            find_violations(json!({"query": ONE, "variables": {"id": "x"}, "extra": 1}), right).len(),
+            1
+        );
     }
 
     #[test]
     fn an_answer_has_what_was_asked_for_and_nothing_else() {
         let ask = |thread: Value| {
-            told(json!({"query": ONE, "variables": {"id": "x"}}), json!({"data": {"thread": thread}}))
+            find_violations(
+                json!({"query": ONE, "variables": {"id": "x"}}),
+                json!({"data": {"thread": thread}}),
+            )
         };
         assert_eq!(ask(Value::Null), Vec::<String>::new());
         assert_eq!(ask(json!({"id": null, "line": 1, "side": null})), ["/data/thread/id must not be null"]);
@@ -247,6 +256,9 @@ mod tests {
     #[test]
     fn an_error_has_no_data() {
         let one = json!({"query": ONE, "variables": {"id": "x"}});
-        assert_eq!(told(one, json!({"data": null, "errors": [{"message": "no"}]})), Vec::<String>::new());
+        assert_eq!(
+            find_violations(one, json!({"data": null, "errors": [{"message": "no"}]})),
+            Vec::<String>::new()
+        );
     }
 }

@@ -71,7 +71,7 @@ impl ForgeContract {
     /// # Errors
     /// [`ContractError`] if the document is damaged.
     pub fn bitbucket_data_center() -> Result<Option<Self>, ContractError> {
-        bitbucket::data_center()
+        bitbucket::data_center_contract()
     }
 
     /// Returns the described operations, in the form `GET /user`.
@@ -85,13 +85,13 @@ impl ForgeContract {
         if self.undescribed.iter().any(|call| call.matches(exchange.method, path)) {
             return Vec::new();
         }
-        let mut found = self.violations(exchange);
-        found.retain(|violation| !self.holes.iter().any(|hole| hole.excuses(violation)));
+        let mut found = self.unfiltered_violations(exchange);
+        found.retain(|violation| !self.holes.iter().any(|hole| hole.covers(violation)));
         found
     }
 
     /// Returns all violations in an exchange.
-    fn violations(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
+    fn unfiltered_violations(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
         let target = exchange.target.strip_prefix(self.base).unwrap_or(exchange.target);
         let mut found = match &self.graphql {
             Some(graphql) if target == GRAPHQL_PATH => graphql.check(exchange),

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::schema::{BodySchema, express_nullable, resolve_reference};
+use crate::schema::{BodySchema, convert_nullable, resolve_reference};
 use crate::{ContractError, ContractViolation, ExchangePart, WireExchange};
 
 /// The addresses that the document leaves out, and the ones that describe them. GitHub redirects a request to
@@ -43,7 +43,7 @@ struct LazySchema {
 
 impl OpenapiDocument {
     pub(crate) fn new(mut document: Value, by_id: bool) -> Result<Self, ContractError> {
-        express_nullable(&mut document);
+        convert_nullable(&mut document);
         let components = document["components"].take();
         let paths = document["paths"].as_object();
         let paths = paths.ok_or_else(|| ContractError::Openapi("it has no paths".into()))?;
@@ -125,7 +125,7 @@ impl ApiOperation {
                 }
                 Some(field) => {
                     let place = format!("?{name}");
-                    let value = parse_by_type(&field.schema, value);
+                    let value = coerce_to_schema_type(&field.schema, value);
                     field.check(&value, components, |_, what| {
                         report_violation(ExchangePart::Request, place.clone(), what);
                     });
@@ -179,7 +179,7 @@ impl LazySchema {
 }
 
 /// Converts a query's value to the type that its schema requires.
-fn parse_by_type(schema: &Value, text: &str) -> Value {
+fn coerce_to_schema_type(schema: &Value, text: &str) -> Value {
     let integer = || text.parse::<i64>().ok().map(|number| json!(number));
     let boolean = || text.parse::<bool>().ok().map(|value| json!(value));
     let typed = match schema["type"].as_str() {
@@ -257,8 +257,8 @@ mod tests {
 
     #[test]
     fn a_value_of_the_query_has_the_type_that_the_schema_wants() {
-        assert_eq!(parse_by_type(&json!({"type": "integer"}), "100"), json!(100));
-        assert_eq!(parse_by_type(&json!({"type": "integer"}), "x"), json!("x"));
-        assert_eq!(parse_by_type(&json!({"type": "string"}), "100"), json!("100"));
+        assert_eq!(coerce_to_schema_type(&json!({"type": "integer"}), "100"), json!(100));
+        assert_eq!(coerce_to_schema_type(&json!({"type": "integer"}), "x"), json!("x"));
+        assert_eq!(coerce_to_schema_type(&json!({"type": "string"}), "100"), json!("100"));
     }
 }

@@ -39,7 +39,7 @@ impl BodySchema {
             .take(MAX_SEEN)
             .map(|error| {
                 let text: String = error.masked().to_string().chars().take(MAX_TEXT).collect();
-                (star_indices(error.instance_path().as_str()), text)
+                (mask_pointer_indices(error.instance_path().as_str()), text)
             })
             .collect();
         let mut found = Vec::from_iter(seen);
@@ -49,7 +49,7 @@ impl BodySchema {
 }
 
 /// Replaces every index of a JSON pointer by `*`.
-fn star_indices(pointer: &str) -> String {
+fn mask_pointer_indices(pointer: &str) -> String {
     let parts = pointer.split('/').map(|part| {
         let index = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         if index { "*" } else { part }
@@ -67,7 +67,7 @@ fn find_unnamed_fields(
     violations: &mut Vec<(String, String)>,
 ) {
     let mut all = Vec::new();
-    schemas.iter().for_each(|schema| branches(schema, components, 0, &mut all));
+    schemas.iter().for_each(|schema| collect_subschemas(schema, components, 0, &mut all));
     let of = |key: &str| all.iter().filter_map(|schema| schema.get(key)).collect::<Vec<_>>();
     match value {
         Value::Object(fields) => {
@@ -99,17 +99,17 @@ fn find_unnamed_fields(
 }
 
 /// Collects a schema with all schemas that it refers to or is composed of.
-fn branches<'a>(schema: &'a Value, components: &'a Value, depth: usize, all: &mut Vec<&'a Value>) {
+fn collect_subschemas<'a>(schema: &'a Value, components: &'a Value, depth: usize, all: &mut Vec<&'a Value>) {
     if depth > MAX_DEPTH {
         return;
     }
     if let Some(there) = resolve_reference(schema, components) {
-        return branches(there, components, depth + 1, all);
+        return collect_subschemas(there, components, depth + 1, all);
     }
     all.push(schema);
     for key in ["allOf", "anyOf", "oneOf"] {
         for inner in schema.get(key).and_then(Value::as_array).into_iter().flatten() {
-            branches(inner, components, depth + 1, all);
+            collect_subschemas(inner, components, depth + 1, all);
         }
     }
 }
@@ -120,10 +120,10 @@ pub(crate) fn resolve_reference<'a>(value: &Value, components: &'a Value) -> Opt
 }
 
 /// Converts OpenAPI's `nullable` to types, at every level.
-pub(crate) fn express_nullable(value: &mut Value) {
+pub(crate) fn convert_nullable(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            fields.values_mut().for_each(express_nullable);
+            fields.values_mut().for_each(convert_nullable);
             // A field may also have this name.
             if fields.get("nullable") == Some(&Value::Bool(true)) {
                 fields.remove("nullable");
@@ -147,7 +147,7 @@ pub(crate) fn express_nullable(value: &mut Value) {
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(express_nullable),
+        Value::Array(items) => items.iter_mut().for_each(convert_nullable),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
@@ -156,13 +156,13 @@ pub(crate) fn express_nullable(value: &mut Value) {
 mod tests {
     use super::*;
 
-    fn told(schema: Value, value: Value) -> Vec<(String, String)> {
+    fn find_violations(schema: Value, value: Value) -> Vec<(String, String)> {
         let mut schema = schema;
         let mut components = json!({"schemas": {"user": {
             "type": "object", "nullable": true, "required": ["id"], "properties": {"id": {"type": "integer"}},
         }}});
-        express_nullable(&mut schema);
-        express_nullable(&mut components);
+        convert_nullable(&mut schema);
+        convert_nullable(&mut components);
         BodySchema::new(&schema, &components).unwrap().check(&value, &components)
     }
 
@@ -172,24 +172,25 @@ mod tests {
 
     #[test]
     fn types_and_required_fields_are_checked_through_references() {
-        let wrong = told(user(), json!({"user": {"id": "7"}}));
+        let wrong = find_violations(user(), json!({"user": {"id": "7"}}));
         assert_eq!(wrong, [("/user/id".to_owned(), "value is not of type \"integer\"".to_owned())]);
-        let missing = told(user(), json!({"user": {}}));
+        let missing = find_violations(user(), json!({"user": {}}));
         assert_eq!(missing, [("/user".to_owned(), "\"id\" is a required property".to_owned())]);
-        assert_eq!(told(user(), json!({"user": null})), [], "nullable");
+        assert_eq!(find_violations(user(), json!({"user": null})), [], "nullable");
     }
 
     #[test]
     fn a_field_that_no_schema_names_is_told_although_the_schema_would_let_it_pass() {
-        let place = |value| told(user(), value).into_iter().map(|(place, _)| place).collect::<Vec<_>>();
+        let place =
+            |value| find_violations(user(), value).into_iter().map(|(place, _)| place).collect::<Vec<_>>();
         assert_eq!(place(json!({"user": {"id": 7, "x": 1}})), ["/user/x"]);
         let list = json!({"type": "array", "items": {"anyOf": [
             {"properties": {"a": {}}}, {"properties": {"b": {}}, "additionalProperties": true},
         ]}});
-        assert_eq!(told(list.clone(), json!([{"a": 1}, {"b": 1}])), []);
-        assert_eq!(told(list, json!([{"c": 1}, {"c": 2}])).len(), 1, "told once");
+        assert_eq!(find_violations(list.clone(), json!([{"a": 1}, {"b": 1}])), []);
+        assert_eq!(find_violations(list, json!([{"c": 1}, {"c": 2}])).len(), 1, "told once");
         let map =
             json!({"type": "object", "properties": {"a": {}}, "additionalProperties": {"type": "string"}});
-        assert_eq!(told(map, json!({"whatever": "text"})), []);
+        assert_eq!(find_violations(map, json!({"whatever": "text"})), []);
     }
 }

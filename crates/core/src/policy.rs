@@ -267,7 +267,7 @@ impl AgentPolicy {
     fn judge_file(&self, verb: FileAccess, path: &str) -> PolicyVerdict {
         let inside = path.chars().all(|letter| !letter.is_control());
         let as_file = RepoPath::from_bytes(path);
-        if !inside || !as_file.may_be_written() {
+        if !inside || !as_file.is_safe_to_write() {
             return deny(format!("{path:?} is not a path of a file in the tree"), None);
         }
         let (profile, does) = (self.name.as_str(), verb.as_str());

@@ -90,8 +90,9 @@ pub fn find_anchor(
     start: u32,
     end: u32,
 ) -> CommentAnchor {
-    let named = files.iter().filter_map(|file| Some((name_match(file, path, side)?, file)));
-    let place = named.min_by_key(|(fit, _)| *fit).map(|(_, file)| place_in(file, side, start, end));
+    let named = files.iter().filter_map(|file| Some((match_name(file, path, side)?, file)));
+    let place =
+        named.min_by_key(|(fit, _)| *fit).map(|(_, file)| find_anchor_in_file(file, side, start, end));
     place.unwrap_or_else(|| CommentAnchor {
         kind: AnchorKind::Summary,
         path: path.clone(),
@@ -112,7 +113,7 @@ enum NameMatch {
 }
 
 /// Returns the quality of the match between the file and the name, or none if it does not match.
-fn name_match(file: &FileDiff<'_>, path: &RepoPath, side: DiffSide) -> Option<NameMatch> {
+fn match_name(file: &FileDiff<'_>, path: &RepoPath, side: DiffSide) -> Option<NameMatch> {
     let name_on_side = match (side, file.status) {
         (DiffSide::Old, FileStatus::Renamed) => file.old_path.as_ref(),
         // A copy was made from another file, which may be in the diff itself.
@@ -141,7 +142,7 @@ fn name_match(file: &FileDiff<'_>, path: &RepoPath, side: DiffSide) -> Option<Na
 }
 
 /// Returns the nearest place in one file.
-fn place_in(file: &FileDiff<'_>, side: DiffSide, start: u32, end: u32) -> CommentAnchor {
+fn find_anchor_in_file(file: &FileDiff<'_>, side: DiffSide, start: u32, end: u32) -> CommentAnchor {
     let at = |kind, start_line, end_line, reason| CommentAnchor {
         kind,
         path: file.path.clone(),

@@ -4,7 +4,7 @@
 //! Lines are not searched: every line must have the number in the diff. A diff of another version of the
 //! file, which `git apply` might still apply elsewhere, does not fit.
 
-use crate::model::first_line;
+use crate::model::split_first_line;
 use crate::{DiffSide, FileDiff, Hunk, HunkLine, LineKind};
 
 /// Returns the text after the change, computed from the text before it. It returns none if the diff shows
@@ -22,16 +22,16 @@ use crate::{DiffSide, FileDiff, Hunk, HunkLine, LineKind};
 /// assert_eq!(apply(file, b"zero\none\ntwo\n"), None);
 /// ```
 pub fn apply(file: &FileDiff<'_>, old: &[u8]) -> Option<Vec<u8>> {
-    other_side(&file.hunks, DiffSide::Old, old)
+    reconstruct_other_side(&file.hunks, DiffSide::Old, old)
 }
 
 /// Returns true if `text` is this side of the diff, as far as the diff shows it.
 pub fn matches_side(file: &FileDiff<'_>, side: DiffSide, text: &[u8]) -> bool {
-    other_side(&file.hunks, side, text).is_some()
+    reconstruct_other_side(&file.hunks, side, text).is_some()
 }
 
 /// Returns the other side of a text.
-fn other_side(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Option<Vec<u8>> {
+fn reconstruct_other_side(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Option<Vec<u8>> {
     let mut turning = PatchCursor { rest: text, next: 1, turned: Vec::with_capacity(text.len()) };
     let mut before = None;
     for hunk in hunks {
@@ -46,7 +46,7 @@ fn other_side(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Option<Vec<u8>
             turning.write_lines(line, b"")?;
         }
         let shared = usize::try_from(turning.next - first).ok()?;
-        if shared > 0 && !before.is_some_and(|before| ends_as_begins(before, hunk, shared)) {
+        if shared > 0 && !before.is_some_and(|before| ends_with_next_start(before, hunk, shared)) {
             return None;
         }
         before = Some(hunk);
@@ -66,7 +66,7 @@ fn other_side(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Option<Vec<u8>
 }
 
 /// Returns true if a hunk ends with the lines that the next one begins with.
-fn ends_as_begins(hunk: &Hunk<'_>, next: &Hunk<'_>, lines: usize) -> bool {
+fn ends_with_next_start(hunk: &Hunk<'_>, next: &Hunk<'_>, lines: usize) -> bool {
     let all = hunk.lines().count();
     let end = hunk.lines().skip(all.saturating_sub(lines)).map(|line| line.text);
     end.eq(next.lines().take(lines).map(|line| line.text))
@@ -83,7 +83,7 @@ struct PatchCursor<'a> {
 impl<'a> PatchCursor<'a> {
     /// Returns the next line with its end; none at the end of the text.
     fn next_line(&mut self) -> Option<&'a [u8]> {
-        let (line, rest) = first_line(self.rest)?;
+        let (line, rest) = split_first_line(self.rest)?;
         self.rest = rest;
         self.next = self.next.checked_add(1)?;
         Some(line)

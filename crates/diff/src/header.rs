@@ -84,12 +84,12 @@ enum HeaderStage {
 
 impl FileHeader {
     /// Returns the header of a merge's file, after its `diff --cc` line.
-    pub(crate) fn of_merge() -> Self {
+    pub(crate) fn for_merge() -> Self {
         Self { is_combined: true, ..Self::default() }
     }
 
     /// Reads the header of a plain unified diff, which has two lines.
-    pub(crate) fn of_names(old: &InputLine<'_>, new: &InputLine<'_>) -> Result<Self, MalformedLine> {
+    pub(crate) fn from_name_lines(old: &InputLine<'_>, new: &InputLine<'_>) -> Result<Self, MalformedLine> {
         let mut header =
             Self { has_names: true, has_lines: true, stage: HeaderStage::Over, ..Self::default() };
         header.old = parse_side_name(old, b"--- ")?;
@@ -108,17 +108,17 @@ impl FileHeader {
     }
 
     /// Reads the next line; returns false if the header ended before it.
-    pub(crate) fn take(&mut self, row: &InputLine<'_>) -> Result<bool, MalformedLine> {
+    pub(crate) fn read_line(&mut self, row: &InputLine<'_>) -> Result<bool, MalformedLine> {
         let text = trim_line_end(row.text);
         let taken = match self.stage {
-            HeaderStage::Any if self.is_combined => self.of_a_merge(text),
-            HeaderStage::Any => self.take_header_line(row, text)?,
+            HeaderStage::Any if self.is_combined => self.read_merge_line(text),
+            HeaderStage::Any => self.read_header_line(row, text)?,
             HeaderStage::NewName if row.text.starts_with(b"+++ ") => {
                 self.new = parse_side_name(row, b"+++ ")?;
                 self.stage = HeaderStage::Over;
                 true
             }
-            HeaderStage::Block { is_first } if is_block(text) => {
+            HeaderStage::Block { is_first } if is_binary_block_start(text) => {
                 self.stage = HeaderStage::Binary { is_first };
                 true
             }
@@ -130,23 +130,23 @@ impl FileHeader {
                 self.stage = HeaderStage::Over;
                 true
             }
-            HeaderStage::Binary { .. } if is_base85(text) => true,
+            HeaderStage::Binary { .. } if is_base85_line(text) => true,
             HeaderStage::Binary { .. } => {
                 return Err(row.malformed_line("the line is not binary content as git writes it"));
             }
             HeaderStage::NewName | HeaderStage::Block { .. } | HeaderStage::Over => false,
         };
         if taken {
-            row.ensure_whole()?;
+            row.ensure_complete()?;
             self.has_lines = true;
-        } else if let Some(missing) = self.missing_part() {
+        } else if let Some(missing) = self.missing_line_message() {
             return Err(row.malformed_line(missing));
         }
         Ok(taken)
     }
 
     /// Returns a message on the expected line, if the header cannot end here.
-    pub(crate) fn missing_part(&self) -> Option<&'static str> {
+    pub(crate) fn missing_line_message(&self) -> Option<&'static str> {
         match self.stage {
             HeaderStage::NewName => Some("a `+++` line should follow the `---` line"),
             HeaderStage::Block { is_first: true } => {
@@ -163,7 +163,7 @@ impl FileHeader {
     /// Returns true if the header is complete when the input ends here. If the content differs, hunks must
     /// follow. Exceptions are files with another name or mode under `git diff -w`, and deleted files under
     /// `git diff -D`.
-    pub(crate) fn is_whole(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         if self.is_binary || self.has_names || self.stage == HeaderStage::Over {
             return true;
         }
@@ -179,7 +179,7 @@ impl FileHeader {
     }
 
     /// Reads a line at the beginning of a header; returns false if it does not belong to one.
-    fn take_header_line(&mut self, row: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
+    fn read_header_line(&mut self, row: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
         if text.starts_with(b"--- ") {
             self.has_names = true;
             self.old = parse_side_name(row, b"--- ")?;
@@ -191,14 +191,14 @@ impl FileHeader {
             self.is_binary = true;
             self.stage = HeaderStage::Block { is_first: true };
         } else {
-            return self.take_extended_line(row, text);
+            return self.read_extended_line(row, text);
         }
         Ok(true)
     }
 
     /// Reads one of git's extended header lines; returns false for another line.
-    fn take_extended_line(&mut self, row: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
-        let name = |rest| match name::whole_name(rest) {
+    fn read_extended_line(&mut self, row: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
+        let name = |rest| match name::parse_whole_name(rest) {
             Some(name) => Ok(name.into_owned()),
             None => Err(row.malformed_line(BAD_QUOTES)),
         };
@@ -206,7 +206,7 @@ impl FileHeader {
             |rest| parse_octal(rest).ok_or_else(|| row.malformed_line("the mode is not an octal number"));
         if let Some(rest) = text.strip_prefix(b"index ") {
             // The line is `index OLD..NEW MODE` if the mode did not change.
-            self.content = parse_content(rest);
+            self.content = compare_blob_ids(rest);
             let same = rest.split(|byte| *byte == b' ').nth(1).and_then(parse_octal);
             self.old_mode = self.old_mode.or(same);
             self.new_mode = self.new_mode.or(same);
@@ -240,7 +240,7 @@ impl FileHeader {
     }
 
     /// Reads a header line of a merge; returns false for another line.
-    fn of_a_merge(&mut self, text: &[u8]) -> bool {
+    fn read_merge_line(&mut self, text: &[u8]) -> bool {
         if let Some(rest) = text.strip_prefix(b"mode ") {
             // The line is `mode OLD,OLD..NEW`.
             let new = rest.windows(2).position(|two| two == b"..").and_then(|dots| rest.get(dots + 2..));
@@ -283,7 +283,7 @@ const EMPTY: [&[u8]; 2] = [
 ];
 
 /// Compares the ids in `OLD..NEW`, which a mode may follow. An incomplete range counts as a difference.
-fn parse_content(rest: &[u8]) -> ContentDifference {
+fn compare_blob_ids(rest: &[u8]) -> ContentDifference {
     let ids = rest.split(|byte| *byte == b' ').next().unwrap_or_default();
     let Some(dots) = ids.windows(2).position(|two| two == b"..") else { return ContentDifference::Differs };
     let (old, new) = (ids.get(..dots).unwrap_or_default(), ids.get(dots + 2..).unwrap_or_default());
@@ -301,19 +301,19 @@ fn parse_content(rest: &[u8]) -> ContentDifference {
 /// Returns the name in a `---` or `+++` line; none for `/dev/null`.
 fn parse_side_name(row: &InputLine<'_>, mark: &[u8]) -> Result<Option<Vec<u8>>, MalformedLine> {
     let rest = trim_line_end(row.text).strip_prefix(mark).unwrap_or_default();
-    let name = name::header_name(rest).ok_or_else(|| row.malformed_line(BAD_QUOTES))?;
+    let name = name::parse_header_name(rest).ok_or_else(|| row.malformed_line(BAD_QUOTES))?;
     Ok(Some(name.into_owned()).filter(|name| name != b"/dev/null"))
 }
 
 /// Returns true if the line begins a block of binary content: `literal 12` or `delta 12`.
-fn is_block(text: &[u8]) -> bool {
+fn is_binary_block_start(text: &[u8]) -> bool {
     let size = text.strip_prefix(b"literal ").or_else(|| text.strip_prefix(b"delta "));
     size.is_some_and(|size| !size.is_empty() && size.iter().all(u8::is_ascii_digit))
 }
 
 /// Returns true for a line of binary content: a letter for 1 to 52 bytes, and five characters for every four
 /// of them.
-fn is_base85(text: &[u8]) -> bool {
+fn is_base85_line(text: &[u8]) -> bool {
     let Some((length, data)) = text.split_first() else { return false };
     let bytes = match length {
         b'A'..=b'Z' => usize::from(length - b'A') + 1,

@@ -47,8 +47,8 @@ pub(crate) struct HunkHeader<'a> {
 
 /// Parses `@@ -START,COUNT +START,COUNT @@ SECTION`, or for a merge
 /// `@@@ -START,COUNT -START,COUNT +START,COUNT @@@ SECTION` and so on.
-pub(crate) fn parse_ranges(line: &[u8]) -> Option<HunkHeader<'_>> {
-    let marks = count_signs(line).checked_sub(1).filter(|marks| *marks > 0)?;
+pub(crate) fn parse_hunk_header(line: &[u8]) -> Option<HunkHeader<'_>> {
+    let marks = count_leading_at_signs(line).checked_sub(1).filter(|marks| *marks > 0)?;
     let (old, mut rest) = parse_range(line.get(marks + 1..)?.strip_prefix(b" -")?)?;
     let mut others = Vec::new();
     for _ in 1..marks {
@@ -58,18 +58,18 @@ pub(crate) fn parse_ranges(line: &[u8]) -> Option<HunkHeader<'_>> {
     }
     let (new, rest) = parse_range(rest.strip_prefix(b" +")?)?;
     let rest = rest.strip_prefix(b" ")?;
-    let section = trim_line_end(rest.get(marks + 1..).filter(|_| count_signs(rest) > marks)?);
+    let section = trim_line_end(rest.get(marks + 1..).filter(|_| count_leading_at_signs(rest) > marks)?);
     let section = section.strip_prefix(b" ").unwrap_or(section);
     let mut ranges = HunkHeader { marks, old, others, new, section };
     if marks > 1 {
-        ranges.set_right();
+        ranges.normalize_merge_ranges();
     }
     Some(ranges)
 }
 
 impl HunkHeader<'_> {
     /// Converts the ranges of a merge to the convention of other diffs.
-    fn set_right(&mut self) {
+    fn normalize_merge_ranges(&mut self) {
         let too_few = u64::from(self.new.count == ONE_TOO_FEW);
         for range in [&mut self.old, &mut self.new].into_iter().chain(&mut self.others) {
             range.count = range.count.wrapping_add(too_few);
@@ -80,12 +80,12 @@ impl HunkHeader<'_> {
 }
 
 /// Returns true if the line begins a hunk.
-pub(crate) fn is_header(line: &[u8]) -> bool {
-    parse_ranges(line).is_some_and(|ranges| ranges.marks == 1)
+pub(crate) fn is_hunk_header(line: &[u8]) -> bool {
+    parse_hunk_header(line).is_some_and(|ranges| ranges.marks == 1)
 }
 
 /// Returns the number of `@` at the beginning of the line.
-pub(crate) fn count_signs(line: &[u8]) -> usize {
+pub(crate) fn count_leading_at_signs(line: &[u8]) -> usize {
     line.iter().take_while(|byte| **byte == b'@').count()
 }
 
@@ -147,13 +147,13 @@ impl HunkReader {
     }
 
     /// Returns the number of missing lines as text.
-    pub(crate) fn missing_lines(&self) -> String {
+    pub(crate) fn missing_lines_message(&self) -> String {
         let old = self.others.iter().fold(self.old.to_string(), |old, other| format!("{old} and {other}"));
         format!("{old} old and {} new lines", self.new)
     }
 
     /// Reads a line. "\ No newline at end of file" refers to the line before it.
-    pub(crate) fn take(&mut self, line: &[u8]) -> Result<(), String> {
+    pub(crate) fn read_line(&mut self, line: &[u8]) -> Result<(), String> {
         let columns = match line.first() {
             Some(b'\\') => return Ok(()),
             // Mail programs remove blanks at the end of lines.
@@ -165,7 +165,7 @@ impl HunkReader {
         if !columns.iter().all(fits) {
             return Err(format!(
                 "{} of the hunk are missing: a line of a hunk begins with a blank, `+`, `-` or `\\`",
-                self.missing_lines()
+                self.missing_lines_message()
             ));
         }
         // A line of the result is in the parents without a mark; a removed line is in those with one.
@@ -175,7 +175,7 @@ impl HunkReader {
         if is_old && self.old == 0 || is_new && self.new == 0 || others {
             return Err(format!(
                 "the hunk has other lines than its header says: {} should follow",
-                self.missing_lines()
+                self.missing_lines_message()
             ));
         }
         if self.shared > 0 && !(is_old && is_new) {

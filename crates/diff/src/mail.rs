@@ -40,10 +40,10 @@ impl<F> UnfinishedMail<F> {
 
     /// Examines the next line of the mail.
     pub(crate) fn classify_line(&mut self, line: &[u8]) -> MessageEnd {
-        if std::mem::take(&mut self.after_dashes) && is_statistics(line) {
+        if std::mem::take(&mut self.after_dashes) && is_diffstat_line(line) {
             return MessageEnd::EndedBefore;
         }
-        if is_start(line) {
+        if is_mail_start(line) {
             return MessageEnd::NextMail;
         }
         if matches!(line, b"---\n" | b"---\r\n") {
@@ -58,14 +58,14 @@ impl<F> UnfinishedMail<F> {
 }
 
 /// Returns true if the line begins a mail: `From`, a commit, a date.
-pub(crate) fn is_start(line: &[u8]) -> bool {
+pub(crate) fn is_mail_start(line: &[u8]) -> bool {
     let Some(rest) = line.strip_prefix(b"From ") else { return false };
     let hex = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     matches!(hex, 40 | 64) && rest.get(hex) == Some(&b' ')
 }
 
 /// Returns true for a line like ` src/main.rs | 12 ++--`.
-fn is_statistics(line: &[u8]) -> bool {
+fn is_diffstat_line(line: &[u8]) -> bool {
     if !line.starts_with(b" ") {
         return false;
     }

@@ -77,7 +77,7 @@ pub type FileOutline = DiffEntry<HunkSpan>;
 
 impl<H> DiffEntry<H> {
     /// Returns the entry with each hunk converted.
-    pub(crate) fn with_hunks<T>(self, hunk: impl FnMut(H) -> T) -> DiffEntry<T> {
+    pub(crate) fn map_hunks<T>(self, hunk: impl FnMut(H) -> T) -> DiffEntry<T> {
         let Self {
             path,
             old_path,
@@ -209,7 +209,7 @@ impl<'a> Iterator for HunkLines<'a> {
     fn next(&mut self) -> Option<HunkLine<'a>> {
         loop {
             let line;
-            (line, self.rest) = first_line(self.rest)?;
+            (line, self.rest) = split_first_line(self.rest)?;
             let text = line.strip_suffix(b"\n").unwrap_or(line);
             // An empty line may lack its marks, since mail programs remove blanks at the end of lines.
             let (marks, text) = text.split_at_checked(self.marks).unwrap_or_default();
@@ -234,7 +234,7 @@ impl<'a> Iterator for HunkLines<'a> {
 }
 
 /// Returns the first line with its line feed, and the rest; none at the end.
-pub(crate) fn first_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn split_first_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     if bytes.is_empty() {
         return None;
     }
@@ -246,17 +246,17 @@ pub(crate) fn first_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 /// each other.
 pub fn added_ranges(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
     let lines = file.hunks.iter().flat_map(Hunk::lines).filter(|line| line.kind == LineKind::Added);
-    line_ranges(lines.filter_map(|line| line.new))
+    group_into_ranges(lines.filter_map(|line| line.new))
 }
 
 /// Returns the ranges of removed lines on the old side, 1-based and inclusive. They are sorted and do not
 /// touch each other.
 pub fn removed_ranges(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
     let lines = file.hunks.iter().flat_map(Hunk::lines).filter(|line| line.kind == LineKind::Deleted);
-    line_ranges(lines.filter_map(|line| line.old))
+    group_into_ranges(lines.filter_map(|line| line.old))
 }
 
-fn line_ranges(lines: impl Iterator<Item = u32>) -> Vec<(u32, u32)> {
+fn group_into_ranges(lines: impl Iterator<Item = u32>) -> Vec<(u32, u32)> {
     let mut ranges: Vec<(u32, u32)> = Vec::new();
     for line in lines {
         match ranges.last_mut() {

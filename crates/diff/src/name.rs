@@ -43,16 +43,16 @@ pub(crate) enum NamePair<'a> {
 /// quoting.
 ///
 /// A tab ends a name without quotes: git adds one after a name with a blank, other tools before a time.
-pub(crate) fn header_name(rest: &[u8]) -> Option<FileName<'_>> {
+pub(crate) fn parse_header_name(rest: &[u8]) -> Option<FileName<'_>> {
     if rest.starts_with(b"\"") {
-        return quoted_token(rest).map(|(name, _)| name);
+        return parse_quoted_name(rest).map(|(name, _)| name);
     }
     Some(Cow::Borrowed(rest.split(|byte| *byte == b'\t').next().unwrap_or(rest)))
 }
 
 /// Returns the name in the rest of a `rename from ` line or a similar one: quoted, or the whole rest. Returns
 /// none for invalid quoting.
-pub(crate) fn whole_name(rest: &[u8]) -> Option<FileName<'_>> {
+pub(crate) fn parse_whole_name(rest: &[u8]) -> Option<FileName<'_>> {
     if rest.starts_with(b"\"") { unquote(rest).map(Cow::Owned) } else { Some(Cow::Borrowed(rest)) }
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn strip_pair_prefixes<'a>(old: &'a [u8], new: &'a [u8]) -> NamePair<
     match known {
         Some((old, new)) if old == new => NamePair::Same(new),
         Some((old, new)) => NamePair::Two(old, new),
-        None => shared_path(old, new).map_or(NamePair::Two(old, new), NamePair::Same),
+        None => common_path_suffix(old, new).map_or(NamePair::Two(old, new), NamePair::Same),
     }
 }
 
@@ -82,10 +82,10 @@ pub(crate) fn strip_git_prefix(name: &[u8]) -> &[u8] {
 ///
 /// Without quotes, nothing marks the end of the first name. The function therefore searches for the blank at
 /// which both names are the same path.
-pub(crate) fn split_git_line(rest: &[u8]) -> Option<(FileName<'_>, FileName<'_>)> {
+pub(crate) fn split_diff_git_line(rest: &[u8]) -> Option<(FileName<'_>, FileName<'_>)> {
     if rest.starts_with(b"\"") {
-        let (old, rest) = quoted_token(rest)?;
-        return Some((old, whole_name(rest.strip_prefix(b" ")?)?));
+        let (old, rest) = parse_quoted_name(rest)?;
+        return Some((old, parse_whole_name(rest.strip_prefix(b" ")?)?));
     }
     let at = |blank: usize| {
         let (old, new) = (rest.get(..blank)?, rest.get(blank + 1..)?);
@@ -102,7 +102,7 @@ pub(crate) fn split_git_line(rest: &[u8]) -> Option<(FileName<'_>, FileName<'_>)
 }
 
 /// Returns the quoted name at the beginning of `text`, and the rest.
-fn quoted_token(text: &[u8]) -> Option<(FileName<'_>, &[u8])> {
+fn parse_quoted_name(text: &[u8]) -> Option<(FileName<'_>, &[u8])> {
     let mut escaped = false;
     let end = text.iter().skip(1).position(|byte| {
         let ends = *byte == b'"' && !escaped;
@@ -114,7 +114,7 @@ fn quoted_token(text: &[u8]) -> Option<(FileName<'_>, &[u8])> {
 }
 
 /// Returns the text after the first slash in the common ending of both names.
-fn shared_path<'a>(old: &[u8], new: &'a [u8]) -> Option<&'a [u8]> {
+fn common_path_suffix<'a>(old: &[u8], new: &'a [u8]) -> Option<&'a [u8]> {
     let shared = old.iter().rev().zip(new.iter().rev()).take_while(|(a, b)| a == b).count();
     let suffix = new.get(new.len() - shared..)?;
     let slash = suffix.iter().position(|byte| *byte == b'/')?;

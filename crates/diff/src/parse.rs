@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::RepoPath;
 use crate::header::FileHeader;
-use crate::model::{DiffEntry, FileDiff, FileOutline, FileStatus, Hunk, HunkSpan, first_line};
+use crate::model::{DiffEntry, FileDiff, FileOutline, FileStatus, Hunk, HunkSpan, split_first_line};
 use crate::name::{self, FileName, NamePair};
 use crate::row::{InputPosition, MAX_LOOKED_AT, MalformedLine};
 use crate::scan::{LocatedHunk, Scanner};
@@ -89,16 +89,16 @@ impl<'a> Iterator for DiffFiles<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(file) = self.scanner.pop() {
+            if let Some(file) = self.scanner.pop_file() {
                 let input = self.input;
-                return Some(file.map(|file| file.with_hunks(|found| hunk(input, found))));
+                return Some(file.map(|file| file.map_hunks(|found| hunk_with_lines(input, found))));
             }
             if self.is_over || self.scanner.has_failed() {
                 return None;
             }
-            if let Some((line, rest)) = first_line(self.rest) {
+            if let Some((line, rest)) = split_first_line(self.rest) {
                 self.rest = rest;
-                self.scanner.take_line(line, line.len(), line.ends_with(b"\n"));
+                self.scanner.read_line(line, line.len(), line.ends_with(b"\n"));
             } else {
                 self.is_over = true;
                 self.scanner.finish();
@@ -108,7 +108,7 @@ impl<'a> Iterator for DiffFiles<'a> {
 }
 
 /// Returns a hunk with its lines.
-fn hunk(input: &[u8], located: LocatedHunk) -> Hunk<'_> {
+fn hunk_with_lines(input: &[u8], located: LocatedHunk) -> Hunk<'_> {
     let LocatedHunk { span: HunkSpan { old_start, old_lines, new_start, new_lines }, marks, section, body } =
         located;
     Hunk {
@@ -156,19 +156,19 @@ impl Default for OutlineReader {
 
 impl OutlineReader {
     /// Reads the next piece of the input.
-    pub fn take(&mut self, mut piece: &[u8]) {
-        while let Some((line, rest)) = first_line(piece) {
+    pub fn push_bytes(&mut self, mut piece: &[u8]) {
+        while let Some((line, rest)) = split_first_line(piece) {
             piece = rest;
             let is_ended = line.ends_with(b"\n");
             if is_ended && self.len == 0 {
-                self.scanner.take_line(line, line.len(), true);
+                self.scanner.read_line(line, line.len(), true);
                 continue;
             }
             let room = MAX_LOOKED_AT.saturating_sub(self.begun.len());
             self.begun.extend(line.iter().take(room));
             self.len += line.len();
             if is_ended {
-                self.end_line(true);
+                self.finish_line(true);
             }
         }
     }
@@ -176,14 +176,14 @@ impl OutlineReader {
     /// Marks the end of the input.
     pub fn finish(&mut self) {
         if self.len > 0 {
-            self.end_line(false);
+            self.finish_line(false);
         }
         self.scanner.finish();
     }
 
     /// Returns the next complete file, or none if there is none yet. An error is the last item.
-    pub fn pop(&mut self) -> Option<Result<FileOutline, ParseError>> {
-        self.scanner.pop()
+    pub fn pop_file(&mut self) -> Option<Result<FileOutline, ParseError>> {
+        self.scanner.pop_file()
     }
 
     /// Returns true after an error, which ends the output.
@@ -191,8 +191,8 @@ impl OutlineReader {
         self.scanner.has_failed()
     }
 
-    fn end_line(&mut self, is_ended: bool) {
-        self.scanner.take_line(&self.begun, self.len, is_ended);
+    fn finish_line(&mut self, is_ended: bool) {
+        self.scanner.read_line(&self.begun, self.len, is_ended);
         self.begun.clear();
         self.len = 0;
     }
@@ -200,12 +200,12 @@ impl OutlineReader {
 
 /// Returns the file of a section that begins with `diff --git NAMES`, or none if its name cannot be
 /// determined.
-pub(crate) fn git_file<H>(
+pub(crate) fn build_git_file<H>(
     names: &[u8],
     header: &FileHeader,
     at: InputPosition,
 ) -> Result<Option<DiffEntry<H>>, MalformedLine> {
-    let Some((path, old_path)) = git_names(names, header, at)? else { return Ok(None) };
+    let Some((path, old_path)) = resolve_git_names(names, header, at)? else { return Ok(None) };
     let status = if header.renamed.is_some() {
         FileStatus::Renamed
     } else if header.copied.is_some() {
@@ -225,25 +225,28 @@ pub(crate) fn git_file<H>(
         FileStatus::Modified
     };
     let old_path = old_path.filter(|_| matches!(status, FileStatus::Renamed | FileStatus::Copied));
-    Ok(Some(file(path, old_path, status, header)))
+    Ok(Some(build_entry(path, old_path, status, header)))
 }
 
 /// Returns the file of a plain unified diff, whose `---` line is at `at`.
-pub(crate) fn plain_file<H>(header: &FileHeader, at: InputPosition) -> Result<DiffEntry<H>, MalformedLine> {
+pub(crate) fn build_plain_file<H>(
+    header: &FileHeader,
+    at: InputPosition,
+) -> Result<DiffEntry<H>, MalformedLine> {
     let (path, old_path, status) = match (&header.old, &header.new) {
         (None, None) => return Err(MalformedLine::new(at, "the file is `/dev/null` before and after")),
-        (None, Some(new)) => (path(name::strip_git_prefix(new)), None, FileStatus::Added),
-        (Some(old), None) => (path(name::strip_git_prefix(old)), None, FileStatus::Deleted),
+        (None, Some(new)) => (decode_path(name::strip_git_prefix(new)), None, FileStatus::Added),
+        (Some(old), None) => (decode_path(name::strip_git_prefix(old)), None, FileStatus::Deleted),
         (Some(old), Some(new)) => match name::strip_pair_prefixes(old, new) {
-            NamePair::Same(same) => (path(same), None, FileStatus::Modified),
-            NamePair::Two(old, new) => (path(new), Some(path(old)), FileStatus::Renamed),
+            NamePair::Same(same) => (decode_path(same), None, FileStatus::Modified),
+            NamePair::Two(old, new) => (decode_path(new), Some(decode_path(old)), FileStatus::Renamed),
         },
     };
-    Ok(file(path, old_path, status, header))
+    Ok(build_entry(path, old_path, status, header))
 }
 
 /// Returns the file of a merge's section.
-pub(crate) fn merged_file<H>(name: &[u8], header: &FileHeader) -> DiffEntry<H> {
+pub(crate) fn build_merge_file<H>(name: &[u8], header: &FileHeader) -> DiffEntry<H> {
     let status = if header.is_new {
         FileStatus::Added
     } else if header.is_deleted {
@@ -253,10 +256,10 @@ pub(crate) fn merged_file<H>(name: &[u8], header: &FileHeader) -> DiffEntry<H> {
     } else {
         FileStatus::Modified
     };
-    file(path(name), None, status, header)
+    build_entry(decode_path(name), None, status, header)
 }
 
-fn file<H>(
+fn build_entry<H>(
     path: RepoPath,
     old_path: Option<RepoPath>,
     status: FileStatus,
@@ -276,7 +279,7 @@ fn file<H>(
     }
 }
 
-fn path(name: &[u8]) -> RepoPath {
+fn decode_path(name: &[u8]) -> RepoPath {
     RepoPath::from_bytes(name)
 }
 
@@ -284,7 +287,7 @@ fn path(name: &[u8]) -> RepoPath {
 ///
 /// `line` is the rest of the `diff --git` line. Its names have prefixes and no clear ends, so it is used
 /// last.
-fn git_names(
+fn resolve_git_names(
     line: &[u8],
     header: &FileHeader,
     at: InputPosition,
@@ -293,19 +296,19 @@ fn git_names(
         let (Some(from), Some(to)) = (&moved.from, &moved.to) else {
             return Err(MalformedLine::new(at, "the header tells only one of the two names"));
         };
-        return Ok(Some((path(to), Some(path(from)))));
+        return Ok(Some((decode_path(to), Some(decode_path(from)))));
     }
     let (old, new) = (header.old.as_deref(), header.new.as_deref());
     let names: Option<(FileName<'_>, FileName<'_>)> = match (old, new) {
         (Some(old), Some(new)) => Some((old.into(), new.into())),
         // A new or deleted file has one name; both names of the line are needed to find the prefix.
-        (Some(_), None) | (None, Some(_)) | (None, None) => name::split_git_line(line),
+        (Some(_), None) | (None, Some(_)) | (None, None) => name::split_diff_git_line(line),
     };
     let Some((old, new)) = names else {
-        return Ok(new.or(old).map(|name| (path(name::strip_git_prefix(name)), None)));
+        return Ok(new.or(old).map(|name| (decode_path(name::strip_git_prefix(name)), None)));
     };
     Ok(Some(match name::strip_pair_prefixes(&old, &new) {
-        NamePair::Same(same) => (path(same), None),
-        NamePair::Two(old, new) => (path(new), Some(path(old))),
+        NamePair::Same(same) => (decode_path(same), None),
+        NamePair::Two(old, new) => (decode_path(new), Some(decode_path(old))),
     }))
 }

@@ -53,15 +53,16 @@ impl RepoPath {
 
     /// Returns true if joining the path to a folder stays inside that folder: no empty, `.` or `..`
     /// component, not absolute, no NUL. Git rejects other paths in an index, but a diff is only text.
-    pub fn is_inside(&self) -> bool {
+    pub fn stays_within_folder(&self) -> bool {
         !self.0.is_empty()
             && !self.0.contains(&0)
             && self.0.split(|byte| *byte == b'/').all(|part| !matches!(part, b"" | b"." | b".."))
     }
 
     /// Returns true for a path that stays inside its folder and is in no git folder on any file system.
-    pub fn may_be_written(&self) -> bool {
-        self.is_inside() && !self.case_folded().split('/').any(|name| matches!(name, ".git" | "git~1"))
+    pub fn is_safe_to_write(&self) -> bool {
+        self.stays_within_folder()
+            && !self.case_folded().split('/').any(|name| matches!(name, ".git" | "git~1"))
     }
 
     /// Returns the path without the differences that some file system ignores. If two paths name one file on
@@ -76,8 +77,8 @@ impl RepoPath {
         let names = text.split(['/', '\\']).map(|name| {
             let name = name.split(':').next().unwrap_or_default();
             let mut folded = String::with_capacity(name.len());
-            for letter in name.chars().filter(|letter| !ignored_by_hfs(*letter)) {
-                match folded_to_ascii(letter) {
+            for letter in name.chars().filter(|letter| !is_ignored_by_hfs(*letter)) {
+                match fold_to_ascii(letter) {
                     Some(ascii) => folded.push_str(ascii),
                     None => folded.extend(letter.to_lowercase()),
                 }
@@ -91,7 +92,7 @@ impl RepoPath {
 
 /// Maps letters outside of ASCII whose full case folding is ASCII. The source is Unicode's CaseFolding.txt
 /// (status C and F); U+212A is also mapped by Unicode normalization.
-fn folded_to_ascii(letter: char) -> Option<&'static str> {
+fn fold_to_ascii(letter: char) -> Option<&'static str> {
     Some(match letter {
         '\u{17f}' => "s",
         '\u{212a}' => "k",
@@ -106,7 +107,7 @@ fn folded_to_ascii(letter: char) -> Option<&'static str> {
     })
 }
 
-fn ignored_by_hfs(letter: char) -> bool {
+fn is_ignored_by_hfs(letter: char) -> bool {
     matches!(letter,
         '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
 }
@@ -236,14 +237,14 @@ impl Visitor<'_> for PathVisitor {
         if let Ok(text) = std::str::from_utf8(bytes) {
             return Ok(RepoPath::from_text(text));
         }
-        let unescaped = without_surrogates(bytes);
+        let unescaped = decode_lone_surrogates(bytes);
         unescaped.map(RepoPath).ok_or_else(|| E::invalid_value(Unexpected::Bytes(bytes), &"UTF-8"))
     }
 }
 
 /// Returns the bytes of a text with lone surrogates: U+DC80 to U+DCFF stand for the bytes 80 to FF. Returns
 /// none if the text is not UTF-8 otherwise. Each surrogate takes three bytes.
-fn without_surrogates(mut text: &[u8]) -> Option<Vec<u8>> {
+fn decode_lone_surrogates(mut text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     loop {
         let valid = std::str::from_utf8(text).map_or_else(|error| error.valid_up_to(), str::len);
@@ -314,9 +315,9 @@ mod tests {
     #[test]
     fn a_path_that_leaves_the_tree_is_seen() {
         for bad in ["", "/etc/passwd", "../x", "a/../x", "a//b", "a/.", "a\0b"] {
-            assert!(!RepoPath::from(bad).is_inside(), "{bad:?}");
+            assert!(!RepoPath::from(bad).stays_within_folder(), "{bad:?}");
         }
-        assert!(RepoPath::from("a/..b/c").is_inside());
+        assert!(RepoPath::from("a/..b/c").stays_within_folder());
     }
 
     #[test]
@@ -345,14 +346,14 @@ mod tests {
             "a//b",
             "a/.",
         ] {
-            assert!(!RepoPath::from(bad).may_be_written(), "{bad:?}");
+            assert!(!RepoPath::from(bad).is_safe_to_write(), "{bad:?}");
         }
         for good in
             [".gitignore", ".github/x", "git", "a.git", "x/.gitattributes", "git~10", ".gi", "é/\u{200c}"]
         {
-            assert!(RepoPath::from(good).may_be_written(), "{good:?}");
+            assert!(RepoPath::from(good).is_safe_to_write(), "{good:?}");
         }
-        assert!(RepoPath::from_bytes(b"caf\xe9".to_vec()).may_be_written());
+        assert!(RepoPath::from_bytes(b"caf\xe9".to_vec()).is_safe_to_write());
     }
 
     #[test]

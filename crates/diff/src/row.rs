@@ -31,7 +31,7 @@ pub(crate) struct InputLine<'a> {
 
 impl InputLine<'_> {
     /// Returns true if the text is only the beginning of the line.
-    pub(crate) fn is_cut(&self) -> bool {
+    pub(crate) fn is_truncated(&self) -> bool {
         self.text.len() < self.len
     }
 
@@ -46,8 +46,8 @@ impl InputLine<'_> {
     }
 
     /// Checks that the line is complete, and returns an error otherwise.
-    pub(crate) fn ensure_whole(&self) -> Result<(), MalformedLine> {
-        if self.is_cut() {
+    pub(crate) fn ensure_complete(&self) -> Result<(), MalformedLine> {
+        if self.is_truncated() {
             Err(self.malformed_line("the line is too long for the header of a file"))
         } else {
             Ok(())

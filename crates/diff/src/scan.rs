@@ -114,7 +114,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
     }
 
     /// Returns the next complete file, or the error that stopped the reading.
-    pub(crate) fn pop(&mut self) -> Option<Result<DiffEntry<H>, ParseError>> {
+    pub(crate) fn pop_file(&mut self) -> Option<Result<DiffEntry<H>, ParseError>> {
         self.read.pop_front()
     }
 
@@ -124,20 +124,20 @@ impl<H: From<LocatedHunk>> Scanner<H> {
     }
 
     /// Reads the next line: its beginning, its whole length, and a flag for a line feed at its end.
-    pub(crate) fn take_line(&mut self, text: &[u8], len: usize, is_ended: bool) {
+    pub(crate) fn read_line(&mut self, text: &[u8], len: usize, is_ended: bool) {
         let row = InputLine { text, at: self.next, len };
         self.next.byte += len;
         self.next.line += usize::from(is_ended);
         if let Some(mail) = &mut self.mail {
             match mail.classify_line(text) {
                 MessageEnd::Unknown => {}
-                MessageEnd::EndsHere => return self.end_message(),
-                MessageEnd::EndedBefore => self.end_message(),
-                MessageEnd::NextMail => self.release_mail(),
+                MessageEnd::EndsHere => return self.discard_mail_message(),
+                MessageEnd::EndedBefore => self.discard_mail_message(),
+                MessageEnd::NextMail => self.release_mail_diff(),
             }
         }
         let has_stopped = self.has_failed || self.mail.as_ref().is_some_and(|mail| mail.error.is_some());
-        if !has_stopped && let Err(wrong) = self.take(&row) {
+        if !has_stopped && let Err(wrong) = self.dispatch_line(&row) {
             self.record_error(wrong);
         }
     }
@@ -145,10 +145,10 @@ impl<H: From<LocatedHunk>> Scanner<H> {
     /// Marks the end of the input.
     pub(crate) fn finish(&mut self) {
         let has_stopped = self.has_failed || self.mail.as_ref().is_some_and(|mail| mail.error.is_some());
-        if !has_stopped && let Err(wrong) = self.leave(None) {
+        if !has_stopped && let Err(wrong) = self.end_section(None) {
             self.record_error(wrong);
         }
-        self.release_mail();
+        self.release_mail_diff();
         if !self.has_failed
             && !self.has_file
             && !self.is_of_git
@@ -162,12 +162,12 @@ impl<H: From<LocatedHunk>> Scanner<H> {
     }
 
     /// Discards the held part of the mail, which was its message.
-    fn end_message(&mut self) {
+    fn discard_mail_message(&mut self) {
         (self.mail, self.section) = (None, ScanState::Text);
     }
 
     /// Releases the held part of the mail, which is its diff.
-    fn release_mail(&mut self) {
+    fn release_mail_diff(&mut self) {
         let Some(mail) = self.mail.take() else { return };
         mail.held.into_iter().for_each(|file| self.push_file(file));
         if let Some(wrong) = mail.error {
@@ -197,33 +197,33 @@ impl<H: From<LocatedHunk>> Scanner<H> {
     }
 
     /// Passes a line to the section that it belongs to.
-    fn take(&mut self, row: &InputLine<'_>) -> Result<(), MalformedLine> {
+    fn dispatch_line(&mut self, row: &InputLine<'_>) -> Result<(), MalformedLine> {
         loop {
             let is_taken = match &mut self.section {
-                ScanState::Hunks(reading) => reading.take(row)?,
-                ScanState::Header(section) => section.header.take(row)?,
-                ScanState::Names(names) => names.take(row),
-                ScanState::Text => return self.take_text_line(row),
+                ScanState::Hunks(reading) => reading.read_line(row)?,
+                ScanState::Header(section) => section.header.read_line(row)?,
+                ScanState::Names(names) => names.read_line(row),
+                ScanState::Text => return self.read_text_line(row),
             };
             if is_taken {
                 return Ok(());
             }
-            self.leave(Some(row))?;
+            self.end_section(Some(row))?;
         }
     }
 
     /// Handles a line outside of a section, which may begin one.
-    fn take_text_line(&mut self, row: &InputLine<'_>) -> Result<(), MalformedLine> {
+    fn read_text_line(&mut self, row: &InputLine<'_>) -> Result<(), MalformedLine> {
         let text = row.text;
         if !self.has_file {
             self.is_of_git |=
-                is_commit(text) || mail::is_start(text) || text.starts_with(b"* Unmerged path ");
+                is_commit_line(text) || mail::is_mail_start(text) || text.starts_with(b"* Unmerged path ");
             if self.first_text.is_none() && !text.trim_ascii().is_empty() {
                 self.first_text = Some(row.at);
             }
         }
         let header = |names: &[u8], header| {
-            row.ensure_whole()?;
+            row.ensure_complete()?;
             Ok(ScanState::Header(Box::new(GitHeader { at: row.at, names: names.to_owned(), header })))
         };
         match text.first() {
@@ -233,50 +233,50 @@ impl<H: From<LocatedHunk>> Scanner<H> {
                 if let Some(names) = text.strip_prefix(b"diff --git ") {
                     self.section = header(names, FileHeader::default())?;
                 } else if let Some(name) = merge {
-                    self.section = header(name, FileHeader::of_merge())?;
+                    self.section = header(name, FileHeader::for_merge())?;
                 }
             }
-            Some(b'-') if text.starts_with(b"--- ") && !row.is_cut() => {
+            Some(b'-') if text.starts_with(b"--- ") && !row.is_truncated() => {
                 self.section =
                     ScanState::Names(Box::new(PlainDiffHeader { old: (row.at, text.to_owned()), new: None }));
             }
-            Some(b'@') if is_of_hunks(text) => {
+            Some(b'@') if looks_like_hunk_header(text) => {
                 return Err(row.malformed_line("a hunk without the name of its file before it"));
             }
-            Some(b'S') if is_submodule(text) => {
+            Some(b'S') if is_submodule_line(text) => {
                 let what = "a submodule is shown in a form that is not a diff: use `--submodule=short`";
                 return Err(row.malformed_line(what));
             }
-            Some(b'F') if mail::is_start(text) => self.mail = Some(UnfinishedMail::new()),
+            Some(b'F') if mail::is_mail_start(text) => self.mail = Some(UnfinishedMail::new()),
             Some(_) | None => {}
         }
         Ok(())
     }
 
     /// Ends a section before a line that does not belong to it, or at the end of the input.
-    fn leave(&mut self, next: Option<&InputLine<'_>>) -> Result<(), MalformedLine> {
+    fn end_section(&mut self, next: Option<&InputLine<'_>>) -> Result<(), MalformedLine> {
         let at = next.map_or(self.next, |row| row.at);
         self.section = match std::mem::take(&mut self.section) {
             ScanState::Text => ScanState::Text,
-            ScanState::Names(names) => match names.read(next)? {
+            ScanState::Names(names) => match names.build_file(next)? {
                 Some(file) => ScanState::Hunks(Box::new(FileInProgress::new(file))),
                 None => ScanState::Text,
             },
             ScanState::Header(section) => {
-                if let Some(missing) = section.header.missing_part() {
+                if let Some(missing) = section.header.missing_line_message() {
                     return Err(MalformedLine::new(at, missing));
                 }
-                if next.is_none() && !section.header.is_whole() {
+                if next.is_none() && !section.header.is_complete() {
                     return Err(MalformedLine::new(at, "the input ends inside the header of a file"));
                 }
-                match section.read_file(next.is_none().then_some(at))? {
+                match section.build_file(next.is_none().then_some(at))? {
                     None => ScanState::Text,
                     Some(file) if section.has_hunks(next) => {
                         ScanState::Hunks(Box::new(FileInProgress::new(file)))
                     }
                     Some(file) if section.header.has_names => {
                         let what = "a hunk should follow the `---` and `+++` lines";
-                        return Err(of_file(&file, MalformedLine::new(at, what)));
+                        return Err(add_file_name(&file, MalformedLine::new(at, what)));
                     }
                     Some(file) => {
                         self.push_file(file);
@@ -294,8 +294,8 @@ impl<H: From<LocatedHunk>> Scanner<H> {
 }
 
 impl PlainDiffHeader {
-    fn take(&mut self, row: &InputLine<'_>) -> bool {
-        let is_new = self.new.is_none() && row.text.starts_with(b"+++ ") && !row.is_cut();
+    fn read_line(&mut self, row: &InputLine<'_>) -> bool {
+        let is_new = self.new.is_none() && row.text.starts_with(b"+++ ") && !row.is_truncated();
         if is_new {
             self.new = Some((row.at, row.text.to_owned()));
         }
@@ -303,30 +303,30 @@ impl PlainDiffHeader {
     }
 
     /// Returns the file if the lines begin a diff, which requires a hunk after them.
-    fn read<H>(&self, next: Option<&InputLine<'_>>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
-        let Some(new) = self.new.as_ref().filter(|_| next.is_some_and(|row| hunks::is_header(row.text)))
+    fn build_file<H>(&self, next: Option<&InputLine<'_>>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
+        let Some(new) = self.new.as_ref().filter(|_| next.is_some_and(|row| hunks::is_hunk_header(row.text)))
         else {
             return Ok(None);
         };
-        fn row((at, text): &(InputPosition, Vec<u8>)) -> InputLine<'_> {
+        fn to_input_line((at, text): &(InputPosition, Vec<u8>)) -> InputLine<'_> {
             InputLine { text, at: *at, len: text.len() }
         }
-        let header = FileHeader::of_names(&row(&self.old), &row(new))?;
-        parse::plain_file(&header, self.old.0).map(Some)
+        let header = FileHeader::from_name_lines(&to_input_line(&self.old), &to_input_line(new))?;
+        parse::build_plain_file(&header, self.old.0).map(Some)
     }
 }
 
 impl GitHeader {
     /// Returns the file, or none if the text only looked like a header. `end` is the end of the input, if it
     /// comes next.
-    fn read_file<H>(&self, end: Option<InputPosition>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
+    fn build_file<H>(&self, end: Option<InputPosition>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
         let names = trim_line_end(&self.names);
         if self.header.is_combined {
-            let name =
-                name::whole_name(names).ok_or_else(|| MalformedLine::new(self.at, header::BAD_QUOTES))?;
-            return Ok(Some(parse::merged_file(&name, &self.header)));
+            let name = name::parse_whole_name(names)
+                .ok_or_else(|| MalformedLine::new(self.at, header::BAD_QUOTES))?;
+            return Ok(Some(parse::build_merge_file(&name, &self.header)));
         }
-        if let Some(file) = parse::git_file(names, &self.header, self.at)? {
+        if let Some(file) = parse::build_git_file(names, &self.header, self.at)? {
             return Ok(Some(file));
         }
         if self.header.has_lines {
@@ -353,10 +353,10 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
     }
 
     /// Reads the next line; returns false if it does not belong to the file.
-    fn take(&mut self, row: &InputLine<'_>) -> Result<bool, MalformedLine> {
-        let of_file = |file: &DiffEntry<H>, what: String| of_file(file, row.malformed_line(what));
+    fn read_line(&mut self, row: &InputLine<'_>) -> Result<bool, MalformedLine> {
+        let of_file = |file: &DiffEntry<H>, what: String| add_file_name(file, row.malformed_line(what));
         if let Some(walk) = &mut self.walk {
-            walk.take(row.text).map_err(|what| of_file(&self.file, what))?;
+            walk.read_line(row.text).map_err(|what| of_file(&self.file, what))?;
         } else if begins_hunk(row.text, self.file.is_combined) {
             self.end_hunk();
             self.begin_hunk(row).map_err(|what| of_file(&self.file, what))?;
@@ -378,7 +378,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
 
     /// Reads the header of a hunk.
     fn begin_hunk(&mut self, row: &InputLine<'_>) -> Result<(), String> {
-        let ranges = hunks::parse_ranges(row.text).ok_or(if self.file.is_combined {
+        let ranges = hunks::parse_hunk_header(row.text).ok_or(if self.file.is_combined {
             "a hunk header of a merge must read `@@@ -LINE,COUNT -LINE,COUNT +LINE,COUNT @@@`"
         } else {
             "a hunk header must read `@@ -LINE,COUNT +LINE,COUNT @@`"
@@ -389,7 +389,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
         self.walk = Some(HunkReader::new(&ranges, shared));
         // The sums were checked to fit in 32 bits, so the numbers do, too.
         let fit = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-        let section = row.text.len() - trailing_len(row.text) - ranges.section.len();
+        let section = row.text.len() - line_end_len(row.text) - ranges.section.len();
         self.hunk = Some(LocatedHunk {
             span: HunkSpan {
                 old_start: fit(ranges.old.start),
@@ -426,8 +426,8 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
     /// Returns the file, which ends before this line.
     fn finish(mut self, at: InputPosition) -> Result<DiffEntry<H>, MalformedLine> {
         if let Some(walk) = &self.walk {
-            let what = format!("the input ends inside a hunk: {} are missing", walk.missing_lines());
-            return Err(of_file(&self.file, MalformedLine::new(at, what)));
+            let what = format!("the input ends inside a hunk: {} are missing", walk.missing_lines_message());
+            return Err(add_file_name(&self.file, MalformedLine::new(at, what)));
         }
         self.end_hunk();
         Ok(self.file)
@@ -435,7 +435,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
 }
 
 /// Adds the name of the file to an error.
-fn of_file<H>(file: &DiffEntry<H>, error: MalformedLine) -> MalformedLine {
+fn add_file_name<H>(file: &DiffEntry<H>, error: MalformedLine) -> MalformedLine {
     if file.path.as_bytes().is_empty() {
         return error;
     }
@@ -443,7 +443,7 @@ fn of_file<H>(file: &DiffEntry<H>, error: MalformedLine) -> MalformedLine {
 }
 
 /// Returns the length of a line's end.
-fn trailing_len(line: &[u8]) -> usize {
+fn line_end_len(line: &[u8]) -> usize {
     line.len() - trim_line_end(line).len()
 }
 
@@ -453,14 +453,14 @@ fn begins_hunk(line: &[u8], is_merge: bool) -> bool {
 }
 
 /// Returns true if the line looks like the header of a hunk, even a malformed one.
-fn is_of_hunks(line: &[u8]) -> bool {
-    let signs = hunks::count_signs(line);
+fn looks_like_hunk_header(line: &[u8]) -> bool {
+    let signs = hunks::count_leading_at_signs(line);
     signs > 1 && line.get(signs..).is_some_and(|rest| rest.starts_with(b" -"))
 }
 
 /// Returns true for a line by which git shows a submodule instead of a diff: `Submodule PATH OLD..NEW:`, as
 /// with `--submodule=log`.
-fn is_submodule(line: &[u8]) -> bool {
+fn is_submodule_line(line: &[u8]) -> bool {
     let Some(rest) = trim_line_end(line).strip_prefix(b"Submodule ") else { return false };
     if rest.ends_with(b" contains modified content") || rest.ends_with(b" contains untracked content") {
         return true;
@@ -478,7 +478,7 @@ fn is_submodule(line: &[u8]) -> bool {
 }
 
 /// Returns true if `git log` begins a commit with this line: `commit ID`, with optional text after a blank.
-fn is_commit(line: &[u8]) -> bool {
+fn is_commit_line(line: &[u8]) -> bool {
     let Some(rest) = trim_line_end(line).strip_prefix(b"commit ") else { return false };
     let hex = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     (MIN_ID_DIGITS..=64).contains(&hex) && matches!(rest.get(hex), None | Some(b' '))

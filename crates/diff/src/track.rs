@@ -115,10 +115,12 @@ impl<'a> LineTracker<'a> {
         let mut words = text::TextInterner::default();
         let new_names: HashMap<&RepoPath, usize> = new
             .iter()
-            .filter_map(|source| Some((source.path, new_text.push(source.path, read(source)?, &mut words))))
+            .filter_map(|source| {
+                Some((source.path, new_text.add_file(source.path, read(source)?, &mut words)))
+            })
             .collect();
         let changed: HashMap<&RepoPath, &FileDiff<'_>> =
-            changes.iter().filter_map(|change| Some((old_name(change)?, change))).collect();
+            changes.iter().filter_map(|change| Some((old_path(change)?, change))).collect();
 
         let mut files = HashMap::with_capacity(old.len());
         let mut pairs = Vec::new();
@@ -133,7 +135,7 @@ impl<'a> LineTracker<'a> {
             let followed = match content {
                 None => TrackingMethod::Hunks(change),
                 Some(content) => {
-                    let at = old_text.push(source.path, content, &mut words);
+                    let at = old_text.add_file(source.path, content, &mut words);
                     pairs.extend(partner.flatten().map(|new| (at, *new)));
                     TrackingMethod::Lines(at, new_name)
                 }
@@ -145,7 +147,7 @@ impl<'a> LineTracker<'a> {
     }
 
     /// Returns the changed files that are tracked by the hunks of the diff only, by their old names.
-    pub fn followed_by_hunks(&self) -> impl Iterator<Item = &RepoPath> {
+    pub fn paths_tracked_by_hunks(&self) -> impl Iterator<Item = &RepoPath> {
         self.files
             .iter()
             .filter(|(_, followed)| matches!(followed, TrackingMethod::Hunks(_)))
@@ -184,24 +186,25 @@ impl<'a> LineTracker<'a> {
                 None => gone((change.status != FileStatus::Deleted).then_some(&change.path)),
             },
             Some(TrackingMethod::Lines(file, new_name)) => {
-                self.by_lines(path, *file, start, end).unwrap_or_else(|| gone(*new_name))
+                self.track_by_lines(path, *file, start, end).unwrap_or_else(|| gone(*new_name))
             }
         }
     }
 
     /// Returns the result from the matched lines, or none if they are deleted.
-    fn by_lines(&self, path: &RepoPath, file: usize, start: u32, end: u32) -> Option<TrackedRange> {
+    fn track_by_lines(&self, path: &RepoPath, file: usize, start: u32, end: u32) -> Option<TrackedRange> {
         let file = self.old.file(file)?;
-        let lines = file.range(start, end);
+        let lines = file.line_range(start, end);
         let mut places: Vec<MatchedBlock> = Vec::new();
         let mut has_words = false;
         for old in lines {
             let worth = self.old.line_weight(old);
             has_words |= worth > text::WORTH_OF_MARKS;
-            let Some(partner) = self.alignment.partner(old) else { continue };
-            let line = MatchedLine { old, new: partner.line, file: self.new.file_of(partner.line)?, worth };
+            let Some(partner) = self.alignment.matched_line(old) else { continue };
+            let line =
+                MatchedLine { old, new: partner.line, file: self.new.file_index(partner.line)?, worth };
             let recent = places.iter_mut().rev().take(MAX_PLACES);
-            match recent.into_iter().find_map(|place| place.can_add(&line).then_some(place)) {
+            match recent.into_iter().find_map(|place| place.can_extend_with(&line).then_some(place)) {
                 Some(place) => place.add(&line, partner.edited),
                 None => places.push(MatchedBlock::new(&line, partner.edited)),
             }
@@ -212,7 +215,7 @@ impl<'a> LineTracker<'a> {
             return None;
         }
         let asked = u64::from(end - start) + 1;
-        let whole = !best.edited && best.lines == asked && best.new_span() == asked;
+        let whole = !best.edited && best.lines == asked && best.new_line_span() == asked;
         let new: &SideFile<'_> = self.new.file(best.first.file)?;
         let (first, last) = (new.line_number(best.first.new), new.line_number(best.last_new));
         Some(tracked_range(line_fate(whole, new.path == path && first == start), new.path, first, last))
@@ -232,7 +235,7 @@ fn tracked_range(status: LineStatus, path: &RepoPath, first: u32, last: u32) -> 
 }
 
 /// Returns the name of a changed file on the old side, if it existed there.
-fn old_name<'a>(change: &'a FileDiff<'_>) -> Option<&'a RepoPath> {
+fn old_path<'a>(change: &'a FileDiff<'_>) -> Option<&'a RepoPath> {
     match change.status {
         FileStatus::Added | FileStatus::Copied => None,
         FileStatus::Renamed => change.old_path.as_ref(),
@@ -272,7 +275,7 @@ impl MatchedBlock {
     }
 
     /// Returns true if the line continues the block within the allowed distance.
-    fn can_add(&self, line: &MatchedLine) -> bool {
+    fn can_extend_with(&self, line: &MatchedLine) -> bool {
         let apart = (line.new as u64).saturating_sub(self.last_new as u64);
         let were_apart = (line.old as u64).saturating_sub(self.last_old as u64);
         self.first.file == line.file && apart > 0 && apart <= were_apart.saturating_add(MAX_INSERTED)
@@ -287,7 +290,7 @@ impl MatchedBlock {
     }
 
     /// Returns the number of lines from the first to the last one.
-    fn new_span(&self) -> u64 {
+    fn new_line_span(&self) -> u64 {
         (self.last_new as u64).saturating_sub(self.first.new as u64) + 1
     }
 }

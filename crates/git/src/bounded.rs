@@ -110,7 +110,7 @@ impl PathPair {
     fn has_safe_path(&self) -> bool {
         let name = self.path.as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let is_link = self.blobs().any(|blob| blob.mode == LINK);
-        self.path.may_be_written() && !(is_link && name.eq_ignore_ascii_case(b".gitmodules"))
+        self.path.is_safe_to_write() && !(is_link && name.eq_ignore_ascii_case(b".gitmodules"))
     }
 }
 

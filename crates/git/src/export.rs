@@ -88,7 +88,7 @@ impl IsolatedGitDir {
         // Sizes are queried only where needed, and a few paths are requested by name instead of listing all.
         // A commit may have far more files than a change.
         let call = call.args(["--", sha.as_str()]);
-        let is_plain = |path: &RepoPath| path.may_be_written() && !path.as_bytes().contains(&0);
+        let is_plain = |path: &RepoPath| path.is_safe_to_write() && !path.as_bytes().contains(&0);
         let few = only.len() <= MAX_NAMED && !only.is_empty() && only.iter().all(is_plain);
         let named = if few { only } else { &[] };
         let listing = call.args(named.iter().map(|path| OsStr::from_bytes(path.as_bytes()))).read().await?;
@@ -168,7 +168,7 @@ impl IsolatedGitDir {
 
     /// Returns the content of one file of a commit. None if it does not exist, or is a link or a submodule.
     pub(crate) async fn read_file(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
-        if !path.may_be_written() || path.as_bytes().contains(&0) {
+        if !path.is_safe_to_write() || path.as_bytes().contains(&0) {
             return Ok(None);
         }
         let call = self.call("ls-tree").args(["-z", "--full-tree", "--end-of-options", sha.as_str(), "--"]);
@@ -241,7 +241,7 @@ fn select_entries(
         let reason = match mode.as_str() {
             "120000" => Some(SkipReason::Symlink),
             "160000" => Some(SkipReason::Submodule),
-            _ if !entry.path.may_be_written() => Some(SkipReason::Unreadable),
+            _ if !entry.path.is_safe_to_write() => Some(SkipReason::Unreadable),
             _ if entry.size > limits.file_bytes
                 || total.saturating_add(entry.size) > limits.total_bytes
                 || entries.len() >= limits.files =>
@@ -437,7 +437,7 @@ pub async fn write_new(dest: &Path, path: &RepoPath, content: &[u8]) -> Result<b
 }
 
 fn write_now(dest: &Path, path: &RepoPath, content: &[u8]) -> Result<bool, GitError> {
-    if !path.may_be_written() {
+    if !path.is_safe_to_write() {
         return Ok(false);
     }
     let target = dest.join(OsStr::from_bytes(path.as_bytes()));

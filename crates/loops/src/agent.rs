@@ -387,7 +387,7 @@ fn add_findings(
     reading: &mut ReadingOutcome,
 ) -> (Vec<u32>, BTreeMap<String, u32>, u32) {
     let files = FileTree::open(tree).ok();
-    let text = |path: &RepoPath| files.as_ref()?.text(path);
+    let text = |path: &RepoPath| files.as_ref()?.read_text(path);
     let (mut all, mut found, mut dropped) = (Vec::new(), Vec::new(), BTreeMap::<String, u32>::new());
     let mut all_lost = 0_u32;
     let mut drop = |why: DropReason, count: u32| {
@@ -427,14 +427,14 @@ fn add_findings(
 /// comparisons of its lines also use the file's text without secrets.
 pub(crate) fn without_secrets(raw: RawFinding, text: impl Fn(&RepoPath) -> Option<String>) -> RawFinding {
     let quoted = text(&raw.place.path).map(|text| QuotedSecrets::from_text(&text)).unwrap_or_default();
-    let (title, body) = (quoted.hide_in(&raw.title), quoted.hide_in(&raw.body));
-    let snippet = quoted.hide_in(&raw.snippet);
+    let (title, body) = (quoted.hide_secrets(&raw.title), quoted.hide_secrets(&raw.body));
+    let snippet = quoted.hide_secrets(&raw.snippet);
     let proposed = raw.suggestion.as_ref().map(|proposed| proposed.replacement.clone());
     let raw = RawFinding { title, body, snippet, ..raw };
     match proposed {
         // The replacement could not be applied as it is shown.
-        Some(proposed) if quoted.hide_in(&proposed) != proposed => {
-            raw.with_unproven_suggestion(&schema::truncate_replacement(&quoted.hide_in(&proposed)))
+        Some(proposed) if quoted.hide_secrets(&proposed) != proposed => {
+            raw.with_unproven_suggestion(&schema::truncate_replacement(&quoted.hide_secrets(&proposed)))
         }
         Some(_) | None => raw,
     }

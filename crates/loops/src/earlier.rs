@@ -73,7 +73,7 @@ impl EarlierReviews {
             std::iter::once(finding.raw.place.path.clone()).chain(shown)
         };
         let paths: BTreeSet<RepoPath> = self.known.iter().filter(is_looked_at).flat_map(of_one).collect();
-        paths.into_iter().filter(RepoPath::may_be_written).collect()
+        paths.into_iter().filter(RepoPath::is_safe_to_write).collect()
     }
 
     /// Returns the findings that count at the head, and opens those again that do ([`recheck::reopen`]).
@@ -208,23 +208,23 @@ impl RedactedFiles {
     }
 
     fn raw_text(&self, path: &RepoPath) -> Option<String> {
-        self.0.as_ref()?.text(path)
+        self.0.as_ref()?.read_text(path)
     }
 
     fn redacted_text(&self, path: &RepoPath) -> Option<String> {
         let raw = self.raw_text(path)?;
-        Some(QuotedSecrets::from_text(&raw).hide_in(&raw))
+        Some(QuotedSecrets::from_text(&raw).hide_secrets(&raw))
     }
 
     fn hide_in(&self, path: &RepoPath, said: &str) -> String {
         let Some(text) = self.raw_text(path) else { return said.to_owned() };
         let quoted = QuotedSecrets::from_text(&text);
         // A model quotes a line with masks, while stored lines keep the beginnings of secrets.
-        let (masked, hidden) = (mask_secrets(&text), quoted.hide_in(&text));
+        let (masked, hidden) = (mask_secrets(&text), quoted.hide_secrets(&text));
         let line = |said: &str| {
             let at = masked.lines().position(|line| said.contains(MASK) && line.trim() == said.trim());
             at.and_then(|at| hidden.lines().nth(at)).unwrap_or(said).to_owned()
         };
-        quoted.hide_in(&said.lines().map(line).collect::<Vec<_>>().join("\n"))
+        quoted.hide_secrets(&said.lines().map(line).collect::<Vec<_>>().join("\n"))
     }
 }

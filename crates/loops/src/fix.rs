@@ -238,7 +238,7 @@ async fn proven_again(
             let lines = excerpt::select_lines(&text, raw.place.start_line, raw.place.end_line);
             // A finding stores its lines without secrets.
             let is_same = lines.is_some_and(|lines| {
-                QuotedSecrets::from_text(&text).hide_in(&lines.join("\n")) == raw.snippet
+                QuotedSecrets::from_text(&text).hide_secrets(&lines.join("\n")) == raw.snippet
             });
             asked.extend(
                 ReplacementProposal::from_finding(raw).filter(|_| is_same).map(|proposal| (*raw, proposal)),

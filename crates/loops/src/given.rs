@@ -37,7 +37,7 @@ struct OpenedDiffFolders {
 
 impl OpenedDiffFolders {
     fn bytes(&self, path: &RepoPath) -> Result<Vec<u8>, SkipReason> {
-        self.index.bytes(path).or_else(|_| self.root.bytes(path))
+        self.index.read_bytes(path).or_else(|_| self.root.read_bytes(path))
     }
 }
 
@@ -64,7 +64,7 @@ pub fn lay_out<'a>(
         let mut missing = Vec::new();
         for path in paths.iter().collect::<BTreeSet<_>>() {
             let made = match changes.get(path) {
-                _ if !path.may_be_written() => Err(SkipReason::Unreadable),
+                _ if !path.is_safe_to_write() => Err(SkipReason::Unreadable),
                 None => tree.bytes(path),
                 Some(changes) => apply_changes(changes, tree),
             };
@@ -114,7 +114,7 @@ fn new_side(file: &FileDiff<'_>, tree: &OpenedDiffFolders) -> Result<Vec<u8>, Sk
     }
     let old = match &file.old_path {
         None => found,
-        Some(old_path) if old_path.may_be_written() => tree.bytes(old_path),
+        Some(old_path) if old_path.is_safe_to_write() => tree.bytes(old_path),
         Some(_) => return Err(SkipReason::Unreadable),
     };
     match old {

@@ -29,7 +29,7 @@ use truing_core::port::{
 use truing_core::sandbox::SandboxLevel;
 use truing_core::sync::ReleaseSources;
 use truing_diff::RepoPath;
-use truing_reader::protocol::{CheckedReport, MAX_ASKED_BYTES, ToolsRequest, checked_sources, encode_line};
+use truing_reader::protocol::{CheckedReport, MAX_ASKED_BYTES, ToolsRequest, check_sources, encode_line};
 use truing_reader::sources::{
     FilesRequest, FormatRequest, HashPins, ProjectFacts, ProjectRequest, ReleaseSourcesRequest,
     SourcesAnswer, SourcesError, SourcesQuery,
@@ -238,7 +238,7 @@ impl ChildProcessReader {
         let answer: Result<SourcesAnswer, SourcesError> =
             tokio::time::timeout(self.time, talked).await.unwrap_or(Err(ChildError::TimedOut(self.time)))?;
         Ok(match answer {
-            Ok(told) => Ok(checked_sources(asked, told)?),
+            Ok(told) => Ok(check_sources(asked, told)?),
             Err(error) => Err(SourcesError::Failed(to_plain_line(&error.to_string()))),
         })
     }
@@ -309,8 +309,10 @@ impl RepositoryReader for ChildProcessReader {
         files: &[ChangedFile],
     ) -> Result<Vec<RepoPath>, ReaderError> {
         let (rules, packs, files) = (self.rules.clone(), packs.to_owned(), files.to_owned());
-        let work =
-            move || InProcessReader::with_packs(packs_with(rules.as_deref())?).companions_of(&packs, &files);
+        let work = move || {
+            InProcessReader::with_packs(packs_with(rules.as_deref())?)
+                .companion_paths_blocking(&packs, &files)
+        };
         let done = tokio::task::spawn_blocking(work).await;
         done.unwrap_or_else(|stopped| Err(ReaderError::Failed(stopped.to_string())))
     }

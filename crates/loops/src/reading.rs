@@ -203,7 +203,7 @@ impl ReadingOutcome {
             .filter(|placed| placed.raw.has_truncated_snippet())
         {
             let path = placed.raw.place.path.clone();
-            let bytes = |path: &RepoPath| tree.as_ref()?.bytes(path).ok();
+            let bytes = |path: &RepoPath| tree.as_ref()?.read_bytes(path).ok();
             let content = contents.entry(path).or_insert_with_key(bytes);
             placed.raw = placed.raw.clone().with_lines_digest(content.as_deref(), key);
         }
@@ -349,7 +349,7 @@ impl<'a> ReadingPlan<'a> {
     /// bytes. It covers files that git takes for binary: a sparse file of the same size stands for each. On a
     /// file system without sparse files the size is not judged.
     pub fn stand_in(&mut self, too_large: &[(RepoPath, u64)], tree: &Path) {
-        for (path, bytes) in too_large.iter().filter(|(path, _)| path.may_be_written()) {
+        for (path, bytes) in too_large.iter().filter(|(path, _)| path.is_safe_to_write()) {
             let is_wanted = self.to_read.binary_search_by(|file| file.path.cmp(path)).is_ok();
             // For a text file, the rules would report lines. For a type change, the last section describes
             // the current file.

@@ -4,7 +4,7 @@ use truing_agent::verify::CommandOutput;
 use truing_core::finding::RawFinding;
 use truing_core::line;
 use truing_reader::output::NO_RULE;
-use truing_reader::redact::{redact_secrets, without_given};
+use truing_reader::redact::{redact_credentials, redact_secrets};
 
 /// Maximum number of characters of a command's last output in an error.
 const MAX_LAST_WORDS: usize = 500;
@@ -74,14 +74,14 @@ fn clean_output(text: &str) -> String {
 /// Removes all forms of the values that this process was given from a finding, since a linter may have found
 /// them. The process that parses its output does not have these values.
 pub(crate) fn without_given_values(raw: RawFinding) -> RawFinding {
-    let is_free = |text: &str| without_given(text) == text;
+    let is_free = |text: &str| redact_credentials(text) == text;
     let suggestion = raw.suggestion.filter(|suggestion| is_free(&suggestion.replacement));
     let rule = match (is_free(&raw.rule), raw.rule.split_once('/')) {
         (true, _) => raw.rule,
         (false, Some((tool, _))) if is_free(tool) => format!("{tool}/{NO_RULE}"),
         (false, _) => format!("tool/{NO_RULE}"),
     };
-    let [title, body, snippet] = [&raw.title, &raw.body, &raw.snippet].map(|text| without_given(text));
+    let [title, body, snippet] = [&raw.title, &raw.body, &raw.snippet].map(|text| redact_credentials(text));
     RawFinding { rule, title, body, snippet, suggestion, ..raw }
 }
 

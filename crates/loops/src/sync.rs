@@ -205,7 +205,7 @@ pub async fn find_releases(
         Err(SyncDecisionError::Constraint(ConstraintError::Count { count: 0, .. })) if from.is_some() => None,
         other => other?,
     };
-    let releases = index.releases(&job.package).await?;
+    let releases = index.fetch_releases(&job.package).await?;
     if !releases.is_empty() && releases.iter().all(|release| release.is_yanked) {
         return Err(SyncDecisionError::AllYanked(job.package.clone()));
     }
@@ -307,7 +307,7 @@ fn spec_of(job: &JobConfig, project: &Path) -> Result<Option<VersionRange>, Sync
     if !path.exists() {
         return Ok(None);
     }
-    Ok(Some(constraint::read(&place_of(job, &path))?))
+    Ok(Some(constraint::read_range(&place_of(job, &path))?))
 }
 
 /// True if a release may be followed without an explicit choice.

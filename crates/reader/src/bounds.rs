@@ -33,7 +33,7 @@ pub(crate) const MAX_KEPT: usize = 20_000;
 pub(crate) const MAX_KEPT_BYTES: usize = 8 << 20;
 
 /// Returns the number of bytes of a finding's texts.
-pub(crate) fn text_bytes(finding: &RawFinding) -> usize {
+pub(crate) fn count_text_bytes(finding: &RawFinding) -> usize {
     let RawFinding { place, rule, title, body, snippet, suggestion, .. } = finding;
     let replacement = suggestion.as_ref().map_or(0, |suggestion| suggestion.replacement.len());
     place.path.as_bytes().len() + rule.len() + title.len() + body.len() + snippet.len() + replacement

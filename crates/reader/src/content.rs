@@ -34,7 +34,7 @@ impl DecodedContent {
             return Self { bytes: text, mark: 0, form: ContentKind::Utf16, size };
         }
         let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-        let form = if holds_nul(&bytes) { ContentKind::Binary } else { ContentKind::Text };
+        let form = if contains_nul(&bytes) { ContentKind::Binary } else { ContentKind::Text };
         Self { bytes, mark, form, size }
     }
 
@@ -62,25 +62,24 @@ impl DecodedContent {
 }
 
 /// Returns true if the beginning of a file is binary and not UTF-16.
-pub(crate) fn begins_binary(bytes: &[u8]) -> bool {
-    holds_nul(bytes) && decode_utf16(bytes.get(..bytes.len() & !1).unwrap_or_default()).is_none()
+pub(crate) fn has_binary_start(bytes: &[u8]) -> bool {
+    contains_nul(bytes) && decode_utf16(bytes.get(..bytes.len() & !1).unwrap_or_default()).is_none()
 }
 
-fn holds_nul(bytes: &[u8]) -> bool {
+fn contains_nul(bytes: &[u8]) -> bool {
     bytes.iter().take(PROBE_BYTES).any(|byte| *byte == 0)
 }
 
 /// Converts UTF-16 bytes to UTF-8. Bytes after a byte order mark are always taken as UTF-16, and U+FFFD
-/// replaces invalid characters. Bytes without a mark must look like UTF-16, see [`decode_unmarked`].
+/// replaces invalid characters. Bytes without a mark must look like UTF-16, see [`decode_without_bom`].
 fn decode_utf16(bytes: &[u8]) -> Option<Vec<u8>> {
     match bytes {
         // These four bytes are the byte order mark of UTF-32.
         [0xFF, 0xFE, 0, 0, ..] => None,
         [0xFF, 0xFE, text @ ..] => Some(decode_lossy(text, u16::from_le_bytes)),
         [0xFE, 0xFF, text @ ..] => Some(decode_lossy(text, u16::from_be_bytes)),
-        _ if holds_nul(bytes) => {
-            decode_unmarked(bytes, u16::from_le_bytes).or_else(|| decode_unmarked(bytes, u16::from_be_bytes))
-        }
+        _ if contains_nul(bytes) => decode_without_bom(bytes, u16::from_le_bytes)
+            .or_else(|| decode_without_bom(bytes, u16::from_be_bytes)),
         _ => None,
     }
 }
@@ -97,7 +96,7 @@ fn decode_lossy(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Vec<u8> {
 
 /// Returns the text if all bytes are well-formed UTF-16 without control characters and at least half of it is
 /// ASCII. Binary data never meets all of these conditions, and text with findings mostly does.
-fn decode_unmarked(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<Vec<u8>> {
+fn decode_without_bom(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<Vec<u8>> {
     let (pairs, odd) = bytes.as_chunks::<2>();
     if !odd.is_empty() {
         return None;
@@ -119,11 +118,11 @@ fn decode_unmarked(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn little(text: &str) -> Vec<u8> {
+    fn to_utf16_le(text: &str) -> Vec<u8> {
         text.encode_utf16().flat_map(u16::to_le_bytes).collect()
     }
 
-    fn big(text: &str) -> Vec<u8> {
+    fn to_utf16_be(text: &str) -> Vec<u8> {
         text.encode_utf16().flat_map(u16::to_be_bytes).collect()
     }
 
@@ -131,21 +130,21 @@ mod tests {
     fn utf16_is_text_with_a_mark_or_without() {
         let text = "key = 1\r\né ✓ 😀\n";
         for bytes in [
-            [&[0xFF, 0xFE][..], &little(text)].concat(),
-            [&[0xFE, 0xFF][..], &big(text)].concat(),
-            little(text),
-            big(text),
+            [&[0xFF, 0xFE][..], &to_utf16_le(text)].concat(),
+            [&[0xFE, 0xFF][..], &to_utf16_be(text)].concat(),
+            to_utf16_le(text),
+            to_utf16_be(text),
         ] {
             let content = DecodedContent::from_bytes(bytes.clone());
             assert_eq!((content.kind(), content.size()), (ContentKind::Utf16, bytes.len() as u64));
             assert_eq!(content.bytes(), text.as_bytes());
-            assert!(!begins_binary(&bytes));
+            assert!(!has_binary_start(&bytes));
         }
     }
 
     #[test]
     fn behind_a_mark_what_is_no_character_is_replaced() {
-        let bytes = [&[0xFF, 0xFE][..], &little("a"), &[0x00, 0xD8], &little("b"), b"c"].concat();
+        let bytes = [&[0xFF, 0xFE][..], &to_utf16_le("a"), &[0x00, 0xD8], &to_utf16_le("b"), b"c"].concat();
         assert_eq!(DecodedContent::from_bytes(bytes).bytes(), "a\u{FFFD}b\u{FFFD}".as_bytes());
     }
 
@@ -155,10 +154,10 @@ mod tests {
             b"\0".to_vec(),
             b"text\0".to_vec(),
             b"\x7fELF\x02\x01\x01\0\0\0".to_vec(),
-            [&little("text")[..], b"x"].concat(),
-            little("bell\x07"),
-            [&little("a"), &[0x00, 0xD8][..], &little("b")].concat(),
-            little("中文中文 a"),
+            [&to_utf16_le("text")[..], b"x"].concat(),
+            to_utf16_le("bell\x07"),
+            [&to_utf16_le("a"), &[0x00, 0xD8][..], &to_utf16_le("b")].concat(),
+            to_utf16_le("中文中文 a"),
             b"\xFF\xFE\0\0a\0\0\0".to_vec(),
         ] {
             let content = DecodedContent::from_bytes(bytes.clone());

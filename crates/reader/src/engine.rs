@@ -17,16 +17,16 @@ use crate::hit::RuleMatch;
 use crate::lines::{LineIndex, overlaps_any};
 use crate::linter_comments::LinterComments;
 use crate::pack::{PackRule, RuleCheck};
-use crate::part::{RepositoryPart, in_use};
+use crate::part::{RepositoryPart, is_runtime_path};
 use crate::proof::FixValidator;
 use crate::rules::companion::{ChangeContext, CompanionCheck};
-use crate::rules::scanner::is_of_scanner;
-use crate::rules::size::{SizeCheck, is_new};
+use crate::rules::scanner::is_scanner_file;
+use crate::rules::size::{SizeCheck, is_new_file};
 use crate::rules::text::TextRules;
 use crate::snippet::{SecretRanges, render_snippet};
-use crate::suppress::{self, UsedSuppressions, suppressed_by};
+use crate::suppress::{self, UsedSuppressions, find_suppression};
 use crate::syntax::{
-    ComplexityError, ParsedFile, ParserPool, SourceLanguage, SyntaxMatch, SyntaxScan, text_of,
+    ComplexityError, ParsedFile, ParserPool, SourceLanguage, SyntaxMatch, SyntaxScan, decode_keeping_offsets,
 };
 
 /// Most findings of one file that are reported by default. The most severe are kept, then the first.
@@ -66,31 +66,27 @@ impl FileFindings {
 
 impl RuleMatch<'_> {
     /// Returns true if a match that must be code lies in a string or a comment.
-    fn is_quoted(&self, places: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
-        self.code.is_some_and(|at| places.is_quoted(at, parsers))
+    fn is_outside_code(&self, places: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
+        self.code.is_some_and(|at| places.is_outside_code(at, parsers))
     }
 
     /// Returns true if an attribute allows the Clippy lint that reports the same defect.
-    fn is_allowed(&self, places: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
+    fn is_lint_allowed(&self, places: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
         let mut lints = self.rule.linters.iter().filter_map(|rule| rule.strip_prefix("clippy/"));
         let at = self.code.unwrap_or(self.matched.start);
-        lints.any(|lint| places.allows(at, &format!("clippy::{lint}"), parsers))
+        lints.any(|lint| places.is_lint_allowed(at, &format!("clippy::{lint}"), parsers))
     }
 
     /// Returns true if the match is code of another kind than the rule covers, or if the name refers to
     /// something else there.
-    fn is_something_else(
-        &self,
-        places: &ParsedFile<'_>,
-        parsers: &mut ParserPool,
-    ) -> Result<bool, ReaderError> {
+    fn is_other_code(&self, places: &ParsedFile<'_>, parsers: &mut ParserPool) -> Result<bool, ReaderError> {
         let (RuleCheck::Text(check), Some(at)) = (&self.rule.check, self.code) else { return Ok(false) };
         if check.node.as_ref().is_some_and(|kind| !places.node_starts_at(at, kind, parsers)) {
             return Ok(true);
         }
         let (Some(names), Some(name)) = (&check.names, &self.name) else { return Ok(false) };
         let names = names.get_or_compile(&self.rule.name)?;
-        Ok(!places.meanings(name, at, parsers).iter().any(|meaning| names.is_match(meaning.as_bytes())))
+        Ok(!places.name_meanings(name, at, parsers).iter().any(|meaning| names.is_match(meaning.as_bytes())))
     }
 
     /// Returns true if the counterpart of the match is present, in a place that is no evidence of use.
@@ -100,17 +96,19 @@ impl RuleMatch<'_> {
         bytes: &[u8],
         change: &ChangeContext<'_>,
     ) -> Result<bool, ReaderError> {
-        let Some(counterpart) = self.rule.check.counterpart().filter(|_| !in_use(&file.path)) else {
+        let Some(counterpart) =
+            self.rule.check.counterpart_pattern().filter(|_| !is_runtime_path(&file.path))
+        else {
             return Ok(false);
         };
         let counterpart = counterpart.get_or_compile(&self.rule.name)?;
-        Ok(counterpart.is_match(bytes) || change.stands_beside(&file.path, counterpart))
+        Ok(counterpart.is_match(bytes) || change.has_changed_sibling(&file.path, counterpart))
     }
 
     /// Returns true if the rule distinguishes tests and the match is in a test item within a product file.
-    fn is_test_item(&self, places: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
+    fn is_in_test_item(&self, places: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
         let at = self.code.unwrap_or(self.matched.start);
-        self.rule.parts.contains_key(&RepositoryPart::Test) && places.is_test_item(at, parsers)
+        self.rule.parts.contains_key(&RepositoryPart::Test) && places.is_in_test_item(at, parsers)
     }
 }
 
@@ -129,11 +127,11 @@ impl<'packs> RuleSet<'packs> {
                 RuleCheck::Size(check) => sizes.push((*rule, check)),
             }
         }
-        let (syntax, max_findings) = (SyntaxScan::by_language(&syntax), MAX_FINDINGS);
+        let (syntax, max_findings) = (SyntaxScan::build_per_language(&syntax), MAX_FINDINGS);
         Ok(Self { rules, text, syntax, flows, companions, sizes, max_findings })
     }
 
-    pub(crate) fn names(&self) -> Vec<String> {
+    pub(crate) fn rule_names(&self) -> Vec<String> {
         self.rules.iter().map(|rule| rule.name.clone()).collect()
     }
 
@@ -144,7 +142,7 @@ impl<'packs> RuleSet<'packs> {
 
     /// Applies the rules to the content of a changed file. The whole file is searched; a match counts if it
     /// touches an added line.
-    pub(crate) fn examine(
+    pub(crate) fn check_file(
         &self,
         file: &ChangedFile,
         content: &DecodedContent,
@@ -152,13 +150,16 @@ impl<'packs> RuleSet<'packs> {
         parsers: &mut ParserPool,
     ) -> Result<FileFindings, ReaderError> {
         let (bytes, form) = (content.bytes(), content.kind());
-        let mut hits = self.text.hits(&file.path, bytes, form)?;
+        let mut hits = self.text.find_matches(&file.path, bytes, form)?;
         let mut incomplete = None;
         // For third-party code, such as a bundled program, the text rules are enough.
         let is_foreign = RepositoryPart::from_path(&file.path) == Some(RepositoryPart::Foreign);
         match form {
             ContentKind::Text => {
-                let found = [self.syntax_hits(file, bytes, parsers), self.flow_hits(file, bytes, parsers)];
+                let found = [
+                    self.find_syntax_matches(file, bytes, parsers),
+                    self.find_flow_matches(file, bytes, parsers),
+                ];
                 for found in found {
                     match found {
                         Ok(more) => hits.extend(more),
@@ -173,45 +174,50 @@ impl<'packs> RuleSet<'packs> {
             ContentKind::Utf16 => {}
             ContentKind::Binary => incomplete = Some(SkipReason::Binary),
         }
-        let is_mentioned = form == ContentKind::Text && suppress::is_mentioned(bytes);
+        let is_mentioned = form == ContentKind::Text && suppress::mentions_suppression(bytes);
         if hits.is_empty() && self.companions.is_empty() && self.sizes.is_empty() && !is_mentioned {
             return Ok(FileFindings::empty(incomplete));
         }
 
         let lines = LineIndex::new(bytes);
-        hits.extend(self.whole_file_hits(file, content, &lines, change)?);
+        hits.extend(self.find_whole_file_matches(file, content, &lines, change)?);
         if hits.is_empty() && !is_mentioned {
             return Ok(FileFindings::empty(incomplete));
         }
 
         let (part, places) =
-            (RepositoryPart::of_text(&file.path, bytes), ParsedFile::new(file.path.as_bytes(), bytes));
+            (RepositoryPart::from_text(&file.path, bytes), ParsedFile::new(file.path.as_bytes(), bytes));
         let kinds: BTreeSet<&str> =
             hits.iter().filter(|hit| hit.secret.is_some()).map(|hit| hit.rule.name.as_str()).collect();
         // A scanner's own tests look for made-up secrets.
-        let is_tested =
-            || matches!(part, Some(RepositoryPart::Test | RepositoryPart::Fixture)) && change.is_of_scanner();
+        let is_tested = || {
+            matches!(part, Some(RepositoryPart::Test | RepositoryPart::Fixture)) && change.is_secret_scanner()
+        };
         let are_examples =
-            !kinds.is_empty() && (is_of_scanner(&file.path, part, bytes, kinds.len()) || is_tested());
+            !kinds.is_empty() && (is_scanner_file(&file.path, part, bytes, kinds.len()) || is_tested());
         let linter_comments = LinterComments::new(&lines);
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
         for hit in &hits {
-            let first = lines.number(hit.matched.start);
-            let last = lines.number(hit.matched.end.saturating_sub(1).max(hit.matched.start));
-            if !hit.rule.check.is_added(&file.added, first, last) || hit.is_quoted(&places, parsers) {
+            let first = lines.line_number(hit.matched.start);
+            let last = lines.line_number(hit.matched.end.saturating_sub(1).max(hit.matched.start));
+            if !hit.rule.check.is_on_added_lines(&file.added, first, last)
+                || hit.is_outside_code(&places, parsers)
+            {
                 continue;
             }
             if are_examples && hit.secret.is_some() {
                 continue;
             }
-            if hit.is_something_else(&places, parsers)? || hit.has_counterpart(file, bytes, change)? {
+            if hit.is_other_code(&places, parsers)? || hit.has_counterpart(file, bytes, change)? {
                 continue;
             }
-            if linter_comments.silences_any(first, &hit.rule.linters) || hit.is_allowed(&places, parsers) {
+            if linter_comments.disables_any_rule(first, &hit.rule.linters)
+                || hit.is_lint_allowed(&places, parsers)
+            {
                 continue;
             }
-            let part = part.or_else(|| hit.is_test_item(&places, parsers).then_some(RepositoryPart::Test));
+            let part = part.or_else(|| hit.is_in_test_item(&places, parsers).then_some(RepositoryPart::Test));
             let Some(severity) = hit.rule.severity_in(part) else { continue };
             if seen.insert((first, last, &hit.rule.name)) {
                 found.push((hit, severity, first, last));
@@ -219,13 +225,13 @@ impl<'packs> RuleSet<'packs> {
         }
         let definitions: Vec<(&PackRule, u32)> =
             found.iter().map(|(hit, _, first, _)| (hit.rule, *first)).collect();
-        let is_within = |first, at| lines.is_within(first, at);
+        let is_within = |first, at| lines.is_in_indented_block(first, at);
         found.retain(|&(hit, _, first, _)| {
             !definitions.iter().any(|(rule, at)| hit.rule.yields_to(rule) && is_within(first, *at))
         });
         let mut used = UsedSuppressions::new();
         let mut silenced = Vec::new();
-        found.retain(|&(hit, severity, first, last)| match suppressed_by(&lines, first, &hit.rule.name) {
+        found.retain(|&(hit, severity, first, last)| match find_suppression(&lines, first, &hit.rule.name) {
             Some((line, reason)) => {
                 used.insert((line, hit.rule.name.clone()));
                 silenced.push((hit, severity, first, last, reason));
@@ -237,7 +243,7 @@ impl<'packs> RuleSet<'packs> {
         let suppressions = if is_mentioned && incomplete.is_none() {
             let counts = |first, last| overlaps_any(&file.added, first, last);
             let finds = |name: &str| self.rules.iter().any(|rule| rule.name == name);
-            let is_shown = |at| places.is_shown(at, parsers);
+            let is_shown = |at| places.is_in_quoted_code(at, parsers);
             suppress::find_idle_suppressions(
                 &file.path,
                 &lines,
@@ -263,12 +269,12 @@ impl<'packs> RuleSet<'packs> {
         let silenced_codes: Vec<CodeDigests> = silenced.iter().map(|(hit, ..)| around(hit)).collect();
         let secrets = SecretRanges::new(hits.iter().filter_map(|hit| hit.secret.clone()).collect());
         // A fix uses character offsets, which match the file's byte offsets only in UTF-8.
-        let mut prover = SourceLanguage::of_path(file.path.as_bytes())
+        let mut prover = SourceLanguage::from_path(file.path.as_bytes())
             .zip(std::str::from_utf8(bytes).ok().filter(|_| form == ContentKind::Text))
             .map(|(language, text)| FixValidator::new(language, &lines, text, parsers));
         let mut findings = Vec::with_capacity(found.len());
         for ((hit, severity, first, last), code) in found.into_iter().zip(codes) {
-            let shown = lines.range(first).start..lines.range(last).end;
+            let shown = lines.line_range(first).start..lines.line_range(last).end;
             // A suggestion never contains a secret.
             let fix = hit.fix.as_ref().filter(|_| !secrets.overlaps(&shown));
             let suggestion =
@@ -285,9 +291,9 @@ impl<'packs> RuleSet<'packs> {
         let silenced = silenced.into_iter().zip(silenced_codes);
         let suppressed = silenced.map(|((hit, severity, first, last, reason), code)| {
             let snippet = render_snippet(&lines, first, last, hit.matched.start, &secrets);
-            let snippet = suppress::without_comment(&snippet);
+            let snippet = suppress::strip_suppression_comment(&snippet);
             let found = build_finding(hit.rule, &file.path, first, last, snippet);
-            let reason = suppress::told_reason(&lines, &reason);
+            let reason = suppress::clean_reason(&lines, &reason);
             SuppressedFinding { finding: RawFinding { severity, code, ..found }, reason }
         });
         let suppressed = suppressed.collect();
@@ -296,7 +302,7 @@ impl<'packs> RuleSet<'packs> {
 
     /// Returns the findings for a new file that is too large to be read.
     pub(crate) fn oversized_findings(&self, file: &ChangedFile, size: u64) -> Vec<RawFinding> {
-        if !is_new(&file.added, None) || file.old_path.is_some() {
+        if !is_new_file(&file.added, None) || file.old_path.is_some() {
             return Vec::new();
         }
         let exceeded = |(rule, check): &&(&'packs PackRule, &SizeCheck)| {
@@ -312,13 +318,13 @@ impl<'packs> RuleSet<'packs> {
     }
 
     /// Returns every match on added lines of every syntax rule that applies to this path.
-    fn syntax_hits(
+    fn find_syntax_matches(
         &self,
         file: &ChangedFile,
         bytes: &[u8],
         parsers: &mut ParserPool,
     ) -> Result<Vec<RuleMatch<'packs>>, ComplexityError> {
-        let language = SourceLanguage::of_path(file.path.as_bytes());
+        let language = SourceLanguage::from_path(file.path.as_bytes());
         let Some(scan) = self.syntax.iter().find(|scan| Some(scan.language()) == language) else {
             return Ok(Vec::new());
         };
@@ -327,7 +333,7 @@ impl<'packs> RuleSet<'packs> {
             rule_at(index).is_some_and(|rule| rule.check.may_match(bytes) && rule.applies_to(&file.path))
         };
         let on_added = |first, last| overlaps_any(&file.added, first, last);
-        let matches = scan.find_matches(text_of(bytes), parsers, &wanted, &on_added)?;
+        let matches = scan.find_matches(decode_keeping_offsets(bytes), parsers, &wanted, &on_added)?;
         let hit = |found: SyntaxMatch| {
             Some(RuleMatch {
                 rule: rule_at(found.rule)?,
@@ -342,7 +348,7 @@ impl<'packs> RuleSet<'packs> {
     }
 
     /// Returns the matches of the value-following rules that apply to this path.
-    fn flow_hits(
+    fn find_flow_matches(
         &self,
         file: &ChangedFile,
         bytes: &[u8],
@@ -354,7 +360,7 @@ impl<'packs> RuleSet<'packs> {
         let lines = LineIndex::new(bytes);
         let is_added = |place: &Range<usize>| {
             let last = place.end.saturating_sub(1).max(place.start);
-            overlaps_any(&file.added, lines.number(place.start), lines.number(last))
+            overlaps_any(&file.added, lines.line_number(place.start), lines.line_number(last))
         };
         let mut hits: Vec<RuleMatch<'packs>> = Vec::new();
         for (index, found) in found {
@@ -374,7 +380,7 @@ impl<'packs> RuleSet<'packs> {
     }
 
     /// Returns the matches of companion and size rules, each at the beginning of a line.
-    fn whole_file_hits(
+    fn find_whole_file_matches(
         &self,
         file: &ChangedFile,
         content: &DecodedContent,
@@ -386,7 +392,7 @@ impl<'packs> RuleSet<'packs> {
         let mut hit = |rule: &'packs PackRule, line: u32| {
             hits.push(RuleMatch {
                 rule,
-                matched: lines.range(line),
+                matched: lines.line_range(line),
                 code: None,
                 name: None,
                 secret: None,
@@ -400,8 +406,8 @@ impl<'packs> RuleSet<'packs> {
             }
         }
         // A line limit does not apply to a file that is not text.
-        let count = is_text.then(|| lines.count());
-        if is_new(&file.added, count) && file.old_path.is_none() {
+        let count = is_text.then(|| lines.line_count());
+        if is_new_file(&file.added, count) && file.old_path.is_none() {
             for (rule, check) in self.sizes.iter().filter(|(rule, _)| rule.applies_to(&file.path)) {
                 if check.is_exceeded(content.size(), count) {
                     hit(rule, 1);
@@ -415,7 +421,7 @@ impl<'packs> RuleSet<'packs> {
 /// Returns the paths at which companions of this file may exist.
 pub(crate) fn companion_paths(rules: &[&PackRule], file: &RepoPath) -> Vec<RepoPath> {
     let paths = |rule: &&PackRule| match &rule.check {
-        RuleCheck::Companion(check) if rule.applies_to(file) => check.paths(file),
+        RuleCheck::Companion(check) if rule.applies_to(file) => check.companion_paths(file),
         RuleCheck::Companion(_)
         | RuleCheck::Text(_)
         | RuleCheck::Secret(_)

@@ -12,7 +12,7 @@ use truing_core::outcome::SkipReason;
 use truing_core::port::ReaderError;
 use truing_diff::RepoPath;
 
-use crate::content::{DecodedContent, PROBE_BYTES, begins_binary};
+use crate::content::{DecodedContent, PROBE_BYTES, has_binary_start};
 use crate::rules::companion::HeadFiles;
 
 /// Size of the largest file that is read, in bytes (5 MiB).
@@ -74,7 +74,7 @@ impl FileTree {
     /// Returns the decoded content of a file. For a file that is too large, the error reports if it is
     /// binary.
     pub(crate) fn read(&self, path: &RepoPath) -> Result<DecodedContent, SkipReason> {
-        self.bytes(path).map(DecodedContent::from_bytes)
+        self.read_bytes(path).map(DecodedContent::from_bytes)
     }
 
     /// Returns the bytes of a file.
@@ -84,15 +84,15 @@ impl FileTree {
     /// [`SkipReason::Symlink`] for a link. [`SkipReason::TooLarge`], or [`SkipReason::Binary`] if the file is
     /// binary too. [`SkipReason::Unreadable`] for anything else that is not a file, also for a path behind a
     /// link.
-    pub fn bytes(&self, path: &RepoPath) -> Result<Vec<u8>, SkipReason> {
+    pub fn read_bytes(&self, path: &RepoPath) -> Result<Vec<u8>, SkipReason> {
         let (folder, name) = self.open_folder(path)?;
         read_bounded(open_regular(&folder, name)?)
     }
 
     /// Returns the text of a file, with U+FFFD in place of invalid UTF-8. Returns `None` where
-    /// [`FileTree::bytes`] has an error.
-    pub fn text(&self, path: &RepoPath) -> Option<String> {
-        self.bytes(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    /// [`FileTree::read_bytes`] has an error.
+    pub fn read_text(&self, path: &RepoPath) -> Option<String> {
+        self.read_bytes(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Returns the size of a regular file in bytes.
@@ -115,7 +115,7 @@ impl FileTree {
     ///
     /// [`FileOpenError::NotRegular`], or [`FileOpenError::Refused`] if there is no such folder.
     pub fn open_folder<'path>(&self, path: &'path RepoPath) -> Result<(OwnedFd, &'path [u8]), FileOpenError> {
-        if !path.is_inside() {
+        if !path.stays_within_folder() {
             return Err(FileOpenError::NotRegular);
         }
         let mut components = path.as_bytes().split(|byte| *byte == b'/');
@@ -134,7 +134,7 @@ impl HeadFiles for FileTree {
         self.size(path).is_some()
     }
 
-    fn text(&self, path: &RepoPath) -> Option<Vec<u8>> {
+    fn read_file(&self, path: &RepoPath) -> Option<Vec<u8>> {
         self.read(path).ok()?.into_text()
     }
 }
@@ -177,7 +177,7 @@ fn read_bounded(file: File) -> Result<Vec<u8>, SkipReason> {
     let read = file.take(limit).read_to_end(&mut bytes).map_err(|_| SkipReason::Unreadable)?;
     if too_large || read as u64 > MAX_FILE_BYTES {
         let probe = bytes.get(..PROBE_BYTES).unwrap_or(&bytes);
-        return Err(if begins_binary(probe) { SkipReason::Binary } else { SkipReason::TooLarge });
+        return Err(if has_binary_start(probe) { SkipReason::Binary } else { SkipReason::TooLarge });
     }
     Ok(bytes)
 }

@@ -57,7 +57,7 @@ struct EditCandidate<'a> {
 
 impl EditCandidate<'_> {
     /// Returns the reason for which this edit cannot be combined with an earlier one in the file.
-    fn refusal_beside(&self, before: &Self) -> Option<FixRefusal> {
+    fn conflict_with(&self, before: &Self) -> Option<FixRefusal> {
         let is_apart = before.edit.last < self.edit.first || self.edit.last < before.edit.first;
         if self.fix == before.fix {
             return Some(FixRefusal::SameChange(before.index));
@@ -74,13 +74,15 @@ pub fn apply_line_edits(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> Ap
     let none = |refusal| AppliedEdits { bytes: bytes.to_vec(), refusals: vec![Some(refusal); edits.len()] };
     let (mark, rest) =
         bytes.split_at(if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 });
-    let Some(language) = SourceLanguage::of_path(path.as_bytes()) else { return none(FixRefusal::NoGrammar) };
+    let Some(language) = SourceLanguage::from_path(path.as_bytes()) else {
+        return none(FixRefusal::NoGrammar);
+    };
     let Ok(text) = std::str::from_utf8(rest) else { return none(FixRefusal::NotUtf8) };
     let mut parsers = ParserPool::default();
     let Some(tree) = parsers.parse_in_time(language, text) else { return none(FixRefusal::TooLarge) };
-    let candidates = candidates(rest, text, edits);
+    let candidates = edit_candidates(rest, text, edits);
     let mut proven = |chosen: &[&EditCandidate<'_>]| {
-        let fixes = of_lines(text, chosen).ok_or(FixRefusal::NoLines)?;
+        let fixes = combine_line_changes(text, chosen).ok_or(FixRefusal::NoLines)?;
         let ranges: Vec<Range<usize>> = fixes.iter().map(|fix| fix.range.clone()).collect();
         let (fixed, changed) = apply_replacements(text, &fixes).ok_or(FixRefusal::NoLines)?;
         let is = parsers.parse_in_time(language, &fixed).ok_or(FixRefusal::TooLarge)?;
@@ -92,7 +94,7 @@ pub fn apply_line_edits(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> Ap
         }
     };
     let refusal =
-        |chosen: &[&EditCandidate<'_>], next: &EditCandidate<'_>| next.refusal_beside(chosen.last()?);
+        |chosen: &[&EditCandidate<'_>], next: &EditCandidate<'_>| next.conflict_with(chosen.last()?);
 
     let mut refusals = vec![Some(FixRefusal::NoLines); edits.len()];
     let mut set = |candidate: &EditCandidate<'_>, refusal: Option<FixRefusal>| {
@@ -136,9 +138,10 @@ pub fn apply_line_edits(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> Ap
 }
 
 /// Returns the edits whose lines the text has, sorted by the start of their changes.
-fn candidates<'a>(bytes: &[u8], text: &str, edits: &'a [LineEdit]) -> Vec<EditCandidate<'a>> {
+fn edit_candidates<'a>(bytes: &[u8], text: &str, edits: &'a [LineEdit]) -> Vec<EditCandidate<'a>> {
     let lines = LineIndex::new(bytes);
-    let is_inside = |edit: &LineEdit| (1..=edit.last).contains(&edit.first) && edit.last <= lines.count();
+    let is_inside =
+        |edit: &LineEdit| (1..=edit.last).contains(&edit.first) && edit.last <= lines.line_count();
     let mut inside: Vec<(usize, &LineEdit)> =
         edits.iter().enumerate().filter(|(_, edit)| is_inside(edit)).collect();
     inside.sort_by_key(|(index, edit)| (edit.first, edit.last, *index));
@@ -155,7 +158,7 @@ fn candidates<'a>(bytes: &[u8], text: &str, edits: &'a [LineEdit]) -> Vec<EditCa
 
 /// Returns one change per group of edited lines for compatible edits in order. A validation of the lines then
 /// covers all edits in them. Returns `None` if a range is not in the text.
-fn of_lines(text: &str, chosen: &[&EditCandidate<'_>]) -> Option<Vec<ByteReplacement>> {
+fn combine_line_changes(text: &str, chosen: &[&EditCandidate<'_>]) -> Option<Vec<ByteReplacement>> {
     let mut ranges: Vec<Range<usize>> = chosen.iter().map(|candidate| candidate.lines.clone()).collect();
     ranges.sort_by_key(|range| (range.start, range.end));
     ranges.dedup_by(|next, kept| {
@@ -192,8 +195,8 @@ impl LineIndex<'_> {
     /// line ends. If the last lines are deleted and the last one has no line end, each goes with the line end
     /// before it, and the file still has none at its end.
     pub(crate) fn edit_replacements(&self, edits: &[&LineEdit]) -> Vec<ByteReplacement> {
-        let count = self.count();
-        let is_ended = self.range(count.saturating_add(1)).start > self.range(count).end;
+        let count = self.line_count();
+        let is_ended = self.line_range(count.saturating_add(1)).start > self.line_range(count).end;
         let mut rest = count.saturating_add(1);
         for edit in edits.iter().rev().filter(|_| !is_ended) {
             if edit.replacement.is_empty() && edit.last.saturating_add(1) == rest {
@@ -207,12 +210,12 @@ impl LineIndex<'_> {
     /// Returns the byte replacement of an edit. Line ends in the replacement become those of the lines that
     /// it replaces.
     fn edit_replacement(&self, edit: &LineEdit, with_end_before: bool) -> ByteReplacement {
-        let range = self.range(edit.first).start..self.range(edit.last).end;
+        let range = self.line_range(edit.first).start..self.line_range(edit.last).end;
         if edit.replacement.is_empty() {
             let range = if with_end_before {
-                self.range(edit.first - 1).end..range.end
+                self.line_range(edit.first - 1).end..range.end
             } else {
-                range.start..self.range(edit.last.saturating_add(1)).start.max(range.end)
+                range.start..self.line_range(edit.last.saturating_add(1)).start.max(range.end)
             };
             return ByteReplacement { range, replacement: String::new() };
         }
@@ -234,7 +237,7 @@ mod tests {
         LineEdit { first, last, replacement: replacement.to_owned() }
     }
 
-    fn applied(text: &str, edits: &[LineEdit]) -> (String, Vec<bool>) {
+    fn apply_edits(text: &str, edits: &[LineEdit]) -> (String, Vec<bool>) {
         let fixed = apply_line_edits(&"a.py".into(), text.as_bytes(), edits);
         let applied = fixed.refusals.iter().map(Option::is_none).collect();
         (String::from_utf8(fixed.bytes).unwrap(), applied)
@@ -250,7 +253,7 @@ mod tests {
             ("\u{feff}a\nb\n", vec![edit(1, 1, "c")], "\u{feff}c\nb\n"),
             ("\u{feff}a\nb\n", vec![edit(1, 1, "")], "\u{feff}b\n"),
         ] {
-            assert_eq!(applied(text, &edits), (expected.to_owned(), vec![true; edits.len()]), "{text:?}");
+            assert_eq!(apply_edits(text, &edits), (expected.to_owned(), vec![true; edits.len()]), "{text:?}");
         }
     }
 
@@ -262,7 +265,7 @@ mod tests {
             ("x = 1\r\nf()\r\nf()\r\nf()", gone(2..5), "x = 1"),
             ("f()\nx = 1\nf()", vec![edit(1, 1, ""), edit(3, 3, "")], "x = 1"),
         ] {
-            assert_eq!(applied(text, &edits), (expected.to_owned(), vec![true; edits.len()]), "{text:?}");
+            assert_eq!(apply_edits(text, &edits), (expected.to_owned(), vec![true; edits.len()]), "{text:?}");
         }
         for text in ["f()\nf()", "f()\nf()\n"] {
             let fixes =
@@ -274,20 +277,20 @@ mod tests {
     #[test]
     fn of_edits_that_overlap_the_one_that_begins_first_wins_whatever_order_they_come_in() {
         let edits = [edit(2, 3, "y"), edit(1, 2, "x"), edit(4, 4, "z")];
-        assert_eq!(applied("a\nb\nc\nd\n", &edits), ("x\nc\nz\n".to_owned(), vec![false, true, true]));
+        assert_eq!(apply_edits("a\nb\nc\nd\n", &edits), ("x\nc\nz\n".to_owned(), vec![false, true, true]));
     }
 
     #[test]
     fn edits_that_together_would_empty_a_block_are_applied_as_far_as_it_stays_one() {
         let text = "def f():\n    a()\n    b()\n";
         let edits = [edit(2, 2, ""), edit(3, 3, "")];
-        assert_eq!(applied(text, &edits), ("def f():\n    b()\n".to_owned(), vec![true, false]));
+        assert_eq!(apply_edits(text, &edits), ("def f():\n    b()\n".to_owned(), vec![true, false]));
     }
 
     #[test]
     fn edits_of_lines_that_are_not_there_and_of_unknown_languages_are_not_applied() {
         let edits = [edit(0, 1, "x"), edit(2, 1, "x"), edit(2, 2, "x")];
-        assert_eq!(applied("a\n", &edits), ("a\n".to_owned(), vec![false; 3]));
+        assert_eq!(apply_edits("a\n", &edits), ("a\n".to_owned(), vec![false; 3]));
         let fixed = apply_line_edits(&"a.txt".into(), b"a\n", &[edit(1, 1, "x")]);
         assert_eq!(
             fixed,
@@ -306,12 +309,16 @@ mod tests {
             edit(1, 2, "def f(a, c):\n    if a == None and b == None: return not a in b"),
         ];
         let expected = "def f(a, c):\n    if a is None and b is None: return a not in b\n";
-        assert_eq!(applied(text, &edits), (expected.to_owned(), vec![true; 4]));
+        assert_eq!(apply_edits(text, &edits), (expected.to_owned(), vec![true; 4]));
         let mut reversed = edits.clone();
         reversed.reverse();
-        assert_eq!(applied(text, &reversed), (expected.to_owned(), vec![true; 4]), "whatever their order");
+        assert_eq!(
+            apply_edits(text, &reversed),
+            (expected.to_owned(), vec![true; 4]),
+            "whatever their order"
+        );
         let crlf = text.replace('\n', "\r\n");
-        assert_eq!(applied(&crlf, &edits), (expected.replace('\n', "\r\n"), vec![true; 4]));
+        assert_eq!(apply_edits(&crlf, &edits), (expected.replace('\n', "\r\n"), vec![true; 4]));
     }
 
     #[test]
@@ -323,7 +330,7 @@ mod tests {
             (1..=19).map(call).collect::<Vec<_>>().join("; ")
         };
         let edits: Vec<LineEdit> = (1..=19).map(|at| edit(1, 1, &calls(at..=at))).collect();
-        let fixed = applied(&format!("{}\n", calls(0..=0)), &edits);
+        let fixed = apply_edits(&format!("{}\n", calls(0..=0)), &edits);
         assert_eq!(fixed, (format!("{}\n", calls(1..=19)), vec![true; 19]));
     }
 

@@ -31,7 +31,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::Deserialize;
 use truing_diff::RepoPath;
 
-use crate::syntax::{ComplexityError, MAX_SOURCE_BYTES, ParserPool, SourceLanguage, text_of};
+use crate::syntax::{ComplexityError, MAX_SOURCE_BYTES, ParserPool, SourceLanguage, decode_keeping_offsets};
 pub(crate) use found::FlowMatch;
 use model::FileModel;
 use value::FlowValues;
@@ -82,7 +82,7 @@ pub(crate) fn find_matches(
     bytes: &[u8],
     parsers: &mut ParserPool,
 ) -> Result<Vec<(usize, FlowMatch)>, ComplexityError> {
-    let language = SourceLanguage::of_path(path.as_bytes()).filter(|it| it.name() == FlowCheck::LANGUAGE);
+    let language = SourceLanguage::from_path(path.as_bytes()).filter(|it| it.name() == FlowCheck::LANGUAGE);
     let holds = |word: &[u8]| memchr::memmem::find(bytes, word).is_some();
     let may_match = is_in_package(path) || holds(b"async") || holds(b"botocore");
     let Some(language) = language.filter(|_| !rules.is_empty() && may_match) else {
@@ -91,7 +91,7 @@ pub(crate) fn find_matches(
     if bytes.len() > MAX_SOURCE_BYTES {
         return Err(ComplexityError::TooLarge);
     }
-    let text = text_of(bytes);
+    let text = decode_keeping_offsets(bytes);
     let is_time = parsers.time_check();
     let tree = parsers.parse_in_time(language, &text).ok_or(ComplexityError::OverLimit)?;
     let find = || {
@@ -101,14 +101,14 @@ pub(crate) fn find_matches(
         let mut all = Vec::new();
         for (index, rule) in rules {
             let found = match rule.follows {
-                FlowKind::Contexts => context::find(&values),
-                FlowKind::Coroutines => awaits::find(&values),
-                FlowKind::Blocking => blocking::find(&values),
-                FlowKind::Cancellations => cancel::find(&values),
-                FlowKind::Iterations => iterate::find(&values),
-                FlowKind::Pieces => pieces::find(&values, in_package),
-                FlowKind::Callbacks => callbacks::find(&values, in_package),
-                FlowKind::Names => prefix::find(&values),
+                FlowKind::Contexts => context::find_misused_contexts(&values),
+                FlowKind::Coroutines => awaits::find_lost_coroutines(&values),
+                FlowKind::Blocking => blocking::find_blocking_calls(&values),
+                FlowKind::Cancellations => cancel::find_swallowed_cancellations(&values),
+                FlowKind::Iterations => iterate::find_wrong_iterations(&values),
+                FlowKind::Pieces => pieces::find_botocore_uses(&values, in_package),
+                FlowKind::Callbacks => callbacks::find_wrong_callback_calls(&values, in_package),
+                FlowKind::Names => prefix::find_misnamed_classes(&values),
             };
             all.extend(found.into_iter().map(|it| {
                 let imports = imports::find_imports(&model, &it.range);

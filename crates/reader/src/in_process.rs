@@ -31,7 +31,7 @@ use crate::rules::scanner::MANIFESTS;
 use crate::stack::large_stack;
 use crate::syntax::{MAX_TIME, ParserPool};
 use crate::tool_findings::tool_findings;
-use crate::used_tools::used_tools;
+use crate::used_tools::find_used_tools;
 
 /// Most threads that read. More of them wait for the disk and for memory.
 const MAX_THREADS: usize = 8;
@@ -76,7 +76,7 @@ impl InProcessReader {
 
     /// Returns the names of the packs that a request may use, in order.
     pub fn known_packs(&self) -> Vec<&str> {
-        self.packs.names()
+        self.packs.pack_names()
     }
 
     /// Returns the paths of [`RepositoryReader::companion_paths`]: at most 10,000, those of the first files.
@@ -84,7 +84,7 @@ impl InProcessReader {
     /// # Errors
     ///
     /// [`ReaderError::UnknownPack`] for a pack that does not exist.
-    pub fn companions_of(
+    pub fn companion_paths_blocking(
         &self,
         packs: &[String],
         files: &[ChangedFile],
@@ -123,9 +123,9 @@ impl InProcessReader {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let threads = request.files.len().div_ceil(FILES_PER_THREAD).min(cores).clamp(1, MAX_THREADS);
         let queue =
-            FileQueue { files: largest_first(request, &one.tree, threads), next: AtomicUsize::new(0) };
-        let share = || read_share(request, &one, &queue);
-        let mut report = ReadReport { rules: one.rules.names(), ..ReadReport::default() };
+            FileQueue { files: files_largest_first(request, &one.tree, threads), next: AtomicUsize::new(0) };
+        let share = || run_reader_thread(request, &one, &queue);
+        let mut report = ReadReport { rules: one.rules.rule_names(), ..ReadReport::default() };
         thread::scope(|scope| {
             let started: Result<Vec<_>, _> =
                 (0..threads).map(|_| large_stack().spawn_scoped(scope, share)).collect();
@@ -137,10 +137,10 @@ impl InProcessReader {
             }
             Ok::<(), ReaderError>(())
         })?;
-        report.findings.sort_by(|a, b| by_place(a).cmp(&by_place(b)));
+        report.findings.sort_by(|a, b| finding_sort_key(a).cmp(&finding_sort_key(b)));
         report.reviewed.sort();
         report.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
-        report.suppressed.sort_by(|a, b| by_place(&a.finding).cmp(&by_place(&b.finding)));
+        report.suppressed.sort_by(|a, b| finding_sort_key(&a.finding).cmp(&finding_sort_key(&b.finding)));
         report.suppressions.sort();
         Ok(report)
     }
@@ -163,7 +163,7 @@ impl<'a> RequestReader<'a> {
     }
 
     pub(crate) fn rule_names(&self) -> Vec<String> {
-        self.rules.names()
+        self.rules.rule_names()
     }
 
     /// Returns the context of the change that a request is about.
@@ -173,7 +173,7 @@ impl<'a> RequestReader<'a> {
 
     /// Returns the report on one file, which lists the file once, as reviewed or as skipped. `time` limits
     /// all parsing of the file together. With a limit of zero, syntax rules are not applied.
-    pub(crate) fn read(
+    pub(crate) fn read_file(
         &self,
         file: &ChangedFile,
         change: &ChangeContext<'_>,
@@ -184,7 +184,7 @@ impl<'a> RequestReader<'a> {
         let mut report = ReadReport::default();
         let skipped = match self.tree.read(&file.path) {
             Ok(content) => {
-                let examined = self.rules.examine(file, &content, change, parsers)?;
+                let examined = self.rules.check_file(file, &content, change, parsers)?;
                 report.findings = examined.findings;
                 report.suppressed = examined.suppressed;
                 report.suppressions = examined.suppressions;
@@ -225,7 +225,7 @@ fn merge_report(report: &mut ReadReport, part: ReadReport) {
 }
 
 /// Returns the key by which findings are sorted.
-fn by_place(finding: &RawFinding) -> (&CodeLocation, &str) {
+fn finding_sort_key(finding: &RawFinding) -> (&CodeLocation, &str) {
     (&finding.place, &finding.rule)
 }
 
@@ -237,7 +237,11 @@ struct FileQueue<'a> {
 
 /// Returns the files of a request. With several threads the largest come first, because a large file taken
 /// last would leave the other threads idle.
-fn largest_first<'a>(request: &'a ReadRequest, tree: &FileTree, threads: usize) -> Vec<&'a ChangedFile> {
+fn files_largest_first<'a>(
+    request: &'a ReadRequest,
+    tree: &FileTree,
+    threads: usize,
+) -> Vec<&'a ChangedFile> {
     let mut files: Vec<&ChangedFile> = request.files.iter().collect();
     if threads > 1 {
         files.sort_by_cached_key(|file| Reverse(tree.size(&file.path)));
@@ -246,7 +250,7 @@ fn largest_first<'a>(request: &'a ReadRequest, tree: &FileTree, threads: usize) 
 }
 
 /// Runs one thread: takes the next file until there are no more.
-fn read_share(
+fn run_reader_thread(
     request: &ReadRequest,
     reader: &RequestReader<'_>,
     queue: &FileQueue<'_>,
@@ -255,7 +259,7 @@ fn read_share(
     let mut report = ReadReport::default();
     let mut parsers = ParserPool::default();
     while let Some(file) = queue.files.get(queue.next.fetch_add(1, Ordering::Relaxed)) {
-        merge_report(&mut report, reader.read(file, &change, &mut parsers, MAX_TIME)?);
+        merge_report(&mut report, reader.read_file(file, &change, &mut parsers, MAX_TIME)?);
     }
     Ok(report)
 }
@@ -275,7 +279,7 @@ impl RepositoryReader for InProcessReader {
     }
 
     async fn used_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError> {
-        used_tools(request)
+        find_used_tools(request)
     }
 
     async fn companion_paths(
@@ -283,6 +287,6 @@ impl RepositoryReader for InProcessReader {
         packs: &[String],
         files: &[ChangedFile],
     ) -> Result<Vec<RepoPath>, ReaderError> {
-        self.companions_of(packs, files)
+        self.companion_paths_blocking(packs, files)
     }
 }

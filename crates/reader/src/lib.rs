@@ -44,7 +44,7 @@ mod withheld;
 
 /// Returns true if a grammar is known for files of this path, which allows a change of one to be validated.
 pub fn is_parsed(path: &truing_diff::RepoPath) -> bool {
-    syntax::SourceLanguage::of_path(path.as_bytes()).is_some()
+    syntax::SourceLanguage::from_path(path.as_bytes()).is_some()
 }
 
 pub use file::{FileOpenError, FileTree, MAX_FILE_BYTES, open_regular};

@@ -23,20 +23,20 @@ impl<'text> LineIndex<'text> {
     }
 
     /// Returns the number of lines. A line end at the end of the text begins no further line.
-    pub(crate) fn count(&self) -> u32 {
+    pub(crate) fn line_count(&self) -> u32 {
         let ended = self.starts.last().is_some_and(|start| *start == self.text.len());
         u32::try_from(self.starts.len() - usize::from(ended)).unwrap_or(u32::MAX)
     }
 
     /// Returns the 1-based number of the line that holds the byte at `offset`. A line end belongs to the line
     /// that it ends.
-    pub(crate) fn number(&self, offset: usize) -> u32 {
+    pub(crate) fn line_number(&self, offset: usize) -> u32 {
         let number = self.starts.partition_point(|start| *start <= offset);
         u32::try_from(number).unwrap_or(u32::MAX)
     }
 
     /// Returns the byte range of a line without its end. It is empty for a number that is not a line.
-    pub(crate) fn range(&self, number: u32) -> Range<usize> {
+    pub(crate) fn line_range(&self, number: u32) -> Range<usize> {
         let index = number.wrapping_sub(1) as usize;
         let Some(start) = self.starts.get(index).copied() else { return 0..0 };
         let after = self.starts.get(index.saturating_add(1)).copied();
@@ -48,9 +48,9 @@ impl<'text> LineIndex<'text> {
     }
 
     /// Returns true if a line belongs, by its indentation, to the block that another line opens.
-    pub(crate) fn is_within(&self, line: u32, opens: u32) -> bool {
+    pub(crate) fn is_in_indented_block(&self, line: u32, opens: u32) -> bool {
         let indent = |number: u32| {
-            let bytes = self.bytes(self.range(number));
+            let bytes = self.bytes(self.line_range(number));
             let at = bytes.iter().position(|byte| !byte.is_ascii_whitespace())?;
             // A closing bracket ends the head of the block.
             (bytes.get(at) != Some(&b')')).then_some(at)
@@ -78,11 +78,14 @@ mod tests {
     #[test]
     fn lines_end_with_lf_or_crlf_and_the_last_needs_no_end() {
         let lines = LineIndex::new(b"a\r\n\nb\rc\nd");
-        let all: Vec<&[u8]> = (1..=4).map(|number| lines.bytes(lines.range(number))).collect();
+        let all: Vec<&[u8]> = (1..=4).map(|number| lines.bytes(lines.line_range(number))).collect();
         assert_eq!(all, [b"a".as_slice(), b"", b"b\rc", b"d"]);
-        assert_eq!((lines.number(0), lines.number(2), lines.number(3), lines.number(4)), (1, 1, 2, 3));
-        assert_eq!((lines.range(0), lines.range(5)), (0..0, 0..0));
-        let counts = [b"".as_slice(), b"a", b"a\n", b"a\n\n"].map(|text| LineIndex::new(text).count());
+        assert_eq!(
+            (lines.line_number(0), lines.line_number(2), lines.line_number(3), lines.line_number(4)),
+            (1, 1, 2, 3)
+        );
+        assert_eq!((lines.line_range(0), lines.line_range(5)), (0..0, 0..0));
+        let counts = [b"".as_slice(), b"a", b"a\n", b"a\n\n"].map(|text| LineIndex::new(text).line_count());
         assert_eq!(counts, [0, 1, 1, 2]);
     }
 }

@@ -62,26 +62,29 @@ impl<'a> LinterComments<'a> {
     }
 
     /// Returns true if a comment disables one of these linter rules (`eslint/no-debugger`) on this line.
-    pub(crate) fn silences_any(&self, line: u32, rules: &[String]) -> bool {
-        let own = self.lines.bytes(self.lines.range(line));
+    pub(crate) fn disables_any_rule(&self, line: u32, rules: &[String]) -> bool {
+        let own = self.lines.bytes(self.lines.line_range(line));
         let before = line.checked_sub(1).filter(|before| *before > 0);
-        let before = before.map(|before| self.lines.bytes(self.lines.range(before))).unwrap_or_default();
-        let at = self.lines.range(line).start;
+        let before = before.map(|before| self.lines.bytes(self.lines.line_range(before))).unwrap_or_default();
+        let at = self.lines.line_range(line).start;
         rules.iter().filter_map(|rule| rule.split_once('/')).any(|(linter, rule)| match linter {
             "eslint" => {
-                of_scripts(own, &[b"line"], rule)
-                    || of_scripts(before, &[b"next-line", b"ignore"], rule)
-                    || self.is_in_block(at, rule)
+                is_disabled_by_eslint(own, &[b"line"], rule)
+                    || is_disabled_by_eslint(before, &[b"next-line", b"ignore"], rule)
+                    || self.is_in_disabled_block(at, rule)
             }
-            "biome" => of_biome(before, rule),
-            "ruff" => self.of_ruff(own, rule),
-            "pylint" => of_pylint(own, b"disable", rule) || of_pylint(before, b"disable-next", rule),
+            "biome" => is_disabled_by_biome(before, rule),
+            "ruff" => self.is_disabled_by_ruff(own, rule),
+            "pylint" => {
+                is_disabled_by_pylint(own, b"disable", rule)
+                    || is_disabled_by_pylint(before, b"disable-next", rule)
+            }
             _ => false,
         })
     }
 
     /// Returns true if the offset is between a comment that disables a rule and one that enables it.
-    fn is_in_block(&self, at: usize, rule: &str) -> bool {
+    fn is_in_disabled_block(&self, at: usize, rule: &str) -> bool {
         let blocks = self.blocks.get_or_init(|| {
             let block = |comment: Captures<'a>| {
                 let (all, kind) = (comment.get(0)?, comment.get(1)?);
@@ -90,33 +93,34 @@ impl<'a> LinterComments<'a> {
             };
             SCRIPT_BLOCK.captures_iter(self.lines.text()).take(MAX_COMMENTS).filter_map(block).collect()
         });
-        let mut before = blocks.iter().filter(|block| block.end <= at && names_all_or(block.names, rule));
+        let mut before =
+            blocks.iter().filter(|block| block.end <= at && names_rule_or_all(block.names, rule));
         before.next_back().is_some_and(|block| block.disables)
     }
 
-    fn of_ruff(&self, line_text: &[u8], rule: &str) -> bool {
+    fn is_disabled_by_ruff(&self, line_text: &[u8], rule: &str) -> bool {
         let files = self.files.get_or_init(|| {
             let comments = FILE_NOQA.captures_iter(self.lines.text()).take(MAX_COMMENTS);
             comments.map(|comment| comment.get(1).map(|codes| codes.as_bytes())).collect()
         });
         NOQA.captures_iter(line_text)
-            .any(|comment| codes_or_all(comment.get(1).map(|it| it.as_bytes()), rule))
-            || files.iter().any(|codes| codes_or_all(*codes, rule))
+            .any(|comment| codes_cover_rule(comment.get(1).map(|it| it.as_bytes()), rule))
+            || files.iter().any(|codes| codes_cover_rule(*codes, rule))
     }
 }
 
 /// Returns true if a comment of one of these kinds, for one line, disables a rule of ESLint.
-fn of_scripts(text: &[u8], kinds: &[&[u8]], rule: &str) -> bool {
+fn is_disabled_by_eslint(text: &[u8], kinds: &[&[u8]], rule: &str) -> bool {
     SCRIPT_LINE.captures_iter(text).any(|comment| {
         let kind = comment.get(1).or(comment.get(3)).map(|kind| kind.as_bytes()).unwrap_or_default();
         let names = comment.get(2).or(comment.get(4)).map(|names| names.as_bytes()).unwrap_or_default();
-        kinds.contains(&kind) && names_all_or(names, rule)
+        kinds.contains(&kind) && names_rule_or_all(names, rule)
     })
 }
 
 /// Returns true if an ESLint comment names this rule, or no rule and therefore all. A reason may follow after
 /// `--`.
-fn names_all_or(names: &[u8], rule: &str) -> bool {
+fn names_rule_or_all(names: &[u8], rule: &str) -> bool {
     let names = String::from_utf8_lossy(names);
     let names = names.split("--").next().unwrap_or_default();
     let names = names.split("*/").next().unwrap_or_default();
@@ -124,7 +128,7 @@ fn names_all_or(names: &[u8], rule: &str) -> bool {
     names.peek().is_none() || names.any(|name| name.eq_ignore_ascii_case(rule))
 }
 
-fn of_biome(before: &[u8], rule: &str) -> bool {
+fn is_disabled_by_biome(before: &[u8], rule: &str) -> bool {
     BIOME.captures_iter(before).any(|comment| {
         let named = comment.get(1).map(|named| String::from_utf8_lossy(named.as_bytes())).unwrap_or_default();
         // `lint` and `lint/suspicious` apply to all rules in these groups.
@@ -134,13 +138,13 @@ fn of_biome(before: &[u8], rule: &str) -> bool {
 
 /// Returns true if the codes apply to a rule of Ruff. A code applies to all codes that begin with it; a
 /// comment without codes applies to every rule.
-fn codes_or_all(codes: Option<&[u8]>, rule: &str) -> bool {
+fn codes_cover_rule(codes: Option<&[u8]>, rule: &str) -> bool {
     let Some(codes) = codes else { return true };
     let codes = String::from_utf8_lossy(codes).to_ascii_uppercase();
     codes.split([',', ' ', '\t']).any(|code| !code.is_empty() && rule.starts_with(code))
 }
 
-fn of_pylint(text: &[u8], kind: &[u8], rule: &str) -> bool {
+fn is_disabled_by_pylint(text: &[u8], kind: &[u8], rule: &str) -> bool {
     PYLINT.captures_iter(text).any(|comment| {
         let named = comment.get(2).map(|named| String::from_utf8_lossy(named.as_bytes()));
         comment.get(1).is_some_and(|it| it.as_bytes() == kind)
@@ -189,9 +193,9 @@ mod tests {
             ("x", 1, false),
         ] {
             let lines = LineIndex::new(text.as_bytes());
-            assert_eq!(LinterComments::new(&lines).silences_any(line, &rules), expected, "{text:?}");
+            assert_eq!(LinterComments::new(&lines).disables_any_rule(line, &rules), expected, "{text:?}");
         }
         let lines = LineIndex::new(b"x // eslint-disable-line");
-        assert!(!LinterComments::new(&lines).silences_any(1, &[]));
+        assert!(!LinterComments::new(&lines).disables_any_rule(1, &[]));
     }
 }

@@ -54,12 +54,12 @@ static FORMS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
                 r#"(?im-u){NAME}{BETWEEN}{value}[ \t\r]*(?:#.*|//.*)?$"#,
                 value = format_args!(r#"(?P<value>[A-Za-z0-9!#%+/=@^_~-]{{{MIN_VALUE},{MAX_VALUE}}})"#),
             ),
-            is_bare,
+            is_unquoted_secret,
         ),
-        attached(NAME, MIN_VALUE, is_bare),
-        attached(CHOSEN, MIN_CHOSEN, is_chosen),
+        attached(NAME, MIN_VALUE, is_unquoted_secret),
+        attached(CHOSEN, MIN_CHOSEN, is_human_chosen_secret),
         of(r"(?i-u)\b(?:bearer|basic)[ \t]+(?P<value>[A-Za-z0-9._~+/=-]{16,512})", |value| {
-            is_mixed(value) && !is_placeholder(value)
+            has_mixed_characters(value) && !is_placeholder(value)
         }),
         of(r"(?-u)\beyJ[A-Za-z0-9_-]{8,}\.(?P<value>[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,})", |_| true),
         of(
@@ -67,10 +67,14 @@ static FORMS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
                 r#"(?-u)\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@"'\x60<>]{0,100}:"#,
                 r#"(?P<value>[^\s/@"'\x60<>]{3,200})@[A-Za-z0-9\[]"#
             ),
-            is_password_of_address,
+            is_url_password,
         ),
     ];
-    let quoted = quoted(NAME, MIN_VALUE, is_literal).into_iter().chain(quoted(CHOSEN, MIN_CHOSEN, is_chosen));
+    let quoted = quoted(NAME, MIN_VALUE, is_quoted_secret).into_iter().chain(quoted(
+        CHOSEN,
+        MIN_CHOSEN,
+        is_human_chosen_secret,
+    ));
     quoted.chain(others).flatten().collect()
 });
 
@@ -81,7 +85,7 @@ struct LiteralPattern {
 }
 
 /// Returns the ranges of secret values, in no order.
-pub(crate) fn find_values(text: &[u8]) -> Vec<Range<usize>> {
+pub(crate) fn find_secret_values(text: &[u8]) -> Vec<Range<usize>> {
     let of = |form: &'static LiteralPattern| {
         form.pattern.captures_iter(text).filter_map(|captures| {
             let value = captures.name("value")?;
@@ -93,33 +97,39 @@ pub(crate) fn find_values(text: &[u8]) -> Vec<Range<usize>> {
 }
 
 /// Returns true if a quoted text is a secret value.
-fn is_literal(text: &str) -> bool {
-    is_mixed(text) && !has_code(text) && !is_placeholder(text) && !is_name(text) && !is_place(text)
+fn is_quoted_secret(text: &str) -> bool {
+    has_mixed_characters(text)
+        && !has_code_reference(text)
+        && !is_placeholder(text)
+        && !looks_like_name(text)
+        && !is_path_or_address(text)
 }
 
 /// Returns true if a text without quotes is a secret value. In code such a text is a name.
-fn is_bare(text: &str) -> bool {
-    text.bytes().filter(u8::is_ascii_digit).count() > 1 && !text.contains(['.', ':']) && is_literal(text)
+fn is_unquoted_secret(text: &str) -> bool {
+    text.bytes().filter(u8::is_ascii_digit).count() > 1
+        && !text.contains(['.', ':'])
+        && is_quoted_secret(text)
 }
 
 /// Returns true for a value that a person chose. Those look like words with something added.
-fn is_chosen(text: &str) -> bool {
-    is_mixed(text)
-        && !has_code(text)
+fn is_human_chosen_secret(text: &str) -> bool {
+    has_mixed_characters(text)
+        && !has_code_reference(text)
         && !is_placeholder(text)
-        && !is_place(text)
+        && !is_path_or_address(text)
         && !text.contains(['.', '_', ':'])
 }
 
 /// Returns true for letters mixed with digits or signs in a way that words are not.
-fn is_mixed(text: &str) -> bool {
+fn has_mixed_characters(text: &str) -> bool {
     let has = |of: fn(&u8) -> bool| text.as_bytes().iter().any(of);
     let is_sign = |byte: &u8| b"!#%^*+=@?~".contains(byte);
     has(u8::is_ascii_alphabetic) && (has(u8::is_ascii_digit) || has(is_sign))
 }
 
 /// Returns true if the text refers to a value from elsewhere.
-fn has_code(text: &str) -> bool {
+fn has_code_reference(text: &str) -> bool {
     text.contains(['{', '}', '<', '>', '(', ')', '[', ']', '|', '*', '$', '…'])
         || text.contains("%s")
         || text.contains("%2F")
@@ -154,7 +164,7 @@ fn is_placeholder(text: &str) -> bool {
 
 /// Returns true for words joined by signs, each with at most a short number at its end. Programs name things
 /// in this form (`utf8_decoder`).
-fn is_name(text: &str) -> bool {
+fn looks_like_name(text: &str) -> bool {
     let is_word = |part: &str| {
         let letters = part.trim_end_matches(|letter: char| letter.is_ascii_digit());
         part.len() - letters.len() <= 2 && letters.bytes().all(|byte| byte.is_ascii_alphabetic())
@@ -163,7 +173,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Returns true for a path or an address. Credentials in addresses have a pattern of their own.
-fn is_place(text: &str) -> bool {
+fn is_path_or_address(text: &str) -> bool {
     text.contains("://")
         || text.starts_with(['/', '.', '~', '@', '#'])
         || text.matches('/').count() > 1 && !is_base64(text)
@@ -174,19 +184,22 @@ fn is_base64(text: &str) -> bool {
 }
 
 /// Returns false for the placeholders that documents use as passwords in addresses.
-fn is_password_of_address(text: &str) -> bool {
+fn is_url_password(text: &str) -> bool {
     const WORDS: [&str; 10] =
         ["guest", "pass", "passwd", "pwd", "pw", "user", "admin", "root", "test", "postgres"];
     let lower = text.to_ascii_lowercase();
-    !has_code(text) && !is_placeholder(text) && !WORDS.contains(&lower.as_str()) && !text.starts_with('%')
+    !has_code_reference(text)
+        && !is_placeholder(text)
+        && !WORDS.contains(&lower.as_str())
+        && !text.starts_with('%')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn hidden(text: &str) -> Vec<&str> {
-        crate::snippet::SecretRanges::new(find_values(text.as_bytes()))
+    fn secret_values(text: &str) -> Vec<&str> {
+        crate::snippet::SecretRanges::new(find_secret_values(text.as_bytes()))
             .0
             .into_iter()
             .map(|range| &text[range])
@@ -194,7 +207,7 @@ mod tests {
     }
 
     /// Joins two parts of a secret, because this file itself must not contain one.
-    fn joined(text: &str) -> String {
+    fn join_parts(text: &str) -> String {
         text.replace('·', "")
     }
 
@@ -217,11 +230,11 @@ mod tests {
             ("git clone https://joe:s3·cr3tpw@example.com/x.git", "s3cr3tpw"),
             ("postgres://app:q9·Zr@db/prod", "q9Zr"),
         ] {
-            assert_eq!(hidden(&joined(text)), [value], "{text}");
+            assert_eq!(secret_values(&join_parts(text)), [value], "{text}");
         }
         let token =
             ["eyJhbGciOiJIUzI1NiJ9", ".eyJzdWIiOiIxMjM0In0.", "dBjftJeZ4CVPmB92K27uhbUJU1p1r"].concat();
-        assert_eq!(hidden(&format!("the cookie was {token}")).len(), 1);
+        assert_eq!(secret_values(&format!("the cookie was {token}")).len(), 1);
     }
 
     #[test]
@@ -265,7 +278,7 @@ mod tests {
             "token = \"/etc/app/token1\"",
             "Authorization: Bearer ${ACCESS_TOKEN_1234}",
         ] {
-            assert_eq!(hidden(text), [""; 0], "{text}");
+            assert_eq!(secret_values(text), [""; 0], "{text}");
         }
     }
 }

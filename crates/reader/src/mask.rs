@@ -3,7 +3,7 @@
 //!
 //! Lines are kept, because findings cite the lines of the file. A text is masked as a whole before it is
 //! numbered or cut into pages, because one line of a key does not identify it. The operator can disable the
-//! masks ([`show_secrets`]).
+//! masks ([`set_secrets_shown`]).
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -21,7 +21,7 @@ pub const MASK: &str = "[secret cut]";
 static ARE_SHOWN: AtomicBool = AtomicBool::new(false);
 
 /// Sets for the whole process if models are shown secrets.
-pub fn show_secrets(are_shown: bool) {
+pub fn set_secrets_shown(are_shown: bool) {
     ARE_SHOWN.store(are_shown, Ordering::Relaxed);
 }
 
@@ -37,7 +37,7 @@ pub fn mask_secrets(text: &str) -> Cow<'_, str> {
     }
     match find_mask_ranges(text) {
         Ok(secrets) if secrets.0.is_empty() => Cow::Borrowed(text),
-        Ok(secrets) => Cow::Owned(replace_secrets(text, secrets, mask_of)),
+        Ok(secrets) => Cow::Owned(replace_secrets(text, secrets, secret_mask)),
         Err(_) => Cow::Owned(UNKNOWN.to_owned()),
     }
 }
@@ -47,24 +47,24 @@ pub fn mask_secrets(text: &str) -> Cow<'_, str> {
 /// search less for findings.
 fn find_mask_ranges(text: &str) -> Result<SecretRanges, ReaderError> {
     let mut places = find_secrets(text)?.0;
-    for measure in [escape_length as fn(&[u8]) -> usize, escape_or_joint_length] {
-        let reading = without_escapes(text, measure);
+    for measure in [escape_length as fn(&[u8]) -> usize, escape_or_underscore_length] {
+        let reading = blank_escapes(text, measure);
         if let Cow::Owned(reading) = reading {
             places.extend(find_secrets(&reading)?.0);
         }
     }
     for nth in 0..MAX_JOINTS {
-        if let Cow::Owned(reading) = without_joint(text, nth) {
+        if let Cow::Owned(reading) = blank_underscore(text, nth) {
             places.extend(find_secrets(&reading)?.0);
         }
     }
-    places.extend(key_lines(text));
+    places.extend(find_key_lines(text));
     Ok(SecretRanges::new(places))
 }
 
 /// Returns a copy in which blanks replace each escape that `measure` returns a length for. Offsets are
 /// unchanged.
-fn without_escapes(text: &str, measure: fn(&[u8]) -> usize) -> Cow<'_, str> {
+fn blank_escapes(text: &str, measure: fn(&[u8]) -> usize) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let (mut reading, mut at) = (None::<Vec<u8>>, 0);
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
@@ -88,7 +88,7 @@ const MIN_JOINED_BYTES: usize = 24;
 
 /// Returns a copy in which a blank replaces the `nth` underscore of each long word that has a digit. Offsets
 /// stay.
-fn without_joint(text: &str, nth: usize) -> Cow<'_, str> {
+fn blank_underscore(text: &str, nth: usize) -> Cow<'_, str> {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let (mut reading, mut at) = (None::<Vec<u8>>, 0);
     for word in text.as_bytes().split(|byte| !is_word(byte)) {
@@ -139,7 +139,7 @@ fn starts_with_hex(bytes: &[u8], count: usize) -> bool {
 }
 
 /// Returns the length of an escape, or of a `_` that joins a name and a secret.
-fn escape_or_joint_length(rest: &[u8]) -> usize {
+fn escape_or_underscore_length(rest: &[u8]) -> usize {
     if rest.first() == Some(&b'_') { 1 } else { escape_length(rest) }
 }
 
@@ -153,7 +153,7 @@ const MIN_KEY_RUN: usize = 32;
 
 /// Returns the runs of base64 letters after each beginning of a private key, up to its end, for any separator
 /// of lines.
-fn key_lines(text: &str) -> Vec<Range<usize>> {
+fn find_key_lines(text: &str) -> Vec<Range<usize>> {
     let mut places = Vec::new();
     let mut searched = 0;
     for (begin, _) in text.match_indices("PRIVATE KEY") {
@@ -178,7 +178,7 @@ fn key_lines(text: &str) -> Vec<Range<usize>> {
                 (true, None) => from = Some(at),
                 (false, Some(first)) => {
                     let run = body.as_bytes().get(first..at).unwrap_or_default();
-                    if run.len() >= MIN_KEY_RUN && is_of_key(run) {
+                    if run.len() >= MIN_KEY_RUN && is_key_line(run) {
                         places.push(begin + first..begin + at);
                     }
                     from = None;
@@ -192,7 +192,7 @@ fn key_lines(text: &str) -> Vec<Range<usize>> {
 
 /// Returns true if a run of base64 letters may be a line of a key: long names, paths and digests in
 /// hexadecimal digits lack one of the three kinds.
-fn is_of_key(run: &[u8]) -> bool {
+fn is_key_line(run: &[u8]) -> bool {
     let has = |kind: fn(&u8) -> bool| run.iter().any(kind);
     has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase)
 }
@@ -208,7 +208,7 @@ pub(crate) fn mask_bytes(bytes: &[u8]) -> Cow<'_, [u8]> {
 
 /// Returns a command's output with secrets masked for a model. Each line of a diff has a mark before it;
 /// without these marks a key is recognised.
-pub fn mask_printed(text: &str) -> String {
+pub fn mask_command_output(text: &str) -> String {
     let raw: Vec<&str> = text.split('\n').collect();
     let bare: Vec<&str> = raw.iter().map(|line| line.strip_prefix(['+', '-', ' ']).unwrap_or(line)).collect();
     let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<String>>();
@@ -251,16 +251,16 @@ pub fn count_masks(text: &str) -> usize {
 }
 
 /// Returns the texts that are masked for a model.
-pub fn secrets_masked(text: &str) -> Vec<&str> {
-    find_mask_ranges(text).map_or_else(|_| vec![text], |secrets| texts_at(text, secrets))
+pub fn masked_secrets(text: &str) -> Vec<&str> {
+    find_mask_ranges(text).map_or_else(|_| vec![text], |secrets| secret_texts(text, secrets))
 }
 
 /// Returns the texts that the secret rules report as findings.
-pub fn secrets_by_rules(text: &str) -> Vec<&str> {
-    find_secrets(text).map_or_else(|_| vec![text], |secrets| texts_at(text, secrets))
+pub fn find_secrets_by_rules(text: &str) -> Vec<&str> {
+    find_secrets(text).map_or_else(|_| vec![text], |secrets| secret_texts(text, secrets))
 }
 
-fn texts_at(text: &str, secrets: SecretRanges) -> Vec<&str> {
+fn secret_texts(text: &str, secrets: SecretRanges) -> Vec<&str> {
     let whole = |Range { start, end }: Range<usize>| {
         text.get(text.floor_char_boundary(start)..text.ceil_char_boundary(end))
     };
@@ -268,7 +268,7 @@ fn texts_at(text: &str, secrets: SecretRanges) -> Vec<&str> {
 }
 
 /// Returns the mask for a secret: one on each of its lines.
-pub(crate) fn mask_of(secret: &str) -> String {
+pub(crate) fn secret_mask(secret: &str) -> String {
     let line = |line: &str| {
         let inner = line.trim_end_matches(['\n', '\r']);
         let mask = if inner.is_empty() { "" } else { MASK };
@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(shown.lines().count(), text.lines().count());
         assert_eq!(mask_secrets(&shown), shown, "a mask is no secret");
         assert!(count_masks(&shown) > 1);
-        assert_eq!(secrets_masked(&text).first(), Some(&key().as_str()));
+        assert_eq!(masked_secrets(&text).first(), Some(&key().as_str()));
         assert!(matches!(mask_secrets("nothing to hide: AKIA"), Cow::Borrowed(_)));
         assert!(matches!(mask_bytes(b"\xff nothing"), Cow::Borrowed(_)));
     }
@@ -354,13 +354,13 @@ mod tests {
         };
         for marks in [&["+"][..], &["-"], &[" "], &[" ", " ", "-", "+", " ", " ", " ", " "]] {
             let text = format!("@@ -1,8 +1,8 @@\n{}\n+end", marked(marks));
-            let shown = mask_printed(&text);
+            let shown = mask_command_output(&text);
             assert!(!shown.contains("AKCAQEA7Q8z"), "{shown}");
             assert!(shown.starts_with("@@ -1,8 +1,8 @@\n") && shown.ends_with("\n+end"), "{shown}");
             assert_eq!(shown.lines().count(), text.lines().count());
         }
-        assert_eq!(mask_printed("+a\n-b\n c\n"), "+a\n-b\n c\n");
-        assert_eq!(mask_printed(&format!("+key = {} # old", key())), "+key = [secret cut] # old");
-        assert_eq!(mask_printed(&format!("    key = {}", key())), "    key = [secret cut]");
+        assert_eq!(mask_command_output("+a\n-b\n c\n"), "+a\n-b\n c\n");
+        assert_eq!(mask_command_output(&format!("+key = {} # old", key())), "+key = [secret cut] # old");
+        assert_eq!(mask_command_output(&format!("    key = {}", key())), "    key = [secret cut]");
     }
 }

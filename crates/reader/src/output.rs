@@ -32,7 +32,7 @@ pub mod text;
 mod xml;
 
 pub use choose::{choose_format, is_tool};
-pub use decode::text as text_of;
+pub use decode::decode_text as text_of;
 pub use diagnostic::{Diagnostic, DiagnosticLevel, ToolEdit, ToolFix};
 pub use finding::{
     DiagnosticMapping, FindingMapper, LevelSeverities, NO_RULE, map_diagnostic, rule_name, tool_name,

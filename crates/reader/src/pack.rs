@@ -20,7 +20,7 @@
 //! * `measured`: its findings in released code, for the pack's page: the number of hits, of files, and of
 //!   correct findings
 //! * `valid`, `invalid`: examples in which the rule must find nothing, and examples in which it must find
-//!   something; [`RulePacks::test`]
+//!   something; [`RulePacks::run_examples`]
 //!
 //! # Kinds `text` and `secret`
 //!
@@ -238,7 +238,7 @@ impl RulePacks {
     /// The folder or a file cannot be read, or a rule in it is invalid.
     pub fn with_folder(folder: &Path) -> Result<Self, ReaderError> {
         let mut packs = Self::load_embedded()?;
-        for (file, text) in folder::packs_in(folder)? {
+        for (file, text) in folder::read_packs(folder)? {
             packs.add(file.into(), text.into())?;
         }
         // An operator's mistake must be reported at once, not when the pack is first used.
@@ -253,8 +253,8 @@ impl RulePacks {
     /// # Errors
     ///
     /// The folder or a file cannot be read, or a rule is invalid.
-    pub fn of_folder(folder: &Path) -> Result<Self, PackError> {
-        Self::parse(&folder::pack_in(folder)?)
+    pub fn from_folder(folder: &Path) -> Result<Self, PackError> {
+        Self::parse(&folder::read_pack(folder)?)
     }
 
     /// Parses packs from rule files: (`{pack}/rules/{rule}.toml` or `.yml`, text).
@@ -275,7 +275,7 @@ impl RulePacks {
 
     /// Adds a file to the pack in its path.
     fn add(&mut self, file: Cow<'static, str>, text: Cow<'static, str>) -> Result<(), PackError> {
-        let Some((pack, _)) = file.split_once("/rules/").filter(|(pack, _)| is_name(pack)) else {
+        let Some((pack, _)) = file.split_once("/rules/").filter(|(pack, _)| is_valid_name(pack)) else {
             return Err(PackError::Name { file: file.into_owned() });
         };
         self.packs.entry(pack.to_owned()).or_default().files.push((file, text));
@@ -283,7 +283,7 @@ impl RulePacks {
     }
 
     /// Returns the names of all packs, in order.
-    pub fn names(&self) -> Vec<&str> {
+    pub fn pack_names(&self) -> Vec<&str> {
         self.packs.keys().map(String::as_str).collect()
     }
 
@@ -365,7 +365,8 @@ impl RulePacks {
     }
 
     fn find_pack(&self, name: &str) -> Result<&RulePack, ReaderError> {
-        let unknown = || ReaderError::UnknownPack { name: name.to_owned(), known: self.names().join(", ") };
+        let unknown =
+            || ReaderError::UnknownPack { name: name.to_owned(), known: self.pack_names().join(", ") };
         self.packs.get(name).ok_or_else(unknown)
     }
 
@@ -442,7 +443,7 @@ pub struct RuleSource<'packs> {
 fn parse_rule(file: &str, text: &str) -> Result<PackRule, PackError> {
     let misnamed = || PackError::Name { file: file.to_owned() };
     let (pack, rest) = file.split_once("/rules/").ok_or_else(misnamed)?;
-    let (id, ending) = rest.split_once('.').filter(|(id, _)| is_name(id)).ok_or_else(misnamed)?;
+    let (id, ending) = rest.split_once('.').filter(|(id, _)| is_valid_name(id)).ok_or_else(misnamed)?;
     if text.len() > MAX_RULE_BYTES {
         let message = format!("a rule file has {MAX_RULE_BYTES} bytes at most");
         return Err(PackError::Unreadable { path: file.to_owned(), message });
@@ -456,7 +457,7 @@ fn parse_rule(file: &str, text: &str) -> Result<PackRule, PackError> {
 }
 
 /// Returns true for lower-case letters, digits and `-`.
-fn is_name(text: &str) -> bool {
+fn is_valid_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 

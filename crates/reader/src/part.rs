@@ -201,7 +201,7 @@ static IMPORTS: LazyLock<Regex> = LazyLock::new(|| {
 impl RepositoryPart {
     /// Returns the part that a file with this text belongs to; `None` is the product. A script among tests
     /// without imports is not a test but input for a formatter or a parser.
-    pub(crate) fn of_text(path: &RepoPath, text: &[u8]) -> Option<Self> {
+    pub(crate) fn from_text(path: &RepoPath, text: &[u8]) -> Option<Self> {
         let part = Self::from_path(path);
         let path = String::from_utf8_lossy(path.as_bytes());
         let (stem, ending) = path.rsplit_once('.').unwrap_or((&path, ""));
@@ -238,7 +238,7 @@ const IN_USE: &[&str] = &[
 ];
 
 /// Returns true if the path is that of a file used in a running system.
-pub(crate) fn in_use(path: &RepoPath) -> bool {
+pub(crate) fn is_runtime_path(path: &RepoPath) -> bool {
     let path = String::from_utf8_lossy(path.as_bytes());
     path_words(&path).iter().any(|word| IN_USE.contains(&word.as_str()))
 }
@@ -281,7 +281,7 @@ mod tests {
             ("tests/a.py", "x = 1\n", Some(RepositoryPart::Test)),
             ("src/a.js", "x = 1\n", None),
         ] {
-            assert_eq!(RepositoryPart::of_text(&path.into(), text.as_bytes()), expected, "{path}: {text}");
+            assert_eq!(RepositoryPart::from_text(&path.into(), text.as_bytes()), expected, "{path}: {text}");
         }
     }
 
@@ -293,7 +293,7 @@ mod tests {
             ("bogo/keys/key.pem", false),
             ("src/confuse.rs", false),
         ] {
-            assert_eq!(in_use(&path.into()), expected, "{path}");
+            assert_eq!(is_runtime_path(&path.into()), expected, "{path}");
         }
     }
 

@@ -46,7 +46,7 @@ impl<'a> FixValidator<'a> {
     /// Returns the lines `first..=last` after the fix, if the fix is validated. If only blanks remain, the
     /// lines are deleted, and the replacement is empty.
     pub(crate) fn prove_fix(&mut self, first: u32, last: u32, fix: &ByteReplacement) -> Option<SuggestedFix> {
-        let shown = self.lines.range(first).start..self.lines.range(last).end;
+        let shown = self.lines.line_range(first).start..self.lines.line_range(last).end;
         // A fix of other lines than the finding's cannot be shown with it.
         if fix.range.start < shown.start || fix.range.end > shown.end {
             return None;
@@ -117,7 +117,7 @@ mod tests {
             FixValidator::new(SourceLanguage::from_name("python").unwrap(), &lines, text, &mut parsers);
         prover.left = 4 * text.len();
         for line in 1..=3 {
-            let range = lines.range(line);
+            let range = lines.line_range(line);
             let fix = ByteReplacement { range: range.end - 1..range.end, replacement: "0".to_owned() };
             assert!(prover.prove_fix(line, line, &fix).is_some(), "{line}");
         }

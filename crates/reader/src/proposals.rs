@@ -30,7 +30,8 @@ pub(crate) fn prove_replacements(request: &FixValidationRequest) -> Result<Vec<b
         files.entry(&proposal.path).or_default().push((at, proposal));
     }
     for (path, proposals) in files {
-        let (Some(language), Ok(bytes)) = (SourceLanguage::of_path(path.as_bytes()), tree.bytes(path)) else {
+        let (Some(language), Ok(bytes)) = (SourceLanguage::from_path(path.as_bytes()), tree.read_bytes(path))
+        else {
             continue;
         };
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
@@ -59,7 +60,7 @@ fn proposal_replacement(
 ) -> Option<ByteReplacement> {
     let ReplacementProposal { start_line, end_line, replacement, .. } = proposal;
     let (first, last) = (*start_line, *end_line);
-    if !(1..=last).contains(&first) || last > lines.count() {
+    if !(1..=last).contains(&first) || last > lines.line_count() {
         return None;
     }
     // A model may not propose to delete lines.
@@ -69,7 +70,9 @@ fn proposal_replacement(
     // The Python grammar accepts a block without a statement. A header that replaces more than a header has
     // lost its body.
     let opens = |text: &[u8]| text.trim_ascii_end().ends_with(b":");
-    if language.name() == "python" && opens(replacement.as_bytes()) && !opens(lines.bytes(lines.range(last)))
+    if language.name() == "python"
+        && opens(replacement.as_bytes())
+        && !opens(lines.bytes(lines.line_range(last)))
     {
         return None;
     }

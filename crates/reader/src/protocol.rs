@@ -10,7 +10,7 @@
 //!
 //! A reader that is started for sources receives one [`SourcesQuery`] and responds once.
 //!
-//! The server uses no response before [`check_report`], [`checked_reply`] or [`checked_sources`] has
+//! The server uses no response before [`check_report`], [`check_reply`] or [`check_sources`] has
 //! validated it, because hostile bytes may have taken over the reader. The reader applies the same bounds
 //! with the same function.
 
@@ -32,7 +32,7 @@ pub use crate::bounds::{
     MAX_BODY_BYTES, MAX_FINDINGS, MAX_FINDINGS_BYTES, MAX_REASON_BYTES, MAX_RULE_BYTES, MAX_RULES,
     MAX_SNIPPET_BYTES, MAX_SUGGESTION_BYTES, MAX_SUPPRESSED_BYTES, MAX_SUPPRESSIONS, MAX_TITLE_BYTES,
 };
-use crate::bounds::{check_finding, text_bytes};
+use crate::bounds::{check_finding, count_text_bytes};
 use crate::sources::{SourcesAnswer, SourcesQuery};
 use crate::tools::{MAX_REPLY_BYTES, ToolReply, TreeTool};
 
@@ -189,7 +189,7 @@ pub struct ReaderHello {
 
 impl ReaderHello {
     /// Creates the hello of this build.
-    pub fn of_this_build(sandbox: SandboxLevel) -> Self {
+    pub fn for_this_build(sandbox: SandboxLevel) -> Self {
         Self { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned(), sandbox }
     }
 
@@ -198,8 +198,8 @@ impl ReaderHello {
     /// # Errors
     ///
     /// [`ProtocolError::OtherBuild`], [`ProtocolError::TooWeak`]
-    pub fn is_ours(self, weakest: SandboxLevel) -> Result<(), ProtocolError> {
-        let ours = Self::of_this_build(self.sandbox);
+    pub fn check_compatible(self, weakest: SandboxLevel) -> Result<(), ProtocolError> {
+        let ours = Self::for_this_build(self.sandbox);
         if self != ours {
             return Err(ProtocolError::OtherBuild { theirs: self, ours });
         }
@@ -298,7 +298,7 @@ pub fn check_report(request: &ReadRequest, report: ReadReport) -> Result<Checked
             malformed.push(finding.place.path);
         }
     }
-    for finding in &keep_worst(&mut findings) {
+    for finding in &retain_most_severe(&mut findings) {
         tell(&finding.place.path, Some(SkipReason::TooLarge))?;
     }
     let mut suppressed = report.suppressed;
@@ -312,7 +312,7 @@ pub fn check_report(request: &ReadRequest, report: ReadReport) -> Result<Checked
     });
     let mut bytes = 0_usize;
     let fit = suppressed.iter().take(MAX_SUPPRESSIONS).take_while(|one| {
-        bytes = bytes.saturating_add(text_bytes(&one.finding));
+        bytes = bytes.saturating_add(count_text_bytes(&one.finding));
         bytes <= MAX_SUPPRESSED_BYTES
     });
     let over = suppressed.split_off(fit.count());
@@ -351,11 +351,11 @@ pub fn check_report(request: &ReadRequest, report: ReadReport) -> Result<Checked
 }
 
 /// Keeps the most severe findings, up to the bound of one response, and returns the others.
-fn keep_worst(findings: &mut Vec<RawFinding>) -> Vec<RawFinding> {
+fn retain_most_severe(findings: &mut Vec<RawFinding>) -> Vec<RawFinding> {
     findings.sort_by(|a, b| (a.severity, &a.place, &a.rule).cmp(&(b.severity, &b.place, &b.rule)));
     let mut bytes = 0_usize;
     let fit = findings.iter().take(MAX_FINDINGS).take_while(|finding| {
-        bytes = bytes.saturating_add(text_bytes(finding));
+        bytes = bytes.saturating_add(count_text_bytes(finding));
         bytes <= MAX_FINDINGS_BYTES
     });
     findings.split_off(fit.count())
@@ -366,7 +366,7 @@ fn keep_worst(findings: &mut Vec<RawFinding>) -> Vec<RawFinding> {
 /// # Errors
 ///
 /// [`ProtocolError::OtherCall`], [`ProtocolError::TooLong`]
-pub fn checked_reply(called: u64, replied: NumberedReply) -> Result<ToolReply, ProtocolError> {
+pub fn check_reply(called: u64, replied: NumberedReply) -> Result<ToolReply, ProtocolError> {
     let NumberedReply { number, reply } = replied;
     if number != called {
         return Err(ProtocolError::OtherCall { called, replied: number });
@@ -381,18 +381,18 @@ pub fn checked_reply(called: u64, replied: NumberedReply) -> Result<ToolReply, P
 /// # Errors
 ///
 /// [`ProtocolError::Sources`]
-pub fn checked_sources(query: &SourcesQuery, answer: SourcesAnswer) -> Result<SourcesAnswer, ProtocolError> {
-    query.check(&answer).map_err(ProtocolError::Sources)?;
+pub fn check_sources(query: &SourcesQuery, answer: SourcesAnswer) -> Result<SourcesAnswer, ProtocolError> {
+    query.check_answer(&answer).map_err(ProtocolError::Sources)?;
     Ok(answer)
 }
 
 /// Returns true if lines, lengths and names have the form that the rest of the program relies on.
 fn is_well_formed(finding: &RawFinding, packs: &[String]) -> bool {
-    is_rule_of(&finding.rule, packs) && check_finding(finding).is_ok()
+    is_rule_of_packs(&finding.rule, packs) && check_finding(finding).is_ok()
 }
 
 /// Returns true for a name `pack/rule` of one of these packs.
-fn is_rule_of(rule: &str, packs: &[String]) -> bool {
+fn is_rule_of_packs(rule: &str, packs: &[String]) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let named = |(pack, name): (&str, &str)| {
         packs.iter().any(|known| known == pack) && !name.is_empty() && name.chars().all(word)
@@ -441,7 +441,7 @@ mod tests {
         ReadReport { findings, reviewed: vec!["a.py".into(), "b.py".into()], ..ReadReport::default() }
     }
 
-    pub(super) fn gaps(checked: &CheckedReport) -> Vec<(String, SkipReason)> {
+    pub(super) fn skipped_files(checked: &CheckedReport) -> Vec<(String, SkipReason)> {
         checked.report.not_reviewed.iter().map(|gap| (gap.path.to_string(), gap.reason)).collect()
     }
 
@@ -475,7 +475,7 @@ mod tests {
         let forgetful = ReadReport { reviewed: vec!["b.py".into()], ..ReadReport::default() };
         let checked = check_report(&request(), forgetful).unwrap();
         assert_eq!(checked.report.reviewed, [RepoPath::from("b.py")]);
-        assert_eq!(gaps(&checked), [("a.py".into(), SkipReason::Unreadable)]);
+        assert_eq!(skipped_files(&checked), [("a.py".into(), SkipReason::Unreadable)]);
     }
 
     #[test]
@@ -488,7 +488,7 @@ mod tests {
         };
         let checked = check_report(&request(), twice).unwrap();
         assert_eq!(checked.report.reviewed, [RepoPath::from("b.py")]);
-        assert_eq!(gaps(&checked), [("a.py".into(), SkipReason::TooLarge)]);
+        assert_eq!(skipped_files(&checked), [("a.py".into(), SkipReason::TooLarge)]);
     }
 
     #[test]
@@ -522,7 +522,7 @@ mod tests {
             assert_eq!(checked.dropped, 1, "{malformed:?}");
             assert_eq!(checked.report.findings, [finding("b.py", 1)]);
             assert_eq!(checked.report.reviewed, [RepoPath::from("b.py")]);
-            assert_eq!(gaps(&checked), [("a.py".into(), SkipReason::Unreadable)]);
+            assert_eq!(skipped_files(&checked), [("a.py".into(), SkipReason::Unreadable)]);
         }
     }
 
@@ -533,13 +533,13 @@ mod tests {
         let counted = check_report(&request(), report(many.collect())).unwrap();
         assert_eq!((counted.dropped, counted.report.findings.len()), (1, MAX_FINDINGS));
         assert_eq!(counted.report.findings.last(), Some(&worst));
-        assert_eq!(gaps(&counted), [("a.py".into(), SkipReason::TooLarge)]);
+        assert_eq!(skipped_files(&counted), [("a.py".into(), SkipReason::TooLarge)]);
 
         let large = |n: usize| RawFinding { body: "x".repeat(MAX_BODY_BYTES), ..finding("a.py", n as u32) };
         let fit = MAX_FINDINGS_BYTES / MAX_BODY_BYTES;
         let weighed = check_report(&request(), report((1..=fit).map(large).collect())).unwrap();
         assert_eq!(weighed.dropped, 1);
-        assert_eq!(gaps(&weighed), [("a.py".into(), SkipReason::TooLarge)]);
+        assert_eq!(skipped_files(&weighed), [("a.py".into(), SkipReason::TooLarge)]);
     }
 
     /// Otherwise a hostile file could cause a response that the reader cannot send.
@@ -570,12 +570,12 @@ mod tests {
             number,
             reply: ToolReply { text: "\x01".repeat(bytes), is_error: false },
         };
-        let most = checked_reply(7, replied(7, MAX_REPLY_BYTES)).unwrap();
+        let most = check_reply(7, replied(7, MAX_REPLY_BYTES)).unwrap();
         encode_line("the reply", &NumberedReply { number: u64::MAX, reply: most }, MAX_REPLIED_BYTES)
             .unwrap();
-        let long = checked_reply(7, replied(7, MAX_REPLY_BYTES + 1)).unwrap_err();
+        let long = check_reply(7, replied(7, MAX_REPLY_BYTES + 1)).unwrap_err();
         assert!(matches!(long, ProtocolError::TooLong { .. }), "{long}");
-        let other = checked_reply(7, replied(6, 1)).unwrap_err();
+        let other = check_reply(7, replied(6, 1)).unwrap_err();
         assert_eq!(other.to_string(), "it replies to call 6, not to call 7");
     }
 
@@ -584,20 +584,21 @@ mod tests {
         for (reached, weakest) in
             [(SandboxLevel::None, SandboxLevel::Landlock), (SandboxLevel::Landlock, SandboxLevel::Full)]
         {
-            let error = ReaderHello::of_this_build(reached).is_ours(weakest).unwrap_err().to_string();
+            let error =
+                ReaderHello::for_this_build(reached).check_compatible(weakest).unwrap_err().to_string();
             assert!(error.contains(&format!("its sandbox is `{}`", reached.as_str())), "{error}");
-            assert!(ReaderHello::of_this_build(weakest).is_ours(reached).is_ok());
+            assert!(ReaderHello::for_this_build(weakest).check_compatible(reached).is_ok());
         }
     }
 
     #[test]
     fn only_the_same_build_is_talked_to() {
-        let hello = || ReaderHello::of_this_build(SandboxLevel::Landlock);
-        assert!(hello().is_ours(SandboxLevel::Landlock).is_ok());
+        let hello = || ReaderHello::for_this_build(SandboxLevel::Landlock);
+        assert!(hello().check_compatible(SandboxLevel::Landlock).is_ok());
         let older = ReaderHello { version: "0.0.1".into(), ..hello() };
         let other = ReaderHello { protocol: PROTOCOL + 1, ..hello() };
         for hello in [older, other] {
-            let error = hello.is_ours(SandboxLevel::None).unwrap_err().to_string();
+            let error = hello.check_compatible(SandboxLevel::None).unwrap_err().to_string();
             assert!(error.contains("restart the service"), "{error}");
         }
     }

@@ -1,7 +1,7 @@
 //! Removes secrets from text that does not come from a rule: a model's quotes, traces, and records for
 //! replay. The rules of kind `secret` recognise secrets by their form, and the credentials of this process
 //! are recognised by their value ([`given_secrets::register_secret`]). A third-party server does not receive
-//! text with a secret without a form either ([`holds_any`]).
+//! text with a secret without a form either ([`contains_secret`]).
 
 mod decoded;
 mod disguised;
@@ -87,7 +87,7 @@ impl QuotedSecrets {
 
     /// Returns a text without these secrets, and without anything that has the form of a secret. Its lines
     /// are kept.
-    pub fn hide_in(&self, text: &str) -> String {
+    pub fn hide_secrets(&self, text: &str) -> String {
         let text = self.0.iter().fold(text.to_owned(), |text, value| {
             if text.contains(value.as_str()) {
                 text.replace(value.as_str(), &secret_prefix(value))
@@ -142,18 +142,18 @@ fn secret_prefix(secret: &str) -> String {
 /// Returns the ranges of secrets in a text.
 pub(crate) fn find_secrets(text: &str) -> Result<SecretRanges, ReaderError> {
     let rules = RULES.as_ref().ok_or_else(|| ReaderError::Failed("the rules cannot be read".to_owned()))?;
-    let mut ranges = rules.secrets(text.as_bytes())?;
+    let mut ranges = rules.find_secrets(text.as_bytes())?;
     let decoded = DecodedWords::from_text(text);
     if !decoded.text.is_empty() {
-        let secrets = rules.secrets(decoded.text.as_bytes())?;
+        let secrets = rules.find_secrets(decoded.text.as_bytes())?;
         ranges.extend(secrets.iter().flat_map(|secret| decoded.word_ranges(secret)));
     }
-    ranges.extend(given_in(text));
+    ranges.extend(credential_ranges(text));
     Ok(SecretRanges::new(ranges))
 }
 
 /// Returns the ranges of this process's credentials: as separate words, or in another form.
-fn given_in(text: &str) -> Vec<Range<usize>> {
+fn credential_ranges(text: &str) -> Vec<Range<usize>> {
     let given = RegisteredSecrets::current();
     if given.values.is_empty() {
         return Vec::new();
@@ -163,23 +163,23 @@ fn given_in(text: &str) -> Vec<Range<usize>> {
         let all = text.match_indices(value.as_str()).map(|(at, value)| at..at + value.len());
         // A long value does not occur in a longer word by chance, and a control sequence may end with a
         // letter.
-        all.filter(|range| value.len() >= MIN_PART || is_apart(text, range)).collect::<Vec<_>>()
+        all.filter(|range| value.len() >= MIN_PART || is_separate_word(text, range)).collect::<Vec<_>>()
     };
-    let mut ranges: Vec<_> = given.values.iter().flat_map(of).chain(forms.find(text)).collect();
+    let mut ranges: Vec<_> = given.values.iter().flat_map(of).chain(forms.find_ranges(text)).collect();
     // A value that is found literally would be found in each other reading, too.
     let rest = redact_ranges(text, SecretRanges::new(ranges.clone()));
     let holds = |reading: &String| {
         let mut long = given.values.iter().filter(|value| value.len() >= MIN_PART);
-        long.any(|value| reading.contains(value.as_str())) || forms.has_long(reading)
+        long.any(|value| reading.contains(value.as_str())) || forms.contains_long_secret(reading)
     };
-    if disguised::readings(&rest).iter().any(holds) {
+    if disguised::decode_alternatives(&rest).iter().any(holds) {
         ranges.push(0..text.len());
     }
     ranges
 }
 
 /// Returns true if no letter or digit is directly before or after a range of a text.
-fn is_apart(text: &str, range: &Range<usize>) -> bool {
+fn is_separate_word(text: &str, range: &Range<usize>) -> bool {
     let is_none = |letter: Option<char>| letter.is_none_or(|letter| !letter.is_alphanumeric());
     is_none(text.get(..range.start).and_then(|before| before.chars().next_back()))
         && is_none(text.get(range.end..).and_then(|after| after.chars().next()))
@@ -187,15 +187,15 @@ fn is_apart(text: &str, range: &Range<usize>) -> bool {
 
 /// Returns a text in which each credential of this process is its first four characters and `…`. Its lines
 /// are kept.
-pub fn without_given(text: &str) -> String {
-    redact_ranges(text, SecretRanges::new(given_in(text)))
+pub fn redact_credentials(text: &str) -> String {
+    redact_ranges(text, SecretRanges::new(credential_ranges(text)))
 }
 
 /// Returns true if a text contains a secret of any kind: of a known form, a credential of this process, or
 /// one without a form (a value beside a word such as `password`). Returns true for a text that cannot be
 /// searched.
-pub fn holds_any(text: &str) -> bool {
-    !literal::find_values(text.as_bytes()).is_empty()
+pub fn contains_secret(text: &str) -> bool {
+    !literal::find_secret_values(text.as_bytes()).is_empty()
         || find_secrets(text).map_or(true, |secrets| !secrets.0.is_empty())
 }
 
@@ -249,7 +249,7 @@ mod tests {
         let file = format!("aws_secret_access_key = \"{value}\"\n");
         let said = format!("the value {value} is in the file");
         assert_eq!(redact_secrets(&said), said, "by itself it could be anything");
-        assert_eq!(QuotedSecrets::from_text(&file).hide_in(&said), "the value wJal… is in the file");
+        assert_eq!(QuotedSecrets::from_text(&file).hide_secrets(&said), "the value wJal… is in the file");
     }
 
     #[test]
@@ -269,7 +269,7 @@ mod tests {
         let once = redact_secrets(&text);
         assert_eq!(once, "a \"AKIA…\"");
         assert_eq!(redact_secrets(&once), once);
-        assert_eq!(QuotedSecrets::from_text(&text).hide_in(&once), once);
+        assert_eq!(QuotedSecrets::from_text(&text).hide_secrets(&once), once);
     }
 
     #[test]
@@ -279,9 +279,9 @@ mod tests {
         }
         register_if_credential("npm-0f-canary-w0rd");
         let text = "postgres://postgresql kubernetes password correct-horse-battery npm-0f-canary";
-        assert_eq!(without_given(text), text);
+        assert_eq!(redact_credentials(text), text);
         for text in ["(npm-0f-canary-w0rd)", "31mnpm-0f-canary-w0rd", "npm-0f-canary-w0rdn"] {
-            assert!(without_given(text).contains("npm-…"), "{text}");
+            assert!(redact_credentials(text).contains("npm-…"), "{text}");
         }
     }
 
@@ -304,8 +304,8 @@ mod tests {
     #[test]
     fn servers_of_others_are_told_no_secret_without_a_form_either() {
         let password = ["hun", "ter2abc"].concat();
-        assert!(holds_any(&format!("login failed: password={password}")) && holds_any(&key()));
-        assert!(!holds_any("where is password = form[\"password\"] tested?"));
+        assert!(contains_secret(&format!("login failed: password={password}")) && contains_secret(&key()));
+        assert!(!contains_secret("where is password = form[\"password\"] tested?"));
         assert_eq!(
             redact_secrets(&format!("password = \"{password}\"")),
             format!("password = \"{password}\"")

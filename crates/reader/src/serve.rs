@@ -16,7 +16,7 @@ use crate::in_process::RequestReader;
 use crate::protocol::{
     FileBatch, FileReply, MAX_ANSWER_BYTES, MAX_ASKED_BYTES, MAX_CALL_BYTES, MAX_HELLO_BYTES,
     MAX_OPENED_BYTES, MAX_REPLIED_BYTES, MAX_REQUEST_BYTES, MAX_TURN_BYTES, NumberedReply, ProtocolError,
-    ReaderHello, ReadyReply, ToolsRequest, TreeOpenReply, TreeToolCall, checked_reply, decode_line,
+    ReaderHello, ReadyReply, ToolsRequest, TreeOpenReply, TreeToolCall, check_reply, decode_line,
     encode_line,
 };
 use crate::sources::SourcesQuery;
@@ -48,7 +48,7 @@ pub fn serve_parent(
 ) -> Result<(), ServeError> {
     die_with_parent()?;
     // Trees are deep, and the code that walks them is recursive.
-    on_large_stack(|| serve_files(io::stdin(), io::stdout(), sandbox, packs, die))?
+    on_large_stack(|| serve_files(io::stdin(), io::stdout(), sandbox, packs, kill_own_process))?
 }
 
 /// Reports the content of a release's archive to the parent process, over standard input and output. When the
@@ -60,7 +60,15 @@ pub fn serve_parent(
 pub fn serve_sources_to_parent(sandbox: SandboxLevel) -> Result<(), ServeError> {
     die_with_parent()?;
     // The thread starts before the hello, because the parent may limit resources after it.
-    on_large_stack(|| serve(io::stdin(), io::stdout(), sandbox, |asked: SourcesQuery| asked.answer(), die))?
+    on_large_stack(|| {
+        serve_one_request(
+            io::stdin(),
+            io::stdout(),
+            sandbox,
+            |asked: SourcesQuery| asked.execute(),
+            kill_own_process,
+        )
+    })?
 }
 
 /// Serves tool calls of the parent process over standard input and output, until the parent closes the input
@@ -71,7 +79,7 @@ pub fn serve_sources_to_parent(sandbox: SandboxLevel) -> Result<(), ServeError> 
 /// [`ServeError`]; a tree that cannot be opened and an invalid call are reported in the response.
 pub fn serve_tools_to_parent(sandbox: SandboxLevel) -> Result<(), ServeError> {
     die_with_parent()?;
-    serve_tools(io::stdin(), io::stdout(), sandbox, die)
+    serve_tools(io::stdin(), io::stdout(), sandbox, kill_own_process)
 }
 
 fn die_with_parent() -> io::Result<()> {
@@ -82,14 +90,14 @@ fn die_with_parent() -> io::Result<()> {
     Ok(())
 }
 
-fn die() {
+fn kill_own_process() {
     // Nothing here needs an orderly shutdown, and the thread that reads would not reach one.
     let _ = kill_process(getpid(), Signal::KILL);
 }
 
 /// Sends the hello, reads one request and responds to it. `abandoned` is called on another thread when the
 /// input ends before the response is sent.
-fn serve<Request: DeserializeOwned, Answer: Serialize>(
+fn serve_one_request<Request: DeserializeOwned, Answer: Serialize>(
     input: impl Read + Send + 'static,
     mut output: impl Write,
     sandbox: SandboxLevel,
@@ -97,7 +105,7 @@ fn serve<Request: DeserializeOwned, Answer: Serialize>(
     abandoned: impl FnOnce() + Send + 'static,
 ) -> Result<(), ServeError> {
     let mut input = BufReader::new(input);
-    write_line(&mut output, "the hello", &ReaderHello::of_this_build(sandbox), MAX_HELLO_BYTES)?;
+    write_line(&mut output, "the hello", &ReaderHello::for_this_build(sandbox), MAX_HELLO_BYTES)?;
     let line = read_line(&mut input, MAX_ASKED_BYTES)?;
     let request: Request = decode_line("the request", &line, MAX_ASKED_BYTES)?;
     std::thread::Builder::new().name("watch".into()).spawn(move || {
@@ -119,7 +127,7 @@ fn serve_files(
     abandoned: impl FnOnce() + Send + 'static,
 ) -> Result<(), ServeError> {
     let mut input = BufReader::new(input);
-    write_line(&mut output, "the hello", &ReaderHello::of_this_build(sandbox), MAX_HELLO_BYTES)?;
+    write_line(&mut output, "the hello", &ReaderHello::for_this_build(sandbox), MAX_HELLO_BYTES)?;
     let line = read_line(&mut input, MAX_REQUEST_BYTES)?;
     let request: ReadRequest = decode_line("the request", &line, MAX_REQUEST_BYTES)?;
     let turns = InputLines::new(input, MAX_TURN_BYTES, abandoned)?;
@@ -133,11 +141,11 @@ fn serve_files(
     let Ok(one) = one else { return Ok(()) };
 
     let (change, mut parsers) = (one.change_context(&request), ParserPool::default());
-    while let Some(line) = turns.next() {
+    while let Some(line) = turns.next_line() {
         let turn: FileBatch = decode_line("the turn", &line, MAX_TURN_BYTES)?;
         let time = if turn.as_text { Duration::ZERO } else { MAX_TIME };
         for file in turn.files.into_iter().filter_map(|at| request.files.get(at)) {
-            let read: FileReply = one.read(file, &change, &mut parsers, time);
+            let read: FileReply = one.read_file(file, &change, &mut parsers, time);
             write_line(&mut output, "what a file holds", &read, MAX_ANSWER_BYTES)?;
         }
     }
@@ -153,7 +161,7 @@ fn serve_tools(
     abandoned: impl FnOnce() + Send + 'static,
 ) -> Result<(), ServeError> {
     let mut input = BufReader::new(input);
-    write_line(&mut output, "the hello", &ReaderHello::of_this_build(sandbox), MAX_HELLO_BYTES)?;
+    write_line(&mut output, "the hello", &ReaderHello::for_this_build(sandbox), MAX_HELLO_BYTES)?;
     let line = read_line(&mut input, MAX_REQUEST_BYTES)?;
     let request: ToolsRequest = decode_line("the request", &line, MAX_REQUEST_BYTES)?;
     let opened = TreeToolbox::open(&request);
@@ -162,9 +170,9 @@ fn serve_tools(
     let Ok(mut toolbox) = opened else { return Ok(()) };
 
     let calls = InputLines::new(input, MAX_CALL_BYTES, abandoned)?;
-    while let Some(line) = calls.next() {
+    while let Some(line) = calls.next_line() {
         let TreeToolCall { number, tool, input } = decode_line("the call", &line, MAX_CALL_BYTES)?;
-        let reply = checked_reply(number, NumberedReply { number, reply: toolbox.call(tool, &input) })?;
+        let reply = check_reply(number, NumberedReply { number, reply: toolbox.call(tool, &input) })?;
         write_line(&mut output, "the reply", &NumberedReply { number, reply }, MAX_REPLIED_BYTES)?;
     }
     Ok(())
@@ -202,7 +210,7 @@ impl InputLines {
     }
 
     /// Returns the next line, or `None` at the end of the input.
-    fn next(&self) -> Option<Vec<u8>> {
+    fn next_line(&self) -> Option<Vec<u8>> {
         self.is_waiting.store(true, Ordering::SeqCst);
         let line = self.lines.recv().ok();
         self.is_waiting.store(false, Ordering::SeqCst);
@@ -235,7 +243,7 @@ mod tests {
     use super::*;
 
     /// Returns the reader's result and output for these bytes.
-    fn said(input: &[u8]) -> (Result<(), ServeError>, Vec<String>) {
+    fn serve_input(input: &[u8]) -> (Result<(), ServeError>, Vec<String>) {
         let mut output = Vec::new();
         let input = Cursor::new(input.to_vec());
         let ended = serve_files(input, &mut output, SandboxLevel::None, RulePacks::load_embedded, || ());
@@ -245,11 +253,11 @@ mod tests {
     #[test]
     fn it_says_hello_before_anything_is_asked_and_never_guesses_a_request() {
         for wrong in [b"".as_slice(), b"{\"tree\":\"/\",\"files\":[]", b"hello\n", b"{}\n"] {
-            let (ended, lines) = said(wrong);
+            let (ended, lines) = serve_input(wrong);
             assert!(matches!(ended, Err(ServeError::Protocol(ProtocolError::Rubbish { .. }))), "{wrong:?}");
             assert_eq!(
                 serde_json::from_str::<ReaderHello>(&lines.join("")).unwrap(),
-                ReaderHello::of_this_build(SandboxLevel::None)
+                ReaderHello::for_this_build(SandboxLevel::None)
             );
         }
     }
@@ -263,7 +271,7 @@ mod tests {
 
     #[test]
     fn what_it_cannot_do_is_an_answer() {
-        let (ended, lines) = said(b"{\"tree\":\"/\",\"files\":[],\"packs\":[\"no\"]}\n");
+        let (ended, lines) = serve_input(b"{\"tree\":\"/\",\"files\":[],\"packs\":[\"no\"]}\n");
         ended.unwrap();
         let ready: ReadyReply = serde_json::from_str(lines.get(1).unwrap()).unwrap();
         assert!(matches!(ready, Err(ReaderError::UnknownPack { name, .. }) if name == "no"));
@@ -280,7 +288,7 @@ mod tests {
         let tree = serde_json::to_string(folder.path()).unwrap();
         let request = format!("{{\"tree\":{tree},\"files\":[{files}],\"packs\":[\"core\"]}}\n");
         let turns = "{\"files\":[2,0]}\n{\"files\":[7]}\n{\"files\":[1]}\n";
-        let (ended, lines) = said(format!("{request}{turns}").as_bytes());
+        let (ended, lines) = serve_input(format!("{request}{turns}").as_bytes());
         ended.unwrap();
         let read = |line: &String| serde_json::from_str::<FileReply>(line).unwrap().unwrap();
         let read: Vec<_> = lines.iter().skip(2).map(read).collect();
@@ -288,7 +296,7 @@ mod tests {
         assert_eq!(told, ["c", "a", "b"]);
         assert!(read.iter().all(|told| !told.findings.is_empty()));
 
-        let (ended, lines) = said(format!("{request}{{\"files\":-1}}\n").as_bytes());
+        let (ended, lines) = serve_input(format!("{request}{{\"files\":-1}}\n").as_bytes());
         assert!(matches!(ended, Err(ServeError::Protocol(ProtocolError::Rubbish { .. }))));
         assert_eq!(lines.len(), 2);
     }
@@ -305,7 +313,7 @@ mod tests {
     }
 
     /// Returns the result and output of a tool reader for these lines.
-    fn said_of_tools(input: &str) -> (Result<(), ServeError>, Vec<String>) {
+    fn serve_tool_lines(input: &str) -> (Result<(), ServeError>, Vec<String>) {
         let mut output = Vec::new();
         let ended =
             serve_tools(Cursor::new(input.to_owned().into_bytes()), &mut output, SandboxLevel::None, || ());
@@ -321,7 +329,7 @@ mod tests {
         let call = |number, path| {
             format!("{{\"number\":{number},\"tool\":\"read\",\"input\":{{\"path\":\"{path}\"}}}}")
         };
-        let (ended, lines) = said_of_tools(&format!("{request}\n{}\n{}\n", call(1, "a"), call(2, "b")));
+        let (ended, lines) = serve_tool_lines(&format!("{request}\n{}\n{}\n", call(1, "a"), call(2, "b")));
         ended.unwrap();
         assert_eq!(lines.get(1).unwrap(), r#"{"Ok":null}"#);
         let replies: Vec<NumberedReply> =
@@ -330,14 +338,14 @@ mod tests {
         assert_eq!(seen, [(1, false), (2, true)]);
         assert_eq!(replies[0].reply.text, "a, lines 1 to 1 of 1\n     1\tone\n");
 
-        let (ended, lines) = said_of_tools(&format!("{request}\n{{\"number\":1,\"tool\":\"write\"}}\n"));
+        let (ended, lines) = serve_tool_lines(&format!("{request}\n{{\"number\":1,\"tool\":\"write\"}}\n"));
         assert!(matches!(ended, Err(ServeError::Protocol(ProtocolError::Rubbish { .. }))));
         assert_eq!(lines.len(), 2);
     }
 
     #[test]
     fn a_tree_that_cannot_be_opened_is_an_answer() {
-        let (ended, lines) = said_of_tools("{\"tree\":\"/nowhere\",\"only\":null,\"always\":[]}\n");
+        let (ended, lines) = serve_tool_lines("{\"tree\":\"/nowhere\",\"only\":null,\"always\":[]}\n");
         ended.unwrap();
         let opened: TreeOpenReply = serde_json::from_str(lines.get(1).unwrap()).unwrap();
         assert!(matches!(opened, Err(ReaderError::Failed(what)) if what.contains("/nowhere")));

@@ -62,18 +62,18 @@ pub(crate) fn render_snippet(
         if shown.len() == MAX_LINES {
             break;
         }
-        let line = lines.range(number);
+        let line = lines.line_range(number);
         let hidden =
             secrets.ranges_in(&line).any(|secret| secret.start < line.start && secret.end >= line.end);
         if !hidden {
-            shown.push(show_line(lines, line, focus, secrets));
+            shown.push(render_line(lines, line, focus, secrets));
         }
     }
     shown.join("\n")
 }
 
 /// Returns one line, cut to a window and redacted.
-fn show_line(lines: &LineIndex<'_>, line: Range<usize>, focus: usize, secrets: &SecretRanges) -> String {
+fn render_line(lines: &LineIndex<'_>, line: Range<usize>, focus: usize, secrets: &SecretRanges) -> String {
     let window = line_window(lines, &line, focus);
     let mut text = String::new();
     let mut at = window.start;

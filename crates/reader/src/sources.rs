@@ -41,7 +41,7 @@ use truing_core::sync::{ReleaseSources, SymbolDefinition, SymbolState};
 pub use archive::{ArchiveError, ArchiveFormat};
 pub use asked::{FilesRequest, FormatRequest, SourcesAnswer, SourcesQuery};
 pub use pins::{HashPins, SkippedPin};
-pub use project::{ProjectFacts, ProjectRequest, project_of};
+pub use project::{ProjectFacts, ProjectRequest, read_project_facts};
 
 use archive::ArchiveContent;
 use items::{LanguageFamily, ReleaseFiles};
@@ -105,7 +105,7 @@ pub fn read_release(request: &ReleaseSourcesRequest) -> Result<ReleaseSources, S
     let symbols: Vec<SymbolTarget<'_>> = symbols.map(|symbol| SymbolTarget::parse(symbol)).collect();
     let wanted = |path: &str| {
         mirrored.is_match(path)
-            || requirements::file_of(path).is_some()
+            || requirements::requirements_file_name(path).is_some()
             || symbols.iter().any(|symbol| symbol.needs_file(path))
     };
     let content = archive::read_sources(&request.archive, request.format, &wanted)?;
@@ -119,8 +119,8 @@ pub fn read_release(request: &ReleaseSourcesRequest) -> Result<ReleaseSources, S
 /// # Errors
 ///
 /// [`SourcesError::Archive`]
-pub fn files_of(request: &FilesRequest) -> Result<BTreeMap<String, String>, SourcesError> {
-    let known = |path: &str| requirements::file_of(path).unwrap_or(path).to_owned();
+pub fn read_release_files(request: &FilesRequest) -> Result<BTreeMap<String, String>, SourcesError> {
+    let known = |path: &str| requirements::requirements_file_name(path).unwrap_or(path).to_owned();
     let wanted = |path: &str| request.files.contains(&known(path));
     let content = archive::read_sources(&request.archive, request.format, &wanted)?;
     let mut files: BTreeMap<String, Vec<u8>> =
@@ -168,16 +168,16 @@ impl<'a> SymbolTarget<'a> {
 /// # Errors
 ///
 /// [`SourcesError`]
-pub fn pins_of(path: &Path) -> Result<HashPins, SourcesError> {
+pub fn read_pins(path: &Path) -> Result<HashPins, SourcesError> {
     let wrong = |why: String| SourcesError::File { path: path.to_owned(), why };
-    let bytes = bytes_of(path).map_err(wrong)?;
-    on_large_stack(|| pins::of_test(&bytes))
+    let bytes = read_source_bytes(path).map_err(wrong)?;
+    on_large_stack(|| pins::parse_hash_test(&bytes))
         .map_err(|error| SourcesError::Failed(error.to_string()))?
         .map_err(wrong)
 }
 
 /// Reads a source's bytes: one more than the limit, if it is too long to be parsed.
-fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
+fn read_source_bytes(path: &Path) -> Result<Vec<u8>, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();
     let read = file.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes);
@@ -195,11 +195,11 @@ fn build_report(
     let mut items = ReleaseFiles::new(files);
     let mut package = python::PythonPackage::new(files, request.format);
     let mut told =
-        ReleaseSources { requirements: requirements::of_files(files.iter()), ..ReleaseSources::default() };
+        ReleaseSources { requirements: requirements::parse_files(files.iter()), ..ReleaseSources::default() };
     let mut find = |symbol: &String| match SymbolTarget::parse(symbol) {
-        SymbolTarget::Module(name) => package.symbol(name),
-        SymbolTarget::Item(_, file, item) => items.symbol(file, item),
-        SymbolTarget::File(file) => items.whole_file(file),
+        SymbolTarget::Module(name) => package.symbol_state(name),
+        SymbolTarget::Item(_, file, item) => items.symbol_state(file, item),
+        SymbolTarget::File(file) => items.whole_file_state(file),
     };
     told.symbols = request.symbols.iter().map(|symbol| (symbol.clone(), find(symbol))).collect();
     if request.mirrored.is_empty() {
@@ -209,7 +209,7 @@ fn build_report(
         told.symbols.entry(symbol.clone()).or_insert_with(|| find(symbol));
     }
     for SymbolDefinition { file, name, .. } in told.symbols.values().filter_map(SymbolState::definition) {
-        let all = package.namesakes(file, name);
+        let all = package.same_name_definitions(file, name);
         if all.len() > 1 {
             told.namesakes.entry(file.clone()).or_default().insert(name.clone(), all);
         }
@@ -223,14 +223,15 @@ fn build_report(
             told.functions.insert(path.clone(), items.all_definitions(&path));
         } else if let Some(module) = package.load_file(&path) {
             let imported = module.outside.modules.iter();
-            let places = imported.flat_map(|name| package.places(name).chain(python::native_places(name)));
+            let places = imported
+                .flat_map(|name| package.candidate_paths(name).chain(python::native_module_paths(name)));
             told.imported.extend(places.filter(|at| paths.contains(at) || natives.contains(at)));
             told.outside.insert(path.clone(), module.outside.pieces.clone());
-            told.functions.insert(path, module.functions());
+            told.functions.insert(path, module.function_digests());
         }
     }
     let definitions = told.symbols.values().filter_map(SymbolState::definition).map(|at| at.file.clone());
-    let told_of = requirements::files_in(files);
+    let told_of = requirements::requirements_files(files);
     let compared = told.files.keys().cloned().chain(definitions).chain(package.parsed_files()).chain(told_of);
     let compared = compared.chain(request.mirrored.iter().cloned());
     told.shadows = shadow::find_shadows(&content, request.format, &compared.collect());

@@ -37,14 +37,14 @@ pub(crate) const MAX_REASON_CHARS: usize = 200;
 pub(crate) type UsedSuppressions = BTreeSet<(u32, String)>;
 
 /// Returns true if the file mentions suppression at all.
-pub(crate) fn is_mentioned(bytes: &[u8]) -> bool {
+pub(crate) fn mentions_suppression(bytes: &[u8]) -> bool {
     memmem::find(bytes, b"ruing").is_some()
         && (memmem::find(bytes, OPENING.as_bytes()).is_some() || MEANT.is_match(bytes))
 }
 
 /// Returns the line and the reason of the comment that suppresses a finding of `rule` that begins on line
 /// `first`, if one does.
-pub(crate) fn suppressed_by(lines: &LineIndex<'_>, first: u32, rule: &str) -> Option<(u32, String)> {
+pub(crate) fn find_suppression(lines: &LineIndex<'_>, first: u32, rule: &str) -> Option<(u32, String)> {
     let named = |number: u32, alone: bool| {
         let found = parse_comments(lines, number).into_iter().find(|comment| {
             (!alone || comment.is_alone)
@@ -59,9 +59,9 @@ pub(crate) fn suppressed_by(lines: &LineIndex<'_>, first: u32, rule: &str) -> Op
 
 /// Returns a comment's reason as it is reported: one line, without secrets of its file, and without the end
 /// of the comment.
-pub(crate) fn told_reason(lines: &LineIndex<'_>, reason: &str) -> String {
+pub(crate) fn clean_reason(lines: &LineIndex<'_>, reason: &str) -> String {
     let text = String::from_utf8_lossy(lines.text());
-    let reason = clean_line(&QuotedSecrets::from_text(&text).hide_in(reason), MAX_REASON_CHARS);
+    let reason = clean_line(&QuotedSecrets::from_text(&text).hide_secrets(reason), MAX_REASON_CHARS);
     let ends = ["-->", "*/", "#}", "%}"];
     let open = ends.iter().find_map(|end| reason.strip_suffix(end)).unwrap_or(&reason);
     open.trim_end().to_owned()
@@ -69,13 +69,13 @@ pub(crate) fn told_reason(lines: &LineIndex<'_>, reason: &str) -> String {
 
 /// Returns a finding's lines without the suppression comment, because the finding is the same with and
 /// without it.
-pub(crate) fn without_comment(snippet: &str) -> String {
+pub(crate) fn strip_suppression_comment(snippet: &str) -> String {
     let line = |line: &str| {
         let Some(at) = line.find(OPENING) else { return line.to_owned() };
         let before = line.get(..at).unwrap_or_default().trim_end();
         let begins = ["<!--", "//", "/*", "--", "#", ";", "%", "'", "\""];
         let sign = begins.iter().find_map(|begin| before.strip_suffix(begin));
-        let code = sign.or_else(|| before_word(before)).unwrap_or(before);
+        let code = sign.or_else(|| strip_comment_word(before)).unwrap_or(before);
         code.trim_end().to_owned()
     };
     snippet.split('\n').map(line).collect::<Vec<_>>().join("\n")
@@ -108,7 +108,7 @@ pub(crate) fn find_idle_suppressions<
     let mut all = Vec::new();
     let mut last = 0;
     for at in memmem::find_iter(lines.text(), OPENING.as_bytes()) {
-        let line = lines.number(at);
+        let line = lines.line_number(at);
         if std::mem::replace(&mut last, line) == line || !counts(line, line) || is_shown(at) {
             continue;
         }
@@ -116,10 +116,10 @@ pub(crate) fn find_idle_suppressions<
             for rule in &comment.rules {
                 // The rule's findings on an unchanged line are not known.
                 let next = line.saturating_add(1);
-                let is_known = !comment.is_alone || next > lines.count() || counts(next, next);
+                let is_known = !comment.is_alone || next > lines.line_count() || counts(next, next);
                 let problem = if !comment.has_reason {
                     UnusedSuppressionReason::NoReason
-                } else if is_of_a_tool(rule) {
+                } else if is_tool_rule(rule) {
                     // The tool's findings are not known here, nor that it runs at all.
                     continue;
                 } else if !finds(rule) {
@@ -136,7 +136,7 @@ pub(crate) fn find_idle_suppressions<
     }
     for meant in MEANT.captures_iter(lines.text()) {
         let Some(word) = meant.get(1) else { continue };
-        let line = lines.number(word.start());
+        let line = lines.line_number(word.start());
         let is_one =
             lines.text().get(word.start()..).is_some_and(|rest| rest.starts_with(OPENING.as_bytes()));
         let before = lines.text().get(..word.start()).and_then(<[u8]>::last).copied();
@@ -151,7 +151,7 @@ pub(crate) fn find_idle_suppressions<
 }
 
 /// Returns true for a rule of a known tool.
-fn is_of_a_tool(rule: &str) -> bool {
+fn is_tool_rule(rule: &str) -> bool {
     rule.split_once('/').is_some_and(|(tool, _)| known::find_tool(tool).is_some())
 }
 
@@ -183,7 +183,7 @@ struct SuppressionComment {
 
 /// Returns the comments of a line: `core/a` or `core/a, core/b` in brackets, and the text that follows.
 fn parse_comments(lines: &LineIndex<'_>, number: u32) -> Vec<SuppressionComment> {
-    let line = String::from_utf8_lossy(lines.bytes(lines.range(number)));
+    let line = String::from_utf8_lossy(lines.bytes(lines.line_range(number)));
     let comment = |(at, _): (usize, &str)| {
         let (before, comment) = line.split_at(at);
         let (rules, reason) = comment.trim_start_matches(OPENING).split_once(']')?;
@@ -196,7 +196,8 @@ fn parse_comments(lines: &LineIndex<'_>, number: u32) -> Vec<SuppressionComment>
             rules: rules.map(str::to_owned).collect(),
             has_reason: reason.starts_with(char::is_whitespace) && reason.contains(char::is_alphanumeric),
             reason: own.trim().to_owned(),
-            is_alone: opens || before_word(before).unwrap_or(before).chars().all(|letter| !is_code(letter)),
+            is_alone: opens
+                || strip_comment_word(before).unwrap_or(before).chars().all(|letter| !is_code_char(letter)),
             is_quoted: !opens && (before.ends_with(is_quote) || is_in_text('"') || is_in_text('`')),
         })
     };
@@ -205,7 +206,7 @@ fn parse_comments(lines: &LineIndex<'_>, number: u32) -> Vec<SuppressionComment>
 
 /// Returns the beginning of a line before a comment that begins with a word: `REM` of batch files, also as
 /// `@REM`, and `dnl` of m4.
-fn before_word(before: &str) -> Option<&str> {
+fn strip_comment_word(before: &str) -> Option<&str> {
     let before = before.trim_end();
     let at = before.rfind(|letter: char| !letter.is_alphanumeric()).map_or(0, |at| at + 1);
     let (code, word) = before.split_at_checked(at)?;
@@ -225,7 +226,7 @@ fn opens_with_quote(before: &str, comment: &str) -> bool {
 }
 
 /// Returns true for a letter that is not the beginning of a comment.
-fn is_code(letter: char) -> bool {
+fn is_code_char(letter: char) -> bool {
     letter.is_alphanumeric() || is_quote(letter)
 }
 
@@ -240,7 +241,7 @@ mod tests {
     #[test]
     fn a_comment_with_a_reason_suppresses_its_line_and_alone_the_next() {
         let suppressed =
-            |text: &str, line| suppressed_by(&LineIndex::new(text.as_bytes()), line, "core/x").is_some();
+            |text: &str, line| find_suppression(&LineIndex::new(text.as_bytes()), line, "core/x").is_some();
         for (text, line, expected) in [
             ("dbg // truing: ignore[core/x] shown on purpose", 1, true),
             ("# truing: ignore[core/x] a fixture\r\nb", 2, true),
@@ -289,13 +290,13 @@ mod tests {
             ("dbg(x) dnl truing: ignore[core/x] why", "dbg(x)"),
             ("dbg(x) & REM truing: ignore[core/x] why", "dbg(x) &"),
         ] {
-            assert_eq!(without_comment(line), code);
+            assert_eq!(strip_suppression_comment(line), code);
         }
         let key = ["AKIA", "QYLPMN5HHHFPZAM2"].concat();
         let text = format!("<!-- truing: ignore[core/x] as {key} is\u{7}of  a test -->\n");
         let lines = LineIndex::new(text.as_bytes());
-        let (line, reason) = suppressed_by(&lines, 1, "core/x").unwrap();
-        assert_eq!((line, told_reason(&lines, &reason).as_str()), (1, "as AKIA… is of a test"));
+        let (line, reason) = find_suppression(&lines, 1, "core/x").unwrap();
+        assert_eq!((line, clean_reason(&lines, &reason).as_str()), (1, "as AKIA… is of a test"));
     }
 
     #[test]

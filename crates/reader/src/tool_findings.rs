@@ -13,7 +13,7 @@ use truing_core::line::format_count;
 use truing_core::port::{ChangedFile, ReaderError, ToolFindings, ToolRequest};
 use truing_diff::RepoPath;
 
-use crate::bounds::{MAX_FINDINGS, MAX_KEPT, MAX_KEPT_BYTES, check_finding, is_one_line, text_bytes};
+use crate::bounds::{MAX_FINDINGS, MAX_KEPT, MAX_KEPT_BYTES, check_finding, count_text_bytes, is_one_line};
 use crate::file::FileTree;
 use crate::fix::ByteReplacement;
 use crate::lines::{LineIndex, overlaps_any};
@@ -43,8 +43,8 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
     let tree = FileTree::open(&request.tree)?;
     let mut found = ToolFindings::default();
     match &request.output.kept {
-        Some(kept) => of_kept(request, &tree, kept, &mut found),
-        None => of_text(request, &tree, &mut found)?,
+        Some(kept) => add_stored_findings(request, &tree, kept, &mut found),
+        None => add_output_findings(request, &tree, &mut found)?,
     }
     found.findings.sort_by(|a, b| (&a.place, &a.rule).cmp(&(&b.place, &b.rule)));
     limit_findings(&mut found);
@@ -52,7 +52,11 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
 }
 
 /// Adds the findings of a tool's output.
-fn of_text(request: &ToolRequest, tree: &FileTree, collected: &mut ToolFindings) -> Result<(), ReaderError> {
+fn add_output_findings(
+    request: &ToolRequest,
+    tree: &FileTree,
+    collected: &mut ToolFindings,
+) -> Result<(), ReaderError> {
     let keep = &request.output.keep;
     let ToolReport { format, diagnostics, tools, problems, keeps_open, ignored } =
         tool_report(request, tree)?;
@@ -70,7 +74,7 @@ fn of_text(request: &ToolRequest, tree: &FileTree, collected: &mut ToolFindings)
     }
     let mut to_keep = Vec::new();
     for (path, diagnostics) in by_file {
-        let Some((file, content)) = counted_file(request, tree, path) else {
+        let Some((file, content)) = load_counted_file(request, tree, path) else {
             collected.elsewhere += diagnostics.len() as u64;
             continue;
         };
@@ -82,9 +86,9 @@ fn of_text(request: &ToolRequest, tree: &FileTree, collected: &mut ToolFindings)
                 collected.elsewhere += 1;
                 continue;
             };
-            let raw = RawFinding { body: said_once(&raw), ..raw };
+            let raw = RawFinding { body: body_without_title(&raw), ..raw };
             let raw = match &raw.suggestion {
-                Some(_) if !tells_safe_fixes(&diagnostic.tool, format) => {
+                Some(_) if !marks_safe_fixes(&diagnostic.tool, format) => {
                     WithheldFix::UnknownSafety.withhold_suggestion(raw)
                 }
                 None if diagnostic.has_unsafe_fix => WithheldFix::Unsafe.withhold_suggestion(raw),
@@ -93,7 +97,7 @@ fn of_text(request: &ToolRequest, tree: &FileTree, collected: &mut ToolFindings)
             let column = diagnostic.range.first_column();
             let is_secret = raw.tool().is_some_and(|tool| OF_SECRETS.contains(&tool));
             let place = text.byte_range(&diagnostic.range).ok().and_then(|place| content.get(place));
-            let raw = if is_secret { without_its_place(raw, place) } else { raw };
+            let raw = if is_secret { redact_secret_text(raw, place) } else { raw };
             let (first, last) = (raw.place.start_line, raw.place.end_line);
             if said.insert((first, last, column, raw.severity, raw.rule.clone(), title_key(&raw))) {
                 placed.push(raw);
@@ -104,14 +108,19 @@ fn of_text(request: &ToolRequest, tree: &FileTree, collected: &mut ToolFindings)
         }
         add_findings(collected, request, file, &content, placed);
     }
-    let bytes: usize = to_keep.iter().map(text_bytes).sum();
+    let bytes: usize = to_keep.iter().map(count_text_bytes).sum();
     let fits = to_keep.len() <= MAX_KEPT && bytes <= MAX_KEPT_BYTES;
     collected.keep = (fits && !keep.is_empty() && collected.problems.is_empty()).then_some(to_keep);
     Ok(())
 }
 
 /// Adds the findings that were kept from an earlier run.
-fn of_kept(request: &ToolRequest, tree: &FileTree, stored: &[RawFinding], collected: &mut ToolFindings) {
+fn add_stored_findings(
+    request: &ToolRequest,
+    tree: &FileTree,
+    stored: &[RawFinding],
+    collected: &mut ToolFindings,
+) {
     collected.tools.insert(tool_name(&request.output.tool));
     let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
     for raw in stored {
@@ -119,7 +128,7 @@ fn of_kept(request: &ToolRequest, tree: &FileTree, stored: &[RawFinding], collec
         by_file.entry(&raw.place.path).or_default().push(raw);
     }
     for (path, stored) in by_file {
-        let Some((file, content)) = counted_file(request, tree, path) else {
+        let Some((file, content)) = load_counted_file(request, tree, path) else {
             collected.elsewhere += stored.len() as u64;
             continue;
         };
@@ -128,7 +137,7 @@ fn of_kept(request: &ToolRequest, tree: &FileTree, stored: &[RawFinding], collec
 }
 
 /// Returns true if this tool's fixes in a format are those that it calls safe. SARIF does not mark them.
-fn tells_safe_fixes(tool: &str, format: OutputFormat) -> bool {
+fn marks_safe_fixes(tool: &str, format: OutputFormat) -> bool {
     let is_mixed =
         |known: &'static KnownTool| known.unsafe_fixes_in.iter().any(|name| name == format.as_str());
     format != OutputFormat::Sarif && !known::find_tool(tool).is_some_and(is_mixed)
@@ -136,14 +145,14 @@ fn tells_safe_fixes(tool: &str, format: OutputFormat) -> bool {
 
 /// Returns a changed file whose findings count, with its content. Reading it for the rules reports a file
 /// that cannot be read.
-fn counted_file<'a>(
+fn load_counted_file<'a>(
     request: &'a ToolRequest,
     tree: &FileTree,
     path: &RepoPath,
 ) -> Option<(&'a ChangedFile, Vec<u8>)> {
     let is_left_out = path.as_str().is_some_and(|path| request.output.left_out.contains(path));
     let file = find_changed_file(request, path).filter(|_| !is_left_out)?;
-    Some((file, tree.bytes(path).ok()?))
+    Some((file, tree.read_bytes(path).ok()?))
 }
 
 /// Adds the findings on a file that count, each with its suggestion if it is valid.
@@ -157,7 +166,7 @@ fn add_findings(
     let lines = LineIndex::new(content);
     let mut parsers = ParserPool::default();
     parsers.begin_file(MAX_TIME);
-    let mut prover = SourceLanguage::of_path(file.path.as_bytes())
+    let mut prover = SourceLanguage::from_path(file.path.as_bytes())
         .zip(std::str::from_utf8(content).ok())
         .map(|(language, text)| FixValidator::new(language, &lines, text, &mut parsers));
     let (places, mut place_parsers) = (ParsedFile::new(file.path.as_bytes(), content), ParserPool::default());
@@ -172,14 +181,14 @@ fn add_findings(
             collected.suppressed += 1;
         } else if !request.output.everywhere && !overlaps_any(&file.added, first, last) {
             collected.elsewhere += 1;
-        } else if suppress::suppressed_by(&lines, first, &raw.rule).is_some() {
+        } else if suppress::find_suppression(&lines, first, &raw.rule).is_some() {
             collected.suppressed += 1;
         } else {
             suggested += usize::from(raw.suggestion.is_some());
             let suggestion = raw.suggestion.clone().filter(|_| suggested <= MAX_SUGGESTIONS);
             let code = CodeDigests {
                 definition: places
-                    .definition_digest(first_letter(&lines, content, first), &mut place_parsers),
+                    .definition_digest(first_nonblank_offset(&lines, content, first), &mut place_parsers),
                 ..raw.code.clone()
             };
             collected.findings.push(prove_suggestion(
@@ -192,8 +201,8 @@ fn add_findings(
 }
 
 /// Returns the offset of the first letter of a line that is not a blank, or the start of an empty line.
-fn first_letter(lines: &LineIndex<'_>, content: &[u8], line: u32) -> usize {
-    let range = lines.range(line);
+fn first_nonblank_offset(lines: &LineIndex<'_>, content: &[u8], line: u32) -> usize {
+    let range = lines.line_range(line);
     let letters = content.get(range.clone()).unwrap_or_default();
     range.start + letters.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(0)
 }
@@ -207,7 +216,7 @@ fn prove_suggestion(
 ) -> RawFinding {
     let (Some(suggestion), Some(prover)) = (&raw.suggestion, prover) else { return raw };
     let (first, last) = (raw.place.start_line, raw.place.end_line);
-    let range = lines.range(first).start..lines.range(last).end;
+    let range = lines.line_range(first).start..lines.line_range(last).end;
     let fix = ByteReplacement { range, replacement: suggestion.replacement.clone() };
     match prover.prove_fix(first, last, &fix) {
         Some(suggestion) => RawFinding { suggestion: Some(suggestion), ..raw },
@@ -217,7 +226,7 @@ fn prove_suggestion(
 
 /// Returns the finding of a secret scanner without the text at its place, which is a secret of a form that
 /// Truing's rules may not know.
-fn without_its_place(raw: RawFinding, place: Option<&[u8]>) -> RawFinding {
+fn redact_secret_text(raw: RawFinding, place: Option<&[u8]>) -> RawFinding {
     let Some(place) = place.and_then(|place| std::str::from_utf8(place).ok()) else {
         return RawFinding { snippet: CUT.to_owned(), code: CodeDigests::default(), ..raw };
     };
@@ -239,7 +248,7 @@ fn without_its_place(raw: RawFinding, place: Option<&[u8]>) -> RawFinding {
 }
 
 /// Returns the body without the title at its beginning, because many tools describe a rule by its message.
-fn said_once(raw: &RawFinding) -> String {
+fn body_without_title(raw: &RawFinding) -> String {
     match raw.body.strip_prefix(raw.title.as_str()) {
         Some(rest) if rest.is_empty() || rest.starts_with('\n') => rest.trim_start().to_owned(),
         Some(_) | None => raw.body.clone(),

@@ -16,7 +16,7 @@ use truing_core::port::{ExternalToolRun, ReaderError, ToolOutput, ToolRequest};
 use truing_diff::RepoPath;
 
 use crate::file::FileTree;
-use crate::output::path::{root_of, unusual_names};
+use crate::output::path::{guess_root, unusual_names};
 use crate::output::report::MAX_PROBLEMS as MAX_NAMED;
 use crate::output::{
     Diagnostic, DiagnosticReport, OutputContext, OutputFormat, ProblemKind, ReportProblem, choose_format,
@@ -105,7 +105,7 @@ fn files_below(folder: &Path) -> Vec<RepoPath> {
     let is_file = |entry: &ignore::DirEntry| entry.file_type().is_some_and(|kind| kind.is_file());
     let below = walk.build().filter_map(Result::ok).filter(is_file).filter_map(|entry| {
         let below = entry.path().strip_prefix(folder).ok()?;
-        Some(RepoPath::from_bytes(below.as_os_str().as_bytes())).filter(RepoPath::may_be_written)
+        Some(RepoPath::from_bytes(below.as_os_str().as_bytes())).filter(RepoPath::is_safe_to_write)
     });
     let files: Vec<RepoPath> = below.take(MAX_FILES + 1).collect();
     if files.len() > MAX_FILES { Vec::new() } else { files }
@@ -159,7 +159,7 @@ fn read_foreign_output(
     let mut roots = Cow::Borrowed(output.roots.as_slice());
     let mut report = read_output(format, bytes, &input);
     if !report.outside.is_empty() {
-        match root_of(&report.outside, |path| tree.has_entry(path)) {
+        match guess_root(&report.outside, |path| tree.has_entry(path)) {
             Some(root) => roots.to_mut().push(root),
             None => input.is_foreign = true,
         }

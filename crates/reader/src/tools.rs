@@ -30,7 +30,7 @@ use crate::protocol::ToolsRequest;
 use crate::stack::on_large_stack;
 use crate::syntax::ParserPool;
 use index::FileIndex;
-use page::cut_note;
+use page::truncate_note;
 use wrong::ToolCallError;
 
 pub use change::{DIFF, call_diff};
@@ -90,7 +90,7 @@ pub struct ToolReply {
 impl ToolReply {
     /// Creates the reply to an invalid call, with the correct form.
     pub fn error(message: &str) -> Self {
-        Self { text: cut_note(message), is_error: true }
+        Self { text: truncate_note(message), is_error: true }
     }
 }
 
@@ -133,13 +133,15 @@ impl TreeToolbox {
 
     fn run_tool(&mut self, tool: TreeTool, input: &Value, end: Instant) -> Result<String, ToolCallError> {
         match tool {
-            TreeTool::Read => read::answer(&self.tree, &self.index, parse_input(tool.name(), input)?),
+            TreeTool::Read => read::read_file(&self.tree, &self.index, parse_input(tool.name(), input)?),
             TreeTool::List => list::list_files(&self.tree, &self.index, parse_input(tool.name(), input)?),
             TreeTool::Glob => list::glob_files(&self.index, parse_input(tool.name(), input)?),
-            TreeTool::Grep => grep::answer(&self.tree, &self.index, parse_input(tool.name(), input)?, end),
+            TreeTool::Grep => {
+                grep::grep_files(&self.tree, &self.index, parse_input(tool.name(), input)?, end)
+            }
             TreeTool::Symbol => {
                 let Self { tree, index, parsers, .. } = self;
-                symbol::answer(tree, index, parsers, parse_input(tool.name(), input)?, end)
+                symbol::find_symbol(tree, index, parsers, parse_input(tool.name(), input)?, end)
             }
         }
     }

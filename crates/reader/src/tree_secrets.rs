@@ -12,9 +12,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::content::{DecodedContent, begins_binary};
+use crate::content::{DecodedContent, has_binary_start};
 use crate::file::{MAX_FILE_BYTES, open_regular};
-use crate::mask::{are_secrets_shown, mask_of, secrets_by_rules};
+use crate::mask::{are_secrets_shown, find_secrets_by_rules, secret_mask};
 use crate::redact::replace_secrets;
 use crate::snippet::SecretRanges;
 
@@ -54,7 +54,7 @@ impl TreeSecrets {
                 } else if bytes > MAX_TREE_BYTES || begun.elapsed() > MAX_TIME {
                     // The next search begins with what this one leaves.
                     return;
-                } else if metadata.is_file() && self.is_new(entry.path(), &metadata) {
+                } else if metadata.is_file() && self.needs_search(entry.path(), &metadata) {
                     bytes += self.add_file(&entry.path());
                 }
             }
@@ -62,7 +62,7 @@ impl TreeSecrets {
     }
 
     /// Returns true if the file may be searched and was not searched in this state before.
-    fn is_new(&mut self, path: PathBuf, metadata: &Metadata) -> bool {
+    fn needs_search(&mut self, path: PathBuf, metadata: &Metadata) -> bool {
         let state = (metadata.len(), metadata.modified().ok());
         metadata.len() <= MAX_FILE_BYTES && self.searched.insert(path, state) != Some(state)
     }
@@ -73,7 +73,7 @@ impl TreeSecrets {
         let opened = File::open(folder).ok().and_then(|folder| open_regular(folder, name.as_bytes()).ok());
         let mut content = Vec::new();
         let read = opened.map(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut content));
-        if !matches!(read, Some(Ok(_))) || begins_binary(&content) {
+        if !matches!(read, Some(Ok(_))) || has_binary_start(&content) {
             return 0;
         }
         let text = DecodedContent::from_bytes(content).into_text().unwrap_or_default();
@@ -85,9 +85,9 @@ impl TreeSecrets {
     /// end, and adds nothing.
     fn add_text(&mut self, text: &str) {
         let text = format!("{text}\n");
-        let secrets = secrets_by_rules(&text).into_iter().filter(|secret| secret.len() < text.len());
+        let secrets = find_secrets_by_rules(&text).into_iter().filter(|secret| secret.len() < text.len());
         for line in secrets.flat_map(str::lines) {
-            let parts = line.trim().as_bytes().windows(PART_BYTES).filter(|part| is_random(part));
+            let parts = line.trim().as_bytes().windows(PART_BYTES).filter(|part| may_be_random(part));
             let parts = parts.filter_map(|part| <[u8; PART_BYTES]>::try_from(part).ok());
             self.parts.extend(parts.take(MAX_PARTS.saturating_sub(self.parts.len())));
         }
@@ -103,14 +103,14 @@ impl TreeSecrets {
         let secrets = SecretRanges::new(places.collect());
         match secrets.0.is_empty() {
             true => Cow::Borrowed(text),
-            false => Cow::Owned(replace_secrets(text, secrets, mask_of)),
+            false => Cow::Owned(replace_secrets(text, secrets, secret_mask)),
         }
     }
 }
 
 /// True if a part may be one of a random value. `https://ho`, the beginning of the address of a webhook, is a
 /// part of other text too; so are `1234567890` and the header that all keys have.
-fn is_random(part: &[u8]) -> bool {
+fn may_be_random(part: &[u8]) -> bool {
     let is_mixed = part.iter().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
     let is_sequence = part.windows(2).all(|pair| match pair {
         [b'9', b'0'] => true,
@@ -124,7 +124,7 @@ fn is_random(part: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn known() -> (TreeSecrets, String) {
+    fn secrets_with_one() -> (TreeSecrets, String) {
         let key = ["AKIA", "73U55XTPLPFT7V4S"].concat();
         let line = ["MIIEpAIBAAKCAQEA7Q8zvT4mKx9Lw2", "PqRs6YhUjN3dFgB5cXeZ1aO0iV8kQyTtWn\n"].concat();
         let pem =
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_part_of_a_secret_of_the_folder_is_masked_wherever_it_is_printed() {
-        let (secrets, key) = known();
+        let (secrets, key) = secrets_with_one();
         for (text, shown) in [
             (format!("conf.py:1:{}", &key[..12]), "conf.py:1:[secret cut]"),
             (format!("é{}é and {}", &key[5..], &key[3..14]), "é[secret cut]é and [secret cut]"),
@@ -182,7 +182,7 @@ mod tests {
             ("sk_live_51", true),
             ("abCdefghij", true),
         ] {
-            assert_eq!(is_random(part.as_bytes()), is, "{part}");
+            assert_eq!(may_be_random(part.as_bytes()), is, "{part}");
         }
     }
 }

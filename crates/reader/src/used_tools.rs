@@ -26,12 +26,13 @@ const MAX_SHEBANG: usize = 256;
 /// # Errors
 ///
 /// [`ReaderError::Failed`] if the tree cannot be opened.
-pub(crate) fn used_tools(request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError> {
+pub(crate) fn find_used_tools(request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError> {
     let tree = FileTree::open(&request.tree)?;
     let paths: Vec<&str> = request.paths.iter().map(String::as_str).collect();
-    let read = |path: &str| tree.bytes(&RepoPath::from(path)).ok();
+    let read = |path: &str| tree.read_bytes(&RepoPath::from(path)).ok();
     let hooks = hooks::FILES.iter().find(|file| paths.contains(file)).map(|file| {
-        let bytes = tree.bytes(&RepoPath::from(*file)).map_err(|reason| reason.as_str().replace('_', " "));
+        let bytes =
+            tree.read_bytes(&RepoPath::from(*file)).map_err(|reason| reason.as_str().replace('_', " "));
         bytes
             .and_then(|bytes| PreCommitHooks::parse(&bytes))
             .map_err(|reason| format!("{file} cannot be read: {reason}"))
@@ -44,10 +45,10 @@ pub(crate) fn used_tools(request: &ToolDetectionRequest) -> Result<DetectedTools
     let scripts = find_scripts(&request.changed, &read);
     let used = known::known_tools().iter().filter_map(|tool| {
         let (_, path) = tool.find_sign(&paths, &read)?;
-        let (files, own_scripts) = looked_at(tool, &request.changed, &scripts);
-        let hook = hooks.as_ref().map(|hooks| hooks.usage(&tool.hook_ids(), &tool.keeps, &files));
+        let (files, own_scripts) = files_checked_by(tool, &request.changed, &scripts);
+        let hook = hooks.as_ref().map(|hooks| hooks.hook_usage(&tool.hook_ids(), &tool.keeps, &files));
         let mut usage = hook.unwrap_or_default();
-        let excluded = exclude::left_out(&tool.excludes, &read, &files);
+        let excluded = exclude::select_excluded(&tool.excludes, &read, &files);
         usage.left_out.extend(excluded.into_iter().map(str::to_owned));
         usage.left_out.sort();
         usage.left_out.dedup();
@@ -65,14 +66,14 @@ pub(crate) fn used_tools(request: &ToolDetectionRequest) -> Result<DetectedTools
             &tool.keeps,
             &[tool.options(&path, &read), tool.table_options(&read), args].concat(),
         );
-        let whole = tool.chooses_files(&path, &read);
+        let whole = tool.config_selects_files(&path, &read);
         Some(DetectedTool { name: tool.name.clone(), sign: path, args, left_out, scripts, whole })
     });
     Ok(DetectedTools { tools: used.collect(), unread_hooks })
 }
 
 /// Returns the changed files that a tool checks, and the scripts among them.
-fn looked_at<'a>(
+fn files_checked_by<'a>(
     tool: &KnownTool,
     changed: &'a [String],
     scripts: &BTreeMap<&'a str, String>,
@@ -129,7 +130,7 @@ pub(crate) fn check_used(request: &ToolDetectionRequest, used: &DetectedTools) -
         };
         let folder = format!("{}/", tool.sign);
         let named = request.paths.iter().any(|path| *path == tool.sign || path.starts_with(&folder));
-        let is_run = hooks::is_possible(&tool.args, &tool.left_out, &known.keeps, &changed);
+        let is_run = hooks::can_come_from_hooks(&tool.args, &tool.left_out, &known.keeps, &changed);
         let is_script = |path: &String| changed.contains(path.as_str()) && !known.shebang.is_empty();
         named && is_run && tool.scripts.iter().all(is_script) && (!tool.whole || !known.whole.is_empty())
     };
@@ -141,7 +142,7 @@ pub(crate) fn check_used(request: &ToolDetectionRequest, used: &DetectedTools) -
 mod tests {
     use super::*;
 
-    fn all_of(files: &[(&str, &str)], changed: &[&str]) -> DetectedTools {
+    fn find_all_used(files: &[(&str, &str)], changed: &[&str]) -> DetectedTools {
         let folder = tempfile::tempdir().unwrap();
         for (path, text) in files {
             let path = folder.path().join(path);
@@ -151,24 +152,24 @@ mod tests {
         let paths = files.iter().map(|(path, _)| (*path).to_owned()).collect();
         let changed = changed.iter().map(|path| (*path).to_owned()).collect();
         let request = ToolDetectionRequest { tree: folder.path().to_owned(), paths, changed };
-        let used = used_tools(&request).unwrap();
+        let used = find_used_tools(&request).unwrap();
         assert_eq!(check_used(&request, &used), Ok(()));
         used
     }
 
-    fn looked_at(files: &[(&str, &str)], changed: &[&str]) -> Vec<DetectedTool> {
-        let used = all_of(files, changed);
+    fn find_for_changed(files: &[(&str, &str)], changed: &[&str]) -> Vec<DetectedTool> {
+        let used = find_all_used(files, changed);
         assert_eq!(used.unread_hooks, None);
         used.tools
     }
 
-    fn looked(files: &[(&str, &str)]) -> Vec<DetectedTool> {
-        looked_at(files, &[])
+    fn find_unchanged(files: &[(&str, &str)]) -> Vec<DetectedTool> {
+        find_for_changed(files, &[])
     }
 
     #[test]
     fn tools_are_found_by_what_a_repository_configures() {
-        let used = looked(&[
+        let used = find_unchanged(&[
             ("pyproject.toml", "[tool.ruff]\nline-length = 100\n[tool.mypy]\n"),
             (".github/workflows/ci.yml", "on: push\n"),
             (".semgrep/a.yml", "rules: []\n"),
@@ -184,7 +185,7 @@ mod tests {
             ]
         );
         assert!(used.iter().all(|tool| tool.args.is_empty() && tool.left_out.is_empty() && !tool.whole));
-        assert_eq!(looked(&[("README.md", "ruff\n")]), []);
+        assert_eq!(find_unchanged(&[("README.md", "ruff\n")]), []);
     }
 
     #[test]
@@ -202,7 +203,7 @@ repos:
   - {id: ruff-check, args: [--fix, --select, 'E,F', --output-format=github]}
 ";
         let files = [(".pre-commit-config.yaml", hooks), ("ruff.toml", "")];
-        let used = looked_at(&files, &["docs/a.md", "src/a.py", "vendor/a.py", "vendor/a.md"]);
+        let used = find_for_changed(&files, &["docs/a.md", "src/a.py", "vendor/a.py", "vendor/a.md"]);
         let [codespell, ruff] = used.as_slice() else { panic!("{used:?}") };
         assert_eq!((codespell.name.as_str(), ruff.name.as_str()), ("codespell", "ruff"));
         assert_eq!(codespell.args, ["--ignore-words-list=inout,te"]);
@@ -217,7 +218,7 @@ repos:
     #[test]
     fn a_file_that_a_tool_does_not_read_of_its_own_accord_is_named_to_it() {
         let args = |files: &[(&str, &str)], name: &str| {
-            let used = looked(files);
+            let used = find_unchanged(files);
             used.iter().find(|tool| tool.name == name).map(|tool| tool.args.join(" ")).unwrap()
         };
         let baseline = [(".secrets.baseline", "{}")];
@@ -240,7 +241,7 @@ repos:
              'always'\n";
         let hook = "repos:\n- repo: x\n  hooks:\n  - {id: flake8, args: [--max-line-length=120]}\n";
         let files = [("pyproject.toml", table), (".pre-commit-config.yaml", hook)];
-        let used = looked_at(&files, &["a/x.py", "c.py"]);
+        let used = find_for_changed(&files, &["a/x.py", "c.py"]);
         let [flake8] = used.as_slice() else { panic!("{used:?}") };
         let mut args = flake8.args.clone();
         assert_eq!(args.pop().unwrap(), "--max-line-length=120", "the hook's is the last one");
@@ -259,7 +260,7 @@ repos:
     fn files_that_the_configuration_leaves_out_are_left_out_beside_those_of_hooks() {
         let hook = "repos:\n- repo: x\n  hooks:\n  - {id: flake8, exclude: ^docs/}\n";
         let files = [(".pre-commit-config.yaml", hook), ("setup.cfg", "[flake8]\nexclude = tests, docs\n")];
-        let used = looked_at(&files, &["docs/a.py", "src/a.py", "tests/a.md", "tests/a.py"]);
+        let used = find_for_changed(&files, &["docs/a.py", "src/a.py", "tests/a.md", "tests/a.py"]);
         let left_out: Vec<_> =
             used.iter().map(|tool| (tool.name.as_str(), tool.left_out.join(" "))).collect();
         assert_eq!(left_out, [("flake8", "docs/a.py tests/a.py".to_owned())]);
@@ -279,7 +280,7 @@ repos:
             ("bin/run.sh", "#!/bin/sh\n"),
         ];
         let changed: Vec<&str> = files.iter().map(|(path, _)| *path).collect();
-        let used = looked_at(&files, &changed);
+        let used = find_for_changed(&files, &changed);
         let scripts: Vec<_> = used.iter().map(|tool| (tool.name.as_str(), tool.scripts.join(" "))).collect();
         assert_eq!(
             scripts,
@@ -293,7 +294,7 @@ repos:
         let sign = (".shellcheckrc", "");
         let files =
             [sign, (".pre-commit-config.yaml", hook), ("bin/new", "#!/bin/sh\n"), ("bin/old", "#!/bin/sh\n")];
-        let used = looked_at(&files, &["bin/new", "bin/old"]);
+        let used = find_for_changed(&files, &["bin/new", "bin/old"]);
         let [shellcheck] = used.as_slice() else { panic!("{used:?}") };
         assert_eq!(
             (shellcheck.scripts.as_slice(), shellcheck.left_out.as_slice()),
@@ -303,7 +304,7 @@ repos:
 
     #[test]
     fn a_configuration_may_choose_the_files() {
-        let whole = |files: &[(&str, &str)]| looked(files).iter().any(|tool| tool.whole);
+        let whole = |files: &[(&str, &str)]| find_unchanged(files).iter().any(|tool| tool.whole);
         assert!(whole(&[("pyproject.toml", "[tool.mypy]\nfiles = ['src']\n")]));
         assert!(whole(&[("setup.cfg", "[mypy]\npackages = a\n")]));
         assert!(whole(&[("mypy.ini", "[mypy]\nmodules: a\n")]));
@@ -372,7 +373,7 @@ repos:
             ("repos: 3\n", ".pre-commit-config.yaml cannot be read: "),
             (&"#".repeat(2 << 20), "bytes"),
         ] {
-            let used = all_of(&[(".pre-commit-config.yaml", hooks), ("ruff.toml", "")], &["a.py"]);
+            let used = find_all_used(&[(".pre-commit-config.yaml", hooks), ("ruff.toml", "")], &["a.py"]);
             let said = used.unread_hooks.unwrap();
             assert!(said.contains(reason), "{said}");
             assert_eq!(used.tools.iter().map(|tool| tool.name.as_str()).collect::<Vec<_>>(), ["ruff"]);

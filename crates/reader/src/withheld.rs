@@ -21,7 +21,7 @@ impl WithheldFix {
 
     /// Returns the reason in a finding's body, if it has one.
     pub fn from_finding(raw: &RawFinding) -> Option<Self> {
-        let is_it = |reason: &Self| raw.body.ends_with(reason.paragraph());
+        let is_it = |reason: &Self| raw.body.ends_with(reason.render_paragraph());
         let is_of_tool = raw.source == FindingSource::Tool && raw.suggestion.is_none();
         if is_of_tool { Self::ALL.into_iter().find(is_it) } else { None }
     }
@@ -35,7 +35,7 @@ impl WithheldFix {
         }
     }
 
-    fn paragraph(self) -> &'static str {
+    fn render_paragraph(self) -> &'static str {
         match self {
             Self::Unsafe => "The tool has a fix that it does not call safe.",
             Self::UnknownSafety => "The tool has a fix, and its output does not say whether that is safe.",
@@ -46,7 +46,7 @@ impl WithheldFix {
     /// Returns the finding without a suggestion and with the reason in its body, if there is room.
     pub(crate) fn withhold_suggestion(self, mut raw: RawFinding) -> RawFinding {
         raw.suggestion = None;
-        let paragraph = self.paragraph();
+        let paragraph = self.render_paragraph();
         if raw.body.len() + paragraph.len() + 2 <= MAX_BODY_BYTES && !raw.body.ends_with(paragraph) {
             if !raw.body.is_empty() {
                 raw.body.push_str("\n\n");

@@ -447,7 +447,7 @@ fn read_skill(text: &str, _: &Path) {
 fn read_rules(text: &str, _: &Path) {
     if let Ok(packs) = RulePacks::parse(&[("a/rules/a.yml", text)]) {
         let _ = packs.list_rules();
-        let _ = packs.test(&["a".to_owned()]);
+        let _ = packs.run_examples(&["a".to_owned()]);
     }
 }
 
@@ -501,11 +501,11 @@ fn write_file(folder: &Path, name: &str, text: &str) -> PathBuf {
 }
 
 fn read_manifest_toml(text: &str, folder: &Path) {
-    let _ = manifest::read(&write_file(folder, "pins.toml", text));
+    let _ = manifest::read_manifest(&write_file(folder, "pins.toml", text));
 }
 
 fn read_manifest_json(text: &str, folder: &Path) {
-    let _ = manifest::read(&write_file(folder, "pins.json", text));
+    let _ = manifest::read_manifest(&write_file(folder, "pins.json", text));
 }
 
 fn read_requirement(folder: &Path, name: &str, text: &str, (registry, at): (PackageRegistry, &str)) {
@@ -517,7 +517,7 @@ fn read_requirement(folder: &Path, name: &str, text: &str, (registry, at): (Pack
         registry,
         style: RangeStyle::ExclusiveUpperNextPatch,
     };
-    let _ = constraint::read(&place);
+    let _ = constraint::read_range(&place);
     let _ = constraint::other_places(&place);
     let _ = DependentProject::read(folder, &place, &BTreeSet::new());
 }

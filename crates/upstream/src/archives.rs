@@ -59,16 +59,16 @@ impl ArchiveFolder {
     /// # Errors
     /// [`ArchiveFetchError`]; an archive that is not verified is not kept.
     #[truing_core::boxed_future]
-    pub async fn get(
+    pub async fn fetch(
         &self,
         index: &PackageIndex,
         archive: &ReleaseArchive,
     ) -> Result<PathBuf, ArchiveFetchError> {
-        self.get_up_to(MAX_ARCHIVE, index, archive).await
+        self.fetch_up_to(MAX_ARCHIVE, index, archive).await
     }
 
-    /// Downloads an archive of at most `max_bytes` bytes, as [`Self::get`] does.
-    pub(crate) async fn get_up_to(
+    /// Downloads an archive of at most `max_bytes` bytes, as [`Self::fetch`] does.
+    pub(crate) async fn fetch_up_to(
         &self,
         max_bytes: u64,
         index: &PackageIndex,
@@ -83,7 +83,7 @@ impl ArchiveFolder {
         let failed = |source| ArchiveFetchError::Folder { folder: self.folder.clone(), source };
         std::fs::create_dir_all(&self.folder).map_err(failed)?;
         let mut file = NamedTempFile::new_in(&self.folder).map_err(failed)?;
-        let mut answer = index.open(archive).await?;
+        let mut answer = index.open_archive(archive).await?;
         let (mut hash, mut length) = (should.hasher(), 0_u64);
         let broken = |error: reqwest::Error| IndexError::Unreachable {
             index: archive.url.to_string(),

@@ -20,7 +20,7 @@ mod toml;
 use std::path::{Path, PathBuf};
 
 pub use self::found::RequirementPlace;
-use self::found::{RequirementText, is_requirement, within_quotes};
+use self::found::{RequirementText, has_whole_requirements, span_within_quotes};
 pub(crate) use self::toml::parse_document;
 use crate::range::VersionRange;
 use truing_core::registry::PackageRegistry;
@@ -78,36 +78,36 @@ fn key_prefix(at: &str) -> String {
 ///
 /// # Errors
 /// [`ConstraintError`] if there is not exactly one readable requirement.
-pub fn read(place: &RequirementPlace<'_>) -> Result<VersionRange, ConstraintError> {
+pub fn read_range(place: &RequirementPlace<'_>) -> Result<VersionRange, ConstraintError> {
     let text = read_file(place.file)?;
-    of_text(place, &text).map(|(_, range)| range)
+    find_requirement(place, &text).map(|(_, range)| range)
 }
 
 /// Returns the requirement of a package as a Python project writes it; none if it is not known.
 pub(crate) fn python_requirement(place: &RequirementPlace<'_>) -> Option<String> {
-    let found = read_file(place.file).ok().and_then(|text| of_text(place, &text).ok());
-    found.filter(|_| is_requirement(place)).map(|(found, _)| found.text)
+    let found = read_file(place.file).ok().and_then(|text| find_requirement(place, &text).ok());
+    found.filter(|_| has_whole_requirements(place)).map(|(found, _)| found.text)
 }
 
 /// Returns the other places in a TOML or JSON file that require the package, as keys with dots between them.
 pub fn other_places(place: &RequirementPlace<'_>) -> Vec<String> {
     let Ok(text) = read_file(place.file) else { return Vec::new() };
     let is_json = place.file.extension().is_some_and(|extension| extension == "json");
-    let paths = if is_json { json::paths(&text) } else { toml::paths(&text) };
+    let paths = if is_json { json::object_paths(&text) } else { toml::table_paths(&text) };
     let holds = |at: &String| {
         let place = RequirementPlace { at, ..*place };
-        of_text(&place, &text).is_ok()
+        find_requirement(&place, &text).is_ok()
     };
     paths.into_iter().filter(holds).collect()
 }
 
 /// Returns the names of the packages that a project's file requires; none for a file that cannot be read.
-pub fn packages(file: &Path, registry: PackageRegistry) -> Vec<String> {
+pub fn required_packages(file: &Path, registry: PackageRegistry) -> Vec<String> {
     let text = read_file(file).unwrap_or_default();
     match file.extension().and_then(|extension| extension.to_str()) {
-        Some("toml") => toml::packages(&text, registry),
-        Some("json") => json::packages(&text),
-        Some(_) | None => text.lines().filter_map(pep508::name).collect(),
+        Some("toml") => toml::required_packages(&text, registry),
+        Some("json") => json::required_packages(&text),
+        Some(_) | None => text.lines().filter_map(pep508::package_name).collect(),
     }
 }
 
@@ -122,17 +122,17 @@ pub struct WorkspaceMembers {
 
 /// Reads the members of the workspace of a `Cargo.toml`; none if the file has no list of them, or cannot be
 /// read.
-pub fn members(file: &Path) -> WorkspaceMembers {
+pub fn read_workspace_members(file: &Path) -> WorkspaceMembers {
     let text = read_file(file).unwrap_or_default();
-    let list = |name: &str| toml::strings(&text, &["workspace", name]);
+    let list = |name: &str| toml::read_string_list(&text, &["workspace", name]);
     WorkspaceMembers { members: list("members"), exclude: list("exclude") }
 }
 
 /// Returns true if a table of crates leaves the version of this one to the workspace (`name.workspace =
 /// true`).
-pub fn is_of_workspace(place: &RequirementPlace<'_>) -> bool {
+pub fn inherits_workspace_version(place: &RequirementPlace<'_>) -> bool {
     let text = read_file(place.file).unwrap_or_default();
-    place.registry == PackageRegistry::Crates && toml::is_of_workspace(&text, place)
+    place.registry == PackageRegistry::Crates && toml::inherits_workspace_version(&text, place)
 }
 
 /// Returns the whole text of a project's file with another range in place of its present one; every other
@@ -150,8 +150,8 @@ fn edit_text(
     text: &str,
     range: &VersionRange,
 ) -> Result<String, ConstraintError> {
-    let (found, _) = of_text(place, text)?;
-    let written = if is_requirement(place) {
+    let (found, _) = find_requirement(place, text)?;
+    let written = if has_whole_requirements(place) {
         pep508::replace_range(&found.text, range).map_err(|why| wrong_range(place, &found.text, why))?
     } else {
         range.to_string()
@@ -160,7 +160,7 @@ fn edit_text(
     Ok([before.unwrap_or_default(), &written, after.unwrap_or_default()].concat())
 }
 
-fn of_text(
+fn find_requirement(
     place: &RequirementPlace<'_>,
     text: &str,
 ) -> Result<(RequirementText, VersionRange), ConstraintError> {
@@ -169,15 +169,17 @@ fn of_text(
         move |why: String| ConstraintError::Form { path: place.file.to_owned(), what, why }
     };
     let found = match place.file.extension().and_then(|extension| extension.to_str()) {
-        _ if place.at.is_empty() && is_requirement(place) => requirement_lines(text, place.package),
+        _ if place.at.is_empty() && has_whole_requirements(place) => requirement_lines(text, place.package),
         _ if place.at.is_empty() => {
             let start = text.len() - text.trim_start().len();
             let version = text.trim();
             vec![RequirementText { span: start..start + version.len(), text: version.to_owned() }]
         }
-        Some("py") if is_copy => python::find(text, place.at),
-        Some("json") => json::find(text, place.at, place.package, is_copy).map_err(form("JSON"))?,
-        Some(_) | None => toml::find(text, place).map_err(form("TOML"))?,
+        Some("py") if is_copy => python::find_assignments(text, place.at),
+        Some("json") => {
+            json::find_requirements(text, place.at, place.package, is_copy).map_err(form("JSON"))?
+        }
+        Some(_) | None => toml::find_requirements(text, place).map_err(form("TOML"))?,
     };
     let count = found.len();
     let mut found = found.into_iter();
@@ -187,10 +189,10 @@ fn of_text(
     };
     let range = if is_copy {
         PackageVersion::parse(place.registry, &found.text)
-            .map(VersionRange::of_copy)
+            .map(VersionRange::from_copied_version)
             .map_err(|error| version_error_text(&error))
-    } else if is_requirement(place) {
-        pep508::range(&found.text)
+    } else if has_whole_requirements(place) {
+        pep508::parse_range(&found.text)
     } else {
         VersionRange::parse(place.registry, &found.text).map_err(|error| version_error_text(&error))
     };
@@ -209,7 +211,9 @@ fn requirement_lines(text: &str, package: &str) -> Vec<RequirementText> {
         let end = [" #", "\t#", " --", "\\"].into_iter().filter_map(|mark| of.find(mark)).min();
         let of = of.get(..end.unwrap_or(of.len())).unwrap_or_default().trim_end();
         let is_option = of.starts_with(['#', '-']);
-        if !is_option && pep508::name(of).is_some_and(|name| name == toml::normalise_package_name(package)) {
+        if !is_option
+            && pep508::package_name(of).is_some_and(|name| name == toml::normalise_package_name(package))
+        {
             found.push(RequirementText { span: start..start + of.len(), text: of.to_owned() });
         }
     }

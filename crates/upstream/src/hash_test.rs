@@ -21,13 +21,13 @@ pub struct AddedDigest<'a> {
 ///
 /// # Errors
 /// The definition and the reason, for an ambiguous row or one without a set of digests.
-pub(crate) fn with_digests(text: &str, added: &[AddedDigest<'_>]) -> Result<String, (String, String)> {
+pub(crate) fn add_digests(text: &str, added: &[AddedDigest<'_>]) -> Result<String, (String, String)> {
     let mut inserts: BTreeMap<usize, String> = BTreeMap::new();
-    for (first, places) in places(text, added)? {
+    for (first, places) in find_digest_places(text, added)? {
         let refused = |why: &str| (first.symbol.to_owned(), why.to_owned());
         let old = first.old;
         for at in places {
-            let (end, insert) = beside(text, at, old, first.new)
+            let (end, insert) = insertion_point(text, at, old, first.new)
                 .ok_or_else(|| refused("the digest that it accepts is not an item of a set or a list"))?;
             inserts.insert(end, insert);
         }
@@ -46,11 +46,11 @@ pub(crate) fn with_digests(text: &str, added: &[AddedDigest<'_>]) -> Result<Stri
 ///
 /// # Errors
 /// The definition and the reason, for an ambiguous row or one whose literal is more than a digest.
-pub(crate) fn with_replaced(text: &str, replaced: &[AddedDigest<'_>]) -> Result<String, (String, String)> {
+pub(crate) fn replace_digests(text: &str, replaced: &[AddedDigest<'_>]) -> Result<String, (String, String)> {
     let mut all: BTreeMap<usize, &AddedDigest<'_>> = BTreeMap::new();
-    for (first, places) in places(text, replaced)? {
+    for (first, places) in find_digest_places(text, replaced)? {
         for at in places {
-            if beside(text, at, first.old, first.new).is_none() {
+            if insertion_point(text, at, first.old, first.new).is_none() {
                 let why = "the digest that it accepts is not an item of a set or a list";
                 return Err((first.symbol.to_owned(), why.to_owned()));
             }
@@ -71,7 +71,10 @@ pub(crate) fn with_replaced(text: &str, replaced: &[AddedDigest<'_>]) -> Result<
 type DigestPlaces<'a> = Vec<(&'a AddedDigest<'a>, Vec<usize>)>;
 
 /// Finds the positions of the digests that rows accept.
-fn places<'a>(text: &str, added: &'a [AddedDigest<'a>]) -> Result<DigestPlaces<'a>, (String, String)> {
+fn find_digest_places<'a>(
+    text: &str,
+    added: &'a [AddedDigest<'a>],
+) -> Result<DigestPlaces<'a>, (String, String)> {
     let mut by_old: BTreeMap<&str, Vec<&AddedDigest<'_>>> = BTreeMap::new();
     for one in added {
         by_old.entry(one.old).or_default().push(one);
@@ -91,13 +94,13 @@ fn places<'a>(text: &str, added: &'a [AddedDigest<'a>]) -> Result<DigestPlaces<'
 }
 
 /// Returns the position for the new digest beside the old one, and the text to insert.
-fn beside(text: &str, at: usize, old: &str, new: &str) -> Option<(usize, String)> {
+fn insertion_point(text: &str, at: usize, old: &str, new: &str) -> Option<(usize, String)> {
     let before = text.get(..at)?;
     let quote = before.chars().next_back().filter(|quote| matches!(quote, '\'' | '"'))?;
     let before = before.get(..before.len() - 1)?;
     let end = at + old.len() + 1;
     let after = text.get(at + old.len()..)?.strip_prefix(quote)?;
-    if !is_in_set(before) {
+    if !is_set_item(before) {
         return None;
     }
     let line = before.rsplit('\n').next()?;
@@ -112,12 +115,12 @@ fn beside(text: &str, at: usize, old: &str, new: &str) -> Option<(usize, String)
 
 /// Returns true if an item of a set or a list follows. Only other digests, comments and the bracket may come
 /// before it.
-fn is_in_set(before: &str) -> bool {
+fn is_set_item(before: &str) -> bool {
     for line in before.rsplit('\n') {
         let mut code = line.split('#').next().unwrap_or(line);
         loop {
             code = code.trim_end_matches([',', ' ', '\t', '\r']);
-            match without_digest(code) {
+            match strip_trailing_digest(code) {
                 Some(rest) => code = rest,
                 None => break,
             }
@@ -130,7 +133,7 @@ fn is_in_set(before: &str) -> bool {
 }
 
 /// Returns the text before a literal of a digest that the text ends with.
-fn without_digest(code: &str) -> Option<&str> {
+fn strip_trailing_digest(code: &str) -> Option<&str> {
     let quote = code.chars().next_back().filter(|quote| matches!(quote, '\'' | '"'))?;
     let inner = code.strip_suffix(quote)?;
     let (rest, digest) = inner.split_at_checked(inner.len().checked_sub(RAW_DIGITS)?)?;
@@ -146,16 +149,16 @@ mod tests {
         ["a", "b", "c"].map(|digit| digit.repeat(40))
     }
 
-    fn filled(text: &str) -> String {
+    fn fill_digests(text: &str) -> String {
         let [a, b, c] = digests();
         text.replace("AAA", &a).replace("BBB", &b).replace("NEW", &c)
     }
 
-    fn edited(before: &str, olds: &[usize]) -> Result<String, (String, String)> {
+    fn edit_digests(before: &str, olds: &[usize]) -> Result<String, (String, String)> {
         let all = digests();
         let added: Vec<_> =
             olds.iter().map(|old| AddedDigest { symbol: "m:f", old: &all[*old], new: &all[2] }).collect();
-        with_digests(&filled(before), &added)
+        add_digests(&fill_digests(before), &added)
     }
 
     #[test]
@@ -175,18 +178,18 @@ mod tests {
                 "pytest.param(f, [\"BBB\", \"AAA\", \"NEW\"], id='f')",
             ),
         ] {
-            assert_eq!(edited(before, &[0]).unwrap(), filled(after), "{before}");
+            assert_eq!(edit_digests(before, &[0]).unwrap(), fill_digests(after), "{before}");
         }
-        let twice = edited("[(f, {'AAA'}), (g, {'AAA'})]", &[0, 0]).unwrap();
-        assert_eq!(twice, filled("[(f, {'AAA', 'NEW'}), (g, {'AAA', 'NEW'})]"));
+        let twice = edit_digests("[(f, {'AAA'}), (g, {'AAA'})]", &[0, 0]).unwrap();
+        assert_eq!(twice, fill_digests("[(f, {'AAA', 'NEW'}), (g, {'AAA', 'NEW'})]"));
     }
 
     #[test]
     fn a_digest_stands_in_the_place_of_the_one_before() {
         let [a, _, c] = digests();
         let one = [AddedDigest { symbol: "m:f", old: &a, new: &c }];
-        let replaced = |text: &str| with_replaced(&filled(text), &one);
-        assert_eq!(replaced("[(f, {'BBB', 'AAA'})]").unwrap(), filled("[(f, {'BBB', 'NEW'})]"));
+        let replaced = |text: &str| replace_digests(&fill_digests(text), &one);
+        assert_eq!(replaced("[(f, {'BBB', 'AAA'})]").unwrap(), fill_digests("[(f, {'BBB', 'NEW'})]"));
         for wrong in ["D = {f: 'AAA'}", "# AAA", "{f: {'AAA'}, g: {'AAA'}}"] {
             assert_eq!(replaced(wrong).unwrap_err().0, "m:f", "{wrong}");
         }
@@ -202,7 +205,7 @@ mod tests {
             ("D = [[f, 'AAA']]", &[0], "not an item of a set"),
             ("# AAA\n", &[0], "not an item of a set"),
         ] {
-            let (symbol, why) = edited(before, olds).unwrap_err();
+            let (symbol, why) = edit_digests(before, olds).unwrap_err();
             assert!(symbol == "m:f" && why.contains(told), "{before}: {why}");
         }
     }

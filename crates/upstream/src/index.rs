@@ -26,11 +26,11 @@ impl PackageIndex {
     /// # Errors
     /// [`IndexError`] if the index does not list the package.
     #[truing_core::boxed_future]
-    pub async fn releases(&self, package: &str) -> Result<Vec<PackageRelease>, IndexError> {
+    pub async fn fetch_releases(&self, package: &str) -> Result<Vec<PackageRelease>, IndexError> {
         let releases = match self.registry() {
-            PackageRegistry::Pypi => pypi::releases(self, package).await?,
-            PackageRegistry::Npm => npm::releases(self, package).await?,
-            PackageRegistry::Crates => sparse::releases(self, package).await?,
+            PackageRegistry::Pypi => pypi::fetch_releases(self, package).await?,
+            PackageRegistry::Npm => npm::fetch_releases(self, package).await?,
+            PackageRegistry::Crates => sparse::fetch_releases(self, package).await?,
         };
         Ok(releases.into_values().collect())
     }

@@ -58,9 +58,9 @@ pub enum ManifestFileError {
 ///
 /// # Errors
 /// [`ManifestFileError`] if it cannot be read.
-pub fn read(path: &Path) -> Result<PinManifest, ManifestFileError> {
+pub fn read_manifest(path: &Path) -> Result<PinManifest, ManifestFileError> {
     let text = read_file(path)?;
-    let written = of_text(&text, is_toml(path));
+    let written = parse_manifest(&text, is_toml(path));
     let written = written.map_err(|why| ManifestFileError::Form { path: path.to_owned(), why })?;
     PinManifest::new(written).map_err(|source| ManifestFileError::Content { path: path.to_owned(), source })
 }
@@ -70,7 +70,7 @@ pub fn read(path: &Path) -> Result<PinManifest, ManifestFileError> {
 ///
 /// # Errors
 /// [`ManifestFileError`] if it cannot be read or edited.
-pub fn with_digests(path: &Path, digests: &[(&str, &str)]) -> Result<String, ManifestFileError> {
+pub fn add_digests(path: &Path, digests: &[(&str, &str)]) -> Result<String, ManifestFileError> {
     edit_manifest(path, digests, DigestEdit::Add)
 }
 
@@ -79,7 +79,7 @@ pub fn with_digests(path: &Path, digests: &[(&str, &str)]) -> Result<String, Man
 ///
 /// # Errors
 /// [`ManifestFileError`] if it cannot be read or edited.
-pub fn with_only(path: &Path, digests: &[(&str, &str)]) -> Result<String, ManifestFileError> {
+pub fn replace_digests(path: &Path, digests: &[(&str, &str)]) -> Result<String, ManifestFileError> {
     edit_manifest(path, digests, DigestEdit::Replace)
 }
 
@@ -104,14 +104,14 @@ fn edit_manifest(
         };
         let one = (*symbol, *digest, edit);
         text = if is_toml(path) {
-            in_toml(&text, one.0, one.1, one.2)
+            edit_toml(&text, one.0, one.1, one.2)
         } else {
-            in_json(&text, one.0, one.1, one.2)
+            edit_json(&text, one.0, one.1, one.2)
         }
         .map_err(refused)?;
     }
     // The result is parsed again, so that a faulty edit is never kept.
-    let written = of_text(&text, is_toml(path));
+    let written = parse_manifest(&text, is_toml(path));
     let written = written.map_err(|why| ManifestFileError::Form { path: path.to_owned(), why })?;
     PinManifest::new(written)
         .map_err(|source| ManifestFileError::Content { path: path.to_owned(), source })?;
@@ -123,8 +123,8 @@ fn edit_manifest(
 ///
 /// # Errors
 /// [`ManifestFileError`] if it cannot be read or edited.
-pub fn with_digests_in_test(path: &Path, added: &[AddedDigest<'_>]) -> Result<String, ManifestFileError> {
-    hash_test::with_digests(&read_file(path)?, added).map_err(|(symbol, why)| ManifestFileError::Edit {
+pub fn add_digests_in_test(path: &Path, added: &[AddedDigest<'_>]) -> Result<String, ManifestFileError> {
+    hash_test::add_digests(&read_file(path)?, added).map_err(|(symbol, why)| ManifestFileError::Edit {
         path: path.to_owned(),
         symbol,
         why,
@@ -136,8 +136,11 @@ pub fn with_digests_in_test(path: &Path, added: &[AddedDigest<'_>]) -> Result<St
 ///
 /// # Errors
 /// [`ManifestFileError`] if it cannot be read or edited.
-pub fn with_only_in_test(path: &Path, digests: &[AddedDigest<'_>]) -> Result<String, ManifestFileError> {
-    hash_test::with_replaced(&read_file(path)?, digests).map_err(|(symbol, why)| ManifestFileError::Edit {
+pub fn replace_digests_in_test(
+    path: &Path,
+    digests: &[AddedDigest<'_>],
+) -> Result<String, ManifestFileError> {
+    hash_test::replace_digests(&read_file(path)?, digests).map_err(|(symbol, why)| ManifestFileError::Edit {
         path: path.to_owned(),
         symbol,
         why,
@@ -145,7 +148,7 @@ pub fn with_only_in_test(path: &Path, digests: &[AddedDigest<'_>]) -> Result<Str
 }
 
 /// Adds a digest at the end of a definition's list in JSON, or replaces the list's items by it.
-fn in_json(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result<String, String> {
+fn edit_json(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result<String, String> {
     let rows: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let row = rows.get(symbol).copied().ok_or("it is not there")?.get();
     let list = match serde_json::from_str::<BTreeMap<String, &RawValue>>(row) {
@@ -182,8 +185,8 @@ fn in_json(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result<S
     Ok(format!("{before}{comma}{gap}\"{digest}\"{after}"))
 }
 
-/// Edits a definition's list in TOML, as [`in_json`] does in JSON.
-fn in_toml(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result<String, String> {
+/// Edits a definition's list in TOML, as [`edit_json`] does in JSON.
+fn edit_toml(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result<String, String> {
     if is_too_deep(text) {
         return Err(TOO_DEEP.to_owned());
     }
@@ -225,7 +228,7 @@ fn read_file(path: &Path) -> Result<String, ManifestFileError> {
     std::fs::read_to_string(path).map_err(|error| unread(error.to_string()))
 }
 
-fn of_text(text: &str, is_toml: bool) -> Result<BTreeMap<String, ManifestEntry>, String> {
+fn parse_manifest(text: &str, is_toml: bool) -> Result<BTreeMap<String, ManifestEntry>, String> {
     if text.starts_with('\u{feff}') {
         return Err("it begins with a byte order mark: save it without".to_owned());
     }
@@ -286,11 +289,11 @@ mod tests {
             (format!("{{\"a.b\":[\"{digest}\"],\"a.b\":[]}}"), "`a.b` is there twice"),
             ("[]".to_owned(), "an object of definitions"),
         ] {
-            let error = of_text(&text, false).unwrap_err();
+            let error = parse_manifest(&text, false).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
-        assert!(of_text("\"a.b\" = 1", true).unwrap_err().contains("`a.b`: write a list"));
-        let upper = of_text(&format!("{{\"a.b\":[\"{}\"]}}", "A".repeat(40)), false).unwrap();
+        assert!(parse_manifest("\"a.b\" = 1", true).unwrap_err().contains("`a.b`: write a list"));
+        let upper = parse_manifest(&format!("{{\"a.b\":[\"{}\"]}}", "A".repeat(40)), false).unwrap();
         assert!(PinManifest::new(upper).unwrap_err().to_string().contains("in lower case"));
     }
 
@@ -321,15 +324,15 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join(name);
             std::fs::write(&path, filled(before)).unwrap();
-            assert_eq!(with_digests(&path, &[("x:f", &new)]).unwrap(), filled(after));
+            assert_eq!(add_digests(&path, &[("x:f", &new)]).unwrap(), filled(after));
             std::fs::write(&path, filled(after)).unwrap();
-            let only = with_only(&path, &[("x:f", &new)]).unwrap();
+            let only = replace_digests(&path, &[("x:f", &new)]).unwrap();
             assert!(
                 only.contains(&new) && only.matches(&old).count() == after.matches("x:g").count(),
                 "{only}"
             );
-            assert_eq!(with_only(&path, &[("x:f", &new)]).unwrap(), only, "of itself the same");
-            assert!(with_digests(&path, &[("x:h", &new)]).unwrap_err().to_string().contains("not there"));
+            assert_eq!(replace_digests(&path, &[("x:f", &new)]).unwrap(), only, "of itself the same");
+            assert!(add_digests(&path, &[("x:h", &new)]).unwrap_err().to_string().contains("not there"));
         }
     }
 }

@@ -117,7 +117,7 @@ impl UserEnvironment<'_> {
         ];
         for path in files.into_iter().flatten() {
             if let Some(text) = read_optional_file(&path)?
-                && let Some(address) = entries(&text).remove("global.index-url")
+                && let Some(address) = parse_entries(&text).remove("global.index-url")
             {
                 return Ok(Some(plain(address, path.display().to_string())));
             }
@@ -131,9 +131,9 @@ impl UserEnvironment<'_> {
             .map(PathBuf::from)
             .or_else(|| self.below_home(".npmrc"));
         let text = path.as_deref().map(read_optional_file).transpose()?.flatten().unwrap_or_default();
-        let mut entries = entries(&text);
+        let mut entries = parse_entries(&text);
         for value in entries.values_mut() {
-            *value = self.with_variables(value);
+            *value = self.expand_variables(value);
         }
         let scope = package.split_once('/').map(|(scope, _)| scope).filter(|scope| scope.starts_with('@'));
         let of_scope = scope.and_then(|scope| entries.get(&format!("{scope}:registry")));
@@ -149,13 +149,13 @@ impl UserEnvironment<'_> {
         let place = address.split_once(':').map_or("", |(_, place)| place);
         let tokens =
             entries.iter().filter_map(|(key, token)| Some((key.strip_suffix(":_authToken")?, token)));
-        let token = tokens.filter(|(key, _)| begins_at(place, key)).max_by_key(|(key, _)| key.len());
+        let token = tokens.filter(|(key, _)| has_url_prefix(place, key)).max_by_key(|(key, _)| key.len());
         let token = token.map(|(_, token)| SecretString::new(token.as_str()));
         Ok(Some(ConfiguredIndex { address, token, named_by: Some(named_by) }))
     }
 
     /// Replaces `${NAME}` in npm's settings by the variable's value.
-    fn with_variables(&self, value: &str) -> String {
+    fn expand_variables(&self, value: &str) -> String {
         let mut text = String::new();
         let mut rest = value;
         while let Some((before, after)) = rest.split_once("${") {
@@ -181,8 +181,9 @@ impl UserEnvironment<'_> {
         let named_by = path.as_ref().map_or(String::new(), |path| path.display().to_string());
         let mut name = "crates-io".to_owned();
         for _ in 0..MAX_REPLACED {
-            let of_source =
-                |key: &str| self.non_empty_variable(&format!("CARGO_SOURCE_{}_{key}", as_variable(&name)));
+            let of_source = |key: &str| {
+                self.non_empty_variable(&format!("CARGO_SOURCE_{}_{key}", cargo_variable_name(&name)))
+            };
             let source = config.source.get(&name);
             let next = of_source("REPLACE_WITH").or_else(|| source.and_then(|one| one.replace_with.clone()));
             if let Some(next) = next {
@@ -193,7 +194,7 @@ impl UserEnvironment<'_> {
                 return Ok(None);
             }
             let registry =
-                || self.non_empty_variable(&format!("CARGO_REGISTRIES_{}_INDEX", as_variable(&name)));
+                || self.non_empty_variable(&format!("CARGO_REGISTRIES_{}_INDEX", cargo_variable_name(&name)));
             let index = of_source("REGISTRY")
                 .or_else(|| source.and_then(|one| one.registry.clone()))
                 .or_else(registry)
@@ -234,12 +235,12 @@ struct CargoRegistryConfig {
 }
 
 /// Returns a name in the form of Cargo's variables.
-fn as_variable(name: &str) -> String {
+fn cargo_variable_name(name: &str) -> String {
     name.to_ascii_uppercase().replace(['-', '.'], "_")
 }
 
 /// Returns true if an address begins with this key and a path segment ends there.
-fn begins_at(place: &str, key: &str) -> bool {
+fn has_url_prefix(place: &str, key: &str) -> bool {
     let key = key.trim_end_matches('/');
     place.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -260,7 +261,7 @@ fn read_optional_file(path: &Path) -> Result<Option<String>, IndexConfigError> {
 }
 
 /// Parses lines `key = value` of pip's and npm's settings; a key within a section becomes `section.key`.
-fn entries(text: &str) -> BTreeMap<String, String> {
+fn parse_entries(text: &str) -> BTreeMap<String, String> {
     let (mut section, mut entries) = (String::new(), BTreeMap::new());
     for line in text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';'])) {
         if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
@@ -278,7 +279,7 @@ mod tests {
     use super::*;
 
     /// Finds the index with these variables and files in a home folder.
-    fn own(
+    fn find_index_with(
         registry: PackageRegistry,
         package: &str,
         variables: &[(&str, &str)],
@@ -357,7 +358,7 @@ mod tests {
                 None,
             ),
         ] {
-            let own = own(registry, package, variables, files).unwrap();
+            let own = find_index_with(registry, package, variables, files).unwrap();
             let is = (own.address.as_str(), own.token.as_ref().map(SecretString::expose));
             assert_eq!(is, (address, token), "{registry:?} {variables:?} {files:?}");
         }
@@ -372,13 +373,16 @@ mod tests {
             replaced("crates-io"),
         ] {
             let error =
-                own(PackageRegistry::Crates, "a", &[], &[(".cargo/config.toml", &config)]).unwrap_err();
+                find_index_with(PackageRegistry::Crates, "a", &[], &[(".cargo/config.toml", &config)])
+                    .unwrap_err();
             assert!(error.to_string().contains("not a sparse index"), "{error}");
         }
-        let error = own(PackageRegistry::Crates, "a", &[], &[(".cargo/config.toml", "[")]).unwrap_err();
+        let error =
+            find_index_with(PackageRegistry::Crates, "a", &[], &[(".cargo/config.toml", "[")]).unwrap_err();
         assert!(matches!(error, IndexConfigError::File { .. }), "{error}");
         let deep = "[".repeat(101);
-        let error = own(PackageRegistry::Crates, "a", &[], &[(".cargo/config.toml", &deep)]).unwrap_err();
+        let error =
+            find_index_with(PackageRegistry::Crates, "a", &[], &[(".cargo/config.toml", &deep)]).unwrap_err();
         assert!(error.to_string().contains("more than 100 brackets are open at once"), "{error}");
     }
 
@@ -386,7 +390,7 @@ mod tests {
     fn settings_are_read_up_to_their_bound() {
         let most = usize::try_from(MAX_FILE).unwrap();
         let of = |bytes: usize| {
-            own(
+            find_index_with(
                 PackageRegistry::Npm,
                 "x",
                 &[],

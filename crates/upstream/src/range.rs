@@ -36,7 +36,7 @@ impl VersionRange {
         let admits = match registry {
             PackageRegistry::Pypi => {
                 let range = VersionSpecifiers::from_str(text).map_err(|error| wrong(&error))?;
-                return Ok(Self::of_specifiers(range));
+                return Ok(Self::from_specifiers(range));
             }
             PackageRegistry::Npm => {
                 nodejs_semver::Range::parse(text).map(VersionMatcher::Npm).map_err(|error| wrong(&error))
@@ -49,13 +49,13 @@ impl VersionRange {
     }
 
     /// Makes a range of a Python project.
-    pub(crate) fn of_specifiers(range: VersionSpecifiers) -> Self {
+    pub(crate) fn from_specifiers(range: VersionSpecifiers) -> Self {
         let text = range.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         Self { text, admits: VersionMatcher::Pypi(range) }
     }
 
     /// Makes a range of the one version that a project holds a copy of.
-    pub fn of_copy(version: PackageVersion) -> Self {
+    pub fn from_copied_version(version: PackageVersion) -> Self {
         Self { text: version.to_string(), admits: VersionMatcher::Copy(version) }
     }
 
@@ -80,7 +80,7 @@ impl VersionRange {
     }
 
     /// Returns true if the range also contains the next patch after this release.
-    pub fn is_open_after(&self, release: &PackageVersion) -> bool {
+    pub fn contains_next_patch(&self, release: &PackageVersion) -> bool {
         release.next_patch().is_some_and(|next| self.contains(&next))
     }
 
@@ -99,7 +99,7 @@ impl VersionRange {
                 .with_same_form(release, floor)
                 .filter(|kept| kept.contains(release))
                 .or_else(|| self.with_release(RangeStyle::ExclusiveUpperNextPatch, release, floor)),
-            RangeStyle::VendoredVersion => Some(Self::of_copy(release.clone())),
+            RangeStyle::VendoredVersion => Some(Self::from_copied_version(release.clone())),
             RangeStyle::Exact => match registry {
                 PackageRegistry::Pypi => parse(format!("=={release}")),
                 PackageRegistry::Npm => parse(release.to_string()),
@@ -128,12 +128,12 @@ impl VersionRange {
                                 VersionSpecifier::from_version(Operator::GreaterThanEqual, floor.clone()).ok()
                             }
                             Some(PackageVersion::Npm(_) | PackageVersion::Crates(_)) | None => {
-                                lower_of(range)
+                                greatest_lower_bound(range)
                             }
                         };
                         let PackageVersion::Pypi(upper) = upper else { return None };
                         let upper = VersionSpecifier::from_version(Operator::LessThan, upper).ok()?;
-                        Some(Self::of_specifiers(lower.into_iter().chain([upper]).chain(rest).collect()))
+                        Some(Self::from_specifiers(lower.into_iter().chain([upper]).chain(rest).collect()))
                     }
                     VersionMatcher::Npm(range) => {
                         let least = || range.min_version().map(PackageVersion::Npm);
@@ -142,7 +142,7 @@ impl VersionRange {
                     }
                     VersionMatcher::Crates(range) => match floor.cloned().or_else(|| lower_bound(range)) {
                         Some(lower) => parse(format!(">={lower}, <{upper}")),
-                        None if has_lower(range) => None,
+                        None if has_lower_bound(range) => None,
                         None => parse(format!("<{upper}")),
                     },
                     VersionMatcher::Copy(_) => None,
@@ -155,13 +155,13 @@ impl VersionRange {
     fn with_same_form(&self, release: &PackageVersion, floor: Option<&PackageVersion>) -> Option<Self> {
         match (&self.admits, release, floor) {
             (VersionMatcher::Pypi(range), PackageVersion::Pypi(release), None) => {
-                keep::python_range(range, release, None).map(Self::of_specifiers)
+                keep::python_range(range, release, None).map(Self::from_specifiers)
             }
             (
                 VersionMatcher::Pypi(range),
                 PackageVersion::Pypi(release),
                 Some(PackageVersion::Pypi(floor)),
-            ) => keep::python_range(range, release, Some(floor)).map(Self::of_specifiers),
+            ) => keep::python_range(range, release, Some(floor)).map(Self::from_specifiers),
             (VersionMatcher::Npm(_), PackageVersion::Npm(release), floor) => {
                 keep::npm_range(&self.text, release, floor)
             }
@@ -194,13 +194,13 @@ impl PartialEq for VersionRange {
 
 impl Eq for VersionRange {}
 
-pub(crate) fn is_lower(specifier: &VersionSpecifier) -> bool {
+pub(crate) fn is_lower_bound(specifier: &VersionSpecifier) -> bool {
     matches!(*specifier.operator(), Operator::GreaterThanEqual | Operator::GreaterThan)
 }
 
 /// Returns the greatest lower bound. A pinned version counts as one, and so does the version of a compatible
 /// release.
-fn lower_of(range: &VersionSpecifiers) -> Option<VersionSpecifier> {
+fn greatest_lower_bound(range: &VersionSpecifiers) -> Option<VersionSpecifier> {
     let bound = |one: &VersionSpecifier| match *one.operator() {
         Operator::GreaterThanEqual | Operator::GreaterThan => Some(one.clone()),
         Operator::Equal | Operator::ExactEqual | Operator::EqualStar | Operator::TildeEqual => {
@@ -217,12 +217,12 @@ fn is_exclusion(specifier: &VersionSpecifier) -> bool {
     matches!(*specifier.operator(), Operator::NotEqual | Operator::NotEqualStar)
 }
 
-pub(crate) fn is_upper(specifier: &VersionSpecifier) -> bool {
+pub(crate) fn is_upper_bound(specifier: &VersionSpecifier) -> bool {
     matches!(*specifier.operator(), Operator::LessThan | Operator::LessThanEqual)
 }
 
 /// Returns true if a requirement of Cargo has a lower bound.
-fn has_lower(range: &semver::VersionReq) -> bool {
+fn has_lower_bound(range: &semver::VersionReq) -> bool {
     range.comparators.iter().any(|one| !matches!(one.op, semver::Op::Less | semver::Op::LessEq))
 }
 
@@ -248,7 +248,7 @@ fn lower_bound(range: &semver::VersionReq) -> Option<PackageVersion> {
 mod tests {
     use super::*;
 
-    fn following(
+    fn range_with_release(
         registry: PackageRegistry,
         range: &str,
         style: RangeStyle,
@@ -291,7 +291,11 @@ mod tests {
             (Crates, "=1.2.0", Exact, "1.3.4", None, Some("=1.3.4")),
             (Crates, "0.3", Caret, "0.4.1", None, Some("0.4.1")),
         ] {
-            assert_eq!(following(registry, range, style, to, floor).as_deref(), expected, "{range} {to}");
+            assert_eq!(
+                range_with_release(registry, range, style, to, floor).as_deref(),
+                expected,
+                "{range} {to}"
+            );
         }
     }
 
@@ -307,7 +311,7 @@ mod tests {
     fn a_vendored_version_is_no_range() {
         let [one, two] =
             ["1.2.0", "1.2.1"].map(|text| PackageVersion::parse(PackageRegistry::Npm, text).unwrap());
-        let copy = VersionRange::of_copy(one.clone());
+        let copy = VersionRange::from_copied_version(one.clone());
         assert!(copy.contains(&one) && !copy.contains(&two));
         let next = copy.with_release(RangeStyle::VendoredVersion, &two, None).unwrap();
         assert_eq!(next.to_string(), "1.2.1");

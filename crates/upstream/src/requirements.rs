@@ -61,7 +61,7 @@ impl DependentProject {
                 follower.add_document(document.as_item());
             } else {
                 let lines = text.lines().filter(|line| !line.trim_start().starts_with('-'));
-                follower.requires.extend(lines.filter_map(pep508::name));
+                follower.requires.extend(lines.filter_map(pep508::package_name));
             }
         }
         follower.imports = imports.iter().map(|name| name.to_ascii_lowercase().replace('_', "-")).collect();
@@ -73,9 +73,9 @@ impl DependentProject {
         let at = |keys: &[&str]| keys.iter().fold(document, |item, key| item.get(key).unwrap_or(&Item::None));
         let names = |item: &Item| -> Vec<String> {
             let texts = item.as_array().into_iter().flatten().filter_map(toml_edit::Value::as_str);
-            texts.filter_map(pep508::name).collect()
+            texts.filter_map(pep508::package_name).collect()
         };
-        let python = at(&["project", "requires-python"]).as_str().filter(|text| is_safe(text));
+        let python = at(&["project", "requires-python"]).as_str().filter(|text| is_cheap_to_compare(text));
         let python = python.and_then(|text| VersionSpecifiers::from_str(text).ok());
         self.python = self.python.take().or(python);
         self.requires.extend(names(at(&["project", "dependencies"])));
@@ -86,7 +86,7 @@ impl DependentProject {
         }
         let poetry = at(&["tool", "poetry", "dependencies"]).as_table_like();
         let poetry = poetry.into_iter().flat_map(|of| of.iter());
-        self.requires.extend(poetry.filter_map(|(name, _)| pep508::name(name)));
+        self.requires.extend(poetry.filter_map(|(name, _)| pep508::package_name(name)));
     }
 
     /// Returns the changed requirements that do not affect the project, by name, each with the reason.
@@ -121,17 +121,20 @@ impl DependentProject {
         old: &BTreeSet<String>,
         new: &BTreeSet<String>,
     ) -> Option<UnguardedReason> {
-        if old.len().max(new.len()) > MAX_TEXTS || !old.iter().chain(new).all(|text| is_safe(text)) {
+        if old.len().max(new.len()) > MAX_TEXTS
+            || !old.iter().chain(new).all(|text| is_cheap_to_compare(text))
+        {
             return None;
         }
         if name == PYTHON {
-            return self.python_reason(old, new);
+            return self.python_unguarded_reason(old, new);
         }
         let read = |texts: &BTreeSet<String>| {
             texts.iter().map(|text| MarkedRequirement::parse(text)).collect::<Option<Vec<_>>>()
         };
         let (old, new) = (read(old)?, read(new)?);
-        let same = |scope: &InstallScope<'_>| scope.needs_hold(&new, &old) && scope.needs_hold(&old, &new);
+        let same =
+            |scope: &InstallScope<'_>| scope.satisfies_needs(&new, &old) && scope.satisfies_needs(&old, &new);
         let mut scope = InstallScope { extras: self.extras.as_deref(), python: MarkerTree::TRUE };
         if same(&scope) {
             return Some(UnguardedReason::OfExtra);
@@ -141,11 +144,15 @@ impl DependentProject {
             return Some(UnguardedReason::OfOtherPython);
         }
         let why = if new.is_empty() { UnguardedReason::Dropped } else { UnguardedReason::Wider };
-        (scope.needs_hold(&new, &old) && !self.uses_package(name)).then_some(why)
+        (scope.satisfies_needs(&new, &old) && !self.uses_package(name)).then_some(why)
     }
 
     /// Returns that reason for a change of Python's own versions.
-    fn python_reason(&self, old: &BTreeSet<String>, new: &BTreeSet<String>) -> Option<UnguardedReason> {
+    fn python_unguarded_reason(
+        &self,
+        old: &BTreeSet<String>,
+        new: &BTreeSet<String>,
+    ) -> Option<UnguardedReason> {
         let range = |texts: &BTreeSet<String>| {
             let texts = texts.iter().map(|text| VersionSpecifiers::from_str(text).ok());
             texts
@@ -171,7 +178,7 @@ impl DependentProject {
 }
 
 /// Returns true if the text can be compared in bounded time, and without numbers that overflow.
-fn is_safe(text: &str) -> bool {
+fn is_cheap_to_compare(text: &str) -> bool {
     let mut numbers = text.split(|letter: char| !letter.is_ascii_digit());
     text.len() <= MAX_TEXT && numbers.all(|number| number.len() <= MAX_DIGITS)
 }
@@ -232,7 +239,7 @@ impl InstallScope<'_> {
     /// Returns true if every installation that fulfils `fulfilled` also fulfils `needs`. That is the case if the
     /// given requirements that apply wherever a need applies have a narrower range together, and at least its
     /// extras.
-    fn needs_hold(&self, needs: &[MarkedRequirement], fulfilled: &[MarkedRequirement]) -> bool {
+    fn satisfies_needs(&self, needs: &[MarkedRequirement], fulfilled: &[MarkedRequirement]) -> bool {
         needs.iter().filter(|need| self.can_overlap(&need.marker, &MarkerTree::TRUE)).all(|need| {
             let there = |one: &&MarkedRequirement| !self.can_overlap(&need.marker, &one.marker.negate());
             let there: Vec<&MarkedRequirement> = fulfilled.iter().filter(there).collect();
@@ -251,13 +258,23 @@ mod tests {
         texts.iter().map(|text| (*text).to_owned()).collect()
     }
 
-    fn follower(extras: &[&str], python: &str, requires: &[&str], imports: &[&str]) -> DependentProject {
+    fn dependent_project(
+        extras: &[&str],
+        python: &str,
+        requires: &[&str],
+        imports: &[&str],
+    ) -> DependentProject {
         let extras = extras.iter().map(|extra| ExtraName::from_str(extra).unwrap()).collect();
         let python = VersionSpecifiers::from_str(python).ok().filter(|_| !python.is_empty());
         DependentProject { extras: Some(extras), python, requires: set(requires), imports: set(imports) }
     }
 
-    fn why(follower: &DependentProject, name: &str, old: &[&str], new: &[&str]) -> Option<UnguardedReason> {
+    fn unguarded_reason_for(
+        follower: &DependentProject,
+        name: &str,
+        old: &[&str],
+        new: &[&str],
+    ) -> Option<UnguardedReason> {
         let of = |texts: &[&str]| {
             let texts = BTreeMap::from([(name.to_owned(), set(texts))]);
             ReleaseSources {
@@ -271,16 +288,21 @@ mod tests {
     #[test]
     fn a_change_of_an_extra_reaches_who_asks_for_it() {
         let (old, new) = (["awscrt==0.19.19;extra=='crt'"], ["awscrt==0.20.9;extra=='crt'"]);
-        let told = |extras: &[&str]| why(&follower(extras, "", &[], &[]), "awscrt", &old, &new);
+        let told = |extras: &[&str]| {
+            unguarded_reason_for(&dependent_project(extras, "", &[], &[]), "awscrt", &old, &new)
+        };
         assert_eq!(told(&[]), Some(UnguardedReason::OfExtra));
         assert_eq!(told(&["other"]), Some(UnguardedReason::OfExtra));
         assert_eq!(told(&["crt"]), None);
         // The extras in use are not known.
-        assert_eq!(why(&DependentProject::default(), "awscrt", &old, &new), None);
+        assert_eq!(unguarded_reason_for(&DependentProject::default(), "awscrt", &old, &new), None);
         // The change is not of the extra alone.
         let also = ["awscrt==0.20.9;extra=='crt'", "awscrt>=0.20"];
-        assert_eq!(why(&follower(&[], "", &[], &[]), "awscrt", &old, &also), None);
-        assert_eq!(why(&follower(&[], "", &[], &[]), "awscrt", &[], &new), Some(UnguardedReason::OfExtra));
+        assert_eq!(unguarded_reason_for(&dependent_project(&[], "", &[], &[]), "awscrt", &old, &also), None);
+        assert_eq!(
+            unguarded_reason_for(&dependent_project(&[], "", &[], &[]), "awscrt", &[], &new),
+            Some(UnguardedReason::OfExtra)
+        );
     }
 
     #[test]
@@ -288,13 +310,16 @@ mod tests {
         let old =
             ["urllib3<1.27,>=1.25.4;python_version<'3.10'", "urllib3<3,>=1.25.4;python_version>='3.10'"];
         let new = ["urllib3<3,>=1.25.4"];
-        let told = |python: &str| why(&follower(&[], python, &["urllib3"], &[]), "urllib3", &old, &new);
+        let told = |python: &str| {
+            unguarded_reason_for(&dependent_project(&[], python, &["urllib3"], &[]), "urllib3", &old, &new)
+        };
         assert_eq!(told(">=3.10"), Some(UnguardedReason::OfOtherPython));
         assert_eq!(told(">=3.10.1,<4"), Some(UnguardedReason::OfOtherPython));
         assert_eq!(told(">=3.9"), None);
         assert_eq!(told(""), None);
-        let python =
-            |own: &str, old: &str, new: &str| why(&follower(&[], own, &[], &[]), "Python", &[old], &[new]);
+        let python = |own: &str, old: &str, new: &str| {
+            unguarded_reason_for(&dependent_project(&[], own, &[], &[]), "Python", &[old], &[new])
+        };
         assert_eq!(python(">=3.10", ">=3.9", ">=3.10"), Some(UnguardedReason::OfOtherPython));
         assert_eq!(python(">=3.9", ">=3.9", ">=3.10"), None);
         assert_eq!(python("", ">=3.9", ">=3.10"), None);
@@ -307,21 +332,30 @@ mod tests {
     #[test]
     fn a_wider_range_reaches_who_uses_the_package() {
         let (old, new) = (["urllib3<2.1,>=1.25.4"], ["urllib3!=2.2.0,<3,>=1.25.4"]);
-        let nobody = follower(&[], "", &[], &["aiohttp"]);
-        assert_eq!(why(&nobody, "urllib3", &old, &new), Some(UnguardedReason::Wider));
-        assert_eq!(why(&nobody, "urllib3", &new, &old), None);
-        assert_eq!(why(&nobody, "urllib3", &old, &[]), Some(UnguardedReason::Dropped));
-        assert_eq!(why(&nobody, "Python", &[">=3.9"], &[]), Some(UnguardedReason::Dropped));
-        assert_eq!(why(&nobody, "urllib3", &[], &old), None);
+        let nobody = dependent_project(&[], "", &[], &["aiohttp"]);
+        assert_eq!(unguarded_reason_for(&nobody, "urllib3", &old, &new), Some(UnguardedReason::Wider));
+        assert_eq!(unguarded_reason_for(&nobody, "urllib3", &new, &old), None);
+        assert_eq!(unguarded_reason_for(&nobody, "urllib3", &old, &[]), Some(UnguardedReason::Dropped));
+        assert_eq!(unguarded_reason_for(&nobody, "Python", &[">=3.9"], &[]), Some(UnguardedReason::Dropped));
+        assert_eq!(unguarded_reason_for(&nobody, "urllib3", &[], &old), None);
         for (requires, imports) in [(&["urllib3"][..], &[][..]), (&[], &["urllib3"])] {
-            assert_eq!(why(&follower(&[], "", requires, imports), "urllib3", &old, &new), None);
+            assert_eq!(
+                unguarded_reason_for(&dependent_project(&[], "", requires, imports), "urllib3", &old, &new),
+                None
+            );
         }
         for (package, module) in
             [("python-dateutil", "dateutil"), ("pyyaml", "yaml"), ("ruamel-yaml", "ruamel-yaml")]
         {
             let (old, new) = ([format!("{package}<1")], [format!("{package}<2")]);
-            let told =
-                |imports: &[&str]| why(&follower(&[], "", &[], imports), package, &[&old[0]], &[&new[0]]);
+            let told = |imports: &[&str]| {
+                unguarded_reason_for(
+                    &dependent_project(&[], "", &[], imports),
+                    package,
+                    &[&old[0]],
+                    &[&new[0]],
+                )
+            };
             assert_eq!(
                 (told(&[module]), told(&["other"])),
                 (None, Some(UnguardedReason::Wider)),
@@ -331,23 +365,26 @@ mod tests {
         // The range is split by a marker, and wider in each part; the last case has the same range and one
         // more extra.
         let split = ["urllib3<1.27;python_version<'3.10'", "urllib3<2.1;python_version>='3.10'"];
-        assert_eq!(why(&nobody, "urllib3", &["urllib3<1.27"], &split), Some(UnguardedReason::Wider));
-        assert_eq!(why(&nobody, "urllib3", &["urllib3<1.28"], &split), None);
-        assert_eq!(why(&nobody, "a", &["a<2"], &["a[b]<2"]), None);
+        assert_eq!(
+            unguarded_reason_for(&nobody, "urllib3", &["urllib3<1.27"], &split),
+            Some(UnguardedReason::Wider)
+        );
+        assert_eq!(unguarded_reason_for(&nobody, "urllib3", &["urllib3<1.28"], &split), None);
+        assert_eq!(unguarded_reason_for(&nobody, "a", &["a<2"], &["a[b]<2"]), None);
     }
 
     #[test]
     fn what_cannot_be_compared_reaches_everybody() {
-        let nobody = follower(&[], ">=3.9", &[], &[]);
+        let nobody = dependent_project(&[], ">=3.9", &[], &[]);
         let long = format!("a<3;{}", vec!["os_name=='a'"; 30].join(" or "));
         let many = vec!["1"; 20].join("1");
         let numbers =
             [format!("a<3;python_version>'3.{many}'"), format!("a==1.{many}.*"), format!("a~=1.{many}")];
         let wrong = ["a@https://example.org/a.whl", "a<", "a<3;b==", "-", long.as_str()];
         for text in wrong.into_iter().chain(numbers.iter().map(String::as_str)) {
-            assert_eq!(why(&nobody, "a", &["a<2"], &[text]), None, "{text}");
+            assert_eq!(unguarded_reason_for(&nobody, "a", &["a<2"], &[text]), None, "{text}");
         }
-        assert_eq!(why(&nobody, "Python", &[">=3"], &["three"]), None);
+        assert_eq!(unguarded_reason_for(&nobody, "Python", &[">=3"], &["three"]), None);
     }
 
     #[test]

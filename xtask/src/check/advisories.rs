@@ -18,12 +18,13 @@ const HOW: &str = "no advisory database (data outside the repository): \
 
 /// Checks `Cargo.lock` against the database in `folder`, or the one in its usual place.
 pub(crate) fn check(root: &Path, folder: Option<&Path>) -> Result<CheckReport> {
-    let Some(folder) = folder.map(Path::to_path_buf).or_else(usual_place) else {
+    let Some(folder) = folder.map(Path::to_path_buf).or_else(default_folder) else {
         return Ok(CheckReport::NotRun(HOW.to_owned()));
     };
-    let database = read(&folder)?;
-    let locked = workspace::lock_file(root)?;
-    let (problems, warnings) = judge(&locked, &database, &deny::read(root)?.advisories.ignore)?;
+    let database = read_advisories(&folder)?;
+    let locked = workspace::read_lock_file(root)?;
+    let (problems, warnings) =
+        find_problems(&locked, &database, &deny::read_config(root)?.advisories.ignore)?;
     let newest = database.iter().map(|advisory| advisory.date.as_str()).max().unwrap_or("none");
     let at =
         format!("{} locked packages, {} advisories, the newest of {newest}", locked.len(), database.len());
@@ -31,7 +32,7 @@ pub(crate) fn check(root: &Path, folder: Option<&Path>) -> Result<CheckReport> {
 }
 
 /// Returns the folder in which `cargo audit` keeps its copy, if there is one.
-fn usual_place() -> Option<PathBuf> {
+fn default_folder() -> Option<PathBuf> {
     let home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")))?;
@@ -60,10 +61,10 @@ impl Advisory {
 }
 
 /// Returns every advisory of the database that was not withdrawn.
-fn read(folder: &Path) -> Result<Vec<Advisory>> {
+fn read_advisories(folder: &Path) -> Result<Vec<Advisory>> {
     let mut advisories = Vec::new();
-    for package in entries(&folder.join("crates"))? {
-        for file in entries(&package)? {
+    for package in sorted_entries(&folder.join("crates"))? {
+        for file in sorted_entries(&package)? {
             if file.extension().is_none_or(|extension| extension != "md") {
                 continue;
             }
@@ -80,7 +81,7 @@ fn read(folder: &Path) -> Result<Vec<Advisory>> {
 }
 
 /// Lists a folder's entries, sorted.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = std::fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>())
         .with_context(|| format!("cannot list {}", folder.display()))?;
@@ -132,7 +133,7 @@ fn parse(text: &str) -> Result<Option<Advisory>> {
 }
 
 /// Returns the problems of locked versions, and the warnings.
-fn judge(
+fn find_problems(
     locked: &[LockedPackage],
     database: &[Advisory],
     ignored: &[IgnoredAdvisory],
@@ -184,12 +185,12 @@ mod tests {
     }
 
     /// Returns problems and warnings about one locked version of `leaky`.
-    fn judged(
+    fn find_problems_in(
         folder: &tempfile::TempDir,
         version: &str,
         ignored: &[IgnoredAdvisory],
     ) -> (Vec<String>, Vec<String>) {
-        judge(&[locked("leaky", version)], &read(folder.path()).unwrap(), ignored).unwrap()
+        find_problems(&[locked("leaky", version)], &read_advisories(folder.path()).unwrap(), ignored).unwrap()
     }
 
     #[test]
@@ -207,10 +208,10 @@ mod tests {
             // In doubt, the version is affected.
             ("1.2.3-rc.1", true),
         ] {
-            let (problems, warnings) = judged(&folder, version, &[]);
+            let (problems, warnings) = find_problems_in(&folder, version, &[]);
             assert_eq!((problems.len(), warnings.len()), (usize::from(affected), 0), "{version}");
         }
-        let (problems, _) = judged(&folder, "1.0.0", &[]);
+        let (problems, _) = find_problems_in(&folder, "1.0.0", &[]);
         assert_eq!(
             problems,
             ["leaky 1.0.0: RUSTSEC-2000-0001: Leaks (https://rustsec.org/advisories/RUSTSEC-2000-0001)"]
@@ -219,7 +220,7 @@ mod tests {
 
     #[test]
     fn an_advisory_without_patched_versions_affects_all() {
-        assert_eq!(judged(&database("", "patched = []"), "99.0.0", &[]).0.len(), 1);
+        assert_eq!(find_problems_in(&database("", "patched = []"), "99.0.0", &[]).0.len(), 1);
     }
 
     #[test]
@@ -232,10 +233,10 @@ mod tests {
             safe.path().join("crates/leaky/RUSTSEC-2000-0002.md"),
         )
         .unwrap();
-        assert_eq!(judged(&safe, "1.0.0", &[]), (Vec::new(), Vec::new()));
+        assert_eq!(find_problems_in(&safe, "1.0.0", &[]), (Vec::new(), Vec::new()));
 
         let informational = database("informational = \"unmaintained\"", "patched = []");
-        let (problems, warnings) = judged(&informational, "1.0.0", &[]);
+        let (problems, warnings) = find_problems_in(&informational, "1.0.0", &[]);
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(warnings, ["leaky 1.0.0: RUSTSEC-2000-0001: Leaks (unmaintained)"]);
     }
@@ -245,7 +246,7 @@ mod tests {
         let ignored = |id: &str| IgnoredAdvisory { id: id.into(), reason: "not called".into() };
         let folder = database("", "patched = []");
         let (problems, warnings) =
-            judged(&folder, "1.0.0", &[ignored("RUSTSEC-2000-0001"), ignored("RUSTSEC-2000-0009")]);
+            find_problems_in(&folder, "1.0.0", &[ignored("RUSTSEC-2000-0001"), ignored("RUSTSEC-2000-0009")]);
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(
             warnings,
@@ -260,18 +261,20 @@ mod tests {
     fn other_packages_and_our_own_are_not_affected() {
         let folder = database("", "patched = []");
         let ours = LockedPackage { source: None, ..locked("leaky", "1.0.0") };
-        let judged = judge(&[ours, locked("tight", "1.0.0")], &read(folder.path()).unwrap(), &[]).unwrap();
+        let judged =
+            find_problems(&[ours, locked("tight", "1.0.0")], &read_advisories(folder.path()).unwrap(), &[])
+                .unwrap();
         assert_eq!(judged, (Vec::new(), Vec::new()));
     }
 
     #[test]
     fn what_cannot_be_understood_is_an_error_and_never_passed_over() {
         for versions in ["patched = [\"newer\"]", "patched = 1", "fixed = []"] {
-            assert!(read(database("", versions).path()).is_err(), "{versions}");
+            assert!(read_advisories(database("", versions).path()).is_err(), "{versions}");
         }
         let empty = tempfile::tempdir().unwrap();
-        assert!(read(empty.path()).is_err());
+        assert!(read_advisories(empty.path()).is_err());
         std::fs::create_dir(empty.path().join("crates")).unwrap();
-        assert!(read(empty.path()).unwrap_err().to_string().contains("holds no advisories"));
+        assert!(read_advisories(empty.path()).unwrap_err().to_string().contains("holds no advisories"));
     }
 }

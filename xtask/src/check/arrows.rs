@@ -106,17 +106,20 @@ const TLS: &[&str] = &["rustls", "aws-lc-rs"];
 
 /// Checks the graph of this workspace.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
-    let members = workspace::members(root)?;
-    let deny = deny::read(root)?;
-    let graph = workspace::graph(root, DependencyScope::WithTests)?;
+    let members = workspace::workspace_members(root)?;
+    let deny = deny::read_config(root)?;
+    let graph = workspace::dependency_graph(root, DependencyScope::WithTests)?;
 
-    let mut problems = stray_arrows(&members);
+    let mut problems = unlisted_dependencies(&members);
     for pure in PURE {
-        problems.extend(impurities(pure, &workspace::graph(root, DependencyScope::LinkedInto(pure))?));
+        problems.extend(forbidden_packages(
+            pure,
+            &workspace::dependency_graph(root, DependencyScope::LinkedInto(pure))?,
+        ));
     }
-    problems.extend(banned(&graph, &deny.bans.deny));
-    problems.extend(second_versions(&graph, TLS));
-    problems.extend(foreign(&workspace::lock_file(root)?, &deny.sources.allow_registry));
+    problems.extend(banned_packages(&graph, &deny.bans.deny));
+    problems.extend(duplicate_versions(&graph, TLS));
+    problems.extend(foreign_packages(&workspace::read_lock_file(root)?, &deny.sources.allow_registry));
     Ok(CheckReport::Looked {
         at: format!("{} crates of ours, {} packages in all", members.len(), graph.len()),
         problems,
@@ -125,7 +128,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
 }
 
 /// Returns normal dependencies between members that the table does not list.
-fn stray_arrows(members: &[WorkspaceMember]) -> Vec<String> {
+fn unlisted_dependencies(members: &[WorkspaceMember]) -> Vec<String> {
     let ours = |name: &str| members.iter().any(|member| member.name == name);
     let mut problems = Vec::new();
     for member in members {
@@ -144,7 +147,7 @@ fn stray_arrows(members: &[WorkspaceMember]) -> Vec<String> {
 }
 
 /// Returns the forbidden packages that a pure crate is linked with.
-fn impurities(pure: &str, linked: &[ResolvedPackage]) -> Vec<String> {
+fn forbidden_packages(pure: &str, linked: &[ResolvedPackage]) -> Vec<String> {
     let impure = linked.iter().filter(|package| IMPURE.contains(&package.name.as_str()));
     impure
         .map(|package| {
@@ -157,7 +160,7 @@ fn impurities(pure: &str, linked: &[ResolvedPackage]) -> Vec<String> {
 }
 
 /// Returns the packages of the graph that are banned.
-fn banned(graph: &[ResolvedPackage], bans: &[BannedCrate]) -> Vec<String> {
+fn banned_packages(graph: &[ResolvedPackage], bans: &[BannedCrate]) -> Vec<String> {
     let mut problems = Vec::new();
     for BannedCrate { name, reason } in bans {
         for package in graph.iter().filter(|package| package.name == *name) {
@@ -168,7 +171,7 @@ fn banned(graph: &[ResolvedPackage], bans: &[BannedCrate]) -> Vec<String> {
 }
 
 /// Returns the packages of `single` that are in the graph in more than one version.
-fn second_versions(graph: &[ResolvedPackage], single: &[&str]) -> Vec<String> {
+fn duplicate_versions(graph: &[ResolvedPackage], single: &[&str]) -> Vec<String> {
     let mut problems = Vec::new();
     for name in single {
         let versions: Vec<_> = graph.iter().filter(|p| p.name == *name).map(|p| p.version.as_str()).collect();
@@ -180,7 +183,7 @@ fn second_versions(graph: &[ResolvedPackage], single: &[&str]) -> Vec<String> {
 }
 
 /// Returns the packages that are locked to a source other than the allowed registries.
-fn foreign(locked: &[LockedPackage], registries: &[String]) -> Vec<String> {
+fn foreign_packages(locked: &[LockedPackage], registries: &[String]) -> Vec<String> {
     let allowed = |source: &str| {
         source
             .strip_prefix("registry+")
@@ -221,7 +224,7 @@ mod tests {
             member("truing-new", &[]),
         ];
         assert_eq!(
-            stray_arrows(&members),
+            unlisted_dependencies(&members),
             [
                 "truing-diff must not depend on truing-core",
                 "truing-fakes must not depend on truing-store",
@@ -249,7 +252,8 @@ mod tests {
 
     #[test]
     fn a_pure_crate_may_not_reach_the_outside() {
-        let problems = impurities("truing-core", &[package("serde", "1.0.0"), package("getrandom", "0.3.1")]);
+        let problems =
+            forbidden_packages("truing-core", &[package("serde", "1.0.0"), package("getrandom", "0.3.1")]);
         assert_eq!(problems.len(), 1);
         assert!(problems.concat().contains("linked with getrandom"), "{problems:?}");
     }
@@ -257,14 +261,15 @@ mod tests {
     #[test]
     fn a_banned_crate_is_named_with_the_reason() {
         let bans = [BannedCrate { name: "openssl".into(), reason: "one TLS stack".into() }];
-        let problems = banned(&[package("openssl", "0.10.1"), package("openssl-probe", "0.2.0")], &bans);
+        let problems =
+            banned_packages(&[package("openssl", "0.10.1"), package("openssl-probe", "0.2.0")], &bans);
         assert_eq!(problems, ["openssl 0.10.1 is banned: one TLS stack (cargo tree -i openssl)"]);
     }
 
     #[test]
     fn two_versions_of_the_tls_stack_are_a_problem() {
         let graph = [package("rustls", "0.22.0"), package("rustls", "0.23.0"), package("aws-lc-rs", "1.0.0")];
-        assert_eq!(second_versions(&graph, TLS), ["one TLS stack: rustls is there as 0.22.0 and 0.23.0"]);
+        assert_eq!(duplicate_versions(&graph, TLS), ["one TLS stack: rustls is there as 0.22.0 and 0.23.0"]);
     }
 
     #[test]
@@ -275,7 +280,7 @@ mod tests {
             source: source.map(str::to_owned),
         };
         let registries = ["https://index.example/".to_owned()];
-        let problems = foreign(
+        let problems = foreign_packages(
             &[
                 locked(None),
                 locked(Some("registry+https://index.example/")),

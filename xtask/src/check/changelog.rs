@@ -22,14 +22,14 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
         }
         fragments += 1;
         let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
-        problems.extend(wrong(&name, &text).map(|what| format!("changelog.d/{name}: {what}")));
+        problems.extend(fragment_fault(&name, &text).map(|what| format!("changelog.d/{name}: {what}")));
     }
     problems.sort();
     Ok(CheckReport::Looked { at: format!("{fragments} fragments"), problems, warnings: Vec::new() })
 }
 
 /// Returns the fault of a fragment.
-fn wrong(name: &str, text: &str) -> Option<String> {
+fn fragment_fault(name: &str, text: &str) -> Option<String> {
     let named = name
         .strip_suffix(".md")
         .and_then(|name| name.split_once('.'))
@@ -51,8 +51,8 @@ mod tests {
 
     #[test]
     fn fragments_are_named_for_their_kind_and_say_something() {
-        assert_eq!(wrong("exact-once.added.md", "Findings are posted once.\n"), None);
-        assert!(wrong("exact-once.added.md", " \n").is_some());
+        assert_eq!(fragment_fault("exact-once.added.md", "Findings are posted once.\n"), None);
+        assert!(fragment_fault("exact-once.added.md", " \n").is_some());
         for name in [
             "exact-once.md",
             ".added.md",
@@ -61,7 +61,7 @@ mod tests {
             "a.added.txt",
             "a.b.added.md",
         ] {
-            assert!(wrong(name, "Text.").is_some(), "{name}");
+            assert!(fragment_fault(name, "Text.").is_some(), "{name}");
         }
     }
 }

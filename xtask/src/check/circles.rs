@@ -28,23 +28,25 @@ const EXCEPTIONS: &[(&str, usize)] = &[("crates/loops/src/agent.rs", 5)];
 
 /// Checks the modules of every crate.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
-    let files = workspace::tracked(root)?;
+    let files = workspace::tracked_files(root)?;
     let texts: BTreeMap<&str, &str> = files
         .iter()
         .filter(|file| file.path.ends_with(".rs"))
         .map(|file| (file.path.as_str(), file.text.as_str()))
         .collect();
-    Ok(found(&texts, EXCEPTIONS))
+    Ok(find_cycles(&texts, EXCEPTIONS))
 }
 
 /// Finds the cycles among these files, for every crate whose root is among them.
-fn found(texts: &BTreeMap<&str, &str>, exceptions: &[(&str, usize)]) -> CheckReport {
+fn find_cycles(texts: &BTreeMap<&str, &str>, exceptions: &[(&str, usize)]) -> CheckReport {
     let (mut files, mut uses, mut circles) = (0, 0, Vec::new());
-    for root in texts.keys().filter(|path| is_root(path)) {
-        let arrows = tree::arrows(root, texts);
+    for root in texts.keys().filter(|path| is_crate_root(path)) {
+        let arrows = tree::file_uses(root, texts);
         files += arrows.len();
         uses += arrows.values().map(BTreeSet::len).sum::<usize>();
-        circles.extend(components(&arrows).into_iter().map(|files| FileCycle::new(files, &arrows)));
+        circles.extend(
+            strongly_connected_components(&arrows).into_iter().map(|files| FileCycle::new(files, &arrows)),
+        );
     }
     circles.retain(|circle| circle.files.len() > MAX_FILES);
     circles.sort_by_key(|circle| std::cmp::Reverse(circle.files.len()));
@@ -71,7 +73,7 @@ fn found(texts: &BTreeMap<&str, &str>, exceptions: &[(&str, usize)]) -> CheckRep
 }
 
 /// True if this file is the root of a crate.
-fn is_root(path: &str) -> bool {
+fn is_crate_root(path: &str) -> bool {
     let source = path.strip_suffix("/lib.rs").or_else(|| path.strip_suffix("/main.rs"));
     source.and_then(|source| source.strip_suffix("/src")).is_some()
 }
@@ -85,7 +87,7 @@ struct FileCycle {
 
 impl FileCycle {
     fn new(files: Vec<String>, arrows: &FileArrows) -> Self {
-        let ways = files.iter().filter_map(|file| way_back(file, arrows));
+        let ways = files.iter().filter_map(|file| shortest_cycle(file, arrows));
         let shortest = ways.min_by_key(Vec::len).unwrap_or_default();
         Self { files, shortest }
     }
@@ -103,7 +105,7 @@ impl fmt::Display for FileCycle {
 }
 
 /// Returns the shortest path from a file back to it, with the file at both ends.
-fn way_back(from: &str, arrows: &FileArrows) -> Option<Vec<String>> {
+fn shortest_cycle(from: &str, arrows: &FileArrows) -> Option<Vec<String>> {
     let mut reached = BTreeSet::new();
     let mut ways = VecDeque::from([vec![from.to_owned()]]);
     while let Some(way) = ways.pop_front() {
@@ -121,7 +123,7 @@ fn way_back(from: &str, arrows: &FileArrows) -> Option<Vec<String>> {
 }
 
 /// Returns Tarjan's strongly connected components of at least two files.
-fn components(arrows: &FileArrows) -> Vec<Vec<String>> {
+fn strongly_connected_components(arrows: &FileArrows) -> Vec<Vec<String>> {
     let mut search = CycleSearch { arrows, seen: BTreeMap::new(), stack: Vec::new(), found: Vec::new() };
     for file in arrows.keys() {
         if !search.seen.contains_key(file.as_str()) {
@@ -171,21 +173,24 @@ mod tests {
     use super::*;
 
     /// Returns problems and warnings of a made-up crate.
-    fn told(files: &[(&str, &str)], exceptions: &[(&str, usize)]) -> (Vec<String>, Vec<String>) {
+    fn find_cycle_problems(
+        files: &[(&str, &str)],
+        exceptions: &[(&str, usize)],
+    ) -> (Vec<String>, Vec<String>) {
         let paths: Vec<String> = files.iter().map(|(path, _)| format!("crates/a/src/{path}")).collect();
         let texts = paths.iter().map(String::as_str).zip(files.iter().map(|(_, text)| *text)).collect();
-        match found(&texts, exceptions) {
+        match find_cycles(&texts, exceptions) {
             CheckReport::Looked { at: _, problems, warnings } => (problems, warnings),
             CheckReport::NotRun(why) => panic!("{why}"),
         }
     }
 
     /// Returns each file with the ones that it uses.
-    fn uses(files: &[(&str, &str)]) -> Vec<String> {
+    fn render_file_uses(files: &[(&str, &str)]) -> Vec<String> {
         let paths: Vec<String> = files.iter().map(|(path, _)| format!("src/{path}")).collect();
         let texts = paths.iter().map(String::as_str).zip(files.iter().map(|(_, text)| *text)).collect();
         let plain = |path: &str| path.trim_start_matches("src/").to_owned();
-        let arrows = tree::arrows("src/lib.rs", &texts).into_iter().filter(|(_, to)| !to.is_empty());
+        let arrows = tree::file_uses("src/lib.rs", &texts).into_iter().filter(|(_, to)| !to.is_empty());
         arrows
             .map(|(from, to)| (plain(&from), to.iter().map(|to| plain(to)).collect::<Vec<_>>().join(" ")))
             .map(|(from, to)| format!("{from}: {to}"))
@@ -202,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_circle_of_more_than_three_files_is_a_problem_that_names_them_and_the_way_around() {
-        let (problems, warnings) = told(RING, &[]);
+        let (problems, warnings) = find_cycle_problems(RING, &[]);
         let name = |name: &str| format!("crates/a/src/{name}.rs");
         let all = ["four", "one", "three", "two"].map(name).join(", ");
         let way = ["four", "one", "two", "three", "four"].map(name).join(" → ");
@@ -210,7 +215,7 @@ mod tests {
         assert_eq!((problems, warnings.len()), (vec![expected], 0));
         let three = [("three.rs", "pub struct Three(super::one::One);")];
         assert_eq!(
-            told(&[&RING[..3], &three, &RING[4..]].concat(), &[]).0,
+            find_cycle_problems(&[&RING[..3], &three, &RING[4..]].concat(), &[]).0,
             [""; 0],
             "three may know each other"
         );
@@ -219,7 +224,7 @@ mod tests {
     #[test]
     fn of_the_ways_around_the_shortest_is_told() {
         let short = [("three.rs", "use super::{four::Four, two::Two}; pub struct Three;")];
-        let (problems, _) = told(&[&RING[..3], &short, &RING[4..]].concat(), &[]);
+        let (problems, _) = find_cycle_problems(&[&RING[..3], &short, &RING[4..]].concat(), &[]);
         let way = "around: crates/a/src/three.rs → crates/a/src/two.rs → crates/a/src/three.rs";
         assert!(problems.len() == 1 && problems[0].ends_with(way), "{problems:?}");
     }
@@ -227,16 +232,16 @@ mod tests {
     #[test]
     fn an_exception_may_not_grow_and_one_that_shrinks_is_to_be_lowered() {
         let exception = |size| [("crates/a/src/two.rs", size)];
-        assert_eq!(told(RING, &exception(4)), (vec![], vec![]));
-        let (problems, _) = told(RING, &[("crates/a/src/two.rs", 3)]);
+        assert_eq!(find_cycle_problems(RING, &exception(4)), (vec![], vec![]));
+        let (problems, _) = find_cycle_problems(RING, &[("crates/a/src/two.rs", 3)]);
         assert!(
             problems.concat().starts_with("a circle of 4 files, and the list allows 3: "),
             "{problems:?}"
         );
         let lower = "crates/a/src/two.rs: its circle has 4 files now, and the list allows 5";
-        assert_eq!(told(RING, &exception(5)), (vec![], vec![lower.to_owned()]));
+        assert_eq!(find_cycle_problems(RING, &exception(5)), (vec![], vec![lower.to_owned()]));
         let gone = "crates/a/src/two.rs: on the list of exceptions, and in no large circle";
-        assert_eq!(told(&RING[..1], &exception(5)), (vec![], vec![gone.to_owned()]));
+        assert_eq!(find_cycle_problems(&RING[..1], &exception(5)), (vec![], vec![gone.to_owned()]));
     }
 
     #[test]
@@ -267,7 +272,7 @@ mod tests {
             "e.rs: f.rs",
             "lib.rs: a.rs",
         ];
-        assert_eq!(uses(&files), expected);
+        assert_eq!(render_file_uses(&files), expected);
     }
 
     #[test]
@@ -283,7 +288,7 @@ mod tests {
             ("b.rs", "use crate::Shown; use crate::{X, a};"),
             ("c.rs", "use crate::a; fn f() { a::more() }"),
         ];
-        assert_eq!(uses(&files), ["b.rs: a/low.rs", "c.rs: a/low.rs", "lib.rs: a/low.rs"]);
+        assert_eq!(render_file_uses(&files), ["b.rs: a/low.rs", "c.rs: a/low.rs", "lib.rs: a/low.rs"]);
     }
 
     #[test]
@@ -299,6 +304,6 @@ mod tests {
             ),
             ("tests.rs", "use crate::a::A;"),
         ];
-        assert_eq!(uses(&files), ["b.rs: c.rs", "c.rs: b.rs"]);
+        assert_eq!(render_file_uses(&files), ["b.rs: c.rs", "c.rs: b.rs"]);
     }
 }

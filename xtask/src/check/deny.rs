@@ -68,7 +68,7 @@ pub(crate) struct SkippedCrate {
 
 impl SkippedCrate {
     /// Returns the name and the version.
-    pub(crate) fn of(&self) -> (&str, &str) {
+    pub(crate) fn name_and_version(&self) -> (&str, &str) {
         self.name.split_once('@').unwrap_or((&self.name, ""))
     }
 }
@@ -90,7 +90,7 @@ pub(crate) struct SourceRules {
     pub(crate) allow_registry: Vec<String>,
 }
 
-pub(crate) fn read(root: &Path) -> Result<DenyConfig> {
+pub(crate) fn read_config(root: &Path) -> Result<DenyConfig> {
     let text = std::fs::read_to_string(root.join("deny.toml")).context("cannot read deny.toml")?;
     toml::from_str(&text).context("cannot understand deny.toml")
 }

@@ -9,7 +9,7 @@ use crate::workspace;
 
 /// Builds the documentation of the workspace's own crates; rustdoc prints the problems itself.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
-    let status = workspace::cargo(root)
+    let status = workspace::cargo_command(root)
         .args(["doc", "--workspace", "--no-deps", "--locked", "--quiet"])
         .env("RUSTDOCFLAGS", "-D warnings")
         .status()

@@ -11,19 +11,19 @@ use crate::workspace::{self, DependencyScope, ResolvedPackage};
 
 /// Checks the packages that are part of the build, of all platforms.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
-    let packages = workspace::graph(root, DependencyScope::Built)?;
-    let (problems, warnings) = judge(&packages, &deny::read(root)?.bans.skip);
+    let packages = workspace::dependency_graph(root, DependencyScope::Built)?;
+    let (problems, warnings) = find_problems(&packages, &deny::read_config(root)?.bans.skip);
     Ok(CheckReport::Looked { at: format!("{} packages", packages.len()), problems, warnings })
 }
 
 /// Returns names with several versions and no reason, and reasons without a matching package.
-fn judge(packages: &[ResolvedPackage], skipped: &[SkippedCrate]) -> (Vec<String>, Vec<String>) {
+fn find_problems(packages: &[ResolvedPackage], skipped: &[SkippedCrate]) -> (Vec<String>, Vec<String>) {
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for package in packages {
         versions.entry(&package.name).or_default().insert(&package.version);
     }
     let has_reason = |name: &str, version: &str| {
-        skipped.iter().any(|skip| skip.of() == (name, version) && !skip.reason.is_empty())
+        skipped.iter().any(|skip| skip.name_and_version() == (name, version) && !skip.reason.is_empty())
     };
     let mut problems = Vec::new();
     for (name, versions) in versions.iter().filter(|(_, versions)| versions.len() > 1) {
@@ -38,7 +38,7 @@ fn judge(packages: &[ResolvedPackage], skipped: &[SkippedCrate]) -> (Vec<String>
         }
     }
     let is_idle = |skip: &&SkippedCrate| {
-        let (name, version) = skip.of();
+        let (name, version) = skip.name_and_version();
         versions.get(name).is_none_or(|versions| versions.len() < 2 || !versions.contains(version))
     };
     let idle = skipped.iter().filter(is_idle);
@@ -67,12 +67,13 @@ mod tests {
     #[test]
     fn a_second_version_needs_a_reason_and_a_reason_a_second_version() {
         let all = packages(&[("rand", "0.9.5"), ("rand", "0.10.3"), ("syn", "2.0.1")]);
-        let (problems, warnings) = judge(&all, &[]);
+        let (problems, warnings) = find_problems(&all, &[]);
         assert!(problems.len() == 1 && problems[0].contains("rand") && warnings.is_empty(), "{problems:?}");
-        assert_eq!(judge(&all, &[skip("rand@0.9.5")]), (vec![], vec![]));
-        let (problems, warnings) = judge(&all, &[skip("rand@0.9.5"), skip("syn@2.0.1"), skip("rand@0.8.0")]);
+        assert_eq!(find_problems(&all, &[skip("rand@0.9.5")]), (vec![], vec![]));
+        let (problems, warnings) =
+            find_problems(&all, &[skip("rand@0.9.5"), skip("syn@2.0.1"), skip("rand@0.8.0")]);
         assert!(problems.is_empty() && warnings.len() == 2, "{warnings:?}");
         let third = packages(&[("rand", "0.8.0"), ("rand", "0.9.5"), ("rand", "0.10.3")]);
-        assert_eq!(judge(&third, &[skip("rand@0.9.5")]).0.len(), 1);
+        assert_eq!(find_problems(&third, &[skip("rand@0.9.5")]).0.len(), 1);
     }
 }

@@ -27,36 +27,36 @@ const NAMED_IN: &[(&str, &str)] = &[
 
 /// Checks every source file above `forge` that is not a test.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
-    let files = workspace::tracked(root)?;
-    let (at, problems) = found(&files);
+    let files = workspace::tracked_files(root)?;
+    let (at, problems) = find_forbidden_uses(&files);
     Ok(CheckReport::Looked { at: format!("{at} files"), problems, warnings: Vec::new() })
 }
 
 /// Returns the number of checked files, and their forbidden uses of a kind.
-fn found(files: &[TrackedFile]) -> (usize, Vec<String>) {
-    let sources: Vec<&TrackedFile> = files.iter().filter(|file| is_source(&file.path)).collect();
+fn find_forbidden_uses(files: &[TrackedFile]) -> (usize, Vec<String>) {
+    let sources: Vec<&TrackedFile> = files.iter().filter(|file| is_source_file(&file.path)).collect();
     let is_known = |file: &&&TrackedFile| NAMED_IN.iter().any(|(known, _)| *known == file.path);
     let others = sources.iter().filter(|file| !is_known(file));
     let problems = others.flat_map(|file| {
         let code = code::code_only(&file.text);
-        named(&code).into_iter().map(|word| {
+        named_forge_kinds(&code).into_iter().map(|word| {
             format!("{}: names {word}: name `truing_forge::Server` or `RepositoryClient`", file.path)
         })
     });
     (sources.len(), problems.collect())
 }
 
-fn is_source(path: &str) -> bool {
+fn is_source_file(path: &str) -> bool {
     let is_test = path.ends_with("/tests.rs") || path.contains("/tests/");
     let is_above = |name: &&str| path.starts_with(&format!("crates/{name}/src/"));
     path.ends_with(".rs") && !is_test && ABOVE.iter().any(is_above)
 }
 
 /// Returns the folders and types of kinds that code names, each once.
-fn named(code: &str) -> Vec<String> {
+fn named_forge_kinds(code: &str) -> Vec<String> {
     let mut named = Vec::new();
     let is_name = |char: char| char.is_alphanumeric() || char == '_';
-    for (at, word) in words(code, is_name) {
+    for (at, word) in split_words(code, is_name) {
         let rest = code.get(at + word.len()..).unwrap_or_default();
         let is_kinds = |(folder, types): &(&str, &str)| {
             word.starts_with(types) || (word == *folder && rest.trim_start().starts_with("::"))
@@ -69,7 +69,7 @@ fn named(code: &str) -> Vec<String> {
 }
 
 /// Returns each word with its position.
-fn words(code: &str, is_name: impl Fn(char) -> bool + Copy) -> impl Iterator<Item = (usize, &str)> {
+fn split_words(code: &str, is_name: impl Fn(char) -> bool + Copy) -> impl Iterator<Item = (usize, &str)> {
     code.split(move |char| !is_name(char)).scan(0, |next, word| {
         let at = *next;
         // The separator is the next character, which may have several bytes.
@@ -96,7 +96,7 @@ fn a_kind_is_named_where_clients_are_made_and_nowhere_else() {
         file("crates/service/src/cloud.rs", "let server: truing_forge::bitbucket::BitbucketCloud = it;"),
         file("crates/forge/src/server.rs", "use crate::github::GitHub;"),
     ];
-    let (looked, problems) = found(&files);
+    let (looked, problems) = find_forbidden_uses(&files);
     assert_eq!(looked, 6);
     let told: Vec<&str> = problems.iter().map(|told| told.split(": name `").next().unwrap_or(told)).collect();
     let expected = [

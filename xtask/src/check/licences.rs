@@ -12,13 +12,13 @@ use crate::workspace::{self, DependencyScope, ResolvedPackage};
 
 /// Checks the packages that are part of the build; those that only tests use are never distributed.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
-    let packages = workspace::graph(root, DependencyScope::Built)?;
-    let (problems, warnings) = judge(&packages, &deny::read(root)?.licenses);
+    let packages = workspace::dependency_graph(root, DependencyScope::Built)?;
+    let (problems, warnings) = find_problems(&packages, &deny::read_config(root)?.licenses);
     Ok(CheckReport::Looked { at: format!("{} packages", packages.len()), problems, warnings })
 }
 
 /// Returns the forbidden licences, and the allowed ones that no package uses.
-fn judge(packages: &[ResolvedPackage], licenses: &LicenseRules) -> (Vec<String>, Vec<String>) {
+fn find_problems(packages: &[ResolvedPackage], licenses: &LicenseRules) -> (Vec<String>, Vec<String>) {
     let mut problems = Vec::new();
     let mut used = BTreeSet::new();
     for package in packages {
@@ -32,7 +32,8 @@ fn judge(packages: &[ResolvedPackage], licenses: &LicenseRules) -> (Vec<String>,
             extra.iter().any(|allowed| *allowed == licence)
         };
         let ResolvedPackage { name, version, licence } = package;
-        match licence.as_deref().map(|expression| (expression, spdx::satisfied(expression, &mut allowed))) {
+        match licence.as_deref().map(|expression| (expression, spdx::is_satisfied(expression, &mut allowed)))
+        {
             None => problems.push(format!("{name} {version} names no licence")),
             Some((_, Ok(true))) => {}
             Some((expression, Ok(false))) => problems.push(format!(
@@ -70,20 +71,21 @@ mod tests {
     #[test]
     fn an_exception_holds_for_its_crate_alone() {
         let packages = [package("special", Some("MPL-2.0 AND MIT")), package("other", Some("MPL-2.0"))];
-        let (problems, _) = judge(&packages, &licenses());
+        let (problems, _) = find_problems(&packages, &licenses());
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems.concat().starts_with("other 1.0.0 is under `MPL-2.0`"), "{problems:?}");
     }
 
     #[test]
     fn a_missing_or_unreadable_licence_is_a_problem() {
-        let (problems, _) = judge(&[package("none", None), package("odd", Some("MIT MIT"))], &licenses());
+        let (problems, _) =
+            find_problems(&[package("none", None), package("odd", Some("MIT MIT"))], &licenses());
         assert_eq!(problems.len(), 2, "{problems:?}");
     }
 
     #[test]
     fn what_is_allowed_in_vain_is_pointed_out() {
-        let (problems, warnings) = judge(&[package("a", Some("MIT"))], &licenses());
+        let (problems, warnings) = find_problems(&[package("a", Some("MIT"))], &licenses());
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(
             warnings,

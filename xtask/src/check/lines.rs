@@ -18,14 +18,14 @@ const TOP: usize = 30;
 
 /// Checks every tracked Rust file.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
-    let mut files = workspace::tracked(root)?;
+    let mut files = workspace::tracked_files(root)?;
     files.retain(|file| file.path.ends_with(".rs"));
-    let problems = files.iter().filter_map(too_long).collect();
+    let problems = files.iter().filter_map(length_problem).collect();
     Ok(CheckReport::Looked { at: format!("{} source files", files.len()), problems, warnings: Vec::new() })
 }
 
 /// Returns the problem of a file that is too long and gives no reason.
-fn too_long(file: &TrackedFile) -> Option<String> {
+fn length_problem(file: &TrackedFile) -> Option<String> {
     let lines = file.text.lines().count();
     let reason = |line: &str| line.strip_prefix(REASON).is_some_and(|reason| !reason.trim().is_empty());
     let explained = || file.text.lines().take(TOP).any(reason);
@@ -47,10 +47,12 @@ mod tests {
 
     #[test]
     fn a_long_file_needs_a_reason_near_its_top() {
-        assert_eq!(too_long(&file("", MAX_LINES)), None);
-        assert!(too_long(&file("", MAX_LINES + 1)).is_some());
-        assert_eq!(too_long(&file("// long: one table", MAX_LINES + 1)), None);
-        assert!(too_long(&file("// long:  ", MAX_LINES + 1)).is_some());
-        assert!(too_long(&file(&format!("{}// long: too late", "\n".repeat(TOP)), MAX_LINES + 1)).is_some());
+        assert_eq!(length_problem(&file("", MAX_LINES)), None);
+        assert!(length_problem(&file("", MAX_LINES + 1)).is_some());
+        assert_eq!(length_problem(&file("// long: one table", MAX_LINES + 1)), None);
+        assert!(length_problem(&file("// long:  ", MAX_LINES + 1)).is_some());
+        assert!(
+            length_problem(&file(&format!("{}// long: too late", "\n".repeat(TOP)), MAX_LINES + 1)).is_some()
+        );
     }
 }

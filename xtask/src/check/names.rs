@@ -24,11 +24,11 @@ const MAX_PLACES: usize = 20;
 
 /// Checks every tracked Rust file outside of tests.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
-    let mut files = workspace::tracked(root)?;
+    let mut files = workspace::tracked_files(root)?;
     files.retain(|file| faults::is_measured(&file.path));
     let text = std::fs::read_to_string(root.join(RECORD)).with_context(|| format!("cannot read {RECORD}"))?;
     let record = toml::from_str(&text).with_context(|| format!("cannot understand {RECORD}"))?;
-    let faults = NamingFaults::of_files(&files);
+    let faults = NamingFaults::from_files(&files);
     let (problems, warnings) = compare_record(&faults, &record, &changes::read_changes(root));
     Ok(CheckReport::Looked { at: format!("{} source files", files.len()), problems, warnings })
 }
@@ -41,13 +41,13 @@ fn compare_record(
 ) -> (Vec<String>, Vec<String>) {
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     for fault in NamingFault::ALL {
-        let (key, number) = (fault.record_key(), faults.number_of(fault));
+        let (key, number) = (fault.record_key(), faults.recorded_number(fault));
         match record.get(key) {
             None => problems.push(format!("{RECORD} has no {key}: write `{key} = {number}`")),
             Some(&recorded) if number > recorded => problems.push(format!(
                 "{key}: {number}, and {RECORD} records {recorded}: {}; {}",
                 fault.remedy_text(),
-                list_places(&faults.places_of(fault), changes)
+                list_places(&faults.fault_places(fault), changes)
             )),
             Some(&recorded) if number < recorded => {
                 warnings.push(format!("{RECORD} can be lowered: `{key} = {number}`, in place of {recorded}"));
@@ -90,7 +90,7 @@ mod tests {
     /// Returns three types of one word on the first three lines, and a type of two words.
     fn some_faults() -> NamingFaults {
         let text = "struct Tree;\nstruct Plan;\nstruct Step;\nstruct PlanStep;\n";
-        NamingFaults::of_files(&[TrackedFile { path: "a.rs".into(), text: text.into() }])
+        NamingFaults::from_files(&[TrackedFile { path: "a.rs".into(), text: text.into() }])
     }
 
     fn record_of(one_word_types: usize) -> BTreeMap<String, usize> {
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn a_long_list_is_cut() {
         let text: String = (0..MAX_PLACES + 2).map(|number| format!("struct T{number};\n")).collect();
-        let faults = NamingFaults::of_files(&[TrackedFile { path: "a.rs".into(), text }]);
+        let faults = NamingFaults::from_files(&[TrackedFile { path: "a.rs".into(), text }]);
         let (problems, _) = compare_record(&faults, &record_of(0), &[]);
         assert!(problems[0].ends_with("\n  a.rs:20 T19\n  … and 2 more"), "{problems:?}");
     }

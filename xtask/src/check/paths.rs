@@ -12,12 +12,12 @@ const DOCUMENT: &str = "ARCHITECTURE.md";
 /// Checks every path between backquotes that begins with `crates/`, `docs/` or `xtask/`, and every one that
 /// ends in `.rs` and begins with a crate's name: `core/src/slot.rs`, or `core/slot.rs`.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
-    let text = read(&root.join(DOCUMENT))?;
+    let text = read_text(&root.join(DOCUMENT))?;
     let mut looked = 0;
     let mut problems = Vec::new();
     for (number, line) in text.lines().enumerate() {
-        for path in paths(line) {
-            let Some(places) = places(root, path) else { continue };
+        for path in quoted_paths(line) {
+            let Some(places) = candidate_paths(root, path) else { continue };
             looked += 1;
             if !places.iter().any(|place| root.join(place).exists()) {
                 problems.push(format!("{DOCUMENT}:{}: `{path}` is not there", number + 1));
@@ -27,18 +27,18 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     Ok(CheckReport::Looked { at: format!("{looked} paths in {DOCUMENT}"), problems, warnings: Vec::new() })
 }
 
-fn read(path: &Path) -> Result<String> {
+fn read_text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Returns the texts between backquotes that look like paths.
-fn paths(line: &str) -> impl Iterator<Item = &str> {
+fn quoted_paths(line: &str) -> impl Iterator<Item = &str> {
     let quoted = line.split('`').skip(1).step_by(2);
     quoted.filter(|text| text.contains('/') && !text.contains(char::is_whitespace))
 }
 
 /// Returns the possible places of a path's file; none if the path is not checked.
-fn places(root: &Path, path: &str) -> Option<Vec<String>> {
+fn candidate_paths(root: &Path, path: &str) -> Option<Vec<String>> {
     if ["crates/", "docs/", "xtask/"].iter().any(|folder| path.starts_with(folder)) {
         return Some(vec![path.to_owned()]);
     }

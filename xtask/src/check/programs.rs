@@ -22,10 +22,10 @@ const EXCEPTIONS: &[(&str, &str)] =
 
 /// Checks the tests of every crate.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
-    let files = workspace::tracked(root)?;
+    let files = workspace::tracked_files(root)?;
     let tests: Vec<TestFile> = files.iter().filter_map(TestFile::new).collect();
-    let mut problems = found(&tests, EXCEPTIONS);
-    problems.extend(files.iter().flat_map(declared));
+    let mut problems = find_surplus_programs(&tests, EXCEPTIONS);
+    problems.extend(files.iter().flat_map(forbidden_settings));
     problems.extend(untested_examples(&files));
     let crates: BTreeSet<&str> = tests.iter().map(|test| test.name).collect();
     let at = format!("{} files of {} programs", tests.len(), crates.len() + EXCEPTIONS.len());
@@ -79,13 +79,13 @@ impl<'a> TestFile<'a> {
 }
 
 /// Returns surplus programs, and files that no program includes.
-fn found(tests: &[TestFile<'_>], exceptions: &[(&str, &str)]) -> Vec<String> {
+fn find_surplus_programs(tests: &[TestFile<'_>], exceptions: &[(&str, &str)]) -> Vec<String> {
     let is_exception = |path: &str| exceptions.iter().any(|(exception, _)| *exception == path);
     let (mut problems, mut reached) = (Vec::new(), BTreeSet::new());
     let texts: BTreeMap<&str, &str> = tests.iter().map(|test| (test.path, test.text)).collect();
     for test in tests.iter().filter(|test| test.is_program()) {
         if test.inside == [PROGRAM, "main.rs"] || is_exception(test.path) {
-            reach(test.path, true, &texts, &mut reached);
+            add_reachable_files(test.path, true, &texts, &mut reached);
         } else {
             problems.push(format!(
                 "{}: another program of tests: make it a module of crates/{}/tests/{PROGRAM}/main.rs",
@@ -103,30 +103,35 @@ fn found(tests: &[TestFile<'_>], exceptions: &[(&str, &str)]) -> Vec<String> {
 
 /// Adds a file, and all files that its modules lead to. With `is_root`, its modules are beside it, and not in
 /// a folder of its name.
-fn reach(path: &str, is_root: bool, texts: &BTreeMap<&str, &str>, reached: &mut BTreeSet<String>) {
+fn add_reachable_files(
+    path: &str,
+    is_root: bool,
+    texts: &BTreeMap<&str, &str>,
+    reached: &mut BTreeSet<String>,
+) {
     let Some(text) = texts.get(path) else { return };
     if !reached.insert(path.to_owned()) {
         return;
     }
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     let own = if is_root { folder.to_owned() } else { format!("{folder}/{}", name.trim_end_matches(".rs")) };
-    for ModuleDeclaration { within, name, path } in modules(text) {
+    for ModuleDeclaration { within, name, path } in module_declarations(text) {
         let place = [&[own.as_str()], within.as_slice()].concat().join("/");
         match path {
             Some(path) => {
                 let from = if within.is_empty() { folder } else { &place };
-                reach(&resolved(from, path), true, texts, reached);
+                add_reachable_files(&join_path(from, path), true, texts, reached);
             }
             None => {
-                reach(&format!("{place}/{name}.rs"), false, texts, reached);
-                reach(&format!("{place}/{name}/mod.rs"), true, texts, reached);
+                add_reachable_files(&format!("{place}/{name}.rs"), false, texts, reached);
+                add_reachable_files(&format!("{place}/{name}/mod.rs"), true, texts, reached);
             }
         }
     }
 }
 
 /// Joins a path to a folder and removes `.` and `..`.
-fn resolved(folder: &str, path: &str) -> String {
+fn join_path(folder: &str, path: &str) -> String {
     let mut parts: Vec<&str> = folder.split('/').collect();
     for part in path.split('/').filter(|part| *part != ".") {
         if part == ".." {
@@ -149,7 +154,7 @@ struct ModuleDeclaration<'a> {
 }
 
 /// Returns every `mod name;` of a source.
-fn modules(source: &str) -> Vec<ModuleDeclaration<'_>> {
+fn module_declarations(source: &str) -> Vec<ModuleDeclaration<'_>> {
     // Both texts have equally many characters, and positions in one are therefore valid in the other.
     let code = code::code_only(source);
     let places: Vec<usize> = source.char_indices().map(|(at, _)| at).chain([source.len()]).collect();
@@ -160,7 +165,7 @@ fn modules(source: &str) -> Vec<ModuleDeclaration<'_>> {
     let (mut found, mut open, mut path) = (Vec::new(), Vec::new(), None);
     // The previous word, and the name if it follows `mod`.
     let (mut last, mut named): (&str, Option<&str>) = ("", None);
-    for (from, to) in words(&code) {
+    for (from, to) in word_ranges(&code) {
         let word = original(from, to);
         match word {
             "{" => open.push(named),
@@ -189,7 +194,7 @@ fn modules(source: &str) -> Vec<ModuleDeclaration<'_>> {
 }
 
 /// Returns the ranges of names and signs, in characters.
-fn words(code: &str) -> Vec<(usize, usize)> {
+fn word_ranges(code: &str) -> Vec<(usize, usize)> {
     let is_name = |char: char| char.is_alphanumeric() || char == '_' || char == '#';
     let mut words: Vec<(usize, usize)> = Vec::new();
     let mut in_name = false;
@@ -205,7 +210,7 @@ fn words(code: &str) -> Vec<(usize, usize)> {
 }
 
 /// Returns forbidden settings of tests in a crate's manifest.
-fn declared(file: &TrackedFile) -> Vec<String> {
+fn forbidden_settings(file: &TrackedFile) -> Vec<String> {
     let of_crate = file.path.strip_prefix("crates/").and_then(|path| path.strip_suffix("/Cargo.toml"));
     let Some(name) = of_crate.filter(|name| !name.contains('/')) else { return Vec::new() };
     let Ok(manifest) = toml::from_str::<toml::Table>(&file.text) else { return Vec::new() };
@@ -257,7 +262,7 @@ mod tests {
             .map(|(path, text)| TrackedFile { path: format!("crates/{path}"), text: (*text).to_owned() })
             .collect();
         let sources: Vec<TestFile> = files.iter().filter_map(TestFile::new).collect();
-        found(&sources, exceptions)
+        find_surplus_programs(&sources, exceptions)
     }
 
     #[test]
@@ -321,8 +326,9 @@ mod tests {
 
     #[test]
     fn a_manifest_adds_no_program_and_hides_none() {
-        let told =
-            |path: &str, text: &str| declared(&TrackedFile { path: path.into(), text: text.into() }).len();
+        let told = |path: &str, text: &str| {
+            forbidden_settings(&TrackedFile { path: path.into(), text: text.into() }).len()
+        };
         let a = "crates/a/Cargo.toml";
         assert_eq!(told(a, "[package]\nname = \"a\"\n[[test]]\nname = \"it\"\nharness = false\n"), 0);
         assert_eq!(told("crates/truing/Cargo.toml", "[[test]]\nname = \"bombs\"\n"), 0);

@@ -17,11 +17,14 @@ const MAX_DEPTH: usize = 32;
 /// True if the licences for which `allowed` is true satisfy `expression`. A licence is passed to `allowed`
 /// together with its exception: `Apache-2.0 WITH LLVM-exception`. `AND` binds tighter than `OR`; `/` is an
 /// old way to write `OR`.
-pub(crate) fn satisfied(expression: &str, allowed: &mut dyn FnMut(&str) -> bool) -> Result<bool, SpdxError> {
+pub(crate) fn is_satisfied(
+    expression: &str,
+    allowed: &mut dyn FnMut(&str) -> bool,
+) -> Result<bool, SpdxError> {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let mut parser = SpdxParser { words: &words, allowed };
-    let result = parser.any_of(0)?;
+    let result = parser.parse_or(0)?;
     match parser.words {
         [] => Ok(result),
         [word, ..] => Err(SpdxError(format!("`{word}` is not expected there"))),
@@ -36,40 +39,40 @@ struct SpdxParser<'a> {
 }
 
 impl<'a> SpdxParser<'a> {
-    fn any_of(&mut self, depth: usize) -> Result<bool, SpdxError> {
-        let mut result = self.all_of(depth)?;
-        while self.take("OR") {
-            result |= self.all_of(depth)?;
+    fn parse_or(&mut self, depth: usize) -> Result<bool, SpdxError> {
+        let mut result = self.parse_and(depth)?;
+        while self.consume("OR") {
+            result |= self.parse_and(depth)?;
         }
         Ok(result)
     }
 
-    fn all_of(&mut self, depth: usize) -> Result<bool, SpdxError> {
-        let mut result = self.one(depth)?;
-        while self.take("AND") {
-            result &= self.one(depth)?;
+    fn parse_and(&mut self, depth: usize) -> Result<bool, SpdxError> {
+        let mut result = self.parse_operand(depth)?;
+        while self.consume("AND") {
+            result &= self.parse_operand(depth)?;
         }
         Ok(result)
     }
 
-    fn one(&mut self, depth: usize) -> Result<bool, SpdxError> {
-        if self.take("(") {
+    fn parse_operand(&mut self, depth: usize) -> Result<bool, SpdxError> {
+        if self.consume("(") {
             if depth == MAX_DEPTH {
                 return Err(SpdxError("too many parentheses".into()));
             }
-            let result = self.any_of(depth + 1)?;
-            return if self.take(")") { Ok(result) } else { Err(SpdxError("`)` is missing".into())) };
+            let result = self.parse_or(depth + 1)?;
+            return if self.consume(")") { Ok(result) } else { Err(SpdxError("`)` is missing".into())) };
         }
-        let licence = self.name()?;
-        if self.take("WITH") {
-            let exception = self.name()?;
+        let licence = self.parse_name()?;
+        if self.consume("WITH") {
+            let exception = self.parse_name()?;
             return Ok((self.allowed)(&format!("{licence} WITH {exception}")));
         }
         Ok((self.allowed)(licence))
     }
 
     /// Takes the next word if it is `word`.
-    fn take(&mut self, word: &str) -> bool {
+    fn consume(&mut self, word: &str) -> bool {
         let [first, rest @ ..] = self.words else { return false };
         let found = first.eq_ignore_ascii_case(word);
         if found {
@@ -78,10 +81,10 @@ impl<'a> SpdxParser<'a> {
         found
     }
 
-    fn name(&mut self) -> Result<&'a str, SpdxError> {
+    fn parse_name(&mut self) -> Result<&'a str, SpdxError> {
         match self.words {
             [] => Err(SpdxError("it ends too early".into())),
-            [word, rest @ ..] if is_name(word) => {
+            [word, rest @ ..] if is_licence_name(word) => {
                 self.words = rest;
                 Ok(word)
             }
@@ -91,7 +94,7 @@ impl<'a> SpdxParser<'a> {
 }
 
 /// True for letters, digits, `-`, `.`, `+` and `:`, except the operators.
-fn is_name(word: &str) -> bool {
+fn is_licence_name(word: &str) -> bool {
     let operator = ["AND", "OR", "WITH"].iter().any(|operator| word.eq_ignore_ascii_case(operator));
     !operator && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.+:".contains(&byte))
 }
@@ -100,8 +103,8 @@ fn is_name(word: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn with(allowed: &[&str], expression: &str) -> Result<bool, SpdxError> {
-        satisfied(expression, &mut |licence| allowed.contains(&licence))
+    fn is_satisfied_by(allowed: &[&str], expression: &str) -> Result<bool, SpdxError> {
+        is_satisfied(expression, &mut |licence| allowed.contains(&licence))
     }
 
     #[test]
@@ -126,7 +129,7 @@ mod tests {
             ("MIT WITH LLVM-exception", false),
         ] {
             let allowed = ["MIT", "Zlib", "Apache-2.0 WITH LLVM-exception"];
-            assert_eq!(with(&allowed, expression), Ok(expected), "{expression}");
+            assert_eq!(is_satisfied_by(&allowed, expression), Ok(expected), "{expression}");
         }
     }
 
@@ -144,9 +147,9 @@ mod tests {
             "MIT AND AND MIT",
             "MIT, ISC",
         ] {
-            assert!(with(&["MIT"], expression).is_err(), "{expression}");
+            assert!(is_satisfied_by(&["MIT"], expression).is_err(), "{expression}");
         }
         let deep = format!("{}MIT{}", "(".repeat(10_000), ")".repeat(10_000));
-        assert!(with(&["MIT"], &deep).is_err());
+        assert!(is_satisfied_by(&["MIT"], &deep).is_err());
     }
 }

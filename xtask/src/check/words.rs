@@ -34,17 +34,17 @@ const ONLINE: &str = "/tests/it/online/";
 
 /// Checks every tracked text file.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
-    let files = workspace::tracked(root)?;
-    let problems = files.iter().flat_map(found).collect();
+    let files = workspace::tracked_files(root)?;
+    let problems = files.iter().flat_map(find_lines).collect();
     Ok(CheckReport::Looked { at: format!("{} files", files.len()), problems, warnings: Vec::new() })
 }
 
 /// Returns every line of a file that contains such a word.
-fn found(file: &TrackedFile) -> Vec<String> {
+fn find_lines(file: &TrackedFile) -> Vec<String> {
     let mut problems = Vec::new();
     for (number, line) in file.text.lines().enumerate() {
         for (one, two, why) in IN_ANY_FILE {
-            if begins(line, &format!("{one}{two}")) {
+            if contains_word_start(line, &format!("{one}{two}")) {
                 problems.push(format!("{}:{}: {one}{two}: {why}", file.path, number + 1));
             }
         }
@@ -53,7 +53,7 @@ fn found(file: &TrackedFile) -> Vec<String> {
         for (number, line) in code::code_only(&file.text).lines().enumerate() {
             for (word, why) in IN_CODE {
                 let is_online = *word == "#[ignore" && file.path.contains(ONLINE);
-                if begins(line, word) && !is_online {
+                if contains_word_start(line, word) && !is_online {
                     problems.push(format!("{}:{}: {word}: {why}", file.path, number + 1));
                 }
             }
@@ -63,7 +63,7 @@ fn found(file: &TrackedFile) -> Vec<String> {
 }
 
 /// True if `word` occurs in `line` and is not the end of a longer name or path.
-fn begins(line: &str, word: &str) -> bool {
+fn contains_word_start(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
         let before = line.get(..at).and_then(|before| before.chars().next_back());
         before.is_none_or(|char| !char.is_alphanumeric() && !"_-.~}*/".contains(char))
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     fn problems(path: &str, text: &str) -> usize {
-        found(&TrackedFile { path: path.into(), text: text.into() }).len()
+        find_lines(&TrackedFile { path: path.into(), text: text.into() }).len()
     }
 
     #[test]
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn the_place_is_named() {
         let file = TrackedFile { path: "a.rs".into(), text: "\nfn a() { todo!() }".into() };
-        assert_eq!(found(&file), ["a.rs:2: todo!: unfinished"]);
+        assert_eq!(find_lines(&file), ["a.rs:2: todo!: unfinished"]);
     }
 
     #[test]

@@ -32,13 +32,13 @@ const NAMED_IN: &[(&str, &str)] = &[
 
 /// Checks every source file that is not a test.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
-    let files = workspace::tracked(root)?;
-    let (at, problems) = found(&files);
+    let files = workspace::tracked_files(root)?;
+    let (at, problems) = find_writers(&files);
     Ok(CheckReport::Looked { at: format!("{at} files name {PORT}"), problems, warnings: Vec::new() })
 }
 
 /// Returns the number of files that name it, and those of them that may not.
-fn found(files: &[TrackedFile]) -> (usize, Vec<String>) {
+fn find_writers(files: &[TrackedFile]) -> (usize, Vec<String>) {
     let is_source = |file: &&TrackedFile| file.path.starts_with("crates/") && file.path.contains("/src/");
     let named = files.iter().filter(is_source).filter(|file| code::code_only(&file.text).contains(PORT));
     let named: Vec<&str> = named.map(|file| file.path.as_str()).collect();
@@ -58,7 +58,7 @@ fn a_file_that_names_it_anew_is_told_and_one_that_talks_about_it_is_not() {
         file("crates/forge/src/effects.rs", "use truing_core::port::ForgeWrite;"),
         file("crates/forge/tests/it/effects.rs", "use truing_core::port::ForgeWrite as _;"),
     ];
-    let (named, problems) = found(&files);
+    let (named, problems) = find_writers(&files);
     assert_eq!(named, 2);
     assert_eq!(problems.len(), 1);
     assert!(problems[0].starts_with("crates/loops/src/sync/new.rs"), "{problems:?}");

@@ -35,7 +35,7 @@ impl SourceConstant {
 }
 
 /// Returns the constants of a source file, in order. A value that spans several lines is read completely.
-pub(crate) fn constants(source: &str) -> Vec<SourceConstant> {
+pub(crate) fn parse_constants(source: &str) -> Vec<SourceConstant> {
     let mut found = Vec::new();
     let mut said: Vec<&str> = Vec::new();
     let mut lines = source.lines().map(str::trim);
@@ -47,7 +47,7 @@ pub(crate) fn constants(source: &str) -> Vec<SourceConstant> {
         if line.starts_with("#[") {
             continue;
         }
-        if let Some((name, mut expression)) = declared(line) {
+        if let Some((name, mut expression)) = parse_declaration(line) {
             while !expression.ends_with(';') {
                 let Some(more) = lines.next() else { break };
                 expression.push_str(more);
@@ -61,7 +61,7 @@ pub(crate) fn constants(source: &str) -> Vec<SourceConstant> {
 }
 
 /// Returns the name and the beginning of the value, if a line declares a constant.
-fn declared(line: &str) -> Option<(&str, String)> {
+fn parse_declaration(line: &str) -> Option<(&str, String)> {
     let line = match line.strip_prefix("pub") {
         Some(rest) if rest.starts_with('(') => rest.split_once(')')?.1.trim_start(),
         Some(rest) => rest.trim_start(),
@@ -79,14 +79,14 @@ fn declared(line: &str) -> Option<(&str, String)> {
 /// # Errors
 ///
 /// There is no such constant, or the form of its value is not supported here.
-pub(crate) fn of(name: &str, all: &[SourceConstant]) -> Result<ConstantValue> {
-    nested(name, all, 8)
+pub(crate) fn evaluate_constant(name: &str, all: &[SourceConstant]) -> Result<ConstantValue> {
+    evaluate_nested(name, all, 8)
 }
 
-fn nested(name: &str, all: &[SourceConstant], deep: u32) -> Result<ConstantValue> {
+fn evaluate_nested(name: &str, all: &[SourceConstant], deep: u32) -> Result<ConstantValue> {
     let constant = all.iter().find(|it| it.name == name).context("there is no such constant")?;
     let mut reader = ExpressionReader { rest: &constant.expression, all, deep };
-    let value = reader.shift().with_context(|| format!("its value is `{}`", constant.expression))?;
+    let value = reader.parse_shift().with_context(|| format!("its value is `{}`", constant.expression))?;
     if reader.rest.trim().is_empty() { Ok(value) } else { bail!("`{}` is not read", constant.expression) }
 }
 
@@ -99,47 +99,49 @@ struct ExpressionReader<'a> {
 }
 
 impl<'a> ExpressionReader<'a> {
-    fn shift(&mut self) -> Result<ConstantValue> {
-        let mut value = self.sum()?;
-        while self.take("<<") {
-            let by = u32::try_from(number(self.sum()?)?)?;
+    fn parse_shift(&mut self) -> Result<ConstantValue> {
+        let mut value = self.parse_sum()?;
+        while self.consume("<<") {
+            let by = u32::try_from(to_number(self.parse_sum()?)?)?;
             value = ConstantValue::Number(
-                number(value)?.checked_mul(1u64.checked_shl(by).unwrap_or(0)).context("it is too large")?,
+                to_number(value)?
+                    .checked_mul(1u64.checked_shl(by).unwrap_or(0))
+                    .context("it is too large")?,
             );
         }
         Ok(value)
     }
 
-    fn sum(&mut self) -> Result<ConstantValue> {
-        let mut value = self.product()?;
-        while self.take("+") {
-            let more = number(self.product()?)?;
-            value = ConstantValue::Number(number(value)?.checked_add(more).context("it is too large")?);
+    fn parse_sum(&mut self) -> Result<ConstantValue> {
+        let mut value = self.parse_product()?;
+        while self.consume("+") {
+            let more = to_number(self.parse_product()?)?;
+            value = ConstantValue::Number(to_number(value)?.checked_add(more).context("it is too large")?);
         }
         Ok(value)
     }
 
-    fn product(&mut self) -> Result<ConstantValue> {
-        let mut value = self.single()?;
-        while self.take("*") {
-            let factor = number(self.single()?)?;
-            value = ConstantValue::Number(number(value)?.checked_mul(factor).context("it is too large")?);
+    fn parse_product(&mut self) -> Result<ConstantValue> {
+        let mut value = self.parse_operand()?;
+        while self.consume("*") {
+            let factor = to_number(self.parse_operand()?)?;
+            value = ConstantValue::Number(to_number(value)?.checked_mul(factor).context("it is too large")?);
         }
         Ok(value)
     }
 
-    fn single(&mut self) -> Result<ConstantValue> {
-        if self.take("(") {
-            let inner = self.shift()?;
-            return if self.take(")") { Ok(inner) } else { bail!("a bracket is open") };
+    fn parse_operand(&mut self) -> Result<ConstantValue> {
+        if self.consume("(") {
+            let inner = self.parse_shift()?;
+            return if self.consume(")") { Ok(inner) } else { bail!("a bracket is open") };
         }
-        let word = self.word();
+        let word = self.read_word();
         if let Ok(value) = word.replace('_', "").parse() {
             return Ok(ConstantValue::Number(value));
         }
-        if let Some((_, unit)) = word.rsplit_once("::").filter(|_| self.take("(")) {
-            let many = number(self.shift()?)?;
-            self.take(")");
+        if let Some((_, unit)) = word.rsplit_once("::").filter(|_| self.consume("(")) {
+            let many = to_number(self.parse_shift()?)?;
+            self.consume(")");
             return Ok(ConstantValue::Time(match unit {
                 "from_millis" => Duration::from_millis(many),
                 "from_secs" | "seconds" => Duration::from_secs(many),
@@ -148,19 +150,19 @@ impl<'a> ExpressionReader<'a> {
             }));
         }
         match self.deep.checked_sub(1) {
-            Some(deep) if !word.is_empty() => nested(word, self.all, deep),
+            Some(deep) if !word.is_empty() => evaluate_nested(word, self.all, deep),
             _ => bail!("`{}` is not read", self.rest),
         }
     }
 
-    fn take(&mut self, sign: &str) -> bool {
+    fn consume(&mut self, sign: &str) -> bool {
         let rest = self.rest.trim_start().strip_prefix(sign);
         self.rest = rest.unwrap_or(self.rest);
         rest.is_some()
     }
 
     /// Reads a number, a name or a path.
-    fn word(&mut self) -> &'a str {
+    fn read_word(&mut self) -> &'a str {
         let rest = self.rest.trim_start();
         let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == ':';
         let (word, rest) = rest.split_at(rest.find(|letter| !is_part(letter)).unwrap_or(rest.len()));
@@ -169,7 +171,7 @@ impl<'a> ExpressionReader<'a> {
     }
 }
 
-fn number(value: ConstantValue) -> Result<u64> {
+fn to_number(value: ConstantValue) -> Result<u64> {
     match value {
         ConstantValue::Number(number) => Ok(number),
         ConstantValue::Time(_) => bail!("a span of time is no number"),
@@ -193,19 +195,28 @@ const CIRCLE: u32 = CIRCLE + 1;
 
     #[test]
     fn values_are_as_rust_has_them() {
-        let all = constants(SOURCE);
+        let all = parse_constants(SOURCE);
         assert_eq!(all[0].said, "The most bytes of a file.");
-        assert_eq!(of("MAX_BYTES", &all).unwrap(), ConstantValue::Number(2 << 20));
-        assert_eq!(of("KEPT", &all).unwrap(), ConstantValue::Number((1 << 10) + 12 * (1 << 20)));
-        assert_eq!(of("TIME", &all).unwrap(), ConstantValue::Time(Duration::from_millis(1500)));
-        assert_eq!(of("LONG", &all).unwrap(), ConstantValue::Time(Duration::from_secs(86_400)));
+        assert_eq!(evaluate_constant("MAX_BYTES", &all).unwrap(), ConstantValue::Number(2 << 20));
+        assert_eq!(
+            evaluate_constant("KEPT", &all).unwrap(),
+            ConstantValue::Number((1 << 10) + 12 * (1 << 20))
+        );
+        assert_eq!(
+            evaluate_constant("TIME", &all).unwrap(),
+            ConstantValue::Time(Duration::from_millis(1500))
+        );
+        assert_eq!(
+            evaluate_constant("LONG", &all).unwrap(),
+            ConstantValue::Time(Duration::from_secs(86_400))
+        );
     }
 
     #[test]
     fn what_is_not_read_is_an_error() {
-        let all = constants(SOURCE);
+        let all = parse_constants(SOURCE);
         for name in ["OTHER", "CIRCLE", "NOWHERE"] {
-            of(name, &all).unwrap_err();
+            evaluate_constant(name, &all).unwrap_err();
         }
     }
 }

@@ -57,23 +57,25 @@ struct CargoProfile {
 }
 
 /// Builds the programs. None if that fails, after cargo has printed the reason.
-pub(super) fn build(root: &Path, chosen: &[String]) -> Result<Option<Vec<TestBinary>>> {
-    let mut command = workspace::cargo(root);
+pub(super) fn build_programs(root: &Path, chosen: &[String]) -> Result<Option<Vec<TestBinary>>> {
+    let mut command = workspace::cargo_command(root);
     command.args(["test", "--locked", "--no-run", "--message-format=json-render-diagnostics"]).args(chosen);
-    say::line(&format!("{command:?} (cargo downloads the crates of Cargo.lock that it does not have yet)"));
+    say::print_line(&format!(
+        "{command:?} (cargo downloads the crates of Cargo.lock that it does not have yet)"
+    ));
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
     let messages = BufReader::new(child.stdout.take().context("cargo has no output")?);
     let mut programs = Vec::new();
     for line in messages.lines() {
         let line = line.context("cannot read the messages of cargo")?;
-        programs.extend(program(&line));
+        programs.extend(parse_test_program(&line));
     }
     let built = child.wait().context("cannot wait for cargo")?.success();
     Ok(built.then_some(programs))
 }
 
 /// Returns the test program that a message is about.
-fn program(line: &str) -> Option<TestBinary> {
+fn parse_test_program(line: &str) -> Option<TestBinary> {
     let message: CargoMessage = serde_json::from_str(line).ok()?;
     if message.reason != "compiler-artifact" || !message.profile?.test {
         return None;
@@ -99,14 +101,14 @@ impl TestBinary {
         variables: &[(&str, &OsStr)],
         tally: &mut TestTally,
     ) -> Result<Duration> {
-        let times: &[&str] = if self.tells_times() { &TIMES } else { &[] };
+        let times: &[&str] = if self.reports_times() { &TIMES } else { &[] };
         let mut command = self.command();
         command.args(times).args(arguments).env("INSTA_WORKSPACE_ROOT", root);
         command.envs(variables.iter().copied());
-        say::line(&format!("\n== {}", self.name));
+        say::print_line(&format!("\n== {}", self.name));
         let begun = Instant::now();
-        let passed = follow(command, tally)?;
-        tally.end_of_program(&self.name, passed);
+        let passed = run_with_tally(command, tally)?;
+        tally.finish_program(&self.name, passed);
         Ok(begun.elapsed())
     }
 
@@ -122,7 +124,7 @@ impl TestBinary {
     }
 
     /// True if the program uses libtest's harness. One with its own harness reports no durations.
-    fn tells_times(&self) -> bool {
+    fn reports_times(&self) -> bool {
         let mut command = self.command();
         command.args(TIMES).args(["--list", "no test has this name"]);
         let listed = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -139,27 +141,27 @@ impl TestBinary {
 }
 
 /// Runs the examples of the documentation.
-pub(super) fn examples(
+pub(super) fn run_examples(
     root: &Path,
     chosen: &[String],
     arguments: &[String],
     tally: &mut TestTally,
 ) -> Result<Duration> {
-    let mut command = workspace::cargo(root);
+    let mut command = workspace::cargo_command(root);
     command
         .args(["test", "--locked", "--doc", "--quiet", "--no-fail-fast"])
         .args(chosen)
         .arg("--")
         .args(arguments);
-    say::line("\n== examples of the documentation");
+    say::print_line("\n== examples of the documentation");
     let begun = Instant::now();
-    let passed = follow(command, tally)?;
-    tally.end_of_program("examples of the documentation", passed);
+    let passed = run_with_tally(command, tally)?;
+    tally.finish_program("examples of the documentation", passed);
     Ok(begun.elapsed())
 }
 
 /// Runs a command, forwarding and counting its output. Returns `false` if it failed.
-fn follow(mut command: Command, tally: &mut TestTally) -> Result<bool> {
+fn run_with_tally(mut command: Command, tally: &mut TestTally) -> Result<bool> {
     let shown = format!("{command:?}");
     let mut child =
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {shown}"))?;
@@ -169,8 +171,8 @@ fn follow(mut command: Command, tally: &mut TestTally) -> Result<bool> {
     while output.read_until(b'\n', &mut line).with_context(|| format!("cannot read the output of {shown}"))?
         > 0
     {
-        say::bytes(&line);
-        tally.read(&String::from_utf8_lossy(&line));
+        say::print_bytes(&line);
+        tally.read_line(&String::from_utf8_lossy(&line));
         line.clear();
     }
     Ok(child.wait().with_context(|| format!("cannot wait for {shown}"))?.success())
@@ -187,7 +189,7 @@ mod tests {
                 "reason": "compiler-artifact", "package_id": id, "manifest_path": "/w/crates/core/Cargo.toml",
                 "target": {"name": target, "kind": [kind]}, "profile": {"test": test}, "executable": "/w/target/a",
             });
-            program(&line.to_string()).map(|program| (program.name, program.folder, program.file))
+            parse_test_program(&line.to_string()).map(|program| (program.name, program.folder, program.file))
         };
         let (folder, file) = (PathBuf::from("/w/crates/core"), PathBuf::from("/w/target/a"));
         let core = "path+file:///w/crates/core#truing-core@0.1.0";
@@ -196,6 +198,9 @@ mod tests {
         assert_eq!(of(core, "it", "test", true), expected("truing-core it"));
         assert_eq!(of("path+file:///w/crates/truing#0.1.0", "it", "test", true), expected("truing it"));
         assert_eq!(of(core, "truing_core", "lib", false), None);
-        assert!(program("").is_none() && program("{\"reason\": \"build-finished\"}").is_none());
+        assert!(
+            parse_test_program("").is_none()
+                && parse_test_program("{\"reason\": \"build-finished\"}").is_none()
+        );
     }
 }

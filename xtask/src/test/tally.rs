@@ -18,16 +18,16 @@ pub(crate) struct TestTally {
 
 impl TestTally {
     /// Processes one line of the output.
-    pub(crate) fn read(&mut self, line: &str) {
+    pub(crate) fn read_line(&mut self, line: &str) {
         let line = line.trim_end();
         if line.starts_with("running ") && (line.ends_with(" tests") || line.ends_with(" test")) {
-            self.end_of_run("an example");
+            self.record_aborted_run("an example");
             self.running = true;
         } else if let Some(counts) = line.strip_prefix("test result: ") {
             self.running = false;
-            self.passed += count(counts, "passed");
-            self.failed += count(counts, "failed");
-            self.skipped += count(counts, "ignored");
+            self.passed += parse_count(counts, "passed");
+            self.failed += parse_count(counts, "failed");
+            self.skipped += parse_count(counts, "ignored");
         } else if let Some((name, end)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... "))
         {
             let (end, time) = end.split_once(" <").unwrap_or((end, ""));
@@ -41,23 +41,23 @@ impl TestTally {
 
     /// Ends the count of one program. `passed` is the program's own result; if it is false, the program
     /// counts as at least one failure.
-    pub(crate) fn end_of_program(&mut self, program: &str, passed: bool) {
-        self.end_of_run(program);
+    pub(crate) fn finish_program(&mut self, program: &str, passed: bool) {
+        self.record_aborted_run(program);
         if !passed && self.failed == self.failed_before {
-            self.fail(format!("{program} (see above)"));
+            self.record_failure(format!("{program} (see above)"));
         }
         self.failed_before = self.failed;
     }
 
     /// Counts a run that stopped without a result (a crash, an abort) as one failure.
-    fn end_of_run(&mut self, program: &str) {
+    fn record_aborted_run(&mut self, program: &str) {
         if std::mem::take(&mut self.running) {
-            self.fail(format!("{program} ended without a result (see above)"));
+            self.record_failure(format!("{program} ended without a result (see above)"));
         }
     }
 
     /// Counts a failure that is not a test.
-    pub(crate) fn fail(&mut self, description: String) {
+    pub(crate) fn record_failure(&mut self, description: String) {
         self.failed += 1;
         self.failures.push(description);
     }
@@ -76,7 +76,7 @@ impl std::fmt::Display for TestTally {
 }
 
 /// Returns the number before `label` in `ok. 3 passed; 0 failed; 1 ignored; …`; 0 if it is missing.
-fn count(counts: &str, label: &str) -> u64 {
+fn parse_count(counts: &str, label: &str) -> u64 {
     counts
         .split([';', '.'])
         .filter_map(|part| part.trim().strip_suffix(label))
@@ -92,8 +92,8 @@ mod tests {
     fn tally(programs: &[(&str, bool)]) -> TestTally {
         let mut tally = TestTally::default();
         for (output, passed) in programs {
-            output.lines().for_each(|line| tally.read(line));
-            tally.end_of_program("core it", *passed);
+            output.lines().for_each(|line| tally.read_line(line));
+            tally.finish_program("core it", *passed);
         }
         tally
     }

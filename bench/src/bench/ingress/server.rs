@@ -45,7 +45,7 @@ pub(super) struct RunningService {
 
 impl RunningService {
     pub(super) fn start(kind: &IngressService) -> Result<Self> {
-        let data = create_disk_folder(&workspace::root()?)?;
+        let data = create_disk_folder(&workspace::workspace_root()?)?;
         let port = free_port()?;
         let mut processes = match kind {
             IngressService::Ours { program, store: IngressStore::Sqlite, redis: _ } => {
@@ -146,6 +146,7 @@ pub(super) fn install_peer(root: &Path) -> Result<PathBuf> {
         "--loglevel",
         "error",
     ]);
-    workspace::output(install.current_dir(&folder)).context("the peer cannot be installed; npm is needed")?;
+    workspace::command_output(install.current_dir(&folder))
+        .context("the peer cannot be installed; npm is needed")?;
     Ok(folder)
 }

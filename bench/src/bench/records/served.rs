@@ -82,7 +82,7 @@ impl MeasuredStore {
         let file = Self::create_file_store(tools, folder, None, slots)?;
         let served = Self::start_empty_servers(tools, folder)?;
         let (from, to) = (file.url(), served.url());
-        workspace::output(&mut served.command(&["store", "migrate", "--from", &from, "--to", &to]))?;
+        workspace::command_output(&mut served.command(&["store", "migrate", "--from", &from, "--to", &to]))?;
         // Foreign keys are not checked for each row. The statistics are updated now; a server would do it
         // after a while by itself.
         let mut sql = String::from(
@@ -119,7 +119,7 @@ impl MeasuredStore {
     /// Lets the program create an empty store.
     fn create_empty_store(&self) -> Result<()> {
         for turn in ["on", "off"] {
-            workspace::output(&mut self.command(&["kill", turn]))?;
+            workspace::command_output(&mut self.command(&["kill", turn]))?;
         }
         Ok(())
     }
@@ -185,7 +185,7 @@ impl MeasuredStore {
             StoreBackend::File(_) => client.arg(sql),
             StoreBackend::Servers(_) => client.args(["-c", sql]),
         };
-        workspace::output(&mut client)
+        workspace::command_output(&mut client)
     }
 
     /// Returns the number of rows of each table that has some.

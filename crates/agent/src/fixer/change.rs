@@ -3,7 +3,7 @@
 use truing_core::RepoPath;
 use truing_reader::MAX_FILE_BYTES;
 use truing_reader::mask::{
-    MASK, are_secrets_shown, count_masks, mask_secrets, secrets_by_rules, secrets_masked,
+    MASK, are_secrets_shown, count_masks, find_secrets_by_rules, mask_secrets, masked_secrets,
 };
 
 use crate::tree::{ReplaceError, WritableTree};
@@ -104,13 +104,14 @@ fn keep_secrets(path: &str, before: &str, after: &str) -> Result<(), FileChangeE
     if are_secrets_shown() {
         return Ok(());
     }
-    let is_kept = [secrets_by_rules as fn(&str) -> Vec<&str>, secrets_masked].into_iter().all(|secrets| {
-        let mut left = secrets(after);
-        secrets(before).into_iter().all(|secret| {
-            let at = left.iter().position(|other| *other == secret);
-            at.map(|at| left.swap_remove(at)).is_some()
-        })
-    });
+    let is_kept =
+        [find_secrets_by_rules as fn(&str) -> Vec<&str>, masked_secrets].into_iter().all(|secrets| {
+            let mut left = secrets(after);
+            secrets(before).into_iter().all(|secret| {
+                let at = left.iter().position(|other| *other == secret);
+                at.map(|at| left.swap_remove(at)).is_some()
+            })
+        });
     match is_kept && count_masks(after) <= count_masks(before) {
         true => Ok(()),
         false => Err(FileChangeError::Masked(path.to_owned())),

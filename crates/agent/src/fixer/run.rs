@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::FixerWorkspace;
-use truing_reader::mask::mask_printed;
+use truing_reader::mask::mask_command_output;
 
 use crate::command::{
     self, CommandError, CommandLimits, CommandResult, MAX_PRINTED, ProcessOutcome, WriteLimit,
@@ -49,7 +49,8 @@ fn report(workshop: &FixerWorkspace, ended: &CommandResult) -> String {
     };
     for (name, printed) in [("output", &ended.out), ("errors", &ended.err)] {
         if !printed.is_empty() {
-            text += &format!("--- {name}\n{}", mask_printed(&in_tree(&printed.text(), &workshop.clone)));
+            text +=
+                &format!("--- {name}\n{}", mask_command_output(&in_tree(&printed.text(), &workshop.clone)));
             if !text.ends_with('\n') {
                 text.push('\n');
             }

@@ -110,7 +110,7 @@ impl AuditReport {
         let mut files: BTreeMap<RepoPath, Option<String>> = BTreeMap::new();
         let mut text = |name: &str| {
             let path = RepoPath::from_bytes(name.as_bytes());
-            let inside = path.is_inside();
+            let inside = path.stays_within_folder();
             files.entry(path).or_insert_with_key(|path| if inside { tree(path) } else { None }).clone()
         };
         let (mut found, mut wrong, mut done) = (Vec::new(), Vec::new(), BTreeSet::new());

@@ -179,7 +179,7 @@ pub(super) fn verify_finding(
     if title.is_empty() || body.is_empty() || body.len() > MAX_BODY_BYTES || excerpt.len() > MAX_CODE_BYTES {
         return Err(DropReason::Malformed);
     }
-    if !path.is_inside() || path.as_bytes().len() > MAX_CODE_BYTES {
+    if !path.stays_within_folder() || path.as_bytes().len() > MAX_CODE_BYTES {
         return Err(DropReason::NoSuchFile);
     }
     let shown = is_there(text, start_line, end_line, &excerpt)?;

@@ -280,7 +280,7 @@ fn is_path(value: &str) -> bool {
     while let Some(rest) = parts.strip_prefix("./") {
         parts = rest;
     }
-    parts == "." || RepoPath::from_bytes(parts).may_be_written()
+    parts == "." || RepoPath::from_bytes(parts).is_safe_to_write()
 }
 
 /// Returns true for characters of revisions that are no path out of the tree: git compares files outside the
@@ -294,7 +294,7 @@ fn is_revision(value: &str) -> bool {
     // `git~1` is the parent of a branch, and `git~1/config` a short name of `.git/config`.
     let has_folders = value.contains('/');
     let is_gits =
-        |part: &str| !(part.is_empty() || part == "." || RepoPath::from_bytes(part).may_be_written());
+        |part: &str| !(part.is_empty() || part == "." || RepoPath::from_bytes(part).is_safe_to_write());
     !value.is_empty()
         && !value.starts_with(['-', '/', '~'])
         && value.chars().all(letters)

@@ -62,26 +62,26 @@ impl LineAlignment {
         let mut alignment = Self { to: vec![None; old.len()], from: vec![None; new.len()] };
         let mut work =
             AlignmentBuilder { old, new, pairs: pairs.iter().copied().collect(), alignment: &mut alignment };
-        work.join_rare(0..old.len(), 0..new.len());
-        work.join_neighbours();
+        work.match_rare_words(0..old.len(), 0..new.len());
+        work.match_equal_neighbours();
         for (old_file, new_file) in pairs {
             if let (Some(old_file), Some(new_file)) = (old.file(*old_file), new.file(*new_file)) {
-                work.join_rare(old_file.lines.clone(), new_file.lines.clone());
+                work.match_rare_words(old_file.lines.clone(), new_file.lines.clone());
             }
         }
-        work.join_neighbours();
+        work.match_equal_neighbours();
         let mut cells = ComparisonBudget { gap: MAX_CELLS_OF_GAP, all: MAX_CELLS };
-        work.fill_gaps(&mut cells, MatchKind::Equal);
-        work.join_runs();
-        work.join_neighbours();
-        work.fill_gaps(&mut cells, MatchKind::Equal);
+        work.align_unmatched_runs(&mut cells, MatchKind::Equal);
+        work.match_unique_runs();
+        work.match_equal_neighbours();
+        work.align_unmatched_runs(&mut cells, MatchKind::Equal);
         let mut cells = ComparisonBudget { gap: MAX_WORD_CELLS_OF_GAP, all: MAX_WORD_CELLS };
-        work.fill_gaps(&mut cells, MatchKind::SharedWords);
+        work.align_unmatched_runs(&mut cells, MatchKind::SharedWords);
         alignment
     }
 
     /// Returns the match of an old line.
-    pub(super) fn partner(&self, old: usize) -> Option<AlignedLine> {
+    pub(super) fn matched_line(&self, old: usize) -> Option<AlignedLine> {
         self.to.get(old).copied().flatten()
     }
 }
@@ -132,7 +132,7 @@ fn unique_occurrences<K: Eq + Hash>(things: impl Iterator<Item = (K, usize)>) ->
 }
 
 /// Returns the places of items that occur once on both sides.
-fn unique_pairs<K: Eq + Hash>(
+fn pair_unique_items<K: Eq + Hash>(
     old: HashMap<K, LineOccurrence>,
     new: &HashMap<K, LineOccurrence>,
 ) -> Vec<(usize, usize)> {
@@ -157,19 +157,19 @@ struct AlignmentBuilder<'t, 'a> {
 }
 
 impl AlignmentBuilder<'_, '_> {
-    fn is_free(&self, old: usize, new: usize) -> bool {
-        self.is_old_free(old) && self.is_new_free(new)
+    fn are_both_unmatched(&self, old: usize, new: usize) -> bool {
+        self.is_old_unmatched(old) && self.is_new_unmatched(new)
     }
 
-    fn is_old_free(&self, old: usize) -> bool {
+    fn is_old_unmatched(&self, old: usize) -> bool {
         self.alignment.to.get(old).is_some_and(Option::is_none)
     }
 
-    fn is_new_free(&self, new: usize) -> bool {
+    fn is_new_unmatched(&self, new: usize) -> bool {
         self.alignment.from.get(new).is_some_and(Option::is_none)
     }
 
-    fn join(&mut self, old: usize, new: usize, likeness: MatchKind) {
+    fn match_lines(&mut self, old: usize, new: usize, likeness: MatchKind) {
         let edited = likeness == MatchKind::SharedWords;
         if let (Some(to), Some(from)) = (self.alignment.to.get_mut(old), self.alignment.from.get_mut(new)) {
             *to = Some(AlignedLine { line: new, edited });
@@ -178,38 +178,38 @@ impl AlignmentBuilder<'_, '_> {
     }
 
     /// Step 1: matches lines with words that occur once in `old` and once in `new`.
-    fn join_rare(&mut self, old: Range<usize>, new: Range<usize>) {
+    fn match_rare_words(&mut self, old: Range<usize>, new: Range<usize>) {
         let census_of = |text: &SideText<'_>, lines: Range<usize>| {
             let lines = lines.filter(|line| text.has_words(*line));
-            unique_occurrences(lines.filter_map(|line| Some((text.text_number(line)?, line))))
+            unique_occurrences(lines.filter_map(|line| Some((text.text_id(line)?, line))))
         };
-        for (old, new) in unique_pairs(census_of(self.old, old), &census_of(self.new, new)) {
-            if self.is_free(old, new) {
-                self.join(old, new, MatchKind::Equal);
+        for (old, new) in pair_unique_items(census_of(self.old, old), &census_of(self.new, new)) {
+            if self.are_both_unmatched(old, new) {
+                self.match_lines(old, new, MatchKind::Equal);
             }
         }
     }
 
     /// Step 2: matches equal lines next to matched lines.
-    fn join_neighbours(&mut self) {
+    fn match_equal_neighbours(&mut self) {
         for old in 0..self.old.len() {
-            self.spread_to(old, |text, line| text.line_after(line));
+            self.match_neighbour(old, |text, line| text.next_line(line));
         }
         for old in (0..self.old.len()).rev() {
-            self.spread_to(old, |text, line| text.line_before(line));
+            self.match_neighbour(old, |text, line| text.previous_line(line));
         }
     }
 
-    fn spread_to(&mut self, old: usize, step: impl Fn(&SideText<'_>, usize) -> Option<usize>) {
-        let Some(partner) = self.alignment.partner(old) else { return };
+    fn match_neighbour(&mut self, old: usize, step: impl Fn(&SideText<'_>, usize) -> Option<usize>) {
+        let Some(partner) = self.alignment.matched_line(old) else { return };
         let (Some(old), Some(new)) = (step(self.old, old), step(self.new, partner.line)) else { return };
-        if self.is_free(old, new) && self.old.text_number(old) == self.new.text_number(new) {
-            self.join(old, new, MatchKind::Equal);
+        if self.are_both_unmatched(old, new) && self.old.text_id(old) == self.new.text_id(new) {
+            self.match_lines(old, new, MatchKind::Equal);
         }
     }
 
     /// Step 5: matches runs of lines that occur once among the unmatched lines of each side.
-    fn join_runs(&mut self) {
+    fn match_unique_runs(&mut self) {
         let runs = |text: &SideText<'_>, free: &dyn Fn(usize) -> bool| {
             let mut found = Vec::new();
             for file in text.files() {
@@ -219,49 +219,51 @@ impl AlignmentBuilder<'_, '_> {
                     run.clone().all(free) && run.any(|line| text.has_words(line))
                 });
                 found.extend(starts.map(|first| {
-                    let numbers: [_; RUN] = std::array::from_fn(|line| text.text_number(first + line));
+                    let numbers: [_; RUN] = std::array::from_fn(|line| text.text_id(first + line));
                     (numbers, first)
                 }));
             }
             unique_occurrences(found.into_iter())
         };
-        let old = runs(self.old, &|line| self.is_old_free(line));
-        let new = runs(self.new, &|line| self.is_new_free(line));
-        for (old, new) in unique_pairs(old, &new) {
-            if (0..RUN).all(|line| self.is_free(old + line, new + line)) {
-                (0..RUN).for_each(|line| self.join(old + line, new + line, MatchKind::Equal));
+        let old = runs(self.old, &|line| self.is_old_unmatched(line));
+        let new = runs(self.new, &|line| self.is_new_unmatched(line));
+        for (old, new) in pair_unique_items(old, &new) {
+            if (0..RUN).all(|line| self.are_both_unmatched(old + line, new + line)) {
+                (0..RUN).for_each(|line| self.match_lines(old + line, new + line, MatchKind::Equal));
             }
         }
     }
 
     /// Steps 4 and 6: aligns each run of unmatched old lines with two runs of unmatched new lines. One run
     /// follows the match of the line before it; the other precedes the match of the line after it.
-    fn fill_gaps(&mut self, budget: &mut ComparisonBudget, likeness: MatchKind) {
+    fn align_unmatched_runs(&mut self, budget: &mut ComparisonBudget, likeness: MatchKind) {
         let files: Vec<_> = self.old.files().iter().map(|file| file.lines.clone()).enumerate().collect();
         for (file, lines) in files {
             let pair =
                 self.pairs.get(&file).and_then(|new| self.new.file(*new)).map(|file| file.lines.clone());
             let mut start = lines.start;
             while start < lines.end {
-                let end = (start..lines.end).find(|line| !self.is_old_free(*line)).unwrap_or(lines.end);
+                let end = (start..lines.end).find(|line| !self.is_old_unmatched(*line)).unwrap_or(lines.end);
                 if start < end {
                     let above = if start == lines.start {
                         pair.as_ref().map(|pair| pair.start)
                     } else {
                         self.alignment
-                            .partner(start - 1)
-                            .and_then(|partner| self.new.line_after(partner.line))
+                            .matched_line(start - 1)
+                            .and_then(|partner| self.new.next_line(partner.line))
                     };
                     let below = if end == lines.end {
                         pair.as_ref()
                             .and_then(|pair| pair.end.checked_sub(1))
                             .filter(|last| pair.as_ref().is_some_and(|pair| pair.contains(last)))
                     } else {
-                        self.alignment.partner(end).and_then(|partner| self.new.line_before(partner.line))
+                        self.alignment
+                            .matched_line(end)
+                            .and_then(|partner| self.new.previous_line(partner.line))
                     };
-                    let down = self.free_run(above, |text, line| text.line_after(line));
+                    let down = self.unmatched_run(above, |text, line| text.next_line(line));
                     self.align_runs(start..end, &down, budget, likeness);
-                    let mut up = self.free_run(below, |text, line| text.line_before(line));
+                    let mut up = self.unmatched_run(below, |text, line| text.previous_line(line));
                     up.reverse();
                     self.align_runs(start..end, &up, budget, likeness);
                 }
@@ -271,13 +273,13 @@ impl AlignmentBuilder<'_, '_> {
     }
 
     /// Returns the unmatched new lines, beginning with `from`.
-    fn free_run(
+    fn unmatched_run(
         &self,
         from: Option<usize>,
         step: impl Fn(&SideText<'_>, usize) -> Option<usize>,
     ) -> Vec<usize> {
         std::iter::successors(from, |line| step(self.new, *line))
-            .take_while(|line| self.is_new_free(*line))
+            .take_while(|line| self.is_new_unmatched(*line))
             .collect()
     }
 
@@ -289,20 +291,20 @@ impl AlignmentBuilder<'_, '_> {
         budget: &mut ComparisonBudget,
         likeness: MatchKind,
     ) {
-        let old: Vec<usize> = old.filter(|line| self.is_old_free(*line)).collect();
+        let old: Vec<usize> = old.filter(|line| self.is_old_unmatched(*line)).collect();
         let (mut old, mut new) = (old.as_slice(), new);
         if likeness == MatchKind::Equal {
             // Equal lines at both ends need no comparison with all others.
             while let (Some((a, rest_old)), Some((b, rest_new))) = (old.split_first(), new.split_first())
-                && self.old.text_number(*a) == self.new.text_number(*b)
+                && self.old.text_id(*a) == self.new.text_id(*b)
             {
-                self.join(*a, *b, likeness);
+                self.match_lines(*a, *b, likeness);
                 (old, new) = (rest_old, rest_new);
             }
             while let (Some((a, rest_old)), Some((b, rest_new))) = (old.split_last(), new.split_last())
-                && self.old.text_number(*a) == self.new.text_number(*b)
+                && self.old.text_id(*a) == self.new.text_id(*b)
             {
-                self.join(*a, *b, likeness);
+                self.match_lines(*a, *b, likeness);
                 (old, new) = (rest_old, rest_new);
             }
         }
@@ -312,11 +314,7 @@ impl AlignmentBuilder<'_, '_> {
         let weights: Vec<u32> = match likeness {
             MatchKind::Equal => {
                 let weight = |a: &usize, b: &usize| {
-                    if self.old.text_number(*a) == self.new.text_number(*b) {
-                        self.old.line_weight(*a)
-                    } else {
-                        0
-                    }
+                    if self.old.text_id(*a) == self.new.text_id(*b) { self.old.line_weight(*a) } else { 0 }
                 };
                 old.iter().flat_map(|a| new.iter().map(move |b| (a, b))).map(|(a, b)| weight(a, b)).collect()
             }
@@ -324,13 +322,13 @@ impl AlignmentBuilder<'_, '_> {
                 let of_new: Vec<_> = new.iter().map(|line| sorted_words(self.new.text(*line))).collect();
                 let of_old = old.iter().map(|line| sorted_words(self.old.text(*line)));
                 of_old
-                    .flat_map(|a| of_new.iter().map(move |b| shared_percent(&a, b)).collect::<Vec<_>>())
+                    .flat_map(|a| of_new.iter().map(move |b| shared_word_percent(&a, b)).collect::<Vec<_>>())
                     .collect()
             }
         };
-        for (a, b) in heaviest_pairs(old.len(), new.len(), &weights) {
+        for (a, b) in max_weight_pairs(old.len(), new.len(), &weights) {
             if let (Some(a), Some(b)) = (old.get(a), new.get(b)) {
-                self.join(*a, *b, likeness);
+                self.match_lines(*a, *b, likeness);
             }
         }
     }
@@ -338,7 +336,7 @@ impl AlignmentBuilder<'_, '_> {
 
 /// Returns the pairs of rows and columns, both ascending, with the greatest sum of weights. Pairs of weight 0
 /// are excluded.
-fn heaviest_pairs(rows: usize, columns: usize, weights: &[u32]) -> Vec<(usize, usize)> {
+fn max_weight_pairs(rows: usize, columns: usize, weights: &[u32]) -> Vec<(usize, usize)> {
     let width = columns + 1;
     // best[row * width + column] is the maximum sum from this cell on.
     let mut best = vec![0_u32; (rows + 1) * width];
@@ -382,7 +380,7 @@ fn sorted_words(text: &[u8]) -> Vec<&[u8]> {
 }
 
 /// Returns the percentage of words that two lines share, or 0 if it is less than [`MIN_SHARED`].
-fn shared_percent(first: &[&[u8]], second: &[&[u8]]) -> u32 {
+fn shared_word_percent(first: &[&[u8]], second: &[&[u8]]) -> u32 {
     let (mut i, mut j, mut common) = (0, 0, 0_usize);
     while let (Some(left), Some(right)) = (first.get(i), second.get(j)) {
         common += usize::from(left == right);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::RepoPath;
-use crate::model::first_line;
+use crate::model::split_first_line;
 
 /// Weight of a line without words (`}`, or empty); lines with words weigh more.
 pub(super) const WORTH_OF_MARKS: u32 = 1;
@@ -58,7 +58,7 @@ pub(super) struct SideFile<'a> {
 
 impl SideFile<'_> {
     /// Returns the lines with these 1-based numbers that exist in the file.
-    pub(super) fn range(&self, start: u32, end: u32) -> Range<usize> {
+    pub(super) fn line_range(&self, start: u32, end: u32) -> Range<usize> {
         let at = |number: u32| self.lines.start.saturating_add(number as usize).min(self.lines.end);
         at(start.saturating_sub(1))..at(end)
     }
@@ -78,7 +78,7 @@ pub(super) fn count_lines(content: &[u8]) -> u32 {
 
 impl<'a> SideText<'a> {
     /// Adds a file; returns its index.
-    pub(super) fn push(
+    pub(super) fn add_file(
         &mut self,
         path: &'a RepoPath,
         content: &'a [u8],
@@ -86,7 +86,7 @@ impl<'a> SideText<'a> {
     ) -> usize {
         let (file, start) = (self.files.len(), self.lines.len());
         let mut rest = content;
-        while let Some((line, after)) = first_line(rest) {
+        while let Some((line, after)) = split_first_line(rest) {
             let text = line.trim_ascii();
             let letters = text.iter().filter(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
             let has_words = letters.take(MIN_LETTERS).count() == MIN_LETTERS;
@@ -112,12 +112,12 @@ impl<'a> SideText<'a> {
     }
 
     /// Returns the index of the file of a line.
-    pub(super) fn file_of(&self, line: usize) -> Option<usize> {
+    pub(super) fn file_index(&self, line: usize) -> Option<usize> {
         self.lines.get(line).map(|line| line.file as usize)
     }
 
     /// Returns the number of a line's text; none after the last line.
-    pub(super) fn text_number(&self, line: usize) -> Option<u32> {
+    pub(super) fn text_id(&self, line: usize) -> Option<u32> {
         self.lines.get(line).map(|line| line.number)
     }
 
@@ -137,14 +137,14 @@ impl<'a> SideText<'a> {
     }
 
     /// Returns the next line of the same file.
-    pub(super) fn line_after(&self, line: usize) -> Option<usize> {
+    pub(super) fn next_line(&self, line: usize) -> Option<usize> {
         let next = line.checked_add(1)?;
-        (self.file_of(next)? == self.file_of(line)?).then_some(next)
+        (self.file_index(next)? == self.file_index(line)?).then_some(next)
     }
 
     /// Returns the previous line of the same file.
-    pub(super) fn line_before(&self, line: usize) -> Option<usize> {
+    pub(super) fn previous_line(&self, line: usize) -> Option<usize> {
         let previous = line.checked_sub(1)?;
-        (self.file_of(previous)? == self.file_of(line)?).then_some(previous)
+        (self.file_index(previous)? == self.file_index(line)?).then_some(previous)
     }
 }

@@ -9,7 +9,7 @@ use truing_diff::{
 };
 
 /// A diff of file `x` made of marks: `+`, `-`, ` ` lines, and `|` for a gap of some lines between hunks.
-fn diff_of(marks: &[char]) -> String {
+fn build_diff(marks: &[char]) -> String {
     let mut diff = String::from("diff --git a/x b/x\n--- a/x\n+++ b/x\n");
     let (mut old, mut new) = (1, 1);
     for hunk in marks.split(|mark| *mark == '|').filter(|hunk| !hunk.is_empty()) {
@@ -25,7 +25,7 @@ fn diff_of(marks: &[char]) -> String {
 }
 
 /// The commentable lines of a side, hunk by hunk, by walking them.
-fn commentable(file: &FileDiff<'_>, side: DiffSide) -> Vec<BTreeSet<u32>> {
+fn commentable_lines(file: &FileDiff<'_>, side: DiffSide) -> Vec<BTreeSet<u32>> {
     let of = |kind, old, new| match (side, kind) {
         (DiffSide::New, LineKind::Added | LineKind::Context) => new,
         (DiffSide::Old, LineKind::Deleted | LineKind::Context) => old,
@@ -45,13 +45,13 @@ proptest! {
         start in 1_u32..50,
         length in 0_u32..12,
     ) {
-        let diff = diff_of(&marks);
+        let diff = build_diff(&marks);
         let parsed = parse(diff.as_bytes());
         let side = if old { DiffSide::Old } else { DiffSide::New };
         let end = start + length;
         let asked: BTreeSet<u32> = (start..=end).collect();
         let got = find_anchor(&parsed.files, &"x".into(), side, start, end);
-        let hunks = parsed.files.first().map(|file| commentable(file, side)).unwrap_or_default();
+        let hunks = parsed.files.first().map(|file| commentable_lines(file, side)).unwrap_or_default();
         let most = hunks.iter().map(|lines| lines.intersection(&asked).count()).max().unwrap_or(0);
         let expected = match (parsed.files.len(), most) {
             (0, _) => (AnchorKind::Summary, Some(AnchorReason::FileNotInDiff)),
@@ -74,7 +74,7 @@ proptest! {
     fn added_ranges_are_the_added_lines(
         marks in prop::collection::vec(prop::sample::select(&['+', '-', ' ', '|'][..]), 0..30),
     ) {
-        let diff = diff_of(&marks);
+        let diff = build_diff(&marks);
         let parsed = parse(diff.as_bytes());
         for file in &parsed.files {
             let ranges = added_ranges(file);
@@ -144,7 +144,7 @@ index 1..2 100644
 Binary files a/bin and b/bin differ
 ";
 
-fn at(path: &str, side: DiffSide, start: u32, end: u32) -> CommentAnchor {
+fn anchor_at(path: &str, side: DiffSide, start: u32, end: u32) -> CommentAnchor {
     let parsed = parse(FILES.as_bytes());
     assert_eq!(parsed.error, None);
     find_anchor(&parsed.files, &path.into(), side, start, end)
@@ -172,7 +172,7 @@ fn names_are_those_of_the_side() {
         ("bin", New, 1, File, "bin"),
         ("none", New, 1, Summary, "none"),
     ] {
-        let got = at(path, side, line, line);
+        let got = anchor_at(path, side, line, line);
         assert_eq!((got.kind, &got.path), (kind, &RepoPath::from(found)), "{path} {side:?}");
     }
 }
@@ -180,7 +180,7 @@ fn names_are_those_of_the_side() {
 #[test]
 fn a_range_is_cut_to_the_hunk_that_has_most_of_it() {
     let lines = |start, end| {
-        let got = at("new.rs", DiffSide::New, start, end);
+        let got = anchor_at("new.rs", DiffSide::New, start, end);
         (got.kind, got.start_line, got.end_line, got.reason)
     };
     let cut = Some(AnchorReason::Clamped);
@@ -192,13 +192,13 @@ fn a_range_is_cut_to_the_hunk_that_has_most_of_it() {
     assert_eq!(lines(0, 11), (AnchorKind::File, 0, 11, Some(AnchorReason::EmptyRange)));
     assert_eq!(lines(11, 10), (AnchorKind::File, 11, 10, Some(AnchorReason::EmptyRange)));
     assert_eq!(lines(12, u32::MAX), (AnchorKind::Inline, 12, 13, cut));
-    assert_eq!(at("bin", DiffSide::New, 1, 1).reason, Some(AnchorReason::NoLines));
+    assert_eq!(anchor_at("bin", DiffSide::New, 1, 1).reason, Some(AnchorReason::NoLines));
 }
 
 #[test]
 fn json_is_that_of_the_command_line() {
     assert_eq!(
-        serde_json::to_value(at("old.rs", DiffSide::Old, 1, 10)).unwrap(),
+        serde_json::to_value(anchor_at("old.rs", DiffSide::Old, 1, 10)).unwrap(),
         serde_json::json!({
             "anchor": "inline", "path": "new.rs", "side": "old", "start_line": 10, "end_line": 10,
             "reason": "clamped",

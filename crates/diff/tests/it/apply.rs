@@ -21,8 +21,8 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
 fn diff(pairs: &[(Vec<u8>, Vec<u8>)], context: u8) -> Vec<u8> {
     let repo = Repo::new();
     for (number, (old, new)) in pairs.iter().enumerate() {
-        repo.put(format!("old/{number}"), old);
-        repo.put(format!("new/{number}"), new);
+        repo.write_file(format!("old/{number}"), old);
+        repo.write_file(format!("new/{number}"), new);
     }
     repo.try_git(&["diff", "--no-index", "--no-renames", &format!("-U{context}"), "old", "new"]).0
 }
@@ -65,7 +65,7 @@ proptest! {
     }
 }
 
-fn only(diff: &[u8]) -> FileDiff<'_> {
+fn parse_only_file(diff: &[u8]) -> FileDiff<'_> {
     let parsed = parse(diff);
     assert_eq!(parsed.error, None);
     parsed.files.into_iter().next().unwrap()
@@ -74,7 +74,7 @@ fn only(diff: &[u8]) -> FileDiff<'_> {
 #[test]
 fn every_line_must_be_what_and_where_the_diff_says() {
     let diff = b"--- a/x\n+++ b/x\n@@ -2,3 +2,3 @@\n two\n-three\n+3\n four\n";
-    let file = only(diff);
+    let file = parse_only_file(diff);
     assert_eq!(apply(&file, b"1\ntwo\nthree\nfour\n5").unwrap(), b"1\ntwo\n3\nfour\n5");
     for other in [
         &b""[..],
@@ -95,7 +95,7 @@ fn every_line_must_be_what_and_where_the_diff_says() {
 #[test]
 fn the_end_of_the_last_line_counts() {
     let cut = b"--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n\\ No newline at end of file\n";
-    let file = only(cut);
+    let file = parse_only_file(cut);
     assert_eq!(apply(&file, b"a\n").unwrap(), b"b");
     assert_eq!(apply(&file, b"a"), None);
     assert_eq!(apply(&file, b"a\nmore\n"), None, "a line without an end is the last");
@@ -105,19 +105,19 @@ fn the_end_of_the_last_line_counts() {
 /// A shell cuts it off in `"$(git diff)"`.
 #[test]
 fn a_line_feed_that_is_missing_at_the_end_of_the_diff_is_there_in_the_file() {
-    let file = only(b"--- a/x\n+++ b/x\n@@ -1 +1,2 @@\n a\n+b");
+    let file = parse_only_file(b"--- a/x\n+++ b/x\n@@ -1 +1,2 @@\n a\n+b");
     assert_eq!(apply(&file, b"a\n").unwrap(), b"a\nb\n");
 }
 
 #[test]
 fn blanks_that_a_mail_cut_off_do_no_harm() {
-    let file = only(b"--- a/x\n+++ b/x\n@@ -1,3 +1,3 @@\n\n-1\n+2\n\n");
+    let file = parse_only_file(b"--- a/x\n+++ b/x\n@@ -1,3 +1,3 @@\n\n-1\n+2\n\n");
     assert_eq!(apply(&file, b"\n1\n\n").unwrap(), b"\n2\n\n");
 }
 
 #[test]
 fn a_merge_is_known_as_one() {
     let combined = b"diff --cc x\nindex 1,2..3\n--- a/x\n+++ b/x\n@@@ -1,1 -1,1 +1,1 @@@\n--a\n++b\n";
-    assert!(only(combined).is_combined);
-    assert!(!only(b"--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n").is_combined);
+    assert!(parse_only_file(combined).is_combined);
+    assert!(!parse_only_file(b"--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n").is_combined);
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use truing_diff::{FileDiff, FileStatus, RepoPath, parse};
 
-use crate::repo::{Count, Repo, check_lines, counts};
+use crate::repo::{Count, Repo, check_lines, line_counts};
 
 /// Forty numbered lines.
 pub(crate) static OLD: LazyLock<String> =
@@ -15,7 +15,7 @@ pub(crate) static NEW: LazyLock<String> =
     LazyLock::new(|| OLD.replace("line 20\n", "line twenty\nmore\n").replace("line 35\n", ""));
 
 /// Makes both states of a case, one after the other, and compares. Returns the diff.
-fn case(before: impl Fn(&Repo), after: impl Fn(&Repo), options: &[&str]) -> Vec<u8> {
+fn diff_states(before: impl Fn(&Repo), after: impl Fn(&Repo), options: &[&str]) -> Vec<u8> {
     let repo = Repo::new();
     before(&repo);
     let from = repo.commit("before");
@@ -29,7 +29,7 @@ fn compare(repo: &Repo, from: &str, to: &str, options: &[&str]) -> Vec<u8> {
     let diff = repo.git(&[&["diff", "-M"], &args[..]].concat());
     let parsed = parse(&diff);
     assert_eq!(parsed.error, None, "{}", String::from_utf8_lossy(&diff));
-    assert_eq!(counts(&parsed.files), repo.numstat(&args), "{}", String::from_utf8_lossy(&diff));
+    assert_eq!(line_counts(&parsed.files), repo.numstat(&args), "{}", String::from_utf8_lossy(&diff));
     for file in parsed.files.iter().filter(|file| !file.is_submodule() && !file.hunks.is_empty()).take(20) {
         let (from, to) = if options.contains(&"-R") { (to, from) } else { (from, to) };
         check_lines(repo, file, from, to);
@@ -38,32 +38,37 @@ fn compare(repo: &Repo, from: &str, to: &str, options: &[&str]) -> Vec<u8> {
 }
 
 /// A case that changes the content of one file.
-fn edit(path: impl AsRef<[u8]>, old: impl AsRef<[u8]>, new: impl AsRef<[u8]>, options: &[&str]) -> Vec<u8> {
-    case(|repo| repo.put(&path, &old), |repo| repo.put(&path, &new), options)
+fn diff_edit(
+    path: impl AsRef<[u8]>,
+    old: impl AsRef<[u8]>,
+    new: impl AsRef<[u8]>,
+    options: &[&str],
+) -> Vec<u8> {
+    diff_states(|repo| repo.write_file(&path, &old), |repo| repo.write_file(&path, &new), options)
 }
 
 /// The files in a diff that must be right.
-fn files(diff: &[u8]) -> Vec<FileDiff<'_>> {
+fn parse_valid_files(diff: &[u8]) -> Vec<FileDiff<'_>> {
     let parsed = parse(diff);
     assert_eq!(parsed.error, None);
     parsed.files
 }
 
 fn statuses(diff: &[u8]) -> Vec<FileStatus> {
-    files(diff).iter().map(|file| file.status).collect()
+    parse_valid_files(diff).iter().map(|file| file.status).collect()
 }
 
 #[test]
 fn an_edit_has_its_hunks() {
-    let diff = edit("a.txt", &*OLD, &*NEW, &[]);
-    let [file] = &files(&diff)[..] else { panic!("one file") };
+    let diff = diff_edit("a.txt", &*OLD, &*NEW, &[]);
+    let [file] = &parse_valid_files(&diff)[..] else { panic!("one file") };
     assert_eq!((file.status, file.added, file.deleted, file.hunks.len()), (FileStatus::Modified, 2, 2, 2));
     assert_eq!((file.old_mode, file.new_mode), (Some(0o100_644), Some(0o100_644)));
     assert_eq!(file.hunks[0].section, b"line 16");
-    edit("a.txt", &*OLD, &*NEW, &["-U0"]);
-    edit("a.txt", &*OLD, &*NEW, &["-U100"]);
-    edit("a.txt", &*OLD, &*NEW, &["-W"]);
-    edit("a.txt", &*OLD, &*NEW, &["-R"]);
+    diff_edit("a.txt", &*OLD, &*NEW, &["-U0"]);
+    diff_edit("a.txt", &*OLD, &*NEW, &["-U100"]);
+    diff_edit("a.txt", &*OLD, &*NEW, &["-W"]);
+    diff_edit("a.txt", &*OLD, &*NEW, &["-R"]);
 }
 
 #[test]
@@ -77,91 +82,103 @@ fn every_prefix_that_can_be_told_is_taken_off() {
         &["--src-prefix=old/tree/", "--dst-prefix=new/"],
     ] {
         let all = |repo: &Repo| {
-            repo.put(deep, &*NEW);
+            repo.write_file(deep, &*NEW);
             repo.remove("gone");
-            repo.put("fresh", "1\n");
-            repo.put("none here", "");
+            repo.write_file("fresh", "1\n");
+            repo.write_file("none here", "");
             repo.make_executable("b/b run");
-            repo.put("bin/ary", "\0x");
+            repo.write_file("bin/ary", "\0x");
         };
         let old = |repo: &Repo| {
-            repo.put(deep, &*OLD);
-            repo.put("gone", "1\n2\n");
-            repo.put("b/b run", "3\n");
-            repo.put("bin/ary", "\0y");
+            repo.write_file(deep, &*OLD);
+            repo.write_file("gone", "1\n2\n");
+            repo.write_file("b/b run", "3\n");
+            repo.write_file("bin/ary", "\0y");
         };
-        case(old, all, options);
+        diff_states(old, all, options);
     }
     // Prefixes of one file differ in nothing but the first part: only the names that git knows are sure.
-    edit("a/a/a", &*OLD, &*NEW, &[]);
-    edit("b/a", &*OLD, &*NEW, &["--no-prefix"]);
+    diff_edit("a/a/a", &*OLD, &*NEW, &[]);
+    diff_edit("b/a", &*OLD, &*NEW, &["--no-prefix"]);
 }
 
 #[test]
 fn new_and_deleted_files() {
     let none = |_: &Repo| ();
-    let text = |repo: &Repo| repo.put("n", "one\ntwo\n");
-    let empty = |repo: &Repo| repo.put("n", "");
+    let text = |repo: &Repo| repo.write_file("n", "one\ntwo\n");
+    let empty = |repo: &Repo| repo.write_file("n", "");
     let remove = |repo: &Repo| repo.remove("n");
     for with in [&text as &dyn Fn(&Repo), &empty] {
-        let added = case(none, with, &[]);
+        let added = diff_states(none, with, &[]);
         assert_eq!(statuses(&added), [FileStatus::Added]);
-        assert_eq!(files(&added)[0].new_mode, Some(0o100_644));
-        let deleted = case(with, remove, &[]);
+        assert_eq!(parse_valid_files(&added)[0].new_mode, Some(0o100_644));
+        let deleted = diff_states(with, remove, &[]);
         assert_eq!(statuses(&deleted), [FileStatus::Deleted]);
-        assert_eq!((files(&deleted)[0].old_mode, files(&deleted)[0].new_mode), (Some(0o100_644), None));
+        assert_eq!(
+            (parse_valid_files(&deleted)[0].old_mode, parse_valid_files(&deleted)[0].new_mode),
+            (Some(0o100_644), None)
+        );
     }
 }
 
 #[test]
 fn renames_and_copies() {
     for to in ["b.txt", "b with space.txt", "é\t.txt", "d\"q\\.txt"] {
-        let old = |repo: &Repo| repo.put("a.txt", &*OLD);
-        let pure = case(old, |repo| repo.rename("a.txt", to), &[]);
+        let old = |repo: &Repo| repo.write_file("a.txt", &*OLD);
+        let pure = diff_states(old, |repo| repo.rename("a.txt", to), &[]);
         assert_eq!(statuses(&pure), [FileStatus::Renamed]);
         let edited = |repo: &Repo| {
             repo.rename("a.txt", to);
-            repo.put(to, &*NEW);
+            repo.write_file(to, &*NEW);
         };
-        let edited = case(old, edited, &[]);
-        assert_eq!(files(&edited)[0].old_path, Some(RepoPath::from("a.txt")));
+        let edited = diff_states(old, edited, &[]);
+        assert_eq!(parse_valid_files(&edited)[0].old_path, Some(RepoPath::from("a.txt")));
         let copied = |repo: &Repo| {
-            repo.put("a.txt", format!("{}tail\n", *OLD));
-            repo.put(to, &*NEW);
+            repo.write_file("a.txt", format!("{}tail\n", *OLD));
+            repo.write_file(to, &*NEW);
         };
-        let copied = case(old, copied, &["-C"]);
+        let copied = diff_states(old, copied, &["-C"]);
         assert!(statuses(&copied).contains(&FileStatus::Copied));
     }
     let both = |repo: &Repo| {
         repo.rename("a.txt", "b.txt");
         repo.make_executable("b.txt");
     };
-    assert_eq!(statuses(&case(|repo| repo.put("a.txt", &*OLD), both, &[])), [FileStatus::Renamed]);
+    assert_eq!(
+        statuses(&diff_states(|repo| repo.write_file("a.txt", &*OLD), both, &[])),
+        [FileStatus::Renamed]
+    );
 }
 
 #[test]
 fn modes_and_types() {
     for path in ["x.sh", "x b/y", "q\tq"] {
-        let mode = case(|repo| repo.put(path, &*OLD), |repo| repo.make_executable(path), &[]);
-        let [file] = &files(&mode)[..] else { panic!("one file") };
+        let mode = diff_states(|repo| repo.write_file(path, &*OLD), |repo| repo.make_executable(path), &[]);
+        let [file] = &parse_valid_files(&mode)[..] else { panic!("one file") };
         assert_eq!(file.status, FileStatus::Mode);
         assert_eq!((file.old_mode, file.new_mode), (Some(0o100_644), Some(0o100_755)));
     }
     let edit = |repo: &Repo| {
-        repo.put("x.sh", &*NEW);
+        repo.write_file("x.sh", &*NEW);
         repo.make_executable("x.sh");
     };
-    assert_eq!(statuses(&case(|repo| repo.put("x.sh", &*OLD), edit, &[])), [FileStatus::Modified]);
+    assert_eq!(
+        statuses(&diff_states(|repo| repo.write_file("x.sh", &*OLD), edit, &[])),
+        [FileStatus::Modified]
+    );
 
     let relink = |repo: &Repo| {
         repo.remove("l");
         repo.link("b", "l");
     };
-    let link = case(|repo| repo.link("a", "l"), relink, &[]);
-    assert!(files(&link)[0].is_symlink());
-    let changed_type = case(|repo| repo.put("l", &*OLD), relink, &[]);
+    let link = diff_states(|repo| repo.link("a", "l"), relink, &[]);
+    assert!(parse_valid_files(&link)[0].is_symlink());
+    let changed_type = diff_states(|repo| repo.write_file("l", &*OLD), relink, &[]);
     assert_eq!(statuses(&changed_type), [FileStatus::Deleted, FileStatus::Added]);
-    assert_eq!(files(&changed_type).iter().map(FileDiff::is_symlink).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(
+        parse_valid_files(&changed_type).iter().map(FileDiff::is_symlink).collect::<Vec<_>>(),
+        [false, true]
+    );
 }
 
 #[test]
@@ -170,28 +187,31 @@ fn binary_files() {
     let new: Vec<u8> = old.iter().map(|byte| 255 - byte).collect();
     for options in [&[][..], &["--binary"]] {
         for path in ["b.dat", "b b/b b.dat", "q\"q"] {
-            let changed = edit(path, &old, &new, options);
+            let changed = diff_edit(path, &old, &new, options);
             assert_eq!(statuses(&changed), [FileStatus::Binary]);
-            assert!(files(&changed)[0].is_binary);
+            assert!(parse_valid_files(&changed)[0].is_binary);
         }
-        let added = case(|_| (), |repo| repo.put("b.dat", &old), options);
+        let added = diff_states(|_| (), |repo| repo.write_file("b.dat", &old), options);
         assert_eq!(statuses(&added), [FileStatus::Added]);
-        assert!(files(&added)[0].is_binary);
+        assert!(parse_valid_files(&added)[0].is_binary);
         let between = |content: &str, binary: &[u8]| {
             let (content, binary) = (content.to_owned(), binary.to_owned());
             move |repo: &Repo| {
-                repo.put("a.txt", &content);
-                repo.put("b.dat", &binary);
-                repo.put("z.txt", &content);
+                repo.write_file("a.txt", &content);
+                repo.write_file("b.dat", &binary);
+                repo.write_file("z.txt", &content);
             }
         };
-        let mixed = case(between(&OLD, &old), between(&NEW, &new), options);
+        let mixed = diff_states(between(&OLD, &old), between(&NEW, &new), options);
         assert_eq!(statuses(&mixed), [FileStatus::Modified, FileStatus::Binary, FileStatus::Modified]);
         let renamed = |repo: &Repo| {
             repo.rename("b.dat", "c.dat");
-            repo.put("c.dat", [&old[..], b"more"].concat());
+            repo.write_file("c.dat", [&old[..], b"more"].concat());
         };
-        assert_eq!(statuses(&case(|repo| repo.put("b.dat", &old), renamed, options)), [FileStatus::Renamed]);
+        assert_eq!(
+            statuses(&diff_states(|repo| repo.write_file("b.dat", &old), renamed, options)),
+            [FileStatus::Renamed]
+        );
     }
 }
 
@@ -212,24 +232,24 @@ fn line_ends() {
         (b"caf\xe9\nx\n", b"caf\xe8\ny\n"),
         (b"\n\n\nx\n\n\n", b"\n\n\ny\n\n\n"),
     ] {
-        edit("a", old, new, &[]);
-        edit("a", old, new, &["-U0"]);
+        diff_edit("a", old, new, &[]);
+        diff_edit("a", old, new, &["-U0"]);
     }
-    let diff = edit("a", "a\r\n", "a\n", &[]);
-    let texts: Vec<_> = files(&diff)[0].hunks[0].lines().map(|line| line.text.to_vec()).collect();
+    let diff = diff_edit("a", "a\r\n", "a\n", &[]);
+    let texts: Vec<_> = parse_valid_files(&diff)[0].hunks[0].lines().map(|line| line.text.to_vec()).collect();
     assert_eq!(texts, [&b"a\r"[..], b"a"]);
 }
 
 #[test]
 fn lines_that_look_like_headers() {
     let (old, new) = (&*OLD, &*NEW);
-    edit("a.sql", format!("-- drop\n++ y\nx\n{old}"), format!("++ plus\nx\n{new}"), &[]);
+    diff_edit("a.sql", format!("-- drop\n++ y\nx\n{old}"), format!("++ plus\nx\n{new}"), &[]);
     let git = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n";
-    edit("a.md", format!("{git}{old}"), format!("@@ -9,9 +9,9 @@\n--- a/y\n+++ b/y\n{new}"), &[]);
-    edit("a.md", format!("{git}{old}"), new, &["-U0"]);
-    edit("m.md", "a\n-- b/evil.txt\nz\n", "a\n++ b/evil.txt\nz\n", &["-U0"]);
-    edit("a.c", format!("int f() @@ odd\n{{\n{old}}}\n"), format!("int f() @@ odd\n{{\n{new}}}\n"), &[]);
-    edit("s", "x\n\\ No newline at end of file\n", "\\ No newline at end of file\n", &[]);
+    diff_edit("a.md", format!("{git}{old}"), format!("@@ -9,9 +9,9 @@\n--- a/y\n+++ b/y\n{new}"), &[]);
+    diff_edit("a.md", format!("{git}{old}"), new, &["-U0"]);
+    diff_edit("m.md", "a\n-- b/evil.txt\nz\n", "a\n++ b/evil.txt\nz\n", &["-U0"]);
+    diff_edit("a.c", format!("int f() @@ odd\n{{\n{old}}}\n"), format!("int f() @@ odd\n{{\n{new}}}\n"), &[]);
+    diff_edit("s", "x\n\\ No newline at end of file\n", "\\ No newline at end of file\n", &[]);
 }
 
 #[test]
@@ -250,30 +270,31 @@ fn odd_paths() {
         b"rename from x",
         b"@@ -1 +1 @@",
     ];
-    let put =
-        |content: &'static str| move |repo: &Repo| paths.iter().for_each(|path| repo.put(path, content));
+    let put = |content: &'static str| {
+        move |repo: &Repo| paths.iter().for_each(|path| repo.write_file(path, content))
+    };
     let remove = |repo: &Repo| paths.iter().for_each(|path| repo.remove(path));
     for options in [&[][..], &["--no-prefix"]] {
-        case(put(&OLD), put(&NEW), options);
-        case(|_| (), put(""), options);
-        case(put(""), remove, options);
+        diff_states(put(&OLD), put(&NEW), options);
+        diff_states(|_| (), put(""), options);
+        diff_states(put(""), remove, options);
     }
 }
 
 #[test]
 fn large_diffs() {
-    edit("m.js", "x".repeat(200_000), "y".repeat(200_000), &[]);
+    diff_edit("m.js", "x".repeat(200_000), "y".repeat(200_000), &[]);
     let many = |content: &'static str| {
-        move |repo: &Repo| (0..400).for_each(|number| repo.put(format!("d/{number}.txt"), content))
+        move |repo: &Repo| (0..400).for_each(|number| repo.write_file(format!("d/{number}.txt"), content))
     };
-    assert_eq!(files(&case(many("a\n"), many("b\n"), &[])).len(), 400);
+    assert_eq!(parse_valid_files(&diff_states(many("a\n"), many("b\n"), &[])).len(), 400);
 }
 
 #[test]
 fn submodules() {
     let repo = Repo::new();
     let commits = ["1", "2"].map(|digit| format!("160000,{},sub", digit.repeat(40)));
-    repo.put("a.txt", &*OLD);
+    repo.write_file("a.txt", &*OLD);
     repo.git(&["add", "a.txt"]);
     let mut heads = vec![repo.commit_index("none")];
     for commit in &commits {
@@ -287,15 +308,15 @@ fn submodules() {
     ] {
         let diff = compare(&repo, from, to, &[]);
         assert_eq!(statuses(&diff), [status]);
-        assert!(files(&diff)[0].is_submodule());
+        assert!(parse_valid_files(&diff)[0].is_submodule());
     }
 }
 
 #[test]
 fn json_is_that_of_the_command_line() {
-    let diff = edit("a.txt", "1\n2\n", "1\n3\n4\n", &[]);
+    let diff = diff_edit("a.txt", "1\n2\n", "1\n3\n4\n", &[]);
     assert_eq!(
-        serde_json::to_value(files(&diff)).unwrap(),
+        serde_json::to_value(parse_valid_files(&diff)).unwrap(),
         serde_json::json!([{
             "path": "a.txt", "old_path": null, "status": "modified", "added": 2, "deleted": 1,
             "hunks": [{"old_start": 1, "old_lines": 2, "new_start": 1, "new_lines": 3}],
@@ -306,7 +327,7 @@ fn json_is_that_of_the_command_line() {
 #[test]
 fn counts_of_the_two_halves_of_a_type_change_are_one() {
     let repo = Repo::new();
-    repo.put("l", "1\n2\n");
+    repo.write_file("l", "1\n2\n");
     let from = repo.commit("file");
     repo.remove("l");
     repo.link("x", "l");

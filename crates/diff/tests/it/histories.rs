@@ -8,7 +8,7 @@ use truing_diff::{
 };
 
 use crate::cases::{NEW, OLD};
-use crate::repo::{Repo, check_hunk, check_lines, counts};
+use crate::repo::{Repo, check_hunk, check_lines, line_counts};
 
 /// Two lines of removed dashes, as a mail's end and middle look.
 const DASHES: &str = "a\n--\n- \nz\n";
@@ -20,17 +20,17 @@ const MESSAGE: &str = "Say what changed\n\nIt is like this:\n\ndiff --git a/not 
 /// Three commits whose diffs are hard to find the end of.
 fn history(message: &str) -> Repo {
     let repo = Repo::new();
-    repo.put("a.txt", format!("{DASHES}{}", *OLD));
-    repo.put("end", "1\n2");
+    repo.write_file("a.txt", format!("{DASHES}{}", *OLD));
+    repo.write_file("end", "1\n2");
     repo.commit("first");
-    repo.put("a.txt", &*NEW);
-    repo.put("end", "1\n2\n");
+    repo.write_file("a.txt", &*NEW);
+    repo.write_file("end", "1\n2\n");
     repo.commit(message);
-    repo.put("end", "1\n2\n3");
-    repo.put("odd\tname", "1\n");
+    repo.write_file("end", "1\n2\n3");
+    repo.write_file("odd\tname", "1\n");
     repo.make_executable("a.txt");
     repo.commit(message);
-    repo.put("b.dat", "\0\u{1}");
+    repo.write_file("b.dat", "\0\u{1}");
     repo.remove("end");
     repo.commit(message);
     repo
@@ -125,25 +125,25 @@ fn a_missing_side_tells_what_happened_without_a_mode() {
 /// A merge of two branches that changed the same line, resolved otherwise; one commit after it.
 fn merged() -> Repo {
     let repo = Repo::new();
-    repo.put("a b.txt", &*OLD);
-    repo.put("k.txt", "1\n");
-    repo.put("end", "1\n2\n3\n4\n");
+    repo.write_file("a b.txt", &*OLD);
+    repo.write_file("k.txt", "1\n");
+    repo.write_file("end", "1\n2\n3\n4\n");
     repo.commit("base");
     repo.git(&["checkout", "-qb", "side"]);
-    repo.put("a b.txt", OLD.replace("line 5\n", "-- a/side 5\n"));
-    repo.put("end", "1\n2\nside\n4\n");
+    repo.write_file("a b.txt", OLD.replace("line 5\n", "-- a/side 5\n"));
+    repo.write_file("end", "1\n2\nside\n4\n");
     repo.commit("side");
     repo.git(&["checkout", "-q", "main"]);
-    repo.put("a b.txt", OLD.replace("line 5\n", "-- a/main 5\n"));
-    repo.put("end", "1\n2\nmain\n4\n5\n");
+    repo.write_file("a b.txt", OLD.replace("line 5\n", "-- a/main 5\n"));
+    repo.write_file("end", "1\n2\nmain\n4\n5\n");
     repo.commit("main");
     repo.try_git(&["merge", "-q", "side"]);
-    repo.put("a b.txt", OLD.replace("line 5\n", "++ b/both 5\n\n"));
-    repo.put("end", "1\n2\n");
-    repo.put("é", "new\n");
+    repo.write_file("a b.txt", OLD.replace("line 5\n", "++ b/both 5\n\n"));
+    repo.write_file("end", "1\n2\n");
+    repo.write_file("é", "new\n");
     repo.make_executable("a b.txt");
     repo.commit("merge");
-    repo.put("k.txt", "2\n");
+    repo.write_file("k.txt", "2\n");
     repo.commit("after");
     repo
 }
@@ -171,7 +171,7 @@ fn a_merge_is_what_it_changes_of_its_first_parent() {
         ];
         assert_eq!(seen, expected.map(|(path, status)| (path.to_owned(), status)), "{options:?}");
         assert_eq!(parsed.files[1].new_mode, Some(0o100_755));
-        assert_eq!(counts(&parsed.files[1..]), repo.numstat(&["HEAD~2", "HEAD~1"]), "{options:?}");
+        assert_eq!(line_counts(&parsed.files[1..]), repo.numstat(&["HEAD~2", "HEAD~1"]), "{options:?}");
         for file in &parsed.files[1..] {
             check_lines(&repo, file, "HEAD~2", "HEAD~1");
             let blob = |commit: &str| repo.try_git(&["show", &format!("{commit}:{}", file.path)]).0;
@@ -185,17 +185,17 @@ fn a_merge_is_what_it_changes_of_its_first_parent() {
 #[test]
 fn a_merge_of_many_is_read() {
     let repo = Repo::new();
-    repo.put("x", "1\n2\n3\n");
+    repo.write_file("x", "1\n2\n3\n");
     repo.commit("base");
     let sides = ["one", "two", "three"];
     for side in sides {
         repo.git(&["checkout", "-qb", side, "main"]);
-        repo.put(format!("{side}.txt"), "1\n");
+        repo.write_file(format!("{side}.txt"), "1\n");
         repo.commit(side);
     }
     repo.git(&["checkout", "-q", "main"]);
     repo.git(&[&["merge", "-q"], &sides[..]].concat());
-    repo.put("x", "1\n\n4\n");
+    repo.write_file("x", "1\n\n4\n");
     repo.git(&["commit", "-qa", "--amend", "-m", "all"]);
     let shown = repo.git(&["show", "--cc"]);
     let [file] = &parse(&shown).files[..] else { panic!("one file") };
@@ -254,9 +254,9 @@ fn hunks_that_show_the_same_unchanged_lines_are_read() {
         "list\n    # 0\n    # 1\n    # 2\n    # 3\n    # 4\n    # 5\n    # 6\n",
     );
     let (head, tail) = ("alpha\n    # a\nbeta\n    # b\n", "tail\n    # t\nend\n    # t\n");
-    repo.put("list.txt", [head, moved, list, tail].concat());
+    repo.write_file("list.txt", [head, moved, list, tail].concat());
     let from = repo.commit("before");
-    repo.put("list.txt", [head, list, moved, tail].concat());
+    repo.write_file("list.txt", [head, list, moved, tail].concat());
     let to = repo.commit("after");
     let diff = repo.git(&["diff", "-W", &from, &to]);
     let parsed = parse(&diff);
@@ -264,7 +264,7 @@ fn hunks_that_show_the_same_unchanged_lines_are_read() {
     let [file] = &parsed.files[..] else { panic!("one file") };
     let [first, second] = &file.hunks[..] else { panic!("two hunks") };
     assert!(second.new_start < first.new_start + first.new_lines, "they are apart: {file:?}");
-    assert_eq!(counts(&parsed.files), repo.numstat(&[&from, &to]));
+    assert_eq!(line_counts(&parsed.files), repo.numstat(&[&from, &to]));
     check_lines(&repo, file, &from, &to);
     assert_eq!(
         apply(file, [head, moved, list, tail].concat().as_bytes()),
@@ -292,13 +292,13 @@ proptest! {
     ) {
         let repo = Repo::new();
         let before = parts.join("\n");
-        repo.put("x.py", &before);
+        repo.write_file("x.py", &before);
         let from = repo.commit("before");
         let mut parts = parts;
         let (one, other) = (swap.0.index(parts.len()), swap.1.index(parts.len()));
         parts.swap(one, other);
         let after = parts.join("\n");
-        repo.put("x.py", &after);
+        repo.write_file("x.py", &after);
         let to = repo.commit("after");
         let parsed = repo.git(&["diff", "-W", &format!("-U{context}"), &from, &to]);
         let parsed = parse(&parsed);
@@ -371,8 +371,8 @@ fn a_plain_unified_diff_is_read() {
 #[test]
 fn two_files_compared_outside_a_repository_are_a_rename() {
     let repo = Repo::new();
-    repo.put("d1/x", "1\n");
-    repo.put("d2/x", "2\n");
+    repo.write_file("d1/x", "1\n");
+    repo.write_file("d2/x", "2\n");
     let (diff, _) = repo.try_git(&["diff", "--no-index", "d1/x", "d2/x"]);
     let [FileDiff { path, old_path, status, .. }] = &parse(&diff).files[..] else { panic!("one file") };
     assert_eq!((path, old_path), (&"d2/x".into(), &Some("d1/x".into())));
@@ -388,15 +388,15 @@ fn blanks_cut_off_at_line_ends_do_no_harm() {
 #[test]
 fn a_merge_that_is_made_again_is_one_file() {
     let repo = Repo::new();
-    repo.put("a.txt", &*OLD);
+    repo.write_file("a.txt", &*OLD);
     let base = repo.commit("base");
-    repo.put("a.txt", OLD.replace("line 5\n", "main\n"));
+    repo.write_file("a.txt", OLD.replace("line 5\n", "main\n"));
     repo.commit("main");
     repo.git(&["checkout", "-qb", "side", &base]);
-    repo.put("a.txt", OLD.replace("line 5\n", "side\n"));
+    repo.write_file("a.txt", OLD.replace("line 5\n", "side\n"));
     repo.commit("side");
     repo.try_git(&["merge", "-q", "main"]);
-    repo.put("a.txt", OLD.replace("line 5\n", "both\n"));
+    repo.write_file("a.txt", OLD.replace("line 5\n", "both\n"));
     repo.commit("both");
     let diff = repo.git(&["show", "--remerge-diff", "HEAD"]);
     assert!(diff.windows(8).any(|text| text == b"remerge "), "{}", String::from_utf8_lossy(&diff));

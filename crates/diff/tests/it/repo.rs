@@ -55,30 +55,30 @@ impl Repo {
         (out.stdout, out.status.success())
     }
 
-    fn at(&self, path: &[u8]) -> PathBuf {
+    fn full_path(&self, path: &[u8]) -> PathBuf {
         self.0.path().join(OsStr::from_bytes(path))
     }
 
-    pub(crate) fn put(&self, path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) {
-        let file = self.at(path.as_ref());
+    pub(crate) fn write_file(&self, path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) {
+        let file = self.full_path(path.as_ref());
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, content).unwrap();
     }
 
     pub(crate) fn remove(&self, path: impl AsRef<[u8]>) {
-        fs::remove_file(self.at(path.as_ref())).unwrap();
+        fs::remove_file(self.full_path(path.as_ref())).unwrap();
     }
 
     pub(crate) fn rename(&self, from: &str, to: &str) {
-        fs::rename(self.at(from.as_bytes()), self.at(to.as_bytes())).unwrap();
+        fs::rename(self.full_path(from.as_bytes()), self.full_path(to.as_bytes())).unwrap();
     }
 
     pub(crate) fn make_executable(&self, path: &str) {
-        fs::set_permissions(self.at(path.as_bytes()), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(self.full_path(path.as_bytes()), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     pub(crate) fn link(&self, target: &str, path: &str) {
-        symlink(target, self.at(path.as_bytes())).unwrap();
+        symlink(target, self.full_path(path.as_bytes())).unwrap();
     }
 
     /// Commits everything with a message.
@@ -128,7 +128,7 @@ impl Repo {
 }
 
 /// Files in the form of [`Repo::numstat`]: the two halves of a change of type are one.
-pub(crate) fn counts(files: &[FileDiff<'_>]) -> Vec<Count> {
+pub(crate) fn line_counts(files: &[FileDiff<'_>]) -> Vec<Count> {
     let mut counts: Vec<Count> = Vec::new();
     for file in files {
         let old_path = file.old_path.clone();

@@ -14,44 +14,44 @@ use crate::repo::{Repo, check_hunk};
 /// Diffs by the real git with something of everything.
 static REAL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let repo = Repo::new();
-    repo.put("a.txt", &*OLD);
-    repo.put("moved", &*OLD);
-    repo.put("run", "1\n");
-    repo.put("gone\t", "1\n2");
-    repo.put("b.dat", "\0one");
+    repo.write_file("a.txt", &*OLD);
+    repo.write_file("moved", &*OLD);
+    repo.write_file("run", "1\n");
+    repo.write_file("gone\t", "1\n2");
+    repo.write_file("b.dat", "\0one");
     repo.link("a", "link");
     let from = repo.commit("before");
-    repo.put("a.txt", &*NEW);
+    repo.write_file("a.txt", &*NEW);
     repo.rename("moved", "moved too");
     repo.make_executable("run");
     repo.remove("gone\t");
-    repo.put("b.dat", "\0two");
-    repo.put("é", "1");
-    repo.put("empty", "");
+    repo.write_file("b.dat", "\0two");
+    repo.write_file("é", "1");
+    repo.write_file("empty", "");
     repo.remove("link");
-    repo.put("link", "1\r\n");
+    repo.write_file("link", "1\r\n");
     let to = repo.commit("after");
     let diff = ["diff", "-M", "--binary", &from, &to];
     let mut diffs = vec![repo.git(&diff), repo.git(&["diff", "-U0", &from, &to])];
     diffs.push(repo.git(&["format-patch", "--stdout", "-1"]));
     diffs.push(repo.git(&["log", "-p"]));
     repo.git(&["checkout", "-qb", "side", &from]);
-    repo.put("a.txt", OLD.replace("line 5\n", "side\n"));
+    repo.write_file("a.txt", OLD.replace("line 5\n", "side\n"));
     repo.commit("side");
     repo.try_git(&["merge", "-q", "main"]);
-    repo.put("a.txt", NEW.replace("line 7\n", "both\n"));
+    repo.write_file("a.txt", NEW.replace("line 7\n", "both\n"));
     repo.commit("both");
     diffs.push(repo.git(&["log", "-p", "-c"]));
     diffs
 });
 
 /// The same, read in pieces of so many bytes.
-fn outlines(input: &[u8], piece: usize) -> (Vec<Value>, Option<ParseError>) {
+fn read_outlines(input: &[u8], piece: usize) -> (Vec<Value>, Option<ParseError>) {
     let mut outlines = OutlineReader::default();
-    input.chunks(piece).for_each(|piece| outlines.take(piece));
+    input.chunks(piece).for_each(|piece| outlines.push_bytes(piece));
     outlines.finish();
     let (mut files, mut error) = (Vec::new(), None);
-    while let Some(file) = outlines.pop() {
+    while let Some(file) = outlines.pop_file() {
         match file {
             Ok(file) => files.push(serde_json::to_value(&file).unwrap()),
             Err(wrong) => error = Some(wrong),
@@ -61,7 +61,7 @@ fn outlines(input: &[u8], piece: usize) -> (Vec<Value>, Option<ParseError>) {
 }
 
 /// Checks what must hold of any result.
-fn check(input: &[u8]) -> ParsedDiff<'_> {
+fn check_invariants(input: &[u8]) -> ParsedDiff<'_> {
     let parsed = parse(input);
     for FileDiff { added, deleted, hunks, .. } in &parsed.files {
         hunks.iter().for_each(check_hunk);
@@ -82,7 +82,7 @@ fn check(input: &[u8]) -> ParsedDiff<'_> {
             assert!(first.all(|line| line.kind == LineKind::Context));
         }
     }
-    let outlines = outlines(input, input.len() % 7 + 1);
+    let outlines = read_outlines(input, input.len() % 7 + 1);
     let told = parsed.files.iter().map(|file| serde_json::to_value(file).unwrap()).collect::<Vec<_>>();
     assert_eq!(outlines, (told, parsed.error.clone()));
     if let Some(error) = &parsed.error {
@@ -143,20 +143,20 @@ const LINES: [&str; 44] = [
 proptest! {
     #[test]
     fn any_bytes(bytes: Vec<u8>) {
-        check(&bytes);
+        check_invariants(&bytes);
     }
 
     #[test]
     fn any_lines_of_a_diff(lines in prop::collection::vec(prop::sample::select(&LINES[..]), 0..24)) {
-        check(lines.join("\n").as_bytes());
-        check((lines.join("\n") + "\n").as_bytes());
+        check_invariants(lines.join("\n").as_bytes());
+        check_invariants((lines.join("\n") + "\n").as_bytes());
     }
 
     #[test]
     fn real_diffs_cut_off(which: Index, at: Index) {
         let whole = which.get(&REAL);
         let end = at.index(whole.len() + 1);
-        let (all, cut) = (check(whole), check(&whole[..end]));
+        let (all, cut) = (check_invariants(whole), check_invariants(&whole[..end]));
         prop_assert_eq!(all.error, None);
         // Only the last file can be told to be another than it is: its end is missing.
         prop_assert!(cut.files.len() <= all.files.len());
@@ -177,7 +177,7 @@ proptest! {
                 }
             }
         }
-        check(&diff);
+        check_invariants(&diff);
     }
 
     #[test]
@@ -187,11 +187,11 @@ proptest! {
         for at in drop {
             lines.remove(at.index(lines.len()));
         }
-        check(&lines.concat());
+        check_invariants(&lines.concat());
     }
 }
 
-fn line_of_diffy<'a>(line: &diffy::Line<'a, [u8]>) -> (LineKind, &'a [u8]) {
+fn convert_diffy_line<'a>(line: &diffy::Line<'a, [u8]>) -> (LineKind, &'a [u8]) {
     let (kind, text) = match *line {
         diffy::Line::Context(text) => (LineKind::Context, text),
         diffy::Line::Delete(text) => (LineKind::Deleted, text),
@@ -205,14 +205,14 @@ fn diffy_reads_the_same_lines() {
     let mut compared = 0;
     // It does not read merges.
     for diff in REAL.iter().filter(|diff| !parse(diff).files.iter().any(|file| file.is_combined)) {
-        let parsed = check(diff);
+        let parsed = check_invariants(diff);
         let git = ParseOptions::gitdiff();
         for (ours, theirs) in parsed.files.iter().zip(PatchSet::parse_bytes(diff, git)) {
             let theirs = theirs.unwrap();
             let theirs = theirs.patch().as_text().map_or(&[][..], |patch| patch.hunks());
             assert_eq!(ours.hunks.len(), theirs.len(), "{}", ours.path);
             for (ours, theirs) in ours.hunks.iter().zip(theirs) {
-                let theirs: Vec<_> = theirs.lines().iter().map(line_of_diffy).collect();
+                let theirs: Vec<_> = theirs.lines().iter().map(convert_diffy_line).collect();
                 assert_eq!(ours.lines().map(|line| (line.kind, line.text)).collect::<Vec<_>>(), theirs);
                 compared += theirs.len();
             }
@@ -222,8 +222,8 @@ fn diffy_reads_the_same_lines() {
 }
 
 /// The message of the error, the line it is at, and how many files came before it.
-fn error(input: &str) -> (String, usize, usize) {
-    let parsed = check(input.as_bytes());
+fn parse_error(input: &str) -> (String, usize, usize) {
+    let parsed = check_invariants(input.as_bytes());
     let error = parsed.error.unwrap_or_else(|| panic!("no error: {input}"));
     (error.message, error.line, parsed.files.len())
 }
@@ -242,7 +242,7 @@ fn errors_say_what_and_where() {
         ("", 8, "y: a hunk should follow"),
     ] {
         let diff = format!("{file}diff --git a/y b/y\n--- a/y\n+++ b/y\n{bad}");
-        let (message, at, files) = error(&diff);
+        let (message, at, files) = parse_error(&diff);
         assert!(message.starts_with(what), "{message}");
         // The file before has seven lines and the header of this one three.
         assert_eq!((at, files), (line + 3, 1), "{bad}");
@@ -266,11 +266,11 @@ fn errors_say_what_and_where() {
         ),
         ("diff --git a/y b/y\nGIT binary patch\nliteral 1\n", 3, "the input ends inside a binary patch"),
     ] {
-        let (message, at, files) = error(&format!("{file}{bad}"));
+        let (message, at, files) = parse_error(&format!("{file}{bad}"));
         assert!(message.starts_with(what), "{message}");
         assert_eq!((at, files), (line + 8, 1), "{bad}");
     }
-    let shown = check(b"@@ -1 +1 @@\n").error.unwrap().to_string();
+    let shown = check_invariants(b"@@ -1 +1 @@\n").error.unwrap().to_string();
     assert_eq!(
         shown,
         "the diff is malformed at line 1 (byte 0): a hunk without the name of its file before it"
@@ -289,12 +289,12 @@ fn text_that_is_no_diff_is_an_error_at_its_first_line() {
         ("commit to it\n", 0, 1),
         ("diff --git is what git prints\n", 0, 1),
     ] {
-        let parsed = check(input.as_bytes());
+        let parsed = check_invariants(input.as_bytes());
         let error = parsed.error.unwrap_or_else(|| panic!("no error: {input}"));
         assert_eq!((error.byte, error.line, parsed.files.len()), (byte, line, 0), "{input}");
         assert!(error.message.starts_with("this is no unified diff"), "{input}");
     }
-    let header = check(b"text\n--- a/x\n+++ b/x\n@@ -1,y +1 @@\n-1\n+2\n").error.unwrap();
+    let header = check_invariants(b"text\n--- a/x\n+++ b/x\n@@ -1,y +1 @@\n-1\n+2\n").error.unwrap();
     assert_eq!((header.byte, header.line), (21, 4));
 }
 
@@ -308,7 +308,7 @@ fn an_empty_diff_and_commits_without_one_are_no_error() {
         "From 0123456789012345678901234567890123456789 Mon\nSubject: [PATCH 0/3] x\n\nwhy\n",
         "* Unmerged path x\n",
     ] {
-        assert_eq!(check(input.as_bytes()), ParsedDiff { files: vec![], error: None }, "{input}");
+        assert_eq!(check_invariants(input.as_bytes()), ParsedDiff { files: vec![], error: None }, "{input}");
     }
 }
 
@@ -317,9 +317,9 @@ fn a_line_of_any_length_is_read_in_pieces() {
     let long = "x".repeat(3 << 20);
     let diff =
         format!("{long}\ndiff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1,2 @@ f\n-{long}\n+{long}\n+2\n");
-    let (files, error) = outlines(diff.as_bytes(), 1 << 16);
+    let (files, error) = read_outlines(diff.as_bytes(), 1 << 16);
     assert_eq!((files[0]["added"].as_u64(), files[0]["deleted"].as_u64(), error), (Some(2), Some(1), None));
-    let (files, error) = outlines(format!("{diff}diff --git a/{long} b/{long}\n").as_bytes(), 1 << 16);
+    let (files, error) = read_outlines(format!("{diff}diff --git a/{long} b/{long}\n").as_bytes(), 1 << 16);
     let error = error.unwrap();
     assert_eq!((files.len(), error.line, error.byte), (1, 9, diff.len()));
     assert_eq!(error.message, "the line is too long for the header of a file");

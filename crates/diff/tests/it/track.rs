@@ -56,15 +56,15 @@ fn tree(files: &[(&str, &str)]) -> Tree {
 }
 
 /// Follows lines of `a` to a new content of it.
-fn in_one_file(old: &str, new: &str, start: u32, end: u32) -> TrackedRange {
+fn track_in_file(old: &str, new: &str, start: u32, end: u32) -> TrackedRange {
     track(&tree(&[("a", old)]), &tree(&[("a", new)]), &[], &[("a", start, end)]).remove(0)
 }
 
-fn at(status: LineStatus, path: &str, start: u32, end: u32) -> TrackedRange {
+fn range_at(status: LineStatus, path: &str, start: u32, end: u32) -> TrackedRange {
     TrackedRange { status, path: Some(path.into()), start_line: Some(start), end_line: Some(end) }
 }
 
-fn gone(path: Option<&str>) -> TrackedRange {
+fn deleted_range(path: Option<&str>) -> TrackedRange {
     TrackedRange {
         status: LineStatus::Deleted,
         path: path.map(RepoPath::from),
@@ -77,8 +77,12 @@ fn gone(path: Option<&str>) -> TrackedRange {
 fn a_file_that_did_not_change_keeps_its_lines() {
     let files = tree(&[("a", "1\n2")]);
     let asked = [("a", 1, 2), ("a", 2, 9), ("a", 3, 3), ("b", 1, 1)];
-    let expected =
-        [at(LineStatus::Unmoved, "a", 1, 2), at(LineStatus::Edited, "a", 2, 2), gone(Some("a")), gone(None)];
+    let expected = [
+        range_at(LineStatus::Unmoved, "a", 1, 2),
+        range_at(LineStatus::Edited, "a", 2, 2),
+        deleted_range(Some("a")),
+        deleted_range(None),
+    ];
     assert_eq!(track(&files, &files, &[], &asked), expected);
 }
 
@@ -86,35 +90,41 @@ fn a_file_that_did_not_change_keeps_its_lines() {
 fn a_range_is_moved_whole_or_edited_or_gone() {
     let old = "fn one() {\n    first();\n    second();\n}\nlast();\n";
     for (new, expected) in [
-        ("// new\nfn one() {\n    first();\n    second();\n}\nlast();\n", at(LineStatus::Moved, "a", 2, 5)),
-        ("fn one() {\n    first();\n    second();\n}\nafter();\n", at(LineStatus::Unmoved, "a", 1, 4)),
-        ("last();\nfn one() {\n    first();\n    second();\n}\n", at(LineStatus::Moved, "a", 2, 5)),
+        (
+            "// new\nfn one() {\n    first();\n    second();\n}\nlast();\n",
+            range_at(LineStatus::Moved, "a", 2, 5),
+        ),
+        ("fn one() {\n    first();\n    second();\n}\nafter();\n", range_at(LineStatus::Unmoved, "a", 1, 4)),
+        ("last();\nfn one() {\n    first();\n    second();\n}\n", range_at(LineStatus::Moved, "a", 2, 5)),
         (
             "mod m {\n    fn one() {\n\t\tfirst();\r\n        second();\n    }\n}\nlast();\n",
-            at(LineStatus::Moved, "a", 2, 5),
+            range_at(LineStatus::Moved, "a", 2, 5),
         ),
         (
             "fn one() {\n    first();\n    more();\n    second();\n}\nlast();\n",
-            at(LineStatus::Edited, "a", 1, 5),
+            range_at(LineStatus::Edited, "a", 1, 5),
         ),
-        ("fn one() {\n    second();\n}\nlast();\n", at(LineStatus::Edited, "a", 1, 3)),
-        ("fn one(x: u8) {\n    first();\n    second();\n}\nlast();\n", at(LineStatus::Edited, "a", 1, 4)),
-        ("fn other() {\n    nothing_of_it\n}\nlast();\n", at(LineStatus::Edited, "a", 1, 3)),
-        ("last();\n", gone(Some("a"))),
-        ("", gone(Some("a"))),
+        ("fn one() {\n    second();\n}\nlast();\n", range_at(LineStatus::Edited, "a", 1, 3)),
+        (
+            "fn one(x: u8) {\n    first();\n    second();\n}\nlast();\n",
+            range_at(LineStatus::Edited, "a", 1, 4),
+        ),
+        ("fn other() {\n    nothing_of_it\n}\nlast();\n", range_at(LineStatus::Edited, "a", 1, 3)),
+        ("last();\n", deleted_range(Some("a"))),
+        ("", deleted_range(Some("a"))),
     ] {
-        assert_eq!(in_one_file(old, new, 1, 4), expected, "{new}");
+        assert_eq!(track_in_file(old, new, 1, 4), expected, "{new}");
     }
 }
 
 #[test]
 fn marks_alone_do_not_make_a_place() {
     let new = "begin\nwhile z {\n    q()\n}\nend\n";
-    assert_eq!(in_one_file("begin\nif x {\n    y\n}\nend\n", new, 2, 4), gone(Some("a")));
+    assert_eq!(track_in_file("begin\nif x {\n    y\n}\nend\n", new, 2, 4), deleted_range(Some("a")));
     // But a mark that was asked for is found.
     assert_eq!(
-        in_one_file("begin\nif x {\n}\nend\n", "begin\nmore\nif x {\n}\nend\n", 3, 3),
-        at(LineStatus::Moved, "a", 4, 4)
+        track_in_file("begin\nif x {\n}\nend\n", "begin\nmore\nif x {\n}\nend\n", 3, 3),
+        range_at(LineStatus::Moved, "a", 4, 4)
     );
 }
 
@@ -125,24 +135,27 @@ fn lines_that_occur_often_go_with_those_beside_them() {
     let old = format!("{a}{b}{c}");
     for line in 6..=10 {
         assert_eq!(
-            in_one_file(&old, &format!("{c}{b}{a}"), line, line),
-            at(LineStatus::Unmoved, "a", line, line)
+            track_in_file(&old, &format!("{c}{b}{a}"), line, line),
+            range_at(LineStatus::Unmoved, "a", line, line)
         );
         assert_eq!(
-            in_one_file(&old, &format!("{b}{a}{c}"), line, line),
-            at(LineStatus::Moved, "a", line - 5, line - 5)
+            track_in_file(&old, &format!("{b}{a}{c}"), line, line),
+            range_at(LineStatus::Moved, "a", line - 5, line - 5)
         );
-        assert_eq!(in_one_file(&old, &format!("{a}{c}"), line, line), gone(Some("a")));
+        assert_eq!(track_in_file(&old, &format!("{a}{c}"), line, line), deleted_range(Some("a")));
         assert_eq!(
-            in_one_file(&old, &format!("{a}{c}{a}{b}"), line, line),
-            at(LineStatus::Moved, "a", line + 10, line + 10)
+            track_in_file(&old, &format!("{a}{c}{a}{b}"), line, line),
+            range_at(LineStatus::Moved, "a", line + 10, line + 10)
         );
     }
     let same = "x()\n".repeat(100);
-    assert_eq!(in_one_file(&same, &format!("{same}x()\n"), 40, 45), at(LineStatus::Unmoved, "a", 40, 45));
+    assert_eq!(
+        track_in_file(&same, &format!("{same}x()\n"), 40, 45),
+        range_at(LineStatus::Unmoved, "a", 40, 45)
+    );
     // The head of the function was edited, and nothing else tells which of the equal lines these are.
     let edited = format!("{a}{}{c}", b.replace("fn b", "pub fn renamed"));
-    assert_eq!(in_one_file(&old, &edited, 7, 10), at(LineStatus::Unmoved, "a", 7, 10));
+    assert_eq!(track_in_file(&old, &edited, 7, 10), range_at(LineStatus::Unmoved, "a", 7, 10));
 }
 
 #[test]
@@ -160,9 +173,9 @@ fn runs_of_common_lines_move_between_files() {
     assert_eq!(
         found,
         [
-            at(LineStatus::Moved, "b", 8, 10),
-            at(LineStatus::Moved, "a", 3, 5),
-            at(LineStatus::Unmoved, "b", 2, 4)
+            range_at(LineStatus::Moved, "b", 8, 10),
+            range_at(LineStatus::Moved, "a", 3, 5),
+            range_at(LineStatus::Unmoved, "b", 2, 4)
         ]
     );
 }
@@ -175,17 +188,17 @@ fn files_that_were_not_read_are_followed_by_hunks() {
     let path = RepoPath::from("a");
     let old = [FileContent { path: &path, content: None }];
     let tracker = LineTracker::new(&parsed.files, &old, &[]);
-    assert_eq!(tracker.followed_by_hunks().collect::<Vec<_>>(), [&path]);
+    assert_eq!(tracker.paths_tracked_by_hunks().collect::<Vec<_>>(), [&path]);
     for (start, end, expected) in [
-        (1, 3, at(LineStatus::Moved, "b", 1, 3)),
-        (4, 4, gone(Some("b"))),
-        (3, 4, at(LineStatus::Edited, "b", 3, 3)),
-        (4, 6, at(LineStatus::Edited, "b", 6, 7)),
-        (3, 5, at(LineStatus::Edited, "b", 3, 6)),
-        (5, 9, at(LineStatus::Moved, "b", 6, 10)),
-        (9, 10, at(LineStatus::Edited, "b", 10, 12)),
-        (10, u32::MAX - 2, at(LineStatus::Moved, "b", 12, u32::MAX)),
-        (10, u32::MAX, gone(Some("b"))),
+        (1, 3, range_at(LineStatus::Moved, "b", 1, 3)),
+        (4, 4, deleted_range(Some("b"))),
+        (3, 4, range_at(LineStatus::Edited, "b", 3, 3)),
+        (4, 6, range_at(LineStatus::Edited, "b", 6, 7)),
+        (3, 5, range_at(LineStatus::Edited, "b", 3, 6)),
+        (5, 9, range_at(LineStatus::Moved, "b", 6, 10)),
+        (9, 10, range_at(LineStatus::Edited, "b", 10, 12)),
+        (10, u32::MAX - 2, range_at(LineStatus::Moved, "b", 12, u32::MAX)),
+        (10, u32::MAX, deleted_range(Some("b"))),
     ] {
         assert_eq!(tracker.track(&path, start, end), expected, "{start}-{end}");
     }
@@ -195,8 +208,8 @@ fn files_that_were_not_read_are_followed_by_hunks() {
 fn many_equal_lines_cost_little() {
     // Each line occurs often and nothing is in order: the dearest case.
     let lines = |seed: usize| (0..60_000).map(|at| format!("v{}\n", at * seed % 7)).collect::<String>();
-    let found = in_one_file(&lines(3), &lines(5), 1, 1);
-    assert_eq!(found, at(LineStatus::Unmoved, "a", 1, 1));
+    let found = track_in_file(&lines(3), &lines(5), 1, 1);
+    assert_eq!(found, range_at(LineStatus::Unmoved, "a", 1, 1));
 }
 
 /// A line of a generated file.
@@ -249,13 +262,13 @@ impl State {
         let mut state = Self { files: Vec::new(), next: 0, renames: Vec::new() };
         for _ in 0..files {
             state.apply(&Step::New);
-            let lines = (0..lines).map(|_| state.line()).collect();
+            let lines = (0..lines).map(|_| state.new_line()).collect();
             state.files.last_mut().unwrap().1 = lines;
         }
         state
     }
 
-    fn line(&mut self) -> Line {
+    fn new_line(&mut self) -> Line {
         self.next += 1;
         Line { token: self.next, indent: self.next as usize % 3 }
     }
@@ -267,7 +280,7 @@ impl State {
         };
         match step {
             Step::Insert(file, at, count) => {
-                let new: Vec<Line> = (0..*count).map(|_| self.line()).collect();
+                let new: Vec<Line> = (0..*count).map(|_| self.new_line()).collect();
                 let lines = &mut file.get(&self.files).0.clone();
                 let lines = &mut self.files.iter_mut().find(|(name, _)| name == lines).unwrap().1;
                 let at = at.index(lines.len() + 1);
@@ -317,7 +330,7 @@ impl State {
     }
 
     /// File and 1-based number of each token.
-    fn places(&self) -> BTreeMap<u32, (String, u32)> {
+    fn token_places(&self) -> BTreeMap<u32, (String, u32)> {
         let all = self.files.iter().flat_map(|(name, lines)| {
             lines.iter().zip(1..).map(move |(line, number)| (line.token, (name.clone(), number)))
         });
@@ -337,14 +350,14 @@ proptest! {
         let mut after = before.clone();
         // New files are not those that a rename has left.
         steps.iter().for_each(|step| after.apply(step));
-        let (old, new) = (before.places(), after.places());
+        let (old, new) = (before.token_places(), after.token_places());
         let asked: Vec<_> = old.values().map(|(path, line)| (path.as_str(), *line, *line)).collect();
         let found = track(&before.tree(), &after.tree(), &after.renames, &asked);
         for ((token, was), found) in old.iter().zip(&found) {
             match new.get(token) {
                 Some(is) => {
                     let status = if is == was { LineStatus::Unmoved } else { LineStatus::Moved };
-                    prop_assert_eq!(found, &at(status, &is.0, is.1, is.1), "t{}", token);
+                    prop_assert_eq!(found, &range_at(status, &is.0, is.1, is.1), "t{}", token);
                 }
                 None => prop_assert_eq!(found.status, LineStatus::Deleted, "t{}", token),
             }
@@ -384,7 +397,7 @@ proptest! {
                 let to = to + offset;
                 let status = if path == "a" && to == line { LineStatus::Unmoved } else { LineStatus::Moved };
                 asked.push(("a", line, line));
-                expected.push(at(status, path, to, to));
+                expected.push(range_at(status, path, to, to));
             }
         }
         prop_assert_eq!(track(&old, &new, &[], &asked), expected);

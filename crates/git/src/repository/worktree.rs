@@ -449,7 +449,7 @@ fn plan_worktree(
             continue;
         }
         match inspect_path(root, &path) {
-            _ if !path.may_be_written() => plan.skip(&path, SkipReason::Unreadable),
+            _ if !path.is_safe_to_write() => plan.skip(&path, SkipReason::Unreadable),
             DiskEntry::Gone => {}
             DiskEntry::File(size)
                 if size > limits.file_bytes || total.saturating_add(size) > limits.total_bytes =>

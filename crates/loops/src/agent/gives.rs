@@ -67,9 +67,10 @@ pub(super) fn walkthrough<'a>(
     let changed: BTreeSet<&RepoPath> = coverage.reviewed.iter().chain(left).collect();
     let lines = schema::walkthrough::walkthrough_lines(&said, |path| changed.contains(path));
     let files = if lines.is_empty() { None } else { FileTree::open(tree).ok() };
-    let quoted = |path: &RepoPath| files.as_ref()?.text(path).map(|text| QuotedSecrets::from_text(&text));
+    let quoted =
+        |path: &RepoPath| files.as_ref()?.read_text(path).map(|text| QuotedSecrets::from_text(&text));
     let hidden = |line: WalkthroughLine| {
-        let text = quoted(&line.path).unwrap_or_default().hide_in(&line.text);
+        let text = quoted(&line.path).unwrap_or_default().hide_secrets(&line.text);
         WalkthroughLine { text, ..line }
     };
     lines.into_iter().map(hidden).collect()

@@ -199,7 +199,7 @@ impl ContextSources {
         let file = |path: &str| {
             // The file system decides if the path exists: a symbolic link is reported, too.
             root.join(path).symlink_metadata().ok()?;
-            let content = tree.bytes(&RepoPath::from(path)).map_err(|why| {
+            let content = tree.read_bytes(&RepoPath::from(path)).map_err(|why| {
                 if why == SkipReason::Symlink {
                     "it is a link, which is not followed".to_owned()
                 } else {

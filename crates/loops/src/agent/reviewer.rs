@@ -158,7 +158,7 @@ impl<'a> ReviewInput<'a> {
         let who = (RUN, name.as_deref().unwrap_or(AGENT));
         let task = ModelTask { purse: drawn, name: who, told: &told, limits, gate };
         let files = FileTree::open(place.tree).ok();
-        let text = |path: &RepoPath| files.as_ref()?.text(path);
+        let text = |path: &RepoPath| files.as_ref()?.read_text(path);
         let lacks = |items: &UncheckedFindings| {
             let both = [
                 schema::mismatch_message(items, text),

@@ -224,7 +224,7 @@ impl AuditInput {
     ) -> Result<(Vec<AuditorFinding>, AuditReport), ActError> {
         let agent: &ModelAgent = &runner.agents.auditor;
         let files = FileTree::open(self.laid.path()).ok();
-        let text = |path: &RepoPath| files.as_ref()?.text(path);
+        let text = |path: &RepoPath| files.as_ref()?.read_text(path);
         let dismissed = list_dismissed(&runner.record.detail.state.dismissals, text);
         // A fix has to resolve its findings, regardless of people's verdicts on other findings.
         let dismissed = (self.mends.is_none() && !dismissed.is_empty()).then_some(dismissed.as_str());
@@ -278,7 +278,7 @@ impl AuditInput {
     /// their file. For reported fixes, the lines beside them must be unchanged, too.
     fn remaining_findings(&self, history: &FindingHistory) -> BTreeMap<FindingId, PlacedFinding> {
         let Ok(files) = FileTree::open(self.laid.path()) else { return BTreeMap::new() };
-        let text = |path: &RepoPath| files.text(path).map(|text| redact_secrets(&text));
+        let text = |path: &RepoPath| files.read_text(path).map(|text| redact_secrets(&text));
         let (changed, renames) = (&self.reading.coverage.reviewed, &self.reading.renames);
         let head = HeadView::new(text, changed, Default::default(), Default::default(), renames);
         let stands = |finding: &Finding| {

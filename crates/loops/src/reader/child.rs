@@ -169,7 +169,7 @@ pub(super) fn check_hello(hello: ReaderHello, weakest: SandboxLevel) -> Result<(
             "the kernel does not confine readers to their files: a compromised reader could read other files"
         );
     }
-    Ok(hello.is_ours(weakest)?)
+    Ok(hello.check_compatible(weakest)?)
 }
 
 /// Reads the hello, sets the child's limits, sends the request, and returns the line that answers; none if

@@ -255,7 +255,7 @@ impl SharedReadQueue<'_> {
         let (reason, what) = match lost {
             ReadFailure::OutOfTime => {
                 session.close().await;
-                self.state().collected.leave_out(&file.path, SkipReason::OutOfTime);
+                self.state().collected.record_skipped(&file.path, SkipReason::OutOfTime);
                 return;
             }
             ReadFailure::TooLong(work) => {
@@ -277,7 +277,7 @@ impl SharedReadQueue<'_> {
         state.lost += 1;
         match waiting.as_text {
             false => state.waiting.push_front(QueuedFile { as_text: true, ..waiting }),
-            true => state.collected.leave_out(&file.path, reason),
+            true => state.collected.record_skipped(&file.path, reason),
         }
     }
 
@@ -297,7 +297,7 @@ impl SharedReadQueue<'_> {
         for waiting in std::mem::take(&mut state.waiting) {
             if let Some(file) = self.request.files.get(waiting.at) {
                 let reason = if waiting.as_text { SkipReason::TooComplex } else { reason };
-                state.collected.leave_out(&file.path, reason);
+                state.collected.record_skipped(&file.path, reason);
             }
         }
     }

@@ -17,7 +17,7 @@ use truing_model::messages::ToolDefinition;
 use truing_reader::mask::are_secrets_shown;
 use truing_reader::protocol::{
     MAX_CALL_BYTES, MAX_OPENED_BYTES, MAX_REPLIED_BYTES, NumberedReply, ProtocolError, ToolsRequest,
-    TreeOpenReply, TreeToolCall, checked_reply, encode_line,
+    TreeOpenReply, TreeToolCall, check_reply, encode_line,
 };
 use truing_reader::tools::{DIFF, ToolDescription, ToolReply, TreeTool, call_diff, tool_descriptions};
 
@@ -187,6 +187,6 @@ impl ToolCallProcess {
         self.calls = Some(number);
         let replied: NumberedReply =
             self.session.send_and_read(&line, "its reply", MAX_REPLIED_BYTES).await?;
-        Ok(checked_reply(number, replied).map_err(ChildError::from)?)
+        Ok(check_reply(number, replied).map_err(ChildError::from)?)
     }
 }

@@ -70,10 +70,10 @@ pub(super) fn apply_change(
         let is_test = file.extension().is_some_and(|extension| extension == "py");
         let digests: Vec<(&str, &str)> = added.iter().map(|one| (one.symbol, one.new)).collect();
         let text = match (decided.decision.verdict, is_test) {
-            (SyncVerdict::Relax, true) => manifest::with_digests_in_test(&file, &added)?,
-            (SyncVerdict::Relax, false) => manifest::with_digests(&file, &digests)?,
-            (SyncVerdict::Bump, true) => manifest::with_only_in_test(&file, &added)?,
-            (SyncVerdict::Bump, false) => manifest::with_only(&file, &digests)?,
+            (SyncVerdict::Relax, true) => manifest::add_digests_in_test(&file, &added)?,
+            (SyncVerdict::Relax, false) => manifest::add_digests(&file, &digests)?,
+            (SyncVerdict::Bump, true) => manifest::replace_digests_in_test(&file, &added)?,
+            (SyncVerdict::Bump, false) => manifest::replace_digests(&file, &digests)?,
             (SyncVerdict::Ask | SyncVerdict::Skip, _) => return Ok(files),
         };
         files.push(replace(project, &job.manifest, old, text)?);

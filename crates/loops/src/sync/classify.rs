@@ -281,7 +281,7 @@ fn laid_out(material: &ClassifyMaterial) -> io::Result<PrivateFolder> {
     });
     let ours = material.ours.iter().map(|(path, bytes)| (PROJECT, path, bytes.as_slice()));
     for (top, path, bytes) in
-        theirs.chain(ours).filter(|(_, path, _)| RepoPath::from(path.as_str()).is_inside())
+        theirs.chain(ours).filter(|(_, path, _)| RepoPath::from(path.as_str()).stays_within_folder())
     {
         let at = folder.path().join(top).join(path);
         std::fs::create_dir_all(at.parent().unwrap_or(folder.path()))?;

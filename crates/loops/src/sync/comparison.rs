@@ -95,7 +95,7 @@ impl<'a> ReleaseComparison<'a> {
         compared: ComparedRelease,
     ) -> Result<ReleaseDecision, SyncDecisionError> {
         let ComparedRelease { mut decision, after } = compared;
-        let is_open = |spec: &VersionRange| spec.contains(&to) && spec.is_open_after(&to);
+        let is_open = |spec: &VersionRange| spec.contains(&to) && spec.contains_next_patch(&to);
         if self.spec.as_ref().is_some_and(is_open) {
             decision.reason += &open_range(&to);
         }

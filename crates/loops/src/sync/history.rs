@@ -75,7 +75,7 @@ impl ReleaseHistory<'_> {
         bases: Vec<String>,
     ) -> Result<ReleaseSources, SyncDecisionError> {
         let Some(release) = self.releases.get(place) else { return Ok(ReleaseSources::default()) };
-        let archive: PathBuf = self.archives.get(self.index, &release.archive).await?;
+        let archive: PathBuf = self.archives.fetch(self.index, &release.archive).await?;
         let request =
             ReleaseSourcesRequest { archive, format: release.archive.format, symbols, mirrored, bases };
         let read = self.reader.sources(&request).await;

@@ -44,14 +44,14 @@ pub(super) async fn files_of(
     version: &PackageVersion,
     files: &[String],
 ) -> Result<BTreeMap<String, String>, SyncDecisionError> {
-    let releases = index.releases(&job.package).await?;
+    let releases = index.fetch_releases(&job.package).await?;
     let release = releases.iter().find(|release| release.version == *version);
     let release = release.ok_or_else(|| SyncDecisionError::NoRelease {
         package: job.package.clone(),
         version: version.clone(),
         newest: releases.last().map(|release| release.version.to_string()).unwrap_or_default(),
     })?;
-    let archive = archives.get(index, &release.archive).await?;
+    let archive = archives.fetch(index, &release.archive).await?;
     let request = FilesRequest { archive, format: release.archive.format, files: files.to_vec() };
     let name = release.archive.name.clone();
     reader.files(&request).await.map_err(|source| SyncDecisionError::Sources { name, source })

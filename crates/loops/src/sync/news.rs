@@ -135,13 +135,14 @@ impl ReleaseNoteWriter<'_> {
         let file = project.join(name);
         let style = RangeStyle::VendoredVersion;
         let place = RequirementPlace { file: &file, at, package, registry: *registry, style };
-        let text = constraint::read(&place)?.to_string();
+        let text = constraint::read_range(&place)?.to_string();
         let version = VersionTriple::parse(&text)
             .ok_or_else(|| ReleaseNoteError::Uncounted { path: name.clone(), text: text.clone() })?;
         let is_released = self.is_released(version).await?;
         let next = version.next_version(self.decided.decision.verdict, is_released);
         if next != version {
-            let next = VersionRange::of_copy(PackageVersion::parse(*registry, &next.to_string())?);
+            let next =
+                VersionRange::from_copied_version(PackageVersion::parse(*registry, &next.to_string())?);
             let text = constraint::rewrite_range(&place, &next)?;
             written.push(change::replace(project, name, old, text)?);
         }

@@ -73,7 +73,7 @@ pub async fn pinned_by(
 #[truing_core::boxed_future]
 pub async fn read_pins(path: &Path, reader: &ChildProcessReader) -> Result<PinnedManifest, PinnedError> {
     if path.extension().is_none_or(|extension| extension != "py") {
-        return Ok(PinnedManifest { manifest: manifest::read(path)?, untold: Vec::new() });
+        return Ok(PinnedManifest { manifest: manifest::read_manifest(path)?, untold: Vec::new() });
     }
     let test = |why| PinnedError::Test { path: path.to_owned(), why };
     // The reader can open only the file's folder, by its real path.

@@ -117,7 +117,7 @@ fn common_pull_text(about: ReleaseSubject<'_>, decided: &ReleaseDecision, files:
             code_span(&before.to_string()),
             code_span(&after.to_string())
         );
-        if after.is_open_after(&decided.to) {
+        if after.contains_next_patch(&decided.to) {
             text += "It also admits releases after this one, before anyone has checked them.\n";
         }
     }

@@ -258,13 +258,13 @@ impl<'a> BaseConfiguration<'a> {
         let inside = RepoPath::from(path);
         match self.touched.contains(path) {
             true => self.base.read(&inside).await,
-            false => Ok(FileTree::open(self.head).ok().and_then(|tree| tree.bytes(&inside).ok())),
+            false => Ok(FileTree::open(self.head).ok().and_then(|tree| tree.read_bytes(&inside).ok())),
         }
     }
 
     async fn has_same_part(&self, known: &KnownTool, path: &str) -> Result<bool, String> {
         let inside = RepoPath::from(path);
-        let head = FileTree::open(self.head).ok().and_then(|tree| tree.bytes(&inside).ok());
+        let head = FileTree::open(self.head).ok().and_then(|tree| tree.read_bytes(&inside).ok());
         let base = self.base.read(&inside).await?;
         let (Some(head), Some(base)) = (head, base) else { return Ok(false) };
         Ok(head == base || is_shared_by(known, path) && tool_lines(known, &head) == tool_lines(known, &base))

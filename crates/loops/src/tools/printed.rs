@@ -9,7 +9,7 @@ use truing_core::line::clean_line;
 use truing_core::port::{ChangedFile, ReaderError, RepositoryReader, ToolFindings, ToolOutput, ToolRequest};
 use truing_core::verification::CommandEndReason;
 use truing_diff::RepoPath;
-use truing_reader::output::known::{OutputStream, is_silent};
+use truing_reader::output::known::{OutputStream, is_empty_without_findings};
 
 use super::alone::StateDigest;
 use super::kept::FindingCacheContext;
@@ -53,7 +53,7 @@ impl LinterOutput {
             OutputStream::Stdout | OutputStream::Either => output,
             OutputStream::Stderr => errors,
         };
-        let is_missing = text.trim().is_empty() && !is_silent(&tool.format);
+        let is_missing = text.trim().is_empty() && !is_empty_without_findings(&tool.format);
         let mut unnamed = None;
         let failed = match end {
             CommandEndReason::Exit { code } if !tool.exit.contains(&i32::from(*code)) => {

@@ -4,9 +4,9 @@
 use tree_sitter::Node;
 
 use super::FlowMatch;
-use super::model::{FileModel, FlowBinding, children, is_field};
-use super::things::is_loaded;
-use super::value::{FlowValue, FlowValues, LibraryObject, enclosing_value, last_name};
+use super::model::{FileModel, FlowBinding, is_field, named_children};
+use super::things::is_loaded_on_access;
+use super::value::{FlowValue, FlowValues, LibraryObject, callee_name, outermost_equal_value};
 use crate::fix::ByteReplacement;
 
 /// Functions that use an argument at once as a plain value, even if it is a coroutine.
@@ -73,18 +73,18 @@ const LATER: &[&str] = &[
 ];
 
 /// Finds each coroutine that is lost.
-pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
+pub(super) fn find_lost_coroutines(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let look = AwaitFinder { values, model };
     let calls = model.nodes_of_kinds(&["call"]).into_iter();
     let lost = calls.filter(|call| {
-        look.is_coroutine(*call) && look.is_lost(*call)
-            || look.is_gathered_in_vain(*call)
-            || look.is_for_thread(*call)
-            || look.is_for_callback(*call)
+        look.is_coroutine(*call) && look.is_never_awaited(*call)
+            || look.is_gather_unawaited(*call)
+            || look.runs_in_thread(*call)
+            || look.is_in_loop_callback(*call)
     });
     let parts = model.nodes_of_kinds(&["attribute"]).into_iter();
-    let parts = parts.filter(|part| look.is_loaded_part(*part) && look.is_lost(*part));
+    let parts = parts.filter(|part| look.is_lazy_attribute(*part) && look.is_never_awaited(*part));
     lost.chain(parts)
         .map(|node| FlowMatch { fix: look.await_fix(node), ..FlowMatch::from_node(node) })
         .collect()
@@ -98,113 +98,113 @@ struct AwaitFinder<'v, 'm, 't> {
 impl<'t> AwaitFinder<'_, '_, 't> {
     fn is_coroutine(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
-        let name = last_name(self.model, callee);
+        let name = callee_name(self.model, callee);
         if matches!(name, "__aenter__" | "__aexit__") {
             let is_super = self.model.text(callee).starts_with("super(");
-            return self.model.in_coroutine(call) && callee.kind() == "attribute" && !is_super;
+            return self.model.is_in_coroutine(call) && callee.kind() == "attribute" && !is_super;
         }
         let hands_on =
             ["wait_for", "shield", "create_task", "ensure_future", "enter_async_context", "gather"];
         if hands_on.contains(&name) {
             return false;
         }
-        if !self.model.in_coroutine(call) && !self.is_surely_dropped(call, callee) {
+        if !self.model.is_in_coroutine(call) && !self.is_certainly_dropped(call, callee) {
             return false;
         }
         if name == "build_full_result" && !self.values.is_sync {
             return true;
         }
-        if !self.values.any_value(call, |value| matches!(value, FlowValue::Coroutine(_))) {
+        if !self.values.may_have_value(call, |value| matches!(value, FlowValue::Coroutine(_))) {
             return false;
         }
-        let functions: Vec<Node<'t>> = self.functions(callee);
-        if functions.is_empty() && self.is_of_override(callee) {
+        let functions: Vec<Node<'t>> = self.called_functions(callee);
+        if functions.is_empty() && self.is_override_self_call(callee) {
             return false;
         }
-        functions.is_empty() || functions.into_iter().all(|it| self.is_ours(callee, it))
+        functions.is_empty() || functions.into_iter().all(|it| self.is_checked_function(callee, it))
     }
 
     /// Returns true if the attribute of a resource is loaded from the service when it is accessed.
-    fn is_loaded_part(&self, attribute: Node<'t>) -> bool {
+    fn is_lazy_attribute(&self, attribute: Node<'t>) -> bool {
         let parent = self.model.parent(attribute);
         let is_called = parent.is_some_and(|it| is_field(it, "function", attribute));
-        is_loaded(last_name(self.model, attribute))
+        is_loaded_on_access(callee_name(self.model, attribute))
             && !is_called
-            && self.model.in_coroutine(attribute)
-            && self
-                .values
-                .any_value(attribute, |value| matches!(value, FlowValue::Method(LibraryObject::Resource, _)))
+            && self.model.is_in_coroutine(attribute)
+            && self.values.may_have_value(attribute, |value| {
+                matches!(value, FlowValue::Method(LibraryObject::Resource, _))
+            })
     }
 
     /// Returns true if `gather()` is called but its result is never awaited.
-    fn is_gathered_in_vain(&self, call: Node<'t>) -> bool {
+    fn is_gather_unawaited(&self, call: Node<'t>) -> bool {
         let is_statement = self.model.parent(call).is_some_and(|it| it.kind() == "expression_statement");
         let callee =
-            call.child_by_field_name("function").filter(|_| is_statement && self.model.in_coroutine(call));
+            call.child_by_field_name("function").filter(|_| is_statement && self.model.is_in_coroutine(call));
         let gathers =
             |value: &FlowValue<'t>| matches!(value, FlowValue::Path(path) if path == "asyncio.gather");
-        callee.is_some_and(|it| self.values.any_value(it, gathers))
+        callee.is_some_and(|it| self.values.may_have_value(it, gathers))
     }
 
     /// Returns true if a client operation is run in a thread, where it only creates a coroutine.
-    fn is_for_thread(&self, call: Node<'t>) -> bool {
+    fn runs_in_thread(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
-        let index = match last_name(self.model, callee) {
+        let index = match callee_name(self.model, callee) {
             "to_thread" | "run_sync" | "submit" => 0,
             "run_in_executor" => 1,
             _ => return false,
         };
-        let arguments = call.child_by_field_name("arguments").map(children).unwrap_or_default();
+        let arguments = call.child_by_field_name("arguments").map(named_children).unwrap_or_default();
         let is_operation =
             |value: &FlowValue<'t>| matches!(value, FlowValue::Method(LibraryObject::Client, _));
         arguments
             .get(index)
-            .is_some_and(|it| it.kind() == "attribute" && self.values.any_value(*it, is_operation))
+            .is_some_and(|it| it.kind() == "attribute" && self.values.may_have_value(*it, is_operation))
     }
 
     /// Returns true if a coroutine of a known client is dropped in a plain function. Elsewhere the caller may
     /// await it.
-    fn is_surely_dropped(&self, call: Node<'t>, callee: Node<'t>) -> bool {
+    fn is_certainly_dropped(&self, call: Node<'t>, callee: Node<'t>) -> bool {
         let is_statement = self.model.parent(call).is_some_and(|it| it.kind() == "expression_statement");
         let of_client = |value: &FlowValue<'t>| matches!(value, FlowValue::Method(LibraryObject::Client, _));
-        let function = self.model.function_of(call).kind() == "function_definition";
-        is_statement && function && self.values.is_aio && self.values.any_value(callee, of_client)
+        let function = self.model.enclosing_function(call).kind() == "function_definition";
+        is_statement && function && self.values.is_aio && self.values.may_have_value(callee, of_client)
     }
 
     /// Returns true for a call on `self` in a class whose name marks it as an override. The rule
     /// `missing-await` covers those.
-    fn is_of_override(&self, callee: Node<'t>) -> bool {
+    fn is_override_self_call(&self, callee: Node<'t>) -> bool {
         let object = callee.child_by_field_name("object").map(|it| self.model.text(it));
-        object == Some("self") && self.in_override(callee)
+        object == Some("self") && self.is_in_override(callee)
     }
 
-    fn in_override(&self, node: Node<'t>) -> bool {
-        let class = self.model.class_around(node).and_then(|it| it.child_by_field_name("name"));
+    fn is_in_override(&self, node: Node<'t>) -> bool {
+        let class = self.model.enclosing_class(node).and_then(|it| it.child_by_field_name("name"));
         let class = class.map(|it| self.model.text(it).trim_start_matches('_')).unwrap_or_default();
         ["Aio", "AIO", "Anyio", "Async", "Httpx"].iter().any(|it| class.starts_with(it))
     }
 
     /// Returns true if a callback of the event loop creates a coroutine, which the loop drops.
-    fn is_for_callback(&self, call: Node<'t>) -> bool {
+    fn is_in_loop_callback(&self, call: Node<'t>) -> bool {
         let lambda = self.model.parent(call).filter(|it| it.kind() == "lambda");
         let list = lambda.and_then(|it| self.model.parent(it)).filter(|it| it.kind() == "argument_list");
         let callee =
             list.and_then(|it| self.model.parent(it)).and_then(|it| it.child_by_field_name("function"));
         let is_callback = callee.is_some_and(|it| {
             let names = ["add_done_callback", "call_later", "call_soon", "call_at", "add_signal_handler"];
-            names.contains(&last_name(self.model, it))
+            names.contains(&callee_name(self.model, it))
         });
-        is_callback && self.values.any_value(call, |value| matches!(value, FlowValue::Coroutine(_)))
+        is_callback && self.values.may_have_value(call, |value| matches!(value, FlowValue::Coroutine(_)))
     }
 
-    fn functions(&self, callee: Node<'t>) -> Vec<Node<'t>> {
+    fn called_functions(&self, callee: Node<'t>) -> Vec<Node<'t>> {
         let function = |value| if let FlowValue::Function(node) = value { Some(node) } else { None };
-        self.values.of_node(callee).into_iter().filter_map(function).collect()
+        self.values.node_values(callee).into_iter().filter_map(function).collect()
     }
 
     /// Returns true for a function of this file that the rule `missing-await` does not cover and that nothing
     /// replaces.
-    fn is_ours(&self, callee: Node<'t>, function: Node<'t>) -> bool {
+    fn is_checked_function(&self, callee: Node<'t>, function: Node<'t>) -> bool {
         let is_async = function.kind() == "function_definition" && self.model.is_async(function);
         let plain = ["staticmethod", "classmethod", "abstractmethod", "override", "with_current_context"];
         let is_plain = |decorator: &Node<'t>| {
@@ -214,7 +214,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         if !self.model.decorators(function).iter().all(is_plain) {
             return false;
         }
-        let in_aio_class = self.in_override(callee);
+        let in_aio_class = self.is_in_override(callee);
         let is_own = self.model.text(callee).starts_with("self.");
         let call = self.model.parent(callee);
         // The rule `missing-await` does not cover values of dictionaries.
@@ -223,22 +223,22 @@ impl<'t> AwaitFinder<'_, '_, 't> {
     }
 
     /// Returns true if the result of the call is never awaited.
-    fn is_lost(&self, call: Node<'t>) -> bool {
-        let node = enclosing_value(self.model, call);
-        self.is_lost_at(node, node, 3)
+    fn is_never_awaited(&self, call: Node<'t>) -> bool {
+        let node = outermost_equal_value(self.model, call);
+        self.is_never_awaited_at(node, node, 3)
     }
 
     /// Returns true if the coroutine, or the collection of coroutines, at `node` is lost. `expression` is the whole
     /// expression that creates it.
-    fn is_lost_at(&self, node: Node<'t>, expression: Node<'t>, hops: u32) -> bool {
+    fn is_never_awaited_at(&self, node: Node<'t>, expression: Node<'t>, hops: u32) -> bool {
         let Some(hops) = hops.checked_sub(1).filter(|_| self.model.spend_step()) else { return false };
-        let node = enclosing_value(self.model, node);
+        let node = outermost_equal_value(self.model, node);
         let Some(parent) = self.model.parent(node) else { return false };
         let is_many = node.id() != expression.id();
         match parent.kind() {
             "expression_statement" => !is_many || expression.kind() != "call",
             "attribute" => {
-                let name = last_name(self.model, parent);
+                let name = callee_name(self.model, parent);
                 !is_many && !matches!(name, "__await__" | "send" | "throw" | "close" | "add_done_callback")
             }
             "subscript" => !is_many && is_field(parent, "value", node),
@@ -251,79 +251,77 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             | "assert_statement" => !is_many,
             "if_statement" | "while_statement" | "elif_clause" | "if_clause" => !is_many,
             "for_statement" | "for_in_clause" => {
-                !is_many && !self.model.is_async(parent) && self.is_known(expression)
+                !is_many && !self.model.is_async(parent) && self.is_certainly_coroutine(expression)
             }
             "return_statement" => {
-                self.model.in_coroutine(parent)
-                    && (!is_many || !self.gathers(expression))
+                self.model.is_in_coroutine(parent)
+                    && (!is_many || !self.is_in_gathering_function(expression))
                     && node.kind() != "list"
                     && node.kind() != "generator_expression"
-                    && !self.is_awaited_twice()
+                    && !self.has_double_await()
             }
             "pair" => {
                 let dictionary = self.model.parent(parent);
-                dictionary.is_some_and(|it| self.is_part_lost(it, expression))
+                dictionary.is_some_and(|it| self.is_dictionary_part_unawaited(it, expression))
             }
             "list_comprehension" | "dictionary_comprehension" => {
-                self.is_collected_lost(parent, expression, hops)
+                self.is_comprehension_unawaited(parent, expression, hops)
             }
             "generator_expression" => {
                 let call = self.model.parent(parent).filter(|it| it.kind() == "call");
                 let callee = call.and_then(|it| it.child_by_field_name("function"));
                 callee.is_some_and(|it| {
-                    matches!(last_name(self.model, it), "all" | "any" | "max" | "min" | "sorted" | "sum")
+                    matches!(callee_name(self.model, it), "all" | "any" | "max" | "min" | "sorted" | "sum")
                 })
             }
-            "expression_list" => self.is_returned_with_others(parent, expression),
+            "expression_list" => self.is_returned_in_tuple(parent, expression),
             "list" | "tuple" | "set" => false,
-            "argument_list" => self.is_argument_lost(parent, is_many),
+            "argument_list" => self.is_argument_unawaited(parent, is_many),
             "keyword_argument" => {
                 let list = self.model.parent(parent);
-                list.is_some_and(|it| self.is_argument_lost(it, is_many))
+                list.is_some_and(|it| self.is_argument_unawaited(it, is_many))
             }
             "assignment" if is_field(parent, "right", node) => {
                 let left = parent.child_by_field_name("left");
-                left.is_some_and(|left| self.is_kept_in_vain(left, parent, is_many, expression))
+                left.is_some_and(|left| self.is_stored_unawaited(left, parent, is_many, expression))
             }
             _ => false,
         }
     }
 
     /// Returns true for `return one, other` with a coroutine in the list.
-    fn is_returned_with_others(&self, list: Node<'t>, expression: Node<'t>) -> bool {
+    fn is_returned_in_tuple(&self, list: Node<'t>, expression: Node<'t>) -> bool {
         let statement = self.model.parent(list).filter(|it| it.kind() == "return_statement");
-        statement.is_some_and(|it| self.model.in_coroutine(it))
-            && self.is_known(expression)
-            && !self.gathers(expression)
-            && !self.is_awaited_twice()
+        statement.is_some_and(|it| self.model.is_in_coroutine(it))
+            && self.is_certainly_coroutine(expression)
+            && !self.is_in_gathering_function(expression)
+            && !self.has_double_await()
     }
 
     /// Returns true if the file awaits the result of another `await`. A coroutine may then return a
     /// coroutine.
-    fn is_awaited_twice(&self) -> bool {
+    fn has_double_await(&self) -> bool {
         self.model.nodes_of_kinds(&["await"]).into_iter().any(|it| {
             let Some(awaited) = it.named_child(0) else { return false };
             let is_coroutine = |value: &FlowValue<'t>| matches!(value, FlowValue::Coroutine(_));
-            self.is_given_by_await(awaited, 3) && self.values.any_value(awaited, is_coroutine)
+            self.is_await_result(awaited, 3) && self.values.may_have_value(awaited, is_coroutine)
         })
     }
 
-    fn is_given_by_await(&self, node: Node<'t>, hops: u32) -> bool {
+    fn is_await_result(&self, node: Node<'t>, hops: u32) -> bool {
         let Some(hops) = hops.checked_sub(1) else { return false };
         match node.kind() {
             "await" => true,
             "parenthesized_expression" => {
-                node.named_child(0).is_some_and(|it| self.is_given_by_await(it, hops))
+                node.named_child(0).is_some_and(|it| self.is_await_result(it, hops))
             }
-            "subscript" => {
-                node.child_by_field_name("value").is_some_and(|it| self.is_given_by_await(it, hops))
-            }
+            "subscript" => node.child_by_field_name("value").is_some_and(|it| self.is_await_result(it, hops)),
             "identifier" => {
-                let bound = self.model.lookup(self.model.text(node), node);
+                let bound = self.model.find_bindings(self.model.text(node), node);
                 bound.is_some_and(|(bound, _)| {
                     bound.iter().any(|it| match it {
                         FlowBinding::To(value) | FlowBinding::Part(value) => {
-                            self.is_given_by_await(*value, hops)
+                            self.is_await_result(*value, hops)
                         }
                         FlowBinding::Entered(..)
                         | FlowBinding::Parameter(_)
@@ -339,35 +337,39 @@ impl<'t> AwaitFinder<'_, '_, 't> {
 
     /// Returns true if the value is certainly a coroutine and not an asynchronous iterator known by its name
     /// alone.
-    fn is_known(&self, expression: Node<'t>) -> bool {
+    fn is_certainly_coroutine(&self, expression: Node<'t>) -> bool {
         let callee = expression.child_by_field_name("function");
-        callee.is_some_and(|it| self.values.any_value(it, |value| matches!(value, FlowValue::Method(..))))
+        callee
+            .is_some_and(|it| self.values.may_have_value(it, |value| matches!(value, FlowValue::Method(..))))
     }
 
     /// Returns true if a part of a dictionary of responses is lost.
-    fn is_part_lost(&self, dictionary: Node<'t>, expression: Node<'t>) -> bool {
+    fn is_dictionary_part_unawaited(&self, dictionary: Node<'t>, expression: Node<'t>) -> bool {
         let parent = self.model.parent(dictionary);
         let is_end = parent.is_some_and(|it| matches!(it.kind(), "return_statement" | "assignment"));
-        is_end && !self.gathers(expression)
+        is_end && !self.is_in_gathering_function(expression)
     }
 
-    fn is_collected_lost(&self, comprehension: Node<'t>, expression: Node<'t>, hops: u32) -> bool {
+    fn is_comprehension_unawaited(&self, comprehension: Node<'t>, expression: Node<'t>, hops: u32) -> bool {
         match self.model.parent(comprehension).map(|it| it.kind()) {
-            Some("return_statement") => self.model.in_coroutine(expression) && !self.gathers(expression),
+            Some("return_statement") => {
+                self.model.is_in_coroutine(expression) && !self.is_in_gathering_function(expression)
+            }
             Some("assignment" | "expression_statement") => {
-                self.is_lost_at(comprehension, expression, hops) && !self.gathers(expression)
+                self.is_never_awaited_at(comprehension, expression, hops)
+                    && !self.is_in_gathering_function(expression)
             }
             _ => false,
         }
     }
 
     /// Returns true if the enclosing function gathers coroutines anywhere.
-    fn gathers(&self, node: Node<'t>) -> bool {
-        let function = self.model.function_of(node);
-        let calls = self.model.nodes_in(function, &["call"]);
+    fn is_in_gathering_function(&self, node: Node<'t>) -> bool {
+        let function = self.model.enclosing_function(node);
+        let calls = self.model.nodes_within(function, &["call"]);
         let mut names = calls.iter().filter_map(|it| it.child_by_field_name("function"));
         names.any(|callee| {
-            let name = last_name(self.model, callee);
+            let name = callee_name(self.model, callee);
             let object = callee.child_by_field_name("object").map(|it| self.model.text(it));
             // A waiter's `wait` waits for something else.
             let is_other = matches!(name, "wait" | "run") && object.is_some_and(|it| it != "asyncio");
@@ -375,10 +377,10 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         })
     }
 
-    fn is_argument_lost(&self, list: Node<'t>, is_many: bool) -> bool {
+    fn is_argument_unawaited(&self, list: Node<'t>, is_many: bool) -> bool {
         let call = self.model.parent(list).filter(|it| it.kind() == "call");
         let Some(callee) = call.and_then(|it| it.child_by_field_name("function")) else { return false };
-        let name = last_name(self.model, callee);
+        let name = callee_name(self.model, callee);
         let object = callee.child_by_field_name("object").map(|it| self.model.text(it)).unwrap_or_default();
         let logs = matches!(name, "debug" | "info" | "warning" | "error" | "exception" | "critical")
             && object.rsplit('.').next().is_some_and(|it| it.to_ascii_lowercase().contains("log"));
@@ -386,7 +388,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
     }
 
     /// Returns true if a coroutine is stored where nothing awaits it.
-    fn is_kept_in_vain(
+    fn is_stored_unawaited(
         &self,
         target: Node<'t>,
         assignment: Node<'t>,
@@ -395,13 +397,13 @@ impl<'t> AwaitFinder<'_, '_, 't> {
     ) -> bool {
         let (name, within) = match target.kind() {
             "identifier" => {
-                let scope = self.model.lookup(self.model.text(target), target).map(|(_, scope)| scope);
+                let scope = self.model.find_bindings(self.model.text(target), target).map(|(_, scope)| scope);
                 (self.model.text(target), scope.unwrap_or(self.model.root()))
             }
             "attribute" => {
                 let class = target.child_by_field_name("object").and_then(|it| self.model.class_of_self(it));
                 let Some(class) = class else { return false };
-                (last_name(self.model, target), class)
+                (callee_name(self.model, target), class)
             }
             "pattern_list" | "tuple_pattern" | "list_pattern" => return !is_many,
             _ => return false,
@@ -410,11 +412,11 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         if is_name && !matches!(within.kind(), "function_definition") {
             return false;
         }
-        let end = if is_name { self.next_binding(name, assignment) } else { within.end_byte() };
+        let end = if is_name { self.next_binding_offset(name, assignment) } else { within.end_byte() };
         let is_looped = self.model.ancestors(assignment).any(|it| {
             matches!(it.kind(), "for_statement" | "while_statement") && it.start_byte() > within.start_byte()
         });
-        let uses = self.model.mentions(name).iter().copied().filter(|used| {
+        let uses = self.model.identifier_nodes(name).iter().copied().filter(|used| {
             let is_after = used.start_byte() >= assignment.end_byte() && used.start_byte() < end;
             let is_inside = (within.start_byte()..within.end_byte()).contains(&used.start_byte());
             let is_itself = used.start_byte() >= target.start_byte() && used.end_byte() <= target.end_byte();
@@ -429,8 +431,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             }
         });
         let whole: Vec<Node<'t>> = whole.collect();
-        let is_meant =
-            LATER.iter().any(|word| name.to_ascii_lowercase().contains(word)) && !self.is_known(expression);
+        let is_meant = LATER.iter().any(|word| name.to_ascii_lowercase().contains(word))
+            && !self.is_certainly_coroutine(expression);
         // The caller awaits this coroutine and uses its result as a value. A coroutine returned as the result
         // is therefore lost, even if it is also stored.
         let is_answer = !is_many && !is_meant && whole.iter().any(|used| self.is_returned(*used));
@@ -445,15 +447,15 @@ impl<'t> AwaitFinder<'_, '_, 't> {
     /// Returns true if the node is the whole return value of a coroutine.
     fn is_returned(&self, node: Node<'t>) -> bool {
         let statement = self.model.parent(node).filter(|it| it.kind() == "return_statement");
-        statement.is_some_and(|it| self.model.in_coroutine(it)) && !self.is_awaited_twice()
+        statement.is_some_and(|it| self.model.is_in_coroutine(it)) && !self.has_double_await()
     }
 
     /// Returns the offset at which the same block binds the name again after an assignment.
-    fn next_binding(&self, name: &str, assignment: Node<'t>) -> usize {
+    fn next_binding_offset(&self, name: &str, assignment: Node<'t>) -> usize {
         let statement = self.model.parent(assignment);
         let block = statement.and_then(|it| self.model.parent(it));
         let (Some(statement), Some(block)) = (statement, block) else { return usize::MAX };
-        let later = children(block).into_iter().filter(|it| it.start_byte() > statement.start_byte());
+        let later = named_children(block).into_iter().filter(|it| it.start_byte() > statement.start_byte());
         let binds = |statement: &Node<'t>| {
             let assignment = statement.named_child(0).filter(|it| it.kind() == "assignment");
             let left = assignment.and_then(|it| it.child_by_field_name("left"));
@@ -464,14 +466,14 @@ impl<'t> AwaitFinder<'_, '_, 't> {
 
     /// Returns true if this use may await a coroutine or a collection of coroutines.
     fn may_await(&self, used: Node<'t>, is_many: bool, is_meant: bool) -> bool {
-        let used = enclosing_value(self.model, used);
+        let used = outermost_equal_value(self.model, used);
         let Some(parent) = self.model.parent(used) else { return false };
         match parent.kind() {
             "await" | "yield" | "list_splat" | "dictionary_splat" | "lambda" => true,
             "list" | "tuple" | "set" | "pair" | "expression_list" => {
-                is_many || is_meant || self.gathers(used)
+                is_many || is_meant || self.is_in_gathering_function(used)
             }
-            "return_statement" => is_many || !self.model.in_coroutine(parent) || is_meant,
+            "return_statement" => is_many || !self.model.is_in_coroutine(parent) || is_meant,
             "assignment" => is_field(parent, "right", used),
             "argument_list" | "keyword_argument" => {
                 let list =
@@ -480,21 +482,23 @@ impl<'t> AwaitFinder<'_, '_, 't> {
                 let Some(callee) = call.and_then(|it| it.child_by_field_name("function")) else {
                     return true;
                 };
-                let name = last_name(self.model, callee);
+                let name = callee_name(self.model, callee);
                 let is_class = name.starts_with(char::is_uppercase);
                 let collects = ["append", "add", "put", "push", "insert", "extend", "await", "iscoroutine"];
                 let takes = GATHERS.contains(&name) || collects.iter().any(|word| name.contains(word));
                 takes || (is_many || is_meant) && !PLAIN.contains(&name) && !is_class
             }
-            "for_statement" | "for_in_clause" => is_many && self.may_await_each(parent),
+            "for_statement" | "for_in_clause" => is_many && self.may_await_items(parent),
             "subscript" => is_many,
-            "attribute" => is_many || matches!(last_name(self.model, parent), "__await__" | "send" | "close"),
+            "attribute" => {
+                is_many || matches!(callee_name(self.model, parent), "__await__" | "send" | "close")
+            }
             _ => false,
         }
     }
 
     /// Returns true if a loop may await the items that it iterates over.
-    fn may_await_each(&self, head: Node<'t>) -> bool {
+    fn may_await_items(&self, head: Node<'t>) -> bool {
         let Some(target) = head.child_by_field_name("left").filter(|it| it.kind() == "identifier") else {
             return true;
         };
@@ -502,7 +506,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         else {
             return true;
         };
-        let uses = self.model.mentions(self.model.text(target)).iter().copied();
+        let uses = self.model.identifier_nodes(self.model.text(target)).iter().copied();
         let mut uses = uses.filter(|it| {
             (body.start_byte()..body.end_byte()).contains(&it.start_byte()) && it.id() != target.id()
         });
@@ -510,7 +514,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             let list = self.model.parent(used).filter(|it| it.kind() == "argument_list");
             let callee =
                 list.and_then(|it| self.model.parent(it)).and_then(|it| it.child_by_field_name("function"));
-            let is_handed_on = callee.is_some_and(|it| !PLAIN.contains(&last_name(self.model, it)));
+            let is_handed_on = callee.is_some_and(|it| !PLAIN.contains(&callee_name(self.model, it)));
             let is_body = self.model.parent(used).is_some_and(|it| is_field(it, "body", used));
             is_handed_on || is_body || self.may_await(used, false, true)
         })
@@ -518,7 +522,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
 
     /// Returns a fix that inserts `await` in place, if the result is visibly used at once or not at all.
     fn await_fix(&self, call: Node<'t>) -> Option<ByteReplacement> {
-        if !self.model.in_coroutine(call) || self.is_for_thread(call) {
+        if !self.model.is_in_coroutine(call) || self.runs_in_thread(call) {
             return None;
         }
         let parent = self.model.parent(call)?;
@@ -530,21 +534,21 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             "attribute" | "subscript" if !self.model.ancestors(call).any(|it| it.kind() == "await") => {
                 format!("(await {text})")
             }
-            "assignment" if self.is_asked_for_parts(parent) => format!("await {text}"),
+            "assignment" if self.has_member_access(parent) => format!("await {text}"),
             _ => return None,
         };
         Some(ByteReplacement { range: call.byte_range(), replacement: awaited })
     }
 
     /// Returns true if attributes or items of the assigned value are accessed. A coroutine has none.
-    fn is_asked_for_parts(&self, assignment: Node<'t>) -> bool {
+    fn has_member_access(&self, assignment: Node<'t>) -> bool {
         let Some(left) = assignment.child_by_field_name("left").filter(|it| it.kind() == "identifier") else {
             return false;
         };
-        let function = self.model.function_of(assignment);
-        let bound = self.model.lookup(self.model.text(left), left);
+        let function = self.model.enclosing_function(assignment);
+        let bound = self.model.find_bindings(self.model.text(left), left);
         let is_once = bound.is_some_and(|(bound, _)| matches!(bound, [FlowBinding::To(_)]));
-        let mut uses = self.model.mentions(self.model.text(left)).iter();
+        let mut uses = self.model.identifier_nodes(self.model.text(left)).iter();
         is_once
             && uses.any(|used| {
                 let is_inside = (function.start_byte()..function.end_byte()).contains(&used.start_byte());

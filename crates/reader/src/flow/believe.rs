@@ -76,25 +76,25 @@ const OPERATIONS: &[&str] = &["close", "decrypt", "encrypt", "invoke", "publish"
 const PLAIN: &[&str] = &["can_paginate", "get_paginator", "get_waiter"];
 
 /// Returns true if an object's name, as written, is that of a client.
-pub(super) fn is_client(object: &str) -> bool {
+pub(super) fn is_client_name(object: &str) -> bool {
     let last = object.rsplit('.').next().unwrap_or(object).trim_start_matches('_');
     let service = last.strip_suffix("_client").or_else(|| last.strip_prefix("client_")).unwrap_or(last);
     last == "client" || SERVICES.contains(&service)
 }
 
 /// Returns true if a client method's name is that of an operation.
-pub(super) fn is_operation(name: &str) -> bool {
+pub(super) fn is_operation_name(name: &str) -> bool {
     let begins = VERBS.iter().any(|verb| name.starts_with(verb));
     (begins || OPERATIONS.contains(&name)) && !PLAIN.contains(&name)
 }
 
 /// Returns true for an operation name that only AWS clients have. It is assumed for every client.
-pub(super) fn is_own_operation(name: &str) -> bool {
+pub(super) fn is_aws_only_operation(name: &str) -> bool {
     matches!(name, "generate_presigned_url" | "generate_presigned_post")
 }
 
 /// Returns true if a method with arguments like `Bucket=` can be an operation.
-pub(super) fn may_be_operation(name: &str) -> bool {
+pub(super) fn may_be_operation_name(name: &str) -> bool {
     let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
     let is_other = matches!(
         name,
@@ -134,14 +134,14 @@ pub(super) fn may_be_operation(name: &str) -> bool {
 }
 
 /// Returns true for an argument name that only operations have, such as `Bucket` or `TableName`.
-pub(super) fn is_argument(name: &str) -> bool {
+pub(super) fn is_operation_argument(name: &str) -> bool {
     let mut letters = name.chars();
     let begins = letters.next().is_some_and(|c| c.is_ascii_uppercase());
     begins && letters.next().is_some_and(|c| c.is_ascii_lowercase())
 }
 
 /// Returns true if the key is that of a stream in an operation's response.
-pub(super) fn is_stream(object: &str) -> bool {
+pub(super) fn is_stream_key(object: &str) -> bool {
     let keys = ["'Body'", "\"Body\"", "'AudioStream'", "\"AudioStream\"", "'Payload'", "\"Payload\""];
     keys.iter().any(|key| object.strip_suffix(']').is_some_and(|it| it.ends_with(key)))
 }

@@ -6,8 +6,8 @@ use tree_sitter::Node;
 use super::FlowMatch;
 use super::believe;
 use super::model::{FileModel, FlowBinding};
-use super::uses::names_after;
-use super::value::{FlowValue, FlowValues, LibraryObject, last_name};
+use super::uses::name_uses_after;
+use super::value::{FlowValue, FlowValues, LibraryObject, callee_name};
 
 /// Most functions of the file through which a call is followed.
 const MAX_CALLS: u32 = 3;
@@ -64,16 +64,16 @@ const REQUESTS: &[&str] =
 const READS_CERTIFICATES: &[&str] = &["load_cert_chain", "load_default_certs", "load_verify_locations"];
 
 /// Finds each blocking call.
-pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
+pub(super) fn find_blocking_calls(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let look = BlockingFinder { values, model };
     let calls = model.nodes_of_kinds(&["call"]).into_iter();
     let mut found: Vec<FlowMatch> = calls
-        .filter(|call| model.in_coroutine(*call) && look.blocks(*call))
+        .filter(|call| model.is_in_coroutine(*call) && look.is_blocking_call(*call))
         .map(FlowMatch::from_node)
         .collect();
     for node in model.nodes_of_kinds(&["with_statement"]) {
-        if !model.is_async(node) && model.in_coroutine(node) && look.holds_lock(node) {
+        if !model.is_async(node) && model.is_in_coroutine(node) && look.holds_lock_across_await(node) {
             found.extend(node.named_child(0).map(FlowMatch::from_node));
         }
     }
@@ -86,43 +86,47 @@ struct BlockingFinder<'v, 'm, 't> {
 }
 
 impl<'t> BlockingFinder<'_, '_, 't> {
-    fn blocks(&self, call: Node<'t>) -> bool {
-        self.blocks_itself(call) || self.reads_to_send(call) || self.calls_what_blocks(call, MAX_CALLS)
+    fn is_blocking_call(&self, call: Node<'t>) -> bool {
+        self.is_directly_blocking(call)
+            || self.reads_file_to_send(call)
+            || self.calls_blocking_function(call, MAX_CALLS)
     }
 
-    fn blocks_itself(&self, call: Node<'t>) -> bool {
+    fn is_directly_blocking(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
-        if callee.kind() == "attribute" && READS_CERTIFICATES.contains(&last_name(self.model, callee)) {
+        if callee.kind() == "attribute" && READS_CERTIFICATES.contains(&callee_name(self.model, callee)) {
             return true;
         }
-        self.values.any_value(callee, |value| {
+        self.values.may_have_value(callee, |value| {
             let Some((thing, name)) = value.method() else {
-                return value.path().is_some_and(is_blocking) && !self.is_nothing(call);
+                return value.qualified_name().is_some_and(is_blocking_function) && !self.is_zero_sleep(call);
             };
             let is_of_boto = matches!(
                 thing,
                 LibraryObject::SyncClient | LibraryObject::SyncResource | LibraryObject::Session
             );
             let object = callee.child_by_field_name("object");
-            let is_told_elsewhere =
-                || object.is_some_and(|it| self.is_made_here(it, MAX_CALLS)) || self.is_meant_async(call);
+            let is_told_elsewhere = || {
+                object.is_some_and(|it| self.is_created_in_coroutine(it, MAX_CALLS))
+                    || self.is_used_as_async(call)
+            };
             is_blocking_method(thing, name) && !(is_of_boto && is_told_elsewhere())
         })
     }
 
     /// Returns true if a client is created by a call in the same coroutine. That call is then the first that
     /// blocks.
-    fn is_made_here(&self, object: Node<'t>, hops: u32) -> bool {
+    fn is_created_in_coroutine(&self, object: Node<'t>, hops: u32) -> bool {
         let Some(hops) = hops.checked_sub(1) else { return false };
         let mut root = object;
         loop {
             if root.kind() == "call" {
                 let callee = root.child_by_field_name("function");
                 let makes = |value: &FlowValue<'t>| {
-                    value.path().is_some_and(is_blocking)
+                    value.qualified_name().is_some_and(is_blocking_function)
                         || matches!(value, FlowValue::Method(LibraryObject::Session, _))
                 };
-                if callee.is_some_and(|it| self.values.any_value(it, makes)) {
+                if callee.is_some_and(|it| self.values.may_have_value(it, makes)) {
                     return true;
                 }
             }
@@ -133,13 +137,15 @@ impl<'t> BlockingFinder<'_, '_, 't> {
                 None => break,
             }
         }
-        let function = self.model.function_of(object);
-        let bound =
-            self.model.lookup(self.model.text(root), root).filter(|(_, scope)| scope.id() == function.id());
+        let function = self.model.enclosing_function(object);
+        let bound = self
+            .model
+            .find_bindings(self.model.text(root), root)
+            .filter(|(_, scope)| scope.id() == function.id());
         bound.is_some_and(|(bound, _)| {
             bound.iter().any(|bound| match bound {
                 FlowBinding::To(value) | FlowBinding::Part(value) | FlowBinding::Entered(value, _) => {
-                    self.is_made_here(*value, hops)
+                    self.is_created_in_coroutine(*value, hops)
                 }
                 FlowBinding::Parameter(_)
                 | FlowBinding::Definition(_)
@@ -151,7 +157,7 @@ impl<'t> BlockingFinder<'_, '_, 't> {
 
     /// Returns true if the call is awaited or entered by `async with`. The client is then the wrong one,
     /// which another rule reports.
-    fn is_meant_async(&self, call: Node<'t>) -> bool {
+    fn is_used_as_async(&self, call: Node<'t>) -> bool {
         let mut above = self.model.ancestors(call);
         above.next().is_some_and(|it| {
             matches!(it.kind(), "await" | "with_item" | "as_pattern")
@@ -165,23 +171,23 @@ impl<'t> BlockingFinder<'_, '_, 't> {
     }
 
     /// Returns true for `time.sleep(0)`, which does not wait.
-    fn is_nothing(&self, call: Node<'t>) -> bool {
+    fn is_zero_sleep(&self, call: Node<'t>) -> bool {
         call.child_by_field_name("arguments").is_some_and(|it| self.model.text(it) == "(0)")
     }
 
     /// Returns true if the call runs a function of this file that blocks.
-    fn calls_what_blocks(&self, call: Node<'t>, calls: u32) -> bool {
+    fn calls_blocking_function(&self, call: Node<'t>, calls: u32) -> bool {
         let Some(left) = calls.checked_sub(1).filter(|_| self.model.spend_step()) else { return false };
         let Some(callee) = call.child_by_field_name("function") else { return false };
-        let values = self.values.of_node(callee);
+        let values = self.values.node_values(callee);
         values.iter().any(|value| {
             let FlowValue::Function(function) = value else { return false };
             let runs = !self.model.is_async(*function)
                 && self.model.yielded_values(*function).is_empty()
                 && self.model.decorators(*function).is_empty();
-            runs && self.model.nodes_in(*function, &["call"]).into_iter().any(|inner| {
-                self.model.function_of(inner).id() == function.id()
-                    && (self.waits_for_io(inner) || self.calls_what_blocks(inner, left))
+            runs && self.model.nodes_within(*function, &["call"]).into_iter().any(|inner| {
+                self.model.enclosing_function(inner).id() == function.id()
+                    && (self.waits_for_io(inner) || self.calls_blocking_function(inner, left))
             })
         })
     }
@@ -191,7 +197,7 @@ impl<'t> BlockingFinder<'_, '_, 't> {
     fn waits_for_io(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
         let makes = |value: &FlowValue<'t>| {
-            value.path().is_some_and(|path| path.starts_with("boto") || path == "asyncio.run")
+            value.qualified_name().is_some_and(|path| path.starts_with("boto") || path == "asyncio.run")
                 || value.method().is_some_and(|(thing, _)| {
                     matches!(
                         thing,
@@ -202,13 +208,13 @@ impl<'t> BlockingFinder<'_, '_, 't> {
                     )
                 })
         };
-        self.blocks_itself(call) && !self.values.any_value(callee, makes)
+        self.is_directly_blocking(call) && !self.values.may_have_value(callee, makes)
     }
 
     /// Returns true if a whole file is read that a client operation then sends.
-    fn reads_to_send(&self, call: Node<'t>) -> bool {
+    fn reads_file_to_send(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
-        let reads = self.values.any_value(callee, |value| {
+        let reads = self.values.may_have_value(callee, |value| {
             matches!(
                 value,
                 FlowValue::Method(LibraryObject::File, "read")
@@ -216,40 +222,42 @@ impl<'t> BlockingFinder<'_, '_, 't> {
             )
         });
         let is_whole = call.child_by_field_name("arguments").is_some_and(|it| self.model.text(it) == "()");
-        reads && is_whole && self.is_sent(call)
+        reads && is_whole && self.is_sent_by_operation(call)
     }
 
-    fn is_sent(&self, read: Node<'t>) -> bool {
+    fn is_sent_by_operation(&self, read: Node<'t>) -> bool {
         let is_operation_s = |node: Node<'t>| {
             let argument = self.model.parent(node).filter(|it| it.kind() == "keyword_argument");
             let name = argument.and_then(|it| it.child_by_field_name("name"));
-            name.is_some_and(|name| believe::is_argument(self.model.text(name)))
+            name.is_some_and(|name| believe::is_operation_argument(self.model.text(name)))
         };
         let kept = self.model.parent(read).filter(|it| it.kind() == "assignment");
         let name = kept.and_then(|it| it.child_by_field_name("left")).filter(|it| it.kind() == "identifier");
         is_operation_s(read)
             || name.is_some_and(|name| {
-                names_after(self.model, name, self.model.function_of(read)).into_iter().any(is_operation_s)
+                name_uses_after(self.model, name, self.model.enclosing_function(read))
+                    .into_iter()
+                    .any(is_operation_s)
             })
     }
 
     /// Returns true if a `with_statement` block holds a thread lock across an `await`.
-    fn holds_lock(&self, with_statement: Node<'t>) -> bool {
-        let awaits = self.model.nodes_in(with_statement, &["await"]);
-        let function = self.model.function_of(with_statement);
-        if !awaits.into_iter().any(|it| self.model.function_of(it).id() == function.id()) {
+    fn holds_lock_across_await(&self, with_statement: Node<'t>) -> bool {
+        let awaits = self.model.nodes_within(with_statement, &["await"]);
+        let function = self.model.enclosing_function(with_statement);
+        if !awaits.into_iter().any(|it| self.model.enclosing_function(it).id() == function.id()) {
             return false;
         }
         let Some(clause) = with_statement.named_child(0) else { return false };
-        let items = self.model.nodes_in(clause, &["with_item"]);
+        let items = self.model.nodes_within(clause, &["with_item"]);
         items.into_iter().filter_map(|it| it.child_by_field_name("value")).any(|value| {
             let value = if value.kind() == "as_pattern" { value.named_child(0) } else { Some(value) };
-            value.is_some_and(|it| self.values.is_thing(it, &[LibraryObject::ThreadLock]))
+            value.is_some_and(|it| self.values.may_be_object(it, &[LibraryObject::ThreadLock]))
         })
     }
 }
 
-fn is_blocking(path: &str) -> bool {
+fn is_blocking_function(path: &str) -> bool {
     let of_http = path
         .rsplit_once('.')
         .is_some_and(|(module, name)| HTTP.contains(&module) && REQUESTS.contains(&name));

@@ -3,9 +3,9 @@
 use tree_sitter::Node;
 
 use super::FlowMatch;
-use super::model::{FileModel, FlowBinding, children, is_field};
+use super::model::{FileModel, FlowBinding, is_field, named_children};
 use super::types;
-use super::value::{FlowValues, enclosing_value, last_name};
+use super::value::{FlowValues, callee_name, outermost_equal_value};
 
 /// Functions that accept a result that may be a coroutine, or that pass the callback on.
 const RESOLVERS: &[&str] = &[
@@ -35,12 +35,12 @@ const MANY: &[&str] = &["handlers", "hooks", "checkers", "callbacks"];
 const MAX_NAMES: u32 = 4;
 
 /// Finds each such call. `in_package` is true for a file of aiobotocore itself.
-pub(super) fn find(values: &FlowValues<'_, '_>, in_package: bool) -> Vec<FlowMatch> {
+pub(super) fn find_wrong_callback_calls(values: &FlowValues<'_, '_>, in_package: bool) -> Vec<FlowMatch> {
     let model = values.model;
     let look =
         CallbackFinder { values, model, in_package, is_botocore_s: in_package || imports_botocore(model) };
     let calls = model.nodes_of_kinds(&["call"]).into_iter();
-    calls.filter(|call| look.is_wrong(*call)).map(FlowMatch::from_node).collect()
+    calls.filter(|call| look.is_wrong_callback_call(*call)).map(FlowMatch::from_node).collect()
 }
 
 fn imports_botocore(model: &FileModel<'_>) -> bool {
@@ -73,38 +73,39 @@ struct CallbackFinder<'v, 'm, 't> {
 }
 
 impl<'t> CallbackFinder<'_, '_, 't> {
-    fn is_wrong(&self, call: Node<'t>) -> bool {
+    fn is_wrong_callback_call(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
-        if !self.model.in_coroutine(call) || !(self.is_botocore_s || self.in_aio_class(call)) {
+        if !self.model.is_in_coroutine(call) || !(self.is_botocore_s || self.is_in_aio_class(call)) {
             return false;
         }
-        let Some(kind) = self.kind(callee) else { return false };
+        let Some(kind) = self.callback_kind(callee) else { return false };
         let is_awaited =
-            self.model.parent(enclosing_value(self.model, call)).is_some_and(|it| it.kind() == "await");
-        let is_right =
-            kind == CallbackKind::Lost && is_awaited || self.is_tested(call) || self.is_resolved(call);
+            self.model.parent(outermost_equal_value(self.model, call)).is_some_and(|it| it.kind() == "await");
+        let is_right = kind == CallbackKind::Lost && is_awaited
+            || self.is_tested_for_awaitable(call)
+            || self.is_passed_to_resolver(call);
         !is_right
     }
 
-    fn kind(&self, callee: Node<'t>) -> Option<CallbackKind> {
-        if self.is_defined(callee) {
+    fn callback_kind(&self, callee: Node<'t>) -> Option<CallbackKind> {
+        if self.is_defined_in_file(callee) {
             return None;
         }
-        let types = self.types(callee, MAX_NAMES);
-        if let Some(result) = types.iter().find_map(|it| types::result(it)) {
+        let types = self.declared_types(callee, MAX_NAMES);
+        if let Some(result) = types.iter().find_map(|it| types::callback_result(it)) {
             return match result {
                 types::CallbackResult::Mixed => Some(CallbackKind::Mixed),
                 types::CallbackResult::Later => Some(CallbackKind::Lost),
                 types::CallbackResult::Plain => None,
             };
         }
-        self.kind_by_name(callee)
+        self.callback_kind_by_name(callee)
     }
 
-    fn kind_by_name(&self, callee: Node<'t>) -> Option<CallbackKind> {
+    fn callback_kind_by_name(&self, callee: Node<'t>) -> Option<CallbackKind> {
         let text = self.model.text(callee);
         let is_own = |text: &str| text.split('.').count() == 2 && text.starts_with("self.");
-        let name = last_name(self.model, callee).trim_start_matches('_');
+        let name = callee_name(self.model, callee).trim_start_matches('_');
         if DOES.iter().any(|it| name.strip_prefix(it).is_some_and(|rest| rest.starts_with('_'))) {
             return None;
         }
@@ -114,32 +115,32 @@ impl<'t> CallbackFinder<'_, '_, 't> {
                 .any(|word| name.strip_suffix(word).is_some_and(|it| it.is_empty() || it.ends_with('_')))
         };
         let is_variable = callee.kind() == "identifier";
-        if is_variable && (ends(MIXED) || self.is_of_many(callee))
+        if is_variable && (ends(MIXED) || self.is_callback_item(callee))
             || is_own(text) && ends(&["checker"])
             || matches!(text, "self._raw.read" | "self._do_parse")
-            || name == "is_retryable" && self.is_of_checker(callee)
-            || text == "self._refresh_using" && self.in_credentials(callee)
+            || name == "is_retryable" && self.is_checker_method(callee)
+            || text == "self._refresh_using" && self.is_in_credentials_class(callee)
         {
             return Some(CallbackKind::Mixed);
         }
         // Outside aiobotocore, the user decides if a callback is plain.
-        let is_ours = self.in_package || self.in_aio_class(callee);
+        let is_ours = self.in_package || self.is_in_aio_class(callee);
         (is_ours && (is_variable || is_own(text)) && ends(LOST)).then_some(CallbackKind::Lost)
     }
 
     /// Returns true if the file defines the called function, which makes it known.
-    fn is_defined(&self, callee: Node<'t>) -> bool {
+    fn is_defined_in_file(&self, callee: Node<'t>) -> bool {
         let is_function =
             |bound: &FlowBinding<'t>| matches!(bound, FlowBinding::Definition(_) | FlowBinding::Import(..));
         match callee.kind() {
             "identifier" => {
-                let bound = self.model.lookup(self.model.text(callee), callee);
+                let bound = self.model.find_bindings(self.model.text(callee), callee);
                 bound.is_some_and(|(bound, _)| bound.iter().all(is_function))
             }
             "attribute" => {
                 let class = callee.child_by_field_name("object").and_then(|it| self.model.class_of_self(it));
                 class.is_some_and(|class| {
-                    self.model.members(class, last_name(self.model, callee)).any(|it| {
+                    self.model.member_bindings(class, callee_name(self.model, callee)).any(|it| {
                         matches!(it,
                             FlowBinding::Definition(method) if !self.values.is_property(method))
                     })
@@ -150,41 +151,45 @@ impl<'t> CallbackFinder<'_, '_, 't> {
     }
 
     /// Returns true if the name is an item of a collection of callbacks.
-    fn is_of_many(&self, name: Node<'t>) -> bool {
-        let bound = self.model.lookup(self.model.text(name), name);
+    fn is_callback_item(&self, name: Node<'t>) -> bool {
+        let bound = self.model.find_bindings(self.model.text(name), name);
         bound.is_some_and(|(bound, _)| {
-            bound.iter().any(|it| matches!(it, FlowBinding::Part(many) if self.names_many(*many, MANY)))
+            bound.iter().any(
+                |it| matches!(it, FlowBinding::Part(many) if self.collection_name_ends_with(*many, MANY)),
+            )
         })
     }
 
-    fn names_many(&self, many: Node<'t>, names: &[&str]) -> bool {
+    fn collection_name_ends_with(&self, many: Node<'t>, names: &[&str]) -> bool {
         let mut node = many;
         while let Some(inner) = inner_expression(node, self.model) {
             node = inner;
         }
-        let name = last_name(self.model, node);
+        let name = callee_name(self.model, node);
         names.iter().any(|it| name.ends_with(it))
     }
 
     /// Returns true for a method of a checker such as `checker.is_retryable`.
-    fn is_of_checker(&self, callee: Node<'t>) -> bool {
+    fn is_checker_method(&self, callee: Node<'t>) -> bool {
         let Some(object) = callee.child_by_field_name("object") else { return false };
-        let name = last_name(self.model, object);
+        let name = callee_name(self.model, object);
         // Of botocore's checkers, the attempt counter is correctly called as it is.
         let is_counter = name.contains("max_attempts");
         let is_named = !is_counter && (name.ends_with("checker") || name.ends_with("checkers"));
-        let bound =
-            self.model.lookup(self.model.text(object), object).filter(|_| object.kind() == "identifier");
+        let bound = self
+            .model
+            .find_bindings(self.model.text(object), object)
+            .filter(|_| object.kind() == "identifier");
         let is_part = bound.is_some_and(|(bound, _)| {
             bound
                 .iter()
-                .any(|it| matches!(it, FlowBinding::Part(many) if self.names_many(*many, &["checkers"])))
+                .any(|it| matches!(it, FlowBinding::Part(many) if self.collection_name_ends_with(*many, &["checkers"])))
         });
         is_named || is_part
     }
 
-    fn in_aio_class(&self, node: Node<'t>) -> bool {
-        let Some(class) = self.model.class_around(node) else { return false };
+    fn is_in_aio_class(&self, node: Node<'t>) -> bool {
+        let Some(class) = self.model.enclosing_class(node) else { return false };
         let is_one = |name: &str, ways: &[&str]| {
             let name = name.rsplit('.').next().unwrap_or(name).trim_start_matches('_');
             ways.iter().any(|it| name.starts_with(it))
@@ -193,18 +198,18 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         is_one(name, &["Aio", "AIO", "Anyio", "Async", "Httpx"])
             || self
                 .values
-                .bases(class)
+                .base_classes(class)
                 .into_iter()
                 .any(|it| is_one(self.model.text(it), &["Aio", "AIO", "Anyio"]))
     }
 
-    fn in_credentials(&self, node: Node<'t>) -> bool {
-        let class = self.model.class_around(node).and_then(|it| it.child_by_field_name("name"));
+    fn is_in_credentials_class(&self, node: Node<'t>) -> bool {
+        let class = self.model.enclosing_class(node).and_then(|it| it.child_by_field_name("name"));
         class.is_some_and(|it| self.model.text(it).ends_with("Credentials"))
     }
 
     /// Returns true if the function tests the callback or its result for being awaitable.
-    fn is_tested(&self, call: Node<'t>) -> bool {
+    fn is_tested_for_awaitable(&self, call: Node<'t>) -> bool {
         let callee = call.child_by_field_name("function").map(|it| self.model.text(it));
         let kept = self.model.ancestors(call).find_map(|it| match it.kind() {
             "assignment" => it.child_by_field_name("left"),
@@ -212,13 +217,13 @@ impl<'t> CallbackFinder<'_, '_, 't> {
             _ => None,
         });
         let kept = kept.map(|it| self.model.text(it));
-        let function = self.model.function_of(call);
-        self.model.nodes_in(function, &["call"]).into_iter().any(|it| {
+        let function = self.model.enclosing_function(call);
+        self.model.nodes_within(function, &["call"]).into_iter().any(|it| {
             let is_test = it
                 .child_by_field_name("function")
-                .is_some_and(|it| TESTS.contains(&last_name(self.model, it)));
+                .is_some_and(|it| TESTS.contains(&callee_name(self.model, it)));
             let arguments = it.child_by_field_name("arguments").filter(|_| is_test);
-            arguments.map(children).unwrap_or_default().into_iter().any(|asked| {
+            arguments.map(named_children).unwrap_or_default().into_iter().any(|asked| {
                 let text = Some(self.model.text(asked));
                 text == callee || text == kept || asked.kind() == "named_expression"
             })
@@ -226,7 +231,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
     }
 
     /// Returns true if the result of the call is passed to a function that resolves it.
-    fn is_resolved(&self, call: Node<'t>) -> bool {
+    fn is_passed_to_resolver(&self, call: Node<'t>) -> bool {
         let mut node = call;
         while let Some(parent) = self.model.parent(node) {
             match parent.kind() {
@@ -237,12 +242,12 @@ impl<'t> CallbackFinder<'_, '_, 't> {
                 | "tuple"
                 | "list_splat" => node = parent,
                 "lambda" => return true,
-                "argument_list" => return self.is_to_resolver(parent),
+                "argument_list" => return self.are_resolver_arguments(parent),
                 // `any(c.check() for c in …)` builds no list of its own.
-                "call" => return self.is_to_resolver(node),
+                "call" => return self.are_resolver_arguments(node),
                 "assignment" => {
                     let left = parent.child_by_field_name("left").filter(|it| it.kind() == "identifier");
-                    return left.is_some_and(|left| self.is_resolved_later(left));
+                    return left.is_some_and(|left| self.is_resolver_input_later(left));
                 }
                 _ => return false,
             }
@@ -250,52 +255,52 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         false
     }
 
-    fn is_resolved_later(&self, name: Node<'t>) -> bool {
-        let function = self.model.function_of(name);
-        super::uses::names_after(self.model, name, function).into_iter().any(|used| {
+    fn is_resolver_input_later(&self, name: Node<'t>) -> bool {
+        let function = self.model.enclosing_function(name);
+        super::uses::name_uses_after(self.model, name, function).into_iter().any(|used| {
             let list = self.model.parent(used).filter(|it| it.kind() == "argument_list");
-            list.is_some_and(|it| self.is_to_resolver(it))
+            list.is_some_and(|it| self.are_resolver_arguments(it))
         })
     }
 
-    fn is_to_resolver(&self, list: Node<'t>) -> bool {
+    fn are_resolver_arguments(&self, list: Node<'t>) -> bool {
         let callee = self.model.parent(list).and_then(|it| it.child_by_field_name("function"));
         let Some(callee) = callee else { return false };
-        match last_name(self.model, callee) {
+        match callee_name(self.model, callee) {
             // The result is collected for a function that resolves all results.
             "append" => {
-                let calls = self.model.nodes_in(self.model.function_of(list), &["call"]);
+                let calls = self.model.nodes_within(self.model.enclosing_function(list), &["call"]);
                 let mut callees = calls.into_iter().filter_map(|it| it.child_by_field_name("function"));
-                callees.any(|it| RESOLVERS.contains(&last_name(self.model, it)))
+                callees.any(|it| RESOLVERS.contains(&callee_name(self.model, it)))
             }
             name => RESOLVERS.contains(&name),
         }
     }
 
     /// Returns the types that the file declares for a callback, with aliases expanded.
-    fn types(&self, node: Node<'t>, names: u32) -> Vec<String> {
+    fn declared_types(&self, node: Node<'t>, names: u32) -> Vec<String> {
         let Some(left) = names.checked_sub(1) else { return Vec::new() };
         if let Some(inner) = inner_expression(node, self.model) {
-            return self.types(inner, left);
+            return self.declared_types(inner, left);
         }
         let bound: Vec<FlowBinding<'t>> = match node.kind() {
             "identifier" => {
-                let bound = self.model.lookup(self.model.text(node), node);
+                let bound = self.model.find_bindings(self.model.text(node), node);
                 bound.map(|(bound, _)| bound.to_vec()).unwrap_or_default()
             }
             "attribute" => {
                 let class = node.child_by_field_name("object").and_then(|it| self.model.class_of_self(it));
-                let name = last_name(self.model, node);
-                class.map(|class| self.model.members(class, name).collect()).unwrap_or_default()
+                let name = callee_name(self.model, node);
+                class.map(|class| self.model.member_bindings(class, name).collect()).unwrap_or_default()
             }
             _ => Vec::new(),
         };
-        bound.into_iter().flat_map(|bound| self.types_of(bound, left)).collect()
+        bound.into_iter().flat_map(|bound| self.binding_types(bound, left)).collect()
     }
 
-    fn types_of(&self, bound: FlowBinding<'t>, names: u32) -> Vec<String> {
+    fn binding_types(&self, bound: FlowBinding<'t>, names: u32) -> Vec<String> {
         let written = |node: Node<'t>| {
-            node.child_by_field_name("type").map(|it| types::written_out(self.model, it, MAX_NAMES))
+            node.child_by_field_name("type").map(|it| types::expand_type(self.model, it, MAX_NAMES))
         };
         match bound {
             FlowBinding::Parameter(node) => written(node).into_iter().collect(),
@@ -303,10 +308,10 @@ impl<'t> CallbackFinder<'_, '_, 't> {
                 let assignment = self.model.parent(value).filter(|it| is_field(*it, "right", value));
                 match assignment.and_then(written) {
                     Some(found) => vec![found],
-                    None => self.types(value, names),
+                    None => self.declared_types(value, names),
                 }
             }
-            FlowBinding::Part(value) => self.types(value, names),
+            FlowBinding::Part(value) => self.declared_types(value, names),
             FlowBinding::Entered(..)
             | FlowBinding::Definition(_)
             | FlowBinding::Import(..)
@@ -326,12 +331,12 @@ fn inner_expression<'t>(node: Node<'t>, model: &FileModel<'t>) -> Option<Node<'t
             let callee = node.child_by_field_name("function")?;
             let parts = ["values", "items", "get", "pop", "copy", "setdefault"];
             let wraps = ["list", "tuple", "reversed", "sorted", "enumerate", "iter"];
-            let name = last_name(model, callee);
+            let name = callee_name(model, callee);
             if callee.kind() == "attribute" && parts.contains(&name) {
                 return callee.child_by_field_name("object");
             }
             let arguments = node.child_by_field_name("arguments").filter(|_| wraps.contains(&name))?;
-            children(arguments).first().copied()
+            named_children(arguments).first().copied()
         }
         _ => None,
     }

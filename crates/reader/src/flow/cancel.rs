@@ -4,8 +4,8 @@
 use tree_sitter::Node;
 
 use super::FlowMatch;
-use super::model::{FileModel, FlowBinding, children, is_field};
-use super::value::{FlowValue, FlowValues, last_name};
+use super::model::{FileModel, FlowBinding, is_field, named_children};
+use super::value::{FlowValue, FlowValues, callee_name};
 
 /// Exception classes that include a cancellation.
 const CANCELLATIONS: &[&str] = &[
@@ -22,30 +22,30 @@ const CANCELLATIONS: &[&str] = &[
 const MAX_NAMES: u32 = 8;
 
 /// Finds each place that swallows a cancellation.
-pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
+pub(super) fn find_swallowed_cancellations(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let look = CancellationFinder { values, model };
     let mut found = Vec::new();
     for statement in model.nodes_of_kinds(&["try_statement"]) {
         if let Some(body) = statement.child_by_field_name("body")
-            && model.in_coroutine(statement)
-            && look.awaits(body)
+            && model.is_in_coroutine(statement)
+            && look.contains_await(body)
         {
             found.extend(look.find_handler(statement, body).map(FlowMatch::from_node));
-            found.extend(look.leaves_in_finally(statement).map(FlowMatch::from_node));
+            found.extend(look.find_exit_in_finally(statement).map(FlowMatch::from_node));
         }
     }
     for statement in model.nodes_of_kinds(&["return_statement"]) {
-        if look.swallows_as_context(statement) {
+        if look.swallows_in_aexit(statement) {
             found.push(FlowMatch::from_node(statement));
         }
     }
     for statement in model.nodes_of_kinds(&["with_statement"]) {
         if let (Some(clause), Some(body)) = (statement.named_child(0), statement.child_by_field_name("body"))
-            && model.in_coroutine(statement)
-            && look.awaits(body)
-            && !look.is_of_task(body)
-            && look.suppresses(clause)
+            && model.is_in_coroutine(statement)
+            && look.contains_await(body)
+            && !look.awaits_only_cancelled_task(body)
+            && look.suppresses_cancellation(clause)
         {
             found.push(FlowMatch::from_node(clause));
         }
@@ -60,33 +60,33 @@ struct CancellationFinder<'v, 'm, 't> {
 
 impl<'t> CancellationFinder<'_, '_, 't> {
     /// Returns true if the block itself awaits something.
-    fn awaits(&self, block: Node<'t>) -> bool {
-        let function = self.model.function_of(block).id();
+    fn contains_await(&self, block: Node<'t>) -> bool {
+        let function = self.model.enclosing_function(block).id();
         let mut nodes = self
             .model
-            .nodes_in(block, &["await", "for_statement", "with_statement", "for_in_clause"])
+            .nodes_within(block, &["await", "for_statement", "with_statement", "for_in_clause"])
             .into_iter();
         nodes.any(|it| {
             let waits = it.kind() == "await" || self.model.is_async(it);
-            waits && self.model.function_of(it).id() == function
+            waits && self.model.enclosing_function(it).id() == function
         })
     }
 
     /// Returns true if the block awaits only a task whose cancellation is requested or checked here.
-    fn is_of_task(&self, block: Node<'t>) -> bool {
+    fn awaits_only_cancelled_task(&self, block: Node<'t>) -> bool {
         let asks = |name: &str, within: Node<'t>| {
-            let of = self.model.mentions(name).iter();
+            let of = self.model.identifier_nodes(name).iter();
             let mut inside =
                 of.filter(|it| (within.start_byte()..within.end_byte()).contains(&it.start_byte()));
             inside.any(|it| self.model.parent(*it).is_some_and(|parent| is_field(parent, "attribute", *it)))
         };
-        let function = self.model.function_of(block);
+        let function = self.model.enclosing_function(block);
         let ways = ["cancel", "set_exception", "cancelled", "uncancel", "cancelling"];
         if ways.iter().any(|way| asks(way, function)) {
             return true;
         }
         // Another method has cancelled the task.
-        let awaits = self.model.nodes_in(block, &["await"]);
+        let awaits = self.model.nodes_within(block, &["await"]);
         let only_names = awaits.iter().all(|it| {
             let awaited = it.named_child(0);
             awaited.is_some_and(|it| matches!(it.kind(), "identifier" | "attribute" | "subscript"))
@@ -96,68 +96,70 @@ impl<'t> CancellationFinder<'_, '_, 't> {
 
     /// Returns the first handler that catches the cancellation and does not raise it.
     fn find_handler(&self, statement: Node<'t>, body: Node<'t>) -> Option<Node<'t>> {
-        for clause in children(statement)
+        for clause in named_children(statement)
             .into_iter()
             .filter(|it| matches!(it.kind(), "except_clause" | "except_group_clause"))
         {
-            let block = children(clause).into_iter().find(|it| it.kind() == "block")?;
-            let caught = children(clause).into_iter().find(|it| it.kind() != "block");
-            if !caught.is_none_or(|caught| self.is_cancellation(caught)) {
+            let block = named_children(clause).into_iter().find(|it| it.kind() == "block")?;
+            let caught = named_children(clause).into_iter().find(|it| it.kind() != "block");
+            if !caught.is_none_or(|caught| self.includes_cancellation(caught)) {
                 continue;
             }
             // Later handlers never see a cancellation that this one catches.
-            let goes_on = self.raises(clause, block) || self.raises_later(clause, block);
-            return (!goes_on && !self.is_of_task(body)).then_some(clause);
+            let goes_on = self.reraises(clause, block) || self.reraises_later(clause, block);
+            return (!goes_on && !self.awaits_only_cancelled_task(body)).then_some(clause);
         }
         None
     }
 
     /// Returns true if a cancellation is among the exceptions of a handler.
-    fn is_cancellation(&self, caught: Node<'t>) -> bool {
-        self.is_cancellation_by(caught, MAX_NAMES)
+    fn includes_cancellation(&self, caught: Node<'t>) -> bool {
+        self.includes_cancellation_within(caught, MAX_NAMES)
     }
 
-    fn is_cancellation_by(&self, caught: Node<'t>, names: u32) -> bool {
+    fn includes_cancellation_within(&self, caught: Node<'t>, names: u32) -> bool {
         let Some(names) = names.checked_sub(1) else { return false };
         match caught.kind() {
-            "as_pattern" => caught.named_child(0).is_some_and(|it| self.is_cancellation_by(it, names)),
+            "as_pattern" => {
+                caught.named_child(0).is_some_and(|it| self.includes_cancellation_within(it, names))
+            }
             "tuple" | "parenthesized_expression" | "expression_list" => {
-                children(caught).into_iter().any(|it| self.is_cancellation_by(it, names))
+                named_children(caught).into_iter().any(|it| self.includes_cancellation_within(it, names))
             }
             "call" => {
                 let callee = caught.child_by_field_name("function");
-                callee.is_some_and(|it| last_name(self.model, it) == "get_cancelled_exc_class")
+                callee.is_some_and(|it| callee_name(self.model, it) == "get_cancelled_exc_class")
             }
-            "identifier" => match self.model.lookup(self.model.text(caught), caught) {
+            "identifier" => match self.model.find_bindings(self.model.text(caught), caught) {
                 Some((bound, _)) => bound.iter().any(|bound| match bound {
-                    FlowBinding::To(value) => self.is_cancellation_by(*value, names),
-                    FlowBinding::Import(..) => self.is_known(caught),
+                    FlowBinding::To(value) => self.includes_cancellation_within(*value, names),
+                    FlowBinding::Import(..) => self.is_cancellation_class(caught),
                     FlowBinding::Part(_)
                     | FlowBinding::Entered(..)
                     | FlowBinding::Parameter(_)
                     | FlowBinding::Definition(_)
                     | FlowBinding::Unknown => false,
                 }),
-                None => self.is_known(caught),
+                None => self.is_cancellation_class(caught),
             },
-            "attribute" => self.is_known(caught),
+            "attribute" => self.is_cancellation_class(caught),
             _ => false,
         }
     }
 
-    fn is_known(&self, exception: Node<'t>) -> bool {
-        self.values.any_value(
+    fn is_cancellation_class(&self, exception: Node<'t>) -> bool {
+        self.values.may_have_value(
             exception,
             |value| matches!(value, FlowValue::Path(path) if CANCELLATIONS.contains(&path.as_str())),
         )
     }
 
     /// Returns true if a handler raises the cancellation, or ends the process or the test.
-    fn raises(&self, clause: Node<'t>, block: Node<'t>) -> bool {
-        let function = self.model.function_of(block).id();
-        let is_own = |node: &Node<'t>| self.model.function_of(*node).id() == function;
-        let raised = self.model.nodes_in(block, &["raise_statement"]);
-        let raises = raised.iter().any(|it| is_own(it) && self.is_reached(*it, clause, block));
+    fn reraises(&self, clause: Node<'t>, block: Node<'t>) -> bool {
+        let function = self.model.enclosing_function(block).id();
+        let is_own = |node: &Node<'t>| self.model.enclosing_function(*node).id() == function;
+        let raised = self.model.nodes_within(block, &["raise_statement"]);
+        let raises = raised.iter().any(|it| is_own(it) && self.is_raise_reachable(*it, clause, block));
         let ends = |call: &Node<'t>| {
             let callee = call.child_by_field_name("function").map(|it| self.model.text(it));
             matches!(
@@ -165,33 +167,33 @@ impl<'t> CancellationFinder<'_, '_, 't> {
                 Some("pytest.fail" | "pytest.skip" | "sys.exit" | "os._exit" | "exit" | "quit" | "self.fail")
             )
         };
-        raises || self.model.nodes_in(block, &["call"]).iter().any(ends)
+        raises || self.model.nodes_within(block, &["call"]).iter().any(ends)
     }
 
     /// Returns true if a handler stores the exception in a name that the function raises after it.
-    fn raises_later(&self, clause: Node<'t>, block: Node<'t>) -> bool {
-        let pattern = children(clause).into_iter().find(|it| it.kind() == "as_pattern");
+    fn reraises_later(&self, clause: Node<'t>, block: Node<'t>) -> bool {
+        let pattern = named_children(clause).into_iter().find(|it| it.kind() == "as_pattern");
         let Some(alias) = pattern.and_then(|it| it.child_by_field_name("alias")) else { return false };
         let keeps = |assignment: &Node<'t>| {
             let right = assignment.child_by_field_name("right").map(|it| self.model.text(it));
             right == Some(self.model.text(alias))
         };
-        let kept = self.model.nodes_in(block, &["assignment"]).into_iter().filter(keeps);
+        let kept = self.model.nodes_within(block, &["assignment"]).into_iter().filter(keeps);
         let kept: Vec<&str> =
             kept.filter_map(|it| it.child_by_field_name("left")).map(|it| self.model.text(it)).collect();
-        let raised = self.model.nodes_in(self.model.function_of(clause), &["raise_statement"]);
+        let raised = self.model.nodes_within(self.model.enclosing_function(clause), &["raise_statement"]);
         let mut raised = raised.into_iter().filter(|it| it.start_byte() > clause.end_byte());
         raised.any(|it| it.named_child(0).is_some_and(|it| kept.contains(&self.model.text(it))))
     }
 
     /// Returns true if a cancellation reaches a `raise` in a handler, as far as the surrounding conditions
     /// are known.
-    fn is_reached(&self, raised: Node<'t>, clause: Node<'t>, block: Node<'t>) -> bool {
+    fn is_raise_reachable(&self, raised: Node<'t>, clause: Node<'t>, block: Node<'t>) -> bool {
         let mut inner = raised;
         for outer in self.model.ancestors(raised).take_while(|it| it.id() != block.id()) {
             match outer.kind() {
                 "if_statement" | "elif_clause" if is_field(outer, "consequence", inner) => {
-                    let is_open = self.if_outcome(outer, clause) != Some(false);
+                    let is_open = self.evaluate_if(outer, clause) != Some(false);
                     if !is_open {
                         return false;
                     }
@@ -200,11 +202,11 @@ impl<'t> CancellationFinder<'_, '_, 't> {
                 "if_statement" => {
                     let mut before = vec![outer];
                     before.extend(
-                        children(outer)
+                        named_children(outer)
                             .into_iter()
                             .filter(|it| it.kind() == "elif_clause" && it.end_byte() <= inner.start_byte()),
                     );
-                    if before.into_iter().any(|it| self.if_outcome(it, clause) == Some(true)) {
+                    if before.into_iter().any(|it| self.evaluate_if(it, clause) == Some(true)) {
                         return false;
                     }
                 }
@@ -213,19 +215,19 @@ impl<'t> CancellationFinder<'_, '_, 't> {
             inner = outer;
         }
         // An earlier statement may leave the handler first.
-        let earlier = children(block).into_iter().take_while(|it| it.end_byte() <= raised.start_byte());
+        let earlier = named_children(block).into_iter().take_while(|it| it.end_byte() <= raised.start_byte());
         let leaves = |statement: Node<'t>| {
             let ends = ["return_statement", "continue_statement", "break_statement"];
             let body = statement.child_by_field_name("consequence");
             statement.kind() == "if_statement"
-                && self.if_outcome(statement, clause) == Some(true)
-                && body.is_some_and(|it| children(it).iter().any(|it| ends.contains(&it.kind())))
+                && self.evaluate_if(statement, clause) == Some(true)
+                && body.is_some_and(|it| named_children(it).iter().any(|it| ends.contains(&it.kind())))
         };
         !earlier.into_iter().any(leaves)
     }
 
     /// Returns the outcome of an `if` condition for a cancellation, or `None` if it is unknown.
-    fn if_outcome(&self, statement: Node<'t>, clause: Node<'t>) -> Option<bool> {
+    fn evaluate_if(&self, statement: Node<'t>, clause: Node<'t>) -> Option<bool> {
         self.evaluate_condition(statement.child_by_field_name("condition")?, clause, MAX_NAMES)
     }
 
@@ -245,13 +247,15 @@ impl<'t> CancellationFinder<'_, '_, 't> {
                     (Some(_), None) | (None, Some(_) | None) => None,
                 }
             }
-            "call" => self.is_instance(condition, clause),
+            "call" => self.evaluate_isinstance(condition, clause),
             // With an attempt counter, a cancellation is swallowed up to that number of times.
             "comparison_operator" if self.catches_all(clause) && self.counts_attempts(condition) => {
                 Some(false)
             }
             // In the other modes the cancellation is swallowed.
-            "comparison_operator" if self.catches_all(clause) && self.asks_for_mode(condition, clause) => {
+            "comparison_operator"
+                if self.catches_all(clause) && self.compares_mode_flag(condition, clause) =>
+            {
                 Some(false)
             }
             _ => None,
@@ -259,43 +263,44 @@ impl<'t> CancellationFinder<'_, '_, 't> {
     }
 
     /// Returns true if a cancellation matches the classes of `isinstance(exc, …)` for the caught exception.
-    fn is_instance(&self, call: Node<'t>, clause: Node<'t>) -> Option<bool> {
+    fn evaluate_isinstance(&self, call: Node<'t>, clause: Node<'t>) -> Option<bool> {
         let callee = call.child_by_field_name("function")?;
-        let arguments = call.child_by_field_name("arguments").map(children)?;
+        let arguments = call.child_by_field_name("arguments").map(named_children)?;
         let [object, classes] = arguments.as_slice() else { return None };
-        let pattern = children(clause).into_iter().find(|it| it.kind() == "as_pattern")?;
+        let pattern = named_children(clause).into_iter().find(|it| it.kind() == "as_pattern")?;
         let alias = pattern.child_by_field_name("alias")?;
         if self.model.text(callee) != "isinstance" || self.model.text(*object) != self.model.text(alias) {
             return None;
         }
-        if self.is_cancellation(*classes) {
+        if self.includes_cancellation(*classes) {
             return Some(true);
         }
-        self.is_other(*classes, MAX_NAMES).then_some(false)
+        self.excludes_cancellation(*classes, MAX_NAMES).then_some(false)
     }
 
     /// Returns true if the exceptions certainly do not include a cancellation.
-    fn is_other(&self, class: Node<'t>, names: u32) -> bool {
+    fn excludes_cancellation(&self, class: Node<'t>, names: u32) -> bool {
         let Some(names) = names.checked_sub(1) else { return false };
         match class.kind() {
             "tuple" | "parenthesized_expression" => {
-                children(class).into_iter().all(|it| self.is_other(it, names))
+                named_children(class).into_iter().all(|it| self.excludes_cancellation(it, names))
             }
             "binary_operator" => {
                 let sides = [class.child_by_field_name("left"), class.child_by_field_name("right")];
-                sides.into_iter().all(|it| it.is_some_and(|it| self.is_other(it, names)))
+                sides.into_iter().all(|it| it.is_some_and(|it| self.excludes_cancellation(it, names)))
             }
             "identifier" | "attribute" => {
-                if let Some((bound, _)) = self.model.lookup(self.model.text(class), class)
+                if let Some((bound, _)) = self.model.find_bindings(self.model.text(class), class)
                     && class.kind() == "identifier"
                 {
                     let of_bound = |it: &FlowBinding<'t>| match it {
-                        FlowBinding::To(value) => self.is_other(*value, names),
-                        FlowBinding::Import(..) => self.is_named_other(class),
-                        FlowBinding::Definition(class) => class
-                            .child_by_field_name("superclasses")
-                            .map(children)
-                            .is_some_and(|bases| bases.into_iter().all(|it| self.is_other(it, names))),
+                        FlowBinding::To(value) => self.excludes_cancellation(*value, names),
+                        FlowBinding::Import(..) => self.has_unrelated_name(class),
+                        FlowBinding::Definition(class) => {
+                            class.child_by_field_name("superclasses").map(named_children).is_some_and(
+                                |bases| bases.into_iter().all(|it| self.excludes_cancellation(it, names)),
+                            )
+                        }
                         FlowBinding::Part(_)
                         | FlowBinding::Entered(..)
                         | FlowBinding::Parameter(_)
@@ -303,46 +308,49 @@ impl<'t> CancellationFinder<'_, '_, 't> {
                     };
                     return bound.iter().all(of_bound);
                 }
-                self.is_named_other(class)
+                self.has_unrelated_name(class)
             }
             _ => false,
         }
     }
 
     /// Returns true if the exception's name is that of an unrelated exception.
-    fn is_named_other(&self, class: Node<'t>) -> bool {
-        let name = last_name(self.model, class);
+    fn has_unrelated_name(&self, class: Node<'t>) -> bool {
+        let name = callee_name(self.model, class);
         let ends = ["Error", "Exception", "Exit", "Interrupt", "Timeout", "Warning", "Iteration"];
         ends.iter().any(|end| name.ends_with(end)) && !name.contains("Cancel") && name != "BaseException"
     }
 
     /// Returns true if a handler catches all exceptions and does not name the cancellation.
     fn catches_all(&self, clause: Node<'t>) -> bool {
-        children(clause).into_iter().find(|it| it.kind() != "block").is_none_or(|it| {
-            self.model.nodes_in(it, &["identifier"]).iter().any(|it| self.model.text(*it) == "BaseException")
+        named_children(clause).into_iter().find(|it| it.kind() != "block").is_none_or(|it| {
+            self.model
+                .nodes_within(it, &["identifier"])
+                .iter()
+                .any(|it| self.model.text(*it) == "BaseException")
         })
     }
 
     /// Returns true if a comparison counts attempts or failures.
     fn counts_attempts(&self, comparison: Node<'t>) -> bool {
         let words = ["attempt", "retr", "tries", "fail", "errors"];
-        let names = self.model.nodes_in(comparison, &["identifier"]);
+        let names = self.model.nodes_within(comparison, &["identifier"]);
         let is_count = |name: &Node<'t>| {
             let name = self.model.text(*name).to_ascii_lowercase();
             words.iter().any(|word| name.contains(word))
         };
-        names.iter().any(is_count) && self.model.nodes_in(comparison, &["string", "none"]).is_empty()
+        names.iter().any(is_count) && self.model.nodes_within(comparison, &["string", "none"]).is_empty()
     }
 
     /// Returns true if a comparison checks the value of a word that is unrelated to the raised exception.
-    fn asks_for_mode(&self, comparison: Node<'t>, clause: Node<'t>) -> bool {
-        let sides = children(comparison);
+    fn compares_mode_flag(&self, comparison: Node<'t>, clause: Node<'t>) -> bool {
+        let sides = named_children(comparison);
         let [left, right] = sides.as_slice() else { return false };
         let is_equal = self.model.text(comparison).contains("==");
-        let alias = children(clause).into_iter().find(|it| it.kind() == "as_pattern");
+        let alias = named_children(clause).into_iter().find(|it| it.kind() == "as_pattern");
         let alias = alias.and_then(|it| it.child_by_field_name("alias")).map(|it| self.model.text(it));
         let words = ["cancel", "exc", "err", "state", "stop", "clos", "shut"];
-        let names = self.model.nodes_in(*left, &["identifier"]);
+        let names = self.model.nodes_within(*left, &["identifier"]);
         let is_of_raised = names.iter().map(|it| self.model.text(*it)).any(|name| {
             Some(name) == alias || words.iter().any(|word| name.to_ascii_lowercase().contains(word))
         });
@@ -354,8 +362,8 @@ impl<'t> CancellationFinder<'_, '_, 't> {
 
     /// Returns true for a `return True` of an `__aexit__` that applies to every exception or to a
     /// cancellation.
-    fn swallows_as_context(&self, statement: Node<'t>) -> bool {
-        let function = self.model.function_of(statement);
+    fn swallows_in_aexit(&self, statement: Node<'t>) -> bool {
+        let function = self.model.enclosing_function(statement);
         let name = function.child_by_field_name("name").map(|it| self.model.text(it));
         let is_exit = name == Some("__aexit__") && self.model.is_async(function);
         let Some(given) = statement.named_child(0).filter(|_| is_exit) else { return false };
@@ -365,28 +373,28 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         let is_only = is_last && self.model.returned_values(function).len() == 1;
         let text = self.model.text(given);
         let is_something = text.ends_with(" is not None") && given.kind() == "comparison_operator";
-        is_only && (given.kind() == "true" || is_something) || self.asks_for_cancellation(given)
+        is_only && (given.kind() == "true" || is_something) || self.tests_for_cancellation(given)
     }
 
     /// Returns true if an expression is true for a cancellation, as `issubclass(exc_type, CancelledError)` or
     /// `exc_type is CancelledError`.
-    fn asks_for_cancellation(&self, expression: Node<'t>) -> bool {
+    fn tests_for_cancellation(&self, expression: Node<'t>) -> bool {
         let text = self.model.text(expression);
         let is_test =
             ["isinstance(", "issubclass(", " is ", " in ", " == "].iter().any(|it| text.contains(it));
         let is_denied = text.starts_with("not ") || text.contains(" not ") || text.contains("!=");
-        let named = self.model.nodes_in(expression, &["identifier", "attribute"]);
-        is_test && !is_denied && named.into_iter().any(|it| self.is_cancellation(it))
+        let named = self.model.nodes_within(expression, &["identifier", "attribute"]);
+        is_test && !is_denied && named.into_iter().any(|it| self.includes_cancellation(it))
     }
 
     /// Returns the statement of `finally: return …` that drops any raised exception.
-    fn leaves_in_finally(&self, statement: Node<'t>) -> Option<Node<'t>> {
-        let clause = children(statement).into_iter().find(|it| it.kind() == "finally_clause")?;
-        let function = self.model.function_of(statement).id();
+    fn find_exit_in_finally(&self, statement: Node<'t>) -> Option<Node<'t>> {
+        let clause = named_children(statement).into_iter().find(|it| it.kind() == "finally_clause")?;
+        let function = self.model.enclosing_function(statement).id();
         let leaves =
-            self.model.nodes_in(clause, &["return_statement", "break_statement", "continue_statement"]);
+            self.model.nodes_within(clause, &["return_statement", "break_statement", "continue_statement"]);
         leaves.into_iter().find(|it| {
-            let is_own = self.model.function_of(*it).id() == function;
+            let is_own = self.model.enclosing_function(*it).id() == function;
             // A `break` or `continue` of a loop within the block does not leave the block.
             let in_loop = self
                 .model
@@ -398,20 +406,20 @@ impl<'t> CancellationFinder<'_, '_, 't> {
     }
 
     /// Returns true for `with suppress(BaseException)`.
-    fn suppresses(&self, clause: Node<'t>) -> bool {
-        let calls = self.model.nodes_in(clause, &["call"]).into_iter();
+    fn suppresses_cancellation(&self, clause: Node<'t>) -> bool {
+        let calls = self.model.nodes_within(clause, &["call"]).into_iter();
         let mut exceptions = calls.filter(|call| {
             let callee = call.child_by_field_name("function");
             callee.is_some_and(|it| {
-                self.values.any_value(
+                self.values.may_have_value(
                     it,
                     |value| matches!(value, FlowValue::Path(path) if path == "contextlib.suppress"),
                 )
             })
         });
         exceptions.any(|call| {
-            let arguments = call.child_by_field_name("arguments").map(children).unwrap_or_default();
-            arguments.into_iter().any(|it| self.is_cancellation(it))
+            let arguments = call.child_by_field_name("arguments").map(named_children).unwrap_or_default();
+            arguments.into_iter().any(|it| self.includes_cancellation(it))
         })
     }
 }

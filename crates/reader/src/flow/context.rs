@@ -4,24 +4,24 @@ use tree_sitter::Node;
 
 use super::FlowMatch;
 use super::model::is_field;
-use super::uses::{ContextTracker, ContextUses, names_after};
+use super::uses::{ContextTracker, ContextUses, name_uses_after};
 use super::value::{FlowValue, FlowValues, LibraryObject};
 
 /// Words in a name that mark its value as a context, which other code enters.
 const CONTEXT_WORDS: [&str; 7] = ["context", "ctx", "cm", "manager", "creator", "factory", "opener"];
 
 /// Finds each place that opens one.
-pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
+pub(super) fn find_misused_contexts(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
     for node in model.nodes_of_kinds(&["call", "await"]) {
         let Some(thing) = opened_context(values, node) else { continue };
         let fate = ContextTracker::new(values).track_uses(node);
         let is_wrong = match thing {
-            OpenedContext::Client => is_wrong(values, node, fate),
+            OpenedContext::Client => is_misused_context(values, node, fate),
             OpenedContext::Session => {
                 let is_safe = fate.entered || fate.closed || fate.returned || fate.passed;
-                model.in_coroutine(node) && values.is_aio && !is_safe && (fate.used || fate.kept)
+                model.is_in_coroutine(node) && values.is_aio && !is_safe && (fate.used || fate.kept)
             }
         };
         if is_wrong {
@@ -46,22 +46,22 @@ fn find_closed_clients<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
             matches!(value, FlowValue::Thing(LibraryObject::ClientContext | LibraryObject::ResourceContext))
         };
         let is_once = model
-            .lookup(model.text(alias), alias)
+            .find_bindings(model.text(alias), alias)
             .is_some_and(|(bound, scope)| bound.len() == 1 && scope.kind() == "function_definition");
-        if !is_once || !values.any_value(value, is_context) {
+        if !is_once || !values.may_have_value(value, is_context) {
             continue;
         }
-        let function = model.function_of(alias);
-        for used in names_after(model, alias, function) {
+        let function = model.enclosing_function(alias);
+        for used in name_uses_after(model, alias, function) {
             let Some(parent) = model.parent(used) else { continue };
-            if model.function_of(used).id() != function.id() || is_field(parent, "attribute", used) {
+            if model.enclosing_function(used).id() != function.id() || is_field(parent, "attribute", used) {
                 continue;
             }
             let is_returned = parent.kind() == "return_statement" && used.end_byte() <= with.end_byte();
             let is_called = parent.kind() == "attribute"
                 && used.start_byte() >= with.end_byte()
                 && model.parent(parent).is_some_and(|it| is_field(it, "function", parent));
-            if is_returned || is_called && !expects_failure(values, used) {
+            if is_returned || is_called && !is_in_expected_failure(values, used) {
                 found.push(FlowMatch::from_node(parent));
             } else if used.end_byte() <= with.end_byte()
                 && let Some(lost) = find_outliving_node(values, used, with)
@@ -93,15 +93,15 @@ fn find_outliving_node<'t>(
         LibraryObject::Events,
     ];
     let is_lazy = statement.kind() == "return_statement"
-        && model.function_of(statement).id() == model.function_of(with_statement).id()
-        && statement.named_child(0).is_some_and(|it| values.is_thing(it, &later));
+        && model.enclosing_function(statement).id() == model.enclosing_function(with_statement).id()
+        && statement.named_child(0).is_some_and(|it| values.may_be_object(it, &later));
     let is_kept = parent.kind() == "assignment"
         && is_field(parent, "right", used)
         && statement.end_byte() == with_statement.end_byte()
         && parent
             .child_by_field_name("left")
             .is_some_and(|it| matches!(it.kind(), "attribute" | "subscript"))
-        && model.nodes_in(with_statement, &["yield", "for_statement", "while_statement"]).is_empty();
+        && model.nodes_within(with_statement, &["yield", "for_statement", "while_statement"]).is_empty();
     if is_lazy { statement.named_child(0) } else { Some(parent).filter(|_| is_kept) }
 }
 
@@ -118,18 +118,20 @@ fn opened_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<Ope
     let found = match node.kind() {
         "call" => {
             let callee = node.child_by_field_name("function")?;
-            if super::value::last_name(values.model, callee).starts_with("__a") || is_given(values, callee) {
+            if super::value::callee_name(values.model, callee).starts_with("__a")
+                || returns_existing_value(values, callee)
+            {
                 return None;
             }
-            values.of_node(node)
+            values.node_values(node)
         }
         // A coroutine of this file creates the context.
         "await" => {
             let call = node.named_child(0).filter(|it| it.kind() == "call")?;
-            if values.any_value(call, is_context) {
+            if values.may_have_value(call, is_context) {
                 return None;
             }
-            values.of_node(node)
+            values.node_values(node)
         }
         _ => return None,
     };
@@ -138,12 +140,12 @@ fn opened_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<Ope
     }
     let is_session = node.kind() == "call" && found.contains(&FlowValue::Thing(LibraryObject::HttpSession));
     let callee = node.child_by_field_name("function").filter(|_| is_session)?;
-    let is_made = values.any_value(callee, |value| matches!(value, FlowValue::Path(_)));
+    let is_made = values.may_have_value(callee, |value| matches!(value, FlowValue::Path(_)));
     is_made.then_some(OpenedContext::Session)
 }
 
 /// Returns true if a call returns an existing value: an item of a collection, or its own argument.
-fn is_given<'t>(values: &FlowValues<'_, 't>, callee: Node<'t>) -> bool {
+fn returns_existing_value<'t>(values: &FlowValues<'_, 't>, callee: Node<'t>) -> bool {
     let gives = |value: &FlowValue<'_>| match value {
         FlowValue::Path(path) => matches!(
             path.as_str(),
@@ -162,7 +164,8 @@ fn is_given<'t>(values: &FlowValues<'_, 't>, callee: Node<'t>) -> bool {
         FlowValue::Maker(_) => {
             callee.kind() == "attribute" && {
                 let object = callee.child_by_field_name("object");
-                object.is_some_and(|it| values.any_value(it, |value| matches!(value, FlowValue::Many(_))))
+                object
+                    .is_some_and(|it| values.may_have_value(it, |value| matches!(value, FlowValue::Many(_))))
             }
         }
         FlowValue::Function(_)
@@ -174,15 +177,15 @@ fn is_given<'t>(values: &FlowValues<'_, 't>, callee: Node<'t>) -> bool {
         | FlowValue::Context(_)
         | FlowValue::Many(_) => false,
     };
-    values.any_value(callee, gives)
+    values.may_have_value(callee, gives)
 }
 
-fn is_wrong<'t>(values: &FlowValues<'_, 't>, node: Node<'t>, fate: ContextUses) -> bool {
+fn is_misused_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>, fate: ContextUses) -> bool {
     if fate.entered {
         return false;
     }
     if fate.used {
-        return !expects_failure(values, node);
+        return !is_in_expected_failure(values, node);
     }
     if (fate.returned || fate.dropped) && !fate.kept {
         return false;
@@ -192,21 +195,21 @@ fn is_wrong<'t>(values: &FlowValues<'_, 't>, node: Node<'t>, fate: ContextUses) 
     }
     // The context is stored and never entered in this file. Other code may enter it if the name marks it as a
     // context.
-    let name = kept_by(values, node).unwrap_or_default().to_ascii_lowercase();
+    let name = storing_target_name(values, node).unwrap_or_default().to_ascii_lowercase();
     !name.split('_').any(|word| CONTEXT_WORDS.iter().any(|known| word.ends_with(known)))
 }
 
 /// Returns the name of the target that stores the value of an expression.
-fn kept_by<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<&'t str> {
+fn storing_target_name<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<&'t str> {
     let assignment = values.model.ancestors(node).find(|it| it.kind() == "assignment")?;
     assignment.child_by_field_name("left").map(|it| values.model.text(it))
 }
 
 /// Returns true if the node is in a block that expects an exception.
-fn expects_failure<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
+fn is_in_expected_failure<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
     let mut blocks = values.model.ancestors(node).filter(|it| it.kind() == "with_statement");
     blocks.any(|block| {
-        let head = values.model.nodes_in(block, &["with_clause"]);
+        let head = values.model.nodes_within(block, &["with_clause"]);
         head.first().is_some_and(|head| {
             let text = values.model.text(*head);
             text.contains("pytest.raises") || text.contains("assertRaises")

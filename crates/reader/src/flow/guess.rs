@@ -4,7 +4,7 @@ use tree_sitter::Node;
 
 use super::believe;
 use super::model::FlowBinding;
-use super::things::operation_answer;
+use super::things::operation_response;
 use super::value::{FlowValue, FlowValues, LibraryObject};
 
 impl<'t> FlowValues<'_, 't> {
@@ -23,11 +23,11 @@ impl<'t> FlowValues<'_, 't> {
             return vec![FlowValue::Thing(LibraryObject::ClientContext)];
         }
         let Some(object) = object else { return Vec::new() };
-        let is_module = self.is_module(callee);
+        let is_module = self.is_module_function(callee);
         let is_super = object.starts_with("super(");
         let is_creator = object.ends_with("creator");
         let names_session = object.to_ascii_lowercase().contains("session");
-        let is_believed = self.is_aio || names_session && self.model.in_coroutine(callee) && !self.is_sync;
+        let is_believed = self.is_aio || names_session && self.model.is_in_coroutine(callee) && !self.is_sync;
         let is_one = is_believed && !is_super && !is_module && !arguments.is_empty();
         match name {
             "create_client" if is_creator => {
@@ -37,7 +37,7 @@ impl<'t> FlowValues<'_, 't> {
             "_create_client" if is_one && names_session => {
                 vec![FlowValue::Coroutine(vec![FlowValue::Thing(LibraryObject::ClientContext)])]
             }
-            "client" | "resource" if self.is_aio && self.is_service(object, arguments) => {
+            "client" | "resource" if self.is_aio && self.is_service_request(object, arguments) => {
                 let is_client = name == "client";
                 vec![FlowValue::Thing(if is_client {
                     LibraryObject::ClientContext
@@ -45,15 +45,15 @@ impl<'t> FlowValues<'_, 't> {
                     LibraryObject::ResourceContext
                 })]
             }
-            _ if self.has_operation_s_argument(arguments) && believe::may_be_operation(name) => {
+            _ if self.has_operation_argument(arguments) && believe::may_be_operation_name(name) => {
                 let is_sure = !self.is_sync && !is_module && !is_super;
                 if is_sure {
-                    vec![FlowValue::Coroutine(vec![FlowValue::Thing(operation_answer(name))])]
+                    vec![FlowValue::Coroutine(vec![FlowValue::Thing(operation_response(name))])]
                 } else {
                     Vec::new()
                 }
             }
-            "read" | "readinto" | "readlines" if !self.is_sync && believe::is_stream(object) => {
+            "read" | "readinto" | "readlines" if !self.is_sync && believe::is_stream_key(object) => {
                 vec![FlowValue::Coroutine(Vec::new())]
             }
             "get_credentials" if names_session && !self.is_sync => {
@@ -61,7 +61,7 @@ impl<'t> FlowValues<'_, 't> {
             }
             "get_paginator" if !self.is_sync => vec![FlowValue::Thing(LibraryObject::Paginator)],
             "get_waiter" if !self.is_sync => vec![FlowValue::Thing(LibraryObject::Waiter)],
-            "paginate" if !self.is_sync && self.has_operation_s_argument(arguments) => {
+            "paginate" if !self.is_sync && self.has_operation_argument(arguments) => {
                 vec![FlowValue::Thing(LibraryObject::Pages)]
             }
             "get_event_loop" | "get_running_loop" => vec![FlowValue::Thing(LibraryObject::Loop)],
@@ -69,18 +69,18 @@ impl<'t> FlowValues<'_, 't> {
         }
     }
 
-    fn has_operation_s_argument(&self, arguments: &[Node<'t>]) -> bool {
+    fn has_operation_argument(&self, arguments: &[Node<'t>]) -> bool {
         let named = arguments.iter().filter(|it| it.kind() == "keyword_argument");
         let mut names = named.filter_map(|it| it.child_by_field_name("name"));
-        names.any(|name| believe::is_argument(self.model.text(name)))
+        names.any(|name| believe::is_operation_argument(self.model.text(name)))
     }
 
     /// Returns true if the callee is a function of a module.
-    fn is_module(&self, callee: Node<'t>) -> bool {
+    fn is_module_function(&self, callee: Node<'t>) -> bool {
         let object = callee.child_by_field_name("object").filter(|it| it.kind() == "identifier");
         let Some(name) = object.map(|it| self.model.text(it)) else { return false };
-        let bound = object.and_then(|it| self.model.lookup(name, it));
-        let is_meant = believe::is_client(name) || name.ends_with("session");
+        let bound = object.and_then(|it| self.model.find_bindings(name, it));
+        let is_meant = believe::is_client_name(name) || name.ends_with("session");
         bound.is_some_and(|(bound, _)| {
             bound
                 .iter()
@@ -90,7 +90,7 @@ impl<'t> FlowValues<'_, 't> {
 
     /// Returns true if the call requests a service from a session. Other objects have a `client()` method,
     /// too.
-    fn is_service(&self, object: &str, arguments: &[Node<'t>]) -> bool {
+    fn is_service_request(&self, object: &str, arguments: &[Node<'t>]) -> bool {
         let first = arguments.first().is_some_and(|it| it.kind() == "string");
         let object = object.trim_end_matches("()").to_ascii_lowercase();
         first && object.ends_with("session")

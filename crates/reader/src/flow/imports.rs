@@ -19,13 +19,13 @@ pub(super) fn find_imports(model: &FileModel<'_>, place: &Range<usize>) -> Vec<R
 fn collect_imports<'t>(model: &FileModel<'t>, node: Node<'t>, names: u32) -> Vec<Range<usize>> {
     let Some(left) = names.checked_sub(1) else { return Vec::new() };
     let mut root = node;
-    while let Some(inner) = expression_head(root) {
+    while let Some(inner) = leftmost_name(root) {
         root = inner;
     }
     if root.kind() != "identifier" {
         return Vec::new();
     }
-    let bound = model.lookup(model.text(root), root).map(|(bound, _)| bound).unwrap_or_default();
+    let bound = model.find_bindings(model.text(root), root).map(|(bound, _)| bound).unwrap_or_default();
     let mut found = Vec::new();
     for bound in bound {
         match bound {
@@ -40,7 +40,7 @@ fn collect_imports<'t>(model: &FileModel<'t>, node: Node<'t>, names: u32) -> Vec
 }
 
 /// Returns the leftmost name of an expression.
-fn expression_head(node: Node<'_>) -> Option<Node<'_>> {
+fn leftmost_name(node: Node<'_>) -> Option<Node<'_>> {
     match node.kind() {
         "call" => node.child_by_field_name("function"),
         "attribute" => node.child_by_field_name("object"),

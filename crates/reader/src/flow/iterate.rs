@@ -3,18 +3,18 @@
 use tree_sitter::Node;
 
 use super::FlowMatch;
-use super::model::children;
+use super::model::named_children;
 use super::value::{FlowValue, FlowValues, LibraryObject};
 
 /// Finds each such place in a coroutine.
-pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
+pub(super) fn find_wrong_iterations(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
     for node in model.nodes_of_kinds(&["for_statement", "for_in_clause"]) {
         let right = node.child_by_field_name("right");
         if !model.is_async(node)
-            && model.in_coroutine(node)
-            && right.is_some_and(|it| is_iterated(values, it))
+            && model.is_in_coroutine(node)
+            && right.is_some_and(|it| needs_async_iteration(values, it))
         {
             let end = right.map_or(node.end_byte(), |it| it.end_byte());
             found.push(FlowMatch::from_range(node.start_byte()..end));
@@ -31,29 +31,30 @@ pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
             LibraryObject::Events,
         ];
         let of_answer = node.named_child(0).filter(|it| it.kind() == "subscript");
-        let is_stream = of_answer.is_some_and(|it| values.is_thing(it, &[LibraryObject::Events]));
-        if is_stream || awaited.is_some_and(|it| values.is_thing(it, &things)) {
+        let is_stream = of_answer.is_some_and(|it| values.may_be_object(it, &[LibraryObject::Events]));
+        if is_stream || awaited.is_some_and(|it| values.may_be_object(it, &things)) {
             found.push(FlowMatch::from_node(node));
         }
     }
     for call in model.nodes_of_kinds(&["call"]) {
-        if model.in_coroutine(call) && goes_through(values, call) {
+        if model.is_in_coroutine(call) && iterates_synchronously(values, call) {
             found.push(FlowMatch::from_node(call));
         }
     }
     // Values that are neither an asynchronous iterator nor a context.
     for node in model.nodes_of_kinds(&["for_statement", "for_in_clause"]) {
         let right = node.child_by_field_name("right").filter(|_| model.is_async(node));
-        if let Some(right) = right.filter(|it| is_plain(values, *it)) {
+        if let Some(right) = right.filter(|it| is_not_async_iterable(values, *it)) {
             found.push(FlowMatch::from_range(node.start_byte()..right.end_byte()));
         }
     }
     for node in model.nodes_of_kinds(&["with_statement"]) {
-        let Some(clause) = node.named_child(0).filter(|_| !model.is_async(node) && model.in_coroutine(node))
+        let Some(clause) =
+            node.named_child(0).filter(|_| !model.is_async(node) && model.is_in_coroutine(node))
         else {
             continue;
         };
-        let entered = model.nodes_in(clause, &["with_item"]).into_iter().filter_map(|item| {
+        let entered = model.nodes_within(clause, &["with_item"]).into_iter().filter_map(|item| {
             let value = item.child_by_field_name("value")?;
             if value.kind() == "as_pattern" { value.named_child(0) } else { Some(value) }
         });
@@ -63,7 +64,7 @@ pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
             !values.is_sync && is_named.iter().any(|end| text.ends_with(end))
         };
         let things = [LibraryObject::Body, LibraryObject::AsyncLock];
-        if entered.into_iter().any(|it| is_body(it) || values.is_thing(it, &things)) {
+        if entered.into_iter().any(|it| is_body(it) || values.may_be_object(it, &things)) {
             found.push(FlowMatch::from_node(clause));
         }
     }
@@ -71,26 +72,27 @@ pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
 }
 
 /// Returns true if a plain function iterates over a value that needs `async for`.
-fn goes_through<'t>(values: &FlowValues<'_, 't>, call: Node<'t>) -> bool {
+fn iterates_synchronously<'t>(values: &FlowValues<'_, 't>, call: Node<'t>) -> bool {
     let Some(callee) = call.child_by_field_name("function").filter(|it| it.kind() == "identifier") else {
         return false;
     };
     let plain = ["list", "tuple", "set", "sorted", "enumerate", "iter", "next", "zip", "sum", "any", "all"];
-    let is_plain = |value: &FlowValue<'t>| value.path().is_some_and(|path| plain.contains(&path));
-    let arguments = call.child_by_field_name("arguments").map(children).unwrap_or_default();
+    let is_plain = |value: &FlowValue<'t>| value.qualified_name().is_some_and(|path| plain.contains(&path));
+    let arguments = call.child_by_field_name("arguments").map(named_children).unwrap_or_default();
     let things = [LibraryObject::Pages, LibraryObject::Collection, LibraryObject::Events];
-    values.any_value(callee, is_plain) && arguments.into_iter().any(|it| values.is_thing(it, &things))
+    values.may_have_value(callee, is_plain)
+        && arguments.into_iter().any(|it| values.may_be_object(it, &things))
 }
 
 /// Returns true if `async for` can certainly not iterate over the value: a coroutine, a paginator, or a list
 /// in a response.
-fn is_plain<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
-    let found = values.of_node(node);
+fn is_not_async_iterable<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
+    let found = values.node_values(node);
     let of_client = |value: &FlowValue<'t>| {
         matches!(value.method(), Some((LibraryObject::Client | LibraryObject::ClientContext, _)))
     };
     let callee = node.child_by_field_name("function").filter(|_| node.kind() == "call");
-    let is_coroutine = callee.is_some_and(|it| values.any_value(it, of_client))
+    let is_coroutine = callee.is_some_and(|it| values.may_have_value(it, of_client))
         && found.iter().all(|it| matches!(it, FlowValue::Coroutine(_)));
     let is_thing = |value: &FlowValue<'t>| {
         matches!(
@@ -102,15 +104,15 @@ fn is_plain<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
 }
 
 /// Returns true for pages, a collection of a resource, or the chunks of a body.
-fn is_iterated<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
-    if values.is_thing(node, &[LibraryObject::Pages, LibraryObject::Collection, LibraryObject::Events]) {
+fn needs_async_iteration<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
+    if values.may_be_object(node, &[LibraryObject::Pages, LibraryObject::Collection, LibraryObject::Events]) {
         return true;
     }
     // The `Body` of a response of another operation may be a text.
     let answer = node.child_by_field_name("value").filter(|_| node.kind() == "subscript");
     let is_streamed = |value: &FlowValue<'t>| matches!(value, FlowValue::Thing(LibraryObject::Streamed(_)));
-    if answer.is_some_and(|it| values.any_value(it, is_streamed))
-        && values.is_thing(node, &[LibraryObject::Body])
+    if answer.is_some_and(|it| values.may_have_value(it, is_streamed))
+        && values.may_be_object(node, &[LibraryObject::Body])
     {
         return true;
     }
@@ -125,11 +127,11 @@ fn is_iterated<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
             && !model.yielded_values(*function).is_empty()
             && model.decorators(*function).is_empty()
     };
-    if callee.is_some_and(|it| values.any_value(it, is_generator)) {
+    if callee.is_some_and(|it| values.may_have_value(it, is_generator)) {
         return true;
     }
     callee.is_some_and(|callee| {
-        values.any_value(callee, |value| {
+        values.may_have_value(callee, |value| {
             matches!(
                 value,
                 FlowValue::Method(LibraryObject::Body, "iter_chunks" | "iter_lines" | "iterlines")

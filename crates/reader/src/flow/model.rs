@@ -94,7 +94,7 @@ impl<'t> FileModel<'t> {
             "import_from_statement",
             "augmented_assignment",
         ]) {
-            model.bind(node);
+            model.record_bindings(node);
         }
         Some(model)
     }
@@ -147,7 +147,7 @@ impl<'t> FileModel<'t> {
     }
 
     /// Records the names that a node binds.
-    fn bind(&mut self, node: Node<'t>) {
+    fn record_bindings(&mut self, node: Node<'t>) {
         match node.kind() {
             "assignment" => {
                 let (left, right) = (node.child_by_field_name("left"), node.child_by_field_name("right"));
@@ -176,7 +176,7 @@ impl<'t> FileModel<'t> {
                     && let Some((value, alias)) =
                         pattern.named_child(0).zip(pattern.child_by_field_name("alias"))
                 {
-                    let how = self.with_of(node);
+                    let how = self.with_kind(node);
                     let target = alias.named_child(0).unwrap_or(alias);
                     self.bind_target(target, FlowBinding::Entered(value, how));
                 }
@@ -218,7 +218,7 @@ impl<'t> FileModel<'t> {
         let from = node.child_by_field_name("module_name");
         let mut cursor = node.walk();
         let names: Vec<Node<'t>> = node.children_by_field_name("name", &mut cursor).collect();
-        let scope = self.scope_of(node).id();
+        let scope = self.enclosing_scope(node).id();
         for imported in names {
             let (name, alias) = match imported.kind() {
                 "aliased_import" => {
@@ -242,11 +242,11 @@ impl<'t> FileModel<'t> {
     fn bind_target(&mut self, target: Node<'t>, bound: FlowBinding<'t>) {
         match target.kind() {
             "identifier" => {
-                let mut scope = self.scope_of(target);
+                let mut scope = self.enclosing_scope(target);
                 // A definition's name, decorators and defaults are outside the scope that it opens.
                 // Comprehensions are inside the scope of their function.
                 if matches!(bound, FlowBinding::Definition(node) if node.id() == scope.id()) {
-                    scope = self.scope_of(scope);
+                    scope = self.enclosing_scope(scope);
                 }
                 self.insert(scope.id(), self.text(target), bound);
             }
@@ -269,17 +269,17 @@ impl<'t> FileModel<'t> {
             | "tuple"
             | "list"
             | "parenthesized_expression"
-            | "list_splat_pattern" => self.bind_parts(target, bound),
+            | "list_splat_pattern" => self.bind_unpacked_targets(target, bound),
             _ => {}
         }
     }
 
     /// Binds each target of `a, b = …` to its own part, where the parts are written out.
-    fn bind_parts(&mut self, target: Node<'t>, bound: FlowBinding<'t>) {
-        let targets = children(target);
+    fn bind_unpacked_targets(&mut self, target: Node<'t>, bound: FlowBinding<'t>) {
+        let targets = named_children(target);
         let values = match bound {
             FlowBinding::To(value) if matches!(value.kind(), "expression_list" | "tuple" | "list") => {
-                children(value)
+                named_children(value)
             }
             FlowBinding::To(_)
             | FlowBinding::Part(_)
@@ -315,7 +315,7 @@ impl<'t> FileModel<'t> {
 
     /// Counts a step, and returns true while the limits allow another.
     pub(super) fn spend_step(&self) -> bool {
-        self.spend(1)
+        self.spend_steps(1)
     }
 
     /// Returns true if a limit was reached. Results are then incomplete.
@@ -323,7 +323,7 @@ impl<'t> FileModel<'t> {
         self.steps.get() == 0
     }
 
-    fn spend(&self, steps: usize) -> bool {
+    fn spend_steps(&self, steps: usize) -> bool {
         let before = self.steps.get();
         let mut left = before.saturating_sub(steps);
         if left / STEPS_PER_LOOK != before / STEPS_PER_LOOK && !(self.is_time)() {
@@ -342,7 +342,7 @@ impl<'t> FileModel<'t> {
     }
 
     pub(super) fn parent(&self, node: Node<'t>) -> Option<Node<'t>> {
-        self.parents.get(&node.id()).copied().filter(|_| self.spend(1))
+        self.parents.get(&node.id()).copied().filter(|_| self.spend_steps(1))
     }
 
     /// Returns the ancestors of a node, innermost first.
@@ -355,12 +355,12 @@ impl<'t> FileModel<'t> {
         let mut nodes: Vec<Node<'t>> =
             kinds.iter().filter_map(|kind| self.by_kind.get(*kind)).flatten().copied().collect();
         nodes.sort_by_key(|node| (node.start_byte(), std::cmp::Reverse(node.end_byte())));
-        nodes.truncate(if self.spend(nodes.len()) { nodes.len() } else { 0 });
+        nodes.truncate(if self.spend_steps(nodes.len()) { nodes.len() } else { 0 });
         nodes
     }
 
     /// Returns all nodes of these kinds within a node.
-    pub(super) fn nodes_in(&self, node: Node<'t>, kinds: &[&str]) -> Vec<Node<'t>> {
+    pub(super) fn nodes_within(&self, node: Node<'t>, kinds: &[&str]) -> Vec<Node<'t>> {
         let mut found = Vec::new();
         for all in kinds.iter().filter_map(|kind| self.by_kind.get(*kind)) {
             let first = all.partition_point(|it| it.start_byte() < node.start_byte());
@@ -368,19 +368,19 @@ impl<'t> FileModel<'t> {
             found.extend(within.copied());
         }
         found.sort_by_key(Node::start_byte);
-        found.truncate(if self.spend(found.len()) { found.len() } else { 0 });
+        found.truncate(if self.spend_steps(found.len()) { found.len() } else { 0 });
         found
     }
 
     /// Returns every place of an identifier, as a name or as the last part of an attribute.
-    pub(super) fn mentions(&self, name: &str) -> &[Node<'t>] {
+    pub(super) fn identifier_nodes(&self, name: &str) -> &[Node<'t>] {
         let all = self.uses.get(name).map(Vec::as_slice).unwrap_or_default();
-        if self.spend(all.len()) { all } else { &[] }
+        if self.spend_steps(all.len()) { all } else { &[] }
     }
 
     /// Returns the innermost scope of a node. A function's defaults, decorators and annotations are outside
     /// its scope.
-    pub(super) fn scope_of(&self, node: Node<'t>) -> Node<'t> {
+    pub(super) fn enclosing_scope(&self, node: Node<'t>) -> Node<'t> {
         let mut inner = node;
         for outer in self.ancestors(node) {
             let is_inside = match outer.kind() {
@@ -400,28 +400,28 @@ impl<'t> FileModel<'t> {
     }
 
     /// Returns the innermost function, lambda or module around a node.
-    pub(super) fn function_of(&self, node: Node<'t>) -> Node<'t> {
-        let mut scope = self.scope_of(node);
+    pub(super) fn enclosing_function(&self, node: Node<'t>) -> Node<'t> {
+        let mut scope = self.enclosing_scope(node);
         while scope.kind() == CLASS {
-            scope = self.scope_of(scope);
+            scope = self.enclosing_scope(scope);
         }
         scope
     }
 
     /// Returns the class whose method contains a node, also within functions nested in the method.
-    pub(super) fn class_around(&self, node: Node<'t>) -> Option<Node<'t>> {
+    pub(super) fn enclosing_class(&self, node: Node<'t>) -> Option<Node<'t>> {
         self.ancestors(node).find(|it| it.kind() == CLASS)
     }
 
     /// Returns the class that `self` or `cls` refers to, if the node is one of these.
     pub(super) fn class_of_self(&self, object: Node<'t>) -> Option<Node<'t>> {
         let is_self = object.kind() == "identifier" && matches!(self.text(object), "self" | "cls");
-        if is_self { self.class_around(object) } else { None }
+        if is_self { self.enclosing_class(object) } else { None }
     }
 
     /// Returns the bindings of a name at this node, or `None` if the file does not bind it.
-    pub(super) fn lookup(&self, name: &str, at: Node<'t>) -> Option<(&[FlowBinding<'t>], Node<'t>)> {
-        let mut scope = self.scope_of(at);
+    pub(super) fn find_bindings(&self, name: &str, at: Node<'t>) -> Option<(&[FlowBinding<'t>], Node<'t>)> {
+        let mut scope = self.enclosing_scope(at);
         let mut is_first = true;
         loop {
             if let Some(known) = self.scopes.get(&scope.id())
@@ -434,12 +434,16 @@ impl<'t> FileModel<'t> {
                 return None;
             }
             is_first = false;
-            scope = self.scope_of(scope);
+            scope = self.enclosing_scope(scope);
         }
     }
 
     /// Returns the bindings of a name in a class: in its body and in its methods.
-    pub(super) fn members(&self, class: Node<'t>, name: &str) -> impl Iterator<Item = FlowBinding<'t>> {
+    pub(super) fn member_bindings(
+        &self,
+        class: Node<'t>,
+        name: &str,
+    ) -> impl Iterator<Item = FlowBinding<'t>> {
         let scope = self.scopes.get(&class.id());
         let in_body = scope.and_then(|scope| scope.names.get(name));
         let of_self = scope.and_then(|scope| scope.attributes.get(name));
@@ -452,18 +456,18 @@ impl<'t> FileModel<'t> {
     }
 
     /// Returns true if a node runs as part of a coroutine, and not in a function or lambda nested in it.
-    pub(super) fn in_coroutine(&self, node: Node<'t>) -> bool {
-        let function = self.function_of(node);
+    pub(super) fn is_in_coroutine(&self, node: Node<'t>) -> bool {
+        let function = self.enclosing_function(node);
         function.kind() == FUNCTION && self.is_async(function)
     }
 
-    fn with_of(&self, item: Node<'t>) -> WithKind {
+    fn with_kind(&self, item: Node<'t>) -> WithKind {
         let statement = self.ancestors(item).find(|it| it.kind() == "with_statement");
         if statement.is_some_and(|it| self.is_async(it)) { WithKind::Async } else { WithKind::Plain }
     }
 
     pub(super) fn parameters(&self, function: Node<'t>) -> Vec<Node<'t>> {
-        function.child_by_field_name("parameters").map(children).unwrap_or_default()
+        function.child_by_field_name("parameters").map(named_children).unwrap_or_default()
     }
 
     pub(super) fn parameter_name(&self, parameter: Node<'t>) -> Option<&'t str> {
@@ -478,7 +482,7 @@ impl<'t> FileModel<'t> {
 
     pub(super) fn decorators(&self, definition: Node<'t>) -> Vec<Node<'t>> {
         let decorated = self.parent(definition).filter(|it| it.kind() == "decorated_definition");
-        let all = decorated.map(children).unwrap_or_default();
+        let all = decorated.map(named_children).unwrap_or_default();
         all.into_iter().filter(|it| it.kind() == "decorator").collect()
     }
 
@@ -488,20 +492,20 @@ impl<'t> FileModel<'t> {
         if function.kind() == LAMBDA {
             return function.child_by_field_name("body").into_iter().collect();
         }
-        let all = self.nodes_in(function, &["return_statement"]);
-        let own = all.into_iter().filter(|it| self.function_of(*it).id() == function.id());
+        let all = self.nodes_within(function, &["return_statement"]);
+        let own = all.into_iter().filter(|it| self.enclosing_function(*it).id() == function.id());
         own.filter_map(|it| it.named_child(0)).collect()
     }
 
     /// Returns the values that a function yields.
     pub(super) fn yielded_values(&self, function: Node<'t>) -> Vec<Node<'t>> {
-        let all = self.nodes_in(function, &["yield"]);
-        all.into_iter().filter(|it| self.function_of(*it).id() == function.id()).collect()
+        let all = self.nodes_within(function, &["yield"]);
+        all.into_iter().filter(|it| self.enclosing_function(*it).id() == function.id()).collect()
     }
 }
 
 /// Returns a node's named children without comments.
-pub(super) fn children(node: Node<'_>) -> Vec<Node<'_>> {
+pub(super) fn named_children(node: Node<'_>) -> Vec<Node<'_>> {
     node.named_children(&mut node.walk()).filter(|it| it.kind() != "comment").collect()
 }
 

@@ -3,10 +3,10 @@
 use tree_sitter::Node;
 
 use super::FlowMatch;
-use super::model::{FileModel, children, is_field};
+use super::model::{FileModel, is_field, named_children};
 use super::table::{BotocoreItem, PIECES};
-use super::uses::names_after;
-use super::value::{FlowValue, FlowValues, LibraryObject, enclosing_value, last_name};
+use super::uses::name_uses_after;
+use super::value::{FlowValue, FlowValues, LibraryObject, callee_name, outermost_equal_value};
 
 /// Classes that often only hold values.
 const HOLDS_VALUES: &[&str] = &["botocore.credentials.Credentials", "botocore.hooks.HierarchicalEmitter"];
@@ -35,13 +35,13 @@ const OPTIONS: &[&str] = &["connector_args", "http_session_cls"];
 const MAX_BASES: u32 = 5;
 
 /// Finds each such use. `in_package` is true for a file of aiobotocore itself.
-pub(super) fn find(values: &FlowValues<'_, '_>, in_package: bool) -> Vec<FlowMatch> {
+pub(super) fn find_botocore_uses(values: &FlowValues<'_, '_>, in_package: bool) -> Vec<FlowMatch> {
     let model = values.model;
     let look = BotocoreItemFinder { values, model, in_package };
     let calls = model.nodes_of_kinds(&["call"]).into_iter().filter(|call| look.is_wrong_call(*call));
     let mut found: Vec<FlowMatch> = calls.map(FlowMatch::from_node).collect();
     let names = model.nodes_of_kinds(&["identifier", "attribute"]).into_iter();
-    found.extend(names.filter(|it| look.is_handed_on(*it)).map(FlowMatch::from_node));
+    found.extend(names.filter(|it| look.is_passed_uncalled(*it)).map(FlowMatch::from_node));
     found
 }
 
@@ -53,14 +53,14 @@ struct BotocoreItemFinder<'v, 'm, 't> {
 
 impl<'t> BotocoreItemFinder<'_, '_, 't> {
     /// Returns the entry of the table for a class or function, or for the class of a class method.
-    fn piece(&self, node: Node<'t>) -> Option<(&'static str, &'static BotocoreItem)> {
+    fn find_piece(&self, node: Node<'t>) -> Option<(&'static str, &'static BotocoreItem)> {
         let known = |value: &FlowValue<'t>| {
             let FlowValue::Path(path) = value else { return None };
             let class = path.rsplit_once('.').map(|(class, _)| class);
             let found = PIECES.get_key_value(path.as_str());
             found.or_else(|| PIECES.get_key_value(class?)).map(|(name, piece)| (*name, piece))
         };
-        self.values.of_node(node).iter().find_map(known)
+        self.values.node_values(node).iter().find_map(known)
     }
 
     fn is_wrong_call(&self, call: Node<'t>) -> bool {
@@ -68,26 +68,27 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         if self.is_wrong_config(call, callee) {
             return true;
         }
-        let of_threads = |value: &FlowValue<'t>| value.path().is_some_and(|path| THREADS.contains(&path));
-        if self.values.any_value(callee, of_threads) {
+        let of_threads =
+            |value: &FlowValue<'t>| value.qualified_name().is_some_and(|path| THREADS.contains(&path));
+        if self.values.may_have_value(callee, of_threads) {
             // The rule `blocking-call` reports a session that is stored in the coroutine.
             let is_given = self.model.parent(call).is_some_and(|it| it.kind() == "return_statement");
-            return is_given && self.values.is_aio && (self.in_package || self.in_aio_class(call));
+            return is_given && self.values.is_aio && (self.in_package || self.is_in_aio_class(call));
         }
-        let Some((name, piece)) = self.piece(callee) else { return false };
+        let Some((name, piece)) = self.find_piece(callee) else { return false };
         if SESSIONS.contains(&name) {
-            return !self.model.in_coroutine(call) && self.goes_to_aio(call, 3);
+            return !self.model.is_in_coroutine(call) && self.is_used_by_aio(call, 3);
         }
-        let is_as_written = self.is_as_written(callee, name);
+        let is_as_written = self.has_original_name(callee, name);
         let is_function = name.rsplit('.').next().is_some_and(|it| it.starts_with(char::is_lowercase));
         if self.in_package {
             return is_as_written;
         }
         let is_value = HOLDS_VALUES.contains(&name);
         let works = !is_value && (piece.is_async || is_function);
-        let in_aio_class = self.values.is_aio && self.in_aio_class(call) && !is_value;
-        let in_coroutine = self.model.in_coroutine(call) && works && !self.values.is_sync;
-        in_aio_class || in_coroutine || self.goes_to_aio(call, 3)
+        let in_aio_class = self.values.is_aio && self.is_in_aio_class(call) && !is_value;
+        let in_coroutine = self.model.is_in_coroutine(call) && works && !self.values.is_sync;
+        in_aio_class || in_coroutine || self.is_used_by_aio(call, 3)
     }
 
     /// Returns true if botocore's configuration is given an option that only aiobotocore's accepts.
@@ -96,19 +97,20 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
             matches!(value,
             FlowValue::Path(path) if path == "botocore.config.Config" || path == "botocore.client.Config")
         };
-        let arguments = call.child_by_field_name("arguments").map(children).unwrap_or_default();
+        let arguments = call.child_by_field_name("arguments").map(named_children).unwrap_or_default();
         let mut names = arguments.iter().filter_map(|it| it.child_by_field_name("name"));
-        names.any(|name| OPTIONS.contains(&self.model.text(name))) && self.values.any_value(callee, is_config)
+        names.any(|name| OPTIONS.contains(&self.model.text(name)))
+            && self.values.may_have_value(callee, is_config)
     }
 
     /// Returns true if the class or function is passed on without a call: stored in an attribute or an item,
     /// used as a default, passed as an argument, or returned.
-    fn is_handed_on(&self, node: Node<'t>) -> bool {
+    fn is_passed_uncalled(&self, node: Node<'t>) -> bool {
         let Some(parent) = self.model.parent(node) else { return false };
         let place = match parent.kind() {
             "assignment" if is_field(parent, "right", node) => {
                 let left = parent.child_by_field_name("left");
-                let in_class = self.model.scope_of(parent).kind() == "class_definition";
+                let in_class = self.model.enclosing_scope(parent).kind() == "class_definition";
                 let is_kept = left.is_some_and(|it| matches!(it.kind(), "subscript" | "attribute"));
                 if is_kept || in_class { parent } else { return false }
             }
@@ -125,45 +127,46 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
             "argument_list" => parent,
             _ => return false,
         };
-        let Some((name, piece)) = self.piece(node).filter(|(name, _)| self.is_whole(node, name)) else {
+        let Some((name, piece)) = self.find_piece(node).filter(|(name, _)| self.is_piece_itself(node, name))
+        else {
             return false;
         };
-        if place.kind() == "argument_list" && (!self.is_argument(place) || SESSIONS.contains(&name)) {
+        if place.kind() == "argument_list" && (!self.is_argument_list(place) || SESSIONS.contains(&name)) {
             return false;
         }
-        if self.is_only_asked_about(node) {
+        if self.is_only_compared(node) {
             return false;
         }
         if self.in_package {
-            return self.is_as_written(node, name);
+            return self.has_original_name(node, name);
         }
-        let to_aio = place.kind() == "argument_list" && self.is_taken(place);
-        let in_class = self.values.is_aio && piece.is_async && self.in_aio_class(node);
+        let to_aio = place.kind() == "argument_list" && self.is_aio_call_argument(place);
+        let in_class = self.values.is_aio && piece.is_async && self.is_in_aio_class(node);
         !HOLDS_VALUES.contains(&name) && (to_aio || in_class)
     }
 
     /// Returns true if the name in the file is the original one or aiobotocore's. An override uses other
     /// names to reach the class that it replaces.
-    fn is_as_written(&self, node: Node<'t>, name: &str) -> bool {
+    fn has_original_name(&self, node: Node<'t>, name: &str) -> bool {
         let text = self.model.text(node);
         text.ends_with(name.rsplit('.').next().unwrap_or(name)) || text.starts_with("Aio")
     }
 
     /// Returns true for the class or function itself, not one of its methods.
-    fn is_whole(&self, node: Node<'t>, name: &str) -> bool {
-        self.values.any_value(node, |value| value.path() == Some(name))
+    fn is_piece_itself(&self, node: Node<'t>, name: &str) -> bool {
+        self.values.may_have_value(node, |value| value.qualified_name() == Some(name))
     }
 
     /// Returns true for the arguments of a call, not the bases of a class.
-    fn is_argument(&self, list: Node<'t>) -> bool {
+    fn is_argument_list(&self, list: Node<'t>) -> bool {
         self.model.parent(list).is_some_and(|it| it.kind() == "call")
     }
 
     /// Returns true if the value is only compared or used in an instance check.
-    fn is_only_asked_about(&self, node: Node<'t>) -> bool {
+    fn is_only_compared(&self, node: Node<'t>) -> bool {
         let calls = self.model.ancestors(node).take_while(|it| !it.kind().ends_with("statement"));
         let asks = |call: Node<'t>| {
-            let callee = call.child_by_field_name("function").map(|it| last_name(self.model, it));
+            let callee = call.child_by_field_name("function").map(|it| callee_name(self.model, it));
             let names = [
                 "isinstance",
                 "issubclass",
@@ -186,43 +189,43 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
     }
 
     /// Returns true if the node is in a class with a base of aiobotocore.
-    fn in_aio_class(&self, node: Node<'t>) -> bool {
-        self.model.class_around(node).is_some_and(|class| self.is_aio_class(class))
+    fn is_in_aio_class(&self, node: Node<'t>) -> bool {
+        self.model.enclosing_class(node).is_some_and(|class| self.is_aio_class(class))
     }
 
     fn is_aio_class(&self, class: Node<'t>) -> bool {
-        self.is_aio_class_by(class, MAX_BASES)
+        self.is_aio_class_within(class, MAX_BASES)
     }
 
-    fn is_aio_class_by(&self, class: Node<'t>, bases: u32) -> bool {
+    fn is_aio_class_within(&self, class: Node<'t>, bases: u32) -> bool {
         let Some(left) = bases.checked_sub(1) else { return false };
-        self.values.bases(class).into_iter().any(|base| {
-            self.values.any_value(base, |value| {
-                value.path().is_some_and(is_aio)
-                    || value.class().is_some_and(|other| self.is_aio_class_by(other, left))
+        self.values.base_classes(class).into_iter().any(|base| {
+            self.values.may_have_value(base, |value| {
+                value.qualified_name().is_some_and(is_aio_path)
+                    || value.class().is_some_and(|other| self.is_aio_class_within(other, left))
             })
         })
     }
 
     /// Returns true if a value is used as only an asynchronous one can be, or is passed to aiobotocore.
-    fn goes_to_aio(&self, node: Node<'t>, hops: u32) -> bool {
+    fn is_used_by_aio(&self, node: Node<'t>, hops: u32) -> bool {
         let Some(hops) = hops.checked_sub(1).filter(|_| self.model.spend_step()) else { return false };
-        let node = enclosing_value(self.model, node);
+        let node = outermost_equal_value(self.model, node);
         let Some(parent) = self.model.parent(node) else { return false };
         match parent.kind() {
             "attribute" if is_field(parent, "object", node) => self.is_awaited(parent),
-            "list" | "tuple" => self.goes_to_aio(parent, hops),
-            "argument_list" => self.is_taken(parent),
-            "keyword_argument" => self.model.parent(parent).is_some_and(|it| self.is_taken(it)),
+            "list" | "tuple" => self.is_used_by_aio(parent, hops),
+            "argument_list" => self.is_aio_call_argument(parent),
+            "keyword_argument" => self.model.parent(parent).is_some_and(|it| self.is_aio_call_argument(it)),
             "assignment" if is_field(parent, "right", node) => {
                 let Some(left) = parent.child_by_field_name("left") else { return false };
                 match left.kind() {
                     "identifier" => {
-                        let scope = self.model.function_of(left);
-                        let uses = names_after(self.model, left, scope);
-                        uses.into_iter().any(|it| self.goes_to_aio(it, hops))
+                        let scope = self.model.enclosing_function(left);
+                        let uses = name_uses_after(self.model, left, scope);
+                        uses.into_iter().any(|it| self.is_used_by_aio(it, hops))
                     }
-                    "attribute" => self.is_kept_for_aio(left, hops),
+                    "attribute" => self.is_stored_for_aio(left, hops),
                     _ => false,
                 }
             }
@@ -230,7 +233,7 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         }
     }
 
-    fn is_kept_for_aio(&self, target: Node<'t>, hops: u32) -> bool {
+    fn is_stored_for_aio(&self, target: Node<'t>, hops: u32) -> bool {
         let (Some(object), Some(name)) =
             (target.child_by_field_name("object"), target.child_by_field_name("attribute"))
         else {
@@ -240,18 +243,18 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
             && self.model.text(name) == "_credentials"
             && self.model.text(object).to_ascii_lowercase().ends_with("session");
         let of_session = is_credentials
-            || self.values.is_thing(object, &[LibraryObject::AioSession, LibraryObject::Aio3Session]);
+            || self.values.may_be_object(object, &[LibraryObject::AioSession, LibraryObject::Aio3Session]);
         if of_session || self.model.class_of_self(object).is_some_and(|it| self.is_aio_class(it)) {
             return true;
         }
         let within = self.model.class_of_self(object).unwrap_or(self.model.root());
-        let uses = self.model.mentions(self.model.text(name)).iter().copied();
+        let uses = self.model.identifier_nodes(self.model.text(name)).iter().copied();
         let mut inside = uses.filter(|it| {
             (within.start_byte()..within.end_byte()).contains(&it.start_byte()) && it.id() != name.id()
         });
         inside.any(|it| {
             let used = self.model.parent(it).filter(|parent| is_field(*parent, "attribute", it));
-            used.is_some_and(|used| self.goes_to_aio(used, hops))
+            used.is_some_and(|used| self.is_used_by_aio(used, hops))
         })
     }
 
@@ -259,7 +262,7 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
     fn is_awaited(&self, attribute: Node<'t>) -> bool {
         let call = self.model.parent(attribute).filter(|it| is_field(*it, "function", attribute));
         let Some(call) = call else { return false };
-        let node = enclosing_value(self.model, call);
+        let node = outermost_equal_value(self.model, call);
         let mut above = self.model.ancestors(node);
         match above.next() {
             Some(parent) if parent.kind() == "await" => true,
@@ -280,14 +283,14 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
     }
 
     /// Returns true if the call with these arguments goes to aiobotocore.
-    fn is_taken(&self, list: Node<'t>) -> bool {
+    fn is_aio_call_argument(&self, list: Node<'t>) -> bool {
         let call = self.model.parent(list).filter(|it| it.kind() == "call");
         let Some(callee) = call.and_then(|it| it.child_by_field_name("function")) else { return false };
         if self.values.is_aio && self.model.text(callee).ends_with(".register_component") {
             return !self.values.is_sync;
         }
-        self.values.any_value(callee, |value| {
-            value.path().is_some_and(is_aio)
+        self.values.may_have_value(callee, |value| {
+            value.qualified_name().is_some_and(is_aio_path)
                 || value.class().is_some_and(|class| self.is_aio_class(class))
                 || matches!(
                     value,
@@ -297,7 +300,7 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
     }
 }
 
-fn is_aio(path: &str) -> bool {
+fn is_aio_path(path: &str) -> bool {
     path.starts_with("aiobotocore.")
         || path.starts_with("aioboto3.")
         || path.rsplit('.').next().is_some_and(|it| it.starts_with("Aio") && it.len() > 3)

@@ -13,29 +13,30 @@ const OF_BOTOCORE: &[&str] = &["Aio", "AIO", "Anyio"];
 const OF_OVERRIDES: &[&str] = &["Aio", "AIO", "Anyio", "Httpx"];
 
 /// Finds the names of classes that break this convention.
-pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
+pub(super) fn find_misnamed_classes(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let classes = values.model.nodes_of_kinds(&["class_definition"]).into_iter();
-    classes.filter_map(|class| wrong_name(values, class)).map(FlowMatch::from_node).collect()
+    classes.filter_map(|class| find_wrong_name(values, class)).map(FlowMatch::from_node).collect()
 }
 
-fn wrong_name<'t>(values: &FlowValues<'_, 't>, class: Node<'t>) -> Option<Node<'t>> {
+fn find_wrong_name<'t>(values: &FlowValues<'_, 't>, class: Node<'t>) -> Option<Node<'t>> {
     let name = class.child_by_field_name("name")?;
     let written = values.model.text(name);
     let begins = |ways: &[&str]| ways.iter().any(|it| written.trim_start_matches('_').starts_with(it));
-    let mut bases = values.bases(class).into_iter();
+    let mut bases = values.base_classes(class).into_iter();
     let is_wrong = bases.any(|base| {
         // A class that is not exported and that aiobotocore does not override is a helper.
-        let is_of_botocore = values.any_value(base, |value| {
-            is_botocore_s(value) && (!written.starts_with('_') || value.path().is_some_and(table::is_piece))
+        let is_of_botocore = values.may_have_value(base, |value| {
+            is_botocore_class(value)
+                && (!written.starts_with('_') || value.qualified_name().is_some_and(table::has_aio_version))
         });
-        is_of_botocore && !begins(OF_BOTOCORE) || is_override(values, base) && !begins(OF_OVERRIDES)
+        is_of_botocore && !begins(OF_BOTOCORE) || is_override_name(values, base) && !begins(OF_OVERRIDES)
     });
     is_wrong.then_some(name)
 }
 
 /// Returns true for a class of botocore that is not an exception.
-fn is_botocore_s(value: &FlowValue<'_>) -> bool {
-    let Some(path) = value.path() else { return false };
+fn is_botocore_class(value: &FlowValue<'_>) -> bool {
+    let Some(path) = value.qualified_name() else { return false };
     let of_package = path.starts_with("botocore.") || path.starts_with("boto3.");
     let name = path.rsplit('.').next().unwrap_or(path);
     let is_class = name.trim_start_matches('_').starts_with(char::is_uppercase);
@@ -44,7 +45,7 @@ fn is_botocore_s(value: &FlowValue<'_>) -> bool {
 }
 
 /// Returns true if the name is that of an override.
-fn is_override<'t>(values: &FlowValues<'_, 't>, base: Node<'t>) -> bool {
+fn is_override_name<'t>(values: &FlowValues<'_, 't>, base: Node<'t>) -> bool {
     let name = values.model.text(base);
     let name = name.rsplit('.').next().unwrap_or(name);
     let is_named = |rest: &str| rest.starts_with(char::is_uppercase);

@@ -12,7 +12,7 @@ pub(super) enum StreamKind {
     Body,
 }
 
-fn rows() -> impl Iterator<Item = (&'static str, &'static str, StreamKind)> {
+fn stream_table_rows() -> impl Iterator<Item = (&'static str, &'static str, StreamKind)> {
     TABLE.lines().filter(|line| !line.starts_with('#')).filter_map(|row| {
         let mut fields = row.split(',');
         let (operation, member, kind) = (fields.next()?, fields.next()?, fields.next()?);
@@ -21,13 +21,13 @@ fn rows() -> impl Iterator<Item = (&'static str, &'static str, StreamKind)> {
 }
 
 /// Returns the operation of this name if its response has a stream.
-pub(super) fn operation(name: &str) -> Option<&'static str> {
-    rows().map(|(operation, ..)| operation).find(|it| *it == name)
+pub(super) fn streaming_operation(name: &str) -> Option<&'static str> {
+    stream_table_rows().map(|(operation, ..)| operation).find(|it| *it == name)
 }
 
 /// Returns the kind of stream of a member of an operation's response.
 pub(super) fn stream_kind(operation: &str, member: &str) -> Option<StreamKind> {
-    rows().find(|row| (row.0, row.1) == (operation, member)).map(|(.., stream)| stream)
+    stream_table_rows().find(|row| (row.0, row.1) == (operation, member)).map(|(.., stream)| stream)
 }
 
 #[cfg(test)]
@@ -36,8 +36,8 @@ mod tests {
 
     #[test]
     fn the_table_tells_events_from_bytes() {
-        assert_eq!(operation("select_object_content"), Some("select_object_content"));
-        assert_eq!(operation("list_buckets"), None);
+        assert_eq!(streaming_operation("select_object_content"), Some("select_object_content"));
+        assert_eq!(streaming_operation("list_buckets"), None);
         assert_eq!(stream_kind("select_object_content", "Payload"), Some(StreamKind::Events));
         assert_eq!(stream_kind("invoke", "Payload"), Some(StreamKind::Body));
         assert_eq!(stream_kind("invoke", "StatusCode"), None);

@@ -23,7 +23,7 @@ pub(super) static PIECES: LazyLock<BTreeMap<&'static str, BotocoreItem>> = LazyL
 });
 
 /// Returns true if aiobotocore has its own version of the class or function.
-pub(super) fn is_piece(path: &str) -> bool {
+pub(super) fn has_aio_version(path: &str) -> bool {
     PIECES.contains_key(path)
 }
 

@@ -59,7 +59,7 @@ pub(super) enum LibraryObject {
 }
 
 /// Returns true if the part of a resource is a collection.
-pub(super) fn is_collection(name: &str) -> bool {
+pub(super) fn is_resource_collection(name: &str) -> bool {
     matches!(
         name,
         "objects"
@@ -89,7 +89,7 @@ pub(super) fn is_collection(name: &str) -> bool {
 
 /// Returns true if the part of a resource is loaded from the service on access, which makes it a coroutine.
 /// Identifiers of the resource, such as its name or key, are not loaded.
-pub(super) fn is_loaded(name: &str) -> bool {
+pub(super) fn is_loaded_on_access(name: &str) -> bool {
     matches!(
         name,
         "accept_ranges"
@@ -142,8 +142,8 @@ pub(super) fn is_loaded(name: &str) -> bool {
 }
 
 /// Returns the kind of response of an operation.
-pub(super) fn operation_answer(operation: &str) -> LibraryObject {
-    streams::operation(operation).map_or(LibraryObject::Answer, LibraryObject::Streamed)
+pub(super) fn operation_response(operation: &str) -> LibraryObject {
+    streams::streaming_operation(operation).map_or(LibraryObject::Answer, LibraryObject::Streamed)
 }
 
 /// Returns the values that awaiting these values gives.
@@ -228,7 +228,7 @@ pub(super) fn item_values<'t>(value: FlowValue<'t>, key: &str) -> Vec<FlowValue<
 }
 
 /// Returns the values of `clients.values()`; `name` is the method's name.
-pub(super) fn elements_by<'t>(name: &str, inner: Vec<FlowValue<'t>>) -> Vec<FlowValue<'t>> {
+pub(super) fn collection_method_values<'t>(name: &str, inner: Vec<FlowValue<'t>>) -> Vec<FlowValue<'t>> {
     match name {
         "values" | "items" | "copy" => vec![FlowValue::Maker(vec![FlowValue::Many(inner)])],
         "get" | "pop" | "setdefault" => vec![FlowValue::Maker(inner)],
@@ -237,7 +237,7 @@ pub(super) fn elements_by<'t>(name: &str, inner: Vec<FlowValue<'t>>) -> Vec<Flow
 }
 
 /// Returns the object that a type's instances are.
-pub(super) fn of_type(path: &str) -> Option<LibraryObject> {
+pub(super) fn object_of_type(path: &str) -> Option<LibraryObject> {
     let last = path.rsplit('.').next().unwrap_or(path);
     let of_types = path.starts_with("types_aiobotocore") || path.starts_with("types_aioboto3");
     let of_sync_types = path.starts_with("mypy_boto3");
@@ -263,7 +263,7 @@ pub(super) fn of_type(path: &str) -> Option<LibraryObject> {
 }
 
 /// Returns the values that a call of an imported name gives.
-pub(super) fn made_by<'t>(path: &str) -> Vec<FlowValue<'t>> {
+pub(super) fn import_call_values<'t>(path: &str) -> Vec<FlowValue<'t>> {
     let one = |thing| vec![FlowValue::Thing(thing)];
     match path {
         "aiobotocore.session.get_session" | "aiobotocore.get_session" => one(LibraryObject::AioSession),
@@ -318,12 +318,12 @@ pub(super) fn made_by<'t>(path: &str) -> Vec<FlowValue<'t>> {
         | "redis.from_url"
         | "redis.Redis.from_url"
         | "paramiko.SSHClient" => one(LibraryObject::Connection),
-        path => of_type(path).map(|thing| vec![FlowValue::Thing(thing)]).unwrap_or_default(),
+        path => object_of_type(path).map(|thing| vec![FlowValue::Thing(thing)]).unwrap_or_default(),
     }
 }
 
 /// Returns the values that a call of a method gives.
-pub(super) fn of_method<'t>(thing: LibraryObject, name: &str) -> Vec<FlowValue<'t>> {
+pub(super) fn method_call_values<'t>(thing: LibraryObject, name: &str) -> Vec<FlowValue<'t>> {
     let one = |thing| vec![FlowValue::Thing(thing)];
     let later = |thing| vec![FlowValue::Coroutine(vec![FlowValue::Thing(thing)])];
     let is_type = name.starts_with(char::is_uppercase);
@@ -349,7 +349,7 @@ pub(super) fn of_method<'t>(thing: LibraryObject, name: &str) -> Vec<FlowValue<'
         (LibraryObject::Client | LibraryObject::ClientContext, "get_waiter") => one(LibraryObject::Waiter),
         (LibraryObject::Client | LibraryObject::ClientContext, "can_paginate" | "__aexit__") => Vec::new(),
         (LibraryObject::Client | LibraryObject::ClientContext, _) if !is_type && !name.starts_with('_') => {
-            later(operation_answer(name))
+            later(operation_response(name))
         }
         (LibraryObject::Paginator, "paginate") => one(LibraryObject::Pages),
         (LibraryObject::Pages, "build_full_result") | (LibraryObject::Waiter, "wait") => {

@@ -21,7 +21,7 @@ pub(super) enum CallbackResult {
 }
 
 /// Returns a type without blanks and with the file's aliases expanded.
-pub(super) fn written_out(model: &FileModel<'_>, node: Node<'_>, names: u32) -> String {
+pub(super) fn expand_type(model: &FileModel<'_>, node: Node<'_>, names: u32) -> String {
     let text = model.text(node);
     let mut out = String::new();
     let mut rest = text.trim_matches(['"', '\'']);
@@ -47,12 +47,12 @@ pub(super) fn written_out(model: &FileModel<'_>, node: Node<'_>, names: u32) -> 
 /// Returns the type that a name is an alias of in this file: another type, or a protocol with a `__call__`.
 fn resolve_alias(model: &FileModel<'_>, name: &str, names: u32) -> Option<String> {
     let root = model.root();
-    let (bound, _) = model.lookup(name, root)?;
+    let (bound, _) = model.find_bindings(name, root)?;
     for bound in bound {
         match bound {
-            FlowBinding::To(value) => return Some(written_out(model, *value, names)),
+            FlowBinding::To(value) => return Some(expand_type(model, *value, names)),
             FlowBinding::Definition(class) if class.kind() == "class_definition" => {
-                let called = model.members(*class, "__call__").find_map(|it| match it {
+                let called = model.member_bindings(*class, "__call__").find_map(|it| match it {
                     FlowBinding::Definition(method) => Some(method),
                     FlowBinding::To(_)
                     | FlowBinding::Part(_)
@@ -62,7 +62,7 @@ fn resolve_alias(model: &FileModel<'_>, name: &str, names: u32) -> Option<String
                     | FlowBinding::Unknown => None,
                 })?;
                 let given = called.child_by_field_name("return_type")?;
-                let given = written_out(model, given, names);
+                let given = expand_type(model, given, names);
                 return Some(match model.is_async(called) {
                     true => format!("Callable[...,Awaitable[{given}]]"),
                     false => format!("Callable[...,{given}]"),
@@ -80,12 +80,12 @@ fn resolve_alias(model: &FileModel<'_>, name: &str, names: u32) -> Option<String
 }
 
 /// Returns the kind of result of the callbacks in a type, or `None` if it contains no callback.
-pub(super) fn result(written: &str) -> Option<CallbackResult> {
+pub(super) fn callback_result(written: &str) -> Option<CallbackResult> {
     let mut found: Option<CallbackResult> = None;
     for (at, _) in written.match_indices("Callable[") {
         let inner = written.get(at + "Callable[".len()..).and_then(before_closing_bracket)?;
         let given = split_outside_brackets(inner, ',').last().copied().unwrap_or_default();
-        let its = of_result(given);
+        let its = classify_result_type(given);
         found = Some(match found {
             Some(other) if other != its => CallbackResult::Mixed,
             Some(_) | None => its,
@@ -94,9 +94,9 @@ pub(super) fn result(written: &str) -> Option<CallbackResult> {
     found
 }
 
-fn of_result(type_text: &str) -> CallbackResult {
+fn classify_result_type(type_text: &str) -> CallbackResult {
     let (mut later, mut plain) = (false, false);
-    for one in alternatives(type_text) {
+    for one in union_alternatives(type_text) {
         let name = one.split('[').next().unwrap_or(one);
         if name.contains("MaybeAwaitable") || name.contains("OrAwaitable") {
             return CallbackResult::Mixed;
@@ -111,7 +111,7 @@ fn of_result(type_text: &str) -> CallbackResult {
 }
 
 /// Returns the alternatives of a type: `A|B`, `Union[A,B]`, `Optional[A]`.
-fn alternatives(type_text: &str) -> Vec<&str> {
+fn union_alternatives(type_text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     for one in split_outside_brackets(type_text, '|') {
         let inside = |name: &str| one.strip_prefix(name).and_then(before_closing_bracket);
@@ -180,7 +180,7 @@ mod tests {
             ("Callable[", None),
             ("str|None", None),
         ] {
-            assert_eq!(result(written), expected, "{written}");
+            assert_eq!(callback_result(written), expected, "{written}");
         }
     }
 }

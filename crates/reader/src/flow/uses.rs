@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use tree_sitter::Node;
 
-use super::model::{FileModel, FlowBinding, children, is_field};
-use super::value::{FlowValue, FlowValues, enclosing_value, last_name};
+use super::model::{FileModel, FlowBinding, is_field, named_children};
+use super::value::{FlowValue, FlowValues, callee_name, outermost_equal_value};
 
 /// Most names through which a context is followed.
 const MAX_HOPS: u32 = 6;
@@ -72,15 +72,15 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
             if named.kind() == "named_expression"
                 && let Some(name) = named.child_by_field_name("name")
             {
-                fate.merge(self.of_target(name, hops));
+                fate.merge(self.uses_of_target(name, hops));
             }
         }
-        let node = enclosing_value(self.model, node);
+        let node = outermost_equal_value(self.model, node);
         let Some(parent) = self.model.parent(node) else { return fate };
         match parent.kind() {
-            "with_item" => fate.merge(self.of_with(parent)),
-            "as_pattern" if is_first(parent, node) => match self.model.parent(parent) {
-                Some(item) if item.kind() == "with_item" => fate.merge(self.of_with(item)),
+            "with_item" => fate.merge(self.uses_in_with(parent)),
+            "as_pattern" if is_first_child(parent, node) => match self.model.parent(parent) {
+                Some(item) if item.kind() == "with_item" => fate.merge(self.uses_in_with(item)),
                 _ => {}
             },
             "await" => fate.used = true,
@@ -88,30 +88,32 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
             "lambda" => fate.returned = true,
             "return_statement" => {
                 fate.returned = true;
-                fate.merge(self.of_returned(parent, hops));
+                fate.merge(self.uses_in_return(parent, hops));
             }
-            "yield" => fate.merge(self.of_yield(parent)),
-            "attribute" if is_field(parent, "object", node) => fate.merge(self.of_attribute(parent, hops)),
-            "argument_list" => fate.merge(self.of_argument(parent, node, None, hops)),
+            "yield" => fate.merge(self.uses_in_yield(parent)),
+            "attribute" if is_field(parent, "object", node) => {
+                fate.merge(self.uses_in_attribute(parent, hops))
+            }
+            "argument_list" => fate.merge(self.uses_in_argument(parent, node, None, hops)),
             "keyword_argument" if is_field(parent, "value", node) => {
                 let name = parent.child_by_field_name("name").map(|it| self.model.text(it));
                 if let Some(arguments) = self.model.parent(parent) {
-                    fate.merge(self.of_argument(arguments, parent, name, hops));
+                    fate.merge(self.uses_in_argument(arguments, parent, name, hops));
                 }
             }
             "assignment" if is_field(parent, "right", node) => {
-                fate.merge(self.of_assignment(parent, hops));
+                fate.merge(self.uses_in_assignment(parent, hops));
             }
             "default_parameter" | "typed_default_parameter" if is_field(parent, "value", node) => {
                 fate.kept = true;
                 if let Some(name) = parent.child_by_field_name("name") {
                     let function = self.model.parent(parent).and_then(|it| self.model.parent(it));
                     let scope = function.unwrap_or(name);
-                    fate.merge(self.of_name(self.model.text(name), scope, hops));
+                    fate.merge(self.uses_of_name(self.model.text(name), scope, hops));
                 }
             }
             // The value is part of a list or tuple, which is then followed.
-            "expression_list" => fate.merge(self.of_part(parent, node, hops)),
+            "expression_list" => fate.merge(self.uses_of_part(parent, node, hops)),
             "list" | "tuple" | "set" | "dictionary" => fate.merge(self.uses_at(parent, hops)),
             "pair" => {
                 if let Some(dictionary) = self.model.parent(parent) {
@@ -124,12 +126,12 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
             | "generator_expression" => fate.merge(self.uses_at(parent, hops)),
             "list_splat" | "dictionary_splat" => {
                 if let Some(arguments) = self.model.parent(parent) {
-                    fate.merge(self.of_argument(arguments, parent, None, hops));
+                    fate.merge(self.uses_in_argument(arguments, parent, None, hops));
                 }
             }
             "for_statement" | "for_in_clause" if is_field(parent, "right", node) => {
                 if let Some(left) = parent.child_by_field_name("left") {
-                    fate.merge(self.of_target(left, hops));
+                    fate.merge(self.uses_of_target(left, hops));
                 }
             }
             "subscript" if is_field(parent, "value", node) => fate.merge(self.uses_at(parent, hops)),
@@ -139,18 +141,18 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
     }
 
     /// Follows one part of `a, b = one, two` in its own name. Elsewhere the list is a tuple.
-    fn of_part(&mut self, list: Node<'t>, node: Node<'t>, hops: u32) -> ContextUses {
+    fn uses_of_part(&mut self, list: Node<'t>, node: Node<'t>, hops: u32) -> ContextUses {
         let left = self.model.parent(list).filter(|it| it.kind() == "assignment");
         let left = left.and_then(|it| it.child_by_field_name("left"));
-        let targets = left.filter(|it| it.kind() == "pattern_list").map(children).unwrap_or_default();
-        let index = children(list).iter().position(|it| it.id() == node.id());
+        let targets = left.filter(|it| it.kind() == "pattern_list").map(named_children).unwrap_or_default();
+        let index = named_children(list).iter().position(|it| it.id() == node.id());
         match index.and_then(|index| targets.get(index)) {
-            Some(target) if targets.len() == children(list).len() => self.of_target(*target, hops),
+            Some(target) if targets.len() == named_children(list).len() => self.uses_of_target(*target, hops),
             _ => self.uses_at(list, hops),
         }
     }
 
-    fn of_with(&self, item: Node<'t>) -> ContextUses {
+    fn uses_in_with(&self, item: Node<'t>) -> ContextUses {
         let statement = self.model.ancestors(item).find(|it| it.kind() == "with_statement");
         let is_async = statement.is_some_and(|it| self.model.is_async(it));
         ContextUses { entered: is_async, used: !is_async, ..ContextUses::default() }
@@ -158,16 +160,16 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
 
     /// Follows a returned value. A fixture's value is used as it is returned, and a property's value as an
     /// attribute.
-    fn of_returned(&mut self, statement: Node<'t>, hops: u32) -> ContextUses {
+    fn uses_in_return(&mut self, statement: Node<'t>, hops: u32) -> ContextUses {
         let mut fate = ContextUses::default();
-        let function = self.model.function_of(statement);
+        let function = self.model.enclosing_function(statement);
         let decorators = self.model.decorators(function);
         if decorators.iter().any(|it| self.model.text(*it).contains("fixture")) {
             fate.used = self.model.is_async(function);
         }
         let name = function.child_by_field_name("name").filter(|_| self.values.is_property(function));
-        if let (Some(name), Some(class)) = (name, self.model.class_around(function)) {
-            for node in self.model.mentions(self.model.text(name)).to_vec() {
+        if let (Some(name), Some(class)) = (name, self.model.enclosing_class(function)) {
+            for node in self.model.identifier_nodes(self.model.text(name)).to_vec() {
                 let used = self.model.parent(node).filter(|it| is_field(*it, "attribute", node));
                 let is_inside = (class.start_byte()..class.end_byte()).contains(&node.start_byte());
                 if let Some(used) = used.filter(|_| is_inside) {
@@ -178,26 +180,28 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         fate
     }
 
-    fn of_yield(&self, node: Node<'t>) -> ContextUses {
-        let function = self.model.function_of(node);
+    fn uses_in_yield(&self, node: Node<'t>) -> ContextUses {
+        let function = self.model.enclosing_function(node);
         let is_generator = self.model.is_async(function) && !self.values.is_context_manager(function);
         // A fixture's client is used before it could be entered.
         ContextUses { returned: !is_generator, kept: is_generator, ..ContextUses::default() }
     }
 
-    fn of_attribute(&mut self, attribute: Node<'t>, hops: u32) -> ContextUses {
-        let name = last_name(self.model, attribute);
+    fn uses_in_attribute(&mut self, attribute: Node<'t>, hops: u32) -> ContextUses {
+        let name = callee_name(self.model, attribute);
         let call = self.model.parent(attribute).filter(|it| is_field(*it, "function", attribute));
         let fate = ContextUses::default();
         match name {
             "__aenter__" => {
-                let is_left = self.is_left_by_hand(attribute);
+                let is_left = self.is_exited_explicitly(attribute);
                 ContextUses { entered: is_left, used: !is_left, ..fate }
             }
             "__aexit__" | "__exit__" => ContextUses { entered: true, ..fate },
             "close" | "aclose" => ContextUses { closed: true, ..fate },
             "values" | "items" | "copy" | "get" | "pop" if call.is_some() => match call {
-                Some(call) if self.values.any_value(call, |value| matches!(value, FlowValue::Many(_))) => {
+                Some(call)
+                    if self.values.may_have_value(call, |value| matches!(value, FlowValue::Many(_))) =>
+                {
                     self.uses_at(call, hops)
                 }
                 Some(call) if name == "get" || name == "pop" => self.uses_at(call, hops),
@@ -211,22 +215,22 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
 
     /// Returns true if the context is left by hand: in the class if it is entered in one, otherwise in the
     /// file.
-    fn is_left_by_hand(&self, entered: Node<'t>) -> bool {
-        let around = self.model.class_around(entered).unwrap_or(self.model.root());
+    fn is_exited_explicitly(&self, entered: Node<'t>) -> bool {
+        let around = self.model.enclosing_class(entered).unwrap_or(self.model.root());
         let within = |node: &&Node<'t>| (around.start_byte()..around.end_byte()).contains(&node.start_byte());
         let leaves = |node: &Node<'t>| {
             let parent = self.model.parent(*node);
             parent.is_some_and(|it| it.kind() == "attribute" && is_field(it, "attribute", *node))
         };
         let ways = ["__aexit__", "push_async_exit", "push_async_callback"];
-        if self.is_closed_by_hand(entered) {
+        if self.is_closed_explicitly(entered) {
             return true;
         }
-        ways.iter().any(|way| self.model.mentions(way).iter().filter(within).any(leaves))
+        ways.iter().any(|way| self.model.identifier_nodes(way).iter().filter(within).any(leaves))
     }
 
     /// Returns true if the entered value is closed somewhere.
-    fn is_closed_by_hand(&self, entered: Node<'t>) -> bool {
+    fn is_closed_explicitly(&self, entered: Node<'t>) -> bool {
         let kept = self.model.ancestors(entered).find(|it| it.kind() == "assignment");
         let kept = kept.and_then(|it| it.child_by_field_name("left")).map(|it| self.model.text(it));
         let closes = |node: &Node<'t>| {
@@ -234,10 +238,11 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
             let object = attribute.and_then(|it| it.child_by_field_name("object"));
             object.is_some_and(|it| Some(self.model.text(it)) == kept)
         };
-        kept.is_some() && ["close", "aclose"].iter().any(|way| self.model.mentions(way).iter().any(closes))
+        kept.is_some()
+            && ["close", "aclose"].iter().any(|way| self.model.identifier_nodes(way).iter().any(closes))
     }
 
-    fn of_argument(
+    fn uses_in_argument(
         &mut self,
         list: Node<'t>,
         argument: Node<'t>,
@@ -247,7 +252,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         let fate = ContextUses::default();
         let Some(call) = self.model.parent(list).filter(|it| it.kind() == "call") else { return fate };
         let Some(callee) = call.child_by_field_name("function") else { return fate };
-        let called = last_name(self.model, callee);
+        let called = callee_name(self.model, callee);
         let lower = called.to_ascii_lowercase();
         let enters = ["enter", "context", "manager", "stack", "wrap", "push_async", "finalize"];
         let is_other = matches!(called, "nullcontext" | "enter_context");
@@ -268,16 +273,16 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
             }
             "append" | "add" | "insert" | "appendleft" | "setdefault" => {
                 let object = callee.child_by_field_name("object");
-                let kept = object.map(|it| self.of_target(it, hops)).unwrap_or_default();
+                let kept = object.map(|it| self.uses_of_target(it, hops)).unwrap_or_default();
                 return ContextUses { passed: true, ..kept };
             }
             _ => {}
         }
         let mut fate = ContextUses { passed: true, ..fate };
-        for value in self.values.of_node(callee) {
+        for value in self.values.node_values(callee) {
             let (function, skipped) = match value {
-                FlowValue::Function(function) => (function, self.is_bound(callee, function)),
-                FlowValue::Class(class) => match self.constructor(class) {
+                FlowValue::Function(function) => (function, self.binds_first_parameter(callee, function)),
+                FlowValue::Class(class) => match self.find_constructor(class) {
                     Some(function) => (function, true),
                     None => continue,
                 },
@@ -290,28 +295,28 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 | FlowValue::Maker(_)
                 | FlowValue::Many(_) => continue,
             };
-            if let Some(parameter) = self.parameter(function, list, argument, name, skipped) {
-                fate.merge(self.of_name(parameter, function, hops));
+            if let Some(parameter) = self.parameter_of_argument(function, list, argument, name, skipped) {
+                fate.merge(self.uses_of_name(parameter, function, hops));
             }
         }
         fate
     }
 
     /// Returns true if the call binds the method's first parameter to its object.
-    fn is_bound(&self, callee: Node<'t>, function: Node<'t>) -> bool {
+    fn binds_first_parameter(&self, callee: Node<'t>, function: Node<'t>) -> bool {
         let first = self.model.parameters(function).first().and_then(|it| self.model.parameter_name(*it));
         callee.kind() == "attribute" && matches!(first, Some("self" | "cls"))
     }
 
-    fn constructor(&self, class: Node<'t>) -> Option<Node<'t>> {
-        let mut made = self.model.members(class, "__init__");
+    fn find_constructor(&self, class: Node<'t>) -> Option<Node<'t>> {
+        let mut made = self.model.member_bindings(class, "__init__");
         made.find_map(
             |bound| if let FlowBinding::Definition(function) = bound { Some(function) } else { None },
         )
     }
 
     /// Returns the parameter that an argument is passed to.
-    fn parameter(
+    fn parameter_of_argument(
         &self,
         function: Node<'t>,
         list: Node<'t>,
@@ -323,45 +328,45 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         match name {
             Some(name) => names.flatten().find(|it| *it == name),
             None => {
-                let index = children(list).iter().position(|it| it.id() == argument.id())?;
+                let index = named_children(list).iter().position(|it| it.id() == argument.id())?;
                 names.skip(usize::from(skipped)).nth(index).flatten()
             }
         }
     }
 
-    fn of_assignment(&mut self, assignment: Node<'t>, hops: u32) -> ContextUses {
+    fn uses_in_assignment(&mut self, assignment: Node<'t>, hops: u32) -> ContextUses {
         let mut fate = ContextUses::default();
         if let Some(left) = assignment.child_by_field_name("left") {
-            fate.merge(self.of_target(left, hops));
+            fate.merge(self.uses_of_target(left, hops));
         }
         // This is the inner assignment of `a = b = …`.
         if let Some(outer) = self.model.parent(assignment).filter(|it| it.kind() == "assignment") {
-            fate.merge(self.of_assignment(outer, hops));
+            fate.merge(self.uses_in_assignment(outer, hops));
         }
         fate
     }
 
     /// Returns the uses of the value that a target stores.
-    fn of_target(&mut self, target: Node<'t>, hops: u32) -> ContextUses {
+    fn uses_of_target(&mut self, target: Node<'t>, hops: u32) -> ContextUses {
         match target.kind() {
             "identifier" => {
                 let name = self.model.text(target);
-                let scope = self.model.lookup(name, target).map(|(_, scope)| scope);
+                let scope = self.model.find_bindings(name, target).map(|(_, scope)| scope);
                 let scope = scope.unwrap_or(self.model.root());
-                let mut fate = self.of_name(name, scope, hops);
+                let mut fate = self.uses_of_name(name, scope, hops);
                 fate.kept |= matches!(scope.kind(), "module" | "class_definition");
                 fate
             }
             "attribute" => {
-                let name = last_name(self.model, target);
+                let name = callee_name(self.model, target);
                 let object = target.child_by_field_name("object");
                 let class = object.and_then(|it| self.model.class_of_self(it));
                 let within = class.unwrap_or(self.model.root());
                 let mut fate = ContextUses { kept: true, ..ContextUses::default() };
-                for node in self.model.mentions(name).to_vec() {
+                for node in self.model.identifier_nodes(name).to_vec() {
                     let used = self.model.parent(node).filter(|it| is_field(*it, "attribute", node));
                     let is_inside = (within.start_byte()..within.end_byte()).contains(&node.start_byte());
-                    if let Some(used) = used.filter(|it| is_inside && !self.is_target(*it)) {
+                    if let Some(used) = used.filter(|it| is_inside && !self.is_binding_target(*it)) {
                         fate.merge(self.uses_at(used, hops));
                     }
                 }
@@ -373,20 +378,20 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 let mut fate = ContextUses { kept: true, ..ContextUses::default() };
                 for used in self.model.nodes_of_kinds(&["subscript"]) {
                     let its = used.child_by_field_name("subscript").map(|it| self.model.text(it));
-                    if its == key && !self.is_target(used) {
+                    if its == key && !self.is_binding_target(used) {
                         fate.merge(self.uses_at(used, hops));
                     }
                 }
                 if let Some(object) = object.filter(|it| it.kind() == "identifier") {
-                    let elsewhere = self.of_target(object, hops);
+                    let elsewhere = self.uses_of_target(object, hops);
                     fate.entered |= elsewhere.entered;
                 }
                 fate
             }
             "pattern_list" | "tuple_pattern" | "list_pattern" | "tuple" | "parenthesized_expression" => {
                 let mut fate = ContextUses::default();
-                for part in children(target) {
-                    fate.merge(self.of_target(part, hops));
+                for part in named_children(target) {
+                    fate.merge(self.uses_of_target(part, hops));
                 }
                 fate
             }
@@ -395,9 +400,9 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
     }
 
     /// Returns the uses of the value that a name of a scope refers to.
-    fn of_name(&mut self, name: &str, scope: Node<'t>, hops: u32) -> ContextUses {
+    fn uses_of_name(&mut self, name: &str, scope: Node<'t>, hops: u32) -> ContextUses {
         let mut fate = ContextUses::default();
-        for used in self.model.mentions(name).to_vec() {
+        for used in self.model.identifier_nodes(name).to_vec() {
             let is_inside = (scope.start_byte()..scope.end_byte()).contains(&used.start_byte());
             let is_part = self.model.parent(used).is_some_and(|it| {
                 is_field(it, "attribute", used)
@@ -409,11 +414,11 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 _ if is_part => continue,
                 _ => used,
             };
-            if !is_inside || self.is_target(node) {
+            if !is_inside || self.is_binding_target(node) {
                 continue;
             }
             let is_own = node.kind() == "attribute"
-                || self.model.lookup(name, node).is_some_and(|(_, found)| found.id() == scope.id());
+                || self.model.find_bindings(name, node).is_some_and(|(_, found)| found.id() == scope.id());
             if is_own {
                 fate.merge(self.uses_at(node, hops));
             }
@@ -422,7 +427,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
     }
 
     /// Returns true if the node binds a name and does not use it.
-    fn is_target(&self, node: Node<'t>) -> bool {
+    fn is_binding_target(&self, node: Node<'t>) -> bool {
         let mut at = node;
         for parent in self.model.ancestors(node) {
             match parent.kind() {
@@ -444,12 +449,16 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
     }
 }
 
-fn is_first(parent: Node<'_>, node: Node<'_>) -> bool {
+fn is_first_child(parent: Node<'_>, node: Node<'_>) -> bool {
     parent.named_child(0).is_some_and(|it| it.id() == node.id())
 }
 
 /// Returns the places of a name within a function, after the place where it is bound.
-pub(super) fn names_after<'t>(model: &FileModel<'t>, name: Node<'t>, function: Node<'t>) -> Vec<Node<'t>> {
-    let all = model.mentions(model.text(name)).iter().copied();
+pub(super) fn name_uses_after<'t>(
+    model: &FileModel<'t>,
+    name: Node<'t>,
+    function: Node<'t>,
+) -> Vec<Node<'t>> {
+    let all = model.identifier_nodes(model.text(name)).iter().copied();
     all.filter(|it| it.start_byte() > name.end_byte() && it.start_byte() < function.end_byte()).collect()
 }

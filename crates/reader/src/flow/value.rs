@@ -7,12 +7,12 @@ use std::collections::{HashMap, HashSet};
 use tree_sitter::Node;
 
 use super::believe;
-use super::model::{FileModel, FlowBinding, WithKind, children, is_field};
+use super::model::{FileModel, FlowBinding, WithKind, is_field, named_children};
 use super::table;
 pub(super) use super::things::LibraryObject;
 use super::things::{
-    await_values, elements_by, enter_values, is_collection, item_values, made_by, of_method, of_type,
-    unpack_value,
+    await_values, collection_method_values, enter_values, import_call_values, is_resource_collection,
+    item_values, method_call_values, object_of_type, unpack_value,
 };
 
 /// Most names and calls through which one value is followed.
@@ -46,7 +46,7 @@ pub(super) enum FlowValue<'t> {
 
 impl<'t> FlowValue<'t> {
     /// Returns the full name of an imported or built-in object.
-    pub(super) fn path(&self) -> Option<&str> {
+    pub(super) fn qualified_name(&self) -> Option<&str> {
         if let Self::Path(path) = self { Some(path) } else { None }
     }
 
@@ -101,18 +101,18 @@ impl<'m, 't> FlowValues<'m, 't> {
     }
 
     /// Returns the values that an expression may have.
-    pub(super) fn of_node(&self, node: Node<'t>) -> Vec<FlowValue<'t>> {
+    pub(super) fn node_values(&self, node: Node<'t>) -> Vec<FlowValue<'t>> {
         self.resolve_values(node, MAX_DEPTH)
     }
 
     /// Returns true if an expression may have a value that matches.
-    pub(super) fn any_value(&self, node: Node<'t>, wanted: impl Fn(&FlowValue<'t>) -> bool) -> bool {
-        self.of_node(node).iter().any(wanted)
+    pub(super) fn may_have_value(&self, node: Node<'t>, wanted: impl Fn(&FlowValue<'t>) -> bool) -> bool {
+        self.node_values(node).iter().any(wanted)
     }
 
     /// Returns true if an expression may be one of these library objects.
-    pub(super) fn is_thing(&self, node: Node<'t>, things: &[LibraryObject]) -> bool {
-        self.any_value(node, |value| matches!(value, FlowValue::Thing(thing) if things.contains(thing)))
+    pub(super) fn may_be_object(&self, node: Node<'t>, things: &[LibraryObject]) -> bool {
+        self.may_have_value(node, |value| matches!(value, FlowValue::Thing(thing) if things.contains(thing)))
     }
 
     fn resolve_values(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
@@ -125,27 +125,27 @@ impl<'m, 't> FlowValues<'m, 't> {
         if !self.active.borrow_mut().insert(node.id()) {
             return Vec::new();
         }
-        let values = self.values_anew(node, depth);
+        let values = self.compute_values(node, depth);
         self.active.borrow_mut().remove(&node.id());
         self.known.borrow_mut().insert(node.id(), (depth, values.clone()));
         values
     }
 
-    fn values_anew(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
+    fn compute_values(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         let Some(depth) = depth.checked_sub(1).filter(|_| self.model.spend_step()) else { return Vec::new() };
         let field = |name: &str| node.child_by_field_name(name);
         let of =
             |node: Option<Node<'t>>| node.map(|node| self.resolve_values(node, depth)).unwrap_or_default();
         let mut values = match node.kind() {
-            "identifier" => self.of_name(node, depth),
-            "attribute" => self.of_attribute(node, depth),
-            "call" => self.of_call(node, depth),
+            "identifier" => self.name_values(node, depth),
+            "attribute" => self.attribute_values(node, depth),
+            "call" => self.call_expression_values(node, depth),
             "await" => await_values(of(node.named_child(0))),
-            "parenthesized_expression" | "expression_list" => of(children(node).first().copied()),
+            "parenthesized_expression" | "expression_list" => of(named_children(node).first().copied()),
             "named_expression" => of(field("value")),
             "lambda" => vec![FlowValue::Function(node)],
             "conditional_expression" => {
-                let parts = children(node);
+                let parts = named_children(node);
                 let ends = parts.first().into_iter().chain(parts.get(2));
                 ends.flat_map(|it| self.resolve_values(*it, depth)).collect()
             }
@@ -154,13 +154,13 @@ impl<'m, 't> FlowValues<'m, 't> {
                 sides.flat_map(|it| self.resolve_values(it, depth)).collect()
             }
             "list" | "tuple" | "set" => {
-                let parts = children(node);
+                let parts = named_children(node);
                 vec![FlowValue::Many(
                     parts.into_iter().flat_map(|it| self.resolve_values(it, depth)).collect(),
                 )]
             }
             "dictionary" => {
-                let pairs = children(node).into_iter().filter_map(|it| it.child_by_field_name("value"));
+                let pairs = named_children(node).into_iter().filter_map(|it| it.child_by_field_name("value"));
                 vec![FlowValue::Many(pairs.flat_map(|it| self.resolve_values(it, depth)).collect())]
             }
             "list_comprehension" | "set_comprehension" | "generator_expression" => {
@@ -179,9 +179,9 @@ impl<'m, 't> FlowValues<'m, 't> {
         values
     }
 
-    fn of_name(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
+    fn name_values(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         let name = self.model.text(node);
-        let Some((bound, _)) = self.model.lookup(name, node) else {
+        let Some((bound, _)) = self.model.find_bindings(name, node) else {
             return vec![FlowValue::Path(name.to_owned())];
         };
         if let Some(class) = self.model.class_of_self(node) {
@@ -210,7 +210,7 @@ impl<'m, 't> FlowValues<'m, 't> {
                 let default = node.child_by_field_name("value").map(|it| self.resolve_values(it, depth));
                 let given: Vec<FlowValue<'t>> =
                     annotated.into_iter().chain(default.unwrap_or_default()).collect();
-                if given.is_empty() { self.given_to(node, depth) } else { given }
+                if given.is_empty() { self.argument_values(node, depth) } else { given }
             }
             FlowBinding::Definition(node) if node.kind() == "class_definition" => {
                 vec![FlowValue::Class(node)]
@@ -224,7 +224,7 @@ impl<'m, 't> FlowValues<'m, 't> {
     }
 
     /// Returns the values that calls in this file pass to a parameter.
-    fn given_to(&self, parameter: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
+    fn argument_values(&self, parameter: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         let model = self.model;
         let parameters = model.parent(parameter).filter(|it| it.kind() == "parameters");
         let function = parameters.and_then(|it| model.parent(it));
@@ -235,19 +235,19 @@ impl<'m, 't> FlowValues<'m, 't> {
         let is_method = all.first().is_some_and(|it| matches!(model.text(*it), "self" | "cls"));
         let Some(index) = all.iter().position(|it| it.id() == parameter.id()) else { return Vec::new() };
         let index = index.saturating_sub(usize::from(is_method));
-        let called = match (model.text(name), model.class_around(function)) {
+        let called = match (model.text(name), model.enclosing_class(function)) {
             ("__init__", Some(class)) => class.child_by_field_name("name").map(|it| model.text(it)),
             (called, _) => Some(called),
         };
         let mut found = Vec::new();
-        for mention in model.mentions(called.unwrap_or_default()).iter().take(MAX_VALUES) {
+        for mention in model.identifier_nodes(called.unwrap_or_default()).iter().take(MAX_VALUES) {
             let callee = match model.parent(*mention) {
                 Some(attribute) if is_field(attribute, "attribute", *mention) => attribute,
                 _ => *mention,
             };
             let call =
                 model.parent(callee).filter(|it| it.kind() == "call" && is_field(*it, "function", callee));
-            let arguments = call.and_then(|it| it.child_by_field_name("arguments")).map(children);
+            let arguments = call.and_then(|it| it.child_by_field_name("arguments")).map(named_children);
             let arguments = arguments.unwrap_or_default();
             let is_own = |it: &&Node<'t>| {
                 it.kind() == "keyword_argument"
@@ -276,11 +276,11 @@ impl<'m, 't> FlowValues<'m, 't> {
     fn annotation_values(&self, annotation: Node<'t>) -> Vec<FlowValue<'t>> {
         let mut found = Vec::new();
         let mut named = |path: &str| {
-            if let Some(thing) = of_type(path) {
+            if let Some(thing) = object_of_type(path) {
                 found.push(FlowValue::Thing(thing));
             }
         };
-        for name in self.model.nodes_in(annotation, &["identifier", "attribute"]) {
+        for name in self.model.nodes_within(annotation, &["identifier", "attribute"]) {
             for value in self.resolve_values(name, 3) {
                 match value {
                     FlowValue::Path(path) => named(&path),
@@ -297,11 +297,11 @@ impl<'m, 't> FlowValues<'m, 't> {
             }
         }
         // The type is written as a string.
-        for text in self.model.nodes_in(annotation, &["string_content"]) {
+        for text in self.model.nodes_within(annotation, &["string_content"]) {
             for name in
                 self.model.text(text).split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.')))
             {
-                let known = self.model.lookup(name, self.model.root());
+                let known = self.model.find_bindings(name, self.model.root());
                 let paths = known.into_iter().flat_map(|(bound, _)| bound.to_vec());
                 for value in paths.flat_map(|bound| self.binding_values(bound, 2)) {
                     if let FlowValue::Path(path) = value {
@@ -313,7 +313,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         found
     }
 
-    fn of_attribute(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
+    fn attribute_values(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         let Some((object, attribute)) =
             node.child_by_field_name("object").zip(node.child_by_field_name("attribute"))
         else {
@@ -327,14 +327,14 @@ impl<'m, 't> FlowValues<'m, 't> {
                 FlowValue::Object(class) | FlowValue::Class(class) => {
                     found.extend(self.member_values(class, name, depth));
                 }
-                FlowValue::Thing(LibraryObject::Resource) if is_collection(name) => {
+                FlowValue::Thing(LibraryObject::Resource) if is_resource_collection(name) => {
                     found.push(FlowValue::Thing(LibraryObject::Collection));
                 }
                 FlowValue::Thing(thing) => found.push(FlowValue::Method(thing, name)),
                 FlowValue::Method(LibraryObject::Resource, "meta") if name == "client" => {
                     found.push(FlowValue::Thing(LibraryObject::Client));
                 }
-                FlowValue::Many(inner) => found.extend(elements_by(name, inner)),
+                FlowValue::Many(inner) => found.extend(collection_method_values(name, inner)),
                 FlowValue::Method(..)
                 | FlowValue::Function(_)
                 | FlowValue::Coroutine(_)
@@ -343,8 +343,8 @@ impl<'m, 't> FlowValues<'m, 't> {
             }
         }
         if found.is_empty() && self.is_client_by_name(object) {
-            let is_one = self.is_aio && believe::is_operation(name);
-            if is_one || believe::is_own_operation(name) {
+            let is_one = self.is_aio && believe::is_operation_name(name);
+            if is_one || believe::is_aws_only_operation(name) {
                 found.push(FlowValue::Method(LibraryObject::Client, name));
             }
         }
@@ -354,18 +354,18 @@ impl<'m, 't> FlowValues<'m, 't> {
     /// Returns true if the names identify an asynchronous client.
     fn is_client_by_name(&self, object: Node<'t>) -> bool {
         let is_plain = matches!(object.kind(), "identifier" | "attribute");
-        is_plain && !self.is_sync && believe::is_client(self.model.text(object))
+        is_plain && !self.is_sync && believe::is_client_name(self.model.text(object))
     }
 
     /// Returns the values of a member of a class of this file, or of one of its bases in this file.
     pub(super) fn member_values(&self, class: Node<'t>, name: &str, depth: u32) -> Vec<FlowValue<'t>> {
         let Some(depth) = depth.checked_sub(1).filter(|_| self.model.spend_step()) else { return Vec::new() };
-        let own: Vec<FlowBinding<'t>> = self.model.members(class, name).collect();
+        let own: Vec<FlowBinding<'t>> = self.model.member_bindings(class, name).collect();
         let mut found = Vec::new();
         for bound in &own {
             match bound {
                 FlowBinding::Definition(method) if self.is_property(*method) => {
-                    found.extend(self.given_by(*method, depth));
+                    found.extend(self.function_return_values(*method, depth));
                 }
                 FlowBinding::To(_)
                 | FlowBinding::Part(_)
@@ -377,7 +377,7 @@ impl<'m, 't> FlowValues<'m, 't> {
             }
         }
         if own.is_empty() {
-            for base in self.bases(class) {
+            for base in self.base_classes(class) {
                 for value in self.resolve_values(base, depth) {
                     match value {
                         FlowValue::Class(base) if base.id() != class.id() => {
@@ -385,7 +385,7 @@ impl<'m, 't> FlowValues<'m, 't> {
                         }
                         FlowValue::Path(path) => {
                             found.extend(
-                                of_type(&path)
+                                object_of_type(&path)
                                     .map(|thing| FlowValue::Method(thing, intern_name(name, self.model))),
                             );
                         }
@@ -406,8 +406,8 @@ impl<'m, 't> FlowValues<'m, 't> {
     }
 
     /// Returns the base classes as written.
-    pub(super) fn bases(&self, class: Node<'t>) -> Vec<Node<'t>> {
-        let all = class.child_by_field_name("superclasses").map(children).unwrap_or_default();
+    pub(super) fn base_classes(&self, class: Node<'t>) -> Vec<Node<'t>> {
+        let all = class.child_by_field_name("superclasses").map(named_children).unwrap_or_default();
         all.into_iter().filter(|it| it.kind() != "keyword_argument").collect()
     }
 
@@ -431,7 +431,7 @@ impl<'m, 't> FlowValues<'m, 't> {
     }
 
     /// Returns the values that a call of a function of this file gives.
-    fn given_by(&self, function: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
+    fn function_return_values(&self, function: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         let yields = self.model.yielded_values(function);
         if !yields.is_empty() {
             let given = yields.into_iter().filter_map(|it| it.named_child(0));
@@ -448,11 +448,11 @@ impl<'m, 't> FlowValues<'m, 't> {
         given
     }
 
-    fn of_call(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
+    fn call_expression_values(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         let Some(callee) = node.child_by_field_name("function") else { return Vec::new() };
-        let arguments = node.child_by_field_name("arguments").map(children).unwrap_or_default();
+        let arguments = node.child_by_field_name("arguments").map(named_children).unwrap_or_default();
         let first = || arguments.first().map(|it| self.resolve_values(*it, depth)).unwrap_or_default();
-        let name = last_name(self.model, callee);
+        let name = callee_name(self.model, callee);
         match name {
             "enter_async_context" => {
                 return vec![FlowValue::Coroutine(enter_values(first(), WithKind::Async))];
@@ -480,7 +480,7 @@ impl<'m, 't> FlowValues<'m, 't> {
             }
             _ => {}
         }
-        if self.is_inherited(callee, name) {
+        if self.is_inherited_from_aio(callee, name) {
             return vec![FlowValue::Coroutine(Vec::new())];
         }
         let callees = self.resolve_values(callee, depth);
@@ -516,7 +516,7 @@ impl<'m, 't> FlowValues<'m, 't> {
                     let given = arguments.get(1).map(|it| self.resolve_values(*it, depth));
                     found.extend(given.unwrap_or_default());
                 }
-                path => found.extend(made_by(path)),
+                path => found.extend(import_call_values(path)),
             }
         }
         if found.is_empty() && !is_known {
@@ -533,7 +533,7 @@ impl<'m, 't> FlowValues<'m, 't> {
 
     /// Returns true if a base class of aiobotocore has a coroutine of this name.
     pub(super) fn inherits_coroutine(&self, class: Node<'t>, name: &str) -> bool {
-        self.bases(class).into_iter().any(|base| {
+        self.base_classes(class).into_iter().any(|base| {
             let base = self.model.text(base);
             table::has_coroutine(base.rsplit('.').next().unwrap_or(base), name)
         })
@@ -541,21 +541,21 @@ impl<'m, 't> FlowValues<'m, 't> {
 
     /// Returns true for a method of the enclosing class that it inherits from aiobotocore and does not
     /// define.
-    fn is_inherited(&self, callee: Node<'t>, name: &str) -> bool {
+    fn is_inherited_from_aio(&self, callee: Node<'t>, name: &str) -> bool {
         let object = callee.child_by_field_name("object").filter(|_| callee.kind() == "attribute");
         let Some(object) = object.map(|it| self.model.text(it)) else { return false };
-        let Some(class) = self.model.class_around(callee) else { return false };
-        let is_own = object == "self" && self.model.members(class, name).next().is_none();
+        let Some(class) = self.model.enclosing_class(callee) else { return false };
+        let is_own = object == "self" && self.model.member_bindings(class, name).next().is_none();
         (is_own || object == "super()") && self.inherits_coroutine(class, name)
     }
 
     /// Returns the values that a call of a value gives.
     fn call_values(&self, value: FlowValue<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         match value {
-            FlowValue::Path(path) => made_by(&path),
-            FlowValue::Function(function) => self.given_by(function, depth),
+            FlowValue::Path(path) => import_call_values(&path),
+            FlowValue::Function(function) => self.function_return_values(function, depth),
             FlowValue::Class(class) => vec![FlowValue::Object(class)],
-            FlowValue::Method(thing, name) => of_method(thing, name),
+            FlowValue::Method(thing, name) => method_call_values(thing, name),
             FlowValue::Maker(values) => values,
             FlowValue::Object(_)
             | FlowValue::Thing(_)
@@ -568,11 +568,11 @@ impl<'m, 't> FlowValues<'m, 't> {
 
 /// Returns a text with the file's lifetime that equals the name.
 fn intern_name<'t>(name: &str, model: &FileModel<'t>) -> &'t str {
-    model.mentions(name).first().map(|it| model.text(*it)).unwrap_or_default()
+    model.identifier_nodes(name).first().map(|it| model.text(*it)).unwrap_or_default()
 }
 
 /// Returns the name of a call: the last name of the called expression.
-pub(super) fn last_name<'t>(model: &FileModel<'t>, callee: Node<'t>) -> &'t str {
+pub(super) fn callee_name<'t>(model: &FileModel<'t>, callee: Node<'t>) -> &'t str {
     match callee.kind() {
         "attribute" => callee.child_by_field_name("attribute").map(|it| model.text(it)).unwrap_or_default(),
         "identifier" => model.text(callee),
@@ -582,12 +582,12 @@ pub(super) fn last_name<'t>(model: &FileModel<'t>, callee: Node<'t>) -> &'t str 
 
 /// Returns the outermost node that has the same value as this one. It goes through parentheses, `or`, `if …
 /// else` and an assignment expression.
-pub(super) fn enclosing_value<'t>(model: &FileModel<'t>, node: Node<'t>) -> Node<'t> {
+pub(super) fn outermost_equal_value<'t>(model: &FileModel<'t>, node: Node<'t>) -> Node<'t> {
     let mut at = node;
     while let Some(parent) = model.parent(at) {
         let carries = match parent.kind() {
             "parenthesized_expression" | "boolean_operator" => true,
-            "conditional_expression" => children(parent).get(1).map(|it| it.id()) != Some(at.id()),
+            "conditional_expression" => named_children(parent).get(1).map(|it| it.id()) != Some(at.id()),
             "named_expression" => is_field(parent, "value", at),
             _ => false,
         };

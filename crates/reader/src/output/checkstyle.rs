@@ -17,7 +17,7 @@ const PREFIXES: [&str; 2] = ["com.puppycrawl.tools.checkstyle.", "eslint.rules."
 /// Reads a report. It does not panic on any bytes.
 pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut collected = DiagnosticCollector::new();
-    let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
+    let Some(text) = decode::decode_document(bytes, &mut collected) else { return collected.finish() };
     let paths = PathResolver::new(input);
     let mut parts = XmlParts::new(&text);
     let (mut file, mut is_seen) = (String::new(), false);
@@ -72,11 +72,11 @@ fn read_error(
     if element.get("severity") == Some("ignore") {
         return;
     }
-    let (line, column) = (element.number("line"), element.number("column"));
+    let (line, column) = (element.numeric_attribute("line"), element.numeric_attribute("column"));
     let written = Some(file).filter(|file| !file.is_empty()).ok_or(PathError::Missing);
     let path = match written.and_then(|file| paths.resolve(file)) {
         Ok(path) => path,
-        Err(error) => return collected.add_unplaced(&error, &format!("line {line}: {error}")),
+        Err(error) => return collected.skip_unplaced_entry(&error, &format!("line {line}: {error}")),
     };
     let range = DiagnosticRange::from_position(line, column, ColumnUnit::CodePoint);
     let message = element.get("message").unwrap_or_default();

@@ -16,7 +16,7 @@ const ALIKE: [&str; 4] = ["gcc", "unix", "phpstan", "govet"];
 /// formats that the tool prints. Without a name the content decides. Returns `None` for an unknown name or
 /// content.
 pub fn choose_format(name: Option<&str>, bytes: &[u8]) -> Option<OutputFormat> {
-    let Some(name) = name else { return recognize_format(bytes).or_else(|| of_lines(bytes)) };
+    let Some(name) = name else { return recognize_format(bytes).or_else(|| detect_line_format(bytes)) };
     let named = OutputFormat::parse(name);
     let found = recognize_format(bytes);
     let tool = named.map_or_else(|| Some(name), |format| format.tool()).filter(|tool| is_tool(tool));
@@ -25,33 +25,36 @@ pub fn choose_format(name: Option<&str>, bytes: &[u8]) -> Option<OutputFormat> {
         // Any tool may print a format that is shared by all tools.
         Some(found) if found.tool().is_none_or(|of| of.eq_ignore_ascii_case(tool)) => Some(found),
         Some(_) | None => named
-            .filter(|named| !named.is_lines())
-            .or_else(|| of_documents(tool, bytes))
-            .or_else(|| best_format(line_formats().filter(|format| has_tool(*format, tool)), bytes).or(named))
-            .or_else(|| lines_of(tool).filter(|_| !begins_document(bytes)))
-            .or_else(|| OutputFormat::all_formats().find(|format| has_tool(*format, tool)))
+            .filter(|named| !named.is_line_based())
+            .or_else(|| detect_document_format(tool, bytes))
+            .or_else(|| {
+                best_format(line_formats().filter(|format| is_format_of_tool(*format, tool)), bytes).or(named)
+            })
+            .or_else(|| tool_line_format(tool).filter(|_| !begins_as_document(bytes)))
+            .or_else(|| OutputFormat::all_formats().find(|format| is_format_of_tool(*format, tool)))
             .or_else(|| OutputFormat::parse(&known::find_tool(tool)?.format)),
     }
 }
 
 /// Returns true if the name is that of a tool with known formats.
 pub fn is_tool(name: &str) -> bool {
-    OutputFormat::all_formats().any(|format| has_tool(format, name)) || known::find_tool(name).is_some()
+    OutputFormat::all_formats().any(|format| is_format_of_tool(format, name))
+        || known::find_tool(name).is_some()
 }
 
-fn has_tool(format: OutputFormat, name: &str) -> bool {
+fn is_format_of_tool(format: OutputFormat, name: &str) -> bool {
     format.tool().is_some_and(|tool| tool.eq_ignore_ascii_case(name.trim()))
 }
 
 fn line_formats() -> impl Iterator<Item = OutputFormat> {
-    OutputFormat::all_formats().filter(|format| format.is_lines())
+    OutputFormat::all_formats().filter(|format| format.is_line_based())
 }
 
 /// Returns the format of a text of lines, if exactly one format understands all of it.
-fn of_lines(bytes: &[u8]) -> Option<OutputFormat> {
+fn detect_line_format(bytes: &[u8]) -> Option<OutputFormat> {
     let sample = bytes.get(..MAX_SAMPLE_BYTES).unwrap_or(bytes);
     let end = if sample.len() < bytes.len() { memchr::memrchr(b'\n', sample)? } else { sample.len() };
-    let text = decode::text(sample.get(..end)?);
+    let text = decode::decode_text(sample.get(..end)?);
     let candidates = line_formats().filter(|format| !ALIKE.contains(&format.as_str()));
     let mut whole = candidates.filter(|format| {
         let DiagnosticReport { diagnostics, problems, other_lines, .. } =
@@ -62,23 +65,23 @@ fn of_lines(bytes: &[u8]) -> Option<OutputFormat> {
 }
 
 /// Returns the shared format in which this tool prints lines.
-fn lines_of(tool: &str) -> Option<OutputFormat> {
+fn tool_line_format(tool: &str) -> Option<OutputFormat> {
     OutputFormat::parse(&known::find_tool(tool)?.lines)
 }
 
 /// Returns true if the text begins as JSON or XML.
-fn begins_document(bytes: &[u8]) -> bool {
+fn begins_as_document(bytes: &[u8]) -> bool {
     bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| b"[{<".contains(byte))
 }
 
 /// Returns the tool's format for a document that does not reveal its format, such as an empty list. Returns
 /// `None` for plain text.
-fn of_documents(tool: &str, bytes: &[u8]) -> Option<OutputFormat> {
-    if !begins_document(bytes) {
+fn detect_document_format(tool: &str, bytes: &[u8]) -> Option<OutputFormat> {
+    if !begins_as_document(bytes) {
         return None;
     }
-    let mut documents =
-        OutputFormat::all_formats().filter(|format| has_tool(*format, tool) && !format.is_lines());
+    let mut documents = OutputFormat::all_formats()
+        .filter(|format| is_format_of_tool(*format, tool) && !format.is_line_based());
     documents.find(|format| read_output(*format, bytes, &OutputContext::default()).problems.is_empty())
 }
 

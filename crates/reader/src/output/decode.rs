@@ -7,7 +7,10 @@ use crate::output::report::{DiagnosticCollector, MAX_INPUT_BYTES, ProblemKind};
 
 /// Returns the text of a JSON or XML document. Returns `None`, with a problem, if it has more than
 /// [`MAX_INPUT_BYTES`], because a cut document is another document.
-pub(crate) fn document<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollector) -> Option<Cow<'a, str>> {
+pub(crate) fn decode_document<'a>(
+    bytes: &'a [u8],
+    collected: &mut DiagnosticCollector,
+) -> Option<Cow<'a, str>> {
     if bytes.len() > MAX_INPUT_BYTES {
         let (size, most) = (bytes.len(), MAX_INPUT_BYTES);
         collected.add_problem(
@@ -16,14 +19,14 @@ pub(crate) fn document<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollector)
         );
         return None;
     }
-    Some(text(bytes))
+    Some(decode_text(bytes))
 }
 
 /// Returns the text of an output whose lines are independent: the whole lines of the first
 /// [`MAX_INPUT_BYTES`], with a problem if there are more.
-pub(crate) fn lines<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollector) -> Cow<'a, str> {
+pub(crate) fn decode_lines<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollector) -> Cow<'a, str> {
     let Some(kept) = bytes.get(..MAX_INPUT_BYTES).filter(|kept| kept.len() < bytes.len()) else {
-        return text(bytes);
+        return decode_text(bytes);
     };
     let (size, most) = (bytes.len(), MAX_INPUT_BYTES);
     collected.add_problem(
@@ -33,12 +36,12 @@ pub(crate) fn lines<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollector) ->
     // In UTF-16 of either order a line feed has this byte too. At most one character is cut, which becomes
     // U+FFFD.
     let end = memchr::memrchr(b'\n', kept).map_or(0, |at| at + 1);
-    text(kept.get(..end).unwrap_or_default())
+    decode_text(kept.get(..end).unwrap_or_default())
 }
 
 /// Decodes bytes as text without a byte order mark. UTF-16 is recognised, because PowerShell writes it.
 /// Otherwise the text is UTF-8, with U+FFFD in place of invalid bytes.
-pub fn text(bytes: &[u8]) -> Cow<'_, str> {
+pub fn decode_text(bytes: &[u8]) -> Cow<'_, str> {
     let is_marked = bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF");
     if is_marked && let Some(text) = DecodedContent::from_bytes(bytes.to_vec()).into_text() {
         let text = String::from_utf8_lossy(&text).into_owned();

@@ -29,7 +29,7 @@ static TOTALS: LazyLock<Option<Regex>> =
 /// # Errors
 ///
 /// The document is not JSON, or not of this form.
-pub(crate) fn document<'de, T: Deserialize<'de>>(
+pub(crate) fn parse_document<'de, T: Deserialize<'de>>(
     text: &'de str,
     collected: &mut DiagnosticCollector,
 ) -> serde_json::Result<T> {
@@ -41,10 +41,10 @@ pub(crate) fn document<'de, T: Deserialize<'de>>(
         match TOTALS.as_ref().and_then(|totals| totals.captures(line)) {
             Some(groups) => {
                 if let Some(total) = groups.name("total").and_then(|total| total.as_str().parse().ok()) {
-                    collected.expect_total(total);
+                    collected.record_expected_total(total);
                 }
             }
-            None => collected.other_line(line),
+            None => collected.record_other_line(line),
         }
     }
     Ok(document)

@@ -27,10 +27,10 @@ impl<'a> FileNames<'a> {
     }
 
     /// Returns the file that matches the longest end of a path, or `None` if no file or several files match.
-    pub(crate) fn longest_end(&self, path: &RepoPath) -> Option<RepoPath> {
+    pub(crate) fn match_longest_suffix(&self, path: &RepoPath) -> Option<RepoPath> {
         let mut rest = path.as_bytes();
         loop {
-            let named: Vec<&RepoPath> = self.with_end(rest);
+            let named: Vec<&RepoPath> = self.files_with_suffix(rest);
             match named.as_slice() {
                 [one] => return Some((*one).clone()),
                 [] => rest = rest.split_at_checked(memchr::memchr(b'/', rest)? + 1)?.1,
@@ -45,20 +45,20 @@ impl<'a> FileNames<'a> {
         }
     }
 
-    /// Works as [`Self::longest_end`], for a path as text.
-    pub(crate) fn longest_end_of(&self, path: &str) -> Option<RepoPath> {
-        self.longest_end(&RepoPath::from_text(path.trim_start_matches('/')))
+    /// Works as [`Self::match_longest_suffix`], for a path as text.
+    pub(crate) fn match_longest_text_suffix(&self, path: &str) -> Option<RepoPath> {
+        self.match_longest_suffix(&RepoPath::from_text(path.trim_start_matches('/')))
     }
 
     /// Returns the only file whose path ends with this whole path.
-    pub(crate) fn whole_end_of(&self, path: &str) -> Option<RepoPath> {
-        match self.with_end(path.as_bytes()).as_slice() {
+    pub(crate) fn match_whole_suffix(&self, path: &str) -> Option<RepoPath> {
+        match self.files_with_suffix(path.as_bytes()).as_slice() {
             [one] => Some((*one).clone()),
             _ => None,
         }
     }
 
-    fn with_end(&self, end: &[u8]) -> Vec<&'a RepoPath> {
+    fn files_with_suffix(&self, end: &[u8]) -> Vec<&'a RepoPath> {
         let name = end.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let has_end = |file: &&&RepoPath| {
             let before = file.as_bytes().strip_suffix(end);

@@ -104,7 +104,7 @@ impl<'a> FindingMapper<'a> {
         let is_short = |fix: &&ToolFix| fix.edits.len() <= MAX_SUGGESTED_EDITS;
         let suggestion = diagnostic.fixes.iter().filter(is_short).find_map(|fix| {
             let edits = resolve_fix(fix, &diagnostic.path, self.file).ok()?;
-            let suggestion = whole_lines(self.file, first, last, &edits)?;
+            let suggestion = edited_lines(self.file, first, last, &edits)?;
             // A suggestion never contains a secret.
             (self.hide_secrets(&suggestion) == suggestion).then_some(SuggestedFix { replacement: suggestion })
         });
@@ -135,7 +135,7 @@ impl<'a> FindingMapper<'a> {
     }
 
     fn hide_secrets(&self, text: &str) -> String {
-        self.quoted.hide_in(text)
+        self.quoted.hide_secrets(text)
     }
 
     /// Returns the lines of a range, or an empty text for the whole file.
@@ -145,7 +145,7 @@ impl<'a> FindingMapper<'a> {
         }
         let lines = self.file.line_index();
         let focus =
-            self.file.byte_range(range).map_or_else(|_| lines.range(first).start, |found| found.start);
+            self.file.byte_range(range).map_or_else(|_| lines.line_range(first).start, |found| found.start);
         let shown = render_snippet(lines, first, last, focus, &SecretRanges::default());
         let shown = shown.strip_prefix('\u{feff}').unwrap_or(&shown);
         let is_unseen = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
@@ -169,7 +169,7 @@ pub fn map_diagnostic(
 
 impl DiagnosticMapping {
     fn severity(&self, diagnostic: &Diagnostic, rule: &str) -> Severity {
-        let of_tool = || self.severities.get(tool_of(rule));
+        let of_tool = || self.severities.get(tool_in_rule_name(rule));
         let set = self.severities.get(rule).or_else(of_tool).copied();
         let of_level = || match diagnostic.level {
             DiagnosticLevel::Error => self.levels.error,
@@ -182,7 +182,7 @@ impl DiagnosticMapping {
 
     fn category(&self, diagnostic: &Diagnostic, rule: &str) -> DefectCategory {
         let by_tag = || diagnostic.tags.iter().find_map(|tag| self.categories.get(tag));
-        let by_tool = || self.categories.get(tool_of(rule));
+        let by_tool = || self.categories.get(tool_in_rule_name(rule));
         let found = self.categories.get(rule).or_else(by_tag).or_else(by_tool);
         let of_known = |tool: &'static KnownTool| tool.category(diagnostic.rule.as_deref());
         found
@@ -195,10 +195,10 @@ impl DiagnosticMapping {
 /// Returns the name of a tool as it appears in findings.
 pub fn tool_name(tool: &str) -> String {
     let name = rule_name(tool, None, &DiagnosticMapping::default().reserved);
-    tool_of(&name).to_owned()
+    tool_in_rule_name(&name).to_owned()
 }
 
-fn tool_of(rule: &str) -> &str {
+fn tool_in_rule_name(rule: &str) -> &str {
     rule.split_once('/').map_or(rule, |(tool, _)| tool)
 }
 
@@ -238,7 +238,7 @@ fn sanitize_word(text: &str) -> String {
 
 /// Returns a message as a title.
 fn finding_title(message: &str) -> String {
-    let mut title = text::line_without_escapes(message, MAX_TITLE_CHARS);
+    let mut title = text::strip_line_escapes(message, MAX_TITLE_CHARS);
     if title.len() > MAX_TITLE_BYTES {
         title.truncate(title.floor_char_boundary(MAX_TITLE_BYTES - '…'.len_utf8()));
         title.push('…');
@@ -260,7 +260,7 @@ fn finding_body(diagnostic: &Diagnostic, tool: Option<&KnownTool>) -> String {
         }
         (None, Some(_) | None) => {}
     }
-    let page = || tool?.page(diagnostic.rule.as_deref()?);
+    let page = || tool?.rule_page_url(diagnostic.rule.as_deref()?);
     parts.extend(diagnostic.rule_page.clone().or_else(page).map(|page| format!("<{page}>")));
     parts.join("\n\n")
 }
@@ -268,9 +268,9 @@ fn finding_body(diagnostic: &Diagnostic, tool: Option<&KnownTool>) -> String {
 /// Returns the lines after the edits, without the last line end; empty if the lines are deleted. Returns
 /// `None` if an edit is outside of the lines or removes their last line end. Also returns `None` if only
 /// blanks remain, which a suggestion cannot express.
-fn whole_lines(file: &FileText<'_>, first: u32, last: u32, edits: &[ByteEdit]) -> Option<String> {
-    let start = if first == 1 { file.bom_length() } else { file.line_index().range(first).start };
-    let (content_end, end) = (file.line_index().range(last).end, file.line_end(last));
+fn edited_lines(file: &FileText<'_>, first: u32, last: u32, edits: &[ByteEdit]) -> Option<String> {
+    let start = if first == 1 { file.bom_length() } else { file.line_index().line_range(first).start };
+    let (content_end, end) = (file.line_index().line_range(last).end, file.line_end_offset(last));
     let text = |range: std::ops::Range<usize>| std::str::from_utf8(file.bytes().get(range)?).ok();
     let (mut fixed, mut at) = (String::new(), start);
     for edit in edits {

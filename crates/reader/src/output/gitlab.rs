@@ -65,12 +65,12 @@ struct GitlabContent {
 /// Reads a report. It does not panic on any bytes.
 pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut collected = DiagnosticCollector::new();
-    let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
+    let Some(text) = decode::decode_document(bytes, &mut collected) else { return collected.finish() };
     let paths = PathResolver::new(input);
     let read = entries::for_each_entry(&text, |index, entry| {
         match serde_json::from_str::<GitlabIssue>(entry.get()) {
             Ok(entry) => read_issue(index, entry, &paths, input, &mut collected),
-            Err(error) => collected.leave_out(ProblemKind::Entry, &format!("entry {index}: {error}")),
+            Err(error) => collected.add_skipped_entry(ProblemKind::Entry, &format!("entry {index}: {error}")),
         }
         ControlFlow::Continue(())
     });
@@ -94,7 +94,7 @@ fn read_issue(
     let written = location.as_ref().and_then(|location| location.path.as_deref());
     let path = match written.ok_or(PathError::Missing).and_then(|path| paths.resolve(path)) {
         Ok(path) => path,
-        Err(error) => return collected.add_unplaced(&error, &format!("entry {index}: {error}")),
+        Err(error) => return collected.skip_unplaced_entry(&error, &format!("entry {index}: {error}")),
     };
     let engine = entry.engine_name.filter(|name| !name.trim().is_empty());
     let tool = engine.unwrap_or_else(|| input.tool_or("gitlab").to_owned());

@@ -95,7 +95,7 @@ struct JunitSuite {
 /// Reads a report. It does not panic on any bytes.
 pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut collected = DiagnosticCollector::new();
-    let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
+    let Some(text) = decode::decode_document(bytes, &mut collected) else { return collected.finish() };
     let places = FailurePlaces { paths: PathResolver::new(input), files: FileNames::new(input.files) };
     let mut parts = XmlParts::new(&text);
     let (mut suites, mut case, mut failure): (Vec<JunitSuite>, _, Option<JunitFailure>) =
@@ -159,11 +159,11 @@ fn read_suite(element: &XmlElement, outer: Option<&JunitSuite>) -> JunitSuite {
 }
 
 fn read_case(element: &XmlElement, suite: Option<&JunitSuite>) -> JunitCase {
-    let line = element.number("line");
+    let line = element.numeric_attribute("line");
     let has_line = element.get("line").is_some();
     // A test case may contain any number of failures.
     let name = |attribute: &str| {
-        text::line_without_escapes(element.get(attribute).unwrap_or_default(), MAX_NAME_CHARS)
+        text::strip_line_escapes(element.get(attribute).unwrap_or_default(), MAX_NAME_CHARS)
     };
     JunitCase {
         name: name("name"),
@@ -181,7 +181,7 @@ fn read_failure(element: &XmlElement) -> JunitFailure {
         message: element.get("message").unwrap_or_default().to_owned(),
         kind: element.get("type").unwrap_or_default().to_owned(),
         file: file_attribute(element),
-        line: element.number("line"),
+        line: element.numeric_attribute("line"),
         text: String::new(),
     }
 }
@@ -212,9 +212,9 @@ fn report_failure(
     let (path, line) = match linted.unwrap_or_else(|| places.test_place(case, failure)) {
         Ok(place) => place,
         Err(PathError::Missing) => {
-            return collected.leave_out(ProblemKind::Place, &format!("{name}: no place of the tree"));
+            return collected.add_skipped_entry(ProblemKind::Place, &format!("{name}: no place of the tree"));
         }
-        Err(error) => return collected.add_unplaced(&error, &format!("{name}: {error}")),
+        Err(error) => return collected.skip_unplaced_entry(&error, &format!("{name}: {error}")),
     };
     let first = |text: &str| text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
     let reason = first(&failure.message).or_else(|| first(&failure.text));
@@ -265,7 +265,7 @@ impl FailurePlaces<'_> {
     fn test_place(&self, case: &JunitCase, failure: &JunitFailure) -> FailurePlace {
         let mut wrong = PathError::Missing;
         let mut known = |file: &Option<String>| match self.paths.resolve(file.as_deref()?) {
-            Ok(path) => Some(self.files.longest_end(&path).unwrap_or(path)),
+            Ok(path) => Some(self.files.match_longest_suffix(&path).unwrap_or(path)),
             Err(error) => {
                 wrong = error;
                 None
@@ -275,10 +275,10 @@ impl FailurePlaces<'_> {
         if let Some(path) = known(&failure.file) {
             return Ok((path, failure.line));
         }
-        let own = own.or_else(|| self.of_class(&case.class));
+        let own = own.or_else(|| self.find_class_file(&case.class));
         let texts = [failure.message.as_str(), failure.text.as_str()];
         let in_text: Vec<(RepoPath, u32)> =
-            texts.iter().flat_map(|text| self.in_text(text, &case.class)).take(MAX_PLACES).collect();
+            texts.iter().flat_map(|text| self.places_in_text(text, &case.class)).take(MAX_PLACES).collect();
         if let Some(path) = own {
             let last = in_text.into_iter().rfind(|(known, _)| *known == path);
             return Ok(last.unwrap_or((path, case.line)));
@@ -287,7 +287,7 @@ impl FailurePlaces<'_> {
     }
 
     /// Returns the places in a text, in its order: those with a path, and frames of the Java machine.
-    fn in_text(&self, text: &str, class: &str) -> Vec<(RepoPath, u32)> {
+    fn places_in_text(&self, text: &str, class: &str) -> Vec<(RepoPath, u32)> {
         let mut found: Vec<(usize, RepoPath, u32)> = Vec::new();
         for place in PLACE.captures_iter(text).take(MAX_PLACES) {
             let one = |names: [&str; 3]| names.into_iter().find_map(|name| place.name(name));
@@ -304,7 +304,7 @@ impl FailurePlaces<'_> {
             };
             let package = class.as_str().rsplit_once('.').map_or("", |(package, _)| package);
             let path = format!("{}/{}", package.replace('.', "/"), file.as_str());
-            if let (Some(path), Ok(line)) = (self.files.whole_end_of(&path), line.as_str().parse()) {
+            if let (Some(path), Ok(line)) = (self.files.match_whole_suffix(&path), line.as_str().parse()) {
                 found.push((class.start(), path, line));
             }
         }
@@ -317,16 +317,16 @@ impl FailurePlaces<'_> {
     fn find_file(&self, file: &str, class: &str) -> Option<RepoPath> {
         let has_folder = file.contains(['/', '\\']);
         if !has_folder && class.contains('/') && !self.files.is_empty() {
-            return self.files.longest_end_of(&format!("{class}/{file}"));
+            return self.files.match_longest_text_suffix(&format!("{class}/{file}"));
         }
         let path = self.paths.resolve(file).ok()?;
-        Some(self.files.longest_end(&path).unwrap_or(path))
+        Some(self.files.match_longest_suffix(&path).unwrap_or(path))
     }
 
     /// Returns the file of a class of the Java machine (`com.acme.CartTest$Inner`).
-    fn of_class(&self, class: &str) -> Option<RepoPath> {
+    fn find_class_file(&self, class: &str) -> Option<RepoPath> {
         let outer = class.split('$').next().filter(|outer| outer.contains('.'))?.replace('.', "/");
-        CLASS_ENDINGS.iter().find_map(|ending| self.files.whole_end_of(&format!("{outer}.{ending}")))
+        CLASS_ENDINGS.iter().find_map(|ending| self.files.match_whole_suffix(&format!("{outer}.{ending}")))
     }
 }
 

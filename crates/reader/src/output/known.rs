@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use crate::output::format::{NamedFormat, OutputContext};
-use crate::output::json::reading::begins_with_marks;
+use crate::output::json::reading::is_json_with_marks;
 use crate::output::json::{cargo, go, python, ruby, script, search, secrets, shell, sql};
 use crate::output::patterns::table;
 use crate::output::report::DiagnosticReport;
@@ -19,7 +19,7 @@ pub mod tool;
 pub use sign::{SignTarget, ToolSign};
 pub use tool::{
     FILES, FetchedFolder, KnownTool, OutputStream, SIGN, SignOptions, ToolSeverities, fill_arguments,
-    is_silent,
+    is_empty_without_findings,
 };
 
 /// Table of the tools.
@@ -46,13 +46,13 @@ macro_rules! lines {
 macro_rules! json {
     ($name:literal, $tool:literal, $read:path, $bracket:literal, [$($mark:literal),*]) => {
         NamedFormat { name: $name, tool: $tool, read: $read,
-            is: |bytes| begins_with_marks(bytes, $bracket, &[$($mark),*]), is_lines: false }
+            is: |bytes| is_json_with_marks(bytes, $bracket, &[$($mark),*]), is_lines: false }
     };
 }
 
 /// Formats of single tools, by name.
 pub static NAMED: &[NamedFormat] = &[
-    json!("ast-grep-json", "ast-grep", search::ast_grep, b'{', ["\"byteOffset\"", "\"metaVariables\""]),
+    json!("ast-grep-json", "ast-grep", search::read_ast_grep, b'{', ["\"byteOffset\"", "\"metaVariables\""]),
     json!(
         "bandit-json",
         "bandit",
@@ -65,7 +65,7 @@ pub static NAMED: &[NamedFormat] = &[
     json!(
         "detect-secrets-json",
         "detect-secrets",
-        secrets::detect_secrets,
+        secrets::read_detect_secrets,
         b'{',
         ["\"plugins_used\"", "\"version\""]
     ),

@@ -20,7 +20,7 @@ impl OutputFormat {
     }
 
     /// Returns true if the format is lines of text.
-    pub fn is_lines(self) -> bool {
+    pub fn is_line_based(self) -> bool {
         match self {
             Self::Named(named) => named.is_lines,
             Self::Sarif | Self::Rdjson | Self::Rdjsonl | Self::Checkstyle | Self::Gitlab | Self::Junit => {

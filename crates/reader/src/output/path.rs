@@ -62,9 +62,9 @@ impl PathResolver {
     /// Creates a resolver with the known roots and folder. A root that is not an absolute path is ignored.
     pub fn new(input: &OutputContext<'_>) -> Self {
         let mut roots: Vec<AbsolutePath> =
-            input.roots.iter().filter_map(|root| AbsolutePath::of_text(root.as_bytes())).collect();
+            input.roots.iter().filter_map(|root| AbsolutePath::from_text(root.as_bytes())).collect();
         roots.sort_by_key(|root| std::cmp::Reverse(root.parts.len()));
-        let folder = input.folder.filter(|folder| folder.is_inside());
+        let folder = input.folder.filter(|folder| folder.stays_within_folder());
         let folder =
             folder.map(|folder| folder.as_bytes().split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect());
         let unusual = input.unusual.iter().cloned().collect();
@@ -73,7 +73,7 @@ impl PathResolver {
 
     /// Adds a root that the output itself names, unless another one is known for certain or it is the root of
     /// a file system.
-    pub fn learn_root(&mut self, root: AbsolutePath) {
+    pub fn add_root(&mut self, root: AbsolutePath) {
         if (self.roots.is_empty() || self.is_foreign) && !root.parts.is_empty() {
             self.roots.push(root);
         }
@@ -86,17 +86,17 @@ impl PathResolver {
     /// The path is not a file of the tree.
     pub fn resolve(&self, text: &str) -> Result<RepoPath, PathError> {
         if let Some(path) = self
-            .find_unusual(text.as_bytes())
-            .or_else(|| self.find_unusual(RepoPath::from_text(text).as_bytes()))
+            .find_unusual_name(text.as_bytes())
+            .or_else(|| self.find_unusual_name(RepoPath::from_text(text).as_bytes()))
         {
             return Ok(path);
         }
-        if is_file_address(text) { self.resolve_uri(text) } else { self.resolve_bytes(text.as_bytes(), text) }
+        if is_file_uri(text) { self.resolve_uri(text) } else { self.resolve_bytes(text.as_bytes(), text) }
     }
 
     /// Returns the file with this unusual name, from the folder or the root. Separators, drives and schemes
     /// in it are part of the name.
-    pub fn find_unusual(&self, name: &[u8]) -> Option<RepoPath> {
+    pub fn find_unusual_name(&self, name: &[u8]) -> Option<RepoPath> {
         let below = [self.folder.join(&b'/').as_slice(), b"/", name].concat();
         let find = |name: &[u8]| self.unusual.get(&RepoPath::from_bytes(name)).cloned();
         if self.unusual.is_empty() { None } else { find(&below).or_else(|| find(name)) }
@@ -112,11 +112,11 @@ impl PathResolver {
         if uri.len() > MAX_PATH_BYTES {
             return Err(PathError::TooLong);
         }
-        let decoded = percent_decoded(uri.as_bytes());
-        if let Some(path) = self.find_unusual(&decoded) {
+        let decoded = percent_decode(uri.as_bytes());
+        if let Some(path) = self.find_unusual_name(&decoded) {
             return Ok(path);
         }
-        let path = if is_file_address(uri) { file_path(uri) } else { decoded };
+        let path = if is_file_uri(uri) { decode_file_uri(uri) } else { decoded };
         self.resolve_bytes(&path, uri)
     }
 
@@ -133,7 +133,7 @@ impl PathResolver {
     ) -> Result<RepoPath, PathError> {
         let outside = || PathError::Outside(written.to_owned());
         let parts = join_parts(base.parts.clone(), relative).ok_or_else(outside)?;
-        self.in_tree(AbsolutePath { volume: base.volume.clone(), parts }, written)
+        self.path_in_tree(AbsolutePath { volume: base.volume.clone(), parts }, written)
     }
 
     /// Resolves `relative` below `base`, a folder that is relative itself, both decoded; `written` names it
@@ -162,13 +162,13 @@ impl PathResolver {
         if path.len() > MAX_PATH_BYTES {
             return Err(PathError::TooLong);
         }
-        if let Some(absolute) = AbsolutePath::of_text(path) {
-            return self.in_tree(absolute, written);
+        if let Some(absolute) = AbsolutePath::from_text(path) {
+            return self.path_in_tree(absolute, written);
         }
         self.resolve_relative(b"", path, written)
     }
 
-    fn in_tree(&self, absolute: AbsolutePath, written: &str) -> Result<RepoPath, PathError> {
+    fn path_in_tree(&self, absolute: AbsolutePath, written: &str) -> Result<RepoPath, PathError> {
         if self.roots.is_empty() {
             return Err(PathError::NoRoot(written.to_owned()));
         }
@@ -180,7 +180,7 @@ impl PathResolver {
 impl AbsolutePath {
     /// Parses an absolute path written as text: with one separator at its beginning, with a drive, or with a
     /// host. Returns `None` for a relative path, or one that climbs above the root.
-    fn of_text(path: &[u8]) -> Option<Self> {
+    fn from_text(path: &[u8]) -> Option<Self> {
         let is_separator = |byte: &u8| matches!(byte, b'/' | b'\\');
         // This prefix is the Windows form for long paths.
         let path = path.strip_prefix(br"\\?\").unwrap_or(path);
@@ -202,12 +202,12 @@ impl AbsolutePath {
     }
 
     /// Parses an absolute path written as a `file:` address or as text. Returns `None` for anything else.
-    pub fn of_uri(uri: &str) -> Option<Self> {
+    pub fn from_uri(uri: &str) -> Option<Self> {
         if uri.len() > MAX_PATH_BYTES {
             return None;
         }
-        let path = if is_file_address(uri) { file_path(uri) } else { percent_decoded(uri.as_bytes()) };
-        Self::of_text(&path)
+        let path = if is_file_uri(uri) { decode_file_uri(uri) } else { percent_decode(uri.as_bytes()) };
+        Self::from_text(&path)
     }
 
     /// Appends a decoded relative path. Returns `None` if the result climbs above the root.
@@ -245,17 +245,17 @@ pub fn unusual_names<'a>(files: impl Iterator<Item = &'a RepoPath>) -> Vec<RepoP
             RepoPath::from_text(text) == *path && plain.resolve(text).is_ok_and(|found| found == *path)
         })
     };
-    files.filter(|path| path.may_be_written() && !is_usual(path)).cloned().collect()
+    files.filter(|path| path.is_safe_to_write() && !is_usual(path)).cloned().collect()
 }
 
 /// Guesses the root of the tree on the machine where a tool ran from paths outside of every known root. The
 /// result is the folder below which most of them name a file of the tree; of each path the longest matching
 /// end counts. Returns `None` without a match, or if two folders match equally often.
-pub fn root_of(outside: &[String], is_file: impl Fn(&RepoPath) -> bool) -> Option<String> {
+pub fn guess_root(outside: &[String], is_file: impl Fn(&RepoPath) -> bool) -> Option<String> {
     let mut files: BTreeMap<AbsolutePath, usize> = BTreeMap::new();
     let paths: BTreeSet<&String> = outside.iter().collect();
     for path in paths {
-        let Some(path) = AbsolutePath::of_uri(path).filter(|path| path.parts.len() <= MAX_PARTS) else {
+        let Some(path) = AbsolutePath::from_uri(path).filter(|path| path.parts.len() <= MAX_PARTS) else {
             continue;
         };
         let above = (0..path.parts.len()).find_map(|at| {
@@ -275,30 +275,32 @@ pub fn root_of(outside: &[String], is_file: impl Fn(&RepoPath) -> bool) -> Optio
 }
 
 /// Returns true for an address of the scheme `file`.
-fn is_file_address(text: &str) -> bool {
+fn is_file_uri(text: &str) -> bool {
     text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"))
 }
 
 /// Returns the decoded path of a `file:` address (RFC 8089). It may have no host, the local host, the host of
 /// a share, or a drive as its host, as some tools write it.
-fn file_path(uri: &str) -> Vec<u8> {
+fn decode_file_uri(uri: &str) -> Vec<u8> {
     let rest = uri.get(5..).unwrap_or_default();
-    let Some(after) = rest.strip_prefix("//") else { return drive_first(percent_decoded(rest.as_bytes())) };
+    let Some(after) = rest.strip_prefix("//") else {
+        return strip_slash_before_drive(percent_decode(rest.as_bytes()));
+    };
     let (host, path) =
         after.split_at_checked(after.find(['/', '\\']).unwrap_or(after.len())).unwrap_or_default();
-    let path = percent_decoded(path.as_bytes());
+    let path = percent_decode(path.as_bytes());
     let is_drive = matches!(host.as_bytes(), [drive, b':'] if drive.is_ascii_alphabetic());
     if is_drive {
         [host.as_bytes(), &path].concat()
     } else if host.is_empty() || host.eq_ignore_ascii_case("localhost") {
-        drive_first(path)
+        strip_slash_before_drive(path)
     } else {
         [br"\\", host.as_bytes(), &path].concat()
     }
 }
 
 /// Converts `/c:/x` to `c:/x`.
-fn drive_first(path: Vec<u8>) -> Vec<u8> {
+fn strip_slash_before_drive(path: Vec<u8>) -> Vec<u8> {
     match path.as_slice() {
         [b'/' | b'\\', drive, b':' | b'|', rest @ ..] if drive.is_ascii_alphabetic() => {
             [&[*drive, b':'][..], rest].concat()
@@ -334,11 +336,11 @@ fn join_parts(mut parts: Vec<Vec<u8>>, path: &[u8]) -> Option<Vec<Vec<u8>>> {
 
 fn to_repo_path(parts: &[Vec<u8>], written: &str) -> Result<RepoPath, PathError> {
     let path = RepoPath::from_bytes(parts.join(&b'/'));
-    if path.may_be_written() { Ok(path) } else { Err(PathError::NoFile(written.to_owned())) }
+    if path.is_safe_to_write() { Ok(path) } else { Err(PathError::NoFile(written.to_owned())) }
 }
 
 /// Decodes percent escapes: `%41` becomes `A`; any other text is unchanged.
-pub fn percent_decoded(text: &[u8]) -> Vec<u8> {
+pub fn percent_decode(text: &[u8]) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;

@@ -14,7 +14,7 @@ use crate::output::level::parse_level;
 use crate::output::path::PathResolver;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
-use crate::output::text::without_escapes;
+use crate::output::text::strip_escapes;
 
 pub mod table;
 
@@ -88,7 +88,7 @@ impl LinePattern {
     /// than are understood. Other lines are listed in [`DiagnosticReport::other_lines`].
     pub fn read(&self, bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
         let mut collected = DiagnosticCollector::new();
-        let text = decode::lines(bytes, &mut collected);
+        let text = decode::decode_lines(bytes, &mut collected);
         let paths = PathResolver::new(input);
         let tool = input.tool_or(if self.tool.is_empty() { self.name } else { self.tool });
         let (expressions, failure) = (self.expressions(), self.failure_expression());
@@ -96,7 +96,7 @@ impl LinePattern {
             (compile_expressions(self.others), compile_expressions(self.quotes), Regex::new(MARKER).ok());
         let is_marker = |line: &str| marker.as_ref().is_some_and(|marker| marker.is_match(line.trim_end()));
         let mut counts = LineCounts::default();
-        let mut lines = text.lines().map(|line| without_escapes(line, MAX_LINE_CHARS)).peekable();
+        let mut lines = text.lines().map(|line| strip_escapes(line, MAX_LINE_CHARS)).peekable();
         while let Some(line) = lines.next() {
             let line = line.trim_end();
             let groups = expressions.iter().find_map(|expression| expression.captures(line));
@@ -115,11 +115,11 @@ impl LinePattern {
             } else if let Some(groups) = others.iter().find_map(|other| other.captures(line)) {
                 counts.add(&groups);
             } else if counts.understood == 0 || !shows_code(lines.peek()) {
-                collected.other_line(line);
+                collected.record_other_line(line);
             }
         }
         if let Some(last) = text.lines().next_back().filter(|_| !text.ends_with('\n')) {
-            collected.other_line(&format!("{last} (without an end: the text may be cut)"));
+            collected.record_other_line(&format!("{last} (without an end: the text may be cut)"));
         }
         counts.report_missing(&mut collected);
         collected.finish()
@@ -145,7 +145,7 @@ impl LinePattern {
         let path = match paths.resolve(written) {
             Ok(path) => path,
             Err(error) => {
-                collected.add_unplaced(&error, &error.to_string());
+                collected.skip_unplaced_entry(&error, &error.to_string());
                 return true;
             }
         };
@@ -192,12 +192,12 @@ impl LineCounts {
 
     /// Adds problems for diagnostics that may be missing.
     fn report_missing(&self, collected: &mut DiagnosticCollector) {
-        let entries = collected.entries().saturating_add(self.notes);
+        let entries = collected.entry_count().saturating_add(self.notes);
         if let Some(total) = self.total.filter(|total| *total > entries) {
             let text = format!("the tool counts {total} findings, and {entries} are understood");
             collected.add_problem(ProblemKind::Unreadable, &text);
         } else if self.understood == 0 {
-            collected.refuse_other_lines();
+            collected.report_unparsed_output();
         }
     }
 }

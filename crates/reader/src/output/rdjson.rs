@@ -92,8 +92,8 @@ enum RdjsonSeverity {
 /// Reads a result. It does not panic on any bytes.
 pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut collected = DiagnosticCollector::new();
-    let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
-    let result: RdjsonResult<'_> = match entries::document(&text, &mut collected) {
+    let Some(text) = decode::decode_document(bytes, &mut collected) else { return collected.finish() };
+    let result: RdjsonResult<'_> = match entries::parse_document(&text, &mut collected) {
         Ok(result) => result,
         Err(error) => {
             collected.add_problem(ProblemKind::Unreadable, &format!("no result: {error}"));
@@ -131,7 +131,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
 /// Reads diagnostics, one on each line. It does not panic on any bytes.
 pub(crate) fn read_lines(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut collected = DiagnosticCollector::new();
-    let text = decode::lines(bytes, &mut collected);
+    let text = decode::decode_lines(bytes, &mut collected);
     let paths = PathResolver::new(input);
     let whole = RdjsonDefaults { source: None, severity: None };
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -156,12 +156,12 @@ fn read_diagnostic(
 ) {
     let entry: RdjsonDiagnostic = match serde_json::from_str(text) {
         Ok(entry) => entry,
-        Err(error) => return collected.leave_out(ProblemKind::Entry, &format!("{named}: {error}")),
+        Err(error) => return collected.add_skipped_entry(ProblemKind::Entry, &format!("{named}: {error}")),
     };
     let (written, span) = entry.location.map_or((None, None), |location| (location.path, location.range));
     let path = match written.as_deref().ok_or(PathError::Missing).and_then(|path| paths.resolve(path)) {
         Ok(path) => path,
-        Err(error) => return collected.add_unplaced(&error, &format!("{named}: {error}")),
+        Err(error) => return collected.skip_unplaced_entry(&error, &format!("{named}: {error}")),
     };
     let name = |source: &Option<RdjsonSource>| {
         source.as_ref()?.name.as_deref().map(|name| text_start(name, MAX_NAME_CHARS).to_owned())

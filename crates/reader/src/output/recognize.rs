@@ -25,7 +25,7 @@ pub fn recognize_format(bytes: &[u8]) -> Option<OutputFormat> {
     if bytes.len() > MAX_INPUT_BYTES {
         return None;
     }
-    let text = decode::text(bytes);
+    let text = decode::decode_text(bytes);
     let text = text.trim_start();
     let own = match text.as_bytes().first()? {
         b'{' => recognize_object(text),

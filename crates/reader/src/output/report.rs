@@ -100,32 +100,33 @@ impl DiagnosticCollector {
     /// of the tree, is left out and named.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         if self.is_full() {
-            return self.push_beyond();
+            return self.count_beyond_limit();
         }
         let diagnostic = text::clean_diagnostic(diagnostic);
-        if !diagnostic.path.may_be_written() {
-            return self.leave_out(ProblemKind::Place, &format!("{} is not in the tree", diagnostic.path));
+        if !diagnostic.path.is_safe_to_write() {
+            return self
+                .add_skipped_entry(ProblemKind::Place, &format!("{} is not in the tree", diagnostic.path));
         }
         if diagnostic.message.is_empty() {
             let line = diagnostic.range.first_line().map(|line| format!(":{line}")).unwrap_or_default();
             let place = format!("{}{line}: no message", diagnostic.path);
-            return self.leave_out(ProblemKind::Entry, &place);
+            return self.add_skipped_entry(ProblemKind::Entry, &place);
         }
-        self.text_bytes = self.text_bytes.saturating_add(text::text_bytes(&diagnostic));
+        self.text_bytes = self.text_bytes.saturating_add(text::count_text_bytes(&diagnostic));
         self.add_tool(&diagnostic.tool);
         self.report.diagnostics.push(diagnostic);
     }
 
     /// Records that the output is from this tool.
     pub fn add_tool(&mut self, name: &str) {
-        let name = clean_line(&text::without_escapes(name, MAX_NAME_CHARS), MAX_NAME_CHARS);
+        let name = clean_line(&text::strip_escapes(name, MAX_NAME_CHARS), MAX_NAME_CHARS);
         if !name.is_empty() && self.report.tools.len() < MAX_TOOLS {
             self.report.tools.insert(name);
         }
     }
 
     /// Counts a diagnostic beyond the bound, without creating it.
-    pub fn push_beyond(&mut self) {
+    pub fn count_beyond_limit(&mut self) {
         self.beyond += 1;
     }
 
@@ -134,19 +135,19 @@ impl DiagnosticCollector {
         if self.report.problems.len() == MAX_PROBLEMS {
             self.report.more_problems += 1;
         } else {
-            let text = clean_line(&text::without_escapes(text, MAX_PROBLEM_CHARS), MAX_PROBLEM_CHARS);
+            let text = clean_line(&text::strip_escapes(text, MAX_PROBLEM_CHARS), MAX_PROBLEM_CHARS);
             self.report.problems.push(ReportProblem { kind, text });
         }
     }
 
     /// Adds a problem for an entry that is left out.
-    pub fn leave_out(&mut self, kind: ProblemKind, text: &str) {
+    pub fn add_skipped_entry(&mut self, kind: ProblemKind, text: &str) {
         self.report.left_out += 1;
         self.add_problem(kind, text);
     }
 
     /// Adds a problem for an entry that is left out because of its path.
-    pub fn add_unplaced(&mut self, error: &PathError, text: &str) {
+    pub fn skip_unplaced_entry(&mut self, error: &PathError, text: &str) {
         let outside = match error {
             PathError::Outside(path) | PathError::NoRoot(path) => Some(path),
             PathError::Missing | PathError::TooLong | PathError::Address(_) | PathError::NoFile(_) => None,
@@ -155,34 +156,34 @@ impl DiagnosticCollector {
             self.report.outside.push(path.clone());
         }
         let kind = if outside.is_some() { ProblemKind::Outside } else { ProblemKind::Place };
-        self.leave_out(kind, text);
+        self.add_skipped_entry(kind, text);
     }
 
     /// Records a file that the tool reports as not examined.
-    pub fn add_ignored(&mut self, path: RepoPath) {
+    pub fn add_ignored_file(&mut self, path: RepoPath) {
         if self.report.ignored.len() < MAX_IGNORED {
             self.report.ignored.insert(path);
         }
     }
 
     /// Records a line that is not understood.
-    pub fn other_line(&mut self, line: &str) {
+    pub fn record_other_line(&mut self, line: &str) {
         if self.report.other_lines.len() < MAX_OTHER_LINES {
             self.report
                 .other_lines
-                .push(clean_line(&text::without_escapes(line, MAX_PROBLEM_CHARS), MAX_PROBLEM_CHARS));
+                .push(clean_line(&text::strip_escapes(line, MAX_PROBLEM_CHARS), MAX_PROBLEM_CHARS));
         } else {
             self.report.more_lines += 1;
         }
     }
 
     /// Records the number of diagnostics that the tool reports.
-    pub fn expect_total(&mut self, total: u64) {
+    pub fn record_expected_total(&mut self, total: u64) {
         self.expected = self.expected.max(total);
     }
 
     /// Adds a problem if there are lines and none is understood.
-    pub fn refuse_other_lines(&mut self) {
+    pub fn report_unparsed_output(&mut self) {
         if self.report.other_lines.is_empty() {
             return;
         }
@@ -196,7 +197,7 @@ impl DiagnosticCollector {
     }
 
     /// Returns the number of entries that were read, including those that are left out.
-    pub fn entries(&self) -> u64 {
+    pub fn entry_count(&self) -> u64 {
         self.report.diagnostics.len() as u64 + self.report.left_out + self.beyond
     }
 
@@ -215,7 +216,7 @@ impl DiagnosticCollector {
 
     /// Completes the report and returns it.
     pub fn finish(mut self) -> DiagnosticReport {
-        let (expected, entries) = (self.expected, self.entries());
+        let (expected, entries) = (self.expected, self.entry_count());
         if expected > entries {
             let text = format!("the tool counts {expected} findings, and {entries} are understood");
             self.add_problem(ProblemKind::Unreadable, &text);

@@ -98,7 +98,7 @@ impl<'a> FileText<'a> {
     /// Returns the number of lines. A line ends with LF, and a line end at the end of the file begins no
     /// further line.
     pub fn line_count(&self) -> u32 {
-        self.lines.count()
+        self.lines.line_count()
     }
 
     pub(crate) fn line_index(&self) -> &LineIndex<'a> {
@@ -135,8 +135,8 @@ impl<'a> FileText<'a> {
             }
             DiagnosticRange::Offsets(offsets) => {
                 let found = self.offsets_range(*offsets)?;
-                let first = self.lines.number(found.start).min(count);
-                let last = self.lines.number(found.end.saturating_sub(1).max(found.start));
+                let first = self.lines.line_number(found.start).min(count);
+                let last = self.lines.line_number(found.end.saturating_sub(1).max(found.start));
                 Ok((first, last.clamp(first, count)))
             }
         }
@@ -183,7 +183,7 @@ impl<'a> FileText<'a> {
             }
             text.len()..text.len()
         } else {
-            self.lines.range(line)
+            self.lines.line_range(line)
         };
         let start = if line == 1 { content.start.max(self.mark) } else { content.start };
         let Some(column) = position.column() else {
@@ -199,16 +199,16 @@ impl<'a> FileText<'a> {
                 index.offset_at(text, target, unit).ok_or(wrong)?
             }
         };
-        let full_end = if is_after { text.len() } else { self.line_end(line) };
+        let full_end = if is_after { text.len() } else { self.line_end_offset(line) };
         let is_inside = at <= content.end || at == full_end;
         let is_character = !self.is_utf8() || is_boundary(text, at);
         if is_inside && is_character { Ok(at) } else { Err(wrong) }
     }
 
     /// Returns the offset after a line's line break.
-    pub(crate) fn line_end(&self, line: u32) -> usize {
+    pub(crate) fn line_end_offset(&self, line: u32) -> usize {
         let text = self.bytes();
-        let end = self.lines.range(line).end;
+        let end = self.lines.line_range(line).end;
         match text.get(end..) {
             Some([b'\r', b'\n', ..]) => end + 2,
             Some([b'\n', ..]) => end + 1,
@@ -288,7 +288,7 @@ impl CharacterIndex {
         Some(Self { known })
     }
 
-    fn known_units(known: &(usize, u64, u64), unit: ColumnUnit) -> u64 {
+    fn indexed_units(known: &(usize, u64, u64), unit: ColumnUnit) -> u64 {
         match unit {
             ColumnUnit::Byte => known.0 as u64,
             ColumnUnit::Utf16 => known.1,
@@ -310,16 +310,16 @@ impl CharacterIndex {
         let Some(known) = self.known.get(index) else { return 0 };
         let between = text.get(known.0..offset).and_then(|between| std::str::from_utf8(between).ok());
         let letters = between.unwrap_or_default().chars();
-        Self::known_units(known, unit) + letters.map(|letter| Self::char_units(letter, unit)).sum::<u64>()
+        Self::indexed_units(known, unit) + letters.map(|letter| Self::char_units(letter, unit)).sum::<u64>()
     }
 
     /// Returns the offset after this number of units, or `None` for a place after the end or within a
     /// character.
     fn offset_at(&self, text: &[u8], units: u64, unit: ColumnUnit) -> Option<usize> {
         let index =
-            self.known.partition_point(|known| Self::known_units(known, unit) <= units).saturating_sub(1);
+            self.known.partition_point(|known| Self::indexed_units(known, unit) <= units).saturating_sub(1);
         let known = self.known.get(index)?;
-        let (mut at, mut seen) = (known.0, Self::known_units(known, unit));
+        let (mut at, mut seen) = (known.0, Self::indexed_units(known, unit));
         // The place is at most one stride away, therefore only the text up to the next known place is read.
         let end = self.known.get(index + 1).map_or(text.len(), |next| next.0);
         let mut letters = std::str::from_utf8(text.get(at..end)?).ok()?.chars();

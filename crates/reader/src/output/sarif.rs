@@ -38,8 +38,8 @@ const PRIMARY: &str = "primaryLocationLineHash";
 /// Reads a log. It does not panic on any bytes.
 pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut collected = DiagnosticCollector::new();
-    let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
-    match entries::document::<SarifLog<'_>>(&text, &mut collected) {
+    let Some(text) = decode::decode_document(bytes, &mut collected) else { return collected.finish() };
+    match entries::parse_document::<SarifLog<'_>>(&text, &mut collected) {
         Ok(SarifLog { version: Some(version), .. }) if !version.starts_with(VERSION) => {
             let text = format!("SARIF {version} is not read: let the tool print SARIF 2.1.0");
             collected.add_problem(ProblemKind::Unreadable, &text);
@@ -136,7 +136,7 @@ impl SarifReader<'_> {
         let result: SarifResult<'_> = match serde_json::from_str(result.get()) {
             Ok(result) => result,
             Err(error) => {
-                return collected.leave_out(ProblemKind::Entry, &format!("result {index}: {error}"));
+                return collected.add_skipped_entry(ProblemKind::Entry, &format!("result {index}: {error}"));
             }
         };
         // Section 3.27.9: these are not findings. Section 3.27.25: this one was in the baseline and is gone.
@@ -150,18 +150,18 @@ impl SarifReader<'_> {
         let named =
             || name.map_or_else(|| format!("result {index}"), |name| format!("result {index} ({name})"));
         let Some(message) = self.message(&result, &rule) else {
-            return collected.leave_out(ProblemKind::Entry, &format!("{}: no message", named()));
+            return collected.add_skipped_entry(ProblemKind::Entry, &format!("{}: no message", named()));
         };
         let locations = result.locations.iter().filter_map(|location| location.physical_location.as_ref());
         let mut wrong = PathError::Missing;
-        let place =
-            locations.filter_map(|place| self.places.place(place).map_err(|error| wrong = error).ok());
+        let place = locations
+            .filter_map(|place| self.places.resolve_location(place).map_err(|error| wrong = error).ok());
         let place = { place }.next();
         let Some((path, range)) = place else {
-            return collected.add_unplaced(&wrong, &format!("{}: {wrong}", named()));
+            return collected.skip_unplaced_entry(&wrong, &format!("{}: {wrong}", named()));
         };
         if collected.is_full() {
-            return collected.push_beyond();
+            return collected.count_beyond_limit();
         }
         let descriptor = rule.descriptor;
         let title = descriptor.and_then(|rule| rule.short_description.as_ref()?.text.as_deref());
@@ -172,7 +172,7 @@ impl SarifReader<'_> {
         let page = descriptor.and_then(|rule| rule.help_uri.as_deref());
         diagnostic.rule_page = page.filter(|page| page.len() <= MAX_PAGE_BYTES).map(str::to_owned);
         diagnostic.title = title.map(|title| text_start(title, MAX_TITLE_CHARS).to_owned());
-        diagnostic.help = rule.help();
+        diagnostic.help = rule.help_text();
         diagnostic.tags = tags(result.properties, descriptor.and_then(|rule| rule.properties.as_ref()));
         diagnostic.suppressed = is_suppressed(&result);
         if let Some(fixes) = result.fixes {
@@ -188,7 +188,7 @@ impl SarifReader<'_> {
         let written = [&message.text, &message.markdown].into_iter().flatten().map(String::as_str);
         let own = { written }.find(|text| !text.trim().is_empty());
         let text = own.or_else(|| rule.message(message.id.as_deref()?))?;
-        Some(message::without_links(&message::with_arguments(text, &message.arguments.0)))
+        Some(message::replace_links(&message::substitute_arguments(text, &message.arguments.0)))
     }
 
     /// Returns the level (section 3.27.10): the result's own, the one that an invocation sets for its rule,
@@ -243,7 +243,8 @@ impl SarifReader<'_> {
     fn read_fix(&self, fix: SarifFix) -> Result<ToolFix, String> {
         let mut edits = Vec::new();
         for change in fix.artifact_changes {
-            let path = self.places.path(&change.artifact_location).map_err(|error| error.to_string())?;
+            let path =
+                self.places.resolve_path(&change.artifact_location).map_err(|error| error.to_string())?;
             for replacement in change.replacements {
                 let range =
                     self.places.exact_range(&replacement.deleted_region).ok_or("a malformed region")?;

@@ -16,24 +16,24 @@ const MAX_ESCAPE_CHARS: usize = 4096;
 pub fn clean_diagnostic(diagnostic: Diagnostic) -> Diagnostic {
     let Diagnostic { tool, rule, message, level, path, range, fingerprint, .. } = diagnostic;
     let Diagnostic { rule_page, title, help, tags, fixes, has_unsafe_fix, suppressed, .. } = diagnostic;
-    let name = |text: String| line_without_escapes(&text, MAX_NAME_CHARS);
+    let name = |text: String| strip_line_escapes(&text, MAX_NAME_CHARS);
     let some_name = |text: Option<String>| text.map(name).filter(|text| !text.is_empty());
     let tags = tags.into_iter().map(|tag| name(tag).to_lowercase()).filter(|tag| !tag.is_empty());
     Diagnostic {
         tool: name(tool),
         rule: some_name(rule),
-        message: line_without_escapes(&message, MAX_MESSAGE_CHARS),
+        message: strip_line_escapes(&message, MAX_MESSAGE_CHARS),
         level,
         path,
         range,
         fingerprint: fingerprint.map(clean_fingerprint).filter(|mark| !mark.is_empty()),
-        rule_page: rule_page.filter(|page| is_page(page)),
+        rule_page: rule_page.filter(|page| is_displayable_url(page)),
         title: title
-            .map(|title| line_without_escapes(&title, MAX_TITLE_CHARS))
+            .map(|title| strip_line_escapes(&title, MAX_TITLE_CHARS))
             .filter(|title| !title.is_empty()),
         help: help.map(|help| clean_markdown(&help)).filter(|help| !help.is_empty()),
         tags: tags.take(MAX_TAGS).collect(),
-        fixes: fixes.into_iter().filter_map(cleaned_fix).take(MAX_FIXES).collect(),
+        fixes: fixes.into_iter().filter_map(clean_fix).take(MAX_FIXES).collect(),
         has_unsafe_fix,
         suppressed,
     }
@@ -45,22 +45,22 @@ fn clean_fingerprint(fingerprint: String) -> String {
     if fingerprint.len() > MAX_NAME_CHARS {
         return hex::encode(Sha256::digest(fingerprint.as_bytes()));
     }
-    line_without_escapes(&fingerprint, MAX_NAME_CHARS)
+    strip_line_escapes(&fingerprint, MAX_NAME_CHARS)
 }
 
 /// Returns a fix with a clean description, or `None` if it exceeds a bound, because a part of a fix is not a
 /// fix.
-fn cleaned_fix(fix: ToolFix) -> Option<ToolFix> {
+fn clean_fix(fix: ToolFix) -> Option<ToolFix> {
     let ToolFix { message, edits } = fix;
     let inserted = edits.iter().fold(0_usize, |sum, edit| sum.saturating_add(edit.new_text.len()));
     let message =
-        message.map(|text| line_without_escapes(&text, MAX_TITLE_CHARS)).filter(|text| !text.is_empty());
+        message.map(|text| strip_line_escapes(&text, MAX_TITLE_CHARS)).filter(|text| !text.is_empty());
     let fits = (1..=MAX_EDITS).contains(&edits.len()) && inserted <= MAX_NEW_TEXT_BYTES;
-    (fits && edits.iter().all(|edit| edit.path.may_be_written())).then_some(ToolFix { message, edits })
+    (fits && edits.iter().all(|edit| edit.path.is_safe_to_write())).then_some(ToolFix { message, edits })
 }
 
 /// Returns the number of bytes of a diagnostic's texts.
-pub(crate) fn text_bytes(diagnostic: &Diagnostic) -> usize {
+pub(crate) fn count_text_bytes(diagnostic: &Diagnostic) -> usize {
     let Diagnostic { tool, rule, message, path, fingerprint, rule_page, title, help, tags, fixes, .. } =
         diagnostic;
     let some = |text: &Option<String>| text.as_ref().map_or(0, String::len);
@@ -80,14 +80,14 @@ pub(crate) fn text_start(text: &str, max_chars: usize) -> &str {
 
 /// Returns one visible line of at most `max_chars` characters, without terminal escapes, and with `…` where it was
 /// cut.
-pub fn line_without_escapes(text: &str, max_chars: usize) -> String {
-    clean_line(&without_escapes(text, max_chars), max_chars)
+pub fn strip_line_escapes(text: &str, max_chars: usize) -> String {
+    clean_line(&strip_escapes(text, max_chars), max_chars)
 }
 
 /// Returns Markdown source of several lines, without terminal escapes and hidden characters, of at most
 /// [`MAX_HELP_BYTES`].
 pub fn clean_markdown(text: &str) -> String {
-    let text = without_escapes(text, MAX_HELP_BYTES / 4);
+    let text = strip_escapes(text, MAX_HELP_BYTES / 4);
     let mut shown = String::with_capacity(text.len().min(MAX_HELP_BYTES));
     let mut rest = text.chars().peekable();
     while let Some(letter) = rest.next() {
@@ -109,7 +109,7 @@ pub fn clean_markdown(text: &str) -> String {
 
 /// Returns true for the address of a page that may be shown: `https`, with a host, in visible ASCII without
 /// quotes and brackets.
-fn is_page(page: &str) -> bool {
+fn is_displayable_url(page: &str) -> bool {
     let host = page.strip_prefix("https://").and_then(|rest| rest.split(['/', '?', '#']).next());
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"'<>[]()\\`{}|^".contains(&byte);
     page.len() <= MAX_PAGE_BYTES
@@ -122,7 +122,7 @@ fn is_page(page: &str) -> bool {
 /// byte, and the strings that `ESC ]`, `ESC P`, `ESC X`, `ESC ^` and `ESC _` open. Other escapes of two or
 /// three characters are removed too, and the one-character forms U+0080 to U+009F. Text far beyond `max_chars`
 /// characters is not examined.
-pub(crate) fn without_escapes(text: &str, max_chars: usize) -> String {
+pub(crate) fn strip_escapes(text: &str, max_chars: usize) -> String {
     let room = max_chars.saturating_mul(4).saturating_add(MAX_ESCAPE_CHARS);
     let mut kept = String::with_capacity(text.len().min(room));
     let mut rest = text.chars();
@@ -136,8 +136,8 @@ pub(crate) fn without_escapes(text: &str, max_chars: usize) -> String {
             '\u{1b}' => {
                 let after = rest.clone();
                 match rest.next() {
-                    Some('[') => skip_control(&mut rest),
-                    Some(']' | 'P' | 'X' | '^' | '_') => skip_string(&mut rest, &mut kept),
+                    Some('[') => skip_control_sequence(&mut rest),
+                    Some(']' | 'P' | 'X' | '^' | '_') => skip_control_string(&mut rest, &mut kept),
                     // The escape has intermediate bytes, then one more.
                     Some(' '..='/') => {
                         let mut intermediate = rest.clone();
@@ -154,8 +154,8 @@ pub(crate) fn without_escapes(text: &str, max_chars: usize) -> String {
                     Some(_) | None => rest = after,
                 }
             }
-            '\u{9b}' => skip_control(&mut rest),
-            '\u{90}' | '\u{98}' | '\u{9d}' | '\u{9e}' | '\u{9f}' => skip_string(&mut rest, &mut kept),
+            '\u{9b}' => skip_control_sequence(&mut rest),
+            '\u{90}' | '\u{98}' | '\u{9d}' | '\u{9e}' | '\u{9f}' => skip_control_string(&mut rest, &mut kept),
             letter => kept.push(letter),
         }
     }
@@ -163,7 +163,7 @@ pub(crate) fn without_escapes(text: &str, max_chars: usize) -> String {
 }
 
 /// Skips parameters and intermediate bytes, and the final byte.
-fn skip_control(rest: &mut std::str::Chars<'_>) {
+fn skip_control_sequence(rest: &mut std::str::Chars<'_>) {
     let mut ahead = rest.clone();
     while let Some(letter) = ahead.next() {
         match letter {
@@ -180,7 +180,7 @@ fn skip_control(rest: &mut std::str::Chars<'_>) {
 /// Skips a string up to its end: BEL, `ESC \` or U+009C. If there is no end on its line within
 /// [`MAX_ESCAPE_CHARS`], only the opening is removed and the rest is text. Every character is therefore
 /// examined once.
-fn skip_string(rest: &mut std::str::Chars<'_>, output: &mut String) {
+fn skip_control_string(rest: &mut std::str::Chars<'_>, output: &mut String) {
     let text = rest.as_str();
     for _ in 0..MAX_ESCAPE_CHARS {
         let before = rest.clone();

@@ -42,7 +42,7 @@ impl XmlElement {
 
     /// Returns an attribute as a whole number: 0 if it is not a number, and the largest `u32` for a larger
     /// one.
-    pub(crate) fn number(&self, name: &str) -> u32 {
+    pub(crate) fn numeric_attribute(&self, name: &str) -> u32 {
         let number = self.get(name).and_then(|value| value.trim().parse::<i64>().ok()).unwrap_or(0);
         u32::try_from(number.max(0)).unwrap_or(u32::MAX)
     }

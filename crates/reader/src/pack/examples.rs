@@ -19,9 +19,9 @@ impl RulePacks {
     ///
     /// [`ReaderError::UnknownPack`] for a pack that does not exist, [`ReaderError::BadPack`] for a pattern
     /// over the size limit.
-    pub fn test(&self, names: &[String]) -> Result<ExampleResults, ReaderError> {
+    pub fn run_examples(&self, names: &[String]) -> Result<ExampleResults, ReaderError> {
         let names: Vec<&str> =
-            if names.is_empty() { self.names() } else { names.iter().map(String::as_str).collect() };
+            if names.is_empty() { self.pack_names() } else { names.iter().map(String::as_str).collect() };
         let packs = names.into_iter().map(|name| self.pack_rules(name)).collect::<Result<Vec<_>, _>>()?;
         on_large_stack(|| {
             let mut tested = ExampleResults::default();
@@ -82,7 +82,7 @@ pub(super) fn run_example(
     let (mut found, mut fixed) = (false, None);
     for (file, (path, text)) in files.iter().zip(&example.changed) {
         let content = DecodedContent::from_bytes(text.clone());
-        let examined = alone.examine(file, &content, &change, &mut ParserPool::default())?;
+        let examined = alone.check_file(file, &content, &change, &mut ParserPool::default())?;
         found = found || !examined.findings.is_empty();
         let edits: Vec<LineEdit> = examined.findings.iter().filter_map(LineEdit::from_finding).collect();
         if !edits.is_empty() {

@@ -3,25 +3,25 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{MAX_RULE_BYTES, PackError, is_name};
+use super::{MAX_RULE_BYTES, PackError, is_valid_name};
 
 /// Returns the rule files of every pack in a folder, as (`PACK/rules/RULE`, text). An entry without a `rules`
 /// folder is not a pack.
-pub(super) fn packs_in(folder: &Path) -> Result<Vec<(String, String)>, PackError> {
+pub(super) fn read_packs(folder: &Path) -> Result<Vec<(String, String)>, PackError> {
     let mut files = Vec::new();
     for pack in sorted_entries(folder)? {
         if pack.join("rules").is_dir() {
-            files.extend(pack_in(&pack)?);
+            files.extend(read_pack(&pack)?);
         }
     }
     Ok(files)
 }
 
 /// Returns the rule files of one pack, which has the name of its folder.
-pub(super) fn pack_in(folder: &Path) -> Result<Vec<(String, String)>, PackError> {
+pub(super) fn read_pack(folder: &Path) -> Result<Vec<(String, String)>, PackError> {
     let absolute = folder.canonicalize().map_err(|error| unreadable_error(folder, &error))?;
     let name = absolute.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    if !is_name(name) {
+    if !is_valid_name(name) {
         let message = "a pack's folder is called like the pack: lower-case letters, digits and `-`";
         return Err(PackError::Unreadable {
             path: folder.display().to_string(),

@@ -115,7 +115,7 @@ impl RuleCheck {
     }
 
     /// Returns true if the added lines make a match on these lines a finding.
-    pub(crate) fn is_added(&self, added: &[(u32, u32)], first: u32, last: u32) -> bool {
+    pub(crate) fn is_on_added_lines(&self, added: &[(u32, u32)], first: u32, last: u32) -> bool {
         match self {
             Self::Text(check) | Self::Secret(check) if check.both_ends => {
                 overlaps_any(added, first, first) && overlaps_any(added, last, last)
@@ -130,7 +130,7 @@ impl RuleCheck {
     }
 
     /// Returns the pattern of the counterpart that marks a secret as a test value.
-    pub(crate) fn counterpart(&self) -> Option<&RulePattern> {
+    pub(crate) fn counterpart_pattern(&self) -> Option<&RulePattern> {
         match self {
             Self::Secret(check) => check.counterpart.as_ref(),
             Self::Text(_) | Self::Syntax(_) | Self::Flow(_) | Self::Companion(_) | Self::Size(_) => None,
@@ -194,9 +194,9 @@ impl TextExample {
     /// Converts the text to an example with one new file.
     pub(super) fn into_example(self, path: &RepoPath) -> RuleExample {
         match self {
-            Self::Text(text) => RuleExample::of_text(path, text),
+            Self::Text(text) => RuleExample::from_text(path, text),
             Self::WithFixed { text, fixed } => {
-                RuleExample { fixed: Some(fixed), ..RuleExample::of_text(path, text) }
+                RuleExample { fixed: Some(fixed), ..RuleExample::from_text(path, text) }
             }
         }
     }
@@ -210,7 +210,7 @@ impl RuleExample {
     }
 
     /// Creates an example with one new file.
-    pub(crate) fn of_text(path: &RepoPath, text: String) -> Self {
+    pub(crate) fn from_text(path: &RepoPath, text: String) -> Self {
         let changed = vec![(path.clone(), text.clone().into_bytes())];
         Self { shown: format!("{text:?}"), changed, unchanged: Vec::new(), fixed: None }
     }
@@ -218,10 +218,10 @@ impl RuleExample {
 
 impl HeadFiles for RuleExample {
     fn exists(&self, path: &RepoPath) -> bool {
-        self.unchanged.iter().any(|(known, _)| known == path) || self.text(path).is_some()
+        self.unchanged.iter().any(|(known, _)| known == path) || self.read_file(path).is_some()
     }
 
-    fn text(&self, path: &RepoPath) -> Option<Vec<u8>> {
+    fn read_file(&self, path: &RepoPath) -> Option<Vec<u8>> {
         let changed = self.changed.iter().find(|(known, _)| known == path).map(|(_, text)| text.clone());
         let unchanged = || self.unchanged.iter().find(|(known, _)| known == path)?.1.clone();
         changed.or_else(unchanged)

@@ -30,8 +30,8 @@ fn names(packs: &[&str]) -> Vec<String> {
 #[test]
 fn every_embedded_rule_does_what_its_examples_say() {
     let packs = RulePacks::load_embedded().unwrap();
-    assert_eq!(packs.names(), ["aiobotocore", "code-rules", "code-rules-strict", "core"]);
-    assert_eq!(packs.test(&[]).unwrap().failing, Vec::<String>::new());
+    assert_eq!(packs.pack_names(), ["aiobotocore", "code-rules", "code-rules-strict", "core"]);
+    assert_eq!(packs.run_examples(&[]).unwrap().failing, Vec::<String>::new());
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn no_rule_file_holds_what_the_rules_find() {
     let rules = packs.select_rules(&names(&["core"])).unwrap();
     let rules = RuleSet::new(rules).unwrap();
     for (file, text) in EMBEDDED {
-        let example = RuleExample::of_text(&RepoPath::from_text(file), (*text).to_owned());
+        let example = RuleExample::from_text(&RepoPath::from_text(file), (*text).to_owned());
         assert!(!run_example(&rules, &example).unwrap().0, "{file}");
     }
 }
@@ -72,7 +72,7 @@ invalid = ["key1"]"#,
 invalid = ["key"]"#,
         ),
     )]);
-    let failing = packs.unwrap().test(&[]).unwrap().failing;
+    let failing = packs.unwrap().run_examples(&[]).unwrap().failing;
     assert_eq!(
         failing,
         ["p/x finds something in valid example \"key1\"", "p/x finds nothing in invalid example \"key\"",]
@@ -158,7 +158,7 @@ invalid = [{ bytes = 11 }, { bytes = 8, lines = 4 }]
 fn rules_of_companions_and_size_are_tested_on_changes() {
     for rule in [COMPANION, SIZE] {
         let packs = RulePacks::parse(&[("p/rules/x.toml", rule)]).unwrap();
-        assert_eq!(packs.test(&[]).unwrap().failing, Vec::<String>::new());
+        assert_eq!(packs.run_examples(&[]).unwrap().failing, Vec::<String>::new());
     }
     for (rule, from, to, expected) in [
         (COMPANION, "[\"a.lock\"]\nvalid", "[]\nvalid", "9:14: rule `p/x`: companions: "),
@@ -260,7 +260,7 @@ fn a_rule_that_nests_as_deep_as_its_file_is_large_is_read_or_refused() {
         assert!(rule.len() <= MAX_RULE_BYTES);
         let packs = RulePacks::parse(&[("p/rules/x.yml", rule.as_str())]);
         if let Ok(packs) = packs {
-            packs.test(&[]).unwrap();
+            packs.run_examples(&[]).unwrap();
         }
     }
     let long = format!("# {}\n", "x".repeat(MAX_RULE_BYTES));
@@ -272,7 +272,7 @@ fn a_rule_that_nests_as_deep_as_its_file_is_large_is_read_or_refused() {
 fn a_pattern_too_large_is_an_error_when_it_is_needed() {
     let large = GOOD.replace(r"key(\d+)", r"key(\d{1000}){1000}");
     let packs = RulePacks::parse(&[("p/rules/x.toml", &large)]).unwrap();
-    let error = packs.test(&[]).unwrap_err().to_string();
+    let error = packs.run_examples(&[]).unwrap_err().to_string();
     assert!(error.starts_with("rule pack rule `p/x`: "), "{error}");
 }
 

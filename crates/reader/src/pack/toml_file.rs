@@ -81,7 +81,7 @@ macro_rules! rule_file {
                 check: RuleCheck,
                 example: impl Fn($example) -> RuleExample,
             ) -> Result<PackRule, PackError> {
-                source.check(
+                source.ensure_valid(
                     *self.id.get_ref() == source.id,
                     "id",
                     self.id.span().start,
@@ -91,13 +91,13 @@ macro_rules! rule_file {
                     let text = value.get_ref().trim();
                     let right = !text.is_empty() && text.lines().count() <= lines;
                     let message = "it must not be empty, and a title has one line";
-                    source.check(right, field, value.span().start, message)?;
+                    source.ensure_valid(right, field, value.span().start, message)?;
                 }
                 for (field, examples) in [("valid", &self.valid), ("invalid", &self.invalid)] {
                     let message = "at least one example is needed";
-                    source.check(!examples.get_ref().is_empty(), field, examples.span().start, message)?;
+                    source.ensure_valid(!examples.get_ref().is_empty(), field, examples.span().start, message)?;
                 }
-                let paths = Some(source.globs("paths", &self.paths)?).filter(|_| !self.paths.is_empty());
+                let paths = Some(source.compile_globs("paths", &self.paths)?).filter(|_| !self.paths.is_empty());
                 let examples = |examples: Spanned<Vec<$example>>| {
                     examples.into_inner().into_iter().map(&example).collect()
                 };
@@ -109,7 +109,7 @@ macro_rules! rule_file {
                     body: self.body.into_inner().trim().to_owned(),
                     check,
                     paths,
-                    not_paths: source.globs("not_paths", &self.not_paths)?,
+                    not_paths: source.compile_globs("not_paths", &self.not_paths)?,
                     parts: self.parts,
                     enabled: self.enabled,
                     yields_to: None,
@@ -238,7 +238,7 @@ struct RuleFileSource<'a> {
 }
 
 impl RuleFileSource<'_> {
-    fn read<T: DeserializeOwned>(&self) -> Result<T, PackError> {
+    fn deserialize<T: DeserializeOwned>(&self) -> Result<T, PackError> {
         if is_too_deep(self.text) {
             let (file, message) = (self.file.to_owned(), TOO_DEEP.to_owned());
             return Err(PackError::Wrong { file, line: 1, column: 1, message });
@@ -255,16 +255,16 @@ impl RuleFileSource<'_> {
         PackError::Wrong { file: self.file.to_owned(), line, column, message }
     }
 
-    fn check(&self, right: bool, field: &str, at: usize, message: &str) -> Result<(), PackError> {
+    fn ensure_valid(&self, right: bool, field: &str, at: usize, message: &str) -> Result<(), PackError> {
         if right { Ok(()) } else { Err(self.field_error(field, at, message)) }
     }
 
-    fn pattern(&self, field: &str, value: &Spanned<String>) -> Result<RulePattern, PackError> {
+    fn parse_pattern(&self, field: &str, value: &Spanned<String>) -> Result<RulePattern, PackError> {
         RulePattern::parse(value.get_ref())
             .map_err(|message| self.field_error(field, value.span().start, &message))
     }
 
-    fn globs(&self, field: &str, values: &[Spanned<String>]) -> Result<GlobSet, PackError> {
+    fn compile_globs(&self, field: &str, values: &[Spanned<String>]) -> Result<GlobSet, PackError> {
         let mut globs = GlobSetBuilder::new();
         for value in values {
             check_bounds(value.get_ref()).map_err(|why| self.field_error(field, value.span().start, &why))?;
@@ -278,75 +278,85 @@ impl RuleFileSource<'_> {
 /// Parses the rule `name` in a file; its `id` must be this one.
 pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<PackRule, PackError> {
     let source = RuleFileSource { file, text, id, name };
-    match source.read::<RuleHead>()?.kind {
-        TomlRuleKind::Text => text_rule(&source, false),
-        TomlRuleKind::Secret => text_rule(&source, true),
+    match source.deserialize::<RuleHead>()?.kind {
+        TomlRuleKind::Text => parse_text_rule(&source, false),
+        TomlRuleKind::Secret => parse_text_rule(&source, true),
         TomlRuleKind::Flow => {
-            let file: FlowFile = source.read()?;
+            let file: FlowFile = source.deserialize()?;
             let (path, check) =
                 (RepoPath::from_text(&file.example_path), FlowCheck { follows: file.follows });
             file.rule(&source, RuleCheck::Flow(check), |example| example.into_example(&path))
         }
-        TomlRuleKind::Companion => companion_rule(&source),
-        TomlRuleKind::Size => size_rule(&source),
+        TomlRuleKind::Companion => parse_companion_rule(&source),
+        TomlRuleKind::Size => parse_size_rule(&source),
     }
 }
 
-fn text_rule(source: &RuleFileSource<'_>, is_secret: bool) -> Result<PackRule, PackError> {
-    let file: TextFile = source.read()?;
+fn parse_text_rule(source: &RuleFileSource<'_>, is_secret: bool) -> Result<PackRule, PackError> {
+    let file: TextFile = source.deserialize()?;
     let keywords = file.keywords.get_ref();
     let long_enough =
         !keywords.is_empty() && keywords.iter().all(|keyword| keyword.len() >= MIN_KEYWORD_BYTES);
     let message = format!("at least one is needed, each of {MIN_KEYWORD_BYTES} bytes or more");
-    source.check(long_enough, "keywords", file.keywords.span().start, &message)?;
+    source.ensure_valid(long_enough, "keywords", file.keywords.span().start, &message)?;
     if let Some(entropy) = &file.entropy {
-        source.check(is_secret, "entropy", entropy.span().start, "it is for secrets only")?;
+        source.ensure_valid(is_secret, "entropy", entropy.span().start, "it is for secrets only")?;
     }
     if let Some(counterpart) = &file.counterpart {
-        source.check(is_secret, "counterpart", counterpart.span().start, "it is for secrets only")?;
+        source.ensure_valid(is_secret, "counterpart", counterpart.span().start, "it is for secrets only")?;
     }
     if let Some(fix) = &file.fix {
-        source.check(!is_secret, "fix", fix.span().start, "a secret must be withdrawn, not only removed")?;
+        source.ensure_valid(
+            !is_secret,
+            "fix",
+            fix.span().start,
+            "a secret must be withdrawn, not only removed",
+        )?;
     }
     let check = TextCheck {
         keywords: keywords.clone(),
-        pattern: source.pattern("pattern", &file.pattern)?,
+        pattern: source.parse_pattern("pattern", &file.pattern)?,
         second_pattern: file
             .second_pattern
             .as_ref()
-            .map(|value| source.pattern("second_pattern", value))
+            .map(|value| source.parse_pattern("second_pattern", value))
             .transpose()?,
         entropy: file.entropy.as_ref().map(|entropy| *entropy.get_ref()),
-        allow: file.allow.iter().map(|value| source.pattern("allow", value)).collect::<Result<_, _>>()?,
+        allow: file
+            .allow
+            .iter()
+            .map(|value| source.parse_pattern("allow", value))
+            .collect::<Result<_, _>>()?,
         counterpart: file
             .counterpart
             .as_ref()
-            .map(|value| source.pattern("counterpart", value))
+            .map(|value| source.parse_pattern("counterpart", value))
             .transpose()?,
         both_ends: file.both_ends,
         node: file.node.clone(),
-        names: file.names.as_ref().map(|value| source.pattern("names", value)).transpose()?,
-        fix: file.fix.as_ref().map(|fix| text_fix(source, fix.get_ref())).transpose()?,
+        names: file.names.as_ref().map(|value| source.parse_pattern("names", value)).transpose()?,
+        fix: file.fix.as_ref().map(|fix| parse_text_fix(source, fix.get_ref())).transpose()?,
     };
     let check = if is_secret { RuleCheck::Secret(check) } else { RuleCheck::Text(check) };
     let path = RepoPath::from_text(&file.example_path);
     file.rule(source, check, |example| example.into_example(&path))
 }
 
-fn text_fix(source: &RuleFileSource<'_>, fix: &FixTable) -> Result<TextFix, PackError> {
-    let pattern = source.pattern("fix.pattern", &fix.pattern)?;
+fn parse_text_fix(source: &RuleFileSource<'_>, fix: &FixTable) -> Result<TextFix, PackError> {
+    let pattern = source.parse_pattern("fix.pattern", &fix.pattern)?;
     Ok(TextFix { pattern, replacement: fix.replacement.clone() })
 }
 
-fn companion_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackError> {
-    let file: CompanionFile = source.read()?;
+fn parse_companion_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackError> {
+    let file: CompanionFile = source.deserialize()?;
     let companions = file.companions.get_ref();
-    let inside = |path: &String| RepoPath::from_bytes(path.strip_prefix('/').unwrap_or(path)).is_inside();
+    let inside =
+        |path: &String| RepoPath::from_bytes(path.strip_prefix('/').unwrap_or(path)).stays_within_folder();
     let right = !companions.is_empty() && companions.iter().all(inside);
     let message = "at least one path is needed, each inside the repository";
-    source.check(right, "companions", file.companions.span().start, message)?;
+    source.ensure_valid(right, "companions", file.companions.span().start, message)?;
     let optional = |field: &str, value: &Option<Spanned<String>>| {
-        value.as_ref().map(|value| source.pattern(field, value)).transpose()
+        value.as_ref().map(|value| source.parse_pattern(field, value)).transpose()
     };
     let check = CompanionCheck {
         added: optional("added", &file.added)?,
@@ -375,15 +385,15 @@ fn companion_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackError> {
     })
 }
 
-fn size_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackError> {
-    let file: SizeFile = source.read()?;
+fn parse_size_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackError> {
+    let file: SizeFile = source.deserialize()?;
     let check = SizeCheck { max_bytes: file.max_bytes, max_lines: file.max_lines };
     let limited = file.max_bytes.is_some() || file.max_lines.is_some();
-    source.check(limited, "max_bytes", 0, "one of max_bytes and max_lines is needed")?;
+    source.ensure_valid(limited, "max_bytes", 0, "one of max_bytes and max_lines is needed")?;
     for (field, examples) in [("valid", &file.valid), ("invalid", &file.invalid)] {
         let small = |example: &SizeExample| example.bytes.max(example.lines) <= MAX_SIZE_EXAMPLE;
         let message = format!("an example has {MAX_SIZE_EXAMPLE} bytes and lines at most");
-        source.check(examples.get_ref().iter().all(small), field, examples.span().start, &message)?;
+        source.ensure_valid(examples.get_ref().iter().all(small), field, examples.span().start, &message)?;
     }
     let path = RepoPath::from_text(&file.example_path);
     file.rule(source, RuleCheck::Size(check), |SizeExample { bytes, lines }| {

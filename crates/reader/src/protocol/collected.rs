@@ -6,9 +6,9 @@ use truing_diff::RepoPath;
 
 use super::{
     CheckedReport, MAX_FINDINGS, MAX_FINDINGS_BYTES, MAX_SUPPRESSIONS, ProtocolError, check_report,
-    keep_worst,
+    retain_most_severe,
 };
-use crate::bounds::text_bytes;
+use crate::bounds::count_text_bytes;
 
 /// Collected reports on the files of a request. At any time it holds at most twice the size of a response.
 #[derive(Debug, Default)]
@@ -32,30 +32,30 @@ impl ReportCollector {
         if let Some(other) = about.chain(suppressions.iter().map(|idle| &idle.path)).find(|it| *it != path) {
             return Err(ProtocolError::NotAskedFor(other.clone()));
         }
-        self.bytes += findings.iter().map(text_bytes).sum::<usize>();
+        self.bytes += findings.iter().map(count_text_bytes).sum::<usize>();
         self.report.findings.extend(findings);
         self.report.reviewed.extend(reviewed.into_iter().take(1));
         self.report.not_reviewed.extend(not_reviewed.into_iter().take(1));
         let room = MAX_SUPPRESSIONS.saturating_sub(self.report.suppressed.len());
         if suppressed.len() > room {
             // A finding that is missing here would look fixed.
-            self.leave_out(path, SkipReason::TooLarge);
+            self.record_skipped(path, SkipReason::TooLarge);
         }
         self.report.suppressed.extend(suppressed.into_iter().take(room));
         let room = MAX_SUPPRESSIONS.saturating_sub(self.report.suppressions.len());
         self.report.suppressions.extend(suppressions.into_iter().take(room));
         if self.report.findings.len() > 2 * MAX_FINDINGS || self.bytes > 2 * MAX_FINDINGS_BYTES {
-            for finding in keep_worst(&mut self.report.findings) {
+            for finding in retain_most_severe(&mut self.report.findings) {
                 self.dropped += 1;
-                self.leave_out(&finding.place.path, SkipReason::TooLarge);
+                self.record_skipped(&finding.place.path, SkipReason::TooLarge);
             }
-            self.bytes = self.report.findings.iter().map(text_bytes).sum();
+            self.bytes = self.report.findings.iter().map(count_text_bytes).sum();
         }
         Ok(())
     }
 
     /// Records that a file is not reviewed.
-    pub fn leave_out(&mut self, path: &RepoPath, reason: SkipReason) {
+    pub fn record_skipped(&mut self, path: &RepoPath, reason: SkipReason) {
         let gaps = &mut self.report.not_reviewed;
         if gaps.last().is_none_or(|last| last.path != *path) {
             gaps.push(UnreviewedFile { path: path.clone(), reason });
@@ -84,7 +84,7 @@ impl ReportCollector {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{finding, gaps, request};
+    use super::super::tests::{finding, request, skipped_files};
     use super::*;
 
     #[test]
@@ -106,6 +106,6 @@ mod tests {
         assert_eq!(collected.report.findings.len(), MAX_FINDINGS);
         let checked = collected.into_checked(&request, vec![]).unwrap();
         assert_eq!((checked.dropped, checked.report.findings.len()), (2 * MAX_FINDINGS, MAX_FINDINGS));
-        assert_eq!(gaps(&checked), [("b.py".into(), SkipReason::TooLarge)]);
+        assert_eq!(skipped_files(&checked), [("b.py".into(), SkipReason::TooLarge)]);
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct DecodedWords {
 impl DecodedWords {
     pub(super) fn from_text(text: &str) -> Self {
         let (mut decoded, mut at) = (Self::default(), 0);
-        for word in text.as_bytes().split(|byte| !is_digit(*byte)) {
+        for word in text.as_bytes().split(|byte| !is_base64_digit(*byte)) {
             let place = at..at + word.len();
             at = place.end + 1;
             if let Some(plain) = (word.len() >= MIN_WORD_BYTES).then(|| decode_word(word)).flatten() {
@@ -38,7 +38,7 @@ impl DecodedWords {
     }
 }
 
-fn is_digit(byte: u8) -> bool {
+fn is_base64_digit(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte)
 }
 

@@ -30,7 +30,7 @@ static DUMP: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 
 /// Returns the other readings of a text, if it has any.
-pub(super) fn readings(text: &str) -> Vec<String> {
+pub(super) fn decode_alternatives(text: &str) -> Vec<String> {
     if text.len() > MAX_BYTES {
         return Vec::new();
     }
@@ -114,7 +114,7 @@ mod tests {
             of(&|letter| format!("&amp;#{};", u32::from(letter))),
             "    1\ttr-Canary_\n    2\tw0rd/17+xyz".to_owned(),
         ] {
-            let found = readings(&format!("a.py:1: {text}"));
+            let found = decode_alternatives(&format!("a.py:1: {text}"));
             let plain = |reading: &String| reading.replace('\n', "");
             assert!(found.iter().any(|reading| plain(reading).contains(SECRET)), "{text}: {found:?}");
         }
@@ -129,14 +129,18 @@ mod tests {
             "00000000  74 72 2d 43 61 6e 61 72  79 5f 77 30 72 64 2f 31  |tr-Canary_w0rd/1|\n00000010  37 2b \
              78 79 7a                                    |7+xyz|\n",
         ] {
-            let digits: String = readings(text).concat().split_whitespace().collect();
+            let digits: String = decode_alternatives(text).concat().split_whitespace().collect();
             assert!(digits.contains(&hex::encode(SECRET)), "{digits}");
         }
     }
 
     #[test]
     fn words_have_no_other_reading() {
-        assert!(readings("a.py:12: 3 spaces are expected, 4 found").iter().all(|reading| reading.len() < 60));
-        assert!(readings("nothing").is_empty());
+        assert!(
+            decode_alternatives("a.py:12: 3 spaces are expected, 4 found")
+                .iter()
+                .all(|reading| reading.len() < 60)
+        );
+        assert!(decode_alternatives("nothing").is_empty());
     }
 }

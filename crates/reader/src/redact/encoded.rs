@@ -117,7 +117,7 @@ impl EncodedSecretSearch {
     }
 
     /// Returns the ranges of the original text that match a form, or the beginning of one.
-    fn find<'a>(
+    fn find_matches<'a>(
         &'a self,
         text: &'a NormalizedLetters,
     ) -> impl Iterator<Item = (&'a EncodedSecret, Range<usize>)> {
@@ -159,7 +159,7 @@ impl EncodedSecrets {
             hex.push(form(hex::encode(secret)));
             if is_long {
                 letters.extend(BASE32.encode(secret.as_bytes()).into_iter().map(form));
-                letters.extend(pieces(secret).into_iter().map(form));
+                letters.extend(secret_variants(secret).into_iter().map(form));
                 hex.push(form(hex::encode(&reversed)));
                 // The last byte is zero and is removed, therefore the form matches both byte orders.
                 hex.push(form(hex::encode(wide.split_last().map_or(&[][..], |(_, wide)| wide))));
@@ -172,12 +172,12 @@ impl EncodedSecrets {
     }
 
     /// Returns the ranges of a text that contain a secret in another form.
-    pub(super) fn find(&self, text: &str) -> Vec<Range<usize>> {
+    pub(super) fn find_ranges(&self, text: &str) -> Vec<Range<usize>> {
         self.find_forms(text, |_| true)
     }
 
     /// Returns true if a text contains a long secret in another form.
-    pub(super) fn has_long(&self, text: &str) -> bool {
+    pub(super) fn contains_long_secret(&self, text: &str) -> bool {
         !self.find_forms(text, |form| form.is_long).is_empty()
     }
 
@@ -187,14 +187,14 @@ impl EncodedSecrets {
         let letters = NormalizedLetters::from_text(text, |one, next| one == '\\' && next == 'n');
         let hex =
             NormalizedLetters::from_text(text, |one, next| matches!((one, next), ('\\' | '0', 'x' | 'X')));
-        let found = self.letters.find(&letters).chain(self.hex.find(&hex));
+        let found = self.letters.find_matches(&letters).chain(self.hex.find_matches(&hex));
         found.filter(|(form, _)| is_wanted(form)).map(|(_, range)| range).collect()
     }
 }
 
 /// Returns the letters of a long secret without separators: forwards, backwards and by ROT13. Case is not
 /// compared.
-fn pieces(secret: &str) -> Vec<String> {
+fn secret_variants(secret: &str) -> Vec<String> {
     let letters: String = secret.chars().filter(char::is_ascii_alphanumeric).collect();
     if letters.len() < MIN_LONG_BYTES {
         return Vec::new();
@@ -215,12 +215,12 @@ mod tests {
 
     const SECRET: &str = "tr-Canary_w0rd/17+xyz";
 
-    fn found(text: &str) -> Vec<&str> {
-        found_of(SECRET, text)
+    fn find_secrets(text: &str) -> Vec<&str> {
+        find_secret(SECRET, text)
     }
 
-    fn found_of<'t>(secret: &str, text: &'t str) -> Vec<&'t str> {
-        let found = EncodedSecrets::from_secrets([secret]).unwrap().find(text);
+    fn find_secret<'t>(secret: &str, text: &'t str) -> Vec<&'t str> {
+        let found = EncodedSecrets::from_secrets([secret]).unwrap().find_ranges(text);
         found.into_iter().map(|range| &text[range.start..text.ceil_char_boundary(range.end)]).collect()
     }
 
@@ -232,11 +232,11 @@ mod tests {
             "eHRyLUNhbmFyeV93MHJkLzE3K3h5eg==",
             "eHl0ci1DYW5hcnlfdzByZC8xNyt4eXo=",
         ] {
-            assert_eq!(found(text).len(), 1, "{text}");
+            assert_eq!(find_secrets(text).len(), 1, "{text}");
             let lines: Vec<&str> =
                 [text.get(..9), text.get(9..18), text.get(18..)].into_iter().flatten().collect();
             for between in ["\n  ", "\n+", "\" + \"", "\\n", "\n// "] {
-                assert_eq!(found(&lines.join(between)).len(), 1, "{text} with {between:?}");
+                assert_eq!(find_secrets(&lines.join(between)).len(), 1, "{text} with {between:?}");
             }
         }
     }
@@ -252,7 +252,7 @@ mod tests {
             format!("\\x{}", pairs.join("\\x")),
             format!("0x{}", pairs.join(", 0x")),
         ] {
-            assert_eq!(found(&text).len(), 1, "{text}");
+            assert_eq!(find_secrets(&text).len(), 1, "{text}");
         }
     }
 
@@ -261,7 +261,7 @@ mod tests {
         let reversed: String = SECRET.chars().rev().collect();
         let spaced: Vec<String> = SECRET.chars().map(|letter| letter.to_string()).collect();
         for text in [reversed, spaced.join(" "), SECRET.replace("w0rd", "w0\n> rd")] {
-            assert_eq!(found(&format!("before {text} after")).len(), 1, "{text}");
+            assert_eq!(find_secrets(&format!("before {text} after")).len(), 1, "{text}");
         }
     }
 
@@ -273,7 +273,7 @@ mod tests {
             "enl4KzcxL2RyMHdfeXJhbmFDLXJ0".to_owned(),
             "dAByAC0AQwBhAG4AYQByAHkAXwB3ADAAcgBkAC8AMQA3ACsAeAB5AHoA".to_owned(),
         ] {
-            assert_eq!(found(&text).len(), 1, "{text}");
+            assert_eq!(find_secrets(&text).len(), 1, "{text}");
         }
     }
 
@@ -281,15 +281,15 @@ mod tests {
     fn base64_that_holds_what_begins_hex_is_found() {
         let secret = "BpiA84YrNbuBhOwc8fjOWOrOwd8S7Ba16j7pGLou";
         let text = "QnBpQTg0WXJOYnVCaE93Yzhmak9XT3JPd2Q4UzdCYTE2ajdwR0xvdQ==";
-        assert_eq!(found_of(secret, text).len(), 1);
+        assert_eq!(find_secret(secret, text).len(), 1);
     }
 
     #[test]
     fn other_texts_hold_nothing() {
         for text in ["", "a", "tr-Canary_w0rd", "dHItQ2FuYXJ5", "a canary says a word: 17"] {
-            assert_eq!(found(text), [""; 0], "{text}");
+            assert_eq!(find_secrets(text), [""; 0], "{text}");
         }
-        assert!(found_of("shortwords", "short words").is_empty());
+        assert!(find_secret("shortwords", "short words").is_empty());
     }
 
     #[test]
@@ -307,7 +307,7 @@ mod tests {
             bold.to_owned(),
             "ge-Pnanel_j0eq/17+klm".to_owned(),
         ] {
-            assert_eq!(found(&format!("a {text} b")), [text.as_str()]);
+            assert_eq!(find_secrets(&format!("a {text} b")), [text.as_str()]);
         }
     }
 
@@ -321,8 +321,8 @@ mod tests {
             "PB4HQ5DSFVBWC3TBOJ4V65ZQOJSC6MJXFN4HS6Q=",
             "PB4HQ6DUOIWUGYLOMFZHSX3XGBZGILZRG4VXQ6L2",
         ] {
-            assert_eq!(found(text).len(), 1, "{text}");
-            assert_eq!(found(&text.to_lowercase()).len(), 1, "{text}");
+            assert_eq!(find_secrets(text).len(), 1, "{text}");
+            assert_eq!(find_secrets(&text.to_lowercase()).len(), 1, "{text}");
         }
     }
 
@@ -330,23 +330,23 @@ mod tests {
     fn hex_of_wide_letters_and_of_reversed_ones_is_found() {
         for to_bytes in [u16::to_le_bytes, u16::to_be_bytes] {
             let wide: Vec<u8> = SECRET.encode_utf16().flat_map(to_bytes).collect();
-            assert_eq!(found(&hex::encode(wide)).len(), 1);
+            assert_eq!(find_secrets(&hex::encode(wide)).len(), 1);
         }
-        assert_eq!(found(&hex::encode(SECRET.chars().rev().collect::<String>())).len(), 1);
+        assert_eq!(find_secrets(&hex::encode(SECRET.chars().rev().collect::<String>())).len(), 1);
     }
 
     #[test]
     fn the_most_of_a_long_secret_is_found_in_each_form() {
         let cut = |text: &str, letters: usize| text.get(..text.len() - letters).unwrap().to_owned();
         for text in [cut(SECRET, 1), cut("dHItQ2FuYXJ5X3cwcmQvMTcreHl6", 3), cut(&hex::encode(SECRET), 2)] {
-            assert_eq!(found(&format!("{text}, but for the end")), [text.as_str()]);
+            assert_eq!(find_secrets(&format!("{text}, but for the end")), [text.as_str()]);
         }
-        assert_eq!(found(&cut(SECRET, 4)), [""; 0], "fewer than 15 letters");
+        assert_eq!(find_secrets(&cut(SECRET, 4)), [""; 0], "fewer than 15 letters");
         let long = "a1".repeat(MAX_NEEDLE_LETTERS);
-        assert_eq!(found_of(&long, &cut(&long, 32)).len(), 1, "three quarters");
-        assert_eq!(found_of(&long, &cut(&long, 33)), [""; 0], "less than three quarters");
+        assert_eq!(find_secret(&long, &cut(&long, 32)).len(), 1, "three quarters");
+        assert_eq!(find_secret(&long, &cut(&long, 33)), [""; 0], "less than three quarters");
         let address = "https://hooks.example.org/services/T1";
-        assert_eq!(found_of(address, "https://hooks.example.org/services/T2"), [""; 0]);
+        assert_eq!(find_secret(address, "https://hooks.example.org/services/T2"), [""; 0]);
     }
 
     #[test]
@@ -355,7 +355,7 @@ mod tests {
         let cost = |number: usize| {
             let secrets: Vec<String> = (0..number).map(|at| format!("tr-Canary_w0rd/17+{at:03}")).collect();
             let forms = EncodedSecrets::from_secrets(secrets.iter().map(String::as_str)).unwrap();
-            allocation_counter::measure(|| assert!(forms.find(&text).is_empty())).bytes_total
+            allocation_counter::measure(|| assert!(forms.find_ranges(&text).is_empty())).bytes_total
         };
         let (one, many) = (cost(1), cost(50));
         assert!(many < one + 4096, "{one} {many}");

@@ -62,7 +62,7 @@ pub(crate) trait HeadFiles {
     /// Returns true if the file exists.
     fn exists(&self, path: &RepoPath) -> bool;
     /// Returns the text of a file, if it can be read.
-    fn text(&self, path: &RepoPath) -> Option<Vec<u8>>;
+    fn read_file(&self, path: &RepoPath) -> Option<Vec<u8>>;
 }
 
 impl<'a> ChangeContext<'a> {
@@ -87,19 +87,21 @@ impl<'a> ChangeContext<'a> {
     }
 
     /// Returns true if the repository is that of a secret scanner.
-    pub(crate) fn is_of_scanner(&self) -> bool {
+    pub(crate) fn is_secret_scanner(&self) -> bool {
         let declares = |path: &str| {
-            self.head.text(&RepoPath::from(path)).is_some_and(|text| declares_scanner(path, &text))
+            self.head.read_file(&RepoPath::from(path)).is_some_and(|text| declares_scanner(path, &text))
         };
         *self.has_scanner.get_or_init(|| MANIFESTS.into_iter().any(declares))
     }
 
     /// Returns true if a changed file in the folder of this one matches. A file that cannot be read does not
     /// match.
-    pub(crate) fn stands_beside(&self, path: &RepoPath, pattern: &Regex) -> bool {
+    pub(crate) fn has_changed_sibling(&self, path: &RepoPath, pattern: &Regex) -> bool {
         let own = parent_folder(path);
         let beside = self.read.keys().filter(|other| parent_folder(other) == own && **other != path);
-        beside.take(MAX_BESIDE).any(|other| self.head.text(other).is_some_and(|text| pattern.is_match(&text)))
+        beside
+            .take(MAX_BESIDE)
+            .any(|other| self.head.read_file(other).is_some_and(|text| pattern.is_match(&text)))
     }
 
     fn has_changed(&self, path: &RepoPath) -> bool {
@@ -118,7 +120,7 @@ impl CompanionCheck {
     ) -> Result<Option<u32>, ReaderError> {
         let added = change.read.get(file).copied().unwrap_or_default();
         if self.overrides {
-            let line = self.without_entry(rule, file, lines, change)?;
+            let line = self.find_missing_entry(rule, file, lines, change)?;
             if line.is_some() || self.added.is_none() {
                 return Ok(line);
             }
@@ -126,29 +128,29 @@ impl CompanionCheck {
         let mut asking = matching_lines(rule, self.added.as_ref(), lines, added)?;
         if let Some(under) = &self.under {
             let under = under.get_or_compile(rule)?;
-            asking.retain(|line| block_of(lines, *line).is_some_and(|begin| under.is_match(begin)));
+            asking.retain(|line| block_opening_line(lines, *line).is_some_and(|begin| under.is_match(begin)));
         }
-        asking.extend(overrides::heads(lines, added, &self.pieces));
+        asking.extend(overrides::override_heads(lines, added, &self.pieces));
         asking.sort_unstable();
         if asking.is_empty() {
             return Ok(None);
         }
         let (mut exists, mut texts) = (self.even_if_missing, Vec::new());
-        for companion in self.paths(file) {
+        for companion in self.companion_paths(file) {
             if change.has_changed(&companion) && self.is_satisfied_by(rule, &companion, change)? {
-                let text = change.head.text(&companion).filter(|_| self.named);
+                let text = change.head.read_file(&companion).filter(|_| self.named);
                 let table_added = change.read.get(&companion).copied().unwrap_or_default();
                 return Ok(text.and_then(|text| {
-                    overrides::without_name(lines, added, &asking, &LineIndex::new(&text), table_added)
+                    overrides::find_missing_name(lines, added, &asking, &LineIndex::new(&text), table_added)
                 }));
             }
             let is_there = change.has_changed(&companion) || change.head.exists(&companion);
-            if !is_there || !self.speaks_of(file, &companion, change) {
+            if !is_there || !self.is_companion_for(file, &companion, change) {
                 continue;
             }
             exists = true;
             if !self.companion_holds.is_empty() {
-                texts.extend(change.head.text(&companion));
+                texts.extend(change.head.read_file(&companion));
             }
         }
         if !exists {
@@ -156,8 +158,8 @@ impl CompanionCheck {
         }
         let own = lines.text();
         for line in asking {
-            let settled = self.holds_one(rule, &self.unless_holds, lines, line, &[own])?
-                || self.holds_one(rule, &self.companion_holds, lines, line, &texts)?;
+            let settled = self.any_text_contains(rule, &self.unless_holds, lines, line, &[own])?
+                || self.any_text_contains(rule, &self.companion_holds, lines, line, &texts)?;
             if !settled {
                 return Ok(Some(line));
             }
@@ -167,13 +169,13 @@ impl CompanionCheck {
 
     /// Returns true if a companion belongs to the file. One in the same folder does, and one that cannot be
     /// read.
-    fn speaks_of(&self, file: &RepoPath, companion: &RepoPath, change: &ChangeContext<'_>) -> bool {
+    fn is_companion_for(&self, file: &RepoPath, companion: &RepoPath, change: &ChangeContext<'_>) -> bool {
         let (own, its) = (parent_folder(file), parent_folder(companion));
         let Some(below) = own.strip_prefix(its).filter(|below| !below.is_empty()) else { return true };
         if self.above_holds.is_empty() {
             return true;
         }
-        let Some(text) = change.head.text(companion) else { return true };
+        let Some(text) = change.head.read_file(companion) else { return true };
         let below = String::from_utf8_lossy(below.strip_prefix(b"/").unwrap_or(below));
         let holds = |template: &String| {
             let wanted = template.replace("${folder}", &below);
@@ -183,7 +185,7 @@ impl CompanionCheck {
     }
 
     /// Returns true if one of the texts contains a text that the templates give for a line.
-    fn holds_one<T: AsRef<[u8]>>(
+    fn any_text_contains<T: AsRef<[u8]>>(
         &self,
         rule: &str,
         templates: &[String],
@@ -192,7 +194,7 @@ impl CompanionCheck {
         texts: &[T],
     ) -> Result<bool, ReaderError> {
         let Some(added) = &self.added else { return Ok(false) };
-        let Some(captures) = added.get_or_compile(rule)?.captures(lines.bytes(lines.range(line))) else {
+        let Some(captures) = added.get_or_compile(rule)?.captures(lines.bytes(lines.line_range(line))) else {
             return Ok(false);
         };
         let holds = |template: &String| {
@@ -205,7 +207,7 @@ impl CompanionCheck {
     }
 
     /// Returns the first added line of an override whose entry in the nearest table did not change.
-    fn without_entry(
+    fn find_missing_entry(
         &self,
         rule: &str,
         file: &RepoPath,
@@ -217,7 +219,10 @@ impl CompanionCheck {
         if changed.is_empty() {
             return Ok(None);
         }
-        let table = self.paths(file).into_iter().find_map(|path| Some((change.head.text(&path)?, path)));
+        let table = self
+            .companion_paths(file)
+            .into_iter()
+            .find_map(|path| Some((change.head.read_file(&path)?, path)));
         // A table that changed but is not readable is assumed to be correct.
         let Some((text, path)) = table.filter(|(_, path)| !change.also.contains(path)) else {
             return Ok(None);
@@ -228,14 +233,14 @@ impl CompanionCheck {
         };
         let in_table = change.read.get(&path).copied().unwrap_or_default();
         let table = LineIndex::new(&text);
-        Ok(overrides::without_entry(&changed, &table, in_table, |line| {
+        Ok(overrides::find_missing_entry(&changed, &table, in_table, |line| {
             is_new.as_ref().is_none_or(|pattern| pattern.is_match(line))
         }))
     }
 
     /// Returns the paths at which companions of a file may be, nearest first. A file is not its own
     /// companion.
-    pub(crate) fn paths(&self, file: &RepoPath) -> Vec<RepoPath> {
+    pub(crate) fn companion_paths(&self, file: &RepoPath) -> Vec<RepoPath> {
         let mut paths = Vec::new();
         for companion in &self.companions {
             if let Some(rooted) = companion.strip_prefix('/') {
@@ -249,7 +254,7 @@ impl CompanionCheck {
             }
             paths.push(RepoPath::from_bytes(companion.as_bytes()));
         }
-        paths.retain(|path| path != file && path.is_inside());
+        paths.retain(|path| path != file && path.stays_within_folder());
         paths
     }
 
@@ -263,14 +268,14 @@ impl CompanionCheck {
         let Some(wanted) = &self.companion_added else { return Ok(true) };
         // A companion that changed but is not readable is assumed to be correct.
         let Some(added) = change.read.get(companion) else { return Ok(true) };
-        let Some(text) = change.head.text(companion) else { return Ok(true) };
+        let Some(text) = change.head.read_file(companion) else { return Ok(true) };
         Ok(!matching_lines(rule, Some(wanted), &LineIndex::new(&text), added)?.is_empty())
     }
 }
 
 /// Returns the line that opens the block around a line: the nearest above that ends with `{`.
-fn block_of<'text>(lines: &LineIndex<'text>, line: u32) -> Option<&'text [u8]> {
-    let above = (1..line).rev().map(|number| lines.bytes(lines.range(number)));
+fn block_opening_line<'text>(lines: &LineIndex<'text>, line: u32) -> Option<&'text [u8]> {
+    let above = (1..line).rev().map(|number| lines.bytes(lines.line_range(number)));
     above.map(<[u8]>::trim_ascii_end).find(|text| text.ends_with(b"{"))
 }
 
@@ -288,11 +293,11 @@ fn matching_lines(
     added: &[(u32, u32)],
 ) -> Result<Vec<u32>, ReaderError> {
     let mut found = Vec::new();
-    let last = lines.count();
+    let last = lines.line_count();
     for number in added.iter().flat_map(|(first, end)| *first..=(*end).min(last)) {
         let matches = match pattern {
             None => true,
-            Some(pattern) => pattern.get_or_compile(rule)?.is_match(lines.bytes(lines.range(number))),
+            Some(pattern) => pattern.get_or_compile(rule)?.is_match(lines.bytes(lines.line_range(number))),
         };
         if matches {
             found.push(number);
@@ -309,9 +314,9 @@ mod tests {
 
     impl HeadFiles for Files {
         fn exists(&self, path: &RepoPath) -> bool {
-            self.text(path).is_some()
+            self.read_file(path).is_some()
         }
-        fn text(&self, path: &RepoPath) -> Option<Vec<u8>> {
+        fn read_file(&self, path: &RepoPath) -> Option<Vec<u8>> {
             let found = self.0.iter().find(|(name, _)| RepoPath::from(*name) == *path)?;
             Some(found.1.as_bytes().to_vec())
         }
@@ -333,11 +338,11 @@ mod tests {
         }
     }
 
-    fn changed(path: &str, added: &[(u32, u32)]) -> ChangedFile {
+    fn changed_file(path: &str, added: &[(u32, u32)]) -> ChangedFile {
         ChangedFile { path: path.into(), old_path: None, added: added.to_vec() }
     }
 
-    fn missed(
+    fn find_violation_line(
         check: &CompanionCheck,
         file: &str,
         changes: &[ChangedFile],
@@ -346,7 +351,7 @@ mod tests {
     ) -> Option<u32> {
         let also: Vec<RepoPath> = also.iter().map(|path| (*path).into()).collect();
         let files = Files(files);
-        let text = files.text(&file.into()).unwrap();
+        let text = files.read_file(&file.into()).unwrap();
         check
             .violation_line(
                 "p/x",
@@ -360,7 +365,7 @@ mod tests {
     #[test]
     fn companions_are_looked_for_in_the_folder_and_above_or_from_the_root() {
         let paths = |companion: &str, file: &str| -> Vec<String> {
-            check(&[companion]).paths(&file.into()).iter().map(ToString::to_string).collect()
+            check(&[companion]).companion_paths(&file.into()).iter().map(ToString::to_string).collect()
         };
         assert_eq!(paths("c.lock", "a/b/c.toml"), ["a/b/c.lock", "a/c.lock", "c.lock"]);
         assert_eq!(paths("/t/x.py", "a/b/c.py"), ["t/x.py"]);
@@ -372,19 +377,28 @@ mod tests {
     fn a_companion_that_is_there_must_change_too() {
         let lock = check(&["x.lock"]);
         let tree = vec![("a/x.toml", "1\n2\n3\n"), ("x.lock", "1\n")];
-        let toml = changed("a/x.toml", &[(2, 3)]);
-        assert_eq!(missed(&lock, "a/x.toml", std::slice::from_ref(&toml), &[], tree.clone()), Some(2));
-        let both = [toml.clone(), changed("x.lock", &[(1, 1)])];
-        assert_eq!(missed(&lock, "a/x.toml", &both, &[], tree.clone()), None);
+        let toml = changed_file("a/x.toml", &[(2, 3)]);
+        assert_eq!(
+            find_violation_line(&lock, "a/x.toml", std::slice::from_ref(&toml), &[], tree.clone()),
+            Some(2)
+        );
+        let both = [toml.clone(), changed_file("x.lock", &[(1, 1)])];
+        assert_eq!(find_violation_line(&lock, "a/x.toml", &both, &[], tree.clone()), None);
         // The companion changed but is not readable.
-        assert_eq!(missed(&lock, "a/x.toml", std::slice::from_ref(&toml), &["x.lock"], tree.clone()), None);
+        assert_eq!(
+            find_violation_line(&lock, "a/x.toml", std::slice::from_ref(&toml), &["x.lock"], tree.clone()),
+            None
+        );
         // Nothing was added, therefore there is no line to report.
-        assert_eq!(missed(&lock, "a/x.toml", &[changed("a/x.toml", &[])], &[], tree), None);
+        assert_eq!(find_violation_line(&lock, "a/x.toml", &[changed_file("a/x.toml", &[])], &[], tree), None);
         // No such companion exists anywhere.
         let alone = vec![("a/x.toml", "1\n2\n")];
-        assert_eq!(missed(&lock, "a/x.toml", std::slice::from_ref(&toml), &[], alone.clone()), None);
+        assert_eq!(
+            find_violation_line(&lock, "a/x.toml", std::slice::from_ref(&toml), &[], alone.clone()),
+            None
+        );
         let strict = CompanionCheck { even_if_missing: true, ..lock };
-        assert_eq!(missed(&strict, "a/x.toml", &[toml], &[], alone), Some(2));
+        assert_eq!(find_violation_line(&strict, "a/x.toml", &[toml], &[], alone), Some(2));
     }
 
     #[test]
@@ -397,8 +411,8 @@ mod tests {
         };
         let with = |text: &'static str, sum: &'static str| {
             let last = u32::try_from(text.lines().count()).unwrap();
-            let changes = [changed("x.mod", &[(1, last)])];
-            missed(&rule, "x.mod", &changes, &[], vec![("x.mod", text), ("x.sum", sum)])
+            let changes = [changed_file("x.mod", &[(1, last)])];
+            find_violation_line(&rule, "x.mod", &changes, &[], vec![("x.mod", text), ("x.sum", sum)])
         };
         assert_eq!(with("a v1\nb v2\n", "a@1;\n"), Some(2));
         assert_eq!(with("a v1\nb v2\n", "b@2;\na@1;\n"), None);
@@ -415,8 +429,8 @@ mod tests {
         };
         let tree = vec![("x.toml", "name\nversion\n"), ("CHANGES.md", "## 1\ntext\n")];
         let with = |toml: (u32, u32), changes: (u32, u32)| {
-            let changes = [changed("x.toml", &[toml]), changed("CHANGES.md", &[changes])];
-            missed(&rule, "x.toml", &changes, &[], tree.clone())
+            let changes = [changed_file("x.toml", &[toml]), changed_file("CHANGES.md", &[changes])];
+            find_violation_line(&rule, "x.toml", &changes, &[], tree.clone())
         };
         assert_eq!(with((1, 1), (2, 2)), None);
         assert_eq!(with((1, 2), (2, 2)), Some(2));

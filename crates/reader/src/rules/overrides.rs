@@ -16,9 +16,9 @@ const MAX_HEAD_LINES: u32 = 12;
 /// method these are `Base.method` for each base, and its own class's name without the prefix; for a function,
 /// its own name.
 pub(super) fn changed_entries(lines: &LineIndex<'_>, added: &[(u32, u32)]) -> Vec<(u32, Vec<String>)> {
-    let code = code_lines(lines);
+    let code = mark_code_lines(lines);
     let is_code = |number: &u32| code.get(*number as usize - 1) == Some(&true);
-    let last = lines.count();
+    let last = lines.line_count();
     let numbers = added.iter().flat_map(|(first, end)| *first..=(*end).min(last)).filter(is_code);
     let named = numbers.filter_map(|number| {
         let names = entry_names(lines, &code, number);
@@ -29,27 +29,29 @@ pub(super) fn changed_entries(lines: &LineIndex<'_>, added: &[(u32, u32)]) -> Ve
 
 /// Returns the first of these lines whose method or function has an entry in the table, but no added line in
 /// it that `is_new` accepts.
-pub(super) fn without_entry(
+pub(super) fn find_missing_entry(
     changed: &[(u32, Vec<String>)],
     table: &LineIndex<'_>,
     added: &[(u32, u32)],
     is_new: impl Fn(&[u8]) -> bool,
 ) -> Option<u32> {
-    let entries = entries(table);
+    let entries = table_entries(table);
     let is_satisfied = |first: u32, end: u32| {
         let numbers = added.iter().flat_map(|(start, last)| (*start).max(first)..=(*last).min(end));
-        numbers.into_iter().any(|number| is_new(table.bytes(table.range(number))))
+        numbers.into_iter().any(|number| is_new(table.bytes(table.line_range(number))))
     };
     let misses = |names: &[String]| {
-        let mut of_piece =
-            entries.iter().filter(|(name, ..)| names.iter().any(|wanted| is_of(name, wanted))).peekable();
+        let mut of_piece = entries
+            .iter()
+            .filter(|(name, ..)| names.iter().any(|wanted| entry_matches_name(name, wanted)))
+            .peekable();
         of_piece.peek().is_some() && !of_piece.any(|(_, first, end)| is_satisfied(*first, *end))
     };
     changed.iter().find(|(_, names)| misses(names)).map(|(number, _)| *number)
 }
 
 /// Returns the added lines that begin an override of one of these methods, given as `Class.method`.
-pub(super) fn heads(lines: &LineIndex<'_>, added: &[(u32, u32)], pieces: &[String]) -> Vec<u32> {
+pub(super) fn override_heads(lines: &LineIndex<'_>, added: &[(u32, u32)], pieces: &[String]) -> Vec<u32> {
     if pieces.is_empty() {
         return Vec::new();
     }
@@ -66,7 +68,7 @@ pub(super) fn heads(lines: &LineIndex<'_>, added: &[(u32, u32)], pieces: &[Strin
 /// Returns the first of these heads whose name is not in the table before a comma or a colon. In a class
 /// whose head is added too, an existing entry must belong to one of its bases; an entry of another class does
 /// not count.
-pub(super) fn without_name(
+pub(super) fn find_missing_name(
     lines: &LineIndex<'_>,
     added: &[(u32, u32)],
     heads: &[u32],
@@ -74,24 +76,24 @@ pub(super) fn without_name(
     table_added: &[(u32, u32)],
 ) -> Option<u32> {
     let whole = String::from_utf8_lossy(table.text());
-    let last = table.count();
+    let last = table.line_count();
     let numbers = table_added.iter().flat_map(|(first, end)| *first..=(*end).min(last));
     let new: String = numbers.map(|number| format!("{}\n", line_text(table, number))).collect();
-    let code = code_lines(lines);
+    let code = mark_code_lines(lines);
     let is_added = |number: u32| added.iter().any(|(first, end)| (*first..=*end).contains(&number));
     heads.iter().copied().find(|number| {
         let Some(name) = function_name(line_text(lines, *number)) else { return false };
         let own = entry_names(lines, &code, *number);
-        let is_of_another = class_of(lines, *number).is_some_and(is_added)
+        let is_of_another = class_line(lines, *number).is_some_and(is_added)
             && !own.is_empty()
-            && !own.iter().any(|own| holds_name(&whole, own))
-            && !holds_name(&new, name);
-        !holds_name(&whole, name) || is_of_another
+            && !own.iter().any(|own| contains_name(&whole, own))
+            && !contains_name(&new, name);
+        !contains_name(&whole, name) || is_of_another
     })
 }
 
 /// Returns true if a table contains a name followed by a comma or a colon.
-fn holds_name(table: &str, name: &str) -> bool {
+fn contains_name(table: &str, name: &str) -> bool {
     table.match_indices(name).any(|(at, _)| {
         let before = table.get(..at).and_then(|it| it.chars().next_back());
         let after = table.get(at + name.len()..).unwrap_or_default().trim_start();
@@ -100,7 +102,7 @@ fn holds_name(table: &str, name: &str) -> bool {
 }
 
 /// Returns the line of the head of a method's class.
-fn class_of(lines: &LineIndex<'_>, method: u32) -> Option<u32> {
+fn class_line(lines: &LineIndex<'_>, method: u32) -> Option<u32> {
     let bound = indent(line_text(lines, method));
     let is_class = |number: &u32| {
         let line = line_text(lines, *number);
@@ -110,14 +112,14 @@ fn class_of(lines: &LineIndex<'_>, method: u32) -> Option<u32> {
 }
 
 /// Returns true if this entry, whose name may have modules in front, is for this name.
-fn is_of(entry: &str, piece: &str) -> bool {
+fn entry_matches_name(entry: &str, piece: &str) -> bool {
     entry.strip_suffix(piece).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// Returns the entries of a table of tuples that begin with a name: the name, the first line and the last.
-fn entries<'a>(table: &LineIndex<'a>) -> Vec<(&'a str, u32, u32)> {
+fn table_entries<'a>(table: &LineIndex<'a>) -> Vec<(&'a str, u32, u32)> {
     let mut entries: Vec<(&str, u32, u32)> = Vec::new();
-    for number in 1..=table.count() {
+    for number in 1..=table.line_count() {
         match entry_name(line_text(table, number)) {
             Some(name) => entries.push((name, number, number)),
             None => {
@@ -141,7 +143,7 @@ fn entry_name(line: &str) -> Option<&str> {
 }
 
 /// Marks each line that is code: not blank, not a comment, and not part of a docstring.
-fn code_lines(lines: &LineIndex<'_>) -> Vec<bool> {
+fn mark_code_lines(lines: &LineIndex<'_>) -> Vec<bool> {
     let mut open: Option<&str> = None;
     let of_line = |number| {
         let line = line_text(lines, number).trim();
@@ -160,31 +162,34 @@ fn code_lines(lines: &LineIndex<'_>) -> Vec<bool> {
         }
         !line.is_empty() && !line.starts_with('#')
     };
-    (1..=lines.count()).map(of_line).collect()
+    (1..=lines.line_count()).map(of_line).collect()
 }
 
 /// Returns the possible entry names for a line; none if it is not in a method or function that overrides one.
 fn entry_names(lines: &LineIndex<'_>, code: &[bool], number: u32) -> Vec<String> {
     let line = line_text(lines, number);
     let mut piece = function_name(line);
-    let mut bound = indent(line) + usize::from(is_end(line));
+    let mut bound = indent(line) + usize::from(is_closing_bracket_line(line));
     for above in (1..number).rev() {
         let line = line_text(lines, above);
-        if code.get(above as usize - 1) != Some(&true) || is_end(line) || indent(line) >= bound {
+        if code.get(above as usize - 1) != Some(&true)
+            || is_closing_bracket_line(line)
+            || indent(line) >= bound
+        {
             continue;
         }
         bound = indent(line);
         if let Some(name) = function_name(line) {
             piece = Some(name);
         } else if line.trim_start().starts_with("class ") {
-            return piece.map(|method| of_class(lines, above, method)).unwrap_or_default();
+            return piece.map(|method| method_entry_names(lines, above, method)).unwrap_or_default();
         }
     }
     piece.filter(|_| bound == 0).map(|name| vec![name.to_owned()]).unwrap_or_default()
 }
 
 /// Returns the possible entry names of a method; none if all bases are overrides themselves.
-fn of_class(lines: &LineIndex<'_>, number: u32, method: &str) -> Vec<String> {
+fn method_entry_names(lines: &LineIndex<'_>, number: u32, method: &str) -> Vec<String> {
     let mut head = String::new();
     for number in number..number.saturating_add(MAX_HEAD_LINES) {
         let line = line_text(lines, number);
@@ -224,7 +229,7 @@ fn function_name(line: &str) -> Option<&str> {
 }
 
 /// Returns true if the line begins with a closing bracket, which ends an expression above it.
-fn is_end(line: &str) -> bool {
+fn is_closing_bracket_line(line: &str) -> bool {
     line.trim_start().starts_with([')', ']', '}'])
 }
 
@@ -234,7 +239,7 @@ fn indent(line: &str) -> usize {
 
 /// Returns a line up to the first byte that is not UTF-8.
 fn line_text<'a>(lines: &LineIndex<'a>, number: u32) -> &'a str {
-    let bytes = lines.bytes(lines.range(number));
+    let bytes = lines.bytes(lines.line_range(number));
     bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
 }
 
@@ -278,7 +283,7 @@ async def get_response(model, http):
     return await http.read()
 ";
 
-    fn names_at(number: u32) -> Vec<String> {
+    fn entry_names_at(number: u32) -> Vec<String> {
         let lines = LineIndex::new(FILE.as_bytes());
         changed_entries(&lines, &[(number, number)]).into_iter().flat_map(|(_, names)| names).collect()
     }
@@ -287,13 +292,13 @@ async def get_response(model, http):
     fn a_line_of_code_is_in_a_piece() {
         let creator = ["ClientCreator.create_client", "ClientCreator.create_client"];
         for number in [10, 11, 12, 18, 20, 21, 22, 23, 24] {
-            assert_eq!(names_at(number), creator, "line {number}");
+            assert_eq!(entry_names_at(number), creator, "line {number}");
         }
         for number in [1, 2, 4, 7, 13, 14, 15, 16, 17, 19, 25, 28, 29] {
-            assert_eq!(names_at(number), [""; 0], "line {number}");
+            assert_eq!(entry_names_at(number), [""; 0], "line {number}");
         }
-        assert_eq!(names_at(32), ["get_response"]);
-        assert_eq!(names_at(33), ["get_response"]);
+        assert_eq!(entry_names_at(32), ["get_response"]);
+        assert_eq!(entry_names_at(33), ["get_response"]);
     }
 
     #[test]
@@ -301,10 +306,11 @@ async def get_response(model, http):
         let lines = LineIndex::new(FILE.as_bytes());
         let all = [(1, 40)];
         let pieces = ["ClientCreator.create_client".to_owned()];
-        assert_eq!(heads(&lines, &all, &pieces), [10]);
-        assert_eq!(heads(&lines, &all, &[]), [0_u32; 0]);
-        let named =
-            |table: &str| without_name(&lines, &[], &[4, 10, 32], &LineIndex::new(table.as_bytes()), &[]);
+        assert_eq!(override_heads(&lines, &all, &pieces), [10]);
+        assert_eq!(override_heads(&lines, &all, &[]), [0_u32; 0]);
+        let named = |table: &str| {
+            find_missing_name(&lines, &[], &[4, 10, 32], &LineIndex::new(table.as_bytes()), &[])
+        };
         assert_eq!(named("(A.create_client, B),\n(\n    get_response ,\n)"), None);
         assert_eq!(named("A.create_client: B\n_get_response,"), Some(32));
         assert_eq!(named("create_clients, get_response,"), Some(10));
@@ -326,7 +332,7 @@ async def get_response(model, http):
         let (lines, table) = (LineIndex::new(FILE.as_bytes()), LineIndex::new(table.as_bytes()));
         let check = |code: u32, added: &[(u32, u32)]| {
             let changed = changed_entries(&lines, &[(code, code)]);
-            without_entry(&changed, &table, added, |line| line.contains(&b'\''))
+            find_missing_entry(&changed, &table, added, |line| line.contains(&b'\''))
         };
         assert_eq!(check(18, &[]), Some(18));
         assert_eq!(check(18, &[(5, 5)]), None);
@@ -344,7 +350,7 @@ async def get_response(model, http):
             "class AioEnvProvider(EnvProvider):\n    async def load(self):\n        return None\n";
         let lines = LineIndex::new(NEW.as_bytes());
         let missed = |table: &str, added: &[(u32, u32)], table_added: &[(u32, u32)]| {
-            without_name(&lines, added, &[2], &LineIndex::new(table.as_bytes()), table_added)
+            find_missing_name(&lines, added, &[2], &LineIndex::new(table.as_bytes()), table_added)
         };
         let table = "(SSOProvider.load, {}),\n(EnvProvider.other, {}),\n";
         assert_eq!(missed(table, &[(1, 3)], &[(2, 2)]), Some(2));

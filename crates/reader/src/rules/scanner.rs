@@ -94,7 +94,7 @@ fn compile_pattern(pattern: &str) -> Regex {
 /// Returns true if a file with this many kinds of keys belongs to a secret scanner. It declares rules with a
 /// name, a regular expression, and keywords or an entropy. Or it is a Rego policy, a test that names a
 /// scanner, or a file with many kinds of keys and words about finding them.
-pub(crate) fn is_of_scanner(
+pub(crate) fn is_scanner_file(
     path: &RepoPath,
     part: Option<RepositoryPart>,
     text: &[u8],
@@ -158,7 +158,7 @@ mod tests {
             (".env", "A=1\nB=2\n", 9, false),
         ] {
             let path = RepoPath::from(path);
-            let found = is_of_scanner(&path, RepositoryPart::from_path(&path), text.as_bytes(), kinds);
+            let found = is_scanner_file(&path, RepositoryPart::from_path(&path), text.as_bytes(), kinds);
             assert_eq!(found, expected, "{path}: {text}");
         }
     }

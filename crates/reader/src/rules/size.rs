@@ -17,7 +17,7 @@ impl SizeCheck {
 
 /// Returns true if a file is new according to its added lines. All of its lines must be among them; if they
 /// cannot be counted, the added lines must begin at the first.
-pub(crate) fn is_new(added: &[(u32, u32)], lines: Option<u32>) -> bool {
+pub(crate) fn is_new_file(added: &[(u32, u32)], lines: Option<u32>) -> bool {
     match added {
         [(1, last)] => lines.is_none_or(|lines| *last >= lines),
         _ => false,
@@ -39,12 +39,12 @@ mod tests {
 
     #[test]
     fn a_file_is_new_if_all_its_lines_are() {
-        assert!(is_new(&[(1, 5)], Some(5)));
-        assert!(is_new(&[(1, 5)], None));
+        assert!(is_new_file(&[(1, 5)], Some(5)));
+        assert!(is_new_file(&[(1, 5)], None));
         for (added, lines) in
             [(&[(2, 5)][..], Some(5)), (&[(1, 4)], Some(5)), (&[(1, 2), (4, 5)], Some(5)), (&[], Some(0))]
         {
-            assert!(!is_new(added, lines), "{added:?}");
+            assert!(!is_new_file(added, lines), "{added:?}");
         }
     }
 }

@@ -56,11 +56,12 @@ pub(crate) struct TextRules<'packs> {
 impl<'packs> TextRules<'packs> {
     /// Compiles the text and secret rules among `rules`.
     pub(crate) fn new(rules: &[&'packs PackRule]) -> Result<Self, ReaderError> {
-        let of_text: Vec<&PackRule> = rules.iter().copied().filter(|rule| text_of(rule).is_some()).collect();
+        let of_text: Vec<&PackRule> =
+            rules.iter().copied().filter(|rule| text_check(rule).is_some()).collect();
         let (keyword_rules, keywords): (Vec<usize>, Vec<&str>) = of_text
             .iter()
             .enumerate()
-            .filter_map(|(index, rule)| Some((index, text_of(rule)?.0)))
+            .filter_map(|(index, rule)| Some((index, text_check(rule)?.0)))
             .flat_map(|(index, check)| check.keywords.iter().map(move |keyword| (index, keyword.as_str())))
             .unzip();
         let keywords = AhoCorasick::builder()
@@ -72,23 +73,23 @@ impl<'packs> TextRules<'packs> {
 
     /// Returns every match of every rule that applies to this path. A binary file is searched only for
     /// secrets.
-    pub(crate) fn hits(
+    pub(crate) fn find_matches(
         &self,
         path: &RepoPath,
         bytes: &[u8],
         form: ContentKind,
     ) -> Result<Vec<RuleMatch<'packs>>, ReaderError> {
-        self.hits_of(self.candidates(Some(path), bytes), bytes, form)
+        self.find_rule_matches(self.candidate_rules(Some(path), bytes), bytes, form)
     }
 
     /// Returns the ranges of secrets in a text that is not a file. Rules that are limited to some paths are
     /// applied, too.
-    pub(crate) fn secrets(&self, bytes: &[u8]) -> Result<Vec<Range<usize>>, ReaderError> {
-        let hits = self.hits_of(self.candidates(None, bytes), bytes, ContentKind::Binary)?;
+    pub(crate) fn find_secrets(&self, bytes: &[u8]) -> Result<Vec<Range<usize>>, ReaderError> {
+        let hits = self.find_rule_matches(self.candidate_rules(None, bytes), bytes, ContentKind::Binary)?;
         Ok(hits.into_iter().filter_map(|hit| hit.secret).collect())
     }
 
-    fn hits_of(
+    fn find_rule_matches(
         &self,
         candidates: Vec<&'packs PackRule>,
         bytes: &[u8],
@@ -96,7 +97,7 @@ impl<'packs> TextRules<'packs> {
     ) -> Result<Vec<RuleMatch<'packs>>, ReaderError> {
         let mut hits = Vec::new();
         for rule in candidates {
-            let Some((check, is_secret)) = text_of(rule) else { continue };
+            let Some((check, is_secret)) = text_check(rule) else { continue };
             if form == ContentKind::Binary && !is_secret {
                 continue;
             }
@@ -110,7 +111,7 @@ impl<'packs> TextRules<'packs> {
     }
 
     /// Returns the rules that apply to this path, or to any path, and have a keyword in the file.
-    fn candidates(&self, path: Option<&RepoPath>, bytes: &[u8]) -> Vec<&'packs PackRule> {
+    fn candidate_rules(&self, path: Option<&RepoPath>, bytes: &[u8]) -> Vec<&'packs PackRule> {
         let mut waiting: Vec<bool> =
             self.rules.iter().map(|rule| path.is_none_or(|path| rule.applies_to(path))).collect();
         let mut left = waiting.iter().filter(|waits| **waits).count();
@@ -135,7 +136,7 @@ impl<'packs> TextRules<'packs> {
 }
 
 /// Returns a rule's check if it is a text or secret rule, and true for a secret rule.
-fn text_of(rule: &PackRule) -> Option<(&TextCheck, bool)> {
+fn text_check(rule: &PackRule) -> Option<(&TextCheck, bool)> {
     match &rule.check {
         RuleCheck::Text(check) => Some((check, false)),
         RuleCheck::Secret(check) => Some((check, true)),

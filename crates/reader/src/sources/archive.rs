@@ -117,7 +117,7 @@ impl ArchiveCollector<'_> {
         ArchiveError::Refused { path, entry, why: reason }
     }
 
-    fn too_large(&self, subject: String) -> ArchiveError {
+    fn too_large_error(&self, subject: String) -> ArchiveError {
         ArchiveError::TooLarge { path: self.archive.to_owned(), what: subject }
     }
 
@@ -125,7 +125,7 @@ impl ArchiveCollector<'_> {
     fn check_entry(&mut self, name: &str) -> Result<(), ArchiveError> {
         self.entries += 1;
         if self.entries > MAX_ENTRIES {
-            return Err(self.too_large(format!("{MAX_ENTRIES} entries")));
+            return Err(self.too_large_error(format!("{MAX_ENTRIES} entries")));
         }
         let leads_out = name.starts_with('/')
             || name.contains(['\\', '\0'])
@@ -156,7 +156,7 @@ impl ArchiveCollector<'_> {
         let bytes = self.read_bytes(name, content)?;
         self.kept = self.kept.saturating_add(bytes.len() as u64);
         if self.kept > MAX_KEPT {
-            return Err(self.too_large(format!("{} MiB of sources", MAX_KEPT >> 20)));
+            return Err(self.too_large_error(format!("{} MiB of sources", MAX_KEPT >> 20)));
         }
         if self.content.files.insert(path.to_owned(), bytes).is_some() {
             return Err(self.refused_error(name, "is there twice"));
@@ -174,8 +174,8 @@ fn read_zip(mut file: File, collector: &mut ArchiveCollector<'_>) -> Result<(), 
         before: archive.offset(),
         comment: archive.comment(),
     };
-    let names =
-        directory::names(&mut file, &found, MAX_ENTRIES).map_err(|why| collector.broken_error(why))?;
+    let names = directory::read_entry_names(&mut file, &found, MAX_ENTRIES)
+        .map_err(|why| collector.broken_error(why))?;
     names.iter().try_for_each(|name| collector.check_entry(name))?;
     // The unpacker keeps one entry of each name, and uses the count at the end of the directory.
     if names.iter().collect::<BTreeSet<_>>().len() != archive.len() {
@@ -212,7 +212,7 @@ fn read_tar(
     let read = read_entries(&mut stream, collector);
     // A stream cut at the limit would look like a complete archive.
     if stream.limit() == 0 {
-        return Err(collector.too_large(format!("{} MiB", max_bytes >> 20)));
+        return Err(collector.too_large_error(format!("{} MiB", max_bytes >> 20)));
     }
     read
 }

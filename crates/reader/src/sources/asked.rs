@@ -11,13 +11,13 @@ use truing_core::port::{
 use truing_core::sync::{DefinitionDigests, RAW_DIGITS, ReleaseSources, SymbolState, TREE_DIGITS, TREE_FORM};
 
 use super::{
-    ArchiveFormat, HashPins, ProjectFacts, ProjectRequest, ReleaseSourcesRequest, SourcesError, files_of,
-    pins_of, project_of, read_release,
+    ArchiveFormat, HashPins, ProjectFacts, ProjectRequest, ReleaseSourcesRequest, SourcesError, read_pins,
+    read_project_facts, read_release, read_release_files,
 };
 use crate::output::{self, choose_format};
 use crate::proposals::prove_replacements;
 use crate::tool_findings::{check_findings, tool_findings};
-use crate::used_tools::{check_used, used_tools};
+use crate::used_tools::{check_used, find_used_tools};
 
 /// Longest name or reason, in bytes.
 const MAX_NAME: usize = 16 << 10;
@@ -106,17 +106,17 @@ impl SourcesQuery {
     /// # Errors
     ///
     /// [`SourcesError`]
-    pub fn answer(&self) -> Result<SourcesAnswer, SourcesError> {
+    pub fn execute(&self) -> Result<SourcesAnswer, SourcesError> {
         match self {
             Self::Release(request) => read_release(request).map(SourcesAnswer::Release),
-            Self::Pins(file) => pins_of(file).map(SourcesAnswer::Pins),
-            Self::Project(request) => project_of(request).map(SourcesAnswer::Project),
-            Self::Files(request) => files_of(request).map(SourcesAnswer::Files),
+            Self::Pins(file) => read_pins(file).map(SourcesAnswer::Pins),
+            Self::Project(request) => read_project_facts(request).map(SourcesAnswer::Project),
+            Self::Files(request) => read_release_files(request).map(SourcesAnswer::Files),
             Self::Tool(request) => match tool_findings(request) {
                 Ok(found) => Ok(SourcesAnswer::Tool(found)),
                 Err(error) => Err(SourcesError::Failed(error.to_string())),
             },
-            Self::UsedTools(request) => match used_tools(request) {
+            Self::UsedTools(request) => match find_used_tools(request) {
                 Ok(used) => Ok(SourcesAnswer::UsedTools(used)),
                 Err(error) => Err(SourcesError::Failed(error.to_string())),
             },
@@ -136,7 +136,7 @@ impl SourcesQuery {
     /// # Errors
     ///
     /// Returns a description of the invalid part.
-    pub fn check(&self, answer: &SourcesAnswer) -> Result<(), &'static str> {
+    pub fn check_answer(&self, answer: &SourcesAnswer) -> Result<(), &'static str> {
         match (self, answer) {
             (Self::Release(request), SourcesAnswer::Release(sources)) => check_release(request, sources),
             (Self::Pins(_), SourcesAnswer::Pins(pins)) => check_pins(pins),
@@ -172,41 +172,45 @@ fn check_release(request: &ReleaseSourcesRequest, sources: &ReleaseSources) -> R
     let asked: BTreeSet<&String> = request.symbols.iter().chain(&request.bases).collect();
     ensure(sources.symbols.keys().collect::<BTreeSet<_>>() == asked, "its definitions")?;
     for definition in sources.symbols.values().filter_map(SymbolState::definition) {
-        ensure(is_name(&definition.file) && is_name(&definition.name), "a name")?;
-        ensure(are_digests(&definition.digests), "a digest")?;
+        ensure(is_valid_name(&definition.file) && is_valid_name(&definition.name), "a name")?;
+        ensure(are_valid_digests(&definition.digests), "a digest")?;
     }
     for (file, functions) in &sources.functions {
-        ensure(is_name(file) && functions.keys().all(|name| is_name(name)), "a name")?;
-        ensure(functions.values().all(are_digests), "a digest")?;
+        ensure(is_valid_name(file) && functions.keys().all(|name| is_valid_name(name)), "a name")?;
+        ensure(functions.values().all(are_valid_digests), "a digest")?;
     }
     for (file, names) in &sources.namesakes {
-        ensure(is_name(file) && names.keys().all(|name| is_name(name)), "a name")?;
+        ensure(is_valid_name(file) && names.keys().all(|name| is_valid_name(name)), "a name")?;
         let mut all = names.values().flatten();
-        ensure(all.all(|one| is_name(&one.name) && is_tree(&one.tree)), "a definition of a name")?;
+        ensure(
+            all.all(|one| is_valid_name(&one.name) && is_tree_digest(&one.tree)),
+            "a definition of a name",
+        )?;
     }
     for (file, pieces) in &sources.outside {
-        let names = pieces.iter().all(|piece| is_name(&piece.scope) && is_name(&piece.name));
-        ensure(is_name(file) && names, "a name")?;
-        ensure(pieces.iter().all(|piece| is_tree(&piece.tree)), "a digest")?;
+        let names = pieces.iter().all(|piece| is_valid_name(&piece.scope) && is_valid_name(&piece.name));
+        ensure(is_valid_name(file) && names, "a name")?;
+        ensure(pieces.iter().all(|piece| is_tree_digest(&piece.tree)), "a digest")?;
     }
-    ensure(sources.imported.iter().chain(&sources.shadows).all(|file| is_name(file)), "a name")?;
+    ensure(sources.imported.iter().chain(&sources.shadows).all(|file| is_valid_name(file)), "a name")?;
     ensure(
-        sources.files.iter().all(|(file, digest)| is_name(file) && are_digits(digest, RAW_DIGITS)),
+        sources.files.iter().all(|(file, digest)| is_valid_name(file) && are_hex_digits(digest, RAW_DIGITS)),
         "a file",
     )?;
     for (file, requirements) in &sources.requirements {
-        let texts =
-            requirements.iter().all(|(name, texts)| is_name(name) && texts.iter().all(|text| is_name(text)));
-        ensure(is_name(file) && texts, "a requirement")?;
+        let texts = requirements
+            .iter()
+            .all(|(name, texts)| is_valid_name(name) && texts.iter().all(|text| is_valid_name(text)));
+        ensure(is_valid_name(file) && texts, "a requirement")?;
     }
-    let reasons = sources.unreadable.iter().all(|(file, why)| is_name(file) && is_name(why));
+    let reasons = sources.unreadable.iter().all(|(file, why)| is_valid_name(file) && is_valid_name(why));
     ensure(reasons, "a reason")
 }
 
 fn check_pins(pins: &HashPins) -> Result<(), &'static str> {
-    ensure(pins.rows.keys().all(|name| is_name(name)), "a name")?;
-    ensure(pins.rows.values().flatten().all(|digest| are_digits(digest, RAW_DIGITS)), "a digest")?;
-    ensure(pins.left_out.iter().all(|row| is_name(&row.text) && is_name(&row.why)), "a reason")
+    ensure(pins.rows.keys().all(|name| is_valid_name(name)), "a name")?;
+    ensure(pins.rows.values().flatten().all(|digest| are_hex_digits(digest, RAW_DIGITS)), "a digest")?;
+    ensure(pins.left_out.iter().all(|row| is_valid_name(&row.text) && is_valid_name(&row.why)), "a reason")
 }
 
 fn check_project(project: &ProjectFacts) -> Result<(), &'static str> {
@@ -215,14 +219,14 @@ fn check_project(project: &ProjectFacts) -> Result<(), &'static str> {
         .iter()
         .chain(candidates)
         .chain(unreadable)
-        .all(|(one, other)| is_name(one) && is_name(other));
-    let all = |names: &BTreeSet<String>| names.iter().all(|name| is_name(name));
-    let functions = functions.iter().all(|(file, names)| is_name(file) && all(names));
+        .all(|(one, other)| is_valid_name(one) && is_valid_name(other));
+    let all = |names: &BTreeSet<String>| names.iter().all(|name| is_valid_name(name));
+    let functions = functions.iter().all(|(file, names)| is_valid_name(file) && all(names));
     let classes = classes.iter().all(|(file, classes)| {
-        is_name(file) && classes.iter().all(|(class, methods)| is_name(class) && all(methods))
+        is_valid_name(file) && classes.iter().all(|(class, methods)| is_valid_name(class) && all(methods))
     });
     let names = functions && classes;
-    let single = inherited.iter().chain(imports).all(|name| is_name(name));
+    let single = inherited.iter().chain(imports).all(|name| is_valid_name(name));
     ensure(pairs && names && single, "a name")
 }
 
@@ -230,19 +234,19 @@ fn ensure(is_valid: bool, label: &'static str) -> Result<(), &'static str> {
     if is_valid { Ok(()) } else { Err(label) }
 }
 
-fn is_name(text: &str) -> bool {
+fn is_valid_name(text: &str) -> bool {
     text.len() <= MAX_NAME && !text.chars().any(char::is_control)
 }
 
-fn are_digests(digests: &DefinitionDigests) -> bool {
-    let is_former = digests.former.as_ref().is_none_or(|former| are_digits(former, TREE_DIGITS));
-    are_digits(&digests.raw, RAW_DIGITS) && is_tree(&digests.tree) && is_former
+fn are_valid_digests(digests: &DefinitionDigests) -> bool {
+    let is_former = digests.former.as_ref().is_none_or(|former| are_hex_digits(former, TREE_DIGITS));
+    are_hex_digits(&digests.raw, RAW_DIGITS) && is_tree_digest(&digests.tree) && is_former
 }
 
-fn is_tree(text: &str) -> bool {
-    are_digits(text.strip_prefix(TREE_FORM).unwrap_or(text), TREE_DIGITS)
+fn is_tree_digest(text: &str) -> bool {
+    are_hex_digits(text.strip_prefix(TREE_FORM).unwrap_or(text), TREE_DIGITS)
 }
 
-fn are_digits(text: &str, count: usize) -> bool {
+fn are_hex_digits(text: &str, count: usize) -> bool {
     text.len() == count && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

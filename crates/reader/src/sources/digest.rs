@@ -58,7 +58,7 @@ pub(super) fn digest_nodes(
 }
 
 /// Computes the digest of a tree in another language than Python without these nodes.
-pub(super) fn digest_rest(
+pub(super) fn digest_remaining_nodes(
     root: Node<'_>,
     left_out: &BTreeSet<usize>,
     text: &str,
@@ -70,7 +70,7 @@ pub(super) fn digest_rest(
 
 /// Computes the digests of a file: of its bytes, and of its tree if there is one. Without a tree, only line
 /// ends are normalised, because any blank may have a meaning in text of an unknown form.
-pub(super) fn of_bytes(bytes: &[u8], tree: Option<String>) -> DefinitionDigests {
+pub(super) fn digest_bytes(bytes: &[u8], tree: Option<String>) -> DefinitionDigests {
     let tree = tree.unwrap_or_else(|| {
         let mut hash = Sha256::new();
         for line in bytes.split(|byte| *byte == b'\n') {
@@ -84,7 +84,7 @@ pub(super) fn of_bytes(bytes: &[u8], tree: Option<String>) -> DefinitionDigests 
 
 /// Returns true if a token is only layout: a comma before a closing bracket, or the end of a statement that
 /// is a node by itself.
-fn is_layout(parent: &str, token: &str, rest: &[Node<'_>]) -> bool {
+fn is_layout_token(parent: &str, token: &str, rest: &[Node<'_>]) -> bool {
     let next = rest.iter().find(|next| !next.is_extra());
     match token {
         "," => {
@@ -149,7 +149,7 @@ impl<'a> TreeHasher<'a> {
             self.add_gap(at, child.start_byte());
             at = child.end_byte();
             let rest = children.get(place + 1..).unwrap_or_default();
-            if !is_layout(kind, child.kind(), rest) {
+            if !is_layout_token(kind, child.kind(), rest) {
                 self.add_node(*child, depth + 1)?;
             }
         }

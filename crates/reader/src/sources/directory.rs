@@ -25,7 +25,7 @@ pub(super) struct ZipDirectoryEnd<'a> {
 }
 
 /// Returns the names of the entries, at most one more than `max_entries`.
-pub(super) fn names(
+pub(super) fn read_entry_names(
     file: &mut File,
     end_record: &ZipDirectoryEnd<'_>,
     max_entries: usize,
@@ -47,7 +47,7 @@ pub(super) fn names(
         }
         let entry = ZipEntry::parse(&head).ok_or("its directory is broken")?;
         let name = read_bytes(file, at + ENTRY.1 as u64, entry.name).map_err(failed)?;
-        let name = entry.text(name)?;
+        let name = entry.decode_name(name)?;
         let local = read_bytes(file, entry.local, LOCAL.1 + name.len()).map_err(failed)?;
         let same = local.starts_with(LOCAL.0)
             && read_u16(&local, 26) == u16::try_from(name.len()).ok()
@@ -86,7 +86,7 @@ impl ZipEntry {
         })
     }
 
-    fn text(&self, name: Vec<u8>) -> Result<String, String> {
+    fn decode_name(&self, name: Vec<u8>) -> Result<String, String> {
         let is_plain = name.is_ascii() || self.is_utf8;
         let text = String::from_utf8(name).ok().filter(|_| is_plain);
         text.ok_or_else(|| "the name of an entry is not marked as UTF-8".to_owned())

@@ -11,7 +11,7 @@ use truing_core::sync::{
     DefinitionDigests, NonFunctionCode, ReleasePartKind, SymbolDefinition, SymbolState, WHOLE,
 };
 
-use super::digest::{digest_nodes, digest_rest, join_digests, of_bytes};
+use super::digest::{digest_bytes, digest_nodes, digest_remaining_nodes, join_digests};
 use super::{rust, script};
 use crate::syntax::{ComplexityError, MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 
@@ -62,7 +62,7 @@ pub(super) enum LanguageFamily {
 impl LanguageFamily {
     /// Returns the family of a file, if its definitions are reported by item.
     pub(super) fn from_path(path: &str) -> Option<Self> {
-        match SourceLanguage::of_path(path.as_bytes())?.name() {
+        match SourceLanguage::from_path(path.as_bytes())?.name() {
             "rust" => Some(Self::Rust),
             "typescript" | "tsx" | "javascript" => Some(Self::Script),
             _ => None,
@@ -76,22 +76,22 @@ impl<'a> ReleaseFiles<'a> {
     }
 
     /// Returns the state of a whole file with any content.
-    pub(super) fn whole_file(&mut self, path: &str) -> SymbolState {
+    pub(super) fn whole_file_state(&mut self, path: &str) -> SymbolState {
         let Some(bytes) = self.files.get(path) else { return SymbolState::Gone };
         let tree =
-            SourceLanguage::of_path(path.as_bytes()).and_then(|language| self.tree_of(language, bytes));
+            SourceLanguage::from_path(path.as_bytes()).and_then(|language| self.tree_digest(language, bytes));
         SymbolState::Defined(SymbolDefinition {
             file: path.to_owned(),
             line: 1,
             name: WHOLE.to_owned(),
-            digests: of_bytes(bytes, tree),
+            digests: digest_bytes(bytes, tree),
             decorated: false,
         })
     }
 
     /// Returns the digest of a whole tree. Python's layout is part of its tree. There is none for a file with
     /// syntax errors.
-    fn tree_of(&mut self, language: &'static SourceLanguage, bytes: &[u8]) -> Option<String> {
+    fn tree_digest(&mut self, language: &'static SourceLanguage, bytes: &[u8]) -> Option<String> {
         let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_SOURCE_BYTES)?;
         let parsers = &mut self.parsers;
         catch_unwind(AssertUnwindSafe(|| {
@@ -107,7 +107,7 @@ impl<'a> ReleaseFiles<'a> {
     }
 
     /// Returns the state of an item of a file, or of one that the file re-exports.
-    pub(super) fn symbol(&mut self, path: &str, item: &str) -> SymbolState {
+    pub(super) fn symbol_state(&mut self, path: &str, item: &str) -> SymbolState {
         let names: Vec<&str> = item.split('.').collect();
         let mut left = MAX_LOOKUPS;
         self.find_item(path, &names, &mut left)
@@ -116,7 +116,7 @@ impl<'a> ReleaseFiles<'a> {
     fn find_item(&mut self, path: &str, names: &[&str], remaining_steps: &mut u32) -> SymbolState {
         let Some(fewer) = remaining_steps.checked_sub(1) else { return SymbolState::Gone };
         *remaining_steps = fewer;
-        let (Some(family), Some(items)) = (LanguageFamily::from_path(path), self.items(path)) else {
+        let (Some(family), Some(items)) = (LanguageFamily::from_path(path), self.load_items(path)) else {
             return SymbolState::Gone;
         };
         if let Some(item) = items.definitions.get(&names.join(".")) {
@@ -168,10 +168,10 @@ impl<'a> ReleaseFiles<'a> {
     /// Returns every innermost definition of a file, by name. A file in another language is one definition.
     pub(super) fn all_definitions(&mut self, path: &str) -> BTreeMap<String, DefinitionDigests> {
         if LanguageFamily::from_path(path).is_none() {
-            let whole = self.whole_file(path);
+            let whole = self.whole_file_state(path);
             return whole.definition().map(|of| (WHOLE.to_owned(), of.digests.clone())).into_iter().collect();
         }
-        let Some(items) = self.items(path) else { return BTreeMap::new() };
+        let Some(items) = self.load_items(path) else { return BTreeMap::new() };
         let single = items.definitions.iter().filter(|(_, item)| !item.holds_others);
         single.map(|(name, item)| (name.clone(), item.definition.digests.clone())).collect()
     }
@@ -180,12 +180,12 @@ impl<'a> ReleaseFiles<'a> {
     /// reported whole.
     pub(super) fn outside_code(&mut self, path: &str) -> Option<NonFunctionCode> {
         LanguageFamily::from_path(path)?;
-        let tree = self.items(path)?.rest.clone();
+        let tree = self.load_items(path)?.rest.clone();
         let (scope, name) = (String::new(), WHOLE.to_owned());
         Some(NonFunctionCode { scope, name, what: ReleasePartKind::Code, tree })
     }
 
-    fn items(&mut self, path: &str) -> Option<Rc<FileItems>> {
+    fn load_items(&mut self, path: &str) -> Option<Rc<FileItems>> {
         if !self.read.contains_key(path) {
             let bytes = self.files.get(path)?;
             let parsers = &mut self.parsers;
@@ -210,17 +210,17 @@ fn parse_items(path: &str, bytes: &[u8], parsers: &mut ParserPool) -> Result<Fil
     }
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
-    let language = SourceLanguage::of_path(path.as_bytes()).ok_or("its language is not known")?;
+    let language = SourceLanguage::from_path(path.as_bytes()).ok_or("its language is not known")?;
     let tree = parsers.parse_in_time(language, &text).ok_or("it takes too long to parse")?;
     let lines = text.split_inclusive('\n').collect();
     let mut source =
         ItemCollector { path, text: &text, lines, items: FileItems::default(), told: BTreeSet::new() };
     let walked = match LanguageFamily::from_path(path) {
-        Some(LanguageFamily::Rust) => rust::items(tree.root_node(), &mut source),
-        Some(LanguageFamily::Script) => script::items(tree.root_node(), &mut source),
+        Some(LanguageFamily::Rust) => rust::collect_items(tree.root_node(), &mut source),
+        Some(LanguageFamily::Script) => script::collect_items(tree.root_node(), &mut source),
         None => Ok(()),
     };
-    let rest = walked.and_then(|()| digest_rest(tree.root_node(), &source.told, &text));
+    let rest = walked.and_then(|()| digest_remaining_nodes(tree.root_node(), &source.told, &text));
     source.items.rest = rest.map_err(|_| "it is nested too deeply".to_owned())?;
     Ok(source.items)
 }
@@ -244,7 +244,7 @@ impl<'a> ItemCollector<'a> {
         node.child_by_field_name(name).map(|child| self.text_of(child))
     }
 
-    pub(super) fn link(&mut self, name: Option<&str>, module: &str, original_name: Option<&str>) {
+    pub(super) fn add_link(&mut self, name: Option<&str>, module: &str, original_name: Option<&str>) {
         let (name, module, original_name) =
             (name.map(str::to_owned), module.to_owned(), original_name.map(str::to_owned));
         self.items.links.push(ItemLink { name, module, there: original_name });

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tree_sitter::Node;
 use truing_core::sync::{NonFunctionCode, ReleasePartKind};
 
-use super::digest::python::{digest_tree, docstring};
+use super::digest::python::{digest_tree, docstring_id};
 use super::python::absolute_module;
 use crate::syntax::{ComplexityError, MAX_DEPTH};
 
@@ -69,7 +69,7 @@ impl<'a> PieceCollector<'a> {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
-    fn push(
+    fn add_piece(
         &mut self,
         scope: &StatementScope,
         kind: ReleasePartKind,
@@ -94,7 +94,7 @@ impl<'a> PieceCollector<'a> {
         if depth > MAX_DEPTH {
             return Err(ComplexityError::OverLimit);
         }
-        let documentation = docstring(body, self.text);
+        let documentation = docstring_id(body, self.text);
         let mut cursor = body.walk();
         for statement in body.named_children(&mut cursor) {
             if Some(statement.id()) != documentation {
@@ -139,7 +139,7 @@ impl<'a> PieceCollector<'a> {
 
     /// Adds any other statement that runs.
     fn visit_other(&mut self, node: Node<'_>, scope: &StatementScope) -> Result<(), ComplexityError> {
-        self.push(scope, ReleasePartKind::Statement, self.text_of(node), &[], &[node])
+        self.add_piece(scope, ReleasePartKind::Statement, self.text_of(node), &[], &[node])
     }
 
     fn visit_definition(
@@ -158,17 +158,17 @@ impl<'a> PieceCollector<'a> {
             return if scope.conditions.is_empty() {
                 Ok(())
             } else {
-                self.push(scope, ReleasePartKind::Condition, name, &[], &[])
+                self.add_piece(scope, ReleasePartKind::Condition, name, &[], &[])
             };
         }
         let heads = ["type_parameters", "superclasses"].map(|field| inner.child_by_field_name(field));
         let heads: Vec<Node<'_>> = heads.into_iter().flatten().collect();
-        self.push(scope, ReleasePartKind::Class, name, &[], &heads)?;
+        self.add_piece(scope, ReleasePartKind::Class, name, &[], &heads)?;
         let mut cursor = outer.walk();
         let decorators: Vec<_> =
             outer.children(&mut cursor).filter(|child| child.kind() == "decorator").collect();
         if !decorators.is_empty() {
-            self.push(scope, ReleasePartKind::Decorators, name, &[], &decorators)?;
+            self.add_piece(scope, ReleasePartKind::Decorators, name, &[], &decorators)?;
         }
         let Some(body) = inner.child_by_field_name("body") else { return Ok(()) };
         let name = if scope.name.is_empty() { name.to_owned() } else { format!("{}.{name}", scope.name) };
@@ -201,7 +201,7 @@ impl<'a> PieceCollector<'a> {
         let last = |name: &&str| name.rsplit('.').next().unwrap_or_default().to_owned();
         let before = names.iter().map(|name| scope.defined.get(&last(name)).copied().unwrap_or_default());
         let before = before.map(|count| count.to_string()).collect::<Vec<_>>().join(",");
-        self.push(scope, ReleasePartKind::Value, &names.join(", "), &[&before], &[node])
+        self.add_piece(scope, ReleasePartKind::Value, &names.join(", "), &[&before], &[node])
     }
 
     /// Adds each imported name with its origin. The statement that imports it does not count.
@@ -219,14 +219,14 @@ impl<'a> PieceCollector<'a> {
         let from = from.as_deref();
         if takes_all {
             let from = from.unwrap_or_default();
-            self.push(scope, ReleasePartKind::Import, &format!("{from}.*"), &[from, "*"], &[])?;
+            self.add_piece(scope, ReleasePartKind::Import, &format!("{from}.*"), &[from, "*"], &[])?;
         }
         for imported in names {
             let alias = imported.child_by_field_name("alias").map(|alias| self.text_of(alias));
             let name = self.dotted_name(imported.child_by_field_name("name").unwrap_or(imported));
             let bound = alias.unwrap_or(&name);
             let words = [from.unwrap_or("-"), &name, alias.unwrap_or("-")];
-            self.push(scope, ReleasePartKind::Import, bound, &words, &[])?;
+            self.add_piece(scope, ReleasePartKind::Import, bound, &words, &[])?;
         }
         Ok(())
     }

@@ -34,7 +34,7 @@ pub struct SkippedPin {
 const MAX_TEXT: usize = 120;
 
 /// Reads a test. The error is the reason for which it cannot be read as Python.
-pub(super) fn of_test(bytes: &[u8]) -> Result<HashPins, String> {
+pub(super) fn parse_hash_test(bytes: &[u8]) -> Result<HashPins, String> {
     if bytes.len() > MAX_SOURCE_BYTES {
         return Err(format!("it is longer than {} KiB", MAX_SOURCE_BYTES >> 10));
     }
@@ -108,7 +108,7 @@ impl<'a> PinCollector<'a> {
             "pair" | "tuple" | "list" | "argument_list" => {
                 if let [object, accepted, ..] = children.as_slice()
                     && matches!(object.kind(), "identifier" | "attribute" | "subscript" | "call")
-                    && let Some(digests) = self.digests(*accepted)
+                    && let Some(digests) = self.parse_digests(*accepted)
                 {
                     self.add_row(*object, digests);
                     return Ok(());
@@ -120,20 +120,20 @@ impl<'a> PinCollector<'a> {
     }
 
     /// Returns the digests of a set, or of another literal that contains nothing else, or a single digest.
-    fn digests(&self, node: Node<'_>) -> Option<BTreeSet<String>> {
+    fn parse_digests(&self, node: Node<'_>) -> Option<BTreeSet<String>> {
         match node.kind() {
-            "string" => self.digest(node).map(|digest| BTreeSet::from([digest])),
+            "string" => self.parse_digest(node).map(|digest| BTreeSet::from([digest])),
             "set" | "list" | "tuple" | "parenthesized_expression" => {
                 let mut cursor = node.walk();
                 let items = node.named_children(&mut cursor).filter(|item| item.kind() != "comment");
-                let digests: Option<BTreeSet<_>> = items.map(|item| self.digest(item)).collect();
+                let digests: Option<BTreeSet<_>> = items.map(|item| self.parse_digest(item)).collect();
                 digests.filter(|digests| !digests.is_empty())
             }
             _ => None,
         }
     }
 
-    fn digest(&self, node: Node<'_>) -> Option<String> {
+    fn parse_digest(&self, node: Node<'_>) -> Option<String> {
         let mut cursor = node.walk();
         let mut content = node.named_children(&mut cursor).filter(|part| part.kind() == "string_content");
         let digest = content.next().map(|content| self.text_of(content).to_ascii_lowercase())?;
@@ -144,7 +144,7 @@ impl<'a> PinCollector<'a> {
     /// Adds a row. In a dictionary the last of equal keys applies. A list checks each row, and a digest of no
     /// release fails.
     fn add_row(&mut self, object: Node<'_>, digests: BTreeSet<String>) {
-        match self.name_of(object) {
+        match self.symbol_name(object) {
             Ok(name) => drop(self.pins.rows.insert(name, digests)),
             Err(why) => self.pins.left_out.push(SkippedPin {
                 line: u32::try_from(object.start_position().row + 1).unwrap_or(u32::MAX),
@@ -155,8 +155,8 @@ impl<'a> PinCollector<'a> {
     }
 
     /// Returns the `module:Class.method` of an expression.
-    fn name_of(&self, object: Node<'_>) -> Result<String, &'static str> {
-        let mut parts = self.parts(object).ok_or("only running it shows what it names")?.into_iter();
+    fn symbol_name(&self, object: Node<'_>) -> Result<String, &'static str> {
+        let mut parts = self.dotted_parts(object).ok_or("only running it shows what it names")?.into_iter();
         let first = parts.next().unwrap_or_default();
         let (module, name) = self.imports.get(first).ok_or("the file does not import it by name")?;
         let names: Vec<&str> = name.as_deref().into_iter().chain(parts).collect();
@@ -167,16 +167,16 @@ impl<'a> PinCollector<'a> {
     }
 
     /// Returns the names in `a.b.c`, or in `a.__dict__['b'].c`.
-    fn parts(&self, node: Node<'_>) -> Option<Vec<&'a str>> {
+    fn dotted_parts(&self, node: Node<'_>) -> Option<Vec<&'a str>> {
         match node.kind() {
             "identifier" => Some(vec![self.text_of(node)]),
             "attribute" => {
-                let mut parts = self.parts(node.child_by_field_name("object")?)?;
+                let mut parts = self.dotted_parts(node.child_by_field_name("object")?)?;
                 parts.push(self.text_of(node.child_by_field_name("attribute")?));
                 Some(parts)
             }
             "subscript" => {
-                let mut parts = self.parts(node.child_by_field_name("value")?)?;
+                let mut parts = self.dotted_parts(node.child_by_field_name("value")?)?;
                 let key = node.child_by_field_name("subscript").filter(|key| key.kind() == "string")?;
                 if parts.pop()? != "__dict__" {
                     return None;

@@ -10,7 +10,7 @@ use tree_sitter::Node;
 
 use super::outside::imported_modules;
 use super::python::absolute_module;
-use super::{SourcesError, bytes_of};
+use super::{SourcesError, read_source_bytes};
 use crate::stack::on_large_stack;
 use crate::syntax::{MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 
@@ -66,7 +66,7 @@ pub struct ProjectFacts {
 /// # Errors
 ///
 /// [`SourcesError`]; a single invalid source file is part of the response.
-pub fn project_of(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> {
+pub fn read_project_facts(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> {
     on_large_stack(|| read_project(request)).map_err(|error| SourcesError::Failed(error.to_string()))?
 }
 
@@ -94,7 +94,7 @@ fn read_project(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> 
         }
     }
     for class in classes.values() {
-        let (bases, own) = ancestors(class, &classes, &request.packages);
+        let (bases, own) = package_ancestors(class, &classes, &request.packages);
         let methods = if bases.is_empty() { BTreeSet::new() } else { class.methods.clone() };
         if bases.is_empty() || !methods.is_empty() {
             project.classes.entry(class.file.clone()).or_default().insert(class.name.clone(), methods);
@@ -102,17 +102,23 @@ fn read_project(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> 
         for base in bases {
             project.inherited.insert(base.clone());
             for method in &class.methods {
-                project.overrides.entry(format!("{base}.{method}")).or_insert_with(|| class.member(method));
+                project
+                    .overrides
+                    .entry(format!("{base}.{method}"))
+                    .or_insert_with(|| class.member_name(method));
             }
             let others = own
                 .iter()
-                .flat_map(|one| one.methods.iter().map(|method| (one.member(method), method.as_str())));
-            let aliases = class.aliases.iter().map(|alias| (class.member(alias), alias.as_str()));
+                .flat_map(|one| one.methods.iter().map(|method| (one.member_name(method), method.as_str())));
+            let aliases = class.aliases.iter().map(|alias| (class.member_name(alias), alias.as_str()));
             for (ours, name) in aliases.chain(others) {
                 project.candidates.entry(format!("{base}.{name}")).or_insert(ours);
             }
             for (own, theirs) in ASYNC.iter().filter(|(own, _)| class.methods.contains(*own)) {
-                project.candidates.entry(format!("{base}.{theirs}")).or_insert_with(|| class.member(own));
+                project
+                    .candidates
+                    .entry(format!("{base}.{theirs}"))
+                    .or_insert_with(|| class.member_name(own));
             }
             if class.methods.is_empty() && class.bases.contains(&base) {
                 project.candidates.entry(base).or_insert_with(|| format!("{}:{}", class.file, class.name));
@@ -124,7 +130,7 @@ fn read_project(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> 
 
 /// Returns the classes of the packages that a class inherits from, and the project's own classes between
 /// them.
-fn ancestors<'a>(
+fn package_ancestors<'a>(
     class: &'a ProjectClass,
     classes: &'a BTreeMap<String, ProjectClass>,
     packages: &BTreeSet<String>,
@@ -159,7 +165,7 @@ struct ProjectClass {
 
 impl ProjectClass {
     /// Returns the project's name of a member of the class.
-    fn member(&self, name: &str) -> String {
+    fn member_name(&self, name: &str) -> String {
         format!("{}:{}.{name}", self.file, self.name)
     }
 }
@@ -184,7 +190,7 @@ struct ModuleFacts {
 
 impl ProjectModule<'_> {
     fn parse(path: &Path, name: &str, parsers: &mut ParserPool) -> Result<ModuleFacts, String> {
-        let bytes = bytes_of(path)?;
+        let bytes = read_source_bytes(path)?;
         if bytes.len() > MAX_SOURCE_BYTES {
             return Err(format!("it is longer than {} KiB", MAX_SOURCE_BYTES >> 10));
         }
@@ -225,7 +231,7 @@ impl ProjectModule<'_> {
                 "class_definition" => self.visit_class(inner, facts),
                 // Statements nested deeper than the limit are left out.
                 "if_statement" | "try_statement" | "else_clause" | "except_clause" | "block"
-                    if depth(inner) < MAX_BASES =>
+                    if nesting_depth(inner) < MAX_BASES =>
                 {
                     self.visit_statements(inner, facts);
                 }
@@ -241,8 +247,10 @@ impl ProjectModule<'_> {
         let mut bases = Vec::new();
         if let Some(list) = node.child_by_field_name("superclasses") {
             let mut cursor = list.walk();
-            bases
-                .extend(list.named_children(&mut cursor).filter_map(|base| self.name_of(self.text_of(base))));
+            bases.extend(
+                list.named_children(&mut cursor)
+                    .filter_map(|base| self.resolve_class_name(self.text_of(base))),
+            );
         }
         let (mut methods, mut aliases) = (BTreeSet::new(), BTreeSet::new());
         if let Some(body) = node.child_by_field_name("body") {
@@ -251,9 +259,9 @@ impl ProjectModule<'_> {
                 let inner = member.child_by_field_name("definition").unwrap_or(member);
                 if inner.kind() == "function_definition" {
                     let name = inner.child_by_field_name("name").map(|name| self.text_of(name));
-                    methods.extend(name.map(|name| format!("{name}{}", self.accessor(member))));
+                    methods.extend(name.map(|name| format!("{name}{}", self.accessor_suffix(member))));
                 }
-                aliases.extend(self.alias(member));
+                aliases.extend(self.alias_target(member));
             }
         }
         let class = ProjectClass { file: self.path.to_owned(), name: name.clone(), bases, methods, aliases };
@@ -261,7 +269,7 @@ impl ProjectModule<'_> {
     }
 
     /// Returns the suffix for the part of a property that a method is, by its decorators.
-    fn accessor(&self, member: Node<'_>) -> &'static str {
+    fn accessor_suffix(&self, member: Node<'_>) -> &'static str {
         let mut cursor = member.walk();
         let mut decorators = member.children(&mut cursor).filter(|child| child.kind() == "decorator");
         let found = decorators.find_map(|decorator| match self.text_of(decorator).rsplit('.').next() {
@@ -273,7 +281,7 @@ impl ProjectModule<'_> {
     }
 
     /// Returns the name in `name = method`, `name = wrapped(method)` and `name = lambda …`.
-    fn alias(&self, member: Node<'_>) -> Option<String> {
+    fn alias_target(&self, member: Node<'_>) -> Option<String> {
         let assignment = member.named_child(0).filter(|inner| inner.kind() == "assignment")?;
         let (left, right) =
             (assignment.child_by_field_name("left")?, assignment.child_by_field_name("right")?);
@@ -282,7 +290,7 @@ impl ProjectModule<'_> {
     }
 
     /// Returns the `module:ProjectClass` of a dotted name.
-    fn name_of(&self, text: &str) -> Option<String> {
+    fn resolve_class_name(&self, text: &str) -> Option<String> {
         let is_name = |part: &str| {
             !part.is_empty() && part.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
         };
@@ -325,6 +333,6 @@ impl ProjectModule<'_> {
 }
 
 /// Returns the number of nodes around a node, up to the limit.
-fn depth(node: Node<'_>) -> usize {
+fn nesting_depth(node: Node<'_>) -> usize {
     std::iter::successors(node.parent(), |node| node.parent()).take(MAX_BASES).count()
 }

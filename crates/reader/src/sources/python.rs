@@ -74,7 +74,7 @@ impl<'a> PythonPackage<'a> {
     }
 
     /// Returns the possible paths of a module. Python takes the package where both exist.
-    pub(super) fn places(&self, module: &str) -> impl Iterator<Item = String> + use<> {
+    pub(super) fn candidate_paths(&self, module: &str) -> impl Iterator<Item = String> + use<> {
         let path = module.replace('.', "/");
         self.roots
             .iter()
@@ -86,7 +86,7 @@ impl<'a> PythonPackage<'a> {
     }
 
     /// Finds `module:Class.method`; `fget`, `fset` or `fdel` at the end selects a part of a property.
-    pub(super) fn symbol(&mut self, name: &str) -> SymbolState {
+    pub(super) fn symbol_state(&mut self, name: &str) -> SymbolState {
         let (module, qualified) = name.split_once(':').unwrap_or((name, ""));
         let mut names: Vec<&str> = qualified.split('.').filter(|part| !part.is_empty()).collect();
         let mut search = DefinitionSearch { role: PropertyRole::Plain, left: MAX_LOOKUPS };
@@ -98,7 +98,7 @@ impl<'a> PythonPackage<'a> {
             }
             names.pop();
         }
-        match self.in_module(module, &names, &mut search) {
+        match self.find_in_module(module, &names, &mut search) {
             NameLookupResult::Function(definition) => SymbolState::Defined((*definition).clone()),
             NameLookupResult::Class(class, _) => SymbolState::Defined((*class.definition).clone()),
             NameLookupResult::Nowhere => SymbolState::Gone,
@@ -108,31 +108,40 @@ impl<'a> PythonPackage<'a> {
 
     /// Returns all definitions of a name in a file, in the order of the text; none in a file that is not
     /// Python.
-    pub(super) fn namesakes(&self, file: &str, name: &str) -> Vec<NamesakeDefinition> {
+    pub(super) fn same_name_definitions(&self, file: &str, name: &str) -> Vec<NamesakeDefinition> {
         let mut found = Vec::new();
         if let Some(Some(module)) = self.modules.get(file) {
-            module.scope.namesakes(name, &mut found);
+            module.scope.collect_same_name_definitions(name, &mut found);
         }
         found.sort_by_key(|one| one.line);
         found
     }
 
-    fn in_module(&mut self, name: &str, names: &[&str], search: &mut DefinitionSearch) -> NameLookupResult {
+    fn find_in_module(
+        &mut self,
+        name: &str,
+        names: &[&str],
+        search: &mut DefinitionSearch,
+    ) -> NameLookupResult {
         let Some(left) = search.left.checked_sub(1) else { return NameLookupResult::Nowhere };
         search.left = left;
         let Some(module) = self.load_module(name) else {
-            return if self.is_ours(name) { NameLookupResult::Nowhere } else { NameLookupResult::Elsewhere };
+            return if self.is_own_module(name) {
+                NameLookupResult::Nowhere
+            } else {
+                NameLookupResult::Elsewhere
+            };
         };
         let Some((head, rest)) = names.split_first() else { return NameLookupResult::Nowhere };
         if let Some(binding) = module.scope.get(head, search.role) {
-            return self.follow(&module.name, binding, rest, search);
+            return self.follow_binding(&module.name, binding, rest, search);
         }
         let below = format!("{name}.{head}");
-        if self.path_of(&below).is_some() {
-            return self.in_module(&below, rest, search);
+        if self.module_path(&below).is_some() {
+            return self.find_in_module(&below, rest, search);
         }
         for star in &module.scope.stars {
-            match self.in_module(star, names, search) {
+            match self.find_in_module(star, names, search) {
                 NameLookupResult::Nowhere | NameLookupResult::Elsewhere => {}
                 found @ (NameLookupResult::Function(_) | NameLookupResult::Class(..)) => return found,
             }
@@ -140,7 +149,7 @@ impl<'a> PythonPackage<'a> {
         NameLookupResult::Nowhere
     }
 
-    fn follow(
+    fn follow_binding(
         &mut self,
         module: &str,
         binding: &BindingTarget,
@@ -155,19 +164,19 @@ impl<'a> PythonPackage<'a> {
             BindingTarget::Class(class) if rest.is_empty() => {
                 NameLookupResult::Class(class.clone(), module.to_owned())
             }
-            BindingTarget::Class(class) => self.in_class(module, class, rest, search),
+            BindingTarget::Class(class) => self.find_in_class(module, class, rest, search),
             BindingTarget::Alias(names) => {
                 let names: Vec<&str> = names.iter().map(String::as_str).chain(rest.iter().copied()).collect();
-                self.in_module(module, &names, search)
+                self.find_in_module(module, &names, search)
             }
             BindingTarget::Import { module, name } => {
                 let names: Vec<&str> = name.as_deref().into_iter().chain(rest.iter().copied()).collect();
-                self.in_module(module, &names, search)
+                self.find_in_module(module, &names, search)
             }
         }
     }
 
-    fn in_class(
+    fn find_in_class(
         &mut self,
         module: &str,
         class: &Rc<PythonClass>,
@@ -183,16 +192,18 @@ impl<'a> PythonPackage<'a> {
                 if alias.first().is_some_and(|first| first != head && class.scope.has_name(first)) =>
             {
                 let names: Vec<&str> = alias.iter().map(String::as_str).chain(rest.iter().copied()).collect();
-                return self.in_class(module, class, &names, search);
+                return self.find_in_class(module, class, &names, search);
             }
-            Some(binding) => return self.follow(module, binding, rest, search),
+            Some(binding) => return self.follow_binding(module, binding, rest, search),
             None => {}
         }
         let mut nothing = NameLookupResult::Nowhere;
         for base in &class.bases {
             let base: Vec<&str> = base.iter().map(String::as_str).collect();
-            match self.in_module(module, &base, search) {
-                NameLookupResult::Class(base, module) => match self.in_class(&module, &base, names, search) {
+            match self.find_in_module(module, &base, search) {
+                NameLookupResult::Class(base, module) => match self
+                    .find_in_class(&module, &base, names, search)
+                {
                     NameLookupResult::Nowhere => {}
                     NameLookupResult::Elsewhere => nothing = NameLookupResult::Elsewhere,
                     found @ (NameLookupResult::Function(_) | NameLookupResult::Class(..)) => return found,
@@ -204,7 +215,7 @@ impl<'a> PythonPackage<'a> {
         nothing
     }
 
-    fn is_ours(&self, module: &str) -> bool {
+    fn is_own_module(&self, module: &str) -> bool {
         let top = module.split('.').next().unwrap_or(module);
         self.roots.iter().any(|root| {
             let (folder, file) = (format!("{root}{top}/"), format!("{root}{top}.py"));
@@ -212,12 +223,12 @@ impl<'a> PythonPackage<'a> {
         })
     }
 
-    fn path_of(&self, module: &str) -> Option<String> {
-        self.places(module).find(|candidate| self.files.contains_key(candidate))
+    fn module_path(&self, module: &str) -> Option<String> {
+        self.candidate_paths(module).find(|candidate| self.files.contains_key(candidate))
     }
 
     fn load_module(&mut self, name: &str) -> Option<Rc<PythonModule>> {
-        self.load_file(&self.path_of(name)?)
+        self.load_file(&self.module_path(name)?)
     }
 
     /// Returns the module in a file, or `None` if it is not a readable source.
@@ -266,7 +277,7 @@ impl PythonModule {
     }
 
     /// Returns the functions and the classes' methods, by qualified name.
-    pub(super) fn functions(&self) -> BTreeMap<String, DefinitionDigests> {
+    pub(super) fn function_digests(&self) -> BTreeMap<String, DefinitionDigests> {
         let mut functions = BTreeMap::new();
         self.scope.collect_functions(&mut functions);
         functions
@@ -402,7 +413,7 @@ impl<'a> ScopeCollector<'a> {
             if let Some(body) = body {
                 self.visit_statements(body, StatementBranch::Always, &mut inside)?;
             }
-            let bases = inner.child_by_field_name("superclasses").map(|bases| self.bases(bases));
+            let bases = inner.child_by_field_name("superclasses").map(|bases| self.base_names(bases));
             let bases = bases.unwrap_or_default();
             BindingTarget::Class(Rc::new(PythonClass { definition, bases, scope: inside }))
         } else {
@@ -418,7 +429,7 @@ impl<'a> ScopeCollector<'a> {
         Ok(())
     }
 
-    fn bases(&self, bases: Node<'_>) -> Vec<Vec<String>> {
+    fn base_names(&self, bases: Node<'_>) -> Vec<Vec<String>> {
         let mut cursor = bases.walk();
         bases.named_children(&mut cursor).filter_map(|base| self.dotted_parts(base)).collect()
     }
@@ -427,7 +438,7 @@ impl<'a> ScopeCollector<'a> {
     /// body (the rule of Python's `inspect`).
     fn last_row(&self, definition: Node<'_>, body: Option<Node<'_>>) -> usize {
         let mut leaf = definition;
-        while let Some(child) = last_code(leaf) {
+        while let Some(child) = last_code_node(leaf) {
             leaf = child;
         }
         let mut last = leaf.end_position().row;
@@ -521,7 +532,7 @@ pub(super) fn absolute_module(package: &str, name: &str) -> String {
 }
 
 /// Returns the possible paths of a native module, without the platform in their names.
-pub(super) fn native_places(module: &str) -> impl Iterator<Item = String> + use<> {
+pub(super) fn native_module_paths(module: &str) -> impl Iterator<Item = String> + use<> {
     let path = module.replace('.', "/");
     [format!("{path}/__init__.so"), format!("{path}.so")].into_iter()
 }
@@ -533,7 +544,7 @@ fn decorators<'a>(outer: Node<'_>, text_of: impl Fn(Node<'_>) -> &'a str) -> Vec
     decorators.map(|decorator| text_of(decorator).trim_start_matches('@').trim()).collect()
 }
 
-fn last_code(node: Node<'_>) -> Option<Node<'_>> {
+fn last_code_node(node: Node<'_>) -> Option<Node<'_>> {
     let mut cursor = node.walk();
     node.children(&mut cursor).filter(|child| child.kind() != "comment").last()
 }

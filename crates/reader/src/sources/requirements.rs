@@ -15,7 +15,7 @@ const WHOLE_METADATA: (u32, u32) = (2, 2);
 
 /// Returns the name under which an archive entry with requirements is known. The metadata of a Python
 /// distribution is in a folder named after the release.
-pub(super) fn file_of(path: &str) -> Option<&'static str> {
+pub(super) fn requirements_file_name(path: &str) -> Option<&'static str> {
     let of_wheel = path
         .split_once('/')
         .is_some_and(|(folder, file)| file == "METADATA" && folder.ends_with(".dist-info"));
@@ -29,17 +29,19 @@ pub(super) fn file_of(path: &str) -> Option<&'static str> {
 }
 
 /// Returns the files with requirements among these.
-pub(super) fn files_in(files: &BTreeMap<String, Vec<u8>>) -> impl Iterator<Item = String> {
-    files.keys().filter(|path| file_of(path).is_some()).cloned()
+pub(super) fn requirements_files(files: &BTreeMap<String, Vec<u8>>) -> impl Iterator<Item = String> {
+    files.keys().filter(|path| requirements_file_name(path).is_some()).cloned()
 }
 
 /// Returns the requirements in each of these files, by name.
-pub(super) fn of_files<'a>(
+pub(super) fn parse_files<'a>(
     files: impl Iterator<Item = (&'a String, &'a Vec<u8>)>,
 ) -> BTreeMap<String, FoundRequirements> {
     let mut told = BTreeMap::new();
     for (path, bytes) in files {
-        let (Some(file), Ok(text)) = (file_of(path), std::str::from_utf8(bytes)) else { continue };
+        let (Some(file), Ok(text)) = (requirements_file_name(path), std::str::from_utf8(bytes)) else {
+            continue;
+        };
         let found = match file {
             PACKAGE => npm_requirements(text),
             CARGO => cargo_requirements(text),
@@ -162,20 +164,23 @@ fn cargo_requirements(text: &str) -> Option<FoundRequirements> {
 mod tests {
     use super::*;
 
-    fn of(path: &str, text: &str) -> FoundRequirements {
+    fn parse_one_file(path: &str, text: &str) -> FoundRequirements {
         let (path, bytes) = (path.to_owned(), text.as_bytes().to_vec());
-        of_files([(&path, &bytes)].into_iter()).into_values().next().unwrap_or_default()
+        parse_files([(&path, &bytes)].into_iter()).into_values().next().unwrap_or_default()
     }
 
     #[test]
     fn a_text_whose_parser_would_recurse_without_end_requires_nothing() {
-        assert_eq!(of("p-1/Cargo.toml", &"{a=|| [[a]]\n%==".repeat(5_000)), FoundRequirements::new());
+        assert_eq!(
+            parse_one_file("p-1/Cargo.toml", &"{a=|| [[a]]\n%==".repeat(5_000)),
+            FoundRequirements::new()
+        );
     }
 
     #[test]
     fn a_requirement_is_the_same_however_it_is_spelled() {
         let of = |line: &str| {
-            of(
+            parse_one_file(
                 "p-1.dist-info/METADATA",
                 &format!("Metadata-Version: 2.1\nRequires-Dist: {line}\n\nRequires-Dist: no\n"),
             )
@@ -196,16 +201,17 @@ mod tests {
 
     #[test]
     fn a_source_archive_that_does_not_say_what_is_required_says_nothing() {
-        assert_eq!(of("PKG-INFO", "Metadata-Version: 1.1\nRequires-Python: >=3\n").len(), 0);
-        assert_eq!(of("PKG-INFO", "Metadata-Version: 2.1\nRequires-Dist: a\n").len(), 1);
-        assert_eq!(of("PKG-INFO", "Metadata-Version: 2.2\nRequires-Python: >=3\n").len(), 1);
+        assert_eq!(parse_one_file("PKG-INFO", "Metadata-Version: 1.1\nRequires-Python: >=3\n").len(), 0);
+        assert_eq!(parse_one_file("PKG-INFO", "Metadata-Version: 2.1\nRequires-Dist: a\n").len(), 1);
+        assert_eq!(parse_one_file("PKG-INFO", "Metadata-Version: 2.2\nRequires-Python: >=3\n").len(), 1);
     }
 
     #[test]
     fn packages_of_npm_and_crates_say_it_in_their_own_files() {
-        let npm = of("package.json", r#"{"dependencies": {"a": "^1"}, "devDependencies": {"b": "1"}}"#);
+        let npm =
+            parse_one_file("package.json", r#"{"dependencies": {"a": "^1"}, "devDependencies": {"b": "1"}}"#);
         assert_eq!(npm.keys().collect::<Vec<_>>(), ["a"]);
-        let cargo = of(
+        let cargo = parse_one_file(
             "Cargo.toml",
             "[dependencies.a]\nversion = \"1\"\n[target.x.dependencies]\nc = \"1\"\n[dev-dependencies]\nb \
              = \"1\"\n",

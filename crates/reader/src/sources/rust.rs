@@ -22,7 +22,7 @@ const NAMED: [&str; 12] = [
     "macro_definition",
 ];
 
-pub(super) fn items(root: Node<'_>, source: &mut ItemCollector<'_>) -> Result<(), ComplexityError> {
+pub(super) fn collect_items(root: Node<'_>, source: &mut ItemCollector<'_>) -> Result<(), ComplexityError> {
     visit_body(root, "", source, 0)
 }
 
@@ -98,19 +98,19 @@ fn visit_use(
         "identifier" | "scoped_identifier" => {
             let path = joined(source.text_of(node));
             let (module, name) = path.rsplit_once("::").unwrap_or(("self", &path));
-            source.link(Some(name), module, Some(name));
+            source.add_link(Some(name), module, Some(name));
         }
         "use_as_clause" => {
             let (path, alias) = (source.field(node, "path"), source.field(node, "alias"));
             if let (Some(path), Some(alias)) = (path.map(joined), alias) {
                 let (module, name) = path.rsplit_once("::").unwrap_or(("self", &path));
-                source.link(Some(alias), module, Some(name));
+                source.add_link(Some(alias), module, Some(name));
             }
         }
         "use_wildcard" => {
             if let Some(path) = node.named_child(0) {
                 let path = joined(source.text_of(path));
-                source.link(None, &path, None);
+                source.add_link(None, &path, None);
             }
         }
         "scoped_use_list" | "use_list" => {
@@ -140,7 +140,7 @@ pub(super) fn resolve_module(
         None => folder,
     };
     // Modules in this file's folder are its children or its siblings.
-    let mut at = if is_root || stem == "mod" { folder.to_owned() } else { within_folder(folder, stem) };
+    let mut at = if is_root || stem == "mod" { folder.to_owned() } else { join_folder(folder, stem) };
     let mut names = module.split("::").peekable();
     let mut is_anchored = false;
     while let Some(name) = names.peek() {
@@ -157,9 +157,9 @@ pub(super) fn resolve_module(
     // The longest prefix that is a file is used; the rest are modules within it.
     for count in (0..=names.len()).rev() {
         let (file, rest) = names.split_at(count);
-        let folder = file.iter().fold(at.clone(), |folder, name| within_folder(&folder, name));
-        let candidates = [format!("{folder}.rs"), within_folder(&folder, "mod.rs")];
-        let roots = ["lib.rs", "main.rs"].map(|root| within_folder(&folder, root));
+        let folder = file.iter().fold(at.clone(), |folder, name| join_folder(&folder, name));
+        let candidates = [format!("{folder}.rs"), join_folder(&folder, "mod.rs")];
+        let roots = ["lib.rs", "main.rs"].map(|root| join_folder(&folder, root));
         let found =
             candidates.into_iter().chain(roots.into_iter().filter(|_| count == 0)).find(|path| has(path));
         // Without `crate`, `self` or `super`, a path may begin with another crate's name.
@@ -170,6 +170,6 @@ pub(super) fn resolve_module(
     None
 }
 
-fn within_folder(folder: &str, name: &str) -> String {
+fn join_folder(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }

@@ -46,7 +46,7 @@ const ENDINGS: [&str; 14] = [
     "/index.mjs",
 ];
 
-pub(super) fn items(root: Node<'_>, source: &mut ItemCollector<'_>) -> Result<(), ComplexityError> {
+pub(super) fn collect_items(root: Node<'_>, source: &mut ItemCollector<'_>) -> Result<(), ComplexityError> {
     visit_body(root, "", source, 0)
 }
 
@@ -96,7 +96,7 @@ fn visit_statement(
                 if let Some(module) =
                     declarator.child_by_field_name("value").and_then(|value| required_module(value, source))
                 {
-                    source.link(Some(name), &module, None);
+                    source.add_link(Some(name), &module, None);
                 }
                 let node = if is_one { outer } else { declarator };
                 source.define(qualified_name(prefix, name), &[node], false)?;
@@ -117,7 +117,7 @@ fn visit_statement(
                 body.filter(|body| matches!(body.kind(), "class_body" | "interface_body" | "object_type"));
             source.define(name.clone(), &[outer], is_scope || members.is_some())?;
             match (members, body.filter(|_| is_scope)) {
-                (Some(body), _) => member_list(body, &name, source),
+                (Some(body), _) => collect_members(body, &name, source),
                 (None, Some(body)) => visit_body(body, &name, source, depth),
                 (None, None) => Ok(()),
             }
@@ -126,7 +126,11 @@ fn visit_statement(
     }
 }
 
-fn member_list(body: Node<'_>, prefix: &str, source: &mut ItemCollector<'_>) -> Result<(), ComplexityError> {
+fn collect_members(
+    body: Node<'_>,
+    prefix: &str,
+    source: &mut ItemCollector<'_>,
+) -> Result<(), ComplexityError> {
     let mut before = Vec::new();
     let mut cursor = body.walk();
     for node in body.named_children(&mut cursor) {
@@ -155,10 +159,10 @@ fn visit_export(
 ) -> Result<(), ComplexityError> {
     if let Some(declaration) = node.child_by_field_name("declaration") {
         visit_statement(declaration, node, prefix, source, depth)?;
-        if is_default(node)
+        if is_default_export(node)
             && let Some(name) = source.field(declaration, "name")
         {
-            source.link(Some("default"), "", Some(name));
+            source.add_link(Some("default"), "", Some(name));
         }
         return Ok(());
     }
@@ -174,25 +178,25 @@ fn visit_export(
                     let (name, alias) = (source.field(one, "name"), source.field(one, "alias"));
                     if let Some(name) = name {
                         let module = module.as_deref().unwrap_or_default();
-                        source.link(Some(alias.unwrap_or(name)), module, Some(name));
+                        source.add_link(Some(alias.unwrap_or(name)), module, Some(name));
                     }
                 }
             }
             "namespace_export" => {
                 passes_all = false;
                 if let (Some(name), Some(module)) = (child.named_child(0), &module) {
-                    source.link(Some(source.text_of(name)), module, None);
+                    source.add_link(Some(source.text_of(name)), module, None);
                 }
             }
             _ => {}
         }
     }
     if let Some(module) = module.filter(|_| passes_all) {
-        source.link(None, &module, None);
+        source.add_link(None, &module, None);
     }
-    if let Some(value) = node.child_by_field_name("value").filter(|_| is_default(node)) {
+    if let Some(value) = node.child_by_field_name("value").filter(|_| is_default_export(node)) {
         if value.kind() == "identifier" {
-            source.link(Some("default"), "", Some(source.text_of(value)));
+            source.add_link(Some("default"), "", Some(source.text_of(value)));
         } else {
             source.define(qualified_name(prefix, "default"), &[node], false)?;
         }
@@ -200,7 +204,7 @@ fn visit_export(
     Ok(())
 }
 
-fn is_default(node: Node<'_>) -> bool {
+fn is_default_export(node: Node<'_>) -> bool {
     let mut cursor = node.walk();
     node.children(&mut cursor).any(|child| child.kind() == "default")
 }
@@ -215,10 +219,10 @@ fn visit_import(node: Node<'_>, source: &mut ItemCollector<'_>) {
     let mut cursor = clause.walk();
     for child in clause.named_children(&mut cursor) {
         match child.kind() {
-            "identifier" => source.link(Some(source.text_of(child)), &module, Some("default")),
+            "identifier" => source.add_link(Some(source.text_of(child)), &module, Some("default")),
             "namespace_import" => {
                 if let Some(name) = child.named_child(0) {
-                    source.link(Some(source.text_of(name)), &module, None);
+                    source.add_link(Some(source.text_of(name)), &module, None);
                 }
             }
             "named_imports" => {
@@ -226,7 +230,7 @@ fn visit_import(node: Node<'_>, source: &mut ItemCollector<'_>) {
                 for one in child.named_children(&mut cursor) {
                     if let Some(name) = source.field(one, "name") {
                         let alias = source.field(one, "alias").unwrap_or(name);
-                        source.link(Some(alias), &module, Some(name));
+                        source.add_link(Some(alias), &module, Some(name));
                     }
                 }
             }
@@ -256,8 +260,8 @@ fn visit_assignment(
     let module = required_module(right, source);
     if given_out {
         match (module, right.kind()) {
-            (Some(module), _) => source.link(None, &module, None),
-            (None, "identifier") => source.link(Some("default"), "", Some(source.text_of(right))),
+            (Some(module), _) => source.add_link(None, &module, None),
+            (None, "identifier") => source.add_link(Some("default"), "", Some(source.text_of(right))),
             (None, _) => source.define(qualified_name(prefix, "default"), &[outer], false)?,
         }
         return Ok(());
@@ -266,8 +270,8 @@ fn visit_assignment(
         |name: &str| name.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '$'));
     if path.split('.').all(is_plain) {
         match (module, right.kind()) {
-            (Some(module), _) => source.link(Some(&path), &module, None),
-            (None, "identifier") => source.link(Some(&path), "", Some(source.text_of(right))),
+            (Some(module), _) => source.add_link(Some(&path), &module, None),
+            (None, "identifier") => source.add_link(Some(&path), "", Some(source.text_of(right))),
             (None, _) => source.define(qualified_name(prefix, &path), &[outer], false)?,
         }
     }

@@ -92,27 +92,27 @@ impl<'a> WheelFiles<'a> {
         files
     }
 
-    fn same_path(&self, path: &str) -> impl Iterator<Item = &'a str> {
+    fn files_at_path(&self, path: &str) -> impl Iterator<Item = &'a str> {
         self.by_path.get(&fold_path(path)).into_iter().flatten().copied().filter(move |other| *other != path)
     }
 
-    fn modules(&self, base: &str) -> impl Iterator<Item = &ModuleFile<'a>> {
+    fn modules_at(&self, base: &str) -> impl Iterator<Item = &ModuleFile<'a>> {
         self.by_module.get(&fold_path(base)).into_iter().flatten()
     }
 
     /// Returns the files that take precedence over this existing source.
-    fn before_source(&self, base: &str, path: &str) -> impl Iterator<Item = &'a str> {
+    fn files_preceding_source(&self, base: &str, path: &str) -> impl Iterator<Item = &'a str> {
         let is_other = move |one: &&ModuleFile<'a>| match one.form {
             ModuleForm::Native | ModuleForm::Cache => true,
             ModuleForm::Source => one.path != path,
             ModuleForm::Bytecode => false,
         };
-        self.modules(base).filter(is_other).map(|one| one.path)
+        self.modules_at(base).filter(is_other).map(|one| one.path)
     }
 
     /// Returns all files that Python imports under this name.
     fn importable_files(&self, base: &str) -> impl Iterator<Item = &'a str> {
-        self.modules(base).filter(|one| one.form != ModuleForm::Cache).map(|one| one.path)
+        self.modules_at(base).filter(|one| one.form != ModuleForm::Cache).map(|one| one.path)
     }
 }
 
@@ -127,12 +127,12 @@ pub(super) fn find_shadows(
     let mut found: BTreeSet<&str> = BTreeSet::new();
     for path in compared {
         found.extend(content.twice.get(path).map(String::as_str));
-        found.extend(files.same_path(path));
+        found.extend(files.files_at_path(path));
         let Some((base, ModuleForm::Source)) = parse_module_path(path) else { continue };
         if content.paths.contains(path) {
-            found.extend(files.before_source(&base, path));
+            found.extend(files.files_preceding_source(&base, path));
         } else {
-            found.extend(files.modules(&base).map(|one| one.path));
+            found.extend(files.modules_at(&base).map(|one| one.path));
         }
         if !base.ends_with(&format!("/{INIT}")) {
             found.extend(files.importable_files(&format!("{base}/{INIT}")));
@@ -141,20 +141,20 @@ pub(super) fn find_shadows(
             let (base, init) = (format!("{folder}/{INIT}"), format!("{folder}/{INIT}.py"));
             if content.paths.contains(&init) {
                 found.extend(content.twice.get(&init).map(String::as_str));
-                found.extend(files.before_source(&base, &init));
+                found.extend(files.files_preceding_source(&base, &init));
             } else {
                 found.extend(files.importable_files(&base).chain(files.importable_files(folder)));
             }
         }
     }
     if format == ArchiveFormat::Wheel {
-        found.extend(content.paths.iter().map(String::as_str).filter(|path| runs_anyway(path)));
+        found.extend(content.paths.iter().map(String::as_str).filter(|path| runs_in_every_install(path)));
     }
     found.into_iter().map(str::to_owned).collect()
 }
 
 /// Returns true if this file of a wheel runs, or is on the import path, for every place of installation.
-fn runs_anyway(path: &str) -> bool {
+fn runs_in_every_install(path: &str) -> bool {
     let folded = fold_path(path);
     let is_at_root = !folded.contains('/');
     let is_start_file = is_at_root && START_FILES.iter().any(|end| folded.ends_with(end));
@@ -170,7 +170,7 @@ fn runs_anyway(path: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn found(paths: &[&str], compared: &str) -> Vec<String> {
+    fn find_shadows_of(paths: &[&str], compared: &str) -> Vec<String> {
         let paths = paths.iter().chain([&compared]).map(|path| (*path).to_owned()).collect();
         let content = ArchiveContent { paths, ..ArchiveContent::default() };
         find_shadows(&content, ArchiveFormat::Wheel, &BTreeSet::from([compared.to_owned()]))
@@ -200,7 +200,7 @@ mod tests {
             "usercustomize/__init__.abi3.so",
             ".data/data/lib/python3.12/site-packages/p/m.py",
         ] {
-            assert_eq!(found(&[other], "p/m.py"), [other], "{other}");
+            assert_eq!(find_shadows_of(&[other], "p/m.py"), [other], "{other}");
         }
         for other in [
             "p/m2.abi3.so",
@@ -210,9 +210,9 @@ mod tests {
             "p/sitecustomize.py",
             ".data/data/share/m.py",
         ] {
-            assert_eq!(found(&[other], "p/m.py"), [""; 0], "{other}");
+            assert_eq!(find_shadows_of(&[other], "p/m.py"), [""; 0], "{other}");
         }
         // A package with its own file takes precedence over modules of its name.
-        assert_eq!(found(&["p/__init__.py", "p.abi3.so", "p.py"], "p/m.py"), [""; 0]);
+        assert_eq!(find_shadows_of(&["p/__init__.py", "p.abi3.so", "p.py"], "p/m.py"), [""; 0]);
     }
 }

@@ -154,7 +154,7 @@ fn generated_scripts(entry_points: &str) -> BTreeSet<&str> {
 }
 
 /// Returns true if the installer generates a script in place of this file.
-fn is_generated(path: &str, generated: &BTreeSet<&str>) -> bool {
+fn is_generated_script(path: &str, generated: &BTreeSet<&str>) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let lower = name.to_ascii_lowercase();
     let end = [".exe", "-script.py", ".pya"].into_iter().find(|end| lower.ends_with(end));
@@ -168,7 +168,7 @@ fn place_files(names: &[String], info: &str, generated: &BTreeSet<&str>) -> Resu
     let mut files = Vec::new();
     for name in names.iter().filter(|name| !name.ends_with('/')) {
         let place = place_entry(name, info).map_err(|why| WheelFault::new(name, why))?;
-        if !(place.turn == WriteOrder::Script && is_generated(&place.path, generated)) {
+        if !(place.turn == WriteOrder::Script && is_generated_script(&place.path, generated)) {
             files.push((place, name));
         }
     }
@@ -236,7 +236,7 @@ fn place_entry(name: &str, info: &str) -> Result<InstalledEntryPath, &'static st
 mod tests {
     use super::*;
 
-    fn at(name: &str) -> Result<String, &'static str> {
+    fn place_of_entry(name: &str) -> Result<String, &'static str> {
         place_entry(name, "a_b-1.0.dist-info").map(|place| place.path)
     }
 
@@ -251,7 +251,7 @@ mod tests {
             ("a_b-1.0.data/data/share/x", ".data/data/share/x"),
             ("p/a_b-1.0.data/purelib/m.py", "p/a_b-1.0.data/purelib/m.py"),
         ] {
-            assert_eq!(at(name), Ok(path.to_owned()), "{name}");
+            assert_eq!(place_of_entry(name), Ok(path.to_owned()), "{name}");
         }
         for name in [
             "./a_b-1.0.data/purelib/p/m.py",
@@ -262,7 +262,7 @@ mod tests {
             "a_b-1.0.data/m.py",
             "./.",
         ] {
-            assert!(at(name).is_err(), "{name}");
+            assert!(place_of_entry(name).is_err(), "{name}");
         }
     }
 
@@ -278,7 +278,10 @@ mod tests {
             "[a]\nno = x\n[console_scripts]\n# not = x\nrun=p:f\n[gui_scripts]\nshow = p:g\n",
         );
         assert_eq!(names, BTreeSet::from(["run", "show"]));
-        assert!(is_generated(".data/scripts/run", &names) && is_generated("x/run-script.py", &names));
-        assert!(!is_generated("x/run.py", &names));
+        assert!(
+            is_generated_script(".data/scripts/run", &names)
+                && is_generated_script("x/run-script.py", &names)
+        );
+        assert!(!is_generated_script("x/run.py", &names));
     }
 }

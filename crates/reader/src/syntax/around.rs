@@ -10,7 +10,7 @@ use tree_sitter::{Node, Tree};
 use super::bindings::NameBindings;
 use super::definitions::is_function;
 use super::embedded;
-use super::{MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage, text_of};
+use super::{MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage, decode_keeping_offsets};
 
 /// Nodes that contain code within a string.
 const CODE_IN_TEXT: &[&str] = &["interpolation", "template_substitution", "jsx_expression"];
@@ -38,12 +38,12 @@ pub(crate) struct ParsedFile<'a> {
 impl<'a> ParsedFile<'a> {
     pub(crate) fn new(path: &[u8], bytes: &'a [u8]) -> Self {
         let is_markdown = MARKDOWN.iter().any(|ending| path.ends_with(ending));
-        let is_component = embedded::is_component(path);
+        let is_component = embedded::is_component_file(path);
         let (bytes, language) = if is_component {
             let (scripts, language) = embedded::extract_scripts(bytes);
             (Cow::Owned(scripts), Some(language))
         } else {
-            (Cow::Borrowed(bytes), SourceLanguage::of_path(path))
+            (Cow::Borrowed(bytes), SourceLanguage::from_path(path))
         };
         let (tree, bindings) = (OnceCell::new(), OnceCell::new());
         Self { bytes, language, is_markdown, is_component, tree, bindings }
@@ -52,9 +52,9 @@ impl<'a> ParsedFile<'a> {
     /// Returns true if this byte is within a string or a comment, between the fences of a document, or
     /// outside of a component's scripts. Returns false if the language is not known or the file cannot be
     /// parsed.
-    pub(crate) fn is_quoted(&self, at: usize, parsers: &mut ParserPool) -> bool {
+    pub(crate) fn is_outside_code(&self, at: usize, parsers: &mut ParserPool) -> bool {
         if self.is_markdown {
-            return is_fenced(self.bytes.get(..at).unwrap_or_default());
+            return ends_in_fence(self.bytes.get(..at).unwrap_or_default());
         }
         if self.is_component && self.bytes.get(at).is_none_or(u8::is_ascii_whitespace) {
             return true;
@@ -73,9 +73,9 @@ impl<'a> ParsedFile<'a> {
 
     /// Returns true if this byte is within a string, or between the fences of a document, where code is
     /// quoted. Returns false if the language is not known or the file cannot be parsed.
-    pub(crate) fn is_shown(&self, at: usize, parsers: &mut ParserPool) -> bool {
+    pub(crate) fn is_in_quoted_code(&self, at: usize, parsers: &mut ParserPool) -> bool {
         if self.is_markdown {
-            return is_fenced(self.bytes.get(..at).unwrap_or_default());
+            return ends_in_fence(self.bytes.get(..at).unwrap_or_default());
         }
         let is_text = |kind: &str| kind.contains("string") || kind == "jsx_text";
         let nodes = self.nodes_around(at, parsers).unwrap_or_default();
@@ -94,18 +94,18 @@ impl<'a> ParsedFile<'a> {
     /// Returns the meanings of a dotted name at this byte: names of imports, the name itself if the file does
     /// not bind it, or nothing if the file defines it. Returns the name itself if the language is not known
     /// or the file cannot be parsed.
-    pub(crate) fn meanings(&self, name: &str, at: usize, parsers: &mut ParserPool) -> Vec<String> {
+    pub(crate) fn name_meanings(&self, name: &str, at: usize, parsers: &mut ParserPool) -> Vec<String> {
         let Some(around) = self.nodes_around(at, parsers) else { return vec![name.to_owned()] };
         let bindings = self.bindings.get_or_init(|| {
             let tree = self.tree.get().and_then(Option::as_ref)?;
             NameBindings::from_tree(tree, self.language?, &self.bytes)
         });
-        bindings.as_ref().map_or_else(|| vec![name.to_owned()], |it| it.meanings(name, at, &around))
+        bindings.as_ref().map_or_else(|| vec![name.to_owned()], |it| it.name_meanings(name, at, &around))
     }
 
     /// Returns true if this byte is within a Rust item that is only for tests: one after `#[cfg(test)]` or
     /// `#[test]`.
-    pub(crate) fn is_test_item(&self, at: usize, parsers: &mut ParserPool) -> bool {
+    pub(crate) fn is_in_test_item(&self, at: usize, parsers: &mut ParserPool) -> bool {
         if self.language != SourceLanguage::from_name("rust") {
             return false;
         }
@@ -113,7 +113,7 @@ impl<'a> ParsedFile<'a> {
             let mut before = within.prev_sibling();
             while let Some(attribute) = before.filter(|it| it.kind() == "attribute_item") {
                 let text = self.bytes.get(attribute.byte_range()).unwrap_or_default();
-                if is_of_tests(text) {
+                if is_test_attribute(text) {
                     return true;
                 }
                 before = attribute.prev_sibling();
@@ -123,7 +123,7 @@ impl<'a> ParsedFile<'a> {
     }
 
     /// Returns true if a Rust attribute around this byte allows a lint, by its name (`clippy::dbg_macro`).
-    pub(crate) fn allows(&self, at: usize, lint: &str, parsers: &mut ParserPool) -> bool {
+    pub(crate) fn is_lint_allowed(&self, at: usize, lint: &str, parsers: &mut ParserPool) -> bool {
         if self.language != SourceLanguage::from_name("rust") {
             return false;
         }
@@ -176,7 +176,7 @@ impl<'a> ParsedFile<'a> {
     fn nodes_around(&self, at: usize, parsers: &mut ParserPool) -> Option<Vec<Node<'_>>> {
         let parse = || {
             let language = self.language.filter(|_| self.bytes.len() <= MAX_SOURCE_BYTES)?;
-            parsers.parse_in_time(language, &text_of(&self.bytes))
+            parsers.parse_in_time(language, &decode_keeping_offsets(&self.bytes))
         };
         // The walk begins at the root, because finding a node's parent begins there, too.
         let mut cursor = self.tree.get_or_init(parse).as_ref()?.walk();
@@ -194,7 +194,7 @@ impl<'a> ParsedFile<'a> {
 
 /// Returns true if Markdown with this beginning ends within a fenced block. A fence is closed by one of the
 /// same letters.
-fn is_fenced(before: &[u8]) -> bool {
+fn ends_in_fence(before: &[u8]) -> bool {
     let mut open: Option<u8> = None;
     for line in before.split(|byte| *byte == b'\n') {
         let line = line.trim_ascii_start();
@@ -213,7 +213,7 @@ fn is_fenced(before: &[u8]) -> bool {
 
 /// Returns true for an attribute that marks an item as a test: `#[test]`, `#[tokio::test]`, `#[cfg(test)]`,
 /// `#[cfg(all(test, unix))]`.
-fn is_of_tests(attribute: &[u8]) -> bool {
+fn is_test_attribute(attribute: &[u8]) -> bool {
     let text = String::from_utf8_lossy(attribute);
     !text.contains("not(")
         && text.split(|letter: char| !letter.is_alphanumeric() && letter != '_').any(|word| word == "test")
@@ -246,7 +246,7 @@ mod tests {
         ] {
             let places = ParsedFile::new(path.as_bytes(), text.as_bytes());
             let at = text.find("HERE").unwrap();
-            assert_eq!(places.is_quoted(at, &mut ParserPool::default()), expected, "{path}: {text}");
+            assert_eq!(places.is_outside_code(at, &mut ParserPool::default()), expected, "{path}: {text}");
         }
     }
 
@@ -263,7 +263,7 @@ mod tests {
         ] {
             let places = ParsedFile::new(path.as_bytes(), text.as_bytes());
             let at = text.find("HERE").unwrap();
-            assert_eq!(places.is_shown(at, &mut ParserPool::default()), expected, "{path}: {text}");
+            assert_eq!(places.is_in_quoted_code(at, &mut ParserPool::default()), expected, "{path}: {text}");
         }
     }
 
@@ -340,7 +340,7 @@ mod tests {
         ] {
             let places = ParsedFile::new(b"src/a.rs", text.as_bytes());
             let at = text.find("HERE").unwrap();
-            assert_eq!(places.is_test_item(at, &mut ParserPool::default()), expected, "{text}");
+            assert_eq!(places.is_in_test_item(at, &mut ParserPool::default()), expected, "{text}");
         }
     }
 }

@@ -70,7 +70,7 @@ impl NameBindings {
             let node = cursor.node();
             if NAMES.contains(&node.kind()) {
                 let name = NameNode { node, around: &around, text };
-                let bound = if is_python { name.in_python() } else { name.in_script() };
+                let bound = if is_python { name.python_origin() } else { name.script_origin() };
                 if let Some(bound) = bound {
                     bindings.add(&name, bound);
                 }
@@ -109,7 +109,7 @@ impl NameBindings {
     /// Returns the meanings of a dotted name at a place with these nodes around it, the smallest first. These
     /// are the names of its imports, the name itself if the file does not bind it, or nothing if the file
     /// defines it.
-    pub(super) fn meanings(&self, name: &str, at: usize, around: &[Node<'_>]) -> Vec<String> {
+    pub(super) fn name_meanings(&self, name: &str, at: usize, around: &[Node<'_>]) -> Vec<String> {
         let (first, rest) = name.split_once('.').map_or((name, None), |(first, rest)| (first, Some(rest)));
         let class = around.iter().find(|node| SCOPES.contains(&node.kind())).map(Node::byte_range);
         let is_seen = |binding: &&NameBinding| {
@@ -177,7 +177,7 @@ impl<'tree> NameNode<'_, 'tree> {
     }
 
     /// Returns the origin if the name is bound here in Python.
-    fn in_python(&self) -> Option<BoundOrigin> {
+    fn python_origin(&self) -> Option<BoundOrigin> {
         let (parent, above) = (self.ancestor(1)?, self.ancestor(2));
         match parent.kind() {
             "function_definition" | CLASS if self.is_field(parent, "name") => {
@@ -231,7 +231,7 @@ impl<'tree> NameNode<'_, 'tree> {
     }
 
     /// Returns the origin if the name is bound here in JavaScript or TypeScript.
-    fn in_script(&self) -> Option<BoundOrigin> {
+    fn script_origin(&self) -> Option<BoundOrigin> {
         let parent = self.ancestor(1)?;
         match parent.kind() {
             "function_declaration"
@@ -259,9 +259,9 @@ impl<'tree> NameNode<'_, 'tree> {
                 Some(module) => BoundOrigin::from_origin(module),
                 None => BoundOrigin::new_local(),
             },
-            "object_pattern" => self.part_of_required(&self.text(self.node)),
+            "object_pattern" => self.required_part_origin(&self.text(self.node)),
             "pair_pattern" if self.is_field(parent, "value") => {
-                self.part_of_required(&self.unquoted_field(parent, "key"))
+                self.required_part_origin(&self.unquoted_field(parent, "key"))
             }
             "formal_parameters" | "array_pattern" | "rest_pattern" => BoundOrigin::new_local(),
             "assignment_pattern"
@@ -304,7 +304,7 @@ impl<'tree> NameNode<'_, 'tree> {
     }
 
     /// Returns the origin of a part of a module that the enclosing declaration destructures.
-    fn part_of_required(&self, part: &str) -> Option<BoundOrigin> {
+    fn required_part_origin(&self, part: &str) -> Option<BoundOrigin> {
         let is_declared = self.ancestor(2).is_some_and(|above| above.kind() == "variable_declarator")
             || self.ancestor(3).is_some_and(|above| above.kind() == "variable_declarator");
         match self.required_module().filter(|_| is_declared) {
@@ -327,7 +327,7 @@ mod tests {
     fn a_name_stands_for_what_the_file_binds_it_to_around_the_place() {
         let meanings = |path: &str, text: &str, name: &str| {
             let places = ParsedFile::new(path.as_bytes(), text.as_bytes());
-            places.meanings(name, text.find("HERE").unwrap(), &mut ParserPool::default())
+            places.name_meanings(name, text.find("HERE").unwrap(), &mut ParserPool::default())
         };
         for (text, name, expected) in [
             ("HERE", "b", &["b"][..]),

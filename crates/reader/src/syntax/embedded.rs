@@ -16,7 +16,7 @@ static SCRIPT: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Returns true if a file is a component.
-pub(super) fn is_component(path: &[u8]) -> bool {
+pub(super) fn is_component_file(path: &[u8]) -> bool {
     COMPONENTS.iter().any(|ending| path.ends_with(ending))
 }
 

@@ -69,7 +69,7 @@ impl SourceLanguage {
     }
 
     /// Finds a language by a file's path.
-    pub(crate) fn of_path(path: &[u8]) -> Option<&'static Self> {
+    pub(crate) fn from_path(path: &[u8]) -> Option<&'static Self> {
         let name = path.rsplit(|byte| *byte == b'/').next()?;
         let dot = name.iter().rposition(|byte| *byte == b'.')?;
         let extension = name.get(dot + 1..)?;

@@ -57,7 +57,7 @@ impl SyntaxCheck {
             rule.language = language.grammar;
             RuleConfig::try_from(rule, &GlobalRules::default())
                 .map(|config| (*language, config))
-                .map_err(|error| wrong_rule(text, &error, language))
+                .map_err(|error| rule_error(text, &error, language))
         };
         let compiled = languages.iter().map(compile).collect::<Result<_, _>>()?;
         let pattern = from_yaml::<RuleFile>(text)?.rule.pattern;
@@ -143,7 +143,7 @@ fn to_usize(number: u64) -> usize {
 }
 
 /// Converts ast-grep's error to one line, at the best known place, because it contains no position.
-fn wrong_rule(text: &str, error: &dyn std::error::Error, language: &SourceLanguage) -> RuleSyntaxError {
+fn rule_error(text: &str, error: &dyn std::error::Error, language: &SourceLanguage) -> RuleSyntaxError {
     let mut causes = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(error) = cause {

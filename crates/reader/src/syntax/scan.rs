@@ -182,7 +182,7 @@ struct ScanRule<'rules> {
 impl<'rules> SyntaxScan<'rules> {
     /// Creates one scan for each language of some rule from (index, rule) pairs. The index is returned with
     /// matches.
-    pub(crate) fn by_language(rules: &[(usize, &'rules SyntaxCheck)]) -> Vec<Self> {
+    pub(crate) fn build_per_language(rules: &[(usize, &'rules SyntaxCheck)]) -> Vec<Self> {
         let of = |language: &'static SourceLanguage| {
             let compiled = rules.iter().filter_map(|(index, rule)| {
                 let config = rule.compiled_for(language)?;
@@ -230,11 +230,11 @@ impl<'rules> SyntaxScan<'rules> {
             return Err(ComplexityError::TooLarge);
         }
         // A bug in a grammar must affect only one file, not the run.
-        catch_unwind(AssertUnwindSafe(|| self.walk(text, parsers, &active, wanted_lines)))
+        catch_unwind(AssertUnwindSafe(|| self.match_nodes(text, parsers, &active, wanted_lines)))
             .unwrap_or(Err(ComplexityError::Failed))
     }
 
-    fn walk(
+    fn match_nodes(
         &self,
         text: String,
         parsers: &mut ParserPool,
@@ -247,14 +247,14 @@ impl<'rules> SyntaxScan<'rules> {
             .ok_or(ComplexityError::OverLimit)?;
         let root = AstGrep::doc(StrDoc { src: text, lang: self.language.grammar, tree });
 
-        let candidates = self.candidates(root.root().get_inner_node(), active, wanted_lines)?;
+        let candidates = self.candidate_nodes(root.root().get_inner_node(), active, wanted_lines)?;
         let mut matches = Vec::new();
         for node in candidates {
             for at in self.by_kind.get(usize::from(node.kind_id())).into_iter().flatten() {
                 let Some(rule) = self.rules.get(*at).filter(|_| active.get(*at) == Some(&true)) else {
                     continue;
                 };
-                if thread_cpu_time() >= until || (rule.has_ellipsis && is_wide(&node)) {
+                if thread_cpu_time() >= until || (rule.has_ellipsis && has_many_children(&node)) {
                     return Err(ComplexityError::OverLimit);
                 }
                 let matcher = &rule.config.matcher;
@@ -271,7 +271,7 @@ impl<'rules> SyntaxScan<'rules> {
     }
 
     /// Returns the nodes on wanted lines that some rule may match, in the order of the text.
-    fn candidates<'tree>(
+    fn candidate_nodes<'tree>(
         &self,
         root: Node<'tree>,
         active: &[bool],
@@ -309,7 +309,7 @@ impl<'rules> SyntaxScan<'rules> {
 
 /// Returns true if a node, or one of its children (a call's arguments), has more children than `$$$` may be
 /// tried against.
-fn is_wide(node: &Node<'_>) -> bool {
+fn has_many_children(node: &Node<'_>) -> bool {
     let wide = |node: &Node<'_>| node.child_count() as usize > MAX_CHILDREN;
     wide(node) || node.children(&mut node.walk()).any(|child| wide(&child))
 }
@@ -324,7 +324,7 @@ pub(super) fn node_lines(node: &Node<'_>) -> (u32, u32) {
 
 /// Returns the text of a file with unchanged offsets. Each byte that is not UTF-8 becomes `?`, and NUL, which
 /// lexers treat as the end, becomes a space.
-pub(crate) fn text_of(bytes: &[u8]) -> String {
+pub(crate) fn decode_keeping_offsets(bytes: &[u8]) -> String {
     if memchr::memchr(0, bytes).is_none()
         && let Ok(text) = str::from_utf8(bytes)
     {
@@ -342,12 +342,12 @@ pub(crate) fn text_of(bytes: &[u8]) -> String {
 pub(super) mod tests {
     use super::*;
 
-    pub(in crate::syntax) fn parses(language: &'static SourceLanguage, text: &str) -> bool {
+    pub(in crate::syntax) fn can_parse(language: &'static SourceLanguage, text: &str) -> bool {
         ParserPool::default().parse_in_time(language, text).is_some()
     }
 
     #[test]
     fn text_keeps_every_byte_s_place() {
-        assert_eq!(text_of(b"a\xC3\xA9\xFF\xE2\x82b\0c"), "a\u{e9}???b c");
+        assert_eq!(decode_keeping_offsets(b"a\xC3\xA9\xFF\xE2\x82b\0c"), "a\u{e9}???b c");
     }
 }

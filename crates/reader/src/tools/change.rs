@@ -33,7 +33,8 @@ pub fn call_diff(change: &[u8], input: &Value) -> ToolReply {
 fn render_diff(change: &[u8], input: DiffToolInput) -> Result<String, ToolCallError> {
     let wanted = input.path.as_deref().map(|path| FileIndex::parse_path(Some(path))).transpose()?;
     let wanted = wanted.filter(|path| !path.as_bytes().is_empty());
-    let is_wanted = |file: &FileDiff<'_>| wanted.as_ref().is_none_or(|path| is_at(file, path.as_bytes()));
+    let is_wanted =
+        |file: &FileDiff<'_>| wanted.as_ref().is_none_or(|path| matches_path(file, path.as_bytes()));
     let chosen: Vec<_> = parse_files(change).filter_map(Result::ok).filter(is_wanted).collect();
     let (mut added, mut deleted) = (0_u64, 0_u64);
     for file in &chosen {
@@ -59,10 +60,10 @@ fn render_diff(change: &[u8], input: DiffToolInput) -> Result<String, ToolCallEr
         page.add_item(|| format!("\n{}\n", file_heading(file)));
         let mut texts = masked_lines(file).into_iter();
         for hunk in &file.hunks {
-            page.add_item(|| heading_of(hunk));
+            page.add_item(|| hunk_heading(hunk));
             for shown in hunk.lines() {
                 let text = texts.next().unwrap_or_default();
-                page.add_item(|| number_line(&shown, &text));
+                page.add_item(|| render_numbered_line(&shown, &text));
             }
         }
     }
@@ -70,7 +71,7 @@ fn render_diff(change: &[u8], input: DiffToolInput) -> Result<String, ToolCallEr
 }
 
 /// Returns true if a file is at this path, in this folder, or was at it before a rename.
-fn is_at(file: &FileDiff<'_>, wanted: &[u8]) -> bool {
+fn matches_path(file: &FileDiff<'_>, wanted: &[u8]) -> bool {
     let at =
         |path: &[u8]| path.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
     at(file.path.as_bytes()) || file.old_path.as_ref().is_some_and(|old| at(old.as_bytes()))
@@ -93,7 +94,7 @@ fn file_heading(file: &FileDiff<'_>) -> String {
     format!("{path} ({what}{from}{binary}, +{added} -{deleted})")
 }
 
-fn heading_of(hunk: &Hunk<'_>) -> String {
+fn hunk_heading(hunk: &Hunk<'_>) -> String {
     let Hunk { old_start, old_lines, new_start, new_lines, section, .. } = hunk;
     let section = reply_line(&mask_bytes(section), 1, MAX_LINE_CHARS);
     let text = format!("@@ -{old_start},{old_lines} +{new_start},{new_lines} @@ {section}");
@@ -124,7 +125,7 @@ fn masked_lines(file: &FileDiff<'_>) -> Vec<String> {
 }
 
 /// Returns a line with old number, new number, mark and text.
-fn number_line(shown: &HunkLine<'_>, text: &str) -> String {
+fn render_numbered_line(shown: &HunkLine<'_>, text: &str) -> String {
     let number = |number: Option<u32>| number.map_or_else(String::new, |number| number.to_string());
     let mark = match shown.kind {
         LineKind::Context => ' ',

@@ -48,7 +48,7 @@ pub(super) struct GrepInput {
     skip: Option<usize>,
 }
 
-pub(super) fn answer(
+pub(super) fn grep_files(
     tree: &FileTree,
     index: &FileIndex,
     input: GrepInput,
@@ -219,7 +219,7 @@ impl Sink for GrepSink {
     type Error = io::Error;
 
     fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> io::Result<bool> {
-        self.is_shown = !self.page.skips_next();
+        self.is_shown = !self.page.is_next_skipped();
         let lines = || {
             format!("{}{}{}", self.heading, self.before, render_line(found.line_number(), ':', found.bytes()))
         };

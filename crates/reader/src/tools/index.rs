@@ -35,7 +35,7 @@ fn walk_files(root: &Path) -> Vec<RepoPath> {
     walk.standard_filters(false).follow_links(false);
     walk.filter_entry(|entry| {
         let name = RepoPath::from_bytes(entry.file_name().as_bytes());
-        entry.depth() == 0 || name.may_be_written()
+        entry.depth() == 0 || name.is_safe_to_write()
     });
     let is_file = |entry: &ignore::DirEntry| entry.file_type().is_some_and(|kind| kind.is_file());
     let walked = walk.build().filter_map(Result::ok).filter(is_file);
@@ -48,7 +48,7 @@ fn walk_files(root: &Path) -> Vec<RepoPath> {
 
 fn is_regular_file(root: &Path, path: &RepoPath) -> bool {
     let file = root.join(OsStr::from_bytes(path.as_bytes()));
-    path.may_be_written() && file.symlink_metadata().is_ok_and(|found| found.is_file())
+    path.is_safe_to_write() && file.symlink_metadata().is_ok_and(|found| found.is_file())
 }
 
 impl FileIndex {
@@ -60,7 +60,7 @@ impl FileIndex {
         };
         let is_cut = files.len() > MAX_FILES;
         files.truncate(MAX_FILES);
-        files.extend(always.iter().filter(|path| path.may_be_written()).cloned());
+        files.extend(always.iter().filter(|path| path.is_safe_to_write()).cloned());
         files.sort();
         files.dedup();
         Self { files, is_cut }
@@ -76,7 +76,7 @@ impl FileIndex {
         }
         let path = RepoPath::from_text(if text == "." { "" } else { text });
         let is_root = path.as_bytes().is_empty() && !raw_path.starts_with('/');
-        if is_root || path.may_be_written() {
+        if is_root || path.is_safe_to_write() {
             Ok(path)
         } else {
             Err(ToolCallError::NotAPath(raw_path.to_owned()))

@@ -18,10 +18,10 @@ pub struct ToolDescription {
 
 /// Returns the descriptions of all tools.
 pub fn tool_descriptions() -> Vec<ToolDescription> {
-    TreeTool::ALL.into_iter().map(of_tree).chain([of_change()]).collect()
+    TreeTool::ALL.into_iter().map(describe_tree_tool).chain([describe_diff_tool()]).collect()
 }
 
-fn of_tree(tool: TreeTool) -> ToolDescription {
+fn describe_tree_tool(tool: TreeTool) -> ToolDescription {
     let (description, required, properties) = match tool {
         TreeTool::Read => (
             "Reads a text file at the head of the change. Lines come with their numbers, as findings cite \
@@ -84,7 +84,7 @@ fn of_tree(tool: TreeTool) -> ToolDescription {
     ToolDescription { name: tool.name(), description, input_schema: object_schema(&required, &properties) }
 }
 
-fn of_change() -> ToolDescription {
+fn describe_diff_tool() -> ToolDescription {
     let description = "Shows the change that is reviewed. Each line: its number before, its number after, a \
          mark (`+` added, `-` removed, blank unchanged), and its text. Of several files a list comes first.";
     let properties = json!({

@@ -59,7 +59,7 @@ impl ReplyPage {
     }
 
     /// Returns true if the next item is to be left out, because an earlier page showed it.
-    pub(super) fn skips_next(&self) -> bool {
+    pub(super) fn is_next_skipped(&self) -> bool {
         self.seen < self.skip
     }
 
@@ -69,7 +69,7 @@ impl ReplyPage {
     }
 
     /// Returns the page under its heading, without a note about later items.
-    pub(super) fn text(self, heading: &str) -> String {
+    pub(super) fn into_text(self, heading: &str) -> String {
         format!("{heading}\n{}", self.text)
     }
 
@@ -80,7 +80,7 @@ impl ReplyPage {
         if skip > 0 && skip >= seen {
             return Err(ToolCallError::BeyondTheEnd { skip, total: seen });
         }
-        let mut answer = self.text(heading);
+        let mut answer = self.into_text(heading);
         if is_full {
             let (first, next) = (skip + 1, skip + shown);
             let _ = writeln!(
@@ -130,6 +130,6 @@ fn push_visible(text: &mut String, letter: char) {
 }
 
 /// Returns a note or a refusal as one visible line of bounded length.
-pub(super) fn cut_note(text: &str) -> String {
+pub(super) fn truncate_note(text: &str) -> String {
     reply_line(text.replace('\n', " ").as_bytes(), 1, MAX_NOTE_CHARS)
 }

@@ -32,11 +32,15 @@ pub(super) struct ReadInput {
     column: Option<usize>,
 }
 
-pub(super) fn answer(tree: &FileTree, index: &FileIndex, input: ReadInput) -> Result<String, ToolCallError> {
+pub(super) fn read_file(
+    tree: &FileTree,
+    index: &FileIndex,
+    input: ReadInput,
+) -> Result<String, ToolCallError> {
     let path = index.find_file(&input.path)?;
     let content = mask_content(read_text(tree, &path)?);
     let lines = LineIndex::new(content.bytes());
-    let (count, first) = (lines.count(), input.start_line.unwrap_or(1));
+    let (count, first) = (lines.line_count(), input.start_line.unwrap_or(1));
     if count == 0 {
         return Ok(format!("{} is empty", visible_text(&path.to_string())));
     }
@@ -56,8 +60,8 @@ pub(super) fn answer(tree: &FileTree, index: &FileIndex, input: ReadInput) -> Re
     let mut reached = first;
     let mut is_cut = false;
     for number in first..=last {
-        let bytes = lines.bytes(lines.range(number));
-        let text = || number_line(number, &reply_line(bytes, column, MAX_LINE_CHARS));
+        let bytes = lines.bytes(lines.line_range(number));
+        let text = || render_numbered_line(number, &reply_line(bytes, column, MAX_LINE_CHARS));
         if !page.add_item(text) {
             break;
         }
@@ -67,7 +71,7 @@ pub(super) fn answer(tree: &FileTree, index: &FileIndex, input: ReadInput) -> Re
         reached = number;
     }
     let name = visible_text(&path.to_string());
-    let mut answer = page.text(&format!("{name}, lines {first} to {reached} of {count}"));
+    let mut answer = page.into_text(&format!("{name}, lines {first} to {reached} of {count}"));
     if reached < last {
         let next = reached + 1;
         let _ = writeln!(
@@ -117,6 +121,6 @@ pub(super) fn mask_content(content: DecodedContent) -> DecodedContent {
 }
 
 /// Returns a line with its number.
-pub(super) fn number_line(number: u32, text: &str) -> String {
+pub(super) fn render_numbered_line(number: u32, text: &str) -> String {
     format!("{number:>6}\t{text}\n")
 }

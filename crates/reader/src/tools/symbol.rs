@@ -12,7 +12,7 @@ use super::page::{ReplyPage, reply_line, visible_text};
 use super::{ToolCallError, read};
 use crate::file::FileTree;
 use crate::lines::LineIndex;
-use crate::syntax::{DefinitionPlace, ParserPool, SourceLanguage, find_definitions, text_of};
+use crate::syntax::{DefinitionPlace, ParserPool, SourceLanguage, decode_keeping_offsets, find_definitions};
 
 /// Most definitions of one response.
 const MAX_DEFINITIONS: usize = 20;
@@ -29,7 +29,7 @@ pub(super) struct SymbolInput {
     skip: Option<usize>,
 }
 
-pub(super) fn answer(
+pub(super) fn find_symbol(
     tree: &FileTree,
     index: &FileIndex,
     parsers: &mut ParserPool,
@@ -45,7 +45,7 @@ pub(super) fn answer(
     let mut page = ReplyPage::new(input.skip, MAX_DEFINITIONS);
     let (mut complex, mut late) = (0, 0);
     for path in index.files_at(input.path.as_deref())? {
-        let Some(language) = SourceLanguage::of_path(path.as_bytes()) else { continue };
+        let Some(language) = SourceLanguage::from_path(path.as_bytes()) else { continue };
         if Instant::now() >= end {
             late += 1;
             continue;
@@ -59,7 +59,7 @@ pub(super) fn answer(
         if wanted.find(content.bytes()).is_none() {
             continue;
         }
-        let text = text_of(content.bytes());
+        let text = decode_keeping_offsets(content.bytes());
         let Ok(found) = find_definitions(language, &text, name, parsers, end) else {
             complex += 1;
             continue;
@@ -99,9 +99,9 @@ fn render_definition(path: &RepoPath, definition: &DefinitionPlace, lines: &Line
         format!("{}:{first}-{last} ({})\n", visible_text(&path.to_string()), kind.replace('_', " "));
     let end = last.min(first.saturating_add(MAX_LINES - 1));
     for number in first..=end {
-        text.push_str(&read::number_line(
+        text.push_str(&read::render_numbered_line(
             number,
-            &reply_line(lines.bytes(lines.range(number)), 1, read::MAX_LINE_CHARS),
+            &reply_line(lines.bytes(lines.line_range(number)), 1, read::MAX_LINE_CHARS),
         ));
     }
     if end < last {

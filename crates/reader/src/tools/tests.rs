@@ -37,14 +37,14 @@ impl Stage {
     }
 
     /// Returns the response to a valid call.
-    fn ask(&self, tool: TreeTool, input: Value) -> String {
+    fn call_valid(&self, tool: TreeTool, input: Value) -> String {
         let reply = self.call(tool, input);
         assert!(!reply.is_error, "{}", reply.text);
         reply.text
     }
 
     /// Returns the response to an invalid call.
-    fn refusal(&self, tool: TreeTool, input: Value) -> String {
+    fn call_invalid(&self, tool: TreeTool, input: Value) -> String {
         let reply = self.call(tool, input);
         assert!(reply.is_error, "{}", reply.text);
         reply.text
@@ -58,17 +58,19 @@ fn numbered_lines(count: usize) -> Vec<u8> {
 #[test]
 fn lines_are_read_with_their_numbers_and_in_parts() {
     let stage = Stage::new(&[("src/a.py", &numbered_lines(2_000)), ("empty", b"")]);
-    let part = stage.ask(TreeTool::Read, json!({"path": "./src/a.py", "start_line": 9, "end_line": 10}));
+    let part =
+        stage.call_valid(TreeTool::Read, json!({"path": "./src/a.py", "start_line": 9, "end_line": 10}));
     assert_eq!(part, "src/a.py, lines 9 to 10 of 2000\n     9\tline 9\n    10\tline 10\n");
-    let first = stage.ask(TreeTool::Read, json!({"path": "src/a.py"}));
+    let first = stage.call_valid(TreeTool::Read, json!({"path": "src/a.py"}));
     assert!(first.starts_with("src/a.py, lines 1 to 800 of 2000\n     1\tline 1\n"), "{first}");
     assert!(
         first.ends_with("[lines 801 to 2000 are not shown: call again with \"start_line\": 801]\n"),
         "{first}"
     );
-    let last = stage.ask(TreeTool::Read, json!({"path": "src/a.py", "start_line": 1999, "end_line": 9999}));
+    let last =
+        stage.call_valid(TreeTool::Read, json!({"path": "src/a.py", "start_line": 1999, "end_line": 9999}));
     assert!(last.ends_with("  2000\tline 2000\n"), "{last}");
-    assert_eq!(stage.ask(TreeTool::Read, json!({"path": "empty"})), "empty is empty");
+    assert_eq!(stage.call_valid(TreeTool::Read, json!({"path": "empty"})), "empty is empty");
     for (input, told) in [
         (json!({"path": "src/a.py", "start_line": 2001}), "has 2000 lines"),
         (json!({"path": "src/a.py", "start_line": 0}), "has 2000 lines"),
@@ -81,7 +83,7 @@ fn lines_are_read_with_their_numbers_and_in_parts() {
         (json!([]), "the input of `read` is wrong"),
         (json!(null), "the input of `read` is wrong"),
     ] {
-        let refusal = stage.refusal(TreeTool::Read, input);
+        let refusal = stage.call_invalid(TreeTool::Read, input);
         assert!(refusal.contains(told), "{refusal}");
     }
 }
@@ -90,12 +92,12 @@ fn lines_are_read_with_their_numbers_and_in_parts() {
 fn a_long_line_is_cut_and_its_rest_can_be_had() {
     let long = format!("{}END{}\n", "é".repeat(1_000), "x".repeat(1_500));
     let stage = Stage::new(&[("a.js", long.as_bytes())]);
-    let first = stage.ask(TreeTool::Read, json!({"path": "a.js"}));
+    let first = stage.call_valid(TreeTool::Read, json!({"path": "a.js"}));
     assert!(first.contains("é [… 1503 more characters of this line]\n"), "{first}");
     assert!(first.ends_with("[lines were cut: their rest is shown with \"column\": 1001]\n"), "{first}");
-    let rest = stage.ask(TreeTool::Read, json!({"path": "a.js", "column": 1001}));
+    let rest = stage.call_valid(TreeTool::Read, json!({"path": "a.js", "column": 1001}));
     assert!(rest.contains("     1\tENDx") && rest.contains("\"column\": 2001"), "{rest}");
-    let end = stage.ask(TreeTool::Read, json!({"path": "a.js", "column": 2001}));
+    let end = stage.call_valid(TreeTool::Read, json!({"path": "a.js", "column": 2001}));
     assert!(!end.contains("cut"), "{end}");
 }
 
@@ -127,20 +129,23 @@ fn nothing_outside_of_the_tree_and_nothing_of_git_is_seen_by_any_tool() {
         "..",
     ] {
         for tool in [TreeTool::Read, TreeTool::List] {
-            let refusal = stage.refusal(tool, json!({ "path": path }));
+            let refusal = stage.call_invalid(tool, json!({ "path": path }));
             assert!(!refusal.contains(SECRET) && !refusal.contains("of git"), "{path}: {refusal}");
         }
-        stage.refusal(TreeTool::Grep, json!({"pattern": ".", "path": path}));
-        stage.refusal(TreeTool::Symbol, json!({"name": "inside", "path": path}));
+        stage.call_invalid(TreeTool::Grep, json!({"pattern": ".", "path": path}));
+        stage.call_invalid(TreeTool::Symbol, json!({"name": "inside", "path": path}));
     }
     assert_eq!(
-        stage.ask(TreeTool::List, json!({})),
+        stage.call_valid(TreeTool::List, json!({})),
         "The root has 2 entries\na.py  (19 bytes)\nsub/  (1 file)\n"
     );
-    assert_eq!(stage.ask(TreeTool::Glob, json!({"pattern": "**"})), "2 files match `**`\na.py\nsub/b.py\n");
-    let found = stage.ask(TreeTool::Grep, json!({"pattern": "git|outside|inside"}));
+    assert_eq!(
+        stage.call_valid(TreeTool::Glob, json!({"pattern": "**"})),
+        "2 files match `**`\na.py\nsub/b.py\n"
+    );
+    let found = stage.call_valid(TreeTool::Grep, json!({"pattern": "git|outside|inside"}));
     assert_eq!(found, "1 match for `git|outside|inside`\na.py\n     1: def inside(): pass\n");
-    let defined = stage.ask(TreeTool::Symbol, json!({"name": "inside"}));
+    let defined = stage.call_valid(TreeTool::Symbol, json!({"name": "inside"}));
     assert!(defined.starts_with("1 definition of `inside`\na.py:1-1 (function definition)\n"), "{defined}");
 }
 
@@ -164,19 +169,22 @@ fn of_a_working_tree_the_files_that_are_named_and_those_that_changed_are_shown_a
     let all = hidden.call(TreeTool::Glob, &json!({"pattern": "*"}));
     assert_eq!(all.text, "3 files match `*`\n.gitignore\na.js\nbuild/kept.js\n");
     assert!(hidden.call(TreeTool::Read, &json!({"path": ".env"})).is_error);
-    assert!(stage.ask(TreeTool::Read, json!({"path": ".env"})).contains("KEY"), "a commit's file is shown");
+    assert!(
+        stage.call_valid(TreeTool::Read, json!({"path": ".env"})).contains("KEY"),
+        "a commit's file is shown"
+    );
 }
 
 #[test]
 fn binary_and_huge_files_are_told_as_such() {
     let huge = vec![b'x'; 6 << 20];
     let stage = Stage::new(&[("a.png", b"PNG\0\x01"), ("huge.txt", &huge), ("utf16", b"\xFF\xFEh\0i\0")]);
-    let refusal = stage.refusal(TreeTool::Read, json!({"path": "a.png"}));
+    let refusal = stage.call_invalid(TreeTool::Read, json!({"path": "a.png"}));
     assert_eq!(refusal, "`a.png` cannot be read: it is binary");
-    let refusal = stage.refusal(TreeTool::Read, json!({"path": "huge.txt"}));
+    let refusal = stage.call_invalid(TreeTool::Read, json!({"path": "huge.txt"}));
     assert_eq!(refusal, "`huge.txt` cannot be read: it is larger than 5 MiB");
-    assert!(stage.ask(TreeTool::Read, json!({"path": "utf16"})).ends_with("     1\thi\n"));
-    let found = stage.ask(TreeTool::Grep, json!({"pattern": "h"}));
+    assert!(stage.call_valid(TreeTool::Read, json!({"path": "utf16"})).ends_with("     1\thi\n"));
+    let found = stage.call_valid(TreeTool::Grep, json!({"pattern": "h"}));
     assert_eq!(found, "1 match for `h`; not searched, as binary or too large: 2\nutf16\n     1: hi\n");
 }
 
@@ -185,9 +193,9 @@ fn what_cannot_be_seen_is_written_as_an_escape() {
     let hidden = "a\u{1b}[31m\u{202e}b\u{e0041}\r\n";
     let stage = Stage::new(&[("a.py", hidden.as_bytes()), ("\u{202e}x.py", b"")]);
     let shown = "a\\u{1b}[31m\\u{202e}b\\u{e0041}\n";
-    assert!(stage.ask(TreeTool::Read, json!({"path": "a.py"})).ends_with(shown));
-    assert!(stage.ask(TreeTool::Grep, json!({"pattern": "a"})).ends_with(shown));
-    assert!(stage.ask(TreeTool::List, json!({})).contains("\\u{202e}x.py  (0 bytes)"));
+    assert!(stage.call_valid(TreeTool::Read, json!({"path": "a.py"})).ends_with(shown));
+    assert!(stage.call_valid(TreeTool::Grep, json!({"pattern": "a"})).ends_with(shown));
+    assert!(stage.call_valid(TreeTool::List, json!({})).contains("\\u{202e}x.py  (0 bytes)"));
     let change = format!("--- a/a.py\n+++ b/a.py\n@@ -0,0 +1 @@\n+{hidden}");
     assert!(call_diff(change.as_bytes(), &json!({})).text.ends_with(shown));
 }
@@ -200,7 +208,7 @@ fn lists_come_in_pages() {
     let mut seen = Vec::new();
     let mut skip = 0;
     loop {
-        let page = stage.ask(TreeTool::Glob, json!({"pattern": "d/*", "skip": skip}));
+        let page = stage.call_valid(TreeTool::Glob, json!({"pattern": "d/*", "skip": skip}));
         assert!(page.starts_with("1200 files match `d/*`\n"), "{page}");
         seen.extend(page.lines().filter(|line| line.starts_with("d/")).map(str::to_owned));
         match page.lines().last().unwrap().split_once("\"skip\": ") {
@@ -209,27 +217,28 @@ fn lists_come_in_pages() {
         }
     }
     assert_eq!(seen, names);
-    let page = stage.ask(TreeTool::List, json!({"path": "d/", "skip": 1_199}));
+    let page = stage.call_valid(TreeTool::List, json!({"path": "d/", "skip": 1_199}));
     assert_eq!(page, "d/ has 1200 entries\n1199.txt  (1 bytes)\n");
-    let refusal = stage.refusal(TreeTool::List, json!({"path": "d", "skip": 1_200}));
+    let refusal = stage.call_invalid(TreeTool::List, json!({"path": "d", "skip": 1_200}));
     assert_eq!(refusal, "`skip` is 1200, but there are only 1200");
 }
 
 #[test]
 fn matches_come_with_context_and_in_pages() {
     let stage = Stage::new(&[("a.txt", &numbered_lines(500)), ("b/c.rs", b"no\nyes\r\nno\n")]);
-    let found = stage.ask(TreeTool::Grep, json!({"pattern": "YES$", "ignore_case": true, "context": 1}));
+    let found =
+        stage.call_valid(TreeTool::Grep, json!({"pattern": "YES$", "ignore_case": true, "context": 1}));
     assert_eq!(found, "1 match for `YES$`\nb/c.rs\n     1- no\n     2: yes\n     3- no\n");
-    let first = stage.ask(TreeTool::Grep, json!({"pattern": "line", "path": "a.txt"}));
+    let first = stage.call_valid(TreeTool::Grep, json!({"pattern": "line", "path": "a.txt"}));
     assert!(first.starts_with("At least 201 matches for `line`\na.txt\n     1: line 1\n"), "{first}");
     assert!(first.ends_with("matches 1 to 200 are shown, there are more: call again with \"skip\": 200]\n"));
-    let third = stage.ask(TreeTool::Grep, json!({"pattern": "line", "skip": 400, "context": 1}));
+    let third = stage.call_valid(TreeTool::Grep, json!({"pattern": "line", "skip": 400, "context": 1}));
     assert!(third.starts_with("500 matches for `line`\na.txt\n"), "{third}");
     assert!(third.contains("   401: line 401\n") && third.ends_with("   500: line 500\n"), "{third}");
     assert!(!third.contains("line 399"), "{third}");
-    let globbed = stage.ask(TreeTool::Grep, json!({"pattern": "n", "glob": "*.rs"}));
+    let globbed = stage.call_valid(TreeTool::Grep, json!({"pattern": "n", "glob": "*.rs"}));
     assert_eq!(globbed, "2 matches for `n`\nb/c.rs\n     1: no\n     3: no\n");
-    let literal = stage.ask(TreeTool::Grep, json!({"pattern": "line 1(", "literal": true}));
+    let literal = stage.call_valid(TreeTool::Grep, json!({"pattern": "line 1(", "literal": true}));
     assert_eq!(literal, "No line matches `line 1(`");
     for (input, told) in [
         (json!({"pattern": "("}), "\"literal\": true"),
@@ -242,7 +251,7 @@ fn matches_come_with_context_and_in_pages() {
         (json!({"pattern": "x", "glob": "{a"}), "as in `src/**/*.{ts,tsx}`"),
         (json!({"pattern": "x", "path": "nowhere"}), "no file or folder `nowhere`"),
     ] {
-        let refusal = stage.refusal(TreeTool::Grep, input);
+        let refusal = stage.call_invalid(TreeTool::Grep, input);
         assert!(refusal.contains(told), "{refusal}");
     }
 }
@@ -270,7 +279,7 @@ fn a_definition_is_found_in_every_language() {
         ("g.tsx", b"export function parse() { return <a/>; }\n"),
         ("h.txt", b"def parse(): pass\n"),
     ]);
-    let found = stage.ask(TreeTool::Symbol, json!({"name": "parse"}));
+    let found = stage.call_valid(TreeTool::Symbol, json!({"name": "parse"}));
     let places: Vec<&str> = found.lines().filter(|line| !line.starts_with(' ')).skip(1).collect();
     assert_eq!(
         places,
@@ -292,12 +301,12 @@ fn a_definition_is_found_in_every_language() {
         ]
     );
     assert!(found.contains("     2\tpub fn parse() {\n     3\t    let parse = 1;\n     4\t}\n"), "{found}");
-    let one = stage.ask(TreeTool::Symbol, json!({"name": "parse", "path": "c.rs", "skip": 1}));
+    let one = stage.call_valid(TreeTool::Symbol, json!({"name": "parse", "path": "c.rs", "skip": 1}));
     assert_eq!(one, "2 definitions of `parse`\nc.rs:5-5 (enum variant)\n     5\tenum E { parse }\n");
-    let none = stage.ask(TreeTool::Symbol, json!({"name": "nothing"}));
+    let none = stage.call_valid(TreeTool::Symbol, json!({"name": "nothing"}));
     assert!(none.contains("python, typescript") && none.contains("`grep` finds it"), "{none}");
     for wrong in ["", "A.parse", "parse(", "a b"] {
-        assert!(stage.refusal(TreeTool::Symbol, json!({ "name": wrong })).contains("bare name"));
+        assert!(stage.call_invalid(TreeTool::Symbol, json!({ "name": wrong })).contains("bare name"));
     }
 }
 
@@ -344,21 +353,21 @@ fn no_page_shows_a_secret_and_no_pattern_finds_one() {
     let (pem, key) = secrets();
     let text = format!("def deploy():\n    key = \"{key}\"\n{pem}end\n");
     let stage = Stage::new(&[("conf.py", text.as_bytes())]);
-    let all = stage.ask(TreeTool::Read, json!({"path": "conf.py"}));
+    let all = stage.call_valid(TreeTool::Read, json!({"path": "conf.py"}));
     assert!(all.contains("     2\t    key = \"[secret cut]\"\n"), "{all}");
     assert!(all.ends_with("    11\tend\n"), "{all}");
-    let part = stage.ask(TreeTool::Read, json!({"path": "conf.py", "start_line": 5, "end_line": 6}));
+    let part = stage.call_valid(TreeTool::Read, json!({"path": "conf.py", "start_line": 5, "end_line": 6}));
     assert!(part.ends_with("     5\t[secret cut]\n     6\t[secret cut]\n"), "{part}");
-    let column =
-        stage.ask(TreeTool::Read, json!({"path": "conf.py", "start_line": 2, "end_line": 2, "column": 18}));
+    let column = stage
+        .call_valid(TreeTool::Read, json!({"path": "conf.py", "start_line": 2, "end_line": 2, "column": 18}));
     assert!(!column.contains("5XTPLPFT"), "{column}");
     for pattern in ["AKIA7", "MIIEpA", "[A-Z0-9]{20}"] {
-        let found = stage.ask(TreeTool::Grep, json!({"pattern": pattern}));
+        let found = stage.call_valid(TreeTool::Grep, json!({"pattern": pattern}));
         assert!(found.starts_with("No line matches"), "{found}");
     }
-    let beside = stage.ask(TreeTool::Grep, json!({"pattern": "key ="}));
+    let beside = stage.call_valid(TreeTool::Grep, json!({"pattern": "key ="}));
     assert!(beside.contains("key = \"[secret cut]\""), "{beside}");
-    let symbol = stage.ask(TreeTool::Symbol, json!({"name": "deploy"}));
+    let symbol = stage.call_valid(TreeTool::Symbol, json!({"name": "deploy"}));
     assert!(symbol.contains("def deploy") && !symbol.contains("AKIA"), "{symbol}");
 }
 
@@ -414,11 +423,11 @@ fn a_large_change_comes_in_pages() {
 fn the_first_thing_of_a_page_is_shown_however_long_it_is() {
     let long = "\u{202e}".repeat(300) + "match\n";
     let stage = Stage::new(&[("a", long.repeat(30).as_bytes())]);
-    let found = stage.ask(TreeTool::Grep, json!({"pattern": "match", "context": 10}));
+    let found = stage.call_valid(TreeTool::Grep, json!({"pattern": "match", "context": 10}));
     assert!(found.contains("a\n") && found.len() < MAX_REPLY_BYTES);
     let class = format!("class A:\n{}", format!("    x = '{}'\n", "\u{202e}".repeat(900)).repeat(30));
     let stage = Stage::new(&[("a.py", class.as_bytes())]);
-    let found = stage.ask(TreeTool::Symbol, json!({"name": "A"}));
+    let found = stage.call_valid(TreeTool::Symbol, json!({"name": "A"}));
     assert!(found.ends_with("[… cut: too long to be shown]\n"), "{}", found.len());
 }
 
@@ -467,9 +476,9 @@ fn every_tool_takes_what_its_schema_offers_and_nothing_else() {
 #[test]
 fn a_pattern_that_is_long_or_compiles_to_much_is_refused() {
     let stage = Stage::new(&[("a", b"x\n")]);
-    stage.ask(TreeTool::Grep, json!({"pattern": "x".repeat(1000)}));
-    let long = stage.refusal(TreeTool::Grep, json!({"pattern": "x".repeat(1001)}));
+    stage.call_valid(TreeTool::Grep, json!({"pattern": "x".repeat(1000)}));
+    let long = stage.call_invalid(TreeTool::Grep, json!({"pattern": "x".repeat(1001)}));
     assert!(long.contains("1001") && long.contains("1000"), "{long}");
-    let much = stage.refusal(TreeTool::Grep, json!({"pattern": r"(\w{200}){200}"}));
+    let much = stage.call_invalid(TreeTool::Grep, json!({"pattern": r"(\w{200}){200}"}));
     assert!(much.contains("size limit"), "{much}");
 }

@@ -22,12 +22,12 @@ fn sources(files: &[(&str, &str)], symbols: &[&str], mirrored: &[&str]) -> Relea
     read_release(&request).unwrap()
 }
 
-fn symbol(files: &[(&str, &str)], name: &str) -> SymbolState {
+fn symbol_state(files: &[(&str, &str)], name: &str) -> SymbolState {
     sources(files, &[name], &[]).symbols.remove(name).unwrap()
 }
 
-fn defined(files: &[(&str, &str)], name: &str) -> SymbolDefinition {
-    symbol(files, name).definition().unwrap_or_else(|| panic!("{name} is not found")).clone()
+fn symbol_definition(files: &[(&str, &str)], name: &str) -> SymbolDefinition {
+    symbol_state(files, name).definition().unwrap_or_else(|| panic!("{name} is not found")).clone()
 }
 
 const LIB: &str = r#"//! A crate.
@@ -80,12 +80,12 @@ fn rusts_items_are_found_by_file_and_path() {
         ("src/lib.rs:assist", "src/a.rs", 3),
         ("src/a/b.rs:helper", "src/a.rs", 3),
     ] {
-        let definition = defined(&RUST, name);
+        let definition = symbol_definition(&RUST, name);
         assert_eq!((definition.file.as_str(), definition.line), (file, line), "{name}");
     }
-    assert_eq!(symbol(&RUST, "src/lib.rs:External"), SymbolState::Elsewhere);
+    assert_eq!(symbol_state(&RUST, "src/lib.rs:External"), SymbolState::Elsewhere);
     for gone in ["src/lib.rs:Nothing", "src/lib.rs:Own.nothing", "src/gone.rs:Own", "src/a.rs:Ring"] {
-        assert_eq!(symbol(&RUST, gone), SymbolState::Gone, "{gone}");
+        assert_eq!(symbol_state(&RUST, gone), SymbolState::Gone, "{gone}");
     }
 }
 
@@ -135,18 +135,18 @@ fn scripts_items_are_found_by_file_and_path() {
         ("types.d.ts:f", "types.d.ts", 1),
         ("types.d.ts:version", "types.d.ts", 2),
     ] {
-        let definition = defined(&SCRIPTS, name);
+        let definition = symbol_definition(&SCRIPTS, name);
         assert_eq!((definition.file.as_str(), definition.line), (file, line), "{name}");
     }
-    assert_eq!(symbol(&SCRIPTS, "index.ts:x"), SymbolState::Elsewhere);
+    assert_eq!(symbol_state(&SCRIPTS, "index.ts:x"), SymbolState::Elsewhere);
     for gone in ["index.ts:nothing", "lib/base.ts:Base.nothing", "gone.ts:Base", "old.js:gone"] {
-        assert_eq!(symbol(&SCRIPTS, gone), SymbolState::Gone, "{gone}");
+        assert_eq!(symbol_state(&SCRIPTS, gone), SymbolState::Gone, "{gone}");
     }
 }
 
 #[test]
 fn a_tree_is_the_same_whatever_the_layout_and_another_whatever_is_done() {
-    let tree = |file: &str, text: &str| defined(&[(file, text)], &format!("{file}:f")).digests;
+    let tree = |file: &str, text: &str| symbol_definition(&[(file, text)], &format!("{file}:f")).digests;
     for (file, one, same, other) in [
         (
             "a.rs",
@@ -192,7 +192,7 @@ fn a_tree_is_the_same_whatever_the_layout_and_another_whatever_is_done() {
 
 #[test]
 fn a_file_is_pinned_whole_and_its_form_says_what_is_layout() {
-    let whole = |file: &str, text: &str| defined(&[(file, text)], file).digests;
+    let whole = |file: &str, text: &str| symbol_definition(&[(file, text)], file).digests;
     for (file, one, same, other) in [
         ("a.rs", "fn f() {}\n", "// why\nfn f() { }", "fn g() {}\n"),
         ("src/a.js", "f();\n", "f() // why", "g()"),
@@ -204,7 +204,7 @@ fn a_file_is_pinned_whole_and_its_form_says_what_is_layout() {
         assert_ne!(whole(file, one).raw, whole(file, same).raw, "{file}");
         assert_ne!(whole(file, one).tree, whole(file, other).tree, "{file}");
     }
-    assert_eq!(symbol(&[("a.rs", "")], "b.rs"), SymbolState::Gone);
+    assert_eq!(symbol_state(&[("a.rs", "")], "b.rs"), SymbolState::Gone);
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn sources(text: &str, symbols: &[&str], mirrored: &str) -> ReleaseSources {
 }
 
 /// Returns the report on a change, with these names pinned to their former lines or trees.
-fn told(
+fn decide_pinned_change(
     pins: &[&str],
     old: &str,
     new: &str,
@@ -192,7 +192,7 @@ fn a_change_in_any_definition_of_a_pinned_name_asks() {
     ] {
         for mirrored in ["p/*.py", "p/x.py"] {
             for by_tree in [false, true] {
-                let (verdict, told) = told(&[pin], old, new, mirrored, by_tree);
+                let (verdict, told) = decide_pinned_change(&[pin], old, new, mirrored, by_tree);
                 assert_eq!(verdict, SyncVerdict::Ask, "{pin}: {old} -> {new}: {told:?}");
                 assert!(told.contains(&(name.to_owned(), what, why)), "{pin}: {old} -> {new}: {told:?}");
             }
@@ -214,7 +214,11 @@ fn what_is_pinned_of_several_definitions_is_not_told_twice() {
             SyncVerdict::Relax,
         ),
     ] {
-        assert_eq!(told(pins, old, new, "p/*.py", false), (verdict, vec![]), "{pins:?}: {old} -> {new}");
+        assert_eq!(
+            decide_pinned_change(pins, old, new, "p/*.py", false),
+            (verdict, vec![]),
+            "{pins:?}: {old} -> {new}"
+        );
     }
 }
 
@@ -229,7 +233,7 @@ fn what_nobody_pinned_is_told_whichever_definition_changed() {
         ("'slow'", "'other'", "quick"),
         ("'late'", "'other'", "late"),
     ] {
-        let (verdict, told) = told(&["single", "disp"], old, new, "p/*.py", false);
+        let (verdict, told) = decide_pinned_change(&["single", "disp"], old, new, "p/*.py", false);
         assert_eq!(
             (verdict, told),
             (SyncVerdict::Ask, vec![(name.to_owned(), ReleasePartKind::Function, UnguardedReason::Changed)]),

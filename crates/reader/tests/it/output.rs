@@ -39,7 +39,7 @@ fn report_at(format: OutputFormat, root: &str, text: &str) -> DiagnosticReport {
 }
 
 /// Returns each diagnostic as `path:line: message`, with the line 0 for a whole file.
-fn told(report: &DiagnosticReport) -> Vec<String> {
+fn render_diagnostics(report: &DiagnosticReport) -> Vec<String> {
     let one = |found: &truing_reader::output::Diagnostic| {
         let line = found.range.first_line().unwrap_or(0);
         format!("{}:{line}: {}", found.path, found.message)

@@ -103,7 +103,7 @@ fn manifest(more: &[(&str, &str)]) -> PinManifest {
     PinManifest::new(rows.map(row).collect()).unwrap()
 }
 
-fn decided(from: Files<'_>, to: Files<'_>) -> SyncDecision {
+fn decide_change(from: Files<'_>, to: Files<'_>) -> SyncDecision {
     let pinned = ("p/x.py", PINNED);
     let with = |files: Files<'_>| sources(&[files, &[pinned]].concat());
     let (from, to, manifest) = (with(from), with(to), manifest(&[]));
@@ -120,13 +120,16 @@ fn decided(from: Files<'_>, to: Files<'_>) -> SyncDecision {
 }
 
 /// Returns the report on a change of [`REST`].
-fn told(old: &str, new: &str) -> (SyncVerdict, Vec<(String, ReleasePartKind, UnguardedReason)>) {
+fn decide_rest_change(
+    old: &str,
+    new: &str,
+) -> (SyncVerdict, Vec<(String, ReleasePartKind, UnguardedReason)>) {
     assert!(REST.contains(old), "{old}");
     let after = REST.replacen(old, new, 1);
     let others = [("p/other.py", ""), ("p/__init__.py", "")];
     let before = [&[("p/m.py", REST)], &others[..]].concat();
     let after = [&[("p/m.py", after.as_str())], &others[..]].concat();
-    let decision = decided(&before, &after);
+    let decision = decide_change(&before, &after);
     let told = decision.unguarded.into_iter().map(|one| (one.symbol, one.what, one.why)).collect();
     (decision.verdict, told)
 }
@@ -181,7 +184,7 @@ fn each_change_outside_of_functions_is_told_by_its_name_and_asks() {
             Changed,
         ),
     ] {
-        let (verdict, told) = told(old, new);
+        let (verdict, told) = decide_rest_change(old, new);
         assert_eq!(verdict, SyncVerdict::Ask, "{old} -> {new}: {told:?}");
         assert!(told.contains(&(name.to_owned(), what, why)), "{old} -> {new}: {told:?}");
     }
@@ -192,7 +195,7 @@ fn the_releases_own_version_is_no_change_of_it() {
     let of = |version: &str| format!("__version__ = {version}\n{REST}");
     let verdict = |new: &str| {
         let (old, new) = (of("'1.0'"), of(new));
-        decided(&[("p/m.py", &old)], &[("p/m.py", &new)]).verdict
+        decide_change(&[("p/m.py", &old)], &[("p/m.py", &new)]).verdict
     };
     assert_eq!(verdict("'1.1'"), SyncVerdict::Relax);
     assert_eq!(verdict("read('VERSION')"), SyncVerdict::Ask);
@@ -210,14 +213,14 @@ fn what_changes_nothing_is_not_told() {
         ("class Error(Exception):\n", "class Error(Exception):\n    ...\n"),
         ("class Empty(Base): pass", "class Empty(\n    Base,\n):\n    pass"),
     ] {
-        let (verdict, told) = told(old, new);
+        let (verdict, told) = decide_rest_change(old, new);
         assert_eq!((verdict, told), (SyncVerdict::Relax, vec![]), "{old} -> {new}");
     }
 }
 
 #[test]
 fn the_reason_says_how_much_is_the_same() {
-    let of = |text: &str| decided(&[("p/m.py", REST)], &[("p/m.py", text)]).reason;
+    let of = |text: &str| decide_change(&[("p/m.py", REST)], &[("p/m.py", text)]).reason;
     assert_eq!(of(REST), "nothing that is pinned or mirrored changed");
     let comment = REST.replace("LIMIT = 10", "LIMIT = 10  # why");
     assert_eq!(of(&comment), "only comments, docstrings or layout changed");
@@ -232,7 +235,7 @@ fn the_reason_says_how_much_is_the_same() {
 fn a_file_that_a_mirrored_one_imports_is_told_when_it_is_new() {
     let (m, late) = (("p/m.py", REST), ("p/late.py", "thing = 1\n"));
     let told = |from: Files<'_>, to: Files<'_>| {
-        let decision = decided(from, to);
+        let decision = decide_change(from, to);
         let told = decision.unguarded.into_iter().map(|one| (one.file, one.what)).collect::<Vec<_>>();
         (decision.verdict, told)
     };
@@ -252,7 +255,7 @@ fn what_a_release_requires_is_told_when_it_changes() {
         };
         let (old, new) = (of("1", from), of("2", to));
         let m = ("p/m.py", REST);
-        let decision = decided(&[m, (&old.0, &old.1)], &[m, (&new.0, &new.1)]);
+        let decision = decide_change(&[m, (&old.0, &old.1)], &[m, (&new.0, &new.1)]);
         (
             decision.verdict,
             decision.unguarded.into_iter().map(|one| (one.symbol, one.what, one.why)).collect(),
@@ -280,7 +283,7 @@ fn code_outside_of_definitions_of_other_languages_is_told_too() {
             let (old, new) = change.split_once('|').unwrap();
             let after = text.replacen(old, new, 1);
             assert_ne!(after, text);
-            let decision = decided(&[(file, text)], &[(file, &after)]);
+            let decision = decide_change(&[(file, text)], &[(file, &after)]);
             let told: Vec<_> = decision.unguarded.iter().map(|one| one.what).collect();
             assert_eq!(
                 (decision.verdict, told),
@@ -289,7 +292,11 @@ fn code_outside_of_definitions_of_other_languages_is_told_too() {
             );
         }
         let function = text.replace("f() {}", "f() { /* why */ }");
-        assert_eq!(decided(&[(file, text)], &[(file, &function)]).verdict, SyncVerdict::Relax, "{file}");
+        assert_eq!(
+            decide_change(&[(file, text)], &[(file, &function)]).verdict,
+            SyncVerdict::Relax,
+            "{file}"
+        );
     }
 }
 
@@ -297,7 +304,7 @@ fn code_outside_of_definitions_of_other_languages_is_told_too() {
 struct PseudoRandom(u64);
 
 impl PseudoRandom {
-    fn below(&mut self, bound: usize) -> usize {
+    fn random_below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -306,11 +313,11 @@ impl PseudoRandom {
 }
 
 /// Generates a module with constants, tables, classes and imports.
-fn module(chance: &mut PseudoRandom) -> Vec<String> {
+fn random_module(chance: &mut PseudoRandom) -> Vec<String> {
     let mut lines = Vec::new();
-    for at in 0..4 + chance.below(12) {
-        let number = chance.below(1_000);
-        lines.push(match chance.below(9) {
+    for at in 0..4 + chance.random_below(12) {
+        let number = chance.random_below(1_000);
+        lines.push(match chance.random_below(9) {
             0 => format!("import a{number}"),
             1 => format!("from b{number} import c{at} as d{at}"),
             2 => format!("CONSTANT_{at} = {number}"),
@@ -330,20 +337,20 @@ fn of_200_generated_pairs_of_releases_none_is_relaxed_unasked() {
     let mut chance = PseudoRandom(20_260_101);
     let mut kinds: BTreeMap<&str, u32> = BTreeMap::new();
     for pair in 0..200 {
-        let before = module(&mut chance);
+        let before = random_module(&mut chance);
         let mut after = before.clone();
-        let at = chance.below(after.len());
-        let kind = match chance.below(4) {
+        let at = chance.random_below(after.len());
+        let kind = match chance.random_below(4) {
             0 => {
                 after.remove(at);
                 "removed"
             }
             1 => {
-                after.insert(at, format!("NEW = {}", chance.below(9)));
+                after.insert(at, format!("NEW = {}", chance.random_below(9)));
                 "added"
             }
             2 => {
-                after.insert(at, format!("class New{}: pass", chance.below(9)));
+                after.insert(at, format!("class New{}: pass", chance.random_below(9)));
                 "class"
             }
             _ => {
@@ -358,7 +365,7 @@ fn of_200_generated_pairs_of_releases_none_is_relaxed_unasked() {
         *kinds.entry(kind).or_default() += 1;
         let text = |lines: &[String]| format!("{}\n", lines.join("\n"));
         let (before, after) = (text(&before), text(&after));
-        let decision = decided(&[("p/m.py", &before)], &[("p/m.py", &after)]);
+        let decision = decide_change(&[("p/m.py", &before)], &[("p/m.py", &after)]);
         assert_eq!(decision.verdict, SyncVerdict::Ask, "{pair}: {kind}\n{before}\n--\n{after}");
         assert!(!decision.unguarded.is_empty());
     }

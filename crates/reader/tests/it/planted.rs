@@ -63,7 +63,7 @@ fn cases(set: &str) -> Vec<Case> {
 }
 
 /// Returns the lines of `after` that are not, in order, in `before`, each as a range.
-fn added(before: &str, after: &str) -> Vec<(u32, u32)> {
+fn added_ranges(before: &str, after: &str) -> Vec<(u32, u32)> {
     let (old, new): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
     let mut common = vec![vec![0_usize; new.len() + 1]; old.len() + 1];
     for (i, a) in old.iter().enumerate().rev() {
@@ -96,7 +96,7 @@ fn findings(reader: &InProcessReader, case: &Case) -> Vec<RawFinding> {
         let at = tree.path().join(path);
         fs::create_dir_all(at.parent().unwrap()).unwrap();
         fs::write(at, after).unwrap();
-        let added = added(before.as_deref().unwrap_or_default(), after);
+        let added = added_ranges(before.as_deref().unwrap_or_default(), after);
         if !added.is_empty() {
             files.push(ChangedFile { path: RepoPath::from_text(path), old_path: None, added });
         }
@@ -130,13 +130,13 @@ impl Score {
 
 /// Computes the score of one change. An override without its hash counts as found at any line of its file. A
 /// defect on an unchanged line, caused by an added import, counts as found at the import.
-fn score(reader: &InProcessReader, case: &Case) -> Score {
+fn score_case(reader: &InProcessReader, case: &Case) -> Score {
     let mut score = Score::default();
     let found = findings(reader, case);
     for (path, file) in &case.files {
         let in_file = || found.iter().filter(|finding| finding.place.path == RepoPath::from_text(path));
         let after = file.after.as_deref().unwrap_or_default();
-        let added = added(file.before.as_deref().unwrap_or_default(), after);
+        let added = added_ranges(file.before.as_deref().unwrap_or_default(), after);
         let is_import = |line: u32| {
             let text = after.lines().nth(line as usize - 1).unwrap_or_default();
             text.starts_with("import ") || text.starts_with("from ")
@@ -169,7 +169,7 @@ fn score(reader: &InProcessReader, case: &Case) -> Score {
 }
 
 /// Returns a reader of the pack, including its own rule that is off.
-fn reader() -> InProcessReader {
+fn pack_reader() -> InProcessReader {
     let folder = TempDir::new().unwrap();
     let rules = folder.path().join("planted/rules");
     fs::create_dir_all(&rules).unwrap();
@@ -180,11 +180,11 @@ fn reader() -> InProcessReader {
 }
 
 /// Returns the scores of a set: by kind, and in total.
-fn scores(set: &str) -> (BTreeMap<String, Score>, Score) {
-    let reader = reader();
+fn score_set(set: &str) -> (BTreeMap<String, Score>, Score) {
+    let reader = pack_reader();
     let (mut kinds, mut all) = (BTreeMap::<String, Score>::new(), Score::default());
     for case in cases(set) {
-        let score = score(&reader, &case);
+        let score = score_case(&reader, &case);
         kinds.entry(case.kind).or_default().add(score);
         all.add(score);
     }
@@ -194,7 +194,7 @@ fn scores(set: &str) -> (BTreeMap<String, Score>, Score) {
 
 #[test]
 fn of_the_set_that_it_was_made_to_fit_it_finds_nine_tenths_and_is_right_in_nine_tenths() {
-    let (kinds, all) = scores(include_str!("../data/aiobotocore/tuned.txt"));
+    let (kinds, all) = score_set(include_str!("../data/aiobotocore/tuned.txt"));
     assert_eq!((kinds.len(), all.defects), (6, 69));
     assert!(all.found * 10 >= all.defects * 9, "{all:?}");
     assert!(all.right * 10 >= all.findings * 9, "{all:?}");
@@ -202,7 +202,7 @@ fn of_the_set_that_it_was_made_to_fit_it_finds_nine_tenths_and_is_right_in_nine_
 
 #[test]
 fn of_the_set_that_was_held_out_it_finds_nine_tenths_and_is_right_in_nine_tenths() {
-    let (kinds, all) = scores(include_str!("../data/aiobotocore/held-out.txt"));
+    let (kinds, all) = score_set(include_str!("../data/aiobotocore/held-out.txt"));
     assert_eq!((kinds.len(), all.defects), (6, 41));
     assert!(all.found * 10 >= all.defects * 9, "{all:?}");
     assert!(all.right * 10 >= all.findings * 9, "{all:?}");
@@ -211,7 +211,7 @@ fn of_the_set_that_was_held_out_it_finds_nine_tenths_and_is_right_in_nine_tenths
 #[test]
 fn of_a_set_by_somebody_who_has_not_seen_the_rules_it_finds_what_is_stated() {
     // The rules have been adapted to this set since; the page of the pack states the first result.
-    let (kinds, all) = scores(include_str!("../data/aiobotocore/strangers.txt"));
+    let (kinds, all) = score_set(include_str!("../data/aiobotocore/strangers.txt"));
     assert_eq!((kinds.len(), all.defects), (5, 64));
     assert!(all.found >= 64, "{all:?}");
     assert!(all.right * 10 >= all.findings * 9, "{all:?}");
@@ -219,7 +219,7 @@ fn of_a_set_by_somebody_who_has_not_seen_the_rules_it_finds_what_is_stated() {
 
 #[test]
 fn of_a_second_set_that_its_author_wrote_without_the_rules_it_finds_what_is_stated() {
-    let (kinds, all) = scores(include_str!("../data/aiobotocore/second.txt"));
+    let (kinds, all) = score_set(include_str!("../data/aiobotocore/second.txt"));
     assert_eq!((kinds.len(), all.defects), (6, 100));
     assert!(all.found >= 95, "{all:?}");
     assert!(all.right * 10 >= all.findings * 9, "{all:?}");
@@ -227,7 +227,7 @@ fn of_a_second_set_that_its_author_wrote_without_the_rules_it_finds_what_is_stat
 
 #[test]
 fn of_a_third_set_that_its_author_wrote_without_the_rules_it_finds_what_is_stated() {
-    let (kinds, all) = scores(include_str!("../data/aiobotocore/third.txt"));
+    let (kinds, all) = score_set(include_str!("../data/aiobotocore/third.txt"));
     assert_eq!((kinds.len(), all.defects), (10, 76));
     assert!(all.found >= 73, "{all:?}");
     assert!(all.right * 20 >= all.findings * 19, "{all:?}");
@@ -235,7 +235,7 @@ fn of_a_third_set_that_its_author_wrote_without_the_rules_it_finds_what_is_state
 
 #[test]
 fn of_a_fourth_set_that_its_author_wrote_without_the_rules_it_finds_what_is_stated() {
-    let (kinds, all) = scores(include_str!("../data/aiobotocore/fourth.txt"));
+    let (kinds, all) = score_set(include_str!("../data/aiobotocore/fourth.txt"));
     assert_eq!((kinds.len(), all.defects), (9, 85));
     assert!(all.found >= 78, "{all:?}");
     assert!(all.right * 10 >= all.findings * 9, "{all:?}");
@@ -243,7 +243,7 @@ fn of_a_fourth_set_that_its_author_wrote_without_the_rules_it_finds_what_is_stat
 
 #[test]
 fn of_a_set_of_changes_of_aiobotocore_that_its_author_planted_without_the_rules_it_finds_what_is_stated() {
-    let (kinds, all) = scores(include_str!("../data/aiobotocore/fifth.txt"));
+    let (kinds, all) = score_set(include_str!("../data/aiobotocore/fifth.txt"));
     assert_eq!((kinds.len(), all.defects), (6, 36));
     assert!(all.found >= 35, "{all:?}");
     assert!(all.right * 20 >= all.findings * 19, "{all:?}");
@@ -251,6 +251,6 @@ fn of_a_set_of_changes_of_aiobotocore_that_its_author_planted_without_the_rules_
 
 #[test]
 fn what_another_class_defines_is_not_taken_for_the_own_and_what_is_handed_on_is_not_lost() {
-    let (_, all) = scores(include_str!("../data/aiobotocore/owners.txt"));
+    let (_, all) = score_set(include_str!("../data/aiobotocore/owners.txt"));
     assert_eq!((all.defects, all.found, all.findings, all.right), (8, 8, 8, 8));
 }

@@ -40,7 +40,7 @@ fn tree(files: &[(&str, &[u8])]) -> TempDir {
     tree
 }
 
-fn changed(path: &str, added: &[(u32, u32)]) -> ChangedFile {
+fn changed_file(path: &str, added: &[(u32, u32)]) -> ChangedFile {
     ChangedFile { path: RepoPath::from_text(path), old_path: None, added: added.to_vec() }
 }
 
@@ -57,11 +57,11 @@ fn read(tree: &Path, files: Vec<ChangedFile>) -> ReadReport {
 
 /// Reads one file with these added lines.
 fn read_one(path: &str, content: &[u8], added: &[(u32, u32)]) -> ReadReport {
-    read(tree(&[(path, content)]).path(), vec![changed(path, added)])
+    read(tree(&[(path, content)]).path(), vec![changed_file(path, added)])
 }
 
 /// Returns `rule:first-last` of each finding.
-fn places(report: &ReadReport) -> Vec<String> {
+fn finding_places(report: &ReadReport) -> Vec<String> {
     let place = |finding: &truing_core::finding::RawFinding| {
         format!("{}:{}-{}", finding.rule, finding.place.start_line, finding.place.end_line)
     };
@@ -69,7 +69,7 @@ fn places(report: &ReadReport) -> Vec<String> {
 }
 
 /// Returns the reason for which the one file was not read, or `None` if it was.
-fn skipped(report: &ReadReport) -> Option<SkipReason> {
+fn skip_reason(report: &ReadReport) -> Option<SkipReason> {
     assert_eq!(report.reviewed.len() + report.not_reviewed.len(), 1, "{report:?}");
     report.not_reviewed.first().map(|skipped| skipped.reason)
 }
@@ -93,29 +93,33 @@ fn a_finding_says_where_what_and_why() {
 fn only_matches_that_touch_added_lines_count() {
     let content = b"dbg!(1);\ndbg!(2);\ndbg!(3);\ndbg!(4);\n";
     assert_eq!(
-        places(&read_one("a.rs", content, &[(2, 2), (4, 9)])),
+        finding_places(&read_one("a.rs", content, &[(2, 2), (4, 9)])),
         ["core/rust-dbg:2-2", "core/rust-dbg:4-4"]
     );
-    assert_eq!(places(&read_one("a.rs", content, &[])), Vec::<String>::new());
+    assert_eq!(finding_places(&read_one("a.rs", content, &[])), Vec::<String>::new());
 }
 
 #[test]
 fn the_whole_file_decides_about_an_added_line() {
     let conflict = b"a\n<<<<<<< HEAD\nb\n=======\nc\n>>>>>>> topic\nd\n";
     for added in [&[(2, 6)][..], &[(1, 7)], &[(2, 2), (6, 6)]] {
-        assert_eq!(places(&read_one("a.md", conflict, added)), ["core/conflict-marker:2-6"], "{added:?}");
+        assert_eq!(
+            finding_places(&read_one("a.md", conflict, added)),
+            ["core/conflict-marker:2-6"],
+            "{added:?}"
+        );
     }
     // The change adds fewer than both ends of a conflict that existed before or is only quoted.
     for added in [&[(2, 2)][..], &[(4, 4)], &[(6, 6)], &[(1, 1), (7, 7)]] {
-        assert_eq!(places(&read_one("a.md", conflict, added)), Vec::<String>::new(), "{added:?}");
+        assert_eq!(finding_places(&read_one("a.md", conflict, added)), Vec::<String>::new(), "{added:?}");
     }
-    assert_eq!(places(&read_one("a.md", b"Title\n=======\n", &[ALL])), Vec::<String>::new());
+    assert_eq!(finding_places(&read_one("a.md", b"Title\n=======\n", &[ALL])), Vec::<String>::new());
 }
 
 #[test]
 fn crlf_a_byte_order_mark_and_bytes_that_are_not_utf8_change_no_place() {
     let report = read_one("a.rs", b"\xEF\xBB\xBFdbg!(1);\r\n// caf\xE9\r\n  dbg!(x, \xFF);\r\n", &[ALL]);
-    assert_eq!(places(&report), ["core/rust-dbg:1-1", "core/rust-dbg:3-3"]);
+    assert_eq!(finding_places(&report), ["core/rust-dbg:1-1", "core/rust-dbg:3-3"]);
     let snippets: Vec<&str> = report.findings.iter().map(|finding| finding.snippet.as_str()).collect();
     assert_eq!(snippets, ["dbg!(1);", "  dbg!(x, \u{FFFD});"]);
 }
@@ -124,7 +128,7 @@ fn crlf_a_byte_order_mark_and_bytes_that_are_not_utf8_change_no_place() {
 fn a_match_that_takes_in_the_line_end_stays_on_its_line() {
     let key = concat!("AI", "zaSyB7w2Kq8LmZt5VyC1sHd7JfPg3TuEa9RoQ");
     assert_eq!(
-        places(&read_one("a.txt", format!("{key}\nx\n").as_bytes(), &[ALL])),
+        finding_places(&read_one("a.txt", format!("{key}\nx\n").as_bytes(), &[ALL])),
         ["core/google-api-key:1-1"]
     );
 }
@@ -132,7 +136,7 @@ fn a_match_that_takes_in_the_line_end_stays_on_its_line() {
 #[test]
 fn two_matches_of_a_rule_on_a_line_are_one_finding() {
     let line = format!("a = {GITHUB}; b = {GITHUB}x\n");
-    assert_eq!(places(&read_one("a.txt", line.as_bytes(), &[ALL])), ["core/github-token:1-1"]);
+    assert_eq!(finding_places(&read_one("a.txt", line.as_bytes(), &[ALL])), ["core/github-token:1-1"]);
 }
 
 #[test]
@@ -140,7 +144,7 @@ fn findings_are_sorted_by_path_line_and_rule_however_files_are_asked_for() {
     let line = format!("dbg!(\"{GITHUB} {AWS_ID}\");\n");
     let tree = tree(&[("b.rs", b"dbg!(1);\n\ndbg!(2);\n"), ("a.rs", line.as_bytes()), ("c", b"\0")]);
     let names = ["c", "b.rs", "missing", "a.rs"];
-    let report = read(tree.path(), names.iter().map(|name| changed(name, &[ALL])).collect());
+    let report = read(tree.path(), names.iter().map(|name| changed_file(name, &[ALL])).collect());
     let expected = [
         "core/aws-access-key-id:1-1",
         "core/github-token:1-1",
@@ -148,9 +152,12 @@ fn findings_are_sorted_by_path_line_and_rule_however_files_are_asked_for() {
         "core/rust-dbg:1-1",
         "core/rust-dbg:3-3",
     ];
-    assert_eq!(places(&report), expected);
+    assert_eq!(finding_places(&report), expected);
     assert_eq!(report.reviewed, ["a.rs".into(), "b.rs".into()]);
-    assert_eq!(report, read(tree.path(), names.iter().rev().map(|name| changed(name, &[ALL])).collect()));
+    assert_eq!(
+        report,
+        read(tree.path(), names.iter().rev().map(|name| changed_file(name, &[ALL])).collect())
+    );
 }
 
 #[test]
@@ -162,7 +169,11 @@ fn a_reason_suppresses_and_no_reason_does_not() {
         ("dbg!(1); // truing: ignore[core/js-debugger] another rule\n", 1),
         ("// truing: ignore[core/rust-dbg]\ndbg!(1);\n", 1),
     ] {
-        assert_eq!(places(&read_one("a.rs", content.as_bytes(), &[ALL])).len(), expected, "{content}");
+        assert_eq!(
+            finding_places(&read_one("a.rs", content.as_bytes(), &[ALL])).len(),
+            expected,
+            "{content}"
+        );
     }
 }
 
@@ -171,8 +182,8 @@ fn of_too_many_findings_the_worst_are_kept_and_the_file_says_so() {
     let content = format!("{}key = {GITHUB}\n", "dbg!(1);\n".repeat(500));
     let report = read_one("a.rs", content.as_bytes(), &[ALL]);
     assert_eq!(report.findings.len(), 100);
-    assert_eq!(places(&report).last().unwrap(), "core/github-token:501-501");
-    assert_eq!(skipped(&report), Some(SkipReason::MoreFindings));
+    assert_eq!(finding_places(&report).last().unwrap(), "core/github-token:501-501");
+    assert_eq!(skip_reason(&report), Some(SkipReason::MoreFindings));
 }
 
 // ------------------------------------------------------------------------------------------- secrets
@@ -201,7 +212,7 @@ fn a_key_in_the_test_data_of_a_scanner_is_no_finding_and_one_of_another_project_
         (("other/go.mod", gitleaks.1), "testdata/repos/small/main.go", 1),
     ] {
         let tree = tree(&[(manifest, text.as_bytes()), (path, content.as_bytes())]);
-        let report = read(tree.path(), vec![changed(path, &[ALL])]);
+        let report = read(tree.path(), vec![changed_file(path, &[ALL])]);
         assert_eq!(report.findings.len(), expected, "{manifest} {path}: {report:?}");
     }
 }
@@ -209,7 +220,8 @@ fn a_key_in_the_test_data_of_a_scanner_is_no_finding_and_one_of_another_project_
 #[test]
 fn what_names_the_project_is_wanted_beside_its_tests() {
     let wanted = |path: &str| {
-        let companions = READER.companions_of(&["core".to_owned()], &[changed(path, &[ALL])]).unwrap();
+        let companions =
+            READER.companion_paths_blocking(&["core".to_owned()], &[changed_file(path, &[ALL])]).unwrap();
         companions.contains(&"go.mod".into())
     };
     assert!(wanted("testdata/a.txt") && wanted("a/b_test.go"));
@@ -220,7 +232,7 @@ fn what_names_the_project_is_wanted_beside_its_tests() {
 fn a_suppressed_secret_is_hidden_in_other_findings_too() {
     let content = format!("dbg!(\"{GITHUB}\"); // truing: ignore[core/github-token] revoked\n");
     let report = read_one("a.rs", content.as_bytes(), &[ALL]);
-    assert_eq!(places(&report), ["core/rust-dbg:1-1"]);
+    assert_eq!(finding_places(&report), ["core/rust-dbg:1-1"]);
     assert!(report.findings[0].snippet.starts_with("dbg!(\"ghp_…\");"), "{}", report.findings[0].snippet);
 }
 
@@ -232,7 +244,7 @@ fn a_private_key_is_one_finding_over_its_lines_without_its_body() {
     let body = lines.join("\n");
     let (begin, end) = (concat!("-----BEGIN RSA PRIV", "ATE KEY-----"), "-----END RSA PRIVATE KEY-----");
     let report = read_one("id", format!("x\n{begin}\n{body}\n{end}\n").as_bytes(), &[(10, 10)]);
-    assert_eq!(places(&report), ["core/private-key:2-23"]);
+    assert_eq!(finding_places(&report), ["core/private-key:2-23"]);
     assert_eq!(report.findings[0].snippet, format!("{begin}\n00ab…\n{end}"));
 }
 
@@ -247,7 +259,7 @@ fn a_private_key_behind_the_marks_of_a_comment_is_found_and_shown_nowhere() {
     };
     for mark in ["# ", "// ", "/// ", "//! ", " * ", "; ", "-- ", "#"] {
         let report = read_one("id", commented(mark).as_bytes(), &[ALL]);
-        assert_eq!(places(&report), ["core/private-key:1-22"], "{mark}");
+        assert_eq!(finding_places(&report), ["core/private-key:1-22"], "{mark}");
         assert!(!report.findings[0].snippet.contains("ABCDEF"), "{mark}: {}", report.findings[0].snippet);
     }
     let swallowed = format!("try:\n    f()\nexcept:\n{}    pass\n", commented("# "));
@@ -272,7 +284,7 @@ fn the_identity_of_a_secret_survives_its_rotation_and_a_new_indentation() {
 fn a_secret_deep_in_a_long_line_is_found_and_shown_with_its_surroundings() {
     let content = format!("{}token:{GITHUB},{}\n", "abcdefg ".repeat(70_000), "x ".repeat(150_000));
     let report = read_one("bundle.js", content.as_bytes(), &[ALL]);
-    assert_eq!(places(&report), ["core/github-token:1-1"]);
+    assert_eq!(finding_places(&report), ["core/github-token:1-1"]);
     let snippet = &report.findings[0].snippet;
     assert!(snippet.contains("token:ghp_…,x x") && snippet.len() < 500, "{snippet}");
 }
@@ -297,8 +309,8 @@ fn links_are_not_followed_in_any_component() {
         ("folder/key.txt", SkipReason::Unreadable),
         ("inner/key.txt", SkipReason::Unreadable),
     ] {
-        let report = read(tree.path(), vec![changed(path, &[ALL])]);
-        assert_eq!((skipped(&report), report.findings.len()), (Some(reason), 0), "{path}");
+        let report = read(tree.path(), vec![changed_file(path, &[ALL])]);
+        assert_eq!((skip_reason(&report), report.findings.len()), (Some(reason), 0), "{path}");
     }
 }
 
@@ -309,8 +321,12 @@ fn paths_that_leave_the_tree_are_refused() {
     for path in
         ["../key.txt", "a/../../key.txt", "./a.txt", "..", ".", "", "/etc/passwd", absolute.to_str().unwrap()]
     {
-        let report = read(&outer.path().join("tree"), vec![changed(path, &[ALL])]);
-        assert_eq!((skipped(&report), report.findings.len()), (Some(SkipReason::Unreadable), 0), "{path}");
+        let report = read(&outer.path().join("tree"), vec![changed_file(path, &[ALL])]);
+        assert_eq!(
+            (skip_reason(&report), report.findings.len()),
+            (Some(SkipReason::Unreadable), 0),
+            "{path}"
+        );
     }
 }
 
@@ -321,11 +337,11 @@ fn what_is_no_file_is_not_opened() {
     assert!(Command::new("mkfifo").arg(tree.path().join("fifo")).status().unwrap().success());
     let _socket = UnixListener::bind(tree.path().join("socket")).unwrap();
     for path in ["fifo", "socket", "folder", "missing", "folder/missing", "file/a", "missing/a"] {
-        let report = read(tree.path(), vec![changed(path, &[ALL])]);
-        assert_eq!(skipped(&report), Some(SkipReason::Unreadable), "{path}");
+        let report = read(tree.path(), vec![changed_file(path, &[ALL])]);
+        assert_eq!(skip_reason(&report), Some(SkipReason::Unreadable), "{path}");
     }
-    let report = read(Path::new("/dev"), vec![changed("zero", &[ALL])]);
-    assert_eq!(skipped(&report), Some(SkipReason::Unreadable));
+    let report = read(Path::new("/dev"), vec![changed_file("zero", &[ALL])]);
+    assert_eq!(skip_reason(&report), Some(SkipReason::Unreadable));
 }
 
 #[test]
@@ -340,9 +356,9 @@ fn size_and_nul_bytes_decide_what_is_text() {
         (late_nul.clone(), None),
         (Vec::new(), None),
     ] {
-        assert_eq!(skipped(&read_one("a.txt", &content, &[ALL])), expected);
+        assert_eq!(skip_reason(&read_one("a.txt", &content, &[ALL])), expected);
     }
-    assert_eq!(places(&read_one("a.rs", &late_nul, &[ALL])), ["core/rust-dbg:2-2"]);
+    assert_eq!(finding_places(&read_one("a.rs", &late_nul, &[ALL])), ["core/rust-dbg:2-2"]);
 }
 
 fn utf16(text: &str) -> Vec<u8> {
@@ -355,30 +371,33 @@ fn text_in_utf16_is_read_as_text_on_its_lines() {
     let marked = [&[0xFF, 0xFE][..], &utf16(&text)].concat();
     for content in [marked, utf16(&text)] {
         let report = read_one("settings.ini", &content, &[ALL]);
-        assert_eq!(places(&report), ["core/aws-access-key-id:2-2", "core/conflict-marker:3-5"]);
+        assert_eq!(finding_places(&report), ["core/aws-access-key-id:2-2", "core/conflict-marker:3-5"]);
         assert_eq!(report.findings[0].snippet, "key = AKIA…");
-        assert_eq!(skipped(&report), None);
-        assert_eq!(places(&read_one("settings.ini", &content, &[(3, 5)])), ["core/conflict-marker:3-5"]);
+        assert_eq!(skip_reason(&report), None);
+        assert_eq!(
+            finding_places(&read_one("settings.ini", &content, &[(3, 5)])),
+            ["core/conflict-marker:3-5"]
+        );
     }
     // Code in such a file is not parsed.
     let code = utf16("try:\n    f()\nexcept:\n    pass\n");
-    assert_eq!(places(&read_one("a.py", &code, &[ALL])), Vec::<String>::new());
+    assert_eq!(finding_places(&read_one("a.py", &code, &[ALL])), Vec::<String>::new());
 }
 
 #[test]
 fn what_is_no_text_is_searched_for_secrets_and_stays_unreviewed() {
     let content = format!("\x7fELF\0\n\n\x01<<<<<<< HEAD\n\x02\x1b[31mkey={AWS_ID}\0\x07tail\n").into_bytes();
     let report = read_one("a.bin", &content, &[ALL]);
-    assert_eq!(places(&report), ["core/aws-access-key-id:4-4"]);
+    assert_eq!(finding_places(&report), ["core/aws-access-key-id:4-4"]);
     let shown = &report.findings[0].snippet;
     assert_eq!(shown, "\u{FFFD}\u{FFFD}[31mkey=AKIA…\u{FFFD}\u{FFFD}tail");
-    assert_eq!(skipped(&report), Some(SkipReason::Binary));
+    assert_eq!(skip_reason(&report), Some(SkipReason::Binary));
     let large = [b"\0".as_slice(), &vec![b'\n'; 5_000_000]].concat();
-    assert_eq!(places(&read_one("a.bin", &large, &[ALL])), ["core/oversized-file:1-1"]);
+    assert_eq!(finding_places(&read_one("a.bin", &large, &[ALL])), ["core/oversized-file:1-1"]);
     let larger = [b"\0".as_slice(), &vec![b'x'; 6_000_000]].concat();
     let report = read_one("a.bin", &larger, &[ALL]);
     assert_eq!(
-        (places(&report), skipped(&report)),
+        (finding_places(&report), skip_reason(&report)),
         (vec!["core/oversized-file:1-1".into()], Some(SkipReason::Binary))
     );
 }
@@ -393,14 +412,14 @@ fn names_that_are_not_utf8_are_read() {
     fs::write(folder.join("a\n.rs"), "dbg!(1);\n").unwrap();
     let file = ChangedFile { path: path.clone(), old_path: None, added: vec![ALL] };
     let report = read(tree.path(), vec![file]);
-    assert_eq!((places(&report).len(), report.reviewed), (1, vec![path]));
+    assert_eq!((finding_places(&report).len(), report.reviewed), (1, vec![path]));
 }
 
 // ------------------------------------------------------------------------------------------- the port
 
 #[test]
 fn the_port_answers_at_once_and_says_what_it_cannot_do() {
-    fn ready<T>(future: impl Future<Output = T> + Send) -> T {
+    fn poll_ready<T>(future: impl Future<Output = T> + Send) -> T {
         match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(value) => value,
             Poll::Pending => panic!("it waits for something"),
@@ -411,20 +430,23 @@ fn the_port_answers_at_once_and_says_what_it_cannot_do() {
     let tree = tree(&[("a.rs", b"dbg!(1);\n")]);
     let request = |packs: &[&str]| ReadRequest {
         tree: tree.path().to_owned(),
-        files: vec![changed("a.rs", &[ALL])],
+        files: vec![changed_file("a.rs", &[ALL])],
         also_changed: Vec::new(),
         packs: packs.iter().map(|pack| (*pack).to_owned()).collect(),
         off: Vec::new(),
     };
-    assert_eq!(places(&ready(reader.read(&request(&["core", "core"]))).unwrap()), ["core/rust-dbg:1-1"]);
-    assert_eq!(places(&ready(reader.read(&request(&[]))).unwrap()), Vec::<String>::new());
+    assert_eq!(
+        finding_places(&poll_ready(reader.read(&request(&["core", "core"]))).unwrap()),
+        ["core/rust-dbg:1-1"]
+    );
+    assert_eq!(finding_places(&poll_ready(reader.read(&request(&[]))).unwrap()), Vec::<String>::new());
 
     let off = ReadRequest { off: vec!["core/rust-dbg".into(), "core/no-such".into()], ..request(&["core"]) };
-    let report = ready(reader.read(&off)).unwrap();
-    assert_eq!((places(&report), report.reviewed.len()), (Vec::<String>::new(), 1));
+    let report = poll_ready(reader.read(&off)).unwrap();
+    assert_eq!((finding_places(&report), report.reviewed.len()), (Vec::<String>::new(), 1));
     assert!(report.rules.len() > 10 && !report.rules.contains(&"core/rust-dbg".to_owned()));
 
-    let unknown = ready(reader.read(&request(&["core", "croe"]))).unwrap_err();
+    let unknown = poll_ready(reader.read(&request(&["core", "croe"]))).unwrap_err();
     assert_eq!(
         unknown,
         ReaderError::UnknownPack {
@@ -433,14 +455,14 @@ fn the_port_answers_at_once_and_says_what_it_cannot_do() {
         }
     );
     let gone = ReadRequest { tree: tree.path().join("gone"), ..request(&["core"]) };
-    let error = ready(reader.read(&gone)).unwrap_err().to_string();
+    let error = poll_ready(reader.read(&gone)).unwrap_err().to_string();
     assert!(error.contains("/gone: ") && error.contains("cannot be opened"), "{error}");
 }
 
 // ------------------------------------------------------------------------------------------- properties
 
 /// Generates pieces of text that rules and the engine react to.
-fn piece() -> impl Strategy<Value = Vec<u8>> {
+fn piece_strategy() -> impl Strategy<Value = Vec<u8>> {
     let fixed: Vec<&[u8]> = vec![
         b"\n",
         b"\r\n",
@@ -471,7 +493,7 @@ proptest! {
 
     #[test]
     fn any_bytes_and_any_added_lines_give_a_report_in_order_within_the_file(
-        pieces in proptest::collection::vec(piece(), 0..40),
+        pieces in proptest::collection::vec(piece_strategy(), 0..40),
         added in proptest::collection::vec((any::<u32>(), any::<u32>()), 0..4),
         path in proptest::sample::select(vec!["a.rs", "a.py", "a.ts", "a.test.js", "a"]),
     ) {
@@ -489,9 +511,9 @@ proptest! {
 
     #[test]
     fn no_secret_is_in_any_output(
-        before in proptest::collection::vec(piece(), 0..10),
+        before in proptest::collection::vec(piece_strategy(), 0..10),
         between in "[ \t\n\"',;:(){}=]{1,3}",
-        after in proptest::collection::vec(piece(), 0..10),
+        after in proptest::collection::vec(piece_strategy(), 0..10),
         path in proptest::sample::select(vec!["a.rs", "a.py", "a.ts", "a"]),
     ) {
         // The pieces are separated from their context, because a key joined to a word is not recognised.

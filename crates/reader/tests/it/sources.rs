@@ -15,11 +15,11 @@ use sha1::{Digest as _, Sha1};
 use tempfile::TempDir;
 use truing_core::sync::{ReleaseSources, SymbolDefinition, SymbolState};
 use truing_reader::sources::{
-    ArchiveError, ArchiveFormat, HashPins, ReleaseSourcesRequest, SourcesError, pins_of, read_release,
+    ArchiveError, ArchiveFormat, HashPins, ReleaseSourcesRequest, SourcesError, read_pins, read_release,
 };
 use zip::write::SimpleFileOptions;
 
-use crate::support::{add_info, place, wheel};
+use crate::support::{add_info, archive_place, wheel};
 
 struct Release {
     _folder: TempDir,
@@ -35,7 +35,7 @@ impl Release {
 
     /// Creates a source archive whose entries have exactly these names.
     fn tar(entries: &[(&str, tar::EntryType, &str)]) -> Self {
-        let (folder, archive) = place();
+        let (folder, archive) = archive_place();
         let mut tar = tar::Builder::new(GzEncoder::new(File::create(&archive).unwrap(), Compression::fast()));
         for (path, kind, content) in entries {
             let mut header = tar::Header::new_gnu();
@@ -59,12 +59,12 @@ impl Release {
         })
     }
 
-    fn symbol(&self, name: &str) -> SymbolState {
+    fn symbol_state(&self, name: &str) -> SymbolState {
         self.read(&[name], &[]).unwrap().symbols.remove(name).unwrap()
     }
 
-    fn defined(&self, name: &str) -> SymbolDefinition {
-        self.symbol(name).definition().unwrap_or_else(|| panic!("{name} is not found")).clone()
+    fn symbol_definition(&self, name: &str) -> SymbolDefinition {
+        self.symbol_state(name).definition().unwrap_or_else(|| panic!("{name} is not found")).clone()
     }
 }
 
@@ -160,15 +160,15 @@ fn a_definitions_lines_are_those_that_python_prints() {
         ("p.m:again", "def again(): return 2\n"),
         ("p.m:last", "def last():\n    return 3\n"),
     ] {
-        assert_eq!(release.defined(name).digests.raw, sha1(text), "{name}");
+        assert_eq!(release.symbol_definition(name).digests.raw, sha1(text), "{name}");
     }
     // A class begins at its own line, without its decorators.
-    let class = release.defined("p.m:C");
+    let class = release.symbol_definition("p.m:C");
     let from = MODULE.find("class C").unwrap();
     let to = MODULE.find("\nif os.name").unwrap();
     assert_eq!(class.digests.raw, sha1(&MODULE[from..to]));
     assert_eq!((class.file.as_str(), class.line, class.decorated), ("p/m.py", 20, true));
-    assert_eq!(release.defined("p.m:C.alias").name, "C.method");
+    assert_eq!(release.symbol_definition("p.m:C.alias").name, "C.method");
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn a_definition_stays_where_a_condition_may_put_another_name_in_its_place() {
          None\n\nif new:\n    def g(): return 1\nelse:\n    g = f\n\nif new:\n    def f(): return 2\n";
     let release = Release::wheel(&[("p/m.py", text)]);
     for (name, line) in [("p.m:C.m", 2), ("p.m:g", 11), ("p.m:f", 16)] {
-        assert_eq!(release.defined(name).line, line, "{name}");
+        assert_eq!(release.symbol_definition(name).line, line, "{name}");
     }
 }
 
@@ -193,7 +193,7 @@ fn what_is_not_there_is_told_from_what_is_elsewhere() {
         ("p.m:thing", SymbolState::Elsewhere),
         ("p.m:quick", SymbolState::Elsewhere),
     ] {
-        assert_eq!(release.symbol(name), expected, "{name}");
+        assert_eq!(release.symbol_state(name), expected, "{name}");
     }
 }
 
@@ -202,13 +202,13 @@ fn aliases_in_a_ring_come_to_an_end() {
     let release =
         Release::wheel(&[("p.py", "a = b\nb = a\nclass C(C): pass\nclass D(E): pass\nclass E(D): pass\n")]);
     for name in ["p:a", "p:C.x", "p:D.x"] {
-        assert_eq!(release.symbol(name), SymbolState::Gone, "{name}");
+        assert_eq!(release.symbol_state(name), SymbolState::Gone, "{name}");
     }
 }
 
 #[test]
 fn a_tree_is_the_same_whatever_the_layout() {
-    let tree = |text: &str| Release::wheel(&[("p.py", text)]).defined("p:f").digests.tree;
+    let tree = |text: &str| Release::wheel(&[("p.py", text)]).symbol_definition("p:f").digests.tree;
     let same = [
         ("def f(a):\n    return a + 1\n", "def f( a ):\n    # why\n    return (a + 1)\n"),
         ("def f():\n    \"\"\"One.\"\"\"\n    return 1\n", "def f():\n    'Another.'\n    return 1\n"),
@@ -285,7 +285,7 @@ fn functions_of_mirrored_files_are_told_by_name() {
 
 #[test]
 fn a_file_that_is_no_source_is_told_of() {
-    let (folder, archive) = place();
+    let (folder, archive) = archive_place();
     let mut zip = zip::ZipWriter::new(File::create(&archive).unwrap());
     for (path, content) in [("p/latin.py", b"# \xe4\n".as_slice()), ("p/__init__.py", b"")] {
         zip.start_file(path, SimpleFileOptions::default()).unwrap();
@@ -308,7 +308,7 @@ fn a_source_archive_is_read_below_its_folder() {
         ("p-1.0/src/p/m.py", file, "def f():\n    return 1\r\n"),
         ("p-1.0/setup.py", file, "raise SystemExit\n"),
     ]);
-    let f = release.defined("p.m:f");
+    let f = release.symbol_definition("p.m:f");
     assert_eq!(
         (f.file.as_str(), f.digests.raw.as_str()),
         ("src/p/m.py", sha1("def f():\n    return 1\n").as_str())
@@ -335,7 +335,7 @@ fn archives_that_no_honest_release_has_are_refused() {
 
 #[test]
 fn what_is_no_archive_is_an_error_that_names_it() {
-    let (_folder, archive) = place();
+    let (_folder, archive) = archive_place();
     let ask = |format| {
         let archive = archive.clone();
         read_release(&ReleaseSourcesRequest {
@@ -361,7 +361,7 @@ fn what_is_no_archive_is_an_error_that_names_it() {
                 bases: vec![],
             });
             if let Err(error) = read {
-                assert!(error.to_string().contains(&shown(&archive)), "{error}");
+                assert!(error.to_string().contains(&path_text(&archive)), "{error}");
             } else {
                 assert_eq!((format, content), (ArchiveFormat::TarGz, b"".as_slice()));
             }
@@ -369,7 +369,7 @@ fn what_is_no_archive_is_an_error_that_names_it() {
     }
 }
 
-fn shown(path: &Path) -> String {
+fn path_text(path: &Path) -> String {
     path.display().to_string()
 }
 
@@ -384,10 +384,10 @@ fn a_bomb_is_not_unpacked() {
 }
 
 /// Returns the pins of a hash test by its text.
-fn pins(text: &str) -> Result<HashPins, SourcesError> {
-    let (folder, path) = place();
+fn read_pins_text(text: &str) -> Result<HashPins, SourcesError> {
+    let (folder, path) = archive_place();
     std::fs::write(&path, text).unwrap();
-    let pins = pins_of(&path);
+    let pins = read_pins(&path);
     drop(folder);
     pins
 }
@@ -416,7 +416,7 @@ fn a_hash_test_is_read_in_each_of_its_forms() {
              d\n"
         ),
     ] {
-        let pins = pins(&format!("{IMPORTS}{rows}")).unwrap();
+        let pins = read_pins_text(&format!("{IMPORTS}{rows}")).unwrap();
         let told: Vec<_> = pins.rows.iter().map(|(name, digests)| (name.as_str(), digests.len())).collect();
         assert_eq!(told, [("p.b:B.m", 1), ("p.b:c", 2)], "{rows}");
         assert!(pins.left_out.is_empty() && pins.rows["p.b:B.m"].contains(&one), "{rows}");
@@ -432,7 +432,7 @@ fn what_a_row_names_is_told_by_the_imports() {
         ("module.f.__wrapped__", "p:m.f.__wrapped__"),
         ("B.__dict__['size'].fset", "p.b:B.size.fset"),
     ] {
-        let pins = pins(&format!("{IMPORTS}D = {{{object}: {{'{digest}'}}}}\n")).unwrap();
+        let pins = read_pins_text(&format!("{IMPORTS}D = {{{object}: {{'{digest}'}}}}\n")).unwrap();
         assert_eq!(pins.rows.keys().collect::<Vec<_>>(), [name], "{object}");
     }
     for (object, why) in [
@@ -442,7 +442,7 @@ fn what_a_row_names_is_told_by_the_imports() {
         ("getattr(B, 'size')", "only running it"),
         ("deep", "a module, not a definition"),
     ] {
-        let pins = pins(&format!("{IMPORTS}\nD = {{{object}: {{'{digest}'}}}}\n")).unwrap();
+        let pins = read_pins_text(&format!("{IMPORTS}\nD = {{{object}: {{'{digest}'}}}}\n")).unwrap();
         assert!(pins.rows.is_empty());
         let row = &pins.left_out[0];
         assert!(row.line == 9 && row.text == object && row.why.contains(why), "{row:?}");
@@ -455,9 +455,9 @@ fn what_is_no_row_of_a_hash_test_pins_nothing() {
     let text = format!(
         "{IMPORTS}D = {{B: {{'{digest}', f()}}, 'name': '{digest}', a: {{'short'}}, d: set()}}\nx = (1, 2)\n"
     );
-    assert_eq!(pins(&text).unwrap(), HashPins::default());
+    assert_eq!(read_pins_text(&text).unwrap(), HashPins::default());
     for wrong in ["def (", "\u{0}\u{1}(", &"(".repeat(100_000), &"[".repeat(5_000)] {
-        let error = pins(wrong).unwrap_err();
+        let error = read_pins_text(wrong).unwrap_err();
         assert!(matches!(error, SourcesError::File { .. }), "{error}");
     }
 }

@@ -14,7 +14,7 @@ use zip::write::SimpleFileOptions;
 pub(crate) const ALL: (u32, u32) = (1, u32::MAX);
 
 /// Returns a folder for one archive, and the archive's path in it.
-pub(crate) fn place() -> (TempDir, PathBuf) {
+pub(crate) fn archive_place() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let archive = folder.path().join("archive");
     (folder, archive)
@@ -27,7 +27,7 @@ const INFO: &str = "p-1.dist-info";
 pub(crate) fn wheel<P: AsRef<str>, T: AsRef<str>>(
     files: impl IntoIterator<Item = (P, T)>,
 ) -> (TempDir, PathBuf) {
-    let (folder, archive) = place();
+    let (folder, archive) = archive_place();
     let mut info = None;
     let mut zip = zip::ZipWriter::new(File::create(&archive).unwrap());
     for (path, content) in files {

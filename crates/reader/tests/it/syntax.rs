@@ -32,7 +32,7 @@ fn lines(report: &ReadReport) -> Vec<(u32, u32)> {
     report.findings.iter().map(|finding| (finding.place.start_line, finding.place.end_line)).collect()
 }
 
-fn skipped(report: &ReadReport) -> Option<SkipReason> {
+fn skip_reason(report: &ReadReport) -> Option<SkipReason> {
     report.not_reviewed.first().map(|gap| gap.reason)
 }
 
@@ -145,9 +145,9 @@ fn source_that_nests_too_deep_is_told_and_does_not_overflow_the_stack() {
         let nested = |count: usize| format!("{}1{}", open.repeat(count), close.repeat(count));
         let rule = format!("language: {language}\n{same}");
         let code = format!("g({0}, {0})\n", nested(200));
-        assert_eq!(skipped(&read(&rule, path, code.as_bytes(), &[ALL])), None, "{path} {open}");
+        assert_eq!(skip_reason(&read(&rule, path, code.as_bytes(), &[ALL])), None, "{path} {open}");
         let report = read(&rule, path, nested(100_000).as_bytes(), &[ALL]);
-        assert_eq!(skipped(&report), Some(SkipReason::TooComplex), "{path} {open}");
+        assert_eq!(skip_reason(&report), Some(SkipReason::TooComplex), "{path} {open}");
     }
 }
 
@@ -156,7 +156,7 @@ fn the_deepest_tree_that_is_read_fits_the_stack() {
     let rule = "language: python\nrule:\n  pattern: g($A, $A)\n";
     let nested = format!("{}1{}", "[".repeat(3_900), "]".repeat(3_900));
     let report = read(rule, "a.py", format!("g({nested}, {nested})\n").as_bytes(), &[ALL]);
-    assert_eq!((skipped(&report), lines(&report)), (None, vec![(1, 1)]));
+    assert_eq!((skip_reason(&report), lines(&report)), (None, vec![(1, 1)]));
 }
 
 #[test]
@@ -164,17 +164,17 @@ fn a_minified_line_is_read() {
     let rule = "language: javascript\nrule:\n  pattern: debug($A)\n";
     let code = format!("{}debug(1);{}", "a.b(c,d);".repeat(5_000), "e(f);".repeat(10_000));
     let report = read(rule, "a.js", code.as_bytes(), &[ALL]);
-    assert_eq!((skipped(&report), lines(&report)), (None, vec![(1, 1)]));
+    assert_eq!((skip_reason(&report), lines(&report)), (None, vec![(1, 1)]));
     assert!(report.findings[0].snippet.contains("debug(1)") && report.findings[0].snippet.len() < 500);
 }
 
 #[test]
 fn a_call_too_wide_for_a_rule_is_told() {
     let wide = format!("f({})\n", "1, ".repeat(20_000));
-    assert_eq!(skipped(&read(CALL, "a.py", wide.as_bytes(), &[ALL])), Some(SkipReason::TooComplex));
+    assert_eq!(skip_reason(&read(CALL, "a.py", wide.as_bytes(), &[ALL])), Some(SkipReason::TooComplex));
     let other = format!("g({})\nf(1)\n", "1, ".repeat(20_000));
     let rule = "language: python\nrule:\n  kind: argument_list\n";
-    assert_eq!(skipped(&read(rule, "a.py", other.as_bytes(), &[ALL])), None);
+    assert_eq!(skip_reason(&read(rule, "a.py", other.as_bytes(), &[ALL])), None);
 }
 
 #[test]
@@ -191,7 +191,10 @@ fn source_over_the_limit_is_told_and_other_rules_still_look_at_it() {
         off: Vec::new(),
     };
     let report = InProcessReader::with_packs(packs).read_blocking(&request).unwrap();
-    assert_eq!((skipped(&report), lines(&report)), (Some(SkipReason::TooLarge), vec![(400_001, 400_001)]));
+    assert_eq!(
+        (skip_reason(&report), lines(&report)),
+        (Some(SkipReason::TooLarge), vec![(400_001, 400_001)])
+    );
 }
 
 const TEXT: &str = r#"id = "t"
@@ -222,7 +225,7 @@ fn a_file_of_a_terabyte_is_refused_unread() {
             off: Vec::new(),
         };
         let report = InProcessReader::new().unwrap().read_blocking(&request).unwrap();
-        assert_eq!(skipped(&report), Some(expected));
+        assert_eq!(skip_reason(&report), Some(expected));
     }
 }
 

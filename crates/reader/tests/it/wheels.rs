@@ -53,7 +53,7 @@ struct InstallEffect {
 
 impl InstallEffect {
     /// Returns true if this release has the same effect as the one before.
-    fn follows(&self, before: &Self) -> bool {
+    fn is_same_effect(&self, before: &Self) -> bool {
         let Self { found, mirrored, start, has_speed } = self;
         let is_new = *has_speed && !before.has_speed;
         !is_new && (found, mirrored, start) == (&before.found, &before.mirrored, &before.start)
@@ -83,7 +83,7 @@ fn sources(archive: &Path, mirrored: &[&str]) -> Result<ReleaseSources, SourcesE
 }
 
 /// Returns the decision about an upgrade, for a project that was made for the first release.
-fn verdict(from: &ReleaseSources, to: &ReleaseSources) -> SyncVerdict {
+fn decide_upgrade(from: &ReleaseSources, to: &ReleaseSources) -> SyncVerdict {
     let digest = from.symbols[PINNED].definition().map_or("a".repeat(40), |found| found.digests.raw.clone());
     let rows = [(PINNED.to_owned(), ManifestEntry::Digests(BTreeSet::from([digest])))];
     let manifest = PinManifest::new(rows.into()).unwrap();
@@ -100,23 +100,26 @@ fn verdict(from: &ReleaseSources, to: &ReleaseSources) -> SyncVerdict {
 }
 
 /// Reads a wheel; returns `None` if it is refused.
-fn taken(wheel: &Wheel) -> Option<ReleaseSources> {
+fn read_if_accepted(wheel: &Wheel) -> Option<ReleaseSources> {
     let folder = tempfile::tempdir().unwrap();
     sources(&wheel.write(folder.path()), &MIRRORED).ok()
 }
 
 /// Returns the decision about an upgrade from the plain wheel.
-fn after_plain(wheel: &Wheel) -> Option<SyncVerdict> {
-    let plain = taken(&Wheel::plain()).unwrap();
-    taken(wheel).map(|sources| verdict(&plain, &sources))
+fn decide_plain_upgrade(wheel: &Wheel) -> Option<SyncVerdict> {
+    let plain = read_if_accepted(&Wheel::plain()).unwrap();
+    read_if_accepted(wheel).map(|sources| decide_upgrade(&plain, &sources))
 }
 
 #[test]
 fn a_wheel_whose_other_files_changed_changes_nothing() {
     let plain = Wheel::plain();
-    assert_eq!(after_plain(&plain), Some(SyncVerdict::Relax));
-    assert_eq!(after_plain(&plain.with("rimx/other.py", "x = 1\n")), Some(SyncVerdict::Relax));
-    assert_eq!(after_plain(&plain.with("rimx-1.0.data/scripts/go", "#!python\n")), Some(SyncVerdict::Relax));
+    assert_eq!(decide_plain_upgrade(&plain), Some(SyncVerdict::Relax));
+    assert_eq!(decide_plain_upgrade(&plain.with_file("rimx/other.py", "x = 1\n")), Some(SyncVerdict::Relax));
+    assert_eq!(
+        decide_plain_upgrade(&plain.with_file("rimx-1.0.data/scripts/go", "#!python\n")),
+        Some(SyncVerdict::Relax)
+    );
 }
 
 #[test]
@@ -143,7 +146,7 @@ fn a_file_that_is_installed_in_the_place_of_a_mirrored_one_is_no_unchanged_one()
         "rimx/\u{ff43}ore.py",
         "rimx-1.0.data/data/lib/python3.12/site-packages/rimx/core.py",
     ] {
-        let verdict = after_plain(&Wheel::plain().with(name, "import os\n"));
+        let verdict = decide_plain_upgrade(&Wheel::plain().with_file(name, "import os\n"));
         assert!(matches!(verdict, Some(SyncVerdict::Ask | SyncVerdict::Bump)), "{name}: {verdict:?}");
     }
 }
@@ -151,21 +154,21 @@ fn a_file_that_is_installed_in_the_place_of_a_mirrored_one_is_no_unchanged_one()
 #[test]
 fn what_was_there_before_cannot_be_compared_either() {
     for name in ["rimx.pth", "rimx/core.abi3.so", "./rimx/extra.py"] {
-        let wheel = taken(&Wheel::plain().with(name, "import os\n")).unwrap();
-        let plain = taken(&Wheel::plain()).unwrap();
-        assert_ne!(verdict(&wheel, &wheel), SyncVerdict::Relax, "{name}");
-        assert_ne!(verdict(&wheel, &plain), SyncVerdict::Relax, "{name}");
+        let wheel = read_if_accepted(&Wheel::plain().with_file(name, "import os\n")).unwrap();
+        let plain = read_if_accepted(&Wheel::plain()).unwrap();
+        assert_ne!(decide_upgrade(&wheel, &wheel), SyncVerdict::Relax, "{name}");
+        assert_ne!(decide_upgrade(&wheel, &plain), SyncVerdict::Relax, "{name}");
     }
 }
 
 #[test]
 fn a_module_that_is_moved_within_the_import_path_by_its_scheme_is_the_same() {
-    let moved = Wheel::plain().without("rimx/core.py");
-    let moved = moved.with("rimx-1.0.data/purelib/rimx/core.py", generated::CORE);
-    assert_eq!(after_plain(&moved), Some(SyncVerdict::Relax));
+    let moved = Wheel::plain().without_file("rimx/core.py");
+    let moved = moved.with_file("rimx-1.0.data/purelib/rimx/core.py", generated::CORE);
+    assert_eq!(decide_plain_upgrade(&moved), Some(SyncVerdict::Relax));
     // The folder of a source archive has no meaning in a wheel.
-    let moved = Wheel::plain().without("rimx/extra.py").with("src/rimx/extra.py", generated::EXTRA);
-    assert_eq!(taken(&moved).unwrap().symbols[PINNED], SymbolState::Gone);
+    let moved = Wheel::plain().without_file("rimx/extra.py").with_file("src/rimx/extra.py", generated::EXTRA);
+    assert_eq!(read_if_accepted(&moved).unwrap().symbols[PINNED], SymbolState::Gone);
 }
 
 #[test]
@@ -173,30 +176,32 @@ fn a_wheel_that_pip_does_not_install_is_refused() {
     let plain = Wheel::plain();
     let info = |file: &str| format!("rimx-1.0.dist-info/{file}");
     for wheel in [
-        plain.without(&info("WHEEL")),
-        plain.without(&info("METADATA")),
-        plain.without(&info("RECORD")),
-        plain.without(&info("WHEEL")).with(&info("WHEEL"), "Wheel-Version: 2.0\n"),
-        plain.without(&info("WHEEL")).with(&info("WHEEL"), "Generator: x\n\nWheel-Version: 1.0\n"),
-        plain.without(&info("METADATA")).with(&info("METADATA"), "Metadata-Version: 2.1\nName: other\n"),
-        plain.with("other-1.0.dist-info/WHEEL", ""),
-        plain.with("rimx-1.0.data/rimx.py", ""),
-        plain.with("rimx-1.0.data/library/rimx/core.py", ""),
-        plain.with("other-1.0.data/purelib/rimx/core.py", ""),
-        plain.with("rimx/core.py/x", ""),
-        plain.with("../rimx/core.py", ""),
-        plain.with("/rimx/core.py", ""),
-        plain.with("rimx\\core.py", ""),
-        plain.with("C:/rimx/core.py", ""),
+        plain.without_file(&info("WHEEL")),
+        plain.without_file(&info("METADATA")),
+        plain.without_file(&info("RECORD")),
+        plain.without_file(&info("WHEEL")).with_file(&info("WHEEL"), "Wheel-Version: 2.0\n"),
+        plain.without_file(&info("WHEEL")).with_file(&info("WHEEL"), "Generator: x\n\nWheel-Version: 1.0\n"),
+        plain
+            .without_file(&info("METADATA"))
+            .with_file(&info("METADATA"), "Metadata-Version: 2.1\nName: other\n"),
+        plain.with_file("other-1.0.dist-info/WHEEL", ""),
+        plain.with_file("rimx-1.0.data/rimx.py", ""),
+        plain.with_file("rimx-1.0.data/library/rimx/core.py", ""),
+        plain.with_file("other-1.0.data/purelib/rimx/core.py", ""),
+        plain.with_file("rimx/core.py/x", ""),
+        plain.with_file("../rimx/core.py", ""),
+        plain.with_file("/rimx/core.py", ""),
+        plain.with_file("rimx\\core.py", ""),
+        plain.with_file("C:/rimx/core.py", ""),
     ] {
-        assert!(taken(&wheel).is_none(), "{:?}", wheel.names().last());
+        assert!(read_if_accepted(&wheel).is_none(), "{:?}", wheel.names().last());
     }
 }
 
 #[test]
 fn a_zip_file_that_programs_read_differently_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let wheel = Wheel::plain().with("rimx/\u{e9}.py", "");
+    let wheel = Wheel::plain().with_file("rimx/\u{e9}.py", "");
     let path = wheel.write(folder.path());
     let bytes = std::fs::read(&path).unwrap();
     assert!(sources(&path, &MIRRORED).is_ok());
@@ -212,13 +217,13 @@ fn a_zip_file_that_programs_read_differently_is_refused() {
     let mut other = bytes;
     other[at] = b'R';
     assert!(refused(&other), "two names");
-    assert!(refused(&wheel.unmarked()), "a name that is not marked as UTF-8");
+    assert!(refused(&wheel.bytes_without_utf8_flag()), "a name that is not marked as UTF-8");
 }
 
 #[test]
 fn two_hundred_wheels_are_read_as_pip_installs_them() {
     let mut chance = PseudoRandom(0x5EED_2026);
-    let wheels: Vec<Wheel> = (0..COUNT).map(|_| Wheel::generated(&mut chance)).collect();
+    let wheels: Vec<Wheel> = (0..COUNT).map(|_| Wheel::random(&mut chance)).collect();
     let folder = tempfile::tempdir().unwrap();
     let paths: Vec<_> = (0..COUNT)
         .map(|at| {
@@ -271,10 +276,12 @@ fn two_hundred_wheels_are_read_as_pip_installs_them() {
     for (from, to) in (0..COUNT).flat_map(|from| (0..COUNT).map(move |to| (from, to))) {
         let (Some(old), Some(new)) = (&read[from], &read[to]) else { continue };
         pairs += 1;
-        let is_equal =
-            effects[from].as_ref().zip(effects[to].as_ref()).is_some_and(|(old, new)| new.follows(old));
+        let is_equal = effects[from]
+            .as_ref()
+            .zip(effects[to].as_ref())
+            .is_some_and(|(old, new)| new.is_same_effect(old));
         equal += usize::from(is_equal);
-        if verdict(old, new) == SyncVerdict::Relax {
+        if decide_upgrade(old, new) == SyncVerdict::Relax {
             relaxed += 1;
             if !is_equal {
                 wrong.push(format!(
@@ -300,7 +307,7 @@ fn two_hundred_wheels_are_read_as_pip_installs_them() {
     );
     assert!(same > COUNT / 2 && refused > COUNT / 20, "{same} {refused}");
     assert!(relaxed > equal / 4, "{relaxed} of {equal}");
-    assert_eq!(verdict(&plain, &plain), SyncVerdict::Relax);
+    assert_eq!(decide_upgrade(&plain, &plain), SyncVerdict::Relax);
 }
 
 /// Returns true if these are the files that pip installs, apart from those that it generates. Files that

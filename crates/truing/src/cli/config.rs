@@ -212,7 +212,7 @@ fn warn_of_unknown_rules(config: &Config, packs: &RulePacks, output: &OutputPrin
     let named = off.iter().map(|rule| ("rules.off", rule));
     for (key, rule) in named.chain(severity.keys().map(|rule| ("rules.severity", rule))) {
         let pack = rule.split_once('/').map_or(rule.as_str(), |(pack, _)| pack);
-        if packs.names().contains(&pack) && matches!(packs.find_rule(rule), Ok(None)) {
+        if packs.pack_names().contains(&pack) && matches!(packs.find_rule(rule), Ok(None)) {
             output.warn(format_args!("{key}: there is no rule `{rule}` (`truing rules list` shows all)"));
         }
     }

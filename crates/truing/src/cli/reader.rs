@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use truing_agent::sandbox::ReadAccess;
-use truing_reader::mask::show_secrets;
+use truing_reader::mask::set_secrets_shown;
 use truing_reader::serve::{ServeError, serve_parent, serve_sources_to_parent, serve_tools_to_parent};
 
 use super::CommandContext;
@@ -44,7 +44,7 @@ pub(super) fn run(args: &ReaderArgs, _: &CommandContext) -> Result<CommandExit, 
 
 /// Confines this process, and then serves requests.
 fn serve(tree: &Path, args: &ReaderArgs) -> Result<(), ServeError> {
-    show_secrets(args.unmasked);
+    set_secrets_shown(args.unmasked);
     let sandbox = ReadAccess::new(tree.to_owned(), args.rules.clone()).confine()?;
     match (args.tools, args.sources) {
         (true, _) => serve_tools_to_parent(sandbox),

@@ -275,11 +275,12 @@ fn test_rules(pack: Option<&str>, context: &CommandContext) -> Result<CommandExi
             ));
         }
         Some((_, Some(folder))) => {
-            let packs = RulePacks::of_folder(&folder).map_err(|error| wiring::reader_error(error.into()))?;
-            packs.test(&[])
+            let packs =
+                RulePacks::from_folder(&folder).map_err(|error| wiring::reader_error(error.into()))?;
+            packs.run_examples(&[])
         }
-        Some((name, None)) => operator_packs(context)?.test(&[name.to_owned()]),
-        None => operator_packs(context)?.test(&[]),
+        Some((name, None)) => operator_packs(context)?.run_examples(&[name.to_owned()]),
+        None => operator_packs(context)?.run_examples(&[]),
     }
     .map_err(wiring::reader_error)?;
     let ExampleResults { rules, examples, failing, untested } = &tested;

@@ -5,7 +5,7 @@ use truing_agent::outgoing::{hide_folder, hide_repository};
 use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_core::given_secrets::{register_if_credential, register_secret};
-use truing_reader::mask::show_secrets;
+use truing_reader::mask::set_secrets_shown;
 
 use super::forges::MARKER_KEY;
 use super::programs::search_path;
@@ -34,7 +34,7 @@ pub(crate) fn conceal_secrets(config: &Config, environment: &Environment) {
         let value = value.to_str().filter(|value| is_credential && !value.starts_with('/'));
         value.into_iter().for_each(register_if_credential);
     }
-    show_secrets(!config.review.redact);
+    set_secrets_shown(!config.review.redact);
     for tree in search_path(environment).trees() {
         hide_repository(tree);
     }

@@ -104,7 +104,7 @@ fn hello_message() -> String {
 }
 
 fn hello_with_sandbox(sandbox: SandboxLevel) -> String {
-    let hello = ReaderHello::of_this_build(sandbox);
+    let hello = ReaderHello::for_this_build(sandbox);
     let line = truing_reader::protocol::encode_line("hello", &hello, MAX_HELLO_BYTES).unwrap();
     String::from_utf8(line).unwrap().trim_end().to_owned()
 }

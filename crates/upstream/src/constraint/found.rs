@@ -31,12 +31,12 @@ pub(super) struct RequirementText {
 pub(super) const MAX_TABLES: usize = 4;
 
 /// Returns true if the place holds whole requirements with the package's name, as Python projects have them.
-pub(super) fn is_requirement(place: &RequirementPlace<'_>) -> bool {
+pub(super) fn has_whole_requirements(place: &RequirementPlace<'_>) -> bool {
     place.registry == PackageRegistry::Pypi && place.style != RangeStyle::VendoredVersion
 }
 
 /// Returns the bytes of a string's content within its quotes, if it is written without escapes.
-pub(super) fn within_quotes(text: &str, span: Span<usize>, content: &str) -> Option<Span<usize>> {
+pub(super) fn span_within_quotes(text: &str, span: Span<usize>, content: &str) -> Option<Span<usize>> {
     let raw = text.get(span.clone())?;
     let at = raw.find(content).filter(|_| !content.is_empty())?;
     let (before, after) = (raw.get(..at)?, raw.get(at + content.len()..)?);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{RequirementText, within_quotes};
+use super::{RequirementText, span_within_quotes};
 
 /// The entries of an object, in order, each with its raw text.
 struct ObjectEntries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
@@ -38,7 +38,7 @@ impl<'de> Deserialize<'de> for ObjectEntries<'de> {
 struct EntryKey<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Returns the keys of the file's top-level objects.
-pub(super) fn paths(text: &str) -> Vec<String> {
+pub(super) fn object_paths(text: &str) -> Vec<String> {
     let Ok(serde_json::Value::Object(root)) = serde_json::from_str(text) else { return Vec::new() };
     root.iter()
         .filter(|(key, value)| value.is_object() && !key.contains('.'))
@@ -47,7 +47,7 @@ pub(super) fn paths(text: &str) -> Vec<String> {
 }
 
 /// Returns the names in the objects that require packages.
-pub(super) fn packages(text: &str) -> Vec<String> {
+pub(super) fn required_packages(text: &str) -> Vec<String> {
     let Ok(serde_json::Value::Object(root)) = serde_json::from_str(text) else { return Vec::new() };
     let lists = root.iter().filter(|(key, _)| key.to_lowercase().ends_with("dependencies"));
     let names = lists.filter_map(|(_, list)| list.as_object()).flat_map(serde_json::Map::keys);
@@ -55,7 +55,7 @@ pub(super) fn packages(text: &str) -> Vec<String> {
 }
 
 /// Finds the entries of `package` in the object at `at`; with `is_copy`, the value at `at` itself.
-pub(super) fn find(
+pub(super) fn find_requirements(
     text: &str,
     at: &str,
     package: &str,
@@ -80,7 +80,7 @@ pub(super) fn find(
         let content: String =
             serde_json::from_str(value.get()).map_err(|_| format!("{} is no string", value.get()))?;
         let span = start.map(|start| start..start + value.get().len());
-        let span = span.and_then(|span| within_quotes(text, span, &content));
+        let span = span.and_then(|span| span_within_quotes(text, span, &content));
         let span = span.ok_or_else(|| format!("{} is not written plainly", value.get()))?;
         Ok(RequirementText { span, text: content })
     });

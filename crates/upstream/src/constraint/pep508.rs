@@ -6,13 +6,13 @@ use std::str::FromStr as _;
 use pep440_rs::{Operator, VersionSpecifier, VersionSpecifiers};
 use pep508_rs::{Requirement, VerbatimUrl, VersionOrUrl};
 
-use crate::range::{VersionRange, is_lower, is_upper};
+use crate::range::{VersionRange, is_lower_bound, is_upper_bound};
 
 /// Parses a requirement. The parser panics at a name or an extra that ends in a sign (pep508_rs 0.9.2), so
 /// those are rejected before.
 pub(crate) fn parse_requirement(text: &str) -> Result<Requirement<VerbatimUrl>, String> {
     let text = text.trim();
-    let end = text.find(|letter: char| !is_name(letter)).unwrap_or(text.len());
+    let end = text.find(|letter: char| !is_name_char(letter)).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
     let ends_well = |name: &str| {
         let is_right = |at: Option<char>| at.is_some_and(|letter| letter.is_ascii_alphanumeric());
@@ -31,15 +31,15 @@ pub(crate) fn parse_requirement(text: &str) -> Result<Requirement<VerbatimUrl>, 
     Requirement::from_str(text).map_err(|error| error.to_string())
 }
 
-fn is_name(letter: char) -> bool {
+fn is_name_char(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.')
 }
 
 /// Returns the version range of a requirement.
-pub(super) fn range(text: &str) -> Result<VersionRange, String> {
+pub(super) fn parse_range(text: &str) -> Result<VersionRange, String> {
     let requirement = parse_requirement(text)?;
     match requirement.version_or_url {
-        Some(VersionOrUrl::VersionSpecifier(range)) => Ok(VersionRange::of_specifiers(range)),
+        Some(VersionOrUrl::VersionSpecifier(range)) => Ok(VersionRange::from_specifiers(range)),
         Some(VersionOrUrl::Url(_)) | None => Err("write a lower and an upper bound".to_owned()),
     }
 }
@@ -49,11 +49,11 @@ pub(super) fn range(text: &str) -> Result<VersionRange, String> {
 pub(super) fn replace_range(text: &str, range: &VersionRange) -> Result<String, String> {
     let (start, end) = bounds_span(text).ok_or("its bounds are ambiguous")?;
     let written = text.get(start..end).unwrap_or_default();
-    let mut wanted = specifiers(&range.to_string())?;
+    let mut wanted = parse_specifiers(&range.to_string())?;
     let mut pieces = Vec::new();
     for piece in written.split(',') {
         let here = VersionSpecifier::from_str(piece.trim()).map_err(|error| error.to_string())?;
-        let same_side = |one: &VersionSpecifier| side(one) == side(&here);
+        let same_side = |one: &VersionSpecifier| bound_side(one) == bound_side(&here);
         let Some(at) =
             wanted.iter().position(|one| *one == here).or_else(|| wanted.iter().position(same_side))
         else {
@@ -70,8 +70,8 @@ pub(super) fn replace_range(text: &str, range: &VersionRange) -> Result<String, 
     let (before, after) = (text.get(..start).unwrap_or_default(), text.get(end..).unwrap_or_default());
     let changed = [before, &pieces.join(","), after].concat();
     // The result is parsed again: an edit that means something else is rejected.
-    let is = self::range(&changed)?;
-    let same = specifiers(&is.to_string())? == specifiers(&range.to_string())?;
+    let is = self::parse_range(&changed)?;
+    let same = parse_specifiers(&is.to_string())? == parse_specifiers(&range.to_string())?;
     if same { Ok(changed) } else { Err(format!("it cannot be rewritten to {range}")) }
 }
 
@@ -85,7 +85,7 @@ fn respell_bound(piece: &str, new: &VersionSpecifier) -> String {
     format!("{lead}{}{blank}{}{trail}", new.operator(), new.version())
 }
 
-fn specifiers(text: &str) -> Result<Vec<VersionSpecifier>, String> {
+fn parse_specifiers(text: &str) -> Result<Vec<VersionSpecifier>, String> {
     let range = VersionSpecifiers::from_str(text).map_err(|error| error.to_string())?;
     Ok(range.iter().cloned().collect())
 }
@@ -98,10 +98,10 @@ enum BoundSide {
     Other,
 }
 
-fn side(specifier: &VersionSpecifier) -> BoundSide {
+fn bound_side(specifier: &VersionSpecifier) -> BoundSide {
     match specifier {
-        specifier if is_lower(specifier) => BoundSide::Lower,
-        specifier if is_upper(specifier) => BoundSide::Upper,
+        specifier if is_lower_bound(specifier) => BoundSide::Lower,
+        specifier if is_upper_bound(specifier) => BoundSide::Upper,
         specifier if matches!(*specifier.operator(), Operator::Equal | Operator::ExactEqual) => {
             BoundSide::Exact
         }
@@ -122,12 +122,12 @@ fn bounds_span(text: &str) -> Option<(usize, usize)> {
 }
 
 /// Returns the name of the required package in the normalised form of indexes.
-pub(crate) fn name(text: &str) -> Option<String> {
+pub(crate) fn package_name(text: &str) -> Option<String> {
     match parse_requirement(text) {
         Ok(requirement) => Some(requirement.name.to_string()),
         // The caller that reads the range reports its error.
         Err(_) => {
-            let name = text.trim().split(|letter: char| !is_name(letter)).next()?;
+            let name = text.trim().split(|letter: char| !is_name_char(letter)).next()?;
             let words = name.split(['-', '_', '.']).filter(|word| !word.is_empty());
             Some(words.collect::<Vec<_>>().join("-").to_ascii_lowercase()).filter(|name| !name.is_empty())
         }

@@ -4,7 +4,7 @@
 use super::RequirementText;
 
 /// Finds each string that is assigned to the name at the beginning of a line.
-pub(super) fn find(text: &str, name: &str) -> Vec<RequirementText> {
+pub(super) fn find_assignments(text: &str, name: &str) -> Vec<RequirementText> {
     let mut start = 0;
     let mut found = Vec::new();
     for line in text.split_inclusive('\n') {

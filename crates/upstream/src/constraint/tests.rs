@@ -16,7 +16,7 @@ fn place<'a>(
 const UPPER: RangeStyle = RangeStyle::ExclusiveUpperNextPatch;
 
 fn read_text(place: &RequirementPlace<'_>, text: &str) -> Result<String, String> {
-    of_text(place, text).map(|(_, range)| range.to_string()).map_err(|error| error.to_string())
+    find_requirement(place, text).map(|(_, range)| range.to_string()).map_err(|error| error.to_string())
 }
 
 const PYPROJECT: &str = "# ours\n[project]\ndependencies = [\n    'aiohttp',  # \
@@ -98,7 +98,7 @@ fn a_requirement_that_is_elsewhere_in_the_file_is_found() {
         let place = RequirementPlace { file: &file, at: "dependencies", package, registry, style: UPPER };
         assert_eq!(other_places(&place), expected, "{package} {text}");
         for at in other_places(&place) {
-            read(&RequirementPlace { at: &at, ..place }).unwrap();
+            read_range(&RequirementPlace { at: &at, ..place }).unwrap();
         }
     }
 }
@@ -172,7 +172,7 @@ fn an_edit_changes_the_bounds_and_nothing_else() {
         assert_eq!(edit_text(&place, text, &range).unwrap(), text.replacen(old, new, 1));
     }
     let copy = place("VERSION", "", "c", Npm, RangeStyle::VendoredVersion);
-    let range = VersionRange::of_copy(PackageVersion::parse(Npm, "2.0.0").unwrap());
+    let range = VersionRange::from_copied_version(PackageVersion::parse(Npm, "2.0.0").unwrap());
     assert_eq!(edit_text(&copy, " 1.0.0\n\n", &range).unwrap(), " 2.0.0\n\n");
 }
 
@@ -234,9 +234,9 @@ proptest! {
         };
         let place = place(file, "d", "demo", registry, UPPER);
         let [before, after] = ranges.map(|range| VersionRange::parse(registry, &range).unwrap());
-        prop_assert_eq!(of_text(&place, &text).unwrap().1.to_string(), before.to_string());
+        prop_assert_eq!(find_requirement(&place, &text).unwrap().1.to_string(), before.to_string());
         let changed = edit_text(&place, &text, &after).unwrap();
-        prop_assert_eq!(of_text(&place, &changed).unwrap().1.to_string(), after.to_string());
+        prop_assert_eq!(find_requirement(&place, &changed).unwrap().1.to_string(), after.to_string());
         prop_assert_eq!(edit_text(&place, &changed, &before).unwrap(), text);
     }
 
@@ -260,11 +260,12 @@ fn a_version_in_a_python_module_is_a_line_of_its_own() {
         registry: PackageRegistry::Pypi,
         style: RangeStyle::VendoredVersion,
     };
-    let next = VersionRange::of_copy(PackageVersion::parse(PackageRegistry::Pypi, "1.2.4").unwrap());
+    let next =
+        VersionRange::from_copied_version(PackageVersion::parse(PackageRegistry::Pypi, "1.2.4").unwrap());
     for line in ["__version__ = '1.2.3'  # it\r\n", "__version__: str=\"1.2.3\"", "__version__='1.2.3'\n"] {
         let text = format!("import a\n{line}");
         std::fs::write(&file, &text).unwrap();
-        assert_eq!(read(&place).unwrap().to_string(), "1.2.3", "{line}");
+        assert_eq!(read_range(&place).unwrap().to_string(), "1.2.3", "{line}");
         assert_eq!(rewrite_range(&place, &next).unwrap(), text.replace("1.2.3", "1.2.4"));
     }
     for none in [
@@ -275,10 +276,10 @@ fn a_version_in_a_python_module_is_a_line_of_its_own() {
         "__version__ = '1' + '2'\n",
     ] {
         std::fs::write(&file, none).unwrap();
-        assert!(matches!(read(&place), Err(ConstraintError::Count { count: 0, .. })), "{none}");
+        assert!(matches!(read_range(&place), Err(ConstraintError::Count { count: 0, .. })), "{none}");
     }
     std::fs::write(&file, "__version__ = '1.2.3'\n".repeat(2)).unwrap();
-    assert!(matches!(read(&place), Err(ConstraintError::Count { count: 2, .. })));
+    assert!(matches!(read_range(&place), Err(ConstraintError::Count { count: 2, .. })));
 }
 
 #[test]
@@ -308,9 +309,9 @@ fn what_is_too_large_to_be_a_projects_own_file_is_not_read() {
         ("pins.json", crate::manifest::MAX_MANIFEST, "longer than 2048 KiB"),
         ("pins.toml", crate::manifest::MAX_TOML_MANIFEST, "longer than 512 KiB"),
     ] {
-        let error = crate::manifest::read(&file(name, longest + 1)).unwrap_err();
+        let error = crate::manifest::read_manifest(&file(name, longest + 1)).unwrap_err();
         assert!(error.to_string().contains(told), "{error}");
-        let error = crate::manifest::read(&file(name, longest)).unwrap_err();
+        let error = crate::manifest::read_manifest(&file(name, longest)).unwrap_err();
         assert!(!error.to_string().contains("longer"), "{error}");
     }
 }

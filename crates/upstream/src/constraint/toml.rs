@@ -7,10 +7,13 @@ use truing_core::registry::PackageRegistry;
 use truing_core::version::RangeStyle;
 
 use super::found::MAX_TABLES;
-use super::{RequirementPlace, RequirementText, is_requirement, pep508, within_quotes};
+use super::{RequirementPlace, RequirementText, has_whole_requirements, pep508, span_within_quotes};
 
 /// Finds the requirements of the package at the place.
-pub(super) fn find(text: &str, place: &RequirementPlace<'_>) -> Result<Vec<RequirementText>, String> {
+pub(super) fn find_requirements(
+    text: &str,
+    place: &RequirementPlace<'_>,
+) -> Result<Vec<RequirementText>, String> {
     let document = parse_document(text)?;
     let mut item = document.as_item();
     for key in place.at.split('.') {
@@ -18,10 +21,10 @@ pub(super) fn find(text: &str, place: &RequirementPlace<'_>) -> Result<Vec<Requi
     }
     let values: Vec<&Value> = if place.style == RangeStyle::VendoredVersion {
         item.as_value().into_iter().collect()
-    } else if is_requirement(place) {
+    } else if has_whole_requirements(place) {
         let all = item.as_array().into_iter().flatten();
         let names = |value: &&Value| {
-            let name = value.as_str().and_then(pep508::name);
+            let name = value.as_str().and_then(pep508::package_name);
             name.is_some_and(|name| name == normalise_package_name(place.package))
         };
         all.filter(names).collect()
@@ -31,7 +34,7 @@ pub(super) fn find(text: &str, place: &RequirementPlace<'_>) -> Result<Vec<Requi
     let found = values.into_iter().map(|value| {
         let shown = value.to_string().trim().to_owned();
         let content = value.as_str().ok_or_else(|| format!("{shown} is no string"))?;
-        let span = value.span().and_then(|span| within_quotes(text, span, content));
+        let span = value.span().and_then(|span| span_within_quotes(text, span, content));
         let span = span.ok_or_else(|| format!("{shown} is not written plainly"))?;
         Ok(RequirementText { span, text: content.to_owned() })
     });
@@ -50,7 +53,7 @@ pub(crate) fn parse_document(text: &str) -> Result<Document<&str>, String> {
 }
 
 /// Returns the strings of a list in a file; none if there is no such list.
-pub(super) fn strings(text: &str, at: &[&str]) -> Vec<String> {
+pub(super) fn read_string_list(text: &str, at: &[&str]) -> Vec<String> {
     let Ok(document) = parse_document(text) else { return Vec::new() };
     let list = at.iter().try_fold(document.as_item(), |item, key| item.get(key));
     let values = list.and_then(Item::as_array).into_iter().flatten();
@@ -58,7 +61,7 @@ pub(super) fn strings(text: &str, at: &[&str]) -> Vec<String> {
 }
 
 /// Returns all tables and lists of a file by their keys; those with a dot in a key are left out.
-pub(super) fn paths(text: &str) -> Vec<String> {
+pub(super) fn table_paths(text: &str) -> Vec<String> {
     let Ok(document) = parse_document(text) else { return Vec::new() };
     let mut found = Vec::new();
     let mut next = vec![(String::new(), document.as_item(), 0)];
@@ -78,16 +81,16 @@ pub(super) fn paths(text: &str) -> Vec<String> {
 }
 
 /// Returns the names in the lists and tables that require packages.
-pub(super) fn packages(text: &str, registry: PackageRegistry) -> Vec<String> {
+pub(super) fn required_packages(text: &str, registry: PackageRegistry) -> Vec<String> {
     let Ok(document) = parse_document(text) else { return Vec::new() };
     let mut found = Vec::new();
-    for at in paths(text).iter().filter(|at| at.contains("dependenc")) {
+    for at in table_paths(text).iter().filter(|at| at.contains("dependenc")) {
         let item = at.split('.').try_fold(document.as_item(), |item, key| item.get(key));
         let Some(item) = item else { continue };
         match registry {
             PackageRegistry::Pypi => {
                 let strings = item.as_array().into_iter().flatten().filter_map(Value::as_str);
-                found.extend(strings.filter_map(pep508::name));
+                found.extend(strings.filter_map(pep508::package_name));
             }
             PackageRegistry::Npm | PackageRegistry::Crates => {
                 let tables = item.as_table_like().filter(|_| at.ends_with("dependencies"));
@@ -109,7 +112,7 @@ pub(super) fn normalise_package_name(package: &str) -> String {
 }
 
 /// Returns true if a table of crates leaves the version of a crate to the workspace.
-pub(super) fn is_of_workspace(text: &str, place: &RequirementPlace<'_>) -> bool {
+pub(super) fn inherits_workspace_version(text: &str, place: &RequirementPlace<'_>) -> bool {
     let Ok(document) = parse_document(text) else { return false };
     let table = place.at.split('.').try_fold(document.as_item(), |item, key| item.get(key));
     let workspace = table.and_then(|table| table.get(place.package)?.get("workspace"));

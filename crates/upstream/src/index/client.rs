@@ -85,7 +85,7 @@ impl PackageIndex {
     ) -> Result<IndexResponse, IndexError> {
         let url = self.base.join(path).map_err(|_| IndexError::Name(package.to_owned()))?;
         let index = url.to_string();
-        let request = self.with_login(self.client.get(url.clone()), &url).header(ACCEPT, accept);
+        let request = self.add_login(self.client.get(url.clone()), &url).header(ACCEPT, accept);
         let broken = |error: reqwest::Error| IndexError::Unreachable {
             index: index.clone(),
             why: describe_error(&error),
@@ -121,8 +121,8 @@ impl PackageIndex {
     ///
     /// # Errors
     /// [`IndexError`] if the index does not send it.
-    pub(crate) async fn open(&self, archive: &ReleaseArchive) -> Result<Response, IndexError> {
-        let request = self.with_login(self.client.get(archive.url.clone()), &archive.url);
+    pub(crate) async fn open_archive(&self, archive: &ReleaseArchive) -> Result<Response, IndexError> {
+        let request = self.add_login(self.client.get(archive.url.clone()), &archive.url);
         let index = archive.url.to_string();
         let answer = request.send().await;
         let answer = answer
@@ -134,7 +134,7 @@ impl PackageIndex {
     }
 
     /// Adds the login to a request for the index's own origin only.
-    fn with_login(&self, request: reqwest::RequestBuilder, url: &Url) -> reqwest::RequestBuilder {
+    fn add_login(&self, request: reqwest::RequestBuilder, url: &Url) -> reqwest::RequestBuilder {
         match &self.login {
             Some(_) if url.origin() != self.base.origin() => request,
             Some(IndexLogin::Password(user, password)) => request.basic_auth(user, Some(password.expose())),

@@ -19,12 +19,12 @@ pub enum ArchiveDigest {
 
 impl ArchiveDigest {
     /// Parses a SHA-256 digest in hexadecimal digits.
-    pub fn of_sha256(digits: &str) -> Option<Self> {
+    pub fn from_sha256(digits: &str) -> Option<Self> {
         hex::decode(digits).ok()?.try_into().ok().map(Self::Sha256)
     }
 
     /// Parses Subresource Integrity in npm's form: `sha512-…`, with blanks between several.
-    pub fn of_sri(text: &str) -> Option<Self> {
+    pub fn from_sri(text: &str) -> Option<Self> {
         let decoded = |prefix: &str| {
             let digest = text.split_whitespace().find_map(|one| one.strip_prefix(prefix))?;
             STANDARD.decode(digest.split('?').next()?).ok()

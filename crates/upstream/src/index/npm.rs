@@ -32,11 +32,11 @@ struct NpmDist {
     integrity: Option<String>,
 }
 
-pub(super) async fn releases(
+pub(super) async fn fetch_releases(
     index: &PackageIndex,
     package: &str,
 ) -> Result<BTreeMap<PackageVersion, PackageRelease>, IndexError> {
-    let path = path_of(package).ok_or_else(|| IndexError::Name(package.to_owned()))?;
+    let path = package_path(package).ok_or_else(|| IndexError::Name(package.to_owned()))?;
     let page = index.fetch_page(&path, package, "application/json").await?;
     let document: NpmPackument =
         serde_json::from_slice(&page.body).map_err(|error| page.malformed_error(error))?;
@@ -47,7 +47,7 @@ pub(super) async fn releases(
         let archive = ReleaseArchive {
             name: format!("{package} {text}"),
             url,
-            integrity: listed.dist.integrity.as_deref().and_then(ArchiveDigest::of_sri),
+            integrity: listed.dist.integrity.as_deref().and_then(ArchiveDigest::from_sri),
             format: ArchiveFormat::TarGz,
         };
         let is_yanked = !matches!(listed.deprecated, Value::Null | Value::Bool(false))
@@ -60,7 +60,7 @@ pub(super) async fn releases(
 }
 
 /// Returns the path of `name`, or of `@scope/name` with an escaped slash.
-fn path_of(package: &str) -> Option<String> {
+fn package_path(package: &str) -> Option<String> {
     let is_word = |word: &str| {
         !word.is_empty()
             && !word.starts_with('.')

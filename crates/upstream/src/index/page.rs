@@ -41,19 +41,19 @@ struct FileHashes {
     sha256: Option<String>,
 }
 
-pub(super) fn of_json(body: &[u8]) -> Result<Vec<IndexFile>, String> {
+pub(super) fn parse_json(body: &[u8]) -> Result<Vec<IndexFile>, String> {
     let page: SimpleApiPage = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let listed = |file: SimpleApiFile| IndexFile {
         name: file.filename,
         url: file.url,
-        integrity: file.hashes.sha256.as_deref().and_then(ArchiveDigest::of_sha256),
+        integrity: file.hashes.sha256.as_deref().and_then(ArchiveDigest::from_sha256),
         published: file.published.and_then(|time| time.parse().ok()),
         is_yanked: !matches!(file.yanked, Value::Null | Value::Bool(false)),
     };
     Ok(page.files.into_iter().map(listed).collect())
 }
 
-pub(super) fn of_html(body: &[u8]) -> Vec<IndexFile> {
+pub(super) fn parse_html(body: &[u8]) -> Vec<IndexFile> {
     let mut files = Vec::new();
     for token in Tokenizer::new(body).flatten() {
         let Token::StartTag(tag) = token else { continue };
@@ -68,7 +68,7 @@ pub(super) fn of_html(body: &[u8]) -> Vec<IndexFile> {
         files.push(IndexFile {
             name,
             url: url.to_owned(),
-            integrity: fragment.strip_prefix("sha256=").and_then(ArchiveDigest::of_sha256),
+            integrity: fragment.strip_prefix("sha256=").and_then(ArchiveDigest::from_sha256),
             published: None,
             is_yanked: attribute(b"data-yanked").is_some(),
         });

@@ -12,13 +12,13 @@ use truing_core::version::PackageVersion;
 const ACCEPTED: &str =
     "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1";
 
-pub(super) async fn releases(
+pub(super) async fn fetch_releases(
     index: &PackageIndex,
     package: &str,
 ) -> Result<BTreeMap<PackageVersion, PackageRelease>, IndexError> {
     let normal = normalise_package_name(package).ok_or_else(|| IndexError::Name(package.to_owned()))?;
     let page = index.fetch_page(&format!("{normal}/"), package, ACCEPTED).await?;
-    let listed = if page.is_json { page::of_json(&page.body) } else { Ok(page::of_html(&page.body)) };
+    let listed = if page.is_json { page::parse_json(&page.body) } else { Ok(page::parse_html(&page.body)) };
     let listed = listed.map_err(|why| page.malformed_error(why))?;
     if listed.is_empty() {
         return Err(page.malformed_error("it lists no file"));
@@ -45,7 +45,7 @@ fn best_releases(
 ) -> BTreeMap<PackageVersion, PackageRelease> {
     let mut best: BTreeMap<PackageVersion, (u8, PackageRelease)> = BTreeMap::new();
     for file in files {
-        let Some((version, format, rank)) = version_in(package, &file.name) else { continue };
+        let Some((version, format, rank)) = parse_archive_name(package, &file.name) else { continue };
         let Ok(url) = page.base.join(&file.url) else { continue };
         let IndexFile { name, integrity, is_yanked, published, .. } = file;
         let archive = ReleaseArchive { name, url, integrity, format };
@@ -60,7 +60,7 @@ fn best_releases(
 }
 
 /// Parses a file's name into version, archive format, and rank of suitability.
-fn version_in(package: &str, name: &str) -> Option<(PackageVersion, ArchiveFormat, u8)> {
+fn parse_archive_name(package: &str, name: &str) -> Option<(PackageVersion, ArchiveFormat, u8)> {
     let is_ours = |written: &str| normalise_package_name(written).is_some_and(|written| written == package);
     if let Some(stem) = name.strip_suffix(".whl") {
         let mut parts = stem.split('-');

@@ -33,7 +33,7 @@ struct SparseIndexLine {
     pubtime: Option<Timestamp>,
 }
 
-pub(super) async fn releases(
+pub(super) async fn fetch_releases(
     index: &PackageIndex,
     package: &str,
 ) -> Result<BTreeMap<PackageVersion, PackageRelease>, IndexError> {
@@ -58,7 +58,7 @@ pub(super) async fn releases(
         let archive = ReleaseArchive {
             name: format!("{}-{}.crate", line.name, line.vers),
             url,
-            integrity: ArchiveDigest::of_sha256(&line.cksum),
+            integrity: ArchiveDigest::from_sha256(&line.cksum),
             format: ArchiveFormat::TarGz,
         };
         let release = PackageRelease {

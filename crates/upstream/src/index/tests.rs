@@ -27,7 +27,7 @@ const JSON: &str = r#"{"meta": {"api-version": "1.1"}, "name": "demo-package", "
   {"filename": "demo_package-1.0-py3-none-any.whl", "url": "/files/w", "hashes": {"sha256": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"}},
   {"filename": "demo_package-1.1-py3-none-any.whl", "url": "/files/x", "hashes": {}, "yanked": "why"}]}"#;
 
-async fn serving(router: Router) -> SocketAddr {
+async fn start_server(router: Router) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -38,15 +38,16 @@ fn page(kind: &'static str, body: &'static str) -> Response {
     ([(header::CONTENT_TYPE, kind)], body).into_response()
 }
 
-async fn index_of(router: Router) -> PackageIndex {
-    PackageIndex::new(PackageRegistry::Pypi, &format!("http://{}/simple", serving(router).await)).unwrap()
+async fn index_for_router(router: Router) -> PackageIndex {
+    PackageIndex::new(PackageRegistry::Pypi, &format!("http://{}/simple", start_server(router).await))
+        .unwrap()
 }
 
 #[tokio::test]
 async fn releases_are_listed_in_the_order_of_their_versions() {
     let router = Router::new().route("/simple/demo-package/", get(|| async { page("text/html", HTML) }));
-    let index = index_of(router).await;
-    let releases = index.releases("Demo.Package").await.unwrap();
+    let index = index_for_router(router).await;
+    let releases = index.fetch_releases("Demo.Package").await.unwrap();
     let told: Vec<_> = releases
         .iter()
         .map(|release| {
@@ -72,8 +73,8 @@ async fn json_is_asked_for_and_taken() {
         assert!(headers[header::ACCEPT].to_str().unwrap().contains("application/vnd.pypi.simple.v1+json"));
         page("application/vnd.pypi.simple.v1+json", JSON)
     };
-    let index = index_of(Router::new().route("/simple/demo-package/", get(answer))).await;
-    let releases = index.releases("demo_package").await.unwrap();
+    let index = index_for_router(Router::new().route("/simple/demo-package/", get(answer))).await;
+    let releases = index.fetch_releases("demo_package").await.unwrap();
     assert_eq!(releases.iter().map(|release| release.is_yanked).collect::<Vec<_>>(), [false, true]);
     assert_eq!(releases[0].archive.format, ArchiveFormat::Wheel);
 }
@@ -84,7 +85,7 @@ async fn what_an_index_refuses_is_told_and_a_password_is_not() {
         .route("/simple/closed/", get(|| async { StatusCode::FORBIDDEN }))
         .route("/simple/empty/", get(|| async { page("text/html", "<p>nothing</p>") }))
         .route("/simple/rubbish/", get(|| async { page("application/json", "{") }));
-    let address = serving(router).await;
+    let address = start_server(router).await;
     let index =
         PackageIndex::new(PackageRegistry::Pypi, &format!("http://user:hunter2@{address}/simple/")).unwrap();
     for (package, told) in [
@@ -95,7 +96,7 @@ async fn what_an_index_refuses_is_told_and_a_password_is_not() {
         ("../../etc", "is not a name of a package"),
         ("", "is not a name of a package"),
     ] {
-        let error = index.releases(package).await.unwrap_err().to_string();
+        let error = index.fetch_releases(package).await.unwrap_err().to_string();
         assert!(error.contains(told) && !error.contains("hunter2"), "{package}: {error}");
     }
     assert!(!format!("{index:?}").contains("hunter2"));
@@ -113,18 +114,18 @@ async fn a_login_goes_to_the_indexs_own_host_alone() {
         let login = headers.get(header::AUTHORIZATION).map_or("none", |value| value.to_str().unwrap());
         login.to_owned()
     };
-    let elsewhere = serving(Router::new().route("/file", get(login))).await;
-    let own = serving(Router::new().route("/file", get(login))).await;
+    let elsewhere = start_server(Router::new().route("/file", get(login))).await;
+    let own = start_server(Router::new().route("/file", get(login))).await;
     let index =
         PackageIndex::new(PackageRegistry::Pypi, &format!("http://user:secret@{own}/simple/")).unwrap();
     for (host, expected) in [(own, "Basic dXNlcjpzZWNyZXQ="), (elsewhere, "none")] {
         let archive = archive(&format!("http://{host}/file"), None);
-        assert_eq!(index.open(&archive).await.unwrap().text().await.unwrap(), expected);
+        assert_eq!(index.open_archive(&archive).await.unwrap().text().await.unwrap(), expected);
     }
 }
 
 fn archive(url: &str, sha256: Option<String>) -> ReleaseArchive {
-    let integrity = sha256.as_deref().and_then(ArchiveDigest::of_sha256);
+    let integrity = sha256.as_deref().and_then(ArchiveDigest::from_sha256);
     ReleaseArchive {
         name: "demo-1.0.whl".to_owned(),
         url: url.parse().unwrap(),
@@ -135,25 +136,25 @@ fn archive(url: &str, sha256: Option<String>) -> ReleaseArchive {
 
 #[tokio::test]
 async fn an_archive_is_kept_only_if_it_is_what_the_index_says() {
-    let address = serving(Router::new().route("/file", get(|| async { "content" }))).await;
+    let address = start_server(Router::new().route("/file", get(|| async { "content" }))).await;
     let index = PackageIndex::new(PackageRegistry::Pypi, &format!("http://{address}/")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let archives = ArchiveFolder::new(folder.path().join("kept"));
     let url = format!("http://{address}/file");
     let digest = hex::encode(Sha256::digest(b"content"));
 
-    let wrong = archives.get(&index, &archive(&url, Some("0".repeat(64)))).await.unwrap_err();
+    let wrong = archives.fetch(&index, &archive(&url, Some("0".repeat(64)))).await.unwrap_err();
     assert!(matches!(&wrong, ArchiveFetchError::Digest { is, .. } if *is == digest), "{wrong}");
-    let none = archives.get(&index, &archive(&url, None)).await.unwrap_err();
+    let none = archives.fetch(&index, &archive(&url, None)).await.unwrap_err();
     assert!(matches!(none, ArchiveFetchError::NoDigest(_)), "{none}");
     assert_eq!(std::fs::read_dir(archives.folder()).unwrap().count(), 0);
 
     let right = archive(&url, Some(digest.to_uppercase()));
-    let kept = archives.get(&index, &right).await.unwrap();
+    let kept = archives.fetch(&index, &right).await.unwrap();
     assert_eq!(std::fs::read(&kept).unwrap(), b"content");
     // The second request is served from the folder, without the index.
     let gone = ReleaseArchive { url: "http://127.0.0.1:1/gone".parse().unwrap(), ..right };
-    assert_eq!(archives.get(&index, &gone).await.unwrap(), kept);
+    assert_eq!(archives.fetch(&index, &gone).await.unwrap(), kept);
 }
 
 #[tokio::test]
@@ -161,14 +162,14 @@ async fn a_page_is_read_up_to_its_bound() {
     let of = |bytes: usize| get(move || async move { vec![b' '; bytes].into_response() });
     let router =
         Router::new().route("/simple/large/", of(MAX_PAGE)).route("/simple/larger/", of(MAX_PAGE + 1));
-    let index = index_of(router).await;
+    let index = index_for_router(router).await;
     assert!(index.fetch_page("large/", "large", "text/html").await.is_ok());
     let told = index.fetch_page("larger/", "larger", "text/html").await.err().unwrap().to_string();
     assert!(told.contains("longer than 64 MiB"), "{told}");
 }
 
 /// Starts a server whose every response begins with these lines and ends with its connection.
-async fn answering(head: &'static str) -> SocketAddr {
+async fn start_raw_server(head: &'static str) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -186,10 +187,10 @@ async fn an_archive_is_downloaded_up_to_its_bound_whether_it_is_announced_or_not
     let folder = tempfile::tempdir().unwrap();
     let archives = ArchiveFolder::new(folder.path().to_owned());
     let get = async |head: &'static str, most: u64| {
-        let address = answering(head).await;
+        let address = start_raw_server(head).await;
         let index = PackageIndex::new(PackageRegistry::Pypi, &format!("http://{address}/")).unwrap();
         let digest = hex::encode(Sha256::digest(b"content"));
-        archives.get_up_to(most, &index, &archive(&format!("http://{address}/file"), Some(digest))).await
+        archives.fetch_up_to(most, &index, &archive(&format!("http://{address}/file"), Some(digest))).await
     };
     // One byte more than is allowed: first announced without being sent, then sent without an announcement.
     for (head, most) in [("content-length: 536870913\r\n", MAX_ARCHIVE), ("", 6)] {

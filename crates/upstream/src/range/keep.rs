@@ -8,7 +8,7 @@ use pep440_rs::{Operator, VersionSpecifier, VersionSpecifiers};
 use truing_core::registry::PackageRegistry;
 use truing_core::version::PackageVersion;
 
-use super::{VersionRange, is_exclusion, lower_bound, lower_of};
+use super::{VersionRange, greatest_lower_bound, is_exclusion, lower_bound};
 
 /// Returns the new range of a Python project; none if the old one has no upper bound whose form could be
 /// kept.
@@ -33,12 +33,12 @@ pub(super) fn python_range(
         VersionSpecifier::from_version(Operator::LessThanEqual, release.clone().without_local())
     } else {
         // Of several upper bounds the most precise counts, which admits the least.
-        let count = bounds.iter().filter_map(|one| precision(one)).max()?;
+        let count = bounds.iter().filter_map(|one| upper_bound_precision(one)).max()?;
         let numbers = bump_last(release.release().iter().copied(), count)?;
         let upper = pep440_rs::Version::new(numbers).with_epoch(release.epoch());
         VersionSpecifier::from_version(Operator::LessThan, upper)
     };
-    let before = lower_of(range);
+    let before = greatest_lower_bound(range);
     let lower = match floor {
         Some(floor) => {
             let count = before.map_or(floor.release().len(), |one| one.version().release().len());
@@ -52,7 +52,7 @@ pub(super) fn python_range(
 }
 
 /// Returns the number of components of the upper bound that a specifier is or implies.
-fn precision(specifier: &VersionSpecifier) -> Option<usize> {
+fn upper_bound_precision(specifier: &VersionSpecifier) -> Option<usize> {
     let count = specifier.version().release().len();
     match *specifier.operator() {
         Operator::LessThan | Operator::EqualStar => Some(count),

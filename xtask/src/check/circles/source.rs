@@ -58,9 +58,9 @@ pub(super) struct ImportedPath {
 }
 
 /// Parses one source file.
-pub(super) fn read(text: &str) -> ParsedSource {
+pub(super) fn parse_source(text: &str) -> ParsedSource {
     let code = code::code_only(text);
-    let words = words(&code);
+    let words = split_words(&code);
     let mut source = ParsedSource::default();
     source.modules.insert(Vec::new());
     // Holds for each open brace the module that it opens.
@@ -72,19 +72,19 @@ pub(super) fn read(text: &str) -> ParsedSource {
         let before = at.checked_sub(1).and_then(|at| words.get(at)).copied().unwrap_or_default();
         match word {
             "#" if next(1) == "[" => {
-                let end = closing(&words, at + 1);
+                let end = closing_bracket(&words, at + 1);
                 let attribute = words.get(at + 2..end).unwrap_or_default();
-                at = if is_for_tests(attribute) { end_of_item(&words, end + 1) } else { end + 1 };
+                at = if is_test_attribute(attribute) { end_of_item(&words, end + 1) } else { end + 1 };
                 continue;
             }
             "{" => open.push(None),
             "}" => drop(open.pop()),
             "mod" if next(2) == ";" => {
-                source.files.push([within(), vec![plain(next(1))]].concat());
+                source.files.push([within(), vec![strip_raw_prefix(next(1))]].concat());
                 at += 2;
             }
             "mod" if next(2) == "{" => {
-                let name = plain(next(1));
+                let name = strip_raw_prefix(next(1));
                 source.modules.insert([within(), vec![name.clone()]].concat());
                 open.push(Some(name));
                 at += 2;
@@ -93,22 +93,22 @@ pub(super) fn read(text: &str) -> ParsedSource {
                 let end = (at..words.len()).find(|&at| words.get(at) == Some(&";")).unwrap_or(words.len());
                 let tree = words.get(at + 1..end).unwrap_or_default();
                 let is_shown = matches!(before, "pub" | ")");
-                imports(tree, &mut Vec::new(), &mut |path, alias| {
+                collect_imports(tree, &mut Vec::new(), &mut |path, alias| {
                     source.imports.push(ImportedPath { within: within(), path, alias, is_shown });
                 });
                 at = end;
             }
             _ if NAMING.contains(&word) && is_name(next(1)) && open.iter().all(Option::is_some) => {
-                source.items.insert((within(), plain(next(1))));
+                source.items.insert((within(), strip_raw_prefix(next(1))));
             }
             "macro_rules" if next(1) == "!" => {
-                source.items.insert((within(), plain(next(2))));
+                source.items.insert((within(), strip_raw_prefix(next(2))));
             }
             _ if is_name(word) && before != "::" && next(1) == "::" => {
-                let mut path = vec![plain(word)];
+                let mut path = vec![strip_raw_prefix(word)];
                 while words.get(at + 1) == Some(&"::") {
                     let Some(name) = words.get(at + 2).filter(|name| is_name(name)) else { break };
-                    path.push(plain(name));
+                    path.push(strip_raw_prefix(name));
                     at += 2;
                 }
                 source.names.extend(path.iter().cloned());
@@ -117,7 +117,7 @@ pub(super) fn read(text: &str) -> ParsedSource {
                 }
             }
             _ if is_name(word) => {
-                source.names.insert(plain(word));
+                source.names.insert(strip_raw_prefix(word));
             }
             _ => {}
         }
@@ -127,7 +127,7 @@ pub(super) fn read(text: &str) -> ParsedSource {
 }
 
 /// Splits code into names, `::` and single signs.
-fn words(code: &str) -> Vec<&str> {
+fn split_words(code: &str) -> Vec<&str> {
     let of_name = |char: char| char.is_alphanumeric() || char == '_';
     let mut words = Vec::new();
     let mut rest = code.trim_start();
@@ -150,17 +150,17 @@ fn is_name(word: &str) -> bool {
     word.starts_with(|char: char| char.is_alphabetic() || char == '_')
 }
 
-fn plain(word: &str) -> String {
+fn strip_raw_prefix(word: &str) -> String {
     word.trim_start_matches("r#").to_owned()
 }
 
 /// True if the attribute restricts its item to tests.
-fn is_for_tests(attribute: &[&str]) -> bool {
+fn is_test_attribute(attribute: &[&str]) -> bool {
     matches!(attribute, ["cfg", "(", "test", ")"] | ["cfg", "(", "all", "(", "test", ..])
 }
 
 /// Returns the position of the bracket that closes the one at `at`.
-fn closing(words: &[&str], at: usize) -> usize {
+fn closing_bracket(words: &[&str], at: usize) -> usize {
     let mut depth = 0_usize;
     for (place, word) in words.iter().enumerate().skip(at) {
         match *word {
@@ -179,7 +179,7 @@ fn closing(words: &[&str], at: usize) -> usize {
 /// attributes.
 fn end_of_item(words: &[&str], mut at: usize) -> usize {
     while words.get(at) == Some(&"#") {
-        at = closing(words, at + 1) + 1;
+        at = closing_bracket(words, at + 1) + 1;
     }
     let is_item = words.get(at).is_some_and(|word| ITEMS.contains(word));
     while let Some(word) = words.get(at) {
@@ -187,8 +187,8 @@ fn end_of_item(words: &[&str], mut at: usize) -> usize {
             ";" => return at + 1,
             "," if !is_item => return at + 1,
             "}" => return at,
-            "{" => return closing(words, at) + 1,
-            "(" | "[" => at = closing(words, at),
+            "{" => return closing_bracket(words, at) + 1,
+            "(" | "[" => at = closing_bracket(words, at),
             _ => {}
         }
         at += 1;
@@ -197,7 +197,11 @@ fn end_of_item(words: &[&str], mut at: usize) -> usize {
 }
 
 /// Collects every name that a tree of imports brings in. `path` is the part before the tree.
-fn imports(tree: &[&str], path: &mut Vec<String>, record: &mut impl FnMut(Vec<String>, Option<String>)) {
+fn collect_imports(
+    tree: &[&str],
+    path: &mut Vec<String>,
+    record: &mut impl FnMut(Vec<String>, Option<String>),
+) {
     let depth_before = path.len();
     match tree {
         [] => {}
@@ -208,27 +212,29 @@ fn imports(tree: &[&str], path: &mut Vec<String>, record: &mut impl FnMut(Vec<St
                     "{" => depth += 1,
                     "}" => depth = depth.saturating_sub(1),
                     "," if depth == 0 => {
-                        imports(inner.get(begin..at).unwrap_or_default(), path, record);
+                        collect_imports(inner.get(begin..at).unwrap_or_default(), path, record);
                         begin = at + 1;
                     }
                     _ => {}
                 }
             }
-            imports(inner.get(begin..).unwrap_or_default(), path, record);
+            collect_imports(inner.get(begin..).unwrap_or_default(), path, record);
         }
         ["*"] => record(path.clone(), None),
         ["self"] if depth_before > 0 => record(path.clone(), path.last().cloned()),
-        ["self", "as", alias] if depth_before > 0 => record(path.clone(), Some(plain(alias))),
-        [name, "as", alias] => record([path.as_slice(), &[plain(name)]].concat(), Some(plain(alias))),
-        [name] => record([path.as_slice(), &[plain(name)]].concat(), Some(plain(name))),
+        ["self", "as", alias] if depth_before > 0 => record(path.clone(), Some(strip_raw_prefix(alias))),
+        [name, "as", alias] => {
+            record([path.as_slice(), &[strip_raw_prefix(name)]].concat(), Some(strip_raw_prefix(alias)))
+        }
+        [name] => record([path.as_slice(), &[strip_raw_prefix(name)]].concat(), Some(strip_raw_prefix(name))),
         ["::", rest @ ..] => {
             // The path names an external crate, even if a module here has the same name.
             path.push(String::new());
-            imports(rest, path, record);
+            collect_imports(rest, path, record);
         }
         [name, "::", rest @ ..] => {
-            path.push(plain(name));
-            imports(rest, path, record);
+            path.push(strip_raw_prefix(name));
+            collect_imports(rest, path, record);
         }
         [_, ..] => {}
     }

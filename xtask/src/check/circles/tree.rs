@@ -15,12 +15,12 @@ pub(super) type FileArrows = BTreeMap<String, BTreeSet<String>>;
 
 /// Returns the uses between the files of a crate. `root` is its `lib.rs` or `main.rs`; `texts` holds the text
 /// of each file.
-pub(super) fn arrows(root: &str, texts: &BTreeMap<&str, &str>) -> FileArrows {
+pub(super) fn file_uses(root: &str, texts: &BTreeMap<&str, &str>) -> FileArrows {
     let mut tree = ModuleTree::default();
-    tree.read(root, Vec::new(), texts);
+    tree.add_file(root, Vec::new(), texts);
     let mut arrows: FileArrows = tree.files.keys().map(|file| (file.clone(), BTreeSet::new())).collect();
     for (file, (own, source)) in &tree.files {
-        let used = tree.used(own, source);
+        let used = tree.used_files(own, source);
         arrows.entry(file.clone()).or_default().extend(used.filter(|to| to != file));
     }
     arrows
@@ -56,9 +56,9 @@ struct ModuleTree {
 
 impl ModuleTree {
     /// Adds a file and all files that its modules lead to.
-    fn read(&mut self, file: &str, module_path: ModulePath, texts: &BTreeMap<&str, &str>) {
+    fn add_file(&mut self, file: &str, module_path: ModulePath, texts: &BTreeMap<&str, &str>) {
         let Some(text) = texts.get(file) else { return };
-        let source = source::read(text);
+        let source = source::parse_source(text);
         let at = |within: &ModulePath| [module_path.as_slice(), within].concat();
         for within in &source.modules {
             self.modules.entry(at(within)).or_default().file = file.to_owned();
@@ -86,20 +86,20 @@ impl ModuleTree {
             let place = format!("{folder}/{}", module.join("/"));
             let module = [module_path.as_slice(), &module].concat();
             for file in [format!("{place}.rs"), format!("{place}/mod.rs")] {
-                self.read(&file, module.clone(), texts);
+                self.add_file(&file, module.clone(), texts);
             }
         }
     }
 
     /// Returns the files whose items this one names.
-    fn used<'a>(
+    fn used_files<'a>(
         &'a self,
         module_path: &'a ModulePath,
         source: &'a ParsedSource,
     ) -> impl Iterator<Item = String> + 'a {
         let imported = source.imports.iter().filter_map(move |import| {
             let within = [module_path.as_slice(), &import.within].concat();
-            match (self.target(&within, &import.path, MAX_STEPS)?, &import.alias) {
+            match (self.resolve_path(&within, &import.path, MAX_STEPS)?, &import.alias) {
                 // A mere re-export of another module's item is no use of it.
                 (PathTarget::Item(module), Some(alias)) => {
                     (!import.is_shown || source.names.contains(alias)).then_some(module)
@@ -112,7 +112,7 @@ impl ModuleTree {
             }
         });
         let named = source.paths.iter().filter_map(move |(within, path)| {
-            match self.target(&[module_path.as_slice(), within].concat(), path, MAX_STEPS)? {
+            match self.resolve_path(&[module_path.as_slice(), within].concat(), path, MAX_STEPS)? {
                 PathTarget::Item(module) => Some(module),
                 PathTarget::Module(_) | PathTarget::Outside => None,
             }
@@ -121,13 +121,13 @@ impl ModuleTree {
     }
 
     /// Returns the target of a path in a module; none if its first name is unknown here.
-    fn target(&self, module_path: &ModulePath, path: &[String], steps: usize) -> Option<PathTarget> {
+    fn resolve_path(&self, module_path: &ModulePath, path: &[String], steps: usize) -> Option<PathTarget> {
         let (first, rest) = path.split_first()?;
         let mut at = match first.as_str() {
             "crate" => PathTarget::Module(Vec::new()),
             "self" => PathTarget::Module(module_path.clone()),
             "super" => PathTarget::Module(module_path.split_last()?.1.to_vec()),
-            name => self.named(module_path, name, steps)?,
+            name => self.resolve_name(module_path, name, steps)?,
         };
         for name in rest {
             at = match at {
@@ -135,7 +135,7 @@ impl ModuleTree {
                     PathTarget::Module(module.split_last()?.1.to_vec())
                 }
                 PathTarget::Module(module) => {
-                    self.named(&module, name, steps).unwrap_or(PathTarget::Item(module))
+                    self.resolve_name(&module, name, steps).unwrap_or(PathTarget::Item(module))
                 }
                 PathTarget::Item(_) | PathTarget::Outside => return Some(at),
             };
@@ -144,7 +144,7 @@ impl ModuleTree {
     }
 
     /// Resolves a name in a module: a module below it, an import, or an item of its own.
-    fn named(&self, module: &ModulePath, name: &str, steps: usize) -> Option<PathTarget> {
+    fn resolve_name(&self, module: &ModulePath, name: &str, steps: usize) -> Option<PathTarget> {
         let steps = steps.checked_sub(1)?;
         let below = [module.as_slice(), &[name.to_owned()]].concat();
         if self.modules.contains_key(&below) {
@@ -157,11 +157,11 @@ impl ModuleTree {
         if let Some(path) = here.aliases.get(name) {
             // For `use log::log`, the name is resolved outside of the crate.
             let circular = path.first().is_some_and(|first| first == name);
-            let target = if circular { None } else { self.target(module, path, steps) };
+            let target = if circular { None } else { self.resolve_path(module, path, steps) };
             return Some(target.unwrap_or(PathTarget::Outside));
         }
-        here.globs.iter().find_map(|glob| match self.target(module, glob, steps)? {
-            PathTarget::Module(from) if from != *module => self.named(&from, name, steps),
+        here.globs.iter().find_map(|glob| match self.resolve_path(module, glob, steps)? {
+            PathTarget::Module(from) if from != *module => self.resolve_name(&from, name, steps),
             PathTarget::Module(_) | PathTarget::Item(_) | PathTarget::Outside => None,
         })
     }

@@ -25,7 +25,7 @@ impl ChangedLines {
         for row in diff.lines() {
             if let Some(path) = row.strip_prefix("+++ ") {
                 file = path;
-            } else if let Some(range) = row.strip_prefix("@@ ").and_then(new_lines) {
+            } else if let Some(range) = row.strip_prefix("@@ ").and_then(parse_new_lines) {
                 lines.by_file.entry(file.to_owned()).or_default().push(range);
             }
         }
@@ -39,7 +39,7 @@ impl ChangedLines {
 }
 
 /// Returns the lines of the new side in a hunk's header: `-3,2 +4,5 @@`, where a count of one is omitted.
-fn new_lines(hunk: &str) -> Option<Range<usize>> {
+fn parse_new_lines(hunk: &str) -> Option<Range<usize>> {
     let new = hunk.split(' ').find_map(|part| part.strip_prefix('+'))?;
     let (first, count) = new.split_once(',').unwrap_or((new, "1"));
     let first: usize = first.parse().ok()?;
@@ -54,7 +54,7 @@ pub(super) fn read_changes(root: &Path) -> Vec<ChangedLines> {
         let mut git = Command::new("git");
         git.args(["-c", &trust, "-c", "core.quotePath=false", "diff", "--no-color", "--no-ext-diff"]);
         git.args(["--no-prefix", "--unified=0"]).args(*compared).args(["--", "*.rs"]);
-        workspace::output(git.current_dir(root)).ok()
+        workspace::command_output(git.current_dir(root)).ok()
     };
     COMPARED.iter().filter_map(diff_from).map(|diff| ChangedLines::from_diff(&diff)).collect()
 }

@@ -121,24 +121,24 @@ pub(super) struct NamingFaults {
 }
 
 impl NamingFaults {
-    pub(super) fn of_files(files: &[TrackedFile]) -> Self {
+    pub(super) fn from_files(files: &[TrackedFile]) -> Self {
         let mut faults = Self::default();
         for file in files {
-            faults.add_file(&file.path, before_tests(&file.text));
+            faults.add_file(&file.path, text_before_tests(&file.text));
         }
-        faults.keep_shared_types();
+        faults.retain_shared_types();
         faults
     }
 
     /// Returns the number for the record: places or, for functions, a percentage of all. An `impl` requires
     /// names of one word (`fmt`, `from`), and their number therefore grows with every type.
-    pub(super) fn number_of(&self, fault: NamingFault) -> usize {
-        let places = self.places_of(fault).len();
+    pub(super) fn recorded_number(&self, fault: NamingFault) -> usize {
+        let places = self.fault_places(fault).len();
         if fault == NamingFault::OneWordFunction { 100 * places / self.functions.max(1) } else { places }
     }
 
     /// Returns the places of one fault, by file and line.
-    pub(super) fn places_of(&self, fault: NamingFault) -> Vec<&FaultPlace> {
+    pub(super) fn fault_places(&self, fault: NamingFault) -> Vec<&FaultPlace> {
         self.places.iter().filter(|place| place.fault == fault).collect()
     }
 
@@ -151,7 +151,7 @@ impl NamingFaults {
             let line = index + 1;
             if let Some(name) = type_name(row) {
                 add_place(NamingFault::SharedType, line, name);
-                if capital_letters(name) <= 1 && !has_word(USUAL_NAMES, name) {
+                if count_capital_letters(name) <= 1 && !has_word(USUAL_NAMES, name) {
                     add_place(NamingFault::OneWordType, line, name);
                 }
                 if has_word(BARE_NAMES, name) {
@@ -178,7 +178,7 @@ impl NamingFaults {
             }
         }
         for head in function_heads(text) {
-            for _ in 0..tuple_parameters(head.text) {
+            for _ in 0..count_tuple_parameters(head.text) {
                 let line = text[..head.at].matches('\n').count() + 1;
                 add_place(NamingFault::TupleParameter, line, head.name);
             }
@@ -186,9 +186,9 @@ impl NamingFaults {
     }
 
     /// Drops the types whose name is shared by too few, which is known after the last file.
-    fn keep_shared_types(&mut self) {
+    fn retain_shared_types(&mut self) {
         let mut types = BTreeMap::<String, usize>::new();
-        for place in self.places_of(NamingFault::SharedType) {
+        for place in self.fault_places(NamingFault::SharedType) {
             *types.entry(place.name.clone()).or_default() += 1;
         }
         self.places.retain(|place| {
@@ -214,7 +214,7 @@ pub(super) fn is_measured(path: &str) -> bool {
 }
 
 /// Returns the part of a source before its module of tests, which is its last.
-fn before_tests(text: &str) -> &str {
+fn text_before_tests(text: &str) -> &str {
     let opens_tests = |after: &str| {
         let after = after.trim_start();
         let module = after.strip_prefix("pub ").unwrap_or(after).strip_prefix("mod ");
@@ -274,7 +274,7 @@ fn function_heads(text: &str) -> Vec<FunctionHead<'_>> {
 }
 
 /// Counts the parameters of the form `(a, b): (…` in the head of a function.
-fn tuple_parameters(head: &str) -> usize {
+fn count_tuple_parameters(head: &str) -> usize {
     let takes_apart = |after_open: &str| {
         let (names, after) = after_open.split_once(')')?;
         let is_name = |name: &str| !name.trim().is_empty() && name.trim().chars().all(is_word_char);
@@ -324,7 +324,7 @@ fn is_word_char(char: char) -> bool {
     char.is_alphanumeric() || char == '_'
 }
 
-fn capital_letters(name: &str) -> usize {
+fn count_capital_letters(name: &str) -> usize {
     name.chars().filter(char::is_ascii_uppercase).count()
 }
 
@@ -343,9 +343,9 @@ mod tests {
     use super::*;
 
     /// Returns the places of a fault in one source: `LINE NAME`.
-    fn found(fault: NamingFault, text: &str) -> Vec<String> {
-        let faults = NamingFaults::of_files(&[TrackedFile { path: "a.rs".into(), text: text.into() }]);
-        let places = faults.places_of(fault).into_iter();
+    fn find_fault_places(fault: NamingFault, text: &str) -> Vec<String> {
+        let faults = NamingFaults::from_files(&[TrackedFile { path: "a.rs".into(), text: text.into() }]);
+        let places = faults.fault_places(fault).into_iter();
         places.map(|place| format!("{} {}", place.line, place.name)).collect()
     }
 
@@ -354,20 +354,20 @@ mod tests {
         let text = "pub struct Tree {}\n  pub(crate) enum Plan {}\npub(in crate::a) trait Walk {}\nunion \
              Bits {}\nstruct PlanStep;\nenum Error {}\n/// struct Comment\nlet x = struct Inline;\nstruct \
              lower;\n";
-        assert_eq!(found(OneWordType, text), ["1 Tree", "2 Plan", "3 Walk", "4 Bits", "9 lower"]);
+        assert_eq!(find_fault_places(OneWordType, text), ["1 Tree", "2 Plan", "3 Walk", "4 Bits", "9 lower"]);
     }
 
     #[test]
     fn a_name_is_shared_when_five_types_have_it() {
         let four = "struct Run;\nenum Run {}\ntrait Run {}\nstruct Run;\n";
-        assert_eq!(found(SharedType, four), [""; 0]);
-        assert_eq!(found(SharedType, &format!("{four}struct Other;\nstruct Run;\n")).len(), 5);
+        assert_eq!(find_fault_places(SharedType, four), [""; 0]);
+        assert_eq!(find_fault_places(SharedType, &format!("{four}struct Other;\nstruct Run;\n")).len(), 5);
     }
 
     #[test]
     fn a_participle_is_no_name_of_a_type_but_may_be_part_of_one() {
         assert_eq!(
-            found(BareType, "struct Kept;\nenum Why {}\nstruct KeptPlan;\nfn Asked() {}"),
+            find_fault_places(BareType, "struct Kept;\nenum Why {}\nstruct KeptPlan;\nfn Asked() {}"),
             ["1 Kept", "2 Why"]
         );
     }
@@ -375,10 +375,10 @@ mod tests {
     #[test]
     fn a_function_of_one_word_counts_in_a_share_of_all() {
         let text = "fn run() {}\nfn _run_() {}\nfn run_all() {}\npub fn a_b() {} // my_fn x, fn (u8)\n";
-        assert_eq!(found(OneWordFunction, text), ["1 run", "2 _run_"]);
+        assert_eq!(find_fault_places(OneWordFunction, text), ["1 run", "2 _run_"]);
         let number = |text: &str| {
             let file = TrackedFile { path: "a.rs".into(), text: text.into() };
-            NamingFaults::of_files(&[file]).number_of(OneWordFunction)
+            NamingFaults::from_files(&[file]).recorded_number(OneWordFunction)
         };
         assert_eq!(number(text), 50);
         assert_eq!(number("fn run() {}\nfn a_b() {}\nfn c_d() {}"), 33, "a part of a per cent is dropped");
@@ -389,8 +389,11 @@ mod tests {
     fn a_tuple_parameter_is_one_that_is_taken_apart() {
         let text = "fn one((a, b): (u8, u8)) {}\n\nfn two(\n    ( a , b ) : ( u8, u8 ),\n    (c, d): (u8, \
              u8),\n) {\n}\n";
-        assert_eq!(found(TupleParameter, text), ["1 one", "3 two", "3 two"]);
-        assert_eq!(found(TupleParameter, "/// As fn other,\nfn one((a, b): (u8, u8)) {}"), ["1 other"]);
+        assert_eq!(find_fault_places(TupleParameter, text), ["1 one", "3 two", "3 two"]);
+        assert_eq!(
+            find_fault_places(TupleParameter, "/// As fn other,\nfn one((a, b): (u8, u8)) {}"),
+            ["1 other"]
+        );
         for other in [
             "fn whole(pair: (u8, u8)) {}",
             "fn apart((a, b): Pair) {}",
@@ -399,7 +402,7 @@ mod tests {
             "fn without_body((a, b): (u8, u8));",
             "/// A `fn` of two.\nfn body() { let (a, b): (u8, u8) = c; }",
         ] {
-            assert_eq!(found(TupleParameter, other), [""; 0], "{other}");
+            assert_eq!(find_fault_places(TupleParameter, other), [""; 0], "{other}");
         }
     }
 
@@ -407,22 +410,22 @@ mod tests {
     fn told_words_are_found_in_rows_that_are_comments() {
         let text = "/// It is told, and tells.\n  // telling\n//! tell\nlet told = 1; // told\n// teller \
              untold Told\n";
-        assert_eq!(found(ToldComment, text), ["1 told", "1 tells", "2 telling", "3 tell"]);
+        assert_eq!(find_fault_places(ToldComment, text), ["1 told", "1 tells", "2 telling", "3 tell"]);
     }
 
     #[test]
     fn a_short_block_has_three_words_or_fewer_in_all_its_rows() {
         let text =
             "/// One two three.\nstruct A;\n/// One two\n/// three four.\nstruct B;\n//!\n\n    /// Last";
-        assert_eq!(found(ShortBlock, text), ["1 One two three.", "6 ", "8 Last"]);
-        assert_eq!(found(ShortBlock, "// One\n"), [""; 0]);
+        assert_eq!(find_fault_places(ShortBlock, text), ["1 One two three.", "6 ", "8 Last"]);
+        assert_eq!(find_fault_places(ShortBlock, "// One\n"), [""; 0]);
     }
 
     #[test]
     fn a_block_that_opens_with_a_question_is_found_by_its_first_word() {
         let text = "/// What it is.\n/// More.\nstruct A;\n/// It says\n/// What it is.\nstruct B;\n/// \
              What's this\n\n//! So";
-        assert_eq!(found(QuestionBlock, text), ["1 What it is. More.", "9 So"]);
+        assert_eq!(find_fault_places(QuestionBlock, text), ["1 What it is. More.", "9 So"]);
     }
 
     #[test]
@@ -430,14 +433,14 @@ mod tests {
         let code = "/// What\nstruct Kept;\nfn run((a, b): (u8, u8)) {} \n// told\n";
         for tests in ["#[cfg(test)]\nmod tests {\n", "#[cfg(test)] pub mod t {\n"] {
             for fault in NamingFault::ALL {
-                assert_eq!(found(fault, &format!("{tests}{code}}}")), [""; 0], "{fault:?}");
+                assert_eq!(find_fault_places(fault, &format!("{tests}{code}}}")), [""; 0], "{fault:?}");
             }
         }
         // A module in a file of its own is no end, nor is an item for tests.
         for before in
             ["#[cfg(test)]\nmod tests;\n", "#[cfg(test)]\nuse a;\n", "#[cfg(test)]\npub(crate) mod a {}\n"]
         {
-            assert_eq!(found(BareType, &format!("{before}{code}")).len(), 1, "{before}");
+            assert_eq!(find_fault_places(BareType, &format!("{before}{code}")).len(), 1, "{before}");
         }
     }
 

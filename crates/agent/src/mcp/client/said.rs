@@ -3,7 +3,7 @@
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::Value;
 use truing_core::line::is_invisible_char;
-use truing_reader::redact::{holds_any, redact_secrets};
+use truing_reader::redact::{contains_secret, redact_secrets};
 
 use crate::native::CallOutput;
 
@@ -57,17 +57,17 @@ pub(super) fn redact_and_truncate(text: &str, most: usize) -> String {
 /// Returns true if any text or any name in the value holds a secret.
 pub(super) fn holds_a_secret(value: &Value) -> bool {
     match value {
-        Value::String(text) => holds_any(text),
+        Value::String(text) => contains_secret(text),
         Value::Array(items) => items.iter().any(holds_a_secret),
         Value::Object(fields) => {
             // Some secrets are recognized only with the name of their field.
             let named = |(name, value): (&String, &Value)| match value {
-                Value::String(text) => holds_any(&format!("{name} = \"{text}\"")),
+                Value::String(text) => contains_secret(&format!("{name} = \"{text}\"")),
                 Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
             };
             fields.iter().any(named)
                 || fields.values().any(holds_a_secret)
-                || fields.keys().any(|name| holds_any(name))
+                || fields.keys().any(|name| contains_secret(name))
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }

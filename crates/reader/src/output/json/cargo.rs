@@ -101,12 +101,12 @@ impl RustcSpan {
 /// counts once. A suggestion becomes a fix if every part of it is marked as machine-applicable.
 pub(crate) fn read_cargo(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("clippy", input);
-    let text = decode::lines(bytes, &mut reading.collected);
+    let text = decode::decode_lines(bytes, &mut reading.collected);
     let mut seen = HashSet::new();
     let (mut objects, mut is_finished) = (0, false);
     for line in text.lines().filter(|line| !line.trim().is_empty() && !is_progress(line)) {
         if !line.trim_start().starts_with('{') {
-            reading.collected.other_line(line);
+            reading.collected.record_other_line(line);
             continue;
         }
         objects += 1;
@@ -119,7 +119,7 @@ pub(crate) fn read_cargo(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticR
         }
     }
     if objects > 0 && !is_finished {
-        reading.collected.other_line("no `build-finished` at its end: the output may be cut");
+        reading.collected.record_other_line("no `build-finished` at its end: the output may be cut");
     }
     reading.finish_lines(objects)
 }
@@ -141,12 +141,14 @@ fn read_message(reading: &mut OutputReader<'_>, message: RustcMessage, seen: &mu
         }
         return;
     };
-    let span = in_tree(reading, span);
+    let span = span_in_tree(reading, span);
     if !seen.insert((span.file_name.clone(), span.start(), span.end(), message.message.clone())) {
         return;
     }
     let range = DiagnosticRange::from_positions(span.start(), span.end(), ColumnUnit::CodePoint);
-    let Some(mut diagnostic) = reading.diagnostic(&span.file_name, range, &message.message) else { return };
+    let Some(mut diagnostic) = reading.build_diagnostic(&span.file_name, range, &message.message) else {
+        return;
+    };
     // An internal compiler error also begins with this word.
     diagnostic.level = if message.level.starts_with("error") {
         DiagnosticLevel::Error
@@ -161,12 +163,12 @@ fn read_message(reading: &mut OutputReader<'_>, message: RustcMessage, seen: &mu
     diagnostic.rule = message.code.map(|code| code.code);
     let told = message.children.iter().find_map(|child| child.message.strip_prefix(PAGE));
     diagnostic.rule_page =
-        told.map(str::to_owned).or_else(|| diagnostic.rule.as_deref().and_then(error_page));
+        told.map(str::to_owned).or_else(|| diagnostic.rule.as_deref().and_then(error_page_url));
     reading.collected.push(diagnostic);
 }
 
 /// Returns the place in the tree. For a place within a macro of another crate, this is the call of the macro.
-fn in_tree<'a>(reading: &OutputReader<'_>, span: &'a RustcSpan) -> &'a RustcSpan {
+fn span_in_tree<'a>(reading: &OutputReader<'_>, span: &'a RustcSpan) -> &'a RustcSpan {
     let mut place = span;
     for _ in 0..MAX_EXPANSIONS {
         if reading.is_in_tree(&place.file_name) {
@@ -179,7 +181,7 @@ fn in_tree<'a>(reading: &OutputReader<'_>, span: &'a RustcSpan) -> &'a RustcSpan
 }
 
 /// Returns the page of an error of `rustc`.
-fn error_page(code: &str) -> Option<String> {
+fn error_page_url(code: &str) -> Option<String> {
     let is_error = code.len() == 5 && code.strip_prefix('E')?.bytes().all(|byte| byte.is_ascii_digit());
     is_error.then(|| format!("https://doc.rust-lang.org/error_codes/{code}.html"))
 }
@@ -205,7 +207,7 @@ fn child_fix(reading: &OutputReader<'_>, child: &RustcChild) -> Option<ToolFix> 
     }
     let edits = parts.into_iter().map(|span| {
         let range = DiagnosticRange::from_exact(span.start(), span.end(), ColumnUnit::CodePoint);
-        reading.edit(&span.file_name, range, span.suggested_replacement.as_deref()?)
+        reading.build_edit(&span.file_name, range, span.suggested_replacement.as_deref()?)
     });
     Some(ToolFix { message: Some(child.message.clone()), edits: edits.collect::<Option<Vec<_>>>()? })
 }

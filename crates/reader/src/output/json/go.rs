@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::output::diagnostic::DiagnosticLevel;
 use crate::output::entries::{BoundedList, WholeNumber};
 use crate::output::format::OutputContext;
-use crate::output::json::reading::{OutputReader, begins_with_marks};
+use crate::output::json::reading::{OutputReader, is_json_with_marks};
 use crate::output::level::parse_level;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
@@ -68,8 +68,8 @@ struct GoLines {
 /// files.
 pub(crate) fn read_golangci(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("golangci-lint", input);
-    let text = reading.document(bytes);
-    let Some(document) = reading.object::<GolangciDocument<'_>>(&text) else { return reading.finish() };
+    let text = reading.extract_document(bytes);
+    let Some(document) = reading.parse_object::<GolangciDocument<'_>>(&text) else { return reading.finish() };
     if let Some(report) = document.report {
         let warnings = report.warnings.iter().map(|warning| &warning.text);
         for failure in warnings.chain(report.error.as_ref().filter(|error| !error.is_empty())) {
@@ -87,7 +87,7 @@ pub(crate) fn read_golangci(bytes: &[u8], input: &OutputContext<'_>) -> Diagnost
         } else {
             DiagnosticRange::from_position(line, column, ColumnUnit::Byte)
         };
-        let Some(mut diagnostic) = reading.diagnostic(&entry.pos.filename, range, &entry.text) else {
+        let Some(mut diagnostic) = reading.build_diagnostic(&entry.pos.filename, range, &entry.text) else {
             return;
         };
         // This linter reports code that does not compile.
@@ -102,7 +102,9 @@ pub(crate) fn read_golangci(bytes: &[u8], input: &OutputContext<'_>) -> Diagnost
 
 /// Returns true for JSON of golangci-lint. Without findings it names the linters that ran.
 pub(crate) fn is_golangci(bytes: &[u8]) -> bool {
-    ["\"FromLinter\"", "\"Linters\""].iter().any(|mark| begins_with_marks(bytes, b'{', &["\"Issues\"", mark]))
+    ["\"FromLinter\"", "\"Linters\""]
+        .iter()
+        .any(|mark| is_json_with_marks(bytes, b'{', &["\"Issues\"", mark]))
 }
 
 /// Result of one analyzer on one package: findings, or an object with the reason of its failure.
@@ -124,7 +126,7 @@ struct VetDiagnostic {
 /// compiler's lines replace the object.
 pub(crate) fn read_govet(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("go vet", input);
-    let text = reading.document(bytes);
+    let text = reading.extract_document(bytes);
     let kept = |line: &&str| !line.starts_with('#') && !line.starts_with("vet: ");
     let text = text.lines().filter(kept).collect::<Vec<_>>().join("\n");
     let documents = serde_json::Deserializer::from_str(&text)
@@ -152,7 +154,7 @@ pub(crate) fn is_govet(bytes: &[u8]) -> bool {
         let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
         rest = rest.get(line..).unwrap_or_default();
     }
-    begins_with_marks(rest, b'{', &["\"posn\"", "\"message\""])
+    is_json_with_marks(rest, b'{', &["\"posn\"", "\"message\""])
 }
 
 fn read_vet_result(reading: &mut OutputReader<'_>, analyzer: &str, analyzed: VetResult) {
@@ -166,7 +168,7 @@ fn read_vet_result(reading: &mut OutputReader<'_>, analyzer: &str, analyzed: Vet
             continue;
         };
         let range = DiagnosticRange::from_position(line, column, ColumnUnit::Byte);
-        let Some(mut diagnostic) = reading.diagnostic(path, range, &entry.message) else { continue };
+        let Some(mut diagnostic) = reading.build_diagnostic(path, range, &entry.message) else { continue };
         diagnostic.rule_page =
             Some(format!("https://pkg.go.dev/golang.org/x/tools/go/analysis/passes/{analyzer}"));
         diagnostic.rule = Some(analyzer.to_owned());

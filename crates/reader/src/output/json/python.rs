@@ -7,7 +7,7 @@ use crate::output::decode;
 use crate::output::diagnostic::ToolFix;
 use crate::output::entries::{BoundedList, WholeNumber};
 use crate::output::format::OutputContext;
-use crate::output::json::reading::{OutputReader, cwe_tag, without_value};
+use crate::output::json::reading::{OutputReader, cwe_tag, strip_secret_value};
 use crate::output::level::level_or_warning;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
@@ -65,8 +65,8 @@ impl RuffPosition {
 /// are read. A place in a notebook becomes the whole notebook, because the lines are those of a cell.
 pub(crate) fn read_ruff(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("ruff", input);
-    let text = reading.document(bytes);
-    reading.each_of(&text, "entry", |reading, entry: RuffDiagnostic| {
+    let text = reading.extract_document(bytes);
+    reading.for_each_array_entry(&text, "entry", |reading, entry: RuffDiagnostic| {
         let in_file = entry.cell.is_none();
         let range = DiagnosticRange::from_positions(
             entry.location.line_column(),
@@ -74,8 +74,8 @@ pub(crate) fn read_ruff(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticRe
             ColumnUnit::CodePoint,
         );
         let range = if in_file { range } else { DiagnosticRange::File };
-        let message = message_without_secret(entry.code.as_deref(), &entry.message);
-        let Some(mut diagnostic) = reading.diagnostic(&entry.filename, range, message) else { return };
+        let message = strip_secret_from_message(entry.code.as_deref(), &entry.message);
+        let Some(mut diagnostic) = reading.build_diagnostic(&entry.filename, range, message) else { return };
         let fix = entry.fix.filter(|_| in_file);
         diagnostic.has_unsafe_fix = fix.as_ref().is_some_and(|fix| fix.applicability != "safe");
         let fix = fix.filter(|fix| fix.applicability == "safe");
@@ -96,14 +96,14 @@ fn ruff_fix(reading: &OutputReader<'_>, path: &str, fix: RuffFix) -> Option<Tool
             edit.end_location.line_column(),
             ColumnUnit::CodePoint,
         );
-        reading.edit(path, range, &edit.content)
+        reading.build_edit(path, range, &edit.content)
     });
     Some(ToolFix { edits: edits.collect::<Option<Vec<_>>>()?, message: fix.message })
 }
 
 /// Returns the message without the secret that rules about passwords put into it.
-fn message_without_secret<'a>(rule: Option<&str>, message: &'a str) -> &'a str {
-    if rule.is_some_and(|rule| TELL_SECRETS.contains(&rule)) { without_value(message) } else { message }
+fn strip_secret_from_message<'a>(rule: Option<&str>, message: &'a str) -> &'a str {
+    if rule.is_some_and(|rule| TELL_SECRETS.contains(&rule)) { strip_secret_value(message) } else { message }
 }
 
 #[derive(Deserialize)]
@@ -129,7 +129,7 @@ struct MypyDiagnostic {
 /// exact only in ASCII lines.
 pub(crate) fn read_mypy(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("mypy", input);
-    let text = decode::lines(bytes, &mut reading.collected);
+    let text = decode::decode_lines(bytes, &mut reading.collected);
     let mut objects = 0;
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         objects += u64::from(line.starts_with('{') || line.starts_with("mypy: "));
@@ -148,7 +148,7 @@ pub(crate) fn read_mypy(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticRe
                 // The last line is for people: the number of errors, or that there are none.
                 match line {
                     line if line.starts_with("Found ") || line.starts_with("Success: ") => objects += 1,
-                    line => reading.collected.other_line(line),
+                    line => reading.collected.record_other_line(line),
                 }
                 continue;
             }
@@ -163,7 +163,9 @@ pub(crate) fn read_mypy(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticRe
             end.unwrap_or((first, column)),
             ColumnUnit::Byte,
         );
-        let Some(mut diagnostic) = reading.diagnostic(&entry.file, range, &entry.message) else { continue };
+        let Some(mut diagnostic) = reading.build_diagnostic(&entry.file, range, &entry.message) else {
+            continue;
+        };
         diagnostic.level = level_or_warning(Some(&entry.severity));
         diagnostic.help = entry.hint;
         let page = |code: &String| format!("https://mypy.readthedocs.io/en/stable/_refs.html#code-{code}");
@@ -211,8 +213,8 @@ impl PyrightPosition {
 /// Reads the output of `pyright --outputjson` and of basedpyright. Ends are exclusive.
 pub(crate) fn read_pyright(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("pyright", input);
-    let text = reading.document(bytes);
-    let Some(document) = reading.object::<PyrightDocument<'_>>(&text) else { return reading.finish() };
+    let text = reading.extract_document(bytes);
+    let Some(document) = reading.parse_object::<PyrightDocument<'_>>(&text) else { return reading.finish() };
     reading.for_each_entry(document.diagnostics, "diagnostic", |reading, entry: PyrightDiagnostic| {
         let range = entry.range.as_ref().map_or(DiagnosticRange::File, |range| {
             DiagnosticRange::from_positions(
@@ -221,7 +223,9 @@ pub(crate) fn read_pyright(bytes: &[u8], input: &OutputContext<'_>) -> Diagnosti
                 ColumnUnit::Utf16,
             )
         });
-        let Some(mut diagnostic) = reading.diagnostic(&entry.file, range, &entry.message) else { return };
+        let Some(mut diagnostic) = reading.build_diagnostic(&entry.file, range, &entry.message) else {
+            return;
+        };
         diagnostic.level = level_or_warning(Some(&entry.severity));
         let page = |rule: &String| {
             format!("https://github.com/microsoft/pyright/blob/main/docs/configuration.md#{rule}")
@@ -258,16 +262,16 @@ struct PylintMessage {
 /// Reads the output of Pylint's formats `json2` and `json`. Columns are bytes from 0, and ends are exclusive.
 pub(crate) fn read_pylint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("pylint", input);
-    let text = reading.document(bytes);
+    let text = reading.extract_document(bytes);
     if text.trim_start().starts_with('[') {
-        reading.each_of(&text, "message", pylint_message);
-    } else if let Some(document) = reading.object::<PylintDocument<'_>>(&text) {
-        reading.for_each_entry(document.messages, "message", pylint_message);
+        reading.for_each_array_entry(&text, "message", read_pylint_message);
+    } else if let Some(document) = reading.parse_object::<PylintDocument<'_>>(&text) {
+        reading.for_each_entry(document.messages, "message", read_pylint_message);
     }
     reading.finish()
 }
 
-fn pylint_message(reading: &mut OutputReader<'_>, entry: PylintMessage) {
+fn read_pylint_message(reading: &mut OutputReader<'_>, entry: PylintMessage) {
     let from_one = |column: WholeNumber| column.to_count().saturating_add(1);
     let start = (entry.line.to_count(), from_one(entry.column));
     let end = entry.end_line.zip(entry.end_column).map(|(line, column)| (line.to_count(), from_one(column)));
@@ -277,7 +281,7 @@ fn pylint_message(reading: &mut OutputReader<'_>, entry: PylintMessage) {
         None if entry.column.0 <= 0 => DiagnosticRange::from_lines(start.0, start.0),
         None => DiagnosticRange::from_position(start.0, start.1, ColumnUnit::Byte),
     };
-    let Some(mut diagnostic) = reading.diagnostic(&entry.path, range, &entry.message) else { return };
+    let Some(mut diagnostic) = reading.build_diagnostic(&entry.path, range, &entry.message) else { return };
     diagnostic.level = level_or_warning(Some(&entry.kind));
     let folder = if entry.kind == "info" { "information" } else { &entry.kind };
     let page =
@@ -328,14 +332,15 @@ struct BanditWeakness {
 /// of the range. The quoted code and a password in a message are left out.
 pub(crate) fn read_bandit(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("bandit", input);
-    let text = reading.document(bytes);
-    let Some(document) = reading.object::<BanditDocument<'_>>(&text) else { return reading.finish() };
+    let text = reading.extract_document(bytes);
+    let Some(document) = reading.parse_object::<BanditDocument<'_>>(&text) else { return reading.finish() };
     for error in document.errors.iter() {
         reading.add_tool_failure(&format!("{}: {}", error.filename, error.reason));
     }
     reading.for_each_entry(document.results, "result", |reading, entry: BanditIssue| {
-        let message = message_without_secret(Some(&entry.test_id), &entry.issue_text);
-        let Some(mut diagnostic) = reading.diagnostic(&entry.filename, bandit_range(&entry), message) else {
+        let message = strip_secret_from_message(Some(&entry.test_id), &entry.issue_text);
+        let Some(mut diagnostic) = reading.build_diagnostic(&entry.filename, bandit_range(&entry), message)
+        else {
             return;
         };
         diagnostic.level = level_or_warning(Some(&entry.issue_severity));

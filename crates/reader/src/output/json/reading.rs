@@ -36,18 +36,18 @@ impl<'a> OutputReader<'a> {
 
     /// Returns the document in an output, from the first line that begins as JSON does, because some tools
     /// print a line before it. For an output that is too large, it adds a problem and returns an empty text.
-    pub(crate) fn document<'b>(&mut self, bytes: &'b [u8]) -> Cow<'b, str> {
-        match decode::document(bytes, &mut self.collected) {
-            Some(Cow::Borrowed(text)) => Cow::Borrowed(from_json(text)),
-            Some(Cow::Owned(text)) => Cow::Owned(from_json(&text).to_owned()),
+    pub(crate) fn extract_document<'b>(&mut self, bytes: &'b [u8]) -> Cow<'b, str> {
+        match decode::decode_document(bytes, &mut self.collected) {
+            Some(Cow::Borrowed(text)) => Cow::Borrowed(skip_to_json(text)),
+            Some(Cow::Owned(text)) => Cow::Owned(skip_to_json(&text).to_owned()),
             None => Cow::Borrowed(""),
         }
     }
 
     /// Parses a document as an object. Returns `None`, with a problem, for anything else.
-    pub(crate) fn object<'b, T: Deserialize<'b>>(&mut self, text: &'b str) -> Option<T> {
-        let read = entries::document(text, &mut self.collected);
-        read.map_err(|error| self.add_unreadable(&error)).ok()
+    pub(crate) fn parse_object<'b, T: Deserialize<'b>>(&mut self, text: &'b str) -> Option<T> {
+        let read = entries::parse_document(text, &mut self.collected);
+        read.map_err(|error| self.add_parse_error(&error)).ok()
     }
 
     /// Returns the well-formed entries of a document that is an array; `null` is an empty one. `entry_label` names
@@ -59,12 +59,12 @@ impl<'a> OutputReader<'a> {
         take: impl FnMut(&mut Self, T),
     ) {
         if array.get() != "null" {
-            self.each_of(array.get(), entry_label, take);
+            self.for_each_array_entry(array.get(), entry_label, take);
         }
     }
 
     /// Returns the well-formed entries of the array that a text begins with.
-    pub(crate) fn each_of<'b, T: Deserialize<'b>>(
+    pub(crate) fn for_each_array_entry<'b, T: Deserialize<'b>>(
         &mut self,
         text: &'b str,
         entry_label: &str,
@@ -78,12 +78,12 @@ impl<'a> OutputReader<'a> {
             if self.collected.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         if let Err(error) = read {
-            self.add_unreadable(&error);
+            self.add_parse_error(&error);
         }
     }
 
     /// Creates a diagnostic of this tool. Returns `None`, with a problem, if the path is not in the tree.
-    pub(crate) fn diagnostic(
+    pub(crate) fn build_diagnostic(
         &mut self,
         path: &str,
         range: DiagnosticRange,
@@ -92,16 +92,16 @@ impl<'a> OutputReader<'a> {
         match self.paths.resolve(path) {
             Ok(path) => Some(Diagnostic::new(self.tool, path, range, message)),
             Err(error) => {
-                self.collected.add_unplaced(&error, &error.to_string());
+                self.collected.skip_unplaced_entry(&error, &error.to_string());
                 None
             }
         }
     }
 
     /// Records a file that the tool has not examined. A file outside of the tree is ignored.
-    pub(crate) fn add_ignored(&mut self, path: &str) {
+    pub(crate) fn add_ignored_file(&mut self, path: &str) {
         if let Ok(path) = self.paths.resolve(path) {
-            self.collected.add_ignored(path);
+            self.collected.add_ignored_file(path);
         }
     }
 
@@ -111,7 +111,7 @@ impl<'a> OutputReader<'a> {
     }
 
     /// Creates an edit. Returns `None` if the path is not in the tree, or the place is not exact.
-    pub(crate) fn edit(
+    pub(crate) fn build_edit(
         &self,
         path: &str,
         range: Option<DiagnosticRange>,
@@ -122,13 +122,13 @@ impl<'a> OutputReader<'a> {
 
     /// Adds a problem for a malformed entry.
     pub(crate) fn add_malformed_entry(&mut self, text: &str) {
-        self.collected.leave_out(ProblemKind::Entry, text);
+        self.collected.add_skipped_entry(ProblemKind::Entry, text);
     }
 
     /// Ends the reading of an object on each line. It adds a problem if only other lines were found.
     pub(crate) fn finish_lines(mut self, objects: u64) -> DiagnosticReport {
         if objects == 0 {
-            self.collected.refuse_other_lines();
+            self.collected.report_unparsed_output();
         }
         self.finish()
     }
@@ -142,13 +142,13 @@ impl<'a> OutputReader<'a> {
         self.collected.finish()
     }
 
-    fn add_unreadable(&mut self, error: &serde_json::Error) {
+    fn add_parse_error(&mut self, error: &serde_json::Error) {
         self.collected.add_problem(ProblemKind::Unreadable, &error.to_string());
     }
 }
 
 /// Returns the text from its first line that begins with a bracket, or all of it if there is none.
-fn from_json(text: &str) -> &str {
+fn skip_to_json(text: &str) -> &str {
     let opens = |line: &str| line.starts_with(['[', '{']);
     if opens(text.trim_start()) {
         return text;
@@ -164,7 +164,7 @@ fn from_json(text: &str) -> &str {
 }
 
 /// Returns true if a document begins with this bracket and contains all of these marks in its first 4 KiB.
-pub(crate) fn begins_with_marks(bytes: &[u8], bracket: u8, marks: &[&str]) -> bool {
+pub(crate) fn is_json_with_marks(bytes: &[u8], bracket: u8, marks: &[&str]) -> bool {
     let beginning = bytes.get(..BEGINNING).unwrap_or(bytes);
     let first = beginning.iter().find(|byte| !byte.is_ascii_whitespace());
     first == Some(&bracket)
@@ -181,7 +181,7 @@ pub(crate) fn cwe_tag(text: &str) -> Option<String> {
 
 /// Returns a message without the secret that some tools put into it: `Possible hardcoded password: '…'` is
 /// cut before the colon.
-pub(crate) fn without_value(message: &str) -> &str {
+pub(crate) fn strip_secret_value(message: &str) -> &str {
     let quote = message.find([':', '\'', '"', '`']).unwrap_or(message.len());
     message.get(..quote).unwrap_or(message).trim_end()
 }
@@ -192,11 +192,11 @@ mod tests {
 
     #[test]
     fn a_document_begins_at_its_bracket() {
-        assert_eq!(from_json("a warning\n[1]\n"), "[1]\n");
-        assert_eq!(from_json("  {}"), "  {}");
-        assert_eq!(from_json("no json\nat all"), "no json\nat all");
-        assert!(begins_with_marks(b" \n[{\"code\": 1}]", b'[', &["\"code\""]));
-        assert!(!begins_with_marks(b"{\"code\": 1}", b'[', &["\"code\""]));
+        assert_eq!(skip_to_json("a warning\n[1]\n"), "[1]\n");
+        assert_eq!(skip_to_json("  {}"), "  {}");
+        assert_eq!(skip_to_json("no json\nat all"), "no json\nat all");
+        assert!(is_json_with_marks(b" \n[{\"code\": 1}]", b'[', &["\"code\""]));
+        assert!(!is_json_with_marks(b"{\"code\": 1}", b'[', &["\"code\""]));
     }
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_value_does_not_stay_in_a_message() {
-        assert_eq!(without_value("Possible hardcoded password: 'x'"), "Possible hardcoded password");
-        assert_eq!(without_value("Possible hardcoded password"), "Possible hardcoded password");
+        assert_eq!(strip_secret_value("Possible hardcoded password: 'x'"), "Possible hardcoded password");
+        assert_eq!(strip_secret_value("Possible hardcoded password"), "Possible hardcoded password");
     }
 }

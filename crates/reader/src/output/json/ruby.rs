@@ -55,8 +55,8 @@ struct RubocopLocation {
 /// left out.
 pub(crate) fn read_rubocop(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("rubocop", input);
-    let text = reading.document(bytes);
-    let Some(document) = reading.object::<RubocopDocument<'_>>(&text) else { return reading.finish() };
+    let text = reading.extract_document(bytes);
+    let Some(document) = reading.parse_object::<RubocopDocument<'_>>(&text) else { return reading.finish() };
     reading.for_each_entry(document.files, "file", |reading, file: RubocopFile| {
         for offense in &file.offenses.0 {
             match offense {
@@ -79,15 +79,15 @@ fn read_offense(reading: &mut OutputReader<'_>, path: &str, offense: &RubocopOff
     // With an option the message begins with the rule's name.
     let named = format!("{}: ", offense.cop_name);
     let message = offense.message.strip_prefix(&named).unwrap_or(&offense.message);
-    let Some(mut diagnostic) = reading.diagnostic(path, range, message) else { return };
+    let Some(mut diagnostic) = reading.build_diagnostic(path, range, message) else { return };
     diagnostic.level = level_or_warning(Some(&offense.severity));
-    diagnostic.rule_page = rule_page(&offense.cop_name);
+    diagnostic.rule_page = rule_page_url(&offense.cop_name);
     diagnostic.rule = Some(offense.cop_name.clone());
     reading.collected.push(diagnostic);
 }
 
 /// Returns the page of a rule: `Style/NilComparison` is `cops_style.html#stylenilcomparison`.
-fn rule_page(rule: &str) -> Option<String> {
+fn rule_page_url(rule: &str) -> Option<String> {
     let (department, name) = rule.split_once('/')?;
     let is_own = DEPARTMENTS.contains(&department) && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let (department, name) = (department.to_ascii_lowercase(), name.to_ascii_lowercase());

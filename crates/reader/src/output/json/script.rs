@@ -63,12 +63,12 @@ impl OffsetFix {
 /// message's `fix` is read; its `suggestions`, which ESLint never applies by itself, are not.
 pub(crate) fn read_eslint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("eslint", input);
-    let text = reading.document(bytes);
-    reading.each_of(&text, "file", |reading, file: EslintFile| {
+    let text = reading.extract_document(bytes);
+    reading.for_each_array_entry(&text, "file", |reading, file: EslintFile| {
         for (list, suppressed) in [(&file.messages, false), (&file.suppressed_messages, true)] {
             for message in &list.0 {
                 match message {
-                    Some(message) => eslint_message(reading, &file.file_path, message, suppressed),
+                    Some(message) => read_eslint_message(reading, &file.file_path, message, suppressed),
                     None => {
                         reading.add_malformed_entry(&format!("{}: a message is malformed", file.file_path));
                     }
@@ -79,12 +79,17 @@ pub(crate) fn read_eslint(bytes: &[u8], input: &OutputContext<'_>) -> Diagnostic
     reading.finish()
 }
 
-fn eslint_message(reading: &mut OutputReader<'_>, path: &str, message: &EslintMessage, suppressed: bool) {
+fn read_eslint_message(
+    reading: &mut OutputReader<'_>,
+    path: &str,
+    message: &EslintMessage,
+    suppressed: bool,
+) {
     let Some(line) = message.line else {
         let is_ignored =
             !message.fatal && message.rule_id.is_none() && message.message.starts_with(ESLINT_IGNORED);
         if is_ignored {
-            reading.add_ignored(path);
+            reading.add_ignored_file(path);
         } else {
             reading.add_tool_failure(&format!("{path}: {}", message.message));
         }
@@ -94,23 +99,23 @@ fn eslint_message(reading: &mut OutputReader<'_>, path: &str, message: &EslintMe
     let end =
         message.end_line.zip(message.end_column).map(|(line, column)| (line.to_count(), column.to_count()));
     let range = DiagnosticRange::from_positions(start, end.unwrap_or(start), ColumnUnit::Utf16);
-    let Some(mut diagnostic) = reading.diagnostic(path, range, &message.message) else { return };
+    let Some(mut diagnostic) = reading.build_diagnostic(path, range, &message.message) else { return };
     diagnostic.level = if message.fatal || message.severity.0 >= 2 {
         DiagnosticLevel::Error
     } else {
         DiagnosticLevel::Warning
     };
-    let fix = message.fix.as_ref().and_then(|fix| reading.edit(path, fix.range(), &fix.text));
+    let fix = message.fix.as_ref().and_then(|fix| reading.build_edit(path, fix.range(), &fix.text));
     diagnostic.fixes = fix.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
     diagnostic.has_unsafe_fix = message.fix.is_none() && message.suggestions.iter().next().is_some();
-    diagnostic.rule_page = message.rule_id.as_deref().and_then(eslint_page);
+    diagnostic.rule_page = message.rule_id.as_deref().and_then(eslint_page_url);
     diagnostic.rule.clone_from(&message.rule_id);
     diagnostic.suppressed = suppressed;
     reading.collected.push(diagnostic);
 }
 
 /// Returns the page of a rule of ESLint itself, or of a plugin whose pages are known.
-fn eslint_page(rule: &str) -> Option<String> {
+fn eslint_page_url(rule: &str) -> Option<String> {
     const PLUGINS: &[(&str, &str, &str)] = &[
         ("@typescript-eslint/", "https://typescript-eslint.io/rules/", "/"),
         ("@stylistic/", "https://eslint.style/rules/", ""),
@@ -162,18 +167,18 @@ struct StylelintOption {
 /// UTF-16 units from 1, and ends are exclusive. The rule's name is removed from the end of the message.
 pub(crate) fn read_stylelint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("stylelint", input);
-    let text = reading.document(bytes);
-    reading.each_of(&text, "file", |reading, file: StylelintFile| {
+    let text = reading.extract_document(bytes);
+    reading.for_each_array_entry(&text, "file", |reading, file: StylelintFile| {
         let path = file.source.unwrap_or_default();
         if file.ignored {
-            reading.add_ignored(&path);
+            reading.add_ignored_file(&path);
         }
         for option in file.invalid_option_warnings.iter() {
             reading.add_tool_failure(&option.text);
         }
         for warning in file.warnings.0.iter().chain(&file.parse_errors.0) {
             match warning {
-                Some(warning) => stylelint_warning(reading, &path, warning),
+                Some(warning) => read_stylelint_warning(reading, &path, warning),
                 None => reading.add_malformed_entry(&format!("{path}: a warning is malformed")),
             }
         }
@@ -181,16 +186,16 @@ pub(crate) fn read_stylelint(bytes: &[u8], input: &OutputContext<'_>) -> Diagnos
     reading.finish()
 }
 
-fn stylelint_warning(reading: &mut OutputReader<'_>, path: &str, warning: &StylelintWarning) {
+fn read_stylelint_warning(reading: &mut OutputReader<'_>, path: &str, warning: &StylelintWarning) {
     let start = (warning.line.to_count(), warning.column.to_count());
     let end =
         warning.end_line.zip(warning.end_column).map(|(line, column)| (line.to_count(), column.to_count()));
     let range = DiagnosticRange::from_positions(start, end.unwrap_or(start), ColumnUnit::Utf16);
     let rule = warning.rule.as_deref().unwrap_or_default();
     let message = warning.text.trim_end().strip_suffix(&format!(" ({rule})")).unwrap_or(&warning.text);
-    let Some(mut diagnostic) = reading.diagnostic(path, range, message) else { return };
+    let Some(mut diagnostic) = reading.build_diagnostic(path, range, message) else { return };
     diagnostic.level = level_or_warning(warning.severity.as_deref());
-    let fix = warning.fix.as_ref().and_then(|fix| reading.edit(path, fix.range(), &fix.text));
+    let fix = warning.fix.as_ref().and_then(|fix| reading.build_edit(path, fix.range(), &fix.text));
     diagnostic.fixes = fix.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
     // The names of rules from plugins contain a slash.
     let is_own = !rule.is_empty() && rule.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
@@ -260,8 +265,8 @@ impl BiomePosition {
 /// counts bytes.)
 pub(crate) fn read_biome(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("biome", input);
-    let text = reading.document(bytes);
-    let Some(document) = reading.object::<BiomeDocument<'_>>(&text) else { return reading.finish() };
+    let text = reading.extract_document(bytes);
+    let Some(document) = reading.parse_object::<BiomeDocument<'_>>(&text) else { return reading.finish() };
     reading.for_each_entry(document.diagnostics, "diagnostic", |reading, entry: BiomeDiagnostic| {
         let message = match (entry.message, entry.description) {
             (BiomeText::Text(message), _) | (BiomeText::Markup | BiomeText::Other(_), Some(message)) => {
@@ -275,9 +280,9 @@ pub(crate) fn read_biome(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticR
         });
         let Some(path) = path else { return reading.add_tool_failure(&message) };
         let range = entry.location.as_ref().map_or(DiagnosticRange::File, biome_range);
-        let Some(mut diagnostic) = reading.diagnostic(&path, range, &message) else { return };
+        let Some(mut diagnostic) = reading.build_diagnostic(&path, range, &message) else { return };
         diagnostic.level = level_or_warning(Some(&entry.severity));
-        diagnostic.rule_page = entry.category.as_deref().and_then(biome_page);
+        diagnostic.rule_page = entry.category.as_deref().and_then(biome_page_url);
         diagnostic.rule = entry.category;
         reading.collected.push(diagnostic);
     });
@@ -302,7 +307,7 @@ fn biome_range(location: &BiomeLocation) -> DiagnosticRange {
 }
 
 /// Returns the page of a rule: `lint/style/useConst` is `use-const`.
-fn biome_page(category: &str) -> Option<String> {
+fn biome_page_url(category: &str) -> Option<String> {
     let name = category.strip_prefix("lint/")?.rsplit('/').next()?;
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return None;
@@ -349,8 +354,8 @@ struct OxlintSpan {
 /// Reads the output of `oxlint --format json`. The first label is the place; its offset and length are bytes.
 pub(crate) fn read_oxlint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("oxlint", input);
-    let text = reading.document(bytes);
-    let Some(document) = reading.object::<OxlintDocument<'_>>(&text) else { return reading.finish() };
+    let text = reading.extract_document(bytes);
+    let Some(document) = reading.parse_object::<OxlintDocument<'_>>(&text) else { return reading.finish() };
     reading.for_each_entry(document.diagnostics, "diagnostic", |reading, entry: OxlintDiagnostic| {
         let range = entry.labels.iter().next().and_then(|label| {
             let start = label.span.offset.to_offset()?;
@@ -362,7 +367,7 @@ pub(crate) fn read_oxlint(bytes: &[u8], input: &OutputContext<'_>) -> Diagnostic
         });
         let Some(path) = entry.filename else { return reading.add_tool_failure(&entry.message) };
         let Some(mut diagnostic) =
-            reading.diagnostic(&path, range.unwrap_or(DiagnosticRange::File), &entry.message)
+            reading.build_diagnostic(&path, range.unwrap_or(DiagnosticRange::File), &entry.message)
         else {
             return;
         };
@@ -381,11 +386,11 @@ mod tests {
 
     #[test]
     fn rules_have_pages() {
-        let eslint = |rule: &str| eslint_page(rule).unwrap_or_default();
+        let eslint = |rule: &str| eslint_page_url(rule).unwrap_or_default();
         assert_eq!(eslint("no-var"), "https://eslint.org/docs/latest/rules/no-var");
         assert_eq!(eslint("@typescript-eslint/no-any"), "https://typescript-eslint.io/rules/no-any/");
         assert_eq!(eslint("react/jsx-key"), "");
-        let biome = |rule: &str| biome_page(rule).unwrap_or_default();
+        let biome = |rule: &str| biome_page_url(rule).unwrap_or_default();
         assert_eq!(biome("lint/suspicious/noDebugger"), "https://biomejs.dev/linter/rules/no-debugger");
         assert_eq!(biome("format"), "");
     }

@@ -83,8 +83,8 @@ enum OneOrMore {
 /// exclusive. A rule's `fix` is the text that `--autofix` would write in place of the whole match.
 pub(crate) fn read_semgrep(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("semgrep", input);
-    let text = reading.document(bytes);
-    let Some(document) = reading.object::<SemgrepDocument<'_>>(&text) else { return reading.finish() };
+    let text = reading.extract_document(bytes);
+    let Some(document) = reading.parse_object::<SemgrepDocument<'_>>(&text) else { return reading.finish() };
     for error in document.errors.iter() {
         let path = error.path.as_ref().map(|path| format!("{path}: ")).unwrap_or_default();
         reading.add_tool_failure(&format!("{path}{}", error.message.as_deref().unwrap_or("an error")));
@@ -93,10 +93,10 @@ pub(crate) fn read_semgrep(bytes: &[u8], input: &OutputContext<'_>) -> Diagnosti
         let (start, end) = (entry.start.line_column(), entry.end.line_column());
         let range = DiagnosticRange::from_positions(start, end, ColumnUnit::Byte);
         let SemgrepExtra { message, severity, fix, fingerprint, is_ignored, metadata } = entry.extra;
-        let Some(mut diagnostic) = reading.diagnostic(&entry.path, range, &message) else { return };
+        let Some(mut diagnostic) = reading.build_diagnostic(&entry.path, range, &message) else { return };
         diagnostic.level = level_or_warning(Some(&severity));
         let exact = DiagnosticRange::from_exact(start, end, ColumnUnit::Byte);
-        let edit = fix.and_then(|text| reading.edit(&entry.path, exact, &text));
+        let edit = fix.and_then(|text| reading.build_edit(&entry.path, exact, &text));
         diagnostic.fixes =
             edit.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
         // Without a login, a notice replaces the fingerprint.
@@ -150,41 +150,41 @@ impl StartEnd {
 /// Reads the output of `ast-grep scan --json=stream`, an object on each line; `--json=compact` is an array of
 /// the same objects. Places are offsets in bytes. A replacement is the text that the rule would write with
 /// `--update-all`.
-pub(crate) fn ast_grep(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_ast_grep(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("ast-grep", input);
-    let text = decode::lines(bytes, &mut reading.collected);
+    let text = decode::decode_lines(bytes, &mut reading.collected);
     if text.trim_start().starts_with('[') {
-        reading.each_of(&text, "match", ast_grep_match);
+        reading.for_each_array_entry(&text, "match", read_ast_grep_match);
         return reading.finish();
     }
     let mut objects = 0;
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         if !line.starts_with('{') {
-            reading.collected.other_line(line);
+            reading.collected.record_other_line(line);
             continue;
         }
         objects += 1;
         match serde_json::from_str(line) {
-            Ok(entry) => ast_grep_match(&mut reading, entry),
+            Ok(entry) => read_ast_grep_match(&mut reading, entry),
             Err(error) => reading.add_malformed_entry(&format!("a match: {error}")),
         }
     }
     reading.finish_lines(objects)
 }
 
-fn ast_grep_match(reading: &mut OutputReader<'_>, entry: AstGrepMatch) {
+fn read_ast_grep_match(reading: &mut OutputReader<'_>, entry: AstGrepMatch) {
     let range = entry.range.byte_offset.range();
     let message = entry.message.as_deref().filter(|message| !message.is_empty());
     // A rule may have no message.
     let message = message.or(entry.rule_id.as_deref()).unwrap_or("a match");
     let Some(mut diagnostic) =
-        reading.diagnostic(&entry.file, range.unwrap_or(DiagnosticRange::File), message)
+        reading.build_diagnostic(&entry.file, range.unwrap_or(DiagnosticRange::File), message)
     else {
         return;
     };
     diagnostic.level = level_or_warning(entry.severity.as_deref());
     let offsets = entry.replacement_offsets.as_ref().and_then(StartEnd::range);
-    let edit = entry.replacement.and_then(|text| reading.edit(&entry.file, offsets, &text));
+    let edit = entry.replacement.and_then(|text| reading.build_edit(&entry.file, offsets, &text));
     diagnostic.fixes = edit.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
     diagnostic.rule = entry.rule_id;
     diagnostic.help = entry.note;

@@ -36,12 +36,12 @@ struct GitleaksFinding {
 /// refers to a commit too.
 pub(crate) fn read_gitleaks(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("gitleaks", input);
-    let text = reading.document(bytes);
-    reading.each_of(&text, "finding", |reading, entry: GitleaksFinding| {
+    let text = reading.extract_document(bytes);
+    reading.for_each_array_entry(&text, "finding", |reading, entry: GitleaksFinding| {
         if !entry.commit.is_empty() {
             let commit: String = entry.commit.chars().take(12).collect();
             let text = format!("{}: {} in commit {commit}, not in the tree", entry.file, entry.rule_id);
-            return reading.collected.leave_out(ProblemKind::Place, &text);
+            return reading.collected.add_skipped_entry(ProblemKind::Place, &text);
         }
         let tells = |text: &str| {
             [&entry.secret, &entry.matched].iter().any(|s| !s.is_empty() && text.contains(s.as_str()))
@@ -50,7 +50,7 @@ pub(crate) fn read_gitleaks(bytes: &[u8], input: &OutputContext<'_>) -> Diagnost
         let message = description.unwrap_or_else(|| "A secret is in the file.".to_owned());
         let line = entry.start_line.to_count();
         let Some(mut diagnostic) =
-            reading.diagnostic(&entry.file, DiagnosticRange::from_lines(line, line), &message)
+            reading.build_diagnostic(&entry.file, DiagnosticRange::from_lines(line, line), &message)
         else {
             return;
         };
@@ -81,13 +81,15 @@ struct DetectSecretsEntry {
 
 /// Reads the output of `detect-secrets scan`, which is a baseline, and of `detect-secrets-hook --json`, which
 /// is empty without findings. Digests of secrets are not read, because those of short secrets can be guessed.
-pub(crate) fn detect_secrets(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_detect_secrets(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("detect-secrets", input);
-    let text = reading.document(bytes);
+    let text = reading.extract_document(bytes);
     if text.trim().is_empty() {
         return reading.finish();
     }
-    let Some(document) = reading.object::<DetectSecretsDocument>(&text) else { return reading.finish() };
+    let Some(document) = reading.parse_object::<DetectSecretsDocument>(&text) else {
+        return reading.finish();
+    };
     for (path, found) in document.results.0 {
         for entry in found.0 {
             let Some(entry) = entry else {
@@ -97,7 +99,7 @@ pub(crate) fn detect_secrets(bytes: &[u8], input: &OutputContext<'_>) -> Diagnos
             let line = entry.line_number.map_or(0, WholeNumber::to_count);
             let message = format!("Possible secret: {}", entry.kind);
             let Some(mut diagnostic) =
-                reading.diagnostic(&path, DiagnosticRange::from_lines(line, line), &message)
+                reading.build_diagnostic(&path, DiagnosticRange::from_lines(line, line), &message)
             else {
                 continue;
             };

@@ -51,17 +51,19 @@ struct ShellcheckReplacement {
 /// are read.
 pub(crate) fn read_shellcheck(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("shellcheck", input);
-    let text = reading.document(bytes);
+    let text = reading.extract_document(bytes);
     if text.trim_start().starts_with('[') {
-        reading.each_of(&text, "comment", |reading, entry: ShellcheckComment| {
+        reading.for_each_array_entry(&text, "comment", |reading, entry: ShellcheckComment| {
             let lines = DiagnosticRange::from_lines(entry.line.to_count(), entry.end_line.to_count());
-            if let Some(diagnostic) = shellcheck_comment(reading, &entry, lines) {
+            if let Some(diagnostic) = map_shellcheck_comment(reading, &entry, lines) {
                 reading.collected.push(diagnostic);
             }
         });
         return reading.finish();
     }
-    let Some(document) = reading.object::<ShellcheckDocument<'_>>(&text) else { return reading.finish() };
+    let Some(document) = reading.parse_object::<ShellcheckDocument<'_>>(&text) else {
+        return reading.finish();
+    };
     reading.for_each_entry(document.comments, "comment", |reading, entry: ShellcheckComment| {
         let start = (entry.line.to_count(), entry.column.to_count());
         let range = DiagnosticRange::from_positions(
@@ -69,7 +71,7 @@ pub(crate) fn read_shellcheck(bytes: &[u8], input: &OutputContext<'_>) -> Diagno
             (entry.end_line.to_count(), entry.end_column.to_count()),
             ColumnUnit::CodePoint,
         );
-        let Some(mut diagnostic) = shellcheck_comment(reading, &entry, range) else { return };
+        let Some(mut diagnostic) = map_shellcheck_comment(reading, &entry, range) else { return };
         let fix = entry.fix.and_then(|fix| shellcheck_fix(reading, &entry.file, &fix.replacements));
         diagnostic.fixes = fix.into_iter().collect();
         reading.collected.push(diagnostic);
@@ -77,12 +79,12 @@ pub(crate) fn read_shellcheck(bytes: &[u8], input: &OutputContext<'_>) -> Diagno
     reading.finish()
 }
 
-fn shellcheck_comment(
+fn map_shellcheck_comment(
     reading: &mut OutputReader<'_>,
     entry: &ShellcheckComment,
     range: DiagnosticRange,
 ) -> Option<Diagnostic> {
-    let mut diagnostic = reading.diagnostic(&entry.file, range, &entry.message)?;
+    let mut diagnostic = reading.build_diagnostic(&entry.file, range, &entry.message)?;
     diagnostic.level = level_or_warning(Some(&entry.level));
     let rule = format!("SC{:04}", entry.code.0);
     diagnostic.rule_page = Some(format!("https://www.shellcheck.net/wiki/{rule}"));
@@ -102,7 +104,7 @@ fn shellcheck_fix(
             (part.end_line.to_count(), part.end_column.to_count()),
             ColumnUnit::CodePoint,
         );
-        reading.edit(path, range, &part.replacement)
+        reading.build_edit(path, range, &part.replacement)
     });
     Some(ToolFix { message: None, edits: edits.collect::<Option<Vec<_>>>()? })
 }
@@ -121,15 +123,17 @@ struct HadolintDiagnostic {
 /// therefore a place is a line.
 pub(crate) fn read_hadolint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("hadolint", input);
-    let text = reading.document(bytes);
-    reading.each_of(&text, "entry", |reading, entry: HadolintDiagnostic| {
+    let text = reading.extract_document(bytes);
+    reading.for_each_array_entry(&text, "entry", |reading, entry: HadolintDiagnostic| {
         let (line, column) = (entry.line.to_count(), entry.column.to_count());
         let range = if column <= 1 {
             DiagnosticRange::from_lines(line, line)
         } else {
             DiagnosticRange::from_position(line, column, ColumnUnit::CodePoint)
         };
-        let Some(mut diagnostic) = reading.diagnostic(&entry.file, range, &entry.message) else { return };
+        let Some(mut diagnostic) = reading.build_diagnostic(&entry.file, range, &entry.message) else {
+            return;
+        };
         diagnostic.level = level_or_warning(Some(&entry.level));
         let site = if entry.code.starts_with("SC") {
             "https://www.shellcheck.net/wiki"

@@ -52,8 +52,8 @@ struct SqlfluffEdit {
 /// therefore no fix is read for one.
 pub(crate) fn read_sqlfluff(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("sqlfluff", input);
-    let text = reading.document(bytes);
-    reading.each_of(&text, "file", |reading, file: SqlfluffFile| {
+    let text = reading.extract_document(bytes);
+    reading.for_each_array_entry(&text, "file", |reading, file: SqlfluffFile| {
         let is_parsed = !file.violations.iter().any(SqlfluffViolation::is_failure);
         for violation in &file.violations.0 {
             match violation {
@@ -81,7 +81,7 @@ fn read_violation(
     let end = violation.end_line_no.zip(violation.end_line_pos);
     let end = end.map(|(line, column)| (line.to_count(), column.to_count()));
     let range = DiagnosticRange::from_positions(start, end.unwrap_or(start), ColumnUnit::CodePoint);
-    let Some(mut diagnostic) = reading.diagnostic(path, range, &violation.description) else { return };
+    let Some(mut diagnostic) = reading.build_diagnostic(path, range, &violation.description) else { return };
     diagnostic.level = if violation.is_failure() { DiagnosticLevel::Error } else { DiagnosticLevel::Warning };
     if is_parsed {
         diagnostic.fixes = violation_fix(reading, path, &violation.fixes).into_iter().collect();
@@ -105,7 +105,7 @@ fn violation_fix(reading: &OutputReader<'_>, path: &str, edits: &[SqlfluffEdit])
             (edit.end_line_no.to_count(), edit.end_line_pos.to_count()),
             ColumnUnit::CodePoint,
         );
-        reading.edit(path, range, &edit.edit)
+        reading.build_edit(path, range, &edit.edit)
     });
     let edits = edits.collect::<Option<Vec<_>>>()?;
     (!edits.is_empty()).then_some(ToolFix { message: None, edits })

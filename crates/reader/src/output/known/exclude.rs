@@ -8,7 +8,7 @@ use serde::Deserialize;
 use truing_core::glob::check_bounds;
 use truing_core::nesting::is_too_deep;
 
-use crate::output::known::sign::{self, MAX_BYTES, in_toml, without_comments};
+use crate::output::known::sign::{self, MAX_BYTES, find_toml_value, strip_json_comments};
 
 /// Most patterns of one tool.
 const MAX_PATTERNS: usize = 500;
@@ -51,7 +51,7 @@ pub enum ExcludeForm {
 
 /// Returns the files that these places exclude. A tool reads one configuration file: the first one with the
 /// section or the table.
-pub fn left_out<'a>(
+pub fn select_excluded<'a>(
     places: &[ExcludeRule],
     read: &dyn Fn(&str) -> Option<Vec<u8>>,
     files: &[&'a str],
@@ -63,7 +63,7 @@ pub fn left_out<'a>(
             break;
         }
         let Some(bytes) = read(&place.file).filter(|bytes| bytes.len() <= MAX_BYTES) else { continue };
-        let Some(values) = place.values(&String::from_utf8_lossy(&bytes)) else { continue };
+        let Some(values) = place.read_values(&String::from_utf8_lossy(&bytes)) else { continue };
         counts = Some(&place.file);
         patterns.extend(compile_patterns(place.form, &values));
     }
@@ -72,15 +72,15 @@ pub fn left_out<'a>(
 
 impl ExcludeRule {
     /// Returns the values at the place, or `None` if the file does not configure the tool.
-    fn values(&self, text: &str) -> Option<Vec<String>> {
+    fn read_values(&self, text: &str) -> Option<Vec<String>> {
         match (&self.key, &self.section, &self.option) {
             (Some(key), ..) => {
                 let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
-                let table = table_of(&self.file, text, table)?;
+                let table = read_table(&self.file, text, table)?;
                 Some(table.get(name).map(string_values).unwrap_or_default())
             }
             (None, Some(section), Some(option)) => {
-                let value = option_of(text, section, option)?;
+                let value = read_option(text, section, option)?;
                 Some(vec![value])
             }
             (None, _, _) => Some(vec![text.to_owned()]),
@@ -89,17 +89,17 @@ impl ExcludeRule {
 }
 
 /// Returns the table of this name in a TOML, JSON or YAML file, or the whole file for an empty name.
-fn table_of(file: &str, text: &str, name: &str) -> Option<serde_json::Value> {
+fn read_table(file: &str, text: &str, name: &str) -> Option<serde_json::Value> {
     let parts = || name.split('.').filter(|part| !part.is_empty());
     let table = match file.rsplit('.').next() {
-        Some("toml") => serde_json::to_value(in_toml(text, name)?).ok()?,
+        Some("toml") => serde_json::to_value(find_toml_value(text, name)?).ok()?,
         Some("yaml" | "yml") => {
             let value: serde_json::Value =
                 (!is_too_deep(text)).then(|| serde_saphyr::from_str(text).ok())??;
             parts().try_fold(value, |value, part| value.get(part).cloned())?
         }
         Some(_) | None => {
-            let value: serde_json::Value = serde_json::from_str(&without_comments(text)).ok()?;
+            let value: serde_json::Value = serde_json::from_str(&strip_json_comments(text)).ok()?;
             parts().try_fold(value, |value, part| value.get(part).cloned())?
         }
     };
@@ -116,7 +116,7 @@ fn string_values(value: &serde_json::Value) -> Vec<String> {
 
 /// Returns the value of an option of an INI file with its continuation lines. It is empty if the section has
 /// no such option. Returns `None` if there is no such section.
-fn option_of(text: &str, section: &str, option: &str) -> Option<String> {
+fn read_option(text: &str, section: &str, option: &str) -> Option<String> {
     let head = format!("[{section}]");
     let (mut is_there, mut is_within, mut is_value) = (false, false, false);
     let mut value: Vec<&str> = Vec::new();
@@ -221,15 +221,15 @@ mod tests {
     use crate::output::known::find_tool;
 
     /// Returns the files that one configuration file excludes from this tool.
-    fn kept_from<'a>(tool: &str, file: &str, text: &str, files: &[&'a str]) -> Vec<&'a str> {
+    fn excluded_files<'a>(tool: &str, file: &str, text: &str, files: &[&'a str]) -> Vec<&'a str> {
         let read = |path: &str| (path == file).then(|| text.as_bytes().to_vec());
-        super::left_out(&find_tool(tool).unwrap().excludes, &read, files)
+        super::select_excluded(&find_tool(tool).unwrap().excludes, &read, files)
     }
 
     #[test]
     fn expressions_of_mypy_are_looked_for_in_paths_and_in_those_of_folders() {
         let files = ["src/a.py", "src/tests/b.py", "tests/a.py"];
-        let of = |file: &str, text: &str| kept_from("mypy", file, text, &files);
+        let of = |file: &str, text: &str| excluded_files("mypy", file, text, &files);
         assert_eq!(of("pyproject.toml", "[tool.mypy]\nexclude = ['^tests/$']\n"), ["tests/a.py"]);
         assert_eq!(
             of("pyproject.toml", "[tool.mypy]\nexclude = 'tests/'\n"),
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn globs_of_flake8_are_of_names_or_of_paths_from_the_root() {
         let files = ["a/gen/x.py", "src/a.py", "src/a_pb2.py", "src/tests/b.py", "tests/a.py"];
-        let of = |text: &str| kept_from("flake8", ".flake8", text, &files);
+        let of = |text: &str| excluded_files("flake8", ".flake8", text, &files);
         assert_eq!(of("[flake8]\nexclude = tests\n"), ["src/tests/b.py", "tests/a.py"]);
         assert_eq!(of("[flake8]\nexclude = tests/,./src/tests\n"), ["src/tests/b.py", "tests/a.py"]);
         let both =
@@ -258,7 +258,7 @@ mod tests {
         };
         let flake8 = find_tool("flake8").unwrap();
         assert_eq!(
-            super::left_out(&flake8.excludes, &read, &files),
+            super::select_excluded(&flake8.excludes, &read, &files),
             [""; 0],
             "flake8 reads the first file alone"
         );
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn globs_of_codespell_are_of_names_and_of_paths_as_it_writes_them() {
         let files = ["a.md", "docs/a.md", "src/po/x.po", "src/x.js.map"];
-        let of = |file: &str, text: &str| kept_from("codespell", file, text, &files);
+        let of = |file: &str, text: &str| excluded_files("codespell", file, text, &files);
         assert_eq!(of(".codespellrc", "[codespell]\nskip = *.po, ./docs\n"), ["docs/a.md", "src/po/x.po"]);
         assert_eq!(
             of("pyproject.toml", "[tool.codespell]\nskip = 'docs/*,*.map'\n"),
@@ -282,23 +282,29 @@ mod tests {
         let files = ["README.md", "docs/a.md", "docs/keep/b.md", "web/node_modules/x.md"];
         let ignored = "# ours\nnode_modules\n/docs/*\n!docs/keep\n";
         assert_eq!(
-            kept_from("markdownlint-cli2", ".markdownlintignore", ignored, &files),
+            excluded_files("markdownlint-cli2", ".markdownlintignore", ignored, &files),
             ["docs/a.md", "web/node_modules/x.md"]
         );
         let globs = "{\n  // ours\n  \"globs\": [\"**/*.md\", \"!docs\", \"!**/node_modules/**\"],\n}\n";
         assert_eq!(
-            kept_from("markdownlint-cli2", ".markdownlint-cli2.jsonc", globs, &files),
+            excluded_files("markdownlint-cli2", ".markdownlint-cli2.jsonc", globs, &files),
             ["docs/a.md", "docs/keep/b.md", "web/node_modules/x.md"]
         );
         let yaml = "globs: ['*.md', '!README.md']\n";
-        assert_eq!(kept_from("markdownlint-cli2", ".markdownlint-cli2.yaml", yaml, &files), ["README.md"]);
+        assert_eq!(
+            excluded_files("markdownlint-cli2", ".markdownlint-cli2.yaml", yaml, &files),
+            ["README.md"]
+        );
     }
 
     #[test]
     fn names_that_pylint_ignores_are_left_out() {
         let files = ["src/a.py", "src/gen/b.py"];
         let text = "[tool.pylint.main]\nignore = ['gen', 'CVS']\n";
-        assert_eq!(kept_from("pylint", "pyproject.toml", text, &files), ["src/gen/b.py"]);
-        assert_eq!(kept_from("pylint", ".pylintrc", "[MASTER]\nignore=CVS,gen\n", &files), ["src/gen/b.py"]);
+        assert_eq!(excluded_files("pylint", "pyproject.toml", text, &files), ["src/gen/b.py"]);
+        assert_eq!(
+            excluded_files("pylint", ".pylintrc", "[MASTER]\nignore=CVS,gen\n", &files),
+            ["src/gen/b.py"]
+        );
     }
 }

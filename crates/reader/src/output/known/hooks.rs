@@ -83,7 +83,7 @@ impl PreCommitHooks {
     /// Returns the way in which the hooks of these ids run a tool over these files. It has the arguments that
     /// all of those hooks have, and the files that at least one of them is given. Without such a hook there
     /// are no arguments and no excluded files.
-    pub fn usage(&self, ids: &[&str], keeps: &[String], files: &[&str]) -> HookUsage {
+    pub fn hook_usage(&self, ids: &[&str], keeps: &[String], files: &[&str]) -> HookUsage {
         let all = self.repos.iter().flat_map(|repository| &repository.hooks);
         let hooks: Vec<&PreCommitHook> = all.filter(|hook| ids.contains(&hook.id.as_str())).collect();
         let mut options = hooks.iter().map(|hook| allowed_options(keeps, &hook.args));
@@ -153,7 +153,7 @@ fn allowed_options(keeps: &[String], args: &[String]) -> Vec<Vec<String>> {
                 None => continue,
             },
         };
-        if option.iter().all(|word| is_plain(word)) && count + option.len() <= MAX_ARGUMENTS {
+        if option.iter().all(|word| is_safe_argument(word)) && count + option.len() <= MAX_ARGUMENTS {
             count += option.len();
             found.push(option);
         }
@@ -192,12 +192,17 @@ fn option_form(keeps: &[String], word: &str) -> OptionWordKind {
 }
 
 /// Returns true if the word can be a program's argument and can be shown in a message.
-fn is_plain(word: &str) -> bool {
+fn is_safe_argument(word: &str) -> bool {
     word.len() <= MAX_ARGUMENT_BYTES && !word.chars().any(char::is_control)
 }
 
 /// Returns true if hooks can have produced these arguments and excluded these files.
-pub fn is_possible(args: &[String], left_out: &[String], keeps: &[String], files: &BTreeSet<&str>) -> bool {
+pub fn can_come_from_hooks(
+    args: &[String],
+    left_out: &[String],
+    keeps: &[String],
+    files: &BTreeSet<&str>,
+) -> bool {
     filter_args(keeps, args) == args && left_out.iter().all(|path| files.contains(path.as_str()))
 }
 
@@ -209,9 +214,9 @@ mod tests {
         text.split_whitespace().map(str::to_owned).collect()
     }
 
-    fn usage(text: &str, files: &[&str]) -> HookUsage {
+    fn parse_usage(text: &str, files: &[&str]) -> HookUsage {
         let keeps = words("--ignore-words-list= -L= --check-hidden");
-        PreCommitHooks::parse(text.as_bytes()).unwrap().usage(&["codespell"], &keeps, files)
+        PreCommitHooks::parse(text.as_bytes()).unwrap().hook_usage(&["codespell"], &keeps, files)
     }
 
     #[test]
@@ -255,7 +260,7 @@ repos:
     hooks: [{ id: check-hooks-apply }]
 ";
         let files = ["a.md", "a.txt", "docs/old.md", "tests/a.py", "vendor/a.py", "src/vendor/a.py"];
-        let usage = usage(text, &files);
+        let usage = parse_usage(text, &files);
         assert_eq!(usage.args, ["--ignore-words-list=inout,te"]);
         assert_eq!(usage.left_out, ["a.txt", "docs/old.md", "tests/a.py", "vendor/a.py"]);
     }
@@ -263,7 +268,7 @@ repos:
     #[test]
     fn a_pattern_that_looks_around_leaves_nothing_out_and_the_others_do() {
         let hook = |more: &str| format!("repos:\n- repo: x\n  hooks:\n  - id: codespell\n{more}");
-        let of = |more: &str| usage(&hook(more), &["a.md", "b.md"]).left_out;
+        let of = |more: &str| parse_usage(&hook(more), &["a.md", "b.md"]).left_out;
         assert_eq!(of("    files: ^(?!a)\n"), Vec::<String>::new());
         assert_eq!(of("    files: ^(?!a)\n    exclude: ^b\n"), ["b.md"]);
         assert_eq!(of("    exclude: .\n    pass_filenames: false\n"), Vec::<String>::new());
@@ -279,15 +284,15 @@ repos:
       - { id: codespell, files: '^b', args: [--check-hidden] }
       - { id: typos, files: '^c' }
 ";
-        let usage = usage(text, &["a.md", "b.md", "c.md"]);
+        let usage = parse_usage(text, &["a.md", "b.md", "c.md"]);
         assert_eq!(usage.args, ["--check-hidden"]);
         assert_eq!(usage.left_out, ["c.md"]);
     }
 
     #[test]
     fn without_a_hook_nothing_is_said() {
-        assert_eq!(usage("exclude: .\nrepos: []\n", &["a.md"]), HookUsage::default());
-        assert_eq!(usage("{}", &["a.md"]), HookUsage::default());
+        assert_eq!(parse_usage("exclude: .\nrepos: []\n", &["a.md"]), HookUsage::default());
+        assert_eq!(parse_usage("{}", &["a.md"]), HookUsage::default());
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl ToolSign {
             Self::Within { file, what } => {
                 let shows = |path: &&str| {
                     let text = read(path).filter(|bytes| bytes.len() <= MAX_BYTES);
-                    text.is_some_and(|bytes| what.is_in(path, &String::from_utf8_lossy(&bytes)))
+                    text.is_some_and(|bytes| what.is_present_in(path, &String::from_utf8_lossy(&bytes)))
                 };
                 matching_paths(file, tracked).take(MAX_FILES).find(shows).map(str::to_owned)
             }
@@ -147,17 +147,17 @@ impl ToolSign {
 
 impl SignTarget {
     /// Returns true if the text of the file at this path contains the entry.
-    fn is_in(&self, path: &str, text: &str) -> bool {
+    fn is_present_in(&self, path: &str, text: &str) -> bool {
         match self {
-            Self::Table(name) => in_toml(text, name).is_some_and(|value| value.is_table()),
+            Self::Table(name) => find_toml_value(text, name).is_some_and(|value| value.is_table()),
             Self::Section(name) => {
                 let section = format!("[{name}]");
                 text.lines().any(|line| line.trim_end() == section)
             }
             Self::Option(section, option) => has_option(text, section, option),
-            Self::Key(name) if path.ends_with(".toml") => in_toml(text, name).is_some(),
-            Self::Key(name) => has_key(text, name),
-            Self::Word(word) => has_word(text, word),
+            Self::Key(name) if path.ends_with(".toml") => find_toml_value(text, name).is_some(),
+            Self::Key(name) => has_json_key(text, name),
+            Self::Word(word) => contains_whole_words(text, word),
             Self::Hook(id) => has_hook(text, id),
         }
     }
@@ -182,7 +182,7 @@ pub fn compile_glob(glob: &str) -> Option<GlobMatcher> {
 }
 
 /// Returns the value of this name, with dots between its parts.
-pub(super) fn in_toml(text: &str, name: &str) -> Option<toml::Value> {
+pub(super) fn find_toml_value(text: &str, name: &str) -> Option<toml::Value> {
     if is_too_deep(text) {
         return None;
     }
@@ -207,20 +207,22 @@ fn has_option(text: &str, section: &str, option: &str) -> bool {
     false
 }
 
-fn has_key(text: &str, name: &str) -> bool {
-    let Ok(value) = serde_json::from_str::<serde_json::Value>(&without_comments(text)) else { return false };
+fn has_json_key(text: &str, name: &str) -> bool {
+    let Ok(value) = serde_json::from_str::<serde_json::Value>(&strip_json_comments(text)) else {
+        return false;
+    };
     name.split('.').try_fold(&value, |value, name| value.get(name)).is_some()
 }
 
 /// Returns JSON without the comments and the trailing commas that configuration files may have.
-pub(super) fn without_comments(text: &str) -> String {
+pub(super) fn strip_json_comments(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     // Position of a comma that only blanks have followed.
     let mut comma = None;
     let mut rest = text;
     while let Some(letter) = rest.chars().next() {
         let length = match letter {
-            '"' => string_length(rest),
+            '"' => json_string_length(rest),
             '/' if rest.starts_with("//") => {
                 rest = rest.find('\n').and_then(|end| rest.get(end..)).unwrap_or_default();
                 continue;
@@ -249,7 +251,7 @@ pub(super) fn without_comments(text: &str) -> String {
 }
 
 /// Returns the length in bytes of the JSON string at the beginning of a text, with its quotes.
-fn string_length(text: &str) -> usize {
+fn json_string_length(text: &str) -> usize {
     let mut is_escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {
         match byte {
@@ -263,7 +265,7 @@ fn string_length(text: &str) -> usize {
 }
 
 /// Returns true if the text contains the words, and not as a part of longer ones.
-fn has_word(text: &str, word: &str) -> bool {
+fn contains_whole_words(text: &str, word: &str) -> bool {
     let is_letter = |letter: char| letter.is_alphanumeric() || letter == '-';
     text.match_indices(word).any(|(at, _)| {
         let before = text.get(..at).and_then(|before| before.chars().next_back());
@@ -280,12 +282,12 @@ fn has_hook(text: &str, id: &str) -> bool {
     }
     match PreCommitHooks::parse(text.as_bytes()) {
         Ok(hooks) => hooks.has_hook(id),
-        Err(_) => text.lines().any(|line| is_hook(line, id)),
+        Err(_) => text.lines().any(|line| is_hook_line(line, id)),
     }
 }
 
 /// Returns true for a YAML line `- id: ruff`, with or without quotes, and with an optional comment.
-fn is_hook(line: &str, id: &str) -> bool {
+fn is_hook_line(line: &str, id: &str) -> bool {
     let line = line.trim_start();
     let line = line.strip_prefix('-').map_or(line, str::trim_start);
     let value = line.strip_prefix("id:").map(|value| value.split(" #").next().unwrap_or(value).trim());
@@ -299,24 +301,30 @@ mod tests {
     #[test]
     fn things_are_found_in_files() {
         let toml = "[tool.ruff.lint]\nselect = []\n[tool.black]\n";
-        assert!(SignTarget::Table("tool.ruff".into()).is_in("a.toml", toml));
-        assert!(!SignTarget::Table("tool.mypy".into()).is_in("a.toml", toml));
-        assert!(!SignTarget::Table("tool.ruff".into()).is_in("a", "[tool.ruff"));
-        assert!(!SignTarget::Table("tool.black.line-length".into()).is_in("a", "tool.black.line-length = 3"));
-        assert!(SignTarget::Section("flake8".into()).is_in("a", "[metadata]\r\n[flake8]\r\n"));
-        assert!(!SignTarget::Section("flake8".into()).is_in("a", "# [flake8]\n[flake8:local-plugins]\n"));
+        assert!(SignTarget::Table("tool.ruff".into()).is_present_in("a.toml", toml));
+        assert!(!SignTarget::Table("tool.mypy".into()).is_present_in("a.toml", toml));
+        assert!(!SignTarget::Table("tool.ruff".into()).is_present_in("a", "[tool.ruff"));
+        assert!(
+            !SignTarget::Table("tool.black.line-length".into())
+                .is_present_in("a", "tool.black.line-length = 3")
+        );
+        assert!(SignTarget::Section("flake8".into()).is_present_in("a", "[metadata]\r\n[flake8]\r\n"));
+        assert!(
+            !SignTarget::Section("flake8".into()).is_present_in("a", "# [flake8]\n[flake8:local-plugins]\n")
+        );
         assert!(
             SignTarget::Key("devDependencies.@biomejs/biome".into())
-                .is_in("a.json", r#"{"devDependencies":{"@biomejs/biome":"2"}}"#)
+                .is_present_in("a.json", r#"{"devDependencies":{"@biomejs/biome":"2"}}"#)
         );
-        assert!(!SignTarget::Key("eslintConfig".into()).is_in("a", "{"));
-        assert!(SignTarget::Word("cargo clippy".into()).is_in("a", "run: cargo clippy --all"));
-        assert!(!SignTarget::Word("shellcheck".into()).is_in("a", "uses: my-shellcheck-action"));
+        assert!(!SignTarget::Key("eslintConfig".into()).is_present_in("a", "{"));
+        assert!(SignTarget::Word("cargo clippy".into()).is_present_in("a", "run: cargo clippy --all"));
+        assert!(!SignTarget::Word("shellcheck".into()).is_present_in("a", "uses: my-shellcheck-action"));
     }
 
     #[test]
     fn a_hook_is_found_however_its_yaml_is_written() {
-        let is_shown = |text: &str| SignTarget::Hook("ruff".into()).is_in(".pre-commit-config.yaml", text);
+        let is_shown =
+            |text: &str| SignTarget::Hook("ruff".into()).is_present_in(".pre-commit-config.yaml", text);
         for hooks in [
             "\n      - id: ruff\n",
             "\n      - id: 'ruff' # fast\n",
@@ -348,18 +356,18 @@ mod tests {
     #[test]
     fn keys_and_options_are_found_in_files() {
         let toml = "[tool.mypy]\nfiles = ['src']\n[tool.mypy.overrides]\n";
-        let key = |name: &str| SignTarget::Key(name.into()).is_in("pyproject.toml", toml);
+        let key = |name: &str| SignTarget::Key(name.into()).is_present_in("pyproject.toml", toml);
         assert!(key("tool.mypy.files") && key("tool.mypy"));
         assert!(!key("tool.mypy.packages") && !key("files"));
         let ini = "[mypy]\nstrict = true\nexclude =\n  files = x\nFiles: src\n[other]\nmodules=a\npackages\n";
         let option = |name: &str, section: &str| {
-            SignTarget::Option(section.into(), name.into()).is_in("mypy.ini", ini)
+            SignTarget::Option(section.into(), name.into()).is_present_in("mypy.ini", ini)
         };
         assert!(option("strict", "mypy") && option("files", "mypy") && option("modules", "other"));
         assert!(!option("modules", "mypy") && !option("packages", "other") && !option("files", "other"));
         assert!(
             !SignTarget::Option("mypy".into(), "files".into())
-                .is_in("a", "[mypy]\n# files = x\n  files = y\n")
+                .is_present_in("a", "[mypy]\n# files = x\n  files = y\n")
         );
     }
 
@@ -367,10 +375,10 @@ mod tests {
     fn json_may_have_comments() {
         let json =
             "// a\n{\"a\": [1, 2,], /* \" */ \"b\": \"// \\\" /*\", // c\n \"include\": {\"é\": 1, }\n,}";
-        let key = |name: &str| SignTarget::Key(name.into()).is_in("a.json", json);
-        assert!(key("include.é") && key("a") && key("b"), "{}", without_comments(json));
+        let key = |name: &str| SignTarget::Key(name.into()).is_present_in("a.json", json);
+        assert!(key("include.é") && key("a") && key("b"), "{}", strip_json_comments(json));
         for text in ["/*", "/*/", "//", "\"", "\"\\", ",", ",}", "{\"a\"", "/", "\"é"] {
-            without_comments(text);
+            strip_json_comments(text);
         }
     }
 

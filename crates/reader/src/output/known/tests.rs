@@ -260,12 +260,12 @@ fn rules_have_a_severity_a_category_and_a_page() {
     assert_eq!(ruff.category(None), DefectCategory::J);
     let phpstan = find_tool("phpstan").unwrap();
     assert_eq!(
-        phpstan.page("argument.type").as_deref(),
+        phpstan.rule_page_url("argument.type").as_deref(),
         Some("https://phpstan.org/error-identifiers/argument.type")
     );
-    assert_eq!(phpstan.page("no such rule"), None);
-    let clippy = find_tool("clippy").unwrap().page("clippy::len_zero");
+    assert_eq!(phpstan.rule_page_url("no such rule"), None);
+    let clippy = find_tool("clippy").unwrap().rule_page_url("clippy::len_zero");
     assert_eq!(clippy.as_deref(), Some("https://rust-lang.github.io/rust-clippy/stable/index.html#len_zero"));
-    assert_eq!(find_tool("clippy").unwrap().page("unused_variables"), None);
+    assert_eq!(find_tool("clippy").unwrap().rule_page_url("unused_variables"), None);
     assert!(!find_tool("eslint").unwrap().page.values().any(|page| page.contains(RULE)));
 }

@@ -7,7 +7,7 @@ use truing_core::finding::{DefectCategory, Severity};
 
 use crate::output::diagnostic::DiagnosticLevel;
 use crate::output::known::exclude::ExcludeRule;
-use crate::output::known::sign::{MAX_BYTES, ToolSign, in_toml};
+use crate::output::known::sign::{MAX_BYTES, ToolSign, find_toml_value};
 
 /// Placeholder for the changed files in a command.
 pub const FILES: &str = "{files}";
@@ -232,19 +232,19 @@ impl KnownTool {
     pub fn table_options(&self, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
         let table = self.table.as_ref().and_then(|table| {
             let bytes = read(&table.file).filter(|bytes| bytes.len() <= MAX_BYTES)?;
-            in_toml(&String::from_utf8_lossy(&bytes), &table.name)
+            find_toml_value(&String::from_utf8_lossy(&bytes), &table.name)
         });
         let Some(toml::Value::Table(table)) = table else { return Vec::new() };
         let option = |(name, value): (String, toml::Value)| {
             let option = format!("--{}=", name.replace('_', "-"));
-            self.keeps.contains(&option).then(|| value_of(&value))?.map(|value| option + &value)
+            self.keeps.contains(&option).then(|| to_option_value(&value))?.map(|value| option + &value)
         };
         table.into_iter().filter_map(option).collect()
     }
 
     /// Returns true if the configuration that the tool was recognised by selects the files itself. Its other
     /// configuration is then ignored.
-    pub fn chooses_files(&self, sign: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> bool {
+    pub fn config_selects_files(&self, sign: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> bool {
         self.selects.iter().any(|chooses| chooses.find_path(&[sign], read).is_some())
     }
 
@@ -279,7 +279,7 @@ impl KnownTool {
     }
 
     /// Returns the page of a rule, if the table has one and the rule's name is valid in an address.
-    pub fn page(&self, rule: &str) -> Option<String> {
+    pub fn rule_page_url(&self, rule: &str) -> Option<String> {
         let page = longest_prefix_value(&self.page, Some(rule))?;
         let last = rule.rsplit(['/', ':']).next().unwrap_or(rule);
         let is_plain = |text: &str| {
@@ -293,7 +293,7 @@ impl KnownTool {
 
 /// Returns true if a run without findings prints nothing in this format. A text may have any form; other JSON
 /// is at least an empty list.
-pub fn is_silent(format: &str) -> bool {
+pub fn is_empty_without_findings(format: &str) -> bool {
     !format.ends_with("json") || SILENT.contains(&format)
 }
 
@@ -315,11 +315,13 @@ pub fn fill_arguments(template: &[String], more: &[String], files: &[&str], sign
 }
 
 /// Returns a value in the form of an option, in one line, or `None` if an option cannot have it.
-fn value_of(value: &toml::Value) -> Option<String> {
+fn to_option_value(value: &toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text.split_whitespace().collect::<Vec<_>>().join(" ")),
         toml::Value::Integer(number) => Some(number.to_string()),
-        toml::Value::Array(all) => Some(all.iter().map(value_of).collect::<Option<Vec<_>>>()?.join(",")),
+        toml::Value::Array(all) => {
+            Some(all.iter().map(to_option_value).collect::<Option<Vec<_>>>()?.join(","))
+        }
         toml::Value::Boolean(_)
         | toml::Value::Float(_)
         | toml::Value::Datetime(_)

@@ -5,7 +5,7 @@ const MAX_BYTES: usize = 16 << 10;
 
 /// Returns a message with its arguments in place of `{0}`, `{1}` and so on, and with `{{` and `}}` as single
 /// braces. Without arguments the text is unchanged, because many tools write braces that they do not double.
-pub(super) fn with_arguments(text: &str, arguments: &[Option<String>]) -> String {
+pub(super) fn substitute_arguments(text: &str, arguments: &[Option<String>]) -> String {
     let text = text.get(..text.floor_char_boundary(MAX_BYTES)).unwrap_or(text);
     if arguments.is_empty() {
         return text.to_owned();
@@ -24,7 +24,7 @@ pub(super) fn with_arguments(text: &str, arguments: &[Option<String>]) -> String
         } else if let Some(after) = brace.strip_prefix("}}") {
             shown.push('}');
             after
-        } else if let Some((argument, after)) = placeholder(brace, arguments) {
+        } else if let Some((argument, after)) = resolve_placeholder(brace, arguments) {
             shown.push_str(argument);
             after
         } else {
@@ -38,7 +38,7 @@ pub(super) fn with_arguments(text: &str, arguments: &[Option<String>]) -> String
 }
 
 /// Returns the argument for the placeholder at the beginning of a text, and the rest of the text.
-fn placeholder<'a>(text: &'a str, arguments: &'a [Option<String>]) -> Option<(&'a str, &'a str)> {
+fn resolve_placeholder<'a>(text: &'a str, arguments: &'a [Option<String>]) -> Option<(&'a str, &'a str)> {
     let (index, after) = text.strip_prefix('{')?.split_once('}')?;
     let is_number = !index.is_empty() && index.len() < 4 && index.bytes().all(|byte| byte.is_ascii_digit());
     let argument = arguments.get(index.parse::<usize>().ok().filter(|_| is_number)?)?;
@@ -47,7 +47,7 @@ fn placeholder<'a>(text: &'a str, arguments: &'a [Option<String>]) -> Option<(&'
 
 /// Returns a message in which a link to a place of the log is replaced by its text: `[here](3)`,
 /// `[this](sarif:/runs/0/results/1)`. Other links are unchanged.
-pub(super) fn without_links(text: &str) -> String {
+pub(super) fn replace_links(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('[') {
@@ -56,7 +56,7 @@ pub(super) fn without_links(text: &str) -> String {
         if shown.len() > MAX_BYTES {
             return shown;
         }
-        let after = match link_text(link) {
+        let after = match parse_link_text(link) {
             Some((text, after)) => {
                 shown.push_str(&text);
                 after
@@ -76,7 +76,7 @@ pub(super) fn without_links(text: &str) -> String {
 const MAX_LINK_BYTES: usize = 500;
 
 /// Returns the text of a link to a place of the log at the beginning of a text, and the rest of the text.
-fn link_text(link: &str) -> Option<(String, &str)> {
+fn parse_link_text(link: &str) -> Option<(String, &str)> {
     let mut text = String::new();
     let mut letters = link.char_indices().skip(1).take(MAX_LINK_BYTES);
     let closed = loop {

@@ -5,7 +5,7 @@ use truing_diff::RepoPath;
 use super::log::{ArtifactLocation, PhysicalLocation, SarifRegion, SarifRun};
 use crate::output::entries::WholeNumber;
 use crate::output::format::OutputContext;
-use crate::output::path::{AbsolutePath, MAX_PATH_BYTES, PathError, PathResolver, percent_decoded};
+use crate::output::path::{AbsolutePath, MAX_PATH_BYTES, PathError, PathResolver, percent_decode};
 use crate::output::range::{ColumnUnit, DiagnosticRange, LinePosition, LineSpan};
 
 /// Most bases that are followed from one to the last.
@@ -36,16 +36,16 @@ impl<'a> SarifPlaces<'a> {
             Some(_) | None => ColumnUnit::Utf16,
         };
         let mut places = Self { run, paths: PathResolver::new(input), unit };
-        if let Some(root) = places.root() {
-            places.paths.learn_root(root);
+        if let Some(root) = places.tree_root() {
+            places.paths.add_root(root);
         }
         places
     }
 
     /// Returns the root of the tree according to the log: the checkout of its repository, or else the longest
     /// folder that contains all of its bases.
-    fn root(&self) -> Option<AbsolutePath> {
-        let absolute = |location: &ArtifactLocation| match self.address(location)? {
+    fn tree_root(&self) -> Option<AbsolutePath> {
+        let absolute = |location: &ArtifactLocation| match self.resolve_address(location)? {
             UriBase::Absolute(path) => Some(path),
             UriBase::Relative(_) => None,
         };
@@ -61,7 +61,7 @@ impl<'a> SarifPlaces<'a> {
     }
 
     /// Resolves an address through its bases.
-    fn address(&self, location: &ArtifactLocation) -> Option<UriBase> {
+    fn resolve_address(&self, location: &ArtifactLocation) -> Option<UriBase> {
         let mut location = location;
         let mut relative: Vec<u8> = Vec::new();
         for _ in 0..MAX_CHAIN {
@@ -69,10 +69,10 @@ impl<'a> SarifPlaces<'a> {
             if uri.len() > MAX_PATH_BYTES {
                 return None;
             }
-            if let Some(base) = AbsolutePath::of_uri(uri) {
+            if let Some(base) = AbsolutePath::from_uri(uri) {
                 return base.join(&relative).map(UriBase::Absolute);
             }
-            let decoded = percent_decoded(uri.as_bytes());
+            let decoded = percent_decode(uri.as_bytes());
             relative = [decoded.as_slice(), b"/", &relative].concat();
             if relative.len() > MAX_PATH_BYTES {
                 return None;
@@ -89,31 +89,31 @@ impl<'a> SarifPlaces<'a> {
     /// # Errors
     ///
     /// The address is not a file of the tree.
-    pub(super) fn path(&self, location: &ArtifactLocation) -> Result<RepoPath, PathError> {
+    pub(super) fn resolve_path(&self, location: &ArtifactLocation) -> Result<RepoPath, PathError> {
         let location = match &location.uri {
             Some(_) => location,
-            None => self.artifact(location.index)?,
+            None => self.artifact_location(location.index)?,
         };
         let uri = location.uri.as_deref().unwrap_or_default();
         let base = location.uri_base_id.as_deref().and_then(|id| self.run.original_uri_base_ids.get(id));
         if uri.len() > MAX_PATH_BYTES {
             return Err(PathError::TooLong);
         }
-        if let Some(path) = self.paths.find_unusual(&percent_decoded(uri.as_bytes())) {
+        if let Some(path) = self.paths.find_unusual_name(&percent_decode(uri.as_bytes())) {
             return Ok(path);
         }
-        let (Some(base), None) = (base, AbsolutePath::of_uri(uri)) else {
+        let (Some(base), None) = (base, AbsolutePath::from_uri(uri)) else {
             return self.paths.resolve_uri(uri);
         };
-        let relative = percent_decoded(uri.as_bytes());
-        match self.address(base).ok_or_else(|| PathError::Outside(uri.to_owned()))? {
+        let relative = percent_decode(uri.as_bytes());
+        match self.resolve_address(base).ok_or_else(|| PathError::Outside(uri.to_owned()))? {
             UriBase::Absolute(base) => self.paths.resolve_below(&base, &relative, uri),
             UriBase::Relative(base) => self.paths.resolve_relative(&base, &relative, uri),
         }
     }
 
     /// Returns the location of an artifact by its index, if it is a file and not a part of one.
-    fn artifact(&self, index: Option<WholeNumber>) -> Result<&ArtifactLocation, PathError> {
+    fn artifact_location(&self, index: Option<WholeNumber>) -> Result<&ArtifactLocation, PathError> {
         let artifact = index.and_then(|index| self.run.artifacts.get(index.0)).ok_or(PathError::Missing)?;
         let location = artifact.location.as_ref().filter(|location| location.uri.is_some());
         let is_nested = artifact.parent_index.is_some_and(|parent| parent.0 >= 0);
@@ -125,18 +125,18 @@ impl<'a> SarifPlaces<'a> {
     /// # Errors
     ///
     /// The location is not a file of the tree.
-    pub(super) fn place(
+    pub(super) fn resolve_location(
         &self,
         location: &PhysicalLocation,
     ) -> Result<(RepoPath, DiagnosticRange), PathError> {
-        let path = self.path(location.artifact_location.as_ref().ok_or(PathError::Missing)?)?;
-        let range = location.region.as_ref().and_then(|region| self.region(region));
+        let path = self.resolve_path(location.artifact_location.as_ref().ok_or(PathError::Missing)?)?;
+        let range = location.region.as_ref().and_then(|region| self.region_range(region));
         Ok((path, range.unwrap_or(DiagnosticRange::File)))
     }
 
     /// Returns the range of a region for a diagnostic, with malformed parts ignored. Returns `None` for an
     /// empty region.
-    fn region(&self, region: &SarifRegion) -> Option<DiagnosticRange> {
+    fn region_range(&self, region: &SarifRegion) -> Option<DiagnosticRange> {
         let exact = self.exact_range(region);
         let count = |whole: Option<WholeNumber>| whole.map_or(0, WholeNumber::to_count);
         let line = count(region.start_line);

@@ -43,11 +43,11 @@ impl<'a> SarifRules<'a> {
     /// several have wrong indices.
     pub(super) fn rule_for(&self, result: &SarifResult<'_>) -> SarifRule<'a> {
         let reference = result.rule.as_ref();
-        let component = self.component(reference.and_then(|rule| rule.tool_component.as_ref()));
+        let component = self.find_component(reference.and_then(|rule| rule.tool_component.as_ref()));
         let index = reference.and_then(|rule| rule.index).filter(|index| index.0 >= 0).or(result.rule_index);
         let name = rule_name(result);
         let by_index = index.and_then(|index| component.rules.get(index.0));
-        if let Some(rule) = by_index.filter(|rule| name.is_none_or(|name| is_of(name, &rule.id))) {
+        if let Some(rule) = by_index.filter(|rule| name.is_none_or(|name| belongs_to_rule(name, &rule.id))) {
             return SarifRule { component, descriptor: Some(rule) };
         }
         let guid = reference.and_then(|rule| rule.guid.as_deref());
@@ -65,7 +65,7 @@ impl<'a> SarifRules<'a> {
     }
 
     /// Returns the component that a reference names, or the driver if it names none.
-    fn component(&self, reference: Option<&ComponentReference>) -> &'a SarifComponent {
+    fn find_component(&self, reference: Option<&ComponentReference>) -> &'a SarifComponent {
         let tool = &self.run.tool;
         let found = reference.and_then(|reference| {
             let by_index = reference.index.and_then(|index| tool.extensions.get(index.0));
@@ -93,7 +93,7 @@ pub(super) fn rule_name<'r>(result: &'r SarifResult<'_>) -> Option<&'r str> {
 
 /// Returns true if a result of this name belongs to the rule: it is the rule's name, or that name and further
 /// parts.
-fn is_of(name: &str, rule: &str) -> bool {
+fn belongs_to_rule(name: &str, rule: &str) -> bool {
     name.strip_prefix(rule).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -106,7 +106,7 @@ impl<'a> SarifRule<'a> {
 
     /// Returns the rule's description in Markdown: its help text if there is one, or else its description of
     /// the defect.
-    pub(super) fn help(&self) -> Option<String> {
+    pub(super) fn help_text(&self) -> Option<String> {
         let rule = self.descriptor?;
         let some = |text: &'a Option<SarifText>| {
             let text = text.as_ref()?;

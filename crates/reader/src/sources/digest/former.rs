@@ -71,7 +71,7 @@ impl<'a> FormerTreeHasher<'a> {
     }
 
     fn add_children(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
-        let docstring = docstring(node);
+        let docstring = docstring_id(node);
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {
             let is_bracket = node.kind() == "parenthesized_expression" && !child.is_named();
@@ -110,7 +110,7 @@ impl<'a> FormerTreeHasher<'a> {
                         content.insert_str(0, "b:");
                     }
                 }
-                "string_content" => self.read_content(child, prefix.contains('r'), content),
+                "string_content" => self.append_content(child, prefix.contains('r'), content),
                 "interpolation" => {
                     self.add_piece(content);
                     content.clear();
@@ -124,7 +124,7 @@ impl<'a> FormerTreeHasher<'a> {
 
     /// Adds the text between quotes. Escapes of quotes and line ends, `\n` and `\t` are decoded; other
     /// escapes stay as they are written. A backslash in a raw string is doubled.
-    fn read_content(&self, node: Node<'_>, is_raw: bool, content: &mut String) {
+    fn append_content(&self, node: Node<'_>, is_raw: bool, content: &mut String) {
         let mut rest = self.text_of(node);
         while let Some(at) = rest.find('\\').filter(|_| !is_raw) {
             content.push_str(rest.get(..at).unwrap_or_default());
@@ -152,7 +152,7 @@ fn count_commas(node: Node<'_>) -> usize {
 }
 
 /// Returns the id of the docstring: the first statement of a function, class or module that is only a string.
-fn docstring(body: Node<'_>) -> Option<usize> {
+fn docstring_id(body: Node<'_>) -> Option<usize> {
     let has_one = match body.kind() {
         "module" => true,
         "block" => {

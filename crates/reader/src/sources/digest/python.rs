@@ -97,7 +97,7 @@ impl<'a> PythonTreeHasher<'a> {
             }
             "argument_list" => self.add_arguments(node, depth),
             "call" => self.add_call(node, depth),
-            "if_statement" => self.add_branches(node, &alternatives(node), depth),
+            "if_statement" => self.add_branches(node, &alternative_branches(node), depth),
             "slice" => self.add_slice(node, depth),
             "subscript" => self.add_subscript(node, depth),
             "expression_statement" if has_comma(node) => {
@@ -108,7 +108,7 @@ impl<'a> PythonTreeHasher<'a> {
             }
             "delete_statement" => self.add_deletion(node, depth),
             "match_statement" | "case_clause" => self.add_match(node, depth),
-            "tuple_pattern" | "list_pattern" if is_of_match(node) => {
+            "tuple_pattern" | "list_pattern" if is_case_pattern(node) => {
                 let is_group = node.kind() == "tuple_pattern" && node.named_child_count() == 1;
                 if is_group && !has_comma(node) {
                     return self.add_children(node, depth);
@@ -130,7 +130,7 @@ impl<'a> PythonTreeHasher<'a> {
     }
 
     fn add_children(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
-        let docstring = docstring(node, self.text);
+        let docstring = docstring_id(node, self.text);
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {
             let is_bracket = node.kind() == "parenthesized_expression" && !child.is_named();
@@ -262,7 +262,7 @@ impl<'a> PythonTreeHasher<'a> {
 
     /// Adds a string by its content; adjacent strings are one.
     fn add_string(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
-        let prefixes = prefixes(node, self.text);
+        let prefixes = string_prefixes(node, self.text);
         let kind = match () {
             () if prefixes.contains(['f', 't']) => "f-string",
             () if prefixes.contains('b') => "bytes",
@@ -271,12 +271,12 @@ impl<'a> PythonTreeHasher<'a> {
         self.add_enclosed(kind, |tree| {
             let mut so_far = String::new();
             tree.read_string_parts(node, &mut so_far, depth)?;
-            tree.flush(&mut so_far);
+            tree.flush_text(&mut so_far);
             Ok(())
         })
     }
 
-    fn flush(&mut self, content: &mut String) {
+    fn flush_text(&mut self, content: &mut String) {
         if !content.is_empty() {
             self.add_piece(DigestPiece::Text, content);
             content.clear();
@@ -295,7 +295,7 @@ impl<'a> PythonTreeHasher<'a> {
             match child.kind() {
                 "string" => self.read_string_parts(child, content, depth + 1)?,
                 "string_start" => form = text::StringPrefix::parse(self.text_of(child)),
-                "string_content" => form.read(self.text_of(child), content),
+                "string_content" => form.decode(self.text_of(child), content),
                 "interpolation" => self.add_interpolation(child, form, content, depth + 1)?,
                 _ => {}
             }
@@ -325,7 +325,7 @@ impl<'a> PythonTreeHasher<'a> {
                 conversion = Some("!r");
             }
         }
-        self.flush(content);
+        self.flush_text(content);
         self.add_enclosed("interpolation", |tree| {
             expression.map_or(Ok(()), |expression| tree.add_node(expression, depth + 1))?;
             if let Some(conversion) = conversion {
@@ -338,19 +338,19 @@ impl<'a> PythonTreeHasher<'a> {
                 let mut at = specifier.start_byte() + 1;
                 let mut cursor = specifier.walk();
                 for child in specifier.named_children(&mut cursor) {
-                    form.read(tree.text.get(at..child.start_byte()).unwrap_or_default(), &mut text);
+                    form.decode(tree.text.get(at..child.start_byte()).unwrap_or_default(), &mut text);
                     tree.add_interpolation(child, form, &mut text, depth + 1)?;
                     at = child.end_byte();
                 }
-                form.read(tree.text.get(at..specifier.end_byte()).unwrap_or_default(), &mut text);
-                tree.flush(&mut text);
+                form.decode(tree.text.get(at..specifier.end_byte()).unwrap_or_default(), &mut text);
+                tree.flush_text(&mut text);
                 Ok(())
             })
         })
     }
 }
 
-fn alternatives(node: Node<'_>) -> Vec<Node<'_>> {
+fn alternative_branches(node: Node<'_>) -> Vec<Node<'_>> {
     let mut cursor = node.walk();
     node.children_by_field_name("alternative", &mut cursor).collect()
 }
@@ -361,19 +361,19 @@ fn has_comma(node: Node<'_>) -> bool {
 }
 
 /// Returns true for a pattern of a `case`, not of an assignment.
-fn is_of_match(node: Node<'_>) -> bool {
+fn is_case_pattern(node: Node<'_>) -> bool {
     node.parent().is_some_and(|parent| {
         matches!(parent.kind(), "case_pattern" | "union_pattern" | "keyword_pattern" | "dict_pattern")
     })
 }
 
 /// Returns the prefixes of a string and its adjacent strings, in lower case.
-fn prefixes(node: Node<'_>, text: &str) -> String {
+fn string_prefixes(node: Node<'_>, text: &str) -> String {
     let mut cursor = node.walk();
     let mut found = String::new();
     for child in node.children(&mut cursor) {
         match child.kind() {
-            "string" => found += &prefixes(child, text),
+            "string" => found += &string_prefixes(child, text),
             "string_start" => {
                 found += &text.get(child.byte_range()).unwrap_or_default().to_lowercase();
             }
@@ -384,7 +384,7 @@ fn prefixes(node: Node<'_>, text: &str) -> String {
 }
 
 /// Returns the id of the docstring: the first statement of a function, class or module that is only a string.
-pub(in crate::sources) fn docstring(body: Node<'_>, text: &str) -> Option<usize> {
+pub(in crate::sources) fn docstring_id(body: Node<'_>, text: &str) -> Option<usize> {
     let has_one = match body.kind() {
         "module" => true,
         "block" => matches!(body.parent()?.kind(), "function_definition" | "class_definition"),
@@ -400,6 +400,6 @@ pub(in crate::sources) fn docstring(body: Node<'_>, text: &str) -> Option<usize>
         only = only.named_child(0)?;
     }
     let is_text = matches!(only.kind(), "string" | "concatenated_string")
-        && !prefixes(only, text).contains(['b', 'f', 't']);
+        && !string_prefixes(only, text).contains(['b', 'f', 't']);
     (first.named_child_count() == 1 && !has_comma(first) && is_text).then(|| first.id())
 }

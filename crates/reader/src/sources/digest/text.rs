@@ -17,7 +17,7 @@ impl StringPrefix {
 
     /// Decodes the text between quotes. A literal backslash becomes two, which distinguishes it from an
     /// escape that cannot be decoded here (`\N{…}`, half of a surrogate pair).
-    pub(super) fn read(self, text: &str, output: &mut String) {
+    pub(super) fn decode(self, text: &str, output: &mut String) {
         let mut rest = text.chars().peekable();
         while let Some(letter) = rest.next() {
             match letter {
@@ -28,7 +28,7 @@ impl StringPrefix {
                 '\\' if self.is_raw => output.push_str("\\\\"),
                 '\\' => {
                     let after: String = rest.clone().take(MAX_ESCAPE).collect();
-                    let (taken, value) = self.escape(&after);
+                    let (taken, value) = self.parse_escape(&after);
                     output.push_str(&value);
                     for _ in 0..taken {
                         rest.next();
@@ -40,7 +40,7 @@ impl StringPrefix {
     }
 
     /// Returns the number of letters that belong to an escape after its backslash, and their value.
-    fn escape(self, after: &str) -> (usize, String) {
+    fn parse_escape(self, after: &str) -> (usize, String) {
         let Some(first) = after.chars().next() else { return (0, "\\\\".to_owned()) };
         let one = |value: char| (1, value.to_string());
         match first {
@@ -125,7 +125,7 @@ mod tests {
     fn a_text_is_what_it_says() {
         let read = |start: &str, text: &str| {
             let mut to = String::new();
-            StringPrefix::parse(start).read(text, &mut to);
+            StringPrefix::parse(start).decode(text, &mut to);
             to
         };
         for ((start, text), (other, same)) in [

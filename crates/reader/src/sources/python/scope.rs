@@ -102,14 +102,14 @@ impl PythonScope {
     }
 
     /// Adds all definitions of a qualified name, also in classes that are defined more than once.
-    pub(super) fn namesakes(&self, name: &str, into: &mut Vec<NamesakeDefinition>) {
+    pub(super) fn collect_same_name_definitions(&self, name: &str, into: &mut Vec<NamesakeDefinition>) {
         let Some(own) = name.strip_prefix(&self.prefix) else { return };
         let head = own.split('.').next().unwrap_or(own);
         for bound in self.names.get(head).into_iter().flatten() {
             let (suffix, definition) = match &bound.to {
                 BindingTarget::Function(role, definition) => (role.suffix(), definition),
                 BindingTarget::Class(class) if head != own => {
-                    class.scope.namesakes(name, into);
+                    class.scope.collect_same_name_definitions(name, into);
                     continue;
                 }
                 BindingTarget::Class(class) => ("", &class.definition),

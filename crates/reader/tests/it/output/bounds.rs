@@ -9,7 +9,7 @@ use truing_reader::output::{
     recognize_format,
 };
 
-use super::{problems, report, told};
+use super::{problems, render_diagnostics, report};
 
 #[test]
 fn more_diagnostics_than_are_kept_are_counted() {
@@ -125,7 +125,7 @@ fn an_element_with_very_many_attributes_takes_no_more_than_its_length() {
     let text = format!(
         "<checkstyle><file name=\"a\"><error line=\"1\" message=\"m\"{attributes}/></file></checkstyle>"
     );
-    assert_eq!(told(&report(OutputFormat::Checkstyle, &text)), ["a:1: m"]);
+    assert_eq!(render_diagnostics(&report(OutputFormat::Checkstyle, &text)), ["a:1: m"]);
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn html_markers_and_mentions_are_kept_as_text() {
 }
 
 /// Generates text that is similar to the formats.
-fn output_like() -> impl Strategy<Value = String> {
+fn output_strategy() -> impl Strategy<Value = String> {
     let parts = [
         "{",
         "}",
@@ -233,14 +233,14 @@ fn the_sound_outputs_are_sound() {
 }
 
 /// Reads bytes in every format, and converts each diagnostic to a finding of a small file.
-fn all_of(bytes: &[u8]) {
+fn read_all_formats(bytes: &[u8]) {
     recognize_format(bytes);
     let (file, mapping) = (FileText::new("é = 1\n".as_bytes()), DiagnosticMapping::default());
     for format in OutputFormat::all_formats() {
         let report = read_output(format, bytes, &OutputContext::default());
         assert!(report.problems.len() <= MAX_PROBLEMS);
         for found in report.diagnostics.iter().take(3) {
-            assert!(found.path.may_be_written() && !found.message.is_empty());
+            assert!(found.path.is_safe_to_write() && !found.message.is_empty());
             let _ = map_diagnostic(found, &file, &mapping);
         }
     }
@@ -251,12 +251,12 @@ proptest! {
 
     #[test]
     fn no_bytes_make_a_reader_panic(bytes: Vec<u8>) {
-        all_of(&bytes);
+        read_all_formats(&bytes);
     }
 
     #[test]
-    fn no_text_that_is_like_an_output_makes_a_reader_panic(text in output_like()) {
-        all_of(text.as_bytes());
+    fn no_text_that_is_like_an_output_makes_a_reader_panic(text in output_strategy()) {
+        read_all_formats(text.as_bytes());
     }
 
     #[test]
@@ -266,12 +266,12 @@ proptest! {
         let (_, text) = SOUND[which];
         let start = text.floor_char_boundary(at.min(text.len()));
         let end = text.floor_char_boundary((start + length).min(text.len()));
-        all_of(format!("{}{new}{}", &text[..start], &text[end..]).as_bytes());
+        read_all_formats(format!("{}{new}{}", &text[..start], &text[end..]).as_bytes());
     }
 }
 
 /// Returns the bytes that reading allocates for each entry beyond the first hundred.
-fn allocated_for_each(format: OutputFormat, text: impl Fn(usize) -> String) -> u64 {
+fn allocated_per_entry(format: OutputFormat, text: impl Fn(usize) -> String) -> u64 {
     let [few, many] = [100, 200].map(|entries| {
         let text = text(entries);
         allocation_counter::measure(|| drop(report(format, &text))).bytes_total
@@ -304,9 +304,9 @@ fn a_long_text_that_many_entries_share_is_not_copied_for_each() {
     };
     assert_eq!(report(OutputFormat::Junit, &cases(2)).diagnostics.len(), 2);
     for (what, each) in [
-        ("a result", allocated_for_each(OutputFormat::Sarif, |results| log(named, results))),
-        ("a result below a base", allocated_for_each(OutputFormat::Sarif, |results| log(below, results))),
-        ("a failure", allocated_for_each(OutputFormat::Junit, cases)),
+        ("a result", allocated_per_entry(OutputFormat::Sarif, |results| log(named, results))),
+        ("a result below a base", allocated_per_entry(OutputFormat::Sarif, |results| log(below, results))),
+        ("a failure", allocated_per_entry(OutputFormat::Junit, cases)),
     ] {
         assert!(each < long.len() as u64 / 4, "{what} takes {each} bytes");
     }

@@ -4,7 +4,7 @@ use truing_reader::output::{
     ColumnUnit, DiagnosticLevel, DiagnosticRange, DiagnosticReport, OutputFormat, ProblemKind,
 };
 
-use super::{problems, report, report_at, told};
+use super::{problems, render_diagnostics, report, report_at};
 
 fn read(inner: &str) -> DiagnosticReport {
     report(
@@ -19,7 +19,7 @@ fn an_error_is_a_diagnostic_of_the_file_around_it() {
         r#"<file name="a.js"><error line="3" column="7" severity="error" message="&lt;x&gt; &amp; &quot;y&#34; &#x27;z&apos;" source="eslint.rules.no-undef"/></file>
            <file name="b.js"></file><file name="c/d.js"><error line="1" severity="info" message="n"></error></file>"#,
     );
-    assert_eq!(told(&report), ["a.js:3: <x> & \"y\" 'z'", "c/d.js:1: n"]);
+    assert_eq!(render_diagnostics(&report), ["a.js:3: <x> & \"y\" 'z'", "c/d.js:1: n"]);
     let [one, two] = &report.diagnostics[..] else { panic!("{report:?}") };
     assert_eq!(
         (one.tool.as_str(), one.rule.as_deref(), one.level),
@@ -72,7 +72,7 @@ fn errors_without_a_file_and_files_outside_are_named() {
         r#"<checkstyle><error line="1" message="m"/><file name="/home/ci/x/src/a.js"><error line="1" message="m"/></file>
            <file name="/etc/passwd"><error line="2" message="m"/></file><error line="3" message="m"/></checkstyle>"#,
     );
-    assert_eq!((told(&report), report.left_out), (vec!["src/a.js:1: m".to_owned()], 3));
+    assert_eq!((render_diagnostics(&report), report.left_out), (vec!["src/a.js:1: m".to_owned()], 3));
     assert_eq!(
         problems(&report),
         ["line 1: no path", "line 2: /etc/passwd is outside of the tree", "line 3: no path"]
@@ -95,7 +95,7 @@ fn no_entity_is_expanded_and_no_other_file_is_read() {
         <checkstyle><file name=\"a\"><error line=\"1\" message=\"&b; &file; & &#0; &#xD800; \
          &#x110000;\"/></file></checkstyle>";
     let report = report(OutputFormat::Checkstyle, text);
-    assert_eq!(told(&report), ["a:1: &b; &file; & &#xD800; &#x110000;"]);
+    assert_eq!(render_diagnostics(&report), ["a:1: &b; &file; & &#xD800; &#x110000;"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use truing_reader::output::{
 use super::real::read_in;
 
 /// Returns each diagnostic as `level rule path:line:column message`, in the tool's own columns.
-fn told(report: &DiagnosticReport) -> Vec<String> {
+fn render_diagnostics(report: &DiagnosticReport) -> Vec<String> {
     let one = |found: &Diagnostic| {
         let level = match found.level {
             DiagnosticLevel::Error => "error",
@@ -30,10 +30,10 @@ fn told(report: &DiagnosticReport) -> Vec<String> {
 }
 
 /// Reads a text and returns its diagnostics; nothing may be left out.
-fn whole(format: &str, text: &str) -> Vec<String> {
+fn read_completely(format: &str, text: &str) -> Vec<String> {
     let report = read_in("x", format, text.as_bytes());
     assert_eq!((report.left_out, &report.problems), (0, &Vec::new()), "{format}");
-    told(&report)
+    render_diagnostics(&report)
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn golangci_is_read_in_both_forms() {
         {"FromLinter":"typecheck","Text":"undefined: x","Pos":{"Filename":"a/c.go","Line":9,"Column":2}}],
         "Report":{"Linters":[{"Name":"errcheck","Enabled":true}]}}"#;
     assert_eq!(
-        whole("golangci-json", json),
+        read_completely("golangci-json", json),
         [
             "warning errcheck x/a/b.go:7:9 Error return value of `f.Close` is not checked",
             "error goimports x/a/c.go:6 File is not properly formatted",
@@ -58,7 +58,7 @@ fn golangci_is_read_in_both_forms() {
          (errcheck)\n\tf.Close()\n\t       ^\na/c.go:6: File is not properly formatted (goimports)\n2 \
          issues:\n* errcheck: 1\n";
     assert_eq!(
-        whole("golangci", text),
+        read_completely("golangci", text),
         [
             "warning errcheck x/a/b.go:7:9 Error return value of `f.Close` is not checked",
             "warning goimports x/a/c.go:6 File is not properly formatted",
@@ -85,7 +85,7 @@ fn totals_of_golangci_behind_a_document_are_known_and_checked() {
     }
     let sarif = "{\"version\":\"2.1.0\",\"runs\":[{\"tool\":{\"driver\":{\"name\":\"x\"}},\"results\":[]}]}\n0 issues.\n";
     assert_eq!(choose_format(None, sarif.as_bytes()).map(OutputFormat::as_str), Some("sarif"));
-    assert_eq!(whole("sarif", sarif), Vec::<String>::new());
+    assert_eq!(read_completely("sarif", sarif), Vec::<String>::new());
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn shellcheck_is_read_in_each_of_its_formats() {
         let format = choose_format(Some("shellcheck"), text.as_bytes()).unwrap();
         let report = read_in("x", format.as_str(), text.as_bytes());
         assert_eq!((report.left_out, report.problems.len(), report.other_lines.len()), (0, 0, 0), "{text}");
-        told(&report)
+        render_diagnostics(&report)
     };
     for clean in ["", "[]", "{\"comments\":[]}"] {
         assert_eq!(told(clean), Vec::<String>::new(), "{clean}");
@@ -132,7 +132,7 @@ const GITLEAKS: &str = r#"[
 #[test]
 fn a_secret_of_gitleaks_is_nowhere() {
     let report = read_in("x", "gitleaks-json", GITLEAKS.as_bytes());
-    assert_eq!(told(&report), ["error generic-api-key x/a/.env:4 A secret is in the file."]);
+    assert_eq!(render_diagnostics(&report), ["error generic-api-key x/a/.env:4 A secret is in the file."]);
     assert!(!format!("{report:?}").contains("not-a-real-secret-7"));
     assert_eq!(report.left_out, 1);
     assert_eq!(report.problems[0].text, "a/b.env: generic-api-key in commit 0123456789ab, not in the tree");
@@ -158,7 +158,7 @@ fn actionlint_is_read_with_snippets_and_without() {
          pul_request]\n  |            ^~~~~~~~~~~~\n.github/workflows/ci.yml:8:37: shellcheck reported issue \
          in this script: SC2086:info:1:6: quote [shellcheck]\n";
     assert_eq!(
-        whole("actionlint", text),
+        read_completely("actionlint", text),
         [
             "error events x/.github/workflows/ci.yml:2:12 unknown Webhook event \"pul_request\". see the \
              list",
@@ -176,7 +176,7 @@ fn msbuild_is_read_with_projects_and_node_numbers() {
          defined.\r\nBuild FAILED.\r\nMSBUILD : error MSB1009: Project file does not exist.\r\n";
     let report = read_in("x", "msbuild", text.as_bytes());
     assert_eq!(
-        told(&report),
+        render_diagnostics(&report),
         [
             "warning CS0168 x/src/App/Program.cs:10:17 The variable 'x' is declared but never used",
             "error CS1002 x/Lib/A.cs:4 ; expected",
@@ -191,7 +191,7 @@ fn phpstan_is_read_with_rules_and_without() {
     let text = "src/A.php:3:Undefined variable: $x\nsrc/A.php:9:Call to an undefined method A::b(). \
          [identifier=method.notFound]\n";
     assert_eq!(
-        whole("phpstan", text),
+        read_completely("phpstan", text),
         [
             "error - x/src/A.php:3 Undefined variable: $x",
             "error method.notFound x/src/A.php:9 Call to an undefined method A::b().",
@@ -206,26 +206,29 @@ fn other_forms_of_tools_are_read() {
     // This is the output of TypeScript in a terminal, with its escapes.
     let pretty = "\x1b[96mshop.ts\x1b[0m:\x1b[93m2\x1b[0m:\x1b[93m7\x1b[0m - \x1b[91merror\x1b[0m\x1b[90m \
          TS2322: \x1b[0mType 'string' is not assignable.\n\n\x1b[7m2\x1b[0m const a\n";
-    assert_eq!(whole("tsc", pretty), ["error TS2322 x/shop.ts:2:7 Type 'string' is not assignable."]);
+    assert_eq!(
+        read_completely("tsc", pretty),
+        ["error TS2322 x/shop.ts:2:7 Type 'string' is not assignable."]
+    );
     let next = "src/(group)/page.tsx(2,7): error TS1005: ',' expected.\n  more about it\nFound 1 error.\n";
-    assert_eq!(whole("tsc", next), ["error TS1005 x/src/(group)/page.tsx:2:7 ',' expected."]);
+    assert_eq!(read_completely("tsc", next), ["error TS1005 x/src/(group)/page.tsx:2:7 ',' expected."]);
     let pylint = "************* Module a\na.py:3:4: W0612: Unused variable 'x' (unused-variable)\n\nYour \
          code has been rated at 5.00/10\n";
-    assert_eq!(whole("pylint", pylint), ["warning W0612 x/a.py:3:5 Unused variable 'x'"]);
+    assert_eq!(read_completely("pylint", pylint), ["warning W0612 x/a.py:3:5 Unused variable 'x'"]);
     let stylelint = "a.css:1:21: Unknown property \"colr\" (property-no-unknown) [warning]\n\n1 problem (0 \
          errors, 1 warning)\n";
     assert_eq!(
-        whole("eslint-unix", stylelint),
+        read_completely("eslint-unix", stylelint),
         ["warning property-no-unknown x/a.css:1:21 Unknown property \"colr\""]
     );
     let markdown = "README.md:5:10 MD009/no-trailing-spaces Trailing spaces [Expected: 0 or 2; Actual: 3]\n";
     assert_eq!(
-        whole("markdownlint", markdown),
+        read_completely("markdownlint", markdown),
         ["warning MD009 x/README.md:5:10 Trailing spaces [Expected: 0 or 2; Actual: 3]"]
     );
     let unix = "main.go:3: no column\nC:\\a\\b.c:4:5: of a drive\nnot a place\n";
     let report = read_in("x", "unix", unix.as_bytes());
-    assert_eq!(told(&report), ["warning - x/main.go:3 no column"]);
+    assert_eq!(render_diagnostics(&report), ["warning - x/main.go:3 no column"]);
     assert_eq!(report.left_out, 1);
 }
 
@@ -235,7 +238,10 @@ fn biome_is_read_as_it_was_before() {
         "category":"lint/style/useConst","severity":"error","description":"This let is assigned once.",
         "message":[{"elements":[],"content":"This "}],"advices":{"advices":[]},
         "location":{"path":{"file":"a.js"},"span":[5,8],"sourceCode":"0123 let a"}}],"command":"lint"}"#;
-    assert_eq!(whole("biome-json", text), ["error lint/style/useConst x/a.js:@5 This let is assigned once."]);
+    assert_eq!(
+        read_completely("biome-json", text),
+        ["error lint/style/useConst x/a.js:@5 This let is assigned once."]
+    );
 }
 
 #[test]
@@ -260,7 +266,10 @@ fn rustc_tells_its_failures_and_macros() {
     ]
     .join("\n");
     let report = read_in("x", "cargo-json", text.as_bytes());
-    assert_eq!(told(&report), ["error E0308 x/src/a.rs:3:5 no error", "error - x/src/a.rs:4:5 no error"]);
+    assert_eq!(
+        render_diagnostics(&report),
+        ["error E0308 x/src/a.rs:3:5 no error", "error - x/src/a.rs:4:5 no error"]
+    );
     assert_eq!(
         report.diagnostics[0].rule_page.as_deref(),
         Some("https://doc.rust-lang.org/error_codes/E0308.html")
@@ -298,7 +307,7 @@ fn go_vet_tells_a_package_that_it_could_not_look_at() {
     let text = "# a\n{\n\t\"a\": {\n\t\t\"printf\": {\n\t\t\t\"error\": \"no types\"\n\t\t}\n\t}\n}\n# b\n\
                 {\n\t\"b\": {\n\t\t\"copylocks\": [\n\t\t\t{\"posn\": \"b/x.go:3:4\", \"message\": \"copies a lock\"}]}}\n";
     let report = read_in("x", "govet-json", text.as_bytes());
-    assert_eq!(told(&report), ["warning copylocks x/b/x.go:3:4 copies a lock"]);
+    assert_eq!(render_diagnostics(&report), ["warning copylocks x/b/x.go:3:4 copies a lock"]);
     assert_eq!(report.problems[0].text, "printf: no types");
 }
 
@@ -315,7 +324,7 @@ fn nothing_found_is_no_problem() {
         ("tsc", ""),
         ("mypy", "Success: no issues found in 2 source files\n"),
     ] {
-        assert_eq!(whole(format, text), [""; 0], "{format}");
+        assert_eq!(read_completely(format, text), [""; 0], "{format}");
     }
     // An absent document is a problem, because the tool may have failed.
     for format in ["ruff-json", "eslint-json", "pyright-json", "semgrep-json", "shellcheck-json"] {
@@ -341,8 +350,8 @@ fn a_file_that_eslint_is_kept_from_is_no_problem() {
         // ESLint 8 prints this message.
         "File ignored by default. Use \\\"--ignore-pattern '!node_modules/*'\\\" to override.",
     ] {
-        assert_eq!(whole("eslint-json", &file(message)), [""; 0], "{message}");
-        assert_eq!(not_looked_at("eslint-json", &file(message)), ["x/a.js"], "{message}");
+        assert_eq!(read_completely("eslint-json", &file(message)), [""; 0], "{message}");
+        assert_eq!(ignored_files("eslint-json", &file(message)), ["x/a.js"], "{message}");
     }
     let report = read_in("x", "eslint-json", file("No files matching the pattern were found.").as_bytes());
     assert_eq!(report.problems[0].kind, ProblemKind::Tool, "anything else about the run");
@@ -350,7 +359,7 @@ fn a_file_that_eslint_is_kept_from_is_no_problem() {
 }
 
 /// Returns the files that a tool reports as not examined.
-fn not_looked_at(format: &str, text: &str) -> Vec<String> {
+fn ignored_files(format: &str, text: &str) -> Vec<String> {
     let report = read_in("", format, text.as_bytes());
     report.ignored.iter().map(ToString::to_string).collect()
 }
@@ -365,8 +374,8 @@ fn a_file_that_stylelint_is_kept_from_was_not_looked_at() {
     let (kept, seen) = (file("/build/tree/a.css", r#", "ignored": true"#), file("/build/tree/b.css", ""));
     let outside = file("/elsewhere/c.css", r#", "ignored": true"#);
     let text = format!("[{kept}, {seen}, {outside}]");
-    assert_eq!(whole("stylelint-json", &text), [""; 0]);
-    assert_eq!(not_looked_at("stylelint-json", &text), ["a.css"]);
+    assert_eq!(read_completely("stylelint-json", &text), [""; 0]);
+    assert_eq!(ignored_files("stylelint-json", &text), ["a.css"]);
 }
 
 proptest::proptest! {

@@ -17,7 +17,7 @@ type Edit<'a> = ((u32, u32), (u32, u32), &'a str);
 
 /// Returns the suggestion for edits: `lines` are the first and last line of the finding, `text` is the file's
 /// text, and `edits` have lines and columns.
-fn suggested(lines: (u32, u32), text: &str, edits: &[Edit<'_>]) -> Option<String> {
+fn suggestion_for(lines: (u32, u32), text: &str, edits: &[Edit<'_>]) -> Option<String> {
     let edit = |(start, end, new): &Edit<'_>| ToolEdit {
         path: "a.py".into(),
         range: DiagnosticRange::from_exact(*start, *end, ColumnUnit::CodePoint).unwrap(),
@@ -142,16 +142,16 @@ fn a_rule_has_a_name_as_the_rules_of_packs_have() {
 #[test]
 fn a_fix_within_the_lines_is_their_replacement() {
     let text = "a = 1\r\nb = 2\r\nc = 3";
-    assert_eq!(suggested((2, 2), text, &[((2, 5), (2, 6), "4")]).as_deref(), Some("b = 4"));
-    assert_eq!(suggested((1, 2), text, &[((1, 5), (2, 5), "")]).as_deref(), Some("a = 2"));
+    assert_eq!(suggestion_for((2, 2), text, &[((2, 5), (2, 6), "4")]).as_deref(), Some("b = 4"));
+    assert_eq!(suggestion_for((1, 2), text, &[((1, 5), (2, 5), "")]).as_deref(), Some("a = 2"));
     assert_eq!(
-        suggested((1, 2), text, &[((1, 1), (1, 2), "x"), ((2, 1), (2, 2), "y\nz")]).as_deref(),
+        suggestion_for((1, 2), text, &[((1, 1), (1, 2), "x"), ((2, 1), (2, 2), "y\nz")]).as_deref(),
         Some("x = 1\ny\nz = 2")
     );
-    assert_eq!(suggested((3, 3), text, &[((3, 6), (3, 6), "\n")]).as_deref(), Some("c = 3\n"));
+    assert_eq!(suggestion_for((3, 3), text, &[((3, 6), (3, 6), "\n")]).as_deref(), Some("c = 3\n"));
     // If all lines are deleted, the suggestion is empty.
-    assert_eq!(suggested((2, 2), text, &[((2, 1), (3, 1), "")]).as_deref(), Some(""));
-    assert_eq!(suggested((1, 1), "\u{feff}a\nb\n", &[((1, 1), (1, 2), "c")]).as_deref(), Some("c"));
+    assert_eq!(suggestion_for((2, 2), text, &[((2, 1), (3, 1), "")]).as_deref(), Some(""));
+    assert_eq!(suggestion_for((1, 1), "\u{feff}a\nb\n", &[((1, 1), (1, 2), "c")]).as_deref(), Some("c"));
 }
 
 #[test]
@@ -166,10 +166,10 @@ fn a_fix_that_is_not_of_whole_lines_within_the_finding_is_no_suggestion() {
         &[((2, 1), (2, 2), "b")],
         &[((2, 1), (2, 9), "x")],
     ] {
-        assert_eq!(suggested((2, 2), text, edits), None, "{edits:?}");
+        assert_eq!(suggestion_for((2, 2), text, edits), None, "{edits:?}");
     }
     let long = "x".repeat(9000);
-    assert_eq!(suggested((2, 2), text, &[((2, 1), (2, 2), &long)]), None);
+    assert_eq!(suggestion_for((2, 2), text, &[((2, 1), (2, 2), &long)]), None);
 }
 
 #[test]

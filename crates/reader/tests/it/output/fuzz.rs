@@ -15,7 +15,7 @@ use super::real::{OUTPUTS, bytes};
 const MAX_BYTES: usize = 200_000;
 
 /// Generates values of unexpected types.
-fn odd() -> impl Strategy<Value = Value> {
+fn odd_value_strategy() -> impl Strategy<Value = Value> {
     prop_oneof![
         prop::sample::select(vec![
             json!(null),
@@ -41,26 +41,26 @@ fn odd() -> impl Strategy<Value = Value> {
 }
 
 /// Returns the number of values in a value, including itself.
-fn count(value: &Value) -> usize {
+fn count_values(value: &Value) -> usize {
     1 + match value {
-        Value::Array(all) => all.iter().map(count).sum(),
-        Value::Object(all) => all.values().map(count).sum(),
+        Value::Array(all) => all.iter().map(count_values).sum(),
+        Value::Object(all) => all.values().map(count_values).sum(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
     }
 }
 
 /// Returns the value with another one in place of the one at `at`, in the order in which they are counted.
-fn with(value: Value, at: &mut usize, new: &Value) -> Value {
+fn replace_value(value: Value, at: &mut usize, new: &Value) -> Value {
     if *at == 0 {
         *at = usize::MAX;
         return new.clone();
     }
     *at = at.saturating_sub(usize::from(*at != usize::MAX));
     match value {
-        Value::Array(all) => all.into_iter().map(|one| with(one, at, new)).collect(),
+        Value::Array(all) => all.into_iter().map(|one| replace_value(one, at, new)).collect(),
         Value::Object(all) => {
             let all: Map<String, Value> =
-                all.into_iter().map(|(key, one)| (key, with(one, at, new))).collect();
+                all.into_iter().map(|(key, one)| (key, replace_value(one, at, new))).collect();
             Value::Object(all)
         }
         leaf @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => leaf,
@@ -68,11 +68,11 @@ fn with(value: Value, at: &mut usize, new: &Value) -> Value {
 }
 
 /// Checks the bounds of a report.
-fn within_bounds(report: &DiagnosticReport) {
+fn check_bounds(report: &DiagnosticReport) {
     assert!(report.problems.len() <= MAX_PROBLEMS && report.diagnostics.len() <= MAX_DIAGNOSTICS);
     let (file, mapping) = (FileText::new("é = 1\r\n\u{feff}x\n".as_bytes()), DiagnosticMapping::default());
     for found in report.diagnostics.iter().take(20) {
-        assert!(found.path.may_be_written() && !found.message.is_empty(), "{found:?}");
+        assert!(found.path.is_safe_to_write() && !found.message.is_empty(), "{found:?}");
         assert!(!found.message.chars().any(char::is_control), "{found:?}");
         if let Ok(raw) = map_diagnostic(found, &file, &mapping) {
             assert!((1..=raw.place.end_line).contains(&raw.place.start_line), "{raw:?}");
@@ -85,21 +85,21 @@ fn read_damaged(format: &str, bytes: &[u8]) {
     let roots = ["/build/tree".to_owned()];
     let input = OutputContext { roots: &roots, ..OutputContext::default() };
     let named = OutputFormat::parse(format).unwrap();
-    within_bounds(&read_output(named, bytes, &input));
+    check_bounds(&read_output(named, bytes, &input));
     if let Some(other) = recognize_format(bytes).filter(|other| *other != named) {
-        within_bounds(&read_output(other, bytes, &input));
+        check_bounds(&read_output(other, bytes, &input));
     }
 }
 
-fn small() -> Vec<(&'static str, Vec<u8>)> {
+fn small_outputs() -> Vec<(&'static str, Vec<u8>)> {
     let all = OUTPUTS.iter().map(|(name, format, _)| (*format, bytes(name)));
     all.filter(|(_, bytes)| bytes.len() <= MAX_BYTES).collect()
 }
 
 #[test]
 fn most_outputs_are_damaged_and_each_is_read_as_it_is() {
-    assert!(small().len() * 10 >= OUTPUTS.len() * 8, "{}", small().len());
-    for (format, bytes) in small() {
+    assert!(small_outputs().len() * 10 >= OUTPUTS.len() * 8, "{}", small_outputs().len());
+    for (format, bytes) in small_outputs() {
         read_damaged(format, &bytes);
         // The output is cut at any offset.
         for part in 1..40 {
@@ -113,15 +113,15 @@ proptest! {
 
     #[test]
     fn a_value_in_the_place_of_another_one_is_no_danger(
-        which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), new in odd(),
+        which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), new in odd_value_strategy(),
     ) {
-        let all: Vec<(&str, Value)> = small()
+        let all: Vec<(&str, Value)> = small_outputs()
             .into_iter()
             .filter_map(|(format, bytes)| Some((format, serde_json::from_slice(&bytes).ok()?)))
             .collect();
         let (format, value) = which.get(&all).clone();
-        let mut place = at.index(count(&value));
-        let damaged = with(value, &mut place, &new);
+        let mut place = at.index(count_values(&value));
+        let damaged = replace_value(value, &mut place, &new);
         read_damaged(format, damaged.to_string().as_bytes());
     }
 
@@ -130,7 +130,7 @@ proptest! {
         which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), length in 0..60_usize,
         new in prop::collection::vec(any::<u8>(), 0..20),
     ) {
-        let all = small();
+        let all = small_outputs();
         let (format, bytes) = which.get(&all);
         let start = at.index(bytes.len());
         let end = (start + length).min(bytes.len());
@@ -141,7 +141,7 @@ proptest! {
     fn lines_that_are_repeated_swapped_or_gone_are_no_danger(
         which in any::<prop::sample::Index>(), lines in prop::collection::vec(any::<prop::sample::Index>(), 0..30),
     ) {
-        let all = small();
+        let all = small_outputs();
         let (format, bytes) = which.get(&all);
         let own: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
         let damaged: Vec<u8> = lines.iter().flat_map(|at| at.get(&own).to_vec()).collect();

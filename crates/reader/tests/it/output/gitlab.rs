@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use truing_reader::output::{DiagnosticLevel, DiagnosticReport, FileText, OutputFormat};
 
-use super::{problems, report, told};
+use super::{problems, render_diagnostics, report};
 
 fn entry(more: Value) -> Value {
     let mut entry = json!({
@@ -22,7 +22,7 @@ fn read(entries: Value) -> DiagnosticReport {
 fn an_entry_is_a_diagnostic() {
     let more = json!({ "categories": ["Bug Risk", 7], "content": { "body": "# Why" }, "engine_name": "eslint", "type": "issue" });
     let report = read(json!([entry(more)]));
-    assert_eq!(told(&report), ["lib/index.js:42: 'unused' is never used."]);
+    assert_eq!(render_diagnostics(&report), ["lib/index.js:42: 'unused' is never used."]);
     let found = &report.diagnostics[0];
     assert_eq!((found.tool.as_str(), found.rule.as_deref()), ("eslint", Some("no-unused-vars")));
     assert_eq!((found.fingerprint.as_deref(), found.help.as_deref()), (Some("7815"), Some("# Why")));

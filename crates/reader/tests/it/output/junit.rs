@@ -3,7 +3,7 @@
 use truing_diff::RepoPath;
 use truing_reader::output::{self, DiagnosticLevel, DiagnosticReport, OutputContext, OutputFormat};
 
-use super::{problems, report, report_at, told};
+use super::{problems, render_diagnostics, report, report_at};
 
 fn read(inner: &str) -> DiagnosticReport {
     report(OutputFormat::Junit, &format!("<testsuites>{inner}</testsuites>"))
@@ -17,7 +17,7 @@ fn a_failure_is_where_its_test_is() {
         `of` it</failure></testcase>
         <testcase name="worse" file="b.php"><error/></testcase><testcase name="s" file="c"><skipped message="x"/></testcase></testsuite>"#,
     );
-    assert_eq!(told(&report), ["a.php:7: C.bad fails: x < y", "b.php:0: worse fails"]);
+    assert_eq!(render_diagnostics(&report), ["a.php:7: C.bad fails: x < y", "b.php:0: worse fails"]);
     let found = &report.diagnostics[0];
     assert_eq!(
         (found.tool.as_str(), found.rule.as_deref(), found.level),
@@ -35,10 +35,16 @@ fn a_place_in_the_text_counts_more_if_it_is_in_the_tests_own_file() {
             r#"<testsuite name="pytest"><testcase name="t" {attributes}><failure message="m">{text}</failure></testcase></testsuite>"#
         ))
     };
-    assert_eq!(told(&case(r#"file="tests/test_a.py" line="9""#)), ["tests/test_a.py:12: t fails: m"]);
+    assert_eq!(
+        render_diagnostics(&case(r#"file="tests/test_a.py" line="9""#)),
+        ["tests/test_a.py:12: t fails: m"]
+    );
     // Pytest counts lines from 0.
-    assert_eq!(told(&case(r#"file="tests/test_b.py" line="9""#)), ["tests/test_b.py:10: t fails: m"]);
-    assert_eq!(told(&case("")), ["src/x.py:5: t fails: m"]);
+    assert_eq!(
+        render_diagnostics(&case(r#"file="tests/test_b.py" line="9""#)),
+        ["tests/test_b.py:10: t fails: m"]
+    );
+    assert_eq!(render_diagnostics(&case("")), ["src/x.py:5: t fails: m"]);
 }
 
 #[test]
@@ -53,7 +59,7 @@ fn places_in_text_are_paths_with_lines_and_not_names_alone() {
         let report = read(&format!(
             "<testsuite><testcase name=\"t\"><failure>{text}</failure></testcase></testsuite>"
         ));
-        let told = told(&report);
+        let told = render_diagnostics(&report);
         assert!(told.len() == 1 && told[0].starts_with(&format!("{place}: t fails")), "{told:?}");
     }
     for text in [
@@ -65,7 +71,11 @@ fn places_in_text_are_paths_with_lines_and_not_names_alone() {
         let report = read(&format!(
             "<testsuite><testcase name=\"t\"><failure>{text}</failure></testcase></testsuite>"
         ));
-        assert_eq!((told(&report).len(), problems(&report)), (0, vec!["t: no place of the tree"]), "{text}");
+        assert_eq!(
+            (render_diagnostics(&report).len(), problems(&report)),
+            (0, vec!["t: no place of the tree"]),
+            "{text}"
+        );
     }
 }
 
@@ -78,7 +88,7 @@ fn suites_within_suites_hand_down_their_file() {
         <testsuite file="spec/b.rb"><testcase name="u"><failure message="m" file="spec/c.rb" line="4"/></testcase></testsuite></testsuite>
         <testsuite><testcase name="v"><failure message="m"/></testcase></testsuite></testsuites>"#,
     );
-    assert_eq!(told(&report), ["spec/a.rb:0: t fails: m", "spec/c.rb:4: u fails: m"]);
+    assert_eq!(render_diagnostics(&report), ["spec/a.rb:0: t fails: m", "spec/c.rb:4: u fails: m"]);
     assert_eq!(problems(&report), ["v: no place of the tree"]);
 }
 
@@ -127,7 +137,7 @@ fn what_linters_print_has_its_file_in_the_suite_and_its_line_in_the_text() {
     ] {
         let report = read_with(&[], text);
         assert_eq!(
-            (told(&report).as_slice(), problems(&report).len()),
+            (render_diagnostics(&report).as_slice(), problems(&report).len()),
             (places.map_owned().as_slice(), 0),
             "{text}"
         );
@@ -165,7 +175,7 @@ fn a_name_without_its_folder_is_the_file_of_the_class_and_never_another_one() {
     ];
     let report = read_with(&files, &java("com.acme.CartTest"));
     assert_eq!(
-        told(&report),
+        render_diagnostics(&report),
         ["shop/src/test/java/com/acme/CartTest.java:4: com.acme.CartTest.t fails: expected: 1"]
     );
     let report = read_with(&files, &java("com.acme.CartTest$Inner"));
@@ -178,7 +188,10 @@ fn a_name_without_its_folder_is_the_file_of_the_class_and_never_another_one() {
          classname=\"example.com/shop/pkg/cart\" name=\"TestAdd\"><failure message=\"Failed\" \
          type=\"\">    main_test.go:4: got 1\n</failure></testcase></testsuite></testsuites>";
     let report = read_with(&["main_test.go", "pkg/cart/main_test.go"], go);
-    assert_eq!(told(&report), ["pkg/cart/main_test.go:4: example.com/shop/pkg/cart.TestAdd fails: Failed"]);
+    assert_eq!(
+        render_diagnostics(&report),
+        ["pkg/cart/main_test.go:4: example.com/shop/pkg/cart.TestAdd fails: Failed"]
+    );
     let report = read_with(&["main_test.go", "pkg/other/main_test.go"], go);
     assert_eq!(problems(&report), ["example.com/shop/pkg/cart.TestAdd: no place of the tree"]);
 }

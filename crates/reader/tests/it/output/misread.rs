@@ -18,7 +18,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    pub(super) fn of(files: &BTreeMap<String, String>) -> Self {
+    pub(super) fn from_files(files: &BTreeMap<String, String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (path, text) in files {
             let file = folder.path().join(path);
@@ -33,13 +33,13 @@ impl Tree {
         Self { files: files.keys().map(changed).collect(), folder }
     }
 
-    fn real() -> Self {
-        Self::of(&serde_json::from_slice(&bytes("tree.json")).unwrap())
+    fn from_real_files() -> Self {
+        Self::from_files(&serde_json::from_slice(&bytes("tree.json")).unwrap())
     }
 
     pub(super) fn read(&self, output: ToolOutput) -> Result<ToolFindings, String> {
         let request = ToolRequest { tree: self.path(), files: self.files.clone(), output };
-        match SourcesQuery::Tool(Box::new(request)).answer() {
+        match SourcesQuery::Tool(Box::new(request)).execute() {
             Ok(SourcesAnswer::Tool(found)) => Ok(found),
             other => Err(format!("{other:?}")),
         }
@@ -51,7 +51,7 @@ impl Tree {
 }
 
 /// Returns an output printed by a run outside of Truing.
-pub(super) fn given(format: &str, folder: &str, text: &str) -> ToolOutput {
+pub(super) fn foreign_output(format: &str, folder: &str, text: &str) -> ToolOutput {
     ToolOutput {
         format: Some(format.to_owned()),
         roots: vec!["/build/tree".to_owned()],
@@ -62,7 +62,7 @@ pub(super) fn given(format: &str, folder: &str, text: &str) -> ToolOutput {
     }
 }
 
-fn count(tool_findings: &ToolFindings) -> u64 {
+fn count_findings(tool_findings: &ToolFindings) -> u64 {
     tool_findings.findings.len() as u64 + tool_findings.elsewhere + tool_findings.suppressed
 }
 
@@ -71,23 +71,27 @@ fn is_trusted(tool_findings: &ToolFindings) -> bool {
     tool_findings.problems.is_empty() && tool_findings.keeps_open.is_none()
 }
 
-fn text_of(name: &str) -> String {
+fn read_sample(name: &str) -> String {
     String::from_utf8_lossy(&bytes(name)).into_owned()
 }
 
 #[test]
 fn an_output_under_the_name_of_another_format_is_understood_or_not_trusted() {
-    let (tree, mut tried, mut wrong) = (Tree::real(), 0, Vec::new());
+    let (tree, mut tried, mut wrong) = (Tree::from_real_files(), 0, Vec::new());
     for (name, format, folder) in OUTPUTS {
-        let text = text_of(name);
-        let right = tree.read(given(format, folder, &text)).unwrap();
+        let text = read_sample(name);
+        let right = tree.read(foreign_output(format, folder, &text)).unwrap();
         for other in OutputFormat::all_formats().map(OutputFormat::as_str).filter(|other| other != format) {
             tried += 1;
-            let Ok(found) = tree.read(given(other, folder, &text)) else { continue };
+            let Ok(found) = tree.read(foreign_output(other, folder, &text)) else { continue };
             // GCC's notes and Mypy's are lines of the same form.
             let is_alike = (*format, other) == ("gcc", "mypy");
-            if is_trusted(&found) && count(&found) < count(&right) && !is_alike {
-                wrong.push(format!("{name} as {other}: {} of {}", count(&found), count(&right)));
+            if is_trusted(&found) && count_findings(&found) < count_findings(&right) && !is_alike {
+                wrong.push(format!(
+                    "{name} as {other}: {} of {}",
+                    count_findings(&found),
+                    count_findings(&right)
+                ));
             }
         }
     }
@@ -97,10 +101,10 @@ fn an_output_under_the_name_of_another_format_is_understood_or_not_trusted() {
 
 #[test]
 fn an_output_that_is_cut_wrapped_or_in_another_language_is_not_trusted() {
-    let (tree, mut tried, mut wrong) = (Tree::real(), 0, Vec::new());
+    let (tree, mut tried, mut wrong) = (Tree::from_real_files(), 0, Vec::new());
     for (name, format, folder) in OUTPUTS {
-        let text = text_of(name);
-        let right = count(&tree.read(given(format, folder, &text)).unwrap());
+        let text = read_sample(name);
+        let right = count_findings(&tree.read(foreign_output(format, folder, &text)).unwrap());
         let mut made: Vec<(String, String)> = (1..10)
             .map(|tenth| {
                 (format!("cut at {tenth}/10"), text.chars().take(text.chars().count() * tenth / 10).collect())
@@ -120,9 +124,9 @@ fn an_output_that_is_cut_wrapped_or_in_another_language_is_not_trusted() {
         }
         for (how, text) in made {
             tried += 1;
-            let Ok(found) = tree.read(given(format, folder, &text)) else { continue };
-            if is_trusted(&found) && count(&found) < right {
-                wrong.push(format!("{name}, {how}: {} of {right}", count(&found)));
+            let Ok(found) = tree.read(foreign_output(format, folder, &text)) else { continue };
+            if is_trusted(&found) && count_findings(&found) < right {
+                wrong.push(format!("{name}, {how}: {} of {right}", count_findings(&found)));
             }
         }
     }
@@ -132,9 +136,9 @@ fn an_output_that_is_cut_wrapped_or_in_another_language_is_not_trusted() {
 
 #[test]
 fn colors_change_nothing() {
-    let tree = Tree::real();
+    let tree = Tree::from_real_files();
     for (name, format, folder) in OUTPUTS.iter().filter(|(name, ..)| name.ends_with(".txt")) {
-        let text = text_of(name);
+        let text = read_sample(name);
         let colored: String = text
             .lines()
             .map(|line| match line.split_once(':') {
@@ -143,8 +147,8 @@ fn colors_change_nothing() {
             })
             .collect();
         let (plain, colored) = (
-            tree.read(given(format, folder, &text)).unwrap(),
-            tree.read(given(format, folder, &colored)).unwrap(),
+            tree.read(foreign_output(format, folder, &text)).unwrap(),
+            tree.read(foreign_output(format, folder, &colored)).unwrap(),
         );
         assert_eq!(plain.findings, colored.findings, "{name}");
         assert_eq!(plain.problems, colored.problems, "{name}");
@@ -154,19 +158,19 @@ fn colors_change_nothing() {
 /// Each line format is applied to the output of a failed program.
 #[test]
 fn a_text_without_a_line_that_is_understood_is_a_problem_that_names_it() {
-    let tree = Tree::real();
+    let tree = Tree::from_real_files();
     for text in [
         "Traceback (most recent call last):\n  File \"x\", line 1, in <module>\nImportError: boom\n",
         "sh: 1: flake8: not found\n",
         "   indented words, as of another tool\n",
     ] {
-        for format in OutputFormat::all_formats().filter(|format| format.is_lines()) {
-            let found = tree.read(given(format.as_str(), "", text)).unwrap();
+        for format in OutputFormat::all_formats().filter(|format| format.is_line_based()) {
+            let found = tree.read(foreign_output(format.as_str(), "", text)).unwrap();
             let is_named = found.problems.iter().any(|problem| problem.contains("none of"));
             // A word before a number and a colon is read as a place if nothing else marks places.
             assert!(is_named || !is_trusted(&found), "{}: {text}: {found:?}", format.as_str());
         }
-        let clean = ToolOutput { is_clean: true, foreign: None, ..given("flake8", "", text) };
+        let clean = ToolOutput { is_clean: true, foreign: None, ..foreign_output("flake8", "", text) };
         let found = tree.read(clean).unwrap();
         assert!(found.problems.is_empty() && found.keeps_open.is_some(), "{found:?}");
     }
@@ -174,29 +178,29 @@ fn a_text_without_a_line_that_is_understood_is_a_problem_that_names_it() {
 
 #[test]
 fn the_tools_own_total_counts_and_lines_beside_are_named() {
-    let tree = Tree::of(&[("a.py".to_owned(), "l = 1\nm = 2\n".to_owned())].into());
+    let tree = Tree::from_files(&[("a.py".to_owned(), "l = 1\nm = 2\n".to_owned())].into());
     let mypy = "a.py:1: error: Wrong  [assignment]\nFound 2 errors in 1 file (checked 1 source file)\n";
-    let found = tree.read(given("mypy", "", mypy)).unwrap();
+    let found = tree.read(foreign_output("mypy", "", mypy)).unwrap();
     assert!(found.problems[0].contains("counts 2 findings, and 1 are understood"), "{:?}", found.problems);
-    let none = tree.read(given("mypy", "", "Success: no issues found in 1 source file\n")).unwrap();
+    let none = tree.read(foreign_output("mypy", "", "Success: no issues found in 1 source file\n")).unwrap();
     assert!(is_trusted(&none), "{none:?}");
 
     let beside = "DeprecationWarning: an option\na.py:1:1: E741 ambiguous\n";
-    let found = tree.read(given("flake8", "", beside)).unwrap();
+    let found = tree.read(foreign_output("flake8", "", beside)).unwrap();
     assert_eq!((found.findings.len(), found.problems.len()), (1, 0), "{found:?}");
     assert!(found.keeps_open.unwrap().contains("`DeprecationWarning: an option`"));
 }
 
 #[test]
 fn a_tools_name_stands_for_all_of_its_formats() {
-    let tree = Tree::real();
+    let tree = Tree::from_real_files();
     for (name, _, folder) in OUTPUTS {
         let format = OUTPUTS.iter().find(|output| output.0 == *name).unwrap().1;
         let Some(tool) = OutputFormat::parse(format).and_then(OutputFormat::tool) else { continue };
-        let text = text_of(name);
+        let text = read_sample(name);
         let (by_tool, by_format) = (
-            tree.read(given(tool, folder, &text)).unwrap(),
-            tree.read(given(format, folder, &text)).unwrap(),
+            tree.read(foreign_output(tool, folder, &text)).unwrap(),
+            tree.read(foreign_output(format, folder, &text)).unwrap(),
         );
         assert_eq!(by_tool.findings, by_format.findings, "{name}");
     }
@@ -207,13 +211,13 @@ fn a_tools_name_stands_for_all_of_its_formats() {
         ("golangci-lint", "{\"Issues\": null}"),
         ("clang-tidy", ""),
     ] {
-        let found = tree.read(given(tool, "", nothing)).unwrap();
-        assert!(is_trusted(&found) && count(&found) == 0, "{tool}: {nothing}: {found:?}");
+        let found = tree.read(foreign_output(tool, "", nothing)).unwrap();
+        assert!(is_trusted(&found) && count_findings(&found) == 0, "{tool}: {nothing}: {found:?}");
     }
     for (tool, name, folder) in
         [("semgrep", "semgrep.sarif.json", "sg"), ("hadolint", "hadolint.xml", "docker")]
     {
-        let found = tree.read(given(tool, folder, &text_of(name))).unwrap();
+        let found = tree.read(foreign_output(tool, folder, &read_sample(name))).unwrap();
         assert!(!found.findings.is_empty() && found.problems.is_empty(), "{name}: {found:?}");
     }
 }
@@ -221,7 +225,7 @@ fn a_tools_name_stands_for_all_of_its_formats() {
 #[test]
 fn a_path_of_another_machine_is_placed_by_the_files_that_are_here() {
     let files = ["src/a.py", "pkg/cart/main_test.go", "main_test.go"];
-    let tree = Tree::of(&files.map(|path| (path.to_owned(), "l = 1\n".to_owned())).into());
+    let tree = Tree::from_files(&files.map(|path| (path.to_owned(), "l = 1\n".to_owned())).into());
     for (root, more) in [
         ("/home/runner/work/ab/ab", ""),
         (r"D:\a\ab", ""),
@@ -231,48 +235,48 @@ fn a_path_of_another_machine_is_placed_by_the_files_that_are_here() {
         let separator = if root.contains('\\') { "\\" } else { "/" };
         let path = |path: &str| format!("{root}{separator}{}", path.replace('/', separator));
         let text = format!("{}:1:1: E741 ambiguous\n{more}", path("src/a.py"));
-        let found = tree.read(given("flake8", "", &text)).unwrap();
+        let found = tree.read(foreign_output("flake8", "", &text)).unwrap();
         assert_eq!(found.findings.len(), 1, "{root}: {found:?}");
         assert_eq!(found.findings[0].place.path, RepoPath::from_text("src/a.py"), "{root}");
         assert_eq!(found.problems.is_empty(), more.is_empty(), "{root}: {found:?}");
         let text = format!("{}:1:1: E741 ambiguous\n", path("pkg/cart/main_test.go"));
-        let found = tree.read(given("flake8", "", &text)).unwrap();
+        let found = tree.read(foreign_output("flake8", "", &text)).unwrap();
         assert_eq!(found.findings[0].place.path, RepoPath::from_text("pkg/cart/main_test.go"), "{root}");
     }
     for nowhere in ["/x/y/gone.py", "https://example.org/src/a.py", "../docs/x.py", "gone/x.py"] {
-        let found = tree.read(given("unix", "", &format!("{nowhere}:1:1: words\n"))).unwrap();
+        let found = tree.read(foreign_output("unix", "", &format!("{nowhere}:1:1: words\n"))).unwrap();
         assert!(!is_trusted(&found) && found.findings.is_empty(), "{nowhere}: {found:?}");
     }
     // Two folders have a file of each name, therefore the paths fit both.
     let text = "/x/main_test.go:1:1: E741 one\n/y/main_test.go:1:1: E741 two\n";
-    let found = tree.read(given("flake8", "", text)).unwrap();
+    let found = tree.read(foreign_output("flake8", "", text)).unwrap();
     assert!(found.findings.is_empty() && !found.problems.is_empty(), "{found:?}");
 }
 
 #[test]
 fn a_tool_that_ran_in_a_subfolder_is_placed_there() {
     let files = ["src/a.ts", "web/src/a.ts", "src/only.ts"];
-    let tree = Tree::of(&files.map(|path| (path.to_owned(), "l = 1\n".to_owned())).into());
+    let tree = Tree::from_files(&files.map(|path| (path.to_owned(), "l = 1\n".to_owned())).into());
     let web = Some(RepoPath::from_text("web"));
     let started = |text: &str| {
         let foreign =
             ExternalToolRun { folder: web.clone(), is_tree_whole: true, ..ExternalToolRun::default() };
-        tree.read(ToolOutput { foreign: Some(foreign), ..given("tsc", "", text) }).unwrap()
+        tree.read(ToolOutput { foreign: Some(foreign), ..foreign_output("tsc", "", text) }).unwrap()
     };
     let path = |found: &ToolFindings| found.findings[0].place.path.to_string();
     let text = "src/a.ts(1,1): error TS1234: words\n";
     assert_eq!(path(&started(text)), "web/src/a.ts");
-    assert_eq!(path(&tree.read(given("tsc", "web", text)).unwrap()), "web/src/a.ts");
-    assert_eq!(path(&tree.read(given("tsc", "", text)).unwrap()), "src/a.ts");
+    assert_eq!(path(&tree.read(foreign_output("tsc", "web", text)).unwrap()), "web/src/a.ts");
+    assert_eq!(path(&tree.read(foreign_output("tsc", "", text)).unwrap()), "src/a.ts");
     assert_eq!(path(&started("src/only.ts(1,1): error TS1234: words\n")), "src/only.ts");
 }
 
 #[test]
 fn a_format_that_names_no_tool_resolves_nothing_until_somebody_names_it() {
-    let tree = Tree::of(&[("a.py".to_owned(), "l = 1\n".to_owned())].into());
+    let tree = Tree::from_files(&[("a.py".to_owned(), "l = 1\n".to_owned())].into());
     let text = "<checkstyle><file name=\"a.py\"><error line=\"1\" message=\"words\" \
          source=\"X1\"/></file></checkstyle>";
-    let found = tree.read(given("checkstyle", "", text)).unwrap();
+    let found = tree.read(foreign_output("checkstyle", "", text)).unwrap();
     assert!(found.keeps_open.unwrap().contains("--tool NAME"));
     assert_eq!(found.findings[0].rule, "checkstyle/X1");
     let foreign = ExternalToolRun {
@@ -280,7 +284,8 @@ fn a_format_that_names_no_tool_resolves_nothing_until_somebody_names_it() {
         is_tree_whole: true,
         ..ExternalToolRun::default()
     };
-    let found = tree.read(ToolOutput { foreign: Some(foreign), ..given("checkstyle", "", text) }).unwrap();
+    let found =
+        tree.read(ToolOutput { foreign: Some(foreign), ..foreign_output("checkstyle", "", text) }).unwrap();
     assert!(is_trusted(&found) && found.tools.contains("shellcheck"), "{found:?}");
     assert_eq!(found.findings[0].rule, "shellcheck/X1");
 }

@@ -8,7 +8,7 @@ use truing_core::port::{ChangedFile, ToolFindings, ToolRequest};
 use truing_diff::RepoPath;
 use truing_reader::sources::{SourcesAnswer, SourcesQuery};
 
-use super::misread::given;
+use super::misread::foreign_output;
 
 /// Names of one file each.
 const NAMES: &[&[u8]] = &[
@@ -49,16 +49,16 @@ fn read(output: &Value, format: &str) -> ToolFindings {
     };
     let mut files: Vec<ChangedFile> = NAMES.iter().map(changed).collect();
     files.sort_by(|one, two| one.path.cmp(&two.path));
-    let output = given(format, "", &output.to_string());
+    let output = foreign_output(format, "", &output.to_string());
     let request = ToolRequest { tree: folder.path().to_owned(), files, output };
-    match SourcesQuery::Tool(Box::new(request)).answer() {
+    match SourcesQuery::Tool(Box::new(request)).execute() {
         Ok(SourcesAnswer::Tool(found)) => found,
         other => panic!("{other:?}"),
     }
 }
 
 /// Returns the bytes percent-encoded as in a URI.
-fn encoded(name: &[u8]) -> String {
+fn percent_encode(name: &[u8]) -> String {
     let letter = |byte: &u8| match byte {
         byte if byte.is_ascii_alphanumeric() || b"/-._~".contains(byte) => char::from(*byte).to_string(),
         byte => format!("%{byte:02X}"),
@@ -78,7 +78,7 @@ fn each_name_is_kept() {
     let rdjson = |path: &RepoPath| json!({ "message": "m", "location": { "path": path, "range": { "start": { "line": 1 } } } });
     let sarif = |path: &RepoPath| {
         json!({ "ruleId": "r", "message": { "text": "m" }, "locations": [{ "physicalLocation": {
-            "artifactLocation": { "uri": encoded(path.as_bytes()), "uriBaseId": "%SRCROOT%" },
+            "artifactLocation": { "uri": percent_encode(path.as_bytes()), "uriBaseId": "%SRCROOT%" },
             "region": { "startLine": 1 },
         } }] })
     };

@@ -7,7 +7,7 @@ use truing_reader::output::{OutputContext, OutputFormat, PathError, PathResolver
 use super::{report, report_at};
 
 /// Returns the path in the tree of a text, and of the same text as a URI reference.
-fn both(roots: &[&str], folder: Option<&str>, text: &str) -> [Result<String, PathError>; 2] {
+fn resolve_both(roots: &[&str], folder: Option<&str>, text: &str) -> [Result<String, PathError>; 2] {
     let roots: Vec<String> = roots.iter().map(|root| (*root).to_owned()).collect();
     let folder = folder.map(RepoPath::from);
     let paths = PathResolver::new(&OutputContext {
@@ -47,26 +47,33 @@ fn every_way_to_write_a_path_leads_to_the_file() {
         (&["/home/ci", "/home/ci/x/"], "/home/ci/x/a.py", "a.py"),
         (&["file:///home/ci/x", "/home/ci/x"], "/home/ci/x/a.py", "a.py"),
     ] {
-        assert_eq!(both(roots, None, text), [Ok(path.to_owned()), Ok(path.to_owned())], "{text}");
+        assert_eq!(resolve_both(roots, None, text), [Ok(path.to_owned()), Ok(path.to_owned())], "{text}");
     }
 }
 
 #[test]
 fn a_uri_is_decoded_and_a_path_is_not() {
-    assert_eq!(both(&[], None, "a%20b/%41.py"), [Ok("a%20b/%41.py".to_owned()), Ok("a b/A.py".to_owned())]);
-    assert_eq!(both(&[], None, "100%.py")[1], Ok("100%.py".to_owned()));
+    assert_eq!(
+        resolve_both(&[], None, "a%20b/%41.py"),
+        [Ok("a%20b/%41.py".to_owned()), Ok("a b/A.py".to_owned())]
+    );
+    assert_eq!(resolve_both(&[], None, "100%.py")[1], Ok("100%.py".to_owned()));
     let paths = PathResolver::new(&OutputContext::default());
     assert_eq!(paths.resolve_uri("caf%E9.py").unwrap().as_bytes(), b"caf\xe9.py");
 }
 
 #[test]
 fn relative_paths_begin_in_the_folder_where_the_tool_ran() {
-    let found = |text: &str| both(&["/ci"], Some("web/app"), text)[0].clone();
+    let found = |text: &str| resolve_both(&["/ci"], Some("web/app"), text)[0].clone();
     assert_eq!(found("src/a.js"), Ok("web/app/src/a.js".to_owned()));
     assert_eq!(found("../lib/a.js"), Ok("web/lib/a.js".to_owned()));
     assert_eq!(found("/ci/a.js"), Ok("a.js".to_owned()));
     assert_eq!(found("../../../a.js"), Err(PathError::Outside("../../../a.js".to_owned())));
-    assert_eq!(both(&[], Some("../up"), "a.js")[0], Ok("a.js".to_owned()), "a folder outside is none");
+    assert_eq!(
+        resolve_both(&[], Some("../up"), "a.js")[0],
+        Ok("a.js".to_owned()),
+        "a folder outside is none"
+    );
 }
 
 #[test]
@@ -93,20 +100,23 @@ fn a_path_that_is_none_in_the_tree_is_an_error_that_names_it() {
         (&[], "https://x.example/a.py", PathError::Address("https://x.example/a.py".to_owned())),
         (&[], "git+ssh://x/a", PathError::Address("git+ssh://x/a".to_owned())),
     ] {
-        assert_eq!(both(roots, None, text)[0], Err(error), "{text:?}");
+        assert_eq!(resolve_both(roots, None, text)[0], Err(error), "{text:?}");
     }
-    let hidden = |uri: &str| both(&["/ci"], None, uri)[1].clone();
+    let hidden = |uri: &str| resolve_both(&["/ci"], None, uri)[1].clone();
     for uri in ["%2e%2e/a", "a/%2E%2e%2f..%5C../b", "file:///ci/%2e%2e/etc/passwd"] {
         assert_eq!(hidden(uri), Err(outside(uri)));
     }
     for uri in ["%2egit/config", "a%00b"] {
         assert_eq!(hidden(uri), Err(PathError::NoFile(uri.to_owned())));
     }
-    assert_eq!(both(&[], None, &"a/".repeat(3000)), [Err(PathError::TooLong), Err(PathError::TooLong)]);
+    assert_eq!(
+        resolve_both(&[], None, &"a/".repeat(3000)),
+        [Err(PathError::TooLong), Err(PathError::TooLong)]
+    );
 }
 
 /// Generates text that is similar to paths.
-fn path_like() -> impl Strategy<Value = String> {
+fn path_strategy() -> impl Strategy<Value = String> {
     let parts = [
         "a", "b.py", "..", ".", "/", "\\", "//", "C:", "c:", "file://", "file:", "%2e", "%2F", "%5c", "%00",
         "%", ".git", "%2egit", ".GIT ", "git~1", "\0", "é", "host", "\\\\", "?", "://", "http", " ", "\n",
@@ -118,19 +128,19 @@ fn path_like() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn no_path_leaves_the_tree_or_enters_a_git_folder(
-        text in path_like(),
+        text in path_strategy(),
         root in prop::sample::select(&["/", "/a", "C:\\a", "\\\\host\\a", ""][..]),
         folder in prop::option::of(prop::sample::select(&["a", "a/b", "../a", "/a", ""][..])),
     ) {
         let (roots, folder) = ([root.to_owned()], folder.map(RepoPath::from));
         let paths = PathResolver::new(&OutputContext { roots: &roots, folder: folder.as_ref(), ..OutputContext::default() });
         for path in [paths.resolve(&text), paths.resolve_uri(&text)].into_iter().flatten() {
-            prop_assert!(path.may_be_written(), "{text:?} is {path}");
+            prop_assert!(path.is_safe_to_write(), "{text:?} is {path}");
         }
     }
 
     #[test]
-    fn no_diagnostic_of_any_format_is_outside_of_the_tree(text in path_like(), base in path_like()) {
+    fn no_diagnostic_of_any_format_is_outside_of_the_tree(text in path_strategy(), base in path_strategy()) {
         let json = |text: &str| serde_json::Value::from(text).to_string();
         let (uri, base) = (json(&text), json(&base));
         let place = format!(r#"{{"artifactLocation":{{"uri":{uri},"uriBaseId":"B"}},"region":{{"startLine":1}}}}"#);
@@ -152,7 +162,7 @@ proptest! {
                 let fixes = report.diagnostics.iter().flat_map(|found| &found.fixes).flat_map(|fix| &fix.edits);
                 let all = report.diagnostics.iter().map(|found| &found.path).chain(fixes.map(|edit| &edit.path));
                 for path in all {
-                    prop_assert!(path.may_be_written(), "{format:?} {output:?}: {path}");
+                    prop_assert!(path.is_safe_to_write(), "{format:?} {output:?}: {path}");
                 }
                 prop_assert_eq!(report.diagnostics.len() as u64 + report.left_out, 1, "{:?} {:?}", format, report);
             }

@@ -12,7 +12,7 @@ fn exact(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> DiagnosticRang
     DiagnosticRange::from_exact(start, end, unit).unwrap()
 }
 
-fn text_of<'a>(text: &'a str, range: &DiagnosticRange) -> Result<&'a str, RangeError> {
+fn range_text<'a>(text: &'a str, range: &DiagnosticRange) -> Result<&'a str, RangeError> {
     FileText::new(text.as_bytes()).byte_range(range).map(|found| &text[found])
 }
 
@@ -50,34 +50,37 @@ fn columns_count_in_their_unit() {
     for (unit, start, end) in
         [(ColumnUnit::Byte, 5, 9), (ColumnUnit::Utf16, 4, 6), (ColumnUnit::CodePoint, 4, 5)]
     {
-        assert_eq!(text_of(text, &exact((1, start), (1, end), unit)), Ok("😀"), "{unit:?}");
+        assert_eq!(range_text(text, &exact((1, start), (1, end), unit)), Ok("😀"), "{unit:?}");
         assert_eq!(
-            text_of(text, &exact((1, 1), (1, 3), unit)),
+            range_text(text, &exact((1, 1), (1, 3), unit)),
             Ok("a\r"),
             "a lone CR is no line end: {unit:?}"
         );
     }
     let within = exact((1, 5), (1, 6), ColumnUnit::Utf16);
-    assert_eq!(text_of(text, &within), Err(RangeError::Column { line: 1, column: 5 }));
+    assert_eq!(range_text(text, &within), Err(RangeError::Column { line: 1, column: 5 }));
 }
 
 #[test]
 fn lines_end_with_lf_or_crlf_and_a_column_may_be_behind_the_line_break() {
     let text = "ab\r\ncd\n";
     for unit in UNITS {
-        assert_eq!(text_of(text, &DiagnosticRange::from_lines(1, 2)), Ok("ab\r\ncd"));
-        assert_eq!(text_of(text, &exact((1, 2), (1, 3), unit)), Ok("b"));
-        assert_eq!(text_of(text, &exact((1, 3), (2, 1), unit)), Ok("\r\n"));
-        assert_eq!(text_of(text, &exact((1, 3), (1, 5), unit)), Ok("\r\n"));
-        assert_eq!(text_of(text, &exact((2, 4), (3, 1), unit)), Ok(""));
+        assert_eq!(range_text(text, &DiagnosticRange::from_lines(1, 2)), Ok("ab\r\ncd"));
+        assert_eq!(range_text(text, &exact((1, 2), (1, 3), unit)), Ok("b"));
+        assert_eq!(range_text(text, &exact((1, 3), (2, 1), unit)), Ok("\r\n"));
+        assert_eq!(range_text(text, &exact((1, 3), (1, 5), unit)), Ok("\r\n"));
+        assert_eq!(range_text(text, &exact((2, 4), (3, 1), unit)), Ok(""));
         for (line, column) in [(1, 4), (1, 6), (2, 5)] {
             let range = exact((line, column), (line, column), unit);
-            assert_eq!(text_of(text, &range), Err(RangeError::Column { line, column }), "{unit:?}");
+            assert_eq!(range_text(text, &range), Err(RangeError::Column { line, column }), "{unit:?}");
         }
         let beyond = exact((4, 1), (4, 1), unit);
-        assert_eq!(text_of(text, &beyond), Err(RangeError::Line { line: 4, count: 2 }));
-        assert_eq!(text_of("ab", &exact((2, 1), (2, 1), unit)), Err(RangeError::Line { line: 2, count: 1 }));
-        assert_eq!(text_of("", &exact((1, 1), (1, 1), unit)), Ok(""));
+        assert_eq!(range_text(text, &beyond), Err(RangeError::Line { line: 4, count: 2 }));
+        assert_eq!(
+            range_text("ab", &exact((2, 1), (2, 1), unit)),
+            Err(RangeError::Line { line: 2, count: 1 })
+        );
+        assert_eq!(range_text("", &exact((1, 1), (1, 1), unit)), Ok(""));
     }
 }
 
@@ -85,14 +88,17 @@ fn lines_end_with_lf_or_crlf_and_a_column_may_be_behind_the_line_break() {
 fn a_byte_order_mark_counts_in_offsets_of_bytes_alone() {
     let text = "\u{feff}ab\n";
     for unit in UNITS {
-        assert_eq!(text_of(text, &exact((1, 1), (1, 2), unit)), Ok("a"), "{unit:?}");
+        assert_eq!(range_text(text, &exact((1, 1), (1, 2), unit)), Ok("a"), "{unit:?}");
     }
-    assert_eq!(text_of(text, &DiagnosticRange::from_lines(1, 1)), Ok("ab"));
-    assert_eq!(text_of(text, &DiagnosticRange::from_offsets(3, 4, ColumnUnit::Byte).unwrap()), Ok("a"));
-    assert_eq!(text_of(text, &DiagnosticRange::from_offsets(0, 1, ColumnUnit::Utf16).unwrap()), Ok("a"));
-    assert_eq!(text_of(text, &DiagnosticRange::from_offsets(0, 1, ColumnUnit::CodePoint).unwrap()), Ok("a"));
+    assert_eq!(range_text(text, &DiagnosticRange::from_lines(1, 1)), Ok("ab"));
+    assert_eq!(range_text(text, &DiagnosticRange::from_offsets(3, 4, ColumnUnit::Byte).unwrap()), Ok("a"));
+    assert_eq!(range_text(text, &DiagnosticRange::from_offsets(0, 1, ColumnUnit::Utf16).unwrap()), Ok("a"));
     assert_eq!(
-        text_of(text, &DiagnosticRange::from_offsets(0, 4, ColumnUnit::CodePoint).unwrap()),
+        range_text(text, &DiagnosticRange::from_offsets(0, 1, ColumnUnit::CodePoint).unwrap()),
+        Ok("a")
+    );
+    assert_eq!(
+        range_text(text, &DiagnosticRange::from_offsets(0, 4, ColumnUnit::CodePoint).unwrap()),
         Err(RangeError::Offset(4))
     );
 }
@@ -154,11 +160,11 @@ fn fix(edits: &[(DiagnosticRange, &str)]) -> ToolFix {
     ToolFix { message: None, edits: edits.iter().map(edit).collect() }
 }
 
-fn resolved(text: &str, edits: &[(DiagnosticRange, &str)]) -> Result<Vec<ByteEdit>, ToolFixError> {
+fn resolve_edits(text: &str, edits: &[(DiagnosticRange, &str)]) -> Result<Vec<ByteEdit>, ToolFixError> {
     resolve_fix(&fix(edits), &"a".into(), &FileText::new(text.as_bytes()))
 }
 
-fn at(start: u64, end: u64) -> DiagnosticRange {
+fn offset_range(start: u64, end: u64) -> DiagnosticRange {
     DiagnosticRange::from_offsets(start, end, ColumnUnit::Byte).unwrap()
 }
 
@@ -168,14 +174,21 @@ fn edit(range: std::ops::Range<usize>, text: &str) -> ByteEdit {
 
 #[test]
 fn a_fix_is_edits_in_order_without_those_that_change_nothing() {
-    let edits = [(at(4, 5), "E"), (at(2, 3), "c"), (at(0, 1), ""), (at(1, 1), "+"), (at(1, 2), "B")];
+    let edits = [
+        (offset_range(4, 5), "E"),
+        (offset_range(2, 3), "c"),
+        (offset_range(0, 1), ""),
+        (offset_range(1, 1), "+"),
+        (offset_range(1, 2), "B"),
+    ];
     let expected = [edit(0..1, ""), edit(1..1, "+"), edit(1..2, "B"), edit(4..5, "E")];
-    assert_eq!(resolved("abcde\n", &edits), Ok(expected.to_vec()));
+    assert_eq!(resolve_edits("abcde\n", &edits), Ok(expected.to_vec()));
 }
 
 #[test]
 fn a_fix_takes_the_line_breaks_of_its_file() {
-    let new = |text: &str| resolved(text, &[(at(0, 1), "x\ny\r\nz")]).unwrap().remove(0).new_text;
+    let new =
+        |text: &str| resolve_edits(text, &[(offset_range(0, 1), "x\ny\r\nz")]).unwrap().remove(0).new_text;
     assert_eq!(new("a\r\nb\r\n"), "x\r\ny\r\nz");
     assert_eq!(new("a\nb\r\n"), "x\ny\r\nz");
     assert_eq!(new("a"), "x\ny\r\nz");
@@ -186,27 +199,27 @@ fn a_fix_that_cannot_be_applied_exactly_is_refused() {
     let text = "abcde\n";
     for (edits, refused) in [
         (vec![], ToolFixError::Size(0)),
-        (vec![(at(0, 1), "x"); 201], ToolFixError::Size(201)),
-        (vec![(at(0, 2), "x"), (at(1, 3), "y")], ToolFixError::Overlap),
-        (vec![(at(1, 1), "x"), (at(1, 1), "y")], ToolFixError::Overlap),
-        (vec![(at(0, 3), "x"), (at(1, 1), "y")], ToolFixError::Overlap),
-        (vec![(at(0, 1), "a"), (at(2, 2), "")], ToolFixError::NoChange),
-        (vec![(at(0, 7), "x")], ToolFixError::Unresolved(RangeError::Offset(7))),
+        (vec![(offset_range(0, 1), "x"); 201], ToolFixError::Size(201)),
+        (vec![(offset_range(0, 2), "x"), (offset_range(1, 3), "y")], ToolFixError::Overlap),
+        (vec![(offset_range(1, 1), "x"), (offset_range(1, 1), "y")], ToolFixError::Overlap),
+        (vec![(offset_range(0, 3), "x"), (offset_range(1, 1), "y")], ToolFixError::Overlap),
+        (vec![(offset_range(0, 1), "a"), (offset_range(2, 2), "")], ToolFixError::NoChange),
+        (vec![(offset_range(0, 7), "x")], ToolFixError::Unresolved(RangeError::Offset(7))),
         (
             vec![(DiagnosticRange::from_lines(9, 9), "x")],
             ToolFixError::Unresolved(RangeError::Line { line: 9, count: 1 }),
         ),
         (vec![(DiagnosticRange::File, "x")], ToolFixError::Unresolved(RangeError::WholeFile)),
     ] {
-        assert_eq!(resolved(text, &edits), Err(refused));
+        assert_eq!(resolve_edits(text, &edits), Err(refused));
     }
-    let mut two = fix(&[(at(0, 1), "x"), (at(1, 2), "y")]);
+    let mut two = fix(&[(offset_range(0, 1), "x"), (offset_range(1, 2), "y")]);
     two.edits[1].path = "b".into();
     let file = FileText::new(text.as_bytes());
     assert_eq!(resolve_fix(&two, &"a".into(), &file), Err(ToolFixError::OtherFile("b".into())));
     assert_eq!(resolve_fix(&two, &"b".into(), &file), Err(ToolFixError::OtherFile("a".into())));
     let latin = FileText::new(b"caf\xe9\n");
-    let refused = resolve_fix(&fix(&[(at(0, 1), "x")]), &"a".into(), &latin);
+    let refused = resolve_fix(&fix(&[(offset_range(0, 1), "x")]), &"a".into(), &latin);
     assert_eq!(refused, Err(ToolFixError::Unresolved(RangeError::NotUtf8)));
 }
 
@@ -260,8 +273,8 @@ proptest! {
         text in "[ab\né]{0,12}", places in prop::collection::vec((0..14_u64, 0..4_u64, "[ab\n]{0,3}"), 0..5),
     ) {
         let edits: Vec<(DiagnosticRange, &str)> =
-            places.iter().map(|(start, length, new)| (at(*start, start + length), new.as_str())).collect();
-        let Ok(edits) = resolved(&text, &edits) else { return Ok(()) };
+            places.iter().map(|(start, length, new)| (offset_range(*start, start + length), new.as_str())).collect();
+        let Ok(edits) = resolve_edits(&text, &edits) else { return Ok(()) };
         let (mut fixed, mut last) = (text.clone(), text.len());
         for edit in edits.iter().rev() {
             prop_assert!(edit.range.end <= last, "{edits:?}");
@@ -274,7 +287,7 @@ proptest! {
 
 #[test]
 fn a_path_is_compared_by_its_bytes() {
-    let fix = fix(&[(at(0, 1), "x")]);
+    let fix = fix(&[(offset_range(0, 1), "x")]);
     let other: RepoPath = "A".into();
     assert!(resolve_fix(&fix, &other, &FileText::new(b"abc")).is_err());
 }

@@ -5,7 +5,7 @@ use truing_reader::output::{
     DiagnosticLevel, DiagnosticReport, FileText, OutputFormat, RangeError, resolve_fix,
 };
 
-use super::{problems, report, told};
+use super::{problems, render_diagnostics, report};
 
 fn diagnostic(range: Value) -> Value {
     json!({ "message": "wrong", "location": { "path": "a.txt", "range": range } })
@@ -19,7 +19,7 @@ fn read(diagnostics: Value) -> DiagnosticReport {
     )
 }
 
-fn at(line: u32, column: u32) -> Value {
+fn position_at(line: u32, column: u32) -> Value {
     json!({ "line": line, "column": column })
 }
 
@@ -27,14 +27,14 @@ fn at(line: u32, column: u32) -> Value {
 fn a_range_is_the_text_that_the_format_says() {
     // These are the ranges of the format's own description.
     for (text, range, bytes) in [
-        ("haya14busa\n", json!({ "start": at(1, 5), "end": at(1, 7) }), "14"),
+        ("haya14busa\n", json!({ "start": position_at(1, 5), "end": position_at(1, 7) }), "14"),
         ("abc\r\ndef\r\nghi\r\n", json!({ "start": { "line": 2 } }), "def"),
         ("abc\r\ndef\r\nghi\r\n", json!({ "start": { "line": 2 }, "end": { "line": 2 } }), "def"),
         ("abc\r\ndef\r\nghi\r\n", json!({ "start": { "line": 2 }, "end": { "line": 3 } }), "def\r\nghi"),
-        ("abc\r\ndef\r\nghi\r\n", json!({ "start": { "line": 2 }, "end": at(3, 1) }), "def\r\n"),
-        ("abc\r\ndef\r\nghi\r\n", json!({ "start": at(2, 1), "end": at(2, 4) }), "def"),
-        ("abc\n", json!({ "start": at(1, 2) }), ""),
-        ("a𐐀b\n", json!({ "start": at(1, 2), "end": at(1, 6) }), "𐐀"),
+        ("abc\r\ndef\r\nghi\r\n", json!({ "start": { "line": 2 }, "end": position_at(3, 1) }), "def\r\n"),
+        ("abc\r\ndef\r\nghi\r\n", json!({ "start": position_at(2, 1), "end": position_at(2, 4) }), "def"),
+        ("abc\n", json!({ "start": position_at(1, 2) }), ""),
+        ("a𐐀b\n", json!({ "start": position_at(1, 2), "end": position_at(1, 6) }), "𐐀"),
         (
             "a𐐀b\n",
             json!({ "start": { "line": "1", "column": "6" }, "end": { "line": 1, "column": 7.0 } }),
@@ -45,7 +45,7 @@ fn a_range_is_the_text_that_the_format_says() {
         let range_found = FileText::new(text.as_bytes()).byte_range(&found.diagnostics[0].range).unwrap();
         assert_eq!(&text[range_found], bytes, "{range}");
     }
-    let within = read(json!([diagnostic(json!({ "start": at(1, 3), "end": at(1, 4) }))]));
+    let within = read(json!([diagnostic(json!({ "start": position_at(1, 3), "end": position_at(1, 4) }))]));
     let wrong = FileText::new("a𐐀b\n".as_bytes()).byte_range(&within.diagnostics[0].range);
     assert_eq!(wrong, Err(RangeError::Column { line: 1, column: 3 }), "within a character");
 }
@@ -87,15 +87,15 @@ fn a_severity_is_a_name_or_a_number() {
 #[test]
 fn a_suggestion_is_a_fix_by_itself_and_one_without_sound_range_is_left_out() {
     let suggestions = json!([
-        { "range": { "start": at(1, 5), "end": at(1, 5) }, "text": "15" },
-        { "range": { "start": at(1, 5) , "end": at(1, 7) }, "text": "" },
+        { "range": { "start": position_at(1, 5), "end": position_at(1, 5) }, "text": "15" },
+        { "range": { "start": position_at(1, 5) , "end": position_at(1, 7) }, "text": "" },
         { "range": { "start": { "line": 1 } }, "text": "whole" },
-        { "range": { "start": at(1, 5), "end": { "line": 1 } }, "text": "mixed" },
-        { "range": { "start": at(1, 5), "end": at(1, 2) }, "text": "backwards" },
+        { "range": { "start": position_at(1, 5), "end": { "line": 1 } }, "text": "mixed" },
+        { "range": { "start": position_at(1, 5), "end": position_at(1, 2) }, "text": "backwards" },
         { "text": "nowhere" },
         "wrong",
     ]);
-    let mut entry = diagnostic(json!({ "start": at(1, 5) }));
+    let mut entry = diagnostic(json!({ "start": position_at(1, 5) }));
     entry["suggestions"] = suggestions;
     let report = read(json!([entry]));
     let found = &report.diagnostics[0];
@@ -123,7 +123,10 @@ fn each_line_stands_alone() {
     let line = |path: &str| json!({ "message": "m", "location": { "path": path } }).to_string();
     let text = format!("{}\r\n\n{{\"message\"\n[]\n{}\nnpm ERR!\n{}", line("a"), line("/b"), line("c"));
     let report = report(OutputFormat::Rdjsonl, &text);
-    assert_eq!((told(&report), report.left_out), (vec!["a:0: m".to_owned(), "c:0: m".to_owned()], 4));
+    assert_eq!(
+        (render_diagnostics(&report), report.left_out),
+        (vec!["a:0: m".to_owned(), "c:0: m".to_owned()], 4)
+    );
     let begins: Vec<&str> = problems(&report).iter().map(|text| text.split(':').next().unwrap()).collect();
     assert_eq!(begins, ["line 3", "line 4", "line 5", "line 6"]);
 }
@@ -133,7 +136,7 @@ fn a_malformed_diagnostic_costs_itself_alone() {
     let report = read(
         json!([diagnostic(json!({ "start": { "line": [] } })), { "message": "m" }, { "location": { "path": "b" } }, diagnostic(Value::Null)]),
     );
-    assert_eq!((told(&report), report.left_out), (vec!["a.txt:0: wrong".to_owned()], 3));
+    assert_eq!((render_diagnostics(&report), report.left_out), (vec!["a.txt:0: wrong".to_owned()], 3));
     assert_eq!(problems(&report)[1..], ["diagnostic 1: no path", "b: no message"]);
     for text in ["", "[]", "{\"diagnostics\": 1}", "{\"diagnostics\": [{}"] {
         assert_eq!(super::report(OutputFormat::Rdjson, text).problems.len(), 1, "{text}");

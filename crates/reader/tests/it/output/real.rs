@@ -59,13 +59,13 @@ pub(super) const OUTPUTS: &[(&str, &str, &str)] = &[
 ];
 
 /// Returns the path of a file beside the outputs.
-fn beside(name: &str) -> PathBuf {
+fn sibling_path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/output/real").join(name)
 }
 
 /// Returns the bytes of an output.
 pub(super) fn bytes(name: &str) -> Vec<u8> {
-    std::fs::read(beside(name)).unwrap()
+    std::fs::read(sibling_path(name)).unwrap()
 }
 
 /// Returns the files that the tools examined.
@@ -88,7 +88,7 @@ fn read_real(name: &str) -> DiagnosticReport {
 
 /// Returns a diagnostic on a line: the level, the rule, the place from its first byte on, the text there, and
 /// its fixes.
-fn shown(diagnostic: &Diagnostic, tree: &BTreeMap<String, String>) -> String {
+fn render_diagnostic(diagnostic: &Diagnostic, tree: &BTreeMap<String, String>) -> String {
     let level = match diagnostic.level {
         DiagnosticLevel::Error => "error",
         DiagnosticLevel::Warning => "warning",
@@ -133,19 +133,19 @@ fn every_output_is_read_whole_and_exactly() {
         let report = read_real(name);
         let mut all = String::new();
         for found in &report.diagnostics {
-            writeln!(all, "{}\n    {}", shown(found, &tree), found.message).unwrap();
+            writeln!(all, "{}\n    {}", render_diagnostic(found, &tree), found.message).unwrap();
         }
         for problem in &report.problems {
             writeln!(all, "{:?}: {}", problem.kind, problem.text).unwrap();
         }
-        let expected = std::fs::read_to_string(beside(&format!("expected/{name}.txt"))).unwrap();
+        let expected = std::fs::read_to_string(sibling_path(&format!("expected/{name}.txt"))).unwrap();
         assert_eq!(all, expected, "{name}");
         assert_eq!(report.left_out, 0, "{name}");
     }
 }
 
 /// Returns the line and the first byte of each diagnostic of an output, with its rule.
-fn starts(name: &str, tree: &BTreeMap<String, String>) -> Vec<(String, usize, String)> {
+fn diagnostic_starts(name: &str, tree: &BTreeMap<String, String>) -> Vec<(String, usize, String)> {
     let start = |found: &Diagnostic| {
         let path = found.path.to_string();
         let file = FileText::new(tree[&path].as_bytes());
@@ -170,7 +170,7 @@ fn two_formats_of_a_tool_tell_the_same_places() {
         ("hadolint.json", "hadolint.xml"),
         ("hadolint.json", "hadolint.gitlab.json"),
     ] {
-        assert_eq!(starts(one, &tree), starts(two, &tree), "{one} and {two}");
+        assert_eq!(diagnostic_starts(one, &tree), diagnostic_starts(two, &tree), "{one} and {two}");
     }
 }
 
@@ -179,7 +179,7 @@ fn places_agree_with_another_tool_that_found_the_same() {
     // Two tools that count in different units found each pair, after letters beyond ASCII.
     let tree = tree();
     let place = |name: &str, rule: &str, path: &str| {
-        let all = starts(name, &tree);
+        let all = diagnostic_starts(name, &tree);
         all.iter().filter(|found| found.2 == rule && found.0 == path).map(|found| found.1).max().unwrap()
     };
     let undefined =

@@ -2,7 +2,7 @@
 
 use truing_reader::output::{OutputContext, OutputFormat, read_output, recognize_format};
 
-fn name(content: &str) -> Option<&'static str> {
+fn format_name(content: &str) -> Option<&'static str> {
     recognize_format(content.as_bytes()).map(OutputFormat::as_str)
 }
 
@@ -47,7 +47,7 @@ fn a_format_is_recognised_by_its_content() {
         ("<testsuites><testsuite/></testsuites>".to_owned(), "junit"),
         ("<testsuite name=\"x\"/>".to_owned(), "junit"),
     ] {
-        assert_eq!(name(&content), Some(format), "{content}");
+        assert_eq!(format_name(&content), Some(format), "{content}");
     }
 }
 
@@ -68,10 +68,10 @@ fn what_is_of_many_formats_or_of_none_is_not_recognised() {
         "[1]",
         "{\"diagnostics\": [7]}",
     ] {
-        assert_eq!(name(content), None, "{content}");
+        assert_eq!(format_name(content), None, "{content}");
     }
     // This is another tool's document with the same field.
-    assert_ne!(name(r#"{"diagnostics": [], "errors": [], "version": 1}"#), Some("rdjson"));
+    assert_ne!(format_name(r#"{"diagnostics": [], "errors": [], "version": 1}"#), Some("rdjson"));
 }
 
 #[test]

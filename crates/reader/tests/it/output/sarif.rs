@@ -6,7 +6,7 @@ use truing_reader::output::{
     recognize_format,
 };
 
-use super::{problems, report, report_at, told};
+use super::{problems, render_diagnostics, report, report_at};
 
 /// Returns a log of one run with these results; the other fields of the run are merged in.
 fn log(run: Value, results: Value) -> String {
@@ -27,7 +27,7 @@ fn result(uri: &str, line: u32) -> Value {
     })
 }
 
-fn with(mut value: Value, more: Value) -> Value {
+fn merge_fields(mut value: Value, more: Value) -> Value {
     if let (Some(value), Value::Object(more)) = (value.as_object_mut(), more) {
         value.extend(more);
     }
@@ -38,7 +38,7 @@ fn read(run: Value, results: Value) -> DiagnosticReport {
     report(OutputFormat::Sarif, &log(run, results))
 }
 
-fn one(run: Value, result: Value) -> Diagnostic {
+fn read_one(run: Value, result: Value) -> Diagnostic {
     let mut report = read(run, json!([result]));
     assert_eq!((report.diagnostics.len(), problems(&report)), (1, vec![]));
     report.diagnostics.remove(0)
@@ -53,7 +53,8 @@ fn a_result_is_a_diagnostic_with_all_that_its_rule_says() {
         "properties": { "tags": ["Correctness", "cwe"], "security-severity": "7.1" },
     });
     let run = json!({ "tool": { "driver": { "name": "Lint", "rules": [rule] } } });
-    let found = one(run, with(result("src/a.py", 3), json!({ "properties": { "tags": ["own"] } })));
+    let found =
+        read_one(run, merge_fields(result("src/a.py", 3), json!({ "properties": { "tags": ["own"] } })));
     assert_eq!(
         (found.tool.as_str(), found.rule.as_deref(), found.message.as_str()),
         ("Lint", Some("R1"), "wrong")
@@ -76,7 +77,7 @@ fn every_run_is_read_and_each_has_its_own_tool() {
     let report = report(OutputFormat::Sarif, &text);
     let tools: Vec<&str> = report.diagnostics.iter().map(|found| found.tool.as_str()).collect();
     assert_eq!(tools, ["one", "sarif"]);
-    assert_eq!(told(&report), ["a.py:1: wrong", "b.py:1: wrong"]);
+    assert_eq!(render_diagnostics(&report), ["a.py:1: wrong", "b.py:1: wrong"]);
     assert!(matches!(problems(&report)[..], [text] if text.starts_with("run 1: ")), "{:?}", report.problems);
 }
 
@@ -100,7 +101,7 @@ fn a_region_is_the_text_that_the_standard_says() {
     let file = FileText::new(text.as_bytes());
     for (region, bytes, lines) in cases {
         let place = json!([{ "physicalLocation": { "artifactLocation": { "uri": "a" }, "region": region } }]);
-        let found = one(json!({}), with(result("a", 1), json!({ "locations": place })));
+        let found = read_one(json!({}), merge_fields(result("a", 1), json!({ "locations": place })));
         let range = file.byte_range(&found.range).unwrap();
         assert_eq!((&text[range], file.range_lines(&found.range)), (bytes, Ok(lines)), "{region}");
     }
@@ -117,7 +118,7 @@ fn columns_count_in_the_units_that_the_run_names_and_else_in_utf_16() {
     ] {
         let region = json!({ "startLine": 1, "startColumn": column, "endColumn": column + 1 });
         let place = json!([{ "physicalLocation": { "artifactLocation": { "uri": "a" }, "region": region } }]);
-        let found = one(kind.clone(), with(result("a", 1), json!({ "locations": place })));
+        let found = read_one(kind.clone(), merge_fields(result("a", 1), json!({ "locations": place })));
         assert_eq!(&text[file.byte_range(&found.range).unwrap()], "x", "{kind}");
     }
 }
@@ -132,7 +133,7 @@ fn a_malformed_region_is_its_line_and_without_one_it_is_the_file() {
         (Value::Null, None),
     ] {
         let place = json!([{ "physicalLocation": { "artifactLocation": { "uri": "a" }, "region": region } }]);
-        let found = one(json!({}), with(result("a", 1), json!({ "locations": place })));
+        let found = read_one(json!({}), merge_fields(result("a", 1), json!({ "locations": place })));
         assert_eq!(found.range.first_line(), line, "{region}");
     }
 }
@@ -146,7 +147,10 @@ fn bases_are_followed_through_a_chain_and_a_circle_has_no_end() {
     } });
     let at = |uri: &str, base: &str| {
         let place = json!({ "uri": uri, "uriBaseId": base });
-        with(result("x", 1), json!({ "locations": [{ "physicalLocation": { "artifactLocation": place } }] }))
+        merge_fields(
+            result("x", 1),
+            json!({ "locations": [{ "physicalLocation": { "artifactLocation": place } }] }),
+        )
     };
     let results = json!([
         at("x%20y.py", "SRC"),
@@ -156,7 +160,7 @@ fn bases_are_followed_through_a_chain_and_a_circle_has_no_end() {
         at("../../up.py", "SRC"),
     ]);
     let report = report_at(OutputFormat::Sarif, "/build/project", &log(bases, results));
-    assert_eq!(told(&report), ["src/x y.py:0: wrong", "lib s/x.py:0: wrong", "x.py:0: wrong"]);
+    assert_eq!(render_diagnostics(&report), ["src/x y.py:0: wrong", "lib s/x.py:0: wrong", "x.py:0: wrong"]);
     assert_eq!(report.left_out, 2);
     assert!(
         problems(&report).iter().all(|text| text.contains("outside of the tree")),
@@ -169,7 +173,7 @@ fn bases_are_followed_through_a_chain_and_a_circle_has_no_end() {
 fn without_a_known_root_it_is_where_the_repository_was_checked_out_or_the_folder_of_all_bases() {
     let uri = "file:///C:/Build/project/src/a.py";
     let bases = json!({ "SRC": { "uri": "file:///c:/build/project/src/" }, "BIN": { "uri": "file:///c:/build/project/bin/" } });
-    let read = |run: Value| told(&read(run, json!([result(uri, 2)])));
+    let read = |run: Value| render_diagnostics(&read(run, json!([result(uri, 2)])));
     assert_eq!(read(json!({ "originalUriBaseIds": bases })), ["src/a.py:2: wrong"]);
     let checked_out = json!([{ "mappedTo": { "uriBaseId": "SRC" } }]);
     let run = json!({ "originalUriBaseIds": bases, "versionControlProvenance": checked_out });
@@ -177,7 +181,7 @@ fn without_a_known_root_it_is_where_the_repository_was_checked_out_or_the_folder
     assert_eq!(read(json!({})), [""; 0]);
     // A known root takes precedence over the log's own.
     let known = report_at(OutputFormat::Sarif, r"C:\build", &log(run, json!([result(uri, 2)])));
-    assert_eq!(told(&known), ["project/src/a.py:2: wrong"]);
+    assert_eq!(render_diagnostics(&known), ["project/src/a.py:2: wrong"]);
     let far = json!({ "A": { "uri": "file:///a/" }, "B": { "uri": "file:///b/" } });
     let report = super::report(
         OutputFormat::Sarif,
@@ -197,11 +201,11 @@ fn an_artifact_is_found_by_its_index_unless_it_is_within_another_one() {
     ] });
     let at = |index: i64| {
         let place = json!({ "artifactLocation": { "index": index } });
-        with(result("x", 1), json!({ "locations": [{ "physicalLocation": place }] }))
+        merge_fields(result("x", 1), json!({ "locations": [{ "physicalLocation": place }] }))
     };
     let report = read(run, json!([at(0), at(1), at(2), at(3), at(-1), at(9)]));
     assert_eq!(
-        (told(&report), report.left_out),
+        (render_diagnostics(&report), report.left_out),
         (vec!["a.py:0: wrong".to_owned(), "c.py:0: wrong".to_owned()], 4)
     );
 }
@@ -213,7 +217,7 @@ fn a_rule_is_found_by_index_by_name_by_guid_and_in_extensions() {
         "driver": { "name": "Lint", "rules": [rule("R1", "one"), rule("R2", "two")] },
         "extensions": [{ "name": "Pack", "guid": "p", "rules": [rule("R3", "three"), rule("R1", "hidden")] }],
     } });
-    let pack = |reference: Value| json!({ "ruleId": null, "rule": with(reference, json!({ "toolComponent": { "index": 0 } })) });
+    let pack = |reference: Value| json!({ "ruleId": null, "rule": merge_fields(reference, json!({ "toolComponent": { "index": 0 } })) });
     for (reference, title, name) in [
         (json!({ "ruleId": "R2" }), Some("two"), Some("R2")),
         (json!({ "ruleId": null, "ruleIndex": 1 }), Some("two"), Some("R2")),
@@ -232,7 +236,7 @@ fn a_rule_is_found_by_index_by_name_by_guid_and_in_extensions() {
         (json!({ "ruleId": "R9", "ruleIndex": -1 }), None, Some("R9")),
         (json!({ "ruleId": null, "ruleIndex": 99 }), None, None),
     ] {
-        let found = one(run.clone(), with(result("a", 1), reference.clone()));
+        let found = read_one(run.clone(), merge_fields(result("a", 1), reference.clone()));
         assert_eq!((found.title.as_deref(), found.rule.as_deref()), (title, name), "{reference}");
     }
 }
@@ -258,7 +262,7 @@ fn a_level_is_the_results_own_or_an_invocations_or_the_rules_or_a_warning() {
         (json!({ "ruleId": "R2", "kind": "review" }), DiagnosticLevel::Note),
         (json!({ "ruleId": "R2", "level": "dreadful" }), DiagnosticLevel::Warning),
     ] {
-        let found = one(run.clone(), with(result("a", 1), more.clone()));
+        let found = read_one(run.clone(), merge_fields(result("a", 1), more.clone()));
         assert_eq!(found.level, level, "{more}");
     }
 }
@@ -271,7 +275,7 @@ fn results_that_are_no_findings_are_passed_over_in_silence() {
         json!({ "kind": "informational" }),
         json!({ "baselineState": "absent" }),
     ] {
-        let report = read(json!({}), json!([with(result("a", 1), more.clone())]));
+        let report = read(json!({}), json!([merge_fields(result("a", 1), more.clone())]));
         assert_eq!(
             report,
             DiagnosticReport { tools: report.tools.clone(), ..DiagnosticReport::default() },
@@ -279,7 +283,7 @@ fn results_that_are_no_findings_are_passed_over_in_silence() {
         );
         assert_eq!(report.tools.len(), 1, "the tool has looked: {more}");
     }
-    let kept = with(result("a", 1), json!({ "kind": "fail", "baselineState": "unchanged" }));
+    let kept = merge_fields(result("a", 1), json!({ "kind": "fail", "baselineState": "unchanged" }));
     assert_eq!(read(json!({}), json!([kept])).diagnostics.len(), 1);
 }
 
@@ -294,7 +298,8 @@ fn a_result_is_suppressed_if_all_of_its_suppressions_stand() {
         (json!([]), false),
         (Value::Null, false),
     ] {
-        let found = one(json!({}), with(result("a", 1), json!({ "suppressions": suppressions })));
+        let found =
+            read_one(json!({}), merge_fields(result("a", 1), json!({ "suppressions": suppressions })));
         assert_eq!(found.suppressed, suppressed, "{suppressions}");
     }
 }
@@ -318,11 +323,11 @@ fn messages_take_their_arguments_and_lose_links_within_the_log() {
         ),
         (json!({ "text": "nested {0}", "arguments": ["{1}", "no"] }), "nested {1}"),
     ] {
-        let found = one(run.clone(), with(result("a", 1), json!({ "message": message })));
+        let found = read_one(run.clone(), merge_fields(result("a", 1), json!({ "message": message })));
         assert_eq!(found.message, shown, "{message}");
     }
     for message in [json!({ "id": "unknown" }), json!({}), json!({ "text": " " }), Value::Null] {
-        let report = read(run.clone(), json!([with(result("a", 1), json!({ "message": message }))]));
+        let report = read(run.clone(), json!([merge_fields(result("a", 1), json!({ "message": message }))]));
         assert_eq!((report.left_out, problems(&report)), (1, vec!["result 0 (R1): no message"]), "{message}");
     }
 }
@@ -332,16 +337,19 @@ fn a_malformed_result_is_left_out_and_named_and_the_rest_goes_on() {
     let results = json!([
         result("a", 1),
         7,
-        with(result("b", 1), json!({ "ruleId": ["x"] })),
-        with(result("c", 1), json!({ "locations": [] })),
-        with(
+        merge_fields(result("b", 1), json!({ "ruleId": ["x"] })),
+        merge_fields(result("c", 1), json!({ "locations": [] })),
+        merge_fields(
             result("d", 1),
             json!({ "locations": [{ "physicalLocation": { "region": { "startLine": {} } } }] })
         ),
         result("z", 1),
     ]);
     let report = read(json!({}), results);
-    assert_eq!((told(&report), report.left_out), (vec!["a:1: wrong".to_owned(), "z:1: wrong".to_owned()], 4));
+    assert_eq!(
+        (render_diagnostics(&report), report.left_out),
+        (vec!["a:1: wrong".to_owned(), "z:1: wrong".to_owned()], 4)
+    );
     let kinds: Vec<ProblemKind> = report.problems.iter().map(|problem| problem.kind).collect();
     assert_eq!(kinds, [ProblemKind::Entry, ProblemKind::Entry, ProblemKind::Place, ProblemKind::Place]);
     assert!(problems(&report)[2] == "result 3 (R1): no path", "{:?}", report.problems);
@@ -352,8 +360,8 @@ fn the_first_location_in_the_tree_counts() {
     let at = |uri: &str| json!({ "physicalLocation": { "artifactLocation": { "uri": uri } } });
     let places = json!([{ "logicalLocations": [] }, at("file:///usr/include/x.h"), at("a.c"), at("b.c")]);
     let related = json!([at("related.c")]);
-    let result = with(result("x", 1), json!({ "locations": places, "relatedLocations": related }));
-    assert_eq!(told(&read(json!({}), json!([result]))), ["a.c:0: wrong"]);
+    let result = merge_fields(result("x", 1), json!({ "locations": places, "relatedLocations": related }));
+    assert_eq!(render_diagnostics(&read(json!({}), json!([result]))), ["a.c:0: wrong"]);
 }
 
 #[test]
@@ -401,7 +409,7 @@ fn a_fix_has_all_of_its_edits_or_it_is_left_out() {
         fix(json!([])),
         { "artifactChanges": 1 },
     ]);
-    let report = read(json!({}), json!([with(result("a.py", 1), json!({ "fixes": fixes }))]));
+    let report = read(json!({}), json!([merge_fields(result("a.py", 1), json!({ "fixes": fixes }))]));
     let found = &report.diagnostics[0];
     let [ToolFix { message, edits }] = &found.fixes[..] else { panic!("{:?}", found.fixes) };
     assert_eq!((message.as_deref(), edits.len()), (Some("Use y"), 2));
@@ -417,7 +425,7 @@ fn a_fix_has_all_of_its_edits_or_it_is_left_out() {
 
 #[test]
 fn a_fingerprint_is_the_whole_one_of_the_highest_version_or_made_of_the_partial_ones() {
-    let mark = |more: Value| one(json!({}), with(result("a", 1), more)).fingerprint;
+    let mark = |more: Value| read_one(json!({}), merge_fields(result("a", 1), more)).fingerprint;
     assert_eq!(
         mark(json!({ "fingerprints": { "h/v2": "two", "h/v10": "ten", "h/v1": "one" } })).as_deref(),
         Some("ten")
@@ -435,7 +443,7 @@ fn a_fingerprint_is_the_whole_one_of_the_highest_version_or_made_of_the_partial_
 
 #[test]
 fn a_line_beyond_the_file_is_told_where_the_file_is_known() {
-    let found = one(json!({}), result("a", 9));
+    let found = read_one(json!({}), result("a", 9));
     let file = FileText::new(b"a\nb\n");
     assert_eq!(file.range_lines(&found.range), Err(RangeError::Line { line: 9, count: 2 }));
 }

@@ -25,14 +25,14 @@ fn a_terminal_escape_goes_as_a_whole() {
         ("\u{1b}é", "é"),
         ("a\u{202e}b\u{200b}c\0d\r\n e", "a b c d e"),
     ] {
-        assert_eq!(text::line_without_escapes(written, 100), shown, "{written:?}");
+        assert_eq!(text::strip_line_escapes(written, 100), shown, "{written:?}");
     }
 }
 
 #[test]
 fn text_without_an_end_of_its_escapes_takes_time_in_its_length() {
     let hostile = "\u{1b}]".repeat(1 << 20);
-    assert_eq!(text::line_without_escapes(&hostile, 1000), "");
+    assert_eq!(text::strip_line_escapes(&hostile, 1000), "");
     assert_eq!(text::clean_markdown(&"\u{1b}[".repeat(1 << 20)), "");
 }
 
@@ -123,7 +123,7 @@ fn a_fix_beyond_a_bound_is_left_out_whole() {
 proptest! {
     #[test]
     fn any_text_is_one_visible_bounded_line(written in "(\\PC|\u{1b}|\\[|\\]|[0-9;m\n\r\u{7}\u{9b}\u{202e}\u{0}]){0,60}", most in 1..30_usize) {
-        let line = text::line_without_escapes(&written, most);
+        let line = text::strip_line_escapes(&written, most);
         prop_assert!(!line.chars().any(char::is_control), "{line:?}");
         prop_assert!(line.chars().count() <= most + 1, "{line:?}");
         let help = text::clean_markdown(&written);
@@ -133,6 +133,6 @@ proptest! {
     #[test]
     fn text_without_escapes_stays(words in "[a-z\\[\\]();,.é ]{0,40}") {
         let expected = words.split_whitespace().collect::<Vec<_>>().join(" ");
-        prop_assert_eq!(text::line_without_escapes(&words, 100), expected);
+        prop_assert_eq!(text::strip_line_escapes(&words, 100), expected);
     }
 }

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use truing_core::port::ToolFindings;
 use truing_reader::WithheldFix;
 
-use super::misread::{Tree, given};
+use super::misread::{Tree, foreign_output};
 
 /// Returns the suggestions on a file of one line.
 fn suggestions(path: &str, text: &str, format: &str, output: &Value) -> Vec<Option<String>> {
-    let tree = Tree::of(&BTreeMap::from([(path.to_owned(), text.to_owned())]));
-    let found: ToolFindings = tree.read(given(format, "", &output.to_string())).unwrap();
+    let tree = Tree::from_files(&BTreeMap::from([(path.to_owned(), text.to_owned())]));
+    let found: ToolFindings = tree.read(foreign_output(format, "", &output.to_string())).unwrap();
     assert_eq!(found.findings.len(), 1, "{format}: {found:?}");
     let raw = found.findings.into_iter().next().unwrap();
     assert_eq!(
@@ -53,12 +53,12 @@ fn rdjson_suggests_nothing_of_tools_whose_unsafe_fixes_it_does_not_tell_apart() 
 
 #[test]
 fn the_option_that_names_the_tool_counts() {
-    let tree = Tree::of(&BTreeMap::from([("a.py".to_owned(), "x == None\n".to_owned())]));
+    let tree = Tree::from_files(&BTreeMap::from([("a.py".to_owned(), "x == None\n".to_owned())]));
     let whole = json!({ "diagnostics": [{
         "message": "m", "location": { "path": "a.py", "range": range(3, 5) },
         "suggestions": [{ "range": range(3, 5), "text": "is" }],
     }] });
-    let mut output = given("rdjson", "", &whole.to_string());
+    let mut output = foreign_output("rdjson", "", &whole.to_string());
     if let Some(foreign) = &mut output.foreign {
         foreign.tool = Some("ruff".to_owned());
     }

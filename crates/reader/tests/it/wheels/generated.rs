@@ -90,15 +90,15 @@ const BAD: [&str; 13] = [
 pub(super) struct PseudoRandom(pub(super) u64);
 
 impl PseudoRandom {
-    fn below(&mut self, bound: usize) -> usize {
+    fn random_below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         usize::try_from(self.0 % bound as u64).unwrap()
     }
 
-    fn one<'a>(&mut self, choices: &[&'a str]) -> &'a str {
-        choices[self.below(choices.len())]
+    fn pick_one<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+        choices[self.random_below(choices.len())]
     }
 }
 
@@ -118,13 +118,13 @@ impl Wheel {
         Self(PLAIN.into_iter().map(entry).collect())
     }
 
-    pub(super) fn with(&self, name: &str, text: &str) -> Self {
+    pub(super) fn with_file(&self, name: &str, text: &str) -> Self {
         let mut wheel = self.clone();
         wheel.0.push(Entry { name: name.to_owned(), text: text.to_owned() });
         wheel
     }
 
-    pub(super) fn without(&self, name: &str) -> Self {
+    pub(super) fn without_file(&self, name: &str) -> Self {
         Self(self.0.iter().filter(|entry| entry.name != name).cloned().collect())
     }
 
@@ -132,46 +132,48 @@ impl Wheel {
         self.0.iter().map(|entry| entry.name.as_str()).collect()
     }
 
-    pub(super) fn generated(chance: &mut PseudoRandom) -> Self {
+    pub(super) fn random(chance: &mut PseudoRandom) -> Self {
         let mut wheel = Self::plain();
-        for _ in 0..chance.below(4) {
-            wheel = wheel.changed(chance);
+        for _ in 0..chance.random_below(4) {
+            wheel = wheel.vary(chance);
         }
         // The first of two entries for one place has an effect.
-        if chance.below(4) == 0 {
+        if chance.random_below(4) == 0 {
             wheel.0.reverse();
         }
         wheel
     }
 
     /// Returns the wheel with one variation.
-    fn changed(&self, chance: &mut PseudoRandom) -> Self {
-        let number = chance.below(3);
-        let (code, target) =
-            (format!("NUMBER = {number}\n\n\ndef other():\n    return {number}\n"), chance.one(&TARGETS));
+    fn vary(&self, chance: &mut PseudoRandom) -> Self {
+        let number = chance.random_below(3);
+        let (code, target) = (
+            format!("NUMBER = {number}\n\n\ndef other():\n    return {number}\n"),
+            chance.pick_one(&TARGETS),
+        );
         let (folder, file) = target.split_once('/').unwrap();
-        match chance.below(12) {
-            0 => self.with(&format!("rimx/other{number}.py"), &code),
-            1 => self.without(target).with(target, &code),
+        match chance.random_below(12) {
+            0 => self.with_file(&format!("rimx/other{number}.py"), &code),
+            1 => self.without_file(target).with_file(target, &code),
             2 | 3 => {
-                let alias = chance.one(&ALIASES).replace("FOLDER", folder).replace("FILE", file);
-                self.with(&alias, &code)
+                let alias = chance.pick_one(&ALIASES).replace("FOLDER", folder).replace("FILE", file);
+                self.with_file(&alias, &code)
             }
-            4 | 5 => self.with(chance.one(&OTHERS), &code),
-            6 => self.with(chance.one(&STARTS), &code),
-            7 => self.without(target),
+            4 | 5 => self.with_file(chance.pick_one(&OTHERS), &code),
+            6 => self.with_file(chance.pick_one(&STARTS), &code),
+            7 => self.without_file(target),
             8 => {
                 let text = self.0.iter().find(|entry| entry.name == target).map(|entry| entry.text.clone());
-                let moved = self.without(target);
-                let library = chance.one(&["purelib", "platlib"]);
+                let moved = self.without_file(target);
+                let library = chance.pick_one(&["purelib", "platlib"]);
                 text.map_or(moved.clone(), |text| {
-                    moved.with(&format!("rimx-1.0.data/{library}/{target}"), &text)
+                    moved.with_file(&format!("rimx-1.0.data/{library}/{target}"), &text)
                 })
             }
             9 => {
-                let wheel = self.with(chance.one(&ELSEWHERE), &code);
-                if chance.below(2) == 0 {
-                    wheel.with(
+                let wheel = self.with_file(chance.pick_one(&ELSEWHERE), &code);
+                if chance.random_below(2) == 0 {
+                    wheel.with_file(
                         "rimx-1.0.dist-info/entry_points.txt",
                         "[console_scripts]\nrun = rimx.core:turn\n",
                     )
@@ -179,18 +181,18 @@ impl Wheel {
                     wheel
                 }
             }
-            10 => self.with(chance.one(&BAD), &code),
+            10 => self.with_file(chance.pick_one(&BAD), &code),
             _ => {
-                let file = chance.one(&["WHEEL", "METADATA", "RECORD"]);
+                let file = chance.pick_one(&["WHEEL", "METADATA", "RECORD"]);
                 let name = format!("rimx-1.0.dist-info/{file}");
                 let other = match (file, number) {
                     ("WHEEL", 1) => "Wheel-Version: 2.0\n",
                     ("WHEEL", 2) => "Wheel-Version: 1.9\nRoot-Is-Purelib: false\n",
                     ("METADATA", 1) => "Metadata-Version: 2.1\nName: other\nVersion: 1.0\n",
                     ("METADATA", 2) => "Metadata-Version: 2.1\nName: RimX\nVersion: 1.0\n",
-                    _ => return self.without(&name),
+                    _ => return self.without_file(&name),
                 };
-                self.without(&name).with(&name, other)
+                self.without_file(&name).with_file(&name, other)
             }
         }
     }
@@ -203,7 +205,7 @@ impl Wheel {
     }
 
     /// Returns the wheel's bytes, without the flag that names are UTF-8.
-    pub(super) fn unmarked(&self) -> Vec<u8> {
+    pub(super) fn bytes_without_utf8_flag(&self) -> Vec<u8> {
         self.zip(0)
     }
 

@@ -403,7 +403,7 @@ impl ForgeWrite for FaultyPull {
     }
 
     async fn find_effect(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError> {
-        self.script.call("observe", no_forge, self.inner.observe(effect)).await
+        self.script.call("find_effect", no_forge, self.inner.find_effect(effect)).await
     }
 
     fn settle_time(&self) -> TimeSpan {
@@ -441,7 +441,7 @@ impl MannerPull {
         self.inner.pull_request().await
     }
 
-    async fn comments(
+    async fn producer_comments(
         &self,
         known: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError> {
@@ -468,7 +468,7 @@ impl MannerPull {
         Ok(if is_named { made } else { EffectOutcome::Comments(Vec::new()) })
     }
 
-    async fn observe(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError> {
+    async fn find_effect(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError> {
         self.inner.find_effect(effect).await
     }
 }

@@ -45,6 +45,6 @@ impl RepositoryReader for ThreadedReader {
         packs: &[String],
         files: &[ChangedFile],
     ) -> Result<Vec<RepoPath>, ReaderError> {
-        self.0.companions_of(packs, files)
+        self.0.companion_paths_blocking(packs, files)
     }
 }

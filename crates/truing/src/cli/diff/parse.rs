@@ -45,7 +45,7 @@ impl Iterator for DiffReader {
 
     fn next(&mut self) -> Option<FileOutline> {
         loop {
-            match self.outlines.pop() {
+            match self.outlines.pop_file() {
                 Some(Ok(file)) => return Some(file),
                 Some(Err(error)) => self.end = Some(Err(malformed_diff_error(&self.name, &error))),
                 None => {}
@@ -66,7 +66,7 @@ impl DiffReader {
                 self.outlines.finish();
                 self.end = (!self.outlines.has_failed()).then_some(Ok(()));
             }
-            Ok(bytes) => self.outlines.take(self.piece.get(..bytes).unwrap_or_default()),
+            Ok(bytes) => self.outlines.push_bytes(self.piece.get(..bytes).unwrap_or_default()),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
                 self.end =

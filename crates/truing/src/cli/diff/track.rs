@@ -76,7 +76,7 @@ pub(super) fn run(
     let (old, new) = (old.sources(), new.sources());
     let tracker = LineTracker::new(&parsed.files, &old, &new);
     let known = |path: &&RepoPath| asked.iter().any(|position| position.path == **path);
-    for path in tracker.followed_by_hunks().filter(known) {
+    for path in tracker.paths_tracked_by_hunks().filter(known) {
         context.output.warn(format_args!(
             "{path} is too large, or not a text file: its lines are followed where they stayed in order"
         ));
@@ -136,7 +136,7 @@ impl CommitFiles {
             }
             // A file that is not in the commit was not exported; a path outside the folder never is.
             let file = folder.path().join(OsStr::from_bytes(path.as_bytes()));
-            if path.is_inside() && file.is_file() {
+            if path.stays_within_folder() && file.is_file() {
                 let size = file.metadata().map_err(failed)?.len();
                 let fits = size <= *remaining_bytes;
                 let content = if fits { Some(std::fs::read(&file).map_err(failed)?) } else { None };

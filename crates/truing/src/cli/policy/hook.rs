@@ -204,7 +204,7 @@ impl HookCallPolicy<'_> {
         // The `.git` folder does not belong to the working tree, and a file is no folder.
         if !self.cwd.is_absolute()
             || !cwd.is_dir()
-            || !is_root && !RepoPath::from_bytes(inner).may_be_written()
+            || !is_root && !RepoPath::from_bytes(inner).is_safe_to_write()
         {
             return Err(outside.to_owned());
         }

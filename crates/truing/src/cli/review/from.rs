@@ -277,7 +277,7 @@ fn parse_format_name(name: &str) -> Result<String, String> {
 }
 
 fn parse_absolute_root(root: &str) -> Result<String, String> {
-    match AbsolutePath::of_uri(root) {
+    match AbsolutePath::from_uri(root) {
         Some(_) => Ok(root.to_owned()),
         None => {
             Err("not an absolute path: give the folder of the files on the machine where the tool ran"
@@ -289,7 +289,7 @@ fn parse_absolute_root(root: &str) -> Result<String, String> {
 fn parse_folder(folder: &str) -> Result<String, String> {
     let parts: Vec<&str> = folder.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     let path = parts.join("/");
-    if folder.starts_with('/') || !(path.is_empty() || RepoPath::from_text(&path).is_inside()) {
+    if folder.starts_with('/') || !(path.is_empty() || RepoPath::from_text(&path).stays_within_folder()) {
         return Err(
             "not a folder of the repository: give it relative to the root of the repository".to_owned()
         );

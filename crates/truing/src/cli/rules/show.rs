@@ -136,7 +136,7 @@ fn rule_id(rule: &str) -> &str {
 /// Returns the error for an unknown rule. `ids` are candidates if the rule was named without a pack.
 fn unknown_rule_error(name: &str, packs: &RulePacks, ids: &[&str]) -> CliError {
     let told = CliError::usage("unknown_rule", format!("there is no rule `{name}`"));
-    if packs.names().contains(&name) {
+    if packs.pack_names().contains(&name) {
         return told.hint(format!("`{name}` is a pack: `truing rules list` shows its rules"));
     }
     let listed = packs.list_rules().unwrap_or_default();

@@ -202,7 +202,7 @@ mod tests {
             for id in ["no-call", "null", "true", "2", "0x1", "1e5", "2nd-call", "a"] {
                 let (file, text) = (format!("house/rules/{id}.yml"), render_template(id, *language));
                 let packs = RulePacks::parse(&[(file.as_str(), text.as_str())]).unwrap();
-                let tested = packs.test(&[]).unwrap();
+                let tested = packs.run_examples(&[]).unwrap();
                 assert_eq!((tested.rules, tested.examples), (1, 4), "{text}");
                 let wrong = [tested.failing, tested.untested].concat();
                 assert!(wrong.is_empty(), "{wrong:?}\n{text}");

@@ -11,7 +11,7 @@ const MAX_MEMBERS: usize = 1000;
 /// Returns the paths of the `Cargo.toml` files of the workspace's members, relative to the project and
 /// sorted.
 pub(super) fn member_files(project: &Path) -> Vec<String> {
-    let WorkspaceMembers { members, exclude } = constraint::members(&project.join(FILE));
+    let WorkspaceMembers { members, exclude } = constraint::read_workspace_members(&project.join(FILE));
     let mut folders: Vec<String> =
         members.iter().flat_map(|member| matching_folders(project, member)).collect();
     let exclude: Vec<String> = exclude.iter().map(|other| normalize_path(other)).collect();

@@ -216,7 +216,7 @@ impl PackageSearch<'_> {
     /// Returns the style of the project's version range if it is not the default.
     fn range_style(&self, requirement: &PackageRequirement) -> Option<&'static str> {
         let file = self.project.join(&requirement.file);
-        let range = constraint::read(&requirement.place(&file, self.name)).ok()?.to_string();
+        let range = constraint::read_range(&requirement.place(&file, self.name)).ok()?.to_string();
         let is_one = !range.contains([',', '*', ' ', '|']);
         let begins = |sign: &str| is_one && range.starts_with(sign);
         let is_number = is_one && range.starts_with(|letter: char| letter.is_ascii_digit());
@@ -306,7 +306,7 @@ impl PackageSearch<'_> {
         let usual = PackageRequirement { registry, file: file.to_owned(), at: at.to_owned() };
         let path = self.project.join(file);
         let place = usual.place(&path, self.name);
-        match constraint::read(&place) {
+        match constraint::read_range(&place) {
             // The range is validated when releases are compared with it.
             Ok(_) | Err(ConstraintError::Range { .. }) => Ok(vec![usual]),
             Err(ConstraintError::Count { count: 0, .. }) if at.is_empty() => Ok(Vec::new()),
@@ -316,7 +316,7 @@ impl PackageSearch<'_> {
             }
             Err(ConstraintError::Count { .. }) => Ok(vec![usual]),
             // The version of this crate is inherited from the workspace.
-            Err(ConstraintError::Form { .. }) if constraint::is_of_workspace(&place) => {
+            Err(ConstraintError::Form { .. }) if constraint::inherits_workspace_version(&place) => {
                 let others = constraint::other_places(&place);
                 Ok(others.into_iter().map(|at| PackageRequirement { at, ..usual.clone() }).collect())
             }
@@ -369,11 +369,11 @@ impl PackageSearch<'_> {
     fn similar_packages(&self, files: &[&ProjectFile]) -> Vec<String> {
         let mut names = BTreeSet::new();
         for file in files {
-            names.extend(constraint::packages(&self.project.join(file.name), file.registry));
+            names.extend(constraint::required_packages(&self.project.join(file.name), file.registry));
             if file.registry == PackageRegistry::Crates {
                 let members = members::member_files(self.project);
                 let each = members.iter().map(|member| self.project.join(member));
-                names.extend(each.flat_map(|member| constraint::packages(&member, file.registry)));
+                names.extend(each.flat_map(|member| constraint::required_packages(&member, file.registry)));
             }
         }
         let likeness = |name: &String| strsim::jaro_winkler(&name.to_lowercase(), &self.name.to_lowercase());

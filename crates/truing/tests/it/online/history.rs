@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use truing_reader::sources::{HashPins, pins_of};
-use truing_upstream::manifest::{AddedDigest, with_digests_in_test};
+use truing_reader::sources::{HashPins, read_pins};
+use truing_upstream::manifest::{AddedDigest, add_digests_in_test};
 
 use super::recorded::{Manifest, Records, archive_cache};
 
@@ -46,7 +46,7 @@ impl Project {
 fn parse_pins(text: &str) -> HashPins {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
-    pins_of(file.path()).unwrap_or_else(|error| panic!("{error}"))
+    read_pins(file.path()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Adds a digest to every row with a unique digest, and returns the number of such rows.
@@ -58,7 +58,7 @@ fn add_unique_digests(text: &str, pins: &HashPins) -> usize {
         rows.map(|(symbol, old)| AddedDigest { symbol, old, new: &new }).collect();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
-    let changed = with_digests_in_test(file.path(), &added).unwrap();
+    let changed = add_digests_in_test(file.path(), &added).unwrap();
     let mut expected = pins.clone();
     for one in &added {
         expected.rows.get_mut(one.symbol).unwrap().insert(new.clone());

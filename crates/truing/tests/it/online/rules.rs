@@ -52,7 +52,7 @@ impl Guard {
             .find_index(PackageRegistry::Pypi, package)
             .unwrap();
         let index = PackageIndex::new(PackageRegistry::Pypi, &own.address).unwrap();
-        let releases = runtime.block_on(index.releases(package)).unwrap();
+        let releases = runtime.block_on(index.fetch_releases(package)).unwrap();
         Self {
             runtime,
             index,
@@ -64,7 +64,7 @@ impl Guard {
     fn load_sources(&self, version: &str, manifest: &Manifest) -> ReleaseSources {
         let release = self.releases.iter().find(|release| release.version.to_string() == version);
         let archive = &release.unwrap_or_else(|| panic!("the index has no release {version}")).archive;
-        let path = self.runtime.block_on(self.archives.get(&self.index, archive)).unwrap();
+        let path = self.runtime.block_on(self.archives.fetch(&self.index, archive)).unwrap();
         let symbols = manifest.keys().cloned().collect();
         read_release(&ReleaseSourcesRequest {
             archive: path,
