@@ -68,7 +68,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     // A finding of neither version without a verdict is useless.
     labels.retain(|_, known| {
-        known.verdict != HitVerdict::Unjudged || known.before.is_some() || known.now.is_some()
+        known.verdict != HitVerdict::Unjudged
+            || known.earlier_severity.is_some()
+            || known.current_severity.is_some()
     });
     if options.write {
         fs::write(root.join(FOLDER).join("labels.csv"), labels::render_labels(&labels)?)?;
@@ -147,8 +149,8 @@ fn refresh_findings(
     }
     say::print_problem(&format!("{}: {commits} commits, {} findings", repository.name, found.len()));
     let column = |known: &mut HitLabel, severity| match options.before {
-        true => known.before = severity,
-        false => known.now = severity,
+        true => known.earlier_severity = severity,
+        false => known.current_severity = severity,
     };
     let looked_at =
         |hit: &RuleHit| hit.repository == repository.name && looks.contains(&(hit.scope, hit.commit.clone()));
@@ -156,7 +158,8 @@ fn refresh_findings(
         column(known, None);
     }
     for (hit, severity) in found {
-        let unknown = HitLabel { before: None, now: None, verdict: HitVerdict::Unjudged };
+        let unknown =
+            HitLabel { earlier_severity: None, current_severity: None, verdict: HitVerdict::Unjudged };
         column(labels.entry(hit).or_insert(unknown), Some(severity));
     }
     Ok(())
@@ -184,7 +187,7 @@ fn to_rule_hit(
 fn print_precision(labels: &HitLabels, repositories: &RepositoryList) -> bool {
     let mut kept = true;
     for ((name, severities), promised) in page::GROUPS.into_iter().zip(PROMISED) {
-        let counts = |known: &HitLabel| known.now.is_some_and(|now| severities.contains(&now));
+        let counts = |known: &HitLabel| known.current_severity.is_some_and(|now| severities.contains(&now));
         let figure = VerdictCounts::count_verdicts(
             labels.values().filter(|known| counts(known)).map(|known| known.verdict),
         );

@@ -81,7 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         let name = format!("{check:?}").to_lowercase();
         match run_check(*check, &root, options).with_context(|| format!("check {name}"))? {
             CheckReport::NotRun(why) => not_run.push(format!("not run: {name}: {why}")),
-            CheckReport::Looked { at, problems, warnings } => {
+            CheckReport::Completed { summary, problems, warnings } => {
                 warnings.iter().for_each(|warning| say::print_line(&format!("{name}: warning: {warning}")));
                 problems.iter().for_each(|problem| say::print_line(&format!("{name}: {problem}")));
                 let verdict = match problems.len() {
@@ -89,7 +89,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
                     1 => "1 problem".to_owned(),
                     n => format!("{n} problems"),
                 };
-                say::print_line(&format!("{name}: {verdict} ({at})"));
+                say::print_line(&format!("{name}: {verdict} ({summary})"));
                 passed &= problems.is_empty();
             }
         }

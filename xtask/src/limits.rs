@@ -136,7 +136,7 @@ pub(crate) fn render_page(root: &Path) -> Result<String> {
                     "| `{short}` `{}` | `{}` | {} |",
                     constant.name,
                     constant.expression(),
-                    escape_cell(&constant.said)
+                    escape_cell(&constant.doc_comment)
                 )?;
             }
         }

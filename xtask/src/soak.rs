@@ -30,7 +30,7 @@ struct SoakPart {
     /// The variable that sets the full size, and its value.
     size: Option<(&'static str, &'static str)>,
     /// The beginning of the output line that summarises the work.
-    told: &'static str,
+    summary_prefix: &'static str,
 }
 
 const PARTS: [SoakPart; 10] = [
@@ -40,35 +40,35 @@ const PARTS: [SoakPart; 10] = [
         arguments: &["test", "--package", "truing-core", "--test", "it", "slot::schedules"],
         // This takes some ten seconds.
         size: Some(("PROPTEST_CASES", "50000")),
-        told: "test result",
+        summary_prefix: "test result",
     },
     SoakPart {
         name: "demo",
         promise: "the service's, in a storm of pushes",
         arguments: &["run", "--package", "truing", "--", "demo", "--storm", "--quiet", "--format", "json"],
         size: None,
-        told: "{",
+        summary_prefix: "{",
     },
     SoakPart {
         name: "days",
         promise: "slots' and records', over seven days of 10,000 pull requests",
         arguments: &["test", "--package", "truing-store", "--test", "it", "--", "--nocapture", "week::"],
         size: Some(("TRUING_DAYS", "7,10000")),
-        told: "7 days",
+        summary_prefix: "7 days",
     },
     SoakPart {
         name: "money",
         promise: "the ledger's, over 10,000 runs with parallel calls, deaths and lost answers",
         arguments: &["test", "--package", "truing-store", "--test", "it", "--", "--nocapture", "money::"],
         size: Some(("TRUING_RUNS", "10000")),
-        told: "money:",
+        summary_prefix: "money:",
     },
     SoakPart {
         name: "storm",
         promise: "the service's, of 500 pull requests with 200 pushes each and 50 times kill -9",
         arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "storm::a_storm"],
         size: Some(("TRUING_STORM", "500,200,50")),
-        told: "storm:",
+        summary_prefix: "storm:",
     },
     SoakPart {
         name: "fleet",
@@ -76,7 +76,7 @@ const PARTS: [SoakPart; 10] = [
              killed",
         arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "storm::fleet::"],
         size: Some(("TRUING_FLEET", "500,4,4,600")),
-        told: "fleet:",
+        summary_prefix: "fleet:",
     },
     SoakPart {
         name: "crash",
@@ -92,28 +92,28 @@ const PARTS: [SoakPart; 10] = [
             "crash::stories",
         ],
         size: Some(("TRUING_TEST_FULL", "1")),
-        told: "crash:",
+        summary_prefix: "crash:",
     },
     SoakPart {
         name: "large",
         promise: "the memory and the calls of the forge that a pull request of 3,000 files takes",
         arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "operate::large::"],
         size: Some(("TRUING_LARGE", "3000,100000")),
-        told: "large:",
+        summary_prefix: "large:",
     },
     SoakPart {
         name: "bombs",
         promise: "what is found beside 60 files that a parser makes very much of, in 150 s",
         arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "operate::bombs::"],
         size: Some(("TRUING_BOMBS", "60")),
-        told: "bombs:",
+        summary_prefix: "bombs:",
     },
     SoakPart {
         name: "agents",
         promise: "the time and memory that 50 runs of a model take side by side",
         arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "many::runs"],
         size: Some(("TRUING_AGENTS", "50,10")),
-        told: "agents:",
+        summary_prefix: "agents:",
     },
 ];
 
@@ -148,10 +148,10 @@ fn run_part(part: &SoakPart) -> Result<String> {
     command.args([*verb, "--release", "--locked", "--quiet"]).args(rest).envs(part.size);
     let text = workspace::command_output(&mut command)
         .with_context(|| format!("a promise is broken: {}", part.promise))?;
-    let told = text.lines().find(|line| line.starts_with(part.told));
+    let told = text.lines().find(|line| line.starts_with(part.summary_prefix));
     // A filter that matches no test would succeed.
     let told = told.with_context(|| {
-        format!("{} ran nothing: it printed no line that begins with `{}`", part.name, part.told)
+        format!("{} ran nothing: it printed no line that begins with `{}`", part.name, part.summary_prefix)
     })?;
     Ok(format!("{told} ({:.0} s)", began.elapsed().as_secs_f64()))
 }

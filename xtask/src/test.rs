@@ -61,10 +61,13 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for name in &tally.failures {
         say::print_line(&format!("failed: {name}"));
     }
-    for MissingTool { need, why } in &missing {
-        match need.shows {
-            None => say::print_line(&format!("not run: the tests of {}: {why}", need.packages.join(", "))),
-            Some(shows) => say::print_line(&format!("not shown: {shows}: {why}")),
+    for MissingTool { requirement, reason } in &missing {
+        match requirement.untested_promise {
+            None => say::print_line(&format!(
+                "not run: the tests of {}: {reason}",
+                requirement.packages.join(", ")
+            )),
+            Some(shows) => say::print_line(&format!("not shown: {shows}: {reason}")),
         }
     }
     if !options.online {
@@ -72,7 +75,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         say::print_line("not run: what takes long: cargo xtask soak");
     }
     tally.skipped += missing.len() as u64;
-    let incomplete = options.require_all && missing.iter().any(|missing| missing.need.shows.is_none());
+    let incomplete =
+        options.require_all && missing.iter().any(|missing| missing.requirement.untested_promise.is_none());
     if incomplete {
         say::print_line("--require-all: what was not run counts as an error");
     }
@@ -101,7 +105,9 @@ fn run_programs(root: &Path, options: &Options, tally: &mut TestTally) -> Result
     found.iter().for_each(|tool| say::print_line(tool));
     let mut times = vec![("building".to_owned(), begun.elapsed())];
     let left_out = |program: &TestBinary| {
-        missing.iter().any(|it| it.need.shows.is_none() && it.need.packages.contains(&program.package()))
+        missing.iter().any(|it| {
+            it.requirement.untested_promise.is_none() && it.requirement.packages.contains(&program.package())
+        })
     };
     let memory = memory_folder();
     let points = tempfile::NamedTempFile::new().context("cannot make a file for the counts of points")?;

@@ -5,7 +5,8 @@ use std::str::FromStr as _;
 use anyhow::{Context, Result};
 use proc_macro2::{TokenStream, TokenTree};
 
-use crate::{say, workspace};
+use crate::say;
+use crate::workspace::{self, TrackedFile};
 
 /// Folders whose texts no user reads.
 const OTHER_FOLDERS: [&str; 4] = ["crates/contract/", "crates/fakes/", "bench/", "xtask/"];
@@ -21,9 +22,9 @@ pub(crate) struct TextFilter {
 }
 
 /// A text of the program, on one line.
-struct ProgramText {
-    line: usize,
-    text: String,
+pub(crate) struct ProgramText {
+    pub(crate) line: usize,
+    pub(crate) text: String,
 }
 
 /// Prints each string of three words or more in the program's own code, and each help text.
@@ -33,22 +34,28 @@ pub(crate) fn run(filter: &TextFilter) -> Result<bool> {
         let path = file.path.as_str();
         let is_wanted =
             filter.paths.is_empty() || filter.paths.iter().any(|prefix| path.starts_with(prefix.as_str()));
-        if !is_wanted || !is_program_source(path) {
+        if !is_wanted {
             continue;
         }
-        let tokens = TokenStream::from_str(&file.text);
-        let tokens = tokens
-            .map_err(|error| anyhow::anyhow!("{error}"))
-            .with_context(|| format!("cannot read {path}"))?;
-        let mut texts = Vec::new();
-        collect_texts(tokens, file.text.contains("clap::"), &mut texts);
-        for ProgramText { line, text } in texts {
+        for ProgramText { line, text } in read_program_texts(&file)? {
             say::print_line(&format!("{path}:{line}: {text}"));
             count += 1;
         }
     }
     say::print_problem(&format!("{count} texts"));
     Ok(true)
+}
+
+/// Returns the texts of a file of the program's own code; none of another file.
+pub(crate) fn read_program_texts(file: &TrackedFile) -> Result<Vec<ProgramText>> {
+    let mut texts = Vec::new();
+    if is_program_source(&file.path) {
+        let tokens = TokenStream::from_str(&file.text)
+            .map_err(|error| anyhow::anyhow!("{error}"))
+            .with_context(|| format!("cannot read {}", file.path))?;
+        collect_texts(tokens, file.text.contains("clap::"), &mut texts);
+    }
+    Ok(texts)
 }
 
 fn is_program_source(path: &str) -> bool {

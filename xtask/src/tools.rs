@@ -30,7 +30,7 @@ pub struct ToolNeed {
     pub packages: &'static [&'static str],
     /// The promise that stays untested without the tool, if the tests skip that part; none if the tests do
     /// not run without it.
-    pub shows: Option<&'static str>,
+    pub untested_promise: Option<&'static str>,
 }
 
 /// A program outside of system packages: an archive of npm's registry, unpacked where tests search for it.
@@ -65,7 +65,7 @@ pub const PACKED: &[PackedTool] = &[PackedTool {
     ],
     need: ToolNeed {
         packages: &["truing", "truing-agent"],
-        shows: Some("reviews with the real claude program in between"),
+        untested_promise: Some("reviews with the real claude program in between"),
     },
 }];
 
@@ -113,7 +113,7 @@ fn install_archive(package: &str, digest: &str, name: &str, folder: &Path) -> Re
 /// The purpose of the programs in `xtask/npm`.
 pub const NPM: ToolNeed = ToolNeed {
     packages: &["truing", "truing-agent"],
-    shows: Some(
+    untested_promise: Some(
         "that the server and the client of the Model Context Protocol are as its suite and its inspector ask",
     ),
 };
@@ -170,7 +170,7 @@ pub const TOOLS: &[TestTool] = &[
         debian: "git",
         need: ToolNeed {
             packages: &["truing", "truing-fakes", "truing-forge", "truing-git", "truing-service"],
-            shows: None,
+            untested_promise: None,
         },
     },
     TestTool {
@@ -183,21 +183,21 @@ pub const TOOLS: &[TestTool] = &[
         ],
         minimum: Version::new(14, 0, 0),
         debian: "postgresql",
-        need: ToolNeed { packages: &["truing", "truing-service", "truing-store"], shows: None },
+        need: ToolNeed { packages: &["truing", "truing-service", "truing-store"], untested_promise: None },
     },
     TestTool {
         name: "redis-server",
         probe: &["sh", "-c", "(valkey-server --version || redis-server --version) 2>/dev/null | tr = ' '"],
         minimum: Version::new(7, 0, 0),
         debian: "redis-server",
-        need: ToolNeed { packages: &["truing", "truing-service", "truing-store"], shows: None },
+        need: ToolNeed { packages: &["truing", "truing-service", "truing-store"], untested_promise: None },
     },
     TestTool {
         name: "faketime",
         probe: &[],
         minimum: Version::new(0, 9, 0),
         debian: "faketime",
-        need: ToolNeed { packages: &["truing"], shows: None },
+        need: ToolNeed { packages: &["truing"], untested_promise: None },
     },
     test_tool("curl", "curl", Version::new(7, 0, 0), "that the calls in the runbooks work as written"),
     test_tool("groff", "groff", Version::new(1, 22, 0), "that the pages of the manual are well formed"),
@@ -217,7 +217,7 @@ const fn test_tool(
         probe: &[],
         minimum,
         debian,
-        need: ToolNeed { packages: &["truing"], shows: Some(shows) },
+        need: ToolNeed { packages: &["truing"], untested_promise: Some(shows) },
     }
 }
 
@@ -233,16 +233,16 @@ pub struct ToolSearch {
 /// A tool that is unavailable.
 pub struct MissingTool {
     /// The tests that need it.
-    pub need: ToolNeed,
+    pub requirement: ToolNeed,
     /// The reason why it is unavailable, and the remedy.
-    pub why: String,
+    pub reason: String,
 }
 
 /// Finds the tools that tests of `packages` need (empty for all), and installs missing or outdated ones, as
 /// far as this machine permits.
 pub fn provide_tools(root: &Path, packages: &[String]) -> ToolSearch {
-    let is_wanted = |need: ToolNeed| {
-        packages.is_empty() || packages.iter().any(|name| need.packages.contains(&name.as_str()))
+    let is_wanted = |requirement: ToolNeed| {
+        packages.is_empty() || packages.iter().any(|name| requirement.packages.contains(&name.as_str()))
     };
     let wanted: Vec<&TestTool> = TOOLS.iter().filter(|tool| is_wanted(tool.need)).collect();
     let lacking: Vec<&str> =
@@ -250,17 +250,17 @@ pub fn provide_tools(root: &Path, packages: &[String]) -> ToolSearch {
     let installed = if lacking.is_empty() { Ok(()) } else { install_debian(&lacking) };
 
     let mut provided = ToolSearch::default();
-    let mut add = |need: ToolNeed, found: Result<String, String>| match found {
+    let mut add = |requirement: ToolNeed, found: Result<String, String>| match found {
         Ok(name) => provided.found.push(name),
-        Err(why) => provided.missing.push(MissingTool { need, why }),
+        Err(reason) => provided.missing.push(MissingTool { requirement, reason }),
     };
     for tool in wanted {
         let found = find_tool_version(tool)
             .map(|version| format!("{} {version} (needed: {})", tool.name, tool.minimum));
-        let why = installed.as_ref().err();
+        let reason = installed.as_ref().err();
         add(
             tool.need,
-            found.map_err(|missing| why.map_or(missing.clone(), |why| format!("{missing}; {why}"))),
+            found.map_err(|missing| reason.map_or(missing.clone(), |reason| format!("{missing}; {reason}"))),
         );
     }
     for packed in PACKED.iter().filter(|packed| is_wanted(packed.need)) {
@@ -378,7 +378,7 @@ mod tests {
             probe: &["cargo", "--version"],
             minimum,
             debian: "cargo",
-            need: ToolNeed { packages: &[], shows: None },
+            need: ToolNeed { packages: &[], untested_promise: None },
         }
     }
 

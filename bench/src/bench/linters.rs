@@ -151,9 +151,9 @@ struct LinterTotals {
     commits: usize,
     found: usize,
     on_added: usize,
-    told: usize,
+    reported: usize,
     old: usize,
-    twice: usize,
+    repeated: usize,
     missing: usize,
     more: usize,
     failed: usize,
@@ -236,7 +236,7 @@ impl LinterComparison<'_> {
         self.find_with_truing(false, &mut totals.without)?;
         totals.found += found.len();
         totals.on_added += added.len();
-        totals.told += told.len();
+        totals.reported += told.len();
         let mut left: BTreeMap<(&str, u64), usize> = BTreeMap::new();
         for (path, line, _) in &told {
             *left.entry((path, *line)).or_default() += 1;
@@ -263,7 +263,7 @@ impl LinterComparison<'_> {
         // removed lines.
         let old = if not_told.is_empty() { 0 } else { self.count_removed_findings()?.min(not_told.len()) };
         let missing = not_told.len() - old;
-        totals.twice += twice;
+        totals.repeated += twice;
         if let (1.., Some(first)) = (missing, not_told.first()) {
             say::print_line(&format!("{}: {missing} are not told, such as {first:?}", self.commit));
         }
@@ -462,8 +462,8 @@ fn print_comparison(linter: &ComparedLinter, repository: &Path, totals: &mut Lin
         totals.commits,
         totals.found,
         totals.on_added,
-        totals.told,
-        totals.twice,
+        totals.reported,
+        totals.repeated,
         totals.old,
         totals.missing,
         totals.more,

@@ -73,7 +73,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let runtime = Runtime::new()?;
     for commits in history.chunks(options.pushes + 1).take(options.pulls) {
         let [base, pushes @ ..] = commits else { continue };
-        let site = PushComparison { linter, program: &program, clone: &clone, here };
+        let site = PushComparison { linter, program: &program, clone: &clone, folder: here };
         let found = site.findings_by_push(base, pushes)?;
         // Code also moves between files.
         let old: BTreeSet<String> = site.findings_at_base(base)?.into_keys().map(|(_, text)| text).collect();
@@ -117,7 +117,7 @@ struct PushComparison<'a> {
     linter: &'a ComparedLinter,
     program: &'a Path,
     clone: &'a Path,
-    here: &'a Path,
+    folder: &'a Path,
 }
 
 /// The findings on added lines at one push: their first and last lines, by text.
@@ -188,7 +188,7 @@ impl PushComparison<'_> {
     async fn publish_reviews(&self, base: &str, pushes: &[String]) -> Result<PullView> {
         let forge = FakeForge::start(ForgeOptions::default()).await?;
         forge.register_token(TOKEN, LOGIN);
-        let home = self.here.join(format!("home-{}", base.get(..8).unwrap_or(base)));
+        let home = self.folder.join(format!("home-{}", base.get(..8).unwrap_or(base)));
         std::fs::create_dir_all(&home)?;
         let url = forge.base_url();
         let rest = single_linter_config(self.linter);

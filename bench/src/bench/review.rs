@@ -140,7 +140,7 @@ impl ReviewBenchPaths {
 
     /// Makes the change in the working tree.
     fn apply(&self, change: &project::ProjectChange) -> Result<()> {
-        for path in &change.gone {
+        for path in &change.removed_files {
             fs::remove_file(self.root.join(path)).with_context(|| format!("cannot remove {path}"))?;
         }
         for (path, text) in &change.written {

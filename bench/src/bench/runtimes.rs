@@ -41,19 +41,19 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         RuntimeBenchPaths { root: home.join("r"), home, program, claude, model: model.url().to_owned() };
     place.create_repository()?;
     let mut rows = [MeasuredRuntime::Native, MeasuredRuntime::Cli, MeasuredRuntime::Claude]
-        .map(|who| RuntimeRow { who, runs: Vec::new(), bytes: 0 });
+        .map(|who| RuntimeRow { runtime: who, runs: Vec::new(), bytes: 0 });
     let mut told = Vec::new();
     for round in 0..=options.rounds.max(1) {
         for row in &mut rows {
             if round == 0 {
                 // Not timed, because the measurement of memory takes time itself.
-                let seen = watch::run_and_measure(&mut place.review_command(row.who))?;
+                let seen = watch::run_and_measure(&mut place.review_command(row.runtime))?;
                 row.bytes = seen.tree_bytes;
-                if !matches!(row.who, MeasuredRuntime::Claude) {
+                if !matches!(row.runtime, MeasuredRuntime::Claude) {
                     told.push(parse_review_result(&seen.output)?);
                 }
             } else {
-                row.runs.push(meter::run(&mut place.review_command(row.who))?);
+                row.runs.push(meter::run(&mut place.review_command(row.runtime))?);
             }
         }
     }
@@ -67,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         let (clock, processor) = (of(row, |run| run.clock), of(row, |run| run.processor));
         say::print_line(&format!(
             "{:<20} {clock:>8.2} {:>6.1} {processor:>6.2} {:>6.1} {:>6.0}",
-            row.who.name(),
+            row.runtime.name(),
             clock / clock_of_first,
             processor / processor_of_first,
             row.bytes as f64 / 1e6
@@ -101,7 +101,7 @@ impl MeasuredRuntime {
 }
 
 struct RuntimeRow {
-    who: MeasuredRuntime,
+    runtime: MeasuredRuntime,
     runs: Vec<meter::RunDurations>,
     bytes: u64,
 }

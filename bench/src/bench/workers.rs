@@ -87,11 +87,11 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let (mut first, mut last, mut kept) = (None, None, true);
     for workers in &options.workers {
         let row = measure_workers(options, &root, &program, *workers)?;
-        let rate = options.pulls as f64 / row.took.as_secs_f64() * 60.0;
+        let rate = options.pulls as f64 / row.duration.as_secs_f64() * 60.0;
         let ratio = rate / *first.get_or_insert(rate);
         let each: String =
             row.cpu.iter().map(|cpu| format!(" {:>9.1}", cpu * 1e3 / options.pulls as f64)).collect();
-        let busy = row.cpu.iter().sum::<f64>() / row.took.as_secs_f64() / processors;
+        let busy = row.cpu.iter().sum::<f64>() / row.duration.as_secs_f64() / processors;
         let conflicts = row.conflicts.map_or("untold".to_owned(), |share| format!("{:.2} %", share * 100.0));
         say::print_line(&format!(
             "{workers:>7} {rate:>11.1} {ratio:>6.2}{each} {:>4.0} %  {conflicts:>9}",
@@ -140,7 +140,7 @@ struct ReviewsCost {
     bytes: u64,
     /// Number of its transactions, and of those that were retried.
     transactions: u64,
-    again: u64,
+    rollbacks: u64,
 }
 
 impl ReviewsCost {
@@ -156,14 +156,14 @@ impl ReviewsCost {
             each(self.rows),
             each(self.bytes) / 1e3,
             each(self.transactions),
-            self.again as f64 / self.transactions.max(1) as f64 * 100.0
+            self.rollbacks as f64 / self.transactions.max(1) as f64 * 100.0
         )
     }
 }
 
 /// One measurement of the table.
 struct WorkersRow {
-    took: Duration,
+    duration: Duration,
     /// CPU seconds of each of [`PARTS`].
     cpu: Vec<f64>,
     /// Share of writes of slots that found another version; none if it is unavailable.
@@ -224,7 +224,7 @@ fn measure_workers(options: &Options, root: &Path, program: &Path, workers: usiz
             thread::park_timeout(Duration::from_millis(50));
         }
     }
-    let took = began.elapsed();
+    let duration = began.elapsed();
     let after = cpu_seconds_by_part(&processes)?;
     let cpu = before.iter().zip(&after).map(|(before, after)| after - before).collect();
     let at_last = stores::read_database_stats(&records)?;
@@ -234,10 +234,10 @@ fn measure_workers(options: &Options, root: &Path, program: &Path, workers: usiz
     let creations: Vec<_> = calls.iter().filter(|(route, _)| route.starts_with("POST")).cloned().collect();
     let (calls, creations, git) = (sum(&calls), sum(&creations), sum(&git));
     let (rows, bytes) = (at_last.rows - at_first.rows, at_last.bytes - at_first.bytes);
-    let again = at_last.rollbacks - at_first.rollbacks;
-    let transactions = at_last.commits - at_first.commits + again;
-    let cost = ReviewsCost { calls, creations, git, rows, bytes, transactions, again };
-    Ok(WorkersRow { took, cpu, conflicts: slot_conflict_share(&ports), cost })
+    let rollbacks = at_last.rollbacks - at_first.rollbacks;
+    let transactions = at_last.commits - at_first.commits + rollbacks;
+    let cost = ReviewsCost { calls, creations, git, rows, bytes, transactions, rollbacks };
+    Ok(WorkersRow { duration, cpu, conflicts: slot_conflict_share(&ports), cost })
 }
 
 /// True if the route is used by git.
@@ -349,7 +349,7 @@ mod tests {
     fn the_cost_is_told_a_review() {
         let (calls, creations, git) = (30, 5, 2);
         let cost =
-            ReviewsCost { calls, creations, git, rows: 100, bytes: 20_000, transactions: 50, again: 1 };
+            ReviewsCost { calls, creations, git, rows: 100, bytes: 20_000, transactions: 50, rollbacks: 1 };
         assert_eq!(
             cost.render_cost(10),
             "a review without findings: 3.0 calls of the forge, 0.5 of them create something; 0.2 requests \
@@ -360,7 +360,7 @@ mod tests {
     #[test]
     fn the_part_that_uses_most_is_named() {
         let row = WorkersRow {
-            took: Duration::from_secs(1),
+            duration: Duration::from_secs(1),
             cpu: vec![0.1, 0.0, 0.2, 0.7, 0.0],
             conflicts: None,
             cost: ReviewsCost::default(),

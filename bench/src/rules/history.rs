@@ -28,8 +28,8 @@ pub(super) struct GitHistory {
 /// A running `git cat-file --batch`.
 struct BlobReader {
     child: Child,
-    ask: ChildStdin,
-    answer: BufReader<ChildStdout>,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
 }
 
 impl GitHistory {
@@ -41,9 +41,9 @@ impl GitHistory {
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot start git")?;
-        let ask = child.stdin.take().context("git has no input")?;
-        let answer = BufReader::new(child.stdout.take().context("git has no output")?);
-        Ok(Self { dir: dir.to_owned(), blobs: BlobReader { child, ask, answer } })
+        let input = child.stdin.take().context("git has no input")?;
+        let output = BufReader::new(child.stdout.take().context("git has no output")?);
+        Ok(Self { dir: dir.to_owned(), blobs: BlobReader { child, input, output } })
     }
 
     /// Returns the newest commits from `head` that have one parent.
@@ -147,16 +147,16 @@ impl BlobReader {
         if name.contains(&b'\n') || !path.stays_within_folder() {
             return Ok(());
         }
-        self.ask.write_all(&[commit.as_bytes(), b":", name, b"\n"].concat())?;
-        self.ask.flush()?;
+        self.input.write_all(&[commit.as_bytes(), b":", name, b"\n"].concat())?;
+        self.input.flush()?;
         let mut header = Vec::new();
-        self.answer.read_until(b'\n', &mut header)?;
+        self.output.read_until(b'\n', &mut header)?;
         let header = String::from_utf8_lossy(&header).into_owned();
         let mut words = header.trim_end().rsplit(' ');
         let Some(size) = words.next().and_then(|size| size.parse::<usize>().ok()) else { return Ok(()) };
         let kind = words.next();
         let mut bytes = vec![0; size + 1];
-        self.answer.read_exact(&mut bytes)?;
+        self.output.read_exact(&mut bytes)?;
         ensure!(bytes.pop() == Some(b'\n'), "git cat-file: no line end behind {path}");
         if kind == Some("blob") {
             let file = folder.join(OsStr::from_bytes(name));

@@ -69,9 +69,9 @@ pub(super) enum HitVerdict {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct HitLabel {
     /// Severity by the rules before they were tested on these histories, if they found it.
-    pub(super) before: Option<Severity>,
+    pub(super) earlier_severity: Option<Severity>,
     /// Severity by the current rules, if they find it.
-    pub(super) now: Option<Severity>,
+    pub(super) current_severity: Option<Severity>,
     pub(super) verdict: HitVerdict,
 }
 
@@ -98,8 +98,8 @@ pub(super) fn parse(text: &str) -> Result<HitLabels> {
             rule: (*rule).to_owned(),
         };
         let known = HitLabel {
-            before: parse_severity(before).with_context(at)?,
-            now: parse_severity(now).with_context(at)?,
+            earlier_severity: parse_severity(before).with_context(at)?,
+            current_severity: parse_severity(now).with_context(at)?,
             verdict: parse_verdict(label).with_context(at)?,
         };
         ensure!(labels.insert(hit, known).is_none(), "{}: twice", at());
@@ -115,7 +115,7 @@ pub(super) fn render_labels(labels: &HitLabels) -> Result<String> {
         let severity = |severity: Option<Severity>| severity.map_or("-", Severity::as_str);
         let RuleHit { repository, scope, commit, path, line, rule } = hit;
         let (scope, label) = (scope_name(*scope), verdict_name(known.verdict));
-        let (before, now) = (severity(known.before), severity(known.now));
+        let (before, now) = (severity(known.earlier_severity), severity(known.current_severity));
         writeln!(text, "{repository},{scope},{commit},{path},{line},{rule},{before},{now},{label}")?;
     }
     Ok(text)

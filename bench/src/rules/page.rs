@@ -23,8 +23,8 @@ enum RulesVersion {
 impl RulesVersion {
     fn severity(self, label: &HitLabel) -> Option<Severity> {
         match self {
-            Self::Before => label.before,
-            Self::Now => label.now,
+            Self::Before => label.earlier_severity,
+            Self::Now => label.current_severity,
         }
     }
 }
@@ -52,7 +52,7 @@ fn format_precision(figure: VerdictCounts) -> Option<String> {
 /// Returns the verdicts on each rule by its id, for the pack's page.
 pub(super) fn verdicts_by_rule(labels: &HitLabels) -> BTreeMap<String, String> {
     let mut found: BTreeMap<&String, Vec<HitVerdict>> = BTreeMap::new();
-    for (hit, known) in labels.iter().filter(|(_, known)| known.now.is_some()) {
+    for (hit, known) in labels.iter().filter(|(_, known)| known.current_severity.is_some()) {
         found.entry(&hit.rule).or_default().push(known.verdict);
     }
     let told =
@@ -215,7 +215,9 @@ mod tests {
     fn what_was_judged_is_as_right_as_promised_and_nothing_of_p0_and_p1_is_left() {
         let (labels, _) = read_labels(&workspace::workspace_root().unwrap()).unwrap();
         for ((name, severities), promised) in GROUPS.into_iter().zip(PROMISED) {
-            let now = labels.values().filter(|known| known.now.is_some_and(|it| severities.contains(&it)));
+            let now = labels
+                .values()
+                .filter(|known| known.current_severity.is_some_and(|it| severities.contains(&it)));
             let figure = VerdictCounts::count_verdicts(now.map(|known| known.verdict));
             assert!(
                 figure.precision().is_none_or(|share| share >= promised),
@@ -234,12 +236,13 @@ mod tests {
         let (labels, _) = read_labels(&workspace::workspace_root().unwrap()).unwrap();
         let rules: BTreeSet<&str> = labels
             .iter()
-            .filter(|(_, known)| known.now.is_some())
+            .filter(|(_, known)| known.current_severity.is_some())
             .map(|(hit, _)| hit.rule.as_str())
             .collect();
         let [_, least] = PROMISED;
         for rule in rules {
-            let now = labels.iter().filter(|(hit, known)| hit.rule == rule && known.now.is_some());
+            let now =
+                labels.iter().filter(|(hit, known)| hit.rule == rule && known.current_severity.is_some());
             let figure = VerdictCounts::count_verdicts(now.map(|(_, known)| known.verdict));
             let is_below = figure.precision().is_some_and(|share| share < least);
             assert!(figure.judged_count() < LEAST_JUDGED || !is_below, "{rule}: {}", render_verdicts(figure));
@@ -254,7 +257,7 @@ mod tests {
         for (hit, known) in &labels {
             assert!(repositories.repository.iter().any(|it| it.name == hit.repository), "{hit:?}");
             assert!(
-                known.now.is_none() || rules.contains(format!("{PACK}/{}", hit.rule).as_str()),
+                known.current_severity.is_none() || rules.contains(format!("{PACK}/{}", hit.rule).as_str()),
                 "{hit:?}"
             );
         }

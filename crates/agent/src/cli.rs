@@ -62,7 +62,7 @@ pub struct ClaudeCli {
     /// would only slow one another.
     starts: Arc<Semaphore>,
     /// Limit for a run's first model request.
-    within: Duration,
+    start_timeout: Duration,
     /// True if the user's environment enables teams of agents.
     teams: bool,
 }
@@ -71,28 +71,28 @@ pub struct ClaudeCli {
 #[derive(Debug, thiserror::Error)]
 pub enum ClaudeCliError {
     /// The program does not exist or cannot be resolved.
-    #[error("cannot find the program {}: {why}", program.display())]
+    #[error("cannot find the program {}: {reason}", program.display())]
     Missing {
         /// Path that was tried.
         program: PathBuf,
         /// The operating system's error.
-        why: std::io::Error,
+        reason: std::io::Error,
     },
     /// The program does not print a version.
-    #[error("{} does not print its version: {why}", program.display())]
+    #[error("{} does not print its version: {reason}", program.display())]
     Silent {
         program: PathBuf,
         /// Description of the program's actual behaviour.
-        why: String,
+        reason: String,
     },
     /// The program has a version that is not the allowed one.
-    #[error("{} has version {found}, but only {wanted} is allowed", program.display())]
+    #[error("{} has version {found}, but only {required_version} is allowed", program.display())]
     Version {
         program: PathBuf,
         /// Version that the program printed.
         found: String,
         /// Version that is allowed.
-        wanted: String,
+        required_version: String,
     },
     /// The sandbox cannot be set up or is too weak.
     #[error(transparent)]
@@ -100,7 +100,7 @@ pub enum ClaudeCliError {
 }
 
 impl ClaudeCli {
-    /// Returns the program at this path, after a check in the sandbox that it has this version. `within`
+    /// Returns the program at this path, after a check in the sandbox that it has this version. `start_timeout`
     /// bounds the check and a run's first request, as [`START_TIME`] does.
     ///
     /// # Errors
@@ -109,15 +109,15 @@ impl ClaudeCli {
     pub fn new(
         program: &Path,
         version: &str,
-        within: Duration,
+        start_timeout: Duration,
         reached: SandboxLevel,
     ) -> Result<Self, ClaudeCliError> {
         at_least(SandboxLevel::Full, reached)?;
-        let missing = |why| ClaudeCliError::Missing { program: program.to_owned(), why };
+        let missing = |reason| ClaudeCliError::Missing { program: program.to_owned(), reason };
         let program = program.canonicalize().map_err(missing)?;
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        let cli = Self { program, starts: Arc::new(Semaphore::new(cpus)), within, teams: false };
-        let silent = |why: String| ClaudeCliError::Silent { program: cli.program.clone(), why };
+        let cli = Self { program, starts: Arc::new(Semaphore::new(cpus)), start_timeout, teams: false };
+        let silent = |reason: String| ClaudeCliError::Silent { program: cli.program.clone(), reason };
         let output = cli.query_version()?.map_err(|error| silent(error.to_string()))?;
         let said = String::from_utf8_lossy(&output.stdout);
         let found =
@@ -135,8 +135,8 @@ impl ClaudeCli {
             )));
         }
         if found != version {
-            let (found, wanted) = (clean_line(found, MAX_VERSION), version.to_owned());
-            return Err(ClaudeCliError::Version { program: cli.program.clone(), found, wanted });
+            let (found, required_version) = (clean_line(found, MAX_VERSION), version.to_owned());
+            return Err(ClaudeCliError::Version { program: cli.program.clone(), found, required_version });
         }
         Ok(cli)
     }
@@ -164,10 +164,13 @@ impl ClaudeCli {
             let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
             let (tell, told) = std::sync::mpsc::channel();
             std::thread::spawn(move || tell.send(read_output(child)));
-            told.recv_timeout(self.within).unwrap_or_else(|_| {
+            told.recv_timeout(self.start_timeout).unwrap_or_else(|_| {
                 // Killing the sandbox helper ends the program, too.
                 pid.and_then(|pid| kill_process(pid, Signal::KILL).ok());
-                Err(std::io::Error::other(format!("it did not end within {} s", self.within.as_secs_f32())))
+                Err(std::io::Error::other(format!(
+                    "it did not end within {} s",
+                    self.start_timeout.as_secs_f32()
+                )))
             })
         }))
     }
@@ -215,14 +218,14 @@ impl ClaudeCli {
         let mut job = self.job(invocation::arguments(&brief.model, limits))?;
         job.variables = self.environment_variables(token.expose());
         let bounds = CommandLimits { time: limits.time, written: None, whole: false };
-        let words = Some(wire::encode_task(&brief.task));
-        let around = CommandIo { variables: &[ADDRESS], words, out: CliStream::default() };
+        let input = Some(wire::encode_task(&brief.task));
+        let around = CommandIo { variables: &[ADDRESS], input, output: CliStream::default() };
         // The semaphore is never closed.
         let start = self.starts.clone().acquire_owned().await.ok();
         let mut program = Box::pin(command::run_with(job, &bounds, around, |listener| relay.serve(listener)));
         tokio::select! {
             ended = &mut program => return Ok(run_end(ended?)),
-            () = Box::pin(conversation.serve_program(said, start, self.within)) => {}
+            () = Box::pin(conversation.serve_program(said, start, self.start_timeout)) => {}
         }
         if conversation.is_over() {
             // The run's own end counts; dropping the future ends the program.
@@ -265,7 +268,7 @@ fn read_output(mut child: Child) -> std::io::Result<Output> {
 /// Maps the end of the program to the end of the run.
 fn run_end(ended: CommandResult<CliStream>) -> AgentRunEnd {
     match ended.end {
-        command::ProcessOutcome::Exit(status) => ended.out.run_end(status, &ended.err.text()),
+        command::ProcessOutcome::Exit(status) => ended.stdout.run_end(status, &ended.stderr.text()),
         command::ProcessOutcome::Time => AgentRunEnd::Limit(RunLimit::Time),
         command::ProcessOutcome::Output => {
             AgentRunEnd::Failed("claude exceeded the output limit of a run".to_owned())
@@ -302,7 +305,7 @@ mod tests {
             let cli = ClaudeCli {
                 program: "claude".into(),
                 starts: Arc::new(Semaphore::new(1)),
-                within: START_TIME,
+                start_timeout: START_TIME,
                 teams: false,
             };
             let variables = cli.with_teams(said).environment_variables("token");

@@ -35,12 +35,12 @@ pub enum CommandError {
     #[error("cannot run the command: its sandbox failed: {0}")]
     Helper(String),
     /// The program does not exist or is not executable.
-    #[error("`{program}` cannot be started: {why}")]
+    #[error("`{program}` cannot be started: {reason}")]
     NoProgram {
         /// Name as given in the command.
         program: String,
         /// The operating system's error.
-        why: String,
+        reason: String,
     },
 }
 
@@ -58,16 +58,16 @@ pub(crate) enum ProcessOutcome {
 /// A command that ended, with the captured output.
 pub(crate) struct CommandResult<O = CapturedOutput> {
     pub(crate) end: ProcessOutcome,
-    pub(crate) out: O,
-    pub(crate) err: CapturedOutput,
-    pub(crate) took: Duration,
+    pub(crate) stdout: O,
+    pub(crate) stderr: CapturedOutput,
+    pub(crate) duration: Duration,
 }
 
 /// Folders that a command may write only a limited amount to.
 #[derive(Clone)]
 pub(crate) struct WriteLimit {
     pub(crate) folders: Vec<PathBuf>,
-    pub(crate) most: DiskUsage,
+    pub(crate) limit: DiskUsage,
 }
 
 /// Limits of a command.
@@ -90,9 +90,9 @@ pub(crate) struct CommandIo<'a, O> {
     /// Variables that hold the address of the server on its loopback interface.
     pub(crate) variables: &'a [&'a str],
     /// Bytes for its standard input, if it reads any.
-    pub(crate) words: Option<Vec<u8>>,
+    pub(crate) input: Option<Vec<u8>>,
     /// Receiver of its output.
-    pub(crate) out: O,
+    pub(crate) output: O,
 }
 
 /// Runs a command that reaches a server on its loopback interface. `serve` is that server; it runs until
@@ -104,10 +104,10 @@ pub(crate) async fn run_with<O: OutputSink, F: Future<Output = ()>>(
     serve: impl FnOnce(tokio::net::TcpListener) -> F,
 ) -> Result<CommandResult<O>, CommandError> {
     let program = job.program_name();
-    job.hears = around.words.is_some();
+    job.hears = around.input.is_some();
     let (command, listening) = job.command_with_socket(around.variables)?;
     let child = spawn_child(command)?;
-    let words = around.words;
+    let words = around.input;
     let server = async {
         // Without a socket the helper has failed, and its exit gives the reason.
         if let Ok((socket, listening)) = wait_for_socket(listening).await {
@@ -121,7 +121,7 @@ pub(crate) async fn run_with<O: OutputSink, F: Future<Output = ()>>(
         std::future::pending::<std::convert::Infallible>().await
     };
     tokio::select! {
-        ended = wait_for_end(child, bounds, &program, around.out) => ended,
+        ended = wait_for_end(child, bounds, &program, around.output) => ended,
         never = server => match never {},
     }
 }
@@ -180,7 +180,7 @@ async fn wait_for_end<O: OutputSink>(
             let status = child.wait().await?;
             // It may have written more between two measurements.
             match &bounds.written {
-                Some(WriteLimit { folders, most }) => usage::is_over(folders, *most)
+                Some(WriteLimit { folders, limit }) => usage::is_over(folders, *limit)
                     .await
                     .map_or(ProcessOutcome::Exit(status), ProcessOutcome::Disk),
                 None => ProcessOutcome::Exit(status),
@@ -201,8 +201,8 @@ async fn wait_for_end<O: OutputSink>(
             }
             Some(code) if code == i32::from(NOT_STARTED) => {
                 let words = err.text();
-                let why = words.trim_end().trim_start_matches(COMPLAINT).to_owned();
-                return Err(CommandError::NoProgram { program: program.to_owned(), why });
+                let reason = words.trim_end().trim_start_matches(COMPLAINT).to_owned();
+                return Err(CommandError::NoProgram { program: program.to_owned(), reason });
             }
             Some(_) | None => {}
         }
@@ -217,13 +217,13 @@ async fn wait_for_end<O: OutputSink>(
         | ProcessOutcome::Disk(_)
         | ProcessOutcome::Limit(..)) => other,
     };
-    Ok(CommandResult { end, out, err, took: began.elapsed() })
+    Ok(CommandResult { end, stdout: out, stderr: err, duration: began.elapsed() })
 }
 
 /// Completes once more was written than allowed.
 async fn wait_for_overrun(written: Option<&WriteLimit>) -> ExceededDiskLimit {
     match written {
-        Some(WriteLimit { folders, most }) => usage::wait_for_excess(folders, *most).await,
+        Some(WriteLimit { folders, limit }) => usage::wait_for_excess(folders, *limit).await,
         None => std::future::pending().await,
     }
 }

@@ -59,13 +59,13 @@ impl FixerWorkspace {
 
 /// The tools of a fixer: those that read, and those that change a clone.
 pub struct FixerTools {
-    reading: Box<dyn RunTools>,
-    workshop: FixerWorkspace,
+    read_tools: Box<dyn RunTools>,
+    workspace: FixerWorkspace,
     tree: WritableTree,
     /// True if the `run` tool is available.
     runs: bool,
     /// Allows one change or command at a time, because each must see the result of the one before.
-    turn: Mutex<()>,
+    change_lock: Mutex<()>,
     /// The secrets of the clone, searched before and after each command.
     secrets: Arc<std::sync::Mutex<TreeSecrets>>,
 }
@@ -145,19 +145,26 @@ impl FixerTools {
     /// # Errors
     /// [`FixerError`] if the folder cannot be opened.
     pub fn without_commands(
-        reading: Box<dyn RunTools>,
-        workshop: FixerWorkspace,
+        read_tools: Box<dyn RunTools>,
+        workspace: FixerWorkspace,
     ) -> Result<Self, FixerError> {
-        let tree = WritableTree::open(&workshop.clone)?;
-        Ok(Self { reading, workshop, tree, runs: false, turn: Mutex::default(), secrets: Arc::default() })
+        let tree = WritableTree::open(&workspace.clone)?;
+        Ok(Self {
+            read_tools,
+            workspace,
+            tree,
+            runs: false,
+            change_lock: Mutex::default(),
+            secrets: Arc::default(),
+        })
     }
 
     pub fn clone_folder(&self) -> &Path {
-        &self.workshop.clone
+        &self.workspace.clone
     }
 
     fn check_action(&self, action: AgentAction<'_>) -> Result<(), FixerCallError> {
-        match self.workshop.policy.judge(action) {
+        match self.workspace.policy.judge(action) {
             PolicyVerdict::Allow { .. } => Ok(()),
             PolicyVerdict::Deny { rule, reason } => Err(FixerCallError::Denied { reason, rule }),
         }
@@ -179,7 +186,7 @@ impl FixerTools {
         let RunInput { argv } = parse_input(RUN, input)?;
         self.check_action(AgentAction::Run(&argv.iter().map(String::as_str).collect::<Vec<_>>()))?;
         self.search_secrets().await?;
-        let printed = run::run_command(&self.workshop, &argv).await;
+        let printed = run::run_command(&self.workspace, &argv).await;
         // A command may have restored a file with a secret.
         self.search_secrets().await?;
         let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
@@ -190,7 +197,7 @@ impl FixerTools {
     }
 
     async fn search_secrets(&self) -> Result<(), FixerCallError> {
-        let (secrets, folder) = (Arc::clone(&self.secrets), self.workshop.clone.clone());
+        let (secrets, folder) = (Arc::clone(&self.secrets), self.workspace.clone.clone());
         let search = move || secrets.lock().unwrap_or_else(PoisonError::into_inner).search(&folder);
         tokio::task::spawn_blocking(search).await.map_err(FixerCallError::Secrets)
     }
@@ -199,7 +206,7 @@ impl FixerTools {
 #[async_trait]
 impl RunTools for FixerTools {
     fn tool_definitions(&self) -> Vec<ToolDefinition> {
-        let mut offered = self.reading.tool_definitions();
+        let mut offered = self.read_tools.tool_definitions();
         offered.extend(own_tools().into_iter().filter(|tool| self.runs || tool.name != RUN));
         offered
     }
@@ -207,21 +214,21 @@ impl RunTools for FixerTools {
     async fn call(&self, name: &str, input: &Value) -> CallOutput {
         let done = match name {
             EDIT => {
-                let _turn = self.turn.lock().await;
+                let _turn = self.change_lock.lock().await;
                 self.edit(input)
             }
             WRITE => {
-                let _turn = self.turn.lock().await;
+                let _turn = self.change_lock.lock().await;
                 self.write(input)
             }
             RUN if self.runs => {
-                let _turn = self.turn.lock().await;
+                let _turn = self.change_lock.lock().await;
                 self.run(input).await
             }
-            _ => return self.reading.call(name, input).await,
+            _ => return self.read_tools.call(name, input).await,
         };
         // Renewed after a failure as well: a command may have changed files before it was killed.
-        self.reading.reset_state().await;
+        self.read_tools.reset_state().await;
         match done {
             Ok(text) => CallOutput { text, is_error: false, denied: false },
             Err(wrong) => CallOutput {

@@ -90,21 +90,21 @@ impl ReadOnlyProgram {
             job.variables.extend(own);
             written = Some(WriteLimit {
                 folders: vec![folder.clone()],
-                most: DiskUsage::of_bytes(job.limits.disk),
+                limit: DiskUsage::of_bytes(job.limits.disk),
             });
             job.builds = Some(folder);
         }
         let bounds = CommandLimits { time, written, whole: true };
         Ok(match command::run(job, &bounds).await {
-            Ok(CommandResult { end: ended, out, err, took }) => CommandOutput {
+            Ok(CommandResult { end: ended, stdout, stderr, duration }) => CommandOutput {
                 end: to_command_end(&ended),
-                ms: to_milliseconds(took),
-                output: out.text(),
-                errors: err.text(),
+                ms: to_milliseconds(duration),
+                output: stdout.text(),
+                errors: stderr.text(),
             },
-            Err(CommandError::NoProgram { why, .. }) => {
+            Err(CommandError::NoProgram { reason, .. }) => {
                 let ms = to_milliseconds(began.elapsed());
-                CommandOutput { end: CommandEndReason::NoProgram, ms, output: String::new(), errors: why }
+                CommandOutput { end: CommandEndReason::NoProgram, ms, output: String::new(), errors: reason }
             }
             Err(error) => return Err(error),
         })

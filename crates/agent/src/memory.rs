@@ -73,7 +73,7 @@ const SHIPPED_SPECIALISTS: [(&str, &str); 4] = [
 /// The source of a skill.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum MemoryLayer {
-    Shipped,
+    BuiltIn,
     Organisation,
     Repository,
 }
@@ -82,7 +82,7 @@ impl MemoryLayer {
     /// Returns the prefix of the layer's names.
     fn as_str(self) -> &'static str {
         match self {
-            Self::Shipped => "shipped",
+            Self::BuiltIn => "shipped",
             Self::Organisation => "org",
             Self::Repository => "repo",
         }
@@ -178,7 +178,7 @@ pub struct LayeredMemory {
     /// SHA-256 of the sorted content, in hexadecimal.
     pub hash: String,
     /// Summary of the repository's own content; `None` if it has none.
-    pub own: Option<String>,
+    pub repository_summary: Option<String>,
     /// Locations of the instructions for the reviewed change.
     pub instructions: Vec<String>,
     /// The operator's instructions for that change, apart from the text of the repository, which could
@@ -199,7 +199,7 @@ impl LayeredMemory {
             ..LayerFiles::default()
         };
         let layers = [
-            (MemoryLayer::Shipped, &shipped),
+            (MemoryLayer::BuiltIn, &shipped),
             (MemoryLayer::Organisation, organisation),
             (MemoryLayer::Repository, repository),
         ];
@@ -209,11 +209,11 @@ impl LayeredMemory {
         }
         let hash = hash_layers(&layers);
         let MemoryBuilder { memory, skills, specialists, notes } = made;
-        let own =
+        let repository_summary =
             describe_repository(memory.as_ref().map(|(path, _)| path.as_str()), [&skills, &specialists]);
         let text = memory.map(|(_, text)| text).unwrap_or_default();
         let (notes, instructions, operator_text) = (limit_notes(notes), Vec::new(), String::new());
-        Self { text, skills, specialists, notes, hash, own, instructions, operator_text }
+        Self { text, skills, specialists, notes, hash, repository_summary, instructions, operator_text }
     }
 
     /// Returns a copy with instructions, as many as fit: the repository's after the text of the memory, the
@@ -222,12 +222,12 @@ impl LayeredMemory {
     pub fn with_instructions<'a>(&self, instructions: impl IntoIterator<Item = &'a PathInstruction>) -> Self {
         let mut told = self.clone();
         let (mut bytes, mut own) = (0, 0);
-        for PathInstruction { at, owner, repos: _, paths, text } in instructions {
-            let at = line::clean_line(at, MAX_SHOWN_CHARS);
+        for PathInstruction { origin, owner, repos: _, paths, text } in instructions {
+            let origin = line::clean_line(origin, MAX_SHOWN_CHARS);
             if bytes + text.len() > MAX_INSTRUCTIONS_BYTES {
                 let most = MAX_INSTRUCTIONS_BYTES;
                 let note = format!(
-                    "the instruction at `{at}` is left out: the limit for all together is {most} bytes"
+                    "the instruction at `{origin}` is left out: the limit for all together is {most} bytes"
                 );
                 told.notes.push(note);
                 continue;
@@ -243,7 +243,7 @@ impl LayeredMemory {
             let paths = line::clean_line(&paths.join(", "), MAX_NOTE_CHARS);
             let gap = if all.is_empty() { "" } else { "\n\n" };
             let _ = write!(all, "{gap}For files that match {paths}:\n{}\n", text.trim_end());
-            told.instructions.push(at);
+            told.instructions.push(origin);
         }
         told.notes = limit_notes(told.notes);
         let mut hash = Sha256::new();
@@ -254,7 +254,7 @@ impl LayeredMemory {
         told.hash = hex::encode(hash.finalize());
         if own > 0 {
             let counted = line::format_count(own, "instruction");
-            told.own = Some(match told.own {
+            told.repository_summary = Some(match told.repository_summary {
                 Some(own) => format!("{own}, and {counted}"),
                 None => counted,
             });

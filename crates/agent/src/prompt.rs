@@ -77,7 +77,7 @@ impl PromptLibrary {
     /// Returns the modules that are part of the program.
     ///
     /// # Errors
-    /// [`PromptError::Wrong`] if a module is invalid.
+    /// [`PromptError::Invalid`] if a module is invalid.
     pub fn load_embedded() -> Result<Self, PromptError> {
         let (prompts, problems) = Self::parse_files(embedded::files());
         prompts.validate(problems)
@@ -86,7 +86,7 @@ impl PromptLibrary {
     /// Adds the modules of a folder, which replace those of the same name.
     ///
     /// # Errors
-    /// [`PromptError::Folder`], [`PromptError::Wrong`]
+    /// [`PromptError::Folder`], [`PromptError::Invalid`]
     pub fn with_folder(self, folder: &Path) -> Result<Self, PromptError> {
         let (prompts, problems) = self.merge_folder(folder)?;
         prompts.validate(problems)
@@ -135,13 +135,13 @@ impl PromptLibrary {
     /// Composes a prompt from its modules.
     ///
     /// # Errors
-    /// [`PromptError::Unknown`], [`PromptError::Wrong`]
+    /// [`PromptError::Unknown`], [`PromptError::Invalid`]
     pub fn compose(&self, name: &str) -> Result<ComposedPrompt<'_>, PromptError> {
         let Some(module) = self.modules.get(name) else {
             let known = self.modules.keys().cloned().collect::<Vec<_>>().join(", ");
             return Err(PromptError::Unknown { name: name.to_owned(), known });
         };
-        let parts = self.parts(module).map_err(|problem| PromptError::Wrong(vec![problem]))?;
+        let parts = self.parts(module).map_err(|problem| PromptError::Invalid(vec![problem]))?;
         Ok(ComposedPrompt { name: module.name.as_str(), parts })
     }
 
@@ -170,7 +170,7 @@ impl PromptLibrary {
 
     fn validate(self, mut problems: Vec<PromptProblem>) -> Result<Self, PromptError> {
         problems.extend(self.problems());
-        if problems.is_empty() { Ok(self) } else { Err(PromptError::Wrong(problems)) }
+        if problems.is_empty() { Ok(self) } else { Err(PromptError::Invalid(problems)) }
     }
 
     /// Returns the problems between modules.
@@ -188,7 +188,7 @@ impl PromptLibrary {
                 let first = declared.entry(name).or_insert(variable);
                 if (first.kind, &first.default) != (variable.kind, &variable.default) {
                     return Err(
-                        part.problem(variable.line, PromptProblemKind::OtherDeclaration(name.clone()))
+                        part.problem(variable.line, PromptProblemKind::DeclarationConflict(name.clone()))
                     );
                 }
             }

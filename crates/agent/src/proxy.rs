@@ -126,22 +126,22 @@ pub(crate) struct EgressProxy(Arc<ProxyState>);
 type ProxyAttempt = (String, u16, Option<ConnectionRefusal>);
 
 struct ProxyState {
-    places: Vec<AllowedHost>,
+    allowed_hosts: Vec<AllowedHost>,
     key: String,
     connections: Arc<Semaphore>,
     meter: Arc<ByteMeter>,
-    seen: Mutex<BTreeMap<ProxyAttempt, Arc<ByteMeter>>>,
+    attempts: Mutex<BTreeMap<ProxyAttempt, Arc<ByteMeter>>>,
 }
 
 impl EgressProxy {
     /// Returns a proxy to these hosts, which are listed under this configuration key.
-    pub(crate) fn new(places: Vec<AllowedHost>, key: impl Into<String>) -> Self {
+    pub(crate) fn new(allowed_hosts: Vec<AllowedHost>, key: impl Into<String>) -> Self {
         Self(Arc::new(ProxyState {
-            places,
+            allowed_hosts,
             key: key.into(),
             connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             meter: Arc::new(ByteMeter::new(MAX_BYTES)),
-            seen: Mutex::default(),
+            attempts: Mutex::default(),
         }))
     }
 
@@ -171,7 +171,7 @@ impl EgressProxy {
 
     /// Returns all attempts, by host.
     pub(crate) fn host_accesses(&self) -> Vec<HostAccess> {
-        let seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let told = seen.iter().map(|((host, port, refused), meter)| {
             let (times, sent, received) = meter.read_counts();
             HostAccess { host: host.clone(), port: *port, refused: refused.clone(), times, sent, received }
@@ -301,7 +301,7 @@ impl EgressProxy {
     /// Returns the listed host that matches.
     fn find_allowed_host(&self, host: &str, port: u16, tls: bool) -> Result<&AllowedHost, ConnectionRefusal> {
         let mut there =
-            self.0.places.iter().filter(|place| place.host == host && place.port == port).peekable();
+            self.0.allowed_hosts.iter().filter(|place| place.host == host && place.port == port).peekable();
         let without_tls = if tls { ConnectionRefusal::NotListed } else { ConnectionRefusal::NotTls };
         let refused = if there.peek().is_none() { ConnectionRefusal::NotListed } else { without_tls };
         there.find(|place| place.tls == tls).ok_or(refused)
@@ -309,7 +309,7 @@ impl EgressProxy {
 
     /// Counts an attempt, and returns the meter for its bytes.
     fn record_access(&self, host: &str, port: u16, refused: Option<ConnectionRefusal>) -> Arc<ByteMeter> {
-        let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (host.chars().take(MAX_HOST).collect(), port, refused);
         let key = match seen.len() {
             0..MAX_TOLD => key,
@@ -348,7 +348,7 @@ async fn open_stream(place: &AllowedHost) -> Result<TcpStream, ConnectionRefusal
     let found = tokio::time::timeout(CONNECTS, lookup_host((place.host.as_str(), place.port)));
     let found: Vec<SocketAddr> = found.await.map_err(late)?.map_err(unreachable)?.collect();
     let allowed: Vec<SocketAddr> =
-        found.into_iter().filter(|address| place.private || is_public(address.ip())).collect();
+        found.into_iter().filter(|address| place.allows_private || is_public(address.ip())).collect();
     if allowed.is_empty() {
         return Err(ConnectionRefusal::NotPublic);
     }

@@ -53,20 +53,20 @@ pub const HELPER_FAILED: u8 = 125;
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// The machine's sandbox is weaker than required.
-    #[error("the sandbox level of this machine is `{}`, but at least `{}` is required", .reached.as_str(),
-        .wanted.as_str())]
+    #[error("the sandbox level of this machine is `{}`, but at least `{}` is required", .actual_level.as_str(),
+        .required_level.as_str())]
     TooWeak {
         /// Level that was reached.
-        reached: SandboxLevel,
+        actual_level: SandboxLevel,
         /// Level that is required.
-        wanted: SandboxLevel,
+        required_level: SandboxLevel,
     },
     /// The folder cannot be used as the tree.
-    #[error("{} cannot be the folder of a sandbox: {why}", path.display())]
+    #[error("{} cannot be the folder of a sandbox: {reason}", path.display())]
     Tree {
         path: PathBuf,
         /// Reason for the rejection.
-        why: String,
+        reason: String,
     },
     /// A process could not be started, or the exchange with it failed.
     #[error("cannot start the sandbox: {0}")]
@@ -79,7 +79,7 @@ impl SandboxJob {
     /// # Errors
     /// [`SandboxError::Tree`] if the folder does not exist, or contains the system's folders.
     pub fn new(level: SandboxLevel, tree: &Path, run: JobCommand) -> Result<Self, SandboxError> {
-        let no = |why: String| SandboxError::Tree { path: tree.to_owned(), why };
+        let no = |reason: String| SandboxError::Tree { path: tree.to_owned(), reason };
         let tree = tree.canonicalize().map_err(|error| no(error.to_string()))?;
         if mounts::is_system(&tree) {
             return Err(no("it holds the system's own folders".to_owned()));
@@ -155,7 +155,14 @@ pub fn bound_passed(code: Option<i32>, errors: &[u8]) -> Option<(SandboxLimit, S
 /// Returns the reached level, if it suffices.
 ///
 /// # Errors
-/// [`SandboxError::TooWeak`] if it is below `wanted`.
-pub fn at_least(wanted: SandboxLevel, reached: SandboxLevel) -> Result<SandboxLevel, SandboxError> {
-    if reached < wanted { Err(SandboxError::TooWeak { reached, wanted }) } else { Ok(reached) }
+/// [`SandboxError::TooWeak`] if it is below `required_level`.
+pub fn at_least(
+    required_level: SandboxLevel,
+    actual_level: SandboxLevel,
+) -> Result<SandboxLevel, SandboxError> {
+    if actual_level < required_level {
+        Err(SandboxError::TooWeak { actual_level, required_level })
+    } else {
+        Ok(actual_level)
+    }
 }

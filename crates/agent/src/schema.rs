@@ -51,7 +51,7 @@ pub struct FindingsReport {
     /// The reported findings and verdicts.
     pub items: UncheckedFindings,
     /// True if another report will follow.
-    pub more: bool,
+    pub has_more: bool,
 }
 
 /// The reported items, not yet checked against the tree.
@@ -62,7 +62,7 @@ pub struct UncheckedFindings {
     /// Number of findings that do not match the schema.
     pub malformed: u32,
     /// Number of findings above the limit.
-    pub beyond: u32,
+    pub excess_count: u32,
     /// Verdicts on findings of earlier reviews.
     pub verdicts: Vec<ReportedVerdict>,
     /// Lines of the walkthrough, if one was requested.
@@ -77,7 +77,7 @@ impl UncheckedFindings {
         self.findings.extend(more.findings.into_iter().take(room));
         self.malformed = self.malformed.saturating_add(more.malformed);
         let beyond = u32::try_from(beyond).unwrap_or(u32::MAX);
-        self.beyond = self.beyond.saturating_add(more.beyond).saturating_add(beyond);
+        self.excess_count = self.excess_count.saturating_add(more.excess_count).saturating_add(beyond);
         self.verdicts.extend(more.verdicts);
         self.verdicts.truncate(MAX_ITEMS);
         self.walkthrough.extend(more.walkthrough);
@@ -102,12 +102,12 @@ impl ReportSchema for UncheckedFindings {
 
     fn read(input: &Value) -> Result<(Self, bool), String> {
         read_findings(input)
-            .map(|report| (report.items, report.more))
+            .map(|report| (report.items, report.has_more))
             .map_err(|malformed| malformed.to_string())
     }
 
     fn in_text(text: &str) -> Option<(Self, bool)> {
-        in_text(text).map(|report| (report.items, report.more))
+        in_text(text).map(|report| (report.items, report.has_more))
     }
 
     fn add(&mut self, more: Self) {
@@ -246,7 +246,7 @@ pub fn read_findings(input: &Value) -> Result<FindingsReport, MalformedReport> {
     let mut first_wrong = None;
     for value in found {
         if items.findings.len() >= MAX_ITEMS {
-            items.beyond = items.beyond.saturating_add(1);
+            items.excess_count = items.excess_count.saturating_add(1);
             continue;
         }
         match ReportedFinding::deserialize(value) {
@@ -260,8 +260,8 @@ pub fn read_findings(input: &Value) -> Result<FindingsReport, MalformedReport> {
     match first_wrong {
         Some(wrong) if items.findings.is_empty() => Err(MalformedReport::NoneFits(wrong)),
         Some(_) | None => {
-            let more = fields.get("more").and_then(Value::as_bool).unwrap_or(false);
-            Ok(FindingsReport { items, more })
+            let has_more = fields.get("more").and_then(Value::as_bool).unwrap_or(false);
+            Ok(FindingsReport { items, has_more })
         }
     }
 }

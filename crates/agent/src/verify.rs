@@ -123,11 +123,11 @@ pub struct SetupResult {
     /// Commands that were run, up to the first that failed.
     pub commands: Vec<CommandRun>,
     /// Hosts that it reached or tried to reach.
-    pub reached: Vec<HostAccess>,
+    pub contacted_hosts: Vec<HostAccess>,
     /// True if the result comes from the cache.
-    pub found: bool,
+    pub is_cached: bool,
     /// State that it left.
-    left: SetupState,
+    state: SetupState,
 }
 
 /// Commands that were run on a copy of a tree.
@@ -136,16 +136,16 @@ pub struct ScratchRunResult {
     /// Commands that were run, up to the first that failed.
     pub commands: Vec<CommandRun>,
     /// Hosts that they reached or tried to reach.
-    pub reached: Vec<HostAccess>,
+    pub contacted_hosts: Vec<HostAccess>,
     /// The folder of the copy, deleted when this is dropped.
-    held: LockedFolder,
+    copy_folder: LockedFolder,
 }
 
 impl ScratchRunResult {
     /// Returns the copy as the commands left it. It may hold any kind of file, such as links or files
     /// without an end.
     pub fn tree(&self) -> PathBuf {
-        self.held.path().join("tree")
+        self.copy_folder.path().join("tree")
     }
 }
 
@@ -175,7 +175,7 @@ enum SetupState {
 impl SetupResult {
     /// Returns true if the checks can run.
     pub fn can_run_checks(&self) -> bool {
-        match self.left {
+        match self.state {
             SetupState::Nothing | SetupState::Entry(_) => true,
             SetupState::Failed => false,
         }
@@ -183,7 +183,7 @@ impl SetupResult {
 
     /// Returns true if it left a file at this path of the tree.
     pub fn has_file(&self, path: &Path) -> bool {
-        match &self.left {
+        match &self.state {
             SetupState::Nothing | SetupState::Failed => false,
             SetupState::Entry(entry) => entry.tree().join(path).symlink_metadata().is_ok(),
         }
@@ -203,7 +203,7 @@ pub struct VerifiedTree {
 #[derive(Debug)]
 pub struct PreparedTree {
     tree: PathBuf,
-    held: LockedFolder,
+    copy_folder: LockedFolder,
 }
 
 impl Verifier {
@@ -253,9 +253,9 @@ impl Verifier {
         if self.plan.setup.is_empty() {
             return Ok(SetupResult {
                 commands: vec![],
-                reached: vec![],
-                found: false,
-                left: SetupState::Nothing,
+                contacted_hosts: vec![],
+                is_cached: false,
+                state: SetupState::Nothing,
             });
         }
         let (this, scope, tree) = (self.clone(), scope.clone(), tree.to_owned());
@@ -273,28 +273,40 @@ impl Verifier {
         let (found, key) = looked.await?;
         if let Some(entry) = found {
             let about = entry.metadata();
-            let (commands, reached) = (about.commands.clone(), about.reached.clone());
+            let (commands, contacted_hosts) = (about.commands.clone(), about.reached.clone());
             return Ok(SetupResult {
                 commands,
-                reached,
-                found: true,
-                left: SetupState::Entry(Arc::new(entry)),
+                contacted_hosts,
+                is_cached: true,
+                state: SetupState::Entry(Arc::new(entry)),
             });
         }
-        let ScratchRunResult { commands, reached, held } = self.run_commands(&tree, &self.plan.setup).await?;
+        let ScratchRunResult { commands, contacted_hosts, copy_folder } =
+            self.run_commands(&tree, &self.plan.setup).await?;
         if commands.last().is_none_or(|ran| !ran.end.is_success()) {
-            return Ok(SetupResult { commands, reached, found: false, left: SetupState::Failed });
+            return Ok(SetupResult {
+                commands,
+                contacted_hosts,
+                is_cached: false,
+                state: SetupState::Failed,
+            });
         }
-        let told = (commands.clone(), reached.clone());
+        let told = (commands.clone(), contacted_hosts.clone());
         let entry = run_blocking("cannot cache the results of the set-up", move || {
-            let at = held.path();
+            let at = copy_folder.path();
             std::fs::remove_dir_all(at.join("temporary"))?;
             copy::keep_new(&at.join("tree"), &tree)?;
-            let entry = this.cache.store_entry(&scope, &key, held, told.0, told.1, SystemTime::now())?;
+            let entry =
+                this.cache.store_entry(&scope, &key, copy_folder, told.0, told.1, SystemTime::now())?;
             this.cache.clean(now);
             Ok(entry)
         });
-        Ok(SetupResult { commands, reached, found: false, left: SetupState::Entry(Arc::new(entry.await?)) })
+        Ok(SetupResult {
+            commands,
+            contacted_hosts,
+            is_cached: false,
+            state: SetupState::Entry(Arc::new(entry.await?)),
+        })
     }
 
     /// Runs commands like those of a setup, up to the first that fails, on a copy of `tree`, which is
@@ -308,23 +320,23 @@ impl Verifier {
         tree: &Path,
         commands: &[Vec<String>],
     ) -> Result<ScratchRunResult, VerifyError> {
-        let held = {
+        let copy_folder = {
             let (this, tree) = (self.clone(), tree.to_owned());
             run_blocking("cannot create a folder for the set-up", move || this.copy_tree(&tree)).await?
         };
-        let proxy = EgressProxy::new(self.plan.registries.places.clone(), REGISTRIES);
-        let at = held.path().join("tree");
-        let written = self.write_limit(&at, held.path()).await?;
+        let proxy = EgressProxy::new(self.plan.registries.allowed_hosts.clone(), REGISTRIES);
+        let at = copy_folder.path().join("tree");
+        let written = self.write_limit(&at, copy_folder.path()).await?;
         let mut ran = Vec::new();
         for argv in commands {
-            ran.push(self.run(argv, &at, (held.path(), &written), Some(&proxy)).await?);
+            ran.push(self.run(argv, &at, (copy_folder.path(), &written), Some(&proxy)).await?);
             if ran.last().is_none_or(|ran| !ran.end.is_success()) {
                 break;
             }
         }
-        let left = held.path().to_owned();
+        let left = copy_folder.path().to_owned();
         run_blocking("cannot read the results of the commands", move || copy::open_up(&left)).await?;
-        Ok(ScratchRunResult { commands: ran, reached: proxy.host_accesses(), held })
+        Ok(ScratchRunResult { commands: ran, contacted_hosts: proxy.host_accesses(), copy_folder })
     }
 
     /// Adds the result of a setup to `tree`. The checks own the tree from now on, and may change it.
@@ -333,18 +345,18 @@ impl Verifier {
     /// [`VerifyError::Folder`], also for a failed setup.
     #[truing_core::boxed_future]
     pub async fn prepare_tree(&self, set_up: &SetupResult, tree: &Path) -> Result<PreparedTree, VerifyError> {
-        let (this, left, tree) = (self.clone(), set_up.left.clone(), tree.to_owned());
+        let (this, left, tree) = (self.clone(), set_up.state.clone(), tree.to_owned());
         run_blocking("cannot prepare the tree for the checks", move || {
-            let held = this.create_room()?;
+            let copy_folder = this.create_room()?;
             match left {
                 SetupState::Nothing => {}
                 SetupState::Failed => return Err(io::Error::other("the set-up failed")),
                 SetupState::Entry(entry) => {
                     copy::copy_missing(&entry.tree(), &tree, this.plan.disk)?;
-                    copy::copy_missing(&entry.home(), &held.path().join("home"), this.plan.disk)?;
+                    copy::copy_missing(&entry.home(), &copy_folder.path().join("home"), this.plan.disk)?;
                 }
             }
-            Ok(PreparedTree { tree, held })
+            Ok(PreparedTree { tree, copy_folder })
         })
         .await
     }
@@ -359,8 +371,8 @@ impl Verifier {
         bench: &PreparedTree,
         baseline: Option<&VerificationReport>,
     ) -> Result<VerificationReport, VerifyError> {
-        let written = self.write_limit(&bench.tree, bench.held.path()).await?;
-        let room = (bench.held.path(), &written);
+        let written = self.write_limit(&bench.tree, bench.copy_folder.path()).await?;
+        let room = (bench.copy_folder.path(), &written);
         let mut now = VerificationReport::default();
         for argv in &self.plan.check {
             let ran = self.run(argv, &bench.tree, room, None).await?;
@@ -387,7 +399,7 @@ impl Verifier {
         tree: &Path,
         argv: &[String],
     ) -> Result<CommandOutput, VerifyError> {
-        let (this, left, tree) = (self.clone(), set_up.left.clone(), tree.to_owned());
+        let (this, left, tree) = (self.clone(), set_up.state.clone(), tree.to_owned());
         let copied = run_blocking("the tree cannot be copied", move || {
             let held = this.create_room()?;
             let copy = held.path().join("tree");
@@ -410,9 +422,9 @@ impl Verifier {
         Ok(match self.run_to_end(argv, &at, held.path(), &written, None, true).await? {
             Ok(ended) => CommandOutput {
                 end: to_command_end(&ended.end),
-                ms: to_milliseconds(ended.took),
-                output: text(&ended.out),
-                errors: text(&ended.err),
+                ms: to_milliseconds(ended.duration),
+                output: text(&ended.stdout),
+                errors: text(&ended.stderr),
             },
             Err(why) => CommandOutput {
                 end: CommandEndReason::NoProgram,
@@ -453,8 +465,8 @@ impl Verifier {
                 .iter()
                 .fold(DiskUsage::default(), |all, folder| all.plus(usage::measure_folder(folder))))
         });
-        let most = before.await?.plus(DiskUsage::of_bytes(self.plan.disk));
-        Ok(WriteLimit { folders, most })
+        let limit = before.await?.plus(DiskUsage::of_bytes(self.plan.disk));
+        Ok(WriteLimit { folders, limit })
     }
 
     /// Runs one command; with a proxy, it can reach the registries.
@@ -496,21 +508,21 @@ impl Verifier {
         job.read.clone_from(&self.plan.programs);
         job.limits = JobLimits { memory: self.plan.memory, disk: self.plan.disk, ..JobLimits::default() };
         job.variables = match proxy {
-            Some(_) => self.plan.registries.variables.clone(),
+            Some(_) => self.plan.registries.environment.clone(),
             None => OFFLINE.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         };
         job.room = Some(JobFolders { home, temporary });
         let ended = match proxy {
             Some(proxy) => {
-                let out = CapturedOutput::new(&bounds);
-                let around = CommandIo { variables: &PROXY, words: None, out };
+                let output = CapturedOutput::new(&bounds);
+                let around = CommandIo { variables: &PROXY, input: None, output };
                 command::run_with(job, &bounds, around, |listener| proxy.clone().serve(listener)).await
             }
             None => command::run(job, &bounds).await,
         };
         match ended {
             Ok(ended) => Ok(Ok(ended)),
-            Err(CommandError::NoProgram { why, .. }) => Ok(Err(why)),
+            Err(CommandError::NoProgram { reason, .. }) => Ok(Err(reason)),
             Err(source) => Err(VerifyError::NotRun { argv: argv.to_vec(), source }),
         }
     }
@@ -518,11 +530,11 @@ impl Verifier {
 
 fn to_command_run(argv: &[String], ended: &CommandResult) -> CommandRun {
     let shown = |printed: &CapturedOutput| redact_secrets(&printed.text());
-    let (output, errors) = (shown(&ended.out), shown(&ended.err));
+    let (output, errors) = (shown(&ended.stdout), shown(&ended.stderr));
     CommandRun {
         argv: argv.to_vec(),
         end: to_command_end(&ended.end),
-        ms: to_milliseconds(ended.took),
+        ms: to_milliseconds(ended.duration),
         output,
         errors,
     }

@@ -20,11 +20,11 @@ pub(super) fn find_conflicts(
         Ok::<_, ConfigError>(ConfigProblem::Conflict {
             key,
             value: one.value.to_string(),
-            at: one.origin.clone(),
+            origin: one.origin.clone(),
             relation,
             other,
             other_value: another.value.to_string(),
-            other_at: another.origin.clone(),
+            other_origin: another.origin.clone(),
         })
     };
     for (key, relation, other, fits) in RELATIONS {
@@ -55,7 +55,7 @@ fn of_store(
 ) -> Result<Vec<ConfigProblem>, ConfigError> {
     let (url, records) = (of.setting("store.url")?, of.setting("store.records")?);
     let bad = |at: &ValueOrigin, key: &str, wrong: &str| ConfigProblem::BadValue {
-        at: at.clone(),
+        origin: at.clone(),
         key: key.to_owned(),
         wrong: wrong.to_owned(),
     };

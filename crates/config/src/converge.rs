@@ -296,7 +296,7 @@ fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerCon
 fn bad_value(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigError {
     match settings.setting(key) {
         Ok(setting) => {
-            ConfigProblem::BadValue { at: setting.origin.clone(), key: key.to_owned(), wrong }.into()
+            ConfigProblem::BadValue { origin: setting.origin.clone(), key: key.to_owned(), wrong }.into()
         }
         Err(error) => error,
     }
@@ -354,8 +354,8 @@ impl BugteamVariables {
             let word = word.to_lowercase();
             WorkspaceOwnership::ALL.into_iter().find(|one| one.as_str() == word).ok_or_else(|| {
                 let wrong = format!("must be \"owned\", \"attach\" or \"auto\", not `{word}`");
-                let at = ValueOrigin::Foreign(LIFECYCLE.to_owned());
-                ConfigError::from(ConfigProblem::BadValue { at, key: "--lifecycle".to_owned(), wrong })
+                let origin = ValueOrigin::Foreign(LIFECYCLE.to_owned());
+                ConfigError::from(ConfigProblem::BadValue { origin, key: "--lifecycle".to_owned(), wrong })
             })
         });
         Ok(Self {

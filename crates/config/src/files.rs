@@ -46,7 +46,7 @@ pub fn user_file(environment: &Environment) -> Option<PathBuf> {
 pub fn repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
     let path = root.join(REPOSITORY_FILE);
     let name = path.display().to_string();
-    let unreadable = |why: String| ConfigProblem::RepositoryFile { file: name.clone(), why };
+    let unreadable = |reason: String| ConfigProblem::RepositoryFile { file: name.clone(), reason };
     match path.symlink_metadata() {
         Ok(metadata) if metadata.is_file() => {
             let text = text_of(&path, MAX_REPOSITORY_FILE).map_err(unreadable)?;
@@ -65,7 +65,7 @@ pub fn repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
 pub fn read(shown: &Path, path: &Path) -> Result<SourceFile, ConfigError> {
     let name = shown.display().to_string();
     let text =
-        text_of(path, MAX_FILE).map_err(|why| ConfigProblem::Unreadable { file: name.clone(), why })?;
+        text_of(path, MAX_FILE).map_err(|reason| ConfigProblem::Unreadable { file: name.clone(), reason })?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     Ok(SourceFile { name, folder, text })
 }

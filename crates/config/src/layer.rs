@@ -81,7 +81,7 @@ pub(crate) fn of_file(file: &SourceFile, owner: FileOwner, problems: &mut Vec<Co
     let mut walk =
         LayerBuilder { file, owner, line_ends, layer: ConfigLayer::default(), problems: Vec::new() };
     if is_too_deep(&file.text) {
-        walk.report_problem(0, |at| ConfigProblem::Syntax { at, why: TOO_DEEP.to_owned() });
+        walk.report_problem(0, |origin| ConfigProblem::Syntax { origin, reason: TOO_DEEP.to_owned() });
         problems.extend(walk.problems.into_iter().map(|(_, problem)| problem));
         return walk.layer;
     }
@@ -91,13 +91,13 @@ pub(crate) fn of_file(file: &SourceFile, owner: FileOwner, problems: &mut Vec<Co
     }
     for error in errors {
         let start = error.span().map_or(0, |span| span.start);
-        let mut why = error.message().trim().replace('\n', ", ");
-        if why == DUPLICATE {
+        let mut reason = error.message().trim().replace('\n', ", ");
+        if reason == DUPLICATE {
             // The duplicate is a key, or the last name of a table's header.
             let written = error.span().and_then(|span| file.text.get(span)).unwrap_or_default();
-            why = format!("{DUPLICATE} `{}`", truncate_name(written.trim()));
+            reason = format!("{DUPLICATE} `{}`", truncate_name(written.trim()));
         }
-        walk.report_problem(start, |at| ConfigProblem::Syntax { at, why });
+        walk.report_problem(start, |origin| ConfigProblem::Syntax { origin, reason });
     }
     walk.problems.sort_by_key(|(start, _)| *start);
     problems.extend(walk.problems.into_iter().map(|(_, problem)| problem));
@@ -165,25 +165,25 @@ impl LayerBuilder<'_> {
                 self.report_bad_value(start, &[TOOL], format!("must hold tables alone; one is of type {of}"));
                 continue;
             };
-            let Some((at, written)) = table.iter().find(|(key, _)| key.get_ref() == NAME) else {
-                self.report_problem(start, |at| ConfigProblem::ToolUnnamed { at });
+            let Some((origin, written)) = table.iter().find(|(key, _)| key.get_ref() == NAME) else {
+                self.report_problem(start, |origin| ConfigProblem::ToolUnnamed { origin });
                 continue;
             };
-            let at = at.span().start;
+            let origin = origin.span().start;
             let Some(name) = written.get_ref().as_str() else {
                 let of = written.get_ref().type_str();
-                self.report_bad_value(at, &[TOOL, NAME], format!("must be a string; it is of type {of}"));
+                self.report_bad_value(origin, &[TOOL, NAME], format!("must be a string; it is of type {of}"));
                 continue;
             };
-            if !self.add_name(NamedSection::Tool, name, at) {
+            if !self.add_name(NamedSection::Tool, name, origin) {
                 continue;
             }
             if let Some(first) = first.get(name).cloned() {
                 let name = name.to_owned();
-                self.report_problem(at, |at| ConfigProblem::ToolTwice { at, name, first });
+                self.report_problem(origin, |origin| ConfigProblem::DuplicateTool { origin, name, first });
                 continue;
             }
-            first.insert(name, self.origin(at));
+            first.insert(name, self.origin(origin));
             for (key, value) in table.iter().filter(|(key, _)| key.get_ref() != NAME) {
                 let word = key.get_ref().as_ref();
                 // TOML reads `[tool.NAME]` after `[[tool]]` as a table in the last of those.
@@ -205,14 +205,14 @@ impl LayerBuilder<'_> {
             self.layer.names.entry(named).or_default().insert(name.to_owned());
         } else {
             let name = truncate_name(name).to_owned();
-            self.report_problem(start, |at| ConfigProblem::Name { at, named, name });
+            self.report_problem(start, |origin| ConfigProblem::Name { origin, named, name });
         }
         may_be
     }
 
     fn report_bad_value(&mut self, start: usize, path: &[&str], wrong: String) {
         let key = path.join(".");
-        self.report_problem(start, |at| ConfigProblem::BadValue { at, key, wrong });
+        self.report_problem(start, |origin| ConfigProblem::BadValue { origin, key, wrong });
     }
 
     fn read_section(&mut self, path: &[&str], start: usize, section: &DeTable<'_>) {
@@ -236,7 +236,7 @@ impl LayerBuilder<'_> {
     ) {
         if self.owner == FileOwner::Repository && key.repository == RepositoryOverride::No {
             let key = path.join(".");
-            return self.report_problem(start, |at| ConfigProblem::NotForRepository { at, key });
+            return self.report_problem(start, |at| ConfigProblem::NotForRepository { origin: at, key });
         }
         let read = match (key.kind, value.get_ref()) {
             (kind, DeValue::Table(table)) if kind.is_secret() => self.read_secret(path, table),
@@ -267,7 +267,7 @@ impl LayerBuilder<'_> {
 
     fn report_unknown(&mut self, path: &[&str], start: usize, nearest: Option<String>) {
         let path = path.iter().map(|name| truncate_name(name).to_owned()).collect();
-        self.report_problem(start, |at| ConfigProblem::UnknownKey { at, path, nearest });
+        self.report_problem(start, |origin| ConfigProblem::UnknownKey { origin, path, nearest });
     }
 
     fn report_problem(&mut self, start: usize, problem: impl FnOnce(ValueOrigin) -> ConfigProblem) {

@@ -13,7 +13,7 @@ use super::{TypedSettings, table_mismatch};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct McpConfig {
     /// Transport to the server.
-    pub way: McpTransport,
+    pub transport: McpTransport,
     /// Tools that may be called; never empty.
     pub tools: Vec<String>,
     /// Timeout for the start, and for each call.
@@ -82,8 +82,8 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
     let path = |key: &str| format!("mcp.{name}.{key}");
     let wrong = |key: &str, wrong: &str| match settings.setting(&path(key)) {
         Ok(setting) => {
-            let (at, wrong) = (setting.origin.clone(), wrong.to_owned());
-            ConfigError::from(ConfigProblem::BadValue { at, key: path(key), wrong })
+            let (origin, wrong) = (setting.origin.clone(), wrong.to_owned());
+            ConfigError::from(ConfigProblem::BadValue { origin, key: path(key), wrong })
         }
         Err(error) => error,
     };
@@ -154,7 +154,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
     }
     let max_output = usize::try_from(settings.number::<i64>(&path("max_output"))?);
     Ok(McpConfig {
-        way,
+        transport: way,
         tools,
         timeout: settings.duration(&path("timeout"))?,
         max_output: max_output.map_err(|_| table_mismatch(&path("max_output")))?,

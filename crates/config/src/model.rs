@@ -126,9 +126,9 @@ pub(super) fn known_model(
     if let Some(name) = &name
         && !models.is_some_and(|models| models.contains(name))
     {
-        let at = settings.setting(key)?.origin.clone();
+        let origin = settings.setting(key)?.origin.clone();
         let wrong = no_model(name, models.into_iter().flatten());
-        return Err(ConfigProblem::BadValue { at, key: key.to_owned(), wrong }.into());
+        return Err(ConfigProblem::BadValue { origin, key: key.to_owned(), wrong }.into());
     }
     Ok(name)
 }
@@ -142,7 +142,7 @@ fn read_model(settings: &TypedSettings<'_>, section: &str) -> Result<ModelConfig
     let path = |key: &str| format!("{section}.{key}");
     let needed = |key: &str| {
         let (key, wrong) = (path(key), "has to be said".to_owned());
-        ConfigProblem::BadValue { at: ValueOrigin::Default, key, wrong }
+        ConfigProblem::BadValue { origin: ValueOrigin::Default, key, wrong }
     };
     let provider = settings.choice(&path("provider"), |word| match word {
         "anthropic" => Some(ProviderKind::Anthropic),

@@ -67,22 +67,22 @@ impl fmt::Display for ValueOrigin {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ConfigProblem {
     /// A file cannot be read.
-    #[error("configuration file {file} cannot be read: {why}")]
-    Unreadable { file: String, why: String },
+    #[error("configuration file {file} cannot be read: {reason}")]
+    Unreadable { file: String, reason: String },
     /// The repository's own file cannot be read.
-    #[error("configuration file {file} cannot be read: {why}")]
-    RepositoryFile { file: String, why: String },
+    #[error("configuration file {file} cannot be read: {reason}")]
+    RepositoryFile { file: String, reason: String },
     /// A file is not valid TOML.
-    #[error("{at}: {why}")]
+    #[error("{origin}: {reason}")]
     Syntax {
-        at: ValueOrigin,
+        origin: ValueOrigin,
         /// Message of the parser.
-        why: String,
+        reason: String,
     },
     /// There is no such key.
-    #[error("{at}: unknown key `{}`", path.join("."))]
+    #[error("{origin}: unknown key `{}`", path.join("."))]
     UnknownKey {
-        at: ValueOrigin,
+        origin: ValueOrigin,
         /// Parts of the path, as they were written.
         path: Vec<String>,
         /// Known key that it must mean. If absent, it is computed for the message only, because a file may
@@ -104,37 +104,37 @@ pub enum ConfigProblem {
         name: &'static str,
     },
     /// A name that is invalid for its section.
-    #[error("{at}: `{name}` cannot be {}", the_name_of(*named))]
+    #[error("{origin}: `{name}` cannot be {}", the_name_of(*named))]
     Name {
-        at: ValueOrigin,
+        origin: ValueOrigin,
         /// Kind of the named section.
         named: NamedSection,
         /// Name as it was written.
         name: String,
     },
     /// A key reserved to the operator in a repository's own file.
-    #[error("{at}: `{key}` cannot be set by a repository")]
-    NotForRepository { at: ValueOrigin, key: String },
+    #[error("{origin}: `{key}` cannot be set by a repository")]
+    NotForRepository { origin: ValueOrigin, key: String },
     /// A value that is invalid for its key.
-    #[error("{at}: `{key}` {wrong}")]
+    #[error("{origin}: `{key}` {wrong}")]
     BadValue {
-        at: ValueOrigin,
+        origin: ValueOrigin,
         key: String,
         /// Description of the required value.
         wrong: String,
     },
     /// A value whose feature is not in this build.
-    #[error("{at}: `{key}`: \"{word}\" is not built in this version of truing")]
+    #[error("{origin}: `{key}`: \"{word}\" is not built in this version of truing")]
     NotBuilt {
-        at: ValueOrigin,
+        origin: ValueOrigin,
         key: String,
         word: String,
         /// Values that this build supports.
         built: &'static [&'static str],
     },
     /// A secret written out in the file.
-    #[error("{at}: `{key}` holds the secret itself (not shown)")]
-    LiteralSecret { at: ValueOrigin, key: String },
+    #[error("{origin}: `{key}` holds the secret itself (not shown)")]
+    LiteralSecret { origin: ValueOrigin, key: String },
     /// A forge without a `kind`, whose name is no kind either.
     #[error("`forge.{name}` needs a `kind`: \"{name}\" is not a kind of forge")]
     KindMissing {
@@ -148,19 +148,19 @@ pub enum ConfigProblem {
         name: String,
     },
     /// Two values that contradict each other.
-    #[error("`{key} = {value}` ({at}) must {relation} `{other} = {other_value}` ({other_at})")]
+    #[error("`{key} = {value}` ({origin}) must {relation} `{other} = {other_value}` ({other_origin})")]
     Conflict {
         key: &'static str,
         value: String,
         /// Origin of this value.
-        at: ValueOrigin,
+        origin: ValueOrigin,
         /// Required relation to the other value.
         relation: &'static str,
         other: &'static str,
         /// Value of the other key.
         other_value: String,
         /// Origin of the other value.
-        other_at: ValueOrigin,
+        other_origin: ValueOrigin,
     },
     /// A forge without a login, or with two.
     #[error("`forge.{name}` {wrong}")]
@@ -171,22 +171,22 @@ pub enum ConfigProblem {
         wrong: &'static str,
     },
     /// A `[[tool]]` without the name of its tool.
-    #[error("{at}: a `[[tool]]` has no `name`")]
-    ToolUnnamed { at: ValueOrigin },
+    #[error("{origin}: a `[[tool]]` has no `name`")]
+    ToolUnnamed { origin: ValueOrigin },
     /// Two `[[tool]]` with one name.
-    #[error("{at}: the tool `{name}` is already defined ({first})")]
-    ToolTwice {
-        at: ValueOrigin,
+    #[error("{origin}: the tool `{name}` is already defined ({first})")]
+    DuplicateTool {
+        origin: ValueOrigin,
         /// Name of the tool.
         name: String,
         /// Place of the first one.
         first: ValueOrigin,
     },
     /// A tool that is neither known nor described.
-    #[error("{}`tool.{name}` needs {missing}: no tool of this name is known", place_prefix(at))]
+    #[error("{}`tool.{name}` needs {missing}: no tool of this name is known", place_prefix(origin))]
     ToolUnknown {
         /// Place of one of its keys; the default if none is set.
-        at: ValueOrigin,
+        origin: ValueOrigin,
         /// Name of the tool.
         name: String,
         /// Keys that it lacks, as text.
@@ -209,12 +209,12 @@ pub enum ConfigProblem {
 }
 
 impl ConfigProblem {
-    /// Creates the problem of a value of `key`, set at `at`.
-    pub(crate) fn of_value(at: ValueOrigin, key: String, wrong: ConfigValueError) -> Self {
+    /// Creates the problem of a value of `key`, set at `origin`.
+    pub(crate) fn of_value(origin: ValueOrigin, key: String, wrong: ConfigValueError) -> Self {
         match wrong {
-            ConfigValueError::Value(wrong) => Self::BadValue { at, key, wrong },
-            ConfigValueError::Planned { word, built } => Self::NotBuilt { at, key, word, built },
-            ConfigValueError::Literal => Self::LiteralSecret { at, key },
+            ConfigValueError::Value(wrong) => Self::BadValue { origin, key, wrong },
+            ConfigValueError::Planned { word, built } => Self::NotBuilt { origin, key, word, built },
+            ConfigValueError::Literal => Self::LiteralSecret { origin, key },
         }
     }
 
@@ -240,7 +240,7 @@ impl ConfigProblem {
                 ..
             } => "bad_name",
             Self::ToolUnnamed { .. } => "tool_unnamed",
-            Self::ToolTwice { .. } => "tool_twice",
+            Self::DuplicateTool { .. } => "tool_twice",
             Self::ToolUnknown { .. } => "tool_unknown",
             Self::Price { .. } => "price_missing",
             Self::NotForRepository { .. } => "not_for_repository",
@@ -273,7 +273,7 @@ impl ConfigProblem {
                     MAX_REPOSITORY_FILE >> 10
                 )
             }
-            Self::Syntax { why, .. } if why.starts_with(DUPLICATE) => {
+            Self::Syntax { reason, .. } if reason.starts_with(DUPLICATE) => {
                 "set it once: a key or table cannot be defined twice".to_owned()
             }
             Self::Syntax { .. } => "the file must be TOML (https://toml.io)".to_owned(),
@@ -313,7 +313,7 @@ impl ConfigProblem {
                     .to_owned()
             }
             Self::ToolUnnamed { .. } => "add its name, such as `name = \"ruff\"`".to_owned(),
-            Self::ToolTwice { .. } => "merge the two, or rename one".to_owned(),
+            Self::DuplicateTool { .. } => "merge the two, or rename one".to_owned(),
             Self::ToolUnknown { .. } => {
                 format!(
                     "set both, such as `command = [\"lint\", \"{{files}}\"]` and `format = \"sarif\"`; only \
@@ -381,7 +381,7 @@ pub struct ConfigError {
     /// First problem of the configuration.
     pub first: Box<ConfigProblem>,
     /// Other problems; at most [`MAX_PROBLEMS`] with the first.
-    pub more: Vec<ConfigProblem>,
+    pub other_problems: Vec<ConfigProblem>,
     /// Number of problems beyond those.
     pub left_out: usize,
 }
@@ -392,8 +392,8 @@ impl ConfigError {
         let mut problems = problems.into_iter();
         match problems.next() {
             Some(first) => {
-                let more = problems.by_ref().take(MAX_PROBLEMS - 1).collect();
-                Err(Self { first: Box::new(first), more, left_out: problems.count() })
+                let other_problems = problems.by_ref().take(MAX_PROBLEMS - 1).collect();
+                Err(Self { first: Box::new(first), other_problems, left_out: problems.count() })
             }
             None => Ok(()),
         }
@@ -401,13 +401,13 @@ impl ConfigError {
 
     /// Returns the problems that are reported.
     pub fn problems(&self) -> impl Iterator<Item = &ConfigProblem> {
-        std::iter::once(&*self.first).chain(&self.more)
+        std::iter::once(&*self.first).chain(&self.other_problems)
     }
 }
 
 impl From<ConfigProblem> for ConfigError {
     fn from(problem: ConfigProblem) -> Self {
-        Self { first: Box::new(problem), more: Vec::new(), left_out: 0 }
+        Self { first: Box::new(problem), other_problems: Vec::new(), left_out: 0 }
     }
 }
 
@@ -416,15 +416,19 @@ impl ConfigError {
     /// it.
     pub(crate) fn with_place(self, first_set: impl Fn(&str) -> Option<(String, ValueOrigin)>) -> Self {
         let placed = |problem: ConfigProblem| {
-            let ConfigProblem::BadValue { at: ValueOrigin::Default, key, wrong } = &problem else {
+            let ConfigProblem::BadValue { origin: ValueOrigin::Default, key, wrong } = &problem else {
                 return problem;
             };
             let set = key.rsplit_once('.').and_then(|(section, _)| first_set(section));
-            let Some((other, at)) = set else { return problem };
-            ConfigProblem::BadValue { at, wrong: format!("{wrong} (`{other}` is set)"), key: key.clone() }
+            let Some((other, origin)) = set else { return problem };
+            ConfigProblem::BadValue { origin, wrong: format!("{wrong} (`{other}` is set)"), key: key.clone() }
         };
-        let Self { first, more, left_out } = self;
-        Self { first: Box::new(placed(*first)), more: more.into_iter().map(placed).collect(), left_out }
+        let Self { first, other_problems, left_out } = self;
+        Self {
+            first: Box::new(placed(*first)),
+            other_problems: other_problems.into_iter().map(placed).collect(),
+            left_out,
+        }
     }
 }
 

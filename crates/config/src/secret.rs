@@ -37,7 +37,7 @@ impl SecretSource {
     /// # Errors
     /// [`SecretError`] names the variable or file that is missing, empty, too long or no text.
     pub fn read(&self, environment: &Environment) -> Result<SecretText, SecretError> {
-        let fail = |why: String| SecretError { from: self.clone(), why };
+        let fail = |reason: String| SecretError { from: self.clone(), reason };
         let text = match self {
             Self::Plain(text) => {
                 given_secrets::register_secret(&text.0);
@@ -106,12 +106,12 @@ impl fmt::Debug for SecretText {
 
 /// The error of a secret that could not be read.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{from} {why} (required)")]
+#[error("{from} {reason} (required)")]
 pub struct SecretError {
     /// Expected place of the secret.
     pub from: SecretSource,
     /// Description of the error.
-    pub why: String,
+    pub reason: String,
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ pub struct JobConfig {
     /// Globs of the lock files.
     pub lock_files: Vec<String>,
     /// True if the project's own version is incremented: a patch on a relax, a minor on a bump.
-    pub counts: bool,
+    pub increments_version: bool,
     /// File with that version.
     pub version_file: String,
     /// Place of the version in that file.
@@ -227,7 +227,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
         companions: settings.list(&path("companions"))?,
         lock: lock_commands(settings, &path("relax.lock"))?,
         lock_files: settings.list(&path("relax.lock_files"))?,
-        counts: settings.choice(&path("version_rule"), |word| match word {
+        increments_version: settings.choice(&path("version_rule"), |word| match word {
             "none" => Some(false),
             "patch-on-relax-minor-on-bump" => Some(true),
             _ => None,
@@ -287,7 +287,7 @@ fn template(
 fn bad_value(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigError {
     match settings.setting(key) {
         Ok(setting) => {
-            ConfigProblem::BadValue { at: setting.origin.clone(), key: key.to_owned(), wrong }.into()
+            ConfigProblem::BadValue { origin: setting.origin.clone(), key: key.to_owned(), wrong }.into()
         }
         Err(error) => error,
     }

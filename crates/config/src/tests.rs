@@ -140,14 +140,15 @@ fn rules_for_tiers_are_read_in_order_and_a_repository_adds_its_own() {
          = \"large\"\n";
     let config = of_file(file).unwrap();
     let tiers = &config.review.tiers;
-    assert_eq!((tiers.tier, tiers.at.as_str(), tiers.most), (Tier::Once, "review.tier", None));
-    let rules: Vec<_> = tiers.rules.iter().map(|rule| (rule.at.as_str(), rule.tier, rule.most)).collect();
+    assert_eq!((tiers.tier, tiers.config_key.as_str(), tiers.max_tier), (Tier::Once, "review.tier", None));
+    let rules: Vec<_> =
+        tiers.rules.iter().map(|rule| (rule.origin.as_str(), rule.tier, rule.max_tier)).collect();
     assert_eq!(rules, [("truing.toml:2", Tier::Off, Some(Tier::Rules)), ("truing.toml:7", Tier::Deep, None)]);
-    assert_eq!(tiers.rules[1].when.lines_over, Some(5000));
+    assert_eq!(tiers.rules[1].condition.lines_over, Some(5000));
     let own = repository("[[review.for]]\npaths = [\"docs/**\"]\ntier = \"rules\"\n");
     let both = config.with_repository(&own).unwrap();
     assert_eq!(both.review.tiers.rules.len(), 3);
-    assert_eq!(both.review.tiers.rules[2].at, ".truing.toml:1");
+    assert_eq!(both.review.tiers.rules[2].origin, ".truing.toml:1");
     let given = variables(&[("TRUING_REVIEW__FOR", r#"[{"repos": ["a/*"], "tier": "off"}]"#)]);
     assert_eq!(Config::resolve(&given, None, &[]).unwrap().review.tiers.rules.len(), 1);
     assert_eq!(of_file("review.specialists = true").unwrap().review.tiers.tier, Tier::Deep);
@@ -205,7 +206,7 @@ fn instructions_are_read_in_order_and_a_repository_adds_its_own() {
         .review
         .instructions
         .iter()
-        .map(|found| (found.at.as_str(), found.owner, found.text.as_str()))
+        .map(|found| (found.origin.as_str(), found.owner, found.text.as_str()))
         .collect();
     let operators = ("truing.toml:1", RuleOwner::Operator, "Each query has a limit.\n");
     assert_eq!(all, [operators, (".truing.toml:1", RuleOwner::Repository, "British.")]);
@@ -821,7 +822,7 @@ fn a_program_starts_at_the_operators_file_and_never_at_the_current_folder() {
     // The same applies to a server's program; its arguments are not interpreted.
     let server = |command: &str| format!("[mcp.docs]\ntools = [\"a\"]\ncommand = {command}\n");
     let words = |text: &str| {
-        let way = of_file(&server(text)).unwrap().mcp["docs"].way.clone();
+        let way = of_file(&server(text)).unwrap().mcp["docs"].transport.clone();
         let McpTransport::Program { command, .. } = way else { panic!("{way:?}") };
         command.join(" ")
     };
@@ -984,8 +985,8 @@ fn webhooks_are_refused_or_marked_while_the_kill_switch_is_on_as_an_operator_say
         config.forges["bitbucket"].halted
     };
     assert_eq!(of(""), None, "by its kind");
-    assert_eq!(of("halted = \"refuse\""), Some(HaltPolicy::Refused));
-    assert_eq!(of("halted = \"mark\""), Some(HaltPolicy::Marked));
+    assert_eq!(of("halted = \"refuse\""), Some(HaltPolicy::Refuse));
+    assert_eq!(of("halted = \"mark\""), Some(HaltPolicy::Mark));
     let told = told_of("[forge.bitbucket]\nhalted = \"drop\"");
     assert!(told.contains("`forge.bitbucket.halted` must be \"refuse\" or \"mark\", not `drop`"), "{told}");
 }

@@ -44,7 +44,7 @@ pub struct ToolConfig {
     /// never an empty list. `None` means all files for a tool that is not known.
     pub paths: Option<Vec<String>>,
     /// Reviews in which it runs.
-    pub when: ToolCondition,
+    pub condition: ToolCondition,
     /// Exit codes of a successful run; never an empty list. `None` means 0 and 1 for a tool that is not
     /// known.
     pub exit: Option<Vec<i32>>,
@@ -97,21 +97,21 @@ fn read_tool(settings: &TypedSettings<'_>, name: &str) -> Result<ToolConfig, Con
         (Some(_), Some(_)) => None,
     };
     if let Some(missing) = missing {
-        let at = settings.first_set(&path("")).unwrap_or(ValueOrigin::Default);
-        return Err(ConfigProblem::ToolUnknown { at, name: name.to_owned(), missing }.into());
+        let origin = settings.first_set(&path("")).unwrap_or(ValueOrigin::Default);
+        return Err(ConfigProblem::ToolUnknown { origin, name: name.to_owned(), missing }.into());
     }
     let paths = list("paths")?;
     if paths.as_ref().is_some_and(Vec::is_empty) {
-        let at = settings.setting(&path("paths"))?.origin.clone();
+        let origin = settings.setting(&path("paths"))?.origin.clone();
         let wrong = "must hold at least one glob; `when = \"never\"` disables a tool".to_owned();
-        return Err(ConfigProblem::BadValue { at, key: path("paths"), wrong }.into());
+        return Err(ConfigProblem::BadValue { origin, key: path("paths"), wrong }.into());
     }
     Ok(ToolConfig {
         name: name.to_owned(),
         command,
         format,
         paths,
-        when: settings.choice(&path("when"), |word| match word {
+        condition: settings.choice(&path("when"), |word| match word {
             "changed" => Some(ToolCondition::Changed),
             "always" => Some(ToolCondition::Always),
             "never" => Some(ToolCondition::Never),

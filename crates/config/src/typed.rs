@@ -75,7 +75,7 @@ impl TypedSettings<'_> {
         let rules = self.get("review.for", |value| {
             if let ConfigValue::Tiers(rules) = value { Some(rules.clone()) } else { None }
         })?;
-        Ok(TierConfig { tier: default, at: at.to_owned(), most: tier("review.most")?, rules })
+        Ok(TierConfig { tier: default, config_key: at.to_owned(), max_tier: tier("review.most")?, rules })
     }
 
     pub(super) fn instructions(&self, path: &str) -> Result<Vec<PathInstruction>, ConfigError> {
@@ -266,8 +266,8 @@ impl TypedSettings<'_> {
 /// Returns the treatment of webhooks for a word of `forge.NAME.halted`.
 fn halt_policy(word: &str) -> Option<HaltPolicy> {
     match word {
-        "refuse" => Some(HaltPolicy::Refused),
-        "mark" => Some(HaltPolicy::Marked),
+        "refuse" => Some(HaltPolicy::Refuse),
+        "mark" => Some(HaltPolicy::Mark),
         _ => None,
     }
 }

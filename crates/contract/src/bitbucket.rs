@@ -49,7 +49,7 @@ fn read_contract(
 ) -> Result<Option<ForgeContract>, ContractError> {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/openapi");
     let path = std::env::var_os(FOLDER).map_or_else(beside, PathBuf::from).join(name);
-    let failed = |why: String| ContractError::Beside { path: path.display().to_string(), why };
+    let failed = |reason: String| ContractError::LocalDocument { path: path.display().to_string(), reason };
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

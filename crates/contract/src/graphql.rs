@@ -29,8 +29,13 @@ impl GraphqlDocument {
     /// Returns the violations in an exchange.
     pub(crate) fn check(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
         let mut found = Vec::new();
-        let mut wrong = |part, place: &str, what: String| {
-            found.push(ContractViolation { operation: NAME.into(), part, place: place.to_owned(), what });
+        let mut wrong = |part, place: &str, description: String| {
+            found.push(ContractViolation {
+                operation: NAME.into(),
+                part,
+                location: place.to_owned(),
+                description,
+            });
         };
         let empty = Map::new();
         let request = exchange.request.and_then(Value::as_object).unwrap_or(&empty);
@@ -82,7 +87,8 @@ impl GraphqlDocument {
             let walk = ResponseChecker { schema: &self.0, document: &document };
             let mut told = Vec::new();
             walk.check_object(&operation.selection_set, data, "/data", &mut told);
-            told.into_iter().for_each(|(place, what)| wrong(ExchangePart::Answer(200), &place, what));
+            told.into_iter()
+                .for_each(|(place, description)| wrong(ExchangePart::Answer(200), &place, description));
         }
         found
     }
@@ -202,7 +208,7 @@ mod tests {
         document
             .check(&exchange)
             .into_iter()
-            .map(|violation| format!("{} {}", violation.place, violation.what))
+            .map(|violation| format!("{} {}", violation.location, violation.description))
             .collect()
     }
 

@@ -32,7 +32,8 @@ pub(crate) enum ExemptPart {
 impl ContractExemption {
     pub(crate) fn covers(&self, violation: &ContractViolation) -> bool {
         let field = |ends: &[&str], words: &str| {
-            ends.iter().any(|end| violation.place.ends_with(end)) && violation.what.starts_with(words)
+            ends.iter().any(|end| violation.location.ends_with(end))
+                && violation.description.starts_with(words)
         };
         (self.operation.is_empty() || self.operation == violation.operation)
             && match (self.excused, violation.part) {

@@ -31,14 +31,14 @@ struct ApiOperation {
     /// The fields of the query, with their schemas.
     query: BTreeMap<String, LazySchema>,
     request: Option<LazySchema>,
-    answers: BTreeMap<String, Option<LazySchema>>,
+    responses: BTreeMap<String, Option<LazySchema>>,
 }
 
 /// The schema of a body, or of a field of the query. It is compiled at its first use.
 #[derive(Debug)]
 struct LazySchema {
     schema: Value,
-    ready: OnceLock<Result<BodySchema, String>>,
+    compiled: OnceLock<Result<BodySchema, String>>,
 }
 
 impl OpenapiDocument {
@@ -74,10 +74,11 @@ impl OpenapiDocument {
             return vec![ContractViolation {
                 operation: format!("{} {path}", exchange.method),
                 part: ExchangePart::Request,
-                place: String::new(),
-                what: "no such call (one that is new belongs into crates/contract/data/github.toml, or to \
+                location: String::new(),
+                description:
+                    "no such call (one that is new belongs into crates/contract/data/github.toml, or to \
                      those of bitbucket.rs)"
-                    .into(),
+                        .into(),
             }];
         };
         operation.check(exchange, query, &self.components)
@@ -105,14 +106,14 @@ impl ApiOperation {
             template: template.to_owned(),
             query: query.collect(),
             request: operation.get("requestBody").and_then(body),
-            answers: answers.map(|(status, answer)| (status.clone(), body(answer))).collect(),
+            responses: answers.map(|(status, answer)| (status.clone(), body(answer))).collect(),
         }
     }
 
     fn check(&self, exchange: &WireExchange<'_>, query: &str, components: &Value) -> Vec<ContractViolation> {
         let mut found = Vec::new();
-        let mut report_violation = |part, place: String, what: String| {
-            found.push(ContractViolation { operation: self.name.clone(), part, place, what });
+        let mut report_violation = |part, location: String, description: String| {
+            found.push(ContractViolation { operation: self.name.clone(), part, location, description });
         };
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
             match self.query.get(name) {
@@ -124,18 +125,18 @@ impl ApiOperation {
                     );
                 }
                 Some(field) => {
-                    let place = format!("?{name}");
+                    let location = format!("?{name}");
                     let value = coerce_to_schema_type(&field.schema, value);
-                    field.check(&value, components, |_, what| {
-                        report_violation(ExchangePart::Request, place.clone(), what);
+                    field.check(&value, components, |_, description| {
+                        report_violation(ExchangePart::Request, location.clone(), description);
                     });
                 }
             }
         }
         match (&self.request, exchange.request) {
             (Some(body), Some(value)) => {
-                body.check(value, components, |place, what| {
-                    report_violation(ExchangePart::Request, place, what)
+                body.check(value, components, |location, description| {
+                    report_violation(ExchangePart::Request, location, description)
                 });
             }
             (None, Some(_)) => {
@@ -145,12 +146,14 @@ impl ApiOperation {
         }
         let Some((status, answer)) = exchange.answer else { return found };
         let part = ExchangePart::Answer(status);
-        match (self.answers.get(&status.to_string()), answer) {
+        match (self.responses.get(&status.to_string()), answer) {
             (None, _) => {
                 report_violation(ExchangePart::Status(status), String::new(), "not among the call's".into())
             }
             (Some(Some(body)), Some(value)) => {
-                body.check(value, components, |place, what| report_violation(part, place, what));
+                body.check(value, components, |location, description| {
+                    report_violation(part, location, description)
+                });
             }
             (Some(Some(_)), None) => report_violation(part, String::new(), "there should be JSON".into()),
             (Some(None), Some(_)) => report_violation(part, String::new(), "there should be no JSON".into()),
@@ -162,16 +165,16 @@ impl ApiOperation {
 
 impl LazySchema {
     fn new(schema: &Value) -> Self {
-        Self { schema: schema.clone(), ready: OnceLock::new() }
+        Self { schema: schema.clone(), compiled: OnceLock::new() }
     }
 
     fn check(&self, value: &Value, components: &Value, mut report_violation: impl FnMut(String, String)) {
-        match self.ready.get_or_init(|| BodySchema::new(&self.schema, components)) {
+        match self.compiled.get_or_init(|| BodySchema::new(&self.schema, components)) {
             Ok(schema) => {
                 schema
                     .check(value, components)
                     .into_iter()
-                    .for_each(|(place, what)| report_violation(place, what));
+                    .for_each(|(location, description)| report_violation(location, description));
             }
             Err(error) => report_violation(String::new(), format!("its schema is of no use: {error}")),
         }

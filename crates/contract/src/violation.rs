@@ -9,7 +9,7 @@ use serde_json::Value;
 pub enum ContractError {
     /// The packed document cannot be read.
     #[error("github-openapi.json.gz: {0} (make it again with `cargo xtask contract`)")]
-    Packed(#[from] std::io::Error),
+    BundledDocument(#[from] std::io::Error),
     /// The document is not JSON.
     #[error("github-openapi.json.gz: {0} (make it again with `cargo xtask contract`)")]
     Json(#[from] serde_json::Error),
@@ -17,11 +17,11 @@ pub enum ContractError {
     #[error("github-openapi.json.gz: {0}")]
     Openapi(String),
     /// A document of the folder beside the checkout cannot be read.
-    #[error("{path}: {why} (is the folder whole?)")]
-    Beside {
+    #[error("{path}: {reason} (is the folder whole?)")]
+    LocalDocument {
         path: String,
         /// A description of the fault.
-        why: String,
+        reason: String,
     },
     /// The GraphQL schema is invalid.
     #[error("github.graphql: {0}")]
@@ -59,18 +59,20 @@ pub struct ContractViolation {
     pub operation: String,
     pub part: ExchangePart,
     /// The place in it, as a JSON pointer with `*` for every index.
-    pub place: String,
+    pub location: String,
     /// A description of the fault.
-    pub what: String,
+    pub description: String,
 }
 
 impl fmt::Display for ContractViolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { operation, part, place, what } = self;
+        let Self { operation, part, location, description } = self;
         match part {
-            ExchangePart::Request => write!(f, "{operation}: request {place}: {what}"),
-            ExchangePart::Status(status) => write!(f, "{operation}: status {status}: {what}"),
-            ExchangePart::Answer(status) => write!(f, "{operation}: answer {status} {place}: {what}"),
+            ExchangePart::Request => write!(f, "{operation}: request {location}: {description}"),
+            ExchangePart::Status(status) => write!(f, "{operation}: status {status}: {description}"),
+            ExchangePart::Answer(status) => {
+                write!(f, "{operation}: answer {status} {location}: {description}")
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ pub struct OpenCircuit {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CallAdmission {
     /// A normal call on a closed circuit.
-    Free,
+    Normal,
     /// The one trial call: its caller must report the result or call [`CircuitBreaker::abandon_trial`].
     Trial,
 }
@@ -75,7 +75,7 @@ impl CircuitBreaker {
     /// [`OpenCircuit`] if the call must not be made.
     pub fn admit(&mut self, now: UnixMillis) -> Result<CallAdmission, OpenCircuit> {
         let (why, last) = match &self.state {
-            CircuitState::Closed { .. } => return Ok(CallAdmission::Free),
+            CircuitState::Closed { .. } => return Ok(CallAdmission::Normal),
             CircuitState::Open { open, .. } if is_in_future(open.until, now) => return Err(*open),
             CircuitState::Trial { since, why, .. } if is_in_future(*since + TRIAL, now) => {
                 return Err(OpenCircuit { why: *why, until: *since + TRIAL });
@@ -137,9 +137,9 @@ impl CircuitBreaker {
     }
 
     /// Ends a trial that says nothing about the service. The next call becomes a trial.
-    pub fn abandon_trial(&mut self, now: UnixMillis) {
+    pub fn abandon_trial(&mut self, until: UnixMillis) {
         if let CircuitState::Trial { why, last, .. } = self.state {
-            self.state = CircuitState::Open { open: OpenCircuit { why, until: now }, last };
+            self.state = CircuitState::Open { open: OpenCircuit { why, until }, last };
         }
     }
 }
@@ -175,7 +175,7 @@ mod tests {
         breaker.record_success();
         breaker.record_failure(T);
         breaker.record_failure(T);
-        assert_eq!(breaker.admit(T), Ok(CallAdmission::Free));
+        assert_eq!(breaker.admit(T), Ok(CallAdmission::Normal));
         breaker.record_failure(T);
         assert_eq!(
             breaker.admit(T),
@@ -194,8 +194,8 @@ mod tests {
         assert!(breaker.admit(open.until).is_err(), "a second one while the first is on its way");
         assert_eq!(breaker.open_state(open.until), None, "the trial itself may go on");
         breaker.record_success();
-        assert_eq!(breaker.admit(open.until), Ok(CallAdmission::Free));
-        assert_eq!(breaker.admit(open.until), Ok(CallAdmission::Free));
+        assert_eq!(breaker.admit(open.until), Ok(CallAdmission::Normal));
+        assert_eq!(breaker.admit(open.until), Ok(CallAdmission::Normal));
     }
 
     #[test]

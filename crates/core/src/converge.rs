@@ -332,7 +332,9 @@ impl ConvergeRun {
                 self.is_audited = false;
                 self.apply_base_update(head, tree);
             }
-            (_, ConvergeEvent::Heard { claims, renames }) if reopens => self.apply_claims(claims, &renames),
+            (_, ConvergeEvent::Heard { findings, renames }) if reopens => {
+                self.apply_claims(findings, &renames)
+            }
             (ConvergeAction::Gate, ConvergeEvent::Gated(None)) if std::mem::take(&mut self.is_audited) => {
                 self.next = ConvergeAction::Post;
             }
@@ -352,15 +354,15 @@ impl ConvergeRun {
                 self.clear_examined_claims();
                 self.decide_after_audit();
             }
-            (ConvergeAction::Fix { problems }, ConvergeEvent::Fixed { words, candidate }) => {
-                self.apply_fix(&problems, words, candidate);
+            (ConvergeAction::Fix { problems }, ConvergeEvent::Fixed { verdicts, candidate }) => {
+                self.apply_fix(&problems, verdicts, candidate);
             }
             (ConvergeAction::Fix { .. } | ConvergeAction::Mend { .. }, ConvergeEvent::Silent(why)) => {
                 self.handle_silent_fixer(&why);
             }
             (ConvergeAction::Check, ConvergeEvent::Checked(problems)) => self.apply_check_result(problems),
             (ConvergeAction::Publish, ConvergeEvent::Pushed) => self.apply_push(),
-            (ConvergeAction::Publish, ConvergeEvent::Blocked(words)) => self.apply_hook_block(words),
+            (ConvergeAction::Publish, ConvergeEvent::Blocked(verdicts)) => self.apply_hook_block(verdicts),
             (ConvergeAction::Reply, ConvergeEvent::Replied) => self.continue_after_replies(),
             (act, _) => return Err(UnexpectedEvent { act: act.as_str() }),
         }
@@ -412,13 +414,13 @@ impl ConvergeRun {
             auditors.into_iter().map(|auditor| (auditor, "it gave no answer".to_owned())).collect();
         for (auditor, answer) in answers {
             match answer {
-                AuditorAnswer::Whole(claims) if silent.remove(&auditor).is_some() => {
+                AuditorAnswer::Complete(claims) if silent.remove(&auditor).is_some() => {
                     self.answers.insert(auditor, claims);
                 }
-                AuditorAnswer::None(why) if silent.contains_key(&auditor) => {
+                AuditorAnswer::NoAnswer(why) if silent.contains_key(&auditor) => {
                     silent.insert(auditor, why);
                 }
-                AuditorAnswer::Whole(_) | AuditorAnswer::None(_) => {}
+                AuditorAnswer::Complete(_) | AuditorAnswer::NoAnswer(_) => {}
             }
         }
         if !silent.is_empty() && attempt < self.limits.worker_attempts {

@@ -191,7 +191,7 @@ pub struct EffectIntent {
     /// Parts that are found again separately. All effects but [`Effect::Findings`] have exactly one.
     pub parts: Vec<IntentPart>,
     /// Description of the write for error messages.
-    pub what: String,
+    pub description: String,
 }
 
 /// One separately recognisable part of an intent.
@@ -241,7 +241,7 @@ impl Effect {
     pub fn intent(&self) -> EffectIntent {
         let of = |kind: EffectKind, rest: &str| Topic::new(format!("{}/{rest}", kind.as_str()));
         let kind = self.kind();
-        let (topic, what) = match self {
+        let (topic, description) = match self {
             Self::Review(draft) => {
                 (draft.mark.topic(), format!("posting the review of audit {}", draft.mark.audit))
             }
@@ -294,8 +294,8 @@ impl Effect {
                     topic: draft.item.topic(),
                     content: content_digest(draft),
                 };
-                let what = format!("posting a review (inline comments: {})", comments.len());
-                return EffectIntent { kind, parts: comments.iter().map(part).collect(), what };
+                let description = format!("posting a review (inline comments: {})", comments.len());
+                return EffectIntent { kind, parts: comments.iter().map(part).collect(), description };
             }
             Self::FileFinding { comment, .. } => {
                 (comment.item.topic(), "posting a comment on a file".to_owned())
@@ -311,7 +311,7 @@ impl Effect {
                 (of(kind, status.sha.as_str()), format!("setting the status of {}", status.sha.short_sha()))
             }
         };
-        EffectIntent { kind, parts: vec![IntentPart { topic, content: content_digest(self) }], what }
+        EffectIntent { kind, parts: vec![IntentPart { topic, content: content_digest(self) }], description }
     }
 
     /// Returns the fallback for a refused effect. Only a review has one.
@@ -325,11 +325,11 @@ impl BranchPush {
     pub fn intent(&self) -> EffectIntent {
         let Self { branch, commit, .. } = self;
         let topic = Topic::new(format!("{}/{branch}/{commit}", EffectKind::Push.as_str()));
-        let what = format!("pushing {} to {branch}", commit.short_sha());
+        let description = format!("pushing {} to {branch}", commit.short_sha());
         EffectIntent {
             kind: EffectKind::Push,
             parts: vec![IntentPart { topic, content: content_digest(self) }],
-            what,
+            description,
         }
     }
 }

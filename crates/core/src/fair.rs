@@ -57,7 +57,7 @@ pub struct ActiveLeases {
     leases: BTreeMap<FencingToken, LeaseOwner>,
     repositories: BTreeMap<String, usize>,
     owners: BTreeMap<String, usize>,
-    turns: BTreeMap<String, UnixMillis>,
+    last_turns: BTreeMap<String, UnixMillis>,
 }
 
 impl ActiveLeases {
@@ -79,7 +79,7 @@ impl ActiveLeases {
             *self.owners.entry(owner.clone()).or_default() += 1;
         }
         self.leases.insert(lease, held);
-        self.turns.insert(repository.to_owned(), now);
+        self.last_turns.insert(repository.to_owned(), now);
     }
 
     /// Records that a lease has ended.
@@ -94,7 +94,7 @@ impl ActiveLeases {
     /// Drops turns that no longer affect the order, because every due slot became due after them. `oldest`:
     /// the earliest due time, none if nothing is due.
     pub fn prune_turns(&mut self, oldest: Option<UnixMillis>) {
-        self.turns.retain(|_, turn| oldest.is_some_and(|oldest| *turn > oldest));
+        self.last_turns.retain(|_, turn| oldest.is_some_and(|oldest| *turn > oldest));
     }
 }
 
@@ -130,7 +130,7 @@ pub fn choose_slots(
     let first = |queue: &VecDeque<usize>| Some(due.get(*queue.front()?)?.at);
     for (repository, queue) in &queues {
         let Some(at) = first(queue) else { continue };
-        let turn = busy.turns.get(*repository).copied();
+        let turn = busy.last_turns.get(*repository).copied();
         let leases = busy.repositories.get(*repository).copied().unwrap_or(0);
         order.insert((leases, turn.map_or(at, |turn| turn.max(at)), at, repository));
     }

@@ -77,7 +77,7 @@ impl CommandGrammar {
     /// All problems of the files.
     pub fn with_files(&self, files: &[&PolicyFile]) -> Result<Self, Vec<PolicyFileError>> {
         let replaced: Vec<String> =
-            files.iter().map(|file| PolicyFile::from_shipped(&file.name, "").shown).collect();
+            files.iter().map(|file| PolicyFile::from_shipped(&file.name, "").display_path).collect();
         let mut commands: Vec<CommandSpec> =
             self.commands.iter().filter(|command| !replaced.contains(&command.file)).cloned().collect();
         let mut problems = Vec::new();
@@ -115,7 +115,7 @@ impl CommandGrammar {
     /// If there is no such command, or its flags and operands do not allow the words.
     pub fn accept<'a>(&'a self, argv: &'a [&str]) -> Result<AcceptedCommand<'a>, CommandRefusal> {
         check_argv(argv)?;
-        let (program, words) = argv.split_first().ok_or(CommandRefusal::Nothing)?;
+        let (program, words) = argv.split_first().ok_or(CommandRefusal::Empty)?;
         let mut known = self.commands.iter().filter(|command| command.is_program(program)).peekable();
         if known.peek().is_none() {
             return Err(CommandRefusal::Program { program: (*program).to_owned() });
@@ -127,7 +127,7 @@ impl CommandGrammar {
         // A program path with a folder refers to a program in the clone, regardless of its name.
         let is_own = program.contains('/');
         // If two files list one command, the stricter one applies.
-        let mut accepted: Result<AcceptedCommand<'a>, CommandRefusal> = Err(CommandRefusal::Nothing);
+        let mut accepted: Result<AcceptedCommand<'a>, CommandRefusal> = Err(CommandRefusal::Empty);
         for command in known.into_iter().filter(|command| command.name_words().len() == most) {
             let more = command.accept(words.get(most..).unwrap_or_default())?;
             accepted = Ok(match accepted {

@@ -8,7 +8,7 @@ use crate::tier::RuleOwner;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PathInstruction {
     /// Place of the entry, for display: `truing.toml:14`.
-    pub at: String,
+    pub origin: String,
     /// Owner of the file.
     pub owner: RuleOwner,
     /// Globs of repositories, `owner/name`, case-insensitive; empty for all.
@@ -80,7 +80,13 @@ mod tests {
     fn instruction(repos: &[&str], paths: &[&str], text: &str) -> PathInstruction {
         let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
         let (repos, paths) = (list(repos), list(paths));
-        PathInstruction { at: String::new(), owner: RuleOwner::Operator, repos, paths, text: text.to_owned() }
+        PathInstruction {
+            origin: String::new(),
+            owner: RuleOwner::Operator,
+            repos,
+            paths,
+            text: text.to_owned(),
+        }
     }
 
     #[test]

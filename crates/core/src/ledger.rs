@@ -179,9 +179,9 @@ pub struct RunBudget {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReservationRequest {
     /// Minimum amount: with less the call does not begin.
-    pub least: MicroUsd,
+    pub min_amount: MicroUsd,
     /// Maximum amount that the call can use.
-    pub most: MicroUsd,
+    pub max_amount: MicroUsd,
     /// Time at which the owner counts as dead. The reservation is then settled in full, as estimated.
     pub expires: UnixMillis,
 }

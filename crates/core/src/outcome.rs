@@ -123,11 +123,11 @@ impl ReviewOutcome {
             None => more,
         };
         match (rules.kind, part) {
-            (ReviewOutcomeKind::Skipped, _) | (_, ModelReviewStatus::Whole) => rules,
+            (ReviewOutcomeKind::Skipped, _) | (_, ModelReviewStatus::Complete) => rules,
             (_, ModelReviewStatus::Partial(why)) => {
                 Self { kind: ReviewOutcomeKind::Partial, reason: Some(joined(why)), ..rules }
             }
-            (_, ModelReviewStatus::Deferred { why, until }) => {
+            (_, ModelReviewStatus::Deferred { reason: why, until }) => {
                 let reason = Some(format!("review skipped: {why}"));
                 Self { kind: ReviewOutcomeKind::Deferred, reason, until: Some(until), ..rules }
             }
@@ -173,13 +173,13 @@ impl ReviewOutcome {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ModelReviewStatus {
     /// The model reported all its findings.
-    Whole,
+    Complete,
     /// The model's report is incomplete, for this reason.
     Partial(String),
     /// The model was not called, by policy.
     Deferred {
         /// Reason of the deferral, for display.
-        why: String,
+        reason: String,
         /// Earliest time for the call.
         until: UnixMillis,
     },
@@ -199,7 +199,7 @@ pub struct ModelReview {
     /// Wall-clock time in milliseconds.
     pub ms: u64,
     /// Further data for the record's detail.
-    pub did: ModelReviewDetail,
+    pub detail: ModelReviewDetail,
 }
 
 /// Data on the model's part of a review other than turns, cost and time.
@@ -397,11 +397,11 @@ impl ReviewRecord {
     #[must_use]
     pub fn with_model_review(mut self, model_review: Option<ModelReview>) -> Self {
         self.steps = Vec::new();
-        if let Some(ModelReview { model, prompt_hash, turns, cost, ms, did }) = model_review {
-            let tokens = did.tokens.total();
+        if let Some(ModelReview { model, prompt_hash, turns, cost, ms, detail }) = model_review {
+            let tokens = detail.tokens.total();
             self.model = Some(model).filter(|model| !model.is_empty());
             self.prompt_hash = Some(prompt_hash).filter(|hash| !hash.is_empty());
-            self.detail.modelled = Some(did);
+            self.detail.modelled = Some(detail);
             let id = ReviewStep::Agent;
             self.steps.push(StepCost { id, turns, tokens, cost_micro_usd: cost, ms, denied: 0 });
         }
@@ -505,7 +505,8 @@ mod tests {
     #[test]
     fn with_a_model_only_its_whole_report_is_green() {
         let all = ReviewCoverage { reviewed: vec!["a".into()], not_reviewed: vec![] };
-        let whole = ReviewOutcome::from_model_review(&all, ReviewRuntime::Native, ModelReviewStatus::Whole);
+        let whole =
+            ReviewOutcome::from_model_review(&all, ReviewRuntime::Native, ModelReviewStatus::Complete);
         assert_eq!((whole.kind, whole.runtime), (ReviewOutcomeKind::Reviewed, ReviewRuntime::Native));
         let cut = || ModelReviewStatus::Partial("turn limit".into());
         assert_eq!(
@@ -514,12 +515,12 @@ mod tests {
         );
         let gap = ReviewCoverage { not_reviewed: vec![unreviewed_file(SkipReason::NotShown)], ..all };
         assert_eq!(
-            ReviewOutcome::from_model_review(&gap, ReviewRuntime::Native, ModelReviewStatus::Whole).kind,
+            ReviewOutcome::from_model_review(&gap, ReviewRuntime::Native, ModelReviewStatus::Complete).kind,
             ReviewOutcomeKind::Partial
         );
         let both = ReviewOutcome::from_model_review(&gap, ReviewRuntime::Native, cut()).reason.unwrap();
         assert_eq!(both, "turn limit; 1 changed file was not reviewed");
-        let later = ModelReviewStatus::Deferred { why: "daily budget".into(), until: UnixMillis(7) };
+        let later = ModelReviewStatus::Deferred { reason: "daily budget".into(), until: UnixMillis(7) };
         let later = ReviewOutcome::from_model_review(&gap, ReviewRuntime::Native, later);
         assert_eq!((later.kind, later.until), (ReviewOutcomeKind::Deferred, Some(UnixMillis(7))));
         let nothing =

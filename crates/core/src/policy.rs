@@ -82,10 +82,10 @@ pub struct PolicySet {
 pub struct AgentPolicy {
     name: ProfileName,
     profile: AgentProfile,
-    never: Arc<ProtectedPaths>,
+    protected_paths: Arc<ProtectedPaths>,
     grammar: Arc<CommandGrammar>,
     /// Command lines that are allowed verbatim, each with the configuration key that lists it.
-    exact: Vec<(String, Vec<String>)>,
+    exact_commands: Vec<(String, Vec<String>)>,
 }
 
 impl PolicySet {
@@ -112,15 +112,21 @@ impl PolicySet {
         let grammar = shipped.with_files(&grammars).map_err(|more| problems.extend(more)).unwrap_or(shipped);
         let grammar = Arc::new(grammar);
         let find = |name: &str| files.iter().find(|file| file.name == name);
-        let never =
+        let protected_paths =
             ProtectedPaths::new(find(never::FILE)).map_err(|error| problems.push(error)).ok().map(Arc::new);
         let mut read = |name: ProfileName| {
             let shipped = name.shipped_file();
             let file = find(&name.file_name()).unwrap_or(&shipped);
             let profile =
                 AgentProfile::from_file(name, file, &grammar).map_err(|more| problems.extend(more)).ok()?;
-            let (never, grammar) = (Arc::clone(never.as_ref()?), Arc::clone(&grammar));
-            Some(Arc::new(AgentPolicy { name, profile, never, grammar, exact: Vec::new() }))
+            let (protected_paths, grammar) = (Arc::clone(protected_paths.as_ref()?), Arc::clone(&grammar));
+            Some(Arc::new(AgentPolicy {
+                name,
+                profile,
+                protected_paths,
+                grammar,
+                exact_commands: Vec::new(),
+            }))
         };
         let [reviewer, auditor, fixer, sync] = ProfileName::ALL.map(&mut read);
         let (Some(reviewer), Some(auditor), Some(fixer), Some(sync), true) =
@@ -184,12 +190,12 @@ impl AgentPolicy {
     /// Adds command lines that are allowed verbatim, each with the key that lists it, such as `verify.check`.
     /// Profiles that only read accept none.
     #[must_use]
-    pub fn with_exact_commands(&self, exact: Vec<(String, Vec<String>)>) -> Self {
-        let exact = match self.name {
+    pub fn with_exact_commands(&self, exact_commands: Vec<(String, Vec<String>)>) -> Self {
+        let exact_commands = match self.name {
             ProfileName::Reviewer | ProfileName::Auditor => Vec::new(),
-            ProfileName::Fixer | ProfileName::Sync => exact,
+            ProfileName::Fixer | ProfileName::Sync => exact_commands,
         };
-        Self { exact, ..self.clone() }
+        Self { exact_commands, ..self.clone() }
     }
 
     pub fn name(&self) -> ProfileName {
@@ -209,7 +215,7 @@ impl AgentPolicy {
 
     /// Judges a command line, and the inner line if it runs one. Both must be allowed.
     fn judge_run(&self, argv: &[&str]) -> PolicyVerdict {
-        if let Some((key, _)) = self.exact.iter().find(|(_, words)| words == argv) {
+        if let Some((key, _)) = self.exact_commands.iter().find(|(_, words)| words == argv) {
             let rule = PolicyRule { text: format!("{key}: {argv:?}"), file: "the configuration".to_owned() };
             return PolicyVerdict::Allow { rules: vec![rule], runs_code: true };
         }
@@ -273,7 +279,7 @@ impl AgentPolicy {
         let (profile, does) = (self.name.as_str(), verb.as_str());
         let rule = |glob: &str| self.rule(format!("{does} {glob:?}"));
         if verb != FileAccess::Read
-            && let Some((class, entry)) = self.never.protecting_entry(&as_file)
+            && let Some((class, entry)) = self.protected_paths.protecting_entry(&as_file)
         {
             return deny(format!("no agent may {does} {path:?}: it {class} ({entry:?})"), None);
         }

@@ -170,9 +170,9 @@ pub trait SlotStore: Send + Sync {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HaltPolicy {
     /// No mark is made.
-    Refused,
+    Refuse,
     /// Marks are made despite the switch.
-    Marked,
+    Mark,
 }
 
 /// An event of one slot, as reported by a forge.
@@ -183,7 +183,7 @@ pub struct SlotMark {
     /// Description of the slot for display.
     pub described: SlotDescription,
     /// Loop that the event may concern.
-    pub of: LoopKind,
+    pub loop_kind: LoopKind,
 }
 
 /// Result of a batch of marks.
@@ -228,62 +228,62 @@ pub struct InlineDraft {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ForgeError {
     /// Status 401: the token is wrong or expired.
-    #[error("{what}: the forge does not accept the token (401)")]
+    #[error("{request}: the forge does not accept the token (401)")]
     Unauthorized {
         /// Description of the failed request.
-        what: String,
+        request: String,
     },
     /// Status 403: the token lacks a permission. Status 451: blocked for every token.
-    #[error("{what}: the token may not do this (403): {message}")]
+    #[error("{request}: the token may not do this (403): {message}")]
     Forbidden {
         /// Description of the failed request.
-        what: String,
+        request: String,
         /// Message of the forge, cut and cleaned.
         message: String,
     },
     /// Status 404 or 410: gone, or hidden from this token.
-    #[error("{what}: not found, or hidden from this token (404)")]
+    #[error("{request}: not found, or hidden from this token (404)")]
     NotFound {
         /// Description of the failed request.
-        what: String,
+        request: String,
     },
     /// A redirect to another address of the same forge: the resource was renamed or moved. It is not
     /// followed; the id of the repository gives the new address.
-    #[error("{what}: it is at another address now (was the repository renamed or transferred?)")]
+    #[error("{request}: it is at another address now (was the repository renamed or transferred?)")]
     Moved {
         /// Description of the failed request.
-        what: String,
+        request: String,
     },
     /// Status 422 or 400: the content is refused, and nothing was changed.
-    #[error("{what}: refused: {message}")]
+    #[error("{request}: refused: {message}")]
     Rejected {
         /// Description of the failed request.
-        what: String,
+        request: String,
         /// Message of the forge, cut and cleaned.
         message: String,
     },
     /// Status 409: the resource has a newer version, or its state does not allow the request. Nothing was
     /// changed. The content may be valid: the caller must read again and decide again.
-    #[error("{what}: it was changed meanwhile (409): {message}")]
+    #[error("{request}: it was changed meanwhile (409): {message}")]
     Stale {
         /// Description of the failed request.
-        what: String,
+        request: String,
         /// Message of the forge, cut and cleaned.
         message: String,
     },
     /// A primary or secondary rate limit: nothing was changed.
-    #[error("{what}: rate limited for {} s", wait.0.saturating_add(999) / 1000)]
+    #[error("{request}: rate limited for {} s", wait.0.saturating_add(999) / 1000)]
     RateLimited {
         /// Description of the failed request.
-        what: String,
+        request: String,
         /// Time to wait before a retry.
         wait: TimeSpan,
     },
     /// Status 5xx, no response or an unreadable one: the write may have happened.
-    #[error("{what}: {message}")]
+    #[error("{request}: {message}")]
     Unavailable {
         /// Description of the failed request.
-        what: String,
+        request: String,
         /// Description of the observed failure.
         message: String,
     },

@@ -43,7 +43,7 @@ pub struct RecheckSummary {
     /// Disabled rules, including those of tools. Their findings are unknown.
     pub off: BTreeSet<String>,
     /// Rules with findings in a file that are left to a more specific linter.
-    pub left: BTreeSet<(String, RepoPath)>,
+    pub left_to_linters: BTreeSet<(String, RepoPath)>,
     /// Names of the tools that completed.
     pub tools: BTreeSet<String>,
     /// Findings of tools that also exist at the base.
@@ -93,7 +93,8 @@ impl RecheckSummary {
         for finding in missing.iter_mut().filter(|finding| finding.raw.source == FindingSource::Rule) {
             let was_open = known.get(&finding.id).is_some_and(|before| before.is_open());
             let RawFinding { rule, place, .. } = &finding.raw;
-            let is_off = is_unused(rule) || self.left.contains(&(rule.clone(), place.path.clone()));
+            let is_off =
+                is_unused(rule) || self.left_to_linters.contains(&(rule.clone(), place.path.clone()));
             if was_open && matches!(finding.status, FindingStatus::Fixed(_)) && is_off {
                 finding.status = FindingStatus::Outside;
             }
@@ -116,8 +117,8 @@ pub fn reopen_findings<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding]
                     FollowOutcome::Changed { path, start, end, .. } => {
                         start <= end && head.added.contains_key(&path)
                     }
-                    FollowOutcome::Lost { path } => head.added.contains_key(&path),
-                    FollowOutcome::There { .. } | FollowOutcome::NoFile => false,
+                    FollowOutcome::NotFound { path } => head.added.contains_key(&path),
+                    FollowOutcome::Found { .. } | FollowOutcome::NoFile => false,
                 }
             }
             FindingStatus::Outside => is_added_again(&locate_at_head(finding, head), head),
@@ -162,12 +163,12 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                             && decide_outcome(finding, &went, &[], head, &replaced) != RecheckOutcome::Outside
                     }
                     (FindingStatus::Fixed(_), None) => {
-                        matches!(went, FollowOutcome::There { .. }) && is_added_again(&went, head)
+                        matches!(went, FollowOutcome::Found { .. }) && is_added_again(&went, head)
                     }
                     (_, _) => is_added_again(&went, head),
                 };
                 if is_open && !is_among_found(finding, found) {
-                    let is_there = matches!(went, FollowOutcome::There { .. });
+                    let is_there = matches!(went, FollowOutcome::Found { .. });
                     let why = (!is_there).then_some(UnverifiedReason::NoVerdict);
                     found.push(move_to_current_place(finding, &went, why, head, &place_finding));
                 }
@@ -176,7 +177,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
             // It remains dismissed while its code exists, and is open again after the dismissal is withdrawn.
             FindingStatus::Dismissed(_) => {
                 let went = locate_at_head(finding, head);
-                let is_there = matches!(went, FollowOutcome::There { .. } | FollowOutcome::Changed { .. });
+                let is_there = matches!(went, FollowOutcome::Found { .. } | FollowOutcome::Changed { .. });
                 let is_outside =
                     decide_outcome(finding, &went, &[], head, &replaced) == RecheckOutcome::Outside;
                 if is_there && !is_outside && !is_among_found(finding, found) {
@@ -246,7 +247,7 @@ fn is_unreported<T: Fn(&RepoPath) -> Option<String>>(
     found: &[PlacedFinding],
     head: &HeadView<'_, T>,
 ) -> bool {
-    let FollowOutcome::There { path, start, end } = locate_at_head(finding, head) else { return false };
+    let FollowOutcome::Found { path, start, end } = locate_at_head(finding, head) else { return false };
     let is_there = |placed: &PlacedFinding| {
         let CodeLocation { path: its, start_line, end_line, .. } = &placed.raw.place;
         placed.raw.rule == finding.raw.rule && *its == path && *start_line <= end && start <= *end_line
@@ -263,12 +264,14 @@ fn fix_evidence<T: Fn(&RepoPath) -> Option<String>>(
     let was = &finding.raw.place.path;
     let went = locate_at_head(finding, head);
     let (path, lines) = match &went {
-        FollowOutcome::There { path, start, end } => {
+        FollowOutcome::Found { path, start, end } => {
             let is_looked_at = finding.raw.source == FindingSource::Rule && is_added_again(&went, head);
             (path, Some((*start, *end)).filter(|_| is_looked_at)?)
         }
         FollowOutcome::Changed { path, start, end, .. } => (path, (*start, *end.max(start))),
-        FollowOutcome::Lost { path } => (path, (finding.raw.place.start_line, finding.raw.place.start_line)),
+        FollowOutcome::NotFound { path } => {
+            (path, (finding.raw.place.start_line, finding.raw.place.start_line))
+        }
         FollowOutcome::NoFile if head.added.contains_key(was) => return None,
         FollowOutcome::NoFile => return Some(FixEvidence::new(was, 0, 0, &[])),
     };
@@ -308,9 +311,9 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
 ) -> RecheckOutcome {
     let was = &finding.raw.place.path;
     let path = match outcome {
-        FollowOutcome::There { path, .. }
+        FollowOutcome::Found { path, .. }
         | FollowOutcome::Changed { path, .. }
-        | FollowOutcome::Lost { path } => path,
+        | FollowOutcome::NotFound { path } => path,
         FollowOutcome::NoFile => was,
     };
     let is_readable = *outcome != FollowOutcome::NoFile;
@@ -326,7 +329,7 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
         return RecheckOutcome::Outside;
     }
     let there =
-        if let FollowOutcome::There { start, end, .. } = outcome { Some((*start, *end)) } else { None };
+        if let FollowOutcome::Found { start, end, .. } = outcome { Some((*start, *end)) } else { None };
     if !is_readable && head.added.contains_key(path) {
         return RecheckOutcome::Open(Some(UnverifiedReason::NotShown));
     }
@@ -336,15 +339,15 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
     let page = head.compared_file(path);
     let (mut shown, mut is_said, mut is_seen, mut objects, mut seen) = (None, false, false, false, None);
     for reviewer in reviewers {
-        let saw = !is_readable || reviewer.seen.contains(path);
+        let saw = !is_readable || reviewer.viewed_paths.contains(path);
         is_seen |= saw;
         for verdict in reviewer.verdicts.iter().filter(|verdict| verdict.finding == finding.id) {
             is_said = true;
             let lines = || page.as_deref().and_then(|page| evidence_lines(verdict, outcome, &page.text));
-            let may_look = verdict.path.as_ref().is_none_or(|path| reviewer.seen.contains(path));
+            let may_look = verdict.path.as_ref().is_none_or(|path| reviewer.viewed_paths.contains(path));
             let new =
                 || evidence::new_evidence(verdict, finding, outcome, head, replaced).filter(|_| may_look);
-            match verdict.word {
+            match verdict.status {
                 RecheckStatus::StillThere => {
                     objects = true;
                     seen = seen.or_else(|| there.or_else(lines).filter(|_| saw));
@@ -366,8 +369,8 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
                                     && lines.1 >= *start
                                     && evidence::has_new_content(lines, finding, page)
                             }
-                            FollowOutcome::Lost { .. } => evidence::has_new_content(lines, finding, page),
-                            FollowOutcome::There { .. }
+                            FollowOutcome::NotFound { .. } => evidence::has_new_content(lines, finding, page),
+                            FollowOutcome::Found { .. }
                             | FollowOutcome::Changed { .. }
                             | FollowOutcome::NoFile => true,
                         };
@@ -402,10 +405,10 @@ fn evidence_lines(verdict: &RecheckVerdict, outcome: &FollowOutcome, text: &str)
         return None;
     }
     let (start, end) = match outcome {
-        FollowOutcome::There { start, end, .. } | FollowOutcome::Changed { start, end, .. } => {
+        FollowOutcome::Found { start, end, .. } | FollowOutcome::Changed { start, end, .. } => {
             widen_lines(text, *start, *end)
         }
-        FollowOutcome::Lost { .. } => (1, u32::MAX),
+        FollowOutcome::NotFound { .. } => (1, u32::MAX),
         FollowOutcome::NoFile => return None,
     };
     (first <= end && last >= start).then_some((first, last))
@@ -428,7 +431,7 @@ fn widen_lines(text: &str, start: u32, end: u32) -> (u32, u32) {
 
 /// Returns true if the change adds the lines or their replacement.
 fn is_added_again<T>(outcome: &FollowOutcome, head: &HeadView<'_, T>) -> bool {
-    let (FollowOutcome::There { path, start, end } | FollowOutcome::Changed { path, start, end, .. }) =
+    let (FollowOutcome::Found { path, start, end } | FollowOutcome::Changed { path, start, end, .. }) =
         outcome
     else {
         return false;
@@ -455,15 +458,15 @@ fn find_current_finding<'a>(
         |placed: &PlacedFinding| placed.raw.source == FindingSource::Agent && placed.sighting.of.is_none();
     let here = |raw: &RawFinding| outcome.path() == Some(&raw.place.path) && raw.place.side == DiffSide::New;
     let at_its_place = |raw: &RawFinding| match outcome {
-        FollowOutcome::There { start, end, .. } | FollowOutcome::Changed { start, end, .. } => {
+        FollowOutcome::Found { start, end, .. } | FollowOutcome::Changed { start, end, .. } => {
             raw.place.start_line <= end.saturating_add(1) && raw.place.end_line.saturating_add(1) >= *start
         }
-        FollowOutcome::Lost { .. } | FollowOutcome::NoFile => false,
+        FollowOutcome::NotFound { .. } | FollowOutcome::NoFile => false,
     };
     let place = |raw: &RawFinding| raw.category == finding.raw.category && at_its_place(raw);
     let words = |raw: &RawFinding| is_same_finding_text(&finding.raw, raw);
     // If its lines are no longer in place, a finding with identical words matches anywhere.
-    let is_elsewhere = !matches!(outcome, FollowOutcome::There { .. });
+    let is_elsewhere = !matches!(outcome, FollowOutcome::Found { .. });
     let verbatim = |raw: &RawFinding| {
         is_elsewhere && (&raw.title, raw.category) == (&finding.raw.title, finding.raw.category)
     };
@@ -495,7 +498,7 @@ fn move_to_current_place<T: Fn(&RepoPath) -> Option<String>>(
     place_finding: &impl Fn(RawFinding) -> PlacedFinding,
 ) -> PlacedFinding {
     let mut raw = finding.raw.clone();
-    if !matches!(outcome, FollowOutcome::There { .. }) {
+    if !matches!(outcome, FollowOutcome::Found { .. }) {
         // The suggestion was made for lines that have changed.
         raw.suggestion = None;
     }
@@ -506,10 +509,10 @@ fn move_to_current_place<T: Fn(&RepoPath) -> Option<String>>(
         (line, line)
     };
     let (lines, is_shown) = match outcome {
-        FollowOutcome::There { start, end, .. } => ((*start, *end), true),
+        FollowOutcome::Found { start, end, .. } => ((*start, *end), true),
         FollowOutcome::Changed { start, end, likely, .. } if start <= end => (*likely, true),
         FollowOutcome::Changed { path, start, .. } => (one(path, *start), false),
-        FollowOutcome::Lost { path } => (one(path, was.start_line), false),
+        FollowOutcome::NotFound { path } => (one(path, was.start_line), false),
         FollowOutcome::NoFile => ((was.start_line, was.end_line), false),
     };
     (raw.place.start_line, raw.place.end_line) = lines;
@@ -517,7 +520,7 @@ fn move_to_current_place<T: Fn(&RepoPath) -> Option<String>>(
         raw.place.path = path.clone();
     }
     let around = finding.around.clone();
-    if let FollowOutcome::There { path, .. } = outcome
+    if let FollowOutcome::Found { path, .. } = outcome
         && let Some(page) = head.compared_file(path)
     {
         // No reviewer has reported on it: changes since the last sighting still count as new.
@@ -544,7 +547,7 @@ fn place_at_lines<T: Fn(&RepoPath) -> Option<String>>(
     let path = outcome.path()?;
     let page = head.compared_file(path)?;
     let mut raw = finding.raw.clone();
-    if !matches!(outcome, FollowOutcome::There { start, end, .. } if (*start, *end) == lines) {
+    if !matches!(outcome, FollowOutcome::Found { start, end, .. } if (*start, *end) == lines) {
         raw.suggestion = None;
     }
     raw.place.path = path.clone();

@@ -35,8 +35,8 @@ pub fn is_review_settled(stage: RunStage, outcome: Option<ReviewOutcomeKind>) ->
 /// `head` is the last known head; none for a closed pull request. An existing slot without any attempted
 /// review belongs to another loop, or the reviews of its repository are disabled.
 pub fn awaits_sweep(slot: &Slot, head: Option<&Sha>, reviews: &ReviewProgress) -> bool {
-    let is_settled = |head: &Sha| reviews.settled.as_ref().is_some_and(|settled| settled.head == *head);
+    let is_settled = |head: &Sha| reviews.last_settled.as_ref().is_some_and(|settled| settled.head == *head);
     slot.state == SlotState::Idle
-        && (slot.version.0 == 0 || reviews.attempted.is_some())
+        && (slot.version.0 == 0 || reviews.last_attempted.is_some())
         && head.is_some_and(|head| !is_settled(head))
 }

@@ -17,7 +17,7 @@ pub const LEFT: TimeSpan = TimeSpan::seconds(1);
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct WorkerGroup {
     /// Name of the calling process.
-    pub own: String,
+    pub own_name: String,
     /// Names of all processes; empty if one process has the store alone.
     pub all: BTreeSet<String>,
 }
@@ -26,7 +26,7 @@ impl WorkerGroup {
     /// Returns true if this slot prefers the calling process.
     pub fn is_preferred_worker(&self, key: &SlotKey) -> bool {
         let first = self.all.iter().max_by_key(|name| (weight(name, key), name.as_str()));
-        first.is_none_or(|name| *name == self.own)
+        first.is_none_or(|name| *name == self.own_name)
     }
 
     /// Returns true if the calling process may take this slot. `due`: the time since which the slot is due.
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     fn worker_group(own: &str, all: &[&str]) -> WorkerGroup {
-        WorkerGroup { own: own.to_owned(), all: all.iter().map(|&name| name.to_owned()).collect() }
+        WorkerGroup { own_name: own.to_owned(), all: all.iter().map(|&name| name.to_owned()).collect() }
     }
 
     fn keys() -> impl Iterator<Item = SlotKey> {

@@ -108,15 +108,15 @@ pub struct TierCondition {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TierRule {
     /// Place of the rule, for display: `truing.toml:14`.
-    pub at: String,
+    pub origin: String,
     /// Owner of its file.
     pub owner: RuleOwner,
     /// Conditions on the pull request.
-    pub when: TierCondition,
+    pub condition: TierCondition,
     /// Tier that matching pull requests get.
     pub tier: Tier,
     /// Highest tier to which a repository's own rules may raise it; none for this tier.
-    pub most: Option<Tier>,
+    pub max_tier: Option<Tier>,
     /// Explanation that the operator gives.
     pub reason: Option<String>,
 }
@@ -181,9 +181,9 @@ pub struct TierConfig {
     /// Default tier if no rule holds.
     pub tier: Tier,
     /// Configuration key of the default.
-    pub at: String,
+    pub config_key: String,
     /// Highest tier to which a repository's own rules may raise the default; none for `tier` itself.
-    pub most: Option<Tier>,
+    pub max_tier: Option<Tier>,
     /// Rules in the order of their files.
     pub rules: Vec<TierRule>,
 }
@@ -191,8 +191,8 @@ pub struct TierConfig {
 impl TierConfig {
     /// Returns true if some review may get [`Tier::Deep`]: the default or a rule gives or allows it.
     pub fn can_choose_deep(&self) -> bool {
-        let of_rules = self.rules.iter().flat_map(|rule| [Some(rule.tier), rule.most]);
-        of_rules.chain([Some(self.tier), self.most]).flatten().any(|given| given == Tier::Deep)
+        let of_rules = self.rules.iter().flat_map(|rule| [Some(rule.tier), rule.max_tier]);
+        of_rules.chain([Some(self.tier), self.max_tier]).flatten().any(|given| given == Tier::Deep)
     }
 }
 
@@ -200,8 +200,8 @@ impl TierConfig {
 #[derive(Clone, Debug)]
 pub struct TierRules {
     tier: Tier,
-    at: String,
-    most: Tier,
+    config_key: String,
+    max_tier: Tier,
     rules: Vec<CompiledRule>,
 }
 
@@ -253,9 +253,9 @@ impl TierRules {
     /// # Errors
     /// If a pattern is not a valid glob.
     pub fn new(config: TierConfig) -> Result<Self, globset::Error> {
-        let TierConfig { tier, at, most, rules } = config;
+        let TierConfig { tier, config_key, max_tier, rules } = config;
         let compiled = rules.into_iter().map(|rule| {
-            let when = &rule.when;
+            let when = &rule.condition;
             Ok(CompiledRule {
                 repos: compile_globs(&when.repos, GlobOptions::NAME)?,
                 paths: compile_globs(&when.paths, GlobOptions::PATH)?,
@@ -267,7 +267,7 @@ impl TierRules {
             })
         });
         let rules = compiled.collect::<Result<_, globset::Error>>()?;
-        Ok(Self { tier, at, most: most.unwrap_or(tier), rules })
+        Ok(Self { tier, config_key, max_tier: max_tier.unwrap_or(tier), rules })
     }
 
     /// Chooses the tier of a pull request. If `is_asked` (a person requested the review), rules with tier
@@ -276,31 +276,32 @@ impl TierRules {
         let find = |owner: RuleOwner| {
             let mut of_owner = self.rules.iter().filter(|rule| rule.rule.owner == owner);
             of_owner.find_map(|compiled| {
-                let is_passed_over =
-                    is_asked && compiled.rule.tier == Tier::Off && compiled.rule.when.has_pull_condition();
+                let is_passed_over = is_asked
+                    && compiled.rule.tier == Tier::Off
+                    && compiled.rule.condition.has_pull_condition();
                 let because = if is_passed_over { None } else { compiled.matched_conditions(facts) }?;
                 Some((&compiled.rule, because))
             })
         };
         let operators = find(RuleOwner::Operator);
         let (tier, most) = match &operators {
-            Some((rule, _)) => (rule.tier, rule.most.unwrap_or(rule.tier)),
-            None => (self.tier, self.most),
+            Some((rule, _)) => (rule.tier, rule.max_tier.unwrap_or(rule.tier)),
+            None => (self.tier, self.max_tier),
         };
         let own = find(RuleOwner::Repository).map(|(rule, because)| (rule, because, rule.tier.min(most)));
         match (own, operators) {
             (Some((rule, because, allowed)), _) if allowed != tier || rule.tier == tier => TierChoice {
                 tier: allowed,
-                at: rule.at.clone(),
+                at: rule.origin.clone(),
                 because,
                 reason: rule.reason.clone(),
                 asked_for: Some(rule.tier).filter(|asked| *asked > allowed),
-                is_of_pull: rule.when.has_pull_condition(),
+                is_of_pull: rule.condition.has_pull_condition(),
             },
             (own, operators) => {
                 let asked_for = own.map(|(rule, ..)| rule.tier).filter(|asked| *asked > tier);
                 let Some((rule, because)) = operators else {
-                    let at = self.at.clone();
+                    let at = self.config_key.clone();
                     return TierChoice {
                         tier,
                         at,
@@ -311,7 +312,7 @@ impl TierRules {
                     };
                 };
                 let (at, reason, is_of_pull) =
-                    (rule.at.clone(), rule.reason.clone(), rule.when.has_pull_condition());
+                    (rule.origin.clone(), rule.reason.clone(), rule.condition.has_pull_condition());
                 TierChoice { tier, at, because, reason, asked_for, is_of_pull }
             }
         }
@@ -324,7 +325,7 @@ impl TierRules {
             let of_owner = self.rules.iter().filter(|rule| rule.rule.owner == owner);
             for compiled in of_owner.filter(|rule| rule.applies_to_repository(name)) {
                 found.push(&compiled.rule);
-                if !compiled.rule.when.has_pull_condition() {
+                if !compiled.rule.condition.has_pull_condition() {
                     break;
                 }
             }
@@ -339,18 +340,18 @@ impl TierRules {
 
     /// Returns the highest tier that the repository's rules may give if no rule of the operator holds.
     pub fn max_tier(&self) -> Tier {
-        self.most
+        self.max_tier
     }
 }
 
 impl CompiledRule {
     fn applies_to_repository(&self, name: &str) -> bool {
-        self.rule.when.repos.is_empty() || self.repos.is_match(name)
+        self.rule.condition.repos.is_empty() || self.repos.is_match(name)
     }
 
     /// Describes the conditions that hold; none if one does not.
     fn matched_conditions(&self, facts: &PullFacts<'_>) -> Option<String> {
-        let when = &self.rule.when;
+        let when = &self.rule.condition;
         let mut held = Vec::new();
         let mut holds = |is_asked: bool, found: Option<String>| match (is_asked, found) {
             (false, _) => true,

@@ -36,22 +36,27 @@ pub enum PackageVersion {
 
 /// Reason for which a text is no valid version or range.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("`{text}` is not a valid {what} of {}: {why}", registry.name())]
+#[error("`{text}` is not a valid {expected_form} of {}: {reason}", registry.name())]
 pub struct VersionError {
     /// Text as it was given.
     text: String,
     /// Expected form: a version or a range.
-    what: &'static str,
+    expected_form: &'static str,
     registry: PackageRegistry,
     /// Message of the parser.
-    why: String,
+    reason: String,
 }
 
 impl VersionError {
     /// Creates an error with the first line of the parser's message.
-    pub fn new(registry: PackageRegistry, what: &'static str, text: &str, why: &dyn fmt::Display) -> Self {
-        let why = why.to_string().lines().next().unwrap_or_default().to_owned();
-        Self { text: text.to_owned(), what, registry, why }
+    pub fn new(
+        registry: PackageRegistry,
+        expected_form: &'static str,
+        text: &str,
+        reason: &dyn fmt::Display,
+    ) -> Self {
+        let reason = reason.to_string().lines().next().unwrap_or_default().to_owned();
+        Self { text: text.to_owned(), expected_form, registry, reason }
     }
 }
 

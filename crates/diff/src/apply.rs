@@ -32,7 +32,7 @@ pub fn matches_side(file: &FileDiff<'_>, side: DiffSide, text: &[u8]) -> bool {
 
 /// Returns the other side of a text.
 fn reconstruct_other_side(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Option<Vec<u8>> {
-    let mut turning = PatchCursor { rest: text, next: 1, turned: Vec::with_capacity(text.len()) };
+    let mut turning = PatchCursor { rest: text, next: 1, output: Vec::with_capacity(text.len()) };
     let mut before = None;
     for hunk in hunks {
         let (start, lines, gone) = match from {
@@ -62,7 +62,7 @@ fn reconstruct_other_side(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Op
     }
     let rest = turning.rest;
     turning.write_lines(rest, b"")?;
-    Some(turning.turned)
+    Some(turning.output)
 }
 
 /// Returns true if a hunk ends with the lines that the next one begins with.
@@ -77,7 +77,7 @@ struct PatchCursor<'a> {
     rest: &'a [u8],
     /// Number of the first line of `rest`.
     next: u32,
-    turned: Vec<u8>,
+    output: Vec<u8>,
 }
 
 impl<'a> PatchCursor<'a> {
@@ -92,11 +92,11 @@ impl<'a> PatchCursor<'a> {
     /// Appends lines, or returns none after a line without a line end, which must be the last.
     fn write_lines(&mut self, text: &[u8], end: &[u8]) -> Option<()> {
         let nothing = text.is_empty() && end.is_empty();
-        if !nothing && self.turned.last().is_some_and(|byte| *byte != b'\n') {
+        if !nothing && self.output.last().is_some_and(|byte| *byte != b'\n') {
             return None;
         }
-        self.turned.extend_from_slice(text);
-        self.turned.extend_from_slice(end);
+        self.output.extend_from_slice(text);
+        self.output.extend_from_slice(end);
         Some(())
     }
 }

@@ -58,7 +58,7 @@ pub(crate) struct FileHeader {
 enum ContentDifference {
     /// There is no `index` line.
     #[default]
-    Untold,
+    Unknown,
     /// There is nothing to show: the contents are equal, or one is missing and the other is empty.
     Nothing,
     /// The two contents differ.
@@ -79,7 +79,7 @@ enum HeaderStage {
     /// A line of binary content, or the empty line after it.
     Binary { is_first: bool },
     /// No further line of the header.
-    Over,
+    End,
 }
 
 impl FileHeader {
@@ -91,7 +91,7 @@ impl FileHeader {
     /// Reads the header of a plain unified diff, which has two lines.
     pub(crate) fn from_name_lines(old: &InputLine<'_>, new: &InputLine<'_>) -> Result<Self, MalformedLine> {
         let mut header =
-            Self { has_names: true, has_lines: true, stage: HeaderStage::Over, ..Self::default() };
+            Self { has_names: true, has_lines: true, stage: HeaderStage::End, ..Self::default() };
         header.old = parse_side_name(old, b"--- ")?;
         header.new = parse_side_name(new, b"+++ ")?;
         Ok(header)
@@ -115,7 +115,7 @@ impl FileHeader {
             HeaderStage::Any => self.read_header_line(row, text)?,
             HeaderStage::NewName if row.text.starts_with(b"+++ ") => {
                 self.new = parse_side_name(row, b"+++ ")?;
-                self.stage = HeaderStage::Over;
+                self.stage = HeaderStage::End;
                 true
             }
             HeaderStage::Block { is_first } if is_binary_block_start(text) => {
@@ -127,14 +127,14 @@ impl FileHeader {
                 true
             }
             HeaderStage::Binary { is_first: false } if text.is_empty() => {
-                self.stage = HeaderStage::Over;
+                self.stage = HeaderStage::End;
                 true
             }
             HeaderStage::Binary { .. } if is_base85_line(text) => true,
             HeaderStage::Binary { .. } => {
                 return Err(row.malformed_line("the line is not binary content as git writes it"));
             }
-            HeaderStage::NewName | HeaderStage::Block { .. } | HeaderStage::Over => false,
+            HeaderStage::NewName | HeaderStage::Block { .. } | HeaderStage::End => false,
         };
         if taken {
             row.ensure_complete()?;
@@ -156,7 +156,7 @@ impl FileHeader {
             HeaderStage::Any if self.lacks_mode => {
                 Some("a `new mode` line should follow the `old mode` line")
             }
-            HeaderStage::Any | HeaderStage::Block { is_first: false } | HeaderStage::Over => None,
+            HeaderStage::Any | HeaderStage::Block { is_first: false } | HeaderStage::End => None,
         }
     }
 
@@ -164,7 +164,7 @@ impl FileHeader {
     /// follow. Exceptions are files with another name or mode under `git diff -w`, and deleted files under
     /// `git diff -D`.
     pub(crate) fn is_complete(&self) -> bool {
-        if self.is_binary || self.has_names || self.stage == HeaderStage::Over {
+        if self.is_binary || self.has_names || self.stage == HeaderStage::End {
             return true;
         }
         if self.is_combined {
@@ -172,7 +172,7 @@ impl FileHeader {
         }
         let is_moved = self.renamed.is_some() || self.copied.is_some();
         match self.content {
-            ContentDifference::Untold => is_moved || !self.has_similarity,
+            ContentDifference::Unknown => is_moved || !self.has_similarity,
             ContentDifference::Nothing => true,
             ContentDifference::Differs => is_moved || self.mode_changed || self.is_deleted,
         }
@@ -186,7 +186,7 @@ impl FileHeader {
             self.stage = HeaderStage::NewName;
         } else if text.starts_with(b"Binary files ") {
             self.is_binary = true;
-            self.stage = HeaderStage::Over;
+            self.stage = HeaderStage::End;
         } else if text == b"GIT binary patch" {
             self.is_binary = true;
             self.stage = HeaderStage::Block { is_first: true };
@@ -252,7 +252,7 @@ impl FileHeader {
         } else if text.starts_with(b"Binary files ") {
             self.is_binary = true;
         } else if text.starts_with(b"+++ ") {
-            self.stage = HeaderStage::Over;
+            self.stage = HeaderStage::End;
         } else {
             return OF_A_MERGE.iter().any(|mark| text.starts_with(mark));
         }

@@ -38,7 +38,7 @@ pub(crate) struct HunkHeader<'a> {
     /// Range in the first parent.
     pub(crate) old: HunkRange,
     /// Ranges in the other parents of a merge.
-    pub(crate) others: Vec<HunkRange>,
+    pub(crate) other_parents: Vec<HunkRange>,
     /// Range in the result.
     pub(crate) new: HunkRange,
     /// Text after the second `@@`.
@@ -50,17 +50,17 @@ pub(crate) struct HunkHeader<'a> {
 pub(crate) fn parse_hunk_header(line: &[u8]) -> Option<HunkHeader<'_>> {
     let marks = count_leading_at_signs(line).checked_sub(1).filter(|marks| *marks > 0)?;
     let (old, mut rest) = parse_range(line.get(marks + 1..)?.strip_prefix(b" -")?)?;
-    let mut others = Vec::new();
+    let mut other_parents = Vec::new();
     for _ in 1..marks {
         let other;
         (other, rest) = parse_range(rest.strip_prefix(b" -")?)?;
-        others.push(other);
+        other_parents.push(other);
     }
     let (new, rest) = parse_range(rest.strip_prefix(b" +")?)?;
     let rest = rest.strip_prefix(b" ")?;
     let section = trim_line_end(rest.get(marks + 1..).filter(|_| count_leading_at_signs(rest) > marks)?);
     let section = section.strip_prefix(b" ").unwrap_or(section);
-    let mut ranges = HunkHeader { marks, old, others, new, section };
+    let mut ranges = HunkHeader { marks, old, other_parents, new, section };
     if marks > 1 {
         ranges.normalize_merge_ranges();
     }
@@ -71,7 +71,7 @@ impl HunkHeader<'_> {
     /// Converts the ranges of a merge to the convention of other diffs.
     fn normalize_merge_ranges(&mut self) {
         let too_few = u64::from(self.new.count == ONE_TOO_FEW);
-        for range in [&mut self.old, &mut self.new].into_iter().chain(&mut self.others) {
+        for range in [&mut self.old, &mut self.new].into_iter().chain(&mut self.other_parents) {
             range.count = range.count.wrapping_add(too_few);
             // A range without lines names the line after it here, not the line before it.
             range.start = range.start.saturating_sub(u64::from(range.count == 0));
@@ -114,7 +114,7 @@ pub(crate) struct HunkReader {
     marks: usize,
     /// Lines of the old side that are still missing.
     old: u64,
-    others: Vec<u64>,
+    other_parents: Vec<u64>,
     new: u64,
     /// Missing lines that the previous hunk showed, too.
     shared: u64,
@@ -132,7 +132,7 @@ impl HunkReader {
         Self {
             marks: ranges.marks,
             old: ranges.old.count,
-            others: ranges.others.iter().map(|other| other.count).collect(),
+            other_parents: ranges.other_parents.iter().map(|other| other.count).collect(),
             new: ranges.new.count,
             shared,
             tail: 0,
@@ -143,12 +143,13 @@ impl HunkReader {
 
     /// Returns true if all lines have been read.
     pub(crate) fn is_done(&self) -> bool {
-        self.old == 0 && self.new == 0 && self.others.iter().all(|other| *other == 0)
+        self.old == 0 && self.new == 0 && self.other_parents.iter().all(|other| *other == 0)
     }
 
     /// Returns the number of missing lines as text.
     pub(crate) fn missing_lines_message(&self) -> String {
-        let old = self.others.iter().fold(self.old.to_string(), |old, other| format!("{old} and {other}"));
+        let old =
+            self.other_parents.iter().fold(self.old.to_string(), |old, other| format!("{old} and {other}"));
         format!("{old} old and {} new lines", self.new)
     }
 
@@ -171,7 +172,8 @@ impl HunkReader {
         // A line of the result is in the parents without a mark; a removed line is in those with one.
         let has = |parent: usize| columns.get(parent).is_none_or(|mark| (*mark == b' ') != is_lost);
         let (is_old, is_new) = (has(0), !is_lost);
-        let others = self.others.iter().enumerate().any(|(parent, left)| has(parent + 1) && *left == 0);
+        let others =
+            self.other_parents.iter().enumerate().any(|(parent, left)| has(parent + 1) && *left == 0);
         if is_old && self.old == 0 || is_new && self.new == 0 || others {
             return Err(format!(
                 "the hunk has other lines than its header says: {} should follow",
@@ -184,7 +186,7 @@ impl HunkReader {
         self.shared = self.shared.saturating_sub(1);
         self.tail = if is_old && is_new { self.tail + 1 } else { 0 };
         (self.old, self.new) = (self.old - u64::from(is_old), self.new - u64::from(is_new));
-        for (parent, left) in self.others.iter_mut().enumerate() {
+        for (parent, left) in self.other_parents.iter_mut().enumerate() {
             *left -= u64::from(has(parent + 1));
         }
         // The counts fit in 32 bits, and so do their parts.

@@ -24,7 +24,7 @@ pub(crate) enum MessageEnd {
 #[derive(Clone, Debug)]
 pub(crate) struct UnfinishedMail<F> {
     /// Files that have been read of the mail; they count if its message has no end.
-    pub(crate) held: Vec<F>,
+    pub(crate) files: Vec<F>,
     /// Error that stopped the reading; it counts if the message has no end.
     pub(crate) error: Option<MalformedLine>,
     has_diff: bool,
@@ -35,7 +35,7 @@ pub(crate) struct UnfinishedMail<F> {
 impl<F> UnfinishedMail<F> {
     /// Returns a mail that begins.
     pub(crate) fn new() -> Self {
-        Self { held: Vec::new(), error: None, has_diff: false, after_dashes: false }
+        Self { files: Vec::new(), error: None, has_diff: false, after_dashes: false }
     }
 
     /// Examines the next line of the mail.

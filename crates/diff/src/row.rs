@@ -24,7 +24,7 @@ pub(crate) struct InputLine<'a> {
     /// Bytes of the line, with the line feed if it is complete and has one; never empty.
     pub(crate) text: &'a [u8],
     /// Position of the line's first byte.
-    pub(crate) at: InputPosition,
+    pub(crate) position: InputPosition,
     /// Length of the line in the input, which exceeds that of `text` if the line is cut.
     pub(crate) len: usize,
 }
@@ -37,12 +37,12 @@ impl InputLine<'_> {
 
     /// Returns the offset after the line.
     pub(crate) fn end_offset(&self) -> usize {
-        self.at.byte + self.len
+        self.position.byte + self.len
     }
 
     /// Returns an error at this line.
     pub(crate) fn malformed_line(&self, message: impl Into<String>) -> MalformedLine {
-        MalformedLine::new(self.at, message)
+        MalformedLine::new(self.position, message)
     }
 
     /// Checks that the line is complete, and returns an error otherwise.
@@ -59,15 +59,15 @@ impl InputLine<'_> {
 #[derive(Clone, Debug)]
 pub(crate) struct MalformedLine {
     /// Position of the invalid line.
-    pub(crate) at: InputPosition,
+    pub(crate) position: InputPosition,
     /// Description of the error.
-    pub(crate) what: String,
+    pub(crate) message: String,
 }
 
 impl MalformedLine {
     /// Returns an error at a position.
-    pub(crate) fn new(at: InputPosition, what: impl Into<String>) -> Self {
-        Self { at, what: what.into() }
+    pub(crate) fn new(position: InputPosition, what: impl Into<String>) -> Self {
+        Self { position, message: what.into() }
     }
 }
 

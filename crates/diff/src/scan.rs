@@ -44,7 +44,7 @@ pub(crate) struct Scanner<H> {
     /// Mail whose message may not have ended.
     mail: Option<UnfinishedMail<DiffEntry<H>>>,
     /// Files and errors that were read and not returned yet.
-    read: VecDeque<Result<DiffEntry<H>, ParseError>>,
+    ready_results: VecDeque<Result<DiffEntry<H>, ParseError>>,
     /// True after the first file.
     has_file: bool,
     /// Position of the first line that is not blank.
@@ -78,7 +78,7 @@ struct PlainDiffHeader {
 /// The header of a file in a diff by git.
 #[derive(Clone, Debug)]
 struct GitHeader {
-    at: InputPosition,
+    position: InputPosition,
     /// Text of the first line after `diff --git ` or `diff --cc `.
     names: Vec<u8>,
     header: FileHeader,
@@ -89,13 +89,13 @@ struct GitHeader {
 struct FileInProgress<H> {
     file: DiffEntry<H>,
     /// Numbers of the lines after the last hunk, on both sides.
-    free: (u64, u64),
+    next_lines: (u64, u64),
     /// Number of unchanged lines at the end of the last hunk.
     tail: u64,
     /// Hunk that was read last or is being read.
     hunk: Option<LocatedHunk>,
     /// Reader of the current hunk's lines, while some are missing.
-    walk: Option<HunkReader>,
+    hunk_reader: Option<HunkReader>,
 }
 
 impl<H: From<LocatedHunk>> Scanner<H> {
@@ -105,7 +105,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
             next: InputPosition::START,
             section: ScanState::Text,
             mail: None,
-            read: VecDeque::new(),
+            ready_results: VecDeque::new(),
             has_file: false,
             first_text: None,
             is_of_git: false,
@@ -115,7 +115,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
 
     /// Returns the next complete file, or the error that stopped the reading.
     pub(crate) fn pop_file(&mut self) -> Option<Result<DiffEntry<H>, ParseError>> {
-        self.read.pop_front()
+        self.ready_results.pop_front()
     }
 
     /// Returns true if an error stopped the reading.
@@ -125,7 +125,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
 
     /// Reads the next line: its beginning, its whole length, and a flag for a line feed at its end.
     pub(crate) fn read_line(&mut self, text: &[u8], len: usize, is_ended: bool) {
-        let row = InputLine { text, at: self.next, len };
+        let row = InputLine { text, position: self.next, len };
         self.next.byte += len;
         self.next.line += usize::from(is_ended);
         if let Some(mail) = &mut self.mail {
@@ -169,7 +169,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
     /// Releases the held part of the mail, which is its diff.
     fn release_mail_diff(&mut self) {
         let Some(mail) = self.mail.take() else { return };
-        mail.held.into_iter().for_each(|file| self.push_file(file));
+        mail.files.into_iter().for_each(|file| self.push_file(file));
         if let Some(wrong) = mail.error {
             self.record_error(wrong);
         }
@@ -177,10 +177,10 @@ impl<H: From<LocatedHunk>> Scanner<H> {
 
     fn push_file(&mut self, file: DiffEntry<H>) {
         match &mut self.mail {
-            Some(mail) => mail.held.push(file),
+            Some(mail) => mail.files.push(file),
             None => {
                 self.has_file = true;
-                self.read.push_back(Ok(file));
+                self.ready_results.push_back(Ok(file));
             }
         }
     }
@@ -189,9 +189,9 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         match &mut self.mail {
             Some(mail) => mail.error = Some(error),
             None => {
-                let MalformedLine { at: InputPosition { byte, line }, what: message } = error;
+                let MalformedLine { position: InputPosition { byte, line }, message } = error;
                 self.has_failed = true;
-                self.read.push_back(Err(ParseError { byte, line, message }));
+                self.ready_results.push_back(Err(ParseError { byte, line, message }));
             }
         }
     }
@@ -219,12 +219,16 @@ impl<H: From<LocatedHunk>> Scanner<H> {
             self.is_of_git |=
                 is_commit_line(text) || mail::is_mail_start(text) || text.starts_with(b"* Unmerged path ");
             if self.first_text.is_none() && !text.trim_ascii().is_empty() {
-                self.first_text = Some(row.at);
+                self.first_text = Some(row.position);
             }
         }
         let header = |names: &[u8], header| {
             row.ensure_complete()?;
-            Ok(ScanState::Header(Box::new(GitHeader { at: row.at, names: names.to_owned(), header })))
+            Ok(ScanState::Header(Box::new(GitHeader {
+                position: row.position,
+                names: names.to_owned(),
+                header,
+            })))
         };
         match text.first() {
             Some(b'd') => {
@@ -237,8 +241,10 @@ impl<H: From<LocatedHunk>> Scanner<H> {
                 }
             }
             Some(b'-') if text.starts_with(b"--- ") && !row.is_truncated() => {
-                self.section =
-                    ScanState::Names(Box::new(PlainDiffHeader { old: (row.at, text.to_owned()), new: None }));
+                self.section = ScanState::Names(Box::new(PlainDiffHeader {
+                    old: (row.position, text.to_owned()),
+                    new: None,
+                }));
             }
             Some(b'@') if looks_like_hunk_header(text) => {
                 return Err(row.malformed_line("a hunk without the name of its file before it"));
@@ -255,7 +261,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
 
     /// Ends a section before a line that does not belong to it, or at the end of the input.
     fn end_section(&mut self, next: Option<&InputLine<'_>>) -> Result<(), MalformedLine> {
-        let at = next.map_or(self.next, |row| row.at);
+        let at = next.map_or(self.next, |row| row.position);
         self.section = match std::mem::take(&mut self.section) {
             ScanState::Text => ScanState::Text,
             ScanState::Names(names) => match names.build_file(next)? {
@@ -297,7 +303,7 @@ impl PlainDiffHeader {
     fn read_line(&mut self, row: &InputLine<'_>) -> bool {
         let is_new = self.new.is_none() && row.text.starts_with(b"+++ ") && !row.is_truncated();
         if is_new {
-            self.new = Some((row.at, row.text.to_owned()));
+            self.new = Some((row.position, row.text.to_owned()));
         }
         is_new
     }
@@ -309,7 +315,7 @@ impl PlainDiffHeader {
             return Ok(None);
         };
         fn to_input_line((at, text): &(InputPosition, Vec<u8>)) -> InputLine<'_> {
-            InputLine { text, at: *at, len: text.len() }
+            InputLine { text, position: *at, len: text.len() }
         }
         let header = FileHeader::from_name_lines(&to_input_line(&self.old), &to_input_line(new))?;
         parse::build_plain_file(&header, self.old.0).map(Some)
@@ -323,14 +329,17 @@ impl GitHeader {
         let names = trim_line_end(&self.names);
         if self.header.is_combined {
             let name = name::parse_whole_name(names)
-                .ok_or_else(|| MalformedLine::new(self.at, header::BAD_QUOTES))?;
+                .ok_or_else(|| MalformedLine::new(self.position, header::BAD_QUOTES))?;
             return Ok(Some(parse::build_merge_file(&name, &self.header)));
         }
-        if let Some(file) = parse::build_git_file(names, &self.header, self.at)? {
+        if let Some(file) = parse::build_git_file(names, &self.header, self.position)? {
             return Ok(Some(file));
         }
         if self.header.has_lines {
-            return Err(MalformedLine::new(self.at, "cannot tell the name of the file from its header"));
+            return Err(MalformedLine::new(
+                self.position,
+                "cannot tell the name of the file from its header",
+            ));
         }
         match end {
             Some(end) if !self.names.ends_with(b"\n") => {
@@ -349,13 +358,13 @@ impl GitHeader {
 
 impl<H: From<LocatedHunk>> FileInProgress<H> {
     fn new(file: DiffEntry<H>) -> Self {
-        Self { file, free: (0, 0), tail: 0, hunk: None, walk: None }
+        Self { file, next_lines: (0, 0), tail: 0, hunk: None, hunk_reader: None }
     }
 
     /// Reads the next line; returns false if it does not belong to the file.
     fn read_line(&mut self, row: &InputLine<'_>) -> Result<bool, MalformedLine> {
         let of_file = |file: &DiffEntry<H>, what: String| add_file_name(file, row.malformed_line(what));
-        if let Some(walk) = &mut self.walk {
+        if let Some(walk) = &mut self.hunk_reader {
             walk.read_line(row.text).map_err(|what| of_file(&self.file, what))?;
         } else if begins_hunk(row.text, self.file.is_combined) {
             self.end_hunk();
@@ -366,7 +375,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
         if let Some(hunk) = &mut self.hunk {
             hunk.body.end = row.end_offset();
         }
-        if let Some(walk) = self.walk.take_if(|walk| walk.is_done()) {
+        if let Some(walk) = self.hunk_reader.take_if(|walk| walk.is_done()) {
             self.tail = walk.tail;
             let sums =
                 self.file.added.checked_add(walk.added).zip(self.file.deleted.checked_add(walk.deleted));
@@ -385,8 +394,8 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
         })?;
         let shared = self.count_shared_lines(&ranges)?;
         let (old_end, new_end) = (ranges.old.end_line()?, ranges.new.end_line()?);
-        self.free = (self.free.0.max(old_end), self.free.1.max(new_end));
-        self.walk = Some(HunkReader::new(&ranges, shared));
+        self.next_lines = (self.next_lines.0.max(old_end), self.next_lines.1.max(new_end));
+        self.hunk_reader = Some(HunkReader::new(&ranges, shared));
         // The sums were checked to fit in 32 bits, so the numbers do, too.
         let fit = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let section = row.text.len() - line_end_len(row.text) - ranges.section.len();
@@ -398,7 +407,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
                 new_lines: fit(ranges.new.count),
             },
             marks: ranges.marks,
-            section: row.at.byte + section..row.at.byte + section + ranges.section.len(),
+            section: row.position.byte + section..row.position.byte + section + ranges.section.len(),
             body: row.end_offset()..row.end_offset(),
         });
         Ok(())
@@ -408,8 +417,8 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
     /// whole function around a change, and a hunk may begin with the last unchanged lines of the previous
     /// one.
     fn count_shared_lines(&self, ranges: &HunkHeader<'_>) -> Result<u64, &'static str> {
-        let old = self.free.0.saturating_sub(ranges.old.start);
-        let new = self.free.1.saturating_sub(ranges.new.start);
+        let old = self.next_lines.0.saturating_sub(ranges.old.start);
+        let new = self.next_lines.1.saturating_sub(ranges.new.start);
         if old == 0 && new == 0 {
             Ok(0)
         } else if old == new && old <= self.tail {
@@ -425,7 +434,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
 
     /// Returns the file, which ends before this line.
     fn finish(mut self, at: InputPosition) -> Result<DiffEntry<H>, MalformedLine> {
-        if let Some(walk) = &self.walk {
+        if let Some(walk) = &self.hunk_reader {
             let what = format!("the input ends inside a hunk: {} are missing", walk.missing_lines_message());
             return Err(add_file_name(&self.file, MalformedLine::new(at, what)));
         }
@@ -439,7 +448,7 @@ fn add_file_name<H>(file: &DiffEntry<H>, error: MalformedLine) -> MalformedLine 
     if file.path.as_bytes().is_empty() {
         return error;
     }
-    MalformedLine { what: format!("{}: {}", file.path, error.what), ..error }
+    MalformedLine { message: format!("{}: {}", file.path, error.message), ..error }
 }
 
 /// Returns the length of a line's end.

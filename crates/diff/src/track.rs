@@ -198,11 +198,11 @@ impl<'a> LineTracker<'a> {
         let mut places: Vec<MatchedBlock> = Vec::new();
         let mut has_words = false;
         for old in lines {
-            let worth = self.old.line_weight(old);
-            has_words |= worth > text::WORTH_OF_MARKS;
+            let score = self.old.line_weight(old);
+            has_words |= score > text::WORTH_OF_MARKS;
             let Some(partner) = self.alignment.matched_line(old) else { continue };
             let line =
-                MatchedLine { old, new: partner.line, file: self.new.file_index(partner.line)?, worth };
+                MatchedLine { old, new: partner.line, file: self.new.file_index(partner.line)?, score };
             let recent = places.iter_mut().rev().take(MAX_PLACES);
             match recent.into_iter().find_map(|place| place.can_extend_with(&line).then_some(place)) {
                 Some(place) => place.add(&line, partner.edited),
@@ -210,7 +210,7 @@ impl<'a> LineTracker<'a> {
             }
         }
         // Reversing makes the first of equally good places win.
-        let best = places.into_iter().rev().max_by_key(|place| place.worth)?;
+        let best = places.into_iter().rev().max_by_key(|place| place.score)?;
         if has_words && !best.has_words {
             return None;
         }
@@ -251,7 +251,7 @@ struct MatchedLine {
     new: usize,
     /// Index of the new file.
     file: usize,
-    worth: u32,
+    score: u32,
 }
 
 /// A block of matched lines in order.
@@ -260,7 +260,7 @@ struct MatchedBlock {
     last_old: usize,
     last_new: usize,
     lines: u64,
-    worth: u64,
+    score: u64,
     has_words: bool,
     edited: bool,
 }
@@ -269,7 +269,7 @@ impl MatchedBlock {
     fn new(line: &MatchedLine, edited: bool) -> Self {
         let first = MatchedLine { ..*line };
         let mut place =
-            Self { first, last_old: 0, last_new: 0, lines: 0, worth: 0, has_words: false, edited: false };
+            Self { first, last_old: 0, last_new: 0, lines: 0, score: 0, has_words: false, edited: false };
         place.add(line, edited);
         place
     }
@@ -284,8 +284,8 @@ impl MatchedBlock {
     fn add(&mut self, line: &MatchedLine, edited: bool) {
         (self.last_old, self.last_new) = (line.old, line.new);
         self.lines += 1;
-        self.worth += u64::from(line.worth);
-        self.has_words |= line.worth > text::WORTH_OF_MARKS;
+        self.score += u64::from(line.score);
+        self.has_words |= line.score > text::WORTH_OF_MARKS;
         self.edited |= edited;
     }
 

@@ -37,13 +37,13 @@ const MAX_BODY: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub struct AwsBehaviour {
     /// Time at which the next keys expire.
-    pub ends: SystemTime,
+    pub keys_expire_at: SystemTime,
     /// Roles that may not be assumed.
     pub denied: Vec<String>,
     /// Status that every request gets instead of its normal response.
     pub status: Option<u16>,
     /// Time by which the clock of the services is ahead.
-    pub ahead: SignedDuration,
+    pub clock_offset: SignedDuration,
     /// True if no request gets a response.
     pub is_silent: bool,
     /// Code of an error that metadata services send in place of keys, with a success status.
@@ -63,7 +63,7 @@ struct AwsServices {
     behaviour: AwsBehaviour,
     /// Method and path of each request, and the action of STS.
     log: Vec<String>,
-    given: u64,
+    issued_count: u64,
     metadata_token: Option<String>,
 }
 
@@ -89,15 +89,15 @@ impl FakeAws {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let behaviour = AwsBehaviour {
-            ends: SystemTime::now() + Duration::from_secs(3600),
+            keys_expire_at: SystemTime::now() + Duration::from_secs(3600),
             denied: Vec::new(),
             status: None,
-            ahead: SignedDuration::ZERO,
+            clock_offset: SignedDuration::ZERO,
             is_silent: false,
             error: None,
             session: "session-canary".to_owned(),
         };
-        let shared = AwsServices { behaviour, log: Vec::new(), given: 0, metadata_token: None };
+        let shared = AwsServices { behaviour, log: Vec::new(), issued_count: 0, metadata_token: None };
         let shared = Arc::new(Mutex::new(shared));
         let router = Router::new().fallback(handle_request).with_state(shared.clone());
         let task = tokio::spawn(server::serve(listener, router)).abort_handle();
@@ -158,7 +158,7 @@ async fn handle_request(State(shared): State<Arc<Mutex<AwsServices>>>, request: 
             _ => (StatusCode::NOT_FOUND, "no such path").into_response(),
         },
     };
-    let now = Timestamp::now().saturating_add(behaviour.ahead).unwrap_or(Timestamp::UNIX_EPOCH);
+    let now = Timestamp::now().saturating_add(behaviour.clock_offset).unwrap_or(Timestamp::UNIX_EPOCH);
     if let Ok(date) = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string().parse() {
         response.headers_mut().insert(header::DATE, date);
     }
@@ -181,7 +181,7 @@ fn answer_sts<'a>(
     let (action, role) = (field("Action"), field("RoleArn"));
     let allowed = match action {
         "AssumeRoleWithWebIdentity" => check_web_token(field("WebIdentityToken")),
-        "AssumeRole" => check_signature(head, body, behaviour.ahead),
+        "AssumeRole" => check_signature(head, body, behaviour.clock_offset),
         _ => Err((400, "InvalidAction", "Could not find operation".to_owned())),
     };
     if let Err((status, code, message)) = allowed {
@@ -293,15 +293,15 @@ fn issue_keys(shared: &Mutex<AwsServices>) -> Value {
         return json!({"Code": code, "Message": "the service is at fault",
             "LastUpdated": "2026-01-01T00:00:00Z"});
     }
-    shared.given += 1;
-    let ends = Timestamp::try_from(shared.behaviour.ends).unwrap_or(Timestamp::UNIX_EPOCH);
+    shared.issued_count += 1;
+    let ends = Timestamp::try_from(shared.behaviour.keys_expire_at).unwrap_or(Timestamp::UNIX_EPOCH);
     json!({
         "Code": "Success",
         "Type": "AWS-HMAC",
         "LastUpdated": "2026-01-01T00:00:00Z",
         "AccessKeyId": AWS_KEY_ID,
         "SecretAccessKey": aws_secret_key(),
-        "Token": format!("{}-{}", shared.behaviour.session, shared.given),
+        "Token": format!("{}-{}", shared.behaviour.session, shared.issued_count),
         "Expiration": ends.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
     })
 }

@@ -12,25 +12,25 @@ use truing_core::port::{Clock, SharedStateStore, StateSnapshot, StoreError};
 #[derive(Clone)]
 pub struct FakeSharedState {
     clock: Arc<dyn Clock>,
-    within: Arc<Mutex<SharedStateEntries>>,
+    entries: Arc<Mutex<SharedStateEntries>>,
 }
 
 #[derive(Default)]
 struct SharedStateEntries {
     texts: HashMap<String, String>,
-    is_gone: bool,
+    is_unreachable: bool,
     reads: usize,
 }
 
 impl FakeSharedState {
     /// Returns an empty store.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, within: Arc::default() }
+        Self { clock, entries: Arc::default() }
     }
 
     /// Makes the store unreachable, or reachable again.
     pub fn set_gone(&self, is_gone: bool) {
-        self.lock_texts().is_gone = is_gone;
+        self.lock_texts().is_unreachable = is_gone;
     }
 
     /// Returns the names of the stored states, in order.
@@ -46,14 +46,14 @@ impl FakeSharedState {
     }
 
     fn lock_texts(&self) -> MutexGuard<'_, SharedStateEntries> {
-        self.within.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read_snapshot(&self, name: &str) -> Result<StateSnapshot, StoreError> {
         let mut within = self.lock_texts();
         within.reads += 1;
         within.check_available()?;
-        Ok(StateSnapshot { text: within.texts.get(name).cloned(), now: self.clock.now() })
+        Ok(StateSnapshot { text: within.texts.get(name).cloned(), time: self.clock.now() })
     }
 
     fn compare_and_swap(
@@ -77,7 +77,7 @@ impl FakeSharedState {
 
 impl SharedStateEntries {
     fn check_available(&self) -> Result<(), StoreError> {
-        if self.is_gone { Err(StoreError::Unavailable("it is gone".to_owned())) } else { Ok(()) }
+        if self.is_unreachable { Err(StoreError::Unavailable("it is gone".to_owned())) } else { Ok(()) }
     }
 }
 

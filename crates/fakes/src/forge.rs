@@ -173,9 +173,13 @@ impl FakeForge {
             violations: Vec::new(),
         };
         let shared = Arc::new(FakeForgeShared {
-            state: Mutex::new(FakeForgeState { world, repos: BTreeMap::new(), moved: BTreeMap::new() }),
+            state: Mutex::new(FakeForgeState {
+                world,
+                repos: BTreeMap::new(),
+                renamed_repositories: BTreeMap::new(),
+            }),
             witness: options.witness,
-            held: watch::Sender::default(),
+            held_calls: watch::Sender::default(),
             dir,
         });
         let tasks = [
@@ -232,8 +236,8 @@ impl FakeForge {
     }
 
     /// Rejects from now on, in this way, comments on places of the file with this path.
-    pub fn refuse_places(&self, path: &str, places: RefusedPlaces, by: CommentPlaceRefusal) {
-        let file = RefusedFile { path: path.to_owned(), places, by };
+    pub fn refuse_places(&self, path: &str, places: RefusedPlaces, refusal: CommentPlaceRefusal) {
+        let file = RefusedFile { path: path.to_owned(), places, refusal };
         self.shared.lock().world.refused_files.push(file);
     }
 
@@ -247,15 +251,15 @@ impl FakeForge {
         self.shared.lock().world.faults.clear();
     }
 
-    /// Waits until a call is held (see [`ForgeFaultKind::Held`]).
+    /// Waits until a call is held (see [`ForgeFaultKind::HeldRequest`]).
     pub async fn wait_until_held(&self) {
         // The sender lives as long as this forge.
-        let _ = self.shared.held.subscribe().wait_for(|(held, released)| held > released).await;
+        let _ = self.shared.held_calls.subscribe().wait_for(|(held, released)| held > released).await;
     }
 
     /// Releases the held calls.
     pub fn release_held(&self) {
-        self.shared.held.send_modify(|(held, released)| *released = *held);
+        self.shared.held_calls.send_modify(|(held, released)| *released = *held);
     }
 
     /// Leaves comments created from now on out of the first `calls` lists that should show them.

@@ -24,17 +24,17 @@ const SCRATCH: &str = "refs/import/tip";
 #[derive(Debug, thiserror::Error)]
 pub enum FakeGitError {
     /// The program could not be run, or its pipe broke.
-    #[error("{what}: {error} (is git installed, and the temporary folder writable?)")]
+    #[error("{operation}: {error} (is git installed, and the temporary folder writable?)")]
     Io {
         /// Git operation that failed.
-        what: String,
+        operation: String,
         /// Error of the system.
         error: std::io::Error,
     },
     /// Git exited with an error.
-    #[error("{what} failed: {message}")]
+    #[error("{operation} failed: {message}")]
     Failed {
-        what: String,
+        operation: String,
         /// Error output of git.
         message: String,
     },
@@ -147,7 +147,7 @@ impl RepoBuilder {
     /// Creates an empty bare repository at `dir`, which must not exist or be empty, with `HEAD` at `branch`.
     pub fn create(dir: &Path, branch: &str) -> Result<Self, FakeGitError> {
         check_name(branch)?;
-        let io = |error| FakeGitError::Io { what: format!("making {}", dir.display()), error };
+        let io = |error| FakeGitError::Io { operation: format!("making {}", dir.display()), error };
         std::fs::create_dir_all(dir).map_err(io)?;
         let head = format!("--initial-branch={branch}");
         run_command(git_command(dir).args(["init", "--quiet", "--bare", "--template=", &head, "."]))?;
@@ -164,7 +164,7 @@ impl RepoBuilder {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|error| FakeGitError::Io { what: "git fast-import".into(), error })?;
+            .map_err(|error| FakeGitError::Io { operation: "git fast-import".into(), error })?;
         let import = match (child.stdin.take(), child.stdout.take()) {
             (Some(input), Some(output)) => Some((child, input, BufReader::new(output))),
             (_, _) => None,
@@ -175,7 +175,7 @@ impl RepoBuilder {
     /// Hides refs with this prefix from clients. Their commits are still served.
     pub(crate) fn hide_refs(&self, prefix: &str) -> Result<(), FakeGitError> {
         let io = |error| FakeGitError::Io {
-            what: format!("writing the configuration of {}", self.dir.display()),
+            operation: format!("writing the configuration of {}", self.dir.display()),
             error,
         };
         let mut file = std::fs::OpenOptions::new().append(true).open(self.dir.join("config")).map_err(io)?;
@@ -263,7 +263,7 @@ impl RepoBuilder {
             return Err(FakeGitError::BadName(sha.to_owned()));
         }
         let (file, fresh) = (self.dir.join(name), self.dir.join("fresh-ref"));
-        let io = |error| FakeGitError::Io { what: format!("writing the ref {name}"), error };
+        let io = |error| FakeGitError::Io { operation: format!("writing the ref {name}"), error };
         std::fs::create_dir_all(file.parent().unwrap_or(&self.dir)).map_err(io)?;
         std::fs::write(&fresh, format!("{sha}\n")).map_err(io)?;
         // The file is renamed into place, so a reader sees the old commit or the new one.
@@ -276,7 +276,7 @@ impl RepoBuilder {
     pub fn delete_ref(&mut self, name: &str) -> Result<(), FakeGitError> {
         check_name(name)?;
         if self.refs.remove(name).is_some() {
-            let io = |error| FakeGitError::Io { what: format!("deleting the ref {name}"), error };
+            let io = |error| FakeGitError::Io { operation: format!("deleting the ref {name}"), error };
             std::fs::remove_file(self.dir.join(name)).map_err(io)?;
         }
         Ok(())
@@ -286,7 +286,7 @@ impl RepoBuilder {
     /// that it moved.
     pub(crate) fn receive_push(&self, more: &[&str], input: &[u8]) -> Result<Vec<u8>, FakeGitError> {
         let what = "git receive-pack";
-        let io = |error| FakeGitError::Io { what: what.into(), error };
+        let io = |error| FakeGitError::Io { operation: what.into(), error };
         let mut command = git_command(&self.dir);
         command.args(["receive-pack", "--stateless-rpc"]).args(more).arg(".");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -350,7 +350,7 @@ impl RepoBuilder {
     /// Runs commands that contain `marks` times `get-mark`, and waits until their objects are in the
     /// repository. Returns the output of those.
     fn run_fast_import(&mut self, script: &[u8], marks: usize) -> Result<Vec<String>, FakeGitError> {
-        let io = |error| FakeGitError::Io { what: "git fast-import".into(), error };
+        let io = |error| FakeGitError::Io { operation: "git fast-import".into(), error };
         let (_, input, output) = self.import.as_mut().ok_or_else(process_gone_error)?;
         input.write_all(script).map_err(io)?;
         input.write_all(b"checkpoint\nprogress done\n").map_err(io)?;
@@ -371,7 +371,7 @@ impl RepoBuilder {
 /// Returns the error of a process that has exited.
 fn process_gone_error() -> FakeGitError {
     let message = "it ended early; a fast_import_crash file in the repository says why".into();
-    FakeGitError::Failed { what: "git fast-import".into(), message }
+    FakeGitError::Failed { operation: "git fast-import".into(), message }
 }
 
 impl Drop for RepoBuilder {
@@ -424,19 +424,22 @@ pub(crate) fn git_environment(dir: &Path) -> Vec<(&'static str, std::ffi::OsStri
 
 /// Runs a git command to its end and returns its output.
 pub(crate) fn run_command(command: &mut Command) -> Result<Vec<u8>, FakeGitError> {
-    let what = || {
+    let operation = || {
         let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
         format!("git {}", words.join(" "))
     };
-    let what = what();
+    let operation = operation();
     let output = command
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| FakeGitError::Io { what: what.clone(), error })?;
+        .map_err(|error| FakeGitError::Io { operation: operation.clone(), error })?;
     if output.status.success() {
         Ok(output.stdout)
     } else {
-        Err(FakeGitError::Failed { what, message: String::from_utf8_lossy(&output.stderr).trim().to_owned() })
+        Err(FakeGitError::Failed {
+            operation,
+            message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        })
     }
 }
 

@@ -150,9 +150,9 @@ pub enum LookupPermission {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RefusalConsequence {
     /// This delivery is lost or sent again.
-    LosesIt,
+    DeliveryLost,
     /// After several rejections the forge suspends the webhook, for hours in the end.
-    SilencesTheHook,
+    HookSuspended,
 }
 
 /// A kind of status on a commit.
@@ -202,7 +202,7 @@ pub const GITHUB: ForgeCapability = ForgeCapability {
     files: 3_000,
     diff_files: 300,
     diff_lines: 20_000,
-    refused: RefusalConsequence::LosesIt,
+    refused: RefusalConsequence::DeliveryLost,
     settle: TimeSpan::seconds(30),
 };
 
@@ -240,7 +240,7 @@ pub const BITBUCKET_CLOUD: ForgeCapability = ForgeCapability {
     files: 0,
     diff_files: 0,
     diff_lines: 0,
-    refused: RefusalConsequence::LosesIt,
+    refused: RefusalConsequence::DeliveryLost,
     settle: TimeSpan::seconds(30),
 };
 
@@ -278,7 +278,7 @@ pub const BITBUCKET_DC: ForgeCapability = ForgeCapability {
     files: 0,
     diff_files: 0,
     diff_lines: 0,
-    refused: RefusalConsequence::SilencesTheHook,
+    refused: RefusalConsequence::HookSuspended,
     settle: TimeSpan::seconds(30),
 };
 

@@ -57,12 +57,12 @@ pub enum EffectError {
         is_last: bool,
     },
     /// A write on the same topic was made or begun, and the forge may not show it yet.
-    #[error("{what}: waiting until the forge shows an earlier write")]
+    #[error("{description}: waiting until the forge shows an earlier write")]
     Settling {
         /// Time at which to perform the effect again.
         until: UnixMillis,
         /// Description of the write.
-        what: String,
+        description: String,
     },
     /// The store cannot be read or written.
     #[error(transparent)]
@@ -88,23 +88,23 @@ enum EffectPresence {
 struct MissingEffect {
     permit: Arc<WritePermit>,
     /// Recorded entries of the effect's parts.
-    known: Vec<Option<EffectEntry>>,
+    entries: Vec<Option<EffectEntry>>,
     /// Responses lost since the first intent.
-    lost: u32,
+    lost_responses: u32,
 }
 
 /// The state of one part according to its entry.
 enum EffectPartState {
     /// No entry, or one so old that lists show its write.
-    Past,
+    NoRecentEntry,
     /// The same content was written just now.
-    Made(Option<CommentId>),
+    JustWritten(Option<CommentId>),
     /// The forge may not show the write before this time.
     Settling(UnixMillis),
     /// As `Settling`, but the time of the entry is in the future because a clock was ahead.
-    Ahead,
+    InFuture,
     /// The write was begun, and the forge would show it by now. `lost` counts the lost responses.
-    Begun { lost: u32 },
+    Overdue { lost: u32 },
 }
 
 impl EffectExecutor<'_> {
@@ -126,20 +126,23 @@ impl EffectExecutor<'_> {
             let intended = effect.intent();
             if let Some(why) = self.forge.unsupported_reason(intended.kind) {
                 let message = format!("this forge cannot do it: {why}");
-                return Err(EffectError::Refused(ForgeError::Rejected { what: intended.what, message }));
+                return Err(EffectError::Refused(ForgeError::Rejected {
+                    request: intended.description,
+                    message,
+                }));
             }
-            let MissingEffect { permit, known, lost } =
+            let MissingEffect { permit, entries: known, lost_responses } =
                 match self.check_presence(&intended, || self.forge.find_effect(&effect)).await? {
                     EffectPresence::There(performed) => return Ok(performed),
                     EffectPresence::Missing(missing) => missing,
                 };
-            if let Some(other) = effect.fallback().filter(|_| lost >= MAX_LOST) {
+            if let Some(other) = effect.fallback().filter(|_| lost_responses >= MAX_LOST) {
                 effect = other;
                 continue;
             }
-            let entries = self.record_intent(&intended, known, lost).await?;
+            let entries = self.record_intent(&intended, known, lost_responses).await?;
             let answer = self.call_forge(&effect, &permit).await;
-            match (self.record_result(&intended, entries, lost, answer).await, effect.fallback()) {
+            match (self.record_result(&intended, entries, lost_responses, answer).await, effect.fallback()) {
                 // A rate limit is not a rejection of the content.
                 (Err(EffectError::Refused(error)), Some(other))
                     if !matches!(error, ForgeError::RateLimited { .. }) =>
@@ -179,16 +182,16 @@ impl EffectExecutor<'_> {
     #[truing_core::boxed_future]
     pub async fn recover_unfinished(&self, effect: &Effect) -> Result<Option<EffectOutcome>, EffectError> {
         let intended = effect.intent();
-        let known = self.recorded_entries(&intended).await?;
+        let entries = self.recorded_entries(&intended).await?;
         let is_open = |entry: &EffectEntry| matches!(entry.state, EffectEntryState::Open { .. });
-        if !known.iter().flatten().any(is_open) {
+        if !entries.iter().flatten().any(is_open) {
             return Ok(None);
         }
         match self.check_presence(&intended, || self.forge.find_effect(effect)).await? {
             EffectPresence::There(performed) => Ok(Some(performed)),
-            EffectPresence::Missing(MissingEffect { known, .. }) => {
-                let ends = vec![None; known.len()];
-                self.record_part_states(&intended, known, ends).await.map(|()| None)
+            EffectPresence::Missing(MissingEffect { entries, .. }) => {
+                let ends = vec![None; entries.len()];
+                self.record_part_states(&intended, entries, ends).await.map(|()| None)
             }
         }
     }
@@ -207,7 +210,7 @@ impl EffectExecutor<'_> {
             pending.push(UnconfirmedComment { item, at: entry.at.min(now) });
             if entry.at > now {
                 let new = Some(EffectEntry { at: now, ..entry.clone() });
-                ahead.push(EffectEntryChange { topic, known: Some(entry), new });
+                ahead.push(EffectEntryChange { topic, expected: Some(entry), new });
             }
         }
         if !ahead.is_empty() {
@@ -232,12 +235,12 @@ impl EffectExecutor<'_> {
             BranchPush { branch: branch.into(), commit: commit.sha().clone(), expected: expected.cloned() };
         let intended = push.intent();
         // A push itself checks the current commit of the branch.
-        let MissingEffect { permit, known, lost } =
+        let MissingEffect { permit, entries: known, lost_responses } =
             match self.check_presence(&intended, || std::future::ready(Ok(None))).await? {
                 EffectPresence::There(_) => return Ok(PushOutcome::Done),
                 EffectPresence::Missing(missing) => missing,
             };
-        let entries = self.record_intent(&intended, known, lost).await?;
+        let entries = self.record_intent(&intended, known, lost_responses).await?;
         let span = self.watch.begin_push();
         let pushed = if self.watch.dry_run {
             Ok(PushOutcome::Done)
@@ -255,7 +258,7 @@ impl EffectExecutor<'_> {
         let end = match &pushed {
             Ok(PushOutcome::Done) => Some(EffectEntryState::Done { comment: None }),
             Ok(PushOutcome::Moved { .. } | PushOutcome::Refused { .. } | PushOutcome::Halted(_)) => None,
-            Err(_) => Some(EffectEntryState::Open { lost: lost.saturating_add(1) }),
+            Err(_) => Some(EffectEntryState::Open { lost: lost_responses.saturating_add(1) }),
         };
         self.record_part_states(&intended, entries, vec![end]).await?;
         Ok(pushed?)
@@ -271,34 +274,35 @@ impl EffectExecutor<'_> {
     where
         F: Future<Output = Result<Option<EffectOutcome>, ForgeError>>,
     {
-        let halted = |reason| EffectError::Halted(GateHalt::before_write(&intended.what, reason));
+        let halted = |reason| EffectError::Halted(GateHalt::before_write(&intended.description, reason));
         let permit = WritePermit::request_from(self.gate, self.clock.now()).await.map_err(halted)?;
-        let known = self.recorded_entries(intended).await?;
+        let entries = self.recorded_entries(intended).await?;
         let (now, settle) = (self.clock.now(), intended.kind.settle_time(self.forge.settle_time()));
-        let settling = |until| Err(EffectError::Settling { until, what: intended.what.clone() });
+        let settling =
+            |until| Err(EffectError::Settling { until, description: intended.description.clone() });
         let (mut made, mut until, mut begun, mut is_ahead) = (Vec::new(), None, None, false);
-        for (part, entry) in intended.parts.iter().zip(&known) {
+        for (part, entry) in intended.parts.iter().zip(&entries) {
             match part_state(part, entry.as_ref(), now, settle) {
-                EffectPartState::Past => {}
-                EffectPartState::Made(comment) => made.push((part, comment)),
+                EffectPartState::NoRecentEntry => {}
+                EffectPartState::JustWritten(comment) => made.push((part, comment)),
                 EffectPartState::Settling(shown) => until = until.max(Some(shown)),
-                EffectPartState::Ahead => is_ahead = true,
-                EffectPartState::Begun { lost } => begun = begun.max(Some(lost)),
+                EffectPartState::InFuture => is_ahead = true,
+                EffectPartState::Overdue { lost: lost_responses } => begun = begun.max(Some(lost_responses)),
             }
         }
         if is_ahead {
             let dated = |entry: &Option<EffectEntry>| {
                 entry.clone().map(|entry| EffectEntry { at: entry.at.min(now), ..entry })
             };
-            let dated = known.iter().map(dated).collect();
-            self.replace(intended, known, dated).await?;
+            let dated = entries.iter().map(dated).collect();
+            self.replace(intended, entries, dated).await?;
             return settling(now + settle);
         }
         if let Some(until) = until {
             return settling(until);
         }
         if !made.is_empty() {
-            let shown = known.iter().flatten().map(|entry| entry.at + settle).max().unwrap_or(now);
+            let shown = entries.iter().flatten().map(|entry| entry.at + settle).max().unwrap_or(now);
             if made.len() < intended.parts.len() {
                 return settling(shown);
             }
@@ -309,20 +313,20 @@ impl EffectExecutor<'_> {
             }
             return Ok(EffectPresence::There(outcome_from_parts(made)));
         }
-        let Some(lost) = begun else {
-            return Ok(EffectPresence::Missing(MissingEffect { permit, known, lost: 0 }));
+        let Some(lost_responses) = begun else {
+            return Ok(EffectPresence::Missing(MissingEffect { permit, entries, lost_responses: 0 }));
         };
         let Some(found) = observe().await? else {
             permit.expire();
-            return Ok(EffectPresence::Missing(MissingEffect { permit, known, lost }));
+            return Ok(EffectPresence::Missing(MissingEffect { permit, entries, lost_responses }));
         };
         // The comment's text may differ: the next plan sees the comment and adopts it.
         if intended.kind.is_observed_by_plan() {
             return settling(now);
         }
         let end = EffectEntryState::Done { comment: found.comment().cloned() };
-        let ends = vec![Some(end); known.len()];
-        self.record_part_states(intended, known, ends).await?;
+        let ends = vec![Some(end); entries.len()];
+        self.record_part_states(intended, entries, ends).await?;
         Ok(EffectPresence::There(found))
     }
 
@@ -352,7 +356,7 @@ impl EffectExecutor<'_> {
             return Ok(new);
         }
         let until = now + intended.kind.settle_time(self.forge.settle_time());
-        Err(EffectError::Settling { until, what: intended.what.clone() })
+        Err(EffectError::Settling { until, description: intended.description.clone() })
     }
 
     /// Records the result of a call. A comment of a plan stays open until `Runs::shown` stores it: a comment
@@ -402,12 +406,12 @@ impl EffectExecutor<'_> {
     async fn replace(
         &self,
         intended: &EffectIntent,
-        known: Vec<Option<EffectEntry>>,
+        expected: Vec<Option<EffectEntry>>,
         new: Vec<Option<EffectEntry>>,
     ) -> Result<bool, EffectError> {
-        let entries = intended.parts.iter().zip(known).zip(new);
+        let entries = intended.parts.iter().zip(expected).zip(new);
         let changes: Vec<EffectEntryChange> = entries
-            .map(|((part, known), new)| EffectEntryChange { topic: part.topic.clone(), known, new })
+            .map(|((part, expected), new)| EffectEntryChange { topic: part.topic.clone(), expected, new })
             .collect();
         let replaced = self.log.replace_effects(&self.writer, &changes).await;
         replaced.map_err(|error| convert_store_error(intended, error))
@@ -421,10 +425,10 @@ fn part_state(
     now: UnixMillis,
     settle: TimeSpan,
 ) -> EffectPartState {
-    let Some(entry) = entry else { return EffectPartState::Past };
+    let Some(entry) = entry else { return EffectPartState::NoRecentEntry };
     // The clock was ahead at that time: the delay counts from now on.
     if entry.at > now && settle > TimeSpan(0) {
-        return EffectPartState::Ahead;
+        return EffectPartState::InFuture;
     }
     let shown = entry.at + settle;
     let is_recent = entry.at <= now && now < shown;
@@ -432,11 +436,15 @@ fn part_state(
         // Lists may not yet show a write that was just made.
         EffectEntryState::Done { comment } if is_recent => {
             let is_same = entry.content == part.content && !entry.content.is_empty();
-            if is_same { EffectPartState::Made(comment.clone()) } else { EffectPartState::Settling(shown) }
+            if is_same {
+                EffectPartState::JustWritten(comment.clone())
+            } else {
+                EffectPartState::Settling(shown)
+            }
         }
-        EffectEntryState::Done { .. } => EffectPartState::Past,
+        EffectEntryState::Done { .. } => EffectPartState::NoRecentEntry,
         EffectEntryState::Open { .. } if is_recent => EffectPartState::Settling(shown),
-        EffectEntryState::Open { lost } => EffectPartState::Begun { lost: *lost },
+        EffectEntryState::Open { lost } => EffectPartState::Overdue { lost: *lost },
     }
 }
 
@@ -468,7 +476,7 @@ fn convert_forge_error(error: ForgeError, is_last: bool) -> EffectError {
 fn convert_store_error(intended: &EffectIntent, error: StoreError) -> EffectError {
     match error {
         StoreError::Fenced { last, .. } => {
-            EffectError::Halted(GateHalt::before_write(&intended.what, HaltReason::LeaseLost { last }))
+            EffectError::Halted(GateHalt::before_write(&intended.description, HaltReason::LeaseLost { last }))
         }
         error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)) => EffectError::Store(error),
     }

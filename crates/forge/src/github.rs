@@ -63,8 +63,8 @@ pub(crate) fn wire_of(api: &Url) -> HttpDialect {
     HttpDialect {
         accept: "application/vnd.github+json",
         version: Some(("x-github-api-version", "2022-11-28")),
-        sign_on: Some("x-github-sso"),
-        tells_conflicts: false,
+        sso_header: Some("x-github-sso"),
+        reports_conflicts: false,
         creations: if is_own { GITHUB.creations } else { &[] },
     }
 }
@@ -216,7 +216,7 @@ fn location_fields(what: &str, place: &CodeLocation) -> Result<Value, ForgeError
 
 fn path_text<'a>(what: &str, path: &'a RepoPath) -> Result<&'a str, ForgeError> {
     path.as_str().ok_or_else(|| ForgeError::Rejected {
-        what: what.to_owned(),
+        request: what.to_owned(),
         message: "GitHub does not accept a path that is not UTF-8".to_owned(),
     })
 }

@@ -53,10 +53,10 @@ pub(crate) struct HttpDialect {
     pub(crate) version: Option<(&'static str, &'static str)>,
     /// Header of an error response that requires the token to be authorized for single sign-on, if the forge
     /// has one.
-    pub(crate) sign_on: Option<&'static str>,
+    pub(crate) sso_header: Option<&'static str>,
     /// True if 409 means that nothing was done because the object has changed, and 413 that the content is
     /// too long.
-    pub(crate) tells_conflicts: bool,
+    pub(crate) reports_conflicts: bool,
     /// Limits on calls that create something: number of calls and the time span.
     pub(crate) creations: &'static [(usize, TimeSpan)],
 }
@@ -97,11 +97,11 @@ pub(crate) enum RetrySafety {
 #[derive(Debug)]
 pub(crate) struct ForgeRequest {
     /// Purpose of the call, in words for people: the beginning of every error.
-    pub(crate) what: String,
+    pub(crate) purpose: String,
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) body: Option<Value>,
-    pub(crate) repeat: RetrySafety,
+    pub(crate) retry_safety: RetrySafety,
     /// True if the call changes something at the forge.
     writes: bool,
     /// Tag of the version that the caller has, which need not be sent again.
@@ -116,13 +116,13 @@ pub(crate) struct ForgeRequest {
 impl ForgeRequest {
     /// Builds a call that reads.
     pub(crate) fn get(what: impl Into<String>, url: Url) -> Self {
-        let (method, repeat) = (Method::GET, RetrySafety::Harmless);
+        let (method, retry_safety) = (Method::GET, RetrySafety::Harmless);
         Self {
-            what: what.into(),
+            purpose: what.into(),
             method,
             url,
             body: None,
-            repeat,
+            retry_safety,
             writes: false,
             etag: None,
             redirected: false,
@@ -137,13 +137,13 @@ impl ForgeRequest {
 
     /// Builds a call that creates something each time it is sent.
     pub(crate) fn create(what: impl Into<String>, url: Url, body: Value) -> Self {
-        let (method, repeat) = (Method::POST, RetrySafety::Never);
+        let (method, retry_safety) = (Method::POST, RetrySafety::Never);
         Self {
-            what: what.into(),
+            purpose: what.into(),
             method,
             url,
             body: Some(body),
-            repeat,
+            retry_safety,
             writes: true,
             etag: None,
             redirected: false,
@@ -169,13 +169,13 @@ impl ForgeRequest {
 
     /// Builds a call that sets a value and can be repeated.
     pub(crate) fn set(what: impl Into<String>, method: Method, url: Url, body: Option<Value>) -> Self {
-        let repeat = RetrySafety::Harmless;
+        let retry_safety = RetrySafety::Harmless;
         Self {
-            what: what.into(),
+            purpose: what.into(),
             method,
             url,
             body,
-            repeat,
+            retry_safety,
             writes: true,
             etag: None,
             redirected: false,
@@ -197,7 +197,7 @@ impl ForgeRequest {
 /// A successful response, complete.
 pub(crate) struct ForgeResponse {
     unchanged: bool,
-    what: String,
+    purpose: String,
     url: Url,
     headers: HeaderMap,
     body: Vec<u8>,
@@ -208,7 +208,7 @@ pub(crate) struct ForgeResponse {
 pub(crate) struct ForgeHttpClient {
     client: reqwest::Client,
     wire: HttpDialect,
-    patience: HttpTimeouts,
+    timeouts: HttpTimeouts,
     limits: Arc<RateLimits>,
     clock: Arc<dyn Clock>,
     /// Id of the review that the calls are made for.
@@ -284,16 +284,16 @@ impl ForgeHttpClient {
     pub(crate) fn new(
         api: &Url,
         wire: HttpDialect,
-        patience: HttpTimeouts,
+        timeouts: HttpTimeouts,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, HttpClientError> {
         let mut client = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
-            .connect_timeout(patience.connect)
-            .read_timeout(patience.read)
-            .timeout(patience.total);
+            .connect_timeout(timeouts.connect)
+            .read_timeout(timeouts.read)
+            .timeout(timeouts.total);
         // The proxy of the environment is for outgoing traffic, so a forge on this machine is reached without
         // it.
         if api.host_str().is_some_and(is_loopback) {
@@ -301,7 +301,7 @@ impl ForgeHttpClient {
         }
         let client = client.build().map_err(|error| HttpClientError::Client(text::chain(&error)))?;
         let limits = Arc::new(RateLimits::new(wire.creations, clock.clone()));
-        Ok(Self { client, wire, patience, limits, clock, review: None, permit: None })
+        Ok(Self { client, wire, timeouts, limits, clock, review: None, permit: None })
     }
 
     /// Returns a client with the same limits whose calls name this review.
@@ -328,11 +328,11 @@ impl ForgeHttpClient {
     }
 
     fn copy_client(&self) -> Self {
-        let Self { client, wire, patience, limits, clock, review, permit } = self;
+        let Self { client, wire, timeouts, limits, clock, review, permit } = self;
         Self {
             client: client.clone(),
             wire: *wire,
-            patience: *patience,
+            timeouts: *timeouts,
             limits: limits.clone(),
             clock: clock.clone(),
             review: review.clone(),
@@ -367,12 +367,12 @@ impl ForgeHttpClient {
                 }
                 Err(refusal) => refusal,
             };
-            if !refusal.passing || call.repeat == RetrySafety::Never || retries == MAX_RETRIES {
+            if !refusal.is_temporary || call.retry_safety == RetrySafety::Never || retries == MAX_RETRIES {
                 return Err(refusal.error);
             }
             before = Some(refusal.error);
             retries += 1;
-            tokio::time::sleep(self.patience.retry_delay * retries).await;
+            tokio::time::sleep(self.timeouts.retry_delay * retries).await;
         }
     }
 
@@ -390,7 +390,7 @@ impl ForgeHttpClient {
                 None => Err(HaltReason::ReadOnly),
             };
             let halted =
-                |reason| ClassifiedError::permanent(GateHalt::before_write(&call.what, reason).into());
+                |reason| ClassifiedError::permanent(GateHalt::before_write(&call.purpose, reason).into());
             confirmed.map_err(halted)?;
         } else if let Some(permit) = &self.permit {
             permit.expire();
@@ -427,7 +427,7 @@ impl ForgeHttpClient {
                 Ok(Some(_)) | Err(_) if !status.is_success() => break,
                 Ok(Some(_)) => {
                     let message = format!("the answer is larger than {MAX_ANSWER_BYTES} bytes");
-                    return Err(ClassifiedError::permanent(unavailable_error(&call.what, &message)));
+                    return Err(ClassifiedError::permanent(unavailable_error(&call.purpose, &message)));
                 }
                 Err(error) => return Err(no_response_error(by, call, error)),
             }
@@ -441,7 +441,7 @@ impl ForgeHttpClient {
         self.limits.went_well(by.payer).await;
         Ok(ForgeResponse {
             unchanged,
-            what: call.what.clone(),
+            purpose: call.purpose.clone(),
             url: call.url.clone(),
             headers: response.headers().clone(),
             body,
@@ -481,7 +481,7 @@ fn no_response_error(
         (false, false) => format!("the connection broke before the answer was complete: {cause}"),
     };
     // Waiting for a second timeout would take too long.
-    ClassifiedError { error: unavailable_error(&call.what, &message), passing: connect || !timeout }
+    ClassifiedError { error: unavailable_error(&call.purpose, &message), is_temporary: connect || !timeout }
 }
 
 impl ForgeResponse {
@@ -514,9 +514,9 @@ impl ForgeResponse {
             Ok(url) if url.origin() == self.url.origin() => Ok(url),
             Ok(url) => {
                 let message = format!("the next page is at another address, {}: not followed", host(&url));
-                Err(unavailable_error(&self.what, &self.clean.text(&message)))
+                Err(unavailable_error(&self.purpose, &self.clean.text(&message)))
             }
-            Err(_) => Err(unavailable_error(&self.what, "the next page's address is invalid")),
+            Err(_) => Err(unavailable_error(&self.purpose, "the next page's address is invalid")),
         }
     }
 
@@ -534,7 +534,7 @@ impl ForgeResponse {
         } else {
             format!("the answer's JSON is not as expected: {}", self.clean.text(&problem.to_string()))
         };
-        Err(unavailable_error(&self.what, &message))
+        Err(unavailable_error(&self.purpose, &message))
     }
 
     /// Checks only that the response comes from the forge: its body is empty or a JSON object. A proxy's page
@@ -547,7 +547,7 @@ impl ForgeResponse {
     /// nothing of it.
     pub(crate) fn secret_json<T: DeserializeOwned>(&self) -> Result<T, ForgeError> {
         serde_json::from_slice(&self.body)
-            .map_err(|_| unavailable_error(&self.what, "the answer's JSON is cut off, or not as expected"))
+            .map_err(|_| unavailable_error(&self.purpose, "the answer's JSON is cut off, or not as expected"))
     }
 
     /// Returns the time by the forge's own clock.
@@ -580,7 +580,7 @@ impl ForgeResponse {
 
 /// Returns the error for a call that may have been performed.
 pub(crate) fn unavailable_error(what: &str, message: &str) -> ForgeError {
-    ForgeError::Unavailable { what: what.to_owned(), message: message.to_owned() }
+    ForgeError::Unavailable { request: what.to_owned(), message: message.to_owned() }
 }
 
 /// Returns scheme, host and port, for people.

@@ -196,7 +196,7 @@ impl MarkerKeys {
     /// Returns true if the HMAC of a marker verifies; `None` if its key is not ours.
     fn verify_mac(&self, kind: &MarkerKind, pr: &PrId, parts: &MarkerParts<'_>) -> Option<bool> {
         let key = std::iter::once(&self.current).chain(&self.previous).find(|key| key.id == parts.key)?;
-        let mac = key.mac(kind.domain, pr, parts.producer.as_str(), parts.word);
+        let mac = key.mac(kind.domain, pr, parts.producer.as_str(), parts.subject_word);
         Some(mac.is_some_and(|mac| mac.verify_slice(&parts.mac).is_ok()))
     }
 
@@ -210,7 +210,7 @@ impl MarkerKeys {
         let Some(parts) = MarkerParts::read(&ITEMS, line) else {
             return MarkerMatch::Forged;
         };
-        let Some(item) = item_of(parts.word) else {
+        let Some(item) = item_of(parts.subject_word) else {
             return MarkerMatch::Forged;
         };
         let (producer, body) = (parts.producer, body.trim_end().to_owned());
@@ -247,7 +247,7 @@ pub fn without_seed(text: &str) -> Option<String> {
 /// The parts of a marker line, before its HMAC is checked.
 struct MarkerParts<'a> {
     producer: CommentProducer,
-    word: &'a str,
+    subject_word: &'a str,
     key: &'a str,
     mac: Vec<u8>,
 }
@@ -260,7 +260,7 @@ impl<'a> MarkerParts<'a> {
             forms.find_map(|(opening, closing)| line.strip_prefix(opening)?.strip_suffix(closing))?;
         let mut fields = inside.split(' ');
         let producer = fields.next()?.strip_prefix("producer=")?;
-        let word = fields.next()?.strip_prefix(kind.field)?.strip_prefix('=')?;
+        let subject_word = fields.next()?.strip_prefix(kind.field)?.strip_prefix('=')?;
         let key = fields.next()?.strip_prefix("key=")?;
         let mac = fields.next()?.strip_prefix("mac=")?;
         let producer = CommentProducer::ALL.into_iter().find(|one| one.as_str() == producer)?;
@@ -273,7 +273,7 @@ impl<'a> MarkerParts<'a> {
         if !right {
             return None;
         }
-        Some(Self { producer, word, key, mac: hex::decode(mac).ok()? })
+        Some(Self { producer, subject_word, key, mac: hex::decode(mac).ok()? })
     }
 }
 
@@ -388,7 +388,7 @@ pub enum KeyFileError {
          backup; without it, comments posted so far are not recognised",
         path.display()
     )]
-    NotAKey {
+    InvalidKey {
         /// Path of the key file.
         path: PathBuf,
         /// Line number from 1; 1 for an empty file.
@@ -471,13 +471,15 @@ impl MarkerKeys {
             }
             match hex::decode(line) {
                 Ok(bytes) if bytes.len() == KEY_BYTES => keys.push(bytes),
-                Ok(_) | Err(_) => return Err(KeyFileError::NotAKey { path: path.to_owned(), line: at + 1 }),
+                Ok(_) | Err(_) => {
+                    return Err(KeyFileError::InvalidKey { path: path.to_owned(), line: at + 1 });
+                }
             }
         }
         let mut keys = keys.iter().map(Vec::as_slice);
         match keys.next() {
             Some(current) => Ok(Self::new(current, &keys.collect::<Vec<_>>())),
-            None => Err(KeyFileError::NotAKey { path: path.to_owned(), line: 1 }),
+            None => Err(KeyFileError::InvalidKey { path: path.to_owned(), line: 1 }),
         }
     }
 }

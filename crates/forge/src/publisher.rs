@@ -60,12 +60,12 @@ enum ReconcileStopReason {
     /// An earlier write may still become visible.
     Settling { until: UnixMillis },
     /// An error stopped the reconcile.
-    Stopped(PublishError),
+    Failed(PublishError),
 }
 
 impl<E: Into<PublishError>> From<E> for ReconcileStopReason {
     fn from(error: E) -> Self {
-        Self::Stopped(error.into())
+        Self::Failed(error.into())
     }
 }
 
@@ -94,13 +94,13 @@ enum CreationOutcome {
     /// permission.
     Replan,
     /// The forge did not name every comment: the rest is found by its marker later.
-    Part,
+    Partial,
 }
 
 /// The comments on code of one round.
 struct RoundComments {
     /// True if the forge places comments on its current head: the head is read before and after.
-    is_watched: bool,
+    checks_head: bool,
     /// Comments that were created and are not recorded yet.
     comments: Vec<(CommentSubject, CommentId)>,
 }
@@ -110,7 +110,7 @@ impl RoundComments {
         let on_code = |step: &PublishStep| {
             matches!(step, PublishStep::CreateReview { .. } | PublishStep::CreateFileComment { .. })
         };
-        Self { is_watched: bounds.follows_head && steps.iter().any(on_code), comments: Vec::new() }
+        Self { checks_head: bounds.follows_head && steps.iter().any(on_code), comments: Vec::new() }
     }
 }
 
@@ -164,7 +164,7 @@ impl CommentPublisher<'_> {
         match self.reconcile_rounds().await {
             Ok(reconciled) => Ok(reconciled),
             Err(ReconcileStopReason::Settling { until }) => Ok(ReconcileOutcome::Settling { until }),
-            Err(ReconcileStopReason::Stopped(error)) => Err(error),
+            Err(ReconcileStopReason::Failed(error)) => Err(error),
         }
     }
 
@@ -196,13 +196,13 @@ impl CommentPublisher<'_> {
             };
             let deleted: Vec<CommentId> = steps.iter().filter_map(deleted_comment).cloned().collect();
             let mut placed = RoundComments::new(&self.forge.publish_limits(), &steps);
-            if placed.is_watched {
+            if placed.checks_head {
                 self.same_head().await?;
             }
             let applied = self.apply_all(&rows, steps, &mut placed).await;
-            let kept = if placed.is_watched { self.record_placed(placed).await } else { Ok(()) };
+            let kept = if placed.checks_head { self.record_placed(placed).await } else { Ok(()) };
             let created = match (applied, kept) {
-                (_, Err(ReconcileStopReason::Stopped(PublishError::Moved))) => {
+                (_, Err(ReconcileStopReason::Failed(PublishError::Moved))) => {
                     return Err(PublishError::Moved.into());
                 }
                 (Err(error), _) | (Ok(_), Err(error)) => return Err(error),
@@ -211,7 +211,7 @@ impl CommentPublisher<'_> {
             self.forget_retracted(&rows, &observed, &deleted).await?;
             match created {
                 CreationOutcome::All => {}
-                CreationOutcome::Part => {
+                CreationOutcome::Partial => {
                     let until = self.effects.clock.now() + self.forge.publish_limits().settle;
                     return Ok(ReconcileOutcome::Settling { until });
                 }
@@ -227,9 +227,9 @@ impl CommentPublisher<'_> {
             }
             return Ok(ReconcileOutcome::Done);
         }
-        let what = "placing comments".into();
+        let request = "placing comments".into();
         let message = "the forge refused every place, even the summary".into();
-        Err(ForgeError::Rejected { what, message }.into())
+        Err(ForgeError::Rejected { request, message }.into())
     }
 
     /// Removes from the records the comments of retracted rows that no longer exist.
@@ -366,14 +366,14 @@ impl CommentPublisher<'_> {
         placed: Option<&mut RoundComments>,
     ) -> Result<CreationOutcome, ReconcileStopReason> {
         let EffectOutcome::Comments(made) = self.perform(effect).await? else {
-            return Ok(CreationOutcome::Part);
+            return Ok(CreationOutcome::Partial);
         };
         let all = items.iter().all(|item| made.iter().any(|(shown, _)| shown == item));
-        match placed.filter(|placed| placed.is_watched) {
+        match placed.filter(|placed| placed.checks_head) {
             Some(placed) => placed.comments.extend(made),
             None => self.record_comments(&made).await?,
         }
-        Ok(if all { CreationOutcome::All } else { CreationOutcome::Part })
+        Ok(if all { CreationOutcome::All } else { CreationOutcome::Partial })
     }
 
     /// Records the comments that were placed while the head stayed the same. If it has changed, they may be
@@ -383,7 +383,7 @@ impl CommentPublisher<'_> {
             Ok(()) => return self.record_comments(&placed.comments).await,
             Err(moved) => moved,
         };
-        if matches!(moved, ReconcileStopReason::Stopped(PublishError::Moved)) {
+        if matches!(moved, ReconcileStopReason::Failed(PublishError::Moved)) {
             for (item, comment) in placed.comments {
                 self.perform_change(&Effect::DeleteDuplicate { item, comment }).await?;
             }
@@ -415,7 +415,7 @@ impl CommentPublisher<'_> {
     fn is_denied(&self, error: &ReconcileStopReason, kind: EffectKind) -> bool {
         let refused = matches!(
             error,
-            ReconcileStopReason::Stopped(PublishError::Forge(
+            ReconcileStopReason::Failed(PublishError::Forge(
                 ForgeError::Forbidden { .. } | ForgeError::Rejected { .. }
             ))
         );
@@ -425,21 +425,21 @@ impl CommentPublisher<'_> {
     /// Changes an existing comment. One that a person deleted is ignored.
     async fn perform_change(&self, effect: &Effect) -> Result<(), ReconcileStopReason> {
         match self.perform(effect).await {
-            Err(ReconcileStopReason::Stopped(PublishError::Forge(ForgeError::NotFound { .. }))) => Ok(()),
+            Err(ReconcileStopReason::Failed(PublishError::Forge(ForgeError::NotFound { .. }))) => Ok(()),
             changed => changed.map(drop),
         }
     }
 
     async fn perform(&self, effect: &Effect) -> Result<EffectOutcome, ReconcileStopReason> {
         self.effects.perform(effect).await.map_err(|error| {
-            ReconcileStopReason::Stopped(match error {
+            ReconcileStopReason::Failed(match error {
                 EffectError::Settling { until, .. } => return ReconcileStopReason::Settling { until },
                 EffectError::Halted(halt) => halt.into(),
                 EffectError::Refused(error) | EffectError::Unanswered { error, .. } => error.into(),
                 EffectError::Store(error) => error.into(),
                 EffectError::Git(error) => {
-                    let (what, message) = ("git".into(), error.to_string());
-                    ForgeError::Unavailable { what, message }.into()
+                    let (request, message) = ("git".into(), error.to_string());
+                    ForgeError::Unavailable { request, message }.into()
                 }
             })
         })
@@ -448,5 +448,5 @@ impl CommentPublisher<'_> {
 
 /// Returns true if the forge rejected the place or the content.
 fn is_rejected(error: &ReconcileStopReason) -> bool {
-    matches!(error, ReconcileStopReason::Stopped(PublishError::Forge(ForgeError::Rejected { .. })))
+    matches!(error, ReconcileStopReason::Failed(PublishError::Forge(ForgeError::Rejected { .. })))
 }

@@ -40,9 +40,9 @@ pub struct WriteMonitor {
     /// given. The records must be a copy, because they show the effects as made.
     pub dry_run: bool,
     /// Recording that collects the effects.
-    pub made: Option<EffectRecording>,
+    pub recording: Option<EffectRecording>,
     /// Function that traces the effects.
-    pub span: Option<SpanStarter>,
+    pub begin_span: Option<SpanStarter>,
 }
 
 impl fmt::Debug for WriteMonitor {
@@ -55,17 +55,17 @@ impl WriteMonitor {
     /// Begins the span of an effect, if runs are traced.
     pub(crate) fn begin_span(&self, effect: &Effect) -> Option<Box<dyn WriteSpan>> {
         let (action, comments) = effect_action(effect);
-        self.span.map(|begin| begin(action, comments))
+        self.begin_span.map(|begin| begin(action, comments))
     }
 
     /// Begins the span of a push, if runs are traced.
     pub(crate) fn begin_push(&self) -> Option<Box<dyn WriteSpan>> {
-        self.span.map(|begin| begin("push", 1))
+        self.begin_span.map(|begin| begin("push", 1))
     }
 
     /// Records an effect that was made, or would have been.
     pub(crate) fn record_effect(&self, effect: &Effect) {
-        if let Some(made) = &self.made {
+        if let Some(made) = &self.recording {
             made.push(effect.clone());
         }
     }

@@ -60,7 +60,7 @@ pub enum WebhookEvent {
     /// An event that is not used.
     Ignored {
         /// Event and action, cleaned.
-        what: String,
+        event_name: String,
     },
 }
 
@@ -101,7 +101,7 @@ pub struct CheckRerun {
     /// Id of the App that made the check.
     pub app: u64,
     /// Target of the request: one pull request or a commit.
-    pub of: RerunTarget,
+    pub target: RerunTarget,
     /// Account that made the request.
     pub account: AccountId,
     /// Login name of the account at the time of the event.

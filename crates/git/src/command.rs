@@ -174,7 +174,7 @@ impl Git {
             time: self.limits().local_time,
             output: self.limits().output_bytes,
             secret: None,
-            partial: false,
+            may_lack_objects: false,
         }
     }
 }
@@ -220,7 +220,7 @@ pub(crate) struct GitCommand {
     output: usize,
     secret: Option<SecretString>,
     /// True if objects may be missing.
-    partial: bool,
+    may_lack_objects: bool,
 }
 
 impl GitCommand {
@@ -296,7 +296,7 @@ impl GitCommand {
 
     /// Treats a missing object as one that was never fetched.
     pub(crate) fn of_partial_clone(mut self, partial: bool) -> Self {
-        self.partial = partial;
+        self.may_lack_objects = partial;
         self
     }
 
@@ -308,7 +308,7 @@ impl GitCommand {
 
     /// Runs the call and returns its output with any exit code.
     pub(crate) async fn run(mut self) -> Result<GitOutput, GitError> {
-        let (name, bound, partial) = (self.name, self.output, self.partial);
+        let (name, bound, may_lack_objects) = (self.name, self.output, self.may_lack_objects);
         let memory = self.git.limits().memory_bytes;
         let input = self.input.take();
         let mut running = self.spawn(input.is_some())?;
@@ -319,7 +319,7 @@ impl GitCommand {
             stdout.map_err(|unread| unread.into_error(name, bound))
         };
         let (stdout, status, message) = running.supervise(talk).await?;
-        Ok(GitOutput { status, stdout, message, partial, memory })
+        Ok(GitOutput { status, stdout, message, may_lack_objects, memory })
     }
 
     /// Starts the process. Its standard streams are pipes; the input is one only if there is input.
@@ -392,7 +392,7 @@ pub(crate) struct GitOutput {
     /// Error output, cut and cleaned.
     pub(crate) message: String,
     /// True if objects may be missing.
-    partial: bool,
+    may_lack_objects: bool,
     /// Memory limit of the process in bytes.
     memory: u64,
 }
@@ -411,7 +411,7 @@ impl GitOutput {
     /// Converts this exit to its error.
     pub(crate) fn failure(self, name: &'static str) -> GitError {
         let message = if self.message.is_empty() { self.status.to_string() } else { self.message };
-        if self.partial && message.contains("unable to read") {
+        if self.may_lack_objects && message.contains("unable to read") {
             return GitError::NotFetched { call: name, message };
         }
         if OUT_OF_MEMORY.iter().any(|words| message.contains(words)) {

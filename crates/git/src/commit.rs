@@ -71,7 +71,7 @@ pub struct UnpushedCommit {
     // Holds the objects; none if a mirror has them.
     _folder: Option<PrivateFolder>,
     sha: Sha,
-    made: Option<CommitHeader>,
+    header: Option<CommitHeader>,
 }
 
 /// Result of merging two commits.
@@ -92,7 +92,7 @@ struct CommitHeader {
 impl Mirror {
     /// Selects a commit in the mirror for a push.
     pub fn unpushed_commit(&self, sha: &Sha) -> UnpushedCommit {
-        UnpushedCommit { view: self.view().clone(), _folder: None, sha: sha.clone(), made: None }
+        UnpushedCommit { view: self.view().clone(), _folder: None, sha: sha.clone(), header: None }
     }
 
     /// Stages the differences between `parent`, which must be here, and the files in `folder` that its
@@ -188,7 +188,7 @@ impl Mirror {
             view,
             _folder: Some(folder),
             sha,
-            made: Some(CommitHeader { parent, tree }),
+            header: Some(CommitHeader { parent, tree }),
         }))
     }
 
@@ -300,8 +300,8 @@ impl StagedChanges {
         let call =
             self.view.call("commit-tree").args(["--no-gpg-sign", "-p", self.parent.as_str(), "-F", "-"]);
         let sha = create_commit(with_identity(call.arg(tree.as_str()), new), new).await?;
-        let made = Some(CommitHeader { parent: self.parent, tree });
-        Ok(UnpushedCommit { view: self.view, _folder: Some(self.folder), sha, made })
+        let header = Some(CommitHeader { parent: self.parent, tree });
+        Ok(UnpushedCommit { view: self.view, _folder: Some(self.folder), sha, header })
     }
 }
 
@@ -312,12 +312,12 @@ impl UnpushedCommit {
 
     /// Tree of the commit, if it was created here.
     pub fn tree(&self) -> Option<&Sha> {
-        self.made.as_ref().map(|made| &made.tree)
+        self.header.as_ref().map(|made| &made.tree)
     }
 
     /// Parent of the commit, if it was created here.
     pub(crate) fn parent(&self) -> Option<&Sha> {
-        self.made.as_ref().map(|made| &made.parent)
+        self.header.as_ref().map(|made| &made.parent)
     }
 
     pub(crate) fn view(&self) -> &IsolatedGitDir {

@@ -73,7 +73,7 @@ pub enum GitError {
     },
     /// Git's output has an unknown format.
     #[error("git {call} answers something unexpected: {answer}")]
-    Garbled {
+    UnknownOutput {
         call: &'static str,
         /// Output, cut and cleaned.
         answer: String,
@@ -149,12 +149,12 @@ pub enum GitError {
         command: String,
     },
     /// The remote is not permitted. The URL is not shown whole, because it may contain a password.
-    #[error("the remote {shown} is refused: {why}")]
+    #[error("the remote {shown} is refused: {reason}")]
     BadRemote {
         /// Scheme and host of the URL.
         shown: String,
         /// Rule that it violates.
-        why: &'static str,
+        reason: &'static str,
     },
     /// The folder has other content.
     #[error("{} is neither empty nor a mirror made by truing", .0.display())]
@@ -190,12 +190,12 @@ pub enum GitError {
     #[error("{remote} is not there, or is hidden from this token")]
     RemoteMissing { remote: String },
     /// A fork that alone has the commits of a pull request is gone, or hidden from these credentials.
-    #[error("the commits of the pull request are in the fork {fork} alone, which cannot be read: {why}")]
+    #[error("the commits of the pull request are in the fork {fork} alone, which cannot be read: {reason}")]
     ForkUnreadable {
         /// Name of the fork, `owner/name`.
         fork: String,
         /// Reason, as far as known.
-        why: String,
+        reason: String,
     },
 }
 
@@ -246,7 +246,7 @@ impl GitError {
             | Self::TooLarge { .. }
             | Self::NotFetched { .. }
             | Self::OutOfMemory { .. }
-            | Self::Garbled { .. }
+            | Self::UnknownOutput { .. }
             | Self::MissingHistory { .. }
             | Self::MirrorBusy { .. }
             | Self::CommitGone { .. }
@@ -285,7 +285,7 @@ impl GitError {
             | Self::Failed { .. }
             | Self::NotFetched { .. }
             | Self::OutOfMemory { .. }
-            | Self::Garbled { .. }
+            | Self::UnknownOutput { .. }
             | Self::MissingHistory { .. }
             | Self::MirrorBusy { .. }
             | Self::CommitGone { .. }
@@ -322,7 +322,7 @@ impl GitError {
             Self::NotFetched { .. } => "let git fetch it: `git diff --stat BASE HEAD` (what differs), or \
                  `git fetch --refetch --no-filter origin` (all)"
                 .into(),
-            Self::Garbled { .. } => "check that the `git` in PATH is git itself".into(),
+            Self::UnknownOutput { .. } => "check that the `git` in PATH is git itself".into(),
             Self::PathMissing(_) => {
                 "if it was removed meanwhile, go elsewhere (`cd`); name a folder inside a git repository"
                     .into()

@@ -17,7 +17,7 @@ pub const NOT_FOUND: &str =
 pub struct SearchPath {
     folders: Vec<PathBuf>,
     /// Working trees whose programs are excluded.
-    trees: Vec<PathBuf>,
+    excluded_trees: Vec<PathBuf>,
 }
 
 impl SearchPath {
@@ -25,10 +25,10 @@ impl SearchPath {
     /// the current folder. Folders of the repositories that contain the `reviewed` paths are also omitted,
     /// through any link and in any of their working trees.
     pub fn from_path<'a>(path: &OsStr, reviewed: impl IntoIterator<Item = &'a Path>) -> Self {
-        let mut trees: Vec<PathBuf> = reviewed.into_iter().flat_map(trees_around).collect();
-        trees.sort();
-        trees.dedup();
-        let none = Self { folders: Vec::new(), trees };
+        let mut excluded_trees: Vec<PathBuf> = reviewed.into_iter().flat_map(trees_around).collect();
+        excluded_trees.sort();
+        excluded_trees.dedup();
+        let none = Self { folders: Vec::new(), excluded_trees };
         let named = std::env::split_paths(path).filter(|folder| folder.is_absolute());
         let folders = named.filter(|folder| !none.is_inside(folder)).collect();
         Self { folders, ..none }
@@ -45,7 +45,7 @@ impl SearchPath {
 
     /// Returns the working trees of the reviewed repositories.
     pub fn trees(&self) -> &[PathBuf] {
-        &self.trees
+        &self.excluded_trees
     }
 
     /// Returns the value of `PATH` for child processes.
@@ -58,7 +58,7 @@ impl SearchPath {
     fn is_inside(&self, path: &Path) -> bool {
         let real = path.canonicalize();
         let real = real.as_deref().unwrap_or(path);
-        self.trees.iter().any(|tree| real.starts_with(tree) || path.starts_with(tree))
+        self.excluded_trees.iter().any(|tree| real.starts_with(tree) || path.starts_with(tree))
     }
 }
 

@@ -20,7 +20,7 @@ pub enum PushOutcome {
     },
     /// The remote refuses the push: nothing was changed, and a retry would give the same result.
     Refused {
-        why: PushRefusal,
+        reason: PushRefusal,
         /// Message of the remote, cut and cleaned. It is foreign data.
         message: String,
     },
@@ -64,7 +64,7 @@ impl UnpushedCommit {
         let before = self.query_remote(remote, &reference).await?;
         if before.default.as_ref() == Some(&reference) {
             let message = format!("{branch} is the remote's default branch");
-            return Ok(PushOutcome::Refused { why: PushRefusal::Protected, message });
+            return Ok(PushOutcome::Refused { reason: PushRefusal::Protected, message });
         }
         if let Some(settled) = self.outcome_if_settled(&before, expected) {
             return Ok(settled);
@@ -118,7 +118,7 @@ impl UnpushedCommit {
         }
         let reason = rejected.unwrap_or_default();
         let message = [reason, finished.message].into_iter().filter(|words| !words.is_empty());
-        Ok(PushOutcome::Refused { why, message: message.collect::<Vec<_>>().join("; ") })
+        Ok(PushOutcome::Refused { reason: why, message: message.collect::<Vec<_>>().join("; ") })
     }
 
     /// Returns the result if the push is already done or no longer permitted.

@@ -23,7 +23,7 @@ impl Remote {
     /// [`GitError::BadRemote`] for other schemes, for URLs with a user, password, query or fragment (they
     /// would appear in argument lists and logs), and for a header with control characters.
     pub fn new(url: &str, authorization: Option<SecretString>) -> Result<Self, GitError> {
-        let bad = |shown: String, why| GitError::BadRemote { shown, why };
+        let bad = |shown: String, reason| GitError::BadRemote { shown, reason };
         let Ok(url) = Url::parse(url) else {
             return Err(bad("(not a URL)".into(), "it is not a URL"));
         };
@@ -53,7 +53,7 @@ impl Remote {
     pub fn local(path: &Path) -> Result<Self, GitError> {
         let refused = |()| GitError::BadRemote {
             shown: path.display().to_string(),
-            why: "the path of a local remote must be absolute",
+            reason: "the path of a local remote must be absolute",
         };
         Ok(Self { url: Url::from_file_path(path).map_err(refused)?, authorization: None })
     }

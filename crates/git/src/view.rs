@@ -86,19 +86,19 @@ pub(crate) struct IsolatedGitDir {
     dir: PathBuf,
     format: ObjectFormat,
     /// True if objects may be missing.
-    partial: bool,
+    may_lack_objects: bool,
 }
 
 impl IsolatedGitDir {
     /// Uses a folder that [`lay_out`] has created.
     pub(crate) fn new(git: Git, dir: PathBuf, format: ObjectFormat) -> Self {
-        Self { git, dir, format, partial: false }
+        Self { git, dir, format, may_lack_objects: false }
     }
 
     /// Sets if the source repository may lack objects (a partial clone). A call that misses one then reports
     /// this.
-    pub(crate) fn of_partial_clone(self, partial: bool) -> Self {
-        Self { partial, ..self }
+    pub(crate) fn of_partial_clone(self, may_lack_objects: bool) -> Self {
+        Self { may_lack_objects, ..self }
     }
 
     pub(crate) fn git(&self) -> &Git {
@@ -121,7 +121,11 @@ impl IsolatedGitDir {
     /// Prepares a call in this folder that applies the attributes of a working tree (line ends; programs are
     /// not configured).
     pub(crate) fn call_with_attributes(&self, name: &'static str) -> GitCommand {
-        self.git.call(name).folder(&self.dir).env("GIT_DIR", &self.dir).of_partial_clone(self.partial)
+        self.git
+            .call(name)
+            .folder(&self.dir)
+            .env("GIT_DIR", &self.dir)
+            .of_partial_clone(self.may_lack_objects)
     }
 
     /// Returns the object store of this folder.
@@ -212,5 +216,5 @@ pub(crate) fn parse_sha(call: &'static str, answer: &[u8]) -> Result<Sha, GitErr
 
 /// Returns the error for an output of unknown format.
 pub(crate) fn garbled_error(call: &'static str, answer: &[u8]) -> GitError {
-    GitError::Garbled { call, answer: clean_message(answer, None) }
+    GitError::UnknownOutput { call, answer: clean_message(answer, None) }
 }

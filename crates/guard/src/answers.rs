@@ -106,7 +106,7 @@ const YEARS: Range<u64> = 2000..2200;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TestSearch {
     /// True if the fix adds any value outside tests. If false, [`find_answers`] finds nothing.
-    pub has_news: bool,
+    pub has_new_values: bool,
     /// Values on which the code's decisions depend, without their quotes, each on one line; at most 64.
     pub texts: Vec<String>,
 }
@@ -124,7 +124,7 @@ pub fn texts_to_search(rewrites: &[FileRewrite<'_>]) -> TestSearch {
     let texts: BTreeSet<String> = deciding
         .filter(|text| (1..=MAX_TEXT).contains(&text.len()) && !text.contains(['\n', '\0']))
         .collect();
-    TestSearch { has_news: !values.is_empty(), texts: texts.into_iter().take(MAX_SOUGHT).collect() }
+    TestSearch { has_new_values: !values.is_empty(), texts: texts.into_iter().take(MAX_SOUGHT).collect() }
 }
 
 /// Returns the files that are small enough to be examined.
@@ -152,17 +152,17 @@ pub fn find_answers(
                 continue;
             }
             let kind = if value.is_dated {
-                WeakeningKind::Dated
-            } else if value.is_looked_for && finds_tests(text, tests.paths) {
-                WeakeningKind::Reads
+                WeakeningKind::DateDependence
+            } else if value.is_file_search && finds_tests(text, tests.paths) {
+                WeakeningKind::TestFileAccess
             } else if value.is_deciding && of_tests.contains(text) {
-                WeakeningKind::Answers
-            } else if value.special.as_ref().is_some_and(|special| own.expects_value(text, special)) {
-                WeakeningKind::Knows
+                WeakeningKind::TestValueDecision
+            } else if value.special_case.as_ref().is_some_and(|special| own.expects_value(text, special)) {
+                WeakeningKind::SpecialCasedInput
             } else {
                 continue;
             };
-            let told = Weakening { path: path.clone(), kind, what: value.line, is_told: true };
+            let told = Weakening { path: path.clone(), kind, subject: value.line, is_report_only: true };
             if !found.contains(&told) {
                 found.push(told);
             }
@@ -183,11 +183,11 @@ struct CodeLiteral {
     /// True if the code decides by it and it is specific enough for a test.
     is_deciding: bool,
     /// True if the code searches for files at this place.
-    is_looked_for: bool,
+    is_file_search: bool,
     /// True if it is a date that is compared with the clock.
     is_dated: bool,
     /// Input for which the code has a special case at this place, with its result.
-    special: Option<SpecialCase>,
+    special_case: Option<SpecialCase>,
 }
 
 /// Returns the values outside tests that no line contained before.
@@ -203,7 +203,7 @@ fn new_literals(rewrite: &FileRewrite<'_>) -> Vec<CodeLiteral> {
 
 /// Returns all values outside tests.
 fn code_literals(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
-    let Some(scanned) = half.read.as_ref().map(|read| &read.scanned) else { return data(half) };
+    let Some(scanned) = half.scanned_file.as_ref().map(|read| &read.scanned) else { return data(half) };
     let outside = half.ranges_outside_tests();
     let strings = outside.iter().flat_map(|range| scanned.strings_in(range)).cloned();
     let numbers = outside.iter().flat_map(|range| numbers(&scanned.code, range));
@@ -231,8 +231,8 @@ fn code_literals(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
         let is_clocked = CLOCKS.iter().any(|clock| occurrences(code, clock).next().is_some());
         CodeLiteral {
             is_deciding: decides && !is_named && (says_enough(text) || is_of_row(code, before)),
-            special: is_case.then(|| SpecialCase::decided_by(scanned, &range)).flatten(),
-            is_looked_for: LOOKS.iter().any(|word| code.contains(word)),
+            special_case: is_case.then(|| SpecialCase::decided_by(scanned, &range)).flatten(),
+            is_file_search: LOOKS.iter().any(|word| code.contains(word)),
             is_dated: is_clocked && is_date(text),
             line: clean_line(said.trim(), super::weakening::MAX_QUOTE),
             text: text.to_owned(),
@@ -253,9 +253,9 @@ fn data(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
             text: format!("\"{word}\""),
             line: clean_line(line.trim(), super::weakening::MAX_QUOTE),
             is_deciding: says_enough(&format!("\"{word}\"")),
-            is_looked_for: false,
+            is_file_search: false,
             is_dated: false,
-            special: None,
+            special_case: None,
         };
         let words = line.split(['"', '\'', ',', ';', '=', '\t']).map(str::trim);
         words.filter(|word| !word.is_empty()).map(value).collect()
@@ -355,7 +355,7 @@ fn values_of<'v>(versions: impl Iterator<Item = FileVersion<'v>>) -> BTreeSet<St
     }
     let mut found = BTreeSet::new();
     for (path, half) in &halves {
-        let Some(read) = &half.read else {
+        let Some(read) = &half.scanned_file else {
             // Data files of tests: each line and word may be a value.
             if is_test_side(path) {
                 let words = half.text.split(['"', '\'', ',', '\n', '\t']);

@@ -19,12 +19,12 @@ const MAX_LINES: usize = 20;
 /// Reads the bindings of names in a file.
 pub(super) struct NameReader<'s, 'h> {
     side: &'s BindingSide<'h>,
-    found: Vec<TestBinding>,
+    bindings: Vec<TestBinding>,
 }
 
 impl<'s, 'h> NameReader<'s, 'h> {
     pub(super) fn new(side: &'s BindingSide<'h>) -> Self {
-        Self { side, found: Vec::new() }
+        Self { side, bindings: Vec::new() }
     }
 
     pub(super) fn read(mut self) -> Vec<TestBinding> {
@@ -48,7 +48,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
                 _ => self.read_definition(at),
             }
         }
-        self.found
+        self.bindings
     }
 
     fn push(
@@ -71,9 +71,9 @@ impl<'s, 'h> NameReader<'s, 'h> {
             });
         let mut digest = DefaultHasher::new();
         text.hash(&mut digest);
-        let test = self.side.test_at(token.at);
+        let test = self.side.test_at(token.offset);
         let text = digest.finish();
-        self.found.push(TestBinding {
+        self.bindings.push(TestBinding {
             name,
             kind,
             origin,
@@ -111,14 +111,14 @@ impl<'s, 'h> NameReader<'s, 'h> {
             .get(body.clone())
             .unwrap_or_default()
             .iter()
-            .any(|token| side.test_at(token.at).is_some());
+            .any(|token| side.test_at(token.offset).is_some());
         let is_name_only = has_tests || matches!(*word, "as" | "for");
         let text = if is_name_only {
             (*word).to_owned()
         } else {
             join_tokens(side.tokens.get(body).unwrap_or_default())
         };
-        let is_in_test = side.tokens.get(at).is_some_and(|token| side.test_at(token.at).is_some());
+        let is_in_test = side.tokens.get(at).is_some_and(|token| side.test_at(token.offset).is_some());
         self.push(next, name, BindingKind::Definition, (*word).to_owned(), &text, false);
         if side.is(next + 1, "(") && is_in_test {
             self.read_parameters(next + 1, next + 1);
@@ -157,9 +157,9 @@ impl<'s, 'h> NameReader<'s, 'h> {
     /// Returns the words that belong to the definition at this position.
     fn body(&self, at: usize) -> Range<usize> {
         let side = self.side;
-        let Some(read) = &side.half.read else { return at..at };
+        let Some(read) = &side.version.scanned_file else { return at..at };
         let scanned = &read.scanned;
-        let column = |token: &CodeToken| token.at - scanned.line_range(token.line).start;
+        let column = |token: &CodeToken| token.offset - scanned.line_range(token.line).start;
         let Some(first) = side.tokens.get(at) else { return at..at };
         let rest = side.tokens.get(at..(at + MAX_BODY).min(side.tokens.len())).unwrap_or_default();
         let length = if side.names.endings.contains(&".py") {
@@ -168,9 +168,9 @@ impl<'s, 'h> NameReader<'s, 'h> {
         } else {
             let opens = rest.iter().position(|token| token.is("{") || token.is(";"));
             let close =
-                opens.and_then(|opens| rest.get(opens)).and_then(|open| scanned.closing_bracket(open.at));
+                opens.and_then(|opens| rest.get(opens)).and_then(|open| scanned.closing_bracket(open.offset));
             close
-                .and_then(|close| rest.iter().position(|token| token.at > close))
+                .and_then(|close| rest.iter().position(|token| token.offset > close))
                 .or_else(|| opens.filter(|_| close.is_none()))
         };
         at..at + length.unwrap_or(rest.len())
@@ -229,7 +229,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
             let Some((name, key)) = self.target(target, close.is_some()) else { continue };
             let origin = if key.is_empty() { origin.clone() } else { format!("{origin} . {key}") };
             let is_global = join_tokens(target).starts_with("globals ( )") || self.is_global(&name, at);
-            let is_others = side.names.sets_others
+            let is_others = side.names.sets_foreign_values
                 && !is_declared
                 && !name.contains('.')
                 && !side.declared.contains(name.as_str());
@@ -302,7 +302,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
     fn is_global(&self, name: &str, at: usize) -> bool {
         let side = self.side;
         let Some(token) = side.tokens.get(at) else { return false };
-        side.test_at(token.at).is_some_and(|test| side.taken.contains(&(Rc::from(name), test)))
+        side.test_at(token.offset).is_some_and(|test| side.assigned_names.contains(&(Rc::from(name), test)))
     }
 
     /// Returns the name that gets a value, and the part of the value that it gets.
@@ -366,7 +366,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         // An anonymous class counts as its own.
         let is_anonymous = is_new
             && value.windows(2).any(|pair| matches!(pair, [close, open] if close.is(")") && open.is("{")));
-        let path = resolve_path(&self.side.half.path, &path);
+        let path = resolve_path(&self.side.version.path, &path);
         if is_anonymous { format!("{path} {{") } else { path }
     }
 }

@@ -18,10 +18,10 @@ use truing_diff::RepoPath;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum NameVerdict {
     Free,
-    Told,
+    Reported,
     Refused,
 }
-use NameVerdict::{Free, Refused, Told};
+use NameVerdict::{Free, Refused, Reported};
 
 /// Finds names of tests whose meaning a fix changes.
 pub(super) fn find_rebound_names(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
@@ -56,7 +56,7 @@ pub(super) fn find_rebound_names(files: &[FilePair<'_>], found: &mut Vec<Weakeni
             None => words.extend(check_new_file(file, files, &after, all)),
         }
         found.extend(words.into_iter().filter(|(_, verdict)| *verdict != Free).map(|(what, verdict)| {
-            Weakening { is_told: verdict == Told, ..file.weakening(WeakeningKind::Rebound, &what) }
+            Weakening { is_report_only: verdict == Reported, ..file.weakening(WeakeningKind::Rebound, &what) }
         }));
     }
 }
@@ -69,20 +69,20 @@ fn check_new_file(
     used: &UsedNames,
 ) -> Vec<(String, NameVerdict)> {
     let mut words: Vec<(String, NameVerdict)> =
-        after.machinery(|_| false).into_iter().map(|it| (it, Told)).collect();
+        after.machinery(|_| false).into_iter().map(|it| (it, Reported)).collect();
     let is_set = |bound: &&TestBinding| {
         let head = bound.head();
         bound.name.contains('.') && after.imports_of(head).any(|path| after.is_product(path))
     };
-    words.extend(after.bounds.iter().filter(is_set).map(|bound| (after.line_text(bound.line), Told)));
+    words.extend(after.bounds.iter().filter(is_set).map(|bound| (after.line_text(bound.line), Reported)));
     let Some(path) = file.after.as_ref().map(|half| half.path.as_str()) else { return words };
-    if !after.tests.is_empty() || !after.half.is_test {
+    if !after.tests.is_empty() || !after.version.is_test {
         return words;
     }
     let stem = stem_of(path);
     let is_product = |other: &FilePair<'_>| {
         [&other.before, &other.after].into_iter().flatten().any(|half| {
-            half.read.is_some()
+            half.scanned_file.is_some()
                 && !is_test_side(&RepoPath::from_text(&half.path))
                 && stem_of(&half.path) == stem
         })
@@ -92,7 +92,7 @@ fn check_new_file(
     let verdict = if is_taken {
         Refused
     } else if path.ends_with(".java") {
-        Told
+        Reported
     } else {
         Free
     };
@@ -137,7 +137,7 @@ impl BindingChange<'_> {
         let lost = before.imports.keys().filter(|name| {
             !after.binds(name) && self.used.free.contains(*name) && words_after.contains(name.as_str())
         });
-        words.extend(lost.map(|name| (name.clone(), Told)));
+        words.extend(lost.map(|name| (name.clone(), Reported)));
         words
     }
 
@@ -146,7 +146,7 @@ impl BindingChange<'_> {
         let has_used =
             |half: &ChangedFileVersion| defined_names(half, true).any(|name| self.used.free.contains(&name));
         let mut modules = self.halves(|file| file.after.as_ref()).filter(|half| is_named(half, path));
-        if modules.any(has_used) { Refused } else { Told }
+        if modules.any(has_used) { Refused } else { Reported }
     }
 
     fn judge_import(&self, name: &str, path: &str) -> NameVerdict {
@@ -157,11 +157,11 @@ impl BindingChange<'_> {
         }
         let is_library = |path: &str| !self.before.is_product(path);
         if !was.is_empty() && is_library(path) && was.iter().all(|was| is_library(was)) {
-            return Told;
+            return Reported;
         }
         // A library's own name for something, not bound in the text before.
         if was.is_empty() && is_library(path) && last == name && !self.before.binds(name) {
-            return Told;
+            return Reported;
         }
         // The product may define a name's target in two places, if the fix has written neither.
         let is_same = if was.is_empty() {
@@ -180,7 +180,7 @@ impl BindingChange<'_> {
                 || defined_names(half, false).any(|defined| defined == last)
                 || !hands_on
         });
-        if is_same && !is_other && self.after.is_product(path) { Told } else { Refused }
+        if is_same && !is_other && self.after.is_product(path) { Reported } else { Refused }
     }
 
     fn halves<'s>(
@@ -240,8 +240,8 @@ impl BindingChange<'_> {
             return self.judge_new_target(bound, &was);
         }
         if !self.used.free.contains(&bound.name) {
-            let is_others = bound.is_shared && self.after.names.sets_others;
-            return if is_others { if is_new_test { Told } else { Refused } } else { Free };
+            let is_others = bound.is_shared && self.after.names.sets_foreign_values;
+            return if is_others { if is_new_test { Reported } else { Refused } } else { Free };
         }
         if was.is_empty() { Refused } else { self.judge_new_target(bound, &was) }
     }
@@ -267,12 +267,12 @@ impl BindingChange<'_> {
             // A field that replaces no method may be an input or an expected value; the text does not show
             // this.
             let is_kept_apart = [".go", ".rs"].iter().any(|ending| self.after.names.endings.contains(ending));
-            return if is_kept_apart { Told } else { Refused };
+            return if is_kept_apart { Reported } else { Refused };
         }
         if self.after.imports_of(head).any(|path| self.after.is_product(path)) {
             return Refused;
         }
-        if self.used.free.contains(head) { Told } else { Free }
+        if self.used.free.contains(head) { Reported } else { Free }
     }
 
     /// Judges a name that still exists but has another target.
@@ -281,13 +281,13 @@ impl BindingChange<'_> {
             return Free;
         }
         if was.iter().any(|was| was.origin == bound.origin) {
-            return if bound.test.is_some() { Free } else { Told };
+            return if bound.test.is_some() { Free } else { Reported };
         }
         let was_value = was.iter().any(|was| was.is_literal);
         let root = bound.origin.split([' ', '.']).next().unwrap_or_default();
         let is_product = self.after.is_product(&bound.origin)
             && !self.after.bounds_in(root, &None).any(|own| own.kind == BindingKind::Definition);
-        if (bound.is_literal && was_value) || (is_product && !bound.is_literal) { Told } else { Refused }
+        if (bound.is_literal && was_value) || (is_product && !bound.is_literal) { Reported } else { Refused }
     }
 
     /// Finds calls that replace something, or whose target the text does not name.
@@ -300,7 +300,7 @@ impl BindingChange<'_> {
         new.map(|statement| {
             let names = statement.split(|letter: char| !(letter.is_alphanumeric() || letter == '_'));
             let is_tested = names.into_iter().any(|word| self.used.tested.contains(word));
-            (statement.clone(), if is_tested { Refused } else { Told })
+            (statement.clone(), if is_tested { Refused } else { Reported })
         })
         .collect()
     }

@@ -65,7 +65,7 @@ type BindingIdentity = (String, Option<Rc<str>>, u64, BindingKind);
 
 /// One version of a test file, by the names in it.
 pub(super) struct BindingSide<'h> {
-    pub half: &'h ChangedFileVersion,
+    pub version: &'h ChangedFileVersion,
     pub names: &'static NamingRules,
     /// Imported names with their paths.
     pub imports: BTreeMap<String, BTreeSet<String>>,
@@ -80,34 +80,34 @@ pub(super) struct BindingSide<'h> {
     /// Names that are defined or declared anywhere in it.
     pub declared: BTreeSet<Rc<str>>,
     /// Outer names to which a test assigns a value.
-    pub taken: BTreeSet<(Rc<str>, Rc<str>)>,
+    pub assigned_names: BTreeSet<(Rc<str>, Rc<str>)>,
     pub tokens: Vec<CodeToken>,
 }
 
 impl<'h> BindingSide<'h> {
     /// Returns none if the file is not on the side of the tests.
-    pub(super) fn new(half: Option<&'h ChangedFileVersion>) -> Option<Self> {
-        let half = half?;
-        let read = half.read.as_ref()?;
+    pub(super) fn new(version: Option<&'h ChangedFileVersion>) -> Option<Self> {
+        let version = version?;
+        let read = version.scanned_file.as_ref()?;
         let names =
-            NAMES.iter().find(|names| names.endings.iter().any(|ending| half.path.ends_with(ending)))?;
-        let ranges = if half.is_test || half.is_loaded {
+            NAMES.iter().find(|names| names.endings.iter().any(|ending| version.path.ends_with(ending)))?;
+        let ranges = if version.is_test || version.is_loaded {
             std::iter::once(0..read.scanned.code.len()).collect()
         } else {
-            inner_tests(half)
+            inner_tests(version)
         };
         if ranges.is_empty() {
             return None;
         }
-        let (tokens, imported) = split_imports(fold_tokens(half, ranges).tokens, half);
+        let (tokens, imported) = split_imports(fold_tokens(version, ranges).tokens, version);
         let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for import in imported {
-            let path = resolve_path(&half.path, &join_tokens(&import.target));
+            let path = resolve_path(&version.path, &join_tokens(&import.target));
             imports.entry(import.name.as_deref().unwrap_or_default().to_owned()).or_default().insert(path);
         }
         let units: Vec<Rc<str>> = read.units.iter().map(|unit| Rc::from(unit.name.as_str())).collect();
         let mut side = Self {
-            half,
+            version,
             names,
             imports,
             bounds: Vec::new(),
@@ -116,7 +116,7 @@ impl<'h> BindingSide<'h> {
             tests: units.iter().cloned().collect(),
             units,
             declared: BTreeSet::new(),
-            taken: BTreeSet::new(),
+            assigned_names: BTreeSet::new(),
             tokens,
         };
         for pair in side.tokens.windows(2) {
@@ -125,8 +125,8 @@ impl<'h> BindingSide<'h> {
             if names.declares.contains(&text) || names.defines.contains(&text) {
                 side.declared.insert(Rc::clone(&name.text));
             }
-            if let Some(test) = side.test_at(name.at).filter(|_| text == "global" || text == "nonlocal") {
-                side.taken.insert((Rc::clone(&name.text), test));
+            if let Some(test) = side.test_at(name.offset).filter(|_| text == "global" || text == "nonlocal") {
+                side.assigned_names.insert((Rc::clone(&name.text), test));
             }
         }
         side.bounds = NameReader::new(&side).read();
@@ -163,7 +163,7 @@ impl<'h> BindingSide<'h> {
 
     /// Returns the text of a line for display.
     pub(super) fn line_text(&self, line: usize) -> String {
-        let scanned = self.half.read.as_ref().map(|read| &read.scanned);
+        let scanned = self.version.scanned_file.as_ref().map(|read| &read.scanned);
         let text = scanned.and_then(|scanned| scanned.bare.get(scanned.line_range(line))).unwrap_or_default();
         text.trim().to_owned()
     }
@@ -192,7 +192,7 @@ impl<'h> BindingSide<'h> {
 
     /// Returns the test at a position of the file.
     pub(super) fn test_at(&self, at: usize) -> Option<Rc<str>> {
-        let read = self.half.read.as_ref()?;
+        let read = self.version.scanned_file.as_ref()?;
         let unit = read.units.partition_point(|unit| unit.start <= at).checked_sub(1)?;
         read.units.get(unit).filter(|of| at < of.end).and_then(|_| self.units.get(unit)).cloned()
     }
@@ -204,8 +204,8 @@ impl<'h> BindingSide<'h> {
         for (at, token) in self.tokens.iter().enumerate() {
             let is_any = |all: &[&str]| all.iter().any(|words| self.matches_tokens(at, words));
             let is_hit = at >= end
-                && (is_any(self.names.lasting)
-                    || (is_any(self.names.ending) && counts(self.test_at(token.at).as_deref())));
+                && (is_any(self.names.lasting_calls)
+                    || (is_any(self.names.ending) && counts(self.test_at(token.offset).as_deref())));
             if !is_hit {
                 continue;
             }
@@ -282,7 +282,9 @@ impl<'h> BindingSide<'h> {
 
 /// Returns the test modules in a Rust file that has other code.
 fn inner_tests(half: &ChangedFileVersion) -> Vec<Range<usize>> {
-    let Some(read) = half.read.as_ref().filter(|_| half.path.ends_with(".rs")) else { return Vec::new() };
+    let Some(read) = half.scanned_file.as_ref().filter(|_| half.path.ends_with(".rs")) else {
+        return Vec::new();
+    };
     let code = &read.scanned.code;
     let mut ranges: Vec<Range<usize>> = Vec::new();
     for (at, attribute) in code.match_indices("#[cfg(test)]") {

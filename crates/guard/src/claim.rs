@@ -32,21 +32,21 @@ const SAYS: &[&str] = &["t.Error", "t.Fatal", "t.Log", "b.Error", "b.Fatal"];
 pub(super) struct AddedAssertions<'c> {
     all: BTreeSet<&'c str>,
     /// Calls that fail a test in Go, without their messages.
-    said: BTreeSet<String>,
+    failure_calls: BTreeSet<String>,
 }
 
 impl<'c> AddedAssertions<'c> {
     pub(super) fn new(claims: impl Iterator<Item = &'c str>) -> Self {
         let all: BTreeSet<&str> = claims.collect();
-        let said = all.iter().filter_map(|claim| failure_without_message(claim)).collect();
-        Self { all, said }
+        let failure_calls = all.iter().filter_map(|claim| failure_without_message(claim)).collect();
+        Self { all, failure_calls }
     }
 
     /// Returns true if one of them asserts at least as much as this one.
     pub(super) fn says_no_less(&self, before: &str) -> bool {
         self.is_stricter(before)
             || self.has_words_more(before)
-            || failure_without_message(before).is_some_and(|before| self.said.contains(&before))
+            || failure_without_message(before).is_some_and(|before| self.failure_calls.contains(&before))
     }
 
     fn is_stricter(&self, before: &str) -> bool {

@@ -25,7 +25,12 @@ impl<'a> FilePair<'a> {
     }
 
     pub(super) fn weakening(&self, kind: WeakeningKind, what: &str) -> Weakening {
-        Weakening { path: self.path.clone(), kind, what: clean_line(what, MAX_QUOTE), is_told: false }
+        Weakening {
+            path: self.path.clone(),
+            kind,
+            subject: clean_line(what, MAX_QUOTE),
+            is_report_only: false,
+        }
     }
 }
 

@@ -100,7 +100,7 @@ pub(super) fn find_undeclared_modules(files: &[FilePair<'_>], found: &mut Vec<We
 
 /// Returns `mod NAME` declarations below `#[cfg(test)]`.
 fn modules_of_tests(half: &ChangedFileVersion) -> Vec<String> {
-    let Some(read) = half.read.as_ref().filter(|read| read.language.endings.contains(&".rs")) else {
+    let Some(read) = half.scanned_file.as_ref().filter(|read| read.language.endings.contains(&".rs")) else {
         return Vec::new();
     };
     let is_declaration = |line: &&str| !line.is_empty() && !line.starts_with("#[");
@@ -151,13 +151,13 @@ pub(super) fn always_equal(file: &FilePair<'_>, found: &mut Vec<Weakening>) {
     let is_hollow = after.unwrap_or_default() > before.unwrap_or_default();
     let is_own = file.after.as_ref().is_some_and(|after| is_own_equality(file.before.as_ref(), after));
     if is_hollow || is_own {
-        found.push(file.weakening(WeakeningKind::Equal, ""));
+        found.push(file.weakening(WeakeningKind::UniversalEquality, ""));
     }
 }
 
 fn is_own_equality(before: Option<&ChangedFileVersion>, after: &ChangedFileVersion) -> bool {
     let counted = |half: &ChangedFileVersion, words: &[&str]| {
-        let code = half.read.as_ref().map_or("", |read| read.scanned.code.as_str());
+        let code = half.scanned_file.as_ref().map_or("", |read| read.scanned.code.as_str());
         words.iter().map(|words| code.matches(words).count()).sum::<usize>()
     };
     OWN.iter().filter(|(ending, ..)| after.path.ends_with(ending)).any(|(ending, own, derived)| {
@@ -186,11 +186,11 @@ pub(super) fn reads_tests(file: &FilePair<'_>, found: &mut Vec<Weakening>) {
     let names = |half: &Option<ChangedFileVersion>| half.as_ref().map(names_of_tests).unwrap_or_default();
     let (before, after) = (names(&file.before), names(&file.after));
     let brought = missing_items(&after, &before);
-    found.extend(brought.into_iter().map(|name| file.weakening(WeakeningKind::Reads, name)));
+    found.extend(brought.into_iter().map(|name| file.weakening(WeakeningKind::TestFileAccess, name)));
 }
 
 fn names_of_tests(half: &ChangedFileVersion) -> Vec<String> {
-    let Some(read) = half.read.as_ref().filter(|_| !half.is_test && !half.is_loaded) else {
+    let Some(read) = half.scanned_file.as_ref().filter(|_| !half.is_test && !half.is_loaded) else {
         return Vec::new();
     };
     let outside = half.ranges_outside_tests();
@@ -209,7 +209,7 @@ fn names_of_tests(half: &ChangedFileVersion) -> Vec<String> {
 
 /// Returns the number of comparisons that always hold.
 fn count_always_equal(half: &ChangedFileVersion) -> usize {
-    let Some(read) = &half.read else { return 0 };
+    let Some(read) = &half.scanned_file else { return 0 };
     let lines: Vec<String> =
         read.scanned.code.lines().map(without_blanks).filter(|line| !line.is_empty()).collect();
     let code = format!("{}\n", lines.join("\n"));

@@ -49,7 +49,7 @@ pub(super) fn resolve_imports(tokens: Vec<CodeToken>, half: &ChangedFileVersion)
     let mut said: Vec<CodeToken> = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
-        let import = ImportReader { tokens: &tokens, path, left: &left };
+        let import = ImportReader { tokens: &tokens, path, budget: &left };
         let read = import.parse_statement(at, said.last());
         let Some((end, imports)) = read.filter(|(end, _)| *end > at) else {
             said.push(token.clone());
@@ -104,7 +104,7 @@ pub(super) fn split_imports(
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
         let before = at.checked_sub(1).and_then(|before| tokens.get(before));
-        let import = ImportReader { tokens: &tokens, path: &half.path, left: &left };
+        let import = ImportReader { tokens: &tokens, path: &half.path, budget: &left };
         match import.parse_statement(at, before).filter(|(end, _)| *end > at) {
             Some((end, imports)) => {
                 found.extend(imports.into_iter().map(|(name, target)| ImportedName { name, target }));
@@ -185,7 +185,7 @@ type ParsedImport = Option<(usize, Vec<(Option<Rc<str>>, Vec<CodeToken>)>)>;
 struct ImportReader<'t> {
     tokens: &'t [CodeToken],
     path: &'t str,
-    left: &'t WordBudget,
+    budget: &'t WordBudget,
 }
 
 impl ImportReader<'_> {
@@ -287,7 +287,7 @@ impl ImportReader<'_> {
                 break;
             }
             let (end, name) = self.parse_alias(at + 1, Some(token));
-            self.left.take_words(module.len() + 2)?;
+            self.budget.take_words(module.len() + 2)?;
             let mut target = module.clone();
             target.extend([token.with_text(".", true), token.with_text(token.text.clone(), true)]);
             found.push((name, target));
@@ -373,18 +373,18 @@ impl ImportReader<'_> {
         while let Some(token) = self.tokens.get(at).filter(|token| !token.is(";")) {
             // After a `use` that cannot be parsed to its end, parsing restarts at the next one. This also
             // draws on the budget.
-            self.left.take_words(1)?;
+            self.budget.take_words(1)?;
             if prefix.len() > MAX_INNER || stack.len() > MAX_NESTED {
                 return None;
             }
             match &*token.text {
                 "{" => {
-                    self.left.take_words(prefix.len())?;
+                    self.budget.take_words(prefix.len())?;
                     stack.push(prefix.clone());
                 }
                 "," => {
                     let outer = stack.last().map(Vec::as_slice).unwrap_or_default();
-                    self.left.take_words(outer.len())?;
+                    self.budget.take_words(outer.len())?;
                     prefix = outer.to_vec();
                 }
                 "}" => drop(stack.pop()),
@@ -398,7 +398,7 @@ impl ImportReader<'_> {
                     at += 1;
                 }
                 "self" => {
-                    self.left.take_words(prefix.len())?;
+                    self.budget.take_words(prefix.len())?;
                     let target: Vec<CodeToken> =
                         prefix.iter().take(prefix.len().saturating_sub(1)).cloned().collect();
                     found.push((target.last().map(|last| last.text.clone()), target));
@@ -406,7 +406,7 @@ impl ImportReader<'_> {
                 _ => {
                     prefix.push(token.with_text(token.text.clone(), true));
                     if !self.is(at + 1, ".") {
-                        self.left.take_words(prefix.len())?;
+                        self.budget.take_words(prefix.len())?;
                         found.push((Some(token.text.clone()), prefix.clone()));
                     }
                 }

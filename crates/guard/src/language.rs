@@ -96,7 +96,7 @@ pub(super) struct LanguageRules {
     /// Syntax of the starts of tests.
     pub openings: &'static [TestStartSyntax],
     /// True if a second test of the same name in a file replaces the first.
-    pub shadows: bool,
+    pub has_shadowing: bool,
     /// Words that begin assertions.
     pub asserts: &'static [&'static str],
     /// Assertions that always hold, without spaces.
@@ -148,7 +148,9 @@ pub(super) const PARTS: &[&str] = &["test", "tests", "spec"];
 /// Suffixes of such parts in names written in one word.
 pub(super) const STEMS: &[&str] = &["Test", "Tests", "Spec"];
 
-use super::weakening::WeakeningKind::{Asks, Exit, Hooked, Replaced, Silenced, Skipped, Unreached};
+use super::weakening::WeakeningKind::{
+    Exit, HookedProcess, Replaced, SilencedChecker, Skipped, TestDetection, Unreached,
+};
 use TestEndRule::{Braces, Call, Indent};
 use WordSearchScope::{Code, Comment, Existing, Product, Statement, Tests, TopLevel};
 
@@ -196,7 +198,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         suffixes: &["_test.py", "conftest.py", "tests.py", "test.py"],
         spans: &[line_comment("#"), long_text("\"\"\""), long_text("'''"), text("\""), text("'")],
         openings: &[opening("def ", "test", Indent), opening("async def ", "test", Indent)],
-        shadows: true,
+        has_shadowing: true,
         asserts: &["assert", "raises", "warns", "fail", "deprecated_call"],
         truisms: &[
             "assertTrue",
@@ -234,12 +236,12 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "def run(self",
                 ],
             ),
-            mark(Hooked, Code, &["def pytest_"]),
-            mark(Hooked, Tests, &["pytest_plugins", "hookimpl"]),
+            mark(HookedProcess, Code, &["def pytest_"]),
+            mark(HookedProcess, Tests, &["pytest_plugins", "hookimpl"]),
             mark(Replaced, Tests, &["sys.modules"]),
             mark(Replaced, TopLevel, &["", "setattr(", "patch(", "mock.patch(", "unittest.mock.patch("]),
             mark(
-                Asks,
+                TestDetection,
                 Product,
                 &[
                     "\"pytest\" in sys",
@@ -286,7 +288,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             ),
             mark(Unreached, Statement, &["return"]),
             mark(
-                Silenced,
+                SilencedChecker,
                 Comment,
                 &[
                     "noqa",
@@ -303,7 +305,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "noinspection",
                 ],
             ),
-            mark(Silenced, Code, &["@no_type_check", "@typing.no_type_check"]),
+            mark(SilencedChecker, Code, &["@no_type_check", "@typing.no_type_check"]),
         ],
     },
     LanguageRules {
@@ -331,7 +333,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         ],
         spans: &[line_comment("//"), block_comment("/*", "*/"), text("\""), text("'"), long_text("`")],
         openings: &[opening("it", "", Call), opening("test", "", Call), opening("Deno.test", "", Call)],
-        shadows: false,
+        has_shadowing: false,
         asserts: &["expect", "assert", "should", "fail", "t.is", "t.deepEqual", "t.true", "t.throws"],
         truisms: &[
             "expect(true).toBe(true)",
@@ -384,7 +386,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                 &["process.exit", "process.abort", "process.reallyExit", "process.exitCode", "Deno.exit"],
             ),
             mark(
-                Hooked,
+                HookedProcess,
                 Tests,
                 &[
                     "const expect ",
@@ -406,7 +408,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                 ],
             ),
             mark(
-                Asks,
+                TestDetection,
                 Product,
                 &[
                     "JEST_WORKER_ID",
@@ -443,9 +445,9 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                 &["if (false", "if(false", "if (0", "if(0", "catch", ".slice(0, 0)", ".slice(0,0)"],
             ),
             mark(Unreached, Statement, &["return", "return;"]),
-            mark(Hooked, Comment, &["@jest-environment", "@vitest-environment"]),
+            mark(HookedProcess, Comment, &["@jest-environment", "@vitest-environment"]),
             mark(
-                Silenced,
+                SilencedChecker,
                 Comment,
                 &[
                     "eslint-disable",
@@ -483,7 +485,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             TestStartSyntax { words: "pub fn ", name: "", attributes: RUST_TESTS, extent: Braces },
             TestStartSyntax { words: "pub async fn ", name: "", attributes: RUST_TESTS, extent: Braces },
         ],
-        shadows: false,
+        has_shadowing: false,
         asserts: &[
             "assert",
             "debug_assert",
@@ -502,7 +504,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             mark(Exit, Tests, &["process::exit", "process::abort"]),
             mark(Skipped, Existing, &["#[cfg("]),
             mark(
-                Hooked,
+                HookedProcess,
                 Code,
                 &[
                     "macro_rules! assert ",
@@ -515,7 +517,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                 ],
             ),
             mark(
-                Asks,
+                TestDetection,
                 Product,
                 &[
                     "cfg!(test",
@@ -539,10 +541,10 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "Backtrace::",
                 ],
             ),
-            mark(Hooked, Product, &["panic::set_hook", "set_hook(Box"]),
+            mark(HookedProcess, Product, &["panic::set_hook", "set_hook(Box"]),
             mark(Unreached, Existing, &["if false", "while false", "catch_unwind", "[..0]"]),
             mark(Unreached, Statement, &["return;", "return Ok(());", "return Ok(())"]),
-            mark(Silenced, Code, &["#[allow(", "#![allow(", "#[expect(", "#![expect("]),
+            mark(SilencedChecker, Code, &["#[allow(", "#![allow(", "#[expect(", "#![expect("]),
         ],
     },
     LanguageRules {
@@ -555,7 +557,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             opening("func ", "Fuzz", Braces),
             opening("func ", "Example", Braces),
         ],
-        shadows: false,
+        has_shadowing: false,
         asserts: &[
             "t.Error",
             "t.Fatal",
@@ -572,10 +574,10 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             mark(Skipped, Tests, &["t.Skip", "b.Skip", "f.Skip", "testing.Short"]),
             mark(Skipped, Comment, &["go:build", "+build"]),
             mark(Exit, Tests, &["os.Exit(0", "syscall.Exit", "runtime.Goexit"]),
-            mark(Hooked, Tests, &["func TestMain(", "func init()", "var _ = func"]),
+            mark(HookedProcess, Tests, &["func TestMain(", "func init()", "var _ = func"]),
             mark(Unreached, Tests, &["new(testing.T)", "&testing.T{"]),
             mark(
-                Asks,
+                TestDetection,
                 Product,
                 &[
                     "testing.Testing",
@@ -592,8 +594,8 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             ),
             mark(Unreached, Existing, &["if false", "recover(", "[:0]"]),
             mark(Unreached, Statement, &["return"]),
-            mark(Silenced, Comment, &["nolint", "#nosec", "lint:ignore"]),
-            mark(Hooked, Comment, &["go:linkname"]),
+            mark(SilencedChecker, Comment, &["nolint", "#nosec", "lint:ignore"]),
+            mark(HookedProcess, Comment, &["go:linkname"]),
         ],
     },
     LanguageRules {
@@ -611,7 +613,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         ],
         spans: &[line_comment("//"), block_comment("/*", "*/"), long_text("\"\"\""), text("\""), LETTER],
         openings: &[TestStartSyntax { words: "", name: "", attributes: JVM_TESTS, extent: Braces }],
-        shadows: false,
+        has_shadowing: false,
         asserts: &["assert", "expect", "verify", "fail", "should", "Assertions.", "check", "expected"],
         truisms: &["assertTrue(true)", "assertEquals(1,1)", "asserttrue"],
         marks: &[
@@ -637,12 +639,12 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             mark(Unreached, Existing, &["if (false", "if(false", "catch"]),
             mark(Unreached, Statement, &["return;", "return"]),
             mark(
-                Silenced,
+                SilencedChecker,
                 Code,
                 &["@SuppressWarnings", "@Suppress(", "@SuppressFBWarnings", "@file:Suppress"],
             ),
             mark(
-                Silenced,
+                SilencedChecker,
                 Comment,
                 &["nosonar", "noinspection", "checkstyle:off", "nopmd", "ktlint-disable"],
             ),
@@ -659,7 +661,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             opening("specify ", "", Indent),
             opening("test ", "", Indent),
         ],
-        shadows: false,
+        has_shadowing: false,
         asserts: &["assert", "refute", "expect", "should", "must_", "wont_", "flunk", "is_expected"],
         truisms: &[
             "asserttrue",
@@ -689,7 +691,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             mark(Exit, Tests, &["exit!", "exit(", "exit ", "Kernel.exit", "Process.exit", "abort"]),
             mark(Unreached, Existing, &["if false", "unless true", "rescue"]),
             mark(Unreached, Statement, &["return"]),
-            mark(Silenced, Comment, &["rubocop:disable", "rubocop:todo", ":nocov:", "steep:ignore"]),
+            mark(SilencedChecker, Comment, &["rubocop:disable", "rubocop:todo", ":nocov:", "steep:ignore"]),
         ],
     },
 ];

@@ -93,7 +93,7 @@ pub fn find_weakenings(rewrites: &[FileRewrite<'_>], about: &BTreeSet<FindingSub
         file.compare_settings(&subjects, &mut found);
     }
     // Refused changes come first, so that the limit never hides them behind mere reports.
-    found.sort_by(|one, other| (one.is_told, one).cmp(&(other.is_told, other)));
+    found.sort_by(|one, other| (one.is_report_only, one).cmp(&(other.is_report_only, other)));
     found.dedup();
     found.truncate(MAX_WEAKENINGS);
     found
@@ -105,7 +105,12 @@ fn too_large(rewrite: &FileRewrite<'_>) -> Option<Weakening> {
     let path = rewrite.before.or(rewrite.after)?.path;
     let name = String::from_utf8_lossy(path.as_bytes());
     let guards = is_test_side(path) || language_of(name.rsplit('/').next().unwrap_or_default()).is_some();
-    Some(Weakening { path: path.clone(), kind: WeakeningKind::Large, what: String::new(), is_told: !guards })
+    Some(Weakening {
+        path: path.clone(),
+        kind: WeakeningKind::TooLarge,
+        subject: String::new(),
+        is_report_only: !guards,
+    })
 }
 
 impl FilePair<'_> {
@@ -113,7 +118,7 @@ impl FilePair<'_> {
     fn check_loaded(&self, found: &mut Vec<Weakening>) {
         let is_loaded = |half: &Option<ChangedFileVersion>| half.as_ref().is_some_and(|half| half.is_loaded);
         if is_loaded(&self.after) && !is_loaded(&self.before) {
-            found.push(self.weakening(WeakeningKind::Loaded, ""));
+            found.push(self.weakening(WeakeningKind::LoadedFile, ""));
         }
     }
 
@@ -162,14 +167,14 @@ impl FilePair<'_> {
         let lost = missing_items(&before, &after).into_iter().filter(|line| {
             !line.starts_with(['#', ';'])
                 && !line.starts_with("//")
-                && (runner.kept.is_empty() || has(line, runner.kept))
+                && (runner.required_words.is_empty() || has(line, runner.required_words))
                 && !now.has_updated(line)
         });
         // A line that a finding names is meant to change, so it is only reported.
         let text = self.before.as_ref().map_or("", |before| before.text.as_str());
         let is_named = |line: &str| subjects.iter().any(|subject| subject.has_line(text, line));
         found.extend(lost.map(|line| Weakening {
-            is_told: is_named(line),
+            is_report_only: is_named(line),
             ..self.weakening(WeakeningKind::Runner, line)
         }));
         let brought = missing_items(&after, &before).into_iter().filter(|line| has(line, runner.refused));
@@ -184,7 +189,7 @@ fn name_of(path: &RepoPath) -> String {
 /// A test, the index of its file, and its content.
 struct FoundTest<'f> {
     file: usize,
-    read: &'f ScannedFile,
+    scanned_file: &'f ScannedFile,
     unit: &'f TestUnit,
     content: String,
     is_taken: bool,
@@ -196,8 +201,14 @@ fn all_tests<'f>(
 ) -> Vec<FoundTest<'f>> {
     let mut found = Vec::new();
     for (file, half) in files.iter().map(side).enumerate() {
-        for (read, unit) in half.into_iter().flat_map(ChangedFileVersion::units) {
-            found.push(FoundTest { file, read, unit, content: unit.content(&read.scanned), is_taken: false });
+        for (scanned_file, unit) in half.into_iter().flat_map(ChangedFileVersion::units) {
+            found.push(FoundTest {
+                file,
+                scanned_file,
+                unit,
+                content: unit.content(&scanned_file.scanned),
+                is_taken: false,
+            });
         }
     }
     found
@@ -251,13 +262,16 @@ fn kept_tests(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
         if is_gone && (lost.contains(&index) || before.units().next().is_none()) {
             found.push(file.weakening(WeakeningKind::File, ""));
         }
-        let Some(now) =
-            file.after.as_ref().and_then(|after| after.read.as_ref()).filter(|now| now.language.shadows)
+        let Some(now) = file
+            .after
+            .as_ref()
+            .and_then(|after| after.scanned_file.as_ref())
+            .filter(|now| now.language.has_shadowing)
         else {
             continue;
         };
         let known: BTreeSet<&str> = before.units().map(|(_, unit)| unit.name.as_str()).collect();
-        let were = before.read.as_ref().map(|read| repeated_names(&read.units)).unwrap_or_default();
+        let were = before.scanned_file.as_ref().map(|read| repeated_names(&read.units)).unwrap_or_default();
         let shadowed = repeated_names(&now.units)
             .into_iter()
             .filter(|name| !were.contains(name) && known.contains(name));
@@ -268,9 +282,9 @@ fn kept_tests(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
 /// Finds the first loss of a test that still exists.
 fn compare_tests(file: &FilePair<'_>, test: &FoundTest<'_>, now: &FoundTest<'_>) -> Option<Weakening> {
     let name = &test.unit.name;
-    let (scanned, language) = (&test.read.scanned, test.read.language);
+    let (scanned, language) = (&test.scanned_file.scanned, test.scanned_file.language);
     let claims = test.unit.assertions(scanned, language);
-    let still = now.unit.assertions(&now.read.scanned, now.read.language);
+    let still = now.unit.assertions(&now.scanned_file.scanned, now.scanned_file.language);
     let come = missing_items(&still, &claims);
     let added = AddedAssertions::new(come.iter().map(|claim| claim.as_str()));
     let mut gone = missing_items(&claims, &still);
@@ -281,19 +295,20 @@ fn compare_tests(file: &FilePair<'_>, test: &FoundTest<'_>, now: &FoundTest<'_>)
         let kind = if is_hollow { WeakeningKind::Truism } else { WeakeningKind::Assertion };
         return Some(file.weakening(kind, &format!("{name}: {gone}")));
     }
-    let (values, left) = (test.unit.literals(scanned), now.unit.literals(&now.read.scanned));
+    let (values, left) = (test.unit.literals(scanned), now.unit.literals(&now.scanned_file.scanned));
     if let Some(gone) = missing_items(&values, &left).first() {
         return Some(file.weakening(WeakeningKind::Value, &format!("{name}: {gone}")));
     }
-    let is_emptied = now.unit.weight(&now.read.scanned).saturating_mul(2) < test.unit.weight(scanned);
-    is_emptied.then(|| file.weakening(WeakeningKind::Emptied, name))
+    let is_emptied = now.unit.weight(&now.scanned_file.scanned).saturating_mul(2) < test.unit.weight(scanned);
+    is_emptied.then(|| file.weakening(WeakeningKind::EmptiedTest, name))
 }
 
 /// Compares assertions outside tests in test files, such as those of helpers. They may move but not
 /// disappear.
 fn kept_assertions(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     let loose = |half: Option<&ChangedFileVersion>| -> Vec<String> {
-        let Some((half, read)) = half.and_then(|half| half.read.as_ref().map(|read| (half, read))) else {
+        let Some((half, read)) = half.and_then(|half| half.scanned_file.as_ref().map(|read| (half, read)))
+        else {
             return Vec::new();
         };
         if !half.is_test {
@@ -321,7 +336,7 @@ fn kept_assertions(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
 fn find_added_marks(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     for language in LANGUAGES {
         let is_of = |half: &&ChangedFileVersion| {
-            half.read.as_ref().is_some_and(|read| std::ptr::eq(read.language, language))
+            half.scanned_file.as_ref().is_some_and(|read| std::ptr::eq(read.language, language))
         };
         let existing: BTreeSet<&str> = files
             .iter()
@@ -337,9 +352,9 @@ fn find_added_marks(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
                 files.iter().map(|file| (file, lines(&file.before), lines(&file.after))).collect();
             found.extend(added_lines(&sides).iter().map(|(file, line)| {
                 // A new skipped test weakens no existing test, unless one calls it.
-                let is_told = mark.kind == WeakeningKind::Skipped
+                let is_report_only = mark.kind == WeakeningKind::Skipped
                     && file.after.as_ref().is_some_and(|after| after.is_in_new_test(line, &existing));
-                Weakening { is_told, ..file.weakening(mark.kind, line) }
+                Weakening { is_report_only, ..file.weakening(mark.kind, line) }
             }));
         }
     }

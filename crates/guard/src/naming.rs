@@ -12,11 +12,11 @@ pub(super) struct NamingRules {
     /// Prefixes of paths that do not belong to the product.
     pub libraries: &'static [&'static str],
     /// True if an assignment without a declaring word sets values of other files.
-    pub sets_others: bool,
+    pub sets_foreign_values: bool,
     /// True if an assignment may stand between round brackets.
     pub is_set_in_brackets: bool,
     /// Calls that replace something beyond the test that makes them.
-    pub lasting: &'static [&'static str],
+    pub lasting_calls: &'static [&'static str],
     /// Calls that replace something until the test ends.
     pub ending: &'static [&'static str],
 }
@@ -36,9 +36,9 @@ pub(super) const NAMES: &[NamingRules] = &[
             "attr",
             "__future__",
         ],
-        sets_others: false,
+        sets_foreign_values: false,
         is_set_in_brackets: false,
-        lasting: &[
+        lasting_calls: &[
             "setattr (",
             "delattr (",
             "__setattr__ (",
@@ -87,9 +87,9 @@ pub(super) const NAMES: &[NamingRules] = &[
             "node:", "@jest", "vitest", "@vitest", "jest", "chai", "sinon", "mocha", "assert", "test", "fs",
             "path",
         ],
-        sets_others: true,
+        sets_foreign_values: true,
         is_set_in_brackets: true,
-        lasting: &[
+        lasting_calls: &[
             "jest . mock (",
             "jest . doMock (",
             "jest . setMock (",
@@ -176,9 +176,9 @@ pub(super) const NAMES: &[NamingRules] = &[
             "github.com/stretchr",
             "github.com/google/go-cmp",
         ],
-        sets_others: true,
+        sets_foreign_values: true,
         is_set_in_brackets: true,
-        lasting: &["monkey .", "gomonkey .", "mpatch .", "unsafe .", "plugin . Open"],
+        lasting_calls: &["monkey .", "gomonkey .", "mpatch .", "unsafe .", "plugin . Open"],
         ending: &["reflect . ValueOf ("],
     },
     NamingRules {
@@ -198,9 +198,9 @@ pub(super) const NAMES: &[NamingRules] = &[
         ],
         declares: &["let", "mut", "static", "const", "pub"],
         libraries: &["std", "core", "alloc", "proptest", "rstest", "pretty_assertions", "mockall"],
-        sets_others: false,
+        sets_foreign_values: false,
         is_set_in_brackets: true,
-        lasting: &[
+        lasting_calls: &[
             "# [ path",
             "macro_use",
             "include !",
@@ -229,9 +229,9 @@ pub(super) const NAMES: &[NamingRules] = &[
             "org . hamcrest",
             "io . mockk",
         ],
-        sets_others: true,
+        sets_foreign_values: true,
         is_set_in_brackets: false,
-        lasting: &[
+        lasting_calls: &[
             "@ Mock",
             "@ Spy",
             "@ MockBean",

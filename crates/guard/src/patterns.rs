@@ -3,7 +3,8 @@
 // long: one table, a section for each language.
 
 use super::weakening::WeakeningKind::{
-    self, Asks, Compares, Ends, Hooked, Incomparable, Looks, Remembers, Starts,
+    self, AutomaticStart, CustomComparison, HookedProcess, Incomparable, ProgramExit, SelfInspection,
+    StateBetweenCalls, TestDetection,
 };
 
 /// One forbidden behaviour of code.
@@ -15,7 +16,7 @@ pub(super) struct ForbiddenPattern {
     /// True if the main part of a program may do it, which runs only when the file is executed directly.
     pub is_of_main: bool,
     /// Words of findings that concern it.
-    pub about: &'static [&'static str],
+    pub exempting_words: &'static [&'static str],
     /// Word patterns: `"*` is any string, `"a*` a string with that prefix, `_` any word except at the start.
     /// A pattern that ends with `!` is not followed by a number that indicates a failure.
     pub patterns: &'static [&'static str],
@@ -89,10 +90,10 @@ pub(super) const WHEN: &[&str] =
 const fn rule(
     endings: &'static [&'static str],
     kind: WeakeningKind,
-    about: &'static [&'static str],
+    exempting_words: &'static [&'static str],
     patterns: &'static [&'static str],
 ) -> ForbiddenPattern {
-    ForbiddenPattern { endings, kind, is_of_main: false, about, patterns }
+    ForbiddenPattern { endings, kind, is_of_main: false, exempting_words, patterns }
 }
 
 const fn of_main(rule: ForbiddenPattern) -> ForbiddenPattern {
@@ -100,21 +101,41 @@ const fn of_main(rule: ForbiddenPattern) -> ForbiddenPattern {
 }
 
 pub(super) const RULES: &[ForbiddenPattern] = &[
-    rule(PYTHON, Remembers, KEPT, &["itertools . count", "itertools . cycle", "global _", "nonlocal _"]),
-    rule(SCRIPT, Remembers, KEPT, &["function * (", "yield *", "new Proxy"]),
-    rule(GO, Remembers, KEPT, &["\"sync/atomic", "import sync / atomic"]),
+    rule(
+        PYTHON,
+        StateBetweenCalls,
+        KEPT,
+        &["itertools . count", "itertools . cycle", "global _", "nonlocal _"],
+    ),
+    rule(SCRIPT, StateBetweenCalls, KEPT, &["function * (", "yield *", "new Proxy"]),
+    rule(GO, StateBetweenCalls, KEPT, &["\"sync/atomic", "import sync / atomic"]),
     rule(
         RUST,
-        Remembers,
+        StateBetweenCalls,
         KEPT,
         &["AtomicUsize", "AtomicU64", "AtomicU32", "AtomicBool", "static mut", "thread_local"],
     ),
-    rule(PYTHON, Looks, SEARCHED, &[". __doc__", "os . listdir", "os . scandir", "os . walk", ". iterdir"]),
-    rule(SCRIPT, Looks, SEARCHED, &["fs . readdirSync", "fs . readdir", ". readdirSync"]),
-    rule(GO, Looks, SEARCHED, &["os . ReadDir", "filepath . Walk", "filepath . WalkDir", "filepath . Glob"]),
-    rule(RUST, Looks, SEARCHED, &["fs :: read_dir"]),
-    rule(RUST, Asks, &["location", "caller", "panic"], &["Location :: caller"]),
-    rule(SCRIPT, Asks, &["stack", "trace", "error"], &["Error . captureStackTrace", "stackTraceLimit"]),
+    rule(
+        PYTHON,
+        SelfInspection,
+        SEARCHED,
+        &[". __doc__", "os . listdir", "os . scandir", "os . walk", ". iterdir"],
+    ),
+    rule(SCRIPT, SelfInspection, SEARCHED, &["fs . readdirSync", "fs . readdir", ". readdirSync"]),
+    rule(
+        GO,
+        SelfInspection,
+        SEARCHED,
+        &["os . ReadDir", "filepath . Walk", "filepath . WalkDir", "filepath . Glob"],
+    ),
+    rule(RUST, SelfInspection, SEARCHED, &["fs :: read_dir"]),
+    rule(RUST, TestDetection, &["location", "caller", "panic"], &["Location :: caller"]),
+    rule(
+        SCRIPT,
+        TestDetection,
+        &["stack", "trace", "error"],
+        &["Error . captureStackTrace", "stackTraceLimit"],
+    ),
     rule(
         PYTHON,
         Incomparable,
@@ -126,7 +147,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     rule(RUST, Incomparable, NOT_A_NUMBER, &["f64 :: NAN", "f32 :: NAN"]),
     rule(
         PYTHON,
-        Ends,
+        ProgramExit,
         ENDING,
         &[
             ". _exit",
@@ -148,7 +169,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     ),
     of_main(rule(
         PYTHON,
-        Ends,
+        ProgramExit,
         ENDING,
         &[
             "sys . exit ( )",
@@ -161,13 +182,13 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     )),
     rule(
         PYTHON,
-        Starts,
+        AutomaticStart,
         WHEN,
         &["atexit . register", "atexit . _", "threading . _register_atexit", "sys . excepthook ="],
     ),
     rule(
         PYTHON,
-        Hooked,
+        HookedProcess,
         &["trace", "profil", "import hook", "coverage", "debug"],
         &[
             "sys . settrace",
@@ -183,7 +204,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     ),
     rule(
         PYTHON,
-        Asks,
+        TestDetection,
         &["frame", "stack", "traceback", "subclass", "garbage", "leak", "thread"],
         &[
             "gc . get_objects",
@@ -213,7 +234,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     ),
     rule(
         PYTHON,
-        Asks,
+        TestDetection,
         &["__main__", "module", "plugin", "import"],
         &[
             "import __main__",
@@ -228,13 +249,13 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     ),
     of_main(rule(
         PYTHON,
-        Asks,
+        TestDetection,
         CALLED,
         &["sys . argv", "sys . orig_argv", "os . getppid", "psutil . Process", "\"/proc/self*", "\"/proc/*"],
     )),
     of_main(rule(
         PYTHON,
-        Asks,
+        TestDetection,
         AROUND,
         &[
             "for _ in os . environ",
@@ -252,7 +273,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     )),
     rule(
         PYTHON,
-        Asks,
+        TestDetection,
         &["cwd", "working directory", "current directory", "folder"],
         &[
             "os . getcwd ( ) ==",
@@ -274,13 +295,13 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     ),
     of_main(rule(
         SCRIPT,
-        Ends,
+        ProgramExit,
         ENDING,
         &["process . exit !", "process . exitCode = !", "process . abort", "Deno . exit !", "Bun . exit !"],
     )),
     rule(
         SCRIPT,
-        Ends,
+        ProgramExit,
         ENDING,
         &[
             "process . reallyExit",
@@ -298,7 +319,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     ),
     rule(
         SCRIPT,
-        Starts,
+        AutomaticStart,
         WHEN,
         &[
             "process . on ( \"exit",
@@ -315,7 +336,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     ),
     of_main(rule(
         SCRIPT,
-        Asks,
+        TestDetection,
         CALLED,
         &[
             "process . argv",
@@ -329,7 +350,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     )),
     rule(
         SCRIPT,
-        Asks,
+        TestDetection,
         &["main", "entry", "module"],
         &[
             "require . main",
@@ -343,7 +364,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     ),
     rule(
         SCRIPT,
-        Asks,
+        TestDetection,
         AROUND,
         &[
             "Object . keys ( process . env )",
@@ -359,7 +380,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     ),
     rule(
         SCRIPT,
-        Asks,
+        TestDetection,
         &["cwd", "working directory", "current directory", "folder"],
         &[
             "process . cwd ( ) ===",
@@ -378,10 +399,10 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "basename ( process . cwd ( ) ) =",
         ],
     ),
-    of_main(rule(GO, Ends, ENDING, &["os . Exit !"])),
+    of_main(rule(GO, ProgramExit, ENDING, &["os . Exit !"])),
     rule(
         GO,
-        Ends,
+        ProgramExit,
         ENDING,
         &[
             "syscall . Exit",
@@ -400,10 +421,10 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "C . _exit",
         ],
     ),
-    rule(GO, Starts, WHEN, &["func init ( )"]),
+    rule(GO, AutomaticStart, WHEN, &["func init ( )"]),
     of_main(rule(
         GO,
-        Asks,
+        TestDetection,
         CALLED,
         &[
             "os . Args",
@@ -419,7 +440,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     )),
     rule(
         GO,
-        Asks,
+        TestDetection,
         &["environ", "stack", "caller", "build info", "version"],
         &[
             "range os . Environ",
@@ -434,13 +455,13 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     ),
     of_main(rule(
         RUST,
-        Ends,
+        ProgramExit,
         ENDING,
         &["std . process . exit !", "std . process . abort", "core . intrinsics . abort"],
     )),
     rule(
         RUST,
-        Ends,
+        ProgramExit,
         ENDING,
         &[
             "libc . exit",
@@ -457,10 +478,10 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "asm !",
         ],
     ),
-    rule(RUST, Starts, WHEN, &["# [ ctor", "# [ dtor", "ctor . ctor", "ctor . dtor"]),
+    rule(RUST, AutomaticStart, WHEN, &["# [ ctor", "# [ dtor", "ctor . ctor", "ctor . dtor"]),
     of_main(rule(
         RUST,
-        Asks,
+        TestDetection,
         CALLED,
         &[
             "std . env . args",
@@ -473,7 +494,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     )),
     rule(
         RUST,
-        Asks,
+        TestDetection,
         &["thread", "name"],
         &[
             "std . thread . current ( ) . name",
@@ -484,7 +505,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     ),
     rule(
         PYTHON,
-        Compares,
+        CustomComparison,
         COMPARED,
         &["\"__eq__", "\"__ne__", "\"__instancecheck__", "\"__class__", "__class__ ="],
     ),
@@ -495,7 +516,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
 pub(super) const COMPARISONS: &[ForbiddenPattern] = &[
     rule(
         PYTHON,
-        Compares,
+        CustomComparison,
         COMPARED,
         &[
             "def __eq__ (",
@@ -515,7 +536,7 @@ pub(super) const COMPARISONS: &[ForbiddenPattern] = &[
     ),
     rule(
         SCRIPT,
-        Compares,
+        CustomComparison,
         COMPARED,
         &[
             "valueOf ( ) {",
@@ -528,10 +549,10 @@ pub(super) const COMPARISONS: &[ForbiddenPattern] = &[
             "valueOf :",
         ],
     ),
-    rule(GO, Compares, COMPARED, &[") Equal (", ") Cmp (", ") Compare ("]),
+    rule(GO, CustomComparison, COMPARED, &[") Equal (", ") Cmp (", ") Compare ("]),
     rule(
         RUST,
-        Compares,
+        CustomComparison,
         COMPARED,
         &[
             "PartialEq for",

@@ -14,7 +14,9 @@ use super::patterns::*;
 use super::tokens::{CodeToken, FoldedCode};
 use super::version::{ChangedFileVersion, is_test_side};
 use super::weakening::{FindingSubject, Weakening, WeakeningKind};
-use WeakeningKind::{Asks, Borrows, Ends, Hooked, Pieces, Unfollowed};
+use WeakeningKind::{
+    AssembledName, HookedProcess, ProgramExit, TestDetection, TestLibraryUse, UnresolvedImports,
+};
 use truing_diff::RepoPath;
 
 /// Adds the behaviour that this fix newly has outside tests.
@@ -45,27 +47,27 @@ pub(super) fn find_new_behaviour(
                 std::ptr::eq(*of, file)
                     && [before, after].iter().all(|side| side.as_ref().is_some_and(NonTestFile::is_program))
             });
-            let is_mild = is_told || had || (is_program && matches!(kind, Ends | Asks));
-            found.push(Weakening { is_told: is_mild, ..file.weakening(kind, &line) });
+            let is_mild = is_told || had || (is_program && matches!(kind, ProgramExit | TestDetection));
+            found.push(Weakening { is_report_only: is_mild, ..file.weakening(kind, &line) });
         }
     };
     for rule in RULES {
-        each(rule.kind, rule.about, rule.kind.is_mild(), &|product| product.matching_lines(rule));
+        each(rule.kind, rule.exempting_words, rule.kind.is_mild(), &|product| product.matching_lines(rule));
     }
     for rule in COMPARISONS {
-        each(rule.kind, rule.about, false, &|product| product.comparisons(rule, true));
-        each(rule.kind, rule.about, true, &|product| product.comparisons(rule, false));
+        each(rule.kind, rule.exempting_words, false, &|product| product.comparisons(rule, true));
+        each(rule.kind, rule.exempting_words, true, &|product| product.comparisons(rule, false));
     }
-    each(Borrows, OF_TESTS, false, &|product| product.libraries(LIBRARIES));
-    each(Borrows, OF_TESTS, true, &|product| product.libraries(&[(SCRIPT, ASSERTING)]));
-    each(Hooked, PATCHED, false, &|product| product.patched_lines(true));
-    each(Hooked, PATCHED, true, &|product| product.patched_lines(false));
-    each(Pieces, &[], false, &|product| product.pieced_lines());
-    each(Ends, ENDING, false, &|product| product.symbols());
+    each(TestLibraryUse, OF_TESTS, false, &|product| product.libraries(LIBRARIES));
+    each(TestLibraryUse, OF_TESTS, true, &|product| product.libraries(&[(SCRIPT, ASSERTING)]));
+    each(HookedProcess, PATCHED, false, &|product| product.patched_lines(true));
+    each(HookedProcess, PATCHED, true, &|product| product.patched_lines(false));
+    each(AssembledName, &[], false, &|product| product.pieced_lines());
+    each(ProgramExit, ENDING, false, &|product| product.symbols());
     for (file, before, after) in &products {
         let is_cut = |side: &Option<NonTestFile<'_>>| side.as_ref().is_some_and(|side| side.code.is_cut);
         if is_cut(after) {
-            found.push(Weakening { is_told: is_cut(before), ..file.weakening(Unfollowed, "") });
+            found.push(Weakening { is_report_only: is_cut(before), ..file.weakening(UnresolvedImports, "") });
         }
     }
 }
@@ -81,7 +83,7 @@ const MAX_CLASS: usize = 64;
 
 /// A file outside tests.
 struct NonTestFile<'h> {
-    half: &'h ChangedFileVersion,
+    version: &'h ChangedFileVersion,
     code: FoldedCode,
     /// Positions of each word.
     index: BTreeMap<Rc<str>, Vec<usize>>,
@@ -95,53 +97,53 @@ impl<'h> NonTestFile<'h> {
     /// Returns none if the file belongs to tests or its language is unknown.
     fn from_side(half: &'h Option<ChangedFileVersion>) -> Option<Self> {
         let is_read = |half: &&ChangedFileVersion| {
-            half.read.is_some() && !is_test_side(&RepoPath::from_text(&half.path))
+            half.scanned_file.is_some() && !is_test_side(&RepoPath::from_text(&half.path))
         };
         half.as_ref().filter(is_read).map(Self::new)
     }
 
-    fn new(half: &'h ChangedFileVersion) -> Self {
-        let code = FoldedCode::new(half);
+    fn new(version: &'h ChangedFileVersion) -> Self {
+        let code = FoldedCode::new(version);
         let mut index: BTreeMap<Rc<str>, Vec<usize>> = BTreeMap::new();
         for (at, token) in code.tokens.iter().enumerate() {
             index.entry(Rc::clone(&token.text)).or_default().push(at);
         }
-        let mut product = Self { half, code, index, main: Vec::new(), for_tests: Vec::new() };
+        let mut product = Self { version, code, index, main: Vec::new(), for_tests: Vec::new() };
         product.main = product.find_regions(&[
             "if @main",
             "def main (",
             "if ( require . main === module )",
             "if ( import . meta . main )",
         ]);
-        if half.path.ends_with(".rs") {
+        if version.path.ends_with(".rs") {
             product.main = product.find_regions(&["fn main ("]);
             product.for_tests = product.find_regions(&["# [ cfg ( test ) ]"]);
         }
-        if half.path.ends_with(".go") && half.text.contains("package main") {
+        if version.path.ends_with(".go") && version.text.contains("package main") {
             product.main = product.find_regions(&["func main ( )"]);
         }
         product
     }
 
     fn has_ending(&self, endings: &[&str]) -> bool {
-        endings.iter().any(|ending| self.half.path.ends_with(ending))
+        endings.iter().any(|ending| self.version.path.ends_with(ending))
     }
 
     /// Returns true if the file is executed directly.
     fn is_program(&self) -> bool {
-        let mut parts = self.half.path.rsplit('/');
+        let mut parts = self.version.path.rsplit('/');
         let name = parts.next().unwrap_or_default();
         let stem = name.split('.').next().unwrap_or_default();
-        self.half.text.starts_with("#!")
+        self.version.text.starts_with("#!")
             || matches!(stem, "__main__" | "manage" | "cli")
             || parts.next().is_some_and(|folder| folder == "bin" || folder == "scripts")
     }
 
     /// Returns the lines that these words begin, with their bodies.
     fn find_regions(&self, heads: &[&str]) -> Vec<Range<usize>> {
-        let Some(read) = &self.half.read else { return Vec::new() };
+        let Some(read) = &self.version.scanned_file else { return Vec::new() };
         let scanned = &read.scanned;
-        let is_python = self.half.path.ends_with(".py");
+        let is_python = self.version.path.ends_with(".py");
         let starts = heads.iter().flat_map(|head| self.places(head));
         let region = |at: usize| {
             let line = scanned.line_of(at);
@@ -164,13 +166,13 @@ impl<'h> NonTestFile<'h> {
         };
         starts
             .filter_map(|start| self.code.tokens.get(start))
-            .filter_map(|token| region(token.at))
+            .filter_map(|token| region(token.offset))
             .take(MAX_REGIONS)
             .collect()
     }
 
     fn line_text(&self, line: usize) -> String {
-        let scanned = self.half.read.as_ref().map(|read| &read.scanned);
+        let scanned = self.version.scanned_file.as_ref().map(|read| &read.scanned);
         let text = scanned.and_then(|scanned| scanned.bare.get(scanned.line_range(line)));
         text.unwrap_or_default().trim().to_owned()
     }
@@ -221,7 +223,7 @@ impl<'h> NonTestFile<'h> {
         places.sort_unstable();
         let is_hit = |at: &usize| {
             let Some(token) = self.code.tokens.get(*at) else { return false };
-            let is_main = rule.is_of_main && self.main.iter().any(|main| main.contains(&token.at));
+            let is_main = rule.is_of_main && self.main.iter().any(|main| main.contains(&token.offset));
             !is_main && !self.is_guard_of_main(*at)
         };
         let mut lines: Vec<usize> = places
@@ -269,7 +271,7 @@ impl<'h> NonTestFile<'h> {
         let tokens = &self.code.tokens;
         let (start, end) = match &*token.text {
             "PartialEq" | "PartialOrd" => (at + 1, at + 4),
-            _ if self.half.path.ends_with(".rs") => (at, at),
+            _ if self.version.path.ends_with(".rs") => (at, at),
             _ => {
                 let classes = self.index.get("class").map(Vec::as_slice).unwrap_or_default();
                 let class = classes
@@ -278,7 +280,7 @@ impl<'h> NonTestFile<'h> {
                     .and_then(|last| classes.get(last));
                 let class = class.copied();
                 let Some(class) = class else { return false };
-                let opens = if self.half.path.ends_with(".py") { ":" } else { "{" };
+                let opens = if self.version.path.ends_with(".py") { ":" } else { "{" };
                 let head = tokens.get(class..at.min(class + MAX_CLASS)).unwrap_or_default();
                 (class, class + head.iter().position(|token| token.is(opens)).unwrap_or(0))
             }
@@ -313,7 +315,7 @@ impl<'h> NonTestFile<'h> {
                 let is_special = text.starts_with('@') || (text.contains("test") && known.contains(&text));
                 module.is_some_and(&is_of) || (is_special && !is_word && is_of(text))
             });
-            let is_for_tests = self.for_tests.iter().any(|range| range.contains(&token.at));
+            let is_for_tests = self.for_tests.iter().any(|range| range.contains(&token.offset));
             if (is_import || is_named) && !is_for_tests && lines.last() != Some(&token.line) {
                 lines.push(token.line);
             }
@@ -353,7 +355,7 @@ impl<'h> NonTestFile<'h> {
                     || matches!(&*before.text, ";" | "import")
                     || (before.is(":") && !is_annotation)
             });
-            let is_python = self.half.path.ends_with(".py");
+            let is_python = self.version.path.ends_with(".py");
             let is_set = next(0) == "=" && (is_first || !is_python);
             let is_updated = tokens.get(at..at + length).is_some_and(|path| {
                 path.iter().any(|part| part.is("__dict__"))
@@ -380,7 +382,7 @@ impl<'h> NonTestFile<'h> {
             return None;
         }
         let name = &*first.text;
-        let is_python = self.half.path.ends_with(".py");
+        let is_python = self.version.path.ends_with(".py");
         if !is_python && self.has_ending(SCRIPT) && GLOBALS.contains(&name) {
             return Some(true);
         }
@@ -397,7 +399,7 @@ impl<'h> NonTestFile<'h> {
     }
 
     fn pieced_lines(&self) -> Vec<String> {
-        self.line_texts(self.code.pieced.clone())
+        self.line_texts(self.code.assembled_lines.clone())
     }
 
     /// Finds functions that replace those of the C library, or bypass Rust for them.

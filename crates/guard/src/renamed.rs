@@ -19,7 +19,7 @@ const DEFINES: &[&str] =
 pub(super) fn follow_rename(files: &mut [FilePair<'_>]) {
     let Some((old, new)) = find_rename(files) else { return };
     for file in files.iter_mut() {
-        let is_moved = file.before.as_ref().is_some_and(|half| half.read.is_some());
+        let is_moved = file.before.as_ref().is_some_and(|half| half.scanned_file.is_some());
         if let Some(before) = file.before.as_mut().filter(|_| is_moved) {
             let text = replace_name(before, &old, &new);
             before.set_text(text);
@@ -42,7 +42,8 @@ fn find_rename(files: &[FilePair<'_>]) -> Option<(String, String)> {
     let is_faked =
         files.iter().filter(|file| file.after.as_ref().is_some_and(|half| half.is_test)).any(|file| {
             let lines = |half: Option<&ChangedFileVersion>, name: &str| -> Vec<String> {
-                let Some((half, read)) = half.and_then(|half| half.read.as_ref().map(|read| (half, read)))
+                let Some((half, read)) =
+                    half.and_then(|half| half.scanned_file.as_ref().map(|read| (half, read)))
                 else {
                     return Vec::new();
                 };
@@ -69,7 +70,7 @@ fn product_definitions<'f>(
 }
 
 pub(super) fn defined_names(half: &ChangedFileVersion, is_whole: bool) -> impl Iterator<Item = String> {
-    let code = half.read.as_ref().map_or("", |read| read.scanned.code.as_str());
+    let code = half.scanned_file.as_ref().map_or("", |read| read.scanned.code.as_str());
     let whole = is_whole.then_some(0..code.len());
     let ranges: Vec<_> = if is_whole { whole.into_iter().collect() } else { half.ranges_outside_tests() };
     ranges.into_iter().flat_map(|range| part(code, range).lines()).filter_map(|line| {
@@ -92,7 +93,7 @@ pub(super) fn defined_names(half: &ChangedFileVersion, is_whole: bool) -> impl I
 
 /// Returns true if the product calls this name. A module may keep the name.
 fn calls_name(half: &ChangedFileVersion, name: &str) -> bool {
-    let code = half.read.as_ref().map_or("", |read| read.scanned.code.as_str());
+    let code = half.scanned_file.as_ref().map_or("", |read| read.scanned.code.as_str());
     half.ranges_outside_tests().into_iter().any(|range| {
         let text = part(code, range);
         text.match_indices(name).any(|(at, _)| {
@@ -124,7 +125,7 @@ fn in_line(line: &str, old: &str, new: &str) -> String {
 
 /// Replaces the name in a file's code and in its tests' names; strings stay.
 fn replace_name(half: &ChangedFileVersion, old: &str, new: &str) -> String {
-    let Some(read) = &half.read else { return half.text.clone() };
+    let Some(read) = &half.scanned_file else { return half.text.clone() };
     let (code, text) = (read.scanned.code.as_str(), half.text.as_str());
     let mut made = String::new();
     let mut at = 0;

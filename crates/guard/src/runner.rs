@@ -9,7 +9,7 @@ pub(super) struct TestControlFile {
     /// Prefixes of its name; the rest is an extension.
     pub names: &'static [&'static str],
     /// Words whose lines must stay; if empty, every line must.
-    pub kept: &'static [&'static str],
+    pub required_words: &'static [&'static str],
     /// Words that no line may add.
     pub refused: &'static [&'static str],
 }
@@ -54,7 +54,7 @@ pub(super) const RUNNERS: &[TestControlFile] = &[
             "phpunit.xml",
             "junit-platform.properties",
         ],
-        kept: &[],
+        required_words: &[],
         refused: LEFT_OUT,
     },
     TestControlFile {
@@ -75,7 +75,7 @@ pub(super) const RUNNERS: &[TestControlFile] = &[
             "Taskfile",
             "taskfile",
         ],
-        kept: &[
+        required_words: &[
             "testpaths",
             "python_files",
             "python_functions",
@@ -147,7 +147,7 @@ pub(super) const RUNNERS: &[TestControlFile] = &[
             "pyrightconfig.json",
             "checkstyle.xml",
         ],
-        kept: &[],
+        required_words: &[],
         refused: &[
             "ignore",
             "exclude",
@@ -166,24 +166,25 @@ pub(super) const RUNNERS: &[TestControlFile] = &[
 /// Package lists, one on a line, that a file has after a fix.
 pub(super) struct PackageLists<'l> {
     /// Lists that contain each package.
-    having: BTreeMap<&'l str, BTreeSet<usize>>,
+    lists_by_package: BTreeMap<&'l str, BTreeSet<usize>>,
 }
 
 impl<'l> PackageLists<'l> {
     pub(super) fn new(lines: &'l [String]) -> Self {
-        let mut having: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+        let mut lists_by_package: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
         for (list, packages) in lines.iter().filter_map(|line| packages(line)).enumerate() {
             for package in packages {
-                having.entry(package).or_default().insert(list);
+                lists_by_package.entry(package).or_default().insert(list);
             }
         }
-        Self { having }
+        Self { lists_by_package }
     }
 
     /// Returns true if this line is a package list that still exists with other versions.
     pub(super) fn has_updated(&self, line: &str) -> bool {
         let packages = packages(line).unwrap_or_default();
-        let having: Option<Vec<&BTreeSet<usize>>> = packages.iter().map(|one| self.having.get(one)).collect();
+        let having: Option<Vec<&BTreeSet<usize>>> =
+            packages.iter().map(|one| self.lists_by_package.get(one)).collect();
         let having = having.unwrap_or_default();
         let fewest = having.iter().min_by_key(|lists| lists.len());
         fewest.is_some_and(|few| few.iter().any(|list| having.iter().all(|lists| lists.contains(list))))

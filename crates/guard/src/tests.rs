@@ -103,7 +103,7 @@ fn python() {
             ("    assert total", "    return\n    assert total", &[Unreached]),
             ("    assert total", "    if False: assert total(1, 1)\n    assert total", &[Unreached]),
             ("import pytest\n", "import pytest\nimport sys\nsys.exit(0)\n", &[Exit]),
-            ("import pytest\n", "import pytest  # noqa\n", &[Silenced]),
+            ("import pytest\n", "import pytest  # noqa\n", &[SilencedChecker]),
             (
                 "import pytest\n",
                 "import pytest\ndef load_tests(loader, tests, pattern):\n    return []\n",
@@ -124,7 +124,7 @@ fn python() {
             "def f(a):\n    return a\n",
             "def f(a):  # type: ignore[no-untyped-def]\n    return a\n"
         ),
-        [Silenced]
+        [SilencedChecker]
     );
     let unittest = "import unittest\n\nclass T(unittest.TestCase):\n    def \
          test_it(self):\n        self.assertEqual(f(1), 2)\n";
@@ -185,8 +185,8 @@ fn scripts() {
                 ("it(\"joins words\"", "xit(\"joins words\"", &[Test, Skipped]),
                 ("    const made", "    return;\n    const made", &[Unreached]),
                 ("describe(", "process.exit(0);\ndescribe(", &[Exit]),
-                ("import", "// @ts-ignore\nimport", &[Silenced]),
-                ("import", "/* eslint-disable */\nimport", &[Silenced]),
+                ("import", "// @ts-ignore\nimport", &[SilencedChecker]),
+                ("import", "/* eslint-disable */\nimport", &[SilencedChecker]),
             ],
         );
     }
@@ -244,7 +244,7 @@ fn rust() {
             ("#[should_panic(expected = \"empty\")]", "#[should_panic]", &[Assertion]),
             ("        let made", "        return;\n        let made", &[Unreached]),
             ("        let made", "        std::process::exit(0);\n        let made", &[Exit]),
-            ("pub fn", "#[allow(dead_code)]\npub fn", &[Silenced]),
+            ("pub fn", "#[allow(dead_code)]\npub fn", &[SilencedChecker]),
         ],
     );
     // Ending a program is only wrong in a test.
@@ -272,7 +272,7 @@ fn go() {
             ("\tfor _", "\tt.Skip(\"flaky\")\n\tfor _", &[Skipped]),
             ("package slug", "//go:build never\n\npackage slug", &[Skipped]),
             ("\tfor _", "\tos.Exit(0)\n\tfor _", &[Exit]),
-            ("Slug(c.in)", "Slug(c.in) // nolint:errcheck", &[Silenced]),
+            ("Slug(c.in)", "Slug(c.in) // nolint:errcheck", &[SilencedChecker]),
             ("func TestSlug", "func testSlug", &[Test]),
         ],
     );
@@ -294,7 +294,7 @@ fn jvm() {
             ("(expected = IllegalArgumentException.class)", "", &[Assertion]),
             ("    @Test\n    void", "    @Disabled(\"later\")\n    @Test\n    void", &[Skipped]),
             ("    @Test\n    void", "    void", &[Test]),
-            ("class Slug", "@SuppressWarnings(\"all\")\nclass Slug", &[Silenced]),
+            ("class Slug", "@SuppressWarnings(\"all\")\nclass Slug", &[SilencedChecker]),
             ("String made", "System.exit(0); String made", &[Exit]),
         ],
     );
@@ -325,7 +325,7 @@ fn ruby() {
             ("expect(made).to eq(\"a-b\")", "expect(true).to be true", &[Truism]),
             ("  it \"joins words\" do\n", "  it \"joins words\" do\n    skip\n", &[Skipped]),
             ("  it \"joins", "  xit \"joins", &[Test, Skipped]),
-            ("made = slug(\"a b\")", "made = slug(\"a b\") # rubocop:disable all", &[Silenced]),
+            ("made = slug(\"a b\")", "made = slug(\"a b\") # rubocop:disable all", &[SilencedChecker]),
         ],
     );
     each(
@@ -469,8 +469,8 @@ fn a_file_that_is_too_large_to_be_looked_at_is_refused_or_told() {
         [("tests/test_a.py", false), ("a.py", false), ("conftest.py", false), ("a.lock", true)]
     {
         let told = found(&[(path, "x = 1\n", &large)]);
-        let told: Vec<_> = told.iter().map(|one| (one.kind, one.is_told)).collect();
-        assert_eq!(told, [(Large, is_told)], "{path}");
+        let told: Vec<_> = told.iter().map(|one| (one.kind, one.is_report_only)).collect();
+        assert_eq!(told, [(TooLarge, is_told)], "{path}");
         // Also if the fix makes the file small again.
         assert_eq!(found(&[(path, &large, "x = 1\n")]).len(), 1, "{path}");
     }

@@ -18,7 +18,7 @@ pub(super) struct CodeToken {
     /// may be as long as the file.
     pub text: Rc<str>,
     /// Start position in the file.
-    pub at: usize,
+    pub offset: usize,
     /// Line number of the start, from 0.
     pub line: usize,
     /// True if it comes from an import.
@@ -39,7 +39,7 @@ impl CodeToken {
     }
 
     pub(super) fn with_text(&self, text: impl Into<Rc<str>>, is_imported: bool) -> Self {
-        Self { text: text.into(), at: self.at, line: self.line, is_imported }
+        Self { text: text.into(), offset: self.offset, line: self.line, is_imported }
     }
 }
 
@@ -48,7 +48,7 @@ impl CodeToken {
 pub(super) struct FoldedCode {
     pub tokens: Vec<CodeToken>,
     /// Lines in which a name is assembled from pieces.
-    pub pieced: Vec<usize>,
+    pub assembled_lines: Vec<usize>,
     /// True if its imports exceeded the word budget.
     pub is_cut: bool,
 }
@@ -113,7 +113,7 @@ pub(super) fn fold_tokens(half: &ChangedFileVersion, ranges: Vec<Range<usize>>) 
 
 fn tokens(half: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> Vec<CodeToken> {
     let mut tokens = Vec::new();
-    let Some(read) = &half.read else { return tokens };
+    let Some(read) = &half.scanned_file else { return tokens };
     let scanned = &read.scanned;
     let mut known: BTreeMap<&str, Rc<str>> = BTreeMap::new();
     for range in ranges {
@@ -127,8 +127,9 @@ fn tokens(half: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> Vec<CodeToken
                     let inner = raw.strip_prefix('r').unwrap_or(raw);
                     let text = inner.trim_matches(['"', '\'', '`', '#']);
                     // Letters before a string are its prefix.
-                    let is_joined =
-                        |last: &mut CodeToken| last.is_name() && last.at + last.text.len() == string.start;
+                    let is_joined = |last: &mut CodeToken| {
+                        last.is_name() && last.offset + last.text.len() == string.start
+                    };
                     tokens.pop_if(|last| is_joined(last));
                     tokens.push(token(
                         format!("\"{text}").into(),
@@ -160,8 +161,8 @@ fn tokens(half: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> Vec<CodeToken
     tokens
 }
 
-fn token(text: Rc<str>, at: usize, line: usize) -> CodeToken {
-    CodeToken { text, at, line, is_imported: false }
+fn token(text: Rc<str>, offset: usize, line: usize) -> CodeToken {
+    CodeToken { text, offset, line, is_imported: false }
 }
 
 /// Joins pieces of names, and converts each access to a name to `a . b`.
@@ -258,7 +259,7 @@ impl TokenFolding<'_> {
         let is_line = pieces.iter().all(|piece| Some(piece.line) == lines);
         let is_name = texts.len() > 1 && texts.iter().all(is_piece) && between.is_empty();
         if is_name && is_line && whole.len() <= MAX_PIECED {
-            self.code.pieced.extend(lines);
+            self.code.assembled_lines.extend(lines);
         }
         format!("\"{whole}")
     }
@@ -279,7 +280,7 @@ impl TokenFolding<'_> {
             && (inner.iter().any(|token| BUILDERS.contains(&&*token.text))
                 || inner.iter().enumerate().any(is_backwards))
         {
-            self.code.pieced.push(place.line);
+            self.code.assembled_lines.push(place.line);
         }
         match (&*token.text, one) {
             ("]", Some(key)) if self.is_index(&name) && key.bytes().all(is_word) && !key.is_empty() => {

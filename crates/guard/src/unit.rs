@@ -24,14 +24,14 @@ pub(super) struct TestUnit {
     /// Start position, including attributes.
     pub start: usize,
     /// Range of the name, which does not count as content.
-    naming: Range<usize>,
+    name_range: Range<usize>,
     pub end: usize,
 }
 
 impl TestUnit {
     /// Returns the ranges of the test before and after its name.
     pub(super) fn ranges(&self) -> [Range<usize>; 2] {
-        [self.start..self.naming.start, self.naming.end..self.end]
+        [self.start..self.name_range.start, self.name_range.end..self.end]
     }
 
     /// Returns the whole content without blanks and comments.
@@ -107,12 +107,12 @@ fn unit(scanned: &ScannedText, opening: &TestStartSyntax, attributes: Range<usiz
     }
     let after = begin + opening.words.len();
     let code = scanned.code.as_bytes();
-    let (naming, end) = match opening.extent {
-        TestEndRule::Call => parse_call(scanned, after).map(|(naming, end)| (naming, Some(end)))?,
+    let (name_range, end) = match opening.extent {
+        TestEndRule::Call => parse_call(scanned, after).map(|(name_range, end)| (name_range, Some(end)))?,
         TestEndRule::Indent if opening.name.is_empty() => {
             let line = scanned.line_range(scanned.line_of(begin));
-            let naming = scanned.strings_in(&(after..line.end)).next().cloned().unwrap_or(after..after);
-            (naming, None)
+            let name_range = scanned.strings_in(&(after..line.end)).next().cloned().unwrap_or(after..after);
+            (name_range, None)
         }
         TestEndRule::Indent => (begin..after + word_length(rest.as_bytes()), None),
         TestEndRule::Braces => {
@@ -122,16 +122,16 @@ fn unit(scanned: &ScannedText, opening: &TestStartSyntax, attributes: Range<usiz
         }
     };
     let name = match opening.extent {
-        TestEndRule::Call => part(&scanned.bare, naming.clone()),
-        TestEndRule::Indent if opening.name.is_empty() => part(&scanned.bare, naming.clone()),
-        TestEndRule::Indent | TestEndRule::Braces => part(&scanned.bare, after..naming.end),
+        TestEndRule::Call => part(&scanned.bare, name_range.clone()),
+        TestEndRule::Indent if opening.name.is_empty() => part(&scanned.bare, name_range.clone()),
+        TestEndRule::Indent | TestEndRule::Braces => part(&scanned.bare, after..name_range.end),
     };
     let name = name.trim();
     // Only tests are parsed to their end.
     name.starts_with(opening.name).then(|| TestUnit {
         name: name.to_owned(),
         start,
-        naming,
+        name_range,
         end: end.unwrap_or_else(|| indented_end(scanned, begin)),
     })
 }

@@ -41,7 +41,7 @@ impl UsedNames {
                     used.tested.insert(field.text.to_string());
                 }
             }
-            let test = side.test_at(token.at);
+            let test = side.test_at(token.offset);
             let own = || side.bounds_in(&token.text, &test);
             let is_free = match &test {
                 Some(_) => own().all(|bound| {

@@ -88,7 +88,7 @@ pub(super) struct ChangedFileVersion {
     pub(super) path: String,
     pub(super) is_test: bool,
     pub(super) is_loaded: bool,
-    pub(super) read: Option<ScannedFile>,
+    pub(super) scanned_file: Option<ScannedFile>,
 }
 
 /// Analysis of a text in a known language.
@@ -104,7 +104,7 @@ impl ChangedFileVersion {
         let text = String::from_utf8_lossy(version.bytes).into_owned();
         let path = String::from_utf8_lossy(version.path.as_bytes()).into_owned();
         let is_loaded = loaded::is_loaded(&path);
-        let mut half = Self { text: String::new(), path, is_test, is_loaded, read: None };
+        let mut half = Self { text: String::new(), path, is_test, is_loaded, scanned_file: None };
         half.set_text(text);
         half
     }
@@ -112,7 +112,7 @@ impl ChangedFileVersion {
     /// Replaces the text and analyses it again.
     pub(super) fn set_text(&mut self, text: String) {
         let name = self.path.rsplit('/').next().unwrap_or_default();
-        self.read = language_of(name).map(|language| {
+        self.scanned_file = language_of(name).map(|language| {
             let scanned = ScannedText::new(&text, language);
             let units = units(&scanned, language, self.is_test);
             ScannedFile { language, scanned, units }
@@ -121,12 +121,12 @@ impl ChangedFileVersion {
     }
 
     pub(super) fn units(&self) -> impl Iterator<Item = (&ScannedFile, &TestUnit)> {
-        self.read.iter().flat_map(|read| read.units.iter().map(move |unit| (read, unit)))
+        self.scanned_file.iter().flat_map(|read| read.units.iter().map(move |unit| (read, unit)))
     }
 
     /// Returns the ranges that are in no test.
     pub(super) fn ranges_outside_tests(&self) -> Vec<Range<usize>> {
-        let Some(read) = &self.read else { return Vec::new() };
+        let Some(read) = &self.scanned_file else { return Vec::new() };
         let (mut ranges, mut at) = (Vec::new(), 0);
         for unit in &read.units {
             ranges.push(at..unit.start);
@@ -138,7 +138,7 @@ impl ChangedFileVersion {
 
     /// Returns true if a line occurs in new tests and in no existing one.
     pub(super) fn is_in_new_test(&self, line: &str, existing: &BTreeSet<&str>) -> bool {
-        let Some(read) = &self.read else { return false };
+        let Some(read) = &self.scanned_file else { return false };
         let has = |range: Range<usize>| occurrences(part(&read.scanned.code, range), line).next().is_some();
         let (old, new): (Vec<&TestUnit>, Vec<&TestUnit>) =
             read.units.iter().partition(|unit| existing.contains(unit.name.as_str()));
@@ -149,7 +149,7 @@ impl ChangedFileVersion {
 
     /// Returns the lines that contain a mark.
     pub(super) fn marked_lines(&self, mark: &ForbiddenWord, existing: &BTreeSet<&str>) -> Vec<String> {
-        let Some(read) = &self.read else { return Vec::new() };
+        let Some(read) = &self.scanned_file else { return Vec::new() };
         let scanned = &read.scanned;
         let whole = std::slice::from_ref(&(0..scanned.code.len())).to_vec();
         let of_units = |is_wanted: &dyn Fn(&TestUnit) -> bool| {

@@ -23,7 +23,7 @@ pub enum WeakeningKind {
     /// A value that a test used is removed.
     Value,
     /// Most of a test is removed.
-    Emptied,
+    EmptiedTest,
     /// A second test of the same name replaces the first.
     Shadowed,
     /// Tests are newly skipped.
@@ -33,57 +33,60 @@ pub enum WeakeningKind {
     /// Tests end the program.
     Exit,
     /// A checker is silenced.
-    Silenced,
+    SilencedChecker,
     /// A runner runs fewer tests, or a checker checks less.
     Runner,
     /// A test runner loads a new file.
-    Loaded,
+    LoadedFile,
     /// A setting of a test runner changes.
     Setting,
     /// The process that runs the tests is modified.
-    Hooked,
+    HookedProcess,
     /// Tested code is replaced, for every test.
     Replaced,
     /// A name that tests use refers to something else.
     Rebound,
     /// Code detects that it is under test.
-    Asks,
+    TestDetection,
     /// Code names files of tests.
-    Reads,
+    TestFileAccess,
     /// Values are equal to everything, or to more than before.
-    Equal,
+    UniversalEquality,
     /// Code outside tests uses a test library.
-    Borrows,
+    TestLibraryUse,
     /// Code outside tests ends the program, or changes its end.
-    Ends,
+    ProgramExit,
     /// A name is assembled from pieces.
-    Pieces,
+    AssembledName,
     /// A type has a custom comparison, or a substitute for its value in comparisons.
-    Compares,
+    CustomComparison,
     /// Code runs automatically at the start or the end of the program.
-    Starts,
+    AutomaticStart,
     /// Code contains a value that is equal to nothing.
     Incomparable,
     /// Code decides by a value of the tests.
-    Answers,
+    TestValueDecision,
     /// Code has a case for an input of the fix's own tests, with the result that they expect.
-    Knows,
+    SpecialCasedInput,
     /// Code behaves differently from a date on.
-    Dated,
+    DateDependence,
     /// Code keeps state between calls.
-    Remembers,
+    StateBetweenCalls,
     /// Code reads itself, or searches for files.
-    Looks,
+    SelfInspection,
     /// A file is too large to examine.
-    Large,
+    TooLarge,
     /// The imports of a file exceed the word budget.
-    Unfollowed,
+    UnresolvedImports,
 }
 
 impl WeakeningKind {
     /// Returns true if honest fixes often do it. It is then only reported.
     pub(super) fn is_mild(self) -> bool {
-        matches!(self, Self::Starts | Self::Incomparable | Self::Remembers | Self::Looks)
+        matches!(
+            self,
+            Self::AutomaticStart | Self::Incomparable | Self::StateBetweenCalls | Self::SelfInspection
+        )
     }
 
     fn description(self) -> &'static str {
@@ -93,36 +96,40 @@ impl WeakeningKind {
             Self::Assertion => "an assertion of a test that was there before is gone or changed",
             Self::Truism => "an assertion was made one that always holds",
             Self::Value => "a value in a test that was there before is gone or changed",
-            Self::Emptied => "most of a test that was there before is gone",
+            Self::EmptiedTest => "most of a test that was there before is gone",
             Self::Shadowed => "a second test of this name takes the place of the first",
             Self::Skipped => "tests are skipped",
             Self::Unreached => "a test that was there before is left early, or hides that it fails",
             Self::Exit => "a test ends the program that runs it",
-            Self::Silenced => "a checker is silenced",
+            Self::SilencedChecker => "a checker is silenced",
             Self::Runner => "what runs tests and checks leaves something out",
-            Self::Loaded => "what runs the tests loads this new file, and no finding is about it",
+            Self::LoadedFile => "what runs the tests loads this new file, and no finding is about it",
             Self::Setting => "how tests are run is changed, and no finding is about this file",
-            Self::Hooked => "what runs the tests is taken over",
+            Self::HookedProcess => "what runs the tests is taken over",
             Self::Replaced => "what is tested is replaced for every test",
             Self::Rebound => "a name that tests use stands for something else than before, or may do so",
-            Self::Asks => "the code asks whether it is tested, or by whom it is called",
-            Self::Reads => "the code names what belongs to tests",
-            Self::Equal => "an equality always holds, or takes the place of one that was derived",
-            Self::Borrows => "code outside of tests uses a library of tests, and no finding is about that",
-            Self::Ends => "the code ends the program, or changes how it ends, and no finding is about that",
-            Self::Pieces => "a name is put together from pieces, which hides it from a search",
-            Self::Compares => "a type has a comparison of its own, and no finding is about that",
-            Self::Starts => "code runs by itself when the program begins or ends",
+            Self::TestDetection => "the code asks whether it is tested, or by whom it is called",
+            Self::TestFileAccess => "the code names what belongs to tests",
+            Self::UniversalEquality => "an equality always holds, or takes the place of one that was derived",
+            Self::TestLibraryUse => {
+                "code outside of tests uses a library of tests, and no finding is about that"
+            }
+            Self::ProgramExit => {
+                "the code ends the program, or changes how it ends, and no finding is about that"
+            }
+            Self::AssembledName => "a name is put together from pieces, which hides it from a search",
+            Self::CustomComparison => "a type has a comparison of its own, and no finding is about that",
+            Self::AutomaticStart => "code runs by itself when the program begins or ends",
             Self::Incomparable => "the code gives a value that is equal to nothing",
-            Self::Answers => "the code decides by a value that the tests use",
-            Self::Knows => {
+            Self::TestValueDecision => "the code decides by a value that the tests use",
+            Self::SpecialCasedInput => {
                 "the code has a case of its own for an input of the fix's tests, with what they expect"
             }
-            Self::Remembers => "the code keeps something from one call to the next",
-            Self::Looks => "the code reads its own text, or looks for files where it runs",
-            Self::Large => "this file is too large to check: over 1 MiB",
-            Self::Unfollowed => "the names that this file imports stand for more than can be checked",
-            Self::Dated => "the code compares the clock with a fixed date",
+            Self::StateBetweenCalls => "the code keeps something from one call to the next",
+            Self::SelfInspection => "the code reads its own text, or looks for files where it runs",
+            Self::TooLarge => "this file is too large to check: over 1 MiB",
+            Self::UnresolvedImports => "the names that this file imports stand for more than can be checked",
+            Self::DateDependence => "the code compares the clock with a fixed date",
         }
     }
 }
@@ -134,9 +141,9 @@ pub struct Weakening {
     pub path: RepoPath,
     pub kind: WeakeningKind,
     /// Name or line concerned, as one cut line.
-    pub what: String,
+    pub subject: String,
     /// True if honest fixes do this, too. It is then reported, and the fix is not refused for it.
-    pub is_told: bool,
+    pub is_report_only: bool,
 }
 
 /// Renders a message for the fixer.
@@ -144,7 +151,7 @@ impl std::fmt::Display for Weakening {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let path = clean_line(&String::from_utf8_lossy(self.path.as_bytes()), MAX_QUOTE);
         write!(f, "{path}: {}", self.kind.description())?;
-        if self.what.is_empty() { Ok(()) } else { write!(f, ": {}", self.what) }
+        if self.subject.is_empty() { Ok(()) } else { write!(f, ": {}", self.subject) }
     }
 }
 

@@ -81,7 +81,7 @@ pub struct ModelAgent {
     /// Truing's own tools for reviews at a forge.
     pub own_tools: Vec<ToolServerFactory>,
     /// The cassette that its calls are recorded on or played from.
-    pub tape: CassetteMode,
+    pub cassette: CassetteMode,
 }
 
 /// Creates the server of Truing's own tools for one review: of the forge, of the repository (`owner/name`),
@@ -99,20 +99,20 @@ impl<'a> GatedModelAgent<'a> {
     /// Builds the request for one review.
     pub fn review_request(
         &self,
-        purse: RunBudget,
+        budget: RunBudget,
         subject: ChangeDescription,
-        recalled: ReviewContext,
-        form: ModelReviewOptions,
-        now: UnixMillis,
+        context: ReviewContext,
+        options: ModelReviewOptions,
+        started_at: UnixMillis,
     ) -> ModelReviewRequest<'a> {
         ModelReviewRequest {
             agent: self.agent,
-            purse,
+            budget,
             subject,
-            recalled,
-            form,
+            context,
+            options,
             gate: Arc::clone(&self.gate),
-            now,
+            started_at,
         }
     }
 }
@@ -123,7 +123,7 @@ pub struct ReviewTree<'a> {
     /// Folder with the files.
     pub tree: &'a Path,
     /// The files of a working tree that git does not ignore; only these are shown. None means all.
-    pub only: Option<&'a [RepoPath]>,
+    pub visible_paths: Option<&'a [RepoPath]>,
 }
 
 /// A review by a model in progress, with its part and the reports of its reviewers.
@@ -162,7 +162,7 @@ pub fn ask_model<'a>(
         let reviewers =
             if part.as_ref().is_some_and(ModelReviewRun::is_whole) { reviewers } else { Vec::new() };
         reading.rechecked = look_again(earlier, place.tree, change, reading, reviewers);
-        gives::prove(place.tree, reader, &mut reading.found).await;
+        gives::prove(place.tree, reader, &mut reading.findings).await;
         Ok(part)
     })
 }
@@ -179,11 +179,12 @@ pub fn outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) -> Revi
 /// Returns the outcome of a served review: while a model waits for budget, the findings of the rules are
 /// shown.
 pub fn served_outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) -> ReviewOutcome {
-    let Some(ModelReviewRun { part: ModelReviewStatus::Deferred { why, until }, runtime, .. }) = part else {
+    let Some(ModelReviewRun { part: ModelReviewStatus::Deferred { reason, until }, runtime, .. }) = part
+    else {
         return outcome(coverage, part);
     };
     let rules = ModelReviewStatus::Partial(format!(
-        "minimal: rules only until the next day (UTC) begins, because {why}"
+        "minimal: rules only until the next day (UTC) begins, because {reason}"
     ));
     let outcome = ReviewOutcome::from_model_review(coverage, *runtime, rules);
     let until = Some(*until).filter(|_| outcome.kind == ReviewOutcomeKind::Partial);
@@ -192,7 +193,7 @@ pub fn served_outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) 
 
 /// Returns the model's part; none if no model was asked.
 pub fn model_review(part: Option<ModelReviewRun>) -> Option<ModelReview> {
-    part?.asked
+    part?.model_review
 }
 
 /// The reason why the model's part failed before a result.
@@ -225,17 +226,17 @@ pub struct ModelReviewOptions {
 pub struct ModelReviewRequest<'a> {
     pub agent: &'a ModelAgent,
     /// The budget that is charged.
-    pub purse: RunBudget,
+    pub budget: RunBudget,
     /// People's description of the change.
     pub subject: ChangeDescription,
     /// The context from the repository and the operator.
-    pub recalled: ReviewContext,
+    pub context: ReviewContext,
     /// The form of the review.
-    pub form: ModelReviewOptions,
+    pub options: ModelReviewOptions,
     /// The kill switch, consulted between turns.
     pub gate: Arc<dyn WriteGate>,
     /// Time at which the review began, for the periods of budgets.
-    pub now: UnixMillis,
+    pub started_at: UnixMillis,
 }
 
 impl ModelReviewRequest<'_> {
@@ -246,13 +247,13 @@ impl ModelReviewRequest<'_> {
     async fn review(
         self,
         change: &ReviewedChange,
-        place: ReviewTree<'_>,
+        review_tree: ReviewTree<'_>,
         earlier: &EarlierReviews,
         reading: &mut ReadingOutcome,
     ) -> Result<(ModelReviewRun, Vec<ReviewerReport>), AgentError> {
         // A cassette answers to the change alone, regardless of earlier reviews: earlier findings stay
         // unverified.
-        let is_told = !self.agent.tape.is_some();
+        let is_told = !self.agent.cassette.is_some();
         let owed = if is_told { earlier.findings_to_recheck() } else { Vec::new() };
         let is_nothing = change.diff.is_empty() && change.large.is_empty() && change.left_out.is_empty();
         if is_nothing || reading.coverage.reviewed.is_empty() && owed.is_empty() {
@@ -261,10 +262,12 @@ impl ModelReviewRequest<'_> {
             telemetry::record_model_end(&AgentRunEnd::Done);
             return Ok((ModelReviewRun::nothing_to_review(), Vec::new()));
         }
-        let Self { agent, purse, subject, recalled, form, gate, now } = self;
-        let left = match agent.tape.is_playback() {
+        let Self { agent, budget, subject, context, options, gate, started_at } = self;
+        let left = match agent.cassette.is_playback() {
             true => BudgetDecision::Enough { left: None },
-            false => has_room(&*agent.ledger, &purse, MicroUsd(1), now).await.map_err(AgentError::Ledger)?,
+            false => has_room(&*agent.ledger, &budget, MicroUsd(1), started_at)
+                .await
+                .map_err(AgentError::Ledger)?,
         };
         let money = match left {
             BudgetDecision::Enough { left } => left,
@@ -275,38 +278,38 @@ impl ModelReviewRequest<'_> {
             }
             BudgetDecision::Minimal { level } => {
                 let refused = ModelError::Budget { level };
-                let part = ModelReviewRun::from_refusal(&refused, now);
+                let part = ModelReviewRun::from_refusal(&refused, started_at);
                 telemetry::record_model_end(&AgentRunEnd::Refused(refused));
                 return Ok((part, Vec::new()));
             }
         };
-        let memory = recalled.memory.as_ref();
-        let repository = purse.levels.iter().find(|level| level.kind == BudgetLevelKind::RepoDay);
+        let memory = context.memory.as_ref();
+        let repository = budget.levels.iter().find(|level| level.kind == BudgetLevelKind::RepoDay);
         let repository = repository.map_or("", |level| level.key.as_str());
         let own = agent.own_tools.iter().filter_map(|own| {
             // The forge of a local review is unknown.
             let (forge, _) = repository.split_once('/')?;
-            own(forge, subject.repository.as_deref()?, purse.run.as_str())
+            own(forge, subject.repository.as_deref()?, budget.run.as_str())
         });
         let servers: Vec<McpServer> = agent.servers.iter().cloned().chain(own).collect();
         let servers = McpServers::start(&servers).await;
         let again = (is_told && earlier.is_known()).then(|| EarlierReviewText {
             last_head: earlier.head.as_ref().map_or(UNKNOWN, Sha::as_str).to_owned(),
-            landed: earlier.landed.clone(),
-            open: earlier.render_open_findings(place.tree, change, reading),
+            later_changes: earlier.later_changes.clone(),
+            open: earlier.render_open_findings(review_tree.tree, change, reading),
         });
         let input = ReviewInput {
             agent,
             change,
-            place,
-            reading: &*reading,
+            review_tree,
+            rule_results: &*reading,
             subject: &subject,
-            again: again.as_ref(),
-            owed: &owed,
-            form,
+            earlier_reviews: again.as_ref(),
+            findings_to_verify: &owed,
+            options,
             memory,
-            purse: &purse,
-            money: money.as_ref(),
+            budget: &budget,
+            pull_budget: money.as_ref(),
             servers: &servers,
         };
         let reviewers = input.reviewers();
@@ -315,27 +318,28 @@ impl ModelReviewRequest<'_> {
         let problems = servers.stop().await;
         let looks = looks.into_iter().collect::<Result<Vec<_>, _>>()?;
         // A file that one of the reviewers has not seen lacks that reviewer's part.
-        let mut asked = looks.iter().filter(|look| look.ran.turns > 0).map(|look| look.seen.clone());
+        let mut asked =
+            looks.iter().filter(|look| look.agent_run.turns > 0).map(|look| look.viewed_paths.clone());
         if let Some(first) = asked.next() {
             let seen = asked.fold(first, |seen, other| &seen & &other);
             shown::leave_out(&seen, &mut reading.coverage);
         }
-        let (found, dropped, lost) = add_findings(&looks, place.tree, change, reading);
+        let (found, dropped, lost) = add_findings(&looks, review_tree.tree, change, reading);
         let reviewers = looks.iter().map(|look| ReviewerReport {
-            seen: look.seen.clone(),
-            verdicts: schema::recheck_verdicts(&look.ran.items.verdicts, owed.iter().copied()),
+            viewed_paths: look.viewed_paths.clone(),
+            verdicts: schema::recheck_verdicts(&look.agent_run.items.verdicts, owed.iter().copied()),
         });
         let reviewers = reviewers.collect();
-        let (memory, replayed) = (Some(recalled.to_model_memory()), agent.tape.is_playback());
+        let (memory, replayed) = (Some(context.to_model_memory()), agent.cassette.is_playback());
         let servers_failed = telemetry::servers_failed(&problems);
         let did =
             ModelReviewDetail { memory, dropped, replayed, servers_failed, ..ModelReviewDetail::default() };
-        let mut part = reviewer::combine_runs(&looks, &found, did, now);
+        let mut part = reviewer::combine_runs(&looks, &found, did, started_at);
         if part.is_whole()
-            && let Some(asked) = &mut part.asked
+            && let Some(asked) = &mut part.model_review
         {
-            let said = looks.iter().flat_map(|look| &look.ran.items.walkthrough);
-            asked.did.walkthrough = gives::walkthrough(said, place.tree, &reading.coverage);
+            let said = looks.iter().flat_map(|look| &look.agent_run.items.walkthrough);
+            asked.detail.walkthrough = gives::walkthrough(said, review_tree.tree, &reading.coverage);
         }
         Ok((part.without_findings(lost).without_servers(&problems), reviewers))
     }
@@ -362,14 +366,14 @@ impl ModelAgent {
         findings: Option<&str>,
         dismissed: Option<&str>,
         change: &ReviewedChange,
-        reading: &ReadingOutcome,
+        rule_results: &ReadingOutcome,
     ) -> Result<(BuiltPrompt, BTreeSet<RepoPath>), PromptError> {
         let shown = ReviewPromptInput {
             change,
-            reading,
+            rule_results,
             subject: &ChangeDescription::default(),
             repository: "",
-            again: None,
+            earlier_reviews: None,
             memory: None,
             findings,
             dismissed,
@@ -395,9 +399,9 @@ fn add_findings(
         *sum = sum.saturating_add(count);
     };
     for look in looks {
-        let CheckedFindings { findings, dropped, lost } =
-            schema::check_findings(look.ran.items.clone(), text);
-        all_lost = all_lost.saturating_add(lost);
+        let CheckedFindings { findings, dropped, mismatch_count } =
+            schema::check_findings(look.agent_run.items.clone(), text);
+        all_lost = all_lost.saturating_add(mismatch_count);
         dropped.into_iter().for_each(|(why, count)| drop(why, count));
         found.push(u32::try_from(findings.len()).unwrap_or(u32::MAX));
         all.extend(findings);
@@ -408,7 +412,7 @@ fn add_findings(
     for raw in all {
         let raw = without_secrets(raw, text);
         // Findings that a comment suppresses are known, too.
-        let mut known = reading.found.iter().chain(&reading.suppressed);
+        let mut known = reading.findings.iter().chain(&reading.suppressed);
         if known.any(|other| says_the_same(&raw, &other.raw)) {
             continue;
         }
@@ -418,7 +422,7 @@ fn add_findings(
         }
         added += 1;
         let old_path = reading::old_path(&sections, &raw.place.path);
-        reading.found.push(reading::place_finding(&sections, raw, old_path));
+        reading.findings.push(reading::place_finding(&sections, raw, old_path));
     }
     (found, dropped, all_lost)
 }

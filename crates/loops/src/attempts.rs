@@ -15,7 +15,7 @@ pub struct AttemptRegistry(Arc<Mutex<OpenAttempts>>);
 #[derive(Default, Debug)]
 struct OpenAttempts {
     open: Vec<ReviewAttempt>,
-    told: MicroUsd,
+    stopped_cost: MicroUsd,
 }
 
 /// A review that has not ended.
@@ -27,7 +27,7 @@ pub struct ReviewAttempt {
     /// The revision under which it is filed.
     pub revision: PullRevision,
     /// Time at which it began.
-    pub began: UnixMillis,
+    pub started_at: UnixMillis,
     /// The runtime that asks the model.
     pub runtime: ReviewRuntime,
 }
@@ -42,9 +42,9 @@ impl ReviewAttempt {
 impl AttemptRegistry {
     /// Registers a requested review by a model, whose key alone is known yet. If it fails before
     /// [`Self::register_attempt`], it is recorded under that key.
-    pub fn register_request(&self, run: RunId, key: SlotKey, began: UnixMillis, runtime: ReviewRuntime) {
+    pub fn register_request(&self, run: RunId, key: SlotKey, started_at: UnixMillis, runtime: ReviewRuntime) {
         let revision = PullRevision { head: Sha::null(), base: Sha::null() };
-        self.register_attempt(ReviewAttempt { run, key, revision, began, runtime });
+        self.register_attempt(ReviewAttempt { run, key, revision, started_at, runtime });
     }
 
     /// Removes the requested review, which another process records.
@@ -68,13 +68,13 @@ impl AttemptRegistry {
     /// Adds the cost of a stopped review that is already recorded.
     pub fn add_stopped_cost(&self, cost: MicroUsd) {
         let mut inner = self.lock_attempts();
-        inner.told = MicroUsd(inner.told.0.saturating_add(cost.0));
+        inner.stopped_cost = MicroUsd(inner.stopped_cost.0.saturating_add(cost.0));
     }
 
     /// Takes the reviews that have not ended, and the reported cost of stopped ones.
     pub fn take(&self) -> (Vec<ReviewAttempt>, MicroUsd) {
-        let OpenAttempts { open, told } = std::mem::take(&mut *self.lock_attempts());
-        (open, told)
+        let OpenAttempts { open, stopped_cost } = std::mem::take(&mut *self.lock_attempts());
+        (open, stopped_cost)
     }
 
     fn lock_attempts(&self) -> MutexGuard<'_, OpenAttempts> {

@@ -210,22 +210,22 @@ pub struct EffectivePrices {
     /// The prices of models.
     pub prices: ModelPrices,
     /// The source of each model's price.
-    pub by: BTreeMap<String, PriceSource>,
+    pub sources: BTreeMap<String, PriceSource>,
 }
 
 /// The reason why prices cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum PriceFileError {
     /// The file cannot be read.
-    #[error("the prices in {} cannot be read: {why}", path.display())]
+    #[error("the prices in {} cannot be read: {reason}", path.display())]
     Unreadable {
         path: PathBuf,
         /// Message of the system or the parser.
-        why: String,
+        reason: String,
     },
     /// The content of the file is invalid.
     #[error(transparent)]
-    Wrong(#[from] PriceError),
+    Invalid(#[from] PriceError),
 }
 
 impl EffectivePrices {
@@ -254,13 +254,13 @@ impl EffectivePrices {
     }
 
     fn add_prices(&mut self, prices: ModelPrices, by: PriceSource) {
-        self.by.extend(prices.list_prices().map(|(model, _)| (model.to_owned(), by)));
+        self.sources.extend(prices.list_prices().map(|(model, _)| (model.to_owned(), by)));
         self.prices.extend(prices);
     }
 }
 
 fn text_of(path: &Path) -> Result<String, PriceFileError> {
-    let unreadable = |why: String| PriceFileError::Unreadable { path: path.to_owned(), why };
+    let unreadable = |reason: String| PriceFileError::Unreadable { path: path.to_owned(), reason };
     let file = truing_config::open_plain(path).map_err(|error| unreadable(error.to_string()))?;
     let mut bytes = Vec::new();
     file.take(MAX_LITELLM_BYTES + 1)
@@ -379,7 +379,7 @@ mod tests {
         let text = format!("[budget]\nprices = {file:?}\n[price.mine]\ninput = 0\noutput = 0.0\n");
         let priced = EffectivePrices::new(&config(&text)).unwrap();
         let of = |model: &str| {
-            (priced.by[model], priced.prices.find_price(model).unwrap().max_cost(1_000_000, 0).0)
+            (priced.sources[model], priced.prices.find_price(model).unwrap().max_cost(1_000_000, 0).0)
         };
         assert_eq!(of("claude-opus-5"), (PriceSource::File, 1_000_000));
         assert_eq!(of("theirs"), (PriceSource::File, 1_000_000));

@@ -288,7 +288,7 @@ impl CheckoutContext<'_> {
             let tooling =
                 ReviewLinters { toolbox: self.toolbox, project: None, trust: Some(&self.trust), base };
             let mut reading = plan.read(tree, scope, self.reader, Some(tooling)).await?;
-            let place = ReviewTree { tree: folder.path(), only: None };
+            let place = ReviewTree { tree: folder.path(), visible_paths: None };
             let part = agent::ask_model(asking, change, place, self.reader, earlier, &mut reading).await?;
             reading.sign_lines(folder.path(), &scope.lines_key);
             Ok((reading, part))
@@ -343,8 +343,8 @@ pub fn exported_file(
     // The name that git uses for a file of a commit.
     let name = format!("{}:{REPOSITORY_FILE}", commit.short_sha());
     if let Some(odd) = exported.left_out.first() {
-        let why = odd.reason.as_str().replace('_', " ");
-        return Err(ConfigProblem::RepositoryFile { file: name, why }.into());
+        let reason = odd.reason.as_str().replace('_', " ");
+        return Err(ConfigProblem::RepositoryFile { file: name, reason }.into());
     }
     let file = truing_config::repository_file(folder.path())?;
     Ok(file.map(|file| SourceFile { name, ..file }))

@@ -104,7 +104,7 @@ pub trait BranchWorkspace: Sync {
     /// Returns the current head of the branch.
     ///
     /// # Errors
-    /// [`ActError::Over`]: the run cannot continue on this branch, and nothing more is to be written.
+    /// [`ActError::Ended`]: the run cannot continue on this branch, and nothing more is to be written.
     async fn head(&self, record: &ConvergeRecord) -> Result<Sha, ActError>;
     /// Returns how long an object may remain invisible after a request to create it got no response.
     fn settle_time(&self) -> TimeSpan {
@@ -198,14 +198,14 @@ pub trait RunObserver: Sync {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ConvergeCallOutcome {
     /// The run has ended, or rests because other runs have their turn.
-    Over,
+    Done,
     /// The run is before its next step.
-    Between,
+    BeforeNextStep,
     /// The run cannot continue for this reason. Its earlier results remain valid.
     Failed(ConvergeExit),
     /// The run can do nothing before this instant, by the wall clock. The reason and a description of what it
     /// waits for follow.
-    Until(UnixMillis, WaitReason, String),
+    WaitUntil(UnixMillis, WaitReason, String),
 }
 
 /// The branch of a run, and what works on it. [`ConvergeRunner`] documents the fields.
@@ -213,7 +213,7 @@ pub struct ConvergeContext<'a> {
     pub workspace: &'a dyn BranchWorkspace,
     pub mirror: &'a Mirror,
     pub agents: &'a ConvergeAgents,
-    pub looks: &'a InspectionTools,
+    pub inspection_tools: &'a InspectionTools,
     pub config: &'a ConvergeConfig,
     pub gate: &'a Arc<dyn WriteGate>,
     pub repository: Option<&'a str>,
@@ -228,7 +228,7 @@ pub struct ConvergeRunner<'a> {
     /// The models that do the work.
     pub agents: &'a ConvergeAgents,
     /// The tools that inspect a head.
-    pub looks: &'a InspectionTools,
+    pub inspection_tools: &'a InspectionTools,
     /// The configuration of the converge loop.
     pub config: &'a ConvergeConfig,
     /// Consulted before each act, and before each turn of a model.
@@ -240,41 +240,42 @@ pub struct ConvergeRunner<'a> {
     /// Diffs between commits that were compared before.
     diffs: Vec<((Sha, Sha), CommitDiff)>,
     /// The exported files of the commit that was inspected last.
-    laid: Option<ExportedCommit>,
+    exported_commit: Option<ExportedCommit>,
     /// Results of the rules for changes that were read before.
-    readings: Vec<((Sha, Sha), ReadingOutcome)>,
+    cached_readings: Vec<((Sha, Sha), ReadingOutcome)>,
     /// Results of the checks on the newest head; the report is none if no check could be run.
     baseline: Option<(Sha, Option<VerificationReport>)>,
     /// Cost of asking models in this act.
-    taken: StepCost<()>,
+    model_cost: StepCost<()>,
     /// The part of the run that this call carries out.
     mode: ConvergeRunMode,
     /// True if models have been asked in this call.
-    has_asked: bool,
+    has_called_models: bool,
 }
 
 impl<'a> ConvergeRunner<'a> {
     /// Creates a runner for a run on a branch.
     pub fn new(context: ConvergeContext<'a>, record: ConvergeRecord, mode: ConvergeRunMode) -> Self {
-        let ConvergeContext { workspace, mirror, agents, looks, config, gate, repository } = context;
-        let (diffs, laid, readings, baseline) = (Vec::new(), None, Vec::new(), None);
-        let (taken, has_asked) = (StepCost::default(), false);
+        let ConvergeContext { workspace, mirror, agents, inspection_tools, config, gate, repository } =
+            context;
+        let (diffs, exported_commit, cached_readings, baseline) = (Vec::new(), None, Vec::new(), None);
+        let (model_cost, has_called_models) = (StepCost::default(), false);
         Self {
             workspace,
             mirror,
             agents,
-            looks,
+            inspection_tools,
             config,
             gate,
             repository,
             record,
             diffs,
-            laid,
-            readings,
+            exported_commit,
+            cached_readings,
             baseline,
-            taken,
+            model_cost,
             mode,
-            has_asked,
+            has_called_models,
         }
     }
 }
@@ -296,10 +297,10 @@ impl ConvergeRunner<'_> {
             let (began, before) = (Instant::now(), self.record.detail.state.log.len());
             let act = self.record.detail.state.next.clone();
             if act.needs_models()
-                && std::mem::replace(&mut self.has_asked, true)
+                && std::mem::replace(&mut self.has_called_models, true)
                 && self.mode == ConvergeRunMode::Step
             {
-                return Ok(ConvergeCallOutcome::Between);
+                return Ok(ConvergeCallOutcome::BeforeNextStep);
             }
             if let Err(halted) = self.go_on().await {
                 return Ok(ConvergeCallOutcome::Failed(halted.exit()));
@@ -346,26 +347,26 @@ impl ConvergeRunner<'_> {
                 break;
             }
         }
-        Ok(ConvergeCallOutcome::Over)
+        Ok(ConvergeCallOutcome::Done)
     }
 
     /// Returns the state of the run if the error is temporary and the same act is next after a wait.
     fn waiting_progress(&mut self, stop: &ActError) -> Option<ConvergeCallOutcome> {
-        if let ActError::Later { until, why, what } = stop {
-            return Some(ConvergeCallOutcome::Until(*until, *why, what.clone()));
+        if let ActError::Wait { until, reason, message } = stop {
+            return Some(ConvergeCallOutcome::WaitUntil(*until, *reason, message.clone()));
         }
         let tried = usize::try_from(self.record.detail.put_off).unwrap_or(usize::MAX);
         let wait = PUT_OFF.get(tried).filter(|_| stop.may_pass())?;
         self.record.detail.put_off = self.record.detail.put_off.saturating_add(1);
         let poll = i64::try_from(self.config.poll.as_millis()).unwrap_or(i64::MAX);
         let wait = TimeSpan(wait.0.min(poll).max(self.workspace.settle_time().0));
-        Some(ConvergeCallOutcome::Until(SystemClock.now() + wait, WaitReason::Settling, stop.to_string()))
+        Some(ConvergeCallOutcome::WaitUntil(SystemClock.now() + wait, WaitReason::Settling, stop.to_string()))
     }
 
     /// Ends the run with the error of an act that failed.
     fn end_with_error(&mut self, stop: ActError) -> ConvergeEvent {
         let exit = stop.exit();
-        if let ActError::Over { unreached, .. } = stop {
+        if let ActError::Ended { unreached, .. } = stop {
             self.record.detail.unreached = unreached;
         }
         ConvergeEvent::Ended(exit)
@@ -374,7 +375,7 @@ impl ConvergeRunner<'_> {
     /// Adds the time and cost of an act to the record.
     fn keep_taken(&mut self, step: ConvergeStep, began: Instant) {
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let taken = StepCost { ms, ..std::mem::take(&mut self.taken) };
+        let taken = StepCost { ms, ..std::mem::take(&mut self.model_cost) };
         self.record.add_step_cost(step, &taken);
         self.record.ended = SystemClock.now();
     }
@@ -412,7 +413,7 @@ impl ConvergeRunner<'_> {
     fn ends_unchecked(&self) -> bool {
         let state = &self.record.detail.state;
         let is_clean = state.exit.as_ref().is_some_and(|exit| exit.code == ConvergeExitCode::Clean);
-        is_clean && !state.audits_only && state.commits.is_empty() && self.looks.verifier.is_some()
+        is_clean && !state.audits_only && state.commits.is_empty() && self.inspection_tools.verifier.is_some()
     }
 
     /// Runs one audit without a gate before it and saves nothing. Afterwards the run has ended, or its head
@@ -493,7 +494,7 @@ impl ConvergeRunner<'_> {
                 let starting = self.record.detail.state.starting.clone();
                 let audited = AuditInput::load(self, &base, &head).await?;
                 let event = audited.run_auditors(self, auditors, &starting).await;
-                self.laid = Some(audited.laid);
+                self.exported_commit = Some(audited.exported_commit);
                 event
             }
             ConvergeAction::Post => {
@@ -584,7 +585,7 @@ impl ConvergeRunner<'_> {
         let base = self.record.detail.base.clone();
         let change = self.load_change(&base, head).await?;
         let mut gated = GateResult::from_reading(self.read_change(&change, head).await?)?;
-        if let Some(commands) = &self.looks.commands {
+        if let Some(commands) = &self.inspection_tools.commands {
             let trust = self.trust();
             let folder = PrivateFolder::new().map_err(ActError::Folder)?;
             self.mirror.private_clone(head, std::slice::from_ref(&change.base), folder.path()).await?;
@@ -610,24 +611,27 @@ impl ConvergeRunner<'_> {
         if let Some(reading) = self.known_reading(&change.base, head) {
             return Ok(reading.clone());
         }
-        let laid = self.mirror.export_in_place(head, self.laid.take()).await?;
-        let (scope, reader) = (&self.looks.scope, &self.agents.auditor.reader);
+        let laid = self.mirror.export_in_place(head, self.exported_commit.take()).await?;
+        let (scope, reader) = (&self.inspection_tools.scope, &self.agents.auditor.reader);
         let plan = reading::plan(change, scope).map_err(GateError::Reading)?;
-        let (trust, InspectionTools { toolbox, project, .. }) = (self.trust(), self.looks);
+        let (trust, InspectionTools { toolbox, project, .. }) = (self.trust(), self.inspection_tools);
         let (project, base) = (project.as_deref(), BaseCommit::Mirror(self.mirror, &change.base));
         let tooling = ReviewLinters { toolbox, project, trust: Some(&trust), base };
         let reading = plan.read(laid.path().to_owned(), scope, reader, Some(tooling)).await;
-        let tree = self.laid.insert(laid).path();
+        let tree = self.exported_commit.insert(laid).path();
         let mut reading = reading.map_err(GateError::Reading)?;
         reading.sign_lines(tree, &scope.lines_key);
-        self.readings.truncate(KEPT_READINGS - 1);
-        self.readings.insert(0, ((change.base.clone(), head.clone()), reading.clone()));
+        self.cached_readings.truncate(KEPT_READINGS - 1);
+        self.cached_readings.insert(0, ((change.base.clone(), head.clone()), reading.clone()));
         Ok(reading)
     }
 
     /// Returns the rules' result for this change, if it was read before.
     fn known_reading(&self, base: &Sha, head: &Sha) -> Option<&ReadingOutcome> {
-        self.readings.iter().find(|((from, to), _)| (from, to) == (base, head)).map(|(_, reading)| reading)
+        self.cached_readings
+            .iter()
+            .find(|((from, to), _)| (from, to) == (base, head))
+            .map(|(_, reading)| reading)
     }
 
     /// Returns the budget that a model is charged to, and the remaining money of the run.
@@ -635,12 +639,12 @@ impl ConvergeRunner<'_> {
         let run = self.record.run.clone();
         let (key, now) = (&self.record.key, SystemClock.now());
         let (purse, most) = agent.budgets.purse_of_converge(run, key, self.repository, now);
-        let spent = self.record.cost().0.saturating_add(self.taken.cost_micro_usd.0);
+        let spent = self.record.cost().0.saturating_add(self.model_cost.cost_micro_usd.0);
         (purse, MicroUsd(most.0.saturating_sub(spent)))
     }
 
     /// Adds the cost of asking a model.
     fn add_spend(&mut self, spent: &ModelSpend) {
-        self.taken.add(&spent.taken);
+        self.model_cost.add(&spent.step_cost);
     }
 }

@@ -54,7 +54,7 @@ fn retraction(finding: &Finding, dismissals: &[Dismissal]) -> Option<RetractionS
 pub fn summary(
     findings: &[Finding],
     head: &Sha,
-    now: Option<&Sha>,
+    moved_head: Option<&Sha>,
     record: &ReviewRecord,
     dismissals: &[Dismissal],
     walkthrough: &[WalkthroughLine],
@@ -77,7 +77,7 @@ pub fn summary(
     text::summary(&SummaryContent {
         outcome,
         head,
-        now,
+        moved_head,
         base,
         since,
         configuring,
@@ -90,7 +90,7 @@ pub fn summary(
         retracted: &retracted,
         coverage,
         walkthrough,
-        by: &text::reviewer_line(record),
+        reviewers: &text::reviewer_line(record),
     })
 }
 

@@ -37,11 +37,11 @@ pub const UNKNOWN: &str = "unknown";
 #[derive(Clone, Debug, Default)]
 pub struct EarlierReviews {
     /// Every finding that is known of it.
-    pub known: Vec<Finding>,
+    pub known_findings: Vec<Finding>,
     /// The commit that was reviewed last, if there was one.
     pub head: Option<Sha>,
     /// A text for a model on the later commits and lines.
-    pub landed: String,
+    pub later_changes: String,
     /// The names that files had then.
     pub renames: FileRenames,
     /// Those of the findings that were seen on another line of work. They count where their lines are
@@ -52,14 +52,14 @@ pub struct EarlierReviews {
 impl EarlierReviews {
     /// Returns the findings that a model owes a verdict on, worst first.
     pub fn findings_to_recheck(&self) -> Vec<&Finding> {
-        let mut owed = worst_first(recheck::unanswered_findings(&self.known));
+        let mut owed = worst_first(recheck::unanswered_findings(&self.known_findings));
         owed.truncate(MAX_OWED);
         owed
     }
 
     /// True if there has been an earlier review that matters to a model.
     pub fn is_known(&self) -> bool {
-        self.head.is_some() || recheck::unanswered_findings(&self.known).next().is_some()
+        self.head.is_some() || recheck::unanswered_findings(&self.known_findings).next().is_some()
     }
 
     /// Returns the files that are inspected again, even if they left the change. They are the files with a
@@ -72,7 +72,8 @@ impl EarlierReviews {
             let shown = finding.evidence.as_ref().map(|evidence| evidence.path.clone());
             std::iter::once(finding.raw.place.path.clone()).chain(shown)
         };
-        let paths: BTreeSet<RepoPath> = self.known.iter().filter(is_looked_at).flat_map(of_one).collect();
+        let paths: BTreeSet<RepoPath> =
+            self.known_findings.iter().filter(is_looked_at).flat_map(of_one).collect();
         paths.into_iter().filter(RepoPath::is_safe_to_write).collect()
     }
 
@@ -83,10 +84,10 @@ impl EarlierReviews {
         let changed = readable_paths(reading);
         let head = head_view(&files, &changed, change, reading);
         let is_there = |finding: &Finding| {
-            matches!(recheck::locate_at_head(finding, &head), FollowOutcome::There { .. })
+            matches!(recheck::locate_at_head(finding, &head), FollowOutcome::Found { .. })
         };
-        earlier.known.retain(|finding| !self.elsewhere.contains(&finding.id) || is_there(finding));
-        recheck::reopen_findings(&mut earlier.known, &head);
+        earlier.known_findings.retain(|finding| !self.elsewhere.contains(&finding.id) || is_there(finding));
+        recheck::reopen_findings(&mut earlier.known_findings, &head);
         earlier
     }
 
@@ -117,7 +118,7 @@ fn told_of(finding: &Finding, went: &FollowOutcome) -> String {
     let raw = &finding.raw;
     let name = |path: &RepoPath| line::clean_line(&path.to_string(), MAX_LINE_CHARS);
     let place = match went {
-        FollowOutcome::There { path, start, end } => {
+        FollowOutcome::Found { path, start, end } => {
             format!("{}, lines {start} to {end}: as they were; look at what is around them, too", name(path))
         }
         FollowOutcome::Changed { path, start, end, .. } if start <= end => {
@@ -126,7 +127,7 @@ fn told_of(finding: &Finding, went: &FollowOutcome) -> String {
         FollowOutcome::Changed { path, end, .. } => {
             format!("{}: gone; look at what is around line {end}", name(path))
         }
-        FollowOutcome::Lost { path } => format!("{}: changed; look at the whole file", name(path)),
+        FollowOutcome::NotFound { path } => format!("{}: changed; look at the whole file", name(path)),
         FollowOutcome::NoFile => format!("{}: the file is not there any more", name(&raw.place.path)),
     };
     let severity = raw.severity.as_str();
@@ -151,12 +152,12 @@ pub(super) fn look_again(
 ) -> RecheckSummary {
     let files = RedactedFiles::new(tree);
     let changed = readable_paths(reading);
-    let mut found = std::mem::take(&mut reading.found);
+    let mut found = std::mem::take(&mut reading.findings);
     let rechecked = {
         let head = head_view(&files, &changed, change, reading);
         // A finding's lines are stored without secrets: quotes of them are compared in the same way.
         for verdict in reviewers.iter_mut().flat_map(|reviewer| &mut reviewer.verdicts) {
-            let finding = earlier.known.iter().find(|finding| finding.id == verdict.finding);
+            let finding = earlier.known_findings.iter().find(|finding| finding.id == verdict.finding);
             let went = finding.map(|finding| recheck::locate_at_head(finding, &head));
             if let Some(path) = went.as_ref().and_then(FollowOutcome::path) {
                 verdict.excerpt = files.hide_in(path, &verdict.excerpt);
@@ -167,11 +168,12 @@ pub(super) fn look_again(
             let old_path = reading::old_path(&sections, &raw.place.path);
             reading::place_finding(&sections, raw, old_path)
         };
-        recheck::recheck(&earlier.known, &mut found, &reviewers, &head, place)
+        recheck::recheck(&earlier.known_findings, &mut found, &reviewers, &head, place)
     };
-    reading.found = found;
-    let RecheckSummary { rules, off, left, tools, old, .. } = std::mem::take(&mut reading.rechecked);
-    RecheckSummary { rules, off, left, tools, old, ..rechecked }
+    reading.findings = found;
+    let RecheckSummary { rules, off, left_to_linters, tools, old, .. } =
+        std::mem::take(&mut reading.rechecked);
+    RecheckSummary { rules, off, left_to_linters, tools, old, ..rechecked }
 }
 
 /// Returns the changed files that can be read.

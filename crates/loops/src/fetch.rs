@@ -24,13 +24,13 @@ pub async fn commits(
     repository: Option<&HeadRepository>,
     others: &[Sha],
 ) -> Result<(), GitError> {
-    let Some(fork) = repository.filter(|repository| repository.has_head_alone) else {
+    let Some(fork) = repository.filter(|repository| repository.is_only_source) else {
         return mirror.fetch(&[others, slice::from_ref(head)].concat()).await;
     };
     if !others.is_empty() {
         mirror.fetch(others).await?;
     }
-    let unreadable = |why: String| GitError::ForkUnreadable { fork: fork.name.clone(), why };
+    let unreadable = |reason: String| GitError::ForkUnreadable { fork: fork.name.clone(), reason };
     let remote = server.resolve_remote(&fork.id, &fork.name, RemotePurpose::Fetch).await.map_err(
         |error| match error {
             RemoteError::Forge(error) => unreadable(error.to_string()),

@@ -25,17 +25,17 @@ pub(crate) struct FileContentChange {
 
 /// A file that cannot be taken over.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: {why}")]
+#[error("{path}: {reason}")]
 pub struct RejectedFile {
     pub path: RepoPath,
     /// The reason for the rejection.
-    pub why: ReplaceError,
+    pub reason: ReplaceError,
 }
 
 impl RejectedFile {
     /// Creates the error of the folder itself.
     pub(crate) fn from_folder_error(folder: &Path, error: io::Error) -> Self {
-        Self { path: RepoPath::from_bytes(folder.as_os_str().as_bytes()), why: error.into() }
+        Self { path: RepoPath::from_bytes(folder.as_os_str().as_bytes()), reason: error.into() }
     }
 }
 
@@ -52,9 +52,9 @@ pub(crate) async fn read_changes(
                 Ok(content) => Ok(FileContentChange { path, content: Some(content) }),
                 // The file exists, and the error is therefore not about its earlier content.
                 Err(ReplaceError::Changed) => {
-                    Err(RejectedFile { path, why: ReplaceError::Io(io::Error::other(TOO_LONG)) })
+                    Err(RejectedFile { path, reason: ReplaceError::Io(io::Error::other(TOO_LONG)) })
                 }
-                Err(why) => Err(RejectedFile { path, why }),
+                Err(reason) => Err(RejectedFile { path, reason }),
             },
         };
         paths.into_iter().map(one).collect()
@@ -69,7 +69,7 @@ pub(crate) async fn write_changes(folder: &Path, changes: &[FileContentChange]) 
         for FileContentChange { path, .. } in changes.iter().filter(|change| change.content.is_none()) {
             // The file belongs to the clone's commit: all of its parents are folders.
             let removed = std::fs::remove_file(folder.join(OsStr::from_bytes(path.as_bytes())));
-            removed.map_err(|error| RejectedFile { path: path.clone(), why: error.into() })?;
+            removed.map_err(|error| RejectedFile { path: path.clone(), reason: error.into() })?;
         }
         let tree = open_tree(folder)?;
         for FileContentChange { path, content } in &changes {
@@ -77,9 +77,9 @@ pub(crate) async fn write_changes(folder: &Path, changes: &[FileContentChange]) 
             let written = match tree.read(path) {
                 Ok(old) => tree.replace(path, &old, new).map(drop),
                 Err(ReplaceError::Changed) => tree.create(path, new),
-                Err(why) => Err(why),
+                Err(reason) => Err(reason),
             };
-            written.map_err(|why| RejectedFile { path: path.clone(), why })?;
+            written.map_err(|reason| RejectedFile { path: path.clone(), reason })?;
         }
         Ok(())
     })

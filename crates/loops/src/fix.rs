@@ -42,7 +42,7 @@ pub struct FixPlan {
     /// Files that change, by path.
     pub changes: Vec<FixedFile>,
     /// Suggestions that are not applied, each with the reason.
-    pub left: Vec<UnappliedSuggestion>,
+    pub unapplied: Vec<UnappliedSuggestion>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -79,7 +79,7 @@ pub struct AppliedFixes {
     /// Number of changes that were not begun.
     pub not_begun: usize,
     /// Attributes that files lost besides the fixed lines.
-    pub lost: Vec<(RepoPath, LostAttribute)>,
+    pub lost_attributes: Vec<(RepoPath, LostAttribute)>,
 }
 
 /// A fix that a model proposes, alone.
@@ -129,7 +129,7 @@ pub async fn propose_fixes(
     for finding in open.iter().filter(|finding| is_proposed(finding)) {
         let plan = plan(std::slice::from_ref(finding), tree, &[], reader, None).await?;
         match plan.changes.is_empty() {
-            true => left.extend(plan.left),
+            true => left.extend(plan.unapplied),
             false => offers.push(ProposedFix { finding: finding.clone(), plan }),
         }
     }
@@ -159,7 +159,7 @@ pub fn plan<'a>(
         let withheld = withheld.filter_map(|raw| {
             Some(unapplied_suggestion(raw, WithheldFix::from_finding(raw)?.reason().to_owned()))
         });
-        let mut plan = FixPlan { left: withheld.collect(), ..FixPlan::default() };
+        let mut plan = FixPlan { unapplied: withheld.collect(), ..FixPlan::default() };
         if files.is_empty() {
             return Ok(plan);
         }
@@ -174,7 +174,8 @@ pub fn plan<'a>(
                     read.push((path, bytes));
                 }
                 Err(why) => {
-                    plan.left.extend(findings.iter().map(|raw| unapplied_suggestion(raw, why.to_string())));
+                    plan.unapplied
+                        .extend(findings.iter().map(|raw| unapplied_suggestion(raw, why.to_string())));
                 }
             }
         }
@@ -192,14 +193,14 @@ pub fn plan<'a>(
             let gone = |raw: &RawFinding| {
                 if is_rerun(raw) { ReplaceError::Changed.to_string() } else { NOT_HERE.to_owned() }
             };
-            plan.left.extend(other.iter().map(|raw| unapplied_suggestion(raw, gone(raw))));
+            plan.unapplied.extend(other.iter().map(|raw| unapplied_suggestion(raw, gone(raw))));
             let is_proven = |raw: &&RawFinding| raw.source != FindingSource::Tool || is_parsed(path);
             let (proven, unproven): (Vec<&RawFinding>, Vec<&RawFinding>) =
                 same.into_iter().partition(is_proven);
-            plan.left.extend(unproven.iter().map(|raw| unapplied_suggestion(raw, UNPROVEN.to_owned())));
+            plan.unapplied.extend(unproven.iter().map(|raw| unapplied_suggestion(raw, UNPROVEN.to_owned())));
             plan.add(path, old, &proven);
         }
-        plan.left.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
+        plan.unapplied.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
         Ok(plan)
     })
 }
@@ -323,7 +324,7 @@ impl FixPlan {
         let fixed = apply_line_edits(path, &old, &edits);
         for (raw, refusal) in findings.iter().zip(&fixed.refusals) {
             if let Some(refusal) = refusal {
-                self.left.push(unapplied_suggestion(raw, reason(*refusal, findings)));
+                self.unapplied.push(unapplied_suggestion(raw, reason(*refusal, findings)));
             }
         }
         let fixes = fixed.refusals.iter().filter(|refusal| refusal.is_none()).count();
@@ -334,7 +335,7 @@ impl FixPlan {
 
     /// Keeps the changes that pass the check, which may adjust them. The others are recorded with the reason.
     pub fn retain(&mut self, mut can: impl FnMut(&mut FixedFile) -> Result<(), ReplaceError>) {
-        let left = &mut self.left;
+        let left = &mut self.unapplied;
         self.changes.retain_mut(|change| match can(change) {
             Ok(()) => true,
             Err(why) => {
@@ -361,12 +362,12 @@ impl FixPlan {
             match replaced {
                 None => made.not_begun += 1,
                 Some(Ok(lost)) => {
-                    made.lost.extend(lost.into_iter().map(|lost| (change.path.clone(), lost)));
+                    made.lost_attributes.extend(lost.into_iter().map(|lost| (change.path.clone(), lost)));
                     self.changes.push(change);
                 }
                 Some(Err(why)) => {
                     let (path, why) = (change.path, why.to_string());
-                    self.left.push(UnappliedSuggestion { path, line: 0, rule: String::new(), why });
+                    self.unapplied.push(UnappliedSuggestion { path, line: 0, rule: String::new(), why });
                 }
             }
         }
@@ -452,7 +453,8 @@ mod tests {
         let [change] = plan.changes.as_slice() else { panic!("{plan:?}") };
         assert_eq!(String::from_utf8_lossy(&change.new), "if a is None and b is None: f()\nx = f(a)\n");
         assert_eq!(change.fixes, 2);
-        let left: Vec<_> = plan.left.iter().map(|left| (left.rule.as_str(), left.why.as_str())).collect();
+        let left: Vec<_> =
+            plan.unapplied.iter().map(|left| (left.rule.as_str(), left.why.as_str())).collect();
         assert_eq!(
             left,
             [
@@ -461,7 +463,7 @@ mod tests {
                 ("lint/E", "the file would not parse after it"),
             ]
         );
-        let told = serde_json::to_value(&plan.left[0]).unwrap();
+        let told = serde_json::to_value(&plan.unapplied[0]).unwrap();
         assert_eq!(
             told,
             serde_json::json!({ "path": "a.py", "start_line": 1, "rule": "lint/C",
@@ -482,7 +484,7 @@ mod tests {
                 change(b"a/b.py", "1\n2\n3\n4\r\n5", "1\n2\n3\n5"),
                 change(b"caf\xe9 \"x\".py", "a", "b"),
             ],
-            left: vec![],
+            unapplied: vec![],
         };
         let expected = "diff --git a/a/b.py b/a/b.py\n--- a/a/b.py\n+++ b/a/b.py\n@@ -3,3 +3,2 @@\n \
              3\n-4\r\n 5\n\

@@ -99,7 +99,7 @@ pub struct LocalReviewOutcome {
     /// The origin of its base.
     pub against: BaseOrigin,
     /// The findings by their fate.
-    pub kept: FindingsByStatus,
+    pub findings: FindingsByStatus,
     /// The reason why nothing was recorded, though it should have been.
     pub unrecorded: Option<String>,
 }
@@ -179,16 +179,17 @@ impl LocalReviewRequest<'_> {
         // outside of the compared files.
         let memory = FindingStorage {
             records: self.records.clone(),
-            served: None,
+            service_key: None,
             fixed_at: None,
-            line: line.as_ref(),
+            branch_commits: line.as_ref(),
             branch: Some(&branch),
             clock: self.clock,
         };
-        let (earlier, unread) = match &line {
+        let (earlier, unknown_reason) = match &line {
             Some(line) => {
-                let PriorFindings { known, elsewhere, unread, before: _ } = memory.recall(&key).await;
-                (EarlierReviews { elsewhere, ..earlier_reviews(known, &line.name) }, unread)
+                let PriorFindings { findings, elsewhere, unknown_reason, before: _ } =
+                    memory.recall(&key).await;
+                (EarlierReviews { elsewhere, ..earlier_reviews(findings, &line.name) }, unknown_reason)
             }
             None => Default::default(),
         };
@@ -203,7 +204,13 @@ impl LocalReviewRequest<'_> {
                 let revision = PullRevision { head: filed.clone(), base: change.base.clone() };
                 let (run, key) = (run.clone(), key.clone());
                 let runtime = model.agent.review_runtime();
-                self.attempts.register_attempt(ReviewAttempt { run, key, revision, began: started, runtime });
+                self.attempts.register_attempt(ReviewAttempt {
+                    run,
+                    key,
+                    revision,
+                    started_at: started,
+                    runtime,
+                });
                 let told = (ChangeDescription::default(), recalled);
                 let form = ModelReviewOptions {
                     walkthrough: self.scope.walkthrough,
@@ -217,7 +224,7 @@ impl LocalReviewRequest<'_> {
         let found = reading.all_findings();
         let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
         let outcome = agent::outcome(&coverage, part.as_ref()).with_tool_results(&tools);
-        let outcome = outcome.with_unread_findings(unread.as_deref());
+        let outcome = outcome.with_unread_findings(unknown_reason.as_deref());
         let detail = ReviewDetail {
             idle_ignores: self.idle_ignores(&coverage).await,
             coverage,
@@ -233,7 +240,7 @@ impl LocalReviewRequest<'_> {
         let found = (found.as_slice(), &renames, &rechecked);
         let (kept, unrecorded) = memory.record_findings(found, &mut record, &filed).await;
         self.attempts.remove_attempt(&record.run);
-        Ok(LocalReviewOutcome { record, reviewed: self.head.into(), against, kept, unrecorded })
+        Ok(LocalReviewOutcome { record, reviewed: self.head.into(), against, findings: kept, unrecorded })
     }
 
     /// Returns the patterns of `rules.ignore` that match no file.
@@ -319,7 +326,7 @@ impl LocalReviewRequest<'_> {
                 Some(_) => self.repository.files().await?,
                 None => Vec::new(),
             };
-            let place = ReviewTree { tree, only: Some(&files) };
+            let place = ReviewTree { tree, visible_paths: Some(&files) };
             let part = agent::ask_model(asking, change, place, self.reader, earlier, &mut reading).await?;
             reading.sign_lines(tree, &self.scope.lines_key);
             return Ok((reading, part));
@@ -369,7 +376,7 @@ impl LocalReviewRequest<'_> {
         plan.leave_out(left_out);
         let tree = folder.path().to_owned();
         let mut reading = plan.read(tree, self.scope, self.reader, Some(tooling)).await?;
-        let place = ReviewTree { tree: folder.path(), only: None };
+        let place = ReviewTree { tree: folder.path(), visible_paths: None };
         let part = agent::ask_model(asking, change, place, self.reader, earlier, &mut reading).await?;
         reading.sign_lines(folder.path(), &self.scope.lines_key);
         Ok((reading, part))
@@ -423,13 +430,13 @@ fn branch_of(line: &str) -> &str {
 
 /// Returns the results of earlier reviews of a line of work. Their subject was not always a commit, and new
 /// lines can therefore not be determined line by line.
-fn earlier_reviews(known: Vec<Finding>, line: &str) -> EarlierReviews {
-    let of_a_model = known.iter().filter(|finding| finding.raw.source == FindingSource::Agent);
+fn earlier_reviews(known_findings: Vec<Finding>, line: &str) -> EarlierReviews {
+    let of_a_model = known_findings.iter().filter(|finding| finding.raw.source == FindingSource::Agent);
     let mut seen = of_a_model.flat_map(|finding| &finding.seen_on).filter(|on| on.line == line);
     let head = seen.next_back().map(|on| on.commit.clone());
     let landed = "Nobody can tell line by line: a working tree may have been reviewed. Compare with the \
          lines of the open findings.";
-    EarlierReviews { known, head, landed: landed.to_owned(), ..EarlierReviews::default() }
+    EarlierReviews { known_findings, head, later_changes: landed.to_owned(), ..EarlierReviews::default() }
 }
 
 /// True if a remote's URL names the same repository from every folder, which `../upstream` does not.

@@ -46,23 +46,23 @@ pub type ReviewFindings<'a> = (&'a [PlacedFinding], &'a FileRenames, &'a Recheck
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnopenedRecords {
     /// The reason in words for people.
-    pub why: String,
+    pub reason: String,
     /// True if their place is not empty and may hold findings.
-    pub holds: bool,
+    pub may_hold_findings: bool,
 }
 
 /// The facts known before a review.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PriorFindings {
     /// The findings, each with its status on this line of work.
-    pub known: Vec<Finding>,
+    pub findings: Vec<Finding>,
     /// The revision that they belong to.
     pub before: Option<PullRevision>,
     /// Findings that were seen only on another line of work, at a commit of this one: the line may have had
     /// another name.
     pub elsewhere: BTreeSet<FindingId>,
     /// The reason why earlier findings are unknown, if there may be some.
-    pub unread: Option<String>,
+    pub unknown_reason: Option<String>,
 }
 
 /// The line of work of a local repository whose findings count.
@@ -123,11 +123,11 @@ pub struct FindingStorage<'a> {
     /// Opens the records as soon as there is something to record.
     pub records: RecordOpener,
     /// The key of the service's findings of the same pull request, which take precedence if there are any.
-    pub served: Option<&'a SlotKey>,
+    pub service_key: Option<&'a SlotKey>,
     /// The commit in which a known finding of a rule that was not met is fixed; none if it may be elsewhere.
     pub fixed_at: Option<&'a Sha>,
     /// The line of work; none for a pull request, all of whose findings count.
-    pub line: Option<&'a BranchCommits>,
+    pub branch_commits: Option<&'a BranchCommits>,
     /// The key of people's verdicts on findings of a branch; none if they are kept with the findings.
     pub branch: Option<&'a SlotKey>,
     pub clock: &'a dyn Clock,
@@ -152,38 +152,39 @@ impl FindingStorage<'_> {
     /// Returns the facts known before the review.
     #[truing_core::boxed_future]
     pub async fn recall(&self, own: &SlotKey) -> PriorFindings {
-        let unread = |why: String| PriorFindings { unread: Some(why), ..PriorFindings::default() };
+        let unread =
+            |reason: String| PriorFindings { unknown_reason: Some(reason), ..PriorFindings::default() };
         let store = match self.open().await {
             Ok(Ok(Some(store))) => store,
-            Ok(Err(UnopenedRecords { why, holds: true })) => return unread(why),
-            Ok(Ok(None) | Err(UnopenedRecords { holds: false, .. })) | Err(_) => {
+            Ok(Err(UnopenedRecords { reason, may_hold_findings: true })) => return unread(reason),
+            Ok(Ok(None) | Err(UnopenedRecords { may_hold_findings: false, .. })) | Err(_) => {
                 return PriorFindings::default();
             }
         };
-        let known = async || -> Result<_, StoreError> {
-            let (mut known, key) = self.known_findings(&*store, own).await?;
+        let findings = async || -> Result<_, StoreError> {
+            let (mut findings, key) = self.known_findings(&*store, own).await?;
             let of_all = if self.branch.is_some() { store.dismissals(key).await? } else { Vec::new() };
-            self.apply_dismissals(&*store, &mut known, of_all).await?;
-            Ok((known, key))
+            self.apply_dismissals(&*store, &mut findings, of_all).await?;
+            Ok((findings, key))
         };
-        let (known, key) = match known().await {
-            Ok(known) => known,
+        let (findings, key) = match findings().await {
+            Ok(findings) => findings,
             Err(error) => return unread(error.to_string()),
         };
         let is_elsewhere =
             |finding: &Finding, line: &BranchCommits| finding.seen_on.iter().all(|on| on.line != line.name);
         let mut elsewhere = BTreeSet::new();
-        let (known, before) = match self.line {
+        let (findings, before) = match self.branch_commits {
             Some(line) => {
-                let known: Vec<Finding> =
-                    known.into_iter().filter_map(|known| on_line(known, line)).collect();
-                let others = known.iter().filter(|finding| is_elsewhere(finding, line));
+                let findings: Vec<Finding> =
+                    findings.into_iter().filter_map(|findings| on_line(findings, line)).collect();
+                let others = findings.iter().filter(|finding| is_elsewhere(finding, line));
                 elsewhere.extend(others.map(|finding| finding.id.clone()));
-                (known, None)
+                (findings, None)
             }
-            None => (known, store.known_revision(key).await.unwrap_or_default()),
+            None => (findings, store.known_revision(key).await.unwrap_or_default()),
         };
-        PriorFindings { known, before, elsewhere, unread: None }
+        PriorFindings { findings, before, elsewhere, unknown_reason: None }
     }
 
     /// Assigns ids to the findings by the known ones, and records them under the commit `filed`. Returns
@@ -211,7 +212,7 @@ impl FindingStorage<'_> {
     ) -> Result<FindingsByStatus, String> {
         let opened = self.open().await;
         let opened = opened.map_err(|stopped| stopped.to_string())?;
-        let Some(store) = opened.map_err(|unopened| unopened.why)? else {
+        let Some(store) = opened.map_err(|unopened| unopened.reason)? else {
             return Ok(self.recognise(&[], &[], found, record, filed).0);
         };
         let mut tries = 0;
@@ -278,7 +279,7 @@ impl FindingStorage<'_> {
         store: &dyn RunStore,
         own: &'k SlotKey,
     ) -> Result<(Vec<Finding>, &'k SlotKey), StoreError> {
-        if let Some(served) = self.served {
+        if let Some(served) = self.service_key {
             let known = store.findings(served).await?;
             if !known.is_empty() {
                 return Ok((known, served));
@@ -304,18 +305,18 @@ impl FindingStorage<'_> {
         record.detail.outdated_dismissals = dismissal::count_outdated(&identified.current, known, dismissals);
         let was_open = |finding: &Finding| known.iter().any(|was| was.id == finding.id && was.is_open());
         let is_fixed = |finding: &Finding| matches!(finding.status, FindingStatus::Fixed(_));
-        if let Some(line) = self.line {
+        if let Some(line) = self.branch_commits {
             settle_line(&mut identified.gone, line, rechecked, &record.detail.coverage, filed);
         }
         let is_over = |id: &FindingId| rechecked.fixed.contains_key(id);
-        let fixed = identified.gone.iter().filter(|finding| match self.line {
+        let fixed = identified.gone.iter().filter(|finding| match self.branch_commits {
             Some(_) => {
                 is_over(&finding.id) || !is_of_a_model(finding) && is_fixed(finding) && was_open(finding)
             }
             None => is_fixed(finding) && was_open(finding),
         });
         let fixed: Vec<Finding> = worst_first(fixed).into_iter().cloned().collect();
-        if let Some(line) = self.line {
+        if let Some(line) = self.branch_commits {
             for finding in identified.current.iter_mut().filter(|finding| finding.is_open()) {
                 mark_seen(finding, &line.name, filed, &FindingStatus::Open);
             }
@@ -359,7 +360,7 @@ fn settle_line(
             Some(tool) => rechecked.tools.contains(tool) && !rechecked.old.contains(&finding.fingerprint),
             None => {
                 rechecked.rules.contains(rule)
-                    && !rechecked.left.contains(&(rule.clone(), place.path.clone()))
+                    && !rechecked.left_to_linters.contains(&(rule.clone(), place.path.clone()))
             }
         };
         is_used && !is_unread

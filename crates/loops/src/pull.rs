@@ -69,15 +69,15 @@ impl PullRequestReview<'_> {
         let served = self.id.key();
         let memory = FindingStorage {
             records: self.records.clone(),
-            served: Some(&served),
+            service_key: Some(&served),
             fixed_at: Some(&revision.head),
-            line: None,
+            branch_commits: None,
             branch: None,
             clock: self.clock,
         };
-        let PriorFindings { known, before, unread, elsewhere: _ } = memory.recall(&own).await;
+        let PriorFindings { findings, before, unknown_reason, elsewhere: _ } = memory.recall(&own).await;
         let since = since::compare(&mirror, &change, &revision.head, before.as_ref()).await;
-        let earlier = since::earlier_reviews(known, before.as_ref(), since.as_ref());
+        let earlier = since::earlier_reviews(findings, before.as_ref(), since.as_ref());
         // A person runs this command, and both `off` and `rules` therefore mean a review by rules alone.
         let choice = choose_tier(&pinned.scope.tiers, self.pull, &change, true);
         let form = ModelReviewOptions {
@@ -93,7 +93,13 @@ impl PullRequestReview<'_> {
                 let revision = PullRevision { head: revision.head.clone(), base: change.base.clone() };
                 let (run, key) = (run.clone(), own.clone());
                 let runtime = model.agent.review_runtime();
-                self.attempts.register_attempt(ReviewAttempt { run, key, revision, began: started, runtime });
+                self.attempts.register_attempt(ReviewAttempt {
+                    run,
+                    key,
+                    revision,
+                    started_at: started,
+                    runtime,
+                });
                 let told = (ChangeDescription::from_pull_request(self.pull), recalled);
                 Some(model.review_request(purse, told.0, told.1, form, started))
             }
@@ -105,7 +111,7 @@ impl PullRequestReview<'_> {
         let found = reading.all_findings();
         let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
         let outcome = agent::outcome(&coverage, part.as_ref()).with_tool_results(&tools);
-        let outcome = outcome.with_unread_findings(unread.as_deref());
+        let outcome = outcome.with_unread_findings(unknown_reason.as_deref());
         // Later commits of the base branch are no part of this change.
         let against = match change.base == revision.base {
             true => BaseOrigin::Named(revision.base.short_sha().to_owned()),
@@ -128,7 +134,7 @@ impl PullRequestReview<'_> {
         let (kept, unrecorded) = memory.record_findings(found, &mut record, &revision.head).await;
         self.attempts.remove_attempt(&record.run);
         let reviewed = HeadKind::Commit;
-        Ok((LocalReviewOutcome { record, reviewed, against, kept, unrecorded }, pinned))
+        Ok((LocalReviewOutcome { record, reviewed, against, findings: kept, unrecorded }, pinned))
     }
 }
 

@@ -80,7 +80,7 @@ impl ChildProcessReader {
 
     /// Creates a reader whose children are `program`, which is started as `truing reader`.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        let program = ReaderProgram { path: program.into(), weakest: SandboxLevel::OF_READERS };
+        let program = ReaderProgram { path: program.into(), min_sandbox: SandboxLevel::OF_READERS };
         Self { program, rules: None, time: TIME, budget: READING_TIME }
     }
 
@@ -88,7 +88,7 @@ impl ChildProcessReader {
     /// level never exceeds the one that a reader can reach.
     #[must_use]
     pub fn with_weakest_sandbox(mut self, weakest: SandboxLevel) -> Self {
-        self.program.weakest = weakest.min(SandboxLevel::OF_READERS);
+        self.program.min_sandbox = weakest.min(SandboxLevel::OF_READERS);
         self
     }
 
@@ -234,7 +234,7 @@ impl ChildProcessReader {
             | SourcesQuery::Format(_)
             | SourcesQuery::Proofs(_) => None,
         };
-        let talked = running.converse(&line, file, self.program.weakest, said);
+        let talked = running.converse(&line, file, self.program.min_sandbox, said);
         let answer: Result<SourcesAnswer, SourcesError> =
             tokio::time::timeout(self.time, talked).await.unwrap_or(Err(ChildError::TimedOut(self.time)))?;
         Ok(match answer {

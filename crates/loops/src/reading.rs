@@ -156,7 +156,7 @@ impl ReviewScope {
 #[derive(Clone, Debug, Default)]
 pub struct ReadingOutcome {
     /// Findings, each with its distance from the place of a possible comment.
-    pub found: Vec<PlacedFinding>,
+    pub findings: Vec<PlacedFinding>,
     /// The files that were reviewed and those that were not.
     pub coverage: ReviewCoverage,
     /// The names that files had at the base.
@@ -173,12 +173,12 @@ pub struct ReadingOutcome {
 impl ReadingOutcome {
     /// Returns all findings, including suppressed ones.
     pub fn all_findings(&self) -> Vec<PlacedFinding> {
-        self.found.iter().chain(&self.suppressed).cloned().collect()
+        self.findings.iter().chain(&self.suppressed).cloned().collect()
     }
 
     /// Adds the findings of rules on files of another tree.
     pub fn add(&mut self, other: Self) {
-        self.found.extend(other.found);
+        self.findings.extend(other.findings);
         self.suppressed.extend(other.suppressed);
         self.suppressions.extend(other.suppressions);
         self.renames.extend(&other.renames);
@@ -190,14 +190,14 @@ impl ReadingOutcome {
 
     /// Adds digests of lines, read from the files of `tree`, to the findings whose snippets omit lines.
     pub fn sign_lines(&mut self, tree: &Path, key: &LinesKey) {
-        let all = || self.found.iter().chain(&self.suppressed);
+        let all = || self.findings.iter().chain(&self.suppressed);
         if !all().any(|placed| placed.raw.has_truncated_snippet()) {
             return;
         }
         let tree = FileTree::open(tree).ok();
         let mut contents: BTreeMap<RepoPath, Option<Vec<u8>>> = BTreeMap::new();
         for placed in self
-            .found
+            .findings
             .iter_mut()
             .chain(&mut self.suppressed)
             .filter(|placed| placed.raw.has_truncated_snippet())
@@ -234,7 +234,7 @@ pub struct ReadingPlan<'a> {
     to_read: Vec<ChangedFile>,
     coverage: ReviewCoverage,
     /// Files of the reader's tree that have only the size of the originals.
-    stand_ins: BTreeSet<RepoPath>,
+    placeholder_files: BTreeSet<RepoPath>,
     /// Changed files that belong to another plan.
     elsewhere: Vec<RepoPath>,
 }
@@ -360,7 +360,7 @@ impl<'a> ReadingPlan<'a> {
                 && file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok())
                 && std::fs::File::create_new(&file).is_ok_and(|file| file.set_len(*bytes).is_ok());
             if made {
-                self.stand_ins.insert(path.clone());
+                self.placeholder_files.insert(path.clone());
             }
         }
     }
@@ -368,7 +368,7 @@ impl<'a> ReadingPlan<'a> {
     /// Records files that are missing from the reader's tree after all, with the reason. Only files that were
     /// to be reviewed count.
     pub fn leave_out(&mut self, mut gaps: Vec<UnreviewedFile>) {
-        gaps.retain(|gap| !self.stand_ins.contains(&gap.path));
+        gaps.retain(|gap| !self.placeholder_files.contains(&gap.path));
         let missed =
             |gap: &UnreviewedFile| self.to_read.binary_search_by(|file| file.path.cmp(&gap.path)).is_ok();
         gaps.retain(missed);
@@ -390,7 +390,7 @@ impl<'a> ReadingPlan<'a> {
         tooling: Option<ReviewLinters<'a>>,
     ) -> BoxFuture<'a, Result<ReadingOutcome, ReadingError>> {
         Box::pin(async move {
-            let Self { mut files, to_read, mut coverage, stand_ins: _, elsewhere } = self;
+            let Self { mut files, to_read, mut coverage, placeholder_files: _, elsewhere } = self;
             files.sort_by(|a, b| a.path.cmp(&b.path));
             let gaps = coverage.not_reviewed.iter().map(|gap| gap.path.clone());
             let also_changed = elsewhere.into_iter().chain(gaps).collect();
@@ -408,8 +408,10 @@ impl<'a> ReadingPlan<'a> {
                     None => Ok(LinterResults::default()),
                 }
             };
-            let (report, LinterResults { outputs, skipped, programs, unlinted, by_base, folders: _folders }) =
-                tokio::try_join!(reader.read(&request), look)?;
+            let (
+                report,
+                LinterResults { outputs, skipped, programs, unlinted, base_files, folders: _folders },
+            ) = tokio::try_join!(reader.read(&request), look)?;
             coverage.reviewed = report.reviewed;
             coverage.not_reviewed.extend(report.not_reviewed);
             let cut: Vec<RepoPath> = coverage.truncated_files().cloned().collect();
@@ -437,7 +439,7 @@ impl<'a> ReadingPlan<'a> {
             let (mut tools, mut told_before) = (Vec::new(), ReportedFindings::default());
             let mut looked_at = FilesByLinter::default();
             for mut printed in outputs {
-                let mut files = std::mem::take(&mut printed.looked_at);
+                let mut files = std::mem::take(&mut printed.inspected_paths);
                 // The linter may have printed findings before it failed.
                 let is_silent = printed.output.failed.is_some() && printed.output.text.trim().is_empty();
                 let (told, output) = if is_silent {
@@ -456,7 +458,7 @@ impl<'a> ReadingPlan<'a> {
                 found.extend(findings.filter_map(place));
             }
             told_before.name_others(&mut found);
-            BaseFiles::record_in_runs(by_base, &mut tools);
+            BaseFiles::record_in_runs(base_files, &mut tools);
             let looked =
                 tools.iter().filter(|run: &&ToolRunResult| run.failed.is_none() && run.keeps_open.is_none());
             let looked: BTreeSet<String> = looked.map(|run| run.name.clone()).collect();
@@ -467,11 +469,11 @@ impl<'a> ReadingPlan<'a> {
                 }
             }
             tools.extend(skipped);
-            let left = overlap::take_replaced(&mut found, &looked_at);
+            let left_to_linters = overlap::take_replaced(&mut found, &looked_at);
             let rules = report.rules.into_iter().collect();
             let off = request.off.iter().cloned().collect();
             let mut rechecked =
-                RecheckSummary { rules, off, left, tools: looked, ..RecheckSummary::default() };
+                RecheckSummary { rules, off, left_to_linters, tools: looked, ..RecheckSummary::default() };
             // The reader of the rules does not know the rules of tools.
             let is_of_a_tool = |rule: &str| {
                 rule.split_once('/').is_some_and(|(name, _)| tools.iter().any(|tool| tool.name == name))
@@ -487,7 +489,15 @@ impl<'a> ReadingPlan<'a> {
                     .take_old(&mut found, &mut tools, changes.0, changes.1, &scope.tools, reader)
                     .await?;
             }
-            Ok(ReadingOutcome { found, coverage, renames, rechecked, suppressed, suppressions, tools })
+            Ok(ReadingOutcome {
+                findings: found,
+                coverage,
+                renames,
+                rechecked,
+                suppressed,
+                suppressions,
+                tools,
+            })
         })
     }
 }

@@ -68,15 +68,15 @@ pub struct LeasedReview<'a> {
     /// This run, with the lease's token.
     pub run: &'a RunReference,
     /// True if a person requested the review: a revision that was reviewed is reviewed again.
-    pub asked: bool,
+    pub is_requested: bool,
     /// The head that the last event named.
-    pub heard: Option<AnnouncedHead>,
+    pub announced_head: Option<AnnouncedHead>,
     /// Consulted before every step that costs money and every write.
     pub gate: &'a Arc<dyn WriteGate>,
     /// Reports the writes; a dry run makes none.
     pub watch: &'a WriteMonitor,
     /// Counts the ends of runs.
-    pub counts: &'a dyn RunCounter,
+    pub run_counter: &'a dyn RunCounter,
 }
 
 /// The head that an event named. Only the head that the forge shows is reviewed. If the two differ, the forge
@@ -93,7 +93,7 @@ pub struct AnnouncedHead {
 enum ReviewComputation {
     Done(Box<ReviewRecord>),
     /// The head's tier disables its review.
-    Left(TierChoice),
+    Disabled(TierChoice),
 }
 
 impl LeasedReview<'_> {
@@ -114,13 +114,13 @@ impl LeasedReview<'_> {
         }
         let mut begun = self.store.begin_run(self.run, &pull.revision, self.clock.now()).await?;
         // No earlier run has read these outputs of tools.
-        let is_given = !self.checkout.toolbox.given.is_empty();
+        let is_given = !self.checkout.toolbox.supplied_outputs.is_empty();
         // A model that waited for budget is asked as soon as there is some.
         let is_reviewed = begun.reviewed.as_ref() == Some(&pull.revision);
         let waits = begun.last.as_ref().is_some_and(|last| last.detail.outcome.until.is_some());
         // Findings of a head in between do not apply to this one: it is read again.
-        let is_mixed = begun.is_back && begun.known != begun.reviewed;
-        let is_known = is_reviewed && !self.asked && !is_given && !waits && !is_mixed;
+        let is_mixed = begun.returns_to_reviewed && begun.last_computed != begun.reviewed;
+        let is_known = is_reviewed && !self.is_requested && !is_given && !waits && !is_mixed;
         let is_done = begun.computed.is_none() && is_known;
         let computed = if is_given {
             None
@@ -145,10 +145,10 @@ impl LeasedReview<'_> {
                 }
                 match Box::pin(self.compute(&pull, &begun)).await? {
                     ReviewComputation::Done(record) => {
-                        self.counts.count_review(&record);
+                        self.run_counter.count_review(&record);
                         *record
                     }
-                    ReviewComputation::Left(choice) => {
+                    ReviewComputation::Disabled(choice) => {
                         return self.end_without_review(&pull, begun, &choice).await;
                     }
                 }
@@ -167,7 +167,7 @@ impl LeasedReview<'_> {
         }
         let published = ReviewRecord { run: self.run.id.clone(), ..outcome }.with_end_time(self.clock.now());
         self.store.mark_published(self.run, &published).await?;
-        self.counts.run_ended("review", published.detail.outcome.kind.as_str());
+        self.run_counter.run_ended("review", published.detail.outcome.kind.as_str());
         tracing::info!(outcome = published.detail.outcome.kind.as_str(), "published");
         let after = self.load_pull_request().await?;
         let unmoved = after.revision == pull.revision && after.state == pull.state;
@@ -205,10 +205,12 @@ impl LeasedReview<'_> {
     fn idle_outcome(&self, shown: &Sha, waits_until: Option<UnixMillis>) -> StepOutcome {
         let rest =
             waits_until.map_or(StepOutcome::Idle, |until| StepOutcome::DueAt(until, WaitReason::Deferred));
-        let Some(heard) = self.heard.as_ref().filter(|heard| heard.head != *shown) else { return rest };
+        let Some(heard) = self.announced_head.as_ref().filter(|heard| heard.head != *shown) else {
+            return rest;
+        };
         let settled = heard.at + self.forge.settle_time();
         // A request that was served is not served again.
-        if self.asked || self.clock.now() >= settled {
+        if self.is_requested || self.clock.now() >= settled {
             rest
         } else {
             StepOutcome::DueAt(settled, WaitReason::Settling)
@@ -238,7 +240,7 @@ impl LeasedReview<'_> {
     /// True if the shown result of a reviewed head is outdated. The pull request has moved on and returned to
     /// the head, or a person has dismissed a finding that the records hold as open.
     async fn is_outdated(&self, begun: &RunStart) -> Result<bool, StepStopReason> {
-        if begun.is_back {
+        if begun.returns_to_reviewed {
             return Ok(true);
         }
         if begun.dismissals.is_empty() {
@@ -266,15 +268,15 @@ impl LeasedReview<'_> {
         pull: &PullRequest,
         begun: &RunStart,
     ) -> Result<ReviewComputation, StepStopReason> {
-        let (before, dismissals) = (begun.known.as_ref(), begun.dismissals.as_slice());
+        let (before, dismissals) = (begun.last_computed.as_ref(), begun.dismissals.as_slice());
         let revision = &pull.revision;
         let started = self.clock.now();
         telemetry::record_head(revision.head.as_str());
-        let known = self.known_findings(pull).await?;
+        let known_findings = self.known_findings(pull).await?;
         let (mirror, pinned) = self.checkout.fetch(pull).await?;
         tracing::info!(configured_by = pinned.configured.as_ref().map(tracing::field::display), "fetched");
         let change = load_change(&mirror, revision).await?;
-        let choice = choose_tier(&pinned.scope.tiers, pull, &change, self.asked);
+        let choice = choose_tier(&pinned.scope.tiers, pull, &change, self.is_requested);
         tracing::info!(
             tier = choice.tier.as_str(),
             at = choice.at,
@@ -282,12 +284,12 @@ impl LeasedReview<'_> {
             "the tier is chosen"
         );
         if self.is_left(&choice, begun, &change) {
-            return Ok(ReviewComputation::Left(choice));
+            return Ok(ReviewComputation::Disabled(choice));
         }
         let agent = self.agent.filter(|_| choice.tier.asks_model());
         self.pass().await?;
         let cleared = match agent {
-            Some(_) => self.clean_converge_run(&revision.head, &change.base, &known).await?,
+            Some(_) => self.clean_converge_run(&revision.head, &change.base, &known_findings).await?,
             None => None,
         };
         let recalled = match agent.filter(|_| cleared.is_none()) {
@@ -297,7 +299,7 @@ impl LeasedReview<'_> {
         let recalled =
             recalled.map(|recalled| instruct(recalled, &pinned.scope, pull.repository_name(), &change));
         let since = since::compare(&mirror, &change, &revision.head, before).await;
-        let earlier = since::earlier_reviews(known, before, since.as_ref());
+        let earlier = since::earlier_reviews(known_findings, before, since.as_ref());
         let form = ModelReviewOptions {
             walkthrough: pinned.scope.walkthrough,
             specialists: choice.tier == Tier::Deep,
@@ -307,7 +309,7 @@ impl LeasedReview<'_> {
         let (reading, part) = read.await?;
         let found = reading.all_findings();
         let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
-        let EarlierReviews { known, .. } = earlier;
+        let EarlierReviews { known_findings, .. } = earlier;
         let mut outcome = agent::served_outcome(&coverage, part.as_ref()).with_tool_results(&tools);
         if let (Some(run), ReviewOutcomeKind::Reviewed) = (&cleared, outcome.kind) {
             outcome.reason = Some(text::audited_clean(run));
@@ -315,11 +317,12 @@ impl LeasedReview<'_> {
         if self.agent.is_some() && agent.is_none() && outcome.kind == ReviewOutcomeKind::Reviewed {
             outcome.reason = Some(text::rules_alone(&choice));
         }
-        let mut identified = assign_finding_ids(&known, found, Some(&revision.head), &coverage, &renames);
+        let mut identified =
+            assign_finding_ids(&known_findings, found, Some(&revision.head), &coverage, &renames);
         if let Some(since) = &since {
-            since.mark_out_of_scope(&mut identified.gone, &known, &change);
+            since.mark_out_of_scope(&mut identified.gone, &known_findings, &change);
         }
-        rechecked.update_statuses(&mut identified.gone, &known, &revision.head);
+        rechecked.update_statuses(&mut identified.gone, &known_findings, &revision.head);
         dismissal::apply_dismissals(&mut identified.current, dismissals);
         dismissal::apply_dismissals(&mut identified.gone, dismissals);
         let idle_ignores = self.checkout.idle_ignores(&mirror, &revision.head, &pinned, &coverage).await;
@@ -327,7 +330,7 @@ impl LeasedReview<'_> {
         record.detail.idle_ignores = idle_ignores;
         record.detail.tier = Some(choice);
         record.detail.outdated_dismissals =
-            dismissal::count_outdated(&identified.current, &known, dismissals);
+            dismissal::count_outdated(&identified.current, &known_findings, dismissals);
         (record.detail.suppressions, record.detail.tools) = (suppressions, tools);
         record.detail.asks = part.as_ref().and_then(|part| part.asks);
         let mut record = record.with_model_review(agent::model_review(part));
@@ -335,7 +338,7 @@ impl LeasedReview<'_> {
         let findings = identified.into_findings();
         let increment = since.and_then(|since| since.increment);
         record.detail.since = increment.map(|increment| ReviewIncrement {
-            findings: FindingTally::from_findings(&known, &findings),
+            findings: FindingTally::from_findings(&known_findings, &findings),
             ..increment
         });
         // Nothing depends on the answer: a forge that is unreachable now is asked again before the run ends.
@@ -359,7 +362,7 @@ impl LeasedReview<'_> {
         known: &[Finding],
     ) -> Result<Option<RunId>, StepStopReason> {
         let is_followed = |finding: &Finding| finding.is_open() && finding.raw.source == FindingSource::Agent;
-        if self.asked || known.iter().any(is_followed) {
+        if self.is_requested || known.iter().any(is_followed) {
             return Ok(None);
         }
         let last = self.store.last_converge(&self.run.key).await?;
@@ -372,27 +375,27 @@ impl LeasedReview<'_> {
     fn model_request<'b>(
         &'b self,
         pull: &PullRequest,
-        recalled: Option<ReviewContext>,
-        form: ModelReviewOptions,
-        now: UnixMillis,
+        context: Option<ReviewContext>,
+        options: ModelReviewOptions,
+        started_at: UnixMillis,
     ) -> Option<ModelReviewRequest<'b>> {
-        let (agent, recalled) = (self.agent?, recalled?);
+        let (agent, context) = (self.agent?, context?);
         let RunReference { id, key, .. } = self.run;
-        let purse = agent.budgets.review_budget(
+        let budget = agent.budgets.review_budget(
             id.clone(),
             key,
             pull.revision.head.as_str(),
             pull.repository_name(),
-            now,
+            started_at,
         );
         Some(ModelReviewRequest {
             agent,
-            purse,
+            budget,
             subject: ChangeDescription::from_pull_request(pull),
-            recalled,
-            form,
+            context,
+            options,
             gate: Arc::clone(self.gate),
-            now,
+            started_at,
         })
     }
 

@@ -21,7 +21,7 @@ const READ_TIME: Duration = Duration::from_secs(5);
 pub struct SwitchReader {
     store: Arc<dyn RecordStore>,
     clock: Arc<dyn Clock>,
-    known: Mutex<SwitchCache>,
+    cache: Mutex<SwitchCache>,
 }
 
 #[derive(Debug, Default)]
@@ -46,23 +46,23 @@ pub struct SwitchSnapshot {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SwitchFreshness {
     /// The store has just answered.
-    Now,
+    Current,
     /// The store gives no answer now, and gave one within [`REMEMBERED`].
-    Remembered,
+    Cached,
     /// The store gave no answer for longer, or never.
     Unknown,
 }
 
 impl fmt::Debug for SwitchReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SwitchReader").field("known", &self.known).finish_non_exhaustive()
+        f.debug_struct("SwitchReader").field("known", &self.cache).finish_non_exhaustive()
     }
 }
 
 impl SwitchReader {
     /// Creates a reader of this store's switches.
     pub fn new(store: Arc<dyn RecordStore>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { store, clock, known: Mutex::default() })
+        Arc::new(Self { store, clock, cache: Mutex::default() })
     }
 
     /// Returns the current switches, as far as the store answers.
@@ -72,7 +72,7 @@ impl SwitchReader {
             Ok(Ok(switches)) => {
                 *self.lock_cache() =
                     SwitchCache { last: Some((switches.clone(), Instant::now())), failing: None };
-                return SwitchSnapshot { switches, freshness: SwitchFreshness::Now };
+                return SwitchSnapshot { switches, freshness: SwitchFreshness::Current };
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {} s", READ_TIME.as_secs()),
@@ -87,7 +87,7 @@ impl SwitchReader {
     }
 
     fn lock_cache(&self) -> MutexGuard<'_, SwitchCache> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,7 +95,7 @@ impl SwitchReader {
 fn cached_reading(last: Option<(&KillSwitches, Duration)>, since: UnixMillis) -> SwitchSnapshot {
     let switches = match last {
         Some((switches, age)) if age < REMEMBERED => {
-            return SwitchSnapshot { switches: switches.clone(), freshness: SwitchFreshness::Remembered };
+            return SwitchSnapshot { switches: switches.clone(), freshness: SwitchFreshness::Cached };
         }
         Some((switches, _)) => switches.clone(),
         None => KillSwitches::default(),
@@ -178,8 +178,8 @@ impl RunGate {
     /// Rejects the actions that the switches stop, as far as they are known. A write needs a current answer.
     fn admit(&self, reading: &SwitchSnapshot, is_write: bool) -> Result<(), HaltReason> {
         match (reading.freshness, is_write) {
-            (SwitchFreshness::Now, _) | (SwitchFreshness::Remembered, false) => {}
-            (SwitchFreshness::Remembered, true) | (SwitchFreshness::Unknown, _) => {
+            (SwitchFreshness::Current, _) | (SwitchFreshness::Cached, false) => {}
+            (SwitchFreshness::Cached, true) | (SwitchFreshness::Unknown, _) => {
                 return Err(HaltReason::NoAnswer);
             }
         }

@@ -88,14 +88,14 @@ pub fn describe_landed(since: Option<&HeadComparison>) -> String {
 
 /// Builds the earlier reviews' results; `before` is the revision of the last one.
 pub fn earlier_reviews(
-    known: Vec<Finding>,
+    known_findings: Vec<Finding>,
     before: Option<&PullRevision>,
     since: Option<&HeadComparison>,
 ) -> EarlierReviews {
     EarlierReviews {
-        known,
+        known_findings,
         head: before.map(|before| before.head.clone()),
-        landed: describe_landed(since),
+        later_changes: describe_landed(since),
         renames: since.map(|since| since.renames.clone()).unwrap_or_default(),
         ..EarlierReviews::default()
     }

@@ -20,7 +20,7 @@ use crate::slots::StepError;
 pub enum StepStopReason {
     /// Another run holds the slot by now: write nothing more.
     #[error("the lease is lost")]
-    Lost,
+    LeaseLost,
     /// The records have seen a greater token on this key: the slots have lost one, or another run is ahead.
     #[error("the records contain a newer run (token {0:?})")]
     Fenced(FencingToken),
@@ -28,8 +28,8 @@ pub enum StepStopReason {
     #[error("interrupted")]
     Interrupted,
     /// The forge does not show the pull request under its name: the repository may have another name by now.
-    #[error("{what}")]
-    NotThere { what: String },
+    #[error("{message}")]
+    NotFound { message: String },
     /// The head moved while its review was being published: check again.
     #[error("the head has moved on")]
     Moved,
@@ -37,19 +37,19 @@ pub enum StepStopReason {
     #[error("the kill switch is on")]
     Halted,
     /// The forge's rate limit requires a wait.
-    #[error("{what}")]
+    #[error("{message}")]
     RateLimited {
         /// Time at which the wait ends.
         until: UnixMillis,
-        what: String,
+        message: String,
     },
     /// The step failed for now.
-    #[error("{what}")]
+    #[error("{message}")]
     Failed {
         /// The kind of failure, for the people on the pull request.
         class: &'static str,
         /// Details for the log and `truing why`.
-        what: String,
+        message: String,
         /// Earliest time of a retry, because a comment may still become visible.
         not_before: Option<UnixMillis>,
     },
@@ -65,7 +65,7 @@ impl StepStopReason {
         };
         match error {
             ForgeError::NotFound { .. } | ForgeError::Moved { .. } => {
-                Self::NotThere { what: error.with_hint() }
+                Self::NotFound { message: error.with_hint() }
             }
             ForgeError::RateLimited { .. }
             | ForgeError::Unauthorized { .. }
@@ -80,9 +80,11 @@ impl StepStopReason {
     /// Converts a failed request to the forge at `now`. A write that took effect all the same becomes visible
     /// `settle` later.
     pub fn from_forge_error(error: ForgeError, now: UnixMillis, settle: TimeSpan) -> Self {
-        let what = error.with_hint();
+        let message = error.with_hint();
         let (class, not_before) = match error {
-            ForgeError::RateLimited { wait, .. } => return Self::RateLimited { until: now + wait, what },
+            ForgeError::RateLimited { wait, .. } => {
+                return Self::RateLimited { until: now + wait, message };
+            }
             ForgeError::Unavailable { .. } => ("the forge sent an invalid answer", Some(now + settle)),
             ForgeError::Unauthorized { .. }
             | ForgeError::Forbidden { .. }
@@ -92,7 +94,7 @@ impl StepStopReason {
             ForgeError::Stale { .. } => ("it was changed meanwhile", None),
             ForgeError::Halted(halt) => return halt.into(),
         };
-        Self::Failed { class, what, not_before }
+        Self::Failed { class, message, not_before }
     }
 }
 
@@ -102,7 +104,7 @@ impl From<GateHalt> for StepStopReason {
             HaltReason::KillSwitch | HaltReason::NoAnswer => Self::Halted,
             HaltReason::LeaseLost { last } => Self::Fenced(last),
             HaltReason::ReadOnly => {
-                Self::Failed { class: "writes are disabled", what: halt.to_string(), not_before: None }
+                Self::Failed { class: "writes are disabled", message: halt.to_string(), not_before: None }
             }
         }
     }
@@ -114,7 +116,7 @@ impl From<StoreError> for StepStopReason {
             StoreError::Fenced { last, .. } => Self::Fenced(last),
             StoreError::Unavailable(_) | StoreError::Corrupt(_) => Self::Failed {
                 class: "the server's records are not available",
-                what: error.to_string(),
+                message: error.to_string(),
                 not_before: None,
             },
         }
@@ -125,9 +127,9 @@ impl From<StepError> for StepStopReason {
     fn from(error: StepError) -> Self {
         match error {
             StepError::Store(error) => error.into(),
-            StepError::Refused(SlotRefusal::LeaseLost) => Self::Lost,
+            StepError::Refused(SlotRefusal::LeaseLost) => Self::LeaseLost,
             StepError::Refused(refused) => {
-                Self::Failed { class: "the server failed", what: refused.to_string(), not_before: None }
+                Self::Failed { class: "the server failed", message: refused.to_string(), not_before: None }
             }
         }
     }
@@ -136,13 +138,13 @@ impl From<StepError> for StepStopReason {
 impl From<GitError> for StepStopReason {
     fn from(error: GitError) -> Self {
         let class = "the repository cannot be fetched or read";
-        Self::Failed { class, what: error.with_hint(), not_before: None }
+        Self::Failed { class, message: error.with_hint(), not_before: None }
     }
 }
 
 impl From<CheckoutError> for StepStopReason {
     fn from(error: CheckoutError) -> Self {
-        let what = error.to_string();
+        let message = error.to_string();
         let class = match error {
             CheckoutError::Agent(AgentError::Halted(reason)) => return GateHalt::from(reason).into(),
             CheckoutError::Agent(AgentError::Ledger(error)) => return error.into(),
@@ -155,6 +157,6 @@ impl From<CheckoutError> for StepStopReason {
                 "the repository's own configuration (.truing.toml) is wrong"
             }
         };
-        Self::Failed { class, what, not_before: None }
+        Self::Failed { class, message, not_before: None }
     }
 }

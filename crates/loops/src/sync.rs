@@ -126,7 +126,7 @@ impl ReleaseDecision {
 #[derive(Clone, Debug)]
 pub struct DecisionDetails {
     /// The decision on the release.
-    pub decided: ReleaseDecision,
+    pub decision: ReleaseDecision,
     /// The newest earlier release that requires only a wider range, if this one requires more.
     pub relax_up_to: Option<PackageVersion>,
     /// The changed definitions, if they were requested.
@@ -146,9 +146,16 @@ pub fn decide_release<'a>(
         let AvailableReleases { releases, newest, spec, from, to } =
             find_releases(&question, sources.index).await?;
         let PackageSources { index, archives, reader } = sources;
-        let known = BTreeMap::new();
-        let mut history =
-            ReleaseHistory { job: question.job, index, archives, reader, releases: &releases, newest, known };
+        let read_releases = BTreeMap::new();
+        let mut history = ReleaseHistory {
+            job: question.job,
+            index,
+            archives,
+            reader,
+            releases: &releases,
+            newest,
+            read_releases,
+        };
         let comparison = ReleaseComparison::new(&question, &history, spec, from).await?;
         let compared = comparison.compare_with(&history, &to).await?;
         let is_more = matches!(compared.decision.verdict, SyncVerdict::Bump | SyncVerdict::Ask);
@@ -158,7 +165,7 @@ pub fn decide_release<'a>(
             false => Vec::new(),
         };
         let decided = comparison.complete_decision(&mut history, to, compared).await?;
-        Ok(DecisionDetails { decided, relax_up_to, patches })
+        Ok(DecisionDetails { decision: decided, relax_up_to, patches })
     })
 }
 
@@ -255,8 +262,9 @@ async fn newest_safe_release(
 ) -> Result<Option<PackageVersion>, SyncDecisionError> {
     let PackageSources { index, archives, reader } = sources;
     let AvailableReleases { releases, newest, spec, from, to } = seen;
-    let (newest, known) = (newest.clone(), BTreeMap::new());
-    let history = ReleaseHistory { job: question.job, index, archives, reader, releases, newest, known };
+    let (newest, read_releases) = (newest.clone(), BTreeMap::new());
+    let history =
+        ReleaseHistory { job: question.job, index, archives, reader, releases, newest, read_releases };
     let comparison = ReleaseComparison::new(question, &history, spec.clone(), from.clone()).await?;
     let compared = comparison.compare_with(&history, to).await?;
     Ok(match compared.decision.verdict {
@@ -277,9 +285,16 @@ pub fn decided_of<'a>(
     Box::pin(async move {
         let AvailableReleases { releases, newest, spec, from, to } = seen;
         let PackageSources { index, archives, reader } = sources;
-        let known = BTreeMap::new();
-        let mut history =
-            ReleaseHistory { job: question.job, index, archives, reader, releases: &releases, newest, known };
+        let read_releases = BTreeMap::new();
+        let mut history = ReleaseHistory {
+            job: question.job,
+            index,
+            archives,
+            reader,
+            releases: &releases,
+            newest,
+            read_releases,
+        };
         let comparison = ReleaseComparison::new(&question, &history, spec, from).await?;
         let compared = comparison.compare_with(&history, &to).await?;
         comparison.complete_decision(&mut history, to, compared).await

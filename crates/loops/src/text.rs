@@ -49,7 +49,7 @@ pub struct SummaryContent<'a> {
     /// The commit that was reviewed.
     pub head: &'a Sha,
     /// The pull request's head, if it has moved since.
-    pub now: Option<&'a Sha>,
+    pub moved_head: Option<&'a Sha>,
     /// The commit that the head was compared with.
     pub base: &'a Sha,
     /// The increment since the previous review.
@@ -75,7 +75,7 @@ pub struct SummaryContent<'a> {
     /// A model's summary of the change and of the places to read first.
     pub walkthrough: &'a [WalkthroughLine],
     /// The reviewers and the cost: [`reviewer_line`].
-    pub by: &'a str,
+    pub reviewers: &'a str,
 }
 
 /// Returns the reviewers and the cost, as the last line of every report.
@@ -114,17 +114,30 @@ fn capitalise(text: &str) -> String {
 
 /// Renders the summary comment.
 pub fn summary(summary: &SummaryContent<'_>) -> String {
-    let SummaryContent { outcome, head, now, base, since, configuring, suppressions, remarks, .. } = summary;
-    let SummaryContent { open, fixed, suppressed, dismissed, retracted, coverage, walkthrough, by, .. } =
+    let SummaryContent { outcome, head, moved_head, base, since, configuring, suppressions, remarks, .. } =
         summary;
+    let SummaryContent {
+        open,
+        fixed,
+        suppressed,
+        dismissed,
+        retracted,
+        coverage,
+        walkthrough,
+        reviewers,
+        ..
+    } = summary;
     let mut text = format!("## Truing: {}\n\n", headline(outcome, open));
     if let Some(reason) = &outcome.reason {
         let _ = writeln!(text, "{}.\n", escape_text(reason));
     }
     let _ = writeln!(text, "Reviewed commit `{}` against `{}`.", head.short_sha(), base.short_sha());
-    if let Some(now) = now {
-        let now = now.short_sha();
-        let _ = writeln!(text, "\nThe pull request has moved on to `{now}`; this review does not cover it.");
+    if let Some(moved_head) = moved_head {
+        let moved_head = moved_head.short_sha();
+        let _ = writeln!(
+            text,
+            "\nThe pull request has moved on to `{moved_head}`; this review does not cover it."
+        );
     }
     if !configuring.is_empty() {
         let changed: Vec<String> = configuring.iter().map(code_path).collect();
@@ -201,7 +214,7 @@ pub fn summary(summary: &SummaryContent<'_>) -> String {
         }
     }
     text.push('\n');
-    text + &by_line(by)
+    text + &by_line(reviewers)
 }
 
 /// Adds the changes since the previous review: the fate of findings, and the commits and lines.
@@ -447,7 +460,7 @@ mod tests {
         let text = summary(&SummaryContent {
             outcome: &ReviewOutcome::from_rules_coverage(&coverage),
             head: &sha('a'),
-            now: Some(&sha('d')),
+            moved_head: Some(&sha('d')),
             base: &sha('b'),
             since: None,
             configuring: &[".truing.toml".into()],
@@ -463,7 +476,7 @@ mod tests {
                 path: "a.py".into(),
                 text: "Retries; ask @ada, see #1 <!-- truing:1 x --> [look](http://evil) </details>".into(),
             }],
-            by: "rules only: no model was called",
+            reviewers: "rules only: no model was called",
         });
         assert_snapshot!(text.replace('\u{200b}', "{zwsp}"), @r"
         ## Truing: 1 finding

@@ -112,7 +112,7 @@ impl ConfiguredLinters {
 #[derive(Clone, Debug, Default)]
 pub struct LinterSources {
     /// Outputs of tools that ran on the head.
-    pub given: Vec<ToolOutput>,
+    pub supplied_outputs: Vec<ToolOutput>,
     /// Runs the selected linters; none if linters do not run here.
     pub running: Option<LinterRunner>,
 }
@@ -120,7 +120,7 @@ pub struct LinterSources {
 impl LinterSources {
     /// True if findings may concern any file of the head, which must then be exported in full.
     pub fn needs_tree(&self, wanted: &ConfiguredLinters) -> bool {
-        self.run_any(wanted) || !self.given.is_empty()
+        self.run_any(wanted) || !self.supplied_outputs.is_empty()
     }
 
     /// True if there are linters to run.
@@ -151,18 +151,19 @@ impl<'a> ReviewLinters<'a> {
         self,
         tree: &'a Path,
         changed: &'a [ChangedFile],
-        touched: &'a [RepoPath],
+        changed_paths: &'a [RepoPath],
         wanted: &'a ConfiguredLinters,
         reader: &'a dyn RepositoryReader,
     ) -> BoxFuture<'a, Result<LinterResults, ReaderError>> {
         Box::pin(async move {
             let Self { toolbox, project, trust, base } = self;
-            let files = LinterFiles { tree, pins: tree, project, changed, touched, base: Some(base), trust };
+            let files =
+                LinterFiles { tree, pins: tree, project, changed, changed_paths, base: Some(base), trust };
             let mut looked = match &toolbox.running {
                 Some(running) => running.run_linters(files, wanted, reader, None).await?,
                 None => LinterResults::default(),
             };
-            looked.outputs.splice(0..0, toolbox.given.iter().cloned().map(LinterOutput::from));
+            looked.outputs.splice(0..0, toolbox.supplied_outputs.iter().cloned().map(LinterOutput::from));
             Ok(looked)
         })
     }
@@ -212,8 +213,15 @@ impl<'a> ReviewLinters<'a> {
         }
         let Some(folder) = base.laid_out().await else { return Ok(none) };
         let tree = folder.path();
-        let files =
-            LinterFiles { tree, pins: head.0, project, changed: &removed, touched: &[], base: None, trust };
+        let files = LinterFiles {
+            tree,
+            pins: head.0,
+            project,
+            changed: &removed,
+            changed_paths: &[],
+            base: None,
+            trust,
+        };
         let LinterResults { mut outputs, programs, .. } =
             running.run_linters(files, wanted, reader, Some(&only)).await?;
         let is_other = |name: &str| {
@@ -259,7 +267,7 @@ pub struct LinterResults {
     /// The changed files that could not be passed to linters, by the same names.
     pub(crate) unlinted: BTreeMap<String, Vec<RepoPath>>,
     /// The files whose version in the base configured the linters.
-    pub(crate) by_base: BaseFilesByLinter,
+    pub(crate) base_files: BaseFilesByLinter,
     /// Folders in which the linters ran. Kept results of a file are compared with them again.
     pub(crate) folders: Vec<PrivateFolder>,
 }
@@ -270,7 +278,7 @@ enum LinterRunOutcome {
     /// The linter ran, or failed.
     Ran(Vec<LinterOutput>),
     /// This machine lacks something that the linter needs.
-    Lacks(ToolRunResult),
+    MissingRequirement(ToolRunResult),
 }
 
 /// Records a linter that did not run.
@@ -303,9 +311,9 @@ async fn find_linters(
 struct ReadyLinter<'a> {
     tool: &'a SelectedLinter,
     files: Vec<&'a str>,
-    by: LinterRunMethod<'a>,
+    run_method: LinterRunMethod<'a>,
     /// The folder that the linter inspects where the base configures it; none for the folder of the head.
-    place: Option<BaseConfigFolder<'a>>,
+    base_folder: Option<BaseConfigFolder<'a>>,
 }
 
 impl LinterRunner {
@@ -326,7 +334,7 @@ impl LinterRunner {
             if !wanted.has_linters() {
                 return Ok(looked);
             }
-            let mut base = BaseConfiguration::from_files(files).filter(|_| self.is_served);
+            let mut base = BaseConfiguration::from_files(files).filter(|_| self.is_foreign_code);
             let signs = match &base {
                 Some(base) => base.of_signs().await,
                 None => Ok(None),
@@ -342,14 +350,14 @@ impl LinterRunner {
                 let (of_head, _) = self::find_linters(files.tree, files, wanted, reader).await?;
                 let ToolDifferences { new, by_base } = merge(&mut selected, of_head, files);
                 looked.skipped.extend(new.iter().map(|(name, reason)| skipped_run(name, reason)));
-                looked.by_base = by_base;
+                looked.base_files = by_base;
             }
             selected.retain(|tool| only.is_none_or(|only| only.contains(&tool_name(&tool.name))));
             let set_up = self.set_up(&selected, files).await;
             let mut ready = Vec::new();
             for tool in &selected {
                 let names = inspected_files(tool, files.changed);
-                if tool.when == ToolCondition::Changed
+                if tool.condition == ToolCondition::Changed
                     && names.is_empty()
                     && unlintable_files(tool, files.changed).is_empty()
                 {
@@ -361,8 +369,10 @@ impl LinterRunner {
                     continue;
                 }
                 match self.run_method(tool, files, set_up.as_ref()) {
-                    Ok(by) => match place_of(tool, &signs, base.as_mut()).await {
-                        Ok(place) => ready.push(ReadyLinter { tool, files: names, by, place }),
+                    Ok(run_method) => match place_of(tool, &signs, base.as_mut()).await {
+                        Ok(base_folder) => {
+                            ready.push(ReadyLinter { tool, files: names, run_method, base_folder })
+                        }
                         Err(reason) => looked.outputs.push(LinterOutput::from_failure(tool, &reason)),
                     },
                     Err(reason) if tool.is_configured || self.is_silenced(tool, files, set_up.as_ref()) => {
@@ -383,7 +393,7 @@ impl LinterRunner {
             let (mut runs, mut folders) = (Vec::new(), Vec::new());
             for ready in ready {
                 folders.push(ready.tool.folder.as_str());
-                if let LinterRunMethod::Machine(installed) = &ready.by
+                if let LinterRunMethod::Machine(installed) = &ready.run_method
                     && let Some(program) = ProgramIdentity::from_path(&installed.file)
                 {
                     looked.programs.entry(tool_name(&ready.tool.name)).or_default().insert(program);
@@ -393,8 +403,8 @@ impl LinterRunner {
                     looked.unlinted.entry(tool_name(&ready.tool.name)).or_default().extend(unlinted);
                 }
                 let name = tool_name(&ready.tool.name);
-                if let Some(place) = &ready.place {
-                    looked.by_base.entry(name).or_default().add(place, &ready.files);
+                if let Some(base_folder) = &ready.base_folder {
+                    looked.base_files.entry(name).or_default().add(base_folder, &ready.files);
                 }
                 runs.push(self.run(ready, files, &places));
             }
@@ -404,9 +414,9 @@ impl LinterRunner {
             for done in join_all(runs).await {
                 match done {
                     LinterRunOutcome::Ran(outputs) => looked.outputs.extend(outputs),
-                    LinterRunOutcome::Lacks(run)
+                    LinterRunOutcome::MissingRequirement(run)
                         if looked.skipped.iter().any(|other| other.name == run.name) => {}
-                    LinterRunOutcome::Lacks(run) => looked.skipped.push(run),
+                    LinterRunOutcome::MissingRequirement(run) => looked.skipped.push(run),
                 }
             }
             looked.folders = base.map(BaseConfiguration::into_folders).unwrap_or_default();
@@ -424,7 +434,8 @@ impl LinterRunner {
         let is_needed = |tool: &SelectedLinter| {
             tool.needs_setup()
                 && tool.folder.is_empty()
-                && (tool.when == ToolCondition::Always || !inspected_files(tool, files.changed).is_empty())
+                && (tool.condition == ToolCondition::Always
+                    || !inspected_files(tool, files.changed).is_empty())
         };
         if !selected.iter().any(is_needed) {
             return None;
@@ -453,18 +464,20 @@ impl LinterRunner {
                 );
             }
         }
-        let touched = || files.touched.iter().filter(|_| self.is_served).filter_map(|path| path.as_str());
+        let touched =
+            || files.changed_paths.iter().filter(|_| self.is_foreign_code).filter_map(|path| path.as_str());
         if let Some(path) = self.code_that_configures(tool, files) {
             return Err(format!("its configuration is code that this change modifies: {path}"));
         }
-        if self.is_served && tool.needs_setup() && !tool.folder.is_empty() {
+        if self.is_foreign_code && tool.needs_setup() && !tool.folder.is_empty() {
             let folder = &tool.folder;
             return Err(format!("{folder} configures it, and what `verify.setup` installs is for the root"));
         }
-        if self.is_served && tool.needs_setup() {
+        if self.is_foreign_code && tool.needs_setup() {
             // The tool's program, or a part of it, would come from the change.
-            let is_brought =
-                |path: &&str| tool.places.iter().any(|place| first_component(place) == first_component(path));
+            let is_brought = |path: &&str| {
+                tool.install_places.iter().any(|place| first_component(place) == first_component(path))
+            };
             if let Some(path) = touched().find(is_brought) {
                 return Err(format!("this change adds its own programs: {path}"));
             }
@@ -487,7 +500,7 @@ impl LinterRunner {
         installed.map(LinterRunMethod::Machine).ok_or_else(|| {
             let project = files.project.unwrap_or(files.tree);
             if self.is_projects_own(tool) {
-                return not_installed(project, &tool.folder, &tool.places);
+                return not_installed(project, &tool.folder, &tool.install_places);
             }
             let has_rustup = self.machine.find("rustup", &[], project).is_some();
             let command = tool.install_command().map(|command| install_command(command, project, has_rustup));
@@ -499,7 +512,7 @@ impl LinterRunner {
     /// True if the linter finds the project's dependencies only when it is installed beside them.
     fn is_projects_own(&self, tool: &SelectedLinter) -> bool {
         // Go and Rust find dependencies regardless of where their program is.
-        let is_beside = tool.places.iter().any(|place| !place.starts_with("bin/"));
+        let is_beside = tool.install_places.iter().any(|place| !place.starts_with("bin/"));
         tool.needs_setup() && is_beside && !tool.is_configured
     }
 
@@ -509,11 +522,11 @@ impl LinterRunner {
         tree: &Path,
         project: Option<&Path>,
     ) -> Option<InstalledProgram> {
-        let own = project.filter(|_| !self.is_served);
+        let own = project.filter(|_| !self.is_foreign_code);
         let inner = own.filter(|_| !tool.folder.is_empty()).map(|project| project.join(&tool.folder));
         let folders = inner.iter().map(PathBuf::as_path).chain(own);
         let in_folder =
-            |folder: &Path| tool.places.iter().map(|place| folder.join(place)).collect::<Vec<_>>();
+            |folder: &Path| tool.install_places.iter().map(|place| folder.join(place)).collect::<Vec<_>>();
         let mut places: Vec<PathBuf> = folders.flat_map(in_folder).collect();
         places.extend(self.environment.as_ref().map(|folder| folder.join("bin").join(&tool.program)));
         // In any other place the linter would not find the project's dependencies.
@@ -552,43 +565,45 @@ impl LinterRunner {
     ) -> LinterRunOutcome {
         // No caller closes the semaphore.
         let _place = places.acquire().await;
-        let ReadyLinter { tool, files: mut names, by, place } = ready;
-        let files = LinterFiles { tree: place.as_ref().map_or(files.tree, BaseConfigFolder::tree), ..files };
+        let ReadyLinter { tool, files: mut names, run_method, base_folder } = ready;
+        let files =
+            LinterFiles { tree: base_folder.as_ref().map_or(files.tree, BaseConfigFolder::tree), ..files };
         let (tree, is_copy) = (files.tree, files.project != Some(files.tree));
         // Lines in this folder are those of the base.
-        names.retain(|name| place.as_ref().is_none_or(|place| !place.is_from_base(name)));
+        names.retain(|name| base_folder.as_ref().is_none_or(|base_folder| !base_folder.is_from_base(name)));
         let without = if is_copy { tool.of_permissions() } else { BTreeSet::new() };
-        let recipe = self.cache_context(tool, &by, files).await;
+        let recipe = self.cache_context(tool, &run_method, files).await;
         let mut outputs = Vec::new();
         let mut left = names;
         let mut recalled = match &recipe {
             Some(recipe) => recipe.recall(&left).await,
             None => kept::CachedFindings::default(),
         };
-        if !recalled.known.is_empty() {
-            left.retain(|name| !recalled.known.contains(*name));
+        if !recalled.known_files.is_empty() {
+            left.retain(|name| !recalled.known_files.contains(*name));
             let kept =
                 LinterOutput::from_cached_findings(tool, std::mem::take(&mut recalled.findings), &without);
-            outputs.push(kept.looking_at(recalled.known.iter().map(String::as_str)));
+            outputs.push(kept.looking_at(recalled.known_files.iter().map(String::as_str)));
         }
-        let held = self.acquire_builds(tool, &by, files).await;
+        let held = self.acquire_builds(tool, &run_method, files).await;
         let builds = held.as_ref().map(BuildFolderGuard::builds);
-        let moves_tree = is_copy && self.can_move_tree(&by, tree);
+        let moves_tree = is_copy && self.can_move_tree(&run_method, tree);
         let (mut ends, mut lack) = (Vec::new(), None);
         for names in batches(tool, &left) {
             let own: Vec<&str> = names.iter().filter_map(|name| tool.relative_path(name)).collect();
-            let words = fill_arguments(&tool.arguments, &tool.more, &own, &tool.sign);
-            let ran = match &by {
+            let words = fill_arguments(&tool.arguments, &tool.hook_options, &own, &tool.sign);
+            let ran = match &run_method {
                 LinterRunMethod::Machine(installed) => {
-                    let place = machine::LinterRunSettings { tree, moves_tree, time: tool.time, builds };
-                    self.by_machine(tool, installed, words, place).await
+                    let base_folder =
+                        machine::LinterRunSettings { tree, moves_tree, time: tool.time, builds };
+                    self.by_machine(tool, installed, words, base_folder).await
                 }
                 LinterRunMethod::SetUp(verifier, set_up) => {
                     by_set_up(tool, verifier, set_up, words, tree).await
                 }
             };
             ends.extend(ran.iter().map(|printout| printout.end));
-            let root = match &by {
+            let root = match &run_method {
                 LinterRunMethod::Machine(_) if moves_tree => PathBuf::from(INSIDE),
                 // The sandbox accepts a folder only without symbolic links in its path.
                 LinterRunMethod::Machine(_) => tree.canonicalize().unwrap_or_else(|_| tree.to_owned()),
@@ -600,7 +615,7 @@ impl LinterRunner {
                     let printed = LinterOutput::from_printout(tool, &printout, &root, &without)
                         .looking_at(given.iter().copied());
                     if printed.is_without_result() {
-                        lack = self.missing_part(tool, &by, files, &printout).await;
+                        lack = self.missing_part(tool, &run_method, files, &printout).await;
                     }
                     match (&recipe, &lack) {
                         (_, Some(reason)) if tool.is_configured => LinterOutput::from_failure(tool, reason),
@@ -617,11 +632,13 @@ impl LinterRunner {
         if let Some(held) = held {
             held.release(ends).await;
         }
-        if let Some(place) = &place {
-            outputs.iter_mut().for_each(|printed| place.leave_out(&mut printed.output));
+        if let Some(base_folder) = &base_folder {
+            outputs.iter_mut().for_each(|printed| base_folder.leave_out(&mut printed.output));
         }
         match lack.filter(|_| !tool.is_configured) {
-            Some(reason) => LinterRunOutcome::Lacks(skipped_run(&tool_name(&tool.name), &reason)),
+            Some(reason) => {
+                LinterRunOutcome::MissingRequirement(skipped_run(&tool_name(&tool.name), &reason))
+            }
             None => LinterRunOutcome::Ran(outputs),
         }
     }

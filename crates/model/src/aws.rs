@@ -201,5 +201,5 @@ fn is_expired(refusal: &ProviderRefusal) -> bool {
     const CODES: [&str; 4] =
         ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"];
     let code = refusal.name.as_deref().unwrap_or_default();
-    CODES.contains(&code) || refusal.words.contains("security token included in the request is expired")
+    CODES.contains(&code) || refusal.message.contains("security token included in the request is expired")
 }

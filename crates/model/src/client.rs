@@ -33,7 +33,7 @@ pub struct ProviderTimeouts {
     /// Time within which a response must have begun, for all attempts together.
     pub begin: Duration,
     /// Wait before the second attempt; doubled before each further one.
-    pub wait: Duration,
+    pub retry_delay: Duration,
     /// Timeout of a connection.
     pub connect: Duration,
     /// Longest time between two chunks of a response.
@@ -64,7 +64,7 @@ impl Default for ProviderTimeouts {
         Self {
             tries: 10,
             begin: Duration::from_secs(45),
-            wait: retry::FIRST_WAIT,
+            retry_delay: retry::FIRST_WAIT,
             connect: Duration::from_secs(10),
             piece: Duration::from_secs(60),
             // Hidden thinking sends only pings.
@@ -95,7 +95,7 @@ pub(crate) struct ProviderAnswer {
 pub(crate) struct ProviderClient {
     http: reqwest::Client,
     provider: ModelProvider,
-    pub(crate) patience: ProviderTimeouts,
+    pub(crate) timeouts: ProviderTimeouts,
 }
 
 /// A source of the chunks of a response.
@@ -111,20 +111,20 @@ impl ChunkStream for Response {
 }
 
 impl ProviderClient {
-    pub(crate) fn new(provider: ModelProvider, patience: ProviderTimeouts) -> Result<Self, ProviderError> {
+    pub(crate) fn new(provider: ModelProvider, timeouts: ProviderTimeouts) -> Result<Self, ProviderError> {
         let mut http = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .pool_idle_timeout(IDLE)
-            .connect_timeout(patience.connect)
-            .timeout(patience.total.saturating_add(patience.begin));
+            .connect_timeout(timeouts.connect)
+            .timeout(timeouts.total.saturating_add(timeouts.begin));
         // The environment's proxy is for the internet; a server on this machine is reached directly.
         if provider.is_here() {
             http = http.no_proxy();
         }
         let http = http.build().map_err(|error| ProviderError::Client(error_chain(&error)))?;
-        Ok(Self { http, provider, patience })
+        Ok(Self { http, provider, timeouts })
     }
 
     /// Returns the wire format of the provider.
@@ -143,7 +143,7 @@ impl ProviderClient {
         let mut response = self.post(call, begin, || note(CallProgress::Sent)).await?;
         let request_id = request_id(response.headers());
         let meter = |meter| note(CallProgress::Metered(meter));
-        let complete = read_answer(&mut response, self.wire(), &self.patience, begin, meter).await;
+        let complete = read_answer(&mut response, self.wire(), &self.timeouts, begin, meter).await;
         match complete {
             Ok(complete) => Ok(ProviderAnswer { complete, request_id }),
             Err(failure) => Err(self.with_request_id(failure, &request_id)),
@@ -159,8 +159,8 @@ impl ProviderClient {
         let mut response = self.post(call, begin, || {}).await?;
         let body = read_body_start(&mut response, begin).await;
         wire::parse_token_count(&body).map_err(|error| FailedAttempt {
-            seen: FailureCause::Nonsense,
-            what: format!("the count of tokens is not as expected: {}", self.clean(&error.to_string())),
+            cause: FailureCause::InvalidResponse,
+            message: format!("the count of tokens is not as expected: {}", self.clean(&error.to_string())),
         })
     }
 
@@ -201,13 +201,15 @@ impl ProviderClient {
     ) -> Result<T, FailedAttempt> {
         match timeout_at(begin, fetch).await {
             Ok(fetched) => fetched.map_err(|failure| {
-                let what =
-                    line::truncate_text(self.provider.hide_in(&line::visible_line(&failure.what)), MAX_FAULT);
-                FailedAttempt { what, ..failure }
+                let message = line::truncate_text(
+                    self.provider.hide_in(&line::visible_line(&failure.message)),
+                    MAX_FAULT,
+                );
+                FailedAttempt { message, ..failure }
             }),
             Err(_) => {
-                let what = format!("the keys to {} did not come in time", self.provider.host());
-                Err(FailedAttempt { seen: FailureCause::Unsent, what })
+                let message = format!("the keys to {} did not come in time", self.provider.host());
+                Err(FailedAttempt { cause: FailureCause::Unsent, message })
             }
         }
     }
@@ -222,7 +224,7 @@ impl ProviderClient {
     ) -> Result<Response, FailedAttempt> {
         let ProviderCall { path, headers, body } = call;
         let (url, mut headers) = (self.provider.url(path), headers.clone());
-        let unsent = |what| FailedAttempt { seen: FailureCause::Unsent, what };
+        let unsent = |message| FailedAttempt { cause: FailureCause::Unsent, message };
         self.provider
             .authorize_headers(access, &url, &mut headers, body, SystemTime::now())
             .map_err(unsent)?;
@@ -231,9 +233,10 @@ impl ProviderClient {
         match timeout_at(begin, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(self.connection_failure(error)),
-            Err(_) => {
-                Err(FailedAttempt { seen: FailureCause::Lost, what: "it did not answer in time".to_owned() })
-            }
+            Err(_) => Err(FailedAttempt {
+                cause: FailureCause::Lost,
+                message: "it did not answer in time".to_owned(),
+            }),
         }
     }
 
@@ -241,12 +244,12 @@ impl ProviderClient {
         let is_connect = error.is_connect();
         let cause = self.clean(&error_chain(&error.without_url()));
         if is_connect {
-            let what = format!("cannot connect to {}: {cause}", self.provider.host());
-            FailedAttempt { seen: FailureCause::Unsent, what }
+            let message = format!("cannot connect to {}: {cause}", self.provider.host());
+            FailedAttempt { cause: FailureCause::Unsent, message }
         } else {
             FailedAttempt {
-                seen: FailureCause::Lost,
-                what: format!("the connection broke before an answer began: {cause}"),
+                cause: FailureCause::Lost,
+                message: format!("the connection broke before an answer began: {cause}"),
             }
         }
     }
@@ -255,7 +258,7 @@ impl ProviderClient {
         let refusal = self.wire().parse_refusal(headers, body);
         let at = header_text(headers, DATE.as_str()).and_then(parse_date);
         let clock = self.provider.clock_skew_hint(&refusal, at, SystemTime::now());
-        let ProviderRefusal { name, words: message } = refusal;
+        let ProviderRefusal { name, message } = refusal;
         let kind = self.wire().error_kind(name.as_deref().unwrap_or_default(), &message);
         let status = status.as_u16();
         let words = match (name, message.is_empty()) {
@@ -271,19 +274,20 @@ impl ProviderClient {
             (None, true) => format!("status {status}"),
         };
         let words = clock.map_or_else(|| words.clone(), |clock| format!("{clock} ({words})"));
-        let seen = FailureCause::Status(ErrorResponse {
+        let cause = FailureCause::Status(ErrorResponse {
             status,
             kind,
-            after: retry_after(headers),
+            retry_after: retry_after(headers),
             retry: header_text(headers, "x-should-retry").and_then(|value| value.parse().ok()),
         });
-        FailedAttempt { seen, what: self.clean(&words) }
+        FailedAttempt { cause, message: self.clean(&words) }
     }
 
     fn with_request_id(&self, failure: FailedAttempt, request_id: &str) -> FailedAttempt {
-        let what = self.clean(&failure.what);
-        let what = if request_id.is_empty() { what } else { format!("{what} (request {request_id})") };
-        FailedAttempt { what, ..failure }
+        let message = self.clean(&failure.message);
+        let message =
+            if request_id.is_empty() { message } else { format!("{message} (request {request_id})") };
+        FailedAttempt { message, ..failure }
     }
 
     /// Returns one line of visible characters with limited length, without the key.
@@ -311,9 +315,9 @@ pub(crate) async fn read_answer(
         let piece = match timeout_at(deadline, pieces.next()).await {
             Ok(Ok(Some(piece))) => piece,
             Ok(Ok(None)) => return fold.finish().map_err(|broken| broken_off(wire, broken, &head)),
-            Ok(Err(what)) => {
-                let what = format!("the answer broke off: {what}");
-                return Err(FailedAttempt { seen: FailureCause::Cut, what });
+            Ok(Err(message)) => {
+                let message = format!("the answer broke off: {message}");
+                return Err(FailedAttempt { cause: FailureCause::Truncated, message });
             }
             Err(_) => return Err(stall_failure(deadline == end, moved.is_some())),
         };
@@ -334,12 +338,12 @@ pub(crate) async fn read_answer(
 }
 
 fn stall_failure(is_end: bool, begun: bool) -> FailedAttempt {
-    let (seen, what) = match (is_end, begun) {
-        (true, _) => (FailureCause::Endless, "the answer exceeds the time limit"),
-        (false, true) => (FailureCause::Cut, "the answer stalled for too long"),
+    let (cause, what) = match (is_end, begun) {
+        (true, _) => (FailureCause::TotalTimeout, "the answer exceeds the time limit"),
+        (false, true) => (FailureCause::Truncated, "the answer stalled for too long"),
         (false, false) => (FailureCause::Lost, "no part of the answer came in time"),
     };
-    FailedAttempt { seen, what: what.to_owned() }
+    FailedAttempt { cause, message: what.to_owned() }
 }
 
 /// Classifies the failure of a stream; `head` is the beginning of a response that is not a stream.
@@ -347,24 +351,24 @@ fn broken_off(wire: &WireFormat, broken: StreamError, head: &[u8]) -> FailedAtte
     let what = broken.to_string();
     // Some servers send a refusal with a success status.
     if broken == StreamError::NotAStream {
-        let ProviderRefusal { name, words } = wire.parse_refusal(&HeaderMap::new(), head);
+        let ProviderRefusal { name, message: words } = wire.parse_refusal(&HeaderMap::new(), head);
         if !words.is_empty() {
-            let seen = FailureCause::Event(wire.error_kind(name.as_deref().unwrap_or_default(), &words));
-            return FailedAttempt { seen, what: format!("an error in place of an answer: {words}") };
+            let cause = FailureCause::Event(wire.error_kind(name.as_deref().unwrap_or_default(), &words));
+            return FailedAttempt { cause, message: format!("an error in place of an answer: {words}") };
         }
     }
-    let seen = match broken {
-        StreamError::Cut => FailureCause::Cut,
+    let cause = match broken {
+        StreamError::Truncated => FailureCause::Truncated,
         StreamError::StatusAnswer { kind, message } => FailureCause::Event(wire.error_kind(&kind, &message)),
         StreamError::Empty
         | StreamError::Html
         | StreamError::NotAStream
         | StreamError::BadEvent(_)
-        | StreamError::Disorder(_)
+        | StreamError::Contradiction(_)
         | StreamError::UnknownStop(_)
-        | StreamError::TooLarge(_) => FailureCause::Nonsense,
+        | StreamError::TooLarge(_) => FailureCause::InvalidResponse,
     };
-    FailedAttempt { seen, what }
+    FailedAttempt { cause, message: what }
 }
 
 /// Reads the beginning of a short body, until the deadline.

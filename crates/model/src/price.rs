@@ -24,15 +24,15 @@ pub struct ModelPrices {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModelPrice {
     /// Rates for every length of the prompt, followed by tiers in ascending order.
-    first: TokenRates,
-    above: Vec<PriceTier>,
+    base_rates: TokenRates,
+    tiers: Vec<PriceTier>,
 }
 
 /// Rates of a whole request whose prompt exceeds a length.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct PriceTier {
     /// Length in tokens, with those read from and written to caches.
-    above: u64,
+    min_tokens: u64,
     rates: TokenRates,
 }
 
@@ -55,22 +55,22 @@ pub struct TokenRates {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PriceError {
     /// The file as a whole is invalid.
-    #[error("the prices in {source_name} cannot be read: {what}")]
+    #[error("the prices in {source_name} cannot be read: {message}")]
     File {
         /// Name of the file or table.
         source_name: String,
         /// Description and position of the error.
-        what: String,
+        message: String,
     },
     /// One entry is invalid.
-    #[error("the prices in {source_name} cannot be read: entry `{entry}`: {what}")]
+    #[error("the prices in {source_name} cannot be read: entry `{entry}`: {message}")]
     Entry {
         /// Name of the file or table.
         source_name: String,
         /// Id of the model.
         entry: String,
         /// Description of the error.
-        what: String,
+        message: String,
     },
 }
 
@@ -124,7 +124,7 @@ impl ModelPrices {
 impl ModelPrice {
     /// Returns a price with the same rates for prompts of every length.
     pub fn from_rates(rates: TokenRates) -> Self {
-        Self { first: rates, above: Vec::new() }
+        Self { base_rates: rates, tiers: Vec::new() }
     }
 
     /// Returns a price of zero, for models that the user runs.
@@ -142,16 +142,17 @@ impl ModelPrice {
     /// Sets the rates of requests whose prompt exceeds this length. A second tier for the same length
     /// replaces the first.
     #[must_use]
-    pub fn with_tier(mut self, above: u64, rates: TokenRates) -> Self {
-        self.above.retain(|tier| tier.above != above);
-        self.above.push(PriceTier { above, rates });
-        self.above.sort_by_key(|tier| tier.above);
+    pub fn with_tier(mut self, min_tokens: u64, rates: TokenRates) -> Self {
+        self.tiers.retain(|tier| tier.min_tokens != min_tokens);
+        self.tiers.push(PriceTier { min_tokens, rates });
+        self.tiers.sort_by_key(|tier| tier.min_tokens);
         self
     }
 
     /// Returns the tiers: the number of tokens that the prompt must exceed (0 for any), and the rates.
     pub fn tiers(&self) -> impl Iterator<Item = (u64, &TokenRates)> {
-        std::iter::once((0, &self.first)).chain(self.above.iter().map(|tier| (tier.above, &tier.rates)))
+        std::iter::once((0, &self.base_rates))
+            .chain(self.tiers.iter().map(|tier| (tier.min_tokens, &tier.rates)))
     }
 
     /// Returns the cost of a response, rounded up.
@@ -192,13 +193,13 @@ impl ModelPrice {
     }
 
     fn rates(&self, prompt: u64) -> &TokenRates {
-        self.above.iter().rfind(|tier| prompt > tier.above).map_or(&self.first, |tier| &tier.rates)
+        self.tiers.iter().rfind(|tier| prompt > tier.min_tokens).map_or(&self.base_rates, |tier| &tier.rates)
     }
 
     /// Returns each tier that a prompt of at most `input` tokens can reach, with its longest possible
     /// prompt in that tier.
     fn reachable_tiers(&self, input: u64) -> impl Iterator<Item = (u64, &TokenRates)> {
-        let ends = self.above.iter().map(|tier| tier.above).chain([u64::MAX]);
+        let ends = self.tiers.iter().map(|tier| tier.min_tokens).chain([u64::MAX]);
         self.tiers()
             .zip(ends)
             .filter(move |((above, _), _)| *above == 0 || input > *above)

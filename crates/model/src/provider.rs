@@ -75,7 +75,7 @@ pub enum ProviderError {
     Unprotected,
     /// The address has a part that is not supported, or that would be shown.
     #[error("base_url must have no user, password, query or fragment")]
-    Extra,
+    UnsupportedPart,
     /// The key is invalid in a header.
     #[error("the key holds characters that are invalid in a key (a line end?): check its source")]
     Key,
@@ -98,7 +98,7 @@ impl ModelProvider {
         }
         let extra = [base.query(), base.fragment(), base.password()].iter().any(Option::is_some);
         if extra || !base.username().is_empty() {
-            return Err(ProviderError::Extra);
+            return Err(ProviderError::UnsupportedPart);
         }
         let path = base.path().trim_end_matches('/').to_owned();
         base.set_path(&path);
@@ -197,7 +197,7 @@ impl ModelProvider {
             #[cfg(feature = "aws")]
             ProviderCredentials::Aws(_) => {
                 let code = refusal.name.as_deref().unwrap_or_default();
-                crate::aws::clock_skew_hint(code, &refusal.words, date, now)
+                crate::aws::clock_skew_hint(code, &refusal.message, date, now)
             }
             ProviderCredentials::Key(_)
             | ProviderCredentials::Bearer(_)
@@ -272,8 +272,8 @@ impl fmt::Debug for ModelProvider {
 #[cfg(feature = "aws")]
 fn key_failure(fault: crate::aws::AwsKeyError) -> FailedAttempt {
     FailedAttempt {
-        seen: if fault.is_passing { FailureCause::Unsent } else { FailureCause::NoKeys },
-        what: fault.words,
+        cause: if fault.is_passing { FailureCause::Unsent } else { FailureCause::NoKeys },
+        message: fault.message,
     }
 }
 
@@ -303,7 +303,7 @@ mod tests {
             assert_eq!(refused(url), Some(ProviderError::Unprotected), "{url}");
         }
         for url in ["https://u:p@h", "https://u@h", "https://h?a=1", "https://h#a"] {
-            assert_eq!(refused(url), Some(ProviderError::Extra), "{url}");
+            assert_eq!(refused(url), Some(ProviderError::UnsupportedPart), "{url}");
         }
         assert!(matches!(refused("api.anthropic.com"), Some(ProviderError::NoAddress(_))));
     }

@@ -25,22 +25,22 @@ pub enum FailureCause {
     /// The response has an error status.
     Status(ErrorResponse),
     /// The response began and broke off, or stalled for too long.
-    Cut,
+    Truncated,
     /// The response began, and then contained an error from the provider.
     Event(ProviderErrorKind),
     /// The response exceeded its total time limit.
-    Endless,
+    TotalTimeout,
     /// The response is invalid in the provider's API.
-    Nonsense,
+    InvalidResponse,
 }
 
 /// An attempt that failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct FailedAttempt {
     /// Cause of the failure, as classified for the table.
-    pub(crate) seen: FailureCause,
+    pub(crate) cause: FailureCause,
     /// Message about the failure, for people.
-    pub(crate) what: String,
+    pub(crate) message: String,
 }
 
 /// The content of a refusal.
@@ -50,7 +50,7 @@ pub struct ErrorResponse {
     /// Kind of error, from its type and message.
     pub kind: ProviderErrorKind,
     /// Wait that the provider requests.
-    pub after: Option<Duration>,
+    pub retry_after: Option<Duration>,
     /// Value of the header `x-should-retry`.
     pub retry: Option<bool>,
 }
@@ -59,7 +59,7 @@ pub struct ErrorResponse {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProviderErrorKind {
     /// A temporary failure: `overloaded_error`, `api_error`, `timeout_error`.
-    Passing,
+    Temporary,
     /// A rate limit: `rate_limit_error`.
     RateLimit,
     /// A spending limit: `billing_error` and other types about money.
@@ -78,11 +78,11 @@ pub enum ProviderErrorKind {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RetryDecision {
     /// Retry, after at least this wait.
-    Again(Option<Duration>),
+    Retry(Option<Duration>),
     /// Do not retry now; the provider is unavailable for at least this time.
-    Down(Option<Duration>),
+    Unavailable(Option<Duration>),
     /// A spending cap is reached: open the circuit, for this time if it is known.
-    Cap(Option<Duration>),
+    SpendCap(Option<Duration>),
     /// The key is invalid or lacks a permission.
     Key,
     /// The request is invalid.
@@ -90,20 +90,20 @@ pub enum RetryDecision {
     /// The request is too long.
     TooLong,
     /// The response is invalid in the Messages API.
-    Nonsense,
+    InvalidResponse,
 }
 
 /// Returns the decision for a failure, according to the table.
 pub fn decide_retry(seen: &FailureCause) -> RetryDecision {
     match seen {
-        FailureCause::Unsent | FailureCause::Lost | FailureCause::Cut => RetryDecision::Again(None),
-        FailureCause::Endless => RetryDecision::Down(None),
+        FailureCause::Unsent | FailureCause::Lost | FailureCause::Truncated => RetryDecision::Retry(None),
+        FailureCause::TotalTimeout => RetryDecision::Unavailable(None),
         FailureCause::NoKeys => RetryDecision::Key,
-        FailureCause::Nonsense => RetryDecision::Nonsense,
+        FailureCause::InvalidResponse => RetryDecision::InvalidResponse,
         FailureCause::Event(
-            ProviderErrorKind::Passing | ProviderErrorKind::RateLimit | ProviderErrorKind::Other,
-        ) => RetryDecision::Again(None),
-        FailureCause::Event(ProviderErrorKind::Spend) => RetryDecision::Cap(None),
+            ProviderErrorKind::Temporary | ProviderErrorKind::RateLimit | ProviderErrorKind::Other,
+        ) => RetryDecision::Retry(None),
+        FailureCause::Event(ProviderErrorKind::Spend) => RetryDecision::SpendCap(None),
         FailureCause::Event(ProviderErrorKind::Key) => RetryDecision::Key,
         FailureCause::Event(ProviderErrorKind::TooLong) => RetryDecision::TooLong,
         FailureCause::Event(ProviderErrorKind::Request) => RetryDecision::Request,
@@ -112,29 +112,31 @@ pub fn decide_retry(seen: &FailureCause) -> RetryDecision {
 }
 
 fn decide_refusal(told: &ErrorResponse) -> RetryDecision {
-    let is_long = told.after.is_some_and(|after| after > MAX_RETRY_AFTER);
+    let is_long = told.retry_after.is_some_and(|after| after > MAX_RETRY_AFTER);
     match (told.status, told.kind) {
-        (402, _) | (400..=499, ProviderErrorKind::Spend) => RetryDecision::Cap(told.after),
-        (403 | 429, _) if is_long => RetryDecision::Cap(told.after),
+        (402, _) | (400..=499, ProviderErrorKind::Spend) => RetryDecision::SpendCap(told.retry_after),
+        (403 | 429, _) if is_long => RetryDecision::SpendCap(told.retry_after),
         (401 | 403, _) | (400, ProviderErrorKind::Key) => RetryDecision::Key,
         (413, _) | (400 | 422, ProviderErrorKind::TooLong) => RetryDecision::TooLong,
         // 424: Amazon Bedrock uses it for a failure of the model's backend.
-        (408 | 409 | 429 | 500..=599, _) | (424, ProviderErrorKind::Passing) => decide_transient(told, true),
+        (408 | 409 | 429 | 500..=599, _) | (424, ProviderErrorKind::Temporary) => {
+            decide_transient(told, true)
+        }
         (400..=499, _) => decide_transient(told, false),
         // A success without a response, or a redirect, which is not followed because it would receive the
         // key.
-        (_, _) => RetryDecision::Nonsense,
+        (_, _) => RetryDecision::InvalidResponse,
     }
 }
 
 /// Decides on a refusal that is `usually` temporary, or usually not, unless the provider's header says
 /// otherwise.
 fn decide_transient(told: &ErrorResponse, usually: bool) -> RetryDecision {
-    let is_long = told.after.is_some_and(|after| after > MAX_RETRY_AFTER);
+    let is_long = told.retry_after.is_some_and(|after| after > MAX_RETRY_AFTER);
     match (told.retry.unwrap_or(usually), usually) {
-        (true, _) if is_long => RetryDecision::Down(told.after),
-        (true, _) => RetryDecision::Again(told.after),
-        (false, true) => RetryDecision::Down(told.after),
+        (true, _) if is_long => RetryDecision::Unavailable(told.retry_after),
+        (true, _) => RetryDecision::Retry(told.retry_after),
+        (false, true) => RetryDecision::Unavailable(told.retry_after),
         (false, false) => RetryDecision::Request,
     }
 }
@@ -142,7 +144,7 @@ fn decide_transient(told: &ErrorResponse, usually: bool) -> RetryDecision {
 /// Classifies an error by its type and message.
 pub fn error_kind(name: &str, words: &str) -> ProviderErrorKind {
     match name {
-        "overloaded_error" | "api_error" | "timeout_error" | "conflict_error" => ProviderErrorKind::Passing,
+        "overloaded_error" | "api_error" | "timeout_error" | "conflict_error" => ProviderErrorKind::Temporary,
         "rate_limit_error" => ProviderErrorKind::RateLimit,
         "authentication_error" => ProviderErrorKind::Key,
         name if speaks_of_money(name) => ProviderErrorKind::Spend,
@@ -191,17 +193,17 @@ mod tests {
     fn status(
         status: u16,
         kind: ProviderErrorKind,
-        after: Option<Duration>,
+        retry_after: Option<Duration>,
         retry: Option<bool>,
     ) -> RetryDecision {
-        decide_retry(&FailureCause::Status(ErrorResponse { status, kind, after, retry }))
+        decide_retry(&FailureCause::Status(ErrorResponse { status, kind, retry_after, retry }))
     }
 
     #[test]
     fn every_status_has_its_row() {
         use RetryDecision::*;
         let kinds = [
-            ProviderErrorKind::Passing,
+            ProviderErrorKind::Temporary,
             ProviderErrorKind::RateLimit,
             ProviderErrorKind::Key,
             ProviderErrorKind::TooLong,
@@ -212,11 +214,13 @@ mod tests {
             for kind in kinds {
                 let expected = match (code, kind) {
                     (401 | 403, _) | (400, ProviderErrorKind::Key) => Key,
-                    (402, _) => Cap(None),
+                    (402, _) => SpendCap(None),
                     (413, _) | (400 | 422, ProviderErrorKind::TooLong) => TooLong,
-                    (408 | 409 | 429, _) | (500..=599, _) | (424, ProviderErrorKind::Passing) => Again(None),
+                    (408 | 409 | 429, _) | (500..=599, _) | (424, ProviderErrorKind::Temporary) => {
+                        Retry(None)
+                    }
                     (400..=499, _) => Request,
-                    _ => Nonsense,
+                    _ => InvalidResponse,
                 };
                 assert_eq!(status(code, kind, None, None), expected, "{code} {kind:?}");
             }
@@ -228,18 +232,21 @@ mod tests {
         for code in 400..=499 {
             assert_eq!(
                 status(code, ProviderErrorKind::Spend, SHORT, Some(true)),
-                RetryDecision::Cap(SHORT),
+                RetryDecision::SpendCap(SHORT),
                 "{code}"
             );
         }
         for code in [403, 429] {
-            assert_eq!(status(code, ProviderErrorKind::RateLimit, LONG, None), RetryDecision::Cap(LONG));
+            assert_eq!(status(code, ProviderErrorKind::RateLimit, LONG, None), RetryDecision::SpendCap(LONG));
         }
-        assert_eq!(status(429, ProviderErrorKind::RateLimit, SHORT, None), RetryDecision::Again(SHORT));
+        assert_eq!(status(429, ProviderErrorKind::RateLimit, SHORT, None), RetryDecision::Retry(SHORT));
         assert_eq!(status(403, ProviderErrorKind::Key, SHORT, None), RetryDecision::Key);
         // A long outage is no spending cap.
-        assert_eq!(status(503, ProviderErrorKind::Passing, LONG, None), RetryDecision::Down(LONG));
-        assert_eq!(decide_retry(&FailureCause::Event(ProviderErrorKind::Spend)), RetryDecision::Cap(None));
+        assert_eq!(status(503, ProviderErrorKind::Temporary, LONG, None), RetryDecision::Unavailable(LONG));
+        assert_eq!(
+            decide_retry(&FailureCause::Event(ProviderErrorKind::Spend)),
+            RetryDecision::SpendCap(None)
+        );
     }
 
     #[test]
@@ -247,19 +254,19 @@ mod tests {
         for code in [408, 409, 429, 500, 503, 529] {
             assert_eq!(
                 status(code, ProviderErrorKind::Other, SHORT, Some(false)),
-                RetryDecision::Down(SHORT),
+                RetryDecision::Unavailable(SHORT),
                 "{code}"
             );
             assert_eq!(
                 status(code, ProviderErrorKind::Other, SHORT, Some(true)),
-                RetryDecision::Again(SHORT),
+                RetryDecision::Retry(SHORT),
                 "{code}"
             );
         }
         for code in [400, 404, 422] {
             assert_eq!(
                 status(code, ProviderErrorKind::Request, None, Some(true)),
-                RetryDecision::Again(None),
+                RetryDecision::Retry(None),
                 "{code}"
             );
         }
@@ -274,30 +281,30 @@ mod tests {
         for seen in [
             FailureCause::Unsent,
             FailureCause::Lost,
-            FailureCause::Cut,
-            FailureCause::Event(ProviderErrorKind::Passing),
+            FailureCause::Truncated,
+            FailureCause::Event(ProviderErrorKind::Temporary),
             FailureCause::Event(ProviderErrorKind::Other),
         ] {
-            assert_eq!(decide_retry(&seen), RetryDecision::Again(None), "{seen:?}");
+            assert_eq!(decide_retry(&seen), RetryDecision::Retry(None), "{seen:?}");
         }
         assert_eq!(
             decide_retry(&FailureCause::Event(ProviderErrorKind::RateLimit)),
-            RetryDecision::Again(None)
+            RetryDecision::Retry(None)
         );
         assert_eq!(decide_retry(&FailureCause::Event(ProviderErrorKind::Request)), RetryDecision::Request);
         assert_eq!(decide_retry(&FailureCause::Event(ProviderErrorKind::TooLong)), RetryDecision::TooLong);
         assert_eq!(decide_retry(&FailureCause::Event(ProviderErrorKind::Key)), RetryDecision::Key);
-        assert_eq!(decide_retry(&FailureCause::Endless), RetryDecision::Down(None));
+        assert_eq!(decide_retry(&FailureCause::TotalTimeout), RetryDecision::Unavailable(None));
         assert_eq!(decide_retry(&FailureCause::NoKeys), RetryDecision::Key);
-        assert_eq!(decide_retry(&FailureCause::Nonsense), RetryDecision::Nonsense);
+        assert_eq!(decide_retry(&FailureCause::InvalidResponse), RetryDecision::InvalidResponse);
     }
 
     #[test]
     fn types_are_told_apart() {
         for (name, words, expected) in [
-            ("overloaded_error", "", ProviderErrorKind::Passing),
-            ("api_error", "", ProviderErrorKind::Passing),
-            ("timeout_error", "", ProviderErrorKind::Passing),
+            ("overloaded_error", "", ProviderErrorKind::Temporary),
+            ("api_error", "", ProviderErrorKind::Temporary),
+            ("timeout_error", "", ProviderErrorKind::Temporary),
             ("rate_limit_error", "", ProviderErrorKind::RateLimit),
             ("billing_error", "", ProviderErrorKind::Spend),
             ("spend_limit_reached", "", ProviderErrorKind::Spend),

@@ -37,7 +37,7 @@ pub const INVALID_JSON: &str = "INVALID_JSON";
 pub enum StreamError {
     /// The stream ended before the message did.
     #[error("the answer broke off")]
-    Cut,
+    Truncated,
     /// The provider reports an error in the stream.
     #[error("the provider broke off: {kind}: {message}")]
     StatusAnswer {
@@ -60,7 +60,7 @@ pub enum StreamError {
     BadEvent(String),
     /// Two events contradict each other.
     #[error("the answer's events contradict each other: {0}")]
-    Disorder(&'static str),
+    Contradiction(&'static str),
     /// The stop reason is unknown.
     #[error("the answer stopped for a reason that this version does not know: `{0}`")]
     UnknownStop(String),
@@ -100,7 +100,7 @@ pub struct UsageMeter {
     /// Bytes of content received.
     pub content_bytes: u64,
     /// True if the usage is final.
-    pub is_total: bool,
+    pub is_final: bool,
 }
 
 /// The state of a response while it is added up.
@@ -186,7 +186,7 @@ impl AnswerAccumulator {
         UsageMeter {
             usage: self.counted.so_far(),
             content_bytes: u64::try_from(self.content_bytes).unwrap_or(u64::MAX),
-            is_total: self.done && self.counted.total().is_some(),
+            is_final: self.done && self.counted.total().is_some(),
         }
     }
 
@@ -199,18 +199,18 @@ impl AnswerAccumulator {
             self.apply_event(event)?;
         }
         if !self.done {
-            return Err(self.other_thing().unwrap_or(StreamError::Cut));
+            return Err(self.other_thing().unwrap_or(StreamError::Truncated));
         }
         let stop = match self.stop {
             Some(Ok(stop)) => stop,
             Some(Err(unknown)) => return Err(StreamError::UnknownStop(unknown)),
-            None => return Err(StreamError::Disorder("it ended without a reason to stop")),
+            None => return Err(StreamError::Contradiction("it ended without a reason to stop")),
         };
         let content = self.blocks.into_iter().map(PartialBlock::finish).collect::<Result<Vec<_>, _>>()?;
         let calls =
             content.iter().any(|block| matches!(block, MessageBlock::Known(KnownBlock::ToolUse { .. })));
         if stop == StopReason::ToolUse && !calls {
-            return Err(StreamError::Disorder("it stopped to call a tool but names none"));
+            return Err(StreamError::Contradiction("it stopped to call a tool but names none"));
         }
         Ok(CompleteAnswer {
             message: ModelMessage { role: MessageRole::Assistant, content },
@@ -239,12 +239,12 @@ impl AnswerAccumulator {
                 StreamEvent::MessageStart { .. } | StreamEvent::Ping | StreamEvent::Error { .. }
             )
         {
-            return Err(StreamError::Disorder("it does not begin with the start of a message"));
+            return Err(StreamError::Contradiction("it does not begin with the start of a message"));
         }
         match event {
             StreamEvent::MessageStart { message } => {
                 if self.model.replace(line::clean_line(&message.model, MAX_WORDS)).is_some() {
-                    return Err(StreamError::Disorder("it starts twice"));
+                    return Err(StreamError::Contradiction("it starts twice"));
                 }
                 self.counted.update(message.usage);
             }
@@ -276,7 +276,7 @@ impl AnswerAccumulator {
 
     fn start_block(&mut self, index: usize, value: Map<String, Value>) -> Result<(), StreamError> {
         if index != self.blocks.len() {
-            return Err(StreamError::Disorder("its blocks are not in order"));
+            return Err(StreamError::Contradiction("its blocks are not in order"));
         }
         if index >= MAX_BLOCKS {
             return Err(StreamError::TooLarge("so many blocks"));
@@ -306,7 +306,7 @@ impl AnswerAccumulator {
 
     fn open_block_mut(&mut self, index: usize) -> Result<&mut PartialBlock, StreamError> {
         let block = self.blocks.get_mut(index).filter(|block| block.open);
-        block.ok_or(StreamError::Disorder("it refers to a block that is not open"))
+        block.ok_or(StreamError::Contradiction("it refers to a block that is not open"))
     }
 
     fn count_bytes(&mut self, bytes: usize) -> Result<(), StreamError> {
@@ -327,7 +327,7 @@ impl PartialBlock {
                 Ok(())
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-                Err(StreamError::Disorder("text is added to something else"))
+                Err(StreamError::Contradiction("text is added to something else"))
             }
         }
     }
@@ -339,13 +339,13 @@ impl PartialBlock {
             *citations = Value::Array(Vec::new());
         }
         let citations = citations.as_array_mut();
-        citations.ok_or(StreamError::Disorder("a citation is added to something else"))?.push(citation);
+        citations.ok_or(StreamError::Contradiction("a citation is added to something else"))?.push(citation);
         Ok(())
     }
 
     fn finish(mut self) -> Result<MessageBlock, StreamError> {
         if self.open {
-            return Err(StreamError::Disorder("a block does not end"));
+            return Err(StreamError::Contradiction("a block does not end"));
         }
         if let Some(text) = self.input {
             self.value.insert("input".to_owned(), parse_input(text));

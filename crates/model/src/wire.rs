@@ -61,7 +61,7 @@ pub(crate) struct ProviderRefusal {
     /// Type of the error, as the provider names it.
     pub(crate) name: Option<String>,
     /// Message of the error.
-    pub(crate) words: String,
+    pub(crate) message: String,
 }
 
 impl WireFormat {
@@ -120,7 +120,7 @@ impl WireFormat {
             Self::Messages => {
                 let ErrorDetail { kind, message } =
                     serde_json::from_slice::<ErrorBody>(body).unwrap_or_default().error;
-                ProviderRefusal { name: kind, words: message.unwrap_or_default() }
+                ProviderRefusal { name: kind, message: message.unwrap_or_default() }
             }
             #[cfg(feature = "aws")]
             Self::Bedrock(_) => bedrock::parse_refusal(headers, body),

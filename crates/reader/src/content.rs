@@ -10,7 +10,7 @@ pub(crate) const PROBE_BYTES: usize = 8 * 1024;
 pub(crate) struct DecodedContent {
     /// Content that rules search, without a byte order mark. UTF-16 text is converted to UTF-8.
     bytes: Vec<u8>,
-    mark: usize,
+    bom_bytes: usize,
     form: ContentKind,
     size: u64,
 }
@@ -31,16 +31,16 @@ impl DecodedContent {
     pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
         let size = bytes.len() as u64;
         if let Some(text) = decode_utf16(&bytes) {
-            return Self { bytes: text, mark: 0, form: ContentKind::Utf16, size };
+            return Self { bytes: text, bom_bytes: 0, form: ContentKind::Utf16, size };
         }
-        let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        let bom_bytes = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         let form = if contains_nul(&bytes) { ContentKind::Binary } else { ContentKind::Text };
-        Self { bytes, mark, form, size }
+        Self { bytes, bom_bytes, form, size }
     }
 
     /// Returns the content that rules search.
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.bytes.get(self.mark..).unwrap_or_default()
+        self.bytes.get(self.bom_bytes..).unwrap_or_default()
     }
 
     pub(crate) fn kind(&self) -> ContentKind {

@@ -241,14 +241,14 @@ impl<'packs> RuleSet<'packs> {
         });
         // If some rules did not run, the list of suppressed findings would be incomplete.
         let suppressions = if is_mentioned && incomplete.is_none() {
-            let counts = |first, last| overlaps_any(&file.added, first, last);
-            let finds = |name: &str| self.rules.iter().any(|rule| rule.name == name);
+            let is_changed_line = |first, last| overlaps_any(&file.added, first, last);
+            let has_finding = |name: &str| self.rules.iter().any(|rule| rule.name == name);
             let is_shown = |at| places.is_in_quoted_code(at, parsers);
             suppress::find_idle_suppressions(
                 &file.path,
                 &lines,
                 &used,
-                suppress::SuppressionFileFacts { counts, finds, is_shown },
+                suppress::SuppressionFileFacts { is_changed_line, has_finding, is_shown },
             )
         } else {
             Vec::new()

@@ -204,7 +204,7 @@ impl RulePack {
                 for (file, text) in &self.files {
                     let rule = parse_rule(file, text)?;
                     if rules.iter().any(|known| known.name == rule.name) {
-                        return Err(PackError::Twice { file: file.to_string(), rule: rule.name });
+                        return Err(PackError::Duplicate { file: file.to_string(), rule: rule.name });
                     }
                     rules.push(rule);
                 }

@@ -30,7 +30,7 @@ pub(crate) struct FixValidator<'a> {
     /// Tree of the unchanged text, parsed for the first fix.
     tree: Option<Tree>,
     /// Number of bytes that may still be parsed.
-    left: usize,
+    remaining_bytes: usize,
 }
 
 impl<'a> FixValidator<'a> {
@@ -40,7 +40,7 @@ impl<'a> FixValidator<'a> {
         text: &'a str,
         parsers: &'a mut ParserPool,
     ) -> Self {
-        Self { language, lines, text, parsers, tree: None, left: MAX_PARSED_BYTES }
+        Self { language, lines, text, parsers, tree: None, remaining_bytes: MAX_PARSED_BYTES }
     }
 
     /// Returns the lines `first..=last` after the fix, if the fix is validated. If only blanks remain, the
@@ -78,14 +78,14 @@ impl<'a> FixValidator<'a> {
 
     /// Parses a text. Returns `None` if the byte or time limit is reached.
     fn parse(&mut self, text: &str) -> Option<Tree> {
-        self.left = self.left.checked_sub(text.len())?;
+        self.remaining_bytes = self.remaining_bytes.checked_sub(text.len())?;
         self.parsers.parse_in_time(self.language, text)
     }
 }
 
 /// Returns true if the new text has no more syntax errors, and the same tree around the change.
 pub(crate) fn preserves_shape(was: &TreeShape, is: &TreeShape) -> bool {
-    is.errors <= was.errors && is.around == was.around
+    is.errors <= was.errors && is.outer_nodes == was.outer_nodes
 }
 
 /// Applies edits, which ascend and do not overlap. Returns the text and the ranges of the replacements in it.
@@ -115,13 +115,17 @@ mod tests {
         let (lines, mut parsers) = (LineIndex::new(text.as_bytes()), ParserPool::default());
         let mut prover =
             FixValidator::new(SourceLanguage::from_name("python").unwrap(), &lines, text, &mut parsers);
-        prover.left = 4 * text.len();
+        prover.remaining_bytes = 4 * text.len();
         for line in 1..=3 {
             let range = lines.line_range(line);
             let fix = ByteReplacement { range: range.end - 1..range.end, replacement: "0".to_owned() };
             assert!(prover.prove_fix(line, line, &fix).is_some(), "{line}");
         }
         let fix = ByteReplacement { range: 0..1, replacement: "d".to_owned() };
-        assert_eq!((prover.left, prover.prove_fix(1, 1, &fix)), (0, None), "no more than the bound");
+        assert_eq!(
+            (prover.remaining_bytes, prover.prove_fix(1, 1, &fix)),
+            (0, None),
+            "no more than the bound"
+        );
     }
 }

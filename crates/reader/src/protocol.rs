@@ -116,38 +116,38 @@ pub struct NumberedReply {
 #[derive(Debug, thiserror::Error)]
 pub enum ProtocolError {
     /// The message is longer than its bound.
-    #[error("{what} is too long ({bytes} bytes; at most {most})")]
+    #[error("{message_kind} is too long ({bytes} bytes; at most {most})")]
     TooLong {
         /// Kind of the message.
-        what: &'static str,
+        message_kind: &'static str,
         /// Length of the message in bytes.
         bytes: usize,
         /// Bound of the length in bytes.
         most: usize,
     },
     /// The message cannot be written as JSON, because a folder's name is not UTF-8.
-    #[error("{what} cannot be written: {source}")]
-    Unspeakable {
+    #[error("{message_kind} cannot be written: {source}")]
+    Unserializable {
         /// Kind of the message.
-        what: &'static str,
+        message_kind: &'static str,
         /// Error of the JSON serializer.
         source: serde_json::Error,
     },
     /// The message is not of the expected form.
-    #[error("{what} cannot be understood: {source}")]
-    Rubbish {
+    #[error("{message_kind} cannot be understood: {source}")]
+    Malformed {
         /// Kind of message that was expected.
-        what: &'static str,
+        message_kind: &'static str,
         /// Error of the JSON parser.
         source: serde_json::Error,
     },
     /// The process is of another build, because its file was replaced while the server was running.
-    #[error("it is {theirs} and not {ours}: restart the service, so that both are the same")]
-    OtherBuild {
+    #[error("it is {reader_hello} and not {server_hello}: restart the service, so that both are the same")]
+    BuildMismatch {
         /// Identity that the reader reports.
-        theirs: ReaderHello,
+        reader_hello: ReaderHello,
         /// Identity of the server.
-        ours: ReaderHello,
+        server_hello: ReaderHello,
     },
     /// The kernel confines the reader less than required.
     #[error("its sandbox is `{}`, but at least `{}` is required: use a kernel with Landlock (5.13 or later), \
@@ -161,7 +161,7 @@ pub enum ProtocolError {
     },
     /// The reply is to another call than the one that was made.
     #[error("it replies to call {replied}, not to call {called}")]
-    OtherCall {
+    CallMismatch {
         /// Number of the call that was made.
         called: u64,
         /// Number in the reply.
@@ -197,11 +197,11 @@ impl ReaderHello {
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::OtherBuild`], [`ProtocolError::TooWeak`]
+    /// [`ProtocolError::BuildMismatch`], [`ProtocolError::TooWeak`]
     pub fn check_compatible(self, weakest: SandboxLevel) -> Result<(), ProtocolError> {
-        let ours = Self::for_this_build(self.sandbox);
-        if self != ours {
-            return Err(ProtocolError::OtherBuild { theirs: self, ours });
+        let server_hello = Self::for_this_build(self.sandbox);
+        if self != server_hello {
+            return Err(ProtocolError::BuildMismatch { reader_hello: self, server_hello });
         }
         if self.sandbox < weakest {
             return Err(ProtocolError::TooWeak { reached: self.sandbox, weakest });
@@ -220,14 +220,14 @@ impl std::fmt::Display for ReaderHello {
 ///
 /// # Errors
 ///
-/// [`ProtocolError::TooLong`] over `max_bytes` bytes, [`ProtocolError::Unspeakable`].
+/// [`ProtocolError::TooLong`] over `max_bytes` bytes, [`ProtocolError::Unserializable`].
 pub fn encode_line(
     label: &'static str,
     value: &impl Serialize,
     max_bytes: usize,
 ) -> Result<Vec<u8>, ProtocolError> {
-    let mut line =
-        serde_json::to_vec(value).map_err(|source| ProtocolError::Unspeakable { what: label, source })?;
+    let mut line = serde_json::to_vec(value)
+        .map_err(|source| ProtocolError::Unserializable { message_kind: label, source })?;
     line.push(b'\n');
     check_length(label, line.len(), max_bytes)?;
     Ok(line)
@@ -237,21 +237,21 @@ pub fn encode_line(
 ///
 /// # Errors
 ///
-/// [`ProtocolError::TooLong`] over `max_bytes` bytes, [`ProtocolError::Rubbish`].
+/// [`ProtocolError::TooLong`] over `max_bytes` bytes, [`ProtocolError::Malformed`].
 pub fn decode_line<T: DeserializeOwned>(
     label: &'static str,
     line: &[u8],
     max_bytes: usize,
 ) -> Result<T, ProtocolError> {
     check_length(label, line.len(), max_bytes)?;
-    serde_json::from_slice(line).map_err(|source| ProtocolError::Rubbish { what: label, source })
+    serde_json::from_slice(line).map_err(|source| ProtocolError::Malformed { message_kind: label, source })
 }
 
 fn check_length(label: &'static str, bytes: usize, max_bytes: usize) -> Result<(), ProtocolError> {
     if bytes <= max_bytes {
         Ok(())
     } else {
-        Err(ProtocolError::TooLong { what: label, bytes, most: max_bytes })
+        Err(ProtocolError::TooLong { message_kind: label, bytes, most: max_bytes })
     }
 }
 
@@ -365,11 +365,11 @@ fn retain_most_severe(findings: &mut Vec<RawFinding>) -> Vec<RawFinding> {
 ///
 /// # Errors
 ///
-/// [`ProtocolError::OtherCall`], [`ProtocolError::TooLong`]
+/// [`ProtocolError::CallMismatch`], [`ProtocolError::TooLong`]
 pub fn check_reply(called: u64, replied: NumberedReply) -> Result<ToolReply, ProtocolError> {
     let NumberedReply { number, reply } = replied;
     if number != called {
-        return Err(ProtocolError::OtherCall { called, replied: number });
+        return Err(ProtocolError::CallMismatch { called, replied: number });
     }
     check_length("the text of its reply", reply.text.len(), MAX_REPLY_BYTES)?;
     Ok(reply)

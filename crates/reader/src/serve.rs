@@ -254,7 +254,7 @@ mod tests {
     fn it_says_hello_before_anything_is_asked_and_never_guesses_a_request() {
         for wrong in [b"".as_slice(), b"{\"tree\":\"/\",\"files\":[]", b"hello\n", b"{}\n"] {
             let (ended, lines) = serve_input(wrong);
-            assert!(matches!(ended, Err(ServeError::Protocol(ProtocolError::Rubbish { .. }))), "{wrong:?}");
+            assert!(matches!(ended, Err(ServeError::Protocol(ProtocolError::Malformed { .. }))), "{wrong:?}");
             assert_eq!(
                 serde_json::from_str::<ReaderHello>(&lines.join("")).unwrap(),
                 ReaderHello::for_this_build(SandboxLevel::None)
@@ -297,7 +297,7 @@ mod tests {
         assert!(read.iter().all(|told| !told.findings.is_empty()));
 
         let (ended, lines) = serve_input(format!("{request}{{\"files\":-1}}\n").as_bytes());
-        assert!(matches!(ended, Err(ServeError::Protocol(ProtocolError::Rubbish { .. }))));
+        assert!(matches!(ended, Err(ServeError::Protocol(ProtocolError::Malformed { .. }))));
         assert_eq!(lines.len(), 2);
     }
 
@@ -339,7 +339,7 @@ mod tests {
         assert_eq!(replies[0].reply.text, "a, lines 1 to 1 of 1\n     1\tone\n");
 
         let (ended, lines) = serve_tool_lines(&format!("{request}\n{{\"number\":1,\"tool\":\"write\"}}\n"));
-        assert!(matches!(ended, Err(ServeError::Protocol(ProtocolError::Rubbish { .. }))));
+        assert!(matches!(ended, Err(ServeError::Protocol(ProtocolError::Malformed { .. }))));
         assert_eq!(lines.len(), 2);
     }
 

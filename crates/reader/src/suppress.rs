@@ -84,10 +84,10 @@ pub(crate) fn strip_suppression_comment(snippet: &str) -> String {
 /// Facts about a file that are needed to find comments without effect.
 pub(crate) struct SuppressionFileFacts<C, F, S> {
     /// Function that returns true for lines of the change.
-    pub(crate) counts: C,
+    pub(crate) is_changed_line: C,
     /// Function that returns true if this rule may find something in the file. A rule that does not exist
     /// counts as unknown.
-    pub(crate) finds: F,
+    pub(crate) has_finding: F,
     /// Function that returns true for a byte in a string, in which a comment is quoted and has no effect.
     pub(crate) is_shown: S,
 }
@@ -104,25 +104,25 @@ pub(crate) fn find_idle_suppressions<
     used: &UsedSuppressions,
     known: SuppressionFileFacts<C, F, S>,
 ) -> Vec<UnusedSuppression> {
-    let SuppressionFileFacts { counts, finds, mut is_shown } = known;
+    let SuppressionFileFacts { is_changed_line, has_finding, mut is_shown } = known;
     let mut all = Vec::new();
     let mut last = 0;
     for at in memmem::find_iter(lines.text(), OPENING.as_bytes()) {
         let line = lines.line_number(at);
-        if std::mem::replace(&mut last, line) == line || !counts(line, line) || is_shown(at) {
+        if std::mem::replace(&mut last, line) == line || !is_changed_line(line, line) || is_shown(at) {
             continue;
         }
         for comment in parse_comments(lines, line).into_iter().filter(|comment| !comment.is_quoted) {
             for rule in &comment.rules {
                 // The rule's findings on an unchanged line are not known.
                 let next = line.saturating_add(1);
-                let is_known = !comment.is_alone || next > lines.line_count() || counts(next, next);
+                let is_known = !comment.is_alone || next > lines.line_count() || is_changed_line(next, next);
                 let problem = if !comment.has_reason {
                     UnusedSuppressionReason::NoReason
                 } else if is_tool_rule(rule) {
                     // The tool's findings are not known here, nor that it runs at all.
                     continue;
-                } else if !finds(rule) {
+                } else if !has_finding(rule) {
                     UnusedSuppressionReason::UnknownRule
                 } else if is_known && !used.contains(&(line, rule.clone())) {
                     UnusedSuppressionReason::NothingFound
@@ -141,7 +141,7 @@ pub(crate) fn find_idle_suppressions<
             lines.text().get(word.start()..).is_some_and(|rest| rest.starts_with(OPENING.as_bytes()));
         let before = lines.text().get(..word.start()).and_then(<[u8]>::last).copied();
         let is_quoted = before.is_some_and(|before| is_quote(char::from(before)));
-        if !is_one && counts(line, line) && !is_quoted && !is_shown(word.start()) {
+        if !is_one && is_changed_line(line, line) && !is_quoted && !is_shown(word.start()) {
             let (path, rule, problem) = (path.clone(), String::new(), UnusedSuppressionReason::Misspelt);
             all.push(UnusedSuppression { path, line, rule, problem });
         }
@@ -308,8 +308,8 @@ mod tests {
                 &LineIndex::new(text.as_bytes()),
                 &used,
                 SuppressionFileFacts {
-                    counts: |first: u32, _: u32| first < 9,
-                    finds: |rule: &str| rule == "core/x",
+                    is_changed_line: |first: u32, _: u32| first < 9,
+                    has_finding: |rule: &str| rule == "core/x",
                     is_shown: |at: usize| text.get(at..).is_some_and(|rest| rest.contains("SHOWN")),
                 },
             );

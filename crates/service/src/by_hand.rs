@@ -14,10 +14,10 @@ use super::lease::{Lease, lease_of};
 pub enum LeaseError {
     /// Another process or person holds the lease, until this time unless it is renewed.
     #[error("another process is working on it")]
-    Busy(UnixMillis),
+    Leased(UnixMillis),
     /// Another loop owns the slot between two of its steps; this request waits for it.
     #[error("another loop is working on it")]
-    Owned,
+    OtherLoop,
     /// The kill switch of the server or of the repository is on.
     #[error("the kill switch is on")]
     SwitchedOff,
@@ -60,7 +60,7 @@ pub async fn lease_record(
     if let Some(SlotState::Leased { deadline, .. }) = slots.first().map(|slot| &slot.state) {
         match take_step(store, key, SlotCommand::Expire, limits).await {
             Ok(_) | Err(StepError::Refused(SlotRefusal::Nothing)) => {}
-            Err(StepError::Refused(_)) => return Err(LeaseError::Busy(*deadline)),
+            Err(StepError::Refused(_)) => return Err(LeaseError::Leased(*deadline)),
             Err(error @ StepError::Store(_)) => return Err(error.into()),
         }
     }
@@ -75,17 +75,17 @@ pub async fn lease_record(
     };
     let leased = match leased {
         Ok(leased) => leased,
-        Err(StepError::Refused(SlotRefusal::Leased(until))) => return Err(LeaseError::Busy(until)),
+        Err(StepError::Refused(SlotRefusal::Leased(until))) => return Err(LeaseError::Leased(until)),
         Err(StepError::Refused(SlotRefusal::NotDue)) => {
             take_step(store, key, SlotCommand::Request(of), limits).await?;
-            return Err(LeaseError::Owned);
+            return Err(LeaseError::OtherLoop);
         }
         Err(error) => return Err(error.into()),
     };
-    let Some(lease) = lease_of(leased.slot, limits.attempts) else { return Err(LeaseError::Owned) };
-    if lease.of != of {
+    let Some(lease) = lease_of(leased.slot, limits.attempts) else { return Err(LeaseError::OtherLoop) };
+    if lease.loop_kind != of {
         take_step(store, key, SlotCommand::HandBack(lease.token), limits).await?;
-        return Err(LeaseError::Owned);
+        return Err(LeaseError::OtherLoop);
     }
     Ok(lease)
 }
@@ -114,7 +114,7 @@ mod tests {
         let leased = slot().await.version;
         assert!(first.token > FencingToken(0), "a token of nothing fences nothing");
         let busy = lease(&store, &key, LoopKind::Review, &limits).await.unwrap_err();
-        assert!(matches!(busy, LeaseError::Busy(_)), "{busy:?}");
+        assert!(matches!(busy, LeaseError::Leased(_)), "{busy:?}");
         assert_eq!(slot().await.version, leased, "nothing was marked");
         take_step(&store, &key, SlotCommand::Finish(first.token, StepOutcome::Idle), &limits).await.unwrap();
         let idle = slot().await.version;

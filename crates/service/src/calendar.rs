@@ -36,7 +36,7 @@ pub struct JobCalendar<'a> {
     /// Each job with the parts that a run needs, and its pattern.
     jobs: Vec<(JobRun<'a>, Cron)>,
     /// Time at which the server began.
-    began: UnixMillis,
+    started_at: UnixMillis,
     /// Jobs that could not begin: the time until which each waits, and the length of that wait in
     /// milliseconds.
     waiting: BTreeMap<String, (UnixMillis, i64)>,
@@ -50,7 +50,7 @@ impl<'a> JobCalendar<'a> {
             Some((run, cron))
         };
         let jobs = jobs.into_iter().filter_map(with_pattern).collect();
-        Self { jobs, began: SystemClock.now(), waiting: BTreeMap::new() }
+        Self { jobs, started_at: SystemClock.now(), waiting: BTreeMap::new() }
     }
 
     /// Runs the jobs that are due, checking once per period `every`, until a stop is requested.
@@ -99,7 +99,7 @@ impl<'a> JobCalendar<'a> {
             }
             let slot = store.load_slots(std::slice::from_ref(&key)).await?.pop();
             let last = store.job_records(&key, 1).await?.pop();
-            if !is_due(slot.as_ref(), last.as_ref(), cron, self.began, now) {
+            if !is_due(slot.as_ref(), last.as_ref(), cron, self.started_at, now) {
                 continue;
             }
             match run.run(store, told.clone()).await {
@@ -116,7 +116,9 @@ impl<'a> JobCalendar<'a> {
                 }
                 // A command runs this job at present.
                 Err(
-                    RunFailure::NotLeased(LeaseError::Busy(_) | LeaseError::Owned | LeaseError::SwitchedOff)
+                    RunFailure::NotLeased(
+                        LeaseError::Leased(_) | LeaseError::OtherLoop | LeaseError::SwitchedOff,
+                    )
                     | RunFailure::Stopped(StepStopReason::Interrupted),
                 ) => {}
                 // The kill switch was found only after the forge had resolved the repository.

@@ -100,7 +100,7 @@ pub async fn store_requests(
         id: repository,
         name: name.to_owned(),
         cursor: at,
-        gone: None,
+        missing_since: None,
         onboarded: false,
     };
     let told: Vec<UserRequest> =
@@ -116,7 +116,7 @@ pub async fn run(context: Arc<ServiceContext>, poll: Duration) {
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         poll.tick().await;
-        if !context.sole.is_ours() {
+        if !context.duty_lease.is_ours() {
             continue;
         }
         let looked = commands.process_requests(&context).await;
@@ -131,7 +131,7 @@ pub async fn run(context: Arc<ServiceContext>, poll: Duration) {
 #[derive(Debug, thiserror::Error)]
 enum CommentServeError {
     #[error("a comment is not visible yet")]
-    NotYet,
+    Later,
     #[error(transparent)]
     Forge(#[from] ForgeError),
     #[error(transparent)]
@@ -152,7 +152,7 @@ impl CommentServeError {
     /// Returns the scope of the delay; `age` is the time since the comment was recorded.
     fn retry_scope(&self, age: TimeSpan) -> RetryScope {
         match self {
-            Self::NotYet => RetryScope::Repository,
+            Self::Later => RetryScope::Repository,
             // The record would be unreadable the next time as well.
             Self::Store(StoreError::Corrupt(_)) => RetryScope::Nothing,
             Self::Store(StoreError::Unavailable(_) | StoreError::Fenced { .. }) => RetryScope::Forge(None),
@@ -297,14 +297,14 @@ async fn serve_request(
     let known: Vec<_> = rows.filter_map(|row| Some((row.item, row.comment?))).collect();
     match judge_request(context, server, told, repository, &known).await? {
         CommandVerdict::Ignore(why) => ignore_request(store, told, &why).await?,
-        CommandVerdict::Decline(CommandRequest { asked, by, .. }, why) => {
-            let who = format!("{}@{}", by.login, told.pr.forge);
-            decline(store, told, &asked, &who, &why).await?;
+        CommandVerdict::Refuse(CommandRequest { command, author, .. }, why) => {
+            let who = format!("{}@{}", author.login, told.pr.forge);
+            decline(store, told, &command, &who, &why).await?;
         }
-        CommandVerdict::Obey(asker) => {
+        CommandVerdict::Accept(asker) => {
             store.store_repositories(std::slice::from_ref(repository)).await?;
-            if asker.asked == UserCommand::Help {
-                let why = answer_help(context, told, &repository.name, &asker.by).await?;
+            if asker.command == UserCommand::Help {
+                let why = answer_help(context, told, &repository.name, &asker.author).await?;
                 return Ok(ignore_request(store, told, &why).await?);
             }
             let name = format!("{}#{}", repository.name, told.pr.number);
@@ -342,7 +342,7 @@ async fn answer_help(
     let asks = act::ask_level(context, told, repo).is_some();
     match effects.perform(&help::answer(account, &by.login, why_not, asks)).await {
         Ok(_) => Ok("`/help` is answered".to_owned()),
-        Err(EffectError::Settling { .. }) => Err(CommentServeError::NotYet),
+        Err(EffectError::Settling { .. }) => Err(CommentServeError::Later),
         Err(EffectError::Store(error)) => Err(error.into()),
         // Other commands do not wait for this answer: the author may ask again.
         Err(
@@ -358,7 +358,7 @@ async fn answer_help(
 async fn execute_command(
     context: &ServiceContext,
     told: &UserRequest,
-    CommandRequest { asked, by: who, url, thread }: &CommandRequest,
+    CommandRequest { command, author: who, url, thread }: &CommandRequest,
     name: String,
 ) -> Result<(), StoreError> {
     let (store, key) = (&*context.store, told.pr.key());
@@ -374,7 +374,7 @@ async fn execute_command(
     store
         .store_descriptions(&[(key.clone(), SlotDescription { name, url: url.clone(), head: None })])
         .await?;
-    let word = match asked {
+    let word = match command {
         UserCommand::Spend => match act::raise_budget(context, told, &repository).await? {
             Ok(level) => {
                 allowed = Some(level);
@@ -401,24 +401,24 @@ async fn execute_command(
         }
     };
     let (line, detail, dismissal) = match word {
-        None => (asked.as_str().to_owned(), by, None),
+        None => (command.as_str().to_owned(), by, None),
         Some(Ok(said)) => {
-            let line = format!("{} {}", asked.as_str(), dismissal::short_id(&said.finding));
+            let line = format!("{} {}", command.as_str(), dismissal::short_id(&said.finding));
             let reason = if said.withdrawn { String::new() } else { format!(": {}", said.reason) };
             (line, format!("{}, {by}{reason}", said.finding), Some(said))
         }
         Some(Err(why)) => {
-            return decline(store, told, asked, &who, &why).await;
+            return decline(store, told, command, &who, &why).await;
         }
     };
     for _ in 0..MAX_TRIES {
         let now = store.now().await?;
         let Some(slot) = store.load_slots(std::slice::from_ref(&key)).await?.pop() else { break };
         let version = slot.version;
-        let decision = match act::decide(asked, &slot, &context.limits, now) {
+        let decision = match act::decide(command, &slot, &context.limits, now) {
             Ok(decision) => decision,
             Err(refused) => {
-                return ignore_request(store, told, &format!("{}: {refused}", asked.as_str())).await;
+                return ignore_request(store, told, &format!("{}: {refused}", command.as_str())).await;
             }
         };
         let mut what = format!("`{line}` by {who}");
@@ -429,7 +429,7 @@ async fn execute_command(
             what.push_str(&format!(": {more}"));
         }
         let events = vec![HistoryEvent { at: now, key: key.clone(), run: None, what }];
-        let act = OperatorAction::new(&who, asked.as_str(), key.as_str(), &detail);
+        let act = OperatorAction::new(&who, command.as_str(), key.as_str(), &detail);
         let (slot, dismissal, allowed) = ((version, decision.slot), dismissal.clone(), allowed.clone());
         let obeyed = UserRequestOutcome { slot, events, act, dismissal, allowed };
         if store.mark_request_served(told, Some(&obeyed)).await?.is_ok() {

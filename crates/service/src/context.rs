@@ -93,16 +93,16 @@ pub struct ServiceContext {
     /// the real one.
     pub switches: Arc<SwitchReader>,
     /// The slots that a kill switch holds back.
-    pub held: HeldSlots,
+    pub held_slots: HeldSlots,
     /// Reports the writes of reviews; a dry run writes nothing.
     pub watch: WriteMonitor,
     /// The times at which repositories were swept.
-    pub swept: sweep::SweepResults,
+    pub sweep_results: sweep::SweepResults,
     /// Counters and measurements for `/metrics`.
     pub metrics: ServiceMetrics,
     pub wake: SchedulerWaker,
     /// The lease on duties that one process has at a time.
-    pub sole: DutyLeaseExpiry,
+    pub duty_lease: DutyLeaseExpiry,
     /// The longest time of one step, by default [`crate::worker::STEP_TIME`].
     pub step_time: Duration,
 }

@@ -53,7 +53,7 @@ pub struct ConvergeSetup {
     /// The operator's configuration, and the branches that may add to it.
     pub rules: OperatorRules,
     /// Makes the tools that inspect a head. The configuration includes the repository's own file.
-    pub looks: Box<InspectionToolsFactory>,
+    pub inspection_factory: Box<InspectionToolsFactory>,
 }
 
 impl fmt::Debug for ConvergeSetup {
@@ -97,10 +97,10 @@ pub struct ConvergeRunContext<'a> {
 struct ConvergeCheckout {
     mirror: Mirror,
     /// Id and name of the repository that contains the branch.
-    home: (String, String),
-    now: PullDetails,
+    head_repository: (String, String),
+    pull_details: PullDetails,
     base: Sha,
-    looks: InspectionTools,
+    inspection_tools: InspectionTools,
 }
 
 impl ConvergeRunContext<'_> {
@@ -156,18 +156,18 @@ impl ConvergeRunContext<'_> {
         effects: EffectExecutor<'b>,
         ground: &'b ConvergeCheckout,
     ) -> PullRequestWorkspace<'b> {
-        let head = &ground.now.head;
+        let head = &ground.pull_details.head;
         PullRequestWorkspace {
             forge: client,
             effects,
             mirror: &ground.mirror,
             server: self.forge.1,
-            home: (&ground.home.0, &ground.home.1),
+            head_repository_ref: (&ground.head_repository.0, &ground.head_repository.1),
             head_repository: head.repository.as_ref(),
-            onto: &ground.now.base_branch,
+            target_branch: &ground.pull_details.base_branch,
             event: self.config().event,
             resolves: self.config().resolve_threads,
-            calls: pull::comment_after_push(self.config()),
+            post_push_comment: pull::comment_after_push(self.config()),
             stops: None,
             read_only: (head.push == Some(false)).then(|| {
                 format!(
@@ -191,7 +191,7 @@ impl ConvergeRunContext<'_> {
             workspace,
             mirror: &ground.mirror,
             agents: &self.converging.agents,
-            looks: &ground.looks,
+            inspection_tools: &ground.inspection_tools,
             config: self.config(),
             gate,
             repository: Some(self.repo),
@@ -200,20 +200,31 @@ impl ConvergeRunContext<'_> {
     }
 
     /// Fetches the commits, and finds the branch that fixes are pushed to.
-    async fn fetch_checkout(&self, id: &PrId, now: PullDetails) -> Result<ConvergeCheckout, RunFailure> {
+    async fn fetch_checkout(
+        &self,
+        id: &PrId,
+        pull_details: PullDetails,
+    ) -> Result<ConvergeCheckout, RunFailure> {
         let (_, forge) = self.forge;
         let theirs = forge.resolve_remote(&id.repository, self.repo, RemotePurpose::Push).await?;
-        let home = match now.head.repository.as_ref().filter(|head| !head.is_same) {
+        let head_repository = match pull_details.head.repository.as_ref().filter(|head| !head.is_same) {
             Some(fork) => (fork.id.clone(), fork.name.clone()),
             None => (id.repository.clone(), self.repo.to_owned()),
         };
         let mirror = self.git.open_mirror(&checkout::mirror_path(self.mirrors, id), &theirs).await?;
-        let head = (&now.head.sha, now.head.repository.as_ref());
-        let base = pull::change_base(forge, &mirror, &now.base_branch, &now.base, head).await?;
-        let ConvergeSetup { rules, looks, .. } = self.converging;
-        let config = rules.configuration(self.git, &mirror, self.forge.0, &now.base_branch).await?;
-        let looks = looks(&config).map_err(RunFailure::Looks)?;
-        Ok(ConvergeCheckout { mirror, home, now, base, looks })
+        let head = (&pull_details.head.sha, pull_details.head.repository.as_ref());
+        let base =
+            pull::change_base(forge, &mirror, &pull_details.base_branch, &pull_details.base, head).await?;
+        let ConvergeSetup { rules, inspection_factory, .. } = self.converging;
+        let config = rules.configuration(self.git, &mirror, self.forge.0, &pull_details.base_branch).await?;
+        let inspection_factory = inspection_factory(&config).map_err(RunFailure::InspectionTools)?;
+        Ok(ConvergeCheckout {
+            mirror,
+            head_repository,
+            pull_details,
+            base,
+            inspection_tools: inspection_factory,
+        })
     }
 
     /// Returns the record to continue: an interrupted run, or a stuck run if nothing is new; otherwise a new
@@ -224,16 +235,18 @@ impl ConvergeRunContext<'_> {
         last: Option<ConvergeRecord>,
         said: &[Dismissal],
         key: &SlotKey,
-        ConvergeCheckout { mirror, now, base, looks, .. }: &ConvergeCheckout,
+        ConvergeCheckout { mirror, pull_details, base, inspection_tools, .. }: &ConvergeCheckout,
     ) -> Result<ConvergeRecord, RunFailure> {
-        let (limits, looks) = (self.config().limits.clone(), &looks.name);
-        let head = now.head.sha.clone();
+        let (limits, inspection_tools) = (self.config().limits.clone(), &inspection_tools.name);
+        let head = pull_details.head.sha.clone();
         let tree = mirror.tree_of(&head).await?;
-        if let Some(mut record) = last.clone().filter(|last| last.is_audit_of(&head, base, looks, said)) {
+        if let Some(mut record) =
+            last.clone().filter(|last| last.is_audit_of(&head, base, inspection_tools, said))
+        {
             record.resume_from_audit(limits);
             return Ok(record);
         }
-        let known = (looks.as_str(), self.converging.agents.auditor.model.as_str());
+        let known = (inspection_tools.as_str(), self.converging.agents.auditor.model.as_str());
         let is_stuck = |last: &ConvergeRecord| {
             last.detail.state.head == head && last.is_stuck_with(base, known.0, known.1, said)
         };
@@ -242,7 +255,7 @@ impl ConvergeRunContext<'_> {
             return Ok(record);
         }
         if let Some(mut record) = last.clone().filter(ConvergeRecord::is_unfinished) {
-            record.resume(limits.clone(), looks);
+            record.resume(limits.clone(), inspection_tools);
             record.detail.state.resume_from_audit(limits);
             // A different head is handled on its turn; the same head on another base is a different change
             // now.
@@ -256,10 +269,11 @@ impl ConvergeRunContext<'_> {
             }
             return Ok(record);
         }
-        let remembered = last.as_ref().and_then(|last| last.cleared_head(base, looks, said)) == Some(&head);
+        let remembered =
+            last.as_ref().and_then(|last| last.cleared_head(base, inspection_tools, said)) == Some(&head);
         // Our own records of a head count more than a review there.
         let is_unknown = last.as_ref().is_none_or(|last| !last.involves_head(&head));
-        let scope = AuditScopeDigest::new(base, looks, said);
+        let scope = AuditScopeDigest::new(base, inspection_tools, said);
         let reviewed = is_unknown && is_reviewed_clean(&client.reviews().await?, &head, &scope);
         let clean = (remembered || reviewed).then(|| head.clone());
         let mut state = ConvergeRun::new(limits, head, tree, clean.as_ref());
@@ -267,7 +281,8 @@ impl ConvergeRunContext<'_> {
             // A later run checks whether these dismissals still hold.
             state.dismissals = said.to_vec();
         }
-        let mut begun = self.new_record(last.as_ref(), key, base, &now.head.branch, looks, state);
+        let mut begun =
+            self.new_record(last.as_ref(), key, base, &pull_details.head.branch, inspection_tools, state);
         if reviewed {
             // The run that posted the review has described the change, as far as it could.
             begun.detail.described.clone_from(&clean);
@@ -280,9 +295,10 @@ impl ConvergeRunContext<'_> {
         &self,
         last: Option<ConvergeRecord>,
         key: &SlotKey,
-        ConvergeCheckout { mirror, now, base, looks, .. }: &ConvergeCheckout,
+        ConvergeCheckout { mirror, pull_details, base, inspection_tools, .. }: &ConvergeCheckout,
     ) -> Result<ConvergeRecord, GitError> {
-        let (limits, looks, head) = (self.config().limits.clone(), &looks.name, now.head.sha.clone());
+        let (limits, inspection_tools, head) =
+            (self.config().limits.clone(), &inspection_tools.name, pull_details.head.sha.clone());
         let is_same = |last: &ConvergeRecord| {
             last.detail.state.audits_only
                 && last.is_unfinished()
@@ -290,12 +306,12 @@ impl ConvergeRunContext<'_> {
                 && last.detail.state.head == head
         };
         if let Some(mut record) = last.clone().filter(is_same) {
-            record.resume(limits, looks);
+            record.resume(limits, inspection_tools);
             return Ok(record);
         }
         let tree = mirror.tree_of(&head).await?;
         let state = ConvergeRun::new_audit(limits, (head, tree));
-        Ok(self.new_record(last.as_ref(), key, base, &now.head.branch, looks, state))
+        Ok(self.new_record(last.as_ref(), key, base, &pull_details.head.branch, inspection_tools, state))
     }
 
     /// Makes a new record that follows the last one.

@@ -46,9 +46,9 @@ pub(crate) trait LeasedStep: Sync {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum NextSlotState {
     /// The step decides the outcome. Instants are of the wall clock.
-    Then(StepOutcome),
+    Outcome(StepOutcome),
     /// The run is unfinished: its [`LeaseSuccessor`] continues it, if there is one.
-    GivenBack,
+    Unfinished,
 }
 
 /// The party that continues the work that a lease leaves unfinished.
@@ -109,7 +109,7 @@ impl LeaseDriver<'_> {
                     return Err(StoreError::Unavailable(what).into());
                 }
                 tracing::warn!("the lease is lost; stopped");
-                Ok(Err(StepStopReason::Lost))
+                Ok(Err(StepStopReason::LeaseLost))
             }
             () = told => {
                 // The lease is given back even if recording the reason fails.
@@ -255,9 +255,9 @@ pub(super) fn trace_stop(trace: &Context, stopped: &StepStopReason) {
             trace.span().add_event("KillSwitchEngaged", Vec::new());
             telemetry::record_failure(trace, &stopped.to_string());
         }
-        StepStopReason::Lost
+        StepStopReason::LeaseLost
         | StepStopReason::Fenced(_)
-        | StepStopReason::NotThere { .. }
+        | StepStopReason::NotFound { .. }
         | StepStopReason::Failed { .. } => {
             telemetry::record_failure(trace, &stopped.to_string());
         }
@@ -277,17 +277,19 @@ fn end_command(
         LeaseSuccessor::Nobody => SlotCommand::Finish(token, StepOutcome::Idle),
     };
     let stopped = match ended {
-        Ok(NextSlotState::Then(StepOutcome::DueAt(at, why))) => {
+        Ok(NextSlotState::Outcome(StepOutcome::DueAt(at, why))) => {
             return Some(SlotCommand::Finish(token, StepOutcome::DueAt(at + lead, why)));
         }
-        Ok(NextSlotState::Then(then @ (StepOutcome::Idle | StepOutcome::Again | StepOutcome::Held(_)))) => {
+        Ok(NextSlotState::Outcome(
+            then @ (StepOutcome::Idle | StepOutcome::Again | StepOutcome::Held(_)),
+        )) => {
             return Some(SlotCommand::Finish(token, then));
         }
-        Ok(NextSlotState::GivenBack) => return Some(given_back),
+        Ok(NextSlotState::Unfinished) => return Some(given_back),
         Err(stopped) => stopped,
     };
     match (stopped, heir) {
-        (StepStopReason::Lost, LeaseSuccessor::Server | LeaseSuccessor::Nobody) => None,
+        (StepStopReason::LeaseLost, LeaseSuccessor::Server | LeaseSuccessor::Nobody) => None,
         (_, LeaseSuccessor::Nobody)
         | (
             StepStopReason::Fenced(_) | StepStopReason::Halted | StepStopReason::Interrupted,
@@ -302,7 +304,7 @@ fn end_command(
         (StepStopReason::Failed { not_before, .. }, LeaseSuccessor::Server) => {
             Some(SlotCommand::Fail(token, not_before.map(|at| at + lead)))
         }
-        (StepStopReason::NotThere { .. }, LeaseSuccessor::Server) => Some(SlotCommand::Fail(token, None)),
+        (StepStopReason::NotFound { .. }, LeaseSuccessor::Server) => Some(SlotCommand::Fail(token, None)),
     }
 }
 

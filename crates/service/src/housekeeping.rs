@@ -39,7 +39,7 @@ pub async fn run(store: &Store, keep: RetentionPeriods, sole: &DutyLeaseExpiry) 
         }
         match delete_expired(store, keep, PAUSE).await {
             Ok(gone) if gone == DeletedCounts::default() => {}
-            Ok(DeletedCounts { acts, runs, effects, events, comments, money, slots }) => {
+            Ok(DeletedCounts { acts, runs, effects, events, comments, cost_rows: money, slots }) => {
                 tracing::info!(
                     acts,
                     runs,
@@ -70,7 +70,7 @@ pub struct DeletedCounts {
     /// Comments that were served.
     pub comments: usize,
     /// Records of model calls, and sums of past budget periods.
-    pub money: usize,
+    pub cost_rows: usize,
     /// Slots of closed pull requests.
     pub slots: usize,
 }
@@ -104,9 +104,9 @@ pub async fn delete_expired(
     let events = delete_in_batches(pause, || store.delete_old_events(before)).await?;
     let comments =
         delete_in_batches(pause, || store.delete_served_comments(ago(commands::REMEMBERED))).await?;
-    let money = delete_in_batches(pause, || store.delete_old_reservations(before)).await?;
+    let cost_rows = delete_in_batches(pause, || store.delete_old_reservations(before)).await?;
     let slots = delete_in_batches(pause, || store.delete_closed_slots()).await?;
-    Ok(DeletedCounts { acts, runs, effects, events, comments, money, slots })
+    Ok(DeletedCounts { acts, runs, effects, events, comments, cost_rows, slots })
 }
 
 /// Deletes in batches, with a pause after each, until none is left. Returns the number of deleted rows.
@@ -201,7 +201,7 @@ mod tests {
             id,
             name,
             cursor: UnixMillis(0),
-            gone: None,
+            missing_since: None,
             onboarded: true,
         };
         let comments = [told(1, told_long_ago), told(2, told_long_ago), told(3, told_lately)];
@@ -218,14 +218,15 @@ mod tests {
         };
         // A call of long ago, whose owner died at that time.
         let purse = RunBudget { run: RunId::new("r"), levels: vec![level("1969-12-31")] };
-        let ask = ReservationRequest { least: MicroUsd(1), most: MicroUsd(1), expires: UnixMillis(20) };
+        let ask =
+            ReservationRequest { min_amount: MicroUsd(1), max_amount: MicroUsd(1), expires: UnixMillis(20) };
         store.reserve(&purse, &ask).await.unwrap();
 
         let writer = EffectOwner { key: key(1), producer: CommentProducer::Converge, token: None };
         for (topic, at) in [("old", UnixMillis(10)), ("new", UnixMillis(999_000))] {
             let new =
                 Some(EffectEntry { content: String::new(), at, state: EffectEntryState::Open { lost: 0 } });
-            let change = EffectEntryChange { topic: Topic::new(topic), known: None, new };
+            let change = EffectEntryChange { topic: Topic::new(topic), expected: None, new };
             assert!(store.replace_effects(&writer, &[change]).await.unwrap());
         }
 
@@ -234,7 +235,15 @@ mod tests {
         let gone = delete_expired(&store, keep, Duration::ZERO).await.unwrap();
         assert_eq!(
             gone,
-            DeletedCounts { acts: 0, runs: 597, effects: 1, events: 570, comments: 1, money: 1, slots: 1 }
+            DeletedCounts {
+                acts: 0,
+                runs: 597,
+                effects: 1,
+                events: 570,
+                comments: 1,
+                cost_rows: 1,
+                slots: 1
+            }
         );
         assert_eq!(
             store.unserved_requests("github", 9).await.unwrap(),

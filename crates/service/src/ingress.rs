@@ -97,7 +97,7 @@ struct IngressState {
     memory: Arc<Semaphore>,
     marks: MarkQueue,
     /// Time of the scheduler's last look, in Unix milliseconds.
-    looked: Arc<AtomicI64>,
+    last_look: Arc<AtomicI64>,
     poll: Duration,
     /// Result of the last test write for `/readyz`.
     written: CachedResponse<Result<(), StoreError>>,
@@ -120,7 +120,7 @@ pub struct IngressRoutes {
 pub fn routes(
     context: Arc<ServiceContext>,
     settings: IngressSettings,
-    looked: Arc<AtomicI64>,
+    last_look: Arc<AtomicI64>,
     poll: Duration,
     apart: bool,
 ) -> IngressRoutes {
@@ -131,7 +131,7 @@ pub fn routes(
         memory: Arc::new(Semaphore::new(settings.bounds.memory)),
         context,
         settings,
-        looked,
+        last_look,
         poll,
         written: CachedResponse::new(),
         scraped: CachedResponse::new(),
@@ -164,7 +164,9 @@ async fn webhook(
     // For an unknown forge the header with the delivery's id is unknown as well.
     let delivery = server.map(|server| delivery_id(server.kind(), request.headers())).unwrap_or_default();
     let taken = match limited {
-        Some(RateLimitExceeded { wait, .. }) => Err(DeliveryRefusal::Limited { seconds: wait.as_secs() + 1 }),
+        Some(RateLimitExceeded { wait, .. }) => {
+            Err(DeliveryRefusal::RateLimited { seconds: wait.as_secs() + 1 })
+        }
         None => ingress.accept_delivery(&name, request).await,
     };
     let told = &ingress.context.metrics;
@@ -180,7 +182,7 @@ async fn webhook(
     };
     told.record_webhook(refusal.metric_label(), began.elapsed());
     let silenced =
-        server.is_some_and(|server| server.capability().refused == RefusalConsequence::SilencesTheHook);
+        server.is_some_and(|server| server.capability().refused == RefusalConsequence::HookSuspended);
     let answer = match silenced && refusal.is_of_the_store() {
         true => {
             let told = json!({ "status": "ignored", "what": "the store is unreachable: the sweep will find \
@@ -189,7 +191,7 @@ async fn webhook(
         }
         false => refusal.to_response(),
     };
-    let may_tell = limited.is_none_or(|limited| limited.tell);
+    let may_tell = limited.is_none_or(|limited| limited.should_log);
     if let Some(left_out) =
         may_tell.then(|| ingress.refused.sample_refusal(refusal.metric_label(), began)).flatten()
     {
@@ -228,9 +230,9 @@ impl IngressState {
             parse_delivery(kind, event, name, &body.bytes)
         };
         drop(body);
-        match hook.map_err(DeliveryRefusal::Bad)? {
+        match hook.map_err(DeliveryRefusal::Unparsable)? {
             WebhookEvent::Ping => Ok(json!({ "status": "pong" })),
-            WebhookEvent::Ignored { what } => Ok(json!({ "status": "ignored", "what": what })),
+            WebhookEvent::Ignored { event_name } => Ok(json!({ "status": "ignored", "what": event_name })),
             WebhookEvent::Comment(WebhookComment { repo, .. })
             | WebhookEvent::Pull { repo, .. }
             | WebhookEvent::Rerun(CheckRerun { repo, .. })
@@ -246,7 +248,7 @@ impl IngressState {
             WebhookEvent::Pull { pr, name, url, head, .. } => {
                 let key = pr.key();
                 let described = SlotDescription { name, url, head };
-                let mark = SlotMark { key: key.clone(), described, of: LoopKind::Review };
+                let mark = SlotMark { key: key.clone(), described, loop_kind: LoopKind::Review };
                 self.marks.mark(mark, halted).await.map_err(DeliveryRefusal::NotMarked)?;
                 Ok(json!({ "status": "accepted", "key": key }))
             }
@@ -296,7 +298,7 @@ impl IngressState {
         if self.context.forges.servers().get(forge).and_then(ForgeServer::check_app) != Some(rerun.app) {
             return ignored("a check of another app");
         }
-        let pulls = match rerun.of {
+        let pulls = match rerun.target {
             RerunTarget::Pull(pr) => vec![pr],
             // The payload names no pull request from a fork, so the records of checked heads decide.
             RerunTarget::Head(head) => {
@@ -324,7 +326,7 @@ impl IngressState {
         // begins while the switch is on.
         let keys = pulls.iter().flat_map(|pull| RepositoryRef::from_key(&pull.key()).keys).collect();
         let repository = RepositoryRef { keys, ..RepositoryRef::from_name(repo) };
-        if halted == HaltPolicy::Refused
+        if halted == HaltPolicy::Refuse
             && self.context.kill_switches().await.switch_for(&repository).is_some()
         {
             return Err(DeliveryRefusal::NotMarked(MarkError::KillSwitch));
@@ -339,8 +341,8 @@ impl IngressState {
 /// at the forge.
 fn default_halt_policy(refused: RefusalConsequence) -> HaltPolicy {
     match refused {
-        RefusalConsequence::LosesIt => HaltPolicy::Refused,
-        RefusalConsequence::SilencesTheHook => HaltPolicy::Marked,
+        RefusalConsequence::DeliveryLost => HaltPolicy::Refuse,
+        RefusalConsequence::HookSuspended => HaltPolicy::Mark,
     }
 }
 
@@ -370,7 +372,7 @@ fn visible_ascii(text: &str, most: usize) -> String {
 /// Responds with 200 while the scheduler looks at the slots, else with 503.
 async fn healthz(State(ingress): SharedIngress) -> Response {
     // The absolute difference serves a clock that was set forward or back: the next look uses the new time.
-    let age = ingress.context.clock.now().0.abs_diff(ingress.looked.load(Ordering::Relaxed));
+    let age = ingress.context.clock.now().0.abs_diff(ingress.last_look.load(Ordering::Relaxed));
     let stale = STALE.max(ingress.poll * 5).as_millis();
     if u128::from(age) > stale {
         let since = json!({"status": "scheduler_stopped", "ms_since_last_look": age});
@@ -423,7 +425,7 @@ impl<T: Clone> CachedResponse<T> {
 
 /// Responds with all counters and gauges in Prometheus's text format.
 async fn metrics(State(ingress): SharedIngress) -> Response {
-    let looked = UnixMillis(ingress.looked.load(Ordering::Relaxed));
+    let looked = UnixMillis(ingress.last_look.load(Ordering::Relaxed));
     let text = ingress.scraped.get_or_refresh(ingress.context.scrape(looked)).await;
     ([(CONTENT_TYPE, super::metrics::CONTENT_TYPE)], text).into_response()
 }

@@ -249,7 +249,7 @@ impl LeasedStep for LeasedJob<'_> {
         if let Err(error) = &ended {
             telemetry::record_failure(self.trace, &error.to_string());
         }
-        Ok((NextSlotState::Then(then), ended))
+        Ok((NextSlotState::Outcome(then), ended))
     }
 
     async fn record_stop(&self, why: &StepStopReason) -> Result<(), StoreError> {
@@ -258,16 +258,16 @@ impl LeasedStep for LeasedJob<'_> {
             StepStopReason::Interrupted => {
                 let mut job = self.store.begin_job(self.run).await?;
                 job.breaker.record_end(
-                    BreakerOutcome::GivenBack,
+                    BreakerOutcome::Interrupted,
                     self.job.job.config.breaker,
                     SystemClock.now(),
                 );
                 self.store.store_job(self.run, &job).await
             }
             // The run's record contains everything else.
-            StepStopReason::Lost
+            StepStopReason::LeaseLost
             | StepStopReason::Fenced(_)
-            | StepStopReason::NotThere { .. }
+            | StepStopReason::NotFound { .. }
             | StepStopReason::Moved
             | StepStopReason::Halted
             | StepStopReason::RateLimited { .. }

@@ -10,30 +10,30 @@ pub struct Lease {
     pub key: SlotKey,
     /// The fencing token of the lease.
     pub token: FencingToken,
-    pub of: LoopKind,
+    pub loop_kind: LoopKind,
     /// True if a person requested the step.
-    pub asked: bool,
+    pub is_requested: bool,
     /// True if a failure of this attempt parks the slot.
     pub last_attempt: bool,
     /// Time of the last event that the step serves.
     pub marked: Option<UnixMillis>,
     /// A person's request for a converge run, if it is other than to continue.
-    pub wish: Option<ConvergeRequest>,
+    pub converge_request: Option<ConvergeRequest>,
     /// True while an operator retracts comments: nothing is reviewed, and the kill switch does not stop it.
     pub is_retraction: bool,
 }
 
 /// Returns the lease of a leased slot; none for a slot in another state.
 pub(super) fn lease_of(slot: Slot, attempts: u32) -> Option<Lease> {
-    let SlotState::Leased { token, of, serving, .. } = slot.state else { return None };
+    let SlotState::Leased { token, of: loop_kind, serving, .. } = slot.state else { return None };
     Some(Lease {
         key: slot.key,
         token,
-        of,
-        asked: serving.is_some_and(|served| served.asked.is_some()),
+        loop_kind,
+        is_requested: serving.is_some_and(|served| served.asked.is_some()),
         last_attempt: slot.attempts.saturating_add(1) >= attempts,
         marked: serving.map(|served| served.last),
-        wish: slot.wish,
+        converge_request: slot.wish,
         is_retraction: false,
     })
 }

@@ -68,7 +68,7 @@ pub struct ServiceSettings {
     /// The part of the work that the process does.
     pub role: ProcessRole,
     /// Limits of simultaneous leases.
-    pub places: LeaseLimits,
+    pub lease_limits: LeaseLimits,
     /// Interval at which the scheduler looks for due slots.
     pub poll: Duration,
     /// Interval at which a lease is renewed.
@@ -81,7 +81,7 @@ pub struct ServiceSettings {
 pub struct ReviewService {
     /// The parts that its workers share.
     pub context: Arc<ServiceContext>,
-    pub pace: ServiceSettings,
+    pub settings: ServiceSettings,
     /// The settings of webhook processing.
     pub ingress: ingress::IngressSettings,
     /// The listener of `/metrics`, if it is not the one of webhooks.
@@ -112,7 +112,7 @@ impl ReviewService {
         hurry: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
         self.context.end_old_leases().await?;
-        let ServiceSettings { role, places, poll, heartbeat, sweep } = self.pace;
+        let ServiceSettings { role, lease_limits, poll, heartbeat, sweep } = self.settings;
         let (stopping, stopped) = watch::channel(false);
         let (giving_back, give_back) = watch::channel(false);
         let looked = Arc::new(AtomicI64::new(self.context.clock.now().0));
@@ -125,14 +125,15 @@ impl ReviewService {
             .map_err(ServeError::Thread)?;
         let mut watching = JoinSet::new();
         if role.runs_sole_duties() {
-            sole::renew_lease(&*self.context.store, &self.context.sole).await;
-            watching.spawn(sole::keep_renewing(self.context.store.clone(), self.context.sole.clone()));
+            sole::renew_lease(&*self.context.store, &self.context.duty_lease).await;
+            watching.spawn(sole::keep_renewing(self.context.store.clone(), self.context.duty_lease.clone()));
             watching.spawn(commands::run(self.context.clone(), poll));
             if let Some(every) = sweep {
                 watching.spawn(sweep::run(self.context.clone(), every, poll));
             }
         }
-        let mut scheduler = Scheduler::new(if role.leases_slots() { places } else { LeaseLimits::new(0) });
+        let mut scheduler =
+            Scheduler::new(if role.leases_slots() { lease_limits } else { LeaseLimits::new(0) });
         let mut workers = RunningWorkers::default();
         tokio::pin!(stop);
         let (mut next, mut failing) = (Instant::now(), false);
@@ -183,7 +184,7 @@ impl ReviewService {
         // Each of their writes is one transaction, so nothing is left half done.
         watching.shutdown().await;
         if role.runs_sole_duties() {
-            sole::give_back_lease(&*self.context.store, &self.context.sole).await;
+            sole::give_back_lease(&*self.context.store, &self.context.duty_lease).await;
         }
         let finished = tokio::select! {
             finished = drain_workers(&mut workers.running, DRAIN) => finished,

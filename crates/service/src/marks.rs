@@ -33,10 +33,10 @@ pub enum MarkError {
     KillSwitch,
     /// Too many marks are waiting.
     #[error("{QUEUE} deliveries are waiting for the store already")]
-    Full,
+    QueueFull,
     /// The store has not answered in time. The slot may still be marked later, which is harmless.
     #[error("the store has not answered within {} s", PATIENCE.as_secs())]
-    Slow,
+    StoreTimeout,
     /// Reading or writing the store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -57,7 +57,7 @@ impl BatchMarker for ServiceContext {
             MarkOutcome::All => BTreeSet::new(),
             MarkOutcome::SwitchedOff(refused) => refused,
         };
-        if batch.iter().any(|mark| !refused.contains(&mark.key)) {
+        if batch.iter().any(|slot_mark| !refused.contains(&slot_mark.key)) {
             self.wake.notify();
         }
         Ok(refused)
@@ -71,7 +71,7 @@ pub struct MarkQueue(mpsc::Sender<PendingMark>);
 /// A mark, and the channel for its result.
 #[derive(Debug)]
 struct PendingMark {
-    mark: SlotMark,
+    slot_mark: SlotMark,
     halted: HaltPolicy,
     answer: oneshot::Sender<Result<(), MarkError>>,
 }
@@ -90,12 +90,12 @@ impl MarkQueue {
     /// # Errors
     /// [`MarkError`] if the slot is not marked.
     #[truing_core::boxed_future]
-    pub async fn mark(&self, mark: SlotMark, halted: HaltPolicy) -> Result<(), MarkError> {
+    pub async fn mark(&self, slot_mark: SlotMark, halted: HaltPolicy) -> Result<(), MarkError> {
         let (answer, answered) = oneshot::channel();
-        self.0.try_send(PendingMark { mark, halted, answer }).map_err(|_| MarkError::Full)?;
+        self.0.try_send(PendingMark { slot_mark, halted, answer }).map_err(|_| MarkError::QueueFull)?;
         match tokio::time::timeout(PATIENCE, answered).await {
             Ok(Ok(marked)) => marked,
-            Ok(Err(_)) | Err(_) => Err(MarkError::Slow),
+            Ok(Err(_)) | Err(_) => Err(MarkError::StoreTimeout),
         }
     }
 }
@@ -107,9 +107,9 @@ async fn run<M: BatchMarker>(marking: Arc<M>, mut waiting: mpsc::Receiver<Pendin
         // The receiver gave up: the forge counts this delivery as failed.
         batch.retain(|waiting| !waiting.answer.is_closed());
         let (refused, marked): (Vec<_>, Vec<_>) =
-            batch.drain(..).partition(|waiting| waiting.halted == HaltPolicy::Refused);
-        mark_batch(&*marking, refused, HaltPolicy::Refused).await;
-        mark_batch(&*marking, marked, HaltPolicy::Marked).await;
+            batch.drain(..).partition(|waiting| waiting.halted == HaltPolicy::Refuse);
+        mark_batch(&*marking, refused, HaltPolicy::Refuse).await;
+        mark_batch(&*marking, marked, HaltPolicy::Mark).await;
         if taken > 1 && waiting.len() < BATCH {
             tokio::time::sleep_until(begun + GATHER).await;
         }
@@ -122,7 +122,7 @@ async fn mark_batch<M: BatchMarker>(marking: &M, waiting: Vec<PendingMark>, halt
         return;
     }
     let (marks, answers): (Vec<_>, Vec<_>) =
-        waiting.into_iter().map(|waiting| (waiting.mark, waiting.answer)).unzip();
+        waiting.into_iter().map(|waiting| (waiting.slot_mark, waiting.answer)).unzip();
     let marked = marking.mark(&marks, halted).await;
     let unreadable = matches!(marked, Err(MarkError::Store(StoreError::Corrupt(_))));
     for (mark, answer) in marks.into_iter().zip(answers) {
@@ -163,10 +163,10 @@ mod tests {
     impl BatchMarker for Gate {
         async fn mark(&self, batch: &[SlotMark], halted: HaltPolicy) -> Result<BTreeSet<SlotKey>, MarkError> {
             self.permits.acquire().await.unwrap().forget();
-            let keys: Vec<String> = batch.iter().map(|mark| mark.key.to_string()).collect();
+            let keys: Vec<String> = batch.iter().map(|slot_mark| slot_mark.key.to_string()).collect();
             self.seen.lock().unwrap().push(keys.clone());
-            if halted == HaltPolicy::Refused && self.engaged {
-                let held = batch.iter().map(|mark| mark.key.clone());
+            if halted == HaltPolicy::Refuse && self.engaged {
+                let held = batch.iter().map(|slot_mark| slot_mark.key.clone());
                 return Ok(held.filter(|key| key.as_str() != "free").collect());
             }
             if keys.iter().any(|key| key == "bad") {
@@ -179,20 +179,17 @@ mod tests {
     fn mark(key: &str) -> SlotMark {
         let described =
             SlotDescription { name: "a/b#1".into(), url: "https://example.com/".into(), head: None };
-        SlotMark { key: SlotKey::new(key), described, of: LoopKind::Review }
+        SlotMark { key: SlotKey::new(key), described, loop_kind: LoopKind::Review }
     }
 
     #[tokio::test]
     async fn what_waits_is_marked_together_and_answered_when_it_is_done() {
         let gate = Gate::closed();
         let marks = MarkQueue::start(gate.clone());
-        let mut first = Box::pin(marks.mark(mark("a"), HaltPolicy::Refused));
+        let mut first = Box::pin(marks.mark(mark("a"), HaltPolicy::Refuse));
         assert!(futures_poll(&mut first).await.is_none(), "not durable yet");
         let rest = async {
-            tokio::join!(
-                marks.mark(mark("b"), HaltPolicy::Refused),
-                marks.mark(mark("c"), HaltPolicy::Refused)
-            )
+            tokio::join!(marks.mark(mark("b"), HaltPolicy::Refuse), marks.mark(mark("c"), HaltPolicy::Refuse))
         };
         let opened = async {
             tokio::task::yield_now().await;
@@ -218,9 +215,9 @@ mod tests {
         let marks = MarkQueue::start(gate.clone());
         let of = |key, halted| marks.mark(mark(key), halted);
         let (one, two, three) = tokio::join!(
-            of("a", HaltPolicy::Refused),
-            of("b", HaltPolicy::Marked),
-            of("free", HaltPolicy::Refused)
+            of("a", HaltPolicy::Refuse),
+            of("b", HaltPolicy::Mark),
+            of("free", HaltPolicy::Refuse)
         );
         assert_eq!((one, two, three), (Err(MarkError::KillSwitch), Ok(()), Ok(())));
         assert_eq!(*gate.seen.lock().unwrap(), [vec!["a", "free"], vec!["b"]]);
@@ -232,9 +229,9 @@ mod tests {
         let marks = MarkQueue::start(gate.clone());
         gate.permits.add_permits(9);
         let (good, bad, other) = tokio::join!(
-            marks.mark(mark("a"), HaltPolicy::Refused),
-            marks.mark(mark("bad"), HaltPolicy::Refused),
-            marks.mark(mark("b"), HaltPolicy::Refused)
+            marks.mark(mark("a"), HaltPolicy::Refuse),
+            marks.mark(mark("bad"), HaltPolicy::Refuse),
+            marks.mark(mark("b"), HaltPolicy::Refuse)
         );
         assert_eq!((good, other), (Ok(()), Ok(())));
         assert_eq!(bad, Err(StoreError::Corrupt("bad".into()).into()));
@@ -247,11 +244,14 @@ mod tests {
         let mut waiting = tokio::task::JoinSet::new();
         for number in 0..QUEUE + BATCH + 1 {
             let marks = marks.clone();
-            waiting.spawn(async move { marks.mark(mark(&number.to_string()), HaltPolicy::Refused).await });
+            waiting.spawn(async move { marks.mark(mark(&number.to_string()), HaltPolicy::Refuse).await });
         }
         let answers = waiting.join_all().await;
-        let full = answers.iter().filter(|answer| **answer == Err(MarkError::Full)).count();
+        let full = answers.iter().filter(|answer| **answer == Err(MarkError::QueueFull)).count();
         assert!((1..=BATCH + 1).contains(&full), "{full}");
-        assert_eq!(answers.len() - full, answers.iter().filter(|a| **a == Err(MarkError::Slow)).count());
+        assert_eq!(
+            answers.len() - full,
+            answers.iter().filter(|a| **a == Err(MarkError::StoreTimeout)).count()
+        );
     }
 }

@@ -60,7 +60,7 @@ struct SharedForge {
     writing: Mutex<()>,
     /// The repository and branch of the folder in which the server was started, if it is a clone from this
     /// forge.
-    here: Option<LocalClone>,
+    local_clone: Option<LocalClone>,
 }
 
 /// A local clone of a repository.
@@ -84,15 +84,16 @@ pub struct ForgeToolsParts {
     /// The store of the kill switch and of the record of effects.
     pub store: Arc<dyn RecordStore>,
     /// The clone in which the server was started.
-    pub here: Option<LocalClone>,
+    pub local_clone: Option<LocalClone>,
 }
 
 impl ForgeTools {
     /// Makes the tools of a forge.
     pub fn new(parts: ForgeToolsParts) -> Self {
-        let ForgeToolsParts { name, server, git, mirrors, store, here } = parts;
+        let ForgeToolsParts { name, server, git, mirrors, store, local_clone } = parts;
         let switches = SwitchReader::new(Arc::clone(&store), Arc::new(SystemClock));
-        let forge = SharedForge { name, git, mirrors, store, switches, writing: Mutex::default(), here };
+        let forge =
+            SharedForge { name, git, mirrors, store, switches, writing: Mutex::default(), local_clone };
         Self { forge: Arc::new(forge), server }
     }
 
@@ -122,7 +123,7 @@ impl ForgeTools {
 
     /// Returns the repository that the input names, or that of the server's folder.
     fn resolve_repository<'a>(&'a self, named: Option<&'a str>) -> Result<&'a str, ToolError> {
-        let here = self.forge.here.as_ref().map(|here| here.repository.as_str());
+        let here = self.forge.local_clone.as_ref().map(|here| here.repository.as_str());
         named.or(here).ok_or_else(|| {
             ToolError(
                 "no `repository` is given, and the server was not started in a clone of one of this forge: \

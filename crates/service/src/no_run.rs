@@ -57,7 +57,7 @@ pub enum RunFailure {
     Checkout(#[from] CheckoutError),
     /// A tool that inspects a head cannot be used.
     #[error("{}", .0.message)]
-    Looks(SetupError),
+    InspectionTools(SetupError),
 }
 
 impl RunFailure {
@@ -83,13 +83,13 @@ impl RunFailure {
             Self::Remote(error) => StepStopReason::of_remote(error, SystemClock.now(), settle),
             Self::Git(error) => error.into(),
             Self::Checkout(error) => error.into(),
-            Self::Looks(error) => {
-                let what = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>().join("; ");
-                StepStopReason::Failed { class: CONVERGE_CLASS, what, not_before: None }
+            Self::InspectionTools(error) => {
+                let message = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>().join("; ");
+                StepStopReason::Failed { class: CONVERGE_CLASS, message, not_before: None }
             }
             Self::NotLeased(LeaseError::SwitchedOff) => StepStopReason::Halted,
-            Self::NotLeased(LeaseError::Busy(_) | LeaseError::Owned | LeaseError::Step(_))
-            | Self::Running(_) => StepStopReason::Lost,
+            Self::NotLeased(LeaseError::Leased(_) | LeaseError::OtherLoop | LeaseError::Step(_))
+            | Self::Running(_) => StepStopReason::LeaseLost,
         }
     }
 }

@@ -41,7 +41,7 @@ struct NoticeSink {
     to: SinkTransport,
     /// True if the last notice failed here: the next one is tried once, so that a dead sink does not delay
     /// the others.
-    down: AtomicBool,
+    is_down: AtomicBool,
 }
 
 /// The kinds of sinks.
@@ -53,9 +53,9 @@ enum SinkTransport {
 
 /// The reason for which one attempt failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{what}")]
+#[error("{message}")]
 pub struct SinkError {
-    what: String,
+    message: String,
     /// True if a retry would fail as well: the sink refuses this message.
     refused: bool,
 }
@@ -67,7 +67,7 @@ impl NoticeSinks {
             .map(SinkTransport::Webhook)
             .into_iter()
             .chain(mail.map(Box::new).map(SinkTransport::Mail));
-        let sinks = all.map(|to| NoticeSink { to, down: AtomicBool::new(false) }).collect();
+        let sinks = all.map(|to| NoticeSink { to, is_down: AtomicBool::new(false) }).collect();
         Self { sinks, first_wait: None, metrics }
     }
 
@@ -112,24 +112,24 @@ impl NoticeSinks {
     }
 
     async fn try_sink(&self, sink: &NoticeSink, notice: &PendingNotice) {
-        let tries = if sink.down.load(Ordering::Relaxed) { 1 } else { TRIES };
+        let tries = if sink.is_down.load(Ordering::Relaxed) { 1 } else { TRIES };
         let mut wait = self.first_wait.unwrap_or(FIRST_WAIT);
         for left in (0..tries).rev() {
             let tried = tokio::time::timeout(TRY_TIME, sink.to.send(notice)).await;
             let error = match tried {
                 Ok(Ok(())) => {
-                    sink.down.store(false, Ordering::Relaxed);
+                    sink.is_down.store(false, Ordering::Relaxed);
                     tracing::info!(sink = sink.to.name(), kind = notice.kind, "told: {}", notice.text);
                     return;
                 }
                 Ok(Err(error)) => error,
                 Err(_) => {
-                    let what = format!("no answer within {} s", TRY_TIME.as_secs());
-                    SinkError { what, refused: false }
+                    let message = format!("no answer within {} s", TRY_TIME.as_secs());
+                    SinkError { message, refused: false }
                 }
             };
             if left == 0 || error.refused {
-                sink.down.store(true, Ordering::Relaxed);
+                sink.is_down.store(true, Ordering::Relaxed);
                 self.metrics.notice_failed();
                 let sink = sink.to.name();
                 tracing::error!(sink, kind = notice.kind, %error, "not told: {}", notice.text);

@@ -29,21 +29,21 @@ const MAX_BATCH: usize = 16_384;
 /// The lease limits of this process, its active leases, and the time of its last look.
 #[derive(Debug)]
 pub struct Scheduler {
-    places: LeaseLimits,
-    busy: ActiveLeases,
+    lease_limits: LeaseLimits,
+    active_leases: ActiveLeases,
     /// Slots that were due before this time have been seen.
-    seen: UnixMillis,
+    looked_until: UnixMillis,
 }
 
 impl Scheduler {
     /// Makes a scheduler without active leases.
-    pub fn new(places: LeaseLimits) -> Self {
-        Self { places, busy: ActiveLeases::default(), seen: UnixMillis(i64::MIN) }
+    pub fn new(lease_limits: LeaseLimits) -> Self {
+        Self { lease_limits, active_leases: ActiveLeases::default(), looked_until: UnixMillis(i64::MIN) }
     }
 
     /// Frees the place of a lease whose worker has ended.
     pub fn release_place(&mut self, lease: FencingToken) {
-        self.busy.remove_lease(lease);
+        self.active_leases.remove_lease(lease);
     }
 
     /// Returns the time until the next look, at most `poll`: the time at which a slot becomes due that was
@@ -51,7 +51,7 @@ impl Scheduler {
     #[truing_core::boxed_future]
     pub async fn time_until_next(&self, context: &ServiceContext, poll: Duration) -> Duration {
         let until_due = async {
-            let next = context.store.next_due(self.seen).await?;
+            let next = context.store.next_due(self.looked_until).await?;
             Ok::<_, StoreError>((next, context.store.now().await?))
         };
         match until_due.await {
@@ -74,18 +74,19 @@ impl Scheduler {
         let store = &*context.store;
         let now = store.now().await?;
         let switches = context.kill_switches().await;
-        let places = if switches.all.engagement().is_some() { LeaseLimits::new(0) } else { self.places };
+        let places =
+            if switches.all.engagement().is_some() { LeaseLimits::new(0) } else { self.lease_limits };
         // The batch includes the slots that are known to be held back, so that further held slots are
         // recorded as well.
         let is_on = switches.engaged_switches().next().is_some();
-        let batch = if is_on { BATCH + context.held.count() } else { BATCH };
-        let workers = store.refresh_workers(self.places.all > 0).await?;
+        let batch = if is_on { BATCH + context.held_slots.count() } else { BATCH };
+        let workers = store.refresh_workers(self.lease_limits.all > 0).await?;
         let LeaseSelection { due, leased, oldest } =
             self.pick(context, &switches, places, batch, &workers, now).await?;
         if is_on {
             context.hold_back(&switches, &due).await?;
         }
-        self.busy.prune_turns(oldest);
+        self.active_leases.prune_turns(oldest);
         let mut decided: Vec<(Slot, SlotTransition, Option<&str>)> = Vec::new();
         for (index, slot) in due.into_iter().enumerate() {
             let chosen = leased.get(&index);
@@ -117,7 +118,7 @@ impl Scheduler {
             // The switch may have been turned on since it was read.
             committed.extend(store.grant_leases(&changes(&granted)).await?.iter().map(Result::is_ok));
         }
-        self.seen = now;
+        self.looked_until = now;
         let (mut leases, mut notes) = (Vec::new(), Vec::new());
         for ((_, decision, owner), committed) in others.into_iter().chain(granted).zip(committed) {
             if !committed {
@@ -131,7 +132,7 @@ impl Scheduler {
                 what: note.to_string(),
             }));
             if let Some(lease) = lease_of(slot, context.limits.attempts) {
-                self.busy.add_lease(lease.token, lease.key.repository_prefix(), owner, now);
+                self.active_leases.add_lease(lease.token, lease.key.repository_prefix(), owner, now);
                 leases.push(lease);
             }
         }
@@ -154,7 +155,7 @@ impl Scheduler {
         workers: &WorkerGroup,
         now: UnixMillis,
     ) -> Result<LeaseSelection, StoreError> {
-        let free = places.all.saturating_sub(self.busy.len());
+        let free = places.all.saturating_sub(self.active_leases.len());
         loop {
             let due = context.store.due_slots(now, batch).await?;
             let is_held = |slot: &Slot| switches.switch_for(&RepositoryRef::from_key(&slot.key)).is_some();
@@ -191,7 +192,7 @@ impl Scheduler {
                     .collect();
                 let candidates: Vec<DueSlot<'_>> =
                     ours.iter().filter_map(|at| waiting.get(*at)).map(|(_, who)| who.due_slot()).collect();
-                let chosen: Vec<usize> = choose_slots(&candidates, &self.busy, places, now)
+                let chosen: Vec<usize> = choose_slots(&candidates, &self.active_leases, places, now)
                     .into_iter()
                     .filter_map(|index| ours.get(index).copied())
                     .collect();

@@ -56,7 +56,7 @@ pub enum ForgeHealth {
     /// The forge refuses the token.
     Refused,
     /// The forge does not answer.
-    Away,
+    Unreachable,
 }
 
 impl ForgeHealth {
@@ -65,7 +65,7 @@ impl ForgeHealth {
         match self {
             Self::Up => "up",
             Self::Refused => "token_refused",
-            Self::Away => "away",
+            Self::Unreachable => "away",
         }
     }
 }
@@ -128,7 +128,7 @@ impl SweepResults {
 /// The sweep rounds of all forges.
 #[derive(Debug)]
 pub struct ForgeSweeps {
-    every: TimeSpan,
+    interval: TimeSpan,
     forges: BTreeMap<String, ForgeSweepRound>,
     /// True if the store failed the last time.
     failing: bool,
@@ -138,19 +138,19 @@ pub struct ForgeSweeps {
 #[derive(Debug, Default)]
 struct ForgeSweepRound {
     /// Beginning of the current or last round, by the store's clock.
-    began: Option<UnixMillis>,
+    started_at: Option<UnixMillis>,
     /// The wait until the next round.
     period: Option<WallClockWait>,
     /// The repositories of the round that are left.
     queue: VecDeque<SweepTask>,
     /// A wait during which no calls are made.
-    waits: Option<WallClockWait>,
+    pause: Option<WallClockWait>,
     share: CallUsage,
     /// True once it is logged that the share is used up.
-    short: bool,
+    is_share_logged: bool,
     /// Number of consecutive failures. `down` is true once it is logged that the forge is down.
     failures: u32,
-    down: bool,
+    is_down: bool,
     listed: RepositoryListing,
     /// True if the token's list of repositories failed the last time.
     unlisted: bool,
@@ -164,7 +164,7 @@ struct SweepTask {
     /// The repository's entry in the token's list; none if it is not on the list.
     listed: Option<ForgeRepository>,
     /// True if it was tried before in this round.
-    tried: bool,
+    is_retry: bool,
 }
 
 /// The state of a repository that is kept from the turn before.
@@ -175,9 +175,9 @@ struct RepositorySnapshot {
     comments: [CachedListing<PullComment>; 2],
     /// Slots that were marked although only people or news should wake them, each with the revision of that
     /// mark.
-    roused: HashMap<SlotKey, Option<PullRevision>>,
+    woken_slots: HashMap<SlotKey, Option<PullRevision>>,
     /// Time of the last lookup, if the repository was gone then.
-    gone_asked: Option<UnixMillis>,
+    missing_checked_at: Option<UnixMillis>,
     /// True if its last turn failed.
     failing: bool,
 }
@@ -199,7 +199,7 @@ pub async fn run(context: Arc<ServiceContext>, every: Duration, poll: Duration) 
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         // During a round each turn follows the one before without a pause.
-        if !context.sole.is_ours() || !sweep.sweep_next(&context).await {
+        if !context.duty_lease.is_ours() || !sweep.sweep_next(&context).await {
             poll.tick().await;
         }
     }
@@ -207,9 +207,9 @@ pub async fn run(context: Arc<ServiceContext>, every: Duration, poll: Duration) 
 
 impl ForgeSweeps {
     /// Makes a sweep whose rounds begin at this interval, the first one at once.
-    pub fn new(every: Duration) -> Self {
-        let every = TimeSpan(i64::try_from(every.as_millis()).unwrap_or(i64::MAX));
-        Self { every, forges: BTreeMap::new(), failing: false }
+    pub fn new(interval: Duration) -> Self {
+        let interval = TimeSpan(i64::try_from(interval.as_millis()).unwrap_or(i64::MAX));
+        Self { interval, forges: BTreeMap::new(), failing: false }
     }
 
     /// Sweeps the next repository of each forge, if it is due. It does nothing while the kill switch is on,
@@ -236,12 +236,12 @@ impl ForgeSweeps {
             let round = self.forges.entry(forge.clone()).or_default();
             let now = context.clock.now();
             if round.is_due(now, wanted) {
-                round.start_round(context, forge, server, self.every).await?;
+                round.start_round(context, forge, server, self.interval).await?;
             } else {
-                round.go_on(context, &switches, server, self.every).await?;
+                round.go_on(context, &switches, server, self.interval).await?;
             }
-            more |= !round.queue.is_empty() && round.waits.is_none();
-            over &= round.queue.is_empty() && round.began.is_some_and(|began| Some(began) >= wanted);
+            more |= !round.queue.is_empty() && round.pause.is_none();
+            over &= round.queue.is_empty() && round.started_at.is_some_and(|began| Some(began) >= wanted);
         }
         if let (Some(wanted), true) = (wanted, over) {
             context.store.clear_sweep_request(wanted).await?;
@@ -252,10 +252,10 @@ impl ForgeSweeps {
 
 impl ForgeSweepRound {
     fn is_due(&self, now: UnixMillis, wanted: Option<UnixMillis>) -> bool {
-        if self.waits.is_some_and(|pause| pause.is_active(now)) {
+        if self.pause.is_some_and(|pause| pause.is_active(now)) {
             return false;
         }
-        let (Some(began), Some(period)) = (self.began, self.period) else { return true };
+        let (Some(began), Some(period)) = (self.started_at, self.period) else { return true };
         wanted.is_some_and(|wanted| began < wanted) || (self.queue.is_empty() && !period.is_active(now))
     }
 
@@ -269,7 +269,7 @@ impl ForgeSweepRound {
         every: TimeSpan,
     ) -> Result<(), StoreError> {
         let now = context.clock.now();
-        self.waits = None;
+        self.pause = None;
         let mut calls = self.allowed_calls(server, every, now);
         if calls == 0 {
             self.run_short(forge, now);
@@ -280,13 +280,13 @@ impl ForgeSweepRound {
         self.share.use_up(before - calls);
         match listed {
             Ok(()) => {
-                self.record_success(forge, &context.swept);
+                self.record_success(forge, &context.sweep_results);
                 self.unlisted = false;
             }
             Err(error) if is_the_forges(&error) => {
                 // The failed call was for no single repository, so it counts as several failures.
                 self.failures = self.failures.max(DOWN_AFTER - 1);
-                self.record_failure(forge, &error, &context.swept, now);
+                self.record_failure(forge, &error, &context.sweep_results, now);
                 return Ok(());
             }
             // A token that may not list repositories can still read those that webhooks report.
@@ -305,22 +305,22 @@ impl ForgeSweepRound {
         let mut names = HashSet::new();
         for seen in self.listed.items().filter(|seen| wanted(&seen.name)) {
             let (forge, id, name) = (forge.to_owned(), seen.id.clone(), seen.name.clone());
-            let new = KnownRepository { forge, id, name, cursor, gone: None, onboarded: false };
+            let new = KnownRepository { forge, id, name, cursor, missing_since: None, onboarded: false };
             let repository = known.remove(&seen.id).unwrap_or(new);
             if names.insert(seen.id.clone()) {
-                queue.push_back(SweepTask { repository, listed: Some(seen.clone()), tried: false });
+                queue.push_back(SweepTask { repository, listed: Some(seen.clone()), is_retry: false });
             }
         }
-        let others = known
-            .into_values()
-            .filter(|one| wanted(&one.name) && (one.gone.is_none() || self.may_be_back(&one.id, now)));
-        queue.extend(others.map(|repository| SweepTask { repository, listed: None, tried: false }));
+        let others = known.into_values().filter(|one| {
+            wanted(&one.name) && (one.missing_since.is_none() || self.may_be_back(&one.id, now))
+        });
+        queue.extend(others.map(|repository| SweepTask { repository, listed: None, is_retry: false }));
         let queued: HashSet<&str> = queue.iter().map(|task| task.repository.id.as_str()).collect();
         // Repositories that are gone keep the time of their last lookup.
-        self.repositories.retain(|id, one| queued.contains(id.as_str()) || one.gone_asked.is_some());
-        context.swept.start_round(forge, &queued);
+        self.repositories.retain(|id, one| queued.contains(id.as_str()) || one.missing_checked_at.is_some());
+        context.sweep_results.start_round(forge, &queued);
         // A requested sweep has a time of the store's clock, which may be a little ahead.
-        self.began = Some(cursor.max(now));
+        self.started_at = Some(cursor.max(now));
         self.period = Some(WallClockWait::new(now, every));
         self.queue = queue;
         Ok(())
@@ -328,7 +328,7 @@ impl ForgeSweepRound {
 
     /// Returns true if a repository that is gone may be looked up again.
     fn may_be_back(&self, id: &str, now: UnixMillis) -> bool {
-        let asked = self.repositories.get(id).and_then(|watched| watched.gone_asked);
+        let asked = self.repositories.get(id).and_then(|watched| watched.missing_checked_at);
         asked.is_none_or(|asked| now - asked >= GONE_AGAIN)
     }
 
@@ -341,10 +341,10 @@ impl ForgeSweepRound {
         every: TimeSpan,
     ) -> Result<(), StoreError> {
         let now = context.clock.now();
-        if self.waits.is_some_and(|pause| pause.is_active(now)) {
+        if self.pause.is_some_and(|pause| pause.is_active(now)) {
             return Ok(());
         }
-        self.waits = None;
+        self.pause = None;
         let Some(mut task) = self.queue.front().cloned() else { return Ok(()) };
         let KnownRepository { forge, id, name, .. } = task.repository.clone();
         if switches.switch_for(&RepositoryRef::from_id(&forge, &id).with_name(&name)).is_some() {
@@ -367,16 +367,16 @@ impl ForgeSweepRound {
                 if calls == 0 {
                     self.run_short(&forge, now);
                 } else {
-                    self.short = false;
+                    self.is_share_logged = false;
                 }
                 self.queue.pop_front();
-                self.record_success(&forge, &context.swept);
+                self.record_success(&forge, &context.sweep_results);
                 let mut open = 0;
                 if let Some(watched) = self.repositories.get_mut(&task.repository.id) {
                     watched.came_through(&task.repository);
                     open = watched.pulls.items().count();
                 }
-                context.swept.record_sweep(&task.repository, open, now);
+                context.sweep_results.record_sweep(&task.repository, open, now);
                 return Ok(());
             }
             Err(SweepError::Store(error @ (StoreError::Unavailable(_) | StoreError::Fenced { .. }))) => {
@@ -388,14 +388,14 @@ impl ForgeSweepRound {
         self.queue.pop_front();
         match &error {
             SweepError::Forge(error) if is_the_forges(error) => {
-                self.record_failure(&forge, error, &context.swept, now);
-                if self.waits.is_some() || !task.tried {
+                self.record_failure(&forge, error, &context.sweep_results, now);
+                if self.pause.is_some() || !task.is_retry {
                     // The other repositories get their turn first.
-                    self.queue.push_back(SweepTask { tried: true, ..task });
+                    self.queue.push_back(SweepTask { is_retry: true, ..task });
                     return Ok(());
                 }
             }
-            SweepError::Forge(_) => self.record_success(&forge, &context.swept),
+            SweepError::Forge(_) => self.record_success(&forge, &context.sweep_results),
             SweepError::Store(_) => {}
         }
         if let Some(watched) = self.repositories.get_mut(&task.repository.id) {
@@ -413,19 +413,19 @@ impl ForgeSweepRound {
     /// Waits for the next window of the rate limit.
     fn run_short(&mut self, forge: &str, now: UnixMillis) {
         let wait = self.share.renewal_time(now) - now;
-        if !self.short {
+        if !self.is_share_logged {
             let seconds = wait.0 / 1000;
             tracing::info!(forge, seconds, "the sweep's share of the rate limit is used up until then");
         }
-        self.short = true;
-        self.waits = Some(WallClockWait::new(now, wait));
+        self.is_share_logged = true;
+        self.pause = Some(WallClockWait::new(now, wait));
     }
 
     /// Handles a failed call whose reason is not one repository.
     fn record_failure(&mut self, forge: &str, error: &ForgeError, swept: &SweepResults, now: UnixMillis) {
         if let ForgeError::RateLimited { wait, .. } = error {
             tracing::debug!(forge, %error, "the sweep waits");
-            self.waits = Some(WallClockWait::new(now, *wait));
+            self.pause = Some(WallClockWait::new(now, *wait));
             return;
         }
         self.failures = self.failures.saturating_add(1);
@@ -435,21 +435,21 @@ impl ForgeSweepRound {
         }
         let times = self.failures.saturating_sub(DOWN_AFTER).min(16);
         let wait = FIRST_WAIT.0.saturating_mul(1 << times).min(LONGEST_WAIT.0);
-        self.waits = Some(WallClockWait::new(now, TimeSpan(wait)));
-        swept.set_health(forge, if refused { ForgeHealth::Refused } else { ForgeHealth::Away });
-        if !self.down {
+        self.pause = Some(WallClockWait::new(now, TimeSpan(wait)));
+        swept.set_health(forge, if refused { ForgeHealth::Refused } else { ForgeHealth::Unreachable });
+        if !self.is_down {
             tracing::warn!(forge, %error, "could not sweep the forge; it is retried from time to time");
         }
-        self.down = true;
+        self.is_down = true;
     }
 
     /// Records that the forge has answered a call.
     fn record_success(&mut self, forge: &str, swept: &SweepResults) {
         swept.set_health(forge, ForgeHealth::Up);
-        if self.down {
+        if self.is_down {
             tracing::info!(forge, "the forge can be swept again");
         }
-        (self.failures, self.down) = (0, false);
+        (self.failures, self.is_down) = (0, false);
     }
 }
 

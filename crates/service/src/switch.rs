@@ -55,11 +55,11 @@ impl ServiceContext {
 impl ServiceContext {
     /// Records in the history of each due slot, once for each engagement, that its run is held back.
     pub(super) async fn hold_back(&self, switches: &KillSwitches, due: &[Slot]) -> Result<(), StoreError> {
-        self.held.forget(switches);
+        self.held_slots.forget(switches);
         let waiting = due.iter().filter(|slot| matches!(slot.state, SlotState::Waiting { .. }));
         let held: Vec<HistoryEvent> = waiting
             .filter_map(|slot| Some((&slot.key, switches.switch_for(&RepositoryRef::from_key(&slot.key))?)))
-            .filter(|(key, switch)| self.held.add_slot(key, switch.engaged))
+            .filter(|(key, switch)| self.held_slots.add_slot(key, switch.engaged))
             .map(|(key, switch)| self.engaged_event(switch, key, None, "held back"))
             .collect();
         if held.is_empty() {
@@ -75,7 +75,7 @@ impl ServiceContext {
         let Some(switch) = switches.stop_switch_for(&RepositoryRef::from_key(&run.key)) else {
             return Ok(());
         };
-        self.held.add_slot(&run.key, switch.engaged);
+        self.held_slots.add_slot(&run.key, switch.engaged);
         self.store.append_history(&[self.engaged_event(switch, &run.key, Some(run), "stopped")]).await
     }
 

@@ -61,7 +61,7 @@ pub async fn drive_lease(
     let span = tracing::error_span!("run", key = %run.key, review_id = %run.id);
     let began = std::time::Instant::now();
     let working = async {
-        tracing::info!(token = lease.token.0, asked = lease.asked, "leased");
+        tracing::info!(token = lease.token.0, asked = lease.is_requested, "leased");
         let work = WorkerStep { context, lease: &lease, run: &run };
         let given = (&lease, LeaseSuccessor::Server);
         let ended =
@@ -101,11 +101,11 @@ pub async fn retract(context: &ServiceContext, key: &SlotKey) -> Result<StepOutc
     let lease = Lease {
         key: key.clone(),
         token,
-        of: LoopKind::Review,
-        asked: false,
+        loop_kind: LoopKind::Review,
+        is_requested: false,
         last_attempt: false,
         marked: None,
-        wish: None,
+        converge_request: None,
         is_retraction: true,
     };
     run_pull_step(context, &lease, &run).await
@@ -124,26 +124,26 @@ impl LeasedStep for WorkerStep<'_> {
 
     async fn step(&self) -> Result<(NextSlotState, StepOutcome), StepStopReason> {
         let then = run_pull_step(self.context, self.lease, self.run).await?;
-        Ok((NextSlotState::Then(then), then))
+        Ok((NextSlotState::Outcome(then), then))
     }
 
     async fn record_stop(&self, why: &StepStopReason) -> Result<(), StoreError> {
         let Self { context, lease, run } = self;
         match why {
-            StepStopReason::Moved | StepStopReason::Lost | StepStopReason::Fenced(_) => Ok(()),
-            StepStopReason::Interrupted => record_interrupted(context, lease.of, run).await,
+            StepStopReason::Moved | StepStopReason::LeaseLost | StepStopReason::Fenced(_) => Ok(()),
+            StepStopReason::Interrupted => record_interrupted(context, lease.loop_kind, run).await,
             StepStopReason::Halted => {
                 context.record_halt(run).await?;
-                record_interrupted(context, lease.of, run).await
+                record_interrupted(context, lease.loop_kind, run).await
             }
-            StepStopReason::RateLimited { what, .. } => {
-                record_event(context, run, format!("waiting for the forge's rate limit: {what}")).await
+            StepStopReason::RateLimited { message, .. } => {
+                record_event(context, run, format!("waiting for the forge's rate limit: {message}")).await
             }
-            StepStopReason::Failed { class, what, .. } => {
-                record_failure(context, lease, run, class, what).await
+            StepStopReason::Failed { class, message, .. } => {
+                record_failure(context, lease, run, class, message).await
             }
-            StepStopReason::NotThere { what } => {
-                record_failure(context, lease, run, "the forge refuses access", what).await
+            StepStopReason::NotFound { message } => {
+                record_failure(context, lease, run, "the forge refuses access", message).await
             }
         }
     }
@@ -180,9 +180,9 @@ async fn record_failure(
     class: &'static str,
     what: &str,
 ) -> Result<(), StoreError> {
-    context.metrics.attempt_failed(lease.of, class, lease.last_attempt);
+    context.metrics.attempt_failed(lease.loop_kind, class, lease.last_attempt);
     record_event(context, run, format!("failed: {what}")).await?;
-    match lease.of {
+    match lease.loop_kind {
         LoopKind::Review => {}
         LoopKind::Converge if lease.last_attempt => return gave_up(context, lease, what).await,
         LoopKind::Converge | LoopKind::Sync => return Ok(()),
@@ -196,7 +196,7 @@ async fn record_failure(
         runtime,
     };
     match context.store.mark_failed(run, &outcome, context.clock.now()).await {
-        Ok(()) => context.metrics.run_ended(lease.of.as_str(), outcome.kind.as_str()),
+        Ok(()) => context.metrics.run_ended(lease.loop_kind.as_str(), outcome.kind.as_str()),
         // A newer run has taken over, and records its own end.
         Err(StoreError::Fenced { .. }) => {}
         Err(error) => return Err(error),
@@ -209,7 +209,7 @@ async fn gave_up(context: &ServiceContext, lease: &Lease, what: &str) -> Result<
     let described = context.store.descriptions(std::slice::from_ref(&lease.key)).await?.pop().flatten();
     let name = described.map_or_else(|| lease.key.to_string(), |described| described.name);
     match converges::give_up(&*context.store, lease, name, what).await {
-        Ok(ended) => count_run_end(context, lease.of, ended),
+        Ok(ended) => count_run_end(context, lease.loop_kind, ended),
         // A newer run has taken over, and records its own end.
         Err(StoreError::Fenced { .. }) => {}
         Err(error) => return Err(error),
@@ -242,13 +242,13 @@ async fn run_pull_step(
     let repo = name.rsplit_once('#').map_or("", |(repo, _)| repo);
     let head = described.as_ref().and_then(|described| described.head.clone());
     let ended = one_at(context, lease, run, &id, repo, head.clone()).await;
-    let Err(StepStopReason::NotThere { what }) = ended else { return ended };
+    let Err(StepStopReason::NotFound { message }) = ended else { return ended };
     match resolve_repository_name(context, run, &id).await? {
         Some(name) if name != repo => {
             record_event(context, run, format!("{repo} was renamed to {name}")).await?;
             one_at(context, lease, run, &id, &name, head).await
         }
-        Some(_) | None => Err(StepStopReason::NotThere { what }),
+        Some(_) | None => Err(StepStopReason::NotFound { message }),
     }
 }
 
@@ -267,7 +267,7 @@ async fn one_at(
             .await?;
         return Ok(StepOutcome::Idle);
     }
-    match lease.of {
+    match lease.loop_kind {
         LoopKind::Review => review_at(context, lease, run, id, repo, head).await,
         LoopKind::Converge => converge_at(context, lease, run, id, repo).await,
         // Jobs have slots of their own.
@@ -305,7 +305,7 @@ async fn converge_at(
     };
     let (then, end) = Box::pin(pull.step(&*context.store, lease, run, id)).await?;
     if let Some(ended) = end {
-        count_run_end(context, lease.of, ended);
+        count_run_end(context, lease.loop_kind, ended);
     }
     Ok(then)
 }
@@ -338,8 +338,8 @@ fn not_configured(id: &PrId) -> StepStopReason {
     misconfigured_reason(format!("[forge.{}] is not configured", id.forge))
 }
 
-fn misconfigured_reason(what: String) -> StepStopReason {
-    StepStopReason::Failed { class: "the server is not configured for it", what, not_before: None }
+fn misconfigured_reason(message: String) -> StepStopReason {
+    StepStopReason::Failed { class: "the server is not configured for it", message, not_before: None }
 }
 
 /// Reviews the pull request of the repository with the name `repo`.
@@ -361,7 +361,8 @@ async fn review_at(
     let remote =
         remote.map_err(|error| StepStopReason::of_remote(error, context.clock.now(), NOTHING_MADE))?;
     let lead = drive::clock_lead(&*context.store, &*context.clock).await?;
-    let heard = head.zip(lease.marked).map(|(head, at)| AnnouncedHead { head, at: at + TimeSpan(-lead.0) });
+    let announced_head =
+        head.zip(lease.marked).map(|(head, at)| AnnouncedHead { head, at: at + TimeSpan(-lead.0) });
     let served = LeasedReview {
         store: &*context.store,
         forge: &*forge,
@@ -381,11 +382,11 @@ async fn review_at(
         limits: &context.limits,
         max_inline: context.max_inline,
         run,
-        asked: lease.asked,
-        heard,
+        is_requested: lease.is_requested,
+        announced_head,
         gate: &gate,
         watch: &context.watch,
-        counts: &context.metrics,
+        run_counter: &context.metrics,
     };
     // The trace ends together with everything that runs inside it, child processes included.
     let trace = telemetry::start_review_trace(&run.id, &run.key, Some(repo), Some(id.number));
@@ -405,10 +406,10 @@ async fn review_at(
         Ok(ReconcileOutcome::Settling { until }) => Ok(StepOutcome::DueAt(until, WaitReason::Settling)),
         Err(later @ (StepStopReason::RateLimited { .. } | StepStopReason::Halted)) => Err(later),
         Err(
-            error @ (StepStopReason::Lost
+            error @ (StepStopReason::LeaseLost
             | StepStopReason::Interrupted
             | StepStopReason::Fenced(_)
-            | StepStopReason::NotThere { .. }
+            | StepStopReason::NotFound { .. }
             | StepStopReason::Moved
             | StepStopReason::Failed { .. }),
         ) => {
@@ -424,8 +425,8 @@ async fn with_time_limit<T>(
     work: impl Future<Output = Result<T, StepStopReason>>,
 ) -> Result<T, StepStopReason> {
     tokio::time::timeout(time, work).await.unwrap_or_else(|_| {
-        let what = format!("took longer than {} s", time.as_secs());
-        Err(StepStopReason::Failed { class: "the review took too long", what, not_before: None })
+        let message = format!("took longer than {} s", time.as_secs());
+        Err(StepStopReason::Failed { class: "the review took too long", message, not_before: None })
     })
 }
 

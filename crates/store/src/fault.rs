@@ -20,7 +20,7 @@ pub(crate) enum StoreFault {
     Postgres(#[from] tokio_postgres::Error),
     /// PostgreSQL could not begin a transaction.
     #[error(transparent)]
-    NotBegun(tokio_postgres::Error),
+    TransactionNotBegun(tokio_postgres::Error),
     /// The server has not answered within this many seconds.
     #[error("it has not answered within {0} s; check the network to it")]
     NoAnswer(u64),
@@ -36,10 +36,10 @@ pub(crate) enum StoreFault {
         value: SqlValue,
     },
     /// A stored value is not in this version's form.
-    #[error("{what}: {source}")]
+    #[error("{row}: {source}")]
     Unreadable {
         /// The row with the value.
-        what: String,
+        row: String,
         /// The error of the parser.
         source: serde_json::Error,
     },
@@ -48,7 +48,7 @@ pub(crate) enum StoreFault {
     Unwritable(serde_json::Error),
     /// SQLite rolled back the whole transaction because another write in it failed.
     #[error("the transaction was undone because the disk failed under another write; try again")]
-    Undone,
+    RolledBack,
 }
 
 /// Serializes a value as the JSON that is stored.
@@ -61,7 +61,7 @@ pub(crate) fn from_json<T: DeserializeOwned>(
     json: &str,
     row_name: impl FnOnce() -> String,
 ) -> Result<T, StoreFault> {
-    serde_json::from_str(json).map_err(|source| StoreFault::Unreadable { what: row_name(), source })
+    serde_json::from_str(json).map_err(|source| StoreFault::Unreadable { row: row_name(), source })
 }
 
 /// Returns the readable rows. An unreadable row is logged and left out, so that it hides no other.
@@ -69,7 +69,7 @@ pub(crate) fn skip_unreadable<T>(
     rows: impl Iterator<Item = Result<T, StoreFault>>,
 ) -> Result<Vec<T>, StoreFault> {
     let told = |row: Result<T, StoreFault>| match row {
-        Err(StoreFault::Unreadable { what, source }) => {
+        Err(StoreFault::Unreadable { row: what, source }) => {
             tracing::warn!("cannot read {what}, which is left out: {source}");
             None
         }
@@ -78,12 +78,12 @@ pub(crate) fn skip_unreadable<T>(
             StoreFault::Refused(_)
             | StoreFault::Sqlite(_)
             | StoreFault::Postgres(_)
-            | StoreFault::NotBegun(_)
+            | StoreFault::TransactionNotBegun(_)
             | StoreFault::NoAnswer(_)
             | StoreFault::NoRow
             | StoreFault::Column { .. }
             | StoreFault::Unwritable(_)
-            | StoreFault::Undone,
+            | StoreFault::RolledBack,
         ) => Some(row),
     };
     rows.filter_map(told).collect()

@@ -46,7 +46,7 @@ pub enum ServeLockError {
     /// Another process serves from this database.
     #[error("{} is served already{}; stop that process, or give this one another `store.url`",
         database.display(), holder_text(holder))]
-    Held {
+    AlreadyServed {
         /// Path of the database.
         database: PathBuf,
         /// The process that holds the lock.
@@ -106,7 +106,7 @@ pub(crate) fn was_locked(database: &Path) -> bool {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum ServeLockState {
     /// No process serves the file, or one does by this name.
-    Right,
+    NoConflict,
     /// A process serves the file by another name, such as that of a mount; its log would be beside that name.
     Elsewhere,
     /// A process serves by this name, but another file that was there before.
@@ -121,13 +121,13 @@ pub(crate) fn lock_state(database: &Path) -> ServeLockState {
         match (of_file, serving_process(database)) {
             (true, None) => ServeLockState::Elsewhere,
             (false, Some(server)) => ServeLockState::Replaced(server),
-            (true, Some(_)) | (false, None) => ServeLockState::Right,
+            (true, Some(_)) | (false, None) => ServeLockState::NoConflict,
         }
     };
     // A server that starts or stops holds one of the two locks for a moment.
     for _ in 1..TRIES {
-        if looked() == ServeLockState::Right {
-            return ServeLockState::Right;
+        if looked() == ServeLockState::NoConflict {
+            return ServeLockState::NoConflict;
         }
         pause();
     }
@@ -208,7 +208,7 @@ impl ServeLock {
     /// one never opens it.
     ///
     /// # Errors
-    /// [`ServeLockError::Held`] names the process that has the lock.
+    /// [`ServeLockError::AlreadyServed`] names the process that has the lock.
     pub fn acquire(database: &Path, listen: &str, now: UnixMillis) -> Result<Self, ServeLockError> {
         let path = lock_file_path(database, ".lock");
         let told = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
@@ -217,7 +217,10 @@ impl ServeLock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let database = database.canonicalize().unwrap_or_else(|_| database.to_path_buf());
-                return Err(ServeLockError::Held { holder: read_holder(&mut file).map_err(told)?, database });
+                return Err(ServeLockError::AlreadyServed {
+                    holder: read_holder(&mut file).map_err(told)?,
+                    database,
+                });
             }
             Err(TryLockError::Error(source)) => return Err(told(source)),
         }

@@ -15,15 +15,15 @@ use crate::store::Store;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SchemaVersions {
     /// The version of the database; 0: it is empty.
-    pub found: i64,
+    pub database: i64,
     /// The version that this program reads and writes.
-    pub own: i64,
+    pub program: i64,
 }
 
 impl SchemaVersions {
     /// Returns true if a program that opens the database changes its schema.
     pub fn is_changed(self) -> bool {
-        self.found < self.own
+        self.database < self.program
     }
 }
 

@@ -70,7 +70,7 @@ pub(crate) enum TransactionMode {
     /// Writes rows that no decision depends on: others may write in between.
     Append,
     /// Writes rows that all processes use: each transaction waits for its turn.
-    WriteByTurns,
+    SerialWrite,
 }
 
 /// A form of SQL.

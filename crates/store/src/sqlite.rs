@@ -65,12 +65,12 @@ impl SqliteFile {
     pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<SchemaVersions, SqliteOpenError> {
         let from = std::path::absolute(from)
             .map_err(|source| SqliteOpenError::File { path: from.into(), source })?;
-        Ok(SchemaVersions { found: open::copy_database(&from, to)?, own: open::VERSION })
+        Ok(SchemaVersions { database: open::copy_database(&from, to)?, program: open::VERSION })
     }
 
     /// Returns the schema version of an open file.
     pub(crate) fn current_versions() -> SchemaVersions {
-        SchemaVersions { found: open::VERSION, own: open::VERSION }
+        SchemaVersions { database: open::VERSION, program: open::VERSION }
     }
 
     pub(crate) fn prepare(path: &Path) -> Result<(), SqliteOpenError> {

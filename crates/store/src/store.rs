@@ -201,7 +201,7 @@ impl Store {
         T: Send + 'static,
         F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
     {
-        self.run(TransactionMode::WriteByTurns, work).await
+        self.run(TransactionMode::SerialWrite, work).await
     }
 
     /// Runs `work` in one snapshot that includes every write acknowledged before.
@@ -223,7 +223,7 @@ impl Store {
             // The single writing thread already gives each job its turn.
             (
                 StoreEngine::Sqlite(file),
-                TransactionMode::Write | TransactionMode::Append | TransactionMode::WriteByTurns,
+                TransactionMode::Write | TransactionMode::Append | TransactionMode::SerialWrite,
             ) => file.write(work).await,
             (StoreEngine::Servers { records, .. }, mode) => box_future(move || records.run(mode, work)).await,
         }

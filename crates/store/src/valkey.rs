@@ -86,7 +86,7 @@ pub(crate) struct ValkeyServer {
     clock: Arc<ServerClock>,
     watch: Arc<StoreMonitor>,
     /// The greatest number that this process has received from the counter.
-    given: AtomicU64,
+    greatest_version: AtomicU64,
     /// This process among its peers.
     peers: ProcessPeers,
 }
@@ -96,20 +96,20 @@ pub(crate) struct SwitchKeys {
     /// The key that people may set by hand.
     set: Option<String>,
     /// Our copy of the value that we last set.
-    ours: Option<String>,
+    own_copy: Option<String>,
 }
 
 impl SwitchKeys {
     /// Returns the state that a person has set by hand. Any value but `false` means on: an unknown value was
     /// not meant to allow everything.
     pub(crate) fn manual_state(&self) -> Option<bool> {
-        self.set.as_deref().filter(|set| self.ours.as_deref() != Some(*set)).map(|set| set != "false")
+        self.set.as_deref().filter(|set| self.own_copy.as_deref() != Some(*set)).map(|set| set != "false")
     }
 
     /// Returns true if both keys have this value.
     pub(crate) fn both_equal(&self, is_on: bool) -> bool {
         let said = Some(if is_on { "true" } else { "false" });
-        self.set.as_deref() == said && self.ours.as_deref() == said
+        self.set.as_deref() == said && self.own_copy.as_deref() == said
     }
 }
 
@@ -127,7 +127,7 @@ impl ValkeyServer {
             clock: Arc::new(ServerClock::new(clock)),
             watch,
             name,
-            given: AtomicU64::new(0),
+            greatest_version: AtomicU64::new(0),
             peers: ProcessPeers::new(),
         };
         valkey.now().await.map_err(|error| SlotsError::Other {
@@ -270,7 +270,7 @@ impl ValkeyServer {
         idempotency_key: Option<&str>,
     ) -> Result<SwapOutcome, StoreError> {
         if changes.is_empty() && !refuse {
-            return Ok(SwapOutcome::Each(Vec::new()));
+            return Ok(SwapOutcome::PerSlot(Vec::new()));
         }
         let idempotency_key = idempotency_key
             .map_or_else(|| COUNTER.to_owned(), |idempotency_key| format!("{OBEYED}:{idempotency_key}"));
@@ -288,10 +288,10 @@ impl ValkeyServer {
         let answer: redis::Value = self.invoke_script(&call).await?;
         let swapped = script::parse_swap_answer(&answer, changes)
             .map_err(|words| StoreError::Corrupt(format!("{}: {words}", self.name)))?;
-        if let SwapOutcome::Each(each) = &swapped {
+        if let SwapOutcome::PerSlot(each) = &swapped {
             self.watch.record_swap(each.len(), each.iter().filter(|one| one.is_err()).count());
             let greatest = each.iter().flatten().map(|version| version.0).max();
-            self.given.fetch_max(greatest.unwrap_or(0), Ordering::Relaxed);
+            self.greatest_version.fetch_max(greatest.unwrap_or(0), Ordering::Relaxed);
         }
         Ok(swapped)
     }
@@ -302,9 +302,11 @@ impl ValkeyServer {
         changes: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, VersionConflict>>, StoreError> {
         match self.swap_slots(changes, false, None).await? {
-            SwapOutcome::Each(each) => Ok(each),
+            SwapOutcome::PerSlot(each) => Ok(each),
             // Neither outcome was requested.
-            SwapOutcome::SwitchedOff | SwapOutcome::Before => Ok(vec![Err(VersionConflict); changes.len()]),
+            SwapOutcome::SwitchedOff | SwapOutcome::AlreadyDone => {
+                Ok(vec![Err(VersionConflict); changes.len()])
+            }
         }
     }
 
@@ -319,8 +321,8 @@ impl ValkeyServer {
         let free: Vec<(SlotVersion, Slot)> =
             leases.iter().filter(|(_, slot)| !is_held(slot)).cloned().collect();
         let mut granted = match self.swap_slots(&free, true, None).await? {
-            SwapOutcome::Each(each) => each,
-            SwapOutcome::SwitchedOff | SwapOutcome::Before => {
+            SwapOutcome::PerSlot(each) => each,
+            SwapOutcome::SwitchedOff | SwapOutcome::AlreadyDone => {
                 return Ok(vec![Err(LeaseRefusal::SwitchedOff); leases.len()]);
             }
         }
@@ -335,13 +337,13 @@ impl ValkeyServer {
     /// Returns the next number, which is greater than all versions and tokens given before.
     pub(crate) async fn next_number(&self) -> Result<u64, StoreError> {
         let number = self.query_primary(redis::cmd("INCR").arg(COUNTER)).await?;
-        self.given.fetch_max(number, Ordering::Relaxed);
+        self.greatest_version.fetch_max(number, Ordering::Relaxed);
         Ok(number)
     }
 
     /// Ensures that the next number is greater than this one, which as a rule was given to this process.
     pub(crate) async fn raise_counter_if_needed(&self, number: u64) -> Result<(), StoreError> {
-        if number <= self.given.load(Ordering::Relaxed) {
+        if number <= self.greatest_version.load(Ordering::Relaxed) {
             return Ok(());
         }
         self.raise_counter(number).await
@@ -351,7 +353,7 @@ impl ValkeyServer {
     pub(crate) async fn raise_counter(&self, number: u64) -> Result<(), StoreError> {
         let mut primary = self.primary().await?;
         self.raise_counter_at(&mut primary, number).await.map_err(|error| self.store_error(&error))?;
-        self.given.fetch_max(number, Ordering::Relaxed);
+        self.greatest_version.fetch_max(number, Ordering::Relaxed);
         Ok(())
     }
 
@@ -367,8 +369,8 @@ impl ValkeyServer {
 
     /// Reads the kill switch as it is set now, and as we last set it.
     pub(crate) async fn switch_keys(&self) -> Result<SwitchKeys, StoreError> {
-        let (set, ours) = self.query_primary(redis::cmd("MGET").arg((SWITCH, OWN_SWITCH))).await?;
-        Ok(SwitchKeys { set, ours })
+        let (set, own_copy) = self.query_primary(redis::cmd("MGET").arg((SWITCH, OWN_SWITCH))).await?;
+        Ok(SwitchKeys { set, own_copy })
     }
 
     /// Sets the kill switch, with our copy.
@@ -381,7 +383,7 @@ impl ValkeyServer {
     pub(crate) async fn repair_switch(&self, keys: &SwitchKeys, is_on: bool) -> Result<(), StoreError> {
         let mut call = self.scripts.repair.prepare_invoke();
         call.key(SWITCH).key(OWN_SWITCH);
-        call.arg(keys.set.as_deref().unwrap_or("")).arg(keys.ours.as_deref().unwrap_or(""));
+        call.arg(keys.set.as_deref().unwrap_or("")).arg(keys.own_copy.as_deref().unwrap_or(""));
         self.invoke_script::<i64>(call.arg(is_on.to_string())).await.map(drop)
     }
 
@@ -507,7 +509,7 @@ impl ValkeyServer {
         if let Some(primary) = self.route.current_primary() {
             return Ok(primary);
         }
-        let mut failed = self.route.asking.lock().await;
+        let mut failed = self.route.search_lock.lock().await;
         if let Some(primary) = self.route.current_primary() {
             return Ok(primary);
         }
@@ -526,7 +528,7 @@ impl ValkeyServer {
         let mut primary = found.map_err(|error| StoreError::Unavailable(error.to_string()))?;
         // The last second of writes may be lost, including numbers given in it; the counter is raised so that
         // none is given twice.
-        let given = self.given.load(Ordering::Relaxed);
+        let given = self.greatest_version.load(Ordering::Relaxed);
         let raised = self.raise_counter_at(&mut primary, given).await;
         raised.map_err(|error| {
             StoreError::Unavailable(format!("{}: {}", primary.name, fault::error_text(&error)))

@@ -86,7 +86,8 @@ pub const PLANTED: usize = 3;
 const PULLS: usize = 20;
 const PUSHES: usize = 50;
 /// Faults of the network for each hundred webhooks of the storm.
-const CHAOS: UnreliableNetwork = UnreliableNetwork { seed: 7, lost: 5, twice: 20, late: 8 };
+const CHAOS: UnreliableNetwork =
+    UnreliableNetwork { seed: 7, lost_percent: 5, repeated_percent: 20, max_delay: 8 };
 /// Time after which the demonstration fails if the storm has not settled.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -365,7 +366,7 @@ pub struct ReviewDemo {
     address: std::net::SocketAddr,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), ServeError>>,
-    began: Instant,
+    started_at: Instant,
     folder: tempfile::TempDir,
     has_linter: bool,
 }
@@ -382,7 +383,7 @@ impl ReviewDemo {
         environment: &Environment,
         reader: ChildProcessReader,
     ) -> Result<Self, DemoError> {
-        let began = Instant::now();
+        let started_at = Instant::now();
         let folder = tempfile::tempdir().map_err(setup_error)?;
         let forge = DemoForge::start(kind).await?;
         let repo = forge.fake.create_repository(OWNER, NAME, first_commit()).await?;
@@ -408,9 +409,9 @@ impl ReviewDemo {
         let (stop, stopped) = oneshot::channel();
         let service = ReviewService {
             context: Arc::new(context),
-            pace: ServiceSettings {
+            settings: ServiceSettings {
                 role: ProcessRole::All,
-                places: LeaseLimits::new(4),
+                lease_limits: LeaseLimits::new(4),
                 poll: POLL,
                 heartbeat: Duration::from_secs(5),
                 sweep: None,
@@ -423,7 +424,19 @@ impl ReviewDemo {
         };
         let serving =
             tokio::spawn(service.run(listener, async move { drop(stopped.await) }, std::future::pending()));
-        Ok(Self { forge, model, repo, store, repository, address, stop, serving, began, folder, has_linter })
+        Ok(Self {
+            forge,
+            model,
+            repo,
+            store,
+            repository,
+            address,
+            stop,
+            serving,
+            started_at,
+            folder,
+            has_linter,
+        })
     }
 
     /// Returns the page of the pull requests and the address of the service, for `--stay`.
@@ -453,7 +466,7 @@ impl ReviewDemo {
         let number = self.repo.open_pull(NewPull::from_branch("payments")).await?;
         self.deliver(UnreliableNetwork::default()).await?;
         let view = self.wait_until_reviewed(number).await?;
-        Ok(FirstReview { number, view, seconds: self.began.elapsed().as_secs_f64() })
+        Ok(FirstReview { number, view, seconds: self.started_at.elapsed().as_secs_f64() })
     }
 
     /// Renames a variable in the lines of the model's finding on another pull request; the model then reports
@@ -662,10 +675,10 @@ impl ReviewDemo {
                 }
             }
             // The last webhooks of a storm must arrive; the sweep compensates for lost ones only later.
-            let lost = if round + 1 == PUSHES { 0 } else { CHAOS.lost };
+            let lost_percent = if round + 1 == PUSHES { 0 } else { CHAOS.lost_percent };
             let seed = CHAOS.seed + round as u64;
             let before = std::mem::replace(&mut delivering, Instant::now());
-            deliveries += self.deliver(UnreliableNetwork { seed, lost, ..CHAOS }).await?;
+            deliveries += self.deliver(UnreliableNetwork { seed, lost_percent, ..CHAOS }).await?;
             // The time from the first webhook of the previous round to the last of this one is an upper bound
             // of any gap.
             if round > 0 && before.elapsed().as_millis() >= u128::from(TIMINGS.quiet.0.unsigned_abs()) {
@@ -806,13 +819,13 @@ fn build_context(
         rules: OperatorRules::new(config, LinesKey::default()).map_err(setup_error)?,
         max_inline: 30,
         agent,
-        held: truing_service::switch::HeldSlots::default(),
+        held_slots: truing_service::switch::HeldSlots::default(),
         watch: truing_loops::telemetry::WRITES.clone(),
-        swept: truing_service::sweep::SweepResults::default(),
+        sweep_results: truing_service::sweep::SweepResults::default(),
         metrics,
         wake: truing_service::wake::SchedulerWaker::default(),
         toolbox,
-        sole: truing_service::sole::DutyLeaseExpiry::default(),
+        duty_lease: truing_service::sole::DutyLeaseExpiry::default(),
         step_time: truing_service::worker::STEP_TIME,
     })
 }

@@ -165,7 +165,7 @@ pub fn prompt_error(error: &PromptError) -> CliError {
     match error {
         PromptError::Unknown { .. } => CliError::usage("unknown_prompt", error.to_string())
             .hint("`truing prompts list` shows all; `prompts.dir` names a folder of your own"),
-        PromptError::Wrong(_) => CliError::usage("bad_prompt", error.to_string())
+        PromptError::Invalid(_) => CliError::usage("bad_prompt", error.to_string())
             .hint("fix it or `prompts.dir`, the folder of prompts; then test it: `truing prompts check`"),
         PromptError::Values { .. } => CliError::usage("bad_values", error.to_string())
             .hint("`truing prompts list` shows what each takes; give it with `--set NAME=VALUE`"),
@@ -196,7 +196,7 @@ pub fn service_pace(config: &Config, role: ProcessRole) -> ServiceSettings {
     let (all, per_owner) = (config.server.concurrency, config.server.concurrency_per_owner);
     ServiceSettings {
         role,
-        places: LeaseLimits { all, per_owner: if per_owner == 0 { all } else { per_owner } },
+        lease_limits: LeaseLimits { all, per_owner: if per_owner == 0 { all } else { per_owner } },
         poll: config.server.poll,
         heartbeat: config.server.heartbeat,
         sweep: Some(config.server.sweep),

@@ -488,7 +488,7 @@ fn judge_command(text: &str, _: &Path) {
     let _ = policies.policy_for(ProfileName::Fixer).judge(AgentAction::Write(text));
     let _ = plain_words(text);
     for name in ["grammar/x.toml", "profiles/fixer.toml", "never.toml"] {
-        let file = PolicyFile { name: name.to_owned(), shown: name.to_owned(), text: text.to_owned() };
+        let file = PolicyFile { name: name.to_owned(), display_path: name.to_owned(), text: text.to_owned() };
         let _ = PolicySet::new(&[file]);
     }
 }
@@ -508,11 +508,11 @@ fn read_manifest_json(text: &str, folder: &Path) {
     let _ = manifest::read_manifest(&write_file(folder, "pins.json", text));
 }
 
-fn read_requirement(folder: &Path, name: &str, text: &str, (registry, at): (PackageRegistry, &str)) {
+fn read_requirement(folder: &Path, name: &str, text: &str, (registry, key_path): (PackageRegistry, &str)) {
     let file = write_file(folder, name, text);
     let place = RequirementPlace {
         file: &file,
-        at,
+        key_path,
         package: "a",
         registry,
         style: RangeStyle::ExclusiveUpperNextPatch,

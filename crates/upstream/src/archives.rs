@@ -27,14 +27,14 @@ pub enum ArchiveFetchError {
     #[error("the index gives no SHA-256 or SHA-512 digest for {0}, so it cannot be verified and is not read")]
     NoDigest(String),
     /// The bytes differ from the published ones.
-    #[error("{name} does not match the index: its digest is {is}, not {should}")]
+    #[error("{name} does not match the index: its digest is {actual_digest}, not {expected_digest}")]
     Digest {
         /// Name of the archive.
         name: String,
         /// Digest of the downloaded bytes.
-        is: String,
+        actual_digest: String,
         /// Digest according to the index.
-        should: String,
+        expected_digest: String,
     },
     /// The archive is larger than the limit.
     #[error("{0} is longer than {mib} MiB", mib = MAX_ARCHIVE >> 20)]
@@ -74,9 +74,9 @@ impl ArchiveFolder {
         index: &PackageIndex,
         archive: &ReleaseArchive,
     ) -> Result<PathBuf, ArchiveFetchError> {
-        let should =
+        let expected_digest =
             archive.integrity.as_ref().ok_or_else(|| ArchiveFetchError::NoDigest(archive.name.clone()))?;
-        let path = self.folder.join(should.file_name());
+        let path = self.folder.join(expected_digest.file_name());
         if path.is_file() {
             return Ok(path);
         }
@@ -84,10 +84,10 @@ impl ArchiveFolder {
         std::fs::create_dir_all(&self.folder).map_err(failed)?;
         let mut file = NamedTempFile::new_in(&self.folder).map_err(failed)?;
         let mut answer = index.open_archive(archive).await?;
-        let (mut hash, mut length) = (should.hasher(), 0_u64);
+        let (mut hash, mut length) = (expected_digest.hasher(), 0_u64);
         let broken = |error: reqwest::Error| IndexError::Unreachable {
             index: archive.url.to_string(),
-            why: describe_error(&error),
+            reason: describe_error(&error),
         };
         if answer.content_length().is_some_and(|announced| announced > max_bytes) {
             return Err(ArchiveFetchError::TooLong(archive.name.clone()));
@@ -100,10 +100,14 @@ impl ArchiveFolder {
             hash.update(&piece);
             file.write_all(&piece).map_err(failed)?;
         }
-        let is = hash.finish();
-        if is != *should {
-            let (is, should) = (is.file_name(), should.file_name());
-            return Err(ArchiveFetchError::Digest { name: archive.name.clone(), is, should });
+        let actual_digest = hash.finish();
+        if actual_digest != *expected_digest {
+            let (actual_digest, expected_digest) = (actual_digest.file_name(), expected_digest.file_name());
+            return Err(ArchiveFetchError::Digest {
+                name: archive.name.clone(),
+                actual_digest,
+                expected_digest,
+            });
         }
         file.persist(&path).map_err(|error| failed(error.error))?;
         Ok(path)

@@ -33,39 +33,39 @@ const MAX_FILE: u64 = 512 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum ConstraintError {
     /// The file cannot be read.
-    #[error("{path} cannot be read: {why}")]
-    Unread {
+    #[error("{path} cannot be read: {reason}")]
+    Unreadable {
         path: PathBuf,
         /// The error of the system.
-        why: String,
+        reason: String,
     },
     /// The file cannot be parsed.
-    #[error("{path} is no {what}: {why}")]
+    #[error("{path} is no {what}: {reason}")]
     Form {
         path: PathBuf,
         /// The format that was expected.
         what: &'static str,
         /// The message of the parser.
-        why: String,
+        reason: String,
     },
     /// There is no requirement of the package, or there are several.
-    #[error("{path}: {}requires `{package}` {count} times; it must be once", key_prefix(.at))]
+    #[error("{path}: {}requires `{package}` {count} times; it must be once", key_prefix(.key_path))]
     Count {
         path: PathBuf,
         /// Keys in the file, with dots between them.
-        at: String,
+        key_path: String,
         package: String,
         /// Number of requirements that were found.
         count: usize,
     },
     /// The requirement has no range of versions.
-    #[error("{path}: `{text}` is not a range of versions: {why}")]
+    #[error("{path}: `{text}` is not a range of versions: {reason}")]
     Range {
         path: PathBuf,
         /// The requirement as it is written.
         text: String,
         /// The problem with the requirement.
-        why: String,
+        reason: String,
     },
 }
 
@@ -94,8 +94,8 @@ pub fn other_places(place: &RequirementPlace<'_>) -> Vec<String> {
     let Ok(text) = read_file(place.file) else { return Vec::new() };
     let is_json = place.file.extension().is_some_and(|extension| extension == "json");
     let paths = if is_json { json::object_paths(&text) } else { toml::table_paths(&text) };
-    let holds = |at: &String| {
-        let place = RequirementPlace { at, ..*place };
+    let holds = |key_path: &String| {
+        let place = RequirementPlace { key_path, ..*place };
         find_requirement(&place, &text).is_ok()
     };
     paths.into_iter().filter(holds).collect()
@@ -166,26 +166,29 @@ fn find_requirement(
 ) -> Result<(RequirementText, VersionRange), ConstraintError> {
     let is_copy = place.style == RangeStyle::VendoredVersion;
     let form = |what: &'static str| {
-        move |why: String| ConstraintError::Form { path: place.file.to_owned(), what, why }
+        move |reason: String| ConstraintError::Form { path: place.file.to_owned(), what, reason }
     };
     let found = match place.file.extension().and_then(|extension| extension.to_str()) {
-        _ if place.at.is_empty() && has_whole_requirements(place) => requirement_lines(text, place.package),
-        _ if place.at.is_empty() => {
+        _ if place.key_path.is_empty() && has_whole_requirements(place) => {
+            requirement_lines(text, place.package)
+        }
+        _ if place.key_path.is_empty() => {
             let start = text.len() - text.trim_start().len();
             let version = text.trim();
             vec![RequirementText { span: start..start + version.len(), text: version.to_owned() }]
         }
-        Some("py") if is_copy => python::find_assignments(text, place.at),
+        Some("py") if is_copy => python::find_assignments(text, place.key_path),
         Some("json") => {
-            json::find_requirements(text, place.at, place.package, is_copy).map_err(form("JSON"))?
+            json::find_requirements(text, place.key_path, place.package, is_copy).map_err(form("JSON"))?
         }
         Some(_) | None => toml::find_requirements(text, place).map_err(form("TOML"))?,
     };
     let count = found.len();
     let mut found = found.into_iter();
     let (Some(found), None) = (found.next(), found.next()) else {
-        let (path, at, package) = (place.file.to_owned(), place.at.to_owned(), place.package.to_owned());
-        return Err(ConstraintError::Count { path, at, package, count });
+        let (path, key_path, package) =
+            (place.file.to_owned(), place.key_path.to_owned(), place.package.to_owned());
+        return Err(ConstraintError::Count { path, key_path, package, count });
     };
     let range = if is_copy {
         PackageVersion::parse(place.registry, &found.text)
@@ -196,7 +199,7 @@ fn find_requirement(
     } else {
         VersionRange::parse(place.registry, &found.text).map_err(|error| version_error_text(&error))
     };
-    let range = range.map_err(|why| wrong_range(place, &found.text, why))?;
+    let range = range.map_err(|reason| wrong_range(place, &found.text, reason))?;
     Ok((found, range))
 }
 
@@ -225,11 +228,11 @@ fn version_error_text(error: &VersionError) -> String {
 }
 
 fn wrong_range(place: &RequirementPlace<'_>, text: &str, reason: String) -> ConstraintError {
-    ConstraintError::Range { path: place.file.to_owned(), text: text.to_owned(), why: reason }
+    ConstraintError::Range { path: place.file.to_owned(), text: text.to_owned(), reason }
 }
 
 pub(crate) fn read_file(path: &Path) -> Result<String, ConstraintError> {
-    let unread = |why: String| ConstraintError::Unread { path: path.to_owned(), why };
+    let unread = |reason: String| ConstraintError::Unreadable { path: path.to_owned(), reason };
     let found = std::fs::metadata(path).map_err(|error| unread(error.to_string()))?;
     // Reading a pipe may never end.
     if !found.is_file() {

@@ -23,27 +23,27 @@ pub(crate) const MAX_TOML_MANIFEST: u64 = 512 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestFileError {
     /// The file cannot be read.
-    #[error("{path} cannot be read: {why}")]
-    Unread {
+    #[error("{path} cannot be read: {reason}")]
+    Unreadable {
         path: PathBuf,
         /// The error of the system.
-        why: String,
+        reason: String,
     },
     /// The file cannot be parsed.
-    #[error("{path} is not a valid manifest: {why}")]
+    #[error("{path} is not a valid manifest: {reason}")]
     Form {
         path: PathBuf,
         /// The message of the parser.
-        why: String,
+        reason: String,
     },
     /// The list of a definition cannot be edited.
-    #[error("{path}: no digest can be added to `{symbol}`: {why}")]
+    #[error("{path}: no digest can be added to `{symbol}`: {reason}")]
     Edit {
         path: PathBuf,
         /// The definition with that list.
         symbol: String,
         /// The problem with the list.
-        why: String,
+        reason: String,
     },
     /// The content is no valid manifest.
     #[error("{path} is not a valid manifest: {source}")]
@@ -61,7 +61,7 @@ pub enum ManifestFileError {
 pub fn read_manifest(path: &Path) -> Result<PinManifest, ManifestFileError> {
     let text = read_file(path)?;
     let written = parse_manifest(&text, is_toml(path));
-    let written = written.map_err(|why| ManifestFileError::Form { path: path.to_owned(), why })?;
+    let written = written.map_err(|reason| ManifestFileError::Form { path: path.to_owned(), reason })?;
     PinManifest::new(written).map_err(|source| ManifestFileError::Content { path: path.to_owned(), source })
 }
 
@@ -97,10 +97,10 @@ fn edit_manifest(
 ) -> Result<String, ManifestFileError> {
     let mut text = read_file(path)?;
     for (symbol, digest) in digests {
-        let refused = |why: String| ManifestFileError::Edit {
+        let refused = |reason: String| ManifestFileError::Edit {
             path: path.to_owned(),
             symbol: (*symbol).to_owned(),
-            why,
+            reason,
         };
         let one = (*symbol, *digest, edit);
         text = if is_toml(path) {
@@ -112,7 +112,7 @@ fn edit_manifest(
     }
     // The result is parsed again, so that a faulty edit is never kept.
     let written = parse_manifest(&text, is_toml(path));
-    let written = written.map_err(|why| ManifestFileError::Form { path: path.to_owned(), why })?;
+    let written = written.map_err(|reason| ManifestFileError::Form { path: path.to_owned(), reason })?;
     PinManifest::new(written)
         .map_err(|source| ManifestFileError::Content { path: path.to_owned(), source })?;
     Ok(text)
@@ -124,10 +124,10 @@ fn edit_manifest(
 /// # Errors
 /// [`ManifestFileError`] if it cannot be read or edited.
 pub fn add_digests_in_test(path: &Path, added: &[AddedDigest<'_>]) -> Result<String, ManifestFileError> {
-    hash_test::add_digests(&read_file(path)?, added).map_err(|(symbol, why)| ManifestFileError::Edit {
+    hash_test::add_digests(&read_file(path)?, added).map_err(|(symbol, reason)| ManifestFileError::Edit {
         path: path.to_owned(),
         symbol,
-        why,
+        reason,
     })
 }
 
@@ -140,11 +140,8 @@ pub fn replace_digests_in_test(
     path: &Path,
     digests: &[AddedDigest<'_>],
 ) -> Result<String, ManifestFileError> {
-    hash_test::replace_digests(&read_file(path)?, digests).map_err(|(symbol, why)| ManifestFileError::Edit {
-        path: path.to_owned(),
-        symbol,
-        why,
-    })
+    hash_test::replace_digests(&read_file(path)?, digests)
+        .map_err(|(symbol, reason)| ManifestFileError::Edit { path: path.to_owned(), symbol, reason })
 }
 
 /// Adds a digest at the end of a definition's list in JSON, or replaces the list's items by it.
@@ -215,7 +212,7 @@ fn is_toml(path: &Path) -> bool {
 }
 
 fn read_file(path: &Path) -> Result<String, ManifestFileError> {
-    let unread = |why: String| ManifestFileError::Unread { path: path.to_owned(), why };
+    let unread = |reason: String| ManifestFileError::Unreadable { path: path.to_owned(), reason };
     let found = std::fs::metadata(path).map_err(|error| unread(error.to_string()))?;
     // Reading a pipe may never end.
     if !found.is_file() {

@@ -35,11 +35,11 @@ pub struct ConfiguredIndex {
 #[derive(Debug, thiserror::Error)]
 pub enum IndexConfigError {
     /// A settings file cannot be read.
-    #[error("{path} cannot be read: {why}")]
+    #[error("{path} cannot be read: {reason}")]
     File {
         path: PathBuf,
         /// The problem with the file.
-        why: String,
+        reason: String,
     },
     /// The replacement of crates.io is not a sparse index.
     #[error("{path} replaces crates.io by `{source_name}`, which is not a sparse index of its own")]
@@ -172,7 +172,8 @@ impl UserEnvironment<'_> {
             self.non_empty_variable("CARGO_HOME").map(PathBuf::from).or_else(|| self.below_home(".cargo"));
         let path = home.map(|home| home.join("config.toml"));
         let text = path.as_deref().map(read_optional_file).transpose()?.flatten().unwrap_or_default();
-        let wrong = |why: String| IndexConfigError::File { path: path.clone().unwrap_or_default(), why };
+        let wrong =
+            |reason: String| IndexConfigError::File { path: path.clone().unwrap_or_default(), reason };
         if is_too_deep(&text) {
             return Err(wrong(TOO_DEEP.to_owned()));
         }
@@ -247,7 +248,7 @@ fn has_url_prefix(place: &str, key: &str) -> bool {
 
 /// Reads a file's text; none if the file does not exist.
 fn read_optional_file(path: &Path) -> Result<Option<String>, IndexConfigError> {
-    let wrong = |why: String| IndexConfigError::File { path: path.to_owned(), why };
+    let wrong = |reason: String| IndexConfigError::File { path: path.to_owned(), reason };
     match std::fs::metadata(path) {
         // Reading a pipe may never end.
         Ok(found) if !found.is_file() => Err(wrong("it is not a regular file".to_owned())),

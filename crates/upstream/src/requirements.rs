@@ -397,7 +397,7 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let place = RequirementPlace {
             file: &file,
-            at: "project.dependencies",
+            key_path: "project.dependencies",
             package: "demo",
             registry: truing_core::registry::PackageRegistry::Pypi,
             style: truing_core::version::RangeStyle::ExclusiveUpperNextPatch,
@@ -411,7 +411,7 @@ mod tests {
         std::fs::write(&file, "# ours\ndemo<2\nE>1 # e\n-r other.txt\n").unwrap();
         let read = DependentProject::read(
             folder.path(),
-            &RequirementPlace { file: &file, at: "", ..place },
+            &RequirementPlace { file: &file, key_path: "", ..place },
             &BTreeSet::new(),
         );
         assert_eq!(read.requires, set(&["demo", "py-yaml", "c", "d", "e"]));

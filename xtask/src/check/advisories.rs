@@ -26,9 +26,9 @@ pub(crate) fn check(root: &Path, folder: Option<&Path>) -> Result<CheckReport> {
     let (problems, warnings) =
         find_problems(&locked, &database, &deny::read_config(root)?.advisories.ignore)?;
     let newest = database.iter().map(|advisory| advisory.date.as_str()).max().unwrap_or("none");
-    let at =
+    let summary =
         format!("{} locked packages, {} advisories, the newest of {newest}", locked.len(), database.len());
-    Ok(CheckReport::Looked { at, problems, warnings })
+    Ok(CheckReport::Completed { summary, problems, warnings })
 }
 
 /// Returns the folder in which `cargo audit` keeps its copy, if there is one.

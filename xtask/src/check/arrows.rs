@@ -120,8 +120,8 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     problems.extend(banned_packages(&graph, &deny.bans.deny));
     problems.extend(duplicate_versions(&graph, TLS));
     problems.extend(foreign_packages(&workspace::read_lock_file(root)?, &deny.sources.allow_registry));
-    Ok(CheckReport::Looked {
-        at: format!("{} crates of ours, {} packages in all", members.len(), graph.len()),
+    Ok(CheckReport::Completed {
+        summary: format!("{} crates of ours, {} packages in all", members.len(), graph.len()),
         problems,
         warnings: Vec::new(),
     })

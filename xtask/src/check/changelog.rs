@@ -25,7 +25,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
         problems.extend(fragment_fault(&name, &text).map(|what| format!("changelog.d/{name}: {what}")));
     }
     problems.sort();
-    Ok(CheckReport::Looked { at: format!("{fragments} fragments"), problems, warnings: Vec::new() })
+    Ok(CheckReport::Completed { summary: format!("{fragments} fragments"), problems, warnings: Vec::new() })
 }
 
 /// Returns the fault of a fragment.

@@ -69,7 +69,7 @@ fn find_cycles(texts: &BTreeMap<&str, &str>, exceptions: &[(&str, usize)]) -> Ch
     let gone = exceptions.iter().filter(|(file, _)| !holds(file));
     warnings
         .extend(gone.map(|(file, _)| format!("{file}: on the list of exceptions, and in no large circle")));
-    CheckReport::Looked { at: format!("{files} files, {uses} uses"), problems, warnings }
+    CheckReport::Completed { summary: format!("{files} files, {uses} uses"), problems, warnings }
 }
 
 /// True if this file is the root of a crate.
@@ -124,33 +124,34 @@ fn shortest_cycle(from: &str, arrows: &FileArrows) -> Option<Vec<String>> {
 
 /// Returns Tarjan's strongly connected components of at least two files.
 fn strongly_connected_components(arrows: &FileArrows) -> Vec<Vec<String>> {
-    let mut search = CycleSearch { arrows, seen: BTreeMap::new(), stack: Vec::new(), found: Vec::new() };
+    let mut search =
+        CycleSearch { arrows, visit_order: BTreeMap::new(), stack: Vec::new(), cycles: Vec::new() };
     for file in arrows.keys() {
-        if !search.seen.contains_key(file.as_str()) {
+        if !search.visit_order.contains_key(file.as_str()) {
             search.visit(file);
         }
     }
-    search.found
+    search.cycles
 }
 
 struct CycleSearch<'a> {
     arrows: &'a FileArrows,
     /// The order in which each file was first visited.
-    seen: BTreeMap<&'a str, usize>,
+    visit_order: BTreeMap<&'a str, usize>,
     stack: Vec<&'a str>,
-    found: Vec<Vec<String>>,
+    cycles: Vec<Vec<String>>,
 }
 
 impl<'a> CycleSearch<'a> {
     /// Returns the earliest visited file on the stack that this one reaches. The recursion is at most as deep
     /// as the number of a crate's files, some hundreds.
     fn visit(&mut self, file: &'a str) -> usize {
-        let index = self.seen.len();
-        self.seen.insert(file, index);
+        let index = self.visit_order.len();
+        self.visit_order.insert(file, index);
         self.stack.push(file);
         let mut low = index;
         for next in self.arrows.get(file).into_iter().flatten() {
-            match self.seen.get(next.as_str()) {
+            match self.visit_order.get(next.as_str()) {
                 None => low = low.min(self.visit(next)),
                 Some(seen) if self.stack.contains(&next.as_str()) => low = low.min(*seen),
                 Some(_) => {}
@@ -161,7 +162,7 @@ impl<'a> CycleSearch<'a> {
             let mut files: Vec<String> = self.stack.drain(begin..).map(str::to_owned).collect();
             files.sort();
             if files.len() > 1 {
-                self.found.push(files);
+                self.cycles.push(files);
             }
         }
         low
@@ -180,7 +181,7 @@ mod tests {
         let paths: Vec<String> = files.iter().map(|(path, _)| format!("crates/a/src/{path}")).collect();
         let texts = paths.iter().map(String::as_str).zip(files.iter().map(|(_, text)| *text)).collect();
         match find_cycles(&texts, exceptions) {
-            CheckReport::Looked { at: _, problems, warnings } => (problems, warnings),
+            CheckReport::Completed { summary: _, problems, warnings } => (problems, warnings),
             CheckReport::NotRun(why) => panic!("{why}"),
         }
     }

@@ -16,5 +16,5 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
         .context("cannot start cargo doc")?;
     let problems =
         if status.success() { Vec::new() } else { vec![format!("cargo doc: {status} (see above)")] };
-    Ok(CheckReport::Looked { at: "cargo doc --workspace".to_owned(), problems, warnings: Vec::new() })
+    Ok(CheckReport::Completed { summary: "cargo doc --workspace".to_owned(), problems, warnings: Vec::new() })
 }

@@ -13,7 +13,7 @@ use crate::workspace::{self, DependencyScope, ResolvedPackage};
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let packages = workspace::dependency_graph(root, DependencyScope::Built)?;
     let (problems, warnings) = find_problems(&packages, &deny::read_config(root)?.bans.skip);
-    Ok(CheckReport::Looked { at: format!("{} packages", packages.len()), problems, warnings })
+    Ok(CheckReport::Completed { summary: format!("{} packages", packages.len()), problems, warnings })
 }
 
 /// Returns names with several versions and no reason, and reasons without a matching package.

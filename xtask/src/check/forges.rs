@@ -29,7 +29,7 @@ const NAMED_IN: &[(&str, &str)] = &[
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let files = workspace::tracked_files(root)?;
     let (at, problems) = find_forbidden_uses(&files);
-    Ok(CheckReport::Looked { at: format!("{at} files"), problems, warnings: Vec::new() })
+    Ok(CheckReport::Completed { summary: format!("{at} files"), problems, warnings: Vec::new() })
 }
 
 /// Returns the number of checked files, and their forbidden uses of a kind.

@@ -14,7 +14,7 @@ use crate::workspace::{self, DependencyScope, ResolvedPackage};
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let packages = workspace::dependency_graph(root, DependencyScope::Built)?;
     let (problems, warnings) = find_problems(&packages, &deny::read_config(root)?.licenses);
-    Ok(CheckReport::Looked { at: format!("{} packages", packages.len()), problems, warnings })
+    Ok(CheckReport::Completed { summary: format!("{} packages", packages.len()), problems, warnings })
 }
 
 /// Returns the forbidden licences, and the allowed ones that no package uses.

@@ -21,7 +21,11 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let mut files = workspace::tracked_files(root)?;
     files.retain(|file| file.path.ends_with(".rs"));
     let problems = files.iter().filter_map(length_problem).collect();
-    Ok(CheckReport::Looked { at: format!("{} source files", files.len()), problems, warnings: Vec::new() })
+    Ok(CheckReport::Completed {
+        summary: format!("{} source files", files.len()),
+        problems,
+        warnings: Vec::new(),
+    })
 }
 
 /// Returns the problem of a file that is too long and gives no reason.

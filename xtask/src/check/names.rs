@@ -1,10 +1,11 @@
-//! Counts names and comments that confuse new readers: their number may fall, and never rise.
+//! Counts names and sentences that confuse new readers: their number may fall, and never rise.
 //!
 //! `names.toml` records the number of each fault. A larger number is a problem. A smaller one is a warning
 //! with the number to write, because two branches that both lower a number would conflict in that file.
 
 mod changes;
 mod faults;
+mod prose;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,15 +23,15 @@ const RECORD: &str = "xtask/src/check/names.toml";
 /// Maximum number of places that a problem lists.
 const MAX_PLACES: usize = 20;
 
-/// Checks every tracked Rust file outside of tests.
+/// Checks every tracked Rust file outside of tests, and every page of documentation.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let mut files = workspace::tracked_files(root)?;
-    files.retain(|file| faults::is_measured(&file.path));
+    files.retain(|file| faults::is_measured(&file.path) || faults::is_page(&file.path));
     let text = std::fs::read_to_string(root.join(RECORD)).with_context(|| format!("cannot read {RECORD}"))?;
     let record = toml::from_str(&text).with_context(|| format!("cannot understand {RECORD}"))?;
     let faults = NamingFaults::from_files(&files);
     let (problems, warnings) = compare_record(&faults, &record, &changes::read_changes(root));
-    Ok(CheckReport::Looked { at: format!("{} source files", files.len()), problems, warnings })
+    Ok(CheckReport::Completed { summary: format!("{} files", files.len()), problems, warnings })
 }
 
 /// Compares these faults with the recorded numbers and returns the problems and the warnings.

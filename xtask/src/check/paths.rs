@@ -24,7 +24,11 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
             }
         }
     }
-    Ok(CheckReport::Looked { at: format!("{looked} paths in {DOCUMENT}"), problems, warnings: Vec::new() })
+    Ok(CheckReport::Completed {
+        summary: format!("{looked} paths in {DOCUMENT}"),
+        problems,
+        warnings: Vec::new(),
+    })
 }
 
 fn read_text(path: &Path) -> Result<String> {
@@ -61,10 +65,10 @@ mod tests {
         let text = "`crates/core/src/slot.rs`, `core/slot.rs`, `core/src/slot.rs`, `crates/core/`\n\
                     `core/gone.rs`, a/b.rs, `crates/gone` and `owner/name`, `other/slot.rs`, `git log a/b`\n";
         std::fs::write(root.path().join(DOCUMENT), text).unwrap();
-        let CheckReport::Looked { at, problems, .. } = check(root.path()).unwrap() else {
+        let CheckReport::Completed { summary, problems, .. } = check(root.path()).unwrap() else {
             panic!("it can run")
         };
-        assert_eq!(at, "6 paths in ARCHITECTURE.md");
+        assert_eq!(summary, "6 paths in ARCHITECTURE.md");
         assert_eq!(
             problems,
             [

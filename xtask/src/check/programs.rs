@@ -28,8 +28,8 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     problems.extend(files.iter().flat_map(forbidden_settings));
     problems.extend(untested_examples(&files));
     let crates: BTreeSet<&str> = tests.iter().map(|test| test.name).collect();
-    let at = format!("{} files of {} programs", tests.len(), crates.len() + EXCEPTIONS.len());
-    Ok(CheckReport::Looked { at, problems, warnings: Vec::new() })
+    let summary = format!("{} files of {} programs", tests.len(), crates.len() + EXCEPTIONS.len());
+    Ok(CheckReport::Completed { summary, problems, warnings: Vec::new() })
 }
 
 /// Returns crates whose documentation has examples that are not tested.

@@ -3,9 +3,9 @@
 /// The findings of a check.
 pub(crate) enum CheckReport {
     /// The check has run.
-    Looked {
+    Completed {
         /// A summary of its subject, such as `12 crates, 30 arrows`.
-        at: String,
+        summary: String,
         /// The problems that must be fixed.
         problems: Vec<String>,
         /// The warnings, which need no fix.

@@ -36,7 +36,7 @@ const ONLINE: &str = "/tests/it/online/";
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let files = workspace::tracked_files(root)?;
     let problems = files.iter().flat_map(find_lines).collect();
-    Ok(CheckReport::Looked { at: format!("{} files", files.len()), problems, warnings: Vec::new() })
+    Ok(CheckReport::Completed { summary: format!("{} files", files.len()), problems, warnings: Vec::new() })
 }
 
 /// Returns every line of a file that contains such a word.

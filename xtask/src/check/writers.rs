@@ -34,7 +34,7 @@ const NAMED_IN: &[(&str, &str)] = &[
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let files = workspace::tracked_files(root)?;
     let (at, problems) = find_writers(&files);
-    Ok(CheckReport::Looked { at: format!("{at} files name {PORT}"), problems, warnings: Vec::new() })
+    Ok(CheckReport::Completed { summary: format!("{at} files name {PORT}"), problems, warnings: Vec::new() })
 }
 
 /// Returns the number of files that name it, and those of them that may not.

@@ -19,13 +19,13 @@ pub(crate) enum ConstantValue {
 pub(crate) struct SourceConstant {
     pub(crate) name: String,
     /// Its documentation comment, on one line; empty if it has none.
-    pub(crate) said: String,
+    pub(crate) doc_comment: String,
     expression: String,
 }
 
 impl SourceConstant {
     pub(crate) fn new(name: &str, expression: &str) -> Self {
-        Self { name: name.to_owned(), said: String::new(), expression: expression.trim().to_owned() }
+        Self { name: name.to_owned(), doc_comment: String::new(), expression: expression.trim().to_owned() }
     }
 
     /// Returns the value as it is written.
@@ -53,7 +53,7 @@ pub(crate) fn parse_constants(source: &str) -> Vec<SourceConstant> {
                 expression.push_str(more);
             }
             let expression = expression.trim_end_matches(';').trim().to_owned();
-            found.push(SourceConstant { name: name.to_owned(), said: said.join(" "), expression });
+            found.push(SourceConstant { name: name.to_owned(), doc_comment: said.join(" "), expression });
         }
         said.clear();
     }
@@ -83,9 +83,9 @@ pub(crate) fn evaluate_constant(name: &str, all: &[SourceConstant]) -> Result<Co
     evaluate_nested(name, all, 8)
 }
 
-fn evaluate_nested(name: &str, all: &[SourceConstant], deep: u32) -> Result<ConstantValue> {
+fn evaluate_nested(name: &str, all: &[SourceConstant], remaining_depth: u32) -> Result<ConstantValue> {
     let constant = all.iter().find(|it| it.name == name).context("there is no such constant")?;
-    let mut reader = ExpressionReader { rest: &constant.expression, all, deep };
+    let mut reader = ExpressionReader { rest: &constant.expression, all, remaining_depth };
     let value = reader.parse_shift().with_context(|| format!("its value is `{}`", constant.expression))?;
     if reader.rest.trim().is_empty() { Ok(value) } else { bail!("`{}` is not read", constant.expression) }
 }
@@ -95,7 +95,7 @@ struct ExpressionReader<'a> {
     rest: &'a str,
     all: &'a [SourceConstant],
     /// Remaining number of names that may be resolved.
-    deep: u32,
+    remaining_depth: u32,
 }
 
 impl<'a> ExpressionReader<'a> {
@@ -149,7 +149,7 @@ impl<'a> ExpressionReader<'a> {
                 _ => bail!("`{unit}` is not known as a unit of time"),
             }));
         }
-        match self.deep.checked_sub(1) {
+        match self.remaining_depth.checked_sub(1) {
             Some(deep) if !word.is_empty() => evaluate_nested(word, self.all, deep),
             _ => bail!("`{}` is not read", self.rest),
         }
@@ -196,7 +196,7 @@ const CIRCLE: u32 = CIRCLE + 1;
     #[test]
     fn values_are_as_rust_has_them() {
         let all = parse_constants(SOURCE);
-        assert_eq!(all[0].said, "The most bytes of a file.");
+        assert_eq!(all[0].doc_comment, "The most bytes of a file.");
         assert_eq!(evaluate_constant("MAX_BYTES", &all).unwrap(), ConstantValue::Number(2 << 20));
         assert_eq!(
             evaluate_constant("KEPT", &all).unwrap(),

@@ -28,7 +28,7 @@ pub(super) struct LoadResult {
     /// Number of requests with another response, or with none.
     pub(super) failed: usize,
     /// Time from the first due time to the last response, without the time limit of lost responses.
-    took: Duration,
+    duration: Duration,
 }
 
 impl LoadResult {
@@ -38,7 +38,7 @@ impl LoadResult {
 
     /// Returns the number of responses per second.
     pub(super) fn responses_per_second(&self) -> f64 {
-        self.response_count() as f64 / self.took.as_secs_f64()
+        self.response_count() as f64 / self.duration.as_secs_f64()
     }
 
     pub(super) fn latency(&self, quantile: f64) -> Duration {
@@ -89,14 +89,14 @@ impl RequestLoad<'_> {
                 .collect();
             threads.into_iter().map(|thread| thread.join().unwrap_or_default()).collect()
         });
-        let took = start.elapsed().saturating_sub(LONGEST_P99).max(time);
+        let duration = start.elapsed().saturating_sub(LONGEST_P99).max(time);
         let failed = results.iter().map(|(_, failed)| failed).sum();
         let mut latencies: Vec<Duration> = results.into_iter().flat_map(|(latencies, _)| latencies).collect();
         if latencies.is_empty() {
             bail!("not one webhook of {total} was taken");
         }
         latencies.sort();
-        Ok(LoadResult { latencies, failed, took })
+        Ok(LoadResult { latencies, failed, duration })
     }
 }
 
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn a_quantile_is_of_all_answers() {
         let latencies = (0..100).map(Duration::from_millis).collect();
-        let measured = LoadResult { latencies, failed: 0, took: Duration::from_secs(2) };
+        let measured = LoadResult { latencies, failed: 0, duration: Duration::from_secs(2) };
         assert_eq!(measured.latency(0.5), Duration::from_millis(50));
         assert_eq!(measured.latency(0.99), Duration::from_millis(99));
         assert_eq!(measured.responses_per_second(), 50.0);

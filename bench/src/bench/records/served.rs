@@ -38,7 +38,7 @@ enum StoreBackend {
 
 /// A store that is measured.
 pub(super) struct MeasuredStore {
-    kept: StoreBackend,
+    backing: StoreBackend,
     config: PathBuf,
     program: PathBuf,
     /// The local folder of commands.
@@ -107,13 +107,13 @@ impl MeasuredStore {
         folder: &Path,
         config: &str,
         section: &str,
-        kept: StoreBackend,
+        backing: StoreBackend,
     ) -> Result<Self> {
         let config = folder.join(config);
         std::fs::write(&config, section).context("cannot write the configuration")?;
         let home = folder.join("home");
         std::fs::create_dir_all(&home)?;
-        Ok(Self { kept, config, program: tools.program.clone(), home })
+        Ok(Self { backing, config, program: tools.program.clone(), home })
     }
 
     /// Lets the program create an empty store.
@@ -129,14 +129,14 @@ impl MeasuredStore {
         let mut command = Command::new(&self.program);
         command.arg("--quiet").args(arguments).arg("--config").arg(&self.config);
         command.env("HOME", &self.home).env("TRUING_STORE__FOLDER", &self.home).current_dir(&self.home);
-        if let StoreBackend::Servers(servers) = &self.kept {
+        if let StoreBackend::Servers(servers) = &self.backing {
             command.env(servers.variable.0, servers.variable.1);
         }
         command
     }
 
     pub(super) fn name(&self) -> &'static str {
-        match self.kept {
+        match self.backing {
             StoreBackend::File(_) => "SQLite",
             StoreBackend::Servers(_) => "Redis and PostgreSQL",
         }
@@ -144,7 +144,7 @@ impl MeasuredStore {
 
     /// Returns the store's address for `truing store`.
     pub(super) fn url(&self) -> String {
-        match &self.kept {
+        match &self.backing {
             StoreBackend::File(file) => format!("sqlite:{}", file.display()),
             StoreBackend::Servers(servers) => format!("{},{}", servers.slots, servers.records),
         }
@@ -152,7 +152,7 @@ impl MeasuredStore {
 
     /// Returns the file, or the addresses of both servers.
     pub(super) fn addresses(&self) -> Vec<String> {
-        match &self.kept {
+        match &self.backing {
             StoreBackend::File(file) => vec![file.display().to_string()],
             StoreBackend::Servers(servers) => vec![servers.slots.clone(), servers.records.clone()],
         }
@@ -160,7 +160,7 @@ impl MeasuredStore {
 
     /// Returns a client of the engine that reads statements.
     fn client_command(&self) -> Result<Command> {
-        Ok(match &self.kept {
+        Ok(match &self.backing {
             StoreBackend::File(file) => {
                 let mut client = Command::new("sqlite3");
                 client.args(["-batch", "-bail"]).arg(file);
@@ -181,7 +181,7 @@ impl MeasuredStore {
 
     fn query(&self, sql: &str) -> Result<String> {
         let mut client = self.client_command()?;
-        match &self.kept {
+        match &self.backing {
             StoreBackend::File(_) => client.arg(sql),
             StoreBackend::Servers(_) => client.args(["-c", sql]),
         };
@@ -190,7 +190,7 @@ impl MeasuredStore {
 
     /// Returns the number of rows of each table that has some.
     pub(super) fn table_counts(&self) -> Result<Vec<(&'static str, u64)>> {
-        let schema = match self.kept {
+        let schema = match self.backing {
             StoreBackend::File(_) => "",
             StoreBackend::Servers(_) => "truing.",
         };
@@ -204,7 +204,7 @@ impl MeasuredStore {
 
     /// Returns the bytes of the records on the disk, with their indexes.
     pub(super) fn disk_bytes(&self) -> Result<u64> {
-        match &self.kept {
+        match &self.backing {
             StoreBackend::File(file) => Ok(std::fs::metadata(file)?.len()),
             StoreBackend::Servers(_) => {
                 let told = self.query("SELECT pg_database_size(current_database())")?;

@@ -171,7 +171,7 @@ fn sample_review(head: &Sha, base: &Sha) -> ReviewRecord {
             turns: 3,
             cost: MicroUsd(COST),
             ms: 48_000,
-            did: ModelReviewDetail {
+            detail: ModelReviewDetail {
                 tokens,
                 calls: [("read".to_owned(), 4), ("grep".to_owned(), 2)].into(),
                 ..ModelReviewDetail::default()

@@ -62,7 +62,7 @@ impl GeneratedFile {
 /// A change of a project.
 pub(super) struct ProjectChange {
     /// Files that no longer exist: deleted or renamed.
-    pub(super) gone: Vec<String>,
+    pub(super) removed_files: Vec<String>,
     /// Files with changed text, or new ones.
     pub(super) written: Vec<(String, String)>,
     new: usize,
@@ -73,7 +73,11 @@ impl fmt::Display for ProjectChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { new, renamed, .. } = self;
         let edited = self.written.len() - new - renamed;
-        write!(f, "{edited} edited, {new} new, {renamed} renamed, {} deleted", self.gone.len() - renamed)
+        write!(
+            f,
+            "{edited} edited, {new} new, {renamed} renamed, {} deleted",
+            self.removed_files.len() - renamed
+        )
     }
 }
 
@@ -100,7 +104,7 @@ impl GeneratedProject {
     /// Generates a change of this number of files that adds about this number of lines.
     pub(super) fn generate_change(&mut self, changed: usize, lines: usize) -> ProjectChange {
         let each = lines.div_ceil(changed.max(1));
-        let mut change = ProjectChange { gone: Vec::new(), written: Vec::new(), new: 0, renamed: 0 };
+        let mut change = ProjectChange { removed_files: Vec::new(), written: Vec::new(), new: 0, renamed: 0 };
         let step = (self.files.len() / changed.max(1)).max(1);
         for at in 0..changed {
             let Some(mut file) = self.files.get(at * step).cloned() else { break };
@@ -110,13 +114,13 @@ impl GeneratedProject {
                     change.new += 1;
                 }
                 1 => {
-                    change.gone.push(file.path.clone());
+                    change.removed_files.push(file.path.clone());
                     file.path = format!("moved/{}", file.path);
                     self.edit_file(&mut file, BLOCK_LINES);
                     change.renamed += 1;
                 }
                 2 => {
-                    change.gone.push(file.path);
+                    change.removed_files.push(file.path);
                     continue;
                 }
                 // The increase makes up for the deleted and the renamed files, which add no lines.
@@ -253,7 +257,7 @@ mod tests {
         let ((one, change), (two, again), (other, _)) =
             (generate_texts(1), generate_texts(1), generate_texts(2));
         assert_eq!(one, two);
-        assert_eq!((change.gone, change.written), (again.gone, again.written));
+        assert_eq!((change.removed_files, change.written), (again.removed_files, again.written));
         assert_ne!(one, other);
     }
 

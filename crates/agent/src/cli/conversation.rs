@@ -32,21 +32,21 @@ pub(super) struct CliConversation<'a, F, J> {
     turns: ActiveAgentRun<'a, F, J>,
     model: &'a str,
     /// The end of the run, as soon as there is one.
-    over: Option<AgentRunEnd>,
+    end: Option<AgentRunEnd>,
     /// Error found in the report of the last response.
-    wrong: Option<String>,
+    report_error: Option<String>,
     /// Results of calls of unknown tools, by call. The program answers such calls with its own text, which
     /// these results replace.
     unknown: BTreeMap<String, CallOutput>,
     /// Number of calls of the last response that have arrived.
-    called: usize,
+    arrived_calls: usize,
     /// Number of responses sent to the program.
-    told: usize,
+    response_count: usize,
     /// Usage reported to the program until now.
-    counted: TokenUsage,
+    reported_usage: TokenUsage,
     /// Number of messages that the program has, with its last response. The run's own conversation has
     /// more, which it exchanged with the model without the program.
-    known: usize,
+    program_messages: usize,
 }
 
 impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
@@ -54,13 +54,13 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         Self {
             turns,
             model: &brief.model,
-            over: None,
-            wrong: None,
+            end: None,
+            report_error: None,
             unknown: BTreeMap::new(),
-            called: 0,
-            told: 0,
-            counted: TokenUsage::default(),
-            known: 0,
+            arrived_calls: 0,
+            response_count: 0,
+            reported_usage: TokenUsage::default(),
+            program_messages: 0,
         }
     }
 
@@ -89,17 +89,17 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         let mut start = start;
         let latest = Instant::now() + within;
         let mut has_asked = false;
-        while self.over.is_none() {
+        while self.end.is_none() {
             let next = if has_asked { Ok(said.recv().await) } else { timeout_at(latest, said.recv()).await };
             let Ok(next) = next else {
                 let why = format!("claude has not asked the model within {} s", within.as_secs_f32());
-                self.over = Some(AgentRunEnd::Failed(why));
+                self.end = Some(AgentRunEnd::Failed(why));
                 // The program has not begun, so there is no orderly end to wait for.
                 return;
             };
             let Some(said) = next else { break };
             drop(start.take());
-            has_asked |= matches!(said, ProgramMessage::Ask { .. });
+            has_asked |= matches!(said, ProgramMessage::ModelRequest { .. });
             self.handle_message(said).await;
         }
         let rest = async {
@@ -113,21 +113,21 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
 
     /// True once the run has ended by itself.
     pub(super) fn is_over(&self) -> bool {
-        self.over.is_some()
+        self.end.is_some()
     }
 
     /// Returns the finished run: with its own end if it has one, or else with `end`.
     pub(super) async fn finish_run(self, end: AgentRunEnd) -> AgentRunResult<F> {
-        self.turns.finish_run(self.over.unwrap_or(end)).await
+        self.turns.finish_run(self.end.unwrap_or(end)).await
     }
 
     async fn handle_message(&mut self, said: ProgramMessage) {
         // A failed send is ignored: the receiver is gone and needs no response.
         match said {
-            ProgramMessage::Ask { body, subagent, back } => {
+            ProgramMessage::ModelRequest { body, subagent, back } => {
                 drop(back.send(self.answer_request(&body, subagent).await));
             }
-            ProgramMessage::Call { name, input, back } => {
+            ProgramMessage::ToolCall { name, input, back } => {
                 drop(back.send(self.call_tool(&name, &input).await));
             }
         }
@@ -147,14 +147,14 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
             let other = clean_line(&asked.model, MAX_NAME_CHARS);
             return RelayReply::Refused(format!("this run may not use the model `{other}`"));
         }
-        if self.over.is_none() && !asked.tools.iter().any(|name| name == REPORT) {
+        if self.end.is_none() && !asked.tools.iter().any(|name| name == REPORT) {
             return RelayReply::Refused("the tools of this run are not connected".to_owned());
         }
-        let said = match &self.over {
+        let said = match &self.end {
             Some(_) => None,
             None => self.ask_model(asked.messages).await,
         };
-        match (said, &self.over) {
+        match (said, &self.end) {
             (Some(said), _) => self.encode_reply(&said, asked.streams),
             (None, Some(AgentRunEnd::Refused(why))) => RelayReply::Refused(why.to_string()),
             (None, Some(_) | None) => {
@@ -167,7 +167,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
 
     /// Asks the model until it makes calls or the run is over.
     async fn ask_model(&mut self, messages: Vec<ModelMessage>) -> Option<ModelMessage> {
-        let known = std::mem::replace(&mut self.known, messages.len() + 1);
+        let known = std::mem::replace(&mut self.program_messages, messages.len() + 1);
         if known > 0 && messages.len() > known {
             let mut new: Vec<ModelMessage> = messages.into_iter().skip(known).collect();
             self.answer_unknown(&mut new);
@@ -175,16 +175,16 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         } else {
             self.turns.replace_messages(messages);
         }
-        self.over = self.turns.ask_for_repair(self.wrong.take());
-        while self.over.is_none() {
+        self.end = self.turns.ask_for_repair(self.report_error.take());
+        while self.end.is_none() {
             match self.turns.run_turn().await {
-                TurnOutcome::Again => {}
-                TurnOutcome::Over(end) => self.over = Some(end),
-                TurnOutcome::Calls { said, wrong } => {
-                    self.unknown = self.turns.answer_unknown_calls(&said).await;
-                    self.turns.push_said(said.clone());
-                    (self.wrong, self.called) = (wrong, 0);
-                    return Some(said);
+                TurnOutcome::NextTurn => {}
+                TurnOutcome::Ended(end) => self.end = Some(end),
+                TurnOutcome::ToolCalls { message, report_error } => {
+                    self.unknown = self.turns.answer_unknown_calls(&message).await;
+                    self.turns.push_said(message.clone());
+                    (self.report_error, self.arrived_calls) = (report_error, 0);
+                    return Some(message);
                 }
             }
         }
@@ -204,17 +204,17 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
     /// Builds a response for the program, with the usage since the previous response: the program adds it
     /// up for its own cap on money.
     fn encode_reply(&mut self, said: &ModelMessage, streams: bool) -> RelayReply {
-        self.told += 1;
-        let id = format!("msg_{:08}", self.told);
-        let counted = std::mem::replace(&mut self.counted, self.turns.usage());
-        let usage = self.counted.minus(&counted);
-        RelayReply::Said { body: wire::encode_answer(said, &id, self.model, &usage, streams), streams }
+        self.response_count += 1;
+        let id = format!("msg_{:08}", self.response_count);
+        let counted = std::mem::replace(&mut self.reported_usage, self.turns.usage());
+        let usage = self.reported_usage.minus(&counted);
+        RelayReply::Response { body: wire::encode_answer(said, &id, self.model, &usage, streams), streams }
     }
 
     /// Runs a call of the last response.
     async fn call_tool(&mut self, name: &str, input: &Value) -> CallOutput {
-        let (at, wrong) = (self.called, self.wrong.clone());
-        self.called += 1;
+        let (at, wrong) = (self.arrived_calls, self.report_error.clone());
+        self.arrived_calls += 1;
         self.turns.make_call(name, input, at, wrong.as_deref()).await
     }
 }

@@ -102,7 +102,7 @@ pub(super) fn arguments(model: &str, limits: &RunLimits) -> Vec<OsString> {
         "--system-prompt",
         "-",
     ];
-    let money = limits.money.filter(|_| model.starts_with(PRICED)).map(|money| money.to_string());
+    let money = limits.max_cost.filter(|_| model.starts_with(PRICED)).map(|money| money.to_string());
     if let Some(money) = &money {
         arguments.extend(["--max-budget-usd", money.trim_start_matches('$')]);
     }

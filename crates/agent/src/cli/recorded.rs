@@ -235,7 +235,7 @@ async fn run_program<F: Future<Output = ()>>(
     let address = format!("http://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(CliRelay::new(&token, vec![offer], say).serve(listener));
 
-    let limits = RunLimits { turns: 0, money: Some(MicroUsd(1_000_000)), ..RunLimits::default() };
+    let limits = RunLimits { turns: 0, max_cost: Some(MicroUsd(1_000_000)), ..RunLimits::default() };
     let mut command = tokio::process::Command::new(program);
     command.args(invocation::arguments(MODEL, &limits)).current_dir(place.path()).env_clear();
     command.envs(invocation::variables(token.expose())).env(ADDRESS, &address);
@@ -279,7 +279,7 @@ async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
         let (mut made, mut tell) = (Vec::new(), Some(tell));
         while let Some(one) = said.recv().await {
             match one {
-                ProgramMessage::Ask { body, back, .. } => {
+                ProgramMessage::ModelRequest { body, back, .. } => {
                     let asked = wire::read_request(&body).unwrap();
                     let blocks = if made.is_empty() {
                         (0..CALLS)
@@ -291,7 +291,7 @@ async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
                     };
                     drop(back.send(answer_reply(blocks, 1, 10, &asked)));
                 }
-                ProgramMessage::Call { input, back, .. } => {
+                ProgramMessage::ToolCall { input, back, .. } => {
                     made.push(input["path"].as_str().unwrap().to_owned());
                     // A parallel call would arrive without this response, and at once.
                     let next = tokio::time::timeout(AT_ONCE, said.recv()).await;
@@ -314,7 +314,7 @@ async fn answer_messages(story: &RecordedCase, mut said: mpsc::Receiver<ProgramM
     let mut open = Vec::new();
     while let Some(said) = said.recv().await {
         match said {
-            ProgramMessage::Ask { body, back, .. } => {
+            ProgramMessage::ModelRequest { body, back, .. } => {
                 let meets = story.asks.get(asked).or(story.asks.last()).copied().unwrap();
                 asked += 1;
                 let read = wire::read_request(&body).unwrap();
@@ -325,7 +325,7 @@ async fn answer_messages(story: &RecordedCase, mut said: mpsc::Receiver<ProgramM
                 }
                 drop(back.send(reply(meets, asked, &read)));
             }
-            ProgramMessage::Call { back, .. } => {
+            ProgramMessage::ToolCall { back, .. } => {
                 if let ScriptedReply::Death(signal) = story.calls {
                     open.push(Box::new(back));
                     kill_process(pid, signal).unwrap();
@@ -348,9 +348,9 @@ fn reply(meets: ScriptedReply, nth: usize, asked: &wire::CliRequest) -> RelayRep
         ScriptedReply::Words => answer_reply(vec![MessageBlock::text("That is all.")], nth, 10, asked),
         ScriptedReply::Refusal => {
             match answer_reply(vec![MessageBlock::text("That is all.")], nth, 10, asked) {
-                RelayReply::Said { body, streams } => {
+                RelayReply::Response { body, streams } => {
                     let body = String::from_utf8(body).unwrap().replace("end_turn", "refusal");
-                    RelayReply::Said { body: body.into_bytes(), streams }
+                    RelayReply::Response { body: body.into_bytes(), streams }
                 }
                 refused @ RelayReply::Refused(_) => refused,
             }
@@ -366,7 +366,7 @@ fn answer_reply(content: Vec<MessageBlock>, nth: usize, tokens: u64, asked: &wir
     let said = ModelMessage { role: MessageRole::Assistant, content };
     let usage = TokenUsage { input: tokens, output: 10, ..TokenUsage::default() };
     let id = format!("msg_{nth:08}");
-    RelayReply::Said {
+    RelayReply::Response {
         body: wire::encode_answer(&said, &id, &asked.model, &usage, asked.streams),
         streams: asked.streams,
     }

@@ -36,15 +36,15 @@ const SUBAGENT: &str = "x-claude-code-agent-id";
 /// A message from the program to the run.
 pub(super) enum ProgramMessage {
     /// A request to the model.
-    Ask { body: Bytes, subagent: Option<String>, back: oneshot::Sender<RelayReply> },
+    ModelRequest { body: Bytes, subagent: Option<String>, back: oneshot::Sender<RelayReply> },
     /// A call of one of the run's tools.
-    Call { name: String, input: Value, back: oneshot::Sender<CallOutput> },
+    ToolCall { name: String, input: Value, back: oneshot::Sender<CallOutput> },
 }
 
 /// The run's response to a model request.
 pub(super) enum RelayReply {
     /// A response in the format of the API.
-    Said { body: Vec<u8>, streams: bool },
+    Response { body: Vec<u8>, streams: bool },
     /// A refusal with its reason.
     Refused(String),
 }
@@ -52,7 +52,7 @@ pub(super) enum RelayReply {
 /// The server of one run.
 #[derive(Clone)]
 pub(super) struct CliRelay {
-    door: McpEndpoint,
+    endpoint: McpEndpoint,
     tools: Arc<ToolBridge>,
 }
 
@@ -78,7 +78,7 @@ impl Toolset for ToolBridge {
 
     async fn call(&self, name: &str, input: Value) -> ToolCallResult {
         let (back, answer) = oneshot::channel();
-        let call = ProgramMessage::Call { name: name.to_owned(), input, back };
+        let call = ProgramMessage::ToolCall { name: name.to_owned(), input, back };
         if self.run.send(call).await.is_err() {
             return ToolCallResult::from_error("the run is over");
         }
@@ -94,12 +94,12 @@ impl Toolset for ToolBridge {
 impl CliRelay {
     /// Builds the server for the holder of this token; messages go to `run`.
     pub(super) fn new(token: &SecretString, offers: Vec<McpTool>, run: mpsc::Sender<ProgramMessage>) -> Self {
-        Self { door: McpEndpoint::new(Some(token)), tools: Arc::new(ToolBridge { offers, run }) }
+        Self { endpoint: McpEndpoint::new(Some(token)), tools: Arc::new(ToolBridge { offers, run }) }
     }
 
     /// Serves all connections until the future is dropped.
     pub(super) async fn serve(self, listener: TcpListener) {
-        let door = self.door.clone();
+        let door = self.endpoint.clone();
         let answer = move |request: Request<Incoming>| {
             let relay = self.clone();
             async move { relay.route_request(request).await }
@@ -111,11 +111,11 @@ impl CliRelay {
 
     async fn route_request(&self, request: Request<Incoming>) -> McpResponse {
         match (request.method(), request.uri().path()) {
-            (&Method::POST, MESSAGES) if !self.door.lets_in(request.headers()) => {
+            (&Method::POST, MESSAGES) if !self.endpoint.lets_in(request.headers()) => {
                 refusal_response("this run's token is another")
             }
             (&Method::POST, MESSAGES) => self.ask_run(request).await,
-            (_, "/mcp") => self.door.answer_request(self.tools.clone(), request).await,
+            (_, "/mcp") => self.endpoint.answer_request(self.tools.clone(), request).await,
             (&Method::HEAD, _) => build_response(StatusCode::OK, "text/plain", Vec::new()),
             (_, _) => build_response(
                 StatusCode::NOT_FOUND,
@@ -132,14 +132,14 @@ impl CliRelay {
             Err(_) => return refusal_response("the request is too long, or cut"),
         };
         let (back, reply) = oneshot::channel();
-        if self.tools.run.send(ProgramMessage::Ask { body, subagent, back }).await.is_err() {
+        if self.tools.run.send(ProgramMessage::ModelRequest { body, subagent, back }).await.is_err() {
             return refusal_response("the run is over");
         }
         match reply.await {
-            Ok(RelayReply::Said { body, streams: true }) => {
+            Ok(RelayReply::Response { body, streams: true }) => {
                 build_response(StatusCode::OK, "text/event-stream", body)
             }
-            Ok(RelayReply::Said { body, streams: false }) => {
+            Ok(RelayReply::Response { body, streams: false }) => {
                 build_response(StatusCode::OK, "application/json", body)
             }
             Ok(RelayReply::Refused(why)) => refusal_response(&why),

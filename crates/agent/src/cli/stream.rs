@@ -99,7 +99,7 @@ impl CliStream {
         match told.terminal_reason.as_deref() {
             Some("max_turns") => AgentRunEnd::Limit(RunLimit::Turns),
             Some("budget_exhausted") => AgentRunEnd::Limit(RunLimit::Money),
-            Some("prompt_too_long" | "blocking_limit") => AgentRunEnd::Full,
+            Some("prompt_too_long" | "blocking_limit") => AgentRunEnd::ContextExceeded,
             Some(reason) if told.is_error => {
                 let words = told.result.clone().or_else(|| told.errors.first().map(ToString::to_string));
                 AgentRunEnd::Failed(clean_line(
@@ -149,7 +149,7 @@ mod tests {
             (
                 r#""subtype":"success","is_error":true,"terminal_reason":"prompt_too_long","result":"x""#,
                 1,
-                "Full",
+                "ContextExceeded",
             ),
             (
                 r#""subtype":"success","is_error":true,"terminal_reason":"api_error","result":"no""#,

@@ -29,7 +29,7 @@ pub(super) async fn run_command(workshop: &FixerWorkspace, argv: &[String]) -> R
 async fn clone_write_limit(clone: PathBuf, disk: u64) -> WriteLimit {
     let folders = vec![clone.clone()];
     let now = tokio::task::spawn_blocking(move || usage::measure_folder(&clone)).await.unwrap_or_default();
-    WriteLimit { folders, most: now.plus(DiskUsage::of_bytes(disk)) }
+    WriteLimit { folders, limit: now.plus(DiskUsage::of_bytes(disk)) }
 }
 
 fn report(workshop: &FixerWorkspace, ended: &CommandResult) -> String {
@@ -47,7 +47,7 @@ fn report(workshop: &FixerWorkspace, ended: &CommandResult) -> String {
             format!("ended because all its processes exceeded the {} limit ({seen})\n", bound.as_str())
         }
     };
-    for (name, printed) in [("output", &ended.out), ("errors", &ended.err)] {
+    for (name, printed) in [("output", &ended.stdout), ("errors", &ended.stderr)] {
         if !printed.is_empty() {
             text +=
                 &format!("--- {name}\n{}", mask_command_output(&in_tree(&printed.text(), &workshop.clone)));

@@ -53,14 +53,14 @@ pub struct ServerProblem {
     /// Name of the server.
     pub server: String,
     /// Description of the problem, in Truing's words.
-    pub what: String,
+    pub description: String,
     /// The server's own last output, if there was any: for operators, not for every reader of a review.
-    pub said: String,
+    pub server_output: String,
 }
 
 impl fmt::Display for ServerProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.server, self.what)
+        write!(f, "{}: {}", self.server, self.description)
     }
 }
 
@@ -120,8 +120,11 @@ impl McpServers {
 
     fn add_problem(&self, config: &McpServer, why: &ServerFailure) {
         let line = |text: &str| truing_core::line::clean_line(&redact_secrets(text), MAX_WORDS);
-        let problem =
-            ServerProblem { server: config.name.clone(), what: line(&why.what), said: line(&why.said) };
+        let problem = ServerProblem {
+            server: config.name.clone(),
+            description: line(&why.description),
+            server_output: line(&why.server_output),
+        };
         self.problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
     }
 
@@ -223,13 +226,13 @@ impl McpServers {
         let lost = match called {
             Ok(Ok(result)) => {
                 *session = Some(open);
-                return said::render_result(&result, config.most.min(MAX_OUTPUT_BYTES));
+                return said::render_result(&result, config.max_result_bytes.min(MAX_OUTPUT_BYTES));
             }
             Ok(Err(CallError::Refused(why))) => {
                 *session = Some(open);
                 return failed(said::redact_and_truncate(
                     &said::strip_hidden(&why),
-                    config.most.min(MAX_OUTPUT_BYTES),
+                    config.max_result_bytes.min(MAX_OUTPUT_BYTES),
                 ));
             }
             Ok(Err(CallError::Lost(why))) => open.close_after_failure(why).await,
@@ -259,7 +262,7 @@ fn start_server(
 ) -> Pin<Box<dyn Future<Output = ServerStartResult> + Send + '_>> {
     Box::pin(async move {
         let begun = async {
-            let session = McpSession::open(&config.way, proxy).await?;
+            let session = McpSession::open(&config.transport, proxy).await?;
             match session.tools(&config.tools).await {
                 Ok(tools) => Ok((session, tools)),
                 Err(why) => Err(session.close_after_failure(why).await),

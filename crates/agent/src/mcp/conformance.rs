@@ -145,10 +145,10 @@ async fn call_tools(calls: Vec<(String, Value)>) {
     let url = std::env::args().next_back().unwrap();
     let config = McpServer {
         name: "suite".to_owned(),
-        way: ServerTransport::Http(ServerAddress::new(url, None)),
+        transport: ServerTransport::Http(ServerAddress::new(url, None)),
         tools: calls.iter().map(|(name, _)| name.clone()).collect(),
         time: WAITS,
-        most: 10_000,
+        max_result_bytes: 10_000,
     };
     let servers = McpServers::start(&[config]).await;
     for (tool, input) in calls {

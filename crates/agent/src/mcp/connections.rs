@@ -35,16 +35,16 @@ const PAUSE: Duration = Duration::from_millis(200);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionBounds {
     /// Maximum number of connections that have shown the token.
-    pub(crate) known: usize,
+    pub(crate) authenticated: usize,
     /// Maximum number of connections that have not shown the token.
-    pub(crate) strange: usize,
+    pub(crate) unauthenticated: usize,
     /// Time within which a connection must show the token.
-    pub(crate) shows: Duration,
+    pub(crate) auth_timeout: Duration,
 }
 
 impl Default for ConnectionBounds {
     fn default() -> Self {
-        Self { known: 64, strange: 32, shows: Duration::from_secs(5) }
+        Self { authenticated: 64, unauthenticated: 32, auth_timeout: Duration::from_secs(5) }
     }
 }
 
@@ -72,7 +72,7 @@ pub(crate) async fn serve_connections<F: Future<Output = McpResponse> + Send + '
             }
         };
         let guest = ConnectionGuard::new(&room, peer.ip().to_canonical());
-        tasks.spawn(serve_connection(stream, guest, bounds.shows, knows.clone(), answer.clone()));
+        tasks.spawn(serve_connection(stream, guest, bounds.auth_timeout, knows.clone(), answer.clone()));
     }
 }
 
@@ -136,7 +136,7 @@ struct OpenConnection {
 
 /// A guard of one connection, whose place is free again when this is dropped.
 struct ConnectionGuard {
-    room: Arc<Mutex<ConnectionTable>>,
+    connections: Arc<Mutex<ConnectionTable>>,
     id: u64,
     end: Arc<Notify>,
 }
@@ -147,7 +147,7 @@ impl ConnectionGuard {
     fn new(room: &Arc<Mutex<ConnectionTable>>, peer: IpAddr) -> Self {
         let mut all = lock_table(room);
         let strange = || all.open.iter().filter(|open| !open.is_known);
-        if strange().count() >= all.bounds.strange {
+        if strange().count() >= all.bounds.unauthenticated {
             let of = |peer: IpAddr| strange().filter(|open| open.peer == peer).count();
             // Of several sources with equal counts the first one, which has the oldest connection.
             let most = strange().rev().max_by_key(|open| of(open.peer)).map(|open| open.peer);
@@ -159,12 +159,12 @@ impl ConnectionGuard {
         let (id, end) = (all.next, Arc::new(Notify::new()));
         all.next += 1;
         all.open.push(OpenConnection { id, peer, is_known: false, end: end.clone() });
-        Self { room: room.clone(), id, end }
+        Self { connections: room.clone(), id, end }
     }
 
     /// Marks the connection as one with the token. Returns false if there is no place for it.
     fn mark_known(&self) -> bool {
-        let mut all = lock_table(&self.room);
+        let mut all = lock_table(&self.connections);
         let Some(at) = all.open.iter().position(|open| open.id == self.id) else { return false };
         let Some(peer) = all.open.get(at).filter(|open| !open.is_known).map(|open| open.peer) else {
             return true;
@@ -172,8 +172,8 @@ impl ConnectionGuard {
         let known = all.open.iter().filter(|open| open.is_known);
         let (count, from_there) = (known.clone().count(), known.filter(|open| open.peer == peer).count());
         // Programs of this machine all have the same source address.
-        let is_share = peer.is_loopback() || from_there < (all.bounds.known / 2).max(1);
-        let has_place = count < all.bounds.known && is_share;
+        let is_share = peer.is_loopback() || from_there < (all.bounds.authenticated / 2).max(1);
+        let has_place = count < all.bounds.authenticated && is_share;
         if let Some(open) = all.open.get_mut(at) {
             open.is_known = has_place;
         }
@@ -181,13 +181,13 @@ impl ConnectionGuard {
     }
 
     fn is_known(&self) -> bool {
-        lock_table(&self.room).open.iter().any(|open| open.id == self.id && open.is_known)
+        lock_table(&self.connections).open.iter().any(|open| open.id == self.id && open.is_known)
     }
 }
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        lock_table(&self.room).open.retain(|open| open.id != self.id);
+        lock_table(&self.connections).open.retain(|open| open.id != self.id);
     }
 }
 
@@ -199,8 +199,9 @@ fn lock_table(room: &Arc<Mutex<ConnectionTable>>) -> MutexGuard<'_, ConnectionTa
 mod tests {
     use super::*;
 
-    fn room(known: usize, strange: usize) -> Arc<Mutex<ConnectionTable>> {
-        let bounds = ConnectionBounds { known, strange, shows: Duration::from_secs(5) };
+    fn room(authenticated: usize, unauthenticated: usize) -> Arc<Mutex<ConnectionTable>> {
+        let bounds =
+            ConnectionBounds { authenticated, unauthenticated, auth_timeout: Duration::from_secs(5) };
         Arc::new(Mutex::new(ConnectionTable { bounds, open: Vec::new(), next: 0 }))
     }
 
@@ -209,7 +210,7 @@ mod tests {
     }
 
     fn is_open(guest: &ConnectionGuard) -> bool {
-        lock_table(&guest.room).open.iter().any(|open| open.id == guest.id)
+        lock_table(&guest.connections).open.iter().any(|open| open.id == guest.id)
     }
 
     #[test]

@@ -27,8 +27,8 @@ struct InFlightPermit {
 /// A transport that reads no more messages while too many are in flight.
 pub(super) struct PacedTransport<T> {
     inner: T,
-    calls: Arc<Semaphore>,
-    answers: Arc<Semaphore>,
+    call_permits: Arc<Semaphore>,
+    answer_permits: Arc<Semaphore>,
     /// Notified when nothing more can be read.
     ended: Arc<Notify>,
 }
@@ -37,8 +37,8 @@ impl<T> PacedTransport<T> {
     /// Returns the transport, and a notification for the time that its client has closed its end.
     pub(super) fn new(inner: T) -> (Self, Arc<Notify>) {
         let ended = Arc::new(Notify::new());
-        let [calls, answers] = [(); 2].map(|()| Arc::new(Semaphore::new(IN_FLIGHT)));
-        (Self { inner, calls, answers, ended: Arc::clone(&ended) }, ended)
+        let [call_permits, answer_permits] = [(); 2].map(|()| Arc::new(Semaphore::new(IN_FLIGHT)));
+        (Self { inner, call_permits, answer_permits, ended: Arc::clone(&ended) }, ended)
     }
 }
 
@@ -50,7 +50,7 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for PacedTransport<T> {
         item: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
         let sent = self.inner.send(item);
-        let answers = Arc::clone(&self.answers);
+        let answers = Arc::clone(&self.answer_permits);
         // A response waits here while `IN_FLIGHT` others are still being written.
         async move {
             let _permit = answers.acquire_owned().await;
@@ -60,9 +60,9 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for PacedTransport<T> {
 
     /// Safe to drop before completion, like that of the pipe: no message is lost.
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
-        let permit = Arc::clone(&self.calls).acquire_owned().await.ok()?;
+        let permit = Arc::clone(&self.call_permits).acquire_owned().await.ok()?;
         // No further call is read while too many responses wait to be written.
-        drop(self.answers.acquire().await.ok()?);
+        drop(self.answer_permits.acquire().await.ok()?);
         let Some(mut message) = self.inner.receive().await else {
             self.ended.notify_one();
             return None;

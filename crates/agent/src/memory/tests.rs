@@ -36,7 +36,7 @@ fn layers_stand_beside_each_other_and_what_is_shipped_is_whole() {
     let bare = repository(LayerFiles::default());
     let names: Vec<&str> = bare.skills.iter().map(|skill| skill.name.as_str()).collect();
     assert_eq!(names, ["shipped:dead-code", "shipped:missing-tests", "shipped:security-basics"]);
-    assert_eq!((bare.notes.clone(), bare.own, bare.text.as_str()), (vec![], None, ""));
+    assert_eq!((bare.notes.clone(), bare.repository_summary, bare.text.as_str()), (vec![], None, ""));
 
     let organisation =
         LayerFiles { skills: vec![skill_of("dead-code", good("dead-code"))], ..LayerFiles::default() };
@@ -59,7 +59,7 @@ fn layers_stand_beside_each_other_and_what_is_shipped_is_whole() {
         ]
     );
     assert_eq!(all.text, "Use tabs.\n");
-    assert_eq!(all.own.as_deref(), Some("CLAUDE.md and 2 skills"));
+    assert_eq!(all.repository_summary.as_deref(), Some("CLAUDE.md and 2 skills"));
     assert!(
         all.render_skill_list().contains("org:dead-code: For dead-code\nrepo:dead-code: For dead-code\n")
     );
@@ -100,7 +100,7 @@ fn a_skill_that_cannot_be_used_is_left_out_and_told() {
     ] {
         let made = skills(vec![skill_of("a", text.clone()), skill_of("b", good("b"))]);
         let shown = String::from_utf8_lossy(&text);
-        assert_eq!(made.own.as_deref(), Some("1 skill"), "{shown:.200}");
+        assert_eq!(made.repository_summary.as_deref(), Some("1 skill"), "{shown:.200}");
         let [note] = made.notes.as_slice() else { panic!("{:?}", made.notes) };
         assert!(
             note.starts_with("`.claude/skills/a/SKILL.md` is left out: ") && note.contains(why),
@@ -136,7 +136,7 @@ fn a_bomb_of_skills_is_counted_and_notes_are_bounded() {
     let many = (0..MAX_SKILLS + 3).map(|at| skill_of(&format!("s{at:03}"), good(&format!("s{at:03}"))));
     let found = LayerFiles { skills: many.collect(), more_skills: 4, ..LayerFiles::default() };
     let made = repository(found);
-    assert_eq!(made.own.as_deref(), Some("32 skills"));
+    assert_eq!(made.repository_summary.as_deref(), Some("32 skills"));
     assert_eq!(made.notes, ["7 more skills of `repo` are not used: there may be at most 32"]);
     let bad = (0..MAX_SKILLS).map(|at| skill_of(&format!("s{at}"), "nothing"));
     let notes = skills(bad.collect()).notes;
@@ -168,7 +168,10 @@ fn memory_is_cut_at_a_line_and_follows_nothing() {
     assert_eq!(first.text, "first\n");
     assert_eq!(first.notes, ["`.claude/CLAUDE.md` is left out: `CLAUDE.md` is the repository's memory"]);
     let second = both(file("CLAUDE.md", b"\xff\xfe".to_vec()));
-    assert_eq!((second.text.as_str(), second.own.as_deref()), ("second\n", Some(".claude/CLAUDE.md")));
+    assert_eq!(
+        (second.text.as_str(), second.repository_summary.as_deref()),
+        ("second\n", Some(".claude/CLAUDE.md"))
+    );
     assert_eq!(second.notes, ["`CLAUDE.md` is left out: it is not UTF-8 text"]);
 }
 
@@ -177,16 +180,19 @@ fn a_file_for_all_agents_is_the_memory_where_no_other_is() {
     let read = |memory: Vec<MemoryFile>| repository(LayerFiles { memory, ..LayerFiles::default() });
     let agents = || file("AGENTS.md", "for all\n");
     let alone = read(vec![agents()]);
-    assert_eq!((alone.text.as_str(), alone.own.as_deref()), ("for all\n", Some("AGENTS.md")));
+    assert_eq!((alone.text.as_str(), alone.repository_summary.as_deref()), ("for all\n", Some("AGENTS.md")));
     assert_eq!(alone.notes, [""; 0]);
     for other in ["CLAUDE.md", ".claude/CLAUDE.md"] {
         let both = read(vec![file(other, "for one\n"), agents()]);
-        assert_eq!((both.text.as_str(), both.own.as_deref()), ("for one\n", Some(other)));
+        assert_eq!((both.text.as_str(), both.repository_summary.as_deref()), ("for one\n", Some(other)));
         assert_eq!(both.notes, [""; 0], "many repositories have both");
     }
     let link = MemoryFile { path: "CLAUDE.md".into(), content: Err("it is a link".into()) };
     let linked = read(vec![link, agents()]);
-    assert_eq!((linked.text.as_str(), linked.own.as_deref()), ("for all\n", Some("AGENTS.md")));
+    assert_eq!(
+        (linked.text.as_str(), linked.repository_summary.as_deref()),
+        ("for all\n", Some("AGENTS.md"))
+    );
     assert_eq!(linked.notes, ["`CLAUDE.md` is left out: it is a link"]);
 }
 
@@ -221,7 +227,7 @@ fn specialists_are_four_and_a_repository_adds_its_own() {
     let own = ["a", "b", "c", "d", "e"].map(|name| skill_of(name, good(name)));
     let own = LayerFiles { specialists: own.to_vec(), more_specialists: 1, ..LayerFiles::default() };
     let made = repository(own);
-    assert_eq!((made.specialists.len(), made.own.as_deref()), (8, Some("4 specialists")));
+    assert_eq!((made.specialists.len(), made.repository_summary.as_deref()), (8, Some("4 specialists")));
     assert_eq!(made.notes, ["2 more specialists of `repo` are not used: there may be at most 4"]);
     assert_eq!(made.skills, bare.skills);
     // A file that is no specialist does not count towards the limit.
@@ -271,7 +277,7 @@ async fn a_skills_text_comes_when_it_is_asked_for_by_its_name() {
 #[test]
 fn instructions_follow_the_memory_and_those_beyond_the_bound_are_left_out() {
     let instruction = |at: &str, owner: RuleOwner, text: &str| PathInstruction {
-        at: at.to_owned(),
+        origin: at.to_owned(),
         owner,
         repos: Vec::new(),
         paths: vec!["src/db/**".to_owned(), "*.sql".to_owned()],
@@ -287,7 +293,7 @@ fn instructions_follow_the_memory_and_those_beyond_the_bound_are_left_out() {
     assert_eq!(instructed.text, "Ours.\n\n\nFor files that match src/db/**, *.sql:\nNo `SELECT *`.\n");
     assert_eq!(instructed.operator_text, "For files that match src/db/**, *.sql:\nEach query has a limit.\n");
     assert_eq!(instructed.instructions, ["truing.toml:3", ".truing.toml:1"]);
-    assert_eq!(instructed.own.as_deref(), Some("CLAUDE.md, and 1 instruction"));
+    assert_eq!(instructed.repository_summary.as_deref(), Some("CLAUDE.md, and 1 instruction"));
     assert_eq!(
         instructed.notes,
         ["the instruction at `truing.toml:9` is left out: the limit for all together is 32768 bytes"]

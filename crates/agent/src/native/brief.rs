@@ -81,7 +81,7 @@ pub struct RunLimits {
     pub time: Duration,
     /// The most that the run's responses may cost; if `None`, only the gateway limits it. Near it, the
     /// model is asked to conclude.
-    pub money: Option<MicroUsd>,
+    pub max_cost: Option<MicroUsd>,
     /// Context size of the model, in tokens.
     pub window: u64,
     /// Maximum number of tokens of one response, with thinking.
@@ -90,7 +90,7 @@ pub struct RunLimits {
 
 impl Default for RunLimits {
     fn default() -> Self {
-        Self { turns: TURNS, time: TIME, money: None, window: WINDOW, answer: ANSWER }
+        Self { turns: TURNS, time: TIME, max_cost: None, window: WINDOW, answer: ANSWER }
     }
 }
 

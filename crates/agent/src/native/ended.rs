@@ -24,18 +24,28 @@ pub struct AgentRunResult<F = UncheckedFindings> {
     /// The model of the last response; empty if there was none.
     pub model: String,
     /// Number of calls by tool.
-    pub calls: BTreeMap<String, u32>,
+    pub tool_calls: BTreeMap<String, u32>,
     /// Number of denied calls by name.
     pub denials: BTreeMap<String, u32>,
     /// Number of results that were removed from the conversation to keep it within the model's context.
-    pub trimmed: u32,
+    pub trimmed_results: u32,
 }
 
 impl<F> AgentRunResult<F> {
     /// Converts the report to another form.
     pub fn map<T>(self, form: impl FnOnce(F) -> T) -> AgentRunResult<T> {
-        let Self { end, items, turns, usage, cost, model, calls, denials, trimmed } = self;
-        AgentRunResult { end, items: form(items), turns, usage, cost, model, calls, denials, trimmed }
+        let Self { end, items, turns, usage, cost, model, tool_calls, denials, trimmed_results } = self;
+        AgentRunResult {
+            end,
+            items: form(items),
+            turns,
+            usage,
+            cost,
+            model,
+            tool_calls,
+            denials,
+            trimmed_results,
+        }
     }
 }
 
@@ -49,9 +59,9 @@ pub enum AgentRunEnd {
     /// The model declined the task.
     Declined,
     /// The model's responses exceed the tokens of one response.
-    Cut,
+    ResponseTooLong,
     /// The conversation exceeds the model's context.
-    Full,
+    ContextExceeded,
     /// The model gave no valid report, even after a second request.
     Unreadable(String),
     /// The model request failed.
@@ -102,8 +112,8 @@ impl AgentRunEnd {
             Self::Limit(RunLimit::Money) => "money",
             Self::Limit(RunLimit::Calls) => "calls",
             Self::Declined => "declined",
-            Self::Cut => "cut",
-            Self::Full => "context",
+            Self::ResponseTooLong => "cut",
+            Self::ContextExceeded => "context",
             Self::Unreadable(_) => "unreadable",
             Self::Refused(ModelError::Budget { .. }) => "budget",
             Self::Refused(ModelError::SpendCap { .. }) => "spend_cap",
@@ -140,8 +150,10 @@ impl fmt::Display for AgentRunEnd {
             }
             Self::Limit(RunLimit::Calls) => write!(f, "tool limit: the model called tools without end"),
             Self::Declined => write!(f, "refusal: the model declines to review this change"),
-            Self::Cut => write!(f, "max_tokens: the model's answers are cut off before their end"),
-            Self::Full => write!(f, "context: the change does not fit into the model's context"),
+            Self::ResponseTooLong => {
+                write!(f, "max_tokens: the model's answers are cut off before their end")
+            }
+            Self::ContextExceeded => write!(f, "context: the change does not fit into the model's context"),
             Self::Unreadable(what) => write!(f, "the model's answer is not a report: {what}"),
             Self::Refused(ModelError::Budget { level }) => {
                 let whose = match level.kind {

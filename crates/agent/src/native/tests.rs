@@ -189,7 +189,7 @@ async fn parallel_calls_are_answered_in_one_message_and_a_report_ends_the_run() 
     assert!(ran.end.is_whole(), "{:?}", ran.end);
     assert_eq!((ran.turns, ran.cost, ran.usage.input), (2, MicroUsd(2000), 200));
     assert_eq!((titles(&ran), ran.model.as_str()), (vec!["one"], "m-1"));
-    assert_eq!(ran.calls, [("grep".to_owned(), 1), ("read".to_owned(), 1)].into());
+    assert_eq!(ran.tool_calls, [("grep".to_owned(), 1), ("read".to_owned(), 1)].into());
     let [_, asked] = model.asked().try_into().unwrap();
     let [_, said, answered] = asked.messages.as_slice() else { panic!("{asked:?}") };
     assert_eq!(serde_json::to_value(&said.content).unwrap(), calls, "thinking goes back as it came");
@@ -349,14 +349,14 @@ async fn every_stop_has_its_end() {
     assert!(last_words(&model.asked()[1]).contains("cut off"));
     let model = Scripted::new(vec![says(json!([use_of("1", "read", json!({}))]), StopReason::MaxTokens)]);
     let cut = ran(&model, RunLimits::default()).await;
-    assert!(matches!(cut.end, AgentRunEnd::Cut));
+    assert!(matches!(cut.end, AgentRunEnd::ResponseTooLong));
     assert_eq!(cut.turns, 3);
-    assert!(cut.calls.is_empty(), "a call that was cut off is not made");
+    assert!(cut.tool_calls.is_empty(), "a call that was cut off is not made");
 
     let full =
         ran(&Scripted::new(vec![says(text(), StopReason::ModelContextWindowExceeded)]), RunLimits::default())
             .await;
-    assert!(matches!(full.end, AgentRunEnd::Full));
+    assert!(matches!(full.end, AgentRunEnd::ContextExceeded));
 }
 
 #[tokio::test]
@@ -380,7 +380,7 @@ async fn what_was_reported_before_a_refusal_is_kept() {
 #[tokio::test]
 async fn money_that_is_nearly_out_asks_for_the_findings() {
     let model = Scripted::new(vec![reads()]);
-    let ended = ran(&model, RunLimits { money: Some(MicroUsd(5500)), ..RunLimits::default() }).await;
+    let ended = ran(&model, RunLimits { max_cost: Some(MicroUsd(5500)), ..RunLimits::default() }).await;
     assert!(matches!(ended.end, AgentRunEnd::Limit(RunLimit::Money)));
     assert_eq!((ended.turns, ended.cost), (5, MicroUsd(5000)));
 }
@@ -409,7 +409,7 @@ async fn the_conversation_stays_within_the_context_and_says_what_was_taken_out()
     let told = RecordingTools { text: "x".repeat(30_000), ..RecordingTools::default() };
     let limits = RunLimits { turns: 12, window: 20_000, ..RunLimits::default() };
     let ended = run(&model, &told, &brief(), &limits).await;
-    assert_eq!(ended.trimmed, 0, "the provider counts little, so there is room");
+    assert_eq!(ended.trimmed_results, 0, "the provider counts little, so there is room");
 
     let reply: Reply = Box::new(|request| {
         let bytes = serde_json::to_string(request).unwrap().len();
@@ -419,7 +419,7 @@ async fn the_conversation_stays_within_the_context_and_says_what_was_taken_out()
     let mut model = Scripted::new(vec![reply]);
     model.usage = TokenUsage { input: 11_000, ..TokenUsage::default() };
     let ended = run(&model, &told, &brief(), &limits).await;
-    assert!(ended.trimmed > 0);
+    assert!(ended.trimmed_results > 0);
     let last = model.asked().pop().unwrap();
     let all: Vec<String> = last.messages.iter().flat_map(results).map(|(_, text, _)| text).collect();
     assert!(all[0].contains("bytes of output were taken out"), "{}", all[0]);
@@ -433,10 +433,10 @@ async fn a_request_that_is_too_long_is_tried_once_more_without_old_results() {
     let model = Scripted::new(vec![reads(), reads(), refuses(too_long), reports("one", false)]);
     let ended = run(&model, &told, &brief(), &RunLimits::default()).await;
     assert!(ended.end.is_whole());
-    assert_eq!(ended.trimmed, 1);
+    assert_eq!(ended.trimmed_results, 1);
     let model = Scripted::new(vec![reads(), refuses(too_long)]);
     let ended = run(&model, &told, &brief(), &RunLimits::default()).await;
-    assert!(matches!(ended.end, AgentRunEnd::Full));
+    assert!(matches!(ended.end, AgentRunEnd::ContextExceeded));
 }
 
 #[tokio::test]

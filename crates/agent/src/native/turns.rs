@@ -34,10 +34,10 @@ pub(crate) struct ActiveAgentRun<'a, F, J> {
     model: &'a dyn LanguageModel,
     tools: &'a dyn RunTools,
     limits: RunLimits,
-    began: Instant,
+    started_at: Instant,
     request: ModelRequest,
     window: ContextWindow,
-    ran: AgentRunProgress<F>,
+    progress: AgentRunProgress<F>,
     /// Returns the error of a report, if it has one.
     judge: J,
 }
@@ -45,15 +45,15 @@ pub(crate) struct ActiveAgentRun<'a, F, J> {
 /// The outcome of a turn.
 pub(crate) enum TurnOutcome {
     /// The end of the run.
-    Over(AgentRunEnd),
+    Ended(AgentRunEnd),
     /// Another turn; its message is already in the conversation.
-    Again,
+    NextTurn,
     /// Tool calls that must be made and answered.
-    Calls {
+    ToolCalls {
         /// The response with the calls.
-        said: ModelMessage,
+        message: ModelMessage,
         /// The error of a report among the calls, if there is one.
-        wrong: Option<String>,
+        report_error: Option<String>,
     },
 }
 
@@ -62,7 +62,7 @@ pub(crate) enum TurnOutcome {
 struct AgentRunProgress<F> {
     items: F,
     /// True if a report was rejected but counts all the same.
-    stands: bool,
+    has_accepted_rejection: bool,
     turns: u32,
     usage: TokenUsage,
     cost: MicroUsd,
@@ -70,11 +70,11 @@ struct AgentRunProgress<F> {
     model: String,
     /// The fallback that gave the last response.
     fallback: Option<String>,
-    calls: BTreeMap<String, u32>,
+    tool_calls: BTreeMap<String, u32>,
     denials: BTreeMap<String, u32>,
     trimmed: u32,
     repairs: u32,
-    cut: u32,
+    cut_responses: u32,
 }
 
 /// One call that the model made.
@@ -113,18 +113,18 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         let mut window = ContextWindow::new(limits.window);
         let tools_bytes: usize = request.tools.iter().map(|tool| tool.input_schema.to_string().len()).sum();
         window.add_bytes(brief.system.len() + brief.task.len() + tools_bytes);
-        let ran = AgentRunProgress { model: brief.model.clone(), ..AgentRunProgress::default() };
-        Self { model, tools, limits, began: Instant::now(), request, window, ran, judge }
+        let progress = AgentRunProgress { model: brief.model.clone(), ..AgentRunProgress::default() };
+        Self { model, tools, limits, started_at: Instant::now(), request, window, progress, judge }
     }
 
     /// Runs turn after turn, until the run ends.
     pub(super) async fn run_turns(&mut self) -> AgentRunEnd {
         loop {
             match self.run_turn().await {
-                TurnOutcome::Over(end) => return end,
-                TurnOutcome::Again => {}
-                TurnOutcome::Calls { said, wrong } => {
-                    if let Some(end) = self.carry_out(said, wrong).await {
+                TurnOutcome::Ended(end) => return end,
+                TurnOutcome::NextTurn => {}
+                TurnOutcome::ToolCalls { message, report_error } => {
+                    if let Some(end) = self.carry_out(message, report_error).await {
                         return end;
                     }
                 }
@@ -135,8 +135,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     /// Runs one turn: a request and the handling of its response.
     pub(crate) async fn run_turn(&mut self) -> TurnOutcome {
         let last = match self.last_turn() {
-            Some(limit) if self.ran.turns >= self.limits.turns => {
-                return TurnOutcome::Over(AgentRunEnd::Limit(limit));
+            Some(limit) if self.progress.turns >= self.limits.turns => {
+                return TurnOutcome::Ended(AgentRunEnd::Limit(limit));
             }
             Some(limit) => {
                 self.push_user_text(F::CONCLUDE);
@@ -146,15 +146,15 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         };
         match self.ask_model().await {
             Ok(answer) => match (self.handle_answer(answer, last), last) {
-                (TurnOutcome::Over(end), _) => TurnOutcome::Over(end),
-                (TurnOutcome::Again | TurnOutcome::Calls { .. }, Some(limit)) => {
-                    TurnOutcome::Over(AgentRunEnd::Limit(limit))
+                (TurnOutcome::Ended(end), _) => TurnOutcome::Ended(end),
+                (TurnOutcome::NextTurn | TurnOutcome::ToolCalls { .. }, Some(limit)) => {
+                    TurnOutcome::Ended(AgentRunEnd::Limit(limit))
                 }
                 (step, None) => step,
             },
-            Err(ModelError::TooLong { .. }) if self.make_room() => TurnOutcome::Again,
-            Err(ModelError::TooLong { .. }) => TurnOutcome::Over(AgentRunEnd::Full),
-            Err(refused) => TurnOutcome::Over(AgentRunEnd::Refused(refused)),
+            Err(ModelError::TooLong { .. }) if self.make_room() => TurnOutcome::NextTurn,
+            Err(ModelError::TooLong { .. }) => TurnOutcome::Ended(AgentRunEnd::ContextExceeded),
+            Err(refused) => TurnOutcome::Ended(AgentRunEnd::Refused(refused)),
         }
     }
 
@@ -165,7 +165,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
 
     /// Returns the total usage that the provider reported until now.
     pub(crate) fn usage(&self) -> TokenUsage {
-        self.ran.usage
+        self.progress.usage
     }
 
     /// Adds messages that another program added to the conversation.
@@ -184,21 +184,31 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     pub(crate) async fn finish_run(self, end: AgentRunEnd) -> AgentRunResult<F> {
         // The cost includes a response that was cancelled with the run.
         let cost = self.model.cost().await;
-        let AgentRunProgress { items, stands, turns, usage, model, calls, denials, trimmed, .. } = self.ran;
+        let AgentRunProgress {
+            items,
+            has_accepted_rejection,
+            turns,
+            usage,
+            model,
+            tool_calls,
+            denials,
+            trimmed: trimmed_results,
+            ..
+        } = self.progress;
         // The report is complete, so a missing last response is no failure. A halt, a cassette that differs
         // and a ledger error still are.
         let is_over = matches!(
             end,
             AgentRunEnd::Refused(ModelError::Halted(_) | ModelError::Drift { .. } | ModelError::Ledger(_))
         );
-        let end = if stands && !is_over { AgentRunEnd::Done } else { end };
-        AgentRunResult { end, items, turns, usage, cost, model, calls, denials, trimmed }
+        let end = if has_accepted_rejection && !is_over { AgentRunEnd::Done } else { end };
+        AgentRunResult { end, items, turns, usage, cost, model, tool_calls, denials, trimmed_results }
     }
 
     /// Returns the limit if the next turn must be the last one. A run of one turn gets no such message, as
     /// it has no other turn.
     fn last_turn(&self) -> Option<RunLimit> {
-        let AgentRunProgress { turns, cost, last_cost, calls, denials, .. } = &self.ran;
+        let AgentRunProgress { turns, cost, last_cost, tool_calls, denials, .. } = &self.progress;
         let count = |of: &BTreeMap<String, u32>| of.values().sum::<u32>();
         let soon = self.limits.time / 100 * (100 - CONCLUDE_PERCENT);
         // The last response costs about as much as the one before, plus the new input.
@@ -207,11 +217,11 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
             Some(RunLimit::Turns)
         } else if *turns == 0 {
             None
-        } else if self.began.elapsed() >= soon {
+        } else if self.started_at.elapsed() >= soon {
             Some(RunLimit::Time)
-        } else if self.limits.money.is_some_and(|most| next > most) {
+        } else if self.limits.max_cost.is_some_and(|most| next > most) {
             Some(RunLimit::Money)
-        } else if count(calls) >= MAX_CALLS || count(denials) >= MAX_DENIALS {
+        } else if count(tool_calls) >= MAX_CALLS || count(denials) >= MAX_DENIALS {
             Some(RunLimit::Calls)
         } else {
             None
@@ -219,15 +229,15 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     }
 
     async fn ask_model(&mut self) -> Result<ModelAnswer, ModelError> {
-        self.ran.trimmed += self.window.trim_messages(&mut self.request.messages);
+        self.progress.trimmed += self.window.trim_messages(&mut self.request.messages);
         window::mark_cache(&mut self.request);
         let asked = self.model.request_answer(&self.request).await;
         let cost = self.model.cost().await;
-        self.ran.last_cost = MicroUsd(cost.0.saturating_sub(self.ran.cost.0));
-        self.ran.cost = cost;
+        self.progress.last_cost = MicroUsd(cost.0.saturating_sub(self.progress.cost.0));
+        self.progress.cost = cost;
         let answer = asked?;
-        self.ran.turns += 1;
-        self.ran.usage = self.ran.usage.plus(&answer.usage);
+        self.progress.turns += 1;
+        self.progress.usage = self.progress.usage.plus(&answer.usage);
         self.record_model(&answer);
         self.window.record_usage(&answer.usage);
         Ok(answer)
@@ -235,7 +245,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
 
     /// Records the model that answered; both models if a fallback took over.
     fn record_model(&mut self, answer: &ModelAnswer) {
-        let AgentRunProgress { turns, model, fallback, .. } = &mut self.ran;
+        let AgentRunProgress { turns, model, fallback, .. } = &mut self.progress;
         let served = answer.serving_model();
         if *turns > 1 && *fallback != answer.served_by {
             if !model.split(THEN).any(|before| before == served) {
@@ -254,59 +264,62 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         let said = ModelMessage { role, content };
         match stop {
             StopReason::EndTurn | StopReason::ToolUse | StopReason::StopSequence => {
-                self.ran.cut = 0;
+                self.progress.cut_responses = 0;
                 self.handle_message(said, last)
             }
-            StopReason::Refusal => TurnOutcome::Over(AgentRunEnd::Declined),
+            StopReason::Refusal => TurnOutcome::Ended(AgentRunEnd::Declined),
             StopReason::PauseTurn if said.content.is_empty() => {
                 end_or_continue(self.ask_again("an empty pause"))
             }
             StopReason::PauseTurn => {
                 self.request.messages.push(said);
-                TurnOutcome::Again
+                TurnOutcome::NextTurn
             }
             StopReason::MaxTokens => end_or_continue(self.go_on(&said)),
             StopReason::ModelContextWindowExceeded => {
-                self.ran.cut += 1;
-                end_or_continue((self.ran.cut > MAX_CUT || !self.make_room()).then_some(AgentRunEnd::Full))
+                self.progress.cut_responses += 1;
+                end_or_continue(
+                    (self.progress.cut_responses > MAX_CUT || !self.make_room())
+                        .then_some(AgentRunEnd::ContextExceeded),
+                )
             }
         }
     }
 
     /// Handles a complete response: its report, its calls, or prose instead of them.
-    fn handle_message(&mut self, said: ModelMessage, last: Option<RunLimit>) -> TurnOutcome {
-        let calls = calls(&said);
+    fn handle_message(&mut self, message: ModelMessage, last: Option<RunLimit>) -> TurnOutcome {
+        let calls = calls(&message);
         if calls.is_empty() {
-            let words = message_text(&said);
+            let words = message_text(&message);
             // Some models write the report as text instead of a call.
             if let Some(report) = F::in_text(&words) {
                 return end_or_continue(match self.accept_report(report.0, report.1, last) {
                     Ok(end) => end,
-                    Err(wrong) => {
-                        self.push_said(said);
-                        self.push_user_text(&wrong);
-                        self.ask_again(&wrong)
+                    Err(report_error) => {
+                        self.push_said(message);
+                        self.push_user_text(&report_error);
+                        self.ask_again(&report_error)
                     }
                 });
             }
             let what = if words.trim().is_empty() { "an empty message" } else { "prose in its place" };
-            self.push_said(said);
+            self.push_said(message);
             return end_or_continue(self.ask_again(what));
         }
-        let mut wrong = None;
+        let mut report_error = None;
         let mut done = None;
         for call in calls.iter().filter(|call| call.name == REPORT) {
             match F::read(call.input) {
                 Ok(report) => match self.accept_report(report.0, report.1, last) {
                     Ok(end) => done = end.or(done),
-                    Err(unsound) => wrong = Some(unsound),
+                    Err(unsound) => report_error = Some(unsound),
                 },
-                Err(malformed) => wrong = Some(malformed),
+                Err(malformed) => report_error = Some(malformed),
             }
         }
         match done {
-            Some(end) if wrong.is_none() => TurnOutcome::Over(end),
-            Some(_) | None => TurnOutcome::Calls { said, wrong },
+            Some(end) if report_error.is_none() => TurnOutcome::Ended(end),
+            Some(_) | None => TurnOutcome::ToolCalls { message, report_error },
         }
     }
 
@@ -375,7 +388,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
             let text = format!("denied: this run has no such tool. It may call: {}", names.join(", "));
             return CallOutput { text, is_error: true, denied: true };
         }
-        *self.ran.calls.entry(name.to_owned()).or_default() += 1;
+        *self.progress.tool_calls.entry(name.to_owned()).or_default() += 1;
         self.tools.call(name, input).await
     }
 
@@ -394,7 +407,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
 
     pub(crate) fn count_denial(&mut self, name: &str) {
         let name = truing_core::line::clean_line(name, schema::MAX_NAME_CHARS);
-        *self.ran.denials.entry(name).or_default() += 1;
+        *self.progress.denials.entry(name).or_default() += 1;
     }
 
     /// Stores a report. Returns the end of the run, if the report is complete.
@@ -408,29 +421,31 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         more: bool,
         last: Option<RunLimit>,
     ) -> Result<Option<AgentRunEnd>, String> {
-        self.ran.items.add(report);
+        self.progress.items.add(report);
         match (last, more) {
             (Some(limit), _) => Ok(Some(AgentRunEnd::Limit(limit))),
             (None, true) => Ok(None),
-            (None, false) if self.ran.repairs < MAX_REPAIRS => match (self.judge)(&self.ran.items) {
-                None => Ok(Some(AgentRunEnd::Done)),
-                Some(wrong) => {
-                    if F::STANDS {
-                        self.ran.stands = true;
-                    } else {
-                        self.ran.items = F::default();
+            (None, false) if self.progress.repairs < MAX_REPAIRS => {
+                match (self.judge)(&self.progress.items) {
+                    None => Ok(Some(AgentRunEnd::Done)),
+                    Some(wrong) => {
+                        if F::STANDS {
+                            self.progress.has_accepted_rejection = true;
+                        } else {
+                            self.progress.items = F::default();
+                        }
+                        Err(wrong)
                     }
-                    Err(wrong)
                 }
-            },
+            }
             (None, false) => Ok(Some(AgentRunEnd::Done)),
         }
     }
 
     /// Asks once for a valid report.
     fn ask_again(&mut self, what: &str) -> Option<AgentRunEnd> {
-        self.ran.repairs += 1;
-        if self.ran.repairs > MAX_REPAIRS {
+        self.progress.repairs += 1;
+        if self.progress.repairs > MAX_REPAIRS {
             return Some(AgentRunEnd::Unreadable(what.to_owned()));
         }
         self.push_user_text(F::ASK_AGAIN);
@@ -439,9 +454,9 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
 
     /// Lets the model go on after a response that was cut off.
     fn go_on(&mut self, said: &ModelMessage) -> Option<AgentRunEnd> {
-        self.ran.cut += 1;
-        if self.ran.cut > MAX_CUT {
-            return Some(AgentRunEnd::Cut);
+        self.progress.cut_responses += 1;
+        if self.progress.cut_responses > MAX_CUT {
+            return Some(AgentRunEnd::ResponseTooLong);
         }
         // The input of a cut-off call cannot be trusted, so no call of this response is sent back.
         let kept: Vec<MessageBlock> = said.content.iter().filter(|block| !is_call(block)).cloned().collect();
@@ -455,7 +470,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     /// Removes old results from the conversation. Returns true if there is more room now.
     fn make_room(&mut self) -> bool {
         let trimmed = window::trim_all(&mut self.request.messages);
-        self.ran.trimmed += trimmed;
+        self.progress.trimmed += trimmed;
         trimmed > 0
     }
 
@@ -483,7 +498,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
 
 /// Returns the given end, or else another turn.
 fn end_or_continue(end: Option<AgentRunEnd>) -> TurnOutcome {
-    end.map_or(TurnOutcome::Again, TurnOutcome::Over)
+    end.map_or(TurnOutcome::NextTurn, TurnOutcome::Ended)
 }
 
 /// Returns the calls of a message, in order.

@@ -97,7 +97,7 @@ impl PromptCase {
     /// same name.
     ///
     /// # Errors
-    /// [`PromptError::Wrong`] with every problem; [`PromptError::Folder`] if the folder cannot be read.
+    /// [`PromptError::Invalid`] with every problem; [`PromptError::Folder`] if the folder cannot be read.
     pub fn load_all(folder: Option<&Path>) -> Result<Vec<Self>, PromptError> {
         let (mut files, mut problems) = (embedded::cases().collect::<Vec<_>>(), Vec::new());
         if let Some(folder) = folder {
@@ -115,13 +115,13 @@ impl PromptCase {
         if problems.is_empty() {
             Ok(cases.into_values().collect())
         } else {
-            Err(PromptError::Wrong(problems))
+            Err(PromptError::Invalid(problems))
         }
     }
 
     /// Parses and checks the text of a case.
     fn parse(name: &str, file: &str, text: &str) -> Result<Self, PromptProblem> {
-        let wrong = |line, what| PromptProblem { file: file.to_owned(), line, what };
+        let wrong = |line, kind| PromptProblem { file: file.to_owned(), line, kind };
         if text.len() > MAX_CASE_BYTES {
             return Err(wrong(1, PromptProblemKind::TooLong(MAX_CASE_BYTES)));
         }
@@ -166,8 +166,8 @@ impl PromptCase {
             expect,
         };
         if let Some(path) = case.files.keys().find(|path| !is_inside(path)) {
-            let what = format!("`{path}` is not a path within a folder");
-            return Err(wrong(line_of("[files]"), PromptProblemKind::Case(what)));
+            let kind = format!("`{path}` is not a path within a folder");
+            return Err(wrong(line_of("[files]"), PromptProblemKind::Case(kind)));
         }
         match case.cannot_fail() {
             None => Ok(case),

@@ -31,7 +31,7 @@ pub struct EnvsubstProblem {
     /// Line number, from 1.
     pub line: u32,
     /// Description of the mistake, and a correction.
-    pub what: String,
+    pub message: String,
 }
 
 /// Matches a variable as `envsubst` recognizes it.
@@ -57,7 +57,9 @@ const OF_RUNNER: &[&str] = &["CI", "HOME", "PATH", "PWD", "SHELL", "USER", "LANG
 pub fn check_envsubst(files: &EnvsubstFiles<'_>) -> Vec<EnvsubstProblem> {
     let workflow = match GithubWorkflow::parse(files.workflow_text) {
         Ok(workflow) => workflow,
-        Err((line, what)) => return vec![EnvsubstProblem { file: files.workflow.to_owned(), line, what }],
+        Err((line, what)) => {
+            return vec![EnvsubstProblem { file: files.workflow.to_owned(), line, message: what }];
+        }
     };
     let mut wrong = Vec::new();
     for step in workflow.jobs.values().flat_map(|job| &job.steps) {
@@ -104,16 +106,21 @@ fn find_variables(text: &str) -> Vec<(&str, u32)> {
     found.filter_map(|(found, line)| Some((found.get(1).or(found.get(2))?.as_str(), line))).collect()
 }
 
-fn in_prompt(files: &EnvsubstFiles<'_>, line: u32, what: String) -> EnvsubstProblem {
-    EnvsubstProblem { file: files.prompt.to_owned(), line, what }
+fn in_prompt(files: &EnvsubstFiles<'_>, line: u32, message: String) -> EnvsubstProblem {
+    EnvsubstProblem { file: files.prompt.to_owned(), line, message }
 }
 
 /// Reports a problem at the first line of a step's script that contains these words.
-fn in_workflow(files: &EnvsubstFiles<'_>, step: &WorkflowStep, words: &str, what: String) -> EnvsubstProblem {
+fn in_workflow(
+    files: &EnvsubstFiles<'_>,
+    step: &WorkflowStep,
+    words: &str,
+    message: String,
+) -> EnvsubstProblem {
     let first = u32::try_from(step.line()).unwrap_or(1);
     let mut lines = (1_u32..).zip(files.workflow_text.lines()).filter(|(line, _)| *line >= first);
     let line = lines.find(|(_, text)| text.contains(words)).map_or(first, |(line, _)| line);
-    EnvsubstProblem { file: files.workflow.to_owned(), line, what }
+    EnvsubstProblem { file: files.workflow.to_owned(), line, message }
 }
 
 /// Reports a problem at the variables of a step: at the line with these words that is nearest to its
@@ -122,12 +129,12 @@ fn in_variables(
     files: &EnvsubstFiles<'_>,
     step: &WorkflowStep,
     words: &str,
-    what: String,
+    message: String,
 ) -> EnvsubstProblem {
     let script = u32::try_from(step.line()).unwrap_or(1);
     let lines = (1_u32..).zip(files.workflow_text.lines()).filter(|(_, text)| text.contains(words));
     let line = lines.map(|(line, _)| line).min_by_key(|line| line.abs_diff(script)).unwrap_or(script);
-    EnvsubstProblem { file: files.workflow.to_owned(), line, what }
+    EnvsubstProblem { file: files.workflow.to_owned(), line, message }
 }
 
 /// Checks a step that fills in the prompt.

@@ -67,7 +67,7 @@ fn read_by_ending(folder: &Path, ending: &str, most: usize) -> Result<PromptFold
                 continue;
             }
             let shown = path.display().to_string();
-            let mut wrong = |what| problems.push(PromptProblem { file: shown.clone(), line: 1, what });
+            let mut wrong = |what| problems.push(PromptProblem { file: shown.clone(), line: 1, kind: what });
             let below = path.strip_prefix(folder).unwrap_or(&path).with_extension("");
             let name = below.to_string_lossy().into_owned();
             if !is_module_name(&name) {

@@ -74,7 +74,7 @@ impl PromptModule {
     ) -> Option<Self> {
         let mut wrong = |line: usize, what| {
             let line = u32::try_from(line).unwrap_or(u32::MAX);
-            problems.push(PromptProblem { file: file.to_owned(), line, what });
+            problems.push(PromptProblem { file: file.to_owned(), line, kind: what });
         };
         let text = text.replace("\r\n", "\n");
         if text.len() > MAX_MODULE_BYTES {
@@ -89,21 +89,25 @@ impl PromptModule {
             wrong(2, PromptProblemKind::FrontMatter(TOO_DEEP.to_owned()));
             return None;
         }
-        let FrontMatter { name: given, description, variables, includes } = match toml::from_str(front) {
-            Ok(front) => front,
-            Err(error) => {
-                let before = error.span().and_then(|span| front.get(..span.start)).unwrap_or_default();
-                wrong(
-                    2 + before.matches('\n').count(),
-                    PromptProblemKind::FrontMatter(error.message().to_owned()),
-                );
-                return None;
-            }
-        };
+        let FrontMatter { name: front_matter_name, description, variables, includes } =
+            match toml::from_str(front) {
+                Ok(front) => front,
+                Err(error) => {
+                    let before = error.span().and_then(|span| front.get(..span.start)).unwrap_or_default();
+                    wrong(
+                        2 + before.matches('\n').count(),
+                        PromptProblemKind::FrontMatter(error.message().to_owned()),
+                    );
+                    return None;
+                }
+            };
         // The front matter begins on the second line.
         let line_of = |words: &str| 2 + front.lines().position(|line| line.starts_with(words)).unwrap_or(0);
-        if given != name {
-            wrong(line_of("name"), PromptProblemKind::OtherName { given, name: name.to_owned() });
+        if front_matter_name != name {
+            wrong(
+                line_of("name"),
+                PromptProblemKind::NameMismatch { front_matter_name, name: name.to_owned() },
+            );
         }
         let mut declared = BTreeMap::new();
         for (name, VariableDeclaration { kind, description, required, default }) in variables {
@@ -128,7 +132,7 @@ impl PromptModule {
             match declared.get(name) {
                 None => wrong(*line as usize, PromptProblemKind::Undeclared(name.clone())),
                 Some(variable) if variable.kind == VariableKind::Data && !is_alone(&pieces, at) => {
-                    wrong(*line as usize, PromptProblemKind::NotAlone(name.clone()));
+                    wrong(*line as usize, PromptProblemKind::WithinLine(name.clone()));
                 }
                 Some(_) => {}
             }
@@ -144,8 +148,8 @@ impl PromptModule {
         Some(Self { name, file, description, variables: declared, includes, includes_line, pieces })
     }
 
-    pub(super) fn problem(&self, line: u32, what: PromptProblemKind) -> PromptProblem {
-        PromptProblem { file: self.file.clone(), line, what }
+    pub(super) fn problem(&self, line: u32, kind: PromptProblemKind) -> PromptProblem {
+        PromptProblem { file: self.file.clone(), line, kind }
     }
 }
 

@@ -13,9 +13,9 @@ use super::{PromptError, PromptLibrary, VariableKind};
 #[derive(Debug)]
 pub struct PromptMutant {
     /// Description of the mistake.
-    pub what: String,
+    pub description: String,
     /// The changed prompts; an error if parsing already detects the mistake.
-    pub made: Result<PromptLibrary, PromptError>,
+    pub result: Result<PromptLibrary, PromptError>,
 }
 
 impl PromptLibrary {
@@ -23,12 +23,12 @@ impl PromptLibrary {
     pub fn mutants(&self, name: &str) -> Vec<PromptMutant> {
         let Some(module) = self.modules.get(name) else { return Vec::new() };
         let mut mutants = vec![PromptMutant {
-            what: format!("{name}: the module is gone"),
-            made: self.without_module(name),
+            description: format!("{name}: the module is gone"),
+            result: self.without_module(name),
         }];
         let mut add = |what: String, changed: &PromptModule, more: &str| {
             let made = self.with_text(name, &module.file, &render_module(changed, more));
-            mutants.push(PromptMutant { what: format!("{name}: {what}"), made });
+            mutants.push(PromptMutant { description: format!("{name}: {what}"), result: made });
         };
         for included in &module.includes {
             let mut changed = module.clone();
@@ -169,7 +169,7 @@ mod tests {
         let told: Vec<String> = prompts
             .mutants("sync/common")
             .iter()
-            .map(|PromptMutant { what, made }| {
+            .map(|PromptMutant { description: what, result: made }| {
                 let noticed = made.as_ref().err().map_or_else(String::new, ToString::to_string);
                 format!("{what}: {}", if noticed.is_empty() { "can be read" } else { "is noticed" })
             })
@@ -188,12 +188,12 @@ mod tests {
             ]
         );
         let swapped = prompts.mutants("sync/task");
-        assert!(swapped.iter().any(|mutant| mutant.what.contains("`from` and `to` have changed places")));
         assert!(
-            prompts.mutants("sync/system-bump").iter().any(|mutant| {
-                mutant.what.ends_with("`sync/common` is not included") && mutant.made.is_ok()
-            })
+            swapped.iter().any(|mutant| mutant.description.contains("`from` and `to` have changed places"))
         );
+        assert!(prompts.mutants("sync/system-bump").iter().any(|mutant| {
+            mutant.description.ends_with("`sync/common` is not included") && mutant.result.is_ok()
+        }));
         assert!(prompts.mutants("no/such").is_empty());
     }
 }

@@ -18,7 +18,7 @@ pub enum PromptError {
     },
     /// One or more modules are invalid.
     #[error("prompts are invalid: {}", join_problems(.0))]
-    Wrong(Vec<PromptProblem>),
+    Invalid(Vec<PromptProblem>),
     /// The values do not fit the prompt.
     #[error("prompt `{name}` cannot be filled in: {}", describe_values(problems, unknown))]
     Values {
@@ -67,13 +67,13 @@ pub struct PromptProblem {
     /// Line number, from 1.
     pub line: u32,
     /// Kind of the problem, with its details.
-    pub what: PromptProblemKind,
+    pub kind: PromptProblemKind,
 }
 
 impl fmt::Display for PromptProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, what } = self;
-        write!(f, "{file}:{line}: {what}")
+        let Self { file, line, kind } = self;
+        write!(f, "{file}:{line}: {kind}")
     }
 }
 
@@ -87,10 +87,10 @@ pub enum PromptProblemKind {
     #[error("the front matter is invalid: {0}")]
     FrontMatter(String),
     /// The name differs from the file's.
-    #[error("its name is `{given}`, but its file is named `{name}`")]
-    OtherName {
+    #[error("its name is `{front_matter_name}`, but its file is named `{name}`")]
+    NameMismatch {
         /// Name in the front matter.
-        given: String,
+        front_matter_name: String,
         /// Name by the file's path.
         name: String,
     },
@@ -122,7 +122,7 @@ pub enum PromptProblemKind {
     NoVariable,
     /// A variable of data stands within a line.
     #[error("variable `{0}` is data and must stand on a line of its own")]
-    NotAlone(String),
+    WithinLine(String),
     /// The module has neither text nor includes.
     #[error("it has neither text nor modules that it includes")]
     Empty,
@@ -137,7 +137,7 @@ pub enum PromptProblemKind {
     TooManyParts(usize),
     /// Two modules of a prompt declare the same variable differently.
     #[error("variable `{0}` is declared with another type or default by another module of the prompt")]
-    OtherDeclaration(String),
+    DeclarationConflict(String),
     /// The case of a step test is invalid.
     #[error("the case is wrong: {0}")]
     Case(String),
@@ -145,11 +145,11 @@ pub enum PromptProblemKind {
     #[error("variable `{0}` is not given, and has no default")]
     NotGiven(String),
     /// A value is not of its type.
-    #[error("variable `{name}` must be {wanted}")]
+    #[error("variable `{name}` must be {expected}")]
     BadValue {
         /// Name of the variable.
         name: String,
         /// Description of valid values.
-        wanted: &'static str,
+        expected: &'static str,
     },
 }

@@ -138,7 +138,7 @@ impl PromptLibrary {
     /// Fills in these two prompts, each with its values.
     ///
     /// # Errors
-    /// [`PromptError::Unknown`], [`PromptError::Wrong`], [`PromptError::Values`]
+    /// [`PromptError::Unknown`], [`PromptError::Invalid`], [`PromptError::Values`]
     pub fn fill_prompts(
         &self,
         system: &str,

@@ -40,7 +40,7 @@ impl VariableKind {
     /// Checks that a value has this type.
     pub(super) fn check_value(self, name: &str, value: &str) -> Result<(), PromptProblemKind> {
         let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+:/@".contains(&byte);
-        let (fits, wanted) = match self {
+        let (fits, expected) = match self {
             Self::Integer => (value.parse::<i64>().is_ok(), "a whole number"),
             Self::Word => (
                 (1..=MAX_WORD_BYTES).contains(&value.len()) && value.bytes().all(is_letter),
@@ -48,7 +48,7 @@ impl VariableKind {
             ),
             Self::Data => (value.len() <= MAX_VALUE_BYTES, "at most 512 KiB of text"),
         };
-        if fits { Ok(()) } else { Err(PromptProblemKind::BadValue { name: name.to_owned(), wanted }) }
+        if fits { Ok(()) } else { Err(PromptProblemKind::BadValue { name: name.to_owned(), expected }) }
     }
 }
 

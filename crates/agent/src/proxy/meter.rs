@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// Counters of connections and bytes, with a limit of bytes.
 #[derive(Debug)]
 pub(super) struct ByteMeter {
-    most: u64,
+    limit: u64,
     times: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
@@ -19,8 +19,8 @@ pub(super) struct ByteMeter {
 
 impl ByteMeter {
     /// Returns a meter with this limit of bytes.
-    pub(super) fn new(most: u64) -> Self {
-        Self { most, times: AtomicU64::new(0), sent: AtomicU64::new(0), received: AtomicU64::new(0) }
+    pub(super) fn new(limit: u64) -> Self {
+        Self { limit, times: AtomicU64::new(0), sent: AtomicU64::new(0), received: AtomicU64::new(0) }
     }
 
     /// Counts one more connection.
@@ -37,7 +37,7 @@ impl ByteMeter {
     /// Returns true once the limit of bytes is reached.
     pub(super) fn is_empty(&self) -> bool {
         let (_, sent, received) = self.read_counts();
-        sent.saturating_add(received) >= self.most
+        sent.saturating_add(received) >= self.limit
     }
 }
 

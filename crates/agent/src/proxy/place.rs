@@ -11,13 +11,13 @@ pub struct AllowedHost {
     /// True if the host is reached by TLS. If not, the proxy passes on single requests.
     pub tls: bool,
     /// True if the address may be a private one, because the user named the host.
-    pub private: bool,
+    pub allows_private: bool,
 }
 
 impl AllowedHost {
     /// Returns a host of the public internet, with TLS.
     pub fn public(host: &str, port: u16) -> Self {
-        Self { host: normalize_host(host), port, tls: true, private: false }
+        Self { host: normalize_host(host), port, tls: true, allows_private: false }
     }
 }
 

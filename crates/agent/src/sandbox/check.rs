@@ -112,8 +112,8 @@ struct MachineProgram {
 /// One attempt to escape.
 struct EscapeAttempt {
     name: &'static str,
-    by: EscapeActor,
-    seen: EscapeEvidence,
+    actor: EscapeActor,
+    evidence: EscapeEvidence,
     /// Number of its processes that hold their resources until the check releases them.
     holders: u32,
     /// Set if it tries to exceed the limit with kernel objects: the bytes of one object, or 0 if a single
@@ -186,8 +186,8 @@ impl EscapeTestTree {
             let argv = words.iter().map(OsString::from).collect();
             Some(EscapeAttempt {
                 name,
-                by: EscapeActor::Command(JobCommand::Program(argv)),
-                seen: EscapeEvidence::File,
+                actor: EscapeActor::Command(JobCommand::Program(argv)),
+                evidence: EscapeEvidence::File,
                 holders: 0,
                 object: None,
             })
@@ -202,8 +202,8 @@ impl EscapeTestTree {
         let with_git = |words: &[&'static str]| [&git[..], words].concat();
         let udp = self.udp.local_addr().ok().map(|address| EscapeAttempt {
             name: "udp",
-            by: EscapeActor::Command(JobCommand::Probe(EscapeProbe::Udp(address))),
-            seen: EscapeEvidence::Datagram,
+            actor: EscapeActor::Command(JobCommand::Probe(EscapeProbe::Udp(address))),
+            evidence: EscapeEvidence::Datagram,
             holders: 0,
             object: None,
         });
@@ -213,8 +213,8 @@ impl EscapeTestTree {
             probe("symbolic_link", EscapeProbe::Read("link".into())),
             Some(EscapeAttempt {
                 name: "write_outside",
-                by: EscapeActor::Command(JobCommand::Probe(EscapeProbe::Write(self.mark.clone()))),
-                seen: EscapeEvidence::File,
+                actor: EscapeActor::Command(JobCommand::Probe(EscapeProbe::Write(self.mark.clone()))),
+                evidence: EscapeEvidence::File,
                 holders: 0,
                 object: None,
             }),
@@ -246,8 +246,8 @@ impl EscapeTestTree {
             let holders = machine_code::count_holders(&steps);
             EscapeAttempt {
                 name,
-                by: EscapeActor::Command(JobCommand::Program(argv)),
-                seen: EscapeEvidence::End,
+                actor: EscapeActor::Command(JobCommand::Program(argv)),
+                evidence: EscapeEvidence::End,
                 holders,
                 object,
             }
@@ -261,8 +261,8 @@ impl EscapeTestTree {
         let probe = |name, probe| {
             Some(EscapeAttempt {
                 name,
-                by: EscapeActor::Reader(probe),
-                seen: EscapeEvidence::End,
+                actor: EscapeActor::Reader(probe),
+                evidence: EscapeEvidence::End,
                 holders: 0,
                 object: None,
             })
@@ -272,8 +272,8 @@ impl EscapeTestTree {
         let program = || PathBuf::from(SUCCEEDS);
         let udp = self.udp.local_addr().ok().map(|address| EscapeAttempt {
             name: "reader_udp",
-            by: EscapeActor::Reader(EscapeProbe::Udp(address)),
-            seen: EscapeEvidence::Datagram,
+            actor: EscapeActor::Reader(EscapeProbe::Udp(address)),
+            evidence: EscapeEvidence::Datagram,
             holders: 0,
             object: None,
         });
@@ -287,8 +287,8 @@ impl EscapeTestTree {
             probe("reader_write_inside", EscapeProbe::Write(inside("written"))),
             Some(EscapeAttempt {
                 name: "reader_write_outside",
-                by: EscapeActor::Reader(EscapeProbe::Write(self.mark.clone())),
-                seen: EscapeEvidence::File,
+                actor: EscapeActor::Reader(EscapeProbe::Write(self.mark.clone())),
+                evidence: EscapeEvidence::File,
                 holders: 0,
                 object: None,
             }),
@@ -333,7 +333,7 @@ impl EscapeTestTree {
     /// Makes one attempt, and returns its result.
     fn try_escape(&self, level: SandboxLevel, escape: EscapeAttempt) -> Result<EscapeCheck, SandboxError> {
         let name = escape.name;
-        if let EscapeActor::Command(run) = &escape.by
+        if let EscapeActor::Command(run) = &escape.actor
             && let Some(program) = missing_program(run)
         {
             let note = Some(format!("{program} is not installed"));
@@ -341,7 +341,7 @@ impl EscapeTestTree {
         }
         let limit = escape.object.map(|_| LIMITS.memory);
         let is_program =
-            escape.object.is_some() && matches!(escape.by, EscapeActor::Command(JobCommand::Program(_)));
+            escape.object.is_some() && matches!(escape.actor, EscapeActor::Command(JobCommand::Program(_)));
         let folder = tempfile::tempdir_in(self.folder.path())?;
         let private = folder.path().canonicalize()?;
         let is_limit = RESOURCE_LIMITS.contains(&name);
@@ -356,7 +356,7 @@ impl EscapeTestTree {
         if let Some(note) = note {
             return Ok(EscapeCheck { name, stopped: None, note: Some(note.to_owned()), held: None, limit });
         }
-        let mut command = self.command(level, escape.by, &private)?;
+        let mut command = self.command(level, escape.actor, &private)?;
         let talks = escape.holders > 0 || escape.object.is_some();
         let end = || if talks { Stdio::piped() } else { Stdio::null() };
         command.env_clear().stdin(end()).stdout(end()).stderr(Stdio::piped());
@@ -370,7 +370,7 @@ impl EscapeTestTree {
             let said = String::from_utf8_lossy(&ended.stderr).trim().to_owned();
             return Err(SandboxError::Start(io::Error::other(said)));
         }
-        let escaped = match escape.seen {
+        let escaped = match escape.evidence {
             EscapeEvidence::End => ended.status.success(),
             EscapeEvidence::File => self.mark.exists(),
             EscapeEvidence::Datagram => self.udp.recv(&mut [0; 8]).is_ok(),
@@ -424,8 +424,8 @@ fn of_probe(name: &'static str, probe: EscapeProbe) -> EscapeAttempt {
     let holders = probe.holders();
     EscapeAttempt {
         name,
-        by: EscapeActor::Command(JobCommand::Probe(probe)),
-        seen: EscapeEvidence::End,
+        actor: EscapeActor::Command(JobCommand::Probe(probe)),
+        evidence: EscapeEvidence::End,
         holders,
         object: None,
     }

@@ -10,7 +10,7 @@ use super::{EscapeProbe, JobLimits, files, watch};
 /// A kind of kernel objects.
 pub(super) struct KernelObject {
     pub(super) name: &'static str,
-    pub(super) how: ObjectLimit,
+    pub(super) limit: ObjectLimit,
     /// The attempt that tries to exceed the memory limit with it.
     pub(super) probe: &'static str,
 }
@@ -24,15 +24,15 @@ pub(super) enum ObjectLimit {
     /// Their number and size are limited: a description, and their largest total in bytes.
     Bounded(&'static str, fn(&JobLimits) -> u64),
     /// No memory limit applies to them; a description.
-    Open(&'static str),
+    Unlimited(&'static str),
 }
 
 const fn denied_object(name: &'static str, calls: &'static str, probe: &'static str) -> KernelObject {
-    KernelObject { name, how: ObjectLimit::Denied(calls), probe }
+    KernelObject { name, limit: ObjectLimit::Denied(calls), probe }
 }
 
 const fn counted_object(name: &'static str, what: &'static str, probe: &'static str) -> KernelObject {
-    KernelObject { name, how: ObjectLimit::Counted(what), probe }
+    KernelObject { name, limit: ObjectLimit::Counted(what), probe }
 }
 
 const fn bounded_object(
@@ -41,11 +41,11 @@ const fn bounded_object(
     most: fn(&JobLimits) -> u64,
     probe: &'static str,
 ) -> KernelObject {
-    KernelObject { name, how: ObjectLimit::Bounded(by, most), probe }
+    KernelObject { name, limit: ObjectLimit::Bounded(by, most), probe }
 }
 
 const fn unbounded_object(name: &'static str, known: &'static str) -> KernelObject {
-    KernelObject { name, how: ObjectLimit::Open(known), probe: "" }
+    KernelObject { name, limit: ObjectLimit::Unlimited(known), probe: "" }
 }
 
 /// Bytes of a pending signal, or of a timer with its signal.
@@ -467,14 +467,14 @@ pub fn render_page(limits: &JobLimits) -> String {
         limits.memory >> 20,
         limits.processes
     );
-    for KernelObject { name, how, probe } in OBJECTS {
-        let (by, most) = match how {
+    for KernelObject { name, limit, probe } in OBJECTS {
+        let (by, most) = match limit {
             ObjectLimit::Denied(calls) => (format!("denied: {calls}"), "none".to_owned()),
             ObjectLimit::Counted(what) => (format!("counted: {what}"), "the memory limit".to_owned()),
             ObjectLimit::Bounded(by, most) => {
                 (format!("bounded: {by}"), format!("{} MiB", most(limits).div_ceil(1 << 20)))
             }
-            ObjectLimit::Open(known) => (format!("not held back: {known}"), "not bounded".to_owned()),
+            ObjectLimit::Unlimited(known) => (format!("not held back: {known}"), "not bounded".to_owned()),
         };
         let probe = if probe.is_empty() { "none".to_owned() } else { format!("`{probe}`") };
         page += &format!("| {name} | {by} | {most} | {probe} |\n");
@@ -505,10 +505,10 @@ mod tests {
         let (programs, probes) = (object_programs(&limits), ordinary_probes(&limits));
         let own: Vec<&str> =
             programs.iter().map(|program| program.name).chain(probes.map(|(name, _, _)| name)).collect();
-        for KernelObject { name, how, probe } in OBJECTS {
+        for KernelObject { name, limit, probe } in OBJECTS {
             let in_check = include_str!("check.rs").contains(&format!("\"{probe}\""));
-            match how {
-                ObjectLimit::Open(_) => assert_eq!(*probe, "", "{name}"),
+            match limit {
+                ObjectLimit::Unlimited(_) => assert_eq!(*probe, "", "{name}"),
                 ObjectLimit::Bounded(_, most) => assert!(most(&limits) <= limits.memory, "{name}"),
                 ObjectLimit::Denied(_) | ObjectLimit::Counted(_) => {}
             }

@@ -19,7 +19,7 @@ pub(super) struct MappedMemory {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct MappingSummary {
     /// Memory that belongs to no file, with swapped memory.
-    pub(super) own: u64,
+    pub(super) anonymous: u64,
     /// Shared memory, with or without a name.
     pub(super) shared: u64,
 }
@@ -31,7 +31,7 @@ pub(super) fn parse_summary(text: &str) -> Option<MappingSummary> {
         value.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(KIB)
     };
     let swapped = of("SwapPss:").unwrap_or(0);
-    Some(MappingSummary { own: of("Pss_Anon:")?.saturating_add(swapped), shared: of("Pss_Shmem:")? })
+    Some(MappingSummary { anonymous: of("Pss_Anon:")?.saturating_add(swapped), shared: of("Pss_Shmem:")? })
 }
 
 /// One mapping, as parsed from its lines; values in KiB.
@@ -133,7 +133,7 @@ mod tests {
     fn a_sum_is_told_by_kind_or_not_at_all() {
         let text = "5600-7ffc ---p 00000000 00:00 0 [rollup]\nRss: 99 kB\nPss: 80 kB\nPss_Anon: 30 kB\n\
                     Pss_File: 40 kB\nPss_Shmem: 10 kB\nSwap: 8 kB\nSwapPss: 2 kB\n";
-        assert_eq!(parse_summary(text), Some(MappingSummary { own: 32 * KIB, shared: 10 * KIB }));
+        assert_eq!(parse_summary(text), Some(MappingSummary { anonymous: 32 * KIB, shared: 10 * KIB }));
         assert_eq!(parse_summary(&text.replace("Pss_", "Other_")), None);
         assert_eq!(parse_summary(&text.replace("30 kB", "99999999999999999999 kB")), None);
     }

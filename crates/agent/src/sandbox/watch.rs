@@ -50,7 +50,7 @@ const KIB: u64 = 1 << 10;
 pub(super) struct ExceededLimit {
     pub(super) bound: SandboxLimit,
     /// Measured value, in bytes or as a number.
-    pub(super) seen: u64,
+    pub(super) measured: u64,
     pub(super) limit: u64,
 }
 
@@ -60,7 +60,7 @@ impl fmt::Display for ExceededLimit {
             SandboxLimit::Memory | SandboxLimit::Disk => format!("{} MiB", amount.div_ceil(1 << 20)),
             SandboxLimit::Processes | SandboxLimit::Sockets => amount.to_string(),
         };
-        write!(f, "{}{EXCEEDED}{} of {}", self.bound.as_str(), size(self.seen), size(self.limit))
+        write!(f, "{}{EXCEEDED}{} of {}", self.bound.as_str(), size(self.measured), size(self.limit))
     }
 }
 
@@ -98,7 +98,7 @@ pub(super) struct JobWatcher {
     shared_before: u64,
     /// Lowest values of the machine's own kernel memory since the job began; see
     /// [`JobWatcher::kernel_of_machine`].
-    kernel_least: [u64; 2],
+    min_kernel_memory: [u64; 2],
     /// Folders on a disk that only the job uses.
     folders: Vec<PathBuf>,
     disk_before: u64,
@@ -110,7 +110,7 @@ pub(super) struct JobWatcher {
 struct ProcessStatus {
     threads: u64,
     /// Memory that belongs to no file, in bytes, with swapped memory.
-    own: u64,
+    anonymous: u64,
     tables: u64,
     /// Mapped memory that may be shared, in bytes.
     shared: u64,
@@ -120,24 +120,24 @@ struct ProcessStatus {
 impl ProcessStatus {
     /// Returns the most bytes of mapped memory that can be its own.
     fn in_full(&self) -> u64 {
-        self.own.saturating_add(self.shared)
+        self.anonymous.saturating_add(self.shared)
     }
 }
 
 /// The remaining time of exact counting in one check.
 struct CountingBudget {
-    began: Instant,
+    started_at: Instant,
     processor: Duration,
 }
 
 impl CountingBudget {
     fn new() -> Self {
-        Self { began: Instant::now(), processor: processor_time() }
+        Self { started_at: Instant::now(), processor: processor_time() }
     }
 
     fn is_spent(&self) -> bool {
         processor_time().saturating_sub(self.processor) > EXACT
-            || self.began.elapsed() > EXACT_ON_BUSY_MACHINE
+            || self.started_at.elapsed() > EXACT_ON_BUSY_MACHINE
     }
 }
 
@@ -149,7 +149,7 @@ fn processor_time() -> Duration {
 /// The memory that all processes map, without files, with each page divided among them; in bytes.
 #[derive(Default)]
 struct MappedMemoryTotals {
-    own: u64,
+    anonymous: u64,
     /// Shared memory; a part of it may belong to the job's file system or to a segment.
     shared: u64,
 }
@@ -174,7 +174,7 @@ impl JobWatcher {
             nameless: shared_memory_device(),
             sums_up: false,
             shared_before: 0,
-            kernel_least: [0; 2],
+            min_kernel_memory: [0; 2],
             disk_before: folders.iter().map(|folder| usage::measure_folder(folder).bytes).sum(),
             folders,
             next_disk: Instant::now() + DISK_PERIOD,
@@ -182,7 +182,7 @@ impl JobWatcher {
         watch.sums_up =
             watch.read_proc("self/smaps_rollup").is_some_and(|told| smaps::parse_summary(&told).is_some());
         watch.shared_before = watch.shared_of_machine();
-        watch.kernel_least = watch.kernel_of_machine().unwrap_or([u64::MAX; 2]);
+        watch.min_kernel_memory = watch.kernel_of_machine().unwrap_or([u64::MAX; 2]);
         Ok(watch)
     }
 
@@ -194,8 +194,10 @@ impl JobWatcher {
             (SandboxLimit::Processes, look.processes, self.limits.processes),
             (SandboxLimit::Sockets, look.sockets, most_sockets(self.limits.memory)),
         ];
-        let passed = bounds.into_iter().find(|(_, seen, limit)| seen > limit);
-        passed.map(|(bound, seen, limit)| ExceededLimit { bound, seen, limit }).or_else(|| self.poll_disk())
+        let passed = bounds.into_iter().find(|(_, measured, limit)| measured > limit);
+        passed
+            .map(|(bound, measured, limit)| ExceededLimit { bound, measured, limit })
+            .or_else(|| self.poll_disk())
     }
 
     /// Computes a cheap sum first, which counts shared memory once for each process, and each open file as
@@ -222,7 +224,7 @@ impl JobWatcher {
         // it.
         let now = self.kernel_of_machine();
         let mut kernel = 0;
-        for (least, now) in self.kernel_least.iter_mut().zip(now.into_iter().flatten()) {
+        for (least, now) in self.min_kernel_memory.iter_mut().zip(now.into_iter().flatten()) {
             *least = now.min(*least);
             kernel = kernel.max(now - *least);
         }
@@ -278,13 +280,14 @@ impl JobWatcher {
             let told = if spent { None } else { self.read_process_file(*pid, "smaps_rollup", None) };
             let told = told.and_then(|text| smaps::parse_summary(&text));
             // A process that hides its memory is counted in full.
-            let told = told.filter(|told| process.own == 0 || told.own > 0);
-            let (own, shared) = told.map_or((process.own, process.shared), |told| (told.own, told.shared));
-            all.own = all.own.saturating_add(own).saturating_add(process.tables);
+            let told = told.filter(|told| process.anonymous == 0 || told.anonymous > 0);
+            let (own, shared) =
+                told.map_or((process.anonymous, process.shared), |told| (told.anonymous, told.shared));
+            all.anonymous = all.anonymous.saturating_add(own).saturating_add(process.tables);
             all.shared = all.shared.saturating_add(shared);
         }
-        let most = all.own.saturating_add(all.shared).saturating_add(counted);
-        let least = all.own.saturating_add(all.shared.max(counted));
+        let most = all.anonymous.saturating_add(all.shared).saturating_add(counted);
+        let least = all.anonymous.saturating_add(all.shared.max(counted));
         if hidden <= limit && (most <= limit || least > limit) {
             return if most <= limit { most } else { least };
         }
@@ -315,7 +318,7 @@ impl JobWatcher {
             let mapped = told.map(|text| smaps::sum_mappings(&text, self.nameless));
             // A process that hides its memory is counted in full.
             let mapped = mapped
-                .filter(|mapped| process.own == 0 || mapped.bytes > 0)
+                .filter(|mapped| process.anonymous == 0 || mapped.bytes > 0)
                 .unwrap_or(smaps::MappedMemory { bytes: process.in_full(), shares: process.shared > 0 });
             shares |= mapped.shares;
             all = all.saturating_add(mapped.bytes).saturating_add(process.tables);
@@ -446,10 +449,10 @@ impl JobWatcher {
     /// end between two checks.
     pub(super) fn check_disk(&self) -> Option<ExceededLimit> {
         let holds: u64 = self.folders.iter().map(|folder| usage::measure_folder(folder).bytes).sum();
-        let seen = holds.saturating_sub(self.disk_before);
-        (seen > self.limits.disk).then_some(ExceededLimit {
+        let measured = holds.saturating_sub(self.disk_before);
+        (measured > self.limits.disk).then_some(ExceededLimit {
             bound: SandboxLimit::Disk,
-            seen,
+            measured,
             limit: self.limits.disk,
         })
     }
@@ -487,7 +490,7 @@ fn shared_memory_device() -> Option<u64> {
 fn parse_process(status: &str) -> ProcessStatus {
     ProcessStatus {
         threads: field(status, "Threads:").unwrap_or(1),
-        own: kib_field(status, "RssAnon:").saturating_add(kib_field(status, "VmSwap:")),
+        anonymous: kib_field(status, "RssAnon:").saturating_add(kib_field(status, "VmSwap:")),
         tables: kib_field(status, "VmPTE:"),
         shared: kib_field(status, "RssShmem:"),
         files: 0,

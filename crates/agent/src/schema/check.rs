@@ -24,7 +24,7 @@ pub struct CheckedFindings {
     pub dropped: BTreeMap<DropReason, u32>,
     /// Number of dropped findings that do not match the files, and that no later finding corrects: their
     /// content is unusable.
-    pub lost: u32,
+    pub mismatch_count: u32,
 }
 
 /// The reason that a finding is dropped.
@@ -37,7 +37,7 @@ pub enum DropReason {
     /// The file has no such lines.
     NoSuchLines,
     /// The lines differ from its excerpt.
-    OtherExcerpt,
+    ExcerptMismatch,
     /// It was reported before.
     Repeated,
     /// It exceeds the limit of findings.
@@ -50,7 +50,7 @@ impl DropReason {
         match self {
             Self::NoSuchFile => Some("there is no such file at the head"),
             Self::NoSuchLines => Some("the file has no such lines"),
-            Self::OtherExcerpt => Some("the lines do not say what `excerpt` says"),
+            Self::ExcerptMismatch => Some("the lines do not say what `excerpt` says"),
             Self::Malformed | Self::Repeated | Self::TooMany => None,
         }
     }
@@ -61,7 +61,7 @@ impl DropReason {
             Self::Malformed => "malformed",
             Self::NoSuchFile => "no_such_file",
             Self::NoSuchLines => "no_such_lines",
-            Self::OtherExcerpt => "other_excerpt",
+            Self::ExcerptMismatch => "other_excerpt",
             Self::Repeated => "repeated",
             Self::TooMany => "too_many",
         }
@@ -90,12 +90,12 @@ pub fn check_findings(
     items: UncheckedFindings,
     tree: impl Fn(&RepoPath) -> Option<String>,
 ) -> CheckedFindings {
-    let UncheckedFindings { mut findings, malformed, beyond, verdicts: _, walkthrough: _ } = items;
+    let UncheckedFindings { mut findings, malformed, excess_count, verdicts: _, walkthrough: _ } = items;
     // If there are too many, the worst are kept.
     findings.sort_by_key(|item| item.severity);
     let mut checked = CheckedFindings::default();
     checked.count_drop(DropReason::Malformed, malformed);
-    checked.count_drop(DropReason::TooMany, beyond);
+    checked.count_drop(DropReason::TooMany, excess_count);
     let mut files: BTreeMap<RepoPath, Option<String>> = BTreeMap::new();
     let (mut seen, mut unfit) = (BTreeSet::new(), Vec::new());
     for item in findings {
@@ -114,7 +114,7 @@ pub fn check_findings(
     }
     let is_said = |title: &String| checked.findings.iter().any(|finding| finding.title == *title);
     let lost: BTreeSet<String> = unfit.into_iter().filter(|title| !is_said(title)).collect();
-    checked.lost = u32::try_from(lost.len()).unwrap_or(u32::MAX);
+    checked.mismatch_count = u32::try_from(lost.len()).unwrap_or(u32::MAX);
     checked
 }
 
@@ -220,7 +220,7 @@ pub(super) fn is_there<'a>(
     let masked = mask_secrets(text.unwrap_or_default());
     let quoted = excerpt::select_lines(&masked, start_line, end_line);
     let is_said = quoted.is_some_and(|lines| excerpt::contains_excerpt(&lines, said));
-    if is_said { Ok(shown) } else { Err(DropReason::OtherExcerpt) }
+    if is_said { Ok(shown) } else { Err(DropReason::ExcerptMismatch) }
 }
 
 /// Removes invisible characters from Markdown. Other active content is made harmless where it is displayed.

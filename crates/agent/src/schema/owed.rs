@@ -80,7 +80,7 @@ pub fn recheck_verdicts<'a>(
     let of = |finding: &'a Finding| {
         said.iter().filter(|said| matches_finding(said, finding)).map(|said| RecheckVerdict {
             finding: finding.id.clone(),
-            word: said.verdict,
+            status: said.verdict,
             path: said.path.as_deref().map(str::trim).filter(|path| !path.is_empty()).map(Into::into),
             lines: said.start_line.map(|first| (first, said.end_line.unwrap_or(first))),
             excerpt: said.excerpt.clone(),

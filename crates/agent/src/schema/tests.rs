@@ -51,7 +51,7 @@ fn what_does_not_fit_the_tree_is_dropped_with_the_reason() {
     backwards["end_line"] = json!(3);
     assert_eq!(dropped(backwards), [(DropReason::NoSuchLines, 1)]);
     for other in ["g()", "", " \n", "except: pass\nmore"] {
-        assert_eq!(dropped(item("src/a.py", 4, other)), [(DropReason::OtherExcerpt, 1)], "{other:?}");
+        assert_eq!(dropped(item("src/a.py", 4, other)), [(DropReason::ExcerptMismatch, 1)], "{other:?}");
     }
     let mut untitled = item("src/a.py", 4, "except: pass");
     untitled["title"] = json!("\u{202e}\n");
@@ -109,7 +109,7 @@ fn endless_reports_take_a_bounded_room() {
     for _ in 0..10 {
         all.add(items(vec![item("src/a.py", 4, "except: pass"); 100]));
     }
-    assert_eq!((all.findings.len(), all.beyond), (200, 800));
+    assert_eq!((all.findings.len(), all.excess_count), (200, 800));
 }
 
 #[test]

@@ -94,13 +94,13 @@ impl ReportSchema for WalkthroughReport {
 
     fn read(input: &Value) -> Result<(Self, bool), String> {
         let report = read_findings(input).map_err(|malformed| malformed.to_string())?;
-        Ok((Self(with_walkthrough(report.items, input)), report.more))
+        Ok((Self(with_walkthrough(report.items, input)), report.has_more))
     }
 
     fn in_text(text: &str) -> Option<(Self, bool)> {
         let report = in_text(text)?;
         let input = object_in(text).unwrap_or_default();
-        Some((Self(with_walkthrough(report.items, &input)), report.more))
+        Some((Self(with_walkthrough(report.items, &input)), report.has_more))
     }
 
     fn add(&mut self, more: Self) {

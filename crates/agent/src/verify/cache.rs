@@ -34,7 +34,7 @@ const SKEW: Duration = Duration::from_secs(60);
 /// The scope of a setup, and the scopes whose results it may use.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CacheScope {
-    own: String,
+    own_scope: String,
     trusted: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ impl CacheScope {
     /// Stores results under this name. It must contain everything that decides if code is trusted: the
     /// repository, and the pull request unless the code is on the repository's own branch.
     pub fn new(own: impl Into<String>) -> Self {
-        Self { own: own.into(), trusted: Vec::new() }
+        Self { own_scope: own.into(), trusted: Vec::new() }
     }
 
     /// Adds a trusted name, whose results are found as well.
@@ -54,7 +54,7 @@ impl CacheScope {
 
     /// Returns the names under which results are found; they are stored under the first.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&self.own).chain(&self.trusted).map(String::as_str)
+        std::iter::once(&self.own_scope).chain(&self.trusted).map(String::as_str)
     }
 }
 
@@ -71,14 +71,14 @@ pub struct CacheRetention {
 #[derive(Clone, Debug)]
 pub struct SetupCache {
     folder: PathBuf,
-    kept: CacheRetention,
+    retention: CacheRetention,
 }
 
 /// A stored setup result.
 #[derive(Debug)]
 pub(super) struct SetupCacheEntry {
     folder: PathBuf,
-    about: SetupMetadata,
+    metadata: SetupMetadata,
     /// Locked file that keeps other processes from removing the entry.
     _lock: File,
     /// Folder of a result that could not be stored, deleted with this process.
@@ -131,14 +131,14 @@ impl SetupCacheEntry {
     }
 
     pub(super) fn metadata(&self) -> &SetupMetadata {
-        &self.about
+        &self.metadata
     }
 }
 
 impl SetupCache {
     /// Returns a cache in this folder, which is created with the first entry.
-    pub fn new(folder: PathBuf, kept: CacheRetention) -> Self {
-        Self { folder, kept }
+    pub fn new(folder: PathBuf, retention: CacheRetention) -> Self {
+        Self { folder, retention }
     }
 
     /// Creates a folder for the lifetime of this process, in the same file system as the entries.
@@ -163,7 +163,7 @@ impl SetupCache {
 
     /// Returns the entry of this key, if a trusted scope has made it and it is not too old.
     pub(super) fn find(&self, scope: &CacheScope, key: &str, now: SystemTime) -> Option<SetupCacheEntry> {
-        let scopes = std::iter::once(&scope.own).chain(&scope.trusted);
+        let scopes = std::iter::once(&scope.own_scope).chain(&scope.trusted);
         scopes.map(|scope| self.folder.join(entry_name(scope, key))).find_map(|folder| self.open(folder, now))
     }
 
@@ -171,13 +171,13 @@ impl SetupCache {
         let lock = File::open(&folder).ok()?;
         lock.lock_shared().ok()?;
         // The folder may have been removed before it was locked: then its metadata cannot be read.
-        let about = read_metadata(&folder)?;
-        if self.is_old(&about, now) || !is_whole(&folder, &about) {
+        let metadata = read_metadata(&folder)?;
+        if self.is_old(&metadata, now) || !is_whole(&folder, &metadata) {
             return None;
         }
         // Records the time of last use. If that fails, the entry is removed earlier.
         let _ = File::open(folder.join(ABOUT)).and_then(|file| file.set_modified(now));
-        Some(SetupCacheEntry { folder, about, _lock: lock, _held: None })
+        Some(SetupCacheEntry { folder, metadata, _lock: lock, _held: None })
     }
 
     /// Stores the result of a setup from `held`, with its folders `tree` and `home`. If another process was
@@ -194,7 +194,7 @@ impl SetupCache {
         let usage::DiskUsage { bytes, files } = usage_of(held.path());
         let told = SetupMetadata { commands, reached, bytes, files, made: now };
         std::fs::write(held.path().join(ABOUT), serde_json::to_vec(&told)?)?;
-        let folder = self.folder.join(entry_name(&scope.own, key));
+        let folder = self.folder.join(entry_name(&scope.own_scope, key));
         // An invalid entry of the same key is removed.
         if read_metadata(&folder).is_none_or(|there| self.is_old(&there, now) || !is_whole(&folder, &there)) {
             remove_if_unused(&folder);
@@ -205,7 +205,7 @@ impl SetupCache {
             return Ok(entry);
         }
         let lock = File::open(held.path())?;
-        Ok(SetupCacheEntry { folder: held.path().to_owned(), about: told, _lock: lock, _held: Some(held) })
+        Ok(SetupCacheEntry { folder: held.path().to_owned(), metadata: told, _lock: lock, _held: Some(held) })
     }
 
     /// Removes entries that are too old or too many, and folders of dead processes.
@@ -226,7 +226,7 @@ impl SetupCache {
         entries.sort();
         let mut all: u64 = entries.iter().map(|(_, bytes, _)| *bytes).sum();
         for (_, bytes, folder) in entries {
-            if all <= self.kept.bytes {
+            if all <= self.retention.bytes {
                 break;
             }
             remove_if_unused(&folder);
@@ -236,7 +236,7 @@ impl SetupCache {
 
     /// Returns true for an entry from the future as well, because the clock was changed.
     fn is_old(&self, about: &SetupMetadata, now: SystemTime) -> bool {
-        (now + SKEW).duration_since(about.made).map_or(true, |age| age > self.kept.age + SKEW)
+        (now + SKEW).duration_since(about.made).map_or(true, |age| age > self.retention.age + SKEW)
     }
 }
 
@@ -396,7 +396,7 @@ mod tests {
             ["old", "a", "b", "c"].map(|key| cache.found(&scope, key, now).is_some()).into();
         assert_eq!(there.iter().filter(|there| **there).count(), 2, "{there:?}");
         assert!(!there[0] && there[1]);
-        let small = SetupCache { kept: CacheRetention { bytes: 0, age: DAY }, ..cache.cache.clone() };
+        let small = SetupCache { retention: CacheRetention { bytes: 0, age: DAY }, ..cache.cache.clone() };
         small.clean(now);
         assert!(used.tree().join("made").exists(), "it is in use");
         drop((used, held));

@@ -25,7 +25,7 @@ const MAX_NAMED: usize = 200;
 /// # Errors
 /// An I/O error of the disk, or above the limit; the copy is then incomplete.
 pub(crate) fn copy_missing(from: &Path, to: &Path, most: u64) -> io::Result<()> {
-    let mut copy = FolderCopy { left: most, names: HashMap::new() };
+    let mut copy = FolderCopy { remaining_bytes: most, names: HashMap::new() };
     copy.copy_folder(from, to)
 }
 
@@ -39,7 +39,7 @@ pub(super) fn error_at_path(path: &Path, error: io::Error) -> io::Error {
 
 struct FolderCopy {
     /// Number of bytes that may still be copied.
-    left: u64,
+    remaining_bytes: u64,
     /// Copied files with several hard links, by device and inode number.
     names: HashMap<(u64, u64), PathBuf>,
 }
@@ -88,7 +88,7 @@ impl FolderCopy {
             let why = "its files exceed the limit of what may be written together (`verify.disk_mib`)";
             io::Error::new(io::ErrorKind::StorageFull, why)
         };
-        self.left = self.left.checked_sub(found.len()).ok_or_else(too_much)?;
+        self.remaining_bytes = self.remaining_bytes.checked_sub(found.len()).ok_or_else(too_much)?;
         copy_file(source, target, found)?;
         if found.nlink() > 1 {
             self.names.insert(number, target.to_owned());

@@ -58,7 +58,7 @@ pub(super) fn setup_key(tree: &Path, plan: &VerifyPlan) -> io::Result<String> {
         key.add_list(argv);
         key.add_program(argv.first().map_or("", String::as_str), plan)?;
     }
-    for (name, value) in &plan.registries.variables {
+    for (name, value) in &plan.registries.environment {
         key.add_list(&[name, value]);
     }
     for (path, text) in &plan.registries.files {
@@ -211,7 +211,7 @@ mod tests {
             plan.setup = changed;
             keys.push(setup_key(&tree, &plan).unwrap());
         }
-        plan.registries.variables = vec![("PIP_INDEX_URL".to_owned(), "https://example.org".to_owned())];
+        plan.registries.environment = vec![("PIP_INDEX_URL".to_owned(), "https://example.org".to_owned())];
         keys.push(setup_key(&tree, &plan).unwrap());
         plan.registries.files = vec![(".cargo/config.toml", "[source]".to_owned())];
         keys.push(setup_key(&tree, &plan).unwrap());

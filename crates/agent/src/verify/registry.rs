@@ -44,9 +44,9 @@ const SHOWN: &[&str] = &["/etc/ssl/certs", "/etc/pki/tls/certs", "/usr/"];
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RegistryAccess {
     /// Hosts that they may connect to.
-    pub places: Vec<AllowedHost>,
+    pub allowed_hosts: Vec<AllowedHost>,
     /// Environment variables of the setup.
-    pub variables: Vec<(String, String)>,
+    pub environment: Vec<(String, String)>,
     /// Files for the setup, by their paths in the home folder.
     pub files: Vec<(&'static str, String)>,
 }
@@ -86,11 +86,11 @@ pub enum RegistryError {
     #[error("{0} names an index that is not reached by https")]
     Unprotected(String),
     /// The URL is invalid.
-    #[error("{variable} does not name an index: {why}")]
+    #[error("{variable} does not name an index: {reason}")]
     NoAddress {
         /// Variable that holds the URL.
         variable: String,
-        why: String,
+        reason: String,
     },
 }
 
@@ -124,22 +124,22 @@ impl RegistryAccess {
                 host: (*host).to_owned(),
                 port: 443,
                 tls: true,
-                private: false,
+                allows_private: false,
             });
-            all.places.extend(public);
+            all.allowed_hosts.extend(public);
             for name in index_variables(*registry) {
                 let Some(value) = variable(name).filter(|value| !value.trim().is_empty()) else { continue };
                 for index in value.split_whitespace() {
-                    all.places.push(parse_index(name, index)?);
+                    all.allowed_hosts.push(parse_index(name, index)?);
                 }
-                all.variables.push(((*name).to_owned(), value.to_owned()));
+                all.environment.push(((*name).to_owned(), value.to_owned()));
             }
         }
         let is_shown =
             |path: &&str| SHOWN.iter().any(|shown| path.starts_with(shown)) && !path.contains("..");
         let certificates =
             CERTIFICATES.iter().filter_map(|name| Some((*name, variable(name).filter(is_shown)?)));
-        all.variables.extend(certificates.map(|(name, path)| (name.to_owned(), path.to_owned())));
+        all.environment.extend(certificates.map(|(name, path)| (name.to_owned(), path.to_owned())));
         Ok(all)
     }
 
@@ -149,13 +149,15 @@ impl RegistryAccess {
     /// [`RegistryError`] if the index cannot be used.
     pub fn with_index(mut self, index: &RegistryIndex) -> Result<Self, RegistryError> {
         let RegistryIndex { registry, named_by, address } = index;
-        self.places.push(parse_index(named_by, address)?);
+        self.allowed_hosts.push(parse_index(named_by, address)?);
         match registry {
             PackageRegistry::Pypi => {
                 let names = ["PIP_INDEX_URL", "UV_DEFAULT_INDEX"];
-                self.variables.extend(names.map(|name| (name.to_owned(), address.clone())));
+                self.environment.extend(names.map(|name| (name.to_owned(), address.clone())));
             }
-            PackageRegistry::Npm => self.variables.push(("npm_config_registry".to_owned(), address.clone())),
+            PackageRegistry::Npm => {
+                self.environment.push(("npm_config_registry".to_owned(), address.clone()))
+            }
             PackageRegistry::Crates => {
                 let sparse = format!("{SPARSE}{}", address.strip_prefix(SPARSE).unwrap_or(address));
                 let sources = [
@@ -165,7 +167,7 @@ impl RegistryAccess {
                 let config = BTreeMap::from([("source", BTreeMap::from(sources))]);
                 let no = |error: toml::ser::Error| RegistryError::NoAddress {
                     variable: named_by.clone(),
-                    why: error.to_string(),
+                    reason: error.to_string(),
                 };
                 let text = toml::to_string(&config).map_err(no)?;
                 self.files.push((CARGO, text));
@@ -178,7 +180,7 @@ impl RegistryAccess {
 /// Returns the host of an index in its configured form: a `URL`, Cargo's with `sparse+` before it, or uv's
 /// `NAME=URL`.
 fn parse_index(variable: &str, index: &str) -> Result<AllowedHost, RegistryError> {
-    let no = |why: String| RegistryError::NoAddress { variable: variable.to_owned(), why };
+    let no = |reason: String| RegistryError::NoAddress { variable: variable.to_owned(), reason };
     let named = index.split_once('=').filter(|(name, _)| !name.contains([':', '/']));
     let index = named.map_or(index, |(_, index)| index);
     let index = index.strip_prefix(SPARSE).unwrap_or(index);
@@ -198,7 +200,7 @@ fn parse_index(variable: &str, index: &str) -> Result<AllowedHost, RegistryError
         None => return Err(no("it has no host".to_owned())),
     };
     let port = url.port_or_known_default().ok_or_else(|| no("it has no port".to_owned()))?;
-    Ok(AllowedHost { host, port, tls, private: true })
+    Ok(AllowedHost { host, port, tls, allows_private: true })
 }
 
 #[cfg(test)]
@@ -228,7 +230,7 @@ mod tests {
         .unwrap();
         let reached = |host, port, tls| {
             let at = |place: &&AllowedHost| (place.host.as_str(), place.port, place.tls) == (host, port, tls);
-            all.places.iter().find(at).map(|place| place.private)
+            all.allowed_hosts.iter().find(at).map(|place| place.allows_private)
         };
         assert_eq!(reached("pypi.org", 443, true), Some(false));
         assert_eq!(reached("mirror.example.org", 8443, true), Some(true));
@@ -243,7 +245,7 @@ mod tests {
         ] {
             assert_eq!(reached(host, port, tls), None, "{host}");
         }
-        let told: Vec<&str> = all.variables.iter().map(|(name, _)| name.as_str()).collect();
+        let told: Vec<&str> = all.environment.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(told, ["UV_INDEX", "PIP_EXTRA_INDEX_URL", "SSL_CERT_FILE"]);
     }
 
@@ -276,9 +278,9 @@ mod tests {
             all = all.with_index(&RegistryIndex { registry, named_by, address: address.to_owned() }).unwrap();
         }
         for host in ["one.example.org", "two.example.org", "three.example.org"] {
-            assert!(all.places.iter().any(|place| (place.host.as_str(), place.port) == (host, 443)));
+            assert!(all.allowed_hosts.iter().any(|place| (place.host.as_str(), place.port) == (host, 443)));
         }
-        let told: Vec<&str> = all.variables.iter().map(|(name, _)| name.as_str()).collect();
+        let told: Vec<&str> = all.environment.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(told, ["PIP_INDEX_URL", "UV_DEFAULT_INDEX", "npm_config_registry"]);
         let [(path, text)] = all.files.as_slice() else { unreachable!("one file: {all:?}") };
         let config: toml::Table = text.parse().unwrap();

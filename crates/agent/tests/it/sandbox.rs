@@ -305,7 +305,10 @@ pub(crate) fn nested() -> ExitCode {
     let refused = at_least(SandboxLevel::Full, detect_level(folder().path()));
     let as_told = matches!(
         refused,
-        Err(SandboxError::TooWeak { reached: SandboxLevel::Landlock, wanted: SandboxLevel::Full })
+        Err(SandboxError::TooWeak {
+            actual_level: SandboxLevel::Landlock,
+            required_level: SandboxLevel::Full
+        })
     );
     let accepted = at_least(SandboxLevel::Landlock, detect_level(folder().path()))
         .is_ok_and(|level| level == SandboxLevel::Landlock);

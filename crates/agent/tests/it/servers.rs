@@ -138,7 +138,7 @@ impl Host {
     }
 
     fn place(&self) -> AllowedHost {
-        AllowedHost { private: true, ..AllowedHost::public("127.0.0.1", self.address.port()) }
+        AllowedHost { allows_private: true, ..AllowedHost::public("127.0.0.1", self.address.port()) }
     }
 
     fn heard(&self) -> Vec<u8> {
@@ -163,7 +163,7 @@ impl RunTools for NoTools {
 /// Returns the tool's results for these requests, and the problems.
 fn run(command: &[&str], hosts: Vec<AllowedHost>, asks: &[String]) -> (Vec<String>, Vec<ServerProblem>) {
     let folder = TempDir::new().unwrap();
-    let way = ServerTransport::Program {
+    let transport = ServerTransport::Program {
         command: command.iter().map(|word| (*word).to_owned()).collect(),
         folder: folder.path().canonicalize().unwrap().join("empty"),
         read: Vec::new(),
@@ -171,7 +171,7 @@ fn run(command: &[&str], hosts: Vec<AllowedHost>, asks: &[String]) -> (Vec<Strin
         hosts,
     };
     let tools = ["ask".to_owned()].into();
-    let server = McpServer { name: "docs".into(), way, tools, time: SOON, most: 1000 };
+    let server = McpServer { name: "docs".into(), transport, tools, time: SOON, max_result_bytes: 1000 };
     Runtime::new().unwrap().block_on(async {
         let servers = McpServers::start(&[server]).await;
         let mut answers = Vec::new();
@@ -184,7 +184,7 @@ fn run(command: &[&str], hosts: Vec<AllowedHost>, asks: &[String]) -> (Vec<Strin
 }
 
 fn what(problems: &[ServerProblem]) -> Vec<&str> {
-    problems.iter().map(|problem| problem.what.as_str()).collect()
+    problems.iter().map(|problem| problem.description.as_str()).collect()
 }
 
 fn a_program_reaches_its_hosts_and_no_others() {
@@ -260,5 +260,5 @@ fn a_program_that_fails_is_told_with_its_tries() {
     );
     let (_, problems) = run(&["/no/such/server"], places(), &[]);
     assert_eq!(what(&problems), ["it ended before it had begun a session"]);
-    assert!(problems[0].said.contains("No such file"), "{problems:?}");
+    assert!(problems[0].server_output.contains("No such file"), "{problems:?}");
 }

@@ -91,7 +91,7 @@ fn a_weaker_sandbox_is_refused() {
         let cache =
             SetupCache::new(PathBuf::from("/nowhere"), CacheRetention { bytes: 0, age: Duration::ZERO });
         let refused = Verifier::new(VerifyPlan::default(), cache, level).map(drop);
-        let too_weak = SandboxError::TooWeak { reached: level, wanted: SandboxLevel::Full };
+        let too_weak = SandboxError::TooWeak { actual_level: level, required_level: SandboxLevel::Full };
         assert!(matches!(refused, Err(VerifyError::Sandbox(why)) if why.to_string() == too_weak.to_string()));
     }
 }
@@ -135,7 +135,7 @@ impl Site {
     /// Returns the registry as a user's own index.
     fn place(&self) -> AllowedHost {
         let host = self.address.ip().to_string();
-        AllowedHost { host, port: self.address.port(), tls: false, private: true }
+        AllowedHost { host, port: self.address.port(), tls: false, allows_private: true }
     }
 }
 
@@ -166,7 +166,8 @@ impl Stage {
     /// Returns a plan of shell scripts that may reach the registry.
     fn plan(&self, setup: &[&str], check: &[&str]) -> VerifyPlan {
         let commands = |scripts: &[&str]| scripts.iter().map(|script| sh(script)).collect();
-        let registries = RegistryAccess { places: vec![self.site.place()], ..RegistryAccess::default() };
+        let registries =
+            RegistryAccess { allowed_hosts: vec![self.site.place()], ..RegistryAccess::default() };
         VerifyPlan { setup: commands(setup), check: commands(check), registries, ..VerifyPlan::default() }
     }
 
@@ -231,9 +232,9 @@ fn a_set_up_fetches_through_the_proxy_once(stage: &Stage) {
         "grep -q 'a package' .deps/package && grep -qx /work ~/.cache/where && grep -qx source src/main";
     let verifier = stage.verifier(stage.plan(&[&fetch], &[check]));
     let first = stage.set_up(&verifier);
-    assert!(first.can_run_checks() && !first.found, "{first:?}");
-    assert_eq!(first.reached.len(), 1, "{first:?}");
-    let reached = &first.reached[0];
+    assert!(first.can_run_checks() && !first.is_cached, "{first:?}");
+    assert_eq!(first.contacted_hosts.len(), 1, "{first:?}");
+    let reached = &first.contacted_hosts[0];
     assert_eq!((reached.host.as_str(), reached.refused.as_ref(), reached.times), ("127.0.0.1", None, 1));
     assert!(reached.received > 9 && reached.sent > 9, "{reached:?}");
     let asked = stage.site.asked();
@@ -248,12 +249,12 @@ fn a_set_up_fetches_through_the_proxy_once(stage: &Stage) {
     // The leftovers of a killed process are removed by the next one.
     let left = stage.folder.path().join("cache/held-by-nobody");
     std::fs::create_dir(&left).unwrap();
-    assert!(stage.set_up(&verifier).found);
+    assert!(stage.set_up(&verifier).is_cached);
     assert!(!left.exists());
     assert_eq!(stage.site.asked().len(), 1, "nobody asked again");
 
     std::fs::write(stage.tree().join("uv.lock"), "2\n").unwrap();
-    assert!(!stage.set_up(&verifier).found);
+    assert!(!stage.set_up(&verifier).is_cached);
     assert_eq!((stage.site.asked().len(), stage.cached()), (2, 2));
 }
 
@@ -270,12 +271,14 @@ fn what_no_registry_is_cannot_be_reached_and_is_told(stage: &Stage) {
     );
     let mut plan = stage.plan(&[&script], &[]);
     // A registry name that resolves to this machine.
-    let place = AllowedHost { host: "localhost".to_owned(), private: false, ..stage.site.place() };
-    plan.registries.places.push(place);
+    let place = AllowedHost { host: "localhost".to_owned(), allows_private: false, ..stage.site.place() };
+    plan.registries.allowed_hosts.push(place);
     let set_up = stage.set_up(&stage.verifier(plan));
     let of = |host: &str, port: u16| {
-        let told =
-            set_up.reached.iter().filter(|reached| (reached.host.as_str(), reached.port) == (host, port));
+        let told = set_up
+            .contacted_hosts
+            .iter()
+            .filter(|reached| (reached.host.as_str(), reached.port) == (host, port));
         told.map(|reached| reached.refused.clone()).collect::<Vec<_>>()
     };
     assert_eq!(of("127.0.0.1", other.address.port()), [Some(ConnectionRefusal::NotListed)]);
@@ -288,8 +291,8 @@ fn what_no_registry_is_cannot_be_reached_and_is_told(stage: &Stage) {
     );
     // The number of reported hosts is limited, for any number of attempts.
     assert_eq!(of("host-1.example.org", 80), [Some(ConnectionRefusal::NotListed)]);
-    let many = set_up.reached.iter().find(|reached| reached.host == "…").unwrap();
-    assert!(set_up.reached.len() < 270 && many.times > 30, "{many:?}");
+    let many = set_up.contacted_hosts.iter().find(|reached| reached.host == "…").unwrap();
+    assert!(set_up.contacted_hosts.len() < 270 && many.times > 30, "{many:?}");
     let said = &set_up.commands[0].output;
     assert!(said.contains("HTTP/1.1 403") && said.contains("is not listed in `verify.registries`"), "{said}");
     assert!(said.contains("HTTP/1.1 405") && said.contains("HTTP/1.1 400"), "{said}");
@@ -299,10 +302,10 @@ fn what_no_registry_is_cannot_be_reached_and_is_told(stage: &Stage) {
 fn a_tunnel_is_for_tls_to_its_host(stage: &Stage) {
     let script = format!("{HERE} tunnel {} 'GET / HTTP/1.1'", stage.site.address);
     let mut plan = stage.plan(&[&script], &[]);
-    plan.registries.places = vec![AllowedHost { tls: true, ..stage.site.place() }];
+    plan.registries.allowed_hosts = vec![AllowedHost { tls: true, ..stage.site.place() }];
     let set_up = stage.set_up(&stage.verifier(plan));
     assert!(set_up.commands[0].output.starts_with("HTTP/1.1 200"), "{set_up:?}");
-    let refused: Vec<_> = set_up.reached.iter().map(|reached| reached.refused.clone()).collect();
+    let refused: Vec<_> = set_up.contacted_hosts.iter().map(|reached| reached.refused.clone()).collect();
     assert_eq!(refused, [None, Some(ConnectionRefusal::OtherHost)]);
     assert!(stage.site.asked().iter().all(String::is_empty), "{:?}", stage.site.asked());
 }
@@ -310,7 +313,7 @@ fn a_tunnel_is_for_tls_to_its_host(stage: &Stage) {
 fn there_is_no_way_but_the_proxy(stage: &Stage) {
     let direct = format!("{HERE} tcp {}", stage.site.address);
     let set_up = stage.set_up(&stage.verifier(stage.plan(&[&direct], &[])));
-    assert!(!set_up.can_run_checks() && set_up.reached.is_empty(), "{set_up:?}");
+    assert!(!set_up.can_run_checks() && set_up.contacted_hosts.is_empty(), "{set_up:?}");
     // A check has no proxy either.
     for script in [direct, format!("{HERE} fetch {}", stage.site.url()), "env | grep -i _proxy=".to_owned()] {
         assert_eq!(stage.check(&script).end, CommandEndReason::Exit { code: 1 }, "{script}");
@@ -326,7 +329,7 @@ fn commands_see_nothing_of_this_process(stage: &Stage) {
     let look = "env; cat /proc/*/environ; echo; id -un; getent hosts localhost; ls /root /home; cat \
          ~/.cargo/config.toml";
     let mut plan = stage.plan(&[look], &[look]);
-    plan.registries.variables = vec![("PIP_INDEX_URL".to_owned(), stage.site.url())];
+    plan.registries.environment = vec![("PIP_INDEX_URL".to_owned(), stage.site.url())];
     plan.registries.files = vec![(".cargo/config.toml", "a file for both\n".to_owned())];
     plan.setup[0][2].push_str("; exit 0");
     let verifier = stage.verifier(plan);

@@ -16,7 +16,7 @@ fn resolved(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigErro
 /// Returns the headers of a server whose table contains these lines.
 fn headers(more: &str, variables: &[(&str, &str)]) -> Vec<(String, SecretSource)> {
     let config = resolved(&format!("{SERVER}{more}"), variables).unwrap();
-    match config.mcp["docs"].way.clone() {
+    match config.mcp["docs"].transport.clone() {
         McpTransport::Http { headers, .. } | McpTransport::Sse { headers, .. } => {
             headers.into_iter().collect()
         }
@@ -129,7 +129,7 @@ const PROGRAM: &str = "[mcp.docs]\ncommand = [\"docs\"]\ntools = [\"search\"]\n"
 fn a_program_has_no_hosts_but_those_that_are_listed() {
     let hosts = |more: &str, variables: &[(&str, &str)]| {
         let config = resolved(&format!("{PROGRAM}{more}"), variables).unwrap();
-        let McpTransport::Program { hosts, .. } = config.mcp["docs"].way.clone() else {
+        let McpTransport::Program { hosts, .. } = config.mcp["docs"].transport.clone() else {
             panic!("no program")
         };
         hosts

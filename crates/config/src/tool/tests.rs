@@ -40,7 +40,7 @@ fn plain(name: &str) -> ToolConfig {
         command: None,
         format: None,
         paths: None,
-        when: ToolCondition::Changed,
+        condition: ToolCondition::Changed,
         exit: None,
         timeout: Duration::from_secs(300),
         scope: ToolScope::Lines,
@@ -74,7 +74,10 @@ fn a_tool_is_one_of_a_list_or_a_section_of_its_name() {
     };
     assert_eq!(origin(&listed, "tool.ruff.format").as_deref(), Some("truing.toml:4"));
     let inline = operator("tool = [{ name = \"mypy\", when = \"never\" }, { name = \"eslint\" }]").unwrap();
-    assert_eq!(inline.tools, [plain("eslint"), ToolConfig { when: ToolCondition::Never, ..plain("mypy") }]);
+    assert_eq!(
+        inline.tools,
+        [plain("eslint"), ToolConfig { condition: ToolCondition::Never, ..plain("mypy") }]
+    );
 }
 
 #[test]
@@ -83,7 +86,7 @@ fn of_a_known_tool_nothing_has_to_be_said_and_all_may_be() {
     let text = "[[tool]]\nname = \"golangci-lint\"\nwhen = \"always\"\nexit = [0, 1, 0x1, 7]\ntimeout \
          = \"1h\"\nscope = \"files\"\n";
     let own = ToolConfig {
-        when: ToolCondition::Always,
+        condition: ToolCondition::Always,
         exit: Some(vec![0, 1, 7]),
         timeout: Duration::from_secs(3600),
         scope: ToolScope::Files,
@@ -105,7 +108,7 @@ fn variables_configure_tools_by_their_names() {
     assert_eq!(config.review.tools, ToolSelection::Auto);
     let expected = [
         ToolConfig { exit: Some(vec![0, 2]), ..plain("go vet") },
-        ToolConfig { when: ToolCondition::Never, ..plain("golangci-lint") },
+        ToolConfig { condition: ToolCondition::Never, ..plain("golangci-lint") },
         ToolConfig { command: Some(words("/opt/ruff {files}")), ..plain("ruff") },
     ];
     assert_eq!(config.tools, expected);
@@ -208,7 +211,7 @@ fn a_repository_configures_tools_where_the_operator_allows_it() {
     assert!(allowed.not_used().is_empty());
     assert_eq!(allowed.review.tools, ToolSelection::Auto);
     let [mypy, ruff] = allowed.tools.as_slice() else { panic!("{:?}", allowed.tools) };
-    assert_eq!((mypy, ruff.when), (&plain("mypy"), ToolCondition::Never));
+    assert_eq!((mypy, ruff.condition), (&plain("mypy"), ToolCondition::Never));
     assert_eq!((ruff.format.as_deref(), ruff.scope), (Some("ruff-json"), ToolScope::Lines));
     let shown = allowed.settings().filter(|(path, _)| path.starts_with("tool.")).count();
     assert_eq!(shown, 2 * keys::section_keys("tool.NAME").count());

@@ -81,7 +81,7 @@ fn parse_instruction(
     }
     match text {
         Some(text) if faults.is_empty() && !paths.is_empty() => {
-            Ok(PathInstruction { at: at.to_owned(), owner, repos, paths, text })
+            Ok(PathInstruction { origin: at.to_owned(), owner, repos, paths, text })
         }
         Some(_) | None => {
             if faults.is_empty() {
@@ -99,8 +99,8 @@ fn parse_globs(value: &Json) -> Result<Vec<String>, ConfigValueError> {
     if let Some(fault) = bad_globs(&globs) {
         return Err(must(fault));
     }
-    let (at, text, owner) = (String::new(), String::new(), RuleOwner::Operator);
-    let probe = PathInstruction { at, owner, repos: globs.clone(), paths: globs.clone(), text };
+    let (origin, text, owner) = (String::new(), String::new(), RuleOwner::Operator);
+    let probe = PathInstruction { origin, owner, repos: globs.clone(), paths: globs.clone(), text };
     match PathInstructions::new(vec![probe]) {
         Ok(_) => Ok(globs),
         Err(error) => Err(must(format_args!("hold globs: {error}"))),

@@ -83,15 +83,15 @@ fn parse_rule(
     owner: RuleOwner,
 ) -> Result<TierRule, Vec<RuleEntryError>> {
     let mut faults = Vec::new();
-    let mut when = Map::new();
-    let (mut tier, mut most, mut reason) = (None, None, None);
+    let mut condition = Map::new();
+    let (mut tier, mut max_tier, mut reason) = (None, None, None);
     for (name, value) in fields {
         let read = match (name.as_str(), owner) {
             ("repos" | "most", RuleOwner::Repository) => {
                 Err(must(format_args!("not have `{name}`, which is for the operator's file")))
             }
             ("tier", _) => tier_of(value).map(|word| tier = Some(word)),
-            ("most", _) => tier_of(value).map(|word| most = Some(word)),
+            ("most", _) => tier_of(value).map(|word| max_tier = Some(word)),
             ("reason", _) => match value.as_str() {
                 Some(text) if text.chars().count() <= MAX_REASON_CHARS => {
                     reason = Some(text.to_owned());
@@ -101,7 +101,7 @@ fn parse_rule(
             },
             _ => condition_fault(name, value).map_or_else(
                 || {
-                    when.insert(name.clone(), value.clone());
+                    condition.insert(name.clone(), value.clone());
                     Ok(())
                 },
                 |fault| Err(must(fault)),
@@ -109,18 +109,19 @@ fn parse_rule(
         };
         faults.extend(read.err().map(|wrong| RuleEntryError { key: Some(name.clone()), wrong }));
     }
-    let when = serde_json::from_value::<TierCondition>(Json::Object(when)).unwrap_or_else(|error| {
-        // Without a fault, an empty condition would match all pull requests.
-        faults.push(RuleEntryError { key: None, wrong: must(format_args!("be a rule: {error}")) });
-        TierCondition::default()
-    });
-    if let (Some(tier), Some(most)) = (tier, most)
-        && most < tier
+    let condition =
+        serde_json::from_value::<TierCondition>(Json::Object(condition)).unwrap_or_else(|error| {
+            // Without a fault, an empty condition would match all pull requests.
+            faults.push(RuleEntryError { key: None, wrong: must(format_args!("be a rule: {error}")) });
+            TierCondition::default()
+        });
+    if let (Some(tier), Some(max_tier)) = (tier, max_tier)
+        && max_tier < tier
     {
         let wrong = must(format_args!("be `{}` or more, as `tier` is", tier.as_str()));
         faults.push(RuleEntryError { key: Some("most".to_owned()), wrong });
     }
-    if let (Some(over), Some(up_to)) = (when.lines_over, when.lines_up_to)
+    if let (Some(over), Some(up_to)) = (condition.lines_over, condition.lines_up_to)
         && over >= up_to
     {
         let wrong = must(format_args!("be more than `lines_over`, which is {over}"));
@@ -135,33 +136,44 @@ fn parse_rule(
         }
         return Err(faults);
     };
-    let rule = TierRule { at: at.to_owned(), owner, when, tier, most, reason };
+    let rule = TierRule { origin: at.to_owned(), owner, condition, tier, max_tier, reason };
     if faults.is_empty() { Ok(rule) } else { Err(faults) }
 }
 
 /// Returns the fault of one condition: an unknown name, another type, or a pattern that is no glob.
 fn condition_fault(name: &str, value: &Json) -> Option<String> {
-    let when = match serde_json::from_value::<TierCondition>(json!({ name: value })) {
-        Ok(when) => when,
+    let condition = match serde_json::from_value::<TierCondition>(json!({ name: value })) {
+        Ok(condition) => condition,
         Err(_) if !CONDITIONS.contains(&name) => {
             return Some(format!("not be set; the conditions of a rule are {}", CONDITIONS.join(", ")));
         }
         Err(error) => return Some(format!("be of another type: {error}")),
     };
-    let lists = [&when.repos, &when.paths, &when.only_paths, &when.labels, &when.titles, &when.bases];
+    let lists = [
+        &condition.repos,
+        &condition.paths,
+        &condition.only_paths,
+        &condition.labels,
+        &condition.titles,
+        &condition.bases,
+    ];
     if let Some(fault) = bad_globs(lists.into_iter().flatten()) {
         return Some(fault);
     }
     let rule = TierRule {
-        at: String::new(),
+        origin: String::new(),
         owner: RuleOwner::Operator,
-        when,
+        condition,
         tier: Tier::Off,
-        most: None,
+        max_tier: None,
         reason: None,
     };
-    let built =
-        TierRules::new(TierConfig { tier: Tier::Off, at: String::new(), most: None, rules: vec![rule] });
+    let built = TierRules::new(TierConfig {
+        tier: Tier::Off,
+        config_key: String::new(),
+        max_tier: None,
+        rules: vec![rule],
+    });
     built.err().map(|error| format!("hold globs: {error}"))
 }
 
@@ -196,9 +208,9 @@ pub(crate) fn json_of(value: &DeValue<'_>) -> Json {
 
 /// Renders a rule as JSON, in the form of a file.
 pub(super) fn to_json(rule: &TierRule) -> Json {
-    let mut fields = serde_json::to_value(&rule.when).unwrap_or_default();
+    let mut fields = serde_json::to_value(&rule.condition).unwrap_or_default();
     fields["tier"] = json!(rule.tier);
-    if let Some(most) = rule.most {
+    if let Some(most) = rule.max_tier {
         fields["most"] = json!(most);
     }
     if let Some(reason) = &rule.reason {

@@ -164,9 +164,9 @@ pub enum FixProblemKind {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AuditorAnswer {
     /// Valid answer with its findings.
-    Whole(Vec<AuditorFinding>),
+    Complete(Vec<AuditorFinding>),
     /// No valid answer, with the reason: the auditor failed, timed out or broke the contract.
-    None(String),
+    NoAnswer(String),
 }
 
 /// A fixer's verdict on a finding.
@@ -210,7 +210,7 @@ pub enum ConvergeEvent {
     /// A fixer has finished.
     Fixed {
         /// Verdict of the fixer on each finding. A finding that is absent got no verdict.
-        words: BTreeMap<FindingId, FixerVerdict>,
+        verdicts: BTreeMap<FindingId, FixerVerdict>,
         /// Fix that the fixer left; `None` if the head is unchanged.
         candidate: Option<FixCandidate>,
     },
@@ -239,7 +239,7 @@ pub enum ConvergeEvent {
     /// Other reviewers have found something at the head. Possible only at rest.
     Heard {
         /// Findings, as the mapping from the other reviewer words them.
-        claims: Vec<AuditorFinding>,
+        findings: Vec<AuditorFinding>,
         /// Earlier names of files.
         renames: FileRenames,
     },

@@ -35,7 +35,7 @@ pub struct AuditorFinding {
 pub(super) struct MergedFinding {
     pub claim: AuditorFinding,
     /// Indices of the auditors.
-    pub by: BTreeSet<u32>,
+    pub auditors: BTreeSet<u32>,
 }
 
 /// Returns the findings of all auditors, merged by file, kind and nearly the same line. A merged finding has
@@ -62,15 +62,15 @@ pub(super) fn merge_findings(answers: BTreeMap<u32, Vec<AuditorFinding>>) -> Vec
                     last.claim = claim;
                 }
                 last.claim.placed.raw.severity = severity;
-                last.by.insert(auditor);
+                last.auditors.insert(auditor);
             }
-            None => merged.push(MergedFinding { claim, by: BTreeSet::from([auditor]) }),
+            None => merged.push(MergedFinding { claim, auditors: BTreeSet::from([auditor]) }),
         }
     }
     merged.sort_by_key(|merged| {
         let raw = &merged.claim.placed.raw;
         let (path, line) = (raw.place.path.clone(), raw.place.start_line);
-        (raw.severity, path, line, raw.category, merged.by.first().copied())
+        (raw.severity, path, line, raw.category, merged.auditors.first().copied())
     });
     merged
 }
@@ -82,7 +82,7 @@ fn is_same_finding(last: &MergedFinding, auditor: u32, claim: &AuditorFinding) -
     let near = was.place.start_line.abs_diff(is.place.start_line);
     let same_kind =
         was.place.path == is.place.path && was.place.side == is.place.side && was.category == is.category;
-    same_kind && (near == 0 || near <= NEAR && !last.by.contains(&auditor))
+    same_kind && (near == 0 || near <= NEAR && !last.auditors.contains(&auditor))
 }
 
 #[cfg(test)]
@@ -130,7 +130,7 @@ mod tests {
                     raw.severity,
                     raw.place.start_line,
                     raw.category,
-                    merged.by.iter().copied().collect::<Vec<_>>(),
+                    merged.auditors.iter().copied().collect::<Vec<_>>(),
                 )
             })
             .collect();

@@ -144,7 +144,7 @@ impl HeadReadiness {
 }
 
 fn wait_action(until: UnixMillis, reason: ReadinessWaitReason, now: UnixMillis) -> ReadinessAction {
-    ReadinessAction::Wait { until: until.max(now + LEAST_WAIT), why: reason }
+    ReadinessAction::Wait { until: until.max(now + LEAST_WAIT), reason }
 }
 
 fn exit_with<T>(code: ConvergeExitCode, reason: impl Into<String>) -> Result<T, ReadinessAction> {
@@ -312,7 +312,8 @@ impl PullReadiness {
             .threads
             .iter()
             .filter(|thread| thread.is_relevant() && thread.last == LastComment::Theirs);
-        let reviews = snapshot.views.iter().filter(|(_, view)| view.verdict() == ReviewerVerdict::Against);
+        let reviews =
+            snapshot.views.iter().filter(|(_, view)| view.verdict() == ReviewerVerdict::ChangesRequested);
         let work = UnansweredFeedback {
             threads: threads
                 .map(|thread| &thread.id)
@@ -346,21 +347,23 @@ impl PullReadiness {
         // The feedback was handed over, and nothing was changed for it.
         let is_declined = self.at.handed.reviews.contains(name);
         match verdict {
-            ReviewerVerdict::Content => Ok(None),
-            ReviewerVerdict::Against | ReviewerVerdict::Lags if is_declined && rules.allow_declined => {
+            ReviewerVerdict::Satisfied => Ok(None),
+            ReviewerVerdict::ChangesRequested | ReviewerVerdict::CommentsMissing
+                if is_declined && rules.allow_declined =>
+            {
                 Ok(Some(format!("what {name} asks for was declined")))
             }
-            ReviewerVerdict::Lags if !is_declined => {
+            ReviewerVerdict::CommentsMissing if !is_declined => {
                 let holds = snapshot.views.get(name).is_some_and(ReviewerFeedback::may_hold_findings);
                 self.wait_for_comments(rules, name, holds, now)
             }
-            ReviewerVerdict::Against | ReviewerVerdict::Lags => {
+            ReviewerVerdict::ChangesRequested | ReviewerVerdict::CommentsMissing => {
                 let reason = format!("what {name} asks for was declined: fix it, or set `allow_declined`");
                 exit_with(ConvergeExitCode::Declined, reason)
             }
             ReviewerVerdict::Queued => self.handle_missing_review(rules, rule, false, false, now),
             // The request may have been for another head: we ask it once ourselves, too.
-            ReviewerVerdict::Called => {
+            ReviewerVerdict::Acknowledged => {
                 let is_asked = self.at.asked.contains_key(name);
                 self.handle_missing_review(rules, rule, false, !is_asked, now)
             }
@@ -415,10 +418,10 @@ impl PullReadiness {
         let asked = self.at.asked.get(name).copied().unwrap_or(0);
         let is_left = asked < rule.requests;
         match self.at.waiting_since(&why) {
-            None if at_once && is_left => return Err(ReadinessAction::Ask(name.clone())),
+            None if at_once && is_left => return Err(ReadinessAction::RequestReview(name.clone())),
             None => self.at.start_wait(why.clone(), now),
             Some(since) if now < since + rule.budget => {}
-            Some(_) if later && is_left => return Err(ReadinessAction::Ask(name.clone())),
+            Some(_) if later && is_left => return Err(ReadinessAction::RequestReview(name.clone())),
             Some(_) => {
                 return skip_reviewer(rule, format!("{name} did not review {}", self.at.head.short_sha()));
             }

@@ -169,7 +169,7 @@ impl FlagSet {
         let (command, flag) = (command.to_owned(), name.to_owned());
         let (kind, next) = match self.find(&command, name)? {
             FlagArgument::Nothing(NoArgument::Alone) if attached.is_some() => {
-                return Err(CommandRefusal::Alone { command, flag });
+                return Err(CommandRefusal::UnexpectedValue { command, flag });
             }
             FlagArgument::Nothing(NoArgument::Alone) => return Ok(false),
             FlagArgument::Optional { .. } if attached.is_none() => return Ok(false),
@@ -257,7 +257,7 @@ impl CommandSpec {
             check_operand(&name, word, self.operand_type(before, &seen).filter(|_| !is_command))?;
         }
         match self.runs {
-            true => Err(CommandRefusal::Nothing),
+            true => Err(CommandRefusal::Empty),
             false => Ok(AcceptedCommand { command: name, class: self.class, runs: None }),
         }
     }
@@ -293,7 +293,7 @@ impl CommandSpec {
         let file = words.iter().find(|word| word.starts_with('@'));
         match (self.class, file) {
             (CommandClass::RunsCode, Some(word)) if !self.runs => {
-                Err(CommandRefusal::WordsFile { command: name.to_owned(), word: (*word).to_owned() })
+                Err(CommandRefusal::ArgumentFile { command: name.to_owned(), word: (*word).to_owned() })
             }
             (CommandClass::RunsCode | CommandClass::Reads, _) => Ok(()),
         }

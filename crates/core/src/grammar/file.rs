@@ -16,34 +16,34 @@ pub struct PolicyFile {
     /// Path below the policy's folder, such as `grammar/make.toml`.
     pub name: String,
     /// Path as displayed to users.
-    pub shown: String,
+    pub display_path: String,
     /// Text of the file.
     pub text: String,
 }
 
 /// An error in a file of a policy.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{file}{}: {what}", .line.map(|line| format!(":{line}")).unwrap_or_default())]
+#[error("{file}{}: {message}", .line.map(|line| format!(":{line}")).unwrap_or_default())]
 pub struct PolicyFileError {
     /// File as displayed to users.
     pub file: String,
     /// Number of the line, counted from 1.
     pub line: Option<usize>,
     /// Description of the error and its correction.
-    pub what: String,
+    pub message: String,
 }
 
 impl PolicyFile {
     /// Creates a file that Truing ships.
     pub(crate) fn from_shipped(name: &str, text: &str) -> Self {
-        Self { name: name.to_owned(), shown: format!("truing's own {name}"), text: text.to_owned() }
+        Self { name: name.to_owned(), display_path: format!("truing's own {name}"), text: text.to_owned() }
     }
 
     /// Creates an error at a byte range of the text.
     pub(crate) fn error(&self, span: Option<Range<usize>>, message: impl Into<String>) -> PolicyFileError {
         let before = span.and_then(|span| self.text.get(..span.start));
         let line = before.map(|before| before.matches('\n').count() + 1);
-        PolicyFileError { file: self.shown.clone(), line, what: message.into() }
+        PolicyFileError { file: self.display_path.clone(), line, message: message.into() }
     }
 
     /// Parses the text as TOML into a type.
@@ -167,7 +167,7 @@ pub(super) fn read_commands(
             programs: programs.get_ref().clone(),
             words: form.words.iter().map(|word| word.get_ref().clone()).collect(),
             class: *command_class.get_ref(),
-            file: file.shown.clone(),
+            file: file.display_path.clone(),
             flags: FlagSet::new(known(&flags), short),
             pattern: form.pattern.as_ref().map(|pattern| pattern.get_ref().clone()),
             operands: form.operands.as_ref().map(|kind| kind.get_ref().clone()),
@@ -190,7 +190,7 @@ pub(super) fn read_commands(
                     limits::CommandPart::Pattern => form.pattern.as_ref().map(Spanned::span),
                     limits::CommandPart::Operands => form.operands.as_ref().map(Spanned::span),
                     limits::CommandPart::TailOperands => tail.operands.as_ref().map(Spanned::span),
-                    limits::CommandPart::Runs => form.runs.as_ref().map(Spanned::span),
+                    limits::CommandPart::RunsCode => form.runs.as_ref().map(Spanned::span),
                 };
                 wrong(at.unwrap_or_else(|| programs.span()), what);
             }

@@ -48,7 +48,7 @@ pub(super) enum CommandPart {
     Pattern,
     Operands,
     TailOperands,
-    Runs,
+    RunsCode,
 }
 
 fn limits() -> &'static GrammarLimitsFile {
@@ -129,7 +129,7 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
     }
     if command.runs && !own.is_some_and(|own| own.runs) {
         let what = "a command that runs another command is defined only by Truing";
-        found.push((CommandPart::Runs, what.to_owned()));
+        found.push((CommandPart::RunsCode, what.to_owned()));
     }
     found
 }
@@ -153,7 +153,7 @@ fn loosened_parts(command: &CommandSpec, shipped: &CommandSpec) -> Vec<(CommandP
     let mut found = Vec::new();
     if shipped.runs && !command.runs {
         let what = "the command runs another line of words: it needs `runs = true`";
-        found.push((CommandPart::Runs, what.to_owned()));
+        found.push((CommandPart::RunsCode, what.to_owned()));
     }
     if command.operands.is_none() && command.pattern.is_none() {
         return found;

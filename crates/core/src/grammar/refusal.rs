@@ -7,7 +7,7 @@ use super::ValueType;
 pub enum CommandRefusal {
     /// The command line has no words.
     #[error("no command is given")]
-    Nothing,
+    Empty,
     /// There are too many words, or one is too long.
     #[error("the command line is too long")]
     TooLong,
@@ -39,7 +39,7 @@ pub enum CommandRefusal {
     },
     /// A flag without an argument was given a value.
     #[error("{flag:?} of `{command}` takes no value")]
-    Alone {
+    UnexpectedValue {
         /// Command that was called.
         command: String,
         /// Flag without its value.
@@ -67,7 +67,7 @@ pub enum CommandRefusal {
     },
     /// The word may be replaced by the words of a file.
     #[error("{word:?} may stand for words of a file to `{command}`")]
-    WordsFile {
+    ArgumentFile {
         /// Command that was called.
         command: String,
         /// Word that begins with `@`.
@@ -98,15 +98,15 @@ impl CommandRefusal {
     /// Returns the rule that a grammar would need to accept it; `None` if no rule can.
     pub fn required_grammar_rule(&self) -> Option<String> {
         match self {
-            Self::Nothing
+            Self::Empty
             | Self::TooLong
             | Self::Control { .. }
             | Self::NoValue { .. }
-            | Self::WordsFile { .. }
+            | Self::ArgumentFile { .. }
             | Self::Assignment { .. } => None,
             Self::Program { program } => Some(format!("grammar: program {program:?}")),
             Self::Command { command } => Some(format!("grammar: command {command:?}")),
-            Self::Flag { command, flag } | Self::Alone { command, flag } => {
+            Self::Flag { command, flag } | Self::UnexpectedValue { command, flag } => {
                 Some(format!("grammar: command {command:?}, flag {flag:?}"))
             }
             Self::Value { command, flag, value, .. } => {

@@ -55,8 +55,8 @@ pub struct ComparableFinding {
     path: String,
     tokens: Vec<TextToken>,
     code: Vec<TextToken>,
-    said: TextMentions,
-    shown: TextMentions,
+    text_mentions: TextMentions,
+    code_mentions: TextMentions,
 }
 
 impl ComparableFinding {
@@ -70,25 +70,27 @@ impl ComparableFinding {
         }
         let tokens = words::tokenize_prose(&text);
         let code = snippet.map(words::tokenize_code).unwrap_or_default();
-        let (said, shown) = (TextMentions::from_tokens(&tokens), TextMentions::from_tokens(&code));
-        Self { path: path.to_owned(), tokens, code, said, shown }
+        let (text_mentions, code_mentions) =
+            (TextMentions::from_tokens(&tokens), TextMentions::from_tokens(&code));
+        Self { path: path.to_owned(), tokens, code, text_mentions, code_mentions }
     }
 
     /// Returns the finding with those words treated as names that are names on the other side or in the
     /// code.
     fn with_names_from(&self, other: &Self) -> Cow<'_, Self> {
-        let vocabulary = [&self.said, &self.shown, &other.said, &other.shown];
+        let vocabulary =
+            [&self.text_mentions, &self.code_mentions, &other.text_mentions, &other.code_mentions];
         let is_name = |token: &TextToken| {
             let known =
                 |bag: &&TextMentions| bag.names.get(&token.stem).is_some_and(|name| name.weight > 1.0);
-            token.kind == TextTokenKind::Word && token.weight > 0.0 && vocabulary.iter().any(known)
+            token.kind == TextTokenKind::Prose && token.weight > 0.0 && vocabulary.iter().any(known)
         };
         if !self.tokens.iter().any(is_name) {
             return Cow::Borrowed(self);
         }
         let mut read = self.clone();
         read.tokens.iter_mut().filter(|token| is_name(token)).for_each(TextToken::turn_into_name);
-        read.said = TextMentions::from_tokens(&read.tokens);
+        read.text_mentions = TextMentions::from_tokens(&read.tokens);
         Cow::Owned(read)
     }
 
@@ -96,11 +98,11 @@ impl ComparableFinding {
     /// their common code does not explain.
     fn unmatched_names<'a>(&'a self, other: &Self, same_code: bool) -> Vec<&'a NameMention> {
         let explained = |name: &NameMention| {
-            other.said.has_name(name)
-                || (name.parts.len() > 1 && other.shown.names.contains_key(&name.key))
-                || (same_code && self.shown.has_name(name))
+            other.text_mentions.has_name(name)
+                || (name.parts.len() > 1 && other.code_mentions.names.contains_key(&name.key))
+                || (same_code && self.code_mentions.has_name(name))
         };
-        self.said.names.values().filter(|name| name.problem && !explained(name)).collect()
+        self.text_mentions.names.values().filter(|name| name.problem && !explained(name)).collect()
     }
 }
 
@@ -135,7 +137,7 @@ fn may_exceed_verbatim(a: &ComparableFinding, b: &ComparableFinding) -> bool {
     let found = few
         .tokens
         .iter()
-        .filter(|token| token.kind != TextTokenKind::Word || many.said.index.contains(&token.key));
+        .filter(|token| token.kind != TextTokenKind::Prose || many.text_mentions.index.contains(&token.key));
     found.count() as f64 > VERBATIM * many.tokens.len() as f64
 }
 
@@ -198,10 +200,10 @@ impl TextMentions {
             bag.index.insert(token.stem.clone());
             match token.kind {
                 TextTokenKind::Name | TextTokenKind::Number => bag.add_name(token),
-                TextTokenKind::Word if token.weight > 0.0 => {
+                TextTokenKind::Prose if token.weight > 0.0 => {
                     bag.words.insert(token.key.clone(), token.weight);
                 }
-                TextTokenKind::Word => {}
+                TextTokenKind::Prose => {}
             }
         }
         for (one, next) in tokens.iter().zip(tokens.iter().skip(1)) {
@@ -246,8 +248,8 @@ struct OverlapWeights {
 impl OverlapWeights {
     fn from_names(a: &ComparableFinding, b: &ComparableFinding) -> Self {
         let weights = |a: &ComparableFinding, b: &ComparableFinding| {
-            a.said.names.values().fold([0.0; 3], |[sum, found, problem], name| {
-                let there = if b.said.has_name(name) { name.weight } else { 0.0 };
+            a.text_mentions.names.values().fold([0.0; 3], |[sum, found, problem], name| {
+                let there = if b.text_mentions.has_name(name) { name.weight } else { 0.0 };
                 [sum + name.weight, found + there, problem + if name.problem { there } else { 0.0 }]
             })
         };
@@ -257,8 +259,8 @@ impl OverlapWeights {
 
     fn from_words(a: &ComparableFinding, b: &ComparableFinding) -> Self {
         let weights = |a: &ComparableFinding, b: &ComparableFinding| {
-            a.said.words.iter().fold((0.0, 0.0), |(sum, found), (key, weight)| {
-                (sum + weight, found + if b.said.has_word(key) { *weight } else { 0.0 })
+            a.text_mentions.words.iter().fold((0.0, 0.0), |(sum, found), (key, weight)| {
+                (sum + weight, found + if b.text_mentions.has_word(key) { *weight } else { 0.0 })
             })
         };
         let ((sa, fa), (sb, fb)) = (weights(a, b), weights(b, a));
@@ -357,7 +359,7 @@ fn has_opposite_words(a: &ComparableFinding, b: &ComparableFinding) -> bool {
         (has_only(&one, x, y) && has_only(&other, y, x)) || (has_only(&one, y, x) && has_only(&other, x, y))
     });
     let alone = |a: &ComparableFinding, b: &ComparableFinding| {
-        a.said.words.iter().any(|(key, weight)| *weight >= 1.0 && !b.said.has_word(key))
+        a.text_mentions.words.iter().any(|(key, weight)| *weight >= 1.0 && !b.text_mentions.has_word(key))
     };
     let short = a.tokens.len().min(b.tokens.len()) < SENTENCE;
     denials(a) % 2 != denials(b) % 2 || opposed || (short && alone(a, b) && alone(b, a))
@@ -372,7 +374,7 @@ fn is_abbreviation(a: &str, b: &str) -> bool {
 /// Returns the longest common sequence of tokens, in which different names may be paired.
 fn align<'a>(a: &'a [TextToken], b: &'a [TextToken]) -> Vec<(&'a TextToken, &'a TextToken)> {
     let worth = |one: &TextToken, other: &TextToken| -> u32 {
-        let words = one.kind == TextTokenKind::Word && other.kind == TextTokenKind::Word;
+        let words = one.kind == TextTokenKind::Prose && other.kind == TextTokenKind::Prose;
         match one.key == other.key {
             true => 5,
             false if words || one.weight == 0.0 || other.weight == 0.0 => 0,

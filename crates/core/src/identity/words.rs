@@ -15,7 +15,7 @@ pub(super) enum TextTokenKind {
     /// A number that is not a line number.
     Number,
     /// A word of prose.
-    Word,
+    Prose,
 }
 
 /// One token of a text.
@@ -352,7 +352,7 @@ fn parse_token(word: &str, looks_like_code: bool) -> Option<TextToken> {
     };
     let key = meaning.cloned().filter(|_| weight > 0.0).unwrap_or_else(|| stemmed.clone());
     let stem = if weight == 0.0 { prose.to_owned() } else { stemmed };
-    Some(TextToken::new(TextTokenKind::Word, key, stem, weight))
+    Some(TextToken::new(TextTokenKind::Prose, key, stem, weight))
 }
 
 /// Returns the words in a name such as `fetch_user`, `fetchUser` or `HTTPServer`.

@@ -17,7 +17,7 @@ pub fn threshold_notice(usage: &BudgetUsage) -> Option<NewNotice> {
 
 /// Returns the notice on a level that refused a call: none while calls in flight may still release money.
 pub fn exhausted_notice(usage: &BudgetUsage, request: &ReservationRequest) -> Option<NewNotice> {
-    if usage.unspent() < request.least { level_notice(usage, 100) } else { None }
+    if usage.unspent() < request.min_amount { level_notice(usage, 100) } else { None }
 }
 
 fn level_notice(usage: &BudgetUsage, threshold: u64) -> Option<NewNotice> {
@@ -98,7 +98,8 @@ mod tests {
 
     #[test]
     fn a_level_is_used_up_when_waiting_would_not_help() {
-        let ask = ReservationRequest { least: MicroUsd(10), most: MicroUsd(20), expires: UnixMillis(0) };
+        let ask =
+            ReservationRequest { min_amount: MicroUsd(10), max_amount: MicroUsd(20), expires: UnixMillis(0) };
         assert_eq!(exhausted_notice(&level_usage(BudgetLevelKind::RepoDay, 100, 50, 50), &ask), None);
         let notice = exhausted_notice(&level_usage(BudgetLevelKind::TeamMonth, 100, 91, 0), &ask)
             .map(|notice| notice.text);

@@ -20,11 +20,11 @@ pub fn decide_reservation<'a>(
 ) -> Option<ReservationDecision<'a>> {
     let tightest = levels.iter().min_by_key(|drawn| drawn.available_amount())?;
     let left = tightest.available_amount();
-    let refused = left < request.least.min(request.most);
+    let refused = left < request.min_amount.min(request.max_amount);
     Some(if refused {
         ReservationDecision::Refused(tightest)
     } else {
-        ReservationDecision::Amount(request.most.min(left))
+        ReservationDecision::Amount(request.max_amount.min(left))
     })
 }
 
@@ -45,7 +45,7 @@ mod tests {
     }
 
     fn reservation_request(least: u64, most: u64) -> ReservationRequest {
-        ReservationRequest { least: MicroUsd(least), most: MicroUsd(most), expires: UnixMillis(0) }
+        ReservationRequest { min_amount: MicroUsd(least), max_amount: MicroUsd(most), expires: UnixMillis(0) }
     }
 
     #[test]

@@ -135,7 +135,7 @@ impl AgentProfile {
         let built = (globs(form.read), globs(form.edit), globs(form.write));
         match built {
             (Some(read), Some(edit), Some(write)) if problems.is_empty() => Ok(Self {
-                file: file.shown.clone(),
+                file: file.display_path.clone(),
                 run: form.run.into_iter().map(Spanned::into_inner).collect(),
                 read,
                 edit,

@@ -21,7 +21,7 @@ pub struct StateSnapshot {
     /// Text of the state; `None` if the state does not exist.
     pub text: Option<String>,
     /// Store's time, which all processes use as the clock of the state.
-    pub now: UnixMillis,
+    pub time: UnixMillis,
 }
 
 /// A store of states that all processes share. If states are lost, each process has to learn them again;
@@ -48,9 +48,9 @@ pub struct StateUpdate<S, T> {
     /// State after the change.
     pub state: S,
     /// Store's time at which the change was made.
-    pub now: UnixMillis,
+    pub time: UnixMillis,
     /// Value that `decide` returned.
-    pub came: T,
+    pub result: T,
 }
 
 /// Changes a state with `decide`, and calls `decide` again if another process changed the state in between.
@@ -69,18 +69,18 @@ where
     S: Clone + Default + PartialEq + Serialize + DeserializeOwned,
 {
     for _ in 0..MOST_TRIES {
-        let StateSnapshot { text, now } = common.read(name).await?;
+        let StateSnapshot { text, time } = common.read(name).await?;
         let before: S = text.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let mut state = before.clone();
-        let came = decide(&mut state, now);
+        let result = decide(&mut state, time);
         if state == before {
-            return Ok(StateUpdate { state, now, came });
+            return Ok(StateUpdate { state, time, result });
         }
         let next = (state != S::default()).then(|| serde_json::to_string(&state)).transpose();
         let next =
             next.map_err(|error| StoreError::Unavailable(format!("{name} cannot be written: {error}")))?;
         if common.swap(name, text.as_deref(), next.as_deref(), keep).await? {
-            return Ok(StateUpdate { state, now, came });
+            return Ok(StateUpdate { state, time, result });
         }
     }
     let message = format!("{name} is changed by others repeatedly: {MOST_TRIES} tries failed");

@@ -52,7 +52,7 @@ pub struct EffectEntryChange {
     /// Topic whose entry changes.
     pub topic: Topic,
     /// Entry that the caller expects in the log; `None` if it expects no entry.
-    pub known: Option<EffectEntry>,
+    pub expected: Option<EffectEntry>,
     /// Entry that replaces it; `None` deletes the entry.
     pub new: Option<EffectEntry>,
 }
@@ -95,7 +95,7 @@ pub enum EffectOutcome {
     /// The review has been posted.
     Review(PostedReview),
     /// The text was posted in the conversation.
-    Said(ConversationComment),
+    Posted(ConversationComment),
     /// This pull request is open.
     Pull(Box<BranchPull>),
     /// This issue is open.
@@ -109,7 +109,7 @@ impl EffectOutcome {
     pub fn comment(&self) -> Option<&CommentId> {
         match self {
             Self::Comment(comment) | Self::Review(PostedReview::Comment(comment)) => Some(comment),
-            Self::Said(said) => Some(&said.id),
+            Self::Posted(said) => Some(&said.id),
             Self::Done
             | Self::Comments(_)
             | Self::Review(PostedReview::Review { .. })

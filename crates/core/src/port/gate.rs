@@ -55,13 +55,13 @@ pub struct GateHalt {
     /// Reason that the gate gave.
     pub reason: HaltReason,
     /// Write that was not made; `None` if no write was next.
-    pub undone: Option<String>,
+    pub withheld_write: Option<String>,
 }
 
 impl GateHalt {
     /// Creates a refusal that came right before the write `undone`.
     pub fn before_write(undone: impl Into<String>, reason: HaltReason) -> Self {
-        Self { reason, undone: Some(undone.into()) }
+        Self { reason, withheld_write: Some(undone.into()) }
     }
 
     /// Returns the greatest token that was issued, if the lease is lost.
@@ -72,13 +72,13 @@ impl GateHalt {
 
 impl From<HaltReason> for GateHalt {
     fn from(reason: HaltReason) -> Self {
-        Self { reason, undone: None }
+        Self { reason, withheld_write: None }
     }
 }
 
 impl fmt::Display for GateHalt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.undone {
+        match &self.withheld_write {
             Some(undone) => write!(f, "{}; not done: {undone}", self.reason),
             None => write!(f, "{}", self.reason),
         }

@@ -44,7 +44,7 @@ pub struct PullRequest {
     /// Branch that contains the changes; empty if it was deleted.
     pub branch: String,
     /// Repository to fetch the head from, if only that repository has it:
-    /// [`HeadRepository::has_head_alone`].
+    /// [`HeadRepository::is_only_source`].
     pub head_repository: Option<HeadRepository>,
 }
 
@@ -118,7 +118,7 @@ pub struct HeadRepository {
     pub is_same: bool,
     /// True if the head has to be fetched from this repository. Where a forge keeps no refs of pull
     /// requests, only the fork has its commits.
-    pub has_head_alone: bool,
+    pub is_only_source: bool,
 }
 
 /// The result of a possible merge, as the forge predicts it.
@@ -177,7 +177,7 @@ pub struct AppliedLabel {
     /// Name of the label.
     pub name: String,
     /// Account that set it last; `None` if the account was deleted or the forge does not report it.
-    pub by: Option<Actor>,
+    pub set_by: Option<Actor>,
     /// True if that account is a person's with current write permission to the repository. Labels of other
     /// accounts start nothing.
     pub trusted: bool,

@@ -43,11 +43,11 @@ pub struct RunStart {
     /// Revision reviewed last (stage `published`), if any.
     pub reviewed: Option<PullRevision>,
     /// Revision computed last, published or not, to which the recorded findings belong.
-    pub known: Option<PullRevision>,
+    pub last_computed: Option<PullRevision>,
     /// Record of the review of `reviewed`, if it can be read.
     pub last: Option<ReviewRecord>,
     /// True if this run is about `reviewed` again, after a run about another revision.
-    pub is_back: bool,
+    pub returns_to_reviewed: bool,
     /// Outcome of the newest run, if it has stage `computed` for this same revision: only publishing is
     /// left.
     pub computed: Option<ReviewRecord>,

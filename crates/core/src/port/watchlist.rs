@@ -22,7 +22,7 @@ pub struct KnownRepository {
     /// Comments last changed before this time are no longer read as commands.
     pub cursor: UnixMillis,
     /// Time since which the forge does not show the repository.
-    pub gone: Option<UnixMillis>,
+    pub missing_since: Option<UnixMillis>,
     /// True after the first contact is over ([`SweepStore::finish_onboarding`]).
     pub onboarded: bool,
 }
@@ -105,12 +105,12 @@ pub struct UserRequestOutcome {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ReviewProgress {
     /// Revision of the newest run, regardless of its outcome; `None` if there was no run.
-    pub attempted: Option<PullRevision>,
+    pub last_attempted: Option<PullRevision>,
     /// Revision that a run settled last ([`is_review_settled`](crate::settled::is_review_settled)).
-    pub settled: Option<PullRevision>,
+    pub last_settled: Option<PullRevision>,
     /// True if the pull request was skipped without a review. Then only its head counts: a base that moves
     /// on is no reason to review it.
-    pub is_left: bool,
+    pub is_skipped: bool,
 }
 
 /// A store of the sweep's and the comments' rows. They are not fenced, because no run writes them.

@@ -69,9 +69,9 @@ pub(super) fn find_replaced_lines<'a, T: Fn(&RepoPath) -> Option<String>>(
         FollowOutcome::Changed { path, start, end, .. } if start <= end => {
             Some((&finding.id, path, (start, end)))
         }
-        FollowOutcome::There { .. }
+        FollowOutcome::Found { .. }
         | FollowOutcome::Changed { .. }
-        | FollowOutcome::Lost { .. }
+        | FollowOutcome::NotFound { .. }
         | FollowOutcome::NoFile => None,
     };
     unanswered_findings(known).filter_map(lines).collect()
@@ -99,14 +99,14 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
         return None;
     }
     let own = match outcome {
-        FollowOutcome::There { start, end, .. } | FollowOutcome::Changed { start, end, .. }
+        FollowOutcome::Found { start, end, .. } | FollowOutcome::Changed { start, end, .. }
             if path == own_path =>
         {
             Some((start.saturating_sub(NEAR), end.saturating_add(NEAR)))
         }
-        FollowOutcome::There { .. }
+        FollowOutcome::Found { .. }
         | FollowOutcome::Changed { .. }
-        | FollowOutcome::Lost { .. }
+        | FollowOutcome::NotFound { .. }
         | FollowOutcome::NoFile => None,
     };
     let is_quoted = |statement: &CodeStatement| statement.touches((first, last));
@@ -119,16 +119,16 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     };
     let was = FileComparison::new(seen, &page);
     let is_new = |one: &&&CodeStatement| {
-        let was_there = seen.marks.has(one.own) || is_near(one) && was.is_same_statement(one);
+        let was_there = seen.marks.has(one.text_hash) || is_near(one) && was.is_same_statement(one);
         one.has_words && !was_there && !is_of_another(one)
     };
     let beside = || {
-        let said = told.iter().filter(is_new).find(|one| is_near(one)).map(|one| one.own);
+        let said = told.iter().filter(is_new).find(|one| is_near(one)).map(|one| one.text_hash);
         // Two statements that are adjacent only now: both of them are quoted.
         let together = told.windows(2).find_map(|pair| {
             let [above, below] = pair else { return None };
             let is_one = is_near(above) && is_near(below) && (above.has_words || below.has_words);
-            (is_one && was.is_new_pair(above, below)).then_some(below.joint)
+            (is_one && was.is_new_pair(above, below)).then_some(below.pair_hash)
         });
         said.or(together)
     };
@@ -152,7 +152,7 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
         let is_moved =
             |one: &&&CodeStatement| moved.as_ref().is_some_and(|it| it.encloses_statement(one, &page, added));
         let found = told.iter().filter(is_new).filter(is_added).find(|one| is_of_it(one) || is_moved(one));
-        found.map(|one| one.own)
+        found.map(|one| one.text_hash)
     };
     let mark = beside().or_else(elsewhere)?;
     Some(FixEvidence { mark: Some(mark), ..FixEvidence::new(path, first, last, &quoted) })
@@ -164,14 +164,14 @@ pub(super) fn has_new_content(quoted: (u32, u32), finding: &Finding, file: &Comp
     let Some(seen) = finding.around.as_ref().and_then(|around| around.seen.as_ref()) else { return true };
     let was = FileComparison::new(seen, file);
     let is_told = |one: &CodeStatement| one.touches(quoted);
-    let is_known = |one: &CodeStatement| seen.marks.has(one.own);
+    let is_known = |one: &CodeStatement| seen.marks.has(one.text_hash);
     let is_new = |one: &CodeStatement| is_told(one) && !is_known(one) && !was.is_same_statement(one);
     // A statement between these two was removed.
     let is_gone_between = |above: &CodeStatement, below: &CodeStatement| {
         (is_told(above) || is_told(below))
             && is_known(above)
             && is_known(below)
-            && !seen.marks.has(below.joint)
+            && !seen.marks.has(below.pair_hash)
     };
     let all = file.statements();
     all.iter().any(is_new)
@@ -180,26 +180,28 @@ pub(super) fn has_new_content(quoted: (u32, u32), finding: &Finding, file: &Comp
 
 /// A file, compared with the stored text from the time when a finding was last seen.
 struct FileComparison<'a> {
-    seen: &'a ChangeSnapshot,
-    near: TokenSequence,
+    snapshot: &'a ChangeSnapshot,
+    nearby_tokens: TokenSequence,
     page: &'a ComparedFile,
 }
 
 impl<'a> FileComparison<'a> {
-    fn new(seen: &'a ChangeSnapshot, page: &'a ComparedFile) -> Self {
-        Self { seen, near: TokenSequence::from_code(&seen.near), page }
+    fn new(snapshot: &'a ChangeSnapshot, page: &'a ComparedFile) -> Self {
+        Self { snapshot, nearby_tokens: TokenSequence::from_code(&snapshot.near), page }
     }
 
     /// Returns true if a formatter only broke or joined the statement: the same text was there before,
     /// between the same words.
     fn is_same_statement(&self, statement: &CodeStatement) -> bool {
         let tokens = self.page.code().tokens_between(statement.first, statement.last);
-        !self.seen.marks.has(statement.own) && self.near.contains_run(tokens)
+        !self.snapshot.marks.has(statement.text_hash) && self.nearby_tokens.contains_run(tokens)
     }
 
     /// Returns true if two statements are adjacent now and were not before.
     fn is_new_pair(&self, above: &CodeStatement, below: &CodeStatement) -> bool {
-        !self.seen.marks.has(below.joint) && !self.is_same_statement(above) && !self.is_same_statement(below)
+        !self.snapshot.marks.has(below.pair_hash)
+            && !self.is_same_statement(above)
+            && !self.is_same_statement(below)
     }
 }
 
@@ -210,8 +212,9 @@ pub(super) fn still_contains_evidence<T: Fn(&RepoPath) -> Option<String>>(
 ) -> bool {
     let Some(mark) = evidence.mark else { return false };
     let has = |path: &truing_diff::RepoPath| {
-        head.compared_file(path)
-            .is_some_and(|page| page.statements().iter().any(|one| one.own == mark || one.joint == mark))
+        head.compared_file(path).is_some_and(|page| {
+            page.statements().iter().any(|one| one.text_hash == mark || one.pair_hash == mark)
+        })
     };
     let renamed = head.changed.iter().filter(|path| head.renames.is_same_file(path, &evidence.path));
     has(&evidence.path) || renamed.into_iter().any(has)
@@ -301,7 +304,7 @@ fn enclosing_function<T: Fn(&RepoPath) -> Option<String>>(
     outcome: &FollowOutcome,
     head: &HeadView<'_, T>,
 ) -> Option<String> {
-    let (FollowOutcome::There { path, start, end } | FollowOutcome::Changed { path, start, end, .. }) =
+    let (FollowOutcome::Found { path, start, end } | FollowOutcome::Changed { path, start, end, .. }) =
         outcome
     else {
         return None;

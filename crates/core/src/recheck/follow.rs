@@ -37,7 +37,7 @@ const LIKE_PERCENT: usize = 25;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FollowOutcome {
     /// The lines exist, apart from comments and formatting.
-    There {
+    Found {
         /// File that contains the lines.
         path: RepoPath,
         /// First line of the place.
@@ -58,7 +58,7 @@ pub enum FollowOutcome {
         likely: (u32, u32),
     },
     /// The file exists, but contains neither the lines nor their neighbours.
-    Lost {
+    NotFound {
         /// File in which they were searched.
         path: RepoPath,
     },
@@ -70,7 +70,7 @@ impl FollowOutcome {
     /// Returns the file; `None` if it no longer exists.
     pub fn path(&self) -> Option<&RepoPath> {
         match self {
-            Self::There { path, .. } | Self::Changed { path, .. } | Self::Lost { path } => Some(path),
+            Self::Found { path, .. } | Self::Changed { path, .. } | Self::NotFound { path } => Some(path),
             Self::NoFile => None,
         }
     }
@@ -132,17 +132,17 @@ pub(super) fn may_be_rewritten<T: Fn(&RepoPath) -> Option<String>>(
 struct TargetLines {
     lines: Vec<TargetLine>,
     /// Numbers of lines above and below the finding's own.
-    above: usize,
-    below: usize,
+    lines_above: usize,
+    lines_below: usize,
     /// Number of times that its lines occurred in its file.
     copies: u32,
     /// Index of its first line at that time.
-    was: usize,
+    former_index: usize,
     /// Tokens of its own lines.
-    sought: SearchTokens,
+    tokens: SearchTokens,
     /// Score of all lines, and of the neighbours only.
-    whole: i32,
-    beside: i32,
+    total_score: i32,
+    neighbour_score: i32,
 }
 
 #[derive(Clone, Copy)]
@@ -164,18 +164,18 @@ impl TargetLines {
             .chain(own.map(line))
             .chain(after.iter().map(|text| line(text)))
             .collect();
-        let (above, below) = (before.len(), after.len());
+        let (lines_above, lines_below) = (before.len(), after.len());
         let of_these = |lines: &[TargetLine]| lines.iter().map(|line| line.worth).sum::<i32>();
-        let whole = of_these(&lines);
-        let own = of_these(lines.get(above..lines.len() - below).unwrap_or_default());
+        let total_score = of_these(&lines);
+        let own = of_these(lines.get(lines_above..lines.len() - lines_below).unwrap_or_default());
         Self {
-            above,
-            below,
+            lines_above,
+            lines_below,
             copies: around.map_or(1, |around| around.copies.max(1)),
-            was: line_index(finding.raw.place.start_line),
-            sought: SearchTokens::from_text(&finding.raw.snippet),
-            whole,
-            beside: whole - own,
+            former_index: line_index(finding.raw.place.start_line),
+            tokens: SearchTokens::from_text(&finding.raw.snippet),
+            total_score,
+            neighbour_score: total_score - own,
             lines,
         }
     }
@@ -185,7 +185,7 @@ impl TargetLines {
     fn find_unchanged_place(&self, lines: &[u64]) -> Option<(usize, usize)> {
         let count = self.lines.len();
         let first = self.lines.first()?.key;
-        if self.beside < ENOUGH || self.above + self.below == count {
+        if self.neighbour_score < ENOUGH || self.lines_above + self.lines_below == count {
             return None;
         }
         let is_here = |at: usize| {
@@ -195,20 +195,20 @@ impl TargetLines {
         };
         let mut places = (0..lines.len()).filter(|at| lines.get(*at) == Some(&first) && is_here(*at));
         let at = places.next()?;
-        places.next().is_none().then(|| (at + self.above, at + count - self.below - 1))
+        places.next().is_none().then(|| (at + self.lines_above, at + count - self.lines_below - 1))
     }
 
     /// Returns the lines that are probably the finding's own, among those between its neighbours, as a
     /// half-open range. An unchanged line locates the others. Without one, the lines keep their positions if
     /// their number is unchanged; otherwise the range starts at its beginning.
     fn likely_range(&self, partners: &[Option<usize>], first: usize, end: usize) -> (usize, usize) {
-        let count = self.lines.len() - self.above - self.below;
-        let own = self.above..self.above + count;
+        let count = self.lines.len() - self.lines_above - self.lines_below;
+        let own = self.lines_above..self.lines_above + count;
         let known = |row: &usize| {
             let is_telling = self.lines.get(*row).is_some_and(|line| line.worth == WORDS);
             let at =
                 partners.get(*row).copied().flatten().filter(|at| is_telling && (first..end).contains(at));
-            at.map(|at| (row - self.above, at))
+            at.map(|at| (row - self.lines_above, at))
         };
         let (highest, lowest) =
             (own.clone().find_map(|row| known(&row)), own.rev().find_map(|row| known(&row)));
@@ -216,8 +216,8 @@ impl TargetLines {
             return (highest.saturating_sub(before).max(first), (lowest + count - row).min(end));
         }
         let is_gone = |row: &usize| partners.get(*row).copied().flatten().is_none();
-        let above = (0..self.above).rev().take_while(is_gone).count();
-        let below = (self.above + count..self.lines.len()).take_while(is_gone).count();
+        let above = (0..self.lines_above).rev().take_while(is_gone).count();
+        let below = (self.lines_above + count..self.lines.len()).take_while(is_gone).count();
         let start = if end - first == above + count + below { first + above } else { first };
         (start, (start + count.max(1)).min(end))
     }
@@ -227,57 +227,65 @@ impl TargetLines {
 struct LineMatch {
     path: RepoPath,
     /// Lines of the finding, if they exist.
-    there: Option<(usize, usize)>,
+    lines: Option<(usize, usize)>,
     /// Range between the former neighbours, if they were found.
-    between: Option<(usize, usize)>,
+    gap: Option<(usize, usize)>,
     /// Part of that range that is probably the finding's own.
-    likely: (usize, usize),
+    likely_lines: (usize, usize),
     /// Score of the match, and the highest possible score.
     score: i32,
-    whole: i32,
+    total_score: i32,
 }
 
 impl LineMatch {
     fn new(wanted: &TargetLines, path: &RepoPath, page: &ComparedFile) -> Self {
-        let whole = wanted.whole.max(1);
-        let none =
-            LineMatch { path: path.clone(), there: None, between: None, likely: (0, 0), score: 0, whole };
+        let total_score = wanted.total_score.max(1);
+        let none = LineMatch {
+            path: path.clone(),
+            lines: None,
+            gap: None,
+            likely_lines: (0, 0),
+            score: 0,
+            total_score,
+        };
         if page.lines.len() > MAX_LINES {
             return none;
         }
         if let Some(there) = wanted.find_unchanged_place(&page.lines) {
-            return Self { there: Some(there), score: whole, ..none };
+            return Self { lines: Some(there), score: total_score, ..none };
         }
-        let TargetLines { lines, above, below, was, .. } = wanted;
-        let (score, partners) = best_line_alignment(lines, &page.lines, was.saturating_sub(*above));
-        let beside: i32 = (0..*above)
-            .chain(lines.len() - below..lines.len())
+        let TargetLines { lines, lines_above, lines_below, former_index, .. } = wanted;
+        let (score, partners) =
+            best_line_alignment(lines, &page.lines, former_index.saturating_sub(*lines_above));
+        let beside: i32 = (0..*lines_above)
+            .chain(lines.len() - lines_below..lines.len())
             .filter(|at| partners.get(*at).is_some_and(Option::is_some))
             .map(|at| lines.get(at).map_or(0, |line| line.worth))
             .sum();
-        let between = (beside >= ENOUGH.min(wanted.beside) && beside > 0)
-            .then(|| lines_between_partners(&partners, *above, *below, lines.len(), page.lines.len()));
-        let likely = between.map_or((0, 0), |between| wanted.likely_range(&partners, between.0, between.1));
-        let all = page.find_places(&wanted.sought);
-        let near = |at: &&(usize, usize)| match between {
+        let gap = (beside >= ENOUGH.min(wanted.neighbour_score) && beside > 0).then(|| {
+            lines_between_partners(&partners, *lines_above, *lines_below, lines.len(), page.lines.len())
+        });
+        let likely_lines = gap.map_or((0, 0), |gap| wanted.likely_range(&partners, gap.0, gap.1));
+        let all = page.find_places(&wanted.tokens);
+        let near = |at: &&(usize, usize)| match gap {
             Some((first, last)) if at.1 >= first && at.0 < last => 0,
             Some((first, _)) => at.0.abs_diff(first) + 1,
-            None => at.0.abs_diff(*was) + 1,
+            None => at.0.abs_diff(*former_index) + 1,
         };
         let nearest = all.iter().min_by_key(near).copied();
         // A copy elsewhere in the file is a different one, unless there are as many as before.
-        let moved = between.is_none() || u32::try_from(all.len()).unwrap_or(u32::MAX) >= wanted.copies;
+        let moved = gap.is_none() || u32::try_from(all.len()).unwrap_or(u32::MAX) >= wanted.copies;
         let there = nearest.filter(|at| moved || near(&at) == 0);
-        Self { there, between, likely, score, ..none }
+        Self { lines: there, gap, likely_lines, score, ..none }
     }
 
     fn is_found(&self) -> bool {
-        self.there.is_some()
+        self.lines.is_some()
     }
 
     /// Returns the score in percent of the highest possible one.
     fn score_percent(&self) -> i32 {
-        self.score.saturating_mul(100) / self.whole
+        self.score.saturating_mul(100) / self.total_score
     }
 
     fn rank(&self) -> (bool, i32) {
@@ -286,17 +294,17 @@ impl LineMatch {
 
     fn to_outcome(self: &LineMatch) -> FollowOutcome {
         let path = self.path.clone();
-        match (self.there, self.between) {
+        match (self.lines, self.gap) {
             (Some((first, last)), _) => {
-                FollowOutcome::There { path, start: line_number(first), end: line_number(last) }
+                FollowOutcome::Found { path, start: line_number(first), end: line_number(last) }
             }
             // The range lies between the last neighbour above and the first one below.
             (None, Some((first, end))) => {
                 let lines = |(first, end)| (line_number(first), u32::try_from(end).unwrap_or(u32::MAX));
                 let (start, end) = lines((first, end));
-                FollowOutcome::Changed { path, start, end, likely: lines(self.likely) }
+                FollowOutcome::Changed { path, start, end, likely: lines(self.likely_lines) }
             }
-            (None, None) => FollowOutcome::Lost { path },
+            (None, None) => FollowOutcome::NotFound { path },
         }
     }
 }

@@ -37,7 +37,7 @@ pub struct RecheckVerdict {
     /// Finding that the verdict is about.
     pub finding: FindingId,
     /// Reported state of the finding.
-    pub word: RecheckStatus,
+    pub status: RecheckStatus,
     /// File of the supporting lines; `None` for the finding's own.
     pub path: Option<RepoPath>,
     /// First and last supporting line; `None` if no lines are given.
@@ -50,7 +50,7 @@ pub struct RecheckVerdict {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ReviewerReport {
     /// Files that it was shown or has read.
-    pub seen: BTreeSet<RepoPath>,
+    pub viewed_paths: BTreeSet<RepoPath>,
     /// Verdicts on open findings.
     pub verdicts: Vec<RecheckVerdict>,
 }
@@ -135,7 +135,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
         for (path, added) in self.changed.iter().filter_map(|path| Some((path, self.added.get(path)?))) {
             let Some(page) = self.compared_file(path) else { continue };
             let is_added = |one: &&statement::CodeStatement| added.iter().any(|lines| one.touches(*lines));
-            marks.extend(page.statements().iter().filter(is_added).map(|one| one.own));
+            marks.extend(page.statements().iter().filter(is_added).map(|one| one.text_hash));
             if marks.len() > statement::MAX_MARKS {
                 return None;
             }

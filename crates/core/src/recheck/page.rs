@@ -19,18 +19,18 @@ pub(super) struct ComparedFile {
     pub(super) text: String,
     /// Hash of each line, without white space.
     pub(super) lines: Vec<u64>,
-    sought: OnceCell<SearchTokens>,
+    search_tokens: OnceCell<SearchTokens>,
     statements: OnceCell<Vec<CodeStatement>>,
 }
 
 impl ComparedFile {
     pub(super) fn new(text: String) -> Self {
         let lines = text.lines().map(key_hash).collect();
-        Self { text, lines, sought: OnceCell::new(), statements: OnceCell::new() }
+        Self { text, lines, search_tokens: OnceCell::new(), statements: OnceCell::new() }
     }
 
     fn search_tokens(&self) -> &SearchTokens {
-        self.sought.get_or_init(|| SearchTokens::from_text(&self.text))
+        self.search_tokens.get_or_init(|| SearchTokens::from_text(&self.text))
     }
 
     /// Returns true if these lines contain anything but comments.

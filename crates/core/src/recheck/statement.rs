@@ -33,9 +33,9 @@ pub(super) struct CodeStatement {
     /// Last line of the statement.
     pub(super) last: u32,
     /// Mark of its text.
-    pub(super) own: u32,
+    pub(super) text_hash: u32,
     /// Mark of the statement together with the one above it.
-    pub(super) joint: u32,
+    pub(super) pair_hash: u32,
     /// True if it has more than signs.
     pub(super) has_words: bool,
     /// Number of columns of indentation.
@@ -85,7 +85,7 @@ impl StatementHashes {
     pub(super) fn from_surroundings(file: &ComparedFile, start: u32, end: u32) -> Self {
         let window = (start.saturating_sub(WINDOW), end.saturating_add(WINDOW));
         let near = file.statements().iter().filter(|statement| statement.touches(window));
-        Self::new(near.flat_map(|statement| [statement.own, statement.joint]).collect())
+        Self::new(near.flat_map(|statement| [statement.text_hash, statement.pair_hash]).collect())
     }
 }
 
@@ -191,14 +191,14 @@ impl UnfinishedStatement {
     }
 
     fn into_statement(self, above: Option<&CodeStatement>) -> CodeStatement {
-        let own = statement_mark(self.hash);
+        let text_hash = statement_mark(self.hash);
         let mut joint = StableHash::new();
-        joint.bytes(&above.map_or(0, |above| above.own).to_be_bytes());
+        joint.bytes(&above.map_or(0, |above| above.text_hash).to_be_bytes());
         // Only the direction of the change in indentation counts; its depth depends on the formatter.
         joint.byte(above.map_or(1, |above| self.indent.cmp(&above.indent) as i8).to_be_bytes()[0]);
-        joint.bytes(&own.to_be_bytes());
+        joint.bytes(&text_hash.to_be_bytes());
         let Self { first, last, indent, has_words, .. } = self;
-        CodeStatement { first, last, own, joint: statement_mark(joint), has_words, indent }
+        CodeStatement { first, last, text_hash, pair_hash: statement_mark(joint), has_words, indent }
     }
 }
 
@@ -270,7 +270,10 @@ mod tests {
     use super::*;
 
     fn statement_marks(text: &str) -> Vec<(u32, u32)> {
-        split_statements(text).into_iter().map(|statement| (statement.own, statement.joint)).collect()
+        split_statements(text)
+            .into_iter()
+            .map(|statement| (statement.text_hash, statement.pair_hash))
+            .collect()
     }
 
     #[test]

@@ -24,9 +24,9 @@ pub enum SlotHistoryEntry {
     /// The slot failed too many times and is held until a new event or a retry.
     Parked(u32),
     /// The lease was handed back, or its holder stopped with its server.
-    HandedBack,
+    Returned,
     /// A user paused, resumed, retried or dropped the slot.
-    ByHand(&'static str),
+    Manual(&'static str),
 }
 
 impl fmt::Display for SlotHistoryEntry {
@@ -43,8 +43,8 @@ impl fmt::Display for SlotHistoryEntry {
             Self::Finished(StepOutcome::Held(why)) => write!(f, "held ({})", why.as_str()),
             Self::Failed(attempts, _) => write!(f, "attempt {attempts} failed; will be tried again"),
             Self::Parked(attempts) => write!(f, "parked after {attempts} failed attempts"),
-            Self::HandedBack => write!(f, "lease given back; due at once"),
-            Self::ByHand(what) => write!(f, "{what} by hand"),
+            Self::Returned => write!(f, "lease given back; due at once"),
+            Self::Manual(what) => write!(f, "{what} by hand"),
         }
     }
 }

@@ -125,7 +125,7 @@ impl Slot {
             SlotCommand::Drop => {
                 slot.reclaim_overdue_lease(now)?;
                 slot = Slot { version: slot.version, ..Slot::new(slot.key) };
-                Some(SlotHistoryEntry::ByHand("dropped"))
+                Some(SlotHistoryEntry::Manual("dropped"))
             }
             SlotCommand::Tidy => match slot.storm {
                 Some(storm) if slot.state == SlotState::Idle && storm.ends <= now => {
@@ -220,7 +220,7 @@ impl Slot {
                 self.wait_for_pending(limits, now);
             }
         }
-        Ok(SlotHistoryEntry::ByHand("stopped"))
+        Ok(SlotHistoryEntry::Manual("stopped"))
     }
 
     /// Cancels the wait of a run that is to be stopped.
@@ -400,19 +400,19 @@ impl Slot {
             self.owner = Some(of); // the same loop goes on where its run stopped
             self.state = SlotState::Waiting { at: now, why: of.natural_wait() };
         }
-        SlotHistoryEntry::HandedBack
+        SlotHistoryEntry::Returned
     }
 
     fn pause(&mut self) -> SlotHistoryEntry {
         match &mut self.state {
             SlotState::Leased { pausing, .. } => {
                 *pausing = true;
-                SlotHistoryEntry::ByHand("paused, once its step has ended,")
+                SlotHistoryEntry::Manual("paused, once its step has ended,")
             }
             SlotState::Idle | SlotState::Waiting { .. } | SlotState::Held { .. } => {
                 self.owner = None;
                 self.state = SlotState::Held { why: HoldReason::Paused };
-                SlotHistoryEntry::ByHand("paused")
+                SlotHistoryEntry::Manual("paused")
             }
         }
     }
@@ -431,11 +431,11 @@ impl Slot {
             SlotState::Held { why: HoldReason::Paused } => {
                 self.attempts = 0;
                 self.wait_for_pending(limits, now);
-                Ok(SlotHistoryEntry::ByHand("resumed"))
+                Ok(SlotHistoryEntry::Manual("resumed"))
             }
             SlotState::Leased { pausing: pausing @ true, .. } => {
                 *pausing = false;
-                Ok(SlotHistoryEntry::ByHand("resumed"))
+                Ok(SlotHistoryEntry::Manual("resumed"))
             }
             SlotState::Idle
             | SlotState::Waiting { .. }
@@ -454,7 +454,7 @@ impl Slot {
         }
         self.attempts = 0;
         self.state = SlotState::Waiting { at: now, why: of.natural_wait() };
-        Ok(SlotHistoryEntry::ByHand("retried"))
+        Ok(SlotHistoryEntry::Manual("retried"))
     }
 
     /// Returns the loop and the events of the lease that `token` holds.

@@ -174,7 +174,7 @@ impl<'a> PinnedNames<'a> {
     /// Returns true if the text of a pinned definition includes this piece.
     fn covers_piece(&self, file: &str, piece: NonFunctionKey<'_>) -> bool {
         // A class's text begins at its own line, with its bases, after its decorators.
-        let own = if piece.what == ReleasePartKind::Class { piece.symbol() } else { WHOLE.to_owned() };
+        let own = if piece.part_kind == ReleasePartKind::Class { piece.symbol() } else { WHOLE.to_owned() };
         self.has(file, &own) || (!piece.scope.is_empty() && self.has(file, piece.scope))
     }
 }
@@ -285,12 +285,12 @@ fn unpinned_definitions(
 struct NonFunctionKey<'a> {
     scope: &'a str,
     name: &'a str,
-    what: ReleasePartKind,
+    part_kind: ReleasePartKind,
 }
 
 impl<'a> NonFunctionKey<'a> {
     fn new(piece: &'a NonFunctionCode) -> Self {
-        Self { scope: &piece.scope, name: &piece.name, what: piece.what }
+        Self { scope: &piece.scope, name: &piece.name, part_kind: piece.what }
     }
 
     /// Returns the name of the piece within the file.
@@ -316,13 +316,13 @@ fn changed_outside_code(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) 
                 symbol: key.symbol(),
                 file: Some(file.clone()),
                 why,
-                what: key.what,
+                what: key.part_kind,
             }));
         }
         // Pieces that both releases have may be in another order.
         let order = |pieces: &[NonFunctionCode], scope: &str| -> Vec<String> {
             let stays = pieces.iter().map(NonFunctionKey::new).filter(|key| {
-                let counts = matches!(key.what, ReleasePartKind::Value | ReleasePartKind::Statement)
+                let counts = matches!(key.part_kind, ReleasePartKind::Value | ReleasePartKind::Statement)
                     && key.scope == scope;
                 counts && before.contains_key(key) && after.contains_key(key)
             });

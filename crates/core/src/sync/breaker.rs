@@ -83,7 +83,7 @@ pub enum RunAdmission {
     /// The run may begin.
     Run,
     /// The run may begin as a trial; its end closes the breaker or leaves it open.
-    Probe,
+    Trial,
     /// The run must not begin.
     Skip(JobBreakerTrip),
 }
@@ -98,7 +98,7 @@ pub enum BreakerOutcome {
     /// The run failed, for this reason.
     Failure(String),
     /// The run was stopped from outside, which shows nothing about its target.
-    GivenBack,
+    Interrupted,
 }
 
 /// The breaker of one job.
@@ -143,7 +143,7 @@ impl JobBreaker {
             Some(open) if answer.is_none() && !(is_new && open.why == JobTripReason::Target) => {
                 return RunAdmission::Skip(open.clone());
             }
-            Some(_) => RunAdmission::Probe,
+            Some(_) => RunAdmission::Trial,
         };
         if is_new {
             self.target = Some(target.clone());
@@ -170,11 +170,11 @@ impl JobBreaker {
         let running = self.running.take();
         let is_probe = running.is_some() && self.open.is_some();
         let answer = running.as_ref().and_then(|running| running.answer.clone());
-        if outcome != BreakerOutcome::GivenBack && is_probe && answer.is_some() {
+        if outcome != BreakerOutcome::Interrupted && is_probe && answer.is_some() {
             self.heard = answer;
         }
         match outcome {
-            BreakerOutcome::GivenBack => {}
+            BreakerOutcome::Interrupted => {}
             BreakerOutcome::Success => self.reset(),
             // A user was asked, or there is work to continue: one more failure opens it again.
             BreakerOutcome::Neutral if is_probe => {
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(breaker.admit(&target("1"), None, LIMITS, T), RunAdmission::Skip(open.clone()));
         assert_eq!(breaker.failures().len(), 3);
         let other = SyncTarget { manifest: "n".into(), ..target("1") };
-        assert_eq!(breaker.admit(&other, None, LIMITS, T), RunAdmission::Probe, "the manifest changed");
+        assert_eq!(breaker.admit(&other, None, LIMITS, T), RunAdmission::Trial, "the manifest changed");
         breaker.record_end(BreakerOutcome::Failure("no".into()), LIMITS, T);
         assert_eq!(breaker.admit(&other, None, LIMITS, T), RunAdmission::Skip(open));
     }
@@ -291,11 +291,11 @@ mod tests {
         let open = JobBreakerTrip { why: JobTripReason::Streak, since: T };
         assert_eq!(breaker.admit(&target("6"), None, LIMITS, T), RunAdmission::Skip(open.clone()));
         let first = answer_id("a");
-        assert_eq!(breaker.admit(&target("6"), Some(&first), LIMITS, T), RunAdmission::Probe);
+        assert_eq!(breaker.admit(&target("6"), Some(&first), LIMITS, T), RunAdmission::Trial);
         breaker.record_end(BreakerOutcome::Failure("no".into()), LIMITS, T);
         assert_eq!(breaker.last_answer(), Some(&first), "an answer is good for one run");
         assert_eq!(breaker.admit(&target("7"), None, LIMITS, T), RunAdmission::Skip(open));
-        assert_eq!(breaker.admit(&target("7"), Some(&answer_id("b")), LIMITS, T), RunAdmission::Probe);
+        assert_eq!(breaker.admit(&target("7"), Some(&answer_id("b")), LIMITS, T), RunAdmission::Trial);
         breaker.record_end(BreakerOutcome::Success, LIMITS, T);
         assert_eq!((breaker.open_trip(), breaker.failure_counts()), (None, (0, 0)));
     }
@@ -311,10 +311,10 @@ mod tests {
             "the third died, too"
         );
         let first = answer_id("a");
-        assert_eq!(breaker.admit(&target("1"), Some(&first), LIMITS, T), RunAdmission::Probe);
-        breaker.record_end(BreakerOutcome::GivenBack, LIMITS, T);
+        assert_eq!(breaker.admit(&target("1"), Some(&first), LIMITS, T), RunAdmission::Trial);
+        breaker.record_end(BreakerOutcome::Interrupted, LIMITS, T);
         assert_eq!(breaker.last_answer(), None, "the answer still counts");
-        assert_eq!(breaker.admit(&target("1"), Some(&first), LIMITS, T), RunAdmission::Probe);
+        assert_eq!(breaker.admit(&target("1"), Some(&first), LIMITS, T), RunAdmission::Trial);
         breaker.record_end(BreakerOutcome::Neutral, LIMITS, T);
         assert_eq!(breaker.open_trip(), None, "somebody is asked");
         assert_eq!(run_and_fail(&mut breaker, "1"), RunAdmission::Run);
@@ -376,7 +376,7 @@ mod tests {
                     prop_assert!(said.is_none(), "an answer lets one run try");
                     continue;
                 }
-                prop_assert_eq!(admission == RunAdmission::Probe, breaker.open_trip().is_some(), "{:?}",
+                prop_assert_eq!(admission == RunAdmission::Trial, breaker.open_trip().is_some(), "{:?}",
                     before);
                 if last != Some(version) || said.is_some() { of_target = 0; }
                 if said.is_some() { unanswered = 0; }
@@ -385,7 +385,7 @@ mod tests {
                     0 => { breaker.record_end(BreakerOutcome::Success, LIMITS, T); (unanswered,
                         of_target) = (0, 0); }
                     1 => breaker.record_end(BreakerOutcome::Neutral, LIMITS, T),
-                    2 => breaker.record_end(BreakerOutcome::GivenBack, LIMITS, T),
+                    2 => breaker.record_end(BreakerOutcome::Interrupted, LIMITS, T),
                     3 => { unanswered += 1; of_target += 1; } // It dies.
                     _ => {
                         breaker.record_end(BreakerOutcome::Failure("no".into()), LIMITS, T);

@@ -26,7 +26,7 @@ pub enum NewestEntry {
     /// The entry is marked as unreleased, without a version.
     Unreleased,
     /// The entry of this version.
-    Of(VersionTriple),
+    Version(VersionTriple),
 }
 
 /// The place of a new line.
@@ -53,7 +53,7 @@ struct ChangelogSection<'a> {
     /// Line of the heading, without its line end.
     head: &'a str,
     /// Byte range of that line.
-    at: Range<usize>,
+    line_range: Range<usize>,
     /// Line below it, if it is an underline.
     underline: Option<&'a str>,
     /// Version in the heading and its range within the line; `None` for an unreleased entry.
@@ -75,7 +75,7 @@ const MARKS: [&str; 3] = ["* ", "- ", "+ "];
 /// [`ChangelogError`] if the text has no entry.
 pub fn newest_entry(text: &str) -> Result<NewestEntry, ChangelogError> {
     let section = find_newest_section(text)?;
-    Ok(section.version.map_or(NewestEntry::Unreleased, |(version, _)| NewestEntry::Of(version)))
+    Ok(section.version.map_or(NewestEntry::Unreleased, |(version, _)| NewestEntry::Version(version)))
 }
 
 /// Returns the whole text with the line added. A text whose entry of that version already has the line is
@@ -89,17 +89,22 @@ pub fn add_line(
     placement: ChangelogPlacement,
 ) -> Result<String, ChangelogError> {
     let section = find_newest_section(text)?;
-    let eol =
-        if text.get(section.at.end..).is_some_and(|rest| rest.starts_with("\r\n")) { "\r\n" } else { "\n" };
+    let eol = if text.get(section.line_range.end..).is_some_and(|rest| rest.starts_with("\r\n")) {
+        "\r\n"
+    } else {
+        "\n"
+    };
     let body = text.get(section.body..section.end).unwrap_or_default();
     let mark = body.lines().find_map(list_marker).unwrap_or("* ");
     let line = format!("{mark}{}", new_line.line);
-    let (before, after) =
-        (text.get(..section.at.start).unwrap_or_default(), text.get(section.end..).unwrap_or_default());
+    let (before, after) = (
+        text.get(..section.line_range.start).unwrap_or_default(),
+        text.get(section.end..).unwrap_or_default(),
+    );
     if let ChangelogPlacement::New(version) = placement {
         let head = render_heading(&section, version, new_line.date, eol);
         let gap = if body.starts_with(eol) { eol } else { "" };
-        let rest = text.get(section.at.start..).unwrap_or_default();
+        let rest = text.get(section.line_range.start..).unwrap_or_default();
         return Ok([before, &head, gap, &line, eol, eol, rest].concat());
     }
     let said = body.lines().any(|one| one.trim_end() == line);
@@ -107,7 +112,7 @@ pub fn add_line(
         (ChangelogPlacement::Renamed(version), Some((old, _))) if !said || *old != version => {
             render_heading(&section, version, new_line.date, eol)
         }
-        _ => text.get(section.at.start..section.body).unwrap_or_default().to_owned(),
+        _ => text.get(section.line_range.start..section.body).unwrap_or_default().to_owned(),
     };
     let gap = if head.ends_with('\n') { "" } else { eol };
     let body =
@@ -192,7 +197,7 @@ fn find_newest_section(text: &str) -> Result<ChangelogSection<'_>, ChangelogErro
     let mut found = headings(text);
     let mut first = found.next().ok_or(ChangelogError::NoEntry)?;
     if let Some(next) = found.find(|next| next.heading_marker() == first.heading_marker()) {
-        first.end = next.at.start;
+        first.end = next.line_range.start;
     }
     Ok(first)
 }
@@ -235,7 +240,7 @@ fn headings(text: &str) -> impl Iterator<Item = ChangelogSection<'_>> {
         let body = underline.map_or(at + line.len(), |(at, _, length)| at + length);
         Some(ChangelogSection {
             head,
-            at: at..at + head.len(),
+            line_range: at..at + head.len(),
             underline: underline.map(|(_, below, _)| below),
             version,
             body,
@@ -301,7 +306,7 @@ mod tests {
         let md = add_line(MD, changelog_line("relax demo to 2", "2026-11-21"), new).unwrap();
         let entry = "## [v1.2.10] - 2026-11-21\n\n- relax demo to 2\n\n";
         assert_eq!(md, MD.replace("## [v1.2.3]", &format!("{entry}## [v1.2.3]")));
-        assert_eq!(newest_entry(&md).unwrap(), NewestEntry::Of(parse_version("1.2.10")));
+        assert_eq!(newest_entry(&md).unwrap(), NewestEntry::Version(parse_version("1.2.10")));
         // Marks of the previous version do not apply to this one.
         for (head, expected) in [
             ("## [1.2.3] - 2026-01-02 [YANKED]", "## [1.2.10] - 2026-11-21"),

@@ -17,9 +17,9 @@ pub struct JobPullState<'a> {
     /// True if the newest final one reaches the release to follow.
     pub covers: bool,
     /// True if another user works on it.
-    pub active: bool,
+    pub has_foreign_work: bool,
     /// True if the pull request in progress is open.
-    pub wip: bool,
+    pub is_draft_open: bool,
 }
 
 /// The action for a release, given the existing pull requests.
@@ -34,7 +34,7 @@ pub enum BranchPlan {
     /// Create a branch from the current base, and a new pull request.
     Begin,
     /// Reset the branch to the current base, and keep the pull request.
-    Redo,
+    Restart,
     /// Change only the version bounds, in one more commit on top of people's work on the branch.
     InPlace,
     /// Only report: the release has to wait for people's work on the branch.
@@ -44,15 +44,15 @@ pub enum BranchPlan {
 /// Returns the action for a decision to relax or to bump. `same` is true if the branch would not change on
 /// its present base.
 pub fn plan_branch(existing: JobPullState<'_>, verdict: SyncVerdict, same: bool) -> BranchPlan {
-    if existing.wip && verdict == SyncVerdict::Bump {
+    if existing.is_draft_open && verdict == SyncVerdict::Bump {
         return BranchPlan::Continue;
     }
     match existing.last.map(|pull| pull.state) {
         Some(PullState::Merged) if existing.covers => BranchPlan::Covered,
         None | Some(PullState::Merged | PullState::Closed) => BranchPlan::Begin,
-        Some(PullState::Open | PullState::Draft) => match (existing.active, verdict) {
+        Some(PullState::Open | PullState::Draft) => match (existing.has_foreign_work, verdict) {
             (false, _) if existing.covers && same => BranchPlan::Unchanged,
-            (false, _) => BranchPlan::Redo,
+            (false, _) => BranchPlan::Restart,
             (true, SyncVerdict::Relax) => BranchPlan::InPlace,
             (true, SyncVerdict::Bump | SyncVerdict::Ask | SyncVerdict::Skip) => BranchPlan::Blocked,
         },
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_table_of_what_stands() {
-        use BranchPlan::{Begin, Blocked, Continue, Covered, InPlace, Redo, Unchanged};
+        use BranchPlan::{Begin, Blocked, Continue, Covered, InPlace, Restart, Unchanged};
         use PullState::{Closed, Merged, Open};
         let rows = [
             // last, covers, active, wip, same → relax, bump
@@ -159,15 +159,15 @@ mod tests {
             (Some(Merged), true, false, false, false, Covered, Covered),
             (Some(Merged), false, false, false, false, Begin, Begin),
             (Some(Closed), true, false, false, false, Begin, Begin),
-            (Some(Open), false, false, false, false, Redo, Redo),
-            (Some(Open), true, false, false, false, Redo, Redo),
+            (Some(Open), false, false, false, false, Restart, Restart),
+            (Some(Open), true, false, false, false, Restart, Restart),
             (Some(Open), true, false, false, true, Unchanged, Unchanged),
             (Some(Open), true, true, false, true, InPlace, Blocked),
             (Some(Open), false, true, false, false, InPlace, Blocked),
         ];
-        for (last, covers, active, wip, same, relax, bump) in rows {
+        for (last, covers, has_foreign_work, is_draft_open, same, relax, bump) in rows {
             let last = last.map(pull);
-            let existing = JobPullState { last: last.as_ref(), covers, active, wip };
+            let existing = JobPullState { last: last.as_ref(), covers, has_foreign_work, is_draft_open };
             let got = (
                 plan_branch(existing, SyncVerdict::Relax, same),
                 plan_branch(existing, SyncVerdict::Bump, same),

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn rule(owner: RuleOwner, at: &str, tier: Tier, when: TierCondition) -> TierRule {
-    TierRule { at: at.to_owned(), owner, when, tier, most: None, reason: None }
+fn rule(owner: RuleOwner, at: &str, tier: Tier, condition: TierCondition) -> TierRule {
+    TierRule { origin: at.to_owned(), owner, condition, tier, max_tier: None, reason: None }
 }
 
 fn operator_rule(at: &str, tier: Tier, when: TierCondition) -> TierRule {
@@ -18,8 +18,8 @@ fn list(values: &[&str]) -> Vec<String> {
     values.iter().map(|value| (*value).to_owned()).collect()
 }
 
-fn config(most: Option<Tier>, rules: Vec<TierRule>) -> TierConfig {
-    TierConfig { tier: Tier::Settled, at: "review.tier".to_owned(), most, rules }
+fn config(max_tier: Option<Tier>, rules: Vec<TierRule>) -> TierConfig {
+    TierConfig { tier: Tier::Settled, config_key: "review.tier".to_owned(), max_tier, rules }
 }
 
 fn rules(most: Option<Tier>, rules: Vec<TierRule>) -> TierRules {
@@ -164,7 +164,7 @@ fn a_repository_lowers_freely_and_raises_up_to_what_the_operator_allows() {
     let choice =
         rules(Some(Tier::Deep), vec![off.clone(), repository_rule(Tier::Deep)]).choose(&pull.facts(), false);
     assert_eq!((choice.tier, choice.asked_for), (Tier::Off, Some(Tier::Deep)), "nothing raises it");
-    let raised = TierRule { most: Some(Tier::Rules), ..off };
+    let raised = TierRule { max_tier: Some(Tier::Rules), ..off };
     let choice = rules(None, vec![raised, repository_rule(Tier::Deep)]).choose(&pull.facts(), false);
     assert_eq!((choice.tier, choice.at.as_str()), (Tier::Rules, ".truing.toml:1"));
 }
@@ -178,7 +178,7 @@ fn a_pattern_that_is_no_glob_is_refused() {
 #[test]
 fn a_tier_may_be_given_by_the_default_a_rule_or_its_most() {
     let most =
-        TierRule { most: Some(Tier::Deep), ..operator_rule("t:1", Tier::Off, TierCondition::default()) };
+        TierRule { max_tier: Some(Tier::Deep), ..operator_rule("t:1", Tier::Off, TierCondition::default()) };
     assert!(config(None, vec![most]).can_choose_deep());
     assert!(config(Some(Tier::Deep), Vec::new()).can_choose_deep());
     assert!(!config(None, vec![repository_rule(Tier::Once)]).can_choose_deep());

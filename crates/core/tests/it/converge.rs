@@ -67,7 +67,7 @@ fn audited_event(answers: impl IntoIterator<Item = (u32, AuditorAnswer)>) -> Con
 }
 
 fn complete_audit_event(claims: &[AuditorFinding]) -> ConvergeEvent {
-    audited_event([(0, AuditorAnswer::Whole(claims.to_vec()))])
+    audited_event([(0, AuditorAnswer::Complete(claims.to_vec()))])
 }
 
 fn new_run(limits: ConvergeLimits) -> ConvergeRun {
@@ -102,15 +102,15 @@ fn verdict_for_all(run: &ConvergeRun, word: &FixerVerdict) -> BTreeMap<FindingId
 
 /// From after the audit's review to after the replies, with a fix that all agree to.
 fn run_with_agreed_fix(run: ConvergeRun, seed: u64) -> ConvergeRun {
-    let words = verdict_for_all(&run, &FixerVerdict::Fixed);
-    let fix = ConvergeEvent::Fixed { words, candidate: Some(candidate(seed)) };
+    let verdicts = verdict_for_all(&run, &FixerVerdict::Fixed);
+    let fix = ConvergeEvent::Fixed { verdicts, candidate: Some(candidate(seed)) };
     apply_events(run, [fix, ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed, ConvergeEvent::Replied])
 }
 
 fn audit(run: ConvergeRun, claims: &[AuditorFinding]) -> ConvergeRun {
     let begun = apply_events(run, [ConvergeEvent::Gated(None)]);
     let ConvergeAction::Audit { auditors, .. } = &begun.next else { panic!("{:?}", begun.next) };
-    let all: Vec<_> = auditors.iter().map(|at| (*at, AuditorAnswer::Whole(claims.to_vec()))).collect();
+    let all: Vec<_> = auditors.iter().map(|at| (*at, AuditorAnswer::Complete(claims.to_vec()))).collect();
     let looked = apply_events(begun, [audited_event(all)]);
     let clears = looked.is_cleared_by_audit();
     let posted = apply_events(looked, [ConvergeEvent::Posted]);
@@ -155,8 +155,8 @@ fn an_audit_clears_a_head_if_all_answered_nothing_was_found_and_a_gate_was_there
 #[test]
 fn nothing_fixable_is_stuck_after_one_loop() {
     let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
-    let words = verdict_for_all(&run, &FixerVerdict::Declined("it is meant so".into()));
-    let run = apply_events(run, [ConvergeEvent::Fixed { words, candidate: None }, ConvergeEvent::Replied]);
+    let verdicts = verdict_for_all(&run, &FixerVerdict::Declined("it is meant so".into()));
+    let run = apply_events(run, [ConvergeEvent::Fixed { verdicts, candidate: None }, ConvergeEvent::Replied]);
     assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::NothingFixed), 1));
     assert_eq!(run.history.declined_findings().count(), 1);
 }
@@ -228,7 +228,7 @@ fn a_fix_of_what_the_gate_says_is_looked_at_before_it_is_pushed() {
 
 #[test]
 fn who_does_not_answer_is_asked_once_more_and_is_never_clean() {
-    let silent = || audited_event([(0, AuditorAnswer::None("it died".into()))]);
+    let silent = || audited_event([(0, AuditorAnswer::NoAnswer("it died".into()))]);
     let run = apply_events(new_run(ConvergeLimits::default()), [ConvergeEvent::Gated(None), silent()]);
     assert!(matches!(&run.next, ConvergeAction::Audit { attempt: 2, .. }));
     let answered = apply_events(run.clone(), [complete_audit_event(&[]), ConvergeEvent::Posted]);
@@ -247,9 +247,9 @@ fn a_loop_with_a_silent_auditor_goes_on_but_does_not_converge() {
     let limits = ConvergeLimits { parallel_from: 1, max_audits: 2, ..ConvergeLimits::default() };
     let some = || {
         audited_event([
-            (0, AuditorAnswer::Whole(vec![])),
-            (1, AuditorAnswer::None("no JSON".into())),
-            (2, AuditorAnswer::Whole(vec![])),
+            (0, AuditorAnswer::Complete(vec![])),
+            (1, AuditorAnswer::NoAnswer("no JSON".into())),
+            (2, AuditorAnswer::Complete(vec![])),
         ])
     };
     let run = apply_events(new_run(limits), [ConvergeEvent::Gated(None), some()]);
@@ -258,7 +258,7 @@ fn a_loop_with_a_silent_auditor_goes_on_but_does_not_converge() {
     );
     let run = apply_events(
         run,
-        [audited_event([(1, AuditorAnswer::None("no JSON".into()))]), ConvergeEvent::Posted],
+        [audited_event([(1, AuditorAnswer::NoAnswer("no JSON".into()))]), ConvergeEvent::Posted],
     );
     assert_eq!((&run.next, run.silent), (&ConvergeAction::Gate, 1));
     let again = apply_events(
@@ -266,7 +266,7 @@ fn a_loop_with_a_silent_auditor_goes_on_but_does_not_converge() {
         [
             ConvergeEvent::Gated(None),
             some(),
-            audited_event([(1, AuditorAnswer::Whole(vec![]))]),
+            audited_event([(1, AuditorAnswer::Complete(vec![]))]),
             ConvergeEvent::Posted,
         ],
     );
@@ -280,8 +280,8 @@ fn who_was_not_asked_is_not_heard() {
         run,
         [
             audited_event([
-                (0, AuditorAnswer::Whole(vec![])),
-                (7, AuditorAnswer::Whole(vec![p1_finding(1)])),
+                (0, AuditorAnswer::Complete(vec![])),
+                (7, AuditorAnswer::Complete(vec![p1_finding(1)])),
             ]),
             ConvergeEvent::Posted,
         ],
@@ -293,7 +293,7 @@ fn who_was_not_asked_is_not_heard() {
 fn a_fix_is_looked_at_until_nothing_is_wrong_with_it() {
     let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
     let problem = |kind| vec![FixProblem { kind, text: "it says so\nat length".into() }];
-    let fix = |seed| ConvergeEvent::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
+    let fix = |seed| ConvergeEvent::Fixed { verdicts: BTreeMap::new(), candidate: Some(candidate(seed)) };
     for (kind, expected) in [
         (FixProblemKind::Finding, ConvergeExitCode::SelfAudit),
         (FixProblemKind::Gate, ConvergeExitCode::SelfAudit),
@@ -318,7 +318,7 @@ fn a_fix_is_looked_at_until_nothing_is_wrong_with_it() {
 #[test]
 fn a_hook_that_blocks_is_told_to_one_more_fixer() {
     let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
-    let fix = |seed| ConvergeEvent::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
+    let fix = |seed| ConvergeEvent::Fixed { verdicts: BTreeMap::new(), candidate: Some(candidate(seed)) };
     let blocked = || ConvergeEvent::Blocked("lint\nE501 too long".into());
     let run = apply_events(run, [fix(2), ConvergeEvent::Checked(vec![]), blocked()]);
     assert!(
@@ -336,7 +336,7 @@ fn a_fix_is_the_same_by_its_files_and_a_hook_may_take_it_the_second_time() {
     let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
     let fix = |commit| {
         let candidate = FixCandidate { commit: sha(commit), tree: sha(2) };
-        ConvergeEvent::Fixed { words: BTreeMap::new(), candidate: Some(candidate) }
+        ConvergeEvent::Fixed { verdicts: BTreeMap::new(), candidate: Some(candidate) }
     };
     let check = vec![FixProblem { kind: FixProblemKind::Check, text: "red".into() }];
     let same = apply_events(run.clone(), [fix(3), ConvergeEvent::Checked(check), fix(4)]);
@@ -403,7 +403,7 @@ fn a_fixer_that_comes_to_no_report_is_asked_once_more_and_then_the_run_can_go_on
 fn what_does_not_block_leaves_nothing_stuck() {
     let limits = ConvergeLimits { min_blocking: Severity::P1, ..ConvergeLimits::default() };
     let run = audit(new_run(limits), &[claim("src/a.py", 3, DefectCategory::J, Severity::P2)]);
-    let fix = |seed| ConvergeEvent::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
+    let fix = |seed| ConvergeEvent::Fixed { verdicts: BTreeMap::new(), candidate: Some(candidate(seed)) };
     let red = || ConvergeEvent::Checked(vec![FixProblem { kind: FixProblemKind::Check, text: "red".into() }]);
     let checked = apply_events(run.clone(), [fix(2), red(), fix(3), red(), fix(4), red()]);
     assert_eq!((&checked.next, checked.words.len()), (&ConvergeAction::Reply, 1));
@@ -442,8 +442,8 @@ fn what_was_said_of_a_fix_goes_with_it() {
     let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3), p1_finding(20)]);
     let [first, second] = [0, 1].map(|at| run.found[at].id.clone());
     let says = |id: &FindingId, seed| {
-        let words = BTreeMap::from([(id.clone(), FixerVerdict::Fixed)]);
-        ConvergeEvent::Fixed { words, candidate: Some(candidate(seed)) }
+        let verdicts = BTreeMap::from([(id.clone(), FixerVerdict::Fixed)]);
+        ConvergeEvent::Fixed { verdicts, candidate: Some(candidate(seed)) }
     };
     let problem = vec![FixProblem { kind: FixProblemKind::Test, text: "gone".into() }];
     let run = apply_events(
@@ -477,7 +477,7 @@ fn fixes_that_resolve_nothing_end_the_run() {
     for seed in 2..5 {
         run = audit(run, &[p1_finding(3), p1_finding(20)]);
         // It says nothing of them, so they were never fixed.
-        let fix = ConvergeEvent::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
+        let fix = ConvergeEvent::Fixed { verdicts: BTreeMap::new(), candidate: Some(candidate(seed)) };
         run = apply_events(
             run,
             [fix, ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed, ConvergeEvent::Replied],
@@ -491,8 +491,8 @@ fn fixes_that_resolve_nothing_end_the_run() {
 fn what_was_declined_may_stand_whether_or_not_something_else_was_fixed() {
     let allowed = ConvergeLimits { allow_declined: true, ..ConvergeLimits::default() };
     let run = audit(new_run(allowed), &[p1_finding(3)]);
-    let words = verdict_for_all(&run, &FixerVerdict::Declined("it is meant so".into()));
-    let run = apply_events(run, [ConvergeEvent::Fixed { words, candidate: None }, ConvergeEvent::Replied]);
+    let verdicts = verdict_for_all(&run, &FixerVerdict::Declined("it is meant so".into()));
+    let run = apply_events(run, [ConvergeEvent::Fixed { verdicts, candidate: None }, ConvergeEvent::Replied]);
     assert_eq!(
         (code(&run), run.history.declined_findings().count()),
         (Some(ConvergeExitCode::CleanButDeclined), 1)
@@ -531,7 +531,7 @@ fn fixes_that_undo_each_other_end_the_run() {
     // The files of the beginning, in a commit of their own.
     let back = FixCandidate { commit: sha(3), tree: sha(1_000_001) };
     let fix =
-        ConvergeEvent::Fixed { words: verdict_for_all(&run, &FixerVerdict::Fixed), candidate: Some(back) };
+        ConvergeEvent::Fixed { verdicts: verdict_for_all(&run, &FixerVerdict::Fixed), candidate: Some(back) };
     let before = run.head.clone();
     let run = apply_events(run, [fix]);
     assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Oscillation), 2), "without a third audit");

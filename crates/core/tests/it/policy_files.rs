@@ -9,7 +9,7 @@ use truing_core::grammar::CommandGrammar;
 use truing_core::policy::{AgentAction, AgentPolicy, PolicyFile, PolicySet, PolicyVerdict, ProfileName};
 
 fn file(name: &str, text: &str) -> PolicyFile {
-    PolicyFile { name: name.to_owned(), shown: format!("/policy/{name}"), text: text.to_owned() }
+    PolicyFile { name: name.to_owned(), display_path: format!("/policy/{name}"), text: text.to_owned() }
 }
 
 /// A profile of fixers that runs these commands.

@@ -166,8 +166,8 @@ fn a_finding_that_is_left_to_a_linter_is_not_called_fixed_and_one_of_another_fil
     let head = Sha::parse(&"a".repeat(40)).unwrap();
     let mut gone = known.clone();
     gone.iter_mut().for_each(|finding| finding.status = FindingStatus::Fixed(head.clone()));
-    let left = [("core/left".to_owned(), known[0].raw.place.path.clone())].into();
-    RecheckSummary { left, ..RecheckSummary::default() }.update_statuses(&mut gone, &known, &head);
+    let left_to_linters = [("core/left".to_owned(), known[0].raw.place.path.clone())].into();
+    RecheckSummary { left_to_linters, ..RecheckSummary::default() }.update_statuses(&mut gone, &known, &head);
     let fixed = FindingStatus::Fixed(head);
     assert_eq!(gone.map(|finding| finding.status), [FindingStatus::Outside, fixed.clone(), fixed]);
 }

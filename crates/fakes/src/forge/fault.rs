@@ -39,7 +39,7 @@ pub enum ForgeFaultKind {
     /// Bitbuckets.
     Invalid(ReasonForm),
     /// The call is performed, and the response names itself as its next page.
-    Circle,
+    SelfLink,
     /// The call is not performed: an HTML page with this status, as from a proxy.
     Html(u16),
     /// The call is not performed: a redirect with this status to this address.
@@ -56,7 +56,7 @@ pub enum ForgeFaultKind {
     /// The call is performed but answered with this status, as when a server in front of the forge times out.
     DoneStatus(u16),
     /// The call is not performed before [`super::FakeForge::release_held`]; the caller waits.
-    Held,
+    HeldRequest,
     /// The call is performed at once and answered after [`super::FakeForge::release_held`].
     HeldAnswer,
 }

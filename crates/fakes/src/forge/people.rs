@@ -92,7 +92,7 @@ impl FakeForge {
                 access: RepositoryAccess::Open,
                 listed: true,
             };
-            state.moved.remove(&key);
+            state.renamed_repositories.remove(&key);
             state.repos.insert(key, repository);
             Ok(())
         })
@@ -462,7 +462,7 @@ impl FakeRepo {
     ) -> Result<T, FakeError> {
         let (key, name) = (self.key.clone(), self.full_name.clone());
         run_blocking(&self.shared, move |shared| {
-            let FakeForgeState { world, repos, moved: _ } = &mut *shared.lock();
+            let FakeForgeState { world, repos, renamed_repositories: _ } = &mut *shared.lock();
             work(world, repos.get_mut(&key).ok_or_else(|| FakeError::Missing(format!("repository {name}")))?)
         })
         .await

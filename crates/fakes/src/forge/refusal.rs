@@ -13,7 +13,7 @@ pub struct CommentPlaceRefusal {
     /// Status of the response.
     pub status: u16,
     /// Reason in the response, in the forge's form.
-    pub words: &'static str,
+    pub message: &'static str,
     /// Source of the response, or the reason to expect it.
     pub source: &'static str,
 }
@@ -23,62 +23,62 @@ pub const PLACE_REFUSALS: &[CommentPlaceRefusal] = &[
     CommentPlaceRefusal {
         flavour: ForgeFlavour::GitHub,
         status: 422,
-        words: "Line could not be resolved",
+        message: "Line could not be resolved",
         source: "reviews with a line outside the diff",
     },
     CommentPlaceRefusal {
         flavour: ForgeFlavour::GitHub,
         status: 422,
-        words: "Pull request review thread line must be part of the diff and Pull request review thread diff \
+        message: "Pull request review thread line must be part of the diff and Pull request review thread diff \
              hunk can't be blank",
         source: "The-PR-Agent/pr-agent#592, parkerbxyz/suggest-changes#64",
     },
     CommentPlaceRefusal {
         flavour: ForgeFlavour::GitHub,
         status: 422,
-        words: "path diff too large",
+        message: "path diff too large",
         source: "octokit/octokit.rb#1324",
     },
     CommentPlaceRefusal {
         flavour: ForgeFlavour::GitHub,
         status: 422,
-        words: "Review comments is invalid and Review threads is invalid",
+        message: "Review comments is invalid and Review threads is invalid",
         source: "actions/github-script#318",
     },
     CommentPlaceRefusal {
         flavour: ForgeFlavour::Cloud,
         status: 400,
-        words: "\"start_to\" must be less than or equal to \"to\"",
+        message: "\"start_to\" must be less than or equal to \"to\"",
         source: "The-PR-Agent/pr-agent#3285",
     },
     CommentPlaceRefusal {
         flavour: ForgeFlavour::Cloud,
         status: 404,
-        words: "Resource not found",
+        message: "Resource not found",
         source: "no document rules it out: a file that the shown diff no longer has",
     },
     CommentPlaceRefusal {
         flavour: ForgeFlavour::Cloud,
         status: 409,
-        words: "Conflict",
+        message: "Conflict",
         source: "no document rules it out: what a thread is refused with",
     },
     CommentPlaceRefusal {
         flavour: ForgeFlavour::DataCenter,
         status: 400,
-        words: "The line is not in the diff",
+        message: "The line is not in the diff",
         source: "the form of a validation error",
     },
     CommentPlaceRefusal {
         flavour: ForgeFlavour::DataCenter,
         status: 404,
-        words: "The path does not exist at this revision",
+        message: "The path does not exist at this revision",
         source: "the exception of a path that a commit does not have",
     },
     CommentPlaceRefusal {
         flavour: ForgeFlavour::DataCenter,
         status: 409,
-        words: "The comment's anchor is not valid",
+        message: "The comment's anchor is not valid",
         source: "what a server was seen to answer to an anchor",
     },
 ];
@@ -86,7 +86,7 @@ pub const PLACE_REFUSALS: &[CommentPlaceRefusal] = &[
 impl CommentPlaceRefusal {
     /// Returns the body of the response. GitHub lists strings for a review, and objects for a single comment.
     fn error_body(&self, call: &ApiCall) -> Value {
-        let Self { words, .. } = self;
+        let Self { message: words, .. } = self;
         let (message, errors) = match self.flavour {
             ForgeFlavour::Cloud => return json!({ "type": "error", "error": { "message": words } }),
             ForgeFlavour::DataCenter => {
@@ -123,7 +123,7 @@ pub enum RefusedPlaces {
 pub(crate) struct RefusedFile {
     pub(crate) path: String,
     pub(crate) places: RefusedPlaces,
-    pub(crate) by: CommentPlaceRefusal,
+    pub(crate) refusal: CommentPlaceRefusal,
 }
 
 impl RefusedFile {
@@ -133,7 +133,7 @@ impl RefusedFile {
         let several = body["comments"].as_array().map(Vec::as_slice).unwrap_or_default();
         let all = several.iter().chain([body, &body["inline"], &body["anchor"]]);
         let is_refused = call.method == "POST" && all.into_iter().any(|place| self.matches_place(place));
-        is_refused.then(|| ApiReply::json(self.by.status, self.by.error_body(call)))
+        is_refused.then(|| ApiReply::json(self.refusal.status, self.refusal.error_body(call)))
     }
 
     fn matches_place(&self, place: &Value) -> bool {

@@ -12,7 +12,7 @@ pub(crate) struct FakeForgeShared {
     pub(crate) state: Mutex<FakeForgeState>,
     pub(crate) witness: Option<Arc<dyn ExchangeObserver>>,
     /// Numbers of held calls and of released ones.
-    pub(crate) held: watch::Sender<(u32, u32)>,
+    pub(crate) held_calls: watch::Sender<(u32, u32)>,
     /// Folder of the repositories; deleted with the last handle.
     pub(crate) dir: tempfile::TempDir,
 }
@@ -32,11 +32,11 @@ impl FakeForgeShared {
     /// Waits until the held calls are released.
     pub(crate) async fn hold(&self) {
         let mut mine = 0;
-        self.held.send_modify(|(held, _)| {
+        self.held_calls.send_modify(|(held, _)| {
             *held += 1;
             mine = *held;
         });
-        let mut now = self.held.subscribe();
+        let mut now = self.held_calls.subscribe();
         // The sender lives as long as this state.
         let _ = now.wait_for(|(_, released)| *released >= mine).await;
     }

@@ -62,7 +62,7 @@ pub(crate) struct FakeForgeState {
     /// Repositories by `owner/name` in lower case.
     pub(crate) repos: BTreeMap<String, StoredRepository>,
     /// Former names of repositories, and their ids.
-    pub(crate) moved: BTreeMap<String, u64>,
+    pub(crate) renamed_repositories: BTreeMap<String, u64>,
 }
 
 /// The state outside of repositories.

@@ -149,7 +149,7 @@ pub(crate) fn pull_view(
         statuses,
         checks: checks.to_vec(),
         reports: reports.to_vec(),
-        reviewers: pull.around.reviewers.clone(),
+        reviewers: pull.merge_conditions.reviewers.clone(),
     }
 }
 

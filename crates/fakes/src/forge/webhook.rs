@@ -147,11 +147,11 @@ pub struct UnreliableNetwork {
     /// Seed of the random choices.
     pub seed: u64,
     /// Percentage of deliveries that are lost.
-    pub lost: u64,
+    pub lost_percent: u64,
     /// Percentage of deliveries that arrive twice.
-    pub twice: u64,
+    pub repeated_percent: u64,
     /// Maximum number of places that a delivery is delayed by.
-    pub late: u64,
+    pub max_delay: u64,
 }
 
 impl UnreliableNetwork {
@@ -160,8 +160,9 @@ impl UnreliableNetwork {
         let mut random = SplitMix64(self.seed);
         let mut arriving = Vec::new();
         for (place, delivery) in (0_u64..).zip(deliveries) {
-            let (lost, twice) = (random.next() % 100 < self.lost, random.next() % 100 < self.twice);
-            let mut at = || place + random.next() % (self.late + 1);
+            let (lost, twice) =
+                (random.next() % 100 < self.lost_percent, random.next() % 100 < self.repeated_percent);
+            let mut at = || place + random.next() % (self.max_delay + 1);
             let (first, second) = (at(), at());
             if lost {
                 continue;
@@ -223,7 +224,7 @@ mod tests {
 
     #[test]
     fn chaos_loses_repeats_and_reorders_the_same_way_every_time() {
-        let chaos = UnreliableNetwork { seed: 7, lost: 20, twice: 20, late: 3 };
+        let chaos = UnreliableNetwork { seed: 7, lost_percent: 20, repeated_percent: 20, max_delay: 3 };
         let numbers = |chaos: UnreliableNetwork| {
             chaos.apply(deliveries(200)).iter().map(|d| d.number).collect::<Vec<_>>()
         };

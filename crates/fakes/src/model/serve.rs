@@ -328,7 +328,7 @@ async fn send_answer(
     let (written, seen) = watch::channel(None);
     let stream = AnswerStream { shared: shared.clone(), form, sender, sent: 0, written: seen, number };
     tokio::spawn(async move { stream.send(&ready, fault).await });
-    let pieces = StreamBody { receiver, taken: 0, in_vain: None, written };
+    let pieces = StreamBody { receiver, sent_pieces: 0, last_empty_poll: None, written };
     let mut response = Response::new(Body::new(pieces));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -345,9 +345,9 @@ fn hang_up() -> Response {
 struct StreamBody {
     receiver: Receiver<io::Result<Bytes>>,
     /// Number of pieces that the connection has taken.
-    taken: usize,
+    sent_pieces: usize,
     /// Number of pieces taken when the connection last requested one and none was ready.
-    in_vain: Option<usize>,
+    last_empty_poll: Option<usize>,
     /// Number of pieces written; `None` before the start.
     written: watch::Sender<Option<usize>>,
 }
@@ -359,14 +359,14 @@ impl hyper::body::Body for StreamBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let polled = self.receiver.poll_recv(cx);
         match &polled {
-            Poll::Ready(_) => self.taken += 1,
+            Poll::Ready(_) => self.sent_pieces += 1,
             // A connection writes its data before it requests more: after two requests without a piece, all
             // is written.
-            Poll::Pending if self.in_vain == Some(self.taken) => {
-                self.written.send_replace(self.in_vain);
+            Poll::Pending if self.last_empty_poll == Some(self.sent_pieces) => {
+                self.written.send_replace(self.last_empty_poll);
             }
             Poll::Pending => {
-                self.in_vain = Some(self.taken);
+                self.last_empty_poll = Some(self.sent_pieces);
                 cx.waker().wake_by_ref();
             }
         }

@@ -36,7 +36,7 @@ pub struct LoggedModelCall {
     /// Status of the response; `None` before it is sent.
     pub status: Option<u16>,
     /// Blocks of the model's answer, if no fault occurs.
-    pub said: Vec<AnswerBlock>,
+    pub answer_blocks: Vec<AnswerBlock>,
 }
 
 /// The bill of one request.
@@ -69,7 +69,7 @@ struct FakeModelState {
     script: ModelScript,
     /// Number of times that each answer was given, by credential, or under an empty key if all share the
     /// script.
-    given: BTreeMap<String, Vec<u32>>,
+    given_counts: BTreeMap<String, Vec<u32>>,
     /// Former script, the number of times its answers were given, and the last request that had arrived by
     /// then. A request that is aborted before its answer then takes no answer from later ones.
     before: Option<(ModelScript, BTreeMap<String, Vec<u32>>, u64)>,
@@ -85,7 +85,7 @@ impl FakeModelShared {
     pub(super) fn new(script: ModelScript) -> Self {
         let state = FakeModelState {
             script,
-            given: BTreeMap::new(),
+            given_counts: BTreeMap::new(),
             before: None,
             requests: 0,
             log: Default::default(),
@@ -131,7 +131,7 @@ impl FakeModelShared {
     pub(super) fn set_script(&self, script: ModelScript) {
         let mut state = self.lock_state();
         let before = std::mem::replace(&mut state.script, script);
-        let given = std::mem::take(&mut state.given);
+        let given = std::mem::take(&mut state.given_counts);
         state.before = Some((before, given, state.requests));
     }
 
@@ -159,7 +159,7 @@ impl FakeModelShared {
             headers: headers.collect(),
             body,
             status: None,
-            said: Vec::new(),
+            answer_blocks: Vec::new(),
         });
         number
     }
@@ -223,16 +223,16 @@ impl FakeModelShared {
         number: u64,
     ) -> Option<PickedAnswer> {
         let picked = self.next_answer(key, headers, body, number)?;
-        self.update_log_entry(number, |logged| logged.said.clone_from(&picked.ready.blocks));
+        self.update_log_entry(number, |logged| logged.answer_blocks.clone_from(&picked.ready.blocks));
         Some(picked)
     }
 
     fn next_answer(&self, key: &str, headers: &HeaderMap, body: &Value, number: u64) -> Option<PickedAnswer> {
         let mut state = self.lock_state();
-        let FakeModelState { script, given, before, .. } = &mut *state;
-        let (script, given) = match before {
-            Some((script, given, last)) if number <= *last => (script, given),
-            Some(_) | None => (script, given),
+        let FakeModelState { script, given_counts, before, .. } = &mut *state;
+        let (script, given_counts) = match before {
+            Some((script, given_counts, last)) if number <= *last => (script, given_counts),
+            Some(_) | None => (script, given_counts),
         };
         if script.obedient {
             let orders = obedient::orders(body);
@@ -242,12 +242,14 @@ impl FakeModelShared {
             }
         }
         let whose = if script.each_key { key.to_owned() } else { String::new() };
-        let given = given.entry(whose).or_default();
-        given.resize(script.answers.len(), 0);
-        let (answer, given) = script.answers.iter().zip(given).find(|(answer, given)| {
-            (answer.times == 0 || **given < answer.times) && meets_condition(&answer.when, key, headers, body)
-        })?;
-        *given = given.saturating_add(1);
+        let given_counts = given_counts.entry(whose).or_default();
+        given_counts.resize(script.answers.len(), 0);
+        let (answer, given_counts) =
+            script.answers.iter().zip(given_counts).find(|(answer, given_counts)| {
+                (answer.times == 0 || **given_counts < answer.times)
+                    && meets_condition(&answer.when, key, headers, body)
+            })?;
+        *given_counts = given_counts.saturating_add(1);
         Some(PickedAnswer { ready: prepare_answer(answer, body, number), fault: answer.fault.clone() })
     }
 }

@@ -15,7 +15,7 @@ impl RepoBuilder {
             .args([ours, theirs])
             .stdin(Stdio::null())
             .output()
-            .map_err(|error| FakeGitError::Io { what: what(), error })?;
+            .map_err(|error| FakeGitError::Io { operation: what(), error })?;
         match output.status.code() {
             Some(0) => Ok(Vec::new()),
             Some(1) => {
@@ -26,7 +26,7 @@ impl RepoBuilder {
             }
             _ => {
                 let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-                Err(FakeGitError::Failed { what: what(), message })
+                Err(FakeGitError::Failed { operation: what(), message })
             }
         }
     }
@@ -45,13 +45,13 @@ impl RepoBuilder {
             .args(["merge-tree", "--write-tree", "--no-messages", "--end-of-options", ours, theirs])
             .stdin(Stdio::null())
             .output()
-            .map_err(|error| FakeGitError::Io { what: what(), error })?;
+            .map_err(|error| FakeGitError::Io { operation: what(), error })?;
         match output.status.code() {
             Some(0) => {}
             Some(1) => return Ok(None),
             _ => {
                 let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-                return Err(FakeGitError::Failed { what: what(), message });
+                return Err(FakeGitError::Failed { operation: what(), message });
             }
         }
         let tree = String::from_utf8_lossy(&output.stdout).trim().to_owned();

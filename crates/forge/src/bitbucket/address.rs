@@ -17,8 +17,8 @@ const MAX_REMEMBERED: usize = 4096;
 pub(super) const WIRE: HttpDialect = HttpDialect {
     accept: "application/json",
     version: None,
-    sign_on: None,
-    tells_conflicts: true,
+    sso_header: None,
+    reports_conflicts: true,
     creations: &[],
 };
 
@@ -73,7 +73,7 @@ pub(super) fn split_repository_name<'a>(what: &str, repo: &'a str) -> Result<(&'
 
 /// Returns the error for an operation that this forge has no call for, or for an input that cannot be sent.
 pub(super) fn rejected_error(what: &str, message: &str) -> ForgeError {
-    ForgeError::Rejected { what: what.to_owned(), message: message.to_owned() }
+    ForgeError::Rejected { request: what.to_owned(), message: message.to_owned() }
 }
 
 /// Quotes a text in the syntax of the queries of both forges.

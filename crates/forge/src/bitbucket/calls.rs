@@ -119,7 +119,7 @@ pub struct BitbucketComment {
     pub(super) url: String,
     /// Lines of the comment; `None` in the conversation. An answer has the lines of the first comment of its
     /// thread.
-    pub(super) on: Option<CommentLines>,
+    pub(super) location: Option<CommentLines>,
     pub(super) settled: ThreadResolution,
     /// True if the comment was deleted and is still listed because it has answers.
     pub(super) is_deleted: bool,
@@ -128,7 +128,7 @@ pub struct BitbucketComment {
 impl BitbucketComment {
     /// Returns true if the comment began a thread on the diff.
     pub(super) fn begins_thread(&self) -> bool {
-        self.on.is_some() && self.parent.is_none()
+        self.location.is_some() && self.parent.is_none()
     }
 }
 
@@ -148,7 +148,7 @@ pub struct NewBitbucketComment<'a> {
     /// Number of the comment that this one answers.
     pub(super) parent: Option<u64>,
     /// Place on the diff; `None` puts the comment in the conversation.
-    pub(super) on: Option<DiffPlace<'a>>,
+    pub(super) location: Option<DiffPlace<'a>>,
 }
 
 /// A change of a pull request. A field that is `None` stays as it is.
@@ -227,7 +227,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         id: u64,
     ) -> Result<BitbucketComment, ForgeError> {
         let note = self.load_note(what, repo, (number, id)).await?;
-        if note.is_deleted || (note.parent.is_none() && note.on.is_none()) {
+        if note.is_deleted || (note.parent.is_none() && note.location.is_none()) {
             return Ok(note);
         }
         let notes = self.list_notes(what, repo, number).await?;

@@ -87,13 +87,13 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Reads a pull request and checks that the name still belongs to this repository. A name can pass to
     /// another repository, an id cannot.
-    async fn read_pull(&self, what: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
-        split_repository_name(what, &self.repo)?;
-        let pull = self.calls.pull(what, &self.repo, number).await?;
+    async fn read_pull(&self, request: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
+        split_repository_name(request, &self.repo)?;
+        let pull = self.calls.pull(request, &self.repo, number).await?;
         match &pull.base.repository {
             Some((id, _)) if *id != self.id.repository => {
-                let what = format!("{what} ({} is a different repository now)", self.repo);
-                Err(ForgeError::NotFound { what })
+                let request = format!("{request} ({} is a different repository now)", self.repo);
+                Err(ForgeError::NotFound { request })
             }
             Some(_) | None => Ok(pull),
         }
@@ -103,7 +103,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     fn refuse(&self, effect: &Effect) -> ForgeError {
         let (row, intended) = (self.calls.capability_row(), effect.intent());
         let why = intended.kind.unsupported_reason_at(row.kind).unwrap_or("it has no such thing");
-        rejected_error(&self.what_of_repository(&intended.what), &format!("{}: {why}", row.name))
+        rejected_error(&self.what_of_repository(&intended.description), &format!("{}: {why}", row.name))
     }
 }
 

@@ -43,7 +43,7 @@ struct CloudInner {
 struct CloudFacts {
     own: OnceCell<OwnAccount>,
     /// Account that the token writes as, if it is not the configured one.
-    stranger: OnceLock<AccountId>,
+    other_account: OnceLock<AccountId>,
     /// Full hashes, by repository and by the abbreviated hash that responses give.
     hashes: Mutex<HashMap<String, Sha>>,
 }
@@ -104,10 +104,10 @@ impl BitbucketCloud {
         if options.email.is_some() {
             return error;
         }
-        let ForgeError::Forbidden { what, message } = error else { return error };
+        let ForgeError::Forbidden { request, message } = error else { return error };
         let name = &options.name;
         let message = format!("{message}; for an access token put {value} into forge.{name}.{key}");
-        ForgeError::Forbidden { what, message }
+        ForgeError::Forbidden { request, message }
     }
 
     /// Reads all items of a list. The next page is the one that the response names, on this host only.

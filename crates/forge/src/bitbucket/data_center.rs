@@ -106,10 +106,10 @@ impl BitbucketDataCenter {
     async fn send(&self, call: &ForgeRequest) -> Result<ForgeResponse, ForgeError> {
         let DataCenterInner { http, login, .. } = &*self.inner;
         match http.send(login, call).await {
-            Err(ForgeError::Unauthorized { what }) if self.is_known().await => {
-                Err(forbidden_error(what, "status 401, but the server knows the token", call))
+            Err(ForgeError::Unauthorized { request }) if self.is_known().await => {
+                Err(forbidden_error(request, "status 401, but the server knows the token", call))
             }
-            Err(ForgeError::Forbidden { what, message }) => Err(forbidden_error(what, &message, call)),
+            Err(ForgeError::Forbidden { request, message }) => Err(forbidden_error(request, &message, call)),
             sent => sent,
         }
     }
@@ -192,10 +192,10 @@ impl BitbucketDataCenter {
 
 /// Returns the error for a forbidden call, with the permission that the call needs, which the server does not
 /// name.
-fn forbidden_error(what: String, message: &str, call: &ForgeRequest) -> ForgeError {
+fn forbidden_error(request: String, message: &str, call: &ForgeRequest) -> ForgeError {
     let permission = permission(call.method.as_str(), call.url.path());
     let message = format!("{message} (it asks for the permission {permission})");
-    ForgeError::Forbidden { what, message }
+    ForgeError::Forbidden { request, message }
 }
 
 /// Returns the permission of an HTTP access token that a call needs. The file

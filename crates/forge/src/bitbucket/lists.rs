@@ -35,14 +35,17 @@ pub(super) fn pull_line(pull: BitbucketPullRequest) -> PullListItem {
 }
 
 fn kind_of(note: &BitbucketComment) -> CommentKind {
-    if note.on.is_some() { CommentKind::Diff } else { CommentKind::Conversation }
+    if note.location.is_some() { CommentKind::Diff } else { CommentKind::Conversation }
 }
 
 pub(super) fn pull_comment(number: u64, url: &str, note: BitbucketComment) -> PullComment {
     PullComment {
         kind: kind_of(&note),
         id: note.id,
-        first: note.parent.filter(|_| note.on.is_some()).map(|_| CommentId::new(note.first.to_string())),
+        first: note
+            .parent
+            .filter(|_| note.location.is_some())
+            .map(|_| CommentId::new(note.first.to_string())),
         number,
         url: url.to_owned(),
         author: note.author.map(|user| user.author()),

@@ -145,8 +145,8 @@ fn rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         LookupPermission::User => "that of a user",
     };
     let refused = match forge.refused {
-        RefusalConsequence::LosesIt => "503: it is lost, or sent again",
-        RefusalConsequence::SilencesTheHook => {
+        RefusalConsequence::DeliveryLost => "503: it is lost, or sent again",
+        RefusalConsequence::HookSuspended => {
             "202, and its slot stays due (a server stops calling a webhook that fails repeatedly)"
         }
     };

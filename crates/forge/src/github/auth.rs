@@ -119,7 +119,7 @@ enum GitHubLogin {
 #[derive(Default)]
 struct TokenCache {
     /// Cached tokens. One caller at a time requests a token; the others wait for it.
-    held: HashMap<TokenPurpose, Arc<AsyncMutex<Option<CachedToken>>>>,
+    tokens: HashMap<TokenPurpose, Arc<AsyncMutex<Option<CachedToken>>>>,
     /// Ids of repositories that were requested by name.
     ids: HashMap<String, String>,
 }
@@ -282,10 +282,11 @@ impl GitHubAuth {
     ) -> Result<ForgeResponse, ForgeError> {
         let by = self.as_app(http.now())?;
         http.send(&by, &call).await.map_err(|error| {
-            let ForgeError::Unauthorized { what } = error else { return error };
-            let what =
-                format!("{what} (are app_id and private_key of one App, and is this machine's clock right?)");
-            ForgeError::Unauthorized { what }
+            let ForgeError::Unauthorized { request } = error else { return error };
+            let request = format!(
+                "{request} (are app_id and private_key of one App, and is this machine's clock right?)"
+            );
+            ForgeError::Unauthorized { request }
         })
     }
 
@@ -295,9 +296,9 @@ impl GitHubAuth {
         http: &ForgeHttpClient,
         scope: TokenScope<'_>,
     ) -> Result<(CachedToken, Option<String>), ForgeError> {
-        let what = format!("{}: getting a token as GitHub App", scope.describe());
+        let request = format!("{}: getting a token as GitHub App", scope.describe());
         let AppInstallation { id: installation, permissions: granted } =
-            self.installation(http, &what, scope).await?;
+            self.installation(http, &request, scope).await?;
         let mut body = Map::new();
         let narrow = match scope {
             TokenScope::Named(name) => {
@@ -305,15 +306,15 @@ impl GitHubAuth {
                 permissions(LoopKind::Review)
             }
             TokenScope::Id(id) | TokenScope::Repository(id, _) => {
-                body.insert("repository_ids".into(), json!([parse_repository_id(&what, id)?]));
+                body.insert("repository_ids".into(), json!([parse_repository_id(&request, id)?]));
                 permissions(LoopKind::Review)
             }
             TokenScope::Pushing(id, _) => {
-                body.insert("repository_ids".into(), json!([parse_repository_id(&what, id)?]));
+                body.insert("repository_ids".into(), json!([parse_repository_id(&request, id)?]));
                 permissions::PUSHING
             }
             TokenScope::Changing(id, _) => {
-                body.insert("repository_ids".into(), json!([parse_repository_id(&what, id)?]));
+                body.insert("repository_ids".into(), json!([parse_repository_id(&request, id)?]));
                 permissions::CHANGING
             }
             TokenScope::Installation(_) | TokenScope::App => permissions::LISTING,
@@ -322,7 +323,7 @@ impl GitHubAuth {
             let message = format!(
                 "the App lacks the permission {lacking}: grant it, and accept it where it is installed"
             );
-            ForgeError::Forbidden { what: what.clone(), message }
+            ForgeError::Forbidden { request: request.clone(), message }
         })?;
         let wanted: Map<String, Value> =
             narrow.iter().map(|(name, level)| ((*name).to_owned(), (*level).into())).collect();
@@ -331,16 +332,19 @@ impl GitHubAuth {
         let tail = ["app", "installations", &installation.to_string(), "access_tokens"];
         // A token that stays unused does no harm, so a retry may create another one.
         let url = append_segments(&self.api, tail);
-        let call = ForgeRequest::query(what.as_str(), url, body.into());
+        let call = ForgeRequest::query(request.as_str(), url, body.into());
         let answer = self.ask_as_app(http, call).await.map_err(|error| {
             // The requested scope was rejected: the App lacks a permission, or the repository was removed
             // from it.
-            let ForgeError::Rejected { what, message } = error else { return error };
+            let ForgeError::Rejected { request, message } = error else { return error };
             let all: Vec<String> = narrow.iter().map(|(name, level)| format!("{name}: {level}")).collect();
-            ForgeError::Forbidden { what, message: format!("{message} (the App needs {})", all.join(", ")) }
+            ForgeError::Forbidden {
+                request,
+                message: format!("{message} (the App needs {})", all.join(", ")),
+            }
         })?;
         let minted: MintedToken = answer.secret_json()?;
-        let expires = wire::parse_instant(&what, &minted.expires_at)?;
+        let expires = wire::parse_instant(&request, &minted.expires_at)?;
         let now = http.now();
         // The expiry is by the forge's own clock, so an error of our clock does no harm.
         let lasts = expires - answer.date().unwrap_or(now);
@@ -348,7 +352,7 @@ impl GitHubAuth {
             SecretString::new(minted.token),
             RateLimitOwner::Installation(installation),
         )
-        .map_err(|error| unavailable_error(&what, &error.to_string()))?;
+        .map_err(|error| unavailable_error(&request, &error.to_string()))?;
         let held =
             CachedToken { authorization, renew: now + TimeSpan(lasts.0.saturating_sub(RENEW_BEFORE.0)) };
         let repository = match minted.repositories.as_slice() {
@@ -384,7 +388,7 @@ impl GitHubAuth {
                 }
                 Some(_) | None => {
                     let message = "the repository is not `owner/name`".to_owned();
-                    return Err(ForgeError::Rejected { what: what.to_owned(), message });
+                    return Err(ForgeError::Rejected { request: what.to_owned(), message });
                 }
             },
         };
@@ -401,22 +405,22 @@ impl GitHubAuth {
         }
         tokens.ids.insert(name.to_lowercase(), repository.to_owned());
         if *holder != by_id {
-            tokens.held.remove(holder);
+            tokens.tokens.remove(holder);
             let cell = Arc::new(AsyncMutex::new(Some(fresh.clone())));
-            tokens.held.entry(by_id).or_insert(cell);
+            tokens.tokens.entry(by_id).or_insert(cell);
         }
     }
 
     fn cell(&self, holder: &TokenPurpose, now: UnixMillis) -> Arc<AsyncMutex<Option<CachedToken>>> {
         let mut tokens = self.tokens();
-        if tokens.held.len() >= MAX_HELD {
+        if tokens.tokens.len() >= MAX_HELD {
             // A token that is in use is locked, or held by a caller that waits for it.
-            tokens.held.retain(|_, cell| {
+            tokens.tokens.retain(|_, cell| {
                 Arc::strong_count(cell) > 1
                     || cell.try_lock().is_ok_and(|held| held.as_ref().is_some_and(|held| now < held.renew))
             });
         }
-        tokens.held.entry(holder.clone()).or_default().clone()
+        tokens.tokens.entry(holder.clone()).or_default().clone()
     }
 
     fn tokens(&self) -> MutexGuard<'_, TokenCache> {
@@ -428,6 +432,6 @@ impl GitHubAuth {
 fn parse_repository_id(what: &str, id: &str) -> Result<u64, ForgeError> {
     id.parse().map_err(|_| {
         let message = "the repository id is not a number, so it is not from this forge".to_owned();
-        ForgeError::Rejected { what: what.to_owned(), message }
+        ForgeError::Rejected { request: what.to_owned(), message }
     })
 }

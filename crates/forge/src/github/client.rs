@@ -72,8 +72,8 @@ impl GitHubClient {
         if self.id.number != 0 {
             return Ok(self);
         }
-        let what = self.what_of_repository("reading a pull request");
-        Err(ForgeError::Rejected { what, message: "no pull request is named".to_owned() })
+        let request = self.what_of_repository("reading a pull request");
+        Err(ForgeError::Rejected { request, message: "no pull request is named".to_owned() })
     }
 
     /// Returns the scope of its calls.
@@ -196,17 +196,18 @@ impl GitHubClient {
 
     /// Reads the pull request with one call.
     async fn read_pull(&self) -> Result<PullRequest, ForgeError> {
-        let what = self.what_of_pull("reading the pull request");
-        let url = self.url(&what, &["pulls", &self.number()])?;
-        let pull: wire::GitHubPull = self.send(&ForgeRequest::get(what.as_str(), url)).await?.json()?;
+        let request = self.what_of_pull("reading the pull request");
+        let url = self.url(&request, &["pulls", &self.number()])?;
+        let pull: wire::GitHubPull = self.send(&ForgeRequest::get(request.as_str(), url)).await?.json()?;
         // A name can pass to another repository; an id cannot.
         let repository =
             pull.base.repo.map_or_else(|| self.id.repository.clone(), |repo| repo.id.to_string());
         if repository != self.id.repository {
-            let what = format!("{what} ({} is a different repository now)", self.repo);
-            return Err(ForgeError::NotFound { what });
+            let request = format!("{request} ({} is a different repository now)", self.repo);
+            return Err(ForgeError::NotFound { request });
         }
-        let sha = |text: &str| Sha::parse(text).map_err(|error| unavailable_error(&what, &error.to_string()));
+        let sha =
+            |text: &str| Sha::parse(text).map_err(|error| unavailable_error(&request, &error.to_string()));
         let state = match (pull.state.as_str(), pull.draft) {
             ("open", true) => PrState::Draft,
             ("open", false) => PrState::Open,

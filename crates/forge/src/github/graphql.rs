@@ -62,7 +62,7 @@ impl GitHub {
         scope: TokenScope<'_>,
         call: &ForgeRequest,
     ) -> Result<T, ForgeError> {
-        let what = &call.what;
+        let what = &call.purpose;
         let answer = self.send(scope, call).await?;
         let reply: GraphQlReply<T> = answer.json()?;
         if let Some(problem) = reply.errors.into_iter().next() {
@@ -74,14 +74,14 @@ impl GitHub {
 }
 
 /// Converts an error in a GraphQL response, whose status is always 200.
-fn graphql_error(what: &str, kind: &str, message: String, wait: TimeSpan) -> ForgeError {
-    let what = what.to_owned();
+fn graphql_error(request: &str, kind: &str, message: String, wait: TimeSpan) -> ForgeError {
+    let request = request.to_owned();
     match kind {
-        "RATE_LIMITED" | "RATE_LIMIT" => ForgeError::RateLimited { what, wait },
-        "NOT_FOUND" => ForgeError::NotFound { what },
-        "FORBIDDEN" | "INSUFFICIENT_SCOPES" => ForgeError::Forbidden { what, message },
-        "UNPROCESSABLE" => ForgeError::Rejected { what, message },
-        _ => ForgeError::Unavailable { what, message },
+        "RATE_LIMITED" | "RATE_LIMIT" => ForgeError::RateLimited { request, wait },
+        "NOT_FOUND" => ForgeError::NotFound { request },
+        "FORBIDDEN" | "INSUFFICIENT_SCOPES" => ForgeError::Forbidden { request, message },
+        "UNPROCESSABLE" => ForgeError::Rejected { request, message },
+        _ => ForgeError::Unavailable { request, message },
     }
 }
 

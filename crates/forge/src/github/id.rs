@@ -32,7 +32,7 @@ impl GitHubCommentId {
             }
         });
         let message = "this is not the id of a comment at GitHub (issue:N or review:N)".to_owned();
-        parsed.ok_or_else(|| ForgeError::Rejected { what: what.to_owned(), message })
+        parsed.ok_or_else(|| ForgeError::Rejected { request: what.to_owned(), message })
     }
 }
 

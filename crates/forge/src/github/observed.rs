@@ -18,9 +18,9 @@ pub(super) struct ObservedComments<'a> {
     pull: &'a GitHubClient,
     accounts: GitHubAccounts<'a>,
     /// Items that the records know, by comment.
-    known: BTreeMap<GitHubCommentId, &'a CommentSubject>,
-    seen: HashSet<GitHubCommentId>,
-    ours: Vec<OwnComment>,
+    recorded_items: BTreeMap<GitHubCommentId, &'a CommentSubject>,
+    seen_ids: HashSet<GitHubCommentId>,
+    own_comments: Vec<OwnComment>,
     /// Review comments that have answers.
     answered: HashSet<u64>,
 }
@@ -43,8 +43,8 @@ impl<'a> ObservedComments<'a> {
         let what = pull.what_of_pull("looking for its comments");
         let known: Result<_, ForgeError> =
             known.iter().map(|(item, comment)| Ok((GitHubCommentId::parse(&what, comment)?, item))).collect();
-        let (seen, ours, answered) = (HashSet::new(), Vec::new(), HashSet::new());
-        Ok(Self { pull, accounts, known: known?, seen, ours, answered })
+        let (seen_ids, own_comments, answered) = (HashSet::new(), Vec::new(), HashSet::new());
+        Ok(Self { pull, accounts, recorded_items: known?, seen_ids, own_comments, answered })
     }
 
     /// Adds a listed comment, if it is ours.
@@ -59,8 +59,8 @@ impl<'a> ObservedComments<'a> {
         }
         let id = kind(comment.id);
         let whose = comment.user.as_ref().and_then(|user| self.accounts.account_kind(user));
-        let (true, Some(whose)) = (self.seen.insert(id), whose) else { return };
-        let known = self.known.get(&id).map(|item| (*item).clone());
+        let (true, Some(whose)) = (self.seen_ids.insert(id), whose) else { return };
+        let known = self.recorded_items.get(&id).map(|item| (*item).clone());
         let marked = match (self.pull.item_of(&comment), known) {
             // The records name the subject, no matter which key has signed the marker.
             (Some((_, body, false)), Some(item)) => Some((item, body, true)),
@@ -70,7 +70,7 @@ impl<'a> ObservedComments<'a> {
             }
             (marked, _) => marked,
         };
-        self.ours.extend(marked.map(|(item, body, known_key)| OwnComment {
+        self.own_comments.extend(marked.map(|(item, body, known_key)| OwnComment {
             id,
             item,
             body,
@@ -85,12 +85,12 @@ impl<'a> ObservedComments<'a> {
 
     /// Returns the known comments that were not listed.
     pub(super) fn missing_comments(&self) -> Vec<GitHubCommentId> {
-        self.known.keys().filter(|id| !self.seen.contains(id)).copied().collect()
+        self.recorded_items.keys().filter(|id| !self.seen_ids.contains(id)).copied().collect()
     }
 
     /// Returns true if one of our comments is in a thread.
     pub(super) fn has_threads(&self) -> bool {
-        self.ours.iter().any(|ours| matches!(ours.id, GitHubCommentId::Review(_)))
+        self.own_comments.iter().any(|ours| matches!(ours.id, GitHubCommentId::Review(_)))
     }
 
     /// Returns all comments of ours, with the state of their threads.
@@ -101,8 +101,8 @@ impl<'a> ObservedComments<'a> {
     ) -> Result<Vec<ObservedComment>, ForgeError> {
         let mut threads: HashMap<u64, ForgeThread> =
             threads.into_iter().filter_map(|of| Some((of.comment?, of.thread))).collect();
-        let mut observed = Vec::with_capacity(self.ours.len());
-        for OwnComment { id, item, body, hold, created } in self.ours {
+        let mut observed = Vec::with_capacity(self.own_comments.len());
+        for OwnComment { id, item, body, hold, created } in self.own_comments {
             let (thread, has_replies) = match id {
                 GitHubCommentId::Issue(_) => (None, false),
                 GitHubCommentId::Review(number) => (threads.remove(&number), self.answered.contains(&number)),

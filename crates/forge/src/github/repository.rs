@@ -82,7 +82,7 @@ pub(super) fn actor(accounts: &GitHubAccounts<'_>, user: &wire::GitHubUser) -> A
 /// Returns the error for a change of something that is not ours.
 fn not_ours(what: &str) -> ForgeError {
     let message = "Truing did not write it: it has another author or lacks our marker".to_owned();
-    ForgeError::Rejected { what: what.to_owned(), message }
+    ForgeError::Rejected { request: what.to_owned(), message }
 }
 
 impl GitHubClient {

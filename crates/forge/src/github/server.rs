@@ -350,7 +350,7 @@ impl GitHub {
     pub(super) fn repository_url(&self, what: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         if !is_repository_name(repo) {
             let message = "the repository is not `owner/name`".to_owned();
-            return Err(ForgeError::Rejected { what: what.to_owned(), message });
+            return Err(ForgeError::Rejected { request: what.to_owned(), message });
         }
         let root = &self.inner.options.api_url;
         Ok(append_segments(root, ["repos"].into_iter().chain(repo.split('/')).chain(tail.iter().copied())))

@@ -471,11 +471,11 @@ async fn errors_of_graphql_have_the_meaning_of_their_type() {
     let what = || "octo/demo#7: resolving the thread T2".to_owned();
     let message = || "no [token]".to_owned();
     let table = [
-        ("NOT_FOUND", ForgeError::NotFound { what: what() }),
-        ("FORBIDDEN", ForgeError::Forbidden { what: what(), message: message() }),
-        ("RATE_LIMITED", ForgeError::RateLimited { what: what(), wait: TimeSpan::seconds(60) }),
-        ("UNPROCESSABLE", ForgeError::Rejected { what: what(), message: message() }),
-        ("SOMETHING_NEW", ForgeError::Unavailable { what: what(), message: message() }),
+        ("NOT_FOUND", ForgeError::NotFound { request: what() }),
+        ("FORBIDDEN", ForgeError::Forbidden { request: what(), message: message() }),
+        ("RATE_LIMITED", ForgeError::RateLimited { request: what(), wait: TimeSpan::seconds(60) }),
+        ("UNPROCESSABLE", ForgeError::Rejected { request: what(), message: message() }),
+        ("SOMETHING_NEW", ForgeError::Unavailable { request: what(), message: message() }),
     ];
     for (kind, expected) in table {
         let errors = json!([{ "type": kind, "message": format!("no\n{CANARY}") }]);

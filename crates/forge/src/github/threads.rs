@@ -146,17 +146,17 @@ impl ThreadNode {
 impl GitHubClient {
     /// Lists every review thread of the pull request.
     pub(super) async fn thread_states(&self) -> Result<Vec<ListedThread>, ForgeError> {
-        let what = self.what_of_pull("reading its review threads");
+        let request = self.what_of_pull("reading its review threads");
         let (owner, name) = self.repo.split_once('/').unwrap_or_default();
         let mut threads = Vec::new();
         let mut may = None;
         let mut after = None;
         for _ in 0..MAX_THREAD_PAGES {
             let variables = json!({ "owner": owner, "name": name, "number": self.id.number, "after": after });
-            let data: ThreadsData = self.github.graphql(self.scope(), &what, THREADS, variables).await?;
+            let data: ThreadsData = self.github.graphql(self.scope(), &request, THREADS, variables).await?;
             let pull = data.repository.and_then(|repository| repository.pull_request);
             let Some(PullData { review_threads: page }) = pull else {
-                return Err(ForgeError::NotFound { what });
+                return Err(ForgeError::NotFound { request });
             };
             let open = page.nodes.iter().filter(|node| !node.is_resolved);
             may = may.max(open.filter_map(|node| node.viewer_can_resolve).max());
@@ -174,12 +174,12 @@ impl GitHubClient {
                 return Ok(threads);
             }
             if next == after {
-                return Err(unavailable_error(&what, "the forge's pages form a loop"));
+                return Err(unavailable_error(&request, "the forge's pages form a loop"));
             }
             after = next;
         }
         Err(unavailable_error(
-            &what,
+            &request,
             &format!("the pull request has more than {MAX_THREAD_PAGES} pages of threads"),
         ))
     }

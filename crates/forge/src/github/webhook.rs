@@ -147,7 +147,7 @@ pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<Webhoo
         "issue_comment" => parse_comment(forge_name, body, CommentKind::Conversation),
         "pull_request_review_comment" => parse_comment(forge_name, body, CommentKind::Diff),
         "check_run" | "check_suite" => parse_check(event, forge_name, body),
-        other => Ok(WebhookEvent::Ignored { what: clean_word(other) }),
+        other => Ok(WebhookEvent::Ignored { event_name: clean_word(other) }),
     }
 }
 
@@ -169,7 +169,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
         _ => false,
     };
     if !wanted {
-        return Ok(WebhookEvent::Ignored { what: format!("pull_request {}", clean_word(&action)) });
+        return Ok(WebhookEvent::Ignored { event_name: format!("pull_request {}", clean_word(&action)) });
     }
 
     let number = event.number.ok_or_else(|| missing_field("number"))?;
@@ -194,12 +194,12 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
 fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     let event: CheckEvent = parse_body(body)?;
     let action = event.action.ok_or_else(|| missing_field("action"))?;
-    let ignored = |what: &str| Ok(WebhookEvent::Ignored { what: format!("{name} {what}") });
+    let ignored = |what: &str| Ok(WebhookEvent::Ignored { event_name: format!("{name} {what}") });
     if !matches!(action.as_str(), "rerequested" | "requested_action") {
         return ignored(&clean_word(&action));
     }
     let (repository, repo) = parse_repository(event.repository)?;
-    let (app, of) = match (event.check_run, event.check_suite) {
+    let (app, target) = match (event.check_run, event.check_suite) {
         (Some(run), None) => {
             let named = run.external_id.as_deref().and_then(pull_of_check);
             let here = |pr: &PrId| pr.forge == forge_name && pr.repository == repository;
@@ -226,7 +226,7 @@ fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent
     {
         return Err(invalid_field("sender.login", "is not a login"));
     }
-    Ok(WebhookEvent::Rerun(CheckRerun { repository, repo, app, of, account, login }))
+    Ok(WebhookEvent::Rerun(CheckRerun { repository, repo, app, target, account, login }))
 }
 
 fn parse_comment(forge_name: &str, body: &[u8], kind: CommentKind) -> Result<WebhookEvent, DeliveryError> {
@@ -236,7 +236,7 @@ fn parse_comment(forge_name: &str, body: &[u8], kind: CommentKind) -> Result<Web
         CommentKind::Conversation => "issue_comment",
         CommentKind::Diff => "pull_request_review_comment",
     };
-    let ignored = |what: &str| WebhookEvent::Ignored { what: format!("{name} {what}") };
+    let ignored = |what: &str| WebhookEvent::Ignored { event_name: format!("{name} {what}") };
     if action != "created" {
         return Ok(ignored(&clean_word(&action)));
     }

@@ -20,12 +20,12 @@ const MAX_REASONS: usize = 10;
 /// An error, with a flag that is true if it may be temporary.
 pub(super) struct ClassifiedError {
     pub(super) error: ForgeError,
-    pub(super) passing: bool,
+    pub(super) is_temporary: bool,
 }
 
 impl ClassifiedError {
     pub(super) fn permanent(error: ForgeError) -> Self {
-        Self { error, passing: false }
+        Self { error, is_temporary: false }
     }
 }
 
@@ -40,51 +40,51 @@ pub(super) fn classify(
     clean: &TextCleaner,
     now: UnixMillis,
 ) -> (ClassifiedError, Option<SecondaryLimit>) {
-    let what = call.what.clone();
+    let request = call.purpose.clone();
     let words = clean.text(&reasons(body));
     if let Some((wait, brake)) = rate_limit(status, headers, &words, now) {
-        return (ClassifiedError::permanent(ForgeError::RateLimited { what, wait }), brake);
+        return (ClassifiedError::permanent(ForgeError::RateLimited { request, wait }), brake);
     }
     let message = if words.is_empty() { "it gives no reason".to_owned() } else { words };
     let error = match status.as_u16() {
         code if call.comments_on_diff && refuses_place(code) => {
-            ForgeError::Rejected { what, message: format!("status {code}: {message}") }
+            ForgeError::Rejected { request, message: format!("status {code}: {message}") }
         }
         // Data Center answers this if the login is valid and the permission is missing.
-        401 if lacks_permission(body) => ForgeError::Forbidden { what, message },
-        401 => ForgeError::Unauthorized { what },
-        403 if wire.sign_on.is_some_and(|name| headers.contains_key(name)) => {
+        401 if lacks_permission(body) => ForgeError::Forbidden { request, message },
+        401 => ForgeError::Unauthorized { request },
+        403 if wire.sso_header.is_some_and(|name| headers.contains_key(name)) => {
             let message =
                 format!("{message} (the organization requires single sign-on: authorize the token for it)");
-            ForgeError::Forbidden { what, message }
+            ForgeError::Forbidden { request, message }
         }
-        403 => ForgeError::Forbidden { what, message: with_accepted(message, headers, body, clean) },
+        403 => ForgeError::Forbidden { request, message: with_accepted(message, headers, body, clean) },
         // The forge has blocked the repository for legal reasons. That is permanent, and not a failure of the
         // forge.
-        451 => ForgeError::Forbidden { what, message: format!("status 451: {message}") },
-        404 | 410 => ForgeError::NotFound { what },
+        451 => ForgeError::Forbidden { request, message: format!("status 451: {message}") },
+        404 | 410 => ForgeError::NotFound { request },
         // The server timed out while it waited for our request.
-        408 => unavailable_error(&what, &format!("status 408: {message}")),
-        400 | 422 => ForgeError::Rejected { what, message },
-        409 if wire.tells_conflicts => ForgeError::Stale { what, message },
-        413 if wire.tells_conflicts => {
-            ForgeError::Rejected { what, message: format!("too large: {message}") }
+        408 => unavailable_error(&request, &format!("status 408: {message}")),
+        400 | 422 => ForgeError::Rejected { request, message },
+        409 if wire.reports_conflicts => ForgeError::Stale { request, message },
+        413 if wire.reports_conflicts => {
+            ForgeError::Rejected { request, message: format!("too large: {message}") }
         }
         // The content is not the reason, so a retry may succeed.
-        code @ 402..500 => unavailable_error(&what, &format!("status {code}: {message}")),
-        301 | 302 | 307 | 308 if leads_elsewhere_here(call, headers) => ForgeError::Moved { what },
+        code @ 402..500 => unavailable_error(&request, &format!("status {code}: {message}")),
+        301 | 302 | 307 | 308 if leads_elsewhere_here(call, headers) => ForgeError::Moved { request },
         code @ 300..400 => {
             let to = redirect_target(call, headers).map_or_else(|| "nowhere".to_owned(), |to| host(&to));
             let message = format!(
                 "status {code} leads to {to}: redirects are not followed, because they would disclose the \
                  token. Was the repository renamed or moved, or is api_url wrong?"
             );
-            unavailable_error(&what, &clean.text(&message))
+            unavailable_error(&request, &clean.text(&message))
         }
         code => {
-            let passing = matches!(code, 502..=504);
-            let error = unavailable_error(&what, &format!("status {code}: {message}"));
-            return (ClassifiedError { error, passing }, None);
+            let is_temporary = matches!(code, 502..=504);
+            let error = unavailable_error(&request, &format!("status {code}: {message}"));
+            return (ClassifiedError { error, is_temporary }, None);
         }
     };
     (ClassifiedError::permanent(error), None)
@@ -138,14 +138,14 @@ fn rate_limit(
     });
     let told = parse_limit_headers(headers, now);
     let (wait, brake) = if let Some(wait) = asked {
-        (wait, Some(SecondaryLimit::Asked))
+        (wait, Some(SecondaryLimit::WithWait))
     } else if let Some(told) = told.filter(|told| told.quota.remaining == 0) {
         (told.wait, None)
     } else if status == StatusCode::TOO_MANY_REQUESTS
         || speaks_of_limits(words)
         || header_text(headers, "x-ratelimit-remaining") == Some("0")
     {
-        (DEFAULT_WAIT, Some(SecondaryLimit::Unasked))
+        (DEFAULT_WAIT, Some(SecondaryLimit::WithoutWait))
     } else {
         return None;
     };

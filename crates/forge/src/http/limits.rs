@@ -67,7 +67,7 @@ pub(super) struct LimitHeaders {
 /// The limits that all calls of a client share.
 pub(super) struct RateLimits {
     clock: Arc<dyn Clock>,
-    places: Semaphore,
+    request_permits: Semaphore,
     creations: &'static CreationLimits,
     state: Mutex<RateLimitState>,
     /// Shared state, and the name of the login in it.
@@ -86,13 +86,13 @@ struct RateLimitState {
 struct OwnerLimitEntry {
     account: OwnerLimitState,
     /// Time at which the shared state was last read.
-    asked: Option<UnixMillis>,
+    last_read_at: Option<UnixMillis>,
 }
 
 impl RateLimits {
     pub(super) fn new(creations: &'static CreationLimits, clock: Arc<dyn Clock>) -> Self {
-        let (places, state) = (Semaphore::new(MAX_CONCURRENT), Mutex::default());
-        Self { clock, places, creations, state, common: None }
+        let (request_permits, state) = (Semaphore::new(MAX_CONCURRENT), Mutex::default());
+        Self { clock, request_permits, creations, state, common: None }
     }
 
     /// Shares the limits with other processes that use this login.
@@ -109,11 +109,11 @@ impl RateLimits {
         payer: RateLimitOwner,
         call: &ForgeRequest,
     ) -> Result<SemaphorePermit<'_>, ForgeError> {
-        let place = self.places.acquire().await;
-        let place = place.map_err(|_| unavailable_error(&call.what, "the client is shut"))?;
+        let place = self.request_permits.acquire().await;
+        let place = place.map_err(|_| unavailable_error(&call.purpose, "the client is shut"))?;
         // Checked after the wait for a place: another call may have met a limit in the meantime.
         let resource = RateResource::from_url(&call.url);
-        let creations = (call.repeat == RetrySafety::Never).then_some(self.creations);
+        let creations = (call.retry_safety == RetrySafety::Never).then_some(self.creations);
         let wait = match self.update_own(payer, |own, now| own.account.admit(resource, creations, now)) {
             Some(wait) => Some(wait),
             None => self.admitted_by_others(payer, resource, creations).await,
@@ -122,7 +122,7 @@ impl RateLimits {
             None => Ok(place),
             Some(wait) => {
                 let wait = wait.clamp(MIN_WAIT, MAX_WAIT);
-                Err(ForgeError::RateLimited { what: call.what.clone(), wait })
+                Err(ForgeError::RateLimited { request: call.purpose.clone(), wait })
             }
         }
     }
@@ -229,9 +229,9 @@ impl RateLimits {
     ) -> Option<T> {
         let (common, login) = self.common.as_ref()?;
         match update_state(&**common, &format!("{login}{payer}"), KEEP, decide).await {
-            Ok(StateUpdate { state, now: there, came }) => {
+            Ok(StateUpdate { state, time: there, result }) => {
                 self.update_own(payer, |own, now| own.account.merge_pauses(&state, there - now));
-                Some(came)
+                Some(result)
             }
             Err(error) => {
                 tracing::debug!(%error, "the rate limits seen by other processes are unknown: only those of \
@@ -249,9 +249,9 @@ impl RateLimits {
 impl OwnerLimitEntry {
     /// Returns true if the shared state has to be read again, and records that it is read now.
     fn is_shared_read_due(&mut self, now: UnixMillis) -> bool {
-        let asks = self.asked.is_none_or(|asked| !(0..ASK_AGAIN.0).contains(&(now - asked).0));
+        let asks = self.last_read_at.is_none_or(|asked| !(0..ASK_AGAIN.0).contains(&(now - asked).0));
         if asks {
-            self.asked = Some(now);
+            self.last_read_at = Some(now);
         }
         asks
     }

@@ -60,15 +60,15 @@ fn what() -> String {
 }
 
 fn limited(seconds: i64) -> ForgeError {
-    ForgeError::RateLimited { what: what(), wait: truing_core::id::TimeSpan::seconds(seconds) }
+    ForgeError::RateLimited { request: what(), wait: truing_core::id::TimeSpan::seconds(seconds) }
 }
 
 fn forbidden(message: &str) -> ForgeError {
-    ForgeError::Forbidden { what: what(), message: message.into() }
+    ForgeError::Forbidden { request: what(), message: message.into() }
 }
 
 fn rejected(message: &str) -> ForgeError {
-    ForgeError::Rejected { what: what(), message: message.into() }
+    ForgeError::Rejected { request: what(), message: message.into() }
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn every_refusal_has_its_meaning() {
     let objects = r#"{"message":"Validation Failed","errors":[{"resource":"IssueComment","code":"unprocessable",
         "field":"data","message":"Body is too long"},{"resource":"Review","code":"missing"},7]}"#;
     let table = [
-        (ScriptedHttpReply::new(401, words("Bad credentials")), ForgeError::Unauthorized { what: what() }),
+        (ScriptedHttpReply::new(401, words("Bad credentials")), ForgeError::Unauthorized { request: what() }),
         (ScriptedHttpReply::new(403, words("Resource not accessible")), forbidden("Resource not accessible")),
         (ScriptedHttpReply::new(403, ""), forbidden("it gives no reason")),
         (
@@ -125,16 +125,16 @@ async fn every_refusal_has_its_meaning() {
         (ScriptedHttpReply::new(429, "").header("retry-after", "soon"), limited(60)),
         (ScriptedHttpReply::new(429, "").header("retry-after", "-5"), limited(1)),
         (ScriptedHttpReply::new(429, "").header("retry-after", "99999999999"), limited(3600)),
-        (ScriptedHttpReply::new(404, words("Not Found")), ForgeError::NotFound { what: what() }),
-        (ScriptedHttpReply::new(404, "404 page not found"), ForgeError::NotFound { what: what() }),
-        (ScriptedHttpReply::new(410, ""), ForgeError::NotFound { what: what() }),
+        (ScriptedHttpReply::new(404, words("Not Found")), ForgeError::NotFound { request: what() }),
+        (ScriptedHttpReply::new(404, "404 page not found"), ForgeError::NotFound { request: what() }),
+        (ScriptedHttpReply::new(410, ""), ForgeError::NotFound { request: what() }),
         (
             ScriptedHttpReply::new(301, "").header("location", "/repositories/1"),
-            ForgeError::Moved { what: what() },
+            ForgeError::Moved { request: what() },
         ),
         (
             ScriptedHttpReply::new(307, "").header("location", "/repositories/1"),
-            ForgeError::Moved { what: what() },
+            ForgeError::Moved { request: what() },
         ),
         (
             ScriptedHttpReply::new(422, strings),

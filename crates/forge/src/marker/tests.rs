@@ -195,7 +195,7 @@ fn a_key_file_may_hold_former_keys_and_must_hold_keys() {
     for bad in ["", "\n", "hello", "aa", &"ab".repeat(33), &format!("{}\nx", "aa".repeat(32))] {
         std::fs::write(&path, bad).unwrap();
         let error = MarkerKeys::load_or_create(&path).unwrap_err();
-        assert!(matches!(error, KeyFileError::NotAKey { .. }), "{bad:?}: {error}");
+        assert!(matches!(error, KeyFileError::InvalidKey { .. }), "{bad:?}: {error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), bad, "must not be overwritten");
     }
     let missing = MarkerKeys::load_or_create(&folder.path().join("no/such/folder")).unwrap_err();

@@ -51,7 +51,7 @@ impl MarkerKeys {
         let topic = MarkerParts::read(&TOPICS, line).and_then(|parts| {
             let right =
                 parts.producer == producer && self.verify_mac(&TOPICS, place, &parts).unwrap_or(unknown);
-            let topic = unescape(parts.word).filter(|topic| escape(topic) == parts.word);
+            let topic = unescape(parts.subject_word).filter(|topic| escape(topic) == parts.subject_word);
             topic.filter(|_| right).map(Topic::new)
         });
         (topic, above.trim_end().to_owned())

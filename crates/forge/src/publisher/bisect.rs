@@ -16,12 +16,12 @@ pub(super) struct CommentBatch {
     /// True if a comment in the batch is known to be rejected.
     refused: bool,
     /// True if the next batch is the other half of a rejected one.
-    sibling: bool,
+    has_sibling: bool,
 }
 
 impl Bisection {
     pub(super) fn new(items: Vec<CommentSubject>) -> Self {
-        Self { batches: vec![CommentBatch { items, refused: false, sibling: false }] }
+        Self { batches: vec![CommentBatch { items, refused: false, has_sibling: false }] }
     }
 
     /// Returns the next batch to try. If its other half was accepted, the batch is halved first, because it
@@ -38,7 +38,7 @@ impl Bisection {
 
     /// Records the forge's response to a batch. Returns true if its halves are tried next.
     pub(super) fn record_response(&mut self, batch: &CommentBatch, refused: bool) -> bool {
-        if batch.sibling
+        if batch.has_sibling
             && let Some(other) = self.batches.last_mut()
         {
             other.refused = !refused;
@@ -54,8 +54,11 @@ impl CommentBatch {
     /// Returns both halves, with the one to try first last; `None` for a single comment.
     fn halves(&self) -> Option<[Self; 2]> {
         let (left, right) = self.items.split_at(self.items.len() / 2);
-        let half =
-            |items: &[CommentSubject], sibling| Self { items: items.to_vec(), refused: false, sibling };
+        let half = |items: &[CommentSubject], has_sibling| Self {
+            items: items.to_vec(),
+            refused: false,
+            has_sibling,
+        };
         (!left.is_empty()).then(|| [half(right, false), half(left, true)])
     }
 }

@@ -140,10 +140,13 @@ fn what_may_want_a_review_marks_and_other_actions_are_ignored() {
 fn other_events_are_ignored_without_reading_the_body() {
     assert_eq!(parse_github("ping", "github", b"{"), Ok(WebhookEvent::Ping));
     for event in ["push", "status", "", "pull_request_review\n\u{1b}[31m"] {
-        let Ok(WebhookEvent::Ignored { what }) = parse_github(event, "github", b"[[[") else {
+        let Ok(WebhookEvent::Ignored { event_name }) = parse_github(event, "github", b"[[[") else {
             panic!("{event}")
         };
-        assert!(event.starts_with(&what[..what.len().min(5)]) && what.chars().all(|c| c.is_ascii_graphic()));
+        assert!(
+            event.starts_with(&event_name[..event_name.len().min(5)])
+                && event_name.chars().all(|c| c.is_ascii_graphic())
+        );
     }
 }
 
@@ -266,7 +269,7 @@ fn a_new_comment_on_the_diff_is_taken_over() {
     assert_eq!(field, "pull_request.number");
     event["action"] = "edited".into();
     let what = "pull_request_review_comment edited".into();
-    assert_eq!(parse(&event), Ok(WebhookEvent::Ignored { what }));
+    assert_eq!(parse(&event), Ok(WebhookEvent::Ignored { event_name: what }));
 }
 
 #[test]
@@ -289,7 +292,7 @@ fn other_comments_are_ignored() {
     for (pointer, value, expected) in cases {
         let mut event = comment();
         *event.pointer_mut(pointer).unwrap() = value;
-        assert_eq!(parse_comment(&event), Ok(WebhookEvent::Ignored { what: expected.into() }));
+        assert_eq!(parse_comment(&event), Ok(WebhookEvent::Ignored { event_name: expected.into() }));
     }
 }
 
@@ -334,12 +337,12 @@ fn parse_rerun(name: &str, event: &Value) -> Result<WebhookEvent, DeliveryError>
 fn a_check_of_ours_that_is_wanted_again_names_its_pull_request_and_a_suite_its_commit() {
     let pr = PrId { forge: "github".into(), repository: "1296269".into(), number: 7 };
     let head = Sha::parse(HEAD).unwrap();
-    for (name, of) in [("check_run", RerunTarget::Pull(pr)), ("check_suite", RerunTarget::Head(head))] {
+    for (name, target) in [("check_run", RerunTarget::Pull(pr)), ("check_suite", RerunTarget::Head(head))] {
         let expected = CheckRerun {
             repository: "1296269".into(),
             repo: "octo/demo".into(),
             app: 77,
-            of,
+            target,
             account: AccountId::new("5"),
             login: "ada".into(),
         };

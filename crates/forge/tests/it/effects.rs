@@ -204,7 +204,7 @@ impl Scene {
             PerformedEffect::Push(push) => match effects.push(&push.1, &push.0.remote, BRANCH, None).await? {
                 PushOutcome::Done => Ok(()),
                 PushOutcome::Refused { message, .. } => {
-                    Err(EffectError::Refused(ForgeError::Rejected { what: "push".into(), message }))
+                    Err(EffectError::Refused(ForgeError::Rejected { request: "push".into(), message }))
                 }
                 PushOutcome::Halted(why) => Err(EffectError::Halted(GateHalt::before_write("push", why))),
                 moved @ PushOutcome::Moved { .. } => panic!("{moved:?}"),
@@ -320,7 +320,7 @@ async fn refused(scene: &mut Scene, case: EffectIncident, why: &str) {
         EffectIncident::GateClosed => scene.gate.0.store(true, Ordering::SeqCst),
         EffectIncident::LeaseLost => scene.log.is_fenced.store(true, Ordering::SeqCst),
         EffectIncident::DryRun => {
-            scene.watch = WriteMonitor { dry_run: true, made: Some(made.clone()), span: None }
+            scene.watch = WriteMonitor { dry_run: true, recording: Some(made.clone()), begin_span: None }
         }
         EffectIncident::KilledAfter => scene.log.dies.store(true, Ordering::SeqCst),
         EffectIncident::Refused
@@ -426,7 +426,7 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
         }
         EffectIncident::DryRun => {
             let made = EffectRecording::default();
-            scene.watch = WriteMonitor { dry_run: true, made: Some(made.clone()), span: None };
+            scene.watch = WriteMonitor { dry_run: true, recording: Some(made.clone()), begin_span: None };
             scene.perform().await.unwrap();
             let listed: Vec<EffectKind> = made.list().iter().map(Effect::kind).collect();
             let expected = if kind == EffectKind::Push { vec![] } else { vec![kind] };

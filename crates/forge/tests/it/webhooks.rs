@@ -54,8 +54,8 @@ fn understood() -> BTreeMap<String, usize> {
                     "label".to_owned()
                 }
                 WebhookEvent::Ping => "ping".to_owned(),
-                WebhookEvent::Ignored { what } => {
-                    assert!(what.starts_with(&event.name), "{what}");
+                WebhookEvent::Ignored { event_name } => {
+                    assert!(event_name.starts_with(&event.name), "{event_name}");
                     "ignored".to_owned()
                 }
             };
@@ -119,7 +119,7 @@ fn a_published_button_of_a_check_is_understood_where_the_check_is_ours() {
             assert_eq!(rerun.repository, repository.to_string());
             assert_eq!(Some(rerun.app), example["check_run"]["app"]["id"].as_u64());
             assert_eq!(rerun.login, example["sender"]["login"]);
-            let RerunTarget::Pull(pr) = rerun.of else { panic!("it names its pull request") };
+            let RerunTarget::Pull(pr) = rerun.target else { panic!("it names its pull request") };
             assert_eq!(pr.number, 7);
             pressed.push(example["action"].as_str().unwrap().to_owned());
         }
@@ -140,7 +140,7 @@ fn a_published_suite_is_understood_where_a_person_asks_for_it() {
             assert_eq!(rerun.repository, example["repository"]["id"].to_string());
             assert_eq!(Some(rerun.app), example["check_suite"]["app"]["id"].as_u64());
             assert_eq!(rerun.account.as_str(), example["sender"]["id"].to_string());
-            let RerunTarget::Head(head) = rerun.of else { panic!("it names no pull request of ours") };
+            let RerunTarget::Head(head) = rerun.target else { panic!("it names no pull request of ours") };
             assert_eq!(head.as_str(), example["check_suite"]["head_sha"]);
             pressed += 1;
         }

@@ -91,7 +91,7 @@ impl ScratchIndex {
         &self,
         changed: &mut BTreeMap<RepoPath, ChangedPath>,
     ) -> Result<(), GitError> {
-        let tracked = changed.iter().filter(|(_, changed)| !changed.gone);
+        let tracked = changed.iter().filter(|(_, changed)| !changed.is_deleted);
         let tracked: Vec<(RepoPath, Vec<u8>)> =
             tracked.filter_map(|(path, changed)| Some((path.clone(), changed.blob.clone()?))).collect();
         let pointers = self.load_pointers(self.of_lfs(tracked).await?).await?;

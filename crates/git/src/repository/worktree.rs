@@ -66,11 +66,11 @@ enum DiskEntry {
 #[derive(Default)]
 struct WorktreePlan {
     /// Paths in the index that no longer exist.
-    gone: Vec<RepoPath>,
+    deleted: Vec<RepoPath>,
     /// Paths whose content is to be read.
-    take: Vec<RepoPath>,
+    paths_to_read: Vec<RepoPath>,
     /// Indexed blobs of the tracked paths in `take`.
-    known: Vec<Vec<u8>>,
+    indexed_blobs: Vec<Vec<u8>>,
     /// True if an attributes file applies to some of them.
     attributes: bool,
     /// Tracked files over the limit, with their indexed id. They may only look changed.
@@ -146,7 +146,7 @@ impl LocalRepository {
         })?;
 
         work.settle_large(&mut plan).await?;
-        work.remove_entries(&plan.gone).await?;
+        work.remove_entries(&plan.deleted).await?;
         work.read_contents(&plan).await?;
         work.restore(base, &plan.restore).await?;
         let sides = |call: GitCommand| work.in_index(call).args(["--cached", base.as_str(), "--"]);
@@ -330,13 +330,15 @@ impl ScratchIndex {
         let by_setting = self.repository.settings.content.iter().any(|(key, _)| key == CONVERTING);
         // If many files seem changed, most have only new times, and git does not write content that it
         // already has.
-        if !plan.known.is_empty() && (by_setting || plan.attributes || plan.known.len() > MAX_UNPACKED) {
-            let ids = plan.known.iter().flat_map(|id| id.iter().copied().chain([b'\n'])).collect();
+        if !plan.indexed_blobs.is_empty()
+            && (by_setting || plan.attributes || plan.indexed_blobs.len() > MAX_UNPACKED)
+        {
+            let ids = plan.indexed_blobs.iter().flat_map(|id| id.iter().copied().chain([b'\n'])).collect();
             let call = self.repository.view.call("pack-objects").args(["--quiet", "--window=0"]);
             call.arg(self.folder.path().join("objects/pack/pack")).input(ids).read().await?;
         }
-        if !plan.take.is_empty() {
-            self.read_files(&plan.take).await?;
+        if !plan.paths_to_read.is_empty() {
+            self.read_files(&plan.paths_to_read).await?;
         }
         // After all writes, the repository's objects become visible, too.
         borrow_objects(self.folder.path(), &self.repository.view.dir().join("objects"))
@@ -388,7 +390,7 @@ pub(super) struct ChangedPath {
     /// Blob in the index; none for a submodule, and for a path in conflict.
     pub(super) blob: Option<Vec<u8>>,
     /// True if the file no longer exists.
-    pub(super) gone: bool,
+    pub(super) is_deleted: bool,
     /// True if Git LFS stores its content, which has changed.
     pub(super) is_of_lfs: bool,
 }
@@ -404,8 +406,11 @@ fn parse_changed_paths(listing: &[u8]) -> impl Iterator<Item = Option<(RepoPath,
             let mut facts = facts.strip_prefix(b":")?.split(|byte| *byte == b' ');
             let (mode, id, letter) = (facts.next()?, facts.nth(1)?, facts.nth(1)?);
             let blob = mode != b"160000" && id.iter().any(|digit| *digit != b'0');
-            let changed =
-                ChangedPath { blob: blob.then(|| id.to_owned()), gone: letter == b"D", is_of_lfs: false };
+            let changed = ChangedPath {
+                blob: blob.then(|| id.to_owned()),
+                is_deleted: letter == b"D",
+                is_of_lfs: false,
+            };
             Some((RepoPath::from_bytes(path), changed))
         }))
     })
@@ -425,16 +430,16 @@ fn plan_worktree(
     let mut plan = WorktreePlan::default();
     for (path, changed) in changed {
         match inspect_path(root, &path) {
-            _ if changed.gone => plan.gone.push(path),
-            DiskEntry::Gone => plan.gone.push(path),
+            _ if changed.is_deleted => plan.deleted.push(path),
+            DiskEntry::Gone => plan.deleted.push(path),
             _ if changed.is_of_lfs => {
                 plan.skip(&path, SkipReason::Lfs);
                 plan.restore.push(path);
             }
             DiskEntry::File(size) if size > limits.file_bytes => plan.large.push((path, changed.blob)),
             DiskEntry::File(_) | DiskEntry::LinkOrFolder => {
-                plan.take.push(path);
-                plan.known.extend(changed.blob);
+                plan.paths_to_read.push(path);
+                plan.indexed_blobs.extend(changed.blob);
             }
             DiskEntry::Unreadable => {
                 plan.skip(&path, SkipReason::Unreadable);
@@ -459,13 +464,13 @@ fn plan_worktree(
             }
             DiskEntry::File(size) => {
                 total = total.saturating_add(size);
-                plan.take.push(path);
+                plan.paths_to_read.push(path);
             }
-            DiskEntry::LinkOrFolder => plan.take.push(path),
+            DiskEntry::LinkOrFolder => plan.paths_to_read.push(path),
             DiskEntry::Unreadable => plan.skip(&path, SkipReason::Unreadable),
         }
     }
-    plan.attributes = any_below_attributes(root, &plan.take);
+    plan.attributes = any_below_attributes(root, &plan.paths_to_read);
     plan
 }
 

@@ -429,7 +429,7 @@ async fn folders_may_have_any_name() {
     // A folder of this name looks like our separator. That gives an error and no mix-up.
     let repo = place.repo("a\n--truing-next\nb");
     let error = git.open(&repo.root).await.unwrap_err();
-    assert!(matches!(error, GitError::Garbled { call: "rev-parse", .. }), "{error}");
+    assert!(matches!(error, GitError::UnknownOutput { call: "rev-parse", .. }), "{error}");
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ async fn the_default_branch_and_what_is_no_branch_are_never_pushed_to() {
     for expected in [Some(&it.base), None] {
         let refused = it.push(&made, "main", expected).await.unwrap();
         assert!(
-            matches!(&refused, PushOutcome::Refused { why: PushRefusal::Protected, message } if message.contains("default"))
+            matches!(&refused, PushOutcome::Refused { reason: PushRefusal::Protected, message } if message.contains("default"))
         );
     }
     for bad in ["refs/heads/main", "HEAD", "--mirror", "", "a:main", "a b", "refs/tags/v1"] {
@@ -129,7 +129,7 @@ async fn a_refusal_is_told_with_its_reason() {
     ] {
         it.hook("pre-receive", &format!("echo '{words}' >&2; exit 1"));
         let refused = it.push(&made, "x", None).await.unwrap();
-        let PushOutcome::Refused { why: found, message } = refused else { panic!("{refused:?}") };
+        let PushOutcome::Refused { reason: found, message } = refused else { panic!("{refused:?}") };
         assert_eq!(found, why, "{message}");
         assert!(message.contains(words) && message.contains("pre-receive hook declined"), "{message}");
     }

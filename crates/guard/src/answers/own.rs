@@ -40,7 +40,7 @@ pub(super) struct SpecialCase {
     /// The whole list of the comparison, without its brackets and blanks, if the value is part of one.
     list: Option<String>,
     /// Values that the case may give.
-    gives: Vec<String>,
+    outputs: Vec<String>,
 }
 
 impl FixTests {
@@ -48,7 +48,7 @@ impl FixTests {
         let mut own = Self { values: BTreeSet::new(), code: String::new() };
         for after in rewrites.iter().filter_map(|rewrite| rewrite.after) {
             let half = ChangedFileVersion::new(after);
-            let Some(read) = &half.read else { continue };
+            let Some(read) = &half.scanned_file else { continue };
             let scanned = &read.scanned;
             let ranges: Vec<Range<usize>> = if is_test_side(after.path) {
                 std::iter::once(0..scanned.code.len()).collect()
@@ -68,9 +68,9 @@ impl FixTests {
     pub(super) fn expects_value(&self, value: &str, special: &SpecialCase) -> bool {
         if special.list.as_ref().is_some_and(|list| self.has_list(list)) {
             let is_numbers = special.is_telling && !value.contains(|letter: char| letter.is_alphabetic());
-            return is_numbers || self.has_any(&special.gives);
+            return is_numbers || self.has_any(&special.outputs);
         }
-        special.is_telling && self.values.contains(value) && self.has_any(&special.gives)
+        special.is_telling && self.values.contains(value) && self.has_any(&special.outputs)
     }
 
     fn has_any(&self, gives: &[String]) -> bool {
@@ -101,8 +101,8 @@ impl SpecialCase {
         if !is_telling && list.is_none() {
             return None;
         }
-        let gives = given_values(scanned, first, value);
-        Some(Self { is_telling, list, gives })
+        let outputs = given_values(scanned, first, value);
+        Some(Self { is_telling, list, outputs })
     }
 }
 

@@ -92,9 +92,12 @@ fn a_text_whose_imports_bring_too_much_is_refused_and_one_with_many_is_not() {
     let many = "use a::b::c::d::e::Name;\n".to_owned() + &"Name, other, 1;\n".repeat(20_000);
     assert_eq!(kinds("a.rs", "x", &many), []);
     let bomb = format!("import {}b as x\n", "a.".repeat(5_000)) + &"x ".repeat(5_000);
-    assert_eq!(kinds("a.py", "x", &bomb), [Unfollowed]);
+    assert_eq!(kinds("a.py", "x", &bomb), [UnresolvedImports]);
     let told = found(&[("a.py", &bomb, &format!("{bomb}y"))]);
-    assert_eq!(told.iter().map(|one| (one.kind, one.is_told)).collect::<Vec<_>>(), [(Unfollowed, true)]);
+    assert_eq!(
+        told.iter().map(|one| (one.kind, one.is_report_only)).collect::<Vec<_>>(),
+        [(UnresolvedImports, true)]
+    );
 }
 
 /// Returns the CPU time of this thread, which other programs do not affect. Systems without it give the

@@ -73,7 +73,7 @@ fn declarations_of_names_that_tests_use_are_seen() {
         assert!(found.contains(&Rebound), "{path}: {to}: {found:?}");
     }
     let patched = "import shop\nimport json\nif shop:\n    pass\nelse: json.loads = shop.loads\n";
-    assert_eq!(kinds("a.py", "import shop\nimport json\n", patched), [Hooked]);
+    assert_eq!(kinds("a.py", "import shop\nimport json\n", patched), [HookedProcess]);
 }
 
 /// Changes that the text does not distinguish from honest ones: people are asked.
@@ -87,7 +87,7 @@ fn fields_and_names_of_libraries_are_told() {
         ("tests/shop.rs", rust, "#[test]", "use std::i128;\n#[test]"),
     ] {
         let all = found(&[(path, text, &text.replacen(from, to, 1))]);
-        let told: Vec<_> = all.iter().map(|one| (one.kind, one.is_told)).collect();
+        let told: Vec<_> = all.iter().map(|one| (one.kind, one.is_report_only)).collect();
         assert_eq!(told, [(Rebound, true)], "{path}: {to}");
     }
     let nameless = go.replacen("if cart", "_ = cart.Add(2)\n\tif cart", 1);
@@ -102,12 +102,14 @@ fn a_new_test_that_is_skipped_is_told() {
         "{text}\n@pytest.mark.skipif(WIN, reason=\"no terminal\")\ndef test_b():\n    assert total(3) == 6\n"
     );
     let told: Vec<_> =
-        found(&[("test_a.py", text, &new)]).iter().map(|one| (one.kind, one.is_told)).collect();
+        found(&[("test_a.py", text, &new)]).iter().map(|one| (one.kind, one.is_report_only)).collect();
     assert_eq!(told, [(Skipped, true)]);
     let old = text.replace("def test_a", "@pytest.mark.skipif(WIN, reason=\"no terminal\")\ndef test_a");
-    assert!(found(&[("test_a.py", text, &old)]).iter().any(|one| one.kind == Skipped && !one.is_told));
+    assert!(found(&[("test_a.py", text, &old)]).iter().any(|one| one.kind == Skipped && !one.is_report_only));
     let whole = format!("pytestmark = pytest.mark.skip\n{new}");
-    assert!(found(&[("test_a.py", text, &whole)]).iter().any(|one| one.kind == Skipped && !one.is_told));
+    assert!(
+        found(&[("test_a.py", text, &whole)]).iter().any(|one| one.kind == Skipped && !one.is_report_only)
+    );
 }
 
 #[test]
@@ -115,7 +117,9 @@ fn tests_that_go_and_maven_pass_over_are_seen() {
     let go = "package shop\n\nfunc TestTotal(t *testing.T) {\n\tif Total(2) != 4 {\n\t\tt.Fatal()\n\t}\n}\n";
     for to in ["shop/_cart_test.go", "shop/testdata/cart_test.go", "_shop/cart_test.go"] {
         assert_eq!(
-            found(&[("shop/cart_test.go", go, ""), (to, "", go)]).first().map(|one| (one.kind, one.is_told)),
+            found(&[("shop/cart_test.go", go, ""), (to, "", go)])
+                .first()
+                .map(|one| (one.kind, one.is_report_only)),
             Some((Test, false)),
             "{to}"
         );

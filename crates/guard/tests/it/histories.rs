@@ -231,7 +231,7 @@ fn judged(folder: &Path, blobs: &mut Blobs, commit: &Commit) -> Vec<Weakening> {
     let about = BTreeSet::new();
     let mut found = find_weakenings(&rewrites, &about);
     let sought = texts_to_search(&rewrites);
-    if sought.has_news {
+    if sought.has_new_values {
         let tree = said(folder, &["ls-tree", "-r", &format!("{}^", commit.id)]);
         let all = tree.lines().filter_map(|line| line.split_once('\t'));
         let all: Vec<(&str, RepoPath)> = all
@@ -273,7 +273,7 @@ fn what_the_guard_says_of_fixes_in_public_histories() {
             }
             *left -= 1;
             let found = judged(folder, &mut blobs, &commit);
-            let (told, refused): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.is_told);
+            let (told, refused): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.is_report_only);
             let end = if !refused.is_empty() {
                 "refused"
             } else if told.is_empty() {

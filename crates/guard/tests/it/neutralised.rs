@@ -154,7 +154,8 @@ fn end_of(project: &Files, case: &Case) -> (&'static str, String) {
     assert!(!rewrites.is_empty(), "{}: nothing is changed", case.name);
     let mut found = find_weakenings(&rewrites, &case.about);
     found.extend(answered(project, &rewrites, &case.about));
-    let (told, refused): (Vec<Weakening>, Vec<Weakening>) = found.into_iter().partition(|one| one.is_told);
+    let (told, refused): (Vec<Weakening>, Vec<Weakening>) =
+        found.into_iter().partition(|one| one.is_report_only);
     let words = |these: &[Weakening]| these.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     if !refused.is_empty() {
         return ("refused", words(&refused));

@@ -18,7 +18,7 @@ pub struct ModelReviewRun {
     /// The runtime of the conversation.
     pub runtime: ReviewRuntime,
     /// Its turns, cost and work; none if the model was not asked.
-    pub asked: Option<ModelReview>,
+    pub model_review: Option<ModelReview>,
     /// The limit at which a person is asked for more money.
     pub asks: Option<MicroUsd>,
 }
@@ -26,18 +26,23 @@ pub struct ModelReviewRun {
 impl ModelReviewRun {
     /// Returns the part of a model that had nothing to review.
     pub fn nothing_to_review() -> Self {
-        Self { part: ModelReviewStatus::Whole, runtime: ReviewRuntime::Native, asked: None, asks: None }
+        Self {
+            part: ModelReviewStatus::Complete,
+            runtime: ReviewRuntime::Native,
+            model_review: None,
+            asks: None,
+        }
     }
 
     /// True if the model has reported all of its findings.
     pub fn is_whole(&self) -> bool {
-        self.part == ModelReviewStatus::Whole && self.asked.is_some()
+        self.part == ModelReviewStatus::Complete && self.model_review.is_some()
     }
 
     /// Returns a deferred part: the repository's daily budget, which is this level, is used up.
     pub fn deferred_by(level: &BudgetLevel, until: UnixMillis) -> Self {
-        let why = format!("daily budget hit: {}", level.exhausted_text());
-        Self { part: ModelReviewStatus::Deferred { why, until }, ..Self::nothing_to_review() }
+        let reason = format!("daily budget hit: {}", level.exhausted_text());
+        Self { part: ModelReviewStatus::Deferred { reason, until }, ..Self::nothing_to_review() }
     }
 
     /// Returns the part of a model that was asked nothing, for this reason.
@@ -93,8 +98,8 @@ impl ModelReviewRun {
             }
             end @ (AgentRunEnd::Limit(_)
             | AgentRunEnd::Declined
-            | AgentRunEnd::Cut
-            | AgentRunEnd::Full
+            | AgentRunEnd::ResponseTooLong
+            | AgentRunEnd::ContextExceeded
             | AgentRunEnd::Unreadable(_)
             | AgentRunEnd::Refused(_)
             | AgentRunEnd::Failed(_)) => Self {
@@ -112,8 +117,8 @@ impl ModelReviewRun {
             AgentRunEnd::Refused(ModelError::Budget { level }) => level.kind == BudgetLevelKind::Run,
             AgentRunEnd::Done
             | AgentRunEnd::Declined
-            | AgentRunEnd::Cut
-            | AgentRunEnd::Full
+            | AgentRunEnd::ResponseTooLong
+            | AgentRunEnd::ContextExceeded
             | AgentRunEnd::Unreadable(_)
             | AgentRunEnd::Refused(_)
             | AgentRunEnd::Failed(_) => false,
@@ -128,7 +133,7 @@ impl ModelReviewRun {
     /// findings in these files are unknown.
     #[must_use]
     pub fn after_failures(self, failures: usize) -> Self {
-        if failures == 0 || self.part != ModelReviewStatus::Whole {
+        if failures == 0 || self.part != ModelReviewStatus::Complete {
             return self;
         }
         let looks = if failures == 1 { "look" } else { "looks" };
@@ -146,13 +151,13 @@ impl ModelReviewRun {
     /// Marks the part as incomplete if some of the operator's servers failed.
     #[must_use]
     pub fn without_servers(self, problems: &[ServerProblem]) -> Self {
-        if problems.is_empty() || self.part != ModelReviewStatus::Whole {
+        if problems.is_empty() || self.part != ModelReviewStatus::Complete {
             return self;
         }
         let told = problems
             .iter()
             .take(MAX_PROBLEMS)
-            .map(|problem| format!("`{}`: {}", problem.server, problem.what));
+            .map(|problem| format!("`{}`: {}", problem.server, problem.description));
         let more = match problems.len().saturating_sub(MAX_PROBLEMS) {
             0 => String::new(),
             more => format!(" (and {more} more)"),
@@ -166,7 +171,7 @@ impl ModelReviewRun {
     /// unknown.
     #[must_use]
     pub fn without_findings(self, lost: u32) -> Self {
-        if lost == 0 || self.part != ModelReviewStatus::Whole {
+        if lost == 0 || self.part != ModelReviewStatus::Complete {
             return self;
         }
         let findings = format_count(lost, "finding");
@@ -192,9 +197,9 @@ mod tests {
             usage: Default::default(),
             cost: MicroUsd(7),
             model: "m".into(),
-            calls: Default::default(),
+            tool_calls: Default::default(),
             denials: Default::default(),
-            trimmed: 0,
+            trimmed_results: 0,
         }
     }
 
@@ -209,11 +214,11 @@ mod tests {
 
     #[test]
     fn only_a_whole_report_is_whole() {
-        assert_eq!(of(AgentRunEnd::Done, 3), ModelReviewStatus::Whole);
+        assert_eq!(of(AgentRunEnd::Done, 3), ModelReviewStatus::Complete);
         for end in [
             AgentRunEnd::Declined,
-            AgentRunEnd::Cut,
-            AgentRunEnd::Full,
+            AgentRunEnd::ResponseTooLong,
+            AgentRunEnd::ContextExceeded,
             AgentRunEnd::Unreadable(String::new()),
         ] {
             assert!(matches!(of(end, 1), ModelReviewStatus::Partial(_)));

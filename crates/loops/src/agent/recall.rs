@@ -49,7 +49,7 @@ pub struct ContextSources {
     /// True if several reviewers inspect each change. Otherwise a repository's own specialists are not read.
     pub(super) specialists: bool,
     /// The cached contexts, the latest last.
-    kept: Mutex<VecDeque<(String, Arc<LayeredMemory>)>>,
+    cached_contexts: Mutex<VecDeque<(String, Arc<LayeredMemory>)>>,
 }
 
 /// The context of one review, and the origin of the repository's part.
@@ -67,7 +67,7 @@ impl ReviewContext {
         let Self { memory, from } = self;
         ModelMemory {
             hash: memory.hash.clone(),
-            own: memory.own.as_ref().map(|own| format!("{own} from {from}")),
+            own: memory.repository_summary.as_ref().map(|own| format!("{own} from {from}")),
             instructions: memory.instructions.iter().map(|at| redact_secrets(at)).collect(),
             notes: memory.notes.iter().map(|note| redact_secrets(note)).collect(),
         }
@@ -243,13 +243,13 @@ impl ContextSources {
     }
 
     fn cached_memory(&self, key: &str) -> Option<Arc<LayeredMemory>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.cached_contexts.lock().unwrap_or_else(PoisonError::into_inner);
         kept.iter().find(|(known, _)| known == key).map(|(_, memory)| Arc::clone(memory))
     }
 
     fn cache_memory(&self, key: String, memory: LayeredMemory) -> Arc<LayeredMemory> {
         let memory = Arc::new(memory);
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.cached_contexts.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= MAX_KEPT {
             kept.pop_front();
         }

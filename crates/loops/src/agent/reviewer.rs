@@ -39,19 +39,19 @@ const SPECIALIST_MONEY: MicroUsd = MicroUsd(500_000);
 pub(super) struct ReviewInput<'a> {
     pub(super) agent: &'a ModelAgent,
     pub(super) change: &'a ReviewedChange,
-    pub(super) place: ReviewTree<'a>,
-    pub(super) reading: &'a ReadingOutcome,
+    pub(super) review_tree: ReviewTree<'a>,
+    pub(super) rule_results: &'a ReadingOutcome,
     pub(super) subject: &'a ChangeDescription,
     /// The text on earlier reviews of the change, if there were any.
-    pub(super) again: Option<&'a EarlierReviewText>,
+    pub(super) earlier_reviews: Option<&'a EarlierReviewText>,
     /// The findings that each reviewer owes a verdict on.
-    pub(super) owed: &'a [&'a Finding],
+    pub(super) findings_to_verify: &'a [&'a Finding],
     /// The form of the review.
-    pub(super) form: ModelReviewOptions,
+    pub(super) options: ModelReviewOptions,
     pub(super) memory: &'a LayeredMemory,
-    pub(super) purse: &'a RunBudget,
+    pub(super) budget: &'a RunBudget,
     /// The level of the pull request with the least money left; none if no level limits it.
-    pub(super) money: Option<&'a BudgetUsage>,
+    pub(super) pull_budget: Option<&'a BudgetUsage>,
     /// Additional tool servers for all reviewers.
     pub(super) servers: &'a McpServers,
 }
@@ -60,9 +60,9 @@ pub(super) struct ReviewInput<'a> {
 pub(super) struct ReviewerRun {
     /// Name of the specialist; none for the only reviewer.
     pub(super) specialist: Option<String>,
-    pub(super) ran: AgentRunResult,
+    pub(super) agent_run: AgentRunResult,
     /// The files whose change it saw.
-    pub(super) seen: BTreeSet<RepoPath>,
+    pub(super) viewed_paths: BTreeSet<RepoPath>,
     /// Number of file reads that failed because the reader failed.
     pub(super) failures: usize,
     /// Digest of the prompt.
@@ -75,7 +75,7 @@ pub(super) struct ReviewerRun {
 impl<'a> ReviewInput<'a> {
     /// Returns the reviewers: a single one, or the specialists.
     pub(super) fn reviewers(&self) -> Vec<Option<&'a Skill>> {
-        match self.form.specialists {
+        match self.options.specialists {
             true => self.memory.specialists.iter().map(Some).collect(),
             false => vec![None],
         }
@@ -99,13 +99,24 @@ impl<'a> ReviewInput<'a> {
         side_by_side: usize,
         gate: Arc<dyn WriteGate>,
     ) -> Result<ReviewerRun, AgentError> {
-        let Self { agent, change, place, reading, subject, again, owed, memory, purse, money: left, .. } =
-            self;
+        let Self {
+            agent,
+            change,
+            review_tree,
+            rule_results,
+            subject,
+            earlier_reviews,
+            findings_to_verify,
+            memory,
+            budget,
+            pull_budget: left,
+            ..
+        } = self;
         let began = Instant::now();
-        let level = |kind| purse.levels.iter().find(|level| level.kind == kind);
+        let level = |kind| budget.levels.iter().find(|level| level.kind == kind);
         let repository = level(BudgetLevelKind::RepoDay).map_or("", |level| level.key.as_str());
         let part = specialist.map(|specialist| specialist.text.as_str());
-        let task = match (part, again) {
+        let task = match (part, earlier_reviews) {
             (None, None) => REVIEW.task,
             (None, Some(_)) => REVIEW_AGAIN.task,
             (Some(_), None) => SPECIALIST_TASK,
@@ -114,24 +125,24 @@ impl<'a> ReviewInput<'a> {
         let recalled = Some((memory, part));
         let shown = ReviewPromptInput {
             change,
-            reading,
+            rule_results,
             subject,
             repository,
-            again,
+            earlier_reviews,
             memory: recalled,
             findings: None,
             dismissed: None,
         };
-        let (told, seen) = shown::prompt(agent, (REVIEW.system, task), shown)?;
+        let (told, viewed_paths) = shown::prompt(agent, (REVIEW.system, task), shown)?;
         let request = ToolsRequest {
-            tree: place.tree.to_owned(),
-            only: place.only.map(<[_]>::to_vec),
-            always: reading.coverage.reviewed.clone(),
+            tree: review_tree.tree.to_owned(),
+            only: review_tree.visible_paths.map(<[_]>::to_vec),
+            always: rule_results.coverage.reviewed.clone(),
         };
         let tools = agent.reader.tools(request, change.diff.as_slice());
         let beside = self.servers.combine_with(&tools);
         let skilled = SkillTools::new(&beside, &memory.skills);
-        let looked = ViewTrackingTools::new(&skilled, seen);
+        let looked = ViewTrackingTools::new(&skilled, viewed_paths);
         let name = specialist.map(|specialist| specialist.name.clone());
         // With little money left the model is asked to conclude, instead of being refused a call.
         let whole = level(BudgetLevelKind::Review)
@@ -139,49 +150,49 @@ impl<'a> ReviewInput<'a> {
             .into_iter()
             .chain(left.map(BudgetUsage::unspent))
             .min();
-        let money = specialist.map_or(whole, |_| Some(slice(whole, side_by_side)));
+        let max_cost = specialist.map_or(whole, |_| Some(slice(whole, side_by_side)));
         // A specialist is limited by the pull request's money only if its slice is smaller than the usual
         // one.
-        let is_bounded = specialist.is_none() || money < Some(SPECIALIST_MONEY);
+        let is_bounded = specialist.is_none() || max_cost < Some(SPECIALIST_MONEY);
         let bound = left.filter(|left| is_bounded && whole == Some(left.unspent()));
         let bound = bound.map(|left| left.level.clone());
-        let limits = RunLimits { money, ..agent.limits };
+        let limits = RunLimits { max_cost, ..agent.limits };
         // A separate level keeps each reviewer from reserving the money that the others need.
-        let own = name.as_ref().zip(money).map(|(name, limit)| BudgetLevel {
+        let own = name.as_ref().zip(max_cost).map(|(name, limit)| BudgetLevel {
             kind: BudgetLevelKind::Run,
-            key: format!("{} {name}", purse.run),
+            key: format!("{} {name}", budget.run),
             period: String::new(),
             limit,
         });
-        let levels = purse.levels.iter().cloned().chain(own).collect();
-        let drawn = RunBudget { run: purse.run.clone(), levels };
+        let levels = budget.levels.iter().cloned().chain(own).collect();
+        let drawn = RunBudget { run: budget.run.clone(), levels };
         let who = (RUN, name.as_deref().unwrap_or(AGENT));
-        let task = ModelTask { purse: drawn, name: who, told: &told, limits, gate };
-        let files = FileTree::open(place.tree).ok();
+        let task = ModelTask { budget: drawn, name: who, prompt: &told, limits, gate };
+        let files = FileTree::open(review_tree.tree).ok();
         let text = |path: &RepoPath| files.as_ref()?.read_text(path);
         let lacks = |items: &UncheckedFindings| {
             let both = [
                 schema::mismatch_message(items, text),
-                schema::missing_verdicts(&items.verdicts, owed.iter().copied()),
+                schema::missing_verdicts(&items.verdicts, findings_to_verify.iter().copied()),
             ];
             let told: Vec<String> = both.into_iter().flatten().collect();
             (!told.is_empty()).then(|| told.join("\n"))
         };
-        let ran: AgentRunResult = if self.form.walkthrough {
+        let agent_run: AgentRunResult = if self.options.walkthrough {
             let lacks = |items: &WalkthroughReport| lacks(&items.0);
             agent.run_conversation(task, &looked, lacks).await.map(|WalkthroughReport(items)| items)
         } else {
             agent.run_conversation(task, &looked, lacks).await
         };
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if let AgentRunEnd::Refused(ModelError::Halted(reason)) = ran.end {
+        if let AgentRunEnd::Refused(ModelError::Halted(reason)) = agent_run.end {
             return Err(AgentError::Halted(reason));
         }
-        if let AgentRunEnd::Refused(ModelError::Drift { what }) = ran.end {
+        if let AgentRunEnd::Refused(ModelError::Drift { what }) = agent_run.end {
             return Err(AgentError::Drift(what));
         }
-        let (seen, failures) = (looked.seen_files(), tools.failures().await.len());
-        Ok(ReviewerRun { specialist: name, ran, seen, failures, hash: told.hash, ms, bound })
+        let (viewed_paths, failures) = (looked.seen_files(), tools.failures().await.len());
+        Ok(ReviewerRun { specialist: name, agent_run, viewed_paths, failures, hash: told.hash, ms, bound })
     }
 }
 
@@ -192,47 +203,50 @@ fn slice(whole: Option<MicroUsd>, side_by_side: usize) -> MicroUsd {
     MicroUsd(whole.map_or(most, |whole| most.min(whole.0 / reviewers)))
 }
 
-/// Combines the runs of several reviewers into one part of the review. `did` is their work that is known by
+/// Combines the runs of several reviewers into one part of the review. `detail` is their work that is known by
 /// other means.
 pub(super) fn combine_runs(
     looks: &[ReviewerRun],
     found: &[u32],
-    did: ModelReviewDetail,
+    detail: ModelReviewDetail,
     now: UnixMillis,
 ) -> ModelReviewRun {
-    let mut asked = ModelReview { did, ..ModelReview::default() };
+    let mut asked = ModelReview { detail, ..ModelReview::default() };
     let (mut parts, mut asks) = (Vec::new(), None);
-    for (index, ReviewerRun { specialist, ran, failures, hash, ms, bound, .. }) in looks.iter().enumerate() {
-        asked.turns = asked.turns.saturating_add(ran.turns);
-        asked.cost = asked.cost.plus(ran.cost);
+    for (index, ReviewerRun { specialist, agent_run, failures, hash, ms, bound, .. }) in
+        looks.iter().enumerate()
+    {
+        asked.turns = asked.turns.saturating_add(agent_run.turns);
+        asked.cost = asked.cost.plus(agent_run.cost);
         asked.ms = asked.ms.max(*ms);
-        if !ran.model.is_empty() {
-            asked.model.clone_from(&ran.model);
+        if !agent_run.model.is_empty() {
+            asked.model.clone_from(&agent_run.model);
         }
         asked.prompt_hash.clone_from(hash);
-        let all = &mut asked.did;
-        all.tokens = all.tokens.plus(&ran.usage);
-        for (name, count) in &ran.calls {
+        let all = &mut asked.detail;
+        all.tokens = all.tokens.plus(&agent_run.usage);
+        for (name, count) in &agent_run.tool_calls {
             let sum = all.calls.entry(name.clone()).or_default();
             *sum = sum.saturating_add(*count);
         }
         // A tool that is not offered keeps the model's name for it.
-        for (name, count) in &ran.denials {
+        for (name, count) in &agent_run.denials {
             let sum = all.denials.entry(redact_secrets(name)).or_default();
             *sum = sum.saturating_add(*count);
         }
-        let ended = all.ends.entry(ran.end.label().to_owned()).or_default();
+        let ended = all.ends.entry(agent_run.end.label().to_owned()).or_default();
         *ended = ended.saturating_add(1);
-        let ModelReviewRun { part, asks: asks_here, .. } =
-            ModelReviewRun::from_run(ran, now).bounded_by(bound.as_ref(), &ran.end).after_failures(*failures);
+        let ModelReviewRun { part, asks: asks_here, .. } = ModelReviewRun::from_run(agent_run, now)
+            .bounded_by(bound.as_ref(), &agent_run.end)
+            .after_failures(*failures);
         asks = asks.max(asks_here);
         if let Some(name) = specialist {
             all.specialists.push(SpecialistResult {
                 name: name.clone(),
-                turns: ran.turns,
-                cost_micro_usd: ran.cost,
+                turns: agent_run.turns,
+                cost_micro_usd: agent_run.cost,
                 found: found.get(index).copied().unwrap_or_default(),
-                partial: reason(ran, &part, asks_here),
+                partial: reason(agent_run, &part, asks_here),
             });
         }
         parts.push((specialist.as_deref(), part));
@@ -244,27 +258,28 @@ pub(super) fn combine_runs(
             first.clone()
         }
         _ => {
-            let gaps = asked.did.specialists.iter().filter_map(|one| {
+            let gaps = asked.detail.specialists.iter().filter_map(|one| {
                 let why = one.partial.as_ref()?;
                 Some(format!("{}: {why}", one.name))
             });
             match gaps.collect::<Vec<_>>().as_slice() {
-                [] => ModelReviewStatus::Whole,
+                [] => ModelReviewStatus::Complete,
                 gaps => ModelReviewStatus::Partial(gaps.join("; ")),
             }
         }
     };
-    ModelReviewRun { part, asked: Some(asked), asks, ..ModelReviewRun::nothing_to_review() }
+    ModelReviewRun { part, model_review: Some(asked), asks, ..ModelReviewRun::nothing_to_review() }
 }
 
 /// Returns the reason why a reviewer's part is incomplete. It omits the remark of a single review that the
 /// rules alone remain, which does not apply to several.
 fn reason(ran: &AgentRunResult, part: &ModelReviewStatus, asks: Option<MicroUsd>) -> Option<String> {
     match (part, &ran.end) {
-        (ModelReviewStatus::Whole, _) => None,
-        (ModelReviewStatus::Partial(why) | ModelReviewStatus::Deferred { why, .. }, AgentRunEnd::Done) => {
-            Some(why.clone())
-        }
+        (ModelReviewStatus::Complete, _) => None,
+        (
+            ModelReviewStatus::Partial(why) | ModelReviewStatus::Deferred { reason: why, .. },
+            AgentRunEnd::Done,
+        ) => Some(why.clone()),
         (ModelReviewStatus::Partial(why), _) if asks.is_some() => Some(why.clone()),
         (ModelReviewStatus::Partial(_) | ModelReviewStatus::Deferred { .. }, end) => {
             Some(redact_secrets(&end.to_string()))

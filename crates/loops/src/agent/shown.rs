@@ -73,13 +73,13 @@ pub(super) struct ReviewPromptInput<'a> {
     /// The change under review.
     pub(super) change: &'a ReviewedChange,
     /// The result of the rules.
-    pub(super) reading: &'a ReadingOutcome,
+    pub(super) rule_results: &'a ReadingOutcome,
     /// People's description of the change.
     pub(super) subject: &'a ChangeDescription,
     /// The repository, as the ledger knows it.
     pub(super) repository: &'a str,
     /// The text on earlier reviews, if there were any.
-    pub(super) again: Option<&'a EarlierReviewText>,
+    pub(super) earlier_reviews: Option<&'a EarlierReviewText>,
     /// The context from the repository and the operator, and a specialist's part, if the prompt has them.
     pub(super) memory: Option<(&'a LayeredMemory, Option<&'a str>)>,
     /// The findings that the change is to fix, if it is a fix.
@@ -94,7 +94,7 @@ pub(super) struct EarlierReviewText {
     /// The commit that was reviewed last.
     pub(super) last_head: String,
     /// The commits and lines that were added since.
-    pub(super) landed: String,
+    pub(super) later_changes: String,
     /// The findings that are open.
     pub(super) open: String,
 }
@@ -105,16 +105,16 @@ pub(crate) struct DiffExcerpt {
     /// The changes of whole files.
     pub(crate) text: String,
     /// Names of files that `text` lacks.
-    pub(crate) others: Vec<String>,
+    pub(crate) omitted_files: Vec<String>,
     /// The files whose change `text` shows.
-    pub(super) seen: BTreeSet<RepoPath>,
+    pub(super) shown_paths: BTreeSet<RepoPath>,
 }
 
 impl DiffExcerpt {
     /// Builds the excerpt from the files that can be read.
     pub(crate) fn new(change: &ReviewedChange, reading: &ReadingOutcome) -> Self {
-        let mut seen = BTreeSet::new();
-        let (mut text, mut others) = (String::new(), Vec::new());
+        let mut shown_paths = BTreeSet::new();
+        let (mut text, mut omitted_files) = (String::new(), Vec::new());
         for path in &reading.coverage.reviewed {
             let reply = call_diff(&change.diff, &json!({ "path": path.to_string() }));
             let is_whole = !reply.is_error
@@ -124,20 +124,21 @@ impl DiffExcerpt {
             if is_whole {
                 text.push_str(&reply.text);
                 text.push('\n');
-                seen.insert(path.clone());
+                shown_paths.insert(path.clone());
             } else {
-                others.push(line::clean_line(&path.to_string(), MAX_LINE_CHARS));
+                omitted_files.push(line::clean_line(&path.to_string(), MAX_LINE_CHARS));
             }
         }
         let unread = reading.coverage.unread_files().filter(|gap| gap.reason != SkipReason::Ignored);
-        others.extend(unread.map(|UnreviewedFile { path, reason }| {
+        omitted_files.extend(unread.map(|UnreviewedFile { path, reason }| {
             let why = reason.as_str().replace('_', " ");
             format!("{} ({why})", line::clean_line(&path.to_string(), MAX_LINE_CHARS))
         }));
-        let more = others.len().saturating_sub(MAX_NAMED);
-        others.truncate(MAX_NAMED);
-        others.extend((more > 0).then(|| format!("and {more} more: `{DIFF}` without a path names them")));
-        Self { text, others, seen }
+        let more = omitted_files.len().saturating_sub(MAX_NAMED);
+        omitted_files.truncate(MAX_NAMED);
+        omitted_files
+            .extend((more > 0).then(|| format!("and {more} more: `{DIFF}` without a path names them")));
+        Self { text, omitted_files, shown_paths }
     }
 }
 
@@ -159,10 +160,18 @@ pub(super) fn prompt(
     names: (&str, &str),
     shown: ReviewPromptInput<'_>,
 ) -> Result<(BuiltPrompt, BTreeSet<RepoPath>), PromptError> {
-    let ReviewPromptInput { change, reading, subject, repository, again, memory, findings, dismissed } =
-        shown;
-    let DiffExcerpt { text: diffs, others, seen } = DiffExcerpt::new(change, reading);
-    let found = reading.found.iter().chain(&reading.suppressed).map(|placed| &placed.raw);
+    let ReviewPromptInput {
+        change,
+        rule_results,
+        subject,
+        repository,
+        earlier_reviews,
+        memory,
+        findings,
+        dismissed,
+    } = shown;
+    let DiffExcerpt { text: diffs, omitted_files, shown_paths } = DiffExcerpt::new(change, rule_results);
+    let found = rule_results.findings.iter().chain(&rule_results.suppressed).map(|placed| &placed.raw);
     let known: Vec<String> = found.take(MAX_NAMED).map(one_line).collect();
     let head = change.head.as_ref().map_or("working-tree", Sha::as_str);
     let end = subject.description.floor_char_boundary(MAX_DESCRIPTION_BYTES);
@@ -175,7 +184,7 @@ pub(super) fn prompt(
         .with_value("head", head)
         .with_value("base", change.base.as_str())
         .with_value("diff", diffs)
-        .with_value("not_shown", others.join("\n"))
+        .with_value("not_shown", omitted_files.join("\n"))
         .with_value("known", known.join("\n"));
     let system = PromptValues::default()
         .with_value("max_turns", agent.limits.turns.to_string())
@@ -201,22 +210,24 @@ pub(super) fn prompt(
         Some(part) => task.with_value("specialist", part),
         None => task,
     };
-    let task = match again {
-        Some(EarlierReviewText { last_head, landed, open }) => task
+    let task = match earlier_reviews {
+        Some(EarlierReviewText { last_head, later_changes, open }) => task
             .with_value("last_head", last_head.as_str())
-            .with_value("landed", landed.as_str())
+            .with_value("landed", later_changes.as_str())
             .with_value("open_findings", open.as_str()),
         None => task,
     };
     let (memory, part) = (memory.map_or("", |memory| &memory.text), part.unwrap_or_default());
     let said =
         [subject.title.as_str(), description, &subject.branch, findings, dismissed, memory, &skills, part];
-    let told = again.into_iter().flat_map(|again| [again.landed.as_bytes(), again.open.as_bytes()]);
+    let told = earlier_reviews.into_iter().flat_map(|earlier_reviews| {
+        [earlier_reviews.later_changes.as_bytes(), earlier_reviews.open.as_bytes()]
+    });
     let data = std::iter::once(change.diff.as_slice()).chain(said.map(str::as_bytes)).chain(told);
     let fence = fence(data)?;
     let filled = agent.prompts.fill_prompts(names.0, names.1, &system, &task, &fence)?;
     let FilledPrompts { system, task, hash } = filled;
-    Ok((BuiltPrompt { brief: AgentRunInput { model: agent.model.clone(), system, task }, hash }, seen))
+    Ok((BuiltPrompt { brief: AgentRunInput { model: agent.model.clone(), system, task }, hash }, shown_paths))
 }
 
 /// Formats a finding on one line.
@@ -232,25 +243,25 @@ fn one_line(raw: &RawFinding) -> String {
 /// Tools that record which files a model has read with them.
 pub(crate) struct ViewTrackingTools<'a> {
     tools: &'a dyn RunTools,
-    seen: Mutex<BTreeSet<RepoPath>>,
+    viewed_paths: Mutex<BTreeSet<RepoPath>>,
 }
 
 impl<'a> ViewTrackingTools<'a> {
     /// Creates the tools; `shown` are the files that the model has seen before.
     pub(crate) fn new(tools: &'a dyn RunTools, shown: BTreeSet<RepoPath>) -> Self {
-        Self { tools, seen: Mutex::new(shown) }
+        Self { tools, viewed_paths: Mutex::new(shown) }
     }
 
     /// Returns the changed files that the model has not seen.
     pub(crate) fn unseen_files(&self, coverage: &ReviewCoverage) -> Vec<String> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.viewed_paths.lock().unwrap_or_else(PoisonError::into_inner);
         let unseen = coverage.reviewed.iter().filter(|path| !seen.contains(path));
         unseen.map(|path| line::clean_line(&path.to_string(), MAX_LINE_CHARS)).take(MAX_NAMED).collect()
     }
 
     /// Returns the files whose change it has seen.
     pub(super) fn seen_files(&self) -> BTreeSet<RepoPath> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.viewed_paths.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -277,7 +288,7 @@ impl RunTools for ViewTrackingTools<'_> {
         if let (true, false, Some(path)) = (looks, output.is_error, input.get("path").and_then(Value::as_str))
         {
             let path = RepoPath::from_bytes(path.as_bytes());
-            self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+            self.viewed_paths.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
         }
         output
     }
@@ -314,12 +325,12 @@ mod tests {
         let not_reviewed = reasons.into_iter().map(gap).collect();
         let coverage = ReviewCoverage { reviewed: Vec::new(), not_reviewed };
         let reading = ReadingOutcome { coverage, ..ReadingOutcome::default() };
-        let DiffExcerpt { others, seen, .. } = DiffExcerpt::new(&change, &reading);
+        let DiffExcerpt { omitted_files, shown_paths, .. } = DiffExcerpt::new(&change, &reading);
         let told = reasons
             .into_iter()
             .take(6)
             .map(|(path, reason)| format!("{path} ({})", reason.as_str().replace('_', " ")));
-        assert_eq!(others, told.collect::<Vec<_>>());
-        assert!(seen.is_empty());
+        assert_eq!(omitted_files, told.collect::<Vec<_>>());
+        assert!(shown_paths.is_empty());
     }
 }

@@ -30,11 +30,11 @@ const FENCE_CHARS: usize = 32;
 /// The task of a model.
 pub(crate) struct ModelTask<'a> {
     /// The budget that is charged.
-    pub(crate) purse: RunBudget,
+    pub(crate) budget: RunBudget,
     /// The names of the loop and of the part in it, for traces and cassettes.
     pub(crate) name: (&'a str, &'a str),
     /// The prompt that the model begins with.
-    pub(crate) told: &'a BuiltPrompt,
+    pub(crate) prompt: &'a BuiltPrompt,
     /// Limits of turns, time and money.
     pub(crate) limits: RunLimits,
     /// The gate that is consulted between turns.
@@ -51,7 +51,7 @@ pub(crate) struct BuiltPrompt {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct ModelSpend {
     /// The numbers, for the record of a step.
-    pub(crate) taken: StepCost<()>,
+    pub(crate) step_cost: StepCost<()>,
     pub(crate) model: Option<String>,
     pub(crate) prompt_hash: Option<String>,
 }
@@ -89,7 +89,7 @@ impl ModelAgent {
         spent: &mut ModelSpend,
         judge: impl Fn(&F) -> Option<String> + Send,
     ) -> Result<AgentRunResult<F>, HaltReason> {
-        (spent.model, spent.prompt_hash) = (Some(self.model.clone()), Some(task.told.hash.clone()));
+        (spent.model, spent.prompt_hash) = (Some(self.model.clone()), Some(task.prompt.hash.clone()));
         let ran = self.run_conversation(task, tools, judge).await;
         if ran.turns > 0 {
             // A fallback may have answered.
@@ -97,7 +97,7 @@ impl ModelAgent {
         }
         let (turns, tokens, cost_micro_usd) = (ran.turns, ran.usage.total(), ran.cost);
         let denied = ran.denials.values().fold(0, |sum: u32, count| sum.saturating_add(*count));
-        spent.taken.add(&StepCost { id: (), turns, tokens, cost_micro_usd, ms: 0, denied });
+        spent.step_cost.add(&StepCost { id: (), turns, tokens, cost_micro_usd, ms: 0, denied });
         if let AgentRunEnd::Refused(ModelError::Halted(reason)) = ran.end { Err(reason) } else { Ok(ran) }
     }
 
@@ -108,11 +108,11 @@ impl ModelAgent {
         tools: &dyn RunTools,
         judge: impl Fn(&F) -> Option<String> + Send,
     ) -> AgentRunResult<F> {
-        let ModelTask { purse, name: (run, who), told, limits, gate } = task;
+        let ModelTask { budget: purse, name: (run, who), prompt, limits, gate } = task;
         let id = purse.run.clone();
         let session = self.gateway.open_session(purse, [self.model.clone()], gate);
-        let model = TracedModel(self.tape.wrap_model(Box::new(session), run, who));
-        let ran = self.runtime.run_judged(&model, tools, &told.brief, &limits, judge).await;
+        let model = TracedModel(self.cassette.wrap_model(Box::new(session), run, who));
+        let ran = self.runtime.run_judged(&model, tools, &prompt.brief, &limits, judge).await;
         telemetry::record_model_end(&ran.end);
         if let AgentRunEnd::Refused(ModelError::Budget { level }) = &ran.end {
             budget::log_exceeded(&id, level);
@@ -148,7 +148,7 @@ pub(crate) struct RestrictedTools<T, A> {
     /// Decides if a file may be changed.
     pub(crate) admits: A,
     /// The purpose of the tools, in a word for the model.
-    pub(crate) what: &'static str,
+    pub(crate) purpose: &'static str,
 }
 
 #[async_trait]
@@ -161,7 +161,8 @@ impl<T: RunTools, A: Fn(&RepoPath) -> bool + Send + Sync> RunTools for Restricte
         if let (EDIT | WRITE, Some(path)) = (name, input.get("path").and_then(Value::as_str))
             && !(self.admits)(&RepoPath::from_bytes(path.as_bytes()))
         {
-            let text = format!("denied: `{path}` is not among the files that this {} may change", self.what);
+            let text =
+                format!("denied: `{path}` is not among the files that this {} may change", self.purpose);
             return CallOutput { text, is_error: true, denied: true };
         }
         self.tools.call(name, input).await
@@ -177,8 +178,8 @@ pub(crate) fn invalid_report_reason(end: &AgentRunEnd, wrong: Option<String>) ->
         (
             AgentRunEnd::Limit(_)
             | AgentRunEnd::Declined
-            | AgentRunEnd::Cut
-            | AgentRunEnd::Full
+            | AgentRunEnd::ResponseTooLong
+            | AgentRunEnd::ContextExceeded
             | AgentRunEnd::Unreadable(_)
             | AgentRunEnd::Refused(_)
             | AgentRunEnd::Failed(_),
@@ -196,8 +197,8 @@ pub(crate) fn describe_end(end: &AgentRunEnd) -> String {
         AgentRunEnd::Limit(RunLimit::Money) => "the budget of this run is nearly used up".to_owned(),
         AgentRunEnd::Limit(RunLimit::Calls) => "the model called tools without end".to_owned(),
         AgentRunEnd::Declined => "the model declines".to_owned(),
-        AgentRunEnd::Cut
-        | AgentRunEnd::Full
+        AgentRunEnd::ResponseTooLong
+        | AgentRunEnd::ContextExceeded
         | AgentRunEnd::Unreadable(_)
         | AgentRunEnd::Refused(_)
         | AgentRunEnd::Failed(_) => end.to_string(),

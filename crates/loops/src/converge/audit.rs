@@ -57,11 +57,11 @@ const MAX_QUESTION_CHARS: usize = 300;
 /// The input of an audit.
 pub(super) struct AuditInput {
     pub(super) change: ReviewedChange,
-    pub(super) reading: ReadingOutcome,
+    pub(super) rule_results: ReadingOutcome,
     /// The files at the head.
-    pub(super) laid: ExportedCommit,
+    pub(super) exported_commit: ExportedCommit,
     /// The findings that the change is to fix, if it is a fix.
-    mends: Option<String>,
+    findings_to_fix: Option<String>,
 }
 
 /// The outcome of one auditor.
@@ -69,7 +69,7 @@ struct AuditorOutcome {
     answer: AuditorAnswer,
     absences: Vec<AbsenceProof>,
     questions: Vec<AuditQuestion>,
-    spent: ModelSpend,
+    model_cost: ModelSpend,
     /// Servers that could not be used.
     servers: Vec<ServerProblem>,
     /// Ends the run: the budget is used up, or the switch was turned on.
@@ -84,26 +84,27 @@ impl AuditInput {
         head: &Sha,
     ) -> Result<Self, ActError> {
         let change = runner.load_change(base, head).await?;
-        let laid = runner.mirror.export_in_place(head, runner.laid.take()).await?;
+        let exported_commit = runner.mirror.export_in_place(head, runner.exported_commit.take()).await?;
         // The findings of the rules belong to the gate: here the reading only lists the files, all of them.
-        let is_whole = |reading: &&ReadingOutcome| {
-            reading.coverage.not_reviewed.iter().all(|gap| gap.reason.is_by_design())
+        let is_whole = |rule_results: &&ReadingOutcome| {
+            rule_results.coverage.not_reviewed.iter().all(|gap| gap.reason.is_by_design())
         };
-        let reading = match runner.known_reading(base, head).filter(is_whole) {
-            Some(reading) => ReadingOutcome { found: Vec::new(), ..reading.clone() },
+        let rule_results = match runner.known_reading(base, head).filter(is_whole) {
+            Some(rule_results) => ReadingOutcome { findings: Vec::new(), ..rule_results.clone() },
             None => {
-                let scope = ReviewScope { packs: Vec::new(), ..runner.looks.scope.clone() };
+                let scope = ReviewScope { packs: Vec::new(), ..runner.inspection_tools.scope.clone() };
                 let mut plan = reading::plan(&change, &scope)?;
-                plan.leave_out(laid.left_out().to_vec());
-                plan.read(laid.path().to_owned(), &scope, &runner.agents.auditor.reader, None).await?
+                plan.leave_out(exported_commit.left_out().to_vec());
+                plan.read(exported_commit.path().to_owned(), &scope, &runner.agents.auditor.reader, None)
+                    .await?
             }
         };
-        Ok(Self { change, reading, laid, mends: None })
+        Ok(Self { change, rule_results, exported_commit, findings_to_fix: None })
     }
 
     /// Marks the change as a fix of these findings.
     pub(super) fn with_fixed_findings(self, findings: String) -> Self {
-        Self { mends: Some(findings), ..self }
+        Self { findings_to_fix: Some(findings), ..self }
     }
 
     /// Runs these auditors in parallel. `starting` is the commit at which the run began; later lines belong
@@ -126,16 +127,16 @@ impl AuditInput {
         };
         let mut answers = BTreeMap::new();
         let (mut answered, mut stopped) = (Vec::new(), None);
-        for (index, AuditorOutcome { answer, absences, questions, spent, servers, stop }) in
+        for (index, AuditorOutcome { answer, absences, questions, model_cost, servers, stop }) in
             auditors.iter().zip(said)
         {
-            runner.add_spend(&spent);
+            runner.add_spend(&model_cost);
             // An audit of a fix alone clears no part of the whole.
-            if self.mends.is_none() {
+            if self.findings_to_fix.is_none() {
                 runner.record.record_absences(*index, absences);
             }
             if runner.record.model.is_none() {
-                (runner.record.model, runner.record.prompt_hash) = (spent.model, spent.prompt_hash);
+                (runner.record.model, runner.record.prompt_hash) = (model_cost.model, model_cost.prompt_hash);
             }
             telemetry::servers_failed(&servers);
             for problem in servers {
@@ -148,7 +149,7 @@ impl AuditInput {
             return Err(stop);
         }
         let has_content = |reason| !matches!(reason, SkipReason::Deleted | SkipReason::Unchanged);
-        let gaps = self.reading.coverage.not_reviewed.iter().filter(|gap| has_content(gap.reason));
+        let gaps = self.rule_results.coverage.not_reviewed.iter().filter(|gap| has_content(gap.reason));
         for UnreviewedFile { path, reason } in gaps.take(MAX_GAPS) {
             let why = if *reason == SkipReason::Ignored {
                 "ignored by `rules.ignore`".to_owned()
@@ -166,31 +167,32 @@ impl AuditInput {
                 runner.record.warn(line::clean_line(&told, MAX_QUESTION_CHARS));
             }
             let answer = match answer {
-                AuditorAnswer::Whole(mut claims) => {
+                AuditorAnswer::Complete(mut claims) => {
                     for claim in &mut claims {
                         claim.origin = origins.of_finding(&claim.placed.raw);
                     }
-                    AuditorAnswer::Whole(claims)
+                    AuditorAnswer::Complete(claims)
                 }
-                AuditorAnswer::None(why) => {
+                AuditorAnswer::NoAnswer(why) => {
                     let why = line::clean_line(&redact_secrets(&why), MAX_QUESTION_CHARS);
                     runner.record.warn(format!("auditor {index} gave no valid answer: {why}"));
-                    AuditorAnswer::None(why)
+                    AuditorAnswer::NoAnswer(why)
                 }
             };
             answers.insert(*index, answer);
         }
         let standing = self.remaining_findings(&runner.record.detail.state.history);
-        let ReadingOutcome { coverage, renames, .. } = self.reading.clone();
+        let ReadingOutcome { coverage, renames, .. } = self.rule_results.clone();
         Ok(ConvergeEvent::Audited { answers, standing, coverage, renames })
     }
 
     /// Returns the reason why no code would be audited, if all of it is ignored.
     fn unaudited_reason(&self) -> Option<String> {
-        let ReviewCoverage { reviewed, not_reviewed } = &self.reading.coverage;
+        let ReviewCoverage { reviewed, not_reviewed } = &self.rule_results.coverage;
         let is_own = |path: &RepoPath| path.as_str() == Some(REPOSITORY_FILE);
         let mut ignored = not_reviewed.iter().filter(|gap| gap.reason == SkipReason::Ignored);
-        let first = ignored.next().filter(|_| self.mends.is_none() && reviewed.iter().all(is_own))?;
+        let first =
+            ignored.next().filter(|_| self.findings_to_fix.is_none() && reviewed.iter().all(is_own))?;
         let more = match ignored.count() {
             0 => String::new(),
             many => format!(" and {many} more"),
@@ -200,19 +202,19 @@ impl AuditInput {
 
     /// Runs one auditor and collects its answer and its cost.
     async fn run_auditor(&self, runner: &ConvergeRunner<'_>, index: u32) -> AuditorOutcome {
-        let (mut spent, mut servers) = (ModelSpend::default(), Vec::new());
+        let (mut model_cost, mut servers) = (ModelSpend::default(), Vec::new());
         let none = |answer, stop| (answer, Vec::new(), Vec::new(), stop);
         let (answer, absences, questions, stop) =
-            match self.ask_auditor(runner, index, &mut spent, &mut servers).await {
+            match self.ask_auditor(runner, index, &mut model_cost, &mut servers).await {
                 Ok((claims, audit)) => {
                     let number = runner.record.detail.state.audits;
                     let absences = storable_absences(&audit, number, index);
-                    (AuditorAnswer::Whole(claims), absences, audit.questions, None)
+                    (AuditorAnswer::Complete(claims), absences, audit.questions, None)
                 }
-                Err(ActError::Silent(why)) => none(AuditorAnswer::None(why), None),
-                Err(stop) => none(AuditorAnswer::None(String::new()), Some(stop)),
+                Err(ActError::NoAnswer(why)) => none(AuditorAnswer::NoAnswer(why), None),
+                Err(stop) => none(AuditorAnswer::NoAnswer(String::new()), Some(stop)),
             };
-        AuditorOutcome { answer, absences, questions, spent, servers, stop }
+        AuditorOutcome { answer, absences, questions, model_cost, servers, stop }
     }
 
     async fn ask_auditor(
@@ -223,41 +225,42 @@ impl AuditInput {
         without: &mut Vec<ServerProblem>,
     ) -> Result<(Vec<AuditorFinding>, AuditReport), ActError> {
         let agent: &ModelAgent = &runner.agents.auditor;
-        let files = FileTree::open(self.laid.path()).ok();
+        let files = FileTree::open(self.exported_commit.path()).ok();
         let text = |path: &RepoPath| files.as_ref()?.read_text(path);
         let dismissed = list_dismissed(&runner.record.detail.state.dismissals, text);
         // A fix has to resolve its findings, regardless of people's verdicts on other findings.
-        let dismissed = (self.mends.is_none() && !dismissed.is_empty()).then_some(dismissed.as_str());
-        let route = if self.mends.is_some() { CONVERGE_CHECK } else { CONVERGE_AUDIT };
+        let dismissed =
+            (self.findings_to_fix.is_none() && !dismissed.is_empty()).then_some(dismissed.as_str());
+        let route = if self.findings_to_fix.is_some() { CONVERGE_CHECK } else { CONVERGE_AUDIT };
         let task = if dismissed.is_some() { AUDIT_TASK_DISMISSED } else { route.task };
         let (told, seen) = agent.told_of_change(
             (route.system, task),
-            self.mends.as_deref(),
+            self.findings_to_fix.as_deref(),
             dismissed,
             &self.change,
-            &self.reading,
+            &self.rule_results,
         )?;
         let request = ToolsRequest {
-            tree: self.laid.path().to_owned(),
+            tree: self.exported_commit.path().to_owned(),
             only: None,
-            always: self.reading.coverage.reviewed.clone(),
+            always: self.rule_results.coverage.reviewed.clone(),
         };
         let tools = agent.reader.tools(request, self.change.diff.as_slice());
         let servers = McpServers::start(&agent.servers).await;
         let beside = servers.combine_with(&tools);
         let looked = ViewTrackingTools::new(&beside, seen);
         let wrong = |audit: &AuditReport| {
-            let unseen = looked.unseen_files(&self.reading.coverage);
+            let unseen = looked.unseen_files(&self.rule_results.coverage);
             let unseen = (!unseen.is_empty())
                 .then(|| format!("these changed files were not reviewed: {}", unseen.join(", ")));
             let wrong: Vec<String> = audit.complaint(text).into_iter().chain(unseen).collect();
             (!wrong.is_empty()).then(|| wrong.join("\n"))
         };
-        let (purse, most) = runner.model_budget(agent);
-        let limits = RunLimits { time: runner.config.audit_timeout, money: Some(most), ..agent.limits };
+        let (budget, most) = runner.model_budget(agent);
+        let limits = RunLimits { time: runner.config.audit_timeout, max_cost: Some(most), ..agent.limits };
         let name = format!("auditor-{}", index.saturating_add(1));
         let task =
-            ModelTask { purse, name: (RUN, &name), told: &told, limits, gate: Arc::clone(runner.gate) };
+            ModelTask { budget, name: (RUN, &name), prompt: &told, limits, gate: Arc::clone(runner.gate) };
         let ran = agent.run_task(task, &looked, spent, wrong).await.map_err(ActError::from)?;
         let complaint = wrong(&ran.items);
         *without = servers.stop().await;
@@ -269,17 +272,20 @@ impl AuditInput {
             return Err(ActError::Budget(describe_end(&ran.end)));
         }
         match invalid_report_reason(&ran.end, complaint) {
-            None => Ok((self.placed_findings(&ran.items, text, &runner.looks.scope.lines_key), ran.items)),
-            Some(why) => Err(ActError::Silent(why)),
+            None => Ok((
+                self.placed_findings(&ran.items, text, &runner.inspection_tools.scope.lines_key),
+                ran.items,
+            )),
+            Some(why) => Err(ActError::NoAnswer(why)),
         }
     }
 
     /// Returns the findings that fixers declined, or report as fixed, and whose own lines still exist in
     /// their file. For reported fixes, the lines beside them must be unchanged, too.
     fn remaining_findings(&self, history: &FindingHistory) -> BTreeMap<FindingId, PlacedFinding> {
-        let Ok(files) = FileTree::open(self.laid.path()) else { return BTreeMap::new() };
+        let Ok(files) = FileTree::open(self.exported_commit.path()) else { return BTreeMap::new() };
         let text = |path: &RepoPath| files.read_text(path).map(|text| redact_secrets(&text));
-        let (changed, renames) = (&self.reading.coverage.reviewed, &self.reading.renames);
+        let (changed, renames) = (&self.rule_results.coverage.reviewed, &self.rule_results.renames);
         let head = HeadView::new(text, changed, Default::default(), Default::default(), renames);
         let stands = |finding: &Finding| {
             let raw = &finding.raw;
@@ -296,7 +302,7 @@ impl AuditInput {
                 // Findings of other reviewers are left to these reviewers.
                 FindingStatus::Claimed if !raw.rule.starts_with(HEARD) => {
                     match locate_at_head(finding, &head) {
-                        FollowOutcome::There { path, start, end } => {
+                        FollowOutcome::Found { path, start, end } => {
                             let text = text(&path)?;
                             // A line that is added beside it may be the missing part.
                             let now = head.lines_around(&path, (start, end), &raw.snippet)?;
@@ -315,7 +321,7 @@ impl AuditInput {
                             })
                         }
                         FollowOutcome::Changed { .. }
-                        | FollowOutcome::Lost { .. }
+                        | FollowOutcome::NotFound { .. }
                         | FollowOutcome::NoFile => None,
                     }
                 }
@@ -346,7 +352,7 @@ impl AuditInput {
     ) -> Vec<AuditorFinding> {
         let sections = reading::diff_sections(&self.change.diff);
         let found = audit.check(text).unwrap_or_default();
-        let (changed, renames) = (&self.reading.coverage.reviewed, &self.reading.renames);
+        let (changed, renames) = (&self.rule_results.coverage.reviewed, &self.rule_results.renames);
         let head = HeadView::new(text, changed, Default::default(), Default::default(), renames);
         let claim = |raw: RawFinding| {
             let content = text(&raw.place.path);

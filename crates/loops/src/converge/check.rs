@@ -96,7 +96,7 @@ impl ConvergeRunner<'_> {
         let about = self.finding_subjects();
         let problem = |what: &Weakening| FixProblem { kind: FixProblemKind::Test, text: what.to_string() };
         let (told, refused): (Vec<Weakening>, Vec<Weakening>) =
-            find_weakenings(&rewrites, &about).into_iter().partition(|weakening| weakening.is_told);
+            find_weakenings(&rewrites, &about).into_iter().partition(|weakening| weakening.is_report_only);
         let mut problems: Vec<FixProblem> =
             rewrites.iter().filter_map(binary_file_problem).chain(refused.iter().map(problem)).collect();
         let mut told: Vec<String> = told.iter().map(weakening_warning).collect();
@@ -119,7 +119,7 @@ impl ConvergeRunner<'_> {
         about: &BTreeSet<FindingSubject>,
     ) -> Result<Vec<Weakening>, ActError> {
         let sought = texts_to_search(rewrites);
-        if !sought.has_news {
+        if !sought.has_new_values {
             return Ok(Vec::new());
         }
         let paths: Vec<RepoPath> =
@@ -176,7 +176,7 @@ impl ConvergeRunner<'_> {
         candidate: &Sha,
     ) -> Result<(Vec<FixProblem>, Option<String>), ActError> {
         let touched = self.changed_test_files(head, candidate).await?;
-        let Some(verifier) = &self.looks.verifier else {
+        let Some(verifier) = &self.inspection_tools.verifier else {
             let none = "`verify.check` is not set: only the audit and the gate check fixes";
             self.record.warn(none.to_owned());
             return Ok((Vec::new(), untested_change_warning(&touched, "`verify.check` is not set")));
@@ -277,7 +277,7 @@ impl ConvergeRunner<'_> {
         baseline: &VerificationReport,
         now: &VerificationReport,
     ) -> Result<Vec<FixProblem>, ActError> {
-        let Some(verifier) = &self.looks.verifier else { return Ok(Vec::new()) };
+        let Some(verifier) = &self.inspection_tools.verifier else { return Ok(Vec::new()) };
         if tests.is_empty() {
             return Ok(Vec::new());
         }
@@ -365,7 +365,7 @@ impl ConvergeRunner<'_> {
         let mends = told_of(&self.record.detail.state.found);
         let audited = AuditInput::load(self, head, candidate).await?.with_fixed_findings(mends);
         let problems = self.asked_of_fix(&audited, candidate).await;
-        self.laid = Some(audited.laid);
+        self.exported_commit = Some(audited.exported_commit);
         problems
     }
 
@@ -379,12 +379,12 @@ impl ConvergeRunner<'_> {
             let event = audited.run_auditors(self, &BTreeSet::from([0]), candidate).await?;
             let ConvergeEvent::Audited { answers, .. } = event else { continue };
             match answers.into_values().next() {
-                Some(AuditorAnswer::Whole(claims)) => {
+                Some(AuditorAnswer::Complete(claims)) => {
                     let least = self.record.detail.state.limits.min_blocking;
                     let counts = |claim: &&AuditorFinding| claim.placed.raw.severity <= least;
                     return Ok(claims.iter().filter(counts).map(problem).collect());
                 }
-                Some(AuditorAnswer::None(silent)) => why = silent,
+                Some(AuditorAnswer::NoAnswer(silent)) => why = silent,
                 None => {}
             }
         }

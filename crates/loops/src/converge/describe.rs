@@ -52,7 +52,7 @@ impl PullRequestRunner<'_> {
             Err(stop @ ActError::Halted(_)) => return self.runner.closed_gate_exit(&stop).map(Some),
             Err(why) => {
                 // A paid answer that is unusable would be unusable the next time, too.
-                if matches!(why, ActError::Silent(_)) {
+                if matches!(why, ActError::NoAnswer(_)) {
                     self.runner.record.detail.described = Some(self.runner.record.detail.state.head.clone());
                 }
                 let is_sure = !matches!(why, ActError::Unanswered(_));
@@ -75,7 +75,7 @@ impl PullRequestRunner<'_> {
         let kept = curated_parts(&now.body);
         let audited = AuditInput::load(&mut self.runner, &base, &head).await?;
         let agent = &self.runner.agents.auditor;
-        let diffs = DiffExcerpt::new(&audited.change, &audited.reading);
+        let diffs = DiffExcerpt::new(&audited.change, &audited.rule_results);
         let system = PromptValues::default()
             .with_value("max_turns", agent.limits.turns.to_string())
             .with_value("max_chars", MAX_DESCRIPTION_CHARS.to_string());
@@ -87,36 +87,44 @@ impl PullRequestRunner<'_> {
             ("description", now.body.clone()),
             ("kept", kept.join("\n\n")),
             ("diff", diffs.text),
-            ("not_shown", diffs.others.join("\n")),
+            ("not_shown", diffs.omitted_files.join("\n")),
             ("checks", self.list_checks()),
         ];
         let route = CONVERGE_DESCRIBE;
         let told = agent.build_prompt(route.system, &system, route.task, &task)?;
         let request = ToolsRequest {
-            tree: audited.laid.path().to_owned(),
+            tree: audited.exported_commit.path().to_owned(),
             only: None,
-            always: audited.reading.coverage.reviewed.clone(),
+            always: audited.rule_results.coverage.reviewed.clone(),
         };
         let tools = agent.reader.tools(request, audited.change.diff.as_slice());
         let looked = ViewTrackingTools::new(&tools, Default::default());
-        let (purse, most) = self.runner.model_budget(agent);
-        let limits = RunLimits { time: self.runner.config.audit_timeout, money: Some(most), ..agent.limits };
-        let task =
-            ModelTask { purse, name: (RUN, WRITER), told: &told, limits, gate: Arc::clone(self.runner.gate) };
+        let (budget, most) = self.runner.model_budget(agent);
+        let limits =
+            RunLimits { time: self.runner.config.audit_timeout, max_cost: Some(most), ..agent.limits };
+        let task = ModelTask {
+            budget,
+            name: (RUN, WRITER),
+            prompt: &told,
+            limits,
+            gate: Arc::clone(self.runner.gate),
+        };
         let judge = |described: &DescriptionReport| described.complaint(&kept);
         let ran = agent.run_task(task, &looked, spent, judge).await?;
         if let Some(why) = invalid_report_reason(&ran.end, judge(&ran.items)) {
-            return Err(ActError::Silent(why));
+            return Err(ActError::NoAnswer(why));
         }
         // Text with the form of a secret is never shown; if people wrote it on purpose, the whole description
         // stays.
         let body = DescriptionReport { body: redact_secrets(&ran.items.body) };
         if let Some(why) = judge(&body) {
-            return Err(ActError::Silent(why));
+            return Err(ActError::NoAnswer(why));
         }
         let body = body.render(&kept);
         if body.encode_utf16().count() > client.max_body_length() {
-            return Err(ActError::Silent("the new description is longer than the forge accepts".to_owned()));
+            return Err(ActError::NoAnswer(
+                "the new description is longer than the forge accepts".to_owned(),
+            ));
         }
         self.workspace.ensure_open(&self.runner.record).await?;
         let describe = Effect::Describe { read: now.body, body };
@@ -126,7 +134,7 @@ impl PullRequestRunner<'_> {
             made = self.workspace.effects.perform(&describe).await;
         }
         match made {
-            Ok(EffectOutcome::Superseded) => Err(ActError::Silent("it was changed meanwhile".to_owned())),
+            Ok(EffectOutcome::Superseded) => Err(ActError::NoAnswer("it was changed meanwhile".to_owned())),
             Ok(_) => Ok(()),
             Err(error) => Err(effect_error(error)),
         }

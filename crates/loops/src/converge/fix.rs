@@ -55,19 +55,19 @@ pub(super) enum FixerTask<'a> {
 /// The end of a fixer's run.
 enum FixerReport {
     /// The fixer ended with its report.
-    Whole(FixReport),
+    Complete(FixReport),
     /// A limit ended the fixer. Its changes until then are examined as those of any fix.
     CutOff(String),
     /// The fixer died or made no valid report; all of its changes are discarded.
-    None(String),
+    NoReport(String),
 }
 
 /// The outcome of a fixer.
 enum FixerOutcome {
     /// The fixer's report, if it made one, and its commit, if it changed something.
-    Left(Option<FixReport>, Option<FixCandidate>),
+    Completed(Option<FixReport>, Option<FixCandidate>),
     /// The fixer has no result, for this reason.
-    None(String),
+    Failed(String),
 }
 
 /// The files that a fixer may change.
@@ -91,20 +91,20 @@ impl ConvergeRunner<'_> {
     /// Runs a fixer on the findings.
     pub(super) async fn fix(&mut self, problems: &[FixProblem]) -> Result<ConvergeEvent, ActError> {
         Ok(match self.run_fixer(FixerTask::Findings(problems)).await? {
-            FixerOutcome::Left(mended, candidate) => {
+            FixerOutcome::Completed(mended, candidate) => {
                 let found = &self.record.detail.state.found;
-                let words = mended.map(|mended| verdicts_by_finding(found, mended)).unwrap_or_default();
-                ConvergeEvent::Fixed { words, candidate }
+                let verdicts = mended.map(|mended| verdicts_by_finding(found, mended)).unwrap_or_default();
+                ConvergeEvent::Fixed { verdicts, candidate }
             }
-            FixerOutcome::None(why) => ConvergeEvent::Silent(why),
+            FixerOutcome::Failed(why) => ConvergeEvent::Silent(why),
         })
     }
 
     /// Runs a fixer on the gate's report.
     pub(super) async fn fix_gate_report(&mut self, output: &str) -> Result<ConvergeEvent, ActError> {
         Ok(match self.run_fixer(FixerTask::Gate(output)).await? {
-            FixerOutcome::Left(_, candidate) => ConvergeEvent::Mended(candidate),
-            FixerOutcome::None(why) => ConvergeEvent::Silent(why),
+            FixerOutcome::Completed(_, candidate) => ConvergeEvent::Mended(candidate),
+            FixerOutcome::Failed(why) => ConvergeEvent::Silent(why),
         })
     }
 
@@ -123,9 +123,9 @@ impl ConvergeRunner<'_> {
         let asked = self.ask_fixer(job, bench.path(), &allowed, &mut spent).await;
         self.add_spend(&spent);
         let (mended, cut_off) = match asked? {
-            FixerReport::Whole(mended) => (Some(mended), None),
+            FixerReport::Complete(mended) => (Some(mended), None),
             FixerReport::CutOff(why) => (None, Some(why)),
-            FixerReport::None(why) => return Ok(FixerOutcome::None(why)),
+            FixerReport::NoReport(why) => return Ok(FixerOutcome::Failed(why)),
         };
 
         let staged = self.mirror.stage_work(&head, bench.path(), &checked_out).await?;
@@ -144,8 +144,8 @@ impl ConvergeRunner<'_> {
         let message = self.message(job, summary);
         let candidate = self.candidate(&head, &changes, message).await?;
         Ok(match (cut_off, &candidate) {
-            (Some(why), None) => FixerOutcome::None(why),
-            (Some(_) | None, _) => FixerOutcome::Left(mended, candidate),
+            (Some(why), None) => FixerOutcome::Failed(why),
+            (Some(_) | None, _) => FixerOutcome::Completed(mended, candidate),
         })
     }
 
@@ -185,7 +185,7 @@ impl ConvergeRunner<'_> {
         let diff = self.commit_diff(&base, head).await?.diff;
         let changed = parse(&diff).files.into_iter().map(|file| file.path);
         let found = self.record.detail.state.found.iter().map(|finding| finding.raw.place.path.clone());
-        let policy = Arc::clone(&self.looks.policy);
+        let policy = Arc::clone(&self.inspection_tools.policy);
         Ok(FixerPathPolicy { paths: changed.chain(found).collect(), policy })
     }
 
@@ -231,7 +231,7 @@ impl ConvergeRunner<'_> {
         let request = ToolsRequest { tree: clone.to_owned(), only: None, always: Vec::new() };
         let time = self.config.fix_timeout;
         let workshop = FixerWorkspace {
-            programs: self.looks.programs.clone(),
+            programs: self.inspection_tools.programs.clone(),
             time: time.min(truing_agent::fixer::TIME),
             ..FixerWorkspace::new(clone.to_owned(), Arc::clone(&allowed.policy))
         };
@@ -242,10 +242,11 @@ impl ConvergeRunner<'_> {
         )?;
         let admits = |path: &RepoPath| allowed.admits(path);
         // `git diff` shows the fixer its own changes.
-        let tools = TracedTools(RestrictedTools { tools: fixer, admits, what: "fix" });
-        let (purse, most) = self.model_budget(agent);
-        let limits = RunLimits { time, money: Some(most), ..agent.limits };
-        let task = ModelTask { purse, name: (RUN, FIXER), told: &told, limits, gate: Arc::clone(self.gate) };
+        let tools = TracedTools(RestrictedTools { tools: fixer, admits, purpose: "fix" });
+        let (budget, most) = self.model_budget(agent);
+        let limits = RunLimits { time, max_cost: Some(most), ..agent.limits };
+        let task =
+            ModelTask { budget, name: (RUN, FIXER), prompt: &told, limits, gate: Arc::clone(self.gate) };
         let unanswered = |mended: &FixReport| match job {
             FixerTask::Findings(_) => unanswered_message(&state.found, mended),
             FixerTask::Gate(_) => None,
@@ -253,7 +254,7 @@ impl ConvergeRunner<'_> {
         let ran = agent.run_task(task, &tools, spent, unanswered).await?;
         let end = redact_secrets(&describe_end(&ran.end));
         Ok(match &ran.end {
-            AgentRunEnd::Done => FixerReport::Whole(ran.items),
+            AgentRunEnd::Done => FixerReport::Complete(ran.items),
             AgentRunEnd::Refused(ModelError::Budget { .. }) | AgentRunEnd::Limit(RunLimit::Money) => {
                 return Err(ActError::Budget(end));
             }
@@ -261,12 +262,12 @@ impl ConvergeRunner<'_> {
             AgentRunEnd::Refused(_) | AgentRunEnd::Failed(_) if ran.turns == 0 => {
                 return Err(ActError::Model(end));
             }
-            AgentRunEnd::Limit(_) | AgentRunEnd::Full => FixerReport::CutOff(end),
+            AgentRunEnd::Limit(_) | AgentRunEnd::ContextExceeded => FixerReport::CutOff(end),
             AgentRunEnd::Declined
-            | AgentRunEnd::Cut
+            | AgentRunEnd::ResponseTooLong
             | AgentRunEnd::Unreadable(_)
             | AgentRunEnd::Refused(_)
-            | AgentRunEnd::Failed(_) => FixerReport::None(end),
+            | AgentRunEnd::Failed(_) => FixerReport::NoReport(end),
         })
     }
 

@@ -59,14 +59,14 @@ pub struct GateResult {
     /// Changed files that the rules have not read, with the reasons.
     pub not_inspected: Vec<UnreviewedFile>,
     /// The results of the commands.
-    pub ran: Vec<GateCommandRun>,
+    pub command_runs: Vec<GateCommandRun>,
 }
 
 /// The findings of one kind.
 #[derive(Debug, Default)]
 pub struct GateFindings {
     /// The first findings in the order in which they were found, at most [`MAX_KEPT`].
-    pub kept: Vec<GateFinding>,
+    pub findings: Vec<GateFinding>,
     /// Number of findings beyond the kept ones.
     pub left_out: usize,
 }
@@ -77,7 +77,7 @@ pub struct GateFinding {
     /// The rule, or the command as text.
     pub by: String,
     /// The file and the line, if the finding names them.
-    pub place: Option<(RepoPath, u32)>,
+    pub location: Option<(RepoPath, u32)>,
     /// The message on one line.
     pub text: String,
 }
@@ -97,29 +97,29 @@ pub struct GateCommandRun {
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
     /// A command could not run.
-    #[error("code rules gate could not run: `{command}`: {why}")]
+    #[error("code rules gate could not run: `{command}`: {reason}")]
     Command {
         command: String,
         /// The way it ended, and its last output.
-        why: String,
+        reason: String,
     },
     /// A linter failed, or its findings are incomplete.
-    #[error("code rules gate could not run: {name}: {why}")]
+    #[error("code rules gate could not run: {name}: {reason}")]
     Linter {
         name: String,
         /// The reason why not all of its findings are known.
-        why: String,
+        reason: String,
     },
     /// The sandbox, a set-up, or the copy of the files failed.
     #[error("code rules gate could not run: {0}")]
     Verify(#[from] VerifyError),
     /// None of the files that the rules should read was read.
-    #[error("code rules gate could not run: it read none of the changed files, such as {path} ({why})")]
-    Unread {
+    #[error("code rules gate could not run: it read none of the changed files, such as {path} ({reason})")]
+    NothingRead {
         /// The path of one of these files.
         path: String,
         /// The reason why it was not read.
-        why: &'static str,
+        reason: &'static str,
     },
     /// The change or the rules could not be read.
     #[error("code rules gate could not run: {0}")]
@@ -143,7 +143,7 @@ impl GateCommands {
         let lines = reading::counted_lines(change)?;
         let Self { argv, verifier } = self;
         let set_up = verifier.set_up(tree, trust).await?;
-        let mut places = ChangedPlaces { lines, tree, known: BTreeMap::new() };
+        let mut places = ChangedPlaces { lines, tree, path_cache: BTreeMap::new() };
         for words in argv {
             let command = redact_secrets(&line::clean_line(&words.join(" "), MAX_COMMAND));
             let printout = verifier.run_on_copy(&set_up, tree, words).await?;
@@ -158,17 +158,17 @@ impl GateCommands {
                 | CommandEndReason::Limit { .. }
                 | CommandEndReason::Full
                 | CommandEndReason::NoProgram => {
-                    let mut why = failure_text(&printout);
+                    let mut reason = failure_text(&printout);
                     if !set_up.can_run_checks() {
-                        why += "; the set-up (`verify.setup`) does not work";
+                        reason += "; the set-up (`verify.setup`) does not work";
                     }
-                    return Err(GateError::Command { command, why });
+                    return Err(GateError::Command { command, reason });
                 }
             };
             if !is_clean {
                 gated.add_output(&command, &printout, &mut places);
             }
-            gated.ran.push(GateCommandRun { argv: words.clone(), is_clean, ms: printout.ms });
+            gated.command_runs.push(GateCommandRun { argv: words.clone(), is_clean, ms: printout.ms });
         }
         Ok(())
     }
@@ -180,36 +180,36 @@ impl GateResult {
     /// # Errors
     /// [`GateError::Linter`]
     pub fn from_reading(reading: ReadingOutcome) -> Result<Self, GateError> {
-        let ReadingOutcome { found, tools, coverage: ReviewCoverage { reviewed, not_reviewed }, .. } =
+        let ReadingOutcome { findings, tools, coverage: ReviewCoverage { reviewed, not_reviewed }, .. } =
             reading;
-        if let Some((name, why)) = tools.into_iter().find_map(|tool| Some((tool.name, tool.failed?))) {
-            return Err(GateError::Linter { name, why });
+        if let Some((name, reason)) = tools.into_iter().find_map(|tool| Some((tool.name, tool.failed?))) {
+            return Err(GateError::Linter { name, reason });
         }
         let mut gated = Self { inspected: reviewed.len(), not_inspected: not_reviewed, ..Self::default() };
-        for raw in found.into_iter().map(|placed| placed.raw) {
+        for raw in findings.into_iter().map(|placed| placed.raw) {
             let text = line::clean_line(&format!("{}: {}", raw.title, raw.body), MAX_TEXT);
-            let place = Some((raw.place.path, raw.place.start_line));
-            gated.blocking.add(|| GateFinding { by: raw.rule, place, text });
+            let location = Some((raw.place.path, raw.place.start_line));
+            gated.blocking.add(|| GateFinding { by: raw.rule, location, text });
         }
         Ok(gated)
     }
 
     /// True if no finding blocks.
     pub fn is_clean(&self) -> bool {
-        self.blocking.kept.is_empty()
+        self.blocking.findings.is_empty()
     }
 
     /// Returns itself if at least one check took place. Without a command that ran and without a file that
     /// the rules have read, the result is unknown.
     ///
     /// # Errors
-    /// [`GateError::Unread`]
+    /// [`GateError::NothingRead`]
     pub fn ensure_checked(self) -> Result<Self, GateError> {
         let missed = self.not_inspected.iter().find(|gap| !gap.reason.is_by_design());
-        match missed.filter(|_| self.inspected == 0 && self.ran.is_empty()) {
+        match missed.filter(|_| self.inspected == 0 && self.command_runs.is_empty()) {
             Some(UnreviewedFile { path, reason }) => {
                 let path = line::visible_line(&path.to_string());
-                Err(GateError::Unread { path, why: reason.as_str() })
+                Err(GateError::NothingRead { path, reason: reason.as_str() })
             }
             None => Ok(self),
         }
@@ -220,12 +220,12 @@ impl GateResult {
         if self.is_clean() {
             return None;
         }
-        let GateFindings { kept, left_out } = &self.blocking;
+        let GateFindings { findings, left_out } = &self.blocking;
         let mut words = String::new();
-        for said in kept.iter().take(MAX_TOLD) {
+        for said in findings.iter().take(MAX_TOLD) {
             let _ = writeln!(words, "{said}");
         }
-        let more = kept.len().saturating_sub(MAX_TOLD) + left_out;
+        let more = findings.len().saturating_sub(MAX_TOLD) + left_out;
         if more > 0 {
             let _ = writeln!(words, "and {more} more");
         }
@@ -251,11 +251,11 @@ impl GateResult {
                     found.go_on(&stripped);
                     continue;
                 }
-                let (place, rest, blocks) = places.parse_line(&stripped);
+                let (location, rest, blocks) = places.parse_line(&stripped);
                 let found = if blocks { &mut self.blocking } else { &mut self.advisory };
                 found.add(|| GateFinding {
                     by: command.to_owned(),
-                    place,
+                    location,
                     text: line::clean_line(&redact_secrets(rest), MAX_TEXT),
                 });
                 above = Some(blocks);
@@ -263,15 +263,15 @@ impl GateResult {
         }
         if is_silent {
             let text = "it reported findings without any details".to_owned();
-            self.blocking.add(|| GateFinding { by: command.to_owned(), place: None, text });
+            self.blocking.add(|| GateFinding { by: command.to_owned(), location: None, text });
         }
     }
 }
 
 impl GateFindings {
     fn add(&mut self, said: impl FnOnce() -> GateFinding) {
-        if self.kept.len() < MAX_KEPT {
-            self.kept.push(said());
+        if self.findings.len() < MAX_KEPT {
+            self.findings.push(said());
         } else {
             self.left_out = self.left_out.saturating_add(1);
         }
@@ -280,7 +280,7 @@ impl GateFindings {
     /// Appends a further line to the last finding.
     fn go_on(&mut self, more: &str) {
         if self.left_out == 0
-            && let Some(last) = self.kept.last_mut()
+            && let Some(last) = self.findings.last_mut()
         {
             last.text = line::clean_line(&format!("{} {}", last.text, redact_secrets(more)), MAX_TEXT);
         }
@@ -290,7 +290,7 @@ impl GateFindings {
 /// Formats the finding as tools print it, with its rule or command.
 impl fmt::Display for GateFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some((path, line)) = &self.place {
+        if let Some((path, line)) = &self.location {
             write!(f, "{}:{line}: ", line::visible_line(&path.to_string()))?;
         }
         write!(f, "{} [{}]", self.text, self.by)
@@ -302,7 +302,7 @@ struct ChangedPlaces<'a> {
     lines: BTreeMap<RepoPath, Vec<(u32, u32)>>,
     tree: &'a Path,
     /// Cache of the file that a text names; none if it names no file of the tree.
-    known: BTreeMap<String, Option<RepoPath>>,
+    path_cache: BTreeMap<String, Option<RepoPath>>,
 }
 
 impl ChangedPlaces<'_> {
@@ -330,7 +330,7 @@ impl ChangedPlaces<'_> {
     /// Returns the file of the tree that a text names. Symbolic links are not followed, because their targets
     /// may be outside the tree.
     fn file(&mut self, named: &str) -> Option<RepoPath> {
-        if let Some(known) = self.known.get(named) {
+        if let Some(known) = self.path_cache.get(named) {
             return known.clone();
         }
         let below = Path::new(named.trim_start());
@@ -354,7 +354,7 @@ impl ChangedPlaces<'_> {
         }
         let file = (is_file && !inside.as_os_str().is_empty())
             .then(|| RepoPath::from_bytes(inside.into_os_string().into_encoded_bytes()));
-        self.known.insert(named.to_owned(), file.clone());
+        self.path_cache.insert(named.to_owned(), file.clone());
         file
     }
 }

@@ -55,11 +55,11 @@ pub struct PullRequestWorkspace<'a> {
     /// Client of the forge that has the repository.
     pub server: &'a AnyForgeServer,
     /// The id and the name of the repository that its branch is in.
-    pub home: (&'a str, &'a str),
+    pub head_repository_ref: (&'a str, &'a str),
     /// The head repository as the forge reports it, from which the head is fetched.
     pub head_repository: Option<&'a HeadRepository>,
     /// The branch that the pull request goes into.
-    pub onto: &'a str,
+    pub target_branch: &'a str,
     /// The kind of review that is posted when there are findings.
     pub event: ReviewEvent,
     /// True if threads are resolved once their finding is fixed.
@@ -67,7 +67,7 @@ pub struct PullRequestWorkspace<'a> {
     /// The reason why nothing can be pushed, if there is one.
     pub read_only: Option<String>,
     /// The comment that is written after each push, if any: see [`comment_after_push`].
-    pub calls: Option<&'static str>,
+    pub post_push_comment: Option<&'static str>,
     /// Consulted before each act to learn if a person stops the run; none if the lease's holder is notified
     /// instead.
     pub stops: Option<&'a dyn StopRequests>,
@@ -103,7 +103,7 @@ impl PullRequestWorkspace<'_> {
     /// Asks the forge if the pull request is still open. Runs before every write to it.
     ///
     /// # Errors
-    /// [`ActError::Over`]: it is closed or merged.
+    /// [`ActError::Ended`]: it is closed or merged.
     pub(super) async fn ensure_open(&self, record: &ConvergeRecord) -> Result<(), ActError> {
         let now = self.forge.pull_details().await.map_err(forge_error)?;
         self.not_over(record, &now).await
@@ -112,7 +112,7 @@ impl PullRequestWorkspace<'_> {
     /// Checks these details for a pull request that is still open.
     ///
     /// # Errors
-    /// [`ActError::Over`]: it is closed or merged; with the fixes that the target branch lacks.
+    /// [`ActError::Ended`]: it is closed or merged; with the fixes that the target branch lacks.
     pub(super) async fn not_over(&self, record: &ConvergeRecord, now: &PullDetails) -> Result<(), ActError> {
         let is_merged = match now.state {
             PullState::Open | PullState::Draft => return Ok(()),
@@ -136,7 +136,7 @@ impl PullRequestWorkspace<'_> {
             why += &format!(", {how} {commits} of this run that are not merged: {}", named.join(", "));
         }
         let exit = ConvergeExit::new(ConvergeExitCode::Closed, line::clean_line(&why, MAX_LINE));
-        Err(ActError::Over { exit, unreached })
+        Err(ActError::Ended { exit, unreached })
     }
 
     /// Checks if a person has stopped the run.
@@ -237,7 +237,7 @@ impl PullRequestWorkspace<'_> {
         expected: &Sha,
     ) -> Result<PublishOutcome, ActError> {
         // A run may outlive the token that it began with.
-        let (id, name) = self.home;
+        let (id, name) = self.head_repository_ref;
         let remote =
             self.server.resolve_remote(id, name, RemotePurpose::Push).await.map_err(|error| match error {
                 RemoteError::Forge(error) => forge_error(error),
@@ -255,8 +255,8 @@ impl PullRequestWorkspace<'_> {
                 let why = format!("the branch {} was deleted", record.detail.branch);
                 return Err(ActError::from_exit_code(ConvergeExitCode::Closed, why));
             }
-            PushOutcome::Refused { why: PushRefusal::Hook, message } => PublishOutcome::Blocked(message),
-            PushOutcome::Refused { why: PushRefusal::Protected | PushRefusal::Permission, message } => {
+            PushOutcome::Refused { reason: PushRefusal::Hook, message } => PublishOutcome::Blocked(message),
+            PushOutcome::Refused { reason: PushRefusal::Protected | PushRefusal::Permission, message } => {
                 let why = format!(
                     "{} cannot be pushed to: {}",
                     record.detail.branch,
@@ -345,7 +345,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
         let now = self.forge.pull_details().await.map_err(forge_error)?;
         self.not_over(record, &now).await?;
         self.not_stopped().await?;
-        if now.base_branch != self.onto {
+        if now.base_branch != self.target_branch {
             let why = format!("the base of {} is {} now: run it again", record.detail.name, now.base_branch);
             return Err(ActError::from_exit_code(
                 ConvergeExitCode::HeadMoved,
@@ -361,7 +361,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
 
     async fn fetch_head(&self, record: &ConvergeRecord, head: &Sha) -> Result<Sha, ActError> {
         let head = (head, self.head_repository);
-        Ok(change_base(self.server, self.mirror, self.onto, &record.detail.base, head).await?)
+        Ok(change_base(self.server, self.mirror, self.target_branch, &record.detail.base, head).await?)
     }
 
     async fn post_findings(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError> {
@@ -399,15 +399,15 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
     }
 
     async fn count_calls(&self) -> Result<Option<usize>, ActError> {
-        let Some(text) = self.calls else { return Ok(None) };
+        let Some(text) = self.post_push_comment else { return Ok(None) };
         let said = self.forge.matching_comments(text).await.map_err(forge_error)?;
         Ok(Some(own_comments(said).len()))
     }
 
     async fn call_reviewer(&self, record: &ConvergeRecord, calls: usize) -> Result<Vec<String>, ActError> {
-        let Some(text) = self.calls else { return Ok(Vec::new()) };
+        let Some(text) = self.post_push_comment else { return Ok(Vec::new()) };
         // The next act, which writes the answers, reports that the pull request is over.
-        if matches!(self.ensure_open(record).await, Err(ActError::Over { .. })) {
+        if matches!(self.ensure_open(record).await, Err(ActError::Ended { .. })) {
             return Ok(Vec::new());
         }
         match self.trigger_if_idle(text, calls).await {
@@ -482,12 +482,12 @@ fn is_locked(error: &EffectError, effects: &EffectExecutor<'_>) -> bool {
 
 /// Converts the error of an effect whose result is unknown or missing.
 pub(super) fn effect_error(error: EffectError) -> ActError {
-    let words = error.to_string();
+    let message = error.to_string();
     match error {
         EffectError::Halted(halt) => ActError::Halted(halt),
         EffectError::Refused(error) | EffectError::Unanswered { error, .. } => forge_error(error),
         EffectError::Settling { until, .. } => {
-            ActError::Later { until, why: WaitReason::Settling, what: words }
+            ActError::Wait { until, reason: WaitReason::Settling, message }
         }
         EffectError::Store(error) => error.into(),
         EffectError::Git(error) => error.into(),
@@ -495,19 +495,19 @@ pub(super) fn effect_error(error: EffectError) -> ActError {
 }
 
 pub(super) fn forge_error(error: ForgeError) -> ActError {
-    let what = error.to_string();
+    let message = error.to_string();
     match error {
         ForgeError::RateLimited { wait, .. } => {
-            ActError::Later { until: SystemClock.now() + wait, why: WaitReason::RateLimit, what }
+            ActError::Wait { until: SystemClock.now() + wait, reason: WaitReason::RateLimit, message }
         }
-        ForgeError::Unavailable { .. } => ActError::Unanswered(what),
+        ForgeError::Unavailable { .. } => ActError::Unanswered(message),
         ForgeError::Halted(halt) => ActError::Halted(halt),
         ForgeError::Unauthorized { .. }
         | ForgeError::Forbidden { .. }
         | ForgeError::NotFound { .. }
         | ForgeError::Moved { .. }
         | ForgeError::Stale { .. }
-        | ForgeError::Rejected { .. } => ActError::Forge(what),
+        | ForgeError::Rejected { .. } => ActError::Forge(message),
     }
 }
 

@@ -45,11 +45,11 @@ enum NextAction {
     /// The run's own audit is next, at this head.
     Internal(Sha),
     /// The run continues with this event.
-    Go(Box<ConvergeEvent>),
+    Continue(Box<ConvergeEvent>),
     /// An action was taken: check again.
-    Again,
+    CheckAgain,
     /// The run has ended.
-    Over(ConvergeExit),
+    Ended(ConvergeExit),
     /// All reviewers are satisfied. The notices are for people.
     Ready(Vec<String>),
 }
@@ -84,7 +84,7 @@ fn span(time: Duration) -> TimeSpan {
 
 /// The state that the forge shows, with the data behind it.
 struct PullRequestObservation {
-    seen: PullSnapshot,
+    snapshot: PullSnapshot,
     threads: Vec<ReviewThread>,
     reviews: Vec<PullReview>,
 }
@@ -113,8 +113,8 @@ impl PullRequestRunner<'_> {
         let is_busy = self.runner.record.detail.state.exit.is_none()
             && !self.runner.record.detail.state.accepts_other_findings();
         let mut left =
-            if is_busy { self.runner.run(store, token, told).await? } else { ConvergeCallOutcome::Over };
-        while left == ConvergeCallOutcome::Over
+            if is_busy { self.runner.run(store, token, told).await? } else { ConvergeCallOutcome::Done };
+        while left == ConvergeCallOutcome::Done
             && self.runner.record.detail.state.accepts_other_findings()
             && !self.runner.record.detail.state.audits_only
         {
@@ -130,7 +130,7 @@ impl PullRequestRunner<'_> {
                             store.store_converge(token, &self.runner.record).await?;
                             return Ok(left);
                         }
-                        Err(exit) => NextAction::Over(exit),
+                        Err(exit) => NextAction::Ended(exit),
                     }
                 }
             };
@@ -146,7 +146,7 @@ impl PullRequestRunner<'_> {
                                 self.runner.record.detail.state.exit = Some(exit);
                                 self.runner.record.detail.is_pursued = false;
                                 store.store_converge(token, &self.runner.record).await?;
-                                return Ok(ConvergeCallOutcome::Over);
+                                return Ok(ConvergeCallOutcome::Done);
                             }
                         }
                     }
@@ -154,7 +154,7 @@ impl PullRequestRunner<'_> {
                     left = self.runner.run(store, token, told).await?;
                     continue;
                 }
-                NextAction::Go(event) => match state.apply_event(*event) {
+                NextAction::Continue(event) => match state.apply_event(*event) {
                     Ok(()) => {
                         told.on_log_update(&self.runner.record, before).await;
                         left = self.runner.run(store, token, told).await?;
@@ -165,12 +165,12 @@ impl PullRequestRunner<'_> {
                             Some(ConvergeExit::new(ConvergeExitCode::Infrastructure, unexpected.to_string()));
                     }
                 },
-                NextAction::Again => {}
+                NextAction::CheckAgain => {}
                 NextAction::Wait(until, what) => {
                     store.store_converge(token, &self.runner.record).await?;
-                    return Ok(ConvergeCallOutcome::Until(until, WaitReason::Reviewer, what));
+                    return Ok(ConvergeCallOutcome::WaitUntil(until, WaitReason::Reviewer, what));
                 }
-                NextAction::Over(exit) => {
+                NextAction::Ended(exit) => {
                     state.exit = Some(exit);
                     self.runner.record.detail.is_pursued = false;
                 }
@@ -188,7 +188,7 @@ impl PullRequestRunner<'_> {
                         .exit
                         .get_or_insert_with(|| ConvergeExit::new(ConvergeExitCode::Clean, clean));
                     store.store_converge(token, &self.runner.record).await?;
-                    return Ok(ConvergeCallOutcome::Over);
+                    return Ok(ConvergeCallOutcome::Done);
                 }
             }
             store.store_converge(token, &self.runner.record).await?;
@@ -202,7 +202,7 @@ impl PullRequestRunner<'_> {
             return Ok(left);
         }
         let exit = stop.exit();
-        if let ActError::Over { unreached, .. } = stop {
+        if let ActError::Ended { unreached, .. } = stop {
             self.runner.record.detail.unreached = unreached;
             return Err(exit);
         }
@@ -263,7 +263,7 @@ impl PullRequestRunner<'_> {
         // Read after the check, because the version of a Data Center is known only then.
         rules.mark_ready &= self.workspace.server.capability().drafts;
         let head = self.runner.record.detail.state.head.clone();
-        let base = self.workspace.onto.to_owned();
+        let base = self.workspace.target_branch.to_owned();
         let mut readiness = self
             .runner
             .record
@@ -271,30 +271,30 @@ impl PullRequestRunner<'_> {
             .readiness
             .clone()
             .unwrap_or_else(|| PullReadiness::new(head.clone(), base, now));
-        if self.runner.record.detail.state.exit.is_some() && look.seen.head == head {
+        if self.runner.record.detail.state.exit.is_some() && look.snapshot.head == head {
             readiness.record_clearance(&head, now);
             self.resolve_own_threads(&mut look).await?;
         }
         rules.resolve_threads &= self.workspace.effects.denial_reason(EffectKind::Resolve).is_none();
-        let want = readiness.next_action(&rules, &look.seen, now);
+        let want = readiness.next_action(&rules, &look.snapshot, now);
         let next = match want {
-            ReadinessAction::Internal => NextAction::Internal(look.seen.head),
-            ReadinessAction::Ask(name) => {
+            ReadinessAction::Internal => NextAction::Internal(look.snapshot.head),
+            ReadinessAction::RequestReview(name) => {
                 self.workspace.ensure_open(&self.runner.record).await?;
                 let asked = match others.iter().find(|other| other.name == name) {
-                    Some(other) => self.ask_reviewer(other, &look.seen.head).await,
+                    Some(other) => self.ask_reviewer(other, &look.snapshot.head).await,
                     None => Ok(()),
                 };
                 let told = |error: &EffectError| line::clean_line(&error.to_string(), MAX_TITLE);
                 match asked {
                     Ok(()) => {
                         readiness.record_request(&name, now);
-                        NextAction::Again
+                        NextAction::CheckAgain
                     }
                     Err(error) if is_not_now(&error) => return Err(effect_error(error)),
                     Err(error @ EffectError::Refused(_)) => {
                         readiness.mark_unreachable(&name, told(&error));
-                        NextAction::Again
+                        NextAction::CheckAgain
                     }
                     // The request may have arrived; a retry finds it.
                     Err(error) => {
@@ -303,35 +303,35 @@ impl PullRequestRunner<'_> {
                     }
                 }
             }
-            ReadinessAction::Wait { until, why } => NextAction::Wait(until, why.to_string()),
+            ReadinessAction::Wait { until, reason } => NextAction::Wait(until, reason.to_string()),
             ReadinessAction::Fix(work) => {
-                let head = &look.seen.head;
+                let head = &look.snapshot.head;
                 if self.runner.record.detail.state.head != *head {
                     self.follow(head.clone(), readiness.is_requested_base_merge(head)).await?;
                 }
                 match self.convert_feedback(&work, &look).await? {
                     // No configured reviewer wrote them: the next in the list is asked.
-                    claims if claims.is_empty() => NextAction::Again,
-                    claims => NextAction::Go(Box::new(ConvergeEvent::Heard {
-                        claims,
+                    findings if findings.is_empty() => NextAction::CheckAgain,
+                    findings => NextAction::Continue(Box::new(ConvergeEvent::Heard {
+                        findings,
                         renames: FileRenames::default(),
                     })),
                 }
             }
             ReadinessAction::UpdateBranch => {
-                match self.workspace.update(&self.runner.record, &look.seen.head).await? {
-                    Some(exit) => NextAction::Over(exit),
-                    None => NextAction::Again,
+                match self.workspace.update(&self.runner.record, &look.snapshot.head).await? {
+                    Some(exit) => NextAction::Ended(exit),
+                    None => NextAction::CheckAgain,
                 }
             }
             ReadinessAction::MarkReady => {
                 self.workspace.ensure_open(&self.runner.record).await?;
                 self.workspace.effects.perform(&Effect::MarkReady).await.map_err(effect_error)?;
                 readiness.record_ready_mark();
-                NextAction::Again
+                NextAction::CheckAgain
             }
             ReadinessAction::Done { notes } => NextAction::Ready(notes),
-            ReadinessAction::End(exit) => NextAction::Over(exit),
+            ReadinessAction::End(exit) => NextAction::Ended(exit),
         };
         self.runner.record.detail.readiness = Some(readiness);
         Ok(next)
@@ -361,7 +361,7 @@ impl PullRequestRunner<'_> {
                 Ok(())
             };
             match resolved {
-                Ok(()) => look.seen.threads.retain(|seen| seen.id != known.id),
+                Ok(()) => look.snapshot.threads.retain(|seen| seen.id != known.id),
                 Err(error @ EffectError::Refused(_)) if !is_not_now(&error) => {
                     self.runner.record.warn(format!("could not resolve a thread: {error}"));
                 }
@@ -442,7 +442,7 @@ impl PullRequestRunner<'_> {
         let named = |state: CheckState| {
             checks.iter().filter(|check| check.state == state).map(|check| check.name.clone()).collect()
         };
-        let seen = PullSnapshot {
+        let snapshot = PullSnapshot {
             head: pull.head.sha,
             committed: if settles { now } else { UnixMillis(0) },
             base: pull.base_branch,
@@ -454,7 +454,7 @@ impl PullRequestRunner<'_> {
             failed: named(CheckState::Failed),
             lacks_review: merge.decision == Some(PullReviewDecision::Required),
         };
-        Ok(Some(PullRequestObservation { seen, threads, reviews }))
+        Ok(Some(PullRequestObservation { snapshot, threads, reviews }))
     }
 
     /// Converts the findings of other reviewers to findings at the head.
@@ -481,7 +481,7 @@ impl PullRequestRunner<'_> {
             };
             let path = RepoPath::from_bytes(thread.path.as_bytes());
             let at = first.line.or(last.line);
-            let text = self.runner.mirror.read_file(&look.seen.head, &path).await?.unwrap_or_default();
+            let text = self.runner.mirror.read_file(&look.snapshot.head, &path).await?.unwrap_or_default();
             let text = String::from_utf8_lossy(&text).into_owned();
             let line = at.and_then(|at| text.lines().nth(usize::try_from(at).ok()?.checked_sub(1)?));
             let heard =
@@ -492,7 +492,7 @@ impl PullRequestRunner<'_> {
         }
         for name in &work.reviews {
             let newest = look.reviews.iter().rfind(|review| {
-                review.commit.as_ref() == Some(&look.seen.head)
+                review.commit.as_ref() == Some(&look.snapshot.head)
                     && listed
                         .iter()
                         .any(|other| other.name == *name && is_by(review.author.as_ref(), other, unique))

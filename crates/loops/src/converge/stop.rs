@@ -25,7 +25,7 @@ const AGAIN: &str = "run it again when it is off; it resumes where it stopped";
 pub enum ActError {
     /// An auditor gave no valid answer.
     #[error("{0}")]
-    Silent(String),
+    NoAnswer(String),
     /// The budget is used up.
     #[error("{0}")]
     Budget(String),
@@ -73,21 +73,21 @@ pub enum ActError {
     Unanswered(String),
     /// The run cannot continue.
     #[error("{}", exit.reason)]
-    Over {
+    Ended {
         /// The exit of the run, with its reason.
         exit: ConvergeExit,
         /// Commits of fixes that the branch's target lacks.
         unreached: Vec<Sha>,
     },
     /// The forge needs time: nothing is wrong, and the same act is next afterwards.
-    #[error("{what}")]
-    Later {
+    #[error("{message}")]
+    Wait {
         /// Time at which the run continues.
         until: UnixMillis,
         /// The kind of wait.
-        why: WaitReason,
+        reason: WaitReason,
         /// The reason, for people.
-        what: String,
+        message: String,
     },
     /// The store cannot be read or written.
     #[error(transparent)]
@@ -103,7 +103,7 @@ impl From<HaltReason> for ActError {
 impl ActError {
     /// Creates the error of a run that cannot continue and has lost nothing.
     pub(super) fn from_exit_code(code: ConvergeExitCode, why: impl Into<String>) -> Self {
-        Self::Over { exit: ConvergeExit::new(code, why), unreached: Vec::new() }
+        Self::Ended { exit: ConvergeExit::new(code, why), unreached: Vec::new() }
     }
 
     /// True if the same act may succeed a little later.
@@ -111,7 +111,7 @@ impl ActError {
         match self {
             Self::Unanswered(_) => true,
             Self::Git(error) => error.may_pass(),
-            Self::Silent(_)
+            Self::NoAnswer(_)
             | Self::Budget(_)
             | Self::Halted(_)
             | Self::Stopped(_)
@@ -125,8 +125,8 @@ impl ActError {
             | Self::Verify(_)
             | Self::Folder(_)
             | Self::Forge(_)
-            | Self::Over { .. }
-            | Self::Later { .. }
+            | Self::Ended { .. }
+            | Self::Wait { .. }
             | Self::Store(_) => false,
         }
     }
@@ -141,8 +141,8 @@ impl ActError {
         let code = match self {
             Self::Budget(_) => ConvergeExitCode::Budget,
             Self::Halted(_) | Self::Stopped(_) => ConvergeExitCode::Interrupted,
-            Self::Over { exit, .. } => exit.code,
-            Self::Silent(_)
+            Self::Ended { exit, .. } => exit.code,
+            Self::NoAnswer(_)
             | Self::Model(_)
             | Self::Gate(_)
             | Self::Git(_)
@@ -155,7 +155,7 @@ impl ActError {
             | Self::Folder(_)
             | Self::Forge(_)
             | Self::Unanswered(_)
-            | Self::Later { .. }
+            | Self::Wait { .. }
             | Self::Store(_) => ConvergeExitCode::Infrastructure,
         };
         ConvergeExit::new(code, self.to_string())

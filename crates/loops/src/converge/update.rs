@@ -58,7 +58,7 @@ impl PullRequestWorkspace<'_> {
         if let Some(why) = &self.read_only {
             return Ok(Some(ConvergeExit::new(ConvergeExitCode::ReadOnly, why.clone())));
         }
-        let Some(tip) = self.mirror.branch_tip(self.onto).await? else {
+        let Some(tip) = self.mirror.branch_tip(self.target_branch).await? else {
             return Ok(Some(self.unmerged_exit("it is gone")));
         };
         self.fetch(head, std::slice::from_ref(&tip)).await?;
@@ -66,7 +66,7 @@ impl PullRequestWorkspace<'_> {
         if self.mirror.merge_base(&tip, head).await?.as_ref() == Some(&tip) {
             return Ok(None);
         }
-        let message = format!("Merge branch '{}' into {}", self.onto, record.detail.branch);
+        let message = format!("Merge branch '{}' into {}", self.target_branch, record.detail.branch);
         let new = NewCommit { message, author: author(), committer: author(), at: SystemClock.now() };
         let commit = match self.mirror.merge(head, &tip, &new).await? {
             MergeOutcome::Made(commit) => commit,
@@ -86,7 +86,7 @@ impl PullRequestWorkspace<'_> {
     }
 
     fn unmerged_exit(&self, why: &str) -> ConvergeExit {
-        let why = format!("cannot merge {} into it: {why}", self.onto);
+        let why = format!("cannot merge {} into it: {why}", self.target_branch);
         ConvergeExit::new(ConvergeExitCode::Mergeability, line::clean_line(&why, MAX_WHY))
     }
 }

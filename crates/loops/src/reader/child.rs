@@ -26,7 +26,7 @@ const MAX_WORDS_CHARS: usize = 500;
 pub(super) struct ReaderProgram {
     pub(super) path: PathBuf,
     /// The weakest sandbox that is accepted.
-    pub(super) weakest: SandboxLevel,
+    pub(super) min_sandbox: SandboxLevel,
 }
 
 /// The reason why a child gave no usable answer.
@@ -196,8 +196,8 @@ async fn exchange_lines(
     // The input stays open until here, because a child stops working at its end.
     drop(stdin);
     if answer.len() > MAX_ANSWER_BYTES {
-        let (what, bytes) = ("its answer", answer.len());
-        return Err(ProtocolError::TooLong { what, bytes, most: MAX_ANSWER_BYTES }.into());
+        let (message_kind, bytes) = ("its answer", answer.len());
+        return Err(ProtocolError::TooLong { message_kind, bytes, most: MAX_ANSWER_BYTES }.into());
     }
     Ok(answer.ends_with(b"\n").then_some(answer))
 }

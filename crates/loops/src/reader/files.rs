@@ -46,7 +46,7 @@ const MAX_TURN_SIZE: u64 = 256 << 10;
 #[derive(Clone, Copy, Debug)]
 struct QueuedFile {
     /// Index of the file in the request.
-    at: usize,
+    index: usize,
     /// Size of the file in bytes.
     size: u64,
     /// True if the file has cost a child.
@@ -58,7 +58,7 @@ struct SharedReadQueue<'a> {
     reader: &'a ChildProcessReader,
     request: &'a ReadRequest,
     /// Time at which reading ends.
-    ends: Instant,
+    deadline: Instant,
     /// Number of children that share the files.
     readers: usize,
     state: Mutex<ReadState>,
@@ -73,7 +73,7 @@ struct ReadState {
     /// True if a child has read a file.
     has_read: bool,
     /// Number of files that have cost a child.
-    lost: usize,
+    crash_count: usize,
     /// The failure of a child on a file that no limit caused.
     failed: Option<String>,
 }
@@ -86,7 +86,7 @@ enum ReadFailure {
     /// The time for all files was over.
     OutOfTime,
     /// The child ended, or sent an invalid reply.
-    Ended(SessionError),
+    ChildEnded(SessionError),
 }
 
 /// Reads the files of a request.
@@ -97,9 +97,13 @@ pub(super) async fn read(
     let tree = FileTree::open(&request.tree)?;
     let files = request.files.iter().enumerate();
     let mut waiting: Vec<QueuedFile> = files
-        .map(|(at, file)| QueuedFile { at, size: tree.size(&file.path).unwrap_or_default(), as_text: false })
+        .map(|(index, file)| QueuedFile {
+            index,
+            size: tree.size(&file.path).unwrap_or_default(),
+            as_text: false,
+        })
         .collect();
-    waiting.sort_by_key(|file| (file.size, file.at));
+    waiting.sort_by_key(|file| (file.size, file.index));
     drop(tree);
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let bytes = waiting.iter().fold(0_u64, |bytes, file| bytes.saturating_add(file.size));
@@ -107,8 +111,8 @@ pub(super) async fn read(
     let worth = 1 + by_bytes.max(request.files.len() / FILES_PER_READER);
     let readers = worth.min(cores).clamp(1, MAX_READERS);
     let state = ReadState { waiting: waiting.into(), ..ReadState::default() };
-    let ends = Instant::now() + reader.budget;
-    let work = SharedReadQueue { reader, request, ends, readers, state: Mutex::new(state) };
+    let deadline = Instant::now() + reader.budget;
+    let work = SharedReadQueue { reader, request, deadline, readers, state: Mutex::new(state) };
     try_join_all((0..readers).map(|_| work.run_children())).await?;
 
     let state = work.state.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -157,7 +161,7 @@ impl SharedReadQueue<'_> {
                 Ok(session)
             }
             Ok(Err(error)) => Err(clean_error(error)),
-            Err(error) => Err(ReaderError::Failed(session.kill_on_error(error).await.what)),
+            Err(error) => Err(ReaderError::Failed(session.kill_on_error(error).await.message)),
         }
     }
 
@@ -172,15 +176,15 @@ impl SharedReadQueue<'_> {
                 allow_for(usage, largest);
             }
             let as_text = turn.iter().any(|file| file.as_text);
-            let asked = FileBatch { files: turn.iter().map(|file| file.at).collect(), as_text };
+            let asked = FileBatch { files: turn.iter().map(|file| file.index).collect(), as_text };
             let line = encode_line("the turn", &asked, MAX_TURN_BYTES)
                 .map_err(|error| ReaderError::Failed(failure_text(&error.into(), &[])))?;
             session.send_line(&line).await;
             for (done, file) in turn.iter().enumerate() {
                 let lost = match self.read_reply(session).await {
-                    Ok(Ok(read)) => match self.collect(file.at, read) {
+                    Ok(Ok(read)) => match self.collect(file.index, read) {
                         Ok(()) => continue,
-                        Err(error) => ReadFailure::Ended(SessionError::Child(error)),
+                        Err(error) => ReadFailure::ChildEnded(SessionError::Child(error)),
                     },
                     // A rule cannot be compiled: no file can be read.
                     Ok(Err(error)) => return Err(clean_error(error)),
@@ -199,7 +203,7 @@ impl SharedReadQueue<'_> {
     /// left.
     fn next_turn(&self) -> Option<Vec<QueuedFile>> {
         let mut state = self.state();
-        if Instant::now() >= self.ends {
+        if Instant::now() >= self.deadline {
             self.leave_out_the_rest(&mut state, SkipReason::OutOfTime);
         }
         let most = (state.waiting.len() / (2 * self.readers)).clamp(1, MAX_TURN_FILES);
@@ -225,9 +229,9 @@ impl SharedReadQueue<'_> {
         let mut hearing = pin!(session.read_reply("what it says of a file", MAX_ANSWER_BYTES));
         let mut look = begun + FILE_TIME;
         loop {
-            match timeout_at(look.min(self.ends), &mut hearing).await {
-                Ok(heard) => return heard.map_err(ReadFailure::Ended),
-                Err(_) if Instant::now() >= self.ends => return Err(ReadFailure::OutOfTime),
+            match timeout_at(look.min(self.deadline), &mut hearing).await {
+                Ok(heard) => return heard.map_err(ReadFailure::ChildEnded),
+                Err(_) if Instant::now() >= self.deadline => return Err(ReadFailure::OutOfTime),
                 Err(_) => {}
             }
             // Only the CPU time of the child counts, because a busy machine does not make a file complex.
@@ -251,7 +255,7 @@ impl SharedReadQueue<'_> {
     /// Reports the file on which a child was lost, if that is its second time; otherwise it is read as text
     /// next.
     async fn handle_lost_child(&self, session: ReaderSession, waiting: QueuedFile, lost: ReadFailure) {
-        let Some(file) = self.request.files.get(waiting.at) else { return };
+        let Some(file) = self.request.files.get(waiting.index) else { return };
         let (reason, what) = match lost {
             ReadFailure::OutOfTime => {
                 session.close().await;
@@ -262,19 +266,19 @@ impl SharedReadQueue<'_> {
                 session.close().await;
                 (SkipReason::TooComplex, format!("it was killed after {} s of CPU time", work.as_secs_f32()))
             }
-            ReadFailure::Ended(error) => {
+            ReadFailure::ChildEnded(error) => {
                 let end = session.kill_on_error(error).await;
                 if end.is_of_a_bound() {
-                    (SkipReason::TooComplex, end.what)
+                    (SkipReason::TooComplex, end.message)
                 } else {
-                    self.state().failed = Some(end.what.clone());
-                    (SkipReason::Unreadable, end.what)
+                    self.state().failed = Some(end.message.clone());
+                    (SkipReason::Unreadable, end.message)
                 }
             }
         };
         tracing::warn!(file = %file.path, as_text = waiting.as_text, what, "a reader failed on a file");
         let mut state = self.state();
-        state.lost += 1;
+        state.crash_count += 1;
         match waiting.as_text {
             false => state.waiting.push_front(QueuedFile { as_text: true, ..waiting }),
             true => state.collected.record_skipped(&file.path, reason),
@@ -284,10 +288,10 @@ impl SharedReadQueue<'_> {
     /// True if there are files left for another child.
     fn goes_on(&self) -> bool {
         let mut state = self.state();
-        if state.lost >= MAX_LOST {
+        if state.crash_count >= MAX_LOST {
             self.leave_out_the_rest(&mut state, SkipReason::Unreadable);
         }
-        if Instant::now() >= self.ends {
+        if Instant::now() >= self.deadline {
             self.leave_out_the_rest(&mut state, SkipReason::OutOfTime);
         }
         !state.waiting.is_empty()
@@ -295,7 +299,7 @@ impl SharedReadQueue<'_> {
 
     fn leave_out_the_rest(&self, state: &mut ReadState, reason: SkipReason) {
         for waiting in std::mem::take(&mut state.waiting) {
-            if let Some(file) = self.request.files.get(waiting.at) {
+            if let Some(file) = self.request.files.get(waiting.index) {
                 let reason = if waiting.as_text { SkipReason::TooComplex } else { reason };
                 state.collected.record_skipped(&file.path, reason);
             }

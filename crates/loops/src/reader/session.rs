@@ -26,11 +26,11 @@ const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
 /// A child, its streams, and its error output.
 #[derive(Debug)]
 pub(super) struct ReaderSession {
-    running: ReaderProcess,
-    weakest: SandboxLevel,
+    process: ReaderProcess,
+    min_sandbox: SandboxLevel,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
-    said: JoinHandle<Vec<u8>>,
+    error_output: JoinHandle<Vec<u8>>,
 }
 
 /// The reason why a child gave no answer.
@@ -48,7 +48,7 @@ pub(super) enum SessionError {
 #[derive(Debug)]
 pub(super) struct ReaderFailure {
     /// The error, with the child's last output.
-    pub(super) what: String,
+    pub(super) message: String,
     /// The exit status, if the child ended by itself.
     pub(super) status: Option<ExitStatus>,
 }
@@ -66,20 +66,20 @@ impl ReaderSession {
         tree: &Path,
         arguments: impl Iterator<Item = &'a OsStr>,
     ) -> Result<Self, ChildError> {
-        let mut running = program.start(tree, arguments)?;
-        let child = &mut running.child;
+        let mut process = program.start(tree, arguments)?;
+        let child = &mut process.child;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout)) = (stdin, stdout) else {
             let source = std::io::ErrorKind::BrokenPipe.into();
             return Err(ChildError::Start { program: program.path.clone(), source });
         };
-        let said = tokio::spawn(async move {
-            let mut said = Vec::new();
-            keep_last(stderr, &mut said).await;
-            said
+        let error_output = tokio::spawn(async move {
+            let mut error_output = Vec::new();
+            keep_last(stderr, &mut error_output).await;
+            error_output
         });
-        let weakest = program.weakest;
-        Ok(Self { running, weakest, stdin, stdout: BufReader::new(stdout), said })
+        let min_sandbox = program.min_sandbox;
+        Ok(Self { process, min_sandbox, stdin, stdout: BufReader::new(stdout), error_output })
     }
 
     /// Reads the hello, sends the request, and reads its result.
@@ -89,7 +89,7 @@ impl ReaderSession {
         most: usize,
     ) -> Result<T, SessionError> {
         let hello: ReaderHello = self.read_reply("its hello", MAX_HELLO_BYTES).await?;
-        check_hello(hello, self.weakest)?;
+        check_hello(hello, self.min_sandbox)?;
         let line = encode_line("the request", request, MAX_REQUEST_BYTES).map_err(ChildError::from)?;
         self.send_and_read(&line, "its answer", most).await
     }
@@ -126,15 +126,15 @@ impl ReaderSession {
 
     /// Returns the process's resource usage, as the kernel reports it.
     pub(super) fn usage(&self) -> Option<ProcessUsage> {
-        self.running.group.map(ProcessUsage::from_pid)
+        self.process.group.map(ProcessUsage::from_pid)
     }
 
     /// Ends a process that is no longer needed.
     pub(super) async fn close(mut self) {
-        self.running.kill();
+        self.process.kill();
         // The process is waited for, to leave no zombie behind.
-        let _ = self.running.child.wait().await;
-        self.running.group = None;
+        let _ = self.process.child.wait().await;
+        self.process.group = None;
     }
 
     /// Kills the process, and returns the failure.
@@ -142,21 +142,21 @@ impl ReaderSession {
         // A process that ended by itself is waited for before the kill, to report its own exit status.
         let error = match error {
             SessionError::Child(error) => error,
-            SessionError::Reader(error) => return ReaderFailure { what: error.to_string(), status: None },
-            SessionError::Ended => match timeout(LAST_WORDS_TIME, self.running.child.wait()).await {
+            SessionError::Reader(error) => return ReaderFailure { message: error.to_string(), status: None },
+            SessionError::Ended => match timeout(LAST_WORDS_TIME, self.process.child.wait()).await {
                 Ok(Ok(status)) => {
-                    self.running.group = None;
+                    self.process.group = None;
                     ChildError::Ended(status)
                 }
                 Ok(Err(error)) => ChildError::Streams(error),
                 Err(_) => ChildError::TimedOut(LAST_WORDS_TIME),
             },
         };
-        self.running.kill();
-        let said = timeout(LAST_WORDS_TIME, &mut self.said).await;
-        let what = failure_text(&error, &said.ok().and_then(Result::ok).unwrap_or_default());
+        self.process.kill();
+        let said = timeout(LAST_WORDS_TIME, &mut self.error_output).await;
+        let message = failure_text(&error, &said.ok().and_then(Result::ok).unwrap_or_default());
         ReaderFailure {
-            what,
+            message,
             status: if let ChildError::Ended(status) = error { Some(status) } else { None },
         }
     }
@@ -164,6 +164,6 @@ impl ReaderSession {
 
 impl Drop for ReaderSession {
     fn drop(&mut self) {
-        self.said.abort();
+        self.error_output.abort();
     }
 }

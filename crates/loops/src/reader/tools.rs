@@ -34,7 +34,7 @@ pub const MAX_CHILDREN: usize = 4;
 pub struct ReaderTools {
     program: ReaderProgram,
     request: ToolsRequest,
-    change: Arc<[u8]>,
+    diff: Arc<[u8]>,
     time: Duration,
     state: Mutex<ReaderToolsState>,
 }
@@ -50,8 +50,8 @@ struct ReaderToolsState {
 }
 
 impl ReaderTools {
-    pub(super) fn new(program: ReaderProgram, request: ToolsRequest, change: Arc<[u8]>) -> Self {
-        Self { program, request, change, time: CALL_TIME, state: Mutex::default() }
+    pub(super) fn new(program: ReaderProgram, request: ToolsRequest, diff: Arc<[u8]>) -> Self {
+        Self { program, request, diff, time: CALL_TIME, state: Mutex::default() }
     }
 
     /// Sets another time limit for a call than [`CALL_TIME`].
@@ -92,12 +92,12 @@ impl ReaderTools {
                 reply
             }
             Err(SessionError::Child(ChildError::Protocol(
-                error @ ProtocolError::TooLong { what: THE_CALL, .. },
+                error @ ProtocolError::TooLong { message_kind: THE_CALL, .. },
             ))) => {
                 state.caller = Some(caller); // no line was sent yet
                 ToolReply::error(&error.to_string())
             }
-            Err(error) => state.fail(caller.session.kill_on_error(error).await.what),
+            Err(error) => state.fail(caller.session.kill_on_error(error).await.message),
         }
     }
 }
@@ -131,7 +131,7 @@ impl RunTools for ReaderTools {
     async fn call(&self, name: &str, input: &Value) -> CallOutput {
         let ToolReply { text, is_error } = match (TreeTool::from_name(name), name) {
             (Some(tool), _) => self.call_tool(tool, input).await,
-            (None, DIFF) => call_diff(&self.change, input),
+            (None, DIFF) => call_diff(&self.diff, input),
             (None, _) => {
                 let names: Vec<_> = tool_descriptions().iter().map(|tool| tool.name).collect();
                 ToolReply::error(&format!("there is no tool `{name}`; there are: {}", names.join(", ")))
@@ -155,7 +155,7 @@ impl RunTools for ReaderTools {
 struct ToolCallProcess {
     session: ReaderSession,
     /// Number of calls; none before the tree is open.
-    calls: Option<u64>,
+    call_count: Option<u64>,
 }
 
 impl ToolCallProcess {
@@ -164,7 +164,7 @@ impl ToolCallProcess {
         let arguments = ["--tools"].into_iter().chain(unmasked).map(OsStr::new);
         Ok(Self {
             session: ReaderSession::start(&tools.program, &tools.request.tree, arguments)?,
-            calls: None,
+            call_count: None,
         })
     }
 
@@ -174,7 +174,7 @@ impl ToolCallProcess {
         tool: TreeTool,
         input: &Value,
     ) -> Result<ToolReply, SessionError> {
-        let number = match self.calls {
+        let number = match self.call_count {
             Some(calls) => calls + 1,
             None => {
                 let opened: TreeOpenReply = self.session.open(request, MAX_OPENED_BYTES).await?;
@@ -184,7 +184,7 @@ impl ToolCallProcess {
         };
         let call = TreeToolCall { number, tool, input: input.clone() };
         let line = encode_line(THE_CALL, &call, MAX_CALL_BYTES).map_err(ChildError::from)?;
-        self.calls = Some(number);
+        self.call_count = Some(number);
         let replied: NumberedReply =
             self.session.send_and_read(&line, "its reply", MAX_REPLIED_BYTES).await?;
         Ok(check_reply(number, replied).map_err(ChildError::from)?)

@@ -68,8 +68,8 @@ impl LeasedReview<'_> {
         match choice.tier {
             Tier::Off => true,
             Tier::Once => {
-                let is_mixed = begun.is_back && begun.known != begun.reviewed;
-                !self.asked && !is_mixed && self.head_reviewed_once(begun).is_some_and(is_of_change)
+                let is_mixed = begun.returns_to_reviewed && begun.last_computed != begun.reviewed;
+                !self.is_requested && !is_mixed && self.head_reviewed_once(begun).is_some_and(is_of_change)
             }
             Tier::Rules | Tier::Settled | Tier::Deep => false,
         }
@@ -110,7 +110,7 @@ impl LeasedReview<'_> {
         if is_shown {
             let summary = text::not_reviewed(head, &reason);
             let status = desired::pending_status(head, text::left_status(choice), &summary);
-            let shown = match (begun.last, begun.known) {
+            let shown = match (begun.last, begun.last_computed) {
                 (Some(last), Some(known)) => {
                     let now = Some(head).filter(|now| **now != known.head);
                     Some(self.review_from_record((&known.head, now), last, &begun.dismissals).await?)
@@ -138,7 +138,7 @@ impl LeasedReview<'_> {
         }
         let outcome = skipped_outcome(&reason);
         self.store.end_run(self.run, &outcome, self.clock.now()).await?;
-        self.counts.run_ended("review", outcome.kind.as_str());
+        self.run_counter.run_ended("review", outcome.kind.as_str());
         tracing::info!(reason = outcome.reason, "left without a review");
         let after = self.load_pull_request().await?;
         let unmoved = after.revision == pull.revision && after.state == pull.state;

@@ -25,7 +25,7 @@ fn an_unreadable_switch_is_as_it_was_for_thirty_seconds_and_then_on() {
     let after =
         |switches, seconds| cached_reading(Some((switches, Duration::from_secs(seconds))), UnixMillis(9));
     let first = after(&off, 29);
-    assert_eq!((first.switches, first.freshness), (off.clone(), SwitchFreshness::Remembered));
+    assert_eq!((first.switches, first.freshness), (off.clone(), SwitchFreshness::Cached));
     let then = after(&off, 30);
     assert_eq!(
         (then.switches.all.engagement().unwrap().since, then.freshness),
@@ -103,7 +103,7 @@ async fn without_an_answer_of_the_store_no_write_is_made_and_a_run_goes_on_for_t
     let scene = Scene::new();
     let (run, caller) = (scene.run(), scene.caller());
     let off = scene.switches.read().await;
-    assert_eq!(off.freshness, SwitchFreshness::Now);
+    assert_eq!(off.freshness, SwitchFreshness::Current);
     let after = |age| cached_reading(Some((&off.switches, age)), UnixMillis(9));
     let soon = after(REMEMBERED - Duration::from_millis(1));
     assert_eq!((run.admit(&soon, true), run.admit(&soon, false)), (SILENT, Ok(())));

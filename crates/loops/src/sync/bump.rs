@@ -31,8 +31,8 @@ pub(super) struct BumpContext<'a> {
     pub(super) tip: &'a Sha,
     /// The name of the default branch.
     pub(super) base: &'a str,
-    pub(super) stands: &'a JobBranchState,
-    pub(super) saved: &'a JobDraftState,
+    pub(super) branch_state: &'a JobBranchState,
+    pub(super) draft_state: &'a JobDraftState,
     pub(super) pulls: &'a JobPullRequests<'a>,
 }
 
@@ -49,7 +49,7 @@ impl SyncRun<'_> {
 
     pub(super) fn drafts(&self) -> JobDrafts<'_> {
         let Self { forge, server, .. } = *self;
-        JobDrafts { forge, server, writes: &self.effects, job: self.job.config, name: self.job.name }
+        JobDrafts { forge, server, executor: &self.effects, job: self.job.config, name: self.job.name }
     }
 
     /// Returns the remark that an unfinished port is not a draft, for forges without drafts.
@@ -67,18 +67,18 @@ impl SyncRun<'_> {
         job: &mut JobState,
         log: &mut SyncRunLog,
         ground: BumpContext<'_>,
-        decided: &ReleaseDecision,
+        decision: &ReleaseDecision,
     ) -> Result<SyncRunResult, SyncRunError> {
-        let version = decided.to.to_string();
-        let Some(porter) = self.job.porter else { return Ok(self.question_end(&version, decided)) };
-        let BumpContext { mirror, tip, saved, .. } = ground;
-        if let Some(url) = saved.foreign.clone() {
-            return Err(SyncRunError::Foreign { branch: self.drafts().branch(), url });
+        let version = decision.to.to_string();
+        let Some(porter) = self.job.porter else { return Ok(self.question_end(&version, decision)) };
+        let BumpContext { mirror, tip, draft_state, .. } = ground;
+        if let Some(url) = draft_state.foreign.clone() {
+            return Err(SyncRunError::ForeignWork { branch: self.drafts().branch(), url });
         }
-        let draft = saved.draft.as_ref();
+        let draft = draft_state.draft.as_ref();
         if let Some((draft, active)) = draft.and_then(|draft| Some((draft, draft.active.as_ref()?))) {
             let why = format!("{} is in use by a person: {}", draft.pull.url, active.activity_text());
-            return Ok(SyncRunResult::new(Outcome::Blocked, why, QuestionUpdate::Same));
+            return Ok(SyncRunResult::new(Outcome::Blocked, why, QuestionUpdate::Keep));
         }
         if let (Some(draft), Some(port)) =
             (draft, job.progress.as_ref().filter(|port| port.version == version && port.waits))
@@ -91,12 +91,12 @@ impl SyncRun<'_> {
             return Ok(SyncRunResult::new(
                 Outcome::Asked,
                 why,
-                QuestionUpdate::This(QuestionDraft { version, title, text }),
+                QuestionUpdate::Ask(QuestionDraft { version, title, text }),
             ));
         }
         if self.job.dry_run {
             let why = format!("a model would port the code to {version}; it was not called");
-            return Ok(SyncRunResult::new(Outcome::Rehearsed, why, QuestionUpdate::Same));
+            return Ok(SyncRunResult::new(Outcome::Rehearsed, why, QuestionUpdate::Keep));
         }
 
         log.begin_step(SyncStep::Change);
@@ -105,15 +105,15 @@ impl SyncRun<'_> {
         mirror.private_clone(tip, &[], clone.path()).await?;
         // A port is not paid for if the lock files cannot follow, and code of a model must not influence lock
         // files.
-        let written = self.recipe(mirror, decided).make(tip, clone.path()).await?;
+        let written = self.recipe(mirror, decision).make(tip, clone.path()).await?;
         let port = CodeMigration {
             porter,
             job: self.job.config,
             run: &self.run.id,
             mirror,
             tip,
-            decided,
-            written: &written,
+            decision,
+            prepared_changes: &written,
             tools: (self.job.index, self.job.archives, self.job.reader),
             gate: self.effects.gate,
             now: self.effects.clock.now(),
@@ -126,8 +126,8 @@ impl SyncRun<'_> {
         log.set_spend(spent);
         let ported = match ported {
             Ok(ported) => ported,
-            Err(CodeMigrationError::Money(why)) => {
-                return Ok(SyncRunResult::new(Outcome::Held, why, QuestionUpdate::Same));
+            Err(CodeMigrationError::Budget(why)) => {
+                return Ok(SyncRunResult::new(Outcome::Held, why, QuestionUpdate::Keep));
             }
             Err(CodeMigrationError::Halted(reason)) => return Err(GateHalt::from(reason).into()),
             Err(error) => return Err(error.into()),
@@ -146,9 +146,9 @@ impl SyncRun<'_> {
             && work.questions.is_empty()
             && checked.failing.is_empty();
         if is_done {
-            self.finish(job, log, &ground, decided, &ported, &checked).await
+            self.finish(job, log, &ground, decision, &ported, &checked).await
         } else {
-            self.save(job, log, &ground, decided, &ported, &checked).await
+            self.save(job, log, &ground, decision, &ported, &checked).await
         }
     }
 
@@ -162,11 +162,11 @@ impl SyncRun<'_> {
         ported: &UncheckedMigration,
         checked: &CheckResults,
     ) -> Result<SyncRunResult, SyncRunError> {
-        let BumpContext { mirror, tip, base, stands, saved, pulls } = *ground;
+        let BumpContext { mirror, tip, base, branch_state, draft_state, pulls } = *ground;
         let version = decided.to.to_string();
         let about = self.release_subject(&version);
         let staged = mirror.stage(tip, ported.folder.path(), None).await?;
-        let expected = match stands.head() {
+        let expected = match branch_state.head() {
             Some(head) => Some(head.clone()),
             // The branch is left over from a closed pull request, or from a run that died before it opened
             // one.
@@ -175,15 +175,15 @@ impl SyncRun<'_> {
         self.push(staged, &self.job.config.branch, expected.as_ref(), &self.message(about, decided)).await?;
         self.go_on().await?;
         let body = words::port_text(about, decided, ported, checked);
-        let shown = pulls.show(stands, base, SyncVerdict::Bump, &body).await?;
+        let shown = pulls.show(branch_state, base, SyncVerdict::Bump, &body).await?;
         let without = self.without_labels();
         let why = format!("{} {version} is followed by {}{without}", self.job.config.package, shown.url);
-        if let Some(draft) = &saved.draft {
+        if let Some(draft) = &draft_state.draft {
             self.drafts().close(draft, &format!("Finished in {}", shown.url)).await?;
         }
         log.pull = Some(shown);
         job.progress = None;
-        Ok(SyncRunResult::new(Outcome::Bumped, why, QuestionUpdate::Nothing))
+        Ok(SyncRunResult::new(Outcome::Bumped, why, QuestionUpdate::Close))
     }
 
     /// Saves the port in the draft.
@@ -196,26 +196,26 @@ impl SyncRun<'_> {
         ported: &UncheckedMigration,
         checked: &CheckResults,
     ) -> Result<SyncRunResult, SyncRunError> {
-        let BumpContext { mirror, tip, base, saved, .. } = *ground;
+        let BumpContext { mirror, tip, base, draft_state, .. } = *ground;
         let version = decided.to.to_string();
         let about = self.release_subject(&version);
         let drafts = self.drafts();
         let staged = mirror.stage(tip, ported.folder.path(), None).await?;
         let branch = drafts.branch();
-        let expected = match &saved.draft {
+        let expected = match &draft_state.draft {
             Some(draft) => Some(draft.pull.head.clone()),
             None => mirror.branch_tip(&branch).await?,
         };
         self.push(staged, &branch, expected.as_ref(), &self.message(about, decided)).await?;
         self.go_on().await?;
         let (title, body) = words::draft(about, decided, ported, checked);
-        let shown = drafts.show(saved.draft.as_ref(), base, &version, &title, &body).await?;
+        let shown = drafts.show(draft_state.draft.as_ref(), base, &version, &title, &body).await?;
         let questions = &ported.work.questions;
         let asks = if questions.is_empty() {
-            QuestionUpdate::Same
+            QuestionUpdate::Keep
         } else {
             let (title, text) = words::undecided_question(about, &shown.url, questions);
-            QuestionUpdate::This(QuestionDraft { version: version.clone(), title, text })
+            QuestionUpdate::Ask(QuestionDraft { version: version.clone(), title, text })
         };
         let known = job.progress.as_ref().filter(|port| port.version == version);
         let now = MigrationProgress {
@@ -228,7 +228,9 @@ impl SyncRun<'_> {
         };
         let what = words::open_ends(ported, checked);
         // A run that waits for people has not failed.
-        let ended = if now.waits || now.has_advanced_since(saved.draft.as_ref().and(job.progress.as_ref())) {
+        let ended = if now.waits
+            || now.has_advanced_since(draft_state.draft.as_ref().and(job.progress.as_ref()))
+        {
             SyncRunResult::new(
                 Outcome::Saved,
                 format!("the port is not finished: {what}; {} holds it{}", shown.url, self.without_drafts()),
@@ -236,7 +238,7 @@ impl SyncRun<'_> {
             )
         } else {
             let why = format!("the port is no further than before: {what}; {} holds it", shown.url);
-            SyncRunResult::new(Outcome::Failed, why, QuestionUpdate::Same)
+            SyncRunResult::new(Outcome::Failed, why, QuestionUpdate::Keep)
         };
         log.pull = Some(shown);
         job.progress = Some(now);

@@ -29,11 +29,11 @@ pub enum ChangeError {
     #[error("there is no requirement of {0} that could be widened")]
     NoRange(String),
     /// A file cannot be read or written.
-    #[error("{path}: {why}")]
+    #[error("{path}: {reason}")]
     File {
         path: String,
         /// The reason; a symbolic link, for example, could lead out of the project.
-        why: String,
+        reason: String,
     },
 }
 
@@ -92,7 +92,7 @@ pub(super) fn digest(manifest: &[u8]) -> String {
 /// # Errors
 /// [`ChangeError::File`]
 pub(super) fn read_plain_file(project: &Path, name: &str) -> Result<Option<Vec<u8>>, ChangeError> {
-    let told = |why: String| ChangeError::File { path: name.to_owned(), why };
+    let told = |reason: String| ChangeError::File { path: name.to_owned(), reason };
     let tree = WritableTree::open(project).map_err(|error| told(error.to_string()))?;
     match tree.read(&RepoPath::from(name)) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -111,7 +111,7 @@ pub(super) fn replace(
     old: Option<Vec<u8>>,
     new: String,
 ) -> Result<FileContentChange, ChangeError> {
-    let told = |why: String| ChangeError::File { path: name.to_owned(), why };
+    let told = |reason: String| ChangeError::File { path: name.to_owned(), reason };
     let tree = WritableTree::open(project).map_err(|error| told(error.to_string()))?;
     let path = RepoPath::from(name);
     let replaced = tree.replace(&path, &old.unwrap_or_default(), new.as_bytes());

@@ -57,15 +57,15 @@ pub(super) struct ClassifyContext<'a> {
     /// The manifest of its pins.
     pub(super) manifest: &'a PinManifest,
     /// The newest answer of people.
-    pub(super) heard: Option<&'a CommentId>,
+    pub(super) newest_answer: Option<&'a CommentId>,
 }
 
 /// The files that the model can read, and its prompt.
 struct ClassifyMaterial {
     before: BTreeMap<String, String>,
     after: BTreeMap<String, String>,
-    ours: BTreeMap<String, Vec<u8>>,
-    told: BuiltPrompt,
+    project_files: BTreeMap<String, Vec<u8>>,
+    prompt: BuiltPrompt,
     /// A digest of all of it.
     digest: String,
 }
@@ -111,7 +111,7 @@ impl SyncRun<'_> {
             .as_ref()
             .filter(|known| known.asked == material.digest)
             // A closed question has no newest answer: no new comment exists.
-            .filter(|known| beside.heard.is_none_or(|heard| known.heard.as_ref() == Some(heard)));
+            .filter(|known| beside.newest_answer.is_none_or(|heard| known.heard.as_ref() == Some(heard)));
         let said = match known {
             Some(known) => known.said.clone(),
             None if self.job.dry_run => return Ok(Some(dry_run_end(&functions))),
@@ -119,12 +119,12 @@ impl SyncRun<'_> {
                 self.go_on().await?;
                 let mut spent = ModelSpend::default();
                 let said = Box::pin(self.ask_model(porter, &functions, &material, &mut spent)).await;
-                let was_paid = spent.taken.turns > 0;
+                let was_paid = spent.step_cost.turns > 0;
                 log.set_spend(spent);
                 let said = said?;
                 // A question that cost nothing can be asked again.
                 if was_paid {
-                    let heard = beside.heard.cloned();
+                    let heard = beside.newest_answer.cloned();
                     job.classified =
                         Some(CachedClassification { asked: material.digest, heard, said: said.clone() });
                     self.store.store_job(self.run, job).await?;
@@ -167,11 +167,11 @@ impl SyncRun<'_> {
         let theirs: Vec<String> = theirs.into_iter().collect();
         let before = files_of(self.job.config, tools.0, tools.1, tools.2, &decided.from, &theirs).await?;
         let after = files_of(self.job.config, tools.0, tools.1, tools.2, &decided.to, &theirs).await?;
-        let mut ours = BTreeMap::new();
+        let mut project_files = BTreeMap::new();
         for (_, path) in &pairs {
             // A tracked symbolic link is not shown.
             if let Ok(Some(bytes)) = change::read_plain_file(project, path) {
-                ours.insert(path.clone(), bytes);
+                project_files.insert(path.clone(), bytes);
             }
         }
         let what = |one: &MirroredFunction| {
@@ -204,11 +204,11 @@ impl SyncRun<'_> {
         ];
         let system = PromptValues::default().with_value("max_turns", self.job.config.turns.to_string());
         let agent = &porter.agent;
-        let told = agent.build_prompt(SYNC_CLASSIFY.system, &system, SYNC_CLASSIFY.task, &values)?;
-        let own = hash_of(ours.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]));
-        let digest = [told.hash.as_str(), &agent.model, &told.brief.task, &own].map(str::as_bytes);
+        let prompt = agent.build_prompt(SYNC_CLASSIFY.system, &system, SYNC_CLASSIFY.task, &values)?;
+        let own = hash_of(project_files.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]));
+        let digest = [prompt.hash.as_str(), &agent.model, &prompt.brief.task, &own].map(str::as_bytes);
         let digest = hash_of(digest);
-        Ok(ClassifyMaterial { before, after, ours, told, digest })
+        Ok(ClassifyMaterial { before, after, project_files, prompt, digest })
     }
 
     /// Asks the model. Only the kill switch is an error; other failures count as doubt.
@@ -221,7 +221,7 @@ impl SyncRun<'_> {
     ) -> Result<ReleaseClassification, SyncRunError> {
         let agent = &porter.agent;
         let repository = self.job.config.repo.as_deref().unwrap_or_default();
-        let (purse, most) =
+        let (budget, most) =
             agent.budgets.purse_of_sync(self.run.id.clone(), repository, self.effects.clock.now());
         let folder = match laid_out(material) {
             Ok(folder) => folder,
@@ -235,7 +235,7 @@ impl SyncRun<'_> {
         let limits = RunLimits {
             turns: self.job.config.turns,
             time: self.job.config.wall,
-            money: Some(most),
+            max_cost: Some(most),
             ..agent.limits
         };
         let wrong = |answers: &JudgementReport| {
@@ -249,7 +249,7 @@ impl SyncRun<'_> {
             whole.and_then(|()| there()).err()
         };
         let gate = Arc::clone(self.effects.gate);
-        let task = ModelTask { purse, name: (RUN, AGENT), told: &material.told, limits, gate };
+        let task = ModelTask { budget, name: (RUN, AGENT), prompt: &material.prompt, limits, gate };
         let ran = agent.run_task(task, &tools, spent, wrong).await.map_err(GateHalt::from)?;
         let wrong = wrong(&ran.items).map(|why| format!("its report is invalid: {why}"));
         Ok(match invalid_report_reason(&ran.end, wrong) {
@@ -268,7 +268,7 @@ fn dry_run_end(functions: &[MirroredFunction]) -> SyncRunResult {
     }
     let why =
         format!("a model would be asked whether these functions need porting: {names}; it was not called");
-    SyncRunResult::new(Outcome::Rehearsed, why, QuestionUpdate::Same)
+    SyncRunResult::new(Outcome::Rehearsed, why, QuestionUpdate::Keep)
 }
 
 /// Writes the files into a folder of their own. Paths come from the project and from archives; none may lead
@@ -279,7 +279,7 @@ fn laid_out(material: &ClassifyMaterial) -> io::Result<PrivateFolder> {
     let theirs = releases.into_iter().flat_map(|(release, files)| {
         files.iter().map(move |(path, text)| (release.as_str(), path, text.as_bytes()))
     });
-    let ours = material.ours.iter().map(|(path, bytes)| (PROJECT, path, bytes.as_slice()));
+    let ours = material.project_files.iter().map(|(path, bytes)| (PROJECT, path, bytes.as_slice()));
     for (top, path, bytes) in
         theirs.chain(ours).filter(|(_, path, _)| RepoPath::from(path.as_str()).stays_within_folder())
     {

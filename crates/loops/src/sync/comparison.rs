@@ -19,13 +19,13 @@ use super::{DecisionRequest, ReleaseDecision, SyncDecisionError, counterparts, i
 
 /// The release that the project was made for, and the parts that the project uses.
 pub(super) struct ReleaseComparison<'a> {
-    question: &'a DecisionRequest<'a>,
+    request: &'a DecisionRequest<'a>,
     spec: Option<VersionRange>,
     /// The release that the project was made for.
     from: PackageVersion,
     /// The requested parts of that release.
     pub(super) before: ReleaseSources,
-    taken: ProjectFacts,
+    used_definitions: ProjectFacts,
     /// The part of the project that cannot be read.
     unreported: Option<UnguardedPart>,
     mirrored: Vec<String>,
@@ -47,12 +47,13 @@ impl<'a> ReleaseComparison<'a> {
     ) -> Result<Self, SyncDecisionError> {
         let DecisionRequest { job, project, manifest, .. } = *question;
         let pairs = counterparts(job, project);
-        let (taken, unreported) = own::load_project_copies(job, project, &pairs, history.reader).await;
-        let bases: Vec<String> = taken.inherited.iter().cloned().collect();
+        let (used_definitions, unreported) =
+            own::load_project_copies(job, project, &pairs, history.reader).await;
+        let bases: Vec<String> = used_definitions.inherited.iter().cloned().collect();
         let mirrored: Vec<String> = pairs.iter().map(|(theirs, _)| escape(theirs)).collect();
         let request = ReleaseQuery { manifest, mirrored: mirrored.clone(), bases: &bases };
         let before = history.sources(&from, &request).await?;
-        Ok(Self { question, spec, from, before, taken, unreported, mirrored, bases })
+        Ok(Self { request: question, spec, from, before, used_definitions, unreported, mirrored, bases })
     }
 
     /// Compares with a release.
@@ -61,7 +62,7 @@ impl<'a> ReleaseComparison<'a> {
         history: &ReleaseHistory<'_>,
         to: &PackageVersion,
     ) -> Result<ComparedRelease, SyncDecisionError> {
-        let DecisionRequest { job, project, manifest, .. } = *self.question;
+        let DecisionRequest { job, project, manifest, .. } = *self.request;
         let request = ReleaseQuery { manifest, mirrored: self.mirrored.clone(), bases: &self.bases };
         let after = history.sources(to, &request).await?;
         let harmless = match &self.unreported {
@@ -69,14 +70,14 @@ impl<'a> ReleaseComparison<'a> {
             Some(_) => BTreeMap::new(),
             None => {
                 let file = project.join(&job.constraint_file);
-                DependentProject::read(project, &place_of(job, &file), &self.taken.imports)
+                DependentProject::read(project, &place_of(job, &file), &self.used_definitions.imports)
                     .harmless_changes(&self.before, &after)
             }
         };
         let step = SyncDecisionInput {
             in_range: self.spec.as_ref().is_some_and(|spec| spec.contains(to)),
             is_major: self.from.may_break_compatibility(to),
-            inherited: &self.taken.inherited,
+            inherited: &self.used_definitions.inherited,
             harmless: &harmless,
             manifest,
             from: &self.before,
@@ -100,7 +101,7 @@ impl<'a> ReleaseComparison<'a> {
             decision.reason += &open_range(&to);
         }
         let floor = history.date_changes(&mut decision, &self.from, &self.before, &to, &after).await?;
-        let style = self.question.job.style;
+        let style = self.request.job.style;
         let spec_after = self.spec.as_ref().and_then(|spec| match decision.verdict {
             SyncVerdict::Skip => Some(spec.clone()),
             SyncVerdict::Relax => spec.with_release(style, &to, None),

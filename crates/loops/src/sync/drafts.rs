@@ -20,7 +20,7 @@ use super::words;
 pub(super) struct JobDrafts<'a> {
     pub(super) forge: &'a RepositoryClient,
     pub(super) server: &'a AnyForgeServer,
-    pub(super) writes: &'a EffectExecutor<'a>,
+    pub(super) executor: &'a EffectExecutor<'a>,
     pub(super) job: &'a JobConfig,
     pub(super) name: &'a str,
 }
@@ -96,15 +96,15 @@ impl JobDrafts<'_> {
                     body: body.to_owned(),
                     draft: has_drafts,
                 };
-                open_pull(self.writes, new).await?
+                open_pull(self.executor, new).await?
             }
         };
         if pull.title != title || pull.body.trim() != body.trim() || pull.topic.as_ref() != Some(&topic) {
             let (number, title, body) = (pull.number, title.to_owned(), body.to_owned());
-            self.writes.perform(&Effect::EditPull { number, topic, title, body }).await?;
+            self.executor.perform(&Effect::EditPull { number, topic, title, body }).await?;
         }
         if has_drafts && pull.state != PullState::Draft {
-            self.writes.perform(&Effect::SetDraft { number: pull.number, draft: true }).await?;
+            self.executor.perform(&Effect::SetDraft { number: pull.number, draft: true }).await?;
         }
         Ok(JobPull { kind: JobPullKind::Wip, url: pull.url })
     }
@@ -115,9 +115,9 @@ impl JobDrafts<'_> {
         let (number, body) = (pull.number, words::closed_draft_text(why, &pull.body));
         if pull.body.trim() != body.trim() {
             let (topic, title) = (self.topic(version), pull.title.clone());
-            self.writes.perform(&Effect::EditPull { number, topic, title, body }).await?;
+            self.executor.perform(&Effect::EditPull { number, topic, title, body }).await?;
         }
-        self.writes.perform(&Effect::ClosePull { number }).await?;
+        self.executor.perform(&Effect::ClosePull { number }).await?;
         Ok(())
     }
 }

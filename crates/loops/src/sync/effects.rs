@@ -12,7 +12,7 @@ impl From<EffectError> for SyncRunError {
         match error {
             EffectError::Halted(halt) => Self::Halted(halt),
             EffectError::Refused(error) | EffectError::Unanswered { error, .. } => Self::Forge(error),
-            EffectError::Settling { until, what } => Self::Settling { until, what },
+            EffectError::Settling { until, description } => Self::Settling { until, description },
             EffectError::Store(error) => Self::Store(error),
             EffectError::Git(error) => Self::Git(error),
         }
@@ -44,7 +44,7 @@ pub(super) async fn open_issue(
 
 /// Returns the error of an effect whose number is unknown: the next run searches for it.
 fn unnumbered_error(writes: &EffectExecutor<'_>, effect: &Effect) -> SyncRunError {
-    SyncRunError::Settling { until: writes.clock.now(), what: effect.intent().what }
+    SyncRunError::Settling { until: writes.clock.now(), description: effect.intent().description }
 }
 
 /// Converts the result of a push.
@@ -56,6 +56,8 @@ pub(super) fn check_push_outcome(pushed: PushOutcome, branch: &str) -> Result<()
         PushOutcome::Halted(reason) => {
             Err(GateHalt::before_write(format!("pushing to {branch}"), reason).into())
         }
-        PushOutcome::Refused { why, message } => Err(SyncRunError::Refused { branch, why, message }),
+        PushOutcome::Refused { reason: why, message } => {
+            Err(SyncRunError::Refused { branch, reason: why, message })
+        }
     }
 }

@@ -48,11 +48,11 @@ pub enum SyncRunError {
     #[error("{branch} was changed by another push meanwhile")]
     Moved { branch: String },
     /// The remote rejects the branch.
-    #[error("cannot push {branch} {}: {message}", words::refusal(*.why))]
+    #[error("cannot push {branch} {}: {message}", words::refusal(*.reason))]
     Refused {
         branch: String,
         /// The reason for the rejection.
-        why: PushRefusal,
+        reason: PushRefusal,
         message: String,
     },
     /// The branch belongs to another person.
@@ -60,18 +60,18 @@ pub enum SyncRunError {
         "{url} comes from {branch}, and does not belong to this job: close it, or give the job another \
          `branch`"
     )]
-    Foreign {
+    ForeignWork {
         branch: String,
         /// Address of the pull request.
         url: String,
     },
     /// An earlier write was made or begun, and the forge may still show it.
-    #[error("{what}: waiting until the forge shows an earlier write; the next run looks for it")]
+    #[error("{description}: waiting until the forge shows an earlier write; the next run looks for it")]
     Settling {
         /// The time by which the forge must show it.
         until: UnixMillis,
         /// Description of the write.
-        what: String,
+        description: String,
     },
     /// The repository has no commit.
     #[error("the repository has no default branch with a commit")]

@@ -30,7 +30,7 @@ pub(super) struct ReleaseHistory<'a> {
     pub(super) releases: &'a [PackageRelease],
     pub(super) newest: PackageVersion,
     /// The results for the releases between the two, by index.
-    pub(super) known: BTreeMap<usize, ReleaseSources>,
+    pub(super) read_releases: BTreeMap<usize, ReleaseSources>,
 }
 
 impl ReleaseHistory<'_> {
@@ -124,11 +124,11 @@ impl ReleaseHistory<'_> {
     ) -> Result<usize, SyncDecisionError> {
         while is_so - before > 1 {
             let middle = before + (is_so - before) / 2;
-            if !self.known.contains_key(&middle) {
+            if !self.read_releases.contains_key(&middle) {
                 let sources = self.read(middle, symbols.to_vec(), Vec::new(), Vec::new()).await?;
-                self.known.insert(middle, sources);
+                self.read_releases.insert(middle, sources);
             }
-            match self.known.get(&middle) {
+            match self.read_releases.get(&middle) {
                 Some(sources) if holds(sources) => is_so = middle,
                 Some(_) | None => before = middle,
             }

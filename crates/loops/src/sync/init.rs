@@ -20,7 +20,7 @@ use super::{
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProposedManifest {
     /// The release that the digests belong to.
-    pub at: PackageVersion,
+    pub version: PackageVersion,
     /// The rows of the proposal.
     pub manifest: PinManifest,
     /// Apparent counterparts that are not pinned, with the reasons.
@@ -65,7 +65,7 @@ pub fn propose_manifest<'a>(
             reader,
             releases: &releases,
             newest,
-            known: BTreeMap::new(),
+            read_releases: BTreeMap::new(),
         };
         let sources = history
             .sources(&from, &ReleaseQuery { manifest: &manifest, mirrored: Vec::new(), bases: &[] })
@@ -110,7 +110,7 @@ pub fn propose_manifest<'a>(
         if is_found {
             remove_duplicate_rows(&mut manifest, &sources);
         }
-        Ok(ProposedManifest { at: from, manifest, not_guarded })
+        Ok(ProposedManifest { version: from, manifest, not_guarded })
     })
 }
 

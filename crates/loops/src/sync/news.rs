@@ -28,11 +28,11 @@ pub enum ReleaseNoteError {
     #[error("the project's version: {0}")]
     Version(ConstraintError),
     /// The place of the version is missing, or occurs several times.
-    #[error("the project's version: {path} has `{at}` {count} times; it must occur once")]
+    #[error("the project's version: {path} has `{location}` {count} times; it must occur once")]
     Count {
         path: String,
         /// Place in the file.
-        at: String,
+        location: String,
         /// Number of occurrences in the file.
         count: usize,
     },
@@ -50,11 +50,11 @@ pub enum ReleaseNoteError {
         text: String,
     },
     /// The changelog cannot be edited.
-    #[error("{path}: {why}")]
+    #[error("{path}: {reason}")]
     Changelog {
         path: String,
         /// The reason for the failure.
-        why: ChangelogError,
+        reason: ChangelogError,
     },
     /// The file is missing, or not text.
     #[error("{0}: there is no such file in the repository, or it is not UTF-8")]
@@ -77,13 +77,13 @@ pub enum ReleaseNoteError {
 impl From<ConstraintError> for ReleaseNoteError {
     fn from(error: ConstraintError) -> Self {
         match error {
-            ConstraintError::Count { path, at, count, .. } => {
+            ConstraintError::Count { path, key_path, count, .. } => {
                 let path = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                Self::Count { path, at, count }
+                Self::Count { path, location: key_path, count }
             }
-            ConstraintError::Unread { .. } | ConstraintError::Form { .. } | ConstraintError::Range { .. } => {
-                Self::Version(error)
-            }
+            ConstraintError::Unreadable { .. }
+            | ConstraintError::Form { .. }
+            | ConstraintError::Range { .. } => Self::Version(error),
         }
     }
 }
@@ -105,12 +105,15 @@ impl ReleaseNoteWriter<'_> {
     /// [`ReleaseNoteError`]
     pub(super) async fn write(&self, project: &Path) -> Result<Vec<FileContentChange>, ReleaseNoteError> {
         let mut written = Vec::new();
-        let next =
-            if self.job.counts { Some(self.increment_version(project, &mut written).await?) } else { None };
+        let next = if self.job.increments_version {
+            Some(self.increment_version(project, &mut written).await?)
+        } else {
+            None
+        };
         if let Some(path) = &self.job.changelog_file {
             let old = change::read_plain_file(project, path)?.and_then(|bytes| String::from_utf8(bytes).ok());
             let old = old.ok_or_else(|| ReleaseNoteError::NoText(path.clone()))?;
-            let wrong = |why| ReleaseNoteError::Changelog { path: path.clone(), why };
+            let wrong = |reason| ReleaseNoteError::Changelog { path: path.clone(), reason };
             let newest = changelog::newest_entry(&old).map_err(wrong)?;
             let entry = self.entry(newest, next, path).await?;
             let line = self.line();
@@ -130,11 +133,11 @@ impl ReleaseNoteWriter<'_> {
         project: &Path,
         written: &mut Vec<FileContentChange>,
     ) -> Result<VersionTriple, ReleaseNoteError> {
-        let JobConfig { version_file: name, version_path: at, package, registry, .. } = self.job;
+        let JobConfig { version_file: name, version_path: key_path, package, registry, .. } = self.job;
         let old = change::read_plain_file(project, name)?;
         let file = project.join(name);
         let style = RangeStyle::VendoredVersion;
-        let place = RequirementPlace { file: &file, at, package, registry: *registry, style };
+        let place = RequirementPlace { file: &file, key_path, package, registry: *registry, style };
         let text = constraint::read_range(&place)?.to_string();
         let version = VersionTriple::parse(&text)
             .ok_or_else(|| ReleaseNoteError::Uncounted { path: name.clone(), text: text.clone() })?;
@@ -158,7 +161,7 @@ impl ReleaseNoteWriter<'_> {
     ) -> Result<ChangelogPlacement, ReleaseNoteError> {
         let version = match newest {
             NewestEntry::Unreleased => return Ok(ChangelogPlacement::Newest),
-            NewestEntry::Of(version) => version,
+            NewestEntry::Version(version) => version,
         };
         let is_released = self.is_released(version).await?;
         match next {
@@ -206,6 +209,6 @@ fn is_of(template: &TextTemplate, package: &str, verdict: &str, line: &str) -> b
 
 /// Returns the files that this module writes.
 pub(super) fn paths(job: &JobConfig) -> impl Iterator<Item = RepoPath> {
-    let version = job.counts.then_some(&job.version_file);
+    let version = job.increments_version.then_some(&job.version_file);
     version.into_iter().chain(&job.changelog_file).map(|path| RepoPath::from(path.as_str()))
 }

@@ -25,7 +25,7 @@ const CHANGES_NOTHING: &str = "This pull request changes nothing, and must not b
 pub(super) struct JobNotices<'a> {
     pub(super) forge: &'a RepositoryClient,
     pub(super) server: &'a AnyForgeServer,
-    pub(super) writes: &'a EffectExecutor<'a>,
+    pub(super) executor: &'a EffectExecutor<'a>,
     pub(super) job: &'a SyncJob<'a>,
     /// The path of the repository's mirror, and the remote.
     pub(super) mirror: &'a Path,
@@ -33,7 +33,7 @@ pub(super) struct JobNotices<'a> {
     /// The label that identifies the issues.
     pub(super) label: &'a str,
     /// The suffix of the branch that pull requests come from.
-    pub(super) end: &'static str,
+    pub(super) branch_suffix: &'static str,
 }
 
 impl JobNotices<'_> {
@@ -47,7 +47,7 @@ impl JobNotices<'_> {
     }
 
     fn branch(&self) -> String {
-        format!("{}-{}", self.job.config.branch, self.end)
+        format!("{}-{}", self.job.config.branch, self.branch_suffix)
     }
 
     /// Adapts a notice's text to the forge.
@@ -73,12 +73,12 @@ impl JobNotices<'_> {
     /// Opens a notice. Returns the open one on its topic.
     pub(super) async fn open(&self, topic: Topic, title: &str, text: &str) -> Result<OwnIssue, SyncRunError> {
         if self.forge_capability().issues {
-            return open_issue(self.writes, self.issue(topic, title, text)).await;
+            return open_issue(self.executor, self.issue(topic, title, text)).await;
         }
         let branch = self.branch();
         let there = self.forge.pulls_from(&branch).await?;
         if let Some(foreign) = there.into_iter().find(|pull| pull.is_open() && pull.topic.is_none()) {
-            return Err(SyncRunError::Foreign { branch, url: foreign.url });
+            return Err(SyncRunError::ForeignWork { branch, url: foreign.url });
         }
         let base = self.forge.repository().await?.default_branch;
         self.push_empty_commit(&branch, title).await?;
@@ -90,9 +90,9 @@ impl JobNotices<'_> {
             body: text.to_owned(),
             draft: self.forge_capability().drafts,
         };
-        let pull = open_pull(self.writes, draft).await?;
+        let pull = open_pull(self.executor, draft).await?;
         let url = pull.url.clone();
-        notice(pull).ok_or(SyncRunError::Foreign { branch, url })
+        notice(pull).ok_or(SyncRunError::ForeignWork { branch, url })
     }
 
     /// Pushes a commit that changes nothing to the branch, because a forge opens no pull request without a
@@ -104,12 +104,12 @@ impl JobNotices<'_> {
         let folder = PrivateFolder::new().map_err(SyncRunError::Folder)?;
         let staged = mirror.stage_alone(&tip, folder.path(), &[], &[]).await?;
         let author = self.job.config.author.clone();
-        let at = self.writes.clock.now();
+        let at = self.executor.clock.now();
         let new = NewCommit { message: title.to_owned(), author: author.clone(), committer: author, at };
         let commit = staged.commit(&new).await?;
         // The branch is left over from a closed pull request, or from a run that died before it opened one.
         let expected = mirror.branch_tip(branch).await?;
-        check_push_outcome(self.writes.push(&commit, self.remote, branch, expected.as_ref()).await?, branch)
+        check_push_outcome(self.executor.push(&commit, self.remote, branch, expected.as_ref()).await?, branch)
     }
 
     fn issue(&self, topic: Topic, title: &str, text: &str) -> Effect {
@@ -120,7 +120,7 @@ impl JobNotices<'_> {
     /// True if a run that died may have opened a notice on this topic.
     pub(super) async fn is_unfinished(&self, topic: &Topic) -> Result<bool, SyncRunError> {
         if self.forge_capability().issues {
-            return Ok(self.writes.recover_unfinished(&self.issue(topic.clone(), "", "")).await?.is_some());
+            return Ok(self.executor.recover_unfinished(&self.issue(topic.clone(), "", "")).await?.is_some());
         }
         Ok(self.list_notices(topic).await?.iter().any(|notice| notice.open))
     }
@@ -138,7 +138,7 @@ impl JobNotices<'_> {
         } else {
             Effect::EditPull { number, topic, title, body }
         };
-        self.writes.perform(&edit).await?;
+        self.executor.perform(&edit).await?;
         Ok(())
     }
 
@@ -149,7 +149,7 @@ impl JobNotices<'_> {
         } else {
             Effect::ClosePull { number }
         };
-        self.writes.perform(&close).await?;
+        self.executor.perform(&close).await?;
         Ok(())
     }
 }

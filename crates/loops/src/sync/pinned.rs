@@ -25,11 +25,11 @@ pub enum PinnedError {
     #[error(transparent)]
     File(#[from] ManifestFileError),
     /// The test cannot be read.
-    #[error("{path} cannot be read as a hash test: {why}")]
+    #[error("{path} cannot be read as a hash test: {reason}")]
     Test {
         path: PathBuf,
         /// The reason for the failure.
-        why: String,
+        reason: String,
     },
     /// The content of the test is not usable.
     #[error("{path} pins nothing that Truing can determine: {source}{}", unguarded_lines(.untold))]
@@ -75,12 +75,12 @@ pub async fn read_pins(path: &Path, reader: &ChildProcessReader) -> Result<Pinne
     if path.extension().is_none_or(|extension| extension != "py") {
         return Ok(PinnedManifest { manifest: manifest::read_manifest(path)?, untold: Vec::new() });
     }
-    let test = |why| PinnedError::Test { path: path.to_owned(), why };
+    let test = |reason| PinnedError::Test { path: path.to_owned(), reason };
     // The reader can open only the file's folder, by its real path.
     let real = path.canonicalize().map_err(|error| test(error.to_string()))?;
     let HashPins { rows, left_out } = reader.pins(&real).await.map_err(|error| {
         test(match error {
-            SourcesError::File { why, .. } => why,
+            SourcesError::File { why: reason, .. } => reason,
             SourcesError::Archive(_) | SourcesError::Glob { .. } | SourcesError::Failed(_) => {
                 error.to_string()
             }

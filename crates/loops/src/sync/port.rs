@@ -89,10 +89,10 @@ pub enum CodeMigrationError {
     Paths(String),
     /// The model has changed nothing.
     #[error("the model changed no relevant file{0}")]
-    Nothing(String),
+    NoChange(String),
     /// The budget is used up before the model was asked.
     #[error("{0}")]
-    Money(String),
+    Budget(String),
     /// The gate was shut meanwhile.
     #[error(transparent)]
     Halted(HaltReason),
@@ -122,9 +122,9 @@ pub(super) struct CodeMigration<'a> {
     pub(super) mirror: &'a Mirror,
     /// The newest commit, on which the port is made.
     pub(super) tip: &'a Sha,
-    pub(super) decided: &'a ReleaseDecision,
+    pub(super) decision: &'a ReleaseDecision,
     /// Files that are written without the model: range, digests, lock files.
-    pub(super) written: &'a [FileContentChange],
+    pub(super) prepared_changes: &'a [FileContentChange],
     pub(super) tools: (&'a PackageIndex, &'a ArchiveFolder, &'a ChildProcessReader),
     /// Consulted before each turn of the model.
     pub(super) gate: &'a Arc<dyn WriteGate>,
@@ -160,13 +160,14 @@ impl CodeMigration<'_> {
         let cut_off = (!ran.end.is_whole()).then(|| redact_secrets(&describe_end(&ran.end)));
         let changes = clone::changes(self.mirror, self.tip, bench.path(), &allowed).await?;
         if changes.is_empty() {
-            return Err(CodeMigrationError::Nothing(
+            return Err(CodeMigrationError::NoChange(
                 cut_off.map(|why| format!(": {why}")).unwrap_or_default(),
             ));
         }
         let folder = PrivateFolder::new()?;
         self.lay_out(&folder, &changes).await?;
-        let files: BTreeSet<_> = changes.iter().chain(self.written).map(|one| one.path.to_string()).collect();
+        let files: BTreeSet<_> =
+            changes.iter().chain(self.prepared_changes).map(|one| one.path.to_string()).collect();
         let files = files.into_iter().collect();
         Ok(UncheckedMigration { folder, changes, files, work: without_secrets(ran.items), cut_off })
     }
@@ -181,7 +182,7 @@ impl CodeMigration<'_> {
     ) -> Result<AgentRunResult<WorkReport>, CodeMigrationError> {
         let MigrationAgent { agent, programs, policy } = self.porter;
         let repository = self.job.repo.as_deref().unwrap_or_default();
-        let (purse, most) = agent.budgets.purse_of_sync(self.run.clone(), repository, self.now);
+        let (budget, most) = agent.budgets.purse_of_sync(self.run.clone(), repository, self.now);
         let told = told::prompt(self, handover).await?;
         let request = ToolsRequest { tree: bench.path().to_owned(), only: None, always: Vec::new() };
         let workshop = FixerWorkspace {
@@ -197,18 +198,18 @@ impl CodeMigration<'_> {
         let fixer = FixerTools::new(Box::new(reader.tools(request, Vec::new())), workshop, level)?;
         let admits = |path: &RepoPath| allowed.admits(path);
         // There is no change to show yet; `git diff` shows the model its own changes.
-        let tools = TracedTools(RestrictedTools { tools: fixer, admits, what: "port" });
+        let tools = TracedTools(RestrictedTools { tools: fixer, admits, purpose: "port" });
         let most = MicroUsd(most.0.saturating_sub(self.before.0));
         let limits =
-            RunLimits { turns: self.job.turns, time: self.job.wall, money: Some(most), ..agent.limits };
+            RunLimits { turns: self.job.turns, time: self.job.wall, max_cost: Some(most), ..agent.limits };
         let gate = Arc::clone(self.gate);
-        let task = ModelTask { purse, name: (RUN, AGENT), told: &told, limits, gate };
+        let task = ModelTask { budget, name: (RUN, AGENT), prompt: &told, limits, gate };
         let ran = agent
             .run_task(task, &tools, spent, |_: &WorkReport| None)
             .await
             .map_err(CodeMigrationError::Halted)?;
         if ran.turns == 0 && matches!(ran.end, AgentRunEnd::Refused(ModelError::Budget { .. })) {
-            return Err(CodeMigrationError::Money(describe_end(&ran.end)));
+            return Err(CodeMigrationError::Budget(describe_end(&ran.end)));
         }
         Ok(ran)
     }
@@ -222,7 +223,7 @@ impl CodeMigration<'_> {
     ) -> Result<(), CodeMigrationError> {
         self.mirror.private_clone(self.tip, &[], folder.path()).await?;
         write_changes(folder.path(), changes).await?;
-        Ok(write_changes(folder.path(), self.written).await?)
+        Ok(write_changes(folder.path(), self.prepared_changes).await?)
     }
 }
 

@@ -23,9 +23,9 @@ use super::words::{self, ReleaseSubject};
 pub(super) struct JobPullRequests<'a> {
     pub(super) forge: &'a RepositoryClient,
     pub(super) server: &'a AnyForgeServer,
-    pub(super) writes: &'a EffectExecutor<'a>,
+    pub(super) executor: &'a EffectExecutor<'a>,
     pub(super) job: &'a JobConfig,
-    pub(super) about: ReleaseSubject<'a>,
+    pub(super) subject: ReleaseSubject<'a>,
     /// The repository's own template; empty if it has none.
     pub(super) template: String,
 }
@@ -42,17 +42,17 @@ pub(super) struct JobBranchState {
     /// The activity of people on it.
     pub(super) active: Option<BranchActivity>,
     /// The job's comments there about waiting releases, and their places.
-    said: Vec<PullRequestComment>,
+    waiting_comments: Vec<PullRequestComment>,
 }
 
 impl JobPullRequests<'_> {
     /// Returns the topic of a final pull request: the release is in its marker, which only Truing can write.
     fn topic(&self, version: &str) -> Topic {
-        Topic::new(format!("sync/{}/final/{version}", self.about.job))
+        Topic::new(format!("sync/{}/final/{version}", self.subject.job))
     }
 
     fn blocked_topic(&self) -> Topic {
-        Topic::new(format!("sync/{}/blocked", self.about.job))
+        Topic::new(format!("sync/{}/blocked", self.subject.job))
     }
 
     /// Reads the state. `reaches` is true for the version of the release to follow and for later ones.
@@ -70,18 +70,18 @@ impl JobPullRequests<'_> {
         let version =
             last.as_ref().and_then(|pull| pull.topic.as_ref()?.as_str().strip_prefix(prefix.as_str()));
         let covers = version.is_some_and(reaches);
-        let (mut somebody, mut said) = (None, Vec::new());
+        let (mut somebody, mut waiting_comments) = (None, Vec::new());
         if let Some(pull) = last.as_ref().filter(|pull| pull.is_open()) {
             let activity = self.forge.activity(pull.number).await?;
             somebody = find_activity(&activity, &pull.head, |email| email == self.job.author.email);
             let blocked = self.blocked_topic();
-            said = activity
+            waiting_comments = activity
                 .remarks
                 .into_iter()
                 .filter(|remark| remark.topic.as_ref() == Some(&blocked))
                 .collect();
         }
-        Ok(JobBranchState { last, foreign, covers, active: somebody, said })
+        Ok(JobBranchState { last, foreign, covers, active: somebody, waiting_comments })
     }
 
     /// Opens or rewrites the final pull request, whose branch is pushed.
@@ -92,10 +92,10 @@ impl JobPullRequests<'_> {
         verdict: SyncVerdict,
         text: &str,
     ) -> Result<JobPull, SyncRunError> {
-        let title = words::title(self.about, verdict);
-        let body = words::body(self.about, verdict, self.job.body.as_ref(), &self.template, text);
+        let title = words::title(self.subject, verdict);
+        let body = words::body(self.subject, verdict, self.job.body.as_ref(), &self.template, text);
         let body = body.as_str();
-        let topic = self.topic(self.about.version);
+        let topic = self.topic(self.subject.version);
         let open = stands.last.as_ref().filter(|pull| pull.is_open());
         let pull = match open {
             Some(pull) => pull.clone(),
@@ -108,16 +108,16 @@ impl JobPullRequests<'_> {
                     body: body.to_owned(),
                     draft: false,
                 };
-                open_pull(self.writes, draft).await?
+                open_pull(self.executor, draft).await?
             }
         };
         // An existing pull request still has its previous text.
         if pull.title != title || pull.body.trim() != body.trim() || pull.topic.as_ref() != Some(&topic) {
             let (number, body) = (pull.number, body.to_owned());
-            self.writes.perform(&Effect::EditPull { number, topic, title, body }).await?;
+            self.executor.perform(&Effect::EditPull { number, topic, title, body }).await?;
         }
         if pull.state == PullState::Draft {
-            self.writes.perform(&Effect::SetDraft { number: pull.number, draft: false }).await?;
+            self.executor.perform(&Effect::SetDraft { number: pull.number, draft: false }).await?;
         }
         self.label(&pull).await?;
         self.delete_blocked_comments(stands, &pull).await?;
@@ -133,7 +133,7 @@ impl JobPullRequests<'_> {
         let wanted = self.job.labels.iter().filter(|label| !has_label(pull, label));
         let labels: Vec<String> = wanted.cloned().collect();
         if !labels.is_empty() {
-            self.writes.perform(&Effect::Label { number: pull.number, labels }).await?;
+            self.executor.perform(&Effect::Label { number: pull.number, labels }).await?;
         }
         Ok(())
     }
@@ -144,9 +144,9 @@ impl JobPullRequests<'_> {
         stands: &JobBranchState,
         pull: &BranchPull,
     ) -> Result<(), SyncRunError> {
-        for remark in &stands.said {
+        for remark in &stands.waiting_comments {
             let (number, comment) = (pull.number, remark.id.clone());
-            self.writes.perform(&Effect::DeleteComment { number, comment }).await?;
+            self.executor.perform(&Effect::DeleteComment { number, comment }).await?;
         }
         Ok(())
     }
@@ -158,14 +158,14 @@ impl JobPullRequests<'_> {
         pull: &BranchPull,
     ) -> Result<JobPull, SyncRunError> {
         let why = stands.active.as_ref().map(BranchActivity::activity_text).unwrap_or_default();
-        let text = words::blocked_comment(self.about, &why);
+        let text = words::blocked_comment(self.subject, &why);
         let shown = JobPull { kind: JobPullKind::Final, url: pull.url.clone() };
-        if stands.said.iter().any(|remark| remark.body.trim() == text.trim()) {
+        if stands.waiting_comments.iter().any(|remark| remark.body.trim() == text.trim()) {
             return Ok(shown);
         }
         self.delete_blocked_comments(stands, pull).await?;
         let (number, topic) = (pull.number, self.blocked_topic());
-        self.writes.perform(&Effect::NewComment { number, topic, body: text }).await?;
+        self.executor.perform(&Effect::NewComment { number, topic, body: text }).await?;
         Ok(shown)
     }
 }
@@ -214,9 +214,9 @@ impl JobBranchState {
         let existing = JobPullState {
             last: self.last.as_ref(),
             covers: self.covers,
-            active: self.active.is_some(),
+            has_foreign_work: self.active.is_some(),
             // A draft whose port is already final is to be closed instead of continued.
-            wip: wip && !(self.covers && self.last.as_ref().is_some_and(has_it)),
+            is_draft_open: wip && !(self.covers && self.last.as_ref().is_some_and(has_it)),
         };
         plan_branch(existing, verdict, same)
     }

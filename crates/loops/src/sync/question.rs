@@ -33,7 +33,7 @@ impl QuestionDraft {
 /// The questions of one job at a forge.
 #[derive(Debug)]
 pub(super) struct JobQuestions<'a> {
-    pub(super) at: JobNotices<'a>,
+    pub(super) notices: JobNotices<'a>,
     pub(super) job: &'a str,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct QuestionAnswers {
     /// The newest ruling in a trusted comment.
     pub(super) ruling: Option<ReleaseRuling>,
     /// Trusted comments, oldest first.
-    pub(super) said: Vec<TrustedAnswer>,
+    pub(super) trusted_comments: Vec<TrustedAnswer>,
 }
 
 impl JobQuestions<'_> {
@@ -60,7 +60,7 @@ impl JobQuestions<'_> {
             return Ok(QuestionAnswers::default());
         };
         let after = newer_comment(job.breaker.last_answer(), after.as_ref());
-        let replies = match self.at.forge.replies(*number, after).await {
+        let replies = match self.notices.forge.replies(*number, after).await {
             Ok(replies) => replies,
             // The issue was deleted: it has no answer, and the question is asked again.
             Err(ForgeError::NotFound { .. }) => return Ok(QuestionAnswers::default()),
@@ -80,7 +80,7 @@ impl JobQuestions<'_> {
         Ok(QuestionAnswers {
             newest: trusted.last().map(|reply| reply.id.clone()),
             ruling,
-            said: said.collect(),
+            trusted_comments: said.collect(),
         })
     }
 
@@ -91,10 +91,10 @@ impl JobQuestions<'_> {
         job: &mut JobState,
         wanted: &QuestionDraft,
     ) -> Result<Option<String>, SyncRunError> {
-        let wanted = &QuestionDraft { text: self.at.text(&wanted.text), ..wanted.clone() };
+        let wanted = &QuestionDraft { text: self.notices.text(&wanted.text), ..wanted.clone() };
         let id = wanted.id();
         let manifest = job.breaker.target().map(|target| target.manifest.clone());
-        let mut issues = self.at.list_notices(&self.topic()).await?;
+        let mut issues = self.notices.list_notices(&self.topic()).await?;
         if let Some(question) = &mut job.question {
             question.closed = Self::not_now(question, wanted, manifest.as_ref(), &issues)
                 && !self.is_answered(question).await?;
@@ -107,10 +107,10 @@ impl JobQuestions<'_> {
         let at = at.or_else(|| issues.iter().position(|issue| issue.open));
         let issue = match at.map(|at| issues.swap_remove(at)) {
             Some(issue) => issue,
-            None => self.at.open(self.topic(), &wanted.title, &wanted.text).await?,
+            None => self.notices.open(self.topic(), &wanted.title, &wanted.text).await?,
         };
         for other in issues.iter().filter(|other| other.open && other.number != issue.number) {
-            self.at.close(other.number).await?;
+            self.notices.close(other.number).await?;
         }
         let same = job.question.as_ref().is_some_and(|question| question.id == id);
         let is_new = issue.title == wanted.title && issue.body.trim() == wanted.text.trim();
@@ -118,10 +118,10 @@ impl JobQuestions<'_> {
             // The notification comes first: a run that dies in between repeats it.
             self.renew(issue.number, &wanted.text).await?;
             let text = (wanted.title.clone(), wanted.text.clone());
-            self.at.edit(issue.number, self.topic(), text.0, text.1).await?;
+            self.notices.edit(issue.number, self.topic(), text.0, text.1).await?;
         }
         // For an issue that was opened by a run that died, every later comment is an answer.
-        let replies = self.at.forge.replies(issue.number, None).await?;
+        let replies = self.notices.forge.replies(issue.number, None).await?;
         let last = replies.into_iter().rfind(|reply| reply.topic.is_some()).map(|reply| reply.id);
         let before = job.question.take().filter(|question| question.issue == issue.number && same);
         job.question = Some(match before {
@@ -155,7 +155,7 @@ impl JobQuestions<'_> {
 
     /// True if a trusted person has commented since the question was asked.
     async fn is_answered(&self, question: &JobQuestion) -> Result<bool, ForgeError> {
-        let replies = self.at.forge.replies(question.issue, question.after.as_ref()).await?;
+        let replies = self.notices.forge.replies(question.issue, question.after.as_ref()).await?;
         Ok(replies.iter().any(|reply| reply.trusted))
     }
 
@@ -163,7 +163,7 @@ impl JobQuestions<'_> {
     /// A run that ended right after it has already written it.
     async fn renew(&self, number: u64, text: &str) -> Result<(), SyncRunError> {
         let topic = self.topic();
-        let replies = self.at.forge.replies(number, None).await?;
+        let replies = self.notices.forge.replies(number, None).await?;
         let is_said =
             |last: &ConversationReply| last.topic.as_ref() == Some(&topic) && last.body.trim() == text.trim();
         if replies.last().is_some_and(is_said) {
@@ -171,29 +171,29 @@ impl JobQuestions<'_> {
         }
         for reply in replies {
             if reply.topic.as_ref() == Some(&topic) {
-                self.at.writes.perform(&Effect::DeleteComment { number, comment: reply.id }).await?;
+                self.notices.executor.perform(&Effect::DeleteComment { number, comment: reply.id }).await?;
             }
         }
-        self.at.writes.perform(&Effect::NewComment { number, topic, body: text.to_owned() }).await?;
+        self.notices.executor.perform(&Effect::NewComment { number, topic, body: text.to_owned() }).await?;
         Ok(())
     }
 
     /// Closes every open question.
     pub(super) async fn close(&self, job: &mut JobState, why: &str) -> Result<(), SyncRunError> {
         // A run that died may have opened an issue that the job does not know.
-        if job.question.is_none() && !self.at.is_unfinished(&self.topic()).await? {
+        if job.question.is_none() && !self.notices.is_unfinished(&self.topic()).await? {
             return Ok(());
         }
         let topic = Topic::new(format!("{}/settled", self.topic()));
-        for issue in self.at.list_notices(&self.topic()).await?.iter().filter(|issue| issue.open) {
+        for issue in self.notices.list_notices(&self.topic()).await?.iter().filter(|issue| issue.open) {
             // A run that ended right after it has already written the comment.
             let number = issue.number;
-            let last = self.at.forge.replies(number, None).await?.pop();
+            let last = self.notices.forge.replies(number, None).await?.pop();
             if last.is_none_or(|last| last.topic.as_ref() != Some(&topic)) {
                 let (topic, body) = (topic.clone(), words::settled_comment(why));
-                self.at.writes.perform(&Effect::NewComment { number, topic, body }).await?;
+                self.notices.executor.perform(&Effect::NewComment { number, topic, body }).await?;
             }
-            self.at.close(number).await?;
+            self.notices.close(number).await?;
         }
         job.question = None;
         Ok(())

@@ -46,13 +46,13 @@ pub enum DeterministicChangeError {
     #[error("`relax.lock_files` of the job: {0}")]
     Globs(#[from] globset::Error),
     /// A lock command failed.
-    #[error("the lock command `{command}` failed: {end}{said}")]
+    #[error("the lock command `{command}` failed: {end}{command_output}")]
     Failed {
         command: String,
         /// The way it ended.
         end: CommandEndReason,
         /// The last lines that it printed, and the hosts that it could not reach.
-        said: String,
+        command_output: String,
     },
     /// The command changed other files.
     #[error(
@@ -113,7 +113,7 @@ impl DeterministicChange<'_> {
         let locker = self.locker.ok_or(DeterministicChangeError::NoSandbox)?;
         let worked = locker.run_commands(folder, &self.commands()).await?;
         if let Some(failed) = worked.commands.iter().find(|ran| !ran.end.is_success()) {
-            return Err(failure(failed, &worked.reached));
+            return Err(failure(failed, &worked.contacted_hosts));
         }
         let locked = self.changed_lock_files(on, &worked, written).await?;
         write_changes(folder, &locked).await?;
@@ -173,18 +173,18 @@ fn failure(ran: &CommandRun, reached: &[HostAccess]) -> DeterministicChangeError
     let text = if ran.errors.trim().is_empty() { &ran.output } else { &ran.errors };
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let (count, length) = SHOWN;
-    let mut said = String::new();
+    let mut command_output = String::new();
     for line in lines.iter().skip(lines.len().saturating_sub(count)) {
-        said += "\n";
-        said.extend(line.chars().filter(|c| !c.is_control()).take(length));
+        command_output += "\n";
+        command_output.extend(line.chars().filter(|c| !c.is_control()).take(length));
     }
     if ran.end == CommandEndReason::NoProgram {
-        said += " in the system's folders and those of `verify.programs`";
+        command_output += " in the system's folders and those of `verify.programs`";
     }
     for HostAccess { host, port, refused, .. } in reached {
         if let Some(why) = refused {
-            said += &format!("\nit asked for {host}:{port}, which {}", why.to_message(REGISTRIES));
+            command_output += &format!("\nit asked for {host}:{port}, which {}", why.to_message(REGISTRIES));
         }
     }
-    DeterministicChangeError::Failed { command: ran.argv.join(" "), end: ran.end, said }
+    DeterministicChangeError::Failed { command: ran.argv.join(" "), end: ran.end, command_output }
 }

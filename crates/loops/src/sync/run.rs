@@ -77,14 +77,24 @@ impl SyncRun<'_> {
     #[truing_core::boxed_future]
     pub async fn run(&self) -> Result<(SyncRecord, Option<UnixMillis>), StoreError> {
         let mut job = self.store.begin_job(self.run).await?;
-        let began = self.effects.clock.now();
-        if job.breaker.record_lost_run(self.job.config.breaker, began) {
+        let started_at = self.effects.clock.now();
+        if job.breaker.record_lost_run(self.job.config.breaker, started_at) {
             self.store.store_job(self.run, &job).await?;
         }
         let (from, to, update, pull) = (None, None, None, None);
         let evidence = SyncEvidence::default();
-        let spent = ModelSpend::default();
-        let mut log = SyncRunLog { began, at: None, steps: vec![], from, to, update, evidence, pull, spent };
+        let model_cost = ModelSpend::default();
+        let mut log = SyncRunLog {
+            started_at,
+            current_step: None,
+            steps: vec![],
+            from,
+            to,
+            update,
+            evidence,
+            pull,
+            model_cost,
+        };
         let ended = Box::pin(self.steps(&mut job, &mut log)).await;
         let is_halted = ended.as_ref().is_err_and(SyncRunError::is_halt);
         let mut again = ended.as_ref().err().and_then(SyncRunError::settle_time);
@@ -92,7 +102,7 @@ impl SyncRun<'_> {
             Ok(ended) => ended,
             Err(Ok(error)) => return Err(error),
             Err(Err(error)) if error.is_halt() || again.is_some() => {
-                SyncRunResult::new(Outcome::Held, error.to_string(), QuestionUpdate::Same)
+                SyncRunResult::new(Outcome::Held, error.to_string(), QuestionUpdate::Keep)
             }
             // The breaker would not have admitted it.
             Err(Err(error))
@@ -101,10 +111,10 @@ impl SyncRun<'_> {
                 SyncRunResult::new(
                     Outcome::Breaker,
                     format!("the circuit breaker is open; {error}"),
-                    QuestionUpdate::Same,
+                    QuestionUpdate::Keep,
                 )
             }
-            Err(Err(error)) => SyncRunResult::new(Outcome::Failed, error.to_string(), QuestionUpdate::Same),
+            Err(Err(error)) => SyncRunResult::new(Outcome::Failed, error.to_string(), QuestionUpdate::Keep),
         };
         let reached = log.current_step();
         let now = self.effects.clock.now();
@@ -123,14 +133,14 @@ impl SyncRun<'_> {
         let mut outcome = ended.outcome;
         let (question, why) = match asked.map_err(|error| error.of_store(self.run)) {
             Ok(question) if self.job.dry_run => (question, self.dry_run_reason(&ended)),
-            Ok(question) => (question, ended.why),
+            Ok(question) => (question, ended.reason),
             Err(Ok(error)) => return Err(error),
             // The next run asks the question.
             Err(Err(error)) => {
                 if error.is_halt() {
                     outcome = Outcome::Held;
                 }
-                (None, format!("{}; could not ask a person: {error}", ended.why))
+                (None, format!("{}; could not ask a person: {error}", ended.reason))
             }
         };
         // A question after a failure is no step of the planned work.
@@ -141,10 +151,10 @@ impl SyncRun<'_> {
             key: self.run.key.clone(),
             steps: log.steps,
             carried_micro_usd: carried,
-            model: log.spent.model,
-            prompt_hash: log.spent.prompt_hash,
+            model: log.model_cost.model,
+            prompt_hash: log.model_cost.prompt_hash,
             versions: versions(),
-            started: log.began,
+            started: log.started_at,
             ended: self.effects.clock.now(),
             detail: SyncDetail {
                 job: self.job.name.to_owned(),
@@ -187,8 +197,8 @@ impl SyncRun<'_> {
 
     fn pulls<'b>(&'b self, version: &'b str, project: &Path) -> JobPullRequests<'b> {
         let template = pulls::template(project);
-        let (forge, writes, about) = (self.forge, &self.effects, self.release_subject(version));
-        JobPullRequests { forge, server: self.server, writes, job: self.job.config, about, template }
+        let (forge, executor, subject) = (self.forge, &self.effects, self.release_subject(version));
+        JobPullRequests { forge, server: self.server, executor, job: self.job.config, subject, template }
     }
 
     pub(super) fn checks<'b>(&'b self, mirror: &'b Mirror) -> ProjectChecks<'b> {
@@ -221,7 +231,7 @@ impl SyncRun<'_> {
         };
         change::read_plain_file(project, &self.job.config.constraint_file)?;
         let pins = pinned_by(self.job.config, project, self.job.reader).await?;
-        let now = Timestamp::from_millisecond(log.began.0).unwrap_or_default();
+        let now = Timestamp::from_millisecond(log.started_at.0).unwrap_or_default();
         let question = |to| DecisionRequest {
             job: self.job.config,
             project,
@@ -232,7 +242,7 @@ impl SyncRun<'_> {
         };
         // People's rulings also decide if there may be a port in progress.
         let answers = self.questions().answers(job).await?;
-        job.apply_answers(answers.ruling, answers.said);
+        job.apply_answers(answers.ruling, answers.trusted_comments);
         let mut saved = self.load_draft(job).await?;
         // A begun release is finished first, even if there is a newer one.
         let begun = saved
@@ -243,7 +253,7 @@ impl SyncRun<'_> {
         if let (Some(draft), true) = (&saved.draft, named.is_some() && named != begun) {
             let (url, version) = (&draft.pull.url, &draft.version);
             let why = format!("{url} is a port to {version}, which is finished first: run it without `--to`");
-            return Ok(SyncRunResult::new(Outcome::Held, why, QuestionUpdate::Same));
+            return Ok(SyncRunResult::new(Outcome::Held, why, QuestionUpdate::Keep));
         }
         let wanted = named.clone().or_else(|| begun.clone());
         let mut seen = super::find_releases(&question(wanted), self.job.index).await;
@@ -255,7 +265,7 @@ impl SyncRun<'_> {
         // A named release that cannot be followed is the caller's mistake, and the job has not failed.
         if let (Some(named), Some(why)) = (&named, self.unfollowed_reason(&seen)) {
             log.to = Some(named.to_string());
-            return Ok(SyncRunResult::new(Outcome::Held, why, QuestionUpdate::Same));
+            return Ok(SyncRunResult::new(Outcome::Held, why, QuestionUpdate::Keep));
         }
         let mut seen = seen?;
         let SyncJob { index, archives, reader, .. } = *self.job;
@@ -272,7 +282,7 @@ impl SyncRun<'_> {
         if seen.is_in_range() {
             log.update = Some(SyncVerdict::Skip);
             let why = format!("{} {to} is in the range already", self.job.config.package);
-            return Ok(SyncRunResult::new(Outcome::UpToDate, why, QuestionUpdate::Nothing));
+            return Ok(SyncRunResult::new(Outcome::UpToDate, why, QuestionUpdate::Close));
         }
 
         let target = SyncTarget { version: to.clone(), manifest: change::digest(&manifest) };
@@ -286,7 +296,7 @@ impl SyncRun<'_> {
                 return Ok(SyncRunResult::new(
                     Outcome::Breaker,
                     "the circuit breaker is open",
-                    QuestionUpdate::Same,
+                    QuestionUpdate::Keep,
                 ));
             }
         }
@@ -309,7 +319,8 @@ impl SyncRun<'_> {
         let may_port =
             self.job.config.writes_code || rules.is_some_and(|ruling| ruling.verdict == SyncVerdict::Bump);
         if unanswered {
-            let about = ClassifyContext { project, manifest: &pins.manifest, heard: answers.newest.as_ref() };
+            let about =
+                ClassifyContext { project, manifest: &pins.manifest, newest_answer: answers.newest.as_ref() };
             let ended = Box::pin(self.classify(job, log, about, &mut decided)).await?;
             if let Some(ended) = ended {
                 (log.update, log.evidence) = (Some(SyncVerdict::Ask), SyncRunLog::evidence(&decided));
@@ -326,7 +337,7 @@ impl SyncRun<'_> {
             SyncVerdict::Skip => Ok(SyncRunResult::new(
                 Outcome::LeftOut,
                 decided.decision.reason.clone(),
-                QuestionUpdate::Nothing,
+                QuestionUpdate::Close,
             )),
             SyncVerdict::Ask => Ok(self.question_end(&to, &decided)),
             SyncVerdict::Relax | SyncVerdict::Bump => {
@@ -374,7 +385,7 @@ impl SyncRun<'_> {
     pub(super) fn question_end(&self, version: &str, decided: &ReleaseDecision) -> SyncRunResult {
         let (title, text) = words::question(self.release_subject(version), decided);
         let wanted = QuestionDraft { version: version.to_owned(), title, text };
-        SyncRunResult::new(Outcome::Asked, decided.decision.reason.clone(), QuestionUpdate::This(wanted))
+        SyncRunResult::new(Outcome::Asked, decided.decision.reason.clone(), QuestionUpdate::Ask(wanted))
     }
 
     /// Makes the change and submits it to the forge.
@@ -383,7 +394,7 @@ impl SyncRun<'_> {
         job: &mut JobState,
         log: &mut SyncRunLog,
         checkout: BaseCheckout<'_>,
-        saved: Option<&JobDraftState>,
+        draft_state: Option<&JobDraftState>,
         decided: &ReleaseDecision,
     ) -> Result<SyncRunResult, SyncRunError> {
         let BaseCheckout { mirror, tip, base, project } = checkout;
@@ -395,12 +406,12 @@ impl SyncRun<'_> {
         };
         let stands = pulls.load_state(reaches).await?;
         if let Some(url) = stands.foreign.clone() {
-            return Err(SyncRunError::Foreign { branch: self.job.config.branch.clone(), url });
+            return Err(SyncRunError::ForeignWork { branch: self.job.config.branch.clone(), url });
         }
         let verdict = decided.decision.verdict;
         // A port is not made again only because the base has moved: people resolve that when they merge it.
         let same = verdict == SyncVerdict::Bump || self.is_on(mirror, tip, &stands).await?;
-        let draft = saved.and_then(|saved| saved.draft.as_ref());
+        let draft = draft_state.and_then(|draft_state| draft_state.draft.as_ref());
         let course = stands.choose_plan(verdict, draft.is_some(), same);
         if let (BranchPlan::Unchanged | BranchPlan::Covered, Some(draft)) = (course, draft) {
             let url = stands.last.as_ref().map(|pull| pull.url.as_str()).unwrap_or_default();
@@ -413,7 +424,7 @@ impl SyncRun<'_> {
                 return Ok(SyncRunResult::new(
                     Outcome::Covered,
                     format!("{page} has it, and is merged"),
-                    QuestionUpdate::Nothing,
+                    QuestionUpdate::Close,
                 ));
             }
             (BranchPlan::Unchanged, pull) => {
@@ -423,7 +434,7 @@ impl SyncRun<'_> {
                 return Ok(SyncRunResult::new(
                     Outcome::Covered,
                     format!("{page} has it"),
-                    QuestionUpdate::Nothing,
+                    QuestionUpdate::Close,
                 ));
             }
             (BranchPlan::Blocked, Some(pull)) => {
@@ -432,12 +443,12 @@ impl SyncRun<'_> {
                     "{page} is in use by a person: {}",
                     stands.active.as_ref().map(|active| active.activity_text()).unwrap_or_default()
                 );
-                return Ok(SyncRunResult::new(Outcome::Blocked, why, QuestionUpdate::Same));
+                return Ok(SyncRunResult::new(Outcome::Blocked, why, QuestionUpdate::Keep));
             }
             (
                 BranchPlan::Continue
                 | BranchPlan::Begin
-                | BranchPlan::Redo
+                | BranchPlan::Restart
                 | BranchPlan::InPlace
                 | BranchPlan::Blocked,
                 _,
@@ -445,8 +456,8 @@ impl SyncRun<'_> {
         }
         if verdict == SyncVerdict::Bump {
             // Without a person's ruling or a job that permits it, no model ports code.
-            let Some(saved) = saved else { return Ok(self.question_end(&version, decided)) };
-            let ground = BumpContext { mirror, tip, base, stands: &stands, saved, pulls: &pulls };
+            let Some(draft_state) = draft_state else { return Ok(self.question_end(&version, decided)) };
+            let ground = BumpContext { mirror, tip, base, branch_state: &stands, draft_state, pulls: &pulls };
             return Box::pin(self.bump(job, log, ground, decided)).await;
         }
 
@@ -473,7 +484,7 @@ impl SyncRun<'_> {
                 None => format!("a pull request from {branch} would be opened with this change"),
             };
             let why = format!("{what}:\n{}", String::from_utf8_lossy(&diff));
-            return Ok(SyncRunResult::new(Outcome::Rehearsed, why, QuestionUpdate::Same));
+            return Ok(SyncRunResult::new(Outcome::Rehearsed, why, QuestionUpdate::Keep));
         }
 
         if self.job.verifier.is_some() {
@@ -493,7 +504,7 @@ impl SyncRun<'_> {
             return Ok(SyncRunResult::new(
                 Outcome::Asked,
                 why,
-                QuestionUpdate::This(QuestionDraft { version, title, text }),
+                QuestionUpdate::Ask(QuestionDraft { version, title, text }),
             ));
         }
 
@@ -516,7 +527,7 @@ impl SyncRun<'_> {
         let without = self.without_labels();
         let why = format!("{} {version} is admitted by {}{without}", self.job.config.package, shown.url);
         log.pull = Some(shown);
-        Ok(SyncRunResult::new(Outcome::Relaxed, why, QuestionUpdate::Nothing))
+        Ok(SyncRunResult::new(Outcome::Relaxed, why, QuestionUpdate::Close))
     }
 
     /// True if the branch of the open pull request is based on the newest commit of the default branch.

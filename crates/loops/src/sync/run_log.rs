@@ -15,35 +15,35 @@ use crate::agent::ModelSpend;
 
 /// The progress of a run.
 pub(super) struct SyncRunLog {
-    pub(super) began: UnixMillis,
-    pub(super) at: Option<(SyncStep, Instant)>,
+    pub(super) started_at: UnixMillis,
+    pub(super) current_step: Option<(SyncStep, Instant)>,
     pub(super) steps: Vec<StepCost<SyncStep>>,
     pub(super) from: Option<String>,
     pub(super) to: Option<String>,
     pub(super) update: Option<SyncVerdict>,
     pub(super) evidence: SyncEvidence,
     pub(super) pull: Option<JobPull>,
-    pub(super) spent: ModelSpend,
+    pub(super) model_cost: ModelSpend,
 }
 
 impl SyncRunLog {
     pub(super) fn begin_step(&mut self, step: SyncStep) {
         self.end_step();
-        self.at = Some((step, Instant::now()));
+        self.current_step = Some((step, Instant::now()));
     }
 
     pub(super) fn end_step(&mut self) {
-        if let Some((id, began)) = self.at.take() {
+        if let Some((id, began)) = self.current_step.take() {
             let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             let mut step = StepCost { ms, ..StepCost::zero(id) };
-            step.add(&std::mem::take(&mut self.spent.taken));
+            step.add(&std::mem::take(&mut self.model_cost.step_cost));
             self.steps.push(step);
         }
     }
 
     /// Returns the current step of the run, or its last one.
     pub(super) fn current_step(&self) -> SyncStep {
-        let at = self.at.map(|(step, _)| step);
+        let at = self.current_step.map(|(step, _)| step);
         at.or_else(|| self.steps.last().map(|step| step.id)).unwrap_or(SyncStep::Detect)
     }
 
@@ -61,7 +61,7 @@ impl SyncRunLog {
 
     /// Sets the cost of the model in this step.
     pub(super) fn set_spend(&mut self, spent: ModelSpend) {
-        self.spent = spent;
+        self.model_cost = spent;
     }
 
     /// Returns the cost of the earlier steps.
@@ -73,30 +73,30 @@ impl SyncRunLog {
 /// The end of a run, and its question.
 pub(super) struct SyncRunResult {
     pub(super) outcome: Outcome,
-    pub(super) why: String,
+    pub(super) reason: String,
     pub(super) asks: QuestionUpdate,
 }
 
 /// The change of the job's question.
 pub(super) enum QuestionUpdate {
     /// This question is asked.
-    This(QuestionDraft),
+    Ask(QuestionDraft),
     /// The question stays unchanged.
-    Same,
+    Keep,
     /// No question is open any more.
-    Nothing,
+    Close,
 }
 
 impl SyncRunResult {
     pub(super) fn new(outcome: Outcome, why: impl Into<String>, asks: QuestionUpdate) -> Self {
-        Self { outcome, why: why.into(), asks }
+        Self { outcome, reason: why.into(), asks }
     }
 
     /// Returns the meaning of the end for the breaker.
     pub(super) fn to_breaker(&self) -> BreakerOutcome {
         match self.outcome.run_outcome() {
-            run::RunOutcome::Failed => BreakerOutcome::Failure(self.why.clone()),
-            run::RunOutcome::Deferred => BreakerOutcome::GivenBack,
+            run::RunOutcome::Failed => BreakerOutcome::Failure(self.reason.clone()),
+            run::RunOutcome::Deferred => BreakerOutcome::Interrupted,
             run::RunOutcome::Partial => BreakerOutcome::Neutral,
             run::RunOutcome::Done | run::RunOutcome::Skipped => match self.outcome {
                 Outcome::Relaxed

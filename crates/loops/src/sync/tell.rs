@@ -15,12 +15,15 @@ use super::words;
 
 impl SyncRun<'_> {
     pub(super) fn questions(&self) -> JobQuestions<'_> {
-        JobQuestions { at: self.notices(&self.job.config.question_label, "question"), job: self.job.name }
+        JobQuestions {
+            notices: self.notices(&self.job.config.question_label, "question"),
+            job: self.job.name,
+        }
     }
 
-    fn notices<'b>(&'b self, label: &'b str, end: &'static str) -> JobNotices<'b> {
+    fn notices<'b>(&'b self, label: &'b str, branch_suffix: &'static str) -> JobNotices<'b> {
         let Self { job, forge, server, mirror, remote, .. } = *self;
-        JobNotices { forge, server, writes: &self.effects, job, mirror, remote, label, end }
+        JobNotices { forge, server, executor: &self.effects, job, mirror, remote, label, branch_suffix }
     }
 
     /// Returns the remark that the forge lacks the labels which the job requires.
@@ -44,8 +47,12 @@ impl SyncRun<'_> {
             return Ok(());
         }
         self.go_on().await?;
-        let tracking =
-            TrackingNotice { key: &self.run.key, store: self.store, at: self.outcomes(), job: self.job.name };
+        let tracking = TrackingNotice {
+            key: &self.run.key,
+            store: self.store,
+            notices: self.outcomes(),
+            job: self.job.name,
+        };
         tracking.report_run(job, record).await
     }
 
@@ -70,15 +77,15 @@ impl SyncRun<'_> {
                 log.begin_step(SyncStep::Ask);
                 self.open_wanted_question(job, &wanted).await
             }
-            (None, QuestionUpdate::This(wanted)) => {
+            (None, QuestionUpdate::Ask(wanted)) => {
                 log.begin_step(SyncStep::Ask);
                 self.open_wanted_question(job, wanted).await
             }
-            (None, QuestionUpdate::Nothing) if !is_of_another => {
-                self.questions().close(job, &ended.why).await?;
+            (None, QuestionUpdate::Close) if !is_of_another => {
+                self.questions().close(job, &ended.reason).await?;
                 Ok(None)
             }
-            (None, QuestionUpdate::Same | QuestionUpdate::Nothing) => Ok(job
+            (None, QuestionUpdate::Keep | QuestionUpdate::Close) => Ok(job
                 .question
                 .as_ref()
                 .filter(|question| !question.closed)
@@ -88,19 +95,19 @@ impl SyncRun<'_> {
 
     /// Returns the page of the open question about the same release. A dry run asks nothing.
     pub(super) fn known_question(&self, job: &JobState, ended: &SyncRunResult) -> Option<String> {
-        let QuestionUpdate::This(wanted) = &ended.asks else { return None };
+        let QuestionUpdate::Ask(wanted) = &ended.asks else { return None };
         let known = job.question.as_ref()?;
         known.url.clone().filter(|_| !known.closed && known.version == wanted.version)
     }
 
     /// Returns the reason for a dry run's end, with the whole question that a run would ask.
     pub(super) fn dry_run_reason(&self, ended: &SyncRunResult) -> String {
-        let QuestionUpdate::This(wanted) = &ended.asks else { return ended.why.clone() };
+        let QuestionUpdate::Ask(wanted) = &ended.asks else { return ended.reason.clone() };
         let questions = self.questions();
-        let (noun, text) = (questions.at.noun(), questions.at.text(&wanted.text));
+        let (noun, text) = (questions.notices.noun(), questions.notices.text(&wanted.text));
         format!(
             "{}\nthis would be asked in the {noun} \"{}\":\n\n{}",
-            ended.why,
+            ended.reason,
             wanted.title,
             text.trim_end()
         )

@@ -18,7 +18,7 @@ const SHOWN: usize = 20;
 pub(super) struct TrackingNotice<'a> {
     pub(super) store: &'a dyn RunStore,
     pub(super) key: &'a SlotKey,
-    pub(super) at: JobNotices<'a>,
+    pub(super) notices: JobNotices<'a>,
     pub(super) job: &'a str,
 }
 
@@ -39,16 +39,16 @@ impl TrackingNotice<'_> {
         let mut records = vec![record.clone()];
         records.extend(self.store.job_records(self.key, SHOWN - 1).await?);
         let (title, body) = words::runs(self.job, &records);
-        let (topic, body) = (self.topic(), self.at.text(&body));
+        let (topic, body) = (self.topic(), self.notices.text(&body));
         let number = match &job.tracked {
             Some(tracked) => Some(tracked.issue),
-            None => self.at.list_notices(&topic).await?.first().map(|notice| notice.number),
+            None => self.notices.list_notices(&topic).await?.first().map(|notice| notice.number),
         };
         if let Some(number) = number {
             job.tracked = Some(TrackingIssue { issue: number });
-            return self.at.edit(number, topic, title, body).await;
+            return self.notices.edit(number, topic, title, body).await;
         }
-        let opened = self.at.open(topic, &title, &body).await?;
+        let opened = self.notices.open(topic, &title, &body).await?;
         job.tracked = Some(TrackingIssue { issue: opened.number });
         Ok(())
     }

@@ -31,7 +31,7 @@ pub fn event(name: &'static str, attributes: Vec<KeyValue>) {
 /// Logs and traces the MCP servers that a review could not use. Returns the number of failures of each.
 pub fn servers_failed(problems: &[ServerProblem]) -> BTreeMap<String, u32> {
     let mut failed = BTreeMap::new();
-    for ServerProblem { server, what, said } in problems {
+    for ServerProblem { server, description: what, server_output: said } in problems {
         let about = [("server", server), ("what", what)];
         event("mcp.failed", about.map(|(name, value)| KeyValue::new(name, value.clone())).into());
         tracing::warn!(event = "mcp.failed", server, what, said, "an MCP server failed");
@@ -51,8 +51,8 @@ pub fn record_model_end(end: &AgentRunEnd) {
         AgentRunEnd::Limit(RunLimit::Time) => ("error_during_execution", "time_limit"),
         AgentRunEnd::Limit(RunLimit::Calls) => ("error_during_execution", "tool_limit"),
         AgentRunEnd::Declined => ("error_during_execution", "refusal"),
-        AgentRunEnd::Cut => ("error_during_execution", "max_tokens"),
-        AgentRunEnd::Full => ("error_during_execution", "model_context_window_exceeded"),
+        AgentRunEnd::ResponseTooLong => ("error_during_execution", "max_tokens"),
+        AgentRunEnd::ContextExceeded => ("error_during_execution", "model_context_window_exceeded"),
         AgentRunEnd::Unreadable(_) => ("error_during_execution", "unreadable"),
         AgentRunEnd::Refused(_) => ("error_during_execution", "refused"),
         AgentRunEnd::Failed(_) => ("error_during_execution", "runtime"),

@@ -93,7 +93,7 @@ pub fn start_tool_span(name: &str, input: &Value) -> StepSpan {
 }
 
 /// Makes writes to a forge, and traces them below the current span.
-pub static WRITES: WriteMonitor = WriteMonitor { dry_run: false, made: None, span: Some(write) };
+pub static WRITES: WriteMonitor = WriteMonitor { dry_run: false, recording: None, begin_span: Some(write) };
 
 impl WriteSpan for StepSpan {
     fn record_failure(&self, why: &str) {

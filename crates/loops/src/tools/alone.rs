@@ -43,8 +43,8 @@ type CertainOption<T> = Option<T>;
 pub(super) struct LinterTree<'a> {
     tree: FileTree,
     root: &'a Path,
-    known: &'a KnownTool,
-    together: Option<Regex>,
+    known_tool: &'a KnownTool,
+    joint_pattern: Option<Regex>,
     /// The state of the options.
     options: CertainOption<StateDigest>,
     /// The states of the configuration, by folder.
@@ -58,19 +58,19 @@ impl<'a> LinterTree<'a> {
     /// inspects files together.
     pub(super) fn new(
         root: &'a Path,
-        known: &'a KnownTool,
+        known_tool: &'a KnownTool,
         options: &[String],
         folder: &str,
     ) -> Option<Self> {
-        if known.alone.is_empty() {
+        if known_tool.alone.is_empty() {
             return None;
         }
         let compiled =
             |text: &String| RegexBuilder::new(text).multi_line(true).size_limit(MAX_EXPRESSION).build();
-        let together = known.together.as_ref().map(compiled).transpose().ok()?;
+        let joint_pattern = known_tool.together.as_ref().map(compiled).transpose().ok()?;
         let (configured, names) = (BTreeMap::new(), BTreeMap::new());
         let tree = FileTree::open(root).ok()?;
-        let mut alone = Self { tree, root, known, together, options: None, configured, names };
+        let mut alone = Self { tree, root, known_tool, joint_pattern, options: None, configured, names };
         alone.options = alone.of_options(options, folder);
         Some(alone)
     }
@@ -87,11 +87,11 @@ impl<'a> LinterTree<'a> {
         parts.add(path.as_bytes()).add(&[u8::from(is_program)]).add(&bytes).add(&self.options?);
         for folder in parent_folders(path) {
             parts.add(&self.configuration_state(folder)?);
-            if !self.known.beside.is_empty() {
+            if !self.known_tool.beside.is_empty() {
                 parts.add(&self.names(folder)?);
             }
         }
-        for folder in &self.known.beside {
+        for folder in &self.known_tool.beside {
             parts.add(&self.names(folder)?);
         }
         Some(parts.state())
@@ -122,7 +122,7 @@ impl<'a> LinterTree<'a> {
 
     fn read_configured(&self, folder: &str) -> CertainOption<StateDigest> {
         let (mut parts, mut named) = (DigestBuilder::default(), BTreeSet::new());
-        for name in &self.known.alone {
+        for name in &self.known_tool.alone {
             let path = join_name(folder, name);
             let bytes = match self.open_path(&path, MAX_CONFIGURATION as u64) {
                 PathContent::File { bytes, .. } if !self.is_together(&bytes) => bytes,
@@ -224,7 +224,7 @@ impl<'a> LinterTree<'a> {
     }
 
     fn is_together(&self, bytes: &[u8]) -> bool {
-        self.together.as_ref().is_some_and(|together| together.is_match(bytes))
+        self.joint_pattern.as_ref().is_some_and(|together| together.is_match(bytes))
     }
 }
 

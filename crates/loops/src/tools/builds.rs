@@ -51,7 +51,7 @@ pub(super) struct BuildCache {
 #[derive(Debug)]
 pub(super) struct BuildFolderGuard {
     cache: BuildCache,
-    place: PathBuf,
+    folder: PathBuf,
     builds: BuildFolder,
     _lock: File,
 }
@@ -72,7 +72,7 @@ impl BuildFolderGuard {
                 truing_git::remove_folder(&self.builds.folder)?;
             } else {
                 let bytes = BuildFolder::disk_bytes(&self.builds.folder);
-                std::fs::write(self.place.join(NOTED), bytes.to_string())?;
+                std::fs::write(self.folder.join(NOTED), bytes.to_string())?;
             }
             let cache = self.cache.clone();
             drop(self);
@@ -99,20 +99,20 @@ impl BuildCache {
 
     /// Returns the folder of this name, if no other run uses it now and its disk has room.
     fn acquire(&self, name: &str, variables: &[String]) -> io::Result<Option<BuildFolderGuard>> {
-        let place = self.folder.join(name);
-        DirBuilder::new().recursive(true).mode(0o700).create(&place)?;
-        let disk = rustix::fs::statvfs(&place)?;
+        let folder = self.folder.join(name);
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        let disk = rustix::fs::statvfs(&folder)?;
         if disk.f_bavail.saturating_mul(disk.f_frsize) < FREE {
             return Ok(None);
         }
-        let Some(lock) = lock_folder(&place)? else { return Ok(None) };
-        let built = place.join(BUILT);
+        let Some(lock) = lock_folder(&folder)? else { return Ok(None) };
+        let built = folder.join(BUILT);
         // A run that is ended for writing too much has failed: there must be room for its additions.
-        if bytes_of(&place) > self.bytes / 4 * 3 {
+        if bytes_of(&folder) > self.bytes / 4 * 3 {
             truing_git::remove_folder(&built)?;
         }
         // The file is written again when the run has ended.
-        match std::fs::remove_file(place.join(NOTED)) {
+        match std::fs::remove_file(folder.join(NOTED)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
@@ -121,7 +121,7 @@ impl BuildCache {
             Ok(()) | Err(_) => {}
         }
         let builds = BuildFolder { folder: built, variables: variables.to_vec() };
-        Ok(Some(BuildFolderGuard { cache: self.clone(), place, builds, _lock: lock }))
+        Ok(Some(BuildFolderGuard { cache: self.clone(), folder, builds, _lock: lock }))
     }
 
     /// Removes folders that were unused for long or exceed the limit; a folder in use stays.

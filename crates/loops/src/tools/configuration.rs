@@ -135,7 +135,7 @@ pub(super) async fn place_of<'a, T>(
 impl<'a> BaseConfiguration<'a> {
     /// Creates the configuration for the change of these files; none if the base is unknown.
     pub(super) fn from_files(files: LinterFiles<'a>) -> Option<Self> {
-        let touched = files.touched.iter().filter_map(|path| path.as_str()).collect();
+        let touched = files.changed_paths.iter().filter_map(|path| path.as_str()).collect();
         Some(Self {
             base: files.base?,
             head: files.tree,
@@ -288,7 +288,7 @@ pub(super) fn merge(
     files: LinterFiles<'_>,
 ) -> ToolDifferences {
     let mut found = ToolDifferences::default();
-    let is_touched = |path: &str| files.touched.iter().any(|touched| touched.as_str() == Some(path));
+    let is_touched = |path: &str| files.changed_paths.iter().any(|touched| touched.as_str() == Some(path));
     let hooks = hooks::FILES.iter().copied().find(|path| is_touched(path));
     let is_same = |one: &SelectedLinter, other: &SelectedLinter| {
         (&one.name, &one.folder) == (&other.name, &other.folder)
@@ -297,7 +297,7 @@ pub(super) fn merge(
         let now = of_head.iter().find(|other| is_same(tool, other));
         let sign = tool.of_tree(&tool.sign);
         let by = match now {
-            Some(now) if now.more != tool.more || now.left_out() != tool.left_out() => hooks,
+            Some(now) if now.hook_options != tool.hook_options || now.left_out() != tool.left_out() => hooks,
             Some(_) => None,
             None => Some(sign.as_str()).filter(|sign| is_touched(sign)),
         };
@@ -311,7 +311,8 @@ pub(super) fn merge(
         }
         if tool.code_configuration() || tool.is_guessed || tool.is_configured {
             of_base.push(tool);
-        } else if tool.when == ToolCondition::Always || !inspected_files(&tool, files.changed).is_empty() {
+        } else if tool.condition == ToolCondition::Always || !inspected_files(&tool, files.changed).is_empty()
+        {
             let reason = format!("the base does not use it: this change adds {}", tool.of_tree(&tool.sign));
             found.new.push((tool_name(&tool.name), reason));
         }

@@ -17,7 +17,7 @@ pub struct LinterVisiblePaths {
     /// The name of the linter, as its findings have it.
     pub tool: String,
     /// Its program, and the folders and files that it may read; or the reason why it does not run.
-    pub shown: Result<Vec<PathBuf>, String>,
+    pub visible_paths: Result<Vec<PathBuf>, String>,
 }
 
 /// A linter that could inspect a change.
@@ -26,7 +26,7 @@ pub struct AvailableTool {
     /// The name, as a configuration writes it.
     pub name: String,
     /// The reason why it cannot run here.
-    pub missing: Option<String>,
+    pub missing_reason: Option<String>,
 }
 
 impl LinterRunner {
@@ -48,8 +48,9 @@ impl LinterRunner {
         let files = files_of(project);
         let selected = select(&used, configured).into_iter().filter(|tool| looks_at_any(tool, reviewed));
         let all = selected.filter_map(|tool| {
-            let missing = self.run_method(&tool, files, None).err();
-            (missing.is_none() || !tool.is_guessed).then_some(AvailableTool { name: tool.name, missing })
+            let missing_reason = self.run_method(&tool, files, None).err();
+            (missing_reason.is_none() || !tool.is_guessed)
+                .then_some(AvailableTool { name: tool.name, missing_reason })
         });
         Ok(all.collect())
     }
@@ -70,16 +71,16 @@ impl LinterRunner {
         let files = files_of(project);
         let selected = select(&used, &wanted.configured).into_iter();
         let wanted =
-            selected.filter(|tool| tool.when == ToolCondition::Always || looks_at_any(tool, reviewed));
+            selected.filter(|tool| tool.condition == ToolCondition::Always || looks_at_any(tool, reviewed));
         let exposures = wanted.map(|tool| {
-            let shown = self.run_method(&tool, files, None).map(|by| match by {
+            let visible_paths = self.run_method(&tool, files, None).map(|by| match by {
                 LinterRunMethod::Machine(InstalledProgram { file, mut read, .. }) => {
                     read.remove(&file);
                     std::iter::once(file).chain(read).collect()
                 }
                 LinterRunMethod::SetUp(..) => Vec::new(),
             });
-            LinterVisiblePaths { tool: tool_name(&tool.name), shown }
+            LinterVisiblePaths { tool: tool_name(&tool.name), visible_paths }
         });
         Ok(exposures.collect())
     }
@@ -88,7 +89,7 @@ impl LinterRunner {
     pub(super) fn would_show<'i>(&'i self, installed: &'i InstalledProgram) -> Option<(&'i Path, &'i Path)> {
         let shown = installed.read.iter().map(PathBuf::as_path).chain([installed.file.as_path()]);
         let mut pairs =
-            shown.flat_map(|shown| self.concealed.iter().map(move |file| (shown, file.as_path())));
+            shown.flat_map(|shown| self.hidden_paths.iter().map(move |file| (shown, file.as_path())));
         pairs.find(|(shown, file)| file.starts_with(shown) || shown.starts_with(file))
     }
 }
@@ -112,7 +113,7 @@ fn files_of(project: &Path) -> LinterFiles<'_> {
         pins: project,
         project: Some(project),
         changed: &[],
-        touched: &[],
+        changed_paths: &[],
         base: None,
         trust: None,
     }

@@ -54,7 +54,7 @@ impl ProgramIdentity {
 pub(super) struct FindingCacheContext {
     cache: ToolCache,
     tree: PathBuf,
-    known: &'static KnownTool,
+    known_tool: &'static KnownTool,
     options: Vec<String>,
     /// The folder of the tree in which the linter runs.
     folder: String,
@@ -69,7 +69,7 @@ pub(super) struct FindingCacheContext {
 #[derive(Debug, Default)]
 pub(super) struct CachedFindings {
     /// Files whose findings are all known.
-    pub(super) known: BTreeSet<String>,
+    pub(super) known_files: BTreeSet<String>,
     /// The findings of these files.
     pub(super) findings: Vec<RawFinding>,
     states: BTreeMap<String, StateDigest>,
@@ -89,7 +89,7 @@ impl FindingCacheContext {
     pub(super) fn new(
         cache: ToolCache,
         tool: &SelectedLinter,
-        known: &'static KnownTool,
+        known_tool: &'static KnownTool,
         program: ProgramIdentity,
         version: &CommandOutput,
         tree: &Path,
@@ -99,7 +99,7 @@ impl FindingCacheContext {
         for part in [FORM, env!("CARGO_PKG_VERSION"), &tool.name, &tool.format, &tool.sign, &tool.folder] {
             parts.add(part.as_bytes());
         }
-        for words in [&tool.arguments, &tool.more] {
+        for words in [&tool.arguments, &tool.hook_options] {
             parts.add(&(words.len() as u64).to_le_bytes());
             for word in words {
                 parts.add(word.as_bytes());
@@ -107,8 +107,8 @@ impl FindingCacheContext {
         }
         program.add_to(&mut parts);
         parts.add(version.output.as_bytes()).add(version.errors.as_bytes());
-        let (all, options, folder) = (parts.state(), tool.more.clone(), tool.folder.clone());
-        Self { cache, tree: tree.to_owned(), known, options, folder, program, all, scopes }
+        let (all, options, folder) = (parts.state(), tool.hook_options.clone(), tool.folder.clone());
+        Self { cache, tree: tree.to_owned(), known_tool, options, folder, program, all, scopes }
     }
 
     /// Returns the findings that are kept on these files in their current states.
@@ -130,7 +130,7 @@ impl FindingCacheContext {
             if bytes > MAX_BYTES {
                 break;
             }
-            recalled.known.insert(name.clone());
+            recalled.known_files.insert(name.clone());
             recalled.findings.extend(findings);
         }
         CachedFindings { states, ..recalled }
@@ -171,7 +171,8 @@ impl FindingCacheContext {
 
     /// Returns the states of files, as far as they are certain.
     fn states<'a>(&self, names: impl Iterator<Item = &'a str>) -> BTreeMap<String, StateDigest> {
-        let Some(mut alone) = LinterTree::new(&self.tree, self.known, &self.options, &self.folder) else {
+        let Some(mut alone) = LinterTree::new(&self.tree, self.known_tool, &self.options, &self.folder)
+        else {
             return BTreeMap::new();
         };
         names.filter_map(|name| Some((name.to_owned(), alone.state(name)?))).collect()

@@ -96,7 +96,7 @@ pub(super) async fn by_set_up(
     words: Vec<String>,
     tree: &Path,
 ) -> Result<CommandOutput, String> {
-    let place = tool.places.iter().find(|place| set_up.has_file(Path::new(place)));
+    let place = tool.install_places.iter().find(|place| set_up.has_file(Path::new(place)));
     let program = match place {
         Some(place) => format!("./{place}"),
         // A path in the tree would be the change's program.

@@ -20,7 +20,7 @@ pub(crate) struct ReportedFindings {
     /// Number of such findings in the current output.
     of_output: BTreeMap<(CodeLocation, String, String), usize>,
     /// The first linter that reported a defect of a line, and the rules of others that report it, too.
-    by: BTreeMap<(RepoPath, u32, String), (String, BTreeSet<String>)>,
+    reporters: BTreeMap<(RepoPath, u32, String), (String, BTreeSet<String>)>,
 }
 
 impl ReportedFindings {
@@ -40,7 +40,8 @@ impl ReportedFindings {
         let is_first = *count > *before;
         *before = (*before).max(*count);
         let Some((tool, of_line)) = rule_meaning(raw) else { return is_first };
-        let (first, others) = self.by.entry(of_line).or_insert_with(|| (tool.to_owned(), BTreeSet::new()));
+        let (first, others) =
+            self.reporters.entry(of_line).or_insert_with(|| (tool.to_owned(), BTreeSet::new()));
         if first != tool {
             others.insert(raw.rule.clone());
             return false;
@@ -55,7 +56,7 @@ impl ReportedFindings {
             found.iter_mut().map(|placed| &mut placed.raw).filter(|raw| raw.source == FindingSource::Tool)
         {
             let others = rule_meaning(raw).and_then(|(tool, of_line)| {
-                self.by.get(&of_line).filter(|(first, others)| first == tool && !others.is_empty())
+                self.reporters.get(&of_line).filter(|(first, others)| first == tool && !others.is_empty())
             });
             let Some((_, others)) = others else { continue };
             let rules = others.iter().map(|rule| format!("`{rule}`")).collect::<Vec<_>>().join(", ");

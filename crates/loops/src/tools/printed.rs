@@ -27,14 +27,14 @@ pub struct LinterOutput {
     /// The text of the linter and its metadata.
     pub output: ToolOutput,
     /// The files that the run was given; none for an output that was given.
-    pub(crate) looked_at: BTreeSet<RepoPath>,
+    pub(crate) inspected_paths: BTreeSet<RepoPath>,
     /// Keeps the findings of files that are in these states.
     keeping: Option<(FindingCacheContext, BTreeMap<String, StateDigest>)>,
 }
 
 impl From<ToolOutput> for LinterOutput {
     fn from(output: ToolOutput) -> Self {
-        Self { output, looked_at: BTreeSet::new(), keeping: None }
+        Self { output, inspected_paths: BTreeSet::new(), keeping: None }
     }
 }
 
@@ -117,7 +117,7 @@ impl LinterOutput {
 
     /// Sets the files that the run was given.
     pub(super) fn looking_at<'a>(self, files: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { looked_at: files.into_iter().map(RepoPath::from).collect(), ..self }
+        Self { inspected_paths: files.into_iter().map(RepoPath::from).collect(), ..self }
     }
 
     /// Keeps the findings on files in these states after they are read.

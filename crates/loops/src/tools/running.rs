@@ -28,13 +28,13 @@ pub struct LinterRunner {
     pub environment: Option<PathBuf>,
     /// True if the files are another person's. Then no program in them runs, and no linter whose
     /// configuration is code runs if the change touches that configuration.
-    pub is_served: bool,
+    pub is_foreign_code: bool,
     /// Sets up the project's dependencies, for linters that need them.
     pub verifier: Option<Verifier>,
     /// Findings of earlier runs; if none, each run inspects every file.
     pub cache: Option<ToolCache>,
     /// Configured files and folders that are hidden from every linter.
-    pub concealed: Vec<PathBuf>,
+    pub hidden_paths: Vec<PathBuf>,
 }
 
 /// The files that linters inspect.
@@ -49,7 +49,7 @@ pub struct LinterFiles<'a> {
     /// The changed files that exist.
     pub changed: &'a [ChangedFile],
     /// Every path that the change names, including files that are not reviewed.
-    pub touched: &'a [RepoPath],
+    pub changed_paths: &'a [RepoPath],
     /// The base of the change, whose configuration applies in a served review; if none, that of the tree
     /// applies.
     pub base: Option<BaseCommit<'a>>,

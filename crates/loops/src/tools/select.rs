@@ -30,11 +30,11 @@ pub struct SelectedLinter {
     /// Name or path of its program.
     pub program: String,
     /// The places where a project installs it.
-    pub places: Vec<String>,
+    pub install_places: Vec<String>,
     /// The arguments, with placeholders for files.
     pub arguments: Vec<String>,
     /// Options of a pre-commit hook, which are put before the files.
-    pub more: Vec<String>,
+    pub hook_options: Vec<String>,
     /// The file or folder by which it was detected.
     pub sign: String,
     /// The format of its output.
@@ -42,7 +42,7 @@ pub struct SelectedLinter {
     /// The exit codes of a successful run.
     pub exit: Vec<i32>,
     /// The reviews in which it runs.
-    pub when: ToolCondition,
+    pub condition: ToolCondition,
     /// Time limit of a run.
     pub time: Duration,
     /// True if its findings count anywhere in changed files.
@@ -52,7 +52,7 @@ pub struct SelectedLinter {
     /// True if the configuration names it.
     pub is_configured: bool,
     /// The table's row of a known tool.
-    known: Option<&'static KnownTool>,
+    known_tool: Option<&'static KnownTool>,
     /// Patterns of the files that it inspects.
     paths: GlobSet,
     /// Scripts that it also inspects, relative to its folder.
@@ -64,47 +64,47 @@ pub struct SelectedLinter {
 impl SelectedLinter {
     /// Returns the command with which a person can install the program, if it is known.
     pub(super) fn install_command(&self) -> Option<&'static str> {
-        self.known.filter(|known| self.program == known.program)?.install.as_deref()
+        self.known_tool.filter(|known| self.program == known.program)?.install.as_deref()
     }
 
     /// Returns the stream that the linter prints to.
     pub fn stream(&self) -> OutputStream {
-        self.known.map_or(OutputStream::Stdout, |known| known.stream)
+        self.known_tool.map_or(OutputStream::Stdout, |known| known.stream)
     }
 
     /// True if its configuration is code.
     pub fn code_configuration(&self) -> bool {
-        self.known.is_some_and(|known| known.code_configuration)
+        self.known_tool.is_some_and(|known| known.code_configuration)
     }
 
     /// True if it needs the project's dependencies.
     pub fn needs_setup(&self) -> bool {
-        self.known.is_some_and(|known| known.needs_setup)
+        self.known_tool.is_some_and(|known| known.needs_setup)
     }
 
     /// Returns the programs that it starts if they exist.
     pub fn started_programs(&self) -> &[String] {
-        self.known.map_or(&[], |known| known.starts.as_slice())
+        self.known_tool.map_or(&[], |known| known.starts.as_slice())
     }
 
     /// Returns the folders with the files that were fetched for projects.
     pub fn fetched_folders(&self) -> &[FetchedFolder] {
-        self.known.map_or(&[], |known| known.fetched.as_slice())
+        self.known_tool.map_or(&[], |known| known.fetched.as_slice())
     }
 
     /// Returns the command that fetches these files, for people.
     pub fn fetch_command(&self) -> Option<&str> {
-        self.known?.fetch.as_deref()
+        self.known_tool?.fetch.as_deref()
     }
 
     /// True if its errors report that the files fetched for the project are missing.
     pub(super) fn is_unfetched(&self, errors: &str) -> bool {
-        self.known.is_some_and(|known| known.unfetched.iter().any(|words| errors.contains(words)))
+        self.known_tool.is_some_and(|known| known.unfetched.iter().any(|words| errors.contains(words)))
     }
 
     /// Returns the rules about permissions of files.
     pub fn of_permissions(&self) -> BTreeSet<String> {
-        self.known.iter().flat_map(|known| known.of_permissions.iter().cloned()).collect()
+        self.known_tool.iter().flat_map(|known| known.of_permissions.iter().cloned()).collect()
     }
 
     /// True if its configuration, and its dependencies, may be in a folder below while the root only shows
@@ -148,20 +148,20 @@ impl SelectedLinter {
     pub(super) fn looks_at_changed(&self) -> bool {
         self.arguments.iter().any(|word| word == FILES)
             || self
-                .known
+                .known_tool
                 .is_some_and(|known| self.arguments == known.command && self.program == known.program)
     }
 
     /// Returns the table's row of a tool whose findings may be kept, because it runs as the row says, on each
     /// file alone.
     pub(super) fn kept_of(&self) -> Option<&'static KnownTool> {
-        let known = self.known.filter(|known| !known.alone.is_empty() && !known.needs_setup)?;
+        let known = self.known_tool.filter(|known| !known.alone.is_empty() && !known.needs_setup)?;
         (self.arguments == known.command && self.program == known.program).then_some(known)
     }
 
     /// Returns the table's row of a tool that keeps its builds in folders that variables name.
     pub(super) fn builds_of(&self) -> Option<&'static KnownTool> {
-        self.known.filter(|known| !known.builds.is_empty() && self.program == known.program)
+        self.known_tool.filter(|known| !known.builds.is_empty() && self.program == known.program)
     }
 
     /// True if a file of this path configures the tool: by its name in any folder, or because a hook names
@@ -171,7 +171,7 @@ impl SelectedLinter {
         let fits = |glob: &str| {
             known::sign::compile_glob(glob).is_some_and(|glob| glob.is_match(path) || glob.is_match(name))
         };
-        let is_known = self.known.is_some_and(|known| {
+        let is_known = self.known_tool.is_some_and(|known| {
             known.recognised.iter().filter_map(known::ToolSign::glob).any(fits)
                 || known.configures.iter().any(|glob| fits(glob))
         });
@@ -183,12 +183,12 @@ impl SelectedLinter {
         let names = |word: &String| {
             word == path || word.ends_with(&format!("={path}")) || word.ends_with(&format!("/{path}"))
         };
-        self.more.iter().any(names)
+        self.hook_options.iter().any(names)
     }
 
     /// Returns the table's row of a known tool.
     pub(super) fn known_tool(&self) -> Option<&'static KnownTool> {
-        self.known
+        self.known_tool
     }
 }
 
@@ -198,7 +198,7 @@ pub fn select(used: &[DetectedTool], configured: &[ToolConfig]) -> Vec<SelectedL
     let named = |name: &str| configured.iter().find(|config| config.name == name);
     let recognised = used.iter().filter(|used| named(&used.name).is_none());
     let recognised = recognised.filter_map(|used| build_linter(&used.name, Some(used), None));
-    let configured = configured.iter().filter(|config| config.when != ToolCondition::Never);
+    let configured = configured.iter().filter(|config| config.condition != ToolCondition::Never);
     let configured = configured.filter_map(|config| {
         let sign = used.iter().find(|used| used.name == config.name);
         build_linter(&config.name, sign, Some(config))
@@ -246,48 +246,50 @@ fn build_linter(
     used: Option<&DetectedTool>,
     config: Option<&ToolConfig>,
 ) -> Option<SelectedLinter> {
-    let known = known::find_tool(name);
+    let known_tool = known::find_tool(name);
     let command = config.and_then(|config| config.command.clone());
     // A command of the operator has its own program and arguments.
     let own = command.as_ref().and_then(|words| words.split_first());
-    let (program, arguments, places) = match (own, known) {
+    let (program, arguments, install_places) = match (own, known_tool) {
         (Some((program, arguments)), _) => {
             // The program is a path in the tree, which a repository's own file may contain.
             let is_of_tree = program.contains('/') && !program.starts_with('/');
-            let places = if is_of_tree { vec![program.clone()] } else { Vec::new() };
-            (program.clone(), arguments.to_vec(), places)
+            let install_places = if is_of_tree { vec![program.clone()] } else { Vec::new() };
+            (program.clone(), arguments.to_vec(), install_places)
         }
-        (None, Some(known)) => {
+        (None, Some(known_tool)) => {
             let is_whole = used.is_some_and(|used| used.whole);
-            let arguments = if is_whole { &known.whole } else { &known.command };
-            (known.program.clone(), arguments.clone(), known.installed.clone())
+            let arguments = if is_whole { &known_tool.whole } else { &known_tool.command };
+            (known_tool.program.clone(), arguments.clone(), known_tool.installed.clone())
         }
         (None, None) => return None,
     };
-    let format = config.and_then(|config| config.format.clone()).or_else(|| Some(known?.format.clone()))?;
-    let patterns = config.and_then(|config| config.paths.clone()).or_else(|| Some(known?.paths.clone()));
+    let format =
+        config.and_then(|config| config.format.clone()).or_else(|| Some(known_tool?.format.clone()))?;
+    let patterns = config.and_then(|config| config.paths.clone()).or_else(|| Some(known_tool?.paths.clone()));
     // A hook does not apply to a command of the operator, nor to files that the operator selects.
     let hook = used.filter(|_| command.is_none());
     let left_out = hook.filter(|_| config.is_none_or(|config| config.paths.is_none()));
     let scripts = used.filter(|_| config.is_none_or(|config| config.paths.is_none()));
-    let exit = config.and_then(|config| config.exit.clone()).or_else(|| Some(known?.exit.clone()));
+    let exit = config.and_then(|config| config.exit.clone()).or_else(|| Some(known_tool?.exit.clone()));
     Some(SelectedLinter {
-        name: known.map_or(name, |known| &known.name).to_owned(),
+        name: known_tool.map_or(name, |known_tool| &known_tool.name).to_owned(),
         folder: String::new(),
         nested: Vec::new(),
         program,
-        places,
+        install_places,
         arguments,
-        more: hook.map(|used| used.args.clone()).unwrap_or_default(),
+        hook_options: hook.map(|used| used.args.clone()).unwrap_or_default(),
         sign: used.map(|used| used.sign.clone()).unwrap_or_default(),
         format,
         exit: exit.unwrap_or_else(|| EXIT.to_vec()),
-        when: config.map_or(ToolCondition::Changed, |config| config.when),
+        condition: config.map_or(ToolCondition::Changed, |config| config.condition),
         time: config.map_or(TIME, |config| config.timeout),
         everywhere: config.is_some_and(|config| config.scope == ToolScope::Files),
-        is_guessed: config.is_none() && used.zip(known).is_some_and(|(used, known)| is_guessed(used, known)),
+        is_guessed: config.is_none()
+            && used.zip(known_tool).is_some_and(|(used, known_tool)| is_guessed(used, known_tool)),
         is_configured: config.is_some(),
-        known,
+        known_tool,
         paths: compile_globs(&patterns.unwrap_or_else(|| vec!["**".to_owned()])).ok()?,
         scripts: scripts.map(|used| used.scripts.iter().cloned().collect()).unwrap_or_default(),
         left_out: left_out.map(|used| used.left_out.iter().cloned().collect()).unwrap_or_default(),

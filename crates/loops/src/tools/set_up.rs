@@ -44,8 +44,8 @@ impl LinterRunner {
         tool: &SelectedLinter,
         files: LinterFiles<'a>,
     ) -> Option<&'a str> {
-        let mut touched = files.touched.iter().filter_map(|path| path.as_str());
-        let is_code = self.is_served && tool.code_configuration();
+        let mut touched = files.changed_paths.iter().filter_map(|path| path.as_str());
+        let is_code = self.is_foreign_code && tool.code_configuration();
         touched.find(|path| is_code && tool.is_configured_by(path))
     }
 
@@ -75,7 +75,7 @@ impl LinterRunner {
     ) -> Option<String> {
         // In a service the change itself may name dependencies that do not exist.
         if let Some(fetch) = tool.fetch_command()
-            && !self.is_served
+            && !self.is_foreign_code
             && tool.is_unfetched(&printout.errors)
         {
             return Some(format!("{NOT_FETCHED}: run `{fetch}`"));

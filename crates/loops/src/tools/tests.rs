@@ -18,7 +18,7 @@ fn configured(name: &str) -> ToolConfig {
         command: None,
         format: None,
         paths: None,
-        when: ToolCondition::Changed,
+        condition: ToolCondition::Changed,
         exit: None,
         timeout: std::time::Duration::from_secs(7),
         scope: ToolScope::Lines,
@@ -37,21 +37,22 @@ fn what_a_repository_uses_is_run_as_the_table_says() {
     let names: Vec<_> = all.iter().map(|tool| (tool.name.as_str(), tool.format.as_str())).collect();
     assert_eq!(names, [("ruff", "ruff-json"), ("semgrep", "semgrep-json")]);
     let semgrep = all.last().unwrap();
-    let words = fill_arguments(&semgrep.arguments, &semgrep.more, &["a.py", "@c.py", "-b.py"], &semgrep.sign);
+    let words =
+        fill_arguments(&semgrep.arguments, &semgrep.hook_options, &["a.py", "@c.py", "-b.py"], &semgrep.sign);
     assert!(words.ends_with(&["a.py".into(), "./@c.py".into(), "./-b.py".into()]), "{words:?}");
     assert!(words.contains(&".semgrep".to_owned()), "{words:?}");
-    assert!(!semgrep.is_configured && semgrep.when == ToolCondition::Changed);
+    assert!(!semgrep.is_configured && semgrep.condition == ToolCondition::Changed);
 }
 
 #[test]
 fn the_configuration_says_otherwise_adds_and_switches_off() {
     let tools = [used("mypy", "mypy.ini"), used("ruff", "ruff.toml")];
-    let never = ToolConfig { when: ToolCondition::Never, ..configured("mypy") };
+    let never = ToolConfig { condition: ToolCondition::Never, ..configured("mypy") };
     let own = ToolConfig {
         command: Some(vec!["make".into(), "lint".into()]),
         format: Some("unix".into()),
         exit: Some(vec![0, 2]),
-        when: ToolCondition::Always,
+        condition: ToolCondition::Always,
         scope: ToolScope::Files,
         ..configured("own")
     };
@@ -61,7 +62,10 @@ fn the_configuration_says_otherwise_adds_and_switches_off() {
     assert_eq!(names, ["own", "ruff"]);
     let [own, ruff] = all.as_slice() else { panic!("{all:?}") };
     assert_eq!((own.program.as_str(), &own.arguments[..]), ("make", &["lint".to_owned()][..]));
-    assert_eq!((own.exit.as_slice(), own.when, own.everywhere), (&[0, 2][..], ToolCondition::Always, true));
+    assert_eq!(
+        (own.exit.as_slice(), own.condition, own.everywhere),
+        (&[0, 2][..], ToolCondition::Always, true)
+    );
     assert!(own.looks_at("any/file") && own.is_configured);
     assert!(ruff.looks_at("src/a.py") && !ruff.looks_at("docs/a.py"));
     assert_eq!((ruff.program.as_str(), ruff.time.as_secs()), ("ruff", 7));
@@ -71,7 +75,7 @@ fn the_configuration_says_otherwise_adds_and_switches_off() {
 fn a_command_of_ones_own_is_never_replaced_by_what_the_tree_brings_along() {
     let own = ToolConfig { command: Some(vec!["ruff".into(), "{files}".into()]), ..configured("ruff") };
     let own = one(&[used("ruff", "ruff.toml")], own);
-    assert!(own.places.is_empty(), "{own:?}");
+    assert!(own.install_places.is_empty(), "{own:?}");
 }
 
 #[test]
@@ -85,14 +89,14 @@ fn a_hook_says_with_which_options_and_over_which_files_a_tool_runs() {
     let all = select(&tools, &[]);
     let eslint = all.first().unwrap();
     assert!(eslint.looks_at("src/a.js") && !eslint.looks_at("docs/a.js"));
-    let words = fill_arguments(&eslint.arguments, &eslint.more, &["a.js"], &eslint.sign);
+    let words = fill_arguments(&eslint.arguments, &eslint.hook_options, &["a.js"], &eslint.sign);
     assert!(words.ends_with(&["--config=./lint/eslint.js".into(), "a.js".into()]), "{words:?}");
     assert!(eslint.is_configured_by("lint/eslint.js"));
     let chosen = one(&tools, ToolConfig { paths: Some(vec!["docs/**".into()]), ..configured("eslint") });
-    assert!(chosen.looks_at("docs/a.js") && !chosen.more.is_empty());
+    assert!(chosen.looks_at("docs/a.js") && !chosen.hook_options.is_empty());
     let own = ToolConfig { command: Some(vec!["eslint".into(), "{files}".into()]), ..configured("eslint") };
     let own = one(&tools, own);
-    assert!(own.more.is_empty() && own.looks_at("docs/a.js"));
+    assert!(own.hook_options.is_empty() && own.looks_at("docs/a.js"));
 }
 
 #[test]
@@ -194,7 +198,7 @@ fn a_run_that_finds_nothing_may_print_nothing_where_its_format_is_so() {
 fn detect_secrets_is_told_of_a_baseline_where_there_is_one() {
     let run = |used: &[DetectedTool]| {
         let tool = one(used, configured("detect-secrets"));
-        fill_arguments(&tool.arguments, &tool.more, &["a.py"], &tool.sign)
+        fill_arguments(&tool.arguments, &tool.hook_options, &["a.py"], &tool.sign)
     };
     assert_eq!(run(&[]), ["--json", "a.py"]);
     let args = vec!["--baseline".to_owned(), ".secrets.baseline".to_owned()];

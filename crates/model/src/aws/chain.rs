@@ -32,7 +32,7 @@ struct ChainState {
     source: KeyFetcher,
     held: Mutex<KeyState>,
     /// Locked by the one call that fetches.
-    flight: tokio::sync::Mutex<()>,
+    fetch_lock: tokio::sync::Mutex<()>,
 }
 
 /// The outcome of earlier fetches.
@@ -40,7 +40,7 @@ struct ChainState {
 struct KeyState {
     fetched: Option<ExpiringKeys>,
     /// All fetched keys until they expire: they are removed from every text that is shown.
-    given: Vec<ExpiringKeys>,
+    issued_keys: Vec<ExpiringKeys>,
     /// The reason of the last failed fetch.
     fault: Option<AwsKeyError>,
     /// Time range without fetches, while there are keys or a failure. A clock that is set back is outside
@@ -75,12 +75,12 @@ impl KeyState {
     /// Stores a fetched lease, whose secrets are hidden from now on. Secrets of expired leases are no
     /// longer hidden.
     fn accept_lease(&mut self, fetched: ExpiringKeys, now: SystemTime) {
-        for old in self.given.extract_if(.., |old| !old.is_valid_at(now)) {
+        for old in self.issued_keys.extract_if(.., |old| !old.is_valid_at(now)) {
             old.keys.secrets().for_each(|secret| given_secrets::unregister_secret(secret.expose()));
         }
         self.record_lease(&fetched);
         // Expired leases may share a secret with valid ones.
-        for secret in self.given.iter().flat_map(|lease| lease.keys.secrets()) {
+        for secret in self.issued_keys.iter().flat_map(|lease| lease.keys.secrets()) {
             given_secrets::register_secret(secret.expose());
         }
         self.fault = None;
@@ -90,9 +90,11 @@ impl KeyState {
 
     /// Adds a lease to the given ones. Repeated keys are kept until the later expiry.
     fn record_lease(&mut self, fetched: &ExpiringKeys) {
-        match self.given.iter_mut().find(|old| old.keys == fetched.keys) {
-            Some(old) => old.ends = old.ends.zip(fetched.ends).map(|(old, new)| old.max(new)),
-            None => self.given.push(fetched.clone()),
+        match self.issued_keys.iter_mut().find(|old| old.keys == fetched.keys) {
+            Some(old) => {
+                old.expires_at = old.expires_at.zip(fetched.expires_at).map(|(old, new)| old.max(new))
+            }
+            None => self.issued_keys.push(fetched.clone()),
         }
     }
 
@@ -126,7 +128,7 @@ impl KeyChain {
         Ok(Self(Arc::new(ChainState {
             source,
             held: Mutex::default(),
-            flight: tokio::sync::Mutex::default(),
+            fetch_lock: tokio::sync::Mutex::default(),
         })))
     }
 
@@ -139,12 +141,12 @@ impl KeyChain {
         let _flight = match way {
             KeyDecision::Use(keys) => return Ok(keys),
             KeyDecision::Refuse(fault) => return Err(fault),
-            KeyDecision::Renew(keys) => match self.0.flight.try_lock() {
+            KeyDecision::Renew(keys) => match self.0.fetch_lock.try_lock() {
                 Ok(flight) => flight,
                 // Another call renews them already.
                 Err(_) => return Ok(keys),
             },
-            KeyDecision::Fetch => self.0.flight.lock().await,
+            KeyDecision::Fetch => self.0.fetch_lock.lock().await,
         };
         // The call that held the lock before may have fetched keys, or failed.
         let way = self.lock_state().decide_keys(clock());
@@ -152,7 +154,7 @@ impl KeyChain {
             KeyDecision::Use(keys) => Ok(keys),
             KeyDecision::Refuse(fault) => Err(fault),
             KeyDecision::Renew(keys) => Ok(self.fetch(clock).await.unwrap_or_else(|fault| {
-                let words = fault.words;
+                let words = fault.message;
                 tracing::warn!("cannot renew keys of AWS, the current ones are still valid: {words}");
                 keys
             })),
@@ -187,11 +189,11 @@ impl KeyChain {
     /// Returns all secrets that were fetched and are not expired.
     pub(super) fn secrets(&self) -> Vec<SecretString> {
         let held = self.lock_state();
-        held.given.iter().flat_map(|fetched| fetched.keys.secrets()).cloned().collect()
+        held.issued_keys.iter().flat_map(|fetched| fetched.keys.secrets()).cloned().collect()
     }
 
     async fn fetch(&self, clock: KeyClock<'_>) -> Result<AwsKeys, AwsKeyError> {
-        let gave_before = !self.lock_state().given.is_empty();
+        let gave_before = !self.lock_state().issued_keys.is_empty();
         let fetched = self.0.source.fetch(gave_before, clock).await;
         let (mut held, now) = (self.lock_state(), clock());
         match fetched {
@@ -226,7 +228,7 @@ mod tests {
         let session_token = Some(SecretString::new(token));
         let keys =
             AwsKeys { key_id: "id".to_owned(), secret_key: SecretString::new("lease-secret"), session_token };
-        ExpiringKeys { keys, ends: Some(ends) }
+        ExpiringKeys { keys, expires_at: Some(ends) }
     }
 
     #[test]

@@ -33,15 +33,15 @@ const PASSING: [&str; 6] = [
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct AwsKeyError {
     /// Message about the failure, for people.
-    pub(crate) words: String,
+    pub(crate) message: String,
     /// True if a service is unreachable or fails, and may give keys a moment later.
     pub(crate) is_passing: bool,
 }
 
 impl AwsKeyError {
     /// Returns a fault that lasts until an operator fixes it.
-    pub(super) fn new_permanent(words: String) -> Self {
-        Self { words, is_passing: false }
+    pub(super) fn new_permanent(message: String) -> Self {
+        Self { message, is_passing: false }
     }
 }
 
@@ -57,11 +57,11 @@ pub(super) fn key_fault(
     if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
         // A metadata service that never responded may not exist, because most machines are no instances.
         let is_passing = last.is_some_and(|last| (gave_before || last.is_answered()) && is_passing(last));
-        return AwsKeyError { words: describe_missing_keys(error, exchanges, variables), is_passing };
+        return AwsKeyError { message: describe_missing_keys(error, exchanges, variables), is_passing };
     }
     match last {
         Some(last) if last.is_failed() => {
-            AwsKeyError { words: of_exchange(last, variables, now), is_passing: is_passing(last) }
+            AwsKeyError { message: of_exchange(last, variables, now), is_passing: is_passing(last) }
         }
         // The request succeeded, but its response has no keys.
         Some(last) => {
@@ -73,11 +73,11 @@ pub(super) fn key_fault(
 
 /// Returns true if a service is unreachable or fails, rather than refuses.
 fn is_passing(exchange: &HttpExchange) -> bool {
-    match &exchange.seen {
+    match &exchange.result {
         ExchangeResult::Answer { status, refusal, .. } => {
             matches!(status, 408 | 429 | 500..=599) || PASSING.contains(&refusal.code.as_str())
         }
-        ExchangeResult::Nothing(_) => true,
+        ExchangeResult::NoResponse(_) => true,
         ExchangeResult::Unprotected => false,
     }
 }
@@ -102,7 +102,7 @@ pub(super) fn timed_out(exchanges: &[HttpExchange], after: Duration) -> AwsKeyEr
     let last = exchanges.last().map(|exchange| format!(", last after asking {}", exchange.address));
     let is_passing = last.is_some();
     let last = last.unwrap_or_else(|| ": does its `credential_process` wait for input?".to_owned());
-    AwsKeyError { words: format!("no keys of AWS came within {} s{last}", after.as_secs()), is_passing }
+    AwsKeyError { message: format!("no keys of AWS came within {} s{last}", after.as_secs()), is_passing }
 }
 
 /// Describes keys that were expired on arrival.
@@ -111,9 +111,9 @@ pub(super) fn expired_keys_fault(exchanges: &[HttpExchange], now: SystemTime) ->
         || "a profile of AWS gives".to_owned(),
         |exchange| format!("{} gives", service(exchange)),
     );
-    let skew = exchanges.iter().rev().find_map(|exchange| match &exchange.seen {
+    let skew = exchanges.iter().rev().find_map(|exchange| match &exchange.result {
         ExchangeResult::Answer { date, .. } => by_clock(*date, now),
-        ExchangeResult::Nothing(_) | ExchangeResult::Unprotected => None,
+        ExchangeResult::NoResponse(_) | ExchangeResult::Unprotected => None,
     });
     let clock = skew.map(|words| format!(": {words}")).unwrap_or_default();
     AwsKeyError::new_permanent(format!("{by} expired keys{clock}"))
@@ -157,7 +157,7 @@ fn by_clock(date: Option<Timestamp>, now: SystemTime) -> Option<String> {
 
 /// Describes the service that was asked.
 fn service(exchange: &HttpExchange) -> String {
-    let name = match (exchange.is_sts, exchange.asked.contains("/latest/")) {
+    let name = match (exchange.is_sts, exchange.request_line.contains("/latest/")) {
         (true, _) => "AWS STS",
         (false, true) => "the metadata service of this instance",
         (false, false) => "the credentials service of this container",
@@ -168,8 +168,8 @@ fn service(exchange: &HttpExchange) -> String {
 /// Describes a failed request.
 fn of_exchange(exchange: &HttpExchange, variables: &AwsVariables, now: SystemTime) -> String {
     let service = service(exchange);
-    let (status, date, refusal) = match &exchange.seen {
-        ExchangeResult::Nothing(cause) => return format!("{service} cannot be reached: {cause}"),
+    let (status, date, refusal) = match &exchange.result {
+        ExchangeResult::NoResponse(cause) => return format!("{service} cannot be reached: {cause}"),
         ExchangeResult::Unprotected => return format!("{service} is not asked: {UNPROTECTED}"),
         ExchangeResult::Answer { status, date, refusal } => (*status, *date, refusal),
     };
@@ -227,8 +227,8 @@ fn describe_missing_keys(
         if variables.get("AWS_EC2_METADATA_DISABLED").is_some_and(|is| is.eq_ignore_ascii_case("true")) {
             "an instance's metadata (AWS_EC2_METADATA_DISABLED)".to_owned()
         } else {
-            let seen = exchanges.last().map(|exchange| match &exchange.seen {
-                ExchangeResult::Nothing(cause) => {
+            let seen = exchanges.last().map(|exchange| match &exchange.result {
+                ExchangeResult::NoResponse(cause) => {
                     format!(" at {} ({})", exchange.address, line::clean_line(cause, 80))
                 }
                 ExchangeResult::Answer { status, refusal, .. } => {

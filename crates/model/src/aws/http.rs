@@ -43,14 +43,14 @@ pub(super) const UNPROTECTED: &str =
 #[derive(Clone, Debug)]
 pub(super) struct HttpExchange {
     /// Method, scheme, host and path.
-    pub(super) asked: String,
+    pub(super) request_line: String,
     /// Scheme, host and port.
     pub(super) address: String,
     /// True for a call of STS.
     pub(super) is_sts: bool,
     /// Role that the request assumes.
     pub(super) role: Option<String>,
-    pub(super) seen: ExchangeResult,
+    pub(super) result: ExchangeResult,
 }
 
 /// The result of a request.
@@ -65,23 +65,23 @@ pub(super) enum ExchangeResult {
         refusal: KeyRefusal,
     },
     /// No response, with the reason.
-    Nothing(String),
+    NoResponse(String),
     /// Nothing was sent, because others could read it ([`UNPROTECTED`]).
     Unprotected,
 }
 
 impl HttpExchange {
     pub(super) fn is_failed(&self) -> bool {
-        match &self.seen {
+        match &self.result {
             ExchangeResult::Answer { status, .. } => !(200..300).contains(status),
-            ExchangeResult::Nothing(_) | ExchangeResult::Unprotected => true,
+            ExchangeResult::NoResponse(_) | ExchangeResult::Unprotected => true,
         }
     }
 
     pub(super) fn is_answered(&self) -> bool {
-        match &self.seen {
+        match &self.result {
             ExchangeResult::Answer { .. } => true,
-            ExchangeResult::Nothing(_) | ExchangeResult::Unprotected => false,
+            ExchangeResult::NoResponse(_) | ExchangeResult::Unprotected => false,
         }
     }
 }
@@ -91,7 +91,7 @@ impl HttpExchange {
 pub(super) struct ChainClient {
     out: reqwest::Client,
     /// A client without a proxy.
-    here: reqwest::Client,
+    direct_client: reqwest::Client,
     exchanges: Arc<Mutex<Vec<HttpExchange>>>,
 }
 
@@ -106,8 +106,8 @@ impl ChainClient {
                 .pool_max_idle_per_host(0)
         };
         let out = builder().build()?;
-        let here = builder().no_proxy().build()?;
-        Ok(Self { out, here, exchanges: Arc::default() })
+        let direct_client = builder().no_proxy().build()?;
+        Ok(Self { out, direct_client, exchanges: Arc::default() })
     }
 
     /// Returns a client without recorded exchanges.
@@ -126,7 +126,7 @@ impl ChainClient {
     async fn send(self, request: HttpRequest, limit: Duration) -> Result<HttpResponse, ConnectorError> {
         let url = Url::parse(request.uri()).map_err(|error| ConnectorError::user(error.into()))?;
         let asking = PendingExchange::new(&url, &request);
-        let failed = |old: &HttpExchange| old.asked == asking.asked && old.is_failed();
+        let failed = |old: &HttpExchange| old.request_line == asking.request_line && old.is_failed();
         if self.exchanges().into_iter().filter(failed).count() >= MAX_FAILURES {
             return Err(ConnectorError::user("asked often enough".into()));
         }
@@ -140,7 +140,7 @@ impl ChainClient {
         };
         let seen = match &answer {
             Ok((response, body)) => asking.answer_result(response, body),
-            Err(cause) => ExchangeResult::Nothing(line::clean_line(cause, MAX_WORDS)),
+            Err(cause) => ExchangeResult::NoResponse(line::clean_line(cause, MAX_WORDS)),
         };
         self.record_exchange(asking.into_exchange(seen));
         let (head, body) = answer.map_err(|cause| ConnectorError::io(cause.into()))?;
@@ -191,7 +191,7 @@ struct ResponseHead {
 
 /// An exchange before its response.
 struct PendingExchange {
-    asked: String,
+    request_line: String,
     address: String,
     is_sts: bool,
     role: Option<String>,
@@ -211,7 +211,7 @@ impl PendingExchange {
         let headers = ["authorization", "x-amz-security-token", "x-aws-ec2-metadata-token"];
         let headers = headers.into_iter().filter_map(|name| request.headers().get(name)).map(str::to_owned);
         Self {
-            asked: format!("{} {address}{}", request.method(), url.path()),
+            request_line: format!("{} {address}{}", request.method(), url.path()),
             address,
             is_sts: field("Action").is_some(),
             role: field("RoleArn"),
@@ -234,9 +234,9 @@ impl PendingExchange {
         }
     }
 
-    fn into_exchange(self, seen: ExchangeResult) -> HttpExchange {
-        let Self { asked, address, is_sts, role, secrets: _ } = self;
-        HttpExchange { asked, address, is_sts, role, seen }
+    fn into_exchange(self, result: ExchangeResult) -> HttpExchange {
+        let Self { request_line, address, is_sts, role, secrets: _ } = self;
+        HttpExchange { request_line, address, is_sts, role, result }
     }
 }
 
@@ -244,8 +244,8 @@ impl PendingExchange {
 fn select_client<'a>(url: &Url, http: &'a ChainClient) -> Option<&'a reqwest::Client> {
     let is_here = is_here(url);
     match url.scheme() {
-        "http" if is_here => Some(&http.here),
-        "https" if is_here => Some(&http.here),
+        "http" if is_here => Some(&http.direct_client),
+        "https" if is_here => Some(&http.direct_client),
         "https" => Some(&http.out),
         _ => None,
     }
@@ -298,7 +298,8 @@ mod tests {
     fn metadata_is_asked_without_a_proxy_and_nothing_else_without_tls() {
         let http = ChainClient::new().unwrap();
         let way = |url: &str| {
-            select_client(&Url::parse(url).unwrap(), &http).map(|client| std::ptr::eq(client, &http.here))
+            select_client(&Url::parse(url).unwrap(), &http)
+                .map(|client| std::ptr::eq(client, &http.direct_client))
         };
         for here in [
             "http://169.254.169.254/latest",

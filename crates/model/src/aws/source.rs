@@ -29,13 +29,13 @@ pub(super) type KeyClock<'a> = &'a (dyn Fn() -> SystemTime + Sync);
 pub(super) struct ExpiringKeys {
     pub(super) keys: AwsKeys,
     /// Time of expiry; `None` if the keys do not expire.
-    pub(super) ends: Option<SystemTime>,
+    pub(super) expires_at: Option<SystemTime>,
 }
 
 impl ExpiringKeys {
     /// Returns true if the keys are still valid at this time.
     pub(super) fn is_valid_at(&self, at: SystemTime) -> bool {
-        self.ends.is_none_or(|ends| ends > at)
+        self.expires_at.is_none_or(|ends| ends > at)
     }
 }
 
@@ -95,7 +95,7 @@ impl KeyFetcher {
             secret_key: SecretString::new(credentials.secret_access_key()),
             session_token: credentials.session_token().map(SecretString::new),
         };
-        let (lease, now) = (ExpiringKeys { keys, ends: credentials.expiry() }, clock());
+        let (lease, now) = (ExpiringKeys { keys, expires_at: credentials.expiry() }, clock());
         if lease.is_valid_at(now) {
             Ok(lease)
         } else {

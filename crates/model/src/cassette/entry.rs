@@ -25,14 +25,14 @@ pub enum CassetteError {
         error: std::io::Error,
     },
     /// A line cannot be parsed.
-    #[error("line {line} of the cassette {path} cannot be read: {what}")]
+    #[error("line {line} of the cassette {path} cannot be read: {message}")]
     Line {
         /// Path of the cassette.
         path: String,
         /// Line number, from 1.
         line: usize,
         /// Description of the error.
-        what: String,
+        message: String,
     },
     /// The file exceeds the size limit.
     #[error("the cassette {path} is larger than {MAX_CASSETTE_BYTES} bytes")]

@@ -19,9 +19,9 @@ const LIKELY_BYTES: u64 = 3;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct PromptSize {
     /// Maximum number of tokens that it can have.
-    pub(super) most: u64,
+    pub(super) max_tokens: u64,
     /// Estimated number of tokens.
-    pub(super) likely: u64,
+    pub(super) estimated_tokens: u64,
     /// True if the provider has counted a part of it before.
     pub(super) is_counted: bool,
 }
@@ -74,8 +74,8 @@ impl TokenHistory {
         let new = new.saturating_add(head);
         let known_tokens = known.unwrap_or(0);
         PromptSize {
-            most: known_tokens.saturating_add(new),
-            likely: known_tokens.saturating_add(new / LIKELY_BYTES),
+            max_tokens: known_tokens.saturating_add(new),
+            estimated_tokens: known_tokens.saturating_add(new / LIKELY_BYTES),
             is_counted: known.is_some(),
         }
     }
@@ -172,7 +172,7 @@ mod tests {
         let first = request(&[say(MessageRole::User, "one")]);
         let prompt = measure_prompt(&first);
         let bound = history.prompt_size(&prompt);
-        assert!(!bound.is_counted && bound.most > 10_000 && bound.likely < 5000, "{bound:?}");
+        assert!(!bound.is_counted && bound.max_tokens > 10_000 && bound.estimated_tokens < 5000, "{bound:?}");
         history.record_count(&prompt, 2500);
 
         let longer = [
@@ -182,9 +182,9 @@ mod tests {
         ];
         let prompt = measure_prompt(&request(&longer));
         let bound = history.prompt_size(&prompt);
-        assert!(bound.is_counted && (2500..2700).contains(&bound.most), "{bound:?}");
+        assert!(bound.is_counted && (2500..2700).contains(&bound.max_tokens), "{bound:?}");
         history.record_count(&prompt, 2520);
-        assert_eq!(history.prompt_size(&prompt).most, 2520);
+        assert_eq!(history.prompt_size(&prompt).max_tokens, 2520);
     }
 
     #[test]
@@ -205,7 +205,7 @@ mod tests {
         trimmed[2] = say(MessageRole::User, "cut");
         let prompt = measure_prompt(&request(&trimmed));
         assert!(
-            (2500..2800).contains(&history.prompt_size(&prompt).most),
+            (2500..2800).contains(&history.prompt_size(&prompt).max_tokens),
             "{:?}",
             history.prompt_size(&prompt)
         );
@@ -225,6 +225,6 @@ mod tests {
         };
         let mut history = TokenHistory::default();
         history.record_count(&measure_prompt(&request(&[marked(Some(json!({"type": "ephemeral"})))])), 7);
-        assert_eq!(history.prompt_size(&measure_prompt(&request(&[marked(None)]))).most, 7);
+        assert_eq!(history.prompt_size(&measure_prompt(&request(&[marked(None)]))).max_tokens, 7);
     }
 }

@@ -32,7 +32,7 @@ const GRACE: Duration = Duration::from_secs(60);
 /// A call of a run to one provider.
 pub(super) struct GatewayCall<'a> {
     /// The budget that pays for the call.
-    pub(super) purse: &'a RunBudget,
+    pub(super) budget: &'a RunBudget,
     /// Kill switch of the run.
     pub(super) gate: &'a dyn WriteGate,
     /// Total cost of the run's calls.
@@ -78,7 +78,7 @@ impl GatewayCall<'_> {
         prompt: &PromptMeasure,
         price: &ModelPrice,
     ) -> Result<ModelAnswer, ModelError> {
-        let patience = self.shared.client.patience;
+        let patience = self.shared.client.timeouts;
         let begin = Instant::now() + patience.begin;
         let mut tries = 0;
         loop {
@@ -92,26 +92,28 @@ impl GatewayCall<'_> {
                 Err(AttemptError::Refused(refused)) => return Err(refused),
                 Err(AttemptError::Failed(failure)) => failure,
             };
-            tracing::debug!(model = request.model, tries, seen = ?failure.seen, "a call to a model failed");
-            let after = match retry::decide_retry(&failure.seen) {
-                RetryDecision::Again(after) => after,
-                other @ (RetryDecision::Down(_)
-                | RetryDecision::Cap(_)
+            tracing::debug!(model = request.model, tries, seen = ?failure.cause, "a call to a model failed");
+            let after = match retry::decide_retry(&failure.cause) {
+                RetryDecision::Retry(after) => after,
+                other @ (RetryDecision::Unavailable(_)
+                | RetryDecision::SpendCap(_)
                 | RetryDecision::Key
                 | RetryDecision::Request
                 | RetryDecision::TooLong
-                | RetryDecision::Nonsense) => return Err(self.final_error(other, failure.what).await),
+                | RetryDecision::InvalidResponse) => {
+                    return Err(self.final_error(other, failure.message).await);
+                }
             };
-            let wait = retry::retry_delay(patience.wait, tries, after, self.seed());
+            let wait = retry::retry_delay(patience.retry_delay, tries, after, self.seed());
             if tries >= patience.tries || Instant::now() + wait >= begin {
-                let what = format!("{} ({tries} tries)", failure.what);
-                return Err(self.final_error(RetryDecision::Down(after), what).await);
+                let what = format!("{} ({tries} tries)", failure.message);
+                return Err(self.final_error(RetryDecision::Unavailable(after), what).await);
             }
             self.shared.retries.fetch_add(1, Ordering::Relaxed);
             if tries == 1 {
                 // Logged once for each call, to explain the delay.
                 let (most, time) = (patience.tries, patience.begin.as_secs());
-                let what = &failure.what;
+                let what = &failure.message;
                 tracing::warn!(
                     "the provider failed, and is tried again, {most} times and {time} s at most: {what}"
                 );
@@ -138,7 +140,7 @@ impl GatewayCall<'_> {
             }
         }
         let mut ticket = reserved.map_err(AttemptError::Refused)?;
-        let paid = price.output_within(bound.most, ticket.amount).unwrap_or(0);
+        let paid = price.output_within(bound.max_tokens, ticket.amount).unwrap_or(0);
         let max_tokens = u32::try_from(paid).unwrap_or(u32::MAX).min(request.max_tokens);
         let call = match self.shared.client.wire().build_answer_call(request, max_tokens) {
             Ok(call) => call,
@@ -166,17 +168,17 @@ impl GatewayCall<'_> {
                 }
             }
             Err(failure) => {
-                match &failure.seen {
+                match &failure.cause {
                     retry::FailureCause::Unsent
                     | retry::FailureCause::NoKeys
                     | retry::FailureCause::Status(_) => {
                         ticket.settle_unused().await;
                     }
                     retry::FailureCause::Lost
-                    | retry::FailureCause::Cut
+                    | retry::FailureCause::Truncated
                     | retry::FailureCause::Event(_)
-                    | retry::FailureCause::Endless
-                    | retry::FailureCause::Nonsense => {
+                    | retry::FailureCause::TotalTimeout
+                    | retry::FailureCause::InvalidResponse => {
                         ticket.broke_off().await;
                     }
                 }
@@ -209,14 +211,14 @@ impl GatewayCall<'_> {
     ) -> Result<AttemptReservation, ModelError> {
         let floor = least_tokens(request);
         let shared = Arc::clone(self.shared);
-        let patience = shared.client.patience;
+        let patience = shared.client.timeouts;
         let lasts = patience.total.saturating_add(patience.begin).saturating_add(GRACE);
         let ask = ReservationRequest {
-            least: price.max_cost(bound.most, u64::from(floor)),
-            most: price.max_cost(bound.most, u64::from(request.max_tokens)),
+            min_amount: price.max_cost(bound.max_tokens, u64::from(floor)),
+            max_amount: price.max_cost(bound.max_tokens, u64::from(request.max_tokens)),
             expires: shared.clock.now() + to_time_span(lasts),
         };
-        let (purse, price) = (self.purse.clone(), price.clone());
+        let (purse, price) = (self.budget.clone(), price.clone());
         let account = self.account.clone();
         let under_way = PendingCallGuard::new(&account, &shared.settling);
         let task = tokio::spawn(async move {
@@ -228,7 +230,7 @@ impl GatewayCall<'_> {
                         id,
                         amount,
                         price,
-                        bound.likely,
+                        bound.estimated_tokens,
                         paying.0,
                         paying.1,
                     ))
@@ -279,18 +281,18 @@ impl GatewayCall<'_> {
     /// Returns the error of a call that is not retried.
     async fn final_error(&self, verdict: RetryDecision, what: String) -> ModelError {
         match verdict {
-            RetryDecision::Again(after) | RetryDecision::Down(after) => {
+            RetryDecision::Retry(after) | RetryDecision::Unavailable(after) => {
                 let until = after.map(|after| self.shared.clock.now() + to_time_span(after));
                 ModelError::Unavailable { what, until }
             }
-            RetryDecision::Cap(after) => {
+            RetryDecision::SpendCap(after) => {
                 self.shared.circuit.trip(after.map(to_time_span)).await;
                 ModelError::SpendCap { what }
             }
             RetryDecision::Key => ModelError::Unauthorized { what },
             RetryDecision::Request => ModelError::Rejected { what },
             RetryDecision::TooLong => ModelError::TooLong { what },
-            RetryDecision::Nonsense => ModelError::Nonsense { what },
+            RetryDecision::InvalidResponse => ModelError::Nonsense { what },
         }
     }
 
@@ -300,7 +302,7 @@ impl GatewayCall<'_> {
 
     /// Returns a seed that differs between runs.
     fn seed(&self) -> u64 {
-        self.purse
+        self.budget
             .run
             .as_str()
             .bytes()

@@ -21,7 +21,7 @@ struct CircuitInner {
     clock: Arc<dyn Clock>,
     /// This process's copy of the circuit, by its own clock. It is used alone while the shared state is
     /// unreachable.
-    own: Mutex<CircuitBreaker>,
+    local: Mutex<CircuitBreaker>,
     /// The shared state, and the provider's key in it.
     common: Option<(Arc<dyn SharedStateStore>, String)>,
     settling: PendingCallCount,
@@ -40,7 +40,7 @@ impl ProviderCircuit {
         common: Option<(Arc<dyn SharedStateStore>, String)>,
         settling: PendingCallCount,
     ) -> Self {
-        Self(Arc::new(CircuitInner { clock, own: Mutex::default(), common, settling }))
+        Self(Arc::new(CircuitInner { clock, local: Mutex::default(), common, settling }))
     }
 
     /// Admits a call. The error has the time until which the circuit is open, by this process's clock.
@@ -68,9 +68,9 @@ impl ProviderCircuit {
         let CircuitInner { clock, common, .. } = &*self.0;
         if let Some((common, name)) = common {
             match update_state(&**common, name, KEEP, &decide).await {
-                Ok(StateUpdate { state, now, came }) => {
-                    *self.lock_local() = state.shift_clock_by(clock.now() - now);
-                    return came;
+                Ok(StateUpdate { state, time, result }) => {
+                    *self.lock_local() = state.shift_clock_by(clock.now() - time);
+                    return result;
                 }
                 Err(error) => tracing::debug!(
                     %error, "the provider's failures in other processes are unknown: this process uses only \
@@ -82,7 +82,7 @@ impl ProviderCircuit {
     }
 
     fn lock_local(&self) -> MutexGuard<'_, CircuitBreaker> {
-        self.0.own.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.local.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn by_our_clock(&self, open: OpenCircuit, now: UnixMillis) -> OpenCircuit {

@@ -21,12 +21,12 @@ use crate::messages::ModelRequest;
 /// The model of one run. After a switch to its fallback, a run stays there while the fallback answers.
 pub struct ModelSession {
     gateway: ModelGateway,
-    purse: RunBudget,
+    budget: RunBudget,
     models: Vec<String>,
     gate: Arc<dyn WriteGate>,
     account: SessionSpend,
-    first: Mutex<TokenHistory>,
-    second: Mutex<TokenHistory>,
+    first_history: Mutex<TokenHistory>,
+    fallback_history: Mutex<TokenHistory>,
     /// The provider that answers, and the provider of each thinking block in the conversation.
     signed: Mutex<SignedBlocks>,
 }
@@ -34,12 +34,12 @@ pub struct ModelSession {
 impl ModelSession {
     pub(super) fn new(
         gateway: ModelGateway,
-        purse: RunBudget,
+        budget: RunBudget,
         models: Vec<String>,
         gate: Arc<dyn WriteGate>,
     ) -> Self {
-        let (account, first, second, signed) = Default::default();
-        Self { gateway, purse, models, gate, account, first, second, signed }
+        let (account, first_history, fallback_history, signed) = Default::default();
+        Self { gateway, budget, models, gate, account, first_history, fallback_history, signed }
     }
 
     /// Returns an error if the run may not use this model.
@@ -60,10 +60,10 @@ impl ModelSession {
     ) -> Result<ModelAnswer, ModelError> {
         let mut carried = self.lock_signed_blocks().prepare_request(side, request);
         let (shared, history) = match side {
-            ProviderChoice::First => (&self.gateway.shared, &self.first),
+            ProviderChoice::First => (&self.gateway.shared, &self.first_history),
             ProviderChoice::Second => {
                 carried.to_mut().model.clone_from(&fallback.model);
-                (&fallback.gateway.shared, &self.second)
+                (&fallback.gateway.shared, &self.fallback_history)
             }
         };
         let answer = self.gateway_call(shared, history).request_answer(&carried).await?;
@@ -78,7 +78,7 @@ impl ModelSession {
         shared: &'a Arc<GatewayState>,
         history: &'a Mutex<TokenHistory>,
     ) -> GatewayCall<'a> {
-        GatewayCall { purse: &self.purse, gate: &*self.gate, account: &self.account, shared, history }
+        GatewayCall { budget: &self.budget, gate: &*self.gate, account: &self.account, shared, history }
     }
 
     fn lock_signed_blocks(&self) -> MutexGuard<'_, SignedBlocks> {
@@ -97,7 +97,10 @@ impl LanguageModel for ModelSession {
     async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         self.check_model(&request.model)?;
         let Some(fallback) = self.gateway.fallback.as_deref() else {
-            return self.gateway_call(&self.gateway.shared, &self.first).request_answer(request).await;
+            return self
+                .gateway_call(&self.gateway.shared, &self.first_history)
+                .request_answer(request)
+                .await;
         };
         let side = self.lock_signed_blocks().last_provider();
         let away = match self.ask_provider(side, fallback, request).await {

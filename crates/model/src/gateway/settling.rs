@@ -47,19 +47,19 @@ impl PendingCallCount {
 pub(super) struct SessionSpend {
     settling: PendingCallCount,
     /// Total of the settled calls, in micro-dollars.
-    spent: Arc<AtomicU64>,
+    settled_cost: Arc<AtomicU64>,
 }
 
 impl SessionSpend {
     /// Adds the cost of a call, as the ledger recorded it.
     pub(super) fn add(&self, cost: MicroUsd) {
-        self.spent.fetch_add(cost.0, Ordering::Relaxed);
+        self.settled_cost.fetch_add(cost.0, Ordering::Relaxed);
     }
 
     /// Returns the total cost in the ledger, once no call is in progress.
     pub(super) async fn total(&self) -> MicroUsd {
         self.settling.wait_until_zero().await;
-        MicroUsd(self.spent.load(Ordering::Relaxed))
+        MicroUsd(self.settled_cost.load(Ordering::Relaxed))
     }
 }
 

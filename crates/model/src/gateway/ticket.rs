@@ -56,18 +56,18 @@ pub(super) struct AttemptReservation {
     pub(super) amount: MicroUsd,
     price: ModelPrice,
     /// Estimated number of tokens in the prompt.
-    likely: u64,
+    estimated_tokens: u64,
     /// Maximum number of tokens of the response.
     pub(super) max_tokens: u32,
     /// Time at which the request was sent; `None` if nothing was sent.
     sent: Option<Instant>,
     meter: UsageMeter,
     /// Amount to settle, once it is known.
-    due: Option<(MicroUsd, CostBasis)>,
+    settlement: Option<(MicroUsd, CostBasis)>,
     is_settled: bool,
     account: SessionSpend,
     /// Guard of the pending call; `None` only while dropping.
-    under_way: Option<PendingCallGuard>,
+    call_guard: Option<PendingCallGuard>,
 }
 
 impl AttemptReservation {
@@ -78,7 +78,7 @@ impl AttemptReservation {
         id: ReservationId,
         amount: MicroUsd,
         price: ModelPrice,
-        likely: u64,
+        estimated_tokens: u64,
         account: SessionSpend,
         under_way: PendingCallGuard,
     ) -> Self {
@@ -87,14 +87,14 @@ impl AttemptReservation {
             id,
             amount,
             price,
-            likely,
+            estimated_tokens,
             max_tokens: 0,
             sent: None,
             meter: UsageMeter::default(),
-            due: None,
+            settlement: None,
             is_settled: false,
             account,
-            under_way: Some(under_way),
+            call_guard: Some(under_way),
         }
     }
 
@@ -127,7 +127,7 @@ impl AttemptReservation {
     /// until now. At most the reserved amount.
     fn estimate(&self) -> (MicroUsd, CostBasis) {
         let Some(sent) = self.sent else { return (MicroUsd(0), CostBasis::Metered) };
-        if let (true, Some(usage)) = (self.meter.is_total, self.meter.usage) {
+        if let (true, Some(usage)) = (self.meter.is_final, self.meter.usage) {
             return (self.price.cost(&clamp_usage(usage)), CostBasis::Metered);
         }
         let most = u64::from(self.max_tokens);
@@ -145,14 +145,14 @@ impl AttemptReservation {
                 let seconds = if is_seen { seconds.min(MAX_UNSEEN_SECONDS) } else { seconds };
                 let unseen = seconds.saturating_mul(MAX_TOKENS_PER_SECOND);
                 // Some providers report no count before the end.
-                self.price.max_cost(self.likely, unseen.max(self.meter.content_bytes).min(most))
+                self.price.max_cost(self.estimated_tokens, unseen.max(self.meter.content_bytes).min(most))
             }
         };
         (cost.min(self.amount), CostBasis::Estimated)
     }
 
     async fn settle_cost(&mut self, cost: MicroUsd, known: CostBasis) {
-        self.due = Some((cost, known));
+        self.settlement = Some((cost, known));
         let counted = settle_reservation(&self.shared, self.id, self.amount, cost, known).await;
         self.account.add(counted);
         self.is_settled = true;
@@ -164,9 +164,9 @@ impl Drop for AttemptReservation {
         if self.is_settled {
             return;
         }
-        let (cost, known) = self.due.unwrap_or_else(|| self.estimate());
+        let (cost, known) = self.settlement.unwrap_or_else(|| self.estimate());
         let (shared, reserved) = (self.shared.clone(), (self.id, self.amount));
-        let (account, under_way) = (self.account.clone(), self.under_way.take());
+        let (account, under_way) = (self.account.clone(), self.call_guard.take());
         // Without a runtime the process is ending, and the reservation will expire.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {

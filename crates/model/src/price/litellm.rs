@@ -46,15 +46,15 @@ impl ModelPrices {
     /// # Errors
     /// [`PriceError`] if it is not a JSON object, has an invalid number, or has no usable model.
     pub fn from_litellm(text: &str, source_name: &str) -> Result<LitellmImport, PriceError> {
-        let file = |what: String| PriceError::File { source_name: source_name.to_owned(), what };
+        let file = |message: String| PriceError::File { source_name: source_name.to_owned(), message };
         let entries: BTreeMap<String, Value> =
             serde_json::from_str(text).map_err(|error| file(error.to_string()))?;
         let mut imported = LitellmImport { prices: Self::default(), left_out: 0 };
         for (model, value) in entries.iter().filter(|(model, _)| *model != SAMPLE) {
-            let price = read_price(value).map_err(|what| PriceError::Entry {
+            let price = read_price(value).map_err(|message| PriceError::Entry {
                 source_name: source_name.to_owned(),
                 entry: model.clone(),
-                what,
+                message,
             })?;
             match price {
                 Some(price) => imported.prices.set(model, price),

@@ -65,7 +65,7 @@ struct TierEntry {
 pub(super) fn parse(text: &str, source_name: &str) -> Result<DatedPrices, PriceError> {
     let file: PriceFile = toml::from_str(text).map_err(|error| PriceError::File {
         source_name: source_name.to_owned(),
-        what: error.to_string().trim_end().to_owned(),
+        message: error.to_string().trim_end().to_owned(),
     })?;
     let mut prices = ModelPrices::default();
     for entry in &file.price {
@@ -74,7 +74,7 @@ pub(super) fn parse(text: &str, source_name: &str) -> Result<DatedPrices, PriceE
                 return Err(PriceError::Entry {
                     source_name: source_name.to_owned(),
                     entry: model.clone(),
-                    what: "it is there twice".to_owned(),
+                    message: "it is there twice".to_owned(),
                 });
             }
             prices.set(model, entry.price());

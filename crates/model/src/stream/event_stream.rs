@@ -32,7 +32,7 @@ struct FrameHeaders {
     event: String,
     exception: String,
     code: String,
-    words: String,
+    error_message: String,
 }
 
 /// The payload of a part of the response.
@@ -122,7 +122,7 @@ fn decode_event(kind: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, Strea
             let words: ExceptionPayload = serde_json::from_slice(payload).unwrap_or_default();
             Ok(failure(kind.exception, words.message))
         }
-        ("error", _) => Ok(failure(kind.code, kind.words)),
+        ("error", _) => Ok(failure(kind.code, kind.error_message)),
         (_, _) => Err(frame_error("it does not say what it is")),
     }
 }
@@ -155,7 +155,7 @@ fn parse_headers(mut bytes: &[u8]) -> Option<FrameHeaders> {
             b":event-type" => &mut kind.event,
             b":exception-type" => &mut kind.exception,
             b":error-code" => &mut kind.code,
-            b":error-message" => &mut kind.words,
+            b":error-message" => &mut kind.error_message,
             _ => continue,
         };
         *field = String::from_utf8_lossy(value).into_owned();

@@ -76,7 +76,7 @@ mod frames {
     fn every_end_before_the_end_is_a_cut() {
         let whole = frames();
         for end in 1..whole.len() {
-            assert_eq!(fold([&whole[..end]]), Err(StreamError::Cut), "{end}");
+            assert_eq!(fold([&whole[..end]]), Err(StreamError::Truncated), "{end}");
         }
         assert_eq!(fold([]), Err(StreamError::Empty));
     }
@@ -164,7 +164,7 @@ fn every_reason_to_stop_is_known_or_an_error() {
     let unknown = with(r#""stop_reason":"tool_use""#, r#""stop_reason":"lunch""#);
     assert_eq!(unknown, Err(StreamError::UnknownStop("lunch".into())));
     let none = with(r#""stop_reason":"tool_use""#, r#""stop_reason":null"#);
-    assert!(matches!(none, Err(StreamError::Disorder(_))), "{none:?}");
+    assert!(matches!(none, Err(StreamError::Contradiction(_))), "{none:?}");
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn every_end_before_the_end_is_a_cut() {
     // After the last byte of the last event's data, only the blank line is missing.
     for end in 1..whole.len() - 1 {
         let cut = fold([&whole[..end]]);
-        assert_eq!(cut, Err(StreamError::Cut), "{end}");
+        assert_eq!(cut, Err(StreamError::Truncated), "{end}");
     }
     assert_eq!(fold([]), Err(StreamError::Empty));
     assert_eq!(fold([b" \n\n".as_slice()]), Err(StreamError::Empty));
@@ -203,7 +203,7 @@ fn what_is_no_stream_is_told_apart() {
     assert!(matches!(fold([b"data: {\"type\": \"mess\n\n".as_slice()]), Err(StreamError::BadEvent(_))));
     assert!(matches!(
         fold([b"data: {\"type\": \"message_stop\"}\n\n".as_slice()]),
-        Err(StreamError::Disorder(_))
+        Err(StreamError::Contradiction(_))
     ));
     let told = fold([br#"data: {"type":"error","error":{"type":"overloaded_error","message":"x"}}
 
@@ -223,15 +223,15 @@ fn events_that_contradict_each_other_are_no_answer() {
     ] {
         let broken = with(from, to);
         assert!(
-            matches!(broken, Err(StreamError::Disorder(_) | StreamError::BadEvent(_))),
+            matches!(broken, Err(StreamError::Contradiction(_) | StreamError::BadEvent(_))),
             "{from}: {broken:?}"
         );
     }
     let twice = [whole().split(|byte| *byte == b'\n').nth(1).unwrap(), b"\n\n"].concat();
     let broken = fold([twice.as_slice(), twice.as_slice()]);
-    assert!(matches!(broken, Err(StreamError::Disorder(_))), "{broken:?}");
+    assert!(matches!(broken, Err(StreamError::Contradiction(_))), "{broken:?}");
     let no_call = with(r#"{"type":"tool_use","id":"t1","name":"read","input":{}}"#, r#"{"type":"x"}"#);
-    assert!(matches!(no_call, Err(StreamError::Disorder(_))), "{no_call:?}");
+    assert!(matches!(no_call, Err(StreamError::Contradiction(_))), "{no_call:?}");
 }
 
 #[test]
@@ -267,12 +267,12 @@ fn the_cost_is_known_as_it_grows() {
     for byte in &whole[..whole.len() - 1] {
         fold.push(&[*byte]).unwrap();
         let meter = fold.meter();
-        assert!(!meter.is_total && meter.content_bytes >= before);
+        assert!(!meter.is_final && meter.content_bytes >= before);
         assert!(meter.usage.is_none_or(|usage| usage.input == 10 && usage.cache_write_1h == 3));
         before = meter.content_bytes;
     }
     fold.push(b"\n").unwrap();
-    assert!(fold.meter().is_total && before > 20);
+    assert!(fold.meter().is_final && before > 20);
 }
 
 proptest! {

@@ -34,12 +34,12 @@ const DOMAINS: &[(&str, &str)] = &[("cn-", "amazonaws.com.cn"), ("eusc-", "amazo
 /// Bedrock's errors, of refusals and of streams, in lower case; for others the status decides.
 const ERRORS: &[(&str, ProviderErrorKind)] = &[
     ("throttlingexception", ProviderErrorKind::RateLimit),
-    ("modelnotreadyexception", ProviderErrorKind::Passing),
-    ("modeltimeoutexception", ProviderErrorKind::Passing),
-    ("modelerrorexception", ProviderErrorKind::Passing),
-    ("modelstreamerrorexception", ProviderErrorKind::Passing),
-    ("serviceunavailableexception", ProviderErrorKind::Passing),
-    ("internalserverexception", ProviderErrorKind::Passing),
+    ("modelnotreadyexception", ProviderErrorKind::Temporary),
+    ("modeltimeoutexception", ProviderErrorKind::Temporary),
+    ("modelerrorexception", ProviderErrorKind::Temporary),
+    ("modelstreamerrorexception", ProviderErrorKind::Temporary),
+    ("serviceunavailableexception", ProviderErrorKind::Temporary),
+    ("internalserverexception", ProviderErrorKind::Temporary),
     ("servicequotaexceededexception", ProviderErrorKind::Spend),
     ("accessdeniedexception", ProviderErrorKind::Key),
     ("unrecognizedclientexception", ProviderErrorKind::Key),
@@ -236,7 +236,7 @@ pub(super) fn parse_refusal(headers: &HeaderMap, body: &[u8]) -> ProviderRefusal
         let name = name.split(':').next().unwrap_or(name);
         name.rsplit('#').next().unwrap_or(name).trim().to_owned()
     });
-    ProviderRefusal { name, words: message }
+    ProviderRefusal { name, message }
 }
 
 /// Classifies an error of Bedrock; `None` if it is not one of Bedrock's own.
@@ -371,7 +371,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         let body = br#"{"__type": "com.amazon.coral#ThrottlingException", "Message": "slow"}"#;
         let expected =
-            |name: &str, words: &str| ProviderRefusal { name: Some(name.into()), words: words.into() };
+            |name: &str, words: &str| ProviderRefusal { name: Some(name.into()), message: words.into() };
         assert_eq!(parse_refusal(&headers, body), expected("ThrottlingException", "slow"));
         headers.insert(
             ERROR_TYPE,
@@ -381,11 +381,11 @@ mod tests {
         let told = parse_refusal(&headers, body);
         assert_eq!(told, expected("ValidationException", "Input is too long for requested model."));
         for (name, words, expected) in [
-            ("ValidationException", told.words.as_str(), Some(ProviderErrorKind::TooLong)),
+            ("ValidationException", told.message.as_str(), Some(ProviderErrorKind::TooLong)),
             ("ValidationException", "malformed", Some(ProviderErrorKind::Request)),
             ("throttlingException", "", Some(ProviderErrorKind::RateLimit)),
             ("ThrottlingException", "Too many tokens per day, please wait", Some(ProviderErrorKind::Spend)),
-            ("ModelNotReadyException", "", Some(ProviderErrorKind::Passing)),
+            ("ModelNotReadyException", "", Some(ProviderErrorKind::Temporary)),
             ("AccessDeniedException", "", Some(ProviderErrorKind::Key)),
             ("overloaded_error", "", None),
         ] {

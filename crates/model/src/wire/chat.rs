@@ -310,7 +310,7 @@ pub(super) fn parse_refusal(body: &[u8]) -> ProviderRefusal {
     let lower = message.to_ascii_lowercase();
     let hint = NO_TOOLS.iter().find(|(words, _)| lower.contains(words));
     let words = hint.map_or(message.clone(), |(_, hint)| format!("{hint}: {message}"));
-    ProviderRefusal { name: Some(name).filter(|name| !name.is_empty()), words }
+    ProviderRefusal { name: Some(name).filter(|name| !name.is_empty()), message: words }
 }
 
 /// Classifies an error; `None` if it is not one of these.
@@ -528,8 +528,12 @@ mod tests {
             ("[1]", None, "", None),
         ] {
             let told = parse_refusal(body.as_bytes());
-            assert_eq!((told.name.as_deref(), told.words.as_str()), (name, words), "{body}");
-            assert_eq!(error_kind(told.name.as_deref().unwrap_or_default(), &told.words), expected, "{body}");
+            assert_eq!((told.name.as_deref(), told.message.as_str()), (name, words), "{body}");
+            assert_eq!(
+                error_kind(told.name.as_deref().unwrap_or_default(), &told.message),
+                expected,
+                "{body}"
+            );
         }
         for (name, _) in ERRORS {
             assert_eq!(*name, name.to_ascii_lowercase());

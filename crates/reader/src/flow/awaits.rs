@@ -320,7 +320,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
                 let bound = self.model.find_bindings(self.model.text(node), node);
                 bound.is_some_and(|(bound, _)| {
                     bound.iter().any(|it| match it {
-                        FlowBinding::To(value) | FlowBinding::Part(value) => {
+                        FlowBinding::Value(value) | FlowBinding::Part(value) => {
                             self.is_await_result(*value, hops)
                         }
                         FlowBinding::Entered(..)
@@ -547,7 +547,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         };
         let function = self.model.enclosing_function(assignment);
         let bound = self.model.find_bindings(self.model.text(left), left);
-        let is_once = bound.is_some_and(|(bound, _)| matches!(bound, [FlowBinding::To(_)]));
+        let is_once = bound.is_some_and(|(bound, _)| matches!(bound, [FlowBinding::Value(_)]));
         let mut uses = self.model.identifier_nodes(self.model.text(left)).iter();
         is_once
             && uses.any(|used| {

@@ -144,7 +144,7 @@ impl<'t> BlockingFinder<'_, '_, 't> {
             .filter(|(_, scope)| scope.id() == function.id());
         bound.is_some_and(|(bound, _)| {
             bound.iter().any(|bound| match bound {
-                FlowBinding::To(value) | FlowBinding::Part(value) | FlowBinding::Entered(value, _) => {
+                FlowBinding::Value(value) | FlowBinding::Part(value) | FlowBinding::Entered(value, _) => {
                     self.is_created_in_coroutine(*value, hops)
                 }
                 FlowBinding::Parameter(_)

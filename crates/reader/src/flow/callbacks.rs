@@ -62,7 +62,7 @@ enum CallbackKind {
     /// The callback may return a coroutine or not; neither `await` nor a plain call is correct.
     Mixed,
     /// A plain call of the callback loses a coroutine.
-    Lost,
+    LostCoroutine,
 }
 
 struct CallbackFinder<'v, 'm, 't> {
@@ -81,7 +81,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         let Some(kind) = self.callback_kind(callee) else { return false };
         let is_awaited =
             self.model.parent(outermost_equal_value(self.model, call)).is_some_and(|it| it.kind() == "await");
-        let is_right = kind == CallbackKind::Lost && is_awaited
+        let is_right = kind == CallbackKind::LostCoroutine && is_awaited
             || self.is_tested_for_awaitable(call)
             || self.is_passed_to_resolver(call);
         !is_right
@@ -95,7 +95,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         if let Some(result) = types.iter().find_map(|it| types::callback_result(it)) {
             return match result {
                 types::CallbackResult::Mixed => Some(CallbackKind::Mixed),
-                types::CallbackResult::Later => Some(CallbackKind::Lost),
+                types::CallbackResult::Awaitable => Some(CallbackKind::LostCoroutine),
                 types::CallbackResult::Plain => None,
             };
         }
@@ -125,7 +125,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         }
         // Outside aiobotocore, the user decides if a callback is plain.
         let is_ours = self.in_package || self.is_in_aio_class(callee);
-        (is_ours && (is_variable || is_own(text)) && ends(LOST)).then_some(CallbackKind::Lost)
+        (is_ours && (is_variable || is_own(text)) && ends(LOST)).then_some(CallbackKind::LostCoroutine)
     }
 
     /// Returns true if the file defines the called function, which makes it known.
@@ -304,7 +304,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         };
         match bound {
             FlowBinding::Parameter(node) => written(node).into_iter().collect(),
-            FlowBinding::To(value) => {
+            FlowBinding::Value(value) => {
                 let assignment = self.model.parent(value).filter(|it| is_field(*it, "right", value));
                 match assignment.and_then(written) {
                     Some(found) => vec![found],

@@ -132,7 +132,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
             }
             "identifier" => match self.model.find_bindings(self.model.text(caught), caught) {
                 Some((bound, _)) => bound.iter().any(|bound| match bound {
-                    FlowBinding::To(value) => self.includes_cancellation_within(*value, names),
+                    FlowBinding::Value(value) => self.includes_cancellation_within(*value, names),
                     FlowBinding::Import(..) => self.is_cancellation_class(caught),
                     FlowBinding::Part(_)
                     | FlowBinding::Entered(..)
@@ -294,7 +294,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
                     && class.kind() == "identifier"
                 {
                     let of_bound = |it: &FlowBinding<'t>| match it {
-                        FlowBinding::To(value) => self.excludes_cancellation(*value, names),
+                        FlowBinding::Value(value) => self.excludes_cancellation(*value, names),
                         FlowBinding::Import(..) => self.has_unrelated_name(class),
                         FlowBinding::Definition(class) => {
                             class.child_by_field_name("superclasses").map(named_children).is_some_and(

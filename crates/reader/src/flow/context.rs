@@ -21,7 +21,7 @@ pub(super) fn find_misused_contexts(values: &FlowValues<'_, '_>) -> Vec<FlowMatc
             OpenedContext::Client => is_misused_context(values, node, fate),
             OpenedContext::Session => {
                 let is_safe = fate.entered || fate.closed || fate.returned || fate.passed;
-                model.is_in_coroutine(node) && values.is_aio && !is_safe && (fate.used || fate.kept)
+                model.is_in_coroutine(node) && values.is_aio && !is_safe && (fate.used || fate.stored)
             }
         };
         if is_wrong {
@@ -43,7 +43,10 @@ fn find_closed_clients<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
         let alias = pattern.child_by_field_name("alias").and_then(|it| it.named_child(0));
         let Some(alias) = alias.filter(|it| it.kind() == "identifier") else { continue };
         let is_context = |value: &FlowValue<'_>| {
-            matches!(value, FlowValue::Thing(LibraryObject::ClientContext | LibraryObject::ResourceContext))
+            matches!(
+                value,
+                FlowValue::KnownObject(LibraryObject::ClientContext | LibraryObject::ResourceContext)
+            )
         };
         let is_once = model
             .find_bindings(model.text(alias), alias)
@@ -113,7 +116,7 @@ enum OpenedContext {
 /// Returns the context if an expression creates a new one: by a call, or by an await of one.
 fn opened_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<OpenedContext> {
     let is_context = |value: &FlowValue<'_>| {
-        matches!(value, FlowValue::Thing(LibraryObject::ClientContext | LibraryObject::ResourceContext))
+        matches!(value, FlowValue::KnownObject(LibraryObject::ClientContext | LibraryObject::ResourceContext))
     };
     let found = match node.kind() {
         "call" => {
@@ -138,7 +141,8 @@ fn opened_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<Ope
     if found.iter().any(is_context) {
         return Some(OpenedContext::Client);
     }
-    let is_session = node.kind() == "call" && found.contains(&FlowValue::Thing(LibraryObject::HttpSession));
+    let is_session =
+        node.kind() == "call" && found.contains(&FlowValue::KnownObject(LibraryObject::HttpSession));
     let callee = node.child_by_field_name("function").filter(|_| is_session)?;
     let is_made = values.may_have_value(callee, |value| matches!(value, FlowValue::Path(_)));
     is_made.then_some(OpenedContext::Session)
@@ -161,21 +165,22 @@ fn returns_existing_value<'t>(values: &FlowValues<'_, 't>, callee: Node<'t>) -> 
                 | "asyncio.create_task"
                 | "asyncio.ensure_future"
         ),
-        FlowValue::Maker(_) => {
+        FlowValue::Factory(_) => {
             callee.kind() == "attribute" && {
                 let object = callee.child_by_field_name("object");
-                object
-                    .is_some_and(|it| values.may_have_value(it, |value| matches!(value, FlowValue::Many(_))))
+                object.is_some_and(|it| {
+                    values.may_have_value(it, |value| matches!(value, FlowValue::ManyValues(_)))
+                })
             }
         }
         FlowValue::Function(_)
         | FlowValue::Class(_)
         | FlowValue::Object(_)
-        | FlowValue::Thing(_)
+        | FlowValue::KnownObject(_)
         | FlowValue::Method(..)
         | FlowValue::Coroutine(_)
         | FlowValue::Context(_)
-        | FlowValue::Many(_) => false,
+        | FlowValue::ManyValues(_) => false,
     };
     values.may_have_value(callee, gives)
 }
@@ -187,7 +192,7 @@ fn is_misused_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>, fate: Con
     if fate.used {
         return !is_in_expected_failure(values, node);
     }
-    if (fate.returned || fate.dropped) && !fate.kept {
+    if (fate.returned || fate.dropped) && !fate.stored {
         return false;
     }
     if fate.passed {

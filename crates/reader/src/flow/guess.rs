@@ -20,7 +20,7 @@ impl<'t> FlowValues<'_, 't> {
             _ => None,
         };
         if name == "_client_creator" && object == Some("self") && self.is_aio && !arguments.is_empty() {
-            return vec![FlowValue::Thing(LibraryObject::ClientContext)];
+            return vec![FlowValue::KnownObject(LibraryObject::ClientContext)];
         }
         let Some(object) = object else { return Vec::new() };
         let is_module = self.is_module_function(callee);
@@ -31,15 +31,15 @@ impl<'t> FlowValues<'_, 't> {
         let is_one = is_believed && !is_super && !is_module && !arguments.is_empty();
         match name {
             "create_client" if is_creator => {
-                vec![FlowValue::Coroutine(vec![FlowValue::Thing(LibraryObject::Client)])]
+                vec![FlowValue::Coroutine(vec![FlowValue::KnownObject(LibraryObject::Client)])]
             }
-            "create_client" if is_one => vec![FlowValue::Thing(LibraryObject::ClientContext)],
+            "create_client" if is_one => vec![FlowValue::KnownObject(LibraryObject::ClientContext)],
             "_create_client" if is_one && names_session => {
-                vec![FlowValue::Coroutine(vec![FlowValue::Thing(LibraryObject::ClientContext)])]
+                vec![FlowValue::Coroutine(vec![FlowValue::KnownObject(LibraryObject::ClientContext)])]
             }
             "client" | "resource" if self.is_aio && self.is_service_request(object, arguments) => {
                 let is_client = name == "client";
-                vec![FlowValue::Thing(if is_client {
+                vec![FlowValue::KnownObject(if is_client {
                     LibraryObject::ClientContext
                 } else {
                     LibraryObject::ResourceContext
@@ -48,7 +48,7 @@ impl<'t> FlowValues<'_, 't> {
             _ if self.has_operation_argument(arguments) && believe::may_be_operation_name(name) => {
                 let is_sure = !self.is_sync && !is_module && !is_super;
                 if is_sure {
-                    vec![FlowValue::Coroutine(vec![FlowValue::Thing(operation_response(name))])]
+                    vec![FlowValue::Coroutine(vec![FlowValue::KnownObject(operation_response(name))])]
                 } else {
                     Vec::new()
                 }
@@ -57,14 +57,14 @@ impl<'t> FlowValues<'_, 't> {
                 vec![FlowValue::Coroutine(Vec::new())]
             }
             "get_credentials" if names_session && !self.is_sync => {
-                vec![FlowValue::Coroutine(vec![FlowValue::Thing(LibraryObject::AioCredentials)])]
+                vec![FlowValue::Coroutine(vec![FlowValue::KnownObject(LibraryObject::AioCredentials)])]
             }
-            "get_paginator" if !self.is_sync => vec![FlowValue::Thing(LibraryObject::Paginator)],
-            "get_waiter" if !self.is_sync => vec![FlowValue::Thing(LibraryObject::Waiter)],
+            "get_paginator" if !self.is_sync => vec![FlowValue::KnownObject(LibraryObject::Paginator)],
+            "get_waiter" if !self.is_sync => vec![FlowValue::KnownObject(LibraryObject::Waiter)],
             "paginate" if !self.is_sync && self.has_operation_argument(arguments) => {
-                vec![FlowValue::Thing(LibraryObject::Pages)]
+                vec![FlowValue::KnownObject(LibraryObject::Pages)]
             }
-            "get_event_loop" | "get_running_loop" => vec![FlowValue::Thing(LibraryObject::Loop)],
+            "get_event_loop" | "get_running_loop" => vec![FlowValue::KnownObject(LibraryObject::Loop)],
             _ => Vec::new(),
         }
     }

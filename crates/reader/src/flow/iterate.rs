@@ -97,7 +97,9 @@ fn is_not_async_iterable<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> boo
     let is_thing = |value: &FlowValue<'t>| {
         matches!(
             value,
-            FlowValue::Thing(LibraryObject::Paginator | LibraryObject::Answer | LibraryObject::Streamed(_))
+            FlowValue::KnownObject(
+                LibraryObject::Paginator | LibraryObject::Answer | LibraryObject::Streamed(_)
+            )
         )
     };
     !found.is_empty() && (is_coroutine || found.iter().all(is_thing))
@@ -110,7 +112,8 @@ fn needs_async_iteration<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> boo
     }
     // The `Body` of a response of another operation may be a text.
     let answer = node.child_by_field_name("value").filter(|_| node.kind() == "subscript");
-    let is_streamed = |value: &FlowValue<'t>| matches!(value, FlowValue::Thing(LibraryObject::Streamed(_)));
+    let is_streamed =
+        |value: &FlowValue<'t>| matches!(value, FlowValue::KnownObject(LibraryObject::Streamed(_)));
     if answer.is_some_and(|it| values.may_have_value(it, is_streamed))
         && values.may_be_object(node, &[LibraryObject::Body])
     {

@@ -21,7 +21,7 @@ const CLASS: &str = "class_definition";
 #[derive(Clone, Copy, Debug)]
 pub(super) enum FlowBinding<'t> {
     /// The value of an expression is bound.
-    To(Node<'t>),
+    Value(Node<'t>),
     /// A part or an item of a value is bound.
     Part(Node<'t>),
     /// The result of entering a context with `with` is bound.
@@ -62,12 +62,12 @@ pub(super) struct FileModel<'t> {
     /// Uses of names, and of attributes by their last part.
     uses: HashMap<&'t str, Vec<Node<'t>>>,
     steps: Cell<usize>,
-    is_time: &'t dyn Fn() -> bool,
+    has_time: &'t dyn Fn() -> bool,
 }
 
 impl<'t> FileModel<'t> {
     /// Builds the model. Returns `None` if the tree is too deep.
-    pub(super) fn from_tree(tree: &'t Tree, text: &'t str, is_time: &'t dyn Fn() -> bool) -> Option<Self> {
+    pub(super) fn from_tree(tree: &'t Tree, text: &'t str, has_time: &'t dyn Fn() -> bool) -> Option<Self> {
         let root = tree.root_node();
         let mut model = Self {
             text,
@@ -77,7 +77,7 @@ impl<'t> FileModel<'t> {
             by_kind: HashMap::new(),
             uses: HashMap::new(),
             steps: Cell::new(MAX_STEPS),
-            is_time,
+            has_time,
         };
         model.collect_bindings()?;
         for node in model.nodes_of_kinds(&[
@@ -152,7 +152,7 @@ impl<'t> FileModel<'t> {
             "assignment" => {
                 let (left, right) = (node.child_by_field_name("left"), node.child_by_field_name("right"));
                 match (left, right) {
-                    (Some(left), Some(right)) => self.bind_target(left, FlowBinding::To(right)),
+                    (Some(left), Some(right)) => self.bind_target(left, FlowBinding::Value(right)),
                     // The name is only declared; its annotation gives the type.
                     (Some(left), None) => self.bind_target(left, FlowBinding::Parameter(node)),
                     (None, _) => {}
@@ -167,7 +167,7 @@ impl<'t> FileModel<'t> {
                 if let Some((name, value)) =
                     node.child_by_field_name("name").zip(node.child_by_field_name("value"))
                 {
-                    self.bind_target(name, FlowBinding::To(value));
+                    self.bind_target(name, FlowBinding::Value(value));
                 }
             }
             "with_item" => {
@@ -278,10 +278,10 @@ impl<'t> FileModel<'t> {
     fn bind_unpacked_targets(&mut self, target: Node<'t>, bound: FlowBinding<'t>) {
         let targets = named_children(target);
         let values = match bound {
-            FlowBinding::To(value) if matches!(value.kind(), "expression_list" | "tuple" | "list") => {
+            FlowBinding::Value(value) if matches!(value.kind(), "expression_list" | "tuple" | "list") => {
                 named_children(value)
             }
-            FlowBinding::To(_)
+            FlowBinding::Value(_)
             | FlowBinding::Part(_)
             | FlowBinding::Entered(..)
             | FlowBinding::Parameter(_)
@@ -292,8 +292,8 @@ impl<'t> FileModel<'t> {
         let is_matched = values.len() == targets.len();
         for (index, target) in targets.into_iter().enumerate() {
             let part = match (values.get(index).filter(|_| is_matched), bound) {
-                (Some(value), _) => FlowBinding::To(*value),
-                (None, FlowBinding::To(value) | FlowBinding::Part(value)) => FlowBinding::Part(value),
+                (Some(value), _) => FlowBinding::Value(*value),
+                (None, FlowBinding::Value(value) | FlowBinding::Part(value)) => FlowBinding::Part(value),
                 (
                     None,
                     FlowBinding::Entered(..)
@@ -326,7 +326,7 @@ impl<'t> FileModel<'t> {
     fn spend_steps(&self, steps: usize) -> bool {
         let before = self.steps.get();
         let mut left = before.saturating_sub(steps);
-        if left / STEPS_PER_LOOK != before / STEPS_PER_LOOK && !(self.is_time)() {
+        if left / STEPS_PER_LOOK != before / STEPS_PER_LOOK && !(self.has_time)() {
             left = 0;
         }
         self.steps.set(left);

@@ -151,17 +151,21 @@ pub(super) fn await_values(values: Vec<FlowValue<'_>>) -> Vec<FlowValue<'_>> {
     let one = |value| match value {
         FlowValue::Coroutine(given) => given,
         // Awaiting this context fails, but the intended value is known.
-        FlowValue::Thing(LibraryObject::ClientContext) => vec![FlowValue::Thing(LibraryObject::Client)],
-        FlowValue::Thing(LibraryObject::ResourceContext) => vec![FlowValue::Thing(LibraryObject::Resource)],
+        FlowValue::KnownObject(LibraryObject::ClientContext) => {
+            vec![FlowValue::KnownObject(LibraryObject::Client)]
+        }
+        FlowValue::KnownObject(LibraryObject::ResourceContext) => {
+            vec![FlowValue::KnownObject(LibraryObject::Resource)]
+        }
         FlowValue::Path(_)
         | FlowValue::Function(_)
         | FlowValue::Class(_)
         | FlowValue::Object(_)
-        | FlowValue::Thing(_)
+        | FlowValue::KnownObject(_)
         | FlowValue::Method(..)
         | FlowValue::Context(_)
-        | FlowValue::Maker(_)
-        | FlowValue::Many(_) => Vec::new(),
+        | FlowValue::Factory(_)
+        | FlowValue::ManyValues(_) => Vec::new(),
     };
     values.into_iter().flat_map(one).collect()
 }
@@ -170,19 +174,21 @@ pub(super) fn await_values(values: Vec<FlowValue<'_>>) -> Vec<FlowValue<'_>> {
 pub(super) fn enter_values(values: Vec<FlowValue<'_>>, how: WithKind) -> Vec<FlowValue<'_>> {
     let one = |value| match (value, how) {
         (FlowValue::Context(given), _) => given,
-        (FlowValue::Thing(LibraryObject::ClientContext), _) => vec![FlowValue::Thing(LibraryObject::Client)],
-        (FlowValue::Thing(LibraryObject::ResourceContext), _) => {
-            vec![FlowValue::Thing(LibraryObject::Resource)]
+        (FlowValue::KnownObject(LibraryObject::ClientContext), _) => {
+            vec![FlowValue::KnownObject(LibraryObject::Client)]
         }
-        (value @ (FlowValue::Thing(_) | FlowValue::Object(_)), _) => vec![value],
+        (FlowValue::KnownObject(LibraryObject::ResourceContext), _) => {
+            vec![FlowValue::KnownObject(LibraryObject::Resource)]
+        }
+        (value @ (FlowValue::KnownObject(_) | FlowValue::Object(_)), _) => vec![value],
         (
             FlowValue::Path(_)
             | FlowValue::Function(_)
             | FlowValue::Class(_)
             | FlowValue::Method(..)
             | FlowValue::Coroutine(_)
-            | FlowValue::Maker(_)
-            | FlowValue::Many(_),
+            | FlowValue::Factory(_)
+            | FlowValue::ManyValues(_),
             _,
         ) => Vec::new(),
     };
@@ -192,37 +198,39 @@ pub(super) fn enter_values(values: Vec<FlowValue<'_>>, how: WithKind) -> Vec<Flo
 /// Returns the parts of a value that is unpacked.
 pub(super) fn unpack_value(value: FlowValue<'_>) -> Vec<FlowValue<'_>> {
     match value {
-        FlowValue::Many(given) => given,
-        FlowValue::Thing(LibraryObject::Pages) => vec![FlowValue::Thing(LibraryObject::Answer)],
-        FlowValue::Thing(LibraryObject::Collection) => vec![FlowValue::Thing(LibraryObject::Resource)],
-        FlowValue::Thing(LibraryObject::Answer | LibraryObject::Streamed(_)) => {
-            vec![FlowValue::Thing(LibraryObject::Answer)]
+        FlowValue::ManyValues(given) => given,
+        FlowValue::KnownObject(LibraryObject::Pages) => vec![FlowValue::KnownObject(LibraryObject::Answer)],
+        FlowValue::KnownObject(LibraryObject::Collection) => {
+            vec![FlowValue::KnownObject(LibraryObject::Resource)]
+        }
+        FlowValue::KnownObject(LibraryObject::Answer | LibraryObject::Streamed(_)) => {
+            vec![FlowValue::KnownObject(LibraryObject::Answer)]
         }
         FlowValue::Path(_)
         | FlowValue::Function(_)
         | FlowValue::Class(_)
         | FlowValue::Object(_)
-        | FlowValue::Thing(_)
+        | FlowValue::KnownObject(_)
         | FlowValue::Method(..)
         | FlowValue::Coroutine(_)
         | FlowValue::Context(_)
-        | FlowValue::Maker(_) => Vec::new(),
+        | FlowValue::Factory(_) => Vec::new(),
     }
 }
 
 /// The values of `value[key]`.
 pub(super) fn item_values<'t>(value: FlowValue<'t>, key: &str) -> Vec<FlowValue<'t>> {
     let key = key.trim_matches(['"', '\'']);
-    if let FlowValue::Thing(LibraryObject::Streamed(operation)) = value {
+    if let FlowValue::KnownObject(LibraryObject::Streamed(operation)) = value {
         return match streams::stream_kind(operation, key) {
-            Some(StreamKind::Events) => vec![FlowValue::Thing(LibraryObject::Events)],
-            Some(StreamKind::Body) => vec![FlowValue::Thing(LibraryObject::Body)],
+            Some(StreamKind::Events) => vec![FlowValue::KnownObject(LibraryObject::Events)],
+            Some(StreamKind::Body) => vec![FlowValue::KnownObject(LibraryObject::Body)],
             None => unpack_value(value),
         };
     }
     let is_stream = matches!(key, "Body" | "AudioStream" | "Payload");
-    if is_stream && value == FlowValue::Thing(LibraryObject::Answer) {
-        return vec![FlowValue::Thing(LibraryObject::Body)];
+    if is_stream && value == FlowValue::KnownObject(LibraryObject::Answer) {
+        return vec![FlowValue::KnownObject(LibraryObject::Body)];
     }
     unpack_value(value)
 }
@@ -230,8 +238,8 @@ pub(super) fn item_values<'t>(value: FlowValue<'t>, key: &str) -> Vec<FlowValue<
 /// Returns the values of `clients.values()`; `name` is the method's name.
 pub(super) fn collection_method_values<'t>(name: &str, inner: Vec<FlowValue<'t>>) -> Vec<FlowValue<'t>> {
     match name {
-        "values" | "items" | "copy" => vec![FlowValue::Maker(vec![FlowValue::Many(inner)])],
-        "get" | "pop" | "setdefault" => vec![FlowValue::Maker(inner)],
+        "values" | "items" | "copy" => vec![FlowValue::Factory(vec![FlowValue::ManyValues(inner)])],
+        "get" | "pop" | "setdefault" => vec![FlowValue::Factory(inner)],
         _ => Vec::new(),
     }
 }
@@ -264,7 +272,7 @@ pub(super) fn object_of_type(path: &str) -> Option<LibraryObject> {
 
 /// Returns the values that a call of an imported name gives.
 pub(super) fn import_call_values<'t>(path: &str) -> Vec<FlowValue<'t>> {
-    let one = |thing| vec![FlowValue::Thing(thing)];
+    let one = |thing| vec![FlowValue::KnownObject(thing)];
     match path {
         "aiobotocore.session.get_session" | "aiobotocore.get_session" => one(LibraryObject::AioSession),
         "aioboto3.client" => one(LibraryObject::ClientContext),
@@ -318,14 +326,14 @@ pub(super) fn import_call_values<'t>(path: &str) -> Vec<FlowValue<'t>> {
         | "redis.from_url"
         | "redis.Redis.from_url"
         | "paramiko.SSHClient" => one(LibraryObject::Connection),
-        path => object_of_type(path).map(|thing| vec![FlowValue::Thing(thing)]).unwrap_or_default(),
+        path => object_of_type(path).map(|thing| vec![FlowValue::KnownObject(thing)]).unwrap_or_default(),
     }
 }
 
 /// Returns the values that a call of a method gives.
 pub(super) fn method_call_values<'t>(thing: LibraryObject, name: &str) -> Vec<FlowValue<'t>> {
-    let one = |thing| vec![FlowValue::Thing(thing)];
-    let later = |thing| vec![FlowValue::Coroutine(vec![FlowValue::Thing(thing)])];
+    let one = |thing| vec![FlowValue::KnownObject(thing)];
+    let later = |thing| vec![FlowValue::Coroutine(vec![FlowValue::KnownObject(thing)])];
     let is_type = name.starts_with(char::is_uppercase);
     match (thing, name) {
         (LibraryObject::AioSession, "create_client") | (LibraryObject::Aio3Session, "client") => {
@@ -359,12 +367,12 @@ pub(super) fn method_call_values<'t>(thing: LibraryObject, name: &str) -> Vec<Fl
         (LibraryObject::Body, "read" | "readinto" | "readlines") => vec![FlowValue::Coroutine(Vec::new())],
         (LibraryObject::Answer | LibraryObject::Streamed(_), "get" | "pop") => one(LibraryObject::Answer),
         (LibraryObject::Resource, "batch_writer") => {
-            vec![FlowValue::Context(vec![FlowValue::Thing(LibraryObject::Resource)])]
+            vec![FlowValue::Context(vec![FlowValue::KnownObject(LibraryObject::Resource)])]
         }
         (LibraryObject::Resource, _) if is_type => later(LibraryObject::Resource),
         (LibraryObject::Resource, "get_available_subresources") => Vec::new(),
         (LibraryObject::Resource, "receive_messages") => {
-            vec![FlowValue::Coroutine(vec![FlowValue::Many(one(LibraryObject::Resource))])]
+            vec![FlowValue::Coroutine(vec![FlowValue::ManyValues(one(LibraryObject::Resource))])]
         }
         (LibraryObject::Resource, "create_bucket" | "create_table" | "create_queue" | "create_topic") => {
             later(LibraryObject::Resource)

@@ -15,7 +15,7 @@ const LATER: &[&str] = &["Awaitable", "Coroutine", "Future", "Task"];
 pub(super) enum CallbackResult {
     Plain,
     /// The result must be awaited.
-    Later,
+    Awaitable,
     /// The result may need to be awaited.
     Mixed,
 }
@@ -50,11 +50,11 @@ fn resolve_alias(model: &FileModel<'_>, name: &str, names: u32) -> Option<String
     let (bound, _) = model.find_bindings(name, root)?;
     for bound in bound {
         match bound {
-            FlowBinding::To(value) => return Some(expand_type(model, *value, names)),
+            FlowBinding::Value(value) => return Some(expand_type(model, *value, names)),
             FlowBinding::Definition(class) if class.kind() == "class_definition" => {
                 let called = model.member_bindings(*class, "__call__").find_map(|it| match it {
                     FlowBinding::Definition(method) => Some(method),
-                    FlowBinding::To(_)
+                    FlowBinding::Value(_)
                     | FlowBinding::Part(_)
                     | FlowBinding::Entered(..)
                     | FlowBinding::Parameter(_)
@@ -105,7 +105,7 @@ fn classify_result_type(type_text: &str) -> CallbackResult {
     }
     match (later, plain) {
         (true, true) => CallbackResult::Mixed,
-        (true, false) => CallbackResult::Later,
+        (true, false) => CallbackResult::Awaitable,
         (false, _) => CallbackResult::Plain,
     }
 }
@@ -174,8 +174,8 @@ mod tests {
             ("list[Callable[[int],Optional[Awaitable[int]]]]", Some(CallbackResult::Mixed)),
             ("Callable[[],None]|Callable[[],Awaitable[None]]", Some(CallbackResult::Mixed)),
             ("Callable[[],MaybeAwaitable[int]]", Some(CallbackResult::Mixed)),
-            ("Callable[[],Awaitable[None]]|None", Some(CallbackResult::Later)),
-            ("Callable[[],Coroutine[Any,Any,int]]", Some(CallbackResult::Later)),
+            ("Callable[[],Awaitable[None]]|None", Some(CallbackResult::Awaitable)),
+            ("Callable[[],Coroutine[Any,Any,int]]", Some(CallbackResult::Awaitable)),
             ("Callable[[Awaitable[int]],None]", Some(CallbackResult::Plain)),
             ("Callable[", None),
             ("str|None", None),

@@ -25,7 +25,7 @@ pub(super) struct ContextUses {
     /// True if the context is passed to a function outside this file.
     pub(super) passed: bool,
     /// True if the context is stored in an attribute, an item or a module-level name.
-    pub(super) kept: bool,
+    pub(super) stored: bool,
     /// True if the context is closed by hand.
     pub(super) closed: bool,
     /// True if the place that creates the context does nothing with it.
@@ -38,7 +38,7 @@ impl ContextUses {
         self.used |= other.used;
         self.returned |= other.returned;
         self.passed |= other.passed;
-        self.kept |= other.kept;
+        self.stored |= other.stored;
         self.closed |= other.closed;
         self.dropped |= other.dropped;
     }
@@ -48,12 +48,12 @@ impl ContextUses {
 pub(super) struct ContextTracker<'v, 'm, 't> {
     values: &'v FlowValues<'m, 't>,
     model: &'m FileModel<'t>,
-    seen: BTreeSet<usize>,
+    visited: BTreeSet<usize>,
 }
 
 impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
     pub(super) fn new(values: &'v FlowValues<'m, 't>) -> Self {
-        Self { values, model: values.model, seen: BTreeSet::new() }
+        Self { values, model: values.model, visited: BTreeSet::new() }
     }
 
     /// Returns the uses of the value of an expression.
@@ -64,7 +64,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
     fn uses_at(&mut self, node: Node<'t>, hops: u32) -> ContextUses {
         let mut fate = ContextUses::default();
         let Some(hops) = hops.checked_sub(1).filter(|_| self.model.spend_step()) else { return fate };
-        if !self.seen.insert(node.id()) {
+        if !self.visited.insert(node.id()) {
             return fate;
         }
         // The name is bound by an assignment expression.
@@ -105,7 +105,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 fate.merge(self.uses_in_assignment(parent, hops));
             }
             "default_parameter" | "typed_default_parameter" if is_field(parent, "value", node) => {
-                fate.kept = true;
+                fate.stored = true;
                 if let Some(name) = parent.child_by_field_name("name") {
                     let function = self.model.parent(parent).and_then(|it| self.model.parent(it));
                     let scope = function.unwrap_or(name);
@@ -184,7 +184,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         let function = self.model.enclosing_function(node);
         let is_generator = self.model.is_async(function) && !self.values.is_context_manager(function);
         // A fixture's client is used before it could be entered.
-        ContextUses { returned: !is_generator, kept: is_generator, ..ContextUses::default() }
+        ContextUses { returned: !is_generator, stored: is_generator, ..ContextUses::default() }
     }
 
     fn uses_in_attribute(&mut self, attribute: Node<'t>, hops: u32) -> ContextUses {
@@ -200,7 +200,9 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
             "close" | "aclose" => ContextUses { closed: true, ..fate },
             "values" | "items" | "copy" | "get" | "pop" if call.is_some() => match call {
                 Some(call)
-                    if self.values.may_have_value(call, |value| matches!(value, FlowValue::Many(_))) =>
+                    if self
+                        .values
+                        .may_have_value(call, |value| matches!(value, FlowValue::ManyValues(_))) =>
                 {
                     self.uses_at(call, hops)
                 }
@@ -288,12 +290,12 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 },
                 FlowValue::Path(_)
                 | FlowValue::Object(_)
-                | FlowValue::Thing(_)
+                | FlowValue::KnownObject(_)
                 | FlowValue::Method(..)
                 | FlowValue::Coroutine(_)
                 | FlowValue::Context(_)
-                | FlowValue::Maker(_)
-                | FlowValue::Many(_) => continue,
+                | FlowValue::Factory(_)
+                | FlowValue::ManyValues(_) => continue,
             };
             if let Some(parameter) = self.parameter_of_argument(function, list, argument, name, skipped) {
                 fate.merge(self.uses_of_name(parameter, function, hops));
@@ -354,7 +356,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 let scope = self.model.find_bindings(name, target).map(|(_, scope)| scope);
                 let scope = scope.unwrap_or(self.model.root());
                 let mut fate = self.uses_of_name(name, scope, hops);
-                fate.kept |= matches!(scope.kind(), "module" | "class_definition");
+                fate.stored |= matches!(scope.kind(), "module" | "class_definition");
                 fate
             }
             "attribute" => {
@@ -362,7 +364,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 let object = target.child_by_field_name("object");
                 let class = object.and_then(|it| self.model.class_of_self(it));
                 let within = class.unwrap_or(self.model.root());
-                let mut fate = ContextUses { kept: true, ..ContextUses::default() };
+                let mut fate = ContextUses { stored: true, ..ContextUses::default() };
                 for node in self.model.identifier_nodes(name).to_vec() {
                     let used = self.model.parent(node).filter(|it| is_field(*it, "attribute", node));
                     let is_inside = (within.start_byte()..within.end_byte()).contains(&node.start_byte());
@@ -375,7 +377,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
             "subscript" => {
                 let key = target.child_by_field_name("subscript").map(|it| self.model.text(it));
                 let object = target.child_by_field_name("value");
-                let mut fate = ContextUses { kept: true, ..ContextUses::default() };
+                let mut fate = ContextUses { stored: true, ..ContextUses::default() };
                 for used in self.model.nodes_of_kinds(&["subscript"]) {
                     let its = used.child_by_field_name("subscript").map(|it| self.model.text(it));
                     if its == key && !self.is_binding_target(used) {

@@ -31,7 +31,7 @@ pub(super) enum FlowValue<'t> {
     /// Instance of a class of this file.
     Object(Node<'t>),
     /// Known object of a library.
-    Thing(LibraryObject),
+    KnownObject(LibraryObject),
     /// Method of a known object.
     Method(LibraryObject, &'t str),
     /// Coroutine that returns these values.
@@ -39,9 +39,9 @@ pub(super) enum FlowValue<'t> {
     /// Context that gives these values when it is entered.
     Context(Vec<FlowValue<'t>>),
     /// Function that returns these values when it is called.
-    Maker(Vec<FlowValue<'t>>),
+    Factory(Vec<FlowValue<'t>>),
     /// Collection of these values.
-    Many(Vec<FlowValue<'t>>),
+    ManyValues(Vec<FlowValue<'t>>),
 }
 
 impl<'t> FlowValue<'t> {
@@ -69,7 +69,7 @@ pub(super) struct FlowValues<'m, 't> {
     /// True if the file imports boto3 or botocore's session.
     pub(super) is_sync: bool,
     /// Cached values by node, with the depth at which they were found.
-    known: RefCell<HashMap<usize, (u32, Vec<FlowValue<'t>>)>>,
+    cache: RefCell<HashMap<usize, (u32, Vec<FlowValue<'t>>)>>,
     /// Nodes whose values are being resolved.
     active: RefCell<HashSet<usize>>,
 }
@@ -96,8 +96,8 @@ impl<'m, 't> FlowValues<'m, 't> {
             name.is_some_and(|name| ["Aio", "AIO", "Anyio"].iter().any(|it| name.starts_with(it)))
         };
         is_aio |= model.nodes_of_kinds(&["class_definition"]).iter().any(is_override);
-        let (known, active) = (RefCell::default(), RefCell::default());
-        Self { model, is_aio, is_sync, known, active }
+        let (cache, active) = (RefCell::default(), RefCell::default());
+        Self { model, is_aio, is_sync, cache, active }
     }
 
     /// Returns the values that an expression may have.
@@ -112,11 +112,14 @@ impl<'m, 't> FlowValues<'m, 't> {
 
     /// Returns true if an expression may be one of these library objects.
     pub(super) fn may_be_object(&self, node: Node<'t>, things: &[LibraryObject]) -> bool {
-        self.may_have_value(node, |value| matches!(value, FlowValue::Thing(thing) if things.contains(thing)))
+        self.may_have_value(
+            node,
+            |value| matches!(value, FlowValue::KnownObject(thing) if things.contains(thing)),
+        )
     }
 
     fn resolve_values(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
-        if let Some((known, values)) = self.known.borrow().get(&node.id())
+        if let Some((known, values)) = self.cache.borrow().get(&node.id())
             && *known >= depth
         {
             return values.clone();
@@ -127,7 +130,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         }
         let values = self.compute_values(node, depth);
         self.active.borrow_mut().remove(&node.id());
-        self.known.borrow_mut().insert(node.id(), (depth, values.clone()));
+        self.cache.borrow_mut().insert(node.id(), (depth, values.clone()));
         values
     }
 
@@ -155,19 +158,19 @@ impl<'m, 't> FlowValues<'m, 't> {
             }
             "list" | "tuple" | "set" => {
                 let parts = named_children(node);
-                vec![FlowValue::Many(
+                vec![FlowValue::ManyValues(
                     parts.into_iter().flat_map(|it| self.resolve_values(it, depth)).collect(),
                 )]
             }
             "dictionary" => {
                 let pairs = named_children(node).into_iter().filter_map(|it| it.child_by_field_name("value"));
-                vec![FlowValue::Many(pairs.flat_map(|it| self.resolve_values(it, depth)).collect())]
+                vec![FlowValue::ManyValues(pairs.flat_map(|it| self.resolve_values(it, depth)).collect())]
             }
             "list_comprehension" | "set_comprehension" | "generator_expression" => {
-                vec![FlowValue::Many(of(field("body")))]
+                vec![FlowValue::ManyValues(of(field("body")))]
             }
             "dictionary_comprehension" => {
-                vec![FlowValue::Many(of(field("body").and_then(|it| it.child_by_field_name("value"))))]
+                vec![FlowValue::ManyValues(of(field("body").and_then(|it| it.child_by_field_name("value"))))]
             }
             "subscript" => {
                 let key = field("subscript").map(|it| self.model.text(it)).unwrap_or_default();
@@ -193,14 +196,14 @@ impl<'m, 't> FlowValues<'m, 't> {
     /// Returns the values of a binding.
     pub(super) fn binding_values(&self, bound: FlowBinding<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         match bound {
-            FlowBinding::To(node) => self.resolve_values(node, depth),
+            FlowBinding::Value(node) => self.resolve_values(node, depth),
             FlowBinding::Part(node) => {
                 self.resolve_values(node, depth).into_iter().flat_map(unpack_value).collect()
             }
             FlowBinding::Entered(node, how) => {
                 let given = self.resolve_values(node, depth);
                 if given.is_empty() && how == WithKind::Async && self.is_aio && self.is_client_by_name(node) {
-                    return vec![FlowValue::Thing(LibraryObject::Client)];
+                    return vec![FlowValue::KnownObject(LibraryObject::Client)];
                 }
                 enter_values(given, how)
             }
@@ -277,7 +280,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         let mut found = Vec::new();
         let mut named = |path: &str| {
             if let Some(thing) = object_of_type(path) {
-                found.push(FlowValue::Thing(thing));
+                found.push(FlowValue::KnownObject(thing));
             }
         };
         for name in self.model.nodes_within(annotation, &["identifier", "attribute"]) {
@@ -287,12 +290,12 @@ impl<'m, 't> FlowValues<'m, 't> {
                     FlowValue::Class(class) => return vec![FlowValue::Object(class)],
                     FlowValue::Function(_)
                     | FlowValue::Object(_)
-                    | FlowValue::Thing(_)
+                    | FlowValue::KnownObject(_)
                     | FlowValue::Method(..)
                     | FlowValue::Coroutine(_)
                     | FlowValue::Context(_)
-                    | FlowValue::Maker(_)
-                    | FlowValue::Many(_) => {}
+                    | FlowValue::Factory(_)
+                    | FlowValue::ManyValues(_) => {}
                 }
             }
         }
@@ -327,19 +330,19 @@ impl<'m, 't> FlowValues<'m, 't> {
                 FlowValue::Object(class) | FlowValue::Class(class) => {
                     found.extend(self.member_values(class, name, depth));
                 }
-                FlowValue::Thing(LibraryObject::Resource) if is_resource_collection(name) => {
-                    found.push(FlowValue::Thing(LibraryObject::Collection));
+                FlowValue::KnownObject(LibraryObject::Resource) if is_resource_collection(name) => {
+                    found.push(FlowValue::KnownObject(LibraryObject::Collection));
                 }
-                FlowValue::Thing(thing) => found.push(FlowValue::Method(thing, name)),
+                FlowValue::KnownObject(thing) => found.push(FlowValue::Method(thing, name)),
                 FlowValue::Method(LibraryObject::Resource, "meta") if name == "client" => {
-                    found.push(FlowValue::Thing(LibraryObject::Client));
+                    found.push(FlowValue::KnownObject(LibraryObject::Client));
                 }
-                FlowValue::Many(inner) => found.extend(collection_method_values(name, inner)),
+                FlowValue::ManyValues(inner) => found.extend(collection_method_values(name, inner)),
                 FlowValue::Method(..)
                 | FlowValue::Function(_)
                 | FlowValue::Coroutine(_)
                 | FlowValue::Context(_)
-                | FlowValue::Maker(_) => {}
+                | FlowValue::Factory(_) => {}
             }
         }
         if found.is_empty() && self.is_client_by_name(object) {
@@ -367,7 +370,7 @@ impl<'m, 't> FlowValues<'m, 't> {
                 FlowBinding::Definition(method) if self.is_property(*method) => {
                     found.extend(self.function_return_values(*method, depth));
                 }
-                FlowBinding::To(_)
+                FlowBinding::Value(_)
                 | FlowBinding::Part(_)
                 | FlowBinding::Entered(..)
                 | FlowBinding::Parameter(_)
@@ -392,12 +395,12 @@ impl<'m, 't> FlowValues<'m, 't> {
                         FlowValue::Class(_)
                         | FlowValue::Function(_)
                         | FlowValue::Object(_)
-                        | FlowValue::Thing(_)
+                        | FlowValue::KnownObject(_)
                         | FlowValue::Method(..)
                         | FlowValue::Coroutine(_)
                         | FlowValue::Context(_)
-                        | FlowValue::Maker(_)
-                        | FlowValue::Many(_) => {}
+                        | FlowValue::Factory(_)
+                        | FlowValue::ManyValues(_) => {}
                     }
                 }
             }
@@ -437,7 +440,7 @@ impl<'m, 't> FlowValues<'m, 't> {
             let given = yields.into_iter().filter_map(|it| it.named_child(0));
             let given: Vec<FlowValue<'t>> = given.flat_map(|it| self.resolve_values(it, depth)).collect();
             let is_context = self.is_context_manager(function);
-            return vec![if is_context { FlowValue::Context(given) } else { FlowValue::Many(given) }];
+            return vec![if is_context { FlowValue::Context(given) } else { FlowValue::ManyValues(given) }];
         }
         let returned = self.model.returned_values(function);
         let given: Vec<FlowValue<'t>> =
@@ -469,7 +472,10 @@ impl<'m, 't> FlowValues<'m, 't> {
                 let of_answer = |(object, key): (Node<'t>, &Node<'t>)| {
                     let answers = self.resolve_values(object, depth).into_iter();
                     let answers = answers.filter(|it| {
-                        matches!(it, FlowValue::Thing(LibraryObject::Answer | LibraryObject::Streamed(_)))
+                        matches!(
+                            it,
+                            FlowValue::KnownObject(LibraryObject::Answer | LibraryObject::Streamed(_))
+                        )
                     });
                     answers.flat_map(|it| item_values(it, self.model.text(*key))).collect::<Vec<_>>()
                 };
@@ -497,7 +503,7 @@ impl<'m, 't> FlowValues<'m, 't> {
                 }
                 "functools.partial" => {
                     let made = first().into_iter().flat_map(|it| self.call_values(it, depth));
-                    found.push(FlowValue::Maker(made.collect()));
+                    found.push(FlowValue::Factory(made.collect()));
                 }
                 "asyncio.wait_for" | "asyncio.shield" => found.extend(first()),
                 "asyncio.gather" => {
@@ -505,11 +511,13 @@ impl<'m, 't> FlowValues<'m, 't> {
                         "list_splat" => self.splat_values(*it, depth),
                         _ => self.resolve_values(*it, depth),
                     });
-                    found.push(FlowValue::Coroutine(vec![FlowValue::Many(await_values(each.collect()))]));
+                    found.push(FlowValue::Coroutine(vec![FlowValue::ManyValues(await_values(
+                        each.collect(),
+                    ))]));
                 }
                 "map" => {
                     let made = first().into_iter().flat_map(|it| self.call_values(it, depth));
-                    found.push(FlowValue::Many(made.collect()));
+                    found.push(FlowValue::ManyValues(made.collect()));
                 }
                 "list" | "tuple" | "sorted" | "reversed" | "iter" => found.extend(first()),
                 "typing.cast" | "cast" => {
@@ -556,12 +564,12 @@ impl<'m, 't> FlowValues<'m, 't> {
             FlowValue::Function(function) => self.function_return_values(function, depth),
             FlowValue::Class(class) => vec![FlowValue::Object(class)],
             FlowValue::Method(thing, name) => method_call_values(thing, name),
-            FlowValue::Maker(values) => values,
+            FlowValue::Factory(values) => values,
             FlowValue::Object(_)
-            | FlowValue::Thing(_)
+            | FlowValue::KnownObject(_)
             | FlowValue::Coroutine(_)
             | FlowValue::Context(_)
-            | FlowValue::Many(_) => Vec::new(),
+            | FlowValue::ManyValues(_) => Vec::new(),
         }
     }
 }

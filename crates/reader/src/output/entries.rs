@@ -60,14 +60,14 @@ pub(crate) fn for_each_entry<'de>(
     text: &'de str,
     take: impl FnMut(usize, &'de RawValue) -> ControlFlow<()>,
 ) -> serde_json::Result<()> {
-    let mut walk = ArrayWalk { take, broke: false };
+    let mut walk = ArrayWalk { take, is_malformed: false };
     let read = serde_json::Deserializer::from_str(text).deserialize_seq(&mut walk);
-    if walk.broke { Ok(()) } else { read }
+    if walk.is_malformed { Ok(()) } else { read }
 }
 
 struct ArrayWalk<F> {
     take: F,
-    broke: bool,
+    is_malformed: bool,
 }
 
 impl<'de, F: FnMut(usize, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for &mut ArrayWalk<F> {
@@ -81,7 +81,7 @@ impl<'de, F: FnMut(usize, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for &m
         let mut index = 0;
         while let Some(entry) = entries.next_element::<&RawValue>()? {
             if (self.take)(index, entry).is_break() {
-                self.broke = true;
+                self.is_malformed = true;
                 break;
             }
             index += 1;

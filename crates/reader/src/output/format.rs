@@ -47,10 +47,10 @@ pub struct NamedFormat {
     pub is_lines: bool,
     /// Function that reads diagnostics. It does not panic on any bytes, and collects through
     /// [`DiagnosticCollector`](crate::output::report::DiagnosticCollector), which enforces the bounds.
-    pub read: fn(&[u8], &OutputContext<'_>) -> DiagnosticReport,
+    pub parse: fn(&[u8], &OutputContext<'_>) -> DiagnosticReport,
     /// Function that returns true for content of the format. It examines only the beginning of the bytes, or
     /// reads them in linear time. A format that cannot be distinguished from others returns false.
-    pub is: fn(&[u8]) -> bool,
+    pub matches: fn(&[u8]) -> bool,
 }
 
 impl PartialEq for NamedFormat {

@@ -89,7 +89,7 @@ struct JunitSuite {
     package: String,
     file: Option<String>,
     /// True if lines count from 0, as pytest writes them with `junit_family=xunit1`.
-    from_zero: bool,
+    is_zero_based: bool,
 }
 
 /// Reads a report. It does not panic on any bytes.
@@ -154,7 +154,7 @@ fn read_suite(element: &XmlElement, outer: Option<&JunitSuite>) -> JunitSuite {
         name: named("name").unwrap_or_default(),
         package: named("package").or_else(|| Some(outer?.package.clone())).unwrap_or_default(),
         file: file_attribute(element).or_else(|| outer?.file.clone()),
-        from_zero: is_pytest || outer.is_some_and(|outer| outer.from_zero),
+        is_zero_based: is_pytest || outer.is_some_and(|outer| outer.is_zero_based),
     }
 }
 
@@ -171,7 +171,7 @@ fn read_case(element: &XmlElement, suite: Option<&JunitSuite>) -> JunitCase {
         suite: suite.map(|suite| suite.name.clone()).unwrap_or_default(),
         package: suite.and_then(|suite| suite.package.strip_prefix("org.")).unwrap_or_default().to_owned(),
         file: file_attribute(element).or_else(|| suite?.file.clone()),
-        line: line.saturating_add(u32::from(has_line && suite.is_some_and(|suite| suite.from_zero))),
+        line: line.saturating_add(u32::from(has_line && suite.is_some_and(|suite| suite.is_zero_based))),
     }
 }
 

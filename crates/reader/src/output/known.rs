@@ -32,10 +32,10 @@ macro_rules! lines {
         NamedFormat {
             name: $name,
             tool: $tool,
-            read: |bytes: &[u8], input: &OutputContext<'_>| -> DiagnosticReport {
+            parse: |bytes: &[u8], input: &OutputContext<'_>| -> DiagnosticReport {
                 table::$row.read(bytes, input)
             },
-            is: |_| false,
+            matches: |_| false,
             is_lines: true,
         }
     };
@@ -45,8 +45,8 @@ macro_rules! lines {
 /// bytes.
 macro_rules! json {
     ($name:literal, $tool:literal, $read:path, $bracket:literal, [$($mark:literal),*]) => {
-        NamedFormat { name: $name, tool: $tool, read: $read,
-            is: |bytes| is_json_with_marks(bytes, $bracket, &[$($mark),*]), is_lines: false }
+        NamedFormat { name: $name, tool: $tool, parse: $read,
+            matches: |bytes| is_json_with_marks(bytes, $bracket, &[$($mark),*]), is_lines: false }
     };
 }
 
@@ -80,15 +80,15 @@ pub static NAMED: &[NamedFormat] = &[
     NamedFormat {
         name: "golangci-json",
         tool: "golangci-lint",
-        read: go::read_golangci,
-        is: go::is_golangci,
+        parse: go::read_golangci,
+        matches: go::is_golangci,
         is_lines: false,
     },
     NamedFormat {
         name: "govet-json",
         tool: "go vet",
-        read: go::read_govet,
-        is: go::is_govet,
+        parse: go::read_govet,
+        matches: go::is_govet,
         is_lines: false,
     },
     json!(

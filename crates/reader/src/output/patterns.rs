@@ -38,7 +38,7 @@ pub struct LinePattern {
     pub failure: &'static str,
     /// Expressions for lines that the tool prints beside diagnostics, such as headings and totals. The group
     /// `total` is the number of diagnostics; the group `none` matches if there are none.
-    pub others: &'static [&'static str],
+    pub ignored_lines: &'static [&'static str],
     /// Expressions for lines after a diagnostic that show its code or explain it.
     pub quotes: &'static [&'static str],
     pub unit: ColumnUnit,
@@ -66,7 +66,7 @@ fn compile_expressions(expressions: &[&str]) -> Vec<Regex> {
 #[derive(Debug, Default)]
 struct LineCounts {
     /// Number of lines that are understood, with any meaning.
-    understood: u64,
+    parsed: u64,
     /// Number of notes that belong to a diagnostic and are not diagnostics themselves.
     notes: u64,
     /// Largest number of diagnostics that the tool reports.
@@ -92,8 +92,11 @@ impl LinePattern {
         let paths = PathResolver::new(input);
         let tool = input.tool_or(if self.tool.is_empty() { self.name } else { self.tool });
         let (expressions, failure) = (self.expressions(), self.failure_expression());
-        let (others, quotes, marker) =
-            (compile_expressions(self.others), compile_expressions(self.quotes), Regex::new(MARKER).ok());
+        let (others, quotes, marker) = (
+            compile_expressions(self.ignored_lines),
+            compile_expressions(self.quotes),
+            Regex::new(MARKER).ok(),
+        );
         let is_marker = |line: &str| marker.as_ref().is_some_and(|marker| marker.is_match(line.trim_end()));
         let mut counts = LineCounts::default();
         let mut lines = text.lines().map(|line| strip_escapes(line, MAX_LINE_CHARS)).peekable();
@@ -107,14 +110,14 @@ impl LinePattern {
             if line.is_empty() {
                 continue;
             } else if let Some(groups) = groups {
-                counts.understood += 1;
+                counts.parsed += 1;
                 counts.notes += u64::from(!self.collect_line(&groups, tool, &paths, &mut collected));
             } else if failure.as_ref().is_some_and(|failure| failure.is_match(line)) {
-                counts.understood += 1;
+                counts.parsed += 1;
                 collected.add_problem(ProblemKind::Tool, line);
             } else if let Some(groups) = others.iter().find_map(|other| other.captures(line)) {
                 counts.add(&groups);
-            } else if counts.understood == 0 || !shows_code(lines.peek()) {
+            } else if counts.parsed == 0 || !shows_code(lines.peek()) {
                 collected.record_other_line(line);
             }
         }
@@ -186,7 +189,7 @@ impl LineCounts {
             (None, None) => None,
         };
         // A line with the tool's total is understood; a heading may occur in any text.
-        self.understood += u64::from(of_line.is_some());
+        self.parsed += u64::from(of_line.is_some());
         self.total = self.total.max(of_line);
     }
 
@@ -196,7 +199,7 @@ impl LineCounts {
         if let Some(total) = self.total.filter(|total| *total > entries) {
             let text = format!("the tool counts {total} findings, and {entries} are understood");
             collected.add_problem(ProblemKind::Unreadable, &text);
-        } else if self.understood == 0 {
+        } else if self.parsed == 0 {
             collected.report_unparsed_output();
         }
     }

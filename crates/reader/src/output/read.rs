@@ -14,6 +14,6 @@ pub fn read_output(format: OutputFormat, bytes: &[u8], input: &OutputContext<'_>
         OutputFormat::Checkstyle => checkstyle::read(bytes, input),
         OutputFormat::Gitlab => gitlab::read(bytes, input),
         OutputFormat::Junit => junit::read(bytes, input),
-        OutputFormat::Named(named) => (named.read)(bytes, input),
+        OutputFormat::Named(named) => (named.parse)(bytes, input),
     }
 }

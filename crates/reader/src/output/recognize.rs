@@ -33,7 +33,7 @@ pub fn recognize_format(bytes: &[u8]) -> Option<OutputFormat> {
         b'<' => recognize_xml(text),
         _ => None,
     };
-    own.or_else(|| NAMED.iter().find(|named| (named.is)(bytes)).map(OutputFormat::Named))
+    own.or_else(|| NAMED.iter().find(|named| (named.matches)(bytes)).map(OutputFormat::Named))
 }
 
 fn recognize_object(text: &str) -> Option<OutputFormat> {

@@ -85,7 +85,7 @@ pub enum ProblemKind {
 pub struct DiagnosticCollector {
     report: DiagnosticReport,
     text_bytes: usize,
-    beyond: u64,
+    excess_count: u64,
     /// Number of diagnostics that the tool reports.
     expected: u64,
 }
@@ -127,7 +127,7 @@ impl DiagnosticCollector {
 
     /// Counts a diagnostic beyond the bound, without creating it.
     pub fn count_beyond_limit(&mut self) {
-        self.beyond += 1;
+        self.excess_count += 1;
     }
 
     /// Adds a problem that does not leave out an entry.
@@ -198,7 +198,7 @@ impl DiagnosticCollector {
 
     /// Returns the number of entries that were read, including those that are left out.
     pub fn entry_count(&self) -> u64 {
-        self.report.diagnostics.len() as u64 + self.report.left_out + self.beyond
+        self.report.diagnostics.len() as u64 + self.report.left_out + self.excess_count
     }
 
     /// Returns true if the bound is reached. Further diagnostics are only counted.
@@ -221,15 +221,16 @@ impl DiagnosticCollector {
             let text = format!("the tool counts {expected} findings, and {entries} are understood");
             self.add_problem(ProblemKind::Unreadable, &text);
         }
-        if self.beyond > 0 {
-            let (beyond, kept) = (format_count(self.beyond, "diagnostic"), self.report.diagnostics.len());
+        if self.excess_count > 0 {
+            let (beyond, kept) =
+                (format_count(self.excess_count, "diagnostic"), self.report.diagnostics.len());
             // This problem replaces another one if there is no room, because it matters most.
             if self.report.problems.len() == MAX_PROBLEMS {
                 self.report.problems.pop();
                 self.report.more_problems += 1;
             }
             self.add_problem(ProblemKind::Bound, &format!("{beyond} left out: the first {kept} are kept"));
-            self.report.left_out += self.beyond;
+            self.report.left_out += self.excess_count;
         }
         self.report
     }

@@ -19,7 +19,7 @@ const STRIDE: usize = 4 << 10;
 pub struct FileText<'a> {
     lines: LineIndex<'a>,
     /// Length of the byte order mark in bytes.
-    mark: usize,
+    bom_bytes: usize,
     units: OnceLock<Option<CharacterIndex>>,
     has_crlf: OnceLock<bool>,
 }
@@ -86,8 +86,8 @@ pub enum ToolFixError {
 impl<'a> FileText<'a> {
     /// Indexes the whole content of a file.
     pub fn new(bytes: &'a [u8]) -> Self {
-        let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-        Self { lines: LineIndex::new(bytes), mark, units: OnceLock::new(), has_crlf: OnceLock::new() }
+        let bom_bytes = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        Self { lines: LineIndex::new(bytes), bom_bytes, units: OnceLock::new(), has_crlf: OnceLock::new() }
     }
 
     /// Returns the content, including a byte order mark.
@@ -107,7 +107,7 @@ impl<'a> FileText<'a> {
 
     /// Returns the length of the byte order mark in bytes.
     pub(crate) fn bom_length(&self) -> usize {
-        self.mark
+        self.bom_bytes
     }
 
     /// Returns the first and the last line of a range, from 1, for a diagnostic. A column beyond the line's
@@ -178,14 +178,14 @@ impl<'a> FileText<'a> {
         }
         let content = if is_after {
             // The position is after the last line end, or in a file without any line.
-            if text.last().is_some_and(|last| *last != b'\n') && text.len() > self.mark {
+            if text.last().is_some_and(|last| *last != b'\n') && text.len() > self.bom_bytes {
                 return Err(beyond);
             }
             text.len()..text.len()
         } else {
             self.lines.line_range(line)
         };
-        let start = if line == 1 { content.start.max(self.mark) } else { content.start };
+        let start = if line == 1 { content.start.max(self.bom_bytes) } else { content.start };
         let Some(column) = position.column() else {
             return Ok(if is_end { content.end.max(start) } else { start });
         };
@@ -233,7 +233,7 @@ impl<'a> FileText<'a> {
             }
             ColumnUnit::Utf16 | ColumnUnit::CodePoint => {
                 let index = self.character_index().ok_or(RangeError::NotUtf8)?;
-                let marked = index.units_before(text, self.mark, unit);
+                let marked = index.units_before(text, self.bom_bytes, unit);
                 index.offset_at(text, offset.checked_add(marked).ok_or(wrong)?, unit).ok_or(wrong)
             }
         }
@@ -268,24 +268,24 @@ fn is_boundary(text: &[u8], at: usize) -> bool {
 struct CharacterIndex {
     /// Offsets about every [`STRIDE`] bytes, with the UTF-16 code units and the code points before them; the
     /// first is 0.
-    known: Vec<(usize, u64, u64)>,
+    offsets: Vec<(usize, u64, u64)>,
 }
 
 impl CharacterIndex {
     /// Indexes a text. Returns `None` if it is not UTF-8.
     fn from_text(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
-        let (mut known, mut utf16, mut points) = (vec![(0, 0, 0)], 0_u64, 0_u64);
+        let (mut offsets, mut utf16, mut points) = (vec![(0, 0, 0)], 0_u64, 0_u64);
         let mut next = STRIDE;
         for (at, letter) in text.char_indices() {
             if at >= next {
-                known.push((at, utf16, points));
+                offsets.push((at, utf16, points));
                 next = at + STRIDE;
             }
             utf16 += letter.len_utf16() as u64;
             points += 1;
         }
-        Some(Self { known })
+        Some(Self { offsets })
     }
 
     fn indexed_units(known: &(usize, u64, u64), unit: ColumnUnit) -> u64 {
@@ -306,8 +306,8 @@ impl CharacterIndex {
 
     /// Returns the number of units before an offset.
     fn units_before(&self, text: &[u8], offset: usize, unit: ColumnUnit) -> u64 {
-        let index = self.known.partition_point(|known| known.0 <= offset).saturating_sub(1);
-        let Some(known) = self.known.get(index) else { return 0 };
+        let index = self.offsets.partition_point(|known| known.0 <= offset).saturating_sub(1);
+        let Some(known) = self.offsets.get(index) else { return 0 };
         let between = text.get(known.0..offset).and_then(|between| std::str::from_utf8(between).ok());
         let letters = between.unwrap_or_default().chars();
         Self::indexed_units(known, unit) + letters.map(|letter| Self::char_units(letter, unit)).sum::<u64>()
@@ -317,11 +317,11 @@ impl CharacterIndex {
     /// character.
     fn offset_at(&self, text: &[u8], units: u64, unit: ColumnUnit) -> Option<usize> {
         let index =
-            self.known.partition_point(|known| Self::indexed_units(known, unit) <= units).saturating_sub(1);
-        let known = self.known.get(index)?;
+            self.offsets.partition_point(|known| Self::indexed_units(known, unit) <= units).saturating_sub(1);
+        let known = self.offsets.get(index)?;
         let (mut at, mut seen) = (known.0, Self::indexed_units(known, unit));
         // The place is at most one stride away, therefore only the text up to the next known place is read.
-        let end = self.known.get(index + 1).map_or(text.len(), |next| next.0);
+        let end = self.offsets.get(index + 1).map_or(text.len(), |next| next.0);
         let mut letters = std::str::from_utf8(text.get(at..end)?).ok()?.chars();
         while seen < units {
             let letter = letters.next()?;

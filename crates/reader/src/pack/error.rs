@@ -10,7 +10,7 @@ pub enum PackError {
     Name { file: String },
     /// Two files contain a rule of the same name.
     #[error("{file}: there is a rule `{rule}` already")]
-    Twice {
+    Duplicate {
         /// Path of the second file.
         file: String,
         /// Full name of the rule.
@@ -26,7 +26,7 @@ pub enum PackError {
     },
     /// A rule's text is invalid: its form, a field, or a pattern.
     #[error("{file}:{line}:{column}: {message}")]
-    Wrong {
+    Invalid {
         file: String,
         /// Line at which the invalid part begins, from 1.
         line: usize,

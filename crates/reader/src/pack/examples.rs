@@ -35,7 +35,7 @@ impl RulePacks {
                 for (example, expected) in valid.chain(rule.examples.invalid.iter().map(|it| (it, true))) {
                     tested.examples += 1;
                     let (found, fixed) = run_example(&alone, example)?;
-                    let (name, shown) = (&rule.name, &example.shown);
+                    let (name, shown) = (&rule.name, &example.label);
                     if found != expected {
                         let what =
                             if expected { "finds nothing in invalid" } else { "finds something in valid" };

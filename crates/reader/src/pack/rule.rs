@@ -171,7 +171,7 @@ pub(crate) struct RuleExamples {
 #[derive(Debug)]
 pub(crate) struct RuleExample {
     /// Text that identifies the example in a failure.
-    pub(crate) shown: String,
+    pub(crate) label: String,
     /// New files: path and text.
     pub(crate) changed: Vec<(RepoPath, Vec<u8>)>,
     /// Files that did not change, with their text if it matters.
@@ -212,7 +212,7 @@ impl RuleExample {
     /// Creates an example with one new file.
     pub(crate) fn from_text(path: &RepoPath, text: String) -> Self {
         let changed = vec![(path.clone(), text.clone().into_bytes())];
-        Self { shown: format!("{text:?}"), changed, unchanged: Vec::new(), fixed: None }
+        Self { label: format!("{text:?}"), changed, unchanged: Vec::new(), fixed: None }
     }
 }
 

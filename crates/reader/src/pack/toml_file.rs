@@ -241,18 +241,23 @@ impl RuleFileSource<'_> {
     fn deserialize<T: DeserializeOwned>(&self) -> Result<T, PackError> {
         if is_too_deep(self.text) {
             let (file, message) = (self.file.to_owned(), TOO_DEEP.to_owned());
-            return Err(PackError::Wrong { file, line: 1, column: 1, message });
+            return Err(PackError::Invalid { file, line: 1, column: 1, message });
         }
         toml::from_str(self.text).map_err(|error| {
             let (line, column) = line_and_column(self.text, error.span().map_or(0, |span| span.start));
-            PackError::Wrong { file: self.file.to_owned(), line, column, message: error.message().to_owned() }
+            PackError::Invalid {
+                file: self.file.to_owned(),
+                line,
+                column,
+                message: error.message().to_owned(),
+            }
         })
     }
 
     fn field_error(&self, field: &str, at: usize, message: &str) -> PackError {
         let (line, column) = line_and_column(self.text, at);
         let message = format!("rule `{}`: {field}: {message}", self.name);
-        PackError::Wrong { file: self.file.to_owned(), line, column, message }
+        PackError::Invalid { file: self.file.to_owned(), line, column, message }
     }
 
     fn ensure_valid(&self, right: bool, field: &str, at: usize, message: &str) -> Result<(), PackError> {
@@ -360,15 +365,15 @@ fn parse_companion_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackErr
     };
     let check = CompanionCheck {
         added: optional("added", &file.added)?,
-        under: optional("under", &file.under)?,
+        block_pattern: optional("under", &file.under)?,
         companions: companions.clone(),
         companion_added: optional("companion_added", &file.companion_added)?,
         companion_holds: file.companion_holds.clone(),
-        above_holds: file.above_holds.clone(),
-        unless_holds: file.unless_holds.clone(),
-        even_if_missing: file.even_if_missing,
-        overrides: file.overrides,
-        pieces: file.pieces.clone(),
+        required_above: file.above_holds.clone(),
+        exempting_texts: file.unless_holds.clone(),
+        reports_missing: file.even_if_missing,
+        is_override_table: file.overrides,
+        methods: file.pieces.clone(),
         named: file.named,
     };
     file.rule(source, RuleCheck::Companion(check), |example| {
@@ -377,7 +382,7 @@ fn parse_companion_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackErr
         let beside = example.beside.into_iter();
         let beside = beside.map(|(path, text)| (RepoPath::from_text(&path), Some(text.into_bytes())));
         RuleExample {
-            shown: format!("{:?}", example.unchanged),
+            label: format!("{:?}", example.unchanged),
             changed: files.map(|(path, text)| (RepoPath::from_text(&path), text.into_bytes())).collect(),
             unchanged: unchanged.chain(beside).collect(),
             fixed: None,
@@ -400,7 +405,7 @@ fn parse_size_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackError> {
         let mut text = vec![b'\n'; lines as usize];
         text.resize((bytes as usize).max(lines as usize), b'x');
         text.reverse();
-        let shown = format!("of {bytes} bytes and {lines} lines");
-        RuleExample { shown, changed: vec![(path.clone(), text)], unchanged: Vec::new(), fixed: None }
+        let label = format!("of {bytes} bytes and {lines} lines");
+        RuleExample { label, changed: vec![(path.clone(), text)], unchanged: Vec::new(), fixed: None }
     })
 }

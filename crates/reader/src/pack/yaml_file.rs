@@ -72,7 +72,7 @@ struct TruingMetadata {
 
 /// Parses the rule `name` in a file; its `id`, if present, must be this one.
 pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<PackRule, PackError> {
-    let at = |wrong: RuleSyntaxError| PackError::Wrong {
+    let at = |wrong: RuleSyntaxError| PackError::Invalid {
         file: file.to_owned(),
         line: wrong.line,
         column: wrong.column,

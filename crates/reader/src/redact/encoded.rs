@@ -58,14 +58,14 @@ impl ByteAlphabet {
 /// compatible with.
 struct NormalizedLetters {
     letters: String,
-    places: Vec<usize>,
+    positions: Vec<usize>,
 }
 
 impl NormalizedLetters {
     /// Extracts the letters. `leaves_out` returns true for two characters that are left out together.
     fn from_text(text: &str, leaves_out: impl Fn(char, char) -> bool) -> Self {
         let mut plain =
-            Self { letters: String::with_capacity(text.len()), places: Vec::with_capacity(text.len()) };
+            Self { letters: String::with_capacity(text.len()), positions: Vec::with_capacity(text.len()) };
         let mut chars = text.char_indices().peekable();
         while let Some((at, char)) = chars.next() {
             if chars.next_if(|(_, next)| leaves_out(char, *next)).is_some() {
@@ -83,7 +83,7 @@ impl NormalizedLetters {
     fn push(&mut self, char: char, at: usize) {
         if char.is_ascii_alphanumeric() {
             self.letters.push(char);
-            self.places.push(at);
+            self.positions.push(at);
         }
     }
 }
@@ -92,13 +92,13 @@ impl NormalizedLetters {
 struct EncodedSecret {
     letters: String,
     /// Number of letters, from the first on, that are enough for a match.
-    least: usize,
+    min_letters: usize,
     is_long: bool,
 }
 
 impl EncodedSecret {
     fn needle(&self) -> &str {
-        self.letters.get(..self.least.min(MAX_NEEDLE_LETTERS)).unwrap_or(&self.letters)
+        self.letters.get(..self.min_letters.min(MAX_NEEDLE_LETTERS)).unwrap_or(&self.letters)
     }
 }
 
@@ -126,8 +126,8 @@ impl EncodedSecretSearch {
             let rest = text.letters.as_bytes().get(found.start()..)?;
             let pairs = rest.iter().zip(form.letters.as_bytes());
             let same = pairs.take_while(|(one, other)| one.eq_ignore_ascii_case(other)).count();
-            let places = text.places.get(found.start()..found.start() + same)?;
-            (same >= form.least).then_some((form, *places.first()?..*places.last()? + 1))
+            let places = text.positions.get(found.start()..found.start() + same)?;
+            (same >= form.min_letters).then_some((form, *places.first()?..*places.last()? + 1))
         })
     }
 }
@@ -148,8 +148,9 @@ impl EncodedSecrets {
             let has_parts = is_long && !secret.contains("://");
             let form = |letters: String| {
                 let all = letters.len();
-                let least = if has_parts { (all * 3).div_ceil(4).max(MIN_LETTERS).min(all) } else { all };
-                EncodedSecret { letters, least, is_long }
+                let min_letters =
+                    if has_parts { (all * 3).div_ceil(4).max(MIN_LETTERS).min(all) } else { all };
+                EncodedSecret { letters, min_letters, is_long }
             };
             let reversed: Vec<u8> = secret.bytes().rev().collect();
             let wide: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();

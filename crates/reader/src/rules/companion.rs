@@ -23,7 +23,7 @@ pub(crate) struct CompanionCheck {
     pub(crate) added: Option<RulePattern>,
     /// Pattern for the line that opens the block of an added line: the nearest line above that ends with `{`.
     /// Its beginning must match, otherwise the added line is ignored.
-    pub(crate) under: Option<RulePattern>,
+    pub(crate) block_pattern: Option<RulePattern>,
     /// Paths, one of which must change: from the root with a leading `/`, otherwise in the file's folder or
     /// one above.
     pub(crate) companions: Vec<String>,
@@ -34,24 +34,24 @@ pub(crate) struct CompanionCheck {
     pub(crate) companion_holds: Vec<String>,
     /// Texts with `${folder}` for the file's folder relative to the companion's. A companion in a folder
     /// above counts only if it contains one of them. Without texts, all count.
-    pub(crate) above_holds: Vec<String>,
+    pub(crate) required_above: Vec<String>,
     /// Texts as in `companion_holds`. A line requires nothing if its own file contains one of them.
-    pub(crate) unless_holds: Vec<String>,
+    pub(crate) exempting_texts: Vec<String>,
     /// True if a companion that does not exist is reported, too.
-    pub(crate) even_if_missing: bool,
+    pub(crate) reports_missing: bool,
     /// True if the companion is a table with an entry for each overridden method or function, which must
     /// change with the override.
-    pub(crate) overrides: bool,
+    pub(crate) is_override_table: bool,
     /// Methods, as `Class.method`. An added head of an override of one requires a companion, too.
-    pub(crate) pieces: Vec<String>,
+    pub(crate) methods: Vec<String>,
     /// True if the companion must name each function with an added head that requires it.
     pub(crate) named: bool,
 }
 
 /// The whole change, and the files at its head.
 pub(crate) struct ChangeContext<'a> {
-    read: BTreeMap<&'a RepoPath, &'a [(u32, u32)]>,
-    also: BTreeSet<&'a RepoPath>,
+    changed_lines: BTreeMap<&'a RepoPath, &'a [(u32, u32)]>,
+    other_paths: BTreeSet<&'a RepoPath>,
     head: &'a (dyn HeadFiles + Sync),
     /// True if the repository contains a secret scanner. It is determined at first use.
     has_scanner: OnceCell<bool>,
@@ -79,8 +79,8 @@ impl<'a> ChangeContext<'a> {
         // A renamed file changed under its old name, too.
         let old_names = files.iter().filter_map(|file| file.old_path.as_ref());
         Self {
-            read: files.iter().map(|file| (&file.path, file.added.as_slice())).collect(),
-            also: also.iter().chain(old_names).collect(),
+            changed_lines: files.iter().map(|file| (&file.path, file.added.as_slice())).collect(),
+            other_paths: also.iter().chain(old_names).collect(),
             head,
             has_scanner: OnceCell::new(),
         }
@@ -98,14 +98,14 @@ impl<'a> ChangeContext<'a> {
     /// match.
     pub(crate) fn has_changed_sibling(&self, path: &RepoPath, pattern: &Regex) -> bool {
         let own = parent_folder(path);
-        let beside = self.read.keys().filter(|other| parent_folder(other) == own && **other != path);
+        let beside = self.changed_lines.keys().filter(|other| parent_folder(other) == own && **other != path);
         beside
             .take(MAX_BESIDE)
             .any(|other| self.head.read_file(other).is_some_and(|text| pattern.is_match(&text)))
     }
 
     fn has_changed(&self, path: &RepoPath) -> bool {
-        self.read.contains_key(path) || self.also.contains(path)
+        self.changed_lines.contains_key(path) || self.other_paths.contains(path)
     }
 }
 
@@ -118,28 +118,28 @@ impl CompanionCheck {
         lines: &LineIndex<'_>,
         change: &ChangeContext<'_>,
     ) -> Result<Option<u32>, ReaderError> {
-        let added = change.read.get(file).copied().unwrap_or_default();
-        if self.overrides {
+        let added = change.changed_lines.get(file).copied().unwrap_or_default();
+        if self.is_override_table {
             let line = self.find_missing_entry(rule, file, lines, change)?;
             if line.is_some() || self.added.is_none() {
                 return Ok(line);
             }
         }
         let mut asking = matching_lines(rule, self.added.as_ref(), lines, added)?;
-        if let Some(under) = &self.under {
+        if let Some(under) = &self.block_pattern {
             let under = under.get_or_compile(rule)?;
             asking.retain(|line| block_opening_line(lines, *line).is_some_and(|begin| under.is_match(begin)));
         }
-        asking.extend(overrides::override_heads(lines, added, &self.pieces));
+        asking.extend(overrides::override_heads(lines, added, &self.methods));
         asking.sort_unstable();
         if asking.is_empty() {
             return Ok(None);
         }
-        let (mut exists, mut texts) = (self.even_if_missing, Vec::new());
+        let (mut exists, mut texts) = (self.reports_missing, Vec::new());
         for companion in self.companion_paths(file) {
             if change.has_changed(&companion) && self.is_satisfied_by(rule, &companion, change)? {
                 let text = change.head.read_file(&companion).filter(|_| self.named);
-                let table_added = change.read.get(&companion).copied().unwrap_or_default();
+                let table_added = change.changed_lines.get(&companion).copied().unwrap_or_default();
                 return Ok(text.and_then(|text| {
                     overrides::find_missing_name(lines, added, &asking, &LineIndex::new(&text), table_added)
                 }));
@@ -158,7 +158,7 @@ impl CompanionCheck {
         }
         let own = lines.text();
         for line in asking {
-            let settled = self.any_text_contains(rule, &self.unless_holds, lines, line, &[own])?
+            let settled = self.any_text_contains(rule, &self.exempting_texts, lines, line, &[own])?
                 || self.any_text_contains(rule, &self.companion_holds, lines, line, &texts)?;
             if !settled {
                 return Ok(Some(line));
@@ -172,7 +172,7 @@ impl CompanionCheck {
     fn is_companion_for(&self, file: &RepoPath, companion: &RepoPath, change: &ChangeContext<'_>) -> bool {
         let (own, its) = (parent_folder(file), parent_folder(companion));
         let Some(below) = own.strip_prefix(its).filter(|below| !below.is_empty()) else { return true };
-        if self.above_holds.is_empty() {
+        if self.required_above.is_empty() {
             return true;
         }
         let Some(text) = change.head.read_file(companion) else { return true };
@@ -181,7 +181,7 @@ impl CompanionCheck {
             let wanted = template.replace("${folder}", &below);
             Finder::new(&wanted).find(&text).is_some()
         };
-        self.above_holds.iter().any(holds)
+        self.required_above.iter().any(holds)
     }
 
     /// Returns true if one of the texts contains a text that the templates give for a line.
@@ -214,7 +214,7 @@ impl CompanionCheck {
         lines: &LineIndex<'_>,
         change: &ChangeContext<'_>,
     ) -> Result<Option<u32>, ReaderError> {
-        let added = change.read.get(file).copied().unwrap_or_default();
+        let added = change.changed_lines.get(file).copied().unwrap_or_default();
         let changed = overrides::changed_entries(lines, added);
         if changed.is_empty() {
             return Ok(None);
@@ -224,14 +224,14 @@ impl CompanionCheck {
             .into_iter()
             .find_map(|path| Some((change.head.read_file(&path)?, path)));
         // A table that changed but is not readable is assumed to be correct.
-        let Some((text, path)) = table.filter(|(_, path)| !change.also.contains(path)) else {
+        let Some((text, path)) = table.filter(|(_, path)| !change.other_paths.contains(path)) else {
             return Ok(None);
         };
         let is_new = match &self.companion_added {
             Some(pattern) => Some(pattern.get_or_compile(rule)?),
             None => None,
         };
-        let in_table = change.read.get(&path).copied().unwrap_or_default();
+        let in_table = change.changed_lines.get(&path).copied().unwrap_or_default();
         let table = LineIndex::new(&text);
         Ok(overrides::find_missing_entry(&changed, &table, in_table, |line| {
             is_new.as_ref().is_none_or(|pattern| pattern.is_match(line))
@@ -267,7 +267,7 @@ impl CompanionCheck {
     ) -> Result<bool, ReaderError> {
         let Some(wanted) = &self.companion_added else { return Ok(true) };
         // A companion that changed but is not readable is assumed to be correct.
-        let Some(added) = change.read.get(companion) else { return Ok(true) };
+        let Some(added) = change.changed_lines.get(companion) else { return Ok(true) };
         let Some(text) = change.head.read_file(companion) else { return Ok(true) };
         Ok(!matching_lines(rule, Some(wanted), &LineIndex::new(&text), added)?.is_empty())
     }
@@ -325,15 +325,15 @@ mod tests {
     fn check(companions: &[&str]) -> CompanionCheck {
         CompanionCheck {
             added: None,
-            under: None,
+            block_pattern: None,
             companions: companions.iter().map(|path| (*path).to_owned()).collect(),
             companion_added: None,
             companion_holds: Vec::new(),
-            above_holds: Vec::new(),
-            unless_holds: Vec::new(),
-            even_if_missing: false,
-            overrides: false,
-            pieces: Vec::new(),
+            required_above: Vec::new(),
+            exempting_texts: Vec::new(),
+            reports_missing: false,
+            is_override_table: false,
+            methods: Vec::new(),
             named: false,
         }
     }
@@ -397,7 +397,7 @@ mod tests {
             find_violation_line(&lock, "a/x.toml", std::slice::from_ref(&toml), &[], alone.clone()),
             None
         );
-        let strict = CompanionCheck { even_if_missing: true, ..lock };
+        let strict = CompanionCheck { reports_missing: true, ..lock };
         assert_eq!(find_violation_line(&strict, "a/x.toml", &[toml], &[], alone), Some(2));
     }
 
@@ -406,7 +406,7 @@ mod tests {
         let rule = CompanionCheck {
             added: Some(RulePattern::parse(r"^(\S+) v(\d+)$").unwrap()),
             companion_holds: vec!["${1}@$2;".to_owned()],
-            unless_holds: vec!["replace $1 ".to_owned()],
+            exempting_texts: vec!["replace $1 ".to_owned()],
             ..check(&["x.sum"])
         };
         let with = |text: &'static str, sum: &'static str| {

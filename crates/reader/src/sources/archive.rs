@@ -78,7 +78,7 @@ pub(super) struct ArchiveContent {
     /// Paths of all files, requested or not.
     pub(super) paths: BTreeSet<String>,
     /// Paths that several entries have.
-    pub(super) twice: BTreeSet<String>,
+    pub(super) duplicate_paths: BTreeSet<String>,
 }
 
 /// Reads the requested files. Of the rest of a release only the names are read.
@@ -186,7 +186,7 @@ fn read_zip(mut file: File, collector: &mut ArchiveCollector<'_>) -> Result<(), 
         collector.read_bytes(name, entry)
     };
     let tree = WheelTree::from_entries(&names, read).map_err(|failure| match failure {
-        WheelFailure::Fault(fault) => collector.refused_error(&fault.entry, fault.why),
+        WheelFailure::Fault(fault) => collector.refused_error(&fault.entry, fault.reason),
         WheelFailure::Read(error) => error,
     })?;
     for (path, name) in &tree.entries {
@@ -199,7 +199,7 @@ fn read_zip(mut file: File, collector: &mut ArchiveCollector<'_>) -> Result<(), 
         }
         collector.add_source(name, path, entry)?;
     }
-    collector.content.twice = tree.twice;
+    collector.content.duplicate_paths = tree.duplicate_paths;
     Ok(())
 }
 

@@ -21,7 +21,7 @@ const MAX_LOOKUPS: u32 = 300;
 /// Files of a release.
 pub(super) struct ReleaseFiles<'a> {
     files: &'a BTreeMap<String, Vec<u8>>,
-    read: BTreeMap<String, Option<Rc<FileItems>>>,
+    parsed_files: BTreeMap<String, Option<Rc<FileItems>>>,
     pub(super) unreadable: BTreeMap<String, String>,
     parsers: ParserPool,
 }
@@ -49,7 +49,7 @@ pub(super) struct ItemLink {
     /// Other module, as the language writes it; empty for this file.
     pub(super) module: String,
     /// Name in the other module; `None` for the module itself.
-    pub(super) there: Option<String>,
+    pub(super) target_name: Option<String>,
 }
 
 /// Language family of a file.
@@ -72,7 +72,12 @@ impl LanguageFamily {
 
 impl<'a> ReleaseFiles<'a> {
     pub(super) fn new(files: &'a BTreeMap<String, Vec<u8>>) -> Self {
-        Self { files, read: BTreeMap::new(), unreadable: BTreeMap::new(), parsers: ParserPool::default() }
+        Self {
+            files,
+            parsed_files: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+            parsers: ParserPool::default(),
+        }
     }
 
     /// Returns the state of a whole file with any content.
@@ -127,7 +132,7 @@ impl<'a> ReleaseFiles<'a> {
         let named = items.links.iter().filter(|link| link.name.as_deref() == Some(*head));
         let all = items.links.iter().filter(|link| link.name.is_none());
         for link in named.chain(all) {
-            let there = link.there.as_deref();
+            let there = link.target_name.as_deref();
             let names: Vec<&str> = match &link.name {
                 Some(_) => there.into_iter().chain(rest.iter().copied()).collect(),
                 None => names.to_vec(),
@@ -186,7 +191,7 @@ impl<'a> ReleaseFiles<'a> {
     }
 
     fn load_items(&mut self, path: &str) -> Option<Rc<FileItems>> {
-        if !self.read.contains_key(path) {
+        if !self.parsed_files.contains_key(path) {
             let bytes = self.files.get(path)?;
             let parsers = &mut self.parsers;
             // A bug in a grammar must affect only one file, not the reader.
@@ -198,9 +203,9 @@ impl<'a> ReleaseFiles<'a> {
                     None
                 }
             };
-            self.read.insert(path.to_owned(), items);
+            self.parsed_files.insert(path.to_owned(), items);
         }
-        self.read.get(path)?.clone()
+        self.parsed_files.get(path)?.clone()
     }
 }
 
@@ -213,14 +218,20 @@ fn parse_items(path: &str, bytes: &[u8], parsers: &mut ParserPool) -> Result<Fil
     let language = SourceLanguage::from_path(path.as_bytes()).ok_or("its language is not known")?;
     let tree = parsers.parse_in_time(language, &text).ok_or("it takes too long to parse")?;
     let lines = text.split_inclusive('\n').collect();
-    let mut source =
-        ItemCollector { path, text: &text, lines, items: FileItems::default(), told: BTreeSet::new() };
+    let mut source = ItemCollector {
+        path,
+        text: &text,
+        lines,
+        items: FileItems::default(),
+        definition_nodes: BTreeSet::new(),
+    };
     let walked = match LanguageFamily::from_path(path) {
         Some(LanguageFamily::Rust) => rust::collect_items(tree.root_node(), &mut source),
         Some(LanguageFamily::Script) => script::collect_items(tree.root_node(), &mut source),
         None => Ok(()),
     };
-    let rest = walked.and_then(|()| digest_remaining_nodes(tree.root_node(), &source.told, &text));
+    let rest =
+        walked.and_then(|()| digest_remaining_nodes(tree.root_node(), &source.definition_nodes, &text));
     source.items.rest = rest.map_err(|_| "it is nested too deeply".to_owned())?;
     Ok(source.items)
 }
@@ -232,7 +243,7 @@ pub(super) struct ItemCollector<'a> {
     lines: Vec<&'a str>,
     items: FileItems,
     /// Nodes of innermost definitions.
-    told: BTreeSet<usize>,
+    definition_nodes: BTreeSet<usize>,
 }
 
 impl<'a> ItemCollector<'a> {
@@ -247,7 +258,7 @@ impl<'a> ItemCollector<'a> {
     pub(super) fn add_link(&mut self, name: Option<&str>, module: &str, original_name: Option<&str>) {
         let (name, module, original_name) =
             (name.map(str::to_owned), module.to_owned(), original_name.map(str::to_owned));
-        self.items.links.push(ItemLink { name, module, there: original_name });
+        self.items.links.push(ItemLink { name, module, target_name: original_name });
     }
 
     /// Adds a definition, from its first node (an attribute, a decorator) to its last. Several of one name
@@ -260,7 +271,7 @@ impl<'a> ItemCollector<'a> {
     ) -> Result<(), ComplexityError> {
         let (Some(first), Some(last)) = (nodes.first(), nodes.last()) else { return Ok(()) };
         if !holds_others {
-            self.told.extend(nodes.iter().map(Node::id));
+            self.definition_nodes.extend(nodes.iter().map(Node::id));
         }
         let (first, last) = (first.start_position().row, last.end_position().row);
         let lines = self.lines.get(first..=last).unwrap_or_default().concat();

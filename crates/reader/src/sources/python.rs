@@ -48,14 +48,14 @@ enum NameLookupResult {
     Function(Rc<SymbolDefinition>),
     /// Class, with the name of its module.
     Class(Rc<PythonClass>, String),
-    Nowhere,
+    NotFound,
     Elsewhere,
 }
 
 /// State of one search: the requested part of a property, and the number of lookups left.
 struct DefinitionSearch {
     role: PropertyRole,
-    left: u32,
+    remaining_lookups: u32,
 }
 
 impl<'a> PythonPackage<'a> {
@@ -89,7 +89,7 @@ impl<'a> PythonPackage<'a> {
     pub(super) fn symbol_state(&mut self, name: &str) -> SymbolState {
         let (module, qualified) = name.split_once(':').unwrap_or((name, ""));
         let mut names: Vec<&str> = qualified.split('.').filter(|part| !part.is_empty()).collect();
-        let mut search = DefinitionSearch { role: PropertyRole::Plain, left: MAX_LOOKUPS };
+        let mut search = DefinitionSearch { role: PropertyRole::Plain, remaining_lookups: MAX_LOOKUPS };
         while let Some(accessor) = names.last().filter(|name| ACCESSORS.contains(name)) {
             match *accessor {
                 "fset" => search.role = PropertyRole::Setter,
@@ -101,7 +101,7 @@ impl<'a> PythonPackage<'a> {
         match self.find_in_module(module, &names, &mut search) {
             NameLookupResult::Function(definition) => SymbolState::Defined((*definition).clone()),
             NameLookupResult::Class(class, _) => SymbolState::Defined((*class.definition).clone()),
-            NameLookupResult::Nowhere => SymbolState::Gone,
+            NameLookupResult::NotFound => SymbolState::Gone,
             NameLookupResult::Elsewhere => SymbolState::Elsewhere,
         }
     }
@@ -123,16 +123,16 @@ impl<'a> PythonPackage<'a> {
         names: &[&str],
         search: &mut DefinitionSearch,
     ) -> NameLookupResult {
-        let Some(left) = search.left.checked_sub(1) else { return NameLookupResult::Nowhere };
-        search.left = left;
+        let Some(left) = search.remaining_lookups.checked_sub(1) else { return NameLookupResult::NotFound };
+        search.remaining_lookups = left;
         let Some(module) = self.load_module(name) else {
             return if self.is_own_module(name) {
-                NameLookupResult::Nowhere
+                NameLookupResult::NotFound
             } else {
                 NameLookupResult::Elsewhere
             };
         };
-        let Some((head, rest)) = names.split_first() else { return NameLookupResult::Nowhere };
+        let Some((head, rest)) = names.split_first() else { return NameLookupResult::NotFound };
         if let Some(binding) = module.scope.get(head, search.role) {
             return self.follow_binding(&module.name, binding, rest, search);
         }
@@ -142,11 +142,11 @@ impl<'a> PythonPackage<'a> {
         }
         for star in &module.scope.stars {
             match self.find_in_module(star, names, search) {
-                NameLookupResult::Nowhere | NameLookupResult::Elsewhere => {}
+                NameLookupResult::NotFound | NameLookupResult::Elsewhere => {}
                 found @ (NameLookupResult::Function(_) | NameLookupResult::Class(..)) => return found,
             }
         }
-        NameLookupResult::Nowhere
+        NameLookupResult::NotFound
     }
 
     fn follow_binding(
@@ -160,7 +160,7 @@ impl<'a> PythonPackage<'a> {
             BindingTarget::Function(_, definition) if rest.is_empty() => {
                 NameLookupResult::Function(definition.clone())
             }
-            BindingTarget::Function(..) => NameLookupResult::Nowhere,
+            BindingTarget::Function(..) => NameLookupResult::NotFound,
             BindingTarget::Class(class) if rest.is_empty() => {
                 NameLookupResult::Class(class.clone(), module.to_owned())
             }
@@ -183,9 +183,9 @@ impl<'a> PythonPackage<'a> {
         names: &[&str],
         search: &mut DefinitionSearch,
     ) -> NameLookupResult {
-        let Some(left) = search.left.checked_sub(1) else { return NameLookupResult::Nowhere };
-        search.left = left;
-        let Some((head, rest)) = names.split_first() else { return NameLookupResult::Nowhere };
+        let Some(left) = search.remaining_lookups.checked_sub(1) else { return NameLookupResult::NotFound };
+        search.remaining_lookups = left;
+        let Some((head, rest)) = names.split_first() else { return NameLookupResult::NotFound };
         match class.scope.get(head, search.role) {
             // A class's own names take precedence over the module's.
             Some(BindingTarget::Alias(alias))
@@ -197,19 +197,19 @@ impl<'a> PythonPackage<'a> {
             Some(binding) => return self.follow_binding(module, binding, rest, search),
             None => {}
         }
-        let mut nothing = NameLookupResult::Nowhere;
+        let mut nothing = NameLookupResult::NotFound;
         for base in &class.bases {
             let base: Vec<&str> = base.iter().map(String::as_str).collect();
             match self.find_in_module(module, &base, search) {
                 NameLookupResult::Class(base, module) => match self
                     .find_in_class(&module, &base, names, search)
                 {
-                    NameLookupResult::Nowhere => {}
+                    NameLookupResult::NotFound => {}
                     NameLookupResult::Elsewhere => nothing = NameLookupResult::Elsewhere,
                     found @ (NameLookupResult::Function(_) | NameLookupResult::Class(..)) => return found,
                 },
                 NameLookupResult::Elsewhere => nothing = NameLookupResult::Elsewhere,
-                NameLookupResult::Function(_) | NameLookupResult::Nowhere => {}
+                NameLookupResult::Function(_) | NameLookupResult::NotFound => {}
             }
         }
         nothing

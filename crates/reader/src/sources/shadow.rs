@@ -126,7 +126,7 @@ pub(super) fn find_shadows(
     let files = WheelFiles::from_paths(&content.paths);
     let mut found: BTreeSet<&str> = BTreeSet::new();
     for path in compared {
-        found.extend(content.twice.get(path).map(String::as_str));
+        found.extend(content.duplicate_paths.get(path).map(String::as_str));
         found.extend(files.files_at_path(path));
         let Some((base, ModuleForm::Source)) = parse_module_path(path) else { continue };
         if content.paths.contains(path) {
@@ -140,7 +140,7 @@ pub(super) fn find_shadows(
         for folder in path.match_indices('/').filter_map(|(at, _)| path.get(..at)) {
             let (base, init) = (format!("{folder}/{INIT}"), format!("{folder}/{INIT}.py"));
             if content.paths.contains(&init) {
-                found.extend(content.twice.get(&init).map(String::as_str));
+                found.extend(content.duplicate_paths.get(&init).map(String::as_str));
                 found.extend(files.files_preceding_source(&base, &init));
             } else {
                 found.extend(files.importable_files(&base).chain(files.importable_files(folder)));

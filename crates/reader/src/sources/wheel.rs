@@ -27,7 +27,7 @@ pub(super) struct WheelTree {
     pub(super) entries: BTreeMap<String, String>,
     /// Paths at which several entries are installed. pip uses the last one; other installers refuse the
     /// wheel.
-    pub(super) twice: BTreeSet<String>,
+    pub(super) duplicate_paths: BTreeSet<String>,
 }
 
 /// Reason for which pip, or this program, refuses a wheel.
@@ -35,12 +35,12 @@ pub(super) struct WheelFault {
     /// Name of the entry.
     pub(super) entry: String,
     /// Description of the fault, as words that follow the name.
-    pub(super) why: &'static str,
+    pub(super) reason: &'static str,
 }
 
 impl WheelFault {
-    fn new(entry: &str, why: &'static str) -> Self {
-        Self { entry: entry.to_owned(), why }
+    fn new(entry: &str, reason: &'static str) -> Self {
+        Self { entry: entry.to_owned(), reason }
     }
 }
 
@@ -168,15 +168,15 @@ fn place_files(names: &[String], info: &str, generated: &BTreeSet<&str>) -> Resu
     let mut files = Vec::new();
     for name in names.iter().filter(|name| !name.ends_with('/')) {
         let place = place_entry(name, info).map_err(|why| WheelFault::new(name, why))?;
-        if !(place.turn == WriteOrder::Script && is_generated_script(&place.path, generated)) {
+        if !(place.write_order == WriteOrder::Script && is_generated_script(&place.path, generated)) {
             files.push((place, name));
         }
     }
-    files.sort_by_key(|(place, _)| place.turn);
-    let mut tree = WheelTree { entries: BTreeMap::new(), twice: BTreeSet::new() };
+    files.sort_by_key(|(place, _)| place.write_order);
+    let mut tree = WheelTree { entries: BTreeMap::new(), duplicate_paths: BTreeSet::new() };
     for (place, name) in files {
         if tree.entries.insert(place.path.clone(), name.clone()).is_some() {
-            tree.twice.insert(place.path);
+            tree.duplicate_paths.insert(place.path);
         }
     }
     for (path, name) in &tree.entries {
@@ -198,7 +198,7 @@ enum WriteOrder {
 
 struct InstalledEntryPath {
     path: String,
-    turn: WriteOrder,
+    write_order: WriteOrder,
 }
 
 /// Returns the place of an entry. Empty and dot components of its path are ignored.
@@ -213,17 +213,17 @@ fn place_entry(name: &str, info: &str) -> Result<InstalledEntryPath, &'static st
         [first, ..] if !is_data && first.ends_with(DATA) => {
             Err("is in a folder that installers read otherwise")
         }
-        _ if !is_data => Ok(InstalledEntryPath { path: parts.join("/"), turn: WriteOrder::Root }),
+        _ if !is_data => Ok(InstalledEntryPath { path: parts.join("/"), write_order: WriteOrder::Root }),
         [_, scheme, _, ..] => {
             let own = |name: &str, end: &str| canonical_name(name.strip_suffix(end).unwrap_or(name));
             let rest = parts.get(2..).unwrap_or_default().join("/");
             if own(folder, DATA) != own(info, INFO) {
                 Err("is in a folder of another distribution")
             } else if LIBRARIES.contains(scheme) {
-                Ok(InstalledEntryPath { path: rest, turn: WriteOrder::Data })
+                Ok(InstalledEntryPath { path: rest, write_order: WriteOrder::Data })
             } else if OTHERS.contains(scheme) {
-                let turn = if *scheme == SCRIPTS { WriteOrder::Script } else { WriteOrder::Data };
-                Ok(InstalledEntryPath { path: format!("{DATA}/{scheme}/{rest}"), turn })
+                let write_order = if *scheme == SCRIPTS { WriteOrder::Script } else { WriteOrder::Data };
+                Ok(InstalledEntryPath { path: format!("{DATA}/{scheme}/{rest}"), write_order })
             } else {
                 Err("is of a scheme that is not known")
             }

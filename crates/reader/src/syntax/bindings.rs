@@ -69,7 +69,7 @@ impl NameBindings {
         loop {
             let node = cursor.node();
             if NAMES.contains(&node.kind()) {
-                let name = NameNode { node, around: &around, text };
+                let name = NameNode { node, ancestors: &around, text };
                 let bound = if is_python { name.python_origin() } else { name.script_origin() };
                 if let Some(bound) = bound {
                     bindings.add(&name, bound);
@@ -94,8 +94,8 @@ impl NameBindings {
 
     fn add(&mut self, name: &NameNode<'_, '_>, bound: BoundOrigin) {
         // A definition's own name is visible around it.
-        let outside = name.around.len().saturating_sub(usize::from(bound.is_outside));
-        let around = name.around.get(..outside).unwrap_or_default();
+        let outside = name.ancestors.len().saturating_sub(usize::from(bound.is_outside));
+        let around = name.ancestors.get(..outside).unwrap_or_default();
         let scope = around.iter().rev().find(|node| SCOPES.contains(&node.kind()));
         let (Some(scope), Some(text)) = (scope, name.text.get(name.node.byte_range())) else { return };
         let binding = NameBinding {
@@ -148,14 +148,14 @@ impl BoundOrigin {
 struct NameNode<'a, 'tree> {
     node: Node<'tree>,
     /// Nodes around the name, the largest first.
-    around: &'a [Node<'tree>],
+    ancestors: &'a [Node<'tree>],
     text: &'a [u8],
 }
 
 impl<'tree> NameNode<'_, 'tree> {
     /// Returns the node around the name at this number of steps, from 1.
     fn ancestor(&self, steps: usize) -> Option<Node<'tree>> {
-        self.around.get(self.around.len().checked_sub(steps)?).copied()
+        self.ancestors.get(self.ancestors.len().checked_sub(steps)?).copied()
     }
 
     /// Returns true if the name is this field of a node.
@@ -285,13 +285,13 @@ impl<'tree> NameNode<'_, 'tree> {
 
     /// Returns the module of the import that contains the name.
     fn imported_module(&self) -> Option<String> {
-        let import = self.around.iter().rev().find(|node| node.kind() == "import_statement")?;
+        let import = self.ancestors.iter().rev().find(|node| node.kind() == "import_statement")?;
         Some(self.unquoted_field(*import, "source"))
     }
 
     /// Returns the module that the enclosing declaration loads by `require` or by a dynamic import.
     fn required_module(&self) -> Option<String> {
-        let declarator = self.around.iter().rev().find(|node| node.kind() == "variable_declarator")?;
+        let declarator = self.ancestors.iter().rev().find(|node| node.kind() == "variable_declarator")?;
         let mut value = declarator.child_by_field_name("value")?;
         if value.kind() == "await_expression" {
             value = value.named_child(0)?;

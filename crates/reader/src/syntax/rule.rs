@@ -28,7 +28,7 @@ pub(crate) struct SyntaxCheck {
     /// True if a pattern has a `$$$`, which is tried against every child of a node in turn.
     pub(crate) has_ellipsis: bool,
     /// Word that every matching file contains.
-    word: Option<Finder<'static>>,
+    required_word: Option<Finder<'static>>,
     compiled: Vec<(&'static SourceLanguage, RuleConfig<SupportLang>)>,
 }
 
@@ -63,12 +63,12 @@ impl SyntaxCheck {
         let pattern = from_yaml::<RuleFile>(text)?.rule.pattern;
         let word =
             pattern.as_ref().and_then(PatternText::required_word).map(|word| Finder::new(word).into_owned());
-        Ok(Self { has_ellipsis: text.contains("$$$"), word, compiled })
+        Ok(Self { has_ellipsis: text.contains("$$$"), required_word: word, compiled })
     }
 
     /// Returns true if the rule can match in a file with this text, by a search for its word.
     pub(crate) fn may_match(&self, text: &[u8]) -> bool {
-        self.word.as_ref().is_none_or(|word| word.find(text).is_some())
+        self.required_word.as_ref().is_none_or(|word| word.find(text).is_some())
     }
 
     /// Returns the rule compiled for this language, if it applies to it.
@@ -206,7 +206,8 @@ mod tests {
         ] {
             let text = format!("language: python\nrule:\n  {rule}\n");
             let check = SyntaxCheck::parse(&text, &[SourceLanguage::from_name("python").unwrap()]).unwrap();
-            let word = check.word.as_ref().map(|word| String::from_utf8_lossy(word.needle()).into_owned());
+            let word =
+                check.required_word.as_ref().map(|word| String::from_utf8_lossy(word.needle()).into_owned());
             assert_eq!(word.as_deref(), expected, "{rule}");
         }
     }

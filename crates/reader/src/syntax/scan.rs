@@ -130,7 +130,7 @@ pub(crate) struct TreeShape {
     pub(crate) cuts: bool,
     /// All nodes outside of the ranges, in the order of the text: kind, depth, and true for a node without
     /// children. The last is needed because the Python grammar accepts a block without a statement.
-    pub(crate) around: Vec<(u16, u32, bool)>,
+    pub(crate) outer_nodes: Vec<(u16, u32, bool)>,
 }
 
 impl TreeShape {
@@ -145,7 +145,7 @@ impl TreeShape {
             shape.errors += usize::from(node.is_error() || node.is_missing());
             if !changed.iter().any(|range| range.start <= at.start && at.end <= range.end) {
                 let is_leaf = node.child_count() == 0;
-                shape.around.push((node.kind_id(), depth, is_leaf));
+                shape.outer_nodes.push((node.kind_id(), depth, is_leaf));
                 let overlaps = |range: &Range<usize>| at.start < range.end && range.start < at.end;
                 shape.cuts |= is_leaf && changed.iter().any(overlaps);
             }

@@ -69,11 +69,11 @@ pub(super) fn grep_files(
     let mut gaps = UnsearchedFileCounts::default();
     for path in files.iter().filter(|path| only.as_ref().is_none_or(|only| only.matches(path))) {
         if Instant::now() >= end {
-            gaps.late += 1;
+            gaps.timed_out += 1;
             continue;
         }
         let Ok(content) = read::read_text(tree, path) else {
-            gaps.unread += 1;
+            gaps.unreadable += 1;
             continue;
         };
         // Masking takes time, and most files contain no match. The result is from the second search, in the
@@ -91,7 +91,7 @@ pub(super) fn grep_files(
         let text = to_unix_lines(content.bytes());
         match searcher.search_reader(&regex, TimeLimitedText { rest: &text, end }, &mut found) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => gaps.late += 1,
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => gaps.timed_out += 1,
             Err(_) => gaps.long += 1,
         }
         if found.is_full {
@@ -148,26 +148,26 @@ fn to_unix_lines(text: &[u8]) -> Cow<'_, [u8]> {
 #[derive(Default)]
 struct UnsearchedFileCounts {
     /// Number of files that are binary, too large, or cannot be opened.
-    unread: usize,
+    unreadable: usize,
     /// Number of files with lines that are too long.
     long: usize,
     /// Number of files that were not searched to their end in time.
-    late: usize,
+    timed_out: usize,
 }
 
 impl UnsearchedFileCounts {
     fn describe(&self) -> String {
-        let Self { unread, long, late } = *self;
+        let Self { unreadable, long, timed_out } = *self;
         let mut told = String::new();
-        if unread > 0 {
-            told.push_str(&format!("; not searched, as binary or too large: {unread}"));
+        if unreadable > 0 {
+            told.push_str(&format!("; not searched, as binary or too large: {unreadable}"));
         }
         if long > 0 {
             told.push_str(&format!("; not searched to the end, for lines that are too long: {long}"));
         }
-        if late > 0 {
+        if timed_out > 0 {
             told.push_str(&format!(
-                "; not searched for want of time: {late} (narrow it down with `path` or `glob`)"
+                "; not searched for want of time: {timed_out} (narrow it down with `path` or `glob`)"
             ));
         }
         told

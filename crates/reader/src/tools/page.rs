@@ -17,32 +17,32 @@ const MAX_NOTE_CHARS: usize = 1_000;
 pub(super) struct ReplyPage {
     text: String,
     skip: usize,
-    most: usize,
-    seen: usize,
+    max_items: usize,
+    visited: usize,
     shown: usize,
     is_full: bool,
 }
 
 impl ReplyPage {
-    /// Creates a page of at most `most` items.
-    pub(super) fn new(skip: Option<usize>, most: usize) -> Self {
-        Self { text: String::new(), skip: skip.unwrap_or(0), most, seen: 0, shown: 0, is_full: false }
+    /// Creates a page of at most `max_items` items.
+    pub(super) fn new(skip: Option<usize>, max_items: usize) -> Self {
+        Self { text: String::new(), skip: skip.unwrap_or(0), max_items, visited: 0, shown: 0, is_full: false }
     }
 
     /// Adds the next item: its lines, each with its end. `lines` is only called if the item is to be shown.
     /// Returns false once the page is full; later items are counted and not shown.
     pub(super) fn add_item(&mut self, lines: impl FnOnce() -> String) -> bool {
-        self.seen += 1;
-        if self.seen <= self.skip || self.is_full {
+        self.visited += 1;
+        if self.visited <= self.skip || self.is_full {
             return !self.is_full;
         }
-        let mut lines = if self.shown < self.most { lines() } else { String::new() };
+        let mut lines = if self.shown < self.max_items { lines() } else { String::new() };
         if self.shown == 0 && lines.len() > MAX_PAGE_BYTES {
             // If the item were left out, no later page could get past it.
             lines.truncate(lines.floor_char_boundary(MAX_PAGE_BYTES - CUT.len()));
             lines.push_str(CUT);
         }
-        if self.shown >= self.most || self.text.len() + lines.len() > MAX_PAGE_BYTES {
+        if self.shown >= self.max_items || self.text.len() + lines.len() > MAX_PAGE_BYTES {
             self.is_full = true;
             return false;
         }
@@ -60,12 +60,12 @@ impl ReplyPage {
 
     /// Returns true if the next item is to be left out, because an earlier page showed it.
     pub(super) fn is_next_skipped(&self) -> bool {
-        self.seen < self.skip
+        self.visited < self.skip
     }
 
     /// Returns the number of items so far.
     pub(super) fn item_count(&self) -> usize {
-        self.seen
+        self.visited
     }
 
     /// Returns the page under its heading, without a note about later items.
@@ -76,9 +76,9 @@ impl ReplyPage {
     /// Returns the page under its heading, with a note on how to request the next one. `items` names them in
     /// the plural.
     pub(super) fn finish(self, heading: &str, items: &str) -> Result<String, ToolCallError> {
-        let Self { skip, seen, shown, is_full, .. } = self;
-        if skip > 0 && skip >= seen {
-            return Err(ToolCallError::BeyondTheEnd { skip, total: seen });
+        let Self { skip, visited, shown, is_full, .. } = self;
+        if skip > 0 && skip >= visited {
+            return Err(ToolCallError::BeyondTheEnd { skip, total: visited });
         }
         let mut answer = self.into_text(heading);
         if is_full {

@@ -14,17 +14,17 @@ use crate::context::ServiceContext;
 /// The decision on a recorded command.
 pub(super) enum CommandVerdict {
     /// The command is to be carried out.
-    Obey(CommandRequest),
+    Accept(CommandRequest),
     /// The command is ignored, for this reason.
     Ignore(String),
     /// It does not, though its author may write to the repository: the reason is one for the history.
-    Decline(CommandRequest, String),
+    Refuse(CommandRequest, String),
 }
 
 /// A valid command with its author.
 pub(super) struct CommandRequest {
-    pub(super) asked: UserCommand,
-    pub(super) by: CommandAuthor,
+    pub(super) command: UserCommand,
+    pub(super) author: CommandAuthor,
     /// Address of the pull request's page.
     pub(super) url: String,
     /// The finding whose thread contains the comment, for commands that refer to it.
@@ -80,14 +80,14 @@ async fn judge_label(
     // Forges ignore case in the names of labels.
     let set = client.labels().await?.into_iter().find(|label| label.name.eq_ignore_ascii_case(name));
     let Some(set) = set else { return Ok(CommandVerdict::Ignore("it is no longer set".into())) };
-    let Some(by) = set.by.filter(|_| set.trusted) else {
+    let Some(author) = set.set_by.filter(|_| set.trusted) else {
         return Ok(CommandVerdict::Ignore(format!("no one with write access to {} set it", repository.name)));
     };
-    let is_called = |called: &String| by.matches_name(called, server.capability().unique_names);
+    let is_called = |called: &String| author.matches_name(called, server.capability().unique_names);
     let is_asker = may_converge(context, is_called);
-    let by = CommandAuthor { login: by.login, account: None };
-    let request = CommandRequest { asked: UserCommand::Converge, by, url: pull.url, thread: None };
-    Ok(if is_asker { CommandVerdict::Obey(request) } else { decline_asker(request) })
+    let author = CommandAuthor { login: author.login, account: None };
+    let request = CommandRequest { command: UserCommand::Converge, author, url: pull.url, thread: None };
+    Ok(if is_asker { CommandVerdict::Accept(request) } else { decline_asker(request) })
 }
 
 /// Returns true if an account that may write may also start converge runs. Where none is served, all pass
@@ -98,8 +98,8 @@ fn may_converge(context: &ServiceContext, is_called: impl Fn(&String) -> bool) -
 }
 
 fn decline_asker(request: CommandRequest) -> CommandVerdict {
-    let why = format!("{} is not in `converge.askers`", request.by.login);
-    CommandVerdict::Decline(request, why)
+    let why = format!("{} is not in `converge.askers`", request.author.login);
+    CommandVerdict::Refuse(request, why)
 }
 
 /// Decides on the button of a check; the signed webhook names the account that pressed it.
@@ -116,9 +116,9 @@ async fn judge_button(
     if !server.may_write(&repository.name, &author).await? {
         return Ok(CommandVerdict::Ignore(format!("{} may not write to {}", author.login, repository.name)));
     }
-    Ok(CommandVerdict::Obey(CommandRequest {
-        asked: UserCommand::Rerun,
-        by: author.into(),
+    Ok(CommandVerdict::Accept(CommandRequest {
+        command: UserCommand::Rerun,
+        author: author.into(),
         url: pull.url,
         thread: None,
     }))
@@ -171,7 +171,7 @@ async fn judge_comment(
         Ok(Some(comment)) if comment.number == told.pr.number => comment,
         Ok(_) => return Ok(CommandVerdict::Ignore("it is not on that pull request".into())),
         Err(ForgeError::NotFound { .. }) if context.clock.now() - told.at < SETTLED => {
-            return Err(CommentServeError::NotYet);
+            return Err(CommentServeError::Later);
         }
         Err(ForgeError::NotFound { .. }) => return Ok(CommandVerdict::Ignore("it is gone".into())),
         Err(error) => return Err(error.into()),
@@ -179,7 +179,7 @@ async fn judge_comment(
     if context.clock.now() - comment.created > TOO_OLD {
         return Ok(CommandVerdict::Ignore("it is too old".into()));
     }
-    let Some(asked) = UserCommand::parse(&comment.body) else {
+    let Some(command) = UserCommand::parse(&comment.body) else {
         return Ok(CommandVerdict::Ignore("it is no longer a command".into()));
     };
     let Some(author) = comment.author else {
@@ -193,16 +193,16 @@ async fn judge_comment(
     }
     let is_called =
         |called: &String| author.id.matches_name(&author.login, called, server.capability().unique_names);
-    if matches!(asked, UserCommand::Converge | UserCommand::Audit) && !may_converge(context, is_called) {
+    if matches!(command, UserCommand::Converge | UserCommand::Audit) && !may_converge(context, is_called) {
         let (by, url) = (author.into(), comment.url);
-        return Ok(decline_asker(CommandRequest { asked, by, url, thread: None }));
+        return Ok(decline_asker(CommandRequest { command, author: by, url, thread: None }));
     }
-    let first = comment.first.filter(|_| asked.is_of_its_thread());
+    let first = comment.first.filter(|_| command.is_of_its_thread());
     let thread = match first {
         Some(first) => thread_of(server, told, repository, first, known).await?,
         None => None,
     };
-    Ok(CommandVerdict::Obey(CommandRequest { asked, by: author.into(), url: comment.url, thread }))
+    Ok(CommandVerdict::Accept(CommandRequest { command, author: author.into(), url: comment.url, thread }))
 }
 
 /// Returns the finding whose thread a comment of ours on the diff began.

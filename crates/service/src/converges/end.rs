@@ -27,7 +27,7 @@ pub(super) fn step_stop_reason(exit: &ConvergeExit) -> StepStopReason {
     if exit.code == ConvergeExitCode::Interrupted {
         return StepStopReason::Halted;
     }
-    StepStopReason::Failed { class: CONVERGE_CLASS, what: exit.reason.clone(), not_before: None }
+    StepStopReason::Failed { class: CONVERGE_CLASS, message: exit.reason.clone(), not_before: None }
 }
 
 /// Records that a run is given up, even if nothing was known of the branch yet (ADR 56). Returns its end.

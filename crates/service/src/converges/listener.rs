@@ -27,7 +27,7 @@ pub(super) struct StopListener<'a> {
     repo: &'a str,
     number: u64,
     since: UnixMillis,
-    heard: Mutex<ReceivedComments>,
+    received: Mutex<ReceivedComments>,
 }
 
 #[derive(Default, Debug)]
@@ -48,8 +48,8 @@ impl<'a> StopListener<'a> {
         number: u64,
     ) -> Result<Self, ForgeError> {
         let since = UnixMillis(SystemClock.now().0.saturating_sub(LEAD.0));
-        let listener = Self { server, repo, number, since, heard: Mutex::default() };
-        let mut heard = listener.heard.lock().await;
+        let listener = Self { server, repo, number, since, received: Mutex::default() };
+        let mut heard = listener.received.lock().await;
         listener.listen(&mut heard.lists).await?;
         let ReceivedComments { lists, passed } = &mut *heard;
         passed.extend(lists.iter().flat_map(CachedListing::items).map(|comment| (comment.kind, comment.id)));
@@ -65,7 +65,7 @@ impl<'a> StopListener<'a> {
     /// Returns the author of the newest command on the run by an account that may write, if that command is
     /// to stop.
     async fn find_stop_request(&self) -> Result<Option<String>, ForgeError> {
-        let mut heard = self.heard.lock().await;
+        let mut heard = self.received.lock().await;
         self.listen(&mut heard.lists).await?;
         let ReceivedComments { lists, passed } = &mut *heard;
         let of_run = |comment: &&PullComment| {

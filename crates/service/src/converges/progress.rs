@@ -62,14 +62,14 @@ impl<'a> ProgressMessage<'a> {
 pub(super) struct RunTimeline<'a> {
     pub(super) store: &'a dyn RecordStore,
     pub(super) mirror: &'a Mirror,
-    pub(super) say: &'a (dyn Fn(ProgressMessage<'_>) + Sync),
+    pub(super) report_progress: &'a (dyn Fn(ProgressMessage<'_>) + Sync),
 }
 
 #[async_trait]
 impl RunObserver for RunTimeline<'_> {
     fn on_action_start(&self, record: &ConvergeRecord, act: &ConvergeAction) {
         if let Some(line) = words::describe_action_start(record, act) {
-            (self.say)(ProgressMessage::Step(&line));
+            (self.report_progress)(ProgressMessage::Step(&line));
         }
     }
 
@@ -78,7 +78,7 @@ impl RunObserver for RunTimeline<'_> {
         let lines = words::progress(self.mirror, record, before).await.unwrap_or_default();
         let events: Vec<HistoryEvent> =
             lines.iter().map(|line| run_event(record, format!("converge: {line}"))).collect();
-        lines.iter().for_each(|line| (self.say)(ProgressMessage::Line(line)));
+        lines.iter().for_each(|line| (self.report_progress)(ProgressMessage::Line(line)));
         if !events.is_empty()
             && let Err(error) = self.store.append_history(&events).await
         {

@@ -52,15 +52,16 @@ impl ConvergeRunContext<'_> {
         let stepped = Box::pin(self.perform_step(store, lease, run, id, &client, &gate)).await;
         match stepped {
             // The slot is freed so that reviews do not wait; the requester may ask again.
-            Err(StepStopReason::Failed { class, what, .. }) if lease.last_attempt => {
-                tracing::warn!(class, "given up: {what}");
-                let ended = give_up(store, lease, self.display_name(), &what).await?;
-                let gone = format!("converge: given up: {class}: {what}");
+            Err(StepStopReason::Failed { class, message, .. }) if lease.last_attempt => {
+                tracing::warn!(class, "given up: {message}");
+                let ended = give_up(store, lease, self.display_name(), &message).await?;
+                let gone = format!("converge: given up: {class}: {message}");
                 let at = SystemClock.now();
                 store
                     .append_history(&[HistoryEvent { at, key: lease.key.clone(), run: None, what: gone }])
                     .await?;
-                let body = format!("## /converge: error\n\n{}{AGAIN}", markdown::code_block("text", &what));
+                let body =
+                    format!("## /converge: error\n\n{}{AGAIN}", markdown::code_block("text", &message));
                 tell_given_up(&self.effects(&client, &gate, &lease.key, Some(lease.token)), body).await;
                 Ok((StepOutcome::Idle, Some(ended)))
             }
@@ -84,7 +85,7 @@ impl ConvergeRunContext<'_> {
     ) -> Result<StepOutcome, StepStopReason> {
         let began = SystemTime::now();
         let effects = || self.effects(client, gate, &lease.key, Some(lease.token));
-        if lease.wish == Some(ConvergeRequest::Stop) {
+        if lease.converge_request == Some(ConvergeRequest::Stop) {
             let last = store.last_converge(&lease.key).await?;
             return self.end_stopped_run(store, lease, last, &effects()).await;
         }
@@ -128,7 +129,7 @@ impl ConvergeRunContext<'_> {
         let record = match last {
             // A run that has ended is reported before another one begins.
             Some(last) if !last.detail.is_told && !last.is_unfinished() => last,
-            last if lease.wish == Some(ConvergeRequest::Audit) => {
+            last if lease.converge_request == Some(ConvergeRequest::Audit) => {
                 self.resume_or_new_audit(last, &lease.key, &ground).await?
             }
             last => {
@@ -151,10 +152,10 @@ impl ConvergeRunContext<'_> {
         let told = RunTimeline {
             store,
             mirror: &ground.mirror,
-            say: &|said: ProgressMessage<'_>| tracing::info!("{}", said.text()),
+            report_progress: &|said: ProgressMessage<'_>| tracing::info!("{}", said.text()),
         };
         let mut left = Box::pin(runner.run_until_ready(store, lease.token, &told)).await?;
-        if left == ConvergeCallOutcome::Over {
+        if left == ConvergeCallOutcome::Done {
             left = Box::pin(runner.describe()).await?.map_or(left, ConvergeCallOutcome::Failed);
         }
         let effects = &runner.workspace.effects;
@@ -162,13 +163,15 @@ impl ConvergeRunContext<'_> {
         record.ended = SystemClock.now();
         store.store_converge(lease.token, record).await?;
         match left {
-            ConvergeCallOutcome::Between => return Ok(StepOutcome::DueAt(record.ended, WaitReason::Step)),
-            ConvergeCallOutcome::Until(at, why, what) => {
+            ConvergeCallOutcome::BeforeNextStep => {
+                return Ok(StepOutcome::DueAt(record.ended, WaitReason::Step));
+            }
+            ConvergeCallOutcome::WaitUntil(at, why, what) => {
                 tracing::info!("waiting: {what}");
                 return Ok(StepOutcome::DueAt(at, why));
             }
             ConvergeCallOutcome::Failed(exit) => return Err(step_stop_reason(&exit)),
-            ConvergeCallOutcome::Over => {}
+            ConvergeCallOutcome::Done => {}
         }
         let exit = record.detail.state.exit.as_ref();
         let is_failed = |exit: &&ConvergeExit| {

@@ -34,7 +34,7 @@ use super::progress::{ProgressMessage, RunTimeline, note_end};
 
 impl ConvergeRunContext<'_> {
     /// Leases the slot, resumes an interrupted run or begins one, works until it ends, and frees the slot.
-    /// `say` receives the progress.
+    /// `report_progress` receives the progress.
     ///
     /// # Errors
     /// [`RunFailure`] if there is no record of the run.
@@ -44,7 +44,7 @@ impl ConvergeRunContext<'_> {
         store: &Arc<dyn RecordStore>,
         heartbeat: Duration,
         give_back: watch::Receiver<bool>,
-        say: &(dyn Fn(ProgressMessage<'_>) + Sync),
+        report_progress: &(dyn Fn(ProgressMessage<'_>) + Sync),
     ) -> Result<(ConvergeRecord, Mirror), RunFailure> {
         let (forge, id) = (self.forge.1, self.id().await?);
         let now = forge.client(&id, self.repo, CommentProducer::Converge).pull_details().await?;
@@ -57,7 +57,7 @@ impl ConvergeRunContext<'_> {
         let of = slots.first().map(|slot| &slot.state);
         let is_run = matches!(of, Some(SlotState::Leased { of: LoopKind::Converge, .. }));
         let lease = match by_hand::lease(&**store, &key, LoopKind::Converge, self.limits).await {
-            Err(busy @ LeaseError::Busy(_)) if is_run => {
+            Err(busy @ LeaseError::Leased(_)) if is_run => {
                 let last = store.last_converge(&key).await?.filter(ConvergeRecord::is_unfinished);
                 return Err(last.map_or(busy.into(), |last| RunFailure::Running(last.run)));
             }
@@ -75,7 +75,7 @@ impl ConvergeRunContext<'_> {
             now: &now,
             gate: &gate,
             give_back,
-            say,
+            report_progress,
         };
         // A server resumes an unfinished run that was its own.
         let heir = if is_served { LeaseSuccessor::Server } else { LeaseSuccessor::Nobody };
@@ -159,7 +159,7 @@ impl ConvergeRunContext<'_> {
                 }
                 // The run that holds the slot does its own audits; a switch that was turned on meanwhile
                 // prevents further runs.
-                Err(LeaseError::Busy(_) | LeaseError::Owned | LeaseError::SwitchedOff) => {}
+                Err(LeaseError::Leased(_) | LeaseError::OtherLoop | LeaseError::SwitchedOff) => {}
                 Err(error @ LeaseError::Step(_)) => return Err(error.into()),
             }
         }
@@ -180,13 +180,13 @@ struct LeasedConvergeRun<'a> {
     now: &'a PullDetails,
     gate: &'a Arc<dyn WriteGate>,
     give_back: watch::Receiver<bool>,
-    say: &'a (dyn Fn(ProgressMessage<'_>) + Sync),
+    report_progress: &'a (dyn Fn(ProgressMessage<'_>) + Sync),
 }
 
 impl LeasedConvergeRun<'_> {
     /// Does a whole run, including its waits.
     async fn run_whole(&self) -> Result<(ConvergeRecord, Mirror), RunFailure> {
-        let Self { pull, lease, id, client, now, gate, say, .. } = self;
+        let Self { pull, lease, id, client, now, gate, report_progress, .. } = self;
         let (store, give_back) = (self.store, self.give_back.clone());
         // Comments that arrive while the commits are fetched count.
         let listener = StopListener::open(pull.forge.1, pull.repo, pull.number).await?;
@@ -198,11 +198,11 @@ impl LeasedConvergeRun<'_> {
         (record.detail.paid_before, record.detail.denied_before) =
             (record.cost(), record.denied_tool_calls());
         if let Some(before) = before.filter(|last| last.run == record.run && is_stuck(last)) {
-            say(ProgressMessage::Line(&words::stuck_before(&before)));
+            report_progress(ProgressMessage::Line(&words::stuck_before(&before)));
         }
         let most = pull.converging.agents.auditor.budgets.most_of_converge();
         for line in words::describe_plan(&record, most) {
-            say(ProgressMessage::Line(&line));
+            report_progress(ProgressMessage::Line(&line));
         }
         let effects = pull.effects(client, gate, &lease.key, Some(lease.token));
         let workspace =
@@ -210,17 +210,17 @@ impl LeasedConvergeRun<'_> {
         let span = pull.span(&record, SystemTime::now());
         let mut runner = pull.runner(&ground, &workspace, gate, record, ConvergeRunMode::Whole);
         let work = async {
-            let told = RunTimeline { store, mirror: &ground.mirror, say };
+            let told = RunTimeline { store, mirror: &ground.mirror, report_progress };
             loop {
                 match runner.run_until_ready(store, lease.token, &told).await? {
-                    ConvergeCallOutcome::Until(at, _, what) => {
-                        say(ProgressMessage::Step(&format!("waiting: {what}")));
+                    ConvergeCallOutcome::WaitUntil(at, _, what) => {
+                        report_progress(ProgressMessage::Step(&format!("waiting: {what}")));
                         let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);
                         tokio::time::sleep(Duration::from_millis(wait)).await;
                     }
                     ConvergeCallOutcome::Failed(exit) => return Ok::<_, StoreError>(Some(exit)),
-                    ConvergeCallOutcome::Between => {}
-                    ConvergeCallOutcome::Over => break,
+                    ConvergeCallOutcome::BeforeNextStep => {}
+                    ConvergeCallOutcome::Done => break,
                 }
             }
             runner.describe().await
@@ -261,7 +261,8 @@ impl LeasedStep for LeasedConvergeRun<'_> {
         let ended = Box::pin(self.run_whole()).await;
         let ended = RunFailure::unless_fenced(ended)?;
         let is_over = ended.as_ref().is_ok_and(|(record, _)| !record.is_unfinished());
-        let after = if is_over { NextSlotState::Then(StepOutcome::Idle) } else { NextSlotState::GivenBack };
+        let after =
+            if is_over { NextSlotState::Outcome(StepOutcome::Idle) } else { NextSlotState::Unfinished };
         Ok((after, ended))
     }
 

@@ -27,23 +27,23 @@ fn finish(then: StepOutcome) -> Option<SlotCommand> {
 fn a_step_that_came_to_its_end_says_itself_when_the_slot_is_due() {
     let later = StepOutcome::DueAt(UnixMillis(1_100), WaitReason::Settling);
     assert_eq!(
-        told(Ok(NextSlotState::Then(StepOutcome::DueAt(UnixMillis(1_000), WaitReason::Settling)))),
+        told(Ok(NextSlotState::Outcome(StepOutcome::DueAt(UnixMillis(1_000), WaitReason::Settling)))),
         [finish(later); 2],
         "by the store's clock"
     );
     for then in [StepOutcome::Idle, StepOutcome::Again, StepOutcome::Held(HoldReason::Draft)] {
-        assert_eq!(told(Ok(NextSlotState::Then(then))), [finish(then); 2]);
+        assert_eq!(told(Ok(NextSlotState::Outcome(then))), [finish(then); 2]);
     }
     assert_eq!(
-        told(Ok(NextSlotState::GivenBack)),
+        told(Ok(NextSlotState::Unfinished)),
         [Some(SlotCommand::HandBack(TOKEN)), finish(StepOutcome::Idle)]
     );
 }
 
 #[test]
 fn each_reason_to_stop_tells_the_slot_one_thing() {
-    let failed = |not_before| StepStopReason::Failed { class: "class", what: "what".into(), not_before };
-    let limited = StepStopReason::RateLimited { until: UnixMillis(1_000), what: "wait".into() };
+    let failed = |not_before| StepStopReason::Failed { class: "class", message: "what".into(), not_before };
+    let limited = StepStopReason::RateLimited { until: UnixMillis(1_000), message: "wait".into() };
     for (stopped, by_server) in [
         (StepStopReason::Fenced(FencingToken(9)), Some(SlotCommand::HandBack(TOKEN))),
         (StepStopReason::Halted, Some(SlotCommand::HandBack(TOKEN))),
@@ -52,11 +52,11 @@ fn each_reason_to_stop_tells_the_slot_one_thing() {
         (limited, finish(StepOutcome::DueAt(UnixMillis(1_100), WaitReason::RateLimit))),
         (failed(None), Some(SlotCommand::Fail(TOKEN, None))),
         (failed(Some(UnixMillis(1_000))), Some(SlotCommand::Fail(TOKEN, Some(UnixMillis(1_100))))),
-        (StepStopReason::NotThere { what: "gone".into() }, Some(SlotCommand::Fail(TOKEN, None))),
+        (StepStopReason::NotFound { message: "gone".into() }, Some(SlotCommand::Fail(TOKEN, None))),
     ] {
         assert_eq!(told(Err(&stopped)), [by_server, finish(StepOutcome::Idle)], "{stopped}");
     }
-    assert_eq!(told(Err(&StepStopReason::Lost)), [None, None], "it is another one's");
+    assert_eq!(told(Err(&StepStopReason::LeaseLost)), [None, None], "it is another one's");
 }
 
 /// A step that ends like this, or never; and what it records of that.
@@ -136,7 +136,7 @@ fn no_end() -> Option<Result<NextSlotState, StepStopReason>> {
 async fn a_step_that_ends_records_nothing_more_and_frees_the_slot() {
     let scene = Scene::new();
     let lease = scene.lease().await;
-    let ends = || Some(Ok(NextSlotState::Then(StepOutcome::Idle)));
+    let ends = || Some(Ok(NextSlotState::Outcome(StepOutcome::Idle)));
     let (ended, recorded) = scene.driven(&lease, std::future::pending(), ends, || Ok(())).await;
     assert!(matches!(ended, Ok(Ok(()))) && recorded.is_empty(), "{ended:?} {recorded:?}");
     assert_eq!(scene.slot().await.state, SlotState::Idle);
@@ -162,7 +162,10 @@ async fn a_lease_that_somebody_else_ended_stops_its_step_and_nothing_is_recorded
     take_step(&*scene.store, &scene.key, SlotCommand::HandBack(lease.token), &scene.limits).await.unwrap();
     let next = scene.lease().await;
     let (ended, recorded) = scene.driven(&lease, std::future::pending(), no_end, || Ok(())).await;
-    assert!(matches!(ended, Ok(Err(StepStopReason::Lost))) && recorded.is_empty(), "{ended:?} {recorded:?}");
+    assert!(
+        matches!(ended, Ok(Err(StepStopReason::LeaseLost))) && recorded.is_empty(),
+        "{ended:?} {recorded:?}"
+    );
     assert_eq!(scene.slot().await.token(), Some(next.token), "the other one has it still");
 }
 
@@ -203,7 +206,7 @@ async fn a_step_that_holds_up_its_thread_holds_up_no_heartbeat() {
     // The step never yields to the runtime: it ends when a heartbeat has come.
     let ends = || loop {
         if leased_until(&load()) > first {
-            return Some(Ok(NextSlotState::Then(StepOutcome::Idle)));
+            return Some(Ok(NextSlotState::Outcome(StepOutcome::Idle)));
         }
         assert!(began.elapsed() < Duration::from_secs(60), "no heartbeat has come");
     };
@@ -217,7 +220,7 @@ async fn a_step_whose_lease_is_lost_at_its_end_has_come_to_it_all_the_same() {
     let lease = scene.lease().await;
     take_step(&*scene.store, &scene.key, SlotCommand::HandBack(lease.token), &scene.limits).await.unwrap();
     let next = scene.lease().await;
-    let ends = || Some(Ok(NextSlotState::Then(StepOutcome::Idle)));
+    let ends = || Some(Ok(NextSlotState::Outcome(StepOutcome::Idle)));
     let (ended, _) = scene.driven(&lease, std::future::pending(), ends, || Ok(())).await;
     assert!(matches!(ended, Ok(Ok(()))), "{ended:?}");
     assert_eq!(scene.slot().await.token(), Some(next.token));

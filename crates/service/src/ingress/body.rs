@@ -39,9 +39,9 @@ pub(super) async fn read(
     loop {
         let next = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context));
         let part = match timeout_at(end.min(Instant::now() + bounds.body_idle), next).await {
-            Err(_) => return Err(DeliveryRefusal::Slow),
+            Err(_) => return Err(DeliveryRefusal::BodyTooSlow),
             Ok(None) => break,
-            Ok(Some(Err(error))) => return Err(DeliveryRefusal::Cut(error.to_string())),
+            Ok(Some(Err(error))) => return Err(DeliveryRefusal::BodyCut(error.to_string())),
             // Trailers of a request are ignored.
             Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
         };

@@ -139,23 +139,23 @@ async fn serve(
 struct ConnectionQuota {
     all: Arc<Semaphore>,
     /// Most connections of one source network.
-    each: usize,
+    per_network: usize,
     /// The operator's proxies; these stand for many clients and have no quota.
     trusted: Vec<IpNet>,
-    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    used: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 /// One connection's share of the quota, which is returned when this is dropped.
 struct ConnectionPermit {
     peer: IpAddr,
-    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    used: Arc<Mutex<HashMap<IpAddr, usize>>>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl ConnectionQuota {
     fn new(connections: usize, trusted: Vec<IpNet>) -> Self {
         let all = Arc::new(Semaphore::new(connections));
-        Self { all, each: (connections / 2).max(1), trusted, taken: Arc::default() }
+        Self { all, per_network: (connections / 2).max(1), trusted, used: Arc::default() }
     }
 
     /// Takes a place for a connection from this source. Returns the permit as an error if the source has too
@@ -165,19 +165,19 @@ impl ConnectionQuota {
         peer: IpAddr,
         permit: OwnedSemaphorePermit,
     ) -> Result<ConnectionPermit, OwnedSemaphorePermit> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let from = taken.entry(source_network(peer)).or_default();
-        if *from >= self.each && !self.trusted.iter().any(|net| net.contains(&peer)) {
+        if *from >= self.per_network && !self.trusted.iter().any(|net| net.contains(&peer)) {
             return Err(permit);
         }
         *from += 1;
-        Ok(ConnectionPermit { peer, taken: self.taken.clone(), _permit: permit })
+        Ok(ConnectionPermit { peer, used: self.used.clone(), _permit: permit })
     }
 }
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if let Entry::Occupied(mut from) = taken.entry(source_network(self.peer)) {
             *from.get_mut() -= 1;
             if *from.get() == 0 {

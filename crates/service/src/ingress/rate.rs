@@ -33,7 +33,7 @@ struct RateBucket {
     /// Time at which the bucket will be full.
     full_at: Instant,
     /// Time at which the source was last reported in the log.
-    told: Option<Instant>,
+    last_logged: Option<Instant>,
 }
 
 /// The error for a source that has sent too many deliveries.
@@ -42,7 +42,7 @@ pub(super) struct RateLimitExceeded {
     /// Time until one more delivery is allowed.
     pub(super) wait: Duration,
     /// True if the log should report it: once a second for each source.
-    pub(super) tell: bool,
+    pub(super) should_log: bool,
 }
 
 impl RateLimiter {
@@ -63,11 +63,11 @@ impl RateLimiter {
             bucket.full_at = full_at;
             return Ok(());
         }
-        let tell = bucket.told.is_none_or(|told| now.duration_since(told) >= EVERY);
-        if tell {
-            bucket.told = Some(now);
+        let should_log = bucket.last_logged.is_none_or(|told| now.duration_since(told) >= EVERY);
+        if should_log {
+            bucket.last_logged = Some(now);
         }
-        Err(RateLimitExceeded { wait, tell })
+        Err(RateLimitExceeded { wait, should_log })
     }
 }
 
@@ -78,7 +78,7 @@ impl BucketTable {
             self.remove_full_buckets(now);
         }
         let key = if known || self.buckets.len() < SOURCES { source } else { OTHERS };
-        self.buckets.entry(key).or_insert(RateBucket { full_at: now, told: None })
+        self.buckets.entry(key).or_insert(RateBucket { full_at: now, last_logged: None })
     }
 
     /// Removes full buckets: a new bucket is full as well.
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(taken(&rates, source(1), start, 2), 2);
         let told = |after: u64| {
             let now = start + Duration::from_millis(after);
-            (0..9).filter(|_| rates.take(source(1), now).is_err_and(|limited| limited.tell)).count()
+            (0..9).filter(|_| rates.take(source(1), now).is_err_and(|limited| limited.should_log)).count()
         };
         assert_eq!([told(0), told(900), told(1900)], [1, 0, 1]);
     }

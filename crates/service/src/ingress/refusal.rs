@@ -18,7 +18,7 @@ const RETRY_SECONDS: u64 = 5;
 pub(super) enum DeliveryRefusal {
     /// The source has sent too many deliveries.
     #[error("more than `server.rate_limit` deliveries a second from this source")]
-    Limited {
+    RateLimited {
         /// Seconds until the source may send again.
         seconds: u64,
     },
@@ -39,13 +39,13 @@ pub(super) enum DeliveryRefusal {
     NoMemory,
     /// The body arrives too slowly.
     #[error("the body did not arrive in time")]
-    Slow,
+    BodyTooSlow,
     /// The body ended early, or its chunks are malformed.
     #[error("the body cannot be read: {0}")]
-    Cut(String),
+    BodyCut(String),
     /// The body cannot be parsed.
     #[error(transparent)]
-    Bad(DeliveryError),
+    Unparsable(DeliveryError),
     /// The mark could not be made durable.
     #[error(transparent)]
     NotMarked(MarkError),
@@ -56,20 +56,20 @@ impl DeliveryRefusal {
     fn response_parts(&self) -> (StatusCode, &'static str, Option<u64>) {
         let later = Some(RETRY_SECONDS);
         match self {
-            Self::Limited { seconds } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", Some(*seconds)),
+            Self::RateLimited { seconds } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", Some(*seconds)),
             Self::UnknownForge(_) => (StatusCode::NOT_FOUND, "unknown_forge", None),
             Self::Unsigned(_) => (StatusCode::UNAUTHORIZED, "bad_signature", None),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", None),
             Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", None),
             Self::NoMemory => (StatusCode::SERVICE_UNAVAILABLE, "busy", later),
-            Self::Slow => (StatusCode::REQUEST_TIMEOUT, "too_slow", None),
-            Self::Cut(_) => (StatusCode::BAD_REQUEST, "cut_off", None),
-            Self::Bad(_) => (StatusCode::BAD_REQUEST, "bad_payload", None),
+            Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "too_slow", None),
+            Self::BodyCut(_) => (StatusCode::BAD_REQUEST, "cut_off", None),
+            Self::Unparsable(_) => (StatusCode::BAD_REQUEST, "bad_payload", None),
             Self::NotMarked(MarkError::KillSwitch) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "killswitch_engaged", None)
             }
-            Self::NotMarked(MarkError::Full) => (StatusCode::SERVICE_UNAVAILABLE, "busy", later),
-            Self::NotMarked(MarkError::Slow | MarkError::Store(_)) => {
+            Self::NotMarked(MarkError::QueueFull) => (StatusCode::SERVICE_UNAVAILABLE, "busy", later),
+            Self::NotMarked(MarkError::StoreTimeout | MarkError::Store(_)) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", later)
             }
         }
@@ -78,14 +78,14 @@ impl DeliveryRefusal {
     /// Returns true if part of the body stays unread, so that the connection has to be closed.
     fn leaves_a_body(&self) -> bool {
         match self {
-            Self::Limited { .. }
+            Self::RateLimited { .. }
             | Self::UnknownForge(_)
             | Self::TooLarge
             | Self::MediaType
             | Self::NoMemory
-            | Self::Slow
-            | Self::Cut(_) => true,
-            Self::Unsigned(SignatureError::Wrong) | Self::Bad(_) | Self::NotMarked(_) => false,
+            | Self::BodyTooSlow
+            | Self::BodyCut(_) => true,
+            Self::Unsigned(SignatureError::Wrong) | Self::Unparsable(_) | Self::NotMarked(_) => false,
             Self::Unsigned(
                 SignatureError::NoSecret
                 | SignatureError::Missing
@@ -98,21 +98,21 @@ impl DeliveryRefusal {
     /// Returns the label of `truing_webhooks_total`.
     pub(super) fn metric_label(&self) -> &'static str {
         match self {
-            Self::Limited { .. } => "rate_limited",
+            Self::RateLimited { .. } => "rate_limited",
             Self::UnknownForge(_) => "unknown_forge",
             Self::Unsigned(_) => "unauthorized",
             Self::TooLarge => "too_large",
-            Self::MediaType | Self::Slow | Self::Cut(_) | Self::Bad(_) => "bad",
-            Self::NoMemory | Self::NotMarked(MarkError::Full) => "busy",
+            Self::MediaType | Self::BodyTooSlow | Self::BodyCut(_) | Self::Unparsable(_) => "bad",
+            Self::NoMemory | Self::NotMarked(MarkError::QueueFull) => "busy",
             Self::NotMarked(MarkError::KillSwitch) => "killswitch",
-            Self::NotMarked(MarkError::Slow | MarkError::Store(_)) => "store_down",
+            Self::NotMarked(MarkError::StoreTimeout | MarkError::Store(_)) => "store_down",
         }
     }
 
     /// Returns true if the store could not take the delivery. A forge that disables a failing webhook then
     /// gets 202: the sweep makes up for this delivery, instead of for hours without any.
     pub(super) fn is_of_the_store(&self) -> bool {
-        matches!(self, Self::NotMarked(MarkError::Slow | MarkError::Store(_)))
+        matches!(self, Self::NotMarked(MarkError::StoreTimeout | MarkError::Store(_)))
     }
 
     /// Makes the response. It names the fields of a delivery that cannot be parsed, because the sender has a
@@ -120,15 +120,15 @@ impl DeliveryRefusal {
     pub(super) fn to_response(&self) -> Response {
         let (status, word, retry) = self.response_parts();
         let body = match self {
-            Self::Bad(bad) => json!({ "error": word, "message": bad.to_string() }),
-            Self::Limited { .. }
+            Self::Unparsable(bad) => json!({ "error": word, "message": bad.to_string() }),
+            Self::RateLimited { .. }
             | Self::UnknownForge(_)
             | Self::Unsigned(_)
             | Self::TooLarge
             | Self::MediaType
             | Self::NoMemory
-            | Self::Slow
-            | Self::Cut(_)
+            | Self::BodyTooSlow
+            | Self::BodyCut(_)
             | Self::NotMarked(_) => json!({ "error": word }),
         };
         let mut answer = (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response();

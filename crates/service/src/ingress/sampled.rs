@@ -17,7 +17,7 @@ pub(super) struct RefusalSampler(Mutex<BTreeMap<&'static str, RefusalSample>>);
 #[derive(Clone, Copy, Debug)]
 struct RefusalSample {
     since: Instant,
-    told: u32,
+    logged_count: u32,
     left_out: u64,
 }
 
@@ -26,15 +26,15 @@ impl RefusalSampler {
     /// it.
     pub(super) fn sample_refusal(&self, kind: &'static str, now: Instant) -> Option<u64> {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kinds.entry(kind).or_insert(RefusalSample { since: now, told: 0, left_out: 0 });
+        let known = kinds.entry(kind).or_insert(RefusalSample { since: now, logged_count: 0, left_out: 0 });
         if now.duration_since(known.since) >= SPAN {
-            (known.since, known.told) = (now, 0);
+            (known.since, known.logged_count) = (now, 0);
         }
-        if known.told >= MOST {
+        if known.logged_count >= MOST {
             known.left_out = known.left_out.saturating_add(1);
             return None;
         }
-        known.told += 1;
+        known.logged_count += 1;
         Some(std::mem::take(&mut known.left_out))
     }
 }

@@ -23,7 +23,7 @@ pub struct OwnToolServer {
     /// Name of the forge, the `NAME` of `[forge.NAME]`.
     pub forge: String,
     /// The client of that forge.
-    pub at: truing_forge::AnyForgeServer,
+    pub forge_client: truing_forge::AnyForgeServer,
     /// Folder of the mirrors.
     pub mirrors: PathBuf,
     /// The store of the kill switch.
@@ -38,7 +38,7 @@ impl OwnToolServer {
         let (own, repository, review) = (self.clone(), repository.to_owned(), review.to_owned());
         let make = move || Self::build_tools(own.clone(), repository.clone(), review.clone());
         (self.forge == forge).then(|| McpServer {
-            way: ServerTransport::Within(InProcessServer::new(make)),
+            transport: ServerTransport::InProcess(InProcessServer::new(make)),
             ..self.server.clone()
         })
     }
@@ -51,9 +51,9 @@ impl OwnToolServer {
                 return None;
             }
         };
-        let Self { forge: name, at: server, mirrors, store, .. } = self;
-        let here = Some(LocalClone { repository, branch: None });
-        let tools = ForgeTools::new(ForgeToolsParts { name, server, git, mirrors, store, here });
+        let Self { forge: name, forge_client: server, mirrors, store, .. } = self;
+        let local_clone = Some(LocalClone { repository, branch: None });
+        let tools = ForgeTools::new(ForgeToolsParts { name, server, git, mirrors, store, local_clone });
         Some(RepositoryTools(tools.for_review(&review)))
     }
 }

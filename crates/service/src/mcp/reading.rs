@@ -51,7 +51,7 @@ struct DiffInput {
 impl ForgeTools {
     pub(super) async fn current_repo(&self, given: Value) -> Result<Value, ToolError> {
         let EmptyInput {} = parse_input(given)?;
-        let Some(here) = &self.forge.here else {
+        let Some(here) = &self.forge.local_clone else {
             return Err(ToolError(format!(
                 "the server was not started in a clone of a repository of forge {}: name the repository in \
                  each call",

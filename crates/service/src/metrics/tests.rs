@@ -68,7 +68,7 @@ fn by_a_model() -> ReviewRecord {
     let detail =
         ReviewDetail { tools, ..ReviewDetail::new(None, Sha::parse(&"b".repeat(40)).unwrap(), outcome) };
     let did = ModelReviewDetail { tokens, denials, ends, servers_failed, ..ModelReviewDetail::default() };
-    let asked = ModelReview { turns: 1, cost: MicroUsd(250_000), did, ..ModelReview::default() };
+    let asked = ModelReview { turns: 1, cost: MicroUsd(250_000), detail: did, ..ModelReview::default() };
     ReviewRecord::new(RunId::new("r"), SlotKey::new("pr/hub/1/1"), detail, UnixMillis(0))
         .with_model_review(Some(asked))
 }

@@ -78,10 +78,10 @@ impl MailSink {
         }
         let body = format!("{}\n\n{}\n", notice.text, format_instant(notice.created));
         let message =
-            message.body(body).map_err(|error| SinkError { what: error.to_string(), refused: true })?;
+            message.body(body).map_err(|error| SinkError { message: error.to_string(), refused: true })?;
         match self.transport.send(message).await {
             Ok(_) => Ok(()),
-            Err(error) => Err(SinkError { refused: error.is_permanent(), what: error.to_string() }),
+            Err(error) => Err(SinkError { refused: error.is_permanent(), message: error.to_string() }),
         }
     }
 }

@@ -126,7 +126,7 @@ pub struct GroupTable<'a> {
     /// The groups with the most findings.
     pub groups: &'a [FindingGroup],
     /// Number of groups that are left out.
-    pub more: usize,
+    pub omitted_groups: usize,
 }
 
 impl FindingReport {
@@ -166,7 +166,7 @@ impl FindingReport {
             .filter(|(_, groups)| !groups.is_empty())
             .map(|(title, groups)| {
                 let (groups, rest) = groups.split_at(groups.len().min(TOP));
-                GroupTable { title, groups, more: rest.len() }
+                GroupTable { title, groups, omitted_groups: rest.len() }
             })
             .collect()
     }

@@ -31,7 +31,7 @@ const REASON_CHARS: usize = 300;
 pub fn render_report(report: &RunReport) -> String {
     let title = escape_text(&report.title());
     let mut text =
-        format!("# {title}\n\nFrom {} to {}.\n", format_instant(report.since), format_instant(report.now));
+        format!("# {title}\n\nFrom {} to {}.\n", format_instant(report.since), format_instant(report.until));
     for section in &report.sections {
         text += &self::section(section);
     }
@@ -63,7 +63,7 @@ pub fn render_job_run(record: &SyncRecord) -> String {
 }
 
 fn section(section: &LoopSection) -> String {
-    let (figures, of) = (&section.figures, section.of);
+    let (figures, of) = (&section.figures, section.loop_kind);
     let tally = &figures.tally;
     let mut text = format!("\n## {}\n\n", section.title());
     if let Some(cut) = section.truncation_note() {
@@ -140,8 +140,8 @@ fn findings(findings: &FindingReport) -> String {
     for groups in findings.tables() {
         let rows = groups.groups.iter().map(|group| row(&group.id, &group.counts));
         text += &table(&heads(groups.title), rows);
-        if groups.more > 0 {
-            let _ = writeln!(text, "And {} more: `--format json` has all.\n", groups.more);
+        if groups.omitted_groups > 0 {
+            let _ = writeln!(text, "And {} more: `--format json` has all.\n", groups.omitted_groups);
         }
     }
     if let Some(first) = &findings.first_comment {
@@ -172,7 +172,7 @@ fn periods(section: &LoopSection) -> String {
     let figures = &section.figures;
     let head = if figures.period_days == 1 { "Day (UTC)" } else { "Week of" };
     let mut heads = vec![head, "Runs"];
-    heads.extend(RunOutcome::ALL.map(|kind| outcome_word(section.of, kind)));
+    heads.extend(RunOutcome::ALL.map(|kind| outcome_word(section.loop_kind, kind)));
     heads.extend(["Success", "Turns", "Cost"]);
     let left_out = figures.periods.len().saturating_sub(PERIODS);
     let rows = figures.periods.iter().skip(left_out).map(|period| {

@@ -42,7 +42,7 @@ pub fn render_page(report: &RunReport) -> String {
             style(include_str!("page/style.css")),
         ],
     );
-    let since = format!("{} to {}", format_instant(report.since), format_instant(report.now));
+    let since = format!("{} to {}", format_instant(report.since), format_instant(report.until));
     let top = element(
         "header",
         &[],
@@ -72,7 +72,11 @@ fn section(section: &LoopSection) -> HtmlMarkup {
         "",
         vec![
             card("wide", "The last runs, oldest first", [plot::strip(&section.runs), legend(section)]),
-            card("", &format!("Runs and success {per}"), [plot::trend(figures, section.of), rates(section)]),
+            card(
+                "",
+                &format!("Runs and success {per}"),
+                [plot::trend(figures, section.loop_kind), rates(section)],
+            ),
             card("", &format!("Cost {per}"), [plot::cost(figures), costs(section)]),
         ],
     ));
@@ -138,7 +142,7 @@ fn tiles(section: &LoopSection) -> HtmlMarkup {
         ),
         tile("", "Time a run", format_duration(figures.mean_ms), "on average".to_owned()),
     ];
-    if section.of == LoopKind::Sync {
+    if section.loop_kind == LoopKind::Sync {
         let open = section.jobs.iter().filter(|job| job.is_open()).count();
         let class = if open > 0 { "bad" } else { "" };
         tiles.push(tile(
@@ -155,7 +159,7 @@ fn tiles(section: &LoopSection) -> HtmlMarkup {
 fn legend(section: &LoopSection) -> HtmlMarkup {
     let tally = &section.figures.tally;
     let items = RunOutcome::ALL.into_iter().filter(|kind| tally.get(*kind) > 0).map(|kind| {
-        let (count, word) = (tally.get(kind), outcome_word(section.of, kind));
+        let (count, word) = (tally.get(kind), outcome_word(section.loop_kind, kind));
         let told = format!("{word} {count} ({})", format_share(count, tally.runs()));
         element("li", &[], [plot::swatch(kind), text(told)])
     });
@@ -256,10 +260,9 @@ fn findings(findings: &FindingReport) -> Vec<HtmlMarkup> {
     for groups in findings.tables() {
         let rows = groups.groups.iter().map(|group| row(&group.id, &group.counts)).collect();
         let mut parts = vec![table(groups.title, rows)];
-        parts.extend(
-            (groups.more > 0)
-                .then(|| muted_paragraph(format!("And {} more: `--format json` has all.", groups.more))),
-        );
+        parts.extend((groups.omitted_groups > 0).then(|| {
+            muted_paragraph(format!("And {} more: `--format json` has all.", groups.omitted_groups))
+        }));
         cards.push(card("wide", &format!("Findings by {}", groups.title.to_lowercase()), parts));
     }
     cards
@@ -339,7 +342,7 @@ fn reasons(section: &LoopSection) -> HtmlMarkup {
         let kind = element(
             "span",
             &[("class", &"tag")],
-            [plot::swatch(reason.kind), text(outcome_word(section.of, reason.kind))],
+            [plot::swatch(reason.kind), text(outcome_word(section.loop_kind, reason.kind))],
         );
         vec![text(reason.runs), kind, text(line::truncate_text(reason.reason.clone(), REASON_CHARS))]
     });

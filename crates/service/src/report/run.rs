@@ -14,7 +14,7 @@ use truing_core::sync::record::{JobPullKind, SyncRecord};
 #[derive(Clone, Debug)]
 pub struct ReportedRun {
     /// The loop of the run.
-    pub of: LoopKind,
+    pub loop_kind: LoopKind,
     /// Id of the run.
     pub id: String,
     /// Key of its slot.
@@ -67,9 +67,9 @@ pub(super) fn parse_web_url(address: &str) -> Option<url::Url> {
 
 impl ReportedRun {
     /// Makes the part that the runs of all loops have in common.
-    fn from_record<D: RunDetail>(of: LoopKind, record: &RunRecord<D>, name: &str) -> Self {
+    fn from_record<D: RunDetail>(loop_kind: LoopKind, record: &RunRecord<D>, name: &str) -> Self {
         Self {
-            of,
+            loop_kind,
             id: record.run.as_str().to_owned(),
             key: record.key.as_str().to_owned(),
             name: name.to_owned(),
@@ -128,12 +128,12 @@ impl ReportedRun {
     /// Returns the origin of a review: `served`, or `local` on a user's machine; none for other loops.
     pub fn origin(&self) -> Option<&'static str> {
         let origin = if self.key.starts_with(SlotKey::LOCAL) { "local" } else { "served" };
-        (self.of == LoopKind::Review).then_some(origin)
+        (self.loop_kind == LoopKind::Review).then_some(origin)
     }
 
     /// Returns the end of the run in its loop's word.
     pub fn outcome_word(&self) -> &'static str {
-        outcome_word(self.of, self.kind)
+        outcome_word(self.loop_kind, self.kind)
     }
 
     /// Returns the duration in milliseconds.

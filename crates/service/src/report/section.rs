@@ -21,7 +21,7 @@ pub struct RunReport {
     /// Beginning of the reported time.
     pub since: UnixMillis,
     /// End of the reported time.
-    pub now: UnixMillis,
+    pub until: UnixMillis,
     /// One section for each loop that has something to report.
     pub sections: Vec<LoopSection>,
 }
@@ -29,7 +29,7 @@ pub struct RunReport {
 /// The figures of one loop.
 pub struct LoopSection {
     /// The loop of the section.
-    pub of: LoopKind,
+    pub loop_kind: LoopKind,
     /// The runs that were read, newest first.
     pub runs: Vec<ReportedRun>,
     /// True if there are more runs than were read.
@@ -48,7 +48,7 @@ impl RunReport {
     /// Returns the title: the host, and the first and the last day.
     pub fn title(&self) -> String {
         let at = self.host.as_ref().map_or_else(String::new, |host| format!(" at {host}"));
-        format!("Truing{at}, {} to {}", date(day(self.since)), date(day(self.now)))
+        format!("Truing{at}, {} to {}", date(day(self.since)), date(day(self.until)))
     }
 }
 
@@ -84,7 +84,7 @@ impl LoopSection {
 
     /// Returns the name of the section for people.
     pub fn title(&self) -> &'static str {
-        if self.is_local() { "Local reviews" } else { loops::title(self.of) }
+        if self.is_local() { "Local reviews" } else { loops::title(self.loop_kind) }
     }
 
     /// Returns a sentence about the runs that were not read; none if all were.

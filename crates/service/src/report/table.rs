@@ -59,7 +59,7 @@ fn row(run: &ReportedRun) -> [String; COLUMNS.len()] {
     let word = |word: Option<&str>| word.unwrap_or_default().to_owned();
     let foreign = |text: Option<&String>| text.map_or_else(String::new, |text| escape_formula(text));
     [
-        run.of.as_str().to_owned(),
+        run.loop_kind.as_str().to_owned(),
         run.id.clone(),
         escape_formula(&run.key),
         escape_formula(&run.name),
@@ -90,11 +90,11 @@ fn row(run: &ReportedRun) -> [String; COLUMNS.len()] {
 /// Makes the row for the cost of a loop that is in none of its runs.
 fn unrecorded_row(section: &LoopSection) -> [String; COLUMNS.len()] {
     COLUMNS.map(|column| match column {
-        "loop" => section.of.as_str().to_owned(),
+        "loop" => section.loop_kind.as_str().to_owned(),
         "kind" => "unrecorded".to_owned(),
         "exit_reason" => "runs without a record or still running".to_owned(),
         "cost_micro_usd" => section.unrecorded.0.to_string(),
-        "origin" if section.of == LoopKind::Review => {
+        "origin" if section.loop_kind == LoopKind::Review => {
             if section.is_local() { "local" } else { "served" }.to_owned()
         }
         _ => String::new(),

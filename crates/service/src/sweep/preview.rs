@@ -87,20 +87,20 @@ struct ListedRepository {
 
 /// The calls that are left for one forge.
 struct CallBudget {
-    left: u64,
+    remaining: u64,
     share: CallUsage,
-    untold: Option<AssumedQuota>,
+    assumed_quota: Option<AssumedQuota>,
 }
 
 impl CallBudget {
     fn allowed_calls(&mut self, context: &ServiceContext, server: &AnyForgeServer) -> u64 {
         let now = context.clock.now();
-        self.share.allowed_calls(server.quota(), self.untold, now).min(self.left)
+        self.share.allowed_calls(server.quota(), self.assumed_quota, now).min(self.remaining)
     }
 
     fn use_up(&mut self, calls: u64) {
         self.share.use_up(calls);
-        self.left = self.left.saturating_sub(calls);
+        self.remaining = self.remaining.saturating_sub(calls);
     }
 }
 
@@ -119,8 +119,8 @@ impl ServiceContext {
         let every = TimeSpan(i64::try_from(every.as_millis()).unwrap_or(i64::MAX));
         let mut forges = Vec::new();
         for (name, server) in self.forges.servers() {
-            let untold = AssumedQuota::from_hourly_rate(server.capability().calls_an_hour, every);
-            let calls = CallBudget { left: MOST_CALLS, share: CallUsage::default(), untold };
+            let assumed_quota = AssumedQuota::from_hourly_rate(server.capability().calls_an_hour, every);
+            let calls = CallBudget { remaining: MOST_CALLS, share: CallUsage::default(), assumed_quota };
             let found = ForgePreview {
                 name: name.clone(),
                 state: ForgeHealth::Up.as_str(),
@@ -130,9 +130,9 @@ impl ServiceContext {
                 pulls: PullCounts::default(),
                 repositories: Vec::new(),
             };
-            let mut preview = PreviewRun { context: self, records, server, calls, found };
+            let mut preview = PreviewRun { context: self, records, server, calls, preview: found };
             preview.preview_forge().await?;
-            forges.push(preview.found);
+            forges.push(preview.preview);
         }
         Ok(forges)
     }
@@ -144,7 +144,7 @@ struct PreviewRun<'a> {
     records: Option<&'a dyn RecordStore>,
     server: &'a AnyForgeServer,
     calls: CallBudget,
-    found: ForgePreview,
+    preview: ForgePreview,
 }
 
 impl PreviewRun<'_> {
@@ -159,11 +159,11 @@ impl PreviewRun<'_> {
                 self.record_forge_failure(error);
                 return Ok(());
             }
-            self.found.problem = Some(format!("only repositories with webhooks are swept: {error}"));
+            self.preview.problem = Some(format!("only repositories with webhooks are swept: {error}"));
         }
-        self.found.is_complete = listed.is_err() || list.is_complete();
+        self.preview.is_complete = listed.is_err() || list.is_complete();
         let known = match self.records {
-            Some(records) => records.repositories(&self.found.name).await?,
+            Some(records) => records.repositories(&self.preview.name).await?,
             None => Vec::new(),
         };
         for repository in self.admitted_repositories(&list, known).await {
@@ -185,26 +185,26 @@ impl PreviewRun<'_> {
             known.into_iter().map(|repository| (repository.id.clone(), repository)).collect();
         let (mut admitted, mut ids) = (Vec::new(), BTreeSet::new());
         for seen in list.items().filter(|seen| !seen.archived) {
-            if !self.context.repositories.has(&self.found.name, &seen.name) {
-                self.found.not_admitted += 1;
+            if !self.context.repositories.has(&self.preview.name, &seen.name) {
+                self.preview.not_admitted += 1;
             } else if ids.insert(seen.id.clone()) {
                 let onboarded = known.get(&seen.id).is_some_and(|known| known.onboarded);
                 admitted.push(ListedRepository { id: seen.id.clone(), name: seen.name.clone(), onboarded });
             }
         }
-        known.retain(|id, repository| repository.gone.is_none() && !ids.contains(id));
+        known.retain(|id, repository| repository.missing_since.is_none() && !ids.contains(id));
         for (id, KnownRepository { name, onboarded, .. }) in known {
-            if !self.context.repositories.has(&self.found.name, &name) {
+            if !self.context.repositories.has(&self.preview.name, &name) {
                 continue;
             }
             if self.calls.allowed_calls(self.context, self.server) == 0 {
-                self.found.is_complete = false;
+                self.preview.is_complete = false;
                 break;
             }
             self.calls.use_up(1);
             match self.server.repository_by_id(&id).await {
-                Ok(seen) if seen.archived || !self.context.repositories.has(&self.found.name, &seen.name) => {
-                }
+                Ok(seen)
+                    if seen.archived || !self.context.repositories.has(&self.preview.name, &seen.name) => {}
                 Ok(seen) => admitted.push(ListedRepository { id, name: seen.name, onboarded }),
                 Err(ForgeError::NotFound { .. }) => {}
                 Err(error) => self.record_unreadable(name, &error),
@@ -217,7 +217,7 @@ impl PreviewRun<'_> {
     async fn preview_repository(&mut self, of: &ListedRepository) -> Result<bool, StoreError> {
         let mut calls = self.calls.allowed_calls(self.context, self.server);
         if calls == 0 {
-            self.found.is_complete = false;
+            self.preview.is_complete = false;
             return Ok(false);
         }
         let before = calls;
@@ -235,18 +235,18 @@ impl PreviewRun<'_> {
                 return Ok(true);
             }
         }
-        self.found.is_complete &= list.is_complete();
+        self.preview.is_complete &= list.is_complete();
         let open: Vec<&OpenPull> = list.items().collect();
         let pulls = self.count_pulls(of, &open).await?;
-        self.found.pulls.add(pulls);
-        self.found.repositories.push(RepositoryPreview { name: of.name.clone(), problem: None, pulls });
+        self.preview.pulls.add(pulls);
+        self.preview.repositories.push(RepositoryPreview { name: of.name.clone(), problem: None, pulls });
         Ok(true)
     }
 
     /// Counts the open pull requests of a repository by the action that a start would take.
     async fn count_pulls(&self, of: &ListedRepository, open: &[&OpenPull]) -> Result<PullCounts, StoreError> {
         let keys: Vec<_> =
-            open.iter().map(|pull| turn::key_of(&self.found.name, &of.id, pull.number)).collect();
+            open.iter().map(|pull| turn::key_of(&self.preview.name, &of.id, pull.number)).collect();
         let known = match self.records {
             Some(records) => turn::load_known_pulls(records, &keys).await?,
             None => keys.into_iter().map(turn::unknown_pull).map(Some).collect(),
@@ -261,7 +261,7 @@ impl PreviewRun<'_> {
             let is_due = match slot.state {
                 SlotState::Waiting { .. } | SlotState::Leased { .. } => true,
                 SlotState::Idle | SlotState::Held { .. } => {
-                    turn::pull_mark(&slot, pull, &reviews) != SlotMarkAction::Nothing
+                    turn::pull_mark(&slot, pull, &reviews) != SlotMarkAction::NoMark
                 }
             };
             if leaves && slot.version.0 == 0 {
@@ -280,13 +280,13 @@ impl PreviewRun<'_> {
     /// Records that a repository cannot be looked at.
     fn record_unreadable(&mut self, name: String, error: &ForgeError) {
         let (problem, pulls) = (Some(error.to_string()), PullCounts::default());
-        self.found.repositories.push(RepositoryPreview { name, problem, pulls });
+        self.preview.repositories.push(RepositoryPreview { name, problem, pulls });
     }
 
     /// Records that the forge as a whole does not answer.
     fn record_forge_failure(&mut self, error: &ForgeError) {
-        self.found.is_complete = false;
-        self.found.problem = Some(error.to_string());
+        self.preview.is_complete = false;
+        self.preview.problem = Some(error.to_string());
         let health = match error {
             ForgeError::Unauthorized { .. } => ForgeHealth::Refused,
             ForgeError::RateLimited { .. } => ForgeHealth::Up,
@@ -296,8 +296,8 @@ impl PreviewRun<'_> {
             | ForgeError::Moved { .. }
             | ForgeError::Rejected { .. }
             | ForgeError::Stale { .. }
-            | ForgeError::Halted(_) => ForgeHealth::Away,
+            | ForgeError::Halted(_) => ForgeHealth::Unreachable,
         };
-        self.found.state = health.as_str();
+        self.preview.state = health.as_str();
     }
 }

@@ -81,12 +81,12 @@ impl RepositorySnapshot {
         let seen = match found {
             Ok(seen) => seen,
             Err(ForgeError::NotFound { .. }) => {
-                if repository.gone.is_none() {
+                if repository.missing_since.is_none() {
                     tracing::info!(repository = %repository.name, "the repository is gone, or hidden from \
                          the token");
                 }
-                repository.gone = repository.gone.or(Some(now));
-                *self = Self { gone_asked: Some(now), ..Self::default() };
+                repository.missing_since = repository.missing_since.or(Some(now));
+                *self = Self { missing_checked_at: Some(now), ..Self::default() };
                 context.store.store_repositories(std::slice::from_ref(repository)).await?;
                 return Ok(false);
             }
@@ -96,7 +96,7 @@ impl RepositorySnapshot {
             tracing::info!(from = %repository.name, to = %seen.name, "the repository was renamed or \
                  transferred");
         }
-        (repository.name, repository.gone, self.gone_asked) = (seen.name, None, None);
+        (repository.name, repository.missing_since, self.missing_checked_at) = (seen.name, None, None);
         context.store.store_repositories(std::slice::from_ref(repository)).await?;
         // An archived repository accepts no comments, and the filter may not admit a new name.
         Ok(!seen.archived && context.repositories.has(&repository.forge, &repository.name))
@@ -147,10 +147,10 @@ impl RepositorySnapshot {
         context: &ServiceContext,
         repository: &KnownRepository,
     ) -> Result<(), SweepError> {
-        let (store, Self { pulls, roused, .. }) = (&*context.store, self);
+        let (store, Self { pulls, woken_slots, .. }) = (&*context.store, self);
         if let Some(other) = pulls.items().find(|pull| pull.repository != repository.id) {
-            let what = format!("{}: it is now repository {}", repository.name, other.repository);
-            return Err(ForgeError::Moved { what }.into());
+            let request = format!("{}: it is now repository {}", repository.name, other.repository);
+            return Err(ForgeError::Moved { request }.into());
         }
         let open: Vec<(SlotKey, &OpenPull)> =
             pulls.items().map(|pull| (key(repository, pull.number), pull)).collect();
@@ -160,10 +160,12 @@ impl RepositorySnapshot {
             // A slot with an unreadable row is skipped until an operator drops the row.
             let Some((slot, reviews)) = known else { continue };
             let rouse = pull_mark(&slot, pull, &reviews);
-            if rouse == SlotMarkAction::Once && !insert_roused(roused, &key, Some(&pull.revision)) {
+            if rouse == SlotMarkAction::OncePerRevision
+                && !insert_roused(woken_slots, &key, Some(&pull.revision))
+            {
                 continue;
             }
-            if rouse != SlotMarkAction::Nothing {
+            if rouse != SlotMarkAction::NoMark {
                 let name = format!("{}#{}", repository.name, pull.number);
                 let head = Some(pull.revision.head.clone());
                 marks.push(slot_mark(key, SlotDescription { name, url: pull.url.clone(), head }));
@@ -173,17 +175,17 @@ impl RepositorySnapshot {
             let resting = store.repository_slots(&repository.forge, &repository.id).await?;
             let closed = resting.into_iter().filter(|slot| is_resting(slot) && !keys.contains(&slot.key));
             let closed: Vec<SlotKey> = closed.map(|slot| slot.key).collect();
-            roused.retain(|key, _| keys.contains(key) || closed.contains(key));
+            woken_slots.retain(|key, _| keys.contains(key) || closed.contains(key));
             for (key, described) in closed.iter().zip(store.descriptions(&closed).await?) {
-                if let (Some(described), true) = (described, insert_roused(roused, key, None)) {
+                if let (Some(described), true) = (described, insert_roused(woken_slots, key, None)) {
                     marks.push(slot_mark(key.clone(), SlotDescription { head: None, ..described }));
                 }
             }
         }
         for batch in marks.chunks(BATCH) {
-            let marked = store.mark_slots(batch, &context.limits, HaltPolicy::Refused).await;
+            let marked = store.mark_slots(batch, &context.limits, HaltPolicy::Refuse).await;
             if marked != Ok(MarkOutcome::All) {
-                roused.clear(); // a later sweep marks them again
+                woken_slots.clear(); // a later sweep marks them again
             }
             let refused = match marked? {
                 MarkOutcome::All => BTreeSet::new(),
@@ -291,9 +293,9 @@ pub(super) enum SlotMarkAction {
     /// The slot is to be marked.
     Mark,
     /// The slot is to be marked once for each revision: it rests because its attempts were used up.
-    Once,
+    OncePerRevision,
     /// No mark is needed: the state was reviewed, a step is due, or the slot must rest.
-    Nothing,
+    NoMark,
 }
 
 /// Records that a resting slot is woken for this revision (none: it is closed). Returns false if it was woken
@@ -311,15 +313,15 @@ fn insert_roused(
 /// midway, and is marked again, even if it was parked before. A parked slot stays parked for the revision
 /// that was attempted.
 pub(super) fn pull_mark(slot: &Slot, pull: &OpenPull, reviews: &ReviewProgress) -> SlotMarkAction {
-    let is_unsettled = match &reviews.settled {
-        Some(left) if reviews.is_left => left.head != pull.revision.head,
+    let is_unsettled = match &reviews.last_settled {
+        Some(left) if reviews.is_skipped => left.head != pull.revision.head,
         settled => settled.as_ref() != Some(&pull.revision),
     };
-    let is_new = reviews.attempted.as_ref() != Some(&pull.revision);
+    let is_new = reviews.last_attempted.as_ref() != Some(&pull.revision);
     match slot.state {
-        SlotState::Waiting { .. } | SlotState::Leased { .. } => SlotMarkAction::Nothing,
+        SlotState::Waiting { .. } | SlotState::Leased { .. } => SlotMarkAction::NoMark,
         SlotState::Idle if is_unsettled => SlotMarkAction::Mark,
-        SlotState::Held { why: HoldReason::Parked } if is_new => SlotMarkAction::Once,
+        SlotState::Held { why: HoldReason::Parked } if is_new => SlotMarkAction::OncePerRevision,
         // A pause keeps pending events; one mark is enough to remember that there is one.
         SlotState::Held { why: HoldReason::Paused }
             if is_unsettled && !pull.draft && slot.pending.review.is_none() =>
@@ -331,7 +333,7 @@ pub(super) fn pull_mark(slot: &Slot, pull: &OpenPull, reviews: &ReviewProgress) 
         SlotState::Held { why: HoldReason::Cancelled } => SlotMarkAction::Mark,
         SlotState::Idle
         | SlotState::Held { why: HoldReason::Parked | HoldReason::Paused | HoldReason::Draft } => {
-            SlotMarkAction::Nothing
+            SlotMarkAction::NoMark
         }
     }
 }
@@ -363,5 +365,5 @@ fn key(repository: &KnownRepository, number: u64) -> SlotKey {
 }
 
 fn slot_mark(key: SlotKey, described: SlotDescription) -> SlotMark {
-    SlotMark { key, described, of: LoopKind::Review }
+    SlotMark { key, described, loop_kind: LoopKind::Review }
 }

@@ -213,13 +213,13 @@ impl CrashTestForge {
             max_inline: MAX_INLINE,
             agent: None,
             converging: Err("it is not tried here".to_owned()),
-            held: truing_service::switch::HeldSlots::default(),
+            held_slots: truing_service::switch::HeldSlots::default(),
             watch: truing_loops::telemetry::WRITES.clone(),
-            swept: truing_service::sweep::SweepResults::default(),
+            sweep_results: truing_service::sweep::SweepResults::default(),
             metrics: truing_service::metrics::ServiceMetrics::new().unwrap(),
             wake: truing_service::wake::SchedulerWaker::default(),
             toolbox: truing_loops::tools::LinterSources::default(),
-            sole: truing_service::sole::DutyLeaseExpiry::default(),
+            duty_lease: truing_service::sole::DutyLeaseExpiry::default(),
             step_time: truing_service::worker::STEP_TIME,
         };
         Process {

@@ -215,7 +215,13 @@ async fn a_storm_of_lost_repeated_and_late_events_is_reviewed_twice_at_most() {
                 site.push_second(pull).await;
             }
         }
-        site.deliver_through(UnreliableNetwork { seed: round, lost: 30, twice: 30, late: 4 }).await;
+        site.deliver_through(UnreliableNetwork {
+            seed: round,
+            lost_percent: 30,
+            repeated_percent: 30,
+            max_delay: 4,
+        })
+        .await;
     }
     // The last event of each may be lost, so a later event is sent.
     for pull in &opened {

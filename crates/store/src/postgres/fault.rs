@@ -187,7 +187,7 @@ fn pool_error_text(error: &PoolError) -> String {
 
 /// Returns true if the session ended before a transaction was begun in it.
 pub(super) fn is_session_lost(fault: &StoreFault) -> bool {
-    let StoreFault::NotBegun(error) = fault else { return false };
+    let StoreFault::TransactionNotBegun(error) = fault else { return false };
     let code = error.code();
     error.is_closed() || matches!(code, Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN))
 }
@@ -202,7 +202,7 @@ pub(super) fn is_conflict(fault: &StoreFault) -> bool {
 pub(super) fn store_error(fault: StoreFault, name: &str) -> StoreError {
     match fault {
         StoreFault::Refused(error) => error,
-        StoreFault::Postgres(error) | StoreFault::NotBegun(error) => {
+        StoreFault::Postgres(error) | StoreFault::TransactionNotBegun(error) => {
             let message = format!("{name}: {}", error_text(&error));
             match error.code() {
                 Some(&SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED) => StoreError::Corrupt(message),
@@ -212,8 +212,9 @@ pub(super) fn store_error(fault: StoreFault, name: &str) -> StoreError {
         StoreFault::NoRow | StoreFault::Column { .. } | StoreFault::Unreadable { .. } => {
             StoreError::Corrupt(format!("{name}: {fault}"))
         }
-        StoreFault::Sqlite(_) | StoreFault::NoAnswer(_) | StoreFault::Unwritable(_) | StoreFault::Undone => {
-            StoreError::Unavailable(format!("{name}: {fault}"))
-        }
+        StoreFault::Sqlite(_)
+        | StoreFault::NoAnswer(_)
+        | StoreFault::Unwritable(_)
+        | StoreFault::RolledBack => StoreError::Unavailable(format!("{name}: {fault}")),
     }
 }

@@ -106,19 +106,19 @@ impl PostgresDatabase {
         let client = self.pool.get().await.map_err(|error| fault::first_session_error(&self.name, &error))?;
         let told = |error: tokio_postgres::Error| fault::connect_error(&self.name, &error);
         let is_there = "SELECT to_regclass('truing.form') IS NOT NULL";
-        let found = match client.query_one(is_there, &[]).await.map_err(told)?.get(0) {
+        let database = match client.query_one(is_there, &[]).await.map_err(told)?.get(0) {
             true => client.query_opt("SELECT version, oldest FROM truing.form", &[]).await.map_err(told)?,
             false => None,
         };
-        let (found, oldest): (i64, i64) = found.map_or((0, 0), |row| (row.get(0), row.get(1)));
+        let (database, oldest): (i64, i64) = database.map_or((0, 0), |row| (row.get(0), row.get(1)));
         if oldest > FORM {
             return Err(PostgresConnectError::Newer {
                 name: Arc::clone(&self.name),
-                found,
+                found: database,
                 oldest,
                 own: FORM,
             });
         }
-        Ok(SchemaVersions { found, own: FORM })
+        Ok(SchemaVersions { database, program: FORM })
     }
 }

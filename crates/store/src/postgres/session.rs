@@ -36,7 +36,7 @@ pub(super) fn begin_statement(mode: TransactionMode) -> &'static str {
         TransactionMode::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         TransactionMode::Write => "BEGIN ISOLATION LEVEL SERIALIZABLE; SET LOCAL enable_seqscan = off",
         TransactionMode::Append => "BEGIN ISOLATION LEVEL READ COMMITTED",
-        TransactionMode::WriteByTurns => {
+        TransactionMode::SerialWrite => {
             "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE turn IN EXCLUSIVE MODE; SET LOCAL enable_seqscan \
              = off"
         }
@@ -72,7 +72,7 @@ impl PostgresSession {
         if let Err(fault) = self.wait(self.client.batch_execute(begin)) {
             self.is_lost.set(true);
             let StoreFault::Postgres(error) = fault else { return Err(fault) };
-            return Err(StoreFault::NotBegun(error));
+            return Err(StoreFault::TransactionNotBegun(error));
         }
         let done = work(self).and_then(|answer| {
             self.wait(self.client.batch_execute("COMMIT"))?;

@@ -19,10 +19,10 @@ impl StoreFault {
                 StoreError::Corrupt(format!("{}: {self}", path.display()))
             }
             Self::Postgres(_)
-            | Self::NotBegun(_)
+            | Self::TransactionNotBegun(_)
             | Self::NoAnswer(_)
             | Self::Unwritable(_)
-            | Self::Undone => StoreError::Unavailable(format!("{}: {self}", path.display())),
+            | Self::RolledBack => StoreError::Unavailable(format!("{}: {self}", path.display())),
         }
     }
 }

@@ -27,9 +27,9 @@ impl OpenFileGuard {
         let mut open = lock_open_counts();
         let count = open.entry(id).or_default();
         // The check opens and closes the file, which ends all of SQLite's locks on it in this process.
-        let state = if *count == 0 { lock_state(path) } else { ServeLockState::Right };
+        let state = if *count == 0 { lock_state(path) } else { ServeLockState::NoConflict };
         match state {
-            ServeLockState::Right => *count += 1,
+            ServeLockState::NoConflict => *count += 1,
             ServeLockState::Elsewhere => return Err(SqliteOpenError::Served { path: path.into() }),
             ServeLockState::Replaced(server) => {
                 return Err(SqliteOpenError::Replaced { path: path.into(), server });

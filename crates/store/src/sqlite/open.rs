@@ -157,13 +157,13 @@ pub enum SqliteOpenError {
         path: PathBuf,
     },
     /// The tables do not match the recorded schema version.
-    #[error("{} says that its form is {said}, but its tables do not match it; restore a backup, or name \
+    #[error("{} says that its form is {recorded_version}, but its tables do not match it; restore a backup, or name \
          another file in `store.url`", path.display())]
-    Misfit {
+    SchemaMismatch {
         /// Path of the file.
         path: PathBuf,
         /// The recorded schema version.
-        said: usize,
+        recorded_version: usize,
     },
     /// The file holds an unfinished copy of another store.
     #[error("{} holds a part of {source_name}, which is not copied to its end; run `truing store migrate` \
@@ -177,7 +177,7 @@ pub enum SqliteOpenError {
     /// The file system cannot share memory between processes, as SQLite's write-ahead log requires.
     #[error("{} cannot keep a write-ahead log (SQLite stays in mode `{mode}`); put it on a local disk",
         path.display())]
-    NoLog {
+    NoWal {
         /// Path of the file.
         path: PathBuf,
         /// The journal mode that SQLite kept.
@@ -316,7 +316,7 @@ pub(super) fn connect(path: &Path, purpose: StoreOpenPurpose) -> Result<Connecti
     read_schema_version(path, &connection)?;
     let mode = enable_write_ahead_log(&connection).map_err(told)?;
     if mode != "wal" {
-        return Err(SqliteOpenError::NoLog { path: path.into(), mode });
+        return Err(SqliteOpenError::NoWal { path: path.into(), mode });
     }
     migrate(path, purpose, &mut connection)?;
     Ok(connection)
@@ -386,7 +386,7 @@ fn migrate(
             // The text of the failed statement would not help a user.
             transaction.execute_batch(migration).map_err(|error| {
                 if matches!(error, rusqlite::Error::SqlInputError { .. }) {
-                    return SqliteOpenError::Misfit { path: path.into(), said: applied };
+                    return SqliteOpenError::SchemaMismatch { path: path.into(), recorded_version: applied };
                 }
                 told(error)
             })?;

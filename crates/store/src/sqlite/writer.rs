@@ -169,7 +169,7 @@ fn commit(
         // changes.
         if !job.run(&*transaction, path) {
             return if transaction.is_autocommit() {
-                Err(StoreFault::Undone)
+                Err(StoreFault::RolledBack)
             } else {
                 Ok(transaction.rollback()?)
             };
@@ -181,7 +181,7 @@ fn commit(
                 // After some disk failures SQLite rolls back the whole transaction, and not only the
                 // statement.
                 if transaction.is_autocommit() {
-                    return Err(StoreFault::Undone);
+                    return Err(StoreFault::RolledBack);
                 }
                 transaction.prepare_cached("ROLLBACK TO job")?.execute([])?;
             }

@@ -143,8 +143,8 @@ fn replace(
             return Err(fenced_fault(&writer.key, FencingToken(newest)));
         }
     }
-    for EffectEntryChange { topic, known, .. } in changes {
-        if entry(connection, writer, topic)? != *known {
+    for EffectEntryChange { topic, expected, .. } in changes {
+        if entry(connection, writer, topic)? != *expected {
             return Ok(false);
         }
     }

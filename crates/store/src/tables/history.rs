@@ -33,7 +33,7 @@ pub struct RunEntry {
     /// The revision that it worked on.
     pub revision: PullRevision,
     /// Time at which it began.
-    pub began: UnixMillis,
+    pub started_at: UnixMillis,
     /// Its outcome; none while it has not ended.
     pub outcome: Option<ReviewRecord>,
 }
@@ -155,7 +155,7 @@ fn parse_run_entry(row: &SqlRow) -> Result<RunEntry, StoreFault> {
         token: FencingToken(row.get(1)?),
         stage: parse_stage(&row.get::<String>(2)?)?,
         revision: PullRevision { head: parse_sha(row.get(3)?)?, base: parse_sha(row.get(4)?)? },
-        began: UnixMillis(row.get(5)?),
+        started_at: UnixMillis(row.get(5)?),
         outcome,
     })
 }

@@ -139,7 +139,7 @@ pub struct KeySpend {
     /// The loop; none if the run has no record.
     pub run_loop: Option<LoopKind>,
     /// The cost of settled calls.
-    pub spent: MicroUsd,
+    pub settled_cost: MicroUsd,
 }
 
 impl Store {
@@ -166,7 +166,7 @@ impl Store {
                 .query((since.0, now.0), |row| {
                     let run_loop =
                         LoopKind::ALL.into_iter().find(|run_loop| run_loop.as_str() == row.text(1));
-                    Ok(KeySpend { key: row.get(0)?, run_loop, spent: MicroUsd(row.get(2)?) })
+                    Ok(KeySpend { key: row.get(0)?, run_loop, settled_cost: MicroUsd(row.get(2)?) })
                 })?
                 .collect()
         })

@@ -77,9 +77,9 @@ pub(super) async fn mark_valkey_slots(
                 told.push(notes);
             }
         }
-        let swapped = match valkey.swap_slots(&changes, halted == HaltPolicy::Refused, None).await? {
-            SwapOutcome::Each(swapped) => swapped,
-            SwapOutcome::SwitchedOff | SwapOutcome::Before => {
+        let swapped = match valkey.swap_slots(&changes, halted == HaltPolicy::Refuse, None).await? {
+            SwapOutcome::PerSlot(swapped) => swapped,
+            SwapOutcome::SwitchedOff | SwapOutcome::AlreadyDone => {
                 return Ok(MarkOutcome::SwitchedOff(marked_keys(marks)));
             }
         };
@@ -124,8 +124,8 @@ fn repository_name(mark: &SlotMark) -> &str {
 /// its key or its name.
 fn refused_keys(switches: &KillSwitches, marks: &[SlotMark], halted: HaltPolicy) -> BTreeSet<SlotKey> {
     match halted {
-        HaltPolicy::Marked => BTreeSet::new(),
-        HaltPolicy::Refused => marks
+        HaltPolicy::Mark => BTreeSet::new(),
+        HaltPolicy::Refuse => marks
             .iter()
             .filter(|mark| {
                 switches
@@ -166,7 +166,7 @@ fn apply_marks(
 ) -> (Slot, Vec<HistoryEvent>) {
     let mut events = Vec::new();
     for mark in marks {
-        let decision = slot.apply_event(mark.of, limits, now);
+        let decision = slot.apply_event(mark.loop_kind, limits, now);
         slot = decision.slot;
         let told = decision.note.map(|note| HistoryEvent {
             at: now,

@@ -121,7 +121,7 @@ impl RunStore for Store {
         let (heads, reason) = (heads.to_vec(), reason.to_owned());
         self.write(move |connection| {
             for SkippedHead { run, key, revision } in &heads {
-                if last_reviews(connection, key)?.attempted.is_none() {
+                if last_reviews(connection, key)?.last_attempted.is_none() {
                     let run = RunReference { id: run.clone(), key: key.clone(), token };
                     reviews::end_without_review(connection, &run, revision, &reason, now)?;
                 }

@@ -427,7 +427,7 @@ pub(super) fn parse_slot(row: &SqlRow) -> Result<Slot, StoreFault> {
     let mut slot: Slot = from_json(&body, what)?;
     let version: i64 = row.get(1)?;
     slot.version = SlotVersion(u64::try_from(version).map_err(|_| StoreFault::Unreadable {
-        what: what(),
+        row: what(),
         source: serde::de::Error::custom(format!("its version is {version}")),
     })?);
     Ok(slot)

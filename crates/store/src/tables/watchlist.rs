@@ -167,9 +167,9 @@ impl SweepStore for Store {
             // between, a later one finds the slot changed, and writes the rest.
             let name = request_name(told);
             match box_future(|| valkey.swap_slots(std::slice::from_ref(slot), false, Some(&name))).await? {
-                SwapOutcome::Each(swapped) if swapped.iter().all(Result::is_ok) => {}
-                SwapOutcome::Before => {}
-                SwapOutcome::Each(_) | SwapOutcome::SwitchedOff => return Ok(Err(VersionConflict)),
+                SwapOutcome::PerSlot(swapped) if swapped.iter().all(Result::is_ok) => {}
+                SwapOutcome::AlreadyDone => {}
+                SwapOutcome::PerSlot(_) | SwapOutcome::SwitchedOff => return Ok(Err(VersionConflict)),
             }
         }
         let (told, obeyed, now) = (told.clone(), obeyed.cloned(), self.0.clock.now());
@@ -271,7 +271,7 @@ fn repositories(
             let onboarded = row.get::<i64>(4)? != 0;
             Ok((
                 id.clone(),
-                KnownRepository { forge, id, name, cursor, gone: gone.map(UnixMillis), onboarded },
+                KnownRepository { forge, id, name, cursor, missing_since: gone.map(UnixMillis), onboarded },
             ))
         })?
         .collect::<Result<_, StoreFault>>()?;
@@ -295,7 +295,7 @@ fn repositories(
                 id: pr.repository,
                 name: name.to_owned(),
                 cursor: now,
-                gone: None,
+                missing_since: None,
                 onboarded: false,
             });
         }
@@ -318,8 +318,8 @@ fn store_repositories(
         repositories.iter().map(|one| (one.name.as_str(), RepositoryRef::from_id(&one.forge, &one.id)));
     operations::switch::add_repositories_to_switches(connection, heard)?;
     let insert = connection.sql(&sql);
-    for KnownRepository { forge, id, name, cursor, gone, onboarded } in repositories {
-        insert.execute((forge, id, name, cursor.0, gone.map(|at| at.0), i64::from(*onboarded)))?;
+    for KnownRepository { forge, id, name, cursor, missing_since, onboarded } in repositories {
+        insert.execute((forge, id, name, cursor.0, missing_since.map(|at| at.0), i64::from(*onboarded)))?;
     }
     Ok(())
 }

@@ -100,7 +100,7 @@ struct StorePartRows<'a> {
     part: StorePart,
     replace: bool,
     limit: usize,
-    read: VecDeque<SqlRow>,
+    buffered_rows: VecDeque<SqlRow>,
     after: Option<Vec<SqlValue>>,
     is_last: bool,
 }
@@ -108,18 +108,18 @@ struct StorePartRows<'a> {
 impl<'a> StorePartRows<'a> {
     fn new(store: &'a Store, part: StorePart, replace: bool) -> Self {
         let limit = page::FIRST;
-        Self { store, part, replace, limit, read: VecDeque::new(), after: None, is_last: false }
+        Self { store, part, replace, limit, buffered_rows: VecDeque::new(), after: None, is_last: false }
     }
 
     async fn next(&mut self) -> Result<Option<SqlRow>, TransferError> {
-        while self.read.is_empty() && !self.is_last {
+        while self.buffered_rows.is_empty() && !self.is_last {
             match self.part {
                 StorePart::Slots => self.read_slots().await?,
                 StorePart::Table(table) => self.read_table(table).await?,
                 StorePart::End => self.is_last = true,
             }
         }
-        Ok(self.read.pop_front())
+        Ok(self.buffered_rows.pop_front())
     }
 
     async fn read_slots(&mut self) -> Result<(), TransferError> {
@@ -129,9 +129,9 @@ impl<'a> StorePartRows<'a> {
         };
         let page = slots::read_slot_page(self.store, after, page::SLOTS).await?;
         self.is_last = page.is_last;
-        self.after = page.reached.map(|name| vec![SqlValue::Text(name)]);
+        self.after = page.last_name.map(|name| vec![SqlValue::Text(name)]);
         for slot in &page.slots {
-            self.read.push_back(slots::slot_to_row(self.store, slot)?);
+            self.buffered_rows.push_back(slots::slot_to_row(self.store, slot)?);
         }
         Ok(())
     }
@@ -151,7 +151,7 @@ impl<'a> StorePartRows<'a> {
             if self.replace {
                 row::replace_nul_chars(&mut row);
             }
-            self.read.push_back(row);
+            self.buffered_rows.push_back(row);
         }
         Ok(())
     }
@@ -164,7 +164,7 @@ pub(super) fn unfit_value_error(
     row: &SqlRow,
     misfit: UnfitValue,
 ) -> TransferError {
-    let UnfitValue { column, why, advice } = misfit;
+    let UnfitValue { column, reason, advice } = misfit;
     let row = row::key_condition(table.key(), table.row_key(row));
-    TransferError::Unfit { store: store.name(), table: table.name, column, why, row, advice }
+    TransferError::UnfitValue { store: store.name(), table: table.name, column, reason, row, advice }
 }

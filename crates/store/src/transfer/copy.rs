@@ -40,23 +40,23 @@ struct CopyStep {
 /// The state of a target before the copy.
 enum CopyTargetState {
     /// The copy continues from this progress.
-    At(CopyProgress),
+    Unfinished(CopyProgress),
     /// The target is a complete copy: a process was interrupted before it could report that.
-    Whole(Vec<TableComparison>),
+    Complete(Vec<TableComparison>),
 }
 
 /// The two stores of a copy.
 struct StoreCopy<'a> {
     from: &'a Store,
     to: &'a Store,
-    zeros: NulPolicy,
+    nul_policy: NulPolicy,
 }
 
 /// Copies everything, compares it, and deletes the record of progress.
 pub(super) async fn copy_all(
     from: &Store,
     to: &Store,
-    zeros: NulPolicy,
+    nul_policy: NulPolicy,
     mut on_page: impl FnMut(CopiedPage) + Send,
 ) -> Result<Vec<TableComparison>, TransferError> {
     if have_common_part(from, to) {
@@ -64,10 +64,10 @@ pub(super) async fn copy_all(
     }
     let _still = SourceLock::acquire(from)?;
     let _right = TargetLock::acquire(to).await?;
-    let copy = StoreCopy { from, to, zeros };
+    let copy = StoreCopy { from, to, nul_policy };
     let mut progress = match copy.start_transfer().await? {
-        CopyTargetState::At(progress) => progress,
-        CopyTargetState::Whole(compared) => return Ok(compared),
+        CopyTargetState::Unfinished(progress) => progress,
+        CopyTargetState::Complete(compared) => return Ok(compared),
     };
     let mut limit = page::FIRST;
     loop {
@@ -122,16 +122,16 @@ impl StoreCopy<'_> {
         }
         // A switch that was set by hand at Valkey and not read since is recorded, and thus copied.
         box_future(|| self.from.kill_switches()).await?;
-        Ok(CopyTargetState::At(found))
+        Ok(CopyTargetState::Unfinished(found))
     }
 
     /// Checks whether a target that is neither new nor unfinished is this source's copy. If not, the error
     /// names its content.
     async fn check_finished_copy(&self, content: String) -> Result<CopyTargetState, TransferError> {
         match compare::compare_until_difference(self.from, self.to).await {
-            Ok(Some(compared)) => Ok(CopyTargetState::Whole(compared)),
+            Ok(Some(compared)) => Ok(CopyTargetState::Complete(compared)),
             // A copy has no unreadable row.
-            Ok(None) | Err(TransferError::Slot { .. } | TransferError::Unfit { .. }) => {
+            Ok(None) | Err(TransferError::UnreadableSlot { .. } | TransferError::UnfitValue { .. }) => {
                 Err(TransferError::NotNew { target: self.to.name(), held: content })
             }
             Err(error) => Err(error),
@@ -151,7 +151,7 @@ impl StoreCopy<'_> {
             Some(_) | None => None,
         };
         let page = slots::read_slot_page(self.from, after, page::SLOTS).await?;
-        let reached = page.reached.map(|name| vec![SqlValue::Text(name)]);
+        let reached = page.last_name.map(|name| vec![SqlValue::Text(name)]);
         let count = page.slots.len();
         let next = progress.after_page(StorePart::Slots, count, reached.as_deref(), page.is_last);
         let next = progress_store_error(self.to, next)?;
@@ -214,7 +214,7 @@ impl StoreCopy<'_> {
         let after = progress_store_error(self.to, progress.last_copied_key())?;
         let read = self.from.read(move |connection| table.read_page(connection, after.as_deref(), limit));
         let rows = read.await?;
-        let zeros = is_postgres(self.to).then_some(self.zeros);
+        let zeros = is_postgres(self.to).then_some(self.nul_policy);
         for row in &rows {
             if let Some(misfit) = row::find_unfit_value(table, row, zeros) {
                 return Err(unfit_value_error(self.from, table, row, misfit));
@@ -274,7 +274,7 @@ impl StoreCopy<'_> {
         if let Some(difference) = compared.iter().find(|compared| !compared.is_equal()) {
             let difference = Box::new(difference.clone());
             let (source_name, target) = (self.from.name(), self.to.name());
-            return Err(TransferError::Differ { source_name, target, difference });
+            return Err(TransferError::Difference { source_name, target, difference });
         }
         if let Some(valkey) = self.to.valkey_server() {
             let is_on = self.to.read(kill_switch).await?.all.engagement().is_some();
@@ -296,7 +296,7 @@ impl StoreCopy<'_> {
 /// Checks that the tables of a store are those that are listed.
 pub(super) async fn check_schema(store: &Store) -> Result<(), TransferError> {
     match store.read(list::find_schema_mismatch).await? {
-        Some(column) => Err(TransferError::Form { store: store.name(), column }),
+        Some(column) => Err(TransferError::SchemaMismatch { store: store.name(), column }),
         None => Ok(()),
     }
 }

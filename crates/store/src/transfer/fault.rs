@@ -67,16 +67,16 @@ pub enum TransferError {
         of: String,
     },
     /// Another process serves one of the stores, or copies it.
-    #[error("another process serves or copies {store}{by}; wait until it is done, or stop it")]
+    #[error("another process serves or copies {store}{process}; wait until it is done, or stop it")]
     Busy {
         /// Name of the store.
         store: String,
         /// Description of that process.
-        by: String,
+        process: String,
     },
     /// A command is at work on the source.
     #[error("a command is running on {source_name}; wait until it is done, and run this again")]
-    AtWork {
+    CommandRunning {
         /// Name of the source.
         source_name: String,
     },
@@ -88,7 +88,7 @@ pub enum TransferError {
         "the tables of {store} are not those of this version (column {column}); use the version of truing \
          that made them"
     )]
-    Form {
+    SchemaMismatch {
         /// Name of the store.
         store: String,
         /// The first column that exists and is unknown, or is known and missing.
@@ -96,9 +96,9 @@ pub enum TransferError {
     },
     /// A value cannot be kept in the target.
     #[error(
-        "{store}, table {table}: column {column} {why} in the row where {row}; {advice}, and run this again"
+        "{store}, table {table}: column {column} {reason} in the row where {row}; {advice}, and run this again"
     )]
-    Unfit {
+    UnfitValue {
         /// Name of the source.
         store: String,
         /// Name of the table.
@@ -106,7 +106,7 @@ pub enum TransferError {
         /// Name of the column.
         column: &'static str,
         /// The problem with the value.
-        why: &'static str,
+        reason: &'static str,
         /// The row, as a condition of SQL.
         row: String,
         /// The next step for the operator.
@@ -114,16 +114,16 @@ pub enum TransferError {
     },
     /// A slot cannot be read.
     #[error(
-        "{store}: slot {key} cannot be read ({why}); `truing queue drop {key}` forgets it. Then run this \
+        "{store}: slot {key} cannot be read ({reason}); `truing queue drop {key}` forgets it. Then run this \
          again"
     )]
-    Slot {
+    UnreadableSlot {
         /// Name of the source.
         store: String,
         /// Key of the slot.
         key: String,
         /// The problem with the slot.
-        why: String,
+        reason: String,
     },
     /// The target refuses a row.
     #[error(
@@ -152,7 +152,7 @@ pub enum TransferError {
     /// The copy differs from the source.
     #[error("table {} of {target} is not that of {source_name}: {difference}. One of them was changed; empty \
          the target and start over", difference.table)]
-    Differ {
+    Difference {
         /// Name of the source.
         source_name: String,
         /// Name of the target.

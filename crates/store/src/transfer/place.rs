@@ -48,7 +48,7 @@ impl SourceLock {
         let Some(path) = source.path() else { return Ok(None) };
         match lock::lock_out_commands(path)? {
             Some(_commands) => Ok(Some(Self { _commands, _serve: acquire_serve_lock(source, path)? })),
-            None => Err(TransferError::AtWork { source_name: source.name() }),
+            None => Err(TransferError::CommandRunning { source_name: source.name() }),
         }
     }
 }
@@ -57,8 +57,8 @@ impl SourceLock {
 fn acquire_serve_lock(store: &Store, path: &Path) -> Result<ServeLock, TransferError> {
     match ServeLock::acquire(path, LISTEN, store.0.clock.now()) {
         Ok(lock) => Ok(lock),
-        Err(ServeLockError::Held { holder, .. }) => {
-            Err(TransferError::Busy { store: store.name(), by: lock::holder_text(&holder) })
+        Err(ServeLockError::AlreadyServed { holder, .. }) => {
+            Err(TransferError::Busy { store: store.name(), process: lock::holder_text(&holder) })
         }
         Err(error @ (ServeLockError::Linked { .. } | ServeLockError::Io { .. })) => Err(error.into()),
     }
@@ -78,7 +78,7 @@ impl TargetLock {
             }
             StoreEngine::Servers { records, .. } => match box_future(|| records.try_acquire_lock()).await? {
                 Some(lock) => Ok(Self::Database { _lock: Box::new(lock) }),
-                None => Err(TransferError::Busy { store: target.name(), by: String::new() }),
+                None => Err(TransferError::Busy { store: target.name(), process: String::new() }),
             },
         }
     }

@@ -16,7 +16,7 @@ pub(super) struct CopyProgress {
     /// The name of the part that is copied now.
     pub(super) part: String,
     /// The key of its last copied row, as JSON.
-    pub(super) reached: Option<String>,
+    pub(super) last_key: Option<String>,
     /// Number of its rows that were copied.
     pub(super) copied: u64,
 }
@@ -64,7 +64,7 @@ impl StorePart {
 impl CopyProgress {
     /// Makes the progress before anything is copied.
     pub(super) fn new(source: String, slots: String) -> Self {
-        Self { source, slots, part: SLOT.to_owned(), reached: None, copied: 0 }
+        Self { source, slots, part: SLOT.to_owned(), last_key: None, copied: 0 }
     }
 
     /// Returns the progress after `rows` more rows, the last of which has `key`; after the last page, the
@@ -78,16 +78,22 @@ impl CopyProgress {
     ) -> Result<Self, StoreFault> {
         let Self { source, slots, .. } = self.clone();
         if is_last {
-            return Ok(Self { source, slots, part: part.next().name().to_owned(), reached: None, copied: 0 });
+            return Ok(Self {
+                source,
+                slots,
+                part: part.next().name().to_owned(),
+                last_key: None,
+                copied: 0,
+            });
         }
-        let reached = key.map(key_to_json).transpose()?.or_else(|| self.reached.clone());
+        let last_key = key.map(key_to_json).transpose()?.or_else(|| self.last_key.clone());
         let copied = self.copied.saturating_add(rows as u64);
-        Ok(Self { source, slots, part: part.name().to_owned(), reached, copied })
+        Ok(Self { source, slots, part: part.name().to_owned(), last_key, copied })
     }
 
     /// Returns the key of the last copied row.
     pub(super) fn last_copied_key(&self) -> Result<Option<Vec<SqlValue>>, StoreFault> {
-        let Some(reached) = &self.reached else { return Ok(None) };
+        let Some(reached) = &self.last_key else { return Ok(None) };
         let values: Vec<serde_json::Value> =
             from_json(reached, || "the key that a transfer has reached cannot be read".to_owned())?;
         let value = |value: serde_json::Value| match value {
@@ -120,7 +126,7 @@ pub(super) fn find(connection: &SqlTransaction) -> Result<Option<CopyProgress>, 
             source: row.get(0)?,
             slots: row.get(1)?,
             part: row.get(2)?,
-            reached: row.get(3)?,
+            last_key: row.get(3)?,
             copied: row.get(4)?,
         })
     })
@@ -157,7 +163,7 @@ pub(super) fn advance(
     to: &CopyProgress,
 ) -> Result<bool, StoreFault> {
     let sql = "UPDATE transfer SET part = ?1, reached = ?2, copied = ?3 WHERE part = ?4 AND copied = ?5";
-    let values = (&to.part, to.reached.as_deref(), to.copied, &from.part, from.copied);
+    let values = (&to.part, to.last_key.as_deref(), to.copied, &from.part, from.copied);
     Ok(connection.sql(sql).execute(values)? == 1)
 }
 

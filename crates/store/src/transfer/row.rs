@@ -21,7 +21,7 @@ pub(super) const TOKEN: &str = "token";
 /// A value that cannot be transferred.
 pub(super) struct UnfitValue {
     pub(super) column: &'static str,
-    pub(super) why: &'static str,
+    pub(super) reason: &'static str,
     pub(super) advice: &'static str,
 }
 
@@ -34,7 +34,7 @@ pub(super) fn find_unfit_value(
     let correct = "correct that row, or delete it";
     let of = |(at, (field, value)): (usize, (&TableColumn, &SqlValue))| {
         let is_key = at < table.key;
-        let (why, advice) = match (value, field.kind, zeros) {
+        let (reason, advice) = match (value, field.kind, zeros) {
             (SqlValue::Integer(number), ColumnKind::Integer, _) if field.name == TOKEN && *number < 0 => {
                 ("is less than zero", correct)
             }
@@ -55,7 +55,7 @@ pub(super) fn find_unfit_value(
             | (SqlValue::Text(_), ColumnKind::Integer, _)
             | (SqlValue::Real(_), _, _) => ("has a value of another kind", correct),
         };
-        Some(UnfitValue { column: field.name, why, advice })
+        Some(UnfitValue { column: field.name, reason, advice })
     };
     table.fields.iter().zip(&row.0).enumerate().find_map(of)
 }

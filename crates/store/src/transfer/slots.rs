@@ -24,7 +24,7 @@ use super::fault::TransferError;
 pub(super) struct SlotPage {
     pub(super) slots: Vec<Slot>,
     /// The last name that was read.
-    pub(super) reached: Option<String>,
+    pub(super) last_name: Option<String>,
     /// True if there are no more.
     pub(super) is_last: bool,
 }
@@ -44,12 +44,12 @@ pub(super) async fn read_slot_page(
             (found, is_last)
         }
     };
-    let reached = found.last().map(|(key, _)| key.as_str().to_owned());
+    let last_name = found.last().map(|(key, _)| key.as_str().to_owned());
     let mut slots = Vec::with_capacity(found.len());
     for (key, found) in found {
-        let unreadable = |why: String| {
+        let unreadable = |reason: String| {
             let (store, key) = (store.name(), key.as_str().to_owned());
-            TransferError::Slot { store, key, why }
+            TransferError::UnreadableSlot { store, key, reason }
         };
         match found {
             Err(fault) => return Err(unreadable(fault.to_string())),
@@ -61,15 +61,15 @@ pub(super) async fn read_slot_page(
             Ok(slot) => slots.push(slot),
         }
     }
-    Ok(SlotPage { slots, reached, is_last })
+    Ok(SlotPage { slots, last_name, is_last })
 }
 
 /// Returns a slot as a row: its key, and its whole content with its version.
 pub(super) fn slot_to_row(store: &Store, slot: &Slot) -> Result<SqlRow, TransferError> {
-    let body = to_json(slot).map_err(|fault| TransferError::Slot {
+    let body = to_json(slot).map_err(|fault| TransferError::UnreadableSlot {
         store: store.name(),
         key: slot.key.as_str().to_owned(),
-        why: fault.to_string(),
+        reason: fault.to_string(),
     })?;
     Ok(SqlRow(vec![SqlValue::from(slot.key.as_str()), SqlValue::from(body)]))
 }

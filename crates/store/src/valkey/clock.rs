@@ -11,27 +11,27 @@ use truing_core::port::Clock;
 /// The server's clock, estimated from this machine's clock.
 pub(super) struct ServerClock {
     /// A test's clock, used in place of the server's.
-    given: Option<Arc<dyn Clock>>,
+    test_clock: Option<Arc<dyn Clock>>,
     /// Milliseconds by which the server's clock was ahead of ours at its last response.
-    ahead: AtomicI64,
+    offset_ms: AtomicI64,
 }
 
 impl ServerClock {
-    pub(super) fn new(given: Option<Arc<dyn Clock>>) -> Self {
-        Self { given, ahead: AtomicI64::new(0) }
+    pub(super) fn new(test_clock: Option<Arc<dyn Clock>>) -> Self {
+        Self { test_clock, offset_ms: AtomicI64::new(0) }
     }
 
     /// Takes over the server's instant.
     pub(super) fn adopt_server_time(&self, server: UnixMillis) {
-        self.ahead.store(server.0.saturating_sub(local_millis()), Ordering::Relaxed);
+        self.offset_ms.store(server.0.saturating_sub(local_millis()), Ordering::Relaxed);
     }
 }
 
 impl Clock for ServerClock {
     fn now(&self) -> UnixMillis {
-        match &self.given {
+        match &self.test_clock {
             Some(clock) => clock.now(),
-            None => UnixMillis(local_millis().saturating_add(self.ahead.load(Ordering::Relaxed))),
+            None => UnixMillis(local_millis().saturating_add(self.offset_ms.load(Ordering::Relaxed))),
         }
     }
 }

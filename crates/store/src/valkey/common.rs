@@ -20,7 +20,7 @@ impl SharedStateStore for ValkeyServer {
             self.query_pipeline(redis::pipe().get(state_key(name)).cmd("TIME")).await?;
         Ok(StateSnapshot {
             text,
-            now: UnixMillis(seconds.saturating_mul(1000).saturating_add(micros / 1000)),
+            time: UnixMillis(seconds.saturating_mul(1000).saturating_add(micros / 1000)),
         })
     }
 

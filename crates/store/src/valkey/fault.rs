@@ -29,17 +29,17 @@ pub enum SlotsError {
         "`store.url` would send the password and slots to {place} without TLS; write valkeys://, or add \
          `?tls=off` where the way to it is safe"
     )]
-    Plain {
+    NoTls {
         /// The server's host and port.
         place: String,
     },
     /// The Sentinels name no reachable primary.
-    #[error("{name}: no primary can be reached: {said}")]
+    #[error("{name}: no primary can be reached: {responses}")]
     NoPrimary {
         /// The Sentinels, and the name of the primary.
         name: Arc<str>,
         /// The response of each Sentinel.
-        said: String,
+        responses: String,
     },
     /// The server's version is too old.
     #[error(

@@ -27,22 +27,22 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// This process among those that share the slots.
 pub(super) struct ProcessPeers {
     /// Its name, which is a new one for each start.
-    own: String,
-    told: Arc<Notify>,
+    own_name: String,
+    report_notify: Arc<Notify>,
     /// The task that listens, once a caller waits for changes.
-    listening: OnceLock<AbortHandle>,
+    listener: OnceLock<AbortHandle>,
 }
 
 impl ProcessPeers {
     pub(super) fn new() -> Self {
-        let (told, listening) = (Arc::new(Notify::new()), OnceLock::new());
-        Self { own: Uuid::now_v7().to_string(), told, listening }
+        let (report_notify, listener) = (Arc::new(Notify::new()), OnceLock::new());
+        Self { own_name: Uuid::now_v7().to_string(), report_notify, listener }
     }
 }
 
 impl Drop for ProcessPeers {
     fn drop(&mut self) {
-        if let Some(task) = self.listening.get() {
+        if let Some(task) = self.listener.get() {
             task.abort();
         }
     }
@@ -51,27 +51,27 @@ impl Drop for ProcessPeers {
 impl ValkeyServer {
     /// Completes when a slot was reported as waiting. A missed report is found by the next look.
     pub(crate) async fn wait_for_change(&self) {
-        let ProcessPeers { told, listening, .. } = &self.peers;
-        listening.get_or_init(|| {
-            let task = receive_reports(self.route.subscribe(), Arc::clone(told));
+        let ProcessPeers { report_notify, listener, .. } = &self.peers;
+        listener.get_or_init(|| {
+            let task = receive_reports(self.route.subscribe(), Arc::clone(report_notify));
             tokio::spawn(task).abort_handle()
         });
-        told.notified().await;
+        report_notify.notified().await;
     }
 
     /// Takes or renews the lease on single-process duties; with no time it gives the lease back.
     pub(crate) async fn lease_sole_duties(&self, time: TimeSpan) -> Result<bool, StoreError> {
         let mut call = self.scripts.lend.prepare_invoke();
-        call.key(SOLE).arg(&self.peers.own).arg(time.0.max(0));
+        call.key(SOLE).arg(&self.peers.own_name).arg(time.0.max(0));
         Ok(self.invoke_script::<i64>(&call).await? == 1)
     }
 
     /// Returns the processes that lease; `leases` adds or removes this process.
     pub(crate) async fn refresh_workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
-        let own = self.peers.own.clone();
+        let own_name = self.peers.own_name.clone();
         let mut call = self.scripts.workers.prepare_invoke();
-        call.key(WORKERS).arg(&own).arg(i32::from(leases)).arg(SILENT_MILLIS);
-        Ok(WorkerGroup { own, all: self.invoke_script(&call).await? })
+        call.key(WORKERS).arg(&own_name).arg(i32::from(leases)).arg(SILENT_MILLIS);
+        Ok(WorkerGroup { own_name, all: self.invoke_script(&call).await? })
     }
 }
 

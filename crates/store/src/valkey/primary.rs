@@ -97,7 +97,7 @@ pub(super) struct PrimaryRoute {
     pub(super) sentinels: Option<SentinelGroup>,
     pub(super) current: watch::Sender<PrimaryServer>,
     /// The lock of the caller that asks the Sentinels, with the last failed search.
-    pub(super) asking: Mutex<Option<(Instant, StoreError)>>,
+    pub(super) search_lock: Mutex<Option<(Instant, StoreError)>>,
 }
 
 impl PrimaryRoute {
@@ -116,7 +116,7 @@ impl PrimaryRoute {
             }
         };
         let current = watch::Sender::new(primary);
-        Ok((Self { sentinels, current, asking: Mutex::new(None) }, name))
+        Ok((Self { sentinels, current, search_lock: Mutex::new(None) }, name))
     }
 
     /// Returns the name for messages of the server that is written to now.

@@ -35,11 +35,11 @@ impl ValkeyScripts {
 /// The result of a swap.
 pub(crate) enum SwapOutcome {
     /// The result for each slot.
-    Each(Vec<Result<SlotVersion, VersionConflict>>),
+    PerSlot(Vec<Result<SlotVersion, VersionConflict>>),
     /// The kill switch is on.
     SwitchedOff,
     /// The request was carried out before.
-    Before,
+    AlreadyDone,
 }
 
 /// Parses the result of a swap of these slots; the error is a message for people.
@@ -55,11 +55,11 @@ pub(super) fn parse_swap_answer(
             "unreadable" => Err(format!("slot {} is not a hash; delete it manually", slot.key)),
             version => version.parse().map(|version| Ok(SlotVersion(version))).map_err(|_| unclear()),
         });
-        return each.collect::<Result<_, _>>().map(SwapOutcome::Each);
+        return each.collect::<Result<_, _>>().map(SwapOutcome::PerSlot);
     }
     match text(answer)?.as_str() {
         "switched" => Ok(SwapOutcome::SwitchedOff),
-        "done" => Ok(SwapOutcome::Before),
+        "done" => Ok(SwapOutcome::AlreadyDone),
         _ => Err(unclear()),
     }
 }

@@ -21,7 +21,7 @@ const PORT: u16 = 26379;
 /// The Sentinels of one primary.
 pub(super) struct SentinelGroup {
     /// The name under which they watch the primary.
-    of: String,
+    primary_name: String,
     all: Vec<Client>,
     /// User, password and database for each server that may be the primary; the address in it is not used.
     login: ConnectionInfo,
@@ -73,7 +73,7 @@ impl SentinelGroup {
         let login = if login.is_empty() { String::new() } else { format!("{login}@") };
         let login = read(format!("{scheme}://{login}localhost/{database}?{}", others.join("&")))?;
         let name = format!("Valkey `{of}`/{database} at Sentinel {}", hosts.join(", ")).into();
-        Ok(Some(Self { of: of.to_owned(), all, login, transport, name }))
+        Ok(Some(Self { primary_name: of.to_owned(), all, login, transport, name }))
     }
 
     /// Returns the Sentinels and the primary's name for messages, without a password.
@@ -84,7 +84,7 @@ impl SentinelGroup {
     /// Connects to the primary. All Sentinels are asked at once, so that a dead one delays nothing; the first
     /// that names an actual primary is believed.
     pub(super) async fn connect_primary(&self) -> Result<PrimaryServer, SlotsError> {
-        let none = |said: String| SlotsError::NoPrimary { name: self.name(), said };
+        let none = |responses: String| SlotsError::NoPrimary { name: self.name(), responses };
         match tokio::time::timeout(PATIENCE, self.find()).await {
             Ok(found) => found.map_err(|faults| none(faults.join("; "))),
             Err(_) => Err(none(fault::timeout_message(PATIENCE))),
@@ -122,12 +122,15 @@ impl SentinelGroup {
         let connecting = sentinel.get_multiplexed_async_connection_with_config(&config);
         let mut connection = connecting.await.map_err(told)?;
         let asked = redis::cmd("SENTINEL")
-            .arg(("GET-MASTER-ADDR-BY-NAME", &self.of))
+            .arg(("GET-MASTER-ADDR-BY-NAME", &self.primary_name))
             .query_async(&mut connection)
             .await;
         let address: Option<(String, u16)> = asked.map_err(told)?;
         address.ok_or_else(|| {
-            format!("Sentinel {name} knows no primary `{}`; correct the name in `store.url`", self.of)
+            format!(
+                "Sentinel {name} knows no primary `{}`; correct the name in `store.url`",
+                self.primary_name
+            )
         })
     }
 
@@ -140,7 +143,7 @@ impl SentinelGroup {
         self.transport.check(&address)?;
         let client = Client::open(self.login.clone().set_addr(address));
         let client = client.map_err(|error| SlotsError::SentinelUrl(error.to_string()))?;
-        let name = format!("{}, the primary `{}`", fault::server_name(&client), self.of);
+        let name = format!("{}, the primary `{}`", fault::server_name(&client), self.primary_name);
         PrimaryServer::connect(client, name.into()).await
     }
 }

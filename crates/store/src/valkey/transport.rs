@@ -34,11 +34,11 @@ impl TransportPolicy {
     /// Checks that a server at this place may be connected to.
     ///
     /// # Errors
-    /// [`SlotsError::Plain`] if TLS is required and missing.
+    /// [`SlotsError::NoTls`] if TLS is required and missing.
     pub(super) fn check(self, address: &ConnectionAddr) -> Result<(), SlotsError> {
         match (self, address) {
             (Self::Safe, ConnectionAddr::Tcp(host, _)) if !is_loopback(host) => {
-                Err(SlotsError::Plain { place: address.to_string() })
+                Err(SlotsError::NoTls { place: address.to_string() })
             }
             (Self::Safe | Self::Any, _) => Ok(()),
         }

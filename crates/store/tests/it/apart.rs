@@ -21,7 +21,11 @@ async fn new_server_store() -> (Store, u32, String) {
 fn mark(number: u64) -> SlotMark {
     let key = PrId { forge: "github".into(), repository: "1".into(), number }.key();
     let (name, url) = (format!("acme/shop#{number}"), format!("https://example.com/{number}"));
-    SlotMark { key, described: SlotDescription { name, url, head: Some(sha('a')) }, of: LoopKind::Review }
+    SlotMark {
+        key,
+        described: SlotDescription { name, url, head: Some(sha('a')) },
+        loop_kind: LoopKind::Review,
+    }
 }
 
 async fn slot(store: &Store, number: u64) -> Slot {
@@ -32,13 +36,13 @@ async fn slot(store: &Store, number: u64) -> Slot {
 async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     let (store, slots, _) = new_server_store().await;
     let (server, limits) = (SlotServer::shared_server(), SlotLimits::default());
-    assert_eq!(store.mark_slots(&[mark(1)], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
+    assert_eq!(store.mark_slots(&[mark(1)], &limits, HaltPolicy::Refuse).await, Ok(MarkOutcome::All));
     let before = slot(&store, 1).await;
     let leased = before.step(SlotCommand::Lease, &limits, before.wake_time().unwrap()).unwrap().slot;
 
     server.send_command(slots, &["SET", "bot:killswitch:enabled", "true"]);
     assert_eq!(
-        store.mark_slots(&[mark(2)], &limits, HaltPolicy::Refused).await,
+        store.mark_slots(&[mark(2)], &limits, HaltPolicy::Refuse).await,
         Ok(MarkOutcome::SwitchedOff([mark(2).key].into()))
     );
     let granted = store.grant_leases(&[(before.version, leased)]).await.unwrap();
@@ -90,7 +94,7 @@ async fn after_a_loss_tokens_of_the_past_are_refused_until_the_counter_is_raised
         store.fresh_token().await.unwrap();
     }
     store.begin_run(&run(5), &revision('a'), UnixMillis(NOW)).await.unwrap();
-    store.mark_slots(&[mark(1)], &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
+    store.mark_slots(&[mark(1)], &SlotLimits::default(), HaltPolicy::Refuse).await.unwrap();
     SlotServer::shared_server().send_command(slots, &["FLUSHDB"]);
     assert_eq!(slot(&store, 1).await, Slot::new(mark(1).key), "the sweep marks it again");
     let token = store.fresh_token().await.unwrap();
@@ -105,7 +109,7 @@ async fn after_a_loss_tokens_of_the_past_are_refused_until_the_counter_is_raised
 async fn a_value_that_was_put_there_by_hand_is_named_and_the_rest_goes_on() {
     let (store, slots, _) = new_server_store().await;
     let (server, limits) = (SlotServer::shared_server(), SlotLimits::default());
-    store.mark_slots(&[mark(1), mark(2), mark(3), mark(4)], &limits, HaltPolicy::Refused).await.unwrap();
+    store.mark_slots(&[mark(1), mark(2), mark(3), mark(4)], &limits, HaltPolicy::Refuse).await.unwrap();
     server.send_command(slots, &["SET", "review:slot:{truing}:github:1:1", "x"]);
     server.send_command(slots, &["HSET", "review:slot:{truing}:github:1:4", "version", "abc"]);
     server.send_command(slots, &["HSET", "review:slot:{truing}:github:1:2", "body", "{"]);
@@ -124,7 +128,7 @@ async fn a_value_that_was_put_there_by_hand_is_named_and_the_rest_goes_on() {
     assert_eq!(store.count_content().await.unwrap().unreadable, 0);
     assert_eq!(store.delete_unreadable_slot(&mark(3).key).await, Ok(false), "it can be read");
     assert_eq!(store.list_slots().await.unwrap().len(), 1);
-    store.mark_slots(&[mark(1)], &limits, HaltPolicy::Refused).await.unwrap();
+    store.mark_slots(&[mark(1)], &limits, HaltPolicy::Refuse).await.unwrap();
     assert!(slot(&store, 1).await.pending.review.is_some());
 }
 
@@ -142,7 +146,7 @@ async fn a_request_acts_once_whoever_dies_between_the_slot_and_the_records() {
         id: "1".into(),
         name: "acme/shop".into(),
         cursor: UnixMillis(1),
-        gone: None,
+        missing_since: None,
         onboarded: false,
     };
     store.store_requests(std::slice::from_ref(&told), &of, None).await.unwrap();
@@ -245,7 +249,7 @@ async fn processes_that_lease_know_of_each_other_until_they_say_that_they_end() 
     let (of_other, of_one) =
         (other.refresh_workers(true).await.unwrap(), one.refresh_workers(true).await.unwrap());
     assert_eq!((of_one.all.len(), &of_one.all), (2, &of_other.all));
-    assert_ne!(of_one.own, of_other.own);
+    assert_ne!(of_one.own_name, of_other.own_name);
     // Each slot is assigned to one of them.
     for number in 0..50 {
         assert_ne!(
@@ -253,7 +257,7 @@ async fn processes_that_lease_know_of_each_other_until_they_say_that_they_end() 
             of_other.is_preferred_worker(&mark(number).key)
         );
     }
-    assert_eq!(other.refresh_workers(false).await.unwrap().all, [of_one.own].into());
+    assert_eq!(other.refresh_workers(false).await.unwrap().all, [of_one.own_name].into());
 }
 
 #[tokio::test]
@@ -266,7 +270,7 @@ async fn a_slot_that_waits_is_told_to_those_that_listen() {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
     while !told.is_finished() {
         number += 1;
-        one.mark_slots(&[mark(number)], &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
+        one.mark_slots(&[mark(number)], &SlotLimits::default(), HaltPolicy::Refuse).await.unwrap();
         assert!(std::time::Instant::now() < deadline, "nobody is told of {number} marks");
     }
 }
@@ -283,7 +287,7 @@ async fn a_user_who_may_not_publish_writes_slots_and_the_next_look_finds_them() 
         .await
         .unwrap();
     assert_eq!(
-        quiet.mark_slots(&[mark(1)], &SlotLimits::default(), HaltPolicy::Refused).await,
+        quiet.mark_slots(&[mark(1)], &SlotLimits::default(), HaltPolicy::Refuse).await,
         Ok(MarkOutcome::All)
     );
     assert!(slot(&store, 1).await.pending.review.is_some());

@@ -29,7 +29,10 @@ fn add_call_below_limit(made: &mut Vec<UnixMillis>, now: UnixMillis) -> bool {
 }
 
 async fn stored_calls(common: &Arc<dyn SharedStateStore>) -> Vec<UnixMillis> {
-    update_state(&**common, "made", MINUTE, |made: &mut Vec<UnixMillis>, _| made.clone()).await.unwrap().came
+    update_state(&**common, "made", MINUTE, |made: &mut Vec<UnixMillis>, _| made.clone())
+        .await
+        .unwrap()
+        .result
 }
 
 #[tokio::test]
@@ -39,7 +42,7 @@ async fn processes_that_count_at_once_count_no_more_together_than_one_may() {
     for of in 0..200 {
         let common = Arc::clone(if of % 2 == 0 { &one } else { &other });
         counting.spawn(async move {
-            update_state(&*common, "made", MINUTE, add_call_below_limit).await.unwrap().came
+            update_state(&*common, "made", MINUTE, add_call_below_limit).await.unwrap().result
         });
     }
     let counted = counting.join_all().await.into_iter().filter(|counted| *counted).count();
@@ -58,9 +61,9 @@ async fn a_circuit_that_fails_in_one_process_is_open_in_the_other_and_one_trial_
     let (one, other, slots) = connect_two_processes().await;
     let admit = async |of: &Arc<dyn SharedStateStore>, later: TimeSpan| {
         let admit = |circuit: &mut CircuitBreaker, now| circuit.admit(now + later);
-        update_state(&**of, "circuit", MINUTE, admit).await.unwrap().came
+        update_state(&**of, "circuit", MINUTE, admit).await.unwrap().result
     };
-    assert_eq!(admit(&one, TimeSpan(0)).await, Ok(CallAdmission::Free));
+    assert_eq!(admit(&one, TimeSpan(0)).await, Ok(CallAdmission::Normal));
     for of in [&one, &other, &one] {
         update_state(&**of, "circuit", MINUTE, CircuitBreaker::record_failure).await.unwrap();
     }
@@ -70,7 +73,7 @@ async fn a_circuit_that_fails_in_one_process_is_open_in_the_other_and_one_trial_
     update_state(&*other, "circuit", MINUTE, |circuit: &mut CircuitBreaker, _| circuit.record_success())
         .await
         .unwrap();
-    assert_eq!(admit(&one, TimeSpan(0)).await, Ok(CallAdmission::Free));
+    assert_eq!(admit(&one, TimeSpan(0)).await, Ok(CallAdmission::Normal));
     // A closed circuit has no stored state.
     assert_eq!(
         SlotServer::shared_server().send_command(slots, &["EXISTS", "truing:{truing}:common:circuit"]),
@@ -89,9 +92,9 @@ async fn a_state_ends_by_itself_and_one_that_nobody_can_read_counts_as_none() {
     let (server, key) = (SlotServer::shared_server(), "truing:{truing}:common:made");
     server.send_command(slots, &["SET", key, "{\"of\":\"another version\"}"]);
     assert!(stored_calls(&one).await.is_empty());
-    let StateUpdate { came, state, .. } =
+    let StateUpdate { result, state, .. } =
         update_state(&*one, "made", MINUTE, add_call_below_limit).await.unwrap();
-    assert_eq!((came, state.len(), stored_calls(&other).await.len()), (true, 1, 1));
+    assert_eq!((result, state.len(), stored_calls(&other).await.len()), (true, 1, 1));
     let left: i64 = server.send_command(slots, &["PTTL", key]).parse().unwrap();
     assert!((1..=MINUTE.0).contains(&left), "{left}");
     // A key with another kind of value cannot be changed.
@@ -111,7 +114,7 @@ async fn a_server_that_is_gone_is_told_and_a_file_keeps_nothing_in_common() {
     let records = Server::shared_server().url(&Server::shared_server().new_database());
     let store = Store::connect(&server.url(0), &records, None).await.unwrap();
     let common = store.shared_state().unwrap();
-    assert!(update_state(&*common, "made", MINUTE, add_call_below_limit).await.unwrap().came);
+    assert!(update_state(&*common, "made", MINUTE, add_call_below_limit).await.unwrap().result);
     let port = server.port;
     drop(server);
     let told = update_state(&*common, "made", MINUTE, add_call_below_limit).await.unwrap_err().to_string();

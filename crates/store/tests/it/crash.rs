@@ -108,7 +108,7 @@ fn a_second_server_learns_who_is_the_first_and_death_frees_the_lock() {
     for name in [store.path().unwrap(), &link] {
         let error = ServeLock::acquire(name, "127.0.0.1:99", UnixMillis(NOW + 1)).unwrap_err();
         let told = error.to_string();
-        let ServeLockError::Held { holder, .. } = error else { panic!("{told}") };
+        let ServeLockError::AlreadyServed { holder, .. } = error else { panic!("{told}") };
         assert_eq!(holder.pid, Some(server.id()));
         assert_eq!(holder.listen.as_deref(), Some("127.0.0.1:1234"));
         assert_eq!(holder.since, Some(UnixMillis(NOW)));
@@ -118,7 +118,8 @@ fn a_second_server_learns_who_is_the_first_and_death_frees_the_lock() {
     server.kill().unwrap();
     server.wait().unwrap();
     let mut lock = ServeLock::acquire(store.path().unwrap(), "127.0.0.1:5", UnixMillis(NOW + 2)).unwrap();
-    let Err(ServeLockError::Held { holder, .. }) = ServeLock::acquire(&link, "x", UnixMillis(NOW)) else {
+    let Err(ServeLockError::AlreadyServed { holder, .. }) = ServeLock::acquire(&link, "x", UnixMillis(NOW))
+    else {
         panic!()
     };
     assert_eq!(holder.pid, Some(std::process::id()), "not what the dead one had left");

@@ -32,7 +32,7 @@ async fn announce(store: &Store, items: &[&str]) {
     let new =
         EffectEntry { content: "1".into(), at: UnixMillis(NOW), state: EffectEntryState::Open { lost: 0 } };
     let change =
-        |id: &&str| EffectEntryChange { topic: item(id).topic(), known: None, new: Some(new.clone()) };
+        |id: &&str| EffectEntryChange { topic: item(id).topic(), expected: None, new: Some(new.clone()) };
     let changes: Vec<EffectEntryChange> = items.iter().map(change).collect();
     assert!(store.replace_effects(&writer(), &changes).await.unwrap());
 }

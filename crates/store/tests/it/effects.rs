@@ -18,7 +18,7 @@ pub(crate) async fn replace(
     known: Option<&EffectEntry>,
     new: Option<&EffectEntry>,
 ) -> Result<bool, StoreError> {
-    let change = EffectEntryChange { topic: topic.clone(), known: known.cloned(), new: new.cloned() };
+    let change = EffectEntryChange { topic: topic.clone(), expected: known.cloned(), new: new.cloned() };
     store.replace_effects(writer, &[change]).await
 }
 
@@ -117,7 +117,7 @@ async fn the_parts_of_one_call_are_announced_together_or_not_at_all() {
     let ours = writer(CommentProducer::Review, Some(3));
     let new = |topic: &str, at: i64| {
         let new = Some(announced_entry(topic, at));
-        EffectEntryChange { topic: Topic::new(topic), known: None, new }
+        EffectEntryChange { topic: Topic::new(topic), expected: None, new }
     };
     assert!(store.replace_effects(&ours, &[new("b", NOW + 1), new("a", NOW)]).await.unwrap());
     assert!(!store.replace_effects(&ours, &[new("c", NOW), new("a", NOW)]).await.unwrap());

@@ -139,7 +139,8 @@ mod watchlist {
         store.store_repositories(&[repository("1", "octo/one", 9)]).await.unwrap();
         store.store_requests(&[], &repository("1", "octo/one", 9), Some(UnixMillis(5))).await.unwrap();
         assert_eq!(version(&watcher), before);
-        let gone = KnownRepository { gone: Some(UnixMillis(3)), ..repository("1", "octo/renamed", 9) };
+        let gone =
+            KnownRepository { missing_since: Some(UnixMillis(3)), ..repository("1", "octo/renamed", 9) };
         store.store_requests(&[], &gone, Some(UnixMillis(7))).await.unwrap();
         let known = store.repositories("github").await.unwrap();
         assert_eq!(known, [KnownRepository { cursor: UnixMillis(7), ..gone }]);

@@ -32,7 +32,7 @@ fn review(token: u64) -> ReviewRecord {
         ..ModelReviewDetail::default()
     };
     let (model, prompt_hash) = ("m".to_owned(), "p".to_owned());
-    let asked = ModelReview { model, prompt_hash, turns: 3, cost: MicroUsd(7), ms: 2, did };
+    let asked = ModelReview { model, prompt_hash, turns: 3, cost: MicroUsd(7), ms: 2, detail: did };
     let detail = outcome::ReviewDetail::new(Some(sha('a')), sha('b'), outcome(ReviewOutcomeKind::Reviewed));
     let begun = ReviewRecord::new(run(token).id, key(), detail, UnixMillis(NOW));
     let mut record = ReviewRecord { ended: UnixMillis(NOW + 5), ..begun }.with_model_review(Some(asked));

@@ -41,7 +41,11 @@ pub(crate) fn budget_of_levels(levels: &[BudgetLevel]) -> RunBudget {
 
 /// Requests a call whose owner counts as dead a minute later.
 pub(crate) fn reservation_request(least: u64, most: u64) -> ReservationRequest {
-    ReservationRequest { least: MicroUsd(least), most: MicroUsd(most), expires: UnixMillis(NOW + 60_000) }
+    ReservationRequest {
+        min_amount: MicroUsd(least),
+        max_amount: MicroUsd(most),
+        expires: UnixMillis(NOW + 60_000),
+    }
 }
 
 pub(crate) async fn reserve_granted(

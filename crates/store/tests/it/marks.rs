@@ -20,7 +20,7 @@ fn mark(number: u8, head: char) -> SlotMark {
     SlotMark {
         key: key(number),
         described: SlotDescription { name, url, head: Some(sha(head)) },
-        of: LoopKind::Review,
+        loop_kind: LoopKind::Review,
     }
 }
 
@@ -33,10 +33,10 @@ async fn a_batch_is_what_its_events_are_one_by_one() {
     let limits = SlotLimits::default();
     let marks = [mark(1, 'a'), mark(2, 'a'), mark(1, 'b'), mark(1, 'c')];
     let (batch_home, batched) = new_store().await;
-    batched.mark_slots(&marks, &limits, HaltPolicy::Refused).await.unwrap();
+    batched.mark_slots(&marks, &limits, HaltPolicy::Refuse).await.unwrap();
     let (single_home, single) = new_store().await;
     for mark in &marks {
-        single.mark_slots(std::slice::from_ref(mark), &limits, HaltPolicy::Refused).await.unwrap();
+        single.mark_slots(std::slice::from_ref(mark), &limits, HaltPolicy::Refuse).await.unwrap();
     }
     for number in [1, 2] {
         let (batched, single) = (slot(&batched, number).await, slot(&single, number).await);
@@ -54,20 +54,20 @@ async fn a_batch_is_what_its_events_are_one_by_one() {
 async fn a_row_is_written_once_a_batch_and_not_for_nothing() {
     let (_home, store) = new_store().await;
     let marks = [mark(1, 'a'), mark(1, 'b'), mark(1, 'c')];
-    store.mark_slots(&marks, &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
+    store.mark_slots(&marks, &SlotLimits::default(), HaltPolicy::Refuse).await.unwrap();
     let first = slot(&store, 1).await.version;
     assert_eq!(first.0, 1);
-    store.mark_slots(&marks, &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
+    store.mark_slots(&marks, &SlotLimits::default(), HaltPolicy::Refuse).await.unwrap();
     assert_eq!(slot(&store, 1).await.version, first, "the clock stands still: nothing has changed");
 }
 
 #[tokio::test]
 async fn every_row_of_a_batch_has_a_version_that_no_other_had() {
     let (_home, store) = new_store().await;
-    store.mark_slots(&[mark(1, 'a')], &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
+    store.mark_slots(&[mark(1, 'a')], &SlotLimits::default(), HaltPolicy::Refuse).await.unwrap();
     let before = slot(&store, 1).await.version;
     store
-        .mark_slots(&[mark(2, 'a'), mark(3, 'a'), mark(4, 'a')], &SlotLimits::default(), HaltPolicy::Refused)
+        .mark_slots(&[mark(2, 'a'), mark(3, 'a'), mark(4, 'a')], &SlotLimits::default(), HaltPolicy::Refuse)
         .await
         .unwrap();
     let mut given = vec![before];
@@ -84,12 +84,12 @@ async fn a_leased_slot_keeps_its_lease_and_remembers_the_event() {
     let home = new_home();
     let store = home.open_at(clock.clone()).await;
     let limits = SlotLimits { debounce: TimeSpan(0), ..SlotLimits::default() };
-    store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refused).await.unwrap();
+    store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refuse).await.unwrap();
     let before = slot(&store, 1).await;
     let leased = before.step(SlotCommand::Lease, &limits, UnixMillis(NOW)).unwrap().slot;
     store.commit_slots(&[(before.version, leased.clone())]).await.unwrap()[0].unwrap();
     clock.set(NOW + 7);
-    store.mark_slots(&[mark(1, 'b')], &limits, HaltPolicy::Refused).await.unwrap();
+    store.mark_slots(&[mark(1, 'b')], &limits, HaltPolicy::Refuse).await.unwrap();
     let after = slot(&store, 1).await;
     assert_eq!(
         (after.state, after.pending.review.map(|event| event.last)),
@@ -110,12 +110,12 @@ async fn while_the_kill_switch_is_on_only_what_must_be_marked_is_and_no_lease_is
     let limits = SlotLimits::default();
     store.turn_switch(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
     assert_eq!(
-        store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refused).await,
+        store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refuse).await,
         Ok(MarkOutcome::SwitchedOff([key(1)].into()))
     );
     assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
     // A forge that would disable the hook gets its mark, and the slot waits for the switch.
-    assert_eq!(store.mark_slots(&[mark(2, 'a')], &limits, HaltPolicy::Marked).await, Ok(MarkOutcome::All));
+    assert_eq!(store.mark_slots(&[mark(2, 'a')], &limits, HaltPolicy::Mark).await, Ok(MarkOutcome::All));
     let marked = slot(&store, 2).await;
     assert!(marked.pending.review.is_some());
     let due = marked.wake_time().unwrap();
@@ -123,15 +123,15 @@ async fn while_the_kill_switch_is_on_only_what_must_be_marked_is_and_no_lease_is
     let granted = store.grant_leases(&[(marked.version, leased)]).await.unwrap();
     assert_eq!(granted, [Err(LeaseRefusal::SwitchedOff)]);
     store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
-    assert_eq!(store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
+    assert_eq!(store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refuse).await, Ok(MarkOutcome::All));
     assert!(slot(&store, 1).await.pending.review.is_some());
 }
 
 /// Makes a mark of a pull request of another repository.
 fn mark_of_other_repository(number: u8) -> SlotMark {
-    let SlotMark { described, of, .. } = mark(number, 'a');
+    let SlotMark { described, loop_kind, .. } = mark(number, 'a');
     let described = SlotDescription { name: format!("acme/other#{number}"), ..described };
-    SlotMark { key: SlotKey::new(format!("pr/github/11/{number}")), described, of }
+    SlotMark { key: SlotKey::new(format!("pr/github/11/{number}")), described, loop_kind }
 }
 
 #[tokio::test]
@@ -144,12 +144,12 @@ async fn the_switch_of_a_repository_keeps_its_slots_alone_from_being_marked_and_
         .await
         .unwrap();
     let marks = [mark(1, 'a'), mark_of_other_repository(1)];
-    let refused = store.mark_slots(&marks, &limits, HaltPolicy::Refused).await;
+    let refused = store.mark_slots(&marks, &limits, HaltPolicy::Refuse).await;
     assert_eq!(refused, Ok(MarkOutcome::SwitchedOff([key(1)].into())));
     assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
     assert_eq!(store.descriptions(&[key(1)]).await.unwrap(), [None], "it is not remembered at all");
     // Both are marked and due, and one is leased.
-    assert_eq!(store.mark_slots(&marks, &limits, HaltPolicy::Marked).await, Ok(MarkOutcome::All));
+    assert_eq!(store.mark_slots(&marks, &limits, HaltPolicy::Mark).await, Ok(MarkOutcome::All));
     let due: Vec<Slot> = store.load_slots(&[key(1), mark_of_other_repository(1).key]).await.unwrap();
     let leases: Vec<_> = due
         .iter()
@@ -164,26 +164,26 @@ async fn the_switch_of_a_repository_keeps_its_slots_alone_from_being_marked_and_
     assert_eq!(store.grant_leases(&leases[..1]).await.unwrap(), [Err(LeaseRefusal::SwitchedOff)]);
     store.turn_repository_switch("acme/shop", &SwitchRequest::Off, "ada").await.unwrap();
     assert!(store.grant_leases(&leases[..1]).await.unwrap()[0].is_ok());
-    assert_eq!(store.mark_slots(&[mark(2, 'a')], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
+    assert_eq!(store.mark_slots(&[mark(2, 'a')], &limits, HaltPolicy::Refuse).await, Ok(MarkOutcome::All));
 }
 
 #[tokio::test]
 async fn the_switch_of_a_repository_that_was_heard_of_stays_on_when_it_is_renamed() {
     let (_home, store) = new_store().await;
     let limits = SlotLimits::default();
-    assert_eq!(store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
+    assert_eq!(store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refuse).await, Ok(MarkOutcome::All));
     store
         .turn_repository_switch("acme/shop", &SwitchRequest::On { reason: None, mode: None }, "ada")
         .await
         .unwrap();
     let renamed = SlotDescription { name: "acme/store#1".into(), ..mark(1, 'b').described };
     let renamed = SlotMark { described: renamed, ..mark(1, 'b') };
-    let marked = store.mark_slots(std::slice::from_ref(&renamed), &limits, HaltPolicy::Refused).await;
+    let marked = store.mark_slots(std::slice::from_ref(&renamed), &limits, HaltPolicy::Refuse).await;
     assert_eq!(marked, Ok(MarkOutcome::SwitchedOff([key(1)].into())));
     // The new name works as well, once it is known.
     store.store_descriptions(&[(key(1), renamed.described.clone())]).await.unwrap();
     let (before, after) =
         store.turn_repository_switch("acme/store", &SwitchRequest::Off, "ada").await.unwrap();
     assert_eq!((before.repositories.len(), after.repositories.len()), (1, 0));
-    assert_eq!(store.mark_slots(&[renamed], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
+    assert_eq!(store.mark_slots(&[renamed], &limits, HaltPolicy::Refuse).await, Ok(MarkOutcome::All));
 }

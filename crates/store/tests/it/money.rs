@@ -234,7 +234,7 @@ async fn call(world: &World, budget: &RunBudget, mut random: SplitMixGenerator) 
     // A token has at least one byte.
     let bytes = 1 + random.below(120_000);
     let wanted = FLOOR + random.below(8_000);
-    let (least, most) = (price.max_cost(bytes, FLOOR), price.max_cost(bytes, wanted));
+    let (min_amount, max_amount) = (price.max_cost(bytes, FLOOR), price.max_cost(bytes, wanted));
     let store = &world.stores[random.below(PROCESSES as u64) as usize];
     let expires = UnixMillis(world.hand.now().0 + EXPIRES);
     {
@@ -244,16 +244,16 @@ async fn call(world: &World, budget: &RunBudget, mut random: SplitMixGenerator) 
             truth.greatest = truth.greatest.max(level.limit.0);
         }
     }
-    let ask = ReservationRequest { least, most, expires };
+    let ask = ReservationRequest { min_amount, max_amount, expires };
     let (id, amount) = match retry_while_locked(|| store.reserve(budget, &ask)).await {
         ReservationOutcome::Refused { level, left } => {
-            assert!(left < least && budget.levels.contains(&level));
+            assert!(left < min_amount && budget.levels.contains(&level));
             world.tally.lock().unwrap().refused += 1;
             return;
         }
         ReservationOutcome::Granted { id, amount } => (id, amount),
     };
-    assert!(least <= amount && amount <= most);
+    assert!(min_amount <= amount && amount <= max_amount);
     for drawn in retry_while_locked(|| store.budget_usage(&budget.levels)).await {
         let greatest = world.tally.lock().unwrap().levels[&name(&drawn.level)].greatest;
         assert!(drawn.spent.0 + drawn.reserved.0 <= greatest, "{drawn:?} is beyond {greatest}");

@@ -181,7 +181,8 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     let known = Some(revision('a'));
     let mut computed = record(&run(1), 'a');
     computed.detail.stage = RunStage::Computed;
-    let taken_over = RunStart { computed: Some(computed), known: known.clone(), ..RunStart::default() };
+    let taken_over =
+        RunStart { computed: Some(computed), last_computed: known.clone(), ..RunStart::default() };
     for token in [2, 2, 3] {
         let begun = store.begin_run(&run(token), &revision('a'), UnixMillis(NOW)).await.unwrap();
         assert_eq!(begun, taken_over, "token {token}");
@@ -193,14 +194,14 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     Write::Published.write_as(&run(3), &store).await.unwrap();
     let begun = store.begin_run(&run(4), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let last = Some(published(&run(3), 'a'));
-    let of_a = RunStart { reviewed: known.clone(), known, last, ..RunStart::default() };
+    let of_a = RunStart { reviewed: known.clone(), last_computed: known, last, ..RunStart::default() };
     assert_eq!(begun, of_a);
     let begun = store.begin_run(&run(5), &revision('b'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun, of_a);
     // The revision is the reviewed one again, even if runs on it are cut off.
     for token in [6, 7] {
         let begun = store.begin_run(&run(token), &revision('a'), UnixMillis(NOW)).await.unwrap();
-        assert_eq!(begun, RunStart { is_back: true, ..of_a.clone() });
+        assert_eq!(begun, RunStart { returns_to_reviewed: true, ..of_a.clone() });
     }
     Write::Published.write_as(&run(7), &store).await.unwrap();
     let begun = store.begin_run(&run(8), &revision('a'), UnixMillis(NOW)).await.unwrap();
@@ -210,7 +211,7 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     // A computed review that is not shown is known, but was not read by people.
     Write::Computed.write_as(&run(9), &store).await.unwrap();
     let begun = store.begin_run(&run(10), &revision('c'), UnixMillis(NOW)).await.unwrap();
-    assert_eq!(begun, RunStart { known: Some(revision('b')), ..of_a });
+    assert_eq!(begun, RunStart { last_computed: Some(revision('b')), ..of_a });
 }
 
 #[tokio::test]
@@ -222,7 +223,7 @@ async fn what_was_computed_for_another_revision_is_not_taken_over() {
         Write::Begin.write_as(&run(1), &store).await.unwrap();
         Write::Computed.write_as(&run(1), &store).await.unwrap();
         let begun = store.begin_run(&run(2), &other, UnixMillis(NOW)).await.unwrap();
-        let known = || RunStart { known: Some(revision('a')), ..RunStart::default() };
+        let known = || RunStart { last_computed: Some(revision('a')), ..RunStart::default() };
         assert_eq!(begun, known(), "{other:?}");
         // The revision is the first one again: the rows may have changed since, so the newest run alone
         // counts.
@@ -249,7 +250,7 @@ async fn a_run_that_begins_again_elsewhere_starts_over() {
     Write::Begin.write_as(&run(1), &store).await.unwrap();
     Write::Computed.write_as(&run(1), &store).await.unwrap();
     let begun = store.begin_run(&run(1), &revision('c'), UnixMillis(NOW)).await.unwrap();
-    assert_eq!(begun, RunStart { known: Some(revision('a')), ..RunStart::default() });
+    assert_eq!(begun, RunStart { last_computed: Some(revision('a')), ..RunStart::default() });
     let runs = store.review_entries(&key(), 9).await.unwrap();
     assert_eq!((runs.len(), runs[0].stage, &runs[0].revision), (1, RunStage::Prepared, &revision('c')));
 }

@@ -103,8 +103,11 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
             limit: MicroUsd(900),
         };
         let purse = RunBudget { run: run(token).id, levels: vec![level] };
-        let ask =
-            ReservationRequest { least: MicroUsd(1), most: MicroUsd(cost), expires: UnixMillis(NOW * 2) };
+        let ask = ReservationRequest {
+            min_amount: MicroUsd(1),
+            max_amount: MicroUsd(cost),
+            expires: UnixMillis(NOW * 2),
+        };
         let ReservationOutcome::Granted { id, .. } = store.reserve(&purse, &ask).await.unwrap() else {
             panic!()
         };
@@ -172,13 +175,14 @@ async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_take
         limit: MicroUsd(900),
     };
     let purse = RunBudget { run: run(1).id, levels: vec![level] };
-    let ask = ReservationRequest { least: MicroUsd(1), most: MicroUsd(7), expires: UnixMillis(NOW * 2) };
+    let ask =
+        ReservationRequest { min_amount: MicroUsd(1), max_amount: MicroUsd(7), expires: UnixMillis(NOW * 2) };
     let ReservationOutcome::Granted { id, .. } = store.reserve(&purse, &ask).await.unwrap() else { panic!() };
     store.settle_reservation(id, MicroUsd(7), CostBasis::Metered).await.unwrap();
     let computed = computed(&run(1), 'a', vec![]);
     store.store_computed_review(&run(1), &computed).await.unwrap();
     assert_eq!(store.unrecorded_cost(UnixMillis(0)).await.unwrap(), MicroUsd(7), "nobody has told it yet");
-    let spend = KeySpend { key: "r".into(), run_loop: Some(LoopKind::Review), spent: MicroUsd(7) };
+    let spend = KeySpend { key: "r".into(), run_loop: Some(LoopKind::Review), settled_cost: MicroUsd(7) };
     assert_eq!(store.spent_since(UnixMillis(0)).await.unwrap(), [spend]);
     assert_eq!(store.spent_since(UnixMillis(NOW * 3)).await.unwrap(), []);
 
@@ -240,7 +244,7 @@ async fn store_review(
             EffectOwner { key: run.key.clone(), producer: CommentProducer::Review, token: Some(run.token) };
         let state = EffectEntryState::Open { lost: 0 };
         let new = Some(EffectEntry { content: String::new(), at: UnixMillis(began + 900), state });
-        let announced = EffectEntryChange { topic: item.topic(), known: None, new };
+        let announced = EffectEntryChange { topic: item.topic(), expected: None, new };
         assert!(store.replace_effects(&writer, &[announced]).await.unwrap());
         let comment = CommentId::new(format!("c{}", run.token.0));
         store.store_comments(run, CommentProducer::Review, &[(item, comment)]).await.unwrap();

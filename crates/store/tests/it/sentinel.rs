@@ -94,11 +94,15 @@ async fn connect_refused(url: &str) -> String {
 fn slot_mark(number: u64) -> SlotMark {
     let key = PrId { forge: "github".into(), repository: "1".into(), number }.key();
     let (name, url) = (format!("acme/shop#{number}"), format!("https://example.com/{number}"));
-    SlotMark { key, described: SlotDescription { name, url, head: Some(sha('a')) }, of: LoopKind::Review }
+    SlotMark {
+        key,
+        described: SlotDescription { name, url, head: Some(sha('a')) },
+        loop_kind: LoopKind::Review,
+    }
 }
 
 async fn mark(store: &Store, number: u64) -> Result<MarkOutcome, StoreError> {
-    store.mark_slots(&[slot_mark(number)], &SlotLimits::default(), HaltPolicy::Refused).await
+    store.mark_slots(&[slot_mark(number)], &SlotLimits::default(), HaltPolicy::Refuse).await
 }
 
 /// Marks until a mark is accepted; returns the errors before that.

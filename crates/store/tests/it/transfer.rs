@@ -246,7 +246,7 @@ async fn of_two_that_fill_one_target_at_once_one_does_and_the_other_is_told_or_w
         let done = [done.0, done.1];
         assert!(done.iter().any(Result::is_ok), "{done:?}");
         for failed in done.iter().filter_map(|done| done.as_ref().err()) {
-            let is_told = matches!(failed, TransferError::Busy { .. } | TransferError::AtWork { .. });
+            let is_told = matches!(failed, TransferError::Busy { .. } | TransferError::CommandRunning { .. });
             assert!(is_told, "{failed}");
         }
         assert_equal_tables(&source.compare(&to.open().await).await.unwrap());

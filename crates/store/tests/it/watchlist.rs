@@ -21,7 +21,7 @@ pub(crate) fn pull_request_id(repository: &str, number: u64) -> PrId {
 
 pub(crate) fn repository(id: &str, name: &str, cursor: i64) -> KnownRepository {
     let (forge, id, name) = ("github".into(), id.into(), name.into());
-    KnownRepository { forge, id, name, cursor: UnixMillis(cursor), gone: None, onboarded: false }
+    KnownRepository { forge, id, name, cursor: UnixMillis(cursor), missing_since: None, onboarded: false }
 }
 
 async fn store_description(store: &Store, pr: &PrId, name: &str) {
@@ -84,9 +84,13 @@ async fn a_first_contact_ends_once_and_leaves_heads_that_no_run_was_about() {
     assert!(store.repositories("github").await.unwrap()[0].onboarded, "it is remembered as it was");
     let last =
         store.last_reviews(&[pull_request_id("1", 7).key(), pull_request_id("1", 8).key()]).await.unwrap();
-    let is_left =
-        ReviewProgress { attempted: Some(revision('a')), settled: Some(revision('a')), is_left: true };
-    let is_begun = ReviewProgress { attempted: Some(revision('c')), settled: None, is_left: false };
+    let is_left = ReviewProgress {
+        last_attempted: Some(revision('a')),
+        last_settled: Some(revision('a')),
+        is_skipped: true,
+    };
+    let is_begun =
+        ReviewProgress { last_attempted: Some(revision('c')), last_settled: None, is_skipped: false };
     assert_eq!(last, [is_left, is_begun]);
 }
 
@@ -120,7 +124,7 @@ async fn last_heads(store: &Store) -> String {
     let head = |revision: &Option<PullRevision>| {
         revision.as_ref().map_or("-", |revision| &revision.head.as_str()[..1]).to_owned()
     };
-    head(&last[1].attempted) + &head(&last[1].settled)
+    head(&last[1].last_attempted) + &head(&last[1].last_settled)
 }
 
 #[tokio::test]

@@ -280,7 +280,7 @@ impl WeekSimulation {
                 marks.push(SlotMark {
                     key: slot_key(pull),
                     described: SlotDescription { name, url, head },
-                    of: LoopKind::Review,
+                    loop_kind: LoopKind::Review,
                 });
                 let now = store.now().await.unwrap();
                 is.event(&self.limits, now.0);
@@ -288,7 +288,7 @@ impl WeekSimulation {
             }
         }
         if !marks.is_empty() {
-            store.mark_slots(&marks, &self.limits, HaltPolicy::Refused).await.unwrap();
+            store.mark_slots(&marks, &self.limits, HaltPolicy::Refuse).await.unwrap();
         }
     }
 

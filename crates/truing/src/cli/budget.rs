@@ -277,7 +277,7 @@ fn show_prices(model: Option<&str>, context: &CommandContext) -> Result<(), CliE
             cache_read_micro_usd: rates.cache_read.pico_usd_per_token(),
             cache_write_5m_micro_usd: rates.cache_write_5m.pico_usd_per_token(),
             cache_write_1h_micro_usd: rates.cache_write_1h.pico_usd_per_token(),
-            priced_by: priced.by.get(model).copied(),
+            priced_by: priced.sources.get(model).copied(),
             rates,
         })
         .collect();

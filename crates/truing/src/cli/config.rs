@@ -229,11 +229,11 @@ impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
         let told =
             |problem: &ConfigProblem| Self::usage(problem.code(), problem.to_string()).hint(problem.hint());
-        let mut more: Vec<Self> = error.more.iter().map(told).collect();
-        if let Some(last) = more.last_mut().filter(|_| error.left_out > 0) {
+        let mut other_errors: Vec<Self> = error.other_problems.iter().map(told).collect();
+        if let Some(last) = other_errors.last_mut().filter(|_| error.left_out > 0) {
             last.hints.push(format!("and {} more problems: fix these first", error.left_out));
         }
-        Self { more, ..told(&error.first) }
+        Self { other_errors, ..told(&error.first) }
     }
 }
 
@@ -258,9 +258,9 @@ mod tests {
         let file = SourceFile { name: "truing.toml".into(), folder: "/".into(), text };
         let error = Config::resolve(&Environment::default(), Some(&file), &[]).unwrap_err();
         let told = CliError::from(error);
-        assert_eq!(told.more.len(), MAX_PROBLEMS - 1);
+        assert_eq!(told.other_errors.len(), MAX_PROBLEMS - 1);
         assert_eq!(
-            told.more.last().unwrap().hints.last().unwrap(),
+            told.other_errors.last().unwrap().hints.last().unwrap(),
             "and 2980 more problems: fix these first"
         );
     }

@@ -151,7 +151,7 @@ async fn run_review_demo(args: &DemoArgs, context: &CommandContext) -> Result<Co
         std::future::pending::<()>().await;
     }
     demo.stop().await.map_err(demo_error)?;
-    Ok(if report.has_passed() { CommandExit::Done } else { CommandExit::No })
+    Ok(if report.has_passed() { CommandExit::Done } else { CommandExit::NegativeAnswer })
 }
 
 /// Adds three more pull requests, and twenty in a storm of pushes.

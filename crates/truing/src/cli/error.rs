@@ -12,7 +12,7 @@ pub enum CommandExit {
     /// 0: done, nothing blocks.
     Done,
     /// 1: done, and the answer is "no": blocking findings, a partial result, or a failed check.
-    No,
+    NegativeAnswer,
     /// 2: usage error: invalid arguments, configuration or input. Nothing was changed.
     Usage,
     /// 3: failed: git, forge or store. The message names the part and the hint says what to do.
@@ -20,7 +20,7 @@ pub enum CommandExit {
     /// 4: refused by policy: already running, budget, kill switch.
     Refused,
     /// Exit code of a command that was run for the user.
-    Of(u8),
+    Passthrough(u8),
     /// 130: interrupted; the state is consistent and the run can be resumed.
     Interrupted,
 }
@@ -30,11 +30,11 @@ impl CommandExit {
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,
-            Self::No => 1,
+            Self::NegativeAnswer => 1,
             Self::Usage => 2,
             Self::Failed => 3,
             Self::Refused => 4,
-            Self::Of(code) => code,
+            Self::Passthrough(code) => code,
             Self::Interrupted => 130,
         }
     }
@@ -55,12 +55,12 @@ pub struct CliError {
     /// One line that says what happened, and to which subject.
     pub message: String,
     /// Lines that illustrate the error, such as a difference; usually empty.
-    pub shown: Box<[String]>,
+    pub illustration: Box<[String]>,
     /// Next steps for the user, one line each.
     pub hints: Vec<String>,
     /// Further errors of the same kind, found in the same pass (a file with three unknown keys). Their exit
     /// codes are ignored.
-    pub more: Vec<CliError>,
+    pub other_errors: Vec<CliError>,
     /// Money that was spent before the error, in micro-dollars.
     pub cost: MicroUsd,
 }
@@ -69,7 +69,7 @@ impl CliError {
     /// Returns an error without hints. The excerpt that a TOML parser appends to its message is moved below
     /// the message.
     pub fn new(exit: CommandExit, code: &'static str, message: impl Into<String>) -> Self {
-        let (hints, more) = (Vec::new(), Vec::new());
+        let (hints, other_errors) = (Vec::new(), Vec::new());
         let mut message = message.into();
         let excerpt: Box<[String]> = match message.split_once('\n') {
             Some((_, rest)) if rest.trim_start().starts_with("|\n") => {
@@ -80,7 +80,7 @@ impl CliError {
         if !excerpt.is_empty() {
             message.truncate(message.find('\n').unwrap_or(message.len()));
         }
-        Self { exit, code, message, shown: excerpt, hints, more, cost: MicroUsd(0) }
+        Self { exit, code, message, illustration: excerpt, hints, other_errors, cost: MicroUsd(0) }
     }
 
     /// Returns a usage error (exit 2).
@@ -101,8 +101,8 @@ impl CliError {
     /// Adds lines that illustrate the error.
     #[must_use]
     pub fn with_excerpt(mut self, lines: &str) -> Self {
-        let before = std::mem::take(&mut self.shown).into_iter();
-        self.shown = before.chain(lines.lines().map(str::to_owned)).collect();
+        let before = std::mem::take(&mut self.illustration).into_iter();
+        self.illustration = before.chain(lines.lines().map(str::to_owned)).collect();
         self
     }
 
@@ -124,13 +124,13 @@ impl CliError {
     #[must_use]
     pub(crate) fn map_hints(mut self, map_hint: impl Fn(String) -> String + Copy) -> Self {
         self.hints = self.hints.into_iter().map(map_hint).collect();
-        self.more = self.more.into_iter().map(|error| error.map_hints(map_hint)).collect();
+        self.other_errors = self.other_errors.into_iter().map(|error| error.map_hints(map_hint)).collect();
         self
     }
 
     /// Returns the object that `--format json` prints on stdout.
     pub(crate) fn to_json(&self) -> impl Serialize {
-        let more = self.more.iter().map(Self::to_error_json).collect();
+        let more = self.other_errors.iter().map(Self::to_error_json).collect();
         ErrorObject {
             error: self.to_error_json(),
             more,
@@ -140,7 +140,7 @@ impl CliError {
 
     fn to_error_json(&self) -> ErrorJson {
         let hint = (!self.hints.is_empty()).then(|| self.hints.join("\n"));
-        ErrorJson { code: self.code, message: self.message.clone(), shown: self.shown.to_vec(), hint }
+        ErrorJson { code: self.code, message: self.message.clone(), shown: self.illustration.to_vec(), hint }
     }
 }
 
@@ -175,10 +175,10 @@ mod tests {
         let error = CliError::usage("constraint", parsed).with_excerpt("more");
         assert_eq!(error.message, "a.toml: TOML parse error at line 1, column 2");
         assert_eq!(
-            *error.shown,
+            *error.illustration,
             ["  |", "1 | [", "  |  ^", "unclosed table, expected `]`", "more"].map(str::to_owned)
         );
         let other = CliError::usage("bad_target", "`a\nhint: b` is no folder");
-        assert_eq!((other.message.as_str(), other.shown.len()), ("`a\nhint: b` is no folder", 0));
+        assert_eq!((other.message.as_str(), other.illustration.len()), ("`a\nhint: b` is no folder", 0));
     }
 }

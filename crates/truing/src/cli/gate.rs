@@ -161,7 +161,7 @@ impl GateArgs {
         context.output.print_answer(&gate_report(&gated, against.as_ref().map(|_| &change)), || {
             render_text(&gated, against.as_ref().map(|against| (&change, against)))
         })?;
-        Ok(if gated.is_clean() { CommandExit::Done } else { CommandExit::No })
+        Ok(if gated.is_clean() { CommandExit::Done } else { CommandExit::NegativeAnswer })
     }
 
     /// Returns the index if `--staged` is set. In a hook, git names the index that the commit is made from.
@@ -236,7 +236,7 @@ pub(super) fn gate_error(error: GateError) -> CliError {
             "a command of `converge.gate` must exit with 0 if it finds nothing and with 1 if it finds \
              something; try it in the sandbox: `truing sandbox run -- COMMAND`",
         ),
-        GateError::Unread { .. } => CliError::failure("gate", text),
+        GateError::NothingRead { .. } => CliError::failure("gate", text),
         GateError::Linter { .. } => CliError::failure("gate", text)
             .hint("run the linter manually; `[[tool]]` with `when = \"never\"` disables it"),
         GateError::Verify(error) => CliError { message: text, ..wiring::verify::verify_error(error) },
@@ -248,7 +248,7 @@ pub(super) fn gate_error(error: GateError) -> CliError {
 }
 
 fn gate_report<'a>(result: &'a GateResult, change: Option<&ReviewedChange>) -> GateReport<'a> {
-    let findings = |found: &'a GateFindings| found.kept.iter().map(GateFindingJson::from).collect();
+    let findings = |found: &'a GateFindings| found.findings.iter().map(GateFindingJson::from).collect();
     GateReport {
         schema: "truing.gate/1",
         ok: result.is_clean(),
@@ -259,7 +259,7 @@ fn gate_report<'a>(result: &'a GateResult, change: Option<&ReviewedChange>) -> G
         advisory: findings(&result.advisory),
         left_out: LeftOutJson { blocking: result.blocking.left_out, advisory: result.advisory.left_out },
         commands: result
-            .ran
+            .command_runs
             .iter()
             .map(|GateCommandRun { argv, is_clean, ms }| GateCommandJson { argv, ok: *is_clean, ms: *ms })
             .collect(),
@@ -268,8 +268,8 @@ fn gate_report<'a>(result: &'a GateResult, change: Option<&ReviewedChange>) -> G
 
 impl<'a> From<&'a GateFinding> for GateFindingJson<'a> {
     fn from(said: &'a GateFinding) -> Self {
-        let GateFinding { by, place, text } = said;
-        let (path, line) = place.as_ref().map(|(path, line)| (path.to_string(), *line)).unzip();
+        let GateFinding { by, location, text } = said;
+        let (path, line) = location.as_ref().map(|(path, line)| (path.to_string(), *line)).unzip();
         Self { by, path, line, text }
     }
 }
@@ -277,9 +277,9 @@ impl<'a> From<&'a GateFinding> for GateFindingJson<'a> {
 /// Returns the result as text. `compared` is the change and its base, or none if whole files were checked.
 fn render_text(result: &GateResult, compared: Option<(&ReviewedChange, &BaseOrigin)>) -> String {
     let mut text = String::new();
-    let GateResult { blocking, advisory, inspected, not_inspected, ran } = result;
+    let GateResult { blocking, advisory, inspected, not_inspected, command_runs } = result;
     for (found, is_blocking) in [(blocking, true), (advisory, false)] {
-        let count = found.kept.len() + found.left_out;
+        let count = found.findings.len() + found.left_out;
         let what = match (is_blocking, compared) {
             _ if count == 0 => continue,
             (true, Some(_)) => " on changed lines:",
@@ -289,7 +289,7 @@ fn render_text(result: &GateResult, compared: Option<(&ReviewedChange, &BaseOrig
         let _ = writeln!(text, "{NAME} {}{what}", format_count(count, "violation"));
         text += &render_violations(found);
     }
-    for GateCommandRun { argv, is_clean, ms: _ } in ran {
+    for GateCommandRun { argv, is_clean, ms: _ } in command_runs {
         let what = if *is_clean { "clean" } else { "findings" };
         let _ =
             writeln!(text, "command {what}: {}", truncate_text(visible_line(&argv.join(" ")), MAX_COMMAND));
@@ -316,8 +316,8 @@ fn render_text(result: &GateResult, compared: Option<(&ReviewedChange, &BaseOrig
 /// Returns the findings of each file, in order.
 fn render_violations(findings: &GateFindings) -> String {
     let mut files: BTreeMap<Option<&RepoPath>, Vec<&GateFinding>> = BTreeMap::new();
-    for said in &findings.kept {
-        files.entry(said.place.as_ref().map(|(path, _)| path)).or_default().push(said);
+    for said in &findings.findings {
+        files.entry(said.location.as_ref().map(|(path, _)| path)).or_default().push(said);
     }
     let mut text = String::new();
     for (path, all) in files {
@@ -327,8 +327,8 @@ fn render_violations(findings: &GateFindings) -> String {
             }
             None => text += "without a place:\n",
         }
-        for GateFinding { by, place, text: what } in all {
-            let line = place.as_ref().map(|(_, line)| format!("Line {line}: ")).unwrap_or_default();
+        for GateFinding { by, location, text: what } in all {
+            let line = location.as_ref().map(|(_, line)| format!("Line {line}: ")).unwrap_or_default();
             text += &fold_line(&format!("  {line}"), &format!("{what} [{by}]"));
         }
     }

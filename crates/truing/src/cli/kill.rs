@@ -287,16 +287,16 @@ struct PendingWork {
 #[derive(Default)]
 struct SlotList {
     slots: Vec<Slot>,
-    now: UnixMillis,
+    read_at: UnixMillis,
     /// Repositories of jobs, by the keys of their slots.
     jobs: BTreeMap<SlotKey, String>,
 }
 
 impl SlotList {
     async fn load(store: &Store, config: &Config) -> Result<Self, CliError> {
-        let now = store.now().await.map_err(store_error)?;
+        let read_at = store.now().await.map_err(store_error)?;
         let jobs = config.jobs.iter().filter_map(|(name, job)| Some((job::job_key(name), job.repo.clone()?)));
-        Ok(Self { slots: store.list_slots().await.map_err(store_error)?, now, jobs: jobs.collect() })
+        Ok(Self { slots: store.list_slots().await.map_err(store_error)?, read_at, jobs: jobs.collect() })
     }
 
     /// Returns the repository of a slot.
@@ -308,7 +308,7 @@ impl SlotList {
     /// Counts the work of the selected slots.
     fn pending_work(&self, is_selected: impl Fn(&Slot) -> bool) -> PendingWork {
         let meant = || self.slots.iter().filter(|slot| is_selected(slot));
-        let is_due = |slot: &&Slot| matches!(slot.state, SlotState::Waiting { at, .. } if at <= self.now);
+        let is_due = |slot: &&Slot| matches!(slot.state, SlotState::Waiting { at, .. } if at <= self.read_at);
         PendingWork {
             due: meant().filter(is_due).count(),
             running: meant().filter(|slot| slot.token().is_some()).count(),

@@ -92,12 +92,12 @@ impl McpServeArgs {
         let folder = wiring::ensure_machine_folder(&config)?;
         let git = wiring::open_git(&context.environment).await?;
         let server = wiring::forge_client(&config, &self.forge, &context.environment, &folder)?;
-        let here = find_local_clone(&self.forge, &git, &config, context).await;
+        let local_clone = find_local_clone(&self.forge, &git, &config, context).await;
         let store = wiring::open_store(&config, &context.environment).await?;
         let parts = ForgeToolsParts {
             name: self.forge.clone(),
             server: server.with_shared_limits(store.shared_state()),
-            here,
+            local_clone,
             git,
             mirrors: wiring::mirrors_folder(&folder),
             store: store.as_record_store(),

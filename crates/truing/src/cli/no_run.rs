@@ -16,7 +16,7 @@ pub(super) enum RunConflict {
     /// A lease is held until this time, unless it is renewed.
     Leased(UnixMillis),
     /// Another loop owns the slot.
-    Owned,
+    OtherLoop,
     /// This run is in progress.
     Running(RunId),
     /// The slot was taken over.
@@ -31,10 +31,10 @@ pub(super) fn missing_run_error(
     conflict_error: impl FnOnce(RunConflict) -> CliError,
 ) -> CliError {
     match error {
-        RunFailure::NotLeased(LeaseError::Busy(until)) => conflict_error(RunConflict::Leased(until)),
-        RunFailure::NotLeased(LeaseError::Owned) => conflict_error(RunConflict::Owned),
+        RunFailure::NotLeased(LeaseError::Leased(until)) => conflict_error(RunConflict::Leased(until)),
+        RunFailure::NotLeased(LeaseError::OtherLoop) => conflict_error(RunConflict::OtherLoop),
         RunFailure::Running(run) => conflict_error(RunConflict::Running(run)),
-        RunFailure::Stopped(StepStopReason::Lost | StepStopReason::Fenced(_)) => {
+        RunFailure::Stopped(StepStopReason::LeaseLost | StepStopReason::Fenced(_)) => {
             conflict_error(RunConflict::TakenOver)
         }
         RunFailure::Stopped(StepStopReason::Interrupted) => {
@@ -45,7 +45,7 @@ pub(super) fn missing_run_error(
             CliError::refusal("killswitch_engaged", format!("{name}: {reason}")).hint(reason.hint())
         }
         RunFailure::Stopped(
-            stopped @ (StepStopReason::NotThere { .. }
+            stopped @ (StepStopReason::NotFound { .. }
             | StepStopReason::Moved
             | StepStopReason::RateLimited { .. }
             | StepStopReason::Failed { .. }),
@@ -61,7 +61,7 @@ pub(super) fn missing_run_error(
         RunFailure::Remote(error) => wiring::remote_error(error),
         RunFailure::Git(error) => wiring::git_error(error),
         RunFailure::Checkout(error) => error.into(),
-        RunFailure::Looks(SetupError { is_wrong_use, code, message, hints }) => {
+        RunFailure::InspectionTools(SetupError { is_wrong_use, code, message, hints }) => {
             let exit = if is_wrong_use { CommandExit::Usage } else { CommandExit::Failed };
             CliError { hints, ..CliError::new(exit, code, message) }
         }

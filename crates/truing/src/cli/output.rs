@@ -209,9 +209,9 @@ impl OutputPrinter {
     /// Prints only the lines of an error, for commands whose answer on stdout reports it in its own form.
     pub(crate) fn print_error_text(self, error: &CliError) {
         let (mut text, columns) = (String::new(), terminal_columns());
-        for error in std::iter::once(error).chain(&error.more) {
+        for error in std::iter::once(error).chain(&error.other_errors) {
             text += &render_labelled(ERROR, "error:", &error.message, columns);
-            for line in &error.shown {
+            for line in &error.illustration {
                 text += &format!("  {}\n", escape_to_one_line(line));
             }
             for hint in &error.hints {

@@ -114,7 +114,7 @@ impl PolicyCheckArgs {
         let config = context.config(&[])?;
         let policy = wiring::policy::profile_policy(&config, profile)?;
         let verdict = self.judge(&policy);
-        let exit = if verdict.is_allowed() { CommandExit::Done } else { CommandExit::No };
+        let exit = if verdict.is_allowed() { CommandExit::Done } else { CommandExit::NegativeAnswer };
         let joined = |rules: &[PolicyRule], part: fn(&PolicyRule) -> &str| {
             let mut parts: Vec<&str> = rules.iter().map(part).collect();
             parts.dedup();

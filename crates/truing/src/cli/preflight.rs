@@ -149,7 +149,7 @@ pub(crate) fn run(args: &PreflightArgs, context: &CommandContext) -> Result<Comm
     })?;
     let told = PreflightReport { schema: SCHEMA, ok: found.all_passed(), skipped: false, checks: &found.0 };
     context.output.print_answer(&told, || render_text(&found.0))?;
-    Ok(if found.all_passed() { CommandExit::Done } else { CommandExit::No })
+    Ok(if found.all_passed() { CommandExit::Done } else { CommandExit::NegativeAnswer })
 }
 
 const SCHEMA: &str = "truing.preflight/1";

@@ -217,8 +217,8 @@ fn check_prompts(dir: Option<&PathBuf>, context: &CommandContext) -> Result<Comm
         None => Vec::new(),
     };
     let as_json = |problem: &PromptProblem| {
-        let PromptProblem { file, line, what } = problem;
-        ProblemJson { file: file.clone(), line: *line, message: what.to_string() }
+        let PromptProblem { file, line, kind } = problem;
+        ProblemJson { file: file.clone(), line: *line, message: kind.to_string() }
     };
     let answer = PromptsCheckJson { problems: problems.iter().map(as_json).collect() };
     context.output.print_answer(&answer, || match problems.len() {
@@ -228,7 +228,7 @@ fn check_prompts(dir: Option<&PathBuf>, context: &CommandContext) -> Result<Comm
             format!("{lines}{}\n", format_count(count, "problem"))
         }
     })?;
-    Ok(if problems.is_empty() { CommandExit::Done } else { CommandExit::No })
+    Ok(if problems.is_empty() { CommandExit::Done } else { CommandExit::NegativeAnswer })
 }
 
 // -------------------------------------------------------------------------------- fmt
@@ -277,7 +277,7 @@ fn format_prompts(
             );
         }
     }
-    let exit = if is_check && !changed.is_empty() { CommandExit::No } else { CommandExit::Done };
+    let exit = if is_check && !changed.is_empty() { CommandExit::NegativeAnswer } else { CommandExit::Done };
     let answer = PromptsFmtJson { changed };
     context.output.print_answer(&answer, || {
         answer.changed.iter().map(|file| format!("{file}\n")).collect::<String>()
@@ -301,7 +301,7 @@ fn check_envsubst(prompt: &Path, workflow: &Path, context: &CommandContext) -> R
     };
     let wrong = envsubst::check_envsubst(&files);
     let as_json = |wrong: &envsubst::EnvsubstProblem| {
-        let envsubst::EnvsubstProblem { file, line, what } = wrong;
+        let envsubst::EnvsubstProblem { file, line, message: what } = wrong;
         ProblemJson { file: file.clone(), line: *line, message: what.clone() }
     };
     let answer = PromptsCheckJson { problems: wrong.iter().map(as_json).collect() };
@@ -309,12 +309,12 @@ fn check_envsubst(prompt: &Path, workflow: &Path, context: &CommandContext) -> R
         0 => "no problems\n".to_owned(),
         count => {
             let line = |wrong: &envsubst::EnvsubstProblem| {
-                fold_line("", &format!("{}:{}: {}", wrong.file, wrong.line, wrong.what))
+                fold_line("", &format!("{}:{}: {}", wrong.file, wrong.line, wrong.message))
             };
             format!("{}{}\n", wrong.iter().map(line).collect::<String>(), format_count(count, "problem"))
         }
     })?;
-    Ok(if wrong.is_empty() { CommandExit::Done } else { CommandExit::No })
+    Ok(if wrong.is_empty() { CommandExit::Done } else { CommandExit::NegativeAnswer })
 }
 
 /// Reads the text of a file.

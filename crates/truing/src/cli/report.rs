@@ -126,7 +126,7 @@ pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Command
             store: store.as_ref(),
             since: args.since.to_instant(now),
             now,
-            of: args.of.map(LoopFlag::loop_kind),
+            loop_kind: args.of.map(LoopFlag::loop_kind),
         };
         match context.output.format() {
             // The formats of findings were rejected before.
@@ -141,7 +141,7 @@ pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Command
             CliFormat::Csv => {
                 let report = asked.report().await?;
                 for section in report.sections.iter().filter(|section| section.is_cut) {
-                    let (of, most) = (section.of.as_str(), max_report_runs(section.of));
+                    let (of, most) = (section.loop_kind.as_str(), max_report_runs(section.loop_kind));
                     context.output.warn(format_args!("only the last {most} runs of the {of} loop"));
                 }
                 context.output.print_data(table::csv(&report.sections).map_err(csv_error)?)?;
@@ -177,12 +177,12 @@ struct ReportQuery<'a> {
     store: Option<&'a Store>,
     since: UnixMillis,
     now: UnixMillis,
-    of: Option<LoopKind>,
+    loop_kind: Option<LoopKind>,
 }
 
 impl ReportQuery<'_> {
     fn includes_loop(&self, loop_kind: LoopKind) -> bool {
-        self.of.is_none_or(|only| only == loop_kind)
+        self.loop_kind.is_none_or(|only| only == loop_kind)
     }
 
     async fn text(&self) -> Result<String, CliError> {
@@ -273,7 +273,7 @@ impl ReportQuery<'_> {
                 sections.push(LoopSection { is_cut, ..section.of_all(reviews) });
             }
         }
-        Ok(RunReport { host: read_hostname(), since: self.since, now: self.now, sections })
+        Ok(RunReport { host: read_hostname(), since: self.since, until: self.now, sections })
     }
 
     fn section(&self, loop_kind: LoopKind, mut runs: Vec<ReportedRun>) -> LoopSection {
@@ -281,7 +281,7 @@ impl ReportQuery<'_> {
         runs.truncate(max_report_runs(loop_kind));
         let figures = LoopFigures::from_runs(loop_kind, &runs, self.now);
         LoopSection {
-            of: loop_kind,
+            loop_kind,
             figures,
             runs,
             is_cut,
@@ -307,7 +307,7 @@ impl ReportQuery<'_> {
             .iter()
             .map(ReportedRun::of_job)
             .collect();
-        if known.is_empty() && runs.is_empty() && self.of.is_none() {
+        if known.is_empty() && runs.is_empty() && self.loop_kind.is_none() {
             return Ok(None);
         }
         let mut section = self.section(LoopKind::Sync, runs);
@@ -331,7 +331,7 @@ impl ReportQuery<'_> {
 
     /// Returns the last ended runs of a loop, newest first, each with the description of its pull request.
     async fn described_runs<D: RunDetail>(&self, limit: usize) -> Result<Vec<DescribedRun<D>>, CliError> {
-        let Some(store) = self.store.filter(|_| self.of.is_none_or(|only| only == D::LOOP)) else {
+        let Some(store) = self.store.filter(|_| self.loop_kind.is_none_or(|only| only == D::LOOP)) else {
             return Ok(Vec::new());
         };
         let mut records: Vec<RunRecord<D>> =
@@ -354,7 +354,7 @@ impl ReportQuery<'_> {
         converges: &[DescribedConvergeRun],
     ) -> Result<Option<LoopSection>, CliError> {
         let Some(store) = self.store.filter(|_| self.includes_loop(LoopKind::Converge)) else {
-            let is_asked = self.of == Some(LoopKind::Converge);
+            let is_asked = self.loop_kind == Some(LoopKind::Converge);
             return Ok(is_asked.then(|| self.section(LoopKind::Converge, Vec::new())));
         };
         let runs: Vec<ReportedRun> = converges
@@ -362,7 +362,8 @@ impl ReportQuery<'_> {
             .map(|(record, known)| ReportedRun::of_converge(record, known.as_ref()))
             .collect();
         let unrecorded = store.unrecorded_converge_cost(self.since).await.map_err(store_error)?;
-        let is_told = self.of == Some(LoopKind::Converge) || !runs.is_empty() || unrecorded > MicroUsd(0);
+        let is_told =
+            self.loop_kind == Some(LoopKind::Converge) || !runs.is_empty() || unrecorded > MicroUsd(0);
         Ok(is_told.then(|| self.section(LoopKind::Converge, runs).with_unrecorded_cost(unrecorded)))
     }
 

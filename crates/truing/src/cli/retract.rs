@@ -229,7 +229,7 @@ impl RetractArgs {
             let act = OperatorAction::new(&by, "retract", target.key.as_str(), &detail);
             store.store_dismissals(&words, &act).await.map_err(store_error)?;
             let made = EffectRecording::default();
-            served.watch = WriteMonitor { made: Some(made.clone()), ..telemetry::WRITES.clone() };
+            served.watch = WriteMonitor { recording: Some(made.clone()), ..telemetry::WRITES.clone() };
             let done = target.retract(&served, context.output).await;
             let is_deleted = |effect: &&Effect| matches!(effect, Effect::DeleteDuplicate { .. });
             answers.push(target.result_json(made.list().iter().filter(is_deleted).count(), done));

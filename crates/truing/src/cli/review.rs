@@ -168,7 +168,7 @@ impl ReviewArgs {
         let target = NamedTarget::resolve(&text, environment, self.publish).await;
         let (what, takes_base) = match &target {
             NamedTarget::Folder => return reject_file(&text, environment).map(|()| self),
-            NamedTarget::Pull => ("a pull request", false),
+            NamedTarget::PullRequest => ("a pull request", false),
             NamedTarget::Commits { base, .. } => ("a commit", base.is_none()),
         };
         let given = [
@@ -187,7 +187,7 @@ impl ReviewArgs {
             NamedTarget::Commits { base, head } => {
                 (self.base, self.head, self.is_bare_ref) = (base.or(self.base), Some(head), true);
             }
-            NamedTarget::Pull | NamedTarget::Folder => self.pr = Some(text),
+            NamedTarget::PullRequest | NamedTarget::Folder => self.pr = Some(text),
         }
         Ok(self)
     }
@@ -225,7 +225,7 @@ pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<Command
         )
         .hint("a local review is printed: omit --publish, or give --pr instead of what is reviewed"));
     }
-    let (tell, told) = watch::channel(false);
+    let (tell, interrupt) = watch::channel(false);
     let command = ReviewCommand {
         config: context.config(&args.flags())?,
         args: args.clone(),
@@ -234,7 +234,7 @@ pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<Command
         color: context.globals.color,
         stop: Arc::default(),
         attempts: AttemptRegistry::default(),
-        told,
+        interrupt,
     };
     let changed = if args.publish {
         "what is published stays; run it again: nothing is posted twice"
@@ -263,7 +263,7 @@ struct ReportLabels<'a> {
     /// Comments that were published, or would be in a dry run.
     published: Option<&'a PublishJson>,
     /// Fixes that `--fix` has not made.
-    left: &'a [UnappliedSuggestion],
+    unapplied_fixes: &'a [UnappliedSuggestion],
 }
 
 /// The command with everything that it needs.
@@ -278,7 +278,7 @@ struct ReviewCommand {
     /// Reviews that have asked a model and have not ended.
     attempts: AttemptRegistry,
     /// Becomes true when the command is interrupted, for tasks that wait for it.
-    told: watch::Receiver<bool>,
+    interrupt: watch::Receiver<bool>,
 }
 
 impl ReviewCommand {
@@ -382,7 +382,7 @@ impl ReviewCommand {
             configured: configured.as_deref(),
             remote,
             published: None,
-            left: &fixed.left,
+            unapplied_fixes: &fixed.unfixed,
         };
         self.print(&review, names, &config.rules.packs)?;
         Ok(review_exit(&review, self.args.fail_on, self.args.allow_partial))
@@ -472,12 +472,15 @@ impl ReviewCommand {
             if !wanted {
                 return Ok(None);
             }
-            let place = place.as_ref().map_err(|why| UnopenedRecords { why: why.clone(), holds: false })?;
+            let place = place
+                .as_ref()
+                .map_err(|why| UnopenedRecords { reason: why.clone(), may_hold_findings: false })?;
             // A database server may hold records.
             let is_empty = |file: &Path| file.metadata().map_or(true, |file| file.len() == 0);
-            let holds = !place.file_path().is_some_and(is_empty);
+            let may_hold_findings = !place.file_path().is_some_and(is_empty);
             let opened = place.open_blocking();
-            let opened = opened.map_err(|error| UnopenedRecords { why: error.message, holds })?;
+            let opened =
+                opened.map_err(|error| UnopenedRecords { reason: error.message, may_hold_findings })?;
             Ok(Some(opened.as_record_store()))
         })
     }
@@ -489,7 +492,7 @@ impl ReviewCommand {
         names: ReportLabels<'_>,
         packs: &[String],
     ) -> Result<(), CliError> {
-        let ReportLabels { head, configured, remote, published, left } = names;
+        let ReportLabels { head, configured, remote, published, unapplied_fixes } = names;
         let format = self.output.format();
         let idle = review.record.detail.suppressions.iter().map(|idle| text::visible_text(&idle.to_string()));
         for told in idle.chain(ignores::idle_pattern_warnings(&review.record.detail.idle_ignores)) {
@@ -513,9 +516,9 @@ impl ReviewCommand {
         {
             self.output.print_note(published.text().trim_end());
         }
-        let findings: Vec<&Finding> = review.kept.open.iter().collect();
+        let findings: Vec<&Finding> = review.findings.open.iter().collect();
         let printed = match format {
-            CliFormat::Json => json::render_json(review, published, left)?,
+            CliFormat::Json => json::render_json(review, published, unapplied_fixes)?,
             // The last two formats were rejected before.
             CliFormat::Text | CliFormat::Csv | CliFormat::Html => {
                 let flags = if self.args.tools { "--tools --fix" } else { "--fix" };
@@ -569,11 +572,11 @@ pub(super) async fn read_repository_config(
 
 /// Returns the exit code of the review.
 fn review_exit(review: &LocalReviewOutcome, fail_on: FailOnFlag, allow_partial: bool) -> CommandExit {
-    let blocked = review.kept.open.iter().any(|finding| fail_on.blocks(finding.raw.severity));
+    let blocked = review.findings.open.iter().any(|finding| fail_on.blocks(finding.raw.severity));
     match review.record.detail.outcome.kind {
-        ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Skipped if blocked => CommandExit::No,
+        ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Skipped if blocked => CommandExit::NegativeAnswer,
         ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Skipped => CommandExit::Done,
-        ReviewOutcomeKind::Partial if blocked || !allow_partial => CommandExit::No,
+        ReviewOutcomeKind::Partial if blocked || !allow_partial => CommandExit::NegativeAnswer,
         ReviewOutcomeKind::Partial => CommandExit::Done,
         ReviewOutcomeKind::Deferred => CommandExit::Refused,
         ReviewOutcomeKind::Failed => CommandExit::Failed,

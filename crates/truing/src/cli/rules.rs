@@ -162,18 +162,18 @@ fn check_paths(
     let mut gaps = 0;
     for gap in coverage.not_reviewed.iter().filter(|gap| !gap.reason.is_by_design()) {
         gaps += 1;
-        let why = gap.reason.as_str().replace('_', " ");
+        let reason = gap.reason.as_str().replace('_', " ");
         context
             .output
-            .warn(format_args!("{}: not checked: {why}", text::visible_text(&gap.path.to_string())));
+            .warn(format_args!("{}: not checked: {reason}", text::visible_text(&gap.path.to_string())));
     }
-    for walk::UnreadablePath { path, why } in unread {
+    for walk::UnreadablePath { path, reason } in unread {
         gaps += 1;
-        context.output.warn(format_args!("{}: not checked: {why}", text::visible_text(&path.to_string())));
+        context.output.warn(format_args!("{}: not checked: {reason}", text::visible_text(&path.to_string())));
         coverage.not_reviewed.push(UnreviewedFile { path, reason: SkipReason::Unreadable });
     }
     let blocking = findings.iter().any(|finding| finding.raw.severity <= Severity::P1);
-    let exit = if blocking || gaps > 0 { CommandExit::No } else { CommandExit::Done };
+    let exit = if blocking || gaps > 0 { CommandExit::NegativeAnswer } else { CommandExit::Done };
     let answer = match context.output.format() {
         // The last formats were rejected before.
         CliFormat::Text
@@ -228,10 +228,10 @@ fn render_markdown(findings: &[Finding], coverage: &ReviewCoverage) -> String {
     markdown::render_markdown(&markdown::MarkdownReport {
         walkthrough: &[],
         headline: text::render_counts(&by_severity(&findings)),
-        about: vec![text::render_file_counts(coverage, "checked")],
+        remarks: vec![text::render_file_counts(coverage, "checked")],
         findings: &findings,
         not_reviewed: &coverage.not_reviewed,
-        by: "rules only: no model was called",
+        reviewer: "rules only: no model was called",
     })
 }
 
@@ -306,7 +306,11 @@ fn test_rules(pack: Option<&str>, context: &CommandContext) -> Result<CommandExi
             text
         },
     )?;
-    Ok(if failing.is_empty() && untested.is_empty() { CommandExit::Done } else { CommandExit::No })
+    Ok(if failing.is_empty() && untested.is_empty() {
+        CommandExit::Done
+    } else {
+        CommandExit::NegativeAnswer
+    })
 }
 
 fn operator_packs(context: &CommandContext) -> Result<RulePacks, CliError> {

@@ -124,7 +124,7 @@ impl SandboxCheckArgs {
             SandboxCheckJson { level, memory: WATCHER, checks: check_escapes(level).map_err(sandbox_error)? };
         context.output.print_answer(&answer, || answer.text())?;
         let escaped = answer.checks.iter().any(EscapeCheck::has_escaped);
-        Ok(if escaped { CommandExit::No } else { CommandExit::Done })
+        Ok(if escaped { CommandExit::NegativeAnswer } else { CommandExit::Done })
     }
 }
 
@@ -230,7 +230,7 @@ fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError
     }
     match status.code().and_then(|code| u8::try_from(code).ok()) {
         Some(HELPER_FAILED) | None => Err(failed(io::Error::other(format!("its helper failed ({status})")))),
-        Some(code) => Ok(CommandExit::Of(code)),
+        Some(code) => Ok(CommandExit::Passthrough(code)),
     }
 }
 

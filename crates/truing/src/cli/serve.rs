@@ -132,20 +132,20 @@ pub(crate) fn run(args: &ServeArgs, context: &CommandContext) -> Result<CommandE
 /// The folder for temporary files of this process.
 enum TempFolder {
     /// Folder of the only server of a database file; it lies beside the file and is cleared at the start.
-    Sole(PathBuf),
+    SingleServer(PathBuf),
     /// Folder of one among many servers; folders of dead servers are removed with it.
-    Among(PrivateFolder),
+    SharedServer(PrivateFolder),
 }
 
 impl TempFolder {
     fn create(config: &Config, location: &StoreLocation) -> Result<Self, CliError> {
         match location.file_path() {
             // This process holds the lock, so remaining files belong to a killed server.
-            Some(path) => wiring::clear_temp_folder(path).map(Self::Sole),
+            Some(path) => wiring::clear_temp_folder(path).map(Self::SingleServer),
             None => {
                 let folder = wiring::ensure_machine_folder(config)?.join("temp");
                 wiring::ensure_database_folder(&folder)?;
-                PrivateFolder::new_with_cleanup(&folder).map(Self::Among).map_err(|error| {
+                PrivateFolder::new_with_cleanup(&folder).map(Self::SharedServer).map_err(|error| {
                     CliError::failure(
                         "temp",
                         format!("cannot make a folder in {}: {error}", folder.display()),
@@ -158,8 +158,8 @@ impl TempFolder {
 
     fn path(&self) -> &Path {
         match self {
-            Self::Sole(path) => path,
-            Self::Among(folder) => folder.path(),
+            Self::SingleServer(path) => path,
+            Self::SharedServer(folder) => folder.path(),
         }
     }
 }
@@ -258,15 +258,15 @@ async fn serve(
     let (kept, keep) = (store.clone(), wiring::retention_periods(&config.retention));
     let shared = Arc::new(shared);
     if role.runs_sole_duties() {
-        let sole = shared.sole.clone();
+        let sole = shared.duty_lease.clone();
         telling.spawn(async move { keep_telling(&*operations, &sinks, every, &sole).await });
-        let sole = shared.sole.clone();
+        let sole = shared.duty_lease.clone();
         telling.spawn(async move { housekeeping::run(&kept, keep, &sole).await });
     }
     let metrics = apart.map(|(listener, _)| listener);
     let service = ReviewService {
         context: Arc::clone(&shared),
-        pace: wiring::service_pace(config, role),
+        settings: wiring::service_pace(config, role),
         ingress,
         metrics,
     };
@@ -373,7 +373,7 @@ fn webhook_secrets(
 
 fn lock_error(error: ServeLockError) -> CliError {
     match error {
-        ServeLockError::Held { .. } | ServeLockError::Linked { .. } => {
+        ServeLockError::AlreadyServed { .. } | ServeLockError::Linked { .. } => {
             CliError::refusal("already_serving", error.to_string())
         }
         ServeLockError::Io { .. } => CliError::failure("lock", error.to_string()),

@@ -141,7 +141,11 @@ async fn compare(stores: &StorePairArgs, context: &CommandContext) -> Result<Com
     let compared = one.compare(&other).await.map_err(|error| transfer_error(&error))?;
     drop(progress);
     print_comparison(&compared, context)?;
-    Ok(if compared.iter().all(TableComparison::is_equal) { CommandExit::Done } else { CommandExit::No })
+    Ok(if compared.iter().all(TableComparison::is_equal) {
+        CommandExit::Done
+    } else {
+        CommandExit::NegativeAnswer
+    })
 }
 
 /// Prints the comparison, table by table.
@@ -191,14 +195,16 @@ fn transfer_error(error: &TransferError) -> CliError {
         | TransferError::OtherSlots { .. }
         | TransferError::OtherVersion { .. }
         | TransferError::HalfSource { .. }
-        | TransferError::Form { .. } => CliError::usage("store_mismatch", message),
-        TransferError::Busy { .. } | TransferError::AtWork { .. } => CliError::refusal("served", message),
+        | TransferError::SchemaMismatch { .. } => CliError::usage("store_mismatch", message),
+        TransferError::Busy { .. } | TransferError::CommandRunning { .. } => {
+            CliError::refusal("served", message)
+        }
         TransferError::Store(_)
         | TransferError::Lock(_)
-        | TransferError::Unfit { .. }
-        | TransferError::Slot { .. }
+        | TransferError::UnfitValue { .. }
+        | TransferError::UnreadableSlot { .. }
         | TransferError::Refused { .. }
         | TransferError::TakenOver { .. }
-        | TransferError::Differ { .. } => CliError::failure("store", message),
+        | TransferError::Difference { .. } => CliError::failure("store", message),
     }
 }

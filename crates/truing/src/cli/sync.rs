@@ -189,10 +189,10 @@ impl SyncDecideArgs {
         let has_patches = self.diff && !context.output.is_json();
         let sources = PackageSources { index: &index, archives: &archives, reader: &reader };
         let explained = decide_release(question, sources, has_patches);
-        let DecisionDetails { mut decided, relax_up_to, patches } =
+        let DecisionDetails { mut decision, relax_up_to, patches } =
             runtime.block_on(explained).map_err(|error| decision_error(error, job, &self.repo))?;
         let is_assumed = lines.is_some() && self.manifest.is_none() && job.has_manifest();
-        if is_assumed && matches_no_release(&manifest, &decided.decision) {
+        if is_assumed && matches_no_release(&manifest, &decision.decision) {
             context.output.warn(format_args!(
                 "{MANIFEST} pins nothing of {}: it seems to be of another package; give one with `--manifest \
                  FILE`",
@@ -200,11 +200,14 @@ impl SyncDecideArgs {
             ));
             return self.decide(false, context);
         }
-        decided.decision.unguarded.extend(untold);
-        let exit =
-            if decided.decision.verdict == SyncVerdict::Ask { CommandExit::No } else { CommandExit::Done };
+        decision.decision.unguarded.extend(untold);
+        let exit = if decision.decision.verdict == SyncVerdict::Ask {
+            CommandExit::NegativeAnswer
+        } else {
+            CommandExit::Done
+        };
         let relax_up_to = relax_up_to.map(|version| version.to_string());
-        let answer = SyncDecisionJson { relax_up_to, ..SyncDecisionJson::from(decided) };
+        let answer = SyncDecisionJson { relax_up_to, ..SyncDecisionJson::from(decision) };
         context.output.print_answer(&answer, || answer.text(job) + &diff::render_patches(&patches))?;
         if lines.is_some() && self.manifest.is_none() && !job.has_manifest() {
             let init = self.search(false).sibling_command("init");

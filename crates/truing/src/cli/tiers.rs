@@ -63,10 +63,10 @@ impl RepositoryTiers {
     ) -> Result<Self, CliError> {
         let rules = TierRules::new(config.review.tiers.clone()).map_err(wiring::invalid_glob_error)?;
         let row = |rule: &truing_core::tier::TierRule| TierRuleRow {
-            at: rule.at.clone(),
-            when: rule.when.to_string(),
+            at: rule.origin.clone(),
+            when: rule.condition.to_string(),
             tier: rule.tier,
-            most: rule.most,
+            most: rule.max_tier,
             reason: rule.reason.clone(),
         };
         let instructions = PathInstructions::new(config.review.instructions.clone());
@@ -78,7 +78,7 @@ impl RepositoryTiers {
             most: rules.max_tier(),
             rules: rules.rules_for_repository(repository).into_iter().map(row).collect(),
             instructions: instructions
-                .map(|found| InstructionRow { at: found.at.clone(), paths: found.paths.clone() })
+                .map(|found| InstructionRow { at: found.origin.clone(), paths: found.paths.clone() })
                 .collect(),
             prices: load_prices(config, environment).await?,
         })

@@ -150,7 +150,9 @@ impl VerifyArgs {
         drop(progress);
         context.output.print_answer(&verify_report(&answer), || render_text(&answer))?;
         match &answer.verdicts {
-            Some(verdicts) if verdicts.iter().any(|verdict| verdict.blocks()) => Ok(CommandExit::No),
+            Some(verdicts) if verdicts.iter().any(|verdict| verdict.blocks()) => {
+                Ok(CommandExit::NegativeAnswer)
+            }
             Some(_) => Ok(CommandExit::Done),
             None => Ok(CommandExit::Failed),
         }
@@ -189,9 +191,9 @@ fn setup_json(verified: &VerifiedTree) -> VerifySetUpJson<'_> {
     let set_up = &verified.set_up;
     VerifySetUpJson {
         works: set_up.can_run_checks(),
-        found: set_up.found,
+        found: set_up.is_cached,
         commands: set_up.commands.iter().map(VerifyCommandJson::from).collect(),
-        reached: &set_up.reached,
+        reached: &set_up.contacted_hosts,
     }
 }
 
@@ -238,14 +240,14 @@ fn render_text(answer: &VerifyOutcome) -> String {
 fn setup_text(verified: &VerifiedTree, label: &str) -> String {
     let (set_up, mut text) = (&verified.set_up, String::new());
     for ran in &set_up.commands {
-        let what = if set_up.found { "done before" } else { status_word(ran) };
+        let what = if set_up.is_cached { "done before" } else { status_word(ran) };
         text += &render_step_line(&format!("{label}set-up"), what, ran);
         if !ran.end.is_success() {
             text += &render_output_tail(ran);
         }
     }
     // A cached setup made no requests this time.
-    for reached in set_up.reached.iter().filter(|_| !set_up.found) {
+    for reached in set_up.contacted_hosts.iter().filter(|_| !set_up.is_cached) {
         let HostAccess { host, port, refused, times, sent, received } = reached;
         let host = strip_control(host);
         let _ = match refused {

@@ -192,7 +192,7 @@ pub struct ConvergeDemo {
     model: FakeModel,
     context: CommandContext,
     folder: tempfile::TempDir,
-    began: Instant,
+    started_at: Instant,
 }
 
 impl ConvergeDemo {
@@ -201,7 +201,7 @@ impl ConvergeDemo {
     /// # Errors
     /// Returns a [`DemoError`] if a part cannot be started.
     pub async fn start(context: &CommandContext) -> Result<Self, DemoError> {
-        let began = Instant::now();
+        let started_at = Instant::now();
         let folder = tempfile::tempdir().map_err(setup_error)?;
         let forge = FakeForge::start(truing_fakes::forge::FakeForgeOptions::default()).await?;
         forge.register_token(TOKEN, LOGIN);
@@ -224,7 +224,7 @@ impl ConvergeDemo {
             .with_variables(variables, folder.path());
         let globals = GlobalArgs { config: Some(config), ..context.globals.clone() };
         let context = CommandContext { globals, environment, output: context.output };
-        Ok(Self { forge, repo, number, model, context, folder, began })
+        Ok(Self { forge, repo, number, model, context, folder, started_at })
     }
 
     /// Returns the path of the operator's file for further commands; the file exists as long as this value.
@@ -291,7 +291,7 @@ impl ConvergeDemo {
         pull_request: PullRequestResult,
         local: LocalBranchResult,
     ) -> Result<ConvergeDemoReport, DemoError> {
-        let seconds = (self.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+        let seconds = (self.started_at.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
         Ok(ConvergeDemoReport {
             pull_request,
             local,

@@ -42,7 +42,7 @@ pub(super) fn install_linter(config: &Config, folder: &Path) -> io::Result<(Conf
         command: Some(vec![NAME.to_owned(), "{files}".to_owned()]),
         format: Some("unix".to_owned()),
         paths: Some(vec![FILE.to_owned()]),
-        when: ToolCondition::Changed,
+        condition: ToolCondition::Changed,
         exit: None,
         timeout: TIME,
         scope: ToolScope::Lines,
@@ -55,10 +55,10 @@ pub(super) fn install_linter(config: &Config, folder: &Path) -> io::Result<(Conf
         level,
         folders: std::collections::BTreeMap::new(),
         environment: None,
-        is_served: true,
+        is_foreign_code: true,
         verifier: None,
         cache: None,
-        concealed: Vec::new(),
+        hidden_paths: Vec::new(),
     };
-    Ok((config, LinterSources { given: Vec::new(), running: Some(running) }))
+    Ok((config, LinterSources { supplied_outputs: Vec::new(), running: Some(running) }))
 }

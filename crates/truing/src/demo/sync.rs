@@ -47,9 +47,9 @@ pub enum SyncDemoEvent<'a> {
     /// A section of the demonstration begins.
     Scene(&'a str),
     /// A person has done something, described by this text.
-    Person(String),
+    PersonAction(String),
     /// A run has ended.
-    Ran(&'a SyncDemoRun),
+    RunEnded(&'a SyncDemoRun),
 }
 
 /// The result of one run.
@@ -155,7 +155,7 @@ pub struct SyncDemo {
     environment: Environment,
     sandbox: SandboxLevel,
     folder: tempfile::TempDir,
-    began: Instant,
+    started_at: Instant,
     /// Results of the runs so far.
     runs: Vec<SyncDemoRun>,
     doubled: usize,
@@ -172,7 +172,7 @@ impl SyncDemo {
         reader: ChildProcessReader,
         sandbox: SandboxLevel,
     ) -> Result<Self, DemoError> {
-        let began = Instant::now();
+        let started_at = Instant::now();
         let folder = tempfile::tempdir().map_err(setup_error)?;
         let forge = FakeForge::start(truing_fakes::forge::FakeForgeOptions::default()).await?;
         forge.register_token(TOKEN, LOGIN);
@@ -194,7 +194,19 @@ impl SyncDemo {
         let environment =
             demo_environment(environment).map_err(setup_error)?.with_variables(variables, folder.path());
         let (runs, doubled) = (Vec::new(), 0);
-        Ok(Self { forge, repo, registry, model, reader, environment, sandbox, folder, began, runs, doubled })
+        Ok(Self {
+            forge,
+            repo,
+            registry,
+            model,
+            reader,
+            environment,
+            sandbox,
+            folder,
+            started_at,
+            runs,
+            doubled,
+        })
     }
 
     /// Returns the path of the operator's file for further commands; the file exists as long as this value.
@@ -230,11 +242,11 @@ impl SyncDemo {
             self.registry.set_releases(FakeRegistryKind::Pypi, PACKAGE, &listed).map_err(setup_error)?;
             for act in *acts {
                 if let Some(person) = self.perform_step(*act).await? {
-                    report_event(SyncDemoEvent::Person(person))?;
+                    report_event(SyncDemoEvent::PersonAction(person))?;
                 } else if let Some((scheduled, expected)) = act.expected_run() {
                     self.run(scheduled, expected).await?;
                     if let Some(ran) = self.runs.last() {
-                        report_event(SyncDemoEvent::Ran(ran))?;
+                        report_event(SyncDemoEvent::RunEnded(ran))?;
                     }
                 }
             }
@@ -329,7 +341,7 @@ impl SyncDemo {
             left_open: open_drafts + questions.iter().filter(|issue| issue.open).count(),
             breaker: job.1.breaker_state(),
             model: DemoModelUsage::from_model(&self.model)?,
-            seconds: (self.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
+            seconds: (self.started_at.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
         })
     }
 

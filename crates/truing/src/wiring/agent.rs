@@ -109,14 +109,14 @@ fn fallback_provider(
     let Some((name, model)) = named else { return Ok(None) };
     let way = provider::priced_provider(&config.with_model(model.clone()), environment, role)?;
     let name = format!("{name}: {}", model.provider.as_str());
-    Ok(Some(ConfiguredFallback { name, model: model.name.clone(), way }))
+    Ok(Some(ConfiguredFallback { name, model: model.name.clone(), provider: way }))
 }
 
 /// The provider that is asked while the first is unavailable.
 struct ConfiguredFallback {
     name: String,
     model: String,
-    way: PricedProvider,
+    provider: PricedProvider,
 }
 
 /// Returns the agent of the configured model with a recording to a new file.
@@ -135,7 +135,7 @@ pub async fn recording_agent(
     secrets.extend(
         fallback_provider(config, environment, ModelRole::Reviewer)?
             .into_iter()
-            .flat_map(|other| other.way.secrets),
+            .flat_map(|other| other.provider.secrets),
     );
     let hide = SecretRedactor { secrets, redact: redact_secrets };
     let recording = CassetteRecording::create(file, hide).await.map_err(|error| {
@@ -145,7 +145,7 @@ pub async fn recording_agent(
     // A replay has no servers and must send the same requests, so the recording has none either.
     Ok((
         ModelAgent {
-            tape: CassetteMode::Record(recording.clone()),
+            cassette: CassetteMode::Record(recording.clone()),
             servers: Vec::new(),
             own_tools: Vec::new(),
             ..agent
@@ -166,7 +166,7 @@ pub fn replay_agent(config: &Config, ledger: Store, file: &Path) -> Result<Model
     })?;
     let way = provider::replay_provider().map_err(|error| CliError::failure("model", error.to_string()))?;
     let agent = build_agent(config, ledger, Conversation::Native, way, None, ModelRole::Reviewer)?;
-    Ok(ModelAgent { tape: CassetteMode::Play(cassette), ..agent })
+    Ok(ModelAgent { cassette: CassetteMode::Play(cassette), ..agent })
 }
 
 /// Returns the gateway to a scripted model at this address, and the name of the model. Its cost is
@@ -209,7 +209,7 @@ fn build_agent(
     let wrong = |error: ProviderError| role.refusal("model", format!("[{}]: {error}", config.model.section));
     let to = |way: PricedProvider| build_gateway(way.provider, way.prices, ledger.clone()).map_err(wrong);
     let gateway = match fallback {
-        Some(ConfiguredFallback { name, model, way: other }) => {
+        Some(ConfiguredFallback { name, model, provider: other }) => {
             to(way)?.with_fallback(name, to(other)?, model)
         }
         None => to(way)?,
@@ -227,7 +227,7 @@ fn build_agent(
         reader: child_reader(&config.rules, &config.sandbox)?,
         servers: Vec::new(),
         own_tools: Vec::new(),
-        tape: CassetteMode::None,
+        cassette: CassetteMode::None,
     })
 }
 
@@ -293,7 +293,7 @@ fn find_program(name: &str, environment: &Environment) -> Result<PathBuf, Claude
     }
     let missing = || ClaudeCliError::Missing {
         program: name.into(),
-        why: std::io::Error::new(ErrorKind::NotFound, NOT_FOUND),
+        reason: std::io::Error::new(ErrorKind::NotFound, NOT_FOUND),
     };
     super::programs::search_path(environment).find(Path::new(name)).ok_or_else(missing)
 }

@@ -128,7 +128,7 @@ pub fn converge_setup(
     let rules = OperatorRules::new(config, lines_key).map_err(super::invalid_glob_error)?;
     let environment = environment.clone();
     let looks = move |config: &Config| inspection_tools(config, &environment).map_err(setup_error);
-    Ok(ConvergeSetup { agents, rules, looks: Box::new(looks) })
+    Ok(ConvergeSetup { agents, rules, inspection_factory: Box::new(looks) })
 }
 
 fn setup_error(error: CliError) -> SetupError {

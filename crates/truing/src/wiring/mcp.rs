@@ -32,7 +32,7 @@ pub(super) fn configured_servers(
     environment: &Environment,
     store: &Store,
 ) -> Result<(Vec<McpServer>, Vec<agent::ToolServerFactory>), CliError> {
-    let is_program = |server: &McpConfig| matches!(server.way, McpTransport::Program { .. });
+    let is_program = |server: &McpConfig| matches!(server.transport, McpTransport::Program { .. });
     if config.mcp.values().any(is_program) {
         at_least(SandboxLevel::Full, truing_loops::machine::sandbox_level()).map_err(|error| {
             CliError::failure("sandbox_weak", format!("[mcp]: {error}"))
@@ -41,13 +41,13 @@ pub(super) fn configured_servers(
         })?;
     }
     let (mut servers, mut own) = (Vec::new(), Vec::new());
-    for (name, McpConfig { way, tools, timeout, max_output }) in &config.mcp {
+    for (name, McpConfig { transport: way, tools, timeout, max_output }) in &config.mcp {
         let server = |way| McpServer {
             name: name.clone(),
-            way,
+            transport: way,
             tools: tools.iter().cloned().collect(),
             time: *timeout,
-            most: *max_output,
+            max_result_bytes: *max_output,
         };
         match way {
             McpTransport::Program { command, read, env, hosts } => {
@@ -84,9 +84,9 @@ pub(super) fn configured_servers(
                 let at = super::forge_client(config, forge, environment, &folder)?;
                 let tools = OwnToolServer {
                     // The transport is set when the review is known.
-                    server: server(ServerTransport::Within(InProcessServer::none())),
+                    server: server(ServerTransport::InProcess(InProcessServer::none())),
                     forge: forge.clone(),
-                    at,
+                    forge_client: at,
                     mirrors: super::mirrors_folder(&folder),
                     store: store.as_record_store(),
                     git: super::git_options(environment),

@@ -77,7 +77,7 @@ fn policy_error(problems: &[PolicyFileError]) -> CliError {
     let mut errors = problems.iter().map(|problem| CliError::usage(BAD_POLICY, problem.to_string()));
     let first = errors.next().unwrap_or_else(|| CliError::usage(BAD_POLICY, "the policy cannot be read"));
     let hint = "`policy.dir` says where the files are; `truing policy show` prints the built-in ones";
-    CliError { more: errors.collect(), ..first }.hint(hint)
+    CliError { other_errors: errors.collect(), ..first }.hint(hint)
 }
 
 /// Reads the files of a policy's folder, sorted by name. `README.md` and hidden files are skipped.
@@ -110,7 +110,7 @@ fn read_folder(folder: &Path) -> Result<Vec<PolicyFile>, CliError> {
             }
             let name = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
             let text = read_text(&path).map_err(|error| unreadable(&path, &error))?;
-            files.push(PolicyFile { name, shown: path.display().to_string(), text });
+            files.push(PolicyFile { name, display_path: path.display().to_string(), text });
         }
     }
     files.sort_by(|one, other| one.name.cmp(&other.name));

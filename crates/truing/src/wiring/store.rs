@@ -281,8 +281,8 @@ fn store_open_error(error: SqliteOpenError) -> CliError {
         | SqliteOpenError::ReadOnly { .. }
         | SqliteOpenError::Foreign { .. }
         | SqliteOpenError::Newer { .. }
-        | SqliteOpenError::Misfit { .. }
-        | SqliteOpenError::NoLog { .. }
+        | SqliteOpenError::SchemaMismatch { .. }
+        | SqliteOpenError::NoWal { .. }
         | SqliteOpenError::Sqlite(_)
         | SqliteOpenError::Thread { .. } => {
             told.hint("check that the folder exists and is writable, or set store.url to another file")

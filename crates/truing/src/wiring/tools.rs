@@ -19,7 +19,7 @@ use crate::cli::error::CliError;
 /// Returns the runner of linters on the user's own files.
 pub(crate) fn local_runner(config: &Config, environment: &Environment) -> LinterRunner {
     let active = environment.get("VIRTUAL_ENV").map(PathBuf::from).filter(|folder| folder.is_absolute());
-    LinterRunner { is_served: false, environment: active, ..service_runner(config, environment, None) }
+    LinterRunner { is_foreign_code: false, environment: active, ..service_runner(config, environment, None) }
 }
 
 /// Returns the linters of the user's own files, with the given outputs.
@@ -29,7 +29,7 @@ pub(crate) fn local_linters(
     outputs: Vec<ToolOutput>,
 ) -> LinterSources {
     LinterSources {
-        given: outputs,
+        supplied_outputs: outputs,
         running: Some(LinterRunner { cache: tool_cache(config), ..local_runner(config, environment) }),
     }
 }
@@ -49,10 +49,10 @@ fn service_runner(config: &Config, environment: &Environment, verifier: Option<V
         level: truing_loops::machine::sandbox_level(),
         folders: tool_folders(environment),
         environment: None,
-        is_served: true,
+        is_foreign_code: true,
         verifier,
         cache: None,
-        concealed: concealed_paths(config),
+        hidden_paths: concealed_paths(config),
     }
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn service_linters(config: &Config, environment: &Environment) -> Res
         ToolSelection::Auto | ToolSelection::Off => None,
     };
     let running = LinterRunner { cache: tool_cache(config), ..service_runner(config, environment, verifier) };
-    Ok(LinterSources { given: Vec::new(), running: Some(running) })
+    Ok(LinterSources { supplied_outputs: Vec::new(), running: Some(running) })
 }
 
 /// Returns the files and folders that the configuration names, and the folder of the records.

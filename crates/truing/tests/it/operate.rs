@@ -342,7 +342,7 @@ async fn what_a_worker_has_is_not_dropped_and_the_log_says_so_in_words() {
     site.forge.add_fault(ForgeFault::on_call(
         "GET",
         "/repos/{owner}/{repo}/pulls/{number}",
-        ForgeFaultKind::Held,
+        ForgeFaultKind::HeldRequest,
     ));
     site.open("one").await;
     assert_eq!(site.deliver().await, [202]);

@@ -42,7 +42,8 @@ const TOKEN: &str = "storm-token";
 const SECRET: &str = "storm-secret";
 const LOGIN: &str = "truing[bot]";
 /// Faults of the network for each hundred webhooks.
-const CHAOS: UnreliableNetwork = UnreliableNetwork { seed: 11, lost: 5, twice: 20, late: 8 };
+const CHAOS: UnreliableNetwork =
+    UnreliableNetwork { seed: 11, lost_percent: 5, repeated_percent: 20, max_delay: 8 };
 /// Time without an event after which a storm is over, for sizes from the variable; it is the product's
 /// default. A round of pushes to all pull requests must be shorter.
 const QUIET: Duration = Duration::from_secs(60);
@@ -233,8 +234,8 @@ async fn run_storm(site: &Arc<Site>, pulls: &mut [Pull], pushes: usize) {
             }
         }
         // The last webhooks must arrive; the sweep compensates for lost ones only later.
-        let lost = if round + 1 == pushes { 0 } else { CHAOS.lost };
-        let deliveries = (UnreliableNetwork { seed: CHAOS.seed + round as u64, lost, ..CHAOS })
+        let lost_percent = if round + 1 == pushes { 0 } else { CHAOS.lost_percent };
+        let deliveries = (UnreliableNetwork { seed: CHAOS.seed + round as u64, lost_percent, ..CHAOS })
             .apply(site.forge.take_deliveries());
         for together in deliveries.chunks(TOGETHER) {
             let mut sent = tokio::task::JoinSet::new();

@@ -11,7 +11,7 @@ use truing_core::version::RangeStyle;
 pub struct RequirementPlace<'a> {
     pub file: &'a Path,
     /// Keys in the file, with dots between them; empty: the whole file.
-    pub at: &'a str,
+    pub key_path: &'a str,
     pub package: &'a str,
     /// The registry that publishes the package.
     pub registry: PackageRegistry,

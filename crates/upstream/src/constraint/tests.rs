@@ -5,12 +5,12 @@ use truing_core::registry::PackageRegistry;
 
 fn place<'a>(
     file: &'a str,
-    at: &'a str,
+    key_path: &'a str,
     package: &'a str,
     registry: PackageRegistry,
     style: RangeStyle,
 ) -> RequirementPlace<'a> {
-    RequirementPlace { file: Path::new(file), at, package, registry, style }
+    RequirementPlace { file: Path::new(file), key_path, package, registry, style }
 }
 
 const UPPER: RangeStyle = RangeStyle::ExclusiveUpperNextPatch;
@@ -95,10 +95,11 @@ fn a_requirement_that_is_elsewhere_in_the_file_is_found() {
     ] {
         let file = folder.path().join(file);
         std::fs::write(&file, text).unwrap();
-        let place = RequirementPlace { file: &file, at: "dependencies", package, registry, style: UPPER };
+        let place =
+            RequirementPlace { file: &file, key_path: "dependencies", package, registry, style: UPPER };
         assert_eq!(other_places(&place), expected, "{package} {text}");
         for at in other_places(&place) {
-            read_range(&RequirementPlace { at: &at, ..place }).unwrap();
+            read_range(&RequirementPlace { key_path: &at, ..place }).unwrap();
         }
     }
 }
@@ -255,7 +256,7 @@ fn a_version_in_a_python_module_is_a_line_of_its_own() {
     let file = folder.path().join("__init__.py");
     let place = RequirementPlace {
         file: &file,
-        at: "__version__",
+        key_path: "__version__",
         package: "ours",
         registry: PackageRegistry::Pypi,
         style: RangeStyle::VendoredVersion,

@@ -16,7 +16,7 @@ pub(super) fn find_requirements(
 ) -> Result<Vec<RequirementText>, String> {
     let document = parse_document(text)?;
     let mut item = document.as_item();
-    for key in place.at.split('.') {
+    for key in place.key_path.split('.') {
         item = item.get(key).unwrap_or(&Item::None);
     }
     let values: Vec<&Value> = if place.style == RangeStyle::VendoredVersion {
@@ -114,7 +114,7 @@ pub(super) fn normalise_package_name(package: &str) -> String {
 /// Returns true if a table of crates leaves the version of a crate to the workspace.
 pub(super) fn inherits_workspace_version(text: &str, place: &RequirementPlace<'_>) -> bool {
     let Ok(document) = parse_document(text) else { return false };
-    let table = place.at.split('.').try_fold(document.as_item(), |item, key| item.get(key));
+    let table = place.key_path.split('.').try_fold(document.as_item(), |item, key| item.get(key));
     let workspace = table.and_then(|table| table.get(place.package)?.get("workspace"));
     workspace.and_then(Item::as_bool) == Some(true)
 }

@@ -88,7 +88,7 @@ impl PackageIndex {
         let request = self.add_login(self.client.get(url.clone()), &url).header(ACCEPT, accept);
         let broken = |error: reqwest::Error| IndexError::Unreachable {
             index: index.clone(),
-            why: describe_error(&error),
+            reason: describe_error(&error),
         };
         let mut answer = request.send().await.map_err(broken)?;
         match answer.status() {
@@ -110,8 +110,8 @@ impl PackageIndex {
         while let Some(piece) = answer.chunk().await.map_err(broken)? {
             body.extend_from_slice(&piece);
             if body.len() > MAX_PAGE {
-                let why = format!("it is longer than {} MiB", MAX_PAGE >> 20);
-                return Err(IndexError::Rubbish { index, why });
+                let reason = format!("it is longer than {} MiB", MAX_PAGE >> 20);
+                return Err(IndexError::Malformed { index, reason });
             }
         }
         Ok(IndexResponse { base, is_json, body })
@@ -125,8 +125,10 @@ impl PackageIndex {
         let request = self.add_login(self.client.get(archive.url.clone()), &archive.url);
         let index = archive.url.to_string();
         let answer = request.send().await;
-        let answer = answer
-            .map_err(|error| IndexError::Unreachable { index: index.clone(), why: describe_error(&error) })?;
+        let answer = answer.map_err(|error| IndexError::Unreachable {
+            index: index.clone(),
+            reason: describe_error(&error),
+        })?;
         match answer.status() {
             StatusCode::OK => Ok(answer),
             status => Err(IndexError::Status { index, status }),

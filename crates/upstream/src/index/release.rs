@@ -58,20 +58,20 @@ pub enum IndexError {
         status: StatusCode,
     },
     /// The index is unreachable, or its response broke off.
-    #[error("{index} cannot be read: {why}")]
+    #[error("{index} cannot be read: {reason}")]
     Unreachable {
         /// The address that was requested.
         index: String,
         /// The error of the connection.
-        why: String,
+        reason: String,
     },
     /// The response is no list of releases.
-    #[error("{index} gives no list of releases: {why}")]
-    Rubbish {
+    #[error("{index} gives no list of releases: {reason}")]
+    Malformed {
         /// The address that was requested.
         index: String,
         /// The problem with the response.
-        why: String,
+        reason: String,
     },
 }
 
@@ -94,6 +94,6 @@ pub(super) struct IndexResponse {
 
 impl IndexResponse {
     pub(super) fn malformed_error(&self, reason: impl ToString) -> IndexError {
-        IndexError::Rubbish { index: self.base.to_string(), why: reason.to_string() }
+        IndexError::Malformed { index: self.base.to_string(), reason: reason.to_string() }
     }
 }

@@ -144,7 +144,10 @@ async fn an_archive_is_kept_only_if_it_is_what_the_index_says() {
     let digest = hex::encode(Sha256::digest(b"content"));
 
     let wrong = archives.fetch(&index, &archive(&url, Some("0".repeat(64)))).await.unwrap_err();
-    assert!(matches!(&wrong, ArchiveFetchError::Digest { is, .. } if *is == digest), "{wrong}");
+    assert!(
+        matches!(&wrong, ArchiveFetchError::Digest { actual_digest: is, .. } if *is == digest),
+        "{wrong}"
+    );
     let none = archives.fetch(&index, &archive(&url, None)).await.unwrap_err();
     assert!(matches!(none, ArchiveFetchError::NoDigest(_)), "{none}");
     assert_eq!(std::fs::read_dir(archives.folder()).unwrap().count(), 0);

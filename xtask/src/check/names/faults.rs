@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::prose::{ProseBlock, comment_blocks, find_long_sentences, find_phrases, page_blocks};
+use crate::texts;
 use crate::workspace::TrackedFile;
 
 /// Minimum number of types with one name at which a reader can no longer distinguish them.
@@ -32,6 +34,9 @@ const TOLD_WORDS: &str = "told tell tells telling";
 /// Words that open a question in place of a sentence.
 const QUESTION_WORDS: &str = "What Whether Which Why When How Who Where So";
 
+/// Maximum number of columns of a row.
+const MAX_COLUMNS: usize = 110;
+
 /// Folders without sources of this project.
 const SKIPPED_FOLDERS: &str = "target generated node_modules fixtures snapshots";
 
@@ -54,10 +59,22 @@ pub(super) enum NamingFault {
     ShortBlock,
     /// A documentation block opens with one of the [`QUESTION_WORDS`].
     QuestionBlock,
+    /// A row is longer than [`MAX_COLUMNS`].
+    WideLine,
+    /// A comment has a phrase that hides who does what.
+    CommentPhrase,
+    /// A sentence of a comment is too long.
+    CommentSentence,
+    /// A text of the program has such a phrase.
+    TextPhrase,
+    /// A page has such a phrase.
+    PagePhrase,
+    /// A sentence of a page is too long.
+    PageSentence,
 }
 
 impl NamingFault {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::OneWordType,
         Self::SharedType,
         Self::BareType,
@@ -66,6 +83,12 @@ impl NamingFault {
         Self::ToldComment,
         Self::ShortBlock,
         Self::QuestionBlock,
+        Self::WideLine,
+        Self::CommentPhrase,
+        Self::CommentSentence,
+        Self::TextPhrase,
+        Self::PagePhrase,
+        Self::PageSentence,
     ];
 
     /// Returns the key of its number in the record.
@@ -79,6 +102,12 @@ impl NamingFault {
             Self::ToldComment => "told-comments",
             Self::ShortBlock => "short-blocks",
             Self::QuestionBlock => "question-blocks",
+            Self::WideLine => "wide-lines",
+            Self::CommentPhrase => "comment-phrases",
+            Self::CommentSentence => "long-comment-sentences",
+            Self::TextPhrase => "text-phrases",
+            Self::PagePhrase => "page-phrases",
+            Self::PageSentence => "long-page-sentences",
         }
     }
 
@@ -93,6 +122,11 @@ impl NamingFault {
             Self::ToldComment => "write another verb than `tell`",
             Self::ShortBlock => "write a sentence of four words or more, or no documentation",
             Self::QuestionBlock => "open documentation with the subject of a sentence",
+            Self::WideLine => "break the line",
+            Self::CommentPhrase | Self::TextPhrase | Self::PagePhrase => {
+                "write who does what, in plain words"
+            }
+            Self::CommentSentence | Self::PageSentence => "make two sentences of it",
         }
     }
 }
@@ -124,7 +158,12 @@ impl NamingFaults {
     pub(super) fn from_files(files: &[TrackedFile]) -> Self {
         let mut faults = Self::default();
         for file in files {
-            faults.add_file(&file.path, text_before_tests(&file.text));
+            if file.path.ends_with(".md") {
+                faults.add_page(&file.path, &file.text);
+            } else {
+                faults.add_file(&file.path, text_before_tests(&file.text));
+                faults.add_texts(file);
+            }
         }
         faults.retain_shared_types();
         faults
@@ -142,13 +181,47 @@ impl NamingFaults {
         self.places.iter().filter(|place| place.fault == fault).collect()
     }
 
+    /// Adds the faults of a page of documentation.
+    fn add_page(&mut self, path: &str, text: &str) {
+        self.add_prose(path, page_blocks(text), NamingFault::PagePhrase, NamingFault::PageSentence);
+    }
+
+    /// Adds the faults of the texts that a person reads; a source that is not understood has none.
+    fn add_texts(&mut self, file: &TrackedFile) {
+        for text in texts::read_program_texts(file).unwrap_or_default() {
+            for phrase in find_phrases(&text.text) {
+                self.add_place(NamingFault::TextPhrase, &file.path, text.line, phrase);
+            }
+        }
+    }
+
+    fn add_prose(&mut self, path: &str, blocks: Vec<ProseBlock>, phrase: NamingFault, sentence: NamingFault) {
+        for block in blocks {
+            for found in find_phrases(&block.text) {
+                self.add_place(phrase, path, block.line, found);
+            }
+            for found in find_long_sentences(&block.text) {
+                let shown = found.split_whitespace().take(SHOWN_WORDS).collect::<Vec<_>>().join(" ");
+                self.add_place(sentence, path, block.line, &shown);
+            }
+        }
+    }
+
+    fn add_place(&mut self, fault: NamingFault, path: &str, line: usize, name: &str) {
+        self.places.push(FaultPlace { fault, path: path.to_owned(), line, name: name.to_owned() });
+    }
+
     fn add_file(&mut self, path: &str, text: &str) {
+        self.add_prose(path, comment_blocks(text), NamingFault::CommentPhrase, NamingFault::CommentSentence);
         let places = &mut self.places;
         let mut add_place = |fault, line, name: &str| {
             places.push(FaultPlace { fault, path: path.to_owned(), line, name: name.to_owned() });
         };
         for (index, row) in text.split('\n').enumerate() {
             let line = index + 1;
+            if row.chars().count() > MAX_COLUMNS {
+                add_place(NamingFault::WideLine, line, "");
+            }
             if let Some(name) = type_name(row) {
                 add_place(NamingFault::SharedType, line, name);
                 if count_capital_letters(name) <= 1 && !has_word(USUAL_NAMES, name) {
@@ -179,7 +252,7 @@ impl NamingFaults {
         }
         for head in function_heads(text) {
             for _ in 0..count_tuple_parameters(head.text) {
-                let line = text[..head.at].matches('\n').count() + 1;
+                let line = text[..head.offset].matches('\n').count() + 1;
                 add_place(NamingFault::TupleParameter, line, head.name);
             }
         }
@@ -196,6 +269,12 @@ impl NamingFaults {
                 || types.get(&place.name).is_some_and(|&count| count >= SHARED_BY)
         });
     }
+}
+
+/// True if the page at this path is one that people read, and not an input of a test or a prompt.
+pub(super) fn is_page(path: &str) -> bool {
+    let is_below_docs = path.starts_with("docs/") || !path.contains('/');
+    path.ends_with(".md") && is_below_docs
 }
 
 /// True if the file at this path is Rust, belongs to the project and is no test, benchmark or example.
@@ -241,7 +320,7 @@ fn type_name(row: &str) -> Option<&str> {
 /// A function that a text declares or mentions.
 struct FunctionHead<'a> {
     /// The offset of `fn`.
-    at: usize,
+    offset: usize,
     name: &'a str,
     /// The text after the name.
     text: &'a str,
@@ -250,11 +329,11 @@ struct FunctionHead<'a> {
 /// Returns the functions of a text, each with all text that follows its name.
 fn find_functions(text: &str) -> impl Iterator<Item = FunctionHead<'_>> {
     const KEYWORD: &str = "fn ";
-    text.match_indices(KEYWORD).filter_map(|(at, _)| {
-        let after = &text[at + KEYWORD.len()..];
+    text.match_indices(KEYWORD).filter_map(|(offset, _)| {
+        let after = &text[offset + KEYWORD.len()..];
         let name = first_word(after);
-        let is_keyword = !text[..at].ends_with(is_word_char) && !name.is_empty();
-        is_keyword.then(|| FunctionHead { at, name, text: &after[name.len()..] })
+        let is_keyword = !text[..offset].ends_with(is_word_char) && !name.is_empty();
+        is_keyword.then(|| FunctionHead { offset, name, text: &after[name.len()..] })
     })
 }
 
@@ -265,7 +344,7 @@ fn function_heads(text: &str) -> Vec<FunctionHead<'_>> {
     let mut last_end = 0;
     for function in find_functions(text) {
         let Some(end) = function.text.find([';', '{']) else { break };
-        if function.at >= last_end && function.text[end..].starts_with('{') {
+        if function.offset >= last_end && function.text[end..].starts_with('{') {
             last_end = text.len() - function.text.len() + end;
             heads.push(FunctionHead { text: &function.text[..end], ..function });
         }

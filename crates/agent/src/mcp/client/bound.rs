@@ -19,7 +19,7 @@ pub(super) struct ServerMeter(Arc<ServerByteCount>);
 #[derive(Debug, Default)]
 struct ServerByteCount {
     bytes: AtomicUsize,
-    over: AtomicBool,
+    is_exceeded: AtomicBool,
 }
 
 /// A server has sent more than it may.
@@ -34,7 +34,7 @@ impl ServerMeter {
     pub(super) fn count(&self, more: usize, message: usize) -> Result<(), ServerLimitExceeded> {
         let before = self.0.bytes.fetch_add(more, Ordering::Relaxed);
         if message > MAX_MESSAGE || before.saturating_add(more) > MAX_SAID {
-            self.0.over.store(true, Ordering::Relaxed);
+            self.0.is_exceeded.store(true, Ordering::Relaxed);
             return Err(ServerLimitExceeded);
         }
         Ok(())
@@ -42,7 +42,7 @@ impl ServerMeter {
 
     /// Returns true once a limit was exceeded.
     pub(super) fn is_over(&self) -> bool {
-        self.0.over.load(Ordering::Relaxed)
+        self.0.is_exceeded.load(Ordering::Relaxed)
     }
 }
 

@@ -19,26 +19,26 @@ use crate::proxy::{AllowedHost, EgressProxy};
 pub struct McpServer {
     /// The server's part of its tools' names: `mcp__NAME__TOOL`.
     pub name: String,
-    pub way: ServerTransport,
+    pub transport: ServerTransport,
     /// The tools that may be called. All other tools are hidden.
     pub tools: BTreeSet<String>,
     /// Timeout of the server's start, and of each call.
     pub time: Duration,
     /// Maximum number of bytes of one result that a model is shown.
-    pub most: usize,
+    pub max_result_bytes: usize,
 }
 
 impl McpServer {
     /// Returns the proxy for network access from its sandbox, if any hosts are allowed.
     pub(super) fn proxy(&self) -> Option<EgressProxy> {
-        match &self.way {
+        match &self.transport {
             ServerTransport::Program { hosts, .. } if !hosts.is_empty() => {
                 Some(EgressProxy::new(hosts.clone(), self.hosts_key()))
             }
             ServerTransport::Program { .. }
             | ServerTransport::Http(_)
             | ServerTransport::Sse(_)
-            | ServerTransport::Within(_) => None,
+            | ServerTransport::InProcess(_) => None,
         }
     }
 
@@ -70,7 +70,7 @@ pub enum ServerTransport {
     /// HTTP with server-sent events, the transport of servers before 2025.
     Sse(ServerAddress),
     /// A server in this process.
-    Within(InProcessServer),
+    InProcess(InProcessServer),
 }
 
 /// The address of a server, with its credentials.
@@ -149,7 +149,7 @@ impl fmt::Debug for ServerTransport {
             Self::Program { command, .. } => f.debug_tuple("Program").field(command).finish(),
             Self::Http(address) => f.debug_tuple("Http").field(address).finish(),
             Self::Sse(address) => f.debug_tuple("Sse").field(address).finish(),
-            Self::Within(_) => f.write_str("Within"),
+            Self::InProcess(_) => f.write_str("Within"),
         }
     }
 }

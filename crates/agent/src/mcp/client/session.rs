@@ -50,7 +50,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// An open session with a server.
 pub(super) struct McpSession {
     service: McpService,
-    behind: ServerHandle,
+    handle: ServerHandle,
     meter: ServerMeter,
 }
 
@@ -61,14 +61,14 @@ enum ServerHandle {
     /// A task of this process.
     Task(JoinHandle<()>),
     /// Nothing: a remote server.
-    Nobody,
+    Remote,
 }
 
 /// A program in the sandbox. Dropping it kills the program, with every process that it started.
 struct ServerProcess {
     child: Child,
     /// Reads the program's error stream.
-    words: JoinHandle<CapturedOutput>,
+    error_output: JoinHandle<CapturedOutput>,
     /// The task of its proxy, if it has one.
     proxy: JoinSet<()>,
 }
@@ -77,14 +77,14 @@ struct ServerProcess {
 #[derive(Debug, Default)]
 pub(super) struct ServerFailure {
     /// Description of the failure, in Truing's words.
-    pub(super) what: String,
+    pub(super) description: String,
     /// The server's own output about it, if there was any.
-    pub(super) said: String,
+    pub(super) server_output: String,
 }
 
 impl<T: Into<String>> From<T> for ServerFailure {
     fn from(what: T) -> Self {
-        Self { what: what.into(), said: String::new() }
+        Self { description: what.into(), server_output: String::new() }
     }
 }
 
@@ -103,7 +103,7 @@ impl McpSession {
         proxy: Option<EgressProxy>,
     ) -> Result<Self, ServerFailure> {
         let meter = ServerMeter::default();
-        let (began, behind) = match way {
+        let (began, handle) = match way {
             ServerTransport::Program { command, folder, read, variables, hosts: _ } => {
                 let job = server_job(command, folder, read, variables)?;
                 let (began, process) = match proxy {
@@ -118,7 +118,7 @@ impl McpSession {
                 };
                 (began, ServerHandle::Process(Box::new(process)))
             }
-            ServerTransport::Within(within) => {
+            ServerTransport::InProcess(within) => {
                 let (ours, theirs) = tokio::io::duplex(PIPE);
                 let task = tokio::spawn((within.0)(theirs));
                 let (reader, writer) = tokio::io::split(ours);
@@ -126,17 +126,17 @@ impl McpSession {
             }
             ServerTransport::Http(address) => {
                 let web = WebClient::new(address, meter.clone())?;
-                (over_http(&web, &address.url).await, ServerHandle::Nobody)
+                (over_http(&web, &address.url).await, ServerHandle::Remote)
             }
             ServerTransport::Sse(address) => {
                 let events =
                     SseTransport::open(WebClient::new(address, meter.clone())?, &address.url).await?;
-                (open_service(events).await, ServerHandle::Nobody)
+                (open_service(events).await, ServerHandle::Remote)
             }
         };
         match began {
-            Ok(service) => Ok(Self { service, behind, meter }),
-            Err(why) => Err(behind.stop_after_failure(why, &meter).await),
+            Ok(service) => Ok(Self { service, handle, meter }),
+            Err(why) => Err(handle.stop_after_failure(why, &meter).await),
         }
     }
 
@@ -149,9 +149,10 @@ impl McpSession {
             let page =
                 self.service.peer().list_tools(Some(page)).await.map_err(|error| {
                     match call_error(error) {
-                        CallError::Refused(said) => {
-                            ServerFailure { what: "it does not list its tools".to_owned(), said }
-                        }
+                        CallError::Refused(server_output) => ServerFailure {
+                            description: "it does not list its tools".to_owned(),
+                            server_output,
+                        },
                         CallError::Lost(why) => why,
                     }
                 })?;
@@ -181,16 +182,16 @@ impl McpSession {
 
     /// Ends a session that failed. Returns the reason, with the program's error output.
     pub(super) async fn close_after_failure(self, why: ServerFailure) -> ServerFailure {
-        let Self { service, behind, meter } = self;
+        let Self { service, handle, meter } = self;
         drop(service);
-        behind.stop_after_failure(why, &meter).await
+        handle.stop_after_failure(why, &meter).await
     }
 
     /// Ends the session and its server.
     pub(super) async fn close(mut self) {
         // A server that does not respond is killed below.
         let _ = self.service.close_with_timeout(LEAVE).await;
-        self.behind.stop().await;
+        self.handle.stop().await;
     }
 }
 
@@ -202,15 +203,15 @@ impl ServerHandle {
                 task.abort();
                 String::new()
             }
-            Self::Nobody => String::new(),
+            Self::Remote => String::new(),
         }
     }
 
     /// Ends the server. If it exceeded its bytes, that replaces any other reason.
     async fn stop_after_failure(self, why: ServerFailure, meter: &ServerMeter) -> ServerFailure {
-        let said = self.stop().await;
+        let server_output = self.stop().await;
         let why = if meter.is_over() { ServerFailure::from(ServerLimitExceeded.to_string()) } else { why };
-        if said.is_empty() { why } else { ServerFailure { said, ..why } }
+        if server_output.is_empty() { why } else { ServerFailure { server_output, ..why } }
     }
 }
 
@@ -241,7 +242,9 @@ impl ServerProcess {
                 process.proxy.spawn(proxy.serve(socket));
                 Ok((process, input))
             }
-            Err(error) => Err(ServerFailure { what: not_started(error), said: process.stop().await }),
+            Err(error) => {
+                Err(ServerFailure { description: not_started(error), server_output: process.stop().await })
+            }
         }
     }
 
@@ -252,21 +255,21 @@ impl ServerProcess {
     fn spawn(command: Command) -> Result<Self, String> {
         let mut child = spawn_child(command).map_err(not_started)?;
         let stream = child.stderr.take();
-        let words = tokio::spawn(async move {
+        let error_output = tokio::spawn(async move {
             let mut heard =
                 CapturedOutput::new(&CommandLimits { time: Duration::MAX, written: None, whole: false });
             // Beyond its bound the error stream is no longer read.
             let _ = heard.read_stream(stream).await;
             heard
         });
-        Ok(Self { child, words, proxy: JoinSet::new() })
+        Ok(Self { child, error_output, proxy: JoinSet::new() })
     }
 
     /// Kills the program and returns its error output.
     async fn stop(mut self) -> String {
         // The error is ignored: the program may already have ended.
         let _ = self.child.kill().await;
-        let heard = timeout(LAST_WORDS, self.words).await;
+        let heard = timeout(LAST_WORDS, self.error_output).await;
         let text = heard.ok().and_then(Result::ok).map(|heard| heard.text()).unwrap_or_default();
         text.trim().trim_start_matches(COMPLAINT).to_owned()
     }
@@ -370,8 +373,8 @@ fn initialize_failure(error: &ClientInitializeError) -> ServerFailure {
     }
     if let ClientInitializeError::JsonRpcError(error) = error {
         return ServerFailure {
-            what: "it does not begin a session".to_owned(),
-            said: error.message.to_string(),
+            description: "it does not begin a session".to_owned(),
+            server_output: error.message.to_string(),
         };
     }
     if let ClientInitializeError::ConnectionClosed(_) = error {

@@ -90,9 +90,9 @@ impl Toolset for EchoTools {
     }
 }
 
-fn server(way: ServerTransport, tools: &[&str]) -> McpServer {
+fn server(transport: ServerTransport, tools: &[&str]) -> McpServer {
     let tools = tools.iter().map(|name| (*name).to_owned()).collect();
-    McpServer { name: "docs".into(), way, tools, time: Duration::from_secs(30), most: 1000 }
+    McpServer { name: "docs".into(), transport, tools, time: Duration::from_secs(30), max_result_bytes: 1000 }
 }
 
 fn names(tools: &dyn RunTools) -> Vec<String> {
@@ -100,7 +100,7 @@ fn names(tools: &dyn RunTools) -> Vec<String> {
 }
 
 fn told(problems: &[ServerProblem]) -> Vec<&str> {
-    problems.iter().map(|problem| problem.what.as_str()).collect()
+    problems.iter().map(|problem| problem.description.as_str()).collect()
 }
 
 /// The reaction of a scripted server to a request.
@@ -116,7 +116,7 @@ enum ScriptedReaction {
 /// Returns a server on a pipe that reacts to each method and its parameters in this way.
 fn scripted(does: impl Fn(&str, &Value) -> ScriptedReaction + Send + Sync + 'static) -> ServerTransport {
     let does = Arc::new(does);
-    ServerTransport::Within(InProcessServer(Arc::new(move |pipe| {
+    ServerTransport::InProcess(InProcessServer(Arc::new(move |pipe| {
         let does = does.clone();
         Box::pin(async move {
             let (reader, mut writer) = tokio::io::split(pipe);
@@ -169,7 +169,7 @@ async fn tried(way: ServerTransport) -> (CallOutput, Vec<ServerProblem>) {
 
 #[tokio::test]
 async fn what_the_operator_allows_and_what_reads_is_offered_beside_the_runs_own_tools() {
-    let way = ServerTransport::Within(InProcessServer::new(|| async { Some(EchoTools) }));
+    let way = ServerTransport::InProcess(InProcessServer::new(|| async { Some(EchoTools) }));
     let servers = McpServers::start(&[server(way, &["say", "write", "wipe", "gone"])]).await;
     let tools = servers.combine_with(&OwnTestTools);
     assert_eq!(names(&tools), ["read", "mcp__docs__say"]);

@@ -74,7 +74,7 @@ pub(super) struct ScenarioRow {
     revision: String,
     name: String,
     /// Text of the suite: `2 passed, 1 failed`.
-    said: String,
+    summary: String,
     passes: bool,
 }
 
@@ -87,7 +87,7 @@ impl ScenarioRow {
             return None;
         }
         let passes = mark == "✓" && !said.starts_with("0 passed");
-        Some(Self { revision: revision.to_owned(), name: name.to_owned(), said: said.to_owned(), passes })
+        Some(Self { revision: revision.to_owned(), name: name.to_owned(), summary: said.to_owned(), passes })
     }
 
     fn excuse_reason(&self, reasons: &[ExemptScenario]) -> Option<&'static str> {
@@ -126,13 +126,13 @@ impl ProtocolSide {
         );
         page.push_str("| Scenario | Revision | The suite's checks | |\n|---|---|---|---|\n");
         for row in &self.rows {
-            let ScenarioRow { revision, name, said, passes } = row;
+            let ScenarioRow { revision, name, summary, passes } = row;
             let counts = match row.excuse_reason(self.reasons) {
                 Some(why) => format!("not counted: {why}"),
                 None if *passes => "passes".to_owned(),
                 None => "**fails**".to_owned(),
             };
-            let _ = writeln!(page, "| `{name}` | {revision} | {said} | {counts} |");
+            let _ = writeln!(page, "| `{name}` | {revision} | {summary} | {counts} |");
         }
         page.push('\n');
     }

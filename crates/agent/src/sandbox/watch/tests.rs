@@ -9,14 +9,19 @@ fn watched(folder: &Path) -> (JobWatcher, BTreeMap<u32, ProcessStatus>) {
         SandboxJob::new(SandboxLevel::None, folder, JobCommand::Probe(EscapeProbe::Nothing)).unwrap();
     job.private = folder.to_owned();
     job.limits = JobLimits { memory: 4096 * MIB, ..JobLimits::default() };
-    let process =
-        ProcessStatus { threads: 1, own: 3000 * MIB, tables: MIB, shared: 2000 * MIB, files: 1_000_000 };
+    let process = ProcessStatus {
+        threads: 1,
+        anonymous: 3000 * MIB,
+        tables: MIB,
+        shared: 2000 * MIB,
+        files: 1_000_000,
+    };
     (JobWatcher::new(&job).unwrap(), BTreeMap::from([(std::process::id(), process)]))
 }
 
 fn spent() -> CountingBudget {
     CountingBudget {
-        began: Instant::now().checked_sub(EXACT_ON_BUSY_MACHINE * 2).unwrap(),
+        started_at: Instant::now().checked_sub(EXACT_ON_BUSY_MACHINE * 2).unwrap(),
         ..CountingBudget::new()
     }
 }
@@ -45,7 +50,7 @@ fn who_may_be_within_the_limit_is_not_ended_for_want_of_time() {
     // Growth of the machine's memory beside it then counts as the job's.
     assert_eq!(watch.exact_memory(&processes, counted, 6000 * MIB, &spent()), 6000 * MIB);
     if let Some(process) = processes.get_mut(&std::process::id()) {
-        process.own = 4000 * MIB;
+        process.anonymous = 4000 * MIB;
     }
     assert_eq!(watch.exact_memory(&processes, counted, 0, &spent()), 6001 * MIB);
 }

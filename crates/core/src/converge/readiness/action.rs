@@ -33,12 +33,12 @@ pub enum ReadinessAction {
     Internal,
     /// Request a review from this reviewer, then call
     /// [`PullReadiness::record_request`](super::PullReadiness::record_request).
-    Ask(String),
+    RequestReview(String),
     /// Look again at this time, or sooner.
     Wait {
         until: UnixMillis,
         /// Reason for the wait.
-        why: ReadinessWaitReason,
+        reason: ReadinessWaitReason,
     },
     /// Fix or answer this feedback: the run gets a
     /// [`ConvergeEvent::Heard`](crate::converge::ConvergeEvent::Heard). The caller stores this state and the

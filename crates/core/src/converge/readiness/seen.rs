@@ -54,11 +54,11 @@ pub struct ObservedReview {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReviewTextSignal {
     /// The text does not mention findings.
-    Silent,
+    NoFindings,
     /// The text mentions findings on lines.
-    Counts,
+    InlineFindings,
     /// The text mentions findings, which are on lines or in the text itself.
-    Holds,
+    AnyFindings,
 }
 
 /// The state of a reviewer's check run.
@@ -76,7 +76,7 @@ pub enum ReviewerCheck {
 pub struct UnresolvedThread {
     pub id: ThreadId,
     /// Author of the thread; in a thread of ours, the author of the last comment.
-    pub by: ThreadAuthor,
+    pub author: ThreadAuthor,
     /// True if its lines no longer exist at the head.
     pub is_outdated: bool,
     /// Author and meaning of the last comment.
@@ -107,7 +107,7 @@ pub enum LastComment {
 impl UnresolvedThread {
     /// Returns true if the thread concerns the head. A program's thread on removed lines does not.
     pub(super) fn is_relevant(&self) -> bool {
-        match self.by {
+        match self.author {
             ThreadAuthor::Reviewer(_) | ThreadAuthor::Bot => !self.is_outdated,
             ThreadAuthor::Person => true,
         }
@@ -139,15 +139,15 @@ pub enum MergeableState {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ReviewerVerdict {
     /// The reviewer has no objection, or no longer has one.
-    Content,
+    Satisfied,
     /// The reviewer requests changes.
-    Against,
+    ChangesRequested,
     /// The reviewer has findings without a visible place.
-    Lags,
+    CommentsMissing,
     /// The reviewer is working.
     Queued,
     /// The reviewer knows of the request.
-    Called,
+    Acknowledged,
     /// The reviewer has not responded.
     Silent,
 }
@@ -155,7 +155,7 @@ pub(super) enum ReviewerVerdict {
 impl ReviewerFeedback {
     /// Returns true if its text may contain the findings.
     pub(super) fn may_hold_findings(&self) -> bool {
-        self.review.is_some_and(|review| review.text == ReviewTextSignal::Holds)
+        self.review.is_some_and(|review| review.text == ReviewTextSignal::AnyFindings)
     }
 
     pub(super) fn verdict(&self) -> ReviewerVerdict {
@@ -164,21 +164,21 @@ impl ReviewerFeedback {
             ReviewState::Dismissed | ReviewState::Pending => false,
         });
         let speaks = review.is_some_and(|review| match review.text {
-            ReviewTextSignal::Counts | ReviewTextSignal::Holds => true,
-            ReviewTextSignal::Silent => false,
+            ReviewTextSignal::InlineFindings | ReviewTextSignal::AnyFindings => true,
+            ReviewTextSignal::NoFindings => false,
         });
         let is_shown = review.is_some_and(|review| review.inline > 0);
         let asks_for_changes = review.is_some_and(|review| review.state == ReviewState::ChangesRequested);
         if self.check == Some(ReviewerCheck::Running) {
             ReviewerVerdict::Queued
         } else if (speaks || self.check == Some(ReviewerCheck::Failed)) && !is_shown {
-            ReviewerVerdict::Lags
+            ReviewerVerdict::CommentsMissing
         } else if asks_for_changes {
-            ReviewerVerdict::Against
+            ReviewerVerdict::ChangesRequested
         } else if review.is_some() || self.check.is_some() {
-            ReviewerVerdict::Content
+            ReviewerVerdict::Satisfied
         } else if self.is_queued {
-            ReviewerVerdict::Called
+            ReviewerVerdict::Acknowledged
         } else {
             ReviewerVerdict::Silent
         }

@@ -36,7 +36,7 @@ impl MovedDefinition {
         let at = all.iter().position(|one| one.touches(lines))?;
         let (heading, name) = enclosing_definition(&near, at)?;
         let rest = body_statements(all, heading).filter(|one| one.has_words && !one.touches(lines));
-        let rest: BTreeSet<u32> = rest.map(|one| one.own).collect();
+        let rest: BTreeSet<u32> = rest.map(|one| one.text_hash).collect();
         (!rest.is_empty()).then(|| Self { name: name.to_owned(), rest, own })
     }
 
@@ -51,7 +51,7 @@ impl MovedDefinition {
             let headings = (0..page.statements().len()).filter_map(|at| defined_block_name(page, at));
             headings.into_iter().any(|name| name == self.name)
         };
-        matches!(outcome, FollowOutcome::There { .. })
+        matches!(outcome, FollowOutcome::Found { .. })
             || head.compared_file(path).is_some_and(|page| defines(&page))
     }
 
@@ -74,7 +74,7 @@ impl MovedDefinition {
                 && file.find_places(&self.own).is_empty()
                 && all.get(heading).is_some_and(is_added)
                 && body_statements(all, heading)
-                    .any(|statement| is_added(statement) && self.rest.contains(&statement.own))
+                    .any(|statement| is_added(statement) && self.rest.contains(&statement.text_hash))
         })
     }
 }
@@ -167,7 +167,8 @@ mod tests {
         let (renames, read) =
             (FileRenames::default(), |path: &RepoPath| texts.get(path).map(|text| (*text).to_owned()));
         let head = HeadView::new(read, &paths, added, gone.into_iter().collect(), &renames);
-        let reviewer = ReviewerReport { seen: paths.iter().cloned().collect(), verdicts: says.to_vec() };
+        let reviewer =
+            ReviewerReport { viewed_paths: paths.iter().cloned().collect(), verdicts: says.to_vec() };
         recheck(known, found, &[reviewer], &head, place_finding).fixed.len()
     }
 
@@ -214,7 +215,7 @@ mod tests {
         let line = u32::try_from(q.lines().position(|line| line == quoted).unwrap() + 1).unwrap();
         let verdict = RecheckVerdict {
             finding: known[0].id.clone(),
-            word: RecheckStatus::Fixed,
+            status: RecheckStatus::Fixed,
             path: Some("q.py".into()),
             lines: Some((line, line)),
             excerpt: quoted.to_owned(),

@@ -115,21 +115,25 @@ impl ForgeSimulation {
                 (true, 1) => {
                     ReviewerFeedback { check: Some(ReviewerCheck::Failed), ..ReviewerFeedback::default() }
                 }
-                (true, 2 | 6) => reviewer_feedback(ReviewState::Commented, ReviewTextSignal::Counts, 0),
-                (true, 3) => reviewer_feedback(ReviewState::ChangesRequested, ReviewTextSignal::Silent, 0),
-                (true, 4) => reviewer_feedback(ReviewState::Commented, ReviewTextSignal::Holds, 0),
+                (true, 2 | 6) => {
+                    reviewer_feedback(ReviewState::Commented, ReviewTextSignal::InlineFindings, 0)
+                }
+                (true, 3) => {
+                    reviewer_feedback(ReviewState::ChangesRequested, ReviewTextSignal::NoFindings, 0)
+                }
+                (true, 4) => reviewer_feedback(ReviewState::Commented, ReviewTextSignal::AnyFindings, 0),
                 (true, 5) => {
                     ReviewerFeedback { check: Some(ReviewerCheck::Running), ..ReviewerFeedback::default() }
                 }
                 (true, _) => {
                     self.add_thread(ThreadAuthor::Reviewer(name.into()), name);
-                    reviewer_feedback(ReviewState::Commented, ReviewTextSignal::Counts, 1)
+                    reviewer_feedback(ReviewState::Commented, ReviewTextSignal::InlineFindings, 1)
                 }
                 (false, 0) => ReviewerFeedback { is_queued: true, ..ReviewerFeedback::default() },
                 (false, 1) => {
                     ReviewerFeedback { check: Some(ReviewerCheck::Passed), ..ReviewerFeedback::default() }
                 }
-                (false, _) => reviewer_feedback(ReviewState::Commented, ReviewTextSignal::Silent, 0),
+                (false, _) => reviewer_feedback(ReviewState::Commented, ReviewTextSignal::NoFindings, 0),
             };
             self.seen.views.insert(name.into(), view);
         }
@@ -167,17 +171,22 @@ impl ForgeSimulation {
         }
     }
 
-    fn add_thread(&mut self, by: ThreadAuthor, name: &str) {
+    fn add_thread(&mut self, author: ThreadAuthor, name: &str) {
         let id = ThreadId::new(format!("{name}-{}", self.dice.roll(6)));
         self.seen.threads.retain(|thread| thread.id != id);
-        self.seen.threads.push(UnresolvedThread { id, by, is_outdated: false, last: LastComment::Theirs });
+        self.seen.threads.push(UnresolvedThread {
+            id,
+            author,
+            is_outdated: false,
+            last: LastComment::Theirs,
+        });
     }
 
     /// Returns the number of threads without our reply, by the simulation's own count.
     fn count_unanswered_threads(&self) -> usize {
         let mut threads =
             self.seen.threads.iter().filter(|thread| thread.last == LastComment::Theirs).collect::<Vec<_>>();
-        threads.retain(|thread| thread.by == ThreadAuthor::Person || !thread.is_outdated);
+        threads.retain(|thread| thread.author == ThreadAuthor::Person || !thread.is_outdated);
         threads
             .iter()
             .filter(|thread| !self.handed.contains(&(self.seen.head.clone(), thread.id.clone())))
@@ -195,7 +204,9 @@ impl ForgeSimulation {
                 ConvergeAction::Audit { auditors, .. } => {
                     let line = 100 * (1 + u32::try_from(self.dice.roll(1_000)).unwrap());
                     let claims = if self.roll_is_bad() { vec![p1_finding(line)] } else { vec![] };
-                    audited_event(auditors.into_iter().map(|at| (at, AuditorAnswer::Whole(claims.clone()))))
+                    audited_event(
+                        auditors.into_iter().map(|at| (at, AuditorAnswer::Complete(claims.clone()))),
+                    )
                 }
                 ConvergeAction::Post => ConvergeEvent::Posted,
                 ConvergeAction::Fix { .. } => {
@@ -203,7 +214,7 @@ impl ForgeSimulation {
                     let word =
                         if is_mended { FixerVerdict::Fixed } else { FixerVerdict::Declined("no".into()) };
                     let commit = is_mended.then(|| candidate(self.heads + 1));
-                    ConvergeEvent::Fixed { words: verdict_for_all(&self.run, &word), candidate: commit }
+                    ConvergeEvent::Fixed { verdicts: verdict_for_all(&self.run, &word), candidate: commit }
                 }
                 ConvergeAction::Check => ConvergeEvent::Checked(vec![]),
                 ConvergeAction::Publish => {
@@ -270,14 +281,14 @@ impl ForgeSimulation {
                     let new = work.threads.iter().all(|id| self.handed.insert((head.clone(), id.clone())));
                     assert!(new, "{seed}: {work:?} is handed over twice at one head");
                     self.report_new_head(false);
-                    let claims = (0..)
+                    let findings = (0..)
                         .zip(work.threads.iter())
                         .map(|(at, _)| p1_finding(31 + 40 * at))
                         .collect::<Vec<_>>();
-                    let claims = if claims.is_empty() { vec![p1_finding(7)] } else { claims };
+                    let findings = if findings.is_empty() { vec![p1_finding(7)] } else { findings };
                     if self.run.exit.as_ref().is_none_or(|exit| exit.kind() == ConvergeExitKind::Converged) {
                         self.run
-                            .apply_event(ConvergeEvent::Heard { claims, renames: FileRenames::default() })
+                            .apply_event(ConvergeEvent::Heard { findings, renames: FileRenames::default() })
                             .unwrap();
                     }
                     if self.run.exit.is_none() {
@@ -287,7 +298,7 @@ impl ForgeSimulation {
                         return Some(code);
                     }
                 }
-                ReadinessAction::Ask(name) => self.ask(&name, seed),
+                ReadinessAction::RequestReview(name) => self.ask(&name, seed),
                 ReadinessAction::Wait { until, .. } => {
                     assert!(until > self.now, "{seed}");
                     let span = until - self.now;
@@ -360,8 +371,10 @@ impl ForgeSimulation {
                 RequiredReviewer::Other(rule) => {
                     let view = views.get(&rule.name).cloned().unwrap_or_default();
                     let is_shown = view.review.is_some_and(|review| review.inline > 0);
-                    let counts = view.review.is_some_and(|review| review.text == ReviewTextSignal::Counts);
-                    let holds = view.review.is_some_and(|review| review.text == ReviewTextSignal::Holds);
+                    let counts =
+                        view.review.is_some_and(|review| review.text == ReviewTextSignal::InlineFindings);
+                    let holds =
+                        view.review.is_some_and(|review| review.text == ReviewTextSignal::AnyFindings);
                     let failed = view.check == Some(ReviewerCheck::Failed) && !holds;
                     assert!(!(counts || failed) || is_shown, "{seed}: {view:?}");
                     let has_answered = view.review.is_some() || view.check == Some(ReviewerCheck::Passed);
@@ -372,7 +385,8 @@ impl ForgeSimulation {
                 }
             }
         }
-        for thread in threads.iter().filter(|thread| thread.by == ThreadAuthor::Person || !thread.is_outdated)
+        for thread in
+            threads.iter().filter(|thread| thread.author == ThreadAuthor::Person || !thread.is_outdated)
         {
             match thread.last {
                 LastComment::Theirs => panic!("{seed}: {thread:?}"),

@@ -15,7 +15,7 @@ use super::{
 };
 
 fn claims_event(claims: &[AuditorFinding]) -> ConvergeEvent {
-    ConvergeEvent::Heard { claims: claims.to_vec(), renames: FileRenames::default() }
+    ConvergeEvent::Heard { findings: claims.to_vec(), renames: FileRenames::default() }
 }
 
 /// Returns a run that has received findings of others, converged or not.
@@ -31,8 +31,8 @@ fn converged(limits: ConvergeLimits) -> ConvergeRun {
 }
 
 fn decline_all(run: ConvergeRun) -> ConvergeRun {
-    let words = verdict_for_all(&run, &FixerVerdict::Declined("it is meant so".into()));
-    apply_events(run, [ConvergeEvent::Fixed { words, candidate: None }, ConvergeEvent::Replied])
+    let verdicts = verdict_for_all(&run, &FixerVerdict::Declined("it is meant so".into()));
+    apply_events(run, [ConvergeEvent::Fixed { verdicts, candidate: None }, ConvergeEvent::Replied])
 }
 
 #[test]

@@ -66,7 +66,7 @@ pub(super) fn reviewer_feedback(state: ReviewState, text: ReviewTextSignal, inli
 }
 
 fn clean() -> ReviewerFeedback {
-    reviewer_feedback(ReviewState::Commented, ReviewTextSignal::Silent, 0)
+    reviewer_feedback(ReviewState::Commented, ReviewTextSignal::NoFindings, 0)
 }
 
 fn with_feedback(mut snapshot: PullSnapshot, name: &str, view: ReviewerFeedback) -> PullSnapshot {
@@ -74,8 +74,8 @@ fn with_feedback(mut snapshot: PullSnapshot, name: &str, view: ReviewerFeedback)
     snapshot
 }
 
-fn thread(id: &str, by: ThreadAuthor, last: LastComment) -> UnresolvedThread {
-    UnresolvedThread { id: ThreadId::new(id), by, is_outdated: false, last }
+fn thread(id: &str, author: ThreadAuthor, last: LastComment) -> UnresolvedThread {
+    UnresolvedThread { id: ThreadId::new(id), author, is_outdated: false, last }
 }
 
 fn bugbot(id: &str, last: LastComment) -> UnresolvedThread {
@@ -97,7 +97,7 @@ fn code(want: &ReadinessAction) -> Option<ConvergeExitCode> {
     match want {
         ReadinessAction::End(exit) => Some(exit.code),
         ReadinessAction::Internal
-        | ReadinessAction::Ask(_)
+        | ReadinessAction::RequestReview(_)
         | ReadinessAction::Wait { .. }
         | ReadinessAction::Fix(_)
         | ReadinessAction::UpdateBranch
@@ -107,7 +107,7 @@ fn code(want: &ReadinessAction) -> Option<ConvergeExitCode> {
 }
 
 fn wait_action(seconds: i64, reason: ReadinessWaitReason) -> ReadinessAction {
-    ReadinessAction::Wait { until: seconds_at(seconds), why: reason }
+    ReadinessAction::Wait { until: seconds_at(seconds), reason }
 }
 
 fn wait_for_answer(name: &str) -> ReadinessWaitReason {
@@ -129,14 +129,14 @@ fn our_own_audit_comes_where_the_list_has_it_and_others_only_at_a_head_that_thos
     ready.record_clearance(&sha(2), seconds_at(0));
     assert_eq!(
         ready.next_action(&first, &draft_snapshot(2), seconds_at(90)),
-        ReadinessAction::Ask("bugbot".into())
+        ReadinessAction::RequestReview("bugbot".into())
     );
     // An explicit list is used unchanged: a clean answer leads to the next step in the same look.
     let listed = rules(&["bugbot", "internal"]);
     let mut ready = PullReadiness::new(sha(1), "main", UnixMillis(0));
     assert_eq!(
         ready.next_action(&listed, &draft_snapshot(1), seconds_at(0)),
-        ReadinessAction::Ask("bugbot".into())
+        ReadinessAction::RequestReview("bugbot".into())
     );
     let clean = with_feedback(draft_snapshot(1), "bugbot", clean());
     assert_eq!(ready.next_action(&listed, &clean, seconds_at(0)), ReadinessAction::Internal);
@@ -151,11 +151,11 @@ fn a_stale_review_is_triggered_once_and_then_waited_for() {
     let (rules, mut ready) = (rules(&["internal", "bugbot"]), ready());
     assert_eq!(
         ready.next_action(&rules, &draft_snapshot(1), seconds_at(0)),
-        ReadinessAction::Ask("bugbot".into())
+        ReadinessAction::RequestReview("bugbot".into())
     );
     assert_eq!(
         ready.next_action(&rules, &draft_snapshot(1), seconds_at(0)),
-        ReadinessAction::Ask("bugbot".into()),
+        ReadinessAction::RequestReview("bugbot".into()),
         "until it is done"
     );
     ready.record_request("bugbot", seconds_at(0));
@@ -188,7 +188,7 @@ fn whoever_is_queued_is_not_triggered_but_not_waited_for_without_end() {
         if queued.views["bugbot"].check.is_none() {
             assert_eq!(
                 late.next_action(&rules, &queued, seconds_at(1_800)),
-                ReadinessAction::Ask("bugbot".into())
+                ReadinessAction::RequestReview("bugbot".into())
             );
             late.record_request("bugbot", seconds_at(1_800));
             assert_eq!(
@@ -213,7 +213,7 @@ fn the_silent_are_asked_so_often_and_then_block_or_are_left() {
             let asked = seconds_at(round * 1_800);
             assert_eq!(
                 ready.next_action(&rules, &draft_snapshot(1), asked),
-                ReadinessAction::Ask("bugbot".into()),
+                ReadinessAction::RequestReview("bugbot".into()),
                 "{round}"
             );
             ready.record_request("bugbot", asked);
@@ -237,7 +237,7 @@ fn the_silent_are_asked_so_often_and_then_block_or_are_left() {
         ready.record_clearance(&sha(2), seconds_at(5_400));
         assert_eq!(
             ready.next_action(&rules, &draft_snapshot(2), seconds_at(5_500)),
-            ReadinessAction::Ask("bugbot".into())
+            ReadinessAction::RequestReview("bugbot".into())
         );
     }
 }
@@ -273,7 +273,7 @@ fn who_could_not_be_asked_is_tried_again_a_few_times_at_a_head() {
     for _ in 0..3 {
         assert_eq!(
             ready.next_action(&rules, &draft_snapshot(1), seconds_at(0)),
-            ReadinessAction::Ask("bugbot".into())
+            ReadinessAction::RequestReview("bugbot".into())
         );
         ready.record_request_failure("bugbot", "no answer");
     }
@@ -289,7 +289,7 @@ fn comments_that_lag_are_looked_for_so_often_and_then_it_is_blocked() {
     let lags = with_feedback(
         draft_snapshot(1),
         "bugbot",
-        reviewer_feedback(ReviewState::Commented, ReviewTextSignal::Counts, 0),
+        reviewer_feedback(ReviewState::Commented, ReviewTextSignal::InlineFindings, 0),
     );
     for (now, until) in [(0, 60), (30, 60), (60, 120), (120, 180)] {
         assert_eq!(
@@ -299,9 +299,10 @@ fn comments_that_lag_are_looked_for_so_often_and_then_it_is_blocked() {
         );
     }
     let mut arrived = lags.clone();
-    arrived
-        .views
-        .insert("bugbot".into(), reviewer_feedback(ReviewState::Commented, ReviewTextSignal::Counts, 1));
+    arrived.views.insert(
+        "bugbot".into(),
+        reviewer_feedback(ReviewState::Commented, ReviewTextSignal::InlineFindings, 1),
+    );
     arrived.threads.push(bugbot("a", LastComment::Theirs));
     assert_eq!(ready.clone().next_action(&rules, &arrived, seconds_at(180)), fix_action(&["a"], &[]));
     assert_eq!(code(&ready.next_action(&rules, &lags, seconds_at(180))), Some(ConvergeExitCode::InlineLag));
@@ -318,7 +319,7 @@ fn what_a_reviewer_found_is_taken_from_its_text_when_no_comments_follow() {
     let said = with_feedback(
         draft_snapshot(1),
         "copilot",
-        reviewer_feedback(ReviewState::Commented, ReviewTextSignal::Holds, 0),
+        reviewer_feedback(ReviewState::Commented, ReviewTextSignal::AnyFindings, 0),
     );
     for (allow_declined, expected) in [(false, Some(ConvergeExitCode::Declined)), (true, None)] {
         rules.allow_declined = allow_declined;
@@ -342,7 +343,7 @@ fn a_push_forgets_every_stamp_wait_and_lag() {
     let lags = with_feedback(
         draft_snapshot(1),
         "bugbot",
-        reviewer_feedback(ReviewState::Commented, ReviewTextSignal::Counts, 0),
+        reviewer_feedback(ReviewState::Commented, ReviewTextSignal::InlineFindings, 0),
     );
     ready.next_action(&rules, &lags, seconds_at(0));
     ready.next_action(&rules, &lags, seconds_at(60));
@@ -366,32 +367,50 @@ fn a_push_forgets_every_stamp_wait_and_lag() {
 fn copilot_is_clean_when_it_comments_and_shows_nothing() {
     let rules = rules(&["internal", "copilot"]);
     for (state, text, inline, threads, expected) in [
-        (ReviewState::Commented, ReviewTextSignal::Silent, 0, vec![], ReadinessAction::MarkReady),
-        (ReviewState::Approved, ReviewTextSignal::Silent, 0, vec![], ReadinessAction::MarkReady),
+        (ReviewState::Commented, ReviewTextSignal::NoFindings, 0, vec![], ReadinessAction::MarkReady),
+        (ReviewState::Approved, ReviewTextSignal::NoFindings, 0, vec![], ReadinessAction::MarkReady),
         // Its comments are resolved.
-        (ReviewState::Commented, ReviewTextSignal::Counts, 2, vec![], ReadinessAction::MarkReady),
+        (ReviewState::Commented, ReviewTextSignal::InlineFindings, 2, vec![], ReadinessAction::MarkReady),
         // Its text does not mention findings, but there are some.
-        (ReviewState::Commented, ReviewTextSignal::Silent, 1, vec!["a"], fix_action(&["a"], &[])),
-        (ReviewState::Approved, ReviewTextSignal::Silent, 1, vec!["a"], fix_action(&["a"], &[])),
+        (ReviewState::Commented, ReviewTextSignal::NoFindings, 1, vec!["a"], fix_action(&["a"], &[])),
+        (ReviewState::Approved, ReviewTextSignal::NoFindings, 1, vec!["a"], fix_action(&["a"], &[])),
         // Its text mentions findings: they are on lines, as far as any are visible; otherwise it may lag.
-        (ReviewState::Commented, ReviewTextSignal::Holds, 1, vec!["a"], fix_action(&["a"], &[])),
+        (ReviewState::Commented, ReviewTextSignal::AnyFindings, 1, vec!["a"], fix_action(&["a"], &[])),
         (
             ReviewState::Commented,
-            ReviewTextSignal::Holds,
+            ReviewTextSignal::AnyFindings,
             0,
             vec![],
             wait_action(60, ReadinessWaitReason::Inline("copilot".into())),
         ),
-        (ReviewState::ChangesRequested, ReviewTextSignal::Silent, 0, vec![], fix_action(&[], &["copilot"])),
         (
             ReviewState::ChangesRequested,
-            ReviewTextSignal::Counts,
+            ReviewTextSignal::NoFindings,
+            0,
+            vec![],
+            fix_action(&[], &["copilot"]),
+        ),
+        (
+            ReviewState::ChangesRequested,
+            ReviewTextSignal::InlineFindings,
             1,
             vec!["a"],
             fix_action(&["a"], &["copilot"]),
         ),
-        (ReviewState::Dismissed, ReviewTextSignal::Holds, 0, vec![], ReadinessAction::Ask("copilot".into())),
-        (ReviewState::Pending, ReviewTextSignal::Holds, 0, vec![], ReadinessAction::Ask("copilot".into())),
+        (
+            ReviewState::Dismissed,
+            ReviewTextSignal::AnyFindings,
+            0,
+            vec![],
+            ReadinessAction::RequestReview("copilot".into()),
+        ),
+        (
+            ReviewState::Pending,
+            ReviewTextSignal::AnyFindings,
+            0,
+            vec![],
+            ReadinessAction::RequestReview("copilot".into()),
+        ),
     ] {
         let mut seen = with_feedback(draft_snapshot(1), "copilot", reviewer_feedback(state, text, inline));
         let by = || ThreadAuthor::Reviewer("copilot".into());
@@ -416,7 +435,7 @@ fn what_others_found_is_one_work_and_nobody_is_asked_before_it_is_done() {
     let mut seen = with_feedback(
         draft_snapshot(1),
         "copilot",
-        reviewer_feedback(ReviewState::ChangesRequested, ReviewTextSignal::Silent, 0),
+        reviewer_feedback(ReviewState::ChangesRequested, ReviewTextSignal::NoFindings, 0),
     );
     let outdated = |by| UnresolvedThread { is_outdated: true, ..thread("old", by, LastComment::Theirs) };
     seen.threads = vec![
@@ -429,7 +448,7 @@ fn what_others_found_is_one_work_and_nobody_is_asked_before_it_is_done() {
     assert_eq!(ready.next_action(&rules, &seen, seconds_at(0)), fix_action(&["a", "b", "c"], &["copilot"]));
     assert_eq!(
         ready.next_action(&rules, &seen, seconds_at(0)),
-        ReadinessAction::Ask("bugbot".into()),
+        ReadinessAction::RequestReview("bugbot".into()),
         "not twice at one head"
     );
     // A person's comment on removed lines still counts.
@@ -469,7 +488,7 @@ fn a_review_whose_words_were_declined_holds_it_back_unless_that_is_allowed() {
         let seen = with_feedback(
             draft_snapshot(1),
             "copilot",
-            reviewer_feedback(ReviewState::ChangesRequested, ReviewTextSignal::Silent, 0),
+            reviewer_feedback(ReviewState::ChangesRequested, ReviewTextSignal::NoFindings, 0),
         );
         let mut ready = ready();
         assert_eq!(ready.next_action(&rules, &seen, seconds_at(0)), fix_action(&[], &["copilot"]));
@@ -594,7 +613,7 @@ fn mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not(
         let behind = PullSnapshot { merge: state, ..draft_snapshot(3) };
         assert!(matches!(
             ready.next_action(&rebase, &behind, seconds_at(60)),
-            ReadinessAction::Wait { why: ReadinessWaitReason::Merge, .. }
+            ReadinessAction::Wait { reason: ReadinessWaitReason::Merge, .. }
         ));
         assert_eq!(
             code(&ready.next_action(&rebase, &behind, seconds_at(60) + MERGE_BUDGET)),

@@ -27,8 +27,9 @@ fn small_findings_are_mended_once_and_then_left_if_they_do_not_block() {
     assert_eq!(run.next, ConvergeAction::Fix { problems: vec![] });
     let done = audit(run_with_agreed_fix(run.clone(), 2), &[p2(8)]);
     assert_eq!((code(&done), done.audits), (Some(ConvergeExitCode::CleanButNotes), 2));
-    let words = verdict_for_all(&run, &FixerVerdict::Declined("taste".into()));
-    let left = apply_events(run, [ConvergeEvent::Fixed { words, candidate: None }, ConvergeEvent::Replied]);
+    let verdicts = verdict_for_all(&run, &FixerVerdict::Declined("taste".into()));
+    let left =
+        apply_events(run, [ConvergeEvent::Fixed { verdicts, candidate: None }, ConvergeEvent::Replied]);
     assert_eq!(code(&left), Some(ConvergeExitCode::CleanButNotes));
     let run = audit(new_run(ConvergeLimits::default()), &[p2(3)]);
     let all = audit(run_with_agreed_fix(run, 2), &[p2(8)]);
@@ -39,10 +40,10 @@ fn small_findings_are_mended_once_and_then_left_if_they_do_not_block() {
 fn what_was_declined_stays_open_though_nobody_finds_it_again() {
     let declines = |limits: ConvergeLimits, stands: bool| {
         let run = audit(new_run(limits), &[p1_finding(3), p1_finding(20)]);
-        let mut words = verdict_for_all(&run, &FixerVerdict::Fixed);
+        let mut verdicts = verdict_for_all(&run, &FixerVerdict::Fixed);
         let id = run.found[1].id.clone();
-        words.insert(id.clone(), FixerVerdict::Declined("it is meant so".into()));
-        let fix = ConvergeEvent::Fixed { words, candidate: Some(candidate(2)) };
+        verdicts.insert(id.clone(), FixerVerdict::Declined("it is meant so".into()));
+        let fix = ConvergeEvent::Fixed { verdicts, candidate: Some(candidate(2)) };
         let run = apply_events(
             run,
             [
@@ -54,7 +55,7 @@ fn what_was_declined_stays_open_though_nobody_finds_it_again() {
             ],
         );
         let standing = if stands { BTreeMap::from([(id, p1_finding(20).placed)]) } else { BTreeMap::new() };
-        let answers = BTreeMap::from([(0, AuditorAnswer::Whole(vec![]))]);
+        let answers = BTreeMap::from([(0, AuditorAnswer::Complete(vec![]))]);
         let (coverage, renames) = (ReviewCoverage::default(), FileRenames::default());
         apply_events(
             run,

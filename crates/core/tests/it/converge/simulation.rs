@@ -104,7 +104,7 @@ impl World {
     }
 
     fn answer(&self) -> AuditorAnswer {
-        AuditorAnswer::Whole(
+        AuditorAnswer::Complete(
             self.defects
                 .iter()
                 .map(|line| claim("src/a.py", *line, DefectCategory::F, Severity::P1))
@@ -170,12 +170,12 @@ fn play(pair: AgentPair, seed: u64) -> SimulatedRun {
                 let last = auditors.iter().next_back().copied();
                 audited_event(auditors.into_iter().map(|at| {
                     let answer = match pair {
-                        AgentPair::DeadAuditor => AuditorAnswer::None("it died".into()),
+                        AgentPair::DeadAuditor => AuditorAnswer::NoAnswer("it died".into()),
                         AgentPair::InjectedAuditor => {
-                            AuditorAnswer::None("categories A to J are missing".into())
+                            AuditorAnswer::NoAnswer("categories A to J are missing".into())
                         }
                         AgentPair::AuditorDiesOnce if attempt == 1 && Some(at) == last => {
-                            AuditorAnswer::None("it died".into())
+                            AuditorAnswer::NoAnswer("it died".into())
                         }
                         _ => world.answer(),
                     };
@@ -196,7 +196,7 @@ fn play(pair: AgentPair, seed: u64) -> SimulatedRun {
                     run.found.iter().map(|found| (found.id.clone(), word.clone())).collect()
                 };
                 offered = world.clone();
-                let words = match pair {
+                let verdicts = match pair {
                     AgentPair::InjectedFixer => BTreeMap::new(),
                     _ => says(FixerVerdict::Fixed),
                 };
@@ -219,7 +219,7 @@ fn play(pair: AgentPair, seed: u64) -> SimulatedRun {
                 commits += 1;
                 let candidate = FixCandidate { commit: sha(1 << 50 | commits), tree: offered.tree() };
                 let changed = candidate.tree != world.tree();
-                ConvergeEvent::Fixed { words, candidate: changed.then_some(candidate) }
+                ConvergeEvent::Fixed { verdicts, candidate: changed.then_some(candidate) }
             }
             ConvergeAction::Check => {
                 let kind = match pair {

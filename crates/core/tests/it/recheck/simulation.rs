@@ -666,9 +666,11 @@ fn review(
             let finding = finding.id.clone();
             let verdict = match shown {
                 Some((path, lines, excerpt)) => {
-                    RecheckVerdict { finding, word, path: Some(path), lines: Some(lines), excerpt }
+                    RecheckVerdict { finding, status: word, path: Some(path), lines: Some(lines), excerpt }
                 }
-                None => RecheckVerdict { finding, word, path: None, lines: None, excerpt: String::new() },
+                None => {
+                    RecheckVerdict { finding, status: word, path: None, lines: None, excerpt: String::new() }
+                }
             };
             verdicts.push(verdict);
         };
@@ -719,11 +721,11 @@ fn review(
         Model::Absent => vec![],
         Model::Honest if world.dice.roll_percent(20) => {
             // A second reviewer without verdicts does not weaken the first.
-            let silent = ReviewerReport { seen: changed.iter().cloned().collect(), verdicts: vec![] };
-            vec![silent, ReviewerReport { seen, verdicts: verdicts.clone() }]
+            let silent = ReviewerReport { viewed_paths: changed.iter().cloned().collect(), verdicts: vec![] };
+            vec![silent, ReviewerReport { viewed_paths: seen, verdicts: verdicts.clone() }]
         }
         Model::Honest | Model::Repeats | Model::Silent | Model::Forgetful | Model::Liar | Model::Blind => {
-            vec![ReviewerReport { seen, verdicts: verdicts.clone() }]
+            vec![ReviewerReport { viewed_paths: seen, verdicts: verdicts.clone() }]
         }
     };
     let rechecked = recheck(known, &mut found, &reviewers, &head, place_finding);
@@ -759,7 +761,7 @@ fn review(
         }
         Model::Honest | Model::Forgetful => verdicts.iter().any(|verdict| {
             verdict.finding == finding.id
-                && verdict.word == RecheckStatus::StillThere
+                && verdict.status == RecheckStatus::StillThere
                 && verdict.lines.is_some()
         }),
         Model::Silent | Model::Liar | Model::Absent | Model::Blind => false,
@@ -805,7 +807,7 @@ fn review(
                 // A reviewer that has seen no file can be right only about a deleted one.
                 let is_gone = !files.contains_key(&finding.raw.place.path.to_string());
                 assert!(model != Model::Blind || is_gone, "unseen: {}", context(&finding.id));
-                assert_eq!(verdict.word, RecheckStatus::Fixed, "{}", context(&finding.id));
+                assert_eq!(verdict.status, RecheckStatus::Fixed, "{}", context(&finding.id));
                 let was = known.iter().find(|was| was.id == finding.id).unwrap();
                 let is_shown = is_fix_visible(was, verdict, defect, &files);
                 figures.fixed += 1;
@@ -842,9 +844,9 @@ fn review(
             if finding.is_open() {
                 let was = known.iter().find(|was| was.id == finding.id).unwrap();
                 let went = match locate_at_head(was, &head) {
-                    FollowOutcome::There { .. } => "there",
+                    FollowOutcome::Found { .. } => "there",
                     FollowOutcome::Changed { .. } => "changed",
-                    FollowOutcome::Lost { .. } => "lost",
+                    FollowOutcome::NotFound { .. } => "lost",
                     FollowOutcome::NoFile => "no file",
                 };
                 let how = if defect.is_moved { "moved, " } else { "" };

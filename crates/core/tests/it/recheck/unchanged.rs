@@ -149,12 +149,13 @@ fn accepted_quotes(path: &str, was: &str, own: &str) -> Vec<String> {
             let first = u32::try_from(at + 1).unwrap();
             let verdict = RecheckVerdict {
                 finding: known[0].id.clone(),
-                word: RecheckStatus::Fixed,
+                status: RecheckStatus::Fixed,
                 path: None,
                 lines: Some((first, first + u32::try_from(size - 1).unwrap())),
                 excerpt: quoted.join("\n"),
             };
-            let reviewer = ReviewerReport { seen: BTreeSet::from([path.into()]), verdicts: vec![verdict] };
+            let reviewer =
+                ReviewerReport { viewed_paths: BTreeSet::from([path.into()]), verdicts: vec![verdict] };
             let (mut found, reviewers) = (Vec::new(), [reviewer]);
             if !recheck_file(path, own, &known, &mut found, &reviewers).fixed.is_empty() {
                 believed.push(quoted.join("\n"));
@@ -205,12 +206,13 @@ fn lines_that_took_the_place_of_one_finding_do_not_fix_another() {
     }
     let verdicts = known.iter().map(|finding| RecheckVerdict {
         finding: finding.id.clone(),
-        word: RecheckStatus::Fixed,
+        status: RecheckStatus::Fixed,
         path: None,
         lines: Some((3, 3)),
         excerpt: "for i in range(len(items)):".to_owned(),
     });
-    let reviewer = ReviewerReport { seen: BTreeSet::from(["p.py".into()]), verdicts: verdicts.collect() };
+    let reviewer =
+        ReviewerReport { viewed_paths: BTreeSet::from(["p.py".into()]), verdicts: verdicts.collect() };
     let fixed = recheck_file("p.py", &now, &known, &mut Vec::new(), &[reviewer]).fixed;
     assert_eq!(fixed.keys().collect::<Vec<_>>(), [&known[0].id]);
 }
@@ -232,10 +234,10 @@ fn a_deleted_file_fixes_nothing_that_is_rewritten_in_another_one() {
     let own = "for item in items:\n    if item.state == DONE:\n        return done\n    refund(item)";
     let known = [known_finding("p.py", own)];
     let reviewer = ReviewerReport {
-        seen: BTreeSet::new(),
+        viewed_paths: BTreeSet::new(),
         verdicts: vec![RecheckVerdict {
             finding: known[0].id.clone(),
-            word: RecheckStatus::Fixed,
+            status: RecheckStatus::Fixed,
             path: None,
             lines: None,
             excerpt: String::new(),

@@ -98,12 +98,12 @@ pub(super) fn apply_edit(
     let (title, body) = (replaced(&mut pull.title, edit.title), replaced(&mut pull.body, edit.body));
     let draft = edit.draft.filter(|draft| *draft != pull.draft);
     pull.draft = draft.unwrap_or(pull.draft);
-    let reviewers = edit.reviewers.filter(|new| *new != pull.around.reviewers);
-    let before = reviewers.map(|new| std::mem::replace(&mut pull.around.reviewers, new));
+    let reviewers = edit.reviewers.filter(|new| *new != pull.merge_conditions.reviewers);
+    let before = reviewers.map(|new| std::mem::replace(&mut pull.merge_conditions.reviewers, new));
     let base = base.filter(|(_, base)| *base != pull.base_ref).map(|(sha, base)| {
         (std::mem::replace(&mut pull.base_ref, base), std::mem::replace(&mut pull.base, sha))
     });
-    let now = pull.around.reviewers.clone();
+    let now = pull.merge_conditions.reviewers.clone();
     if title.is_some() || body.is_some() {
         world.record_change(repo, number, by, PullChange::Edited { title, body }).map_err(failed)?;
     }

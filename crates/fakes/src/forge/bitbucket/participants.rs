@@ -15,12 +15,12 @@ pub(super) struct PullParticipant {
     /// Time of the last verdict or comment, in seconds since 1970.
     pub(super) at: Option<i64>,
     /// Time of the last comment, in seconds since 1970.
-    pub(super) said: Option<i64>,
+    pub(super) last_comment_at: Option<i64>,
 }
 
 /// Returns reviewers first, then other accounts that gave a verdict or commented. The author is left out.
 pub(super) fn list_participants(pull: &StoredPull) -> Vec<PullParticipant> {
-    let mut logins: Vec<&str> = pull.around.reviewers.iter().map(String::as_str).collect();
+    let mut logins: Vec<&str> = pull.merge_conditions.reviewers.iter().map(String::as_str).collect();
     let notes = || pull.summary.iter().chain(pull.inline.iter().map(|comment| &comment.note));
     let judges = pull.reviews.iter().filter(|review| review.state != FakeReviewVerdict::Commented);
     let others = judges.map(|review| review.author.as_str()).chain(notes().map(|note| note.author.as_str()));
@@ -31,15 +31,15 @@ pub(super) fn list_participants(pull: &StoredPull) -> Vec<PullParticipant> {
     }
     let participant = |login: &str| {
         let judged = verdict(pull, login);
-        let said =
+        let last_comment_at =
             notes().filter(|note| note.author == login && !note.deleted).map(|note| note.created).max();
         PullParticipant {
             login: login.to_owned(),
-            is_reviewer: pull.around.reviewers.iter().any(|reviewer| reviewer == login),
+            is_reviewer: pull.merge_conditions.reviewers.iter().any(|reviewer| reviewer == login),
             verdict: judged.map(|review| review.state),
             commit: judged.map(|review| review.commit.clone()),
-            at: judged.map(|review| review.created).or(said),
-            said,
+            at: judged.map(|review| review.created).or(last_comment_at),
+            last_comment_at,
         }
     };
     logins.into_iter().map(participant).collect()
@@ -65,8 +65,9 @@ pub(super) fn want_changes(
     pull.reviews.retain(|review| review.author != by || review.state == FakeReviewVerdict::Commented);
     let (author, commit, state) = (by.to_owned(), pull.head.clone(), FakeReviewVerdict::ChangesRequested);
     pull.reviews.push(StoredReview { id, author, body: String::new(), state, commit, created });
-    if !pull.around.reviewers.iter().any(|known| known == by) && repo.flavour.judges_are_reviewers() {
-        pull.around.reviewers.push(by.to_owned());
+    if !pull.merge_conditions.reviewers.iter().any(|known| known == by) && repo.flavour.judges_are_reviewers()
+    {
+        pull.merge_conditions.reviewers.push(by.to_owned());
     }
     world.record_change(repo, number, by, PullChange::WantsChanges)
 }

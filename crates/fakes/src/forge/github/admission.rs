@@ -14,7 +14,7 @@ impl FakeForgeState {
         call: &ApiCall,
     ) -> Result<(&mut ForgeInstance, &mut StoredRepository), ApiReply> {
         let key = format!("{}/{}", call.param("owner"), call.param("repo")).to_lowercase();
-        if let (Some(id), false) = (self.moved.get(&key), self.repos.contains_key(&key)) {
+        if let (Some(id), false) = (self.renamed_repositories.get(&key), self.repos.contains_key(&key)) {
             return Err(self.world.redirect_reply(*id, &key, call));
         }
         let repo = self.repos.get_mut(&key).ok_or_else(ApiReply::not_found)?;

@@ -34,7 +34,7 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         annotations: Vec::new(),
         creator: call.login.clone(),
         created: world.now(),
-        asked: false,
+        is_rerun_requested: false,
     };
     run.apply_body(&call.body)?;
     let reply = ApiReply::json(201, world.check_json(repo, &run));
@@ -133,7 +133,7 @@ impl FakeCheckRun {
             }
             next.annotations.extend(more);
         }
-        next.asked = false;
+        next.is_rerun_requested = false;
         *self = next;
         Ok(())
     }
@@ -157,7 +157,7 @@ mod tests {
             annotations: Vec::new(),
             creator: "x[bot]".into(),
             created: 0,
-            asked: false,
+            is_rerun_requested: false,
         };
         let one = json!({
             "path": "a.py", "start_line": 1, "end_line": 1, "annotation_level": "warning", "message": "m",

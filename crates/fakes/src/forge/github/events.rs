@@ -104,9 +104,9 @@ fn of_change(world: &ForgeInstance, repo: &StoredRepository, change: &PullChange
         PullChange::Reviewers { .. } | PullChange::WantsChanges | PullChange::WithdrewChanges => {
             ("review_requested", Value::Null)
         }
-        PullChange::Labelled { label, on } => {
+        PullChange::Labelled { label, is_added } => {
             let labels = world.labels_json(repo, std::slice::from_ref(label));
-            (if *on { "labeled" } else { "unlabeled" }, json!({"label": labels[0]}))
+            (if *is_added { "labeled" } else { "unlabeled" }, json!({"label": labels[0]}))
         }
     }
 }

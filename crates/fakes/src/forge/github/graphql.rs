@@ -95,7 +95,7 @@ fn review_threads(
     let text = |name| argument(query, variables, name).and_then(|value| value.as_str().map(str::to_owned));
     let number = argument(query, variables, "number").and_then(|value| value.as_u64());
     let (owner, name) = (text("owner").unwrap_or_default(), text("name").unwrap_or_default());
-    let FakeForgeState { world, repos, moved: _ } = state;
+    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let repo = repos.get_mut(&format!("{owner}/{name}").to_lowercase());
     let Some(repo) = repo.filter(|repo| call.pass.sees(repo)) else {
         let message = format!("Could not resolve to a Repository with the name '{owner}/{name}'.");

@@ -178,7 +178,7 @@ pub(crate) fn events(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         json!({
             "id": of.id, "node_id": node_id("LabeledEvent", of.id),
             "url": format!("{}/repos/{}/issues/events/{}", world.base_url, repo.full_name(), of.id),
-            "actor": world.user_json(&of.by), "event": if of.on { "labeled" } else { "unlabeled" },
+            "actor": world.user_json(&of.account), "event": if of.is_added { "labeled" } else { "unlabeled" },
             "commit_id": null, "commit_url": null, "created_at": format_time(of.at),
             "label": {"name": of.label, "color": "ededed"}, "performed_via_github_app": null,
         })

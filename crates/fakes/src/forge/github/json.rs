@@ -194,7 +194,8 @@ impl ForgeInstance {
         };
         let statuses = format!("{api}/statuses/{head}");
         let merged = pull.merged_by.as_deref();
-        let requested: Vec<Value> = pull.around.requested.iter().map(|login| self.user_json(login)).collect();
+        let requested: Vec<Value> =
+            pull.merge_conditions.requested.iter().map(|login| self.user_json(login)).collect();
         let simple = json!({
             "url": own, "id": pull.id, "node_id": node_id("PullRequest", pull.id), "html_url": page,
             "diff_url": format!("{page}.diff"), "patch_url": format!("{page}.patch"), "issue_url": issue,
@@ -233,7 +234,7 @@ impl ForgeInstance {
             "merged": merged.is_some(), "merged_by": merged.map(|login| self.user_json(login)),
             "comments": pull.summary.iter().filter(|comment| there(comment)).count(),
             "review_comments": pull.inline.iter().filter(|comment| there(&comment.note)).count(),
-            "maintainer_can_modify": pull.around.modifiable, "commits": stats.commits,
+            "maintainer_can_modify": pull.merge_conditions.modifiable, "commits": stats.commits,
             "additions": stats.additions,
             "deletions": stats.deletions, "changed_files": stats.changed_files,
         });

@@ -136,7 +136,7 @@ pub(crate) fn set_draft(
     ids: &[String],
     draft: bool,
 ) -> Result<bool, ApiReply> {
-    let FakeForgeState { world, repos, moved: _ } = state;
+    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     for repo in repos.values_mut().filter(|repo| call.pass.sees(repo)) {
         let is = |pull: &&mut StoredPull| ids.contains(&node_id("PullRequest", pull.id));
         let Some(pull) = repo.pulls.values_mut().find(is) else { continue };

@@ -19,7 +19,7 @@ pub(crate) fn reactions(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
     let page = PageRequest::from_call(call);
     let shown = page.page_items(&all).iter().map(|of| {
         json!({
-            "id": of.id, "node_id": node_id("Reaction", of.id), "user": world.user_json(&of.by),
+            "id": of.id, "node_id": node_id("Reaction", of.id), "user": world.user_json(&of.account),
             "content": of.content, "created_at": format_time(of.at),
         })
     });
@@ -59,7 +59,7 @@ pub(crate) fn request_reviewers(state: &mut FakeForgeState, call: &ApiCall) -> C
         }
     }
     for login in &wanted {
-        let around = &mut repo.pulls.get_mut(&number).ok_or_else(ApiReply::not_found)?.around;
+        let around = &mut repo.pulls.get_mut(&number).ok_or_else(ApiReply::not_found)?.merge_conditions;
         if !around.requested.contains(login) {
             around.requested.push(login.clone());
             run_bots(world, repo, number, |bot| bot.login == *login, None)

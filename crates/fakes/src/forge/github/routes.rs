@@ -98,11 +98,11 @@ const ROUTES: &[ApiRoute] = {
 pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
     bearer: authenticate_request,
-    enters: check_user_agent,
+    check_entry: check_user_agent,
     refused: refusal_reply,
     may_call: |call| call.pass.may_call(&call.path),
-    instead: fault_reply,
-    circle: |reply, to| reply.headers.push(("link", format!("<{to}>; rel=\"next\""))),
+    fault_response: fault_reply,
+    link_to_itself: |reply, to| reply.headers.push(("link", format!("<{to}>; rel=\"next\""))),
     finished: add_headers,
 };
 
@@ -220,12 +220,12 @@ fn fault_reply(kind: &ForgeFaultKind, now: i64) -> Option<ApiReply> {
             let body = json!({"message": "Moved Permanently", "url": to, "documentation_url": DOCS});
             Some(ApiReply::json(*status, body).header("location", to))
         }
-        ForgeFaultKind::Circle
+        ForgeFaultKind::SelfLink
         | ForgeFaultKind::Truncated
         | ForgeFaultKind::Delay(_)
         | ForgeFaultKind::Drop
         | ForgeFaultKind::LostAnswer
-        | ForgeFaultKind::Held
+        | ForgeFaultKind::HeldRequest
         | ForgeFaultKind::HeldAnswer
         | ForgeFaultKind::DoneStatus(_) => None,
     }

@@ -76,7 +76,7 @@ fn writable_repository<'a>(
     if call.login.is_empty() {
         return Err(who_are_you(state.world.flavour));
     }
-    let FakeForgeState { world, repos, moved: _ } = state;
+    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let repo = repos.get_mut(&repository_key(call)).filter(|repo| call.pass.sees(repo));
     let Some(repo) = repo else { return refused(404, "Repository not found.\n".into()) };
     if !repo.may_push(call) {
@@ -112,7 +112,7 @@ fn receive_push(state: &mut FakeForgeState, call: &ApiCall, body: &[u8]) -> Resu
     let answer = repo.git.receive_push(&[], body)?;
     let key = repository_key(call);
     for command in commands {
-        let FakeForgeState { world, repos, moved: _ } = &mut *state;
+        let FakeForgeState { world, repos, renamed_repositories: _ } = &mut *state;
         let Some(repo) = repos.get_mut(&key) else { continue };
         let Some(tip) = repo.git.reload_ref(&command.name)? else { continue };
         let branch = command.name.strip_prefix("refs/heads/").unwrap_or_default();

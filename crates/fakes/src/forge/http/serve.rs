@@ -78,14 +78,14 @@ pub(crate) struct ForgeProtocol {
     /// Returns the account of a request's login, with its scope; `None` without a known login.
     pub(crate) bearer: fn(&mut ForgeInstance, &HeaderMap, &'static str) -> Option<(String, FakeTokenScope)>,
     /// Rejects a request that a server in front of the forge would reject.
-    pub(crate) enters: fn(&HeaderMap) -> Result<(), ApiReply>,
+    pub(crate) check_entry: fn(&HeaderMap) -> Result<(), ApiReply>,
     pub(crate) refused: fn(CallRefusal) -> ApiReply,
     /// Rejects a call that such a login cannot make at all.
     pub(crate) may_call: fn(&ApiCall) -> Result<(), ApiReply>,
     /// Returns the response of a fault that replaces the call, at this time.
-    pub(crate) instead: fn(&ForgeFaultKind, i64) -> Option<ApiReply>,
+    pub(crate) fault_response: fn(&ForgeFaultKind, i64) -> Option<ApiReply>,
     /// Makes a response name this address as its next page.
-    pub(crate) circle: fn(&mut ApiReply, &str),
+    pub(crate) link_to_itself: fn(&mut ApiReply, &str),
     /// Adds the headers of every response. A reply's own headers come last.
     pub(crate) finished: fn(&mut ForgeInstance, ApiReply, &HeaderContext<'_>) -> ApiReply,
 }
@@ -155,10 +155,10 @@ async fn answer_call(
         let wait = shared.lock().world.secondary_limit_wait(&method, route)?;
         Some(ForgeFaultKind::SecondaryLimit(Some(wait)))
     });
-    let replaced = fault.as_ref().and_then(|kind| (protocol.instead)(kind, shared.lock().world.now()));
+    let replaced = fault.as_ref().and_then(|kind| (protocol.fault_response)(kind, shared.lock().world.now()));
     // A response that replaces the forge's own one says nothing about this call.
     let answers = replaced.is_none() && fault != Some(ForgeFaultKind::Drop);
-    if fault == Some(ForgeFaultKind::Held) {
+    if fault == Some(ForgeFaultKind::HeldRequest) {
         shared.hold().await;
     }
     let mut reply = match replaced {
@@ -186,7 +186,7 @@ async fn answer_call(
         Some(ForgeFaultKind::HeldAnswer) => shared.hold().await,
         Some(ForgeFaultKind::DoneStatus(status)) => {
             let status = ForgeFaultKind::Status(status, None);
-            let said = (protocol.instead)(&status, shared.lock().world.now());
+            let said = (protocol.fault_response)(&status, shared.lock().world.now());
             reply = said.unwrap_or(reply);
         }
         Some(_) | None => {}
@@ -218,9 +218,9 @@ async fn answer_call(
         let world = &mut shared.lock().world;
         problems.into_iter().for_each(|problem| world.record_violation(problem));
     }
-    if fault == Some(ForgeFaultKind::Circle) {
+    if fault == Some(ForgeFaultKind::SelfLink) {
         let root = shared.lock().world.base_url.clone();
-        (protocol.circle)(&mut reply, &format!("{root}{target}"));
+        (protocol.link_to_itself)(&mut reply, &format!("{root}{target}"));
     }
     let mut response = build_response(reply, fault == Some(ForgeFaultKind::Truncated));
     {
@@ -267,7 +267,7 @@ async fn carry_out(
     body: Option<Bytes>,
     mut call: ApiCall,
 ) -> ApiReply {
-    if let Err(refused) = (protocol.enters)(headers) {
+    if let Err(refused) = (protocol.check_entry)(headers) {
         return refused;
     }
     let Some(body) = body else {

@@ -51,17 +51,17 @@ pub(crate) fn set_label(
     pull: &mut StoredPull,
     by: &str,
     label: &str,
-    on: bool,
+    is_added: bool,
 ) -> bool {
-    if pull.labels.iter().any(|name| name == label) == on {
+    if pull.labels.iter().any(|name| name == label) == is_added {
         return false;
     }
-    if on {
+    if is_added {
         pull.labels.push(label.to_owned());
     } else {
         pull.labels.retain(|name| name != label);
     }
     let (id, at) = (world.next_id(), world.now());
-    pull.labelled.push(LabelChange { id, by: by.to_owned(), label: label.to_owned(), on, at });
+    pull.labelled.push(LabelChange { id, account: by.to_owned(), label: label.to_owned(), is_added, at });
     true
 }

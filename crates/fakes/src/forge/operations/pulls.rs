@@ -67,7 +67,7 @@ pub(crate) fn open_pull(
         draft: new.draft,
         labels: Vec::new(),
         labelled: Vec::new(),
-        around: MergeConditions::default(),
+        merge_conditions: MergeConditions::default(),
         open: true,
         merged_by: None,
         created: now,

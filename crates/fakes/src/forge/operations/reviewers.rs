@@ -67,8 +67,8 @@ pub(crate) fn add_reaction(
     let (id, at) = (world.next_id(), world.now());
     let note = repo.notes_mut(number).into_iter().flatten().find(|note| note.id == comment);
     let Some(note) = note else { return };
-    if !note.reactions.iter().any(|known| known.by == by && known.content == content) {
-        note.reactions.push(FakeReaction { id, by: by.to_owned(), content: content.to_owned(), at });
+    if !note.reactions.iter().any(|known| known.account == by && known.content == content) {
+        note.reactions.push(FakeReaction { id, account: by.to_owned(), content: content.to_owned(), at });
     }
 }
 
@@ -94,16 +94,16 @@ pub(crate) fn post_review(
     }
     let pull = repo.pulls.get_mut(&number).ok_or("there is no such pull request")?;
     pull.updated = created;
-    pull.around.requested.retain(|login| login != by);
+    pull.merge_conditions.requested.retain(|login| login != by);
     pull.inline.extend(comments);
     let (author, body, state) = (by.to_owned(), review.body.clone(), review.state);
     let commit = spot.commit().to_owned();
     let text = (world.flavour != ForgeFlavour::GitHub && !body.is_empty()).then(|| body.clone());
     if world.flavour.judges_are_reviewers()
         && state != FakeReviewVerdict::Commented
-        && !pull.around.reviewers.contains(&author)
+        && !pull.merge_conditions.reviewers.contains(&author)
     {
-        pull.around.reviewers.push(author.clone());
+        pull.merge_conditions.reviewers.push(author.clone());
     }
     pull.reviews.push(StoredReview { id, author, body, state, commit, created });
     // Neither Bitbucket has reviews: their text becomes a comment.
@@ -140,7 +140,7 @@ pub(crate) fn create_check_run(
         annotations: Vec::new(),
         creator: by.to_owned(),
         created: world.now(),
-        asked: false,
+        is_rerun_requested: false,
     };
     repo.checks.push(run);
 }

@@ -13,7 +13,7 @@ impl FakeRepo {
             world.ensure_account(&by);
             let known = repo.checks.iter_mut().find(|known| known.id == run);
             let known = known.ok_or_else(|| FakeError::Missing(format!("check run {run}")))?;
-            known.asked = true;
+            known.is_rerun_requested = true;
             let run = Box::new(known.clone());
             Ok(world.deliver_event(repo, &FakeForgeEvent::Check { run, again, by })?)
         })

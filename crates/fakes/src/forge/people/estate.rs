@@ -45,8 +45,8 @@ impl FakeRepo {
                 state.repos.remove(&from).ok_or_else(|| FakeError::Missing(format!("repository {from}")))?;
             state.world.ensure_account(&owner);
             (repo.owner, repo.name) = (owner, name);
-            state.moved.insert(from, repo.id);
-            state.moved.remove(&to);
+            state.renamed_repositories.insert(from, repo.id);
+            state.renamed_repositories.remove(&to);
             state.repos.insert(to, repo);
             Ok(())
         })

@@ -24,13 +24,19 @@ impl FakeRepo {
     }
 
     /// Sets or removes a label of a pull request as a person.
-    pub async fn set_label(&self, number: u64, label: &str, on: bool, by: &str) -> Result<(), FakeError> {
+    pub async fn set_label(
+        &self,
+        number: u64,
+        label: &str,
+        is_added: bool,
+        by: &str,
+    ) -> Result<(), FakeError> {
         let (label, by) = (label.to_owned(), by.to_owned());
         self.with_repository(move |world, repo| {
             world.ensure_account(&by);
             make_labels(world, repo, std::slice::from_ref(&label));
-            if set_label(world, pull_mut(repo, number)?, &by, &label, on) {
-                world.record_change(repo, number, &by, PullChange::Labelled { label, on })?;
+            if set_label(world, pull_mut(repo, number)?, &by, &label, is_added) {
+                world.record_change(repo, number, &by, PullChange::Labelled { label, is_added })?;
             }
             Ok(())
         })

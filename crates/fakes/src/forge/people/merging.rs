@@ -12,7 +12,7 @@ impl FakeRepo {
     pub async fn set_merge(&self, number: u64, states: &[MergeState]) -> Result<(), FakeError> {
         let states = states.iter().copied().collect();
         self.with_repository(move |_, repo| {
-            pull_mut(repo, number)?.around.merge = states;
+            pull_mut(repo, number)?.merge_conditions.merge = states;
             Ok(())
         })
         .await
@@ -25,7 +25,7 @@ impl FakeRepo {
         decision: Option<ReviewDecision>,
     ) -> Result<(), FakeError> {
         self.with_repository(move |_, repo| {
-            pull_mut(repo, number)?.around.decision = decision;
+            pull_mut(repo, number)?.merge_conditions.decision = decision;
             Ok(())
         })
         .await
@@ -34,7 +34,7 @@ impl FakeRepo {
     /// Allows or forbids accounts with write access to the repository to push to the branch of a fork.
     pub async fn let_modify(&self, number: u64, may: bool) -> Result<(), FakeError> {
         self.with_repository(move |_, repo| {
-            pull_mut(repo, number)?.around.modifiable = may;
+            pull_mut(repo, number)?.merge_conditions.modifiable = may;
             Ok(())
         })
         .await

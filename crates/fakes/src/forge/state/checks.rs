@@ -24,7 +24,7 @@ pub struct FakeCheckRun {
     pub created: i64,
     /// True if an account has requested it again and its App has not updated it since. Its suite is shown as
     /// queued until then.
-    pub asked: bool,
+    pub is_rerun_requested: bool,
 }
 
 /// The button that is pressed at GitHub.

@@ -52,6 +52,6 @@ pub(crate) enum PullChange {
     /// A label was added or removed.
     Labelled {
         label: String,
-        on: bool,
+        is_added: bool,
     },
 }

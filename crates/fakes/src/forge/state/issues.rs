@@ -25,8 +25,8 @@ pub(crate) struct StoredIssue {
 #[derive(Clone, Debug)]
 pub(crate) struct LabelChange {
     pub(crate) id: u64,
-    pub(crate) by: String,
+    pub(crate) account: String,
     pub(crate) label: String,
-    pub(crate) on: bool,
+    pub(crate) is_added: bool,
     pub(crate) at: i64,
 }

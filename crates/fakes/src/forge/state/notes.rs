@@ -33,7 +33,7 @@ impl StoredComment {
 #[derive(Clone, Debug)]
 pub(crate) struct FakeReaction {
     pub(crate) id: u64,
-    pub(crate) by: String,
+    pub(crate) account: String,
     pub(crate) content: String,
     pub(crate) at: i64,
 }

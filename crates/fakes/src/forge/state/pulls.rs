@@ -20,7 +20,7 @@ pub(crate) struct StoredPull {
     pub(crate) draft: bool,
     pub(crate) labels: Vec<String>,
     pub(crate) labelled: Vec<LabelChange>,
-    pub(crate) around: MergeConditions,
+    pub(crate) merge_conditions: MergeConditions,
     pub(crate) open: bool,
     pub(crate) merged_by: Option<String>,
     pub(crate) created: i64,

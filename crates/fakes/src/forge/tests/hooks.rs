@@ -148,8 +148,11 @@ async fn deliveries_are_signed_and_arrive_as_the_network_likes() {
     for n in 0..5 {
         stage.shop.push("feature", CommitBuilder::new("x").write("x", n.to_string())).await.unwrap();
     }
-    let statuses =
-        stage.forge.deliver_all(UnreliableNetwork { seed: 3, lost: 30, twice: 30, late: 2 }).await.unwrap();
+    let statuses = stage
+        .forge
+        .deliver_all(UnreliableNetwork { seed: 3, lost_percent: 30, repeated_percent: 30, max_delay: 2 })
+        .await
+        .unwrap();
     assert!(!statuses.is_empty() && statuses.iter().all(|status| *status == 200));
     for _ in &statuses {
         let (headers, body) = arrived.recv().await.unwrap();

@@ -108,13 +108,13 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     pub(super) async fn open_pull(&self, draft: &PullDraft) -> Result<BranchPull, ForgeError> {
         let PullDraft { topic, branch, base, body, draft: is_draft, .. } = draft;
-        let what = self.what_of_repository(&format!("opening a pull request from {branch}"));
-        self.check_branch(&what, branch)?;
-        self.check_branch(&what, base)?;
+        let request = self.what_of_repository(&format!("opening a pull request from {branch}"));
+        self.check_branch(&request, branch)?;
+        self.check_branch(&request, base)?;
         if *is_draft {
             // The limits stay at their narrowest until the version is known.
             self.calls.own_account().await?;
-            self.check_drafts(&what)?;
+            self.check_drafts(&request)?;
         }
         let accounts = self.accounts().await?;
         // Cloud's response to a second pull request from a branch varies, so an existing one is not opened
@@ -123,10 +123,10 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             return Ok(there);
         }
         let text = self.add_topic_marker(0, topic, body);
-        let refused = match self.calls.create_pull(&what, &self.repo, draft, &text).await {
+        let refused = match self.calls.create_pull(&request, &self.repo, draft, &text).await {
             Ok(pull) => return Ok(self.branch_pull(&accounts, pull)),
             // If there is none, reading it again would not help.
-            Err(ForgeError::Stale { what, message }) => ForgeError::Rejected { what, message },
+            Err(ForgeError::Stale { request, message }) => ForgeError::Rejected { request, message },
             Err(refused @ ForgeError::Rejected { .. }) => refused,
             Err(error) => return Err(error),
         };

@@ -28,7 +28,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             }
             Effect::Resolve { thread } => client.settle_thread(thread, true).await.map(done_outcome),
             Effect::Trigger { text, since } => {
-                client.say_exactly(text, *since).await.map(EffectOutcome::Said)
+                client.say_exactly(text, *since).await.map(EffectOutcome::Posted)
             }
             Effect::RequestReview { login } => client.request_review(login).await.map(done_outcome),
             Effect::MarkReady => {
@@ -88,7 +88,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
                 return Ok(self.find_answer(&what, first, topic).await?.map(EffectOutcome::Comment));
             }
             Effect::Trigger { text, since } => {
-                return Ok(self.said_exactly(text, *since).await?.map(EffectOutcome::Said));
+                return Ok(self.said_exactly(text, *since).await?.map(EffectOutcome::Posted));
             }
             Effect::OpenPull(PullDraft { branch, base, .. }) => {
                 let there = self.opened_pull(branch, base).await?;

@@ -23,14 +23,14 @@ fn head_moved_error(what: &str) -> ForgeError {
 fn unsure_error(error: ForgeError) -> ForgeError {
     match error {
         ForgeError::Unavailable { .. } => error,
-        ForgeError::Unauthorized { ref what }
-        | ForgeError::Forbidden { ref what, .. }
-        | ForgeError::NotFound { ref what }
-        | ForgeError::Moved { ref what }
-        | ForgeError::Rejected { ref what, .. }
-        | ForgeError::Stale { ref what, .. }
-        | ForgeError::RateLimited { ref what, .. } => unsure_of(what, &error),
-        ForgeError::Halted(ref halt) => unsure_of(halt.undone.as_deref().unwrap_or_default(), &error),
+        ForgeError::Unauthorized { ref request }
+        | ForgeError::Forbidden { ref request, .. }
+        | ForgeError::NotFound { ref request }
+        | ForgeError::Moved { ref request }
+        | ForgeError::Rejected { ref request, .. }
+        | ForgeError::Stale { ref request, .. }
+        | ForgeError::RateLimited { ref request, .. } => unsure_of(request, &error),
+        ForgeError::Halted(ref halt) => unsure_of(halt.withheld_write.as_deref().unwrap_or_default(), &error),
     }
 }
 
@@ -137,7 +137,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         body: &str,
     ) -> Result<CommentId, ForgeError> {
         let text = self.add_topic_marker(self.id.number, topic, body);
-        let new = NewBitbucketComment { text: &text, parent: None, on: Some(on) };
+        let new = NewBitbucketComment { text: &text, parent: None, location: Some(on) };
         Ok(comment_id(self.calls.create_note(what, &self.repo, self.id.number, new).await?.id))
     }
 }

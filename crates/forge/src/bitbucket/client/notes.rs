@@ -114,7 +114,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             let thread = note.begins_thread().then(|| thread_of(&accounts, note.id, &note.settled));
             let has_replies = answered.contains(&note.id);
             let (id, created) = (comment_id(note.id), note.created);
-            let line = note.on.as_ref().filter(|on| !on.is_outdated).and_then(|on| on.line);
+            let line = note.location.as_ref().filter(|on| !on.is_outdated).and_then(|on| on.line);
             Some(ObservedComment { id, item, body, line, thread, has_replies, created, hold })
         });
         Ok(ours.collect())
@@ -152,7 +152,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     ) -> Vec<ReviewThread> {
         let mut threads: BTreeMap<u64, ReviewThread> = BTreeMap::new();
         for note in notes {
-            let Some(on) = &note.on else { continue };
+            let Some(on) = &note.location else { continue };
             let thread = threads.entry(note.first).or_insert_with(|| ReviewThread {
                 thread: None,
                 outdated: on.is_outdated,
@@ -185,7 +185,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             | MarkerMatch::Forged
             | MarkerMatch::None => None,
         };
-        let on = note.on.as_ref();
+        let on = note.location.as_ref();
         LineComment {
             id: comment_id(note.id),
             url: note.url.clone(),
@@ -216,7 +216,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let accounts = self.accounts().await?;
         let notes = self.notes_of(&what, self.id.number).await?.into_iter();
         let is = |note: &BitbucketComment| {
-            note.on.is_none() && !note.is_deleted && note.text.trim() == text.trim()
+            note.location.is_none() && !note.is_deleted && note.text.trim() == text.trim()
         };
         Ok(notes.filter(is).map(|note| conversation_comment(&accounts, &note)).collect())
     }
@@ -247,7 +247,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
         let accounts = self.accounts().await?;
         let what = self.what_of_pull("waking a reviewer");
-        let new = NewBitbucketComment { text, parent: None, on: None };
+        let new = NewBitbucketComment { text, parent: None, location: None };
         let note = self.calls.create_note(&what, &self.repo, self.id.number, new).await?;
         Ok(conversation_comment(&accounts, &note))
     }
@@ -269,7 +269,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     ) -> Result<Option<(u64, String, BitbucketAccountKind)>, ForgeError> {
         let accounts = self.accounts().await?;
         let notes = self.notes_of(what, number).await?;
-        let talk = notes.iter().filter(|note| note.on.is_none() && !note.is_deleted);
+        let talk = notes.iter().filter(|note| note.location.is_none() && !note.is_deleted);
         let mut ours = talk.filter_map(|note| {
             let whose = accounts.account_kind(note.author.as_ref()?)?;
             let (about, text) = self.read_verified_topic(number, true, &note.text);
@@ -294,7 +294,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     async fn create_comment(&self, number: u64, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
         let what = self.what_of_repository(&format!("commenting in {number}"));
         let text = self.add_topic_marker(number, topic, body);
-        let new = NewBitbucketComment { text: &text, parent: None, on: None };
+        let new = NewBitbucketComment { text: &text, parent: None, location: None };
         Ok(comment_id(self.calls.create_note(&what, &self.repo, number, new).await?.id))
     }
 
@@ -333,14 +333,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             return Ok(comment);
         }
         let text = self.add_topic_marker(self.id.number, topic, body);
-        let new = NewBitbucketComment { text: &text, parent: Some(number_of(&what, first)?), on: None };
+        let new = NewBitbucketComment { text: &text, parent: Some(number_of(&what, first)?), location: None };
         Ok(comment_id(self.calls.create_note(&what, &self.repo, self.id.number, new).await?.id))
     }
 
     pub(super) async fn create_summary(&self, body: &str) -> Result<EffectOutcome, ForgeError> {
         let what = self.what_of_pull("posting the summary");
         let text = self.marked_item(&CommentSubject::Summary, body);
-        let new = NewBitbucketComment { text: &text, parent: None, on: None };
+        let new = NewBitbucketComment { text: &text, parent: None, location: None };
         let made = self.calls.create_note(&what, &self.repo, self.id.number, new).await?;
         Ok(EffectOutcome::Comments(vec![(CommentSubject::Summary, comment_id(made.id))]))
     }
@@ -381,7 +381,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         draft: &InlineDraft,
     ) -> Result<CommentId, ForgeError> {
         let text = self.marked_item(&draft.item, &draft.body);
-        let new = NewBitbucketComment { text: &text, parent: None, on: Some(on) };
+        let new = NewBitbucketComment { text: &text, parent: None, location: Some(on) };
         Ok(comment_id(self.calls.create_note(what, &self.repo, self.id.number, new).await?.id))
     }
 
@@ -461,7 +461,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let what = self.what_of_repository(&format!("looking for a comment of ours in {number}"));
         let accounts = self.accounts().await?;
         let notes = self.notes_of(&what, number).await?;
-        let talk = notes.iter().filter(|note| note.on.is_none() && !note.is_deleted);
+        let talk = notes.iter().filter(|note| note.location.is_none() && !note.is_deleted);
         let newest = talk.filter_map(|note| {
             let is_ours = accounts.is_ours(note.author.as_ref());
             let (about, text) = self.read_verified_topic(number, is_ours, &note.text);
@@ -503,7 +503,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         // No other account can change the comment of a former account of ours.
         let whose = note.author.as_ref().and_then(|user| accounts.account_kind(user));
         let (topic, _) = self.read_topic(number, whose == Some(BitbucketAccountKind::Present), &note.text);
-        if topic.is_some() && note.on.is_none() { Ok(Some(id)) } else { Err(not_ours(what)) }
+        if topic.is_some() && note.location.is_none() { Ok(Some(id)) } else { Err(not_ours(what)) }
     }
 
     pub(super) async fn remove_comment(&self, number: u64, comment: &CommentId) -> Result<(), ForgeError> {

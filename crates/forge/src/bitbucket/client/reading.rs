@@ -30,7 +30,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             PullState::Draft => PrState::Draft,
             PullState::Merged | PullState::Closed => PrState::Closed,
         };
-        let head_repository = self.head_repository(&pull.head).filter(|repository| repository.has_head_alone);
+        let head_repository = self.head_repository(&pull.head).filter(|repository| repository.is_only_source);
         Ok(PullRequest {
             revision: PullRevision { head: pull.head.commit, base: pull.base.commit },
             base_branch: pull.base.branch,
@@ -55,7 +55,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             id,
             name,
             is_same,
-            has_head_alone: !is_same && !self.calls.capability_row().fork_heads,
+            is_only_source: !is_same && !self.calls.capability_row().fork_heads,
         })
     }
 
@@ -113,20 +113,21 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         pull: &BitbucketPullRequest,
         notes: &[BitbucketComment],
     ) -> Vec<PullReview> {
-        let audits = notes.iter().filter(|note| note.on.is_none() && !note.is_deleted).filter_map(|note| {
-            let is_ours = accounts.is_ours(note.author.as_ref());
-            let (topic, body) = self.read_verified_topic(pull.number, is_ours, &note.text);
-            let mark = AuditMark::from_topic(topic.as_ref()?)?;
-            Some(PullReview {
-                id: ReviewId::new(note.id.to_string()),
-                author: actor(accounts, note.author.as_ref()),
-                state: ReviewState::Commented,
-                commit: Some(mark.commit),
-                at: Some(note.created),
-                body,
-                topic,
-            })
-        });
+        let audits =
+            notes.iter().filter(|note| note.location.is_none() && !note.is_deleted).filter_map(|note| {
+                let is_ours = accounts.is_ours(note.author.as_ref());
+                let (topic, body) = self.read_verified_topic(pull.number, is_ours, &note.text);
+                let mark = AuditMark::from_topic(topic.as_ref()?)?;
+                Some(PullReview {
+                    id: ReviewId::new(note.id.to_string()),
+                    author: actor(accounts, note.author.as_ref()),
+                    state: ReviewState::Commented,
+                    commit: Some(mark.commit),
+                    at: Some(note.created),
+                    body,
+                    topic,
+                })
+            });
         let verdicts = pull.reviewers.iter().filter(|one| !accounts.is_ours(Some(&one.user)));
         let verdicts = verdicts.filter_map(|one| {
             Some(PullReview {
@@ -223,7 +224,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             let author = actor(&accounts, note.author.as_ref());
             let is_ours = author.as_ref().is_some_and(|author| author.ours);
             let (topic, body) = self.read_topic(number, is_ours, &note.text);
-            let on = note.on.as_ref();
+            let on = note.location.as_ref();
             PullRequestComment {
                 id: comment_id(note.id),
                 author,
@@ -234,8 +235,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             }
         };
         let there = || notes.iter().filter(|note| !note.is_deleted);
-        let talk = there().filter(|note| note.on.is_none());
-        let remarks = talk.chain(there().filter(|note| note.on.is_some())).map(remark).collect();
+        let talk = there().filter(|note| note.location.is_none());
+        let remarks = talk.chain(there().filter(|note| note.location.is_some())).map(remark).collect();
         Ok(PullActivity { commits, reviews, remarks })
     }
 
@@ -249,7 +250,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let since = since.map(|since| number_of(&what, since)).transpose()?.unwrap_or(0);
         let accounts = self.accounts().await?;
         let notes = self.calls.list_notes(&what, &self.repo, number).await?.into_iter();
-        let notes = notes.filter(|note| note.on.is_none() && !note.is_deleted && note.id > since);
+        let notes = notes.filter(|note| note.location.is_none() && !note.is_deleted && note.id > since);
         let mut known: HashMap<AccountId, bool> = HashMap::new();
         let mut replies = Vec::new();
         for note in notes {

@@ -98,7 +98,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.decide(&what, &accounts, draft).await?;
         let text = draft.render_text(&refused, &open, self.max_text_length());
         let text = self.add_topic_marker(self.id.number, &draft.mark.topic(), &text);
-        let new = NewBitbucketComment { text: &text, parent: None, on: None };
+        let new = NewBitbucketComment { text: &text, parent: None, location: None };
         let made = self.calls.create_note(&what, &self.repo, self.id.number, new).await?;
         Ok(PostedReview::Review {
             id: ReviewId::new(made.id.to_string()),
@@ -162,7 +162,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         draft: &ReviewDraft,
         there: &HashMap<Topic, CommentId>,
     ) -> Option<PostedReview> {
-        let talk = notes.iter().filter(|note| note.on.is_none() && !note.is_deleted);
+        let talk = notes.iter().filter(|note| note.location.is_none() && !note.is_deleted);
         let mut marked = talk.filter(|note| {
             let is_ours = accounts.is_ours(note.author.as_ref());
             let (topic, _) = self.read_verified_topic(self.id.number, is_ours, &note.text);

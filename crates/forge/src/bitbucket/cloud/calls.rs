@@ -54,9 +54,9 @@ impl BitbucketCloud {
     /// one.
     fn stranger_error(&self, what: &str) -> Option<ForgeError> {
         let CloudInner { options, learnt, .. } = &*self.inner;
-        let (name, told, id) = (&options.name, options.account.as_ref()?, learnt.stranger.get()?);
+        let (name, told, id) = (&options.name, options.account.as_ref()?, learnt.other_account.get()?);
         let message = format!("the token writes as {id}, and forge.{name}.account is {told}: set it to {id}");
-        Some(ForgeError::Forbidden { what: what.to_owned(), message })
+        Some(ForgeError::Forbidden { request: what.to_owned(), message })
     }
 
     /// Returns true if this login may push, as far as the forge reports it.
@@ -86,7 +86,7 @@ impl BitbucketCloud {
                 Some(to) if to.path().starts_with(below.path()) => {
                     self.send(&ForgeRequest::get(what, to)).await?
                 }
-                Some(_) => return Err(ForgeError::Moved { what: what.to_owned() }),
+                Some(_) => return Err(ForgeError::Moved { request: what.to_owned() }),
             };
             Ok(!super::parse_page::<Value>(&answer)?.0.is_empty())
         };
@@ -200,8 +200,8 @@ impl BitbucketApi for BitbucketCloud {
         if let Some(parent) = new.parent {
             body["parent"] = json!({ "id": parent });
         }
-        let is_on_diff = new.on.is_some();
-        if let Some(on) = new.on {
+        let is_on_diff = new.location.is_some();
+        if let Some(on) = new.location {
             body["inline"] = inline_fields(what, on)?;
         }
         let url = self.of_pull(what, repo, number, &["comments"])?;
@@ -214,7 +214,7 @@ impl BitbucketApi for BitbucketCloud {
         }
         // Our texts would not be recognised as ours, so nothing more is written. Another process may have set
         // this.
-        drop(self.inner.learnt.stranger.set(author.id.clone()));
+        drop(self.inner.learnt.other_account.set(author.id.clone()));
         self.delete_note(what, repo, (number, made.id)).await?;
         Err(self.stranger_error(what).unwrap_or_else(|| no_account_error(what)))
     }

@@ -85,7 +85,7 @@ impl BitbucketCloud {
     ) -> Result<PullRequestRef, ForgeError> {
         let fork = fork_of(repo, &body);
         let commit = match &body.commit {
-            None if is_open => return Err(ForgeError::NotFound { what: format!("{what}, its commit") }),
+            None if is_open => return Err(ForgeError::NotFound { request: format!("{what}, its commit") }),
             None => Sha::null(),
             Some(commit) => match (self.full_hash(what, repo, &commit.hash, fork).await, fork) {
                 (Err(ForgeError::NotFound { .. }), _) if !is_open => Sha::null(),
@@ -130,9 +130,9 @@ fn fork_of<'a>(repo: &str, end: &'a wire::CloudPullRef) -> Option<&'a str> {
 /// request is missing.
 fn of_fork(error: ForgeError, fork: Option<&str>) -> ForgeError {
     match (error, fork) {
-        (ForgeError::NotFound { what }, Some(fork)) => {
+        (ForgeError::NotFound { request }, Some(fork)) => {
             let message = "the fork is gone, or the token may not read it".to_owned();
-            ForgeError::Forbidden { what: format!("{what}, from the fork {fork}"), message }
+            ForgeError::Forbidden { request: format!("{request}, from the fork {fork}"), message }
         }
         (error, _) => error,
     }
@@ -143,7 +143,7 @@ fn assign_threads(notes: &mut [BitbucketComment]) {
     let parents: HashMap<u64, u64> =
         notes.iter().filter_map(|note| note.parent.map(|parent| (note.id, parent))).collect();
     let lines: HashMap<u64, CommentLines> =
-        notes.iter().filter_map(|note| note.on.clone().map(|on| (note.id, on))).collect();
+        notes.iter().filter_map(|note| note.location.clone().map(|on| (note.id, on))).collect();
     for note in notes {
         let mut first = note.id;
         // Every chain ends. If a forge returned a cycle, the loop would stop after as many steps as there are
@@ -155,8 +155,8 @@ fn assign_threads(notes: &mut [BitbucketComment]) {
             }
         }
         note.first = first;
-        if note.on.is_none() {
-            note.on = lines.get(&first).cloned();
+        if note.location.is_none() {
+            note.location = lines.get(&first).cloned();
         }
     }
 }

@@ -116,10 +116,10 @@ impl ForgeServer for BitbucketCloud {
     }
 
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {
-        let what = format!("{repo}: asking for the repository");
-        let seen = self.read_repository(&what, self.url(&what, repo, &[])?).await?;
+        let request = format!("{repo}: asking for the repository");
+        let seen = self.read_repository(&request, self.url(&request, repo, &[])?).await?;
         // An old name may still redirect there.
-        if seen.name.eq_ignore_ascii_case(repo) { Ok(seen) } else { Err(ForgeError::Moved { what }) }
+        if seen.name.eq_ignore_ascii_case(repo) { Ok(seen) } else { Err(ForgeError::Moved { request }) }
     }
 
     async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError> {
@@ -289,12 +289,12 @@ impl ForgeServer for BitbucketCloud {
         kind: CommentKind,
         comment: u64,
     ) -> Result<Option<PullComment>, ForgeError> {
-        let what = format!("{repo}: reading comment {comment} ({})", kind.as_str());
-        let note = self.in_thread(&what, repo, id.number, comment).await?;
+        let request = format!("{repo}: reading comment {comment} ({})", kind.as_str());
+        let note = self.in_thread(&request, repo, id.number, comment).await?;
         if note.is_deleted {
-            return Err(ForgeError::NotFound { what });
+            return Err(ForgeError::NotFound { request });
         }
-        let page = self.page_of(&what, repo, id.number)?;
+        let page = self.page_of(&request, repo, id.number)?;
         Ok(Some(pull_comment(id.number, page.as_str(), note)))
     }
 

@@ -82,7 +82,7 @@ pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<Webhoo
         | "pullrequest:fulfilled"
         | "pullrequest:rejected" => parse_pull(forge_name, body),
         "pullrequest:comment_created" | "pullrequest:comment_updated" => parse_comment(forge_name, body),
-        other => Ok(WebhookEvent::Ignored { what: clean_word(other) }),
+        other => Ok(WebhookEvent::Ignored { event_name: clean_word(other) }),
     }
 }
 

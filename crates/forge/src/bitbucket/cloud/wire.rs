@@ -234,7 +234,7 @@ impl CloudComment {
             updated: self.updated_on.map_or(Ok(created), |at| parse_instant(what, &at))?,
             text: self.content.raw.unwrap_or_default(),
             url: self.links.page(),
-            on: self.inline.map(|inline| CommentLines {
+            location: self.inline.map(|inline| CommentLines {
                 path: inline.path,
                 line: inline.to.or(inline.from),
                 commit: None,

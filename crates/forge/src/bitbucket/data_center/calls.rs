@@ -154,7 +154,7 @@ impl BitbucketApi for BitbucketDataCenter {
         if let Some(parent) = new.parent {
             body["parent"] = json!({ "id": parent });
         }
-        if let Some(on) = new.on {
+        if let Some(on) = new.location {
             body["anchor"] = self.anchor(what, repo, number, on).await?;
         }
         let anchor = body.get("anchor").cloned();
@@ -192,23 +192,25 @@ impl BitbucketApi for BitbucketDataCenter {
         }
     }
 
-    async fn delete_note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<(), ForgeError> {
+    async fn delete_note(&self, request: &str, repo: &str, of: (u64, u64)) -> Result<(), ForgeError> {
         let mut tries = 0;
         loop {
-            let version = match self.load_note(what, repo, of).await {
+            let version = match self.load_note(request, repo, of).await {
                 Ok(note) => note.version,
                 Err(ForgeError::NotFound { .. }) => return Ok(()),
                 Err(error) => return Err(error),
             };
-            let url =
-                with_query(self.comment_url(what, repo, of.0, of.1)?, &[("version", &version.to_string())]);
+            let url = with_query(
+                self.comment_url(request, repo, of.0, of.1)?,
+                &[("version", &version.to_string())],
+            );
             tries += 1;
-            match self.send(&ForgeRequest::set(what, Method::DELETE, url, None)).await {
+            match self.send(&ForgeRequest::set(request, Method::DELETE, url, None)).await {
                 // The comment is to be gone. A first try whose response was lost may have deleted it.
                 Ok(_) | Err(ForgeError::NotFound { .. }) => return Ok(()),
-                Err(ForgeError::Stale { what, message }) if tries == MAX_TRIES => {
+                Err(ForgeError::Stale { request, message }) if tries == MAX_TRIES => {
                     // The same version was rejected again: the comment has answers and stays.
-                    return Err(ForgeError::Rejected { what, message });
+                    return Err(ForgeError::Rejected { request, message });
                 }
                 Err(ForgeError::Stale { .. }) => {}
                 Err(error) => return Err(error),

@@ -135,7 +135,7 @@ fn build_note(
     comment: DataCenterComment,
     parent: Option<u64>,
     first: u64,
-    on: Option<CommentLines>,
+    location: Option<CommentLines>,
 ) -> BitbucketComment {
     let created = millis(comment.created_date);
     BitbucketComment {
@@ -148,7 +148,7 @@ fn build_note(
         updated: comment.updated_date.map_or(created, millis),
         text: comment.text,
         url: format!("{page}/overview?commentId={}", comment.id),
-        on,
+        location,
         settled: if comment.thread_resolved {
             ThreadResolution::By(comment.thread_resolver.and_then(wire::DataCenterUser::user))
         } else {

@@ -59,7 +59,7 @@ impl BitbucketDataCenter {
             }
             match next.filter(|next| *next > start) {
                 Some(next) => start = next,
-                None => return Err(ForgeError::NotFound { what: what.to_owned() }),
+                None => return Err(ForgeError::NotFound { request: what.to_owned() }),
             }
         }
         Err(endless_list_error(what, MAX_REPOSITORY_PAGES))
@@ -144,11 +144,11 @@ impl ForgeServer for BitbucketDataCenter {
     }
 
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {
-        let what = format!("{repo}: asking for the repository");
-        let body: wire::DataCenterRepository = self.get(&what, self.url(&what, repo, &[])?).await?;
-        let seen = self.cache_repository(&what, &body)?;
+        let request = format!("{repo}: asking for the repository");
+        let body: wire::DataCenterRepository = self.get(&request, self.url(&request, repo, &[])?).await?;
+        let seen = self.cache_repository(&request, &body)?;
         // An old name may still redirect there.
-        if seen.name.eq_ignore_ascii_case(repo) { Ok(seen) } else { Err(ForgeError::Moved { what }) }
+        if seen.name.eq_ignore_ascii_case(repo) { Ok(seen) } else { Err(ForgeError::Moved { request }) }
     }
 
     async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError> {

@@ -67,7 +67,7 @@ impl BitbucketDataCenter {
         let what = "asking who the token belongs to";
         let Some(name) = answer.header(ACCOUNT).and_then(decode_name) else {
             // The server gives its version even to a caller that is not logged in.
-            return Err(ForgeError::Unauthorized { what: what.to_owned() });
+            return Err(ForgeError::Unauthorized { request: what.to_owned() });
         };
         let user = self.user_named(what, &name).await?;
         user.map(|user| OwnAccount { user }).ok_or_else(|| no_account_error(what))

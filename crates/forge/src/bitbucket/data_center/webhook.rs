@@ -86,7 +86,7 @@ pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<Webhoo
         | "pr:declined"
         | "pr:deleted" => parse_pull(forge_name, body),
         "pr:comment:added" | "pr:comment:edited" => parse_comment(forge_name, body),
-        other => Ok(WebhookEvent::Ignored { what: clean_word(other) }),
+        other => Ok(WebhookEvent::Ignored { event_name: clean_word(other) }),
     }
 }
 

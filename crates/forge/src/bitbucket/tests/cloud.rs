@@ -134,7 +134,7 @@ async fn a_name_that_means_another_repository_by_now_is_not_found() {
     let server = Server::new([ok(&body("OPEN", false, "{x}")), commit(BASE), newest(HEAD)]).await;
     let error = pull(&server).pull_request().await.unwrap_err();
     assert!(
-        matches!(&error, ForgeError::NotFound { what } if what.contains("a different repository")),
+        matches!(&error, ForgeError::NotFound { request: what } if what.contains("a different repository")),
         "{error}"
     );
 }

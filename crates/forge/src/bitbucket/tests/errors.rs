@@ -117,14 +117,14 @@ async fn a_refusal_that_repeats_the_token_does_not_show_it() {
 #[tokio::test]
 async fn each_kind_has_its_own_hint() {
     use truing_core::port::ForgeKind;
-    let error = ForgeError::Unauthorized { what: "x".into() };
+    let error = ForgeError::Unauthorized { request: "x".into() };
     assert!(error.hint_at(ForgeKind::Bitbucket).contains("forge.NAME.email"));
     assert!(error.hint_at(ForgeKind::BitbucketDc).contains("HTTP access token"));
-    let error = ForgeError::Forbidden { what: "x".into(), message: "y".into() };
+    let error = ForgeError::Forbidden { request: "x".into(), message: "y".into() };
     assert!(error.hint_at(ForgeKind::Bitbucket).contains("docs/bitbucket.md"));
     assert!(error.hint_at(ForgeKind::BitbucketDc).contains("docs/bitbucket-dc.md"));
     assert_eq!(
-        ForgeError::NotFound { what: "x".into() }.hint_at(ForgeKind::Github),
-        ForgeError::NotFound { what: "y".into() }.hint()
+        ForgeError::NotFound { request: "x".into() }.hint_at(ForgeKind::Github),
+        ForgeError::NotFound { request: "y".into() }.hint()
     );
 }

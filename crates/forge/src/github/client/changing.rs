@@ -29,14 +29,14 @@ impl GitHubClient {
     }
 
     pub(super) async fn make_ready(&self) -> Result<(), ForgeError> {
-        let what = self.what_of_pull("making it ready for review");
-        let pull = self.read_raw_pull(&what).await?;
+        let request = self.what_of_pull("making it ready for review");
+        let pull = self.read_raw_pull(&request).await?;
         match state_of(&pull) {
             PullState::Open => Ok(()),
-            PullState::Draft => self.send_draft(&what, &pull.node_id, false).await,
+            PullState::Draft => self.send_draft(&request, &pull.node_id, false).await,
             PullState::Merged | PullState::Closed => {
                 let message = "it is closed".to_owned();
-                Err(ForgeError::Rejected { what, message })
+                Err(ForgeError::Rejected { request, message })
             }
         }
     }

@@ -31,7 +31,7 @@ impl ForgeWrite for GitHubClient {
                 client.set_resolved(thread, true).await.map(|()| EffectOutcome::Done)
             }
             Effect::Trigger { text, since } => {
-                client.say_exactly(text, *since).await.map(EffectOutcome::Said)
+                client.say_exactly(text, *since).await.map(EffectOutcome::Posted)
             }
             Effect::RequestReview { login } => {
                 client.request_review(login).await.map(|()| EffectOutcome::Done)
@@ -110,7 +110,7 @@ impl ForgeWrite for GitHubClient {
                 return Ok(self.find_answer(&what, first, topic).await?.map(EffectOutcome::Comment));
             }
             Effect::Trigger { text, since } => {
-                return Ok(self.said_exactly(text, *since).await?.map(EffectOutcome::Said));
+                return Ok(self.said_exactly(text, *since).await?.map(EffectOutcome::Posted));
             }
             Effect::Resolve { thread } => {
                 let threads = self.list_threads().await?;

@@ -32,14 +32,14 @@ query($owner: String!, $name: String!, $number: Int!) {
 
 impl GitHubClient {
     /// Reads the pull request in GitHub's own form.
-    pub(super) async fn read_raw_pull(&self, what: &str) -> Result<bodies::GitHubPullDetails, ForgeError> {
-        let url = self.url(what, &["pulls", &self.number()])?;
-        let pull: bodies::GitHubPullDetails = self.send(&ForgeRequest::get(what, url)).await?.json()?;
+    pub(super) async fn read_raw_pull(&self, request: &str) -> Result<bodies::GitHubPullDetails, ForgeError> {
+        let url = self.url(request, &["pulls", &self.number()])?;
+        let pull: bodies::GitHubPullDetails = self.send(&ForgeRequest::get(request, url)).await?.json()?;
         // A name can pass to another repository; an id cannot.
         let there = pull.base.repo.as_ref().map(|repo| repo.id.to_string());
         if there.is_some_and(|id| id != self.id.repository) {
-            let what = format!("{what} ({} is a different repository now)", self.repo);
-            return Err(ForgeError::NotFound { what });
+            let request = format!("{request} ({} is a different repository now)", self.repo);
+            return Err(ForgeError::NotFound { request });
         }
         Ok(pull)
     }
@@ -75,7 +75,7 @@ impl GitHubClient {
     ) -> Result<PullHead, ForgeError> {
         let repository = pull.head.repo.as_ref().map(|repo| {
             let (id, name) = (repo.id.to_string(), repo.full_name.clone());
-            HeadRepository { is_same: id == self.id.repository, has_head_alone: false, id, name }
+            HeadRepository { is_same: id == self.id.repository, is_only_source: false, id, name }
         });
         let push = match &repository {
             None => Some(false),
@@ -97,14 +97,14 @@ impl GitHubClient {
     }
 
     pub(super) async fn look_at_merge(&self) -> Result<MergeSummary, ForgeError> {
-        let what = self.what_of_pull("asking what its merge would be");
+        let request = self.what_of_pull("asking what its merge would be");
         let (owner, name) = self.repo.split_once('/').unwrap_or_default();
         let variables = json!({ "owner": owner, "name": name, "number": self.id.number });
-        let data: bodies::MergeData = self.github.graphql(self.scope(), &what, MERGE, variables).await?;
+        let data: bodies::MergeData = self.github.graphql(self.scope(), &request, MERGE, variables).await?;
         let pull = data.repository.and_then(|repository| repository.pull_request);
-        let Some(pull) = pull else { return Err(ForgeError::NotFound { what }) };
+        let Some(pull) = pull else { return Err(ForgeError::NotFound { request }) };
         Ok(MergeSummary {
-            head: parse_sha(&what, &pull.head_ref_oid)?,
+            head: parse_sha(&request, &pull.head_ref_oid)?,
             conflicts: match pull.mergeable.as_str() {
                 "MERGEABLE" => Some(false),
                 "CONFLICTING" => Some(true),
@@ -189,7 +189,7 @@ impl GitHubClient {
                 (Some(user), Some(by)) if by.person && !by.ours => self.is_trusted(&mut known, user).await?,
                 (_, _) => false,
             };
-            labels.push(AppliedLabel { name: label.name, by, trusted });
+            labels.push(AppliedLabel { name: label.name, set_by: by, trusted });
         }
         Ok(labels)
     }
@@ -284,13 +284,13 @@ impl GitHubClient {
     }
 
     pub(super) async fn list_eyes(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError> {
-        let what = self.what_of_pull(&format!("reading the reactions to comment {comment}"));
-        let GitHubCommentId::Issue(id) = GitHubCommentId::parse(&what, comment)? else {
+        let request = self.what_of_pull(&format!("reading the reactions to comment {comment}"));
+        let GitHubCommentId::Issue(id) = GitHubCommentId::parse(&request, comment)? else {
             let message = "it is not in the conversation".to_owned();
-            return Err(ForgeError::Rejected { what, message });
+            return Err(ForgeError::Rejected { request, message });
         };
         let accounts = self.accounts().await?;
-        let mut url = self.list_url(&what, &["issues", "comments", &id.to_string(), "reactions"], &[])?;
+        let mut url = self.list_url(&request, &["issues", "comments", &id.to_string(), "reactions"], &[])?;
         url.query_pairs_mut().append_pair("content", "eyes");
         let mut eyes = Vec::new();
         let each = |reaction: bodies::CommentReaction| {
@@ -298,7 +298,7 @@ impl GitHubClient {
                 eyes.push(actor(&accounts, &user));
             }
         };
-        self.github.read_pages(self.scope(), &what, url, each).await?;
+        self.github.read_pages(self.scope(), &request, url, each).await?;
         Ok(eyes)
     }
 }

@@ -23,18 +23,18 @@ impl GitHubClient {
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
-        let what = self.what_of_pull(&format!("answering comment {first}"));
-        let GitHubCommentId::Review(id) = GitHubCommentId::parse(&what, first)? else {
+        let request = self.what_of_pull(&format!("answering comment {first}"));
+        let GitHubCommentId::Review(id) = GitHubCommentId::parse(&request, first)? else {
             let message = "it began no thread".to_owned();
-            return Err(ForgeError::Rejected { what, message });
+            return Err(ForgeError::Rejected { request, message });
         };
-        if let Some(comment) = self.find_answer(&what, id, topic).await? {
+        if let Some(comment) = self.find_answer(&request, id, topic).await? {
             return Ok(comment);
         }
         let tail = ["pulls", &self.number(), "comments", &id.to_string(), "replies"];
         let new = json!({ "body": self.add_topic_marker(self.id.number, topic, body) });
-        let url = self.url(&what, &tail)?;
-        let made: wire::CreatedItem = self.send(&ForgeRequest::create(what, url, new)).await?.json()?;
+        let url = self.url(&request, &tail)?;
+        let made: wire::CreatedItem = self.send(&ForgeRequest::create(request, url, new)).await?.json()?;
         Ok(GitHubCommentId::Review(made.id).to_comment_id())
     }
 

@@ -10,18 +10,18 @@ use super::{ForgeRequest, GitHubAccounts, GitHubClient, not_ours, unavailable_er
 
 impl GitHubClient {
     pub(in crate::github) async fn list_issues(&self, label: &str) -> Result<Vec<OwnIssue>, ForgeError> {
-        let what = self.what_of_repository(&format!("listing issues with the label {label}"));
+        let request = self.what_of_repository(&format!("listing issues with the label {label}"));
         if label.is_empty() || label.contains(',') {
             let message = "issues are asked for by one label, without a comma".to_owned();
-            return Err(ForgeError::Rejected { what, message });
+            return Err(ForgeError::Rejected { request, message });
         }
         let accounts = self.accounts().await?;
         let query = [("labels", label), ("state", "all"), ("sort", "created"), ("direction", "desc")];
-        let url = self.list_url(&what, &["issues"], &query)?;
+        let url = self.list_url(&request, &["issues"], &query)?;
         let mut issues: Vec<GitHubIssue> = Vec::new();
-        self.github.read_pages(self.scope(), &what, url, |issue| issues.push(issue)).await?;
+        self.github.read_pages(self.scope(), &request, url, |issue| issues.push(issue)).await?;
         let issues =
-            issues.into_iter().filter_map(|issue| self.own_issue(&what, &accounts, issue).transpose());
+            issues.into_iter().filter_map(|issue| self.own_issue(&request, &accounts, issue).transpose());
         issues.collect()
     }
 

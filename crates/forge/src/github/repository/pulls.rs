@@ -317,5 +317,5 @@ fn check_branch(what: &str, branch: &str) -> Result<(), ForgeError> {
         return Ok(());
     }
     let message = format!("`{}` is not a valid branch name", line::visible_line(branch));
-    Err(ForgeError::Rejected { what: what.to_owned(), message })
+    Err(ForgeError::Rejected { request: what.to_owned(), message })
 }

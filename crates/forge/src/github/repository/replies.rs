@@ -32,20 +32,21 @@ impl GitHubClient {
         number: u64,
         since: Option<&CommentId>,
     ) -> Result<Vec<ConversationReply>, ForgeError> {
-        let what = self.what_of_repository(&format!("reading the answers in {number}"));
-        let since = match since.map(|since| GitHubCommentId::parse(&what, since)).transpose()? {
+        let request = self.what_of_repository(&format!("reading the answers in {number}"));
+        let since = match since.map(|since| GitHubCommentId::parse(&request, since)).transpose()? {
             // Later comments have greater numbers.
             Some(GitHubCommentId::Issue(id)) => id,
             Some(GitHubCommentId::Review(_)) => {
                 let message = "a comment on a diff is no answer in a conversation".to_owned();
-                return Err(ForgeError::Rejected { what, message });
+                return Err(ForgeError::Rejected { request, message });
             }
             None => 0,
         };
         let accounts = self.accounts().await?;
         let mut known = HashMap::new();
         let mut replies = Vec::new();
-        for comment in self.conversation_of(&what, number).await?.into_iter().filter(|one| one.id > since) {
+        for comment in self.conversation_of(&request, number).await?.into_iter().filter(|one| one.id > since)
+        {
             let author = comment.user.as_ref().map(|user| actor(&accounts, user));
             let is_ours = author.as_ref().is_some_and(|author| author.ours);
             let (topic, body) = self.read_topic(number, is_ours, comment.body.as_deref());
@@ -54,7 +55,7 @@ impl GitHubClient {
                 Some(user) => self.is_trusted(&mut known, user).await?,
                 None => false,
             };
-            let at = wire::parse_instant(&what, &comment.created_at)?;
+            let at = wire::parse_instant(&request, &comment.created_at)?;
             replies.push(ConversationReply {
                 id: GitHubCommentId::Issue(comment.id).to_comment_id(),
                 author,

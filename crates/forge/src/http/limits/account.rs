@@ -22,9 +22,9 @@ pub(super) type CreationLimits = [(usize, TimeSpan)];
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::http) enum SecondaryLimit {
     /// The forge names the wait.
-    Asked,
+    WithWait,
     /// The forge names no wait, so it gets longer each time.
-    Unasked,
+    WithoutWait,
 }
 
 /// The kinds of calls that are counted separately.
@@ -82,8 +82,8 @@ impl OwnerLimitState {
         now: UnixMillis,
     ) -> TimeSpan {
         let wait = match brake {
-            SecondaryLimit::Asked => wait,
-            SecondaryLimit::Unasked => {
+            SecondaryLimit::WithWait => wait,
+            SecondaryLimit::WithoutWait => {
                 // Calls that were in progress when the first of them was rejected count as one strike.
                 if self.pause(now).is_none() {
                     self.strikes = self.strikes.saturating_add(1);

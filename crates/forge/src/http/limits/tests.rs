@@ -42,8 +42,8 @@ fn headers(list: &[(&str, &str)]) -> HeaderMap {
 async fn wait(limits: &RateLimits, payer: RateLimitOwner, call: &ForgeRequest) -> Option<TimeSpan> {
     match limits.admit(payer, call).await {
         Ok(_) => None,
-        Err(ForgeError::RateLimited { wait, what }) => {
-            assert_eq!(what, call.what);
+        Err(ForgeError::RateLimited { wait, request }) => {
+            assert_eq!(request, call.purpose);
             Some(wait)
         }
         Err(error) => panic!("{error}"),
@@ -98,7 +98,7 @@ async fn a_secondary_limit_stops_all_calls_of_its_payer_and_the_wait_grows_until
     let (limits, clock) = limits("https://api.github.com");
     let (one, other) = (RateLimitOwner::Installation(3), RateLimitOwner::Installation(4));
     assert_eq!(
-        limits.record_secondary_limit(one, SecondaryLimit::Asked, TimeSpan::seconds(17)).await,
+        limits.record_secondary_limit(one, SecondaryLimit::WithWait, TimeSpan::seconds(17)).await,
         TimeSpan::seconds(17)
     );
     assert_eq!(wait(&limits, one, &read()).await, Some(TimeSpan::seconds(17)));
@@ -110,8 +110,8 @@ async fn a_secondary_limit_stops_all_calls_of_its_payer_and_the_wait_grows_until
     let mut waits = Vec::new();
     for _ in 0..8 {
         // Two calls that were in progress at the same time.
-        let hit = limits.record_secondary_limit(one, SecondaryLimit::Unasked, DEFAULT_WAIT).await;
-        assert_eq!(limits.record_secondary_limit(one, SecondaryLimit::Unasked, DEFAULT_WAIT).await, hit);
+        let hit = limits.record_secondary_limit(one, SecondaryLimit::WithoutWait, DEFAULT_WAIT).await;
+        assert_eq!(limits.record_secondary_limit(one, SecondaryLimit::WithoutWait, DEFAULT_WAIT).await, hit);
         limits.went_well(one).await; // a third call, sent earlier
         waits.push(hit.0 / 60_000);
         clock.pass(hit);
@@ -119,7 +119,7 @@ async fn a_secondary_limit_stops_all_calls_of_its_payer_and_the_wait_grows_until
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
     limits.went_well(one).await;
     assert_eq!(
-        limits.record_secondary_limit(one, SecondaryLimit::Unasked, DEFAULT_WAIT).await,
+        limits.record_secondary_limit(one, SecondaryLimit::WithoutWait, DEFAULT_WAIT).await,
         TimeSpan::minutes(1)
     );
     // Our clock is set back: the pause is not kept for a day.
@@ -157,7 +157,9 @@ async fn what_is_created_keeps_within_what_githubs_own_service_allows() {
 #[tokio::test]
 async fn a_call_that_is_not_sent_counts_as_none_created() {
     let (limits, clock) = limits("https://api.octo.ghe.com");
-    limits.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::Asked, TimeSpan::seconds(10)).await;
+    limits
+        .record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::WithWait, TimeSpan::seconds(10))
+        .await;
     for _ in 0..500 {
         assert!(wait(&limits, RateLimitOwner::Token, &create()).await.is_some());
     }
@@ -193,7 +195,9 @@ async fn no_more_calls_are_under_way_than_there_are_places() {
         () = std::future::ready(()) => {}
     }
     // A call that waited for a place meets a limit that was hit in the meantime.
-    limits.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::Asked, TimeSpan::seconds(5)).await;
+    limits
+        .record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::WithWait, TimeSpan::seconds(5))
+        .await;
     places.pop();
     assert!(matches!(next.await, Err(ForgeError::RateLimited { .. })));
 }
@@ -242,11 +246,11 @@ async fn processes_create_together_what_one_may_and_while_they_know_nothing_of_e
 #[tokio::test]
 async fn a_secondary_limit_that_one_process_met_stops_the_others_for_the_same_time() {
     let (one, other, common, clocks) = two();
-    one.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::Asked, TimeSpan::seconds(90)).await;
+    one.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::WithWait, TimeSpan::seconds(90)).await;
     assert_eq!(wait(&other, RateLimitOwner::Token, &read()).await, Some(TimeSpan::seconds(90)));
     assert_eq!(wait(&other, RateLimitOwner::Token, &create()).await, Some(TimeSpan::seconds(90)));
     // A shorter wait changes nothing.
-    other.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::Asked, TimeSpan::seconds(5)).await;
+    other.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::WithWait, TimeSpan::seconds(5)).await;
     assert_eq!(wait(&one, RateLimitOwner::Token, &read()).await, Some(TimeSpan::seconds(90)));
     // The other process knows the limit by now.
     common.set_gone(true);
@@ -260,15 +264,16 @@ async fn a_secondary_limit_that_one_process_met_stops_the_others_for_the_same_ti
 async fn the_wait_grows_with_the_strikes_of_all_until_a_call_of_any_goes_well() {
     let (one, other, common, clocks) = two();
     for (limits, minutes) in [(&one, 1), (&other, 2), (&one, 4)] {
-        let hit =
-            limits.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::Unasked, DEFAULT_WAIT).await;
+        let hit = limits
+            .record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::WithoutWait, DEFAULT_WAIT)
+            .await;
         assert_eq!(hit, TimeSpan::minutes(minutes));
         pass(&clocks, hit);
     }
     assert_eq!(wait(&other, RateLimitOwner::Token, &read()).await, None);
     other.went_well(RateLimitOwner::Token).await;
     assert_eq!(
-        one.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::Unasked, DEFAULT_WAIT).await,
+        one.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::WithoutWait, DEFAULT_WAIT).await,
         TimeSpan::minutes(1)
     );
     assert_eq!(common.names(), ["limits:here"]);

@@ -95,7 +95,7 @@ async fn an_expired_token_and_a_missing_permission_are_told_apart() {
 async fn a_list_without_an_end_is_an_error() {
     for (site, _, open) in Site::bitbuckets().await {
         let path = if site.is_cloud() { comments(&site) } else { pull(&site).replace('$', "/activities") };
-        site.forge.add_fault(ForgeFault::on_call("GET", &path, ForgeFaultKind::Circle));
+        site.forge.add_fault(ForgeFault::on_call("GET", &path, ForgeFaultKind::SelfLink));
         let circle = open.producer_comments(&[]).await.unwrap_err();
         assert!(matches!(circle, ForgeError::Unavailable { .. }), "{circle}");
     }
@@ -221,7 +221,7 @@ async fn performed_amid_a_push(
     (site, open): (&Site, &RepositoryClient),
     effect: &Effect,
 ) -> Result<EffectOutcome, ForgeError> {
-    site.fault("POST", &comments(site), ForgeFaultKind::Held);
+    site.fault("POST", &comments(site), ForgeFaultKind::HeldRequest);
     let push = async {
         site.forge.wait_until_held().await;
         site.shop.push("feature", CommitBuilder::new("Meanwhile").write("b.txt", "b\n")).await.unwrap();

@@ -69,7 +69,7 @@ async fn a_fork_is_named_where_nothing_else_has_the_head() {
         let client = site.conversation(number);
         let told = client.pull_details().await.unwrap().head.repository.unwrap();
         assert_eq!((told.name.as_str(), told.is_same), ("someone/shop", false));
-        assert_eq!(told.has_head_alone, site.is_cloud());
+        assert_eq!(told.is_only_source, site.is_cloud());
         let named = client.pull_request().await.unwrap().head_repository;
         assert_eq!(named, site.is_cloud().then_some(told));
         site.shop.delete_fork("someone").await.unwrap();

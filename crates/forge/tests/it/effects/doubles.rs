@@ -103,7 +103,7 @@ impl EffectLog for Log {
             return Err(StoreError::Unavailable("the process died".into()));
         }
         let mut entries = self.entries.lock().unwrap();
-        if changes.iter().any(|change| entries.get(&change.topic) != change.known.as_ref()) {
+        if changes.iter().any(|change| entries.get(&change.topic) != change.expected.as_ref()) {
             return Ok(false);
         }
         for EffectEntryChange { topic, new, .. } in changes {

@@ -166,7 +166,7 @@ async fn a_label_is_obeyed_if_who_set_it_last_may_write() {
         let labels = pull.labels().await.unwrap();
         labels
             .into_iter()
-            .map(|label| (label.name, label.by.unwrap().login, label.trusted))
+            .map(|label| (label.name, label.set_by.unwrap().login, label.trusted))
             .collect::<Vec<_>>()
     };
     let of = |name: &str, by: &str, trusted| (name.to_owned(), by.to_owned(), trusted);
@@ -391,6 +391,6 @@ async fn a_limit_is_told_and_nothing_is_believed_of_half_an_answer() {
         // A temporary error is retried; a truncated response is an error.
         assert_eq!(reviews.is_err(), kind == ForgeFaultKind::Truncated, "{kind:?}: {reviews:?}");
     }
-    site.fault("GET", &format!("{pulls}/reviews"), ForgeFaultKind::Circle);
+    site.fault("GET", &format!("{pulls}/reviews"), ForgeFaultKind::SelfLink);
     assert!(matches!(pull.reviews().await, Err(ForgeError::Unavailable { .. })));
 }

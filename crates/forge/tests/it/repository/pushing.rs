@@ -94,14 +94,14 @@ async fn what_the_forge_refuses_is_told_with_its_reason() {
     for (branch, words) in [("release", "GH006"), ("main", "default branch")] {
         let expected = (branch == "main").then_some(&pusher.base);
         let refused = made.push(&pusher.remote, branch, expected, &*permit().await).await.unwrap();
-        let PushOutcome::Refused { why: PushRefusal::Protected, message } = &refused else {
+        let PushOutcome::Refused { reason: PushRefusal::Protected, message } = &refused else {
             panic!("{refused:?}")
         };
         assert!(message.contains(words), "{message}");
     }
     site.shop.set_access(RepositoryAccess::Archived).await.unwrap();
     let refused = made.push(&pusher.remote, "x", None, &*permit().await).await.unwrap();
-    assert!(matches!(&refused, PushOutcome::Refused { why: PushRefusal::Permission, .. }), "{refused:?}");
+    assert!(matches!(&refused, PushOutcome::Refused { reason: PushRefusal::Permission, .. }), "{refused:?}");
     site.shop.set_access(RepositoryAccess::Open).await.unwrap();
     site.forge.revoke(super::site::TOKEN);
     let error = made.push(&pusher.remote, "x", None, &*permit().await).await.unwrap_err();

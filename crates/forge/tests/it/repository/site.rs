@@ -296,7 +296,7 @@ pub(crate) struct GatedClient {
 impl GatedClient {
     async fn perform(&self, effect: &Effect) -> Result<EffectOutcome, ForgeError> {
         let permit = WritePermit::request_from(&self.gate, SystemTestClock.now()).await;
-        let permit = permit.map_err(|reason| GateHalt::before_write(&effect.intent().what, reason))?;
+        let permit = permit.map_err(|reason| GateHalt::before_write(&effect.intent().description, reason))?;
         self.client.perform(effect, &permit).await
     }
 }
@@ -441,7 +441,7 @@ pub(crate) trait Calls {
 
     async fn trigger(&self, text: &str, since: UnixMillis) -> Result<ConversationComment, ForgeError> {
         let performed = self.make(&Effect::Trigger { text: text.to_owned(), since }).await?;
-        let EffectOutcome::Said(said) = performed else { panic!("{performed:?} was not said") };
+        let EffectOutcome::Posted(said) = performed else { panic!("{performed:?} was not said") };
         Ok(said)
     }
 

@@ -31,9 +31,9 @@ pub(super) fn summarise_feedback(
     // The configuration has compiled the pattern before.
     let dirty = other.dirty.as_deref().and_then(|pattern| Regex::new(pattern).ok());
     let text = |review: &PullReview| match &dirty {
-        Some(dirty) if dirty.is_match(&review.body) && other.counts_alone => ReviewTextSignal::Counts,
-        Some(dirty) if dirty.is_match(&review.body) => ReviewTextSignal::Holds,
-        Some(_) | None => ReviewTextSignal::Silent,
+        Some(dirty) if dirty.is_match(&review.body) && other.counts_alone => ReviewTextSignal::InlineFindings,
+        Some(dirty) if dirty.is_match(&review.body) => ReviewTextSignal::AnyFindings,
+        Some(_) | None => ReviewTextSignal::NoFindings,
     };
     let check = match &other.detector {
         ReviewerDetector::Review => None,
@@ -101,5 +101,5 @@ pub(super) fn unresolved_thread(
         // A finding of ours that no audit reports any more.
         (true, _) => LastComment::Fixed,
     };
-    Some(UnresolvedThread { id: known.id.clone(), by, is_outdated: thread.outdated, last: said })
+    Some(UnresolvedThread { id: known.id.clone(), author: by, is_outdated: thread.outdated, last: said })
 }

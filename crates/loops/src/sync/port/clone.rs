@@ -23,7 +23,7 @@ pub(in crate::sync) struct MigrationPathPolicy {
     globs: GlobSet,
     policy: Arc<AgentPolicy>,
     /// Files that the server writes itself.
-    own: Vec<RepoPath>,
+    server_written: Vec<RepoPath>,
     /// Files that lock commands write.
     locks: GlobSet,
 }
@@ -36,14 +36,14 @@ impl MigrationPathPolicy {
             globs: value::compile_globs(&job.ports)?,
             policy,
             locks: value::compile_globs(&job.lock_files)?,
-            own: own.chain(news::paths(job)).collect(),
+            server_written: own.chain(news::paths(job)).collect(),
         })
     }
 
     /// True if this file may be changed.
     pub(super) fn admits(&self, path: &RepoPath) -> bool {
         let Some(text) = path.as_str() else { return false };
-        let is_own = self.own.contains(path) || self.locks.is_match(text);
+        let is_own = self.server_written.contains(path) || self.locks.is_match(text);
         let named = self.globs.is_match(text) && !is_own && !decides_set_up(Path::new(text));
         named && self.policy.judge(AgentAction::Edit(text)).is_allowed()
     }

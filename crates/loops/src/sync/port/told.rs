@@ -30,7 +30,7 @@ pub(super) async fn prompt(
     port: &CodeMigration<'_>,
     handover: Option<&str>,
 ) -> Result<BuiltPrompt, CodeMigrationError> {
-    let (agent, decided, job) = (&port.porter.agent, port.decided, port.job);
+    let (agent, decided, job) = (&port.porter.agent, port.decision, port.job);
     let mirror: Vec<String> = job.mirror.iter().map(|(theirs, ours)| format!("{theirs} = {ours}")).collect();
     let unguarded = decided.decision.unguarded.iter().take(MAX_NAMED);
     let unguarded = unguarded.map(|one| format!("{}: {}", one.name(), one.change_text()));
@@ -64,7 +64,7 @@ pub(super) async fn prompt(
 
 /// Lists the definitions that changed, and the changes of the files that contain them.
 async fn definitions(port: &CodeMigration<'_>) -> Result<String, CodeMigrationError> {
-    let decided = port.decided;
+    let decided = port.decision;
     let mut text = String::new();
     let mut files = BTreeSet::new();
     for change in &decided.decision.changed {

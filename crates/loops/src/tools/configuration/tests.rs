@@ -141,7 +141,7 @@ fn a_linter_that_is_new_with_the_change_does_not_look_and_code_is_judged_as_befo
         pins: folder,
         project: None,
         changed: &files,
-        touched: &touched,
+        changed_paths: &touched,
         base: None,
         trust: None,
     };

@@ -11,22 +11,22 @@ use crate::aws::AwsKeyError;
 
 /// Returns a lasting fault, and the number of requests before it.
 async fn fault(place: &Place) -> (String, usize) {
-    let (AwsKeyError { words, is_passing }, asked) = any_fault(place).await;
-    assert!(!is_passing, "{words}");
-    (words, asked)
+    let (AwsKeyError { message, is_passing }, asked) = any_fault(place).await;
+    assert!(!is_passing, "{message}");
+    (message, asked)
 }
 
 /// Returns a temporary fault, and the number of requests before it.
 async fn outage(place: &Place) -> (String, usize) {
-    let (AwsKeyError { words, is_passing }, asked) = any_fault(place).await;
-    assert!(is_passing, "{words}");
-    (words, asked)
+    let (AwsKeyError { message, is_passing }, asked) = any_fault(place).await;
+    assert!(is_passing, "{message}");
+    (message, asked)
 }
 
 async fn any_fault(place: &Place) -> (AwsKeyError, usize) {
     let before = place.aws.request_log().len();
     let fault = keys(&place.chain(), SystemTime::now()).await.unwrap_err();
-    assert_clean(&fault.words);
+    assert_clean(&fault.message);
     (fault, place.aws.request_log().len() - before)
 }
 
@@ -130,7 +130,7 @@ async fn a_service_that_answers_with_an_error_under_the_status_of_a_success_is_n
 #[tokio::test]
 async fn keys_that_came_too_late_are_of_no_use() {
     let place = Place::new().await.with_web_identity();
-    place.aws.change_behaviour(|aws| aws.ends = later(SystemTime::UNIX_EPOCH, 60));
+    place.aws.change_behaviour(|aws| aws.keys_expire_at = later(SystemTime::UNIX_EPOCH, 60));
     assert_says(&fault(&place).await.0, &["expired keys"]);
 }
 
@@ -142,7 +142,7 @@ async fn a_wrong_clock_is_named_by_how_much() {
     let keys = format!("aws_access_key_id = {AWS_KEY_ID}\naws_secret_access_key = {}\n", aws_secret_key());
     place.write(".aws/config", &format!("{role}{keys}"));
     let place = place.with("AWS_PROFILE", "role");
-    place.aws.change_behaviour(|aws| aws.ahead = SignedDuration::from_mins(17));
+    place.aws.change_behaviour(|aws| aws.clock_offset = SignedDuration::from_mins(17));
     let (said, asked) = fault(&place).await;
     assert_says(&said, &["this machine's clock is 17 minutes behind"]);
     assert!(asked <= 2, "{asked}");

@@ -12,10 +12,10 @@ use super::{Place, ROLE, STS_LOGGED, given, keys, later};
 async fn keys_are_fetched_anew_before_they_end() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
-    place.aws.change_behaviour(|aws| aws.ends = later(now, 60));
+    place.aws.change_behaviour(|aws| aws.keys_expire_at = later(now, 60));
     assert_eq!(keys(&chain, now).await, Ok(given(1)));
     assert_eq!(keys(&chain, later(now, 54)).await, Ok(given(1)));
-    place.aws.change_behaviour(|aws| aws.ends = later(now, 120));
+    place.aws.change_behaviour(|aws| aws.keys_expire_at = later(now, 120));
     assert_eq!(keys(&chain, later(now, 56)).await, Ok(given(2)));
     assert_eq!(keys(&chain, later(now, 114)).await, Ok(given(2)));
     assert_eq!(place.aws.request_log().len(), 2);
@@ -35,7 +35,7 @@ async fn many_calls_at_once_fetch_once() {
     };
     assert_eq!(ask(now).await, vec![Ok(given(1)); 20]);
     // During an early renewal the other calls use the current keys.
-    place.aws.change_behaviour(|aws| aws.ends = later(now, 120));
+    place.aws.change_behaviour(|aws| aws.keys_expire_at = later(now, 120));
     let all = ask(later(now, 56)).await;
     assert!(all.iter().all(|keys| [Ok(given(1)), Ok(given(2))].contains(keys)), "{all:?}");
     assert_eq!(place.aws.request_log(), [STS_LOGGED; 2]);
@@ -49,7 +49,7 @@ async fn many_calls_at_once_fetch_once() {
 async fn keys_that_are_still_valid_outlast_a_failed_fetch() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
-    place.aws.change_behaviour(|aws| aws.ends = later(now, 60));
+    place.aws.change_behaviour(|aws| aws.keys_expire_at = later(now, 60));
     assert_eq!(keys(&chain, now).await, Ok(given(1)));
     // The role is revoked in the middle of a run.
     place.aws.change_behaviour(|aws| aws.denied = vec![ROLE.to_owned()]);
@@ -58,11 +58,11 @@ async fn keys_that_are_still_valid_outlast_a_failed_fetch() {
     }
     assert_eq!(place.aws.request_log().len(), 2, "it is not asked again at once");
     let fault = keys(&chain, later(now, 61)).await.unwrap_err();
-    assert!(fault.words.contains(ROLE), "{fault:?}");
+    assert!(fault.message.contains(ROLE), "{fault:?}");
     assert_eq!(keys(&chain, later(now, 61)).await, Err(fault));
     assert_eq!(place.aws.request_log().len(), 3);
     // The role is granted again.
-    place.aws.change_behaviour(|aws| (aws.denied, aws.ends) = (Vec::new(), later(now, 200)));
+    place.aws.change_behaviour(|aws| (aws.denied, aws.keys_expire_at) = (Vec::new(), later(now, 200)));
     assert_eq!(keys(&chain, later(now, 62)).await, Ok(given(2)));
 }
 
@@ -70,11 +70,11 @@ async fn keys_that_are_still_valid_outlast_a_failed_fetch() {
 async fn keys_that_end_soon_after_a_failed_fetch_are_not_missed_for_the_rest_of_its_pause() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
-    place.aws.change_behaviour(|aws| aws.ends = later(now, 60));
+    place.aws.change_behaviour(|aws| aws.keys_expire_at = later(now, 60));
     assert_eq!(keys(&chain, now).await, Ok(given(1)));
     place.aws.change_behaviour(|aws| aws.status = Some(503));
     assert_eq!(keys(&chain, later(now, 59) + Duration::from_secs(30)).await, Ok(given(1)));
-    place.aws.change_behaviour(|aws| (aws.status, aws.ends) = (None, later(now, 120)));
+    place.aws.change_behaviour(|aws| (aws.status, aws.keys_expire_at) = (None, later(now, 120)));
     assert_eq!(keys(&chain, later(now, 60)).await, Ok(given(2)));
 }
 
@@ -87,12 +87,12 @@ async fn a_token_is_read_at_each_fetch() {
     let path = place.write("token", &web_identity("pod-1", AUDIENCE, -1));
     assert!(keys(&place.chain(), now).await.is_err());
     place.write("token", &web_identity("pod-1", AUDIENCE, 3600));
-    place.aws.change_behaviour(|aws| aws.ends = later(now, 180));
+    place.aws.change_behaviour(|aws| aws.keys_expire_at = later(now, 180));
     assert_eq!(keys(&chain, later(now, 70)).await, Ok(given(2)));
     // The file is then removed.
     std::fs::remove_file(&path).unwrap();
     let fault = keys(&chain, later(now, 181)).await.unwrap_err();
-    assert!(fault.words.contains(path.to_str().unwrap()), "{fault:?}");
+    assert!(fault.message.contains(path.to_str().unwrap()), "{fault:?}");
     assert_eq!(place.aws.request_log().len(), 3, "without a token nobody is asked");
 }
 
@@ -135,7 +135,7 @@ async fn the_time_is_read_after_keys_came_and_after_another_call_had_its_turn() 
     let place = Place::new().await.with_web_identity();
     let late = || if place.aws.request_log().is_empty() { now } else { later(now, 61) };
     let fault = place.chain().keys(&late).await.unwrap_err();
-    assert!(fault.words.contains("expired keys"), "{fault:?}");
+    assert!(fault.message.contains("expired keys"), "{fault:?}");
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn metadata_that_gave_keys_before_is_away_and_not_missing() {
     let others = Place { aws: FakeAws::start().await.unwrap(), folder, variables };
     drop(aws);
     let fault = keys(&chain, later(now, 61)).await.unwrap_err();
-    assert!(fault.is_passing && fault.words.contains("an instance's metadata at"), "{fault:?}");
+    assert!(fault.is_passing && fault.message.contains("an instance's metadata at"), "{fault:?}");
     // A machine that never had keys may be no instance.
     let fault = keys(&others.chain(), now).await.unwrap_err();
     assert!(!fault.is_passing, "{fault:?}");

@@ -78,7 +78,7 @@ async fn each_cut_answer_costs_between_its_prompt_and_its_reservation() {
         let prompt = 2000 * 4;
         for ((cost, known), ask) in stage.book.settled().iter().zip(&asked) {
             assert_eq!(*known, CostBasis::Estimated);
-            assert!((prompt..=ask.most.0).contains(cost), "{way:?} {after:?}: {cost} of {ask:?}");
+            assert!((prompt..=ask.max_amount.0).contains(cost), "{way:?} {after:?}: {cost} of {ask:?}");
         }
         assert_eq!(asked.len(), 3, "each try is paid on its own");
         assert!(stage.book.spent() >= stage.billed().1);
@@ -145,7 +145,7 @@ async fn what_was_counted_is_not_set_aside_twice() {
     let answer = session.request_answer(&request(&said)).await.unwrap();
     said.extend([answer.message, user("and?")]);
     session.request_answer(&request(&said)).await.unwrap();
-    let most: Vec<u64> = stage.book.read(|pages| pages.asked.iter().map(|ask| ask.most.0).collect());
+    let most: Vec<u64> = stage.book.read(|pages| pages.asked.iter().map(|ask| ask.max_amount.0).collect());
     let answer = 4000 * OUTPUT;
     // The first time 10,000 bytes at 8 each; then their actual 2,500 tokens, and the new bytes.
     assert!(most[0] - answer > 80_000, "{most:?}");
@@ -159,7 +159,7 @@ async fn thinking_has_its_own_tokens_above_the_least() {
     let wants = ModelRequest { thinking, max_tokens: 8000, ..request(&[user("hello")]) };
     stage.session().request_answer(&wants).await.unwrap();
     let ask = stage.book.read(|pages| pages.asked[0]);
-    assert_eq!(ask.most.0 - ask.least.0, (8000 - 2000 - u64::from(LEAST_TOKENS)) * OUTPUT);
+    assert_eq!(ask.max_amount.0 - ask.min_amount.0, (8000 - 2000 - u64::from(LEAST_TOKENS)) * OUTPUT);
 }
 
 /// Asks, and cancels once the provider has sent this much.
@@ -208,7 +208,7 @@ async fn who_goes_away_before_the_stream_has_told_anything_pays_for_the_prompt_b
 
 #[tokio::test]
 async fn who_goes_away_between_two_tries_pays_nothing_more() {
-    let patience = ProviderTimeouts { wait: Duration::from_secs(5), ..patience() };
+    let patience = ProviderTimeouts { retry_delay: Duration::from_secs(5), ..patience() };
     let stage =
         Stage::with(ModelScript::from_answers([Says::status(529).times(0)]), 1_000_000, patience).await;
     leave(&stage, |stage| !stage.book.settled().is_empty()).await;

@@ -173,13 +173,13 @@ impl Ledger for OneLevelLedger {
             }
             pages.asked.push(*ask);
             let left = pages.limit - spent - pages.open.values().sum::<u64>();
-            if left < ask.least.0 {
+            if left < ask.min_amount.0 {
                 return Ok(ReservationOutcome::Refused {
                     level: purse.levels[0].clone(),
                     left: MicroUsd(left),
                 });
             }
-            let (id, amount) = (pages.asked.len() as i64, left.min(ask.most.0));
+            let (id, amount) = (pages.asked.len() as i64, left.min(ask.max_amount.0));
             pages.open.insert(id, amount);
             Ok(ReservationOutcome::Granted { id: ReservationId(id), amount: MicroUsd(amount) })
         })
@@ -252,7 +252,7 @@ pub(super) struct Stage {
 pub(super) fn patience() -> ProviderTimeouts {
     ProviderTimeouts {
         tries: 3,
-        wait: Duration::from_millis(1),
+        retry_delay: Duration::from_millis(1),
         // Below the shortest `retry-after` that must end a call at once.
         begin: Duration::from_secs(40),
         ..ProviderTimeouts::default()

@@ -72,7 +72,7 @@ async fn play(pieces: Vec<(u64, String)>) -> (Result<CompleteAnswer, FailedAttem
 }
 
 fn seen(result: Result<CompleteAnswer, FailedAttempt>) -> FailureCause {
-    result.unwrap_err().seen
+    result.unwrap_err().cause
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,14 +80,14 @@ async fn an_answer_must_begin_in_time() {
     let (result, seconds) = play(Vec::new()).await;
     assert_eq!((seen(result), seconds), (FailureCause::Lost, 45));
     let (result, seconds) = play(vec![(44, start())]).await;
-    assert_eq!((seen(result), seconds), (FailureCause::Cut, 44 + 60));
+    assert_eq!((seen(result), seconds), (FailureCause::Truncated, 44 + 60));
 }
 
 #[tokio::test(start_paused = true)]
 async fn pings_are_waited_for_but_not_for_ever() {
     let pings = (0..100).map(|_| (50, ping()));
     let (result, seconds) = play([(0, start())].into_iter().chain(pings).collect()).await;
-    assert_eq!((seen(result), seconds), (FailureCause::Cut, 180));
+    assert_eq!((seen(result), seconds), (FailureCause::Truncated, 180));
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,7 +95,7 @@ async fn no_answer_takes_longer_than_any_may() {
     let [block, more] = text();
     let drip = (0..1000).map(|_| (10, more.clone()));
     let (result, seconds) = play([(0, start()), (0, block)].into_iter().chain(drip).collect()).await;
-    assert_eq!((seen(result), seconds), (FailureCause::Endless, 900));
+    assert_eq!((seen(result), seconds), (FailureCause::TotalTimeout, 900));
 }
 
 #[tokio::test(start_paused = true)]

@@ -124,7 +124,7 @@ fn reasons_to_stop_have_their_own_names() {
         ("stop", Ok(StopReason::EndTurn)),
         ("length", Ok(StopReason::MaxTokens)),
         ("content_filter", Ok(StopReason::Refusal)),
-        ("tool_calls", Err(StreamError::Disorder("it stopped to call a tool but names none"))),
+        ("tool_calls", Err(StreamError::Contradiction("it stopped to call a tool but names none"))),
         ("abort", Err(StreamError::UnknownStop("abort".into()))),
     ] {
         let answer = read(&stream(&[json!({"content": "x"})], reason, usage()));
@@ -166,11 +166,11 @@ fn a_stream_that_is_no_whole_answer_is_none() {
     );
     let reason = whole.find("\"finish_reason\":\"stop\"").unwrap();
     let cut = whole[..reason].rfind("data: ").unwrap();
-    assert_eq!(read(&whole[..cut]), Err(StreamError::Cut));
-    assert_eq!(read("data: [DONE]\n\n"), Err(StreamError::Cut));
+    assert_eq!(read(&whole[..cut]), Err(StreamError::Truncated));
+    assert_eq!(read("data: [DONE]\n\n"), Err(StreamError::Truncated));
     assert_eq!(
         read(&format!("{}data: [DONE] \n\n", &whole[..cut])),
-        Err(StreamError::Cut),
+        Err(StreamError::Truncated),
         "no reason to stop"
     );
     assert_eq!(read(""), Err(StreamError::Empty));
@@ -180,7 +180,7 @@ fn a_stream_that_is_no_whole_answer_is_none() {
     let nameless = [json!({"tool_calls": [{"index": 0, "id": "a", "function": {"arguments": "{}"}}]})];
     assert_eq!(
         read(&stream(&nameless, "tool_calls", usage())),
-        Err(StreamError::Disorder("it calls a tool without a name"))
+        Err(StreamError::Contradiction("it calls a tool without a name"))
     );
     let error = r#"data: {"error": {"message": "Overloaded", "type": "server_error", "code": 503}}"#;
     let expected = StreamError::StatusAnswer { kind: "server_error".into(), message: "Overloaded".into() };

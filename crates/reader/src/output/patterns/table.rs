@@ -26,7 +26,7 @@ const fn line_pattern(
         tool,
         lines,
         failure: "",
-        others: &[],
+        ignored_lines: &[],
         quotes: &[],
         unit,
         units: &[],
@@ -43,7 +43,7 @@ const fn line_pattern(
 /// later count the columns of a terminal, with tabs. ShellCheck counts characters. The line 0 is not a place:
 /// Cppcheck uses it for messages about its run.
 pub static GCC: LinePattern = LinePattern {
-    others: &[
+    ignored_lines: &[
         r"^In file included from ",
         concat!(
             r"^(?:.*: )?(?:In|At) (?:static |member |lambda |copy |move )*(?:function|constructor",
@@ -79,7 +79,7 @@ pub static UNIX: LinePattern =
 
 /// ESLint's formatter `unix`, and Stylelint's, which names the rule before the level.
 pub static ESLINT_UNIX: LinePattern = LinePattern {
-    others: &[r"^(?P<total>\d+) problems?$"],
+    ignored_lines: &[r"^(?P<total>\d+) problems?$"],
     ..line_pattern(
         "eslint-unix",
         "eslint",
@@ -99,7 +99,7 @@ pub static ESLINT_UNIX: LinePattern = LinePattern {
 
 /// ESLint's formatter `compact`, and Stylelint's.
 pub static ESLINT_COMPACT: LinePattern = LinePattern {
-    others: &[r"^(?P<total>\d+) problems?$"],
+    ignored_lines: &[r"^(?P<total>\d+) problems?$"],
     ..line_pattern(
         "eslint-compact",
         "eslint",
@@ -113,7 +113,7 @@ pub static ESLINT_COMPACT: LinePattern = LinePattern {
 
 /// TypeScript compiler, with `--pretty` or without. Lines that explain a message follow it, indented.
 pub static TSC: LinePattern = LinePattern {
-    others: &[
+    ignored_lines: &[
         r"^(?P<none>Found 0 errors)\b",
         r"^Found (?P<total>\d+) errors?\b",
         r"^Errors  Files$",
@@ -142,7 +142,7 @@ pub static TSC: LinePattern = LinePattern {
 /// MSBuild and the compilers of .NET. The project's name at the end is removed. The end of a place is not
 /// read, because the tools count it differently.
 pub static MSBUILD: LinePattern = LinePattern {
-    others: &[
+    ignored_lines: &[
         r"^Build (?:started|succeeded|FAILED)\b",
         r"^(?:MSBuild version|Microsoft|Copyright|Time Elapsed|Restore complete) ?",
         r"^.* -> .*$",
@@ -164,7 +164,7 @@ pub static MSBUILD: LinePattern = LinePattern {
 /// Flake8's default format. Its own checks count characters. Those that use the syntax tree (Pyflakes and
 /// most plugins) report the tree's offsets, which are bytes.
 pub static FLAKE8: LinePattern = LinePattern {
-    others: &[r"^(?P<total>\d+)$", r"^\d+ +[A-Z]{1,4}\d{1,5} "],
+    ignored_lines: &[r"^(?P<total>\d+)$", r"^\d+ +[A-Z]{1,4}\d{1,5} "],
     units: &[("E", CodePoint), ("W", CodePoint)],
     ..line_pattern(
         "flake8",
@@ -176,7 +176,7 @@ pub static FLAKE8: LinePattern = LinePattern {
 
 /// Pylint's formats `parseable`, which has no columns, and `text`, whose columns are bytes from 0.
 pub static PYLINT: LinePattern = LinePattern {
-    others: &[r"^\*{5,} Module ", r"^-{3,}$", r"^Your code has been rated at "],
+    ignored_lines: &[r"^\*{5,} Module ", r"^-{3,}$", r"^Your code has been rated at "],
     level_in_rule: true,
     ..line_pattern(
         "pylint",
@@ -198,7 +198,7 @@ pub static PYLINT: LinePattern = LinePattern {
 /// Mypy, with or without `--show-column-numbers` and `--show-error-end`; the end is inclusive. Columns are
 /// bytes. (Mypy 2.4 with its own parser reports columns that are too small after letters beyond ASCII.)
 pub static MYPY: LinePattern = LinePattern {
-    others: &[r"^Found (?P<total>\d+) errors? in \d+ files?", r"^(?P<none>Success: no issues found)"],
+    ignored_lines: &[r"^Found (?P<total>\d+) errors? in \d+ files?", r"^(?P<none>Success: no issues found)"],
     quotes: &[r"^\s"],
     end_is_in: true,
     failure: r"^mypy: ",
@@ -216,7 +216,7 @@ pub static MYPY: LinePattern = LinePattern {
 
 /// `go vet` and `go build`, in bytes.
 pub static GOVET: LinePattern = LinePattern {
-    others: &[r"^# \S", r"^exit status \d+$"],
+    ignored_lines: &[r"^# \S", r"^exit status \d+$"],
     quotes: &[r"^\s"],
     ..line_pattern(
         "govet",
@@ -231,7 +231,7 @@ pub static GOVET: LinePattern = LinePattern {
 
 /// golangci-lint's format `text` (`line-number` in version 1), in bytes.
 pub static GOLANGCI: LinePattern = LinePattern {
-    others: &[r"^(?P<total>\d+) issues?[.:]", r"^\* [\w-]+: \d+$", r"^level=(?:warning|info) "],
+    ignored_lines: &[r"^(?P<total>\d+) issues?[.:]", r"^\* [\w-]+: \d+$", r"^level=(?:warning|info) "],
     failure: r"^(?:level=error|Error: )",
     ..line_pattern(
         "golangci",
@@ -243,7 +243,7 @@ pub static GOLANGCI: LinePattern = LinePattern {
 
 /// actionlint's default format, in bytes.
 pub static ACTIONLINT: LinePattern = LinePattern {
-    others: &[],
+    ignored_lines: &[],
     quotes: &[r"^\s+\|", r"^\s*\d+ \|"],
     level: DiagnosticLevel::Error,
     ..line_pattern(
@@ -267,7 +267,7 @@ pub static YAMLLINT: LinePattern = line_pattern(
 
 /// RuboCop's formatter `emacs`, in characters.
 pub static RUBOCOP: LinePattern = LinePattern {
-    others: &[
+    ignored_lines: &[
         r"^(?P<none>\d+ files? inspected, no offenses) ",
         r"^\d+ files? inspected, (?P<total>\d+) offenses? ",
         r"^Inspecting \d+ files?$",
@@ -285,7 +285,7 @@ pub static RUBOCOP: LinePattern = LinePattern {
 
 /// codespell's lines: a line number, a misspelling, and proposed corrections.
 pub static CODESPELL: LinePattern = LinePattern {
-    others: &[r"^Used config files:$", r"^ +\d+: "],
+    ignored_lines: &[r"^Used config files:$", r"^ +\d+: "],
     level: DiagnosticLevel::Note,
     ..line_pattern(
         "codespell",
@@ -297,7 +297,7 @@ pub static CODESPELL: LinePattern = LinePattern {
 
 /// PHPStan's format `raw`, without columns. It contains the rule's name only with `-v`.
 pub static PHPSTAN: LinePattern = LinePattern {
-    others: &[r"^Note: Using configuration file "],
+    ignored_lines: &[r"^Note: Using configuration file "],
     failure: r"^\?:\?:",
     level: DiagnosticLevel::Error,
     ..line_pattern(
@@ -310,7 +310,7 @@ pub static PHPSTAN: LinePattern = LinePattern {
 
 /// markdownlint-cli and markdownlint-cli2, which print the level since version 0.19.
 pub static MARKDOWNLINT: LinePattern = LinePattern {
-    others: &[
+    ignored_lines: &[
         r"^markdownlint-cli2 v",
         r"^(?:Finding|Linting|Found): ",
         r"^(?P<none>Summary: 0 (?:error|issue)\(s\))",
@@ -338,7 +338,7 @@ pub static HADOLINT: LinePattern = line_pattern(
 /// `php -l`, which reports only lines and stops at the first error of a file. If errors are both displayed
 /// and logged, each is printed twice; the one with `PHP ` before it is from the log.
 pub static PHP: LinePattern = LinePattern {
-    others: &[r"^(?P<none>No syntax errors detected in )", r"^Errors parsing "],
+    ignored_lines: &[r"^(?P<none>No syntax errors detected in )", r"^Errors parsing "],
     ..line_pattern(
         "php",
         "php",
@@ -352,7 +352,7 @@ pub static PHP: LinePattern = LinePattern {
 
 /// Ruff's format `concise`, in characters.
 pub static RUFF: LinePattern = LinePattern {
-    others: &[
+    ignored_lines: &[
         r"^(?P<none>All checks passed!)",
         r"^Found (?P<total>\d+) errors?",
         r"^\[\*\] \d+ ",

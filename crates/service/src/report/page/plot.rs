@@ -99,7 +99,7 @@ fn ceiling(most: u64) -> u64 {
 /// A plot over time: periods side by side, between two axes.
 struct TimePlot<'a> {
     figures: &'a LoopFigures,
-    most: u64,
+    max_value: u64,
 }
 
 impl TimePlot<'_> {
@@ -120,13 +120,13 @@ impl TimePlot<'_> {
 
     /// Returns the height of a value in SVG units.
     fn bar_height(&self, value: u64) -> f64 {
-        (HEIGHT - TOP - BOTTOM) * count_to_f64(value) / count_to_f64(self.most.max(1))
+        (HEIGHT - TOP - BOTTOM) * count_to_f64(value) / count_to_f64(self.max_value.max(1))
     }
 
     /// Draws horizontal lines with their values, and the days below.
     fn axes(&self, shown: impl Fn(u64) -> String) -> Vec<HtmlMarkup> {
         let mut parts = Vec::new();
-        for value in [0, self.most / 2, self.most] {
+        for value in [0, self.max_value / 2, self.max_value] {
             let y = HEIGHT - BOTTOM - self.bar_height(value);
             parts.push(line("grid", (LEFT, y), (WIDTH - RIGHT, y)));
             parts.push(label("", "end", LEFT - 5.0, y + 3.5, &shown(value)));
@@ -173,7 +173,7 @@ impl TimePlot<'_> {
 /// Draws the runs of each period by their end, and the rate of success.
 pub(super) fn trend(figures: &LoopFigures, of: LoopKind) -> HtmlMarkup {
     let most = figures.periods.iter().map(|period| period.tally.runs()).max().unwrap_or(0);
-    let time = TimePlot { figures, most: ceiling(most) };
+    let time = TimePlot { figures, max_value: ceiling(most) };
     let mut parts = time.axes(|value| value.to_string());
     for (rate, y) in [(0, HEIGHT - BOTTOM), (50, (HEIGHT - BOTTOM + TOP) / 2.0), (100, TOP)] {
         parts.push(label("", "start", WIDTH - RIGHT + 5.0, y + 3.5, &format!("{rate} %")));
@@ -228,7 +228,7 @@ pub(super) fn trend(figures: &LoopFigures, of: LoopKind) -> HtmlMarkup {
 /// Draws the cost of each period.
 pub(super) fn cost(figures: &LoopFigures) -> HtmlMarkup {
     let most = figures.periods.iter().map(|period| period.cost_micro_usd).max().unwrap_or(0);
-    let time = TimePlot { figures, most: ceiling(most.div_ceil(10_000)).saturating_mul(10_000) };
+    let time = TimePlot { figures, max_value: ceiling(most.div_ceil(10_000)).saturating_mul(10_000) };
     let mut parts = time.axes(format_dollars);
     let (step, wide, floor) = (time.period_width(), time.bar_width(), HEIGHT - BOTTOM);
     for (place, period) in figures.periods.iter().enumerate().filter(|(_, period)| period.cost_micro_usd > 0)

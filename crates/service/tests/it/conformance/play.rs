@@ -34,7 +34,8 @@ const PERSON: &str = "ada";
 /// Another GitHub App's account.
 const OTHER: &str = "other[bot]";
 /// Deliveries of a storm: some lost, some duplicated, out of order.
-const STORM: UnreliableNetwork = UnreliableNetwork { seed: 7, lost: 20, twice: 20, late: 3 };
+const STORM: UnreliableNetwork =
+    UnreliableNetwork { seed: 7, lost_percent: 20, repeated_percent: 20, max_delay: 3 };
 /// Limit of writing calls between two rests, which no scenario reaches.
 const MAX_WRITES: u32 = 60;
 /// Limit of all calls including git's, which no scenario reaches.
@@ -232,7 +233,7 @@ impl Stage {
             forge.release_held();
         };
         let pushing = tokio::spawn(push);
-        let came = self.rest(Some(ForgeFault::nth_write(nth, ForgeFaultKind::Held))).await?;
+        let came = self.rest(Some(ForgeFault::nth_write(nth, ForgeFaultKind::HeldRequest))).await?;
         pushing.abort();
         if came {
             pushing.await.unwrap();

@@ -2,7 +2,7 @@
 //! which every invariant must hold.
 
 use truing_fakes::forge::ForgeFaultKind::{
-    self, Circle, Html, Invalid, PrimaryLimit, Redirect, SecondaryLimit, SingleSignOn, Status, Truncated,
+    self, Html, Invalid, PrimaryLimit, Redirect, SecondaryLimit, SelfLink, SingleSignOn, Status, Truncated,
 };
 use truing_fakes::forge::{ForgeFlavour, ReasonForm};
 
@@ -360,7 +360,7 @@ const WRONG: &[Scenario] = &[
     Scenario {
         name: "pages-in-a-circle",
         files: 3,
-        acts: &[Open(three), Answered { by: |_| Circle, told: "form a loop (hint: ", step: 1 }],
+        acts: &[Open(three), Answered { by: |_| SelfLink, told: "form a loop (hint: ", step: 1 }],
     },
 ];
 

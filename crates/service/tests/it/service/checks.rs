@@ -144,7 +144,11 @@ async fn the_buttons_of_our_check_review_again_for_those_who_may_write() {
             .await;
         service.rest(&site.clock).await;
         let view = site.view(&opened).await;
-        assert_eq!((only(&view).asked, lines(only(&view))), (false, vec![2, 2]), "{again:?} has ended");
+        assert_eq!(
+            (only(&view).is_rerun_requested, lines(only(&view))),
+            (false, vec![2, 2]),
+            "{again:?} has ended"
+        );
         assert_eq!(acts().await.len(), times - 1);
     }
     assert_eq!(acts().await[0].act.actor, format!("ada@{FORGE}"));

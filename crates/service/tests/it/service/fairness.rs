@@ -24,10 +24,10 @@ async fn mark(store: &dyn RecordStore, owner: &str, repository: usize, pulls: us
             url: format!("https://example.com/{repository}/{number}"),
             head: None,
         },
-        of: LoopKind::Review,
+        loop_kind: LoopKind::Review,
     };
     let marks: Vec<SlotMark> = (1..=pulls).map(mark).collect();
-    store.mark_slots(&marks, &limits(), HaltPolicy::Refused).await.unwrap();
+    store.mark_slots(&marks, &limits(), HaltPolicy::Refuse).await.unwrap();
 }
 
 /// Counts the leases of each repository.

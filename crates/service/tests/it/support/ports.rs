@@ -368,7 +368,7 @@ pub(crate) const WRITES: [&str; 7] =
 
 fn no_forge() -> ForgeError {
     let message = "the call to the forge went wrong on purpose".into();
-    ForgeError::Unavailable { what: "a call".into(), message }
+    ForgeError::Unavailable { request: "a call".into(), message }
 }
 
 through! { ForgeRead for FaultyPull, no_forge, ForgeError;
@@ -474,7 +474,7 @@ impl MannerPull {
 }
 
 fn refused() -> ForgeError {
-    ForgeError::Rejected { what: "a comment".into(), message: "line must be part of the diff".into() }
+    ForgeError::Rejected { request: "a comment".into(), message: "line must be part of the diff".into() }
 }
 
 // ---------------------------------------------------------------------------------------------- reader

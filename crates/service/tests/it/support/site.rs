@@ -96,7 +96,7 @@ pub(crate) fn limits() -> SlotLimits {
 pub(crate) fn pace() -> ServiceSettings {
     ServiceSettings {
         role: ProcessRole::All,
-        places: LeaseLimits::new(4),
+        lease_limits: LeaseLimits::new(4),
         poll: Duration::from_millis(10),
         heartbeat: Duration::from_millis(500),
         sweep: None,
@@ -303,10 +303,10 @@ impl Site {
         &self,
         context: ServiceContext,
         inner: Store,
-        pace: ServiceSettings,
+        settings: ServiceSettings,
         ingress: IngressSettings,
     ) -> Running {
-        let service = ReviewService { context: Arc::new(context), pace, ingress, metrics: None };
+        let service = ReviewService { context: Arc::new(context), settings, ingress, metrics: None };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let hook = format!("{url}/webhooks/{FORGE}");
@@ -347,13 +347,13 @@ impl Site {
             max_inline: self.max_inline,
             agent: None,
             converging: Err("it is not tried here".to_owned()),
-            held: truing_service::switch::HeldSlots::default(),
+            held_slots: truing_service::switch::HeldSlots::default(),
             watch: truing_loops::telemetry::WRITES.clone(),
-            swept: truing_service::sweep::SweepResults::default(),
+            sweep_results: truing_service::sweep::SweepResults::default(),
             metrics: truing_service::metrics::ServiceMetrics::new().unwrap(),
             wake: truing_service::wake::SchedulerWaker::default(),
             toolbox: truing_loops::tools::LinterSources::default(),
-            sole: truing_service::sole::DutyLeaseExpiry::default(),
+            duty_lease: truing_service::sole::DutyLeaseExpiry::default(),
             step_time: truing_service::worker::STEP_TIME,
         }
     }

@@ -39,7 +39,11 @@ async fn only_the_operators_repositories_are_swept() {
         swept.round(&site).await;
         assert_eq!(keys(&swept).await, [site.key(wanted.number).await]);
     }
-    assert_eq!(swept.context.swept.swept_repositories(), [], "nor does anybody wait for it to be swept");
+    assert_eq!(
+        swept.context.sweep_results.swept_repositories(),
+        [],
+        "nor does anybody wait for it to be swept"
+    );
     swept.context.repositories = RepositoryFilter::default();
     swept.round(&site).await;
     assert_eq!(keys(&swept).await.len(), 3, "nothing is chosen: all are");

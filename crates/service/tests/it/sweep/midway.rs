@@ -170,7 +170,7 @@ impl LossyStoreForge {
     async fn is_settled(&self, swept: &SweepStage, opened: &Opened) -> bool {
         let key = self.site.key(opened.number).await;
         let last = swept.store.last_reviews(&[key]).await.unwrap().remove(0);
-        last.settled == Some(self.revision(opened).await)
+        last.last_settled == Some(self.revision(opened).await)
     }
 }
 
@@ -384,7 +384,7 @@ async fn no_head_is_lost_when_slots_come_back_from_an_old_copy() {
 async fn a_head_under_review_when_valkey_is_emptied_is_reviewed() {
     let lossy = LossyStoreForge::new(Deployment::Servers).await;
     let site = &lossy.site;
-    let held = ForgeFault::on_call("GET", "/repos/acme/shop/issues/1/comments", ForgeFaultKind::Held);
+    let held = ForgeFault::on_call("GET", "/repos/acme/shop/issues/1/comments", ForgeFaultKind::HeldRequest);
     site.forge.add_fault(held.times(999));
     let service = lossy.serve().await;
     let opened = site.open("change").await;
@@ -392,7 +392,7 @@ async fn a_head_under_review_when_valkey_is_emptied_is_reviewed() {
     site.deliver().await;
     until("a run has begun", async || {
         let last = service.store.last_reviews(std::slice::from_ref(&key)).await.unwrap();
-        last[0].attempted.is_some() && service.is_leased(&key).await
+        last[0].last_attempted.is_some() && service.is_leased(&key).await
     })
     .await;
     by_hand(lossy.databases.0, &["FLUSHDB"]);

@@ -47,13 +47,13 @@ pub(in crate::tables) fn last_reviews(
         return Ok(ReviewProgress::default());
     };
     if waits {
-        return Ok(ReviewProgress { attempted: Some(attempted), ..ReviewProgress::default() });
+        return Ok(ReviewProgress { last_attempted: Some(attempted), ..ReviewProgress::default() });
     }
-    let settled = if is_settled {
+    let last_settled = if is_settled {
         Some(attempted.clone())
     } else {
         newest_revision_at_stages(connection, key, "stage = 'published'")?
     };
-    let is_left = is_settled && !is_published;
-    Ok(ReviewProgress { attempted: Some(attempted), settled, is_left })
+    let is_skipped = is_settled && !is_published;
+    Ok(ReviewProgress { last_attempted: Some(attempted), last_settled, is_skipped })
 }

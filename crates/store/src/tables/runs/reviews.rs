@@ -23,11 +23,11 @@ struct ReviewRunRow {
     id: RunId,
     stage: RunStage,
     revision: PullRevision,
-    began: UnixMillis,
+    started_at: UnixMillis,
     /// The record of the computed review, as JSON.
     computed: Option<String>,
     /// True if the run has recorded its end.
-    is_told: bool,
+    has_recorded_end: bool,
 }
 
 /// Begins `run`, unless a run with a greater or the same token has begun before.
@@ -38,7 +38,7 @@ pub(super) fn begin_run(
     now: UnixMillis,
 ) -> Result<RunStart, StoreFault> {
     let newest = newest_run(connection, &run.key)?;
-    let known = known_revision(connection, &run.key)?;
+    let last_computed = known_revision(connection, &run.key)?;
     let again = newest.as_ref().is_some_and(|newest| is_same_run(newest, run));
     if let Some(newest) = &newest
         && newest.token >= run.token
@@ -70,9 +70,9 @@ pub(super) fn begin_run(
     let is_same = reviewed.as_ref() == Some(revision);
     // An unreadable record of another revision is ignored.
     let last: Option<ReviewRecord> = if is_same { last.transpose()? } else { last.and_then(Result::ok) };
-    let is_back = is_same && was_other_revision_since(connection, &run.key, revision)?;
+    let returns_to_reviewed = is_same && was_other_revision_since(connection, &run.key, revision)?;
     let dismissals = dismissals::dismissals_for(connection, &run.key)?;
-    Ok(RunStart { reviewed, known, last, is_back, computed, dismissals })
+    Ok(RunStart { reviewed, last_computed, last, returns_to_reviewed, computed, dismissals })
 }
 
 /// Gives the newest computed or published review a greater token than all others of its key.
@@ -290,7 +290,7 @@ fn record_cut_off_end(
         Some(computed) => computed.cost(),
         None => run_cost(connection, &row.id)?,
     };
-    if row.is_told || row.stage == RunStage::Published || cost == MicroUsd(0) {
+    if row.has_recorded_end || row.stage == RunStage::Published || cost == MicroUsd(0) {
         return Ok(());
     }
     let Some(row) = find_run_by_token(connection, key, row.token)? else { return Ok(()) };
@@ -334,7 +334,8 @@ fn end_unpublished(
             let head = Some(row.revision.head).filter(|head| !head.is_null());
             let detail = ReviewDetail::new(head, row.revision.base, outcome);
             let cost_micro_usd = run_cost(connection, &row.id)?;
-            let mut record = ReviewRecord::new(row.id, key.clone(), detail, row.began).with_end_time(now);
+            let mut record =
+                ReviewRecord::new(row.id, key.clone(), detail, row.started_at).with_end_time(now);
             record
                 .add_step_cost(ReviewStep::Review, &StepCost { cost_micro_usd, ..StepCost::<()>::default() });
             record
@@ -403,9 +404,9 @@ fn parse_run_row(row: &sql::SqlRow) -> Result<ReviewRunRow, StoreFault> {
         id: RunId::new(row.get::<String>(1)?),
         stage: parse_stage(row.text(2))?,
         revision: PullRevision { head: parse_sha(row.get(3)?)?, base: parse_sha(row.get(4)?)? },
-        began: UnixMillis(row.get(5)?),
+        started_at: UnixMillis(row.get(5)?),
         computed: row.get(6)?,
-        is_told: row.get(7)?,
+        has_recorded_end: row.get(7)?,
     })
 }
 
@@ -453,9 +454,11 @@ pub(super) fn skip_newest_revision(
     reason: &str,
     now: UnixMillis,
 ) -> Result<(), StoreFault> {
-    let ReviewProgress { attempted, settled, .. } = last_reviews(connection, &run.key)?;
-    let is_open = |attempted: &PullRevision| !attempted.head.is_null() && settled.as_ref() != Some(attempted);
-    match attempted.filter(is_open) {
+    let ReviewProgress { last_attempted, last_settled, .. } = last_reviews(connection, &run.key)?;
+    let is_open = |last_attempted: &PullRevision| {
+        !last_attempted.head.is_null() && last_settled.as_ref() != Some(last_attempted)
+    };
+    match last_attempted.filter(is_open) {
         Some(revision) => end_without_review(connection, run, &revision, reason, now),
         None => Ok(()),
     }

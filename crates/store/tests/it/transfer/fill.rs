@@ -28,10 +28,10 @@ pub(super) async fn fill(store: &Store) {
         SlotMark {
             key: pull_request_id(number).key(),
             described: SlotDescription { name, url, head: Some(sha('a')) },
-            of: LoopKind::Review,
+            loop_kind: LoopKind::Review,
         }
     };
-    store.mark_slots(&[mark(7), mark(8), mark(9)], &limits, HaltPolicy::Refused).await.unwrap();
+    store.mark_slots(&[mark(7), mark(8), mark(9)], &limits, HaltPolicy::Refuse).await.unwrap();
     // One slot is leased, and one is parked.
     let before = store.load_slots(&[pull_request_id(7).key()]).await.unwrap().remove(0);
     let leased = before.step(SlotCommand::Lease, &limits, before.wake_time().unwrap()).unwrap().slot;

@@ -96,7 +96,7 @@ async fn a_store_is_not_copied_to_itself_nor_while_others_are_at_work() {
     let ((from, source), to) = (filled_store(new_file_home()).await, new_file_home());
     let command = CommandLock::acquire(&from.file().unwrap()).unwrap();
     let error = copy_refused(&source, &to, NulPolicy::Refuse).await;
-    assert!(matches!(error, TransferError::AtWork { .. }), "{error}");
+    assert!(matches!(error, TransferError::CommandRunning { .. }), "{error}");
     drop(command);
     let target = to.open_target().await;
     let serving = ServeLock::acquire(&to.file().unwrap(), "127.0.0.1:1", UnixMillis(NOW)).unwrap();
@@ -118,7 +118,7 @@ async fn a_table_or_a_column_that_is_not_listed_stops_the_copying() {
             let (home, store) = filled_store(home).await;
             home.change_rows(change);
             let error = copy_refused(&store, &new_file_home(), NulPolicy::Refuse).await;
-            assert!(matches!(error, TransferError::Form { .. }), "{error}");
+            assert!(matches!(error, TransferError::SchemaMismatch { .. }), "{error}");
             assert!(error.to_string().contains("later"), "{error}");
             store.compare(&store).await.unwrap_err();
         }
@@ -131,7 +131,7 @@ async fn a_text_that_postgresql_cannot_hold_is_named_or_replaced_if_that_is_aske
     home.change_rows("INSERT INTO event VALUES (900, 'pr/x', 1, '', CAST(x'610062' AS TEXT))");
     let error = copy_refused(&source, &to, NulPolicy::Refuse).await;
     let said = error.to_string();
-    assert!(matches!(error, TransferError::Unfit { table: "event", column: "what", .. }), "{said}");
+    assert!(matches!(error, TransferError::UnfitValue { table: "event", column: "what", .. }), "{said}");
     assert!(said.contains("where id = 900") && said.contains("--replace-zeros"), "{said}");
     // The replacement is requested, and the copy continues.
     let target = to.open_target().await;

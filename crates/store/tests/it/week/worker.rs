@@ -133,11 +133,11 @@ pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &Slo
         let writer =
             EffectOwner { key: run.key.clone(), producer: CommentProducer::Review, token: Some(run.token) };
         let topics: Vec<_> = missing.iter().map(CommentSubject::topic).collect();
-        let known = store.effects(&writer, &topics).await.unwrap();
+        let expected = store.effects(&writer, &topics).await.unwrap();
         let entry =
             || EffectEntry { content: String::new(), at: now, state: EffectEntryState::Open { lost: 0 } };
-        let change = |(topic, known)| EffectEntryChange { topic, known, new: Some(entry()) };
-        let changes: Vec<_> = topics.into_iter().zip(known).map(change).collect();
+        let change = |(topic, expected)| EffectEntryChange { topic, expected, new: Some(entry()) };
+        let changes: Vec<_> = topics.into_iter().zip(expected).map(change).collect();
         if accepted_result(store.replace_effects(&writer, &changes).await).is_none() {
             return WorkerStepResult::Lost;
         }

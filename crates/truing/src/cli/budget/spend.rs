@@ -50,7 +50,7 @@ pub(super) fn show_spending(since: PeriodStart, context: &CommandContext) -> Res
 /// Sums the spending by repository; the repository with the most money comes first.
 fn sum_by_repository(spends: &[KeySpend]) -> Vec<RepositorySpend> {
     let mut rows: BTreeMap<String, RepositorySpend> = BTreeMap::new();
-    for KeySpend { key, run_loop, spent } in spends {
+    for KeySpend { key, run_loop, settled_cost } in spends {
         let repository = match run_loop {
             Some(LoopKind::Review | LoopKind::Converge) => repository_from_key(key),
             Some(LoopKind::Sync) => key.clone(),
@@ -58,7 +58,7 @@ fn sum_by_repository(spends: &[KeySpend]) -> Vec<RepositorySpend> {
         };
         let row = rows.entry(repository.clone()).or_default();
         (row.name, row.repository) = (repository.clone(), repository);
-        row.spent_micro_usd = row.spent_micro_usd.saturating_add(spent.0);
+        row.spent_micro_usd = row.spent_micro_usd.saturating_add(settled_cost.0);
         let part = match run_loop {
             Some(LoopKind::Review) => Some(&mut row.reviews_micro_usd),
             Some(LoopKind::Converge) => Some(&mut row.converge_micro_usd),
@@ -66,7 +66,7 @@ fn sum_by_repository(spends: &[KeySpend]) -> Vec<RepositorySpend> {
             None => None,
         };
         if let Some(part) = part {
-            *part = part.saturating_add(spent.0);
+            *part = part.saturating_add(settled_cost.0);
         }
     }
     let mut rows: Vec<RepositorySpend> = rows.into_values().collect();
@@ -137,8 +137,11 @@ mod tests {
 
     #[test]
     fn money_is_summed_by_repository_the_most_first() {
-        let spend =
-            |key: &str, run_loop, spent| KeySpend { key: key.into(), run_loop, spent: MicroUsd(spent) };
+        let spend = |key: &str, run_loop, spent| KeySpend {
+            key: key.into(),
+            run_loop,
+            settled_cost: MicroUsd(spent),
+        };
         let rows = sum_by_repository(&[
             spend("local/home/me/tool@abc", Some(LoopKind::Review), 1_000_000),
             spend("pr/github/12/7@abc", Some(LoopKind::Review), 500_000),

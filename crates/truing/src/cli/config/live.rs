@@ -68,7 +68,7 @@ pub(super) fn check_models(config: &Config, context: &CommandContext) -> Result<
         Ok::<_, CliError>(rows)
     })?;
     context.output.print_answer(&rows, || rows.iter().map(render_model_check).collect::<String>())?;
-    Ok(if rows.iter().all(|row| row.ok) { CommandExit::Done } else { CommandExit::No })
+    Ok(if rows.iter().all(|row| row.ok) { CommandExit::Done } else { CommandExit::NegativeAnswer })
 }
 
 /// Returns true if a key of `[model]` is configured.

@@ -111,7 +111,7 @@ pub(super) fn refusal_error(code: ConvergeExitCode, line: &str) -> CliError {
 pub(super) fn converge_exit(record: &ConvergeRecord) -> CommandExit {
     match record.detail.state.exit.as_ref().map(|exit| exit.code.exit_code()) {
         Some(0) => CommandExit::Done,
-        Some(1) => CommandExit::No,
+        Some(1) => CommandExit::NegativeAnswer,
         Some(2) => CommandExit::Usage,
         Some(4) => CommandExit::Refused,
         Some(130) | None => CommandExit::Interrupted,

@@ -88,7 +88,7 @@ impl AuditArgs {
         let here = [".".to_owned()];
         let targets = if self.targets.is_empty() { &here[..] } else { &self.targets };
         let mut worst = CommandExit::Done;
-        let turn = TargetRun { told: stop_signal.clone(), ..TargetRun::for_single_target(context) };
+        let turn = TargetRun { interrupt: stop_signal.clone(), ..TargetRun::for_single_target(context) };
         for asked in targets::resolve_targets(targets, context).await? {
             if *stop_signal.borrow() {
                 return Err(outcome::interrupted_error());
@@ -139,7 +139,7 @@ fn print_audit(
     }
     Ok(match &failure {
         Some(failure) => failure.exit,
-        None if findings_at_least(record, least).next().is_some() => CommandExit::No,
+        None if findings_at_least(record, least).next().is_some() => CommandExit::NegativeAnswer,
         None => CommandExit::Done,
     })
 }

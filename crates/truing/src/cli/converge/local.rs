@@ -49,9 +49,9 @@ struct BranchCheckout {
 
 /// A run and everything that it needs.
 pub(super) struct PreparedRun {
-    ground: BranchCheckout,
+    checkout: BranchCheckout,
     agents: ConvergeAgents,
-    looks: InspectionTools,
+    inspection_tools: InspectionTools,
     config: Config,
     store: Store,
     gate: Arc<dyn WriteGate>,
@@ -83,47 +83,48 @@ impl PreparedRun {
         }
         let config = args.way.apply_to(config)?;
         let folder = wiring::ensure_machine_folder(&config)?;
-        let ground = BranchCheckout::open(repository, &git, &folder).await?;
+        let checkout = BranchCheckout::open(repository, &git, &folder).await?;
         let store = wiring::open_store(&config, &context.environment).await?;
         check_kill_switches(&store, &RepositoryRef::default()).await?;
         let agents = match wiring::converge::converge_agents(&config, &context.environment, &store) {
             Ok(agents) => agents,
-            Err(error) => return Err(ground.record_failure(&store, args.is_audit, error).await),
+            Err(error) => return Err(checkout.record_failure(&store, args.is_audit, error).await),
         };
         let mut looks = match wiring::converge::inspection_tools(&config, &context.environment) {
             Ok(looks) => looks,
-            Err(error) => return Err(ground.record_failure(&store, args.is_audit, error).await),
+            Err(error) => return Err(checkout.record_failure(&store, args.is_audit, error).await),
         };
         // The branch belongs to the user.
         looks.toolbox = wiring::tools::local_linters(&config, &context.environment, Vec::new());
-        looks.project = Some(ground.repository.root().to_owned());
-        let key = ground.key();
+        looks.project = Some(checkout.repository.root().to_owned());
+        let key = checkout.key();
         let mut lock = RunLock::take(&folder.join(LOCKS), &key).map_err(|error| run_lock_error(&error))?;
         let (mut record, earlier) =
-            ground.load_or_new_record(&config, &store, key, &looks.name, &agents.auditor.model).await?;
+            checkout.load_or_new_record(&config, &store, key, &looks.name, &agents.auditor.model).await?;
         lock.write_run_id(&record.run).map_err(|error| CliError::failure("lock", error.to_string()))?;
         record.detail.paid_before = record.cost();
         let gate = wiring::agent::gate_for_run(&agents.auditor, RepositoryRef::from_key(&record.key));
-        Ok(Self { ground, agents, looks, config, store, gate, record, earlier, lock })
+        Ok(Self { checkout, agents, inspection_tools: looks, config, store, gate, record, earlier, lock })
     }
 
     /// Continues the run until it ends or is interrupted.
-    pub(super) async fn run(self, turn: &TargetRun<'_>) -> Result<(ConvergeRecord, Mirror), CliError> {
-        let Self { ground, agents, looks, config, store, gate, record, earlier: _, lock: _ } = &self;
-        let (name, workspace) = (ground.origin_name(), ground.workspace());
-        let told = RunLogPrinter { mirror: &ground.mirror, turn };
+    pub(super) async fn run(self, target_run: &TargetRun<'_>) -> Result<(ConvergeRecord, Mirror), CliError> {
+        let Self { checkout, agents, inspection_tools, config, store, gate, record, earlier: _, lock: _ } =
+            &self;
+        let (name, workspace) = (checkout.origin_name(), checkout.workspace());
+        let told = RunLogPrinter { mirror: &checkout.mirror, target_run };
         let context = ConvergeContext {
             workspace: &workspace,
-            mirror: &ground.mirror,
+            mirror: &checkout.mirror,
             agents,
-            looks,
+            inspection_tools,
             config: &config.converge,
             gate,
             repository: name.as_deref(),
         };
         let mut runner = ConvergeRunner::new(context, record.clone(), ConvergeRunMode::Whole);
         if let Some(told) =
-            skipped_hooks_warning(&ground.repository.hooks(), !config.converge.gate.is_empty())
+            skipped_hooks_warning(&checkout.repository.hooks(), !config.converge.gate.is_empty())
         {
             runner.record.warn(told);
         }
@@ -132,7 +133,7 @@ impl PreparedRun {
             left = span.wrap(run_to_end(&mut runner, store, &told)) => {
                 left.inspect_err(|error| span.record_failure(&error.message))?
             }
-            () = turn.wait_for_stop() => {
+            () = target_run.wait_for_stop() => {
                 let why = "interrupted: run it again; it resumes where it stopped";
                 ConvergeCallOutcome::Failed(End::new(ConvergeExitCode::Interrupted, why))
             }
@@ -145,7 +146,7 @@ impl PreparedRun {
         }
         let mut record = runner.record;
         span.record_state(&record);
-        if let Some(tip) = ground.moved_tip(&record.detail.state.head).await {
+        if let Some(tip) = checkout.moved_tip(&record.detail.state.head).await {
             record.warn(format!(
                 "{} is now at {}: what came after {} was not audited",
                 record.detail.name,
@@ -153,25 +154,25 @@ impl PreparedRun {
                 words::short_sha(&record.detail.state.starting)
             ));
         }
-        Ok((record, self.ground.mirror))
+        Ok((record, self.checkout.mirror))
     }
 
     /// Audits the commit that is checked out, once. Findings and branches of earlier runs are not used.
     pub(super) async fn audit_once(&mut self, turn: &TargetRun<'_>) -> Result<ConvergeRecord, CliError> {
-        let Self { ground, agents, looks, config, store, gate, record, lock, .. } = self;
-        let tree = ground.mirror.tree_of(&ground.head).await.map_err(wiring::git_error)?;
-        let state = ConvergeRun::new_audit(config.converge.limits.clone(), (ground.head.clone(), tree));
-        let mut record = ground.new_record(record.key.clone(), state, &looks.name);
+        let Self { checkout, agents, inspection_tools, config, store, gate, record, lock, .. } = self;
+        let tree = checkout.mirror.tree_of(&checkout.head).await.map_err(wiring::git_error)?;
+        let state = ConvergeRun::new_audit(config.converge.limits.clone(), (checkout.head.clone(), tree));
+        let mut record = checkout.new_record(record.key.clone(), state, &inspection_tools.name);
         record.detail.state.apply_dismissals(store.dismissals(&record.key).await.map_err(store_error)?);
         lock.write_run_id(&record.run).map_err(|error| CliError::failure("lock", error.to_string()))?;
         // If the process is killed, the record shows only the cost.
         store.store_converge(FencingToken(0), &record.with_abandoned_key()).await.map_err(store_error)?;
-        let (name, workspace) = (ground.origin_name(), ground.workspace());
+        let (name, workspace) = (checkout.origin_name(), checkout.workspace());
         let context = ConvergeContext {
             workspace: &workspace,
-            mirror: &ground.mirror,
+            mirror: &checkout.mirror,
             agents,
-            looks,
+            inspection_tools,
             config: &config.converge,
             gate,
             repository: name.as_deref(),
@@ -187,7 +188,7 @@ impl PreparedRun {
         span.record_state(&record);
         // Its findings can be dismissed, its cost is reported, and a run may continue from it.
         let mut kept = record.clone();
-        kept.key = audit_key(&ground.repository, &ground.branch);
+        kept.key = audit_key(&checkout.repository, &checkout.branch);
         kept.detail.state.exit.get_or_insert_with(|| record.detail.state.audit_only_exit());
         store.store_converge(FencingToken(0), &kept).await.map_err(store_error)?;
         Ok(record)
@@ -202,13 +203,13 @@ async fn run_to_end(
 ) -> Result<ConvergeCallOutcome, CliError> {
     loop {
         match runner.run(store, FencingToken(0), log_printer).await.map_err(store_error)? {
-            ConvergeCallOutcome::Until(at, _, what) => {
-                log_printer.turn.print_note(format_args!("waiting: {what}"));
+            ConvergeCallOutcome::WaitUntil(at, _, what) => {
+                log_printer.target_run.print_note(format_args!("waiting: {what}"));
                 let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);
                 tokio::time::sleep(Duration::from_millis(wait)).await;
             }
-            left @ (ConvergeCallOutcome::Over
-            | ConvergeCallOutcome::Between
+            left @ (ConvergeCallOutcome::Done
+            | ConvergeCallOutcome::BeforeNextStep
             | ConvergeCallOutcome::Failed(_)) => return Ok(left),
         }
     }
@@ -217,21 +218,21 @@ async fn run_to_end(
 /// Prints new entries of a run's log.
 struct RunLogPrinter<'a> {
     mirror: &'a Mirror,
-    turn: &'a TargetRun<'a>,
+    target_run: &'a TargetRun<'a>,
 }
 
 #[async_trait]
 impl RunObserver for RunLogPrinter<'_> {
     fn on_action_start(&self, record: &ConvergeRecord, act: &ConvergeAction) {
         if let Some(line) = words::describe_action_start(record, act) {
-            self.turn.show_step(line);
+            self.target_run.show_step(line);
         }
     }
 
     async fn on_log_update(&self, record: &ConvergeRecord, before: usize) {
         // The step was done even if it cannot be shown.
         for line in words::progress(self.mirror, record, before).await.unwrap_or_default() {
-            self.turn.print_note(line);
+            self.target_run.print_note(line);
         }
     }
 }
@@ -239,29 +240,29 @@ impl RunObserver for RunLogPrinter<'_> {
 /// Begins a run, or resumes the run that was interrupted.
 pub(super) async fn run(
     args: &ConvergeArgs,
-    turn: &TargetRun<'_>,
+    target_run: &TargetRun<'_>,
     path: &Path,
 ) -> Result<(ConvergeRecord, Mirror), CliError> {
     let ready = tokio::select! {
-        ready = PreparedRun::new(args, turn, path) => ready?,
-        () = turn.wait_for_stop() => return Err(interrupted_error()),
+        ready = PreparedRun::new(args, target_run, path) => ready?,
+        () = target_run.wait_for_stop() => return Err(interrupted_error()),
     };
     if let Some(earlier) = &ready.earlier {
-        turn.print_note(earlier);
+        target_run.print_note(earlier);
     }
     if args.dry_run {
-        return Ok((ready.record, ready.ground.mirror));
+        return Ok((ready.record, ready.checkout.mirror));
     }
-    ready.ground.check_branch_writable(&ready.record).await?;
-    ready.ground.prune_branches(&ready.store, &ready.record.run, turn).await;
+    ready.checkout.check_branch_writable(&ready.record).await?;
+    ready.checkout.prune_branches(&ready.store, &ready.record.run, target_run).await;
     if ready.record.is_unfinished() {
         for line in words::describe_plan(&ready.record, ready.agents.auditor.budgets.most_of_converge()) {
-            turn.print_note(line);
+            target_run.print_note(line);
         }
-        turn.print_note("your checkout stays as it is; fixes go to a branch of their own:");
-        turn.print_note(format_args!("  {}", ready.record.detail.branch));
+        target_run.print_note("your checkout stays as it is; fixes go to a branch of their own:");
+        target_run.print_note(format_args!("  {}", ready.record.detail.branch));
     }
-    ready.run(turn).await
+    ready.run(target_run).await
 }
 
 /// Time after its end for which the unmerged branch of a run is kept (30 days).

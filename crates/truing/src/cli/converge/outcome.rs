@@ -167,7 +167,7 @@ pub(super) enum MergeAdvice {
     Done,
     /// The branch is at this commit, which is not part of the run. `audit` is the command that audits the
     /// result of a merge.
-    Moved { tip: Sha, audit: String },
+    BranchMoved { tip: Sha, audit: String },
 }
 
 /// Returns how to get the fixes into the branch as it is now: a fast-forward if the branch cannot be read.
@@ -180,7 +180,7 @@ async fn merge_advice(record: &ConvergeRecord, folder: &Path, context: &CommandC
         Some(match common {
             Some(common) if common == *head => MergeAdvice::Done,
             Some(common) if common == tip => MergeAdvice::FastForward,
-            Some(_) | None => MergeAdvice::Moved { tip, audit: context.output.command_line("audit") },
+            Some(_) | None => MergeAdvice::BranchMoved { tip, audit: context.output.command_line("audit") },
         })
     };
     looked.await.unwrap_or(MergeAdvice::FastForward)
@@ -214,7 +214,7 @@ pub(super) async fn render_text(
                  -D {branch}\n",
                 line::clean_line(&record.detail.name, MAX_NAME)
             ),
-            (true, MergeAdvice::Moved { tip, audit }) => format!(
+            (true, MergeAdvice::BranchMoved { tip, audit }) => format!(
                 "\nFixes are on branch {branch}.\n{} has moved on to {}: no audit has covered both \
                  together.\nTo see, merge or discard them, and then to audit the result:\n  git log -p \
                  {}..{branch}\n  git merge {branch}\n  {audit}\n  git branch -D {branch}\n",
@@ -327,10 +327,10 @@ pub(super) fn unstarted_run_json(name: Option<&str>, error: &CliError) -> Value 
 /// Returns the kind of end of a run that was not begun.
 fn unstarted_exit_kind(exit: CommandExit) -> ConvergeExitKind {
     match exit {
-        CommandExit::Usage | CommandExit::Refused | CommandExit::Done | CommandExit::No => {
+        CommandExit::Usage | CommandExit::Refused | CommandExit::Done | CommandExit::NegativeAnswer => {
             ConvergeExitKind::Refused
         }
-        CommandExit::Failed | CommandExit::Of(_) => ConvergeExitKind::Error,
+        CommandExit::Failed | CommandExit::Passthrough(_) => ConvergeExitKind::Error,
         CommandExit::Interrupted => ConvergeExitKind::Interrupted,
     }
 }

@@ -44,7 +44,7 @@ pub(super) async fn run(
     store.append_audit_log(&[act]).await.map_err(store_error)?;
     let _at_work = acquire_command_lock(store, &place.limits).await?;
     // When interrupted, the run returns its lease, and the requests that it began end with it.
-    let told = turn.told.clone();
+    let told = turn.interrupt.clone();
     let records = store.as_record_store();
     let ended = Box::pin(
         place.run_context().by_hand(&records, place.heartbeat, told, &|said| turn.print_progress(said)),
@@ -61,7 +61,7 @@ pub(super) async fn audit_pull(
 ) -> Result<ConvergeRecord, CliError> {
     let place = PullRunContext::open(args, turn, target).await?;
     let _at_work = acquire_command_lock(&place.store, &place.limits).await?;
-    let ended = Box::pin(place.run_context().audit_once(&place.store, turn.told.clone())).await;
+    let ended = Box::pin(place.run_context().audit_once(&place.store, turn.interrupt.clone())).await;
     place.record_early_failure(ended, true).await
 }
 
@@ -162,7 +162,7 @@ fn run_error(name: &str, error: RunFailure) -> CliError {
             refusal_error(ConvergeExitCode::AlreadyRunning, &format!("already running: {run}"))
                 .hint(format!("it is working on {name}: `truing why {name}` shows its progress"))
         }
-        RunConflict::Owned => refusal_error(
+        RunConflict::OtherLoop => refusal_error(
             ConvergeExitCode::AlreadyRunning,
             &format!("already running: {name}: another loop is working on it"),
         )

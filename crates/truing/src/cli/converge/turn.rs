@@ -25,7 +25,7 @@ pub(super) struct TargetRun<'a> {
     /// Name of the run if the call has others.
     pub(super) name: Option<&'a str>,
     /// Becomes true when the call is interrupted.
-    pub(super) told: watch::Receiver<bool>,
+    pub(super) interrupt: watch::Receiver<bool>,
     /// Display for the run's steps; none if progress is not shown.
     pub(super) bar: Option<&'a ProgressDisplay>,
 }
@@ -33,8 +33,8 @@ pub(super) struct TargetRun<'a> {
 impl<'a> TargetRun<'a> {
     /// Returns a single run that is never interrupted.
     pub(super) fn for_single_target(context: &'a CommandContext) -> Self {
-        let (_, told) = watch::channel(false);
-        Self { context, name: None, told, bar: None }
+        let (_, interrupt) = watch::channel(false);
+        Self { context, name: None, interrupt, bar: None }
     }
 
     /// Prints a remark for the user.
@@ -69,7 +69,7 @@ impl<'a> TargetRun<'a> {
 
     /// Completes when the call is interrupted.
     pub(super) async fn wait_for_stop(&self) {
-        if self.told.clone().wait_for(|told| *told).await.is_err() {
+        if self.interrupt.clone().wait_for(|told| *told).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -108,7 +108,7 @@ pub(super) async fn run_all(
     let runs = targets.iter().map(|targets| async move {
         let workspace = targets.workspace.as_ref().map_err(CliError::clone)?;
         let name = targets.name.as_deref().filter(|_| is_named);
-        let turn = TargetRun { context, name, told: told.clone(), bar: Some(bar) };
+        let turn = TargetRun { context, name, interrupt: told.clone(), bar: Some(bar) };
         let _place = tokio::select! {
             biased;
             () = turn.wait_for_stop() => return Err(outcome::interrupted_error()),

@@ -50,7 +50,7 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
         );
         std::future::pending::<()>().await;
     }
-    Ok(if report.has_passed() { CommandExit::Done } else { CommandExit::No })
+    Ok(if report.has_passed() { CommandExit::Done } else { CommandExit::NegativeAnswer })
 }
 
 /// Formats the pull request: each review, the commits pushed on it, and the replies.

@@ -50,8 +50,8 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
                     scene += 1;
                     format!("\n{}", fold_line(&format!("{scene}. "), title))
                 }
-                SyncDemoEvent::Person(does) => fold_line(INDENT, &format!("{WRITER} {does}")),
-                SyncDemoEvent::Ran(ran) => {
+                SyncDemoEvent::PersonAction(does) => fold_line(INDENT, &format!("{WRITER} {does}")),
+                SyncDemoEvent::RunEnded(ran) => {
                     let text = render_run(ran, &before);
                     before.clone_from(&ran.why);
                     text
@@ -69,7 +69,7 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
         print_stay_notes(output, &pulls_page(story.forge_url()), &story.config_path(), &LOOK);
         std::future::pending::<()>().await;
     }
-    Ok(if report.has_passed() { CommandExit::Done } else { CommandExit::No })
+    Ok(if report.has_passed() { CommandExit::Done } else { CommandExit::NegativeAnswer })
 }
 
 /// The reason that the demonstration stopped early.

@@ -58,7 +58,7 @@ impl PolicyShowArgs {
 }
 
 fn file_row(file: &PolicyFile, has_text: bool) -> PolicyFileRow<'_> {
-    PolicyFileRow { name: &file.name, from: &file.shown, text: has_text.then_some(file.text.as_str()) }
+    PolicyFileRow { name: &file.name, from: &file.display_path, text: has_text.then_some(file.text.as_str()) }
 }
 
 /// Returns the name of a file without its folder and extension.

@@ -109,7 +109,7 @@ pub(super) fn run(args: &PromptsTestArgs, context: &CommandContext) -> Result<Co
         let is_good = all_passed && mistakes.as_ref().is_none_or(|mistakes| mistakes.unnoticed.is_empty());
         let answer = build_answer(&prompts, &cases, played, mistakes);
         context.output.print_answer(&answer, || render_text(&answer, args))?;
-        Ok(if is_good { CommandExit::Done } else { CommandExit::No })
+        Ok(if is_good { CommandExit::Done } else { CommandExit::NegativeAnswer })
     })
 }
 
@@ -138,19 +138,19 @@ async fn run_mutations(
     for module in covered {
         let of_module: Vec<&PromptCase> =
             cases.iter().filter(|case| case_modules(case, prompts).contains(module)).collect();
-        for PromptMutant { what, made } in prompts.mutants(module) {
+        for PromptMutant { description, result } in prompts.mutants(module) {
             mistakes.made += 1;
-            let Ok(made) = made else {
+            let Ok(result) = result else {
                 mistakes.noticed_by_check += 1;
                 continue;
             };
-            if of_module.iter().any(|case| case.fill_prompts(&made).is_err()) {
+            if of_module.iter().any(|case| case.fill_prompts(&result).is_err()) {
                 mistakes.noticed_by_values += 1;
                 continue;
             }
             let mut is_noticed = false;
             for case in &of_module {
-                is_noticed = !runner.run_case(case, &made).await?.has_passed();
+                is_noticed = !runner.run_case(case, &result).await?.has_passed();
                 if is_noticed {
                     break;
                 }
@@ -158,7 +158,7 @@ async fn run_mutations(
             if is_noticed {
                 mistakes.noticed_by_cases += 1;
             } else {
-                mistakes.unnoticed.push(what);
+                mistakes.unnoticed.push(description);
             }
         }
     }

@@ -29,7 +29,7 @@ const PERIODS: usize = 31;
 pub(super) fn render_section(section: &LoopSection, since: UnixMillis, now: UnixMillis) -> String {
     let figures = &section.figures;
     let runs = format_count(section.runs.len(), "run");
-    let of = match section.of {
+    let of = match section.loop_kind {
         LoopKind::Review => "of reviews",
         LoopKind::Sync => "of jobs",
         LoopKind::Converge => "on branches",

@@ -67,8 +67,8 @@ fn render_findings(findings: &FindingReport) -> String {
         for group in groups.groups {
             text += &render_row(&group.id, &group.counts);
         }
-        if groups.more > 0 {
-            text += &format!("  and {} more: `--format json` has all\n", groups.more);
+        if groups.omitted_groups > 0 {
+            text += &format!("  and {} more: `--format json` has all\n", groups.omitted_groups);
         }
     }
     if let Some(first) = &findings.first_comment {

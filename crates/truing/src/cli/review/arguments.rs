@@ -63,7 +63,7 @@ impl FailOnFlag {
 /// The meaning of the positional argument.
 pub(super) enum NamedTarget {
     Folder,
-    Pull,
+    PullRequest,
     /// A commit, or a range of commits.
     Commits {
         /// Commit to compare with; none without a range.
@@ -83,7 +83,7 @@ impl NamedTarget {
         }
         let range = text.split_once("...").or_else(|| text.split_once(".."));
         if is_pull_reference(text) && (range.is_none() || !may_be_ref(text)) {
-            return Self::Pull;
+            return Self::PullRequest;
         }
         let (base, head) = range.map_or((None, text), |(base, head)| (Some(base), head));
         let of = |name: &str| if name.is_empty() { "HEAD" } else { name }.to_owned();
@@ -93,10 +93,10 @@ impl NamedTarget {
     /// Resolves a text. A text in the form of a pull request is a commit if a ref has exactly this name.
     pub(super) async fn resolve(text: &str, environment: &Environment, is_published: bool) -> Self {
         match Self::from_text(text, environment.directory()) {
-            Self::Pull if !is_published && may_be_ref(text) && is_commit(text, environment).await => {
+            Self::PullRequest if !is_published && may_be_ref(text) && is_commit(text, environment).await => {
                 Self::Commits { base: None, head: text.to_owned() }
             }
-            target @ (Self::Folder | Self::Pull | Self::Commits { .. }) => target,
+            target @ (Self::Folder | Self::PullRequest | Self::Commits { .. }) => target,
         }
     }
 }
@@ -143,7 +143,7 @@ mod tests {
         let NamedTarget::Commits { base, head } = range else { panic!("no range") };
         assert_eq!((base.as_deref(), head.as_str()), (Some("main"), "fix/login/12"));
         for pull in ["7", "#7", "o/r/7", "o/r#7", "https://github.com/o/r/pull/7?a..b"] {
-            assert!(matches!(NamedTarget::from_text(pull, nowhere), NamedTarget::Pull), "{pull}");
+            assert!(matches!(NamedTarget::from_text(pull, nowhere), NamedTarget::PullRequest), "{pull}");
         }
         assert!(may_be_ref("origin/fix/12") && may_be_ref("refs/heads/7"));
         assert!(!may_be_ref("7") && !may_be_ref("#7") && !may_be_ref("https://github.com/o/r/pull/7"));

@@ -33,7 +33,7 @@ pub(super) struct FixOutcome {
     /// True if a file was changed.
     pub(super) has_changed: bool,
     /// Suggestions and files that were not fixed.
-    pub(super) left: Vec<UnappliedSuggestion>,
+    pub(super) unfixed: Vec<UnappliedSuggestion>,
 }
 
 /// The right to change files of a working tree, with the printer of the results.
@@ -118,11 +118,11 @@ impl<'a> FixSession<'a> {
             Ok(())
         });
         if plan.changes.is_empty() {
-            warn_unapplied(&plan.left, output);
-            if plan.left.is_empty() {
+            warn_unapplied(&plan.unapplied, output);
+            if plan.unapplied.is_empty() {
                 output.print_note("nothing to fix: no finding is auto-fixable");
             }
-            return Ok(FixOutcome { has_changed: false, left: plan.left });
+            return Ok(FixOutcome { has_changed: false, unfixed: plan.unapplied });
         }
         output.print_lines(render_plan(&plan));
         let kept = self.save_undo_patch(&plan, now)?;
@@ -143,8 +143,8 @@ impl<'a> FixSession<'a> {
         }
         // If the entry stayed, the next run would report finished work.
         let _ = self.lock.clear_journal();
-        warn_unapplied(&plan.left, output);
-        for (path, lost) in &made.lost {
+        warn_unapplied(&plan.unapplied, output);
+        for (path, lost) in &made.lost_attributes {
             output.warn(format_args!("{}: {lost}", visible_text(&path.to_string())));
         }
         if made.not_begun > 0 {
@@ -152,7 +152,7 @@ impl<'a> FixSession<'a> {
         }
         if files == 0 {
             output.print_always("nothing was changed: there is nothing to undo\n");
-            return Ok(FixOutcome { has_changed: false, left: plan.left });
+            return Ok(FixOutcome { has_changed: false, unfixed: plan.unapplied });
         }
         let fixes: usize = plan.changes.iter().map(|change| change.fixes).sum();
         output.print_note(format_args!(
@@ -160,7 +160,7 @@ impl<'a> FixSession<'a> {
             format_count(fixes, "finding"),
             format_count(files, "file")
         ));
-        Ok(FixOutcome { has_changed: true, left: plan.left })
+        Ok(FixOutcome { has_changed: true, unfixed: plan.unapplied })
     }
 
     /// Writes the undo patch to the user's folder, even with `--no-record`: changes must be easy to undo.
@@ -245,7 +245,7 @@ mod tests {
             new: "++i;\n".into(),
             fixes: 1,
         };
-        let plan = FixPlan { changes: vec![of("a.js"), of("b.js")], left: vec![] };
+        let plan = FixPlan { changes: vec![of("a.js"), of("b.js")], unapplied: vec![] };
         let bold = Style::new().bold();
         let shown = render_plan(&plan);
         for (style, line) in [

@@ -18,7 +18,7 @@ use crate::wiring::nearest_three_names;
 /// Outputs of tools that the user has run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ToolOutputArgs {
-    given: Vec<ToolOutputOptions>,
+    outputs: Vec<ToolOutputOptions>,
 }
 
 /// One output with its options.
@@ -108,7 +108,7 @@ impl clap::Args for ToolOutputArgs {
 impl FromArgMatches for ToolOutputArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let files = matches.get_many::<PathBuf>(FROM).into_iter().flatten();
-        let mut given: Vec<ToolOutputOptions> = files
+        let mut outputs: Vec<ToolOutputOptions> = files
             .map(|file| ToolOutputOptions { file: file.clone(), ..ToolOutputOptions::default() })
             .collect();
         let froms: Vec<usize> = matches.indices_of(FROM).into_iter().flatten().collect();
@@ -117,28 +117,28 @@ impl FromArgMatches for ToolOutputArgs {
             let values = matches.get_many::<String>(id).into_iter().flatten();
             for (value, at) in values.zip(matches.indices_of(id).into_iter().flatten()) {
                 if id == FORMAT && formats == 1 {
-                    given.iter_mut().for_each(|given| given.format = Some(value.clone()));
+                    outputs.iter_mut().for_each(|outputs| outputs.format = Some(value.clone()));
                     continue;
                 }
                 let before = froms.iter().filter(|from| **from < at).count();
                 let index = if froms.len() == 1 { Some(0) } else { before.checked_sub(1) };
-                let Some(given) = index.and_then(|index| given.get_mut(index)) else {
+                let Some(outputs) = index.and_then(|index| outputs.get_mut(index)) else {
                     let text = format!("--{long} {value} must follow the --from that it belongs to\n");
                     return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
                 };
                 let field = match id {
-                    FORMAT => &mut given.format,
-                    TOOL => &mut given.tool,
-                    ROOT => &mut given.root,
-                    _ => &mut given.folder,
+                    FORMAT => &mut outputs.format,
+                    TOOL => &mut outputs.tool,
+                    ROOT => &mut outputs.root,
+                    _ => &mut outputs.folder,
                 };
                 if field.replace(value.clone()).is_some() {
-                    let text = format!("--{long} is given twice for --from {}\n", given.file.display());
+                    let text = format!("--{long} is given twice for --from {}\n", outputs.file.display());
                     return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
                 }
             }
         }
-        Ok(Self { given })
+        Ok(Self { outputs })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -195,7 +195,7 @@ impl LoadedToolOutputs {
 impl ToolOutputArgs {
     /// Returns true if outputs were given.
     pub(super) fn has_any(&self) -> bool {
-        !self.given.is_empty()
+        !self.outputs.is_empty()
     }
 
     /// Reads the given outputs; a child process detects their formats. Their writers may be slow; an
@@ -205,7 +205,7 @@ impl ToolOutputArgs {
         folder: &Path,
         reader: &ChildProcessReader,
     ) -> Result<LoadedToolOutputs, CliError> {
-        let Self { given } = self.clone();
+        let Self { outputs: given } = self.clone();
         let mut outputs = Vec::new();
         if given.is_empty() {
             return Ok(LoadedToolOutputs { outputs });

@@ -66,14 +66,14 @@ impl ReviewCommand {
         // This is only a hint, so errors are ignored.
         let tools = running.available_tools(repository.root(), reviewed, &config.tools, reader).await;
         let (missing, could): (Vec<_>, Vec<_>) =
-            tools.unwrap_or_default().into_iter().partition(|tool| tool.missing.is_some());
+            tools.unwrap_or_default().into_iter().partition(|tool| tool.missing_reason.is_some());
         if !could.is_empty() {
             let run = self.output.command_line("review --tools");
             let could = could.into_iter().map(|tool| tool.name).collect::<Vec<_>>().join(", ");
             self.output.print_note(format_args!("linters that could check this, too: {could} (`{run}`)"));
         }
         if let [first, others @ ..] = missing.as_slice() {
-            let reason = line::visible_line(first.missing.as_deref().unwrap_or_default());
+            let reason = line::visible_line(first.missing_reason.as_deref().unwrap_or_default());
             let others = match others.len() {
                 0 => String::new(),
                 count => format!(" ({count} more: `{}`)", self.output.command_line("review --tools")),
@@ -97,7 +97,7 @@ impl ReviewCommand {
         let tree = match index {
             None => root,
             Some(index) => {
-                let paths = truing_loops::fix::paths(&review.kept.open);
+                let paths = truing_loops::fix::paths(&review.findings.open);
                 index.export(folder.path(), Some(&paths)).await.map_err(wiring::git_error)?;
                 folder.path()
             }
@@ -108,30 +108,30 @@ impl ReviewCommand {
         let tooling = ReviewLinters { toolbox: &toolbox, project: Some(root), trust: None, base };
         // The copy of the index contains only the files with findings.
         let linters = index.is_none().then_some((tooling, &scope.tools));
-        let (open, packs) = (&review.kept.open, &config.rules.packs);
-        let (offers, mut left) = truing_loops::fix::propose_fixes(open, tree, reader).await?;
-        session.report_unapplied(&left);
+        let (open, packs) = (&review.findings.open, &config.rules.packs);
+        let (offers, mut unfixed) = truing_loops::fix::propose_fixes(open, tree, reader).await?;
+        session.report_unapplied(&unfixed);
         let proposals: Vec<Finding> = offers.iter().map(|offer| offer.finding.clone()).collect();
         let agreed = proposed::ask_consent(offers, FixConsent::from_flag(self.args.yes), self.output).await;
         let declined = proposals.iter().filter(|finding| !agreed.iter().any(|one| one.id == finding.id));
-        left.extend(declined.map(|finding| proposed::declined_suggestion(&finding.raw)));
+        unfixed.extend(declined.map(|finding| proposed::declined_suggestion(&finding.raw)));
         let others = open.iter().filter(|finding| !truing_loops::fix::is_proposed(finding));
         let open: Vec<Finding> = others.cloned().chain(agreed).collect();
         let plan = truing_loops::fix::plan(&open, tree, packs, reader, linters).await?;
-        let FixOutcome { has_changed, left: others } = session.apply_plan(plan, SystemClock.now())?;
-        left.extend(others);
+        let FixOutcome { has_changed, unfixed: others } = session.apply_plan(plan, SystemClock.now())?;
+        unfixed.extend(others);
         if has_changed && index.is_some() {
             self.output
                 .print_note("the index is unchanged: `git add` the files to commit them as they are now");
         }
-        Ok(FixOutcome { has_changed, left })
+        Ok(FixOutcome { has_changed, unfixed })
     }
 }
 
 /// Lists the folders and files that a linter may read, one per line.
 fn render_exposure(exposure: &LinterVisiblePaths) -> String {
     let tool = line::visible_line(&exposure.tool);
-    match &exposure.shown {
+    match &exposure.visible_paths {
         Ok(shown) => {
             let lines =
                 shown.iter().map(|path| format!("  {}\n", line::visible_line(&path.display().to_string())));

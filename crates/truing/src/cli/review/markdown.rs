@@ -28,7 +28,7 @@ pub(in crate::cli) struct MarkdownReport<'a> {
     /// Result in a few words.
     pub(in crate::cli) headline: String,
     /// Remarks on the scope and the comparison, in lower case and without a full stop.
-    pub(in crate::cli) about: Vec<String>,
+    pub(in crate::cli) remarks: Vec<String>,
     /// Findings to list, worst first.
     pub(in crate::cli) findings: &'a [&'a Finding],
     /// Files that were not reviewed.
@@ -36,7 +36,7 @@ pub(in crate::cli) struct MarkdownReport<'a> {
     /// Lines on what the change does and where to look first.
     pub(in crate::cli) walkthrough: &'a [WalkthroughLine],
     /// Name of the reviewer.
-    pub(in crate::cli) by: &'a str,
+    pub(in crate::cli) reviewer: &'a str,
 }
 
 /// Returns the Markdown report of a review.
@@ -62,17 +62,19 @@ pub(super) fn from_review<'a>(
     let looked_at = any.then(|| render_file_counts(coverage, "reviewed"));
     let configured = configured.map(text::render_config_source);
     let about = [reason, looked_at, Some(render_comparison(review, head)), configured].into_iter().flatten();
-    let left_out =
-        [text::render_suppressed(&review.kept.suppressed), text::render_dismissed(&review.kept.dismissed)];
+    let left_out = [
+        text::render_suppressed(&review.findings.suppressed),
+        text::render_dismissed(&review.findings.dismissed),
+    ];
     let about = about.chain(left_out.into_iter().flatten()).chain(remarks(record)).collect();
     let walkthrough = record.detail.walkthrough();
     MarkdownReport {
         headline,
-        about,
+        remarks: about,
         findings,
         not_reviewed: &coverage.not_reviewed,
         walkthrough,
-        by: reviewer,
+        reviewer,
     }
 }
 
@@ -80,7 +82,7 @@ pub(super) fn from_review<'a>(
 pub(in crate::cli) fn render_markdown(report: &MarkdownReport<'_>) -> String {
     let end = render_footer(report);
     let mut text = format!("## Truing: {}\n\n", escape_text(&report.headline));
-    text += &report.about.iter().map(|line| format_sentence(line)).collect::<Vec<_>>().join(" ");
+    text += &report.remarks.iter().map(|line| format_sentence(line)).collect::<Vec<_>>().join(" ");
     text += "\n\n";
     for (told, finding) in report.findings.iter().enumerate() {
         let section = render_section(finding);
@@ -198,7 +200,7 @@ fn render_footer(report: &MarkdownReport<'_>) -> String {
         }
         text.push('\n');
     }
-    text + &by_line(report.by) + "\n"
+    text + &by_line(report.reviewer) + "\n"
 }
 
 /// Returns the file's extension, which names the language of its code.
@@ -217,15 +219,15 @@ mod tests {
 
     fn render_findings(findings: &[Finding], not_reviewed: &[UnreviewedFile]) -> String {
         let findings: Vec<&Finding> = findings.iter().collect();
-        let (headline, about) =
+        let (headline, remarks) =
             ("2 findings (1 P0, 1 P1)".to_owned(), vec!["reviewed @x against y".to_owned()]);
         render_markdown(&MarkdownReport {
             headline,
-            about,
+            remarks,
             findings: &findings,
             not_reviewed,
             walkthrough: &[],
-            by: "rules only: no model was called",
+            reviewer: "rules only: no model was called",
         })
         .replace('\u{200b}', "{zwsp}")
     }

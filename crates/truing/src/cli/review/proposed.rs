@@ -18,11 +18,11 @@ const MAX_ANSWER_BYTES: u64 = 1 << 10;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum FixConsent {
     /// All fixes are applied, since `--yes` was given.
-    Given,
+    Always,
     /// A person at a terminal is asked about each fix.
-    Asked,
+    Interactive,
     /// No fix is applied, since there is no terminal to ask at.
-    Missing,
+    Never,
 }
 
 impl FixConsent {
@@ -33,9 +33,9 @@ impl FixConsent {
 
     fn from_flag_and_terminal(yes: bool, is_terminal: bool) -> Self {
         match (yes, is_terminal) {
-            (true, _) => Self::Given,
-            (false, true) => Self::Asked,
-            (false, false) => Self::Missing,
+            (true, _) => Self::Always,
+            (false, true) => Self::Interactive,
+            (false, false) => Self::Never,
         }
     }
 }
@@ -70,7 +70,7 @@ pub(super) async fn ask_consent(
     if offers.is_empty() {
         return Vec::new();
     }
-    if consent == FixConsent::Missing {
+    if consent == FixConsent::Never {
         offers.iter().for_each(|offer| output.print_lines(render_offer(offer)));
         let fixes = format_count(offers.len(), "fix");
         output.print_always(format_args!(
@@ -112,7 +112,7 @@ fn decide_offers(
     let mut agreed = Vec::new();
     for offer in offers {
         print(&render_offer(&offer));
-        let answer = if consent == FixConsent::Given {
+        let answer = if consent == FixConsent::Always {
             ConsentAnswer::Yes
         } else {
             print("apply this fix? [y: yes, n: no, q: no to this and all others] ");
@@ -145,7 +145,7 @@ mod tests {
     fn offer(line: u32) -> ProposedFix {
         let change =
             FixedFile { path: "a.py".into(), old: "x = 1\n".into(), new: "x = 2\n".into(), fixes: 1 };
-        let plan = FixPlan { changes: vec![change], left: vec![] };
+        let plan = FixPlan { changes: vec![change], unapplied: vec![] };
         ProposedFix { finding: sample_finding(&format!("1:a-{line}"), "a.py", line), plan }
     }
 
@@ -173,14 +173,14 @@ mod tests {
             (&["y"], vec![1], 2),
             (&[], vec![], 1),
         ] {
-            let (made, count, _) = decide_with_answers(FixConsent::Asked, answers);
+            let (made, count, _) = decide_with_answers(FixConsent::Interactive, answers);
             assert_eq!((made, count), (lines, asked), "{answers:?}");
         }
     }
 
     #[test]
     fn with_the_flag_all_are_made_and_nobody_is_asked() {
-        let (made, asked, text) = decide_with_answers(FixConsent::Given, &[]);
+        let (made, asked, text) = decide_with_answers(FixConsent::Always, &[]);
         assert_eq!((made, asked), (vec![1, 2, 3], 0));
         assert!(text.contains("proposed by the model: P1 Swallowed error (a.py:2)\n"), "{text}");
         assert!(text.contains("-x = 1") && text.contains("+x = 2"), "{text}");
@@ -188,13 +188,13 @@ mod tests {
 
     #[tokio::test]
     async fn where_nobody_can_be_asked_none_is_made() {
-        assert_eq!(FixConsent::from_flag_and_terminal(false, false), FixConsent::Missing);
-        assert_eq!(FixConsent::from_flag_and_terminal(false, true), FixConsent::Asked);
+        assert_eq!(FixConsent::from_flag_and_terminal(false, false), FixConsent::Never);
+        assert_eq!(FixConsent::from_flag_and_terminal(false, true), FixConsent::Interactive);
         assert_eq!(
             (FixConsent::from_flag_and_terminal(true, false), FixConsent::from_flag_and_terminal(true, true)),
-            (FixConsent::Given, FixConsent::Given)
+            (FixConsent::Always, FixConsent::Always)
         );
         let output = OutputPrinter::new(crate::cli::CliFormat::Text, true, 0, crate::cli::ColorWhen::Never);
-        assert_eq!(ask_consent(vec![offer(1)], FixConsent::Missing, output).await, []);
+        assert_eq!(ask_consent(vec![offer(1)], FixConsent::Never, output).await, []);
     }
 }

@@ -64,7 +64,7 @@ pub(super) struct PublishRequest<'a> {
     /// Registry that reports the cost of a stopped review.
     pub(super) attempts: &'a AttemptRegistry,
     /// Becomes true when the command is interrupted.
-    pub(super) told: watch::Receiver<bool>,
+    pub(super) interrupt: watch::Receiver<bool>,
     /// Linters whose findings are part of the review.
     pub(super) toolbox: LinterSources,
 }
@@ -131,7 +131,7 @@ impl PublishRequest<'_> {
         }
         let watch = WriteMonitor {
             dry_run: self.dry_run,
-            made: Some(recording.clone()),
+            recording: Some(recording.clone()),
             ..telemetry::WRITES.clone()
         };
         let toolbox = self.toolbox.clone();
@@ -198,8 +198,8 @@ impl PublishRequest<'_> {
                     Err(error) => return Err(lease_error(store, key, name, error).await),
                 };
                 let (heartbeat, token) = (self.config.server.heartbeat, lease.token);
-                let worked = drive_lease(context, lease, heartbeat, self.told.clone()).await;
-                if *self.told.borrow() {
+                let worked = drive_lease(context, lease, heartbeat, self.interrupt.clone()).await;
+                if *self.interrupt.borrow() {
                     let run = store.review_entries(key, 1).await.map_err(store_error)?.pop();
                     let ended = run.filter(|run| run.token == token).and_then(|run| run.outcome);
                     self.attempts.add_stopped_cost(ended.map_or(MicroUsd(0), |ended| ended.cost()));
@@ -219,7 +219,7 @@ impl PublishRequest<'_> {
                         )));
                     }
                     Some(Ok(StepOutcome::DueAt(until, why))) => (until, why.as_str().replace('_', " ")),
-                    Some(Err(StepStopReason::RateLimited { until, what })) => (until, what),
+                    Some(Err(StepStopReason::RateLimited { until, message })) => (until, message),
                     ended => break ended,
                 };
                 self.wait_until(until.0, until.1, &mut left).await?;
@@ -239,15 +239,15 @@ impl PublishRequest<'_> {
                     )
                     .hint("run it again: nothing is posted twice"));
                 }
-                Some(Err(StepStopReason::Failed { what, .. } | StepStopReason::NotThere { what })) => {
-                    return Err(CliError::failure("review", format!("{name}: {what}"))
+                Some(Err(StepStopReason::Failed { message, .. } | StepStopReason::NotFound { message })) => {
+                    return Err(CliError::failure("review", format!("{name}: {message}"))
                         .hint("run it again: nothing is posted twice"));
                 }
                 Some(
                     Ok(StepOutcome::DueAt(..))
                     | Err(
                         StepStopReason::RateLimited { .. }
-                        | StepStopReason::Lost
+                        | StepStopReason::LeaseLost
                         | StepStopReason::Interrupted,
                     ),
                 )
@@ -278,7 +278,7 @@ impl PublishRequest<'_> {
         };
         *remaining = rest;
         self.output.print_note(format_args!("{name}: waiting {} s ({reason})", wait.as_secs() + 1));
-        let mut told = self.told.clone();
+        let mut told = self.interrupt.clone();
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             _ = told.wait_for(|told| *told) => {}
@@ -298,7 +298,7 @@ impl PublishRequest<'_> {
         let kept = FindingsByStatus::of_records(&findings, record.detail.head.as_ref());
         let against = BaseOrigin::Named(record.detail.base.short_sha().to_owned());
         let reviewed = HeadKind::Commit;
-        Ok(LocalReviewOutcome { record, reviewed, against, kept, unrecorded: None })
+        Ok(LocalReviewOutcome { record, reviewed, against, findings: kept, unrecorded: None })
     }
 
     /// Returns the outcome of a pull request whose state prevents a review.
@@ -317,8 +317,8 @@ impl PublishRequest<'_> {
             ReviewRecord::new(new_run_id(), self.id.key(), ReviewDetail::new(Some(head), base, outcome), now);
         let record = ReviewRecord { versions: truing_loops::versions(), ..begun };
         let against = BaseOrigin::Named(record.detail.base.short_sha().to_owned());
-        let (reviewed, kept) = (HeadKind::Commit, FindingsByStatus::default());
-        LocalReviewOutcome { record, reviewed, against, kept, unrecorded: None }
+        let (reviewed, findings) = (HeadKind::Commit, FindingsByStatus::default());
+        LocalReviewOutcome { record, reviewed, against, findings, unrecorded: None }
     }
 }
 
@@ -330,14 +330,14 @@ async fn load_total_cost(store: &Store, key: &SlotKey) -> Result<MicroUsd, CliEr
 
 async fn lease_error(store: &Store, key: &SlotKey, name: &str, error: LeaseError) -> CliError {
     match error {
-        LeaseError::Busy(until) => {
+        LeaseError::Leased(until) => {
             let leased = store.load_slots(std::slice::from_ref(key)).await.unwrap_or_default().pop();
             let token = leased.and_then(|slot| slot.token());
             // A lease that has just been granted has no run yet.
             let run = store.review_entries(key, 1).await.unwrap_or_default().pop();
             let run = run.filter(|run| Some(run.token) == token);
-            let since =
-                run.map(|run| format!(", since {} as run {}", format_instant(run.began), run.id.as_str()));
+            let since = run
+                .map(|run| format!(", since {} as run {}", format_instant(run.started_at), run.id.as_str()));
             let message = format!(
                 "{name}: already running: a server or another command reviews it{} (lease until {}, renewed \
                  while it runs)",
@@ -354,7 +354,7 @@ async fn lease_error(store: &Store, key: &SlotKey, name: &str, error: LeaseError
                     format_instant(until)
                 ))
         }
-        LeaseError::Owned => {
+        LeaseError::OtherLoop => {
             CliError::refusal("already_running", format!("{name}: another loop is working on it"))
                 .hint(format!("`truing why {name}` shows which; the review starts automatically"))
         }

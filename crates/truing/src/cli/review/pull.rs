@@ -36,7 +36,7 @@ impl ReviewCommand {
             PullTarget::find_or_key(pr, &self.config, &self.environment).await?;
         let here = self.environment.directory();
         let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
-        let given = self.args.outputs.read(here, &reader).await?.into_tool_outputs(ReviewStart {
+        let supplied_outputs = self.args.outputs.read(here, &reader).await?.into_tool_outputs(ReviewStart {
             root: checkout_root(here),
             folder: here,
             knows_files: true,
@@ -72,7 +72,7 @@ impl ReviewCommand {
             .map_err(|error| wiring::forge_kind_error(&forge, client.kind(), error))?;
         let toolbox =
             self.disable_cache_if_unrecorded(wiring::tools::service_linters(&config, &self.environment)?);
-        let toolbox = LinterSources { given, ..toolbox };
+        let toolbox = LinterSources { supplied_outputs, ..toolbox };
         let lines_key = wiring::lines_key(&config, &self.environment)?;
         let checkout = CheckoutContext {
             git: &git,
@@ -98,7 +98,7 @@ impl ReviewCommand {
                     pull: &pull,
                     dry_run: self.args.dry_run,
                     attempts: &self.attempts,
-                    told: self.told.clone(),
+                    interrupt: self.interrupt.clone(),
                     toolbox: toolbox.clone(),
                 };
                 let (review, published) = Box::pin(publishing.run(store)).await?;
@@ -152,7 +152,7 @@ impl ReviewCommand {
             configured: configured.as_deref(),
             remote: Some(remote.url()),
             published: published.as_ref(),
-            left: &[],
+            unapplied_fixes: &[],
         };
         self.print(&review, names, &pinned.scope.packs)?;
         Ok(review_exit(&review, self.args.fail_on, self.args.allow_partial))

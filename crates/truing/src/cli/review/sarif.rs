@@ -100,8 +100,8 @@ pub(super) fn from_review<'a>(
         root: "The root of the repository.",
         rules,
         findings,
-        suppressed: &review.kept.suppressed,
-        dismissed: &review.kept.dismissed,
+        suppressed: &review.findings.suppressed,
+        dismissed: &review.findings.dismissed,
         coverage: &record.detail.coverage,
         complete: matches!(
             record.detail.outcome.kind,

@@ -60,17 +60,20 @@ pub(super) fn render_report(
     configured: Option<&str>,
     commands: &SuggestedCommands,
 ) -> String {
-    let mut text: String = review.kept.open.iter().map(|finding| render_finding(finding) + "\n\n").collect();
+    let mut text: String =
+        review.findings.open.iter().map(|finding| render_finding(finding) + "\n\n").collect();
     let record = &review.record;
     let seconds = record.ended.0.saturating_sub(record.started.0) as f64 / 1000.0;
     text += &render_headline(&record.detail.outcome, &record.detail.open, &record.detail.coverage, seconds);
-    text += &render_fixed(&review.kept.fixed).iter().map(|line| fill_paragraph(line)).collect::<String>();
-    text +=
-        &render_suppressed(&review.kept.suppressed).map_or_else(String::new, |line| fill_paragraph(&line));
-    text += &render_dismissed(&review.kept.dismissed)
+    text += &render_fixed(&review.findings.fixed).iter().map(|line| fill_paragraph(line)).collect::<String>();
+    text += &render_suppressed(&review.findings.suppressed)
+        .map_or_else(String::new, |line| fill_paragraph(&line));
+    text += &render_dismissed(&review.findings.dismissed)
         .map_or_else(String::new, |line| fill_paragraph(&format!("{line}; to list: {}", commands.list)));
-    text +=
-        &render_left_out(&review.kept.dismissed).iter().map(|line| fill_paragraph(line)).collect::<String>();
+    text += &render_left_out(&review.findings.dismissed)
+        .iter()
+        .map(|line| fill_paragraph(line))
+        .collect::<String>();
     text +=
         &render_fixable(review, &commands.fix).iter().map(|line| fill_paragraph(line)).collect::<String>();
     text += &render_walkthrough(record.detail.walkthrough());
@@ -195,7 +198,7 @@ fn render_fixable(review: &LocalReviewOutcome, fix: &str) -> Vec<String> {
     if review.reviewed != HeadKind::WorkingTree {
         return Vec::new();
     }
-    let fixes = review.kept.open.iter().filter(|finding| finding.raw.suggestion.is_some());
+    let fixes = review.findings.open.iter().filter(|finding| finding.raw.suggestion.is_some());
     let (proposed, sure): (Vec<_>, Vec<_>) = fixes.partition(|finding| is_proposed(finding));
     let are = |count: usize| if count == 1 { "is" } else { "are" };
     let told = |count: usize, what: &str| {

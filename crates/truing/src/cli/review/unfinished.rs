@@ -72,7 +72,7 @@ pub(super) async fn run_until_interrupted(
 pub(super) struct UnfinishedReview {
     attempts: AttemptRegistry,
     /// Location of the database, if it is valid.
-    place: Option<StoreLocation>,
+    store_location: Option<StoreLocation>,
     is_recorded: bool,
 }
 
@@ -80,7 +80,7 @@ impl UnfinishedReview {
     pub(super) fn new(command: &ReviewCommand) -> Self {
         Self {
             attempts: command.attempts.clone(),
-            place: StoreLocation::from_config(&command.config, &command.environment).ok(),
+            store_location: StoreLocation::from_config(&command.config, &command.environment).ok(),
             is_recorded: !command.args.no_record,
         }
     }
@@ -117,7 +117,7 @@ impl UnfinishedReview {
         }
         let _ = tokio::time::timeout(SETTLE_TIME, gateway::wait_until_settled()).await;
         let is_there = |place: &StoreLocation| place.exists() || self.is_recorded;
-        let Some(place) = self.place.clone().filter(is_there) else {
+        let Some(place) = self.store_location.clone().filter(is_there) else {
             return MicroUsd(cost);
         };
         let opened = tokio::task::spawn_blocking(move || place.open_blocking()).await;
@@ -132,7 +132,7 @@ impl UnfinishedReview {
             };
             let paid: Result<MicroUsd, StoreError> = match self.is_recorded {
                 true => {
-                    let of = (&attempt.revision, attempt.began);
+                    let of = (&attempt.revision, attempt.started_at);
                     store.record_unfinished_end(run, &attempt.key, of.0, of.1, &outcome, now).await
                 }
                 false => store.run_cost(run).await,

@@ -42,7 +42,7 @@ pub(super) struct UnreadablePath {
     /// Path in the output.
     pub(super) path: RepoPath,
     /// Reason of the failure as text.
-    pub(super) why: String,
+    pub(super) reason: String,
 }
 
 /// Collects the files that the paths name. Files below the current folder have paths relative to it, so the
@@ -88,9 +88,9 @@ pub(super) fn walk_paths(
 }
 
 impl UnreadablePath {
-    fn new(path: &Path, here: &Path, why: String) -> Self {
+    fn new(path: &Path, here: &Path, reason: String) -> Self {
         let shown = path.strip_prefix(here).ok().filter(|rest| !rest.as_os_str().is_empty());
-        Self { path: RepoPath::from_bytes(shown.unwrap_or(path).as_os_str().as_bytes()), why }
+        Self { path: RepoPath::from_bytes(shown.unwrap_or(path).as_os_str().as_bytes()), reason }
     }
 
     /// Converts an error of the walk; `path` is the path at which it began.
@@ -169,7 +169,7 @@ mod tests {
         };
         for (path, shown) in [("/here/a/b", "a/b"), ("/here", "/here"), ("/elsewhere/c", "/elsewhere/c")] {
             let gap = UnreadablePath::from_error(error(path), Path::new("/here/a"), Path::new("/here"));
-            assert_eq!((gap.path.to_string(), gap.why), (shown.to_owned(), denied().to_string()));
+            assert_eq!((gap.path.to_string(), gap.reason), (shown.to_owned(), denied().to_string()));
         }
         let gap = UnreadablePath::from_error(denied().into(), Path::new("/here/a"), Path::new("/here"));
         assert_eq!(gap.path.to_string(), "a");

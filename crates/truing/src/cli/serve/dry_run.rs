@@ -73,7 +73,7 @@ pub(super) async fn run(
     };
     context.output.print_answer(&found, || render_text(&found))?;
     let lacks = found.forges.iter().any(|forge| forge.found.state != "up");
-    Ok(if lacks { CommandExit::No } else { CommandExit::Done })
+    Ok(if lacks { CommandExit::NegativeAnswer } else { CommandExit::Done })
 }
 
 async fn inspect_setup(
@@ -122,8 +122,8 @@ async fn inspect_setup(
         leaves_existing: config.review.leaves_existing,
         store: DryRunStore {
             place: place.to_string(),
-            form: form.map(|form| form.found),
-            own_form: form.map(|form| form.own),
+            form: form.map(|form| form.database),
+            own_form: form.map(|form| form.program),
             served_by: place.file_path().and_then(serving_process).and_then(|server| server.pid),
             kill_switch,
         },
@@ -233,12 +233,15 @@ fn render_pulls(pulls: PullCounts, leaves: bool) -> String {
 
 fn render_store(store: &DryRunStore) -> String {
     let DryRunStore { place, form, own_form, served_by, kill_switch } = store;
-    let form = form.zip(*own_form).map(|(found, own)| SchemaVersions { found, own });
+    let form = form.zip(*own_form).map(|(database, program)| SchemaVersions { database, program });
     let mut text = match form {
         None => fold_line("store: ", &format!("{place}, which a start creates")),
         Some(form) if form.is_changed() => {
-            let SchemaVersions { found, own } = form;
-            fold_line("store: ", &format!("{place}, which a start migrates from form {found} to form {own}"))
+            let SchemaVersions { database, program } = form;
+            fold_line(
+                "store: ",
+                &format!("{place}, which a start migrates from form {database} to form {program}"),
+            )
         }
         Some(_) => fold_line("store: ", place),
     };

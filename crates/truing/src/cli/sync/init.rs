@@ -100,7 +100,7 @@ impl SyncInitArgs {
         let found = runtime
             .block_on(propose_manifest(question, sources))
             .map_err(|error| decision_error(error, job, &self.repo))?;
-        let ProposedManifest { at, manifest, not_guarded } = found;
+        let ProposedManifest { version, manifest, not_guarded } = found;
         if manifest.rows.is_empty() {
             let text =
                 format!("nothing in {} was found to be taken from {}", self.repo.display(), job.package);
@@ -138,7 +138,7 @@ impl SyncInitArgs {
         let answer = SyncInitJson {
             manifest: path.display().to_string(),
             package: job.package.clone(),
-            at: at.to_string(),
+            at: version.to_string(),
             pinned: manifest.rows.len(),
             not_guarded: not_guarded.map(|(symbol, why)| UnguardedSymbolJson { symbol, why }).collect(),
             config: lines.clone(),

@@ -39,10 +39,10 @@ pub(super) fn error_json(name: &str, started: UnixMillis, ended: UnixMillis, err
     let (result, kind) = match error.exit {
         CommandExit::Refused | CommandExit::Interrupted => (Outcome::Held, Outcome::Held.run_outcome()),
         CommandExit::Done
-        | CommandExit::No
+        | CommandExit::NegativeAnswer
         | CommandExit::Usage
         | CommandExit::Failed
-        | CommandExit::Of(_) => (Outcome::Failed, Outcome::Failed.run_outcome()),
+        | CommandExit::Passthrough(_) => (Outcome::Failed, Outcome::Failed.run_outcome()),
     };
     json!({
         "schema": "truing.outcome/1",

@@ -99,7 +99,7 @@ fn default_list_key(registry: PackageRegistry, file: &str) -> &'static str {
 struct PackageRequirement {
     registry: PackageRegistry,
     file: String,
-    at: String,
+    key_path: String,
 }
 
 impl PackageSearch<'_> {
@@ -179,7 +179,7 @@ impl PackageSearch<'_> {
         config: &Config,
         context: &CommandContext,
     ) -> Result<String, CliError> {
-        let PackageRequirement { registry, file, at } = requirement;
+        let PackageRequirement { registry, file, key_path } = requirement;
         // TOML and JSON have the same syntax for these strings.
         let text = |value: &str| Value::from(value).to_string();
         let mut lines = format!("[sync.{name}]\nregistry = {}\n", text(registry.as_str()));
@@ -188,8 +188,8 @@ impl PackageSearch<'_> {
         if !is_usual {
             lines += &format!("constraint.file = {}\n", text(file));
         }
-        if at != default_list_key(*registry, file) {
-            lines += &format!("constraint.path = {}\n", text(at));
+        if key_path != default_list_key(*registry, file) {
+            lines += &format!("constraint.path = {}\n", text(key_path));
         }
         if let Some(style) = self.range_style(requirement) {
             lines += &format!("constraint.style = {}\n", text(style));
@@ -241,11 +241,12 @@ impl PackageSearch<'_> {
             .as_deref()
             .and_then(|name| PackageRegistry::ALL.into_iter().find(|one| one.as_str() == name));
         if let Some(constraint) = constraint {
-            let (file, at) =
-                constraint.split_once(':').map_or((constraint.as_str(), None), |(file, at)| (file, Some(at)));
+            let (file, key_path) = constraint
+                .split_once(':')
+                .map_or((constraint.as_str(), None), |(file, key_path)| (file, Some(key_path)));
             let of_name = FILES.iter().find(|one| file.ends_with(one.name)).map(|one| one.registry);
             let registry = registry.or(of_name).unwrap_or(PackageRegistry::Pypi);
-            let at = at.unwrap_or_else(|| default_list_key(registry, file)).to_owned();
+            let key_path = key_path.unwrap_or_else(|| default_list_key(registry, file)).to_owned();
             if !self.project.join(file).is_file() {
                 let text = format!("--constraint: there is no file {file} in {}", self.project.display());
                 return Err(CliError::usage("constraint", text).hint(
@@ -253,7 +254,7 @@ impl PackageSearch<'_> {
                      FILE[:KEYS]",
                 ));
             }
-            return Ok(PackageRequirement { registry, file: file.to_owned(), at });
+            return Ok(PackageRequirement { registry, file: file.to_owned(), key_path });
         }
         let files: Vec<&ProjectFile> = FILES
             .iter()
@@ -302,25 +303,31 @@ impl PackageSearch<'_> {
         registry: PackageRegistry,
         file: &str,
     ) -> Result<Vec<PackageRequirement>, CliError> {
-        let at = default_list_key(registry, file);
-        let usual = PackageRequirement { registry, file: file.to_owned(), at: at.to_owned() };
+        let key_path = default_list_key(registry, file);
+        let usual = PackageRequirement { registry, file: file.to_owned(), key_path: key_path.to_owned() };
         let path = self.project.join(file);
         let place = usual.place(&path, self.name);
         match constraint::read_range(&place) {
             // The range is validated when releases are compared with it.
             Ok(_) | Err(ConstraintError::Range { .. }) => Ok(vec![usual]),
-            Err(ConstraintError::Count { count: 0, .. }) if at.is_empty() => Ok(Vec::new()),
+            Err(ConstraintError::Count { count: 0, .. }) if key_path.is_empty() => Ok(Vec::new()),
             Err(ConstraintError::Count { count: 0, .. }) => {
                 let others = constraint::other_places(&place);
-                Ok(others.into_iter().map(|at| PackageRequirement { at, ..usual.clone() }).collect())
+                Ok(others
+                    .into_iter()
+                    .map(|key_path| PackageRequirement { key_path, ..usual.clone() })
+                    .collect())
             }
             Err(ConstraintError::Count { .. }) => Ok(vec![usual]),
             // The version of this crate is inherited from the workspace.
             Err(ConstraintError::Form { .. }) if constraint::inherits_workspace_version(&place) => {
                 let others = constraint::other_places(&place);
-                Ok(others.into_iter().map(|at| PackageRequirement { at, ..usual.clone() }).collect())
+                Ok(others
+                    .into_iter()
+                    .map(|key_path| PackageRequirement { key_path, ..usual.clone() })
+                    .collect())
             }
-            Err(error @ (ConstraintError::Unread { .. } | ConstraintError::Form { .. })) => {
+            Err(error @ (ConstraintError::Unreadable { .. } | ConstraintError::Form { .. })) => {
                 Err(CliError::usage("constraint", error.to_string()))
             }
         }
@@ -340,8 +347,8 @@ impl PackageSearch<'_> {
         registries.dedup();
         if let ([registry], true) = (registries.as_slice(), self.from.is_some()) {
             let usual = FILES.iter().find(|file| file.registry == *registry).map_or("", |file| file.name);
-            let at = default_list_key(*registry, usual).to_owned();
-            return Ok(PackageRequirement { registry: *registry, file: usual.to_owned(), at });
+            let key_path = default_list_key(*registry, usual).to_owned();
+            return Ok(PackageRequirement { registry: *registry, file: usual.to_owned(), key_path });
         }
         let mut error = unknown_job_error(self.name, &config.jobs, context);
         let names: Vec<&str> = files.iter().map(|file| file.name).collect();
@@ -390,12 +397,12 @@ impl PackageSearch<'_> {
 impl PackageRequirement {
     fn place<'a>(&'a self, file: &'a Path, package: &'a str) -> RequirementPlace<'a> {
         let style = RangeStyle::ExclusiveUpperNextPatch;
-        RequirementPlace { file, at: &self.at, package, registry: self.registry, style }
+        RequirementPlace { file, key_path: &self.key_path, package, registry: self.registry, style }
     }
 
     /// Returns the file and the list in it in the syntax of `--constraint`.
     fn constraint_text(&self) -> String {
-        if self.at.is_empty() { self.file.clone() } else { format!("{}:{}", self.file, self.at) }
+        if self.key_path.is_empty() { self.file.clone() } else { format!("{}:{}", self.file, self.key_path) }
     }
 }
 

@@ -145,7 +145,7 @@ impl SyncRunArgs {
             | Outcome::Relaxed
             | Outcome::Bumped
             | Outcome::Rehearsed => CommandExit::Done,
-            Outcome::Saved | Outcome::Asked | Outcome::Blocked => CommandExit::No,
+            Outcome::Saved | Outcome::Asked | Outcome::Blocked => CommandExit::NegativeAnswer,
             Outcome::Breaker if self.scheduled => CommandExit::Done,
             Outcome::Breaker | Outcome::Held => CommandExit::Refused,
             Outcome::Failed => CommandExit::Failed,

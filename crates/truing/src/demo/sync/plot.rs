@@ -67,7 +67,7 @@ pub(super) enum PortShare {
     Whole,
     /// It reads files until its turns are used up.
     Half,
-    Rest,
+    Remainder,
 }
 
 pub(super) const FIRST: (&str, &str) = ("1.0.0", FIRST_CODE);
@@ -93,7 +93,7 @@ pub(super) const PORTED: &[DemoSection] = &[
             DemoStep::PortUnasked,
             DemoStep::Model(PortShare::Half),
             DemoStep::Run(Saved),
-            DemoStep::Model(PortShare::Rest),
+            DemoStep::Model(PortShare::Remainder),
             DemoStep::Run(Bumped),
             DemoStep::Merge,
         ],
@@ -224,7 +224,7 @@ pub(super) fn scripted_answers(work: PortShare) -> Vec<ScriptedAnswer> {
             ScriptedAnswer::tool("read", json!({ "path": OURS })),
             report("`true_up` passes over broken spokes.", &["true_up"], &["measure: await the gauge"]),
         ],
-        PortShare::Rest => vec![
+        PortShare::Remainder => vec![
             write(project_code(ZERO_CODE)),
             report("`measure` awaits the gauge.", &["true_up", "measure"], &[]),
         ],

@@ -169,7 +169,7 @@ async fn a_hook_that_blocks_a_fix_twice_is_shown_and_ends_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_pushes_while_a_fix_is_on_its_way_loses_nothing_and_is_audited() {
     let site = Site::new("", bug_and_fix_answers()).await;
-    site.forge.add_fault(ForgeFault::on_call("POST", PUSH, ForgeFaultKind::Held));
+    site.forge.add_fault(ForgeFault::on_call("POST", PUSH, ForgeFaultKind::HeldRequest));
     let other = async {
         site.forge.wait_until_held().await;
         let theirs = CommitBuilder::new("Sell").write("sold.py", "x = 1\n");
@@ -192,7 +192,7 @@ async fn who_pushes_while_a_fix_is_on_its_way_loses_nothing_and_is_audited() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_runs_on_one_pull_request_the_second_is_refused() {
     let site = Site::new("", bug_and_fix_answers()).await;
-    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Held));
+    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::HeldRequest));
     let second = async {
         site.forge.wait_until_held().await;
         let second = site.run_json(&[]).await;

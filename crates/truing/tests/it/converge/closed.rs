@@ -83,7 +83,7 @@ async fn nothing_is_pushed_to_a_pull_request_that_is_over_before_its_fix_is_made
 async fn a_fix_that_is_pushed_too_late_answers_nothing_and_is_said_to_be_in_nothing() {
     for word in [PullEnding::Close, PullEnding::Merge] {
         let site = Site::new("", two_loop_answers()).await;
-        site.forge.add_fault(ForgeFault::on_call("POST", PUSH, ForgeFaultKind::Held));
+        site.forge.add_fault(ForgeFault::on_call("POST", PUSH, ForgeFaultKind::HeldRequest));
         let over = async {
             site.forge.wait_until_held().await;
             word.close_or_merge(&site).await;

@@ -165,7 +165,7 @@ async fn test_each_write_death(kind: ForgeFaultKind) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wherever_it_is_killed_before_a_write_it_goes_on_and_nothing_is_there_twice() {
-    test_each_write_death(ForgeFaultKind::Held).await;
+    test_each_write_death(ForgeFaultKind::HeldRequest).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -300,7 +300,7 @@ fn model_texts_by_head(model: &FakeModel) -> BTreeMap<String, String> {
         let task = request.body["messages"][0].to_string();
         let Some((_, after)) = task.split_once("Review the change from ") else { continue };
         let head = after.split_once(" to ").unwrap().1.chars().take(40).collect();
-        said.entry(head).or_default().push_str(&format!("{:?}", request.said));
+        said.entry(head).or_default().push_str(&format!("{:?}", request.answer_blocks));
     }
     said
 }

@@ -399,8 +399,8 @@ async fn inject_faults(fleet: &Fleet, done: &AtomicBool, faults: &Faults) {
     }
 }
 
-/// Pushes to every pull request once and sends the webhooks; `lost` of a hundred never arrive.
-pub(super) async fn push_round(fleet: &Arc<Fleet>, pulls: &mut [Pull], (number, lost): (usize, u64)) {
+/// Pushes to every pull request once and sends the webhooks; `lost_percent` of a hundred never arrive.
+pub(super) async fn push_round(fleet: &Arc<Fleet>, pulls: &mut [Pull], (number, lost_percent): (usize, u64)) {
     for (at, pull) in pulls.iter_mut().enumerate() {
         pull.repo.push(&pull.branch, push_commit(at, number)).await.unwrap();
         if pull.number == 0 {
@@ -410,7 +410,7 @@ pub(super) async fn push_round(fleet: &Arc<Fleet>, pulls: &mut [Pull], (number, 
             pull.key = id.key().as_str().to_owned();
         }
     }
-    let chaos = UnreliableNetwork { seed: CHAOS.seed + number as u64, lost, ..CHAOS };
+    let chaos = UnreliableNetwork { seed: CHAOS.seed + number as u64, lost_percent, ..CHAOS };
     for together in chaos.apply(fleet.forge.take_deliveries()).chunks(TOGETHER) {
         let mut sent = tokio::task::JoinSet::new();
         for delivery in together.iter().cloned() {
@@ -481,7 +481,7 @@ async fn processes_that_are_killed_one_after_another_lose_nothing_and_say_nothin
     let mut rounds = 0;
     let mut silence = None;
     while rounds < 2 || began.elapsed() < size.time {
-        push_round(&fleet, &mut pulls, (rounds, CHAOS.lost)).await;
+        push_round(&fleet, &mut pulls, (rounds, CHAOS.lost_percent)).await;
         rounds += 1;
         if silence.is_none() && began.elapsed() > size.time / 2 {
             silence = Some(stop_with_switch(&fleet, &mut pulls[0]).await);

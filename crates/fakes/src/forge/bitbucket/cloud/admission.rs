@@ -78,7 +78,7 @@ pub(super) fn find_repository<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiReply> {
-    let FakeForgeState { world, repos, moved: _ } = state;
+    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let (owner, name) = (call.param("owner"), call.param("repo"));
     let repo = if name.starts_with('{') {
         // The owner may be empty, an id or a name: the id of the repository is enough.

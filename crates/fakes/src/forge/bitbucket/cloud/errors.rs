@@ -106,13 +106,13 @@ pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiReply> 
         ForgeFaultKind::Redirect(status, to) => {
             Some(ApiReply::json(*status, Value::Null).header("location", to))
         }
-        ForgeFaultKind::Circle
+        ForgeFaultKind::SelfLink
         | ForgeFaultKind::Truncated
         | ForgeFaultKind::Delay(_)
         | ForgeFaultKind::Drop
         | ForgeFaultKind::LostAnswer
         | ForgeFaultKind::DoneStatus(_)
-        | ForgeFaultKind::Held
+        | ForgeFaultKind::HeldRequest
         | ForgeFaultKind::HeldAnswer => None,
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn account(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
 /// is a member, and so are its bots.
 pub(super) fn member(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     reject_access_token(call)?;
-    let FakeForgeState { world, repos, moved: _ } = state;
+    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let login = login_of(world, call.param("user")).ok_or_else(|| not_found("User"))?;
     let is_in = |repo: &StoredRepository| {
         repo.owner.eq_ignore_ascii_case(call.param("owner"))
@@ -54,7 +54,7 @@ pub(super) fn member(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 /// Handles `GET /2.0/user/workspaces`: those of the repositories that the caller may see.
 pub(super) fn workspaces(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     reject_access_token(call)?;
-    let FakeForgeState { world, repos, moved: _ } = state;
+    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let seen = repos.values().filter(|repo| repo.listed && may_read(repo, &call.login));
     let owners: BTreeSet<&str> = seen.map(|repo| repo.owner.as_str()).collect();
     let shown = owners.into_iter().map(|owner| {
@@ -70,7 +70,7 @@ pub(super) fn workspaces(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
 
 /// Handles `GET /2.0/repositories/{owner}`, by `role`.
 pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let FakeForgeState { world, repos, moved: _ } = state;
+    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let of = |repo: &&StoredRepository| repo.owner.eq_ignore_ascii_case(call.param("owner"));
     let mut all = repos.values().filter(of).peekable();
     all.peek().ok_or_else(|| not_found("Workspace"))?;
@@ -99,7 +99,7 @@ fn permission(world: &ForgeInstance, repo: &StoredRepository, login: &str) -> Va
 
 /// Handles `GET /2.0/user/workspaces/{owner}/permissions/repositories`: the caller's own permissions.
 pub(super) fn own_permissions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let FakeForgeState { world, repos, moved: _ } = state;
+    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let of = |repo: &&StoredRepository| repo.owner.eq_ignore_ascii_case(call.param("owner"));
     let known = repos.values().filter(of).filter(|repo| repo.permission(&call.login).0 != "none");
     let shown = known.map(|repo| permission(world, repo, &call.login)).collect();

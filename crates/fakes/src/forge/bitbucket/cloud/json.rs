@@ -176,7 +176,7 @@ pub(super) fn whole_pull(
 ) -> Value {
     let mut json = pull(world, repo, of, head);
     let all = participants::list_participants(of);
-    json["reviewers"] = of.around.reviewers.iter().map(|login| account(world, login)).collect();
+    json["reviewers"] = of.merge_conditions.reviewers.iter().map(|login| account(world, login)).collect();
     json["participants"] = all.iter().map(|one| participant(world, one)).collect();
     json["mergeable"] = mergeable.into();
     json["queued"] = false.into();
@@ -190,7 +190,7 @@ pub(super) fn participant(world: &ForgeInstance, one: &PullParticipant) -> Value
         Some(FakeReviewVerdict::Commented) | None => None,
     };
     // For a request for changes Cloud gives only the time of the last comment.
-    let at = if one.verdict == Some(FakeReviewVerdict::Approved) { one.at } else { one.said };
+    let at = if one.verdict == Some(FakeReviewVerdict::Approved) { one.at } else { one.last_comment_at };
     json!({
         "type": "participant", "user": account(world, &one.login),
         "role": if one.is_reviewer { "REVIEWER" } else { "PARTICIPANT" },

@@ -108,11 +108,11 @@ const ROUTES: &[ApiRoute] = {
 pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
     bearer: admission::authenticate_request,
-    enters: |_| Ok(()),
+    check_entry: |_| Ok(()),
     refused: errors::refusal_reply,
     may_call: admission::check_scopes,
-    instead: errors::fault_reply,
-    circle: page::set_next_page,
+    fault_response: errors::fault_reply,
+    link_to_itself: page::set_next_page,
     finished: add_headers,
 };
 

@@ -52,7 +52,7 @@ pub(super) fn find_repository<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiReply> {
-    let FakeForgeState { world, repos, moved: _ } = state;
+    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let name = format!("{}/{}", call.param("owner"), call.param("repo"));
     let repo = repos.get_mut(&name.to_lowercase()).ok_or_else(|| no_repository(&name))?;
     if !may_read(repo, &call.login) {

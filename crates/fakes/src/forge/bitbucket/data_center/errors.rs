@@ -156,13 +156,13 @@ pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiReply> 
         ForgeFaultKind::Redirect(status, to) => {
             Some(ApiReply::bytes(*status, "text/plain", "").header("location", to))
         }
-        ForgeFaultKind::Circle
+        ForgeFaultKind::SelfLink
         | ForgeFaultKind::Truncated
         | ForgeFaultKind::Delay(_)
         | ForgeFaultKind::Drop
         | ForgeFaultKind::LostAnswer
         | ForgeFaultKind::DoneStatus(_)
-        | ForgeFaultKind::Held
+        | ForgeFaultKind::HeldRequest
         | ForgeFaultKind::HeldAnswer => None,
     }
 }

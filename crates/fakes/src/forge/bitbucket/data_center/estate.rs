@@ -36,7 +36,7 @@ fn has_permission(repo: &StoredRepository, login: &str, permission: &str) -> Opt
 /// Handles `GET /rest/api/latest/users`, by `filter` and `permission.1`, `.2`, … with `projectKey` and
 /// `repositorySlug` of each.
 pub(super) fn users(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let FakeForgeState { world, repos, moved: _ } = state;
+    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let filter = call.query_param("filter").unwrap_or_default().to_lowercase();
     let mut logins: Vec<&String> =
         world.accounts.keys().filter(|login| login.to_lowercase().contains(&filter)).collect();
@@ -63,7 +63,7 @@ pub(super) fn user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 
 /// Handles `GET /rest/api/latest/repos`, by `permission`, `name`, `projectkey`.
 pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let FakeForgeState { world, repos, moved: _ } = state;
+    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let permission = call.query_param("permission").unwrap_or("REPO_READ");
     let begins = |name: &str, wanted: Option<&str>| {
         wanted.is_none_or(|wanted| name.to_lowercase().starts_with(&wanted.trim().to_lowercase()))

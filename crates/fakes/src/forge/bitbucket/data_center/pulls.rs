@@ -223,7 +223,7 @@ pub(super) fn add_reviewer(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     let who = find_login(world, name).ok_or_else(|| bad_reviewers(&format!("{name} is not a user.")))?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     edits::check_reviewers(repo, &of.author, std::slice::from_ref(&who)).map_err(|why| edit_error(&why))?;
-    let mut all = of.around.reviewers.clone();
+    let mut all = of.merge_conditions.reviewers.clone();
     if !all.contains(&who) {
         all.push(who.clone());
     }

@@ -64,7 +64,7 @@ impl StoredPull {
         };
         json!({
             "headRefOid": self.head, "mergeable": mergeable, "mergeStateStatus": state.as_str(),
-            "reviewDecision": self.around.decision.map(ReviewDecision::as_str), "isDraft": self.draft,
+            "reviewDecision": self.merge_conditions.decision.map(ReviewDecision::as_str), "isDraft": self.draft,
         })
     }
 }

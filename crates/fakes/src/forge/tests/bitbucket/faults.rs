@@ -88,7 +88,7 @@ async fn stale_lists_and_heads_show_what_is_new_late() {
 async fn a_list_may_lead_to_itself() {
     for site in Site::both().await {
         let path = site.talk();
-        site.forge.add_fault(ForgeFault::on_call("GET", &path, ForgeFaultKind::Circle));
+        site.forge.add_fault(ForgeFault::on_call("GET", &path, ForgeFaultKind::SelfLink));
         let list = site.get(&path).await;
         let next = if site.is_cloud() {
             list["next"].as_str().map(|next| next.ends_with(&path))

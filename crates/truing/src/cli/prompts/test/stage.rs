@@ -163,14 +163,18 @@ impl CaseRunner {
         let gate = RunGate::of_run(&switches, RepositoryRef::default());
         let heard = RecordedCalls::default();
         let session = self.gateway.open_session(purse, [self.model.clone()], Arc::new(gate));
-        let model = ObservedModel { read: |input| F::read(input).map(drop), model: &session, heard: &heard };
-        let tools = ObservedTools { tools, heard: &heard };
+        let model = ObservedModel {
+            validate: |input| F::read(input).map(drop),
+            model: &session,
+            recorded_calls: &heard,
+        };
+        let tools = ObservedTools { tools, recorded_calls: &heard };
         let brief = AgentRunInput {
             model: self.model.clone(),
             system: filled.system.clone(),
             task: filled.task.clone(),
         };
-        let limits = RunLimits { money: Some(CASE_MONEY), ..RunLimits::default() };
+        let limits = RunLimits { max_cost: Some(CASE_MONEY), ..RunLimits::default() };
         let ran: AgentRunResult<F> =
             AgentRuntime::Native.run_judged(&model, &tools, &brief, &limits, |_| None).await;
         if let (AgentRunEnd::Refused(why), None) = (&ran.end, &self.script) {
@@ -266,8 +270,8 @@ impl RecordedCalls {
 struct ObservedModel<'a> {
     model: &'a dyn LanguageModel,
     /// Validates a report and returns the problem, if there is one.
-    read: fn(&Value) -> Result<(), String>,
-    heard: &'a RecordedCalls,
+    validate: fn(&Value) -> Result<(), String>,
+    recorded_calls: &'a RecordedCalls,
 }
 
 #[async_trait]
@@ -278,7 +282,7 @@ impl LanguageModel for ObservedModel<'_> {
             if let MessageBlock::Known(KnownBlock::ToolUse { name, input, .. }) = block
                 && name == REPORT
             {
-                self.heard.add(name, input, (self.read)(input).err().as_deref());
+                self.recorded_calls.add(name, input, (self.validate)(input).err().as_deref());
             }
         }
         Ok(answer)
@@ -292,7 +296,7 @@ impl LanguageModel for ObservedModel<'_> {
 /// Tools whose calls are recorded. The diff tool is not offered, since a case has no change.
 struct ObservedTools<'a> {
     tools: &'a dyn RunTools,
-    heard: &'a RecordedCalls,
+    recorded_calls: &'a RecordedCalls,
 }
 
 #[async_trait]
@@ -303,7 +307,7 @@ impl RunTools for ObservedTools<'_> {
 
     async fn call(&self, name: &str, input: &Value) -> CallOutput {
         let output = self.tools.call(name, input).await;
-        self.heard.add(name, input, output.is_error.then_some(output.text.as_str()));
+        self.recorded_calls.add(name, input, output.is_error.then_some(output.text.as_str()));
         output
     }
 }

@@ -96,7 +96,7 @@ fn the_lines_that_an_unknown_forge_shows_configure_it() {
         };
         let error = PullTarget::find(page, &read(file.to_owned()), &environment).unwrap_err();
         assert_eq!(error.hints.len(), 1, "{error:?}");
-        let with_them = format!("{file}{}\n", error.shown.join("\n"));
+        let with_them = format!("{file}{}\n", error.illustration.join("\n"));
         let found = PullTarget::find(page, &read(with_them), &environment).unwrap();
         assert_eq!((found.repo.as_str(), found.number), ("o/r", 7), "{page}");
     }
@@ -113,7 +113,7 @@ fn a_kind_of_forge_that_is_not_supported_is_not_to_be_configured() {
         ("https://codeberg.org/o/r/pulls/7", "Forgejo or Gitea is not supported"),
     ] {
         let error = PullTarget::find(page, &config, &environment).unwrap_err();
-        assert!(error.shown.is_empty() && error.hints.len() == 1, "{error:?}");
+        assert!(error.illustration.is_empty() && error.hints.len() == 1, "{error:?}");
         assert!(error.hints[0].starts_with(kind) && error.hints[0].contains("`truing review BRANCH`"));
     }
     assert_eq!(
