@@ -33,7 +33,7 @@ use crate::native::turns::ActiveAgentRun;
 use crate::native::{
     AgentRunEnd, AgentRunInput, AgentRunResult, ReportSchema, RunLimit, RunLimits, RunTools,
 };
-use crate::sandbox::{JobCommand, SandboxError, SandboxJob, SandboxLevel, at_least};
+use crate::sandbox::{JobCommand, SandboxError, SandboxJob, SandboxLevel, require_level};
 use conversation::CliConversation;
 use invocation::ADDRESS;
 use relay::CliRelay;
@@ -112,7 +112,7 @@ impl ClaudeCli {
         start_timeout: Duration,
         reached: SandboxLevel,
     ) -> Result<Self, ClaudeCliError> {
-        at_least(SandboxLevel::Full, reached)?;
+        require_level(SandboxLevel::Full, reached)?;
         let missing = |reason| ClaudeCliError::Missing { program: program.to_owned(), reason };
         let program = program.canonicalize().map_err(missing)?;
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);

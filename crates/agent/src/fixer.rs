@@ -24,7 +24,7 @@ use truing_model::messages::ToolDefinition;
 use truing_reader::tree_secrets::TreeSecrets;
 
 use crate::native::{CallOutput, RunTools};
-use crate::sandbox::{SandboxError, SandboxLevel, at_least};
+use crate::sandbox::{SandboxError, SandboxLevel, require_level};
 use crate::tree::WritableTree;
 
 /// Name of the tool that replaces text in a file.
@@ -136,7 +136,7 @@ impl FixerTools {
         workshop: FixerWorkspace,
         reached: SandboxLevel,
     ) -> Result<Self, FixerError> {
-        at_least(SandboxLevel::Full, reached)?;
+        require_level(SandboxLevel::Full, reached)?;
         Ok(Self { runs: true, ..Self::without_commands(reading, workshop)? })
     }
 

@@ -91,7 +91,7 @@ impl MachinePaths {
     /// is the project's folder, whose pinned version of Rust counts.
     pub fn find(&self, program: &str, places: &[PathBuf], tree: &Path) -> Option<InstalledProgram> {
         let here = places.iter().find(|file| is_program(file)).cloned();
-        let file = here.or_else(|| self.on_path(program))?;
+        let file = here.or_else(|| self.find_program(program))?;
         let file = self.behind_shim(&file, program, tree).unwrap_or(file);
         // Its folder is resolved, but its file name is kept: a link there may behave differently from its
         // target.
@@ -116,7 +116,7 @@ impl MachinePaths {
         Some(installed)
     }
 
-    fn on_path(&self, program: &str) -> Option<PathBuf> {
+    fn find_program(&self, program: &str) -> Option<PathBuf> {
         if program.contains('/') {
             let file = PathBuf::from(program);
             return (file.is_absolute() && is_program(&file)).then_some(file);
@@ -167,7 +167,7 @@ impl MachinePaths {
         let program = if interpreter.is_absolute() {
             Some(interpreter)
         } else {
-            let named = interpreter.to_str().and_then(|name| self.on_path(name));
+            let named = interpreter.to_str().and_then(|name| self.find_program(name));
             named.inspect(|program| add_name(program, read))
         };
         if let Some(program) = program {

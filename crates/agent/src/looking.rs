@@ -90,7 +90,7 @@ impl ReadOnlyProgram {
             job.variables.extend(own);
             written = Some(WriteLimit {
                 folders: vec![folder.clone()],
-                limit: DiskUsage::of_bytes(job.limits.disk),
+                limit: DiskUsage::from_bytes(job.limits.disk),
             });
             job.builds = Some(folder);
         }

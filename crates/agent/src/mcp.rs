@@ -107,7 +107,7 @@ pub struct McpServeError(String);
 #[truing_core::boxed_future]
 pub async fn over_stdio(tools: Arc<dyn Toolset>) -> Result<(), McpServeError> {
     let (reader, writer) = stdio_pipes();
-    over_until(tools, reader, writer, pace::hung_up(std::io::stdin())).await
+    serve_until(tools, reader, writer, pace::hung_up(std::io::stdin())).await
 }
 
 /// Serves a client over a pipe until it closes its end. A client that closes it without a message is no
@@ -121,12 +121,12 @@ pub async fn serve_pipe(
     reader: impl AsyncRead + Send + Unpin + 'static,
     writer: impl AsyncWrite + Send + Unpin + 'static,
 ) -> Result<(), McpServeError> {
-    over_until(tools, reader, writer, std::future::pending()).await
+    serve_until(tools, reader, writer, std::future::pending()).await
 }
 
 /// Serves as [`serve_pipe`] does; `gone` completes once the client has closed its end, even if unread data
 /// remains.
-async fn over_until(
+async fn serve_until(
     tools: Arc<dyn Toolset>,
     reader: impl AsyncRead + Send + Unpin + 'static,
     writer: impl AsyncWrite + Send + Unpin + 'static,

@@ -308,8 +308,10 @@ impl MemoryBuilder {
             match parse_skill(layer, folder, file) {
                 Ok(_) if usable.len() >= most => more += 1,
                 Ok(skill) if names.insert(skill.name.clone()) => usable.push(skill),
-                Ok(skill) => self.leave_out(&file.path, format!("there is another {what} `{}`", skill.name)),
-                Err(why) => self.leave_out(&file.path, why),
+                Ok(skill) => {
+                    self.add_omitted_file(&file.path, format!("there is another {what} `{}`", skill.name))
+                }
+                Err(why) => self.add_omitted_file(&file.path, why),
             }
         }
         if more > 0 {
@@ -327,11 +329,11 @@ impl MemoryBuilder {
                 return;
             }
             let first = first.clone();
-            return self.leave_out(&path, format!("`{first}` is the repository's memory"));
+            return self.add_omitted_file(&path, format!("`{first}` is the repository's memory"));
         }
         let text = match file_text(file) {
             Ok(text) => text,
-            Err(why) => return self.leave_out(&path, why),
+            Err(why) => return self.add_omitted_file(&path, why),
         };
         for import in import_paths(text) {
             let import = line::clean_line(import, MAX_SHOWN_CHARS);
@@ -349,7 +351,7 @@ impl MemoryBuilder {
         self.memory = Some((path, kept.to_owned()));
     }
 
-    fn leave_out(&mut self, path: &str, why: impl fmt::Display) {
+    fn add_omitted_file(&mut self, path: &str, why: impl fmt::Display) {
         let path = line::clean_line(path, MAX_SHOWN_CHARS);
         self.notes.push(line::clean_line(&format!("`{path}` is left out: {why}"), MAX_NOTE_CHARS));
     }

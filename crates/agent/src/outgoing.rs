@@ -67,8 +67,9 @@ pub(crate) fn replace_path(text: &str, place: &str, by: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once(place) {
-        let goes_on = if before.is_empty() { out.ends_with(in_name) } else { before.ends_with(in_name) };
-        let is_whole = !goes_on && !after.starts_with(in_name);
+        let goes_on =
+            if before.is_empty() { out.ends_with(is_name_char) } else { before.ends_with(is_name_char) };
+        let is_whole = !goes_on && !after.starts_with(is_name_char);
         out.push_str(before);
         out.push_str(if is_whole { by } else { place });
         rest = after;
@@ -77,7 +78,7 @@ pub(crate) fn replace_path(text: &str, place: &str, by: &str) -> String {
     out
 }
 
-fn in_name(letter: char) -> bool {
+fn is_name_char(letter: char) -> bool {
     letter.is_alphanumeric() || matches!(letter, '_' | '-')
 }
 
@@ -86,11 +87,11 @@ fn without_private(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once(PRIVATE) {
-        let is_path = |letter: char| letter == '/' || letter == '.' || in_name(letter);
+        let is_path = |letter: char| letter == '/' || letter == '.' || is_name_char(letter);
         let kept = before.trim_end_matches(is_path);
         out.push_str(kept);
         out.push_str(ELSEWHERE);
-        rest = after.trim_start_matches(in_name);
+        rest = after.trim_start_matches(is_name_char);
     }
     out.push_str(rest);
     out
@@ -147,7 +148,7 @@ impl RunTools for SanitizedTools<'_> {
 }
 
 /// Replaces a tree's path by `.` in the output of a command.
-pub(crate) fn in_tree(text: &str, tree: &Path) -> String {
+pub(crate) fn to_tree_paths(text: &str, tree: &Path) -> String {
     let real: Option<PathBuf> = tree.canonicalize().ok();
     let places = [Some(tree), real.as_deref()].into_iter().flatten().filter_map(Path::to_str);
     places.fold(text.to_owned(), |text, place| replace_path(&text, place, HERE))
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_a_command_prints_of_its_tree_has_the_paths_that_tools_take() {
-        let told = in_tree("/t/x/clone/a.py:1\n/t/x/clones/b\n/t/x/clone", Path::new("/t/x/clone"));
+        let told = to_tree_paths("/t/x/clone/a.py:1\n/t/x/clones/b\n/t/x/clone", Path::new("/t/x/clone"));
         assert_eq!(told, "./a.py:1\n/t/x/clones/b\n.");
     }
 }

@@ -156,7 +156,7 @@ pub fn bound_passed(code: Option<i32>, errors: &[u8]) -> Option<(SandboxLimit, S
 ///
 /// # Errors
 /// [`SandboxError::TooWeak`] if it is below `required_level`.
-pub fn at_least(
+pub fn require_level(
     required_level: SandboxLevel,
     actual_level: SandboxLevel,
 ) -> Result<SandboxLevel, SandboxError> {

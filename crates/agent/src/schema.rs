@@ -106,8 +106,8 @@ impl ReportSchema for UncheckedFindings {
             .map_err(|malformed| malformed.to_string())
     }
 
-    fn in_text(text: &str) -> Option<(Self, bool)> {
-        in_text(text).map(|report| (report.items, report.has_more))
+    fn parse_text(text: &str) -> Option<(Self, bool)> {
+        parse_report_text(text).map(|report| (report.items, report.has_more))
     }
 
     fn add(&mut self, more: Self) {
@@ -268,7 +268,7 @@ pub fn read_findings(input: &Value) -> Result<FindingsReport, MalformedReport> {
 
 /// Parses a report that a model wrote as text instead of a tool call: an object, alone or in the last fence
 /// of its text.
-pub fn in_text(text: &str) -> Option<FindingsReport> {
+pub fn parse_report_text(text: &str) -> Option<FindingsReport> {
     read_findings(&object_in(text)?).ok()
 }
 

@@ -28,7 +28,8 @@ use crate::command::{
 };
 use crate::proxy::{EgressProxy, HostAccess};
 use crate::sandbox::{
-    JobCommand, JobFolders, JobLimits, PROXY, SandboxError, SandboxJob, SandboxLevel, SandboxLimit, at_least,
+    JobCommand, JobFolders, JobLimits, PROXY, SandboxError, SandboxJob, SandboxLevel, SandboxLimit,
+    require_level,
 };
 use cache::{LockedFolder, SetupCacheEntry};
 use usage::{DiskUsage, ExceededDiskLimit};
@@ -213,7 +214,7 @@ impl Verifier {
     /// [`SandboxError::TooWeak`] below [`SandboxLevel::Full`], even where weaker levels are accepted:
     /// without a network of its own, neither the setup nor a check could be restricted.
     pub fn new(plan: VerifyPlan, cache: SetupCache, reached: SandboxLevel) -> Result<Self, VerifyError> {
-        at_least(SandboxLevel::Full, reached)?;
+        require_level(SandboxLevel::Full, reached)?;
         Ok(Self { plan, cache })
     }
 
@@ -295,7 +296,7 @@ impl Verifier {
         let entry = run_blocking("cannot cache the results of the set-up", move || {
             let at = copy_folder.path();
             std::fs::remove_dir_all(at.join("temporary"))?;
-            copy::keep_new(&at.join("tree"), &tree)?;
+            copy::remove_originals(&at.join("tree"), &tree)?;
             let entry =
                 this.cache.store_entry(&scope, &key, copy_folder, told.0, told.1, SystemTime::now())?;
             this.cache.clean(now);
@@ -335,7 +336,7 @@ impl Verifier {
             }
         }
         let left = copy_folder.path().to_owned();
-        run_blocking("cannot read the results of the commands", move || copy::open_up(&left)).await?;
+        run_blocking("cannot read the results of the commands", move || copy::make_accessible(&left)).await?;
         Ok(ScratchRunResult { commands: ran, contacted_hosts: proxy.host_accesses(), copy_folder })
     }
 
@@ -347,7 +348,7 @@ impl Verifier {
     pub async fn prepare_tree(&self, set_up: &SetupResult, tree: &Path) -> Result<PreparedTree, VerifyError> {
         let (this, left, tree) = (self.clone(), set_up.state.clone(), tree.to_owned());
         run_blocking("cannot prepare the tree for the checks", move || {
-            let copy_folder = this.create_room()?;
+            let copy_folder = this.create_scratch_folder()?;
             match left {
                 SetupState::Nothing => {}
                 SetupState::Failed => return Err(io::Error::other("the set-up failed")),
@@ -401,7 +402,7 @@ impl Verifier {
     ) -> Result<CommandOutput, VerifyError> {
         let (this, left, tree) = (self.clone(), set_up.state.clone(), tree.to_owned());
         let copied = run_blocking("the tree cannot be copied", move || {
-            let held = this.create_room()?;
+            let held = this.create_scratch_folder()?;
             let copy = held.path().join("tree");
             std::fs::create_dir(&copy)?;
             copy::copy_missing(&tree, &copy, this.plan.disk)?;
@@ -437,7 +438,7 @@ impl Verifier {
 
     /// Returns a copy of the tree for a setup, with private folders beside it.
     fn copy_tree(&self, tree: &Path) -> io::Result<LockedFolder> {
-        let held = self.create_room()?;
+        let held = self.create_scratch_folder()?;
         std::fs::create_dir(held.path().join("tree"))?;
         copy::copy_missing(tree, &held.path().join("tree"), self.plan.disk)?;
         for (name, text) in &self.plan.registries.files {
@@ -448,7 +449,7 @@ impl Verifier {
         Ok(held)
     }
 
-    fn create_room(&self) -> io::Result<LockedFolder> {
+    fn create_scratch_folder(&self) -> io::Result<LockedFolder> {
         let held = self.cache.create_locked_folder()?;
         for name in ["home", "temporary"] {
             std::fs::create_dir(held.path().join(name))?;
@@ -465,7 +466,7 @@ impl Verifier {
                 .iter()
                 .fold(DiskUsage::default(), |all, folder| all.plus(usage::measure_folder(folder))))
         });
-        let limit = before.await?.plus(DiskUsage::of_bytes(self.plan.disk));
+        let limit = before.await?.plus(DiskUsage::from_bytes(self.plan.disk));
         Ok(WriteLimit { folders, limit })
     }
 

@@ -14,7 +14,7 @@ pub(super) fn find_conflicts(
     of: &TypedSettings<'_>,
     forges: &BTreeMap<String, ForgeConfig>,
 ) -> Result<Vec<ConfigProblem>, ConfigError> {
-    let mut problems = of_store(of, forges)?;
+    let mut problems = check_store(of, forges)?;
     let conflict = |key: &'static str, relation, other: &'static str| {
         let (one, another) = (of.setting(key)?, of.setting(other)?);
         Ok::<_, ConfigError>(ConfigProblem::Conflict {
@@ -49,7 +49,7 @@ pub(super) fn find_conflicts(
 
 /// Checks that a server for slots, one for records, and one marker key for all processes are configured
 /// together.
-fn of_store(
+fn check_store(
     of: &TypedSettings<'_>,
     forges: &BTreeMap<String, ForgeConfig>,
 ) -> Result<Vec<ConfigProblem>, ConfigError> {

@@ -145,7 +145,9 @@ fn known_reviewer(name: &str) -> Option<&'static KnownReviewer> {
 }
 
 /// Returns the reviewers that the list names and that need no section, because they are known.
-pub(super) fn named_alone(settings: &BTreeMap<String, EffectiveSetting>) -> impl Iterator<Item = String> {
+pub(super) fn reviewers_without_section(
+    settings: &BTreeMap<String, EffectiveSetting>,
+) -> impl Iterator<Item = String> {
     let list = match settings.get(REVIEWERS).map(|setting| &setting.value) {
         Some(ConfigValue::List(names)) => names.as_slice(),
         Some(_) | None => &[],
@@ -236,7 +238,7 @@ pub(super) fn read_section(
 }
 
 /// Returns the error text for a model name that does not exist; `known` are the existing ones.
-pub fn no_model<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
+pub fn unknown_model_message<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
     let known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
     let those = match known.as_slice() {
         [] => "there is none".to_owned(),

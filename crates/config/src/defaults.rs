@@ -28,13 +28,13 @@ pub(super) fn default_value(
         KeyDefault::Text(text) => ConfigValue::from_text(key.kind, text, environment.directory()).ok(),
         KeyDefault::Variable(name) => Some(ConfigValue::Secret(SecretSource::Env(name.to_owned()))),
         KeyDefault::Computed { .. } => match key.path.split('.').collect::<Vec<_>>().as_slice() {
-            ["store", "url"] => {
-                Some(in_state(environment, "truing/truing.db").map_or(ConfigValue::Unset, ConfigValue::Store))
-            }
+            ["store", "url"] => Some(
+                state_path(environment, "truing/truing.db").map_or(ConfigValue::Unset, ConfigValue::Store),
+            ),
             ["store", "folder"] => {
                 let beside = match settings.get("store.url").map(|setting| &setting.value) {
                     Some(ConfigValue::Store(file)) => file.parent().map(Path::to_owned),
-                    Some(_) | None => in_state(environment, "truing"),
+                    Some(_) | None => state_path(environment, "truing"),
                 };
                 Some(beside.map_or(ConfigValue::Unset, ConfigValue::Path))
             }
@@ -47,7 +47,7 @@ pub(super) fn default_value(
                 Some(ConfigValue::Secret(SecretSource::Env(TOKEN_OF_GH.to_owned())))
             }
             ["forge", _, of @ ("api_url" | "git_url" | "token" | "webhook_secret")] => {
-                Some(of_forge(name(), of, kind_of(name(), settings))?)
+                Some(forge_default(name(), of, kind_of(name(), settings))?)
             }
             ["sync", _, "package"] => Some(ConfigValue::Name(name().to_owned())),
             ["sync", _, "branch"] => Some(ConfigValue::Name(format!("truing/sync-{}", name()))),
@@ -98,7 +98,7 @@ fn has_token_of_gh(
 }
 
 /// Returns the defaults that depend on the kind of forge.
-fn of_forge(name: &str, key: &str, kind: ForgeKind) -> Result<ConfigValue, Box<ConfigProblem>> {
+fn forge_default(name: &str, key: &str, kind: ForgeKind) -> Result<ConfigValue, Box<ConfigProblem>> {
     let url = |text: &str| Ok(ConfigValue::Url(text.to_owned()));
     let variable = |name: &str| Ok(ConfigValue::Secret(SecretSource::Env(name.to_owned())));
     match (key, kind) {
@@ -121,6 +121,6 @@ fn of_forge(name: &str, key: &str, kind: ForgeKind) -> Result<ConfigValue, Box<C
 }
 
 /// Returns a path in the user's state folder.
-fn in_state(environment: &Environment, place: &str) -> Option<PathBuf> {
+fn state_path(environment: &Environment, place: &str) -> Option<PathBuf> {
     Some(environment.user_folder("XDG_STATE_HOME", ".local/state")?.join(place))
 }

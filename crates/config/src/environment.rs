@@ -27,7 +27,7 @@ impl std::fmt::Debug for Environment {
 impl Environment {
     /// Reads the process's environment; no other code does. Variables whose names are not UTF-8 are left
     /// out, because ours are. A current folder that no longer exists becomes `.`.
-    pub fn of_process() -> Self {
+    pub fn read_process() -> Self {
         Self {
             variables: std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))

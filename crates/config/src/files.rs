@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::layer::{CONFIG_VARIABLE, SourceFile};
-use super::plain::open_plain;
+use super::plain::open_regular_file;
 use super::problem::{ConfigError, ConfigProblem, MAX_REPOSITORY_FILE};
 use crate::environment::Environment;
 
@@ -73,7 +73,7 @@ pub fn read(shown: &Path, path: &Path) -> Result<SourceFile, ConfigError> {
 /// Returns the text of a plain file of at most `most` bytes, or the reason why it cannot be read.
 fn text_of(path: &Path, most: u64) -> Result<String, String> {
     let mut bytes = Vec::new();
-    let file = open_plain(path).map_err(|error| error.to_string())?;
+    let file = open_regular_file(path).map_err(|error| error.to_string())?;
     file.take(most + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if bytes.len() as u64 > most {
         return Err(format!("it is longer than {} KiB", most >> 10));

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use truing_core::linter::FORMATS;
 
 use super::keys::{
-    self, ConfigKey, KeyDefault, NamedSection, RepositoryOverride, SECTIONS, ValueKind, own_variable,
+    self, ConfigKey, KeyDefault, NamedSection, RepositoryOverride, SECTIONS, ValueKind, key_variable,
 };
 use super::kind::scheme_prefix;
 use super::value::instructions::schema_of_instruction;
@@ -182,7 +182,7 @@ pub fn reference() -> String {
                 KeyDefault::Text(_) | KeyDefault::Variable(_) => format!("`{}`", default_as_toml(key)),
             };
             let variable =
-                own_variable(key.path).map_or("none".to_owned(), |variable| format!("`{variable}{ending}`"));
+                key_variable(key.path).map_or("none".to_owned(), |variable| format!("`{variable}{ending}`"));
             text += &format!(
                 "\n### `{}`\n\n{}\n\n- Type: {}\n- Default: {default}\n- Variable: {variable}\n- Repository: \
                  {repository}\n- Since: {}\n",
@@ -463,7 +463,7 @@ fn schema_of(key: &ConfigKey) -> Json {
     };
     if let Some(map) = schema.as_object_mut() {
         map.insert("description".into(), json!(key.doc));
-        if let Some(variable) = own_variable(key.path) {
+        if let Some(variable) = key_variable(key.path) {
             map.insert("x-variable".into(), json!(variable));
         }
         if let Some(default) = default {

@@ -2379,7 +2379,7 @@ impl NamedSection {
 
     /// Returns the name for its form in a variable: each `_` becomes `-`, or the blank in a known tool's
     /// name.
-    pub(crate) fn in_variable(self, text: &str) -> String {
+    pub(crate) fn name_from_variable(self, text: &str) -> String {
         let name = text.replace('_', "-");
         let has_blank = |known: &&&str| known.contains(' ') && known.replace(' ', "-") == name;
         match LINTERS.iter().find(has_blank) {
@@ -2393,7 +2393,7 @@ impl NamedSection {
 const TOOL_PATTERN: &str = "^([a-z][a-z0-9-]*|go vet)$";
 
 /// Returns the variable that sets a key; `None` if no variable can.
-pub(crate) fn own_variable(path: &str) -> Option<String> {
+pub(crate) fn key_variable(path: &str) -> Option<String> {
     let named = path.split('.').next().and_then(NamedSection::from_word);
     named.is_none_or(NamedSection::has_variables).then(|| variable_name(path))
 }

@@ -76,7 +76,11 @@ impl ConfigLayer {
 // ---------------------------------------------------------------------------------------------- files
 
 /// Reads the values of a file. Problems are added in the file's order.
-pub(crate) fn of_file(file: &SourceFile, owner: FileOwner, problems: &mut Vec<ConfigProblem>) -> ConfigLayer {
+pub(crate) fn read_file_layer(
+    file: &SourceFile,
+    owner: FileOwner,
+    problems: &mut Vec<ConfigProblem>,
+) -> ConfigLayer {
     let line_ends = file.text.match_indices('\n').map(|(end, _)| end).collect();
     let mut walk =
         LayerBuilder { file, owner, line_ends, layer: ConfigLayer::default(), problems: Vec::new() };
@@ -260,7 +264,7 @@ impl LayerBuilder<'_> {
             }
             Err(wrong) => {
                 let key = path.join(".");
-                self.report_problem(start, |at| ConfigProblem::of_value(at, key, wrong));
+                self.report_problem(start, |at| ConfigProblem::from_value_error(at, key, wrong));
             }
         }
     }
@@ -296,7 +300,10 @@ fn truncate_name(name: &str) -> &str {
 pub(crate) const CONFIG_VARIABLE: &str = "TRUING_CONFIG";
 
 /// Reads the values of the variables with our prefix.
-pub(crate) fn of_variables(environment: &Environment, problems: &mut Vec<ConfigProblem>) -> ConfigLayer {
+pub(crate) fn read_variable_layer(
+    environment: &Environment,
+    problems: &mut Vec<ConfigProblem>,
+) -> ConfigLayer {
     let mut layer = ConfigLayer::default();
     for (name, text) in environment.with_prefix(keys::VARIABLES).filter(|(name, _)| *name != CONFIG_VARIABLE)
     {
@@ -320,7 +327,7 @@ pub(crate) fn of_variables(environment: &Environment, problems: &mut Vec<ConfigP
             (Some(text), Some(SecretLocation::File)) => {
                 value::secret_file(text, folder).map(ConfigValue::Secret)
             }
-            (Some(text), None) if value::starts_here(key.kind, text) => {
+            (Some(text), None) if value::is_relative_program(key.kind, text) => {
                 Err(ConfigValueError::Value("must be an absolute path or a name".into()))
             }
             (Some(text), None) => ConfigValue::from_text(key.kind, text, folder),
@@ -328,7 +335,7 @@ pub(crate) fn of_variables(environment: &Environment, problems: &mut Vec<ConfigP
         };
         match value {
             Ok(value) => layer.set(&path, key, value, origin),
-            Err(wrong) => problems.push(ConfigProblem::of_value(origin, path.join("."), wrong)),
+            Err(wrong) => problems.push(ConfigProblem::from_value_error(origin, path.join("."), wrong)),
         }
     }
     layer
@@ -377,7 +384,7 @@ fn path_of(name: &str) -> Vec<String> {
     if let [first, name, _, ..] = path.as_mut_slice()
         && let Some(named) = NamedSection::from_word(first)
     {
-        *name = named.in_variable(name);
+        *name = named.name_from_variable(name);
     }
     path
 }
@@ -391,7 +398,7 @@ fn nearest_variable(name: &str) -> String {
         [section, name, _, ..] if NamedSection::from_word(section).is_some() => name,
         _ => "NAME",
     };
-    let candidates = keys::KEYS.iter().filter(|key| keys::own_variable(key.path).is_some()).flat_map(|key| {
+    let candidates = keys::KEYS.iter().filter(|key| keys::key_variable(key.path).is_some()).flat_map(|key| {
         let variable = keys::variable_name(&key.path.replace("NAME", name));
         let places = [format!("{variable}__ENV"), format!("{variable}__FILE")];
         match (key.kind == ValueKind::Secret, key.kind.is_secret()) {
@@ -410,8 +417,8 @@ fn nearest_variable(name: &str) -> String {
 const APP_PASSWORD: &str = "BITBUCKET_APP_PASSWORD";
 
 /// Reads variables of other programs, for keys that ours have not `decided`. An empty variable counts as
-/// unset. A model's address is checked only when the model is called ([`wrong_address`]).
-pub(crate) fn of_foreign(
+/// unset. A model's address is checked only when the model is called ([`foreign_model_address_problem`]).
+pub(crate) fn read_foreign_layer(
     environment: &Environment,
     decided: impl Fn(&str) -> bool,
     problems: &mut Vec<ConfigProblem>,
@@ -429,7 +436,7 @@ pub(crate) fn of_foreign(
         }
     }
     for (variable, provider) in USE.into_iter().filter(|_| !decided(PROVIDER)) {
-        if is_on(environment, variable) {
+        if is_variable_on(environment, variable) {
             let origin = ValueOrigin::Foreign(variable.to_owned());
             // Without support for the provider, or with both switches on, the error is reported when a model
             // is called.
@@ -440,7 +447,7 @@ pub(crate) fn of_foreign(
 }
 
 /// Returns the problem of a model's address in another program's variable, if that variable would apply.
-pub fn wrong_address(environment: &Environment) -> Option<ConfigProblem> {
+pub fn foreign_model_address_problem(environment: &Environment) -> Option<ConfigProblem> {
     let text = environment.get(ANTHROPIC_BASE_URL).filter(|text| !text.is_empty())?;
     let (origin, mut wrong) = (ValueOrigin::Foreign(ANTHROPIC_BASE_URL.to_owned()), Vec::new());
     let text = text.to_string_lossy();
@@ -471,12 +478,12 @@ pub const USE: [(&str, &str); 2] =
 pub(crate) const PROVIDER: &str = "model.provider";
 
 /// Returns true if another program's switch variable is on.
-pub fn is_on(environment: &Environment, variable: &str) -> bool {
+pub fn is_variable_on(environment: &Environment, variable: &str) -> bool {
     environment.get(variable).is_some_and(|value| !value.is_empty() && value != "0")
 }
 
 /// Reads the values of a command's flags.
-pub(crate) fn of_flags(
+pub(crate) fn read_flag_layer(
     flags: &[KeyFlag],
     environment: &Environment,
     problems: &mut Vec<ConfigProblem>,
@@ -502,6 +509,6 @@ fn set_text(
     };
     match ConfigValue::from_text(key.kind, text, folder) {
         Ok(value) => layer.set(&[path], key, value, origin),
-        Err(wrong) => problems.push(ConfigProblem::of_value(origin, path.to_owned(), wrong)),
+        Err(wrong) => problems.push(ConfigProblem::from_value_error(origin, path.to_owned(), wrong)),
     }
 }

@@ -50,7 +50,7 @@ use keys::{ConfigKey, NamedSection, RepositoryOverride, SECTIONS};
 use layer::{FileOwner, KeyFlag, SectionNames, SourceFile};
 use mcp::McpConfig;
 use model::{ModelConfig, ProviderKind};
-pub use plain::open_plain;
+pub use plain::open_regular_file;
 use problem::{ConfigError, ConfigProblem, ValueOrigin};
 pub use review::{ConfiguredRuntime, ReviewConfig, SkillsDir};
 pub use rules::{READING_TIME, RulesConfig};
@@ -218,12 +218,13 @@ impl Config {
         flags: &[KeyFlag],
     ) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
-        let file =
-            operator.map(|file| layer::of_file(file, FileOwner::Operator, &mut problems)).unwrap_or_default();
-        let variables = layer::of_variables(environment, &mut problems);
-        let flags = layer::of_flags(flags, environment, &mut problems);
+        let file = operator
+            .map(|file| layer::read_file_layer(file, FileOwner::Operator, &mut problems))
+            .unwrap_or_default();
+        let variables = layer::read_variable_layer(environment, &mut problems);
+        let flags = layer::read_flag_layer(flags, environment, &mut problems);
         let decided = |key: &str| [&variables, &flags].iter().any(|layer| layer.entries.contains_key(key));
-        let mut foreign = layer::of_foreign(environment, decided, &mut problems);
+        let mut foreign = layer::read_foreign_layer(environment, decided, &mut problems);
         ConfigError::if_any(problems)?;
         let provider = [&flags, &variables, &foreign, &file]
             .into_iter()
@@ -246,7 +247,10 @@ impl Config {
                     .insert(path, EffectiveSetting { value: entry.value, origin: entry.origin, added: None });
             }
         }
-        names.entry(NamedSection::Reviewer).or_default().extend(converge::named_alone(&settings));
+        names
+            .entry(NamedSection::Reviewer)
+            .or_default()
+            .extend(converge::reviewers_without_section(&settings));
         fill_with_defaults(&mut settings, &names, environment)?;
         Self::from_settings(settings, names)
     }
@@ -258,7 +262,7 @@ impl Config {
     /// All problems of the file.
     pub fn with_repository(&self, file: &SourceFile) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
-        let layer = layer::of_file(file, FileOwner::Repository, &mut problems);
+        let layer = layer::read_file_layer(file, FileOwner::Repository, &mut problems);
         ConfigError::if_any(problems)?;
         let (mut settings, mut names) = (self.settings.clone(), self.names.clone());
         let allows = settings.get(keys::ALLOWS_COMMANDS).map(|setting| &setting.value);
@@ -329,7 +333,7 @@ impl Config {
 
     /// Returns the keys, and tools without any, that the repository's own file sets although the operator
     /// does not permit it.
-    pub fn not_used(&self) -> &[String] {
+    pub fn denied_repository_keys(&self) -> &[String] {
         &self.not_used
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::TypedSettings;
-use super::converge::no_model;
+use super::converge::unknown_model_message;
 use super::problem::{ConfigError, ConfigProblem, ValueOrigin};
 use super::secret::SecretSource;
 
@@ -127,7 +127,7 @@ pub(super) fn known_model(
         && !models.is_some_and(|models| models.contains(name))
     {
         let origin = settings.setting(key)?.origin.clone();
-        let wrong = no_model(name, models.into_iter().flatten());
+        let wrong = unknown_model_message(name, models.into_iter().flatten());
         return Err(ConfigProblem::BadValue { origin, key: key.to_owned(), wrong }.into());
     }
     Ok(name)

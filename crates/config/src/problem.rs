@@ -210,7 +210,7 @@ pub enum ConfigProblem {
 
 impl ConfigProblem {
     /// Creates the problem of a value of `key`, set at `origin`.
-    pub(crate) fn of_value(origin: ValueOrigin, key: String, wrong: ConfigValueError) -> Self {
+    pub(crate) fn from_value_error(origin: ValueOrigin, key: String, wrong: ConfigValueError) -> Self {
         match wrong {
             ConfigValueError::Value(wrong) => Self::BadValue { origin, key, wrong },
             ConfigValueError::Planned { word, built } => Self::NotBuilt { origin, key, word, built },
@@ -282,7 +282,7 @@ impl ConfigProblem {
                 let nearest = nearest.clone().unwrap_or_else(|| super::keys::nearest_key(&path));
                 format!("did you mean `{nearest}`? All keys: `truing config schema`")
             }
-            Self::UnknownVariable { name, .. } if of_a_cluster(name) => {
+            Self::UnknownVariable { name, .. } if is_kubernetes_variable(name) => {
                 "it looks like Kubernetes' link to a service named `truing`: set `enableServiceLinks: false` \
                  for the pod, or name the service otherwise"
                     .to_owned()
@@ -323,7 +323,7 @@ impl ConfigProblem {
             }
             Self::Price { .. } => "set both `input` and `output`, even if 0".to_owned(),
             Self::NotForRepository { key, .. } => {
-                let variable = super::keys::own_variable(key).map(|name| format!(" or the variable {name}"));
+                let variable = super::keys::key_variable(key).map(|name| format!(" or the variable {name}"));
                 format!("move it to the operator's file{}", variable.unwrap_or_default())
             }
             Self::BadValue { key, .. } => format!("see `{key}` in `truing config schema`"),
@@ -367,7 +367,7 @@ fn the_name_of(named: NamedSection) -> &'static str {
 }
 
 /// Returns true for a variable that Kubernetes sets for a service with our name.
-fn of_a_cluster(name: &str) -> bool {
+fn is_kubernetes_variable(name: &str) -> bool {
     name.starts_with("TRUING_SERVICE_") || name == "TRUING_PORT" || name.starts_with("TRUING_PORT_")
 }
 

@@ -50,8 +50,8 @@ impl SecretSource {
             },
             Self::File(path) => {
                 let mut text = String::new();
-                let file =
-                    super::open_plain(path).map_err(|error| fail(format!("cannot be read: {error}")))?;
+                let file = super::open_regular_file(path)
+                    .map_err(|error| fail(format!("cannot be read: {error}")))?;
                 let mut bounded = file.take(MAX_BYTES + 1);
                 bounded
                     .read_to_string(&mut text)

@@ -32,7 +32,7 @@ pub enum StorePlace {
 
 impl StoreConfig {
     /// Creates a store in this file, with this machine's own data in the same folder, for trials.
-    pub fn of_file(file: PathBuf) -> Self {
+    pub fn from_file(file: PathBuf) -> Self {
         let folder = file.parent().map(Path::to_owned);
         Self { place: Some(StorePlace::File(file)), folder }
     }

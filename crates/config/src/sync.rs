@@ -200,7 +200,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
             RangeStyle::ALL.into_iter().find(|one| one.as_str() == word)
         })?,
         manifest: settings.name(&path("manifest"))?,
-        ports: ports.unwrap_or_else(|| own_side(&mirror)),
+        ports: ports.unwrap_or_else(|| project_side_globs(&mirror)),
         mirror,
         repo: settings.name_if_any(&path("repo"))?,
         cron: settings.name_if_any(&path("cron"))?,
@@ -294,7 +294,7 @@ fn bad_value(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigEr
 }
 
 /// Returns globs of the project's side of the mirrored files, and of its tests.
-fn own_side(mirror: &[(String, String)]) -> Vec<String> {
+fn project_side_globs(mirror: &[(String, String)]) -> Vec<String> {
     let own = mirror.iter().map(|(_, ours)| match ours.strip_suffix('/') {
         Some(folder) => format!("{}/**", escape(folder)),
         None => escape(ours),

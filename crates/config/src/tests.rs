@@ -316,11 +316,11 @@ fn what_is_run_for_a_repository_is_its_own_to_say_where_the_operator_allows_it()
     );
     let refused = of_file("").unwrap().with_repository(&own).unwrap();
     assert!(refused.verify.setup.is_empty() && refused.verify.registries.len() == 3);
-    assert_eq!(refused.not_used(), ["verify.check", "verify.registries", "verify.setup"]);
+    assert_eq!(refused.denied_repository_keys(), ["verify.check", "verify.registries", "verify.setup"]);
     let allowed = of_file("[verify]\nfrom_repository = true").unwrap().with_repository(&own).unwrap();
     assert_eq!(allowed.verify.setup, [["uv", "sync"]]);
     assert_eq!(allowed.verify.check, [vec!["cargo", "test"], vec!["x"]]);
-    assert!(allowed.verify.registries.len() == 1 && allowed.not_used().is_empty());
+    assert!(allowed.verify.registries.len() == 1 && allowed.denied_repository_keys().is_empty());
     let set = of_file("[verify]\nfrom_repository = true\ncheck = [[\"true\"]]\n").unwrap();
     assert_eq!(set.with_repository(&own).unwrap().verify.check, [["true"]]);
     // Only the operator may set the switch.

@@ -97,7 +97,7 @@ fn read_tool(settings: &TypedSettings<'_>, name: &str) -> Result<ToolConfig, Con
         (Some(_), Some(_)) => None,
     };
     if let Some(missing) = missing {
-        let origin = settings.first_set(&path("")).unwrap_or(ValueOrigin::Default);
+        let origin = settings.first_set_origin(&path("")).unwrap_or(ValueOrigin::Default);
         return Err(ConfigProblem::ToolUnknown { origin, name: name.to_owned(), missing }.into());
     }
     let paths = list("paths")?;

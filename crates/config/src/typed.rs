@@ -223,7 +223,7 @@ impl TypedSettings<'_> {
     }
 
     /// Returns the place of the first key of a section that is set; `prefix` ends with a dot.
-    pub(super) fn first_set(&self, prefix: &str) -> Option<ValueOrigin> {
+    pub(super) fn first_set_origin(&self, prefix: &str) -> Option<ValueOrigin> {
         let all = self.0.range(prefix.to_owned()..).take_while(|(path, _)| path.starts_with(prefix));
         all.map(|(_, setting)| &setting.origin)
             .filter(|origin| **origin != ValueOrigin::Default)

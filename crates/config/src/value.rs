@@ -42,7 +42,7 @@ use linter::{codes, codes_in_toml, format_of_output};
 pub(crate) use name::{NAME_PATTERN, is_name, network, pair, unique};
 pub(crate) use places::add_header;
 use places::{no_headers, no_secrets, parse_headers, parse_secrets, place_in_toml, place_json};
-pub(super) use program::starts_here;
+pub(super) use program::is_relative_program;
 use program::{commands, no_command, no_commands, parse_command, parse_program};
 pub(crate) use rule::severities_of;
 use rule::{is_rule, no_severities, parse_severities, severities_to_json};

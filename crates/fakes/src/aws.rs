@@ -121,7 +121,7 @@ impl FakeAws {
 }
 
 /// Returns a web identity token of this subject for this audience, which expires after `lasts` seconds.
-pub fn web_identity(subject: &str, audience: &str, lasts: i64) -> String {
+pub fn web_identity_token(subject: &str, audience: &str, lasts: i64) -> String {
     let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
     let head = part(json!({"alg": "RS256", "typ": "JWT"}));
     let ends = Timestamp::now().as_second().saturating_add(lasts);
@@ -153,8 +153,8 @@ async fn handle_request(State(shared): State<Arc<Mutex<AwsServices>>>, request: 
         Some(status) => (status, "down").into_response(),
         None => match (head.method.clone(), head.uri.path()) {
             (Method::POST, "/") => answer_sts(&shared, &head, &body, field, &behaviour),
-            (Method::GET, CONTAINER_PATH) => container(&shared, &head),
-            (_, path) if path.starts_with("/latest/") => metadata(&shared, &head),
+            (Method::GET, CONTAINER_PATH) => answer_container(&shared, &head),
+            (_, path) if path.starts_with("/latest/") => answer_metadata(&shared, &head),
             _ => (StatusCode::NOT_FOUND, "no such path").into_response(),
         },
     };
@@ -253,7 +253,7 @@ fn sts_error_response(status: u16, code: &str, message: &str) -> Response {
     (status, [(header::CONTENT_TYPE, "text/xml")], body).into_response()
 }
 
-fn container(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
+fn answer_container(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
     if head.headers.get(header::AUTHORIZATION).is_none_or(|token| token != CONTAINER_TOKEN) {
         let body = json!({"code": "AccessDeniedException", "message": "the token is missing or wrong"});
         return (StatusCode::FORBIDDEN, body.to_string()).into_response();
@@ -263,7 +263,7 @@ fn container(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
 
 /// Answers as version 2 of the instance metadata: every request needs a token, which a `PUT` creates with its
 /// lifetime.
-fn metadata(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
+fn answer_metadata(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
     const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
     let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     if (head.method.as_str(), head.uri.path()) == ("PUT", "/latest/api/token") {

@@ -310,7 +310,7 @@ impl FakeForge {
             world.events
         };
         let payload = serde_json::json!({"test": true});
-        let delivery = FakeDelivery::of_bitbucket(self.flavour, serial, webhook::PING, 0, &payload);
+        let delivery = FakeDelivery::from_bitbucket_event(self.flavour, serial, webhook::PING, 0, &payload);
         self.deliver(&delivery).await
     }
 
@@ -367,7 +367,7 @@ async fn send_delivery(
     }
     let leaves_out = {
         let world = &shared.lock().world;
-        world.breaker.leaves_out(world.now())
+        world.breaker.is_skipping(world.now())
     };
     if leaves_out {
         return Err(FakeError::Refused("the hook has failed too often, and is left out for a time".into()));

@@ -102,7 +102,7 @@ pub trait ForgeServer: Clone + Send + Sync {
     async fn may_write(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError>;
 
     /// Returns true if it is our own account.
-    async fn is_own(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError>;
+    async fn is_own_account(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError>;
 
     /// Reads the rules that may reject a push to a branch.
     async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError>;

@@ -20,7 +20,7 @@ use truing_core::port::{Clock, ForgeError, GateHalt, HaltReason, SharedStateStor
 use truing_git::SecretString;
 use url::Url;
 
-use crate::http::classify::{ClassifiedError, classify, date, leads_elsewhere_here};
+use crate::http::classify::{ClassifiedError, classify, date, is_same_server_redirect};
 use crate::http::limits::RateLimits;
 use crate::http::text::TextCleaner;
 
@@ -153,7 +153,7 @@ impl ForgeRequest {
 
     /// Marks a call that comments on places of a diff. An error status that may be about a place becomes
     /// [`ForgeError::Rejected`].
-    pub(crate) fn on_diff(self) -> Self {
+    pub(crate) fn for_diff_comment(self) -> Self {
         Self { comments_on_diff: true, ..self }
     }
 
@@ -434,11 +434,11 @@ impl ForgeHttpClient {
         }
 
         let elsewhere =
-            call.redirected && status.is_redirection() && leads_elsewhere_here(call, response.headers());
+            call.redirected && status.is_redirection() && is_same_server_redirect(call, response.headers());
         if !status.is_success() && !unchanged && !elsewhere {
             return Err(self.classify_refusal(by, call, status, response.headers(), &body).await);
         }
-        self.limits.went_well(by.payer).await;
+        self.limits.record_success(by.payer).await;
         Ok(ForgeResponse {
             unchanged,
             purpose: call.purpose.clone(),

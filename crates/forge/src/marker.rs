@@ -279,7 +279,7 @@ impl<'a> MarkerParts<'a> {
 
 /// Returns true for bytes that a marker contains unescaped. `-` is not one: two of them end or break an HTML
 /// comment, so [`escape`] keeps it only between other bytes.
-fn is_plain(byte: u8) -> bool {
+fn is_unescaped_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.' | b'_' | b'/')
 }
 
@@ -297,7 +297,7 @@ fn escape(text: &str) -> String {
     let mut word = String::with_capacity(text.len());
     for byte in text.bytes() {
         let lone_dash = byte == b'-' && !word.is_empty() && !word.ends_with('-');
-        if is_plain(byte) || lone_dash {
+        if is_unescaped_byte(byte) || lone_dash {
             word.push(char::from(byte));
         } else {
             word.push_str(&format!("%{byte:02x}"));
@@ -444,7 +444,7 @@ impl MarkerKeys {
 
     /// Builds keys from a text: its bytes, and the bytes that it spells if it is a line of a key file. Both
     /// are recognised; its own bytes sign.
-    pub fn of_text(text: &str) -> Self {
+    pub fn from_text(text: &str) -> Self {
         let spelled = hex::decode(text).ok().filter(|bytes| bytes.len() == KEY_BYTES);
         Self::new(text.as_bytes(), spelled.as_deref().as_slice())
     }

@@ -181,8 +181,8 @@ impl ForgeServer for AnyForgeServer {
         each!(self, it => it.may_write(repo, author).await)
     }
 
-    async fn is_own(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
-        each!(self, it => it.is_own(repo, author).await)
+    async fn is_own_account(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
+        each!(self, it => it.is_own_account(repo, author).await)
     }
 
     async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {

@@ -15,7 +15,9 @@ use truing_core::outcome::{SkipReason, UnreviewedFile};
 
 use crate::command::GitCommand;
 use crate::export::split_listing;
-use crate::view::{CommitDiff, IsolatedGitDir, borrow_objects, garbled_error, make_objects, parse_sha};
+use crate::view::{
+    CommitDiff, IsolatedGitDir, borrow_object_store, create_object_store, invalid_output_error, parse_sha,
+};
 use crate::{GitError, PrivateFolder, WorktreeDiff};
 
 /// Flags that list the changed files without reading their content.
@@ -90,18 +92,18 @@ impl PathPair {
     }
 
     /// Returns true if both sides have the same blob.
-    fn has_one_content(&self) -> bool {
+    fn has_same_blob(&self) -> bool {
         self.old.as_ref().zip(self.new.as_ref()).is_some_and(|(old, new)| old.id == new.id)
     }
 
     /// Returns the size of the larger side that git would load.
     fn larger_size(&self) -> u64 {
-        if self.has_one_content() { 0 } else { self.blobs().map(|blob| blob.size).max().unwrap_or(0) }
+        if self.has_same_blob() { 0 } else { self.blobs().map(|blob| blob.size).max().unwrap_or(0) }
     }
 
     /// Estimates the maximum size of the file's section in the diff.
     fn max_section_bytes(&self) -> u64 {
-        let sides = if self.has_one_content() { 0 } else { self.blobs().map(|blob| blob.size).sum() };
+        let sides = if self.has_same_blob() { 0 } else { self.blobs().map(|blob| blob.size).sum() };
         let name = u64::try_from(self.path.as_bytes().len()).unwrap_or(u64::MAX);
         sides.saturating_add(name.saturating_mul(4)).saturating_add(SECTION_BYTES)
     }
@@ -118,7 +120,7 @@ impl IsolatedGitDir {
     /// Returns the diff between two commits or trees.
     pub(crate) async fn diff(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
         let sides = |call: GitCommand| call.arg(base.as_str()).arg(head.as_str()).arg("--");
-        let WorktreeDiff { diff, skipped, .. } = self.diff_sides(&self.store(), sides).await?;
+        let WorktreeDiff { diff, skipped, .. } = self.diff_sides(&self.object_store(), sides).await?;
         Ok(CommitDiff { diff, skipped })
     }
 
@@ -132,9 +134,9 @@ impl IsolatedGitDir {
         sides: impl Fn(GitCommand) -> GitCommand + Send + Sync,
     ) -> Result<WorktreeDiff, GitError> {
         let limits = self.git().limits();
-        let listing = sides(self.call("diff").args(RAW_FLAGS).max_output(limits.listing_bytes))
+        let listing = sides(self.command("diff").args(RAW_FLAGS).max_output(limits.listing_bytes))
             .env(STORE, store)
-            .read();
+            .read_output();
         let mut pairs = parse_pairs(&listing.await?)?;
         if pairs.is_empty() {
             return Ok(WorktreeDiff::default());
@@ -145,9 +147,13 @@ impl IsolatedGitDir {
         let mut has_deleted = true;
         loop {
             let made = if shown == pairs.len() {
-                sides(self.diff_call()).env(STORE, store).read().await.map(|diff| (diff, Vec::new()))
+                sides(self.diff_command())
+                    .env(STORE, store)
+                    .read_output()
+                    .await
+                    .map(|diff| (diff, Vec::new()))
             } else {
-                self.compare_marked(store, &pairs, shown).await
+                self.diff_with_placeholders(store, &pairs, shown).await
             };
             match made {
                 // Lines of deleted files are not read, so these are dropped first.
@@ -156,10 +162,10 @@ impl IsolatedGitDir {
                     pairs.sort_by_key(|pair| (is_large(pair), pair.new.is_none(), pair.larger_size()));
                     shown = pairs.partition_point(|pair| !is_large(pair) && pair.new.is_some());
                 }
-                Err(GitError::TooLarge { .. }) if shown > 0 => shown = half_by_weight(&pairs, shown),
+                Err(GitError::TooLarge { .. }) if shown > 0 => shown = count_with_half_size(&pairs, shown),
                 Err(error) => return Err(error),
                 Ok((diff, mut skipped)) => {
-                    let texts = self.large_texts(store, &pairs, shown).await;
+                    let texts = self.find_large_new_texts(store, &pairs, shown).await;
                     let new = texts.iter().filter(|pair| pair.old.is_none());
                     let mut large: Vec<RepoPath> = new.map(|pair| pair.path.clone()).collect();
                     large.sort();
@@ -185,13 +191,13 @@ impl IsolatedGitDir {
             return Ok(());
         }
         let asked = ids.iter().map(|id| format!("{id}\n")).collect::<String>();
-        let call = self.call("cat-file").arg("--batch-check=%(objectsize)").env(STORE, store);
-        let call = call.input(asked.into_bytes()).max_output(self.git().limits().listing_bytes);
-        let answer = call.read().await?;
+        let call = self.command("cat-file").arg("--batch-check=%(objectsize)").env(STORE, store);
+        let call = call.with_input(asked.into_bytes()).max_output(self.git().limits().listing_bytes);
+        let answer = call.read_output().await?;
         let text = String::from_utf8_lossy(&answer);
         let sizes: Vec<u64> = text.lines().map(|line| line.parse().unwrap_or(0)).collect();
         if sizes.len() != ids.len() {
-            return Err(garbled_error("cat-file", &answer));
+            return Err(invalid_output_error("cat-file", &answer));
         }
         let sizes: HashMap<&String, u64> = ids.iter().zip(sizes).collect();
         for blob in pairs.iter_mut().flat_map(|pair| pair.old.iter_mut().chain(&mut pair.new)) {
@@ -201,15 +207,15 @@ impl IsolatedGitDir {
     }
 
     /// Returns the diff with the lines of only the first `shown` files, and the files that it omits entirely.
-    async fn compare_marked(
+    async fn diff_with_placeholders(
         &self,
         store: &Path,
         pairs: &[PathPair],
         shown: usize,
     ) -> Result<(Vec<u8>, Vec<UnreviewedFile>), GitError> {
-        let folder = self.git().private_folder()?;
-        make_objects(folder.path())?;
-        borrow_objects(folder.path(), store)?;
+        let folder = self.git().create_private_folder()?;
+        create_object_store(folder.path())?;
+        borrow_object_store(folder.path(), store)?;
         let marked = pairs.get(shown..).unwrap_or_default();
         let marks = self.write_placeholders(&folder, marked).await?;
         let mut skipped = Vec::new();
@@ -231,8 +237,9 @@ impl IsolatedGitDir {
         }
         let old = self.write_tree(&folder, "old", old).await?;
         let new = self.write_tree(&folder, "new", new).await?;
-        let call = in_store(self.diff_call(), &folder).arg(old.as_str()).arg(new.as_str()).arg("--");
-        Ok((call.read().await?, skipped))
+        let call =
+            with_object_store(self.diff_command(), &folder).arg(old.as_str()).arg(new.as_str()).arg("--");
+        Ok((call.read_output().await?, skipped))
     }
 
     /// Writes a placeholder for each blob of these files. Returns the placeholders' ids by blob id.
@@ -260,13 +267,13 @@ impl IsolatedGitDir {
         let written = written.await.unwrap_or_else(|stopped| Err(std::io::Error::other(stopped)));
         written.map_err(|source| GitError::Io { doing: "cannot write", path: path.clone(), source })?;
         let names = (0..ids.len()).map(|number| format!("{number}\n")).collect::<String>();
-        let call = in_store(self.call("hash-object"), folder).folder(&path);
-        let call = call.args(["-w", "--no-filters", "--stdin-paths"]).input(names.into_bytes());
-        let answer = call.max_output(self.git().limits().listing_bytes).read().await?;
+        let call = with_object_store(self.command("hash-object"), folder).in_folder(&path);
+        let call = call.args(["-w", "--no-filters", "--stdin-paths"]).with_input(names.into_bytes());
+        let answer = call.max_output(self.git().limits().listing_bytes).read_output().await?;
         let text = String::from_utf8_lossy(&answer);
         let marks: Vec<String> = text.lines().map(str::to_owned).collect();
         if marks.len() != ids.len() {
-            return Err(garbled_error("hash-object", &answer));
+            return Err(invalid_output_error("hash-object", &answer));
         }
         Ok(ids.into_iter().zip(marks).collect())
     }
@@ -279,26 +286,31 @@ impl IsolatedGitDir {
         entries: Vec<u8>,
     ) -> Result<Sha, GitError> {
         let index = folder.path().join(index);
-        let call = |name| in_store(self.call(name), folder).env("GIT_INDEX_FILE", &index);
+        let call = |name| with_object_store(self.command(name), folder).env("GIT_INDEX_FILE", &index);
         if !entries.is_empty() {
             // Names that are special on other systems do no harm, because nothing is checked out.
             let call = call("update-index").config("core.protectNTFS", "false");
             let call = call.config("core.protectHFS", "false").args(["-z", "--index-info"]);
-            call.input(entries).read().await?;
+            call.with_input(entries).read_output().await?;
         }
-        parse_sha("write-tree", &call("write-tree").arg("--missing-ok").read().await?)
+        parse_sha("write-tree", &call("write-tree").arg("--missing-ok").read_output().await?)
     }
 
     /// Returns the text files after the first `shown` that exist and are new at their path. In the diff they
     /// look binary.
-    async fn large_texts<'a>(&self, store: &Path, pairs: &'a [PathPair], shown: usize) -> Vec<&'a PathPair> {
+    async fn find_large_new_texts<'a>(
+        &self,
+        store: &Path,
+        pairs: &'a [PathPair],
+        shown: usize,
+    ) -> Vec<&'a PathPair> {
         let gone = pairs.iter().filter(|pair| pair.new.is_none()).flat_map(|pair| &pair.old);
         let gone: HashSet<&String> = gone.map(|blob| &blob.id).collect();
         let mut texts = Vec::new();
         let mut probes = 0;
         for pair in pairs.get(shown..).unwrap_or_default() {
             let is_other = |new: &BlobSize| !new.is_submodule() && !gone.contains(&new.id);
-            if pair.has_one_content() || !pair.new.as_ref().is_some_and(is_other) || !pair.has_safe_path() {
+            if pair.has_same_blob() || !pair.new.as_ref().is_some_and(is_other) || !pair.has_safe_path() {
                 continue;
             }
             let mut is_binary = false;
@@ -307,7 +319,7 @@ impl IsolatedGitDir {
                     break;
                 }
                 probes += 1;
-                is_binary = self.begins_binary(store, &blob.id).await;
+                is_binary = self.is_binary_blob(store, &blob.id).await;
             }
             if !is_binary {
                 texts.push(pair);
@@ -318,9 +330,9 @@ impl IsolatedGitDir {
 
     /// Returns true if git considers this blob binary. A blob that cannot be read within the limits counts as
     /// text.
-    async fn begins_binary(&self, store: &Path, id: &str) -> bool {
+    async fn is_binary_blob(&self, store: &Path, id: &str) -> bool {
         // Git streams a blob larger than this in pieces, if it is stored whole.
-        let call = self.call("cat-file").args(["blob", id]).env(STORE, store);
+        let call = self.command("cat-file").args(["blob", id]).env(STORE, store);
         let Ok(mut running) = call.config("core.bigFileThreshold", "1m").spawn(false) else { return false };
         let Some(stdout) = running.stdout.take() else { return false };
         let mut begin = Vec::new();
@@ -332,7 +344,7 @@ impl IsolatedGitDir {
 }
 
 /// Lets a call write to the object store of this folder. Its files need not survive a power failure.
-fn in_store(call: GitCommand, folder: &PrivateFolder) -> GitCommand {
+fn with_object_store(call: GitCommand, folder: &PrivateFolder) -> GitCommand {
     call.env(STORE, folder.path().join("objects")).config("core.fsync", "none")
 }
 
@@ -342,14 +354,14 @@ fn parse_pairs(listing: &[u8]) -> Result<Vec<PathPair>, GitError> {
     let mut pairs = Vec::new();
     while let Some(facts) = fields.next() {
         let pair = fields.next().and_then(|path| PathPair::from_raw_entry(facts, path));
-        pairs.push(pair.ok_or_else(|| garbled_error("diff", facts))?);
+        pairs.push(pair.ok_or_else(|| invalid_output_error("diff", facts))?);
     }
     Ok(pairs)
 }
 
 /// Returns the number of the first `shown` files that together have half of their possible size, dropping the
 /// last ones first.
-fn half_by_weight(pairs: &[PathPair], shown: usize) -> usize {
+fn count_with_half_size(pairs: &[PathPair], shown: usize) -> usize {
     let first = pairs.get(..shown).unwrap_or_default();
     let whole = first.iter().fold(0_u64, |sum, pair| sum.saturating_add(pair.max_section_bytes()));
     let mut left = whole;

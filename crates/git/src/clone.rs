@@ -11,13 +11,13 @@ use std::time::SystemTime;
 
 use truing_core::id::Sha;
 
-use crate::view::{IsolatedGitDir, make_objects, write_file};
+use crate::view::{IsolatedGitDir, create_object_store, write_file};
 use crate::{GitError, Mirror};
 
 /// Complete configuration of the clone.
 const CONFIG: &[u8] = b"[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tlogAllRefUpdates = false\n";
 
-/// Index of a clone right after its checkout. With it, [`Mirror::stage_work`] need not read unmodified files
+/// Index of a clone right after its checkout. With it, [`Mirror::stage_clone`] need not read unmodified files
 /// again.
 #[derive(Debug)]
 pub struct CheckoutIndex {
@@ -52,26 +52,30 @@ impl Mirror {
     /// # Errors
     /// [`GitError::Failed`] if a commit is not here, [`GitError::Io`] if `dest` cannot be written.
     #[truing_core::boxed_future]
-    pub async fn private_clone(
+    pub async fn check_out_private_clone(
         &self,
         head: &Sha,
         also: &[Sha],
         dest: &Path,
     ) -> Result<CheckoutIndex, GitError> {
         let inside = dest.join(".git");
-        make_objects(&inside)?;
+        create_object_store(&inside)?;
         let io = |source| GitError::Io { doing: "cannot make", path: inside.join("refs"), source };
         std::fs::create_dir(inside.join("refs")).map_err(io)?;
         write_file(&inside.join("config"), CONFIG)?;
         write_file(&inside.join("HEAD"), format!("{head}\n").as_bytes())?;
 
-        let clone = IsolatedGitDir::new(self.view().git().clone(), inside.clone(), self.view().format());
+        let clone = IsolatedGitDir::new(
+            self.isolated_dir().git().clone(),
+            inside.clone(),
+            self.isolated_dir().object_format(),
+        );
         let revisions: Vec<String> = [head].into_iter().chain(also).map(Sha::to_string).collect();
         // A power failure also ends the work in the clone, so no sync is needed.
         let store = (inside.join("objects"), "none");
         clone.copy_objects(&self.dir().join("objects"), &store.0, store.1, &revisions).await?;
-        let checkout = clone.call_with_attributes("reset").folder(dest).env("GIT_WORK_TREE", dest);
-        checkout.args(["--hard", "--quiet"]).arg(head.as_str()).arg("--").read().await?;
+        let checkout = clone.command_with_attributes("reset").in_folder(dest).env("GIT_WORK_TREE", dest);
+        checkout.args(["--hard", "--quiet"]).arg(head.as_str()).arg("--").read_output().await?;
         CheckoutIndex::from_file(&inside.join("index"))
     }
 }

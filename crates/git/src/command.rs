@@ -111,14 +111,14 @@ impl Git {
     #[truing_core::boxed_future]
     pub async fn new(options: GitOptions) -> Result<Self, GitError> {
         let program = find_program(&options.program, &options.programs)?;
-        let path = options.programs.path();
-        private::remove_dead(&options.temp);
-        private::remove_dead(Path::new(private::MEMORY));
-        let home = private_folder(&options.temp)?;
+        let path = options.programs.path_variable();
+        private::remove_stale_folders(&options.temp);
+        private::remove_stale_folders(Path::new(private::MEMORY));
+        let home = create_private_folder(&options.temp)?;
         let git =
             Self { inner: Arc::new(GitInner { program, path, home, options, version: OnceLock::new() }) };
 
-        let said = git.call("--version").read().await?;
+        let said = git.command("--version").read_output().await?;
         match parse_version(&said) {
             Some(found) if found >= MIN_VERSION => {
                 let _ = git.inner.version.set(found);
@@ -142,12 +142,12 @@ impl Git {
     }
 
     /// Returns the folder in which temporary folders are created.
-    pub fn temp(&self) -> &Path {
+    pub fn temp_folder(&self) -> &Path {
         &self.inner.options.temp
     }
 
     /// Returns the folder used as git's home. Nothing in it is read unless a call names it.
-    pub(crate) fn home(&self) -> &Path {
+    pub(crate) fn home_folder(&self) -> &Path {
         self.inner.home.path()
     }
 
@@ -155,12 +155,12 @@ impl Git {
     ///
     /// # Errors
     /// [`GitError::Io`] if the folder cannot be created.
-    pub fn private_folder(&self) -> Result<PrivateFolder, GitError> {
-        private_folder(&self.inner.options.temp)
+    pub fn create_private_folder(&self) -> Result<PrivateFolder, GitError> {
+        create_private_folder(&self.inner.options.temp)
     }
 
     /// Begins a call of one subcommand.
-    pub(crate) fn call(&self, name: &'static str) -> GitCommand {
+    pub(crate) fn command(&self, name: &'static str) -> GitCommand {
         GitCommand {
             git: self.clone(),
             name,
@@ -179,7 +179,7 @@ impl Git {
     }
 }
 
-fn private_folder(temp: &Path) -> Result<PrivateFolder, GitError> {
+fn create_private_folder(temp: &Path) -> Result<PrivateFolder, GitError> {
     PrivateFolder::new_in(temp).map_err(|source| GitError::Io {
         doing: "cannot make a private folder in",
         path: temp.to_owned(),
@@ -240,7 +240,7 @@ impl GitCommand {
     }
 
     /// Runs in this folder instead of an empty one.
-    pub(crate) fn folder(mut self, folder: &Path) -> Self {
+    pub(crate) fn in_folder(mut self, folder: &Path) -> Self {
         self.folder = folder.to_owned();
         self
     }
@@ -265,7 +265,7 @@ impl GitCommand {
     }
 
     /// Sets the standard input, which is otherwise empty.
-    pub(crate) fn input(mut self, bytes: Vec<u8>) -> Self {
+    pub(crate) fn with_input(mut self, bytes: Vec<u8>) -> Self {
         self.input = Some(bytes);
         self
     }
@@ -279,11 +279,11 @@ impl GitCommand {
     /// Permits this one protocol for access to another repository, with the network's time limit.
     pub(crate) fn allow_network(mut self, protocol: &str) -> Self {
         protocol.clone_into(&mut self.protocol);
-        self.at_length()
+        self.with_network_timeout()
     }
 
     /// Applies the network's time limit, for calls that may copy as much as a fetch.
-    pub(crate) fn at_length(mut self) -> Self {
+    pub(crate) fn with_network_timeout(mut self) -> Self {
         self.time = self.git.limits().network_time;
         self
     }
@@ -295,15 +295,15 @@ impl GitCommand {
     }
 
     /// Treats a missing object as one that was never fetched.
-    pub(crate) fn of_partial_clone(mut self, partial: bool) -> Self {
+    pub(crate) fn with_partial_clone(mut self, partial: bool) -> Self {
         self.may_lack_objects = partial;
         self
     }
 
     /// Runs the call and returns its output; any exit code but 0 is an error.
-    pub(crate) async fn read(self) -> Result<Vec<u8>, GitError> {
+    pub(crate) async fn read_output(self) -> Result<Vec<u8>, GitError> {
         let name = self.name;
-        self.run().await?.success(name)
+        self.run().await?.into_success_output(name)
     }
 
     /// Runs the call and returns its output with any exit code.
@@ -358,7 +358,7 @@ impl GitCommand {
             command.spawn().map_err(|source| GitError::NoGit { program: inner.program.clone(), source })?;
         let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         if let Some(id) = group {
-            bound_memory(id, self.git.limits().memory_bytes);
+            limit_memory(id, self.git.limits().memory_bytes);
         }
         Ok(GitProcess {
             name: self.name,
@@ -375,14 +375,14 @@ impl GitCommand {
 /// Sets a kernel limit on the memory of a new process and of its children. Mapped files are not counted,
 /// since packs may be larger.
 #[cfg(target_os = "linux")]
-fn bound_memory(id: Pid, bytes: u64) {
+fn limit_memory(id: Pid, bytes: u64) {
     let bound = Rlimit { current: Some(bytes), maximum: Some(bytes) };
     // Fails if our own inherited limit is already lower.
     let _ = prlimit(Some(id), Resource::Data, bound);
 }
 
 #[cfg(not(target_os = "linux"))]
-fn bound_memory(_: Pid, _: u64) {}
+fn limit_memory(_: Pid, _: u64) {}
 
 /// Output of a finished call.
 pub(crate) struct GitOutput {
@@ -404,12 +404,12 @@ impl GitOutput {
     }
 
     /// Returns the output, if the exit code is 0.
-    pub(crate) fn success(self, name: &'static str) -> Result<Vec<u8>, GitError> {
-        if self.status.success() { Ok(self.stdout) } else { Err(self.failure(name)) }
+    pub(crate) fn into_success_output(self, name: &'static str) -> Result<Vec<u8>, GitError> {
+        if self.status.success() { Ok(self.stdout) } else { Err(self.into_error(name)) }
     }
 
     /// Converts this exit to its error.
-    pub(crate) fn failure(self, name: &'static str) -> GitError {
+    pub(crate) fn into_error(self, name: &'static str) -> GitError {
         let message = if self.message.is_empty() { self.status.to_string() } else { self.message };
         if self.may_lack_objects && message.contains("unable to read") {
             return GitError::NotFetched { call: name, message };

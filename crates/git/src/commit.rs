@@ -18,8 +18,8 @@ use crate::clone::CheckoutIndex;
 use crate::command::GitCommand;
 use crate::export::split_listing;
 use crate::options::MIN_VERSION_TO_MERGE;
-use crate::repository::special::refuse_in_working_tree;
-use crate::view::{IsolatedGitDir, borrow_objects, garbled_error, lay_out, parse_sha};
+use crate::repository::special::refuse_special_in_worktree;
+use crate::view::{IsolatedGitDir, borrow_object_store, create_git_folder, invalid_output_error, parse_sha};
 use crate::{GitError, Mirror, PrivateFolder};
 
 /// Mode of a submodule, or of a repository inside the folder.
@@ -92,7 +92,7 @@ struct CommitHeader {
 impl Mirror {
     /// Selects a commit in the mirror for a push.
     pub fn unpushed_commit(&self, sha: &Sha) -> UnpushedCommit {
-        UnpushedCommit { view: self.view().clone(), _folder: None, sha: sha.clone(), header: None }
+        UnpushedCommit { view: self.isolated_dir().clone(), _folder: None, sha: sha.clone(), header: None }
     }
 
     /// Stages the differences between `parent`, which must be here, and the files in `folder` that its
@@ -101,60 +101,63 @@ impl Mirror {
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here or a file cannot be read, [`GitError::Io`].
     #[truing_core::boxed_future]
-    pub async fn stage(
+    pub async fn stage_folder(
         &self,
         parent: &Sha,
         folder: &Path,
         only: Option<&[RepoPath]>,
     ) -> Result<StagedChanges, GitError> {
-        let mut staged = self.new_staging(parent)?;
+        let mut staged = self.prepare_staging(parent)?;
         staged.read_parent().await?;
         staged.add_folder(folder).await?;
         staged.select_paths(only).await?;
         Ok(staged)
     }
 
-    /// Like [`Mirror::stage`], for all changes in a private clone since its checkout, of any commit.
+    /// Like [`Mirror::stage_folder`], for all changes in a private clone since its checkout, of any commit.
     /// Unmodified files are not read again. Git recognises them by size and times; programs cannot set the
     /// time of the last status change.
     ///
     /// # Errors
-    /// As [`Mirror::stage`].
+    /// As [`Mirror::stage_folder`].
     #[truing_core::boxed_future]
-    pub async fn stage_work(
+    pub async fn stage_clone(
         &self,
         parent: &Sha,
         folder: &Path,
         checked_out: &CheckoutIndex,
     ) -> Result<StagedChanges, GitError> {
-        let mut staged = self.new_staging(parent)?;
+        let mut staged = self.prepare_staging(parent)?;
         checked_out.write_to(&staged.folder.path().join("index"))?;
         staged.add_folder(folder).await?;
         staged.select_paths(None).await?;
         Ok(staged)
     }
 
-    /// Like [`Mirror::stage`], for a `folder` that contains only the changed files. The lists name the files
+    /// Like [`Mirror::stage_folder`], for a `folder` that contains only the changed files. The lists name the files
     /// to add and those to delete. All others, attributes and executable bits stay as in `parent`.
     ///
     /// # Errors
-    /// As [`Mirror::stage`]; also if a file has the path of a folder in `parent`, or the reverse.
+    /// As [`Mirror::stage_folder`]; also if a file has the path of a folder in `parent`, or the reverse.
     #[truing_core::boxed_future]
-    pub async fn stage_alone(
+    pub async fn stage_changed_files(
         &self,
         parent: &Sha,
         folder: &Path,
         there: &[RepoPath],
         gone: &[RepoPath],
     ) -> Result<StagedChanges, GitError> {
-        let mut staged = self.new_staging(parent)?;
+        let mut staged = self.prepare_staging(parent)?;
         staged.read_parent().await?;
         // Deletions come first, because a file may replace a deleted folder.
         let names = gone.iter().chain(there).flat_map(|path| path.as_bytes().iter().copied().chain([0]));
-        let call =
-            staged.view.call_with_attributes("update-index").folder(folder).env("GIT_WORK_TREE", folder);
+        let call = staged
+            .view
+            .command_with_attributes("update-index")
+            .in_folder(folder)
+            .env("GIT_WORK_TREE", folder);
         let call = call.args(["--add", "--remove", "-z", "--stdin"]).config("core.fileMode", "false");
-        call.config("core.fsync", "none").input(names.collect()).read().await?;
+        call.config("core.fsync", "none").with_input(names.collect()).read_output().await?;
         staged.select_paths(None).await?;
         Ok(staged)
     }
@@ -166,12 +169,12 @@ impl Mirror {
     /// [`GitError::Failed`] if a commit is not here or the histories never meet, [`GitError::TooOldToMerge`].
     #[truing_core::boxed_future]
     pub async fn merge(&self, into: &Sha, other: &Sha, new: &NewCommit) -> Result<MergeOutcome, GitError> {
-        let found = self.view().git().version();
+        let found = self.isolated_dir().git().version();
         if found < MIN_VERSION_TO_MERGE {
             return Err(GitError::TooOldToMerge { found });
         }
-        let StagedChanges { view, folder, parent, .. } = self.new_staging(into)?;
-        let call = view.call("merge-tree").args(["--write-tree", "--name-only", "--no-messages", "-z"]);
+        let StagedChanges { view, folder, parent, .. } = self.prepare_staging(into)?;
+        let call = view.command("merge-tree").args(["--write-tree", "--name-only", "--no-messages", "-z"]);
         let call = call.args([parent.as_str(), other.as_str()]);
         let finished = call.max_output(view.git().limits().listing_bytes).run().await?;
         if finished.code() == Some(1) {
@@ -179,9 +182,9 @@ impl Mirror {
             let paths = split_listing(&finished.stdout).skip(1);
             return Ok(MergeOutcome::Conflicts(paths.map(RepoPath::from_bytes).collect()));
         }
-        let answer = finished.success("merge-tree")?;
+        let answer = finished.into_success_output("merge-tree")?;
         let tree = parse_sha("merge-tree", answer.strip_suffix(b"\0").unwrap_or(&answer))?;
-        let call = view.call("commit-tree").args(["--no-gpg-sign", "-p", parent.as_str()]);
+        let call = view.command("commit-tree").args(["--no-gpg-sign", "-p", parent.as_str()]);
         let call = call.args(["-p", other.as_str(), "-F", "-"]).arg(tree.as_str());
         let sha = create_commit(with_identity(call, new), new).await?;
         Ok(MergeOutcome::Made(UnpushedCommit {
@@ -193,12 +196,13 @@ impl Mirror {
     }
 
     /// Prepares a private folder with its own index.
-    fn new_staging(&self, parent: &Sha) -> Result<StagedChanges, GitError> {
-        let git = self.view().git();
-        let private = git.private_folder()?;
-        lay_out(private.path(), self.view().format())?;
-        borrow_objects(private.path(), &self.dir().join("objects"))?;
-        let view = IsolatedGitDir::new(git.clone(), private.path().to_owned(), self.view().format());
+    fn prepare_staging(&self, parent: &Sha) -> Result<StagedChanges, GitError> {
+        let git = self.isolated_dir().git();
+        let private = git.create_private_folder()?;
+        create_git_folder(private.path(), self.isolated_dir().object_format())?;
+        borrow_object_store(private.path(), &self.dir().join("objects"))?;
+        let view =
+            IsolatedGitDir::new(git.clone(), private.path().to_owned(), self.isolated_dir().object_format());
         Ok(StagedChanges {
             view,
             folder: private,
@@ -210,7 +214,7 @@ impl Mirror {
 }
 
 /// Returns the repository inside a folder that git rejects because it has no commit.
-fn without_commit(error: &GitError) -> Option<RepoPath> {
+fn repository_without_commit(error: &GitError) -> Option<RepoPath> {
     let GitError::Failed { call: "add", message } = error else { return None };
     let (path, _) = message.split_once("error: '")?.1.split_once("/' does not have a commit checked out")?;
     Some(RepoPath::from_text(path))
@@ -228,23 +232,23 @@ struct ChangedEntry {
 impl StagedChanges {
     /// Fills the index with the parent's tree.
     async fn read_parent(&self) -> Result<(), GitError> {
-        self.view.call("read-tree").arg(self.parent.as_str()).read().await.map(drop)
+        self.view.command("read-tree").arg(self.parent.as_str()).read_output().await.map(drop)
     }
 
     /// Adds the differences of a folder. Repositories inside it that have no commit are left out, because git
     /// fails on each.
     async fn add_folder(&mut self, folder: &Path) -> Result<(), GitError> {
-        refuse_in_working_tree(folder).await?;
+        refuse_special_in_worktree(folder).await?;
         loop {
-            let add = self.view.call_with_attributes("add").folder(folder).env("GIT_WORK_TREE", folder);
+            let add = self.view.command_with_attributes("add").in_folder(folder).env("GIT_WORK_TREE", folder);
             let without = self.left_out.iter().map(|path| format!(":(exclude,literal){path}"));
             // The objects need not survive a power failure, because the commit would be created again.
             let add = add.args(["--all", "--", "."]).args(without).env("GIT_LITERAL_PATHSPECS", "0");
-            let error = match add.config("core.fsync", "none").read().await {
+            let error = match add.config("core.fsync", "none").read_output().await {
                 Ok(_) => return Ok(()),
                 Err(error) => error,
             };
-            match without_commit(&error) {
+            match repository_without_commit(&error) {
                 Some(path) if self.left_out.len() < MAX_WITHOUT_COMMIT && !self.left_out.contains(&path) => {
                     self.left_out.push(path);
                 }
@@ -256,13 +260,13 @@ impl StagedChanges {
     /// Reads the differences, and restores paths that are to be left out.
     async fn select_paths(&mut self, only: Option<&[RepoPath]>) -> Result<(), GitError> {
         let call =
-            self.view.call("diff-index").args(["--cached", "--raw", "-z", "--no-abbrev", "--no-renames"]);
+            self.view.command("diff-index").args(["--cached", "--raw", "-z", "--no-abbrev", "--no-renames"]);
         let call = call.args(["--ignore-submodules=none", self.parent.as_str(), "--"]);
-        let listing = call.max_output(self.view.git().limits().listing_bytes).read().await?;
+        let listing = call.max_output(self.view.git().limits().listing_bytes).read_output().await?;
         let only = only.map(|only| only.iter().collect::<HashSet<_>>());
         let mut back = Vec::new();
         for found in parse_raw_entries(&listing) {
-            let found = found.ok_or_else(|| garbled_error("diff-index", &listing))?;
+            let found = found.ok_or_else(|| invalid_output_error("diff-index", &listing))?;
             let asked = only.as_ref().is_none_or(|only| only.contains(&found.path));
             if asked && !found.gitlink {
                 self.paths.push((found.path, found.edited));
@@ -276,8 +280,8 @@ impl StagedChanges {
         if back.is_empty() {
             return Ok(());
         }
-        let call = self.view.call("update-index").args(["--replace", "-z", "--index-info"]);
-        call.input(back).read().await.map(drop)
+        let call = self.view.command("update-index").args(["--replace", "-z", "--index-info"]);
+        call.with_input(back).read_output().await.map(drop)
     }
 
     /// Returns the differences to be committed, as a diff in git's own format.
@@ -287,7 +291,7 @@ impl StagedChanges {
     #[truing_core::boxed_future]
     pub async fn diff(&self) -> Result<Vec<u8>, GitError> {
         let sides = |call: GitCommand| call.args(["--cached", self.parent.as_str(), "--"]);
-        self.view.diff_sides(&self.view.store(), sides).await.map(|found| found.diff)
+        self.view.diff_sides(&self.view.object_store(), sides).await.map(|found| found.diff)
     }
 
     /// Creates the commit, even without any difference.
@@ -296,9 +300,9 @@ impl StagedChanges {
     /// [`GitError::Failed`] for a message with a NUL byte, or an author or committer without a name.
     #[truing_core::boxed_future]
     pub async fn commit(self, new: &NewCommit) -> Result<UnpushedCommit, GitError> {
-        let tree = parse_sha("write-tree", &self.view.call("write-tree").read().await?)?;
+        let tree = parse_sha("write-tree", &self.view.command("write-tree").read_output().await?)?;
         let call =
-            self.view.call("commit-tree").args(["--no-gpg-sign", "-p", self.parent.as_str(), "-F", "-"]);
+            self.view.command("commit-tree").args(["--no-gpg-sign", "-p", self.parent.as_str(), "-F", "-"]);
         let sha = create_commit(with_identity(call.arg(tree.as_str()), new), new).await?;
         let header = Some(CommitHeader { parent: self.parent, tree });
         Ok(UnpushedCommit { view: self.view, _folder: Some(self.folder), sha, header })
@@ -320,7 +324,7 @@ impl UnpushedCommit {
         self.header.as_ref().map(|made| &made.parent)
     }
 
-    pub(crate) fn view(&self) -> &IsolatedGitDir {
+    pub(crate) fn isolated_dir(&self) -> &IsolatedGitDir {
         &self.view
     }
 }
@@ -328,8 +332,8 @@ impl UnpushedCommit {
 /// Runs the call that creates a commit.
 async fn create_commit(call: GitCommand, new: &NewCommit) -> Result<Sha, GitError> {
     let message = format!("{}\n", new.message.trim_end());
-    let call = call.config("i18n.commitEncoding", "UTF-8").input(message.into_bytes());
-    parse_sha("commit-tree", &call.read().await?)
+    let call = call.config("i18n.commitEncoding", "UTF-8").with_input(message.into_bytes());
+    parse_sha("commit-tree", &call.read_output().await?)
 }
 
 /// Sets author, committer and date.

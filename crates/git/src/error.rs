@@ -217,7 +217,7 @@ const PASSING: [&str; 9] = [
 
 impl GitError {
     /// Returns true for a failure of the remote or the network that a retry may resolve.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_temporary(&self) -> bool {
         match self {
             Self::Failed { call, message } => {
                 REMOTE_CALLS.contains(call) && PASSING.iter().any(|words| message.contains(words))

@@ -15,7 +15,7 @@ use truing_core::RepoPath;
 use truing_core::id::Sha;
 use truing_core::outcome::{SkipReason, UnreviewedFile};
 
-use crate::view::{IsolatedGitDir, garbled_error};
+use crate::view::{IsolatedGitDir, invalid_output_error};
 use crate::{GitError, GitLimits, PrivateFolder};
 
 /// Maximum length of a blob's header line: an id, a word and a size.
@@ -57,7 +57,7 @@ pub struct TreeFile {
 }
 
 impl ExportSummary {
-    fn leave_out(&mut self, path: RepoPath, reason: SkipReason) {
+    fn add_omitted_file(&mut self, path: RepoPath, reason: SkipReason) {
         self.left_out.push(UnreviewedFile { path, reason });
     }
 }
@@ -79,7 +79,7 @@ impl IsolatedGitDir {
         dest: &Path,
         only: Option<&[RepoPath]>,
     ) -> Result<ExportSummary, GitError> {
-        let call = self.call("ls-tree").args(["-r", "-z", "--full-tree"]);
+        let call = self.command("ls-tree").args(["-r", "-z", "--full-tree"]);
         let call = call.max_output(self.git().limits().listing_bytes);
         let Some(only) = only else {
             let (entries, exported) = self.select_files(sha).await?;
@@ -91,11 +91,13 @@ impl IsolatedGitDir {
         let is_plain = |path: &RepoPath| path.is_safe_to_write() && !path.as_bytes().contains(&0);
         let few = only.len() <= MAX_NAMED && !only.is_empty() && only.iter().all(is_plain);
         let named = if few { only } else { &[] };
-        let listing = call.args(named.iter().map(|path| OsStr::from_bytes(path.as_bytes()))).read().await?;
+        let listing =
+            call.args(named.iter().map(|path| OsStr::from_bytes(path.as_bytes()))).read_output().await?;
         let only = only.iter().collect::<HashSet<_>>();
         let mut entries = Vec::new();
         for line in split_listing(&listing) {
-            let entry = ListedFile::of_tree(line).ok_or_else(|| garbled_error("ls-tree", line))?;
+            let entry =
+                ListedFile::from_tree_line(line).ok_or_else(|| invalid_output_error("ls-tree", line))?;
             if only.contains(&entry.path) {
                 entries.push(entry);
             }
@@ -106,7 +108,7 @@ impl IsolatedGitDir {
     /// Writes all files of a commit to a private folder.
     pub(crate) async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, ExportSummary), GitError> {
         let (entries, exported) = self.select_files(sha).await?;
-        let temp = self.git().temp();
+        let temp = self.git().temp_folder();
         let folder = PrivateFolder::for_files(temp, entries.iter().map(|entry| entry.size));
         let folder = folder.map_err(|source| GitError::Io {
             doing: "cannot make a private folder in",
@@ -119,22 +121,23 @@ impl IsolatedGitDir {
 
     /// Returns the files of a commit to write, and the omitted ones.
     pub(crate) async fn select_files(&self, sha: &Sha) -> Result<(Vec<TreeBlob>, ExportSummary), GitError> {
-        let call = self.call("ls-tree").args(["-r", "-z", "--full-tree", "-l", sha.as_str()]);
-        let listing = call.max_output(self.git().limits().listing_bytes).read().await?;
-        let entries =
-            split_listing(&listing).map(|line| with_size(line).ok_or_else(|| garbled_error("ls-tree", line)));
+        let call = self.command("ls-tree").args(["-r", "-z", "--full-tree", "-l", sha.as_str()]);
+        let listing = call.max_output(self.git().limits().listing_bytes).read_output().await?;
+        let entries = split_listing(&listing)
+            .map(|line| parse_sized_tree_line(line).ok_or_else(|| invalid_output_error("ls-tree", line)));
         let entries = entries.collect::<Result<Vec<_>, _>>()?;
         let mut exported = ExportSummary::default();
         Ok((select_entries(entries.into_iter(), self.git().limits(), &mut exported), exported))
     }
 
     /// Lists the files of a commit with these paths or in folders of these names.
-    pub(crate) async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
-        let call = self.call("ls-tree").args(["-r", "-z", "-l", "--full-tree", "--", sha.as_str()]).args(at);
-        let listing = call.max_output(self.git().limits().listing_bytes).read().await?;
+    pub(crate) async fn list_files(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
+        let call =
+            self.command("ls-tree").args(["-r", "-z", "-l", "--full-tree", "--", sha.as_str()]).args(at);
+        let listing = call.max_output(self.git().limits().listing_bytes).read_output().await?;
         let file = |line| {
             let (mode, TreeBlob { id, size, path }) =
-                with_size(line).ok_or_else(|| garbled_error("ls-tree", line))?;
+                parse_sized_tree_line(line).ok_or_else(|| invalid_output_error("ls-tree", line))?;
             Ok(TreeFile { path, id, size, is_plain: mode.starts_with("100") })
         };
         split_listing(&listing).map(file).collect()
@@ -150,18 +153,18 @@ impl IsolatedGitDir {
             return Ok(Vec::new());
         }
         let call =
-            self.call("grep").args(["-l", "-z", "-I", "--fixed-strings", "--full-name", "--no-textconv"]);
+            self.command("grep").args(["-l", "-z", "-I", "--fixed-strings", "--full-name", "--no-textconv"]);
         let call = call.args(texts.iter().flat_map(|text| ["-e", text.as_str()])).arg(sha.as_str());
         let finished = call.max_output(self.git().limits().listing_bytes).run().await?;
         // Exit code 1 means that no file matches.
         if finished.code() == Some(1) && finished.stdout.is_empty() {
             return Ok(Vec::new());
         }
-        let listing = finished.success("grep")?;
+        let listing = finished.into_success_output("grep")?;
         let prefix = format!("{sha}:");
         let path = |line: &[u8]| {
             let path = line.strip_prefix(prefix.as_bytes()).map(<[u8]>::to_vec);
-            path.map(RepoPath::from_bytes).ok_or_else(|| garbled_error("grep", line))
+            path.map(RepoPath::from_bytes).ok_or_else(|| invalid_output_error("grep", line))
         };
         split_listing(&listing).map(path).collect()
     }
@@ -171,16 +174,19 @@ impl IsolatedGitDir {
         if !path.is_safe_to_write() || path.as_bytes().contains(&0) {
             return Ok(None);
         }
-        let call = self.call("ls-tree").args(["-z", "--full-tree", "--end-of-options", sha.as_str(), "--"]);
-        let listing = call.arg(OsStr::from_bytes(path.as_bytes())).read().await?;
-        let entry =
-            split_listing(&listing).next().map(|line| ListedFile::of_tree(line).ok_or(line)).transpose();
-        let entry = entry.map_err(|line| garbled_error("ls-tree", line))?;
+        let call =
+            self.command("ls-tree").args(["-z", "--full-tree", "--end-of-options", sha.as_str(), "--"]);
+        let listing = call.arg(OsStr::from_bytes(path.as_bytes())).read_output().await?;
+        let entry = split_listing(&listing)
+            .next()
+            .map(|line| ListedFile::from_tree_line(line).ok_or(line))
+            .transpose();
+        let entry = entry.map_err(|line| invalid_output_error("ls-tree", line))?;
         let Some(entry) = entry.filter(|entry| entry.mode.starts_with("100") && entry.path == *path) else {
             return Ok(None);
         };
         let most = usize::try_from(self.git().limits().file_bytes).unwrap_or(usize::MAX);
-        self.call("cat-file").args(["blob", &entry.id]).max_output(most).read().await.map(Some)
+        self.command("cat-file").args(["blob", &entry.id]).max_output(most).read_output().await.map(Some)
     }
 
     /// Writes these files of an index or a tree.
@@ -193,8 +199,8 @@ impl IsolatedGitDir {
             return self.write_files(&[], ExportSummary::default(), dest).await;
         }
         let ids = entries.iter().map(|entry| format!("{}\n", entry.id)).collect::<String>();
-        let call = self.call("cat-file").arg("--batch-check=%(objectsize)").input(ids.into_bytes());
-        let sizes = call.max_output(self.git().limits().listing_bytes).read().await?;
+        let call = self.command("cat-file").arg("--batch-check=%(objectsize)").with_input(ids.into_bytes());
+        let sizes = call.max_output(self.git().limits().listing_bytes).read_output().await?;
         let sizes = String::from_utf8_lossy(&sizes);
         // A missing blob has no size; writing detects that it is missing.
         let sizes = sizes.lines().map(|line| line.parse().unwrap_or(0));
@@ -212,12 +218,12 @@ impl IsolatedGitDir {
         exported: ExportSummary,
         dest: &Path,
     ) -> Result<ExportSummary, GitError> {
-        make_folder(dest).await?;
+        create_folder_tree(dest).await?;
         if entries.is_empty() {
             return Ok(exported);
         }
 
-        let mut running = self.call("cat-file").args(["--batch", "--buffer"]).spawn(true)?;
+        let mut running = self.command("cat-file").args(["--batch", "--buffer"]).spawn(true)?;
         let (stdin, stdout) = (running.stdin.take(), running.stdout.take());
         let ask = request_blobs(stdin, entries.iter().map(|entry| format!("{}\n", entry.id)).collect());
         let work = async {
@@ -254,7 +260,7 @@ fn select_entries(
             exported.too_large.push((entry.path.clone(), entry.size));
         }
         match reason {
-            Some(reason) => exported.leave_out(entry.path, reason),
+            Some(reason) => exported.add_omitted_file(entry.path, reason),
             None => {
                 total = total.saturating_add(entry.size);
                 entries.push(entry);
@@ -278,23 +284,23 @@ pub(crate) struct ListedFile {
 
 impl ListedFile {
     /// Parses one line of `ls-tree -z`: mode, type and id, a tab, the path.
-    pub(crate) fn of_tree(line: &[u8]) -> Option<Self> {
+    pub(crate) fn from_tree_line(line: &[u8]) -> Option<Self> {
         let (mut facts, path) = split_line(line)?;
         Some(Self { mode: facts.next()?.to_owned(), id: facts.nth(1)?.to_owned(), path })
     }
 
     /// Parses one line of `ls-files --stage -z`: mode, id and stage, a tab, the path.
-    pub(crate) fn of_index(line: &[u8]) -> Option<Self> {
+    pub(crate) fn from_index_line(line: &[u8]) -> Option<Self> {
         let (mut facts, path) = split_line(line)?;
         Some(Self { mode: facts.next()?.to_owned(), id: facts.next()?.to_owned(), path })
     }
 }
 
 /// Parses one line of `ls-tree -lz`: mode, type, id and size, a tab, the path.
-fn with_size(line: &[u8]) -> Option<(String, TreeBlob)> {
+fn parse_sized_tree_line(line: &[u8]) -> Option<(String, TreeBlob)> {
     // Submodules have no size (`-`), and neither have objects that a partial clone lacks.
     let size = split_line(line)?.0.nth(3)?.parse().unwrap_or(0);
-    let ListedFile { mode, id, path } = ListedFile::of_tree(line)?;
+    let ListedFile { mode, id, path } = ListedFile::from_tree_line(line)?;
     Some((mode, TreeBlob { id, size, path }))
 }
 
@@ -319,7 +325,7 @@ async fn receive_blobs(
     dest: &Path,
     mut exported: ExportSummary,
 ) -> Result<ExportSummary, GitError> {
-    let Some(stdout) = stdout else { return Err(garbled_error("cat-file", b"no answer")) };
+    let Some(stdout) = stdout else { return Err(invalid_output_error("cat-file", b"no answer")) };
     let mut answers = BufReader::with_capacity(MAX_BATCH_BYTES, stdout);
     let (mut batch, mut writing) = (WriteBatch::default(), None);
     for entry in entries {
@@ -370,7 +376,7 @@ impl WriteBatch {
         let dest = dest.to_owned();
         let write = move |(path, content): (RepoPath, Option<Vec<u8>>)| {
             let Some(content) = content else { return Ok((path, None)) };
-            let is_written = write_now(&dest, &path, &content)?;
+            let is_written = write_new_file_blocking(&dest, &path, &content)?;
             Ok((path, is_written.then_some(content.len())))
         };
         spawn_blocking(move || self.files.into_iter().map(write).collect())
@@ -389,7 +395,7 @@ impl ExportSummary {
                     self.files = self.files.saturating_add(1);
                     self.bytes = self.bytes.saturating_add(u64::try_from(size).unwrap_or(u64::MAX));
                 }
-                None => self.leave_out(path, SkipReason::Unreadable),
+                None => self.add_omitted_file(path, SkipReason::Unreadable),
             }
         }
         Ok(())
@@ -409,16 +415,16 @@ async fn read_blob_header(
         return Ok(None);
     }
     if text == format!("{} blob {}", entry.id, entry.size) {
-        return usize::try_from(entry.size).map(Some).map_err(|_| garbled_error("cat-file", &line));
+        return usize::try_from(entry.size).map(Some).map_err(|_| invalid_output_error("cat-file", &line));
     }
-    Err(garbled_error("cat-file", &line))
+    Err(invalid_output_error("cat-file", &line))
 }
 
 fn lost_output_error(source: std::io::Error) -> GitError {
     GitError::Io { doing: "cannot read the answer of", path: PathBuf::from("git"), source }
 }
 
-async fn make_folder(path: &Path) -> Result<(), GitError> {
+async fn create_folder_tree(path: &Path) -> Result<(), GitError> {
     let made = tokio::fs::create_dir_all(path).await;
     made.map_err(|source| GitError::Io { doing: "cannot make", path: path.to_owned(), source })
 }
@@ -430,13 +436,13 @@ async fn make_folder(path: &Path) -> Result<(), GitError> {
 /// # Errors
 /// [`GitError::Io`] for other failures of writing.
 #[truing_core::boxed_future]
-pub async fn write_new(dest: &Path, path: &RepoPath, content: &[u8]) -> Result<bool, GitError> {
+pub async fn write_new_file(dest: &Path, path: &RepoPath, content: &[u8]) -> Result<bool, GitError> {
     let (dest, path, content) = (dest.to_owned(), path.clone(), content.to_owned());
-    let written = spawn_blocking(move || write_now(&dest, &path, &content));
+    let written = spawn_blocking(move || write_new_file_blocking(&dest, &path, &content));
     written.await.unwrap_or_else(|stopped| Err(lost_output_error(std::io::Error::other(stopped))))
 }
 
-fn write_now(dest: &Path, path: &RepoPath, content: &[u8]) -> Result<bool, GitError> {
+fn write_new_file_blocking(dest: &Path, path: &RepoPath, content: &[u8]) -> Result<bool, GitError> {
     if !path.is_safe_to_write() {
         return Ok(false);
     }

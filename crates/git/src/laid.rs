@@ -31,13 +31,13 @@ impl ExportedCommit {
     }
 
     /// Returns the files that the folder lacks: see [`ExportSummary::left_out`].
-    pub fn left_out(&self) -> &[UnreviewedFile] {
+    pub fn omitted_files(&self) -> &[UnreviewedFile] {
         &self.left_out
     }
 
     /// Returns true if the folder can be updated to another commit. If some files could not be written, it is
     /// unknown which of them could be written after the others are gone.
-    fn is_whole(&self) -> bool {
+    fn is_updatable(&self) -> bool {
         self.left_out.iter().all(|gap| gap.reason != SkipReason::Unreadable)
     }
 }
@@ -56,15 +56,15 @@ impl Mirror {
     ) -> Result<ExportedCommit, GitError> {
         let before = match before {
             Some(laid) if laid.sha == *sha => return Ok(laid),
-            before => before.filter(ExportedCommit::is_whole),
+            before => before.filter(ExportedCommit::is_updatable),
         };
-        let view = self.view();
+        let view = self.isolated_dir();
         let (mut entries, exported) = view.select_files(sha).await?;
         let ids = entries.iter().map(|entry| (entry.path.clone(), entry.id.clone()));
         let mut blobs: HashMap<RepoPath, String> = ids.collect();
         let (folder, old) = match before {
             Some(ExportedCommit { folder, sha: _, blobs, left_out: _ }) => (folder, blobs),
-            None => (view.git().private_folder()?, HashMap::new()),
+            None => (view.git().create_private_folder()?, HashMap::new()),
         };
         let gone: Vec<RepoPath> = old
             .iter()

@@ -36,7 +36,7 @@ mod view;
 pub use clone::CheckoutIndex;
 pub use commit::{MergeOutcome, NewCommit, PathStatus, StagedChanges, UnpushedCommit};
 pub use error::GitError;
-pub use export::{ExportSummary, TreeFile, write_new};
+pub use export::{ExportSummary, TreeFile, write_new_file};
 pub use laid::ExportedCommit;
 pub use mirror::Mirror;
 pub use options::{GitLimits, GitOptions};

@@ -20,7 +20,9 @@ use truing_core::id::Sha;
 use truing_core::increment::BranchHistory;
 
 use crate::command::GitCommand;
-use crate::view::{IsolatedGitDir, ObjectFormat, garbled_error, lay_out, merge_base, parse_sha, write_file};
+use crate::view::{
+    IsolatedGitDir, ObjectFormat, create_git_folder, invalid_output_error, merge_base, parse_sha, write_file,
+};
 use crate::{
     CommitDiff, ExportSummary, Git, GitError, PrivateFolder, Remote, TreeFile, UnpushedCommit, network,
 };
@@ -69,7 +71,7 @@ impl Git {
         match mirror_state(&dir)? {
             MirrorState::Absent => create_mirror(&dir)?,
             MirrorState::Foreign => return Err(GitError::NotAMirror(dir)),
-            MirrorState::Ours if mirror.is_whole().await? => {}
+            MirrorState::Ours if mirror.is_valid_repository().await? => {}
             MirrorState::Ours => {
                 remove_dir(&dir)?;
                 create_mirror(&dir)?;
@@ -107,7 +109,7 @@ fn create_mirror(dir: &Path) -> Result<(), GitError> {
     let cannot = |source| GitError::Io { doing: "cannot make", path: dir.to_owned(), source };
     std::fs::create_dir(&half).map_err(cannot)?;
     write_file(&half.join(MARK), b"A cache of one remote's commits, made by truing. It may be deleted.\n")?;
-    lay_out(&half, ObjectFormat::Sha1)?;
+    create_git_folder(&half, ObjectFormat::Sha1)?;
     std::fs::rename(&half, dir).map_err(cannot)
 }
 
@@ -137,7 +139,7 @@ impl Mirror {
         Self { remote: remote.clone(), ..self.clone() }
     }
 
-    pub(crate) fn view(&self) -> &IsolatedGitDir {
+    pub(crate) fn isolated_dir(&self) -> &IsolatedGitDir {
         &self.view
     }
 
@@ -162,9 +164,9 @@ impl Mirror {
             return Err(GitError::Sha256 { remote: self.remote.url().to_owned() });
         }
         remove_fetch_leftovers(self.dir());
-        self.ask_remote(&missing).await?;
+        self.fetch_from_remote(&missing).await?;
         match self.missing_commits(&missing).await?.into_iter().next() {
-            None => self.join_packs().await,
+            None => self.consolidate_packs().await,
             Some(sha) => Err(GitError::CommitGone { remote: self.remote.url().to_owned(), sha: Some(sha) }),
         }
     }
@@ -175,16 +177,16 @@ impl Mirror {
     /// # Errors
     /// [`GitError::MirrorBusy`], [`GitError::Failed`]
     #[truing_core::boxed_future]
-    pub async fn keep_commit(&self, commit: &UnpushedCommit) -> Result<(), GitError> {
+    pub async fn store_commit(&self, commit: &UnpushedCommit) -> Result<(), GitError> {
         let _turn = self.lock_mirror().await?;
         remove_fetch_leftovers(self.dir());
-        let (sha, from) = (commit.sha(), commit.view().dir().join("objects"));
+        let (sha, from) = (commit.sha(), commit.isolated_dir().dir().join("objects"));
         let revisions: Vec<String> =
             [sha.to_string()].into_iter().chain(commit.parent().map(|parent| format!("^{parent}"))).collect();
         self.view.copy_objects(&from, &self.dir().join("objects"), FSYNC, &revisions).await?;
-        let call = self.view.call("update-ref").config("core.fsync", FSYNC);
-        call.args([format!("refs/truing/{sha}").as_str(), sha.as_str()]).read().await?;
-        self.join_packs().await
+        let call = self.view.command("update-ref").config("core.fsync", FSYNC);
+        call.args([format!("refs/truing/{sha}").as_str(), sha.as_str()]).read_output().await?;
+        self.consolidate_packs().await
     }
 
     /// Returns the tree of a commit that is here.
@@ -192,14 +194,14 @@ impl Mirror {
     /// # Errors
     /// [`GitError::Failed`] if it is not here.
     #[truing_core::boxed_future]
-    pub async fn tree_of(&self, commit: &Sha) -> Result<Sha, GitError> {
-        let call = self.view.call("rev-parse").args(["--verify", "--end-of-options"]);
-        parse_sha("rev-parse", &call.arg(format!("{commit}^{{tree}}")).read().await?)
+    pub async fn commit_tree(&self, commit: &Sha) -> Result<Sha, GitError> {
+        let call = self.view.command("rev-parse").args(["--verify", "--end-of-options"]);
+        parse_sha("rev-parse", &call.arg(format!("{commit}^{{tree}}")).read_output().await?)
     }
 
     /// Joins small packs and refs if there are many, which keeps an old mirror fast. Concurrent readers find
     /// every object in an old pack or in the new one.
-    async fn join_packs(&self) -> Result<(), GitError> {
+    async fn consolidate_packs(&self) -> Result<(), GitError> {
         let folder = self.dir().join("objects/pack");
         let entries = std::fs::read_dir(&folder).map_err(|source| GitError::Io {
             doing: "cannot look at",
@@ -211,25 +213,25 @@ impl Mirror {
         if packs.count() <= MAX_PACKS {
             return Ok(());
         }
-        self.view.call("repack").args(["-d", "--geometric=2", "--quiet"]).read().await?;
-        self.forget_refs().await?;
+        self.view.command("repack").args(["-d", "--geometric=2", "--quiet"]).read_output().await?;
+        self.delete_old_refs().await?;
         // A file for each fetched commit would slow every fetch.
-        self.view.call("pack-refs").arg("--all").config("core.fsync", FSYNC).read().await.map(drop)
+        self.view.command("pack-refs").arg("--all").config("core.fsync", FSYNC).read_output().await.map(drop)
     }
 
     /// Deletes the refs of all but the newest commits. The refs only reduce the data of a fetch. The commits
     /// remain, since nothing is collected.
-    async fn forget_refs(&self) -> Result<(), GitError> {
-        let call = self.view.call("for-each-ref");
+    async fn delete_old_refs(&self) -> Result<(), GitError> {
+        let call = self.view.command("for-each-ref");
         let call = call.args(["--sort=-committerdate", "--format=delete %(refname)", "refs/truing"]);
-        let listed = call.read().await?;
+        let listed = call.read_output().await?;
         let old: Vec<u8> =
             listed.split_inclusive(|byte| *byte == b'\n').skip(MAX_REFS).flatten().copied().collect();
         if old.is_empty() {
             return Ok(());
         }
-        let call = self.view.call("update-ref").arg("--stdin").input(old).config("core.fsync", FSYNC);
-        call.read().await.map(drop)
+        let call = self.view.command("update-ref").arg("--stdin").with_input(old).config("core.fsync", FSYNC);
+        call.read_output().await.map(drop)
     }
 
     /// Asks the remote for the newest commit of its default branch; none if it has none.
@@ -257,8 +259,8 @@ impl Mirror {
     #[truing_core::boxed_future]
     pub async fn has_tag(&self, names: &[String]) -> Result<bool, GitError> {
         let asked: Vec<String> = names.iter().map(|name| format!("refs/tags/{name}")).collect();
-        let call = self.view.call("ls-remote").args(["--quiet", "--end-of-options", self.remote.url()]);
-        let answer = network::read_remote(self.view.git(), &self.remote, call.args(&asked)).await?;
+        let call = self.view.command("ls-remote").args(["--quiet", "--end-of-options", self.remote.url()]);
+        let answer = network::read_remote_output(self.view.git(), &self.remote, call.args(&asked)).await?;
         for reference in &asked {
             if network::parse_listed_ref(&answer, reference)?.is_some() {
                 return Ok(true);
@@ -269,21 +271,25 @@ impl Mirror {
 
     /// Asks the remote for the target of this ref.
     async fn remote_tip(&self, reference: &str) -> Result<Option<Sha>, GitError> {
-        let call =
-            self.view.call("ls-remote").args(["--quiet", "--end-of-options", self.remote.url(), reference]);
-        let answer = network::read_remote(self.view.git(), &self.remote, call).await?;
+        let call = self.view.command("ls-remote").args([
+            "--quiet",
+            "--end-of-options",
+            self.remote.url(),
+            reference,
+        ]);
+        let answer = network::read_remote_output(self.view.git(), &self.remote, call).await?;
         network::parse_listed_ref(&answer, reference)
     }
 
-    async fn ask_remote(&self, commits: &[Sha]) -> Result<(), GitError> {
-        let call = self.fetch_call().arg("--end-of-options").arg(self.remote.url());
+    async fn fetch_from_remote(&self, commits: &[Sha]) -> Result<(), GitError> {
+        let call = self.fetch_command().arg("--end-of-options").arg(self.remote.url());
         let call = call.args(commits.iter().map(|sha| format!("+{sha}:refs/truing/{sha}")));
-        network::read_remote(self.view.git(), &self.remote, call).await.map(drop)
+        network::read_remote_output(self.view.git(), &self.remote, call).await.map(drop)
     }
 
     /// Prepares a fetch into this mirror, without its source.
-    fn fetch_call(&self) -> GitCommand {
-        let call = self.view.call("fetch").args([
+    fn fetch_command(&self) -> GitCommand {
+        let call = self.view.command("fetch").args([
             "--quiet",
             "--no-tags",
             "--no-write-fetch-head",
@@ -305,11 +311,12 @@ impl Mirror {
     /// Returns those of these commits that are missing.
     async fn missing_commits(&self, commits: &[Sha]) -> Result<Vec<Sha>, GitError> {
         let asked = commits.iter().map(|sha| format!("{sha}^{{commit}}\n")).collect::<String>();
-        let call = self.view.call("cat-file").arg("--batch-check=%(objectname)").input(asked.into_bytes());
-        let answer = call.read().await?;
+        let call =
+            self.view.command("cat-file").arg("--batch-check=%(objectname)").with_input(asked.into_bytes());
+        let answer = call.read_output().await?;
         let lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect::<Vec<_>>();
         if lines.len() != commits.len() {
-            return Err(garbled_error("cat-file", &answer));
+            return Err(invalid_output_error("cat-file", &answer));
         }
         let absent = commits.iter().zip(lines).filter(|(_, line)| line.ends_with(b" missing"));
         let mut absent = absent.map(|(sha, _)| sha.clone()).collect::<Vec<_>>();
@@ -324,7 +331,7 @@ impl Mirror {
     /// [`GitError::Failed`] if a commit is not here.
     #[truing_core::boxed_future]
     pub async fn merge_base(&self, a: &Sha, b: &Sha) -> Result<Option<Sha>, GitError> {
-        merge_base(self.view.call("merge-base"), a, b).await
+        merge_base(self.view.command("merge-base"), a, b).await
     }
 
     /// Returns true if this commit is here with its history.
@@ -342,12 +349,12 @@ impl Mirror {
     /// # Errors
     /// [`GitError::Failed`] if a commit is not here.
     #[truing_core::boxed_future]
-    pub async fn history(
+    pub async fn branch_history(
         &self,
         before: (&Sha, &Sha),
         now: (&Sha, &Sha),
     ) -> Result<Option<BranchHistory>, GitError> {
-        self.view.history(before, now).await
+        self.view.branch_history(before, now).await
     }
 
     /// Returns the diff between two commits in git's own format: with renames, without colours, programs or
@@ -399,8 +406,8 @@ impl Mirror {
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here.
     #[truing_core::boxed_future]
-    pub async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
-        self.view.list(sha, at).await
+    pub async fn list_files(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
+        self.view.list_files(sha, at).await
     }
 
     /// Returns the text files of a commit that contain one of these texts; none for no texts. The texts must
@@ -424,8 +431,8 @@ impl Mirror {
     }
 
     /// Returns true if git recognises the folder as a repository.
-    async fn is_whole(&self) -> Result<bool, GitError> {
-        let finished = self.view.call("rev-parse").arg("--is-bare-repository").run().await?;
+    async fn is_valid_repository(&self) -> Result<bool, GitError> {
+        let finished = self.view.command("rev-parse").arg("--is-bare-repository").run().await?;
         Ok(finished.code() == Some(0)
             && finished.stdout == b"true\n"
             && self.dir().join("objects/pack").is_dir())

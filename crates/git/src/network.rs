@@ -19,7 +19,11 @@ pub(crate) async fn run_remote(git: &Git, remote: &Remote, call: GitCommand) -> 
 }
 
 /// Runs a call that may contact the remote, and returns its output.
-pub(crate) async fn read_remote(git: &Git, remote: &Remote, call: GitCommand) -> Result<Vec<u8>, GitError> {
+pub(crate) async fn read_remote_output(
+    git: &Git,
+    remote: &Remote,
+    call: GitCommand,
+) -> Result<Vec<u8>, GitError> {
     let name = call.name();
     let finished = run_remote(git, remote, call).await?;
     if finished.code() == Some(0) {
@@ -53,20 +57,20 @@ pub(crate) fn classify_failure(remote: &Remote, call: &'static str, finished: Gi
     if says(&["error: 404", "not found", "does not appear to be a git repository"]) {
         return GitError::RemoteMissing { remote };
     }
-    finished.failure(call)
+    finished.into_error(call)
 }
 
 /// Writes the secret header to a private file that only this user can read. Dropping it removes the file.
 fn write_credentials(git: &Git, remote: &Remote) -> Result<Option<tempfile::NamedTempFile>, GitError> {
     let Some(config) = remote.header_config() else { return Ok(None) };
     // If this process is killed, a later one removes the folder.
-    let written = tempfile::NamedTempFile::new_in(git.home()).and_then(|mut file| {
+    let written = tempfile::NamedTempFile::new_in(git.home_folder()).and_then(|mut file| {
         file.write_all(config.as_bytes())?;
         Ok(file)
     });
     let cannot = |source| GitError::Io {
         doing: "cannot write a private file in",
-        path: git.home().to_owned(),
+        path: git.home_folder().to_owned(),
         source,
     };
     written.map(Some).map_err(cannot)

@@ -49,7 +49,7 @@ impl PrivateFolder {
     /// # Errors
     /// If `temp` is missing, not writable or full.
     pub fn new_with_cleanup(temp: &Path) -> io::Result<Self> {
-        remove_dead(temp);
+        remove_stale_folders(temp);
         Self::new_in(temp)
     }
 
@@ -58,7 +58,7 @@ impl PrivateFolder {
         for _ in 0..MAX_TRIES {
             let alone = Permissions::from_mode(0o700);
             let folder = tempfile::Builder::new().prefix(PREFIX).permissions(alone).tempdir_in(temp)?;
-            if let Some(lock) = lock_folder(folder.path())? {
+            if let Some(lock) = try_lock_folder(folder.path())? {
                 return Ok(Self { folder, _lock: lock });
             }
         }
@@ -70,7 +70,7 @@ impl PrivateFolder {
     pub(crate) fn for_files(temp: &Path, sizes: impl Iterator<Item = u64>) -> io::Result<Self> {
         let is_chosen = std::env::var_os("TMPDIR").is_some() || temp != std::env::temp_dir();
         let memory = Path::new(MEMORY);
-        if !is_chosen && is_small(sizes) && has_room(memory) {
+        if !is_chosen && is_small(sizes) && has_free_memory(memory) {
             // If memory is not writable, `temp` is used.
             return Self::new_in(memory).or_else(|_| Self::new_in(temp));
         }
@@ -96,7 +96,7 @@ fn is_small(sizes: impl Iterator<Item = u64>) -> bool {
 }
 
 /// Returns true if this folder is in memory and has enough free space.
-fn has_room(memory: &Path) -> bool {
+fn has_free_memory(memory: &Path) -> bool {
     statfs(memory).is_ok_and(|found| {
         let block = u64::try_from(found.f_bsize).unwrap_or_default();
         found.f_type == TMPFS && found.f_bavail.saturating_mul(block) >= FREE_IN_MEMORY
@@ -110,20 +110,20 @@ fn has_room(memory: &Path) -> bool {
 /// If it is missing, or belongs to another user.
 pub fn remove_folder(folder: &Path) -> io::Result<()> {
     std::fs::remove_dir_all(folder).or_else(|_| {
-        open_up(folder)?;
+        grant_owner_access(folder)?;
         std::fs::remove_dir_all(folder)
     })
 }
 
 /// Gives the owner full permissions for a folder and all folders below it.
-fn open_up(folder: &Path) -> io::Result<()> {
+fn grant_owner_access(folder: &Path) -> io::Result<()> {
     let mut permissions = folder.symlink_metadata()?.permissions();
     permissions.set_mode(permissions.mode() | 0o700);
     std::fs::set_permissions(folder, permissions)?;
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            open_up(&entry.path())?;
+            grant_owner_access(&entry.path())?;
         }
     }
     Ok(())
@@ -131,20 +131,20 @@ fn open_up(folder: &Path) -> io::Result<()> {
 
 /// Removes this user's folders in `temp` whose processes are dead. A folder that cannot be removed stays; a
 /// later process tries again.
-pub(crate) fn remove_dead(temp: &Path) {
+pub(crate) fn remove_stale_folders(temp: &Path) {
     let Ok(entries) = std::fs::read_dir(temp) else { return };
     let is_private = |path: &PathBuf| {
         path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()))
     };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_private) {
-        if let Ok(Some(_lock)) = lock_folder(&path) {
+        if let Ok(Some(_lock)) = try_lock_folder(&path) {
             let _ = remove_folder(&path);
         }
     }
 }
 
 /// Locks a folder of this user; none if another process holds it or has just removed it.
-fn lock_folder(folder: &Path) -> io::Result<Option<File>> {
+fn try_lock_folder(folder: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = match open(folder, flags, Mode::empty()) {
         Err(rustix::io::Errno::NOENT) => return Ok(None),
@@ -176,7 +176,7 @@ mod tests {
         let closed = folder.path().join("a/closed");
         std::fs::create_dir_all(closed.join("below")).unwrap();
         std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
-        open_up(folder.path()).unwrap();
+        grant_owner_access(folder.path()).unwrap();
         assert_eq!(closed.metadata().unwrap().permissions().mode() & 0o777, 0o700);
         assert!(closed.join("below").is_dir());
     }
@@ -187,7 +187,7 @@ mod tests {
         let pages = usize::try_from(MAX_IN_MEMORY / PAGE).unwrap();
         assert!(is_small(std::iter::repeat_n(1, pages)) && !is_small(std::iter::repeat_n(1, pages + 1)));
         assert!(!is_small([u64::MAX, 1].into_iter()));
-        assert!(!has_room(Path::new("/proc")) && !has_room(Path::new("/no-such-folder")));
+        assert!(!has_free_memory(Path::new("/proc")) && !has_free_memory(Path::new("/no-such-folder")));
         let elsewhere = tempfile::tempdir().unwrap();
         let folder = PrivateFolder::for_files(elsewhere.path(), [1].into_iter()).unwrap();
         assert!(folder.path().starts_with(elsewhere.path()), "somebody has chosen it");
@@ -204,7 +204,7 @@ mod tests {
         }
         symlink(outside.path(), temp.path().join("truing-git-link")).unwrap();
         std::fs::write(temp.path().join("truing-git-file"), "").unwrap();
-        remove_dead(temp.path());
+        remove_stale_folders(temp.path());
         let is_there = |name: &str| temp.path().join(name).symlink_metadata().is_ok();
         assert!(!is_there("truing-git-dead"));
         assert!(["other", "truing-git-link", "truing-git-file"].iter().all(|name| is_there(name)));

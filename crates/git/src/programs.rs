@@ -25,12 +25,13 @@ impl SearchPath {
     /// the current folder. Folders of the repositories that contain the `reviewed` paths are also omitted,
     /// through any link and in any of their working trees.
     pub fn from_path<'a>(path: &OsStr, reviewed: impl IntoIterator<Item = &'a Path>) -> Self {
-        let mut excluded_trees: Vec<PathBuf> = reviewed.into_iter().flat_map(trees_around).collect();
+        let mut excluded_trees: Vec<PathBuf> =
+            reviewed.into_iter().flat_map(working_trees_containing).collect();
         excluded_trees.sort();
         excluded_trees.dedup();
         let none = Self { folders: Vec::new(), excluded_trees };
         let named = std::env::split_paths(path).filter(|folder| folder.is_absolute());
-        let folders = named.filter(|folder| !none.is_inside(folder)).collect();
+        let folders = named.filter(|folder| !none.is_in_working_tree(folder)).collect();
         Self { folders, ..none }
     }
 
@@ -40,22 +41,22 @@ impl SearchPath {
             file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
         };
         let named = self.folders.iter().map(|folder| folder.join(name));
-        named.filter(is_one).find(|file| !self.is_inside(file))
+        named.filter(is_one).find(|file| !self.is_in_working_tree(file))
     }
 
     /// Returns the working trees of the reviewed repositories.
-    pub fn trees(&self) -> &[PathBuf] {
+    pub fn working_trees(&self) -> &[PathBuf] {
         &self.excluded_trees
     }
 
     /// Returns the value of `PATH` for child processes.
-    pub fn path(&self) -> OsString {
+    pub fn path_variable(&self) -> OsString {
         // Folders that were split from a `PATH` can be joined again.
         std::env::join_paths(&self.folders).unwrap_or_default()
     }
 
     /// Returns true if the path, as written or after resolving links, is in one of the trees.
-    fn is_inside(&self, path: &Path) -> bool {
+    fn is_in_working_tree(&self, path: &Path) -> bool {
         let real = path.canonicalize();
         let real = real.as_deref().unwrap_or(path);
         self.excluded_trees.iter().any(|tree| real.starts_with(tree) || path.starts_with(tree))
@@ -64,7 +65,7 @@ impl SearchPath {
 
 /// Returns the working trees of the repository that contains a path: the main one and the linked ones. Empty
 /// if the path is in no repository.
-fn trees_around(path: &Path) -> Vec<PathBuf> {
+fn working_trees_containing(path: &Path) -> Vec<PathBuf> {
     let Ok(here) = path.canonicalize() else { return Vec::new() };
     here.ancestors().find(|folder| folder.join(".git").exists()).map(working_trees).unwrap_or_default()
 }
@@ -147,7 +148,7 @@ mod tests {
             }
         }
         let passed_on = of(&["outside", "main"], &ours);
-        assert_eq!(passed_on.path(), at("links"), "what is started gets none of them");
+        assert_eq!(passed_on.path_variable(), at("links"), "what is started gets none of them");
         // A link to an outside program is permitted. In other places, `PATH` may name the repository's own.
         let _ = fs::remove_file(at("links/claude"));
         symlink(at("outside/claude"), at("links/claude")).unwrap();

@@ -72,7 +72,7 @@ impl UnpushedCommit {
 
         let lease = expected.map_or("", Sha::as_str);
         let lease = format!("--force-with-lease={reference}:{lease}");
-        let call = self.view().call("push").args([
+        let call = self.isolated_dir().command("push").args([
             "--porcelain",
             "--no-verify",
             "--no-follow-tags",
@@ -87,15 +87,15 @@ impl UnpushedCommit {
         if let Err(why) = permit.recheck_gate().await {
             return Ok(PushOutcome::Halted(why));
         }
-        let finished = network::run_remote(self.view().git(), remote, call).await?;
+        let finished = network::run_remote(self.isolated_dir().git(), remote, call).await?;
         if finished.code() == Some(0) {
             return Ok(PushOutcome::Done);
         }
-        self.not_pushed(remote, &reference, expected, finished).await
+        self.classify_failed_push(remote, &reference, expected, finished).await
     }
 
     /// Determines the result of a failed push.
-    async fn not_pushed(
+    async fn classify_failed_push(
         &self,
         remote: &Remote,
         reference: &str,
@@ -131,9 +131,9 @@ impl UnpushedCommit {
 
     /// Queries the remote's default branch and the target of this ref.
     async fn query_remote(&self, remote: &Remote, reference: &str) -> Result<RemoteRefs, GitError> {
-        let call = self.view().call("ls-remote").args(["--quiet", "--symref", "--end-of-options"]);
+        let call = self.isolated_dir().command("ls-remote").args(["--quiet", "--symref", "--end-of-options"]);
         let call = call.args([remote.url(), "HEAD", reference]);
-        let answer = network::read_remote(self.view().git(), remote, call).await?;
+        let answer = network::read_remote_output(self.isolated_dir().git(), remote, call).await?;
         let text = String::from_utf8_lossy(&answer);
         let default = text.lines().find_map(|line| line.strip_prefix("ref: ")?.strip_suffix("\tHEAD"));
         Ok(RemoteRefs {

@@ -5,7 +5,7 @@ use truing_core::id::Sha;
 use truing_core::increment::BranchHistory;
 
 use crate::GitError;
-use crate::view::{IsolatedGitDir, garbled_error, merge_base};
+use crate::view::{IsolatedGitDir, invalid_output_error, merge_base};
 
 /// Maximum number of commits on one side that are compared, since pairing takes time that grows with their
 /// number.
@@ -15,36 +15,37 @@ impl IsolatedGitDir {
     /// Determines the change of a branch from `before` to `now`. Each is a pair of the fork point from the
     /// target branch and the head. None if there are too many commits to compare. Both histories must be
     /// here.
-    pub(crate) async fn history(
+    pub(crate) async fn branch_history(
         &self,
         before: (&Sha, &Sha),
         now: (&Sha, &Sha),
     ) -> Result<Option<BranchHistory>, GitError> {
         let ((_, before_head), (base, head)) = (before, now);
-        if merge_base(self.call("merge-base"), before_head, head).await?.as_ref() == Some(before_head) {
-            let new = self.commits(&[base, before_head], head).await?;
+        if merge_base(self.command("merge-base"), before_head, head).await?.as_ref() == Some(before_head) {
+            let new = self.commits_excluding(&[base, before_head], head).await?;
             return Ok((new.len() <= MAX_COMMITS).then_some(BranchHistory::Grown { new }));
         }
         for (base, head) in [before, now] {
-            if self.commits(&[base], head).await?.len() > MAX_COMMITS {
+            if self.commits_excluding(&[base], head).await?.len() > MAX_COMMITS {
                 return Ok(None);
             }
         }
         let ranges = [before, now].map(|(base, head)| format!("{base}..{head}"));
-        let call = self.call("range-diff").args(["--no-patch", "--no-color", "--no-abbrev"]);
+        let call = self.command("range-diff").args(["--no-patch", "--no-color", "--no-abbrev"]);
         // Git before 2.41 ignores `--no-abbrev` here.
         let call = call.config("core.abbrev", "no");
-        let said = call.args(ranges).arg("--").read().await?;
+        let said = call.args(ranges).arg("--").read_output().await?;
         let mut rewritten = (vec![], vec![], 0, 0);
         for line in said.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let (fate, sha) = parse_range_line(line).ok_or_else(|| garbled_error("range-diff", line))?;
+            let (fate, sha) =
+                parse_range_line(line).ok_or_else(|| invalid_output_error("range-diff", line))?;
             let (new, changed, same, gone) = &mut rewritten;
             match (fate, sha) {
                 (b'>', Some(sha)) => new.push(sha),
                 (b'!', Some(sha)) => changed.push(sha),
                 (b'=', Some(_)) => *same += 1,
                 (b'<', _) => *gone += 1,
-                (_, _) => return Err(garbled_error("range-diff", line)),
+                (_, _) => return Err(invalid_output_error("range-diff", line)),
             }
         }
         let (new, changed, same, gone) = rewritten;
@@ -53,12 +54,13 @@ impl IsolatedGitDir {
 
     /// Returns the commits of `head` that are in none of `without`, newest first, without merges. It returns
     /// at most one more than can be compared.
-    pub(crate) async fn commits(&self, without: &[&Sha], head: &Sha) -> Result<Vec<Sha>, GitError> {
-        let call = self.call("rev-list").args(["--no-merges", &format!("--max-count={}", MAX_COMMITS + 1)]);
+    pub(crate) async fn commits_excluding(&self, without: &[&Sha], head: &Sha) -> Result<Vec<Sha>, GitError> {
+        let call =
+            self.command("rev-list").args(["--no-merges", &format!("--max-count={}", MAX_COMMITS + 1)]);
         let call = call.arg(head.as_str()).args(without.iter().map(|sha| format!("^{sha}")));
-        let said = call.arg("--").read().await?;
-        let ids = std::str::from_utf8(&said).map_err(|_| garbled_error("rev-list", &said))?;
-        ids.lines().map(|id| Sha::parse(id).map_err(|_| garbled_error("rev-list", &said))).collect()
+        let said = call.arg("--").read_output().await?;
+        let ids = std::str::from_utf8(&said).map_err(|_| invalid_output_error("rev-list", &said))?;
+        ids.lines().map(|id| Sha::parse(id).map_err(|_| invalid_output_error("rev-list", &said))).collect()
     }
 }
 

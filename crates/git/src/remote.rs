@@ -50,7 +50,7 @@ impl Remote {
     ///
     /// # Errors
     /// [`GitError::BadRemote`] for a path that is not absolute.
-    pub fn local(path: &Path) -> Result<Self, GitError> {
+    pub fn from_local_path(path: &Path) -> Result<Self, GitError> {
         let refused = |()| GitError::BadRemote {
             shown: path.display().to_string(),
             reason: "the path of a local remote must be absolute",
@@ -142,7 +142,7 @@ mod tests {
             assert!(error.is_wrong_input() && !error.to_string().contains("canary"), "{bad}: {error}");
         }
         assert!(Remote::new("https://h/a", Some(SecretString::new("x\nProxy: y"))).is_err());
-        assert!(Remote::local(Path::new("relative")).is_err());
+        assert!(Remote::from_local_path(Path::new("relative")).is_err());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use truing_core::RepoPath;
 use truing_core::id::Sha;
 
 use crate::command::GitCommand;
-use crate::view::{IsolatedGitDir, borrow_objects, lay_out, parse_sha};
+use crate::view::{IsolatedGitDir, borrow_object_store, create_git_folder, parse_sha};
 use crate::{CommitDiff, ExportSummary, Git, GitError, PrivateFolder, TreeFile};
 use facts::{RepositoryLayout, RepositorySettings};
 
@@ -52,7 +52,7 @@ impl Git {
     /// [`GitError::HugeFile`], [`GitError::NoCommits`].
     #[truing_core::boxed_future]
     pub async fn open(&self, path: &Path) -> Result<LocalRepository, GitError> {
-        let repository = self.open_unborn(path).await?;
+        let repository = self.open_without_commits(path).await?;
         match repository.layout.head {
             Some(_) => Ok(repository),
             None => Err(GitError::NoCommits(path.to_owned())),
@@ -64,7 +64,7 @@ impl Git {
     /// # Errors
     /// As [`Git::open`], without [`GitError::NoCommits`].
     #[truing_core::boxed_future]
-    pub async fn open_unborn(&self, path: &Path) -> Result<LocalRepository, GitError> {
+    pub async fn open_without_commits(&self, path: &Path) -> Result<LocalRepository, GitError> {
         let folder = std::fs::canonicalize(path).map_err(|source| {
             let path = path.to_owned();
             if source.kind() == ErrorKind::NotFound {
@@ -79,7 +79,7 @@ impl Git {
             return Err(GitError::NotADirectory(path.to_owned()));
         }
         let folders = special::refuse_special_files(&folder)?;
-        special::refuse_included(self, &folders).await?;
+        special::refuse_special_includes(self, &folders).await?;
         let layout = RepositoryLayout::load(self, &folder, path).await?;
         // A hostile `core.worktree` must not make us read the files of another folder.
         let root = &layout.root;
@@ -87,10 +87,10 @@ impl Git {
             return Err(GitError::ForeignWorkTree { path: path.to_owned(), root: root.clone() });
         }
 
-        let private = self.private_folder()?;
-        lay_out(private.path(), layout.format)?;
-        borrow_objects(private.path(), &layout.objects)?;
-        let on_it = |name| self.call(name).folder(&layout.root).env("GIT_DIR", &layout.git_dir);
+        let private = self.create_private_folder()?;
+        create_git_folder(private.path(), layout.format)?;
+        borrow_object_store(private.path(), &layout.objects)?;
+        let on_it = |name| self.command(name).in_folder(&layout.root).env("GIT_DIR", &layout.git_dir);
         let reads_user = !self.options().user_variables.is_empty();
         let (settings, branches) = tokio::join!(
             RepositorySettings::load(|| on_it("config"), reads_user),
@@ -100,7 +100,7 @@ impl Git {
         let view = IsolatedGitDir::new(self.clone(), private.path().to_owned(), layout.format);
         Ok(LocalRepository {
             git: self.clone(),
-            view: view.of_partial_clone(settings.partial),
+            view: view.with_partial_clone(settings.partial),
             settings,
             branches: branches?,
             layout,
@@ -116,7 +116,7 @@ impl LocalRepository {
     }
 
     /// Returns the top folder of the main working tree, which all linked ones share.
-    pub fn first_root(&self) -> &Path {
+    pub fn main_worktree_root(&self) -> &Path {
         let git_dir =
             self.layout.objects.parent().filter(|dir| dir.file_name().is_some_and(|name| name == ".git"));
         git_dir.and_then(Path::parent).unwrap_or(&self.layout.root)
@@ -132,12 +132,12 @@ impl LocalRepository {
     /// # Errors
     /// [`GitError::NoCommits`] if there is none.
     pub fn head(&self) -> Result<&Sha, GitError> {
-        self.born_head().ok_or_else(|| GitError::NoCommits(self.layout.root.clone()))
+        self.head_if_any().ok_or_else(|| GitError::NoCommits(self.layout.root.clone()))
     }
 
     /// Returns the commit that was checked out when the repository was opened; none if the current branch had
     /// no commit.
-    pub fn born_head(&self) -> Option<&Sha> {
+    pub fn head_if_any(&self) -> Option<&Sha> {
         self.layout.head.as_ref()
     }
 
@@ -146,13 +146,13 @@ impl LocalRepository {
     /// # Errors
     /// None in practice: git's own constant is a valid id.
     pub fn empty_tree(&self) -> Result<Sha, GitError> {
-        parse_sha("hash-object", self.view.format().empty_tree().as_bytes())
+        parse_sha("hash-object", self.view.object_format().empty_tree().as_bytes())
     }
 
     /// Returns the branch that is checked out; none if HEAD is detached.
     #[truing_core::boxed_future]
     pub async fn current_branch(&self) -> Result<Option<String>, GitError> {
-        let name = self.symbolic_ref("HEAD").await?;
+        let name = self.resolve_symbolic_ref("HEAD").await?;
         Ok(name.map(|name| name.strip_prefix("refs/heads/").map_or(name.clone(), str::to_owned)))
     }
 
@@ -162,16 +162,16 @@ impl LocalRepository {
     /// [`GitError::BadRevision`] for text that would be an option, [`GitError::UnknownRevision`] with the
     /// nearest branch or tag.
     #[truing_core::boxed_future]
-    pub async fn resolve(&self, revision: &str) -> Result<Sha, GitError> {
+    pub async fn resolve_commit(&self, revision: &str) -> Result<Sha, GitError> {
         if revision.is_empty() || revision.starts_with('-') || revision.chars().any(char::is_control) {
             return Err(GitError::BadRevision(
                 revision.chars().filter(|c| !c.is_control()).take(80).collect(),
             ));
         }
-        if let Some(found) = self.commit_named(revision).await? {
+        if let Some(found) = self.find_commit(revision).await? {
             return Ok(found);
         }
-        let near = self.nearest_name(revision).await?;
+        let near = self.find_similar_ref(revision).await?;
         Err(GitError::UnknownRevision { revision: revision.to_owned(), near, shallow: self.is_shallow() })
     }
 
@@ -208,8 +208,8 @@ impl LocalRepository {
     /// # Errors
     /// [`GitError::TooLarge`] if it exceeds [`crate::GitLimits::diff_bytes`].
     #[truing_core::boxed_future]
-    pub async fn whole_diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
-        self.view.diff_call().arg(base.as_str()).arg(head.as_str()).arg("--").read().await
+    pub async fn unlimited_diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
+        self.view.diff_command().arg(base.as_str()).arg(head.as_str()).arg("--").read_output().await
     }
 
     /// Returns the commits of `head` that are not in `base`, newest first, without merges; at most 201.
@@ -218,7 +218,7 @@ impl LocalRepository {
     /// Any [`GitError`] of the call.
     #[truing_core::boxed_future]
     pub async fn commits_since(&self, base: &Sha, head: &Sha) -> Result<Vec<Sha>, GitError> {
-        self.view.commits(&[base], head).await
+        self.view.commits_excluding(&[base], head).await
     }
 
     /// Writes a commit's files, or those in `only`, below `dest` as plain files: see [`ExportSummary`].
@@ -250,8 +250,8 @@ impl LocalRepository {
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here.
     #[truing_core::boxed_future]
-    pub async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
-        self.view.list(sha, at).await
+    pub async fn list_files(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
+        self.view.list_files(sha, at).await
     }
 
     /// Returns the stored content of a file of a commit; none if it does not exist or is not a plain file.
@@ -266,34 +266,34 @@ impl LocalRepository {
 
     /// Prepares a call on the repository itself, with its configuration. Only for subcommands that resolve
     /// names and walk commits, which run nothing.
-    fn call(&self, name: &'static str) -> GitCommand {
-        self.git.call(name).folder(self.root()).env("GIT_DIR", &self.layout.git_dir)
+    fn command(&self, name: &'static str) -> GitCommand {
+        self.git.command(name).in_folder(self.root()).env("GIT_DIR", &self.layout.git_dir)
     }
 
-    async fn commit_named(&self, revision: &str) -> Result<Option<Sha>, GitError> {
-        let call = self.call("rev-parse").args(["--verify", "--quiet", "--end-of-options"]);
+    async fn find_commit(&self, revision: &str) -> Result<Option<Sha>, GitError> {
+        let call = self.command("rev-parse").args(["--verify", "--quiet", "--end-of-options"]);
         let finished = call.arg(format!("{revision}^{{commit}}")).run().await?;
         match finished.code() {
             Some(0) => parse_sha("rev-parse", &finished.stdout).map(Some),
             // 1: unknown name; 128: invalid form, or ambiguous.
             Some(1 | 128) => Ok(None),
-            Some(_) | None => Err(finished.failure("rev-parse")),
+            Some(_) | None => Err(finished.into_error("rev-parse")),
         }
     }
 
     /// Returns the full name of the target of a symbolic ref.
-    async fn symbolic_ref(&self, name: &str) -> Result<Option<String>, GitError> {
-        let finished = self.call("symbolic-ref").args(["--quiet", name]).run().await?;
+    async fn resolve_symbolic_ref(&self, name: &str) -> Result<Option<String>, GitError> {
+        let finished = self.command("symbolic-ref").args(["--quiet", name]).run().await?;
         if finished.code() == Some(1) {
             return Ok(None);
         }
-        let target = finished.success("symbolic-ref")?;
+        let target = finished.into_success_output("symbolic-ref")?;
         Ok(Some(String::from_utf8_lossy(&target).trim_end().to_owned()))
     }
 
-    async fn nearest_name(&self, wanted: &str) -> Result<Option<String>, GitError> {
-        let call = self.call("for-each-ref").args(["--format=%(refname:lstrip=2)", "--count", MAX_NAMES]);
-        let names = call.args(["refs/heads", "refs/remotes", "refs/tags"]).read().await?;
+    async fn find_similar_ref(&self, wanted: &str) -> Result<Option<String>, GitError> {
+        let call = self.command("for-each-ref").args(["--format=%(refname:lstrip=2)", "--count", MAX_NAMES]);
+        let names = call.args(["refs/heads", "refs/remotes", "refs/tags"]).read_output().await?;
         let names = String::from_utf8_lossy(&names);
         let likeness = names.lines().map(|name| (strsim::jaro_winkler(wanted, name), name));
         let best = likeness.filter(|(like, _)| *like >= NEAR).max_by(|a, b| a.0.total_cmp(&b.0));

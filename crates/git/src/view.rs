@@ -45,7 +45,7 @@ impl ObjectFormat {
         }
     }
 
-    fn config(self) -> &'static str {
+    fn repository_config(self) -> &'static str {
         match self {
             Self::Sha1 => "[core]\n\trepositoryformatversion = 0\n\tbare = true\n",
             Self::Sha256 => {
@@ -90,14 +90,14 @@ pub(crate) struct IsolatedGitDir {
 }
 
 impl IsolatedGitDir {
-    /// Uses a folder that [`lay_out`] has created.
+    /// Uses a folder that [`create_git_folder`] has created.
     pub(crate) fn new(git: Git, dir: PathBuf, format: ObjectFormat) -> Self {
         Self { git, dir, format, may_lack_objects: false }
     }
 
     /// Sets if the source repository may lack objects (a partial clone). A call that misses one then reports
     /// this.
-    pub(crate) fn of_partial_clone(self, may_lack_objects: bool) -> Self {
+    pub(crate) fn with_partial_clone(self, may_lack_objects: bool) -> Self {
         Self { may_lack_objects, ..self }
     }
 
@@ -109,27 +109,27 @@ impl IsolatedGitDir {
         &self.dir
     }
 
-    pub(crate) fn format(&self) -> ObjectFormat {
+    pub(crate) fn object_format(&self) -> ObjectFormat {
         self.format
     }
 
     /// Prepares a call in this folder, without attributes.
-    pub(crate) fn call(&self, name: &'static str) -> GitCommand {
-        self.call_with_attributes(name).env("GIT_ATTR_SOURCE", self.format.empty_tree())
+    pub(crate) fn command(&self, name: &'static str) -> GitCommand {
+        self.command_with_attributes(name).env("GIT_ATTR_SOURCE", self.format.empty_tree())
     }
 
     /// Prepares a call in this folder that applies the attributes of a working tree (line ends; programs are
     /// not configured).
-    pub(crate) fn call_with_attributes(&self, name: &'static str) -> GitCommand {
+    pub(crate) fn command_with_attributes(&self, name: &'static str) -> GitCommand {
         self.git
-            .call(name)
-            .folder(&self.dir)
+            .command(name)
+            .in_folder(&self.dir)
             .env("GIT_DIR", &self.dir)
-            .of_partial_clone(self.may_lack_objects)
+            .with_partial_clone(self.may_lack_objects)
     }
 
     /// Returns the object store of this folder.
-    pub(crate) fn store(&self) -> PathBuf {
+    pub(crate) fn object_store(&self) -> PathBuf {
         self.dir.join("objects")
     }
 
@@ -142,22 +142,22 @@ impl IsolatedGitDir {
         fsync: &str,
         revisions: &[String],
     ) -> Result<(), GitError> {
-        let call = self.call("pack-objects").env("GIT_OBJECT_DIRECTORY", store);
-        let call = call.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", in_list(from));
+        let call = self.command("pack-objects").env("GIT_OBJECT_DIRECTORY", store);
+        let call = call.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", quote_list_path(from));
         // Existing deltas are kept. A search for better ones would take longer than the copy.
         let call = call.args(["--revs", "--quiet", "--non-empty", "--delta-base-offset", "--window=0"]);
-        let call = call.arg(store.join("pack/pack")).config("core.fsync", fsync).at_length();
-        call.input(format!("{}\n", revisions.join("\n")).into_bytes()).read().await.map(drop)
+        let call = call.arg(store.join("pack/pack")).config("core.fsync", fsync).with_network_timeout();
+        call.with_input(format!("{}\n", revisions.join("\n")).into_bytes()).read_output().await.map(drop)
     }
 
     /// Prepares `git diff` without its two sides.
-    pub(crate) fn diff_call(&self) -> GitCommand {
-        self.call("diff").args(DIFF_FLAGS).max_output(self.git.limits().diff_bytes)
+    pub(crate) fn diff_command(&self) -> GitCommand {
+        self.command("diff").args(DIFF_FLAGS).max_output(self.git.limits().diff_bytes)
     }
 }
 
 /// Quotes a path for an environment variable that lists several.
-fn in_list(path: &Path) -> OsString {
+fn quote_list_path(path: &Path) -> OsString {
     let escaped = path.as_os_str().as_encoded_bytes().iter().flat_map(|byte| match byte {
         b'"' | b'\\' => vec![b'\\', *byte],
         _ => vec![*byte],
@@ -166,22 +166,22 @@ fn in_list(path: &Path) -> OsString {
 }
 
 /// Creates the files of a git folder in an existing folder.
-pub(crate) fn lay_out(dir: &Path, format: ObjectFormat) -> Result<(), GitError> {
-    make_objects(dir)?;
+pub(crate) fn create_git_folder(dir: &Path, format: ObjectFormat) -> Result<(), GitError> {
+    create_object_store(dir)?;
     create_folder(dir.join("refs"))?;
-    write_file(&dir.join("config"), format.config().as_bytes())?;
+    write_file(&dir.join("config"), format.repository_config().as_bytes())?;
     // Written last: without it, the folder is no git folder.
     write_file(&dir.join("HEAD"), b"ref: refs/heads/none\n")
 }
 
 /// Creates an empty object store, `dir/objects`.
-pub(crate) fn make_objects(dir: &Path) -> Result<(), GitError> {
+pub(crate) fn create_object_store(dir: &Path) -> Result<(), GitError> {
     create_folder(dir.join("objects/info"))?;
     create_folder(dir.join("objects/pack"))
 }
 
 /// Lets `dir/objects` borrow from another store.
-pub(crate) fn borrow_objects(dir: &Path, objects: &Path) -> Result<(), GitError> {
+pub(crate) fn borrow_object_store(dir: &Path, objects: &Path) -> Result<(), GitError> {
     // Git expects names in this file in its own quoting.
     let name = RepoPath::from_bytes(objects.as_os_str().as_encoded_bytes());
     write_file(&dir.join("objects/info/alternates"), format!("{name}\n").as_bytes())
@@ -205,16 +205,16 @@ pub(crate) async fn merge_base(call: GitCommand, a: &Sha, b: &Sha) -> Result<Opt
     if finished.code() == Some(1) && finished.stdout.is_empty() {
         return Ok(None);
     }
-    parse_sha("merge-base", &finished.success("merge-base")?).map(Some)
+    parse_sha("merge-base", &finished.into_success_output("merge-base")?).map(Some)
 }
 
 /// Parses an output that consists of one id.
 pub(crate) fn parse_sha(call: &'static str, answer: &[u8]) -> Result<Sha, GitError> {
     let text = std::str::from_utf8(answer).unwrap_or_default();
-    Sha::parse(text.trim_end()).map_err(|_| garbled_error(call, answer))
+    Sha::parse(text.trim_end()).map_err(|_| invalid_output_error(call, answer))
 }
 
 /// Returns the error for an output of unknown format.
-pub(crate) fn garbled_error(call: &'static str, answer: &[u8]) -> GitError {
+pub(crate) fn invalid_output_error(call: &'static str, answer: &[u8]) -> GitError {
     GitError::UnknownOutput { call, answer: clean_message(answer, None) }
 }

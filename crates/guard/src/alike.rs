@@ -41,12 +41,12 @@ pub fn is_equivalent(rewrite: &FileRewrite<'_>) -> bool {
     let (Some(was), Some(is)) = (CodeText::from_version(before), CodeText::from_version(after)) else {
         return false;
     };
-    before.path == after.path && is_renamed(&was.tokens(), &is.tokens())
+    before.path == after.path && differs_only_in_locals(&was.tokens(), &is.tokens())
 }
 
 /// Returns true if these lines of a file, first to last, contain code. In a file that is not understood,
 /// every line counts as code.
-pub fn holds_code(version: &FileVersion<'_>, lines: (u32, u32)) -> bool {
+pub fn contains_code(version: &FileVersion<'_>, lines: (u32, u32)) -> bool {
     let (first, last) = lines;
     let Some(code) = CodeText::from_version(version) else { return true };
     let line = |line: u32| usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -77,7 +77,7 @@ impl CodeText {
         while let Some(rest) = bare.get(at..).filter(|rest| !rest.is_empty()) {
             let letter = rest.chars().next().unwrap_or_default();
             if letter == '\n' {
-                is_new = !rest_continues(bare, at);
+                is_new = !continues_on_next_line(bare, at);
                 if matches!(out.last(), Some(SourceToken::Word(word)) if !is_indented && ENDS.contains(word))
                 {
                     out.push_token(SourceToken::Sign("\n"));
@@ -116,7 +116,7 @@ impl CodeText {
 }
 
 /// Returns true if the line explicitly continues on the next one.
-fn rest_continues(text: &str, end: usize) -> bool {
+fn continues_on_next_line(text: &str, end: usize) -> bool {
     text.get(..end).is_some_and(|before| before.ends_with('\\'))
 }
 
@@ -181,7 +181,7 @@ impl<'a> TokenBuilder<'a> {
 }
 
 /// Returns true if both are the same except for the names of local variables.
-fn is_renamed(was: &[NestedToken<'_>], is: &[NestedToken<'_>]) -> bool {
+fn differs_only_in_locals(was: &[NestedToken<'_>], is: &[NestedToken<'_>]) -> bool {
     if was.len() != is.len() {
         return false;
     }
@@ -205,11 +205,11 @@ fn is_renamed(was: &[NestedToken<'_>], is: &[NestedToken<'_>]) -> bool {
         }
     }
     let renamed = there.iter().filter(|(before, after)| before != after);
-    renamed.filter_map(|(before, _)| places.get(before)).all(|places| is_local(was, places))
+    renamed.filter_map(|(before, _)| places.get(before)).all(|places| is_local_variable(was, places))
 }
 
 /// Returns true if the name at these positions is only that of a local variable, invisible to other code.
-fn is_local(tokens: &[NestedToken<'_>], places: &[usize]) -> bool {
+fn is_local_variable(tokens: &[NestedToken<'_>], places: &[usize]) -> bool {
     let token = |at: usize| tokens.get(at).map(|(token, _)| token);
     let is = |token: Option<&SourceToken<'_>>, signs: &[&str]| {
         token.is_some_and(|token| matches!(token, SourceToken::Sign(sign) if signs.contains(sign)))
@@ -308,7 +308,7 @@ mod tests {
         let text = "\"\"\"Sums.\"\"\"\n\n# The sum.\ndef total(xs):  # of all\n    return 0\n";
         let path = "a.py".into();
         let version = FileVersion { path: &path, bytes: text.as_bytes() };
-        assert!([(1, 1), (3, 3), (1, 3), (9, 12)].iter().all(|lines| !holds_code(&version, *lines)));
-        assert!([(4, 4), (3, 5)].iter().all(|lines| holds_code(&version, *lines)));
+        assert!([(1, 1), (3, 3), (1, 3), (9, 12)].iter().all(|lines| !contains_code(&version, *lines)));
+        assert!([(4, 4), (3, 5)].iter().all(|lines| contains_code(&version, *lines)));
     }
 }

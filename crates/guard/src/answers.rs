@@ -15,9 +15,9 @@ use globset::GlobBuilder;
 use truing_diff::RepoPath;
 
 use self::own::{FixTests, SpecialCase};
-use super::scan::{is_word, occurrences, part};
+use super::scan::{is_word, occurrences, text_slice};
 use super::unit::literals;
-use super::version::{ChangedFileVersion, FileRewrite, FileVersion, MAX_BYTES, is_test_side};
+use super::version::{ChangedFileVersion, FileRewrite, FileVersion, MAX_BYTES, can_affect_tests};
 use super::weakening::{FindingSubject, Weakening, WeakeningKind};
 use truing_core::glob::check_bounds;
 use truing_core::line::clean_line;
@@ -105,7 +105,7 @@ const YEARS: Range<u64> = 2000..2200;
 /// Texts of a fix that are to be searched in the tests.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TestSearch {
-    /// True if the fix adds any value outside tests. If false, [`find_answers`] finds nothing.
+    /// True if the fix adds any value outside tests. If false, [`find_hard_coded_answers`] finds nothing.
     pub has_new_values: bool,
     /// Values on which the code's decisions depend, without their quotes, each on one line; at most 64.
     pub texts: Vec<String>,
@@ -113,7 +113,7 @@ pub struct TestSearch {
 
 /// Returns the texts of this fix that are to be searched in the tests.
 pub fn texts_to_search(rewrites: &[FileRewrite<'_>]) -> TestSearch {
-    let rewrites = looked_at(rewrites);
+    let rewrites = select_examined_files(rewrites);
     let values: Vec<CodeLiteral> = rewrites.iter().flat_map(new_literals).collect();
     // Both the form in tests and the spelling in the fix.
     let spelled = |value: &CodeLiteral| {
@@ -128,20 +128,20 @@ pub fn texts_to_search(rewrites: &[FileRewrite<'_>]) -> TestSearch {
 }
 
 /// Returns the files that are small enough to be examined.
-fn looked_at<'a>(rewrites: &[FileRewrite<'a>]) -> Vec<FileRewrite<'a>> {
+fn select_examined_files<'a>(rewrites: &[FileRewrite<'a>]) -> Vec<FileRewrite<'a>> {
     rewrites.iter().copied().filter(|rewrite| !rewrite.is_large()).collect()
 }
 
 /// Returns the answers of this fix for the repository's tests, to be reported.
-pub fn find_answers(
+pub fn find_hard_coded_answers(
     rewrites: &[FileRewrite<'_>],
     about: &BTreeSet<FindingSubject>,
     tests: &RepositoryTests<'_>,
 ) -> Vec<Weakening> {
-    let rewrites = &looked_at(rewrites);
+    let rewrites = &select_examined_files(rewrites);
     let befores = rewrites.iter().filter_map(|rewrite| rewrite.before);
     let files = tests.files.iter().copied().filter(|file| file.bytes.len() <= MAX_BYTES);
-    let of_tests = values_of(befores.chain(files));
+    let of_tests = test_values(befores.chain(files));
     let own = FixTests::new(rewrites);
     let mut found = Vec::new();
     for rewrite in rewrites {
@@ -153,7 +153,7 @@ pub fn find_answers(
             }
             let kind = if value.is_dated {
                 WeakeningKind::DateDependence
-            } else if value.is_file_search && finds_tests(text, tests.paths) {
+            } else if value.is_file_search && is_test_file_pattern(text, tests.paths) {
                 WeakeningKind::TestFileAccess
             } else if value.is_deciding && of_tests.contains(text) {
                 WeakeningKind::TestValueDecision
@@ -192,7 +192,8 @@ struct CodeLiteral {
 
 /// Returns the values outside tests that no line contained before.
 fn new_literals(rewrite: &FileRewrite<'_>) -> Vec<CodeLiteral> {
-    let Some(after) = rewrite.after.filter(|after| !is_test_side(after.path)).map(ChangedFileVersion::new)
+    let Some(after) =
+        rewrite.after.filter(|after| !can_affect_tests(after.path)).map(ChangedFileVersion::new)
     else {
         return Vec::new();
     };
@@ -203,16 +204,16 @@ fn new_literals(rewrite: &FileRewrite<'_>) -> Vec<CodeLiteral> {
 
 /// Returns all values outside tests.
 fn code_literals(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
-    let Some(scanned) = half.scanned_file.as_ref().map(|read| &read.scanned) else { return data(half) };
+    let Some(scanned) = half.scanned_file.as_ref().map(|read| &read.scanned) else { return data_words(half) };
     let outside = half.ranges_outside_tests();
     let strings = outside.iter().flat_map(|range| scanned.strings_in(range)).cloned();
-    let numbers = outside.iter().flat_map(|range| numbers(&scanned.code, range));
+    let numbers = outside.iter().flat_map(|range| find_numbers(&scanned.code, range));
     let value = |range: Range<usize>| {
         let line = scanned.line_range(scanned.line_of(range.start));
-        let (code, said) = (part(&scanned.code, line.clone()), part(&scanned.bare, line.clone()));
-        let before = part(&scanned.code, line.start..range.start).trim_end();
-        let after = part(&scanned.code, range.end..line.end).trim_start();
-        let text = part(&scanned.bare, range.clone());
+        let (code, said) = (text_slice(&scanned.code, line.clone()), text_slice(&scanned.bare, line.clone()));
+        let before = text_slice(&scanned.code, line.start..range.start).trim_end();
+        let after = text_slice(&scanned.code, range.end..line.end).trim_start();
+        let text = text_slice(&scanned.bare, range.clone());
         let is_key = after.starts_with(':') && !after.starts_with("::");
         let is_named =
             before.ends_with('=') && !["==", "!=", "<=", ">="].iter().any(|sign| before.ends_with(sign));
@@ -220,18 +221,20 @@ fn code_literals(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
         // A named value in a table is a normal use of tables.
         let is_case = !is_named
             && (is_compared
-                || own::is_equality(code)
+                || own::compares_lists(code)
                 || is_key && text.starts_with(|letter: char| letter.is_ascii_digit()));
         // Several adjacent values form a list of permitted values.
         let decides = is_key
-            || is_listed(before, after)
+            || is_list_item(before, after)
             || before.ends_with("return")
             || is_compared
             || (code.contains("):") && code.contains('{'));
         let is_clocked = CLOCKS.iter().any(|clock| occurrences(code, clock).next().is_some());
         CodeLiteral {
-            is_deciding: decides && !is_named && (says_enough(text) || is_of_row(code, before)),
-            special_case: is_case.then(|| SpecialCase::decided_by(scanned, &range)).flatten(),
+            is_deciding: decides
+                && !is_named
+                && (is_distinctive_value(text) || is_in_comparison_row(code, before)),
+            special_case: is_case.then(|| SpecialCase::from_deciding_value(scanned, &range)).flatten(),
             is_file_search: LOOKS.iter().any(|word| code.contains(word)),
             is_dated: is_clocked && is_date(text),
             line: clean_line(said.trim(), super::weakening::MAX_QUOTE),
@@ -243,7 +246,7 @@ fn code_literals(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
 
 /// Returns the words of a data file. Each may be an answer, because the code that reads the file decides by
 /// them.
-fn data(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
+fn data_words(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
     let is_prose = [".md", ".rst", ".adoc"].iter().any(|ending| half.path.ends_with(ending));
     if is_prose || half.text.len() > MAX_DATA || half.text.contains('\0') {
         return Vec::new();
@@ -252,7 +255,7 @@ fn data(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
         let value = |word: &str| CodeLiteral {
             text: format!("\"{word}\""),
             line: clean_line(line.trim(), super::weakening::MAX_QUOTE),
-            is_deciding: says_enough(&format!("\"{word}\"")),
+            is_deciding: is_distinctive_value(&format!("\"{word}\"")),
             is_file_search: false,
             is_dated: false,
             special_case: None,
@@ -264,7 +267,7 @@ fn data(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
 }
 
 /// Finds the positions of numbers in code.
-fn numbers<'c>(code: &'c str, range: &Range<usize>) -> impl Iterator<Item = Range<usize>> + 'c {
+fn find_numbers<'c>(code: &'c str, range: &Range<usize>) -> impl Iterator<Item = Range<usize>> + 'c {
     let bytes = code.as_bytes();
     let is_part = |byte: u8| is_word(byte) || byte == b'.';
     let mut at = range.start;
@@ -290,12 +293,12 @@ fn numbers<'c>(code: &'c str, range: &Range<usize>) -> impl Iterator<Item = Rang
 }
 
 /// Returns true if a value is between brackets and commas.
-fn is_listed(before: &str, after: &str) -> bool {
+fn is_list_item(before: &str, after: &str) -> bool {
     before.ends_with(['[', ',', '{', '(']) && after.starts_with([',', ']', '}'])
 }
 
 /// Returns true if the next value is compared in a line that compares several numbers.
-fn is_of_row(code: &str, before: &str) -> bool {
+fn is_in_comparison_row(code: &str, before: &str) -> bool {
     let is_number = |rest: &str| {
         rest.trim_start_matches(['=', ' ', '-']).starts_with(|letter: char| letter.is_ascii_digit())
     };
@@ -305,7 +308,7 @@ fn is_of_row(code: &str, before: &str) -> bool {
 }
 
 /// Returns true if the value is unlikely to occur in tests by chance.
-fn says_enough(text: &str) -> bool {
+fn is_distinctive_value(text: &str) -> bool {
     let inner = bare_value(text);
     if text.contains(['"', '\'', '`']) {
         return inner.chars().count() >= LEAST_LETTERS && inner.contains(char::is_alphanumeric);
@@ -326,7 +329,7 @@ fn is_date(text: &str) -> bool {
 }
 
 /// Returns true if this is a path pattern that matches only test files.
-fn finds_tests(text: &str, paths: &[RepoPath]) -> bool {
+fn is_test_file_pattern(text: &str, paths: &[RepoPath]) -> bool {
     if !text.contains(['*', '?', '[']) || !text.contains(['/', '.']) || text.contains(' ') {
         return false;
     }
@@ -343,12 +346,12 @@ fn finds_tests(text: &str, paths: &[RepoPath]) -> bool {
         ends.into_iter().any(|end| matcher.is_match(end))
     });
     let Some(first) = found.next() else { return false };
-    is_test_side(first) && found.all(is_test_side)
+    can_affect_tests(first) && found.all(can_affect_tests)
 }
 
 /// Returns the values of tests in these files: all values of a test file, and those of the tests in another
 /// file. Of two files with one path the first applies.
-fn values_of<'v>(versions: impl Iterator<Item = FileVersion<'v>>) -> BTreeSet<String> {
+fn test_values<'v>(versions: impl Iterator<Item = FileVersion<'v>>) -> BTreeSet<String> {
     let mut halves: BTreeMap<&RepoPath, ChangedFileVersion> = BTreeMap::new();
     for version in versions {
         halves.entry(version.path).or_insert_with(|| ChangedFileVersion::new(version));
@@ -357,14 +360,14 @@ fn values_of<'v>(versions: impl Iterator<Item = FileVersion<'v>>) -> BTreeSet<St
     for (path, half) in &halves {
         let Some(read) = &half.scanned_file else {
             // Data files of tests: each line and word may be a value.
-            if is_test_side(path) {
+            if can_affect_tests(path) {
                 let words = half.text.split(['"', '\'', ',', '\n', '\t']);
                 found.extend(words.map(|word| word.trim().to_owned()));
             }
             continue;
         };
         let scanned = &read.scanned;
-        let all: Vec<String> = if is_test_side(path) {
+        let all: Vec<String> = if can_affect_tests(path) {
             literals(scanned, &(0..scanned.code.len()))
         } else {
             read.units.iter().flat_map(|unit| literals(scanned, &(unit.start..unit.end))).collect()
@@ -376,7 +379,7 @@ fn values_of<'v>(versions: impl Iterator<Item = FileVersion<'v>>) -> BTreeSet<St
 
 /// Returns a string without its quotes and prefix letters; a number in decimal form.
 fn bare_value(text: &str) -> String {
-    let Some(open) = text.find(['"', '\'', '`']) else { return number(text) };
+    let Some(open) = text.find(['"', '\'', '`']) else { return to_decimal(text) };
     let quote = text.get(open..).and_then(|rest| rest.chars().next()).unwrap_or('"');
     text.get(open..)
         .unwrap_or_default()
@@ -387,7 +390,7 @@ fn bare_value(text: &str) -> String {
 }
 
 /// Converts a number to decimal digits: `0x76C`, `2e3` and `1_900` are 1900, 2000 and 1900.
-fn number(text: &str) -> String {
+fn to_decimal(text: &str) -> String {
     let plain = text.replace('_', "").to_ascii_lowercase();
     let of_base = |prefix: &str, base| {
         plain.strip_prefix(prefix).and_then(|digits| u64::from_str_radix(digits, base).ok())

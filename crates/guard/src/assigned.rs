@@ -27,7 +27,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         Self { side, bindings: Vec::new() }
     }
 
-    pub(super) fn read(mut self) -> Vec<TestBinding> {
+    pub(super) fn read_bindings(mut self) -> Vec<TestBinding> {
         let mut open: Vec<usize> = Vec::new();
         let mut closed = 0;
         for (at, token) in self.side.tokens.iter().enumerate() {
@@ -35,13 +35,18 @@ impl<'s, 'h> NameReader<'s, 'h> {
                 "(" | "[" | "{" => open.push(at),
                 ")" | "]" | "}" => closed = open.pop().unwrap_or(0),
                 "=>" => self.read_parameters(
-                    if self.side.is(at.saturating_sub(1), ")") { closed } else { at.saturating_sub(2) },
+                    if self.side.has_token_at(at.saturating_sub(1), ")") {
+                        closed
+                    } else {
+                        at.saturating_sub(2)
+                    },
                     at,
                 ),
                 "=" | ":=" => {
-                    let is_bracketed =
-                        open.last().is_some_and(|open| self.side.is(*open, "(") || self.side.is(*open, "["));
-                    if !is_bracketed || self.side.names.is_set_in_brackets || token.is(":=") {
+                    let is_bracketed = open.last().is_some_and(|open| {
+                        self.side.has_token_at(*open, "(") || self.side.has_token_at(*open, "[")
+                    });
+                    if !is_bracketed || self.side.names.is_set_in_brackets || token.has_text(":=") {
                         self.read_assignment(at, open.last().copied());
                     }
                 }
@@ -51,7 +56,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         self.bindings
     }
 
-    fn push(
+    fn push_binding(
         &mut self,
         at: usize,
         name: String,
@@ -88,24 +93,28 @@ impl<'s, 'h> NameReader<'s, 'h> {
     /// Reads `def NAME`, `fn NAME`, `as NAME`, and the parameters of functions.
     fn read_definition(&mut self, at: usize) {
         let side = self.side;
-        let Some(word) = side.names.defines.iter().find(|word| side.matches_tokens(at, word)) else { return };
-        if at.checked_sub(1).is_some_and(|before| side.is(before, ".")) {
+        let Some(word) = side.names.defines.iter().find(|word| side.matches_tokens_at(at, word)) else {
+            return;
+        };
+        if at.checked_sub(1).is_some_and(|before| side.has_token_at(before, ".")) {
             return;
         }
         let mut next = at + word.split(' ').count();
         // Skips the receiver of a method in Go, and the mark of a generator.
-        if *word == "func" && side.is(next, "(") {
-            let Some(close) = (next..next + MAX_PATTERN).find(|at| side.is(*at, ")")) else { return };
+        if *word == "func" && side.has_token_at(next, "(") {
+            let Some(close) = (next..next + MAX_PATTERN).find(|at| side.has_token_at(*at, ")")) else {
+                return;
+            };
             next = close + 1;
         }
-        next += usize::from(side.is(next, "*") || side.is(next, "mut"));
+        next += usize::from(side.has_token_at(next, "*") || side.has_token_at(next, "mut"));
         let Some(name) = side.tokens.get(next).filter(|token| token.is_name()) else { return };
         let is_valued = ["const", "let", "var", "val", "static"].contains(word);
-        if is_valued && (side.is(next + 1, "=") || side.is(next + 1, ":")) {
+        if is_valued && (side.has_token_at(next + 1, "=") || side.has_token_at(next + 1, ":")) {
             return;
         }
         let name = name.text.to_string();
-        let body = self.body(at);
+        let body = self.definition_body(at);
         let has_tests = side
             .tokens
             .get(body.clone())
@@ -119,8 +128,8 @@ impl<'s, 'h> NameReader<'s, 'h> {
             join_tokens(side.tokens.get(body).unwrap_or_default())
         };
         let is_in_test = side.tokens.get(at).is_some_and(|token| side.test_at(token.offset).is_some());
-        self.push(next, name, BindingKind::Definition, (*word).to_owned(), &text, false);
-        if side.is(next + 1, "(") && is_in_test {
+        self.push_binding(next, name, BindingKind::Definition, (*word).to_owned(), &text, false);
+        if side.has_token_at(next + 1, "(") && is_in_test {
             self.read_parameters(next + 1, next + 1);
         }
     }
@@ -128,7 +137,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
     /// Reads the names between brackets that open at `open`, or the one before an arrow.
     fn read_parameters(&mut self, open: usize, arrow: usize) {
         let side = self.side;
-        let end = if side.is(open, "(") { side.statement_end(open) } else { arrow };
+        let end = if side.has_token_at(open, "(") { side.statement_end(open) } else { arrow };
         let mut depth = 0_usize;
         for at in open..end {
             let Some(token) = side.tokens.get(at) else { return };
@@ -137,7 +146,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
                 ")" | "]" | "}" => depth = depth.saturating_sub(1),
                 _ => {}
             }
-            if depth == 0 && at > open && side.is(open, "(") {
+            if depth == 0 && at > open && side.has_token_at(open, "(") {
                 return;
             }
             let next = side.tokens.get(at + 1).map_or("", |next| &*next.text);
@@ -146,16 +155,24 @@ impl<'s, 'h> NameReader<'s, 'h> {
                 .and_then(|before| side.tokens.get(before))
                 .map_or("", |before| &*before.text);
             let is_parameter = token.is_name()
-                && (matches!(next, "," | ")" | ":" | "=" | "=>" | "}" | "]") || !side.is(open, "("))
+                && (matches!(next, "," | ")" | ":" | "=" | "=>" | "}" | "]")
+                    || !side.has_token_at(open, "("))
                 && !matches!(before, "." | "=" | ":" | "=>" | "|");
             if is_parameter && depth <= 2 {
-                self.push(at, token.text.to_string(), BindingKind::Parameter, String::new(), "", false);
+                self.push_binding(
+                    at,
+                    token.text.to_string(),
+                    BindingKind::Parameter,
+                    String::new(),
+                    "",
+                    false,
+                );
             }
         }
     }
 
     /// Returns the words that belong to the definition at this position.
-    fn body(&self, at: usize) -> Range<usize> {
+    fn definition_body(&self, at: usize) -> Range<usize> {
         let side = self.side;
         let Some(read) = &side.version.scanned_file else { return at..at };
         let scanned = &read.scanned;
@@ -163,10 +180,11 @@ impl<'s, 'h> NameReader<'s, 'h> {
         let Some(first) = side.tokens.get(at) else { return at..at };
         let rest = side.tokens.get(at..(at + MAX_BODY).min(side.tokens.len())).unwrap_or_default();
         let length = if side.names.endings.contains(&".py") {
-            rest.iter()
-                .position(|token| token.line > first.line && column(token) <= column(first) && !token.is(")"))
+            rest.iter().position(|token| {
+                token.line > first.line && column(token) <= column(first) && !token.has_text(")")
+            })
         } else {
-            let opens = rest.iter().position(|token| token.is("{") || token.is(";"));
+            let opens = rest.iter().position(|token| token.has_text("{") || token.has_text(";"));
             let close =
                 opens.and_then(|opens| rest.get(opens)).and_then(|open| scanned.closing_bracket(open.offset));
             close
@@ -182,24 +200,27 @@ impl<'s, 'h> NameReader<'s, 'h> {
         let first = side.statement_start(at);
         // `type Line = …` names a type. It has been read as a definition if one may replace another.
         let is_type = |at: usize| side.tokens.get(at).is_some_and(CodeToken::is_name);
-        let type_at = first + usize::from(side.is(first, "export") || side.is(first, "declare"));
-        if side.is(type_at, "type") && is_type(type_at + 1) {
+        let type_at =
+            first + usize::from(side.has_token_at(first, "export") || side.has_token_at(first, "declare"));
+        if side.has_token_at(type_at, "type") && is_type(type_at + 1) {
             return;
         }
         let mut start = first.max(open.map_or(0, |open| open + 1)).min(at);
         for back in (start..at).rev() {
-            if side.is(back, "=") || (side.is(back, ";")) {
+            if side.has_token_at(back, "=") || (side.has_token_at(back, ";")) {
                 start = back + 1;
                 break;
             }
         }
         // `{ a, b } = …` begins before its bracket.
         let mut targets = side.tokens.get(start..at).unwrap_or_default();
-        let close = at.checked_sub(1).filter(|close| side.is(*close, "}") || side.is(*close, "]"));
+        let close = at
+            .checked_sub(1)
+            .filter(|close| side.has_token_at(*close, "}") || side.has_token_at(*close, "]"));
         if let Some(close) = close.filter(|_| !side.names.endings.contains(&".py")) {
             let opening = (close.saturating_sub(MAX_PATTERN)..close)
                 .rev()
-                .find(|open| side.is(*open, "{") || side.is(*open, "["))
+                .find(|open| side.has_token_at(*open, "{") || side.has_token_at(*open, "["))
                 .unwrap_or(close);
             // Go has no destructuring: `seen[name] = true` sets an element of `seen`.
             if side.names.endings.contains(&".go") {
@@ -211,22 +232,22 @@ impl<'s, 'h> NameReader<'s, 'h> {
         } else if let Some(name) = self.typed_target(targets) {
             targets = name;
         }
-        let is_parameter = open.is_some_and(|open| self.opens_parameters(open, at));
+        let is_parameter = open.is_some_and(|open| self.is_parameter_default(open, at));
         if is_parameter {
-            targets = targets.rsplit(|token| token.is(",")).next().unwrap_or_default();
+            targets = targets.rsplit(|token| token.has_text(",")).next().unwrap_or_default();
         }
         let is_declared = (start.saturating_sub(1)..at)
-            .any(|word| side.names.declares.iter().any(|declares| side.is(word, declares)))
-            || side.is(at, ":=")
+            .any(|word| side.names.declares.iter().any(|declares| side.has_token_at(word, declares)))
+            || side.has_token_at(at, ":=")
             || is_parameter
             || self.is_declared_before(first, open)
             // A type before the name.
-            || (side.names.endings.contains(&".java") && at >= start + 2 && !side.is(at - 2, "."));
+            || (side.names.endings.contains(&".java") && at >= start + 2 && !side.has_token_at(at - 2, "."));
         let end = side.statement_end(at + 1);
         let value = side.tokens.get(at + 1..end).unwrap_or_default();
-        let (origin, text) = (self.origin(value), join_tokens(value));
-        for target in targets.split(|token| token.is(",")) {
-            let Some((name, key)) = self.target(target, close.is_some()) else { continue };
+        let (origin, text) = (self.value_path(value), join_tokens(value));
+        for target in targets.split(|token| token.has_text(",")) {
+            let Some((name, key)) = self.parse_target(target, close.is_some()) else { continue };
             let origin = if key.is_empty() { origin.clone() } else { format!("{origin} . {key}") };
             let is_global = join_tokens(target).starts_with("globals ( )") || self.is_global(&name, at);
             let is_others = side.names.sets_foreign_values
@@ -234,7 +255,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
                 && !name.contains('.')
                 && !side.declared.contains(name.as_str());
             let is_shared = is_global || is_others || name.contains('.');
-            self.push(at, name, BindingKind::Value, origin, &text, is_shared);
+            self.push_binding(at, name, BindingKind::Value, origin, &text, is_shared);
         }
     }
 
@@ -244,7 +265,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         let words = targets.iter().take_while(|token| declares(token)).count();
         let is_typed = words > 0
             && targets.get(words).is_some_and(CodeToken::is_name)
-            && targets.get(words + 1).is_some_and(|token| token.is(":"));
+            && targets.get(words + 1).is_some_and(|token| token.has_text(":"));
         targets.get(..=words).filter(|_| is_typed)
     }
 
@@ -252,19 +273,19 @@ impl<'s, 'h> NameReader<'s, 'h> {
     fn read_item_assignment(&mut self, at: usize, of: Range<usize>) {
         let side = self.side;
         let of = side.tokens.get(of).unwrap_or_default();
-        let length = of.iter().rev().take_while(|token| token.is_name() || token.is(".")).count();
+        let length = of.iter().rev().take_while(|token| token.is_name() || token.has_text(".")).count();
         let path: String = of.iter().rev().take(length).rev().map(|token| &*token.text).collect();
         let end = side.statement_end(at + 1);
         let value = side.tokens.get(at + 1..end).unwrap_or_default();
-        let (origin, text) = (self.origin(value), join_tokens(value));
-        self.push(at, format!("{path}.[]"), BindingKind::Value, origin, &text, true);
+        let (origin, text) = (self.value_path(value), join_tokens(value));
+        self.push_binding(at, format!("{path}.[]"), BindingKind::Value, origin, &text, true);
     }
 
     /// Returns true if the bracket at `open` begins the parameters of a JavaScript function and contains this
     /// `=`.
-    fn opens_parameters(&self, open: usize, at: usize) -> bool {
+    fn is_parameter_default(&self, open: usize, at: usize) -> bool {
         let side = self.side;
-        if !side.names.endings.contains(&".js") || !side.is(open, "(") {
+        if !side.names.endings.contains(&".js") || !side.has_token_at(open, "(") {
             return false;
         }
         let is_statement =
@@ -280,20 +301,22 @@ impl<'s, 'h> NameReader<'s, 'h> {
             }
             depth == 0
         });
-        !is_statement && close.is_some_and(|close| side.is(close + 1, "=>") || side.is(close + 1, "{"))
+        !is_statement
+            && close
+                .is_some_and(|close| side.has_token_at(close + 1, "=>") || side.has_token_at(close + 1, "{"))
     }
 
     /// Returns true if a declaring word precedes, as in `var one = 1\n, NAME = …` and `const {NAME = 1} = …`.
     fn is_declared_before(&self, first: usize, open: Option<usize>) -> bool {
         let side = self.side;
-        let declares = |at: usize| side.names.declares.iter().any(|declares| side.is(at, declares));
+        let declares = |at: usize| side.names.declares.iter().any(|declares| side.has_token_at(at, declares));
         let is_pattern = open
-            .filter(|open| side.is(*open, "{") || side.is(*open, "["))
+            .filter(|open| side.has_token_at(*open, "{") || side.has_token_at(*open, "["))
             .and_then(|open| open.checked_sub(1))
             .is_some_and(declares);
         let mut begin = first;
         for _ in 0..MAX_LINES {
-            let Some(before) = begin.checked_sub(1).filter(|_| side.is(begin, ",")) else { break };
+            let Some(before) = begin.checked_sub(1).filter(|_| side.has_token_at(begin, ",")) else { break };
             begin = side.statement_start(before);
         }
         is_pattern || (begin != first && declares(begin))
@@ -306,7 +329,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
     }
 
     /// Returns the name that gets a value, and the part of the value that it gets.
-    fn target(&self, target: &[CodeToken], is_taken_apart: bool) -> Option<(String, String)> {
+    fn parse_target(&self, target: &[CodeToken], is_taken_apart: bool) -> Option<(String, String)> {
         let declares = self.side.names.declares;
         let skipped = target
             .iter()
@@ -317,27 +340,32 @@ impl<'s, 'h> NameReader<'s, 'h> {
         let mut target = target.get(skipped..)?;
         if is_taken_apart {
             let key = target.iter().find(|token| token.is_name())?;
-            let name =
-                target.split(|token| token.is("=")).next()?.iter().rev().find(|token| token.is_name())?;
+            let name = target
+                .split(|token| token.has_text("="))
+                .next()?
+                .iter()
+                .rev()
+                .find(|token| token.is_name())?;
             return Some((name.text.to_string(), key.text.to_string()));
         }
         if target
             .first()
             .is_some_and(|first| matches!(&*first.text, "globals" | "vars" | "locals" | "window"))
         {
-            let rest = target.iter().position(|token| token.is("."))?;
+            let rest = target.iter().position(|token| token.has_text("."))?;
             target = target.get(rest + 1..)?;
         }
         // A type is before the name, or after a colon.
         let is_typed_before = self.side.names.endings.contains(&".java");
         let path = |tokens: &[CodeToken]| -> String {
-            let is_next =
-                |(at, token): &(usize, &CodeToken)| if at % 2 == 0 { token.is_name() } else { token.is(".") };
+            let is_next = |(at, token): &(usize, &CodeToken)| {
+                if at % 2 == 0 { token.is_name() } else { token.has_text(".") }
+            };
             tokens.iter().enumerate().take_while(is_next).map(|(_, token)| &*token.text).collect()
         };
         let from = if is_typed_before {
             let mut from = target.len().checked_sub(1)?;
-            while from >= 2 && target.get(from - 1).is_some_and(|token| token.is(".")) {
+            while from >= 2 && target.get(from - 1).is_some_and(|token| token.has_text(".")) {
                 from -= 2;
             }
             from
@@ -349,23 +377,25 @@ impl<'s, 'h> NameReader<'s, 'h> {
     }
 
     /// Returns the path with which a value begins.
-    fn origin(&self, value: &[CodeToken]) -> String {
+    fn value_path(&self, value: &[CodeToken]) -> String {
         let skips =
             |token: &&CodeToken| matches!(&*token.text, "await" | "new" | "&" | "(" | "import" | "mut" | "*");
         let skipped = value.iter().take_while(skips).count();
         let rest = value.get(skipped..).unwrap_or_default();
         let is_next = |(at, token): &(usize, &CodeToken)| {
-            if at % 2 == 0 { token.is_name() || token.is_imported } else { token.is(".") }
+            if at % 2 == 0 { token.is_name() || token.is_imported } else { token.has_text(".") }
         };
         let length = rest.iter().enumerate().take_while(is_next).count();
         if length == 0 {
             return rest.first().map_or_else(String::new, |first| first.text.to_string());
         }
-        let path = self.side.path_of(rest.get(..length).unwrap_or_default());
-        let is_new = value.first().is_some_and(|first| first.is("new"));
+        let path = self.side.resolved_path(rest.get(..length).unwrap_or_default());
+        let is_new = value.first().is_some_and(|first| first.has_text("new"));
         // An anonymous class counts as its own.
         let is_anonymous = is_new
-            && value.windows(2).any(|pair| matches!(pair, [close, open] if close.is(")") && open.is("{")));
+            && value
+                .windows(2)
+                .any(|pair| matches!(pair, [close, open] if close.has_text(")") && open.has_text("{")));
         let path = resolve_path(&self.side.version.path, &path);
         if is_anonymous { format!("{path} {{") } else { path }
     }

@@ -10,7 +10,7 @@ use super::count::missing_items;
 use super::file::FilePair;
 use super::renamed::defined_names;
 use super::used::UsedNames;
-use super::version::{ChangedFileVersion, is_test_side};
+use super::version::{ChangedFileVersion, can_affect_tests};
 use super::weakening::{Weakening, WeakeningKind};
 use truing_diff::RepoPath;
 
@@ -51,12 +51,15 @@ pub(super) fn find_rebound_names(files: &[FilePair<'_>], found: &mut Vec<Weakeni
                 let change = BindingChange { files, before: was, after: &after, used };
                 words.extend(change.judge_imports());
                 words.extend(change.judge_bindings());
-                words.extend(change.machinery());
+                words.extend(change.find_patching_calls());
             }
             None => words.extend(check_new_file(file, files, &after, all)),
         }
         found.extend(words.into_iter().filter(|(_, verdict)| *verdict != Free).map(|(what, verdict)| {
-            Weakening { is_report_only: verdict == Reported, ..file.weakening(WeakeningKind::Rebound, &what) }
+            Weakening {
+                is_report_only: verdict == Reported,
+                ..file.new_weakening(WeakeningKind::Rebound, &what)
+            }
         }));
     }
 }
@@ -69,7 +72,7 @@ fn check_new_file(
     used: &UsedNames,
 ) -> Vec<(String, NameVerdict)> {
     let mut words: Vec<(String, NameVerdict)> =
-        after.machinery(|_| false).into_iter().map(|it| (it, Reported)).collect();
+        after.find_patching_statements(|_| false).into_iter().map(|it| (it, Reported)).collect();
     let is_set = |bound: &&TestBinding| {
         let head = bound.head();
         bound.name.contains('.') && after.imports_of(head).any(|path| after.is_product(path))
@@ -79,12 +82,12 @@ fn check_new_file(
     if !after.tests.is_empty() || !after.version.is_test {
         return words;
     }
-    let stem = stem_of(path);
+    let stem = import_name(path);
     let is_product = |other: &FilePair<'_>| {
         [&other.before, &other.after].into_iter().flatten().any(|half| {
             half.scanned_file.is_some()
-                && !is_test_side(&RepoPath::from_text(&half.path))
-                && stem_of(&half.path) == stem
+                && !can_affect_tests(&RepoPath::from_text(&half.path))
+                && import_name(&half.path) == stem
         })
     };
     let is_taken = used.tested.contains(stem) || files.iter().any(is_product);
@@ -101,7 +104,7 @@ fn check_new_file(
 }
 
 /// Returns the name under which a file is imported.
-fn stem_of(path: &str) -> &str {
+fn import_name(path: &str) -> &str {
     let mut parts = path.rsplit('/');
     let stem = parts.next().and_then(|name| name.split('.').next()).unwrap_or_default();
     match stem {
@@ -145,13 +148,14 @@ impl BindingChange<'_> {
     fn judge_star_import(&self, path: &str) -> NameVerdict {
         let has_used =
             |half: &ChangedFileVersion| defined_names(half, true).any(|name| self.used.free.contains(&name));
-        let mut modules = self.halves(|file| file.after.as_ref()).filter(|half| is_named(half, path));
+        let mut modules =
+            self.file_sides(|file| file.after.as_ref()).filter(|half| is_module_file(half, path));
         if modules.any(has_used) { Refused } else { Reported }
     }
 
     fn judge_import(&self, name: &str, path: &str) -> NameVerdict {
         let was: Vec<&str> = self.before.imports_of(name).collect();
-        let last = last_of(path);
+        let last = last_segment(path);
         if was.iter().any(|was| self.is_moved(was, path)) {
             return Free;
         }
@@ -167,23 +171,24 @@ impl BindingChange<'_> {
         let is_same = if was.is_empty() {
             last == name && !self.before.binds(name)
         } else {
-            was.iter().any(|was| last_of(was) == last)
+            was.iter().any(|was| last_segment(was) == last)
         };
         // A module of the fix re-exports it from its old place, or is a different module.
-        let mut modules = self.halves(|file| file.after.as_ref()).filter(|half| is_named(half, path));
+        let mut modules =
+            self.file_sides(|file| file.after.as_ref()).filter(|half| is_module_file(half, path));
         let is_other = modules.any(|half| {
             let hands_on = was.iter().any(|was| {
-                let stem = stem_of_path(was);
-                half.text.contains(stem) && half.text.contains(last_of(was))
+                let stem = module_of_path(was);
+                half.text.contains(stem) && half.text.contains(last_segment(was))
             });
-            is_test_side(&RepoPath::from_text(&half.path))
+            can_affect_tests(&RepoPath::from_text(&half.path))
                 || defined_names(half, false).any(|defined| defined == last)
                 || !hands_on
         });
         if is_same && !is_other && self.after.is_product(path) { Reported } else { Refused }
     }
 
-    fn halves<'s>(
+    fn file_sides<'s>(
         &'s self,
         side: impl Fn(&'s FilePair<'s>) -> Option<&'s ChangedFileVersion>,
     ) -> impl Iterator<Item = &'s ChangedFileVersion> {
@@ -192,12 +197,12 @@ impl BindingChange<'_> {
 
     /// Returns true if the fix moved or renamed the target of `was` in the product and it is now at `now`.
     fn is_moved(&self, was: &str, now: &str) -> bool {
-        let is_product = |half: &&ChangedFileVersion| !is_test_side(&RepoPath::from_text(&half.path));
+        let is_product = |half: &&ChangedFileVersion| !can_affect_tests(&RepoPath::from_text(&half.path));
         let defines = |half: Option<&ChangedFileVersion>, name: &str| {
             half.filter(is_product)
                 .is_some_and(|half| defined_names(half, false).any(|defined| defined == name))
         };
-        let (old, new) = (last_of(was), last_of(now));
+        let (old, new) = (last_segment(was), last_segment(now));
         let is_gone = self
             .files
             .iter()
@@ -206,19 +211,21 @@ impl BindingChange<'_> {
             .files
             .iter()
             .any(|file| defines(file.after.as_ref(), new) && !defines(file.before.as_ref(), new));
-        let is_file_moved =
-            self.files.iter().any(|file| {
-                let was_there =
-                    file.before.as_ref().filter(is_product).is_some_and(|half| is_named(half, was));
-                was_there && file.after.as_ref().is_none_or(|after| !is_named(after, was))
-            }) && self.halves(|file| file.after.as_ref()).filter(is_product).any(|half| is_named(half, now));
+        let is_file_moved = self.files.iter().any(|file| {
+            let was_there =
+                file.before.as_ref().filter(is_product).is_some_and(|half| is_module_file(half, was));
+            was_there && file.after.as_ref().is_none_or(|after| !is_module_file(after, was))
+        }) && self
+            .file_sides(|file| file.after.as_ref())
+            .filter(is_product)
+            .any(|half| is_module_file(half, now));
         (is_gone && is_come) || is_file_moved
     }
 
     fn judge_bindings(&self) -> Vec<(String, NameVerdict)> {
         let mut words = Vec::new();
         for bound in &self.after.bounds {
-            if self.before.has_same(bound) {
+            if self.before.has_binding(bound) {
                 continue;
             }
             words.push((self.after.line_text(bound.line), self.judge_binding(bound)));
@@ -232,9 +239,9 @@ impl BindingChange<'_> {
         if is_new_test && !bound.is_shared {
             return Free;
         }
-        let was: Vec<&TestBinding> = self.before.bounds_in(&bound.name, &bound.test).collect();
+        let was: Vec<&TestBinding> = self.before.bindings_in_test(&bound.name, &bound.test).collect();
         if bound.name.contains('.') {
-            return self.judge_field(bound, head, &was);
+            return self.judge_field_assignment(bound, head, &was);
         }
         if bound.test.is_some() && !is_new_test && !was.is_empty() {
             return self.judge_new_target(bound, &was);
@@ -247,7 +254,7 @@ impl BindingChange<'_> {
     }
 
     /// Judges an assignment to a field of a named value.
-    fn judge_field(&self, bound: &TestBinding, head: &str, was: &[&TestBinding]) -> NameVerdict {
+    fn judge_field_assignment(&self, bound: &TestBinding, head: &str, was: &[&TestBinding]) -> NameVerdict {
         if matches!(head, "self" | "this" | "cls") {
             let is_read = self.used.chains.contains(&bound.name);
             return if !is_read {
@@ -286,14 +293,14 @@ impl BindingChange<'_> {
         let was_value = was.iter().any(|was| was.is_literal);
         let root = bound.origin.split([' ', '.']).next().unwrap_or_default();
         let is_product = self.after.is_product(&bound.origin)
-            && !self.after.bounds_in(root, &None).any(|own| own.kind == BindingKind::Definition);
+            && !self.after.bindings_in_test(root, &None).any(|own| own.kind == BindingKind::Definition);
         if (bound.is_literal && was_value) || (is_product && !bound.is_literal) { Reported } else { Refused }
     }
 
     /// Finds calls that replace something, or whose target the text does not name.
-    fn machinery(&self) -> Vec<(String, NameVerdict)> {
+    fn find_patching_calls(&self) -> Vec<(String, NameVerdict)> {
         let of = |side: &BindingSide<'_>| {
-            side.machinery(|test| test.is_none_or(|test| self.before.tests.contains(test)))
+            side.find_patching_statements(|test| test.is_none_or(|test| self.before.tests.contains(test)))
         };
         let (before, after) = (of(self.before), of(self.after));
         let new = missing_items(&after, &before).into_iter();
@@ -307,17 +314,17 @@ impl BindingChange<'_> {
 }
 
 /// Returns the module in a path to an item.
-fn stem_of_path(path: &str) -> &str {
-    let module = path.strip_suffix(last_of(path)).unwrap_or(path);
-    last_of(module)
+fn module_of_path(path: &str) -> &str {
+    let module = path.strip_suffix(last_segment(path)).unwrap_or(path);
+    last_segment(module)
 }
 
-fn last_of(path: &str) -> &str {
+fn last_segment(path: &str) -> &str {
     path.rsplit([' ', '.', '/', ':']).find(|part| !part.is_empty()).unwrap_or_default()
 }
 
 /// Returns true if this is the file of a module on that path.
-fn is_named(half: &ChangedFileVersion, path: &str) -> bool {
-    let stem = stem_of(&half.path);
+fn is_module_file(half: &ChangedFileVersion, path: &str) -> bool {
+    let stem = import_name(&half.path);
     path.split([' ', '.', '/', ':']).any(|part| part == stem)
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::assigned::NameReader;
 use super::imports::split_imports;
-use super::loaded::is_own_module;
+use super::loaded::is_standard_module;
 use super::naming::{NAMES, NamingRules};
 use super::tokens::{CodeToken, fold_tokens};
 use super::version::ChangedFileVersion;
@@ -94,7 +94,7 @@ impl<'h> BindingSide<'h> {
         let ranges = if version.is_test || version.is_loaded {
             std::iter::once(0..read.scanned.code.len()).collect()
         } else {
-            inner_tests(version)
+            test_module_ranges(version)
         };
         if ranges.is_empty() {
             return None;
@@ -129,7 +129,7 @@ impl<'h> BindingSide<'h> {
                 side.assigned_names.insert((Rc::clone(&name.text), test));
             }
         }
-        side.bounds = NameReader::new(&side).read();
+        side.bounds = NameReader::new(&side).read_bindings();
         for (at, bound) in side.bounds.iter().enumerate() {
             let of_name = side.index.entry(bound.name.clone()).or_default();
             of_name.entry(bound.test.clone()).or_default().push(at);
@@ -148,16 +148,20 @@ impl<'h> BindingSide<'h> {
 
     /// Returns true if the file binds this name outside tests.
     pub(super) fn binds(&self, name: &str) -> bool {
-        self.imports_of(name).next().is_some() || self.bounds_in(name, &None).next().is_some()
+        self.imports_of(name).next().is_some() || self.bindings_in_test(name, &None).next().is_some()
     }
 
     /// Returns the first bindings of this name in a test, or outside tests.
-    pub(super) fn bounds_in(&self, name: &str, test: &Option<Rc<str>>) -> impl Iterator<Item = &TestBinding> {
+    pub(super) fn bindings_in_test(
+        &self,
+        name: &str,
+        test: &Option<Rc<str>>,
+    ) -> impl Iterator<Item = &TestBinding> {
         let all = self.index.get(name).and_then(|of_name| of_name.get(test)).into_iter().flatten();
         all.take(MAX_BINDINGS).filter_map(|at| self.bounds.get(*at))
     }
 
-    pub(super) fn has_same(&self, bound: &TestBinding) -> bool {
+    pub(super) fn has_binding(&self, bound: &TestBinding) -> bool {
         self.identities.contains(&bound.identity())
     }
 
@@ -170,7 +174,7 @@ impl<'h> BindingSide<'h> {
 
     /// Returns true if the name is bound only within this test.
     pub(super) fn is_local(&self, name: &str, test: &Option<Rc<str>>) -> bool {
-        self.bounds_in(name, test).any(|bound| !bound.is_shared)
+        self.bindings_in_test(name, test).any(|bound| !bound.is_shared)
     }
 
     pub(super) fn token_texts(&self) -> impl Iterator<Item = &str> {
@@ -186,7 +190,7 @@ impl<'h> BindingSide<'h> {
             path.strip_prefix(library)
                 .is_some_and(|rest| library.ends_with(':') || rest.is_empty() || rest.starts_with([' ', '/']))
         });
-        let is_own = self.names.endings.contains(&".py") && (is_own_module(root) || root == "unittest");
+        let is_own = self.names.endings.contains(&".py") && (is_standard_module(root) || root == "unittest");
         is_word && !is_library && !is_own
     }
 
@@ -198,11 +202,11 @@ impl<'h> BindingSide<'h> {
     }
 
     /// Finds statements that replace something, permanently or until the end of a test that `counts` accepts.
-    pub(super) fn machinery(&self, counts: impl Fn(Option<&str>) -> bool) -> Vec<String> {
+    pub(super) fn find_patching_statements(&self, counts: impl Fn(Option<&str>) -> bool) -> Vec<String> {
         let mut found = Vec::new();
         let mut end = 0;
         for (at, token) in self.tokens.iter().enumerate() {
-            let is_any = |all: &[&str]| all.iter().any(|words| self.matches_tokens(at, words));
+            let is_any = |all: &[&str]| all.iter().any(|words| self.matches_tokens_at(at, words));
             let is_hit = at >= end
                 && (is_any(self.names.lasting_calls)
                     || (is_any(self.names.ending) && counts(self.test_at(token.offset).as_deref())));
@@ -216,12 +220,12 @@ impl<'h> BindingSide<'h> {
         found
     }
 
-    pub(super) fn is(&self, at: usize, text: &str) -> bool {
-        self.tokens.get(at).is_some_and(|token| token.is(text))
+    pub(super) fn has_token_at(&self, at: usize, text: &str) -> bool {
+        self.tokens.get(at).is_some_and(|token| token.has_text(text))
     }
 
-    pub(super) fn matches_tokens(&self, at: usize, words: &str) -> bool {
-        words.split(' ').enumerate().all(|(step, word)| self.is(at + step, word))
+    pub(super) fn matches_tokens_at(&self, at: usize, words: &str) -> bool {
+        words.split(' ').enumerate().all(|(step, word)| self.has_token_at(at + step, word))
     }
 
     fn line_of(&self, at: usize) -> usize {
@@ -248,7 +252,7 @@ impl<'h> BindingSide<'h> {
         while let Some(token) = self.tokens.get(end).filter(|_| end - at < MAX_STATEMENT) {
             let is_next = end > at && token.line > self.line_of(end - 1) && depth == 0;
             if is_next
-                && !token.is(".")
+                && !token.has_text(".")
                 && !matches!(
                     &*self.tokens.get(end - 1).map_or("".into(), |last| last.text.clone()),
                     "=" | ":=" | "=>" | "+" | ","
@@ -272,7 +276,7 @@ impl<'h> BindingSide<'h> {
     }
 
     /// Renders a path of names with its first name resolved through the imports.
-    pub(super) fn path_of(&self, words: &[CodeToken]) -> String {
+    pub(super) fn resolved_path(&self, words: &[CodeToken]) -> String {
         let path = join_tokens(words);
         let (head, rest) = path.split_once(' ').unwrap_or((path.as_str(), ""));
         let known = self.imports_of(head).next().unwrap_or(head);
@@ -281,7 +285,7 @@ impl<'h> BindingSide<'h> {
 }
 
 /// Returns the test modules in a Rust file that has other code.
-fn inner_tests(half: &ChangedFileVersion) -> Vec<Range<usize>> {
+fn test_module_ranges(half: &ChangedFileVersion) -> Vec<Range<usize>> {
     let Some(read) = half.scanned_file.as_ref().filter(|_| half.path.ends_with(".rs")) else {
         return Vec::new();
     };

@@ -43,9 +43,9 @@ impl<'c> AddedAssertions<'c> {
     }
 
     /// Returns true if one of them asserts at least as much as this one.
-    pub(super) fn says_no_less(&self, before: &str) -> bool {
+    pub(super) fn asserts_at_least(&self, before: &str) -> bool {
         self.is_stricter(before)
-            || self.has_words_more(before)
+            || self.is_same_with_message(before)
             || failure_without_message(before).is_some_and(|before| self.failure_calls.contains(&before))
     }
 
@@ -60,7 +60,7 @@ impl<'c> AddedAssertions<'c> {
     }
 
     /// Returns true if one of them is the same with a message added.
-    fn has_words_more(&self, before: &str) -> bool {
+    fn is_same_with_message(&self, before: &str) -> bool {
         let inner = match before.strip_suffix(')') {
             Some(inner) if WITH_WORDS.iter().any(|begin| before.starts_with(begin)) => inner,
             // An assert statement of Python.
@@ -75,11 +75,11 @@ impl<'c> AddedAssertions<'c> {
 
 /// Returns a statement that fails a test in Go, without its message.
 fn failure_without_message(claim: &str) -> Option<String> {
-    SAYS.iter().any(|begin| claim.starts_with(begin)).then(|| without_words(claim))
+    SAYS.iter().any(|begin| claim.starts_with(begin)).then(|| without_first_string(claim))
 }
 
 /// Removes the first string from a call.
-fn without_words(call: &str) -> String {
+fn without_first_string(call: &str) -> String {
     let Some(start) = call.find('"') else { return call.to_owned() };
     let mut is_escaped = false;
     let end = call.get(start + 1..).unwrap_or_default().char_indices().find(|(_, letter)| {
@@ -92,7 +92,7 @@ fn without_words(call: &str) -> String {
 }
 
 /// Returns true if strings in this line, given without blanks, are only messages for people.
-pub(super) fn is_said(line: &str) -> bool {
+pub(super) fn is_message_statement(line: &str) -> bool {
     SAYS.iter().any(|begin| line.starts_with(begin))
 }
 
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     fn says_no_less(before: &str, after: &str) -> bool {
-        AddedAssertions::new(std::iter::once(after)).says_no_less(before)
+        AddedAssertions::new(std::iter::once(after)).asserts_at_least(before)
     }
 
     #[test]

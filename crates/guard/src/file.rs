@@ -24,7 +24,7 @@ impl<'a> FilePair<'a> {
         })
     }
 
-    pub(super) fn weakening(&self, kind: WeakeningKind, what: &str) -> Weakening {
+    pub(super) fn new_weakening(&self, kind: WeakeningKind, what: &str) -> Weakening {
         Weakening {
             path: self.path.clone(),
             kind,

@@ -46,28 +46,29 @@ const PLATFORMS: &[&str] = &[
 ];
 
 /// Finds tests that moved from a file that runners discover to one that they do not.
-pub(super) fn moved_away(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
+pub(super) fn find_undiscovered_moves(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     let of = |half: &ChangedFileVersion| -> BTreeSet<String> {
         half.units().map(|(_, unit)| unit.name.clone()).collect()
     };
     for file in files {
-        let Some(before) = file.before.as_ref().filter(|before| is_looked_for(&before.path)) else {
+        let Some(before) = file.before.as_ref().filter(|before| is_discovered_by_runners(&before.path))
+        else {
             continue;
         };
-        let stays = file.after.as_ref().is_some_and(|after| is_looked_for(&after.path));
+        let stays = file.after.as_ref().is_some_and(|after| is_discovered_by_runners(&after.path));
         if stays {
             continue;
         }
         let tests = of(before);
         let halves = files.iter().filter_map(|file| file.after.as_ref());
-        let hidden = halves.filter(|after| !is_looked_for(&after.path)).flat_map(of);
+        let hidden = halves.filter(|after| !is_discovered_by_runners(&after.path)).flat_map(of);
         let lost = hidden.filter(|name| tests.contains(name));
-        found.extend(lost.map(|name| file.weakening(WeakeningKind::Test, &name)));
+        found.extend(lost.map(|name| file.new_weakening(WeakeningKind::Test, &name)));
     }
 }
 
 /// Returns true if a runner discovers tests in a file of this path on every system.
-fn is_looked_for(path: &str) -> bool {
+fn is_discovered_by_runners(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     let Some(language) = language_of(name) else { return false };
     // In Rust a declaration decides, not a name.
@@ -93,7 +94,9 @@ pub(super) fn find_undeclared_modules(files: &[FilePair<'_>], found: &mut Vec<We
         let (Some(before), Some(after)) = (&file.before, &file.after) else { continue };
         let (before, after) = (modules_of_tests(before), modules_of_tests(after));
         found.extend(
-            missing_items(&before, &after).into_iter().map(|name| file.weakening(WeakeningKind::Test, name)),
+            missing_items(&before, &after)
+                .into_iter()
+                .map(|name| file.new_weakening(WeakeningKind::Test, name)),
         );
     }
 }
@@ -145,17 +148,17 @@ const OWN: &[(&str, &[&str], &[&str])] = &[
 ];
 
 /// Finds a comparison that a fix makes always true, or a custom one that replaces a derived one.
-pub(super) fn always_equal(file: &FilePair<'_>, found: &mut Vec<Weakening>) {
+pub(super) fn find_always_equal(file: &FilePair<'_>, found: &mut Vec<Weakening>) {
     let (before, after) =
         (file.before.as_ref().map(count_always_equal), file.after.as_ref().map(count_always_equal));
     let is_hollow = after.unwrap_or_default() > before.unwrap_or_default();
-    let is_own = file.after.as_ref().is_some_and(|after| is_own_equality(file.before.as_ref(), after));
+    let is_own = file.after.as_ref().is_some_and(|after| adds_custom_equality(file.before.as_ref(), after));
     if is_hollow || is_own {
-        found.push(file.weakening(WeakeningKind::UniversalEquality, ""));
+        found.push(file.new_weakening(WeakeningKind::UniversalEquality, ""));
     }
 }
 
-fn is_own_equality(before: Option<&ChangedFileVersion>, after: &ChangedFileVersion) -> bool {
+fn adds_custom_equality(before: Option<&ChangedFileVersion>, after: &ChangedFileVersion) -> bool {
     let counted = |half: &ChangedFileVersion, words: &[&str]| {
         let code = half.scanned_file.as_ref().map_or("", |read| read.scanned.code.as_str());
         words.iter().map(|words| code.matches(words).count()).sum::<usize>()
@@ -182,14 +185,14 @@ const TESTS_ALONE: &[&str] =
     &["tests", "testdata", "__tests__", "__fixtures__", "__snapshots__", "__mocks__"];
 
 /// Finds code outside tests that names files of tests.
-pub(super) fn reads_tests(file: &FilePair<'_>, found: &mut Vec<Weakening>) {
-    let names = |half: &Option<ChangedFileVersion>| half.as_ref().map(names_of_tests).unwrap_or_default();
+pub(super) fn find_test_file_references(file: &FilePair<'_>, found: &mut Vec<Weakening>) {
+    let names = |half: &Option<ChangedFileVersion>| half.as_ref().map(test_file_names).unwrap_or_default();
     let (before, after) = (names(&file.before), names(&file.after));
     let brought = missing_items(&after, &before);
-    found.extend(brought.into_iter().map(|name| file.weakening(WeakeningKind::TestFileAccess, name)));
+    found.extend(brought.into_iter().map(|name| file.new_weakening(WeakeningKind::TestFileAccess, name)));
 }
 
-fn names_of_tests(half: &ChangedFileVersion) -> Vec<String> {
+fn test_file_names(half: &ChangedFileVersion) -> Vec<String> {
     let Some(read) = half.scanned_file.as_ref().filter(|_| !half.is_test && !half.is_loaded) else {
         return Vec::new();
     };

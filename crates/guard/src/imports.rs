@@ -69,13 +69,13 @@ pub(super) fn resolve_imports(tokens: Vec<CodeToken>, half: &ChangedFileVersion)
         at = end;
     }
     drop(tokens);
-    given_names(&said, &mut names, &left);
+    add_assigned_names(&said, &mut names, &left);
     let mut whole = Vec::with_capacity(said.len());
     for (at, token) in said.iter().enumerate() {
         let is_part =
-            at.checked_sub(1).and_then(|before| said.get(before)).is_some_and(|before| before.is("."));
+            at.checked_sub(1).and_then(|before| said.get(before)).is_some_and(|before| before.has_text("."));
         // A name that is being assigned is not replaced.
-        let is_given = said.get(at + 1).is_some_and(|next| next.is("=") || next.is(":="));
+        let is_given = said.get(at + 1).is_some_and(|next| next.has_text("=") || next.has_text(":="));
         let target = names.get(&token.text).filter(|_| !is_part && !is_given && !token.is_imported);
         match target.filter(|target| left.take_words(target.len()).is_some()) {
             Some(target) => whole.extend(target.iter().map(|part| token.with_text(part.text.clone(), true))),
@@ -121,14 +121,16 @@ pub(super) fn split_imports(
 
 /// Adds names that are assigned imported things: `const a = require("assert")`, `{ exit } = process`, `m =
 /// sys`.
-fn given_names(said: &[CodeToken], names: &mut NamePaths, left: &WordBudget) {
-    for (at, token) in said.iter().enumerate().filter(|(_, token)| token.is("=") || token.is(":=")) {
-        let from = said.get(at + 1).is_some_and(|next| next.is("import") || next.is("await"));
+fn add_assigned_names(said: &[CodeToken], names: &mut NamePaths, left: &WordBudget) {
+    for (at, token) in
+        said.iter().enumerate().filter(|(_, token)| token.has_text("=") || token.has_text(":="))
+    {
+        let from = said.get(at + 1).is_some_and(|next| next.has_text("import") || next.has_text("await"));
         let mut path = Vec::new();
         for next in said.iter().skip(at + 1 + usize::from(from)) {
             let wants_name = path.len() % 2 == 0;
-            let is_next = if wants_name { next.is_name() || next.is_imported } else { next.is(".") };
-            let is_marker = path.is_empty() && (next.is("import") || next.is("await"));
+            let is_next = if wants_name { next.is_name() || next.is_imported } else { next.has_text(".") };
+            let is_marker = path.is_empty() && (next.has_text("import") || next.has_text("await"));
             if is_marker {
                 continue;
             }
@@ -138,13 +140,14 @@ fn given_names(said: &[CodeToken], names: &mut NamePaths, left: &WordBudget) {
             path.push(next.clone());
         }
         let end = at + 1 + path.len();
-        let is_call = said.get(end + usize::from(from)).is_some_and(|next| next.is("(") || next.is("["));
+        let is_call =
+            said.get(end + usize::from(from)).is_some_and(|next| next.has_text("(") || next.has_text("["));
         let Some(first) = path.first().cloned() else { continue };
         let known = names.get(&first.text);
         if is_call
             || path.len() > MAX_PATH
             || path.len() % 2 == 0
-            || !(first.is_imported || known.is_some() || first.is("process"))
+            || !(first.is_imported || known.is_some() || first.has_text("process"))
         {
             continue;
         }
@@ -155,15 +158,16 @@ fn given_names(said: &[CodeToken], names: &mut NamePaths, left: &WordBudget) {
         target.extend(path.iter().skip(1).map(|part| part.with_text(part.text.clone(), true)));
         let before = |count: usize| at.checked_sub(count).and_then(|at| said.get(at));
         match before(1) {
-            Some(name) if name.is_name() && !before(2).is_some_and(|token| token.is(".")) => {
+            Some(name) if name.is_name() && !before(2).is_some_and(|token| token.has_text(".")) => {
                 names.insert(name.text.clone(), target);
             }
-            Some(close) if close.is("}") => {
+            Some(close) if close.has_text("}") => {
                 let near = at.saturating_sub(MAX_INNER);
                 let nearby = said.get(near..at).unwrap_or_default();
-                let start = nearby.iter().rposition(|token| token.is("{")).map_or(at, |start| near + start);
+                let start =
+                    nearby.iter().rposition(|token| token.has_text("{")).map_or(at, |start| near + start);
                 let fields = said.get(start + 1..at.saturating_sub(1)).unwrap_or_default();
-                for field in fields.split(|token| token.is(",")) {
+                for field in fields.split(|token| token.has_text(",")) {
                     let (Some(key), Some(name)) = (field.first(), field.last()) else { continue };
                     if left.take_words(target.len() + 2).is_none() {
                         return;
@@ -207,8 +211,9 @@ impl ImportReader<'_> {
 
     /// Parses `import static a.b.c;`, `import a.b.*;`, and Kotlin's `import a.b as c`.
     fn parse_java(&self, start: usize) -> ParsedImport {
-        let (mut at, mut path) = self.parse_dotted(start + 1 + usize::from(self.is(start + 1, "static")));
-        if let Some(star) = self.tokens.get(at).filter(|star| star.is("*")) {
+        let (mut at, mut path) =
+            self.parse_dotted(start + 1 + usize::from(self.has_token_at(start + 1, "static")));
+        if let Some(star) = self.tokens.get(at).filter(|star| star.has_text("*")) {
             path.push(star.clone());
             at += 1;
         }
@@ -216,15 +221,15 @@ impl ImportReader<'_> {
         Some((at, vec![(name, path)])).filter(|(_, found)| found.iter().all(|(_, path)| !path.is_empty()))
     }
 
-    fn is(&self, at: usize, text: &str) -> bool {
-        self.tokens.get(at).is_some_and(|token| token.is(text))
+    fn has_token_at(&self, at: usize, text: &str) -> bool {
+        self.tokens.get(at).is_some_and(|token| token.has_text(text))
     }
 
     /// Parses `a . b . c` and returns its end.
     fn parse_dotted(&self, mut at: usize) -> (usize, Vec<CodeToken>) {
         let mut path = Vec::new();
         while let Some(token) = self.tokens.get(at) {
-            let wanted = if path.len() % 2 == 0 { token.is_name() } else { token.is(".") };
+            let wanted = if path.len() % 2 == 0 { token.is_name() } else { token.has_text(".") };
             let goes_on = path.is_empty()
                 || self.path.ends_with(".rs")
                 || self.tokens.get(at - 1).is_some_and(|last| last.line == token.line);
@@ -239,11 +244,9 @@ impl ImportReader<'_> {
 
     /// Parses `as NAME`, or returns the known name.
     fn parse_alias(&self, at: usize, known: Option<&CodeToken>) -> (usize, Option<Rc<str>>) {
-        match self
-            .tokens
-            .get(at + 1)
-            .filter(|_| self.is(at, "as") || (self.is(at, ":") && !self.path.ends_with(".py")))
-        {
+        match self.tokens.get(at + 1).filter(|_| {
+            self.has_token_at(at, "as") || (self.has_token_at(at, ":") && !self.path.ends_with(".py"))
+        }) {
             Some(name) => (at + 2, Some(name.text.clone())),
             None => (at, known.map(|token| token.text.clone())),
         }
@@ -251,11 +254,11 @@ impl ImportReader<'_> {
 
     fn parse_python(&self, start: usize) -> ParsedImport {
         let mut found = Vec::new();
-        if self.is(start, "import") {
+        if self.has_token_at(start, "import") {
             let mut at = start + 1;
             loop {
                 let (end, path) = self.parse_dotted(at);
-                let is_as = self.is(end, "as");
+                let is_as = self.has_token_at(end, "as");
                 let (end, name) = self.parse_alias(end, path.first());
                 // `import a.b` gives the name `a`.
                 let target = if is_as { path.clone() } else { path.iter().take(1).cloned().collect() };
@@ -266,23 +269,23 @@ impl ImportReader<'_> {
                     found.push((name, target));
                 }
                 at = end;
-                if !self.is(at, ",") {
+                if !self.has_token_at(at, ",") {
                     return Some((at, found));
                 }
                 at += 1;
             }
         }
-        if !self.is(start, "from") {
+        if !self.has_token_at(start, "from") {
             return None;
         }
         let (at, module) = self.parse_dotted(start + 1);
-        if module.is_empty() || !self.is(at, "import") {
+        if module.is_empty() || !self.has_token_at(at, "import") {
             return None;
         }
-        let mut at = at + 1 + usize::from(self.is(at + 1, "("));
+        let mut at = at + 1 + usize::from(self.has_token_at(at + 1, "("));
         let line = self.tokens.get(start).map(|token| token.line);
-        let is_list = self.is(at - 1, "(");
-        while let Some(token) = self.tokens.get(at).filter(|token| token.is_name() || token.is("*")) {
+        let is_list = self.has_token_at(at - 1, "(");
+        while let Some(token) = self.tokens.get(at).filter(|token| token.is_name() || token.has_text("*")) {
             if !is_list && Some(token.line) != line {
                 break;
             }
@@ -292,60 +295,61 @@ impl ImportReader<'_> {
             target.extend([token.with_text(".", true), token.with_text(token.text.clone(), true)]);
             found.push((name, target));
             at = end;
-            if !self.is(at, ",") {
+            if !self.has_token_at(at, ",") {
                 break;
             }
             at += 1;
         }
-        Some((at + usize::from(is_list && self.is(at, ")")), found))
+        Some((at + usize::from(is_list && self.has_token_at(at, ")")), found))
     }
 
     fn parse_script(&self, start: usize) -> ParsedImport {
-        if self.is(start, "from") {
+        if self.has_token_at(start, "from") {
             let module = self.tokens.get(start + 1)?;
-            return Some((start + 2, vec![(None, path_tokens(module, module.string()?, self.path))]));
+            return Some((start + 2, vec![(None, path_tokens(module, module.string_content()?, self.path))]));
         }
         let rest = self.tokens.get(start + 1..)?;
-        if let Some(module) = rest.first().and_then(CodeToken::string) {
+        if let Some(module) = rest.first().and_then(CodeToken::string_content) {
             return Some((start + 2, vec![(None, path_tokens(rest.first()?, module, self.path))]));
         }
         let is_clause = |token: &CodeToken| token.is_name() || matches!(&*token.text, "{" | "}" | "," | "*");
-        let length = rest.iter().take(MAX_INNER).position(|token| token.is("from") || !is_clause(token))?;
+        let length =
+            rest.iter().take(MAX_INNER).position(|token| token.has_text("from") || !is_clause(token))?;
         let module =
-            rest.get(length + 1).filter(|_| rest.get(length).is_some_and(|token| token.is("from")))?;
-        let target = path_tokens(module, module.string()?, self.path);
+            rest.get(length + 1).filter(|_| rest.get(length).is_some_and(|token| token.has_text("from")))?;
+        let target = path_tokens(module, module.string_content()?, self.path);
         let mut found = vec![(None, target.clone())];
         let mut is_inside = false;
         for clause in rest.get(..length)?.split(|token| matches!(&*token.text, ",")) {
-            is_inside |= clause.iter().any(|token| token.is("{"));
+            is_inside |= clause.iter().any(|token| token.has_text("{"));
             let names: Vec<&CodeToken> =
-                clause.iter().filter(|token| token.is_name() || token.is("*")).collect();
-            let names: Vec<&CodeToken> = names.into_iter().filter(|token| !token.is("type")).collect();
+                clause.iter().filter(|token| token.is_name() || token.has_text("*")).collect();
+            let names: Vec<&CodeToken> = names.into_iter().filter(|token| !token.has_text("type")).collect();
             let (Some(first), Some(last)) = (names.first(), names.last()) else { continue };
             let mut whole = target.clone();
-            if is_inside && !first.is("default") {
+            if is_inside && !first.has_text("default") {
                 whole.extend([first.with_text(".", true), first.with_text(first.text.clone(), true)]);
             }
             found.push((Some(last.text.clone()), whole));
         }
         // An imported type has no effect at run time.
-        if rest.first().is_some_and(|token| token.is("type")) {
+        if rest.first().is_some_and(|token| token.has_text("type")) {
             return Some((start + length + 3, Vec::new()));
         }
         Some((start + length + 3, found))
     }
 
     fn parse_go(&self, start: usize) -> ParsedImport {
-        if !self.is(start, "import") {
+        if !self.has_token_at(start, "import") {
             return None;
         }
-        let is_list = self.is(start + 1, "(");
+        let is_list = self.has_token_at(start + 1, "(");
         let mut at = start + 1 + usize::from(is_list);
         let mut found = Vec::new();
         let mut name: Option<Rc<str>> = None;
-        while let Some(token) = self.tokens.get(at).filter(|token| !token.is(")")) {
+        while let Some(token) = self.tokens.get(at).filter(|token| !token.has_text(")")) {
             at += 1;
-            let Some(module) = token.string() else {
+            let Some(module) = token.string_content() else {
                 name = Some(token.text.clone());
                 continue;
             };
@@ -360,17 +364,18 @@ impl ImportReader<'_> {
     }
 
     fn parse_rust(&self, start: usize) -> ParsedImport {
-        if self.is(start, "extern") {
+        if self.has_token_at(start, "extern") {
             let (end, path) = self.parse_dotted(start + 2);
             let (end, name) = self.parse_alias(end, path.first());
             let path: Vec<CodeToken> = path.into_iter().take(1).collect();
-            return (self.is(start + 1, "crate") && !path.is_empty()).then(|| (end, vec![(name, path)]));
+            return (self.has_token_at(start + 1, "crate") && !path.is_empty())
+                .then(|| (end, vec![(name, path)]));
         }
         let mut found = Vec::new();
         let mut stack: Vec<Vec<CodeToken>> = Vec::new();
         let mut prefix: Vec<CodeToken> = Vec::new();
         let mut at = start + 1;
-        while let Some(token) = self.tokens.get(at).filter(|token| !token.is(";")) {
+        while let Some(token) = self.tokens.get(at).filter(|token| !token.has_text(";")) {
             // After a `use` that cannot be parsed to its end, parsing restarts at the next one. This also
             // draws on the budget.
             self.budget.take_words(1)?;
@@ -405,7 +410,7 @@ impl ImportReader<'_> {
                 }
                 _ => {
                     prefix.push(token.with_text(token.text.clone(), true));
-                    if !self.is(at + 1, ".") {
+                    if !self.has_token_at(at + 1, ".") {
                         self.budget.take_words(prefix.len())?;
                         found.push((Some(token.text.clone()), prefix.clone()));
                     }

@@ -162,26 +162,26 @@ const fn block_comment(open: &'static str, close: &'static str) -> NonCodeSyntax
     NonCodeSyntax { open, close, kind: NonCodeKind::Comment, over_lines: true }
 }
 
-const fn text(quote: &'static str) -> NonCodeSyntax {
+const fn string_literal(quote: &'static str) -> NonCodeSyntax {
     NonCodeSyntax { open: quote, close: quote, kind: NonCodeKind::Text, over_lines: false }
 }
 
-const fn long_text(quote: &'static str) -> NonCodeSyntax {
+const fn multiline_string(quote: &'static str) -> NonCodeSyntax {
     NonCodeSyntax { open: quote, close: quote, kind: NonCodeKind::Text, over_lines: true }
 }
 
-const fn raw(open: &'static str, close: &'static str) -> NonCodeSyntax {
+const fn raw_string(open: &'static str, close: &'static str) -> NonCodeSyntax {
     NonCodeSyntax { open, close, kind: NonCodeKind::Raw, over_lines: true }
 }
 
 const LETTER: NonCodeSyntax =
     NonCodeSyntax { open: "'", close: "'", kind: NonCodeKind::Letter, over_lines: false };
 
-const fn opening(words: &'static str, name: &'static str, extent: TestEndRule) -> TestStartSyntax {
+const fn test_opening(words: &'static str, name: &'static str, extent: TestEndRule) -> TestStartSyntax {
     TestStartSyntax { words, name, attributes: &[], extent }
 }
 
-const fn mark(
+const fn forbidden_mark(
     kind: super::WeakeningKind,
     place: WordSearchScope,
     words: &'static [&'static str],
@@ -196,8 +196,14 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         endings: &[".py", ".pyi"],
         prefixes: &["test_"],
         suffixes: &["_test.py", "conftest.py", "tests.py", "test.py"],
-        spans: &[line_comment("#"), long_text("\"\"\""), long_text("'''"), text("\""), text("'")],
-        openings: &[opening("def ", "test", Indent), opening("async def ", "test", Indent)],
+        spans: &[
+            line_comment("#"),
+            multiline_string("\"\"\""),
+            multiline_string("'''"),
+            string_literal("\""),
+            string_literal("'"),
+        ],
+        openings: &[test_opening("def ", "test", Indent), test_opening("async def ", "test", Indent)],
         has_shadowing: true,
         asserts: &["assert", "raises", "warns", "fail", "deprecated_call"],
         truisms: &[
@@ -212,7 +218,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             "self.assertEqual(True,True)",
         ],
         marks: &[
-            mark(
+            forbidden_mark(
                 Skipped,
                 Tests,
                 &[
@@ -236,11 +242,15 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "def run(self",
                 ],
             ),
-            mark(HookedProcess, Code, &["def pytest_"]),
-            mark(HookedProcess, Tests, &["pytest_plugins", "hookimpl"]),
-            mark(Replaced, Tests, &["sys.modules"]),
-            mark(Replaced, TopLevel, &["", "setattr(", "patch(", "mock.patch(", "unittest.mock.patch("]),
-            mark(
+            forbidden_mark(HookedProcess, Code, &["def pytest_"]),
+            forbidden_mark(HookedProcess, Tests, &["pytest_plugins", "hookimpl"]),
+            forbidden_mark(Replaced, Tests, &["sys.modules"]),
+            forbidden_mark(
+                Replaced,
+                TopLevel,
+                &["", "setattr(", "patch(", "mock.patch(", "unittest.mock.patch("],
+            ),
+            forbidden_mark(
                 TestDetection,
                 Product,
                 &[
@@ -263,13 +273,13 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "traceback.walk_stack",
                 ],
             ),
-            mark(Exit, Product, &["os._exit"]),
-            mark(
+            forbidden_mark(Exit, Product, &["os._exit"]),
+            forbidden_mark(
                 Exit,
                 Tests,
                 &["sys.exit", "os._exit", "os.kill", "os.exec", "exit(", "quit(", "os.abort", "SystemExit(0"],
             ),
-            mark(
+            forbidden_mark(
                 Unreached,
                 Existing,
                 &[
@@ -286,8 +296,8 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "suppress(Exception",
                 ],
             ),
-            mark(Unreached, Statement, &["return"]),
-            mark(
+            forbidden_mark(Unreached, Statement, &["return"]),
+            forbidden_mark(
                 SilencedChecker,
                 Comment,
                 &[
@@ -305,7 +315,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "noinspection",
                 ],
             ),
-            mark(SilencedChecker, Code, &["@no_type_check", "@typing.no_type_check"]),
+            forbidden_mark(SilencedChecker, Code, &["@no_type_check", "@typing.no_type_check"]),
         ],
     },
     LanguageRules {
@@ -331,8 +341,18 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             ".spec.mts",
             ".spec.cts",
         ],
-        spans: &[line_comment("//"), block_comment("/*", "*/"), text("\""), text("'"), long_text("`")],
-        openings: &[opening("it", "", Call), opening("test", "", Call), opening("Deno.test", "", Call)],
+        spans: &[
+            line_comment("//"),
+            block_comment("/*", "*/"),
+            string_literal("\""),
+            string_literal("'"),
+            multiline_string("`"),
+        ],
+        openings: &[
+            test_opening("it", "", Call),
+            test_opening("test", "", Call),
+            test_opening("Deno.test", "", Call),
+        ],
         has_shadowing: false,
         asserts: &["expect", "assert", "should", "fail", "t.is", "t.deepEqual", "t.true", "t.throws"],
         truisms: &[
@@ -349,7 +369,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             "assert.strictEqual(true,true)",
         ],
         marks: &[
-            mark(
+            forbidden_mark(
                 Skipped,
                 Tests,
                 &[
@@ -380,12 +400,12 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "runIf",
                 ],
             ),
-            mark(
+            forbidden_mark(
                 Exit,
                 Tests,
                 &["process.exit", "process.abort", "process.reallyExit", "process.exitCode", "Deno.exit"],
             ),
-            mark(
+            forbidden_mark(
                 HookedProcess,
                 Tests,
                 &[
@@ -407,7 +427,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "global.expect",
                 ],
             ),
-            mark(
+            forbidden_mark(
                 TestDetection,
                 Product,
                 &[
@@ -438,15 +458,19 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "global.expect",
                 ],
             ),
-            mark(Exit, Product, &["process.exitCode = 0", "process.exitCode=0", "process.reallyExit"]),
-            mark(
+            forbidden_mark(
+                Exit,
+                Product,
+                &["process.exitCode = 0", "process.exitCode=0", "process.reallyExit"],
+            ),
+            forbidden_mark(
                 Unreached,
                 Existing,
                 &["if (false", "if(false", "if (0", "if(0", "catch", ".slice(0, 0)", ".slice(0,0)"],
             ),
-            mark(Unreached, Statement, &["return", "return;"]),
-            mark(HookedProcess, Comment, &["@jest-environment", "@vitest-environment"]),
-            mark(
+            forbidden_mark(Unreached, Statement, &["return", "return;"]),
+            forbidden_mark(HookedProcess, Comment, &["@jest-environment", "@vitest-environment"]),
+            forbidden_mark(
                 SilencedChecker,
                 Comment,
                 &[
@@ -473,10 +497,10 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         spans: &[
             line_comment("//"),
             block_comment("/*", "*/"),
-            raw("r##\"", "\"##"),
-            raw("r#\"", "\"#"),
-            raw("r\"", "\""),
-            long_text("\""),
+            raw_string("r##\"", "\"##"),
+            raw_string("r#\"", "\"#"),
+            raw_string("r\"", "\""),
+            multiline_string("\""),
             LETTER,
         ],
         openings: &[
@@ -499,11 +523,11 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         ],
         truisms: &["assert!(true)", "assert_eq!(1,1)", "assert_eq!(true,true)", "assert!(!false)"],
         marks: &[
-            mark(Skipped, Code, &["#[ignore", "#[cfg(any())", "#[cfg(all(test,any()))"]),
-            mark(Skipped, Tests, &["#[should_panic", "#![cfg("]),
-            mark(Exit, Tests, &["process::exit", "process::abort"]),
-            mark(Skipped, Existing, &["#[cfg("]),
-            mark(
+            forbidden_mark(Skipped, Code, &["#[ignore", "#[cfg(any())", "#[cfg(all(test,any()))"]),
+            forbidden_mark(Skipped, Tests, &["#[should_panic", "#![cfg("]),
+            forbidden_mark(Exit, Tests, &["process::exit", "process::abort"]),
+            forbidden_mark(Skipped, Existing, &["#[cfg("]),
+            forbidden_mark(
                 HookedProcess,
                 Code,
                 &[
@@ -516,7 +540,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "macro_rules! panic",
                 ],
             ),
-            mark(
+            forbidden_mark(
                 TestDetection,
                 Product,
                 &[
@@ -541,21 +565,27 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "Backtrace::",
                 ],
             ),
-            mark(HookedProcess, Product, &["panic::set_hook", "set_hook(Box"]),
-            mark(Unreached, Existing, &["if false", "while false", "catch_unwind", "[..0]"]),
-            mark(Unreached, Statement, &["return;", "return Ok(());", "return Ok(())"]),
-            mark(SilencedChecker, Code, &["#[allow(", "#![allow(", "#[expect(", "#![expect("]),
+            forbidden_mark(HookedProcess, Product, &["panic::set_hook", "set_hook(Box"]),
+            forbidden_mark(Unreached, Existing, &["if false", "while false", "catch_unwind", "[..0]"]),
+            forbidden_mark(Unreached, Statement, &["return;", "return Ok(());", "return Ok(())"]),
+            forbidden_mark(SilencedChecker, Code, &["#[allow(", "#![allow(", "#[expect(", "#![expect("]),
         ],
     },
     LanguageRules {
         endings: &[".go"],
         prefixes: &[],
         suffixes: &["_test.go"],
-        spans: &[line_comment("//"), block_comment("/*", "*/"), text("\""), raw("`", "`"), LETTER],
+        spans: &[
+            line_comment("//"),
+            block_comment("/*", "*/"),
+            string_literal("\""),
+            raw_string("`", "`"),
+            LETTER,
+        ],
         openings: &[
-            opening("func ", "Test", Braces),
-            opening("func ", "Fuzz", Braces),
-            opening("func ", "Example", Braces),
+            test_opening("func ", "Test", Braces),
+            test_opening("func ", "Fuzz", Braces),
+            test_opening("func ", "Example", Braces),
         ],
         has_shadowing: false,
         asserts: &[
@@ -571,12 +601,12 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         ],
         truisms: &["assert.True(t,true)", "require.True(t,true)", "assert.Equal(t,1,1)"],
         marks: &[
-            mark(Skipped, Tests, &["t.Skip", "b.Skip", "f.Skip", "testing.Short"]),
-            mark(Skipped, Comment, &["go:build", "+build"]),
-            mark(Exit, Tests, &["os.Exit(0", "syscall.Exit", "runtime.Goexit"]),
-            mark(HookedProcess, Tests, &["func TestMain(", "func init()", "var _ = func"]),
-            mark(Unreached, Tests, &["new(testing.T)", "&testing.T{"]),
-            mark(
+            forbidden_mark(Skipped, Tests, &["t.Skip", "b.Skip", "f.Skip", "testing.Short"]),
+            forbidden_mark(Skipped, Comment, &["go:build", "+build"]),
+            forbidden_mark(Exit, Tests, &["os.Exit(0", "syscall.Exit", "runtime.Goexit"]),
+            forbidden_mark(HookedProcess, Tests, &["func TestMain(", "func init()", "var _ = func"]),
+            forbidden_mark(Unreached, Tests, &["new(testing.T)", "&testing.T{"]),
+            forbidden_mark(
                 TestDetection,
                 Product,
                 &[
@@ -592,10 +622,10 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "debug.PrintStack",
                 ],
             ),
-            mark(Unreached, Existing, &["if false", "recover(", "[:0]"]),
-            mark(Unreached, Statement, &["return"]),
-            mark(SilencedChecker, Comment, &["nolint", "#nosec", "lint:ignore"]),
-            mark(HookedProcess, Comment, &["go:linkname"]),
+            forbidden_mark(Unreached, Existing, &["if false", "recover(", "[:0]"]),
+            forbidden_mark(Unreached, Statement, &["return"]),
+            forbidden_mark(SilencedChecker, Comment, &["nolint", "#nosec", "lint:ignore"]),
+            forbidden_mark(HookedProcess, Comment, &["go:linkname"]),
         ],
     },
     LanguageRules {
@@ -611,13 +641,19 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             "IT.kt",
             "Spec.kt",
         ],
-        spans: &[line_comment("//"), block_comment("/*", "*/"), long_text("\"\"\""), text("\""), LETTER],
+        spans: &[
+            line_comment("//"),
+            block_comment("/*", "*/"),
+            multiline_string("\"\"\""),
+            string_literal("\""),
+            LETTER,
+        ],
         openings: &[TestStartSyntax { words: "", name: "", attributes: JVM_TESTS, extent: Braces }],
         has_shadowing: false,
         asserts: &["assert", "expect", "verify", "fail", "should", "Assertions.", "check", "expected"],
         truisms: &["assertTrue(true)", "assertEquals(1,1)", "asserttrue"],
         marks: &[
-            mark(
+            forbidden_mark(
                 Skipped,
                 Tests,
                 &[
@@ -635,15 +671,15 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "enabled = false",
                 ],
             ),
-            mark(Exit, Tests, &["System.exit", "exitProcess", "Runtime.getRuntime"]),
-            mark(Unreached, Existing, &["if (false", "if(false", "catch"]),
-            mark(Unreached, Statement, &["return;", "return"]),
-            mark(
+            forbidden_mark(Exit, Tests, &["System.exit", "exitProcess", "Runtime.getRuntime"]),
+            forbidden_mark(Unreached, Existing, &["if (false", "if(false", "catch"]),
+            forbidden_mark(Unreached, Statement, &["return;", "return"]),
+            forbidden_mark(
                 SilencedChecker,
                 Code,
                 &["@SuppressWarnings", "@Suppress(", "@SuppressFBWarnings", "@file:Suppress"],
             ),
-            mark(
+            forbidden_mark(
                 SilencedChecker,
                 Comment,
                 &["nosonar", "noinspection", "checkstyle:off", "nopmd", "ktlint-disable"],
@@ -654,12 +690,17 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         endings: &[".rb"],
         prefixes: &["test_"],
         suffixes: &["_spec.rb", "_test.rb", "spec_helper.rb", "test_helper.rb"],
-        spans: &[line_comment("#"), block_comment("=begin", "=end"), text("\""), text("'")],
+        spans: &[
+            line_comment("#"),
+            block_comment("=begin", "=end"),
+            string_literal("\""),
+            string_literal("'"),
+        ],
         openings: &[
-            opening("def ", "test_", Indent),
-            opening("it ", "", Indent),
-            opening("specify ", "", Indent),
-            opening("test ", "", Indent),
+            test_opening("def ", "test_", Indent),
+            test_opening("it ", "", Indent),
+            test_opening("specify ", "", Indent),
+            test_opening("test ", "", Indent),
         ],
         has_shadowing: false,
         asserts: &["assert", "refute", "expect", "should", "must_", "wont_", "flunk", "is_expected"],
@@ -671,7 +712,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             "expect(true).toeq(true)",
         ],
         marks: &[
-            mark(
+            forbidden_mark(
                 Skipped,
                 Tests,
                 &[
@@ -688,10 +729,14 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     ":focus",
                 ],
             ),
-            mark(Exit, Tests, &["exit!", "exit(", "exit ", "Kernel.exit", "Process.exit", "abort"]),
-            mark(Unreached, Existing, &["if false", "unless true", "rescue"]),
-            mark(Unreached, Statement, &["return"]),
-            mark(SilencedChecker, Comment, &["rubocop:disable", "rubocop:todo", ":nocov:", "steep:ignore"]),
+            forbidden_mark(Exit, Tests, &["exit!", "exit(", "exit ", "Kernel.exit", "Process.exit", "abort"]),
+            forbidden_mark(Unreached, Existing, &["if false", "unless true", "rescue"]),
+            forbidden_mark(Unreached, Statement, &["return"]),
+            forbidden_mark(
+                SilencedChecker,
+                Comment,
+                &["rubocop:disable", "rubocop:todo", ":nocov:", "steep:ignore"],
+            ),
         ],
     },
 ];

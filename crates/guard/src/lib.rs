@@ -50,17 +50,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use truing_diff::RepoPath;
 
-pub use alike::{holds_code, is_equivalent};
-pub use answers::{RepositoryTests, TestSearch, find_answers, texts_to_search};
+pub use alike::{contains_code, is_equivalent};
+pub use answers::{RepositoryTests, TestSearch, find_hard_coded_answers, texts_to_search};
 use claim::AddedAssertions;
 use count::{count_items, missing_items, take_item};
 use file::{FilePair, added_lines};
 use language::LANGUAGES;
 use runner::{PackageLists, RUNNERS};
-use settings::{TestSettings, is_subject, parse_settings};
+use settings::{TestSettings, concerns_setting, parse_settings};
 use unit::{TestUnit, assertions, repeated_names};
 use version::{ChangedFileVersion, ScannedFile, language_of};
-pub use version::{FileRewrite, FileVersion, is_test_file, is_test_side};
+pub use version::{FileRewrite, FileVersion, can_affect_tests, is_test_file};
 pub use weakening::{FindingSubject, Weakening, WeakeningKind};
 
 /// Maximum number of weakenings that are reported.
@@ -72,23 +72,23 @@ pub fn find_weakenings(rewrites: &[FileRewrite<'_>], about: &BTreeSet<FindingSub
     let (large, rewrites): (Vec<&FileRewrite>, Vec<&FileRewrite>) =
         rewrites.iter().partition(|it| it.is_large());
     let mut files: Vec<FilePair> = rewrites.into_iter().filter_map(FilePair::new).collect();
-    renamed::follow_rename(&mut files);
-    let mut found: Vec<Weakening> = large.into_iter().filter_map(too_large).collect();
-    kept_tests(&files, &mut found);
-    kept_assertions(&files, &mut found);
+    renamed::apply_rename_to_tests(&mut files);
+    let mut found: Vec<Weakening> = large.into_iter().filter_map(judge_large_file).collect();
+    compare_kept_tests(&files, &mut found);
+    compare_kept_assertions(&files, &mut found);
     find_added_marks(&files, &mut found);
     bindings::find_rebound_names(&files, &mut found);
-    hollow::moved_away(&files, &mut found);
+    hollow::find_undiscovered_moves(&files, &mut found);
     hollow::find_undeclared_modules(&files, &mut found);
     product::find_new_behaviour(&files, about, &mut found);
     for file in &files {
         let subjects: Vec<&FindingSubject> =
             about.iter().filter(|subject| subject.path == *file.path).collect();
         file.compare_runner_lines(&subjects, &mut found);
-        hollow::always_equal(file, &mut found);
-        hollow::reads_tests(file, &mut found);
+        hollow::find_always_equal(file, &mut found);
+        hollow::find_test_file_references(file, &mut found);
         if subjects.is_empty() {
-            file.check_loaded(&mut found);
+            file.check_newly_loaded(&mut found);
         }
         file.compare_settings(&subjects, &mut found);
     }
@@ -101,10 +101,10 @@ pub fn find_weakenings(rewrites: &[FileRewrite<'_>], about: &BTreeSet<FindingSub
 
 /// Judges a file that is too large to examine. It is refused if it may guard the code, and otherwise
 /// reported.
-fn too_large(rewrite: &FileRewrite<'_>) -> Option<Weakening> {
+fn judge_large_file(rewrite: &FileRewrite<'_>) -> Option<Weakening> {
     let path = rewrite.before.or(rewrite.after)?.path;
     let name = String::from_utf8_lossy(path.as_bytes());
-    let guards = is_test_side(path) || language_of(name.rsplit('/').next().unwrap_or_default()).is_some();
+    let guards = can_affect_tests(path) || language_of(name.rsplit('/').next().unwrap_or_default()).is_some();
     Some(Weakening {
         path: path.clone(),
         kind: WeakeningKind::TooLarge,
@@ -115,16 +115,16 @@ fn too_large(rewrite: &FileRewrite<'_>) -> Option<Weakening> {
 
 impl FilePair<'_> {
     /// Adds a weakening if the test runner now loads this file and did not before.
-    fn check_loaded(&self, found: &mut Vec<Weakening>) {
+    fn check_newly_loaded(&self, found: &mut Vec<Weakening>) {
         let is_loaded = |half: &Option<ChangedFileVersion>| half.as_ref().is_some_and(|half| half.is_loaded);
         if is_loaded(&self.after) && !is_loaded(&self.before) {
-            found.push(self.weakening(WeakeningKind::LoadedFile, ""));
+            found.push(self.new_weakening(WeakeningKind::LoadedFile, ""));
         }
     }
 
     /// Compares this file's test settings, except those that a finding concerns.
     fn compare_settings(&self, subjects: &[&FindingSubject], found: &mut Vec<Weakening>) {
-        let name = name_of(self.path);
+        let name = file_name(self.path);
         let of =
             |half: &Option<ChangedFileVersion>| half.as_ref().map(|half| parse_settings(&name, &half.text));
         // An unreadable file has no settings, so a fix that makes it unreadable removes them.
@@ -145,13 +145,14 @@ impl FilePair<'_> {
             .filter(|(name, setting)| !setting.is_free && !before.contains_key(*name))
             .map(|(name, _)| name);
         let text = self.before.as_ref().map_or("", |before| before.text.as_str());
-        let changes = changed.chain(brought).filter(|setting| !is_subject(&name, text, setting, subjects));
-        found.extend(changes.map(|name| self.weakening(WeakeningKind::Setting, name)));
+        let changes =
+            changed.chain(brought).filter(|setting| !concerns_setting(&name, text, setting, subjects));
+        found.extend(changes.map(|name| self.new_weakening(WeakeningKind::Setting, name)));
     }
 
     /// Compares the lines of this file that determine which tests and checks run.
     fn compare_runner_lines(&self, subjects: &[&FindingSubject], found: &mut Vec<Weakening>) {
-        let name = name_of(self.path);
+        let name = file_name(self.path);
         let Some(runner) =
             RUNNERS.iter().find(|runner| runner.names.iter().any(|known| name.starts_with(known)))
         else {
@@ -168,21 +169,21 @@ impl FilePair<'_> {
             !line.starts_with(['#', ';'])
                 && !line.starts_with("//")
                 && (runner.required_words.is_empty() || has(line, runner.required_words))
-                && !now.has_updated(line)
+                && !now.has_changed_version(line)
         });
         // A line that a finding names is meant to change, so it is only reported.
         let text = self.before.as_ref().map_or("", |before| before.text.as_str());
         let is_named = |line: &str| subjects.iter().any(|subject| subject.has_line(text, line));
         found.extend(lost.map(|line| Weakening {
             is_report_only: is_named(line),
-            ..self.weakening(WeakeningKind::Runner, line)
+            ..self.new_weakening(WeakeningKind::Runner, line)
         }));
         let brought = missing_items(&after, &before).into_iter().filter(|line| has(line, runner.refused));
-        found.extend(brought.map(|line| self.weakening(WeakeningKind::Runner, line)));
+        found.extend(brought.map(|line| self.new_weakening(WeakeningKind::Runner, line)));
     }
 }
 
-fn name_of(path: &RepoPath) -> String {
+fn file_name(path: &RepoPath) -> String {
     String::from_utf8_lossy(path.as_bytes()).rsplit('/').next().unwrap_or_default().to_owned()
 }
 
@@ -195,7 +196,7 @@ struct FoundTest<'f> {
     is_taken: bool,
 }
 
-fn all_tests<'f>(
+fn collect_tests<'f>(
     files: &'f [FilePair<'_>],
     side: impl Fn(&'f FilePair<'_>) -> Option<&'f ChangedFileVersion>,
 ) -> Vec<FoundTest<'f>> {
@@ -218,9 +219,9 @@ fn all_tests<'f>(
 type TestKey = (Option<usize>, Option<String>, Option<String>);
 
 /// Matches every old test with a new one, first by content and then by name, and compares the pairs.
-fn kept_tests(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
-    let before = all_tests(files, |file| file.before.as_ref());
-    let mut after = all_tests(files, |file| file.after.as_ref());
+fn compare_kept_tests(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
+    let before = collect_tests(files, |file| file.before.as_ref());
+    let mut after = collect_tests(files, |file| file.after.as_ref());
     let mut pairs: Vec<Option<usize>> = vec![None; before.len()];
     let by = |key: &dyn Fn(&FoundTest<'_>) -> TestKey,
               after: &mut Vec<FoundTest<'_>>,
@@ -253,14 +254,14 @@ fn kept_tests(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
             None if file.after.is_none() => {
                 lost.insert(test.file);
             }
-            None => found.push(file.weakening(WeakeningKind::Test, &test.unit.name)),
+            None => found.push(file.new_weakening(WeakeningKind::Test, &test.unit.name)),
         }
     }
     for (index, file) in files.iter().enumerate() {
         let Some(before) = file.before.as_ref().filter(|before| before.is_test) else { continue };
         let is_gone = !file.after.as_ref().is_some_and(|after| after.is_test);
         if is_gone && (lost.contains(&index) || before.units().next().is_none()) {
-            found.push(file.weakening(WeakeningKind::File, ""));
+            found.push(file.new_weakening(WeakeningKind::File, ""));
         }
         let Some(now) = file
             .after
@@ -275,7 +276,7 @@ fn kept_tests(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
         let shadowed = repeated_names(&now.units)
             .into_iter()
             .filter(|name| !were.contains(name) && known.contains(name));
-        found.extend(shadowed.map(|name| file.weakening(WeakeningKind::Shadowed, name)));
+        found.extend(shadowed.map(|name| file.new_weakening(WeakeningKind::Shadowed, name)));
     }
 }
 
@@ -290,22 +291,23 @@ fn compare_tests(file: &FilePair<'_>, test: &FoundTest<'_>, now: &FoundTest<'_>)
     let mut gone = missing_items(&claims, &still);
     // An assertion that is missing several times in a row is searched once.
     gone.dedup();
-    if let Some(gone) = gone.into_iter().find(|gone| !added.says_no_less(gone)) {
+    if let Some(gone) = gone.into_iter().find(|gone| !added.asserts_at_least(gone)) {
         let is_hollow = come.iter().any(|one| language.truisms.contains(&one.as_str()));
         let kind = if is_hollow { WeakeningKind::Truism } else { WeakeningKind::Assertion };
-        return Some(file.weakening(kind, &format!("{name}: {gone}")));
+        return Some(file.new_weakening(kind, &format!("{name}: {gone}")));
     }
     let (values, left) = (test.unit.literals(scanned), now.unit.literals(&now.scanned_file.scanned));
     if let Some(gone) = missing_items(&values, &left).first() {
-        return Some(file.weakening(WeakeningKind::Value, &format!("{name}: {gone}")));
+        return Some(file.new_weakening(WeakeningKind::Value, &format!("{name}: {gone}")));
     }
-    let is_emptied = now.unit.weight(&now.scanned_file.scanned).saturating_mul(2) < test.unit.weight(scanned);
-    is_emptied.then(|| file.weakening(WeakeningKind::EmptiedTest, name))
+    let is_emptied =
+        now.unit.count_names(&now.scanned_file.scanned).saturating_mul(2) < test.unit.count_names(scanned);
+    is_emptied.then(|| file.new_weakening(WeakeningKind::EmptiedTest, name))
 }
 
 /// Compares assertions outside tests in test files, such as those of helpers. They may move but not
 /// disappear.
-fn kept_assertions(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
+fn compare_kept_assertions(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     let loose = |half: Option<&ChangedFileVersion>| -> Vec<String> {
         let Some((half, read)) = half.and_then(|half| half.scanned_file.as_ref().map(|read| (half, read)))
         else {
@@ -327,7 +329,7 @@ fn kept_assertions(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
             before
                 .iter()
                 .filter(|claim| !take_item(&mut left, claim))
-                .map(|claim| file.weakening(WeakeningKind::Assertion, claim)),
+                .map(|claim| file.new_weakening(WeakeningKind::Assertion, claim)),
         );
     }
 }
@@ -354,7 +356,7 @@ fn find_added_marks(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
                 // A new skipped test weakens no existing test, unless one calls it.
                 let is_report_only = mark.kind == WeakeningKind::Skipped
                     && file.after.as_ref().is_some_and(|after| after.is_in_new_test(line, &existing));
-                Weakening { is_report_only, ..file.weakening(mark.kind, line) }
+                Weakening { is_report_only, ..file.new_weakening(mark.kind, line) }
             }));
         }
     }

@@ -175,7 +175,7 @@ const OWN_MODULES: &[&str] = &[
 const COPIES: &[&str] = &["vendor", "third_party", "node_modules", "site-packages"];
 
 /// Returns true for a module of Python's standard library.
-pub(super) fn is_own_module(name: &str) -> bool {
+pub(super) fn is_standard_module(name: &str) -> bool {
     OWN_MODULES.contains(&name)
 }
 
@@ -185,7 +185,7 @@ pub(super) fn is_vendored(path: &str) -> bool {
 }
 
 /// Returns true if a file with this path is loaded by the test runner.
-pub(super) fn is_loaded(path: &str) -> bool {
+pub(super) fn is_loaded_by_runner(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     let Some((name, folders)) = parts.split_last() else { return false };
     NAMES.contains(name)
@@ -194,11 +194,11 @@ pub(super) fn is_loaded(path: &str) -> bool {
         || folders.iter().any(|folder| FOLDERS.contains(folder))
         || (folders.last() == Some(&CARGO.0) && CARGO.1.contains(name))
         || (folders.contains(&VENDORED.0) && VENDORED.1.iter().any(|asserts| path.contains(asserts)))
-        || is_taken_for_module(&parts)
+        || shadows_python_module(&parts)
 }
 
 /// Matches `pytest.py` or `unittest/__init__.py`, at the root or one folder below.
-fn is_taken_for_module(parts: &[&str]) -> bool {
+fn shadows_python_module(parts: &[&str]) -> bool {
     let (folder, module) = match parts {
         [module, "__init__.py"] => (None, Some(*module)),
         [folder, module, "__init__.py"] => (Some(*folder), Some(*module)),

@@ -87,7 +87,7 @@ pub(super) const COMPARED: &[&str] = &[
 pub(super) const WHEN: &[&str] =
     &["exit", "shutdown", "shut down", "start", "init", "flush", "clean", "register", "leak", "crash"];
 
-const fn rule(
+const fn forbidden_pattern(
     endings: &'static [&'static str],
     kind: WeakeningKind,
     exempting_words: &'static [&'static str],
@@ -96,56 +96,61 @@ const fn rule(
     ForbiddenPattern { endings, kind, is_of_main: false, exempting_words, patterns }
 }
 
-const fn of_main(rule: ForbiddenPattern) -> ForbiddenPattern {
+const fn in_main_only(rule: ForbiddenPattern) -> ForbiddenPattern {
     ForbiddenPattern { is_of_main: true, ..rule }
 }
 
 pub(super) const RULES: &[ForbiddenPattern] = &[
-    rule(
+    forbidden_pattern(
         PYTHON,
         StateBetweenCalls,
         KEPT,
         &["itertools . count", "itertools . cycle", "global _", "nonlocal _"],
     ),
-    rule(SCRIPT, StateBetweenCalls, KEPT, &["function * (", "yield *", "new Proxy"]),
-    rule(GO, StateBetweenCalls, KEPT, &["\"sync/atomic", "import sync / atomic"]),
-    rule(
+    forbidden_pattern(SCRIPT, StateBetweenCalls, KEPT, &["function * (", "yield *", "new Proxy"]),
+    forbidden_pattern(GO, StateBetweenCalls, KEPT, &["\"sync/atomic", "import sync / atomic"]),
+    forbidden_pattern(
         RUST,
         StateBetweenCalls,
         KEPT,
         &["AtomicUsize", "AtomicU64", "AtomicU32", "AtomicBool", "static mut", "thread_local"],
     ),
-    rule(
+    forbidden_pattern(
         PYTHON,
         SelfInspection,
         SEARCHED,
         &[". __doc__", "os . listdir", "os . scandir", "os . walk", ". iterdir"],
     ),
-    rule(SCRIPT, SelfInspection, SEARCHED, &["fs . readdirSync", "fs . readdir", ". readdirSync"]),
-    rule(
+    forbidden_pattern(
+        SCRIPT,
+        SelfInspection,
+        SEARCHED,
+        &["fs . readdirSync", "fs . readdir", ". readdirSync"],
+    ),
+    forbidden_pattern(
         GO,
         SelfInspection,
         SEARCHED,
         &["os . ReadDir", "filepath . Walk", "filepath . WalkDir", "filepath . Glob"],
     ),
-    rule(RUST, SelfInspection, SEARCHED, &["fs :: read_dir"]),
-    rule(RUST, TestDetection, &["location", "caller", "panic"], &["Location :: caller"]),
-    rule(
+    forbidden_pattern(RUST, SelfInspection, SEARCHED, &["fs :: read_dir"]),
+    forbidden_pattern(RUST, TestDetection, &["location", "caller", "panic"], &["Location :: caller"]),
+    forbidden_pattern(
         SCRIPT,
         TestDetection,
         &["stack", "trace", "error"],
         &["Error . captureStackTrace", "stackTraceLimit"],
     ),
-    rule(
+    forbidden_pattern(
         PYTHON,
         Incomparable,
         NOT_A_NUMBER,
         &["math . nan", "float ( \"nan", "float ( \"NaN", "numpy . nan"],
     ),
-    rule(SCRIPT, Incomparable, NOT_A_NUMBER, &["NaN"]),
-    rule(GO, Incomparable, NOT_A_NUMBER, &["math . NaN"]),
-    rule(RUST, Incomparable, NOT_A_NUMBER, &["f64 :: NAN", "f32 :: NAN"]),
-    rule(
+    forbidden_pattern(SCRIPT, Incomparable, NOT_A_NUMBER, &["NaN"]),
+    forbidden_pattern(GO, Incomparable, NOT_A_NUMBER, &["math . NaN"]),
+    forbidden_pattern(RUST, Incomparable, NOT_A_NUMBER, &["f64 :: NAN", "f32 :: NAN"]),
+    forbidden_pattern(
         PYTHON,
         ProgramExit,
         ENDING,
@@ -167,7 +172,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "builtins . SystemExit =",
         ],
     ),
-    of_main(rule(
+    in_main_only(forbidden_pattern(
         PYTHON,
         ProgramExit,
         ENDING,
@@ -180,13 +185,13 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "SystemExit ( None",
         ],
     )),
-    rule(
+    forbidden_pattern(
         PYTHON,
         AutomaticStart,
         WHEN,
         &["atexit . register", "atexit . _", "threading . _register_atexit", "sys . excepthook ="],
     ),
-    rule(
+    forbidden_pattern(
         PYTHON,
         HookedProcess,
         &["trace", "profil", "import hook", "coverage", "debug"],
@@ -202,7 +207,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "sys . unraisablehook =",
         ],
     ),
-    rule(
+    forbidden_pattern(
         PYTHON,
         TestDetection,
         &["frame", "stack", "traceback", "subclass", "garbage", "leak", "thread"],
@@ -232,7 +237,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             ". findCaller",
         ],
     ),
-    rule(
+    forbidden_pattern(
         PYTHON,
         TestDetection,
         &["__main__", "module", "plugin", "import"],
@@ -247,13 +252,13 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "( sys . modules )",
         ],
     ),
-    of_main(rule(
+    in_main_only(forbidden_pattern(
         PYTHON,
         TestDetection,
         CALLED,
         &["sys . argv", "sys . orig_argv", "os . getppid", "psutil . Process", "\"/proc/self*", "\"/proc/*"],
     )),
-    of_main(rule(
+    in_main_only(forbidden_pattern(
         PYTHON,
         TestDetection,
         AROUND,
@@ -271,7 +276,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             ". join ( os . environ",
         ],
     )),
-    rule(
+    forbidden_pattern(
         PYTHON,
         TestDetection,
         &["cwd", "working directory", "current directory", "folder"],
@@ -293,13 +298,13 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "basename ( os . getcwd ( ) ) ==",
         ],
     ),
-    of_main(rule(
+    in_main_only(forbidden_pattern(
         SCRIPT,
         ProgramExit,
         ENDING,
         &["process . exit !", "process . exitCode = !", "process . abort", "Deno . exit !", "Bun . exit !"],
     )),
-    rule(
+    forbidden_pattern(
         SCRIPT,
         ProgramExit,
         ENDING,
@@ -317,7 +322,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "process [",
         ],
     ),
-    rule(
+    forbidden_pattern(
         SCRIPT,
         AutomaticStart,
         WHEN,
@@ -334,7 +339,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "process . setUncaughtExceptionCaptureCallback",
         ],
     ),
-    of_main(rule(
+    in_main_only(forbidden_pattern(
         SCRIPT,
         TestDetection,
         CALLED,
@@ -348,7 +353,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "Bun . argv",
         ],
     )),
-    rule(
+    forbidden_pattern(
         SCRIPT,
         TestDetection,
         &["main", "entry", "module"],
@@ -362,7 +367,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "\"/proc/*",
         ],
     ),
-    rule(
+    forbidden_pattern(
         SCRIPT,
         TestDetection,
         AROUND,
@@ -378,7 +383,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "JSON . stringify ( process . env )",
         ],
     ),
-    rule(
+    forbidden_pattern(
         SCRIPT,
         TestDetection,
         &["cwd", "working directory", "current directory", "folder"],
@@ -399,8 +404,8 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "basename ( process . cwd ( ) ) =",
         ],
     ),
-    of_main(rule(GO, ProgramExit, ENDING, &["os . Exit !"])),
-    rule(
+    in_main_only(forbidden_pattern(GO, ProgramExit, ENDING, &["os . Exit !"])),
+    forbidden_pattern(
         GO,
         ProgramExit,
         ENDING,
@@ -421,8 +426,8 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "C . _exit",
         ],
     ),
-    rule(GO, AutomaticStart, WHEN, &["func init ( )"]),
-    of_main(rule(
+    forbidden_pattern(GO, AutomaticStart, WHEN, &["func init ( )"]),
+    in_main_only(forbidden_pattern(
         GO,
         TestDetection,
         CALLED,
@@ -438,7 +443,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "\"/proc/*",
         ],
     )),
-    rule(
+    forbidden_pattern(
         GO,
         TestDetection,
         &["environ", "stack", "caller", "build info", "version"],
@@ -453,13 +458,13 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "debug . ReadBuildInfo",
         ],
     ),
-    of_main(rule(
+    in_main_only(forbidden_pattern(
         RUST,
         ProgramExit,
         ENDING,
         &["std . process . exit !", "std . process . abort", "core . intrinsics . abort"],
     )),
-    rule(
+    forbidden_pattern(
         RUST,
         ProgramExit,
         ENDING,
@@ -478,8 +483,8 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "asm !",
         ],
     ),
-    rule(RUST, AutomaticStart, WHEN, &["# [ ctor", "# [ dtor", "ctor . ctor", "ctor . dtor"]),
-    of_main(rule(
+    forbidden_pattern(RUST, AutomaticStart, WHEN, &["# [ ctor", "# [ dtor", "ctor . ctor", "ctor . dtor"]),
+    in_main_only(forbidden_pattern(
         RUST,
         TestDetection,
         CALLED,
@@ -492,7 +497,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "\"/proc/*",
         ],
     )),
-    rule(
+    forbidden_pattern(
         RUST,
         TestDetection,
         &["thread", "name"],
@@ -503,7 +508,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
             "std . backtrace",
         ],
     ),
-    rule(
+    forbidden_pattern(
         PYTHON,
         CustomComparison,
         COMPARED,
@@ -514,7 +519,7 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
 /// Comparisons of a type, and substitutes for its value in them. They are refused if the type is used as a
 /// value of the language, and otherwise reported.
 pub(super) const COMPARISONS: &[ForbiddenPattern] = &[
-    rule(
+    forbidden_pattern(
         PYTHON,
         CustomComparison,
         COMPARED,
@@ -534,7 +539,7 @@ pub(super) const COMPARISONS: &[ForbiddenPattern] = &[
             "def __abs__ (",
         ],
     ),
-    rule(
+    forbidden_pattern(
         SCRIPT,
         CustomComparison,
         COMPARED,
@@ -549,8 +554,8 @@ pub(super) const COMPARISONS: &[ForbiddenPattern] = &[
             "valueOf :",
         ],
     ),
-    rule(GO, CustomComparison, COMPARED, &[") Equal (", ") Cmp (", ") Compare ("]),
-    rule(
+    forbidden_pattern(GO, CustomComparison, COMPARED, &[") Equal (", ") Cmp (", ") Compare ("]),
+    forbidden_pattern(
         RUST,
         CustomComparison,
         COMPARED,

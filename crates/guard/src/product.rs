@@ -12,7 +12,7 @@ use super::file::{FilePair, added_lines};
 use super::loaded;
 use super::patterns::*;
 use super::tokens::{CodeToken, FoldedCode};
-use super::version::{ChangedFileVersion, is_test_side};
+use super::version::{ChangedFileVersion, can_affect_tests};
 use super::weakening::{FindingSubject, Weakening, WeakeningKind};
 use WeakeningKind::{
     AssembledName, HookedProcess, ProgramExit, TestDetection, TestLibraryUse, UnresolvedImports,
@@ -48,26 +48,31 @@ pub(super) fn find_new_behaviour(
                     && [before, after].iter().all(|side| side.as_ref().is_some_and(NonTestFile::is_program))
             });
             let is_mild = is_told || had || (is_program && matches!(kind, ProgramExit | TestDetection));
-            found.push(Weakening { is_report_only: is_mild, ..file.weakening(kind, &line) });
+            found.push(Weakening { is_report_only: is_mild, ..file.new_weakening(kind, &line) });
         }
     };
     for rule in RULES {
-        each(rule.kind, rule.exempting_words, rule.kind.is_mild(), &|product| product.matching_lines(rule));
+        each(rule.kind, rule.exempting_words, rule.kind.is_report_only(), &|product| {
+            product.matching_lines(rule)
+        });
     }
     for rule in COMPARISONS {
-        each(rule.kind, rule.exempting_words, false, &|product| product.comparisons(rule, true));
-        each(rule.kind, rule.exempting_words, true, &|product| product.comparisons(rule, false));
+        each(rule.kind, rule.exempting_words, false, &|product| product.find_comparisons(rule, true));
+        each(rule.kind, rule.exempting_words, true, &|product| product.find_comparisons(rule, false));
     }
-    each(TestLibraryUse, OF_TESTS, false, &|product| product.libraries(LIBRARIES));
-    each(TestLibraryUse, OF_TESTS, true, &|product| product.libraries(&[(SCRIPT, ASSERTING)]));
+    each(TestLibraryUse, OF_TESTS, false, &|product| product.find_test_libraries(LIBRARIES));
+    each(TestLibraryUse, OF_TESTS, true, &|product| product.find_test_libraries(&[(SCRIPT, ASSERTING)]));
     each(HookedProcess, PATCHED, false, &|product| product.patched_lines(true));
     each(HookedProcess, PATCHED, true, &|product| product.patched_lines(false));
-    each(AssembledName, &[], false, &|product| product.pieced_lines());
-    each(ProgramExit, ENDING, false, &|product| product.symbols());
+    each(AssembledName, &[], false, &|product| product.assembled_name_lines());
+    each(ProgramExit, ENDING, false, &|product| product.find_replaced_symbols());
     for (file, before, after) in &products {
         let is_cut = |side: &Option<NonTestFile<'_>>| side.as_ref().is_some_and(|side| side.code.is_cut);
         if is_cut(after) {
-            found.push(Weakening { is_report_only: is_cut(before), ..file.weakening(UnresolvedImports, "") });
+            found.push(Weakening {
+                is_report_only: is_cut(before),
+                ..file.new_weakening(UnresolvedImports, "")
+            });
         }
     }
 }
@@ -97,7 +102,7 @@ impl<'h> NonTestFile<'h> {
     /// Returns none if the file belongs to tests or its language is unknown.
     fn from_side(half: &'h Option<ChangedFileVersion>) -> Option<Self> {
         let is_read = |half: &&ChangedFileVersion| {
-            half.scanned_file.is_some() && !is_test_side(&RepoPath::from_text(&half.path))
+            half.scanned_file.is_some() && !can_affect_tests(&RepoPath::from_text(&half.path))
         };
         half.as_ref().filter(is_read).map(Self::new)
     }
@@ -144,7 +149,7 @@ impl<'h> NonTestFile<'h> {
         let Some(read) = &self.version.scanned_file else { return Vec::new() };
         let scanned = &read.scanned;
         let is_python = self.version.path.ends_with(".py");
-        let starts = heads.iter().flat_map(|head| self.places(head));
+        let starts = heads.iter().flat_map(|head| self.pattern_positions(head));
         let region = |at: usize| {
             let line = scanned.line_of(at);
             let indent = at - scanned.line_range(line).start;
@@ -185,20 +190,20 @@ impl<'h> NonTestFile<'h> {
     }
 
     /// Returns the positions of this pattern in the words.
-    fn places(&self, pattern: &str) -> Vec<usize> {
+    fn pattern_positions(&self, pattern: &str) -> Vec<usize> {
         let is_failing = pattern.ends_with('!') && pattern != "!";
         let words: Vec<&str> = pattern.split(' ').filter(|word| *word != "!" || !is_failing).collect();
         let tokens = &self.code.tokens;
         let Some(first) = words.first() else { return Vec::new() };
         let is_own = first.starts_with(|letter: char| letter.is_ascii_lowercase() || letter == '_');
         let fits = |at: &usize| {
-            let is_field = is_own && at.checked_sub(1).is_some_and(|before| self.is_at(before, "."));
-            let is_all = (*at..)
-                .zip(&words)
-                .all(|(at, word)| tokens.get(at).is_some_and(|token| is_fitting(&token.text, word)));
+            let is_field = is_own && at.checked_sub(1).is_some_and(|before| self.has_token_at(before, "."));
+            let is_all = (*at..).zip(&words).all(|(at, word)| {
+                tokens.get(at).is_some_and(|token| matches_pattern_word(&token.text, word))
+            });
             is_all
                 && !is_field
-                && !(is_failing && says_failure(tokens.get(at + words.len()..).unwrap_or_default()))
+                && !(is_failing && is_failure_code(tokens.get(at + words.len()..).unwrap_or_default()))
         };
         let candidates: Vec<usize> = match first.strip_suffix('*').filter(|begin| begin.starts_with('"')) {
             Some(begin) => {
@@ -211,20 +216,21 @@ impl<'h> NonTestFile<'h> {
         candidates.into_iter().filter(fits).collect()
     }
 
-    fn is_at(&self, at: usize, text: &str) -> bool {
-        self.code.tokens.get(at).is_some_and(|token| token.is(text))
+    fn has_token_at(&self, at: usize, text: &str) -> bool {
+        self.code.tokens.get(at).is_some_and(|token| token.has_text(text))
     }
 
     fn matching_lines(&self, rule: &ForbiddenPattern) -> Vec<String> {
         if !self.has_ending(rule.endings) {
             return Vec::new();
         }
-        let mut places: Vec<usize> = rule.patterns.iter().flat_map(|pattern| self.places(pattern)).collect();
+        let mut places: Vec<usize> =
+            rule.patterns.iter().flat_map(|pattern| self.pattern_positions(pattern)).collect();
         places.sort_unstable();
         let is_hit = |at: &usize| {
             let Some(token) = self.code.tokens.get(*at) else { return false };
             let is_main = rule.is_of_main && self.main.iter().any(|main| main.contains(&token.offset));
-            !is_main && !self.is_guard_of_main(*at)
+            !is_main && !self.is_main_guard(*at)
         };
         let mut lines: Vec<usize> = places
             .into_iter()
@@ -237,29 +243,29 @@ impl<'h> NonTestFile<'h> {
     }
 
     /// `if (require.main === module)` permits a file to be a program. Its other code also runs for tests.
-    fn is_guard_of_main(&self, at: usize) -> bool {
+    fn is_main_guard(&self, at: usize) -> bool {
         ["if ( require . main === module )", "if ( import . meta . main )"]
             .iter()
-            .any(|guard| at.checked_sub(2).is_some_and(|start| self.places_at(start, guard)))
+            .any(|guard| at.checked_sub(2).is_some_and(|start| self.matches_pattern_at(start, guard)))
     }
 
-    fn places_at(&self, start: usize, pattern: &str) -> bool {
+    fn matches_pattern_at(&self, start: usize, pattern: &str) -> bool {
         let words = pattern.split(' ');
         words
             .enumerate()
-            .all(|(at, word)| self.code.tokens.get(start + at).is_some_and(|token| token.is(word)))
+            .all(|(at, word)| self.code.tokens.get(start + at).is_some_and(|token| token.has_text(word)))
     }
 
     /// Finds comparisons: those of types used as values of the language, or the others.
-    fn comparisons(&self, rule: &ForbiddenPattern, is_of_value: bool) -> Vec<String> {
+    fn find_comparisons(&self, rule: &ForbiddenPattern, is_of_value: bool) -> Vec<String> {
         if !self.has_ending(rule.endings) {
             return Vec::new();
         }
         let mut lines = Vec::new();
         for pattern in rule.patterns {
-            for at in self.places(pattern) {
+            for at in self.pattern_positions(pattern) {
                 let Some(token) = self.code.tokens.get(at) else { continue };
-                if self.stands_for_value(at, token) == is_of_value {
+                if self.is_value_type_comparison(at, token) == is_of_value {
                     lines.push(token.line);
                 }
             }
@@ -267,7 +273,7 @@ impl<'h> NonTestFile<'h> {
         self.line_texts(lines)
     }
 
-    fn stands_for_value(&self, at: usize, token: &CodeToken) -> bool {
+    fn is_value_type_comparison(&self, at: usize, token: &CodeToken) -> bool {
         let tokens = &self.code.tokens;
         let (start, end) = match &*token.text {
             "PartialEq" | "PartialOrd" => (at + 1, at + 4),
@@ -282,7 +288,7 @@ impl<'h> NonTestFile<'h> {
                 let Some(class) = class else { return false };
                 let opens = if self.version.path.ends_with(".py") { ":" } else { "{" };
                 let head = tokens.get(class..at.min(class + MAX_CLASS)).unwrap_or_default();
-                (class, class + head.iter().position(|token| token.is(opens)).unwrap_or(0))
+                (class, class + head.iter().position(|token| token.has_text(opens)).unwrap_or(0))
             }
         };
         let row = tokens.get(start..end.min(tokens.len())).unwrap_or_default();
@@ -290,7 +296,7 @@ impl<'h> NonTestFile<'h> {
     }
 
     /// Finds test libraries that are imported or named.
-    fn libraries(&self, all: &[(&[&str], &[&str])]) -> Vec<String> {
+    fn find_test_libraries(&self, all: &[(&[&str], &[&str])]) -> Vec<String> {
         let known: Vec<&str> = all
             .iter()
             .filter(|(endings, _)| self.has_ending(endings))
@@ -306,7 +312,7 @@ impl<'h> NonTestFile<'h> {
         let mut lines = Vec::new();
         for (at, token) in tokens.iter().enumerate() {
             let next = |count: usize| tokens.get(at + count).map_or("", |token| &*token.text);
-            let is_import = token.is("import")
+            let is_import = token.has_text("import")
                 && (is_of(next(1)) || (next(2) == "." && is_of(&format!("{}.{}", next(1), next(3)))));
             // Library names that are ordinary words may be strings for any purpose.
             let is_named = token.text.strip_prefix('"').is_some_and(|text| {
@@ -329,15 +335,17 @@ impl<'h> NonTestFile<'h> {
         let mut lines = Vec::new();
         let targets = SETTERS.iter().flat_map(|setter| {
             let length = setter.split(' ').count();
-            self.places(setter).into_iter().map(move |at| at + length)
+            self.pattern_positions(setter).into_iter().map(move |at| at + length)
         });
         for at in targets {
-            lines.extend(self.owner(at).filter(|owner| *owner == is_of_all).and_then(|_| tokens.get(at)));
+            lines.extend(
+                self.is_builtin_or_test(at).filter(|owner| *owner == is_of_all).and_then(|_| tokens.get(at)),
+            );
         }
         for (at, token) in tokens.iter().enumerate() {
             let before = at.checked_sub(1).and_then(|at| tokens.get(at));
-            let begins = before.is_none_or(|before| !before.is("."));
-            if !begins || tokens.get(at + 1).is_none_or(|next| !next.is(".")) {
+            let begins = before.is_none_or(|before| !before.has_text("."));
+            if !begins || tokens.get(at + 1).is_none_or(|next| !next.has_text(".")) {
                 continue;
             }
             let length = path_length(tokens.get(at..).unwrap_or_default());
@@ -353,17 +361,17 @@ impl<'h> NonTestFile<'h> {
             let is_first = before.is_none_or(|before| {
                 before.line != token.line
                     || matches!(&*before.text, ";" | "import")
-                    || (before.is(":") && !is_annotation)
+                    || (before.has_text(":") && !is_annotation)
             });
             let is_python = self.version.path.ends_with(".py");
             let is_set = next(0) == "=" && (is_first || !is_python);
             let is_updated = tokens.get(at..at + length).is_some_and(|path| {
-                path.iter().any(|part| part.is("__dict__"))
-                    && path.last().is_some_and(|last| last.is("update") || last.is("setdefault"))
+                path.iter().any(|part| part.has_text("__dict__"))
+                    && path.last().is_some_and(|last| last.has_text("update") || last.has_text("setdefault"))
             });
             let last = (at + length).checked_sub(1).and_then(|last| tokens.get(last));
             let is_getter = last.is_some_and(|last| last.text.starts_with("__define"));
-            if (is_set || is_updated || is_getter) && self.owner(at) == Some(is_of_all) {
+            if (is_set || is_updated || is_getter) && self.is_builtin_or_test(at) == Some(is_of_all) {
                 lines.push(token);
             }
         }
@@ -372,9 +380,9 @@ impl<'h> NonTestFile<'h> {
 
     /// Returns true if the named thing belongs to the language or a test library. None if it is this file's
     /// own, or something that programs normally set.
-    fn owner(&self, at: usize) -> Option<bool> {
+    fn is_builtin_or_test(&self, at: usize) -> Option<bool> {
         let tokens = &self.code.tokens;
-        let at = at + usize::from(tokens.get(at).is_some_and(|token| token.is("import")));
+        let at = at + usize::from(tokens.get(at).is_some_and(|token| token.has_text("import")));
         let first = tokens.get(at)?;
         let path = tokens.get(at..at + path_length(tokens.get(at..)?))?;
         let words = path.iter().map(|token| &*token.text).collect::<Vec<_>>().join(" ");
@@ -393,24 +401,25 @@ impl<'h> NonTestFile<'h> {
             .iter()
             .filter(|(endings, _)| self.has_ending(endings))
             .any(|(_, names)| names.contains(&name));
-        let is_own = if is_python { loaded::is_own_module(name) } else { OF_NODE.contains(&name) };
+        let is_own = if is_python { loaded::is_standard_module(name) } else { OF_NODE.contains(&name) };
         // In scripts, setting fields of packages is the normal way to configure them.
         (is_library || is_own || is_python).then_some(is_library || is_own)
     }
 
-    fn pieced_lines(&self) -> Vec<String> {
+    fn assembled_name_lines(&self) -> Vec<String> {
         self.line_texts(self.code.assembled_lines.clone())
     }
 
     /// Finds functions that replace those of the C library, or bypass Rust for them.
-    fn symbols(&self) -> Vec<String> {
+    fn find_replaced_symbols(&self) -> Vec<String> {
         let tokens = &self.code.tokens;
-        let is_open =
-            ["no_mangle", "export_name", "extern \"*"].iter().any(|word| !self.places(word).is_empty());
+        let is_open = ["no_mangle", "export_name", "extern \"*"]
+            .iter()
+            .any(|word| !self.pattern_positions(word).is_empty());
         if !self.has_ending(RUST) || !is_open {
             return Vec::new();
         }
-        let is_mangled = !self.places("no_mangle").is_empty();
+        let is_mangled = !self.pattern_positions("no_mangle").is_empty();
         let mut lines = Vec::new();
         for (at, token) in tokens.iter().enumerate() {
             let next = |count: usize| tokens.get(at + count).map_or("", |token| &*token.text);
@@ -419,7 +428,7 @@ impl<'h> NonTestFile<'h> {
                 && is_symbol(next(1))
                 && !(next(1) == "main" && next(3) == ")" && !is_mangled)
                 && !matches!(next(3), "self" | "&" | "mut");
-            let is_export = token.is("export_name") && next(2).strip_prefix('"').is_some_and(is_symbol);
+            let is_export = token.has_text("export_name") && next(2).strip_prefix('"').is_some_and(is_symbol);
             if is_function || is_export {
                 lines.push(token.line);
             }
@@ -430,12 +439,12 @@ impl<'h> NonTestFile<'h> {
 
 /// Returns the number of words in a path of names.
 fn path_length(tokens: &[CodeToken]) -> usize {
-    let is_next = |(at, token): &(usize, &CodeToken)| (at % 2 == 1) == (token.is("."));
+    let is_next = |(at, token): &(usize, &CodeToken)| (at % 2 == 1) == (token.has_text("."));
     let length = tokens.iter().enumerate().take_while(is_next).count();
     length - usize::from(length % 2 == 0 && length > 0)
 }
 
-fn is_fitting(text: &str, word: &str) -> bool {
+fn matches_pattern_word(text: &str, word: &str) -> bool {
     match word.strip_prefix('"').and_then(|word| word.strip_suffix('*')) {
         Some(begin) => text.strip_prefix('"').is_some_and(|text| text.starts_with(begin)),
         None => word == text || word == "_",
@@ -443,8 +452,8 @@ fn is_fitting(text: &str, word: &str) -> bool {
 }
 
 /// Returns true for a non-zero number, which indicates a failure.
-fn says_failure(rest: &[CodeToken]) -> bool {
-    let number = rest.iter().find(|token| !token.is("("));
-    let is_direct = rest.iter().position(|token| !token.is("(")).is_some_and(|at| at <= 1);
+fn is_failure_code(rest: &[CodeToken]) -> bool {
+    let number = rest.iter().find(|token| !token.has_text("("));
+    let is_direct = rest.iter().position(|token| !token.has_text("(")).is_some_and(|at| at <= 1);
     is_direct && number.is_some_and(|number| number.text.parse::<u8>().is_ok_and(|code| code > 0))
 }

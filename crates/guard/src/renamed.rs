@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::count::missing_items;
 use super::file::FilePair;
-use super::scan::{is_word, part};
+use super::scan::{is_word, text_slice};
 use super::version::ChangedFileVersion;
 
 /// Words before a name that they define.
@@ -16,7 +16,7 @@ const DEFINES: &[&str] =
     &["def ", "function ", "fn ", "func ", "class ", "struct ", "const ", "let ", "var ", "type ", "enum "];
 
 /// Replaces the old name in the old tests by the new one.
-pub(super) fn follow_rename(files: &mut [FilePair<'_>]) {
+pub(super) fn apply_rename_to_tests(files: &mut [FilePair<'_>]) {
     let Some((old, new)) = find_rename(files) else { return };
     for file in files.iter_mut() {
         let is_moved = file.before.as_ref().is_some_and(|half| half.scanned_file.is_some());
@@ -48,12 +48,12 @@ fn find_rename(files: &[FilePair<'_>]) -> Option<(String, String)> {
                     return Vec::new();
                 };
                 let ranges = half.ranges_outside_tests().into_iter();
-                let lines = ranges.flat_map(|range| part(&read.scanned.code, range).lines());
+                let lines = ranges.flat_map(|range| text_slice(&read.scanned.code, range).lines());
                 let named = lines.filter(|line| split_words(line).any(|word| word == name));
                 named.map(|line| line.trim().to_owned()).collect()
             };
             let was: Vec<String> =
-                lines(file.before.as_ref(), old).iter().map(|line| in_line(line, old, new)).collect();
+                lines(file.before.as_ref(), old).iter().map(|line| replace_in_line(line, old, new)).collect();
             !missing_items(&lines(file.after.as_ref(), new), &was).is_empty()
                 || file.after.as_ref().is_some_and(|half| defined_names(half, true).any(|name| name == *new))
         });
@@ -73,7 +73,7 @@ pub(super) fn defined_names(half: &ChangedFileVersion, is_whole: bool) -> impl I
     let code = half.scanned_file.as_ref().map_or("", |read| read.scanned.code.as_str());
     let whole = is_whole.then_some(0..code.len());
     let ranges: Vec<_> = if is_whole { whole.into_iter().collect() } else { half.ranges_outside_tests() };
-    ranges.into_iter().flat_map(|range| part(code, range).lines()).filter_map(|line| {
+    ranges.into_iter().flat_map(|range| text_slice(code, range).lines()).filter_map(|line| {
         let bare = line.trim_start();
         // Names inside a function are invisible to other code.
         let is_local = line.len() > bare.len()
@@ -95,7 +95,7 @@ pub(super) fn defined_names(half: &ChangedFileVersion, is_whole: bool) -> impl I
 fn calls_name(half: &ChangedFileVersion, name: &str) -> bool {
     let code = half.scanned_file.as_ref().map_or("", |read| read.scanned.code.as_str());
     half.ranges_outside_tests().into_iter().any(|range| {
-        let text = part(code, range);
+        let text = text_slice(code, range);
         text.match_indices(name).any(|(at, _)| {
             let before = at.checked_sub(1).and_then(|before| text.as_bytes().get(before));
             let after = text.as_bytes().get(at + name.len());
@@ -108,7 +108,7 @@ fn split_words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|letter: char| !(letter.is_alphanumeric() || letter == '_')).filter(|word| !word.is_empty())
 }
 
-fn in_line(line: &str, old: &str, new: &str) -> String {
+fn replace_in_line(line: &str, old: &str, new: &str) -> String {
     let mut text = String::new();
     let mut rest = line;
     while let Some(at) = rest.find(old) {

@@ -172,7 +172,7 @@ pub(super) struct PackageLists<'l> {
 impl<'l> PackageLists<'l> {
     pub(super) fn new(lines: &'l [String]) -> Self {
         let mut lists_by_package: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
-        for (list, packages) in lines.iter().filter_map(|line| packages(line)).enumerate() {
+        for (list, packages) in lines.iter().filter_map(|line| parse_required_packages(line)).enumerate() {
             for package in packages {
                 lists_by_package.entry(package).or_default().insert(list);
             }
@@ -181,8 +181,8 @@ impl<'l> PackageLists<'l> {
     }
 
     /// Returns true if this line is a package list that still exists with other versions.
-    pub(super) fn has_updated(&self, line: &str) -> bool {
-        let packages = packages(line).unwrap_or_default();
+    pub(super) fn has_changed_version(&self, line: &str) -> bool {
+        let packages = parse_required_packages(line).unwrap_or_default();
         let having: Option<Vec<&BTreeSet<usize>>> =
             packages.iter().map(|one| self.lists_by_package.get(one)).collect();
         let having = having.unwrap_or_default();
@@ -193,7 +193,7 @@ impl<'l> PackageLists<'l> {
 
 /// Returns the packages that a line requires, without versions: `dev = ["pytest>=8"]`. The brackets must
 /// contain only such strings.
-fn packages(line: &str) -> Option<Vec<&str>> {
+fn parse_required_packages(line: &str) -> Option<Vec<&str>> {
     let (_, list) = line.split_once('=')?;
     let list = list.trim().strip_prefix('[')?.strip_suffix(']')?;
     let package =

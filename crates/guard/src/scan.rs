@@ -34,7 +34,7 @@ impl ScannedText {
     /// Splits a text of this language.
     pub(super) fn new(text: &str, language: &LanguageRules) -> Self {
         let (mut code, mut bare, mut comments) =
-            (text.as_bytes().to_vec(), text.as_bytes().to_vec(), blank(text));
+            (text.as_bytes().to_vec(), text.as_bytes().to_vec(), blank_copy(text));
         let mut strings = Vec::new();
         let firsts: Vec<u8> = language.spans.iter().filter_map(|span| span.open.bytes().next()).collect();
         let mut at = 0;
@@ -53,11 +53,11 @@ impl ScannedText {
             // A string that stands alone is documentation.
             let is_words = span.open.len() == LONG_QUOTE && depth == 0 && begins_line(text, at);
             if span.kind == NonCodeKind::Comment || is_words {
-                hide(&mut code, at..end);
-                hide(&mut bare, at..end);
-                show(&mut comments, text, at..end);
+                blank_range(&mut code, at..end);
+                blank_range(&mut bare, at..end);
+                copy_lowercase_range(&mut comments, text, at..end);
             } else {
-                hide(&mut code, at + span.open.len()..end.saturating_sub(span.close.len()));
+                blank_range(&mut code, at + span.open.len()..end.saturating_sub(span.close.len()));
                 strings.push(at..end);
             }
             at = end;
@@ -99,7 +99,7 @@ impl ScannedText {
     }
 
     /// Returns the number of brackets except braces that are open before a position.
-    pub(super) fn depth(&self, at: usize) -> u32 {
+    pub(super) fn bracket_depth(&self, at: usize) -> u32 {
         let before = self.depths.partition_point(|(bracket, _)| *bracket < at);
         before.checked_sub(1).and_then(|last| self.depths.get(last)).map_or(0, |(_, depth)| *depth)
     }
@@ -124,7 +124,7 @@ impl ScannedText {
 }
 
 /// Returns a part of a text; empty if the range is invalid.
-pub(super) fn part(text: &str, range: Range<usize>) -> &str {
+pub(super) fn text_slice(text: &str, range: Range<usize>) -> &str {
     text.get(range).unwrap_or_default()
 }
 
@@ -153,7 +153,7 @@ fn opened_span<'l>(text: &str, at: usize, language: &'l LanguageRules) -> Option
         _ if joins => None,
         NonCodeKind::Comment | NonCodeKind::Raw => Some(span_end(text, inner, span)),
         NonCodeKind::Text => Some(escaped_span_end(text, inner, span)),
-        NonCodeKind::Letter => letter(text, inner),
+        NonCodeKind::Letter => character_end(text, inner),
     };
     end.map(|end| (span, end))
 }
@@ -191,7 +191,7 @@ fn escaped_span_end(text: &str, inner: usize, span: &NonCodeSyntax) -> usize {
 }
 
 /// Returns the end of a quoted character; none for other text.
-fn letter(text: &str, inner: usize) -> Option<usize> {
+fn character_end(text: &str, inner: usize) -> Option<usize> {
     let rest = text.get(inner..)?;
     let mut letters = rest.char_indices();
     let (_, first) = letters.next()?;
@@ -208,11 +208,11 @@ fn begins_line(text: &str, at: usize) -> bool {
     before.iter().rev().take_while(|byte| **byte != b'\n').all(u8::is_ascii_whitespace)
 }
 
-fn blank(text: &str) -> Vec<u8> {
+fn blank_copy(text: &str) -> Vec<u8> {
     text.bytes().map(|byte| if byte == b'\n' { byte } else { b' ' }).collect()
 }
 
-fn hide(bytes: &mut [u8], range: Range<usize>) {
+fn blank_range(bytes: &mut [u8], range: Range<usize>) {
     for byte in bytes.get_mut(range).unwrap_or_default() {
         if *byte != b'\n' {
             *byte = b' ';
@@ -220,7 +220,7 @@ fn hide(bytes: &mut [u8], range: Range<usize>) {
     }
 }
 
-fn show(bytes: &mut [u8], text: &str, range: Range<usize>) {
+fn copy_lowercase_range(bytes: &mut [u8], text: &str, range: Range<usize>) {
     let from = text.as_bytes().get(range.clone()).unwrap_or_default();
     for (byte, from) in bytes.get_mut(range).unwrap_or_default().iter_mut().zip(from) {
         *byte = from.to_ascii_lowercase();

@@ -64,7 +64,9 @@ pub(super) fn parse_settings(name: &str, text: &str) -> Option<TestSettings> {
         "package.json" => add_package_settings(&serde_json::from_str(text).ok()?, &mut settings),
         "deno.json" => {
             let whole: Value = serde_json::from_str(text).ok()?;
-            add_table_values(&whole, &["tasks"], &mut settings, |name, _| has(name, TESTS).then_some(true));
+            add_table_values(&whole, &["tasks"], &mut settings, |name, _| {
+                contains_any(name, TESTS).then_some(true)
+            });
             add_table_values(&whole, &["imports"], &mut settings, |_, _| Some(true));
         }
         "tox.ini" | "setup.cfg" => add_ini_sections(text, &mut settings),
@@ -83,7 +85,7 @@ pub(super) fn parse_settings(name: &str, text: &str) -> Option<TestSettings> {
 
 /// Returns true if a finding concerns this setting, by its lines or by the setting's name in a quotation. A
 /// finding on the whole file concerns every setting.
-pub(super) fn is_subject(name: &str, text: &str, setting: &str, subjects: &[&FindingSubject]) -> bool {
+pub(super) fn concerns_setting(name: &str, text: &str, setting: &str, subjects: &[&FindingSubject]) -> bool {
     let last =
         setting.trim_matches(['[', ']']).rsplit(['.', ':']).find(|part| !part.is_empty()).unwrap_or(setting);
     let has_word = |text: &str, word: &str| {
@@ -106,18 +108,18 @@ pub(super) fn is_subject(name: &str, text: &str, setting: &str, subjects: &[&Fin
         said.extend(above.filter(|_| is_below));
         let quoted = [format!("`{last}`"), format!("`{setting}`"), format!("\"{last}\"")];
         said.iter()
-            .any(|line| line.contains(setting) || (!setting.is_empty() && has_word(head_of(line), last)))
+            .any(|line| line.contains(setting) || (!setting.is_empty() && has_word(line_key(line), last)))
             || quoted.iter().any(|quoted| subject.text.contains(&quoted.to_lowercase()))
     })
 }
 
 /// Returns the key of a line, before its value.
-fn head_of(line: &str) -> &str {
+fn line_key(line: &str) -> &str {
     let bare = line.trim_start_matches(['"', ' ', '\t']);
     bare.split([':', '=', '"']).next().unwrap_or(bare)
 }
 
-fn has(text: &str, words: &[&str]) -> bool {
+fn contains_any(text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| text.contains(word))
 }
 
@@ -213,7 +215,7 @@ fn add_package_settings(manifest: &Value, settings: &mut TestSettings) {
             return Some(false);
         }
         let command = value.as_str().unwrap_or_default();
-        (has(name, TESTS) || has(command, RUNNERS)).then_some(true)
+        (contains_any(name, TESTS) || contains_any(command, RUNNERS)).then_some(true)
     });
     for key in ["dependencies", "devDependencies", "overrides", "resolutions"] {
         add_table_values(manifest, &[key], settings, |_, value| {
@@ -308,7 +310,7 @@ fn add_make_targets(text: &str, settings: &mut TestSettings) {
     for (target, block) in &blocks {
         let ignored =
             block.lines().skip(1).filter(|line| line.trim_start_matches(['@', '+', ' ']).starts_with('-'));
-        for line in ignored.filter(|_| has(target, CHECKS)) {
+        for line in ignored.filter(|_| contains_any(target, CHECKS)) {
             add_setting(settings, format!("{target} in spite of errors"), line.to_owned(), false);
         }
     }
@@ -316,7 +318,7 @@ fn add_make_targets(text: &str, settings: &mut TestSettings) {
         let changes_all = target.starts_with('.') && target != ".PHONY";
         // A name with variables or patterns may match any target.
         let is_any = target.contains(['$', '%']);
-        changes_all || is_any || has(target, TESTS) || has(block, RUNNERS)
+        changes_all || is_any || contains_any(target, TESTS) || contains_any(block, RUNNERS)
     });
     for (name, value) in assigned {
         let is_used = blocks.iter().any(|(_, block)| {
@@ -355,7 +357,7 @@ fn add_task_settings(text: &str, settings: &mut TestSettings) {
         }
         if section != "tasks" && section != "version" {
             add_setting(settings, section.to_owned(), line.trim().to_owned(), false);
-        } else if has(task, TESTS) || (has(task, CHECKS) && line.contains("ignore_error")) {
+        } else if contains_any(task, TESTS) || (contains_any(task, CHECKS) && line.contains("ignore_error")) {
             add_setting(settings, task.to_owned(), line.trim().to_owned(), true);
         }
     }

@@ -30,11 +30,11 @@ impl CodeToken {
         self.text.bytes().next().is_some_and(|byte| is_word(byte) && !byte.is_ascii_digit())
     }
 
-    pub(super) fn is(&self, text: &str) -> bool {
+    pub(super) fn has_text(&self, text: &str) -> bool {
         *self.text == *text
     }
 
-    pub(super) fn string(&self) -> Option<&str> {
+    pub(super) fn string_content(&self) -> Option<&str> {
         self.text.strip_prefix('"')
     }
 
@@ -105,13 +105,13 @@ impl FoldedCode {
 /// Joins the words of these parts of a file and leaves imports as written.
 pub(super) fn fold_tokens(half: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> FoldedCode {
     let mut folding = TokenFolding { code: FoldedCode::default(), opened: Vec::new(), path: &half.path };
-    for token in tokens(half, ranges) {
+    for token in split_tokens(half, ranges) {
         folding.push(token);
     }
     folding.code
 }
 
-fn tokens(half: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> Vec<CodeToken> {
+fn split_tokens(half: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> Vec<CodeToken> {
     let mut tokens = Vec::new();
     let Some(read) = &half.scanned_file else { return tokens };
     let scanned = &read.scanned;
@@ -131,7 +131,7 @@ fn tokens(half: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> Vec<CodeToken
                         last.is_name() && last.offset + last.text.len() == string.start
                     };
                     tokens.pop_if(|last| is_joined(last));
-                    tokens.push(token(
+                    tokens.push(new_token(
                         format!("\"{text}").into(),
                         string.start,
                         scanned.line_of(string.start),
@@ -153,7 +153,7 @@ fn tokens(half: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> Vec<CodeToken
             if !text.trim().is_empty() {
                 let text = if matches!(text, "::" | "?.") { "." } else { text };
                 let shared = known.entry(text).or_insert_with(|| text.into());
-                tokens.push(token(Rc::clone(shared), at, scanned.line_of(at)));
+                tokens.push(new_token(Rc::clone(shared), at, scanned.line_of(at)));
             }
             at += text.len().max(1);
         }
@@ -161,7 +161,7 @@ fn tokens(half: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> Vec<CodeToken
     tokens
 }
 
-fn token(text: Rc<str>, offset: usize, line: usize) -> CodeToken {
+fn new_token(text: Rc<str>, offset: usize, line: usize) -> CodeToken {
     CodeToken { text, offset, line, is_imported: false }
 }
 
@@ -184,7 +184,7 @@ impl TokenFolding<'_> {
             .iter()
             .rev()
             .enumerate()
-            .all(|(at, text)| self.token_from_end(at + 1).is_some_and(|token| token.is(text)))
+            .all(|(at, text)| self.token_from_end(at + 1).is_some_and(|token| token.has_text(text)))
     }
 
     fn push(&mut self, token: CodeToken) {
@@ -200,9 +200,9 @@ impl TokenFolding<'_> {
                     self.code.tokens.push(token);
                     return;
                 };
-                self.close(open, token);
+                self.close_bracket(open, token);
             }
-            _ if token.string().is_some() => self.string(token),
+            _ if token.string_content().is_some() => self.push_string(token),
             // Globals are known by their bare name, too.
             "." if ["globalThis", "global"].iter().any(|name| self.ends_with(&[name])) => {
                 self.code.tokens.pop();
@@ -216,8 +216,8 @@ impl TokenFolding<'_> {
         }
     }
 
-    pub(super) fn string(&mut self, token: CodeToken) {
-        if self.ends_with(&["__name__", "=="]) && token.is("\"__main__") {
+    pub(super) fn push_string(&mut self, token: CodeToken) {
+        if self.ends_with(&["__name__", "=="]) && token.has_text("\"__main__") {
             self.code.tokens.truncate(self.code.tokens.len().saturating_sub(2));
             self.code.tokens.push(token.with_text("@main", false));
             return;
@@ -231,10 +231,10 @@ impl TokenFolding<'_> {
             self.code.tokens.push(token);
             return;
         }
-        let is_added =
-            self.ends_with(&["+"]) && self.token_from_end(2).is_some_and(|before| before.string().is_some());
+        let is_added = self.ends_with(&["+"])
+            && self.token_from_end(2).is_some_and(|before| before.string_content().is_some());
         let is_beside = self.path.ends_with(".py")
-            && self.token_from_end(1).is_some_and(|before| before.string().is_some());
+            && self.token_from_end(1).is_some_and(|before| before.string_content().is_some());
         if is_added {
             self.code.tokens.pop();
         }
@@ -249,7 +249,7 @@ impl TokenFolding<'_> {
 
     /// Joins strings. A name that is built this way within one line is recorded.
     fn join_strings(&mut self, pieces: &[CodeToken], between: &str) -> String {
-        let texts: Vec<&str> = pieces.iter().filter_map(CodeToken::string).collect();
+        let texts: Vec<&str> = pieces.iter().filter_map(CodeToken::string_content).collect();
         let whole = texts.join(between);
         let is_piece = |text: &&str| {
             text.bytes().any(|byte| byte.is_ascii_alphabetic())
@@ -265,16 +265,17 @@ impl TokenFolding<'_> {
     }
 
     /// Handles the bracket that closes the one at `open`.
-    fn close(&mut self, open: usize, token: CodeToken) {
+    fn close_bracket(&mut self, open: usize, token: CodeToken) {
         let inner: Vec<CodeToken> = self.code.tokens.split_off(open + 1);
         let head = open.checked_sub(1).and_then(|at| self.code.tokens.get(at)).cloned();
         let name = head.as_ref().map_or("", |head| &*head.text).to_owned();
-        let one = inner.first().filter(|_| inner.len() == 1).and_then(CodeToken::string).map(str::to_owned);
+        let one =
+            inner.first().filter(|_| inner.len() == 1).and_then(CodeToken::string_content).map(str::to_owned);
         let place = head.clone().unwrap_or_else(|| token.clone());
         let takes_name = IMPORTS.contains(&name.as_str()) || BY_NAME.contains(&name.as_str());
         let is_backwards = |(at, token): (usize, &CodeToken)| {
-            token.is("[")
-                && inner.get(at + 1..at + 4).is_some_and(|row| row.iter().any(|token| token.is("-")))
+            token.has_text("[")
+                && inner.get(at + 1..at + 4).is_some_and(|row| row.iter().any(|token| token.has_text("-")))
         };
         if takes_name
             && (inner.iter().any(|token| BUILDERS.contains(&&*token.text))
@@ -283,7 +284,9 @@ impl TokenFolding<'_> {
             self.code.assembled_lines.push(place.line);
         }
         match (&*token.text, one) {
-            ("]", Some(key)) if self.is_index(&name) && key.bytes().all(is_word) && !key.is_empty() => {
+            ("]", Some(key))
+                if self.is_index_bracket(&name) && key.bytes().all(is_word) && !key.is_empty() =>
+            {
                 self.code.tokens.truncate(open);
                 if self.ends_with(&["sys", ".", "modules"]) {
                     self.code.tokens.truncate(open.saturating_sub(3));
@@ -304,25 +307,27 @@ impl TokenFolding<'_> {
                 }
                 self.push_import(&place, &key);
             }
-            (")", Some(_)) if name == "join" && self.is_joining(open) => self.join(open, &inner, &place),
+            (")", Some(_)) if name == "join" && self.is_join_call(open) => {
+                self.fold_join_call(open, &inner, &place)
+            }
             (")", _) if name == "join" && self.ends_with(&[".", "join", "("]) => {
-                let is_list = |first: &CodeToken| first.is("[") || first.is("(");
+                let is_list = |first: &CodeToken| first.has_text("[") || first.has_text("(");
                 let list = inner.get(1..inner.len().saturating_sub(1)).unwrap_or_default();
-                let between = self.token_from_end(4).and_then(CodeToken::string).map(str::to_owned);
-                match between.filter(|_| inner.first().is_some_and(is_list) && is_texts(list)) {
+                let between = self.token_from_end(4).and_then(CodeToken::string_content).map(str::to_owned);
+                match between.filter(|_| inner.first().is_some_and(is_list) && are_strings(list)) {
                     Some(between) => {
-                        let whole = self.join_strings(&texts(list), &between);
+                        let whole = self.join_strings(&string_tokens(list), &between);
                         self.code.tokens.truncate(open.saturating_sub(3));
-                        self.string(place.with_text(whole, false));
+                        self.push_string(place.with_text(whole, false));
                     }
                     None => self.restore_inner(inner, token),
                 }
             }
             (")", _) if name == "getattr" || self.ends_with(&["Reflect", ".", "get", "("]) => {
-                let comma = inner.iter().position(|token| token.is(","));
+                let comma = inner.iter().position(|token| token.has_text(","));
                 let key = comma
                     .and_then(|comma| inner.get(comma + 1))
-                    .and_then(CodeToken::string)
+                    .and_then(CodeToken::string_content)
                     .map(str::to_owned);
                 let (Some(comma), Some(key)) = (comma, key) else { return self.restore_inner(inner, token) };
                 let back = if name == "getattr" { 1 } else { 3 };
@@ -337,21 +342,22 @@ impl TokenFolding<'_> {
                 self.code.tokens.push(place.with_text(".", false));
                 self.code.tokens.push(place.with_text("__dict__", false));
             }
-            (")", _) if is_texts(&inner) && self.ends_with(&["concat", "!", "("]) => {
-                let whole = self.join_strings(&texts(&inner), "");
+            (")", _) if are_strings(&inner) && self.ends_with(&["concat", "!", "("]) => {
+                let whole = self.join_strings(&string_tokens(&inner), "");
                 self.code.tokens.truncate(open.saturating_sub(2));
                 self.code.tokens.push(place.with_text(whole, false));
             }
             // Example: `(await import("x")).y`
             (")", _)
-                if !inner.is_empty() && inner.iter().all(|token| token.is_imported || token.is("await")) =>
+                if !inner.is_empty()
+                    && inner.iter().all(|token| token.is_imported || token.has_text("await")) =>
             {
                 let is_call = head.as_ref().is_some_and(|head| head.is_name() && !is_keyword(&head.text));
                 if is_call {
                     return self.restore_inner(inner, token);
                 }
                 self.code.tokens.truncate(open);
-                self.code.tokens.extend(inner.into_iter().filter(|token| !token.is("await")));
+                self.code.tokens.extend(inner.into_iter().filter(|token| !token.has_text("await")));
             }
             _ => self.restore_inner(inner, token),
         }
@@ -363,24 +369,24 @@ impl TokenFolding<'_> {
     }
 
     /// Returns true if a bracket after this word is an index.
-    fn is_index(&self, before: &str) -> bool {
+    fn is_index_bracket(&self, before: &str) -> bool {
         let is_name = before.bytes().next().is_some_and(is_word) && !LISTS_AFTER.contains(&before);
         is_name || matches!(before, ")" | "]")
     }
 
     /// Returns true for a join such as `["a", "b"].join("")`.
-    fn is_joining(&self, open: usize) -> bool {
+    fn is_join_call(&self, open: usize) -> bool {
         let before = self.code.tokens.get(..open.saturating_sub(2)).unwrap_or_default();
-        before.last().is_some_and(|last| last.is("]"))
+        before.last().is_some_and(|last| last.has_text("]"))
     }
 
-    fn join(&mut self, open: usize, between: &[CodeToken], place: &CodeToken) {
-        let between = between.first().and_then(CodeToken::string).unwrap_or_default().to_owned();
+    fn fold_join_call(&mut self, open: usize, between: &[CodeToken], place: &CodeToken) {
+        let between = between.first().and_then(CodeToken::string_content).unwrap_or_default().to_owned();
         let end = open.saturating_sub(3);
         let list = self.code.tokens.get(..end).unwrap_or_default();
-        let start = list.iter().rposition(|token| !is_text_or_comma(token)).map_or(0, |at| at + 1);
-        let pieces = texts(list.get(start..).unwrap_or_default());
-        if pieces.is_empty() || !list.get(start.saturating_sub(1)).is_some_and(|token| token.is("[")) {
+        let start = list.iter().rposition(|token| !is_string_or_comma(token)).map_or(0, |at| at + 1);
+        let pieces = string_tokens(list.get(start..).unwrap_or_default());
+        if pieces.is_empty() || !list.get(start.saturating_sub(1)).is_some_and(|token| token.has_text("[")) {
             return self.restore_inner(
                 vec![place.with_text(format!("\"{between}"), false)],
                 place.with_text(")", false),
@@ -388,7 +394,7 @@ impl TokenFolding<'_> {
         }
         let whole = self.join_strings(&pieces, &between);
         self.code.tokens.truncate(start.saturating_sub(1));
-        self.string(place.with_text(whole, false));
+        self.push_string(place.with_text(whole, false));
     }
 
     /// Adds a module that is imported within an expression.
@@ -403,14 +409,14 @@ fn is_keyword(text: &str) -> bool {
     LISTS_AFTER.contains(&text)
 }
 
-fn is_text_or_comma(token: &CodeToken) -> bool {
-    token.string().is_some() || token.is(",")
+fn is_string_or_comma(token: &CodeToken) -> bool {
+    token.string_content().is_some() || token.has_text(",")
 }
 
-fn is_texts(tokens: &[CodeToken]) -> bool {
-    !tokens.is_empty() && tokens.iter().all(is_text_or_comma)
+fn are_strings(tokens: &[CodeToken]) -> bool {
+    !tokens.is_empty() && tokens.iter().all(is_string_or_comma)
 }
 
-fn texts(tokens: &[CodeToken]) -> Vec<CodeToken> {
-    tokens.iter().filter(|token| token.string().is_some()).cloned().collect()
+fn string_tokens(tokens: &[CodeToken]) -> Vec<CodeToken> {
+    tokens.iter().filter(|token| token.string_content().is_some()).cloned().collect()
 }

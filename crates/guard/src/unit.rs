@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::claim::is_said;
+use super::claim::is_message_statement;
 use super::language::{LanguageRules, TestEndRule, TestStartSyntax};
-use super::scan::{ScannedText, is_word, occurrences, part};
+use super::scan::{ScannedText, is_word, occurrences, text_slice};
 
 /// Maximum number of attributes of a test.
 const MAX_ATTRIBUTES: usize = 64;
@@ -36,7 +36,7 @@ impl TestUnit {
 
     /// Returns the whole content without blanks and comments.
     pub(super) fn content(&self, scanned: &ScannedText) -> String {
-        self.ranges().into_iter().map(|range| without_blanks(part(&scanned.bare, range))).collect()
+        self.ranges().into_iter().map(|range| without_blanks(text_slice(&scanned.bare, range))).collect()
     }
 
     /// Returns the assertions in the test.
@@ -50,20 +50,28 @@ impl TestUnit {
     }
 
     /// Returns the number of names in its code.
-    pub(super) fn weight(&self, scanned: &ScannedText) -> usize {
-        self.ranges().into_iter().map(|range| names(part(&scanned.code, range)).count()).sum()
+    pub(super) fn count_names(&self, scanned: &ScannedText) -> usize {
+        self.ranges()
+            .into_iter()
+            .map(|range| meaningful_names(text_slice(&scanned.code, range)).count())
+            .sum()
     }
 }
 
 /// Returns all outermost tests of a file.
-pub(super) fn units(scanned: &ScannedText, language: &LanguageRules, is_test_file: bool) -> Vec<TestUnit> {
+pub(super) fn find_test_units(
+    scanned: &ScannedText,
+    language: &LanguageRules,
+    is_test_file: bool,
+) -> Vec<TestUnit> {
     let code = scanned.code.as_bytes();
     let mut found = Vec::new();
     let mut class: Option<(usize, String)> = None;
     let mut at = 0;
     while at < code.len() {
-        let start =
-            skip(code, at, |byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b';' | b'}' | b')' | b','));
+        let start = skip_while(code, at, |byte| {
+            matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b';' | b'}' | b')' | b',')
+        });
         if start >= code.len() {
             break;
         }
@@ -72,16 +80,16 @@ pub(super) fn units(scanned: &ScannedText, language: &LanguageRules, is_test_fil
             class = None;
         }
         if let Some(rest) = scanned.code.get(start..).and_then(|rest| rest.strip_prefix("class ")) {
-            let name = names(first_line(rest)).next().unwrap_or_default();
-            class = Some((indent, part(name, 0..name.floor_char_boundary(MAX_CLASS_NAME)).to_owned()));
+            let name = meaningful_names(first_line(rest)).next().unwrap_or_default();
+            class = Some((indent, text_slice(name, 0..name.floor_char_boundary(MAX_CLASS_NAME)).to_owned()));
         }
-        let begin = past_attributes(scanned, start);
+        let begin = skip_attributes(scanned, start);
         let attributes = start..begin;
         let opened = language
             .openings
             .iter()
             .filter(|opening| is_test_file || !opening.attributes.is_empty())
-            .find_map(|opening| unit(scanned, opening, attributes.clone()));
+            .find_map(|opening| parse_test_unit(scanned, opening, attributes.clone()));
         at = match opened {
             Some(mut unit) => {
                 if let Some((_, class)) = &class {
@@ -91,17 +99,21 @@ pub(super) fn units(scanned: &ScannedText, language: &LanguageRules, is_test_fil
                 found.push(unit);
                 end
             }
-            None => skip(code, begin, |byte| byte != b'\n').saturating_add(1),
+            None => skip_while(code, begin, |byte| byte != b'\n').saturating_add(1),
         };
     }
     found
 }
 
 /// Returns the test that begins after these attributes, if there is one.
-fn unit(scanned: &ScannedText, opening: &TestStartSyntax, attributes: Range<usize>) -> Option<TestUnit> {
+fn parse_test_unit(
+    scanned: &ScannedText,
+    opening: &TestStartSyntax,
+    attributes: Range<usize>,
+) -> Option<TestUnit> {
     let (start, begin) = (attributes.start, attributes.end);
     let rest = scanned.code.get(begin..)?.strip_prefix(opening.words)?;
-    let said = part(&scanned.code, attributes);
+    let said = text_slice(&scanned.code, attributes);
     if !opening.attributes.is_empty() && !opening.attributes.iter().any(|word| said.contains(word)) {
         return None;
     }
@@ -116,15 +128,15 @@ fn unit(scanned: &ScannedText, opening: &TestStartSyntax, attributes: Range<usiz
         }
         TestEndRule::Indent => (begin..after + word_length(rest.as_bytes()), None),
         TestEndRule::Braces => {
-            let paren = after + header(rest.as_bytes())?;
+            let paren = after + find_parameter_bracket(rest.as_bytes())?;
             let brace = opening_brace(scanned, paren)?;
             (begin..paren, Some(scanned.closing_bracket(brace).map_or(code.len(), |close| close + 1)))
         }
     };
     let name = match opening.extent {
-        TestEndRule::Call => part(&scanned.bare, name_range.clone()),
-        TestEndRule::Indent if opening.name.is_empty() => part(&scanned.bare, name_range.clone()),
-        TestEndRule::Indent | TestEndRule::Braces => part(&scanned.bare, after..name_range.end),
+        TestEndRule::Call => text_slice(&scanned.bare, name_range.clone()),
+        TestEndRule::Indent if opening.name.is_empty() => text_slice(&scanned.bare, name_range.clone()),
+        TestEndRule::Indent | TestEndRule::Braces => text_slice(&scanned.bare, after..name_range.end),
     };
     let name = name.trim();
     // Only tests are parsed to their end.
@@ -143,7 +155,7 @@ fn parse_call(scanned: &ScannedText, mut at: usize) -> Option<(Range<usize>, usi
     if code.get(at).is_some_and(|byte| is_word(*byte)) {
         return None;
     }
-    at = skip(code, at, |byte| is_word(byte) || byte == b'.');
+    at = skip_while(code, at, |byte| is_word(byte) || byte == b'.');
     // A table between back ticks.
     if let Some(table) = scanned.strings_in(&(at..code.len())).next().filter(|string| string.start == at) {
         at = table.end;
@@ -152,7 +164,7 @@ fn parse_call(scanned: &ScannedText, mut at: usize) -> Option<(Range<usize>, usi
     let mut naming = at..at;
     while code.get(at) == Some(&b'(') {
         let close = scanned.closing_bracket(at).unwrap_or(code.len().saturating_sub(1));
-        let first = skip(code, at + 1, |byte| byte.is_ascii_whitespace());
+        let first = skip_while(code, at + 1, |byte| byte.is_ascii_whitespace());
         if let Some(name) = scanned.strings_in(&(first..close)).next().filter(|string| string.start == first)
         {
             naming = name.clone();
@@ -167,13 +179,13 @@ fn parse_call(scanned: &ScannedText, mut at: usize) -> Option<(Range<usize>, usi
 fn indented_end(scanned: &ScannedText, begin: usize) -> usize {
     let first = scanned.line_of(begin);
     let indent = indent_of(scanned, begin);
-    let depth = scanned.depth(begin);
+    let depth = scanned.bracket_depth(begin);
     let mut line = first + 1;
     let mut end = scanned.line_range(first).end;
     while line < scanned.lines.len() {
         let range = scanned.line_range(line);
-        let text = part(&scanned.bare, range.clone());
-        let is_inside = scanned.depth(range.start) > depth;
+        let text = text_slice(&scanned.bare, range.clone());
+        let is_inside = scanned.bracket_depth(range.start) > depth;
         let width = text.len() - text.trim_start().len();
         if !text.trim().is_empty() {
             if width <= indent && !is_inside {
@@ -203,7 +215,7 @@ fn opening_brace(scanned: &ScannedText, paren: usize) -> Option<usize> {
 }
 
 /// Returns the position after attributes, decorators and the following blanks.
-fn past_attributes(scanned: &ScannedText, start: usize) -> usize {
+fn skip_attributes(scanned: &ScannedText, start: usize) -> usize {
     let code = scanned.code.as_bytes();
     let mut at = start;
     for _ in 0..MAX_ATTRIBUTES {
@@ -216,7 +228,7 @@ fn past_attributes(scanned: &ScannedText, start: usize) -> usize {
                 scanned.closing_bracket(bracket).map(|close| close + 1)
             }
             Some(b'@') => {
-                let name = skip(code, at + 1, |byte| is_word(byte) || matches!(byte, b'.' | b':'));
+                let name = skip_while(code, at + 1, |byte| is_word(byte) || matches!(byte, b'.' | b':'));
                 match code.get(name) {
                     Some(b'(') => scanned.closing_bracket(name).map(|close| close + 1),
                     Some(_) | None => Some(name),
@@ -225,7 +237,7 @@ fn past_attributes(scanned: &ScannedText, start: usize) -> usize {
             Some(_) | None => return at,
         };
         let Some(after) = after else { return at };
-        at = skip(code, after, |byte| byte.is_ascii_whitespace());
+        at = skip_while(code, after, |byte| byte.is_ascii_whitespace());
     }
     at
 }
@@ -244,14 +256,16 @@ pub(super) fn assertions(
             break;
         }
         let from = whole.start.max(range.start);
-        let code = part(&scanned.code, from..whole.end.min(range.end));
+        let code = text_slice(&scanned.code, from..whole.end.min(range.end));
         if !language.asserts.iter().any(|words| occurrences(code, words).next().is_some()) {
             line += 1;
             continue;
         }
-        let last = last_line(scanned, line, from..range.end);
+        let last = statement_last_line(scanned, line, from..range.end);
         let end = scanned.line_range(last).end.min(range.end);
-        found.push(without_blanks(part(&scanned.bare, from..end)).trim_end_matches([';', ',']).to_owned());
+        found.push(
+            without_blanks(text_slice(&scanned.bare, from..end)).trim_end_matches([';', ',']).to_owned(),
+        );
         line = last + 1;
     }
     found
@@ -259,16 +273,16 @@ pub(super) fn assertions(
 
 /// Returns the last line of a statement: no additional brackets are open and the next line continues no
 /// chain. The range limits it.
-fn last_line(scanned: &ScannedText, line: usize, range: Range<usize>) -> usize {
-    let depth = scanned.depth(range.start);
+fn statement_last_line(scanned: &ScannedText, line: usize, range: Range<usize>) -> usize {
+    let depth = scanned.bracket_depth(range.start);
     let mut last = line;
     loop {
         let next = last + 1;
         if next >= scanned.lines.len() || scanned.line_range(next).start >= range.end {
             return last;
         }
-        let is_open = scanned.depth(scanned.line_range(next).start) > depth;
-        let is_chained = part(&scanned.code, scanned.line_range(next)).trim_start().starts_with('.');
+        let is_open = scanned.bracket_depth(scanned.line_range(next).start) > depth;
+        let is_chained = text_slice(&scanned.code, scanned.line_range(next)).trim_start().starts_with('.');
         if !is_open && !is_chained {
             return last;
         }
@@ -281,16 +295,16 @@ pub(super) fn literals(scanned: &ScannedText, range: &Range<usize>) -> Vec<Strin
     let mut is_said = |string: &&Range<usize>| {
         let line = scanned.line_of(string.start);
         // Each line is examined once, regardless of its number of strings.
-        let (_, said) = known
-            .filter(|(of, _)| *of == line)
-            .unwrap_or_else(|| (line, is_said(part(&scanned.bare, scanned.line_range(line)).trim_start())));
+        let (_, said) = known.filter(|(of, _)| *of == line).unwrap_or_else(|| {
+            (line, is_message_statement(text_slice(&scanned.bare, scanned.line_range(line)).trim_start()))
+        });
         known = Some((line, said));
         said
     };
     let strings = scanned.strings_in(range).filter(|string| !is_said(string));
     let mut found: Vec<String> =
-        strings.map(|string| part(&scanned.bare, string.clone()).to_owned()).collect();
-    let code = part(&scanned.code, range.clone());
+        strings.map(|string| text_slice(&scanned.bare, string.clone()).to_owned()).collect();
+    let code = text_slice(&scanned.code, range.clone());
     found.extend(
         names_and_numbers(code)
             .filter(|word| word.starts_with(|first: char| first.is_ascii_digit()))
@@ -312,7 +326,7 @@ fn names_and_numbers(code: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Returns the names in code, without meaningless ones.
-fn names(code: &str) -> impl Iterator<Item = &str> {
+fn meaningful_names(code: &str) -> impl Iterator<Item = &str> {
     names_and_numbers(code)
         .filter(|word| !word.starts_with(|first: char| first.is_ascii_digit()))
         .filter(|word| !matches!(*word, "pass" | "self" | "return"))
@@ -339,7 +353,7 @@ fn first_line(text: &str) -> &str {
 
 /// Returns the position of a declaration's opening bracket, if it precedes a brace and the end of the
 /// statement.
-fn header(bytes: &[u8]) -> Option<usize> {
+fn find_parameter_bracket(bytes: &[u8]) -> Option<usize> {
     let found =
         bytes.iter().take(MAX_HEADER).position(|byte| matches!(byte, b'(' | b'{' | b'}' | b';' | b'='))?;
     (bytes.get(found) == Some(&b'(')).then_some(found)
@@ -349,6 +363,6 @@ fn word_length(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| is_word(**byte)).count()
 }
 
-fn skip(bytes: &[u8], from: usize, skips: impl Fn(u8) -> bool) -> usize {
+fn skip_while(bytes: &[u8], from: usize, skips: impl Fn(u8) -> bool) -> usize {
     from + bytes.get(from..).unwrap_or_default().iter().take_while(|byte| skips(**byte)).count()
 }

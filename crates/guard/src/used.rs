@@ -23,11 +23,11 @@ impl UsedNames {
         let mut used = Self { endings: side.names.endings, ..Self::default() };
         let is_python = side.names.endings.contains(&".py");
         // Values of the test's own table are not fixtures.
-        let tables = (0..side.tokens.len()).filter(|at| side.matches_tokens(*at, "parametrize ("));
-        let first = tables.filter_map(|at| side.tokens.get(at + 2).and_then(CodeToken::string));
+        let tables = (0..side.tokens.len()).filter(|at| side.matches_tokens_at(*at, "parametrize ("));
+        let first = tables.filter_map(|at| side.tokens.get(at + 2).and_then(CodeToken::string_content));
         let given: BTreeSet<&str> = first.flat_map(|names| names.split(',').map(str::trim)).collect();
         for (at, token) in side.tokens.iter().enumerate().filter(|(_, token)| token.is_name()) {
-            if at.checked_sub(1).is_some_and(|before| side.is(before, ".")) {
+            if at.checked_sub(1).is_some_and(|before| side.has_token_at(before, ".")) {
                 continue;
             }
             let before = at.checked_sub(1).and_then(|before| side.tokens.get(before));
@@ -35,14 +35,14 @@ impl UsedNames {
             if is_defined && !side.tests.is_empty() {
                 continue;
             }
-            if let Some(field) = side.tokens.get(at + 2).filter(|_| side.is(at + 1, ".")) {
+            if let Some(field) = side.tokens.get(at + 2).filter(|_| side.has_token_at(at + 1, ".")) {
                 used.chains.insert(format!("{}.{}", token.text, field.text));
                 if side.imports_of(&token.text).any(|path| side.is_product(path)) {
                     used.tested.insert(field.text.to_string());
                 }
             }
             let test = side.test_at(token.offset);
-            let own = || side.bounds_in(&token.text, &test);
+            let own = || side.bindings_in_test(&token.text, &test);
             let is_free = match &test {
                 Some(_) => own().all(|bound| {
                     bound.is_shared

@@ -9,8 +9,8 @@ use super::language::{
     FOLDERS, ForbiddenWord, HELPERS, LANGUAGES, LanguageRules, PARTS, STEMS, WordSearchScope,
 };
 use super::loaded;
-use super::scan::{ScannedText, is_word, occurrences, part};
-use super::unit::{TestUnit, units};
+use super::scan::{ScannedText, is_word, occurrences, text_slice};
+use super::unit::{TestUnit, find_test_units};
 
 /// Maximum size in bytes of a file that is examined. Its analysis may take two hundred times as much memory.
 pub(super) const MAX_BYTES: usize = 1 << 20;
@@ -39,9 +39,9 @@ impl FileRewrite<'_> {
 
 /// Returns true if this file can decide test results: a test file, a file that test runners load, or a
 /// third-party copy that tests may use.
-pub fn is_test_side(path: &RepoPath) -> bool {
+pub fn can_affect_tests(path: &RepoPath) -> bool {
     let name = String::from_utf8_lossy(path.as_bytes());
-    is_test_file(path) || loaded::is_loaded(&name) || loaded::is_vendored(&name)
+    is_test_file(path) || loaded::is_loaded_by_runner(&name) || loaded::is_vendored(&name)
 }
 
 /// Returns true for a test file. It checks folders and the form of the name, never a part of a word.
@@ -68,12 +68,12 @@ impl LanguageRules {
     /// Returns true if the name has the form of a test file, in any folder.
     pub(super) fn is_named_test(&self, name: &str) -> bool {
         self.prefixes.iter().any(|prefix| name.starts_with(prefix))
-            || self.suffixes.iter().any(|suffix| ends_with(name, suffix))
+            || self.suffixes.iter().any(|suffix| has_name_suffix(name, suffix))
     }
 }
 
 /// Matches a whole name, or a suffix that does not continue a lower-case word: `contest.py` is no test.
-fn ends_with(name: &str, suffix: &str) -> bool {
+fn has_name_suffix(name: &str, suffix: &str) -> bool {
     let Some(rest) = name.strip_suffix(suffix) else { return false };
     rest.is_empty() || !suffix.starts_with(|first: char| first.is_ascii_lowercase())
 }
@@ -103,7 +103,7 @@ impl ChangedFileVersion {
         let is_test = is_test_file(version.path);
         let text = String::from_utf8_lossy(version.bytes).into_owned();
         let path = String::from_utf8_lossy(version.path.as_bytes()).into_owned();
-        let is_loaded = loaded::is_loaded(&path);
+        let is_loaded = loaded::is_loaded_by_runner(&path);
         let mut half = Self { text: String::new(), path, is_test, is_loaded, scanned_file: None };
         half.set_text(text);
         half
@@ -114,7 +114,7 @@ impl ChangedFileVersion {
         let name = self.path.rsplit('/').next().unwrap_or_default();
         self.scanned_file = language_of(name).map(|language| {
             let scanned = ScannedText::new(&text, language);
-            let units = units(&scanned, language, self.is_test);
+            let units = find_test_units(&scanned, language, self.is_test);
             ScannedFile { language, scanned, units }
         });
         self.text = text;
@@ -139,7 +139,8 @@ impl ChangedFileVersion {
     /// Returns true if a line occurs in new tests and in no existing one.
     pub(super) fn is_in_new_test(&self, line: &str, existing: &BTreeSet<&str>) -> bool {
         let Some(read) = &self.scanned_file else { return false };
-        let has = |range: Range<usize>| occurrences(part(&read.scanned.code, range), line).next().is_some();
+        let has =
+            |range: Range<usize>| occurrences(text_slice(&read.scanned.code, range), line).next().is_some();
         let (old, new): (Vec<&TestUnit>, Vec<&TestUnit>) =
             read.units.iter().partition(|unit| existing.contains(unit.name.as_str()));
         new.into_iter().any(|unit| has(unit.start..unit.end))
@@ -171,7 +172,7 @@ impl ChangedFileVersion {
         for range in ranges {
             let line = |number: usize| {
                 let line = scanned.line_range(number);
-                part(text, line.start.max(range.start)..line.end.min(range.end))
+                text_slice(text, line.start.max(range.start)..line.end.min(range.end))
             };
             // All lines are searched at once, because most texts contain few marks.
             let mut lines: Vec<usize> = Vec::new();
@@ -181,7 +182,7 @@ impl ChangedFileVersion {
                     lines.extend(all.filter(|number| is_rebinding(line(*number))));
                     continue;
                 }
-                let hits = occurrences(part(text, range.clone()), words);
+                let hits = occurrences(text_slice(text, range.clone()), words);
                 let mut hits: Vec<usize> = hits.map(|at| scanned.line_of(range.start + at)).collect();
                 hits.dedup();
                 match mark.place {

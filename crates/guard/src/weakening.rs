@@ -82,7 +82,7 @@ pub enum WeakeningKind {
 
 impl WeakeningKind {
     /// Returns true if honest fixes often do it. It is then only reported.
-    pub(super) fn is_mild(self) -> bool {
+    pub(super) fn is_report_only(self) -> bool {
         matches!(
             self,
             Self::AutomaticStart | Self::Incomparable | Self::StateBetweenCalls | Self::SelfInspection

@@ -40,7 +40,7 @@ use truing_model::gateway::{ModelError, ModelGateway};
 use truing_reader::FileTree;
 use truing_reader::redact::QuotedSecrets;
 
-use super::earlier::{EarlierReviews, UNKNOWN, look_again};
+use super::earlier::{EarlierReviews, UNKNOWN, recheck_findings};
 use super::reading::{self, ReadingOutcome, ReviewedChange};
 use crate::budget::{BudgetLimits, has_room};
 use crate::reader::ChildProcessReader;
@@ -145,7 +145,7 @@ pub fn ask_model<'a>(
 ) -> BoxFuture<'a, Result<Option<ModelReviewRun>, AgentError>> {
     Box::pin(async move {
         reading.renames.extend(&earlier.renames);
-        let earlier = &earlier.at_head(place.tree, change, reading);
+        let earlier = &earlier.follow_to_head(place.tree, change, reading);
         let (part, reviewers) = match asking {
             // Boxed and erased: the future of a model is large, and would be part of every future that awaits
             // it.
@@ -160,9 +160,9 @@ pub fn ask_model<'a>(
         };
         // A reviewer with an incomplete report may have missed findings.
         let reviewers =
-            if part.as_ref().is_some_and(ModelReviewRun::is_whole) { reviewers } else { Vec::new() };
-        reading.rechecked = look_again(earlier, place.tree, change, reading, reviewers);
-        gives::prove(place.tree, reader, &mut reading.findings).await;
+            if part.as_ref().is_some_and(ModelReviewRun::is_complete) { reviewers } else { Vec::new() };
+        reading.rechecked = recheck_findings(earlier, place.tree, change, reading, reviewers);
+        gives::check_suggestions(place.tree, reader, &mut reading.findings).await;
         Ok(part)
     })
 }
@@ -322,7 +322,7 @@ impl ModelReviewRequest<'_> {
             looks.iter().filter(|look| look.agent_run.turns > 0).map(|look| look.viewed_paths.clone());
         if let Some(first) = asked.next() {
             let seen = asked.fold(first, |seen, other| &seen & &other);
-            shown::leave_out(&seen, &mut reading.coverage);
+            shown::mark_unseen_files(&seen, &mut reading.coverage);
         }
         let (found, dropped, lost) = add_findings(&looks, review_tree.tree, change, reading);
         let reviewers = looks.iter().map(|look| ReviewerReport {
@@ -335,11 +335,11 @@ impl ModelReviewRequest<'_> {
         let did =
             ModelReviewDetail { memory, dropped, replayed, servers_failed, ..ModelReviewDetail::default() };
         let mut part = reviewer::combine_runs(&looks, &found, did, started_at);
-        if part.is_whole()
+        if part.is_complete()
             && let Some(asked) = &mut part.model_review
         {
             let said = looks.iter().flat_map(|look| &look.agent_run.items.walkthrough);
-            asked.detail.walkthrough = gives::walkthrough(said, review_tree.tree, &reading.coverage);
+            asked.detail.walkthrough = gives::collect_walkthrough(said, review_tree.tree, &reading.coverage);
         }
         Ok((part.without_findings(lost).without_servers(&problems), reviewers))
     }
@@ -360,7 +360,7 @@ impl ModelAgent {
     ///
     /// # Errors
     /// [`PromptError`], if the operator's own prompts require other values.
-    pub(crate) fn told_of_change(
+    pub(crate) fn build_change_prompt(
         &self,
         names: (&str, &str),
         findings: Option<&str>,
@@ -413,7 +413,7 @@ fn add_findings(
         let raw = without_secrets(raw, text);
         // Findings that a comment suppresses are known, too.
         let mut known = reading.findings.iter().chain(&reading.suppressed);
-        if known.any(|other| says_the_same(&raw, &other.raw)) {
+        if known.any(|other| is_same_defect(&raw, &other.raw)) {
             continue;
         }
         if added >= MAX_FINDINGS {
@@ -445,7 +445,7 @@ pub(crate) fn without_secrets(raw: RawFinding, text: impl Fn(&RepoPath) -> Optio
 }
 
 /// True if two findings are about the same lines and the same defect.
-fn says_the_same(a: &RawFinding, b: &RawFinding) -> bool {
+fn is_same_defect(a: &RawFinding, b: &RawFinding) -> bool {
     let (at, other) = (&a.place, &b.place);
     let overlap = at.path == other.path
         && at.side == other.side

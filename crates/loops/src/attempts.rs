@@ -48,14 +48,14 @@ impl AttemptRegistry {
     }
 
     /// Removes the requested review, which another process records.
-    pub fn handed_over(&self) {
+    pub fn remove_delegated_review(&self) {
         self.lock_attempts().open.retain(|attempt| !attempt.is_early());
     }
 
     /// Registers a review that may ask a model from now on.
     pub fn register_attempt(&self, attempt: ReviewAttempt) {
         if !attempt.is_early() {
-            self.handed_over();
+            self.remove_delegated_review();
         }
         self.lock_attempts().open.push(attempt);
     }

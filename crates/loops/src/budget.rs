@@ -93,18 +93,18 @@ impl BudgetLimits {
 
     /// Returns the level of a pull request that people are asked to raise, with its initial limit; none if no
     /// question is asked.
-    pub fn ask_level(&self, key: &SlotKey, name: &str) -> Option<BudgetLevel> {
+    pub fn raisable_level(&self, key: &SlotKey, name: &str) -> Option<BudgetLevel> {
         self.caps(Some(name)).raisable_pull_level(key.as_str())
     }
 
     /// Returns the budget of a sync run that begins now for this repository, and its maximum cost.
-    pub fn purse_of_sync(&self, run: RunId, name: &str, now: UnixMillis) -> (RunBudget, MicroUsd) {
+    pub fn sync_budget(&self, run: RunId, name: &str, now: UnixMillis) -> (RunBudget, MicroUsd) {
         (RunBudget::for_sync(run, self.sync, name, &self.caps(Some(name)), now), self.sync)
     }
 
     /// Returns the budget of a converge run on the pull request or the local repository of this key, and its
     /// maximum total cost.
-    pub fn purse_of_converge(
+    pub fn converge_budget(
         &self,
         run: RunId,
         key: &SlotKey,
@@ -261,7 +261,7 @@ impl EffectivePrices {
 
 fn text_of(path: &Path) -> Result<String, PriceFileError> {
     let unreadable = |reason: String| PriceFileError::Unreadable { path: path.to_owned(), reason };
-    let file = truing_config::open_plain(path).map_err(|error| unreadable(error.to_string()))?;
+    let file = truing_config::open_regular_file(path).map_err(|error| unreadable(error.to_string()))?;
     let mut bytes = Vec::new();
     file.take(MAX_LITELLM_BYTES + 1)
         .read_to_end(&mut bytes)
@@ -337,8 +337,8 @@ mod tests {
             let (run, key, at) = (|| RunId::new("r"), SlotKey::new(key), UnixMillis(0));
             let purses = [
                 budgets.review_budget(run(), &key, "abc", None, at),
-                budgets.purse_of_converge(run(), &key, None, at).0,
-                budgets.purse_of_sync(run(), "ada/tool", at).0,
+                budgets.converge_budget(run(), &key, None, at).0,
+                budgets.sync_budget(run(), "ada/tool", at).0,
             ];
             purses.iter().flat_map(|purse| &purse.levels).map(|level| level.kind.as_str()).collect()
         };

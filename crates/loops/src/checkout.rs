@@ -117,7 +117,7 @@ impl OperatorRules {
 
 /// Reads the repository's own configuration at a commit.
 async fn own_file(git: &Git, mirror: &Mirror, commit: &Sha) -> Result<Option<SourceFile>, CheckoutError> {
-    let folder = git.private_folder()?;
+    let folder = git.create_private_folder()?;
     let exported = mirror.export(commit, folder.path(), Some(&[REPOSITORY_FILE.into()])).await?;
     Ok(exported_file(&exported, &folder, commit)?)
 }
@@ -162,7 +162,7 @@ impl PinnedReviewScope {
     /// [`GitError`]
     #[truing_core::boxed_future]
     pub async fn recall(&self, sources: &ContextSources, mirror: &Mirror) -> Result<ReviewContext, GitError> {
-        let memory = sources.of_commit(mirror, self.tip.as_ref().map(|tip| &tip.commit)).await?;
+        let memory = sources.read_commit(mirror, self.tip.as_ref().map(|tip| &tip.commit)).await?;
         Ok(ReviewContext { memory, from: self.tip.as_ref().map(ToString::to_string).unwrap_or_default() })
     }
 }
@@ -252,7 +252,7 @@ impl CheckoutContext<'_> {
             return Vec::new();
         }
         let list = async {
-            let files = mirror.list(head, &[]).await?;
+            let files = mirror.list_files(head, &[]).await?;
             Ok::<Vec<RepoPath>, GitError>(files.into_iter().map(|file| file.path).collect())
         };
         ignores::idle_patterns(scope, coverage, list).await
@@ -274,15 +274,15 @@ impl CheckoutContext<'_> {
     ) -> BoxFuture<'a, Result<(ReadingOutcome, Option<ModelReviewRun>), CheckoutError>> {
         Box::pin(async move {
             let mut plan = reading::plan(change, scope)?;
-            let folder = self.git.private_folder()?;
+            let folder = self.git.create_private_folder()?;
             let mut paths = plan.paths(scope, self.reader).await?;
             paths.extend(earlier.paths());
             // Models and linters may read every file, and outputs of linters may name any file.
             let is_all = asking.is_some() || self.toolbox.needs_tree(&scope.tools);
             let only = if is_all { None } else { Some(paths.as_slice()) };
             let exported = mirror.export(head, folder.path(), only).await?;
-            plan.stand_in(&exported.too_large, folder.path());
-            plan.leave_out(exported.left_out);
+            plan.add_oversized_files(&exported.too_large, folder.path());
+            plan.add_unreviewed_files(exported.left_out);
             let tree = folder.path().to_owned();
             let base = BaseCommit::Mirror(mirror, &change.base);
             let tooling =

@@ -104,7 +104,7 @@ impl ComparisonRequest<'_> {
         if name == nothing.as_str() {
             return Ok((self.change(nothing).await?, BaseOrigin::EmptyTree));
         }
-        let named = self.repository.resolve(name).await?;
+        let named = self.repository.resolve_commit(name).await?;
         // Later commits of the named branch are no part of this change: compared with its tip, lines that
         // were deleted there would look added here. Without a common ancestor the named commit itself is the
         // base.

@@ -317,13 +317,13 @@ impl ConvergeRunner<'_> {
                 // An act that is carried out again finds what it has already written.
                 Err(stop @ ActError::Halted(_)) => {
                     let exit = self.closed_gate_exit(&stop)?;
-                    self.keep_taken(act.step(), began);
+                    self.record_step_cost(act.step(), began);
                     store.store_converge(token, &self.record).await?;
                     return Ok(ConvergeCallOutcome::Failed(exit));
                 }
                 Err(stop) => match self.waiting_progress(&stop) {
                     Some(left) => {
-                        self.keep_taken(act.step(), began);
+                        self.record_step_cost(act.step(), began);
                         store.store_converge(token, &self.record).await?;
                         return Ok(left);
                     }
@@ -339,7 +339,7 @@ impl ConvergeRunner<'_> {
                 let none = "nothing was fixed, so `verify.check` was not run; its result is unknown";
                 self.record.warn(none.to_owned());
             }
-            self.keep_taken(act.step(), began);
+            self.record_step_cost(act.step(), began);
             self.add_ledger_cost(act.step()).await?;
             store.store_converge(token, &self.record).await?;
             told.on_log_update(&self.record, before).await;
@@ -373,7 +373,7 @@ impl ConvergeRunner<'_> {
     }
 
     /// Adds the time and cost of an act to the record.
-    fn keep_taken(&mut self, step: ConvergeStep, began: Instant) {
+    fn record_step_cost(&mut self, step: ConvergeStep, began: Instant) {
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let taken = StepCost { ms, ..std::mem::take(&mut self.model_cost) };
         self.record.add_step_cost(step, &taken);
@@ -442,7 +442,7 @@ impl ConvergeRunner<'_> {
                     Some(ConvergeExit::new(ConvergeExitCode::Infrastructure, unexpected.to_string()));
             }
         }
-        self.keep_taken(ConvergeStep::Audit, began);
+        self.record_step_cost(ConvergeStep::Audit, began);
     }
 
     /// Completes [`Self::audit_once`], also after a stop: all of its cost is then in the record.
@@ -486,7 +486,7 @@ impl ConvergeRunner<'_> {
             }
             ConvergeAction::Gate => {
                 let head = self.record.detail.state.head.clone();
-                Ok(ConvergeEvent::Gated(self.gate_says(&head).await?))
+                Ok(ConvergeEvent::Gated(self.run_gate_check(&head).await?))
             }
             ConvergeAction::Mend { output } => self.fix_gate_report(output).await,
             ConvergeAction::Audit { auditors, attempt: _ } => {
@@ -559,7 +559,7 @@ impl ConvergeRunner<'_> {
     /// Returns the tree of a new head, and updates the base that it is compared with.
     async fn compare_head(&mut self, head: &Sha) -> Result<Sha, ActError> {
         let base = self.workspace.fetch_head(&self.record, head).await?;
-        let tree = self.mirror.tree_of(head).await?;
+        let tree = self.mirror.commit_tree(head).await?;
         self.record.detail.base = base;
         Ok(tree)
     }
@@ -581,14 +581,16 @@ impl ConvergeRunner<'_> {
     }
 
     /// Returns the gate's findings in the change up to this commit, if it blocks.
-    async fn gate_says(&mut self, head: &Sha) -> Result<Option<String>, ActError> {
+    async fn run_gate_check(&mut self, head: &Sha) -> Result<Option<String>, ActError> {
         let base = self.record.detail.base.clone();
         let change = self.load_change(&base, head).await?;
         let mut gated = GateResult::from_reading(self.read_change(&change, head).await?)?;
         if let Some(commands) = &self.inspection_tools.commands {
             let trust = self.trust();
             let folder = PrivateFolder::new().map_err(ActError::Folder)?;
-            self.mirror.private_clone(head, std::slice::from_ref(&change.base), folder.path()).await?;
+            self.mirror
+                .check_out_private_clone(head, std::slice::from_ref(&change.base), folder.path())
+                .await?;
             commands.run(folder.path(), &change, &trust, &mut gated).await?;
         }
         Ok(gated.ensure_checked()?.fixer_text())
@@ -638,7 +640,7 @@ impl ConvergeRunner<'_> {
     fn model_budget(&self, agent: &ModelAgent) -> (RunBudget, MicroUsd) {
         let run = self.record.run.clone();
         let (key, now) = (&self.record.key, SystemClock.now());
-        let (purse, most) = agent.budgets.purse_of_converge(run, key, self.repository, now);
+        let (purse, most) = agent.budgets.converge_budget(run, key, self.repository, now);
         let spent = self.record.cost().0.saturating_add(self.model_cost.cost_micro_usd.0);
         (purse, MicroUsd(most.0.saturating_sub(spent)))
     }

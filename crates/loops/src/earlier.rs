@@ -78,7 +78,12 @@ impl EarlierReviews {
     }
 
     /// Returns the findings that count at the head, and opens those again that do ([`recheck::reopen`]).
-    pub(super) fn at_head(&self, tree: &Path, change: &ReviewedChange, reading: &ReadingOutcome) -> Self {
+    pub(super) fn follow_to_head(
+        &self,
+        tree: &Path,
+        change: &ReviewedChange,
+        reading: &ReadingOutcome,
+    ) -> Self {
         let mut earlier = self.clone();
         let files = RedactedFiles::new(tree);
         let changed = readable_paths(reading);
@@ -103,7 +108,7 @@ impl EarlierReviews {
         let head = head_view(&files, &changed, change, reading);
         let mut told = String::new();
         for finding in self.findings_to_recheck() {
-            let one = told_of(finding, &recheck::locate_at_head(finding, &head));
+            let one = render_earlier_finding(finding, &recheck::locate_at_head(finding, &head));
             if told.len() + one.len() > MAX_OPEN_BYTES {
                 break;
             }
@@ -114,7 +119,7 @@ impl EarlierReviews {
 }
 
 /// Formats one finding: its id, its description, its current place, and its former lines.
-fn told_of(finding: &Finding, went: &FollowOutcome) -> String {
+fn render_earlier_finding(finding: &Finding, went: &FollowOutcome) -> String {
     let raw = &finding.raw;
     let name = |path: &RepoPath| line::clean_line(&path.to_string(), MAX_LINE_CHARS);
     let place = match went {
@@ -143,7 +148,7 @@ fn told_of(finding: &Finding, went: &FollowOutcome) -> String {
 
 /// Decides the fate of findings of earlier reviews, after the rules have read the files below `tree` and all
 /// reviewers have completed their reports.
-pub(super) fn look_again(
+pub(super) fn recheck_findings(
     earlier: &EarlierReviews,
     tree: &Path,
     change: &ReviewedChange,

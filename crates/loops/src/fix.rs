@@ -24,7 +24,7 @@ use truing_core::port::{
     ChangedFile, FixValidationRequest, ReadRequest, ReplacementProposal, RepositoryReader,
 };
 use truing_diff::{RepoPath, quote_name};
-use truing_git::write_new;
+use truing_git::write_new_file;
 use truing_reader::redact::QuotedSecrets;
 use truing_reader::{FixRefusal, LineEdit, WithheldFix, apply_line_edits, is_parsed};
 
@@ -170,7 +170,7 @@ pub fn plan<'a>(
         for (path, findings) in &files {
             match tree.read(path) {
                 Ok(bytes) => {
-                    write_new(copy.path(), path, &bytes).await.map_err(io::Error::other)?;
+                    write_new_file(copy.path(), path, &bytes).await.map_err(io::Error::other)?;
                     read.push((path, bytes));
                 }
                 Err(why) => {

@@ -15,7 +15,7 @@ use std::path::Path;
 use truing_core::outcome::{SkipReason, UnreviewedFile};
 use truing_diff::{DiffSide, FileDiff, FileStatus, RepoPath, apply, matches_side};
 use truing_git::options::{MAX_FILES, MAX_TOTAL_BYTES};
-use truing_git::write_new;
+use truing_git::write_new_file;
 use truing_reader::FileTree;
 
 use super::local::LocalReviewError;
@@ -71,7 +71,7 @@ pub fn lay_out<'a>(
             let size = made.as_ref().map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX));
             let reason = match made {
                 Ok(_) if size > left || written >= MAX_FILES => Some(SkipReason::TooLarge),
-                Ok(bytes) if write_new(dest, path, &bytes).await? => None,
+                Ok(bytes) if write_new_file(dest, path, &bytes).await? => None,
                 Ok(_) => Some(SkipReason::Unreadable),
                 Err(reason) => Some(reason),
             };
@@ -108,7 +108,7 @@ fn new_side(file: &FileDiff<'_>, tree: &OpenedDiffFolders) -> Result<Vec<u8>, Sk
     let found = tree.bytes(&file.path);
     if let Ok(bytes) = &found
         && let Some(text) =
-            as_it_is_or_stored(bytes, |text| matches_side(file, DiffSide::New, text).then(|| text.to_vec()))
+            apply_with_line_ends(bytes, |text| matches_side(file, DiffSide::New, text).then(|| text.to_vec()))
     {
         return Ok(text);
     }
@@ -118,7 +118,7 @@ fn new_side(file: &FileDiff<'_>, tree: &OpenedDiffFolders) -> Result<Vec<u8>, Sk
         Some(_) => return Err(SkipReason::Unreadable),
     };
     match old {
-        Ok(old) => as_it_is_or_stored(&old, |old| apply(file, old)).ok_or(SkipReason::DoesNotApply),
+        Ok(old) => apply_with_line_ends(&old, |old| apply(file, old)).ok_or(SkipReason::DoesNotApply),
         Err(SkipReason::TooLarge) => Err(SkipReason::TooLarge),
         // The file does not exist, or the diff cannot belong to it.
         Err(_) => Err(SkipReason::DoesNotApply),
@@ -126,7 +126,7 @@ fn new_side(file: &FileDiff<'_>, tree: &OpenedDiffFolders) -> Result<Vec<u8>, Sk
 }
 
 /// Applies `of` to a text; if that fails and its lines end with CRLF, applies it to the text with LF.
-fn as_it_is_or_stored<T>(text: &[u8], of: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+fn apply_with_line_ends<T>(text: &[u8], of: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
     of(text).or_else(|| {
         let lines = text.split_inclusive(|byte| *byte == b'\n');
         let with_lf = |line: &[u8]| match line.strip_suffix(b"\r\n") {

@@ -129,7 +129,7 @@ impl LocalReviewRequest<'_> {
     #[truing_core::boxed_future]
     pub async fn run(&self) -> Result<LocalReviewOutcome, LocalReviewError> {
         let started = self.clock.now();
-        let checked_out = self.repository.born_head();
+        let checked_out = self.repository.head_if_any();
         let key = repository_key(self.repository);
         let comparing = ComparisonRequest { repository: self.repository, base: self.base, head: self.head };
         let (change, against) = comparing.compare(checked_out).await?;
@@ -248,11 +248,11 @@ impl LocalReviewRequest<'_> {
         let list = async {
             match self.head {
                 HeadSource::Commit(head) => {
-                    let files = self.repository.list(head, &[]).await?;
+                    let files = self.repository.list_files(head, &[]).await?;
                     Ok::<Vec<RepoPath>, GitError>(files.into_iter().map(|file| file.path).collect())
                 }
                 HeadSource::WorkingTree | HeadSource::Index(_) | HeadSource::Diff(_) => {
-                    self.repository.files().await
+                    self.repository.worktree_files().await
                 }
             }
         };
@@ -264,11 +264,11 @@ impl LocalReviewRequest<'_> {
     async fn recall(&self, sources: &ContextSources) -> Result<ReviewContext, GitError> {
         match self.head {
             HeadSource::Commit(commit) => {
-                let memory = sources.of_commit(self.repository, Some(commit)).await?;
+                let memory = sources.read_commit(self.repository, Some(commit)).await?;
                 Ok(ReviewContext { memory, from: format!("commit {}", commit.short_sha()) })
             }
             HeadSource::WorkingTree | HeadSource::Index(_) | HeadSource::Diff(_) => {
-                let memory = sources.of_tree(self.repository.root());
+                let memory = sources.read_working_tree(self.repository.root());
                 Ok(ReviewContext { memory, from: "the working tree".to_owned() })
             }
         }
@@ -323,7 +323,7 @@ impl LocalReviewRequest<'_> {
                 reading.add(read_index(unseen, self.repository, self.scope, self.reader).await?);
             }
             let files = match asking {
-                Some(_) => self.repository.files().await?,
+                Some(_) => self.repository.worktree_files().await?,
                 None => Vec::new(),
             };
             let place = ReviewTree { tree, visible_paths: Some(&files) };
@@ -346,7 +346,7 @@ impl LocalReviewRequest<'_> {
                     HeadSource::Index(index) => index.export(folder.path(), only).await?,
                     HeadSource::Diff(_) => {
                         let index = truing_git::PrivateFolder::new()?;
-                        let unseen = self.repository.unseen_files().await?;
+                        let unseen = self.repository.unchecked_tracked_files().await?;
                         let named =
                             plan.files().iter().flat_map(|file| [Some(&file.path), file.old_path.as_ref()]);
                         let unseen: Vec<RepoPath> = named
@@ -372,8 +372,8 @@ impl LocalReviewRequest<'_> {
             }
         };
         let ExportSummary { left_out, too_large, .. } = exported;
-        plan.stand_in(&too_large, folder.path());
-        plan.leave_out(left_out);
+        plan.add_oversized_files(&too_large, folder.path());
+        plan.add_unreviewed_files(left_out);
         let tree = folder.path().to_owned();
         let mut reading = plan.read(tree, self.scope, self.reader, Some(tooling)).await?;
         let place = ReviewTree { tree: folder.path(), visible_paths: None };
@@ -399,8 +399,8 @@ pub fn read_index<'a>(
         let folder = truing_git::PrivateFolder::new()?;
         let index = repository.snapshot_index(None).await?;
         let ExportSummary { left_out, too_large, .. } = index.export(folder.path(), Some(&paths)).await?;
-        plan.stand_in(&too_large, folder.path());
-        plan.leave_out(left_out);
+        plan.add_oversized_files(&too_large, folder.path());
+        plan.add_unreviewed_files(left_out);
         let mut reading = plan.read(folder.path().to_owned(), scope, reader, None).await?;
         reading.sign_lines(folder.path(), &scope.lines_key);
         Ok(reading)
@@ -412,7 +412,8 @@ pub fn read_index<'a>(
 pub fn repository_key(repository: &LocalRepository) -> SlotKey {
     let remote = repository.remote_url();
     let name = remote.filter(|url| url.len() <= MAX_URL_BYTES && is_absolute(url));
-    let name = name.map_or_else(|| repository.first_root().as_os_str().as_encoded_bytes(), str::as_bytes);
+    let name =
+        name.map_or_else(|| repository.main_worktree_root().as_os_str().as_encoded_bytes(), str::as_bytes);
     SlotKey::new(format!("local/{}", encode_name(name).trim_start_matches('/')))
 }
 

@@ -21,7 +21,7 @@ use truing_core::publish::CommentProducer;
 use truing_core::recheck::RecheckSummary;
 
 use super::desired::worst_first;
-use super::text::by_severity;
+use super::text::count_by_severity;
 
 /// Maximum number of times that recording starts again because another review of the same repository began in
 /// between.
@@ -89,7 +89,7 @@ pub struct FindingsByStatus {
 
 impl FindingsByStatus {
     /// Sorts all recorded findings of a pull request whose last review was of this commit.
-    pub fn of_records(findings: &[Finding], head: Option<&Sha>) -> Self {
+    pub fn from_records(findings: &[Finding], head: Option<&Sha>) -> Self {
         let is_fixed =
             |finding: &Finding| matches!(&finding.status, FindingStatus::Fixed(at) if Some(at) == head);
         Self::group_findings(findings, Finding::is_open, is_fixed)
@@ -177,7 +177,7 @@ impl FindingStorage<'_> {
         let (findings, before) = match self.branch_commits {
             Some(line) => {
                 let findings: Vec<Finding> =
-                    findings.into_iter().filter_map(|findings| on_line(findings, line)).collect();
+                    findings.into_iter().filter_map(|findings| finding_on_branch(findings, line)).collect();
                 let others = findings.iter().filter(|finding| is_elsewhere(finding, line));
                 elsewhere.extend(others.map(|finding| finding.id.clone()));
                 (findings, None)
@@ -336,7 +336,7 @@ impl FindingStorage<'_> {
             fixed,
             ..FindingsByStatus::group_findings(&identified.current, Finding::is_open, |_| false)
         };
-        record.detail.open = by_severity(&kept.open.iter().collect::<Vec<_>>());
+        record.detail.open = count_by_severity(&kept.open.iter().collect::<Vec<_>>());
         *record = record.clone().with_end_time(self.clock.now());
         forget(&mut identified.gone);
         (kept, identified.into_findings())
@@ -382,7 +382,7 @@ fn is_of_a_model(finding: &Finding) -> bool {
 }
 
 /// Returns a finding as it is on a line of work; none if it was never seen there, nor at one of its commits.
-fn on_line(finding: Finding, line: &BranchCommits) -> Option<Finding> {
+fn finding_on_branch(finding: Finding, line: &BranchCommits) -> Option<Finding> {
     let its = finding.seen_on.iter().find(|on| on.line == line.name);
     let on = its.or_else(|| finding.seen_on.iter().rfind(|on| line.commits.contains(&on.commit)))?;
     let status = match &finding.status {

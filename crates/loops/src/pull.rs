@@ -65,7 +65,7 @@ impl PullRequestReview<'_> {
         let (mirror, pinned) = self.checkout.fetch(self.pull).await?;
         let change = load_change(&mirror, revision).await?;
         let configuring = configuring_files(&change, self.model.is_some());
-        let own = own_key(&self.pull.url);
+        let own = unpublished_review_key(&self.pull.url);
         let served = self.id.key();
         let memory = FindingStorage {
             records: self.records.clone(),
@@ -140,6 +140,6 @@ impl PullRequestReview<'_> {
 
 /// Returns the key under which records identify unpublished reviews. It differs from the service's own key,
 /// because such a run must never block a served one.
-pub fn own_key(url: &str) -> SlotKey {
+pub fn unpublished_review_key(url: &str) -> SlotKey {
     SlotKey::new(format!("local/{}", encode_name(url.as_bytes())))
 }

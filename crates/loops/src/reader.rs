@@ -37,7 +37,7 @@ use truing_reader::sources::{
 use truing_reader::{InProcessReader, RulePacks};
 
 pub use self::bounds::{FILE_BYTES, FILE_MEMORY, FILE_TIME};
-use self::child::{ChildError, ReaderProgram, failure_text, to_plain_line};
+use self::child::{ChildError, ReaderProgram, failure_text, to_printable_line};
 pub use self::files::MAX_LOST;
 pub use self::tools::{CALL_TIME, MAX_CHILDREN, ReaderTools};
 
@@ -73,7 +73,7 @@ impl ChildProcessReader {
     ///
     /// # Errors
     /// Fails if the system cannot return the program's path.
-    pub fn of_this_program() -> std::io::Result<Self> {
+    pub fn from_current_program() -> std::io::Result<Self> {
         let stable = Path::new(THIS_PROGRAM);
         Ok(Self::new(if stable.exists() { stable.to_owned() } else { std::env::current_exe()? }))
     }
@@ -210,13 +210,13 @@ impl ChildProcessReader {
 
     async fn query_child(&self, asked: &SourcesQuery) -> Result<SourcesAnswer, SourcesError> {
         let mut said = Vec::new();
-        match self.ask_for_sources(asked, &mut said).await {
+        match self.request_sources(asked, &mut said).await {
             Ok(answer) => answer,
             Err(error) => Err(SourcesError::Failed(failure_text(&error, &said))),
         }
     }
 
-    async fn ask_for_sources(
+    async fn request_sources(
         &self,
         asked: &SourcesQuery,
         said: &mut Vec<u8>,
@@ -239,7 +239,7 @@ impl ChildProcessReader {
             tokio::time::timeout(self.time, talked).await.unwrap_or(Err(ChildError::TimedOut(self.time)))?;
         Ok(match answer {
             Ok(told) => Ok(check_sources(asked, told)?),
-            Err(error) => Err(SourcesError::Failed(to_plain_line(&error.to_string()))),
+            Err(error) => Err(SourcesError::Failed(to_printable_line(&error.to_string()))),
         })
     }
 }

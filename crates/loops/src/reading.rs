@@ -348,7 +348,7 @@ impl<'a> ReadingPlan<'a> {
     /// Lets rules judge the size of new files that are too large to be below `tree`, given with their size in
     /// bytes. It covers files that git takes for binary: a sparse file of the same size stands for each. On a
     /// file system without sparse files the size is not judged.
-    pub fn stand_in(&mut self, too_large: &[(RepoPath, u64)], tree: &Path) {
+    pub fn add_oversized_files(&mut self, too_large: &[(RepoPath, u64)], tree: &Path) {
         for (path, bytes) in too_large.iter().filter(|(path, _)| path.is_safe_to_write()) {
             let is_wanted = self.to_read.binary_search_by(|file| file.path.cmp(path)).is_ok();
             // For a text file, the rules would report lines. For a type change, the last section describes
@@ -367,7 +367,7 @@ impl<'a> ReadingPlan<'a> {
 
     /// Records files that are missing from the reader's tree after all, with the reason. Only files that were
     /// to be reviewed count.
-    pub fn leave_out(&mut self, mut gaps: Vec<UnreviewedFile>) {
+    pub fn add_unreviewed_files(&mut self, mut gaps: Vec<UnreviewedFile>) {
         gaps.retain(|gap| !self.placeholder_files.contains(&gap.path));
         let missed =
             |gap: &UnreviewedFile| self.to_read.binary_search_by(|file| file.path.cmp(&gap.path)).is_ok();

@@ -30,7 +30,7 @@ use super::agent::{
 };
 use super::checkout::{CheckoutContext, configuring_files, load_change};
 use super::earlier::EarlierReviews;
-use super::pull::own_key;
+use super::pull::unpublished_review_key;
 use super::reading::{ReadingOutcome, ReviewedChange};
 use super::{desired, since, text};
 use crate::instructions::instruct;
@@ -225,7 +225,7 @@ impl LeasedReview<'_> {
     /// Returns the forge's current state of the pull request. The content of events is never trusted.
     async fn load_pull_request(&self) -> Result<PullRequest, StepStopReason> {
         let looked = self.forge.pull_request().await;
-        looked.map_err(|error| StepStopReason::of_remote(error.into(), self.clock.now(), TimeSpan(0)))
+        looked.map_err(|error| StepStopReason::from_remote_error(error.into(), self.clock.now(), TimeSpan(0)))
     }
 
     /// Returns the time at which the next review may be computed, if the storm of events has had its first
@@ -256,7 +256,7 @@ impl LeasedReview<'_> {
         if !known.is_empty() {
             return Ok(known);
         }
-        let mut looked = self.store.findings(&own_key(&pull.url)).await?;
+        let mut looked = self.store.findings(&unpublished_review_key(&pull.url)).await?;
         looked.retain(|finding| finding.raw.source == FindingSource::Agent && finding.is_open());
         Ok(looked)
     }
@@ -283,7 +283,7 @@ impl LeasedReview<'_> {
             because = choice.because,
             "the tier is chosen"
         );
-        if self.is_left(&choice, begun, &change) {
+        if self.is_skipped_by_tier(&choice, begun, &change) {
             return Ok(ReviewComputation::Disabled(choice));
         }
         let agent = self.agent.filter(|_| choice.tier.asks_model());
@@ -315,7 +315,7 @@ impl LeasedReview<'_> {
             outcome.reason = Some(text::audited_clean(run));
         }
         if self.agent.is_some() && agent.is_none() && outcome.kind == ReviewOutcomeKind::Reviewed {
-            outcome.reason = Some(text::rules_alone(&choice));
+            outcome.reason = Some(text::rules_only_reason(&choice));
         }
         let mut identified =
             assign_finding_ids(&known_findings, found, Some(&revision.head), &coverage, &renames);
@@ -425,7 +425,7 @@ impl LeasedReview<'_> {
         let open: Vec<&Finding> = findings.iter().filter(|finding| finding.is_open()).collect();
         // The earlier counts are outdated.
         let since = record.detail.since.filter(|_| !changed);
-        let detail = ReviewDetail { open: text::by_severity(&open), since, ..record.detail };
+        let detail = ReviewDetail { open: text::count_by_severity(&open), since, ..record.detail };
         let record = ReviewRecord { detail, ..record };
         Ok(self.desired_review(heads.0, heads.1, findings, &record, dismissals))
     }
@@ -444,7 +444,7 @@ impl LeasedReview<'_> {
         let open: Vec<&Finding> =
             identified.current.iter().chain(left).filter(|finding| finding.is_open()).collect();
         let detail = ReviewDetail {
-            open: text::by_severity(&open),
+            open: text::count_by_severity(&open),
             coverage,
             configuring: configuring_files(change, self.agent.is_some()),
             ..ReviewDetail::new(Some(revision.head.clone()), change.base.clone(), outcome)
@@ -511,7 +511,7 @@ impl LeasedReview<'_> {
     /// # Errors
     /// [`StepStopReason`], if publishing fails too; then only `truing why` shows it.
     #[truing_core::boxed_future]
-    pub async fn give_up(&self, class: &'static str) -> Result<ReconcileOutcome, StepStopReason> {
+    pub async fn publish_abandonment(&self, class: &'static str) -> Result<ReconcileOutcome, StepStopReason> {
         self.pass().await?;
         let pull = self.load_pull_request().await?;
         let head = &pull.revision.head;

@@ -153,18 +153,18 @@ enum WriteAuthority {
 
 impl RunGate {
     /// Creates the gate of a run without a slot in this repository.
-    pub fn of_run(switches: &Arc<SwitchReader>, repository: RepositoryRef) -> Self {
+    pub fn for_run(switches: &Arc<SwitchReader>, repository: RepositoryRef) -> Self {
         Self { switches: Arc::clone(switches), repository, authority: WriteAuthority::Run, lease: None }
     }
 
     /// Creates the gate of a caller whose every write begins something.
-    pub fn of_caller(switches: &Arc<SwitchReader>, repository: RepositoryRef) -> Self {
-        Self { authority: WriteAuthority::Caller, ..Self::of_run(switches, repository) }
+    pub fn for_caller(switches: &Arc<SwitchReader>, repository: RepositoryRef) -> Self {
+        Self { authority: WriteAuthority::Caller, ..Self::for_run(switches, repository) }
     }
 
     /// Converts the gate to that of an operator's command which removes comments.
     #[must_use]
-    pub fn of_retraction(self) -> Self {
+    pub fn for_retraction(self) -> Self {
         Self { authority: WriteAuthority::Retraction, ..self }
     }
 
@@ -192,7 +192,7 @@ impl RunGate {
     }
 
     /// Rejects a run that no longer holds the lease.
-    async fn ask_lease(&self) -> Result<(), HaltReason> {
+    async fn check_lease(&self) -> Result<(), HaltReason> {
         let Some(WriteLease { store, key, token }) = &self.lease else { return Ok(()) };
         let loading = tokio::time::timeout(READ_TIME, store.load_slots(std::slice::from_ref(key)));
         let slots = loading
@@ -222,7 +222,7 @@ impl WriteGate for RunGate {
             return Ok(());
         }
         self.admit(&self.switches.read().await, true)?;
-        self.ask_lease().await
+        self.check_lease().await
     }
 
     async fn permit_continuation(&self) -> Result<(), HaltReason> {

@@ -138,10 +138,11 @@ async fn compare_commits(
     renames.add_diff(&part.files);
     let lines = new_lines(&whole.files, &part.files);
     let left = mirror.merge_base(&before.base, &before.head).await?.unwrap_or_else(|| before.base.clone());
-    let history = mirror.history((&left, &before.head), (&change.base, head)).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, since = %before.head, "cannot list the commits since the last review");
-        None
-    });
+    let history =
+        mirror.branch_history((&left, &before.head), (&change.base, head)).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, since = %before.head, "cannot list the commits since the last review");
+            None
+        });
     let (since, findings) = (before.head.clone(), FindingTally::default());
     let increment = Some(ReviewIncrement { since, history, lines, findings });
     Ok(Some(HeadComparison { increment, diff, renames }))

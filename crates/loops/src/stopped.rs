@@ -58,7 +58,7 @@ pub enum StepStopReason {
 impl StepStopReason {
     /// Converts a failure of the forge or git. `settle` is the time for which a write may stay invisible, if
     /// the forge has made it all the same.
-    pub fn of_remote(error: RemoteError, now: UnixMillis, settle: TimeSpan) -> Self {
+    pub fn from_remote_error(error: RemoteError, now: UnixMillis, settle: TimeSpan) -> Self {
         let error = match error {
             RemoteError::Git(error) => return error.into(),
             RemoteError::Forge(error) => error,

@@ -184,7 +184,7 @@ pub struct AvailableReleases {
 
 impl AvailableReleases {
     /// True if the release exists.
-    fn is_there(&self) -> bool {
+    fn exists(&self) -> bool {
         self.releases.iter().any(|release| release.version == self.to)
     }
 
@@ -277,7 +277,7 @@ async fn newest_safe_release(
 ///
 /// # Errors
 /// [`SyncDecisionError`]
-pub fn decided_of<'a>(
+pub fn decide_on_release<'a>(
     question: DecisionRequest<'a>,
     seen: AvailableReleases,
     sources: PackageSources<'a>,

@@ -20,7 +20,7 @@ use truing_core::outcome::{
 use truing_core::suppression::UnusedSuppression;
 use truing_diff::RepoPath;
 
-pub use self::left::{left_off, left_once, left_status, not_reviewed, rules_alone};
+pub use self::left::{not_reviewed, off_tier_reason, once_tier_reason, rules_only_reason, unreviewed_status};
 pub use self::remarks::remarks;
 
 /// Maximum number of findings and files listed in a summary; the rest is counted.
@@ -101,7 +101,7 @@ pub fn audited_clean(run: &RunId) -> String {
 }
 
 /// Formats the reviewers and the cost as a sentence in Markdown.
-pub fn by_line(by: &str) -> String {
+pub fn render_reviewers(by: &str) -> String {
     format!("_{}._", escape_text(&capitalise(by)))
 }
 
@@ -159,7 +159,7 @@ pub fn summary(summary: &SummaryContent<'_>) -> String {
     }
     if !open.is_empty() {
         text.push_str("\n| Severity | Open |\n|---|---|\n");
-        for (severity, count) in by_severity(open) {
+        for (severity, count) in count_by_severity(open) {
             let _ = writeln!(text, "| {} | {count} |", severity.as_str());
         }
         text.push('\n');
@@ -214,7 +214,7 @@ pub fn summary(summary: &SummaryContent<'_>) -> String {
         }
     }
     text.push('\n');
-    text + &by_line(reviewers)
+    text + &render_reviewers(reviewers)
 }
 
 /// Adds the changes since the previous review: the fate of findings, and the commits and lines.
@@ -409,7 +409,7 @@ pub fn status(outcome: &ReviewOutcome, open: &[&Finding]) -> String {
 }
 
 /// Counts the findings of each severity, worst first, without zeros.
-pub fn by_severity(open: &[&Finding]) -> Vec<(Severity, u32)> {
+pub fn count_by_severity(open: &[&Finding]) -> Vec<(Severity, u32)> {
     let count = |severity| open.iter().filter(|finding| finding.raw.severity == severity).count();
     Severity::ALL
         .into_iter()

@@ -55,7 +55,7 @@ use configuration::{BaseConfigFolder, BaseConfiguration, ToolDifferences, merge,
 pub(crate) use configuration::{BaseFiles, BaseFilesByLinter};
 pub use exposure::{LinterVisiblePaths, resolve_links};
 use kept::{FindingCacheContext, ProgramIdentity, ProgramsByLinter};
-use machine::by_set_up;
+use machine::run_in_set_up;
 use modules::ModuleLinks;
 use names::{batches, first_component, inspected_files, unlintable_files};
 pub use printed::LinterOutput;
@@ -95,7 +95,7 @@ impl ConfiguredLinters {
     /// Takes the linters from a configuration.
     pub fn from_config(config: &Config) -> Self {
         let name = |key: &String| Some(key.strip_prefix("tool.")?.split('.').next()?.to_owned());
-        let refused = config.not_used().iter().filter_map(name).collect();
+        let refused = config.denied_repository_keys().iter().filter_map(name).collect();
         Self { tools: config.review.tools, configured: config.tools.clone(), refused }
     }
 
@@ -336,7 +336,7 @@ impl LinterRunner {
             }
             let mut base = BaseConfiguration::from_files(files).filter(|_| self.is_foreign_code);
             let signs = match &base {
-                Some(base) => base.of_signs().await,
+                Some(base) => base.lay_out_signs().await,
                 None => Ok(None),
             };
             let of_signs = signs.as_ref().ok().and_then(Option::as_ref).map(PrivateFolder::path);
@@ -491,7 +491,9 @@ impl LinterRunner {
             };
         }
         let installed = self.find_installed(tool, files.pins, files.project);
-        if let Some((folder, file)) = installed.as_ref().and_then(|installed| self.would_show(installed)) {
+        if let Some((folder, file)) =
+            installed.as_ref().and_then(|installed| self.find_exposed_path(installed))
+        {
             let (folder, file) = (folder.display(), file.display());
             return Err(format!(
                 "its program needs {folder}, and {file} is not for linters: install it elsewhere"
@@ -499,7 +501,7 @@ impl LinterRunner {
         }
         installed.map(LinterRunMethod::Machine).ok_or_else(|| {
             let project = files.project.unwrap_or(files.tree);
-            if self.is_projects_own(tool) {
+            if self.needs_project_installation(tool) {
                 return not_installed(project, &tool.folder, &tool.install_places);
             }
             let has_rustup = self.machine.find("rustup", &[], project).is_some();
@@ -510,7 +512,7 @@ impl LinterRunner {
     }
 
     /// True if the linter finds the project's dependencies only when it is installed beside them.
-    fn is_projects_own(&self, tool: &SelectedLinter) -> bool {
+    fn needs_project_installation(&self, tool: &SelectedLinter) -> bool {
         // Go and Rust find dependencies regardless of where their program is.
         let is_beside = tool.install_places.iter().any(|place| !place.starts_with("bin/"));
         tool.needs_setup() && is_beside && !tool.is_configured
@@ -530,7 +532,7 @@ impl LinterRunner {
         let mut places: Vec<PathBuf> = folders.flat_map(in_folder).collect();
         places.extend(self.environment.as_ref().map(|folder| folder.join("bin").join(&tool.program)));
         // In any other place the linter would not find the project's dependencies.
-        if self.is_projects_own(tool) && !places.iter().any(|place| place.exists()) {
+        if self.needs_project_installation(tool) && !places.iter().any(|place| place.exists()) {
             return None;
         }
         let mut installed = self.machine.find(&tool.program, &places, tree)?;
@@ -571,7 +573,7 @@ impl LinterRunner {
         let (tree, is_copy) = (files.tree, files.project != Some(files.tree));
         // Lines in this folder are those of the base.
         names.retain(|name| base_folder.as_ref().is_none_or(|base_folder| !base_folder.is_from_base(name)));
-        let without = if is_copy { tool.of_permissions() } else { BTreeSet::new() };
+        let without = if is_copy { tool.permission_rules() } else { BTreeSet::new() };
         let recipe = self.cache_context(tool, &run_method, files).await;
         let mut outputs = Vec::new();
         let mut left = names;
@@ -596,10 +598,10 @@ impl LinterRunner {
                 LinterRunMethod::Machine(installed) => {
                     let base_folder =
                         machine::LinterRunSettings { tree, moves_tree, time: tool.time, builds };
-                    self.by_machine(tool, installed, words, base_folder).await
+                    self.run_machine_program(tool, installed, words, base_folder).await
                 }
                 LinterRunMethod::SetUp(verifier, set_up) => {
-                    by_set_up(tool, verifier, set_up, words, tree).await
+                    run_in_set_up(tool, verifier, set_up, words, tree).await
                 }
             };
             ends.extend(ran.iter().map(|printout| printout.end));
@@ -611,7 +613,7 @@ impl LinterRunner {
             };
             outputs.push(match ran {
                 Ok(printout) => {
-                    let given = if tool.looks_at_changed() { names } else { &[] };
+                    let given = if tool.covers_changed_files() { names } else { &[] };
                     let printed = LinterOutput::from_printout(tool, &printout, &root, &without)
                         .looking_at(given.iter().copied());
                     if printed.is_without_result() {
@@ -633,7 +635,7 @@ impl LinterRunner {
             held.release(ends).await;
         }
         if let Some(base_folder) = &base_folder {
-            outputs.iter_mut().for_each(|printed| base_folder.leave_out(&mut printed.output));
+            outputs.iter_mut().for_each(|printed| base_folder.drop_base_findings(&mut printed.output));
         }
         match lack.filter(|_| !tool.is_configured) {
             Some(reason) => {
@@ -652,7 +654,7 @@ impl LinterRunner {
     ) -> Option<FindingCacheContext> {
         let cache = self.cache.as_ref()?;
         let LinterRunMethod::Machine(installed) = by else { return None };
-        let known = tool.kept_of()?;
+        let known = tool.cacheable_tool()?;
         let (program, version) = self.version(tool, installed, &known.version, files).await?;
         let scopes = match files.trust {
             Some(trust) => trust.names().map(str::to_owned).collect(),

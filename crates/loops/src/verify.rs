@@ -64,8 +64,8 @@ pub async fn verify_repository(
 ) -> Result<VerifyOutcome, RepositoryVerifyError> {
     let VerifyRequest { repository, base, head } = *question;
     let root = repository.root();
-    let folder = git.private_folder()?;
-    let mirror = git.open_mirror(&path_in(&folder, "mirror.git"), &Remote::local(root)?).await?;
+    let folder = git.create_private_folder()?;
+    let mirror = git.open_mirror(&path_in(&folder, "mirror.git"), &Remote::from_local_path(root)?).await?;
     // The user's own commands run on his own files: a set-up may be used for any state of them.
     let scope = CacheScope::new(format!("local {}", root.display()));
 
@@ -113,16 +113,19 @@ pub fn laid_out<'a>(
     git: &'a Git,
 ) -> BoxFuture<'a, Result<(PrivateFolder, PathBuf), RepositoryVerifyError>> {
     Box::pin(async move {
-        let folder = git.private_folder()?;
+        let folder = git.create_private_folder()?;
         let tree = path_in(&folder, "tree");
         let commit = match state {
             RepositoryState::Commit(commit) => Some(commit),
-            RepositoryState::Index(_) | RepositoryState::WorkingTree => repository.born_head(),
+            RepositoryState::Index(_) | RepositoryState::WorkingTree => repository.head_if_any(),
         };
         match commit {
             Some(commit) => {
                 let mirror = git
-                    .open_mirror(&path_in(&folder, "mirror.git"), &Remote::local(repository.root())?)
+                    .open_mirror(
+                        &path_in(&folder, "mirror.git"),
+                        &Remote::from_local_path(repository.root())?,
+                    )
                     .await?;
                 lay_out(&mirror, commit, &tree).await?;
             }
@@ -153,7 +156,7 @@ pub async fn laid_out_of(
     commit: &Sha,
     git: &Git,
 ) -> Result<(PrivateFolder, PathBuf), RepositoryVerifyError> {
-    let folder = git.private_folder()?;
+    let folder = git.create_private_folder()?;
     let tree = path_in(&folder, "tree");
     lay_out(mirror, commit, &tree).await?;
     Ok((folder, tree))
@@ -172,7 +175,7 @@ fn path_in(folder: &PrivateFolder, name: &str) -> PathBuf {
 async fn lay_out(mirror: &Mirror, commit: &Sha, tree: &Path) -> Result<(), RepositoryVerifyError> {
     create_folder(tree)?;
     mirror.fetch(std::slice::from_ref(commit)).await?;
-    mirror.private_clone(commit, &[], tree).await?;
+    mirror.check_out_private_clone(commit, &[], tree).await?;
     Ok(())
 }
 
@@ -182,7 +185,7 @@ async fn lay_over_working_tree(
     repository: &LocalRepository,
     tree: &Path,
 ) -> Result<(), RepositoryVerifyError> {
-    let new = repository.new_files().await?;
+    let new = repository.untracked_files().await?;
     let new = new.iter().map(|path| PathBuf::from(OsStr::from_bytes(path.as_bytes())));
     lay_over(repository.root(), new.collect(), tree)
 }

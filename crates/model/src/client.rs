@@ -47,7 +47,7 @@ pub struct ProviderTimeouts {
 impl ProviderTimeouts {
     /// Returns the timeouts for servers of Chat Completions. Without a graphics card such a server reads a
     /// long prompt for minutes before its first word, and some models think without output.
-    pub fn of_chat() -> Self {
+    pub fn for_chat() -> Self {
         let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
         Self {
             begin: minutes(10),
@@ -120,7 +120,7 @@ impl ProviderClient {
             .connect_timeout(timeouts.connect)
             .timeout(timeouts.total.saturating_add(timeouts.begin));
         // The environment's proxy is for the internet; a server on this machine is reached directly.
-        if provider.is_here() {
+        if provider.is_on_this_machine() {
             http = http.no_proxy();
         }
         let http = http.build().map_err(|error| ProviderError::Client(error_chain(&error)))?;

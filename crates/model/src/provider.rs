@@ -247,7 +247,7 @@ impl ModelProvider {
     }
 
     /// Returns true if the provider is on this machine.
-    pub(crate) fn is_here(&self) -> bool {
+    pub(crate) fn is_on_this_machine(&self) -> bool {
         self.base.host_str().is_some_and(is_loopback)
     }
 

@@ -167,7 +167,8 @@ impl AnswerAccumulator {
             if self.done {
                 break;
             }
-            moved |= self.apply_event(event.map_err(|broken| self.other_thing().unwrap_or(broken))?)?;
+            moved |=
+                self.apply_event(event.map_err(|broken| self.not_a_stream_error().unwrap_or(broken))?)?;
         }
         Ok(match (self.done, moved) {
             (true, _) => StreamProgress::Done,
@@ -184,7 +185,7 @@ impl AnswerAccumulator {
     /// Returns the known part of the cost.
     pub fn meter(&self) -> UsageMeter {
         UsageMeter {
-            usage: self.counted.so_far(),
+            usage: self.counted.known_usage(),
             content_bytes: u64::try_from(self.content_bytes).unwrap_or(u64::MAX),
             is_final: self.done && self.counted.total().is_some(),
         }
@@ -199,7 +200,7 @@ impl AnswerAccumulator {
             self.apply_event(event)?;
         }
         if !self.done {
-            return Err(self.other_thing().unwrap_or(StreamError::Truncated));
+            return Err(self.not_a_stream_error().unwrap_or(StreamError::Truncated));
         }
         let stop = match self.stop {
             Some(Ok(stop)) => stop,
@@ -221,7 +222,7 @@ impl AnswerAccumulator {
     }
 
     /// Returns the error of a body that is not a stream; `None` if it began as one.
-    fn other_thing(&self) -> Option<StreamError> {
+    fn not_a_stream_error(&self) -> Option<StreamError> {
         match (self.first_byte, self.events) {
             (None, _) => Some(StreamError::Empty),
             (Some(b'<'), 0) => Some(StreamError::Html),

@@ -159,7 +159,7 @@ impl WireFormat {
 
     /// Returns true if the stream starts and continues while a model writes or thinks. Servers of Chat
     /// Completions send nothing while they think.
-    pub(crate) fn shows_what_is_written(&self) -> bool {
+    pub(crate) fn streams_progress(&self) -> bool {
         match self {
             Self::Messages => true,
             #[cfg(feature = "aws")]
@@ -169,7 +169,7 @@ impl WireFormat {
     }
 
     /// Returns true if a response by another model than the requested one is priced by that model's name.
-    pub(crate) fn prices_who_answers(&self) -> bool {
+    pub(crate) fn prices_by_answering_model(&self) -> bool {
         match self {
             // The API may choose another model by its own rules, and reports it.
             Self::Messages => true,

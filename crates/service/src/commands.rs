@@ -215,7 +215,7 @@ impl CommandProcessor {
                 }
                 let repository = repositories.get_mut(&told.pr.repository);
                 let served = serve_request(context, server, &told, repository).await;
-                if self.put_off(context, &told, served).await {
+                if self.record_delay(context, &told, served).await {
                     break;
                 }
             }
@@ -224,7 +224,7 @@ impl CommandProcessor {
     }
 
     /// Records the delay after a comment was served or failed. Returns true if the whole forge has to wait.
-    async fn put_off(
+    async fn record_delay(
         &mut self,
         context: &ServiceContext,
         told: &UserRequest,
@@ -234,7 +234,7 @@ impl CommandProcessor {
         let own = (told.pr.forge.clone(), told.pr.repository.clone());
         let now = context.clock.now();
         let Err(error) = served else {
-            self.came_through([&own, &all]);
+            self.clear_delays([&own, &all]);
             return false;
         };
         let wait = match error.retry_scope(now - told.at) {
@@ -269,7 +269,7 @@ impl CommandProcessor {
         self.waiting.insert(what, RetryWait { pause, failures: failures.saturating_add(1) });
     }
 
-    fn came_through(&mut self, both: [&(String, String); 2]) {
+    fn clear_delays(&mut self, both: [&(String, String); 2]) {
         for what in both {
             if self.waiting.remove(what).is_some() {
                 tracing::info!(
@@ -339,7 +339,7 @@ async fn answer_help(
     };
     let account = by.account.as_ref().map_or(by.login.as_str(), |account| account.as_str());
     let why_not = context.converging.as_ref().err().map(String::as_str);
-    let asks = act::ask_level(context, told, repo).is_some();
+    let asks = act::raisable_level(context, told, repo).is_some();
     match effects.perform(&help::answer(account, &by.login, why_not, asks)).await {
         Ok(_) => Ok("`/help` is answered".to_owned()),
         Err(EffectError::Settling { .. }) => Err(CommentServeError::Later),
@@ -397,7 +397,7 @@ async fn execute_command(
             Some(act::find_dismissal(store, told, finding, reason, thread.as_ref(), login).await?)
         }
         UserCommand::Undismiss { finding } => {
-            Some(act::taken_back(store, told, finding.as_deref(), thread.as_ref(), login).await?)
+            Some(act::withdrawn_dismissal(store, told, finding.as_deref(), thread.as_ref(), login).await?)
         }
     };
     let (line, detail, dismissal) = match word {

@@ -41,7 +41,7 @@ use truing_loops::versions;
 use super::lease::Lease;
 use super::no_run::{RunFailure, SetupError};
 
-pub(super) use end::give_up;
+pub(super) use end::record_abandonment;
 pub use progress::{ConvergeRunEnd, ProgressMessage};
 
 type InspectionToolsFactory = dyn Fn(&Config) -> Result<InspectionTools, SetupError> + Send + Sync;
@@ -133,7 +133,7 @@ impl ConvergeRunContext<'_> {
 
     /// Returns the gate for writes to this pull request.
     fn run_gate(&self, key: &SlotKey) -> RunGate {
-        RunGate::of_run(self.switches, RepositoryRef::from_key(key).with_name(self.repo))
+        RunGate::for_run(self.switches, RepositoryRef::from_key(key).with_name(self.repo))
     }
 
     /// Returns the executor for every write to the pull request under this lease.
@@ -239,7 +239,7 @@ impl ConvergeRunContext<'_> {
     ) -> Result<ConvergeRecord, RunFailure> {
         let (limits, inspection_tools) = (self.config().limits.clone(), &inspection_tools.name);
         let head = pull_details.head.sha.clone();
-        let tree = mirror.tree_of(&head).await?;
+        let tree = mirror.commit_tree(&head).await?;
         if let Some(mut record) =
             last.clone().filter(|last| last.is_audit_of(&head, base, inspection_tools, said))
         {
@@ -309,7 +309,7 @@ impl ConvergeRunContext<'_> {
             record.resume(limits, inspection_tools);
             return Ok(record);
         }
-        let tree = mirror.tree_of(&head).await?;
+        let tree = mirror.commit_tree(&head).await?;
         let state = ConvergeRun::new_audit(limits, (head, tree));
         Ok(self.new_record(last.as_ref(), key, base, &pull_details.head.branch, inspection_tools, state))
     }

@@ -159,7 +159,7 @@ async fn webhook(
         request.extensions().get::<PeerAddress>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
     let source = source::client_address(peer, request.headers(), &ingress.settings.trusted_proxies);
     let began = Instant::now();
-    let limited = ingress.rates.take(source, began).err();
+    let limited = ingress.rates.take_token(source, began).err();
     let server = ingress.context.forges.servers().get(&name);
     // For an unknown forge the header with the delivery's id is unknown as well.
     let delivery = server.map(|server| delivery_id(server.kind(), request.headers())).unwrap_or_default();

@@ -152,7 +152,7 @@ impl JobRun<'_> {
         let watch = WriteMonitor { dry_run: self.job.dry_run, ..telemetry::WRITES.clone() };
         let place = PrId { forge: self.job.config.forge.clone(), repository: id.to_owned(), number: 0 };
         let repository = RepositoryRef::from_key(&place.key()).with_name(self.repo);
-        let gate = RunGate::of_run(self.switches, repository);
+        let gate = RunGate::for_run(self.switches, repository);
         let gate: Arc<dyn WriteGate> = Arc::new(gate.under_lease(store, &run.key, run.token));
         let forge = self.forge.client(&place, self.repo, CommentProducer::Sync);
         let effects = EffectExecutor {

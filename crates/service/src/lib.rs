@@ -126,7 +126,10 @@ impl ReviewService {
         let mut watching = JoinSet::new();
         if role.runs_sole_duties() {
             sole::renew_lease(&*self.context.store, &self.context.duty_lease).await;
-            watching.spawn(sole::keep_renewing(self.context.store.clone(), self.context.duty_lease.clone()));
+            watching.spawn(sole::renew_lease_forever(
+                self.context.store.clone(),
+                self.context.duty_lease.clone(),
+            ));
             watching.spawn(commands::run(self.context.clone(), poll));
             if let Some(every) = sweep {
                 watching.spawn(sweep::run(self.context.clone(), every, poll));
@@ -184,7 +187,7 @@ impl ReviewService {
         // Each of their writes is one transaction, so nothing is left half done.
         watching.shutdown().await;
         if role.runs_sole_duties() {
-            sole::give_back_lease(&*self.context.store, &self.context.duty_lease).await;
+            sole::release_lease(&*self.context.store, &self.context.duty_lease).await;
         }
         let finished = tokio::select! {
             finished = drain_workers(&mut workers.running, DRAIN) => finished,

@@ -118,7 +118,7 @@ impl ForgeTools {
     /// Returns the gate that is checked right before each write to the pull request.
     fn gate(&self, (id, name): &(PrId, String)) -> Arc<dyn WriteGate> {
         let repository = RepositoryRef::from_key(&id.key()).with_name(name);
-        Arc::new(RunGate::of_caller(&self.forge.switches, repository))
+        Arc::new(RunGate::for_caller(&self.forge.switches, repository))
     }
 
     /// Returns the repository that the input names, or that of the server's folder.

@@ -187,7 +187,7 @@ impl ServiceMetrics {
     }
 
     /// Counts the duration of a run's lease, for any end.
-    pub fn run_took(&self, took: Duration) {
+    pub fn observe_run_duration(&self, took: Duration) {
         self.0.run_seconds.observe(took.as_secs_f64());
     }
 

@@ -79,8 +79,8 @@ impl RunFailure {
         match self {
             Self::Stopped(stopped) => stopped,
             Self::Store(error) => error.into(),
-            Self::Forge(error) => StepStopReason::of_remote(error.into(), SystemClock.now(), settle),
-            Self::Remote(error) => StepStopReason::of_remote(error, SystemClock.now(), settle),
+            Self::Forge(error) => StepStopReason::from_remote_error(error.into(), SystemClock.now(), settle),
+            Self::Remote(error) => StepStopReason::from_remote_error(error, SystemClock.now(), settle),
             Self::Git(error) => error.into(),
             Self::Checkout(error) => error.into(),
             Self::InspectionTools(error) => {

@@ -160,7 +160,7 @@ impl SinkTransport {
 
 /// Sends pending notices for as long as it is polled, if this process has that duty. Never returns.
 #[truing_core::boxed_future]
-pub async fn keep_telling(
+pub async fn send_notices_forever(
     store: &dyn RecordStore,
     sinks: &NoticeSinks,
     every: Duration,
@@ -183,12 +183,12 @@ pub async fn keep_telling(
 /// crash in between cannot lose it, and is sent after that.
 #[truing_core::boxed_future]
 pub async fn queue_parked_notice(store: &dyn RecordStore, key: &SlotKey, attempts: u32, now: UnixMillis) {
-    if let Err(error) = want_parking(store, key, attempts, now).await {
+    if let Err(error) = queue_parking_notice(store, key, attempts, now).await {
         tracing::warn!(%key, %error, "could not queue the notice that the slot is parked");
     }
 }
 
-async fn want_parking(
+async fn queue_parking_notice(
     store: &dyn RecordStore,
     key: &SlotKey,
     attempts: u32,

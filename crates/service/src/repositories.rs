@@ -29,7 +29,7 @@ impl RepositoryFilter {
     }
 
     /// Returns true if pull requests that were open before the first contact are left.
-    pub fn leaves_existing(&self) -> bool {
+    pub fn skips_existing_pulls(&self) -> bool {
         self.leaves_existing
     }
 

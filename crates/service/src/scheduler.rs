@@ -84,7 +84,7 @@ impl Scheduler {
         let LeaseSelection { due, leased, oldest } =
             self.pick(context, &switches, places, batch, &workers, now).await?;
         if is_on {
-            context.hold_back(&switches, &due).await?;
+            context.record_held_slots(&switches, &due).await?;
         }
         self.active_leases.prune_turns(oldest);
         let mut decided: Vec<(Slot, SlotTransition, Option<&str>)> = Vec::new();

@@ -37,7 +37,7 @@ impl DutyLeaseExpiry {
 
 /// Renews the lease, or tries to get it, for as long as it is polled.
 #[truing_core::boxed_future]
-pub async fn keep_renewing(store: Arc<dyn RecordStore>, sole: DutyLeaseExpiry) {
+pub async fn renew_lease_forever(store: Arc<dyn RecordStore>, sole: DutyLeaseExpiry) {
     loop {
         tokio::time::sleep(RENEW).await;
         renew_lease(&*store, &sole).await;
@@ -66,7 +66,7 @@ pub async fn renew_lease(store: &dyn RecordStore, sole: &DutyLeaseExpiry) {
 
 /// Gives the lease back, so that another process need not wait.
 #[truing_core::boxed_future]
-pub async fn give_back_lease(store: &dyn RecordStore, sole: &DutyLeaseExpiry) {
+pub async fn release_lease(store: &dyn RecordStore, sole: &DutyLeaseExpiry) {
     if sole.is_ours() {
         sole.set(None);
         let _ = tokio::time::timeout(LEAVE, store.lease_sole_duties(TimeSpan(0))).await;

@@ -94,7 +94,7 @@ impl ServiceContext {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             kill_switch: switches.all.engagement().is_some(),
             kill_switch_repositories: switches.repositories.len(),
-            leaves_existing: self.repositories.leaves_existing(),
+            leaves_existing: self.repositories.skips_existing_pulls(),
             forges: forges.collect(),
         }
     }

@@ -217,7 +217,7 @@ impl ForgeSweeps {
     /// true if there is more to sweep now.
     #[truing_core::boxed_future]
     pub async fn sweep_next(&mut self, context: &ServiceContext) -> bool {
-        let looked = self.try_look(context).await;
+        let looked = self.sweep_if_due(context).await;
         if let (Err(error), false) = (&looked, self.failing) {
             tracing::error!(%error, "the sweep cannot use the store");
         }
@@ -225,7 +225,7 @@ impl ForgeSweeps {
         looked.unwrap_or(false)
     }
 
-    async fn try_look(&mut self, context: &ServiceContext) -> Result<bool, StoreError> {
+    async fn sweep_if_due(&mut self, context: &ServiceContext) -> Result<bool, StoreError> {
         let switches = context.kill_switches().await;
         if switches.all.engagement().is_some() {
             return Ok(false);
@@ -358,7 +358,7 @@ impl ForgeSweepRound {
         }
         let before = calls;
         let watched = self.repositories.entry(task.repository.id.clone()).or_default();
-        let turn = watched.take_turn(context, server, &mut task, &mut calls).await;
+        let turn = watched.sweep_repository(context, server, &mut task, &mut calls).await;
         self.share.use_up(before - calls);
         let error = match turn {
             Ok(()) => {
@@ -373,7 +373,7 @@ impl ForgeSweepRound {
                 self.record_success(&forge, &context.sweep_results);
                 let mut open = 0;
                 if let Some(watched) = self.repositories.get_mut(&task.repository.id) {
-                    watched.came_through(&task.repository);
+                    watched.mark_recovered(&task.repository);
                     open = watched.pulls.items().count();
                 }
                 context.sweep_results.record_sweep(&task.repository, open, now);
@@ -461,7 +461,7 @@ impl RepositorySnapshot {
         self.failing = true;
     }
 
-    fn came_through(&mut self, repository: &KnownRepository) {
+    fn mark_recovered(&mut self, repository: &KnownRepository) {
         if self.failing {
             tracing::info!(repository = %repository.name, "the repository can be swept again");
         }

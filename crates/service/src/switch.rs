@@ -48,13 +48,17 @@ impl ServiceContext {
 
     /// Returns the gate for writes in this repository.
     pub fn gate(&self, repository: RepositoryRef) -> RunGate {
-        RunGate::of_run(&self.switches, repository)
+        RunGate::for_run(&self.switches, repository)
     }
 }
 
 impl ServiceContext {
     /// Records in the history of each due slot, once for each engagement, that its run is held back.
-    pub(super) async fn hold_back(&self, switches: &KillSwitches, due: &[Slot]) -> Result<(), StoreError> {
+    pub(super) async fn record_held_slots(
+        &self,
+        switches: &KillSwitches,
+        due: &[Slot],
+    ) -> Result<(), StoreError> {
         self.held_slots.forget(switches);
         let waiting = due.iter().filter(|slot| matches!(slot.state, SlotState::Waiting { .. }));
         let held: Vec<HistoryEvent> = waiting

@@ -69,7 +69,7 @@ pub async fn drive_lease(
         ended.inspect_err(|error| tracing::error!(%error, "cannot end the lease")).ok()
     };
     let ended = working.instrument(span).await;
-    context.metrics.run_took(began.elapsed());
+    context.metrics.observe_run_duration(began.elapsed());
     ended
 }
 
@@ -184,7 +184,7 @@ async fn record_failure(
     record_event(context, run, format!("failed: {what}")).await?;
     match lease.loop_kind {
         LoopKind::Review => {}
-        LoopKind::Converge if lease.last_attempt => return gave_up(context, lease, what).await,
+        LoopKind::Converge if lease.last_attempt => return record_abandoned_run(context, lease, what).await,
         LoopKind::Converge | LoopKind::Sync => return Ok(()),
     }
     wait_for_settlement(context).await;
@@ -205,10 +205,10 @@ async fn record_failure(
 }
 
 /// Records the end of a converge run that was given up and whose pull request could not be updated.
-async fn gave_up(context: &ServiceContext, lease: &Lease, what: &str) -> Result<(), StoreError> {
+async fn record_abandoned_run(context: &ServiceContext, lease: &Lease, what: &str) -> Result<(), StoreError> {
     let described = context.store.descriptions(std::slice::from_ref(&lease.key)).await?.pop().flatten();
     let name = described.map_or_else(|| lease.key.to_string(), |described| described.name);
-    match converges::give_up(&*context.store, lease, name, what).await {
+    match converges::record_abandonment(&*context.store, lease, name, what).await {
         Ok(ended) => count_run_end(context, lease.loop_kind, ended),
         // A newer run has taken over, and records its own end.
         Err(StoreError::Fenced { .. }) => {}
@@ -241,19 +241,19 @@ async fn run_pull_step(
     let name = described.as_ref().map_or("", |described| described.name.as_str());
     let repo = name.rsplit_once('#').map_or("", |(repo, _)| repo);
     let head = described.as_ref().and_then(|described| described.head.clone());
-    let ended = one_at(context, lease, run, &id, repo, head.clone()).await;
+    let ended = run_step_at(context, lease, run, &id, repo, head.clone()).await;
     let Err(StepStopReason::NotFound { message }) = ended else { return ended };
     match resolve_repository_name(context, run, &id).await? {
         Some(name) if name != repo => {
             record_event(context, run, format!("{repo} was renamed to {name}")).await?;
-            one_at(context, lease, run, &id, &name, head).await
+            run_step_at(context, lease, run, &id, &name, head).await
         }
         Some(_) | None => Err(StepStopReason::NotFound { message }),
     }
 }
 
 /// Does one step on the pull request of the repository with the name `repo`.
-async fn one_at(
+async fn run_step_at(
     context: &ServiceContext,
     lease: &Lease,
     run: &RunReference,
@@ -354,12 +354,12 @@ async fn review_at(
     let unknown = || not_configured(id);
     let gate = context.gate(RepositoryRef::from_key(&lease.key).with_name(repo));
     let gate = gate.under_lease(&context.store, &lease.key, lease.token);
-    let gate: Arc<dyn WriteGate> = Arc::new(if lease.is_retraction { gate.of_retraction() } else { gate });
+    let gate: Arc<dyn WriteGate> = Arc::new(if lease.is_retraction { gate.for_retraction() } else { gate });
     let forge = context.forges.pull(&run.id, id, repo, CommentProducer::Review).ok_or_else(unknown)?;
     let server = context.forges.servers().get(&id.forge).ok_or_else(unknown)?.for_review(run.id.as_str());
     let remote = server.resolve_remote(&id.repository, repo, RemotePurpose::Fetch).await;
-    let remote =
-        remote.map_err(|error| StepStopReason::of_remote(error, context.clock.now(), NOTHING_MADE))?;
+    let remote = remote
+        .map_err(|error| StepStopReason::from_remote_error(error, context.clock.now(), NOTHING_MADE))?;
     let lead = drive::clock_lead(&*context.store, &*context.clock).await?;
     let announced_head =
         head.zip(lease.marked).map(|(head, at)| AnnouncedHead { head, at: at + TimeSpan(-lead.0) });
@@ -400,7 +400,9 @@ async fn review_at(
     if !lease.last_attempt {
         return ended;
     }
-    match with_time_limit(context.step_time.min(GIVE_UP_TIME), Box::pin(served.give_up(class))).await {
+    match with_time_limit(context.step_time.min(GIVE_UP_TIME), Box::pin(served.publish_abandonment(class)))
+        .await
+    {
         Ok(ReconcileOutcome::Done) => ended,
         // Comments of an earlier lease may still become visible, so this attempt is not over.
         Ok(ReconcileOutcome::Settling { until }) => Ok(StepOutcome::DueAt(until, WaitReason::Settling)),

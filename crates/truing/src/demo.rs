@@ -387,7 +387,7 @@ impl ReviewDemo {
         let folder = tempfile::tempdir().map_err(setup_error)?;
         let forge = DemoForge::start(kind).await?;
         let repo = forge.fake.create_repository(OWNER, NAME, first_commit()).await?;
-        let repository = repo.shown_id().await?;
+        let repository = repo.public_id().await?;
         let store =
             Store::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).map_err(setup_error)?;
         let model = ScriptedModel::start(environment, folder.path()).await?;

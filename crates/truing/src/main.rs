@@ -14,5 +14,5 @@ fn main() -> ExitCode {
     if let Some(code) = truing_agent::sandbox::run_if_helper(&arguments) {
         return code;
     }
-    truing::cli::main(arguments, truing_config::environment::Environment::of_process())
+    truing::cli::main(arguments, truing_config::environment::Environment::read_process())
 }

@@ -211,7 +211,7 @@ pub fn service_pace(config: &Config, role: ProcessRole) -> ServiceSettings {
 /// program is unknown.
 pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<ChildProcessReader, CliError> {
     load_packs(rules).and_then(|packs| packs.check_names(&rules.packs)).map_err(reader_error)?;
-    let reader = ChildProcessReader::of_this_program().map_err(|error| {
+    let reader = ChildProcessReader::from_current_program().map_err(|error| {
         CliError::failure(
             "reader",
             format!("cannot find the path of this program, to start its reader: {error}"),

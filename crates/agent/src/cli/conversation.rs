@@ -175,14 +175,14 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         } else {
             self.turns.replace_messages(messages);
         }
-        self.end = self.turns.ask_for_repair(self.report_error.take());
+        self.end = self.turns.request_valid_report(self.report_error.take());
         while self.end.is_none() {
             match self.turns.run_turn().await {
                 TurnOutcome::NextTurn => {}
                 TurnOutcome::Ended(end) => self.end = Some(end),
                 TurnOutcome::ToolCalls { message, report_error } => {
                     self.unknown = self.turns.answer_unknown_calls(&message).await;
-                    self.turns.push_said(message.clone());
+                    self.turns.push_model_message(message.clone());
                     (self.report_error, self.arrived_calls) = (report_error, 0);
                     return Some(message);
                 }
@@ -215,6 +215,6 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
     async fn call_tool(&mut self, name: &str, input: &Value) -> CallOutput {
         let (at, wrong) = (self.arrived_calls, self.report_error.clone());
         self.arrived_calls += 1;
-        self.turns.make_call(name, input, at, wrong.as_deref()).await
+        self.turns.run_tool_call(name, input, at, wrong.as_deref()).await
     }
 }

@@ -114,7 +114,7 @@ impl CliRelay {
             (&Method::POST, MESSAGES) if !self.endpoint.lets_in(request.headers()) => {
                 refusal_response("this run's token is another")
             }
-            (&Method::POST, MESSAGES) => self.ask_run(request).await,
+            (&Method::POST, MESSAGES) => self.forward_to_run(request).await,
             (_, "/mcp") => self.endpoint.answer_request(self.tools.clone(), request).await,
             (&Method::HEAD, _) => build_response(StatusCode::OK, "text/plain", Vec::new()),
             (_, _) => build_response(
@@ -125,7 +125,7 @@ impl CliRelay {
         }
     }
 
-    async fn ask_run(&self, request: Request<Incoming>) -> McpResponse {
+    async fn forward_to_run(&self, request: Request<Incoming>) -> McpResponse {
         let subagent = subagent(request.headers());
         let body = match Limited::new(request.into_body(), MAX_BODY).collect().await {
             Ok(body) => body.to_bytes(),

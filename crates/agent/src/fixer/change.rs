@@ -76,7 +76,7 @@ pub(super) fn edit_file(
     // Checked before the replacement: many long replacements could exceed the memory.
     check_size(path, (text.len() - times * old.len()).saturating_add(times.saturating_mul(new.len())))?;
     let changed = text.replace(old, new);
-    keep_secrets(path, text, &changed)?;
+    check_secrets_unchanged(path, text, &changed)?;
     tree.replace(&place, &bytes, changed.as_bytes()).map_err(|kept| change_error(path, kept))?;
     Ok(format!("{path}: replaced {times} time{}", if times == 1 { "" } else { "s" }))
 }
@@ -87,7 +87,7 @@ pub(super) fn write_file(tree: &WritableTree, path: &str, content: &str) -> Resu
     check_size(path, content.len())?;
     let before = tree.read(&place);
     let text = String::from_utf8_lossy(before.as_deref().unwrap_or_default());
-    keep_secrets(path, &text, content)?;
+    check_secrets_unchanged(path, &text, content)?;
     let written = match before {
         Ok(before) => tree.replace(&place, &before, content.as_bytes()).map(|_| "written anew"),
         Err(ReplaceError::Changed) => tree.create(&place, content.as_bytes()).map(|()| "written, a new file"),
@@ -100,7 +100,7 @@ pub(super) fn write_file(tree: &WritableTree, path: &str, content: &str) -> Resu
 /// Refuses new content that lacks a secret of the old content, or in which a secret is no longer
 /// recognizable by its form or by the text beside it. Also refuses content with more masks than before; an
 /// equal number is allowed, because a repository may contain the mask text itself.
-fn keep_secrets(path: &str, before: &str, after: &str) -> Result<(), FileChangeError> {
+fn check_secrets_unchanged(path: &str, before: &str, after: &str) -> Result<(), FileChangeError> {
     if are_secrets_shown() {
         return Ok(());
     }

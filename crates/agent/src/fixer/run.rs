@@ -9,7 +9,7 @@ use truing_reader::mask::mask_command_output;
 use crate::command::{
     self, CommandError, CommandLimits, CommandResult, MAX_PRINTED, ProcessOutcome, WriteLimit,
 };
-use crate::outgoing::in_tree;
+use crate::outgoing::to_tree_paths;
 use crate::sandbox::{JobCommand, SandboxJob, SandboxLevel};
 use crate::verify::usage::{self, DiskUsage};
 
@@ -29,7 +29,7 @@ pub(super) async fn run_command(workshop: &FixerWorkspace, argv: &[String]) -> R
 async fn clone_write_limit(clone: PathBuf, disk: u64) -> WriteLimit {
     let folders = vec![clone.clone()];
     let now = tokio::task::spawn_blocking(move || usage::measure_folder(&clone)).await.unwrap_or_default();
-    WriteLimit { folders, limit: now.plus(DiskUsage::of_bytes(disk)) }
+    WriteLimit { folders, limit: now.plus(DiskUsage::from_bytes(disk)) }
 }
 
 fn report(workshop: &FixerWorkspace, ended: &CommandResult) -> String {
@@ -49,8 +49,10 @@ fn report(workshop: &FixerWorkspace, ended: &CommandResult) -> String {
     };
     for (name, printed) in [("output", &ended.stdout), ("errors", &ended.stderr)] {
         if !printed.is_empty() {
-            text +=
-                &format!("--- {name}\n{}", mask_command_output(&in_tree(&printed.text(), &workshop.clone)));
+            text += &format!(
+                "--- {name}\n{}",
+                mask_command_output(&to_tree_paths(&printed.text(), &workshop.clone))
+            );
             if !text.ends_with('\n') {
                 text.push('\n');
             }

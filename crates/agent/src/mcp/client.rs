@@ -108,7 +108,7 @@ impl McpServers {
 
     /// Adds the tools of the server that comes next.
     fn add_tools(&mut self, config: &McpServer, tools: Vec<rmcp::model::Tool>) {
-        let (offered, wrong) = offer::looked_at(config, tools);
+        let (offered, wrong) = offer::check_offered_tools(config, tools);
         for what in wrong.into_iter().take(MAX_PROBLEMS) {
             self.add_problem(config, &what.into());
         }

@@ -29,7 +29,7 @@ pub trait ReportSchema: Default + Send {
     fn read(input: &Value) -> Result<(Self, bool), String>;
 
     /// Parses a report that a model wrote as text instead of a tool call.
-    fn in_text(text: &str) -> Option<(Self, bool)>;
+    fn parse_text(text: &str) -> Option<(Self, bool)>;
 
     /// Adds another report of the same run.
     fn add(&mut self, more: Self);

@@ -133,7 +133,7 @@ impl AgentRunEnd {
     }
 
     /// Returns true if the result is complete.
-    pub fn is_whole(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         matches!(self, Self::Done)
     }
 }

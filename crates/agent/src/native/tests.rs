@@ -186,7 +186,7 @@ async fn parallel_calls_are_answered_in_one_message_and_a_report_ends_the_run() 
     ]);
     let model = Scripted::new(vec![says(calls.clone(), StopReason::ToolUse), reports("one", false)]);
     let ran = ran(&model, RunLimits::default()).await;
-    assert!(ran.end.is_whole(), "{:?}", ran.end);
+    assert!(ran.end.is_complete(), "{:?}", ran.end);
     assert_eq!((ran.turns, ran.cost, ran.usage.input), (2, MicroUsd(2000), 200));
     assert_eq!((titles(&ran), ran.model.as_str()), (vec!["one"], "m-1"));
     assert_eq!(ran.tool_calls, [("grep".to_owned(), 1), ("read".to_owned(), 1)].into());
@@ -218,7 +218,7 @@ async fn all_who_have_answered_are_named_once() {
 async fn findings_add_up_over_several_reports() {
     let model = Scripted::new(vec![reports("one", true), reads(), reports("two", false)]);
     let ran = ran(&model, RunLimits::default()).await;
-    assert!(ran.end.is_whole());
+    assert!(ran.end.is_complete());
     assert_eq!((titles(&ran), ran.turns), (vec!["one", "two"], 3));
 }
 
@@ -248,7 +248,7 @@ async fn endless_calls_end_at_the_turn_limit_and_the_last_turn_asks_for_what_the
 #[tokio::test]
 async fn a_run_of_one_turn_can_be_whole() {
     let limits = RunLimits { turns: 1, ..RunLimits::default() };
-    assert!(ran(&Scripted::new(vec![reports("one", false)]), limits).await.end.is_whole());
+    assert!(ran(&Scripted::new(vec![reports("one", false)]), limits).await.end.is_complete());
     let model = Scripted::new(vec![reads()]);
     assert!(matches!(ran(&model, limits).await.end, AgentRunEnd::Limit(RunLimit::Turns)));
     assert_eq!(model.asked().len(), 1);
@@ -264,7 +264,7 @@ async fn prose_is_asked_about_once_and_an_empty_message_is_never_whole() {
         ] {
             let model = Scripted::new(vec![says(content.clone(), stop), reports("one", false)]);
             let mended = ran(&model, RunLimits::default()).await;
-            assert!(mended.end.is_whole());
+            assert!(mended.end.is_complete());
             assert_eq!((mended.turns, titles(&mended)), (2, vec!["one"]));
             assert!(last_words(&model.asked()[1]).contains("Call the tool `report`"));
 
@@ -280,7 +280,7 @@ async fn prose_is_asked_about_once_and_an_empty_message_is_never_whole() {
 async fn a_report_off_schema_is_answered_as_a_failed_call_once() {
     let wrong = || says(json!([use_of("r", REPORT, json!({ "verdict": "approve" }))]), StopReason::ToolUse);
     let model = Scripted::new(vec![wrong(), reports("one", false)]);
-    assert!(ran(&model, RunLimits::default()).await.end.is_whole());
+    assert!(ran(&model, RunLimits::default()).await.end.is_complete());
     let answered = results(model.asked()[1].messages.last().unwrap());
     assert!(answered[0].2 && answered[0].1.contains("findings"), "{answered:?}");
     let ended = ran(&Scripted::new(vec![wrong()]), RunLimits::default()).await;
@@ -294,7 +294,7 @@ async fn a_tool_that_is_not_offered_is_denied_told_and_counted() {
     let model = Scripted::new(vec![bash(), reports("one", false)]);
     let told = RecordingTools::default();
     let ended = run(&model, &told, &brief(), &RunLimits::default()).await;
-    assert!(ended.end.is_whole());
+    assert!(ended.end.is_complete());
     assert_eq!(ended.denials, [("bash".to_owned(), 1)].into());
     assert_eq!(told.called.load(Ordering::Relaxed), 1);
     let answered = results(model.asked()[1].messages.last().unwrap());
@@ -335,7 +335,7 @@ async fn every_stop_has_its_end() {
     assert!(matches!(declined.end, AgentRunEnd::Declined) && declined.turns == 1);
 
     let model = Scripted::new(vec![says(text(), StopReason::PauseTurn), reports("one", false)]);
-    assert!(ran(&model, RunLimits::default()).await.end.is_whole());
+    assert!(ran(&model, RunLimits::default()).await.end.is_complete());
     assert_eq!(
         model.asked()[1].messages.last().unwrap().role,
         MessageRole::Assistant,
@@ -345,7 +345,7 @@ async fn every_stop_has_its_end() {
     assert!(matches!(paused.end, AgentRunEnd::Limit(RunLimit::Turns)));
 
     let model = Scripted::new(vec![says(text(), StopReason::MaxTokens), reports("one", false)]);
-    assert!(ran(&model, RunLimits::default()).await.end.is_whole());
+    assert!(ran(&model, RunLimits::default()).await.end.is_complete());
     assert!(last_words(&model.asked()[1]).contains("cut off"));
     let model = Scripted::new(vec![says(json!([use_of("1", "read", json!({}))]), StopReason::MaxTokens)]);
     let cut = ran(&model, RunLimits::default()).await;
@@ -432,7 +432,7 @@ async fn a_request_that_is_too_long_is_tried_once_more_without_old_results() {
     let told = RecordingTools { text: "x".repeat(3000), ..RecordingTools::default() };
     let model = Scripted::new(vec![reads(), reads(), refuses(too_long), reports("one", false)]);
     let ended = run(&model, &told, &brief(), &RunLimits::default()).await;
-    assert!(ended.end.is_whole());
+    assert!(ended.end.is_complete());
     assert_eq!(ended.trimmed_results, 1);
     let model = Scripted::new(vec![reads(), refuses(too_long)]);
     let ended = run(&model, &told, &brief(), &RunLimits::default()).await;
@@ -479,8 +479,8 @@ impl ReportSchema for ReplacedFindings {
         <UncheckedFindings as ReportSchema>::read(input).map(|(items, more)| (Self(items), more))
     }
 
-    fn in_text(text: &str) -> Option<(Self, bool)> {
-        <UncheckedFindings as ReportSchema>::in_text(text).map(|(items, more)| (Self(items), more))
+    fn parse_text(text: &str) -> Option<(Self, bool)> {
+        <UncheckedFindings as ReportSchema>::parse_text(text).map(|(items, more)| (Self(items), more))
     }
 
     fn add(&mut self, more: Self) {
@@ -509,7 +509,7 @@ async fn a_report_that_does_not_hold_is_told_once_and_then_taken_as_it_is() {
         (ran, model.asked())
     };
     let (ran, asked) = judged(vec![reports("bad", false), reports("good", false)]).await;
-    assert_eq!((replaced(&ran), ran.turns, ran.end.is_whole()), (vec!["good"], 2, true));
+    assert_eq!((replaced(&ran), ran.turns, ran.end.is_complete()), (vec!["good"], 2, true));
     let answer = ("r".to_owned(), "findings[0]: it is not believed".to_owned(), true);
     assert_eq!(results(&asked[1].messages[2]), [answer]);
     assert_eq!(last_words(&asked[1]), ReplacedFindings::ASK_AGAIN);
@@ -533,5 +533,5 @@ async fn findings_stand_though_their_report_was_objected_to_and_nothing_follows(
         Box::new(|_| Err(ModelError::SpendCap { what: "none".to_owned() })),
     ]);
     let ran = run_judged(&model, &RecordingTools::default(), &brief(), &RunLimits::default(), judge).await;
-    assert_eq!((titles(&ran), ran.turns, ran.end.is_whole()), (vec!["found"], 1, true));
+    assert_eq!((titles(&ran), ran.turns, ran.end.is_complete()), (vec!["found"], 1, true));
 }

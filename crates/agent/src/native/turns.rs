@@ -94,9 +94,11 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     ) -> Self {
         let mut offered: Vec<ToolDefinition> = tools.tool_definitions();
         offered.retain(|tool| tool.name != REPORT);
-        offered.push(ToolDefinition { cache_control: Some(window::ephemeral()), ..F::tool() });
-        let system =
-            KnownBlock::Text { text: brief.system.clone(), cache_control: Some(window::ephemeral()) };
+        offered.push(ToolDefinition { cache_control: Some(window::ephemeral_cache_control()), ..F::tool() });
+        let system = KnownBlock::Text {
+            text: brief.system.clone(),
+            cache_control: Some(window::ephemeral_cache_control()),
+        };
         let request = ModelRequest {
             model: brief.model.clone(),
             max_tokens: limits.answer,
@@ -152,7 +154,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
                 }
                 (step, None) => step,
             },
-            Err(ModelError::TooLong { .. }) if self.make_room() => TurnOutcome::NextTurn,
+            Err(ModelError::TooLong { .. }) if self.drop_old_results() => TurnOutcome::NextTurn,
             Err(ModelError::TooLong { .. }) => TurnOutcome::Ended(AgentRunEnd::ContextExceeded),
             Err(refused) => TurnOutcome::Ended(AgentRunEnd::Refused(refused)),
         }
@@ -269,7 +271,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
             }
             StopReason::Refusal => TurnOutcome::Ended(AgentRunEnd::Declined),
             StopReason::PauseTurn if said.content.is_empty() => {
-                end_or_continue(self.ask_again("an empty pause"))
+                end_or_continue(self.request_report_once("an empty pause"))
             }
             StopReason::PauseTurn => {
                 self.request.messages.push(said);
@@ -279,7 +281,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
             StopReason::ModelContextWindowExceeded => {
                 self.progress.cut_responses += 1;
                 end_or_continue(
-                    (self.progress.cut_responses > MAX_CUT || !self.make_room())
+                    (self.progress.cut_responses > MAX_CUT || !self.drop_old_results())
                         .then_some(AgentRunEnd::ContextExceeded),
                 )
             }
@@ -292,19 +294,19 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         if calls.is_empty() {
             let words = message_text(&message);
             // Some models write the report as text instead of a call.
-            if let Some(report) = F::in_text(&words) {
+            if let Some(report) = F::parse_text(&words) {
                 return end_or_continue(match self.accept_report(report.0, report.1, last) {
                     Ok(end) => end,
                     Err(report_error) => {
-                        self.push_said(message);
+                        self.push_model_message(message);
                         self.push_user_text(&report_error);
-                        self.ask_again(&report_error)
+                        self.request_report_once(&report_error)
                     }
                 });
             }
             let what = if words.trim().is_empty() { "an empty message" } else { "prose in its place" };
-            self.push_said(message);
-            return end_or_continue(self.ask_again(what));
+            self.push_model_message(message);
+            return end_or_continue(self.request_report_once(what));
         }
         let mut report_error = None;
         let mut done = None;
@@ -330,7 +332,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         let mut results = Vec::with_capacity(calls.len());
         for (at, call) in calls.iter().enumerate() {
             let CallOutput { text: content, is_error, denied: _ } =
-                self.make_call(call.name, call.input, at, wrong.as_deref()).await;
+                self.run_tool_call(call.name, call.input, at, wrong.as_deref()).await;
             let tool_use_id = call.id.to_owned();
             results.push(MessageBlock::Known(KnownBlock::ToolResult {
                 tool_use_id,
@@ -339,19 +341,19 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
                 cache_control: None,
             }));
         }
-        self.push_said(said);
+        self.push_model_message(said);
         self.request.messages.push(ModelMessage { role: MessageRole::User, content: results });
-        self.ask_for_repair(wrong)
+        self.request_valid_report(wrong)
     }
 
     /// Follows up on calls with an invalid report. Returns the end of the run, if it ends.
-    pub(crate) fn ask_for_repair(&mut self, wrong: Option<String>) -> Option<AgentRunEnd> {
-        wrong.and_then(|what| self.ask_again(&what))
+    pub(crate) fn request_valid_report(&mut self, wrong: Option<String>) -> Option<AgentRunEnd> {
+        wrong.and_then(|what| self.request_report_once(&what))
     }
 
     /// Runs a call, `at` being its index in the response, and counts it. Returns the result within its
     /// bound.
-    pub(crate) async fn make_call(
+    pub(crate) async fn run_tool_call(
         &mut self,
         name: &str,
         input: &Value,
@@ -398,7 +400,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         let mut answered = BTreeMap::new();
         for (at, call) in calls(said).iter().enumerate() {
             if !self.request.tools.iter().any(|tool| tool.name == call.name) {
-                let output = self.make_call(call.name, call.input, at, None).await;
+                let output = self.run_tool_call(call.name, call.input, at, None).await;
                 answered.insert(call.id.to_owned(), output);
             }
         }
@@ -443,7 +445,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     }
 
     /// Asks once for a valid report.
-    fn ask_again(&mut self, what: &str) -> Option<AgentRunEnd> {
+    fn request_report_once(&mut self, what: &str) -> Option<AgentRunEnd> {
         self.progress.repairs += 1;
         if self.progress.repairs > MAX_REPAIRS {
             return Some(AgentRunEnd::Unreadable(what.to_owned()));
@@ -461,20 +463,20 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         // The input of a cut-off call cannot be trusted, so no call of this response is sent back.
         let kept: Vec<MessageBlock> = said.content.iter().filter(|block| !is_call(block)).cloned().collect();
         if kept.len() == said.content.len() {
-            self.push_said(ModelMessage { role: MessageRole::Assistant, content: kept });
+            self.push_model_message(ModelMessage { role: MessageRole::Assistant, content: kept });
         }
         self.push_user_text(F::BE_BRIEF);
         None
     }
 
     /// Removes old results from the conversation. Returns true if there is more room now.
-    fn make_room(&mut self) -> bool {
-        let trimmed = window::trim_all(&mut self.request.messages);
+    fn drop_old_results(&mut self) -> bool {
+        let trimmed = window::trim_older_results(&mut self.request.messages);
         self.progress.trimmed += trimmed;
         trimmed > 0
     }
 
-    pub(crate) fn push_said(&mut self, said: ModelMessage) {
+    pub(crate) fn push_model_message(&mut self, said: ModelMessage) {
         if !said.content.is_empty() {
             self.request.messages.push(said);
         }

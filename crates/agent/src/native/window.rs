@@ -44,16 +44,16 @@ impl ContextWindow {
         self.since = self.since.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
-    fn tokens(&self) -> u64 {
+    fn estimated_tokens(&self) -> u64 {
         self.counted.saturating_add(self.since / BYTES_PER_TOKEN)
     }
 
     /// Removes old results if the context is nearly full. Returns their number.
     pub(super) fn trim_messages(&mut self, messages: &mut [ModelMessage]) -> u32 {
-        if self.tokens() <= self.size / 100 * FULL_PERCENT {
+        if self.estimated_tokens() <= self.size / 100 * FULL_PERCENT {
             return 0;
         }
-        let mut over = self.tokens().saturating_sub(self.size / 100 * LEFT_PERCENT);
+        let mut over = self.estimated_tokens().saturating_sub(self.size / 100 * LEFT_PERCENT);
         let (mut trimmed, mut freed) = (0, 0_u64);
         let older = messages.len().saturating_sub(1);
         for content in removable_results(messages.iter_mut().take(older)) {
@@ -72,7 +72,7 @@ impl ContextWindow {
 
 /// Removes every result except those of the last message; if there is none, those too. Returns the number
 /// removed.
-pub(super) fn trim_all(messages: &mut [ModelMessage]) -> u32 {
+pub(super) fn trim_older_results(messages: &mut [ModelMessage]) -> u32 {
     let all = |messages: &mut [ModelMessage]| removable_results(messages.iter_mut()).map(trim_result).count();
     let older = messages.len().saturating_sub(1);
     let mut count = messages.get_mut(..older).map_or(0, all);
@@ -117,7 +117,7 @@ pub(super) fn mark_cache(request: &mut ModelRequest) {
             ) = block
             {
                 let marked = at == 0 && marks > 0;
-                *cache_control = marked.then(ephemeral);
+                *cache_control = marked.then(ephemeral_cache_control);
                 marks -= usize::from(marked);
             }
         }
@@ -125,6 +125,6 @@ pub(super) fn mark_cache(request: &mut ModelRequest) {
 }
 
 /// Returns a cache mark of five minutes.
-pub(super) fn ephemeral() -> Value {
+pub(super) fn ephemeral_cache_control() -> Value {
     json!({ "type": "ephemeral" })
 }

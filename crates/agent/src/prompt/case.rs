@@ -215,7 +215,7 @@ impl PromptCase {
     }
 
     /// Returns the needed texts that its request lacks.
-    pub fn lacked_by<'a>(&'a self, filled: &FilledPrompts) -> Vec<&'a str> {
+    pub fn missing_texts<'a>(&'a self, filled: &FilledPrompts) -> Vec<&'a str> {
         let missing_words = |part: &'a PromptPart, text: &str| {
             let text = fold_whitespace(text);
             part.needs.iter().map(String::as_str).filter(move |need| !text.contains(&fold_whitespace(need)))
@@ -334,11 +334,11 @@ mod tests {
         let cases = PromptCase::load_all(None).unwrap();
         let case = cases.iter().find(|case| case.name == "sync/bump").unwrap();
         let mut filled = case.fill_prompts(&PromptLibrary::load_embedded().unwrap()).unwrap();
-        assert_eq!(case.lacked_by(&filled), [""; 0]);
+        assert_eq!(case.missing_texts(&filled), [""; 0]);
         filled.system = filled.system.replace(' ', "\n");
-        assert_eq!(case.lacked_by(&filled), [""; 0]);
+        assert_eq!(case.missing_texts(&filled), [""; 0]);
         let all = format!("{} {}", filled.system, filled.task);
         (filled.system, filled.task) = (filled.task, all);
-        assert_eq!(case.lacked_by(&filled), case.system.needs);
+        assert_eq!(case.missing_texts(&filled), case.system.needs);
     }
 }

@@ -78,7 +78,7 @@ pub fn check_envsubst(files: &EnvsubstFiles<'_>) -> Vec<EnvsubstProblem> {
     }
     if !any {
         for (name, line) in find_variables(files.prompt_text) {
-            wrong.push(in_prompt(
+            wrong.push(prompt_problem(
                 files,
                 line,
                 format!(
@@ -106,12 +106,12 @@ fn find_variables(text: &str) -> Vec<(&str, u32)> {
     found.filter_map(|(found, line)| Some((found.get(1).or(found.get(2))?.as_str(), line))).collect()
 }
 
-fn in_prompt(files: &EnvsubstFiles<'_>, line: u32, message: String) -> EnvsubstProblem {
+fn prompt_problem(files: &EnvsubstFiles<'_>, line: u32, message: String) -> EnvsubstProblem {
     EnvsubstProblem { file: files.prompt.to_owned(), line, message }
 }
 
 /// Reports a problem at the first line of a step's script that contains these words.
-fn in_workflow(
+fn workflow_problem(
     files: &EnvsubstFiles<'_>,
     step: &WorkflowStep,
     words: &str,
@@ -125,7 +125,7 @@ fn in_workflow(
 
 /// Reports a problem at the variables of a step: at the line with these words that is nearest to its
 /// script.
-fn in_variables(
+fn variables_problem(
     files: &EnvsubstFiles<'_>,
     step: &WorkflowStep,
     words: &str,
@@ -158,7 +158,7 @@ fn check_render_step(
         let argument =
             call.get(1).map(|argument| argument.as_str()).filter(|argument| argument.contains('$'));
         if argument.is_some_and(|list| list.starts_with('"') && !list.contains("\\$")) {
-            wrong.push(in_workflow(
+            wrong.push(workflow_problem(
                 files,
                 step,
                 "envsubst",
@@ -202,12 +202,12 @@ fn check_render_step(
                 // Deliberate: the name is neither passed nor listed.
                 (false, Some(false), None) => continue,
             };
-            wrong.push(in_prompt(files, *line, what));
+            wrong.push(prompt_problem(files, *line, what));
         }
         for name in listed.iter().flatten().filter(|name| !in_text.contains(**name)) {
             let what =
                 format!("the list of `envsubst` names `${name}`, and {} does not use it", files.prompt);
-            wrong.push(in_workflow(files, step, "envsubst", what));
+            wrong.push(workflow_problem(files, step, "envsubst", what));
         }
     }
     let in_script: BTreeSet<&str> = find_variables(script).into_iter().map(|(name, _)| name).collect();
@@ -220,7 +220,7 @@ fn check_render_step(
         if !in_text.contains(name) && !is_read {
             let what =
                 format!("`{name}` is passed to {}, and {} does not use it", step.title(), files.prompt);
-            wrong.push(in_variables(files, step, &format!("{name}:"), what));
+            wrong.push(variables_problem(files, step, &format!("{name}:"), what));
         }
     }
     for (name, value) in given.iter().filter(|(name, _)| in_text.contains(**name)) {
@@ -231,7 +231,7 @@ fn check_render_step(
                     "`{name}` is empty here: step `{id}`, which computes it, does not come before {}",
                     step.title()
                 );
-                wrong.push(in_variables(files, step, &format!("steps.{id}."), what));
+                wrong.push(variables_problem(files, step, &format!("steps.{id}."), what));
             }
         }
     }
@@ -261,6 +261,6 @@ fn fixed_ends(files: &EnvsubstFiles<'_>, step: &WorkflowStep, wrong: &mut Vec<En
             "the value of `{name}` ends at the first line `{end}`, which a model or a stranger may write; \
              make the word anew each time: `END=$(openssl rand -hex 16)`"
         );
-        wrong.push(in_workflow(files, step, &format!("{name}<<{end}"), what));
+        wrong.push(workflow_problem(files, step, &format!("{name}<<{end}"), what));
     }
 }

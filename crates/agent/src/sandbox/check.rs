@@ -162,7 +162,7 @@ impl EscapeTestTree {
             std::fs::write(tree.join(name), machine_code::build_program(&steps))?;
             std::fs::set_permissions(tree.join(name), PermissionsExt::from_mode(0o755))?;
         }
-        make_repository(&tree)?;
+        create_repository(&tree)?;
         let bystander = helper(&HelperStage::Probe(EscapeProbe::Wait))?
             .env_clear()
             .env("SECRET", CANARY)
@@ -181,7 +181,7 @@ impl EscapeTestTree {
     }
 
     fn escapes(&self) -> Vec<EscapeAttempt> {
-        let probe = |name, probe| Some(of_probe(name, probe));
+        let probe = |name, probe| Some(attempt_for_probe(name, probe));
         let marked = |name, words: &[&str]| {
             let argv = words.iter().map(OsString::from).collect();
             Some(EscapeAttempt {
@@ -363,7 +363,7 @@ impl EscapeTestTree {
         let mut child = command.spawn()?;
         let mut made = 0;
         if let Some((input, output)) = child.stdin.take().zip(child.stdout.take()) {
-            made = look_at(escape.holders, input, output)?;
+            made = watch_attempt(escape.holders, input, output)?;
         }
         let ended = child.wait_with_output()?;
         if ended.status.code() == Some(i32::from(HELPER_FAILED)) {
@@ -399,7 +399,7 @@ impl EscapeTestTree {
 
 /// Waits until all processes of an attempt hold their resources and the watcher has checked them, or until
 /// the attempt has ended. Then releases them. Returns the number of objects that they report.
-fn look_at(holders: u32, input: ChildStdin, mut output: ChildStdout) -> io::Result<u64> {
+fn watch_attempt(holders: u32, input: ChildStdin, mut output: ChildStdout) -> io::Result<u64> {
     let (begun, mut holding, mut looks, mut mark) = (Instant::now(), 0, 0, [0]);
     let mut made = 0_u64;
     while looks < LOOKS && begun.elapsed() < HANGS && output.read(&mut mark)? > 0 {
@@ -420,7 +420,7 @@ fn look_at(holders: u32, input: ChildStdin, mut output: ChildStdout) -> io::Resu
 }
 
 /// Returns an attempt of a command whose exit code shows success.
-fn of_probe(name: &'static str, probe: EscapeProbe) -> EscapeAttempt {
+fn attempt_for_probe(name: &'static str, probe: EscapeProbe) -> EscapeAttempt {
     let holders = probe.holders();
     EscapeAttempt {
         name,
@@ -451,9 +451,9 @@ fn usage_attempts() -> impl Iterator<Item = EscapeAttempt> {
         ),
     ];
     let objects = objects::ordinary_probes(&LIMITS).into_iter();
-    let objects =
-        objects.map(|(name, probe, size)| EscapeAttempt { object: Some(size), ..of_probe(name, probe) });
-    all.into_iter().map(|(name, probe)| of_probe(name, probe)).chain(objects)
+    let objects = objects
+        .map(|(name, probe, size)| EscapeAttempt { object: Some(size), ..attempt_for_probe(name, probe) });
+    all.into_iter().map(|(name, probe)| attempt_for_probe(name, probe)).chain(objects)
 }
 
 /// Returns attempts that use system calls by number.
@@ -543,7 +543,7 @@ fn machine_programs() -> Vec<MachineProgram> {
 }
 
 /// Makes a repository by hand, which works without git and without any user's configuration.
-fn make_repository(tree: &Path) -> io::Result<()> {
+fn create_repository(tree: &Path) -> io::Result<()> {
     for folder in ["objects", "refs/heads"] {
         std::fs::create_dir_all(tree.join(".git").join(folder))?;
     }

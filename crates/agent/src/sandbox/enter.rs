@@ -93,7 +93,7 @@ pub(super) fn run_outside(job: &SandboxJob, parent: i32) -> io::Result<u8> {
         child.kill()?;
     }
     let ended = exit_code(child.wait()?);
-    end_what_is_left()?;
+    kill_orphans()?;
     let Some(passed) = passed.or_else(|| watch.check_disk()) else { return Ok(ended) };
     print_error(&io::Error::other(passed.to_string()));
     Ok(LIMIT_PASSED)
@@ -110,7 +110,7 @@ fn without_terminal() -> io::Result<()> {
 
 /// Kills orphaned processes of a command that became children of this process. In a process namespace they
 /// ended with its first process.
-fn end_what_is_left() -> io::Result<()> {
+fn kill_orphans() -> io::Result<()> {
     loop {
         let left = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
         let left: Vec<Pid> =
@@ -175,7 +175,7 @@ pub(super) fn run_inside(job: &SandboxJob, outside: i32) -> io::Result<u8> {
             loopback::enable_loopback()?;
             let port = if job.listens.is_empty() { None } else { Some(listening::hand_over()?) };
             job.limits.apply()?;
-            give_up_rights(CapabilitySet::empty())?;
+            drop_capabilities(CapabilitySet::empty())?;
             port
         }
         SandboxLevel::Landlock | SandboxLevel::None => {
@@ -187,8 +187,8 @@ pub(super) fn run_inside(job: &SandboxJob, outside: i32) -> io::Result<u8> {
     set_no_new_privs(true)?;
     match job.level {
         SandboxLevel::Full | SandboxLevel::Landlock => {
-            fence::put_up(job)?;
-            filter::put_up(job)?;
+            fence::apply_restrictions(job)?;
+            filter::apply_job_filter(job)?;
         }
         SandboxLevel::None => {}
     }
@@ -203,7 +203,7 @@ fn parent_of_this() -> io::Result<i32> {
 }
 
 /// Drops all capabilities permanently, except those of `kept` that this process has.
-pub(super) fn give_up_rights(kept: CapabilitySet) -> io::Result<()> {
+pub(super) fn drop_capabilities(kept: CapabilitySet) -> io::Result<()> {
     for right in CapabilitySet::all().iter() {
         // The kernel may not know every capability, and a process without capabilities may not remove them.
         let _ = remove_capability_from_bounding_set(right);
@@ -243,7 +243,7 @@ fn command(job: &SandboxJob, port: Option<u16>) -> io::Result<Command> {
         SandboxLevel::Landlock | SandboxLevel::None => THIS_PROGRAM,
     };
     let mut command = match &job.run {
-        JobCommand::Program(argv) => of_argv(argv)?,
+        JobCommand::Program(argv) => command_from_argv(argv)?,
         JobCommand::Own(arguments) => {
             let mut command = Command::new(own);
             command.arg0("truing").args(arguments);
@@ -273,7 +273,7 @@ fn command(job: &SandboxJob, port: Option<u16>) -> io::Result<Command> {
     Ok(command)
 }
 
-fn of_argv(argv: &[OsString]) -> io::Result<Command> {
+fn command_from_argv(argv: &[OsString]) -> io::Result<Command> {
     let (program, arguments) = argv.split_first().ok_or_else(|| io::Error::other("no command is given"))?;
     let mut command = Command::new(program);
     command.args(arguments);

@@ -17,7 +17,7 @@ const NEWEST: ABI = ABI::V6;
 const GIT: &str = ".git";
 
 /// Restricts this process and its children. Within namespaces it is a second safeguard, and may be missing.
-pub(super) fn put_up(job: &SandboxJob) -> io::Result<()> {
+pub(super) fn apply_restrictions(job: &SandboxJob) -> io::Result<()> {
     let (home, temporary) = mounts::private_folders(job);
     let system = mounts::SYSTEM.iter().map(PathBuf::from);
     let mut read: Vec<PathBuf> = system.chain(job.read.iter().cloned()).collect();
@@ -52,13 +52,13 @@ pub(super) fn put_up(job: &SandboxJob) -> io::Result<()> {
 
 /// Restricts a process that only reads. Git's data beside a tree is not part of it, because it may hold
 /// passwords. Only its ignore rules may be read.
-pub(super) fn put_up_for_reading(reading: &ReadAccess) -> io::Result<SandboxLevel> {
+pub(super) fn apply_reader_restrictions(reading: &ReadAccess) -> io::Result<SandboxLevel> {
     let look = AccessFs::ReadFile | AccessFs::ReadDir;
     let (mut whole, mut listed) = (vec![], vec![]);
     for folder in [Some(&reading.tree), reading.rules.as_ref()].into_iter().flatten() {
         if folder.join(GIT).is_dir() {
             listed.push(folder.clone());
-            whole.extend(beside_git(folder)?);
+            whole.extend(list_outside_git(folder)?);
             whole.push(folder.join(GIT).join("info"));
         } else {
             whole.push(folder.clone());
@@ -71,7 +71,7 @@ pub(super) fn put_up_for_reading(reading: &ReadAccess) -> io::Result<SandboxLeve
     }
 }
 
-fn beside_git(folder: &Path) -> io::Result<Vec<PathBuf>> {
+fn list_outside_git(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries: Vec<_> = std::fs::read_dir(folder)?.collect::<io::Result<_>>()?;
     // A link would grant access to its target.
     let own = entries.iter().filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink()));

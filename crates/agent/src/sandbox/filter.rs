@@ -83,7 +83,7 @@ const ATTRIBUTES: &[i64] = &[libc::SYS_setxattr, libc::SYS_lsetxattr, libc::SYS_
 const SEGMENTS: u64 = 4096;
 
 /// Applies the filter to this process and all that it starts.
-pub(super) fn put_up(job: &SandboxJob) -> io::Result<()> {
+pub(super) fn apply_job_filter(job: &SandboxJob) -> io::Result<()> {
     deny_uncounted(job)?;
     let mut denied: SeccompRules = NEVER.iter().map(|call| (*call, Vec::new())).collect();
     let namespace = rule(vec![bits_condition(0, libc::CLONE_NEWUSER, libc::CLONE_NEWUSER)?])?;
@@ -250,7 +250,7 @@ const CHANGES: i32 = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRU
 
 /// Applies the filter to a process that only reads. Every call that is not listed fails: it cannot start
 /// programs or processes, open sockets, write files, or change rights or attributes.
-pub(super) fn put_up_for_reading() -> io::Result<()> {
+pub(super) fn apply_reader_filter() -> io::Result<()> {
     let listed = READING.iter().chain(READING_AS_BEFORE);
     let mut allowed: SeccompRules = listed.map(|call| (*call, Vec::new())).collect();
     let no = |argument, mask| Ok::<_, io::Error>(vec![rule(vec![bits_condition(argument, mask, 0)?])?]);
@@ -350,14 +350,14 @@ fn install_filter(rules: SeccompRules, others: SeccompAction, listed: SeccompAct
     // The filter kills a process that uses the numbers of another architecture.
     let filter = SeccompFilter::new(rules, others, listed, machine).map_err(io::Error::other)?;
     let program: BpfProgram = filter.try_into().map_err(io::Error::other)?;
-    let program = [of_this_machine(), program].concat();
+    let program = [architecture_prelude(), program].concat();
     apply_filter(&program).map_err(io::Error::other)
 }
 
 /// Returns the beginning of a filter on x86-64. There the kernel has most calls a second time for x32, with
 /// numbers that differ only by one bit. These calls are refused.
 #[cfg(target_arch = "x86_64")]
-fn of_this_machine() -> BpfProgram {
+fn architecture_prelude() -> BpfProgram {
     /// Bit of x32 calls; no call number of x86-64 is as high.
     const X32: u32 = 0x4000_0000;
     let step = |code: u32, jt, jf, k| seccompiler::sock_filter {
@@ -375,6 +375,6 @@ fn of_this_machine() -> BpfProgram {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn of_this_machine() -> BpfProgram {
+fn architecture_prelude() -> BpfProgram {
     Vec::new()
 }

@@ -118,7 +118,7 @@ struct MountRoots {
 impl MountRoots {
     fn mount_contents(&self, job: &SandboxJob) -> io::Result<()> {
         for path in SYSTEM {
-            self.show_path(Path::new(path), false)?;
+            self.mount_path(Path::new(path), false)?;
         }
         for folder in [HOME, TEMPORARY, "/dev/shm"] {
             std::fs::create_dir_all(path_in_root(self.new, Path::new(folder)))?;
@@ -137,7 +137,7 @@ impl MountRoots {
         self.this_program()?;
         self.mount_proc(job)?;
         for folder in &job.read {
-            self.show_path(folder, false)?;
+            self.mount_path(folder, false)?;
         }
         if let Some(room) = &job.room {
             self.bind_as(&room.home, Path::new(HOME))?;
@@ -151,9 +151,9 @@ impl MountRoots {
         if let Some(builds) = &job.builds {
             self.bind_as(builds, Path::new(BUILDS))?;
         }
-        self.show_as(&job.tree, &job.inside, job.writable)?;
+        self.mount_path_as(&job.tree, &job.inside, job.writable)?;
         if job.writable && path_in_root(self.old, &job.tree).join(".git").exists() {
-            self.show_as(&job.tree.join(".git"), &job.inside.join(".git"), false)?;
+            self.mount_path_as(&job.tree.join(".git"), &job.inside.join(".git"), false)?;
         }
         for file in &job.hidden {
             // A link is not followed, because its target does not exist inside.
@@ -196,12 +196,12 @@ impl MountRoots {
     }
 
     /// Mounts a file or folder of the machine at its own path, if it exists.
-    fn show_path(&self, path: &Path, writable: bool) -> io::Result<()> {
-        self.show_as(path, path, writable)
+    fn mount_path(&self, path: &Path, writable: bool) -> io::Result<()> {
+        self.mount_path_as(path, path, writable)
     }
 
     /// Mounts a file or folder at another path, if it exists.
-    fn show_as(&self, path: &Path, name: &Path, writable: bool) -> io::Result<()> {
+    fn mount_path_as(&self, path: &Path, name: &Path, writable: bool) -> io::Result<()> {
         let outside = path_in_root(self.old, path);
         let Ok(found) = outside.symlink_metadata() else { return Ok(()) };
         let inside = path_in_root(self.new, name);

@@ -172,11 +172,11 @@ impl EscapeProbe {
                 held.pipes.push(reads);
                 Ok(())
             }),
-            Self::InFlight(count) => make_objects(*count, FILES_OF_MESSAGE, |_| in_flight(held)),
+            Self::InFlight(count) => create_objects(*count, FILES_OF_MESSAGE, |_| send_files(held)),
             Self::Watches(count) => {
                 let queue = inotify::init(inotify::CreateFlags::CLOEXEC)?;
                 let folder = std::env::temp_dir();
-                let watched = make_objects(*count, 1, |number| {
+                let watched = create_objects(*count, 1, |number| {
                     let path = folder.join(format!("watched-{number}"));
                     std::fs::write(&path, "")?;
                     inotify::add_watch(&queue, &path, inotify::WatchFlags::MODIFY)?;
@@ -236,7 +236,7 @@ impl Drop for AttemptResources {
 }
 
 /// Makes this many objects, a few at once, until one is refused, and writes their number to the output.
-fn make_objects(count: u64, at_once: u64, mut make: impl FnMut(u64) -> io::Result<()>) -> io::Result<()> {
+fn create_objects(count: u64, at_once: u64, mut make: impl FnMut(u64) -> io::Result<()>) -> io::Result<()> {
     let mut made = 0;
     let mut end = Ok(());
     while made < count && end.is_ok() {
@@ -250,7 +250,7 @@ fn make_objects(count: u64, at_once: u64, mut make: impl FnMut(u64) -> io::Resul
 }
 
 /// Sends as many files as one message carries.
-fn in_flight(held: &mut AttemptResources) -> io::Result<()> {
+fn send_files(held: &mut AttemptResources) -> io::Result<()> {
     let (from, to) = UnixStream::pair()?;
     {
         let files = [from.as_fd(); FILES_OF_MESSAGE as usize];

@@ -32,10 +32,10 @@ impl ReadAccess {
         }
         let limits = JobLimits { memory: self.memory, processes: count_threads() + MORE_THREADS, disk: 0 };
         limits.apply()?;
-        enter::give_up_rights(KEPT)?;
+        enter::drop_capabilities(KEPT)?;
         set_no_new_privs(true)?;
-        let level = fence::put_up_for_reading(self)?;
-        filter::put_up_for_reading()?;
+        let level = fence::apply_reader_restrictions(self)?;
+        filter::apply_reader_filter()?;
         Ok(level)
     }
 }

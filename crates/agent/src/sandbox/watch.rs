@@ -119,7 +119,7 @@ struct ProcessStatus {
 
 impl ProcessStatus {
     /// Returns the most bytes of mapped memory that can be its own.
-    fn in_full(&self) -> u64 {
+    fn max_own_memory(&self) -> u64 {
         self.anonymous.saturating_add(self.shared)
     }
 }
@@ -210,7 +210,7 @@ impl JobWatcher {
         let hidden = self.shared_of_machine().saturating_sub(self.shared_before).saturating_sub(counted);
         let pipe = files::most_of_a_pipe(self.level);
         let files = sum(|process| process.files).saturating_mul(pipe);
-        let cheap = sum(|process| process.tables + process.in_full()).saturating_add(counted);
+        let cheap = sum(|process| process.tables + process.max_own_memory()).saturating_add(counted);
         let memory = if cheap.saturating_add(files) <= self.limits.memory && hidden <= self.limits.memory {
             cheap.saturating_add(files)
         } else {
@@ -245,7 +245,8 @@ impl JobWatcher {
     ) -> u64 {
         let (mut pipes, mut others, mut unread) = (BTreeSet::new(), 0_u64, 0_u64);
         for (pid, process) in processes {
-            let open = if budget.is_spent() { None } else { self.of_table(*pid, files::read_open_files) };
+            let open =
+                if budget.is_spent() { None } else { self.read_open_files(*pid, files::read_open_files) };
             match open {
                 Some(open) => {
                     pipes.extend(open.pipes);
@@ -317,9 +318,9 @@ impl JobWatcher {
             let told = if spent { None } else { self.read_process_file(*pid, "smaps", Some(budget)) };
             let mapped = told.map(|text| smaps::sum_mappings(&text, self.nameless));
             // A process that hides its memory is counted in full.
-            let mapped = mapped
-                .filter(|mapped| process.anonymous == 0 || mapped.bytes > 0)
-                .unwrap_or(smaps::MappedMemory { bytes: process.in_full(), shares: process.shared > 0 });
+            let mapped = mapped.filter(|mapped| process.anonymous == 0 || mapped.bytes > 0).unwrap_or(
+                smaps::MappedMemory { bytes: process.max_own_memory(), shares: process.shared > 0 },
+            );
             shares |= mapped.shares;
             all = all.saturating_add(mapped.bytes).saturating_add(process.tables);
         }
@@ -353,7 +354,7 @@ impl JobWatcher {
         while let Some(pid) = next.pop() {
             // It may have ended since.
             let Some(status) = self.read_process_file(pid, "status", None) else { continue };
-            let files = self.of_table(pid, files::count_files).unwrap_or(0);
+            let files = self.read_open_files(pid, files::count_files).unwrap_or(0);
             if all.insert(pid, ProcessStatus { files, ..parse_process(&status) }).is_none() {
                 next.extend(self.children(pid));
             }
@@ -394,7 +395,7 @@ impl JobWatcher {
     }
 
     /// Reads the open files of a process. All its threads have the same ones, but an ended thread has none.
-    fn of_table<T>(&self, pid: u32, told: fn(&OwnedFd, &str) -> Option<T>) -> Option<T> {
+    fn read_open_files<T>(&self, pid: u32, told: fn(&OwnedFd, &str) -> Option<T>) -> Option<T> {
         told(&self.proc, &format!("{pid}/fd")).or_else(|| {
             let mut threads = self.threads(pid).into_iter();
             threads.find_map(|thread| told(&self.proc, &format!("{pid}/task/{thread}/fd")))

@@ -313,7 +313,7 @@ impl ReportSchema for AuditReport {
         Ok((audit, fields.get("more").and_then(Value::as_bool).unwrap_or(false)))
     }
 
-    fn in_text(text: &str) -> Option<(Self, bool)> {
+    fn parse_text(text: &str) -> Option<(Self, bool)> {
         Self::read(&object_in(text)?).ok()
     }
 
@@ -461,7 +461,7 @@ mod tests {
             assert!(wrong.contains(expected), "{wrong}");
         }
         let text = format!("All done.\n```json\n{}\n```", report());
-        assert_eq!(AuditReport::in_text(&text).unwrap().0, AuditReport::read(&report()).unwrap().0);
+        assert_eq!(AuditReport::parse_text(&text).unwrap().0, AuditReport::read(&report()).unwrap().0);
     }
 
     #[test]

@@ -182,7 +182,7 @@ pub(super) fn verify_finding(
     if !path.stays_within_folder() || path.as_bytes().len() > MAX_CODE_BYTES {
         return Err(DropReason::NoSuchFile);
     }
-    let shown = is_there(text, start_line, end_line, &excerpt)?;
+    let shown = find_quoted_lines(text, start_line, end_line, &excerpt)?;
     let masked = mask_secrets(text.unwrap_or_default());
     let quoted = excerpt::select_lines(&masked, start_line, end_line);
     let snippet = shown.iter().take(MAX_SNIPPET_LINES).copied().collect::<Vec<_>>().join("\n");
@@ -207,7 +207,7 @@ pub(super) fn verify_finding(
 
 /// Returns the lines of a file between these two numbers, if they exist and match an excerpt. White space
 /// and invisible characters do not count.
-pub(super) fn is_there<'a>(
+pub(super) fn find_quoted_lines<'a>(
     text: Option<&'a str>,
     start_line: u32,
     end_line: u32,

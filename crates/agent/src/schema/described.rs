@@ -192,7 +192,7 @@ impl ReportSchema for DescriptionReport {
         Ok((described, false))
     }
 
-    fn in_text(text: &str) -> Option<(Self, bool)> {
+    fn parse_text(text: &str) -> Option<(Self, bool)> {
         Self::read(&object_in(text)?).ok()
     }
 
@@ -285,7 +285,7 @@ mod tests {
             );
         }
         assert_eq!(
-            DescriptionReport::in_text("```json\n{\"body\":\"a\"}\n```"),
+            DescriptionReport::parse_text("```json\n{\"body\":\"a\"}\n```"),
             Some((described("a"), false))
         );
     }

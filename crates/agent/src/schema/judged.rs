@@ -10,7 +10,7 @@ use truing_core::sync::classify::{
 };
 use truing_model::messages::ToolDefinition;
 
-use super::check::is_there;
+use super::check::find_quoted_lines;
 use super::{MAX_CODE_BYTES, REPORT, object_in};
 use crate::native::ReportSchema;
 
@@ -62,7 +62,7 @@ impl JudgementReport {
                 return Err(format!("{name}: the answer gives no reason"));
             }
             let text = text(*release, file);
-            is_there(text.as_deref(), *start_line, *end_line, &one.excerpt).map_err(|why| {
+            find_quoted_lines(text.as_deref(), *start_line, *end_line, &one.excerpt).map_err(|why| {
                 let at = format!("lines {start_line} to {end_line} {} the change", release.as_str());
                 format!("{name}: the excerpt is not what {at} say ({})", why.as_str())
             })?;
@@ -142,7 +142,7 @@ impl ReportSchema for JudgementReport {
         Ok((Self { functions: functions.collect() }, false))
     }
 
-    fn in_text(text: &str) -> Option<(Self, bool)> {
+    fn parse_text(text: &str) -> Option<(Self, bool)> {
         Self::read(&object_in(text)?).ok()
     }
 
@@ -187,6 +187,6 @@ mod tests {
         for input in [json!({}), json!({ "functions": [{ "file": "p/m.py" }] }), json!([])] {
             assert!(JudgementReport::read(&input).unwrap_err().contains("`report`"), "{input}");
         }
-        assert_eq!(JudgementReport::in_text("None of them matters."), None);
+        assert_eq!(JudgementReport::parse_text("None of them matters."), None);
     }
 }

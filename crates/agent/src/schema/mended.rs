@@ -109,7 +109,7 @@ impl ReportSchema for FixReport {
         Ok((Self { summary, findings: said.collect() }, false))
     }
 
-    fn in_text(text: &str) -> Option<(Self, bool)> {
+    fn parse_text(text: &str) -> Option<(Self, bool)> {
         Self::read(&object_in(text)?).ok()
     }
 

@@ -116,10 +116,10 @@ fn endless_reports_take_a_bounded_room() {
 fn a_report_that_is_written_out_counts_and_prose_does_not() {
     let written = json!({ "findings": [item("src/a.py", 4, "except: pass")] }).to_string();
     for text in [written.clone(), format!("Here it is:\n```json\n{written}\n```\n")] {
-        assert_eq!(in_text(&text).unwrap().items.findings.len(), 1, "{text}");
+        assert_eq!(parse_report_text(&text).unwrap().items.findings.len(), 1, "{text}");
     }
     for text in ["Looks good to me.", "", "{}", "{\"verdict\":\"approve\"}", "```\nno\n```"] {
-        assert_eq!(in_text(text), None, "{text}");
+        assert_eq!(parse_report_text(text), None, "{text}");
     }
 }
 

@@ -12,7 +12,8 @@ use truing_core::outcome::WalkthroughLine;
 use truing_model::messages::ToolDefinition;
 
 use super::{
-    MAX_ITEMS, ReportedWalkthroughLine, UncheckedFindings, findings_tool, in_text, object_in, read_findings,
+    MAX_ITEMS, ReportedWalkthroughLine, UncheckedFindings, findings_tool, object_in, parse_report_text,
+    read_findings,
 };
 use crate::native::ReportSchema;
 
@@ -97,8 +98,8 @@ impl ReportSchema for WalkthroughReport {
         Ok((Self(with_walkthrough(report.items, input)), report.has_more))
     }
 
-    fn in_text(text: &str) -> Option<(Self, bool)> {
-        let report = in_text(text)?;
+    fn parse_text(text: &str) -> Option<(Self, bool)> {
+        let report = parse_report_text(text)?;
         let input = object_in(text).unwrap_or_default();
         Some((Self(with_walkthrough(report.items, &input)), report.has_more))
     }
@@ -200,7 +201,7 @@ mod tests {
             json!({ "findings": [], "walkthrough": [{ "path": "a", "text": "b" }, { "path": "a" }, 7] });
         let (read, more) = WalkthroughReport::read(&input).unwrap();
         assert_eq!((read.0.walkthrough.len(), more), (1, false));
-        let (written, _) = WalkthroughReport::in_text(&input.to_string()).unwrap();
+        let (written, _) = WalkthroughReport::parse_text(&input.to_string()).unwrap();
         assert_eq!(written, read);
         let (plain, _) = <UncheckedFindings as ReportSchema>::read(&input).unwrap();
         assert_eq!(plain.walkthrough, [], "nobody asked");

@@ -90,7 +90,7 @@ impl ReportSchema for WorkReport {
         }
     }
 
-    fn in_text(text: &str) -> Option<(Self, bool)> {
+    fn parse_text(text: &str) -> Option<(Self, bool)> {
         Self::read(&object_in(text)?).ok()
     }
 
@@ -119,11 +119,11 @@ mod tests {
         let wrong = WorkReport::read(&json!({ "summary": "a", "completed": [] })).unwrap_err();
         assert!(wrong.contains("remaining"), "{wrong}");
         assert_eq!(
-            WorkReport::in_text("```json\n{\"summary\":\"\",\"completed\":[],\"remaining\":[]}\n```")
+            WorkReport::parse_text("```json\n{\"summary\":\"\",\"completed\":[],\"remaining\":[]}\n```")
                 .unwrap()
                 .0,
             WorkReport::default()
         );
-        assert_eq!(WorkReport::in_text("I am done."), None);
+        assert_eq!(WorkReport::parse_text("I am done."), None);
     }
 }

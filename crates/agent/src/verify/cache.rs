@@ -110,7 +110,7 @@ pub(super) struct LockedFolder {
 impl Drop for LockedFolder {
     fn drop(&mut self) {
         // The setup may have made folders that cannot be emptied. A later process removes the rest.
-        let _ = copy::open_up(self.folder.path());
+        let _ = copy::make_accessible(self.folder.path());
     }
 }
 
@@ -172,7 +172,7 @@ impl SetupCache {
         lock.lock_shared().ok()?;
         // The folder may have been removed before it was locked: then its metadata cannot be read.
         let metadata = read_metadata(&folder)?;
-        if self.is_old(&metadata, now) || !is_whole(&folder, &metadata) {
+        if self.is_old(&metadata, now) || !is_entry_complete(&folder, &metadata) {
             return None;
         }
         // Records the time of last use. If that fails, the entry is removed earlier.
@@ -196,7 +196,9 @@ impl SetupCache {
         std::fs::write(held.path().join(ABOUT), serde_json::to_vec(&told)?)?;
         let folder = self.folder.join(entry_name(&scope.own_scope, key));
         // An invalid entry of the same key is removed.
-        if read_metadata(&folder).is_none_or(|there| self.is_old(&there, now) || !is_whole(&folder, &there)) {
+        if read_metadata(&folder)
+            .is_none_or(|there| self.is_old(&there, now) || !is_entry_complete(&folder, &there))
+        {
             remove_if_unused(&folder);
         }
         // An existing folder in use is not replaced.
@@ -266,7 +268,7 @@ fn usage_of(folder: &Path) -> usage::DiskUsage {
 }
 
 /// Returns true if all parts and files of an entry exist.
-fn is_whole(folder: &Path, about: &SetupMetadata) -> bool {
+fn is_entry_complete(folder: &Path, about: &SetupMetadata) -> bool {
     PARTS.iter().all(|part| folder.join(part).is_dir()) && usage_of(folder).files == about.files
 }
 
@@ -277,7 +279,7 @@ fn remove_if_unused(folder: &Path) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock | TryLockError::Error(_)) => return,
     }
-    let _ = copy::open_up(folder).and_then(|()| std::fs::remove_dir_all(folder));
+    let _ = copy::make_accessible(folder).and_then(|()| std::fs::remove_dir_all(folder));
 }
 
 #[cfg(test)]

@@ -139,13 +139,13 @@ fn times(of: &Metadata) -> io::Result<FileTimes> {
 ///
 /// # Errors
 /// An I/O error of the disk.
-pub(crate) fn keep_new(folder: &Path, original: &Path) -> io::Result<()> {
+pub(crate) fn remove_originals(folder: &Path, original: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let (path, before) = (entry.path(), original.join(entry.file_name()));
         let Ok(before_is) = before.symlink_metadata() else { continue };
         match (entry.metadata()?.is_dir(), before_is.is_dir()) {
-            (true, true) => keep_new(&path, &before)?,
+            (true, true) => remove_originals(&path, &before)?,
             (true, false) => std::fs::remove_dir_all(&path)?,
             (false, _) => std::fs::remove_file(&path)?,
         }
@@ -158,7 +158,7 @@ pub(crate) fn keep_new(folder: &Path, original: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// An I/O error of the disk.
-pub(crate) fn open_up(folder: &Path) -> io::Result<()> {
+pub(crate) fn make_accessible(folder: &Path) -> io::Result<()> {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         let mode = folder.symlink_metadata()?.mode();
@@ -281,9 +281,9 @@ mod tests {
         }
         std::fs::write(at("src/a"), "changed").unwrap();
         std::fs::set_permissions(at(".venv/bin"), Permissions::from_mode(0o500)).unwrap();
-        open_up(folder.path()).unwrap();
+        make_accessible(folder.path()).unwrap();
         assert_eq!(at(".venv/bin").metadata().unwrap().mode() & 0o777, 0o700);
-        keep_new(folder.path(), original.path()).unwrap();
+        remove_originals(folder.path(), original.path()).unwrap();
         assert!(at("src/made").is_file() && at(".venv/bin/python").is_file());
         assert!(!at("src/a").exists() && !at("was_a_file").exists());
         assert_eq!(std::fs::read_to_string(was("src/a")).unwrap(), "");

@@ -133,7 +133,7 @@ fn key_files(tree: &Path, plan: &VerifyPlan) -> io::Result<Vec<PathBuf>> {
         [Some(word.as_str()), word.split_once('=').map(|(_, value)| value), behind_a_flag]
     });
     let mut files: Vec<PathBuf> =
-        named.flatten().map(|word| tree.join(word)).filter(|path| is_plain_in(tree, path)).collect();
+        named.flatten().map(|word| tree.join(word)).filter(|path| is_regular_file_of(tree, path)).collect();
     let mut folders = vec![tree.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder)? {
@@ -152,7 +152,7 @@ fn key_files(tree: &Path, plan: &VerifyPlan) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Returns true for a regular file of the tree, without links in its path.
-fn is_plain_in(tree: &Path, path: &Path) -> bool {
+fn is_regular_file_of(tree: &Path, path: &Path) -> bool {
     path.is_file() && path.canonicalize().is_ok_and(|real| real == path && real.starts_with(tree))
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct DiskUsage {
 
 impl DiskUsage {
     /// Returns a limit of this many bytes, with the most files.
-    pub(crate) fn of_bytes(bytes: u64) -> Self {
+    pub(crate) fn from_bytes(bytes: u64) -> Self {
         Self { bytes, files: MAX_FILES }
     }
 
@@ -92,8 +92,8 @@ impl FolderAccessGuard {
     fn new(folder: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let folder = rustix::fs::open(folder, flags, Mode::empty())?;
-        let before = std::fs::metadata(by_handle(&folder))?.permissions();
-        std::fs::set_permissions(by_handle(&folder), Permissions::from_mode(before.mode() | LOOK))?;
+        let before = std::fs::metadata(handle_path(&folder))?.permissions();
+        std::fs::set_permissions(handle_path(&folder), Permissions::from_mode(before.mode() | LOOK))?;
         Ok(Self { folder, before })
     }
 }
@@ -101,11 +101,11 @@ impl FolderAccessGuard {
 impl Drop for FolderAccessGuard {
     fn drop(&mut self) {
         // The error is ignored: the folder is a program's, and is removed soon.
-        let _ = std::fs::set_permissions(by_handle(&self.folder), self.before.clone());
+        let _ = std::fs::set_permissions(handle_path(&self.folder), self.before.clone());
     }
 }
 
-fn by_handle(folder: &OwnedFd) -> PathBuf {
+fn handle_path(folder: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()))
 }
 

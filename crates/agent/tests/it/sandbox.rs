@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use truing_agent::sandbox::check::{EscapeCheck, check_escapes};
 use truing_agent::sandbox::{
     EscapeProbe, HELPER_FAILED, JobCommand, LIMIT_PASSED, NOT_STARTED, SandboxError, SandboxJob,
-    SandboxLevel, SandboxLimit, at_least, bound_passed, detect_level,
+    SandboxLevel, SandboxLimit, bound_passed, detect_level, require_level,
 };
 
 use crate::support::{Test, has_namespaces, until, with_word};
@@ -302,7 +302,7 @@ fn a_weaker_sandbox_is_refused_unless_it_is_accepted() {
 }
 
 pub(crate) fn nested() -> ExitCode {
-    let refused = at_least(SandboxLevel::Full, detect_level(folder().path()));
+    let refused = require_level(SandboxLevel::Full, detect_level(folder().path()));
     let as_told = matches!(
         refused,
         Err(SandboxError::TooWeak {
@@ -310,7 +310,7 @@ pub(crate) fn nested() -> ExitCode {
             required_level: SandboxLevel::Full
         })
     );
-    let accepted = at_least(SandboxLevel::Landlock, detect_level(folder().path()))
+    let accepted = require_level(SandboxLevel::Landlock, detect_level(folder().path()))
         .is_ok_and(|level| level == SandboxLevel::Landlock);
     if as_told && accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

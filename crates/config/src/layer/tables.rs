@@ -101,7 +101,7 @@ impl LayerBuilder<'_> {
                             .collect::<Vec<_>>()
                             .join(".");
                         self.report_problem(of_key.unwrap_or(start), |at| {
-                            ConfigProblem::of_value(at, name, wrong)
+                            ConfigProblem::from_value_error(at, name, wrong)
                         });
                     }
                 }
@@ -139,7 +139,7 @@ impl LayerBuilder<'_> {
             };
             is_whole &= added.unwrap_or_else(|wrong| {
                 let key = format!("{}.{:?}", path.join("."), truncate_name(name));
-                self.report_problem(start, |at| ConfigProblem::of_value(at, key, wrong));
+                self.report_problem(start, |at| ConfigProblem::from_value_error(at, key, wrong));
                 false
             });
         }
@@ -156,7 +156,7 @@ impl LayerBuilder<'_> {
                 Ok(severities) => drop(all.insert(rule.to_owned(), severities)),
                 Err(wrong) => {
                     let key = format!("{}.{:?}", path.join("."), truncate_name(rule));
-                    self.report_problem(start, |at| ConfigProblem::of_value(at, key, wrong));
+                    self.report_problem(start, |at| ConfigProblem::from_value_error(at, key, wrong));
                     is_whole = false;
                 }
             }

@@ -205,10 +205,10 @@ fn a_repository_configures_tools_where_the_operator_allows_it() {
         "tool.ruff.paths",
         "tool.ruff.when",
     ];
-    assert_eq!(refused.not_used(), not_used);
+    assert_eq!(refused.denied_repository_keys(), not_used);
     let allowing = "[verify]\nfrom_repository = true\n[tool.ruff]\nwhen = \"never\"\n";
     let allowed = repository(allowing, &own).unwrap();
-    assert!(allowed.not_used().is_empty());
+    assert!(allowed.denied_repository_keys().is_empty());
     assert_eq!(allowed.review.tools, ToolSelection::Auto);
     let [mypy, ruff] = allowed.tools.as_slice() else { panic!("{:?}", allowed.tools) };
     assert_eq!((mypy, ruff.condition), (&plain("mypy"), ToolCondition::Never));
@@ -230,7 +230,7 @@ fn what_a_repository_says_of_tools_is_checked_and_its_programs_are_in_its_tree()
     let mine = "[[tool]]\nname = \"mine\"\nformat = \"sarif\"\n";
     let lacks = told(repository(allowing, mine));
     assert!(lacks.contains(".truing.toml:3: `tool.mine` needs a `command`"), "{lacks}");
-    assert_eq!(repository("", mine).unwrap().not_used(), ["tool.mine.format"]);
+    assert_eq!(repository("", mine).unwrap().denied_repository_keys(), ["tool.mine.format"]);
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn every_known_tool_can_be_named() {
 #[test]
 fn many_tools_of_a_repository_are_read_as_a_few_are() {
     let text: String = (0..5000).map(|n| format!("[[tool]]\nname = \"t{n}\"\n")).collect();
-    assert_eq!(repository("", &text).unwrap().not_used().len(), 5000);
+    assert_eq!(repository("", &text).unwrap().denied_repository_keys().len(), 5000);
     let error = repository("[verify]\nfrom_repository = true\n", &text).unwrap_err().to_string();
     assert!(error.starts_with("`tool.t0` needs"), "{error}");
 }

@@ -21,7 +21,7 @@ pub(super) fn parse_program(text: &str, folder: &Path) -> Result<String, ConfigV
 
 /// Returns true if a variable's value names a program relative to the current folder, which may be a
 /// repository of another author.
-pub(crate) fn starts_here(kind: ValueKind, text: &str) -> bool {
+pub(crate) fn is_relative_program(kind: ValueKind, text: &str) -> bool {
     let name = if kind == ValueKind::Program {
         text.to_owned()
     } else if kind == ValueKind::Command {

@@ -321,7 +321,7 @@ pub(crate) struct DiffCache {
 
 impl DiffCache {
     /// Returns the diff of a pull request: from the merge base to `head`.
-    pub(crate) fn of_pull(
+    pub(crate) fn pull_diff(
         &mut self,
         repo: &RepoBuilder,
         base: &str,
@@ -339,7 +339,7 @@ impl DiffCache {
         head: &str,
     ) -> Result<PullSizes, FakeGitError> {
         let commits = repo.count_ahead(base, head) as u64;
-        Ok(PullSizes { commits, ..self.of_pull(repo, base, head)?.sizes() })
+        Ok(PullSizes { commits, ..self.pull_diff(repo, base, head)?.sizes() })
     }
 
     /// Returns the diff without context lines that maps lines of `from` to `to`.
@@ -405,7 +405,7 @@ mod tests {
         lines.remove(29);
         let (_dir, repo, one, two) =
             two_commits(before, CommitBuilder::new("2").write("f", lines.join("\n")));
-        let diff = DiffCache::default().of_pull(&repo, &one, &two).unwrap();
+        let diff = DiffCache::default().pull_diff(&repo, &one, &two).unwrap();
         let right = |line| (FakeDiffSide::Right, line);
         for line in 7..=13 {
             assert!(diff.check_place("f", right(line), None).is_ok(), "{line}");
@@ -448,7 +448,7 @@ mod tests {
             .write("z", "--- a/z\n+++ b/z\n@@ -1 +1 @@\n");
         let (_dir, repo, one, two) = two_commits(before, after);
         let mut diffs = DiffCache::default();
-        let diff = diffs.of_pull(&repo, &one, &two).unwrap();
+        let diff = diffs.pull_diff(&repo, &one, &two).unwrap();
         let names: Vec<_> = diff.files.iter().map(|file| (file.path.as_str(), file.hunks.len())).collect();
         assert_eq!(
             names,

@@ -153,7 +153,7 @@ impl FakeRepo {
     ///
     /// # Errors
     /// There is no such repository.
-    pub async fn shown_id(&self) -> Result<String, FakeError> {
+    pub async fn public_id(&self) -> Result<String, FakeError> {
         let flavour = self.flavour;
         self.with_repository(move |_, repo| Ok(flavour.repository_id(repo.id))).await
     }

@@ -376,7 +376,7 @@ impl StoredRepository {
         let Some(base_now) = self.git.merge_base(&pull.base, &pull.head) else {
             return Ok(pull.inline.iter().map(|comment| (comment.note.id, None)).collect());
         };
-        let shown = self.diffs.of_pull(&self.git, &pull.base, &pull.head)?;
+        let shown = self.diffs.pull_diff(&self.git, &pull.base, &pull.head)?;
         let mut lines = HashMap::new();
         for comment in &pull.inline {
             let path = &comment.place.path;
@@ -407,7 +407,7 @@ impl StoredRepository {
 
 impl FakeTokenScope {
     /// Returns true if the scope includes this repository.
-    pub(crate) fn sees(&self, repo: &StoredRepository) -> bool {
+    pub(crate) fn includes(&self, repo: &StoredRepository) -> bool {
         match self {
             Self::Account | Self::Access | Self::App(_) => true,
             Self::Installation { owner, only, .. } => {

@@ -33,7 +33,7 @@ impl FakeDelivery {
     }
 
     /// Returns Bitbucket's delivery of an event, whose name has the action after its last colon.
-    pub(crate) fn of_bitbucket(
+    pub(crate) fn from_bitbucket_event(
         flavour: ForgeFlavour,
         serial: u64,
         event: &str,
@@ -216,7 +216,7 @@ mod tests {
         let published = "a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9";
         assert_eq!(sign_sha256(key, b"Hello World!"), published);
         for flavour in [ForgeFlavour::Cloud, ForgeFlavour::DataCenter] {
-            let delivery = FakeDelivery::of_bitbucket(flavour, 1, "pr:opened", 1, &Value::Null);
+            let delivery = FakeDelivery::from_bitbucket_event(flavour, 1, "pr:opened", 1, &Value::Null);
             let signed = |secret| delivery.headers(secret).iter().any(|(name, _)| *name == "x-hub-signature");
             assert!(signed("s") && !signed(""), "{flavour:?}");
         }

@@ -59,7 +59,7 @@ impl PromptRole {
     }
 
     /// Returns true if the request is for this role.
-    pub(super) fn is_asked(self, body: &Value) -> bool {
+    pub(super) fn matches_request(self, body: &Value) -> bool {
         let (system, first) = self.prompt_prefixes();
         fold_spaces(&content_text(&body["system"])).starts_with(system)
             && fold_spaces(&first_message(body)).starts_with(first)
@@ -226,7 +226,7 @@ fn answer_audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<Answe
     }
     // The content that was read replaces the lines in the diff.
     for answer in tool_results(body) {
-        let Some((path, read)) = as_read(&answer) else { continue };
+        let Some((path, read)) = parse_read_answer(&answer) else { continue };
         lines.insert(path, read);
     }
     let (mut findings, mut found) = (Vec::new(), BTreeSet::new());
@@ -321,7 +321,7 @@ fn changed_lines(diff: &str) -> NumberedLines {
 }
 
 /// Parses the file that an answer of `read` shows.
-fn as_read(answer: &str) -> Option<(String, Vec<(u64, String)>)> {
+fn parse_read_answer(answer: &str) -> Option<(String, Vec<(u64, String)>)> {
     let (heading, text) = answer.split_once('\n')?;
     let (path, _) = heading.rsplit_once(", lines ")?;
     let line = |line: &str| {

@@ -67,10 +67,10 @@ async fn answer_request(
     if let Some((id, action)) =
         bedrock::parse_call_path(head.uri.path()).filter(|_| head.method == Method::POST)
     {
-        return by_bedrock(shared, head, body, number, &id, action).await;
+        return answer_bedrock(shared, head, body, number, &id, action).await;
     }
     if chat::is_call(head.uri.path()) && head.method == Method::POST {
-        return by_chat(shared, head, body, number).await;
+        return answer_chat(shared, head, body, number).await;
     }
     let is_count = match (head.method.as_str(), head.uri.path()) {
         ("POST", "/v1/messages") => false,
@@ -108,7 +108,7 @@ async fn answer_request(
 }
 
 /// Answers a request as Amazon Bedrock does.
-async fn by_bedrock(
+async fn answer_bedrock(
     shared: &Arc<FakeModelShared>,
     head: &axum::http::request::Parts,
     body: &Bytes,
@@ -148,7 +148,7 @@ async fn by_bedrock(
 }
 
 /// Answers a request as servers of Chat Completions do.
-async fn by_chat(
+async fn answer_chat(
     shared: &Arc<FakeModelShared>,
     head: &axum::http::request::Parts,
     body: &Bytes,

@@ -262,7 +262,7 @@ fn meets_condition(when: &AnswerCondition, key: &str, headers: &HeaderMap, body:
         && wanted.as_ref().is_none_or(|wanted| wanted == key)
         && when.headers.iter().all(has)
         && contains.as_ref().is_none_or(|text| value_contains(body, text))
-        && role.is_none_or(|role| role.is_asked(body))
+        && role.is_none_or(|role| role.matches_request(body))
         && fresh.is_none_or(|fresh| fresh == play::is_fresh(body))
         && prompt_contains(&body["system"], system)
         && prompt_contains(&body["messages"][0]["content"], first)

@@ -219,7 +219,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
 
     /// Reads one comment and finds the first comment of its thread, which the response for an answer to an
     /// answer does not name.
-    async fn in_thread(
+    async fn load_thread_note(
         &self,
         what: &str,
         repo: &str,
@@ -291,8 +291,13 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     ) -> Result<(), ForgeError>;
 
     /// Marks a pull request as needing changes, at this commit.
-    async fn want_changes(&self, what: &str, repo: &str, number: u64, commit: &Sha)
-    -> Result<(), ForgeError>;
+    async fn request_changes(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        commit: &Sha,
+    ) -> Result<(), ForgeError>;
 
     /// Withdraws our request for changes at this commit. That approves nothing. A request that is already
     /// withdrawn is not an error.

@@ -153,7 +153,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
         known: &[(CommentSubject, CommentId)],
         comment: &CommentId,
     ) -> Result<Option<CommentSubject>, ForgeError> {
-        self.require_pull()?.look_for_item(known, comment).await
+        self.require_pull()?.find_comment_item(known, comment).await
     }
 
     async fn comment_topic(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
@@ -163,7 +163,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
     }
 
     async fn matching_comments(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError> {
-        self.require_pull()?.find_said(text).await
+        self.require_pull()?.find_comments_with_text(text).await
     }
 
     async fn eye_reactions(&self, _: &CommentId) -> Result<Vec<Actor>, ForgeError> {

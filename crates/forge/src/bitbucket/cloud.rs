@@ -99,7 +99,7 @@ impl BitbucketCloud {
 
     /// Returns the error for a request that an access token may not make. The missing value has to be
     /// configured.
-    fn of_access_token(&self, error: ForgeError, key: &str, value: &str) -> ForgeError {
+    fn access_token_error(&self, error: ForgeError, key: &str, value: &str) -> ForgeError {
         let options = &self.inner.options;
         if options.email.is_some() {
             return error;
@@ -140,7 +140,7 @@ impl BitbucketCloud {
     }
 
     /// Returns an address below that of a pull request.
-    fn of_pull(&self, what: &str, repo: &str, number: u64, tail: &[&str]) -> Result<Url, ForgeError> {
+    fn pull_url(&self, what: &str, repo: &str, number: u64, tail: &[&str]) -> Result<Url, ForgeError> {
         let number = number.to_string();
         let path: Vec<&str> = ["pullrequests", &number].into_iter().chain(tail.iter().copied()).collect();
         self.url(what, repo, &path)

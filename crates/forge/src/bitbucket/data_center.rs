@@ -155,7 +155,13 @@ impl BitbucketDataCenter {
     }
 
     /// Returns an address below that of a repository, in one of the server's APIs.
-    fn in_api(&self, what: &str, api: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+    fn repository_api_url(
+        &self,
+        what: &str,
+        api: &str,
+        repo: &str,
+        tail: &[&str],
+    ) -> Result<Url, ForgeError> {
         let (key, slug) = split_repository_name(what, repo)?;
         let path = [api, "latest", "projects", key, "repos", slug];
         Ok(self.root(path.into_iter().chain(tail.iter().copied())))
@@ -163,11 +169,11 @@ impl BitbucketDataCenter {
 
     /// Returns an address below that of a repository in the main API.
     fn url(&self, what: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
-        self.in_api(what, "api", repo, tail)
+        self.repository_api_url(what, "api", repo, tail)
     }
 
     /// Returns an address below that of a pull request.
-    fn of_pull(&self, what: &str, repo: &str, number: u64, tail: &[&str]) -> Result<Url, ForgeError> {
+    fn pull_url(&self, what: &str, repo: &str, number: u64, tail: &[&str]) -> Result<Url, ForgeError> {
         let number = number.to_string();
         let path: Vec<&str> = ["pull-requests", &number].into_iter().chain(tail.iter().copied()).collect();
         self.url(what, repo, &path)

@@ -9,7 +9,7 @@ use super::calls::{BitbucketComment, BitbucketPullRequest};
 use crate::listing::CachedListing;
 
 /// Returns true if the pull request comes from this branch of the repository that it goes to.
-pub(super) fn is_of_here(pull: &BitbucketPullRequest, branch: &str) -> bool {
+pub(super) fn is_from_own_branch(pull: &BitbucketPullRequest, branch: &str) -> bool {
     let id = |end: &super::calls::PullRequestRef| end.repository.as_ref().map(|(id, _)| id.clone());
     pull.head.branch == branch && id(&pull.head) == id(&pull.base)
 }

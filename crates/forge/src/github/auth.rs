@@ -202,7 +202,7 @@ impl GitHubAuth {
         http: &ForgeHttpClient,
         scope: TokenScope<'_>,
     ) -> Result<RequestAuthorization, ForgeError> {
-        let Some(holder) = self.token_purpose(scope) else { return self.as_app(http.now()) };
+        let Some(holder) = self.token_purpose(scope) else { return self.authorize_as_app(http.now()) };
         let cell = self.cell(&holder, http.now());
         let mut held = cell.lock().await;
         if let Some(held) = held.as_ref().filter(|held| http.now() < held.renew) {
@@ -262,7 +262,7 @@ impl GitHubAuth {
     }
 
     /// Returns the login as the App itself, valid for a few minutes, or the one token that is configured.
-    fn as_app(&self, now: UnixMillis) -> Result<RequestAuthorization, ForgeError> {
+    fn authorize_as_app(&self, now: UnixMillis) -> Result<RequestAuthorization, ForgeError> {
         let (id, key) = match &self.login {
             GitHubLogin::Token(token) => return Ok(token.clone()),
             GitHubLogin::App { id, key } => (id, key),
@@ -275,12 +275,12 @@ impl GitHubAuth {
     }
 
     /// Sends a call as the App itself.
-    pub(super) async fn ask_as_app(
+    pub(super) async fn send_as_app(
         &self,
         http: &ForgeHttpClient,
         call: ForgeRequest,
     ) -> Result<ForgeResponse, ForgeError> {
-        let by = self.as_app(http.now())?;
+        let by = self.authorize_as_app(http.now())?;
         http.send(&by, &call).await.map_err(|error| {
             let ForgeError::Unauthorized { request } = error else { return error };
             let request = format!(
@@ -319,7 +319,7 @@ impl GitHubAuth {
             }
             TokenScope::Installation(_) | TokenScope::App => permissions::LISTING,
         };
-        let narrow = permissions::granted_of(narrow, &granted).map_err(|lacking| {
+        let narrow = permissions::select_granted(narrow, &granted).map_err(|lacking| {
             let message = format!(
                 "the App lacks the permission {lacking}: grant it, and accept it where it is installed"
             );
@@ -333,7 +333,7 @@ impl GitHubAuth {
         // A token that stays unused does no harm, so a retry may create another one.
         let url = append_segments(&self.api, tail);
         let call = ForgeRequest::query(request.as_str(), url, body.into());
-        let answer = self.ask_as_app(http, call).await.map_err(|error| {
+        let answer = self.send_as_app(http, call).await.map_err(|error| {
             // The requested scope was rejected: the App lacks a permission, or the repository was removed
             // from it.
             let ForgeError::Rejected { request, message } = error else { return error };
@@ -393,7 +393,7 @@ impl GitHubAuth {
             },
         };
         let call = ForgeRequest::get(format!("{what} (is it installed there?)"), url);
-        self.ask_as_app(http, call).await?.json()
+        self.send_as_app(http, call).await?.json()
     }
 
     /// Caches which repository a name means, and lets calls that know its id use the same token.

@@ -67,7 +67,7 @@ impl GitHubClient {
                 // This is sent even if the check run is complete: an account that requested it again waits
                 // for its end.
                 if rest.is_empty() {
-                    let url = self.one_check(&what, run.id)?;
+                    let url = self.check_run_url(&what, run.id)?;
                     let wanted = check_run_body(status, &name, &[]);
                     self.send(&ForgeRequest::set(what.as_str(), Method::PATCH, url, Some(wanted)))
                         .await?
@@ -85,7 +85,7 @@ impl GitHubClient {
         };
         while !rest.is_empty() {
             let body = check_run_body(status, &name, take_batch(&mut rest));
-            self.send(&ForgeRequest::append(what.as_str(), self.one_check(&what, id)?, body))
+            self.send(&ForgeRequest::append(what.as_str(), self.check_run_url(&what, id)?, body))
                 .await?
                 .check_body()?;
         }
@@ -113,7 +113,7 @@ impl GitHubClient {
         Ok(runs)
     }
 
-    fn one_check(&self, what: &str, id: u64) -> Result<url::Url, ForgeError> {
+    fn check_run_url(&self, what: &str, id: u64) -> Result<url::Url, ForgeError> {
         self.url(what, &["check-runs", &id.to_string()])
     }
 }

@@ -167,7 +167,7 @@ impl GitHubClient {
     }
 
     /// Finds the item that a comment on the diff shows.
-    async fn look_for_item(
+    async fn find_comment_item(
         &self,
         known: &[(CommentSubject, CommentId)],
         comment: &CommentId,
@@ -184,7 +184,7 @@ impl GitHubClient {
     }
 
     /// Finds the topic of a comment of ours on the diff that began a thread.
-    async fn look_for_topic(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
+    async fn find_comment_topic(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
         let threads = self.list_threads().await?;
         let mut began = threads.iter().filter_map(|thread| thread.comments.first());
         Ok(began.find(|first| first.id == *comment).and_then(|first| first.topic.clone()))
@@ -293,7 +293,7 @@ impl ForgeRead for GitHubClient {
     }
 
     async fn merge_state(&self) -> Result<MergeSummary, ForgeError> {
-        self.require_pull()?.look_at_merge().await
+        self.require_pull()?.read_merge_state().await
     }
 
     async fn checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
@@ -324,15 +324,17 @@ impl ForgeRead for GitHubClient {
         known: &[(CommentSubject, CommentId)],
         comment: &CommentId,
     ) -> Result<Option<CommentSubject>, ForgeError> {
-        self.require_pull()?.look_for_item(known, comment).await
+        self.require_pull()?.find_comment_item(known, comment).await
     }
 
     async fn comment_topic(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
-        self.require_pull()?.look_for_topic(comment).await
+        self.require_pull()?.find_comment_topic(comment).await
     }
 
     async fn matching_comments(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError> {
-        self.require_pull()?.find_said(&self.what_of_pull("looking for what was said"), text).await
+        self.require_pull()?
+            .find_comments_with_text(&self.what_of_pull("looking for what was said"), text)
+            .await
     }
 
     async fn eye_reactions(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError> {
@@ -340,7 +342,7 @@ impl ForgeRead for GitHubClient {
     }
 
     async fn repository(&self) -> Result<RepositoryDetails, ForgeError> {
-        self.look_at_repository().await
+        self.read_repository().await
     }
 
     async fn pulls_from(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
@@ -348,7 +350,7 @@ impl ForgeRead for GitHubClient {
     }
 
     async fn activity(&self, number: u64) -> Result<PullActivity, ForgeError> {
-        self.look_at(number).await
+        self.read_activity(number).await
     }
 
     async fn issues(&self, label: &str) -> Result<Vec<OwnIssue>, ForgeError> {

@@ -64,7 +64,7 @@ impl GitHubClient {
             json!({ "commit_id": commit.as_str(), "event": "COMMENT", "body": body, "comments": drafts });
         let url = self.url(&what, &["pulls", &self.number(), "reviews"])?;
         let made: wire::CreatedItem =
-            self.send(&ForgeRequest::create(what, url, review).on_diff()).await?.json()?;
+            self.send(&ForgeRequest::create(what, url, review).for_diff_comment()).await?.json()?;
         Ok(self.comments_of_review(made.id).await)
     }
 
@@ -83,7 +83,7 @@ impl GitHubClient {
         });
         let url = self.url(&what, &["pulls", &self.number(), "comments"])?;
         let made: wire::CreatedItem =
-            self.send(&ForgeRequest::create(what, url, body).on_diff()).await?.json()?;
+            self.send(&ForgeRequest::create(what, url, body).for_diff_comment()).await?.json()?;
         Ok(GitHubCommentId::Review(made.id).to_comment_id())
     }
 
@@ -153,7 +153,7 @@ impl GitHubClient {
     }
 
     /// Returns those of these items that a comment of ours shows.
-    pub(super) async fn shown_items(
+    pub(super) async fn find_shown_items(
         &self,
         items: &[&CommentSubject],
     ) -> Result<Vec<(CommentSubject, CommentId)>, ForgeError> {
@@ -169,7 +169,7 @@ impl GitHubClient {
     }
 
     /// Returns true if this comment is gone.
-    pub(super) async fn is_gone(&self, comment: &CommentId) -> Result<bool, ForgeError> {
+    pub(super) async fn is_comment_deleted(&self, comment: &CommentId) -> Result<bool, ForgeError> {
         Ok(self.read_comment(comment).await?.is_none())
     }
 

@@ -57,7 +57,7 @@ impl GitHub {
                 *calls = calls.saturating_sub(1);
             }
             return if self.identity(TokenScope::App).await?.installation {
-                self.of_installation(TokenScope::App, list, calls).await
+                self.list_installation(TokenScope::App, list, calls).await
             } else {
                 let what = "listing the token's repositories";
                 let url = paged_url(append_segments(root, ["user", "repos"]), &[("sort", "pushed")]);
@@ -98,7 +98,7 @@ impl GitHub {
         for name in names {
             let Ok(id) = name.parse() else { continue };
             let list = last.lists.entry(name).or_default();
-            match self.of_installation(TokenScope::Installation(id), list, calls).await {
+            match self.list_installation(TokenScope::Installation(id), list, calls).await {
                 // The other installations are still read if one rejects the request.
                 Err(error @ (ForgeError::Forbidden { .. } | ForgeError::NotFound { .. })) => {
                     refused = Err(error);
@@ -109,7 +109,7 @@ impl GitHub {
         refused
     }
 
-    async fn of_installation(
+    async fn list_installation(
         &self,
         scope: TokenScope<'_>,
         list: &mut CachedListing<ForgeRepository>,

@@ -92,7 +92,7 @@ impl GitHubClient {
     }
 
     /// Reads the current state of the repository.
-    pub(super) async fn look_at_repository(&self) -> Result<RepositoryDetails, ForgeError> {
+    pub(super) async fn read_repository(&self) -> Result<RepositoryDetails, ForgeError> {
         let what = self.what_of_repository("asking for the repository");
         let url = append_segments(&self.github.inner.options.api_url, ["repositories", &self.id.repository]);
         let body: bodies::GitHubRepository =

@@ -298,7 +298,7 @@ impl ForgeServer for GitHub {
         Ok(BranchProtection { is_protected: protected, rules })
     }
 
-    async fn is_own(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
+    async fn is_own_account(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
         let own = self.identity(TokenScope::Named(repo)).await?;
         Ok(account_id(own.id) == author.id)
     }

@@ -72,7 +72,7 @@ pub(super) fn classify(
         }
         // The content is not the reason, so a retry may succeed.
         code @ 402..500 => unavailable_error(&request, &format!("status {code}: {message}")),
-        301 | 302 | 307 | 308 if leads_elsewhere_here(call, headers) => ForgeError::Moved { request },
+        301 | 302 | 307 | 308 if is_same_server_redirect(call, headers) => ForgeError::Moved { request },
         code @ 300..400 => {
             let to = redirect_target(call, headers).map_or_else(|| "nowhere".to_owned(), |to| host(&to));
             let message = format!(
@@ -179,7 +179,7 @@ fn redirect_target(call: &ForgeRequest, headers: &HeaderMap) -> Option<Url> {
 }
 
 /// Returns true for a redirect to another address of the same server.
-pub(super) fn leads_elsewhere_here(call: &ForgeRequest, headers: &HeaderMap) -> bool {
+pub(super) fn is_same_server_redirect(call: &ForgeRequest, headers: &HeaderMap) -> bool {
     redirect_target(call, headers).is_some_and(|to| to.origin() == call.url.origin() && to != call.url)
 }
 

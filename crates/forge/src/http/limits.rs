@@ -189,9 +189,9 @@ impl RateLimits {
     }
 
     /// Records a successful call.
-    pub(super) async fn went_well(&self, payer: RateLimitOwner) {
-        if self.update_own(payer, |own, now| own.account.went_well(now)) {
-            self.update_shared(payer, OwnerLimitState::went_well).await;
+    pub(super) async fn record_success(&self, payer: RateLimitOwner) {
+        if self.update_own(payer, |own, now| own.account.record_success(now)) {
+            self.update_shared(payer, OwnerLimitState::record_success).await;
         }
     }
 

@@ -166,8 +166,8 @@ fn what_former_keys_have_signed_is_still_known() {
     std::fs::write(&file, format!("{}\n{}\n", "aa".repeat(32), "bb".repeat(32))).unwrap();
     let keys = MarkerKeys::new(b"new", &[]).with_former_keys([
         MarkerKeys::load(&file).unwrap(),
-        MarkerKeys::of_text("a passphrase"),
-        MarkerKeys::of_text(&"cc".repeat(32)),
+        MarkerKeys::from_text("a passphrase"),
+        MarkerKeys::from_text(&"cc".repeat(32)),
         MarkerKeys::new(b"new", &[]),
     ]);
     let pr = PrId { forge: "github".into(), repository: "1".into(), number: 7 };

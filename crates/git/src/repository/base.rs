@@ -100,7 +100,7 @@ impl LocalRepository {
         if a == b {
             return Ok(Some(a.clone()));
         }
-        merge_base(self.call("merge-base"), a, b).await
+        merge_base(self.command("merge-base"), a, b).await
     }
 
     /// Returns the first parent of a head, for a clean default branch with nothing else to review. Returns
@@ -111,15 +111,15 @@ impl LocalRepository {
     #[truing_core::boxed_future]
     pub async fn last_commit_base(&self, head: &Sha) -> Result<DefaultBase, GitError> {
         // The object itself lists its parents, even where a shallow clone hides them.
-        let call = self.call("cat-file").args(["commit", head.as_str()]);
-        let commit = call.max_output(self.git.limits().listing_bytes).read().await?;
+        let call = self.command("cat-file").args(["commit", head.as_str()]);
+        let commit = call.max_output(self.git.limits().listing_bytes).read_output().await?;
         let text = String::from_utf8_lossy(&commit);
         let parent =
             text.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix("parent "));
         let Some(parent) = parent else {
             return Ok(DefaultBase { commit: self.empty_tree()?, from: DefaultBaseSource::Nothing });
         };
-        match self.commit_named(parent).await? {
+        match self.find_commit(parent).await? {
             Some(commit) => Ok(DefaultBase { commit, from: DefaultBaseSource::Parent }),
             None => Err(GitError::MissingHistory {
                 missing: format!("the parent of {}", head.short_sha()),

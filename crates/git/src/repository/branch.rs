@@ -4,7 +4,7 @@ use rustix::fs::Access;
 use truing_core::id::Sha;
 
 use super::LocalRepository;
-use crate::view::{IsolatedGitDir, lay_out};
+use crate::view::{IsolatedGitDir, create_git_folder};
 use truing_core::branch_name::is_branch_name;
 
 use crate::{GitError, Mirror};
@@ -30,19 +30,20 @@ impl LocalRepository {
             return Err(GitError::BadBranch(branch.chars().take(200).collect()));
         }
         // Copies only objects, with a folder of ours, so the repository's own configuration has no effect.
-        let folder = self.git.private_folder()?;
-        lay_out(folder.path(), self.view.format())?;
-        let view = IsolatedGitDir::new(self.git.clone(), folder.path().to_owned(), self.view.format());
+        let folder = self.git.create_private_folder()?;
+        create_git_folder(folder.path(), self.view.object_format())?;
+        let view = IsolatedGitDir::new(self.git.clone(), folder.path().to_owned(), self.view.object_format());
         let (objects, revisions) = (&self.layout.objects, [commit.to_string(), format!("^{since}")]);
         view.copy_objects(&from.dir().join("objects"), objects, "committed", &revisions).await?;
         // Checks that the repository now has all objects itself.
-        let call = view.call("rev-list").env("GIT_OBJECT_DIRECTORY", objects).args(["--objects", "--quiet"]);
-        call.args(&revisions).arg("--").read().await?;
+        let call =
+            view.command("rev-list").env("GIT_OBJECT_DIRECTORY", objects).args(["--objects", "--quiet"]);
+        call.args(&revisions).arg("--").read_output().await?;
 
         let reference = format!("refs/heads/{branch}");
         let none = "0".repeat(commit.as_str().len());
         let before = expected.map_or(none.as_str(), Sha::as_str);
-        let call = self.call("update-ref").args(["-m", "truing", "--end-of-options", &reference]);
+        let call = self.command("update-ref").args(["-m", "truing", "--end-of-options", &reference]);
         let moved = call.arg(commit.as_str()).arg(before).config("core.fsync", "reference").run().await?;
         if moved.code() == Some(0) {
             return Ok(true);
@@ -51,7 +52,7 @@ impl LocalRepository {
         match self.branch_tip(branch).await? {
             Some(tip) if tip == *commit => Ok(true),
             now if now.as_ref() != expected => Ok(false),
-            _ => Err(moved.failure("update-ref")),
+            _ => Err(moved.into_error("update-ref")),
         }
     }
 
@@ -61,7 +62,7 @@ impl LocalRepository {
     /// # Errors
     /// [`GitError::BadBranch`], and failures of git to look up the branch.
     #[truing_core::boxed_future]
-    pub async fn cannot_write(&self, branch: &str, at: &Sha) -> Result<Option<String>, GitError> {
+    pub async fn branch_write_error(&self, branch: &str, at: &Sha) -> Result<Option<String>, GitError> {
         if !is_branch_name(branch) {
             return Err(GitError::BadBranch(branch.chars().take(200).collect()));
         }
@@ -74,7 +75,7 @@ impl LocalRepository {
         let (new, old) =
             was.as_ref().map_or((at.as_str(), none.as_str()), |tip| (tip.as_str(), tip.as_str()));
         let asked = format!("start\nupdate refs/heads/{branch} {new} {old}\nprepare\nabort\n");
-        let call = self.call("update-ref").arg("--stdin").input(asked.into_bytes());
+        let call = self.command("update-ref").arg("--stdin").with_input(asked.into_bytes());
         let tried = call.run().await?;
         Ok((tried.code() != Some(0)).then_some(tried.message))
     }
@@ -84,10 +85,10 @@ impl LocalRepository {
     /// # Errors
     /// Any failure of git.
     #[truing_core::boxed_future]
-    pub async fn branches_below(&self, folder: &str) -> Result<Vec<(String, Sha)>, GitError> {
+    pub async fn list_branches_in(&self, folder: &str) -> Result<Vec<(String, Sha)>, GitError> {
         let call =
-            self.call("for-each-ref").arg("--format=%(refname:short)%00%(objectname)%00%(worktreepath)");
-        let answer = call.arg(format!("refs/heads/{folder}/")).read().await?;
+            self.command("for-each-ref").arg("--format=%(refname:short)%00%(objectname)%00%(worktreepath)");
+        let answer = call.arg(format!("refs/heads/{folder}/")).read_output().await?;
         let answer = String::from_utf8_lossy(&answer);
         let branch = |line: &str| {
             let mut fields = line.split('\0');
@@ -108,7 +109,7 @@ impl LocalRepository {
             return Err(GitError::BadBranch(branch.chars().take(200).collect()));
         }
         let reference = format!("refs/heads/{branch}");
-        let call = self.call("update-ref").args(["-d", "--end-of-options", &reference, at.as_str()]);
+        let call = self.command("update-ref").args(["-d", "--end-of-options", &reference, at.as_str()]);
         Ok(call.run().await?.code() == Some(0))
     }
 
@@ -118,6 +119,6 @@ impl LocalRepository {
     /// Any failure of git.
     #[truing_core::boxed_future]
     pub async fn branch_tip(&self, branch: &str) -> Result<Option<Sha>, GitError> {
-        self.commit_named(&format!("refs/heads/{branch}")).await
+        self.find_commit(&format!("refs/heads/{branch}")).await
     }
 }

@@ -9,7 +9,7 @@ use truing_core::id::Sha;
 
 use crate::command::{GitCommand, GitOutput, NO_HOOKS};
 use crate::remote::without_credentials;
-use crate::view::{ObjectFormat, garbled_error, parse_sha};
+use crate::view::{ObjectFormat, invalid_output_error, parse_sha};
 use crate::{Git, GitError};
 
 /// Separates outputs that are paths, which may contain line ends: git repeats an option that it does not
@@ -51,7 +51,7 @@ impl RepositoryLayout {
     /// Reads the facts by a call in `folder`, which is in the repository. Errors name `path`, the user's name
     /// for it.
     pub(super) async fn load(git: &Git, folder: &Path, path: &Path) -> Result<Self, GitError> {
-        let call = git.call("rev-parse").folder(folder).arg("--path-format=absolute");
+        let call = git.command("rev-parse").in_folder(folder).arg("--path-format=absolute");
         let call = call.args(["--is-inside-work-tree", "--is-shallow-repository", "--show-object-format"]);
         let call = call.args([NEXT, "--git-dir", NEXT, "--git-path", "objects", NEXT, "--git-path", "index"]);
         let call = call.args([NEXT, "--git-path", "info/exclude", NEXT, "--show-toplevel"]);
@@ -65,9 +65,13 @@ impl RepositoryLayout {
         match Self::from_output(answer, path) {
             // The configuration may set the working tree elsewhere, or to none.
             Err(GitError::NoWorkTree(path)) => {
-                let named =
-                    git.call("config").folder(folder).args(["-z", "--get", "core.worktree"]).run().await?;
-                let root = named.stdout.strip_suffix(b"\0").map(path_of);
+                let named = git
+                    .command("config")
+                    .in_folder(folder)
+                    .args(["-z", "--get", "core.worktree"])
+                    .run()
+                    .await?;
+                let root = named.stdout.strip_suffix(b"\0").map(parse_path);
                 Err(root.map_or(GitError::NoWorkTree(path.clone()), |root| GitError::ForeignWorkTree {
                     path,
                     root,
@@ -83,26 +87,26 @@ impl RepositoryLayout {
         let parts = split_bytes(&stdout, between.as_bytes());
         let facts = parts.first().map(|facts| String::from_utf8_lossy(facts)).unwrap_or_default();
         let [inside, shallow, format] = facts.lines().collect::<Vec<_>>()[..] else {
-            return Err(answer.failure("rev-parse"));
+            return Err(answer.into_error("rev-parse"));
         };
         if inside != "true" {
             return Err(GitError::NoWorkTree(path.to_owned()));
         }
         let [_, git_dir, objects, index, excludes, root, head] = parts[..] else {
-            return Err(garbled_error("rev-parse", &stdout));
+            return Err(invalid_output_error("rev-parse", &stdout));
         };
         let head = match answer.code() {
             Some(0) => Some(parse_sha("rev-parse", head.strip_suffix(b"--\n").unwrap_or(head))?),
             Some(128) => None,
-            Some(_) | None => return Err(answer.failure("rev-parse")),
+            Some(_) | None => return Err(answer.into_error("rev-parse")),
         };
         Ok(Self {
-            git_dir: path_of(git_dir),
-            objects: path_of(objects),
-            index: path_of(index),
-            excludes: path_of(excludes),
-            root: path_of(root),
-            format: ObjectFormat::parse(format).ok_or_else(|| garbled_error("rev-parse", &stdout))?,
+            git_dir: parse_path(git_dir),
+            objects: parse_path(objects),
+            index: parse_path(index),
+            excludes: parse_path(excludes),
+            root: parse_path(root),
+            format: ObjectFormat::parse(format).ok_or_else(|| invalid_output_error("rev-parse", &stdout))?,
             shallow: shallow == "true",
             head,
         })
@@ -147,7 +151,7 @@ impl RepositorySettings {
                 "core.excludesFile",
             ]);
             let (content, excludes) = tokio::try_join!(content, read_config(excludes))?;
-            let excludes = excludes.strip_suffix(b"\0").map(path_of);
+            let excludes = excludes.strip_suffix(b"\0").map(parse_path);
             Ok((content, excludes))
         };
         let (own, (user_content, excludes)) = tokio::try_join!(own, of_user)?;
@@ -174,7 +178,7 @@ async fn read_config(config: GitCommand) -> Result<Vec<u8>, GitError> {
     let answer = config.run().await?;
     match answer.code() {
         Some(1) => Ok(Vec::new()),
-        Some(_) | None => answer.success("config"),
+        Some(_) | None => answer.into_success_output("config"),
     }
 }
 
@@ -202,6 +206,6 @@ fn split_bytes<'a>(mut bytes: &'a [u8], separator: &[u8]) -> Vec<&'a [u8]> {
 }
 
 /// Converts an output to a path.
-fn path_of(answer: &[u8]) -> PathBuf {
+fn parse_path(answer: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(answer))
 }

@@ -15,7 +15,7 @@ use super::LocalRepository;
 use super::worktree::ScratchIndex;
 use crate::command::GitCommand;
 use crate::export::{ListedFile, split_listing};
-use crate::view::garbled_error;
+use crate::view::invalid_output_error;
 use crate::{ExportSummary, GitError, WorktreeDiff};
 
 /// A copy of an index.
@@ -37,9 +37,9 @@ impl LocalRepository {
     #[truing_core::boxed_future]
     pub async fn snapshot_index(&self, file: Option<&Path>) -> Result<IndexSnapshot, GitError> {
         let file = file.map(|file| self.root().join(file));
-        let work = ScratchIndex::copy_of(self.clone(), file.as_deref()).await?;
+        let work = ScratchIndex::from_repository(self.clone(), file.as_deref()).await?;
         let mut index = IndexSnapshot { repository: self.clone(), work, unmerged: vec![] };
-        let unmerged = index.entries(&["--unmerged"]).await?.into_iter().map(|entry| entry.path);
+        let unmerged = index.list_entries(&["--unmerged"]).await?.into_iter().map(|entry| entry.path);
         // Each side of a conflict has one entry.
         let unmerged = unmerged.collect::<BTreeSet<_>>().into_iter().collect();
         index.unmerged = unmerged;
@@ -54,13 +54,13 @@ impl IndexSnapshot {
     /// As [`LocalRepository::diff`].
     #[truing_core::boxed_future]
     pub async fn diff(&self, base: &Sha) -> Result<WorktreeDiff, GitError> {
-        self.work.restore(base, &self.unmerged).await?;
+        self.work.reset_to_base(base, &self.unmerged).await?;
         let sides = |call: GitCommand| {
             let flags = ["--cached", "--ita-invisible-in-index", base.as_str(), "--"];
-            self.work.in_index(call).args(flags)
+            self.work.with_scratch_index(call).args(flags)
         };
         let view = &self.repository.view;
-        let found = view.diff_sides(&view.store(), sides).await?;
+        let found = view.diff_sides(&view.object_store(), sides).await?;
         let skip = |path: &RepoPath| UnreviewedFile { path: path.clone(), reason: SkipReason::Unmerged };
         let mut skipped = self.unmerged.iter().map(skip).chain(found.skipped).collect::<Vec<_>>();
         skipped.sort_by(|a, b| a.path.cmp(&b.path));
@@ -76,18 +76,20 @@ impl IndexSnapshot {
     pub async fn export(&self, dest: &Path, only: Option<&[RepoPath]>) -> Result<ExportSummary, GitError> {
         let only = only.map(|only| only.iter().collect::<HashSet<_>>());
         let is_wanted = |path: &RepoPath| only.as_ref().is_none_or(|only| only.contains(path));
-        let mut entries = self.entries(&[]).await?;
+        let mut entries = self.list_entries(&[]).await?;
         entries.retain(|entry| is_wanted(&entry.path) && !self.unmerged.contains(&entry.path));
         self.repository.view.export_entries(entries, dest).await
     }
 
     /// Returns the entries of the index.
-    async fn entries(&self, which: &[&str]) -> Result<Vec<ListedFile>, GitError> {
-        let call = self.work.in_index(self.repository.view.call("ls-files"));
-        let call = call.args(["--stage", "-z"]).args(which).max_output(self.work.listing_bytes());
-        let listing = call.read().await?;
+    async fn list_entries(&self, which: &[&str]) -> Result<Vec<ListedFile>, GitError> {
+        let call = self.work.with_scratch_index(self.repository.view.command("ls-files"));
+        let call = call.args(["--stage", "-z"]).args(which).max_output(self.work.max_listing_bytes());
+        let listing = call.read_output().await?;
         split_listing(&listing)
-            .map(|line| ListedFile::of_index(line).ok_or_else(|| garbled_error("ls-files", line)))
+            .map(|line| {
+                ListedFile::from_index_line(line).ok_or_else(|| invalid_output_error("ls-files", line))
+            })
             .collect()
     }
 }

@@ -10,9 +10,9 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 use truing_core::RepoPath;
 
-use super::worktree::{ChangedPath, ScratchIndex, any_below_attributes, on_disk};
+use super::worktree::{ChangedPath, ScratchIndex, disk_path, has_attributes_file};
 use crate::GitError;
-use crate::view::garbled_error;
+use crate::view::invalid_output_error;
 
 /// Maximum bytes of a pointer, from the specification.
 const MAX_POINTER: u64 = 1024;
@@ -42,7 +42,7 @@ impl LfsPointer {
     }
 
     /// Returns true if the file's content matches the pointer.
-    fn is_of(&self, file: &Path) -> io::Result<bool> {
+    fn matches_file(&self, file: &Path) -> io::Result<bool> {
         let file = std::fs::File::open(file)?;
         if file.metadata()?.len() != self.size {
             return Ok(false);
@@ -75,7 +75,7 @@ enum LfsPointerMatch {
 
 impl LfsPointerMatch {
     fn compare(pointer: &LfsPointer, file: &Path) -> io::Result<Self> {
-        if pointer.is_of(file)? {
+        if pointer.matches_file(file)? {
             return Ok(Self::Same);
         }
         let mut text = Vec::new();
@@ -87,19 +87,19 @@ impl LfsPointerMatch {
 impl ScratchIndex {
     /// Removes files of Git LFS with unchanged content from those that look changed, and marks the changed
     /// ones.
-    pub(super) async fn settle_lfs(
+    pub(super) async fn drop_unchanged_lfs(
         &self,
         changed: &mut BTreeMap<RepoPath, ChangedPath>,
     ) -> Result<(), GitError> {
         let tracked = changed.iter().filter(|(_, changed)| !changed.is_deleted);
         let tracked: Vec<(RepoPath, Vec<u8>)> =
             tracked.filter_map(|(path, changed)| Some((path.clone(), changed.blob.clone()?))).collect();
-        let pointers = self.load_pointers(self.of_lfs(tracked).await?).await?;
+        let pointers = self.load_pointers(self.select_lfs_files(tracked).await?).await?;
         let root = self.root().to_owned();
         let compare = move || {
             let compared = |(path, pointer): (RepoPath, LfsPointer)| {
                 // A file that cannot be read is reported when it is added.
-                let found = LfsPointerMatch::compare(&pointer, &on_disk(&root, &path)).ok()?;
+                let found = LfsPointerMatch::compare(&pointer, &disk_path(&root, &path)).ok()?;
                 Some((path, found))
             };
             pointers.into_iter().filter_map(compared).collect::<Vec<_>>()
@@ -119,14 +119,17 @@ impl ScratchIndex {
     }
 
     /// Returns those of these files, with their blobs, that the attributes assign to Git LFS.
-    async fn of_lfs(&self, files: Vec<(RepoPath, Vec<u8>)>) -> Result<Vec<(RepoPath, Vec<u8>)>, GitError> {
+    async fn select_lfs_files(
+        &self,
+        files: Vec<(RepoPath, Vec<u8>)>,
+    ) -> Result<Vec<(RepoPath, Vec<u8>)>, GitError> {
         let paths: Vec<RepoPath> = files.iter().map(|(path, _)| path.clone()).collect();
-        if !any_below_attributes(self.root(), &paths) {
+        if !has_attributes_file(self.root(), &paths) {
             return Ok(Vec::new());
         }
         let names = paths.iter().flat_map(|path| path.as_bytes().iter().copied().chain([0])).collect();
-        let call = self.in_tree("check-attr").args(["-z", "--stdin", "filter"]).input(names);
-        let listing = call.max_output(self.listing_bytes()).read().await?;
+        let call = self.worktree_command("check-attr").args(["-z", "--stdin", "filter"]).with_input(names);
+        let listing = call.max_output(self.max_listing_bytes()).read_output().await?;
         // Fields for each path: the path, the attribute's name, its value.
         let fields: Vec<&[u8]> = listing.split(|byte| *byte == 0).collect();
         let of_lfs = fields.chunks_exact(3).filter(|line| line.get(2) == Some(&FILTER));
@@ -145,19 +148,19 @@ impl ScratchIndex {
         let ids = |files: &[(RepoPath, Vec<u8>)]| {
             files.iter().flat_map(|(_, id)| id.iter().copied().chain([b'\n'])).collect::<Vec<u8>>()
         };
-        let view = self.view();
-        let call = view.call("cat-file").arg("--batch-check=%(objectsize)").input(ids(&files));
-        let sizes = call.max_output(self.listing_bytes()).read().await?;
+        let view = self.isolated_dir();
+        let call = view.command("cat-file").arg("--batch-check=%(objectsize)").with_input(ids(&files));
+        let sizes = call.max_output(self.max_listing_bytes()).read_output().await?;
         let sizes = String::from_utf8_lossy(&sizes);
         // A missing blob has no size.
         let is_short = |size: &str| size.parse().is_ok_and(|size: u64| size <= MAX_POINTER);
         let short = files.into_iter().zip(sizes.lines()).filter(|(_, size)| is_short(size));
         let files: Vec<(RepoPath, Vec<u8>)> = short.map(|(file, _)| file).collect();
-        let call = view.call("cat-file").arg("--batch=%(objectsize)").input(ids(&files));
-        let blobs = call.max_output(self.listing_bytes()).read().await?;
+        let call = view.command("cat-file").arg("--batch=%(objectsize)").with_input(ids(&files));
+        let blobs = call.max_output(self.max_listing_bytes()).read_output().await?;
         let (mut rest, mut pointers) = (blobs.as_slice(), Vec::new());
         for (path, _) in files {
-            let blob = next_blob(&mut rest).ok_or_else(|| garbled_error("cat-file", rest))?;
+            let blob = split_next_blob(&mut rest).ok_or_else(|| invalid_output_error("cat-file", rest))?;
             pointers.extend(LfsPointer::parse(blob).map(|pointer| (path, pointer)));
         }
         Ok(pointers)
@@ -165,7 +168,7 @@ impl ScratchIndex {
 }
 
 /// Splits the next blob off an output: its size, a line end, its bytes, a line end.
-fn next_blob<'a>(answer: &mut &'a [u8]) -> Option<&'a [u8]> {
+fn split_next_blob<'a>(answer: &mut &'a [u8]) -> Option<&'a [u8]> {
     let end = answer.iter().position(|byte| *byte == b'\n')?;
     let (size, rest) = answer.split_at_checked(end)?;
     let size = std::str::from_utf8(size).ok()?.parse().ok()?;

@@ -37,27 +37,27 @@ pub(super) fn refuse_special_files(folder: &Path) -> Result<Vec<PathBuf>, GitErr
     let mut left = Vec::new();
     for above in folder.ancestors() {
         let dot_git = above.join(".git");
-        refuse_special(&dot_git)?;
+        refuse_special_file(&dot_git)?;
         if dot_git.is_dir() {
             left.push(dot_git);
-        } else if let Some(named) = named_by(&dot_git) {
+        } else if let Some(named) = resolve_git_file(&dot_git) {
             left.push(named);
         } else {
             for name in OF_BARE {
-                refuse_special(&above.join(name))?;
+                refuse_special_file(&above.join(name))?;
             }
             continue;
         }
         break;
     }
-    all_below(left, &mut 0)
+    check_git_folders(left, &mut 0)
 }
 
 /// Checks the files that these git folders' configuration includes, regardless of conditions.
 ///
 /// # Errors
 /// As [`refuse_special_files`].
-pub(super) async fn refuse_included(git: &Git, folders: &[PathBuf]) -> Result<(), GitError> {
+pub(super) async fn refuse_special_includes(git: &Git, folders: &[PathBuf]) -> Result<(), GitError> {
     let mut left = folders
         .iter()
         .flat_map(|folder| CONFIGS.map(|name| folder.join(name)))
@@ -69,7 +69,7 @@ pub(super) async fn refuse_included(git: &Git, folders: &[PathBuf]) -> Result<()
             continue;
         }
         // Git itself parses the file and expands homes (`~`), and follows no include.
-        let call = git.call("config").args(["-z", "--no-includes", "--type=path", "--file"]).arg(&config);
+        let call = git.command("config").args(["-z", "--no-includes", "--type=path", "--file"]).arg(&config);
         // Git reports an unreadable file in the later calls.
         let listing = call.args(["--get-regexp", INCLUDE]).run().await?.stdout;
         let paths = listing.split(|byte| *byte == 0).filter_map(|entry| {
@@ -80,8 +80,8 @@ pub(super) async fn refuse_included(git: &Git, folders: &[PathBuf]) -> Result<()
             if path.as_os_str() == "/dev/null" {
                 continue;
             }
-            refuse_special(&path)?;
-            refuse_large(&path, MAX_CONFIG_BYTES)?;
+            refuse_special_file(&path)?;
+            refuse_large_file(&path, MAX_CONFIG_BYTES)?;
             if mentions_include(&path) {
                 left.push(path);
             }
@@ -96,16 +96,16 @@ pub(super) async fn refuse_included(git: &Git, folders: &[PathBuf]) -> Result<()
 ///
 /// # Errors
 /// As [`refuse_special_files`].
-pub(crate) async fn refuse_in_working_tree(root: &Path) -> Result<(), GitError> {
+pub(crate) async fn refuse_special_in_worktree(root: &Path) -> Result<(), GitError> {
     let (root, path) = (root.to_owned(), root.to_owned());
-    let looked = tokio::task::spawn_blocking(move || in_working_tree(&root)).await;
+    let looked = tokio::task::spawn_blocking(move || check_working_tree(&root)).await;
     looked.unwrap_or_else(|stopped| {
         let source = std::io::Error::other(stopped);
         Err(GitError::Io { doing: "cannot read the files of", path, source })
     })
 }
 
-fn in_working_tree(root: &Path) -> Result<(), GitError> {
+fn check_working_tree(root: &Path) -> Result<(), GitError> {
     let (mut folders, mut entries) = (vec![root.to_owned()], 0);
     let mut nested = Vec::new();
     let own = fs::canonicalize(root.join(".git")).ok();
@@ -117,7 +117,7 @@ fn in_working_tree(root: &Path) -> Result<(), GitError> {
             }
             let (name, Ok(kind)) = (entry.file_name(), entry.file_type()) else { continue };
             if name == ".git" {
-                let at = if kind.is_file() { named_by(&entry.path()) } else { Some(entry.path()) };
+                let at = if kind.is_file() { resolve_git_file(&entry.path()) } else { Some(entry.path()) };
                 // The repository's own folder is already checked, with those of its submodules.
                 let at = at.and_then(|at| fs::canonicalize(at).ok()).filter(|at| at.is_dir());
                 nested.extend(at.filter(|at| own.as_ref().is_none_or(|own| !at.starts_with(own))));
@@ -125,18 +125,18 @@ fn in_working_tree(root: &Path) -> Result<(), GitError> {
                 folders.push(entry.path());
             } else if PATTERNS.iter().any(|patterns| name == *patterns) {
                 if kind.is_file() {
-                    refuse_large(&entry.path(), MAX_CONFIG_BYTES)?;
+                    refuse_large_file(&entry.path(), MAX_CONFIG_BYTES)?;
                 } else if !kind.is_symlink() {
                     return Err(GitError::SpecialFile(entry.path()));
                 }
             }
         }
     }
-    all_below(nested, &mut 0).map(drop)
+    check_git_folders(nested, &mut 0).map(drop)
 }
 
 /// Checks these git folders, with those that they share and borrow from. Returns all of them.
-fn all_below(mut left: Vec<PathBuf>, entries: &mut usize) -> Result<Vec<PathBuf>, GitError> {
+fn check_git_folders(mut left: Vec<PathBuf>, entries: &mut usize) -> Result<Vec<PathBuf>, GitError> {
     let mut seen: Vec<PathBuf> = Vec::new();
     while let Some(next) = left.pop() {
         // Two repositories may borrow from each other.
@@ -144,7 +144,7 @@ fn all_below(mut left: Vec<PathBuf>, entries: &mut usize) -> Result<Vec<PathBuf>
         if seen.iter().any(|before| next.starts_with(before)) {
             continue;
         }
-        check_below(&next, entries)?;
+        check_folder_tree(&next, entries)?;
         left.extend(read_pointer_lines(&next.join("commondir")).iter().map(|shared| next.join(shared)));
         let objects = [next.join("objects"), next.clone()];
         left.extend(objects.iter().flat_map(|objects| {
@@ -157,7 +157,7 @@ fn all_below(mut left: Vec<PathBuf>, entries: &mut usize) -> Result<Vec<PathBuf>
 }
 
 /// Checks everything in a folder and below it.
-fn check_below(top: &Path, entries: &mut usize) -> Result<(), GitError> {
+fn check_folder_tree(top: &Path, entries: &mut usize) -> Result<(), GitError> {
     let mut folders = vec![top.to_owned()];
     while let Some(folder) = folders.pop() {
         let inside = folder.strip_prefix(top).unwrap_or(&folder);
@@ -174,10 +174,10 @@ fn check_below(top: &Path, entries: &mut usize) -> Result<(), GitError> {
                     continue;
                 }
                 Ok(kind) if kind.is_file() => {}
-                Ok(_) | Err(_) => refuse_special(&entry.path())?,
+                Ok(_) | Err(_) => refuse_special_file(&entry.path())?,
             }
             if let Some(limit) = max_file_bytes(&entry.file_name(), of_refs) {
-                refuse_large(&entry.path(), limit)?;
+                refuse_large_file(&entry.path(), limit)?;
             }
         }
     }
@@ -198,7 +198,7 @@ fn max_file_bytes(name: &OsStr, of_refs: bool) -> Option<u64> {
 }
 
 /// Refuses an existing path that is neither a file nor a folder, also through links.
-fn refuse_special(path: &Path) -> Result<(), GitError> {
+fn refuse_special_file(path: &Path) -> Result<(), GitError> {
     match fs::metadata(path) {
         Ok(found) if !found.is_file() && !found.is_dir() => Err(GitError::SpecialFile(path.to_owned())),
         Ok(_) | Err(_) => Ok(()),
@@ -206,7 +206,7 @@ fn refuse_special(path: &Path) -> Result<(), GitError> {
 }
 
 /// Refuses a file of more bytes than this, also through links.
-fn refuse_large(path: &Path, limit: u64) -> Result<(), GitError> {
+fn refuse_large_file(path: &Path, limit: u64) -> Result<(), GitError> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() && found.len() > limit => {
             Err(GitError::HugeFile { path: path.to_owned(), bytes: found.len(), limit })
@@ -223,7 +223,7 @@ fn mentions_include(path: &Path) -> bool {
 }
 
 /// Returns the git folder that a file named `.git` refers to.
-fn named_by(dot_git: &Path) -> Option<PathBuf> {
+fn resolve_git_file(dot_git: &Path) -> Option<PathBuf> {
     let lines = read_pointer_lines(dot_git);
     Some(dot_git.parent()?.join(lines.first()?.strip_prefix("gitdir:")?.trim()))
 }

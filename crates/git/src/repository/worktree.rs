@@ -19,11 +19,11 @@ use truing_core::id::Sha;
 use truing_core::outcome::{SkipReason, UnreviewedFile};
 
 use super::LocalRepository;
-use super::special::refuse_in_working_tree;
+use super::special::refuse_special_in_worktree;
 use crate::command::GitCommand;
 use crate::export::{ListedFile, split_listing};
 use crate::options::MAX_INDEX_BYTES;
-use crate::view::{IsolatedGitDir, borrow_objects, garbled_error, make_objects};
+use crate::view::{IsolatedGitDir, borrow_object_store, create_object_store, invalid_output_error};
 use crate::{GitError, GitLimits, PrivateFolder};
 
 /// Extension of a sparse index: its name and its length, which is 0 (gitformat-index).
@@ -94,9 +94,10 @@ impl LocalRepository {
     /// # Errors
     /// As [`LocalRepository::worktree_diff`].
     #[truing_core::boxed_future]
-    pub async fn new_files(&self) -> Result<Vec<RepoPath>, GitError> {
-        refuse_in_working_tree(self.root()).await?;
-        let TreeListing { new, .. } = ScratchIndex::copy_of(self.clone(), None).await?.list_paths().await?;
+    pub async fn untracked_files(&self) -> Result<Vec<RepoPath>, GitError> {
+        refuse_special_in_worktree(self.root()).await?;
+        let TreeListing { new, .. } =
+            ScratchIndex::from_repository(self.clone(), None).await?.list_paths().await?;
         // The path of a nested repository ends in `/`.
         Ok(new.into_iter().filter(|path| !path.as_bytes().ends_with(b"/")).collect())
     }
@@ -107,9 +108,9 @@ impl LocalRepository {
     /// # Errors
     /// As [`LocalRepository::worktree_diff`].
     #[truing_core::boxed_future]
-    pub async fn unseen_files(&self) -> Result<HashSet<RepoPath>, GitError> {
-        refuse_in_working_tree(self.root()).await?;
-        Ok(ScratchIndex::copy_of(self.clone(), None).await?.list_paths().await?.unseen)
+    pub async fn unchecked_tracked_files(&self) -> Result<HashSet<RepoPath>, GitError> {
+        refuse_special_in_worktree(self.root()).await?;
+        Ok(ScratchIndex::from_repository(self.clone(), None).await?.list_paths().await?.unseen)
     }
 
     /// Returns the files of the working tree that are tracked or not ignored, as paths below its root.
@@ -117,10 +118,10 @@ impl LocalRepository {
     /// # Errors
     /// As [`LocalRepository::worktree_diff`].
     #[truing_core::boxed_future]
-    pub async fn files(&self) -> Result<Vec<RepoPath>, GitError> {
-        refuse_in_working_tree(self.root()).await?;
+    pub async fn worktree_files(&self) -> Result<Vec<RepoPath>, GitError> {
+        refuse_special_in_worktree(self.root()).await?;
         let TreeListing { tracked, new, .. } =
-            ScratchIndex::copy_of(self.clone(), None).await?.list_paths().await?;
+            ScratchIndex::from_repository(self.clone(), None).await?.list_paths().await?;
         Ok(tracked.into_iter().chain(new).collect())
     }
 
@@ -132,11 +133,11 @@ impl LocalRepository {
     /// patterns; [`GitError::Failed`] if files change during the call.
     #[truing_core::boxed_future]
     pub async fn worktree_diff(&self, base: &Sha) -> Result<WorktreeDiff, GitError> {
-        refuse_in_working_tree(self.root()).await?;
-        let work = ScratchIndex::copy_of(self.clone(), None).await?;
+        refuse_special_in_worktree(self.root()).await?;
+        let work = ScratchIndex::from_repository(self.clone(), None).await?;
         let (mut changed, listing) = tokio::try_join!(work.changed_paths(), work.list_paths())?;
         let TreeListing { new, unseen, .. } = listing;
-        work.settle_lfs(&mut changed).await?;
+        work.drop_unchanged_lfs(&mut changed).await?;
         let (root, limits) = (self.root().to_owned(), self.git.limits().clone());
         let planned = tokio::task::spawn_blocking(move || plan_worktree(&root, &limits, changed, new));
         let mut plan = planned.await.map_err(|stopped| GitError::Io {
@@ -145,13 +146,14 @@ impl LocalRepository {
             source: std::io::Error::other(stopped),
         })?;
 
-        work.settle_large(&mut plan).await?;
+        work.classify_large_files(&mut plan).await?;
         work.remove_entries(&plan.deleted).await?;
-        work.read_contents(&plan).await?;
-        work.restore(base, &plan.restore).await?;
-        let sides = |call: GitCommand| work.in_index(call).args(["--cached", base.as_str(), "--"]);
-        let WorktreeDiff { diff, skipped, large, .. } = self.view.diff_sides(&work.store(), sides).await?;
-        let unseen = work.changed_unseen(base, unseen).await?;
+        work.add_changed_contents(&plan).await?;
+        work.reset_to_base(base, &plan.restore).await?;
+        let sides = |call: GitCommand| work.with_scratch_index(call).args(["--cached", base.as_str(), "--"]);
+        let WorktreeDiff { diff, skipped, large, .. } =
+            self.view.diff_sides(&work.object_store(), sides).await?;
+        let unseen = work.changed_unchecked_files(base, unseen).await?;
         plan.skipped.extend(skipped);
         plan.large_new.extend(large);
         plan.large_new.sort();
@@ -184,29 +186,32 @@ pub(super) struct ScratchIndex {
 
 impl ScratchIndex {
     /// Copies the repository's index, or the given file.
-    pub(super) async fn copy_of(repository: LocalRepository, index: Option<&Path>) -> Result<Self, GitError> {
+    pub(super) async fn from_repository(
+        repository: LocalRepository,
+        index: Option<&Path>,
+    ) -> Result<Self, GitError> {
         let index = index.unwrap_or(&repository.layout.index).to_owned();
-        let folder = repository.git.private_folder()?;
+        let folder = repository.git.create_private_folder()?;
         let sparse = copy_index(&index, folder.path(), &repository.layout.git_dir, repository.view.dir())?;
-        make_objects(folder.path())?;
+        create_object_store(folder.path())?;
         let work = Self { repository, folder };
         if sparse {
             // Folder entries are expanded to their files while the trees can be read.
-            work.in_tree("update-index").arg("--force-write-index").read().await?;
+            work.worktree_command("update-index").arg("--force-write-index").read_output().await?;
         }
         Ok(work)
     }
 
     /// Lets a call of the view use the copied index.
-    pub(super) fn in_index(&self, call: GitCommand) -> GitCommand {
+    pub(super) fn with_scratch_index(&self, call: GitCommand) -> GitCommand {
         call.env("GIT_INDEX_FILE", self.folder.path().join("index"))
     }
 
     /// Prepares a call that reads the working tree. Attributes determine the conversion of line ends;
     /// programs that they name are not configured in the view.
-    pub(super) fn in_tree(&self, name: &'static str) -> GitCommand {
-        let call = self.in_index(self.repository.view.call_with_attributes(name));
-        let call = call.folder(self.repository.root()).env("GIT_WORK_TREE", self.repository.root());
+    pub(super) fn worktree_command(&self, name: &'static str) -> GitCommand {
+        let call = self.with_scratch_index(self.repository.view.command_with_attributes(name));
+        let call = call.in_folder(self.repository.root()).env("GIT_WORK_TREE", self.repository.root());
         let call = call.config("core.fsync", "none");
         let settings = self.repository.settings.content.iter();
         settings.fold(call, |call, (key, value)| call.config(key, value))
@@ -216,11 +221,11 @@ impl ScratchIndex {
         self.repository.root()
     }
 
-    pub(super) fn view(&self) -> &IsolatedGitDir {
+    pub(super) fn isolated_dir(&self) -> &IsolatedGitDir {
         &self.repository.view
     }
 
-    pub(super) fn listing_bytes(&self) -> usize {
+    pub(super) fn max_listing_bytes(&self) -> usize {
         self.repository.git.limits().listing_bytes
     }
 
@@ -228,17 +233,22 @@ impl ScratchIndex {
     async fn changed_paths(&self) -> Result<BTreeMap<RepoPath, ChangedPath>, GitError> {
         // `dirty`: a submodule's own HEAD is compared, but not its working tree.
         let flags = ["--raw", "-z", "--no-abbrev", "--no-renames", "--ignore-submodules=dirty"];
-        let listing = self.in_tree("diff-files").args(flags).max_output(self.listing_bytes()).read().await?;
+        let listing = self
+            .worktree_command("diff-files")
+            .args(flags)
+            .max_output(self.max_listing_bytes())
+            .read_output()
+            .await?;
         parse_changed_paths(&listing)
             .collect::<Option<_>>()
-            .ok_or_else(|| garbled_error("diff-files", &listing))
+            .ok_or_else(|| invalid_output_error("diff-files", &listing))
     }
 
     /// Returns tracked paths, and untracked ones that are not ignored. A nested repository is one path,
     /// ending in `/`.
     async fn list_paths(&self) -> Result<TreeListing, GitError> {
         let flags = ["-v", "--cached", "--others", "-z", "--exclude-per-directory=.gitignore"];
-        let mut call = self.in_tree("ls-files").args(flags);
+        let mut call = self.worktree_command("ls-files").args(flags);
         // Later lists override: the repository's own follows the user's.
         let own = self.repository.layout.excludes.clone();
         let named = self.repository.settings.excludes.as_ref().map(|path| self.repository.root().join(path));
@@ -252,13 +262,13 @@ impl ScratchIndex {
             argument.push(list);
             call = call.arg(argument);
         }
-        let listed = call.max_output(self.listing_bytes()).read().await?;
+        let listed = call.max_output(self.max_listing_bytes()).read_output().await?;
         let mut listing = TreeListing::default();
         for line in listed.split(|byte| *byte == 0) {
             let (letter, path) = match line {
                 [letter, b' ', path @ ..] => (letter, RepoPath::from_bytes(path)),
                 [] => continue,
-                _ => return Err(garbled_error("ls-files", line)),
+                _ => return Err(invalid_output_error("ls-files", line)),
             };
             match letter {
                 b'?' => listing.new.push(path),
@@ -274,29 +284,33 @@ impl ScratchIndex {
     }
 
     /// Returns the paths that git does not look for in the working tree and that differ from `base`.
-    async fn changed_unseen(&self, base: &Sha, unseen: HashSet<RepoPath>) -> Result<Vec<RepoPath>, GitError> {
+    async fn changed_unchecked_files(
+        &self,
+        base: &Sha,
+        unseen: HashSet<RepoPath>,
+    ) -> Result<Vec<RepoPath>, GitError> {
         if unseen.is_empty() {
             return Ok(Vec::new());
         }
         let flags = ["--cached", "--name-only", "-z", "--no-renames", base.as_str(), "--"];
-        let call = self.in_index(self.repository.view.call("diff-index")).args(flags);
-        let mut changed = parse_paths(&call.max_output(self.listing_bytes()).read().await?);
+        let call = self.with_scratch_index(self.repository.view.command("diff-index")).args(flags);
+        let mut changed = parse_paths(&call.max_output(self.max_listing_bytes()).read_output().await?);
         changed.retain(|path| unseen.contains(path));
         Ok(changed)
     }
 
     /// Treats large tracked files with the indexed content as unchanged; the others are skipped.
-    async fn settle_large(&self, plan: &mut WorktreePlan) -> Result<(), GitError> {
+    async fn classify_large_files(&self, plan: &mut WorktreePlan) -> Result<(), GitError> {
         if plan.large.is_empty() {
             return Ok(());
         }
         // One name a line. Ambiguous names are quoted, which git accepts here.
         let names = plan.large.iter().map(|(path, _)| format!("{path}\n")).collect::<String>();
-        let call = self.in_tree("hash-object").arg("--stdin-paths").input(names.into_bytes());
-        let answer = call.max_output(self.listing_bytes()).read().await?;
+        let call = self.worktree_command("hash-object").arg("--stdin-paths").with_input(names.into_bytes());
+        let answer = call.max_output(self.max_listing_bytes()).read_output().await?;
         let ids = answer.split(|byte| *byte == b'\n').filter(|id| !id.is_empty()).collect::<Vec<_>>();
         if ids.len() != plan.large.len() {
-            return Err(garbled_error("hash-object", &answer));
+            return Err(invalid_output_error("hash-object", &answer));
         }
         for ((path, was), is) in std::mem::take(&mut plan.large).into_iter().zip(ids) {
             if was.as_deref() != Some(is) {
@@ -314,17 +328,17 @@ impl ScratchIndex {
     }
 
     /// Lets a call use the folder of new objects.
-    fn with_objects(&self, call: GitCommand) -> GitCommand {
-        call.env("GIT_OBJECT_DIRECTORY", self.store())
+    fn with_object_store(&self, call: GitCommand) -> GitCommand {
+        call.env("GIT_OBJECT_DIRECTORY", self.object_store())
     }
 
     /// Returns the folder of new objects.
-    fn store(&self) -> PathBuf {
+    fn object_store(&self) -> PathBuf {
         self.folder.path().join("objects")
     }
 
     /// Reads the content of the changed paths into the index.
-    async fn read_contents(&self, plan: &WorktreePlan) -> Result<(), GitError> {
+    async fn add_changed_contents(&self, plan: &WorktreePlan) -> Result<(), GitError> {
         // For automatic conversion of line ends, git inspects the indexed content: it skips files that were
         // stored with such line ends.
         let by_setting = self.repository.settings.content.iter().any(|(key, _)| key == CONVERTING);
@@ -334,32 +348,32 @@ impl ScratchIndex {
             && (by_setting || plan.attributes || plan.indexed_blobs.len() > MAX_UNPACKED)
         {
             let ids = plan.indexed_blobs.iter().flat_map(|id| id.iter().copied().chain([b'\n'])).collect();
-            let call = self.repository.view.call("pack-objects").args(["--quiet", "--window=0"]);
-            call.arg(self.folder.path().join("objects/pack/pack")).input(ids).read().await?;
+            let call = self.repository.view.command("pack-objects").args(["--quiet", "--window=0"]);
+            call.arg(self.folder.path().join("objects/pack/pack")).with_input(ids).read_output().await?;
         }
         if !plan.paths_to_read.is_empty() {
-            self.read_files(&plan.paths_to_read).await?;
+            self.add_files_to_index(&plan.paths_to_read).await?;
         }
         // After all writes, the repository's objects become visible, too.
-        borrow_objects(self.folder.path(), &self.repository.view.dir().join("objects"))
+        borrow_object_store(self.folder.path(), &self.repository.view.dir().join("objects"))
     }
 
-    async fn read_files(&self, paths: &[RepoPath]) -> Result<(), GitError> {
+    async fn add_files_to_index(&self, paths: &[RepoPath]) -> Result<(), GitError> {
         let names = paths.iter().flat_map(|path| path.as_bytes().iter().copied().chain([0])).collect();
-        let call = self.with_objects(self.in_tree("update-index"));
+        let call = self.with_object_store(self.worktree_command("update-index"));
         let call = call.args(["--add", "--remove", "--replace", "-z", "--stdin"]);
-        call.input(names).read().await.map(drop)
+        call.with_input(names).read_output().await.map(drop)
     }
 
     /// Resets these paths to their content in `base`, which removes them from the diff.
-    pub(super) async fn restore(&self, base: &Sha, paths: &[RepoPath]) -> Result<(), GitError> {
+    pub(super) async fn reset_to_base(&self, base: &Sha, paths: &[RepoPath]) -> Result<(), GitError> {
         if paths.is_empty() {
             return Ok(());
         }
-        let call = self.repository.view.call("ls-tree").args(["-r", "-z", "--full-tree", base.as_str()]);
-        let listing = call.max_output(self.listing_bytes()).read().await?;
+        let call = self.repository.view.command("ls-tree").args(["-r", "-z", "--full-tree", base.as_str()]);
+        let listing = call.max_output(self.max_listing_bytes()).read_output().await?;
         let entries = split_listing(&listing)
-            .filter_map(ListedFile::of_tree)
+            .filter_map(ListedFile::from_tree_line)
             .map(|entry| (entry.path, (entry.mode, entry.id)));
         let entries = entries.collect::<HashMap<_, _>>();
         let zero = self.null_id();
@@ -375,13 +389,13 @@ impl ScratchIndex {
         if lines.is_empty() {
             return Ok(());
         }
-        let call = self.in_tree("update-index").args(["--replace", "-z", "--index-info"]);
-        call.input(lines).read().await.map(drop)
+        let call = self.worktree_command("update-index").args(["--replace", "-z", "--index-info"]);
+        call.with_input(lines).read_output().await.map(drop)
     }
 
     /// Returns git's null id.
     fn null_id(&self) -> String {
-        "0".repeat(self.repository.view.format().empty_tree().len())
+        "0".repeat(self.repository.view.object_format().empty_tree().len())
     }
 }
 
@@ -470,12 +484,12 @@ fn plan_worktree(
             DiskEntry::Unreadable => plan.skip(&path, SkipReason::Unreadable),
         }
     }
-    plan.attributes = any_below_attributes(root, &plan.paths_to_read);
+    plan.attributes = has_attributes_file(root, &plan.paths_to_read);
     plan
 }
 
 /// Returns true if the folder of one of these paths, or one above, contains an attributes file.
-pub(super) fn any_below_attributes(root: &Path, paths: &[RepoPath]) -> bool {
+pub(super) fn has_attributes_file(root: &Path, paths: &[RepoPath]) -> bool {
     let mut seen = HashSet::new();
     let folders = |path| Path::new(OsStr::from_bytes(RepoPath::as_bytes(path))).ancestors().skip(1);
     let mut new = paths
@@ -485,12 +499,12 @@ pub(super) fn any_below_attributes(root: &Path, paths: &[RepoPath]) -> bool {
 }
 
 /// Returns the location of a path in the working tree.
-pub(super) fn on_disk(root: &Path, path: &RepoPath) -> PathBuf {
+pub(super) fn disk_path(root: &Path, path: &RepoPath) -> PathBuf {
     root.join(OsStr::from_bytes(path.as_bytes()))
 }
 
 fn inspect_path(root: &Path, path: &RepoPath) -> DiskEntry {
-    let path = on_disk(root, path);
+    let path = disk_path(root, path);
     match std::fs::symlink_metadata(&path) {
         Ok(found) if found.is_symlink() || found.is_dir() => DiskEntry::LinkOrFolder,
         Ok(found) if found.is_file() => match std::fs::File::open(&path) {

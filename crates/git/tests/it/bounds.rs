@@ -183,5 +183,5 @@ async fn git_has_no_more_memory_than_it_may_have() {
     let git = Git::new(GitOptions { limits, ..place.options() }).await.unwrap();
     let error = git.open(&repo.root).await.unwrap().diff(&base, &head).await.unwrap_err();
     assert!(matches!(&error, GitError::OutOfMemory { call: "diff", mib: 64, .. }), "{error}");
-    assert!(!error.is_wrong_input() && !error.may_pass());
+    assert!(!error.is_wrong_input() && !error.is_temporary());
 }

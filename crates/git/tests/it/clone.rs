@@ -18,7 +18,7 @@ async fn a_clone_stands_alone() {
     repo.write("secret.txt", "of another pull request\n");
     let other = repo.commit("other");
 
-    let remote = Remote::local(&repo.root).unwrap();
+    let remote = Remote::from_local_path(&repo.root).unwrap();
     let mirror = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     mirror.fetch(&[head.clone(), other.clone()]).await.unwrap();
     // Configuration that would run or be trusted if it were copied.
@@ -26,7 +26,7 @@ async fn a_clone_stands_alone() {
     Repo { root: mirror.dir().to_owned() }.run(["config", "filter.evil.smudge", &trap]);
     let dest = place.path("clone");
     std::fs::create_dir(&dest).unwrap();
-    mirror.private_clone(&head, std::slice::from_ref(&base), &dest).await.unwrap();
+    mirror.check_out_private_clone(&head, std::slice::from_ref(&base), &dest).await.unwrap();
     std::fs::remove_dir_all(mirror.dir()).unwrap();
     std::fs::remove_dir_all(&repo.root).unwrap();
 
@@ -48,11 +48,11 @@ async fn a_clone_stands_alone() {
 #[tokio::test]
 async fn a_commit_that_is_not_there_is_an_error() {
     let place = Place::new();
-    let remote = Remote::local(&place.repo("upstream").root).unwrap();
+    let remote = Remote::from_local_path(&place.repo("upstream").root).unwrap();
     let mirror = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     let dest = place.path("clone");
     std::fs::create_dir(&dest).unwrap();
     let none = Sha::parse(&"1".repeat(40)).unwrap();
-    let cloned = mirror.private_clone(&none, &[], &dest).await;
+    let cloned = mirror.check_out_private_clone(&none, &[], &dest).await;
     assert!(matches!(cloned, Err(GitError::Failed { .. })), "{cloned:?}");
 }

@@ -29,12 +29,16 @@ fn path(text: &str) -> RepoPath {
 /// Creates a mirror of this repository's `main`, and a private clone of it.
 async fn cloned(place: &Place, repo: &Repo) -> (Mirror, Sha, PathBuf) {
     let head = repo.sha("main");
-    let mirror =
-        place.git().await.open_mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    let mirror = place
+        .git()
+        .await
+        .open_mirror(&place.path("m"), &Remote::from_local_path(&repo.root).unwrap())
+        .await
+        .unwrap();
     mirror.fetch(std::slice::from_ref(&head)).await.unwrap();
     let dest = place.path("clone");
     std::fs::create_dir(&dest).unwrap();
-    mirror.private_clone(&head, &[], &dest).await.unwrap();
+    mirror.check_out_private_clone(&head, &[], &dest).await.unwrap();
     (mirror, head, dest)
 }
 
@@ -47,13 +51,17 @@ async fn what_a_clone_was_checked_out_as_hides_nothing_that_was_written_since() 
     repo.write("run.sh", "run\n");
     repo.commit("second");
     let head = repo.sha("main");
-    let mirror =
-        place.git().await.open_mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    let mirror = place
+        .git()
+        .await
+        .open_mirror(&place.path("m"), &Remote::from_local_path(&repo.root).unwrap())
+        .await
+        .unwrap();
     mirror.fetch(std::slice::from_ref(&head)).await.unwrap();
     let parent = repo.sha("main~1");
     let dest = place.path("clone");
     std::fs::create_dir(&dest).unwrap();
-    let checked_out = mirror.private_clone(&head, &[], &dest).await.unwrap();
+    let checked_out = mirror.check_out_private_clone(&head, &[], &dest).await.unwrap();
 
     let clone = Repo { root: dest.clone() };
     // Same size and time as before.
@@ -76,15 +84,15 @@ async fn what_a_clone_was_checked_out_as_hides_nothing_that_was_written_since() 
 
     for parent in [&head, &parent] {
         let [read, known] = [
-            mirror.stage(parent, &dest, None).await.unwrap(),
-            mirror.stage_work(parent, &dest, &checked_out).await.unwrap(),
+            mirror.stage_folder(parent, &dest, None).await.unwrap(),
+            mirror.stage_clone(parent, &dest, &checked_out).await.unwrap(),
         ];
         assert_eq!(known.paths, read.paths);
         assert_eq!(known.diff().await.unwrap(), read.diff().await.unwrap());
         let [read, known] = [read.commit(&new("x")).await.unwrap(), known.commit(&new("x")).await.unwrap()];
         assert_eq!(known.sha(), read.sha());
     }
-    let work = mirror.stage_work(&head, &dest, &checked_out).await.unwrap();
+    let work = mirror.stage_clone(&head, &dest, &checked_out).await.unwrap();
     let expected = [
         (path("a.txt"), PathStatus::Modified),
         (path("deep/b.txt"), PathStatus::Deleted),
@@ -108,7 +116,7 @@ async fn what_differs_is_committed_and_what_is_ignored_is_not() {
     clone.write("noise.log", "x\n");
     std::fs::remove_dir_all(dest.join("deep")).unwrap();
 
-    let staged = mirror.stage(&head, &dest, None).await.unwrap();
+    let staged = mirror.stage_folder(&head, &dest, None).await.unwrap();
     let expected = [
         (path("a.txt"), PathStatus::Modified),
         (path("deep/b.txt"), PathStatus::Deleted),
@@ -117,7 +125,7 @@ async fn what_differs_is_committed_and_what_is_ignored_is_not() {
     assert_eq!((staged.paths.as_slice(), staged.left_out.len()), (expected.as_slice(), 0));
     assert!(text(&staged.diff().await.unwrap()).contains("-two\n-three\n+2\n"));
     let made = staged.commit(&new("Follow\n\nBecause.\n\n")).await.unwrap();
-    made.push(&Remote::local(&repo.root).unwrap(), "ours", None, &*permit().await).await.unwrap();
+    made.push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &*permit().await).await.unwrap();
     let format = "--format=%an <%ae> %at|%cn <%ce> %ct|%P|%B";
     assert_eq!(
         repo.run(["show", "--no-patch", format, "ours"]),
@@ -129,13 +137,13 @@ async fn what_differs_is_committed_and_what_is_ignored_is_not() {
     assert_eq!(repo.run(["ls-tree", "-r", "--name-only", "ours"]), ".gitignore\na.txt\nnew file");
 
     // A repetition gives the same commit; a restricted one contains only the requested paths.
-    let again = mirror.stage(&head, &dest, None).await.unwrap();
+    let again = mirror.stage_folder(&head, &dest, None).await.unwrap();
     assert_eq!(again.commit(&new("Follow\n\nBecause.")).await.unwrap().sha(), made.sha());
-    let some = mirror.stage(&head, &dest, Some(&[path("new file"), path("absent")])).await.unwrap();
+    let some = mirror.stage_folder(&head, &dest, Some(&[path("new file"), path("absent")])).await.unwrap();
     assert_eq!(some.paths, [(path("new file"), PathStatus::Added)]);
     assert_eq!(some.left_out, [path("a.txt"), path("deep/b.txt")]);
     let made = some.commit(&new("Some")).await.unwrap();
-    made.push(&Remote::local(&repo.root).unwrap(), "some", None, &*permit().await).await.unwrap();
+    made.push(&Remote::from_local_path(&repo.root).unwrap(), "some", None, &*permit().await).await.unwrap();
     assert_eq!(repo.run(["diff", "--name-only", head.as_str(), "some"]), "new file");
 }
 
@@ -166,11 +174,11 @@ async fn nothing_of_the_folder_runs_or_is_believed() {
     std::fs::write(dest.join(".git/info/exclude"), "new.txt\n").unwrap();
     clone.write("new.txt", "n\n");
 
-    let staged = mirror.stage(&head, &dest, None).await.unwrap();
+    let staged = mirror.stage_folder(&head, &dest, None).await.unwrap();
     // Line ends are stored as the checkout read them, so unmodified files do not differ.
     assert_eq!(staged.paths, [(path("new.txt"), PathStatus::Added)]);
     let made = staged.commit(&new("x")).await.unwrap();
-    made.push(&Remote::local(&repo.root).unwrap(), "ours", None, &*permit().await).await.unwrap();
+    made.push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &*permit().await).await.unwrap();
     assert!(!place.path("trapped").exists());
     assert!(!repo.run(["cat-file", "commit", "ours"]).contains("gpgsig"));
 }
@@ -194,11 +202,11 @@ async fn repositories_inside_are_left_out_and_modes_and_links_are_kept() {
     std::os::unix::fs::symlink("/etc/passwd", dest.join("link")).unwrap();
     std::fs::copy(place.script("tool", "true"), dest.join("tool")).unwrap();
 
-    let staged = mirror.stage(&head, &dest, None).await.unwrap();
+    let staged = mirror.stage_folder(&head, &dest, None).await.unwrap();
     assert_eq!(staged.paths, [(path("link"), PathStatus::Added), (path("tool"), PathStatus::Added)]);
     assert_eq!(staged.left_out, [path("begun"), path("deep/begun too"), path("inner")]);
     let made = staged.commit(&new("x")).await.unwrap();
-    made.push(&Remote::local(&repo.root).unwrap(), "ours", None, &*permit().await).await.unwrap();
+    made.push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &*permit().await).await.unwrap();
     let modes = repo.modes(&["ours"]);
     assert_eq!(modes, "100644 a.txt\n120000 link\n100755 tool");
 }
@@ -209,9 +217,9 @@ async fn a_commit_that_git_would_not_make_is_an_error() {
     let repo = place.repo("upstream");
     let (mirror, head, dest) = cloned(&place, &repo).await;
     let none = Sha::parse(&"1".repeat(40)).unwrap();
-    assert!(matches!(mirror.stage(&none, &dest, None).await, Err(GitError::Failed { .. })));
+    assert!(matches!(mirror.stage_folder(&none, &dest, None).await, Err(GitError::Failed { .. })));
     for wrong in [new("a\0b"), NewCommit { author: who(""), ..new("x") }] {
-        let staged = mirror.stage(&head, &dest, None).await.unwrap();
+        let staged = mirror.stage_folder(&head, &dest, None).await.unwrap();
         assert!(staged.paths.is_empty());
         let made = staged.commit(&wrong).await;
         assert!(matches!(made, Err(GitError::Failed { call: "commit-tree", .. })), "{made:?}");
@@ -229,7 +237,8 @@ async fn a_file_of_a_commit_is_read_as_it_is_stored() {
     let mut options = place.options();
     options.limits.file_bytes = 50;
     let git = truing_git::Git::new(options).await.unwrap();
-    let mirror = git.open_mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    let mirror =
+        git.open_mirror(&place.path("m"), &Remote::from_local_path(&repo.root).unwrap()).await.unwrap();
     let head = repo.sha("HEAD");
     mirror.fetch(std::slice::from_ref(&head)).await.unwrap();
     let read = async |name: &str| mirror.read_file(&head, &path(name)).await;
@@ -258,18 +267,18 @@ async fn of_files_that_lie_alone_line_ends_and_modes_are_as_the_commit_has_them_
     alone.write("deep", "a file now\n");
     alone.write("stray.txt", "nobody asked for it\n");
     let (there, gone) = ([path("line.crlf"), path("tool"), path("deep")], [path("deep/goes")]);
-    let staged = mirror.stage_alone(&head, &alone.root, &there, &gone).await.unwrap();
+    let staged = mirror.stage_changed_files(&head, &alone.root, &there, &gone).await.unwrap();
     assert_eq!(staged.left_out, []);
     let made = staged.commit(&new("x")).await.unwrap();
     let tree = made.tree().unwrap().clone();
-    mirror.keep_commit(&made).await.unwrap();
+    mirror.store_commit(&made).await.unwrap();
     let sha = made.sha().clone();
     drop(made);
     // The mirror has all objects itself.
-    assert_eq!(mirror.tree_of(&sha).await.unwrap(), tree);
+    assert_eq!(mirror.commit_tree(&sha).await.unwrap(), tree);
     mirror
         .unpushed_commit(&sha)
-        .push(&Remote::local(&repo.root).unwrap(), "ours", None, &*permit().await)
+        .push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &*permit().await)
         .await
         .unwrap();
     assert_eq!(repo.run(["show", "ours:line.crlf"]), "one\n2");
@@ -279,7 +288,7 @@ async fn of_files_that_lie_alone_line_ends_and_modes_are_as_the_commit_has_them_
     );
     // A file in place of a folder that the commit keeps is refused.
     let (there, gone) = ([path("deep")], []);
-    assert!(mirror.stage_alone(&head, &alone.root, &there, &gone).await.is_err());
+    assert!(mirror.stage_changed_files(&head, &alone.root, &there, &gone).await.is_err());
 }
 
 #[tokio::test]
@@ -299,8 +308,12 @@ async fn two_commits_are_merged_by_their_content_or_the_files_that_stand_in_the_
         repo.sha(name)
     };
     let (theirs, wrong) = (side("theirs", "theirs.txt"), side("wrong", "ours.txt"));
-    let mirror =
-        place.git().await.open_mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    let mirror = place
+        .git()
+        .await
+        .open_mirror(&place.path("m"), &Remote::from_local_path(&repo.root).unwrap())
+        .await
+        .unwrap();
     mirror.fetch(&[ours.clone(), theirs.clone(), wrong.clone()]).await.unwrap();
 
     let merged = mirror.merge(&theirs, &ours, &new("Merge")).await;
@@ -309,8 +322,8 @@ async fn two_commits_are_merged_by_their_content_or_the_files_that_stand_in_the_
         return;
     }
     let MergeOutcome::Made(commit) = merged.unwrap() else { panic!("nothing stands in the way") };
-    mirror.keep_commit(&commit).await.unwrap();
-    let listed = mirror.list(commit.sha(), &[]).await.unwrap();
+    mirror.store_commit(&commit).await.unwrap();
+    let listed = mirror.list_files(commit.sha(), &[]).await.unwrap();
     let names: Vec<_> = listed.iter().map(|file| file.path.to_string()).collect();
     assert!(["ours.txt", "theirs.txt"].iter().all(|name| names.iter().any(|one| one == name)), "{names:?}");
     assert_eq!(mirror.merge_base(commit.sha(), &ours).await.unwrap(), Some(ours.clone()));

@@ -229,7 +229,7 @@ async fn files_of_another_commit_take_the_place_of_those_before_and_what_is_the_
     let mut options = place.options();
     options.limits.file_bytes = 4000;
     let git = Git::new(options).await.unwrap();
-    let remote = Remote::local(&repo.root).unwrap();
+    let remote = Remote::from_local_path(&repo.root).unwrap();
     let mirror = git.open_mirror(&place.path("m"), &remote).await.unwrap();
     mirror.fetch(&[first.clone(), second.clone()]).await.unwrap();
     let laid = mirror.export_in_place(&first, None).await.unwrap();
@@ -244,7 +244,7 @@ async fn files_of_another_commit_take_the_place_of_those_before_and_what_is_the_
         );
         let whole = place.path("whole");
         let exported = mirror.export(sha, &whole, None).await.unwrap();
-        assert_eq!(laid.left_out(), exported.left_out);
+        assert_eq!(laid.omitted_files(), exported.left_out);
         assert_eq!(contents(laid.path()), contents(&whole));
         std::fs::remove_dir_all(&whole).unwrap();
     }

@@ -14,7 +14,12 @@ fn commit(repo: &Repo, name: &str) -> Sha {
 }
 
 async fn mirror(place: &Place, repo: &Repo) -> Mirror {
-    place.git().await.open_mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap()
+    place
+        .git()
+        .await
+        .open_mirror(&place.path("m"), &Remote::from_local_path(&repo.root).unwrap())
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -32,7 +37,7 @@ async fn commits_on_top_are_told_without_merges_and_what_they_bring() {
     let head = repo.sha("HEAD");
     let mirror = mirror(&place, &repo).await;
     mirror.fetch(&[head.clone(), tip.clone()]).await.unwrap();
-    let history = mirror.history((&base, &before), (&tip, &head)).await.unwrap();
+    let history = mirror.branch_history((&base, &before), (&tip, &head)).await.unwrap();
     assert_eq!(history, Some(BranchHistory::Grown { new: vec![two] }));
     assert!(mirror.has_commit(&before).await.unwrap());
     assert!(!mirror.has_commit(&Sha::parse(&"12".repeat(20)).unwrap()).await.unwrap());
@@ -61,7 +66,7 @@ async fn of_a_rewritten_branch_it_is_told_which_commits_are_new_changed_and_gone
     // The former head is on no branch any more, but was fetched while it was.
     mirror.fetch(std::slice::from_ref(&before)).await.unwrap();
     mirror.fetch(&[new.clone(), tip.clone()]).await.unwrap();
-    let history = mirror.history((&base, &before), (&tip, &new)).await.unwrap();
+    let history = mirror.branch_history((&base, &before), (&tip, &new)).await.unwrap();
     let expected = BranchHistory::Rewritten { new: vec![new], changed: vec![changed], same: 1, gone: 1 };
     assert_eq!(history, Some(expected));
 }
@@ -75,7 +80,7 @@ async fn a_branch_that_was_set_back_or_has_too_many_commits_is_told_apart() {
     let before = commit(&repo, "two");
     let mirror = mirror(&place, &repo).await;
     mirror.fetch(std::slice::from_ref(&before)).await.unwrap();
-    let history = mirror.history((&base, &before), (&base, &one)).await.unwrap();
+    let history = mirror.branch_history((&base, &before), (&base, &one)).await.unwrap();
     let expected = BranchHistory::Rewritten { new: vec![], changed: vec![], same: 1, gone: 1 };
     assert_eq!(history, Some(expected));
 
@@ -92,6 +97,6 @@ async fn a_branch_that_was_set_back_or_has_too_many_commits_is_told_apart() {
     assert!(done.stdin(input).status().unwrap().success());
     let many = repo.sha("many");
     mirror.fetch(std::slice::from_ref(&many)).await.unwrap();
-    assert_eq!(mirror.history((&base, &before), (&base, &many)).await.unwrap(), None);
-    assert_eq!(mirror.history((&base, &many), (&base, &one)).await.unwrap(), None);
+    assert_eq!(mirror.branch_history((&base, &before), (&base, &many)).await.unwrap(), None);
+    assert_eq!(mirror.branch_history((&base, &many), (&base, &one)).await.unwrap(), None);
 }

@@ -156,8 +156,8 @@ async fn do_everything(place: &Place, repo: &Repo) {
     let last = repository.last_commit_base(&head).await.unwrap().commit;
     repository.current_branch().await.unwrap();
     let _ = repository.remote_url();
-    repository.resolve("main").await.unwrap();
-    repository.resolve("nearly-main").await.unwrap_err();
+    repository.resolve_commit("main").await.unwrap();
+    repository.resolve_commit("nearly-main").await.unwrap_err();
     // Without the objects these calls fail, but have no other effect.
     let _ = repository.diff(&last, &head).await;
     let _ = repository.worktree_diff(&base).await;
@@ -237,7 +237,7 @@ async fn a_name_is_never_an_option_or_a_command() {
         format!("--output={}", mark.display()),
         "--all".to_owned(),
     ] {
-        let error = repository.resolve(&name).await.unwrap_err();
+        let error = repository.resolve_commit(&name).await.unwrap_err();
         assert!(error.is_wrong_input(), "{name}: {error}");
     }
     assert!(!fired(&mark));

@@ -46,9 +46,9 @@ async fn a_commit_that_is_lost_is_not_one_that_was_never_made() {
     let head = repo.sha("HEAD");
     let (folder, name) = head.as_str().split_at(2);
     std::fs::remove_file(repo.root.join(".git/objects").join(folder).join(name)).unwrap();
-    let repository = place.git().await.open_unborn(&repo.root).await.unwrap();
+    let repository = place.git().await.open_without_commits(&repo.root).await.unwrap();
     let index = repository.snapshot_index(None).await.unwrap();
-    assert_eq!(repository.born_head(), Some(&head));
+    assert_eq!(repository.head_if_any(), Some(&head));
     assert!(index.diff(&head).await.is_err());
 }
 
@@ -69,17 +69,20 @@ async fn names_become_commits() {
         ("HEAD~1", &first),
         (first.short_sha(), &first),
     ] {
-        assert_eq!(repository.resolve(name).await.unwrap(), *commit, "{name}");
+        assert_eq!(repository.resolve_commit(name).await.unwrap(), *commit, "{name}");
     }
     assert_eq!(repository.head().unwrap(), &second);
     for bad in ["", "-h", "--output=x", "a\nb"] {
-        assert!(matches!(repository.resolve(bad).await.unwrap_err(), GitError::BadRevision(_)), "{bad:?}");
+        assert!(
+            matches!(repository.resolve_commit(bad).await.unwrap_err(), GitError::BadRevision(_)),
+            "{bad:?}"
+        );
     }
     for unknown in ["HEAD:a.txt", "main..v1", "main^{tree}:x", &"0".repeat(40), "a b"] {
-        let error = repository.resolve(unknown).await.unwrap_err();
+        let error = repository.resolve_commit(unknown).await.unwrap_err();
         assert!(matches!(error, GitError::UnknownRevision { .. }), "{unknown}: {error}");
     }
-    let typo = repository.resolve("mian").await.unwrap_err();
+    let typo = repository.resolve_commit("mian").await.unwrap_err();
     assert_eq!(
         (typo.to_string().as_str(), typo.hint().as_str()),
         ("there is no commit named `mian`", "did you mean `main`?")
@@ -321,7 +324,7 @@ async fn sha256_repositories_work() {
     repo.write("a.txt", "one\n");
     let head = repo.commit("first");
     let repository = place.git().await.open(&repo.root).await.unwrap();
-    assert_eq!(repository.resolve("main").await.unwrap(), head);
+    assert_eq!(repository.resolve_commit("main").await.unwrap(), head);
     let base = repository.last_commit_base(&repo.sha("HEAD")).await.unwrap();
     assert_eq!(base.commit, Sha::parse(&repo.run(["hash-object", "-t", "tree", "/dev/null"])).unwrap());
     repo.write("a.txt", "two\n");
@@ -331,8 +334,10 @@ async fn sha256_repositories_work() {
     assert!(diff.contains("+two") && !diff.contains("+one"), "{diff}");
     // Commits of a forge, which mirrors are for, never have such ids.
     let git = place.git().await;
-    let mirror =
-        git.open_mirror(&place.path("mirror.git"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    let mirror = git
+        .open_mirror(&place.path("mirror.git"), &Remote::from_local_path(&repo.root).unwrap())
+        .await
+        .unwrap();
     let error = mirror.fetch(&[head]).await.unwrap_err();
     assert!(matches!(error, GitError::Sha256 { .. }), "{error}");
 }
@@ -347,7 +352,7 @@ async fn every_call_may_run_on_another_thread() {
         let head = repository.head()?.clone();
         repository.default_branch_base(&head).await?;
         repository.last_commit_base(&head).await?;
-        repository.resolve("main").await?;
+        repository.resolve_commit("main").await?;
         repository.worktree_diff(&head).await?;
         repository.export(&head, &out, None).await
     });
@@ -449,28 +454,29 @@ async fn a_branch_gets_what_is_new_and_nothing_that_the_repository_has() {
     let before = packed();
     let git = place.git().await;
     let repository = git.open(&repo.root).await.unwrap();
-    let mirror = git.open_mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    let mirror =
+        git.open_mirror(&place.path("m"), &Remote::from_local_path(&repo.root).unwrap()).await.unwrap();
     mirror.fetch(std::slice::from_ref(&head)).await.unwrap();
     let alone = Repo { root: place.path("alone") };
     std::fs::create_dir(&alone.root).unwrap();
     alone.write("f1", "changed\n");
     let f1 = truing_core::RepoPath::from_bytes(b"f1");
-    let staged = mirror.stage_alone(&head, &alone.root, &[f1], &[]).await.unwrap();
+    let staged = mirror.stage_changed_files(&head, &alone.root, &[f1], &[]).await.unwrap();
     let who = GitIdentity { name: "we".into(), email: "we@example.com".into() };
     let at = truing_core::id::UnixMillis(1_700_000_000_000);
     let new = NewCommit { message: "fix".into(), author: who.clone(), committer: who, at };
     let made = staged.commit(&new).await.unwrap();
-    mirror.keep_commit(&made).await.unwrap();
+    mirror.store_commit(&made).await.unwrap();
 
     let branch = "truing/run/1";
-    assert_eq!(repository.cannot_write(branch, &head).await.unwrap(), None);
+    assert_eq!(repository.branch_write_error(branch, &head).await.unwrap(), None);
     assert_eq!(repository.branch_tip(branch).await.unwrap(), None);
     let taken = repository.import_commit(&mirror, &head, made.sha(), branch, None).await;
     assert!(taken.unwrap() && repository.branch_tip(branch).await.unwrap().as_ref() == Some(made.sha()));
     // A commit, a tree and a file.
     assert_eq!(packed(), before + 3);
     repo.run(["fsck", "--full", "--strict"]);
-    assert_eq!(repository.cannot_write(branch, &head).await.unwrap(), None);
+    assert_eq!(repository.branch_write_error(branch, &head).await.unwrap(), None);
     assert_eq!(repository.branch_tip(branch).await.unwrap().as_ref(), Some(made.sha()));
 
     // Its parent is missing in the repository, so nothing is moved.
@@ -480,6 +486,6 @@ async fn a_branch_gets_what_is_new_and_nothing_that_the_repository_has() {
     assert_eq!(far.branch_tip(branch).await.unwrap(), None);
     // A branch of that name is in the way.
     other.run(["branch", "truing/run"]);
-    let why = far.cannot_write(branch, &other.sha("HEAD")).await.unwrap().unwrap();
+    let why = far.branch_write_error(branch, &other.sha("HEAD")).await.unwrap().unwrap();
     assert!(why.contains("refs/heads/truing/run"), "{why}");
 }

@@ -31,7 +31,7 @@ async fn exact_commits_are_fetched_with_their_history() {
     let (repo, left, head, base) = upstream(&place);
     // No branch or tag leads to the head any more, as after a forced push.
     repo.run(["branch", "-D", "--quiet", "feature"]);
-    let remote = Remote::local(&repo.root).unwrap();
+    let remote = Remote::from_local_path(&repo.root).unwrap();
     let mirror = place.git().await.open_mirror(&place.path("mirrors/m"), &remote).await.unwrap();
     mirror.fetch(&[head.clone(), base.clone(), head.clone()]).await.unwrap();
 
@@ -51,7 +51,7 @@ async fn exact_commits_are_fetched_with_their_history() {
 async fn what_a_fetch_brings_appears_at_once_and_does_not_pile_up() {
     let place = Place::new();
     let repo = place.repo("upstream");
-    let remote = Remote::local(&repo.root).unwrap();
+    let remote = Remote::from_local_path(&repo.root).unwrap();
     let mirror = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     let bare = Repo { root: mirror.dir().to_owned() };
     let first = repo.sha("HEAD");
@@ -88,12 +88,12 @@ async fn what_a_fetch_brings_appears_at_once_and_does_not_pile_up() {
 async fn the_default_branch_is_asked_of_the_remote_each_time() {
     let place = Place::new();
     let (repo, _, head, base) = upstream(&place);
-    let remote = Remote::local(&repo.root).unwrap();
+    let remote = Remote::from_local_path(&repo.root).unwrap();
     let mirror = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     assert_eq!(mirror.default_tip().await.unwrap(), Some(base));
     repo.run(["checkout", "--quiet", "feature"]);
     assert_eq!(mirror.default_tip().await.unwrap(), Some(head));
-    let empty = Remote::local(&place.empty_repo("empty").root).unwrap();
+    let empty = Remote::from_local_path(&place.empty_repo("empty").root).unwrap();
     let mirror = place.git().await.open_mirror(&place.path("n"), &empty).await.unwrap();
     assert_eq!(mirror.default_tip().await.unwrap(), None);
     std::fs::remove_dir_all(&repo.root).unwrap();
@@ -107,7 +107,7 @@ async fn a_branch_is_the_one_of_exactly_that_name() {
     let (repo, left, head, base) = upstream(&place);
     // Git's own pattern matches the ends of names.
     repo.run(["branch", "a/refs/heads/feature", left.as_str()]);
-    let remote = Remote::local(&repo.root).unwrap();
+    let remote = Remote::from_local_path(&repo.root).unwrap();
     let mirror = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     assert_eq!(mirror.branch_tip("feature").await.unwrap(), Some(head));
     assert_eq!(mirror.branch_tip("main").await.unwrap(), Some(base));
@@ -120,7 +120,7 @@ async fn a_branch_is_the_one_of_exactly_that_name() {
 async fn what_is_here_is_not_asked_for_again() {
     let place = Place::new();
     let (repo, left, head, base) = upstream(&place);
-    let remote = Remote::local(&repo.root).unwrap();
+    let remote = Remote::from_local_path(&repo.root).unwrap();
     let mirror = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     mirror.fetch(&[head.clone(), base.clone()]).await.unwrap();
     std::fs::remove_dir_all(&repo.root).unwrap();
@@ -135,8 +135,12 @@ async fn histories_that_never_meet_have_no_merge_base() {
     let (repo, _, head, _) = upstream(&place);
     repo.run(["checkout", "--quiet", "--orphan", "other"]);
     let other = repo.commit("unrelated");
-    let mirror =
-        place.git().await.open_mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    let mirror = place
+        .git()
+        .await
+        .open_mirror(&place.path("m"), &Remote::from_local_path(&repo.root).unwrap())
+        .await
+        .unwrap();
     mirror.fetch(&[head.clone(), other.clone()]).await.unwrap();
     assert_eq!(mirror.merge_base(&head, &other).await.unwrap(), None);
     assert!(matches!(mirror.merge_base(&head, &absent()).await.unwrap_err(), GitError::Failed { .. }));
@@ -147,10 +151,11 @@ async fn a_commit_or_a_repository_that_is_gone_is_said_so() {
     let place = Place::new();
     let (repo, _, head, _) = upstream(&place);
     let git = place.git().await;
-    let mirror = git.open_mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    let mirror =
+        git.open_mirror(&place.path("m"), &Remote::from_local_path(&repo.root).unwrap()).await.unwrap();
     let error = mirror.fetch(&[head, absent()]).await.unwrap_err();
     assert!(matches!(&error, GitError::CommitGone { sha: Some(sha), .. } if *sha == absent()), "{error}");
-    let nowhere = Remote::local(&place.path("nowhere")).unwrap();
+    let nowhere = Remote::from_local_path(&place.path("nowhere")).unwrap();
     let error =
         git.open_mirror(&place.path("n"), &nowhere).await.unwrap().fetch(&[absent()]).await.unwrap_err();
     assert!(matches!(error, GitError::RemoteMissing { .. }), "{error}");
@@ -161,7 +166,7 @@ async fn a_half_made_mirror_is_made_anew() {
     let place = Place::new();
     let (repo, _, head, _) = upstream(&place);
     let git = place.git().await;
-    let remote = Remote::local(&repo.root).unwrap();
+    let remote = Remote::from_local_path(&repo.root).unwrap();
     let dir = place.path("m");
     let works = async || {
         git.open_mirror(&dir, &remote).await.unwrap().fetch(std::slice::from_ref(&head)).await.unwrap();
@@ -196,8 +201,12 @@ async fn a_half_made_mirror_is_made_anew() {
 async fn what_a_killed_fetch_leaves_does_not_stop_the_next() {
     let place = Place::new();
     let (repo, _, head, _) = upstream(&place);
-    let mirror =
-        place.git().await.open_mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    let mirror = place
+        .git()
+        .await
+        .open_mirror(&place.path("m"), &Remote::from_local_path(&repo.root).unwrap())
+        .await
+        .unwrap();
     std::fs::create_dir_all(mirror.dir().join("refs/truing")).unwrap();
     let leftovers = [
         format!("refs/truing/{head}.lock"),
@@ -218,7 +227,7 @@ async fn what_a_killed_fetch_leaves_does_not_stop_the_next() {
 async fn a_folder_with_something_else_is_left_alone() {
     let place = Place::new();
     let repo = place.repo("r");
-    let remote = Remote::local(&repo.root).unwrap();
+    let remote = Remote::from_local_path(&repo.root).unwrap();
     let git = place.git().await;
     for dir in [repo.root.clone(), repo.root.join(".git"), repo.root.join("a.txt")] {
         let error = git.open_mirror(&dir, &remote).await.unwrap_err();
@@ -231,7 +240,7 @@ async fn a_folder_with_something_else_is_left_alone() {
 async fn runs_share_a_mirror() {
     let place = Place::new();
     let (repo, left, head, base) = upstream(&place);
-    let remote = Remote::local(&repo.root).unwrap();
+    let remote = Remote::from_local_path(&repo.root).unwrap();
     let git = place.git().await;
     let runs = (0..8).map(|number| {
         let (git, remote, dir) = (git.clone(), remote.clone(), place.path("m"));
@@ -258,7 +267,7 @@ async fn runs_share_a_mirror() {
 #[tokio::test]
 async fn a_mirror_in_use_is_waited_for_only_so_long() {
     let place = Place::new();
-    let remote = Remote::local(&place.path("nowhere")).unwrap();
+    let remote = Remote::from_local_path(&place.path("nowhere")).unwrap();
     place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     let mut options = place.options();
     options.limits.network_time = Duration::from_millis(50);

@@ -92,7 +92,7 @@ async fn the_environment_is_made_from_nothing() {
     let seen = place.path("seen");
     let mut options = fake(&place, &format!("env > {}; exit 128", seen.display()));
     let mut path = std::ffi::OsString::from(".:relative::");
-    path.push(options.programs.path());
+    path.push(options.programs.path_variable());
     options.programs = truing_git::SearchPath::from_path(&path, []);
     assert!(std::env::var_os("CARGO_PKG_NAME").is_some(), "this test shows that nothing is inherited");
     let git = Git::new(options).await.unwrap();

@@ -36,12 +36,12 @@ impl Setting {
         let root = place.path("remote.git");
         work.run(["clone", "--quiet", "--bare", ".", root.to_str().unwrap()]);
         let repo = Repo { root };
-        let (remote, base) = (Remote::local(&repo.root).unwrap(), repo.sha("main"));
+        let (remote, base) = (Remote::from_local_path(&repo.root).unwrap(), repo.sha("main"));
         let mirror = git.open_mirror(&place.path("m"), &remote).await.unwrap();
         mirror.fetch(std::slice::from_ref(&base)).await.unwrap();
         let clone = place.path("clone");
         std::fs::create_dir(&clone).unwrap();
-        mirror.private_clone(&base, &[], &clone).await.unwrap();
+        mirror.check_out_private_clone(&base, &[], &clone).await.unwrap();
         Self { place, repo, mirror, remote, base, clone }
     }
 
@@ -55,7 +55,7 @@ impl Setting {
             committer: who,
             at: UnixMillis(1_700_000_000_000),
         };
-        self.mirror.stage(&self.base, &self.clone, None).await.unwrap().commit(&new).await.unwrap()
+        self.mirror.stage_folder(&self.base, &self.clone, None).await.unwrap().commit(&new).await.unwrap()
     }
 
     async fn push(

@@ -379,7 +379,7 @@ async fn what_the_users_git_ignores_is_not_new_wherever_that_is_configured() {
         let diff = text(&repository.worktree_diff(&repo.sha("HEAD")).await.unwrap().diff);
         assert!(diff.contains("b/new") && !diff.contains("canary"), "{name}: {diff}");
         let new: Vec<String> =
-            repository.new_files().await.unwrap().iter().map(ToString::to_string).collect();
+            repository.untracked_files().await.unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(new, ["new"], "{name}");
     }
 }
@@ -394,7 +394,7 @@ async fn an_empty_name_of_the_ignore_file_switches_the_usual_one_off() {
     let user_variables = vec![("GIT_CONFIG_GLOBAL".to_owned(), place.path("configuration").into())];
     let options = GitOptions { excludes: Some(place.path("usual")), user_variables, ..place.options() };
     let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
-    assert_eq!(repository.new_files().await.unwrap().len(), 1);
+    assert_eq!(repository.untracked_files().await.unwrap().len(), 1);
 }
 
 #[tokio::test]

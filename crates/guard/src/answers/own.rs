@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use super::super::scan::ScannedText;
 use super::super::unit::{literals, without_blanks};
-use super::super::version::{ChangedFileVersion, FileRewrite, is_test_side};
-use super::{bare_value, numbers, part, says_enough};
+use super::super::version::{ChangedFileVersion, FileRewrite, can_affect_tests};
+use super::{bare_value, find_numbers, is_distinctive_value, text_slice};
 
 /// Maximum bytes of a line that is examined.
 const MAX_LINE: usize = 400;
@@ -50,14 +50,14 @@ impl FixTests {
             let half = ChangedFileVersion::new(after);
             let Some(read) = &half.scanned_file else { continue };
             let scanned = &read.scanned;
-            let ranges: Vec<Range<usize>> = if is_test_side(after.path) {
+            let ranges: Vec<Range<usize>> = if can_affect_tests(after.path) {
                 std::iter::once(0..scanned.code.len()).collect()
             } else {
                 read.units.iter().map(|unit| unit.start..unit.end).collect()
             };
             for range in ranges {
                 own.values.extend(literals(scanned, &range).iter().map(|value| bare_value(value)));
-                own.code += &without_blanks(part(&scanned.bare, range));
+                own.code += &without_blanks(text_slice(&scanned.bare, range));
                 own.code.push('\n');
             }
         }
@@ -68,12 +68,12 @@ impl FixTests {
     pub(super) fn expects_value(&self, value: &str, special: &SpecialCase) -> bool {
         if special.list.as_ref().is_some_and(|list| self.has_list(list)) {
             let is_numbers = special.is_telling && !value.contains(|letter: char| letter.is_alphabetic());
-            return is_numbers || self.has_any(&special.outputs);
+            return is_numbers || self.has_any_value(&special.outputs);
         }
-        special.is_telling && self.values.contains(value) && self.has_any(&special.outputs)
+        special.is_telling && self.values.contains(value) && self.has_any_value(&special.outputs)
     }
 
-    fn has_any(&self, gives: &[String]) -> bool {
+    fn has_any_value(&self, gives: &[String]) -> bool {
         gives.iter().any(|given| self.values.contains(given))
     }
 
@@ -90,24 +90,24 @@ impl FixTests {
 impl SpecialCase {
     /// Returns the case that the value at this position decides. None if the value is neither specific nor
     /// part of a whole compared list.
-    pub(super) fn decided_by(scanned: &ScannedText, value: &Range<usize>) -> Option<Self> {
+    pub(super) fn from_deciding_value(scanned: &ScannedText, value: &Range<usize>) -> Option<Self> {
         let first = scanned.line_of(value.start);
         let line = scanned.line_range(first);
         if line.len() > MAX_LINE {
             return None;
         }
-        let is_telling = says_enough(part(&scanned.bare, value.clone()));
+        let is_telling = is_distinctive_value(text_slice(&scanned.bare, value.clone()));
         let list = compared_list(scanned, &line, value);
         if !is_telling && list.is_none() {
             return None;
         }
-        let outputs = given_values(scanned, first, value);
+        let outputs = result_values(scanned, first, value);
         Some(Self { is_telling, list, outputs })
     }
 }
 
 /// Returns true if a call on this line compares lists.
-pub(super) fn is_equality(code: &str) -> bool {
+pub(super) fn compares_lists(code: &str) -> bool {
     let code = code.to_ascii_lowercase();
     EQUALITIES.iter().any(|call| code.contains(call))
 }
@@ -115,27 +115,30 @@ pub(super) fn is_equality(code: &str) -> bool {
 /// Returns the list that contains this value, or that the value spells out, if the code compares with the
 /// whole of it. Typical boundary lists give none.
 fn compared_list(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize>) -> Option<String> {
-    let before = part(&scanned.code, line.start..value.start);
+    let before = text_slice(&scanned.code, line.start..value.start);
     if before.trim_end().ends_with("==") {
-        return list_in_letters(part(&scanned.bare, value.clone()));
+        return parse_list_text(text_slice(&scanned.bare, value.clone()));
     }
     let open = line.start + before.rfind(['[', '(', '{'])?;
     let close = scanned.closing_bracket(open).filter(|close| *close < line.end)?;
-    let said = part(&scanned.code, line.start..open);
+    let said = text_slice(&scanned.code, line.start..open);
     let compares = said.trim_end_matches(|letter: char| {
         letter.is_alphanumeric() || matches!(letter, ' ' | '&' | '!' | '[' | ']' | '(')
     });
-    let is_arm = part(&scanned.code, close + 1..line.end).trim_start().starts_with("=>");
+    let is_arm = text_slice(&scanned.code, close + 1..line.end).trim_start().starts_with("=>");
     let inner = open + 1..close;
-    let is_telling = numbers(&scanned.code, &inner).any(|range| !is_small(part(&scanned.code, range)))
-        || scanned.strings_in(&inner).any(|range| !is_small(part(&scanned.bare, range.clone())));
-    let text = without_blanks(part(&scanned.bare, inner));
-    let is_compared = compares.ends_with("==") || is_arm || is_equality(said);
+    let is_telling = find_numbers(&scanned.code, &inner)
+        .any(|range| !is_boundary_value(text_slice(&scanned.code, range)))
+        || scanned
+            .strings_in(&inner)
+            .any(|range| !is_boundary_value(text_slice(&scanned.bare, range.clone())));
+    let text = without_blanks(text_slice(&scanned.bare, inner));
+    let is_compared = compares.ends_with("==") || is_arm || compares_lists(said);
     (is_compared && is_telling).then(|| text.trim_end_matches(',').to_owned())
 }
 
 /// Returns the list that a string spells out, like `"[4, 7, 9]"` and `"4,7,9"`.
-fn list_in_letters(text: &str) -> Option<String> {
+fn parse_list_text(text: &str) -> Option<String> {
     let inner = bare_value(text);
     let is_list = text.contains(['"', '\'', '`'])
         && inner.contains([',', '['])
@@ -145,9 +148,9 @@ fn list_in_letters(text: &str) -> Option<String> {
 }
 
 /// Returns the other values that code gives in a line and in the branch that it opens.
-fn given_values(scanned: &ScannedText, first: usize, value: &Range<usize>) -> Vec<String> {
+fn result_values(scanned: &ScannedText, first: usize, value: &Range<usize>) -> Vec<String> {
     let indent = |line: &Range<usize>| {
-        let text = part(&scanned.code, line.clone());
+        let text = text_slice(&scanned.code, line.clone());
         (!text.trim().is_empty()).then(|| text.len() - text.trim_start().len())
     };
     let of_first = scanned.line_range(first);
@@ -159,20 +162,20 @@ fn given_values(scanned: &ScannedText, first: usize, value: &Range<usize>) -> Ve
         .chain(branch)
         .flat_map(|line| {
             let strings = scanned.strings_in(&line).cloned();
-            let found: Vec<Range<usize>> = strings.chain(numbers(&scanned.code, &line)).collect();
+            let found: Vec<Range<usize>> = strings.chain(find_numbers(&scanned.code, &line)).collect();
             found.into_iter().map(move |range| (line.clone(), range))
         })
-        .filter(|(line, range)| range != value && is_given(scanned, line, range))
-        .map(|(_, range)| part(&scanned.bare, range))
-        .filter(|text| is_answer(text))
+        .filter(|(line, range)| range != value && is_complete_result(scanned, line, range))
+        .map(|(_, range)| text_slice(&scanned.bare, range))
+        .filter(|text| is_specific_result(text))
         .map(bare_value)
         .collect()
 }
 
 /// Returns true if the value is a complete result: returned, assigned, or the value of a key or match arm.
-fn is_given(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize>) -> bool {
-    let before = part(&scanned.code, line.start..value.start).trim_end();
-    let after = part(&scanned.code, value.end..line.end).trim_start();
+fn is_complete_result(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize>) -> bool {
+    let before = text_slice(&scanned.code, line.start..value.start).trim_end();
+    let after = text_slice(&scanned.code, value.end..line.end).trim_start();
     let before = before.trim_end_matches(['[', '(', '{', '&', '-', ' ']);
     let before = ["Some", "Ok"].iter().fold(before, |text, word| text.strip_suffix(word).unwrap_or(text));
     let before = before.trim_end_matches(['(', ' ']);
@@ -189,7 +192,7 @@ fn is_given(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize>) ->
 }
 
 /// Returns true if this is more than a typical boundary result.
-fn is_answer(text: &str) -> bool {
+fn is_specific_result(text: &str) -> bool {
     if text.contains(['"', '\'', '`']) {
         return bare_value(text).chars().count() > 1;
     }
@@ -198,6 +201,6 @@ fn is_answer(text: &str) -> bool {
 }
 
 /// Returns true for typical boundary values: zero, one, or an empty text.
-fn is_small(text: &str) -> bool {
+fn is_boundary_value(text: &str) -> bool {
     matches!(bare_value(text).as_str(), "" | "0" | "1" | "0.0" | "1.0")
 }

@@ -19,8 +19,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use truing_core::RepoPath;
 use truing_guard::{
-    FileRewrite, FileVersion, RepositoryTests, Weakening, find_answers, find_weakenings, is_test_side,
-    texts_to_search,
+    FileRewrite, FileVersion, RepositoryTests, Weakening, can_affect_tests, find_hard_coded_answers,
+    find_weakenings, texts_to_search,
 };
 
 /// Maximum number of files of a fix; a larger change is a release or a move.
@@ -141,7 +141,7 @@ impl Commit {
     /// Returns the language of most code files that are no tests.
     fn language(&self) -> Option<&'static str> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for path in self.paths().filter(|path| !is_test_side(&RepoPath::from_text(path))) {
+        for path in self.paths().filter(|path| !can_affect_tests(&RepoPath::from_text(path))) {
             let of =
                 LANGUAGES.iter().find(|(_, endings)| endings.iter().any(|ending| path.ends_with(ending)));
             if let Some((language, _)) = of {
@@ -239,7 +239,7 @@ fn judged(folder: &Path, blobs: &mut Blobs, commit: &Commit) -> Vec<Weakening> {
             .collect();
         let paths: Vec<RepoPath> = all.iter().map(|(_, path)| path.clone()).collect();
         let mut files: Vec<(RepoPath, Vec<u8>)> = Vec::new();
-        for (blob, path) in all.into_iter().filter(|(_, path)| is_test_side(path)) {
+        for (blob, path) in all.into_iter().filter(|(_, path)| can_affect_tests(path)) {
             let Some(bytes) = blobs.read(blob) else { continue };
             let text = String::from_utf8_lossy(&bytes);
             if sought.texts.iter().any(|sought| text.contains(sought.as_str())) {
@@ -248,7 +248,11 @@ fn judged(folder: &Path, blobs: &mut Blobs, commit: &Commit) -> Vec<Weakening> {
         }
         let files: Vec<FileVersion<'_>> =
             files.iter().map(|(path, bytes)| FileVersion { path, bytes }).collect();
-        found.extend(find_answers(&rewrites, &about, &RepositoryTests { paths: &paths, files: &files }));
+        found.extend(find_hard_coded_answers(
+            &rewrites,
+            &about,
+            &RepositoryTests { paths: &paths, files: &files },
+        ));
     }
     found
 }
@@ -266,7 +270,7 @@ fn what_the_guard_says_of_fixes_in_public_histories() {
         let mut blobs = Blobs::new(folder);
         let mut left = [least, least];
         for commit in fixes(folder) {
-            let changes_tests = commit.paths().any(|path| is_test_side(&RepoPath::from_text(path)));
+            let changes_tests = commit.paths().any(|path| can_affect_tests(&RepoPath::from_text(path)));
             let left = &mut left[usize::from(changes_tests)];
             if *left == 0 {
                 continue;

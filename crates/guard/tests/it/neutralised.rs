@@ -22,8 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::RepoPath;
 use truing_guard::{
-    FileRewrite, FileVersion, FindingSubject, RepositoryTests, Weakening, find_answers, find_weakenings,
-    is_test_side, texts_to_search,
+    FileRewrite, FileVersion, FindingSubject, RepositoryTests, Weakening, can_affect_tests,
+    find_hard_coded_answers, find_weakenings, texts_to_search,
 };
 
 const LANGUAGES: [(&str, &str); 4] = [
@@ -163,7 +163,7 @@ fn end_of(project: &Files, case: &Case) -> (&'static str, String) {
     if !told.is_empty() {
         return ("told", words(&told));
     }
-    let touched = sides.iter().any(|(from, _, to, _)| is_test_side(from) || is_test_side(to));
+    let touched = sides.iter().any(|(from, _, to, _)| can_affect_tests(from) || can_affect_tests(to));
     (if touched { "told" } else { "nothing" }, String::new())
 }
 
@@ -176,10 +176,11 @@ fn answered(
     let texts = texts_to_search(rewrites).texts;
     let paths: Vec<RepoPath> = project.keys().map(|name| RepoPath::from_text(name)).collect();
     let has_one = |text: &str| texts.iter().any(|sought| text.contains(sought.as_str()));
-    let files = paths.iter().zip(project.values()).filter(|(path, text)| is_test_side(path) && has_one(text));
+    let files =
+        paths.iter().zip(project.values()).filter(|(path, text)| can_affect_tests(path) && has_one(text));
     let files: Vec<FileVersion<'_>> =
         files.map(|(path, text)| FileVersion { path, bytes: text.as_bytes() }).collect();
-    find_answers(rewrites, about, &RepositoryTests { paths: &paths, files: &files })
+    find_hard_coded_answers(rewrites, about, &RepositoryTests { paths: &paths, files: &files })
 }
 
 /// Returns undetected hostile fixes, and refused honest ones.

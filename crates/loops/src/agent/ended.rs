@@ -35,7 +35,7 @@ impl ModelReviewRun {
     }
 
     /// True if the model has reported all of its findings.
-    pub fn is_whole(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.part == ModelReviewStatus::Complete && self.model_review.is_some()
     }
 

@@ -17,9 +17,13 @@ use truing_reader::redact::QuotedSecrets;
 /// Proves the replacements that models propose, including those of earlier reviews. An unproven one becomes
 /// text in its finding's body. The diff may not show its lines, forges may not be able to apply its form, or
 /// it may change more than its lines. If the reader fails, none is proven.
-pub(super) async fn prove(tree: &Path, reader: &dyn RepositoryReader, found: &mut [PlacedFinding]) {
+pub(super) async fn check_suggestions(
+    tree: &Path,
+    reader: &dyn RepositoryReader,
+    found: &mut [PlacedFinding],
+) {
     let (mut asked, mut proposals) = (Vec::new(), Vec::new());
-    for (at, placed) in found.iter().enumerate().filter(|(_, placed)| may_be_shown(placed)) {
+    for (at, placed) in found.iter().enumerate().filter(|(_, placed)| is_suggestion_publishable(placed)) {
         if let Some(proposal) = ReplacementProposal::from_finding(&placed.raw) {
             asked.push(at);
             proposals.push(proposal);
@@ -47,7 +51,7 @@ pub(super) async fn prove(tree: &Path, reader: &dyn RepositoryReader, found: &mu
 
 /// True if a model's replacement can be shown in a comment on exactly its lines, in the form that forges
 /// offer to apply.
-fn may_be_shown(placed: &PlacedFinding) -> bool {
+fn is_suggestion_publishable(placed: &PlacedFinding) -> bool {
     let PlacedFinding { raw, anchor, at, .. } = placed;
     let is_placed = *anchor == AnchorKind::Inline && *at == raw.place && at.side == DiffSide::New;
     let is_of_a_form = |proposed: &str| markdown::suggestion_block(proposed).is_some();
@@ -57,7 +61,7 @@ fn may_be_shown(placed: &PlacedFinding) -> bool {
 }
 
 /// Returns the reviewers' walkthroughs in their order: lines about files of the change, without secrets.
-pub(super) fn walkthrough<'a>(
+pub(super) fn collect_walkthrough<'a>(
     said: impl Iterator<Item = &'a ReportedWalkthroughLine>,
     tree: &Path,
     coverage: &ReviewCoverage,
@@ -115,7 +119,8 @@ mod tests {
     async fn proven(mut placed: PlacedFinding) -> RawFinding {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.py"), TEXT).unwrap();
-        prove(folder.path(), &InProcessReader::new().unwrap(), std::slice::from_mut(&mut placed)).await;
+        check_suggestions(folder.path(), &InProcessReader::new().unwrap(), std::slice::from_mut(&mut placed))
+            .await;
         placed.raw
     }
 
@@ -154,7 +159,7 @@ mod tests {
     async fn without_a_reader_nothing_is_proven_and_rules_are_not_asked_again() {
         let mut found = [placed(3, "        return 3"), placed(4, "    return 3")];
         found[1].raw.source = FindingSource::Rule;
-        prove(Path::new("/nowhere"), &InProcessReader::new().unwrap(), &mut found).await;
+        check_suggestions(Path::new("/nowhere"), &InProcessReader::new().unwrap(), &mut found).await;
         assert_eq!(found.map(|placed| placed.raw.suggestion.is_some()), [false, true]);
     }
 
@@ -167,7 +172,7 @@ mod tests {
         let said = said.map(|(path, text)| ReportedWalkthroughLine { path: path.into(), text });
         let gone = UnreviewedFile { path: "gone.py".into(), reason: SkipReason::Deleted };
         let coverage = ReviewCoverage { reviewed: vec!["a.py".into()], not_reviewed: vec![gone] };
-        let lines = walkthrough(said.iter(), folder.path(), &coverage);
+        let lines = collect_walkthrough(said.iter(), folder.path(), &coverage);
         let lines: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
         assert_eq!(lines, ["Sets AKIA….", "Removed."]);
     }

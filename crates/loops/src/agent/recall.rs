@@ -77,7 +77,7 @@ impl ReviewContext {
 /// Reads the files of commits.
 #[async_trait]
 pub trait CommitFileReader: Sync {
-    /// Lists files of a commit, see [`Mirror::list`].
+    /// Lists files of a commit, see [`Mirror::list_files`].
     async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError>;
 
     /// Reads a file of a commit, see [`Mirror::read_file`].
@@ -87,7 +87,7 @@ pub trait CommitFileReader: Sync {
 #[async_trait]
 impl CommitFileReader for Mirror {
     async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
-        Mirror::list(self, sha, at).await
+        Mirror::list_files(self, sha, at).await
     }
 
     async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
@@ -98,7 +98,7 @@ impl CommitFileReader for Mirror {
 #[async_trait]
 impl CommitFileReader for LocalRepository {
     async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
-        LocalRepository::list(self, sha, at).await
+        LocalRepository::list_files(self, sha, at).await
     }
 
     async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
@@ -118,7 +118,7 @@ impl ContextSources {
         operators.more_skills = more;
         for name in names {
             let path = folder.join(skill_file(&name));
-            let content = match read_plain(&path) {
+            let content = match read_regular_file(&path) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 read => read.map_err(|error| format!("it cannot be read: {error}")),
             };
@@ -139,7 +139,7 @@ impl ContextSources {
     /// # Errors
     /// [`GitError`], if the commit's files cannot be listed.
     #[truing_core::boxed_future]
-    pub async fn of_commit(
+    pub async fn read_commit(
         &self,
         commits: &dyn CommitFileReader,
         at: Option<&Sha>,
@@ -191,7 +191,7 @@ impl ContextSources {
     }
 
     /// Adds the context of a working tree. No link that leads out of the tree is followed.
-    pub fn of_tree(&self, root: &Path) -> Arc<LayeredMemory> {
+    pub fn read_working_tree(&self, root: &Path) -> Arc<LayeredMemory> {
         let mut found = LayerFiles::default();
         let Ok(tree) = FileTree::open(root) else {
             return Arc::new(LayeredMemory::from_layers(&self.operators, &found));
@@ -318,7 +318,7 @@ fn list_markdown_files(folder: &Path) -> (Vec<String>, usize) {
 }
 
 /// Reads a plain file's bytes, up to a limit.
-fn read_plain(path: &Path) -> std::io::Result<Vec<u8>> {
+fn read_regular_file(path: &Path) -> std::io::Result<Vec<u8>> {
     let facts = std::fs::metadata(path)?;
     if !facts.is_file() {
         return Err(std::io::Error::other("it is not a regular file"));

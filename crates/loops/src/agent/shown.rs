@@ -266,7 +266,7 @@ impl<'a> ViewTrackingTools<'a> {
 }
 
 /// Marks the files outside of `seen` as not reviewed.
-pub(super) fn leave_out(seen: &BTreeSet<RepoPath>, coverage: &mut ReviewCoverage) {
+pub(super) fn mark_unseen_files(seen: &BTreeSet<RepoPath>, coverage: &mut ReviewCoverage) {
     let unseen = coverage.reviewed.extract_if(.., |path| !seen.contains(path));
     let unseen = unseen.map(|path| UnreviewedFile { path, reason: SkipReason::NotShown });
     coverage.not_reviewed.extend(unseen);

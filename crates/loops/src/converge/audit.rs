@@ -94,7 +94,7 @@ impl AuditInput {
             None => {
                 let scope = ReviewScope { packs: Vec::new(), ..runner.inspection_tools.scope.clone() };
                 let mut plan = reading::plan(&change, &scope)?;
-                plan.leave_out(exported_commit.left_out().to_vec());
+                plan.add_unreviewed_files(exported_commit.omitted_files().to_vec());
                 plan.read(exported_commit.path().to_owned(), &scope, &runner.agents.auditor.reader, None)
                     .await?
             }
@@ -169,7 +169,7 @@ impl AuditInput {
             let answer = match answer {
                 AuditorAnswer::Complete(mut claims) => {
                     for claim in &mut claims {
-                        claim.origin = origins.of_finding(&claim.placed.raw);
+                        claim.origin = origins.finding_origin(&claim.placed.raw);
                     }
                     AuditorAnswer::Complete(claims)
                 }
@@ -233,7 +233,7 @@ impl AuditInput {
             (self.findings_to_fix.is_none() && !dismissed.is_empty()).then_some(dismissed.as_str());
         let route = if self.findings_to_fix.is_some() { CONVERGE_CHECK } else { CONVERGE_AUDIT };
         let task = if dismissed.is_some() { AUDIT_TASK_DISMISSED } else { route.task };
-        let (told, seen) = agent.told_of_change(
+        let (told, seen) = agent.build_change_prompt(
             (route.system, task),
             self.findings_to_fix.as_deref(),
             dismissed,
@@ -409,7 +409,7 @@ impl LineOrigins {
         Ok(Self { change: lines(&parse(&change.diff).files), fixes: lines(&parse(&fixes).files) })
     }
 
-    fn of_finding(&self, raw: &RawFinding) -> LineOrigin {
+    fn finding_origin(&self, raw: &RawFinding) -> LineOrigin {
         let place = &raw.place;
         let touches = |lines: &BTreeMap<RepoPath, Vec<(u32, u32)>>| {
             let ranges = lines.get(&place.path).into_iter().flatten();

@@ -17,12 +17,12 @@ use truing_core::verification::{CheckAttempts, VerificationReport};
 use truing_diff::parse;
 use truing_git::{CommitDiff, PrivateFolder};
 use truing_guard::{
-    FileRewrite, FileVersion, FindingSubject, RepositoryTests, Weakening, find_answers, find_weakenings,
-    holds_code, is_equivalent, is_test_side, texts_to_search,
+    FileRewrite, FileVersion, FindingSubject, RepositoryTests, Weakening, can_affect_tests, contains_code,
+    find_hard_coded_answers, find_weakenings, is_equivalent, texts_to_search,
 };
 
 use super::audit::AuditInput;
-use super::fix::told_of;
+use super::fix::render_findings;
 use super::{ActError, ConvergeRunner};
 use crate::files::{FileContentChange, summarise_paths, write_changes};
 
@@ -47,22 +47,22 @@ impl ConvergeRunner<'_> {
         }
         // A fix for the gate still has to pass the gate and an audit of the whole change.
         if self.record.detail.state.is_fixing_gate_report() {
-            self.warn_of_taken(warnings, &problems);
+            self.add_fix_warnings(warnings, &problems);
             return Ok(ConvergeEvent::Checked(problems));
         }
         if problems.is_empty() {
-            let says = self.gate_says(&candidate).await?;
+            let says = self.run_gate_check(&candidate).await?;
             problems = says.into_iter().map(|text| FixProblem { kind: FixProblemKind::Gate, text }).collect();
         }
         if problems.is_empty() {
             problems = self.self_audit(&head, &candidate).await?;
         }
-        self.warn_of_taken(warnings, &problems);
+        self.add_fix_warnings(warnings, &problems);
         Ok(ConvergeEvent::Checked(problems))
     }
 
     /// Adds warnings about an accepted fix: it may neutralise tests, or no test was run with it.
-    fn warn_of_taken(&mut self, warnings: Vec<String>, problems: &[FixProblem]) {
+    fn add_fix_warnings(&mut self, warnings: Vec<String>, problems: &[FixProblem]) {
         for warning in warnings.into_iter().filter(|_| problems.is_empty()) {
             self.record.warn(warning);
         }
@@ -123,15 +123,15 @@ impl ConvergeRunner<'_> {
             return Ok(Vec::new());
         }
         let paths: Vec<RepoPath> =
-            self.mirror.list(head, &[]).await?.into_iter().map(|file| file.path).collect();
+            self.mirror.list_files(head, &[]).await?.into_iter().map(|file| file.path).collect();
         let mut files = Vec::new();
         let having = self.mirror.files_containing(head, &sought.texts).await?;
-        for path in having.into_iter().filter(is_test_side).take(MAX_TESTS) {
+        for path in having.into_iter().filter(can_affect_tests).take(MAX_TESTS) {
             files.extend(self.mirror.read_file(head, &path).await?.map(|bytes| (path, bytes)));
         }
         let files: Vec<FileVersion<'_>> =
             files.iter().map(|(path, bytes)| FileVersion { path, bytes }).collect();
-        Ok(find_answers(rewrites, about, &RepositoryTests { paths: &paths, files: &files }))
+        Ok(find_hard_coded_answers(rewrites, about, &RepositoryTests { paths: &paths, files: &files }))
     }
 
     /// Returns the problem of a fix that changes only white space, comments or names of local variables
@@ -155,7 +155,7 @@ impl ConvergeRunner<'_> {
             }
             let Some(bytes) = self.mirror.read_file(head, &place.path).await? else { continue };
             let version = FileVersion { path: &place.path, bytes: &bytes };
-            if holds_code(&version, (place.start_line, place.end_line)) {
+            if contains_code(&version, (place.start_line, place.end_line)) {
                 ids.push(finding.id.as_str());
             }
         }
@@ -207,7 +207,7 @@ impl ConvergeRunner<'_> {
         let Some((_, Some(baseline))) = &self.baseline else {
             return Ok((Vec::new(), untested_change_warning(&touched, "set-up failed")));
         };
-        let scope = self.of_fixes();
+        let scope = self.fix_cache_scope();
         let VerifiedTree { set_up, verification } =
             self.verify_commit(verifier, candidate, scope, Some(baseline)).await?;
         let Some(now) = verification else {
@@ -243,7 +243,7 @@ impl ConvergeRunner<'_> {
         candidate: &Sha,
     ) -> Result<BTreeSet<RepoPath>, ActError> {
         let paths = self.rewritten_paths(head, candidate).await?;
-        Ok(paths.into_iter().flat_map(|(old, new)| [old, new]).filter(is_test_side).collect())
+        Ok(paths.into_iter().flat_map(|(old, new)| [old, new]).filter(can_affect_tests).collect())
     }
 
     /// Returns the files that a fix changes, each by its former name and its name. A diff may lack a section
@@ -334,15 +334,15 @@ impl ConvergeRunner<'_> {
             }
         }
         let tree = PrivateFolder::new().map_err(ActError::Folder)?;
-        self.mirror.private_clone(code, &[], tree.path()).await?;
+        self.mirror.check_out_private_clone(code, &[], tree.path()).await?;
         write_changes(tree.path(), &changes).await?;
-        let verified = verifier.verify_tree(tree.path(), &self.of_fixes(), Some(baseline)).await?;
+        let verified = verifier.verify_tree(tree.path(), &self.fix_cache_scope(), Some(baseline)).await?;
         Ok(verified.verification)
     }
 
     /// Returns the cache scope of set-ups made by a model's code. They are kept apart and used by its own
     /// fixes alone.
-    fn of_fixes(&self) -> CacheScope {
+    fn fix_cache_scope(&self) -> CacheScope {
         let own = format!("converge {}", self.record.key);
         CacheScope::new(format!("{own} fix")).with_trusted(own)
     }
@@ -355,21 +355,21 @@ impl ConvergeRunner<'_> {
         baseline: Option<&VerificationReport>,
     ) -> Result<VerifiedTree, ActError> {
         let tree = PrivateFolder::new().map_err(ActError::Folder)?;
-        self.mirror.private_clone(commit, &[], tree.path()).await?;
+        self.mirror.check_out_private_clone(commit, &[], tree.path()).await?;
         Ok(verifier.verify_tree(tree.path(), &scope, baseline).await?)
     }
 
     /// Returns the findings of a fresh auditor in the fix alone. An auditor without an answer is asked again,
     /// as the others are; an unaudited fix is not pushed.
     async fn self_audit(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<FixProblem>, ActError> {
-        let mends = told_of(&self.record.detail.state.found);
+        let mends = render_findings(&self.record.detail.state.found);
         let audited = AuditInput::load(self, head, candidate).await?.with_fixed_findings(mends);
-        let problems = self.asked_of_fix(&audited, candidate).await;
+        let problems = self.find_fix_problems(&audited, candidate).await;
         self.exported_commit = Some(audited.exported_commit);
         problems
     }
 
-    async fn asked_of_fix(
+    async fn find_fix_problems(
         &mut self,
         audited: &AuditInput,
         candidate: &Sha,

@@ -44,7 +44,7 @@ impl PullRequestRunner<'_> {
         let (mut spent, began) = (ModelSpend::default(), Instant::now());
         let written = Box::pin(self.write_description(&mut spent)).await;
         self.runner.add_spend(&spent);
-        self.runner.keep_taken(ConvergeStep::Describe, began);
+        self.runner.record_step_cost(ConvergeStep::Describe, began);
         match written {
             Ok(()) => {
                 self.runner.record.detail.described = Some(self.runner.record.detail.state.head.clone());

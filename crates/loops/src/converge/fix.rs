@@ -118,7 +118,7 @@ impl ConvergeRunner<'_> {
         let allowed = self.path_policy(&head).await?;
         let bench = PrivateFolder::new().map_err(ActError::Folder)?;
         let also = std::slice::from_ref(&head);
-        let checked_out = self.mirror.private_clone(&from, also, bench.path()).await?;
+        let checked_out = self.mirror.check_out_private_clone(&from, also, bench.path()).await?;
         let mut spent = ModelSpend::default();
         let asked = self.ask_fixer(job, bench.path(), &allowed, &mut spent).await;
         self.add_spend(&spent);
@@ -128,7 +128,7 @@ impl ConvergeRunner<'_> {
             FixerReport::NoReport(why) => return Ok(FixerOutcome::Failed(why)),
         };
 
-        let staged = self.mirror.stage_work(&head, bench.path(), &checked_out).await?;
+        let staged = self.mirror.stage_clone(&head, bench.path(), &checked_out).await?;
         let (mut paths, mut refused): (Vec<_>, Vec<RepoPath>) = (Vec::new(), staged.left_out.clone());
         for (path, edited) in staged.paths {
             if allowed.admits(&path) { paths.push((path, edited)) } else { refused.push(path) }
@@ -165,16 +165,16 @@ impl ConvergeRunner<'_> {
         write_changes(clean.path(), &written).await?;
         let [there, gone] =
             [written, gone].map(|changes| changes.into_iter().map(|change| change.path).collect::<Vec<_>>());
-        let staged = self.mirror.stage_alone(head, clean.path(), &there, &gone).await?;
+        let staged = self.mirror.stage_changed_files(head, clean.path(), &there, &gone).await?;
         if staged.paths.is_empty() {
             return Ok(None);
         }
         let new = NewCommit { message, author: author(), committer: author(), at: SystemClock.now() };
         let commit = staged.commit(&new).await?;
-        self.mirror.keep_commit(&commit).await?;
+        self.mirror.store_commit(&commit).await?;
         let tree = match commit.tree() {
             Some(tree) => tree.clone(),
-            None => self.mirror.tree_of(commit.sha()).await?,
+            None => self.mirror.commit_tree(commit.sha()).await?,
         };
         Ok(Some(FixCandidate { commit: commit.sha().clone(), tree }))
     }
@@ -213,7 +213,7 @@ impl ConvergeRunner<'_> {
                     ("head", head),
                     ("base", self.record.detail.base.to_string()),
                     ("paths", paths),
-                    ("findings", truncate_text(&told_of(&state.found))),
+                    ("findings", truncate_text(&render_findings(&state.found))),
                     ("problems", truncate_text(&problems.join("\n\n"))),
                 ];
                 agent.build_prompt(CONVERGE_FIX.system, &system, CONVERGE_FIX.task, &values)?
@@ -317,7 +317,7 @@ fn unanswered_message(found: &[Finding], mended: &FixReport) -> Option<String> {
 }
 
 /// Formats findings for a fixer's prompt.
-pub(super) fn told_of(found: &[Finding]) -> String {
+pub(super) fn render_findings(found: &[Finding]) -> String {
     let one = |finding: &Finding| {
         let raw = &finding.raw;
         let place = &raw.place;

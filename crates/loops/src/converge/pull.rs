@@ -106,14 +106,18 @@ impl PullRequestWorkspace<'_> {
     /// [`ActError::Ended`]: it is closed or merged.
     pub(super) async fn ensure_open(&self, record: &ConvergeRecord) -> Result<(), ActError> {
         let now = self.forge.pull_details().await.map_err(forge_error)?;
-        self.not_over(record, &now).await
+        self.check_details_open(record, &now).await
     }
 
     /// Checks these details for a pull request that is still open.
     ///
     /// # Errors
     /// [`ActError::Ended`]: it is closed or merged; with the fixes that the target branch lacks.
-    pub(super) async fn not_over(&self, record: &ConvergeRecord, now: &PullDetails) -> Result<(), ActError> {
+    pub(super) async fn check_details_open(
+        &self,
+        record: &ConvergeRecord,
+        now: &PullDetails,
+    ) -> Result<(), ActError> {
         let is_merged = match now.state {
             PullState::Open | PullState::Draft => return Ok(()),
             PullState::Closed => false,
@@ -197,7 +201,7 @@ impl PullRequestWorkspace<'_> {
         {
             return Ok(());
         }
-        self.trigger_reviewer(text, &own_comments(said), calls).await
+        self.trigger_reviewer(text, &retain_own_comments(said), calls).await
     }
 
     /// Answers the findings that fixers declined and those of other reviewers. Other fixes are first checked
@@ -343,7 +347,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
 
     async fn head(&self, record: &ConvergeRecord) -> Result<Sha, ActError> {
         let now = self.forge.pull_details().await.map_err(forge_error)?;
-        self.not_over(record, &now).await?;
+        self.check_details_open(record, &now).await?;
         self.not_stopped().await?;
         if now.base_branch != self.target_branch {
             let why = format!("the base of {} is {} now: run it again", record.detail.name, now.base_branch);
@@ -369,7 +373,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
         let mut warnings = match self.effects.perform(&Effect::Review(draft)).await {
             Ok(_) => Vec::new(),
             Err(error @ (EffectError::Refused(_) | EffectError::Unanswered { is_last: true, .. }))
-                if !is_not_now(&error) =>
+                if !stops_run_for_now(&error) =>
             {
                 vec![format!("could not post the review of audit {}: {error}", record.detail.state.audits)]
             }
@@ -401,7 +405,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
     async fn count_calls(&self) -> Result<Option<usize>, ActError> {
         let Some(text) = self.post_push_comment else { return Ok(None) };
         let said = self.forge.matching_comments(text).await.map_err(forge_error)?;
-        Ok(Some(own_comments(said).len()))
+        Ok(Some(retain_own_comments(said).len()))
     }
 
     async fn call_reviewer(&self, record: &ConvergeRecord, calls: usize) -> Result<Vec<String>, ActError> {
@@ -412,7 +416,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
         }
         match self.trigger_if_idle(text, calls).await {
             Ok(()) => Ok(Vec::new()),
-            Err(error @ EffectError::Refused(_)) if !is_not_now(&error) => {
+            Err(error @ EffectError::Refused(_)) if !stops_run_for_now(&error) => {
                 Ok(vec![format!("could not post the comment `{text}`: {error}")])
             }
             Err(error) => Err(effect_error(error)),
@@ -439,7 +443,7 @@ fn is_open(thread: &ReviewThread) -> bool {
 }
 
 /// Keeps only the comments that Truing wrote.
-pub(super) fn own_comments(mut said: Vec<ConversationComment>) -> Vec<ConversationComment> {
+pub(super) fn retain_own_comments(mut said: Vec<ConversationComment>) -> Vec<ConversationComment> {
     said.retain(|said| said.author.as_ref().is_some_and(|author| author.ours));
     said
 }
@@ -465,7 +469,7 @@ fn fix_number(record: &ConvergeRecord) -> usize {
 }
 
 /// True if the error stops the whole run for now. The same act then repeats the write later.
-pub(super) fn is_not_now(error: &EffectError) -> bool {
+pub(super) fn stops_run_for_now(error: &EffectError) -> bool {
     match error {
         EffectError::Refused(error) => matches!(error, ForgeError::RateLimited { .. }),
         EffectError::Halted(_) | EffectError::Settling { .. } | EffectError::Store(_) => true,
@@ -476,7 +480,7 @@ pub(super) fn is_not_now(error: &EffectError) -> bool {
 /// True if a thread was not resolved because the login lacks the permission to resolve.
 fn is_locked(error: &EffectError, effects: &EffectExecutor<'_>) -> bool {
     matches!(error, EffectError::Refused(_))
-        && !is_not_now(error)
+        && !stops_run_for_now(error)
         && effects.denial_reason(EffectKind::Resolve).is_some()
 }
 

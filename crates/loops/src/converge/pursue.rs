@@ -31,7 +31,9 @@ mod view;
 
 use self::view::{is_ours, is_over, summarise_feedback, unresolved_thread};
 use super::heard::{HEARD, MAX_TITLE, claim_of};
-use super::pull::{PullRequestWorkspace, effect_error, finding_topic, forge_error, is_not_now, own_comments};
+use super::pull::{
+    PullRequestWorkspace, effect_error, finding_topic, forge_error, retain_own_comments, stops_run_for_now,
+};
 use super::{ActError, ConvergeCallOutcome, ConvergeRunner, RunObserver};
 use crate::machine::SystemClock;
 
@@ -125,7 +127,7 @@ impl PullRequestRunner<'_> {
                 // A failed check reverts nothing.
                 Err(stop) => {
                     self.runner.closed_gate_exit(&stop)?;
-                    match self.left_by(stop) {
+                    match self.state_after_error(stop) {
                         Ok(left) => {
                             store.store_converge(token, &self.runner.record).await?;
                             return Ok(left);
@@ -140,7 +142,7 @@ impl PullRequestRunner<'_> {
             match next {
                 NextAction::Internal(head) => {
                     if let Err(stop) = self.cleared_by_us(head).await {
-                        match self.left_by(stop) {
+                        match self.state_after_error(stop) {
                             Ok(left) => return Ok(left),
                             Err(exit) => {
                                 self.runner.record.detail.state.exit = Some(exit);
@@ -197,7 +199,7 @@ impl PullRequestRunner<'_> {
     }
 
     /// Returns the state in which an error leaves the run, or its end.
-    fn left_by(&mut self, stop: ActError) -> Result<ConvergeCallOutcome, ConvergeExit> {
+    fn state_after_error(&mut self, stop: ActError) -> Result<ConvergeCallOutcome, ConvergeExit> {
         if let Some(left) = self.runner.waiting_progress(&stop) {
             return Ok(left);
         }
@@ -291,7 +293,7 @@ impl PullRequestRunner<'_> {
                         readiness.record_request(&name, now);
                         NextAction::CheckAgain
                     }
-                    Err(error) if is_not_now(&error) => return Err(effect_error(error)),
+                    Err(error) if stops_run_for_now(&error) => return Err(effect_error(error)),
                     Err(error @ EffectError::Refused(_)) => {
                         readiness.mark_unreachable(&name, told(&error));
                         NextAction::CheckAgain
@@ -362,7 +364,7 @@ impl PullRequestRunner<'_> {
             };
             match resolved {
                 Ok(()) => look.snapshot.threads.retain(|seen| seen.id != known.id),
-                Err(error @ EffectError::Refused(_)) if !is_not_now(&error) => {
+                Err(error @ EffectError::Refused(_)) if !stops_run_for_now(&error) => {
                     self.runner.record.warn(format!("could not resolve a thread: {error}"));
                 }
                 Err(error) => return Err(effect_error(error)),
@@ -382,7 +384,7 @@ impl PullRequestRunner<'_> {
                 None => Ok(()),
             },
             ReviewerTrigger::Comment(text) => {
-                let said = own_comments(self.workspace.forge.matching_comments(text).await?);
+                let said = retain_own_comments(self.workspace.forge.matching_comments(text).await?);
                 let known = self.runner.record.detail.wakes.get(&other.name).map_or(0, |(known, _)| *known);
                 self.workspace.trigger_reviewer(text, &said, known).await?;
                 let (many, head) = (known.saturating_add(1).max(said.len()), head.clone());
@@ -405,7 +407,7 @@ impl PullRequestRunner<'_> {
         let settles = !others.is_empty() && span(self.runner.config.poll) >= SETTLE;
         let unique = self.workspace.server.capability().unique_names;
         let pull = client.pull_details().await.map_err(forge_error)?;
-        self.workspace.not_over(&self.runner.record, &pull).await?;
+        self.workspace.check_details_open(&self.runner.record, &pull).await?;
         self.workspace.not_stopped().await?;
         let merge = client.merge_state().await.map_err(forge_error)?;
         let checks = client.checks(&pull.head.sha).await.map_err(forge_error)?;
@@ -424,7 +426,7 @@ impl PullRequestRunner<'_> {
                     let said = client.matching_comments(text).await.map_err(forge_error)?;
                     let is_theirs = |review: &&PullReview| is_by(review.author.as_ref(), other, unique);
                     let answered = reviews.iter().filter(is_theirs).filter_map(|review| review.at).max();
-                    let many = own_comments(said.clone()).len();
+                    let many = retain_own_comments(said.clone()).len();
                     let begun = (many, pull.head.sha.clone());
                     let asked = self.runner.record.detail.wakes.entry(other.name.clone()).or_insert(begun);
                     match pending_call(&said, answered, asked, many, &pull.head.sha) {

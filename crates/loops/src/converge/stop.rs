@@ -110,7 +110,7 @@ impl ActError {
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Unanswered(_) => true,
-            Self::Git(error) => error.may_pass(),
+            Self::Git(error) => error.is_temporary(),
             Self::NoAnswer(_)
             | Self::Budget(_)
             | Self::Halted(_)

@@ -32,13 +32,13 @@ impl PullRequestWorkspace<'_> {
     ) -> Result<Option<ConvergeExit>, ActError> {
         self.ensure_open(record).await?;
         if self.server.capability().update_branch {
-            self.have_it_updated(head).await
+            self.request_branch_update(head).await
         } else {
             self.update_with_git(record, head).await
         }
     }
 
-    async fn have_it_updated(&self, head: &Sha) -> Result<Option<ConvergeExit>, ActError> {
+    async fn request_branch_update(&self, head: &Sha) -> Result<Option<ConvergeExit>, ActError> {
         match self.effects.perform(&Effect::UpdateBranch { head: head.clone() }).await {
             Ok(_) => Ok(None),
             // Another person has pushed meanwhile, or the base cannot be merged.

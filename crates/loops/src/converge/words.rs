@@ -130,7 +130,7 @@ pub async fn progress(
                 format!("Other reviewers found {a}P0 / {b}P1 / {c}P2")
             }
             ConvergeLogLine::Fix { number, commit, fixed, declined } => {
-                format!("Loop {number} fix: {}", of_fix(commit.as_ref(), changed, *fixed, *declined))
+                format!("Loop {number} fix: {}", describe_fix(commit.as_ref(), changed, *fixed, *declined))
             }
             ConvergeLogLine::Mend { commit } => {
                 let number = record.detail.state.audits.saturating_add(1);
@@ -149,7 +149,7 @@ fn degraded_suffix(silent: u32) -> String {
     }
 }
 
-fn of_fix(commit: Option<&Sha>, changed: CommitStat, fixed: u32, declined: u32) -> String {
+fn describe_fix(commit: Option<&Sha>, changed: CommitStat, fixed: u32, declined: u32) -> String {
     match (commit, fixed, declined) {
         (Some(commit), _, 0) => format!("commit {} ({changed})", short_sha(commit)),
         (Some(commit), ..) => {
@@ -251,7 +251,7 @@ pub async fn report(mirror: &Mirror, record: &ConvergeRecord) -> Result<String, 
                 format!("{number} others: {a}P0 {b}P1 {c}P2")
             }
             ConvergeLogLine::Fix { number, commit, fixed, declined } => {
-                format!("{number} fix: {}", of_fix(commit.as_ref(), changed, *fixed, *declined))
+                format!("{number} fix: {}", describe_fix(commit.as_ref(), changed, *fixed, *declined))
             }
             ConvergeLogLine::Mend { commit } => format!("gate: commit {} ({changed})", short_sha(commit)),
             ConvergeLogLine::Moved { head } => format!("moved: {}", short_sha(head)),

@@ -52,21 +52,22 @@ pub(super) enum ChildError {
 pub(super) fn clean_error(error: ReaderError) -> ReaderError {
     match error {
         ReaderError::UnknownPack { name, known } => {
-            ReaderError::UnknownPack { name: to_plain_line(&name), known: to_plain_line(&known) }
+            ReaderError::UnknownPack { name: to_printable_line(&name), known: to_printable_line(&known) }
         }
-        ReaderError::BadPack(what) => ReaderError::BadPack(to_plain_line(&what)),
-        ReaderError::Failed(what) => ReaderError::Failed(to_plain_line(&what)),
+        ReaderError::BadPack(what) => ReaderError::BadPack(to_printable_line(&what)),
+        ReaderError::Failed(what) => ReaderError::Failed(to_printable_line(&what)),
     }
 }
 
 /// Formats the failure of a child, with its last output.
 pub(super) fn failure_text(error: &ChildError, said: &[u8]) -> String {
-    let (what, words) = (to_plain_line(&error.to_string()), to_plain_line(&String::from_utf8_lossy(said)));
+    let (what, words) =
+        (to_printable_line(&error.to_string()), to_printable_line(&String::from_utf8_lossy(said)));
     if words.is_empty() { what } else { format!("{what}; it said: {words}") }
 }
 
 /// Formats text as one line for people: without control characters, and cut to a limit.
-pub(super) fn to_plain_line(words: &str) -> String {
+pub(super) fn to_printable_line(words: &str) -> String {
     let lines = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
     lines.chars().filter(|letter| !letter.is_control()).take(MAX_WORDS_CHARS).collect()
 }
@@ -123,7 +124,7 @@ impl ReaderProcess {
             }
             heard
         };
-        let (heard, ()) = tokio::join!(talk, keep_last(stderr, said));
+        let (heard, ()) = tokio::join!(talk, drain_to_tail(stderr, said));
         let status = self.child.wait().await?;
         self.group = None;
         match heard? {
@@ -213,7 +214,7 @@ pub(super) async fn read_line(
 }
 
 /// Drains the error stream and keeps its end, because fatal messages come last.
-pub(super) async fn keep_last(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+pub(super) async fn drain_to_tail(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     let Some(mut stream) = stream else { return };
     let mut part = vec![0; MAX_STDERR_BYTES];
     while let Ok(count @ 1..) = stream.read(&mut part).await {

@@ -204,7 +204,7 @@ impl SharedReadQueue<'_> {
     fn next_turn(&self) -> Option<Vec<QueuedFile>> {
         let mut state = self.state();
         if Instant::now() >= self.deadline {
-            self.leave_out_the_rest(&mut state, SkipReason::OutOfTime);
+            self.skip_remaining_files(&mut state, SkipReason::OutOfTime);
         }
         let most = (state.waiting.len() / (2 * self.readers)).clamp(1, MAX_TURN_FILES);
         let (mut turn, mut bytes) = (Vec::new(), 0_u64);
@@ -289,15 +289,15 @@ impl SharedReadQueue<'_> {
     fn goes_on(&self) -> bool {
         let mut state = self.state();
         if state.crash_count >= MAX_LOST {
-            self.leave_out_the_rest(&mut state, SkipReason::Unreadable);
+            self.skip_remaining_files(&mut state, SkipReason::Unreadable);
         }
         if Instant::now() >= self.deadline {
-            self.leave_out_the_rest(&mut state, SkipReason::OutOfTime);
+            self.skip_remaining_files(&mut state, SkipReason::OutOfTime);
         }
         !state.waiting.is_empty()
     }
 
-    fn leave_out_the_rest(&self, state: &mut ReadState, reason: SkipReason) {
+    fn skip_remaining_files(&self, state: &mut ReadState, reason: SkipReason) {
         for waiting in std::mem::take(&mut state.waiting) {
             if let Some(file) = self.request.files.get(waiting.index) {
                 let reason = if waiting.as_text { SkipReason::TooComplex } else { reason };

@@ -17,7 +17,8 @@ use truing_reader::protocol::{MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ReaderHello, d
 
 use super::bounds::ProcessUsage;
 use super::child::{
-    ChildError, ReaderProcess, ReaderProgram, check_hello, failure_text, is_of_a_bound, keep_last, read_line,
+    ChildError, ReaderProcess, ReaderProgram, check_hello, drain_to_tail, failure_text, is_of_a_bound,
+    read_line,
 };
 
 /// Time limit for the last output of a killed process.
@@ -75,7 +76,7 @@ impl ReaderSession {
         };
         let error_output = tokio::spawn(async move {
             let mut error_output = Vec::new();
-            keep_last(stderr, &mut error_output).await;
+            drain_to_tail(stderr, &mut error_output).await;
             error_output
         });
         let min_sandbox = program.min_sandbox;

@@ -60,7 +60,12 @@ pub(crate) fn choose_tier(
 
 impl LeasedReview<'_> {
     /// True if a head gets no review by its tier.
-    pub(super) fn is_left(&self, choice: &TierChoice, begun: &RunStart, change: &ReviewedChange) -> bool {
+    pub(super) fn is_skipped_by_tier(
+        &self,
+        choice: &TierChoice,
+        begun: &RunStart,
+        change: &ReviewedChange,
+    ) -> bool {
         // The reviewed head is reviewed again against another base, because its change differs.
         let of_last = begun.last.as_ref().map(|last| &last.detail.base);
         let is_same_base = of_last == Some(&change.base);
@@ -97,9 +102,9 @@ impl LeasedReview<'_> {
         let head = &pull.revision.head;
         let once = self.head_reviewed_once(&begun).cloned();
         let reason = match (choice.tier, &once) {
-            (Tier::Once, Some(reviewed)) => text::left_once(reviewed),
+            (Tier::Once, Some(reviewed)) => text::once_tier_reason(reviewed),
             (Tier::Off | Tier::Rules | Tier::Once | Tier::Settled | Tier::Deep, _) => {
-                text::left_off(choice, pull)
+                text::off_tier_reason(choice, pull)
             }
         };
         // The check of a head that was reviewed stays, regardless of its current base.
@@ -109,7 +114,7 @@ impl LeasedReview<'_> {
         };
         if is_shown {
             let summary = text::not_reviewed(head, &reason);
-            let status = desired::pending_status(head, text::left_status(choice), &summary);
+            let status = desired::pending_status(head, text::unreviewed_status(choice), &summary);
             let shown = match (begun.last, begun.last_computed) {
                 (Some(last), Some(known)) => {
                     let now = Some(head).filter(|now| **now != known.head);

@@ -62,11 +62,11 @@ impl Scene {
     }
 
     fn run(&self) -> RunGate {
-        RunGate::of_run(&self.switches, RepositoryRef::from_name("acme/shop"))
+        RunGate::for_run(&self.switches, RepositoryRef::from_name("acme/shop"))
     }
 
     fn caller(&self) -> RunGate {
-        RunGate::of_caller(&self.switches, RepositoryRef::from_name("acme/shop"))
+        RunGate::for_caller(&self.switches, RepositoryRef::from_name("acme/shop"))
     }
 
     async fn turn(&self, mode: HaltMode) {
@@ -80,7 +80,7 @@ const SILENT: Result<(), HaltReason> = Err(HaltReason::NoAnswer);
 #[tokio::test]
 async fn a_switch_that_is_on_stops_callers_and_in_mode_stop_runs_too() {
     let scene = Scene::new();
-    let (run, caller, back) = (scene.run(), scene.caller(), scene.run().of_retraction());
+    let (run, caller, back) = (scene.run(), scene.caller(), scene.run().for_retraction());
     assert_eq!(
         (run.permit_write().await, run.permit_continuation().await, caller.permit_write().await),
         (Ok(()), Ok(()), Ok(()))

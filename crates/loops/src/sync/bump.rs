@@ -102,10 +102,10 @@ impl SyncRun<'_> {
         log.begin_step(SyncStep::Change);
         self.go_on().await?;
         let clone = PrivateFolder::new().map_err(SyncRunError::Folder)?;
-        mirror.private_clone(tip, &[], clone.path()).await?;
+        mirror.check_out_private_clone(tip, &[], clone.path()).await?;
         // A port is not paid for if the lock files cannot follow, and code of a model must not influence lock
         // files.
-        let written = self.recipe(mirror, decision).make(tip, clone.path()).await?;
+        let written = self.recipe(mirror, decision).apply(tip, clone.path()).await?;
         let port = CodeMigration {
             porter,
             job: self.job.config,
@@ -122,7 +122,7 @@ impl SyncRun<'_> {
         };
         let mut spent = ModelSpend::default();
         let before = draft.map(|draft| (&draft.pull.head, draft.pull.body.as_str()));
-        let ported = Box::pin(port.make(before, &mut spent)).await;
+        let ported = Box::pin(port.run_model(before, &mut spent)).await;
         log.set_spend(spent);
         let ported = match ported {
             Ok(ported) => ported,
@@ -165,7 +165,7 @@ impl SyncRun<'_> {
         let BumpContext { mirror, tip, base, branch_state, draft_state, pulls } = *ground;
         let version = decided.to.to_string();
         let about = self.release_subject(&version);
-        let staged = mirror.stage(tip, ported.folder.path(), None).await?;
+        let staged = mirror.stage_folder(tip, ported.folder.path(), None).await?;
         let expected = match branch_state.head() {
             Some(head) => Some(head.clone()),
             // The branch is left over from a closed pull request, or from a run that died before it opened
@@ -175,7 +175,7 @@ impl SyncRun<'_> {
         self.push(staged, &self.job.config.branch, expected.as_ref(), &self.message(about, decided)).await?;
         self.go_on().await?;
         let body = words::port_text(about, decided, ported, checked);
-        let shown = pulls.show(branch_state, base, SyncVerdict::Bump, &body).await?;
+        let shown = pulls.upsert_pull_request(branch_state, base, SyncVerdict::Bump, &body).await?;
         let without = self.without_labels();
         let why = format!("{} {version} is followed by {}{without}", self.job.config.package, shown.url);
         if let Some(draft) = &draft_state.draft {
@@ -200,7 +200,7 @@ impl SyncRun<'_> {
         let version = decided.to.to_string();
         let about = self.release_subject(&version);
         let drafts = self.drafts();
-        let staged = mirror.stage(tip, ported.folder.path(), None).await?;
+        let staged = mirror.stage_folder(tip, ported.folder.path(), None).await?;
         let branch = drafts.branch();
         let expected = match &draft_state.draft {
             Some(draft) => Some(draft.pull.head.clone()),
@@ -209,7 +209,7 @@ impl SyncRun<'_> {
         self.push(staged, &branch, expected.as_ref(), &self.message(about, decided)).await?;
         self.go_on().await?;
         let (title, body) = words::draft(about, decided, ported, checked);
-        let shown = drafts.show(draft_state.draft.as_ref(), base, &version, &title, &body).await?;
+        let shown = drafts.upsert_draft(draft_state.draft.as_ref(), base, &version, &title, &body).await?;
         let questions = &ported.work.questions;
         let asks = if questions.is_empty() {
             QuestionUpdate::Keep

@@ -50,7 +50,7 @@ pub(super) fn apply_change(
     let spec = decided.spec_after.as_ref().ok_or_else(|| ChangeError::NoRange(job.package.clone()))?;
     let mut files = Vec::new();
     let file = project.join(&job.constraint_file);
-    let old = read_plain_file(project, &job.constraint_file)?;
+    let old = read_regular_file(project, &job.constraint_file)?;
     let text = constraint::rewrite_range(&place_of(job, &file), spec)?;
     files.push(replace(project, &job.constraint_file, old, text)?);
     let changed = decided.decision.changed.iter().filter(|change| match change.kind {
@@ -66,7 +66,7 @@ pub(super) fn apply_change(
         .collect();
     if !added.is_empty() {
         let file = project.join(&job.manifest);
-        let old = read_plain_file(project, &job.manifest)?;
+        let old = read_regular_file(project, &job.manifest)?;
         let is_test = file.extension().is_some_and(|extension| extension == "py");
         let digests: Vec<(&str, &str)> = added.iter().map(|one| (one.symbol, one.new)).collect();
         let text = match (decided.decision.verdict, is_test) {
@@ -91,7 +91,7 @@ pub(super) fn digest(manifest: &[u8]) -> String {
 ///
 /// # Errors
 /// [`ChangeError::File`]
-pub(super) fn read_plain_file(project: &Path, name: &str) -> Result<Option<Vec<u8>>, ChangeError> {
+pub(super) fn read_regular_file(project: &Path, name: &str) -> Result<Option<Vec<u8>>, ChangeError> {
     let told = |reason: String| ChangeError::File { path: name.to_owned(), reason };
     let tree = WritableTree::open(project).map_err(|error| told(error.to_string()))?;
     match tree.read(&RepoPath::from(name)) {

@@ -170,7 +170,7 @@ impl SyncRun<'_> {
         let mut project_files = BTreeMap::new();
         for (_, path) in &pairs {
             // A tracked symbolic link is not shown.
-            if let Ok(Some(bytes)) = change::read_plain_file(project, path) {
+            if let Ok(Some(bytes)) = change::read_regular_file(project, path) {
                 project_files.insert(path.clone(), bytes);
             }
         }
@@ -222,7 +222,7 @@ impl SyncRun<'_> {
         let agent = &porter.agent;
         let repository = self.job.config.repo.as_deref().unwrap_or_default();
         let (budget, most) =
-            agent.budgets.purse_of_sync(self.run.id.clone(), repository, self.effects.clock.now());
+            agent.budgets.sync_budget(self.run.id.clone(), repository, self.effects.clock.now());
         let folder = match laid_out(material) {
             Ok(folder) => folder,
             Err(error) => {

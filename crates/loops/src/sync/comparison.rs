@@ -52,7 +52,7 @@ impl<'a> ReleaseComparison<'a> {
         let bases: Vec<String> = used_definitions.inherited.iter().cloned().collect();
         let mirrored: Vec<String> = pairs.iter().map(|(theirs, _)| escape(theirs)).collect();
         let request = ReleaseQuery { manifest, mirrored: mirrored.clone(), bases: &bases };
-        let before = history.sources(&from, &request).await?;
+        let before = history.read_sources(&from, &request).await?;
         Ok(Self { request: question, spec, from, before, used_definitions, unreported, mirrored, bases })
     }
 
@@ -64,7 +64,7 @@ impl<'a> ReleaseComparison<'a> {
     ) -> Result<ComparedRelease, SyncDecisionError> {
         let DecisionRequest { job, project, manifest, .. } = *self.request;
         let request = ReleaseQuery { manifest, mirrored: self.mirrored.clone(), bases: &self.bases };
-        let after = history.sources(to, &request).await?;
+        let after = history.read_sources(to, &request).await?;
         let harmless = match &self.unreported {
             // The project's imports are unknown.
             Some(_) => BTreeMap::new(),
@@ -100,7 +100,8 @@ impl<'a> ReleaseComparison<'a> {
         if self.spec.as_ref().is_some_and(is_open) {
             decision.reason += &open_range(&to);
         }
-        let floor = history.date_changes(&mut decision, &self.from, &self.before, &to, &after).await?;
+        let floor =
+            history.find_change_releases(&mut decision, &self.from, &self.before, &to, &after).await?;
         let style = self.request.job.style;
         let spec_after = self.spec.as_ref().and_then(|spec| match decision.verdict {
             SyncVerdict::Skip => Some(spec.clone()),

@@ -74,7 +74,7 @@ impl JobDrafts<'_> {
     }
 
     /// Opens or rewrites the draft, whose branch is pushed.
-    pub(super) async fn show(
+    pub(super) async fn upsert_draft(
         &self,
         draft: Option<&DraftPullRequest>,
         base: &str,

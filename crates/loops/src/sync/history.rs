@@ -44,7 +44,7 @@ impl ReleaseHistory<'_> {
         })
     }
 
-    pub(super) async fn sources(
+    pub(super) async fn read_sources(
         &self,
         version: &PackageVersion,
         request: &ReleaseQuery<'_>,
@@ -55,7 +55,7 @@ impl ReleaseHistory<'_> {
     }
 
     /// Returns the fate of these definitions in a release; an empty list reads nothing.
-    pub(super) async fn symbols(
+    pub(super) async fn read_symbol_states(
         &self,
         version: &PackageVersion,
         symbols: &[String],
@@ -85,7 +85,7 @@ impl ReleaseHistory<'_> {
     /// Finds the first release that changed each definition, and the oldest one whose definitions all equal
     /// those of the newest, which is the floor of a port. It is a binary search that assumes a change to
     /// persist.
-    pub(super) async fn date_changes(
+    pub(super) async fn find_change_releases(
         &mut self,
         decision: &mut SyncDecision,
         from: &PackageVersion,
@@ -103,11 +103,11 @@ impl ReleaseHistory<'_> {
             let symbol = &change.symbol;
             let (old, new) = (raw_digest(before, symbol), raw_digest(after, symbol));
             let changed = self
-                .first_release(first, last, &symbols, |sources| raw_digest(sources, symbol) != old)
+                .find_first_release_where(first, last, &symbols, |sources| raw_digest(sources, symbol) != old)
                 .await?;
             change.first_in = self.releases.get(changed).map(|release| release.version.to_string());
             let settled = self
-                .first_release(first, last, &symbols, |sources| raw_digest(sources, symbol) == new)
+                .find_first_release_where(first, last, &symbols, |sources| raw_digest(sources, symbol) == new)
                 .await?;
             floor = floor.max(settled);
         }
@@ -115,7 +115,7 @@ impl ReleaseHistory<'_> {
     }
 
     /// Returns the first release after `before` that satisfies `holds`, given that the one at `is_so` does.
-    async fn first_release(
+    async fn find_first_release_where(
         &mut self,
         mut before: usize,
         mut is_so: usize,

@@ -68,7 +68,7 @@ pub fn propose_manifest<'a>(
             read_releases: BTreeMap::new(),
         };
         let sources = history
-            .sources(&from, &ReleaseQuery { manifest: &manifest, mirrored: Vec::new(), bases: &[] })
+            .read_sources(&from, &ReleaseQuery { manifest: &manifest, mirrored: Vec::new(), bases: &[] })
             .await?;
         manifest.rows.retain(|symbol, row| match sources.symbols.get(symbol) {
             Some(SymbolState::Defined(definition)) => {

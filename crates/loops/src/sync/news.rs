@@ -111,7 +111,8 @@ impl ReleaseNoteWriter<'_> {
             None
         };
         if let Some(path) = &self.job.changelog_file {
-            let old = change::read_plain_file(project, path)?.and_then(|bytes| String::from_utf8(bytes).ok());
+            let old =
+                change::read_regular_file(project, path)?.and_then(|bytes| String::from_utf8(bytes).ok());
             let old = old.ok_or_else(|| ReleaseNoteError::NoText(path.clone()))?;
             let wrong = |reason| ReleaseNoteError::Changelog { path: path.clone(), reason };
             let newest = changelog::newest_entry(&old).map_err(wrong)?;
@@ -134,7 +135,7 @@ impl ReleaseNoteWriter<'_> {
         written: &mut Vec<FileContentChange>,
     ) -> Result<VersionTriple, ReleaseNoteError> {
         let JobConfig { version_file: name, version_path: key_path, package, registry, .. } = self.job;
-        let old = change::read_plain_file(project, name)?;
+        let old = change::read_regular_file(project, name)?;
         let file = project.join(name);
         let style = RangeStyle::VendoredVersion;
         let place = RequirementPlace { file: &file, key_path, package, registry: *registry, style };

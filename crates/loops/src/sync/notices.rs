@@ -102,7 +102,7 @@ impl JobNotices<'_> {
         let tip = mirror.default_tip().await?.ok_or(SyncRunError::Empty)?;
         mirror.fetch(std::slice::from_ref(&tip)).await?;
         let folder = PrivateFolder::new().map_err(SyncRunError::Folder)?;
-        let staged = mirror.stage_alone(&tip, folder.path(), &[], &[]).await?;
+        let staged = mirror.stage_changed_files(&tip, folder.path(), &[], &[]).await?;
         let author = self.job.config.author.clone();
         let at = self.executor.clock.now();
         let new = NewCommit { message: title.to_owned(), author: author.clone(), committer: author, at };

@@ -43,8 +43,8 @@ impl ReleasePair<'_> {
     ) -> Result<Vec<DefinitionPatch>, SyncDecisionError> {
         let pinned = decision.changed.iter().map(|change| change.symbol.clone());
         let others: Vec<String> = decision.unguarded.iter().filter_map(symbol_of).collect();
-        let found_before = self.history.symbols(self.from, &others).await?;
-        let found_after = self.history.symbols(self.to, &others).await?;
+        let found_before = self.history.read_symbol_states(self.from, &others).await?;
+        let found_after = self.history.read_symbol_states(self.to, &others).await?;
         let symbols: Vec<String> = pinned.chain(others).collect();
         let definition = |symbol: &String,
                           known: &BTreeMap<String, SymbolState>,

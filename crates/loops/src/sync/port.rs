@@ -141,14 +141,14 @@ impl CodeMigration<'_> {
     ///
     /// # Errors
     /// [`CodeMigrationError`]; the cost until then is reported all the same.
-    pub(super) async fn make(
+    pub(super) async fn run_model(
         &self,
         saved: Option<(&Sha, &str)>,
         spent: &mut ModelSpend,
     ) -> Result<UncheckedMigration, CodeMigrationError> {
         let allowed = MigrationPathPolicy::new(self.job, Arc::clone(&self.porter.policy))?;
         let bench = PrivateFolder::new()?;
-        self.mirror.private_clone(self.tip, &[], bench.path()).await?;
+        self.mirror.check_out_private_clone(self.tip, &[], bench.path()).await?;
         let handover = match saved {
             Some((head, words)) => {
                 let left = clone::lay_over(self.mirror, self.tip, head, bench.path(), &allowed).await?;
@@ -157,7 +157,7 @@ impl CodeMigration<'_> {
             None => None,
         };
         let ran = self.ask_model(&bench, &allowed, handover.as_deref(), spent).await?;
-        let cut_off = (!ran.end.is_whole()).then(|| redact_secrets(&describe_end(&ran.end)));
+        let cut_off = (!ran.end.is_complete()).then(|| redact_secrets(&describe_end(&ran.end)));
         let changes = clone::changes(self.mirror, self.tip, bench.path(), &allowed).await?;
         if changes.is_empty() {
             return Err(CodeMigrationError::NoChange(
@@ -182,7 +182,7 @@ impl CodeMigration<'_> {
     ) -> Result<AgentRunResult<WorkReport>, CodeMigrationError> {
         let MigrationAgent { agent, programs, policy } = self.porter;
         let repository = self.job.repo.as_deref().unwrap_or_default();
-        let (budget, most) = agent.budgets.purse_of_sync(self.run.clone(), repository, self.now);
+        let (budget, most) = agent.budgets.sync_budget(self.run.clone(), repository, self.now);
         let told = told::prompt(self, handover).await?;
         let request = ToolsRequest { tree: bench.path().to_owned(), only: None, always: Vec::new() };
         let workshop = FixerWorkspace {
@@ -221,7 +221,7 @@ impl CodeMigration<'_> {
         folder: &PrivateFolder,
         changes: &[FileContentChange],
     ) -> Result<(), CodeMigrationError> {
-        self.mirror.private_clone(self.tip, &[], folder.path()).await?;
+        self.mirror.check_out_private_clone(self.tip, &[], folder.path()).await?;
         write_changes(folder.path(), changes).await?;
         Ok(write_changes(folder.path(), self.prepared_changes).await?)
     }

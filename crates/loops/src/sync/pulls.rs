@@ -85,7 +85,7 @@ impl JobPullRequests<'_> {
     }
 
     /// Opens or rewrites the final pull request, whose branch is pushed.
-    pub(super) async fn show(
+    pub(super) async fn upsert_pull_request(
         &self,
         stands: &JobBranchState,
         base: &str,
@@ -119,13 +119,13 @@ impl JobPullRequests<'_> {
         if pull.state == PullState::Draft {
             self.executor.perform(&Effect::SetDraft { number: pull.number, draft: false }).await?;
         }
-        self.label(&pull).await?;
+        self.add_missing_labels(&pull).await?;
         self.delete_blocked_comments(stands, &pull).await?;
         Ok(JobPull { kind: JobPullKind::Final, url: pull.url })
     }
 
     /// Adds the missing labels to a pull request.
-    pub(super) async fn label(&self, pull: &BranchPull) -> Result<(), SyncRunError> {
+    pub(super) async fn add_missing_labels(&self, pull: &BranchPull) -> Result<(), SyncRunError> {
         // A forge without labels gets none.
         if !self.server.capability().labels {
             return Ok(());
@@ -152,7 +152,7 @@ impl JobPullRequests<'_> {
     }
 
     /// Comments on the pull request that a release waits for it: once, and as the last comment.
-    pub(super) async fn say_blocked(
+    pub(super) async fn post_blocked_comment(
         &self,
         stands: &JobBranchState,
         pull: &BranchPull,
@@ -176,7 +176,7 @@ fn has_label(pull: &BranchPull, label: &str) -> bool {
 }
 
 /// Returns the repository's template for pull requests, if it has exactly one.
-pub(super) fn template(project: &Path) -> String {
+pub(super) fn read_pull_template(project: &Path) -> String {
     let found = FOLDERS.iter().flat_map(|folder| {
         let entries = std::fs::read_dir(project.join(folder)).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -185,7 +185,7 @@ pub(super) fn template(project: &Path) -> String {
             .map(move |name| format!("{folder}{name}"))
     });
     let text = found
-        .filter_map(|path| change::read_plain_file(project, &path).ok().flatten())
+        .filter_map(|path| change::read_regular_file(project, &path).ok().flatten())
         .next()
         .unwrap_or_default();
     let text = String::from_utf8(text).unwrap_or_default().replace("\r\n", "\n");
@@ -200,7 +200,7 @@ const TEMPLATES: [&str; 3] =
 const MAX_TEMPLATE: usize = 16 << 10;
 
 /// True if this pull request is the end of a port, merged or ready to be merged.
-fn has_it(pull: &BranchPull) -> bool {
+fn is_finished_port(pull: &BranchPull) -> bool {
     match pull.state {
         PullState::Open | PullState::Merged => true,
         PullState::Draft | PullState::Closed => false,
@@ -216,7 +216,7 @@ impl JobBranchState {
             covers: self.covers,
             has_foreign_work: self.active.is_some(),
             // A draft whose port is already final is to be closed instead of continued.
-            is_draft_open: wip && !(self.covers && self.last.as_ref().is_some_and(has_it)),
+            is_draft_open: wip && !(self.covers && self.last.as_ref().is_some_and(is_finished_port)),
         };
         plan_branch(existing, verdict, same)
     }

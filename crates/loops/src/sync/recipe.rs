@@ -82,7 +82,7 @@ impl DeterministicChange<'_> {
     ///
     /// # Errors
     /// [`DeterministicChangeError`]; the written files remain.
-    pub(super) async fn make(
+    pub(super) async fn apply(
         &self,
         on: &Sha,
         folder: &Path,
@@ -146,7 +146,7 @@ impl DeterministicChange<'_> {
         written: &[FileContentChange],
     ) -> Result<Vec<FileContentChange>, DeterministicChangeError> {
         let globs: GlobSet = value::compile_globs(&self.job.lock_files)?;
-        let staged = self.mirror.stage(on, &worked.tree(), None).await?;
+        let staged = self.mirror.stage_folder(on, &worked.tree(), None).await?;
         let own = |path: &RepoPath| written.iter().any(|change| change.path == *path);
         let is_lock = |path: &RepoPath| path.as_str().is_some_and(|path| globs.is_match(path));
         let may = |(path, edited): &(RepoPath, PathStatus)| {

@@ -31,8 +31,8 @@ use super::tracking;
 use super::verify::ProjectChecks;
 use super::words::{self, ReleaseSubject};
 use super::{
-    AvailableReleases, DecisionRequest, PackageSources, ReleaseDecision, SyncDecisionError, decided_of,
-    pinned_by, unreported,
+    AvailableReleases, DecisionRequest, PackageSources, ReleaseDecision, SyncDecisionError,
+    decide_on_release, pinned_by, unreported,
 };
 use crate::agent::ModelSpend;
 use crate::versions;
@@ -98,7 +98,7 @@ impl SyncRun<'_> {
         let ended = Box::pin(self.steps(&mut job, &mut log)).await;
         let is_halted = ended.as_ref().is_err_and(SyncRunError::is_halt);
         let mut again = ended.as_ref().err().and_then(SyncRunError::settle_time);
-        let ended = match ended.map_err(|error| error.of_store(self.run)) {
+        let ended = match ended.map_err(|error| error.into_store_error(self.run)) {
             Ok(ended) => ended,
             Err(Ok(error)) => return Err(error),
             Err(Err(error)) if error.is_halt() || again.is_some() => {
@@ -131,7 +131,7 @@ impl SyncRun<'_> {
         }
         again = again.max(asked.as_ref().err().and_then(SyncRunError::settle_time));
         let mut outcome = ended.outcome;
-        let (question, why) = match asked.map_err(|error| error.of_store(self.run)) {
+        let (question, why) = match asked.map_err(|error| error.into_store_error(self.run)) {
             Ok(question) if self.job.dry_run => (question, self.dry_run_reason(&ended)),
             Ok(question) => (question, ended.reason),
             Err(Ok(error)) => return Err(error),
@@ -172,12 +172,12 @@ impl SyncRun<'_> {
         };
         if let Err(error) = Box::pin(self.track(&mut job, &record)).await {
             again = again.max(error.settle_time());
-            let error = match error.of_store(self.run) {
+            let error = match error.into_store_error(self.run) {
                 Ok(error) => return Err(error),
                 Err(error) => error,
             };
             record.detail.exit_reason +=
-                &format!("; {}", tracking::not_kept(&job, self.outcomes().noun(), &error));
+                &format!("; {}", tracking::notice_failure_reason(&job, self.outcomes().noun(), &error));
             if error.is_halt() {
                 record.detail.result = Outcome::Held;
             }
@@ -196,7 +196,7 @@ impl SyncRun<'_> {
     }
 
     fn pulls<'b>(&'b self, version: &'b str, project: &Path) -> JobPullRequests<'b> {
-        let template = pulls::template(project);
+        let template = pulls::read_pull_template(project);
         let (forge, executor, subject) = (self.forge, &self.effects, self.release_subject(version));
         JobPullRequests { forge, server: self.server, executor, job: self.job.config, subject, template }
     }
@@ -221,15 +221,15 @@ impl SyncRun<'_> {
         let tip = mirror.default_tip().await?.ok_or(SyncRunError::Empty)?;
         mirror.fetch(std::slice::from_ref(&tip)).await?;
         let folder = PrivateFolder::new().map_err(SyncRunError::Folder)?;
-        mirror.private_clone(&tip, &[], folder.path()).await?;
+        mirror.check_out_private_clone(&tip, &[], folder.path()).await?;
         let project = folder.path();
         // From here on, the manifest is read by path, and so is the requirement.
         let manifest = if self.job.config.has_manifest() {
-            change::read_plain_file(project, &self.job.config.manifest)?.unwrap_or_default()
+            change::read_regular_file(project, &self.job.config.manifest)?.unwrap_or_default()
         } else {
             Vec::new()
         };
-        change::read_plain_file(project, &self.job.config.constraint_file)?;
+        change::read_regular_file(project, &self.job.config.constraint_file)?;
         let pins = pinned_by(self.job.config, project, self.job.reader).await?;
         let now = Timestamp::from_millisecond(log.started_at.0).unwrap_or_default();
         let question = |to| DecisionRequest {
@@ -302,7 +302,7 @@ impl SyncRun<'_> {
         }
 
         log.begin_step(SyncStep::Decide);
-        let mut decided = Box::pin(decided_of(question(None), seen, sources)).await?;
+        let mut decided = Box::pin(decide_on_release(question(None), seen, sources)).await?;
         decided.decision.unguarded.extend(pins.untold.iter().cloned());
         let rules = job.ruling.as_ref().filter(|ruling| ruling.version == to);
         if let Some(ruling) = rules.filter(|ruling| ruling.overrides(decided.decision.verdict)) {
@@ -351,7 +351,7 @@ impl SyncRun<'_> {
     /// Returns the reason why a named release cannot be followed, if there is one.
     fn unfollowed_reason(&self, seen: &Result<AvailableReleases, SyncDecisionError>) -> Option<String> {
         match seen {
-            Ok(seen) if seen.is_there() => None,
+            Ok(seen) if seen.exists() => None,
             Ok(AvailableReleases { to, newest, .. }) => {
                 let package = &self.job.config.package;
                 Some(format!("{package} has no release {to}; the newest is {newest}"))
@@ -429,7 +429,7 @@ impl SyncRun<'_> {
             }
             (BranchPlan::Unchanged, pull) => {
                 if let Some(pull) = pull {
-                    pulls.label(pull).await?;
+                    pulls.add_missing_labels(pull).await?;
                 }
                 return Ok(SyncRunResult::new(
                     Outcome::Covered,
@@ -438,7 +438,7 @@ impl SyncRun<'_> {
                 ));
             }
             (BranchPlan::Blocked, Some(pull)) => {
-                log.pull = Some(pulls.say_blocked(&stands, pull).await?);
+                log.pull = Some(pulls.post_blocked_comment(&stands, pull).await?);
                 let why = format!(
                     "{page} is in use by a person: {}",
                     stands.active.as_ref().map(|active| active.activity_text()).unwrap_or_default()
@@ -467,15 +467,15 @@ impl SyncRun<'_> {
             (BranchPlan::InPlace, Some(head)) => {
                 mirror.fetch(std::slice::from_ref(head)).await?;
                 own = PrivateFolder::new().map_err(SyncRunError::Folder)?;
-                mirror.private_clone(head, &[], own.path()).await?;
+                mirror.check_out_private_clone(head, &[], own.path()).await?;
                 parent = head.clone();
                 (own.path(), &parent)
             }
             _ => (project, tip),
         };
-        let made = Box::pin(self.recipe(mirror, decided).make(on, at)).await?;
+        let made = Box::pin(self.recipe(mirror, decided).apply(on, at)).await?;
         let only: Vec<RepoPath> = made.iter().map(|change| change.path.clone()).collect();
-        let staged = mirror.stage(on, at, Some(&only)).await?;
+        let staged = mirror.stage_folder(on, at, Some(&only)).await?;
         if self.job.dry_run {
             let diff = staged.diff().await?;
             let branch = &self.job.config.branch;
@@ -523,7 +523,7 @@ impl SyncRun<'_> {
         self.go_on().await?;
         let files: Vec<String> = only.iter().map(RepoPath::to_string).collect();
         let body = words::relax_text(self.release_subject(&version), decided, &files, &checked);
-        let shown = pulls.show(&stands, base, verdict, &body).await?;
+        let shown = pulls.upsert_pull_request(&stands, base, verdict, &body).await?;
         let without = self.without_labels();
         let why = format!("{} {version} is admitted by {}{without}", self.job.config.package, shown.url);
         log.pull = Some(shown);
@@ -546,7 +546,7 @@ impl SyncRun<'_> {
 /// True if nothing is left to be done for the release that a port was begun for.
 fn is_past(begun: Option<&PackageVersion>, seen: &Result<AvailableReleases, SyncDecisionError>) -> bool {
     match seen {
-        Ok(seen) => begun.is_none() || seen.is_in_range() || !seen.is_there(),
+        Ok(seen) => begun.is_none() || seen.is_in_range() || !seen.exists(),
         Err(
             SyncDecisionError::Yanked { .. }
             | SyncDecisionError::Excluded { .. }

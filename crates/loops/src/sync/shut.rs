@@ -21,7 +21,7 @@ impl SyncRunError {
     ///
     /// # Errors
     /// Any other error, unchanged.
-    pub(super) fn of_store(self, run: &RunReference) -> Result<StoreError, Self> {
+    pub(super) fn into_store_error(self, run: &RunReference) -> Result<StoreError, Self> {
         if let Self::Store(error) = self {
             return Ok(error);
         }

@@ -55,7 +55,7 @@ impl TrackingNotice<'_> {
 }
 
 /// Returns the reason why the notice is not updated, for people.
-pub(super) fn not_kept(job: &JobState, noun: &str, error: &SyncRunError) -> String {
+pub(super) fn notice_failure_reason(job: &JobState, noun: &str, error: &SyncRunError) -> String {
     let number = job.tracked.as_ref().map(|tracked| tracked.issue);
     match (error, number) {
         (SyncRunError::Forge(ForgeError::NotFound { .. }), Some(number)) => format!(

@@ -65,10 +65,10 @@ pub fn record_model_end(end: &AgentRunEnd) {
 pub fn record_review(record: &ReviewRecord) {
     let denials =
         record.detail.modelled.iter().flat_map(|did| did.denials.values()).copied().map(i64::from).sum();
-    came_to(&record.detail.outcome, record.turns(), record.cost(), denials);
+    record_review_end(&record.detail.outcome, record.turns(), record.cost(), denials);
 }
 
-fn came_to(outcome: &ReviewOutcome, turns: u32, cost: MicroUsd, denials: i64) {
+fn record_review_end(outcome: &ReviewOutcome, turns: u32, cost: MicroUsd, denials: i64) {
     let current = Context::current();
     let span = current.span();
     if !span.is_recording() {

@@ -96,7 +96,7 @@ impl ConvergeSpan {
         self.record_spend(record);
         // A run that continues has no end yet.
         if let Some(end) = record.run_outcome() {
-            came_to(&self.context, end, record.reason().unwrap_or_default(), self.turns(record));
+            record_run_end(&self.context, end, record.reason().unwrap_or_default(), self.turns(record));
         }
     }
 
@@ -130,7 +130,7 @@ pub fn converge_unknown(
 /// Records the result of a run of a sync job.
 pub fn record_sync(context: &Context, record: &Synced) {
     record_spend(context, record.cost(), record.turns());
-    came_to(context, record.detail.result.run_outcome(), &record.detail.exit_reason, record.turns());
+    record_run_end(context, record.detail.result.run_outcome(), &record.detail.exit_reason, record.turns());
 }
 
 /// Records that the run of this context failed.
@@ -148,7 +148,7 @@ fn record_spend(context: &Context, cost: MicroUsd, turns: u32) {
 }
 
 /// Records the end of a run and its reason.
-fn came_to(context: &Context, end: RunOutcome, why: &str, turns: u32) {
+fn record_run_end(context: &Context, end: RunOutcome, why: &str, turns: u32) {
     let span = context.span();
     if !span.is_recording() {
         return;

@@ -10,13 +10,13 @@ use truing_core::tier::{Tier, TierChoice};
 const MAX_NAME_CHARS: usize = 120;
 
 /// Returns the reason for a later head of a pull request that is reviewed once.
-pub fn left_once(reviewed: &Sha) -> String {
+pub fn once_tier_reason(reviewed: &Sha) -> String {
     format!("not reviewed (once): commit {} was reviewed", reviewed.short_sha())
 }
 
 /// Returns the reason for a head whose tier is `off`.
-pub fn left_off(choice: &TierChoice, pull: &PullRequest) -> String {
-    let at = shown_place(&choice.at);
+pub fn off_tier_reason(choice: &TierChoice, pull: &PullRequest) -> String {
+    let at = public_rule_place(&choice.at);
     let what = if choice.is_of_pull {
         format!("not reviewed: {} ({at})", choice.because)
     } else {
@@ -30,7 +30,7 @@ pub fn left_off(choice: &TierChoice, pull: &PullRequest) -> String {
 }
 
 /// Returns the description of the head's status.
-pub fn left_status(choice: &TierChoice) -> String {
+pub fn unreviewed_status(choice: &TierChoice) -> String {
     match choice.tier {
         Tier::Once => "not reviewed (once)".to_owned(),
         Tier::Off | Tier::Rules | Tier::Settled | Tier::Deep => format!("not reviewed: {}", choice.because),
@@ -44,12 +44,12 @@ pub fn not_reviewed(head: &Sha, reason: &str) -> String {
 }
 
 /// Returns a rule's place without the folder of its file, which no pull request shows.
-fn shown_place(at: &str) -> &str {
+fn public_rule_place(at: &str) -> &str {
     at.rsplit('/').next().unwrap_or(at)
 }
 
 /// Returns the reason for a review without the available model.
-pub fn rules_alone(choice: &TierChoice) -> String {
+pub fn rules_only_reason(choice: &TierChoice) -> String {
     let because = if choice.because.is_empty() { String::new() } else { format!(": {}", choice.because) };
-    format!("rules alone by tier rules ({}{because})", shown_place(&choice.at))
+    format!("rules alone by tier rules ({}{because})", public_rule_place(&choice.at))
 }

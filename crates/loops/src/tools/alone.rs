@@ -71,7 +71,7 @@ impl<'a> LinterTree<'a> {
         let (configured, names) = (BTreeMap::new(), BTreeMap::new());
         let tree = FileTree::open(root).ok()?;
         let mut alone = Self { tree, root, known_tool, joint_pattern, options: None, configured, names };
-        alone.options = alone.of_options(options, folder);
+        alone.options = alone.options_digest(options, folder);
         Some(alone)
     }
 
@@ -99,7 +99,7 @@ impl<'a> LinterTree<'a> {
 
     /// Returns the state of the options and of the files that they name. An option may itself be
     /// configuration.
-    fn of_options(&self, options: &[String], folder: &str) -> CertainOption<StateDigest> {
+    fn options_digest(&self, options: &[String], folder: &str) -> CertainOption<StateDigest> {
         let (mut parts, mut named) = (DigestBuilder::default(), BTreeSet::new());
         for option in options {
             if self.is_together(option.as_bytes()) {

@@ -85,7 +85,7 @@ impl ToolCache {
     }
 
     /// Keeps the findings on a file. If that fails, the next run inspects the file again.
-    pub(super) fn put(&self, key: &ToolCacheKey, path: &str, findings: Vec<RawFinding>) {
+    pub(super) fn store(&self, key: &ToolCacheKey, path: &str, findings: Vec<RawFinding>) {
         let written = self.write(key, &ToolCacheEntry { path: path.to_owned(), findings });
         if let Err(error) = written {
             tracing::debug!(%error, folder = %self.folder.display(), "cannot cache the findings of a linter");
@@ -197,12 +197,12 @@ mod tests {
         let cache = ToolCache::new(folder.path().join("own/tools"));
         let (one, other) = (ToolCacheKey::from_digest(b"one"), ToolCacheKey::from_digest(b"other"));
         assert_eq!(cache.get(&one, "a.py"), None);
-        cache.put(&one, "a.py", vec![raw("a.py", "t")]);
-        cache.put(&other, "b.py", Vec::new());
+        cache.store(&one, "a.py", vec![raw("a.py", "t")]);
+        cache.store(&other, "b.py", Vec::new());
         assert_eq!(cache.get(&one, "a.py"), Some(vec![raw("a.py", "t")]));
         assert_eq!(cache.get(&other, "b.py"), Some(Vec::new()), "a file without findings");
         assert_eq!(cache.get(&one, "b.py"), None);
-        cache.put(&one, "a.py", vec![raw("b.py", "t")]);
+        cache.store(&one, "a.py", vec![raw("b.py", "t")]);
         assert_eq!(cache.get(&one, "a.py"), None, "it is of another file");
         let another = ToolCache::new(folder.path().join("own/tools"));
         assert_eq!(another.get(&other, "b.py"), Some(Vec::new()), "of another process");
@@ -216,7 +216,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = ToolCache::new(folder.path().to_owned());
         let key = ToolCacheKey::from_digest(b"one");
-        cache.put(&key, "a.py", vec![raw("a.py", "right")]);
+        cache.store(&key, "a.py", vec![raw("a.py", "right")]);
         let file = files(folder.path()).remove(0);
         let whole = std::fs::read_to_string(&file).unwrap();
         let half = whole.get(..whole.len() / 2).unwrap();
@@ -226,7 +226,7 @@ mod tests {
         }
         std::fs::write(&file, [0xff, b'\n', 0xff]).unwrap();
         assert_eq!(cache.get(&key, "a.py"), None);
-        cache.put(&key, "a.py", vec![raw("a.py", "right")]);
+        cache.store(&key, "a.py", vec![raw("a.py", "right")]);
         assert!(cache.get(&key, "a.py").is_some(), "it is written again");
     }
 
@@ -235,7 +235,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = ToolCache::new(folder.path().to_owned());
         let many = (0..2_000).map(|_| raw("a.py", &"x".repeat(400))).collect();
-        cache.put(&ToolCacheKey::from_digest(b"one"), "a.py", many);
+        cache.store(&ToolCacheKey::from_digest(b"one"), "a.py", many);
         assert!(!folder.path().join("6f").exists());
     }
 
@@ -245,7 +245,7 @@ mod tests {
         let mut cache = ToolCache::new(folder.path().to_owned());
         let hour = Duration::from_secs(3_600);
         for (at, name) in [b"a1", b"b2", b"c3"].iter().enumerate() {
-            cache.put(&ToolCacheKey::from_digest(*name), "a.py", vec![raw("a.py", "t")]);
+            cache.store(&ToolCacheKey::from_digest(*name), "a.py", vec![raw("a.py", "t")]);
             let file = File::options()
                 .append(true)
                 .open(cache.place(&ToolCacheKey::from_digest(*name)).unwrap())

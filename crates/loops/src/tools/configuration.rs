@@ -63,7 +63,7 @@ impl BaseFiles {
     }
 
     /// Creates the entry of a file that shows that a linter is used, or how.
-    fn of_sign(path: &str) -> Self {
+    fn for_sign(path: &str) -> Self {
         Self { paths: [RepoPath::from(path)].into(), unseen: BTreeSet::new() }
     }
 
@@ -113,7 +113,7 @@ impl BaseConfigFolder<'_> {
     }
 
     /// Excludes findings on the base's files from an output, because their lines are not those of the head.
-    pub(super) fn leave_out(&self, output: &mut ToolOutput) {
+    pub(super) fn drop_base_findings(&self, output: &mut ToolOutput) {
         output.left_out.extend(self.replaced.iter().map(|path| (*path).to_owned()));
     }
 }
@@ -152,7 +152,7 @@ impl<'a> BaseConfiguration<'a> {
 
     /// Returns the place in which a linter runs; none if the change leaves its configuration as it was.
     async fn place(&mut self, tool: &SelectedLinter) -> Result<Option<BaseConfigFolder<'a>>, String> {
-        let replaced = self.of_tool(tool).await?;
+        let replaced = self.changed_data_files(tool).await?;
         if replaced.is_empty() {
             return Ok(None);
         }
@@ -171,7 +171,7 @@ impl<'a> BaseConfiguration<'a> {
 
     /// Returns the head's files, with the base's versions of those that reveal and configure linters. None,
     /// if the change touches none of them.
-    pub(super) async fn of_signs(&self) -> Result<Option<PrivateFolder>, String> {
+    pub(super) async fn lay_out_signs(&self) -> Result<Option<PrivateFolder>, String> {
         let is_sign = |path: &&str| {
             let is_of = |tool: &KnownTool| is_sign_of(tool, path) || is_data_of(tool, path);
             hooks::FILES.contains(path) || known::known_tools().iter().any(is_of)
@@ -181,7 +181,7 @@ impl<'a> BaseConfiguration<'a> {
     }
 
     /// Returns the touched files that configure a linter as data, if its part differs from the base's.
-    async fn of_tool(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
+    async fn changed_data_files(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
         let mut replaced = self.named_files(tool).await?;
         for path in self.touched.iter().copied() {
             let known = tool.known_tool().filter(|known| is_data_of(known, path));
@@ -228,12 +228,13 @@ impl<'a> BaseConfiguration<'a> {
         let places: BTreeSet<&str> = above.chain([tool.folder.as_str()]).take(MAX_NAMED).collect();
         let configuration =
             places.iter().flat_map(|folder| row.alone.iter().map(|name| join_name(folder, name)));
-        let mut left: Vec<String> = configuration.chain([tool.of_tree(&tool.sign)]).collect();
+        let mut left: Vec<String> = configuration.chain([tool.to_tree_path(&tool.sign)]).collect();
         while let Some(path) = left.pop() {
             if !known.insert(path.clone()) || known.len() > MAX_NAMED {
                 continue;
             }
-            let Some(bytes) = self.of_base(&path).await?.filter(|bytes| bytes.len() <= MAX_CONFIGURATION)
+            let Some(bytes) =
+                self.read_base_file(&path).await?.filter(|bytes| bytes.len() <= MAX_CONFIGURATION)
             else {
                 continue;
             };
@@ -254,7 +255,7 @@ impl<'a> BaseConfiguration<'a> {
     }
 
     /// Returns the base's content of a file. The head's copy is read if the change does not touch it.
-    async fn of_base(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
+    async fn read_base_file(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
         let inside = RepoPath::from(path);
         match self.touched.contains(path) {
             true => self.base.read(&inside).await,
@@ -295,14 +296,18 @@ pub(super) fn merge(
     };
     for tool in of_base.iter() {
         let now = of_head.iter().find(|other| is_same(tool, other));
-        let sign = tool.of_tree(&tool.sign);
+        let sign = tool.to_tree_path(&tool.sign);
         let by = match now {
-            Some(now) if now.hook_options != tool.hook_options || now.left_out() != tool.left_out() => hooks,
+            Some(now)
+                if now.hook_options != tool.hook_options || now.excluded_files() != tool.excluded_files() =>
+            {
+                hooks
+            }
             Some(_) => None,
             None => Some(sign.as_str()).filter(|sign| is_touched(sign)),
         };
         if let Some(path) = by {
-            found.by_base.insert(tool_name(&tool.name), BaseFiles::of_sign(path));
+            found.by_base.insert(tool_name(&tool.name), BaseFiles::for_sign(path));
         }
     }
     for tool in of_head {
@@ -313,7 +318,8 @@ pub(super) fn merge(
             of_base.push(tool);
         } else if tool.condition == ToolCondition::Always || !inspected_files(&tool, files.changed).is_empty()
         {
-            let reason = format!("the base does not use it: this change adds {}", tool.of_tree(&tool.sign));
+            let reason =
+                format!("the base does not use it: this change adds {}", tool.to_tree_path(&tool.sign));
             found.new.push((tool_name(&tool.name), reason));
         }
     }

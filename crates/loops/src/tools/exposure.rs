@@ -46,7 +46,7 @@ impl LinterRunner {
     ) -> Result<Vec<AvailableTool>, ReaderError> {
         let used = used_tools(project, reviewed.iter(), reader).await?.tools;
         let files = files_of(project);
-        let selected = select(&used, configured).into_iter().filter(|tool| looks_at_any(tool, reviewed));
+        let selected = select(&used, configured).into_iter().filter(|tool| inspects_any(tool, reviewed));
         let all = selected.filter_map(|tool| {
             let missing_reason = self.run_method(&tool, files, None).err();
             (missing_reason.is_none() || !tool.is_guessed)
@@ -71,7 +71,7 @@ impl LinterRunner {
         let files = files_of(project);
         let selected = select(&used, &wanted.configured).into_iter();
         let wanted =
-            selected.filter(|tool| tool.condition == ToolCondition::Always || looks_at_any(tool, reviewed));
+            selected.filter(|tool| tool.condition == ToolCondition::Always || inspects_any(tool, reviewed));
         let exposures = wanted.map(|tool| {
             let visible_paths = self.run_method(&tool, files, None).map(|by| match by {
                 LinterRunMethod::Machine(InstalledProgram { file, mut read, .. }) => {
@@ -86,7 +86,10 @@ impl LinterRunner {
     }
 
     /// Returns a folder or file that a program needs and that contains a concealed file, with that file.
-    pub(super) fn would_show<'i>(&'i self, installed: &'i InstalledProgram) -> Option<(&'i Path, &'i Path)> {
+    pub(super) fn find_exposed_path<'i>(
+        &'i self,
+        installed: &'i InstalledProgram,
+    ) -> Option<(&'i Path, &'i Path)> {
         let shown = installed.read.iter().map(PathBuf::as_path).chain([installed.file.as_path()]);
         let mut pairs =
             shown.flat_map(|shown| self.hidden_paths.iter().map(move |file| (shown, file.as_path())));
@@ -119,8 +122,8 @@ fn files_of(project: &Path) -> LinterFiles<'_> {
     }
 }
 
-fn looks_at_any(tool: &SelectedLinter, reviewed: &[RepoPath]) -> bool {
-    reviewed.iter().filter_map(RepoPath::as_str).any(|path| tool.looks_at(path))
+fn inspects_any(tool: &SelectedLinter, reviewed: &[RepoPath]) -> bool {
+    reviewed.iter().filter_map(RepoPath::as_str).any(|path| tool.inspects(path))
 }
 
 #[cfg(test)]

@@ -163,7 +163,7 @@ impl FindingCacheContext {
         for (name, state) in self.states(before.keys().map(String::as_str)) {
             if before.get(&name) == Some(&state) {
                 let findings = by_file.remove(&name).unwrap_or_default();
-                self.cache.put(&self.key(scope, &name, &state), &name, findings);
+                self.cache.store(&self.key(scope, &name, &state), &name, findings);
             }
         }
         self.cache.tidy();

@@ -42,7 +42,7 @@ impl LinterRunner {
         let program = ProgramIdentity::from_path(&installed.file)?;
         let time = tool.time.min(VERSION_TIME);
         let place = LinterRunSettings { tree: files.tree, moves_tree: false, time, builds: None };
-        let version = self.by_machine(tool, installed, arguments.to_vec(), place).await.ok()?;
+        let version = self.run_machine_program(tool, installed, arguments.to_vec(), place).await.ok()?;
         matches!(version.end, CommandEndReason::Exit { code: 0 }).then_some((program, version))
     }
 
@@ -59,7 +59,7 @@ impl LinterRunner {
     }
 
     /// Runs a tool as a program of the machine.
-    pub(super) async fn by_machine(
+    pub(super) async fn run_machine_program(
         &self,
         tool: &SelectedLinter,
         installed: &InstalledProgram,
@@ -89,7 +89,7 @@ impl LinterRunner {
 }
 
 /// Runs a tool in the project's set-up: the version that the project has installed, else the system's.
-pub(super) async fn by_set_up(
+pub(super) async fn run_in_set_up(
     tool: &SelectedLinter,
     verifier: &Verifier,
     set_up: &SetupResult,

@@ -15,7 +15,7 @@ pub(super) const MAX_NAMES_BYTES: usize = 100_000;
 
 /// Returns the changed files that a tool inspects.
 pub(super) fn inspected_files<'a>(tool: &SelectedLinter, files: &'a [ChangedFile]) -> Vec<&'a str> {
-    files.iter().filter_map(|file| file.path.as_str()).filter(|path| tool.looks_at(path)).collect()
+    files.iter().filter_map(|file| file.path.as_str()).filter(|path| tool.inspects(path)).collect()
 }
 
 /// Returns the files that cannot be passed to a tool, because arguments and outputs are text and their names

@@ -76,7 +76,7 @@ impl LinterOutput {
             Some(fetch) => format!("{reason}; {NOT_FETCHED}: run `{fetch}`"),
             None => reason,
         };
-        let for_people = |reason: String| with_fetch(in_project(&reason, root));
+        let for_people = |reason: String| with_fetch(to_project_paths(&reason, root));
         let (failed, unnamed) = (failed.map(for_people), unnamed.map(for_people));
         Self::from(ToolOutput {
             roots: vec![root.to_string_lossy().into_owned()],
@@ -163,7 +163,7 @@ impl LinterOutput {
 
 /// Replaces the paths in a program's messages by those in the project. `root` is the project's folder, as the
 /// program saw it.
-fn in_project(text: &str, root: &Path) -> String {
+fn to_project_paths(text: &str, root: &Path) -> String {
     let root = root.display();
     let inside = format!("{root}/");
     let is_path = |letter: char| letter.is_alphanumeric() || "/._-".contains(letter);
@@ -186,7 +186,7 @@ fn empty_output(tool: &SelectedLinter) -> ToolOutput {
         format: Some(tool.format.clone()),
         everywhere: tool.everywhere,
         folder: (!tool.folder.is_empty()).then(|| tool.folder.as_str().into()),
-        left_out: tool.left_out(),
+        left_out: tool.excluded_files(),
         ..ToolOutput::default()
     }
 }

@@ -103,7 +103,7 @@ impl SelectedLinter {
     }
 
     /// Returns the rules about permissions of files.
-    pub fn of_permissions(&self) -> BTreeSet<String> {
+    pub fn permission_rules(&self) -> BTreeSet<String> {
         self.known_tool.iter().flat_map(|known| known.of_permissions.iter().cloned()).collect()
     }
 
@@ -115,7 +115,7 @@ impl SelectedLinter {
     }
 
     /// True if it inspects this file.
-    pub fn looks_at(&self, path: &str) -> bool {
+    pub fn inspects(&self, path: &str) -> bool {
         let is_told = self.relative_path(path).is_some_and(|own| !self.left_out.contains(own));
         is_told && self.is_for(Path::new(path))
     }
@@ -134,18 +134,18 @@ impl SelectedLinter {
     }
 
     /// Converts a path relative to its folder into one relative to the tree.
-    pub(super) fn of_tree(&self, own: &str) -> String {
+    pub(super) fn to_tree_path(&self, own: &str) -> String {
         if self.folder.is_empty() { own.to_owned() } else { format!("{}/{own}", self.folder) }
     }
 
     /// Returns the files that the hook or the configuration excludes, by their paths in the tree.
-    pub(super) fn left_out(&self) -> BTreeSet<String> {
-        self.left_out.iter().map(|own| self.of_tree(own)).collect()
+    pub(super) fn excluded_files(&self) -> BTreeSet<String> {
+        self.left_out.iter().map(|own| self.to_tree_path(own)).collect()
     }
 
     /// True if a run covers the changed files that the linter is meant for. It either gets their names, or
     /// runs over the project as the table says.
-    pub(super) fn looks_at_changed(&self) -> bool {
+    pub(super) fn covers_changed_files(&self) -> bool {
         self.arguments.iter().any(|word| word == FILES)
             || self
                 .known_tool
@@ -154,7 +154,7 @@ impl SelectedLinter {
 
     /// Returns the table's row of a tool whose findings may be kept, because it runs as the row says, on each
     /// file alone.
-    pub(super) fn kept_of(&self) -> Option<&'static KnownTool> {
+    pub(super) fn cacheable_tool(&self) -> Option<&'static KnownTool> {
         let known = self.known_tool.filter(|known| !known.alone.is_empty() && !known.needs_setup)?;
         (self.arguments == known.command && self.program == known.program).then_some(known)
     }

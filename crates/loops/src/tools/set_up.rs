@@ -5,7 +5,7 @@ use std::path::Path;
 
 use truing_agent::verify::{CommandOutput, SetupResult, Verifier};
 
-use super::machine::by_set_up;
+use super::machine::run_in_set_up;
 use super::printed::NOT_FETCHED;
 use super::running::{LinterFiles, LinterRunMethod, LinterRunner};
 use super::select::SelectedLinter;
@@ -87,7 +87,7 @@ impl LinterRunner {
                 self.version(tool, installed, &known.version, files).await?.1
             }
             LinterRunMethod::SetUp(verifier, set_up) => {
-                by_set_up(tool, verifier, set_up, known.version.clone(), files.tree).await.ok()?
+                run_in_set_up(tool, verifier, set_up, known.version.clone(), files.tree).await.ok()?
             }
         };
         let told = version_in(&version.output)?;

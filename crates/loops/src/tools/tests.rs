@@ -66,8 +66,8 @@ fn the_configuration_says_otherwise_adds_and_switches_off() {
         (own.exit.as_slice(), own.condition, own.everywhere),
         (&[0, 2][..], ToolCondition::Always, true)
     );
-    assert!(own.looks_at("any/file") && own.is_configured);
-    assert!(ruff.looks_at("src/a.py") && !ruff.looks_at("docs/a.py"));
+    assert!(own.inspects("any/file") && own.is_configured);
+    assert!(ruff.inspects("src/a.py") && !ruff.inspects("docs/a.py"));
     assert_eq!((ruff.program.as_str(), ruff.time.as_secs()), ("ruff", 7));
 }
 
@@ -88,15 +88,15 @@ fn a_hook_says_with_which_options_and_over_which_files_a_tool_runs() {
     let tools = [hook];
     let all = select(&tools, &[]);
     let eslint = all.first().unwrap();
-    assert!(eslint.looks_at("src/a.js") && !eslint.looks_at("docs/a.js"));
+    assert!(eslint.inspects("src/a.js") && !eslint.inspects("docs/a.js"));
     let words = fill_arguments(&eslint.arguments, &eslint.hook_options, &["a.js"], &eslint.sign);
     assert!(words.ends_with(&["--config=./lint/eslint.js".into(), "a.js".into()]), "{words:?}");
     assert!(eslint.is_configured_by("lint/eslint.js"));
     let chosen = one(&tools, ToolConfig { paths: Some(vec!["docs/**".into()]), ..configured("eslint") });
-    assert!(chosen.looks_at("docs/a.js") && !chosen.hook_options.is_empty());
+    assert!(chosen.inspects("docs/a.js") && !chosen.hook_options.is_empty());
     let own = ToolConfig { command: Some(vec!["eslint".into(), "{files}".into()]), ..configured("eslint") };
     let own = one(&tools, own);
-    assert!(own.hook_options.is_empty() && own.looks_at("docs/a.js"));
+    assert!(own.hook_options.is_empty() && own.inspects("docs/a.js"));
 }
 
 #[test]
@@ -104,14 +104,14 @@ fn a_script_is_looked_at_beside_the_files_that_the_table_names() {
     let script = DetectedTool { scripts: vec!["bin/deploy".into()], ..used("shellcheck", ".shellcheckrc") };
     let shellcheck = select(std::slice::from_ref(&script), &[]).remove(0);
     assert!(
-        shellcheck.looks_at("bin/deploy") && shellcheck.looks_at("a.sh") && !shellcheck.looks_at("bin/other")
+        shellcheck.inspects("bin/deploy") && shellcheck.inspects("a.sh") && !shellcheck.inspects("bin/other")
     );
     let kept = DetectedTool { left_out: vec!["bin/deploy".into()], ..script.clone() };
-    assert!(!select(&[kept], &[]).remove(0).looks_at("bin/deploy"));
+    assert!(!select(&[kept], &[]).remove(0).inspects("bin/deploy"));
     let chosen = ToolConfig { paths: Some(vec!["src/**".into()]), ..configured("shellcheck") };
-    assert!(!one(std::slice::from_ref(&script), chosen).looks_at("bin/deploy"), "the operator chooses");
+    assert!(!one(std::slice::from_ref(&script), chosen).inspects("bin/deploy"), "the operator chooses");
     let below = select_below(&[("web".to_owned(), vec![script])], &mut [], &[]);
-    assert!(below.iter().any(|tool| tool.looks_at("web/bin/deploy") && !tool.looks_at("bin/deploy")));
+    assert!(below.iter().any(|tool| tool.inspects("web/bin/deploy") && !tool.inspects("bin/deploy")));
 }
 
 #[test]
@@ -265,8 +265,8 @@ fn a_file_is_looked_at_in_the_nearest_folder_that_configures_the_tool() {
     let names: Vec<_> = tools.iter().map(|tool| (tool.name.as_str(), tool.folder.as_str())).collect();
     assert_eq!(names, [("flake8", "a"), ("flake8", "a/b")], "the root and the configuration have the others");
     let [outer, inner] = tools.as_slice() else { panic!("{tools:?}") };
-    assert!(outer.looks_at("a/x.py") && !outer.looks_at("a/b/y.py") && !outer.looks_at("y.py"));
-    assert!(inner.looks_at("a/b/y.py") && !inner.looks_at("a/b/x.py") && !inner.looks_at("a/bc/y.py"));
+    assert!(outer.inspects("a/x.py") && !outer.inspects("a/b/y.py") && !outer.inspects("y.py"));
+    assert!(inner.inspects("a/b/y.py") && !inner.inspects("a/b/x.py") && !inner.inspects("a/bc/y.py"));
     assert_eq!(inner.relative_path("a/b/y.py"), Some("y.py"));
     assert_eq!(LinterOutput::from_failure(inner, "why").output.left_out, ["a/b/x.py".to_owned()].into());
 }
@@ -280,8 +280,8 @@ fn a_linter_that_the_root_only_runs_is_left_to_the_folder_that_configures_it_if_
     let names: Vec<_> = tools.iter().map(|tool| (tool.name.as_str(), tool.folder.as_str())).collect();
     assert_eq!(names, [("eslint", "web")], "ruff finds the nearest configuration itself");
     let [eslint, ruff] = root.as_slice() else { panic!("{root:?}") };
-    assert!(!eslint.looks_at("web/a.js") && eslint.looks_at("other/a.js") && ruff.looks_at("web/a.py"));
-    assert!(tools.iter().all(|tool| tool.looks_at("web/a.js") && !tool.looks_at("other/a.js")));
+    assert!(!eslint.inspects("web/a.js") && eslint.inspects("other/a.js") && ruff.inspects("web/a.py"));
+    assert!(tools.iter().all(|tool| tool.inspects("web/a.js") && !tool.inspects("other/a.js")));
 
     let mut own = select(&[used("eslint", "eslint.config.js")], &[]);
     assert_eq!(

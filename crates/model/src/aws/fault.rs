@@ -56,23 +56,25 @@ pub(super) fn key_fault(
     let last = exchanges.last();
     if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
         // A metadata service that never responded may not exist, because most machines are no instances.
-        let is_passing = last.is_some_and(|last| (gave_before || last.is_answered()) && is_passing(last));
+        let is_passing = last.is_some_and(|last| (gave_before || last.is_answered()) && is_transient(last));
         return AwsKeyError { message: describe_missing_keys(error, exchanges, variables), is_passing };
     }
     match last {
         Some(last) if last.is_failed() => {
-            AwsKeyError { message: of_exchange(last, variables, now), is_passing: is_passing(last) }
+            AwsKeyError { message: describe_exchange(last, variables, now), is_passing: is_transient(last) }
         }
         // The request succeeded, but its response has no keys.
-        Some(last) => {
-            AwsKeyError::new_permanent(format!("{} gives no keys: {}", service(last), library_message(error)))
-        }
-        None => AwsKeyError::new_permanent(of_files(error, variables)),
+        Some(last) => AwsKeyError::new_permanent(format!(
+            "{} gives no keys: {}",
+            describe_service(last),
+            library_message(error)
+        )),
+        None => AwsKeyError::new_permanent(describe_local_failure(error, variables)),
     }
 }
 
 /// Returns true if a service is unreachable or fails, rather than refuses.
-fn is_passing(exchange: &HttpExchange) -> bool {
+fn is_transient(exchange: &HttpExchange) -> bool {
     match &exchange.result {
         ExchangeResult::Answer { status, refusal, .. } => {
             matches!(status, 408 | 429 | 500..=599) || PASSING.contains(&refusal.code.as_str())
@@ -83,7 +85,7 @@ fn is_passing(exchange: &HttpExchange) -> bool {
 }
 
 /// Describes a failure that occurred without a request to a service.
-fn of_files(error: &CredentialsError, variables: &AwsVariables) -> String {
+fn describe_local_failure(error: &CredentialsError, variables: &AwsVariables) -> String {
     let Some(cause) = find_cause::<io::Error>(error) else {
         return format!("{}: {}", describe_profile(variables), library_message(error));
     };
@@ -98,7 +100,7 @@ fn of_files(error: &CredentialsError, variables: &AwsVariables) -> String {
 }
 
 /// Describes a timeout of the fetch.
-pub(super) fn timed_out(exchanges: &[HttpExchange], after: Duration) -> AwsKeyError {
+pub(super) fn timeout_fault(exchanges: &[HttpExchange], after: Duration) -> AwsKeyError {
     let last = exchanges.last().map(|exchange| format!(", last after asking {}", exchange.address));
     let is_passing = last.is_some();
     let last = last.unwrap_or_else(|| ": does its `credential_process` wait for input?".to_owned());
@@ -109,10 +111,10 @@ pub(super) fn timed_out(exchanges: &[HttpExchange], after: Duration) -> AwsKeyEr
 pub(super) fn expired_keys_fault(exchanges: &[HttpExchange], now: SystemTime) -> AwsKeyError {
     let by = exchanges.last().map_or_else(
         || "a profile of AWS gives".to_owned(),
-        |exchange| format!("{} gives", service(exchange)),
+        |exchange| format!("{} gives", describe_service(exchange)),
     );
     let skew = exchanges.iter().rev().find_map(|exchange| match &exchange.result {
-        ExchangeResult::Answer { date, .. } => by_clock(*date, now),
+        ExchangeResult::Answer { date, .. } => describe_clock_skew(*date, now),
         ExchangeResult::NoResponse(_) | ExchangeResult::Unprotected => None,
     });
     let clock = skew.map(|words| format!(": {words}")).unwrap_or_default();
@@ -134,14 +136,14 @@ pub(crate) fn clock_skew_hint(
     if !is_of_time && !is_of_signature && !says {
         return None;
     }
-    match by_clock(date, now) {
+    match describe_clock_skew(date, now) {
         Some(words) => Some(words),
         None if is_of_time || says => Some("is this machine's clock right?".to_owned()),
         None => None,
     }
 }
 
-fn by_clock(date: Option<Timestamp>, now: SystemTime) -> Option<String> {
+fn describe_clock_skew(date: Option<Timestamp>, now: SystemTime) -> Option<String> {
     let ahead = Timestamp::try_from(now).ok()?.duration_since(date?);
     if ahead.abs() < MAX_SKEW {
         return None;
@@ -156,7 +158,7 @@ fn by_clock(date: Option<Timestamp>, now: SystemTime) -> Option<String> {
 }
 
 /// Describes the service that was asked.
-fn service(exchange: &HttpExchange) -> String {
+fn describe_service(exchange: &HttpExchange) -> String {
     let name = match (exchange.is_sts, exchange.request_line.contains("/latest/")) {
         (true, _) => "AWS STS",
         (false, true) => "the metadata service of this instance",
@@ -166,8 +168,8 @@ fn service(exchange: &HttpExchange) -> String {
 }
 
 /// Describes a failed request.
-fn of_exchange(exchange: &HttpExchange, variables: &AwsVariables, now: SystemTime) -> String {
-    let service = service(exchange);
+fn describe_exchange(exchange: &HttpExchange, variables: &AwsVariables, now: SystemTime) -> String {
+    let service = describe_service(exchange);
     let (status, date, refusal) = match &exchange.result {
         ExchangeResult::NoResponse(cause) => return format!("{service} cannot be reached: {cause}"),
         ExchangeResult::Unprotected => return format!("{service} is not asked: {UNPROTECTED}"),

@@ -242,7 +242,7 @@ impl PendingExchange {
 
 /// Returns the client for an address; `None` if others could read the request.
 fn select_client<'a>(url: &Url, http: &'a ChainClient) -> Option<&'a reqwest::Client> {
-    let is_here = is_here(url);
+    let is_here = is_local_address(url);
     match url.scheme() {
         "http" if is_here => Some(&http.direct_client),
         "https" if is_here => Some(&http.direct_client),
@@ -253,7 +253,7 @@ fn select_client<'a>(url: &Url, http: &'a ChainClient) -> Option<&'a reqwest::Cl
 
 /// Returns true if only this machine reaches an address: its own, and those where AWS serves metadata to an
 /// instance or container.
-fn is_here(url: &Url) -> bool {
+fn is_local_address(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => is_loopback(name),
         Some(Host::Ipv4(address)) => address.is_loopback() || address.is_link_local(),

@@ -85,7 +85,7 @@ impl KeyFetcher {
                     clock(),
                 ));
             }
-            Err(_) => return Err(fault::timed_out(&http.exchanges(), MAX_TIME)),
+            Err(_) => return Err(fault::timeout_fault(&http.exchanges(), MAX_TIME)),
         };
         let credentials = found.ok_or_else(|| {
             AwsKeyError::new_permanent("AWS's library found no source of credentials".to_owned())

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 use truing_core::secret::SecretString;
-use truing_fakes::aws::{AUDIENCE, CONTAINER_PATH, CONTAINER_TOKEN, FakeAws, web_identity};
+use truing_fakes::aws::{AUDIENCE, CONTAINER_PATH, CONTAINER_TOKEN, FakeAws, web_identity_token};
 use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, aws_secret_key};
 
 use super::{AwsKeyError, AwsKeys, KeyChain};
@@ -54,7 +54,7 @@ impl Place {
 
     /// Adds a role and a token for it, as a pod of Kubernetes has them.
     fn with_web_identity(self) -> Self {
-        let path = self.write("token", &web_identity("pod-1", AUDIENCE, 3600));
+        let path = self.write("token", &web_identity_token("pod-1", AUDIENCE, 3600));
         self.with("AWS_WEB_IDENTITY_TOKEN_FILE", text(&path)).with("AWS_ROLE_ARN", ROLE)
     }
 

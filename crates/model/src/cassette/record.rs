@@ -65,7 +65,7 @@ impl CassetteRecording {
     }
 
     /// Returns true if every response until now is recorded.
-    pub fn is_whole(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         !self.is_damaged.load(Ordering::Relaxed)
     }
 

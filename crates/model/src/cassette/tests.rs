@@ -182,7 +182,7 @@ async fn a_secret_is_on_no_cassette_and_no_drift() {
     let mut said = vec![user("a FORMED secret")];
     said.extend([recorder.request_answer(&request(&said)).await.unwrap().message, user("and?")]);
     recorder.request_answer(&request(&said)).await.unwrap_err();
-    assert!(recording.is_whole());
+    assert!(recording.is_complete());
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(!text.contains("canary") && !text.contains("FORMED") && text.contains("F…"), "{text}");
     // The player has no key.

@@ -259,8 +259,11 @@ impl GatewayCall<'_> {
                 let usage = clamp_usage(usage);
                 self.lock_history().record_count(prompt, prompt_tokens(&usage));
                 let GatewayState { client, prices, .. } = &**self.shared;
-                let other =
-                    client.wire().prices_who_answers().then(|| prices.find_price(&complete.model)).flatten();
+                let other = client
+                    .wire()
+                    .prices_by_answering_model()
+                    .then(|| prices.find_price(&complete.model))
+                    .flatten();
                 let cost = other.unwrap_or(price).cost(&usage);
                 ticket.settle_metered(cost).await;
                 (usage, cost)

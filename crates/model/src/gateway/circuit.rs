@@ -46,7 +46,7 @@ impl ProviderCircuit {
     /// Admits a call. The error has the time until which the circuit is open, by this process's clock.
     pub(super) async fn admit(&self) -> Result<AdmittedCall, OpenCircuit> {
         let pass = self.decide(|breaker, now| breaker.admit(now).map_err(|open| (open, now))).await;
-        let pass = pass.map_err(|open| self.by_our_clock(open.0, open.1))?;
+        let pass = pass.map_err(|open| self.to_local_clock(open.0, open.1))?;
         Ok(AdmittedCall { circuit: self.clone(), is_trial: pass == CallAdmission::Trial })
     }
 
@@ -54,7 +54,7 @@ impl ProviderCircuit {
     /// opened it. For admitted calls that want to retry.
     pub(super) async fn open_state(&self) -> Option<OpenCircuit> {
         let open = self.decide(|breaker, now| breaker.open_state(now).map(|open| (open, now))).await;
-        open.map(|open| self.by_our_clock(open.0, open.1))
+        open.map(|open| self.to_local_clock(open.0, open.1))
     }
 
     /// Opens the circuit because a cap is reached: no call is admitted for this time, or the default if it
@@ -85,7 +85,7 @@ impl ProviderCircuit {
         self.0.local.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn by_our_clock(&self, open: OpenCircuit, now: UnixMillis) -> OpenCircuit {
+    fn to_local_clock(&self, open: OpenCircuit, now: UnixMillis) -> OpenCircuit {
         OpenCircuit { until: self.0.clock.now() + (open.until - now), ..open }
     }
 }

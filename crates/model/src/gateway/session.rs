@@ -104,7 +104,7 @@ impl LanguageModel for ModelSession {
         };
         let side = self.lock_signed_blocks().last_provider();
         let away = match self.ask_provider(side, fallback, request).await {
-            Err(away) if is_away(&away) => away,
+            Err(away) if may_fall_back(&away) => away,
             result => return result,
         };
         let other = side.other_provider();
@@ -121,7 +121,7 @@ impl LanguageModel for ModelSession {
 }
 
 /// Returns true if another provider may answer where this one does not.
-fn is_away(refused: &ModelError) -> bool {
+fn may_fall_back(refused: &ModelError) -> bool {
     match refused {
         ModelError::Unavailable { .. } | ModelError::SpendCap { .. } => true,
         ModelError::Budget { .. }
@@ -139,7 +139,7 @@ fn is_away(refused: &ModelError) -> bool {
 /// Returns the error of two providers that do not answer: both reasons, and the earliest time of the next
 /// attempt.
 fn combine_errors(one: ModelError, other: ModelError) -> ModelError {
-    if !is_away(&other) {
+    if !may_fall_back(&other) {
         return other;
     }
     let until = |refused: &ModelError| {

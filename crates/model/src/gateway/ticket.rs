@@ -141,7 +141,7 @@ impl AttemptReservation {
             }
             None => {
                 let seconds = sent.elapsed().as_secs();
-                let is_seen = self.shared.client.wire().shows_what_is_written();
+                let is_seen = self.shared.client.wire().streams_progress();
                 let seconds = if is_seen { seconds.min(MAX_UNSEEN_SECONDS) } else { seconds };
                 let unseen = seconds.saturating_mul(MAX_TOKENS_PER_SECOND);
                 // Some providers report no count before the end.

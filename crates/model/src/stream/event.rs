@@ -169,7 +169,7 @@ impl CountedUsage {
     }
 
     /// Returns the known usage; `None` before the prompt is counted.
-    pub(super) fn so_far(&self) -> Option<TokenUsage> {
+    pub(super) fn known_usage(&self) -> Option<TokenUsage> {
         Some(TokenUsage {
             input: self.input?,
             output: self.output.unwrap_or(0),
@@ -183,6 +183,6 @@ impl CountedUsage {
     /// Returns the final usage; `None` if the provider reports none.
     pub(super) fn total(&self) -> Option<TokenUsage> {
         self.output?;
-        self.so_far()
+        self.known_usage()
     }
 }

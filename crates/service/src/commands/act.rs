@@ -62,8 +62,12 @@ pub(super) fn invisible_reason(slot: &Slot) -> Option<&'static str> {
 }
 
 /// Returns the budget level that `/spend` raises; none if this server asks for no approval of spending.
-pub(super) fn ask_level(context: &ServiceContext, told: &UserRequest, repo: &str) -> Option<BudgetLevel> {
-    context.agent.as_ref()?.budgets.ask_level(&told.pr.key(), repo)
+pub(super) fn raisable_level(
+    context: &ServiceContext,
+    told: &UserRequest,
+    repo: &str,
+) -> Option<BudgetLevel> {
+    context.agent.as_ref()?.budgets.raisable_level(&told.pr.key(), repo)
 }
 
 /// Returns the level that `/spend` raises by its initial limit, or the reason for a refusal.
@@ -75,7 +79,7 @@ pub(super) async fn raise_budget(
     told: &UserRequest,
     repo: &str,
 ) -> Result<Result<BudgetLevel, String>, StoreError> {
-    let (Some(agent), Some(level)) = (&context.agent, ask_level(context, told, repo)) else {
+    let (Some(agent), Some(level)) = (&context.agent, raisable_level(context, told, repo)) else {
         return Ok(Err("`budget.pr_ask_usd` is not set".to_owned()));
     };
     let key = told.pr.key();
@@ -135,7 +139,7 @@ pub(super) async fn find_dismissal(
 ///
 /// # Errors
 /// [`StoreError`] if the findings cannot be read.
-pub(super) async fn taken_back(
+pub(super) async fn withdrawn_dismissal(
     store: &dyn RecordStore,
     told: &UserRequest,
     finding: Option<&str>,

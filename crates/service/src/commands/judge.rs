@@ -185,7 +185,7 @@ async fn judge_comment(
     let Some(author) = comment.author else {
         return Ok(CommandVerdict::Ignore("its author no longer exists".into()));
     };
-    if !author.is_person || server.is_own(&repository.name, &author).await? {
+    if !author.is_person || server.is_own_account(&repository.name, &author).await? {
         return Ok(CommandVerdict::Ignore(format!("{} is a bot", author.login)));
     }
     if !server.may_write(&repository.name, &author).await? {

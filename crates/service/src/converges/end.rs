@@ -34,7 +34,7 @@ pub(super) fn step_stop_reason(exit: &ConvergeExit) -> StepStopReason {
 ///
 /// # Errors
 /// [`StoreError`] if the end cannot be recorded.
-pub(crate) async fn give_up(
+pub(crate) async fn record_abandonment(
     store: &dyn RecordStore,
     lease: &Lease,
     name: String,
@@ -77,7 +77,7 @@ pub(super) fn report_comment(body: String) -> Effect {
 
 /// Reports on the pull request that a run is given up. It rewrites the run's report, or posts a separate
 /// comment if a report written just now may not be visible yet. No later step of the run would report it.
-pub(super) async fn tell_given_up(effects: &EffectExecutor<'_>, body: String) {
+pub(super) async fn report_abandoned_run(effects: &EffectExecutor<'_>, body: String) {
     let mut told = effects.perform(&report_comment(body.clone())).await;
     if matches!(told, Err(EffectError::Settling { .. })) {
         told = effects.perform(&Effect::Comment { topic: Topic::new(GIVEN_UP), body }).await;

@@ -82,7 +82,7 @@ impl<'a> StopListener<'a> {
         for comment in said.into_iter().rev() {
             if let Some(author) = &comment.author
                 && author.is_person
-                && !self.server.is_own(self.repo, author).await?
+                && !self.server.is_own_account(self.repo, author).await?
                 && self.server.may_write(self.repo, author).await?
             {
                 let is_stop = UserCommand::parse(&comment.body) == Some(UserCommand::Stop);

@@ -93,7 +93,10 @@ pub(super) fn run_event(record: &ConvergeRecord, what: String) -> HistoryEvent {
 }
 
 /// Records the end of a run in the history, for `truing why`.
-pub(super) async fn note_end(store: &dyn RecordStore, record: &ConvergeRecord) -> Result<(), StoreError> {
+pub(super) async fn record_end_event(
+    store: &dyn RecordStore,
+    record: &ConvergeRecord,
+) -> Result<(), StoreError> {
     let Some(exit) = &record.detail.state.exit else { return Ok(()) };
     let what = format!("converge: {}: {}", exit.kind().as_str(), exit.reason);
     store.append_history(&[run_event(record, what)]).await

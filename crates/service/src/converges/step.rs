@@ -24,9 +24,11 @@ use crate::drive::trace_stop;
 use crate::lease::Lease;
 use crate::no_run::RunFailure;
 
-use super::end::{give_up, report_comment, report_error_outcome, step_stop_reason, tell_given_up};
+use super::end::{
+    record_abandonment, report_abandoned_run, report_comment, report_error_outcome, step_stop_reason,
+};
 use super::progress::{
-    AGAIN, ConvergeRunEnd, ProgressMessage, RunTimeline, note_end, render_report, run_event,
+    AGAIN, ConvergeRunEnd, ProgressMessage, RunTimeline, record_end_event, render_report, run_event,
 };
 use super::{ConvergeCheckout, ConvergeRunContext};
 
@@ -54,7 +56,7 @@ impl ConvergeRunContext<'_> {
             // The slot is freed so that reviews do not wait; the requester may ask again.
             Err(StepStopReason::Failed { class, message, .. }) if lease.last_attempt => {
                 tracing::warn!(class, "given up: {message}");
-                let ended = give_up(store, lease, self.display_name(), &message).await?;
+                let ended = record_abandonment(store, lease, self.display_name(), &message).await?;
                 let gone = format!("converge: given up: {class}: {message}");
                 let at = SystemClock.now();
                 store
@@ -62,7 +64,8 @@ impl ConvergeRunContext<'_> {
                     .await?;
                 let body =
                     format!("## /converge: error\n\n{}{AGAIN}", markdown::code_block("text", &message));
-                tell_given_up(&self.effects(&client, &gate, &lease.key, Some(lease.token)), body).await;
+                report_abandoned_run(&self.effects(&client, &gate, &lease.key, Some(lease.token)), body)
+                    .await;
                 Ok((StepOutcome::Idle, Some(ended)))
             }
             Err(stopped) => Err(stopped),
@@ -183,7 +186,7 @@ impl ConvergeRunContext<'_> {
         {
             return Err(step_stop_reason(exit));
         }
-        note_end(store, record).await?;
+        record_end_event(store, record).await?;
         // The review of an audit contains its result. For a closed pull request, `truing why` and `truing
         // report` show it.
         let has_review = |exit: &ConvergeExit| {

@@ -30,7 +30,7 @@ use crate::no_run::RunFailure;
 
 use super::ConvergeRunContext;
 use super::listener::StopListener;
-use super::progress::{ProgressMessage, RunTimeline, note_end};
+use super::progress::{ProgressMessage, RunTimeline, record_end_event};
 
 impl ConvergeRunContext<'_> {
     /// Leases the slot, resumes an interrupted run or begins one, works until it ends, and frees the slot.
@@ -39,7 +39,7 @@ impl ConvergeRunContext<'_> {
     /// # Errors
     /// [`RunFailure`] if there is no record of the run.
     #[truing_core::boxed_future]
-    pub async fn by_hand(
+    pub async fn run_by_operator(
         &self,
         store: &Arc<dyn RecordStore>,
         heartbeat: Duration,
@@ -247,7 +247,7 @@ impl LeasedConvergeRun<'_> {
             record.detail.state.exit = left;
         }
         span.record_state(&record);
-        note_end(store, &record).await?;
+        record_end_event(store, &record).await?;
         Ok((record, ground.mirror))
     }
 }

@@ -53,7 +53,7 @@ impl RateLimiter {
     }
 
     /// Takes one delivery out of the source's bucket.
-    pub(super) fn take(&self, source: IpAddr, now: Instant) -> Result<(), RateLimitExceeded> {
+    pub(super) fn take_token(&self, source: IpAddr, now: Instant) -> Result<(), RateLimitExceeded> {
         let Some(interval) = self.interval else { return Ok(()) };
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = table.bucket(source_network(source), now);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     fn taken(rates: &RateLimiter, source: IpAddr, now: Instant, tries: u32) -> usize {
-        (0..tries).filter(|_| rates.take(source, now).is_ok()).count()
+        (0..tries).filter(|_| rates.take_token(source, now).is_ok()).count()
     }
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
         let (rates, start) = (RateLimiter::new(10), Instant::now());
         assert_eq!(taken(&rates, source(1), start, 100), 20, "two seconds' worth");
         assert_eq!(taken(&rates, source(2), start, 5), 5);
-        let limited = rates.take(source(1), start).unwrap_err();
+        let limited = rates.take_token(source(1), start).unwrap_err();
         assert_eq!(limited.wait, Duration::from_millis(100));
         assert_eq!(taken(&rates, source(1), start + limited.wait, 100), 1);
         assert_eq!(taken(&rates, source(1), start + Duration::from_secs(1), 100), 9);
@@ -128,7 +128,9 @@ mod tests {
         assert_eq!(taken(&rates, source(1), start, 2), 2);
         let told = |after: u64| {
             let now = start + Duration::from_millis(after);
-            (0..9).filter(|_| rates.take(source(1), now).is_err_and(|limited| limited.should_log)).count()
+            (0..9)
+                .filter(|_| rates.take_token(source(1), now).is_err_and(|limited| limited.should_log))
+                .count()
         };
         assert_eq!([told(0), told(900), told(1900)], [1, 0, 1]);
     }

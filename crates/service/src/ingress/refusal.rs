@@ -76,7 +76,7 @@ impl DeliveryRefusal {
     }
 
     /// Returns true if part of the body stays unread, so that the connection has to be closed.
-    fn leaves_a_body(&self) -> bool {
+    fn leaves_body_unread(&self) -> bool {
         match self {
             Self::RateLimited { .. }
             | Self::UnknownForge(_)
@@ -136,7 +136,7 @@ impl DeliveryRefusal {
         if let Some(seconds) = retry {
             headers.insert(RETRY_AFTER, seconds.into());
         }
-        if self.leaves_a_body() {
+        if self.leaves_body_unread() {
             headers.insert(CONNECTION, axum::http::HeaderValue::from_static("close"));
         }
         answer

@@ -34,7 +34,7 @@ pub struct OwnToolServer {
 impl OwnToolServer {
     /// Returns the server for a review of this repository (`owner/name`) at this forge; none if the tools are
     /// of another forge. Calls to the forge carry `review` as their id.
-    pub fn of_review(&self, forge: &str, repository: &str, review: &str) -> Option<McpServer> {
+    pub fn server_for_review(&self, forge: &str, repository: &str, review: &str) -> Option<McpServer> {
         let (own, repository, review) = (self.clone(), repository.to_owned(), review.to_owned());
         let make = move || Self::build_tools(own.clone(), repository.clone(), review.clone());
         (self.forge == forge).then(|| McpServer {

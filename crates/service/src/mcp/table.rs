@@ -145,8 +145,8 @@ impl ForgeTool {
                 }),
                 &["number"],
             ),
-            Self::CommentPullRequest => on_lines(&["number", "body"]),
-            Self::UpsertInlineComment => on_lines(&["number", "path", "line", "body"]),
+            Self::CommentPullRequest => line_comment_schema(&["number", "body"]),
+            Self::UpsertInlineComment => line_comment_schema(&["number", "path", "line", "body"]),
         }
     }
 
@@ -225,7 +225,7 @@ fn object(properties: Value, required: &[&str]) -> Value {
 }
 
 /// Returns the schema of a comment that may be on lines.
-fn on_lines(required: &[&str]) -> Value {
+fn line_comment_schema(required: &[&str]) -> Value {
     object(
         json!({
             "repository": repository(), "number": number(), "body": body(), "key": key(),

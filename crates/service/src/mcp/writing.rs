@@ -126,7 +126,7 @@ impl ForgeTools {
         let lines = (given.start_line.unwrap_or(line), line);
         let on = LineTarget { path, lines, side: given.side.unwrap_or_default(), commit: given.commit };
         let apart = key.map_or(CommentDistinction::Text, |key| CommentDistinction::Key(key.to_owned()));
-        self.put_on_lines(&wanted, on, body, apart).await
+        self.ensure_line_comment(&wanted, on, body, apart).await
     }
 
     pub(super) async fn upsert_inline_comment(&self, given: Value) -> Result<Value, ToolError> {
@@ -139,11 +139,11 @@ impl ForgeTools {
             (None, UpsertRule::ByText) => CommentDistinction::Text,
         };
         let on = LineTarget { path, lines: (start_line.unwrap_or(line), line), side, commit };
-        self.put_on_lines(&PullRequestTarget { repository, number }, on, body, apart).await
+        self.ensure_line_comment(&PullRequestTarget { repository, number }, on, body, apart).await
     }
 
     /// Ensures that a comment is on these lines of the present head, once.
-    async fn put_on_lines(
+    async fn ensure_line_comment(
         &self,
         wanted: &PullRequestTarget,
         on: LineTarget,

@@ -40,7 +40,7 @@ fn told() -> (ServiceMetrics, String) {
     metrics.run_cost(LoopKind::Sync, MicroUsd(500_000), 2);
     metrics.run_cost(LoopKind::Sync, MicroUsd(0), 1);
     metrics.run_ended("review", ReviewOutcomeKind::Reviewed.as_str());
-    metrics.run_took(Duration::from_secs(2));
+    metrics.observe_run_duration(Duration::from_secs(2));
     metrics.count_review(&by_a_model());
     metrics.count_review(&by_a_model().without_cost());
     metrics.set_model_retries(3);

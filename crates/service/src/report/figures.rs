@@ -96,7 +96,7 @@ pub struct StepFigures {
 #[derive(Serialize, Debug)]
 pub struct PeriodFigures {
     /// First UTC day of the period, in days since 1970.
-    #[serde(serialize_with = "as_date")]
+    #[serde(serialize_with = "serialize_date")]
     pub from: i64,
     /// The number of its runs by their end.
     #[serde(flatten)]
@@ -113,10 +113,10 @@ pub struct PromptFigures {
     /// Digest of the prompt.
     pub hash: String,
     /// End of the first run with it.
-    #[serde(serialize_with = "as_instant")]
+    #[serde(serialize_with = "serialize_instant")]
     pub first: UnixMillis,
     /// End of the last run with it.
-    #[serde(serialize_with = "as_instant")]
+    #[serde(serialize_with = "serialize_instant")]
     pub last: UnixMillis,
     /// The number of its runs by their end.
     #[serde(flatten)]
@@ -129,11 +129,11 @@ pub struct PromptFigures {
     pub ms: u64,
 }
 
-fn as_date<S: Serializer>(day: &i64, to: S) -> Result<S::Ok, S::Error> {
+fn serialize_date<S: Serializer>(day: &i64, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&date(*day))
 }
 
-fn as_instant<S: Serializer>(at: &UnixMillis, to: S) -> Result<S::Ok, S::Error> {
+fn serialize_instant<S: Serializer>(at: &UnixMillis, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&format_instant(*at))
 }
 

@@ -40,7 +40,7 @@ pub fn render_report(report: &RunReport) -> String {
 
 /// Renders the result of one run of a job, for the summary of a CI job.
 pub fn render_job_run(record: &SyncRecord) -> String {
-    let run = ReportedRun::of_job(record);
+    let run = ReportedRun::from_job(record);
     let result = record.detail.result.as_str().replace('_', " ");
     let mut text = format!("## {}: {}\n\n", escape_text(&record.detail.job), escape_text(&result));
     if let (Some(from), Some(to)) = (&record.detail.from, &record.detail.to) {

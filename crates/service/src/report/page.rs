@@ -212,9 +212,9 @@ fn steps(figures: &LoopFigures) -> Vec<HtmlMarkup> {
         .collect();
     let note = || muted_paragraph("Mean of the runs that reached it.");
     vec![
-        card("", "Turns a step", [plot::by_step(&turns, "mean turns of each step"), note()]),
-        card("", "Time a step", [plot::by_step(&times, "mean time of each step"), note()]),
-        card("", "Cost a step", [plot::by_step(&costs, "mean cost of each step"), note()]),
+        card("", "Turns a step", [plot::render_step_bars(&turns, "mean turns of each step"), note()]),
+        card("", "Time a step", [plot::render_step_bars(&times, "mean time of each step"), note()]),
+        card("", "Cost a step", [plot::render_step_bars(&costs, "mean cost of each step"), note()]),
     ]
 }
 

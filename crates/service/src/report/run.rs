@@ -95,7 +95,7 @@ impl ReportedRun {
     }
 
     /// Makes the entry of a job's run.
-    pub fn of_job(record: &SyncRecord) -> Self {
+    pub fn from_job(record: &SyncRecord) -> Self {
         let detail = &record.detail;
         Self {
             update_type: detail.update_type.map(truing_core::sync::SyncVerdict::as_str),
@@ -113,14 +113,14 @@ impl ReportedRun {
     }
 
     /// Makes the entry of a review, with the name of its pull request if that is known.
-    pub fn of_review(record: &ReviewRecord, known: Option<&SlotDescription>) -> Self {
+    pub fn from_review(record: &ReviewRecord, known: Option<&SlotDescription>) -> Self {
         let name = known.map_or(record.key.as_str(), |known| &known.name);
         let url = known.map(|known| known.url.clone());
         Self { url, ..Self::from_record(LoopKind::Review, record, name) }
     }
 
     /// Makes the entry of a converge run, with the address of its pull request if that is known.
-    pub fn of_converge(record: &converge::record::ConvergeRecord, known: Option<&SlotDescription>) -> Self {
+    pub fn from_converge(record: &converge::record::ConvergeRecord, known: Option<&SlotDescription>) -> Self {
         let url = known.map(|known| known.url.clone());
         Self { url, ..Self::from_record(LoopKind::Converge, record, &record.detail.name) }
     }

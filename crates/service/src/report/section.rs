@@ -69,7 +69,7 @@ impl LoopSection {
     /// Takes the ends, costs and times from all reviews of its origin, including those that are not read one
     /// by one.
     #[must_use]
-    pub fn of_all(mut self, reviews: ReviewTotals) -> Self {
+    pub fn with_review_totals(mut self, reviews: ReviewTotals) -> Self {
         let figures = &mut self.figures;
         (figures.tally, figures.mean_ms) = (reviews.tally(), reviews.mean_ms());
         (figures.cost_micro_usd, self.unrecorded) = (reviews.cost(), reviews.unrecorded);
@@ -111,7 +111,7 @@ pub struct JobLine {
     /// The state of its circuit breaker, in a word.
     pub breaker: &'static str,
     /// Time at which its circuit breaker opened, if it is open.
-    #[serde(serialize_with = "as_instant")]
+    #[serde(serialize_with = "serialize_optional_instant")]
     pub open_since: Option<UnixMillis>,
     /// Number of failures with the same release.
     pub failures: u32,
@@ -126,7 +126,7 @@ pub struct JobLine {
     pub tally: RunEndTally,
 }
 
-fn as_instant<S: Serializer>(at: &Option<UnixMillis>, to: S) -> Result<S::Ok, S::Error> {
+fn serialize_optional_instant<S: Serializer>(at: &Option<UnixMillis>, to: S) -> Result<S::Ok, S::Error> {
     at.map(format_instant).serialize(to)
 }
 

@@ -43,7 +43,7 @@ const COLUMNS: [&str; 25] = [
 ///
 /// # Errors
 /// An error of the CSV writer, which does not occur: it writes to memory, and any text is valid.
-pub fn csv(sections: &[LoopSection]) -> Result<String, Box<dyn Error + Send + Sync>> {
+pub fn render_csv(sections: &[LoopSection]) -> Result<String, Box<dyn Error + Send + Sync>> {
     let mut table = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     table.write_record(COLUMNS)?;
     let runs = sections.iter().flat_map(|section| &section.runs).map(row);
@@ -82,7 +82,7 @@ fn row(run: &ReportedRun) -> [String; COLUMNS.len()] {
         foreign(run.question.as_ref()),
         format_instant(run.started),
         format_instant(run.ended),
-        steps(run),
+        render_steps_cell(run),
         word(run.origin()),
     ]
 }
@@ -102,7 +102,7 @@ fn unrecorded_row(section: &LoopSection) -> [String; COLUMNS.len()] {
 }
 
 /// Formats the steps as `step:turns:cost:ms`, with a space between steps, which is easy to parse.
-fn steps(run: &ReportedRun) -> String {
+fn render_steps_cell(run: &ReportedRun) -> String {
     let each = |part: &super::run::ReportedStep| {
         format!("{}:{}:{}:{}", part.id, part.turns, part.cost_micro_usd.0, part.ms)
     };

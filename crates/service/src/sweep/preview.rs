@@ -251,7 +251,7 @@ impl PreviewRun<'_> {
             Some(records) => turn::load_known_pulls(records, &keys).await?,
             None => keys.into_iter().map(turn::unknown_pull).map(Some).collect(),
         };
-        let leaves = !of.onboarded && self.context.repositories.leaves_existing();
+        let leaves = !of.onboarded && self.context.repositories.skips_existing_pulls();
         let mut counts = PullCounts { open_pull_requests: open.len(), ..PullCounts::default() };
         for (pull, known) in open.iter().zip(known) {
             let Some((slot, reviews)) = known else {

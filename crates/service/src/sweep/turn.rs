@@ -33,7 +33,7 @@ impl RepositorySnapshot {
     ///
     /// # Errors
     /// [`SweepError`]; marks that were made before stay.
-    pub(super) async fn take_turn(
+    pub(super) async fn sweep_repository(
         &mut self,
         context: &ServiceContext,
         server: &AnyForgeServer,
@@ -109,7 +109,7 @@ impl RepositorySnapshot {
         context: &ServiceContext,
         repository: &KnownRepository,
     ) -> Result<bool, SweepError> {
-        if !context.repositories.leaves_existing() {
+        if !context.repositories.skips_existing_pulls() {
             context.store.finish_onboarding(repository).await?;
             return Ok(true);
         }
@@ -117,7 +117,7 @@ impl RepositorySnapshot {
             return Ok(false);
         }
         let open: Vec<&OpenPull> = self.pulls.items().collect();
-        let keys: Vec<SlotKey> = open.iter().map(|pull| key(repository, pull.number)).collect();
+        let keys: Vec<SlotKey> = open.iter().map(|pull| pull_slot_key(repository, pull.number)).collect();
         let slots = context.store.load_slots(&keys).await?;
         let is_new = |slot: &Slot| slot.version.0 == 0;
         let (mut left, mut described) = (Vec::new(), Vec::new());
@@ -153,7 +153,7 @@ impl RepositorySnapshot {
             return Err(ForgeError::Moved { request }.into());
         }
         let open: Vec<(SlotKey, &OpenPull)> =
-            pulls.items().map(|pull| (key(repository, pull.number), pull)).collect();
+            pulls.items().map(|pull| (pull_slot_key(repository, pull.number), pull)).collect();
         let keys: Vec<SlotKey> = open.iter().map(|(key, _)| key.clone()).collect();
         let mut marks = Vec::new();
         for ((key, pull), known) in open.into_iter().zip(load_known_pulls(store, &keys).await?) {
@@ -173,7 +173,8 @@ impl RepositorySnapshot {
         }
         if pulls.is_complete() {
             let resting = store.repository_slots(&repository.forge, &repository.id).await?;
-            let closed = resting.into_iter().filter(|slot| is_resting(slot) && !keys.contains(&slot.key));
+            let closed =
+                resting.into_iter().filter(|slot| is_waiting_for_event(slot) && !keys.contains(&slot.key));
             let closed: Vec<SlotKey> = closed.map(|slot| slot.key).collect();
             woken_slots.retain(|key, _| keys.contains(key) || closed.contains(key));
             for (key, described) in closed.iter().zip(store.descriptions(&closed).await?) {
@@ -222,12 +223,12 @@ impl RepositorySnapshot {
             let new = new && UserCommand::parse(&comment.body).is_some();
             let by_person = comment.author.as_ref().is_some_and(|author| author.is_person);
             if new && by_person {
-                let pr = pr(repository, comment.number);
+                let pr = pull_request_id(repository, comment.number);
                 let origin = RequestOrigin::Comment { kind: comment.kind, id: comment.id };
                 told.push(UserRequest { pr, origin, at });
             }
         }
-        let until = read_until(&self.comments);
+        let until = comments_read_until(&self.comments);
         if until.is_some_and(|until| until > repository.cursor) || !told.is_empty() {
             context.store.store_requests(&told, repository, until).await?;
         }
@@ -279,7 +280,7 @@ async fn read_known_pulls(
 
 /// Returns the time up to which all comments were read: the newest change, but no later than the point where
 /// a list was cut.
-fn read_until(lists: &[CachedListing<PullComment>]) -> Option<UnixMillis> {
+fn comments_read_until(lists: &[CachedListing<PullComment>]) -> Option<UnixMillis> {
     let newest = |list: &CachedListing<PullComment>| list.items().map(|comment| comment.updated).max();
     let reached = |list: &CachedListing<PullComment>| if list.is_in_order() { newest(list) } else { None };
     let cut = lists.iter().filter(|list| !list.is_complete()).map(reached).min();
@@ -340,7 +341,7 @@ pub(super) fn pull_mark(slot: &Slot, pull: &OpenPull, reviews: &ReviewProgress) 
 
 /// Returns true if the slot rests in a state that only an event ends, and that a closed pull request should
 /// not be in.
-fn is_resting(slot: &Slot) -> bool {
+fn is_waiting_for_event(slot: &Slot) -> bool {
     match slot.state {
         SlotState::Held { why: HoldReason::Parked | HoldReason::Draft } => true,
         // A pause was requested by a person, and outlasts a closed pull request that may be reopened.
@@ -356,12 +357,12 @@ pub(super) fn key_of(forge: &str, repository: &str, number: u64) -> SlotKey {
     PrId { forge: forge.to_owned(), repository: repository.to_owned(), number }.key()
 }
 
-fn pr(repository: &KnownRepository, number: u64) -> PrId {
+fn pull_request_id(repository: &KnownRepository, number: u64) -> PrId {
     PrId { forge: repository.forge.clone(), repository: repository.id.clone(), number }
 }
 
-fn key(repository: &KnownRepository, number: u64) -> SlotKey {
-    pr(repository, number).key()
+fn pull_slot_key(repository: &KnownRepository, number: u64) -> SlotKey {
+    pull_request_id(repository, number).key()
 }
 
 fn slot_mark(key: SlotKey, described: SlotDescription) -> SlotMark {

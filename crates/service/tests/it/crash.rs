@@ -302,7 +302,7 @@ impl CrashTestForge {
         let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
         let file = folder.path().join("truing.db");
         let home = Home::of_copy(self.deployment, file, &scene.records).await;
-        self.repo.put_back(&scene.held).await.unwrap();
+        self.repo.restore_snapshot(&scene.held).await.unwrap();
         self.clock.set(scene.at);
 
         let (process, calls, reads) = self.interrupted(scene, fault, &home).await?;

@@ -21,7 +21,7 @@ use truing_core::slot::{self, HoldReason, Slot};
 use truing_core::switch::{HaltMode, SwitchRequest};
 use truing_loops::machine::SystemClock;
 use truing_service::metrics::ServiceMetrics;
-use truing_service::notify::{MailSink, NoticeSinks, WebhookSink, keep_telling, queue_parked_notice};
+use truing_service::notify::{MailSink, NoticeSinks, WebhookSink, queue_parked_notice, send_notices_forever};
 use truing_service::sole::{self, DutyLeaseExpiry};
 use truing_store::Store;
 
@@ -277,7 +277,7 @@ async fn of_two_processes_one_has_the_duties_until_it_leaves() {
         sole::renew_lease(&two, &of_two).await;
         assert_eq!((of_one.is_ours(), of_two.is_ours()), (true, false));
     }
-    sole::give_back_lease(&one, &of_one).await;
+    sole::release_lease(&one, &of_one).await;
     sole::renew_lease(&two, &of_two).await;
     sole::renew_lease(&one, &of_one).await;
     assert_eq!((of_one.is_ours(), of_two.is_ours()), (false, true));
@@ -292,7 +292,9 @@ async fn the_task_tells_what_comes() {
     sole::renew_lease(&store, &sole).await;
     let task = {
         let (store, sinks) = (store.clone(), sinks(Some(&url), None));
-        tokio::spawn(async move { keep_telling(&store, &sinks, Duration::from_millis(10), &sole).await })
+        tokio::spawn(
+            async move { send_notices_forever(&store, &sinks, Duration::from_millis(10), &sole).await },
+        )
     };
     store.queue_notices(&[notice("1")]).await.unwrap();
     let deadline = SystemClock.now() + TimeSpan::seconds(60);

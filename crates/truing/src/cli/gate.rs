@@ -106,7 +106,7 @@ impl GateArgs {
     async fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let git = wiring::open_git(&context.environment).await?;
         let here = context.environment.directory();
-        let repository = git.open_unborn(here).await.map_err(wiring::git_error)?;
+        let repository = git.open_without_commits(here).await.map_err(wiring::git_error)?;
         let config = context.config(&[])?;
         let config = match read_repository_config(&repository, None).await? {
             Some(file) => config.with_repository(&file)?,
@@ -128,7 +128,7 @@ impl GateArgs {
                 (Some(folder), tree)
             }
             (None, Some(index)) => {
-                let folder = git.private_folder().map_err(wiring::git_error)?;
+                let folder = git.create_private_folder().map_err(wiring::git_error)?;
                 let plan = reading::plan(&change, &rules).map_err(LocalReviewError::Reading)?;
                 let paths = plan.paths(&rules, &reader).await.map_err(LocalReviewError::Reading)?;
                 // Linters may read every file.
@@ -192,7 +192,8 @@ impl GateArgs {
         }
         let head = index.map_or(HeadSource::WorkingTree, HeadSource::Index);
         let comparing = ComparisonRequest { repository, base: self.base.as_deref(), head };
-        let (change, against) = comparing.compare(repository.born_head()).await.map_err(wiring::git_error)?;
+        let (change, against) =
+            comparing.compare(repository.head_if_any()).await.map_err(wiring::git_error)?;
         Ok((change, Some(against)))
     }
 }

@@ -94,7 +94,7 @@ pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandEx
 fn origin_url(environment: &Environment) -> Result<Option<String>, CliError> {
     let find = async {
         let git = wiring::open_git(environment).await.ok()?;
-        let repository = git.open_unborn(environment.directory()).await.ok()?;
+        let repository = git.open_without_commits(environment.directory()).await.ok()?;
         repository.remote_url().map(str::to_owned)
     };
     Ok(runtime::start()?.block_on(find))

@@ -190,7 +190,7 @@ async fn inspect_target(
     }
     check_change(&repository, head, results).await?;
     let branch = run_branch(&new_run_id());
-    match repository.cannot_write(&branch, head).await.map_err(wiring::git_error)? {
+    match repository.branch_write_error(&branch, head).await.map_err(wiring::git_error)? {
         None => results.add_ok("branch", "a branch for fixes can be created"),
         Some(why) => results.add_error("branch", branch_write_error(&branch, &why)),
     }

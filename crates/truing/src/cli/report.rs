@@ -144,7 +144,7 @@ pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Command
                     let (of, most) = (section.loop_kind.as_str(), max_report_runs(section.loop_kind));
                     context.output.warn(format_args!("only the last {most} runs of the {of} loop"));
                 }
-                context.output.print_data(table::csv(&report.sections).map_err(csv_error)?)?;
+                context.output.print_data(table::render_csv(&report.sections).map_err(csv_error)?)?;
             }
             CliFormat::Markdown => {
                 context.output.print_data(markdown::render_report(&asked.report().await?))?;
@@ -265,12 +265,12 @@ impl ReportQuery<'_> {
             let is_cut = reviews.len() > max_report_runs(LoopKind::Review);
             let last = reviews.iter().take(max_report_runs(LoopKind::Review));
             let (local, served): (Vec<ReportedRun>, Vec<ReportedRun>) = last
-                .map(|(record, known)| ReportedRun::of_review(record, known.as_ref()))
+                .map(|(record, known)| ReportedRun::from_review(record, known.as_ref()))
                 .partition(|run| run.key.starts_with(SlotKey::LOCAL));
             for reviews in self.load_review_totals(!sections.is_empty()).await? {
                 let runs = if reviews.is_local { &local } else { &served };
                 let section = self.section(LoopKind::Review, runs.clone());
-                sections.push(LoopSection { is_cut, ..section.of_all(reviews) });
+                sections.push(LoopSection { is_cut, ..section.with_review_totals(reviews) });
             }
         }
         Ok(RunReport { host: read_hostname(), since: self.since, until: self.now, sections })
@@ -305,7 +305,7 @@ impl ReportQuery<'_> {
             .load_sync_records(max_report_runs(LoopKind::Sync) + 1)
             .await?
             .iter()
-            .map(ReportedRun::of_job)
+            .map(ReportedRun::from_job)
             .collect();
         if known.is_empty() && runs.is_empty() && self.loop_kind.is_none() {
             return Ok(None);
@@ -359,7 +359,7 @@ impl ReportQuery<'_> {
         };
         let runs: Vec<ReportedRun> = converges
             .iter()
-            .map(|(record, known)| ReportedRun::of_converge(record, known.as_ref()))
+            .map(|(record, known)| ReportedRun::from_converge(record, known.as_ref()))
             .collect();
         let unrecorded = store.unrecorded_converge_cost(self.since).await.map_err(store_error)?;
         let is_told =

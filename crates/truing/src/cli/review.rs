@@ -300,9 +300,12 @@ impl ReviewCommand {
         // This runs before the review, which would otherwise see the changes of a killed run.
         let mut fixing = if self.args.fix { Some(self.start_fix_session(repository.root())?) } else { None };
         let head = match &self.args.head {
-            Some(name) => {
-                Some(repository.resolve(name).await.map_err(|error| self.unknown_commit_error(name, error))?)
-            }
+            Some(name) => Some(
+                repository
+                    .resolve_commit(name)
+                    .await
+                    .map_err(|error| self.unknown_commit_error(name, error))?,
+            ),
             None => None,
         };
         let index = self.read_staged_index(&repository).await.map_err(wiring::git_error)?;
@@ -420,7 +423,7 @@ impl ReviewCommand {
     async fn open_repository(&self, git: &Git) -> Result<LocalRepository, GitError> {
         let may_be_unborn = self.args.staged || self.args.diff.is_some();
         if may_be_unborn {
-            git.open_unborn(&self.repository_path()).await
+            git.open_without_commits(&self.repository_path()).await
         } else {
             git.open(&self.repository_path()).await
         }

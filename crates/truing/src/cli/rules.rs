@@ -20,7 +20,7 @@ use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
 use truing_core::suppression::UnusedSuppression;
 use truing_diff::RepoPath;
 use truing_loops::desired::worst_first;
-use truing_loops::text::{by_severity, format_count};
+use truing_loops::text::{count_by_severity, format_count};
 use truing_reader::{ExampleResults, InProcessReader, ListedRule, RulePacks};
 
 use super::destination::OutputFileArgs;
@@ -227,7 +227,7 @@ fn render_markdown(findings: &[Finding], coverage: &ReviewCoverage) -> String {
     let findings = worst_first(findings.iter());
     markdown::render_markdown(&markdown::MarkdownReport {
         walkthrough: &[],
-        headline: text::render_counts(&by_severity(&findings)),
+        headline: text::render_counts(&count_by_severity(&findings)),
         remarks: vec![text::render_file_counts(coverage, "checked")],
         findings: &findings,
         not_reviewed: &coverage.not_reviewed,

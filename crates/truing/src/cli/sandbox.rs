@@ -13,7 +13,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use serde::Serialize;
 use truing_agent::sandbox::check::{EscapeCheck, check_escapes};
 use truing_agent::sandbox::{
-    HELPER_FAILED, JobCommand, SandboxError, SandboxJob, SandboxLevel, WATCH_PERIOD, at_least, bound_passed,
+    HELPER_FAILED, JobCommand, SandboxError, SandboxJob, SandboxLevel, WATCH_PERIOD, bound_passed,
+    require_level,
 };
 use truing_config::value::parse_milliseconds;
 use truing_git::PrivateFolder;
@@ -152,7 +153,7 @@ impl SandboxRunArgs {
     fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let wanted = context.config(&[])?.sandbox.level;
         let private = PrivateFolder::new().map_err(|error| sandbox_error(error.into()))?;
-        let level = at_least(wanted, truing_loops::machine::sandbox_level()).map_err(sandbox_error)?;
+        let level = require_level(wanted, truing_loops::machine::sandbox_level()).map_err(sandbox_error)?;
         let here = context.environment.directory();
         let mut job =
             SandboxJob::new(level, here, JobCommand::Program(self.argv.clone())).map_err(sandbox_error)?;

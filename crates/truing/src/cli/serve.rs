@@ -22,7 +22,7 @@ use truing_git::PrivateFolder;
 use truing_loops::machine::SystemClock;
 use truing_service::housekeeping;
 use truing_service::ingress::{ConnectionLimits, IngressSettings};
-use truing_service::notify::keep_telling;
+use truing_service::notify::send_notices_forever;
 use truing_service::{ProcessRole, ReviewService, ServeError};
 use truing_store::{ServeLock, ServeLockError};
 
@@ -259,7 +259,7 @@ async fn serve(
     let shared = Arc::new(shared);
     if role.runs_sole_duties() {
         let sole = shared.duty_lease.clone();
-        telling.spawn(async move { keep_telling(&*operations, &sinks, every, &sole).await });
+        telling.spawn(async move { send_notices_forever(&*operations, &sinks, every, &sole).await });
         let sole = shared.duty_lease.clone();
         telling.spawn(async move { housekeeping::run(&kept, keep, &sole).await });
     }

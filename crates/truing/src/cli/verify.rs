@@ -123,7 +123,7 @@ impl VerifyArgs {
         let mut commits = Vec::new();
         for name in [&self.base, &self.head] {
             commits.push(match name {
-                Some(name) => Some(repository.resolve(name).await.map_err(wiring::git_error)?),
+                Some(name) => Some(repository.resolve_commit(name).await.map_err(wiring::git_error)?),
                 None => None,
             });
         }
@@ -133,15 +133,15 @@ impl VerifyArgs {
             Some(file) => config.with_repository(&file)?,
             None => config,
         };
-        if !config.not_used().is_empty() {
-            let keys = config.not_used().join("`, `");
+        if !config.denied_repository_keys().is_empty() {
+            let keys = config.denied_repository_keys().join("`, `");
             context.output.warn(format_args!(
                 "`{keys}` of the repository's own file is not used: the operator's `verify.from_repository` \
                  is false"
             ));
         }
         if config.verify.setup.is_empty() && config.verify.check.is_empty() {
-            return Err(no_checks_error(!config.not_used().is_empty()));
+            return Err(no_checks_error(!config.denied_repository_keys().is_empty()));
         }
         let verifier = wiring::verify::new_verifier(&config.verify, &context.environment)?;
         let progress = context.output.progress("setting up and running checks", None);

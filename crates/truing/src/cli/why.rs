@@ -16,7 +16,7 @@ use truing_core::slot::{HoldReason, SlotState, WaitReason};
 use truing_core::sync::job;
 use truing_core::sync::record::SyncRecord as Job;
 use truing_loops::budget::BudgetLimits;
-use truing_loops::pull::own_key;
+use truing_loops::pull::unpublished_review_key;
 use truing_loops::text;
 use truing_loops::text::format_instant;
 use truing_store::Store;
@@ -116,7 +116,9 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
         let served = store.last_outcome(key).await.map_err(store_error)?;
         // A review that was run here and not published is recorded under the page's URL.
         let local = match &target.described {
-            Some(described) => store.last_outcome(&own_key(&described.url)).await.map_err(store_error)?,
+            Some(described) => {
+                store.last_outcome(&unpublished_review_key(&described.url)).await.map_err(store_error)?
+            }
             None => None,
         };
         let (state, why, at) = slot_state(&target.slot);

@@ -190,7 +190,7 @@ fn build_gateway(
 ) -> Result<ModelGateway, ProviderError> {
     let common = ledger.shared_state();
     let patience = match provider.wire() {
-        WireFormat::Chat(_) => ProviderTimeouts::of_chat(),
+        WireFormat::Chat(_) => ProviderTimeouts::for_chat(),
         WireFormat::Messages => ProviderTimeouts::default(),
         #[cfg(feature = "aws")]
         WireFormat::Bedrock(_) => ProviderTimeouts::default(),
@@ -349,7 +349,7 @@ pub fn model_use(agent: &ModelAgent, repository: RepositoryRef) -> GatedModelAge
 /// Returns the gate of a run in this repository without a slot.
 pub fn gate_for_run(agent: &ModelAgent, repository: RepositoryRef) -> Arc<dyn WriteGate> {
     let switches = SwitchReader::new(agent.ledger.clone(), Arc::new(SystemClock));
-    Arc::new(RunGate::of_run(&switches, repository))
+    Arc::new(RunGate::for_run(&switches, repository))
 }
 
 /// Returns the model that ports code for a job, with the project's checks. A job that writes no code on its
@@ -388,7 +388,7 @@ fn check_provider_variables(
     role: ModelRole,
 ) -> Result<(), CliError> {
     let chosen: Vec<_> =
-        layer::USE.into_iter().filter(|(variable, _)| layer::is_on(environment, variable)).collect();
+        layer::USE.into_iter().filter(|(variable, _)| layer::is_variable_on(environment, variable)).collect();
     match chosen.as_slice() {
         [] => {}
         [_] if cfg!(feature = "aws") => {}
@@ -409,7 +409,7 @@ fn check_provider_variables(
         path == layer::BASE_URL && matches!(setting.origin, ValueOrigin::Flag(_) | ValueOrigin::Variable(_))
     });
     let counts = !ours && config.model.provider == ProviderKind::Anthropic;
-    match layer::wrong_address(environment).filter(|_| counts) {
+    match layer::foreign_model_address_problem(environment).filter(|_| counts) {
         Some(problem) => Err(ConfigError::from(problem).into()),
         None => Ok(()),
     }

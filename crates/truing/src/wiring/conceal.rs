@@ -35,11 +35,12 @@ pub(crate) fn conceal_secrets(config: &Config, environment: &Environment) {
         value.into_iter().for_each(register_if_credential);
     }
     set_secrets_shown(!config.review.redact);
-    for tree in search_path(environment).trees() {
+    for tree in search_path(environment).working_trees() {
         hide_repository(tree);
     }
     if let Ok(folder) = config.store.folder() {
-        let marker_key = truing_config::open_plain(&folder.join(MARKER_KEY)).map(std::io::read_to_string);
+        let marker_key =
+            truing_config::open_regular_file(&folder.join(MARKER_KEY)).map(std::io::read_to_string);
         if let Ok(Ok(key)) = marker_key {
             register_secret(&key);
         }

@@ -148,7 +148,7 @@ impl ConfiguredForge<'_> {
             Some(secret @ (SecretSource::Env(_) | SecretSource::Plain(_))) => {
                 let key =
                     secret.read(environment).map_err(|error| self.setting_error("marker_key", &error))?;
-                Ok(MarkerKeys::of_text(key.expose()))
+                Ok(MarkerKeys::from_text(key.expose()))
             }
         };
         let markers = markers.map_err(|error| {
@@ -166,7 +166,7 @@ impl ConfiguredForge<'_> {
                 let key = secret
                     .read(environment)
                     .map_err(|error| self.setting_error("previous_marker_keys", &error))?;
-                Ok(MarkerKeys::of_text(key.expose()))
+                Ok(MarkerKeys::from_text(key.expose()))
             }
         });
         Ok(markers.with_former_keys(former.collect::<Result<Vec<_>, CliError>>()?))

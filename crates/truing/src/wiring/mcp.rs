@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use truing_agent::mcp::client::{InProcessServer, McpServer, ServerAddress, ServerTransport};
 use truing_agent::proxy::AllowedHost;
-use truing_agent::sandbox::{SandboxLevel, at_least};
+use truing_agent::sandbox::{SandboxLevel, require_level};
 use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::mcp::{McpConfig, McpTransport};
@@ -34,7 +34,7 @@ pub(super) fn configured_servers(
 ) -> Result<(Vec<McpServer>, Vec<agent::ToolServerFactory>), CliError> {
     let is_program = |server: &McpConfig| matches!(server.transport, McpTransport::Program { .. });
     if config.mcp.values().any(is_program) {
-        at_least(SandboxLevel::Full, truing_loops::machine::sandbox_level()).map_err(|error| {
+        require_level(SandboxLevel::Full, truing_loops::machine::sandbox_level()).map_err(|error| {
             CliError::failure("sandbox_weak", format!("[mcp]: {error}"))
                 .hint("allow user namespaces; `truing sandbox check` shows what it stops")
                 .hint("or run the server elsewhere, and give its `url`")
@@ -84,7 +84,7 @@ pub(super) fn configured_servers(
                 let at = super::forge_client(config, forge, environment, &folder)?;
                 let tools = OwnToolServer {
                     // The transport is set when the review is known.
-                    server: server(ServerTransport::InProcess(InProcessServer::none())),
+                    server: server(ServerTransport::InProcess(InProcessServer::without_tools())),
                     forge: forge.clone(),
                     forge_client: at,
                     mirrors: super::mirrors_folder(&folder),
@@ -92,7 +92,7 @@ pub(super) fn configured_servers(
                     git: super::git_options(environment),
                 };
                 own.push(Box::new(move |forge: &str, repository: &str, review: &str| {
-                    tools.of_review(forge, repository, review)
+                    tools.server_for_review(forge, repository, review)
                 }) as agent::ToolServerFactory);
             }
         }

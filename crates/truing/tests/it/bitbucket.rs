@@ -132,7 +132,7 @@ impl Site {
     }
 
     async fn key(&self, number: u64) -> SlotKey {
-        let repository = self.repo.shown_id().await.unwrap();
+        let repository = self.repo.public_id().await.unwrap();
         PrId { forge: self.kind.into(), repository, number }.key()
     }
 

@@ -21,7 +21,7 @@ use claude::find_claude;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
-    let environment = Environment::of_process();
+    let environment = Environment::read_process();
     let git = wiring::open_git(&environment).await.unwrap();
     let demo = ReviewDemo::start(
         ForgeKind::Github,
@@ -58,7 +58,7 @@ async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_model_forgets_after_a_second_push_stays_open() {
-    let environment = Environment::of_process();
+    let environment = Environment::read_process();
     let git = wiring::open_git(&environment).await.unwrap();
     let demo = ReviewDemo::start(
         ForgeKind::Github,
@@ -85,7 +85,7 @@ async fn fetch_page_text(url: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_pull_request_is_followed_to_its_last_resolved_thread() {
-    let environment = Environment::of_process();
+    let environment = Environment::read_process();
     for kind in [ForgeKind::Github, ForgeKind::Bitbucket, ForgeKind::BitbucketDc] {
         let git = wiring::open_git(&environment).await.unwrap();
         let reader = ChildProcessReader::new(env!("CARGO_BIN_EXE_truing"));
@@ -114,7 +114,7 @@ fn the_demonstration_of_the_review_is_shown_in_lines_that_fit_and_as_a_page_show
 /// The review does the same at both kinds of Bitbucket as at GitHub: the same comments after the same pushes.
 #[tokio::test(flavor = "multi_thread")]
 async fn at_both_bitbuckets_the_review_tells_the_same_story() {
-    let environment = Environment::of_process();
+    let environment = Environment::read_process();
     for kind in [ForgeKind::Bitbucket, ForgeKind::BitbucketDc] {
         let git = wiring::open_git(&environment).await.unwrap();
         let reader = ChildProcessReader::new(env!("CARGO_BIN_EXE_truing"));
@@ -258,7 +258,7 @@ fn one_that_stays_is_ended_by_a_person_without_an_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_no_model_can_port_the_rest_is_told() {
-    let environment = Environment::of_process();
+    let environment = Environment::read_process();
     let reader = ChildProcessReader::new(env!("CARGO_BIN_EXE_truing"));
     let mut story = SyncDemo::start(&environment, reader, SandboxLevel::Landlock).await.unwrap();
     let mut scenes = 0;

@@ -24,7 +24,7 @@ pub(super) struct OfferedTool {
 
 /// Returns the tools that may be called, and the problems of those that the operator allows but that cannot
 /// be called.
-pub(super) fn looked_at(server: &McpServer, tools: Vec<Theirs>) -> (Vec<OfferedTool>, Vec<String>) {
+pub(super) fn check_offered_tools(server: &McpServer, tools: Vec<Theirs>) -> (Vec<OfferedTool>, Vec<String>) {
     let (mut offered, mut wrong) = (Vec::new(), Vec::new());
     let mut missing: BTreeSet<&str> = server.tools.iter().map(String::as_str).collect();
     for tool in tools.into_iter().filter(|tool| server.tools.contains(tool.name.as_ref())) {

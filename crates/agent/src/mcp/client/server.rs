@@ -121,7 +121,7 @@ pub(super) type ServeFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl InProcessServer {
     /// Returns a server without tools, which ends at once.
-    pub fn none() -> Self {
+    pub fn without_tools() -> Self {
         Self(Arc::new(|_| Box::pin(std::future::ready(()))))
     }
 

@@ -32,7 +32,7 @@ impl JobWatcher {
                 return all;
             }
             all = all.saturating_add(self.lines_of(*pid, "maps", limit / MAPPING).saturating_mul(MAPPING));
-            let open = self.of_table(*pid, files::file_numbers).unwrap_or_default();
+            let open = self.read_open_files(*pid, files::file_numbers).unwrap_or_default();
             for number in open {
                 if all > limit {
                     return all;

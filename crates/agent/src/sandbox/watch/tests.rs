@@ -65,7 +65,7 @@ fn pipes_are_counted_once_and_a_few_not_at_all() {
     assert!(before < FEW_PIPES * pipe, "{before}");
     let pipes: Vec<_> = (0..FEW_PIPES + 20).map(|_| std::io::pipe().unwrap()).collect();
     let this = std::process::id();
-    assert!(watch.of_table(this, files::count_files).unwrap() > 2 * FEW_PIPES);
+    assert!(watch.read_open_files(this, files::count_files).unwrap() > 2 * FEW_PIPES);
     let one = watch.file_memory(&processes, pipe, &CountingBudget::new());
     assert!((20 * pipe..100 * pipe).contains(&one), "{one}");
     // A thread has the same files as its process.

@@ -54,7 +54,7 @@ fn verdict<'a>(pull: &'a StoredPull, login: &str) -> Option<&'a StoredReview> {
 }
 
 /// Requests changes of the head. At a Data Center the account becomes a reviewer.
-pub(super) fn want_changes(
+pub(super) fn request_changes(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,

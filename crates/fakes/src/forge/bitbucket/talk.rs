@@ -123,6 +123,6 @@ fn answer_on_code(
 }
 
 /// Returns the commits of a comment on the head.
-pub(super) fn at_head(repo: &StoredRepository, number: u64) -> Result<CommentCommits, String> {
+pub(super) fn commits_at_head(repo: &StoredRepository, number: u64) -> Result<CommentCommits, String> {
     CommentCommits::from_pull(repo, number, None)
 }

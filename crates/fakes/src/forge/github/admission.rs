@@ -96,7 +96,7 @@ impl FakeTokenScope {
 
     /// Returns an error if the token may not make this call for a repository that the path names.
     pub(crate) fn check_access(&self, repo: &StoredRepository, call: &ApiCall) -> Result<(), ApiReply> {
-        if !self.sees(repo) {
+        if !self.includes(repo) {
             return Err(ApiReply::not_found());
         }
         if self.permits_call(&call.method, &call.path) {

@@ -17,7 +17,7 @@ const CONCLUSIONS: &[&str] =
 
 /// Handles the call `POST …/check-runs`.
 pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = of_an_app(state, call)?;
+    let (world, repo) = repository_for_app(state, call)?;
     let text = |field: &str| call.body[field].as_str().map(str::to_owned);
     let name = text("name").ok_or_else(|| invalid_check_run("name is missing"))?;
     let sha = text("head_sha").filter(|sha| repo.git.contains(sha));
@@ -45,7 +45,7 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 /// Handles the call `PATCH …/check-runs/{id}`.
 pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.require_number("id")?;
-    let (world, repo) = of_an_app(state, call)?;
+    let (world, repo) = repository_for_app(state, call)?;
     let run = repo.checks.iter_mut().find(|run| run.id == id && run.creator == call.login);
     let run = run.ok_or_else(ApiReply::not_found)?;
     run.apply_body(&call.body)?;
@@ -74,7 +74,7 @@ pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 }
 
 /// Returns the repository, if the token is of an App's installation.
-fn of_an_app<'a>(
+fn repository_for_app<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiReply> {

@@ -37,7 +37,7 @@ pub(crate) fn installed_repositories(state: &mut FakeForgeState, call: &ApiCall)
 /// Returns one page of the repositories that the token lists, most recently pushed first.
 fn list_repositories(state: &FakeForgeState, call: &ApiCall) -> (PageRequest, usize, Vec<Value>) {
     let mut all: Vec<&StoredRepository> =
-        state.repos.values().filter(|repo| repo.listed && call.pass.sees(repo)).collect();
+        state.repos.values().filter(|repo| repo.listed && call.pass.includes(repo)).collect();
     all.sort_by_key(|repo| (std::cmp::Reverse(repo.pushed), repo.id));
     let page = PageRequest::from_call(call);
     let shown = page.page_items(&all).iter().map(|repo| state.world.repository_json(repo)).collect();

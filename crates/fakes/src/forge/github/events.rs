@@ -63,7 +63,7 @@ fn pull_delivery(
     let head = pull.head.clone();
     let stats = repo.pull_sizes(number, &head)?;
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
-    let (action, more) = of_change(world, repo, change);
+    let (action, more) = event_for_change(world, repo, change);
     let mut payload = json!({
         "action": action,
         "number": number,
@@ -79,7 +79,11 @@ fn pull_delivery(
 }
 
 /// Returns GitHub's name of a change, and the other top-level fields of its event.
-fn of_change(world: &ForgeInstance, repo: &StoredRepository, change: &PullChange) -> (&'static str, Value) {
+fn event_for_change(
+    world: &ForgeInstance,
+    repo: &StoredRepository,
+    change: &PullChange,
+) -> (&'static str, Value) {
     match change {
         PullChange::Opened => ("opened", Value::Null),
         PullChange::Closed => ("closed", Value::Null),

@@ -70,7 +70,7 @@ fn merge_state(state: &mut FakeForgeState, query: &str, variables: &Value, call:
     let number = argument(query, variables, "number").and_then(|value| value.as_u64()).unwrap_or_default();
     let (owner, name) = (text("owner").unwrap_or_default(), text("name").unwrap_or_default());
     let repo = state.repos.get_mut(&format!("{owner}/{name}").to_lowercase());
-    let Some(repo) = repo.filter(|repo| call.pass.sees(repo)) else {
+    let Some(repo) = repo.filter(|repo| call.pass.includes(repo)) else {
         let message = format!("Could not resolve to a Repository with the name '{owner}/{name}'.");
         return error_json("NOT_FOUND", &message);
     };
@@ -97,7 +97,7 @@ fn review_threads(
     let (owner, name) = (text("owner").unwrap_or_default(), text("name").unwrap_or_default());
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let repo = repos.get_mut(&format!("{owner}/{name}").to_lowercase());
-    let Some(repo) = repo.filter(|repo| call.pass.sees(repo)) else {
+    let Some(repo) = repo.filter(|repo| call.pass.includes(repo)) else {
         let message = format!("Could not resolve to a Repository with the name '{owner}/{name}'.");
         return Ok(error_json("NOT_FOUND", &message));
     };
@@ -236,7 +236,7 @@ fn set_resolved(
     let mut strings = Vec::new();
     strings_in(variables, &mut strings);
     strings.extend(query.split('"').skip(1).step_by(2).map(str::to_owned));
-    let seen = state.repos.values_mut().filter(|repo| call.pass.sees(repo));
+    let seen = state.repos.values_mut().filter(|repo| call.pass.includes(repo));
     for pull in seen.flat_map(|repo| repo.pulls.values_mut()) {
         let threads: Vec<u64> =
             pull.inline.iter().filter(|c| c.in_reply_to.is_none()).map(|c| c.note.id).collect();

@@ -7,7 +7,7 @@ use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
 use crate::forge::github::issues::{check_text, check_title};
 use crate::forge::github::json::node_id;
 use crate::forge::operations::branches::branch_tip;
-use crate::forge::operations::pulls::{NewPull, close_pull, is_there, open_pull};
+use crate::forge::operations::pulls::{NewPull, close_pull, has_open_pull, open_pull};
 use crate::forge::state::event::PullChange;
 use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
@@ -22,7 +22,7 @@ pub(crate) fn error_reply(error: &FakeError) -> ApiReply {
 
 /// Returns the pull request that the path names, if the caller opened it. Of another account's pull request,
 /// this fake lets a caller with write access change only the description.
-fn own_pull<'a>(
+fn pull_of_caller<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64), ApiReply> {
@@ -60,7 +60,7 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if repo.git.count_ahead(&base_tip, &head_tip) == 0 {
         return Err(custom(format!("No commits between {base} and {head}")));
     }
-    if is_there(repo, head, base) {
+    if has_open_pull(repo, head, base) {
         return Err(custom(format!("A pull request already exists for {own}{head}.")));
     }
     let new = NewPull {
@@ -77,7 +77,7 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 
 /// Handles `PATCH …/pulls/{number}`: title, body, and closing without merging.
 pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number) = own_pull(state, call)?;
+    let (world, repo, number) = pull_of_caller(state, call)?;
     let text = |field: &str| call.body[field].as_str();
     if text("title").is_some() {
         check_title("PullRequest", text("title"))?;
@@ -137,7 +137,7 @@ pub(crate) fn set_draft(
     draft: bool,
 ) -> Result<bool, ApiReply> {
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
-    for repo in repos.values_mut().filter(|repo| call.pass.sees(repo)) {
+    for repo in repos.values_mut().filter(|repo| call.pass.includes(repo)) {
         let is = |pull: &&mut StoredPull| ids.contains(&node_id("PullRequest", pull.id));
         let Some(pull) = repo.pulls.values_mut().find(is) else { continue };
         let own = pull.author == call.login;

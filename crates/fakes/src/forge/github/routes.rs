@@ -138,7 +138,7 @@ fn refusal_reply(refusal: CallRefusal) -> ApiReply {
 
 /// Adds an ETag to JSON. A version that the caller has is not sent again and does not count against the
 /// limit.
-fn unless_known(world: &mut ForgeInstance, mut reply: ApiReply, known: Option<&HeaderValue>) -> ApiReply {
+fn apply_etag(world: &mut ForgeInstance, mut reply: ApiReply, known: Option<&HeaderValue>) -> ApiReply {
     if let (200, ReplyBody::Json(value)) = (reply.status, &reply.body) {
         let digest = Sha256::digest(value.to_string().as_bytes());
         let etag = format!("W/\"{}\"", hex::encode(digest));
@@ -154,7 +154,7 @@ fn unless_known(world: &mut ForgeInstance, mut reply: ApiReply, known: Option<&H
 /// Adds GitHub's headers to a response.
 fn add_headers(world: &mut ForgeInstance, reply: ApiReply, asked: &HeaderContext<'_>) -> ApiReply {
     let known = asked.headers.get(header::IF_NONE_MATCH).filter(|_| asked.is_get);
-    let reply = unless_known(world, reply, known);
+    let reply = apply_etag(world, reply, known);
     let (used, now) = (world.used, world.now());
     let (limit, in_hour) = match world.limit {
         Some(limit) => (limit, world.spent.1.min(limit)),

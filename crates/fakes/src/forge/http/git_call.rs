@@ -48,7 +48,7 @@ pub(crate) fn with_no_cache(mut reply: ApiReply) -> ApiReply {
 }
 
 /// Returns the rejection of an unknown caller.
-pub(crate) fn who_are_you(flavour: ForgeFlavour) -> ApiReply {
+pub(crate) fn unauthorized_reply(flavour: ForgeFlavour) -> ApiReply {
     let realm = if flavour == ForgeFlavour::GitHub { "GitHub" } else { "Bitbucket" };
     let mut refused = ApiReply::bytes(401, "text/plain", "a known token is needed\n");
     refused.headers.push(("www-authenticate", format!("Basic realm=\"{realm}\"")));

@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::forge::flavour::ForgeFlavour;
 use crate::forge::http::call::{ApiCall, ApiReply};
-use crate::forge::http::git_call::{repository_key, unpack_body, who_are_you, with_no_cache};
+use crate::forge::http::git_call::{repository_key, unauthorized_reply, unpack_body, with_no_cache};
 use crate::forge::http::push;
 use crate::forge::shared::FakeForgeShared;
 use crate::forge::state::{FakeForgeState, StoredRepository};
@@ -74,7 +74,7 @@ pub(crate) async fn answer_upload_pack(
         Ok(body) => body,
         Err(refused) => return refused,
     };
-    let answer = match not_here(&served, &body).await {
+    let answer = match find_hidden_commit(&served, &body).await {
         // The message has git's own wording.
         Ok(Some(commit)) => Ok(push::packet(format!("ERR upload-pack: not our ref {commit}").as_bytes())),
         Ok(None) => upload_pack(&served, &[], git_protocol(headers), body).await,
@@ -99,7 +99,7 @@ fn readable_repository(
     let state = shared.lock();
     let sent = headers.contains_key(header::AUTHORIZATION);
     if call.login.is_empty() && (sent || state.world.private_git) {
-        return Err(who_are_you(state.world.flavour));
+        return Err(unauthorized_reply(state.world.flavour));
     }
     let missing = || ApiReply::bytes(404, "text/plain", "Repository not found.\n");
     let key = repository_key(call);
@@ -108,7 +108,7 @@ fn readable_repository(
         None => fork_of(&state, &key).map(|(repo, owner)| (repo, Some(owner))).ok_or_else(missing)?,
     };
     let is_hidden = fork.is_some_and(|owner| owner != call.login && repo.hidden_forks.contains(owner));
-    if is_hidden || !call.pass.sees(repo) {
+    if is_hidden || !call.pass.includes(repo) {
         return Err(missing());
     }
     if !call.pass.permits_call("git", "fetch") {
@@ -139,7 +139,7 @@ fn fork_of<'a>(state: &'a FakeForgeState, key: &str) -> Option<(&'a StoredReposi
 
 /// Returns the first commit that a request wants and that is only at another address: no branch shown here
 /// has it. Git itself serves any object by its id, hidden or not.
-async fn not_here(served: &ServedRepository, request: &[u8]) -> std::io::Result<Option<String>> {
+async fn find_hidden_commit(served: &ServedRepository, request: &[u8]) -> std::io::Result<Option<String>> {
     for want in wanted_ids(request).into_iter().filter(|want| served.elsewhere.contains(want)) {
         let mut command = async_git_command(&served.dir);
         command.args(["rev-list", "--max-count=1", &want, "--not", "--branches", "--tags"]);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::forge::flavour::ForgeFlavour;
 use crate::forge::http::call::{ApiCall, ApiReply};
-use crate::forge::http::git_call::{repository_key, unpack_body, who_are_you, with_no_cache};
+use crate::forge::http::git_call::{repository_key, unauthorized_reply, unpack_body, with_no_cache};
 use crate::forge::operations::branches::{open_from, record_push};
 use crate::forge::shared::FakeForgeShared;
 use crate::forge::state::access::RepositoryAccess;
@@ -74,10 +74,10 @@ fn writable_repository<'a>(
     let refused = |status, words: String| Err(ApiReply::bytes(status, "text/plain", words));
     // Git first asks without the token, if the address contains one.
     if call.login.is_empty() {
-        return Err(who_are_you(state.world.flavour));
+        return Err(unauthorized_reply(state.world.flavour));
     }
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
-    let repo = repos.get_mut(&repository_key(call)).filter(|repo| call.pass.sees(repo));
+    let repo = repos.get_mut(&repository_key(call)).filter(|repo| call.pass.includes(repo));
     let Some(repo) = repo else { return refused(404, "Repository not found.\n".into()) };
     if !repo.may_push(call) {
         world.record_violation(format!("a push over git: {}", call.path));

@@ -34,7 +34,7 @@ impl CommentCommits {
     ) -> Result<String, String> {
         let Some(pull) = repo.pulls.get(&number) else { return Err("the pull request is gone".into()) };
         let diff =
-            repo.diffs.of_pull(&repo.git, &pull.base, &self.commit).map_err(|error| error.to_string())?;
+            repo.diffs.pull_diff(&repo.git, &pull.base, &self.commit).map_err(|error| error.to_string())?;
         let thread = "Pull request review thread";
         match place.line {
             None if diff.has_file(&place.path) => Ok(String::new()),

@@ -47,7 +47,7 @@ pub(crate) fn open_pull(
     new: NewPull,
 ) -> Result<u64, FakeError> {
     let (head, base) = (branch_tip(repo, &new.head)?, branch_tip(repo, &new.base)?);
-    if is_there(repo, &new.head, &new.base) {
+    if has_open_pull(repo, &new.head, &new.base) {
         return Err(FakeError::Refused(format!("a pull request already exists for {}", new.head)));
     }
     world.ensure_account(&new.author);
@@ -85,7 +85,7 @@ pub(crate) fn open_pull(
 }
 
 /// Returns true if there is an open pull request between these branches.
-pub(crate) fn is_there(repo: &StoredRepository, head: &str, base: &str) -> bool {
+pub(crate) fn has_open_pull(repo: &StoredRepository, head: &str, base: &str) -> bool {
     repo.pulls.values().any(|pull| pull.open && pull.head_ref == head && pull.base_ref == base)
 }
 

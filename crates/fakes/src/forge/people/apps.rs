@@ -103,7 +103,7 @@ impl FakeForge {
     }
 
     /// Expires all tokens of installations now.
-    pub fn end_tokens(&self) {
+    pub fn expire_tokens(&self) {
         self.shared.lock().world.apps.issued.clear();
     }
 

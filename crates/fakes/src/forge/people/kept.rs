@@ -51,7 +51,7 @@ impl FakeRepo {
     ///
     /// # Errors
     /// There is no such repository, or its branches cannot be written.
-    pub async fn put_back(&self, kept: &FakeRepoSnapshot) -> Result<(), FakeError> {
+    pub async fn restore_snapshot(&self, kept: &FakeRepoSnapshot) -> Result<(), FakeError> {
         let kept = kept.clone();
         self.with_repository(move |_, repo| {
             let now: Vec<String> = repo.git.refs("").map(|(name, _)| name.to_owned()).collect();

@@ -51,7 +51,7 @@ pub(crate) struct HookBreaker {
 
 impl HookBreaker {
     /// Returns true if the webhook is skipped at this time.
-    pub(crate) fn leaves_out(&self, now: i64) -> bool {
+    pub(crate) fn is_skipping(&self, now: i64) -> bool {
         now < self.until
     }
 
@@ -79,17 +79,17 @@ mod tests {
         for _ in 0..4 {
             breaker.record_delivery(false, 100);
         }
-        assert!(!breaker.leaves_out(100));
+        assert!(!breaker.is_skipping(100));
         breaker.record_delivery(false, 100);
-        assert!(breaker.leaves_out(109) && !breaker.leaves_out(110));
+        assert!(breaker.is_skipping(109) && !breaker.is_skipping(110));
         breaker.record_delivery(false, 110);
-        assert!(breaker.leaves_out(129) && !breaker.leaves_out(130));
+        assert!(breaker.is_skipping(129) && !breaker.is_skipping(130));
         for _ in 0..50 {
             breaker.record_delivery(false, 130);
         }
-        assert!(breaker.leaves_out(130 + 35_999) && !breaker.leaves_out(130 + 36_000));
+        assert!(breaker.is_skipping(130 + 35_999) && !breaker.is_skipping(130 + 36_000));
         breaker.record_delivery(true, 40_000);
         breaker.record_delivery(false, 40_000);
-        assert!(!breaker.leaves_out(40_000), "a success starts the count again");
+        assert!(!breaker.is_skipping(40_000), "a success starts the count again");
     }
 }

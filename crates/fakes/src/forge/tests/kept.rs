@@ -22,7 +22,7 @@ async fn what_was_kept_is_there_again_and_what_came_since_is_gone() {
     stage.shop.open_pull(NewPull::from_branch("other")).await.unwrap();
     assert_ne!(view().await, before);
 
-    stage.shop.put_back(&kept).await.unwrap();
+    stage.shop.restore_snapshot(&kept).await.unwrap();
     assert_eq!(view().await, before);
     assert_eq!(stage.shop.tip("feature").await.unwrap(), tip);
     assert_eq!(stage.get(&format!("{PULLS}/1")).await["head"]["sha"], tip);

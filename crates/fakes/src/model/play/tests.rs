@@ -103,12 +103,15 @@ fn who_is_asked_is_known_by_the_prompts_that_are_sent() {
         let (system, task) = prompts(role);
         let body = json!({ "system": system, "messages": [{ "role": "user", "content": task }] });
         let asked: Vec<PromptRole> =
-            PromptRole::ALL.into_iter().filter(|role| role.is_asked(&body)).collect();
+            PromptRole::ALL.into_iter().filter(|role| role.matches_request(&body)).collect();
         assert_eq!(asked, [role]);
         // Text further down does not change the role.
         let hostile = format!("{task}\n{}", prompts(PromptRole::Fix).1);
         let body = json!({ "system": system, "messages": [{ "role": "user", "content": hostile }] });
-        assert!(role.is_asked(&body) && (role == PromptRole::Fix || !PromptRole::Fix.is_asked(&body)));
+        assert!(
+            role.matches_request(&body)
+                && (role == PromptRole::Fix || !PromptRole::Fix.matches_request(&body))
+        );
     }
 }
 

@@ -34,7 +34,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let mut tries = 0;
         loop {
             let pull = match own {
-                true => self.own_pull(what, number).await?,
+                true => self.read_own_pull(what, number).await?,
                 false => self.read_pull(what, number).await?,
             };
             let Some(change) = plan(&pull)? else { return Ok(()) };
@@ -46,7 +46,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
     }
 
-    pub(super) async fn make_ready(&self) -> Result<(), ForgeError> {
+    pub(super) async fn mark_ready(&self) -> Result<(), ForgeError> {
         let what = self.what_of_pull("making it ready for review");
         self.check_drafts(&what)?;
         let plan = |pull: &BitbucketPullRequest| match pull.state {
@@ -135,7 +135,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Reads a pull request; an error if it is not ours.
-    async fn own_pull(&self, what: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
+    async fn read_own_pull(&self, what: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
         let accounts = self.accounts().await?;
         let pull = self.read_pull(what, number).await?;
         let is_ours = accounts.is_ours(pull.author.as_ref());
@@ -161,7 +161,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns true if our pull request has this title and this text.
-    pub(super) async fn says_pull(
+    pub(super) async fn pull_has_text(
         &self,
         number: u64,
         topic: &Topic,
@@ -169,7 +169,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         body: &str,
     ) -> Result<bool, ForgeError> {
         let what = self.what_of_repository(&format!("reading pull request {number}"));
-        let pull = self.own_pull(&what, number).await?;
+        let pull = self.read_own_pull(&what, number).await?;
         let (about, text) = self.read_topic(0, true, &pull.text);
         Ok(pull.title == title && about.as_ref() == Some(topic) && is_same(&text, body))
     }
@@ -189,14 +189,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     /// Returns the state of our pull request.
     pub(super) async fn state_of(&self, number: u64) -> Result<PullState, ForgeError> {
         let what = self.what_of_repository(&format!("reading pull request {number}"));
-        Ok(self.own_pull(&what, number).await?.state)
+        Ok(self.read_own_pull(&what, number).await?.state)
     }
 
     pub(super) async fn close_pull(&self, number: u64) -> Result<(), ForgeError> {
         let what = self.what_of_repository(&format!("closing pull request {number}"));
         let mut tries = 0;
         loop {
-            let pull = self.own_pull(&what, number).await?;
+            let pull = self.read_own_pull(&what, number).await?;
             match pull.state {
                 PullState::Merged | PullState::Closed => return Ok(()),
                 PullState::Open | PullState::Draft => {}
@@ -214,7 +214,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let mut tries = 0;
         loop {
             let pull = self.read_pull(&what, self.id.number).await?;
-            if is_asked(&pull, login, self.calls.capability_row().unique_names) {
+            if is_requested_reviewer(&pull, login, self.calls.capability_row().unique_names) {
                 return Ok(());
             }
             tries += 1;
@@ -229,13 +229,13 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) async fn is_requested(&self, login: &str) -> Result<bool, ForgeError> {
         let what = self.what_of_pull(&format!("looking whether {login} is asked for a review"));
         let pull = self.read_pull(&what, self.id.number).await?;
-        Ok(is_asked(&pull, login, self.calls.capability_row().unique_names))
+        Ok(is_requested_reviewer(&pull, login, self.calls.capability_row().unique_names))
     }
 }
 
 /// Returns true if this account is among the requested reviewers without a verdict. It is compared by its id
 /// or, where names are unique, by its name.
-fn is_asked(pull: &BitbucketPullRequest, login: &str, unique_names: bool) -> bool {
+fn is_requested_reviewer(pull: &BitbucketPullRequest, login: &str, unique_names: bool) -> bool {
     let waits = pull.reviewers.iter().filter(|one| one.is_asked && one.state.is_none());
     waits.map(|one| &one.user).any(|user| {
         let is = |name: &str| !name.is_empty() && name.eq_ignore_ascii_case(login);

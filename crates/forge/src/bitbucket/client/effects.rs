@@ -18,23 +18,27 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
         let client = self.with_permit(permit);
         match effect {
             Effect::Review(draft) => client.send_review(draft).await.map(EffectOutcome::Review),
-            Effect::ReviewAsComment(draft) => client.say_review(draft).await.map(EffectOutcome::Review),
-            Effect::Comment { topic, body } => client.say_once(topic, body).await.map(EffectOutcome::Comment),
+            Effect::ReviewAsComment(draft) => {
+                client.post_review_as_comment(draft).await.map(EffectOutcome::Review)
+            }
+            Effect::Comment { topic, body } => {
+                client.upsert_comment(topic, body).await.map(EffectOutcome::Comment)
+            }
             Effect::LineComment { commit, place, topic, body } => {
-                client.say_once_on(commit, place, topic, body).await.map(EffectOutcome::Comment)
+                client.upsert_line_comment(commit, place, topic, body).await.map(EffectOutcome::Comment)
             }
             Effect::Reply { first, topic, body } => {
                 client.answer(first, topic, body).await.map(EffectOutcome::Comment)
             }
             Effect::Resolve { thread } => client.settle_thread(thread, true).await.map(done_outcome),
             Effect::Trigger { text, since } => {
-                client.say_exactly(text, *since).await.map(EffectOutcome::Posted)
+                client.ensure_exact_comment(text, *since).await.map(EffectOutcome::Posted)
             }
             Effect::RequestReview { login } => client.request_review(login).await.map(done_outcome),
             Effect::MarkReady => {
                 // The limits stay at their narrowest until the version is known.
                 client.calls.own_account().await?;
-                client.make_ready().await.map(done_outcome)
+                client.mark_ready().await.map(done_outcome)
             }
             Effect::Describe { read, body } => client.redescribe(read, body).await,
             Effect::OpenPull(draft) => {
@@ -51,7 +55,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             | Effect::EditIssue { .. }
             | Effect::CloseIssue { .. } => Err(client.refuse(effect)),
             Effect::NewComment { number, topic, body } => {
-                client.say_newest(*number, topic, body).await.map(EffectOutcome::Comment)
+                client.ensure_newest_comment(*number, topic, body).await.map(EffectOutcome::Comment)
             }
             Effect::DeleteComment { number, comment } => {
                 client.remove_comment(*number, comment).await.map(done_outcome)
@@ -75,20 +79,20 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
         let is_so = match effect {
             Effect::Review(draft) => return Ok(self.sent_review(draft).await?.map(EffectOutcome::Review)),
             Effect::ReviewAsComment(draft) => {
-                return Ok(self.said_review(draft).await?.map(EffectOutcome::Review));
+                return Ok(self.find_review_or_comment(draft).await?.map(EffectOutcome::Review));
             }
             Effect::Comment { topic, body } => {
-                return Ok(self.said_once(topic, body).await?.map(EffectOutcome::Comment));
+                return Ok(self.find_comment_with_body(topic, body).await?.map(EffectOutcome::Comment));
             }
             Effect::LineComment { topic, body, .. } => {
-                return Ok(self.said_once_on(topic, body).await?.map(EffectOutcome::Comment));
+                return Ok(self.find_line_comment_with_body(topic, body).await?.map(EffectOutcome::Comment));
             }
             Effect::Reply { first, topic, .. } => {
                 let what = self.what_of_pull(&format!("looking for an answer to comment {first}"));
                 return Ok(self.find_answer(&what, first, topic).await?.map(EffectOutcome::Comment));
             }
             Effect::Trigger { text, since } => {
-                return Ok(self.said_exactly(text, *since).await?.map(EffectOutcome::Posted));
+                return Ok(self.find_exact_comment(text, *since).await?.map(EffectOutcome::Posted));
             }
             Effect::OpenPull(PullDraft { branch, base, .. }) => {
                 let there = self.opened_pull(branch, base).await?;
@@ -109,7 +113,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             Effect::MarkReady => self.read_now().await?.state == PullState::Open,
             Effect::Describe { body, .. } => self.is_described(body).await?,
             Effect::EditPull { number, topic, title, body } => {
-                self.says_pull(*number, topic, title, body).await?
+                self.pull_has_text(*number, topic, title, body).await?
             }
             Effect::SetDraft { number, draft } => {
                 (self.state_of(*number).await? == PullState::Draft) == *draft
@@ -125,7 +129,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             | Effect::CloseIssue { .. } => false,
             Effect::DeleteComment { number, comment } => self.is_removed(*number, comment).await?,
             Effect::EditComment { comment, body, .. } => self.has_text(comment, body).await?,
-            Effect::DeleteDuplicate { comment, .. } => self.is_gone(comment).await?,
+            Effect::DeleteDuplicate { comment, .. } => self.is_comment_deleted(comment).await?,
             Effect::Status(status) => {
                 let what = self.what_of_pull(&format!("reading the status of {}", status.sha.short_sha()));
                 self.calls.has_status(&what, &self.repo, self.id.number, status).await?

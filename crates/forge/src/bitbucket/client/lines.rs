@@ -39,7 +39,7 @@ fn unsure_of(what: &str, error: &ForgeError) -> ForgeError {
 }
 
 /// Returns our comment on lines for this topic, if its lines still exist.
-fn own_line<'a>(threads: &'a [ReviewThread], topic: &Topic) -> Option<&'a LineComment> {
+fn own_line_comment<'a>(threads: &'a [ReviewThread], topic: &Topic) -> Option<&'a LineComment> {
     let mut comments = threads.iter().flat_map(|thread| &thread.comments);
     comments.find(|comment| comment.topic.as_ref() == Some(topic) && comment.line.is_some())
 }
@@ -59,17 +59,17 @@ fn seeds_line<'a>(threads: &'a [ReviewThread], place: &CodeLocation, body: &str)
 
 impl<C: BitbucketApi> BitbucketClient<C> {
     /// Returns our comment on lines for this topic, if its lines still exist and it has this text.
-    pub(super) async fn said_once_on(
+    pub(super) async fn find_line_comment_with_body(
         &self,
         topic: &Topic,
         body: &str,
     ) -> Result<Option<CommentId>, ForgeError> {
         let threads = self.list_threads().await?;
-        let found = own_line(&threads, topic).filter(|comment| is_same(&comment.body, body));
+        let found = own_line_comment(&threads, topic).filter(|comment| is_same(&comment.body, body));
         Ok(found.map(|comment| comment.id.clone()))
     }
 
-    pub(super) async fn say_once_on(
+    pub(super) async fn upsert_line_comment(
         &self,
         commit: &Sha,
         place: &CodeLocation,
@@ -77,10 +77,10 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         body: &str,
     ) -> Result<CommentId, ForgeError> {
         let threads = self.list_threads().await?;
-        let found = own_line(&threads, topic).or_else(|| seeds_line(&threads, place, body));
+        let found = own_line_comment(&threads, topic).or_else(|| seeds_line(&threads, place, body));
         let Some(comment) = found.cloned() else {
             let what = self.what_of_pull("commenting on the diff");
-            let mut made = self.say_all_on(&what, commit, &[(place, topic, body)]).await?;
+            let mut made = self.post_line_comments(&what, commit, &[(place, topic, body)]).await?;
             return made.pop().unwrap_or_else(|| Err(head_moved_error(&what)));
         };
         if comment.topic.is_none() || !is_same(&comment.body, body) {
@@ -93,7 +93,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     /// Creates comments on lines of this commit. The result has each comment, or the forge's error for its
     /// place. Where comments always go to the current head, all are rejected and removed if the head was
     /// another commit before or after.
-    pub(super) async fn say_all_on(
+    pub(super) async fn post_line_comments(
         &self,
         what: &str,
         commit: &Sha,
@@ -107,7 +107,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
         let mut placed = Vec::with_capacity(drafts.len());
         for (place, topic, body) in drafts {
-            match self.say_on(what, DiffPlace::Lines(commit, place), topic, body).await {
+            match self.post_diff_comment(what, DiffPlace::Lines(commit, place), topic, body).await {
                 said @ (Ok(_) | Err(ForgeError::Rejected { .. })) => placed.push(said),
                 Err(error) => return Err(error),
             }
@@ -129,7 +129,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(!follows_head || self.read_pull(what, self.id.number).await?.head.commit == *commit)
     }
 
-    async fn say_on(
+    async fn post_diff_comment(
         &self,
         what: &str,
         on: DiffPlace<'_>,

@@ -120,7 +120,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(ours.collect())
     }
 
-    pub(super) async fn look_for_item(
+    pub(super) async fn find_comment_item(
         &self,
         known: &[(CommentSubject, CommentId)],
         comment: &CommentId,
@@ -211,7 +211,10 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         with_marker(text, &self.markers().sign(&self.id, self.producer, item))
     }
 
-    pub(super) async fn find_said(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError> {
+    pub(super) async fn find_comments_with_text(
+        &self,
+        text: &str,
+    ) -> Result<Vec<ConversationComment>, ForgeError> {
         let what = self.what_of_pull("looking for what was said");
         let accounts = self.accounts().await?;
         let notes = self.notes_of(&what, self.id.number).await?.into_iter();
@@ -222,7 +225,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns our comment with exactly this text, made at that time by the forge's clock or later.
-    pub(super) async fn said_exactly(
+    pub(super) async fn find_exact_comment(
         &self,
         text: &str,
         since: UnixMillis,
@@ -230,19 +233,19 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         // The clocks of other forges have whole seconds, so the time is rounded down to a second before it is
         // compared.
         let since = UnixMillis(since.0.div_euclid(1000) * 1000);
-        let mut said = self.find_said(text).await?.into_iter();
+        let mut said = self.find_comments_with_text(text).await?.into_iter();
         let ours = |said: &ConversationComment| {
             said.author.as_ref().is_some_and(|author| author.ours) && said.at >= since
         };
         Ok(said.rfind(ours))
     }
 
-    pub(super) async fn say_exactly(
+    pub(super) async fn ensure_exact_comment(
         &self,
         text: &str,
         since: UnixMillis,
     ) -> Result<ConversationComment, ForgeError> {
-        if let Some(said) = self.said_exactly(text, since).await? {
+        if let Some(said) = self.find_exact_comment(text, since).await? {
             return Ok(said);
         }
         let accounts = self.accounts().await?;
@@ -253,15 +256,19 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns our comment in the conversation on this topic, if it has this text.
-    pub(super) async fn said_once(&self, topic: &Topic, body: &str) -> Result<Option<CommentId>, ForgeError> {
+    pub(super) async fn find_comment_with_body(
+        &self,
+        topic: &Topic,
+        body: &str,
+    ) -> Result<Option<CommentId>, ForgeError> {
         let what = self.what_of_pull("looking for a comment of ours");
-        let found = self.own_on(&what, self.id.number, topic).await?;
+        let found = self.find_own_comment(&what, self.id.number, topic).await?;
         Ok(found.filter(|(_, text, _)| is_same(text, body)).map(|(id, ..)| comment_id(id)))
     }
 
     /// Returns our first comment on a topic in a conversation, with its text and which of our accounts wrote
     /// it.
-    async fn own_on(
+    async fn find_own_comment(
         &self,
         what: &str,
         number: u64,
@@ -278,9 +285,9 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(ours.next())
     }
 
-    pub(super) async fn say_once(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
+    pub(super) async fn upsert_comment(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
         let what = self.what_of_pull("looking for a comment of ours");
-        let Some((id, text, whose)) = self.own_on(&what, self.id.number, topic).await? else {
+        let Some((id, text, whose)) = self.find_own_comment(&what, self.id.number, topic).await? else {
             return self.create_comment(self.id.number, topic, body).await;
         };
         // No other account can edit the comment of a former account of ours.
@@ -423,7 +430,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns true if this comment is gone.
-    pub(super) async fn is_gone(&self, comment: &CommentId) -> Result<bool, ForgeError> {
+    pub(super) async fn is_comment_deleted(&self, comment: &CommentId) -> Result<bool, ForgeError> {
         Ok(self.text_of(comment).await?.is_none())
     }
 
@@ -472,7 +479,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Creates a comment, unless our newest one is the same already.
-    pub(super) async fn say_newest(
+    pub(super) async fn ensure_newest_comment(
         &self,
         number: u64,
         topic: &Topic,
@@ -486,7 +493,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns the number of a comment that is ours and in this conversation, which its marker must name;
     /// `None` if it is gone.
-    async fn own_comment(
+    async fn own_comment_number(
         &self,
         what: &str,
         number: u64,
@@ -508,14 +515,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     pub(super) async fn remove_comment(&self, number: u64, comment: &CommentId) -> Result<(), ForgeError> {
         let what = self.what_of_repository(&format!("deleting comment {comment} in {number}"));
-        let Some(id) = self.own_comment(&what, number, comment).await? else { return Ok(()) };
+        let Some(id) = self.own_comment_number(&what, number, comment).await? else { return Ok(()) };
         self.calls.delete_note(&what, &self.repo, (number, id)).await
     }
 
     /// Returns true if a comment of ours is gone.
     pub(super) async fn is_removed(&self, number: u64, comment: &CommentId) -> Result<bool, ForgeError> {
         let what = self.what_of_repository(&format!("looking for comment {comment} in {number}"));
-        Ok(self.own_comment(&what, number, comment).await?.is_none())
+        Ok(self.own_comment_number(&what, number, comment).await?.is_none())
     }
 }
 

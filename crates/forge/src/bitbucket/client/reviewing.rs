@@ -26,7 +26,7 @@ struct BitbucketOwnThread {
 }
 
 /// Returns our threads on the diff by topic: of several the newest open one, otherwise the newest.
-fn own_threads(threads: &[ReviewThread]) -> HashMap<Topic, BitbucketOwnThread> {
+fn own_threads_by_topic(threads: &[ReviewThread]) -> HashMap<Topic, BitbucketOwnThread> {
     let mut own: HashMap<Topic, BitbucketOwnThread> = HashMap::new();
     for thread in threads {
         let is_open = is_open(thread);
@@ -68,7 +68,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let accounts = self.accounts().await?;
         let notes = self.calls.list_notes(&what, &self.repo, self.id.number).await?;
         let threads = self.threads_of(&accounts, &notes);
-        let own = own_threads(&threads);
+        let own = own_threads_by_topic(&threads);
         let mut there: HashMap<Topic, CommentId> =
             own.iter().map(|(topic, own)| (topic.clone(), own.id.clone())).collect();
         if let Some(posted) = self.find_posted_review(&accounts, &notes, draft, &there) {
@@ -88,7 +88,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             new.iter().map(|finding| (&finding.place, &finding.topic, finding.body.as_str())).collect();
         // The text of the review contains the findings that no comment can show.
         let mut refused = Vec::new();
-        for (finding, said) in new.into_iter().zip(self.say_all_on(&what, &draft.mark.commit, &places).await?)
+        for (finding, said) in
+            new.into_iter().zip(self.post_line_comments(&what, &draft.mark.commit, &places).await?)
         {
             match said {
                 Ok(comment) => drop(there.insert(finding.topic.clone(), comment)),
@@ -123,7 +124,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                 if accounts.is_ours(pull.author.as_ref()) {
                     return Ok(());
                 }
-                self.calls.want_changes(what, &self.repo, number, commit).await
+                self.calls.request_changes(what, &self.repo, number, commit).await
             }
             ReviewEvent::Withdraw => {
                 let pull = self.read_pull(what, number).await?;
@@ -150,7 +151,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let what = self.what_of_pull(&format!("looking for the review of audit {}", draft.mark.audit));
         let accounts = self.accounts().await?;
         let notes = self.calls.list_notes(&what, &self.repo, self.id.number).await?;
-        let own = own_threads(&self.threads_of(&accounts, &notes));
+        let own = own_threads_by_topic(&self.threads_of(&accounts, &notes));
         let there = own.into_iter().map(|(topic, own)| (topic, own.id)).collect();
         Ok(self.find_posted_review(&accounts, &notes, draft, &there))
     }
@@ -177,7 +178,10 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns the comment that holds a complete review, or the review itself, if one of them exists.
-    pub(super) async fn said_review(&self, draft: &ReviewDraft) -> Result<Option<PostedReview>, ForgeError> {
+    pub(super) async fn find_review_or_comment(
+        &self,
+        draft: &ReviewDraft,
+    ) -> Result<Option<PostedReview>, ForgeError> {
         // Both are comments with the marker of the audit, so either one shows the findings.
         let posted = self.sent_review(draft).await?;
         Ok(posted.map(|posted| match posted {
@@ -189,12 +193,15 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }))
     }
 
-    pub(super) async fn say_review(&self, draft: &ReviewDraft) -> Result<PostedReview, ForgeError> {
-        if let Some(posted) = self.said_review(draft).await? {
+    pub(super) async fn post_review_as_comment(
+        &self,
+        draft: &ReviewDraft,
+    ) -> Result<PostedReview, ForgeError> {
+        if let Some(posted) = self.find_review_or_comment(draft).await? {
             return Ok(posted);
         }
         let text = draft.render_as_comment(self.max_text_length());
-        Ok(PostedReview::Comment(self.say_once(&draft.mark.topic(), &text).await?))
+        Ok(PostedReview::Comment(self.upsert_comment(&draft.mark.topic(), &text).await?))
     }
 
     /// Returns the maximum length of a text.

@@ -52,7 +52,7 @@ fn inline_fields(what: &str, on: DiffPlace<'_>) -> Result<Value, ForgeError> {
 impl BitbucketCloud {
     /// Returns an error if a write has shown that the token belongs to an account other than the configured
     /// one.
-    fn stranger_error(&self, what: &str) -> Option<ForgeError> {
+    fn wrong_account_error(&self, what: &str) -> Option<ForgeError> {
         let CloudInner { options, learnt, .. } = &*self.inner;
         let (name, told, id) = (&options.name, options.account.as_ref()?, learnt.other_account.get()?);
         let message = format!("the token writes as {id}, and forge.{name}.account is {told}: set it to {id}");
@@ -77,7 +77,7 @@ impl BitbucketCloud {
     /// call.
     async fn has_conflicts(&self, what: &str, repo: &str, number: u64) -> Result<Option<bool>, ForgeError> {
         let first =
-            ForgeRequest::get(what, self.of_pull(what, repo, number, &["conflicts"])?).allow_redirect();
+            ForgeRequest::get(what, self.pull_url(what, repo, number, &["conflicts"])?).allow_redirect();
         let below = self.url(what, repo, &["file-conflicts", ""])?;
         let asked = async {
             let answer = self.send(&first).await?;
@@ -105,11 +105,11 @@ impl BitbucketCloud {
 
     /// Returns the address of our own request for changes. The request has no commit.
     fn changes_url(&self, what: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
-        self.of_pull(what, repo, number, &["request-changes"])
+        self.pull_url(what, repo, number, &["request-changes"])
     }
 
     fn comment_url(&self, what: &str, repo: &str, number: u64, id: u64) -> Result<Url, ForgeError> {
-        self.of_pull(what, repo, number, &["comments", &id.to_string()])
+        self.pull_url(what, repo, number, &["comments", &id.to_string()])
     }
 }
 
@@ -129,7 +129,7 @@ impl BitbucketApi for BitbucketCloud {
 
     async fn own_account(&self) -> Result<OwnAccount, ForgeError> {
         let what = "asking who the token belongs to";
-        if let Some(stranger) = self.stranger_error(what) {
+        if let Some(stranger) = self.wrong_account_error(what) {
             return Err(stranger);
         }
         let ask = || async {
@@ -139,14 +139,14 @@ impl BitbucketApi for BitbucketCloud {
                 return Ok(OwnAccount { user });
             }
             let asked: Result<wire::CloudAccount, _> = self.get(what, self.root(["user"])).await;
-            let own = asked.map_err(|error| self.of_access_token(error, "account", "its UUID"))?;
+            let own = asked.map_err(|error| self.access_token_error(error, "account", "its UUID"))?;
             own.user().map(|user| OwnAccount { user }).ok_or_else(|| no_account_error(what))
         };
         self.inner.learnt.own.get_or_try_init(ask).await.cloned()
     }
 
     async fn pull(&self, what: &str, repo: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
-        let body: wire::CloudPull = self.get(what, self.of_pull(what, repo, number, &[])?).await?;
+        let body: wire::CloudPull = self.get(what, self.pull_url(what, repo, number, &[])?).await?;
         self.read_pull(what, repo, body, true).await
     }
 
@@ -163,7 +163,7 @@ impl BitbucketApi for BitbucketCloud {
         let mut pulls = Vec::new();
         let bodies: Vec<wire::CloudPull> = self.get_all(what, url).await?;
         // Forks have branches with the same name.
-        for body in bodies.into_iter().filter(wire::CloudPull::is_of_here) {
+        for body in bodies.into_iter().filter(wire::CloudPull::is_from_same_repository) {
             pulls.extend(self.read_listed(what, repo, body, false).await?);
         }
         pulls.sort_by_key(|pull| std::cmp::Reverse((pull.created, pull.number)));
@@ -204,9 +204,9 @@ impl BitbucketApi for BitbucketCloud {
         if let Some(on) = new.location {
             body["inline"] = inline_fields(what, on)?;
         }
-        let url = self.of_pull(what, repo, number, &["comments"])?;
+        let url = self.pull_url(what, repo, number, &["comments"])?;
         let call = ForgeRequest::create(what, url, body);
-        let call = if is_on_diff { call.on_diff() } else { call };
+        let call = if is_on_diff { call.for_diff_comment() } else { call };
         let made = self.send(&call).await?.json::<wire::CloudComment>()?.into_note(what)?;
         let (Some(told), Some(author)) = (&self.inner.options.account, &made.author) else { return Ok(made) };
         if author.id.as_str().eq_ignore_ascii_case(told) {
@@ -216,7 +216,7 @@ impl BitbucketApi for BitbucketCloud {
         // this.
         drop(self.inner.learnt.other_account.set(author.id.clone()));
         self.delete_note(what, repo, (number, made.id)).await?;
-        Err(self.stranger_error(what).unwrap_or_else(|| no_account_error(what)))
+        Err(self.wrong_account_error(what).unwrap_or_else(|| no_account_error(what)))
     }
 
     async fn edit_note(&self, what: &str, repo: &str, of: (u64, u64), text: &str) -> Result<(), ForgeError> {
@@ -242,7 +242,7 @@ impl BitbucketApi for BitbucketCloud {
         first: u64,
         resolved: bool,
     ) -> Result<(), ForgeError> {
-        let url = self.of_pull(what, repo, number, &["comments", &first.to_string(), "resolve"])?;
+        let url = self.pull_url(what, repo, number, &["comments", &first.to_string(), "resolve"])?;
         let method = if resolved { Method::POST } else { Method::DELETE };
         match self.send(&ForgeRequest::set(what, method, url, None)).await {
             Ok(answer) => answer.check_body(),
@@ -262,7 +262,7 @@ impl BitbucketApi for BitbucketCloud {
         pull: &BitbucketPullRequest,
         change: PullRequestEdit<'_>,
     ) -> Result<(), ForgeError> {
-        self.put_pull(what, repo, pull, change, None).await
+        self.update_pull(what, repo, pull, change, None).await
     }
 
     async fn create_pull(
@@ -286,7 +286,7 @@ impl BitbucketApi for BitbucketCloud {
     }
 
     async fn decline(&self, what: &str, repo: &str, pull: &BitbucketPullRequest) -> Result<(), ForgeError> {
-        let url = self.of_pull(what, repo, pull.number, &["decline"])?;
+        let url = self.pull_url(what, repo, pull.number, &["decline"])?;
         // A second try would be rejected because the pull request is then declined.
         self.send(&ForgeRequest::create(what, url, json!({})).without_body()).await?.check_body()
     }
@@ -303,10 +303,10 @@ impl BitbucketApi for BitbucketCloud {
             let message = "Bitbucket Cloud identifies an account only by its UUID: name it as {…}";
             return Err(rejected_error(what, message));
         }
-        self.put_pull(what, repo, pull, PullRequestEdit::default(), Some(login)).await
+        self.update_pull(what, repo, pull, PullRequestEdit::default(), Some(login)).await
     }
 
-    async fn want_changes(&self, what: &str, repo: &str, number: u64, _: &Sha) -> Result<(), ForgeError> {
+    async fn request_changes(&self, what: &str, repo: &str, number: u64, _: &Sha) -> Result<(), ForgeError> {
         let url = self.changes_url(what, repo, number)?;
         self.send(&ForgeRequest::set(what, Method::POST, url, None)).await?.check_body()
     }
@@ -321,7 +321,7 @@ impl BitbucketApi for BitbucketCloud {
     }
 
     async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<BitbucketCommit>, ForgeError> {
-        let url = with_query(self.of_pull(what, repo, number, &["commits"])?, &[("pagelen", "100")]);
+        let url = with_query(self.pull_url(what, repo, number, &["commits"])?, &[("pagelen", "100")]);
         let newest_first: Vec<wire::CloudCommit> = self.get_all(what, url).await?;
         let read = |commit: wire::CloudCommit| {
             let (raw, user) = commit.author.map(|author| (author.raw, author.user)).unwrap_or_default();
@@ -392,7 +392,7 @@ impl BitbucketApi for BitbucketCloud {
     }
 
     async fn load_repository(&self, what: &str, id: &str, _: &str) -> Result<RepositoryDetails, ForgeError> {
-        let body: wire::CloudRepository = self.get(what, self.by_id(id)).await?;
+        let body: wire::CloudRepository = self.get(what, self.repository_id_url(id)).await?;
         let push = self.may_push(what, &body.full_name, id).await;
         Ok(RepositoryDetails {
             default_branch: body.mainbranch.map(|branch| branch.name).unwrap_or_default(),

@@ -68,7 +68,7 @@ impl BitbucketCloud {
         if let Some(known) = self.learnt_hash(&key) {
             return Ok(known);
         }
-        let url = with_query(self.of_pull(what, repo, number, &["commits"])?, &[("pagelen", "1")]);
+        let url = with_query(self.pull_url(what, repo, number, &["commits"])?, &[("pagelen", "1")]);
         let (newest, _) =
             parse_page::<wire::CloudCommitHash>(&self.send(&ForgeRequest::get(what, url)).await?)?;
         let newest =

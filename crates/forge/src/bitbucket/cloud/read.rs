@@ -31,7 +31,7 @@ impl BitbucketCloud {
         let head = match &body.source.commit {
             Some(commit) if is_open => {
                 let read = self.head_of(what, repo, asked.0, asked.1, &commit.hash).await;
-                Some(read.map_err(|error| of_fork(error, fork_of(repo, &body.source)))?)
+                Some(read.map_err(|error| fork_commit_error(error, fork_of(repo, &body.source)))?)
             }
             Some(_) | None => None,
         };
@@ -89,7 +89,7 @@ impl BitbucketCloud {
             None => Sha::null(),
             Some(commit) => match (self.full_hash(what, repo, &commit.hash, fork).await, fork) {
                 (Err(ForgeError::NotFound { .. }), _) if !is_open => Sha::null(),
-                (read, fork) => read.map_err(|error| of_fork(error, fork))?,
+                (read, fork) => read.map_err(|error| fork_commit_error(error, fork))?,
             },
         };
         Ok(build_end(body, commit))
@@ -101,7 +101,7 @@ impl BitbucketCloud {
         repo: &str,
         number: u64,
     ) -> Result<Vec<BitbucketComment>, ForgeError> {
-        let url = with_query(self.of_pull(what, repo, number, &["comments"])?, &[("pagelen", "100")]);
+        let url = with_query(self.pull_url(what, repo, number, &["comments"])?, &[("pagelen", "100")]);
         let comments: Vec<wire::CloudComment> = self.get_all(what, url).await?;
         let seen = comments.into_iter().filter(|comment| !comment.pending);
         let mut notes =
@@ -128,7 +128,7 @@ fn fork_of<'a>(repo: &str, end: &'a wire::CloudPullRef) -> Option<&'a str> {
 
 /// Returns the error for a commit in a fork. If the fork is missing, the error does not claim that the pull
 /// request is missing.
-fn of_fork(error: ForgeError, fork: Option<&str>) -> ForgeError {
+fn fork_commit_error(error: ForgeError, fork: Option<&str>) -> ForgeError {
     match (error, fork) {
         (ForgeError::NotFound { request }, Some(fork)) => {
             let message = "the fork is gone, or the token may not read it".to_owned();

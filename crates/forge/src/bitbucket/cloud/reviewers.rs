@@ -20,7 +20,7 @@ impl BitbucketCloud {
     /// Changes a pull request. Every field that the call would otherwise clear is sent. If it is rejected
     /// because of its reviewers, it is sent once more without those who have surely left. All others stay,
     /// and so does a reviewer who is requested now.
-    pub(super) async fn put_pull(
+    pub(super) async fn update_pull(
         &self,
         what: &str,
         repo: &str,
@@ -30,13 +30,13 @@ impl BitbucketCloud {
     ) -> Result<(), ForgeError> {
         let there = pull.reviewers.iter().filter(|one| one.is_asked).map(|one| &one.user);
         let there: Vec<&BitbucketUser> = there.collect();
-        let refused = match self.put_with(what, repo, pull, change, asked, &there).await {
+        let refused = match self.update_pull_with_reviewers(what, repo, pull, change, asked, &there).await {
             Err(ForgeError::Rejected { message, .. }) if message.contains(ABOUT_REVIEWERS) => message,
             sent => return sent,
         };
         let gone = self.departed_reviewers(what, repo, &there).await?;
         if gone.is_empty() {
-            return Err(of_reviewers(what, &refused, asked));
+            return Err(rejected_reviewers_error(what, &refused, asked));
         }
         let ids: Vec<&str> = gone.iter().map(|user| user.id.as_str()).collect();
         tracing::warn!(
@@ -47,16 +47,16 @@ impl BitbucketCloud {
              them"
         );
         let left: Vec<&BitbucketUser> = there.into_iter().filter(|user| !gone.contains(user)).collect();
-        match self.put_with(what, repo, pull, change, asked, &left).await {
+        match self.update_pull_with_reviewers(what, repo, pull, change, asked, &left).await {
             Err(ForgeError::Rejected { message, .. }) if message.contains(ABOUT_REVIEWERS) => {
-                Err(of_reviewers(what, &message, asked))
+                Err(rejected_reviewers_error(what, &message, asked))
             }
             sent => sent,
         }
     }
 
     /// Sends the change with these reviewers, and with the reviewer who is requested by it.
-    async fn put_with(
+    async fn update_pull_with_reviewers(
         &self,
         what: &str,
         repo: &str,
@@ -73,7 +73,7 @@ impl BitbucketCloud {
             "draft": change.draft.unwrap_or(pull.state == PullState::Draft),
             "reviewers": reviewers,
         });
-        let url = self.of_pull(what, repo, pull.number, &[])?;
+        let url = self.pull_url(what, repo, pull.number, &[])?;
         self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.check_body()
     }
 
@@ -130,7 +130,7 @@ impl BitbucketCloud {
 
 /// Returns the error for rejected reviewers when none of them is known to have left. If it is about a
 /// reviewer who is requested now, the forge's message is enough.
-fn of_reviewers(what: &str, refused: &str, asked: Option<&str>) -> ForgeError {
+fn rejected_reviewers_error(what: &str, refused: &str, asked: Option<&str>) -> ForgeError {
     let hint = match asked {
         Some(_) => "",
         None => {

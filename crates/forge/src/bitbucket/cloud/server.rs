@@ -17,7 +17,9 @@ use super::super::address::{
 use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, format_instant, parse_instant};
 use super::super::calls::BitbucketApi as _;
 use super::super::client::BitbucketClient;
-use super::super::lists::{is_of_here, know_comments, new_comments, open_pull, pull_comment, pull_line};
+use super::super::lists::{
+    is_from_own_branch, know_comments, new_comments, open_pull, pull_comment, pull_line,
+};
 use super::super::login::remote;
 use super::{BitbucketCloud, parse_page, wire};
 use crate::capability::{BITBUCKET_CLOUD, ForgeCapability};
@@ -48,7 +50,7 @@ fn convert_repository(body: wire::CloudRepository) -> Option<ForgeRepository> {
 impl BitbucketCloud {
     /// Returns the address of the repository with this id; `{}` stands for its workspace.
     /// <https://developer.atlassian.com/cloud/bitbucket/rest/intro/#repository-object-and-uuid>
-    pub(super) fn by_id(&self, id: &str) -> Url {
+    pub(super) fn repository_id_url(&self, id: &str) -> Url {
         self.root(["repositories", "{}", id])
     }
 
@@ -124,7 +126,7 @@ impl ForgeServer for BitbucketCloud {
 
     async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError> {
         let what = format!("asking for the repository with id {id}");
-        self.read_repository(&what, self.by_id(id)).await
+        self.read_repository(&what, self.repository_id_url(id)).await
     }
 
     async fn refresh_repositories(
@@ -148,7 +150,7 @@ impl ForgeServer for BitbucketCloud {
             told.clone()
         } else {
             let listed = last.groups.refresh_by(send, what, first, MAX_REPOSITORY_PAGES, calls, read).await;
-            listed.map_err(|error| self.of_access_token(error, "repositories", "`WORKSPACE/*`"))?;
+            listed.map_err(|error| self.access_token_error(error, "repositories", "`WORKSPACE/*`"))?;
             last.groups.items().cloned().collect()
         };
         last.lists.retain(|name, _| names.contains(name));
@@ -209,10 +211,10 @@ impl ForgeServer for BitbucketCloud {
         let bodies: Vec<wire::CloudPull> = self.get_all(&what, self.pulls_url(&what, repo, &query)?).await?;
         let mut pulls = Vec::new();
         // Forks have branches with the same name.
-        for body in bodies.into_iter().filter(wire::CloudPull::is_of_here) {
+        for body in bodies.into_iter().filter(wire::CloudPull::is_from_same_repository) {
             let Some(pull) = self.read_listed(&what, repo, body, true).await? else { continue };
             // A forge ignores a filter that it does not understand.
-            if is_of_here(&pull, branch) {
+            if is_from_own_branch(&pull, branch) {
                 pulls.push(open_pull(repo, pull));
             }
         }
@@ -259,7 +261,7 @@ impl ForgeServer for BitbucketCloud {
         let mut parts = Vec::with_capacity(bodies.len());
         for body in bodies {
             let (number, page) = (body.id, body.links.page());
-            let url = self.of_pull(&what, repo, number, &["comments"])?;
+            let url = self.pull_url(&what, repo, number, &["comments"])?;
             let part = with_query(url.clone(), &[("updated_on", &body.updated_on)]);
             let is_settled = now - parse_instant(&what, &body.updated_on)? >= SETTLED;
             // Comments that were read are not read again until they change, so the next call continues where
@@ -290,7 +292,7 @@ impl ForgeServer for BitbucketCloud {
         comment: u64,
     ) -> Result<Option<PullComment>, ForgeError> {
         let request = format!("{repo}: reading comment {comment} ({})", kind.as_str());
-        let note = self.in_thread(&request, repo, id.number, comment).await?;
+        let note = self.load_thread_note(&request, repo, id.number, comment).await?;
         if note.is_deleted {
             return Err(ForgeError::NotFound { request });
         }
@@ -302,7 +304,7 @@ impl ForgeServer for BitbucketCloud {
         self.has_write_access(repo, author).await
     }
 
-    async fn is_own(&self, _: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
+    async fn is_own_account(&self, _: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
         Ok(self.own_account().await?.user.id == author.id)
     }
 

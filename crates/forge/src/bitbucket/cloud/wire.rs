@@ -129,7 +129,7 @@ pub(super) struct CloudPull {
 
 impl CloudPull {
     /// Returns true if the head is in the same repository as the base.
-    pub(super) fn is_of_here(&self) -> bool {
+    pub(super) fn is_from_same_repository(&self) -> bool {
         fn id(end: &CloudPullRef) -> Option<&str> {
             end.repository.as_ref().map(|of| of.uuid.as_str())
         }

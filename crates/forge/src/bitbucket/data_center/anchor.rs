@@ -199,7 +199,7 @@ impl BitbucketDataCenter {
                 std::iter::once("diff").chain(path.into_iter().flat_map(|path| path.split('/'))).collect();
             let query = [("withComments", Some("false")), ("srcPath", source)];
             let query: Vec<_> = query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-            Ok::<_, ForgeError>(with_query(self.of_pull(what, repo, number, &tail)?, &query))
+            Ok::<_, ForgeError>(with_query(self.pull_url(what, repo, number, &tail)?, &query))
         };
         let kept = || self.inner.diff.lock().unwrap_or_else(PoisonError::into_inner);
         let is_it = |(of, diff): &&(u64, Arc<PullDiff>)| {

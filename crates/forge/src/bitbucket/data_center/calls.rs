@@ -45,7 +45,7 @@ enum ParticipantStatus {
 
 impl BitbucketDataCenter {
     fn comment_url(&self, what: &str, repo: &str, number: u64, id: u64) -> Result<Url, ForgeError> {
-        self.of_pull(what, repo, number, &["comments", &id.to_string()])
+        self.pull_url(what, repo, number, &["comments", &id.to_string()])
     }
 
     /// Gives our verdict on this commit. The server rejects it for another head.
@@ -58,7 +58,7 @@ impl BitbucketDataCenter {
         commit: &Sha,
     ) -> Result<(), ForgeError> {
         let own = self.own_account().await?.user;
-        let url = self.of_pull(what, repo, number, &["participants", &own.slug])?;
+        let url = self.pull_url(what, repo, number, &["participants", &own.slug])?;
         let body = json!({ "status": verdict, "lastReviewedCommit": commit.as_str() });
         self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.check_body()
     }
@@ -103,7 +103,7 @@ impl BitbucketApi for BitbucketDataCenter {
     }
 
     async fn pull(&self, what: &str, repo: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
-        let body: wire::DataCenterPull = self.get(what, self.of_pull(what, repo, number, &[])?).await?;
+        let body: wire::DataCenterPull = self.get(what, self.pull_url(what, repo, number, &[])?).await?;
         self.read_pull(what, repo, body)
     }
 
@@ -158,9 +158,9 @@ impl BitbucketApi for BitbucketDataCenter {
             body["anchor"] = self.anchor(what, repo, number, on).await?;
         }
         let anchor = body.get("anchor").cloned();
-        let url = self.of_pull(what, repo, number, &["comments"])?;
+        let url = self.pull_url(what, repo, number, &["comments"])?;
         let call = ForgeRequest::create(what, url, body);
-        let call = if anchor.is_some() { call.on_diff() } else { call };
+        let call = if anchor.is_some() { call.for_diff_comment() } else { call };
         let made: wire::DataCenterComment = self.send(&call).await?.json()?;
         if let Some(anchor) = anchor {
             self.check_place(repo, &anchor, made.anchor.as_ref());
@@ -272,7 +272,7 @@ impl BitbucketApi for BitbucketDataCenter {
         if self.version_capability().drafts {
             body["draft"] = change.draft.unwrap_or(pull.state == PullState::Draft).into();
         }
-        let url = self.of_pull(what, repo, pull.number, &[])?;
+        let url = self.pull_url(what, repo, pull.number, &[])?;
         self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.check_body()
     }
 
@@ -304,7 +304,7 @@ impl BitbucketApi for BitbucketDataCenter {
 
     async fn decline(&self, what: &str, repo: &str, pull: &BitbucketPullRequest) -> Result<(), ForgeError> {
         let version = pull.version.to_string();
-        let url = self.of_pull(what, repo, pull.number, &["decline"])?;
+        let url = self.pull_url(what, repo, pull.number, &["decline"])?;
         let url = with_query(url, &[("version", &version)]);
         // A second try would be rejected because the pull request is then declined.
         let call = ForgeRequest::create(what, url, json!({ "version": pull.version }));
@@ -318,13 +318,13 @@ impl BitbucketApi for BitbucketDataCenter {
         pull: &BitbucketPullRequest,
         login: &str,
     ) -> Result<(), ForgeError> {
-        let url = self.of_pull(what, repo, pull.number, &["participants"])?;
+        let url = self.pull_url(what, repo, pull.number, &["participants"])?;
         // A reviewer who is requested already stays so.
         let body = json!({ "user": { "name": login }, "role": "REVIEWER" });
         self.send(&ForgeRequest::set(what, Method::POST, url, Some(body))).await?.check_body()
     }
 
-    async fn want_changes(
+    async fn request_changes(
         &self,
         what: &str,
         repo: &str,
@@ -345,7 +345,7 @@ impl BitbucketApi for BitbucketDataCenter {
     }
 
     async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<BitbucketCommit>, ForgeError> {
-        let url = self.of_pull(what, repo, number, &["commits"])?;
+        let url = self.pull_url(what, repo, number, &["commits"])?;
         let newest_first: Vec<wire::DataCenterCommit> = self.get_all(what, url).await?;
         let read = |commit: wire::DataCenterCommit| {
             let author = commit.author.map(|author| {
@@ -365,7 +365,7 @@ impl BitbucketApi for BitbucketDataCenter {
         repo: &str,
         pull: &BitbucketPullRequest,
     ) -> Result<MergePreview, ForgeError> {
-        let url = self.of_pull(what, repo, pull.number, &["merge"])?;
+        let url = self.pull_url(what, repo, pull.number, &["merge"])?;
         let said: wire::DataCenterMergeability = match self.get(what, url).await {
             Ok(said) => said,
             // The pull request is not open, so there is nothing to merge.

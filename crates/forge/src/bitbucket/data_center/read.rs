@@ -57,7 +57,7 @@ impl BitbucketDataCenter {
     ) -> Result<Vec<BitbucketComment>, ForgeError> {
         let page = self.page_of(what, repo, number)?.to_string();
         let activities: Vec<DataCenterActivity> =
-            self.get_all(what, self.of_pull(what, repo, number, &["activities"])?).await?;
+            self.get_all(what, self.pull_url(what, repo, number, &["activities"])?).await?;
         let mut notes: BTreeMap<u64, BitbucketComment> = BTreeMap::new();
         // Newest first: the first activity about a comment has its current state.
         for activity in activities {

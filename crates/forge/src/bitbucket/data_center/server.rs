@@ -15,7 +15,9 @@ use super::super::address::{append_segments, is_repository_name, split_repositor
 use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, endless_list_error};
 use super::super::calls::{BitbucketApi as _, BitbucketPullRequest};
 use super::super::client::BitbucketClient;
-use super::super::lists::{is_of_here, know_comments, new_comments, open_pull, pull_comment, pull_line};
+use super::super::lists::{
+    is_from_own_branch, know_comments, new_comments, open_pull, pull_comment, pull_line,
+};
 use super::super::login::remote;
 use super::wire::BRANCHES;
 use super::{BitbucketDataCenter, page_url, wire};
@@ -202,7 +204,7 @@ impl ForgeServer for BitbucketDataCenter {
         let url = with_query(self.url(&what, repo, &["pull-requests"])?, &query);
         let (pulls, _) = self.list_pulls(&what, repo, &url, &mut { u64::MAX }, usize::MAX).await?;
         // A forge ignores a filter that it does not understand, and forks have branches with the same name.
-        let of_here = pulls.into_iter().filter(|pull| is_of_here(pull, branch));
+        let of_here = pulls.into_iter().filter(|pull| is_from_own_branch(pull, branch));
         Ok(of_here.map(|pull| open_pull(repo, pull)).collect())
     }
 
@@ -258,7 +260,7 @@ impl ForgeServer for BitbucketDataCenter {
         comment: u64,
     ) -> Result<Option<PullComment>, ForgeError> {
         let what = format!("{repo}: reading comment {comment} ({})", kind.as_str());
-        let note = self.in_thread(&what, repo, id.number, comment).await?;
+        let note = self.load_thread_note(&what, repo, id.number, comment).await?;
         let page = self.page_of(&what, repo, id.number)?;
         Ok(Some(pull_comment(id.number, page.as_str(), note)))
     }
@@ -267,14 +269,14 @@ impl ForgeServer for BitbucketDataCenter {
         self.has_write_access(repo, author).await
     }
 
-    async fn is_own(&self, _: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
+    async fn is_own_account(&self, _: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
         Ok(self.own_account().await?.user.id == author.id)
     }
 
     async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
         let what = format!("{repo}: asking what protects {branch}");
         let at = format!("{BRANCHES}{branch}");
-        let url = self.in_api(&what, "branch-permissions", repo, &["restrictions"])?;
+        let url = self.repository_api_url(&what, "branch-permissions", repo, &["restrictions"])?;
         let url = with_query(url, &[("matcherType", "BRANCH"), ("matcherId", &at)]);
         let rules: Vec<wire::DataCenterRestriction> = self.get_all(&what, url).await?;
         let rules: Vec<String> = rules.into_iter().map(|rule| rule.kind).collect();

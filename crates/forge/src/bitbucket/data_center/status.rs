@@ -67,7 +67,7 @@ impl BitbucketDataCenter {
     ) -> Result<Url, ForgeError> {
         let path = ["commits", status.sha.as_str(), "reports", REQUIRED_KEY];
         let path: Vec<&str> = path.into_iter().chain(tail.iter().copied()).collect();
-        self.in_api(what, "insights", repo, &path)
+        self.repository_api_url(what, "insights", repo, &path)
     }
 
     /// Sets the report. If the login may not, or the report is rejected, only the build status is set: that

@@ -44,10 +44,10 @@ impl BitbucketDataCenter {
 
     /// Reads our own account, and the version with it.
     pub(super) async fn load_own_account(&self) -> Result<OwnAccount, ForgeError> {
-        self.inner.learnt.own.get_or_try_init(|| self.ask_who()).await.cloned()
+        self.inner.learnt.own.get_or_try_init(|| self.read_own_account()).await.cloned()
     }
 
-    async fn ask_who(&self) -> Result<OwnAccount, ForgeError> {
+    async fn read_own_account(&self) -> Result<OwnAccount, ForgeError> {
         let what = "asking for the server's version";
         let answer = self.send(&ForgeRequest::get(what, self.properties())).await?;
         let properties: wire::ApplicationProperties = answer.json()?;

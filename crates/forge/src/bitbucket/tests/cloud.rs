@@ -145,10 +145,10 @@ async fn an_access_token_is_sent_as_bearer_and_an_api_token_as_basic() {
     let server = Server::new([me(), me()]).await;
     let author =
         AuthorAccount { id: super::super::address::account_id(ME), login: "x".into(), is_person: true };
-    assert!(cloud(&server).is_own("acme/demo", &author).await.unwrap());
+    assert!(cloud(&server).is_own_account("acme/demo", &author).await.unwrap());
     let with = BitbucketOptions { email: Some("me@example.com".into()), ..options(&server) };
     let basic = BitbucketCloud::with_patience(with, test_timeouts(), Arc::new(hand())).unwrap();
-    assert!(basic.is_own("acme/demo", &author).await.unwrap());
+    assert!(basic.is_own_account("acme/demo", &author).await.unwrap());
     let sent: Vec<String> = server
         .requests()
         .iter()

@@ -95,7 +95,7 @@ impl GitHub {
             "asking for the GitHub App's name",
             append_segments(&self.inner.auth.api, ["app"]),
         );
-        let app: AppSlug = self.inner.auth.ask_as_app(&self.inner.http, call).await?.json()?;
+        let app: AppSlug = self.inner.auth.send_as_app(&self.inner.http, call).await?.json()?;
         self.bot(scope, &format!("{}{BOT}", app.slug)).await
     }
 

@@ -64,7 +64,7 @@ pub(super) fn is_granted((name, level): &(&str, &str), granted: &HashMap<String,
 ///
 /// # Errors
 /// The first missing permission that is required.
-pub(super) fn granted_of(
+pub(super) fn select_granted(
     wanted: &'static [AppPermission],
     granted: &HashMap<String, String>,
 ) -> Result<Vec<AppPermission>, String> {
@@ -199,14 +199,14 @@ mod tests {
         for (name, level) in permissions(LoopKind::Review) {
             let mut granted = all.clone();
             granted.remove(*name);
-            let asked = granted_of(permissions(LoopKind::Review), &granted);
+            let asked = select_granted(permissions(LoopKind::Review), &granted);
             if OPTIONAL.contains(name) {
                 assert!(asked.unwrap().iter().all(|(asked, _)| asked != name), "{name}");
             } else {
                 assert_eq!(asked, Err(format!("`{name}: {level}`")));
             }
         }
-        assert_eq!(granted_of(PUSHING, &HashMap::new()).unwrap(), PUSHING, "nothing is known of it");
+        assert_eq!(select_granted(PUSHING, &HashMap::new()).unwrap(), PUSHING, "nothing is known of it");
     }
 
     /// Formats a need of the table for people.

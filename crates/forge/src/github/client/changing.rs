@@ -28,7 +28,7 @@ impl GitHubClient {
         self.send_ready(&call).await
     }
 
-    pub(super) async fn make_ready(&self) -> Result<(), ForgeError> {
+    pub(super) async fn mark_ready(&self) -> Result<(), ForgeError> {
         let request = self.what_of_pull("making it ready for review");
         let pull = self.read_raw_pull(&request).await?;
         match state_of(&pull) {

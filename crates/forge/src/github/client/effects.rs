@@ -19,10 +19,14 @@ impl ForgeWrite for GitHubClient {
         let client = self.with_permit(permit);
         match effect {
             Effect::Review(draft) => client.send_review(draft).await.map(EffectOutcome::Review),
-            Effect::ReviewAsComment(draft) => client.say_review(draft).await.map(EffectOutcome::Review),
-            Effect::Comment { topic, body } => client.say_once(topic, body).await.map(EffectOutcome::Comment),
+            Effect::ReviewAsComment(draft) => {
+                client.post_review_as_comment(draft).await.map(EffectOutcome::Review)
+            }
+            Effect::Comment { topic, body } => {
+                client.upsert_comment(topic, body).await.map(EffectOutcome::Comment)
+            }
             Effect::LineComment { commit, place, topic, body } => {
-                client.say_once_on(commit, place, topic, body).await.map(EffectOutcome::Comment)
+                client.upsert_line_comment(commit, place, topic, body).await.map(EffectOutcome::Comment)
             }
             Effect::Reply { first, topic, body } => {
                 client.answer(first, topic, body).await.map(EffectOutcome::Comment)
@@ -31,13 +35,13 @@ impl ForgeWrite for GitHubClient {
                 client.set_resolved(thread, true).await.map(|()| EffectOutcome::Done)
             }
             Effect::Trigger { text, since } => {
-                client.say_exactly(text, *since).await.map(EffectOutcome::Posted)
+                client.ensure_exact_comment(text, *since).await.map(EffectOutcome::Posted)
             }
             Effect::RequestReview { login } => {
                 client.request_review(login).await.map(|()| EffectOutcome::Done)
             }
             Effect::UpdateBranch { head } => client.merge_base_into(head).await.map(|()| EffectOutcome::Done),
-            Effect::MarkReady => client.make_ready().await.map(|()| EffectOutcome::Done),
+            Effect::MarkReady => client.mark_ready().await.map(|()| EffectOutcome::Done),
             Effect::Describe { read, body } => client.redescribe(read, body).await,
             Effect::OpenPull(draft) => {
                 client.create_pull(draft).await.map(|pull| EffectOutcome::Pull(Box::new(pull)))
@@ -94,13 +98,13 @@ impl ForgeWrite for GitHubClient {
         let is_so = match effect {
             Effect::Review(draft) => return Ok(self.sent_review(draft).await?.map(EffectOutcome::Review)),
             Effect::ReviewAsComment(draft) => {
-                return Ok(self.said_review(draft).await?.map(EffectOutcome::Review));
+                return Ok(self.find_review_or_comment(draft).await?.map(EffectOutcome::Review));
             }
             Effect::Comment { topic, body } => {
-                return Ok(self.said_once(topic, body).await?.map(EffectOutcome::Comment));
+                return Ok(self.find_comment_with_body(topic, body).await?.map(EffectOutcome::Comment));
             }
             Effect::LineComment { topic, body, .. } => {
-                return Ok(self.said_once_on(topic, body).await?.map(EffectOutcome::Comment));
+                return Ok(self.find_line_comment_with_body(topic, body).await?.map(EffectOutcome::Comment));
             }
             Effect::Reply { first, topic, .. } => {
                 let what = self.what_of_pull(&format!("looking for an answer to comment {first}"));
@@ -110,7 +114,7 @@ impl ForgeWrite for GitHubClient {
                 return Ok(self.find_answer(&what, first, topic).await?.map(EffectOutcome::Comment));
             }
             Effect::Trigger { text, since } => {
-                return Ok(self.said_exactly(text, *since).await?.map(EffectOutcome::Posted));
+                return Ok(self.find_exact_comment(text, *since).await?.map(EffectOutcome::Posted));
             }
             Effect::Resolve { thread } => {
                 let threads = self.list_threads().await?;
@@ -134,7 +138,7 @@ impl ForgeWrite for GitHubClient {
                 return Ok(there.map(|pull| EffectOutcome::Pull(Box::new(pull))));
             }
             Effect::EditPull { number, topic, title, body } => {
-                self.says_pull(*number, topic, title, body).await?
+                self.pull_has_text(*number, topic, title, body).await?
             }
             Effect::SetDraft { number, draft } => self.is_draft(*number).await? == *draft,
             Effect::ClosePull { number } => !self.is_open_pull(*number).await?,
@@ -144,7 +148,7 @@ impl ForgeWrite for GitHubClient {
                 return Ok(there.map(|issue| EffectOutcome::Issue(Box::new(issue))));
             }
             Effect::EditIssue { number, topic, title, body } => {
-                self.says_issue(*number, topic, title, body).await?
+                self.issue_has_text(*number, topic, title, body).await?
             }
             Effect::CloseIssue { number } => !self.is_open_issue(*number).await?,
             Effect::NewComment { number, topic, body } => {
@@ -158,7 +162,7 @@ impl ForgeWrite for GitHubClient {
             }
             Effect::FileFinding { comment, .. } => return self.find_item_comments(&[&comment.item]).await,
             Effect::EditComment { comment, body, .. } => self.has_text(comment, body).await?,
-            Effect::DeleteDuplicate { comment, .. } => self.is_gone(comment).await?,
+            Effect::DeleteDuplicate { comment, .. } => self.is_comment_deleted(comment).await?,
             Effect::Reopen { thread } => self.is_open(thread).await?,
             Effect::Status(status) => self.has_status(status).await?,
         };
@@ -202,7 +206,7 @@ impl GitHubClient {
         &self,
         items: &[&CommentSubject],
     ) -> Result<Option<EffectOutcome>, ForgeError> {
-        let shown = self.shown_items(items).await?;
+        let shown = self.find_shown_items(items).await?;
         Ok((!shown.is_empty()).then_some(EffectOutcome::Comments(shown)))
     }
 }

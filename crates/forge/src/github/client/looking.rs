@@ -92,11 +92,11 @@ impl GitHubClient {
 
     /// Returns true if we may push to the repository itself.
     async fn can_push_repository(&self) -> Result<Option<bool>, ForgeError> {
-        let writable = self.look_at_repository().await?.writable;
+        let writable = self.read_repository().await?.writable;
         Ok(if writable.archived { Some(false) } else { writable.push })
     }
 
-    pub(super) async fn look_at_merge(&self) -> Result<MergeSummary, ForgeError> {
+    pub(super) async fn read_merge_state(&self) -> Result<MergeSummary, ForgeError> {
         let request = self.what_of_pull("asking what its merge would be");
         let (owner, name) = self.repo.split_once('/').unwrap_or_default();
         let variables = json!({ "owner": owner, "name": name, "number": self.id.number });

@@ -31,7 +31,7 @@ fn first_comments(own: &HashMap<Topic, GitHubOwnThread>) -> HashMap<Topic, Comme
 }
 
 /// Returns our threads on the diff by topic: of several the newest open one, otherwise the newest.
-fn own_threads(threads: &[ReviewThread]) -> HashMap<Topic, GitHubOwnThread> {
+fn own_threads_by_topic(threads: &[ReviewThread]) -> HashMap<Topic, GitHubOwnThread> {
     let mut own: HashMap<Topic, GitHubOwnThread> = HashMap::new();
     for thread in threads {
         let is_open = is_open(thread);
@@ -67,7 +67,7 @@ impl GitHubClient {
     pub(super) async fn send_review(&self, draft: &ReviewDraft) -> Result<PostedReview, ForgeError> {
         let what = self.what_of_pull(&format!("posting the review of audit {}", draft.mark.audit));
         let threads = self.list_threads().await?;
-        let own = own_threads(&threads);
+        let own = own_threads_by_topic(&threads);
         let mut there = first_comments(&own);
         if let Some(posted) = self.find_posted_review(&what, draft, &there).await? {
             return Ok(posted);
@@ -112,25 +112,31 @@ impl GitHubClient {
     /// Returns the review, if it exists.
     pub(super) async fn sent_review(&self, draft: &ReviewDraft) -> Result<Option<PostedReview>, ForgeError> {
         let what = self.what_of_pull(&format!("looking for the review of audit {}", draft.mark.audit));
-        let there = first_comments(&own_threads(&self.list_threads().await?));
+        let there = first_comments(&own_threads_by_topic(&self.list_threads().await?));
         self.find_posted_review(&what, draft, &there).await
     }
 
     /// Returns the review, or the comment that holds a complete review, if one of them exists.
-    pub(super) async fn said_review(&self, draft: &ReviewDraft) -> Result<Option<PostedReview>, ForgeError> {
+    pub(super) async fn find_review_or_comment(
+        &self,
+        draft: &ReviewDraft,
+    ) -> Result<Option<PostedReview>, ForgeError> {
         if let Some(posted) = self.sent_review(draft).await? {
             return Ok(Some(posted));
         }
         let text = draft.render_as_comment(self.max_text_length());
-        Ok(self.said_once(&draft.mark.topic(), &text).await?.map(PostedReview::Comment))
+        Ok(self.find_comment_with_body(&draft.mark.topic(), &text).await?.map(PostedReview::Comment))
     }
 
-    pub(super) async fn say_review(&self, draft: &ReviewDraft) -> Result<PostedReview, ForgeError> {
+    pub(super) async fn post_review_as_comment(
+        &self,
+        draft: &ReviewDraft,
+    ) -> Result<PostedReview, ForgeError> {
         if let Some(posted) = self.sent_review(draft).await? {
             return Ok(posted);
         }
         let text = draft.render_as_comment(self.max_text_length());
-        Ok(PostedReview::Comment(self.say_once(&draft.mark.topic(), &text).await?))
+        Ok(PostedReview::Comment(self.upsert_comment(&draft.mark.topic(), &text).await?))
     }
 
     /// Returns the maximum length of a text.
@@ -185,7 +191,7 @@ impl GitHubClient {
         });
         let url = self.url(what, &["pulls", &self.number(), "reviews"])?;
         let call = ForgeRequest::create(what, url, review);
-        let call = if inline.is_empty() { call } else { call.on_diff() };
+        let call = if inline.is_empty() { call } else { call.for_diff_comment() };
         let made: wire::CreatedItem = self.send(&call).await?.json()?;
         Ok(ReviewId::new(made.id.to_string()))
     }
@@ -203,7 +209,7 @@ impl GitHubClient {
         comment["commit_id"] = commit.as_str().into();
         let url = self.url(what, &["pulls", &self.number(), "comments"])?;
         let made: wire::CreatedItem =
-            self.send(&ForgeRequest::create(what, url, comment).on_diff()).await?.json()?;
+            self.send(&ForgeRequest::create(what, url, comment).for_diff_comment()).await?.json()?;
         Ok(GitHubCommentId::Review(made.id).to_comment_id())
     }
 

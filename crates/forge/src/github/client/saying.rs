@@ -52,7 +52,11 @@ impl GitHubClient {
     }
 
     /// Returns our comment in the conversation on this topic, if it has this text.
-    pub(super) async fn said_once(&self, topic: &Topic, body: &str) -> Result<Option<CommentId>, ForgeError> {
+    pub(super) async fn find_comment_with_body(
+        &self,
+        topic: &Topic,
+        body: &str,
+    ) -> Result<Option<CommentId>, ForgeError> {
         let what = self.what_of_pull("looking for a comment of ours");
         let accounts = self.accounts().await?;
         let is = |comment: &GitHubCommentItem| {
@@ -65,7 +69,7 @@ impl GitHubClient {
     }
 
     /// Returns our comment on the diff on this topic, if it has this text.
-    pub(super) async fn said_once_on(
+    pub(super) async fn find_line_comment_with_body(
         &self,
         topic: &Topic,
         body: &str,
@@ -80,7 +84,7 @@ impl GitHubClient {
         Ok(there.find(is).map(|comment| comment.id))
     }
 
-    pub(super) async fn say_once(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
+    pub(super) async fn upsert_comment(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
         let what = self.what_of_pull("looking for a comment of ours");
         let accounts = self.accounts().await?;
         for comment in self.conversation_of(&what, self.id.number).await? {
@@ -102,7 +106,7 @@ impl GitHubClient {
         self.create_comment(self.id.number, topic, body).await
     }
 
-    pub(super) async fn say_once_on(
+    pub(super) async fn upsert_line_comment(
         &self,
         commit: &Sha,
         place: &CodeLocation,
@@ -125,7 +129,7 @@ impl GitHubClient {
         Ok(comment.id)
     }
 
-    pub(super) async fn find_said(
+    pub(super) async fn find_comments_with_text(
         &self,
         what: &str,
         text: &str,
@@ -146,27 +150,28 @@ impl GitHubClient {
     }
 
     /// Returns our comment with exactly this text, made at that time by the forge's clock or later.
-    pub(super) async fn said_exactly(
+    pub(super) async fn find_exact_comment(
         &self,
         text: &str,
         since: UnixMillis,
     ) -> Result<Option<ConversationComment>, ForgeError> {
         // The forge's clock has whole seconds, so the time is rounded down to a second.
         let since = UnixMillis(since.0.div_euclid(1000) * 1000);
-        let mut said = self.find_said(&self.what_of_pull("waking a reviewer"), text).await?.into_iter();
+        let mut said =
+            self.find_comments_with_text(&self.what_of_pull("waking a reviewer"), text).await?.into_iter();
         let ours = |said: &ConversationComment| {
             said.author.as_ref().is_some_and(|author| author.ours) && said.at >= since
         };
         Ok(said.rfind(ours))
     }
 
-    pub(super) async fn say_exactly(
+    pub(super) async fn ensure_exact_comment(
         &self,
         text: &str,
         since: UnixMillis,
     ) -> Result<ConversationComment, ForgeError> {
         let what = self.what_of_pull("waking a reviewer");
-        if let Some(said) = self.said_exactly(text, since).await? {
+        if let Some(said) = self.find_exact_comment(text, since).await? {
             return Ok(said);
         }
         let accounts = self.accounts().await?;

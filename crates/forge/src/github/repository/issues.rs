@@ -21,7 +21,7 @@ impl GitHubClient {
         let mut issues: Vec<GitHubIssue> = Vec::new();
         self.github.read_pages(self.scope(), &request, url, |issue| issues.push(issue)).await?;
         let issues =
-            issues.into_iter().filter_map(|issue| self.own_issue(&request, &accounts, issue).transpose());
+            issues.into_iter().filter_map(|issue| self.to_own_issue(&request, &accounts, issue).transpose());
         issues.collect()
     }
 
@@ -40,7 +40,7 @@ impl GitHubClient {
         let new = json!({ "title": title, "body": self.add_topic_marker(0, topic, body), "labels": [label] });
         let call = ForgeRequest::create(what.as_str(), self.url(&what, &["issues"])?, new);
         let issue = self.github.send(self.scope(), &call).await?.json()?;
-        let made = self.own_issue(&what, &accounts, issue)?;
+        let made = self.to_own_issue(&what, &accounts, issue)?;
         made.ok_or_else(|| {
             unavailable_error(&what, "the forge reports success, but the issue is not as written")
         })
@@ -54,7 +54,7 @@ impl GitHubClient {
         body: &str,
     ) -> Result<(), ForgeError> {
         let what = self.what_of_repository(&format!("rewriting issue {number}"));
-        self.one_issue(&what, number).await?;
+        self.read_own_issue(&what, number).await?;
         let url = self.url(&what, &["issues", &number.to_string()])?;
         let new = json!({ "title": title, "body": self.add_topic_marker(0, topic, body) });
         self.send_set(what, Method::PATCH, url, Some(new)).await
@@ -62,7 +62,7 @@ impl GitHubClient {
 
     pub(in crate::github) async fn end_issue(&self, number: u64) -> Result<(), ForgeError> {
         let what = self.what_of_repository(&format!("closing issue {number}"));
-        if !self.one_issue(&what, number).await?.open {
+        if !self.read_own_issue(&what, number).await?.open {
             return Ok(());
         }
         let url = self.url(&what, &["issues", &number.to_string()])?;
@@ -86,15 +86,15 @@ impl GitHubClient {
     }
 
     /// Reads an issue; an error if it is not ours.
-    pub(super) async fn one_issue(&self, what: &str, number: u64) -> Result<OwnIssue, ForgeError> {
+    pub(super) async fn read_own_issue(&self, what: &str, number: u64) -> Result<OwnIssue, ForgeError> {
         let accounts = self.accounts().await?;
         let url = self.url(what, &["issues", &number.to_string()])?;
         let issue = self.github.send(self.scope(), &ForgeRequest::get(what, url)).await?.json()?;
-        self.own_issue(what, &accounts, issue)?.ok_or_else(|| not_ours(what))
+        self.to_own_issue(what, &accounts, issue)?.ok_or_else(|| not_ours(what))
     }
 
     /// Returns the issue; `None` if it is not ours, or is a pull request.
-    fn own_issue(
+    fn to_own_issue(
         &self,
         what: &str,
         accounts: &GitHubAccounts<'_>,

@@ -21,7 +21,7 @@ impl GitHubClient {
     }
 
     /// Returns true if our pull request has this title and this text.
-    pub(in crate::github) async fn says_pull(
+    pub(in crate::github) async fn pull_has_text(
         &self,
         number: u64,
         topic: &Topic,
@@ -29,7 +29,7 @@ impl GitHubClient {
         body: &str,
     ) -> Result<bool, ForgeError> {
         let pull = self
-            .own_pull(&self.what_of_repository(&format!("reading pull request {number}")), number)
+            .read_own_pull(&self.what_of_repository(&format!("reading pull request {number}")), number)
             .await?;
         let (about, text) = self.read_topic(0, true, pull.body.as_deref());
         Ok(pull.title == title && about.as_ref() == Some(topic) && is_same(&text, body))
@@ -38,7 +38,7 @@ impl GitHubClient {
     /// Returns true if our pull request is a draft.
     pub(in crate::github) async fn is_draft(&self, number: u64) -> Result<bool, ForgeError> {
         Ok(self
-            .own_pull(&self.what_of_repository(&format!("reading pull request {number}")), number)
+            .read_own_pull(&self.what_of_repository(&format!("reading pull request {number}")), number)
             .await?
             .draft)
     }
@@ -46,7 +46,7 @@ impl GitHubClient {
     /// Returns true if our pull request is open.
     pub(in crate::github) async fn is_open_pull(&self, number: u64) -> Result<bool, ForgeError> {
         let pull = self
-            .own_pull(&self.what_of_repository(&format!("reading pull request {number}")), number)
+            .read_own_pull(&self.what_of_repository(&format!("reading pull request {number}")), number)
             .await?;
         Ok(pull.state == "open")
     }
@@ -75,7 +75,7 @@ impl GitHubClient {
     }
 
     /// Returns true if our issue has this title and this text.
-    pub(in crate::github) async fn says_issue(
+    pub(in crate::github) async fn issue_has_text(
         &self,
         number: u64,
         topic: &Topic,
@@ -83,13 +83,16 @@ impl GitHubClient {
         body: &str,
     ) -> Result<bool, ForgeError> {
         let issue =
-            self.one_issue(&self.what_of_repository(&format!("reading issue {number}")), number).await?;
+            self.read_own_issue(&self.what_of_repository(&format!("reading issue {number}")), number).await?;
         Ok(issue.title == title && issue.topic == *topic && is_same(&issue.body, body))
     }
 
     /// Returns true if our issue is open.
     pub(in crate::github) async fn is_open_issue(&self, number: u64) -> Result<bool, ForgeError> {
-        Ok(self.one_issue(&self.what_of_repository(&format!("reading issue {number}")), number).await?.open)
+        Ok(self
+            .read_own_issue(&self.what_of_repository(&format!("reading issue {number}")), number)
+            .await?
+            .open)
     }
 
     /// Returns our newest comment in a conversation, if it is on this topic and has this text.
@@ -119,7 +122,7 @@ impl GitHubClient {
         comment: &CommentId,
     ) -> Result<bool, ForgeError> {
         let what = self.what_of_repository(&format!("looking for comment {comment} in {number}"));
-        match self.own_comment(&what, number, comment).await {
+        match self.own_comment_number(&what, number, comment).await {
             Ok(_) => Ok(false),
             Err(ForgeError::NotFound { .. }) => Ok(true),
             Err(error) => Err(error),

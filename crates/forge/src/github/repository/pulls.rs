@@ -92,7 +92,7 @@ impl GitHubClient {
         body: &str,
     ) -> Result<(), ForgeError> {
         let what = self.what_of_repository(&format!("rewriting pull request {number}"));
-        self.own_pull(&what, number).await?;
+        self.read_own_pull(&what, number).await?;
         let url = self.url(&what, &["pulls", &number.to_string()])?;
         let new = json!({ "title": title, "body": self.add_topic_marker(0, topic, body) });
         self.send_set(what, Method::PATCH, url, Some(new)).await
@@ -101,7 +101,7 @@ impl GitHubClient {
     pub(in crate::github) async fn change_draft(&self, number: u64, draft: bool) -> Result<(), ForgeError> {
         let doing = if draft { "a draft" } else { "ready for review" };
         let what = self.what_of_repository(&format!("making pull request {number} {doing}"));
-        let pull = self.own_pull(&what, number).await?;
+        let pull = self.read_own_pull(&what, number).await?;
         if pull.draft == draft { Ok(()) } else { self.send_draft(&what, &pull.node_id, draft).await }
     }
 
@@ -132,7 +132,7 @@ impl GitHubClient {
 
     pub(in crate::github) async fn end_pull(&self, number: u64) -> Result<(), ForgeError> {
         let what = self.what_of_repository(&format!("closing pull request {number}"));
-        let pull = self.own_pull(&what, number).await?;
+        let pull = self.read_own_pull(&what, number).await?;
         if pull.state != "open" {
             return Ok(());
         }
@@ -149,7 +149,7 @@ impl GitHubClient {
     }
 
     /// Reads a pull request; an error if it is not ours.
-    pub(super) async fn own_pull(&self, what: &str, number: u64) -> Result<GitHubPullItem, ForgeError> {
+    pub(super) async fn read_own_pull(&self, what: &str, number: u64) -> Result<GitHubPullItem, ForgeError> {
         let accounts = self.accounts().await?;
         let url = self.url(what, &["pulls", &number.to_string()])?;
         let pull: GitHubPullItem =
@@ -192,7 +192,7 @@ impl GitHubClient {
         })
     }
 
-    pub(in crate::github) async fn look_at(&self, number: u64) -> Result<PullActivity, ForgeError> {
+    pub(in crate::github) async fn read_activity(&self, number: u64) -> Result<PullActivity, ForgeError> {
         let what = self.what_of_repository(&format!("reading what was done on pull request {number}"));
         let accounts = self.accounts().await?;
         let of = number.to_string();

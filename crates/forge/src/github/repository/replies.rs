@@ -117,7 +117,7 @@ impl GitHubClient {
         comment: &CommentId,
     ) -> Result<(), ForgeError> {
         let what = self.what_of_repository(&format!("deleting comment {comment} in {number}"));
-        let id = match self.own_comment(&what, number, comment).await {
+        let id = match self.own_comment_number(&what, number, comment).await {
             Ok(id) => id,
             Err(ForgeError::NotFound { .. }) => return Ok(()),
             Err(error) => return Err(error),
@@ -131,7 +131,7 @@ impl GitHubClient {
     }
 
     /// Returns the number of a comment that is ours and in this conversation, which its marker must name.
-    pub(super) async fn own_comment(
+    pub(super) async fn own_comment_number(
         &self,
         what: &str,
         number: u64,

@@ -223,6 +223,6 @@ async fn our_own_account_is_known_by_its_id() {
     let server = Server::new([ok(&json!({"id": 42, "login": "truing"}))]).await;
     let github = github(&server);
     let by = |id: &str| AuthorAccount { id: AccountId::new(id), login: "ada".into(), is_person: true };
-    assert_eq!(github.is_own("octo/demo", &by("42")).await, Ok(true));
-    assert_eq!(github.is_own("octo/demo", &by("43")).await, Ok(false));
+    assert_eq!(github.is_own_account("octo/demo", &by("42")).await, Ok(true));
+    assert_eq!(github.is_own_account("octo/demo", &by("43")).await, Ok(false));
 }

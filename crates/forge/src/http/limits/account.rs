@@ -97,7 +97,7 @@ impl OwnerLimitState {
     }
 
     /// Records a successful call. Returns true if that has cleared the strikes.
-    pub(super) fn went_well(&mut self, now: UnixMillis) -> bool {
+    pub(super) fn record_success(&mut self, now: UnixMillis) -> bool {
         let ends = self.strikes > 0 && self.pause(now).is_none();
         if ends {
             self.strikes = 0;

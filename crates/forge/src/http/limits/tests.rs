@@ -112,12 +112,12 @@ async fn a_secondary_limit_stops_all_calls_of_its_payer_and_the_wait_grows_until
         // Two calls that were in progress at the same time.
         let hit = limits.record_secondary_limit(one, SecondaryLimit::WithoutWait, DEFAULT_WAIT).await;
         assert_eq!(limits.record_secondary_limit(one, SecondaryLimit::WithoutWait, DEFAULT_WAIT).await, hit);
-        limits.went_well(one).await; // a third call, sent earlier
+        limits.record_success(one).await; // a third call, sent earlier
         waits.push(hit.0 / 60_000);
         clock.pass(hit);
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
-    limits.went_well(one).await;
+    limits.record_success(one).await;
     assert_eq!(
         limits.record_secondary_limit(one, SecondaryLimit::WithoutWait, DEFAULT_WAIT).await,
         TimeSpan::minutes(1)
@@ -271,7 +271,7 @@ async fn the_wait_grows_with_the_strikes_of_all_until_a_call_of_any_goes_well() 
         pass(&clocks, hit);
     }
     assert_eq!(wait(&other, RateLimitOwner::Token, &read()).await, None);
-    other.went_well(RateLimitOwner::Token).await;
+    other.record_success(RateLimitOwner::Token).await;
     assert_eq!(
         one.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::WithoutWait, DEFAULT_WAIT).await,
         TimeSpan::minutes(1)

@@ -129,8 +129,8 @@ async fn who_may_write_is_asked_as_each_forge_tells_it() {
         assert!(may("ann").await && !may("an").await);
         site.shop.set_role("ann", "read").await.unwrap();
         assert!(!may("ann").await);
-        assert!(site.server.is_own("acme/shop", &author(&site, BOT)).await.unwrap());
-        assert!(!site.server.is_own("acme/shop", &author(&site, "ann")).await.unwrap());
+        assert!(site.server.is_own_account("acme/shop", &author(&site, BOT)).await.unwrap());
+        assert!(!site.server.is_own_account("acme/shop", &author(&site, "ann")).await.unwrap());
         assert!(site.server.quota().is_none() && site.server.check_app().is_none());
     }
 }

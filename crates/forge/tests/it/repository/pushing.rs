@@ -45,7 +45,7 @@ impl Pusher {
     pub(crate) async fn commit(&self, name: &str) -> UnpushedCommit {
         let clone = self.clone(name);
         std::fs::create_dir(&clone).unwrap();
-        self.mirror.private_clone(&self.base, &[], &clone).await.unwrap();
+        self.mirror.check_out_private_clone(&self.base, &[], &clone).await.unwrap();
         std::fs::write(clone.join("a.txt"), format!("{name}\n")).unwrap();
         let author =
             GitIdentity { name: "Truing".into(), email: format!("1+{BOT}@users.noreply.example.com") };
@@ -55,7 +55,7 @@ impl Pusher {
             committer: author,
             at: UnixMillis(1_800_000_000_000),
         };
-        self.mirror.stage(&self.base, &clone, None).await.unwrap().commit(&new).await.unwrap()
+        self.mirror.stage_folder(&self.base, &clone, None).await.unwrap().commit(&new).await.unwrap()
     }
 }
 

@@ -125,7 +125,7 @@ impl Site {
         let shop = forge.create_repository("acme", "shop", shop).await.unwrap();
         shop.set_role(BOT, "write").await.unwrap();
         let server = server(&forge, TOKEN);
-        let id = shop.shown_id().await.unwrap();
+        let id = shop.public_id().await.unwrap();
         let hub = RepositoryEffects::new(&server, &id, &open());
         Self { forge, shop, server, id, hub }
     }

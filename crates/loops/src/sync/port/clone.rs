@@ -59,7 +59,7 @@ pub(super) async fn changes(
     folder: &Path,
     allowed: &MigrationPathPolicy,
 ) -> Result<Vec<FileContentChange>, CodeMigrationError> {
-    let staged = mirror.stage(base, folder, None).await?;
+    let staged = mirror.stage_folder(base, folder, None).await?;
     let paths = staged.paths.iter().map(|(path, _)| path).chain(&staged.left_out);
     let refused: Vec<&RepoPath> = paths.filter(|path| !allowed.admits(path)).collect();
     if !refused.is_empty() {
@@ -80,8 +80,8 @@ pub(super) async fn lay_over(
     mirror.fetch(std::slice::from_ref(head)).await?;
     let base = mirror.merge_base(tip, head).await?.unwrap_or_else(|| tip.clone());
     let theirs = PrivateFolder::new()?;
-    mirror.private_clone(head, &[], theirs.path()).await?;
-    let mut staged = mirror.stage(&base, theirs.path(), None).await?;
+    mirror.check_out_private_clone(head, &[], theirs.path()).await?;
+    let mut staged = mirror.stage_folder(&base, theirs.path(), None).await?;
     // Range and digests are written anew.
     staged.paths.retain(|(path, _)| allowed.admits(path));
     let (mut changes, mut left) = (Vec::new(), Vec::new());

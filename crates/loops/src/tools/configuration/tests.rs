@@ -167,7 +167,7 @@ fn what_counts_of_the_base_is_noted_with_each_linter() {
     let mut by_base = BaseFilesByLinter::new();
     by_base.entry("codespell".to_owned()).or_default().add(&place, &["pyproject.toml", "a.py"]);
     by_base.entry("ruff".to_owned()).or_default().add(&place, &["a.py"]);
-    by_base.insert("shellcheck".to_owned(), BaseFiles::of_sign(".pre-commit-config.yaml"));
+    by_base.insert("shellcheck".to_owned(), BaseFiles::for_sign(".pre-commit-config.yaml"));
     let run = |name: &str| ToolRunResult { name: name.into(), findings: 1, ..ToolRunResult::default() };
     let mut runs = vec![run("ruff"), run("codespell")];
     BaseFiles::record_in_runs(by_base, &mut runs);

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use jiff::SignedDuration;
-use truing_fakes::aws::{AUDIENCE, web_identity};
+use truing_fakes::aws::{AUDIENCE, web_identity_token};
 use truing_fakes::model::{AWS_KEY_ID, aws_secret_key};
 
 use super::{Place, ROLE, assert_clean, keys, later};
@@ -60,8 +60,8 @@ async fn without_any_keys_each_place_is_named() {
 async fn a_token_that_is_of_no_use_is_named_by_its_file() {
     let place = Place::new().await.with_web_identity();
     for (token, words) in [
-        (web_identity("pod", AUDIENCE, -1), "ExpiredTokenException"),
-        (web_identity("pod", "another", 3600), "Incorrect token audience"),
+        (web_identity_token("pod", AUDIENCE, -1), "ExpiredTokenException"),
+        (web_identity_token("pod", "another", 3600), "Incorrect token audience"),
         ("canary, no token".to_owned(), "not a valid JWT"),
     ] {
         let path = place.write("token", &token);

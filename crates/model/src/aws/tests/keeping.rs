@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use tokio::task::JoinSet;
-use truing_fakes::aws::{AUDIENCE, FakeAws, web_identity};
+use truing_fakes::aws::{AUDIENCE, FakeAws, web_identity_token};
 
 use super::{Place, ROLE, STS_LOGGED, given, keys, later};
 
@@ -84,9 +84,9 @@ async fn a_token_is_read_at_each_fetch() {
     let (chain, now) = (place.chain(), SystemTime::now());
     assert_eq!(keys(&chain, now).await, Ok(given(1)));
     // The first token has expired meanwhile, and the file has another.
-    let path = place.write("token", &web_identity("pod-1", AUDIENCE, -1));
+    let path = place.write("token", &web_identity_token("pod-1", AUDIENCE, -1));
     assert!(keys(&place.chain(), now).await.is_err());
-    place.write("token", &web_identity("pod-1", AUDIENCE, 3600));
+    place.write("token", &web_identity_token("pod-1", AUDIENCE, 3600));
     place.aws.change_behaviour(|aws| aws.keys_expire_at = later(now, 180));
     assert_eq!(keys(&chain, later(now, 70)).await, Ok(given(2)));
     // The file is then removed.

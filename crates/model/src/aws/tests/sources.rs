@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use truing_core::given_secrets;
-use truing_fakes::aws::{AUDIENCE, CONTAINER_TOKEN, web_identity};
+use truing_fakes::aws::{AUDIENCE, CONTAINER_TOKEN, web_identity_token};
 use truing_fakes::model::{AWS_KEY_ID, aws_secret_key};
 
 use super::{Place, STS_LOGGED, assert_clean, given, keys};
@@ -66,7 +66,7 @@ async fn a_profile_gives_keys_as_it_says() {
         r#"{"Version": 1, "AccessKeyId": "AKIDPROGRAM", "SecretAccessKey": "by-a-program"}"#,
     );
     let role = "arn:aws:iam::123456789012:role/by-profile";
-    let token = place.write("token", &web_identity("p", AUDIENCE, 3600));
+    let token = place.write("token", &web_identity_token("p", AUDIENCE, 3600));
     let config = format!(
         "[profile role]\nrole_arn = {role}\nsource_profile = base\n[profile program]\ncredential_process = \
          cat {}\n[profile web]\nrole_arn = {role}\nweb_identity_token_file = {}\n",

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use truing_core::ledger::CostBasis;
-use truing_fakes::aws::{AUDIENCE, FakeAws, web_identity};
+use truing_fakes::aws::{AUDIENCE, FakeAws, web_identity_token};
 use truing_fakes::model::{AWS_REGION, ModelFault, ModelScript, ScriptedAnswer as Says};
 
 use super::stage::{MODEL, ProviderCallMethod, Stage, patience, prices, request, signed, user};
@@ -28,7 +28,7 @@ async fn process(
         Stage::by(ProviderCallMethod::Signed, ModelScript::from_answers(says), 10_000_000, patience).await;
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
-    std::fs::write(&token, web_identity("pod-1", AUDIENCE, 3600)).unwrap();
+    std::fs::write(&token, web_identity_token("pod-1", AUDIENCE, 3600)).unwrap();
     let variables = [
         ("HOME", folder.path().to_str().unwrap()),
         ("AWS_ENDPOINT_URL_STS", aws.url()),

@@ -253,7 +253,7 @@ pub(super) fn cost(figures: &LoopFigures) -> HtmlMarkup {
 }
 
 /// Draws one bar for each step, with the mean of the runs that had it.
-pub(super) fn by_step(rows: &[(&str, u64, String)], told: &str) -> HtmlMarkup {
+pub(super) fn render_step_bars(rows: &[(&str, u64, String)], told: &str) -> HtmlMarkup {
     const ROW: f64 = 22.0;
     const WHOLE: f64 = 320.0;
     const NAMES: f64 = 56.0;

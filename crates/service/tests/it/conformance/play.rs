@@ -158,7 +158,7 @@ impl Stage {
     }
 
     pub(crate) async fn key(&self) -> SlotKey {
-        let repository = self.repo.shown_id().await.unwrap();
+        let repository = self.repo.public_id().await.unwrap();
         PrId { forge: FORGE.into(), repository, number: self.number }.key()
     }
 

@@ -71,7 +71,7 @@ async fn a_token_that_ends_in_mid_run_is_replaced_and_nothing_fails() {
         pulls.push(opened);
     }
     // All tokens end now, and an hour later the next ones as well.
-    site.forge.end_tokens();
+    site.forge.expire_tokens();
     for pull in &mut pulls {
         site.push_second(pull).await;
         site.clock.skip(TimeSpan::minutes(61));

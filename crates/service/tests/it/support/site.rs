@@ -404,7 +404,7 @@ impl Site {
     }
 
     pub(crate) async fn key(&self, number: u64) -> SlotKey {
-        let repository = self.repo.shown_id().await.unwrap();
+        let repository = self.repo.public_id().await.unwrap();
         PrId { forge: FORGE.into(), repository, number }.key()
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::builder::NonEmptyStringValueParser;
 use truing_config::Config;
-use truing_config::converge::no_model;
+use truing_config::converge::unknown_model_message;
 use truing_core::converge::ConvergeExitCode;
 use truing_core::converge::record::ConvergeRecord;
 use truing_core::finding::Severity;
@@ -75,7 +75,7 @@ impl ConvergeRunArgs {
         config.converge.bugbot_retrigger = self.bugbot_retrigger;
         if let Some(name) = &self.fixer {
             if !config.models.contains_key(name) {
-                let wrong = no_model(name, config.models.keys());
+                let wrong = unknown_model_message(name, config.models.keys());
                 return Err(CliError::usage("bad_value", format!("--fixer {wrong}"))
                     .hint(format!("configure it: [model.{name}] with base_url, api_key and name")));
             }

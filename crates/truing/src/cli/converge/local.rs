@@ -160,7 +160,7 @@ impl PreparedRun {
     /// Audits the commit that is checked out, once. Findings and branches of earlier runs are not used.
     pub(super) async fn audit_once(&mut self, turn: &TargetRun<'_>) -> Result<ConvergeRecord, CliError> {
         let Self { checkout, agents, inspection_tools, config, store, gate, record, lock, .. } = self;
-        let tree = checkout.mirror.tree_of(&checkout.head).await.map_err(wiring::git_error)?;
+        let tree = checkout.mirror.commit_tree(&checkout.head).await.map_err(wiring::git_error)?;
         let state = ConvergeRun::new_audit(config.converge.limits.clone(), (checkout.head.clone(), tree));
         let mut record = checkout.new_record(record.key.clone(), state, &inspection_tools.name);
         record.detail.state.apply_dismissals(store.dismissals(&record.key).await.map_err(store_error)?);
@@ -306,7 +306,7 @@ impl BranchCheckout {
             return Err(refusal_error(ConvergeExitCode::Uncommitted, UNCOMMITTED)
                 .hint("`git status` shows them; `git stash` keeps them for later; then run this again"));
         }
-        let remote = Remote::local(repository.root()).map_err(wiring::git_error)?;
+        let remote = Remote::from_local_path(repository.root()).map_err(wiring::git_error)?;
         let name = hex::encode(repository.root().as_os_str().as_encoded_bytes());
         let name = truing_core::line::truncate_text(name, MAX_NAME);
         let place = wiring::mirrors_folder(folder).join("local").join(format!("{name}.git"));
@@ -327,7 +327,7 @@ impl BranchCheckout {
     /// # Errors
     /// Returns exit 3 with git's message.
     async fn check_branch_writable(&self, record: &ConvergeRecord) -> Result<(), CliError> {
-        match self.repository.cannot_write(&record.detail.branch, &record.detail.state.starting).await {
+        match self.repository.branch_write_error(&record.detail.branch, &record.detail.state.starting).await {
             Ok(None) => Ok(()),
             Ok(Some(why)) => Err(branch_write_error(&record.detail.branch, &why)),
             Err(error) => Err(wiring::git_error(error)),
@@ -337,7 +337,7 @@ impl BranchCheckout {
     /// Deletes branches of earlier runs that have ended, if the branch has no other commits and is merged or
     /// old. A branch in an unknown state is kept.
     async fn prune_branches(&self, store: &Store, current: &RunId, turn: &TargetRun<'_>) {
-        let Ok(left) = self.repository.branches_below(RUNS).await else { return };
+        let Ok(left) = self.repository.list_branches_in(RUNS).await else { return };
         let now = SystemClock.now();
         for (name, tip) in left {
             let run = name.rsplit_once('/').map(|(_, run)| RunId::new(run));
@@ -453,7 +453,7 @@ impl BranchCheckout {
                 )
             },
         );
-        let tree = self.mirror.tree_of(&self.head).await.map_err(wiring::git_error)?;
+        let tree = self.mirror.commit_tree(&self.head).await.map_err(wiring::git_error)?;
         let clean = last.as_ref().and_then(|last| last.cleared_head(&self.base, inspection_digest, &said));
         let state = ConvergeRun::new(config.converge.limits.clone(), self.head.clone(), tree, clean);
         let earlier = earlier.filter(|_| state.exit.is_none());

@@ -47,7 +47,9 @@ pub(super) async fn run(
     let told = turn.interrupt.clone();
     let records = store.as_record_store();
     let ended = Box::pin(
-        place.run_context().by_hand(&records, place.heartbeat, told, &|said| turn.print_progress(said)),
+        place
+            .run_context()
+            .run_by_operator(&records, place.heartbeat, told, &|said| turn.print_progress(said)),
     )
     .await;
     place.record_early_failure(ended, false).await

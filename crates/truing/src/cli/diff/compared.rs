@@ -27,9 +27,9 @@ impl ComparedCommits {
         let git = wiring::open_git(&context.environment).await?;
         let path = context.environment.directory().join(path);
         let repository = git.open(&path).await.map_err(wiring::git_error)?;
-        let old = repository.resolve(old).await.map_err(wiring::git_error)?;
-        let new = repository.resolve(new).await.map_err(wiring::git_error)?;
-        let diff = repository.whole_diff(&old, &new).await.map_err(wiring::git_error)?;
+        let old = repository.resolve_commit(old).await.map_err(wiring::git_error)?;
+        let new = repository.resolve_commit(new).await.map_err(wiring::git_error)?;
+        let diff = repository.unlimited_diff(&old, &new).await.map_err(wiring::git_error)?;
         Ok(Self { repository, old, new, diff })
     }
 }

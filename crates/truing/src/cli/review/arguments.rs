@@ -128,8 +128,8 @@ fn may_be_ref(text: &str) -> bool {
 /// Returns true if the text names a commit in the current folder's repository, if there is one.
 pub(super) async fn is_commit(name: &str, environment: &Environment) -> bool {
     let Ok(git) = wiring::open_git(environment).await else { return false };
-    let Ok(repository) = git.open_unborn(environment.directory()).await else { return false };
-    repository.resolve(name).await.is_ok()
+    let Ok(repository) = git.open_without_commits(environment.directory()).await else { return false };
+    repository.resolve_commit(name).await.is_ok()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use truing_core::markdown::{code_block, code_span, escape_text, render_title, sa
 use truing_core::outcome::{ReviewOutcomeKind, SkipReason, UnreviewedFile, WalkthroughLine};
 use truing_diff::RepoPath;
 use truing_loops::local::LocalReviewOutcome;
-use truing_loops::text::{by_line, format_count, remarks};
+use truing_loops::text::{format_count, remarks, render_reviewers};
 
 use super::text::{
     self, is_snippet_complete, render_comparison, render_counts, render_file_counts, visible_text,
@@ -200,7 +200,7 @@ fn render_footer(report: &MarkdownReport<'_>) -> String {
         }
         text.push('\n');
     }
-    text + &by_line(report.reviewer) + "\n"
+    text + &render_reviewers(report.reviewer) + "\n"
 }
 
 /// Returns the file's extension, which names the language of its code.

@@ -295,7 +295,7 @@ impl PublishRequest<'_> {
         let record = store.last_outcome(key).await.map_err(store_error)?;
         let record = record.ok_or_else(|| CliError::failure("store", format!("no outcome of {key}")))?;
         let findings = store.findings(key).await.map_err(store_error)?;
-        let kept = FindingsByStatus::of_records(&findings, record.detail.head.as_ref());
+        let kept = FindingsByStatus::from_records(&findings, record.detail.head.as_ref());
         let against = BaseOrigin::Named(record.detail.base.short_sha().to_owned());
         let reviewed = HeadKind::Commit;
         Ok(LocalReviewOutcome { record, reviewed, against, findings: kept, unrecorded: None })

@@ -16,7 +16,7 @@ use truing_loops::checkout::{CheckoutContext, CheckoutError, OperatorRules};
 use truing_loops::local::LocalReviewError;
 use truing_loops::machine::{SystemClock, new_run_id};
 use truing_loops::memory::RecordOpener;
-use truing_loops::pull::{PullRequestReview, own_key};
+use truing_loops::pull::{PullRequestReview, unpublished_review_key};
 use truing_loops::tools::LinterSources;
 use truing_store::Store;
 
@@ -52,7 +52,7 @@ impl ReviewCommand {
         if let Some(store) = &store
             && let Some(url) = find_pull_url(store, pr, &format!("{repo}#{number}")).await?
         {
-            self.register_review(own_key(&url));
+            self.register_review(unpublished_review_key(&url));
         }
         let folder = wiring::ensure_machine_folder(&config)?;
         let doing = if self.args.publish && !self.args.dry_run { "publishing" } else { "reviewing" };
@@ -87,7 +87,7 @@ impl ReviewCommand {
         };
         let (review, pinned, published) = match store {
             Some(store) if self.args.publish => {
-                self.attempts.handed_over();
+                self.attempts.remove_delegated_review();
                 let (_, pinned) = checkout.fetch(&pull).await?;
                 let publishing = PublishRequest {
                     config: &config,

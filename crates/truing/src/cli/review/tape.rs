@@ -38,7 +38,7 @@ pub(super) struct RecordedAgent {
 impl RecordedAgent {
     /// Returns a warning after the review if the recording is incomplete.
     pub(super) fn incomplete_warning(&self) -> Option<&'static str> {
-        let damaged = self.recording.as_ref().is_some_and(|recording| !recording.is_whole());
+        let damaged = self.recording.as_ref().is_some_and(|recording| !recording.is_complete());
         damaged.then_some("the recording is incomplete: an answer could not be written; record it again")
     }
 }

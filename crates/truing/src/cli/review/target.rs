@@ -88,7 +88,8 @@ impl PullTarget {
         environment: &Environment,
     ) -> Result<Self, CliError> {
         let git = wiring::open_git(environment).await?;
-        let repository = git.open_unborn(environment.directory()).await.map_err(wiring::git_error)?;
+        let repository =
+            git.open_without_commits(environment.directory()).await.map_err(wiring::git_error)?;
         let unknown = |why: &str| {
             CliError::usage("bad_target", format!("`{number}`: {why}"))
                 .hint("name it in full: OWNER/NAME#NUMBER, or its URL")

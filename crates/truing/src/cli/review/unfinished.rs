@@ -88,7 +88,7 @@ impl UnfinishedReview {
     /// Returns the error of an interrupted review with its cost.
     pub(super) async fn record_interruption(&self) -> CliError {
         // A review that has not begun has nothing to report.
-        self.attempts.handed_over();
+        self.attempts.remove_delegated_review();
         let cost = self.record_cost(ReviewOutcomeKind::Deferred, INTERRUPTED).await;
         let message = match cost {
             MicroUsd(0) => "interrupted before the review was done".to_owned(),
@@ -101,7 +101,7 @@ impl UnfinishedReview {
     pub(super) async fn record_failure(&self, error: CliError) -> CliError {
         if error.exit != CommandExit::Failed {
             // A usage error or a refusal: no review was attempted.
-            self.attempts.handed_over();
+            self.attempts.remove_delegated_review();
         }
         let cost = self.record_cost(ReviewOutcomeKind::Failed, &error.message).await;
         error.with_cost(cost)

@@ -137,7 +137,7 @@ fn isolate_config(config: &Config, temp: &Path) -> Result<Config, CliError> {
     let is_shared = matches!(config.store.place()?, StorePlace::Servers { .. });
     let own_key = config.store.folder()?.join(wiring::MARKER_KEY);
     let mut apart = config.clone();
-    apart.store = StoreConfig::of_file(temp.join("tried.db"));
+    apart.store = StoreConfig::from_file(temp.join("tried.db"));
     for (name, forge) in &mut apart.forges {
         match &forge.marker_key {
             None if own_key.exists() => forge.marker_key = Some(SecretSource::File(own_key.clone())),

@@ -89,7 +89,7 @@ async fn each_tool_has_the_name_and_the_answer_that_the_seed_s_has() {
             answer
         };
         let here = answered("bb_current_repo", json!({}));
-        let id = site.repo.shown_id().await.unwrap();
+        let id = site.repo.public_id().await.unwrap();
         assert_eq!(
             here,
             json!({

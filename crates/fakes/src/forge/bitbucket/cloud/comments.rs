@@ -114,7 +114,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         false => Some(id.as_u64().ok_or_else(|| invalid_field("parent", "expected a number"))?),
     };
     if let (None, Some(place)) = (parent, parse_place(&call.body)?) {
-        let spot = talk::at_head(repo, number).map_err(|words| error_reply(400, &words))?;
+        let spot = talk::commits_at_head(repo, number).map_err(|words| error_reply(400, &words))?;
         // Cloud does not check lines: a line that is not part of the diff is shown as outdated.
         let hunk = spot.check_place(repo, number, &place).unwrap_or_default();
         let id = add_inline(world, repo, number, &call.login, text, InlineTarget { spot, place, hunk });
@@ -127,7 +127,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 }
 
 /// Returns the comment that the path names, if the caller wrote it.
-fn own_comment<'a>(
+fn comment_of_caller<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64, u64), ApiReply> {
@@ -144,7 +144,7 @@ fn own_comment<'a>(
 
 /// Handles `PUT …/comments/{id}`: replaces the text, no matter which it was.
 pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number, id) = own_comment(state, call)?;
+    let (world, repo, number, id) = comment_of_caller(state, call)?;
     let (text, now) = (comment_text(call)?, world.now());
     let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
     talk::note_mut(pull, id).ok_or_else(|| not_found("Comment"))?.set_body(text, now);
@@ -154,7 +154,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 
 /// Handles the call `DELETE …/comments/{id}`.
 pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (_, repo, number, id) = own_comment(state, call)?;
+    let (_, repo, number, id) = comment_of_caller(state, call)?;
     let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
     talk::note_mut(pull, id).ok_or_else(|| not_found("Comment"))?.deleted = true;
     Ok(ApiReply::no_content())

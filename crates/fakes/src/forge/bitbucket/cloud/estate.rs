@@ -98,7 +98,7 @@ fn permission(world: &ForgeInstance, repo: &StoredRepository, login: &str) -> Va
 }
 
 /// Handles `GET /2.0/user/workspaces/{owner}/permissions/repositories`: the caller's own permissions.
-pub(super) fn own_permissions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn list_caller_permissions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let of = |repo: &&StoredRepository| repo.owner.eq_ignore_ascii_case(call.param("owner"));
     let known = repos.values().filter(of).filter(|repo| repo.permission(&call.login).0 != "none");

@@ -24,7 +24,7 @@ pub(crate) fn build_delivery(
     let (number, key, by, comment) = match event {
         FakeForgeEvent::Pull { number, change, by } => {
             let merged = repo.pulls.get(number).is_some_and(|pull| pull.merged_by.is_some());
-            let Some(key) = of_change(change, merged) else { return Ok(None) };
+            let Some(key) = event_for_change(change, merged) else { return Ok(None) };
             (*number, key, Some(by.clone()), None)
         }
         FakeForgeEvent::Comment { number, id, is_edit } | FakeForgeEvent::Inline { number, id, is_edit } => {
@@ -48,7 +48,7 @@ pub(crate) fn build_delivery(
     let by = by.or_else(|| comment.map(|comment| comment.note.author.clone())).unwrap_or_default();
     let mut payload = json!({
         "repository": json::repository(world, repo), "actor": json::account(world, &by),
-        "pullrequest": json::whole_pull(world, repo, pull, &pull.head, true),
+        "pullrequest": json::full_pull_json(world, repo, pull, &pull.head, true),
     });
     if let Some(comment) = comment {
         let now = lines.get(&comment.note.id).copied().flatten();
@@ -63,12 +63,12 @@ pub(crate) fn build_delivery(
         payload["changes"] = changes(title.as_deref(), body.as_deref(), &pull.title, &pull.body);
     }
     let key = format!("pullrequest:{key}");
-    let delivery = FakeDelivery::of_bitbucket(ForgeFlavour::Cloud, serial, &key, number, &payload);
+    let delivery = FakeDelivery::from_bitbucket_event(ForgeFlavour::Cloud, serial, &key, number, &payload);
     Ok((delivery.body.len() <= MAX_DELIVERY).then_some(delivery))
 }
 
 /// Returns Cloud's event name for a change; `None` if it has no event for it.
-fn of_change(change: &PullChange, merged: bool) -> Option<&'static str> {
+fn event_for_change(change: &PullChange, merged: bool) -> Option<&'static str> {
     Some(match change {
         PullChange::Opened => "created",
         PullChange::Closed if merged => "fulfilled",

@@ -167,7 +167,7 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
 }
 
 /// Returns a pull request as the response of its own call.
-pub(super) fn whole_pull(
+pub(super) fn full_pull_json(
     world: &ForgeInstance,
     repo: &StoredRepository,
     of: &StoredPull,

@@ -10,7 +10,7 @@ use crate::forge::bitbucket::edits::{self, PullEdit};
 use crate::forge::bitbucket::{may_write, participants};
 use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::operations::branches::branch_tip;
-use crate::forge::operations::pulls::{NewPull, close_pull, is_there, open_pull};
+use crate::forge::operations::pulls::{NewPull, close_pull, has_open_pull, open_pull};
 use crate::forge::state::merging::MergeState;
 use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
@@ -54,7 +54,7 @@ fn pull_reply(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, s
         | MergeState::Draft
         | MergeState::Unknown => false,
     };
-    Ok(ApiReply::json(status, json::whole_pull(world, repo, of, &head, mergeable)))
+    Ok(ApiReply::json(status, json::full_pull_json(world, repo, of, &head, mergeable)))
 }
 
 /// Returns the logins of the reviewers that a body names by their ids, if none of their accounts is closed.
@@ -89,7 +89,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if repo.git.count_ahead(&base_tip, &head_tip) == 0 {
         return Err(error_reply(400, "There are no changes to be pulled"));
     }
-    if is_there(repo, head, &base) {
+    if has_open_pull(repo, head, &base) {
         return Err(error_reply(
             400,
             &format!("There is already an open pull request from {head} to {base}"),
@@ -155,7 +155,7 @@ pub(super) fn request_changes(state: &mut FakeForgeState, call: &ApiCall) -> Cal
     if repo.pulls.get(&number).is_some_and(|pull| pull.author == call.login) {
         return Err(error_reply(400, "You cannot request changes on your own pull request."));
     }
-    participants::want_changes(world, repo, number, &call.login)?;
+    participants::request_changes(world, repo, number, &call.login)?;
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
     let all = participants::list_participants(of);
     let one = all.iter().find(|one| one.login == call.login).ok_or_else(|| not_found("Participant"))?;

@@ -27,7 +27,7 @@ const ROUTES: &[ApiRoute] = {
         (GET, "/2.0/users/{user}", Rest(estate::account)),
         (GET, "/2.0/workspaces/{owner}/members/{user}", Rest(estate::member)),
         (GET, "/2.0/user/workspaces", Rest(estate::workspaces)),
-        (GET, "/2.0/user/workspaces/{owner}/permissions/repositories", Rest(estate::own_permissions)),
+        (GET, "/2.0/user/workspaces/{owner}/permissions/repositories", Rest(estate::list_caller_permissions)),
         (GET, "/2.0/workspaces/{owner}/permissions/repositories/{repo}", Rest(estate::permissions)),
         (GET, "/2.0/repositories/{owner}", Rest(estate::repositories)),
         (GET, "/2.0/repositories/{owner}/{repo}", Rest(estate::get_repository)),

@@ -48,7 +48,7 @@ pub(super) fn parse_anchor(
     }
     let spot = CommentCommits::from_pull(repo, number, text("toHash")).map_err(|_| no_commit("toHash"))?;
     let base = repo.pulls.get(&number).map(|pull| pull.base.clone()).unwrap_or_default();
-    let diff = repo.diffs.of_pull(&repo.git, &base, spot.commit())?;
+    let diff = repo.diffs.pull_diff(&repo.git, &base, spot.commit())?;
     let former = diff.file_sections(path).map(FakeFileDiff::old_path).find(|former| *former != path);
     if former != text("srcPath") {
         return Err(invalid_field("anchor.srcPath", "it is not the file's former path"));
@@ -108,7 +108,7 @@ pub(super) fn current_anchors(
         });
         if let Some((side, line)) = comment.place.line {
             let (line, first) = now.unwrap_or((line, comment.place.start.map(|(_, first)| first)));
-            let diff = repo.diffs.of_pull(&repo.git, &base, to)?;
+            let diff = repo.diffs.pull_diff(&repo.git, &base, to)?;
             let kind = |side, line| {
                 line_type(diff.line_kind(&comment.place.path, side, line).unwrap_or(HunkLineKind::Context))
             };

@@ -146,7 +146,7 @@ fn current_comment<'a>(
 }
 
 /// Checks that the caller is the author: only the author changes or deletes a comment.
-fn is_own(
+fn check_comment_author(
     world: &mut ForgeInstance,
     repo: &StoredRepository,
     number: u64,
@@ -170,7 +170,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let text = comment_text(&call.body)?;
         let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
         if talk::find_comment(of, id).is_some_and(|comment| comment.note.body != text) {
-            is_own(world, repo, number, id, &call.login)?;
+            check_comment_author(world, repo, number, id, &call.login)?;
             let pull = repo.pulls.get_mut(&number).ok_or_else(no_pull)?;
             talk::note_mut(pull, id).ok_or_else(no_comment)?.set_body(text, now);
             pull.updated = now;
@@ -202,7 +202,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 /// Handles `DELETE …/comments/{id}?version=`: rejected if the comment was answered.
 pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id) = current_comment(state, call)?;
-    is_own(world, repo, number, id, &call.login)?;
+    check_comment_author(world, repo, number, id, &call.login)?;
     let pull = repo.pulls.get_mut(&number).ok_or_else(no_pull)?;
     if talk::is_answered(pull, id) {
         let words = "A comment that was answered cannot be deleted.";

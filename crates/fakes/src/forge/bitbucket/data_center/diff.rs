@@ -40,7 +40,7 @@ fn diff_reply(
     let (_, repo, number) = find_pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let (base, head) = (of.base.clone(), of.head.clone());
-    let diff = repo.diffs.of_pull(&repo.git, &base, &head)?;
+    let diff = repo.diffs.pull_diff(&repo.git, &base, &head)?;
     let diffs = sections(&diff).map_err(|words| error_reply(404, &words, "content.NoSuchPathException"))?;
     let from = repo.git.merge_base(&base, &head).unwrap_or(base);
     let body = json!({

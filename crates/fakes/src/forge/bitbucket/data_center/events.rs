@@ -22,7 +22,7 @@ pub(crate) fn build_delivery(
             let Some(pull) = repo.pulls.get(number) else { return Ok(None) };
             let title = pull.title.clone();
             let body = pull.body.clone();
-            let Some((key, more)) = of_change(world, repo, change, *number, &title, &body) else {
+            let Some((key, more)) = event_for_change(world, repo, change, *number, &title, &body) else {
                 return Ok(None);
             };
             (*number, key, by.clone(), more)
@@ -50,7 +50,7 @@ pub(crate) fn build_delivery(
     if let (Some(payload), Value::Object(more)) = (payload.as_object_mut(), more) {
         payload.extend(more);
     }
-    Ok(Some(FakeDelivery::of_bitbucket(ForgeFlavour::DataCenter, serial, key, number, &payload)))
+    Ok(Some(FakeDelivery::from_bitbucket_event(ForgeFlavour::DataCenter, serial, key, number, &payload)))
 }
 
 /// Returns the values that an event of a change names as previous.
@@ -60,7 +60,7 @@ fn previous_values(title: &str, body: &str, is_draft: bool) -> Value {
 
 /// Returns Data Center's event name for a change, and the other fields of the event; `None` if it has no
 /// event for it.
-fn of_change(
+fn event_for_change(
     world: &ForgeInstance,
     repo: &StoredRepository,
     change: &PullChange,

@@ -250,7 +250,7 @@ pub(super) fn set_verdict(state: &mut FakeForgeState, call: &ApiCall) -> CallRes
     }
     match call.body["status"].as_str() {
         Some("NEEDS_WORK") => {
-            participants::want_changes(world, repo, number, &call.login)?;
+            participants::request_changes(world, repo, number, &call.login)?;
             participant_reply(world, repo, number, &call.login)
         }
         Some("UNAPPROVED") => {

@@ -29,7 +29,7 @@ async fn hashes_are_short_in_pull_requests_and_whole_by_commit() {
 #[tokio::test]
 async fn a_repository_is_found_by_its_id_and_a_deleted_fork_is_null() {
     let site = Site::new(ForgeFlavour::Cloud).await;
-    let id = site.shop.shown_id().await.unwrap().replace('{', "%7B").replace('}', "%7D");
+    let id = site.shop.public_id().await.unwrap().replace('{', "%7B").replace('}', "%7D");
     for path in [format!("/2.0/repositories/%7B%7D/{id}"), site.api.clone()] {
         let repo = site.get(&path).await;
         assert_eq!(

@@ -52,7 +52,7 @@ async fn users_and_repositories_are_listed_by_permission() {
     );
     let repos = site.get("/rest/api/latest/repos?permission=REPO_WRITE&name=shop").await;
     let id = repos["values"][0]["id"].to_string();
-    assert_eq!((repos["size"].as_u64(), id), (Some(1), site.shop.shown_id().await.unwrap()));
+    assert_eq!((repos["size"].as_u64(), id), (Some(1), site.shop.public_id().await.unwrap()));
     assert_eq!(site.get("/rest/api/latest/repos?permission=REPO_ADMIN").await["size"], 0);
     assert_eq!(site.get("default-branch").await["id"], "refs/heads/main");
 }

@@ -75,7 +75,7 @@ async fn pull_requests_are_listed_by_branch_and_direction() {
     let fork = site.get(&format!("{PULLS}/2")).await;
     assert_eq!(
         fork["fromRef"]["repository"]["origin"]["id"].to_string(),
-        site.shop.shown_id().await.unwrap()
+        site.shop.public_id().await.unwrap()
     );
     assert_eq!(site.get(&format!("{}/commits", site.pull())).await["size"], 1);
 }

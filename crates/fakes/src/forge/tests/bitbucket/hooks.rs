@@ -56,7 +56,7 @@ async fn cloud_sends_again_after_5xx_and_not_after_4xx() {
     let hash = body["pullrequest"]["source"]["commit"]["hash"].as_str().unwrap();
     assert_eq!(
         (hash.len(), body["repository"]["uuid"].as_str()),
-        (12, Some(&*site.shop.shown_id().await.unwrap()))
+        (12, Some(&*site.shop.public_id().await.unwrap()))
     );
 }
 

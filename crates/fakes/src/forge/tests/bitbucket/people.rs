@@ -96,7 +96,7 @@ async fn ids_are_shown_as_each_kind_has_them() {
         let forge = FakeForge::start_as(flavour, FakeForgeOptions::default()).await.unwrap();
         let shop =
             forge.create_repository("acme", "shop", CommitBuilder::new("1").write("a", "1")).await.unwrap();
-        for id in [shop.shown_id().await.unwrap(), forge.account_id("ann")] {
+        for id in [shop.public_id().await.unwrap(), forge.account_id("ann")] {
             assert_eq!(id.starts_with('{') && id.len() == 38, has_braces, "{id}");
             assert_eq!(id.parse::<u64>().is_ok(), !has_braces, "{id}");
         }

@@ -160,7 +160,7 @@ impl CaseRunner {
     ) -> Result<CaseResult, CliError> {
         let purse = RunBudget::for_run(truing_loops::machine::new_run_id(), CASE_MONEY);
         let switches = SwitchReader::new(Arc::clone(&self.ledger), Arc::new(SystemClock));
-        let gate = RunGate::of_run(&switches, RepositoryRef::default());
+        let gate = RunGate::for_run(&switches, RepositoryRef::default());
         let heard = RecordedCalls::default();
         let session = self.gateway.open_session(purse, [self.model.clone()], Arc::new(gate));
         let model = ObservedModel {
@@ -184,10 +184,11 @@ impl CaseRunner {
         let mut problems = Vec::new();
         let missed = case.missed_by(&calls);
         if !missed.is_empty() {
-            problems.extend(case.lacked_by(filled).iter().map(|need| format!("the request lacks: {need}")));
+            problems
+                .extend(case.missing_texts(filled).iter().map(|need| format!("the request lacks: {need}")));
             problems.extend(missed.iter().map(|call| format!("not called: {}", call.render())));
         }
-        if !ran.end.is_whole() {
+        if !ran.end.is_complete() {
             problems.push(format!("the run did not finish: {}", redact_secrets(&ran.end.to_string())));
         }
         // A model may try a call and fail; a script that fails is wrong.
