@@ -206,17 +206,17 @@ impl IsolatedGitDir {
         Ok(())
     }
 
-    /// Returns the diff with the lines of only the first `shown` files, and the files that it omits entirely.
+    /// Returns the diff with the lines of only the first `shown_count` files, and the files that it omits entirely.
     async fn diff_with_placeholders(
         &self,
         store: &Path,
         pairs: &[PathPair],
-        shown: usize,
+        shown_count: usize,
     ) -> Result<(Vec<u8>, Vec<UnreviewedFile>), GitError> {
         let folder = self.git().create_private_folder()?;
         create_object_store(folder.path())?;
         borrow_object_store(folder.path(), store)?;
-        let marked = pairs.get(shown..).unwrap_or_default();
+        let marked = pairs.get(shown_count..).unwrap_or_default();
         let marks = self.write_placeholders(&folder, marked).await?;
         let mut skipped = Vec::new();
         let (mut old, mut new) = (Vec::new(), Vec::new());
@@ -228,7 +228,7 @@ impl IsolatedGitDir {
                 continue;
             }
             let line = |blob: &BlobSize| {
-                let mark = marks.get(&blob.id).filter(|_| number >= shown);
+                let mark = marks.get(&blob.id).filter(|_| number >= shown_count);
                 let id = mark.unwrap_or(&blob.id);
                 [blob.mode.as_bytes(), b" ", id.as_bytes(), b"\t", pair.path.as_bytes(), b"\0"].concat()
             };

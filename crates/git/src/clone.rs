@@ -46,7 +46,7 @@ impl CheckoutIndex {
 }
 
 impl Mirror {
-    /// Checks `head` out in `dest`, which must be an empty folder, with its history and that of `also`.
+    /// Checks `head` out in `dest`, which must be an empty folder, with its history and that of `other_commits`.
     /// `HEAD` is detached at the commit.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ impl Mirror {
     pub async fn check_out_private_clone(
         &self,
         head: &Sha,
-        also: &[Sha],
+        other_commits: &[Sha],
         dest: &Path,
     ) -> Result<CheckoutIndex, GitError> {
         let inside = dest.join(".git");
@@ -70,7 +70,7 @@ impl Mirror {
             inside.clone(),
             self.isolated_dir().object_format(),
         );
-        let revisions: Vec<String> = [head].into_iter().chain(also).map(Sha::to_string).collect();
+        let revisions: Vec<String> = [head].into_iter().chain(other_commits).map(Sha::to_string).collect();
         // A power failure also ends the work in the clone, so no sync is needed.
         let store = (inside.join("objects"), "none");
         clone.copy_objects(&self.dir().join("objects"), &store.0, store.1, &revisions).await?;

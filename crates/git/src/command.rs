@@ -198,9 +198,9 @@ fn find_program(program: &Path, programs: &SearchPath) -> Result<PathBuf, GitErr
 }
 
 /// Parses the first two numbers of `git version 2.47.3 (…)`.
-fn parse_version(said: &[u8]) -> Option<(u32, u32)> {
-    let said = std::str::from_utf8(said).ok()?;
-    let mut numbers = said.strip_prefix("git version ")?.split(['.', ' ', '\n']);
+fn parse_version(output: &[u8]) -> Option<(u32, u32)> {
+    let output = std::str::from_utf8(output).ok()?;
+    let mut numbers = output.strip_prefix("git version ")?.split(['.', ' ', '\n']);
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
@@ -436,16 +436,16 @@ pub(crate) struct GitProcess {
 }
 
 impl GitProcess {
-    /// Runs `talk`, which reads the output to its end, and drains the error stream; then waits for the exit.
+    /// Runs `exchange`, which reads the output to its end, and drains the error stream; then waits for the exit.
     /// All of it is within the call's time limit. The process is waited for only after both streams have
     /// ended. Until then it exists, possibly as a zombie, and killing by its id is safe.
     pub(crate) async fn supervise<T>(
         mut self,
-        talk: impl Future<Output = Result<T, GitError>>,
+        exchange: impl Future<Output = Result<T, GitError>>,
     ) -> Result<(T, ExitStatus, String), GitError> {
         let (name, after, stderr) = (self.name, self.time, self.child.stderr.take());
         let whole = async {
-            let (done, said) = tokio::try_join!(talk, async { Ok(read_tail(stderr).await) })?;
+            let (done, said) = tokio::try_join!(exchange, async { Ok(read_tail(stderr).await) })?;
             let status = self.child.wait().await.map_err(|source| GitError::Io {
                 doing: "cannot wait for",
                 path: PathBuf::from("git"),
@@ -495,14 +495,14 @@ impl OutputReadError {
 
 async fn read_bounded(
     stream: Option<impl AsyncRead + Unpin>,
-    bound: usize,
+    max_bytes: usize,
 ) -> Result<Vec<u8>, OutputReadError> {
     let mut bytes = Vec::new();
     if let Some(stream) = stream {
-        let most = u64::try_from(bound).unwrap_or(u64::MAX).saturating_add(1);
+        let most = u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1);
         stream.take(most).read_to_end(&mut bytes).await.map_err(OutputReadError::Failed)?;
     }
-    if bytes.len() > bound { Err(OutputReadError::TooLarge) } else { Ok(bytes) }
+    if bytes.len() > max_bytes { Err(OutputReadError::TooLarge) } else { Ok(bytes) }
 }
 
 /// Drains a stream and keeps its last bytes, since git reports fatal errors last.
@@ -518,9 +518,9 @@ async fn read_tail(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
 }
 
 /// Renders git's message as one bounded line without control characters or the secret.
-pub(crate) fn clean_message(said: &[u8], secret: Option<&SecretString>) -> String {
-    let said = String::from_utf8_lossy(said);
-    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+pub(crate) fn clean_message(output: &[u8], secret: Option<&SecretString>) -> String {
+    let output = String::from_utf8_lossy(output);
+    let lines = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
     let plain = lines.chars().filter(|letter| !letter.is_control()).collect::<String>();
     let hidden = secret.map_or_else(|| plain.clone(), |secret| secret.hide_in(&plain));
     hidden.chars().take(MAX_MESSAGE_CHARS).collect()

@@ -144,13 +144,13 @@ impl Mirror {
         &self,
         parent: &Sha,
         folder: &Path,
-        there: &[RepoPath],
-        gone: &[RepoPath],
+        added: &[RepoPath],
+        removed: &[RepoPath],
     ) -> Result<StagedChanges, GitError> {
         let mut staged = self.prepare_staging(parent)?;
         staged.read_parent().await?;
         // Deletions come first, because a file may replace a deleted folder.
-        let names = gone.iter().chain(there).flat_map(|path| path.as_bytes().iter().copied().chain([0]));
+        let names = removed.iter().chain(added).flat_map(|path| path.as_bytes().iter().copied().chain([0]));
         let call = staged
             .view
             .command_with_attributes("update-index")

@@ -131,9 +131,9 @@ impl IsolatedGitDir {
     }
 
     /// Lists the files of a commit with these paths or in folders of these names.
-    pub(crate) async fn list_files(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
+    pub(crate) async fn list_files(&self, sha: &Sha, paths: &[&str]) -> Result<Vec<TreeFile>, GitError> {
         let call =
-            self.command("ls-tree").args(["-r", "-z", "-l", "--full-tree", "--", sha.as_str()]).args(at);
+            self.command("ls-tree").args(["-r", "-z", "-l", "--full-tree", "--", sha.as_str()]).args(paths);
         let listing = call.max_output(self.git().limits().listing_bytes).read_output().await?;
         let file = |line| {
             let (mode, TreeBlob { id, size, path }) =

@@ -52,17 +52,17 @@ impl Mirror {
     pub async fn export_in_place(
         &self,
         sha: &Sha,
-        before: Option<ExportedCommit>,
+        previous: Option<ExportedCommit>,
     ) -> Result<ExportedCommit, GitError> {
-        let before = match before {
+        let previous = match previous {
             Some(laid) if laid.sha == *sha => return Ok(laid),
-            before => before.filter(ExportedCommit::is_updatable),
+            previous => previous.filter(ExportedCommit::is_updatable),
         };
         let view = self.isolated_dir();
         let (mut entries, exported) = view.select_files(sha).await?;
         let ids = entries.iter().map(|entry| (entry.path.clone(), entry.id.clone()));
         let mut blobs: HashMap<RepoPath, String> = ids.collect();
-        let (folder, old) = match before {
+        let (folder, old) = match previous {
             Some(ExportedCommit { folder, sha: _, blobs, left_out: _ }) => (folder, blobs),
             None => (view.git().create_private_folder()?, HashMap::new()),
         };
@@ -86,11 +86,11 @@ impl Mirror {
 }
 
 /// Removes a file, and the parent folders that become empty.
-fn remove_file(at: &Path, path: &RepoPath) -> std::io::Result<()> {
+fn remove_file(root: &Path, path: &RepoPath) -> std::io::Result<()> {
     let below = Path::new(OsStr::from_bytes(path.as_bytes()));
-    std::fs::remove_file(at.join(below))?;
+    std::fs::remove_file(root.join(below))?;
     for folder in below.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()) {
-        match std::fs::remove_dir(at.join(folder)) {
+        match std::fs::remove_dir(root.join(folder)) {
             Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => break,
             removed => removed?,
         }

@@ -406,8 +406,8 @@ impl Mirror {
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here.
     #[truing_core::boxed_future]
-    pub async fn list_files(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
-        self.view.list_files(sha, at).await
+    pub async fn list_files(&self, sha: &Sha, paths: &[&str]) -> Result<Vec<TreeFile>, GitError> {
+        self.view.list_files(sha, paths).await
     }
 
     /// Returns the text files of a commit that contain one of these texts; none for no texts. The texts must

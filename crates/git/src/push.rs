@@ -122,11 +122,11 @@ impl UnpushedCommit {
     }
 
     /// Returns the result if the push is already done or no longer permitted.
-    fn outcome_if_settled(&self, seen: &RemoteRefs, expected: Option<&Sha>) -> Option<PushOutcome> {
-        if seen.tip.as_ref() == Some(self.sha()) {
+    fn outcome_if_settled(&self, remote_refs: &RemoteRefs, expected: Option<&Sha>) -> Option<PushOutcome> {
+        if remote_refs.tip.as_ref() == Some(self.sha()) {
             return Some(PushOutcome::Done);
         }
-        (seen.tip.as_ref() != expected).then(|| PushOutcome::Moved { now: seen.tip.clone() })
+        (remote_refs.tip.as_ref() != expected).then(|| PushOutcome::Moved { now: remote_refs.tip.clone() })
     }
 
     /// Queries the remote's default branch and the target of this ref.
@@ -164,7 +164,7 @@ fn rejection_reason(answer: &[u8], reference: &str) -> Option<String> {
 
 /// Classifies a remote's message; the first match applies. `GH006` and `GH013` are GitHub's codes for
 /// protected branches and for rules.
-fn classify_refusal(said: &str) -> PushRefusal {
+fn classify_refusal(message: &str) -> PushRefusal {
     const WORDS: &[(&str, PushRefusal)] = &[
         ("refusing to allow", PushRefusal::Permission),
         ("ermission", PushRefusal::Permission),
@@ -173,7 +173,7 @@ fn classify_refusal(said: &str) -> PushRefusal {
         ("rotected branch", PushRefusal::Protected),
         ("rule violations", PushRefusal::Protected),
     ];
-    let known = WORDS.iter().find(|(words, _)| said.contains(words));
+    let known = WORDS.iter().find(|(words, _)| message.contains(words));
     known.map_or(PushRefusal::Hook, |(_, why)| *why)
 }
 

@@ -52,12 +52,16 @@ impl IsolatedGitDir {
         Ok(Some(BranchHistory::Rewritten { new, changed, same, gone }))
     }
 
-    /// Returns the commits of `head` that are in none of `without`, newest first, without merges. It returns
+    /// Returns the commits of `head` that are in none of `excluded`, newest first, without merges. It returns
     /// at most one more than can be compared.
-    pub(crate) async fn commits_excluding(&self, without: &[&Sha], head: &Sha) -> Result<Vec<Sha>, GitError> {
+    pub(crate) async fn commits_excluding(
+        &self,
+        excluded: &[&Sha],
+        head: &Sha,
+    ) -> Result<Vec<Sha>, GitError> {
         let call =
             self.command("rev-list").args(["--no-merges", &format!("--max-count={}", MAX_COMMITS + 1)]);
-        let call = call.arg(head.as_str()).args(without.iter().map(|sha| format!("^{sha}")));
+        let call = call.arg(head.as_str()).args(excluded.iter().map(|sha| format!("^{sha}")));
         let said = call.arg("--").read_output().await?;
         let ids = std::str::from_utf8(&said).map_err(|_| invalid_output_error("rev-list", &said))?;
         ids.lines().map(|id| Sha::parse(id).map_err(|_| invalid_output_error("rev-list", &said))).collect()

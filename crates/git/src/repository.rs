@@ -250,8 +250,8 @@ impl LocalRepository {
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here.
     #[truing_core::boxed_future]
-    pub async fn list_files(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
-        self.view.list_files(sha, at).await
+    pub async fn list_files(&self, sha: &Sha, paths: &[&str]) -> Result<Vec<TreeFile>, GitError> {
+        self.view.list_files(sha, paths).await
     }
 
     /// Returns the stored content of a file of a commit; none if it does not exist or is not a plain file.

@@ -209,13 +209,13 @@ fn differs_only_in_locals(was: &[NestedToken<'_>], is: &[NestedToken<'_>]) -> bo
 }
 
 /// Returns true if the name at these positions is only that of a local variable, invisible to other code.
-fn is_local_variable(tokens: &[NestedToken<'_>], places: &[usize]) -> bool {
+fn is_local_variable(tokens: &[NestedToken<'_>], positions: &[usize]) -> bool {
     let token = |at: usize| tokens.get(at).map(|(token, _)| token);
     let is = |token: Option<&SourceToken<'_>>, signs: &[&str]| {
         token.is_some_and(|token| matches!(token, SourceToken::Sign(sign) if signs.contains(sign)))
     };
     let (mut times, mut is_bound) = (0, false);
-    for (at, depth) in places.iter().filter_map(|at| Some((*at, &tokens.get(*at)?.1))) {
+    for (at, depth) in positions.iter().filter_map(|at| Some((*at, &tokens.get(*at)?.1))) {
         let before = at.checked_sub(1).and_then(token);
         let (after, outer) = (token(at + 1), at.checked_sub(2).and_then(token));
         let is_member = is(before, &[".", "->", "::"]);
@@ -239,7 +239,7 @@ fn is_local_variable(tokens: &[NestedToken<'_>], places: &[usize]) -> bool {
 mod tests {
     use super::*;
 
-    fn compared(path: &str, before: &str, after: &str) -> bool {
+    fn are_equivalent(path: &str, before: &str, after: &str) -> bool {
         let path = path.into();
         let version = |text: &'static [u8]| FileVersion { path: &path, bytes: text };
         let [before, after] = [before, after].map(|text| &*Vec::leak(text.as_bytes().to_vec()));
@@ -259,16 +259,16 @@ mod tests {
             ("    s = 0\n", "    # begin\n\n    s = 0\n"),
             ("def total(xs):\n", "def total(xs):\n    \"\"\"The sum.\"\"\"\n"),
         ] {
-            assert!(compared("a.py", PY, &PY.replace(old, new)), "{old:?} -> {new:?}");
+            assert!(are_equivalent("a.py", PY, &PY.replace(old, new)), "{old:?} -> {new:?}");
         }
         let renamed = PY.replace("for i", "for index").replace("xs[i]", "xs[index]");
-        assert!(compared("a.py", PY, &renamed));
+        assert!(are_equivalent("a.py", PY, &renamed));
         let rust = "fn f(xs: &[u8]) -> usize {\n    let n = xs.len() - 1;\n    n\n}\n";
         let other =
             "fn f(xs: &[u8]) -> usize { // count\n    let many =\n        xs.len() - 1;\n    many\n}\n";
-        assert!(compared("a.rs", rust, other));
+        assert!(are_equivalent("a.rs", rust, other));
         let go = "func f() int {\n\tn := 1\n\treturn n\n}\n";
-        assert!(compared("a.go", go, &go.replace("n :=", "one :=").replace("return n", "return one")));
+        assert!(are_equivalent("a.go", go, &go.replace("n :=", "one :=").replace("return n", "return one")));
     }
 
     #[test]
@@ -282,7 +282,7 @@ mod tests {
             ("return s", "return (s,)"),
             ("return s", "return 's'"),
         ] {
-            assert!(!compared("a.py", PY, &PY.replace(old, new)), "{old:?} -> {new:?}");
+            assert!(!are_equivalent("a.py", PY, &PY.replace(old, new)), "{old:?} -> {new:?}");
         }
         // A tuple of one, a misspelt attribute or function, a name in an interface, a key.
         for (path, before, after) in [
@@ -299,7 +299,7 @@ mod tests {
             ("a.js", "return\n1\n", "return 1\n"),
             ("a.yaml", "a: 1\n", "a:  1\n"),
         ] {
-            assert!(!compared(path, before, after), "{before:?} -> {after:?}");
+            assert!(!are_equivalent(path, before, after), "{before:?} -> {after:?}");
         }
     }
 

@@ -135,7 +135,7 @@ fn select_examined_files<'a>(rewrites: &[FileRewrite<'a>]) -> Vec<FileRewrite<'a
 /// Returns the answers of this fix for the repository's tests, to be reported.
 pub fn find_hard_coded_answers(
     rewrites: &[FileRewrite<'_>],
-    about: &BTreeSet<FindingSubject>,
+    subjects: &BTreeSet<FindingSubject>,
     tests: &RepositoryTests<'_>,
 ) -> Vec<Weakening> {
     let rewrites = &select_examined_files(rewrites);
@@ -148,7 +148,7 @@ pub fn find_hard_coded_answers(
         let Some(path) = rewrite.after.map(|after| after.path) else { continue };
         for value in new_literals(rewrite) {
             let text = &bare_value(&value.text);
-            if about.iter().any(|subject| subject.text.contains(&text.to_lowercase())) {
+            if subjects.iter().any(|subject| subject.text.contains(&text.to_lowercase())) {
                 continue;
             }
             let kind = if value.is_dated {

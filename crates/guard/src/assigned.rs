@@ -270,11 +270,11 @@ impl<'s, 'h> NameReader<'s, 'h> {
     }
 
     /// Reads `seen[name] = …` as any field of the value before the bracket.
-    fn read_item_assignment(&mut self, at: usize, of: Range<usize>) {
+    fn read_item_assignment(&mut self, at: usize, target: Range<usize>) {
         let side = self.side;
-        let of = side.tokens.get(of).unwrap_or_default();
-        let length = of.iter().rev().take_while(|token| token.is_name() || token.has_text(".")).count();
-        let path: String = of.iter().rev().take(length).rev().map(|token| &*token.text).collect();
+        let target = side.tokens.get(target).unwrap_or_default();
+        let length = target.iter().rev().take_while(|token| token.is_name() || token.has_text(".")).count();
+        let path: String = target.iter().rev().take(length).rev().map(|token| &*token.text).collect();
         let end = side.statement_end(at + 1);
         let value = side.tokens.get(at + 1..end).unwrap_or_default();
         let (origin, text) = (self.value_path(value), join_tokens(value));

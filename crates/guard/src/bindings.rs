@@ -195,14 +195,14 @@ impl BindingChange<'_> {
         self.files.iter().filter_map(side)
     }
 
-    /// Returns true if the fix moved or renamed the target of `was` in the product and it is now at `now`.
-    fn is_moved(&self, was: &str, now: &str) -> bool {
+    /// Returns true if the fix moved or renamed the target of `old_target` in the product and it is now at `new_target`.
+    fn is_moved(&self, old_target: &str, new_target: &str) -> bool {
         let is_product = |half: &&ChangedFileVersion| !can_affect_tests(&RepoPath::from_text(&half.path));
         let defines = |half: Option<&ChangedFileVersion>, name: &str| {
             half.filter(is_product)
                 .is_some_and(|half| defined_names(half, false).any(|defined| defined == name))
         };
-        let (old, new) = (last_segment(was), last_segment(now));
+        let (old, new) = (last_segment(old_target), last_segment(new_target));
         let is_gone = self
             .files
             .iter()
@@ -213,12 +213,12 @@ impl BindingChange<'_> {
             .any(|file| defines(file.after.as_ref(), new) && !defines(file.before.as_ref(), new));
         let is_file_moved = self.files.iter().any(|file| {
             let was_there =
-                file.before.as_ref().filter(is_product).is_some_and(|half| is_module_file(half, was));
-            was_there && file.after.as_ref().is_none_or(|after| !is_module_file(after, was))
+                file.before.as_ref().filter(is_product).is_some_and(|half| is_module_file(half, old_target));
+            was_there && file.after.as_ref().is_none_or(|after| !is_module_file(after, old_target))
         }) && self
             .file_sides(|file| file.after.as_ref())
             .filter(is_product)
-            .any(|half| is_module_file(half, now));
+            .any(|half| is_module_file(half, new_target));
         (is_gone && is_come) || is_file_moved
     }
 
@@ -254,15 +254,20 @@ impl BindingChange<'_> {
     }
 
     /// Judges an assignment to a field of a named value.
-    fn judge_field_assignment(&self, bound: &TestBinding, head: &str, was: &[&TestBinding]) -> NameVerdict {
+    fn judge_field_assignment(
+        &self,
+        bound: &TestBinding,
+        head: &str,
+        old_bindings: &[&TestBinding],
+    ) -> NameVerdict {
         if matches!(head, "self" | "this" | "cls") {
             let is_read = self.used.chains.contains(&bound.name);
             return if !is_read {
                 Free
-            } else if was.is_empty() {
+            } else if old_bindings.is_empty() {
                 Refused
             } else {
-                self.judge_new_target(bound, was)
+                self.judge_new_target(bound, old_bindings)
             };
         }
         if self.after.is_local(head, &bound.test) {
@@ -283,14 +288,14 @@ impl BindingChange<'_> {
     }
 
     /// Judges a name that still exists but has another target.
-    fn judge_new_target(&self, bound: &TestBinding, was: &[&TestBinding]) -> NameVerdict {
+    fn judge_new_target(&self, bound: &TestBinding, old_bindings: &[&TestBinding]) -> NameVerdict {
         if bound.kind == BindingKind::Parameter {
             return Free;
         }
-        if was.iter().any(|was| was.origin == bound.origin) {
+        if old_bindings.iter().any(|old_bindings| old_bindings.origin == bound.origin) {
             return if bound.test.is_some() { Free } else { Reported };
         }
-        let was_value = was.iter().any(|was| was.is_literal);
+        let was_value = old_bindings.iter().any(|old_bindings| old_bindings.is_literal);
         let root = bound.origin.split([' ', '.']).next().unwrap_or_default();
         let is_product = self.after.is_product(&bound.origin)
             && !self.after.bindings_in_test(root, &None).any(|own| own.kind == BindingKind::Definition);
@@ -324,7 +329,7 @@ fn last_segment(path: &str) -> &str {
 }
 
 /// Returns true if this is the file of a module on that path.
-fn is_module_file(half: &ChangedFileVersion, path: &str) -> bool {
-    let stem = import_name(&half.path);
+fn is_module_file(side: &ChangedFileVersion, path: &str) -> bool {
+    let stem = import_name(&side.path);
     path.split([' ', '.', '/', ':']).any(|part| part == stem)
 }

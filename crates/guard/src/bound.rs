@@ -201,15 +201,18 @@ impl<'h> BindingSide<'h> {
         read.units.get(unit).filter(|of| at < of.end).and_then(|_| self.units.get(unit)).cloned()
     }
 
-    /// Finds statements that replace something, permanently or until the end of a test that `counts` accepts.
-    pub(super) fn find_patching_statements(&self, counts: impl Fn(Option<&str>) -> bool) -> Vec<String> {
+    /// Finds statements that replace something, permanently or until the end of a test that `accepts_test` accepts.
+    pub(super) fn find_patching_statements(
+        &self,
+        accepts_test: impl Fn(Option<&str>) -> bool,
+    ) -> Vec<String> {
         let mut found = Vec::new();
         let mut end = 0;
         for (at, token) in self.tokens.iter().enumerate() {
             let is_any = |all: &[&str]| all.iter().any(|words| self.matches_tokens_at(at, words));
             let is_hit = at >= end
                 && (is_any(self.names.lasting_calls)
-                    || (is_any(self.names.ending) && counts(self.test_at(token.offset).as_deref())));
+                    || (is_any(self.names.ending) && accepts_test(self.test_at(token.offset).as_deref())));
             if !is_hit {
                 continue;
             }
@@ -285,8 +288,8 @@ impl<'h> BindingSide<'h> {
 }
 
 /// Returns the test modules in a Rust file that has other code.
-fn test_module_ranges(half: &ChangedFileVersion) -> Vec<Range<usize>> {
-    let Some(read) = half.scanned_file.as_ref().filter(|_| half.path.ends_with(".rs")) else {
+fn test_module_ranges(side: &ChangedFileVersion) -> Vec<Range<usize>> {
+    let Some(read) = side.scanned_file.as_ref().filter(|_| side.path.ends_with(".rs")) else {
         return Vec::new();
     };
     let code = &read.scanned.code;

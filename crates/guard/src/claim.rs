@@ -100,7 +100,7 @@ pub(super) fn is_message_statement(line: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn says_no_less(before: &str, after: &str) -> bool {
+    fn claim_asserts_at_least(before: &str, after: &str) -> bool {
         AddedAssertions::new(std::iter::once(after)).asserts_at_least(before)
     }
 
@@ -113,7 +113,7 @@ mod tests {
             ("asserta==b", "asserta==b,f\"{a}\""),
             ("t.Errorf(\"got%q\",got)", "t.Errorf(\"Text=%q\",got)"),
         ] {
-            assert!(says_no_less(before, after), "{before} {after}");
+            assert!(claim_asserts_at_least(before, after), "{before} {after}");
         }
         for (before, after) in [
             ("expect(x).toBe(1)", "expect(x).toEqual(1)"),
@@ -127,7 +127,7 @@ mod tests {
             ("t.Errorf(\"got%q\",got)", "t.Logf(\"got%q\",got)"),
             ("t.Errorf(\"got%q\",got)", "t.Errorf(\"got%q\",want)"),
         ] {
-            assert!(!says_no_less(before, after), "{before} {after}");
+            assert!(!claim_asserts_at_least(before, after), "{before} {after}");
         }
     }
 }

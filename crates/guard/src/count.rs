@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-/// Returns the items of `these` that are not in `those`, counting duplicates.
-pub(super) fn missing_items<'t>(these: &'t [String], those: &[String]) -> Vec<&'t String> {
-    let mut left = count_items(those);
-    these.iter().filter(|one| !take_item(&mut left, one)).collect()
+/// Returns the items of `items` that are not in `present`, counting duplicates.
+pub(super) fn missing_items<'t>(items: &'t [String], present: &[String]) -> Vec<&'t String> {
+    let mut left = count_items(present);
+    items.iter().filter(|one| !take_item(&mut left, one)).collect()
 }
 
 pub(super) fn count_items(all: &[String]) -> BTreeMap<&str, usize> {
@@ -16,8 +16,8 @@ pub(super) fn count_items(all: &[String]) -> BTreeMap<&str, usize> {
     counts
 }
 
-pub(super) fn take_item(left: &mut BTreeMap<&str, usize>, one: &str) -> bool {
-    match left.get_mut(one) {
+pub(super) fn take_item(remaining: &mut BTreeMap<&str, usize>, item: &str) -> bool {
+    match remaining.get_mut(item) {
         Some(count) if *count > 0 => {
             *count -= 1;
             true

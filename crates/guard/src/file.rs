@@ -24,11 +24,11 @@ impl<'a> FilePair<'a> {
         })
     }
 
-    pub(super) fn new_weakening(&self, kind: WeakeningKind, what: &str) -> Weakening {
+    pub(super) fn new_weakening(&self, kind: WeakeningKind, detail: &str) -> Weakening {
         Weakening {
             path: self.path.clone(),
             kind,
-            subject: clean_line(what, MAX_QUOTE),
+            subject: clean_line(detail, MAX_QUOTE),
             is_report_only: false,
         }
     }

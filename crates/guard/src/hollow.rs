@@ -92,7 +92,7 @@ fn is_discovered_by_runners(path: &str) -> bool {
 pub(super) fn find_undeclared_modules(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     for file in files {
         let (Some(before), Some(after)) = (&file.before, &file.after) else { continue };
-        let (before, after) = (modules_of_tests(before), modules_of_tests(after));
+        let (before, after) = (test_module_names(before), test_module_names(after));
         found.extend(
             missing_items(&before, &after)
                 .into_iter()
@@ -102,8 +102,8 @@ pub(super) fn find_undeclared_modules(files: &[FilePair<'_>], found: &mut Vec<We
 }
 
 /// Returns `mod NAME` declarations below `#[cfg(test)]`.
-fn modules_of_tests(half: &ChangedFileVersion) -> Vec<String> {
-    let Some(read) = half.scanned_file.as_ref().filter(|read| read.language.endings.contains(&".rs")) else {
+fn test_module_names(side: &ChangedFileVersion) -> Vec<String> {
+    let Some(read) = side.scanned_file.as_ref().filter(|read| read.language.endings.contains(&".rs")) else {
         return Vec::new();
     };
     let is_declaration = |line: &&str| !line.is_empty() && !line.starts_with("#[");
@@ -192,11 +192,11 @@ pub(super) fn find_test_file_references(file: &FilePair<'_>, found: &mut Vec<Wea
     found.extend(brought.into_iter().map(|name| file.new_weakening(WeakeningKind::TestFileAccess, name)));
 }
 
-fn test_file_names(half: &ChangedFileVersion) -> Vec<String> {
-    let Some(read) = half.scanned_file.as_ref().filter(|_| !half.is_test && !half.is_loaded) else {
+fn test_file_names(side: &ChangedFileVersion) -> Vec<String> {
+    let Some(read) = side.scanned_file.as_ref().filter(|_| !side.is_test && !side.is_loaded) else {
         return Vec::new();
     };
-    let outside = half.ranges_outside_tests();
+    let outside = side.ranges_outside_tests();
     let strings = outside.iter().flat_map(|range| read.scanned.strings_in(range));
     let texts = strings.filter_map(|string| read.scanned.bare.get(string.clone()));
     let is_of_tests = |text: &&str| {
@@ -211,12 +211,12 @@ fn test_file_names(half: &ChangedFileVersion) -> Vec<String> {
 }
 
 /// Returns the number of comparisons that always hold.
-fn count_always_equal(half: &ChangedFileVersion) -> usize {
-    let Some(read) = &half.scanned_file else { return 0 };
+fn count_always_equal(side: &ChangedFileVersion) -> usize {
+    let Some(read) = &side.scanned_file else { return 0 };
     let lines: Vec<String> =
         read.scanned.code.lines().map(without_blanks).filter(|line| !line.is_empty()).collect();
     let code = format!("{}\n", lines.join("\n"));
-    let hits = COMPARES.iter().filter(|(ending, ..)| half.path.ends_with(ending)).map(|(_, begin, end)| {
+    let hits = COMPARES.iter().filter(|(ending, ..)| side.path.ends_with(ending)).map(|(_, begin, end)| {
         let heads = code.match_indices(begin).filter_map(|(at, _)| code.get(at + begin.len()..));
         let is_hollow = |rest: &&str| {
             let close = if *begin == "def__eq__(" { ":\n" } else { "{" };

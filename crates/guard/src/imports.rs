@@ -121,13 +121,13 @@ pub(super) fn split_imports(
 
 /// Adds names that are assigned imported things: `const a = require("assert")`, `{ exit } = process`, `m =
 /// sys`.
-fn add_assigned_names(said: &[CodeToken], names: &mut NamePaths, left: &WordBudget) {
+fn add_assigned_names(tokens: &[CodeToken], names: &mut NamePaths, budget: &WordBudget) {
     for (at, token) in
-        said.iter().enumerate().filter(|(_, token)| token.has_text("=") || token.has_text(":="))
+        tokens.iter().enumerate().filter(|(_, token)| token.has_text("=") || token.has_text(":="))
     {
-        let from = said.get(at + 1).is_some_and(|next| next.has_text("import") || next.has_text("await"));
+        let from = tokens.get(at + 1).is_some_and(|next| next.has_text("import") || next.has_text("await"));
         let mut path = Vec::new();
-        for next in said.iter().skip(at + 1 + usize::from(from)) {
+        for next in tokens.iter().skip(at + 1 + usize::from(from)) {
             let wants_name = path.len() % 2 == 0;
             let is_next = if wants_name { next.is_name() || next.is_imported } else { next.has_text(".") };
             let is_marker = path.is_empty() && (next.has_text("import") || next.has_text("await"));
@@ -141,7 +141,7 @@ fn add_assigned_names(said: &[CodeToken], names: &mut NamePaths, left: &WordBudg
         }
         let end = at + 1 + path.len();
         let is_call =
-            said.get(end + usize::from(from)).is_some_and(|next| next.has_text("(") || next.has_text("["));
+            tokens.get(end + usize::from(from)).is_some_and(|next| next.has_text("(") || next.has_text("["));
         let Some(first) = path.first().cloned() else { continue };
         let known = names.get(&first.text);
         if is_call
@@ -156,20 +156,20 @@ fn add_assigned_names(said: &[CodeToken], names: &mut NamePaths, left: &WordBudg
         }
         let mut target = known.cloned().unwrap_or_else(|| vec![first.with_text(first.text.clone(), true)]);
         target.extend(path.iter().skip(1).map(|part| part.with_text(part.text.clone(), true)));
-        let before = |count: usize| at.checked_sub(count).and_then(|at| said.get(at));
+        let before = |count: usize| at.checked_sub(count).and_then(|at| tokens.get(at));
         match before(1) {
             Some(name) if name.is_name() && !before(2).is_some_and(|token| token.has_text(".")) => {
                 names.insert(name.text.clone(), target);
             }
             Some(close) if close.has_text("}") => {
                 let near = at.saturating_sub(MAX_INNER);
-                let nearby = said.get(near..at).unwrap_or_default();
+                let nearby = tokens.get(near..at).unwrap_or_default();
                 let start =
                     nearby.iter().rposition(|token| token.has_text("{")).map_or(at, |start| near + start);
-                let fields = said.get(start + 1..at.saturating_sub(1)).unwrap_or_default();
+                let fields = tokens.get(start + 1..at.saturating_sub(1)).unwrap_or_default();
                 for field in fields.split(|token| token.has_text(",")) {
                     let (Some(key), Some(name)) = (field.first(), field.last()) else { continue };
-                    if left.take_words(target.len() + 2).is_none() {
+                    if budget.take_words(target.len() + 2).is_none() {
                         return;
                     }
                     let mut whole = target.clone();

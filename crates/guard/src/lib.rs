@@ -66,9 +66,12 @@ pub use weakening::{FindingSubject, Weakening, WeakeningKind};
 /// Maximum number of weakenings that are reported.
 pub const MAX_WEAKENINGS: usize = 20;
 
-/// Returns the tests and checks that these changes delete or weaken; at most [`MAX_WEAKENINGS`]. `about`: the
+/// Returns the tests and checks that these changes delete or weaken; at most [`MAX_WEAKENINGS`]. `finding_subjects`: the
 /// subjects of findings, at which the fixer may change otherwise protected parts.
-pub fn find_weakenings(rewrites: &[FileRewrite<'_>], about: &BTreeSet<FindingSubject>) -> Vec<Weakening> {
+pub fn find_weakenings(
+    rewrites: &[FileRewrite<'_>],
+    finding_subjects: &BTreeSet<FindingSubject>,
+) -> Vec<Weakening> {
     let (large, rewrites): (Vec<&FileRewrite>, Vec<&FileRewrite>) =
         rewrites.iter().partition(|it| it.is_large());
     let mut files: Vec<FilePair> = rewrites.into_iter().filter_map(FilePair::new).collect();
@@ -80,10 +83,10 @@ pub fn find_weakenings(rewrites: &[FileRewrite<'_>], about: &BTreeSet<FindingSub
     bindings::find_rebound_names(&files, &mut found);
     hollow::find_undiscovered_moves(&files, &mut found);
     hollow::find_undeclared_modules(&files, &mut found);
-    product::find_new_behaviour(&files, about, &mut found);
+    product::find_new_behaviour(&files, finding_subjects, &mut found);
     for file in &files {
         let subjects: Vec<&FindingSubject> =
-            about.iter().filter(|subject| subject.path == *file.path).collect();
+            finding_subjects.iter().filter(|subject| subject.path == *file.path).collect();
         file.compare_runner_lines(&subjects, &mut found);
         hollow::find_always_equal(file, &mut found);
         hollow::find_test_file_references(file, &mut found);
@@ -281,11 +284,11 @@ fn compare_kept_tests(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
 }
 
 /// Finds the first loss of a test that still exists.
-fn compare_tests(file: &FilePair<'_>, test: &FoundTest<'_>, now: &FoundTest<'_>) -> Option<Weakening> {
+fn compare_tests(file: &FilePair<'_>, test: &FoundTest<'_>, after: &FoundTest<'_>) -> Option<Weakening> {
     let name = &test.unit.name;
     let (scanned, language) = (&test.scanned_file.scanned, test.scanned_file.language);
     let claims = test.unit.assertions(scanned, language);
-    let still = now.unit.assertions(&now.scanned_file.scanned, now.scanned_file.language);
+    let still = after.unit.assertions(&after.scanned_file.scanned, after.scanned_file.language);
     let come = missing_items(&still, &claims);
     let added = AddedAssertions::new(come.iter().map(|claim| claim.as_str()));
     let mut gone = missing_items(&claims, &still);
@@ -296,12 +299,12 @@ fn compare_tests(file: &FilePair<'_>, test: &FoundTest<'_>, now: &FoundTest<'_>)
         let kind = if is_hollow { WeakeningKind::Truism } else { WeakeningKind::Assertion };
         return Some(file.new_weakening(kind, &format!("{name}: {gone}")));
     }
-    let (values, left) = (test.unit.literals(scanned), now.unit.literals(&now.scanned_file.scanned));
+    let (values, left) = (test.unit.literals(scanned), after.unit.literals(&after.scanned_file.scanned));
     if let Some(gone) = missing_items(&values, &left).first() {
         return Some(file.new_weakening(WeakeningKind::Value, &format!("{name}: {gone}")));
     }
-    let is_emptied =
-        now.unit.count_names(&now.scanned_file.scanned).saturating_mul(2) < test.unit.count_names(scanned);
+    let is_emptied = after.unit.count_names(&after.scanned_file.scanned).saturating_mul(2)
+        < test.unit.count_names(scanned);
     is_emptied.then(|| file.new_weakening(WeakeningKind::EmptiedTest, name))
 }
 

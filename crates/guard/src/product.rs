@@ -22,7 +22,7 @@ use truing_diff::RepoPath;
 /// Adds the behaviour that this fix newly has outside tests.
 pub(super) fn find_new_behaviour(
     files: &[FilePair<'_>],
-    about: &BTreeSet<FindingSubject>,
+    subjects: &BTreeSet<FindingSubject>,
     found: &mut Vec<Weakening>,
 ) {
     let products: Vec<_> = files
@@ -39,7 +39,7 @@ pub(super) fn find_new_behaviour(
         });
         let sides: Vec<_> = sides.collect();
         for (file, line) in added_lines(&sides) {
-            if about.iter().any(|subject| subject.path == *file.path && subject.mentions_any(words)) {
+            if subjects.iter().any(|subject| subject.path == *file.path && subject.mentions_any(words)) {
                 continue;
             }
             let had = sides.iter().any(|(of, before, _)| std::ptr::eq(*of, file) && !before.is_empty());
@@ -100,11 +100,11 @@ struct NonTestFile<'h> {
 
 impl<'h> NonTestFile<'h> {
     /// Returns none if the file belongs to tests or its language is unknown.
-    fn from_side(half: &'h Option<ChangedFileVersion>) -> Option<Self> {
-        let is_read = |half: &&ChangedFileVersion| {
-            half.scanned_file.is_some() && !can_affect_tests(&RepoPath::from_text(&half.path))
+    fn from_side(side: &'h Option<ChangedFileVersion>) -> Option<Self> {
+        let is_read = |side: &&ChangedFileVersion| {
+            side.scanned_file.is_some() && !can_affect_tests(&RepoPath::from_text(&side.path))
         };
-        half.as_ref().filter(is_read).map(Self::new)
+        side.as_ref().filter(is_read).map(Self::new)
     }
 
     fn new(version: &'h ChangedFileVersion) -> Self {

@@ -69,10 +69,10 @@ fn product_definitions<'f>(
     halves.flat_map(|half| defined_names(half, false)).collect()
 }
 
-pub(super) fn defined_names(half: &ChangedFileVersion, is_whole: bool) -> impl Iterator<Item = String> {
-    let code = half.scanned_file.as_ref().map_or("", |read| read.scanned.code.as_str());
+pub(super) fn defined_names(side: &ChangedFileVersion, is_whole: bool) -> impl Iterator<Item = String> {
+    let code = side.scanned_file.as_ref().map_or("", |read| read.scanned.code.as_str());
     let whole = is_whole.then_some(0..code.len());
-    let ranges: Vec<_> = if is_whole { whole.into_iter().collect() } else { half.ranges_outside_tests() };
+    let ranges: Vec<_> = if is_whole { whole.into_iter().collect() } else { side.ranges_outside_tests() };
     ranges.into_iter().flat_map(|range| text_slice(code, range).lines()).filter_map(|line| {
         let bare = line.trim_start();
         // Names inside a function are invisible to other code.
@@ -92,9 +92,9 @@ pub(super) fn defined_names(half: &ChangedFileVersion, is_whole: bool) -> impl I
 }
 
 /// Returns true if the product calls this name. A module may keep the name.
-fn calls_name(half: &ChangedFileVersion, name: &str) -> bool {
-    let code = half.scanned_file.as_ref().map_or("", |read| read.scanned.code.as_str());
-    half.ranges_outside_tests().into_iter().any(|range| {
+fn calls_name(side: &ChangedFileVersion, name: &str) -> bool {
+    let code = side.scanned_file.as_ref().map_or("", |read| read.scanned.code.as_str());
+    side.ranges_outside_tests().into_iter().any(|range| {
         let text = text_slice(code, range);
         text.match_indices(name).any(|(at, _)| {
             let before = at.checked_sub(1).and_then(|before| text.as_bytes().get(before));
@@ -124,9 +124,9 @@ fn replace_in_line(line: &str, old: &str, new: &str) -> String {
 }
 
 /// Replaces the name in a file's code and in its tests' names; strings stay.
-fn replace_name(half: &ChangedFileVersion, old: &str, new: &str) -> String {
-    let Some(read) = &half.scanned_file else { return half.text.clone() };
-    let (code, text) = (read.scanned.code.as_str(), half.text.as_str());
+fn replace_name(side: &ChangedFileVersion, old: &str, new: &str) -> String {
+    let Some(read) = &side.scanned_file else { return side.text.clone() };
+    let (code, text) = (read.scanned.code.as_str(), side.text.as_str());
     let mut made = String::new();
     let mut at = 0;
     while let Some(found) = code.get(at..).and_then(|rest| rest.find(old)).map(|found| at + found) {

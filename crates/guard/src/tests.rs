@@ -9,7 +9,7 @@ use super::WeakeningKind::*;
 use super::*;
 
 /// Returns the findings for changes of one file each: path, old and new text; no text means no file.
-fn found(files: &[(&str, &str, &str)]) -> Vec<Weakening> {
+fn find_in_changes(files: &[(&str, &str, &str)]) -> Vec<Weakening> {
     let paths: Vec<RepoPath> = files.iter().map(|(path, _, _)| RepoPath::from_text(path)).collect();
     let rewrites: Vec<FileRewrite> = files
         .iter()
@@ -26,16 +26,20 @@ fn found(files: &[(&str, &str, &str)]) -> Vec<Weakening> {
     find_weakenings(&rewrites, &BTreeSet::new())
 }
 
-fn kinds(path: &str, before: &str, after: &str) -> Vec<WeakeningKind> {
-    found(&[(path, before, after)]).into_iter().map(|weakening| weakening.kind).collect()
+fn weakening_kinds(path: &str, before: &str, after: &str) -> Vec<WeakeningKind> {
+    find_in_changes(&[(path, before, after)]).into_iter().map(|weakening| weakening.kind).collect()
 }
 
 /// Judges a change of one part of a test file.
-fn each(path: &str, text: &str, changes: &[(&str, &str, &[WeakeningKind])]) {
-    assert_eq!(kinds(path, text, text), [], "{path}: as it was");
+fn check_changes(path: &str, text: &str, changes: &[(&str, &str, &[WeakeningKind])]) {
+    assert_eq!(weakening_kinds(path, text, text), [], "{path}: as it was");
     for (from, to, expected) in changes {
         assert!(text.contains(from), "{path} holds {from:?}");
-        assert_eq!(kinds(path, text, &text.replacen(from, to, 1)), *expected, "{path}: {from:?} to {to:?}");
+        assert_eq!(
+            weakening_kinds(path, text, &text.replacen(from, to, 1)),
+            *expected,
+            "{path}: {from:?} to {to:?}"
+        );
     }
 }
 
@@ -68,7 +72,7 @@ class TestCart:
 
 #[test]
 fn python() {
-    each(
+    check_changes(
         "tests/test_cart.py",
         PYTHON,
         &[
@@ -117,9 +121,9 @@ fn python() {
             ("        Cart(\"EUR\").close()\n", "        assert \"EUR\"\n", &[]),
         ],
     );
-    assert_eq!(kinds("tests/test_cart.py", PYTHON, ""), [File]);
+    assert_eq!(weakening_kinds("tests/test_cart.py", PYTHON, ""), [File]);
     assert_eq!(
-        kinds(
+        weakening_kinds(
             "shop/cart.py",
             "def f(a):\n    return a\n",
             "def f(a):  # type: ignore[no-untyped-def]\n    return a\n"
@@ -128,7 +132,7 @@ fn python() {
     );
     let unittest = "import unittest\n\nclass T(unittest.TestCase):\n    def \
          test_it(self):\n        self.assertEqual(f(1), 2)\n";
-    each(
+    check_changes(
         "test_it.py",
         unittest,
         &[
@@ -163,7 +167,7 @@ describe("slug", () => {
 #[test]
 fn scripts() {
     for path in ["src/slug.test.ts", "src/__tests__/slug.js", "slug.spec.tsx"] {
-        each(
+        check_changes(
             path,
             SCRIPT,
             &[
@@ -190,8 +194,11 @@ fn scripts() {
             ],
         );
     }
-    assert_eq!(kinds("src/slug.test.ts", SCRIPT, ""), [File]);
-    assert_eq!(kinds("src/slug.ts", "a(\"@ts-ignore\")", "a(\"@ts-ignore\", \"eslint-disable\")"), []);
+    assert_eq!(weakening_kinds("src/slug.test.ts", SCRIPT, ""), [File]);
+    assert_eq!(
+        weakening_kinds("src/slug.ts", "a(\"@ts-ignore\")", "a(\"@ts-ignore\", \"eslint-disable\")"),
+        []
+    );
 }
 
 const RUST: &str = r##"
@@ -225,7 +232,7 @@ mod tests {
 
 #[test]
 fn rust() {
-    each(
+    check_changes(
         "src/slug.rs",
         RUST,
         &[
@@ -248,7 +255,7 @@ fn rust() {
         ],
     );
     // Ending a program is only wrong in a test.
-    assert_eq!(kinds("src/main.rs", "fn main() {}", "fn main() { std::process::exit(0) }"), []);
+    assert_eq!(weakening_kinds("src/main.rs", "fn main() {}", "fn main() { std::process::exit(0) }"), []);
 }
 
 const GO: &str = "package slug\n\nfunc TestSlug(t *testing.T) \
@@ -256,7 +263,7 @@ const GO: &str = "package slug\n\nfunc TestSlug(t *testing.T) \
 
 #[test]
 fn go() {
-    each(
+    check_changes(
         "slug/slug_test.go",
         GO,
         &[
@@ -283,7 +290,7 @@ const KOTLIN: &str = "class SlugTest {\n    @Test\n    fun `joins words`() = run
 
 #[test]
 fn jvm() {
-    each(
+    check_changes(
         "src/test/java/SlugTest.java",
         JAVA,
         &[
@@ -298,7 +305,7 @@ fn jvm() {
             ("String made", "System.exit(0); String made", &[Exit]),
         ],
     );
-    each(
+    check_changes(
         "src/test/kotlin/SlugTest.kt",
         KOTLIN,
         &[
@@ -316,7 +323,7 @@ const MINITEST: &str = "class SlugTest < Minitest::Test\n  def test_joins\n    a
 
 #[test]
 fn ruby() {
-    each(
+    check_changes(
         "spec/slug_spec.rb",
         RUBY,
         &[
@@ -328,7 +335,7 @@ fn ruby() {
             ("made = slug(\"a b\")", "made = slug(\"a b\") # rubocop:disable all", &[SilencedChecker]),
         ],
     );
-    each(
+    check_changes(
         "test/slug_test.rb",
         MINITEST,
         &[
@@ -345,9 +352,9 @@ fn tests_may_move_but_not_get_lost_on_the_way() {
     let one = "def test_a():\n    assert f(1) == 2\n";
     let other = "def test_b():\n    assert f(2) == 3\n";
     let both = format!("{one}\n{other}");
-    assert_eq!(found(&[("tests/test_a.py", one, ""), ("tests/test_b.py", other, &both)]), []);
+    assert_eq!(find_in_changes(&[("tests/test_a.py", one, ""), ("tests/test_b.py", other, &both)]), []);
     let weaker = both.replace("f(1) == 2", "f(1)");
-    let told = found(&[("tests/test_a.py", one, ""), ("tests/test_b.py", other, &weaker)]);
+    let told = find_in_changes(&[("tests/test_a.py", one, ""), ("tests/test_b.py", other, &weaker)]);
     assert_eq!(told.len(), 1);
     assert_eq!(
         told[0].to_string(),
@@ -356,10 +363,13 @@ fn tests_may_move_but_not_get_lost_on_the_way() {
     );
     // Assertions of a test helper may move, too.
     let helper = "def check(x):\n    assert x\n";
-    assert_eq!(found(&[("tests/one.py", helper, "X = 1\n"), ("tests/two.py", "", helper)]), []);
-    assert_eq!(found(&[("tests/one.py", helper, "X = 1\n")]).len(), 1);
+    assert_eq!(find_in_changes(&[("tests/one.py", helper, "X = 1\n"), ("tests/two.py", "", helper)]), []);
+    assert_eq!(find_in_changes(&[("tests/one.py", helper, "X = 1\n")]).len(), 1);
     // A checker that was silenced elsewhere is not newly silenced.
-    assert_eq!(found(&[("a.py", "f() # noqa\n", "g()\n"), ("b.py", "h()\n", "h()\nf() # noqa\n")]), []);
+    assert_eq!(
+        find_in_changes(&[("a.py", "f() # noqa\n", "g()\n"), ("b.py", "h()\n", "h()\nf() # noqa\n")]),
+        []
+    );
 }
 
 #[test]
@@ -441,23 +451,23 @@ fn what_runs_tests_and_checks_leaves_nothing_out() {
         ("tests/conftest.py", "x = 1\n", "x = 1\ncollect_ignore = [\"test_a.py\"]\n", vec![Skipped]),
         ("docs/pytest.md", "testpaths = tests\n", "no\n", vec![]),
     ] {
-        assert_eq!(kinds(path, before, after), expected, "{path}: {after:?}");
+        assert_eq!(weakening_kinds(path, before, after), expected, "{path}: {after:?}");
     }
 }
 
 #[test]
 fn other_languages_files_of_tests_are_not_deleted() {
-    assert_eq!(kinds("tests/data/order.json", "{}", ""), [File]);
-    assert_eq!(kinds("tests/data/order.json", "{}", "[]"), []);
-    assert_eq!(kinds("lib/order_test.exs", "x", ""), [File]);
-    assert_eq!(kinds("lib/order.exs", "x", ""), []);
+    assert_eq!(weakening_kinds("tests/data/order.json", "{}", ""), [File]);
+    assert_eq!(weakening_kinds("tests/data/order.json", "{}", "[]"), []);
+    assert_eq!(weakening_kinds("lib/order_test.exs", "x", ""), [File]);
+    assert_eq!(weakening_kinds("lib/order.exs", "x", ""), []);
 }
 
 #[test]
 fn what_is_told_is_bounded_and_on_one_line() {
     let tests: String =
         (0..100).map(|n| format!("def test_{n}_{}():\n    assert f()\n\n", "x".repeat(500))).collect();
-    let told = found(&[("tests/test_a.py", &tests, "x = 1\n")]);
+    let told = find_in_changes(&[("tests/test_a.py", &tests, "x = 1\n")]);
     assert_eq!(told.len(), MAX_WEAKENINGS);
     assert!(told.iter().all(|one| one.to_string().chars().count() < 300 && !one.to_string().contains('\n')));
 }
@@ -468,11 +478,11 @@ fn a_file_that_is_too_large_to_be_looked_at_is_refused_or_told() {
     for (path, is_told) in
         [("tests/test_a.py", false), ("a.py", false), ("conftest.py", false), ("a.lock", true)]
     {
-        let told = found(&[(path, "x = 1\n", &large)]);
+        let told = find_in_changes(&[(path, "x = 1\n", &large)]);
         let told: Vec<_> = told.iter().map(|one| (one.kind, one.is_report_only)).collect();
         assert_eq!(told, [(TooLarge, is_told)], "{path}");
         // Also if the fix makes the file small again.
-        assert_eq!(found(&[(path, &large, "x = 1\n")]).len(), 1, "{path}");
+        assert_eq!(find_in_changes(&[(path, &large, "x = 1\n")]).len(), 1, "{path}");
     }
 }
 
@@ -488,7 +498,7 @@ fn python_test() -> impl Strategy<Value = String> {
     })
 }
 
-fn tests_of(seeds: &BTreeMap<String, ()>) -> String {
+fn render_tests(seeds: &BTreeMap<String, ()>) -> String {
     let all: Vec<&str> = seeds.keys().map(String::as_str).collect();
     all.join("\n")
 }
@@ -516,7 +526,7 @@ proptest! {
 
     #[test]
     fn new_tests_weaken_nothing_and_a_deleted_one_does(tests in proptest::collection::btree_map(python_test(), Just(()), 2..6), pick: proptest::sample::Index) {
-        let whole = tests_of(&tests);
+        let whole = render_tests(&tests);
         let mut fewer = tests.clone();
         let gone = tests.keys().nth(pick.index(tests.len())).cloned().unwrap_or_default();
         fewer.remove(&gone);
@@ -524,8 +534,8 @@ proptest! {
         let name = |test: &str| test.split('(').next().unwrap_or_default().to_owned();
         let names: BTreeSet<String> = tests.keys().map(|test| name(test)).collect();
         prop_assume!(names.len() == tests.len());
-        let fewer = tests_of(&fewer);
-        prop_assert_eq!(found(&[("tests/test_a.py", &fewer, &whole)]), []);
-        prop_assert_ne!(found(&[("tests/test_a.py", &whole, &fewer)]), []);
+        let fewer = render_tests(&fewer);
+        prop_assert_eq!(find_in_changes(&[("tests/test_a.py", &fewer, &whole)]), []);
+        prop_assert_ne!(find_in_changes(&[("tests/test_a.py", &whole, &fewer)]), []);
     }
 }

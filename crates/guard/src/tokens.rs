@@ -103,17 +103,17 @@ impl FoldedCode {
 }
 
 /// Joins the words of these parts of a file and leaves imports as written.
-pub(super) fn fold_tokens(half: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> FoldedCode {
-    let mut folding = TokenFolding { code: FoldedCode::default(), opened: Vec::new(), path: &half.path };
-    for token in split_tokens(half, ranges) {
+pub(super) fn fold_tokens(side: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> FoldedCode {
+    let mut folding = TokenFolding { code: FoldedCode::default(), opened: Vec::new(), path: &side.path };
+    for token in split_tokens(side, ranges) {
         folding.push(token);
     }
     folding.code
 }
 
-fn split_tokens(half: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> Vec<CodeToken> {
+fn split_tokens(side: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> Vec<CodeToken> {
     let mut tokens = Vec::new();
-    let Some(read) = &half.scanned_file else { return tokens };
+    let Some(read) = &side.scanned_file else { return tokens };
     let scanned = &read.scanned;
     let mut known: BTreeMap<&str, Rc<str>> = BTreeMap::new();
     for range in ranges {
@@ -380,7 +380,7 @@ impl TokenFolding<'_> {
         before.last().is_some_and(|last| last.has_text("]"))
     }
 
-    fn fold_join_call(&mut self, open: usize, between: &[CodeToken], place: &CodeToken) {
+    fn fold_join_call(&mut self, open: usize, between: &[CodeToken], origin_token: &CodeToken) {
         let between = between.first().and_then(CodeToken::string_content).unwrap_or_default().to_owned();
         let end = open.saturating_sub(3);
         let list = self.code.tokens.get(..end).unwrap_or_default();
@@ -388,13 +388,13 @@ impl TokenFolding<'_> {
         let pieces = string_tokens(list.get(start..).unwrap_or_default());
         if pieces.is_empty() || !list.get(start.saturating_sub(1)).is_some_and(|token| token.has_text("[")) {
             return self.restore_inner(
-                vec![place.with_text(format!("\"{between}"), false)],
-                place.with_text(")", false),
+                vec![origin_token.with_text(format!("\"{between}"), false)],
+                origin_token.with_text(")", false),
             );
         }
         let whole = self.join_strings(&pieces, &between);
         self.code.tokens.truncate(start.saturating_sub(1));
-        self.push_string(place.with_text(whole, false));
+        self.push_string(origin_token.with_text(whole, false));
     }
 
     /// Adds a module that is imported within an expression.

@@ -363,6 +363,6 @@ fn word_length(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| is_word(**byte)).count()
 }
 
-fn skip_while(bytes: &[u8], from: usize, skips: impl Fn(u8) -> bool) -> usize {
-    from + bytes.get(from..).unwrap_or_default().iter().take_while(|byte| skips(**byte)).count()
+fn skip_while(bytes: &[u8], from: usize, accepts: impl Fn(u8) -> bool) -> usize {
+    from + bytes.get(from..).unwrap_or_default().iter().take_while(|byte| accepts(**byte)).count()
 }

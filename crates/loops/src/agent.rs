@@ -42,7 +42,7 @@ use truing_reader::redact::QuotedSecrets;
 
 use super::earlier::{EarlierReviews, UNKNOWN, recheck_findings};
 use super::reading::{self, ReadingOutcome, ReviewedChange};
-use crate::budget::{BudgetLimits, has_room};
+use crate::budget::{BudgetLimits, has_budget};
 use crate::reader::ChildProcessReader;
 use crate::telemetry;
 
@@ -53,7 +53,7 @@ pub use shown::ChangeDescription;
 pub(crate) use shown::{DiffExcerpt, ViewTrackingTools};
 use shown::{EarlierReviewText, ReviewPromptInput};
 pub(crate) use task::{
-    BuiltPrompt, ModelSpend, ModelTask, RestrictedTools, TracedTools, describe_end, hash_of,
+    BuiltPrompt, ModelSpend, ModelTask, RestrictedTools, TracedTools, describe_end, hash_values,
     invalid_report_reason,
 };
 
@@ -135,8 +135,8 @@ type ModelReviewFuture<'a> =
 ///
 /// # Errors
 /// [`AgentError`]
-pub fn ask_model<'a>(
-    asking: Option<ModelReviewRequest<'a>>,
+pub fn run_model_review<'a>(
+    request: Option<ModelReviewRequest<'a>>,
     change: &'a ReviewedChange,
     place: ReviewTree<'a>,
     reader: &'a dyn RepositoryReader,
@@ -146,13 +146,13 @@ pub fn ask_model<'a>(
     Box::pin(async move {
         reading.renames.extend(&earlier.renames);
         let earlier = &earlier.follow_to_head(place.tree, change, reading);
-        let (part, reviewers) = match asking {
+        let (part, reviewers) = match request {
             // Boxed and erased: the future of a model is large, and would be part of every future that awaits
             // it.
-            Some(asking) => {
-                let runtime = asking.agent.review_runtime();
+            Some(request) => {
+                let runtime = request.agent.review_runtime();
                 let reviewing: ModelReviewFuture<'_> =
-                    Box::pin(asking.review(change, place, earlier, reading));
+                    Box::pin(request.review(change, place, earlier, reading));
                 let (part, reviewers) = reviewing.await?;
                 (Some(ModelReviewRun { runtime, ..part }), reviewers)
             }
@@ -169,7 +169,7 @@ pub fn ask_model<'a>(
 
 /// Returns the outcome of a review with this coverage by the rules, and with the model's part, if there is
 /// one.
-pub fn outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) -> ReviewOutcome {
+pub fn review_outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) -> ReviewOutcome {
     match part {
         Some(part) => ReviewOutcome::from_model_review(coverage, part.runtime, part.part.clone()),
         None => ReviewOutcome::from_rules_coverage(coverage),
@@ -181,7 +181,7 @@ pub fn outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) -> Revi
 pub fn served_outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) -> ReviewOutcome {
     let Some(ModelReviewRun { part: ModelReviewStatus::Deferred { reason, until }, runtime, .. }) = part
     else {
-        return outcome(coverage, part);
+        return review_outcome(coverage, part);
     };
     let rules = ModelReviewStatus::Partial(format!(
         "minimal: rules only until the next day (UTC) begins, because {reason}"
@@ -265,7 +265,7 @@ impl ModelReviewRequest<'_> {
         let Self { agent, budget, subject, context, options, gate, started_at } = self;
         let left = match agent.cassette.is_playback() {
             true => BudgetDecision::Enough { left: None },
-            false => has_room(&*agent.ledger, &budget, MicroUsd(1), started_at)
+            false => has_budget(&*agent.ledger, &budget, MicroUsd(1), started_at)
                 .await
                 .map_err(AgentError::Ledger)?,
         };
@@ -293,7 +293,7 @@ impl ModelReviewRequest<'_> {
         });
         let servers: Vec<McpServer> = agent.servers.iter().cloned().chain(own).collect();
         let servers = McpServers::start(&servers).await;
-        let again = (is_told && earlier.is_known()).then(|| EarlierReviewText {
+        let again = (is_told && earlier.has_earlier_review()).then(|| EarlierReviewText {
             last_head: earlier.head.as_ref().map_or(UNKNOWN, Sha::as_str).to_owned(),
             later_changes: earlier.later_changes.clone(),
             open: earlier.render_open_findings(review_tree.tree, change, reading),
@@ -331,7 +331,7 @@ impl ModelReviewRequest<'_> {
         });
         let reviewers = reviewers.collect();
         let (memory, replayed) = (Some(context.to_model_memory()), agent.cassette.is_playback());
-        let servers_failed = telemetry::servers_failed(&problems);
+        let servers_failed = telemetry::record_server_failures(&problems);
         let did =
             ModelReviewDetail { memory, dropped, replayed, servers_failed, ..ModelReviewDetail::default() };
         let mut part = reviewer::combine_runs(&looks, &found, did, started_at);
@@ -341,7 +341,7 @@ impl ModelReviewRequest<'_> {
             let said = looks.iter().flat_map(|look| &look.agent_run.items.walkthrough);
             asked.detail.walkthrough = gives::collect_walkthrough(said, review_tree.tree, &reading.coverage);
         }
-        Ok((part.without_findings(lost).without_servers(&problems), reviewers))
+        Ok((part.with_lost_findings(lost).with_failed_servers(&problems), reviewers))
     }
 }
 
@@ -378,14 +378,14 @@ impl ModelAgent {
             findings,
             dismissed,
         };
-        shown::prompt(self, names, shown)
+        shown::build_first_prompt(self, names, shown)
     }
 }
 
 /// Adds the findings, worst first and without duplicates. Returns for each reviewer the number of accepted
 /// findings, the number of rejected ones by reason, and the number of rejected ones whose meaning is unknown.
 fn add_findings(
-    looks: &[ReviewerRun],
+    runs: &[ReviewerRun],
     tree: &Path,
     change: &ReviewedChange,
     reading: &mut ReadingOutcome,
@@ -398,7 +398,7 @@ fn add_findings(
         let sum = dropped.entry(why.as_str().to_owned()).or_default();
         *sum = sum.saturating_add(count);
     };
-    for look in looks {
+    for look in runs {
         let CheckedFindings { findings, dropped, mismatch_count } =
             schema::check_findings(look.agent_run.items.clone(), text);
         all_lost = all_lost.saturating_add(mismatch_count);
@@ -410,7 +410,7 @@ fn add_findings(
     let sections = reading::diff_sections(&change.diff);
     let mut added = 0;
     for raw in all {
-        let raw = without_secrets(raw, text);
+        let raw = redact_finding(raw, text);
         // Findings that a comment suppresses are known, too.
         let mut known = reading.findings.iter().chain(&reading.suppressed);
         if known.any(|other| is_same_defect(&raw, &other.raw)) {
@@ -429,7 +429,7 @@ fn add_findings(
 
 /// Removes quoted secrets from a finding: those of its file, and any form that the rules know. Later
 /// comparisons of its lines also use the file's text without secrets.
-pub(crate) fn without_secrets(raw: RawFinding, text: impl Fn(&RepoPath) -> Option<String>) -> RawFinding {
+pub(crate) fn redact_finding(raw: RawFinding, text: impl Fn(&RepoPath) -> Option<String>) -> RawFinding {
     let quoted = text(&raw.place.path).map(|text| QuotedSecrets::from_text(&text)).unwrap_or_default();
     let (title, body) = (quoted.hide_secrets(&raw.title), quoted.hide_secrets(&raw.body));
     let snippet = quoted.hide_secrets(&raw.snippet);

@@ -34,7 +34,7 @@ pub struct ReviewAttempt {
 
 impl ReviewAttempt {
     /// True if the reviewed commit is still unknown.
-    pub fn is_early(&self) -> bool {
+    pub fn is_head_unknown(&self) -> bool {
         self.revision.head.is_null()
     }
 }
@@ -49,12 +49,12 @@ impl AttemptRegistry {
 
     /// Removes the requested review, which another process records.
     pub fn remove_delegated_review(&self) {
-        self.lock_attempts().open.retain(|attempt| !attempt.is_early());
+        self.lock_attempts().open.retain(|attempt| !attempt.is_head_unknown());
     }
 
     /// Registers a review that may ask a model from now on.
     pub fn register_attempt(&self, attempt: ReviewAttempt) {
-        if !attempt.is_early() {
+        if !attempt.is_head_unknown() {
             self.remove_delegated_review();
         }
         self.lock_attempts().open.push(attempt);
@@ -72,7 +72,7 @@ impl AttemptRegistry {
     }
 
     /// Takes the reviews that have not ended, and the reported cost of stopped ones.
-    pub fn take(&self) -> (Vec<ReviewAttempt>, MicroUsd) {
+    pub fn take_all(&self) -> (Vec<ReviewAttempt>, MicroUsd) {
         let OpenAttempts { open, stopped_cost } = std::mem::take(&mut *self.lock_attempts());
         (open, stopped_cost)
     }

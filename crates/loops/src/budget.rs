@@ -111,12 +111,12 @@ impl BudgetLimits {
         name: Option<&str>,
         now: UnixMillis,
     ) -> (RunBudget, MicroUsd) {
-        let scope = scope(key, "");
+        let scope = budget_scope(key, "");
         (RunBudget::for_converge(run, self.converge, &scope, &self.caps(name), now), self.converge)
     }
 
     /// Returns the maximum cost of a converge run.
-    pub fn most_of_converge(&self) -> MicroUsd {
+    pub fn max_converge_cost(&self) -> MicroUsd {
         self.converge
     }
 
@@ -130,11 +130,11 @@ impl BudgetLimits {
         name: Option<&str>,
         now: UnixMillis,
     ) -> RunBudget {
-        RunBudget::for_review(run, &scope(key, head), &self.caps(name), now)
+        RunBudget::for_review(run, &budget_scope(key, head), &self.caps(name), now)
     }
 }
 
-fn scope(key: &SlotKey, head: &str) -> BudgetScope {
+fn budget_scope(key: &SlotKey, head: &str) -> BudgetScope {
     let all = key.as_str();
     // This is `pr/{forge}/{repository id}/` without its ends; a key without a number is a repository itself.
     let repository = match all.strip_prefix("pr/") {
@@ -145,7 +145,7 @@ fn scope(key: &SlotKey, head: &str) -> BudgetScope {
 }
 
 /// Returns the `owner/name` at the end of a remote's URL, for a local run's team; none if it has no such end.
-pub fn name_of_remote(url: &str) -> Option<String> {
+pub fn repository_name_from_url(url: &str) -> Option<String> {
     let path = url.trim_end_matches('/').trim_end_matches(".git");
     let path =
         path.rsplit_once("://").map_or(path, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
@@ -154,23 +154,23 @@ pub fn name_of_remote(url: &str) -> Option<String> {
     (!name.is_empty() && !owner.is_empty()).then(|| format!("{owner}/{name}"))
 }
 
-/// True if a run on this budget may begin, given that any request to a model costs at least `least`. Logged
+/// True if a run on this budget may begin, given that any request to a model costs at least `min_cost`. Logged
 /// if not.
 ///
 /// # Errors
 /// [`StoreError`]: the ledger cannot be read, and nothing may be spent.
 #[truing_core::boxed_future]
-pub async fn has_room(
+pub async fn has_budget(
     store: &dyn Ledger,
-    purse: &RunBudget,
-    least: MicroUsd,
+    budget: &RunBudget,
+    min_cost: MicroUsd,
     now: UnixMillis,
 ) -> Result<BudgetDecision, StoreError> {
-    let room = ledger::decide_budget(&store.budget_usage(&purse.levels).await?, least, now);
+    let room = ledger::decide_budget(&store.budget_usage(&budget.levels).await?, min_cost, now);
     match &room {
         BudgetDecision::Enough { .. } => {}
         BudgetDecision::Deferred { level, .. } | BudgetDecision::Minimal { level } => {
-            log_budget_event("BudgetExhausted", &purse.run, level);
+            log_budget_event("BudgetExhausted", &budget.run, level);
         }
     }
     Ok(room)
@@ -186,7 +186,7 @@ fn log_budget_event(event: &'static str, run: &RunId, level: &BudgetLevel) {
     let level = kind.as_str();
     let about = [("level", level), ("key", key), ("period", period)];
     let about = about.map(|(name, value)| KeyValue::new(name, value.to_owned()));
-    telemetry::event(event, about.into());
+    telemetry::record_event(event, about.into());
     tracing::warn!(event, review_id = %run, level, key, period, "{event}: the limit of {limit} is used up");
 }
 
@@ -242,7 +242,7 @@ impl EffectivePrices {
             all.add_prices(ModelPrices::bedrock()?, PriceSource::BuiltIn);
         }
         if let Some(path) = &config.budget.prices {
-            let imported = ModelPrices::from_litellm(&text_of(path)?, &path.display().to_string())?;
+            let imported = ModelPrices::from_litellm(&read_price_file(path)?, &path.display().to_string())?;
             all.add_prices(imported.prices, PriceSource::File);
         }
         let mut declared = ModelPrices::default();
@@ -253,13 +253,13 @@ impl EffectivePrices {
         Ok(all)
     }
 
-    fn add_prices(&mut self, prices: ModelPrices, by: PriceSource) {
-        self.sources.extend(prices.list_prices().map(|(model, _)| (model.to_owned(), by)));
+    fn add_prices(&mut self, prices: ModelPrices, source: PriceSource) {
+        self.sources.extend(prices.list_prices().map(|(model, _)| (model.to_owned(), source)));
         self.prices.extend(prices);
     }
 }
 
-fn text_of(path: &Path) -> Result<String, PriceFileError> {
+fn read_price_file(path: &Path) -> Result<String, PriceFileError> {
     let unreadable = |reason: String| PriceFileError::Unreadable { path: path.to_owned(), reason };
     let file = truing_config::open_regular_file(path).map_err(|error| unreadable(error.to_string()))?;
     let mut bytes = Vec::new();
@@ -279,7 +279,7 @@ mod tests {
 
     use super::*;
 
-    fn config(text: &str) -> Config {
+    fn parse_config(text: &str) -> Config {
         let file = SourceFile { name: "truing.toml".into(), folder: "/".into(), text: text.into() };
         Config::resolve(&Environment::new([("HOME", "/home/me")], "/"), Some(&file), &[]).unwrap()
     }
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_repository_has_the_limits_of_its_teams_and_its_own() {
-        let budgets = BudgetLimits::new(&config(TEAMS)).unwrap();
+        let budgets = BudgetLimits::new(&parse_config(TEAMS)).unwrap();
         let of = |name: Option<&str>| {
             let caps = budgets.caps(name);
             let teams: Vec<String> = caps.teams.iter().map(|(name, sum)| format!("{name} {sum}")).collect();
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn levels_are_named_by_ids_that_outlast_names() {
-        let budgets = BudgetLimits::new(&config(TEAMS)).unwrap();
+        let budgets = BudgetLimits::new(&parse_config(TEAMS)).unwrap();
         let keys = |key: &str| -> Vec<String> {
             let purse = budgets.review_budget(
                 RunId::new("r"),
@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn all_of_a_pull_request_is_bounded_only_where_the_operator_says_so() {
         let kinds = |text: &str, key: &str| -> Vec<&str> {
-            let budgets = BudgetLimits::new(&config(text)).unwrap();
+            let budgets = BudgetLimits::new(&parse_config(text)).unwrap();
             let (run, key, at) = (|| RunId::new("r"), SlotKey::new(key), UnixMillis(0));
             let purses = [
                 budgets.review_budget(run(), &key, "abc", None, at),
@@ -365,7 +365,7 @@ mod tests {
             ("shop", None),
             ("", None),
         ] {
-            assert_eq!(name_of_remote(url).as_deref(), name, "{url}");
+            assert_eq!(repository_name_from_url(url).as_deref(), name, "{url}");
         }
     }
 
@@ -377,7 +377,7 @@ mod tests {
         std::fs::write(&file, format!(r#"{{"claude-opus-5": {one}, "mine": {one}, "theirs": {one}}}"#))
             .unwrap();
         let text = format!("[budget]\nprices = {file:?}\n[price.mine]\ninput = 0\noutput = 0.0\n");
-        let priced = EffectivePrices::new(&config(&text)).unwrap();
+        let priced = EffectivePrices::new(&parse_config(&text)).unwrap();
         let of = |model: &str| {
             (priced.sources[model], priced.prices.find_price(model).unwrap().max_cost(1_000_000, 0).0)
         };
@@ -388,9 +388,9 @@ mod tests {
 
         std::fs::write(&file, r#"{"bad": {"input_cost_per_token": -1, "output_cost_per_token": 0}}"#)
             .unwrap();
-        let error = EffectivePrices::new(&config(&text)).unwrap_err().to_string();
+        let error = EffectivePrices::new(&parse_config(&text)).unwrap_err().to_string();
         assert!(error.contains("prices.json") && error.contains("entry `bad`"), "{error}");
         std::fs::remove_file(&file).unwrap();
-        assert!(matches!(EffectivePrices::new(&config(&text)), Err(PriceFileError::Unreadable { .. })));
+        assert!(matches!(EffectivePrices::new(&parse_config(&text)), Err(PriceFileError::Unreadable { .. })));
     }
 }

@@ -71,7 +71,7 @@ impl OperatorRules {
         Ok(ReviewScope::from_config(&self.config.with_repository(own)?, self.scope.lines_key.clone())?)
     }
 
-    pub fn operator(&self) -> &Config {
+    pub fn operator_config(&self) -> &Config {
         &self.config
     }
 
@@ -81,16 +81,16 @@ impl OperatorRules {
     /// # Errors
     /// [`CheckoutError`]
     #[truing_core::boxed_future]
-    pub async fn configuration(
+    pub async fn effective_config(
         &self,
         git: &Git,
         mirror: &Mirror,
         forge: &str,
         base: &str,
     ) -> Result<Config, CheckoutError> {
-        for tip in self.may_configure(mirror, forge, base).await? {
+        for tip in self.configuring_tips(mirror, forge, base).await? {
             mirror.fetch(std::slice::from_ref(&tip.commit)).await?;
-            if let Some(own) = own_file(git, mirror, &tip.commit).await? {
+            if let Some(own) = read_repository_config(git, mirror, &tip.commit).await? {
                 return Ok(self.config.with_repository(&own)?);
             }
         }
@@ -98,7 +98,7 @@ impl OperatorRules {
     }
 
     /// Returns the tips that may configure, in order of precedence.
-    async fn may_configure(
+    async fn configuring_tips(
         &self,
         mirror: &Mirror,
         forge: &str,
@@ -116,10 +116,14 @@ impl OperatorRules {
 }
 
 /// Reads the repository's own configuration at a commit.
-async fn own_file(git: &Git, mirror: &Mirror, commit: &Sha) -> Result<Option<SourceFile>, CheckoutError> {
+async fn read_repository_config(
+    git: &Git,
+    mirror: &Mirror,
+    commit: &Sha,
+) -> Result<Option<SourceFile>, CheckoutError> {
     let folder = git.create_private_folder()?;
     let exported = mirror.export(commit, folder.path(), Some(&[REPOSITORY_FILE.into()])).await?;
-    Ok(exported_file(&exported, &folder, commit)?)
+    Ok(read_exported_config(&exported, &folder, commit)?)
 }
 
 /// The place of a pull request's commits, and the parties that read them.
@@ -223,14 +227,14 @@ impl CheckoutContext<'_> {
     #[truing_core::boxed_future]
     pub async fn fetch(&self, pull: &PullRequest) -> Result<(Mirror, PinnedReviewScope), CheckoutError> {
         let mirror = self.git.open_mirror(self.mirror, self.remote).await?;
-        let tips = self.rules.may_configure(&mirror, self.forge, &pull.base_branch).await?;
+        let tips = self.rules.configuring_tips(&mirror, self.forge, &pull.base_branch).await?;
         let PullRevision { head, base } = &pull.revision;
         let others: Vec<Sha> =
             [base].into_iter().chain(tips.iter().map(|tip| &tip.commit)).cloned().collect();
-        fetch::commits(self.server, &mirror, head, pull.head_repository.as_ref(), &others).await?;
+        fetch::fetch_commits(self.server, &mirror, head, pull.head_repository.as_ref(), &others).await?;
         let first = tips.first().cloned();
         for tip in tips {
-            if let Some(own) = own_file(self.git, &mirror, &tip.commit).await? {
+            if let Some(own) = read_repository_config(self.git, &mirror, &tip.commit).await? {
                 let (scope, tip) = (self.rules.scope_with(&own)?, Some(tip));
                 return Ok((mirror, PinnedReviewScope { scope, configured: tip.clone(), tip }));
             }
@@ -240,7 +244,7 @@ impl CheckoutContext<'_> {
 
     /// Returns the `rules.ignore` patterns of the repository's own file that match no file at this head. The
     /// operator's patterns are left out, since they serve many repositories.
-    pub(crate) async fn idle_ignores(
+    pub(crate) async fn unused_ignore_patterns(
         &self,
         mirror: &Mirror,
         head: &Sha,
@@ -255,7 +259,7 @@ impl CheckoutContext<'_> {
             let files = mirror.list_files(head, &[]).await?;
             Ok::<Vec<RepoPath>, GitError>(files.into_iter().map(|file| file.path).collect())
         };
-        ignores::idle_patterns(scope, coverage, list).await
+        ignores::unused_patterns(scope, coverage, list).await
     }
 
     /// Runs the reader on the changed files of the exact head, in a temporary folder, and then the model, if
@@ -263,22 +267,22 @@ impl CheckoutContext<'_> {
     ///
     /// # Errors
     /// [`CheckoutError`]
-    pub fn read<'a>(
+    pub fn read_and_review<'a>(
         &'a self,
         mirror: &'a Mirror,
         change: &'a ReviewedChange,
         head: &'a Sha,
         scope: &'a ReviewScope,
-        asking: Option<ModelReviewRequest<'a>>,
+        model_request: Option<ModelReviewRequest<'a>>,
         earlier: &'a EarlierReviews,
     ) -> BoxFuture<'a, Result<(ReadingOutcome, Option<ModelReviewRun>), CheckoutError>> {
         Box::pin(async move {
-            let mut plan = reading::plan(change, scope)?;
+            let mut plan = reading::plan_reading(change, scope)?;
             let folder = self.git.create_private_folder()?;
-            let mut paths = plan.paths(scope, self.reader).await?;
-            paths.extend(earlier.paths());
+            let mut paths = plan.required_paths(scope, self.reader).await?;
+            paths.extend(earlier.recheck_paths());
             // Models and linters may read every file, and outputs of linters may name any file.
-            let is_all = asking.is_some() || self.toolbox.needs_tree(&scope.tools);
+            let is_all = model_request.is_some() || self.toolbox.needs_tree(&scope.tools);
             let only = if is_all { None } else { Some(paths.as_slice()) };
             let exported = mirror.export(head, folder.path(), only).await?;
             plan.add_oversized_files(&exported.too_large, folder.path());
@@ -289,7 +293,9 @@ impl CheckoutContext<'_> {
                 ReviewLinters { toolbox: self.toolbox, project: None, trust: Some(&self.trust), base };
             let mut reading = plan.read(tree, scope, self.reader, Some(tooling)).await?;
             let place = ReviewTree { tree: folder.path(), visible_paths: None };
-            let part = agent::ask_model(asking, change, place, self.reader, earlier, &mut reading).await?;
+            let part =
+                agent::run_model_review(model_request, change, place, self.reader, earlier, &mut reading)
+                    .await?;
             reading.sign_lines(folder.path(), &scope.lines_key);
             Ok((reading, part))
         })
@@ -335,7 +341,7 @@ pub fn configuring_files(change: &ReviewedChange, by_model: bool) -> Vec<RepoPat
 ///
 /// # Errors
 /// [`ConfigProblem::RepositoryFile`] for a link, and for anything else that is not a plain file.
-pub fn exported_file(
+pub fn read_exported_config(
     exported: &ExportSummary,
     folder: &PrivateFolder,
     commit: &Sha,

@@ -86,10 +86,12 @@ impl ComparisonRequest<'_> {
         match (self.base, self.head, head) {
             (Some(name), _, head) => self.compare_named(name, head).await,
             (None, HeadSource::Index(_) | HeadSource::Diff(_), Some(head)) => {
-                Ok((self.change(head.clone()).await?, BaseOrigin::Head))
+                Ok((self.change_since(head.clone()).await?, BaseOrigin::Head))
             }
             (None, _, Some(head)) => self.compare_default(head).await,
-            (None, _, None) => Ok((self.change(self.repository.empty_tree()?).await?, BaseOrigin::Unborn)),
+            (None, _, None) => {
+                Ok((self.change_since(self.repository.empty_tree()?).await?, BaseOrigin::Unborn))
+            }
         }
     }
 
@@ -102,7 +104,7 @@ impl ComparisonRequest<'_> {
     ) -> Result<(ReviewedChange, BaseOrigin), GitError> {
         let nothing = self.repository.empty_tree()?;
         if name == nothing.as_str() {
-            return Ok((self.change(nothing).await?, BaseOrigin::EmptyTree));
+            return Ok((self.change_since(nothing).await?, BaseOrigin::EmptyTree));
         }
         let named = self.repository.resolve_commit(name).await?;
         // Later commits of the named branch are no part of this change: compared with its tip, lines that
@@ -114,7 +116,7 @@ impl ComparisonRequest<'_> {
         };
         let left = ancestor.unwrap_or_else(|| named.clone());
         let against = if left == named { BaseOrigin::Named } else { BaseOrigin::MergeBase };
-        Ok((self.change(left).await?, against(name.to_owned())))
+        Ok((self.change_since(left).await?, against(name.to_owned())))
     }
 
     /// Compares with the merge base of the head and the default branch.
@@ -124,7 +126,7 @@ impl ComparisonRequest<'_> {
             DefaultBaseSource::MergeBase(branch) => branch,
             DefaultBaseSource::Parent | DefaultBaseSource::Nothing => "the default branch".to_owned(),
         };
-        let change = self.change(base.commit).await?;
+        let change = self.change_since(base.commit).await?;
         if !(change.diff.is_empty() && change.left_out.is_empty()) {
             return Ok((change, BaseOrigin::MergeBase(branch)));
         }
@@ -133,11 +135,11 @@ impl ComparisonRequest<'_> {
             DefaultBaseSource::Nothing => BaseOrigin::FirstCommit(branch),
             DefaultBaseSource::Parent | DefaultBaseSource::MergeBase(_) => BaseOrigin::LastCommit(branch),
         };
-        Ok((self.change(base.commit).await?, against))
+        Ok((self.change_since(base.commit).await?, against))
     }
 
     /// Returns the difference between a commit and the head.
-    async fn change(&self, base: Sha) -> Result<ReviewedChange, GitError> {
+    async fn change_since(&self, base: Sha) -> Result<ReviewedChange, GitError> {
         let found = match self.head {
             HeadSource::Commit(head) => {
                 let found = self.repository.commit_diff(&base, head).await?;

@@ -111,7 +111,7 @@ pub trait BranchWorkspace: Sync {
         TimeSpan(0)
     }
     /// Returns the reason why nothing can be pushed to the branch, if it is known. The run then only audits.
-    fn read_only(&self) -> Option<String> {
+    fn read_only_reason(&self) -> Option<String> {
         None
     }
     /// Fetches the commits of a head that another person has pushed. Returns the commit that the change is
@@ -136,7 +136,7 @@ pub trait BranchWorkspace: Sync {
         Ok(Vec::new())
     }
     /// Answers the findings of the newest audit. Returns notices for people.
-    async fn reply(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError>;
+    async fn reply_to_findings(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError>;
 }
 
 /// Requests by people that a run on a pull request end before its next act.
@@ -189,9 +189,9 @@ pub enum ConvergeRunMode {
 #[async_trait]
 pub trait RunObserver: Sync {
     /// Called when an act begins that may take minutes.
-    fn on_action_start(&self, record: &ConvergeRecord, act: &ConvergeAction);
-    /// Called when an act is done and the run is saved. `before` is the length of its log before the act.
-    async fn on_log_update(&self, record: &ConvergeRecord, before: usize) -> ();
+    fn on_action_start(&self, record: &ConvergeRecord, action: &ConvergeAction);
+    /// Called when an act is done and the run is saved. `previous_length` is the length of its log before the act.
+    async fn on_log_update(&self, record: &ConvergeRecord, previous_length: usize) -> ();
 }
 
 /// The state in which a call leaves a run.
@@ -291,7 +291,7 @@ impl ConvergeRunner<'_> {
         &mut self,
         store: &dyn RunStore,
         token: FencingToken,
-        told: &dyn RunObserver,
+        observer: &dyn RunObserver,
     ) -> Result<ConvergeCallOutcome, StoreError> {
         while self.record.detail.state.exit.is_none() {
             let (began, before) = (Instant::now(), self.record.detail.state.log.len());
@@ -302,14 +302,14 @@ impl ConvergeRunner<'_> {
             {
                 return Ok(ConvergeCallOutcome::BeforeNextStep);
             }
-            if let Err(halted) = self.go_on().await {
+            if let Err(halted) = self.check_write_gate().await {
                 return Ok(ConvergeCallOutcome::Failed(halted.exit()));
             }
-            told.on_action_start(&self.record, &act);
+            observer.on_action_start(&self.record, &act);
             if matches!(act.step(), ConvergeStep::Gate | ConvergeStep::Audit) {
                 self.record.detail.state.apply_dismissals(store.dismissals(&self.record.key).await?);
             }
-            let event = match Box::pin(self.act(&act)).await {
+            let event = match Box::pin(self.run_action(&act)).await {
                 Ok(event) => event,
                 // Nothing of the act was begun.
                 Err(stop @ ActError::Stopped(_)) => return Ok(ConvergeCallOutcome::Failed(stop.exit())),
@@ -335,15 +335,15 @@ impl ConvergeRunner<'_> {
                 let exit = ConvergeExit::new(ConvergeExitCode::Infrastructure, unexpected.to_string());
                 self.record.detail.state.exit = Some(exit);
             }
-            if self.ends_unchecked() {
+            if self.ends_without_checks() {
                 let none = "nothing was fixed, so `verify.check` was not run; its result is unknown";
                 self.record.warn(none.to_owned());
             }
             self.record_step_cost(act.step(), began);
             self.add_ledger_cost(act.step()).await?;
             store.store_converge(token, &self.record).await?;
-            told.on_log_update(&self.record, before).await;
-            if self.others_are_next() {
+            observer.on_log_update(&self.record, before).await;
+            if self.has_reviewers_before_audit() {
                 break;
             }
         }
@@ -351,22 +351,26 @@ impl ConvergeRunner<'_> {
     }
 
     /// Returns the state of the run if the error is temporary and the same act is next after a wait.
-    fn waiting_progress(&mut self, stop: &ActError) -> Option<ConvergeCallOutcome> {
-        if let ActError::Wait { until, reason, message } = stop {
+    fn waiting_progress(&mut self, error: &ActError) -> Option<ConvergeCallOutcome> {
+        if let ActError::Wait { until, reason, message } = error {
             return Some(ConvergeCallOutcome::WaitUntil(*until, *reason, message.clone()));
         }
         let tried = usize::try_from(self.record.detail.put_off).unwrap_or(usize::MAX);
-        let wait = PUT_OFF.get(tried).filter(|_| stop.may_pass())?;
+        let wait = PUT_OFF.get(tried).filter(|_| error.is_temporary())?;
         self.record.detail.put_off = self.record.detail.put_off.saturating_add(1);
         let poll = i64::try_from(self.config.poll.as_millis()).unwrap_or(i64::MAX);
         let wait = TimeSpan(wait.0.min(poll).max(self.workspace.settle_time().0));
-        Some(ConvergeCallOutcome::WaitUntil(SystemClock.now() + wait, WaitReason::Settling, stop.to_string()))
+        Some(ConvergeCallOutcome::WaitUntil(
+            SystemClock.now() + wait,
+            WaitReason::Settling,
+            error.to_string(),
+        ))
     }
 
     /// Ends the run with the error of an act that failed.
-    fn end_with_error(&mut self, stop: ActError) -> ConvergeEvent {
-        let exit = stop.exit();
-        if let ActError::Ended { unreached, .. } = stop {
+    fn end_with_error(&mut self, error: ActError) -> ConvergeEvent {
+        let exit = error.exit();
+        if let ActError::Ended { unreached, .. } = error {
             self.record.detail.unreached = unreached;
         }
         ConvergeEvent::Ended(exit)
@@ -410,7 +414,7 @@ impl ConvergeRunner<'_> {
     }
 
     /// True if the run is clean and the checks have not run, since they are run only on fixes.
-    fn ends_unchecked(&self) -> bool {
+    fn ends_without_checks(&self) -> bool {
         let state = &self.record.detail.state;
         let is_clean = state.exit.as_ref().is_some_and(|exit| exit.code == ConvergeExitCode::Clean);
         is_clean && !state.audits_only && state.commits.is_empty() && self.inspection_tools.verifier.is_some()
@@ -426,7 +430,7 @@ impl ConvergeRunner<'_> {
             let event = match self.record.detail.state.next.clone() {
                 ConvergeAction::Gate => ConvergeEvent::Gated(None),
                 act @ ConvergeAction::Audit { .. } => {
-                    Box::pin(self.act(&act)).await.unwrap_or_else(|stop| self.end_with_error(stop))
+                    Box::pin(self.run_action(&act)).await.unwrap_or_else(|stop| self.end_with_error(stop))
                 }
                 ConvergeAction::Mend { .. }
                 | ConvergeAction::Post
@@ -461,11 +465,11 @@ impl ConvergeRunner<'_> {
         Ok(())
     }
 
-    async fn act(&mut self, act: &ConvergeAction) -> Result<ConvergeEvent, ActError> {
+    async fn run_action(&mut self, action: &ConvergeAction) -> Result<ConvergeEvent, ActError> {
         let head = self.workspace.head(&self.record).await?;
         // Between a push and its answers a new head does not matter: the answers belong to the earlier
         // findings.
-        let follows = match act {
+        let follows = match action {
             ConvergeAction::Gate
             | ConvergeAction::Mend { .. }
             | ConvergeAction::Audit { .. }
@@ -478,10 +482,12 @@ impl ConvergeRunner<'_> {
         if follows && head != self.record.detail.state.head {
             return self.handle_push(head).await;
         }
-        match act {
+        match action {
             // Audit results are useful even if nothing may be pushed.
-            ConvergeAction::Gate if self.workspace.read_only().is_some() => Ok(ConvergeEvent::Gated(None)),
-            ConvergeAction::Fix { .. } if let Some(why) = self.workspace.read_only() => {
+            ConvergeAction::Gate if self.workspace.read_only_reason().is_some() => {
+                Ok(ConvergeEvent::Gated(None))
+            }
+            ConvergeAction::Fix { .. } if let Some(why) = self.workspace.read_only_reason() => {
                 Ok(ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::ReadOnly, why)))
             }
             ConvergeAction::Gate => {
@@ -501,12 +507,12 @@ impl ConvergeRunner<'_> {
                 let warnings = self.workspace.post_findings(&self.record).await?;
                 Ok(self.add_warnings(warnings, ConvergeEvent::Posted))
             }
-            ConvergeAction::Fix { problems } => self.fix(problems).await,
+            ConvergeAction::Fix { problems } => self.fix_findings(problems).await,
             ConvergeAction::Check => {
                 // Counted before the check, which costs money, and saved with its result. A run that died
                 // after the push can then determine if the call was made.
                 let calls = self.workspace.count_calls().await?;
-                let event = self.check().await?;
+                let event = self.check_fix().await?;
                 if let Some(calls) = calls {
                     let head = self.record.detail.state.head.clone();
                     self.record.detail.wakes.insert(AFTER_PUSH.to_owned(), (calls, head));
@@ -515,7 +521,7 @@ impl ConvergeRunner<'_> {
             }
             ConvergeAction::Publish => self.publish().await,
             ConvergeAction::Reply => {
-                let warnings = self.workspace.reply(&self.record).await?;
+                let warnings = self.workspace.reply_to_findings(&self.record).await?;
                 Ok(self.add_warnings(warnings, ConvergeEvent::Replied))
             }
         }
@@ -586,7 +592,7 @@ impl ConvergeRunner<'_> {
         let change = self.load_change(&base, head).await?;
         let mut gated = GateResult::from_reading(self.read_change(&change, head).await?)?;
         if let Some(commands) = &self.inspection_tools.commands {
-            let trust = self.trust();
+            let trust = self.setup_trust();
             let folder = PrivateFolder::new().map_err(ActError::Folder)?;
             self.mirror
                 .check_out_private_clone(head, std::slice::from_ref(&change.base), folder.path())
@@ -597,7 +603,7 @@ impl ConvergeRunner<'_> {
     }
 
     /// Returns the scope of usable set-ups. Set-ups by a model's code are kept apart, as for checks.
-    fn trust(&self) -> Trust {
+    fn setup_trust(&self) -> Trust {
         let own = format!("converge {}", self.record.key);
         Trust::new(format!("{own} fix")).with_trusted(own)
     }
@@ -610,13 +616,13 @@ impl ConvergeRunner<'_> {
     /// Returns the findings of rules and linters on a change up to this commit. Auditors read the same
     /// exported files later.
     async fn read_change(&mut self, change: &ReviewedChange, head: &Sha) -> Result<ReadingOutcome, ActError> {
-        if let Some(reading) = self.known_reading(&change.base, head) {
+        if let Some(reading) = self.cached_reading(&change.base, head) {
             return Ok(reading.clone());
         }
         let laid = self.mirror.export_in_place(head, self.exported_commit.take()).await?;
         let (scope, reader) = (&self.inspection_tools.scope, &self.agents.auditor.reader);
-        let plan = reading::plan(change, scope).map_err(GateError::Reading)?;
-        let (trust, InspectionTools { toolbox, project, .. }) = (self.trust(), self.inspection_tools);
+        let plan = reading::plan_reading(change, scope).map_err(GateError::Reading)?;
+        let (trust, InspectionTools { toolbox, project, .. }) = (self.setup_trust(), self.inspection_tools);
         let (project, base) = (project.as_deref(), BaseCommit::Mirror(self.mirror, &change.base));
         let tooling = ReviewLinters { toolbox, project, trust: Some(&trust), base };
         let reading = plan.read(laid.path().to_owned(), scope, reader, Some(tooling)).await;
@@ -629,7 +635,7 @@ impl ConvergeRunner<'_> {
     }
 
     /// Returns the rules' result for this change, if it was read before.
-    fn known_reading(&self, base: &Sha, head: &Sha) -> Option<&ReadingOutcome> {
+    fn cached_reading(&self, base: &Sha, head: &Sha) -> Option<&ReadingOutcome> {
         self.cached_readings
             .iter()
             .find(|((from, to), _)| (from, to) == (base, head))

@@ -10,7 +10,7 @@ use truing_core::publish::{
     MAX_ANNOTATIONS, StatusState,
 };
 
-use super::ignores::idle_pattern_warnings;
+use super::ignores::unused_pattern_warnings;
 use super::text::{self, SummaryContent};
 
 /// The longest text of an annotation, in characters.
@@ -18,40 +18,46 @@ const MAX_MESSAGE_CHARS: usize = 2000;
 
 /// Returns the rows of desired state, the summary first, then the findings, worst first.
 ///
-/// At most `max_inline` open findings get a comment of their own; the summary lists the others. `now` is the
+/// At most `max_inline` open findings get a comment of their own; the summary lists the others. `current_head` is the
 /// pull request's head, if it has moved since.
-pub fn rows(
+pub fn desired_comments(
     findings: &[Finding],
     head: &Sha,
-    now: Option<&Sha>,
+    current_head: Option<&Sha>,
     record: &ReviewRecord,
     dismissals: &[Dismissal],
     max_inline: usize,
 ) -> Vec<DesiredComment> {
     // Readers would take the walkthrough of an older head for that of the current one.
-    let walkthrough = if now.is_none() { record.detail.walkthrough() } else { &[] };
-    let mut rows =
-        vec![DesiredComment::for_summary(summary(findings, head, now, record, dismissals, walkthrough))];
-    let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
+    let walkthrough = if current_head.is_none() { record.detail.walkthrough() } else { &[] };
+    let mut rows = vec![DesiredComment::for_summary(summary_text(
+        findings,
+        head,
+        current_head,
+        record,
+        dismissals,
+        walkthrough,
+    ))];
+    let open: Vec<&Finding> = sort_worst_first(findings.iter().filter(|finding| finding.is_open()));
     for (index, finding) in open.iter().enumerate() {
         let kind = if index < max_inline { finding.anchor } else { AnchorKind::Summary };
-        rows.push(finding_row(finding, kind));
+        rows.push(finding_comment(finding, kind));
     }
     rows.extend(findings.iter().filter(|finding| !finding.is_open()).map(|finding| DesiredComment {
-        retraction: retraction(finding, dismissals),
-        ..finding_row(finding, finding.anchor)
+        retraction: retraction_scope(finding, dismissals),
+        ..finding_comment(finding, finding.anchor)
     }));
     rows
 }
 
 /// Returns the comments on a finding that are to be deleted.
-fn retraction(finding: &Finding, dismissals: &[Dismissal]) -> Option<RetractionScope> {
+fn retraction_scope(finding: &Finding, dismissals: &[Dismissal]) -> Option<RetractionScope> {
     let mut said = dismissals.iter().filter(|said| !said.withdrawn && !finding.is_open());
     said.find(|said| said.covers(finding))?.retraction
 }
 
 /// Renders the summary's text. `walkthrough` holds the lines that are shown; a status has none.
-pub fn summary(
+pub fn summary_text(
     findings: &[Finding],
     head: &Sha,
     moved_head: Option<&Sha>,
@@ -62,19 +68,19 @@ pub fn summary(
     let ReviewDetail { base, outcome, coverage, since, configuring, .. } = &record.detail;
     let ReviewDetail { suppressions, idle_ignores, .. } = &record.detail;
     let remarks: Vec<String> =
-        text::remarks(record).into_iter().chain(idle_pattern_warnings(idle_ignores)).collect();
-    let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
+        text::remarks(record).into_iter().chain(unused_pattern_warnings(idle_ignores)).collect();
+    let open: Vec<&Finding> = sort_worst_first(findings.iter().filter(|finding| finding.is_open()));
     let fixed = |finding: &&Finding| matches!(finding.status, FindingStatus::Fixed(_));
     let fixed = findings.iter().filter(fixed).count();
     let suppressed = |finding: &&Finding| matches!(finding.status, FindingStatus::Suppressed(_));
     let suppressed = findings.iter().filter(suppressed).count();
     let dismissed = |finding: &&Finding| matches!(finding.status, FindingStatus::Dismissed(_));
-    let dismissed = worst_first(findings.iter().filter(dismissed));
+    let dismissed = sort_worst_first(findings.iter().filter(dismissed));
     let dismissed = dismissed.as_slice();
-    let is_retracted = |finding: &&&Finding| retraction(finding, dismissals).is_some();
+    let is_retracted = |finding: &&&Finding| retraction_scope(finding, dismissals).is_some();
     let retracted: Vec<&Finding> = dismissed.iter().filter(is_retracted).copied().collect();
     let since = since.as_ref();
-    text::summary(&SummaryContent {
+    text::render_summary(&SummaryContent {
         outcome,
         head,
         moved_head,
@@ -94,11 +100,11 @@ pub fn summary(
     })
 }
 
-fn finding_row(finding: &Finding, kind: AnchorKind) -> DesiredComment {
+fn finding_comment(finding: &Finding, kind: AnchorKind) -> DesiredComment {
     DesiredComment {
         item: CommentSubject::Finding(finding.id.clone()),
         place: Some((kind, finding.at.clone())),
-        body: text::comment(finding),
+        body: text::render_comment(finding),
         suggestion: finding.raw.suggestion.clone().filter(|_| is_replaceable(finding)),
         is_proposed: finding.raw.source == FindingSource::Agent,
         resolved: !finding.is_open(),
@@ -118,8 +124,13 @@ fn is_replaceable(finding: &Finding) -> bool {
 /// failure for blocking findings, else pending with the reason. A check run can be neutral, and is neutral
 /// for nothing to review and for pending. Blocking findings of a partial review are a failure of both (ADR
 /// 0020). `summary` is the text of the pull request's summary, without its walkthrough.
-pub fn status(findings: &[Finding], outcome: &ReviewOutcome, head: &Sha, summary: &str) -> DesiredStatus {
-    let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
+pub fn desired_status(
+    findings: &[Finding],
+    outcome: &ReviewOutcome,
+    head: &Sha,
+    summary: &str,
+) -> DesiredStatus {
+    let open: Vec<&Finding> = sort_worst_first(findings.iter().filter(|finding| finding.is_open()));
     let blocking = open.iter().any(|finding| is_blocking(finding.raw.severity));
     let state = match outcome.kind {
         ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Skipped if !blocking => StatusState::Success,
@@ -135,9 +146,9 @@ pub fn status(findings: &[Finding], outcome: &ReviewOutcome, head: &Sha, summary
         (StatusState::Success | StatusState::Pending, _) => CheckConclusion::Neutral,
     };
     let annotations = open.iter().filter(|finding| finding.raw.place.side == DiffSide::New);
-    let annotations = annotations.take(MAX_ANNOTATIONS).map(|finding| annotation(finding)).collect();
+    let annotations = annotations.take(MAX_ANNOTATIONS).map(|finding| build_annotation(finding)).collect();
     let check = CheckContent { conclusion, summary: summary.to_owned(), annotations };
-    DesiredStatus { sha: head.clone(), state, description: text::status(outcome, &open), check }
+    DesiredStatus { sha: head.clone(), state, description: text::status_description(outcome, &open), check }
 }
 
 /// Returns the status of a head that could not be reviewed. It is never red, because the failure is Truing's
@@ -153,7 +164,7 @@ pub(crate) fn pending_status(head: &Sha, description: String, summary: &str) -> 
 }
 
 /// Creates the annotation of a finding's lines on the commit.
-fn annotation(finding: &Finding) -> CheckAnnotation {
+fn build_annotation(finding: &Finding) -> CheckAnnotation {
     let raw = &finding.raw;
     CheckAnnotation {
         place: raw.place.clone(),
@@ -172,7 +183,7 @@ fn is_blocking(severity: Severity) -> bool {
 }
 
 /// Sorts findings by severity, then path and line.
-pub fn worst_first<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<&'a Finding> {
+pub fn sort_worst_first<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<&'a Finding> {
     let mut sorted: Vec<&Finding> = findings.collect();
     sorted.sort_by(|a, b| {
         (a.raw.severity, &a.raw.place, &a.raw.rule).cmp(&(b.raw.severity, &b.raw.place, &b.raw.rule))
@@ -190,7 +201,7 @@ pub(crate) mod tests {
     use truing_core::code::CodeDigests;
 
     /// Builds an open finding on one line.
-    pub(crate) fn finding(id: &str, path: &str, line: u32) -> Finding {
+    pub(crate) fn open_finding(id: &str, path: &str, line: u32) -> Finding {
         let place = CodeLocation { path: path.into(), side: DiffSide::New, start_line: line, end_line: line };
         Finding {
             id: FindingId::new(id),
@@ -222,18 +233,18 @@ pub(crate) mod tests {
         Sha::parse(&"a".repeat(40)).unwrap()
     }
 
-    fn ended(kind: ReviewOutcomeKind) -> ReviewOutcome {
+    fn outcome_of_kind(kind: ReviewOutcomeKind) -> ReviewOutcome {
         ReviewOutcome { kind, reason: None, until: None, runtime: ReviewRuntime::Rules }
     }
 
     #[test]
     fn what_is_over_the_cap_is_told_in_the_summary_and_the_worst_are_kept() {
         let mut findings: Vec<Finding> =
-            (1..=5).map(|line| finding(&format!("1:a-{line}"), "a.py", line)).collect();
+            (1..=5).map(|line| open_finding(&format!("1:a-{line}"), "a.py", line)).collect();
         findings[4].raw.severity = Severity::P0;
-        let detail = ReviewDetail::new(Some(sha()), sha(), ended(ReviewOutcomeKind::Reviewed));
+        let detail = ReviewDetail::new(Some(sha()), sha(), outcome_of_kind(ReviewOutcomeKind::Reviewed));
         let record = ReviewRecord::new(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0));
-        let rows = rows(&findings, &sha(), None, &record, &[], 2);
+        let rows = desired_comments(&findings, &sha(), None, &record, &[], 2);
         let kinds: Vec<(String, AnchorKind)> = rows
             .iter()
             .filter_map(|row| Some((row.item.as_str().to_owned(), row.place.as_ref()?.0)))
@@ -247,27 +258,27 @@ pub(crate) mod tests {
     fn a_walkthrough_is_of_its_own_head_and_in_no_status() {
         let line = WalkthroughLine { path: "a.py".into(), text: "Retries.".into() };
         let did = ModelReviewDetail { walkthrough: vec![line], ..ModelReviewDetail::default() };
-        let mut detail = ReviewDetail::new(Some(sha()), sha(), ended(ReviewOutcomeKind::Reviewed));
+        let mut detail = ReviewDetail::new(Some(sha()), sha(), outcome_of_kind(ReviewOutcomeKind::Reviewed));
         detail.modelled = Some(did);
         let record = ReviewRecord::new(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0));
         let told = "### Walkthrough of `aaaaaaaaaa`\n\n- `a.py`: Retries.\n";
-        let body = |now: Option<&Sha>| rows(&[], &sha(), now, &record, &[], 9).remove(0).body;
+        let body = |now: Option<&Sha>| desired_comments(&[], &sha(), now, &record, &[], 9).remove(0).body;
         assert!(body(None).contains(told), "{}", body(None));
         let later = Sha::parse(&"b".repeat(40)).unwrap();
         assert!(!body(Some(&later)).contains("Walkthrough"), "the pull request has moved on");
-        let shown = summary(&[], &sha(), None, &record, &[], &[]);
-        let status = status(&[], &record.detail.outcome, &sha(), &shown);
+        let shown = summary_text(&[], &sha(), None, &record, &[], &[]);
+        let status = desired_status(&[], &record.detail.outcome, &sha(), &shown);
         assert!(!format!("{status:?}").contains("Walkthrough"), "{status:?}");
     }
 
     #[test]
     fn a_pattern_that_ignores_nothing_is_named_once_in_the_summary() {
-        let mut detail = ReviewDetail::new(Some(sha()), sha(), ended(ReviewOutcomeKind::Reviewed));
+        let mut detail = ReviewDetail::new(Some(sha()), sha(), outcome_of_kind(ReviewOutcomeKind::Reviewed));
         detail.idle_ignores = vec!["lib".to_owned()];
         let record = ReviewRecord::new(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0));
-        let shown = summary(&[], &sha(), None, &record, &[], &[]);
+        let shown = summary_text(&[], &sha(), None, &record, &[], &[]);
         let warning =
-            truing_core::markdown::escape_text(&idle_pattern_warnings(&["lib".to_owned()]).next().unwrap());
+            truing_core::markdown::escape_text(&unused_pattern_warnings(&["lib".to_owned()]).next().unwrap());
         assert!(warning.contains("matches no file of the repository"), "{warning}");
         assert_eq!(shown.matches(format!("- {warning}\n").as_str()).count(), 1, "{shown}");
         assert_eq!(shown.matches("matches no file").count(), 1, "{shown}");
@@ -276,9 +287,9 @@ pub(crate) mod tests {
     #[test]
     fn a_suggestion_is_for_exactly_the_lines_of_the_comment_on_the_new_side() {
         let suggestion = SuggestedFix { replacement: "x".into() };
-        let mut one = finding("1:a-1", "a.py", 3);
+        let mut one = open_finding("1:a-1", "a.py", 3);
         one.raw.suggestion = Some(suggestion.clone());
-        let suggested = |finding: &Finding| finding_row(finding, finding.anchor).suggestion;
+        let suggested = |finding: &Finding| finding_comment(finding, finding.anchor).suggestion;
         assert_eq!(suggested(&one), Some(suggestion));
         let mut longer = one.clone();
         longer.raw.place.end_line = 4;
@@ -292,11 +303,11 @@ pub(crate) mod tests {
 
     #[test]
     fn only_a_whole_review_without_blocking_findings_is_green() {
-        let blocking = [finding("1:a-1", "a.py", 1)];
+        let blocking = [open_finding("1:a-1", "a.py", 1)];
         let mut minor = blocking.clone();
         minor[0].raw.severity = Severity::P2;
         let shown = |findings: &[Finding], kind| {
-            let status = status(findings, &ended(kind), &sha(), "the summary");
+            let status = desired_status(findings, &outcome_of_kind(kind), &sha(), "the summary");
             (status.state, status.check.conclusion)
         };
         let state = |findings: &[Finding], kind| shown(findings, kind).0;

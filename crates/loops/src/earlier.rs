@@ -18,7 +18,7 @@ use truing_reader::FileTree;
 use truing_reader::mask::{MASK, mask_secrets};
 use truing_reader::redact::QuotedSecrets;
 
-use super::desired::worst_first;
+use super::desired::sort_worst_first;
 use super::reading::{self, ReadingOutcome, ReviewedChange};
 
 /// Maximum number of open findings in a model's prompt; it owes nothing on the others, which stay open.
@@ -52,19 +52,19 @@ pub struct EarlierReviews {
 impl EarlierReviews {
     /// Returns the findings that a model owes a verdict on, worst first.
     pub fn findings_to_recheck(&self) -> Vec<&Finding> {
-        let mut owed = worst_first(recheck::unanswered_findings(&self.known_findings));
+        let mut owed = sort_worst_first(recheck::unanswered_findings(&self.known_findings));
         owed.truncate(MAX_OWED);
         owed
     }
 
     /// True if there has been an earlier review that matters to a model.
-    pub fn is_known(&self) -> bool {
+    pub fn has_earlier_review(&self) -> bool {
         self.head.is_some() || recheck::unanswered_findings(&self.known_findings).next().is_some()
     }
 
     /// Returns the files that are inspected again, even if they left the change. They are the files with a
     /// model's finding or an open finding of a line of work, and those that showed a fix.
-    pub fn paths(&self) -> Vec<RepoPath> {
+    pub fn recheck_paths(&self) -> Vec<RepoPath> {
         let is_of_line = |finding: &Finding| finding.is_open() && !finding.seen_on.is_empty();
         let is_looked_at =
             |finding: &&Finding| finding.raw.source == FindingSource::Agent || is_of_line(finding);
@@ -119,10 +119,10 @@ impl EarlierReviews {
 }
 
 /// Formats one finding: its id, its description, its current place, and its former lines.
-fn render_earlier_finding(finding: &Finding, went: &FollowOutcome) -> String {
+fn render_earlier_finding(finding: &Finding, outcome: &FollowOutcome) -> String {
     let raw = &finding.raw;
     let name = |path: &RepoPath| line::clean_line(&path.to_string(), MAX_LINE_CHARS);
-    let place = match went {
+    let place = match outcome {
         FollowOutcome::Found { path, start, end } => {
             format!("{}, lines {start} to {end}: as they were; look at what is around them, too", name(path))
         }
@@ -165,7 +165,7 @@ pub(super) fn recheck_findings(
             let finding = earlier.known_findings.iter().find(|finding| finding.id == verdict.finding);
             let went = finding.map(|finding| recheck::locate_at_head(finding, &head));
             if let Some(path) = went.as_ref().and_then(FollowOutcome::path) {
-                verdict.excerpt = files.hide_in(path, &verdict.excerpt);
+                verdict.excerpt = files.redact_text(path, &verdict.excerpt);
             }
         }
         let sections = reading::diff_sections(&change.diff);
@@ -194,7 +194,7 @@ fn head_view<'a>(
     reading: &'a ReadingOutcome,
 ) -> HeadView<'a, impl Fn(&RepoPath) -> Option<String> + 'a> {
     // A damaged diff was rejected before.
-    let mut added = reading::counted_lines(change).unwrap_or_default();
+    let mut added = reading::relevant_lines_by_file(change).unwrap_or_default();
     let deleted = parse(&change.diff).files.into_iter().filter(|file| file.status == FileStatus::Deleted);
     let mut deleted: BTreeSet<RepoPath> = deleted.map(|file| file.path).collect();
     let gaps = reading.coverage.not_reviewed.iter().filter(|gap| gap.reason != SkipReason::Deleted);
@@ -223,15 +223,17 @@ impl RedactedFiles {
         Some(QuotedSecrets::from_text(&raw).hide_secrets(&raw))
     }
 
-    fn hide_in(&self, path: &RepoPath, said: &str) -> String {
-        let Some(text) = self.raw_text(path) else { return said.to_owned() };
+    fn redact_text(&self, path: &RepoPath, review_text: &str) -> String {
+        let Some(text) = self.raw_text(path) else { return review_text.to_owned() };
         let quoted = QuotedSecrets::from_text(&text);
         // A model quotes a line with masks, while stored lines keep the beginnings of secrets.
         let (masked, hidden) = (mask_secrets(&text), quoted.hide_secrets(&text));
-        let line = |said: &str| {
-            let at = masked.lines().position(|line| said.contains(MASK) && line.trim() == said.trim());
-            at.and_then(|at| hidden.lines().nth(at)).unwrap_or(said).to_owned()
+        let line = |review_text: &str| {
+            let at = masked
+                .lines()
+                .position(|line| review_text.contains(MASK) && line.trim() == review_text.trim());
+            at.and_then(|at| hidden.lines().nth(at)).unwrap_or(review_text).to_owned()
         };
-        quoted.hide_secrets(&said.lines().map(line).collect::<Vec<_>>().join("\n"))
+        quoted.hide_secrets(&review_text.lines().map(line).collect::<Vec<_>>().join("\n"))
     }
 }

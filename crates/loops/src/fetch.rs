@@ -17,7 +17,7 @@ use truing_git::{GitError, Mirror};
 /// [`GitError::ForkUnreadable`] if the head is in a fork that the login may not read or that is gone; else as
 /// [`Mirror::fetch`].
 #[truing_core::boxed_future]
-pub async fn commits(
+pub async fn fetch_commits(
     server: &AnyForgeServer,
     mirror: &Mirror,
     head: &Sha,

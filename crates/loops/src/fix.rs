@@ -103,7 +103,7 @@ pub enum FixError {
 }
 
 /// Returns the files that have a suggestion.
-pub fn paths(open: &[Finding]) -> Vec<RepoPath> {
+pub fn suggestion_paths(open: &[Finding]) -> Vec<RepoPath> {
     let with = open.iter().filter(|finding| finding.raw.suggestion.is_some());
     let paths: BTreeSet<&RepoPath> = with.map(|finding| &finding.raw.place.path).collect();
     paths.into_iter().cloned().collect()
@@ -115,7 +115,7 @@ pub fn is_proposed(finding: &Finding) -> bool {
 }
 
 /// Returns the fixes that a model proposes for open findings, each as it would be made alone, and those that
-/// cannot be made. `tree` is as for [`plan`].
+/// cannot be made. `tree` is as for [`plan_fixes`].
 ///
 /// # Errors
 /// [`FixError`]
@@ -127,7 +127,7 @@ pub async fn propose_fixes(
 ) -> Result<(Vec<ProposedFix>, Vec<UnappliedSuggestion>), FixError> {
     let (mut offers, mut left) = (Vec::new(), Vec::new());
     for finding in open.iter().filter(|finding| is_proposed(finding)) {
-        let plan = plan(std::slice::from_ref(finding), tree, &[], reader, None).await?;
+        let plan = plan_fixes(std::slice::from_ref(finding), tree, &[], reader, None).await?;
         match plan.changes.is_empty() {
             true => left.extend(plan.unapplied),
             false => offers.push(ProposedFix { finding: finding.clone(), plan }),
@@ -141,7 +141,7 @@ pub async fn propose_fixes(
 ///
 /// # Errors
 /// [`FixError`]
-pub fn plan<'a>(
+pub fn plan_fixes<'a>(
     open: &'a [Finding],
     tree: &'a Path,
     packs: &'a [String],
@@ -150,7 +150,7 @@ pub fn plan<'a>(
 ) -> BoxFuture<'a, Result<FixPlan, FixError>> {
     Box::pin(async move {
         let root = tree;
-        let linters = linters.filter(|(tooling, wanted)| tooling.toolbox.run_any(wanted));
+        let linters = linters.filter(|(tooling, wanted)| tooling.toolbox.has_any_linters(wanted));
         let mut files: BTreeMap<&RepoPath, Vec<&RawFinding>> = BTreeMap::new();
         for finding in open.iter().map(|finding| &finding.raw).filter(|raw| raw.suggestion.is_some()) {
             files.entry(&finding.place.path).or_default().push(finding);
@@ -180,10 +180,12 @@ pub fn plan<'a>(
             }
         }
         let mut again = rerun_rules(copy.path(), &read, &files, packs, reader).await?;
-        again.extend(proven_again(copy.path(), &read, &files, reader).await?);
-        if let Some((tooling, wanted)) = linters.filter(|_| any_of_a_linter(&files)) {
+        again.extend(recheck_suggestions(copy.path(), &read, &files, reader).await?);
+        if let Some((tooling, wanted)) = linters.filter(|_| has_linter_finding(&files)) {
             let changed = changed_files(&read, &files);
-            again.extend(tooling.findings(root, &changed, wanted, reader).await.map_err(ReadingError::from)?);
+            again.extend(
+                tooling.find_findings(root, &changed, wanted, reader).await.map_err(ReadingError::from)?,
+            );
         }
         for (path, old) in read {
             let Some(findings) = files.get(path) else { continue };
@@ -198,7 +200,7 @@ pub fn plan<'a>(
             let (proven, unproven): (Vec<&RawFinding>, Vec<&RawFinding>) =
                 same.into_iter().partition(is_proven);
             plan.unapplied.extend(unproven.iter().map(|raw| unapplied_suggestion(raw, UNPROVEN.to_owned())));
-            plan.add(path, old, &proven);
+            plan.add_file(path, old, &proven);
         }
         plan.unapplied.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
         Ok(plan)
@@ -225,7 +227,7 @@ async fn rerun_rules(
 
 /// Returns the proposals of a model that are proven for the copies, provided that the lines are still those
 /// that they were made for.
-async fn proven_again(
+async fn recheck_suggestions(
     copy: &Path,
     read: &[(&RepoPath, Vec<u8>)],
     files: &BTreeMap<&RepoPath, Vec<&RawFinding>>,
@@ -256,7 +258,7 @@ async fn proven_again(
     Ok(proven.map(|((raw, _), _)| raw.clone()).collect())
 }
 
-fn any_of_a_linter(files: &BTreeMap<&RepoPath, Vec<&RawFinding>>) -> bool {
+fn has_linter_finding(files: &BTreeMap<&RepoPath, Vec<&RawFinding>>) -> bool {
     files.values().flatten().any(|raw| raw.source == FindingSource::Tool)
 }
 
@@ -288,17 +290,17 @@ fn same_suggestion(a: &RawFinding, b: &RawFinding) -> bool {
     (&a.place, &a.rule, &a.suggestion) == (&b.place, &b.rule, &b.suggestion)
 }
 
-fn unapplied_suggestion(raw: &RawFinding, why: String) -> UnappliedSuggestion {
+fn unapplied_suggestion(raw: &RawFinding, reason: String) -> UnappliedSuggestion {
     UnappliedSuggestion {
         path: raw.place.path.clone(),
         line: raw.place.start_line,
         rule: raw.rule.clone(),
-        why,
+        why: reason,
     }
 }
 
 /// Returns the reason why one of the findings' fixes was not applied, for people.
-fn reason(refusal: FixRefusal, findings: &[&RawFinding]) -> String {
+fn refusal_reason(refusal: FixRefusal, findings: &[&RawFinding]) -> String {
     let other = |index: usize| match findings.get(index) {
         Some(raw) => format!("the fix of {} on line {}", raw.rule, raw.place.start_line),
         None => "another fix".to_owned(),
@@ -319,12 +321,12 @@ fn reason(refusal: FixRefusal, findings: &[&RawFinding]) -> String {
 
 impl FixPlan {
     /// Adds the new content of a file.
-    fn add(&mut self, path: &RepoPath, old: Vec<u8>, findings: &[&RawFinding]) {
+    fn add_file(&mut self, path: &RepoPath, old: Vec<u8>, findings: &[&RawFinding]) {
         let edits: Vec<LineEdit> = findings.iter().filter_map(|raw| LineEdit::from_finding(raw)).collect();
         let fixed = apply_line_edits(path, &old, &edits);
         for (raw, refusal) in findings.iter().zip(&fixed.refusals) {
             if let Some(refusal) = refusal {
-                self.unapplied.push(unapplied_suggestion(raw, reason(*refusal, findings)));
+                self.unapplied.push(unapplied_suggestion(raw, refusal_reason(*refusal, findings)));
             }
         }
         let fixes = fixed.refusals.iter().filter(|refusal| refusal.is_none()).count();
@@ -334,9 +336,9 @@ impl FixPlan {
     }
 
     /// Keeps the changes that pass the check, which may adjust them. The others are recorded with the reason.
-    pub fn retain(&mut self, mut can: impl FnMut(&mut FixedFile) -> Result<(), ReplaceError>) {
+    pub fn retain(&mut self, mut check: impl FnMut(&mut FixedFile) -> Result<(), ReplaceError>) {
         let left = &mut self.unapplied;
-        self.changes.retain_mut(|change| match can(change) {
+        self.changes.retain_mut(|change| match check(change) {
             Ok(()) => true,
             Err(why) => {
                 let (path, why) = (change.path.clone(), why.to_string());
@@ -418,7 +420,7 @@ mod tests {
     use super::*;
 
     /// Builds a finding of a line of `a.py` with this replacement.
-    fn found(rule: &str, line: u32, replacement: &str) -> RawFinding {
+    fn finding_with_fix(rule: &str, line: u32, replacement: &str) -> RawFinding {
         RawFinding {
             place: CodeLocation {
                 path: "a.py".into(),
@@ -442,14 +444,14 @@ mod tests {
     fn fixes_of_one_line_are_made_together_and_each_that_is_not_has_its_reason() {
         let text = b"if a == None and b == None: f()\nx = f(a)\n".to_vec();
         let findings = [
-            found("lint/A", 1, "if a is None and b == None: f()"),
-            found("lint/B", 1, "if a == None and b is None: f()"),
-            found("lint/C", 1, "if a is not b and b == None: f()"),
-            found("lint/D", 1, "if a == None and b is None: f()"),
-            found("lint/E", 2, "x = f(a"),
+            finding_with_fix("lint/A", 1, "if a is None and b == None: f()"),
+            finding_with_fix("lint/B", 1, "if a == None and b is None: f()"),
+            finding_with_fix("lint/C", 1, "if a is not b and b == None: f()"),
+            finding_with_fix("lint/D", 1, "if a == None and b is None: f()"),
+            finding_with_fix("lint/E", 2, "x = f(a"),
         ];
         let mut plan = FixPlan::default();
-        plan.add(&"a.py".into(), text, &findings.iter().collect::<Vec<_>>());
+        plan.add_file(&"a.py".into(), text, &findings.iter().collect::<Vec<_>>());
         let [change] = plan.changes.as_slice() else { panic!("{plan:?}") };
         assert_eq!(String::from_utf8_lossy(&change.new), "if a is None and b is None: f()\nx = f(a)\n");
         assert_eq!(change.fixes, 2);

@@ -47,7 +47,7 @@ impl OpenedDiffFolders {
 /// # Errors
 /// [`LocalReviewError::Reading`] if the working tree cannot be opened, [`LocalReviewError::Git`] if `dest`
 /// cannot be written.
-pub fn lay_out<'a>(
+pub fn write_patched_files<'a>(
     files: &'a [FileDiff<'a>],
     paths: &'a [RepoPath],
     source: DiffTargetFolders<'a>,
@@ -88,16 +88,16 @@ pub fn lay_out<'a>(
 /// except for a type change, belong to several commits, whose lines are not those of one version.
 fn apply_changes(changes: &[&FileDiff<'_>], tree: &OpenedDiffFolders) -> Result<Vec<u8>, SkipReason> {
     match changes {
-        [file] => new_side(file, tree),
+        [file] => apply_section(file, tree),
         [gone, file] if gone.status == FileStatus::Deleted && file.status == FileStatus::Added => {
-            new_side(file, tree)
+            apply_section(file, tree)
         }
         _ => Err(SkipReason::DoesNotApply),
     }
 }
 
 /// Returns a file as one section of the diff leaves it.
-fn new_side(file: &FileDiff<'_>, tree: &OpenedDiffFolders) -> Result<Vec<u8>, SkipReason> {
+fn apply_section(file: &FileDiff<'_>, tree: &OpenedDiffFolders) -> Result<Vec<u8>, SkipReason> {
     if file.is_binary {
         // The diff does not contain the file's content.
         return Err(SkipReason::Binary);
@@ -125,14 +125,14 @@ fn new_side(file: &FileDiff<'_>, tree: &OpenedDiffFolders) -> Result<Vec<u8>, Sk
     }
 }
 
-/// Applies `of` to a text; if that fails and its lines end with CRLF, applies it to the text with LF.
-fn apply_with_line_ends<T>(text: &[u8], of: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
-    of(text).or_else(|| {
+/// Applies `parse` to a text; if that fails and its lines end with CRLF, applies it to the text with LF.
+fn apply_with_line_ends<T>(text: &[u8], parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+    parse(text).or_else(|| {
         let lines = text.split_inclusive(|byte| *byte == b'\n');
         let with_lf = |line: &[u8]| match line.strip_suffix(b"\r\n") {
             Some(line) => [line, b"\n"].concat(),
             None => line.to_vec(),
         };
-        of(&lines.flat_map(with_lf).collect::<Vec<u8>>())
+        parse(&lines.flat_map(with_lf).collect::<Vec<u8>>())
     })
 }

@@ -14,22 +14,22 @@ const MAX_CHARS: usize = 200;
 
 /// Returns the patterns that match neither a changed file nor one of `list`; none if the files cannot be
 /// listed.
-pub(crate) async fn idle_patterns(
+pub(crate) async fn unused_patterns(
     scope: &ReviewScope,
     coverage: &ReviewCoverage,
     list: impl Future<Output = Result<Vec<RepoPath>, GitError>>,
 ) -> Vec<String> {
     let changed = coverage.not_reviewed.iter().map(|gap| &gap.path);
     // The files are listed only if a pattern matches no changed file.
-    if scope.idle_ignores(changed.clone()).is_empty() {
+    if scope.unused_ignore_patterns(changed.clone()).is_empty() {
         return Vec::new();
     }
     let Ok(files) = list.await else { return Vec::new() };
-    scope.idle_ignores(changed.chain(&files))
+    scope.unused_ignore_patterns(changed.chain(&files))
 }
 
 /// Returns a warning for each pattern.
-pub fn idle_pattern_warnings(patterns: &[String]) -> impl Iterator<Item = String> {
+pub fn unused_pattern_warnings(patterns: &[String]) -> impl Iterator<Item = String> {
     patterns.iter().map(|pattern| {
         let pattern = clean_line(pattern, MAX_CHARS);
         let meant = likely_meaning(&pattern);

@@ -23,7 +23,7 @@ pub(crate) fn changed_paths(change: &ReviewedChange) -> Vec<String> {
 }
 
 /// Adds the instructions for this change of a repository, `owner/name`, to the recalled memory.
-pub(crate) fn instruct(
+pub(crate) fn add_instructions(
     recalled: ReviewContext,
     scope: &ReviewScope,
     repository: Option<&str>,

@@ -35,7 +35,7 @@ mod tests {
 
     use super::*;
 
-    fn is_pointer_of(body: &str) -> bool {
+    fn is_pointer_diff(body: &str) -> bool {
         let text = format!("diff --git a/x b/x\nindex 1111111..2222222 100644\n--- a/x\n+++ b/x\n{body}");
         is_pointer(&parse(text.as_bytes()).files[0])
     }
@@ -47,18 +47,18 @@ mod tests {
             "@@ -1,3 +1,3 @@\n {version}\n-oid sha256:{}\n-size 1\n+oid sha256:{oid}\n+size 2\n",
             "b".repeat(64)
         );
-        assert!(is_pointer_of(&whole));
+        assert!(is_pointer_diff(&whole));
         assert!(
-            is_pointer_of(&format!("@@ -2 +2 @@\n-oid sha256:x\n+oid sha256:{oid}\n")),
+            is_pointer_diff(&format!("@@ -2 +2 @@\n-oid sha256:x\n+oid sha256:{oid}\n")),
             "without context"
         );
-        assert!(is_pointer_of(&format!("@@ -1 +1,3 @@\n-code\n+{version}\n+oid sha256:{oid}\n+size 2\n")));
+        assert!(is_pointer_diff(&format!("@@ -1 +1,3 @@\n-code\n+{version}\n+oid sha256:{oid}\n+size 2\n")));
         for other in [
             whole.replace("+size 2", "+size 2\n+import os").replace("+1,3", "+1,4"),
             format!("@@ -1,2 +1,2 @@\n {version}\n-size 1\n+size 2\n"),
             whole.replace(&oid, "short"),
         ] {
-            assert!(!is_pointer_of(&other), "{other}");
+            assert!(!is_pointer_diff(&other), "{other}");
         }
     }
 }

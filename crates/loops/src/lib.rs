@@ -58,6 +58,6 @@ pub mod verify;
 pub use truing_reader::redact::{redact_line, redact_secrets};
 
 /// Returns the programs that produce outcomes and their versions, for records.
-pub fn versions() -> std::collections::BTreeMap<String, String> {
+pub fn program_versions() -> std::collections::BTreeMap<String, String> {
     [("truing".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into()
 }

@@ -30,9 +30,9 @@ use super::memory::{
     BranchCommits, FindingStorage, FindingsByStatus, PriorFindings, RecordOpener, encode_name,
 };
 use super::reading::{self, ReadingError, ReadingOutcome, ReviewScope, ReviewedChange};
-use crate::budget::name_of_remote;
+use crate::budget::repository_name_from_url;
 use crate::converge;
-use crate::instructions::instruct;
+use crate::instructions::add_instructions;
 use crate::machine::new_run_id;
 use crate::telemetry;
 use crate::tools::{BaseCommit, LinterSources, ReviewLinters};
@@ -134,7 +134,7 @@ impl LocalReviewRequest<'_> {
         let comparing = ComparisonRequest { repository: self.repository, base: self.base, head: self.head };
         let (change, against) = comparing.compare(checked_out).await?;
         let run = new_run_id();
-        let name = self.repository.remote_url().and_then(name_of_remote);
+        let name = self.repository.remote_url().and_then(repository_name_from_url);
         let trace = telemetry::start_review_trace(&run, &key, name.as_deref(), None);
         let reviewed =
             self.review(run, key, change, against, checked_out, started).with_context(trace.clone());
@@ -151,7 +151,7 @@ impl LocalReviewRequest<'_> {
         run: RunId,
         key: SlotKey,
         change: ReviewedChange,
-        against: BaseOrigin,
+        base_origin: BaseOrigin,
         checked_out: Option<&Sha>,
         started: UnixMillis,
     ) -> Result<LocalReviewOutcome, LocalReviewError> {
@@ -160,8 +160,8 @@ impl LocalReviewRequest<'_> {
         telemetry::record_head(filed.as_str());
         let name = self.line_of_work(checked_out).await?;
         let branch = match &name {
-            Some(name) => branch_of(name).to_owned(),
-            None => converge::local::checked_out(self.repository).await?,
+            Some(name) => branch_of_line(name).to_owned(),
+            None => converge::local::checked_out_branch(self.repository).await?,
         };
         let branch = branch_key(self.repository, &branch);
         let line = match name {
@@ -195,12 +195,12 @@ impl LocalReviewRequest<'_> {
         };
         let asking = match &self.model {
             Some(model) => {
-                let name = self.repository.remote_url().and_then(name_of_remote);
+                let name = self.repository.remote_url().and_then(repository_name_from_url);
                 let budgets = &model.agent.budgets;
                 let purse =
                     budgets.review_budget(run.clone(), &key, filed.as_str(), name.as_deref(), started);
-                let recalled = self.recall(&model.agent.sources).await?;
-                let recalled = instruct(recalled, self.scope, name.as_deref(), &change);
+                let recalled = self.load_memory(&model.agent.sources).await?;
+                let recalled = add_instructions(recalled, self.scope, name.as_deref(), &change);
                 let revision = PullRevision { head: filed.clone(), base: change.base.clone() };
                 let (run, key) = (run.clone(), key.clone());
                 let runtime = model.agent.review_runtime();
@@ -220,31 +220,39 @@ impl LocalReviewRequest<'_> {
             }
             None => None,
         };
-        let (reading, part) = self.read(&change, asking, &earlier).await?;
+        let (reading, part) = self.read_and_review(&change, asking, &earlier).await?;
         let found = reading.all_findings();
         let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
-        let outcome = agent::outcome(&coverage, part.as_ref()).with_tool_results(&tools);
+        let outcome = agent::review_outcome(&coverage, part.as_ref()).with_tool_results(&tools);
         let outcome = outcome.with_unread_findings(unknown_reason.as_deref());
         let detail = ReviewDetail {
-            idle_ignores: self.idle_ignores(&coverage).await,
+            idle_ignores: self.unused_ignore_patterns(&coverage).await,
             coverage,
             suppressions,
             tools,
             ..ReviewDetail::new(change.head.clone(), change.base.clone(), outcome)
         };
-        let begun =
-            ReviewRecord { versions: super::versions(), ..ReviewRecord::new(run, key, detail, started) };
+        let begun = ReviewRecord {
+            versions: super::program_versions(),
+            ..ReviewRecord::new(run, key, detail, started)
+        };
         let mut record =
             ReviewRecord { ended: self.clock.now(), ..begun }.with_model_review(agent::model_review(part));
         telemetry::record_review(&record);
         let found = (found.as_slice(), &renames, &rechecked);
         let (kept, unrecorded) = memory.record_findings(found, &mut record, &filed).await;
         self.attempts.remove_attempt(&record.run);
-        Ok(LocalReviewOutcome { record, reviewed: self.head.into(), against, findings: kept, unrecorded })
+        Ok(LocalReviewOutcome {
+            record,
+            reviewed: self.head.into(),
+            against: base_origin,
+            findings: kept,
+            unrecorded,
+        })
     }
 
     /// Returns the patterns of `rules.ignore` that match no file.
-    async fn idle_ignores(&self, coverage: &ReviewCoverage) -> Vec<String> {
+    async fn unused_ignore_patterns(&self, coverage: &ReviewCoverage) -> Vec<String> {
         let list = async {
             match self.head {
                 HeadSource::Commit(head) => {
@@ -256,12 +264,12 @@ impl LocalReviewRequest<'_> {
                 }
             }
         };
-        ignores::idle_patterns(self.scope, coverage, list).await
+        ignores::unused_patterns(self.scope, coverage, list).await
     }
 
     /// Returns the repository's context for a model, from the place of its own file: the reviewed commit,
     /// else the working tree.
-    async fn recall(&self, sources: &ContextSources) -> Result<ReviewContext, GitError> {
+    async fn load_memory(&self, sources: &ContextSources) -> Result<ReviewContext, GitError> {
         match self.head {
             HeadSource::Commit(commit) => {
                 let memory = sources.read_commit(self.repository, Some(commit)).await?;
@@ -304,13 +312,13 @@ impl LocalReviewRequest<'_> {
     }
 
     /// Runs the reader on the changed files, in the working tree or in a temporary folder.
-    async fn read(
+    async fn read_and_review(
         &self,
         change: &ReviewedChange,
-        asking: Option<ModelReviewRequest<'_>>,
+        model_request: Option<ModelReviewRequest<'_>>,
         earlier: &EarlierReviews,
     ) -> Result<(ReadingOutcome, Option<ModelReviewRun>), LocalReviewError> {
-        let mut plan = reading::plan(change, self.scope)?;
+        let mut plan = reading::plan_reading(change, self.scope)?;
         let project = Some(self.repository.root());
         let base = BaseCommit::Repository(self.repository, &change.base);
         let tooling = ReviewLinters { toolbox: self.toolbox, project, trust: None, base };
@@ -322,19 +330,21 @@ impl LocalReviewRequest<'_> {
             if !unseen.is_empty() {
                 reading.add(read_index(unseen, self.repository, self.scope, self.reader).await?);
             }
-            let files = match asking {
+            let files = match model_request {
                 Some(_) => self.repository.worktree_files().await?,
                 None => Vec::new(),
             };
             let place = ReviewTree { tree, visible_paths: Some(&files) };
-            let part = agent::ask_model(asking, change, place, self.reader, earlier, &mut reading).await?;
+            let part =
+                agent::run_model_review(model_request, change, place, self.reader, earlier, &mut reading)
+                    .await?;
             reading.sign_lines(tree, &self.scope.lines_key);
             return Ok((reading, part));
         }
-        let mut paths = plan.paths(self.scope, self.reader).await?;
-        paths.extend(earlier.paths());
+        let mut paths = plan.required_paths(self.scope, self.reader).await?;
+        paths.extend(earlier.recheck_paths());
         // Models and linters may read every file, and outputs of linters may name any file.
-        let is_all = asking.is_some() || self.toolbox.needs_tree(&self.scope.tools);
+        let is_all = model_request.is_some() || self.toolbox.needs_tree(&self.scope.tools);
         let only = if is_all { None } else { Some(paths.as_slice()) };
         let (folder, exported) = match (self.head, only) {
             (HeadSource::Commit(head), None) => self.repository.export_all(head).await?,
@@ -364,7 +374,8 @@ impl LocalReviewRequest<'_> {
                         }
                         let source =
                             given::DiffTargetFolders { root: self.repository.root(), index: index.path() };
-                        let left_out = given::lay_out(plan.files(), &paths, source, folder.path()).await?;
+                        let left_out =
+                            given::write_patched_files(plan.files(), &paths, source, folder.path()).await?;
                         ExportSummary { left_out, ..ExportSummary::default() }
                     }
                 };
@@ -377,7 +388,8 @@ impl LocalReviewRequest<'_> {
         let tree = folder.path().to_owned();
         let mut reading = plan.read(tree, self.scope, self.reader, Some(tooling)).await?;
         let place = ReviewTree { tree: folder.path(), visible_paths: None };
-        let part = agent::ask_model(asking, change, place, self.reader, earlier, &mut reading).await?;
+        let part =
+            agent::run_model_review(model_request, change, place, self.reader, earlier, &mut reading).await?;
         reading.sign_lines(folder.path(), &self.scope.lines_key);
         Ok((reading, part))
     }
@@ -395,7 +407,7 @@ pub fn read_index<'a>(
     reader: &'a dyn RepositoryReader,
 ) -> BoxFuture<'a, Result<ReadingOutcome, LocalReviewError>> {
     Box::pin(async move {
-        let paths = plan.paths(scope, reader).await?;
+        let paths = plan.required_paths(scope, reader).await?;
         let folder = truing_git::PrivateFolder::new()?;
         let index = repository.snapshot_index(None).await?;
         let ExportSummary { left_out, too_large, .. } = index.export(folder.path(), Some(&paths)).await?;
@@ -424,7 +436,7 @@ pub fn branch_key(repository: &LocalRepository, branch: &str) -> SlotKey {
 }
 
 /// Returns the branch of a line of work, as [`converge::local::checked_out`] names it.
-fn branch_of(line: &str) -> &str {
+fn branch_of_line(line: &str) -> &str {
     let line = line.strip_prefix("index of ").unwrap_or(line);
     line.strip_prefix("branch ").unwrap_or(converge::local::DETACHED)
 }

@@ -20,7 +20,7 @@ use truing_core::port::{
 use truing_core::publish::CommentProducer;
 use truing_core::recheck::RecheckSummary;
 
-use super::desired::worst_first;
+use super::desired::sort_worst_first;
 use super::text::count_by_severity;
 
 /// Maximum number of times that recording starts again because another review of the same repository began in
@@ -101,7 +101,7 @@ impl FindingsByStatus {
         is_fixed: impl Fn(&Finding) -> bool,
     ) -> Self {
         let of = |wanted: &dyn Fn(&Finding) -> bool| -> Vec<Finding> {
-            worst_first(findings.iter().filter(|finding| wanted(finding))).into_iter().cloned().collect()
+            sort_worst_first(findings.iter().filter(|finding| wanted(finding))).into_iter().cloned().collect()
         };
         let is_suppressed = |finding: &Finding| matches!(finding.status, FindingStatus::Suppressed(_));
         let is_dismissed = |finding: &Finding| matches!(finding.status, FindingStatus::Dismissed(_));
@@ -135,7 +135,7 @@ pub struct FindingStorage<'a> {
 
 /// Returns a pause that differs by run. Reviews that fence each other off then restart at different moments,
 /// and one of them ends before the next begins.
-fn pause(run: &RunId, tries: u32) -> Duration {
+fn retry_pause(run: &RunId, tries: u32) -> Duration {
     let mut hasher = DefaultHasher::new();
     (run.as_str(), tries).hash(&mut hasher);
     let longest = FIRST_PAUSE * (1 << tries.min(MAX_DOUBLINGS));
@@ -187,18 +187,18 @@ impl FindingStorage<'_> {
         PriorFindings { findings, before, elsewhere, unknown_reason: None }
     }
 
-    /// Assigns ids to the findings by the known ones, and records them under the commit `filed`. Returns
+    /// Assigns ids to the findings by the known ones, and records them under the commit `filing_commit`. Returns
     /// their fate, and the reason if nothing was recorded though it should have been.
     pub fn record_findings<'a>(
         &'a self,
         found: ReviewFindings<'a>,
         record: &'a mut ReviewRecord,
-        filed: &'a Sha,
+        filing_commit: &'a Sha,
     ) -> BoxFuture<'a, (FindingsByStatus, Option<String>)> {
         Box::pin(async move {
-            match self.record_with_retries(found, record, filed).await {
+            match self.record_with_retries(found, record, filing_commit).await {
                 Ok(kept) => (kept, None),
-                Err(why) => (self.recognise(&[], &[], found, record, filed).0, Some(why)),
+                Err(why) => (self.recognise(&[], &[], found, record, filing_commit).0, Some(why)),
             }
         })
     }
@@ -208,19 +208,19 @@ impl FindingStorage<'_> {
         &self,
         found: ReviewFindings<'_>,
         record: &mut ReviewRecord,
-        filed: &Sha,
+        filing_commit: &Sha,
     ) -> Result<FindingsByStatus, String> {
         let opened = self.open().await;
         let opened = opened.map_err(|stopped| stopped.to_string())?;
         let Some(store) = opened.map_err(|unopened| unopened.reason)? else {
-            return Ok(self.recognise(&[], &[], found, record, filed).0);
+            return Ok(self.recognise(&[], &[], found, record, filing_commit).0);
         };
         let mut tries = 0;
         loop {
-            match self.record_once(&*store, found, record, filed).await {
+            match self.record_once(&*store, found, record, filing_commit).await {
                 Ok(kept) => return Ok(kept),
                 Err(StoreError::Fenced { .. }) if tries < MAX_TRIES => {
-                    tokio::time::sleep(pause(&record.run, tries)).await;
+                    tokio::time::sleep(retry_pause(&record.run, tries)).await;
                     tries += 1;
                 }
                 Err(error) => return Err(error.to_string()),
@@ -235,15 +235,15 @@ impl FindingStorage<'_> {
         store: &dyn RunStore,
         found: ReviewFindings<'_>,
         record: &mut ReviewRecord,
-        filed: &Sha,
+        filing_commit: &Sha,
     ) -> Result<FindingsByStatus, StoreError> {
         let token = store.fresh_token().await?;
         let run = RunReference { id: record.run.clone(), key: record.key.clone(), token };
-        let revision = PullRevision { head: filed.clone(), base: record.detail.base.clone() };
+        let revision = PullRevision { head: filing_commit.clone(), base: record.detail.base.clone() };
         let begun = store.begin_run(&run, &revision, record.started).await?;
         let (mut known, _) = self.known_findings(store, &run.key).await?;
         let said = self.apply_dismissals(store, &mut known, begun.dismissals).await?;
-        let (kept, findings) = self.recognise(&known, &said, found, record, filed);
+        let (kept, findings) = self.recognise(&known, &said, found, record, filing_commit);
         let outcome = record.clone();
         let producer = CommentProducer::Review;
         let computed =
@@ -260,14 +260,14 @@ impl FindingStorage<'_> {
         &self,
         store: &dyn RunStore,
         known: &mut Vec<Finding>,
-        of_all: Vec<Dismissal>,
+        general_dismissals: Vec<Dismissal>,
     ) -> Result<Vec<Dismissal>, StoreError> {
         let Some(branch) = self.branch else {
-            dismissal::add_dismissed(known, &of_all);
-            return Ok(of_all);
+            dismissal::add_dismissed(known, &general_dismissals);
+            return Ok(general_dismissals);
         };
         let mut said = store.dismissals(branch).await?;
-        said.extend(of_all);
+        said.extend(general_dismissals);
         dismissal::reopen_dismissed(known, &said);
         dismissal::add_dismissed(known, &said);
         Ok(said)
@@ -296,36 +296,36 @@ impl FindingStorage<'_> {
         dismissals: &[Dismissal],
         (found, renames, rechecked): ReviewFindings<'_>,
         record: &mut ReviewRecord,
-        filed: &Sha,
+        filing_commit: &Sha,
     ) -> (FindingsByStatus, Vec<Finding>) {
         let mut identified =
             assign_finding_ids(known, found.to_vec(), self.fixed_at, &record.detail.coverage, renames);
-        rechecked.update_statuses(&mut identified.gone, known, filed);
+        rechecked.update_statuses(&mut identified.gone, known, filing_commit);
         dismissal::apply_dismissals(&mut identified.current, dismissals);
         record.detail.outdated_dismissals = dismissal::count_outdated(&identified.current, known, dismissals);
         let was_open = |finding: &Finding| known.iter().any(|was| was.id == finding.id && was.is_open());
         let is_fixed = |finding: &Finding| matches!(finding.status, FindingStatus::Fixed(_));
         if let Some(line) = self.branch_commits {
-            settle_line(&mut identified.gone, line, rechecked, &record.detail.coverage, filed);
+            mark_fixed_on_line(&mut identified.gone, line, rechecked, &record.detail.coverage, filing_commit);
         }
         let is_over = |id: &FindingId| rechecked.fixed.contains_key(id);
         let fixed = identified.gone.iter().filter(|finding| match self.branch_commits {
             Some(_) => {
-                is_over(&finding.id) || !is_of_a_model(finding) && is_fixed(finding) && was_open(finding)
+                is_over(&finding.id) || !is_model_finding(finding) && is_fixed(finding) && was_open(finding)
             }
             None => is_fixed(finding) && was_open(finding),
         });
-        let fixed: Vec<Finding> = worst_first(fixed).into_iter().cloned().collect();
+        let fixed: Vec<Finding> = sort_worst_first(fixed).into_iter().cloned().collect();
         if let Some(line) = self.branch_commits {
             for finding in identified.current.iter_mut().filter(|finding| finding.is_open()) {
-                mark_seen(finding, &line.name, filed, &FindingStatus::Open);
+                mark_seen(finding, &line.name, filing_commit, &FindingStatus::Open);
             }
             let over = |id: &FindingId| {
                 is_over(id) || rechecked.outside.contains(id) || fixed.iter().any(|finding| finding.id == *id)
             };
             for finding in identified.gone.iter_mut().filter(|finding| over(&finding.id)) {
                 let status = finding.status.clone();
-                mark_seen(finding, &line.name, filed, &status);
+                mark_seen(finding, &line.name, filing_commit, &status);
                 // On another line of work the finding may still exist.
                 if finding.seen_on.iter().any(|on| on.is_open) {
                     finding.status = FindingStatus::Open;
@@ -338,18 +338,18 @@ impl FindingStorage<'_> {
         };
         record.detail.open = count_by_severity(&kept.open.iter().collect::<Vec<_>>());
         *record = record.clone().with_end_time(self.clock.now());
-        forget(&mut identified.gone);
+        drop_oldest_unmet(&mut identified.gone);
         (kept, identified.into_findings())
     }
 }
 
 /// Marks as fixed the open findings of rules and tools on a line of work that were searched for and not met.
-fn settle_line(
-    gone: &mut [Finding],
+fn mark_fixed_on_line(
+    unmet: &mut [Finding],
     line: &BranchCommits,
     rechecked: &RecheckSummary,
     coverage: &ReviewCoverage,
-    filed: &Sha,
+    filing_commit: &Sha,
 ) {
     let is_of_line = |finding: &Finding| finding.seen_on.iter().any(|on| on.line == line.name && on.is_open);
     let has_looked = |finding: &Finding| {
@@ -365,16 +365,16 @@ fn settle_line(
         };
         is_used && !is_unread
     };
-    for finding in gone.iter_mut().filter(|finding| !is_of_a_model(finding) && finding.is_open()) {
+    for finding in unmet.iter_mut().filter(|finding| !is_model_finding(finding) && finding.is_open()) {
         let Some(instead) = rechecked.expected.get(&finding.id) else { continue };
         if is_of_line(finding) && has_looked(finding) {
             finding.evidence = Some(instead.clone());
-            finding.status = FindingStatus::Fixed(filed.clone());
+            finding.status = FindingStatus::Fixed(filing_commit.clone());
         }
     }
 }
 
-fn is_of_a_model(finding: &Finding) -> bool {
+fn is_model_finding(finding: &Finding) -> bool {
     match finding.raw.source {
         FindingSource::Agent => true,
         FindingSource::Rule | FindingSource::Tool => false,
@@ -420,7 +420,7 @@ fn mark_seen(finding: &mut Finding, line: &str, commit: &Sha, status: &FindingSt
 
 /// Drops the open findings that were not met for the longest time. Each review records the met findings
 /// before the rest, and the dropped ones are therefore at the end.
-fn forget(unmet: &mut Vec<Finding>) {
+fn drop_oldest_unmet(unmet: &mut Vec<Finding>) {
     let mut left = MAX_UNMET;
     unmet.retain(|finding| match finding.status {
         FindingStatus::Declined(_) | FindingStatus::Dismissed(_) => true,
@@ -452,14 +452,14 @@ pub(super) fn encode_name(name: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::desired::tests::finding;
+    use crate::desired::tests::open_finding;
 
     #[test]
     fn what_was_not_met_for_longest_is_forgotten_but_never_what_people_said() {
         let number = u32::try_from(MAX_UNMET).unwrap() + 2;
-        let mut unmet: Vec<Finding> = (1..=number).map(|line| finding("1:a-1", "a.py", line)).collect();
+        let mut unmet: Vec<Finding> = (1..=number).map(|line| open_finding("1:a-1", "a.py", line)).collect();
         unmet.last_mut().unwrap().status = FindingStatus::Dismissed("wanted".into());
-        forget(&mut unmet);
+        drop_oldest_unmet(&mut unmet);
         let lines: Vec<u32> = unmet.iter().map(|finding| finding.raw.place.start_line).collect();
         assert_eq!(lines.len(), MAX_UNMET + 1);
         assert_eq!(lines[..2], [1, 2]);

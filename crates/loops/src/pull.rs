@@ -16,7 +16,7 @@ use super::memory::{FindingStorage, PriorFindings, RecordOpener, encode_name};
 use super::reading::ReadingOutcome;
 use super::review::choose_tier;
 use super::since;
-use crate::instructions::instruct;
+use crate::instructions::add_instructions;
 use crate::machine::new_run_id;
 use crate::telemetry;
 
@@ -76,7 +76,7 @@ impl PullRequestReview<'_> {
             clock: self.clock,
         };
         let PriorFindings { findings, before, unknown_reason, elsewhere: _ } = memory.recall(&own).await;
-        let since = since::compare(&mirror, &change, &revision.head, before.as_ref()).await;
+        let since = since::compare_with_previous(&mirror, &change, &revision.head, before.as_ref()).await;
         let earlier = since::earlier_reviews(findings, before.as_ref(), since.as_ref());
         // A person runs this command, and both `off` and `rules` therefore mean a review by rules alone.
         let choice = choose_tier(&pinned.scope.tiers, self.pull, &change, true);
@@ -89,7 +89,7 @@ impl PullRequestReview<'_> {
                 let (head, repository) = (revision.head.as_str(), self.pull.repository_name());
                 let purse = model.agent.budgets.review_budget(run.clone(), &key, head, repository, started);
                 let recalled = pinned.recall(&model.agent.sources, &mirror).await?;
-                let recalled = instruct(recalled, &pinned.scope, repository, &change);
+                let recalled = add_instructions(recalled, &pinned.scope, repository, &change);
                 let revision = PullRevision { head: revision.head.clone(), base: change.base.clone() };
                 let (run, key) = (run.clone(), own.clone());
                 let runtime = model.agent.review_runtime();
@@ -106,11 +106,18 @@ impl PullRequestReview<'_> {
             None => None,
         };
         let asking = (asking, &earlier);
-        let read = self.checkout.read(&mirror, &change, &revision.head, &pinned.scope, asking.0, asking.1);
+        let read = self.checkout.read_and_review(
+            &mirror,
+            &change,
+            &revision.head,
+            &pinned.scope,
+            asking.0,
+            asking.1,
+        );
         let (reading, part) = read.await?;
         let found = reading.all_findings();
         let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
-        let outcome = agent::outcome(&coverage, part.as_ref()).with_tool_results(&tools);
+        let outcome = agent::review_outcome(&coverage, part.as_ref()).with_tool_results(&tools);
         let outcome = outcome.with_unread_findings(unknown_reason.as_deref());
         // Later commits of the base branch are no part of this change.
         let against = match change.base == revision.base {
@@ -118,7 +125,10 @@ impl PullRequestReview<'_> {
             false => BaseOrigin::MergeBase(revision.base.short_sha().to_owned()),
         };
         let detail = ReviewDetail {
-            idle_ignores: self.checkout.idle_ignores(&mirror, &revision.head, &pinned, &coverage).await,
+            idle_ignores: self
+                .checkout
+                .unused_ignore_patterns(&mirror, &revision.head, &pinned, &coverage)
+                .await,
             coverage,
             configuring,
             suppressions,
@@ -126,8 +136,10 @@ impl PullRequestReview<'_> {
             tier: Some(choice),
             ..ReviewDetail::new(change.head, change.base, outcome)
         };
-        let begun =
-            ReviewRecord { versions: super::versions(), ..ReviewRecord::new(run, own, detail, started) };
+        let begun = ReviewRecord {
+            versions: super::program_versions(),
+            ..ReviewRecord::new(run, own, detail, started)
+        };
         let mut record =
             ReviewRecord { ended: self.clock.now(), ..begun }.with_model_review(agent::model_review(part));
         let found = (found.as_slice(), &renames, &rechecked);

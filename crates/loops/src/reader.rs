@@ -51,7 +51,7 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 ///
 /// # Errors
 /// [`ReaderError::BadPack`] if a given folder does not exist, or a rule in it is invalid.
-pub fn packs_with(folder: Option<&Path>) -> Result<RulePacks, ReaderError> {
+pub fn load_packs(folder: Option<&Path>) -> Result<RulePacks, ReaderError> {
     match folder {
         None => RulePacks::load_embedded(),
         Some(folder) => RulePacks::with_folder(folder),
@@ -130,7 +130,7 @@ impl ChildProcessReader {
             | SourcesAnswer::Tool(_)
             | SourcesAnswer::UsedTools(_)
             | SourcesAnswer::Format(_)
-            | SourcesAnswer::Proofs(_) => Err(other_answer()),
+            | SourcesAnswer::Proofs(_) => Err(unexpected_answer_error()),
         }
     }
 
@@ -148,7 +148,7 @@ impl ChildProcessReader {
             | SourcesAnswer::Tool(_)
             | SourcesAnswer::UsedTools(_)
             | SourcesAnswer::Format(_)
-            | SourcesAnswer::Proofs(_) => Err(other_answer()),
+            | SourcesAnswer::Proofs(_) => Err(unexpected_answer_error()),
         }
     }
 
@@ -166,7 +166,7 @@ impl ChildProcessReader {
             | SourcesAnswer::Tool(_)
             | SourcesAnswer::UsedTools(_)
             | SourcesAnswer::Format(_)
-            | SourcesAnswer::Proofs(_) => Err(other_answer()),
+            | SourcesAnswer::Proofs(_) => Err(unexpected_answer_error()),
         }
     }
 
@@ -184,7 +184,7 @@ impl ChildProcessReader {
             | SourcesAnswer::Tool(_)
             | SourcesAnswer::UsedTools(_)
             | SourcesAnswer::Format(_)
-            | SourcesAnswer::Proofs(_) => Err(other_answer()),
+            | SourcesAnswer::Proofs(_) => Err(unexpected_answer_error()),
         }
     }
 
@@ -204,13 +204,13 @@ impl ChildProcessReader {
             | SourcesAnswer::Files(_)
             | SourcesAnswer::Tool(_)
             | SourcesAnswer::UsedTools(_)
-            | SourcesAnswer::Proofs(_) => Err(other_answer()),
+            | SourcesAnswer::Proofs(_) => Err(unexpected_answer_error()),
         }
     }
 
-    async fn query_child(&self, asked: &SourcesQuery) -> Result<SourcesAnswer, SourcesError> {
+    async fn query_child(&self, query: &SourcesQuery) -> Result<SourcesAnswer, SourcesError> {
         let mut said = Vec::new();
-        match self.request_sources(asked, &mut said).await {
+        match self.request_sources(query, &mut said).await {
             Ok(answer) => answer,
             Err(error) => Err(SourcesError::Failed(failure_text(&error, &said))),
         }
@@ -234,7 +234,7 @@ impl ChildProcessReader {
             | SourcesQuery::Format(_)
             | SourcesQuery::Proofs(_) => None,
         };
-        let talked = running.converse(&line, file, self.program.min_sandbox, said);
+        let talked = running.exchange(&line, file, self.program.min_sandbox, said);
         let answer: Result<SourcesAnswer, SourcesError> =
             tokio::time::timeout(self.time, talked).await.unwrap_or(Err(ChildError::TimedOut(self.time)))?;
         Ok(match answer {
@@ -247,7 +247,7 @@ impl ChildProcessReader {
 #[async_trait]
 impl RepositoryReader for ChildProcessReader {
     async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
-        let CheckedReport { report, dropped } = files::read(self, request).await?;
+        let CheckedReport { report, dropped } = files::read_files(self, request).await?;
         if dropped > 0 {
             tracing::warn!(dropped, "the reader reported findings that cannot be used");
         }
@@ -265,7 +265,7 @@ impl RepositoryReader for ChildProcessReader {
                 | SourcesAnswer::UsedTools(_)
                 | SourcesAnswer::Format(_)
                 | SourcesAnswer::Proofs(_),
-            ) => Err(ReaderError::Failed(other_answer().to_string())),
+            ) => Err(ReaderError::Failed(unexpected_answer_error().to_string())),
             Err(error) => Err(ReaderError::Failed(error.to_string())),
         }
     }
@@ -281,7 +281,7 @@ impl RepositoryReader for ChildProcessReader {
                 | SourcesAnswer::Tool(_)
                 | SourcesAnswer::UsedTools(_)
                 | SourcesAnswer::Format(_),
-            ) => Err(ReaderError::Failed(other_answer().to_string())),
+            ) => Err(ReaderError::Failed(unexpected_answer_error().to_string())),
             Err(error) => Err(ReaderError::Failed(error.to_string())),
         }
     }
@@ -297,7 +297,7 @@ impl RepositoryReader for ChildProcessReader {
                 | SourcesAnswer::Tool(_)
                 | SourcesAnswer::Format(_)
                 | SourcesAnswer::Proofs(_),
-            ) => Err(ReaderError::Failed(other_answer().to_string())),
+            ) => Err(ReaderError::Failed(unexpected_answer_error().to_string())),
             Err(error) => Err(ReaderError::Failed(error.to_string())),
         }
     }
@@ -310,7 +310,7 @@ impl RepositoryReader for ChildProcessReader {
     ) -> Result<Vec<RepoPath>, ReaderError> {
         let (rules, packs, files) = (self.rules.clone(), packs.to_owned(), files.to_owned());
         let work = move || {
-            InProcessReader::with_packs(packs_with(rules.as_deref())?)
+            InProcessReader::with_packs(load_packs(rules.as_deref())?)
                 .companion_paths_blocking(&packs, &files)
         };
         let done = tokio::task::spawn_blocking(work).await;
@@ -318,6 +318,6 @@ impl RepositoryReader for ChildProcessReader {
     }
 }
 
-fn other_answer() -> SourcesError {
+fn unexpected_answer_error() -> SourcesError {
     SourcesError::Failed("its process sent an answer to another request".to_owned())
 }

@@ -29,7 +29,7 @@ use truing_reader::FileTree;
 use truing_reader::output::tool_name;
 
 use crate::lfs;
-use crate::said::without_given_values;
+use crate::said::redact_given_values;
 use crate::severities::RuleSeverities;
 use crate::tools::overlap::{self, FilesByLinter, ReportedFindings};
 use crate::tools::{BaseFiles, ConfiguredLinters, LinterResults, ReviewLinters};
@@ -59,8 +59,8 @@ pub struct ReviewedChange {
 
 impl ReviewedChange {
     /// Creates the change between two commits.
-    pub fn from_commit_diff(base: Sha, head: &Sha, found: CommitDiff) -> Self {
-        let CommitDiff { diff, skipped } = found;
+    pub fn from_commit_diff(base: Sha, head: &Sha, commit_diff: CommitDiff) -> Self {
+        let CommitDiff { diff, skipped } = commit_diff;
         Self {
             base,
             head: Some(head.clone()),
@@ -132,13 +132,13 @@ impl ReviewScope {
     }
 
     /// Sets the configured severity of a finding of a rule or a tool, if there is one.
-    pub fn rate(&self, raw: &mut RawFinding) {
+    pub fn apply_severity_override(&self, raw: &mut RawFinding) {
         raw.severity =
             self.severity.severity_for(&raw.rule, as_path(&raw.place.path)).unwrap_or(raw.severity);
     }
 
     /// Returns the patterns of ignored files that match none of these files.
-    pub fn idle_ignores<'a>(&self, files: impl IntoIterator<Item = &'a RepoPath>) -> Vec<String> {
+    pub fn unused_ignore_patterns<'a>(&self, files: impl IntoIterator<Item = &'a RepoPath>) -> Vec<String> {
         let mut used = vec![false; self.ignore_patterns.len()];
         for file in files {
             for index in self.ignore.matches(as_path(file)) {
@@ -243,7 +243,10 @@ pub struct ReadingPlan<'a> {
 ///
 /// # Errors
 /// [`ReadingError::Diff`] if the diff is damaged: half a diff is not reviewed.
-pub fn plan<'a>(change: &'a ReviewedChange, scope: &ReviewScope) -> Result<ReadingPlan<'a>, ReadingError> {
+pub fn plan_reading<'a>(
+    change: &'a ReviewedChange,
+    scope: &ReviewScope,
+) -> Result<ReadingPlan<'a>, ReadingError> {
     let files = parse_change(change)?;
     let is_wanted = |path: &RepoPath| !scope.ignore.is_match(as_path(path));
     let mut coverage = ReviewCoverage { reviewed: vec![], not_reviewed: change.left_out.clone() };
@@ -285,7 +288,9 @@ pub fn plan<'a>(change: &'a ReviewedChange, scope: &ReviewScope) -> Result<Readi
 ///
 /// # Errors
 /// [`ReadingError::Diff`]
-pub fn counted_lines(change: &ReviewedChange) -> Result<BTreeMap<RepoPath, Vec<(u32, u32)>>, ReadingError> {
+pub fn relevant_lines_by_file(
+    change: &ReviewedChange,
+) -> Result<BTreeMap<RepoPath, Vec<(u32, u32)>>, ReadingError> {
     let mut lines: BTreeMap<RepoPath, Vec<(u32, u32)>> = BTreeMap::new();
     for file in parse_change(change)?.iter().filter(|file| file.status != FileStatus::Deleted) {
         lines.entry(file.path.clone()).or_default().extend(relevant_lines(file));
@@ -335,7 +340,7 @@ impl<'a> ReadingPlan<'a> {
     /// # Errors
     /// [`ReadingError::Reader`]
     #[truing_core::boxed_future]
-    pub async fn paths(
+    pub async fn required_paths(
         &self,
         scope: &ReviewScope,
         reader: &dyn RepositoryReader,
@@ -367,14 +372,14 @@ impl<'a> ReadingPlan<'a> {
 
     /// Records files that are missing from the reader's tree after all, with the reason. Only files that were
     /// to be reviewed count.
-    pub fn add_unreviewed_files(&mut self, mut gaps: Vec<UnreviewedFile>) {
-        gaps.retain(|gap| !self.placeholder_files.contains(&gap.path));
+    pub fn add_unreviewed_files(&mut self, mut missing: Vec<UnreviewedFile>) {
+        missing.retain(|gap| !self.placeholder_files.contains(&gap.path));
         let missed =
             |gap: &UnreviewedFile| self.to_read.binary_search_by(|file| file.path.cmp(&gap.path)).is_ok();
-        gaps.retain(missed);
-        let gone: BTreeSet<&RepoPath> = gaps.iter().map(|gap| &gap.path).collect();
+        missing.retain(missed);
+        let gone: BTreeSet<&RepoPath> = missing.iter().map(|gap| &gap.path).collect();
         self.to_read.retain(|file| !gone.contains(&file.path));
-        self.coverage.not_reviewed.extend(gaps);
+        self.coverage.not_reviewed.extend(missing);
     }
 
     /// Runs the reader on the files below `tree` while linters run on them, then on the linters' output, and
@@ -419,17 +424,17 @@ impl<'a> ReadingPlan<'a> {
             coverage.reviewed.sort();
             coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
             let place = |mut raw: RawFinding| {
-                scope.rate(&mut raw);
+                scope.apply_severity_override(&mut raw);
                 // The reader's paths are not trusted: findings on files that it was not given are dropped.
                 let index = request.files.binary_search_by(|file| file.path.cmp(&raw.place.path)).ok()?;
                 let old_path = request.files.get(index)?.old_path.clone();
                 Some(place_finding(&files, raw, old_path))
             };
             let mut found: Vec<PlacedFinding> =
-                report.findings.into_iter().map(without_given_values).filter_map(place).collect();
+                report.findings.into_iter().map(redact_given_values).filter_map(place).collect();
             let suppressed =
                 report.suppressed.into_iter().filter_map(|SuppressedFinding { finding, reason }| {
-                    let placed = place(without_given_values(finding))?;
+                    let placed = place(redact_given_values(finding))?;
                     let sighting = FindingFacts { suppressed: Some(reason), ..FindingFacts::default() };
                     Some(PlacedFinding { sighting, ..placed })
                 });
@@ -445,7 +450,7 @@ impl<'a> ReadingPlan<'a> {
                 let (told, output) = if is_silent {
                     (ToolFindings::default(), printed.output)
                 } else {
-                    printed.read(&request.tree, &request.files, reader).await?
+                    printed.read_findings(&request.tree, &request.files, reader).await?
                 };
                 files.retain(|path| !told.ignored.contains(path));
                 if add_runs(&mut tools, &told, &output, &request.off) {
@@ -454,10 +459,10 @@ impl<'a> ReadingPlan<'a> {
                 told_before.begin_output();
                 let is_off = |raw: &RawFinding| request.off.contains(&raw.rule);
                 let findings =
-                    told.findings.into_iter().filter(|raw| !is_off(raw) && told_before.is_new(raw));
+                    told.findings.into_iter().filter(|raw| !is_off(raw) && told_before.record_if_new(raw));
                 found.extend(findings.filter_map(place));
             }
-            told_before.name_others(&mut found);
+            told_before.add_duplicate_rules(&mut found);
             BaseFiles::record_in_runs(base_files, &mut tools);
             let looked =
                 tools.iter().filter(|run: &&ToolRunResult| run.failed.is_none() && run.keeps_open.is_none());
@@ -469,7 +474,7 @@ impl<'a> ReadingPlan<'a> {
                 }
             }
             tools.extend(skipped);
-            let left_to_linters = overlap::take_replaced(&mut found, &looked_at);
+            let left_to_linters = overlap::remove_replaced(&mut found, &looked_at);
             let rules = report.rules.into_iter().collect();
             let off = request.off.iter().cloned().collect();
             let mut rechecked =
@@ -486,7 +491,7 @@ impl<'a> ReadingPlan<'a> {
                 let head = (request.tree.as_path(), &programs);
                 let changes = (files.as_slice(), head);
                 rechecked.old = tooling
-                    .take_old(&mut found, &mut tools, changes.0, changes.1, &scope.tools, reader)
+                    .remove_base_findings(&mut found, &mut tools, changes.0, changes.1, &scope.tools, reader)
                     .await?;
             }
             Ok(ReadingOutcome {
@@ -504,27 +509,33 @@ impl<'a> ReadingPlan<'a> {
 
 /// Adds a run for each tool of an output. A tool whose findings are incomplete has failed. Returns true if
 /// all findings are known.
-fn add_runs(runs: &mut Vec<ToolRunResult>, told: &ToolFindings, output: &ToolOutput, off: &[String]) -> bool {
-    let (first, more) = told.problems.split_at(told.problems.len().min(MAX_TOLD));
+fn add_runs(
+    runs: &mut Vec<ToolRunResult>,
+    tool_findings: &ToolFindings,
+    output: &ToolOutput,
+    disabled: &[String],
+) -> bool {
+    let (first, more) = tool_findings.problems.split_at(tool_findings.problems.len().min(MAX_TOLD));
     let failed = match (first, more.len()) {
         ([], _) => None,
         (first, 0) => Some(first.join("; ")),
         (first, more) => Some(format!("{}; and {}", first.join("; "), format_count(more, "more problem"))),
     };
     // The runner's verdict outranks the output.
-    let is_empty = told.findings.is_empty() && told.elsewhere == 0 && told.suppressed == 0;
+    let is_empty =
+        tool_findings.findings.is_empty() && tool_findings.elsewhere == 0 && tool_findings.suppressed == 0;
     let unnamed = output.unnamed.clone().filter(|_| is_empty);
     let failed = output.failed.clone().or(unnamed).or(failed);
-    let mut names = told.tools.clone();
+    let mut names = tool_findings.tools.clone();
     if names.is_empty() {
         names.insert(tool_name(&output.tool));
     }
-    let counts = |raw: &&RawFinding, name: &str| raw.tool() == Some(name) && !off.contains(&raw.rule);
-    let of = |name: &String| told.findings.iter().filter(|raw| counts(raw, name)).count();
+    let counts = |raw: &&RawFinding, name: &str| raw.tool() == Some(name) && !disabled.contains(&raw.rule);
+    let of = |name: &String| tool_findings.findings.iter().filter(|raw| counts(raw, name)).count();
     for (at, name) in names.iter().enumerate() {
         let findings = u32::try_from(of(name)).unwrap_or(u32::MAX);
         // An output counts these for all of its tools together.
-        let elsewhere = if at == 0 { told.elsewhere } else { 0 };
+        let elsewhere = if at == 0 { tool_findings.elsewhere } else { 0 };
         let run = match runs.iter_mut().find(|run| run.name == *name) {
             Some(run) => run,
             None => {
@@ -536,7 +547,7 @@ fn add_runs(runs: &mut Vec<ToolRunResult>, told: &ToolFindings, output: &ToolOut
         run.findings = run.findings.saturating_add(findings);
         run.elsewhere = run.elsewhere.saturating_add(elsewhere);
         run.failed = run.failed.take().or_else(|| failed.clone());
-        run.keeps_open = run.keeps_open.take().or_else(|| told.keeps_open.clone());
+        run.keeps_open = run.keeps_open.take().or_else(|| tool_findings.keeps_open.clone());
     }
     failed.is_none()
 }

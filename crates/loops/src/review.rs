@@ -33,8 +33,8 @@ use super::earlier::EarlierReviews;
 use super::pull::unpublished_review_key;
 use super::reading::{ReadingOutcome, ReviewedChange};
 use super::{desired, since, text};
-use crate::instructions::instruct;
-use crate::slots::take_step;
+use crate::instructions::add_instructions;
+use crate::slots::apply_slot_command;
 use crate::stopped::StepStopReason;
 use crate::telemetry;
 
@@ -43,8 +43,8 @@ pub(crate) use left::choose_tier;
 
 /// Counts the ends of runs and their consumption.
 pub trait RunCounter: Sync {
-    /// Counts a run of the loop `of` that has ended with an outcome. Both names are the loop's own.
-    fn run_ended(&self, of: &str, outcome: &str);
+    /// Counts a run of the loop `loop_name` that has ended with an outcome. Both names are the loop's own.
+    fn count_run(&self, loop_name: &str, outcome: &str);
 
     /// Counts a computed review, including the work of its model, if one took part.
     fn count_review(&self, record: &ReviewRecord);
@@ -103,7 +103,7 @@ impl LeasedReview<'_> {
     /// [`StepStopReason`]
     #[truing_core::boxed_future]
     pub async fn run(&self) -> Result<StepOutcome, StepStopReason> {
-        self.pass().await?;
+        self.check_write_gate().await?;
         let pull = self.load_pull_request().await?;
         let PullRevision { head, base } = &pull.revision;
         tracing::info!(pull = pull.name, %head, %base, state = ?pull.state, "the forge was asked");
@@ -137,13 +137,13 @@ impl LeasedReview<'_> {
         };
         let outcome = match computed {
             Some(outcome) => {
-                self.restate_record((&pull.revision.head, None), outcome, &begun.dismissals).await?
+                self.refresh_record((&pull.revision.head, None), outcome, &begun.dismissals).await?
             }
             None => {
-                if let Some(ends) = self.storm_forbids().await? {
+                if let Some(ends) = self.storm_end_if_forbidden().await? {
                     return Ok(StepOutcome::DueAt(ends, WaitReason::Storm));
                 }
-                match Box::pin(self.compute(&pull, &begun)).await? {
+                match Box::pin(self.compute_review(&pull, &begun)).await? {
                     ReviewComputation::Done(record) => {
                         self.run_counter.count_review(&record);
                         *record
@@ -161,13 +161,13 @@ impl LeasedReview<'_> {
             ReconcileOutcome::Done => {}
         }
         if let Some(limit) = outcome.detail.asks
-            && let Some(until) = self.ask_for_money(&pull, limit).await?
+            && let Some(until) = self.request_budget_increase(&pull, limit).await?
         {
             return Ok(StepOutcome::DueAt(until, WaitReason::Settling));
         }
         let published = ReviewRecord { run: self.run.id.clone(), ..outcome }.with_end_time(self.clock.now());
         self.store.mark_published(self.run, &published).await?;
-        self.run_counter.run_ended("review", published.detail.outcome.kind.as_str());
+        self.run_counter.count_run("review", published.detail.outcome.kind.as_str());
         tracing::info!(outcome = published.detail.outcome.kind.as_str(), "published");
         let after = self.load_pull_request().await?;
         let unmoved = after.revision == pull.revision && after.state == pull.state;
@@ -181,8 +181,8 @@ impl LeasedReview<'_> {
     /// # Errors
     /// [`StepStopReason`]
     #[truing_core::boxed_future]
-    pub async fn retract(&self) -> Result<StepOutcome, StepStopReason> {
-        self.pass().await?;
+    pub async fn publish_retractions(&self) -> Result<StepOutcome, StepStopReason> {
+        self.check_write_gate().await?;
         let Some(revision) = self.store.known_revision(&self.run.key).await? else {
             return Ok(StepOutcome::Idle);
         };
@@ -218,7 +218,7 @@ impl LeasedReview<'_> {
     }
 
     /// Passes the gate, or stops.
-    async fn pass(&self) -> Result<(), StepStopReason> {
+    async fn check_write_gate(&self) -> Result<(), StepStopReason> {
         Ok(self.gate.permit_continuation().await.map_err(GateHalt::from)?)
     }
 
@@ -230,7 +230,7 @@ impl LeasedReview<'_> {
 
     /// Returns the time at which the next review may be computed, if the storm of events has had its first
     /// one.
-    async fn storm_forbids(&self) -> Result<Option<UnixMillis>, StepStopReason> {
+    async fn storm_end_if_forbidden(&self) -> Result<Option<UnixMillis>, StepStopReason> {
         let now = self.store.now().await?;
         let slots = self.store.load_slots(std::slice::from_ref(&self.run.key)).await?;
         let Some(slot) = slots.first() else { return Ok(None) };
@@ -263,7 +263,7 @@ impl LeasedReview<'_> {
 
     /// Fetches, reads, recognises and records; afterwards only publishing is left. A head whose tier disables
     /// its review is not read.
-    async fn compute(
+    async fn compute_review(
         &self,
         pull: &PullRequest,
         begun: &RunStart,
@@ -287,7 +287,7 @@ impl LeasedReview<'_> {
             return Ok(ReviewComputation::Disabled(choice));
         }
         let agent = self.agent.filter(|_| choice.tier.asks_model());
-        self.pass().await?;
+        self.check_write_gate().await?;
         let cleared = match agent {
             Some(_) => self.clean_converge_run(&revision.head, &change.base, &known_findings).await?,
             None => None,
@@ -296,23 +296,30 @@ impl LeasedReview<'_> {
             Some(agent) => Some(pinned.recall(&agent.sources, &mirror).await?),
             None => None,
         };
-        let recalled =
-            recalled.map(|recalled| instruct(recalled, &pinned.scope, pull.repository_name(), &change));
-        let since = since::compare(&mirror, &change, &revision.head, before).await;
+        let recalled = recalled
+            .map(|recalled| add_instructions(recalled, &pinned.scope, pull.repository_name(), &change));
+        let since = since::compare_with_previous(&mirror, &change, &revision.head, before).await;
         let earlier = since::earlier_reviews(known_findings, before, since.as_ref());
         let form = ModelReviewOptions {
             walkthrough: pinned.scope.walkthrough,
             specialists: choice.tier == Tier::Deep,
         };
         let asking = (self.model_request(pull, recalled, form, started), &earlier);
-        let read = self.checkout.read(&mirror, &change, &revision.head, &pinned.scope, asking.0, asking.1);
+        let read = self.checkout.read_and_review(
+            &mirror,
+            &change,
+            &revision.head,
+            &pinned.scope,
+            asking.0,
+            asking.1,
+        );
         let (reading, part) = read.await?;
         let found = reading.all_findings();
         let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
         let EarlierReviews { known_findings, .. } = earlier;
         let mut outcome = agent::served_outcome(&coverage, part.as_ref()).with_tool_results(&tools);
         if let (Some(run), ReviewOutcomeKind::Reviewed) = (&cleared, outcome.kind) {
-            outcome.reason = Some(text::audited_clean(run));
+            outcome.reason = Some(text::clean_audit_reason(run));
         }
         if self.agent.is_some() && agent.is_none() && outcome.kind == ReviewOutcomeKind::Reviewed {
             outcome.reason = Some(text::rules_only_reason(&choice));
@@ -325,7 +332,8 @@ impl LeasedReview<'_> {
         rechecked.update_statuses(&mut identified.gone, &known_findings, &revision.head);
         dismissal::apply_dismissals(&mut identified.current, dismissals);
         dismissal::apply_dismissals(&mut identified.gone, dismissals);
-        let idle_ignores = self.checkout.idle_ignores(&mirror, &revision.head, &pinned, &coverage).await;
+        let idle_ignores =
+            self.checkout.unused_ignore_patterns(&mirror, &revision.head, &pinned, &coverage).await;
         let mut record = self.build_record(&change, revision, &identified, outcome, coverage, started);
         record.detail.idle_ignores = idle_ignores;
         record.detail.tier = Some(choice);
@@ -345,7 +353,8 @@ impl LeasedReview<'_> {
         let now = self.forge.pull_request().await.ok().map(|now| now.revision.head);
         let now = now.filter(|now| *now != revision.head);
         let computed = self.desired_review(&revision.head, now.as_ref(), findings, &record, dismissals);
-        take_step(self.store, &self.run.key, SlotCommand::Computed(self.run.token), self.limits).await?;
+        apply_slot_command(self.store, &self.run.key, SlotCommand::Computed(self.run.token), self.limits)
+            .await?;
         self.store.store_computed_review(self.run, &computed).await?;
         let (files, findings) = (record.detail.coverage.reviewed.len(), computed.findings.len());
         tracing::info!(files, findings, outcome = record.detail.outcome.kind.as_str(), "computed");
@@ -402,7 +411,7 @@ impl LeasedReview<'_> {
     /// Takes the result that was computed before, by a run that this one took over or by the last review of
     /// this revision. It states again what should be shown. The earlier run may have given up and published
     /// that, and people may have dismissed findings since.
-    async fn restate_record(
+    async fn refresh_record(
         &self,
         heads: (&Sha, Option<&Sha>),
         record: ReviewRecord,
@@ -452,24 +461,25 @@ impl LeasedReview<'_> {
         let RunReference { id, key, .. } = self.run;
         ReviewRecord {
             ended: self.clock.now(),
-            versions: super::versions(),
+            versions: super::program_versions(),
             ..ReviewRecord::new(id.clone(), key.clone(), detail, started)
         }
     }
 
     /// Returns the target state of the records: findings, the rows that show them, and the head's status.
-    /// `now` is the pull request's head, if it has moved since.
+    /// `current_head` is the pull request's head, if it has moved since.
     fn desired_review(
         &self,
         head: &Sha,
-        now: Option<&Sha>,
+        current_head: Option<&Sha>,
         findings: Vec<Finding>,
         record: &ReviewRecord,
         dismissals: &[Dismissal],
     ) -> ComputedReview {
-        let desired = desired::rows(&findings, head, now, record, dismissals, self.max_inline);
-        let summary = desired::summary(&findings, head, now, record, dismissals, &[]);
-        let status = Some(desired::status(&findings, &record.detail.outcome, head, &summary));
+        let desired =
+            desired::desired_comments(&findings, head, current_head, record, dismissals, self.max_inline);
+        let summary = desired::summary_text(&findings, head, current_head, record, dismissals, &[]);
+        let status = Some(desired::desired_status(&findings, &record.detail.outcome, head, &summary));
         ComputedReview {
             producer: CommentProducer::Review,
             findings,
@@ -479,7 +489,7 @@ impl LeasedReview<'_> {
         }
     }
 
-    fn effects(&self) -> EffectExecutor<'_> {
+    fn effect_executor(&self) -> EffectExecutor<'_> {
         let RunReference { key, token, .. } = self.run;
         let writer = EffectOwner { key: key.clone(), producer: CommentProducer::Review, token: Some(*token) };
         let (forge, log, gate, clock) = (self.forge, self.store, self.gate, self.clock);
@@ -488,7 +498,7 @@ impl LeasedReview<'_> {
 
     async fn publish(&self, head: &Sha, may_create: bool) -> Result<ReconcileOutcome, StepStopReason> {
         let publisher = CommentPublisher {
-            effects: self.effects(),
+            effects: self.effect_executor(),
             forge: self.forge,
             records: self.store,
             run: self.run,
@@ -512,7 +522,7 @@ impl LeasedReview<'_> {
     /// [`StepStopReason`], if publishing fails too; then only `truing why` shows it.
     #[truing_core::boxed_future]
     pub async fn publish_abandonment(&self, class: &'static str) -> Result<ReconcileOutcome, StepStopReason> {
-        self.pass().await?;
+        self.check_write_gate().await?;
         let pull = self.load_pull_request().await?;
         let head = &pull.revision.head;
         self.store.begin_run(self.run, &pull.revision, self.clock.now()).await?;

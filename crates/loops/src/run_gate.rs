@@ -170,13 +170,13 @@ impl RunGate {
 
     /// Binds the gate to the lease of this token on the slot of this key, which is in that store.
     #[must_use]
-    pub fn under_lease(self, store: &Arc<dyn RecordStore>, key: &SlotKey, token: FencingToken) -> Self {
+    pub fn with_lease(self, store: &Arc<dyn RecordStore>, key: &SlotKey, token: FencingToken) -> Self {
         let lease = WriteLease { store: Arc::clone(store), key: key.clone(), token };
         Self { lease: Some(lease), ..self }
     }
 
     /// Rejects the actions that the switches stop, as far as they are known. A write needs a current answer.
-    fn admit(&self, reading: &SwitchSnapshot, is_write: bool) -> Result<(), HaltReason> {
+    fn check_switches(&self, reading: &SwitchSnapshot, is_write: bool) -> Result<(), HaltReason> {
         match (reading.freshness, is_write) {
             (SwitchFreshness::Current, _) | (SwitchFreshness::Cached, false) => {}
             (SwitchFreshness::Cached, true) | (SwitchFreshness::Unknown, _) => {
@@ -221,7 +221,7 @@ impl WriteGate for RunGate {
         if self.authority == WriteAuthority::Retraction {
             return Ok(());
         }
-        self.admit(&self.switches.read().await, true)?;
+        self.check_switches(&self.switches.read().await, true)?;
         self.check_lease().await
     }
 
@@ -229,7 +229,7 @@ impl WriteGate for RunGate {
         if self.authority == WriteAuthority::Retraction {
             return Ok(());
         }
-        self.admit(&self.switches.read().await, false)
+        self.check_switches(&self.switches.read().await, false)
     }
 }
 

@@ -16,21 +16,22 @@ const RULE: char = '━';
 const MAX_LINES: usize = 3;
 
 /// Describes the end of a failed command, with its last output.
-pub(crate) fn failure_text(printout: &CommandOutput) -> String {
-    let said = [&printout.errors, &printout.output].map(|text| clean_output(text.trim_end()));
+pub(crate) fn failure_text(command_output: &CommandOutput) -> String {
+    let said = [&command_output.errors, &command_output.output].map(|text| clean_output(text.trim_end()));
     let last = said.iter().find(|text| !text.is_empty()).map(String::as_str).unwrap_or_default();
     let lines: Vec<&str> = last.lines().rev().take(MAX_LINES).collect();
     let words = lines.into_iter().rev().collect::<Vec<_>>().join("; ");
     let words = line::clean_line(&words, MAX_LAST_WORDS);
-    if words.is_empty() { printout.end.to_string() } else { format!("{}: {words}", printout.end) }
+    if words.is_empty() { command_output.end.to_string() } else { format!("{}: {words}", command_output.end) }
 }
 
 /// Describes the end of a failed program, with its output from the first line that mentions an error.
-pub(crate) fn failure_cause(printout: &CommandOutput) -> String {
-    let said = [&printout.errors, &printout.output].map(|text| redact_secrets(&strip_colours(text)));
+pub(crate) fn failure_cause(command_output: &CommandOutput) -> String {
+    let said =
+        [&command_output.errors, &command_output.output].map(|text| redact_secrets(&strip_colours(text)));
     let from_error = said.iter().find_map(|text| {
-        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !is_picture(line)).collect();
-        let first = lines.iter().position(|line| speaks_of_error(line))?;
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !is_source_excerpt(line)).collect();
+        let first = lines.iter().position(|line| mentions_error(line))?;
         // The headings of some programs name the file.
         let start = first.saturating_sub(1);
         let heading = lines.get(start).filter(|line| line.ends_with(RULE)).copied();
@@ -44,16 +45,17 @@ pub(crate) fn failure_cause(printout: &CommandOutput) -> String {
         let words = line::clean_line(&told.join("; "), MAX_LAST_WORDS);
         (!words.is_empty()).then_some(words)
     });
-    from_error.map_or_else(|| failure_text(printout), |words| format!("{}: {words}", printout.end))
+    from_error
+        .map_or_else(|| failure_text(command_output), |words| format!("{}: {words}", command_output.end))
 }
 
-fn speaks_of_error(line: &str) -> bool {
+fn mentions_error(line: &str) -> bool {
     let small = line.to_ascii_lowercase();
     small.contains("error") || small.contains("failed to") || line.starts_with('×')
 }
 
 /// True if the line is part of a picture of the source, or has no letters and digits.
-fn is_picture(line: &str) -> bool {
+fn is_source_excerpt(line: &str) -> bool {
     let of_source = line.trim_start_matches(|letter: char| letter.is_ascii_digit() || " >".contains(letter));
     of_source.starts_with(['|', '│']) || !line.contains(char::is_alphanumeric)
 }
@@ -73,7 +75,7 @@ fn clean_output(text: &str) -> String {
 
 /// Removes all forms of the values that this process was given from a finding, since a linter may have found
 /// them. The process that parses its output does not have these values.
-pub(crate) fn without_given_values(raw: RawFinding) -> RawFinding {
+pub(crate) fn redact_given_values(raw: RawFinding) -> RawFinding {
     let is_free = |text: &str| redact_credentials(text) == text;
     let suggestion = raw.suggestion.filter(|suggestion| is_free(&suggestion.replacement));
     let rule = match (is_free(&raw.rule), raw.rule.split_once('/')) {
@@ -91,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    fn caused(errors: &str) -> String {
+    fn cause_of_errors(errors: &str) -> String {
         let errors = errors.to_owned();
         failure_cause(&CommandOutput {
             end: CommandEndReason::Exit { code: 2 },
@@ -106,7 +108,7 @@ mod tests {
         let ruff = "ruff failed\n  Cause: Failed to parse /p/pyproject.toml\n  Cause: TOML parse error at \
              line 4, column 1\n  |\n4 | [tool.ruff]\n  | ^^^^^^^^^^^\nunknown field `show-source`\n";
         assert_eq!(
-            caused(ruff),
+            cause_of_errors(ruff),
             "exit code 2: Cause: Failed to parse /p/pyproject.toml; Cause: TOML parse error at line 4, \
              column 1; unknown field `show-source`"
         );
@@ -115,7 +117,7 @@ mod tests {
                      > 1 │ {}\n      │ ^^^\n    2 │ \n  i Known keys:\n\nconfiguration ━━━━━\n\n  \
                      × Biome exited because the configuration resulted in errors.\n";
         assert_eq!(
-            caused(biome),
+            cause_of_errors(biome),
             "exit code 2: /p/biome.json:1:51 deserialize; × Found an unknown key `include`.; i Known keys:"
         );
     }
@@ -123,7 +125,7 @@ mod tests {
     #[test]
     fn what_is_said_twice_is_told_once() {
         assert_eq!(
-            caused("error: too old:\n  x requires rustc 1.99\n  x requires rustc 1.99\n"),
+            cause_of_errors("error: too old:\n  x requires rustc 1.99\n  x requires rustc 1.99\n"),
             "exit code 2: error: too old:; x requires rustc 1.99"
         );
     }

@@ -42,7 +42,7 @@ impl HeadComparison {
 }
 
 /// Describes the commits and lines since the last review for a model, as far as `since` knows them.
-pub fn describe_landed(since: Option<&HeadComparison>) -> String {
+pub fn describe_new_commits(since: Option<&HeadComparison>) -> String {
     let Some(HeadComparison { increment, .. }) = since else {
         return "Nobody can tell: the commit that was reviewed last is not known any more. Take the whole \
              change as new."
@@ -95,7 +95,7 @@ pub fn earlier_reviews(
     EarlierReviews {
         known_findings,
         head: before.map(|before| before.head.clone()),
-        later_changes: describe_landed(since),
+        later_changes: describe_new_commits(since),
         renames: since.map(|since| since.renames.clone()).unwrap_or_default(),
         ..EarlierReviews::default()
     }
@@ -103,7 +103,7 @@ pub fn earlier_reviews(
 
 /// Compares with the revision whose findings are known; none if there was none, or if it no longer exists.
 #[truing_core::boxed_future]
-pub async fn compare(
+pub async fn compare_with_previous(
     mirror: &Mirror,
     change: &ReviewedChange,
     head: &Sha,

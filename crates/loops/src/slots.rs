@@ -23,13 +23,13 @@ pub enum StepError {
 /// # Errors
 /// [`StepError`]
 #[truing_core::boxed_future]
-pub async fn take_step(
+pub async fn apply_slot_command(
     store: &dyn RecordStore,
     key: &SlotKey,
     command: SlotCommand,
     limits: &SlotLimits,
 ) -> Result<SlotTransition, StepError> {
-    take_steps(store, key, command, &[], limits).await
+    apply_slot_commands(store, key, command, &[], limits).await
 }
 
 /// Takes these steps of one slot in one commit: no other process acts between them, and none is taken if one
@@ -38,7 +38,7 @@ pub async fn take_step(
 /// # Errors
 /// [`StepError`]
 #[truing_core::boxed_future]
-pub async fn take_steps(
+pub async fn apply_slot_commands(
     store: &dyn RecordStore,
     key: &SlotKey,
     first: SlotCommand,
@@ -73,10 +73,10 @@ pub async fn take_steps(
 /// # Errors
 /// [`StoreError`]
 #[truing_core::boxed_future]
-pub async fn end_orphans(store: &dyn RecordStore, limits: &SlotLimits) -> Result<(), StoreError> {
+pub async fn end_orphaned_leases(store: &dyn RecordStore, limits: &SlotLimits) -> Result<(), StoreError> {
     for slot in store.orphaned_slots().await? {
         let Some(token) = slot.token() else { continue };
-        match take_step(store, &slot.key, SlotCommand::HandBack(token), limits).await {
+        match apply_slot_command(store, &slot.key, SlotCommand::HandBack(token), limits).await {
             Ok(_) | Err(StepError::Refused(_)) => {}
             Err(StepError::Store(error)) => return Err(error),
         }

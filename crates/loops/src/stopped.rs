@@ -56,9 +56,9 @@ pub enum StepStopReason {
 }
 
 impl StepStopReason {
-    /// Converts a failure of the forge or git. `settle` is the time for which a write may stay invisible, if
+    /// Converts a failure of the forge or git. `visibility_delay` is the time for which a write may stay invisible, if
     /// the forge has made it all the same.
-    pub fn from_remote_error(error: RemoteError, now: UnixMillis, settle: TimeSpan) -> Self {
+    pub fn from_remote_error(error: RemoteError, now: UnixMillis, visibility_delay: TimeSpan) -> Self {
         let error = match error {
             RemoteError::Git(error) => return error.into(),
             RemoteError::Forge(error) => error,
@@ -73,19 +73,21 @@ impl StepStopReason {
             | ForgeError::Rejected { .. }
             | ForgeError::Stale { .. }
             | ForgeError::Unavailable { .. }
-            | ForgeError::Halted(_) => Self::from_forge_error(error, now, settle),
+            | ForgeError::Halted(_) => Self::from_forge_error(error, now, visibility_delay),
         }
     }
 
     /// Converts a failed request to the forge at `now`. A write that took effect all the same becomes visible
-    /// `settle` later.
-    pub fn from_forge_error(error: ForgeError, now: UnixMillis, settle: TimeSpan) -> Self {
+    /// `visibility_delay` later.
+    pub fn from_forge_error(error: ForgeError, now: UnixMillis, visibility_delay: TimeSpan) -> Self {
         let message = error.with_hint();
         let (class, not_before) = match error {
             ForgeError::RateLimited { wait, .. } => {
                 return Self::RateLimited { until: now + wait, message };
             }
-            ForgeError::Unavailable { .. } => ("the forge sent an invalid answer", Some(now + settle)),
+            ForgeError::Unavailable { .. } => {
+                ("the forge sent an invalid answer", Some(now + visibility_delay))
+            }
             ForgeError::Unauthorized { .. }
             | ForgeError::Forbidden { .. }
             | ForgeError::NotFound { .. }

@@ -58,8 +58,8 @@ pub use decision_error::SyncDecisionError;
 use history::ReleaseHistory;
 pub use init::{ProposedManifest, propose_manifest};
 pub use patch::DefinitionPatch;
-pub use pinned::{PinnedError, PinnedManifest, pinned_by, read_pins};
-use place::place_of;
+pub use pinned::{PinnedError, PinnedManifest, load_pins, read_pins};
+use place::requirement_place;
 use truing_config::sync::{JobConfig, ReleaseSelector};
 
 use crate::reader::ChildProcessReader;
@@ -138,17 +138,17 @@ pub struct DecisionDetails {
 /// # Errors
 /// [`SyncDecisionError`]
 pub fn decide_release<'a>(
-    question: DecisionRequest<'a>,
+    request: DecisionRequest<'a>,
     sources: PackageSources<'a>,
     has_patches: bool,
 ) -> BoxFuture<'a, Result<DecisionDetails, SyncDecisionError>> {
     Box::pin(async move {
         let AvailableReleases { releases, newest, spec, from, to } =
-            find_releases(&question, sources.index).await?;
+            find_releases(&request, sources.index).await?;
         let PackageSources { index, archives, reader } = sources;
         let read_releases = BTreeMap::new();
         let mut history = ReleaseHistory {
-            job: question.job,
+            job: request.job,
             index,
             archives,
             reader,
@@ -156,10 +156,11 @@ pub fn decide_release<'a>(
             newest,
             read_releases,
         };
-        let comparison = ReleaseComparison::new(&question, &history, spec, from).await?;
+        let comparison = ReleaseComparison::new(&request, &history, spec, from).await?;
         let compared = comparison.compare_with(&history, &to).await?;
         let is_more = matches!(compared.decision.verdict, SyncVerdict::Bump | SyncVerdict::Ask);
-        let relax_up_to = if is_more { comparison.newest_relaxable(&history, &to).await } else { None };
+        let relax_up_to =
+            if is_more { comparison.newest_range_only_release(&history, &to).await } else { None };
         let patches = match has_patches {
             true => comparison.patches(&history, &to, &compared).await?,
             false => Vec::new(),
@@ -200,14 +201,14 @@ impl AvailableReleases {
 /// [`SyncDecisionError`]
 #[truing_core::boxed_future]
 pub async fn find_releases(
-    question: &DecisionRequest<'_>,
+    request: &DecisionRequest<'_>,
     index: &PackageIndex,
 ) -> Result<AvailableReleases, SyncDecisionError> {
-    let DecisionRequest { job, project, from, to, now, .. } = question;
+    let DecisionRequest { job, project, from, to, now, .. } = request;
     if !project.is_dir() {
         return Err(SyncDecisionError::NoProject(project.to_path_buf()));
     }
-    let spec = match spec_of(job, project) {
+    let spec = match declared_range(job, project) {
         // The package is a dependency of another one. A caller who names the starting release needs no range.
         Err(SyncDecisionError::Constraint(ConstraintError::Count { count: 0, .. })) if from.is_some() => None,
         other => other?,
@@ -226,7 +227,7 @@ pub async fn find_releases(
     let from = from
         .clone()
         .or_else(|| in_range.map(|release| release.version.clone()))
-        .ok_or_else(|| no_from(job, project))?;
+        .ok_or_else(|| missing_start_error(job, project))?;
     let (is_chosen, to) = match (to, &job.target) {
         (Some(to), _) | (None, ReleaseSelector::Fixed(to)) => (true, to.clone()),
         (None, ReleaseSelector::Newest | ReleaseSelector::Safe) => (false, newest.clone()),
@@ -256,19 +257,19 @@ pub async fn find_releases(
 /// Returns the newest release before the one to follow that requires only a wider range; none if the one to
 /// follow requires no more either.
 async fn newest_safe_release(
-    question: &DecisionRequest<'_>,
-    seen: &AvailableReleases,
+    request: &DecisionRequest<'_>,
+    available: &AvailableReleases,
     sources: PackageSources<'_>,
 ) -> Result<Option<PackageVersion>, SyncDecisionError> {
     let PackageSources { index, archives, reader } = sources;
-    let AvailableReleases { releases, newest, spec, from, to } = seen;
+    let AvailableReleases { releases, newest, spec, from, to } = available;
     let (newest, read_releases) = (newest.clone(), BTreeMap::new());
     let history =
-        ReleaseHistory { job: question.job, index, archives, reader, releases, newest, read_releases };
-    let comparison = ReleaseComparison::new(question, &history, spec.clone(), from.clone()).await?;
+        ReleaseHistory { job: request.job, index, archives, reader, releases, newest, read_releases };
+    let comparison = ReleaseComparison::new(request, &history, spec.clone(), from.clone()).await?;
     let compared = comparison.compare_with(&history, to).await?;
     Ok(match compared.decision.verdict {
-        SyncVerdict::Bump | SyncVerdict::Ask => comparison.newest_relaxable(&history, to).await,
+        SyncVerdict::Bump | SyncVerdict::Ask => comparison.newest_range_only_release(&history, to).await,
         SyncVerdict::Skip | SyncVerdict::Relax => None,
     })
 }
@@ -278,16 +279,16 @@ async fn newest_safe_release(
 /// # Errors
 /// [`SyncDecisionError`]
 pub fn decide_on_release<'a>(
-    question: DecisionRequest<'a>,
-    seen: AvailableReleases,
+    request: DecisionRequest<'a>,
+    available: AvailableReleases,
     sources: PackageSources<'a>,
 ) -> BoxFuture<'a, Result<ReleaseDecision, SyncDecisionError>> {
     Box::pin(async move {
-        let AvailableReleases { releases, newest, spec, from, to } = seen;
+        let AvailableReleases { releases, newest, spec, from, to } = available;
         let PackageSources { index, archives, reader } = sources;
         let read_releases = BTreeMap::new();
         let mut history = ReleaseHistory {
-            job: question.job,
+            job: request.job,
             index,
             archives,
             reader,
@@ -295,19 +296,19 @@ pub fn decide_on_release<'a>(
             newest,
             read_releases,
         };
-        let comparison = ReleaseComparison::new(&question, &history, spec, from).await?;
+        let comparison = ReleaseComparison::new(&request, &history, spec, from).await?;
         let compared = comparison.compare_with(&history, &to).await?;
         comparison.complete_decision(&mut history, to, compared).await
     })
 }
 
 /// Returns the reason for a range that needs no widening.
-fn open_range(to: &PackageVersion) -> String {
+fn open_range_reason(to: &PackageVersion) -> String {
     format!(", and so are those after it, before anyone has checked them: let the range end after {to}")
 }
 
 /// Creates the error for a project whose starting release is unknown.
-fn no_from(job: &JobConfig, project: &Path) -> SyncDecisionError {
+fn missing_start_error(job: &JobConfig, project: &Path) -> SyncDecisionError {
     let (package, file) = (job.package.clone(), job.constraint_file.clone());
     if project.join(&file).exists() {
         SyncDecisionError::NoFrom(package)
@@ -317,12 +318,12 @@ fn no_from(job: &JobConfig, project: &Path) -> SyncDecisionError {
 }
 
 /// Returns the range that the project admits; none if it has no file that declares one.
-fn spec_of(job: &JobConfig, project: &Path) -> Result<Option<VersionRange>, SyncDecisionError> {
+fn declared_range(job: &JobConfig, project: &Path) -> Result<Option<VersionRange>, SyncDecisionError> {
     let path = project.join(&job.constraint_file);
     if !path.exists() {
         return Ok(None);
     }
-    Ok(Some(constraint::read_range(&place_of(job, &path))?))
+    Ok(Some(constraint::read_range(&requirement_place(job, &path))?))
 }
 
 /// True if a release may be followed without an explicit choice.
@@ -353,7 +354,7 @@ fn newest_release<'a>(
 }
 
 /// Returns the package's files and their counterparts in the project, as far as the job pairs them.
-fn counterparts(job: &JobConfig, project: &Path) -> Vec<(String, String)> {
+fn file_counterparts(job: &JobConfig, project: &Path) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for (theirs, ours) in &job.mirror {
         if !ours.ends_with('/') {

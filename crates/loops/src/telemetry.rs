@@ -12,10 +12,10 @@ mod review;
 mod root;
 mod step;
 
-pub use export::{TelemetryError, TraceExport, start};
+pub use export::{TelemetryError, TraceExport, start_trace_export};
 pub use model::TracedModel;
-pub use review::{event, record_head, record_model_end, record_review, servers_failed};
+pub use review::{record_event, record_head, record_model_end, record_review, record_server_failures};
 pub use root::{
-    ConvergeSpan, converge_unknown, record_failure, record_sync, start_review_trace, start_sync_trace,
+    ConvergeSpan, record_failure, record_sync, start_review_trace, start_sync_trace, start_unknown_converge,
 };
 pub use step::{StepSpan, WRITES, start_tool_span};

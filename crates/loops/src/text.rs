@@ -20,7 +20,9 @@ use truing_core::outcome::{
 use truing_core::suppression::UnusedSuppression;
 use truing_diff::RepoPath;
 
-pub use self::left::{not_reviewed, off_tier_reason, once_tier_reason, rules_only_reason, unreviewed_status};
+pub use self::left::{
+    not_reviewed_text, off_tier_reason, once_tier_reason, rules_only_reason, unreviewed_status,
+};
 pub use self::remarks::remarks;
 
 /// Maximum number of findings and files listed in a summary; the rest is counted.
@@ -96,13 +98,13 @@ pub fn reviewer_line(record: &ReviewRecord) -> String {
 }
 
 /// Returns the reason why no model was asked about a head: a converge run has audited it and found nothing.
-pub fn audited_clean(run: &RunId) -> String {
+pub fn clean_audit_reason(run: &RunId) -> String {
     format!("converge run {run} has audited this commit and found nothing, so no other model was asked")
 }
 
 /// Formats the reviewers and the cost as a sentence in Markdown.
-pub fn render_reviewers(by: &str) -> String {
-    format!("_{}._", escape_text(&capitalise(by)))
+pub fn render_reviewers(reviewers: &str) -> String {
+    format!("_{}._", escape_text(&capitalise(reviewers)))
 }
 
 /// Returns the text with a capital at its beginning.
@@ -113,7 +115,7 @@ fn capitalise(text: &str) -> String {
 }
 
 /// Renders the summary comment.
-pub fn summary(summary: &SummaryContent<'_>) -> String {
+pub fn render_summary(summary: &SummaryContent<'_>) -> String {
     let SummaryContent { outcome, head, moved_head, base, since, configuring, suppressions, remarks, .. } =
         summary;
     let SummaryContent {
@@ -127,7 +129,7 @@ pub fn summary(summary: &SummaryContent<'_>) -> String {
         reviewers,
         ..
     } = summary;
-    let mut text = format!("## Truing: {}\n\n", headline(outcome, open));
+    let mut text = format!("## Truing: {}\n\n", render_headline(outcome, open));
     if let Some(reason) = &outcome.reason {
         let _ = writeln!(text, "{}.\n", escape_text(reason));
     }
@@ -249,12 +251,12 @@ fn append_increment(text: &mut String, increment: &ReviewIncrement) {
 }
 
 /// Formats a list such as `2 new commits (…, …)`.
-fn format_commits(commits: &[Sha], what: &str) -> String {
+fn format_commits(commits: &[Sha], noun: &str) -> String {
     let listed: Vec<String> =
         commits.iter().take(MAX_COMMITS).map(|commit| format!("`{}`", commit.short_sha())).collect();
     let more = if commits.len() > MAX_COMMITS { ", …" } else { "" };
     let names = if listed.is_empty() { String::new() } else { format!(" ({}{more})", listed.join(", ")) };
-    format!("{}{names}", format_count(commits.len(), &format!("{what} commit")))
+    format!("{}{names}", format_count(commits.len(), &format!("{noun} commit")))
 }
 
 /// Adds the number of findings that people have dismissed. The worst ones are named, because no other part
@@ -325,7 +327,7 @@ fn append_coverage(text: &mut String, coverage: &ReviewCoverage) {
 }
 
 /// Returns one line with the result of the review.
-pub fn headline(outcome: &ReviewOutcome, open: &[&Finding]) -> String {
+pub fn render_headline(outcome: &ReviewOutcome, open: &[&Finding]) -> String {
     match outcome.kind {
         ReviewOutcomeKind::Reviewed if open.is_empty() => "nothing found".into(),
         ReviewOutcomeKind::Reviewed => format_count(open.len(), "finding"),
@@ -347,7 +349,7 @@ pub fn unavailable_summary(head: &Sha, class: &str) -> String {
 
 /// Renders an inline comment, or one on a file. The finding's status stands first, because a text that is cut
 /// must still show it.
-pub fn comment(finding: &Finding) -> String {
+pub fn render_comment(finding: &Finding) -> String {
     let raw = &finding.raw;
     let mut text =
         format!("**{}: {}** ({})\n\n", raw.severity.as_str(), render_title(&raw.title), code_span(&raw.rule));
@@ -401,10 +403,10 @@ pub fn comment(finding: &Finding) -> String {
 }
 
 /// Returns the description of the commit's status.
-pub fn status(outcome: &ReviewOutcome, open: &[&Finding]) -> String {
+pub fn status_description(outcome: &ReviewOutcome, open: &[&Finding]) -> String {
     match &outcome.reason {
-        Some(reason) => format!("{}: {reason}", headline(outcome, open)),
-        None => headline(outcome, open),
+        Some(reason) => format!("{}: {reason}", render_headline(outcome, open)),
+        None => render_headline(outcome, open),
     }
 }
 
@@ -432,7 +434,7 @@ mod tests {
     use truing_core::suppression::UnusedSuppressionReason;
 
     use super::*;
-    use crate::desired::tests::finding;
+    use crate::desired::tests::open_finding;
 
     fn sha(digit: char) -> Sha {
         Sha::parse(&digit.to_string().repeat(40)).unwrap()
@@ -444,12 +446,12 @@ mod tests {
             reviewed: vec!["a.py".into(), "b`c.py".into()],
             not_reviewed: vec![UnreviewedFile { path: "x.bin".into(), reason: SkipReason::Binary }],
         };
-        let one = finding("1:aaaaaaaaaaaa-1", "a.py", 3);
+        let one = open_finding("1:aaaaaaaaaaaa-1", "a.py", 3);
         let open = [&one];
-        let mut secret = finding("1:bb-1", "b.py", 5);
+        let mut secret = open_finding("1:bb-1", "b.py", 5);
         secret.raw.severity = Severity::P0;
         secret.status = FindingStatus::Dismissed("a key of the tests (ada)".into());
-        let mut retracted = finding("1:cccccccccccc-1", "c.py", 7);
+        let mut retracted = open_finding("1:cccccccccccc-1", "c.py", 7);
         retracted.status = FindingStatus::Dismissed("a bad rule (op)".into());
         let idle = |line| UnusedSuppression {
             path: "c`_.py".into(),
@@ -457,7 +459,7 @@ mod tests {
             rule: "core/`@team`".into(),
             problem: UnusedSuppressionReason::NoReason,
         };
-        let text = summary(&SummaryContent {
+        let text = render_summary(&SummaryContent {
             outcome: &ReviewOutcome::from_rules_coverage(&coverage),
             head: &sha('a'),
             moved_head: Some(&sha('d')),
@@ -530,8 +532,8 @@ mod tests {
 
     #[test]
     fn a_fixed_finding_says_where_it_was_fixed() {
-        let fixed = Finding { status: FindingStatus::Fixed(sha('c')), ..finding("1:aa-1", "a.py", 3) };
-        assert_snapshot!(comment(&fixed), @r"
+        let fixed = Finding { status: FindingStatus::Fixed(sha('c')), ..open_finding("1:aa-1", "a.py", 3) };
+        assert_snapshot!(render_comment(&fixed), @r"
         **P1: Swallowed error** (`core/x`)
 
         **Fixed in `cccccccccc`.**
@@ -543,8 +545,8 @@ mod tests {
     #[test]
     fn a_finding_that_a_comment_suppresses_is_not_called_fixed() {
         let status = FindingStatus::Suppressed("a key of the tests, @team".into());
-        let suppressed = Finding { status, ..finding("1:aa-1", "a.py", 3) };
-        assert_snapshot!(comment(&suppressed).replace('\u{200b}', "{zwsp}"), @r"
+        let suppressed = Finding { status, ..open_finding("1:aa-1", "a.py", 3) };
+        assert_snapshot!(render_comment(&suppressed).replace('\u{200b}', "{zwsp}"), @r"
         **P1: Swallowed error** (`core/x`)
 
         **Suppressed:** a comment in the code, `truing: ignore[core/x]`, gives the reason: a key of the tests, @{zwsp}team
@@ -555,8 +557,8 @@ mod tests {
 
     #[test]
     fn a_finding_whose_code_left_the_change_says_so_on_a_line_of_its_own() {
-        let outside = Finding { status: FindingStatus::Outside, ..finding("1:aa-1", "a.py", 3) };
-        assert_snapshot!(comment(&outside), @r"
+        let outside = Finding { status: FindingStatus::Outside, ..open_finding("1:aa-1", "a.py", 3) };
+        assert_snapshot!(render_comment(&outside), @r"
         **P1: Swallowed error** (`core/x`)
 
         **No longer part of this review:** these lines are no longer part of the change, or the rule is off.
@@ -567,12 +569,12 @@ mod tests {
 
     #[test]
     fn hostile_text_stays_text() {
-        let mut hostile = finding("1:aa-1", "`@team` <img src=x>.py", 3);
+        let mut hostile = open_finding("1:aa-1", "`@team` <img src=x>.py", 3);
         hostile.raw.title = "<script> @everyone ![x](http://evil) `a`".into();
         hostile.raw.body =
             "Ask @ada, see #1 or [here](http://evil).\n/approve\n\n</details><!-- truing:1 x -->".into();
         hostile.anchor = AnchorKind::File;
-        assert_snapshot!(comment(&hostile).replace('\u{200b}', "{zwsp}"), @r"
+        assert_snapshot!(render_comment(&hostile).replace('\u{200b}', "{zwsp}"), @r"
         **P1: \<script\> @{zwsp}everyone !\[x\](http:{zwsp}//evil) `a`** (`core/x`)
 
         `` `@team` <img src=x>.py ``:3

@@ -51,20 +51,20 @@ use truing_reader::output::tool_name;
 pub use base::BaseCommit;
 use builds::BuildFolderGuard;
 pub use cache::ToolCache;
-use configuration::{BaseConfigFolder, BaseConfiguration, ToolDifferences, merge, place_of};
+use configuration::{BaseConfigFolder, BaseConfiguration, ToolDifferences, merge_linters, select_place};
 pub(crate) use configuration::{BaseFiles, BaseFilesByLinter};
 pub use exposure::{LinterVisiblePaths, resolve_links};
 use kept::{FindingCacheContext, ProgramIdentity, ProgramsByLinter};
 use machine::run_in_set_up;
 use modules::ModuleLinks;
-use names::{batches, first_component, inspected_files, unlintable_files};
+use names::{first_component, inspected_files, split_batches, unlintable_files};
 pub use printed::LinterOutput;
 pub use running::{LinterFiles, LinterRunner};
 use running::{LinterRunMethod, OWN};
-use select::select_below;
-pub use select::{SelectedLinter, select};
-use set_up::{install_command, not_installed};
-use signs::{used_below, used_tools};
+use select::select_nested_linters;
+pub use select::{SelectedLinter, select_linters};
+use set_up::{install_command, not_installed_reason};
+use signs::{used_tools, used_tools_in_subfolders};
 
 /// Maximum number of linters of a review.
 const MAX_TOOLS: usize = 50;
@@ -120,11 +120,11 @@ pub struct LinterSources {
 impl LinterSources {
     /// True if findings may concern any file of the head, which must then be exported in full.
     pub fn needs_tree(&self, wanted: &ConfiguredLinters) -> bool {
-        self.run_any(wanted) || !self.supplied_outputs.is_empty()
+        self.has_any_linters(wanted) || !self.supplied_outputs.is_empty()
     }
 
     /// True if there are linters to run.
-    pub fn run_any(&self, wanted: &ConfiguredLinters) -> bool {
+    pub fn has_any_linters(&self, wanted: &ConfiguredLinters) -> bool {
         self.running.is_some() && wanted.has_linters()
     }
 }
@@ -172,7 +172,7 @@ impl<'a> ReviewLinters<'a> {
     ///
     /// # Errors
     /// [`ReaderError`]
-    pub fn findings(
+    pub fn find_findings(
         self,
         tree: &'a Path,
         changed: &'a [ChangedFile],
@@ -181,7 +181,7 @@ impl<'a> ReviewLinters<'a> {
     ) -> BoxFuture<'a, Result<Vec<RawFinding>, ReaderError>> {
         Box::pin(async move {
             let looked = self.collect_outputs(tree, changed, &[], wanted, reader).await?;
-            read_all(looked.outputs, tree, changed, reader).await
+            read_findings(looked.outputs, tree, changed, reader).await
         })
     }
 
@@ -191,9 +191,9 @@ impl<'a> ReviewLinters<'a> {
     ///
     /// # Errors
     /// [`ReaderError`]
-    pub(crate) async fn take_old(
+    pub(crate) async fn remove_base_findings(
         self,
-        found: &mut Vec<PlacedFinding>,
+        placed_findings: &mut Vec<PlacedFinding>,
         runs: &mut [ToolRunResult],
         changes: &[FileDiff<'_>],
         head: (&Path, &ProgramsByLinter),
@@ -205,13 +205,13 @@ impl<'a> ReviewLinters<'a> {
         let Some(running) = toolbox.running.as_ref().filter(|_| wanted.has_linters()) else {
             return Ok(none);
         };
-        let only = baseline::found_by(found);
+        let only = baseline::reporting_linters(placed_findings);
         let everywhere = wanted.configured.iter().any(|tool| tool.scope == ToolScope::Files);
         let removed = baseline::files_with_removed_lines(changes, everywhere);
         if only.is_empty() || removed.is_empty() {
             return Ok(none);
         }
-        let Some(folder) = base.laid_out().await else { return Ok(none) };
+        let Some(folder) = base.export_all().await else { return Ok(none) };
         let tree = folder.path();
         let files = LinterFiles {
             tree,
@@ -232,9 +232,12 @@ impl<'a> ReviewLinters<'a> {
         }
         outputs
             .retain(|printed| printed.output.failed.is_none() && !is_other(&tool_name(&printed.output.tool)));
-        let old = baseline::take_old(found, &read_all(outputs, tree, &removed, reader).await?);
+        let old = baseline::remove_base_findings(
+            placed_findings,
+            &read_findings(outputs, tree, &removed, reader).await?,
+        );
         for run in runs {
-            let told = found.iter().filter(|placed| placed.raw.tool() == Some(&run.name)).count();
+            let told = placed_findings.iter().filter(|placed| placed.raw.tool() == Some(&run.name)).count();
             run.findings = u32::try_from(told).unwrap_or(u32::MAX);
         }
         Ok(old)
@@ -242,7 +245,7 @@ impl<'a> ReviewLinters<'a> {
 }
 
 /// Reads the findings from outputs.
-async fn read_all(
+async fn read_findings(
     outputs: Vec<LinterOutput>,
     tree: &Path,
     changed: &[ChangedFile],
@@ -250,7 +253,7 @@ async fn read_all(
 ) -> Result<Vec<RawFinding>, ReaderError> {
     let mut found = Vec::new();
     for printed in outputs {
-        found.extend(printed.read(tree, changed, reader).await?.0.findings);
+        found.extend(printed.read_findings(tree, changed, reader).await?.0.findings);
     }
     Ok(found)
 }
@@ -300,9 +303,9 @@ async fn find_linters(
 ) -> Result<(Vec<SelectedLinter>, Option<String>), ReaderError> {
     let DetectedTools { tools: used, unread_hooks } =
         used_tools(tree, files.changed.iter().map(|file| &file.path), reader).await?;
-    let mut selected = select(&used, &wanted.configured);
-    let below = used_below(tree, files.changed, reader).await?;
-    let in_folders = select_below(&below, &mut selected, &wanted.configured);
+    let mut selected = select_linters(&used, &wanted.configured);
+    let below = used_tools_in_subfolders(tree, files.changed, reader).await?;
+    let in_folders = select_nested_linters(&below, &mut selected, &wanted.configured);
     selected.extend(in_folders);
     Ok((selected, unread_hooks))
 }
@@ -348,7 +351,7 @@ impl LinterRunner {
             }
             if of_signs.is_some() {
                 let (of_head, _) = self::find_linters(files.tree, files, wanted, reader).await?;
-                let ToolDifferences { new, by_base } = merge(&mut selected, of_head, files);
+                let ToolDifferences { new, by_base } = merge_linters(&mut selected, of_head, files);
                 looked.skipped.extend(new.iter().map(|(name, reason)| skipped_run(name, reason)));
                 looked.base_files = by_base;
             }
@@ -369,13 +372,15 @@ impl LinterRunner {
                     continue;
                 }
                 match self.run_method(tool, files, set_up.as_ref()) {
-                    Ok(run_method) => match place_of(tool, &signs, base.as_mut()).await {
+                    Ok(run_method) => match select_place(tool, &signs, base.as_mut()).await {
                         Ok(base_folder) => {
                             ready.push(ReadyLinter { tool, files: names, run_method, base_folder })
                         }
                         Err(reason) => looked.outputs.push(LinterOutput::from_failure(tool, &reason)),
                     },
-                    Err(reason) if tool.is_configured || self.is_silenced(tool, files, set_up.as_ref()) => {
+                    Err(reason)
+                        if tool.is_configured || self.is_disabled_by_change(tool, files, set_up.as_ref()) =>
+                    {
                         looked.outputs.push(LinterOutput::from_failure(tool, &reason));
                     }
                     // The inspected files do not show that the repository uses the tool.
@@ -409,8 +414,8 @@ impl LinterRunner {
                 runs.push(self.run(ready, files, &places));
             }
             let folders: BTreeSet<&str> = std::iter::once("").chain(folders).collect();
-            let _modules =
-                (!runs.is_empty()).then(|| ModuleLinks::link(files.project, files.tree, folders.into_iter()));
+            let _modules = (!runs.is_empty())
+                .then(|| ModuleLinks::create_links(files.project, files.tree, folders.into_iter()));
             for done in join_all(runs).await {
                 match done {
                     LinterRunOutcome::Ran(outputs) => looked.outputs.extend(outputs),
@@ -456,7 +461,7 @@ impl LinterRunner {
     ) -> Result<LinterRunMethod<'a>, String> {
         match self.level {
             SandboxLevel::Full => {}
-            SandboxLevel::Landlock if !tool.code_configuration() => {}
+            SandboxLevel::Landlock if !tool.is_configured_by_code() => {}
             SandboxLevel::Landlock | SandboxLevel::None => {
                 return Err(
                     "this machine does not support the sandbox that it needs (`truing sandbox check`)"
@@ -466,7 +471,7 @@ impl LinterRunner {
         }
         let touched =
             || files.changed_paths.iter().filter(|_| self.is_foreign_code).filter_map(|path| path.as_str());
-        if let Some(path) = self.code_that_configures(tool, files) {
+        if let Some(path) = self.configuring_code(tool, files) {
             return Err(format!("its configuration is code that this change modifies: {path}"));
         }
         if self.is_foreign_code && tool.needs_setup() && !tool.folder.is_empty() {
@@ -502,7 +507,7 @@ impl LinterRunner {
         installed.map(LinterRunMethod::Machine).ok_or_else(|| {
             let project = files.project.unwrap_or(files.tree);
             if self.needs_project_installation(tool) {
-                return not_installed(project, &tool.folder, &tool.install_places);
+                return not_installed_reason(project, &tool.folder, &tool.install_places);
             }
             let has_rustup = self.machine.find("rustup", &[], project).is_some();
             let command = tool.install_command().map(|command| install_command(command, project, has_rustup));
@@ -561,13 +566,13 @@ impl LinterRunner {
     /// there are more files than one command line can pass.
     async fn run(
         &self,
-        ready: ReadyLinter<'_>,
+        linter: ReadyLinter<'_>,
         files: LinterFiles<'_>,
         places: &Semaphore,
     ) -> LinterRunOutcome {
         // No caller closes the semaphore.
         let _place = places.acquire().await;
-        let ReadyLinter { tool, files: mut names, run_method, base_folder } = ready;
+        let ReadyLinter { tool, files: mut names, run_method, base_folder } = linter;
         let files =
             LinterFiles { tree: base_folder.as_ref().map_or(files.tree, BaseConfigFolder::tree), ..files };
         let (tree, is_copy) = (files.tree, files.project != Some(files.tree));
@@ -578,20 +583,20 @@ impl LinterRunner {
         let mut outputs = Vec::new();
         let mut left = names;
         let mut recalled = match &recipe {
-            Some(recipe) => recipe.recall(&left).await,
+            Some(recipe) => recipe.load_findings(&left).await,
             None => kept::CachedFindings::default(),
         };
         if !recalled.known_files.is_empty() {
             left.retain(|name| !recalled.known_files.contains(*name));
             let kept =
                 LinterOutput::from_cached_findings(tool, std::mem::take(&mut recalled.findings), &without);
-            outputs.push(kept.looking_at(recalled.known_files.iter().map(String::as_str)));
+            outputs.push(kept.with_inspected_files(recalled.known_files.iter().map(String::as_str)));
         }
         let held = self.acquire_builds(tool, &run_method, files).await;
         let builds = held.as_ref().map(BuildFolderGuard::builds);
         let moves_tree = is_copy && self.can_move_tree(&run_method, tree);
         let (mut ends, mut lack) = (Vec::new(), None);
-        for names in batches(tool, &left) {
+        for names in split_batches(tool, &left) {
             let own: Vec<&str> = names.iter().filter_map(|name| tool.relative_path(name)).collect();
             let words = fill_arguments(&tool.arguments, &tool.hook_options, &own, &tool.sign);
             let ran = match &run_method {
@@ -615,13 +620,13 @@ impl LinterRunner {
                 Ok(printout) => {
                     let given = if tool.covers_changed_files() { names } else { &[] };
                     let printed = LinterOutput::from_printout(tool, &printout, &root, &without)
-                        .looking_at(given.iter().copied());
-                    if printed.is_without_result() {
+                        .with_inspected_files(given.iter().copied());
+                    if printed.failed_without_findings() {
                         lack = self.missing_part(tool, &run_method, files, &printout).await;
                     }
                     match (&recipe, &lack) {
                         (_, Some(reason)) if tool.is_configured => LinterOutput::from_failure(tool, reason),
-                        (Some(recipe), _) => printed.with_cache(recipe.clone(), recalled.states_of(names)),
+                        (Some(recipe), _) => printed.with_cache(recipe.clone(), recalled.states_for(names)),
                         (None, _) => printed,
                     }
                 }
@@ -649,13 +654,13 @@ impl LinterRunner {
     async fn cache_context(
         &self,
         tool: &SelectedLinter,
-        by: &LinterRunMethod<'_>,
+        method: &LinterRunMethod<'_>,
         files: LinterFiles<'_>,
     ) -> Option<FindingCacheContext> {
         let cache = self.cache.as_ref()?;
-        let LinterRunMethod::Machine(installed) = by else { return None };
+        let LinterRunMethod::Machine(installed) = method else { return None };
         let known = tool.cacheable_tool()?;
-        let (program, version) = self.version(tool, installed, &known.version, files).await?;
+        let (program, version) = self.version_output(tool, installed, &known.version, files).await?;
         let scopes = match files.trust {
             Some(trust) => trust.names().map(str::to_owned).collect(),
             None => vec![OWN.to_owned()],

@@ -58,11 +58,11 @@ pub enum RepositoryVerifyError {
 /// [`RepositoryVerifyError`]; a set-up or a check that fails is not an error.
 #[truing_core::boxed_future]
 pub async fn verify_repository(
-    question: &VerifyRequest<'_>,
+    request: &VerifyRequest<'_>,
     verifier: &Verifier,
     git: &Git,
 ) -> Result<VerifyOutcome, RepositoryVerifyError> {
-    let VerifyRequest { repository, base, head } = *question;
+    let VerifyRequest { repository, base, head } = *request;
     let root = repository.root();
     let folder = git.create_private_folder()?;
     let mirror = git.open_mirror(&path_in(&folder, "mirror.git"), &Remote::from_local_path(root)?).await?;
@@ -72,17 +72,17 @@ pub async fn verify_repository(
     let base = match base {
         Some(commit) => {
             let tree = path_in(&folder, "base");
-            lay_out(&mirror, commit, &tree).await?;
+            check_out_with_git(&mirror, commit, &tree).await?;
             Some(verifier.verify_tree(&tree, &scope, None).await?)
         }
         None => None,
     };
     let tree = path_in(&folder, "head");
     match head {
-        Some(commit) => lay_out(&mirror, commit, &tree).await?,
+        Some(commit) => check_out_with_git(&mirror, commit, &tree).await?,
         None => {
-            lay_out(&mirror, repository.head()?, &tree).await?;
-            lay_over_working_tree(question.repository, &tree).await?;
+            check_out_with_git(&mirror, repository.head()?, &tree).await?;
+            apply_working_tree(request.repository, &tree).await?;
         }
     }
     let baseline = base.as_ref().and_then(|base| base.verification.as_ref());
@@ -107,7 +107,7 @@ pub enum RepositoryState<'a> {
 ///
 /// # Errors
 /// [`RepositoryVerifyError`]
-pub fn laid_out<'a>(
+pub fn check_out_state<'a>(
     repository: &'a LocalRepository,
     state: RepositoryState<'a>,
     git: &'a Git,
@@ -127,7 +127,7 @@ pub fn laid_out<'a>(
                         &Remote::from_local_path(repository.root())?,
                     )
                     .await?;
-                lay_out(&mirror, commit, &tree).await?;
+                check_out_with_git(&mirror, commit, &tree).await?;
             }
             None => create_folder(&tree)?,
         }
@@ -137,9 +137,9 @@ pub fn laid_out<'a>(
                 let staged = path_in(&folder, "index");
                 create_folder(&staged)?;
                 index.export(&staged, None).await?;
-                lay_over(&staged, list_files(&staged), &tree)?;
+                apply_folder_changes(&staged, list_files(&staged), &tree)?;
             }
-            RepositoryState::WorkingTree => lay_over_working_tree(repository, &tree).await?,
+            RepositoryState::WorkingTree => apply_working_tree(repository, &tree).await?,
         }
         Ok((folder, tree))
     })
@@ -151,14 +151,14 @@ pub fn laid_out<'a>(
 /// # Errors
 /// [`RepositoryVerifyError`]
 #[truing_core::boxed_future]
-pub async fn laid_out_of(
+pub async fn check_out_mirror_commit(
     mirror: &Mirror,
     commit: &Sha,
     git: &Git,
 ) -> Result<(PrivateFolder, PathBuf), RepositoryVerifyError> {
     let folder = git.create_private_folder()?;
     let tree = path_in(&folder, "tree");
-    lay_out(mirror, commit, &tree).await?;
+    check_out_with_git(mirror, commit, &tree).await?;
     Ok((folder, tree))
 }
 
@@ -172,7 +172,7 @@ fn path_in(folder: &PrivateFolder, name: &str) -> PathBuf {
 }
 
 /// Lays out a commit with a git folder of its own, because many builds and tests use git.
-async fn lay_out(mirror: &Mirror, commit: &Sha, tree: &Path) -> Result<(), RepositoryVerifyError> {
+async fn check_out_with_git(mirror: &Mirror, commit: &Sha, tree: &Path) -> Result<(), RepositoryVerifyError> {
     create_folder(tree)?;
     mirror.fetch(std::slice::from_ref(commit)).await?;
     mirror.check_out_private_clone(commit, &[], tree).await?;
@@ -181,28 +181,25 @@ async fn lay_out(mirror: &Mirror, commit: &Sha, tree: &Path) -> Result<(), Repos
 
 /// Turns a commit's files into those of the working tree: changed and new ones, without files that git
 /// ignores.
-async fn lay_over_working_tree(
-    repository: &LocalRepository,
-    tree: &Path,
-) -> Result<(), RepositoryVerifyError> {
+async fn apply_working_tree(repository: &LocalRepository, tree: &Path) -> Result<(), RepositoryVerifyError> {
     let new = repository.untracked_files().await?;
     let new = new.iter().map(|path| PathBuf::from(OsStr::from_bytes(path.as_bytes())));
-    lay_over(repository.root(), new.collect(), tree)
+    apply_folder_changes(repository.root(), new.collect(), tree)
 }
 
 /// Turns a commit's files into those of another folder: the changed ones, and the `new` ones, by their paths
 /// below it.
-fn lay_over(root: &Path, new: Vec<PathBuf>, tree: &Path) -> Result<(), RepositoryVerifyError> {
+fn apply_folder_changes(root: &Path, new: Vec<PathBuf>, tree: &Path) -> Result<(), RepositoryVerifyError> {
     for below in list_files(tree) {
         let (from, to) = (root.join(&below), tree.join(&below));
         let failed = |source| RepositoryVerifyError::Copy { path: from.clone(), source };
         std::fs::remove_file(&to).map_err(failed)?;
-        copy(&from, &to).map_err(failed)?;
+        copy_entry(&from, &to).map_err(failed)?;
     }
     for below in new {
         let (from, to) = (root.join(&below), tree.join(&below));
         if to.symlink_metadata().is_err() {
-            copy(&from, &to).map_err(|source| RepositoryVerifyError::Copy { path: from, source })?;
+            copy_entry(&from, &to).map_err(|source| RepositoryVerifyError::Copy { path: from, source })?;
         }
     }
     Ok(())
@@ -219,7 +216,7 @@ fn list_files(root: &Path) -> Vec<PathBuf> {
 }
 
 /// Copies a file or a symbolic link as it is; does nothing if neither exists.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
+fn copy_entry(from: &Path, to: &Path) -> io::Result<()> {
     let found = match from.symlink_metadata() {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(());

@@ -5,7 +5,7 @@ use truing_core::id::{SlotKey, SlotVersion, UnixMillis};
 use truing_core::port::RecordStore;
 use truing_core::slot::{LoopKind, SlotCommand, SlotLimits, SlotRefusal, SlotState};
 use truing_core::switch::RepositoryRef;
-use truing_loops::slots::{StepError, take_step, take_steps};
+use truing_loops::slots::{StepError, apply_slot_command, apply_slot_commands};
 
 use super::lease::{Lease, lease_of};
 
@@ -58,7 +58,7 @@ pub async fn lease_record(
 ) -> Result<Lease, LeaseError> {
     let slots = store.load_slots(std::slice::from_ref(key)).await.map_err(StepError::Store)?;
     if let Some(SlotState::Leased { deadline, .. }) = slots.first().map(|slot| &slot.state) {
-        match take_step(store, key, SlotCommand::Expire, limits).await {
+        match apply_slot_command(store, key, SlotCommand::Expire, limits).await {
             Ok(_) | Err(StepError::Refused(SlotRefusal::Nothing)) => {}
             Err(StepError::Refused(_)) => return Err(LeaseError::Leased(*deadline)),
             Err(error @ StepError::Store(_)) => return Err(error.into()),
@@ -67,24 +67,24 @@ pub async fn lease_record(
     let is_new = slots.first().is_none_or(|slot| slot.version == SlotVersion::default());
     let leased = if is_new {
         // A lease is fenced by the version before it, and a new slot has no such version.
-        take_step(store, key, SlotCommand::Request(of), limits).await?;
-        take_step(store, key, SlotCommand::Lease, limits).await
+        apply_slot_command(store, key, SlotCommand::Request(of), limits).await?;
+        apply_slot_command(store, key, SlotCommand::Lease, limits).await
     } else {
         // Both commands are in one commit: otherwise a server on this store could lease the slot in between.
-        take_steps(store, key, SlotCommand::Request(of), &[SlotCommand::Lease], limits).await
+        apply_slot_commands(store, key, SlotCommand::Request(of), &[SlotCommand::Lease], limits).await
     };
     let leased = match leased {
         Ok(leased) => leased,
         Err(StepError::Refused(SlotRefusal::Leased(until))) => return Err(LeaseError::Leased(until)),
         Err(StepError::Refused(SlotRefusal::NotDue)) => {
-            take_step(store, key, SlotCommand::Request(of), limits).await?;
+            apply_slot_command(store, key, SlotCommand::Request(of), limits).await?;
             return Err(LeaseError::OtherLoop);
         }
         Err(error) => return Err(error.into()),
     };
     let Some(lease) = lease_of(leased.slot, limits.attempts) else { return Err(LeaseError::OtherLoop) };
     if lease.loop_kind != of {
-        take_step(store, key, SlotCommand::HandBack(lease.token), limits).await?;
+        apply_slot_command(store, key, SlotCommand::HandBack(lease.token), limits).await?;
         return Err(LeaseError::OtherLoop);
     }
     Ok(lease)
@@ -116,7 +116,9 @@ mod tests {
         let busy = lease(&store, &key, LoopKind::Review, &limits).await.unwrap_err();
         assert!(matches!(busy, LeaseError::Leased(_)), "{busy:?}");
         assert_eq!(slot().await.version, leased, "nothing was marked");
-        take_step(&store, &key, SlotCommand::Finish(first.token, StepOutcome::Idle), &limits).await.unwrap();
+        apply_slot_command(&store, &key, SlotCommand::Finish(first.token, StepOutcome::Idle), &limits)
+            .await
+            .unwrap();
         let idle = slot().await.version;
         let second = lease(&store, &key, LoopKind::Review, &limits).await.unwrap();
         assert_eq!(second.token, FencingToken(idle.0), "one commit asks and leases");

@@ -105,7 +105,7 @@ impl<'a> JobCalendar<'a> {
             match run.run(store, told.clone()).await {
                 Ok(record) => {
                     self.waiting.remove(run.job.name);
-                    metrics.run_ended(LoopKind::Sync.as_str(), record.detail.result.run_outcome().as_str());
+                    metrics.count_run(LoopKind::Sync.as_str(), record.detail.result.run_outcome().as_str());
                     metrics.run_cost(LoopKind::Sync, record.cost(), record.denied_tool_calls());
                     tracing::info!(
                         job = run.job.name,
@@ -128,7 +128,7 @@ impl<'a> JobCalendar<'a> {
                 }
                 Err(error) => {
                     if let RunFailure::Remote(_) = &error {
-                        metrics.run_ended(LoopKind::Sync.as_str(), RunOutcome::Failed.as_str());
+                        metrics.count_run(LoopKind::Sync.as_str(), RunOutcome::Failed.as_str());
                     }
                     tracing::warn!(job = run.job.name, %error, "could not start the job");
                     let long = waits.map_or(AGAIN, |(_, long)| long.saturating_mul(2).min(AGAIN_AT_MOST));

@@ -34,9 +34,9 @@ use truing_loops::converge::{
     ConvergeAgents, ConvergeContext, ConvergeRunMode, ConvergeRunner, InspectionTools,
 };
 use truing_loops::machine::SystemClock;
+use truing_loops::program_versions;
 use truing_loops::run_gate::{RunGate, SwitchReader};
 use truing_loops::telemetry::{self, ConvergeSpan};
-use truing_loops::versions;
 
 use super::lease::Lease;
 use super::no_run::{RunFailure, SetupError};
@@ -68,7 +68,7 @@ impl fmt::Debug for ConvergeSetup {
 impl ConvergeSetup {
     /// Returns the operator's configuration of converge runs.
     pub fn config(&self) -> &ConvergeConfig {
-        &self.rules.operator().converge
+        &self.rules.operator_config().converge
     }
 }
 
@@ -128,7 +128,7 @@ impl ConvergeRunContext<'_> {
     /// Returns the gate of a run under this lease.
     fn gate(&self, lease: &Lease) -> Arc<dyn WriteGate> {
         let store = &self.converging.agents.auditor.ledger;
-        Arc::new(self.run_gate(&lease.key).under_lease(store, &lease.key, lease.token))
+        Arc::new(self.run_gate(&lease.key).with_lease(store, &lease.key, lease.token))
     }
 
     /// Returns the gate for writes to this pull request.
@@ -216,7 +216,8 @@ impl ConvergeRunContext<'_> {
         let base =
             pull::change_base(forge, &mirror, &pull_details.base_branch, &pull_details.base, head).await?;
         let ConvergeSetup { rules, inspection_factory, .. } = self.converging;
-        let config = rules.configuration(self.git, &mirror, self.forge.0, &pull_details.base_branch).await?;
+        let config =
+            rules.effective_config(self.git, &mirror, self.forge.0, &pull_details.base_branch).await?;
         let inspection_factory = inspection_factory(&config).map_err(RunFailure::InspectionTools)?;
         Ok(ConvergeCheckout {
             mirror,
@@ -332,6 +333,6 @@ impl ConvergeRunContext<'_> {
             ..ConvergeDetail::new(self.display_name(), branch.to_owned(), base.clone(), state)
         };
         let begun = ConvergeRecord::new(self.run.clone(), key.clone(), detail, SystemClock.now());
-        ConvergeRecord { versions: versions(), ..begun }
+        ConvergeRecord { versions: program_versions(), ..begun }
     }
 }

@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 use truing_core::id::{FencingToken, SlotVersion, TimeSpan};
 use truing_core::port::{Clock, RecordStore, StoreError};
 use truing_core::slot::{SlotCommand, SlotLimits, SlotRefusal, StepOutcome, WaitReason};
-use truing_loops::slots::{StepError, take_step};
+use truing_loops::slots::{StepError, apply_slot_command};
 use truing_loops::stopped::StepStopReason;
 use truing_loops::telemetry;
 
@@ -165,7 +165,7 @@ impl LeaseDriver<'_> {
             notify::queue_parked_notice(&**self.store, &lease.key, self.limits.attempts, self.clock.now())
                 .await;
         }
-        match take_step(&**self.store, &lease.key, command, self.limits).await {
+        match apply_slot_command(&**self.store, &lease.key, command, self.limits).await {
             Ok(after) => tracing::info!("the lease has ended: the slot is {}", after.slot.state),
             Err(StepError::Refused(SlotRefusal::LeaseLost)) => {
                 tracing::warn!("the lease was lost at its end");
@@ -195,7 +195,7 @@ impl LeaseHeartbeats {
         loop {
             tokio::time::sleep(every).await;
             let sent = Instant::now();
-            let beat = take_step(&**store, &lease.key, SlotCommand::Heartbeat(lease.token), limits);
+            let beat = apply_slot_command(&**store, &lease.key, SlotCommand::Heartbeat(lease.token), limits);
             match tokio::time::timeout_at(acknowledged + patience, beat).await {
                 Ok(Ok(_)) => acknowledged = sent,
                 Ok(Err(StepError::Refused(_))) if ending.load(Ordering::Relaxed) => acknowledged = sent,

@@ -27,12 +27,12 @@ use truing_forge::{AnyForgeServer, ForgeServer as _};
 use truing_git::Remote;
 use truing_loops::checkout;
 use truing_loops::machine::{SystemClock, new_run_id};
+use truing_loops::program_versions;
 use truing_loops::run_gate::{RunGate, SwitchReader};
 use truing_loops::stopped::StepStopReason;
 use truing_loops::sync::job::SyncJob;
 use truing_loops::sync::run::SyncRun;
 use truing_loops::telemetry;
-use truing_loops::versions;
 
 use super::by_hand;
 use super::calendar::AGAIN;
@@ -153,7 +153,7 @@ impl JobRun<'_> {
         let place = PrId { forge: self.job.config.forge.clone(), repository: id.to_owned(), number: 0 };
         let repository = RepositoryRef::from_key(&place.key()).with_name(self.repo);
         let gate = RunGate::for_run(self.switches, repository);
-        let gate: Arc<dyn WriteGate> = Arc::new(gate.under_lease(store, &run.key, run.token));
+        let gate: Arc<dyn WriteGate> = Arc::new(gate.with_lease(store, &run.key, run.token));
         let forge = self.forge.client(&place, self.repo, CommentProducer::Sync);
         let effects = EffectExecutor {
             forge: &forge,
@@ -224,7 +224,7 @@ impl JobRun<'_> {
         };
         let steps = vec![StepCost { ms, ..StepCost::zero(SyncStep::Detect) }];
         let begun = SyncRecord::new(run.id.clone(), run.key.clone(), detail, began);
-        let record = SyncRecord { steps, versions: versions(), ended, ..begun };
+        let record = SyncRecord { steps, versions: program_versions(), ended, ..begun };
         store.end_job(run, &job, &record).await?;
         Ok(ended)
     }

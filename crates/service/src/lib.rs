@@ -46,7 +46,7 @@ use tokio::time::Instant;
 use truing_core::fair::LeaseLimits;
 use truing_core::id::FencingToken;
 use truing_core::port::StoreError;
-use truing_loops::slots::end_orphans;
+use truing_loops::slots::end_orphaned_leases;
 
 pub use self::context::{ConfiguredForges, ForgeClients, ServiceContext};
 use self::lease::Lease;
@@ -265,6 +265,6 @@ impl ServiceContext {
     /// [`StoreError`] if the leases cannot be read or ended.
     #[truing_core::boxed_future]
     pub async fn end_old_leases(&self) -> Result<(), StoreError> {
-        end_orphans(&*self.store, &self.limits).await
+        end_orphaned_leases(&*self.store, &self.limits).await
     }
 }

@@ -243,7 +243,7 @@ impl ServiceMetrics {
 }
 
 impl RunCounter for ServiceMetrics {
-    fn run_ended(&self, of: &str, outcome: &str) {
+    fn count_run(&self, of: &str, outcome: &str) {
         self.0.runs.with_label_values(&[of, outcome]).inc();
     }
 

@@ -196,7 +196,7 @@ async fn record_failure(
         runtime,
     };
     match context.store.mark_failed(run, &outcome, context.clock.now()).await {
-        Ok(()) => context.metrics.run_ended(lease.loop_kind.as_str(), outcome.kind.as_str()),
+        Ok(()) => context.metrics.count_run(lease.loop_kind.as_str(), outcome.kind.as_str()),
         // A newer run has taken over, and records its own end.
         Err(StoreError::Fenced { .. }) => {}
         Err(error) => return Err(error),
@@ -223,7 +223,7 @@ fn count_run_end(
     of: LoopKind,
     ConvergeRunEnd { end, cost, denied }: ConvergeRunEnd,
 ) {
-    context.metrics.run_ended(of.as_str(), end.as_str());
+    context.metrics.count_run(of.as_str(), end.as_str());
     context.metrics.run_cost(of, cost, denied);
 }
 
@@ -353,7 +353,7 @@ async fn review_at(
 ) -> Result<StepOutcome, StepStopReason> {
     let unknown = || not_configured(id);
     let gate = context.gate(RepositoryRef::from_key(&lease.key).with_name(repo));
-    let gate = gate.under_lease(&context.store, &lease.key, lease.token);
+    let gate = gate.with_lease(&context.store, &lease.key, lease.token);
     let gate: Arc<dyn WriteGate> = Arc::new(if lease.is_retraction { gate.for_retraction() } else { gate });
     let forge = context.forges.pull(&run.id, id, repo, CommentProducer::Review).ok_or_else(unknown)?;
     let server = context.forges.servers().get(&id.forge).ok_or_else(unknown)?.for_review(run.id.as_str());
@@ -390,7 +390,8 @@ async fn review_at(
     };
     // The trace ends together with everything that runs inside it, child processes included.
     let trace = telemetry::start_review_trace(&run.id, &run.key, Some(repo), Some(id.number));
-    let step = async { if lease.is_retraction { served.retract().await } else { served.run().await } };
+    let step =
+        async { if lease.is_retraction { served.publish_retractions().await } else { served.run().await } };
     let ended = with_time_limit(context.step_time, Box::pin(step)).with_context(trace.clone()).await;
     if let Err(stopped) = &ended {
         trace_stop(&trace, stopped);

@@ -36,7 +36,7 @@ use truing_core::slot::SlotLimits;
 use truing_forge::AnyForgeServer;
 use truing_forge::remote::RemoteError;
 use truing_git::{Git, GitError, GitOptions};
-use truing_loops::reader::{ChildProcessReader, packs_with};
+use truing_loops::reader::{self, ChildProcessReader};
 use truing_loops::reading::ReviewScope;
 use truing_loops::telemetry::TraceExport;
 use truing_reader::RulePacks;
@@ -144,7 +144,7 @@ pub fn invalid_glob_error(error: globset::Error) -> CliError {
 /// # Errors
 /// Returns [`ReaderError::BadPack`] if the configured folder does not exist, or a rule in it is invalid.
 pub fn load_packs(rules: &RulesConfig) -> Result<RulePacks, ReaderError> {
-    packs_with(rules.dir.as_deref())
+    reader::load_packs(rules.dir.as_deref())
 }
 
 /// Returns the embedded prompts and those of the operator's folder.
@@ -239,7 +239,7 @@ pub fn start_telemetry(
     environment: &Environment,
     runtime: &Handle,
 ) -> Result<Option<TraceExport>, CliError> {
-    truing_loops::telemetry::start(&config.telemetry, environment, runtime).map_err(|error| {
+    truing_loops::telemetry::start_trace_export(&config.telemetry, environment, runtime).map_err(|error| {
         CliError::usage("telemetry", error.to_string())
             .hint("see `telemetry` in `truing config schema`, or remove the key: then nothing is traced")
     })

@@ -57,12 +57,12 @@ impl LocalRepository {
     }
 
     /// Checks if [`LocalRepository::import_commit`] could write this branch. Returns git's message if not.
-    /// `at`: a commit that is here. Git prepares the write and aborts it, so nothing changes.
+    /// `commit`: a commit that is here. Git prepares the write and aborts it, so nothing changes.
     ///
     /// # Errors
     /// [`GitError::BadBranch`], and failures of git to look up the branch.
     #[truing_core::boxed_future]
-    pub async fn branch_write_error(&self, branch: &str, at: &Sha) -> Result<Option<String>, GitError> {
+    pub async fn branch_write_error(&self, branch: &str, commit: &Sha) -> Result<Option<String>, GitError> {
         if !is_branch_name(branch) {
             return Err(GitError::BadBranch(branch.chars().take(200).collect()));
         }
@@ -71,9 +71,9 @@ impl LocalRepository {
             return Ok(Some(format!("{}: {}", packs.display(), std::io::Error::from(error))));
         }
         let was = self.branch_tip(branch).await?;
-        let none = "0".repeat(at.as_str().len());
+        let none = "0".repeat(commit.as_str().len());
         let (new, old) =
-            was.as_ref().map_or((at.as_str(), none.as_str()), |tip| (tip.as_str(), tip.as_str()));
+            was.as_ref().map_or((commit.as_str(), none.as_str()), |tip| (tip.as_str(), tip.as_str()));
         let asked = format!("start\nupdate refs/heads/{branch} {new} {old}\nprepare\nabort\n");
         let call = self.command("update-ref").arg("--stdin").with_input(asked.into_bytes());
         let tried = call.run().await?;
@@ -104,12 +104,12 @@ impl LocalRepository {
     /// # Errors
     /// [`GitError::BadBranch`] for an invalid name.
     #[truing_core::boxed_future]
-    pub async fn delete_branch(&self, branch: &str, at: &Sha) -> Result<bool, GitError> {
+    pub async fn delete_branch(&self, branch: &str, expected: &Sha) -> Result<bool, GitError> {
         if !is_branch_name(branch) {
             return Err(GitError::BadBranch(branch.chars().take(200).collect()));
         }
         let reference = format!("refs/heads/{branch}");
-        let call = self.command("update-ref").args(["-d", "--end-of-options", &reference, at.as_str()]);
+        let call = self.command("update-ref").args(["-d", "--end-of-options", &reference, expected.as_str()]);
         Ok(call.run().await?.code() == Some(0))
     }
 

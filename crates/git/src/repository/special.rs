@@ -136,18 +136,18 @@ fn check_working_tree(root: &Path) -> Result<(), GitError> {
 }
 
 /// Checks these git folders, with those that they share and borrow from. Returns all of them.
-fn check_git_folders(mut left: Vec<PathBuf>, entries: &mut usize) -> Result<Vec<PathBuf>, GitError> {
+fn check_git_folders(mut pending: Vec<PathBuf>, entries: &mut usize) -> Result<Vec<PathBuf>, GitError> {
     let mut seen: Vec<PathBuf> = Vec::new();
-    while let Some(next) = left.pop() {
+    while let Some(next) = pending.pop() {
         // Two repositories may borrow from each other.
         let Ok(next) = fs::canonicalize(next) else { continue };
         if seen.iter().any(|before| next.starts_with(before)) {
             continue;
         }
         check_folder_tree(&next, entries)?;
-        left.extend(read_pointer_lines(&next.join("commondir")).iter().map(|shared| next.join(shared)));
+        pending.extend(read_pointer_lines(&next.join("commondir")).iter().map(|shared| next.join(shared)));
         let objects = [next.join("objects"), next.clone()];
-        left.extend(objects.iter().flat_map(|objects| {
+        pending.extend(objects.iter().flat_map(|objects| {
             let lines = read_pointer_lines(&objects.join("info/alternates"));
             lines.into_iter().filter(|line| !line.starts_with('#')).map(|line| objects.join(line))
         }));

@@ -287,15 +287,15 @@ impl ScratchIndex {
     async fn changed_unchecked_files(
         &self,
         base: &Sha,
-        unseen: HashSet<RepoPath>,
+        unchecked: HashSet<RepoPath>,
     ) -> Result<Vec<RepoPath>, GitError> {
-        if unseen.is_empty() {
+        if unchecked.is_empty() {
             return Ok(Vec::new());
         }
         let flags = ["--cached", "--name-only", "-z", "--no-renames", base.as_str(), "--"];
         let call = self.with_scratch_index(self.repository.view.command("diff-index")).args(flags);
         let mut changed = parse_paths(&call.max_output(self.max_listing_bytes()).read_output().await?);
-        changed.retain(|path| unseen.contains(path));
+        changed.retain(|path| unchecked.contains(path));
         Ok(changed)
     }
 

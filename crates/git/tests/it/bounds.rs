@@ -13,7 +13,7 @@ use crate::support::{Place, Repo};
 /// Time limit: no call may wait for a writer of a pipe.
 const SOON: Duration = Duration::from_secs(120);
 
-async fn diff(git: &Git, folder: &Path) -> Result<WorktreeDiff, GitError> {
+async fn worktree_diff(git: &Git, folder: &Path) -> Result<WorktreeDiff, GitError> {
     let work = async {
         let repository = git.open(folder).await?;
         let head = repository.head()?.clone();
@@ -22,19 +22,19 @@ async fn diff(git: &Git, folder: &Path) -> Result<WorktreeDiff, GitError> {
     tokio::time::timeout(SOON, work).await.expect("it waits")
 }
 
-async fn special(git: &Git, folder: &Path, at: &str) {
-    let error = diff(git, folder).await.unwrap_err();
-    assert!(matches!(&error, GitError::SpecialFile(named) if named.ends_with(at)), "{at}: {error}");
+async fn assert_special_file(git: &Git, folder: &Path, ending: &str) {
+    let error = worktree_diff(git, folder).await.unwrap_err();
+    assert!(matches!(&error, GitError::SpecialFile(named) if named.ends_with(ending)), "{ending}: {error}");
     assert!(error.is_wrong_input());
 }
 
 /// Creates a sparse file, which takes no space on disk.
-fn sparse(path: &Path, bytes: u64) {
+fn create_sparse_file(path: &Path, bytes: u64) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     File::options().write(true).create(true).truncate(false).open(path).unwrap().set_len(bytes).unwrap();
 }
 
-fn pipe(path: &Path) {
+fn create_pipe(path: &Path) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
@@ -54,9 +54,9 @@ async fn a_huge_file_of_git_is_refused_before_it_is_copied_or_read() {
         (".git/refs/heads/other", 1 << 30),
         (".git/objects/info/alternates", 1 << 30),
     ] {
-        let repo = place.repo(&at.replace('/', "-"));
-        sparse(&repo.root.join(at), bytes);
-        let error = diff(&git, &repo.root).await.unwrap_err();
+        let repo = place.create_repo(&at.replace('/', "-"));
+        create_sparse_file(&repo.root.join(at), bytes);
+        let error = worktree_diff(&git, &repo.root).await.unwrap_err();
         let GitError::HugeFile { path, bytes: found, .. } = &error else { panic!("{at}: {error}") };
         assert!(path.ends_with(at) && *found == bytes, "{at}: {error}");
         assert!(error.is_wrong_input(), "{at}");
@@ -66,9 +66,9 @@ async fn a_huge_file_of_git_is_refused_before_it_is_copied_or_read() {
 #[tokio::test]
 async fn an_index_that_a_hook_names_is_bounded_too() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let repository = place.git().await.open(&repo.root).await.unwrap();
-    sparse(&repo.root.join("other-index"), 5 << 30);
+    create_sparse_file(&repo.root.join("other-index"), 5 << 30);
     let error = repository.snapshot_index(Some(Path::new("other-index"))).await.unwrap_err();
     assert!(matches!(&error, GitError::HugeFile { path, .. } if path.ends_with("other-index")), "{error}");
 }
@@ -76,10 +76,10 @@ async fn an_index_that_a_hook_names_is_bounded_too() {
 #[tokio::test]
 async fn large_objects_and_large_files_of_other_programs_are_no_reason_to_refuse() {
     let place = Place::new();
-    let repo = place.repo("r");
-    sparse(&repo.root.join(".git/lfs/objects/ab/cd/abcd"), 5 << 30);
-    sparse(&repo.root.join(".git/objects/pack/tmp_pack_x"), 5 << 30);
-    diff(&place.git().await, &repo.root).await.unwrap();
+    let repo = place.create_repo("r");
+    create_sparse_file(&repo.root.join(".git/lfs/objects/ab/cd/abcd"), 5 << 30);
+    create_sparse_file(&repo.root.join(".git/objects/pack/tmp_pack_x"), 5 << 30);
+    worktree_diff(&place.git().await, &repo.root).await.unwrap();
 }
 
 #[tokio::test]
@@ -95,20 +95,20 @@ async fn a_pipe_that_git_would_read_in_the_working_tree_is_an_error_and_no_wait(
         "nested/.git/HEAD",
         "nested/.git/refs/heads/main",
     ] {
-        let repo = place.repo(&at.replace('/', "-"));
+        let repo = place.create_repo(&at.replace('/', "-"));
         repo.write("sub/new.txt", "new\n");
         repo.write("sub/deeper/new.txt", "new\n");
         if at.starts_with("nested") {
-            nest(&repo);
+            create_nested_repo(&repo);
             std::fs::remove_file(repo.root.join(at)).unwrap();
         }
-        pipe(&repo.root.join(at));
-        special(&git, &repo.root, at).await;
+        create_pipe(&repo.root.join(at));
+        assert_special_file(&git, &repo.root, at).await;
     }
 }
 
 /// A new repository inside another.
-fn nest(repo: &Repo) {
+fn create_nested_repo(repo: &Repo) {
     repo.write("nested/file.txt", "new\n");
     repo.run(["init", "--quiet", "--initial-branch=main", "nested"]);
     let inner = Repo { root: repo.root.join("nested") };
@@ -118,14 +118,14 @@ fn nest(repo: &Repo) {
 #[tokio::test]
 async fn links_in_the_working_tree_are_not_followed() {
     let place = Place::new();
-    let repo = place.repo("r");
-    pipe(&place.path("outside/.gitignore"));
+    let repo = place.create_repo("r");
+    create_pipe(&place.path("outside/.gitignore"));
     std::os::unix::fs::symlink(place.path("outside"), repo.root.join("folder")).unwrap();
     std::os::unix::fs::symlink(place.path("outside/.gitignore"), repo.root.join(".gitattributes")).unwrap();
     std::os::unix::fs::symlink(&repo.root, repo.root.join("circle")).unwrap();
     // Git does not open other pipes, so they are only left out and listed.
-    pipe(&repo.root.join("pipe"));
-    diff(&place.git().await, &repo.root).await.unwrap();
+    create_pipe(&repo.root.join("pipe"));
+    worktree_diff(&place.git().await, &repo.root).await.unwrap();
 }
 
 #[tokio::test]
@@ -133,28 +133,28 @@ async fn a_pipe_or_a_device_that_the_configuration_includes_is_an_error_and_no_w
     let place = Place::new();
     let git = place.git().await;
     let config = |name: &str, text: &str| {
-        let repo = place.repo(name);
+        let repo = place.create_repo(name);
         let own = std::fs::read_to_string(repo.root.join(".git/config")).unwrap();
         repo.write(".git/config", format!("{own}{text}"));
         repo
     };
     let outside = place.path("outside");
-    pipe(&outside);
+    create_pipe(&outside);
 
     let repo = config("absolute", &format!("[include]\n\tpath = {}\n", outside.display()));
-    special(&git, &repo.root, "outside").await;
+    assert_special_file(&git, &repo.root, "outside").await;
     let repo = config("relative", "[InClude]\n\tPATH = \"../../outside\"\n");
-    special(&git, &repo.root, "outside").await;
+    assert_special_file(&git, &repo.root, "outside").await;
     let repo = config("condition", "[includeIf \"gitdir:**\"]\n\tpath = ../../outside\n");
-    special(&git, &repo.root, "outside").await;
+    assert_special_file(&git, &repo.root, "outside").await;
     let repo = config("device", "[include]\n\tpath = /dev/zero\n");
-    special(&git, &repo.root, "/dev/zero").await;
+    assert_special_file(&git, &repo.root, "/dev/zero").await;
     let repo = config("again", "[include]\n\tpath = more\n");
     repo.write(".git/more", "[include]\n\tpath = ../../outside\n");
-    special(&git, &repo.root, "outside").await;
+    assert_special_file(&git, &repo.root, "outside").await;
     let repo = config("worktree", "[extensions]\n\tworktreeConfig = true\n");
     repo.write(".git/config.worktree", "[include]\n\tpath = ../../outside\n");
-    special(&git, &repo.root, "outside").await;
+    assert_special_file(&git, &repo.root, "outside").await;
 
     // A missing file, an empty one, a plain one, and a cycle that no condition enables.
     for (name, text) in [
@@ -165,7 +165,7 @@ async fn a_pipe_or_a_device_that_the_configuration_includes_is_an_error_and_no_w
     ] {
         let repo = config(name, text);
         repo.write(".git/description", "[core]\n\teol = lf\n");
-        diff(&git, &repo.root).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        worktree_diff(&git, &repo.root).await.unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 }
 
@@ -173,11 +173,11 @@ async fn a_pipe_or_a_device_that_the_configuration_includes_is_an_error_and_no_w
 #[tokio::test]
 async fn git_has_no_more_memory_than_it_may_have() {
     let place = Place::new();
-    let repo = place.repo("r");
-    sparse(&repo.root.join("old.bin"), 100 << 20);
+    let repo = place.create_repo("r");
+    create_sparse_file(&repo.root.join("old.bin"), 100 << 20);
     let base = repo.commit("old");
     std::fs::rename(repo.root.join("old.bin"), repo.root.join("new.bin")).unwrap();
-    sparse(&repo.root.join("new.bin"), 101 << 20);
+    create_sparse_file(&repo.root.join("new.bin"), 101 << 20);
     let head = repo.commit("new");
     let limits = GitLimits { memory_bytes: 64 << 20, file_bytes: 1 << 30, ..GitLimits::default() };
     let git = Git::new(GitOptions { limits, ..place.options() }).await.unwrap();

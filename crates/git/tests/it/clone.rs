@@ -8,7 +8,7 @@ use crate::support::{Place, Repo};
 #[tokio::test]
 async fn a_clone_stands_alone() {
     let place = Place::new();
-    let repo = place.repo("upstream");
+    let repo = place.create_repo("upstream");
     let base = repo.sha("HEAD");
     repo.write("deep/b.txt", "b\n");
     std::os::unix::fs::symlink("/etc/passwd", repo.root.join("link")).unwrap();
@@ -48,7 +48,7 @@ async fn a_clone_stands_alone() {
 #[tokio::test]
 async fn a_commit_that_is_not_there_is_an_error() {
     let place = Place::new();
-    let remote = Remote::from_local_path(&place.repo("upstream").root).unwrap();
+    let remote = Remote::from_local_path(&place.create_repo("upstream").root).unwrap();
     let mirror = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     let dest = place.path("clone");
     std::fs::create_dir(&dest).unwrap();

@@ -7,27 +7,27 @@ use truing_core::commit::GitIdentity;
 use truing_core::id::{Sha, UnixMillis};
 use truing_git::{GitError, MergeOutcome, Mirror, NewCommit, PathStatus, Remote};
 
-use crate::support::{Place, Repo, permit, text};
+use crate::support::{Place, Repo, diff_text, open_permit};
 
-fn who(name: &str) -> GitIdentity {
+fn identity(name: &str) -> GitIdentity {
     GitIdentity { name: name.into(), email: format!("{name}@example.com") }
 }
 
 fn new(message: &str) -> NewCommit {
     NewCommit {
         message: message.into(),
-        author: who("Writer"),
-        committer: who("Machine"),
+        author: identity("Writer"),
+        committer: identity("Machine"),
         at: UnixMillis(1_700_000_000_999),
     }
 }
 
-fn path(text: &str) -> RepoPath {
+fn repo_path(text: &str) -> RepoPath {
     RepoPath::from_bytes(text.as_bytes())
 }
 
 /// Creates a mirror of this repository's `main`, and a private clone of it.
-async fn cloned(place: &Place, repo: &Repo) -> (Mirror, Sha, PathBuf) {
+async fn mirror_and_clone(place: &Place, repo: &Repo) -> (Mirror, Sha, PathBuf) {
     let head = repo.sha("main");
     let mirror = place
         .git()
@@ -45,7 +45,7 @@ async fn cloned(place: &Place, repo: &Repo) -> (Mirror, Sha, PathBuf) {
 #[tokio::test]
 async fn what_a_clone_was_checked_out_as_hides_nothing_that_was_written_since() {
     let place = Place::new();
-    let repo = place.repo("upstream");
+    let repo = place.create_repo("upstream");
     repo.write("deep/b.txt", "b\n");
     repo.write("kept.txt", "kept\n");
     repo.write("run.sh", "run\n");
@@ -94,10 +94,10 @@ async fn what_a_clone_was_checked_out_as_hides_nothing_that_was_written_since() 
     }
     let work = mirror.stage_clone(&head, &dest, &checked_out).await.unwrap();
     let expected = [
-        (path("a.txt"), PathStatus::Modified),
-        (path("deep/b.txt"), PathStatus::Deleted),
-        (path("new file"), PathStatus::Added),
-        (path("run.sh"), PathStatus::Modified),
+        (repo_path("a.txt"), PathStatus::Modified),
+        (repo_path("deep/b.txt"), PathStatus::Deleted),
+        (repo_path("new file"), PathStatus::Added),
+        (repo_path("run.sh"), PathStatus::Modified),
     ];
     assert_eq!(work.paths, expected);
 }
@@ -105,11 +105,11 @@ async fn what_a_clone_was_checked_out_as_hides_nothing_that_was_written_since() 
 #[tokio::test]
 async fn what_differs_is_committed_and_what_is_ignored_is_not() {
     let place = Place::new();
-    let repo = place.repo("upstream");
+    let repo = place.create_repo("upstream");
     repo.write("deep/b.txt", "b\n");
     repo.write(".gitignore", "*.log\n");
     repo.commit("second");
-    let (mirror, head, dest) = cloned(&place, &repo).await;
+    let (mirror, head, dest) = mirror_and_clone(&place, &repo).await;
     let clone = Repo { root: dest.clone() };
     clone.write("a.txt", "one\n2\n");
     clone.write("new file", "n\n");
@@ -118,14 +118,16 @@ async fn what_differs_is_committed_and_what_is_ignored_is_not() {
 
     let staged = mirror.stage_folder(&head, &dest, None).await.unwrap();
     let expected = [
-        (path("a.txt"), PathStatus::Modified),
-        (path("deep/b.txt"), PathStatus::Deleted),
-        (path("new file"), PathStatus::Added),
+        (repo_path("a.txt"), PathStatus::Modified),
+        (repo_path("deep/b.txt"), PathStatus::Deleted),
+        (repo_path("new file"), PathStatus::Added),
     ];
     assert_eq!((staged.paths.as_slice(), staged.left_out.len()), (expected.as_slice(), 0));
-    assert!(text(&staged.diff().await.unwrap()).contains("-two\n-three\n+2\n"));
+    assert!(diff_text(&staged.diff().await.unwrap()).contains("-two\n-three\n+2\n"));
     let made = staged.commit(&new("Follow\n\nBecause.\n\n")).await.unwrap();
-    made.push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &*permit().await).await.unwrap();
+    made.push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &*open_permit().await)
+        .await
+        .unwrap();
     let format = "--format=%an <%ae> %at|%cn <%ce> %ct|%P|%B";
     assert_eq!(
         repo.run(["show", "--no-patch", format, "ours"]),
@@ -139,22 +141,25 @@ async fn what_differs_is_committed_and_what_is_ignored_is_not() {
     // A repetition gives the same commit; a restricted one contains only the requested paths.
     let again = mirror.stage_folder(&head, &dest, None).await.unwrap();
     assert_eq!(again.commit(&new("Follow\n\nBecause.")).await.unwrap().sha(), made.sha());
-    let some = mirror.stage_folder(&head, &dest, Some(&[path("new file"), path("absent")])).await.unwrap();
-    assert_eq!(some.paths, [(path("new file"), PathStatus::Added)]);
-    assert_eq!(some.left_out, [path("a.txt"), path("deep/b.txt")]);
+    let some =
+        mirror.stage_folder(&head, &dest, Some(&[repo_path("new file"), repo_path("absent")])).await.unwrap();
+    assert_eq!(some.paths, [(repo_path("new file"), PathStatus::Added)]);
+    assert_eq!(some.left_out, [repo_path("a.txt"), repo_path("deep/b.txt")]);
     let made = some.commit(&new("Some")).await.unwrap();
-    made.push(&Remote::from_local_path(&repo.root).unwrap(), "some", None, &*permit().await).await.unwrap();
+    made.push(&Remote::from_local_path(&repo.root).unwrap(), "some", None, &*open_permit().await)
+        .await
+        .unwrap();
     assert_eq!(repo.run(["diff", "--name-only", head.as_str(), "some"]), "new file");
 }
 
 #[tokio::test]
 async fn nothing_of_the_folder_runs_or_is_believed() {
     let place = Place::new();
-    let repo = place.repo("upstream");
+    let repo = place.create_repo("upstream");
     repo.write(".gitattributes", "*.txt filter=evil diff=evil\n*.crlf text eol=crlf\n");
     repo.write("line.crlf", "one\r\ntwo\r\n");
     repo.commit("attributes");
-    let (mirror, head, dest) = cloned(&place, &repo).await;
+    let (mirror, head, dest) = mirror_and_clone(&place, &repo).await;
     let clone = Repo { root: dest.clone() };
     let trap = format!("touch {}; cat", place.path("trapped").display());
     for key in
@@ -167,7 +172,7 @@ async fn nothing_of_the_folder_runs_or_is_believed() {
     }
     for hook in ["pre-commit", "post-index-change", "commit-msg", "pre-push"] {
         std::fs::create_dir_all(dest.join(".git/hooks")).unwrap();
-        let script = place.script(hook, &trap);
+        let script = place.write_script(hook, &trap);
         std::fs::rename(script, dest.join(".git/hooks").join(hook)).unwrap();
     }
     std::fs::create_dir_all(dest.join(".git/info")).unwrap();
@@ -176,9 +181,11 @@ async fn nothing_of_the_folder_runs_or_is_believed() {
 
     let staged = mirror.stage_folder(&head, &dest, None).await.unwrap();
     // Line ends are stored as the checkout read them, so unmodified files do not differ.
-    assert_eq!(staged.paths, [(path("new.txt"), PathStatus::Added)]);
+    assert_eq!(staged.paths, [(repo_path("new.txt"), PathStatus::Added)]);
     let made = staged.commit(&new("x")).await.unwrap();
-    made.push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &*permit().await).await.unwrap();
+    made.push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &*open_permit().await)
+        .await
+        .unwrap();
     assert!(!place.path("trapped").exists());
     assert!(!repo.run(["cat-file", "commit", "ours"]).contains("gpgsig"));
 }
@@ -186,8 +193,8 @@ async fn nothing_of_the_folder_runs_or_is_believed() {
 #[tokio::test]
 async fn repositories_inside_are_left_out_and_modes_and_links_are_kept() {
     let place = Place::new();
-    let repo = place.repo("upstream");
-    let (mirror, head, dest) = cloned(&place, &repo).await;
+    let repo = place.create_repo("upstream");
+    let (mirror, head, dest) = mirror_and_clone(&place, &repo).await;
     let inner = Repo { root: dest.join("inner") };
     std::fs::create_dir(&inner.root).unwrap();
     inner.run(["init", "--quiet"]);
@@ -200,25 +207,30 @@ async fn repositories_inside_are_left_out_and_modes_and_links_are_kept() {
         unborn.write("x", "x\n");
     }
     std::os::unix::fs::symlink("/etc/passwd", dest.join("link")).unwrap();
-    std::fs::copy(place.script("tool", "true"), dest.join("tool")).unwrap();
+    std::fs::copy(place.write_script("tool", "true"), dest.join("tool")).unwrap();
 
     let staged = mirror.stage_folder(&head, &dest, None).await.unwrap();
-    assert_eq!(staged.paths, [(path("link"), PathStatus::Added), (path("tool"), PathStatus::Added)]);
-    assert_eq!(staged.left_out, [path("begun"), path("deep/begun too"), path("inner")]);
+    assert_eq!(
+        staged.paths,
+        [(repo_path("link"), PathStatus::Added), (repo_path("tool"), PathStatus::Added)]
+    );
+    assert_eq!(staged.left_out, [repo_path("begun"), repo_path("deep/begun too"), repo_path("inner")]);
     let made = staged.commit(&new("x")).await.unwrap();
-    made.push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &*permit().await).await.unwrap();
-    let modes = repo.modes(&["ours"]);
+    made.push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &*open_permit().await)
+        .await
+        .unwrap();
+    let modes = repo.list_modes(&["ours"]);
     assert_eq!(modes, "100644 a.txt\n120000 link\n100755 tool");
 }
 
 #[tokio::test]
 async fn a_commit_that_git_would_not_make_is_an_error() {
     let place = Place::new();
-    let repo = place.repo("upstream");
-    let (mirror, head, dest) = cloned(&place, &repo).await;
+    let repo = place.create_repo("upstream");
+    let (mirror, head, dest) = mirror_and_clone(&place, &repo).await;
     let none = Sha::parse(&"1".repeat(40)).unwrap();
     assert!(matches!(mirror.stage_folder(&none, &dest, None).await, Err(GitError::Failed { .. })));
-    for wrong in [new("a\0b"), NewCommit { author: who(""), ..new("x") }] {
+    for wrong in [new("a\0b"), NewCommit { author: identity(""), ..new("x") }] {
         let staged = mirror.stage_folder(&head, &dest, None).await.unwrap();
         assert!(staged.paths.is_empty());
         let made = staged.commit(&wrong).await;
@@ -229,7 +241,7 @@ async fn a_commit_that_git_would_not_make_is_an_error() {
 #[tokio::test]
 async fn a_file_of_a_commit_is_read_as_it_is_stored() {
     let place = Place::new();
-    let repo = place.repo("upstream");
+    let repo = place.create_repo("upstream");
     repo.write("deep/*.txt", "star\r\n");
     std::os::unix::fs::symlink("a.txt", repo.root.join("link")).unwrap();
     repo.write("big", vec![b'x'; 100]);
@@ -241,32 +253,33 @@ async fn a_file_of_a_commit_is_read_as_it_is_stored() {
         git.open_mirror(&place.path("m"), &Remote::from_local_path(&repo.root).unwrap()).await.unwrap();
     let head = repo.sha("HEAD");
     mirror.fetch(std::slice::from_ref(&head)).await.unwrap();
-    let read = async |name: &str| mirror.read_file(&head, &path(name)).await;
+    let read = async |name: &str| mirror.read_file(&head, &repo_path(name)).await;
     assert_eq!(read("deep/*.txt").await.unwrap().as_deref(), Some(&b"star\r\n"[..]));
     for none in ["deep", "deep/a.txt", "link", "../a.txt", ".git/config", "--x", ""] {
         assert_eq!(read(none).await.unwrap(), None, "{none}");
     }
     assert!(matches!(read("big").await, Err(GitError::TooLarge { .. })));
-    assert!(mirror.read_file(&Sha::parse(&"1".repeat(40)).unwrap(), &path("a.txt")).await.is_err());
+    assert!(mirror.read_file(&Sha::parse(&"1".repeat(40)).unwrap(), &repo_path("a.txt")).await.is_err());
 }
 
 #[tokio::test]
 async fn of_files_that_lie_alone_line_ends_and_modes_are_as_the_commit_has_them_and_nothing_else_changes() {
     let place = Place::new();
-    let repo = place.repo("upstream");
+    let repo = place.create_repo("upstream");
     repo.write(".gitattributes", "*.crlf text eol=crlf\n");
     repo.write("line.crlf", "one\r\ntwo\r\n");
     repo.write("deep/goes", "x\n");
-    std::fs::copy(place.script("tool", "true"), repo.root.join("tool")).unwrap();
+    std::fs::copy(place.write_script("tool", "true"), repo.root.join("tool")).unwrap();
     repo.commit("second");
-    let (mirror, head, _) = cloned(&place, &repo).await;
+    let (mirror, head, _) = mirror_and_clone(&place, &repo).await;
     let alone = Repo { root: place.path("alone") };
     std::fs::create_dir(&alone.root).unwrap();
     alone.write("line.crlf", "one\r\n2\r\n");
     alone.write("tool", "#!/bin/sh\nfalse\n");
     alone.write("deep", "a file now\n");
     alone.write("stray.txt", "nobody asked for it\n");
-    let (there, gone) = ([path("line.crlf"), path("tool"), path("deep")], [path("deep/goes")]);
+    let (there, gone) =
+        ([repo_path("line.crlf"), repo_path("tool"), repo_path("deep")], [repo_path("deep/goes")]);
     let staged = mirror.stage_changed_files(&head, &alone.root, &there, &gone).await.unwrap();
     assert_eq!(staged.left_out, []);
     let made = staged.commit(&new("x")).await.unwrap();
@@ -278,23 +291,23 @@ async fn of_files_that_lie_alone_line_ends_and_modes_are_as_the_commit_has_them_
     assert_eq!(mirror.commit_tree(&sha).await.unwrap(), tree);
     mirror
         .unpushed_commit(&sha)
-        .push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &*permit().await)
+        .push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &*open_permit().await)
         .await
         .unwrap();
     assert_eq!(repo.run(["show", "ours:line.crlf"]), "one\n2");
     assert_eq!(
-        repo.modes(&["-r", "ours"]),
+        repo.list_modes(&["-r", "ours"]),
         "100644 .gitattributes\n100644 a.txt\n100644 deep\n100644 line.crlf\n100755 tool"
     );
     // A file in place of a folder that the commit keeps is refused.
-    let (there, gone) = ([path("deep")], []);
+    let (there, gone) = ([repo_path("deep")], []);
     assert!(mirror.stage_changed_files(&head, &alone.root, &there, &gone).await.is_err());
 }
 
 #[tokio::test]
 async fn two_commits_are_merged_by_their_content_or_the_files_that_stand_in_the_way_are_told() {
     let place = Place::new();
-    let repo = place.repo("upstream");
+    let repo = place.create_repo("upstream");
     let begin = repo.sha("main");
     repo.write("ours.txt", "ours\n");
     // The attributes name a merge program that does not exist.
@@ -332,5 +345,5 @@ async fn two_commits_are_merged_by_their_content_or_the_files_that_stand_in_the_
     let MergeOutcome::Conflicts(files) = mirror.merge(&wrong, &ours, &new("Merge")).await.unwrap() else {
         panic!("both have made the file")
     };
-    assert_eq!(files, [path("ours.txt")]);
+    assert_eq!(files, [repo_path("ours.txt")]);
 }

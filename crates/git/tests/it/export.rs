@@ -12,14 +12,14 @@ use truing_core::id::Sha;
 use truing_core::outcome::SkipReason;
 use truing_git::{ExportSummary, Git, Remote};
 
-use crate::support::{Place, Repo, picture};
+use crate::support::{Place, Repo, snapshot_folder};
 
-fn left_out(exported: &ExportSummary) -> Vec<(String, SkipReason)> {
+fn omitted_files(exported: &ExportSummary) -> Vec<(String, SkipReason)> {
     exported.left_out.iter().map(|left| (left.path.to_string(), left.reason)).collect()
 }
 
 /// Commits a tree built by hand, as no porcelain would. Entries: mode, type and id; name.
-fn odd_commit(repo: &Repo, entries: &[(&str, &str)]) -> Sha {
+fn commit_raw_tree(repo: &Repo, entries: &[(&str, &str)]) -> Sha {
     let mut tree = Vec::new();
     for (facts, name) in entries {
         let (mode, id) = facts.split_once(' ').unwrap();
@@ -49,14 +49,14 @@ fn odd_commit(repo: &Repo, entries: &[(&str, &str)]) -> Sha {
 #[tokio::test]
 async fn files_are_written_as_they_were_committed() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     repo.write("deep/er/file", b"\x00\xff\r\nraw $Id$\n");
     repo.write("empty", "");
     repo.write("run.sh", "#!/bin/sh\n");
     std::fs::set_permissions(repo.root.join("run.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
     repo.write(std::ffi::OsStr::from_bytes(b"caf\xe9\n"), "odd\n");
     symlink("/etc/passwd", repo.root.join("link")).unwrap();
-    let inner = place.repo("inner").sha("HEAD");
+    let inner = place.create_repo("inner").sha("HEAD");
     repo.run(["update-index", "--add", "--cacheinfo", &format!("160000,{inner},sub")]);
     repo.run(["add", "--all", ":!sub"]);
     repo.run(["commit", "--quiet", "-m", "files"]);
@@ -68,7 +68,7 @@ async fn files_are_written_as_they_were_committed() {
     let repository = place.git().await.open(&repo.root).await.unwrap();
     let to = place.path("out/put");
     let exported = repository.export(&repo.sha("HEAD"), &to, None).await.unwrap();
-    let written = picture(&to).into_iter().filter(|(path, _)| path.is_file());
+    let written = snapshot_folder(&to).into_iter().filter(|(path, _)| path.is_file());
     let written = written.map(|(path, (content, _))| {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o111, 0, "{path:?} is executable");
         (path.strip_prefix(&to).unwrap().as_os_str().as_bytes().to_vec(), content)
@@ -84,7 +84,7 @@ async fn files_are_written_as_they_were_committed() {
     ];
     assert_eq!(written, expected.into_iter().map(|(a, b)| (a.to_vec(), b.to_vec())).collect::<Vec<_>>());
     assert_eq!(
-        left_out(&exported),
+        omitted_files(&exported),
         [("link".into(), SkipReason::Symlink), ("sub".into(), SkipReason::Submodule)]
     );
     assert_eq!(
@@ -96,7 +96,7 @@ async fn files_are_written_as_they_were_committed() {
 #[tokio::test]
 async fn only_the_named_files_are_written() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     repo.write("b/c", "c\n");
     repo.write("*", "star\n");
     let head = repo.commit("more");
@@ -112,10 +112,10 @@ async fn only_the_named_files_are_written() {
 #[tokio::test]
 async fn no_tree_leads_out_of_the_folder_or_into_a_git_folder() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let blob = format!("100644 {}", repo.run(["rev-parse", "HEAD:a.txt"]));
     let tree = format!("40000 {}", repo.run(["rev-parse", "HEAD^{tree}"]));
-    let head = odd_commit(
+    let head = commit_raw_tree(
         &repo,
         &[
             (&tree, ".."),
@@ -133,30 +133,31 @@ async fn no_tree_leads_out_of_the_folder_or_into_a_git_folder() {
     let repository = place.git().await.open(&repo.root).await.unwrap();
     let to = place.path("out/put");
     let exported = repository.export(&head, &to, None).await.unwrap();
-    let written = picture(&place.path("out")).into_keys().filter(|path| path.is_file()).collect::<Vec<_>>();
+    let written =
+        snapshot_folder(&place.path("out")).into_keys().filter(|path| path.is_file()).collect::<Vec<_>>();
     assert_eq!(written, [to.join("..\\up"), to.join("good"), to.join("same")]);
     let unreadable = |path: &str| (path.to_owned(), SkipReason::Unreadable);
     let expected = ["../a.txt", ".git/a.txt", ".GIT/a.txt", "git~1", "good/a.txt", &"n".repeat(300), "same"];
-    assert_eq!(left_out(&exported), expected.map(unreadable));
+    assert_eq!(omitted_files(&exported), expected.map(unreadable));
 }
 
 #[tokio::test]
 async fn nothing_that_is_there_is_overwritten_or_followed() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     std::fs::create_dir(place.path("out")).unwrap();
     std::fs::write(place.path("victim"), "mine\n").unwrap();
     symlink(place.path("victim"), place.path("out/a.txt")).unwrap();
     let repository = place.git().await.open(&repo.root).await.unwrap();
     let exported = repository.export(&repo.sha("HEAD"), &place.path("out"), None).await.unwrap();
-    assert_eq!(left_out(&exported), [("a.txt".into(), SkipReason::Unreadable)]);
+    assert_eq!(omitted_files(&exported), [("a.txt".into(), SkipReason::Unreadable)]);
     assert_eq!(std::fs::read_to_string(place.path("victim")).unwrap(), "mine\n");
 }
 
 #[tokio::test]
 async fn each_bound_leaves_files_out_by_name() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     for (name, size) in [("b", 50), ("c", 200), ("d", 60), ("e", 10), ("f", 1)] {
         repo.write(name, "x".repeat(size));
     }
@@ -168,7 +169,7 @@ async fn each_bound_leaves_files_out_by_name() {
         let mut options = place.options();
         (options.limits.file_bytes, options.limits.total_bytes, options.limits.files) = (file, total, files);
         let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
-        left_out(&repository.export(&head, &place.path(name), None).await.unwrap())
+        omitted_files(&repository.export(&head, &place.path(name), None).await.unwrap())
     };
     assert_eq!(export("file", 100, 10_000, 100).await, large(&["c"]));
     assert_eq!(export("total", 100, 80, 100).await, large(&["c", "d"]));
@@ -178,20 +179,23 @@ async fn each_bound_leaves_files_out_by_name() {
 #[tokio::test]
 async fn a_file_that_the_repository_lacks_is_named() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     repo.write("b.txt", "b\n");
     let head = repo.commit("second");
     let blob = repo.run(["rev-parse", "HEAD:a.txt"]);
     std::fs::remove_file(repo.root.join(".git/objects").join(&blob[..2]).join(&blob[2..])).unwrap();
     let repository = place.git().await.open(&repo.root).await.unwrap();
     let exported = repository.export(&head, &place.path("out"), None).await.unwrap();
-    assert_eq!((exported.files, left_out(&exported)), (1, vec![("a.txt".into(), SkipReason::Unreadable)]));
+    assert_eq!(
+        (exported.files, omitted_files(&exported)),
+        (1, vec![("a.txt".into(), SkipReason::Unreadable)])
+    );
 }
 
 #[tokio::test]
 async fn named_files_are_written_whatever_they_are_called_and_however_many_there_are() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let odd = ["-l", "--", ":(glob)*", "a*", "sub/--full-tree", "one\ntwo"];
     let many = (0..150).map(|number| format!("many/{number}")).collect::<Vec<_>>();
     odd.iter().copied().chain(many.iter().map(String::as_str)).for_each(|name| repo.write(name, name));
@@ -213,7 +217,7 @@ async fn named_files_are_written_whatever_they_are_called_and_however_many_there
 #[tokio::test]
 async fn files_of_another_commit_take_the_place_of_those_before_and_what_is_the_same_stays() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     repo.write("same/file", "same\n");
     repo.write("goes/deep/file", "old\n");
     repo.write("turns", "a file\n");
@@ -245,13 +249,13 @@ async fn files_of_another_commit_take_the_place_of_those_before_and_what_is_the_
         let whole = place.path("whole");
         let exported = mirror.export(sha, &whole, None).await.unwrap();
         assert_eq!(laid.omitted_files(), exported.left_out);
-        assert_eq!(contents(laid.path()), contents(&whole));
+        assert_eq!(read_contents(laid.path()), read_contents(&whole));
         std::fs::remove_dir_all(&whole).unwrap();
     }
 }
 
 /// Returns the content of each file below a folder, and the folders.
-fn contents(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+fn read_contents(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let below = |path: &Path| path.strip_prefix(folder).unwrap().to_owned();
     let (mut found, mut left) = (BTreeMap::new(), vec![folder.to_owned()]);
     while let Some(folder) = left.pop() {

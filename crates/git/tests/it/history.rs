@@ -7,13 +7,13 @@ use truing_git::{Mirror, Remote};
 use crate::support::{Place, Repo};
 
 /// Commits a file of its own.
-fn commit(repo: &Repo, name: &str) -> Sha {
+fn commit_new_file(repo: &Repo, name: &str) -> Sha {
     let text: String = (1..30).map(|line| format!("{name} {line}\n")).collect();
     repo.write(format!("{name}.txt"), text);
     repo.commit(&format!("{name} = 1: - > `subject`"))
 }
 
-async fn mirror(place: &Place, repo: &Repo) -> Mirror {
+async fn open_mirror(place: &Place, repo: &Repo) -> Mirror {
     place
         .git()
         .await
@@ -25,17 +25,17 @@ async fn mirror(place: &Place, repo: &Repo) -> Mirror {
 #[tokio::test]
 async fn commits_on_top_are_told_without_merges_and_what_they_bring() {
     let place = Place::new();
-    let repo = place.repo("upstream");
+    let repo = place.create_repo("upstream");
     let base = repo.sha("HEAD");
     repo.run(["checkout", "--quiet", "-b", "feature"]);
-    let before = commit(&repo, "one");
-    let two = commit(&repo, "two");
+    let before = commit_new_file(&repo, "one");
+    let two = commit_new_file(&repo, "two");
     repo.run(["checkout", "--quiet", "main"]);
-    let tip = commit(&repo, "base");
+    let tip = commit_new_file(&repo, "base");
     repo.run(["checkout", "--quiet", "feature"]);
     repo.run(["merge", "--quiet", "--no-edit", "main"]);
     let head = repo.sha("HEAD");
-    let mirror = mirror(&place, &repo).await;
+    let mirror = open_mirror(&place, &repo).await;
     mirror.fetch(&[head.clone(), tip.clone()]).await.unwrap();
     let history = mirror.branch_history((&base, &before), (&tip, &head)).await.unwrap();
     assert_eq!(history, Some(BranchHistory::Grown { new: vec![two] }));
@@ -46,23 +46,23 @@ async fn commits_on_top_are_told_without_merges_and_what_they_bring() {
 #[tokio::test]
 async fn of_a_rewritten_branch_it_is_told_which_commits_are_new_changed_and_gone() {
     let place = Place::new();
-    let repo = place.repo("upstream");
+    let repo = place.create_repo("upstream");
     let base = repo.sha("HEAD");
     repo.run(["checkout", "--quiet", "-b", "feature"]);
     for name in ["same", "changed", "gone"] {
-        commit(&repo, name);
+        commit_new_file(&repo, name);
     }
     let before = repo.sha("HEAD");
     repo.run(["checkout", "--quiet", "main"]);
-    let tip = commit(&repo, "base");
+    let tip = commit_new_file(&repo, "base");
     repo.run(["checkout", "--quiet", "feature"]);
     repo.run(["reset", "--quiet", "--hard", "HEAD~1"]);
     repo.run(["rebase", "--quiet", "main"]);
     repo.write("changed.txt", repo.run(["show", "HEAD:changed.txt"]) + "\nand more\n");
     repo.run(["commit", "--quiet", "--all", "--amend", "--no-edit"]);
     let changed = repo.sha("HEAD");
-    let new = commit(&repo, "new");
-    let mirror = mirror(&place, &repo).await;
+    let new = commit_new_file(&repo, "new");
+    let mirror = open_mirror(&place, &repo).await;
     // The former head is on no branch any more, but was fetched while it was.
     mirror.fetch(std::slice::from_ref(&before)).await.unwrap();
     mirror.fetch(&[new.clone(), tip.clone()]).await.unwrap();
@@ -74,11 +74,11 @@ async fn of_a_rewritten_branch_it_is_told_which_commits_are_new_changed_and_gone
 #[tokio::test]
 async fn a_branch_that_was_set_back_or_has_too_many_commits_is_told_apart() {
     let place = Place::new();
-    let repo = place.repo("upstream");
+    let repo = place.create_repo("upstream");
     let base = repo.sha("HEAD");
-    let one = commit(&repo, "one");
-    let before = commit(&repo, "two");
-    let mirror = mirror(&place, &repo).await;
+    let one = commit_new_file(&repo, "one");
+    let before = commit_new_file(&repo, "two");
+    let mirror = open_mirror(&place, &repo).await;
     mirror.fetch(std::slice::from_ref(&before)).await.unwrap();
     let history = mirror.branch_history((&base, &before), (&base, &one)).await.unwrap();
     let expected = BranchHistory::Rewritten { new: vec![], changed: vec![], same: 1, gone: 1 };

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use truing_git::GitError;
 
-use crate::support::{Place, Repo, picture, touched};
+use crate::support::{Place, Repo, changed_paths, snapshot_folder};
 
 /// A way to make git run a command: the setup, and a plain git command that triggers it.
 struct GitCommandTrap {
@@ -142,14 +142,14 @@ const TRAPS: &[GitCommandTrap] = &[
 ];
 
 /// Runs a plain git, as a person does in that folder.
-fn plain_git(repo: &Repo, arguments: &[&str]) {
+fn run_plain_git(repo: &Repo, arguments: &[&str]) {
     let mut command = Command::new("git");
     command.arg("-C").arg(&repo.root).args(arguments).env("GIT_CONFIG_GLOBAL", "/dev/null");
     command.env_remove("GIT_ALLOW_PROTOCOL").output().unwrap();
 }
 
 /// All operations that a caller may do with a local repository.
-async fn do_everything(place: &Place, repo: &Repo) {
+async fn run_all_operations(place: &Place, repo: &Repo) {
     let repository = place.git().await.open(&repo.root).await.unwrap();
     let head = repository.head().unwrap().clone();
     let base = repository.default_branch_base(&head).await.unwrap().commit;
@@ -170,7 +170,7 @@ async fn do_everything(place: &Place, repo: &Repo) {
     std::fs::remove_dir_all(place.path("exported")).unwrap();
 }
 
-fn fired(mark: &Path) -> bool {
+fn take_mark(mark: &Path) -> bool {
     let fired = mark.exists();
     if fired {
         std::fs::remove_file(mark).unwrap();
@@ -183,8 +183,8 @@ async fn no_trap_is_sprung() {
     for trap in TRAPS {
         let place = Place::new();
         let mark = place.path("fired");
-        let command = place.script("trap", &format!("touch {}; exit 1", mark.display()));
-        let repo = place.repo("r");
+        let command = place.write_script("trap", &format!("touch {}; exit 1", mark.display()));
+        let repo = place.create_repo("r");
         repo.write("b.txt", "b\n");
         repo.commit("second");
         (trap.plant)(&repo, command.to_str().unwrap());
@@ -193,27 +193,27 @@ async fn no_trap_is_sprung() {
         repo.write("new.txt", "new\n");
         let again = std::fs::File::options().write(true).open(repo.root.join("b.txt")).unwrap();
         again.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
-        fired(&mark);
+        take_mark(&mark);
 
-        let before = picture(&repo.root);
-        do_everything(&place, &repo).await;
-        assert!(!fired(&mark), "{}: something was executed", trap.name);
+        let before = snapshot_folder(&repo.root);
+        run_all_operations(&place, &repo).await;
+        assert!(!take_mark(&mark), "{}: something was executed", trap.name);
         assert_eq!(
-            touched(&before, &picture(&repo.root)),
+            changed_paths(&before, &snapshot_folder(&repo.root)),
             Vec::<std::path::PathBuf>::new(),
             "{}: something was touched",
             trap.name
         );
 
-        plain_git(&repo, trap.falls_for_it);
-        assert!(fired(&mark), "{}: not planted well, so this test shows nothing", trap.name);
+        run_plain_git(&repo, trap.falls_for_it);
+        assert!(take_mark(&mark), "{}: not planted well, so this test shows nothing", trap.name);
     }
 }
 
 #[tokio::test]
 async fn a_repository_cannot_point_at_other_folders_files() {
     let place = Place::new();
-    let repo = place.repo("outer/r");
+    let repo = place.create_repo("outer/r");
     std::fs::write(place.path("outer/private"), "canary\n").unwrap();
     repo.run(["config", "core.worktree", place.path("outer").to_str().unwrap()]);
     let error = place.git().await.open(&repo.root).await.unwrap_err();
@@ -228,7 +228,7 @@ async fn a_repository_cannot_point_at_other_folders_files() {
 async fn a_name_is_never_an_option_or_a_command() {
     let place = Place::new();
     let mark = place.path("fired");
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let repository = place.git().await.open(&repo.root).await.unwrap();
     for name in [
         format!("$(touch {})", mark.display()),
@@ -240,7 +240,7 @@ async fn a_name_is_never_an_option_or_a_command() {
         let error = repository.resolve_commit(&name).await.unwrap_err();
         assert!(error.is_wrong_input(), "{name}: {error}");
     }
-    assert!(!fired(&mark));
+    assert!(!take_mark(&mark));
 }
 
 /// Git would wait for a writer, so each case is an error before git starts.
@@ -251,27 +251,27 @@ async fn a_pipe_where_git_reads_a_file_is_an_error_and_no_wait() {
     for at in
         [".git/HEAD", ".git/config", ".git/index", ".git/packed-refs", ".git/objects/pack/x.pack", ".git"]
     {
-        let repo = place.repo(&at.replace('/', "-"));
+        let repo = place.create_repo(&at.replace('/', "-"));
         let path = repo.root.join(at);
         match path.is_dir() {
             true => std::fs::remove_dir_all(&path).unwrap(),
             false => drop(std::fs::remove_file(&path)),
         }
-        pipe(&path);
+        create_pipe(&path);
         let error = git.open(&repo.root).await.unwrap_err();
         assert!(matches!(&error, GitError::SpecialFile(named) if named.ends_with(at)), "{at}: {error}");
     }
     // A device behind a link, and a folder that git treats as a bare repository.
-    let repo = place.repo("link");
+    let repo = place.create_repo("link");
     std::os::unix::fs::symlink("/dev/zero", repo.root.join(".git/refs/heads/zero")).unwrap();
-    refused(&git, &repo.root).await;
-    let repo = place.repo("bare");
+    assert_refused(&git, &repo.root).await;
+    let repo = place.create_repo("bare");
     std::fs::create_dir_all(repo.root.join("sub/objects")).unwrap();
     std::fs::create_dir_all(repo.root.join("sub/refs")).unwrap();
-    pipe(&repo.root.join("sub/HEAD"));
-    refused(&git, &repo.root.join("sub")).await;
+    create_pipe(&repo.root.join("sub/HEAD"));
+    assert_refused(&git, &repo.root.join("sub")).await;
     // At the root it is a file of the working tree, which git does not open.
-    pipe(&repo.root.join("HEAD"));
+    create_pipe(&repo.root.join("HEAD"));
     git.open(&repo.root).await.unwrap();
 }
 
@@ -279,7 +279,7 @@ async fn a_pipe_where_git_reads_a_file_is_an_error_and_no_wait() {
 async fn folders_that_a_repository_shares_or_borrows_from_are_looked_at_too() {
     let place = Place::new();
     let git = place.git().await;
-    let (lender, repo) = (place.repo("lender"), place.repo("borrower"));
+    let (lender, repo) = (place.create_repo("lender"), place.create_repo("borrower"));
     let objects = lender.root.join(".git/objects");
     repo.write(".git/objects/info/alternates", format!("{}\n", objects.display()));
     // Borrowing in a cycle terminates.
@@ -289,18 +289,18 @@ async fn folders_that_a_repository_shares_or_borrows_from_are_looked_at_too() {
     for folder in [&repo.root, &linked] {
         git.open(folder).await.unwrap();
     }
-    pipe(&objects.join("pack/x.idx"));
+    create_pipe(&objects.join("pack/x.idx"));
     for folder in [&repo.root, &linked] {
-        refused(&git, folder).await;
+        assert_refused(&git, folder).await;
     }
 }
 
-async fn refused(git: &truing_git::Git, folder: &Path) {
+async fn assert_refused(git: &truing_git::Git, folder: &Path) {
     let error = git.open(folder).await.unwrap_err();
     assert!(matches!(&error, GitError::SpecialFile(_)), "{}: {error}", folder.display());
     assert!(error.is_wrong_input());
 }
 
-fn pipe(path: &Path) {
+fn create_pipe(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }

@@ -4,50 +4,56 @@
 use truing_core::outcome::{SkipReason, UnreviewedFile};
 use truing_git::{CommitDiff, Git, GitLimits, GitOptions, LocalRepository};
 
-use crate::support::{Place, Repo, text};
+use crate::support::{Place, Repo, diff_text};
 
 const MIB: u64 = 1 << 20;
 
-fn named(skipped: &[UnreviewedFile]) -> Vec<(String, SkipReason)> {
+fn paths_and_reasons(skipped: &[UnreviewedFile]) -> Vec<(String, SkipReason)> {
     skipped.iter().map(|gap| (gap.path.to_string(), gap.reason)).collect()
 }
 
-fn too_large(names: &[&str]) -> Vec<(String, SkipReason)> {
+fn too_large_entries(names: &[&str]) -> Vec<(String, SkipReason)> {
     names.iter().map(|name| ((*name).to_owned(), SkipReason::TooLarge)).collect()
 }
 
 /// Returns the lines that begin the sections of a diff.
-fn sections(diff: &str) -> Vec<&str> {
+fn section_headers(diff: &str) -> Vec<&str> {
     diff.lines().filter_map(|line| line.strip_prefix("diff --git a/")).collect()
 }
 
-async fn open(place: &Place, repo: &Repo, limits: GitLimits) -> LocalRepository {
+async fn open_with_limits(place: &Place, repo: &Repo, limits: GitLimits) -> LocalRepository {
     let git = Git::new(GitOptions { limits, ..place.options() }).await.unwrap();
     git.open(&repo.root).await.unwrap()
 }
 
 /// Returns the last change, and the same change according to the index and the working tree.
-async fn last(place: &Place, repo: &Repo, limits: GitLimits) -> CommitDiff {
-    let repository = open(place, repo, limits).await;
+async fn last_commit_diff(place: &Place, repo: &Repo, limits: GitLimits) -> CommitDiff {
+    let repository = open_with_limits(place, repo, limits).await;
     let (base, head) = (repo.sha("HEAD~1"), repo.sha("HEAD"));
     let found = repository.commit_diff(&base, &head).await.unwrap();
     assert_eq!(repository.diff(&base, &head).await.unwrap(), found.diff);
     let staged = repository.snapshot_index(None).await.unwrap().diff(&base).await.unwrap();
-    assert_eq!((text(&staged.diff), named(&staged.skipped)), (text(&found.diff), named(&found.skipped)));
+    assert_eq!(
+        (diff_text(&staged.diff), paths_and_reasons(&staged.skipped)),
+        (diff_text(&found.diff), paths_and_reasons(&found.skipped))
+    );
     let worktree = repository.worktree_diff(&base).await.unwrap();
     let new = found
         .skipped
         .iter()
-        .filter(|gap| text(&found.diff).contains(&format!("/dev/null and b/{} ", gap.path)));
+        .filter(|gap| diff_text(&found.diff).contains(&format!("/dev/null and b/{} ", gap.path)));
     assert_eq!(worktree.large, new.map(|gap| gap.path.clone()).collect::<Vec<_>>(), "whole where they are");
-    assert_eq!((text(&worktree.diff), named(&worktree.skipped)), (text(&found.diff), named(&found.skipped)));
+    assert_eq!(
+        (diff_text(&worktree.diff), paths_and_reasons(&worktree.skipped)),
+        (diff_text(&found.diff), paths_and_reasons(&found.skipped))
+    );
     found
 }
 
 #[tokio::test]
 async fn text_files_of_any_form_that_are_too_large_are_named_and_the_rest_is_diffed() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     repo.write("a.py", "x = 1\n");
     repo.commit("base");
     repo.write("a.py", "x = 1\npassword = 'planted'\n");
@@ -57,18 +63,18 @@ async fn text_files_of_any_form_that_are_too_large_are_named_and_the_rest_is_dif
     repo.commit("large");
     // Git would need 800 MiB for these.
     let limits = GitLimits { memory_bytes: 32 * MIB, ..GitLimits::default() };
-    let found = last(&place, &repo, limits).await;
-    assert_eq!(named(&found.skipped), too_large(&["line", "lines", "text"]));
-    let diff = text(&found.diff);
+    let found = last_commit_diff(&place, &repo, limits).await;
+    assert_eq!(paths_and_reasons(&found.skipped), too_large_entries(&["line", "lines", "text"]));
+    let diff = diff_text(&found.diff);
     assert!(diff.contains("\n+password = 'planted'\n"), "{diff}");
     assert!(diff.contains("\nBinary files /dev/null and b/text differ\n"), "{diff}");
-    assert_eq!(sections(&diff), ["a.py b/a.py", "line b/line", "lines b/lines", "text b/text"]);
+    assert_eq!(section_headers(&diff), ["a.py b/a.py", "line b/line", "lines b/lines", "text b/text"]);
 }
 
 #[tokio::test]
 async fn each_way_to_change_a_large_file_stays_that_way() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let large = |letter: &str| letter.repeat(1500);
     repo.write("changed", large("a"));
     repo.write("gone", large("b"));
@@ -94,11 +100,15 @@ async fn each_way_to_change_a_large_file_stays_that_way() {
     repo.write("new-binary", large("\0\x02"));
     repo.write("new-text", large("i"));
     repo.commit("head");
-    let repository = open(&place, &repo, GitLimits { file_bytes: 1000, ..GitLimits::default() }).await;
+    let repository =
+        open_with_limits(&place, &repo, GitLimits { file_bytes: 1000, ..GitLimits::default() }).await;
     let (base, head) = (repo.sha("HEAD~1"), repo.sha("HEAD"));
     let found = repository.commit_diff(&base, &head).await.unwrap();
-    assert_eq!(named(&found.skipped), too_large(&["changed", "folder", "grown", "new-text", "shrunk"]));
-    let diff = text(&found.diff);
+    assert_eq!(
+        paths_and_reasons(&found.skipped),
+        too_large_entries(&["changed", "folder", "grown", "new-text", "shrunk"])
+    );
+    let diff = diff_text(&found.diff);
     for part in [
         "\nBinary files a/changed and b/changed differ\n",
         "\nBinary files a/gone and /dev/null differ\n",
@@ -121,24 +131,25 @@ async fn each_way_to_change_a_large_file_stays_that_way() {
 #[tokio::test]
 async fn two_large_files_are_not_compared_to_find_a_rename() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let file = |name| std::fs::File::create(repo.root.join(name)).unwrap();
     file("old.bin").set_len(100 * MIB).unwrap();
     repo.commit("old");
     std::fs::remove_file(repo.root.join("old.bin")).unwrap();
     file("new.bin").set_len(101 * MIB).unwrap();
     repo.commit("new");
-    let repository = open(&place, &repo, GitLimits { memory_bytes: 32 * MIB, ..GitLimits::default() }).await;
+    let repository =
+        open_with_limits(&place, &repo, GitLimits { memory_bytes: 32 * MIB, ..GitLimits::default() }).await;
     let found = repository.commit_diff(&repo.sha("HEAD~1"), &repo.sha("HEAD")).await.unwrap();
-    let diff = text(&found.diff);
-    assert_eq!(sections(&diff), ["new.bin b/new.bin", "old.bin b/old.bin"]);
-    assert_eq!(named(&found.skipped), [], "it is binary");
+    let diff = diff_text(&found.diff);
+    assert_eq!(section_headers(&diff), ["new.bin b/new.bin", "old.bin b/old.bin"]);
+    assert_eq!(paths_and_reasons(&found.skipped), [], "it is binary");
 }
 
 #[tokio::test]
 async fn of_many_files_the_largest_are_left_out_until_the_rest_fits() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let lines = |count: usize| "0123456\n".repeat(count);
     repo.write("changed", lines(900));
     repo.commit("base");
@@ -147,20 +158,21 @@ async fn of_many_files_the_largest_are_left_out_until_the_rest_fits() {
         repo.write(name, lines(count));
     }
     repo.commit("head");
-    let found = last(&place, &repo, GitLimits { diff_bytes: 6000, ..GitLimits::default() }).await;
-    assert_eq!(named(&found.skipped), too_large(&["c", "changed", "d"]));
-    let diff = text(&found.diff);
+    let found = last_commit_diff(&place, &repo, GitLimits { diff_bytes: 6000, ..GitLimits::default() }).await;
+    assert_eq!(paths_and_reasons(&found.skipped), too_large_entries(&["c", "changed", "d"]));
+    let diff = diff_text(&found.diff);
     assert_eq!(diff.matches("\n@@ ").count(), 3, "{diff}");
-    assert_eq!(sections(&diff).len(), 6, "{diff}");
+    assert_eq!(section_headers(&diff).len(), 6, "{diff}");
     // The change of a large file may be small, so size alone excludes no file.
-    let found = last(&place, &repo, GitLimits { diff_bytes: 20_000, ..GitLimits::default() }).await;
-    assert!(found.skipped.is_empty() && text(&found.diff).contains("+one more\n"));
+    let found =
+        last_commit_diff(&place, &repo, GitLimits { diff_bytes: 20_000, ..GitLimits::default() }).await;
+    assert!(found.skipped.is_empty() && diff_text(&found.diff).contains("+one more\n"));
 }
 
 #[tokio::test]
 async fn lines_of_deleted_files_are_left_out_before_those_of_any_other() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let lines = |count: usize| "0123456\n".repeat(count);
     for number in 0..20 {
         repo.write(format!("gone/{number}"), lines(100));
@@ -171,8 +183,8 @@ async fn lines_of_deleted_files_are_left_out_before_those_of_any_other() {
     repo.write("changed", lines(300) + "one more\n");
     repo.write("new", lines(200));
     repo.commit("head");
-    let found = last(&place, &repo, GitLimits { diff_bytes: 8000, ..GitLimits::default() }).await;
-    let diff = text(&found.diff);
+    let found = last_commit_diff(&place, &repo, GitLimits { diff_bytes: 8000, ..GitLimits::default() }).await;
+    let diff = diff_text(&found.diff);
     assert!(found.skipped.is_empty(), "{:?}", found.skipped);
     assert!(diff.contains("+one more\n") && diff.contains("+++ b/new\n"), "{diff}");
     assert_eq!(diff.matches("\ndeleted file mode ").count(), 20, "each deleted file is named");
@@ -181,7 +193,7 @@ async fn lines_of_deleted_files_are_left_out_before_those_of_any_other() {
 #[tokio::test]
 async fn paths_that_no_index_has_are_named_beside_a_large_file() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let blob = repo.run(["hash-object", "-w", "a.txt"]);
     repo.write("large", "x".repeat(2000));
     let large = repo.run(["hash-object", "-w", "large"]);
@@ -200,26 +212,28 @@ async fn paths_that_no_index_has_are_named_beside_a_large_file() {
     ));
     let head = repo.run(["commit-tree", "-m", "head", "-p", "HEAD", &made]);
     let head = truing_core::id::Sha::parse(&head).unwrap();
-    let repository = open(&place, &repo, GitLimits { file_bytes: 1000, ..GitLimits::default() }).await;
+    let repository =
+        open_with_limits(&place, &repo, GitLimits { file_bytes: 1000, ..GitLimits::default() }).await;
     let found = repository.commit_diff(&repo.sha("HEAD"), &head).await.unwrap();
     let expected = [
         (".git/config".to_owned(), SkipReason::Unreadable),
         (".gitmodules".to_owned(), SkipReason::Unreadable),
         ("large".to_owned(), SkipReason::TooLarge),
     ];
-    assert_eq!(named(&found.skipped), expected);
-    assert!(text(&found.diff).contains(" b/b.txt\n"));
+    assert_eq!(paths_and_reasons(&found.skipped), expected);
+    assert!(diff_text(&found.diff).contains(" b/b.txt\n"));
 }
 
 #[tokio::test]
 async fn names_alone_can_be_too_many() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     for number in 0..20 {
         repo.write(format!("empty-{number}"), "");
     }
     repo.commit("head");
-    let repository = open(&place, &repo, GitLimits { diff_bytes: 500, ..GitLimits::default() }).await;
+    let repository =
+        open_with_limits(&place, &repo, GitLimits { diff_bytes: 500, ..GitLimits::default() }).await;
     let error = repository.commit_diff(&repo.sha("HEAD~1"), &repo.sha("HEAD")).await.unwrap_err();
     assert!(matches!(error, truing_git::GitError::TooLarge { call: "diff", limit: 500 }), "{error}");
 }

@@ -6,16 +6,16 @@ use truing_core::commit::GitIdentity;
 use truing_core::id::Sha;
 use truing_git::{DefaultBaseSource, Git, GitError, GitOptions, NewCommit, Remote};
 
-use crate::support::{Place, Repo, text};
+use crate::support::{Place, Repo, diff_text};
 
 #[tokio::test]
 async fn what_is_no_repository_is_told_apart() {
     let place = Place::new();
     let git = place.git().await;
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     std::fs::create_dir(place.path("plain")).unwrap();
     repo.run(["clone", "--quiet", "--bare", ".", "../bare"]);
-    place.empty_repo("unborn");
+    place.create_empty_repo("unborn");
 
     let open = async |name: &str| git.open(&place.path(name)).await.unwrap_err();
     let errors = [
@@ -42,7 +42,7 @@ async fn what_is_no_repository_is_told_apart() {
 #[tokio::test]
 async fn a_commit_that_is_lost_is_not_one_that_was_never_made() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let head = repo.sha("HEAD");
     let (folder, name) = head.as_str().split_at(2);
     std::fs::remove_file(repo.root.join(".git/objects").join(folder).join(name)).unwrap();
@@ -55,7 +55,7 @@ async fn a_commit_that_is_lost_is_not_one_that_was_never_made() {
 #[tokio::test]
 async fn names_become_commits() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let first = repo.sha("HEAD");
     repo.run(["tag", "-a", "-m", "x", "v1"]);
     repo.write("b.txt", "b\n");
@@ -92,7 +92,7 @@ async fn names_become_commits() {
 #[tokio::test]
 async fn the_branch_and_the_origin_are_known() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let git = place.git().await;
     let repository = git.open(&repo.root).await.unwrap();
     assert_eq!(repository.remote_url(), None);
@@ -109,8 +109,8 @@ async fn the_branch_and_the_origin_are_known() {
 #[tokio::test]
 async fn subfolders_worktrees_and_submodules_are_places_too() {
     let place = Place::new();
-    let repo = place.repo("r");
-    let inner = place.repo("inner");
+    let repo = place.create_repo("r");
+    let inner = place.create_repo("inner");
     repo.run(["submodule", "--quiet", "add", inner.root.to_str().unwrap(), "sub"]);
     repo.write("deep/er/x", "x\n");
     repo.commit("more");
@@ -130,7 +130,7 @@ async fn subfolders_worktrees_and_submodules_are_places_too() {
     let base = worktree.default_branch_base(&linked.sha("HEAD")).await.unwrap();
     assert_eq!(base.commit, repo.sha("main"));
     linked.write("new", "new\n");
-    let diff = text(&worktree.worktree_diff(&base.commit).await.unwrap().diff);
+    let diff = diff_text(&worktree.worktree_diff(&base.commit).await.unwrap().diff);
     assert!(diff.contains("-three") && diff.contains("+new"), "{diff}");
 
     let submodule = git.open(&repo.root.join("sub")).await.unwrap();
@@ -138,26 +138,26 @@ async fn subfolders_worktrees_and_submodules_are_places_too() {
     assert_eq!(submodule.head().unwrap(), &inner.sha("HEAD"));
     repo.write("sub/a.txt", "changed\n");
     let diff = submodule.worktree_diff(&inner.sha("HEAD")).await.unwrap().diff;
-    assert!(text(&diff).contains("+changed"));
+    assert!(diff_text(&diff).contains("+changed"));
 }
 
 #[tokio::test]
 async fn other_peoples_repositories_can_be_read() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     // Git's own test switch makes every folder appear to belong to another user.
     let real = "GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec git \"$@\"";
-    let options = GitOptions { program: place.script("other-owner", real), ..place.options() };
+    let options = GitOptions { program: place.write_script("other-owner", real), ..place.options() };
     let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
     repo.write("a.txt", "changed\n");
     let diff = repository.worktree_diff(&repo.sha("HEAD")).await.unwrap().diff;
-    assert!(text(&diff).contains("+changed"));
+    assert!(diff_text(&diff).contains("+changed"));
 }
 
 #[tokio::test]
 async fn the_base_is_where_head_left_the_default_branch() {
     let place = Place::new();
-    let upstream = place.repo("upstream");
+    let upstream = place.create_repo("upstream");
     let left = upstream.sha("HEAD");
     upstream.run(["branch", "trunk"]);
     upstream.run(["symbolic-ref", "HEAD", "refs/heads/trunk"]);
@@ -200,13 +200,13 @@ async fn the_base_is_where_head_left_the_default_branch() {
 #[tokio::test]
 async fn the_last_commit_is_compared_with_its_parent_or_with_nothing() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let git = place.git().await;
     let repository = git.open(&repo.root).await.unwrap();
     let base = repository.last_commit_base(&repo.sha("HEAD")).await.unwrap();
     assert_eq!(base.from, DefaultBaseSource::Nothing);
     assert_eq!(base.commit.as_str(), repo.run(["hash-object", "-t", "tree", "/dev/null"]));
-    let diff = text(&repository.diff(&base.commit, &repo.sha("HEAD")).await.unwrap());
+    let diff = diff_text(&repository.diff(&base.commit, &repo.sha("HEAD")).await.unwrap());
     assert!(diff.contains("new file mode 100644") && diff.contains("+three"), "{diff}");
 
     let first = repo.sha("HEAD");
@@ -224,7 +224,7 @@ async fn the_last_commit_is_compared_with_its_parent_or_with_nothing() {
 #[tokio::test]
 async fn a_shallow_clone_says_what_to_fetch() {
     let place = Place::new();
-    let upstream = place.repo("upstream");
+    let upstream = place.create_repo("upstream");
     upstream.run(["checkout", "--quiet", "-b", "feature"]);
     upstream.write("b.txt", "b\n");
     upstream.commit("on feature");
@@ -256,7 +256,7 @@ async fn a_shallow_clone_says_what_to_fetch() {
 #[tokio::test]
 async fn a_diff_is_gits_own_whatever_the_repository_configures() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let base = repo.sha("HEAD");
     repo.run(["mv", "a.txt", "b.txt"]);
     repo.write("b.txt", "one\ntwo\nfour\n");
@@ -274,34 +274,34 @@ async fn a_diff_is_gits_own_whatever_the_repository_configures() {
         repo.run(["config", key, value]);
     }
     let repository = place.git().await.open(&repo.root).await.unwrap();
-    let diff = text(&repository.diff(&base, &head).await.unwrap());
+    let diff = diff_text(&repository.diff(&base, &head).await.unwrap());
     assert!(diff.contains("rename from a.txt\nrename to b.txt\n"), "{diff}");
     assert!(
         diff.contains("--- a/a.txt\n+++ b/b.txt\n@@ -1,3 +1,3 @@\n one\n two\n-three\n+four\n"),
         "{diff}"
     );
     assert!(diff.contains("+++ \"b/caf\\351.py\""), "{diff}");
-    assert!(text(&repository.diff(&head, &head).await.unwrap()).is_empty());
+    assert!(diff_text(&repository.diff(&head, &head).await.unwrap()).is_empty());
 }
 
 #[tokio::test]
 async fn a_head_cannot_hide_its_changes_by_attributes() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let base = repo.sha("HEAD");
     repo.write(".gitattributes", "* -diff binary export-ignore\n");
     repo.write(".git/info/attributes", "* -diff binary\n");
     repo.write("a.txt", "changed\n");
     let head = repo.commit("hide");
     let repository = place.git().await.open(&repo.root).await.unwrap();
-    assert!(text(&repository.diff(&base, &head).await.unwrap()).contains("+changed"));
-    assert!(text(&repository.worktree_diff(&base).await.unwrap().diff).contains("+changed"));
+    assert!(diff_text(&repository.diff(&base, &head).await.unwrap()).contains("+changed"));
+    assert!(diff_text(&repository.worktree_diff(&base).await.unwrap().diff).contains("+changed"));
 }
 
 #[tokio::test]
 async fn a_diff_has_a_bound() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let base = repo.sha("HEAD");
     repo.write("b.txt", "x\n".repeat(3000));
     let head = repo.commit("long");
@@ -311,7 +311,11 @@ async fn a_diff_has_a_bound() {
     for diff in
         [repository.diff(&base, &head).await.unwrap(), repository.worktree_diff(&base).await.unwrap().diff]
     {
-        assert!(text(&diff).ends_with("\nBinary files /dev/null and b/b.txt differ\n"), "{}", text(&diff));
+        assert!(
+            diff_text(&diff).ends_with("\nBinary files /dev/null and b/b.txt differ\n"),
+            "{}",
+            diff_text(&diff)
+        );
     }
 }
 
@@ -330,7 +334,7 @@ async fn sha256_repositories_work() {
     repo.write("a.txt", "two\n");
     std::fs::remove_file(repo.root.join("a.txt")).unwrap();
     repo.write("b.txt", "two\n");
-    let diff = text(&repository.worktree_diff(&base.commit).await.unwrap().diff);
+    let diff = diff_text(&repository.worktree_diff(&base.commit).await.unwrap().diff);
     assert!(diff.contains("+two") && !diff.contains("+one"), "{diff}");
     // Commits of a forge, which mirrors are for, never have such ids.
     let git = place.git().await;
@@ -345,7 +349,7 @@ async fn sha256_repositories_work() {
 #[tokio::test]
 async fn every_call_may_run_on_another_thread() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let (git, root, out) = (place.git().await, repo.root.clone(), place.path("out"));
     let run = tokio::spawn(async move {
         let repository = git.open(&root).await?;
@@ -363,16 +367,16 @@ async fn every_call_may_run_on_another_thread() {
 #[tokio::test]
 async fn a_working_tree_s_diff_takes_no_more_calls_than_it_needs() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     repo.write("a.txt", "one\nchanged\n");
     repo.write("new.txt", "new\n");
     let log = place.path("log");
-    let program = place.script("counted", &format!("echo $1 >> {}; exec git \"$@\"", log.display()));
+    let program = place.write_script("counted", &format!("echo $1 >> {}; exec git \"$@\"", log.display()));
     let git = Git::new(GitOptions { program, ..place.options() }).await.unwrap();
     let repository = git.open(&repo.root).await.unwrap();
     let head = repository.head().unwrap().clone();
     let base = repository.default_branch_base(&head).await.unwrap();
-    let diff = text(&repository.worktree_diff(&base.commit).await.unwrap().diff);
+    let diff = diff_text(&repository.worktree_diff(&base.commit).await.unwrap().diff);
     assert!(diff.contains("+changed") && diff.contains("+new"), "{diff}");
     let calls = std::fs::read_to_string(log).unwrap();
     let mut calls = calls.lines().collect::<Vec<_>>();
@@ -400,7 +404,7 @@ async fn a_working_tree_s_diff_takes_no_more_calls_than_it_needs() {
 #[tokio::test]
 async fn files_that_were_only_touched_are_not_written_again() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let names = (0..60).map(|number| format!("{number}.txt")).collect::<Vec<_>>();
     names.iter().for_each(|name| repo.write(name, name));
     repo.commit("many");
@@ -412,8 +416,9 @@ async fn files_that_were_only_touched_are_not_written_again() {
     let count = place.path("count");
     let loose = "find \"$GIT_OBJECT_DIRECTORY\" -type f ! -path '*/pack/*' ! -path '*/info/*' | wc -l";
     let text = format!("[ \"$1\" = diff ] && {loose} > {}\nexec git \"$@\"", count.display());
-    let git =
-        Git::new(GitOptions { program: place.script("counting", &text), ..place.options() }).await.unwrap();
+    let git = Git::new(GitOptions { program: place.write_script("counting", &text), ..place.options() })
+        .await
+        .unwrap();
     let repository = git.open(&repo.root).await.unwrap();
     assert!(repository.worktree_diff(&repo.sha("HEAD")).await.unwrap().diff.is_empty());
     assert_eq!(std::fs::read_to_string(count).unwrap().trim(), "0");
@@ -424,15 +429,15 @@ async fn folders_may_have_any_name() {
     let place = Place::new();
     let git = place.git().await;
     for name in ["two\nlines", "ends in one\n", "--truing-next", "a\n--b\n"] {
-        let repo = place.repo(name);
+        let repo = place.create_repo(name);
         repo.write("a.txt", "changed\n");
         let repository = git.open(&repo.root).await.unwrap();
         assert_eq!(repository.root(), repo.root, "{name:?}");
         let diff = repository.worktree_diff(&repo.sha("HEAD")).await.unwrap().diff;
-        assert!(text(&diff).contains("+changed"), "{name:?}");
+        assert!(diff_text(&diff).contains("+changed"), "{name:?}");
     }
     // A folder of this name looks like our separator. That gives an error and no mix-up.
-    let repo = place.repo("a\n--truing-next\nb");
+    let repo = place.create_repo("a\n--truing-next\nb");
     let error = git.open(&repo.root).await.unwrap_err();
     assert!(matches!(error, GitError::UnknownOutput { call: "rev-parse", .. }), "{error}");
 }
@@ -440,7 +445,7 @@ async fn folders_may_have_any_name() {
 #[tokio::test]
 async fn a_branch_gets_what_is_new_and_nothing_that_the_repository_has() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     for number in 0..20 {
         repo.write(format!("f{number}"), format!("{number}\n"));
     }
@@ -480,7 +485,7 @@ async fn a_branch_gets_what_is_new_and_nothing_that_the_repository_has() {
     assert_eq!(repository.branch_tip(branch).await.unwrap().as_ref(), Some(made.sha()));
 
     // Its parent is missing in the repository, so nothing is moved.
-    let other = place.repo("other");
+    let other = place.create_repo("other");
     let far = git.open(&other.root).await.unwrap();
     assert!(far.import_commit(&mirror, &head, made.sha(), branch, None).await.is_err());
     assert_eq!(far.branch_tip(branch).await.unwrap(), None);

@@ -6,15 +6,15 @@ use std::time::Duration;
 use truing_core::id::Sha;
 use truing_git::{Git, GitError, GitOptions, Remote, SecretString};
 
-use crate::support::{Place, Repo, text};
+use crate::support::{Place, Repo, diff_text};
 
-fn absent() -> Sha {
+fn absent_sha() -> Sha {
     Sha::parse(&"12".repeat(20)).unwrap()
 }
 
 /// Creates an upstream with a branch that left `main`, and commits on both.
-fn upstream(place: &Place) -> (Repo, Sha, Sha, Sha) {
-    let repo = place.repo("upstream");
+fn create_upstream(place: &Place) -> (Repo, Sha, Sha, Sha) {
+    let repo = place.create_repo("upstream");
     let left = repo.sha("HEAD");
     repo.run(["checkout", "--quiet", "-b", "feature"]);
     repo.write("a.txt", "one\n2\nthree\n");
@@ -28,7 +28,7 @@ fn upstream(place: &Place) -> (Repo, Sha, Sha, Sha) {
 #[tokio::test]
 async fn exact_commits_are_fetched_with_their_history() {
     let place = Place::new();
-    let (repo, left, head, base) = upstream(&place);
+    let (repo, left, head, base) = create_upstream(&place);
     // No branch or tag leads to the head any more, as after a forced push.
     repo.run(["branch", "-D", "--quiet", "feature"]);
     let remote = Remote::from_local_path(&repo.root).unwrap();
@@ -36,7 +36,7 @@ async fn exact_commits_are_fetched_with_their_history() {
     mirror.fetch(&[head.clone(), base.clone(), head.clone()]).await.unwrap();
 
     assert_eq!(mirror.merge_base(&head, &base).await.unwrap(), Some(left.clone()));
-    assert!(text(&mirror.diff(&left, &head).await.unwrap()).contains("-two\n+2\n"));
+    assert!(diff_text(&mirror.diff(&left, &head).await.unwrap()).contains("-two\n+2\n"));
     let exported = mirror.export(&head, &place.path("out"), None).await.unwrap();
     assert_eq!(exported.files, 1);
     // Fetched commits have refs, and nothing else has.
@@ -50,7 +50,7 @@ async fn exact_commits_are_fetched_with_their_history() {
 #[tokio::test]
 async fn what_a_fetch_brings_appears_at_once_and_does_not_pile_up() {
     let place = Place::new();
-    let repo = place.repo("upstream");
+    let repo = place.create_repo("upstream");
     let remote = Remote::from_local_path(&repo.root).unwrap();
     let mirror = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     let bare = Repo { root: mirror.dir().to_owned() };
@@ -87,13 +87,13 @@ async fn what_a_fetch_brings_appears_at_once_and_does_not_pile_up() {
 #[tokio::test]
 async fn the_default_branch_is_asked_of_the_remote_each_time() {
     let place = Place::new();
-    let (repo, _, head, base) = upstream(&place);
+    let (repo, _, head, base) = create_upstream(&place);
     let remote = Remote::from_local_path(&repo.root).unwrap();
     let mirror = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     assert_eq!(mirror.default_tip().await.unwrap(), Some(base));
     repo.run(["checkout", "--quiet", "feature"]);
     assert_eq!(mirror.default_tip().await.unwrap(), Some(head));
-    let empty = Remote::from_local_path(&place.empty_repo("empty").root).unwrap();
+    let empty = Remote::from_local_path(&place.create_empty_repo("empty").root).unwrap();
     let mirror = place.git().await.open_mirror(&place.path("n"), &empty).await.unwrap();
     assert_eq!(mirror.default_tip().await.unwrap(), None);
     std::fs::remove_dir_all(&repo.root).unwrap();
@@ -104,7 +104,7 @@ async fn the_default_branch_is_asked_of_the_remote_each_time() {
 #[tokio::test]
 async fn a_branch_is_the_one_of_exactly_that_name() {
     let place = Place::new();
-    let (repo, left, head, base) = upstream(&place);
+    let (repo, left, head, base) = create_upstream(&place);
     // Git's own pattern matches the ends of names.
     repo.run(["branch", "a/refs/heads/feature", left.as_str()]);
     let remote = Remote::from_local_path(&repo.root).unwrap();
@@ -119,20 +119,20 @@ async fn a_branch_is_the_one_of_exactly_that_name() {
 #[tokio::test]
 async fn what_is_here_is_not_asked_for_again() {
     let place = Place::new();
-    let (repo, left, head, base) = upstream(&place);
+    let (repo, left, head, base) = create_upstream(&place);
     let remote = Remote::from_local_path(&repo.root).unwrap();
     let mirror = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     mirror.fetch(&[head.clone(), base.clone()]).await.unwrap();
     std::fs::remove_dir_all(&repo.root).unwrap();
     mirror.fetch(&[head, base, left]).await.unwrap();
-    let error = mirror.fetch(&[absent()]).await.unwrap_err();
+    let error = mirror.fetch(&[absent_sha()]).await.unwrap_err();
     assert!(!error.is_wrong_input(), "{error}");
 }
 
 #[tokio::test]
 async fn histories_that_never_meet_have_no_merge_base() {
     let place = Place::new();
-    let (repo, _, head, _) = upstream(&place);
+    let (repo, _, head, _) = create_upstream(&place);
     repo.run(["checkout", "--quiet", "--orphan", "other"]);
     let other = repo.commit("unrelated");
     let mirror = place
@@ -143,28 +143,28 @@ async fn histories_that_never_meet_have_no_merge_base() {
         .unwrap();
     mirror.fetch(&[head.clone(), other.clone()]).await.unwrap();
     assert_eq!(mirror.merge_base(&head, &other).await.unwrap(), None);
-    assert!(matches!(mirror.merge_base(&head, &absent()).await.unwrap_err(), GitError::Failed { .. }));
+    assert!(matches!(mirror.merge_base(&head, &absent_sha()).await.unwrap_err(), GitError::Failed { .. }));
 }
 
 #[tokio::test]
 async fn a_commit_or_a_repository_that_is_gone_is_said_so() {
     let place = Place::new();
-    let (repo, _, head, _) = upstream(&place);
+    let (repo, _, head, _) = create_upstream(&place);
     let git = place.git().await;
     let mirror =
         git.open_mirror(&place.path("m"), &Remote::from_local_path(&repo.root).unwrap()).await.unwrap();
-    let error = mirror.fetch(&[head, absent()]).await.unwrap_err();
-    assert!(matches!(&error, GitError::CommitGone { sha: Some(sha), .. } if *sha == absent()), "{error}");
+    let error = mirror.fetch(&[head, absent_sha()]).await.unwrap_err();
+    assert!(matches!(&error, GitError::CommitGone { sha: Some(sha), .. } if *sha == absent_sha()), "{error}");
     let nowhere = Remote::from_local_path(&place.path("nowhere")).unwrap();
     let error =
-        git.open_mirror(&place.path("n"), &nowhere).await.unwrap().fetch(&[absent()]).await.unwrap_err();
+        git.open_mirror(&place.path("n"), &nowhere).await.unwrap().fetch(&[absent_sha()]).await.unwrap_err();
     assert!(matches!(error, GitError::RemoteMissing { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn a_half_made_mirror_is_made_anew() {
     let place = Place::new();
-    let (repo, _, head, _) = upstream(&place);
+    let (repo, _, head, _) = create_upstream(&place);
     let git = place.git().await;
     let remote = Remote::from_local_path(&repo.root).unwrap();
     let dir = place.path("m");
@@ -200,7 +200,7 @@ async fn a_half_made_mirror_is_made_anew() {
 #[tokio::test]
 async fn what_a_killed_fetch_leaves_does_not_stop_the_next() {
     let place = Place::new();
-    let (repo, _, head, _) = upstream(&place);
+    let (repo, _, head, _) = create_upstream(&place);
     let mirror = place
         .git()
         .await
@@ -226,7 +226,7 @@ async fn what_a_killed_fetch_leaves_does_not_stop_the_next() {
 #[tokio::test]
 async fn a_folder_with_something_else_is_left_alone() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let remote = Remote::from_local_path(&repo.root).unwrap();
     let git = place.git().await;
     for dir in [repo.root.clone(), repo.root.join(".git"), repo.root.join("a.txt")] {
@@ -239,7 +239,7 @@ async fn a_folder_with_something_else_is_left_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runs_share_a_mirror() {
     let place = Place::new();
-    let (repo, left, head, base) = upstream(&place);
+    let (repo, left, head, base) = create_upstream(&place);
     let remote = Remote::from_local_path(&repo.root).unwrap();
     let git = place.git().await;
     let runs = (0..8).map(|number| {
@@ -280,7 +280,7 @@ async fn a_mirror_in_use_is_waited_for_only_so_long() {
 }
 
 /// Returns a git that on a fetch records its arguments and environment, and prints the secret.
-fn listening(place: &Place, notes: &Path) -> GitOptions {
+fn recording_git(place: &Place, notes: &Path) -> GitOptions {
     let notes = notes.display();
     let text = format!(
         "if [ \"$1\" = fetch ]; then\n\
@@ -289,18 +289,18 @@ fn listening(place: &Place, notes: &Path) -> GitOptions {
          cat \"$GIT_CONFIG_GLOBAL\" >&2; echo 'fatal: Authentication failed' >&2; exit 128\n\
          fi\nexec git \"$@\""
     );
-    GitOptions { program: place.script("listening", &text), ..place.options() }
+    GitOptions { program: place.write_script("listening", &text), ..place.options() }
 }
 
 #[tokio::test]
 async fn the_secret_reaches_git_by_a_private_file_alone() {
     let place = Place::new();
     let notes = place.path("notes");
-    let git = Git::new(listening(&place, &notes)).await.unwrap();
+    let git = Git::new(recording_git(&place, &notes)).await.unwrap();
     let remote =
         Remote::new("https://example.com/a/b.git", Some(SecretString::new("Basic canary-secret"))).unwrap();
     let mirror = git.open_mirror(&place.path("m"), &remote).await.unwrap();
-    let error = mirror.fetch(&[absent()]).await.unwrap_err();
+    let error = mirror.fetch(&[absent_sha()]).await.unwrap_err();
 
     let note = |kind: &str| std::fs::read_to_string(notes.with_extension(kind)).unwrap();
     assert!(
@@ -317,7 +317,7 @@ async fn the_secret_reaches_git_by_a_private_file_alone() {
         "{error}"
     );
     assert!(!format!("{error:?} {error} {} {mirror:?}", error.hint()).contains("canary"));
-    for (path, (content, _)) in crate::support::picture(&place.path("m")) {
-        assert!(!text(&content).contains("canary"), "{path:?}");
+    for (path, (content, _)) in crate::support::snapshot_folder(&place.path("m")) {
+        assert!(!diff_text(&content).contains("canary"), "{path:?}");
     }
 }

@@ -11,40 +11,40 @@ use crate::support::Place;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Returns a program that answers the version check and then does `text`.
-fn fake(place: &Place, text: &str) -> GitOptions {
+fn fake_git(place: &Place, text: &str) -> GitOptions {
     let text = format!("if [ \"$1\" = --version ]; then echo git version 2.47.0; exit; fi\n{text}");
-    GitOptions { program: place.script("fake-git", &text), ..place.options() }
+    GitOptions { program: place.write_script("fake-git", &text), ..place.options() }
 }
 
 /// Returns true if the process is running. A zombie counts as ended.
-pub(crate) fn runs(pid: &str) -> bool {
+pub(crate) fn is_running(pid: &str) -> bool {
     let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     state.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
 }
 
-pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
+pub(crate) async fn wait_until(condition_name: &str, condition: impl Fn() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(begun.elapsed() < PATIENCE, "waited in vain: {condition_name}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 /// Starts a grandchild, prints its id, and hangs.
-fn hanging(place: &Place) -> (GitOptions, std::path::PathBuf) {
+fn hanging_git(place: &Place) -> (GitOptions, std::path::PathBuf) {
     let pid = place.path("pid");
     let text = format!("sleep 1000 & echo $! > {0}.part; mv {0}.part {0}; wait", pid.display());
-    (fake(place, &text), pid)
+    (fake_git(place, &text), pid)
 }
 
 #[tokio::test]
 async fn a_call_that_hangs_is_ended_with_all_it_started() {
     let place = Place::new();
-    let (options, pid) = hanging(&place);
+    let (options, pid) = hanging_git(&place);
     let git = Git::new(options).await.unwrap();
     let folder = place.path("");
     let call = tokio::spawn(async move { git.open(&folder).await.map(drop) });
-    until("the grandchild has begun", || pid.exists()).await;
+    wait_until("the grandchild has begun", || pid.exists()).await;
     tokio::time::pause();
     tokio::time::advance(truing_git::options::LOCAL_TIME).await;
     let error = call.await.unwrap().unwrap_err();
@@ -52,27 +52,27 @@ async fn a_call_that_hangs_is_ended_with_all_it_started() {
     assert!(matches!(error, GitError::TimedOut { call: "rev-parse", .. }), "{error}");
     assert!(!error.is_wrong_input());
     let pid = std::fs::read_to_string(pid).unwrap();
-    until("the grandchild is gone", || !runs(pid.trim())).await;
+    wait_until("the grandchild is gone", || !is_running(pid.trim())).await;
 }
 
 #[tokio::test]
 async fn a_call_that_nobody_waits_for_is_ended_with_all_it_started() {
     let place = Place::new();
-    let (options, pid) = hanging(&place);
+    let (options, pid) = hanging_git(&place);
     let git = Git::new(options).await.unwrap();
     let folder = place.path("");
     let call = tokio::spawn(async move { git.open(&folder).await.map(drop) });
-    until("the grandchild has begun", || pid.exists()).await;
+    wait_until("the grandchild has begun", || pid.exists()).await;
     let pid = std::fs::read_to_string(pid).unwrap();
-    assert!(runs(pid.trim()));
+    assert!(is_running(pid.trim()));
     call.abort();
-    until("the grandchild is gone", || !runs(pid.trim())).await;
+    wait_until("the grandchild is gone", || !is_running(pid.trim())).await;
 }
 
 #[tokio::test]
 async fn an_answer_without_end_is_cut_off() {
     let place = Place::new();
-    let git = Git::new(fake(&place, "exec yes")).await.unwrap();
+    let git = Git::new(fake_git(&place, "exec yes")).await.unwrap();
     let error = git.open(&place.path("")).await.unwrap_err();
     assert!(matches!(error, GitError::TooLarge { .. }), "{error}");
 }
@@ -81,7 +81,7 @@ async fn an_answer_without_end_is_cut_off() {
 async fn words_without_end_neither_block_nor_fill_memory() {
     let place = Place::new();
     let text = "head -c 3000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo fatal: enough >&2; exit 128";
-    let git = Git::new(fake(&place, text)).await.unwrap();
+    let git = Git::new(fake_git(&place, text)).await.unwrap();
     let GitError::Failed { message, .. } = git.open(&place.path("")).await.unwrap_err() else { panic!() };
     assert!(message.len() <= truing_git::options::MAX_MESSAGE_CHARS, "{}", message.len());
 }
@@ -90,7 +90,7 @@ async fn words_without_end_neither_block_nor_fill_memory() {
 async fn the_environment_is_made_from_nothing() {
     let place = Place::new();
     let seen = place.path("seen");
-    let mut options = fake(&place, &format!("env > {}; exit 128", seen.display()));
+    let mut options = fake_git(&place, &format!("env > {}; exit 128", seen.display()));
     let mut path = std::ffi::OsString::from(".:relative::");
     path.push(options.programs.path_variable());
     options.programs = truing_git::SearchPath::from_path(&path, []);
@@ -122,12 +122,12 @@ async fn a_program_that_is_missing_old_or_silent_is_named() {
 
     let missing = Git::new(with("no-such-git".into())).await.unwrap_err();
     assert!(matches!(&missing, GitError::NoGit { .. }) && missing.to_string().contains("no-such-git"));
-    let old = Git::new(with(place.script("old", "echo git version 2.33.9"))).await.unwrap_err();
+    let old = Git::new(with(place.write_script("old", "echo git version 2.33.9"))).await.unwrap_err();
     assert_eq!(old.to_string(), "git is too old: `git --version` says `git version 2.33.9`, 2.34 is needed");
     assert!(old.hint().contains("2.34") && !old.is_wrong_input());
-    let other = Git::new(with(place.script("other", "echo hello"))).await.unwrap_err();
+    let other = Git::new(with(place.write_script("other", "echo hello"))).await.unwrap_err();
     assert!(matches!(other, GitError::TooOld { .. }), "{other}");
-    let mut silent = with(place.script("silent", "exec sleep 1000"));
+    let mut silent = with(place.write_script("silent", "exec sleep 1000"));
     silent.limits.local_time = Duration::from_millis(100);
     assert!(matches!(Git::new(silent).await.unwrap_err(), GitError::TimedOut { .. }));
 }

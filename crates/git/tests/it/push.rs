@@ -11,8 +11,8 @@ use truing_git::{
     Git, GitError, Mirror, NewCommit, PushOutcome, PushRefusal, Remote, SecretString, UnpushedCommit,
 };
 
-use crate::process::{runs, until};
-use crate::support::{LockableGate, Place, Repo, permit, permit_of};
+use crate::process::{is_running, wait_until};
+use crate::support::{LockableGate, Place, Repo, open_permit, permit_for};
 
 /// A remote with `main`, and the mirror that pushes to it.
 struct Setting {
@@ -32,7 +32,7 @@ impl Setting {
     }
 
     async fn with(place: Place, git: Git) -> Self {
-        let work = place.repo("work");
+        let work = place.create_repo("work");
         let root = place.path("remote.git");
         work.run(["clone", "--quiet", "--bare", ".", root.to_str().unwrap()]);
         let repo = Repo { root };
@@ -46,7 +46,7 @@ impl Setting {
     }
 
     /// Creates a commit on `main`.
-    async fn commit(&self, content: &str) -> UnpushedCommit {
+    async fn create_commit(&self, content: &str) -> UnpushedCommit {
         std::fs::write(self.clone.join("a.txt"), content).unwrap();
         let who = GitIdentity { name: "T".into(), email: "t@example.com".into() };
         let new = NewCommit {
@@ -58,23 +58,23 @@ impl Setting {
         self.mirror.stage_folder(&self.base, &self.clone, None).await.unwrap().commit(&new).await.unwrap()
     }
 
-    async fn push(
+    async fn push_commit(
         &self,
-        made: &UnpushedCommit,
+        commit: &UnpushedCommit,
         branch: &str,
         expected: Option<&Sha>,
     ) -> Result<PushOutcome, GitError> {
-        made.push(&self.remote, branch, expected, &*permit().await).await
+        commit.push(&self.remote, branch, expected, &*open_permit().await).await
     }
 
     /// Installs a hook of the remote.
-    fn hook(&self, name: &str, text: &str) {
+    fn install_hook(&self, name: &str, text: &str) {
         let hooks = self.repo.root.join("hooks");
         std::fs::create_dir_all(&hooks).unwrap();
-        std::fs::rename(self.place.script(name, text), hooks.join(name)).unwrap();
+        std::fs::rename(self.place.write_script(name, text), hooks.join(name)).unwrap();
     }
 
-    fn refs(&self) -> String {
+    fn list_refs(&self) -> String {
         self.repo.run(["for-each-ref", "--format=%(refname) %(objectname)"])
     }
 }
@@ -82,68 +82,74 @@ impl Setting {
 #[tokio::test]
 async fn a_branch_is_made_replaced_and_left_alone_when_it_has_moved() {
     let it = Setting::new().await;
-    let (one, two) = (it.commit("one").await, it.commit("two").await);
-    assert_eq!(it.push(&one, "truing/x", None).await.unwrap(), PushOutcome::Done);
+    let (one, two) = (it.create_commit("one").await, it.create_commit("two").await);
+    assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::Done);
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *one.sha());
     // A repetition, as after a lost response, succeeds with any expected commit.
-    assert_eq!(it.push(&one, "truing/x", None).await.unwrap(), PushOutcome::Done);
+    assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::Done);
     // The branch exists, but not at the expected commit.
     let moved = PushOutcome::Moved { now: Some(one.sha().clone()) };
-    assert_eq!(it.push(&two, "truing/x", None).await.unwrap(), moved);
-    assert_eq!(it.push(&two, "truing/x", Some(&it.base)).await.unwrap(), moved);
+    assert_eq!(it.push_commit(&two, "truing/x", None).await.unwrap(), moved);
+    assert_eq!(it.push_commit(&two, "truing/x", Some(&it.base)).await.unwrap(), moved);
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *one.sha());
     // Not a descendant: the old commit is replaced, because it is the expected one.
-    assert_eq!(it.push(&two, "truing/x", Some(one.sha())).await.unwrap(), PushOutcome::Done);
+    assert_eq!(it.push_commit(&two, "truing/x", Some(one.sha())).await.unwrap(), PushOutcome::Done);
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *two.sha());
     // Another account deleted the branch.
     it.repo.run(["update-ref", "-d", "refs/heads/truing/x"]);
-    assert_eq!(it.push(&one, "truing/x", Some(two.sha())).await.unwrap(), PushOutcome::Moved { now: None });
-    assert_eq!(it.refs(), format!("refs/heads/main {}", it.base));
+    assert_eq!(
+        it.push_commit(&one, "truing/x", Some(two.sha())).await.unwrap(),
+        PushOutcome::Moved { now: None }
+    );
+    assert_eq!(it.list_refs(), format!("refs/heads/main {}", it.base));
 }
 
 #[tokio::test]
 async fn the_default_branch_and_what_is_no_branch_are_never_pushed_to() {
     let it = Setting::new().await;
-    let made = it.commit("one").await;
+    let made = it.create_commit("one").await;
     for expected in [Some(&it.base), None] {
-        let refused = it.push(&made, "main", expected).await.unwrap();
+        let refused = it.push_commit(&made, "main", expected).await.unwrap();
         assert!(
             matches!(&refused, PushOutcome::Refused { reason: PushRefusal::Protected, message } if message.contains("default"))
         );
     }
     for bad in ["refs/heads/main", "HEAD", "--mirror", "", "a:main", "a b", "refs/tags/v1"] {
-        let error = it.push(&made, bad, None).await.unwrap_err();
+        let error = it.push_commit(&made, bad, None).await.unwrap_err();
         assert!(matches!(&error, GitError::BadBranch(_)) && error.is_wrong_input(), "{bad}: {error}");
     }
-    assert_eq!(it.refs(), format!("refs/heads/main {}", it.base));
+    assert_eq!(it.list_refs(), format!("refs/heads/main {}", it.base));
 }
 
 #[tokio::test]
 async fn a_refusal_is_told_with_its_reason() {
     let it = Setting::new().await;
-    let made = it.commit("one").await;
+    let made = it.create_commit("one").await;
     for (words, why) in [
         ("error: GH006: Protected branch update failed for refs/heads/x.", PushRefusal::Protected),
         ("refusing to allow a token to update a workflow without `workflow` scope", PushRefusal::Permission),
         ("the fields are not in season", PushRefusal::Hook),
     ] {
-        it.hook("pre-receive", &format!("echo '{words}' >&2; exit 1"));
-        let refused = it.push(&made, "x", None).await.unwrap();
+        it.install_hook("pre-receive", &format!("echo '{words}' >&2; exit 1"));
+        let refused = it.push_commit(&made, "x", None).await.unwrap();
         let PushOutcome::Refused { reason: found, message } = refused else { panic!("{refused:?}") };
         assert_eq!(found, why, "{message}");
         assert!(message.contains(words) && message.contains("pre-receive hook declined"), "{message}");
     }
-    assert_eq!(it.refs(), format!("refs/heads/main {}", it.base));
+    assert_eq!(it.list_refs(), format!("refs/heads/main {}", it.base));
 }
 
 #[tokio::test]
 async fn a_branch_that_moves_during_the_push_is_not_overwritten() {
     let it = Setting::new().await;
-    let (one, two) = (it.commit("one").await, it.commit("two").await);
-    assert_eq!(it.push(&one, "x", None).await.unwrap(), PushOutcome::Done);
+    let (one, two) = (it.create_commit("one").await, it.create_commit("two").await);
+    assert_eq!(it.push_commit(&one, "x", None).await.unwrap(), PushOutcome::Done);
     // After our query and our lease check, before the ref is locked.
-    it.hook("pre-receive", &format!("unset GIT_QUARANTINE_PATH; git update-ref refs/heads/x {}", it.base));
-    let moved = it.push(&two, "x", Some(one.sha())).await.unwrap();
+    it.install_hook(
+        "pre-receive",
+        &format!("unset GIT_QUARANTINE_PATH; git update-ref refs/heads/x {}", it.base),
+    );
+    let moved = it.push_commit(&two, "x", Some(one.sha())).await.unwrap();
     assert_eq!(moved, PushOutcome::Moved { now: Some(it.base.clone()) });
     assert_eq!(it.repo.sha("refs/heads/x"), it.base);
 }
@@ -157,13 +163,13 @@ async fn a_branch_that_moves_between_our_look_and_the_push_is_not_overwritten() 
          env -i PATH=\"$PATH\" git -C {0} update-ref refs/heads/x \"$(cat {0}.theirs)\"\nfi\nexec git \"$@\"",
         remote.display()
     );
-    let program = place.script("slow-git", &text);
+    let program = place.write_script("slow-git", &text);
     let git = Git::new(truing_git::GitOptions { program, ..place.options() }).await.unwrap();
     let it = Setting::with(place, git).await;
-    let (one, two) = (it.commit("one").await, it.commit("two").await);
-    assert_eq!(it.push(&one, "x", None).await.unwrap(), PushOutcome::Done);
+    let (one, two) = (it.create_commit("one").await, it.create_commit("two").await);
+    assert_eq!(it.push_commit(&one, "x", None).await.unwrap(), PushOutcome::Done);
     std::fs::write(it.place.path("remote.git.theirs"), it.base.as_str()).unwrap();
-    let moved = it.push(&two, "x", Some(one.sha())).await.unwrap();
+    let moved = it.push_commit(&two, "x", Some(one.sha())).await.unwrap();
     assert_eq!(moved, PushOutcome::Moved { now: Some(it.base.clone()) });
     assert_eq!(it.repo.sha("refs/heads/x"), it.base);
 }
@@ -171,8 +177,8 @@ async fn a_branch_that_moves_between_our_look_and_the_push_is_not_overwritten() 
 #[tokio::test]
 async fn of_two_at_once_one_is_done() {
     let it = Setting::new().await;
-    let (one, two) = (it.commit("one").await, it.commit("two").await);
-    let (first, second) = tokio::join!(it.push(&one, "x", None), it.push(&two, "x", None));
+    let (one, two) = (it.create_commit("one").await, it.create_commit("two").await);
+    let (first, second) = tokio::join!(it.push_commit(&one, "x", None), it.push_commit(&two, "x", None));
     let (first, second) = (first.unwrap(), second.unwrap());
     let done = [&first, &second].iter().filter(|pushed| ***pushed == PushOutcome::Done).count();
     assert_eq!(done, 1, "{first:?} {second:?}");
@@ -185,29 +191,32 @@ async fn of_two_at_once_one_is_done() {
 #[tokio::test]
 async fn a_hook_that_hangs_ends_with_the_push() {
     let it = Setting::new().await;
-    let made = it.commit("one").await;
+    let made = it.create_commit("one").await;
     let pid = it.place.path("pid");
-    it.hook("pre-receive", &format!("echo $$ > {0}.part; mv {0}.part {0}; exec sleep 1000", pid.display()));
+    it.install_hook(
+        "pre-receive",
+        &format!("echo $$ > {0}.part; mv {0}.part {0}; exec sleep 1000", pid.display()),
+    );
     let too_late = async {
-        until("the hook has begun", || pid.exists()).await;
+        wait_until("the hook has begun", || pid.exists()).await;
         tokio::time::pause();
         tokio::time::advance(truing_git::options::NETWORK_TIME).await;
     };
-    let (pushed, ()) = tokio::join!(it.push(&made, "x", None), too_late);
+    let (pushed, ()) = tokio::join!(it.push_commit(&made, "x", None), too_late);
     tokio::time::resume();
     let error = pushed.unwrap_err();
     assert!(matches!(error, GitError::TimedOut { call: "push", .. }), "{error}");
     let pid = std::fs::read_to_string(&pid).unwrap();
-    until("the hook is gone", || !runs(pid.trim())).await;
-    assert_eq!(it.refs(), format!("refs/heads/main {}", it.base));
+    wait_until("the hook is gone", || !is_running(pid.trim())).await;
+    assert_eq!(it.list_refs(), format!("refs/heads/main {}", it.base));
 }
 
 #[tokio::test]
 async fn a_remote_that_is_gone_is_said_so() {
     let it = Setting::new().await;
-    let made = it.commit("one").await;
+    let made = it.create_commit("one").await;
     std::fs::remove_dir_all(&it.repo.root).unwrap();
-    let error = it.push(&made, "x", None).await.unwrap_err();
+    let error = it.push_commit(&made, "x", None).await.unwrap_err();
     assert!(matches!(error, GitError::RemoteMissing { .. }), "{error}");
 }
 
@@ -224,14 +233,14 @@ async fn a_credential_is_in_a_private_file_and_nowhere_else() {
          case \"$*\" in ls-remote*127.0.0.1*) exit 0;; esac\nexec git \"$@\"",
         seen.display()
     );
-    let program = place.script("watched-git", &text);
+    let program = place.write_script("watched-git", &text);
     let git = Git::new(truing_git::GitOptions { program, ..place.options() }).await.unwrap();
     let it = Setting::with(place, git).await;
-    let made = it.commit("one").await;
+    let made = it.create_commit("one").await;
     // The remote seems to have no branches, and no server listens there.
     let secret = SecretString::new("Basic canary-123456");
     let remote = Remote::new("http://127.0.0.1:9/x.git", Some(secret)).unwrap();
-    let error = made.push(&remote, "x", None, &*permit().await).await.unwrap_err();
+    let error = made.push(&remote, "x", None, &*open_permit().await).await.unwrap_err();
     assert!(!format!("{error} {error:?} {made:?}").contains("canary"), "{error:?}");
 
     let seen_text = std::fs::read_to_string(&seen).unwrap();
@@ -258,14 +267,14 @@ async fn a_credential_is_in_a_private_file_and_nowhere_else() {
 #[tokio::test]
 async fn a_gate_that_is_shut_lets_nothing_be_pushed() {
     let it = Setting::new().await;
-    let one = it.commit("1\n").await;
+    let one = it.create_commit("1\n").await;
     let door = Arc::<LockableGate>::default();
-    let permit = permit_of(&door).await;
+    let permit = permit_for(&door).await;
     door.shut();
     let refused = one.push(&it.remote, "truing/x", None, &permit).await.unwrap();
     assert_eq!(refused, PushOutcome::Halted(HaltReason::KillSwitch));
     assert_eq!(it.mirror.branch_tip("truing/x").await.unwrap(), None);
     // An existing commit needs no write, and the gate is not checked.
-    assert_eq!(it.push(&one, "truing/x", None).await.unwrap(), PushOutcome::Done);
+    assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::Done);
     assert_eq!(one.push(&it.remote, "truing/x", None, &permit).await.unwrap(), PushOutcome::Done);
 }

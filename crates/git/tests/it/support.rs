@@ -33,12 +33,12 @@ impl WriteGate for LockableGate {
 }
 
 /// Returns the permit of an open gate.
-pub(crate) async fn permit() -> Arc<WritePermit> {
-    permit_of(&Arc::default()).await
+pub(crate) async fn open_permit() -> Arc<WritePermit> {
+    permit_for(&Arc::default()).await
 }
 
 /// Returns the permit of this gate, which is open.
-pub(crate) async fn permit_of(door: &Arc<LockableGate>) -> Arc<WritePermit> {
+pub(crate) async fn permit_for(door: &Arc<LockableGate>) -> Arc<WritePermit> {
     WritePermit::request_from(&(Arc::clone(door) as Arc<dyn WriteGate>), UnixMillis(0)).await.unwrap()
 }
 
@@ -69,15 +69,15 @@ impl Place {
     }
 
     /// Creates a repository with one commit of `a.txt` on `main`.
-    pub(crate) fn repo(&self, name: &str) -> Repo {
-        let repo = self.empty_repo(name);
+    pub(crate) fn create_repo(&self, name: &str) -> Repo {
+        let repo = self.create_empty_repo(name);
         repo.write("a.txt", "one\ntwo\nthree\n");
         repo.commit("first");
         repo
     }
 
     /// Creates a repository without a commit.
-    pub(crate) fn empty_repo(&self, name: &str) -> Repo {
+    pub(crate) fn create_empty_repo(&self, name: &str) -> Repo {
         let root = self.path(name);
         std::fs::create_dir_all(&root).unwrap();
         let repo = Repo { root };
@@ -87,7 +87,7 @@ impl Place {
 
     /// Creates an executable script. Another process writes it: a writable handle in this one could be
     /// inherited by a child of another test, and the system refuses to run a file that is open for writing.
-    pub(crate) fn script(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write_script(&self, name: &str, text: &str) -> PathBuf {
         let (source, path) = (self.path(&format!("{name}.source")), self.path(name));
         std::fs::write(&source, format!("#!/bin/sh\n{text}\n")).unwrap();
         assert!(Command::new("cp").arg(&source).arg(&path).status().unwrap().success());
@@ -118,7 +118,7 @@ impl Repo {
     }
 
     /// Lists the modes and paths of a tree, one a line, in a way that every git supports.
-    pub(crate) fn modes(&self, arguments: &[&str]) -> String {
+    pub(crate) fn list_modes(&self, arguments: &[&str]) -> String {
         let listed = self.run([&["ls-tree"], arguments].concat());
         let lines = listed.lines().map(|line| {
             let (entry, path) = line.split_once('\t').unwrap();
@@ -147,7 +147,7 @@ impl Repo {
 
 /// Records every file and folder below a folder: content, link target and times. Equal records prove that
 /// nothing was touched.
-pub(crate) fn picture(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
+pub(crate) fn snapshot_folder(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -171,7 +171,7 @@ pub(crate) fn picture(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)>
 }
 
 /// Returns the paths at which two records differ.
-pub(crate) fn touched(
+pub(crate) fn changed_paths(
     before: &BTreeMap<PathBuf, (Vec<u8>, SystemTime)>,
     after: &BTreeMap<PathBuf, (Vec<u8>, SystemTime)>,
 ) -> Vec<PathBuf> {
@@ -180,6 +180,6 @@ pub(crate) fn touched(
 }
 
 /// Returns a diff as text.
-pub(crate) fn text(diff: &[u8]) -> String {
+pub(crate) fn diff_text(diff: &[u8]) -> String {
     String::from_utf8_lossy(diff).into_owned()
 }

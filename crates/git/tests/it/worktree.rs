@@ -8,21 +8,21 @@ use sha2::Digest as _;
 use truing_core::outcome::SkipReason;
 use truing_git::{Git, GitOptions, WorktreeDiff};
 
-use crate::support::{Place, Repo, picture, text, touched};
+use crate::support::{Place, Repo, changed_paths, diff_text, snapshot_folder};
 
 async fn worktree_diff(place: &Place, repo: &Repo) -> WorktreeDiff {
     let repository = place.git().await.open(&repo.root).await.unwrap();
     repository.worktree_diff(&repo.sha("HEAD")).await.unwrap()
 }
 
-fn skipped(diff: &WorktreeDiff) -> Vec<(String, SkipReason)> {
+fn skipped_files(diff: &WorktreeDiff) -> Vec<(String, SkipReason)> {
     diff.skipped.iter().map(|skipped| (skipped.path.to_string(), skipped.reason)).collect()
 }
 
 #[tokio::test]
 async fn every_change_is_seen_and_none_is_made() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     for name in ["gone", "staged-gone", "mode", "becomes-folder", "folder/x", "linked/x", "back", "same"] {
         repo.write(name, format!("{name}\nold\n"));
     }
@@ -54,16 +54,16 @@ async fn every_change_is_seen_and_none_is_made() {
     repo.write(".git/info/exclude", "by-exclude\n");
     repo.run(["add", "--intent-to-add", "untracked/é"]);
 
-    let before = picture(&repo.root);
+    let before = snapshot_folder(&repo.root);
     let repository = place.git().await.open(&repo.root).await.unwrap();
     let result = repository.worktree_diff(&base).await.unwrap();
     assert_eq!(
-        touched(&before, &picture(&repo.root)),
+        changed_paths(&before, &snapshot_folder(&repo.root)),
         Vec::<std::path::PathBuf>::new(),
         "something in the repository was touched"
     );
 
-    let diff = text(&result.diff);
+    let diff = diff_text(&result.diff);
     let headers = diff.lines().filter(|line| line.starts_with("diff --git")).collect::<Vec<_>>();
     assert_eq!(
         headers,
@@ -95,14 +95,14 @@ async fn every_change_is_seen_and_none_is_made() {
 #[tokio::test]
 async fn a_clean_tree_has_no_diff() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     assert_eq!(worktree_diff(&place, &repo).await, WorktreeDiff::default());
 }
 
 #[tokio::test]
 async fn a_change_within_the_clocks_tick_is_seen() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     // Size and time equal those in the index: only the content differs.
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let set = |path: &str| {
@@ -114,13 +114,13 @@ async fn a_change_within_the_clocks_tick_is_seen() {
     set(".git/index").unwrap();
     std::fs::write(repo.root.join("a.txt"), "one\nTWO\nthree\n").unwrap();
     set("a.txt").unwrap();
-    assert!(text(&worktree_diff(&place, &repo).await.diff).contains("+TWO"));
+    assert!(diff_text(&worktree_diff(&place, &repo).await.diff).contains("+TWO"));
 }
 
 #[tokio::test]
 async fn files_over_the_bound_are_named_and_not_diffed() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let large = "x\n".repeat(600);
     for name in ["large-same", "large-changed", "small-then-large", "staged-then-large", "large\n\"name"] {
         repo.write(name, if name.starts_with("large") { large.as_str() } else { "small\n" });
@@ -150,9 +150,9 @@ async fn files_over_the_bound_are_named_and_not_diffed() {
     let large = |name: &str| (name.to_owned(), SkipReason::TooLarge);
     let expected =
         [large("large-changed"), large("new-large"), large("small-then-large"), large("staged-then-large")];
-    assert_eq!(skipped(&result), expected);
+    assert_eq!(skipped_files(&result), expected);
     assert_eq!(result.large, ["new-large".into()], "the others may be old");
-    let diff = text(&result.diff);
+    let diff = diff_text(&result.diff);
     assert_eq!(diff.matches("diff --git").count(), 1, "{diff}");
     assert!(diff.contains("+++ b/new-small"), "{diff}");
 }
@@ -160,7 +160,7 @@ async fn files_over_the_bound_are_named_and_not_diffed() {
 #[tokio::test]
 async fn new_files_have_a_bound_together() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     for name in ["n1", "n2", "n3"] {
         repo.write(name, "x".repeat(400));
     }
@@ -168,37 +168,37 @@ async fn new_files_have_a_bound_together() {
     options.limits.total_bytes = 1000;
     let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
     let result = repository.worktree_diff(&repo.sha("HEAD")).await.unwrap();
-    assert_eq!(skipped(&result), [("n3".to_owned(), SkipReason::TooLarge)]);
+    assert_eq!(skipped_files(&result), [("n3".to_owned(), SkipReason::TooLarge)]);
 }
 
 #[tokio::test]
 async fn what_cannot_be_read_is_named() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     repo.write("pipe", "tracked\n");
     repo.write("not-a-repository/.git~", "x\n");
     repo.commit("base");
     std::fs::remove_file(repo.root.join("pipe")).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(repo.root.join("pipe")).status().unwrap().success());
     repo.write("sub/.GIT/config", "x\n");
-    let nested = place.repo("r/nested");
+    let nested = place.create_repo("r/nested");
     nested.write("inner", "x\n");
     let result = worktree_diff(&place, &repo).await;
     assert_eq!(
-        skipped(&result),
+        skipped_files(&result),
         [
             ("nested/".to_owned(), SkipReason::Submodule),
             ("pipe".to_owned(), SkipReason::Unreadable),
             ("sub/.GIT/config".to_owned(), SkipReason::Unreadable),
         ]
     );
-    assert_eq!(text(&result.diff), "");
+    assert_eq!(diff_text(&result.diff), "");
 }
 
 #[tokio::test]
 async fn a_conflict_is_compared_as_it_lies_on_disk() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     repo.run(["checkout", "--quiet", "-b", "other"]);
     repo.write("a.txt", "one\nother\nthree\n");
     repo.commit("other");
@@ -208,7 +208,7 @@ async fn a_conflict_is_compared_as_it_lies_on_disk() {
     repo.run(["read-tree", "-m", "main~1", "main", "other"]);
     assert!(!repo.run(["ls-files", "--unmerged"]).is_empty());
     repo.write("a.txt", "one\n<<<<<<< mine\nthree\n");
-    let diff = text(&worktree_diff(&place, &repo).await.diff);
+    let diff = diff_text(&worktree_diff(&place, &repo).await.diff);
     assert_eq!(diff.matches("diff --git").count(), 1, "{diff}");
     assert!(diff.contains("+<<<<<<< mine"), "{diff}");
 }
@@ -218,7 +218,7 @@ async fn unusual_indexes_are_understood() {
     let place = Place::new();
     let git = place.git().await;
     for kind in ["split", "none", "sparse", "sparse-checkout", "untracked-cache", "version-4"] {
-        let repo = place.repo(kind);
+        let repo = place.create_repo(kind);
         repo.write("in/x", "x\n");
         repo.write("out/y", "y\n");
         repo.commit("base");
@@ -238,10 +238,10 @@ async fn unusual_indexes_are_understood() {
         }
         repo.write("in/x", "changed\n");
         repo.write("new", "new\n");
-        let before = picture(&repo.root);
+        let before = snapshot_folder(&repo.root);
         let repository = git.open(&repo.root).await.unwrap();
         let result = repository.worktree_diff(&repo.sha("HEAD")).await.unwrap();
-        let touched = touched(&before, &picture(&repo.root));
+        let touched = changed_paths(&before, &snapshot_folder(&repo.root));
         // Git itself updates the times of a sparse index's trees when it reads one, but not their content.
         let allowed = |path: &std::path::PathBuf| {
             kind == "sparse"
@@ -249,7 +249,7 @@ async fn unusual_indexes_are_understood() {
                 && std::fs::read(path).unwrap() == before[path].0
         };
         assert!(touched.iter().all(allowed), "{kind}: {touched:?}");
-        let diff = text(&result.diff);
+        let diff = diff_text(&result.diff);
         let headers = diff.lines().filter(|line| line.starts_with("diff --git")).collect::<Vec<_>>();
         assert_eq!(headers, ["diff --git a/in/x b/in/x", "diff --git a/new b/new"], "{kind}");
     }
@@ -258,27 +258,27 @@ async fn unusual_indexes_are_understood() {
 #[tokio::test]
 async fn a_submodules_commit_is_a_change_and_its_files_are_not() {
     let place = Place::new();
-    let repo = place.repo("r");
-    let inner = place.repo("inner");
+    let repo = place.create_repo("r");
+    let inner = place.create_repo("inner");
     repo.run(["submodule", "--quiet", "add", inner.root.to_str().unwrap(), "sub"]);
     repo.commit("with a submodule");
     let sub = Repo { root: repo.root.join("sub") };
     sub.write("a.txt", "dirty\n");
     assert_eq!(worktree_diff(&place, &repo).await, WorktreeDiff::default());
     let commit = sub.commit("moved");
-    let diff = text(&worktree_diff(&place, &repo).await.diff);
+    let diff = diff_text(&worktree_diff(&place, &repo).await.diff);
     assert!(diff.contains(&format!("+Subproject commit {commit}\n")), "{diff}");
 }
 
 #[tokio::test]
 async fn line_ends_are_compared_as_the_repository_stores_them() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     repo.write(".gitattributes", "*.bat text eol=crlf\n");
     repo.write("x.bat", "one\r\ntwo\r\n");
     repo.commit("base");
     repo.write("x.bat", "one\r\n2\r\n");
-    let diff = text(&worktree_diff(&place, &repo).await.diff);
+    let diff = diff_text(&worktree_diff(&place, &repo).await.diff);
     assert!(diff.contains(" one\n-two\n+2\n"), "{diff}");
 
     // Stored with CRLF before `text=auto` was set: git then converts nothing.
@@ -287,7 +287,7 @@ async fn line_ends_are_compared_as_the_repository_stores_them() {
     repo.write(".gitattributes", "* text=auto\n");
     repo.commit("attributes");
     repo.write("old.txt", "one\r\n2\r\n");
-    let diff = text(&worktree_diff(&place, &repo).await.diff);
+    let diff = diff_text(&worktree_diff(&place, &repo).await.diff);
     assert!(diff.contains(" one\r\n-two\r\n+2\r\n"), "{diff}");
 }
 
@@ -300,12 +300,12 @@ async fn line_ends_that_were_stored_stay_wherever_a_conversion_comes_from() {
         repo.write("sub/.gitattributes", "* text=auto\n");
     };
     for (name, ask) in [("setting", by_setting), ("ignored", by_ignored_file)] {
-        let repo = place.repo(name);
+        let repo = place.create_repo(name);
         repo.write("sub/old.txt", "one\r\ntwo\r\n");
         repo.commit("stored with CRLF");
         ask(&repo);
         repo.write("sub/old.txt", "one\r\n2\r\n");
-        let diff = text(&worktree_diff(&place, &repo).await.diff);
+        let diff = diff_text(&worktree_diff(&place, &repo).await.diff);
         assert!(diff.contains(" one\r\n-two\r\n+2\r\n"), "{name}: {diff}");
     }
 }
@@ -363,7 +363,7 @@ async fn what_the_users_git_ignores_is_not_new_wherever_that_is_configured() {
     for (name, configure, variables) in cases {
         clear();
         here("list", "secret\n");
-        let repo = place.repo(name);
+        let repo = place.create_repo(name);
         repo.write("secret", "canary\n");
         repo.write("new", "seen\n");
         configure(&repo);
@@ -376,7 +376,7 @@ async fn what_the_users_git_ignores_is_not_new_wherever_that_is_configured() {
         let options =
             GitOptions { excludes: Some(home.join("xdg/git/ignore")), user_variables, ..place.options() };
         let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
-        let diff = text(&repository.worktree_diff(&repo.sha("HEAD")).await.unwrap().diff);
+        let diff = diff_text(&repository.worktree_diff(&repo.sha("HEAD")).await.unwrap().diff);
         assert!(diff.contains("b/new") && !diff.contains("canary"), "{name}: {diff}");
         let new: Vec<String> =
             repository.untracked_files().await.unwrap().iter().map(ToString::to_string).collect();
@@ -387,7 +387,7 @@ async fn what_the_users_git_ignores_is_not_new_wherever_that_is_configured() {
 #[tokio::test]
 async fn an_empty_name_of_the_ignore_file_switches_the_usual_one_off() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     repo.write("new", "seen\n");
     std::fs::write(place.path("usual"), "new\n").unwrap();
     std::fs::write(place.path("configuration"), "[core]\n\texcludesFile =\n").unwrap();
@@ -400,7 +400,7 @@ async fn an_empty_name_of_the_ignore_file_switches_the_usual_one_off() {
 #[tokio::test]
 async fn line_ends_that_the_users_git_converts_are_no_change_and_programs_of_the_user_are_not_run() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     repo.write("a.txt", "one\ntwo\n");
     let base = repo.commit("base");
     repo.write("a.txt", "one\r\n2\r\n");
@@ -414,7 +414,7 @@ async fn line_ends_that_the_users_git_converts_are_no_change_and_programs_of_the
     let variable = ("GIT_CONFIG_GLOBAL".to_owned(), place.path("configuration").into());
     let options = GitOptions { user_variables: vec![variable], ..place.options() };
     let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
-    let diff = text(&repository.worktree_diff(&base).await.unwrap().diff);
+    let diff = diff_text(&repository.worktree_diff(&base).await.unwrap().diff);
     assert!(diff.contains(" one\n-two\n+2\n"), "{diff}");
     assert!(!trace.exists(), "a program was run");
 }
@@ -422,7 +422,7 @@ async fn line_ends_that_the_users_git_converts_are_no_change_and_programs_of_the
 #[tokio::test]
 async fn the_users_ignore_file_counts_if_it_is_given() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     repo.write("scratch", "x\n");
     repo.write("kept", "x\n");
     // The repository's own list overrides the others.
@@ -430,7 +430,7 @@ async fn the_users_ignore_file_counts_if_it_is_given() {
     std::fs::write(place.path("excludes"), "scratch\nkept\n").unwrap();
     let options = GitOptions { excludes: Some(place.path("excludes")), ..place.options() };
     let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
-    let diff = text(&repository.worktree_diff(&repo.sha("HEAD")).await.unwrap().diff);
+    let diff = diff_text(&repository.worktree_diff(&repo.sha("HEAD")).await.unwrap().diff);
     assert!(diff.contains("b/kept") && !diff.contains("scratch"), "{diff}");
 }
 
@@ -438,7 +438,7 @@ async fn the_users_ignore_file_counts_if_it_is_given() {
 async fn what_git_does_not_look_for_in_the_working_tree_is_the_indexs() {
     let place = Place::new();
     for how in ["sparse", "flags"] {
-        let repo = place.repo(how);
+        let repo = place.create_repo(how);
         for name in ["in/a", "out/a", "out/b"] {
             repo.write(name, "one\n");
         }
@@ -460,7 +460,7 @@ async fn what_git_does_not_look_for_in_the_working_tree_is_the_indexs() {
         let clean = repository.worktree_diff(&repo.sha("HEAD")).await.unwrap();
         assert_eq!(clean, WorktreeDiff::default(), "{how}");
         let changed = repository.worktree_diff(&base).await.unwrap();
-        let (unseen, diff) = (&changed.unseen, text(&changed.diff));
+        let (unseen, diff) = (&changed.unseen, diff_text(&changed.diff));
         assert_eq!(unseen.iter().map(ToString::to_string).collect::<Vec<_>>(), ["out/a"], "{how}");
         assert!(diff.contains("+++ b/out/a\n@@ -1 +1,2 @@\n one\n+two\n"), "{how}: {diff}");
         let (index, dest) =
@@ -471,7 +471,7 @@ async fn what_git_does_not_look_for_in_the_working_tree_is_the_indexs() {
 }
 
 /// Renders the pointer that Git LFS stores in place of a content.
-fn pointer(content: &[u8]) -> String {
+fn lfs_pointer(content: &[u8]) -> String {
     let (oid, size) = (hex::encode(sha2::Sha256::digest(content)), content.len());
     format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n")
 }
@@ -479,23 +479,23 @@ fn pointer(content: &[u8]) -> String {
 #[tokio::test]
 async fn a_file_of_git_lfs_is_compared_with_its_pointer() {
     let place = Place::new();
-    let repo = place.repo("r");
+    let repo = place.create_repo("r");
     let large = vec![7; 5 << 20];
     repo.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
     for (name, content) in [("touched.bin", large.as_slice()), ("edited.bin", b"old"), ("pointer.bin", b"x")]
     {
-        repo.write(name, pointer(content));
+        repo.write(name, lfs_pointer(content));
     }
-    repo.write("plain.dat", pointer(b"old"));
+    repo.write("plain.dat", lfs_pointer(b"old"));
     let base = repo.commit("base");
     repo.write("touched.bin", &large);
     repo.write("edited.bin", "new");
-    repo.write("pointer.bin", pointer(b"y"));
+    repo.write("pointer.bin", lfs_pointer(b"y"));
     repo.write("plain.dat", "old");
 
     let result = worktree_diff(&place, &repo).await;
-    assert_eq!(skipped(&result), [("edited.bin".to_owned(), SkipReason::Lfs)]);
-    let diff = text(&result.diff);
+    assert_eq!(skipped_files(&result), [("edited.bin".to_owned(), SkipReason::Lfs)]);
+    let diff = diff_text(&result.diff);
     assert!(!diff.contains("touched.bin") && !diff.contains("edited.bin"), "{diff}");
     assert!(diff.contains("+++ b/pointer.bin"), "a content that was not fetched has its pointer: {diff}");
     assert!(diff.contains("+++ b/plain.dat"), "the attributes do not give it to Git LFS: {diff}");

@@ -73,8 +73,8 @@ impl FixTests {
         special.is_telling && self.values.contains(value) && self.has_any_value(&special.outputs)
     }
 
-    fn has_any_value(&self, gives: &[String]) -> bool {
-        gives.iter().any(|given| self.values.contains(given))
+    fn has_any_value(&self, expected: &[String]) -> bool {
+        expected.iter().any(|given| self.values.contains(given))
     }
 
     /// Returns true if the tests contain a list of exactly these values.

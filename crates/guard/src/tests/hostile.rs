@@ -13,7 +13,7 @@ const HANGS: Duration = Duration::from_secs(120);
 fn hostile_texts_take_no_more_than_one_look() {
     const SIZE: usize = 50_000;
     let fill = |piece: &str| piece.repeat(SIZE / piece.len());
-    let began = spent();
+    let began = thread_cpu_time();
     for (path, text) in [
         ("a.test.js", fill("it(\"a\", ")),
         ("a.test.js", fill("it(\"a\", () => expect(1));")),
@@ -43,12 +43,12 @@ fn hostile_texts_take_no_more_than_one_look() {
         ("a.js", fill("((")),
         ("a.go", fill("import (")),
     ] {
-        found(&[(path, &text, &text)]);
-        found(&[(path, &text, "x")]);
-        found(&[(path, "x", &text)]);
+        find_in_changes(&[(path, &text, &text)]);
+        find_in_changes(&[(path, &text, "x")]);
+        find_in_changes(&[(path, "x", &text)]);
     }
     // Takes some seconds; a repeated scan at every step would take many minutes.
-    assert!(spent() - began < HANGS, "{:?}", spent() - began);
+    assert!(thread_cpu_time() - began < HANGS, "{:?}", thread_cpu_time() - began);
 }
 
 /// Names may refer to long paths, and each line may repeat the same words.
@@ -56,7 +56,7 @@ fn hostile_texts_take_no_more_than_one_look() {
 fn what_imports_bring_is_no_more_than_a_multiple_of_their_text() {
     const HALF: usize = 100_000;
     let fill = |piece: &str| piece.repeat(HALF / piece.len());
-    let began = spent();
+    let began = thread_cpu_time();
     for (path, first, then) in [
         ("a.py", format!("import {}b as x\n", fill("a.")), "x "),
         ("a.py", format!("import {} as x\n", fill("a")), "x "),
@@ -74,8 +74,8 @@ fn what_imports_bring_is_no_more_than_a_multiple_of_their_text() {
         ("pytest.ini", fill("a = ['b']\n"), "c = ['d']\n"),
     ] {
         let text = first.clone() + &fill(then);
-        found(&[(path, &text, &first)]);
-        found(&[(path, "x", &text)]);
+        find_in_changes(&[(path, &text, &first)]);
+        find_in_changes(&[(path, "x", &text)]);
     }
     // The same assertions, each stricter than before.
     let claims = |claim: &str| -> String {
@@ -83,17 +83,17 @@ fn what_imports_bring_is_no_more_than_a_multiple_of_their_text() {
     };
     let [before, after] =
         ["toEqual", "toBe"].map(|claim| format!("it('a', () => {{\n{}}})\n", claims(claim)));
-    assert_eq!(kinds("a.test.ts", &before, &after), []);
-    assert!(spent() - began < HANGS, "{:?}", spent() - began);
+    assert_eq!(weakening_kinds("a.test.ts", &before, &after), []);
+    assert!(thread_cpu_time() - began < HANGS, "{:?}", thread_cpu_time() - began);
 }
 
 #[test]
 fn a_text_whose_imports_bring_too_much_is_refused_and_one_with_many_is_not() {
     let many = "use a::b::c::d::e::Name;\n".to_owned() + &"Name, other, 1;\n".repeat(20_000);
-    assert_eq!(kinds("a.rs", "x", &many), []);
+    assert_eq!(weakening_kinds("a.rs", "x", &many), []);
     let bomb = format!("import {}b as x\n", "a.".repeat(5_000)) + &"x ".repeat(5_000);
-    assert_eq!(kinds("a.py", "x", &bomb), [UnresolvedImports]);
-    let told = found(&[("a.py", &bomb, &format!("{bomb}y"))]);
+    assert_eq!(weakening_kinds("a.py", "x", &bomb), [UnresolvedImports]);
+    let told = find_in_changes(&[("a.py", &bomb, &format!("{bomb}y"))]);
     assert_eq!(
         told.iter().map(|one| (one.kind, one.is_report_only)).collect::<Vec<_>>(),
         [(UnresolvedImports, true)]
@@ -102,7 +102,7 @@ fn a_text_whose_imports_bring_too_much_is_refused_and_one_with_many_is_not() {
 
 /// Returns the CPU time of this thread, which other programs do not affect. Systems without it give the
 /// clock's time.
-fn spent() -> Duration {
+fn thread_cpu_time() -> Duration {
     static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
     let nanos = told.and_then(|told| told.split(' ').next()?.parse().ok());

@@ -39,11 +39,11 @@ fn declarations_of_other_names_give_tests_no_other_meaning() {
             "async function expectEnd(stream: Stream): Promise<void> {\n\tawait stream.end();\n}\n",
         ),
     ] {
-        assert_eq!(kinds(path, text, &format!("{text}{more}")), [], "{path}: {more}");
+        assert_eq!(weakening_kinds(path, text, &format!("{text}{more}")), [], "{path}: {more}");
     }
     let product = "import enum\nimport typing as t\n";
     let annotated = format!("{product}LIMIT: t.TypeAlias = t.Literal[3]\n");
-    assert_eq!(kinds("shop.py", product, &annotated), []);
+    assert_eq!(weakening_kinds("shop.py", product, &annotated), []);
 }
 
 /// The same spellings where they do change the meaning of a name.
@@ -69,11 +69,11 @@ fn declarations_of_names_that_tests_use_are_seen() {
             "var fs = require('fs')\n  , total = () => 4;",
         ),
     ] {
-        let found = kinds(path, text, &text.replacen(from, to, 1));
+        let found = weakening_kinds(path, text, &text.replacen(from, to, 1));
         assert!(found.contains(&Rebound), "{path}: {to}: {found:?}");
     }
     let patched = "import shop\nimport json\nif shop:\n    pass\nelse: json.loads = shop.loads\n";
-    assert_eq!(kinds("a.py", "import shop\nimport json\n", patched), [HookedProcess]);
+    assert_eq!(weakening_kinds("a.py", "import shop\nimport json\n", patched), [HookedProcess]);
 }
 
 /// Changes that the text does not distinguish from honest ones: people are asked.
@@ -86,12 +86,12 @@ fn fields_and_names_of_libraries_are_told() {
         ("shop_test.go", go, "cart := New()", "cart := New()\n\tcart.Count = 4"),
         ("tests/shop.rs", rust, "#[test]", "use std::i128;\n#[test]"),
     ] {
-        let all = found(&[(path, text, &text.replacen(from, to, 1))]);
+        let all = find_in_changes(&[(path, text, &text.replacen(from, to, 1))]);
         let told: Vec<_> = all.iter().map(|one| (one.kind, one.is_report_only)).collect();
         assert_eq!(told, [(Rebound, true)], "{path}: {to}");
     }
     let nameless = go.replacen("if cart", "_ = cart.Add(2)\n\tif cart", 1);
-    assert_eq!(kinds("shop_test.go", go, &nameless), []);
+    assert_eq!(weakening_kinds("shop_test.go", go, &nameless), []);
 }
 
 /// A new test that some systems skip weakens nothing, but an old test may call it, so it is reported.
@@ -101,14 +101,22 @@ fn a_new_test_that_is_skipped_is_told() {
     let new = format!(
         "{text}\n@pytest.mark.skipif(WIN, reason=\"no terminal\")\ndef test_b():\n    assert total(3) == 6\n"
     );
-    let told: Vec<_> =
-        found(&[("test_a.py", text, &new)]).iter().map(|one| (one.kind, one.is_report_only)).collect();
+    let told: Vec<_> = find_in_changes(&[("test_a.py", text, &new)])
+        .iter()
+        .map(|one| (one.kind, one.is_report_only))
+        .collect();
     assert_eq!(told, [(Skipped, true)]);
     let old = text.replace("def test_a", "@pytest.mark.skipif(WIN, reason=\"no terminal\")\ndef test_a");
-    assert!(found(&[("test_a.py", text, &old)]).iter().any(|one| one.kind == Skipped && !one.is_report_only));
+    assert!(
+        find_in_changes(&[("test_a.py", text, &old)])
+            .iter()
+            .any(|one| one.kind == Skipped && !one.is_report_only)
+    );
     let whole = format!("pytestmark = pytest.mark.skip\n{new}");
     assert!(
-        found(&[("test_a.py", text, &whole)]).iter().any(|one| one.kind == Skipped && !one.is_report_only)
+        find_in_changes(&[("test_a.py", text, &whole)])
+            .iter()
+            .any(|one| one.kind == Skipped && !one.is_report_only)
     );
 }
 
@@ -117,7 +125,7 @@ fn tests_that_go_and_maven_pass_over_are_seen() {
     let go = "package shop\n\nfunc TestTotal(t *testing.T) {\n\tif Total(2) != 4 {\n\t\tt.Fatal()\n\t}\n}\n";
     for to in ["shop/_cart_test.go", "shop/testdata/cart_test.go", "_shop/cart_test.go"] {
         assert_eq!(
-            found(&[("shop/cart_test.go", go, ""), (to, "", go)])
+            find_in_changes(&[("shop/cart_test.go", go, ""), (to, "", go)])
                 .first()
                 .map(|one| (one.kind, one.is_report_only)),
             Some((Test, false)),
@@ -130,8 +138,8 @@ fn tests_that_go_and_maven_pass_over_are_seen() {
         "<testSourceDirectory>src/fast</testSourceDirectory>",
     ] {
         let (before, after) = ("<project>\n</project>\n", format!("<project>\n{line}\n</project>\n"));
-        assert!(kinds("pom.xml", before, &after).contains(&Runner), "{line}");
+        assert!(weakening_kinds("pom.xml", before, &after).contains(&Runner), "{line}");
     }
     let excluded = "<project>\n<exclude>NOTICE.txt</exclude>\n</project>\n";
-    assert_eq!(kinds("pom.xml", "<project>\n</project>\n", excluded), []);
+    assert_eq!(weakening_kinds("pom.xml", "<project>\n</project>\n", excluded), []);
 }

@@ -46,36 +46,36 @@ enum TestChange {
 }
 
 /// Replaces the only occurrence of `old`.
-fn changed(text: &str, old: &str, new: &str) -> String {
+fn replace_once(text: &str, old: &str, new: &str) -> String {
     assert_eq!(text.matches(old).count(), 1, "{old:?} stands once in\n{text}");
     text.replace(old, new)
 }
 
 /// Reads all cases of the file.
-pub(crate) fn cases() -> Vec<Case> {
+pub(crate) fn read_cases() -> Vec<Case> {
     toml::from_str::<Oracle>(ORACLE).unwrap().case
 }
 
 impl Case {
     /// Returns the source with its defect.
-    pub(crate) fn buggy(&self) -> String {
-        changed(&self.source, &self.bug.good, &self.bug.bad)
+    pub(crate) fn buggy_source(&self) -> String {
+        replace_once(&self.source, &self.bug.good, &self.bug.bad)
     }
 
     /// Returns a fix of another place.
-    pub(crate) fn wrong(&self) -> String {
-        changed(&self.buggy(), &self.wrong.old, &self.wrong.new)
+    pub(crate) fn misplaced_fix(&self) -> String {
+        replace_once(&self.buggy_source(), &self.wrong.old, &self.wrong.new)
     }
 
     /// Returns a fix that only looks right.
-    pub(crate) fn mutant(&self) -> String {
-        changed(&self.buggy(), &self.mutant.old, &self.mutant.new)
+    pub(crate) fn mutant_fix(&self) -> String {
+        replace_once(&self.buggy_source(), &self.mutant.old, &self.mutant.new)
     }
 
     /// Returns the test that the mutant passes; none if it is deleted.
-    pub(crate) fn weaker(&self) -> Option<String> {
+    pub(crate) fn weakened_test(&self) -> Option<String> {
         match &self.cheat {
-            TestChange::Edit(edit) => Some(changed(&self.test, &edit.old, &edit.new)),
+            TestChange::Edit(edit) => Some(replace_once(&self.test, &edit.old, &edit.new)),
             TestChange::Delete { deletes } => {
                 assert!(deletes, "{}", self.name);
                 None

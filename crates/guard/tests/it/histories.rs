@@ -76,7 +76,7 @@ struct Blobs {
 
 impl Blobs {
     fn new(folder: &Path) -> Self {
-        let mut child = git(folder)
+        let mut child = git_command(folder)
             .args(["cat-file", "--batch"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -107,14 +107,14 @@ impl Drop for Blobs {
     }
 }
 
-fn git(folder: &Path) -> Command {
+fn git_command(folder: &Path) -> Command {
     let mut git = Command::new("git");
     git.arg("--git-dir").arg(folder).stderr(Stdio::null());
     git
 }
 
-fn said(folder: &Path, arguments: &[&str]) -> String {
-    let out = git(folder).args(arguments).output().unwrap();
+fn git_output(folder: &Path, arguments: &[&str]) -> String {
+    let out = git_command(folder).args(arguments).output().unwrap();
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
@@ -152,14 +152,14 @@ impl Commit {
     }
 }
 
-fn is_fix(words: &str) -> bool {
-    let words = words.to_lowercase();
-    let all: Vec<&str> = words.split(|letter: char| !letter.is_alphanumeric()).collect();
+fn is_fix(message: &str) -> bool {
+    let message = message.to_lowercase();
+    let all: Vec<&str> = message.split(|letter: char| !letter.is_alphanumeric()).collect();
     let is_no_bug = |known: &&str| {
         if known.bytes().all(|byte| byte.is_ascii_alphabetic()) {
             all.contains(known)
         } else {
-            words.contains(known)
+            message.contains(known)
         }
     };
     all.iter().any(|word| matches!(*word, "fix" | "fixes" | "fixed" | "bugfix" | "bug"))
@@ -167,9 +167,9 @@ fn is_fix(words: &str) -> bool {
 }
 
 /// Returns the fixes of a history, the newest first.
-fn fixes(folder: &Path) -> Vec<Commit> {
+fn list_fixes(folder: &Path) -> Vec<Commit> {
     let format = "--format=%x01%H %s";
-    let log = said(
+    let log = git_output(
         folder,
         &[
             "log",
@@ -214,7 +214,7 @@ fn fixes(folder: &Path) -> Vec<Commit> {
 }
 
 /// Returns the guard's judgement on a commit.
-fn judged(folder: &Path, blobs: &mut Blobs, commit: &Commit) -> Vec<Weakening> {
+fn judge_commit(folder: &Path, blobs: &mut Blobs, commit: &Commit) -> Vec<Weakening> {
     let mut side = |side: &Option<(String, String)>| {
         side.as_ref().and_then(|(blob, path)| Some((RepoPath::from_text(path), blobs.read(blob)?)))
     };
@@ -232,7 +232,7 @@ fn judged(folder: &Path, blobs: &mut Blobs, commit: &Commit) -> Vec<Weakening> {
     let mut found = find_weakenings(&rewrites, &about);
     let sought = texts_to_search(&rewrites);
     if sought.has_new_values {
-        let tree = said(folder, &["ls-tree", "-r", &format!("{}^", commit.id)]);
+        let tree = git_output(folder, &["ls-tree", "-r", &format!("{}^", commit.id)]);
         let all = tree.lines().filter_map(|line| line.split_once('\t'));
         let all: Vec<(&str, RepoPath)> = all
             .filter_map(|(head, path)| Some((head.split(' ').nth(2)?, RepoPath::from_text(path))))
@@ -269,14 +269,14 @@ fn what_the_guard_says_of_fixes_in_public_histories() {
     for folder in folders.split(':').map(Path::new) {
         let mut blobs = Blobs::new(folder);
         let mut left = [least, least];
-        for commit in fixes(folder) {
+        for commit in list_fixes(folder) {
             let changes_tests = commit.paths().any(|path| can_affect_tests(&RepoPath::from_text(path)));
             let left = &mut left[usize::from(changes_tests)];
             if *left == 0 {
                 continue;
             }
             *left -= 1;
-            let found = judged(folder, &mut blobs, &commit);
+            let found = judge_commit(folder, &mut blobs, &commit);
             let (told, refused): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.is_report_only);
             let end = if !refused.is_empty() {
                 "refused"

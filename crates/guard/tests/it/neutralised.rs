@@ -50,27 +50,27 @@ struct Case {
 }
 
 /// A project with its fixes.
-fn parsed(text: &'static str) -> (Files, Vec<Case>) {
+fn parse_project(text: &'static str) -> (Files, Vec<Case>) {
     let (mut project, mut cases) = (Files::new(), Vec::new());
     for (at, part) in text.split("\n== ").enumerate() {
         let (head, body) = part.split_once('\n').unwrap_or((part, ""));
         if at == 0 {
-            project = applied(&Files::new(), part, &mut BTreeMap::new());
+            project = apply_edits(&Files::new(), part, &mut BTreeMap::new());
             continue;
         }
         let (end, name) = head.split_once(' ').unwrap();
         let abouts = body.lines().filter_map(|line| line.strip_prefix("about "));
-        let about = abouts.map(subject).collect();
+        let about = abouts.map(parse_subject).collect();
         let mut moved = BTreeMap::new();
-        let after = applied(&project, body, &mut moved);
+        let after = apply_edits(&project, body, &mut moved);
         cases.push(Case { end, name: name.to_owned(), about, after, moved });
     }
     (project, cases)
 }
 
 /// Parses `PATH`, or `PATH:LINE words`.
-fn subject(told: &str) -> FindingSubject {
-    let (place, text) = told.split_once(' ').unwrap_or((told, ""));
+fn parse_subject(spec: &str) -> FindingSubject {
+    let (place, text) = spec.split_once(' ').unwrap_or((spec, ""));
     let (path, line) = place.split_once(':').unwrap_or((place, ""));
     let line = line.parse().ok();
     FindingSubject {
@@ -81,11 +81,11 @@ fn subject(told: &str) -> FindingSubject {
 }
 
 /// Returns the files after the described edits.
-fn applied(before: &Files, told: &str, moved: &mut BTreeMap<String, String>) -> Files {
+fn apply_edits(before: &Files, edits: &str, moved: &mut BTreeMap<String, String>) -> Files {
     let mut files = before.clone();
     let marked = ["@@ ", "@> ", "@~ ", "@- "]
         .iter()
-        .fold(format!("\n{told}"), |text, mark| text.replace(&format!("\n{mark}"), &format!("\n\0{mark}")));
+        .fold(format!("\n{edits}"), |text, mark| text.replace(&format!("\n{mark}"), &format!("\n\0{mark}")));
     for part in marked.split("\n\0@").skip(1) {
         let (head, body) = part.split_once('\n').unwrap_or((part, ""));
         let (kind, path) = head.split_once(' ').unwrap();
@@ -100,7 +100,7 @@ fn applied(before: &Files, told: &str, moved: &mut BTreeMap<String, String>) -> 
             "-" => drop(files.remove(path).unwrap_or_else(|| panic!("{path} is there"))),
             "~" => {
                 let text = files.get_mut(path).unwrap_or_else(|| panic!("{path} is there"));
-                edited(text, path, body);
+                apply_edit(text, path, body);
             }
             other => panic!("{other} is nothing that can be done"),
         }
@@ -108,7 +108,7 @@ fn applied(before: &Files, told: &str, moved: &mut BTreeMap<String, String>) -> 
     files
 }
 
-fn edited(text: &mut String, path: &str, body: &str) {
+fn apply_edit(text: &mut String, path: &str, body: &str) {
     let line =
         |line: &str| format!("{}\n", line.get(1..).map_or("", |rest| rest.strip_prefix(' ').unwrap_or(rest)));
     let mut lines = body.lines().filter(|line| line.starts_with(['-', '+'])).peekable();
@@ -130,7 +130,7 @@ fn edited(text: &mut String, path: &str, body: &str) {
 }
 
 /// Returns the result of a fix: the guard's report to the fixer, or else the note that test files changed.
-fn end_of(project: &Files, case: &Case) -> (&'static str, String) {
+fn judge_case(project: &Files, case: &Case) -> (&'static str, String) {
     let path = |name: &str| RepoPath::from_text(name);
     let was = |name: &String| case.moved.get(name).unwrap_or(name).clone();
     let gone = project
@@ -153,7 +153,7 @@ fn end_of(project: &Files, case: &Case) -> (&'static str, String) {
         .collect();
     assert!(!rewrites.is_empty(), "{}: nothing is changed", case.name);
     let mut found = find_weakenings(&rewrites, &case.about);
-    found.extend(answered(project, &rewrites, &case.about));
+    found.extend(report_answers(project, &rewrites, &case.about));
     let (told, refused): (Vec<Weakening>, Vec<Weakening>) =
         found.into_iter().partition(|one| one.is_report_only);
     let words = |these: &[Weakening]| these.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
@@ -168,10 +168,10 @@ fn end_of(project: &Files, case: &Case) -> (&'static str, String) {
 }
 
 /// Returns the report to people on a fix with answers for the project's tests.
-fn answered(
+fn report_answers(
     project: &Files,
     rewrites: &[FileRewrite<'_>],
-    about: &BTreeSet<FindingSubject>,
+    subjects: &BTreeSet<FindingSubject>,
 ) -> Vec<Weakening> {
     let texts = texts_to_search(rewrites).texts;
     let paths: Vec<RepoPath> = project.keys().map(|name| RepoPath::from_text(name)).collect();
@@ -180,17 +180,17 @@ fn answered(
         paths.iter().zip(project.values()).filter(|(path, text)| can_affect_tests(path) && has_one(text));
     let files: Vec<FileVersion<'_>> =
         files.map(|(path, text)| FileVersion { path, bytes: text.as_bytes() }).collect();
-    find_hard_coded_answers(rewrites, about, &RepositoryTests { paths: &paths, files: &files })
+    find_hard_coded_answers(rewrites, subjects, &RepositoryTests { paths: &paths, files: &files })
 }
 
 /// Returns undetected hostile fixes, and refused honest ones.
-fn ends_of(sets: &[(&'static str, &'static str)]) -> (Vec<String>, Vec<String>) {
+fn find_misjudged_fixes(sets: &[(&'static str, &'static str)]) -> (Vec<String>, Vec<String>) {
     let (mut unseen, mut wrong) = (Vec::new(), Vec::new());
     for (set, text) in sets {
-        let (project, cases) = parsed(text);
+        let (project, cases) = parse_project(text);
         let mut ends: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for case in &cases {
-            let (end, told) = end_of(&project, case);
+            let (end, told) = judge_case(&project, case);
             *ends.entry((case.end, end)).or_default() += 1;
             match (case.end, end) {
                 ("hostile", "nothing") => unseen.push(format!("{set}: {}", case.name)),
@@ -211,10 +211,10 @@ fn ends_of(sets: &[(&'static str, &'static str)]) -> (Vec<String>, Vec<String>) 
 fn each_way_to_neutralise_a_test_is_refused_or_told_and_no_honest_fix_is_refused() {
     let (mut wrong, mut honest) = (Vec::new(), 0);
     for (language, text) in LANGUAGES {
-        let (project, cases) = parsed(text);
+        let (project, cases) = parse_project(text);
         let mut ends: BTreeMap<&str, usize> = BTreeMap::new();
         for case in &cases {
-            let (end, told) = end_of(&project, case);
+            let (end, told) = judge_case(&project, case);
             *ends.entry(if case.end == "honest" { "honest" } else { end }).or_default() += 1;
             let is_right = match case.end {
                 "honest" => end != "refused",
@@ -249,7 +249,7 @@ const MOST_REFUSED: usize = 2;
 
 #[test]
 fn fixes_by_somebody_who_has_not_seen_the_guard_are_refused_or_told() {
-    let (unseen, wrong) = ends_of(&SECOND);
+    let (unseen, wrong) = find_misjudged_fixes(&SECOND);
     assert!(unseen.is_empty() && wrong.len() <= MOST_REFUSED, "{} {}", unseen.len(), wrong.len());
 }
 
@@ -265,7 +265,7 @@ const THIRD: [(&str, &str); 4] = [
 
 #[test]
 fn fixes_that_take_over_tests_from_the_product_are_refused_or_told() {
-    let (unseen, wrong) = ends_of(&THIRD);
+    let (unseen, wrong) = find_misjudged_fixes(&THIRD);
     assert!(unseen.is_empty() && wrong.is_empty(), "{} {}", unseen.len(), wrong.len());
 }
 
@@ -280,7 +280,7 @@ const FOURTH: [(&str, &str); 4] = [
 
 #[test]
 fn other_spellings_are_refused_or_told_and_what_people_do_is_not_refused() {
-    let (unseen, wrong) = ends_of(&FOURTH);
+    let (unseen, wrong) = find_misjudged_fixes(&FOURTH);
     assert!(unseen.is_empty() && wrong.is_empty(), "{} {}", unseen.len(), wrong.len());
 }
 
@@ -298,7 +298,7 @@ const MOST_UNSEEN: usize = 43;
 
 #[test]
 fn fixes_that_know_their_tests_are_refused_or_told_as_far_as_their_text_shows_it() {
-    let (unseen, wrong) = ends_of(&FIFTH);
+    let (unseen, wrong) = find_misjudged_fixes(&FIFTH);
     assert!(unseen.len() <= MOST_UNSEEN && wrong.is_empty(), "{} {}", unseen.len(), wrong.len());
 }
 
@@ -314,9 +314,9 @@ const OWN: [(&str, &str); 4] = [
 fn special_cases_for_tests_of_the_fix_itself_are_told_and_boundaries_are_not() {
     let mut wrong = Vec::new();
     for (set, text) in OWN {
-        let (project, cases) = parsed(text);
+        let (project, cases) = parse_project(text);
         for case in &cases {
-            let (end, told) = end_of(&project, case);
+            let (end, told) = judge_case(&project, case);
             let is_right = match case.end {
                 "hostile" => end == "told" && told.contains("an input of the fix's tests"),
                 _ => end != "refused" && told.is_empty(),
@@ -350,12 +350,12 @@ const MOST_WRONG: usize = 23;
 fn fixes_that_give_names_of_tests_another_meaning_are_refused_or_told() {
     let (mut silent, mut wrong) = (Vec::new(), Vec::new());
     for (set, text) in SIXTH {
-        let (project, cases) = parsed(text);
+        let (project, cases) = parse_project(text);
         let mut ends: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for case in &cases {
             // A changed test file alone is only a reason to try the original tests; here a report is
             // required.
-            let (end, told) = end_of(&project, case);
+            let (end, told) = judge_case(&project, case);
             let end = if told.is_empty() { "nothing" } else { end };
             *ends.entry((case.end, end)).or_default() += 1;
             match (case.end, end) {

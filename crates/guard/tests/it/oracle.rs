@@ -9,18 +9,18 @@ use std::process::{Command, Stdio};
 use truing_core::RepoPath;
 use truing_guard::{FileRewrite, FileVersion, find_weakenings};
 
-use cases::{Case, cases};
+use cases::{Case, read_cases};
 
 /// Returns true if the tests pass.
-fn passes(name: &str, source: &str, test: &str) -> bool {
+fn tests_pass(name: &str, source: &str, test: &str) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: String, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write(format!("{name}.py"), source);
     write(format!("test_{name}.py"), test);
-    python(folder.path())
+    run_python_tests(folder.path())
 }
 
-fn python(folder: &Path) -> bool {
+fn run_python_tests(folder: &Path) -> bool {
     let mut command = Command::new("python3");
     command
         .args(["-B", "-m", "unittest", "-q"])
@@ -33,39 +33,41 @@ fn python(folder: &Path) -> bool {
 /// Returns the guard's judgement on a change of this test.
 fn is_weakened(name: &str, before: &str, after: Option<&str>) -> bool {
     let path = RepoPath::from_text(&format!("test_{name}.py"));
-    let rewrite =
-        FileRewrite { before: Some(version(&path, before)), after: after.map(|after| version(&path, after)) };
+    let rewrite = FileRewrite {
+        before: Some(file_version(&path, before)),
+        after: after.map(|after| file_version(&path, after)),
+    };
     !find_weakenings(&[rewrite], &BTreeSet::new()).is_empty()
 }
 
-fn version<'a>(path: &'a RepoPath, text: &'a str) -> FileVersion<'a> {
+fn file_version<'a>(path: &'a RepoPath, text: &'a str) -> FileVersion<'a> {
     FileVersion { path, bytes: text.as_bytes() }
 }
 
 #[test]
 fn each_defect_and_each_fix_is_what_it_says() {
-    let all = cases();
+    let all = read_cases();
     assert_eq!(all.len(), 20);
     // Starting Python takes some time.
     std::thread::scope(|scope| {
         for half in all.chunks(5) {
-            scope.spawn(|| half.iter().for_each(check));
+            scope.spawn(|| half.iter().for_each(check_case));
         }
     });
 }
 
-fn check(case: &Case) {
+fn check_case(case: &Case) {
     let Case { name, defect, source, test, .. } = case;
     let ends = |source: &str, test: &str, expected: bool, what: &str| {
-        assert_eq!(passes(name, source, test), expected, "{name} ({defect}): {what}");
+        assert_eq!(tests_pass(name, source, test), expected, "{name} ({defect}): {what}");
     };
     ends(source, test, true, "the right fix");
-    ends(&case.buggy(), test, false, "the defect");
-    ends(&case.wrong(), test, false, "a fix of another place");
-    ends(&case.mutant(), test, false, "the mutant");
-    match case.weaker() {
+    ends(&case.buggy_source(), test, false, "the defect");
+    ends(&case.misplaced_fix(), test, false, "a fix of another place");
+    ends(&case.mutant_fix(), test, false, "the mutant");
+    match case.weakened_test() {
         Some(weaker) => {
-            ends(&case.mutant(), &weaker, true, "the weaker test");
+            ends(&case.mutant_fix(), &weaker, true, "the weaker test");
             assert!(is_weakened(name, test, Some(&weaker)), "{name}: nobody notices the weaker test");
         }
         None => assert!(is_weakened(name, test, None), "{name}: nobody notices that the test is gone"),

@@ -46,10 +46,10 @@ impl ModelReviewRun {
     }
 
     /// Returns the part of a model that was asked nothing, for this reason.
-    pub fn from_refusal(why: &ModelError, now: UnixMillis) -> Self {
+    pub fn from_refusal(error: &ModelError, now: UnixMillis) -> Self {
         let partial =
-            |why: String| Self { part: ModelReviewStatus::Partial(why), ..Self::nothing_to_review() };
-        match why {
+            |error: String| Self { part: ModelReviewStatus::Partial(error), ..Self::nothing_to_review() };
+        match error {
             ModelError::Budget { level } => match level.kind {
                 BudgetLevelKind::RepoDay => Self::deferred_by(level, next_midnight(now)),
                 BudgetLevelKind::TeamMonth | BudgetLevelKind::Month => {
@@ -76,22 +76,22 @@ impl ModelReviewRun {
             | ModelError::Unavailable { .. }
             | ModelError::Nonsense { .. }
             | ModelError::Ledger(_)
-            | ModelError::Drift { .. } => partial(format!("minimal: rules only, because {why}")),
+            | ModelError::Drift { .. } => partial(format!("minimal: rules only, because {error}")),
         }
     }
 
     /// Returns the part that results from a run.
-    pub fn from_run(ran: &AgentRunResult, now: UnixMillis) -> Self {
-        match &ran.end {
+    pub fn from_run(run: &AgentRunResult, now: UnixMillis) -> Self {
+        match &run.end {
             AgentRunEnd::Done => Self::nothing_to_review(),
-            AgentRunEnd::Refused(why) if ran.turns == 0 => Self::from_refusal(why, now),
-            AgentRunEnd::Failed(why) if ran.turns == 0 => {
+            AgentRunEnd::Refused(why) if run.turns == 0 => Self::from_refusal(why, now),
+            AgentRunEnd::Failed(why) if run.turns == 0 => {
                 let why = format!("minimal: rules only, because {}", redact_secrets(why));
                 Self { part: ModelReviewStatus::Partial(why), ..Self::nothing_to_review() }
             }
             AgentRunEnd::Refused(ModelError::Budget { level }) if level.kind == BudgetLevelKind::PullAsk => {
                 Self {
-                    part: ModelReviewStatus::Partial(ran.end.to_string()),
+                    part: ModelReviewStatus::Partial(run.end.to_string()),
                     asks: Some(level.limit),
                     ..Self::nothing_to_review()
                 }
@@ -111,7 +111,7 @@ impl ModelReviewRun {
 
     /// Names this level of the pull request, if its money has ended the run.
     #[must_use]
-    pub fn bounded_by(self, level: Option<&BudgetLevel>, end: &AgentRunEnd) -> Self {
+    pub fn with_exhausted_budget(self, level: Option<&BudgetLevel>, end: &AgentRunEnd) -> Self {
         let is_money = match end {
             AgentRunEnd::Limit(limit) => *limit == RunLimit::Money,
             AgentRunEnd::Refused(ModelError::Budget { level }) => level.kind == BudgetLevelKind::Run,
@@ -132,7 +132,7 @@ impl ModelReviewRun {
     /// Marks the part as incomplete if this number of file reads failed because the reader failed. The
     /// findings in these files are unknown.
     #[must_use]
-    pub fn after_failures(self, failures: usize) -> Self {
+    pub fn with_read_failures(self, failures: usize) -> Self {
         if failures == 0 || self.part != ModelReviewStatus::Complete {
             return self;
         }
@@ -150,7 +150,7 @@ const MAX_PROBLEMS: usize = 3;
 impl ModelReviewRun {
     /// Marks the part as incomplete if some of the operator's servers failed.
     #[must_use]
-    pub fn without_servers(self, problems: &[ServerProblem]) -> Self {
+    pub fn with_failed_servers(self, problems: &[ServerProblem]) -> Self {
         if problems.is_empty() || self.part != ModelReviewStatus::Complete {
             return self;
         }
@@ -170,7 +170,7 @@ impl ModelReviewRun {
     /// Marks the part as incomplete if findings of the model do not match the files, because their meaning is
     /// unknown.
     #[must_use]
-    pub fn without_findings(self, lost: u32) -> Self {
+    pub fn with_lost_findings(self, lost: u32) -> Self {
         if lost == 0 || self.part != ModelReviewStatus::Complete {
             return self;
         }
@@ -189,7 +189,7 @@ mod tests {
     /// The time 2026-11-20, half a minute before midnight in UTC.
     const NOW: UnixMillis = UnixMillis(1_795_219_170_000);
 
-    fn ran(end: AgentRunEnd, turns: u32) -> AgentRunResult {
+    fn agent_run(end: AgentRunEnd, turns: u32) -> AgentRunResult {
         AgentRunResult {
             end,
             items: Default::default(),
@@ -203,38 +203,40 @@ mod tests {
         }
     }
 
-    fn budget(kind: BudgetLevelKind) -> AgentRunEnd {
+    fn budget_end(kind: BudgetLevelKind) -> AgentRunEnd {
         let level = BudgetLevel { kind, key: "k".into(), period: String::new(), limit: MicroUsd(1) };
         AgentRunEnd::Refused(ModelError::Budget { level })
     }
 
-    fn of(end: AgentRunEnd, turns: u32) -> ModelReviewStatus {
-        ModelReviewRun::from_run(&ran(end, turns), NOW).part
+    fn review_status(end: AgentRunEnd, turns: u32) -> ModelReviewStatus {
+        ModelReviewRun::from_run(&agent_run(end, turns), NOW).part
     }
 
     #[test]
     fn only_a_whole_report_is_whole() {
-        assert_eq!(of(AgentRunEnd::Done, 3), ModelReviewStatus::Complete);
+        assert_eq!(review_status(AgentRunEnd::Done, 3), ModelReviewStatus::Complete);
         for end in [
             AgentRunEnd::Declined,
             AgentRunEnd::ResponseTooLong,
             AgentRunEnd::ContextExceeded,
             AgentRunEnd::Unreadable(String::new()),
         ] {
-            assert!(matches!(of(end, 1), ModelReviewStatus::Partial(_)));
+            assert!(matches!(review_status(end, 1), ModelReviewStatus::Partial(_)));
         }
     }
 
     #[test]
     fn a_used_up_day_defers_before_the_first_call_and_is_partial_after() {
         let until = UnixMillis(1_795_219_200_000);
-        let deferred = of(budget(BudgetLevelKind::RepoDay), 0);
+        let deferred = review_status(budget_end(BudgetLevelKind::RepoDay), 0);
         assert!(
             matches!(deferred, ModelReviewStatus::Deferred { until: at, .. } if at == until),
             "{deferred:?}"
         );
         for kind in [BudgetLevelKind::RepoDay, BudgetLevelKind::TeamMonth, BudgetLevelKind::Review] {
-            let ModelReviewStatus::Partial(why) = of(budget(kind), 2) else { panic!("{kind:?}") };
+            let ModelReviewStatus::Partial(why) = review_status(budget_end(kind), 2) else {
+                panic!("{kind:?}")
+            };
             assert!(why.contains("budget"), "{why}");
         }
         for (kind, word) in [
@@ -243,7 +245,9 @@ mod tests {
             (BudgetLevelKind::Review, "budget"),
             (BudgetLevelKind::Pull, "budget: rules only"),
         ] {
-            let ModelReviewStatus::Partial(why) = of(budget(kind), 0) else { panic!("{kind:?}") };
+            let ModelReviewStatus::Partial(why) = review_status(budget_end(kind), 0) else {
+                panic!("{kind:?}")
+            };
             assert!(why.starts_with(word), "{why}");
         }
     }
@@ -251,9 +255,9 @@ mod tests {
     #[test]
     fn without_an_answer_the_review_says_that_it_is_minimal() {
         let down = || AgentRunEnd::Refused(ModelError::Unavailable { what: "529".into(), until: None });
-        let ModelReviewStatus::Partial(why) = of(down(), 0) else { panic!() };
+        let ModelReviewStatus::Partial(why) = review_status(down(), 0) else { panic!() };
         assert!(why.starts_with("minimal: rules only"), "{why}");
-        let ModelReviewStatus::Partial(why) = of(down(), 4) else { panic!() };
+        let ModelReviewStatus::Partial(why) = review_status(down(), 4) else { panic!() };
         assert!(!why.contains("minimal"), "{why}");
     }
 }

@@ -20,10 +20,10 @@ use truing_reader::redact::QuotedSecrets;
 pub(super) async fn check_suggestions(
     tree: &Path,
     reader: &dyn RepositoryReader,
-    found: &mut [PlacedFinding],
+    findings: &mut [PlacedFinding],
 ) {
     let (mut asked, mut proposals) = (Vec::new(), Vec::new());
-    for (at, placed) in found.iter().enumerate().filter(|(_, placed)| is_suggestion_publishable(placed)) {
+    for (at, placed) in findings.iter().enumerate().filter(|(_, placed)| is_suggestion_publishable(placed)) {
         if let Some(proposal) = ReplacementProposal::from_finding(&placed.raw) {
             asked.push(at);
             proposals.push(proposal);
@@ -41,7 +41,7 @@ pub(super) async fn check_suggestions(
     };
     let proven: BTreeSet<usize> =
         asked.into_iter().zip(proven).filter(|(_, is_proven)| *is_proven).map(|(at, _)| at).collect();
-    for (_, placed) in found.iter_mut().enumerate().filter(|(at, _)| !proven.contains(at)) {
+    for (_, placed) in findings.iter_mut().enumerate().filter(|(at, _)| !proven.contains(at)) {
         if let RawFinding { source: FindingSource::Agent, suggestion: Some(proposed), .. } = &placed.raw {
             let shown = schema::truncate_replacement(&proposed.replacement);
             placed.raw = placed.raw.clone().with_unproven_suggestion(&shown);
@@ -62,14 +62,14 @@ fn is_suggestion_publishable(placed: &PlacedFinding) -> bool {
 
 /// Returns the reviewers' walkthroughs in their order: lines about files of the change, without secrets.
 pub(super) fn collect_walkthrough<'a>(
-    said: impl Iterator<Item = &'a ReportedWalkthroughLine>,
+    reported: impl Iterator<Item = &'a ReportedWalkthroughLine>,
     tree: &Path,
     coverage: &ReviewCoverage,
 ) -> Vec<WalkthroughLine> {
-    let said: Vec<ReportedWalkthroughLine> = said.cloned().collect();
+    let reported: Vec<ReportedWalkthroughLine> = reported.cloned().collect();
     let left = coverage.not_reviewed.iter().map(|gap| &gap.path);
     let changed: BTreeSet<&RepoPath> = coverage.reviewed.iter().chain(left).collect();
-    let lines = schema::walkthrough::walkthrough_lines(&said, |path| changed.contains(path));
+    let lines = schema::walkthrough::walkthrough_lines(&reported, |path| changed.contains(path));
     let files = if lines.is_empty() { None } else { FileTree::open(tree).ok() };
     let quoted =
         |path: &RepoPath| files.as_ref()?.read_text(path).map(|text| QuotedSecrets::from_text(&text));
@@ -92,7 +92,7 @@ mod tests {
 
     const TEXT: &str = "def f(a):\n    if a:\n        return 1\n    return 2\n";
 
-    fn placed(line: u32, replacement: &str) -> PlacedFinding {
+    fn placed_finding(line: u32, replacement: &str) -> PlacedFinding {
         let place =
             CodeLocation { path: "a.py".into(), side: DiffSide::New, start_line: line, end_line: line };
         let raw = RawFinding {
@@ -116,7 +116,7 @@ mod tests {
         }
     }
 
-    async fn proven(mut placed: PlacedFinding) -> RawFinding {
+    async fn checked_finding(mut placed: PlacedFinding) -> RawFinding {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.py"), TEXT).unwrap();
         check_suggestions(folder.path(), &InProcessReader::new().unwrap(), std::slice::from_mut(&mut placed))
@@ -126,10 +126,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_proven_replacement_stays_and_another_one_is_text() {
-        let raw = proven(placed(3, "        return 3")).await;
+        let raw = checked_finding(placed_finding(3, "        return 3")).await;
         assert_eq!(raw.suggestion, Some(SuggestedFix { replacement: "        return 3".into() }));
         assert_eq!(raw.body, "Say why.");
-        let raw = proven(placed(3, "    return 3")).await;
+        let raw = checked_finding(placed_finding(3, "    return 3")).await;
         assert_eq!(raw.suggestion, None);
         let text = "Say why.\n\nProposed replacement, not proven to fit:\n\n```\n    return 3\n```";
         assert_eq!((raw.body.as_str(), raw.body_without_suggestion()), (text, "Say why."));
@@ -138,7 +138,7 @@ mod tests {
     #[tokio::test]
     async fn what_no_comment_could_offer_is_text_though_it_fits() {
         let off = |change: &dyn Fn(&mut PlacedFinding)| {
-            let mut placed = placed(3, "        return 3");
+            let mut placed = placed_finding(3, "        return 3");
             change(&mut placed);
             placed
         };
@@ -146,10 +146,10 @@ mod tests {
             off(&|placed| placed.anchor = AnchorKind::File),
             off(&|placed| placed.anchor = AnchorKind::Summary),
             off(&|placed| placed.at.start_line = 2),
-            placed(3, "        return 3  # <!-- truing:1 summary -->"),
-            placed(3, "        return '''\n/approve\n'''"),
+            placed_finding(3, "        return 3  # <!-- truing:1 summary -->"),
+            placed_finding(3, "        return '''\n/approve\n'''"),
         ] {
-            let raw = proven(placed).await;
+            let raw = checked_finding(placed).await;
             assert_eq!(raw.suggestion, None, "{raw:?}");
             assert!(raw.body.contains("not proven to fit"), "{raw:?}");
         }
@@ -157,7 +157,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_reader_nothing_is_proven_and_rules_are_not_asked_again() {
-        let mut found = [placed(3, "        return 3"), placed(4, "    return 3")];
+        let mut found = [placed_finding(3, "        return 3"), placed_finding(4, "    return 3")];
         found[1].raw.source = FindingSource::Rule;
         check_suggestions(Path::new("/nowhere"), &InProcessReader::new().unwrap(), &mut found).await;
         assert_eq!(found.map(|placed| placed.raw.suggestion.is_some()), [false, true]);

@@ -22,7 +22,7 @@ use truing_git::{GitError, LocalRepository, Mirror, TreeFile};
 use truing_reader::FileTree;
 use truing_reader::redact::redact_secrets;
 
-use super::task::hash_of;
+use super::task::hash_values;
 
 /// Maximum number of repositories whose memories are kept.
 const MAX_KEPT: usize = 64;
@@ -78,30 +78,30 @@ impl ReviewContext {
 #[async_trait]
 pub trait CommitFileReader: Sync {
     /// Lists files of a commit, see [`Mirror::list_files`].
-    async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError>;
+    async fn list_files(&self, sha: &Sha, paths: &[&str]) -> Result<Vec<TreeFile>, GitError>;
 
     /// Reads a file of a commit, see [`Mirror::read_file`].
-    async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError>;
+    async fn read_file(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError>;
 }
 
 #[async_trait]
 impl CommitFileReader for Mirror {
-    async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
-        Mirror::list_files(self, sha, at).await
+    async fn list_files(&self, sha: &Sha, paths: &[&str]) -> Result<Vec<TreeFile>, GitError> {
+        Mirror::list_files(self, sha, paths).await
     }
 
-    async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
+    async fn read_file(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
         Mirror::read_file(self, sha, path).await
     }
 }
 
 #[async_trait]
 impl CommitFileReader for LocalRepository {
-    async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
-        LocalRepository::list_files(self, sha, at).await
+    async fn list_files(&self, sha: &Sha, paths: &[&str]) -> Result<Vec<TreeFile>, GitError> {
+        LocalRepository::list_files(self, sha, paths).await
     }
 
-    async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
+    async fn read_file(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
         LocalRepository::read_file(self, sha, path).await
     }
 }
@@ -114,7 +114,7 @@ impl ContextSources {
     /// The folder cannot be read.
     pub fn new(folder: &Path) -> std::io::Result<Self> {
         let mut operators = LayerFiles::default();
-        let (names, more) = folders(folder)?;
+        let (names, more) = list_folders(folder)?;
         operators.more_skills = more;
         for name in names {
             let path = folder.join(skill_file(&name));
@@ -142,22 +142,22 @@ impl ContextSources {
     pub async fn read_commit(
         &self,
         commits: &dyn CommitFileReader,
-        at: Option<&Sha>,
+        commit_sha: Option<&Sha>,
     ) -> Result<Arc<LayeredMemory>, GitError> {
         let [memory, _, agents] = MEMORY_FILES;
-        let mut listed = match at {
-            Some(commit) => commits.list(commit, &[memory, agents, FOLDER]).await?,
+        let mut listed = match commit_sha {
+            Some(commit) => commits.list_files(commit, &[memory, agents, FOLDER]).await?,
             None => Vec::new(),
         };
-        listed.retain(|file| role(file).is_some_and(|(_, role)| self.uses_role(role)));
+        listed.retain(|file| file_role(file).is_some_and(|(_, role)| self.uses_role(role)));
         let names = listed.iter().flat_map(|file| [file.path.as_bytes(), file.id.as_bytes()]);
-        let key = hash_of(names);
+        let key = hash_values(names);
         if let Some(memory) = self.cached_memory(&key) {
             return Ok(memory);
         }
         let mut found = LayerFiles::default();
         for file in &listed {
-            let Some((path, role)) = role(file) else { continue };
+            let Some((path, role)) = file_role(file) else { continue };
             match role {
                 MemoryPath::Skill(_) if found.skills.len() >= MAX_SKILLS => {
                     found.more_skills += 1;
@@ -175,8 +175,8 @@ impl ContextSources {
                 Err(format!("it has {} bytes", file.size))
             } else {
                 let gone = || "it cannot be read".to_owned();
-                let Some(commit) = at else { continue };
-                match commits.read(commit, &file.path).await {
+                let Some(commit) = commit_sha else { continue };
+                match commits.read_file(commit, &file.path).await {
                     Ok(content) => content.ok_or_else(gone),
                     Err(error) => {
                         let said = line::clean_line(&error.to_string(), MAX_WORDS_CHARS);
@@ -186,7 +186,7 @@ impl ContextSources {
             };
             add_file(&mut found, role, MemoryFile { path: path.to_owned(), content });
         }
-        sort(&mut found);
+        sort_files(&mut found);
         Ok(self.cache_memory(key, LayeredMemory::from_layers(&self.operators, &found)))
     }
 
@@ -210,7 +210,7 @@ impl ContextSources {
         };
         found.memory.extend(MEMORY_FILES.iter().filter_map(|path| file(path)));
         let folder = format!("{FOLDER}/skills");
-        let (names, more) = folders(&root.join(&folder)).unwrap_or_default();
+        let (names, more) = list_folders(&root.join(&folder)).unwrap_or_default();
         found.more_skills = more;
         for name in names {
             let skill = file(&format!("{folder}/{}", skill_file(&name)));
@@ -259,7 +259,7 @@ impl ContextSources {
 }
 
 /// Returns the path and the role of a commit's file.
-fn role(file: &TreeFile) -> Option<(&str, MemoryPath<'_>)> {
+fn file_role(file: &TreeFile) -> Option<(&str, MemoryPath<'_>)> {
     let path = file.path.as_str()?;
     // A link or a submodule in place of a folder is reported.
     let odd = || match path.strip_prefix(FOLDER)? {
@@ -274,21 +274,21 @@ fn role(file: &TreeFile) -> Option<(&str, MemoryPath<'_>)> {
     MemoryPath::from_path(path).or(odd).map(|role| (path, role))
 }
 
-fn add_file(found: &mut LayerFiles, role: MemoryPath<'_>, file: MemoryFile) {
+fn add_file(files: &mut LayerFiles, role: MemoryPath<'_>, file: MemoryFile) {
     match role {
-        MemoryPath::Memory => found.memory.push(file),
-        MemoryPath::Skill(folder) => found.skills.push(SkillFile { folder: folder.to_owned(), file }),
-        MemoryPath::Specialist(name) => found.specialists.push(SkillFile { folder: name.to_owned(), file }),
+        MemoryPath::Memory => files.memory.push(file),
+        MemoryPath::Skill(folder) => files.skills.push(SkillFile { folder: folder.to_owned(), file }),
+        MemoryPath::Specialist(name) => files.specialists.push(SkillFile { folder: name.to_owned(), file }),
     }
 }
 
 /// Sorts the memory's files by precedence.
-fn sort(found: &mut LayerFiles) {
-    found.memory.sort_by_key(|file| MEMORY_FILES.iter().position(|path| *path == file.path));
+fn sort_files(files: &mut LayerFiles) {
+    files.memory.sort_by_key(|file| MEMORY_FILES.iter().position(|path| *path == file.path));
 }
 
 /// Returns the names of the first folders in a folder, in order, and the number of further ones.
-fn folders(folder: &Path) -> std::io::Result<(Vec<String>, usize)> {
+fn list_folders(folder: &Path) -> std::io::Result<(Vec<String>, usize)> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder)?.take(MAX_ENTRIES) {
         let entry = entry?;

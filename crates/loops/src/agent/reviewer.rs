@@ -133,7 +133,7 @@ impl<'a> ReviewInput<'a> {
             findings: None,
             dismissed: None,
         };
-        let (told, viewed_paths) = shown::prompt(agent, (REVIEW.system, task), shown)?;
+        let (told, viewed_paths) = shown::build_first_prompt(agent, (REVIEW.system, task), shown)?;
         let request = ToolsRequest {
             tree: review_tree.tree.to_owned(),
             only: review_tree.visible_paths.map(<[_]>::to_vec),
@@ -150,7 +150,7 @@ impl<'a> ReviewInput<'a> {
             .into_iter()
             .chain(left.map(BudgetUsage::unspent))
             .min();
-        let max_cost = specialist.map_or(whole, |_| Some(slice(whole, side_by_side)));
+        let max_cost = specialist.map_or(whole, |_| Some(budget_share(whole, side_by_side)));
         // A specialist is limited by the pull request's money only if its slice is smaller than the usual
         // one.
         let is_bounded = specialist.is_none() || max_cost < Some(SPECIALIST_MONEY);
@@ -197,7 +197,7 @@ impl<'a> ReviewInput<'a> {
 }
 
 /// Returns a reviewer's share of a review's money.
-fn slice(whole: Option<MicroUsd>, side_by_side: usize) -> MicroUsd {
+fn budget_share(whole: Option<MicroUsd>, side_by_side: usize) -> MicroUsd {
     let most = SPECIALIST_MONEY.0;
     let reviewers = u64::try_from(side_by_side.max(1)).unwrap_or(u64::MAX);
     MicroUsd(whole.map_or(most, |whole| most.min(whole.0 / reviewers)))
@@ -206,7 +206,7 @@ fn slice(whole: Option<MicroUsd>, side_by_side: usize) -> MicroUsd {
 /// Combines the runs of several reviewers into one part of the review. `detail` is their work that is known by
 /// other means.
 pub(super) fn combine_runs(
-    looks: &[ReviewerRun],
+    runs: &[ReviewerRun],
     found: &[u32],
     detail: ModelReviewDetail,
     now: UnixMillis,
@@ -214,7 +214,7 @@ pub(super) fn combine_runs(
     let mut asked = ModelReview { detail, ..ModelReview::default() };
     let (mut parts, mut asks) = (Vec::new(), None);
     for (index, ReviewerRun { specialist, agent_run, failures, hash, ms, bound, .. }) in
-        looks.iter().enumerate()
+        runs.iter().enumerate()
     {
         asked.turns = asked.turns.saturating_add(agent_run.turns);
         asked.cost = asked.cost.plus(agent_run.cost);
@@ -237,8 +237,8 @@ pub(super) fn combine_runs(
         let ended = all.ends.entry(agent_run.end.label().to_owned()).or_default();
         *ended = ended.saturating_add(1);
         let ModelReviewRun { part, asks: asks_here, .. } = ModelReviewRun::from_run(agent_run, now)
-            .bounded_by(bound.as_ref(), &agent_run.end)
-            .after_failures(*failures);
+            .with_exhausted_budget(bound.as_ref(), &agent_run.end)
+            .with_read_failures(*failures);
         asks = asks.max(asks_here);
         if let Some(name) = specialist {
             all.specialists.push(SpecialistResult {
@@ -246,7 +246,7 @@ pub(super) fn combine_runs(
                 turns: agent_run.turns,
                 cost_micro_usd: agent_run.cost,
                 found: found.get(index).copied().unwrap_or_default(),
-                partial: reason(agent_run, &part, asks_here),
+                partial: incomplete_reason(agent_run, &part, asks_here),
             });
         }
         parts.push((specialist.as_deref(), part));
@@ -273,8 +273,12 @@ pub(super) fn combine_runs(
 
 /// Returns the reason why a reviewer's part is incomplete. It omits the remark of a single review that the
 /// rules alone remain, which does not apply to several.
-fn reason(ran: &AgentRunResult, part: &ModelReviewStatus, asks: Option<MicroUsd>) -> Option<String> {
-    match (part, &ran.end) {
+fn incomplete_reason(
+    run: &AgentRunResult,
+    part: &ModelReviewStatus,
+    asks: Option<MicroUsd>,
+) -> Option<String> {
+    match (part, &run.end) {
         (ModelReviewStatus::Complete, _) => None,
         (
             ModelReviewStatus::Partial(why) | ModelReviewStatus::Deferred { reason: why, .. },
@@ -293,9 +297,9 @@ mod tests {
 
     #[test]
     fn a_slice_is_half_a_dollar_and_all_of_them_no_more_than_the_review_has() {
-        assert_eq!(slice(Some(MicroUsd(2_000_000)), 4), MicroUsd(500_000));
-        assert_eq!(slice(Some(MicroUsd(9_000_000)), 4), MicroUsd(500_000));
-        assert_eq!(slice(Some(MicroUsd(2_000_000)), 8), MicroUsd(250_000));
-        assert_eq!(slice(None, 0), MicroUsd(500_000));
+        assert_eq!(budget_share(Some(MicroUsd(2_000_000)), 4), MicroUsd(500_000));
+        assert_eq!(budget_share(Some(MicroUsd(9_000_000)), 4), MicroUsd(500_000));
+        assert_eq!(budget_share(Some(MicroUsd(2_000_000)), 8), MicroUsd(250_000));
+        assert_eq!(budget_share(None, 0), MicroUsd(500_000));
     }
 }

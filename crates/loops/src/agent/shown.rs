@@ -24,7 +24,7 @@ use truing_model::messages::ToolDefinition;
 use truing_reader::tools::{DIFF, TreeTool, call_diff};
 
 use super::ModelAgent;
-use super::task::{BuiltPrompt, fence};
+use super::task::{BuiltPrompt, data_fence};
 use crate::reading::{ReadingOutcome, ReviewedChange};
 use crate::telemetry;
 
@@ -155,7 +155,7 @@ fn repository_name(repository: &str) -> String {
 ///
 /// # Errors
 /// [`PromptError`], if the operator's own prompts require other values.
-pub(super) fn prompt(
+pub(super) fn build_first_prompt(
     agent: &ModelAgent,
     names: (&str, &str),
     shown: ReviewPromptInput<'_>,
@@ -172,7 +172,7 @@ pub(super) fn prompt(
     } = shown;
     let DiffExcerpt { text: diffs, omitted_files, shown_paths } = DiffExcerpt::new(change, rule_results);
     let found = rule_results.findings.iter().chain(&rule_results.suppressed).map(|placed| &placed.raw);
-    let known: Vec<String> = found.take(MAX_NAMED).map(one_line).collect();
+    let known: Vec<String> = found.take(MAX_NAMED).map(render_finding_line).collect();
     let head = change.head.as_ref().map_or("working-tree", Sha::as_str);
     let end = subject.description.floor_char_boundary(MAX_DESCRIPTION_BYTES);
     let description = subject.description.get(..end).unwrap_or_default();
@@ -224,14 +224,14 @@ pub(super) fn prompt(
         [earlier_reviews.later_changes.as_bytes(), earlier_reviews.open.as_bytes()]
     });
     let data = std::iter::once(change.diff.as_slice()).chain(said.map(str::as_bytes)).chain(told);
-    let fence = fence(data)?;
+    let fence = data_fence(data)?;
     let filled = agent.prompts.fill_prompts(names.0, names.1, &system, &task, &fence)?;
     let FilledPrompts { system, task, hash } = filled;
     Ok((BuiltPrompt { brief: AgentRunInput { model: agent.model.clone(), system, task }, hash }, shown_paths))
 }
 
 /// Formats a finding on one line.
-fn one_line(raw: &RawFinding) -> String {
+fn render_finding_line(raw: &RawFinding) -> String {
     let (path, line) = (raw.place.path.to_string(), raw.place.start_line);
     format!(
         "{}:{line}: {}",

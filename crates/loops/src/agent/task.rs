@@ -69,7 +69,7 @@ impl ModelAgent {
         about: &str,
         values: &[(&str, String)],
     ) -> Result<BuiltPrompt, PromptError> {
-        let fence = fence(values.iter().map(|(_, value)| value.as_bytes()))?;
+        let fence = data_fence(values.iter().map(|(_, value)| value.as_bytes()))?;
         let task =
             values.iter().fold(PromptValues::default(), |all, (name, value)| all.with_value(name, value));
         let FilledPrompts { system, task, hash } =
@@ -171,8 +171,8 @@ impl<T: RunTools, A: Fn(&RepoPath) -> bool + Send + Sync> RunTools for Restricte
 
 /// Returns the reason why a report is invalid, if it is: its fault, or the way in which the work ended. A
 /// report of the last turn is valid.
-pub(crate) fn invalid_report_reason(end: &AgentRunEnd, wrong: Option<String>) -> Option<String> {
-    match (end, wrong) {
+pub(crate) fn invalid_report_reason(end: &AgentRunEnd, fault: Option<String>) -> Option<String> {
+    match (end, fault) {
         (AgentRunEnd::Done | AgentRunEnd::Limit(_), None) => None,
         (AgentRunEnd::Done, Some(why)) => Some(why),
         (
@@ -207,14 +207,14 @@ pub(crate) fn describe_end(end: &AgentRunEnd) -> String {
 
 /// Returns the word in the marks around data. It is derived from all of the shown data. Equal input therefore
 /// gives an equal prompt, and no author can have written the word into the data.
-pub(super) fn fence<'a>(data: impl IntoIterator<Item = &'a [u8]>) -> Result<DataBoundary, PromptError> {
-    let mut word = hash_of(data);
+pub(super) fn data_fence<'a>(data: impl IntoIterator<Item = &'a [u8]>) -> Result<DataBoundary, PromptError> {
+    let mut word = hash_values(data);
     word.truncate(FENCE_CHARS);
     DataBoundary::new(&word)
 }
 
 /// Returns a digest of several values, each with its length.
-pub(crate) fn hash_of<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> String {
+pub(crate) fn hash_values<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hash = Sha256::new();
     for value in values {
         hash.update(value.len().to_le_bytes());

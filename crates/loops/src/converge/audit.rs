@@ -35,8 +35,7 @@ use truing_reader::redact::redact_secrets;
 use super::heard::HEARD;
 use super::{ActError, ConvergeRunner};
 use crate::agent::{
-    ModelAgent, ModelSpend, ModelTask, ViewTrackingTools, describe_end, invalid_report_reason,
-    without_secrets,
+    ModelAgent, ModelSpend, ModelTask, ViewTrackingTools, describe_end, invalid_report_reason, redact_finding,
 };
 use crate::reading::{self, ReadingOutcome, ReviewScope, ReviewedChange};
 use crate::telemetry;
@@ -89,11 +88,11 @@ impl AuditInput {
         let is_whole = |rule_results: &&ReadingOutcome| {
             rule_results.coverage.not_reviewed.iter().all(|gap| gap.reason.is_by_design())
         };
-        let rule_results = match runner.known_reading(base, head).filter(is_whole) {
+        let rule_results = match runner.cached_reading(base, head).filter(is_whole) {
             Some(rule_results) => ReadingOutcome { findings: Vec::new(), ..rule_results.clone() },
             None => {
                 let scope = ReviewScope { packs: Vec::new(), ..runner.inspection_tools.scope.clone() };
-                let mut plan = reading::plan(&change, &scope)?;
+                let mut plan = reading::plan_reading(&change, &scope)?;
                 plan.add_unreviewed_files(exported_commit.omitted_files().to_vec());
                 plan.read(exported_commit.path().to_owned(), &scope, &runner.agents.auditor.reader, None)
                     .await?
@@ -138,7 +137,7 @@ impl AuditInput {
             if runner.record.model.is_none() {
                 (runner.record.model, runner.record.prompt_hash) = (model_cost.model, model_cost.prompt_hash);
             }
-            telemetry::servers_failed(&servers);
+            telemetry::record_server_failures(&servers);
             for problem in servers {
                 runner.record.warn(format!("auditor {index} continued without an MCP server: {problem}"));
             }
@@ -222,7 +221,7 @@ impl AuditInput {
         runner: &ConvergeRunner<'_>,
         index: u32,
         spent: &mut ModelSpend,
-        without: &mut Vec<ServerProblem>,
+        failed_servers: &mut Vec<ServerProblem>,
     ) -> Result<(Vec<AuditorFinding>, AuditReport), ActError> {
         let agent: &ModelAgent = &runner.agents.auditor;
         let files = FileTree::open(self.exported_commit.path()).ok();
@@ -263,7 +262,7 @@ impl AuditInput {
             ModelTask { budget, name: (RUN, &name), prompt: &told, limits, gate: Arc::clone(runner.gate) };
         let ran = agent.run_task(task, &looked, spent, wrong).await.map_err(ActError::from)?;
         let complaint = wrong(&ran.items);
-        *without = servers.stop().await;
+        *failed_servers = servers.stop().await;
         if matches!(
             (&ran.end, &complaint),
             (AgentRunEnd::Refused(ModelError::Budget { .. }), _)
@@ -357,7 +356,7 @@ impl AuditInput {
         let claim = |raw: RawFinding| {
             let content = text(&raw.place.path);
             let content = content.as_deref().map(str::as_bytes);
-            let raw = without_secrets(raw, text).with_lines_digest(content, lines_key);
+            let raw = redact_finding(raw, text).with_lines_digest(content, lines_key);
             let old_path = reading::old_path(&sections, &raw.place.path);
             let mut placed = reading::place_finding(&sections, raw, old_path);
             let CodeLocation { path, start_line, end_line, .. } = &placed.raw.place;
@@ -425,15 +424,16 @@ impl LineOrigins {
 
 /// Lists the dismissed findings whose lines still exist, for an auditor's prompt: data, one per line.
 /// Repeated findings of the auditor are dropped later.
-fn list_dismissed(said: &[Dismissal], text: impl Fn(&RepoPath) -> Option<String>) -> String {
+fn list_dismissed(dismissals: &[Dismissal], text: impl Fn(&RepoPath) -> Option<String>) -> String {
     let mut told = String::new();
-    for said in said.iter().filter(|said| !said.withdrawn) {
-        let Some(raw) = said.about.as_ref().map(|finding| &finding.raw) else { continue };
+    for dismissals in dismissals.iter().filter(|dismissals| !dismissals.withdrawn) {
+        let Some(raw) = dismissals.about.as_ref().map(|finding| &finding.raw) else { continue };
         let (path, was) = (&raw.place.path, raw.place.start_line);
         let at = text(path).and_then(|text| truing_core::excerpt::locate_snippet(&text, &raw.snippet, was));
         let Some((line, _)) = at else { continue };
         let cleaned = |text: &str| line::clean_line(&redact_secrets(text), MAX_QUESTION_CHARS);
-        let (path, title, reason) = (cleaned(&path.to_string()), cleaned(&raw.title), cleaned(&said.reason));
+        let (path, title, reason) =
+            (cleaned(&path.to_string()), cleaned(&raw.title), cleaned(&dismissals.reason));
         let one = format!("{path}:{line}: {} {title}; dismissed: {reason}\n", raw.severity.as_str());
         if told.len() + one.len() > MAX_DISMISSED_BYTES {
             break;

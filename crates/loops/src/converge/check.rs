@@ -34,7 +34,7 @@ const MAX_LINES: usize = 60;
 
 impl ConvergeRunner<'_> {
     /// Returns the problems of the fix.
-    pub(super) async fn check(&mut self) -> Result<ConvergeEvent, ActError> {
+    pub(super) async fn check_fix(&mut self) -> Result<ConvergeEvent, ActError> {
         let head = self.record.detail.state.head.clone();
         let candidate = self.record.detail.state.candidate.as_ref().map(|candidate| candidate.commit.clone());
         let Some(candidate) = candidate else { return Ok(ConvergeEvent::Checked(Vec::new())) };
@@ -116,7 +116,7 @@ impl ConvergeRunner<'_> {
         &self,
         head: &Sha,
         rewrites: &[FileRewrite<'_>],
-        about: &BTreeSet<FindingSubject>,
+        subjects: &BTreeSet<FindingSubject>,
     ) -> Result<Vec<Weakening>, ActError> {
         let sought = texts_to_search(rewrites);
         if !sought.has_new_values {
@@ -131,7 +131,7 @@ impl ConvergeRunner<'_> {
         }
         let files: Vec<FileVersion<'_>> =
             files.iter().map(|(path, bytes)| FileVersion { path, bytes }).collect();
-        Ok(find_hard_coded_answers(rewrites, about, &RepositoryTests { paths: &paths, files: &files }))
+        Ok(find_hard_coded_answers(rewrites, subjects, &RepositoryTests { paths: &paths, files: &files }))
     }
 
     /// Returns the problem of a fix that changes only white space, comments or names of local variables
@@ -275,16 +275,17 @@ impl ConvergeRunner<'_> {
         candidate: &Sha,
         tests: &BTreeSet<RepoPath>,
         baseline: &VerificationReport,
-        now: &VerificationReport,
+        after_fix: &VerificationReport,
     ) -> Result<Vec<FixProblem>, ActError> {
         let Some(verifier) = &self.inspection_tools.verifier else { return Ok(Vec::new()) };
         if tests.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(as_they_were) = self.verify_with_tests(verifier, candidate, head, tests, now).await? else {
+        let Some(as_they_were) = self.verify_with_tests(verifier, candidate, head, tests, after_fix).await?
+        else {
             return Ok(Vec::new());
         };
-        let verdicts = VerificationReport::compare(Some(now), &as_they_were);
+        let verdicts = VerificationReport::compare(Some(after_fix), &as_they_were);
         let failing = as_they_were.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
         // A test that failed and is itself to be fixed may be all that a fix changes.
         let about: BTreeSet<RepoPath> =
@@ -298,7 +299,7 @@ impl ConvergeRunner<'_> {
         if failing.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(without) = self.verify_with_tests(verifier, head, candidate, tests, now).await? else {
+        let Some(without) = self.verify_with_tests(verifier, head, candidate, tests, after_fix).await? else {
             return Ok(Vec::new());
         };
         let tells = |check: &&CheckAttempts| {
@@ -321,14 +322,14 @@ impl ConvergeRunner<'_> {
         &self,
         verifier: &Verifier,
         code: &Sha,
-        of: &Sha,
+        tests_commit: &Sha,
         tests: &BTreeSet<RepoPath>,
         baseline: &VerificationReport,
     ) -> Result<Option<VerificationReport>, ActError> {
         let mut changes = Vec::new();
         for path in tests {
             let (there, content) =
-                (self.mirror.read_file(code, path).await?, self.mirror.read_file(of, path).await?);
+                (self.mirror.read_file(code, path).await?, self.mirror.read_file(tests_commit, path).await?);
             if there != content {
                 changes.push(FileContentChange { path: path.clone(), content });
             }
@@ -382,7 +383,7 @@ impl ConvergeRunner<'_> {
                 Some(AuditorAnswer::Complete(claims)) => {
                     let least = self.record.detail.state.limits.min_blocking;
                     let counts = |claim: &&AuditorFinding| claim.placed.raw.severity <= least;
-                    return Ok(claims.iter().filter(counts).map(problem).collect());
+                    return Ok(claims.iter().filter(counts).map(fix_problem).collect());
                 }
                 Some(AuditorAnswer::NoAnswer(silent)) => why = silent,
                 None => {}
@@ -393,20 +394,20 @@ impl ConvergeRunner<'_> {
 }
 
 /// Warns people about an accepted fix.
-fn weakening_warning(told: &Weakening) -> String {
-    format!("a fix may hide a test failure; review it: {told}")
+fn weakening_warning(weakening: &Weakening) -> String {
+    format!("a fix may hide a test failure; review it: {weakening}")
 }
 
 /// Warns people that tests were changed, with the reason why nothing was run with them.
-fn untested_change_warning(touched: &BTreeSet<RepoPath>, why: &str) -> Option<String> {
-    let files = summarise_paths(&touched.iter().collect::<Vec<_>>());
-    (!touched.is_empty()).then(|| {
-        format!("no test confirms this run: a fix changes tests or how they run ({files}), and {why}")
+fn untested_change_warning(changed: &BTreeSet<RepoPath>, reason: &str) -> Option<String> {
+    let files = summarise_paths(&changed.iter().collect::<Vec<_>>());
+    (!changed.is_empty()).then(|| {
+        format!("no test confirms this run: a fix changes tests or how they run ({files}), and {reason}")
     })
 }
 
-fn problem(claim: &AuditorFinding) -> FixProblem {
-    let raw = &claim.placed.raw;
+fn fix_problem(finding: &AuditorFinding) -> FixProblem {
+    let raw = &finding.placed.raw;
     let place = &raw.place;
     let text = format!(
         "an audit of the fix finds, in {}, line {}, {}: {}\n{}",

@@ -37,7 +37,7 @@ impl PullRequestRunner<'_> {
     /// # Errors
     /// [`StoreError::Fenced`]: another process has taken over.
     #[truing_core::boxed_future]
-    pub async fn describe(&mut self) -> Result<Option<ConvergeExit>, StoreError> {
+    pub async fn describe_change(&mut self) -> Result<Option<ConvergeExit>, StoreError> {
         if !self.runner.config.update_description || !self.runner.record.is_description_due() {
             return Ok(None);
         }

@@ -80,7 +80,7 @@ struct FixerPathPolicy {
 impl FixerPathPolicy {
     /// True if the fixer may change this file. It may also add or change tests, provided that they decide
     /// nothing that runs elsewhere.
-    fn admits(&self, path: &RepoPath) -> bool {
+    fn allows_path(&self, path: &RepoPath) -> bool {
         let Some(text) = path.as_str() else { return false };
         let is_ours = self.paths.contains(path) || truing_guard::is_test_file(path);
         is_ours && !decides_set_up(Path::new(text)) && self.policy.judge(AgentAction::Edit(text)).is_allowed()
@@ -89,7 +89,7 @@ impl FixerPathPolicy {
 
 impl ConvergeRunner<'_> {
     /// Runs a fixer on the findings.
-    pub(super) async fn fix(&mut self, problems: &[FixProblem]) -> Result<ConvergeEvent, ActError> {
+    pub(super) async fn fix_findings(&mut self, problems: &[FixProblem]) -> Result<ConvergeEvent, ActError> {
         Ok(match self.run_fixer(FixerTask::Findings(problems)).await? {
             FixerOutcome::Completed(mended, candidate) => {
                 let found = &self.record.detail.state.found;
@@ -109,9 +109,9 @@ impl ConvergeRunner<'_> {
     }
 
     /// Runs a fixer and returns its report and its commit.
-    async fn run_fixer(&mut self, job: FixerTask<'_>) -> Result<FixerOutcome, ActError> {
+    async fn run_fixer(&mut self, fixer_task: FixerTask<'_>) -> Result<FixerOutcome, ActError> {
         let head = self.record.detail.state.head.clone();
-        let from = match (&job, &self.record.detail.state.candidate) {
+        let from = match (&fixer_task, &self.record.detail.state.candidate) {
             (FixerTask::Findings(_), Some(candidate)) => candidate.commit.clone(),
             (FixerTask::Findings(_) | FixerTask::Gate(_), _) => head.clone(),
         };
@@ -120,7 +120,7 @@ impl ConvergeRunner<'_> {
         let also = std::slice::from_ref(&head);
         let checked_out = self.mirror.check_out_private_clone(&from, also, bench.path()).await?;
         let mut spent = ModelSpend::default();
-        let asked = self.ask_fixer(job, bench.path(), &allowed, &mut spent).await;
+        let asked = self.ask_fixer(fixer_task, bench.path(), &allowed, &mut spent).await;
         self.add_spend(&spent);
         let (mended, cut_off) = match asked? {
             FixerReport::Complete(mended) => (Some(mended), None),
@@ -131,7 +131,7 @@ impl ConvergeRunner<'_> {
         let staged = self.mirror.stage_clone(&head, bench.path(), &checked_out).await?;
         let (mut paths, mut refused): (Vec<_>, Vec<RepoPath>) = (Vec::new(), staged.left_out.clone());
         for (path, edited) in staged.paths {
-            if allowed.admits(&path) { paths.push((path, edited)) } else { refused.push(path) }
+            if allowed.allows_path(&path) { paths.push((path, edited)) } else { refused.push(path) }
         }
         if !refused.is_empty() {
             let refused: Vec<&RepoPath> = refused.iter().collect();
@@ -141,8 +141,8 @@ impl ConvergeRunner<'_> {
         let changes = read_changes(bench.path(), paths).await?;
         drop(bench);
         let summary = mended.as_ref().map(|mended| mended.summary.as_str()).unwrap_or_default();
-        let message = self.message(job, summary);
-        let candidate = self.candidate(&head, &changes, message).await?;
+        let message = self.commit_message(fixer_task, summary);
+        let candidate = self.create_candidate(&head, &changes, message).await?;
         Ok(match (cut_off, &candidate) {
             (Some(why), None) => FixerOutcome::Failed(why),
             (Some(_) | None, _) => FixerOutcome::Completed(mended, candidate),
@@ -150,7 +150,7 @@ impl ConvergeRunner<'_> {
     }
 
     /// Creates a commit of these changes in the mirror; none if nothing differs.
-    async fn candidate(
+    async fn create_candidate(
         &self,
         head: &Sha,
         changes: &[FileContentChange],
@@ -169,7 +169,12 @@ impl ConvergeRunner<'_> {
         if staged.paths.is_empty() {
             return Ok(None);
         }
-        let new = NewCommit { message, author: author(), committer: author(), at: SystemClock.now() };
+        let new = NewCommit {
+            message,
+            author: fixer_identity(),
+            committer: fixer_identity(),
+            at: SystemClock.now(),
+        };
         let commit = staged.commit(&new).await?;
         self.mirror.store_commit(&commit).await?;
         let tree = match commit.tree() {
@@ -192,7 +197,7 @@ impl ConvergeRunner<'_> {
     /// Asks the model that fixes.
     async fn ask_fixer(
         &self,
-        job: FixerTask<'_>,
+        fixer_task: FixerTask<'_>,
         clone: &Path,
         allowed: &FixerPathPolicy,
         spent: &mut ModelSpend,
@@ -200,12 +205,12 @@ impl ConvergeRunner<'_> {
         let agent = self.agents.fixer();
         let state = &self.record.detail.state;
         let mut paths: Vec<String> =
-            allowed.paths.iter().filter(|path| allowed.admits(path)).map(RepoPath::to_string).collect();
+            allowed.paths.iter().filter(|path| allowed.allows_path(path)).map(RepoPath::to_string).collect();
         paths.truncate(MAX_PATHS);
         let paths = paths.join("\n");
         let system = PromptValues::default().with_value("max_turns", agent.limits.turns.to_string());
         let head = state.head.to_string();
-        let told = match job {
+        let told = match fixer_task {
             FixerTask::Findings(problems) => {
                 let problems: Vec<&str> = problems.iter().map(|problem| problem.text.as_str()).collect();
                 let values = [
@@ -240,14 +245,14 @@ impl ConvergeRunner<'_> {
             workshop,
             self.agents.sandbox,
         )?;
-        let admits = |path: &RepoPath| allowed.admits(path);
+        let admits = |path: &RepoPath| allowed.allows_path(path);
         // `git diff` shows the fixer its own changes.
         let tools = TracedTools(RestrictedTools { tools: fixer, admits, purpose: "fix" });
         let (budget, most) = self.model_budget(agent);
         let limits = RunLimits { time, max_cost: Some(most), ..agent.limits };
         let task =
             ModelTask { budget, name: (RUN, FIXER), prompt: &told, limits, gate: Arc::clone(self.gate) };
-        let unanswered = |mended: &FixReport| match job {
+        let unanswered = |mended: &FixReport| match fixer_task {
             FixerTask::Findings(_) => unanswered_message(&state.found, mended),
             FixerTask::Gate(_) => None,
         };
@@ -272,8 +277,8 @@ impl ConvergeRunner<'_> {
     }
 
     /// Builds the commit's message from the fixer's summary, on one clean line.
-    fn message(&self, job: FixerTask<'_>, summary: &str) -> String {
-        let (kind, without, of) = match job {
+    fn commit_message(&self, task: FixerTask<'_>, summary: &str) -> String {
+        let (kind, without, of) = match task {
             FixerTask::Findings(_) => ("fix(review)", "address what the audit found", "Found by audit"),
             FixerTask::Gate(_) => {
                 ("fix(gate)", "address what the gate reports", "Asked for by the gate before audit")
@@ -284,7 +289,7 @@ impl ConvergeRunner<'_> {
             redact_secrets(summary).chars().filter(|letter| !"[]#@".contains(*letter)).collect();
         let summary = line::clean_line(&summary, MAX_SUBJECT);
         let summary = if summary.trim().is_empty() { without } else { summary.trim() };
-        let number = match job {
+        let number = match task {
             FixerTask::Findings(_) => self.record.detail.state.audits,
             FixerTask::Gate(_) => self.record.detail.state.audits.saturating_add(1),
         };
@@ -293,31 +298,31 @@ impl ConvergeRunner<'_> {
 }
 
 /// Returns the author of the commits that fixers make.
-pub(super) fn author() -> GitIdentity {
+pub(super) fn fixer_identity() -> GitIdentity {
     GitIdentity { name: "truing".to_owned(), email: "truing@localhost".to_owned() }
 }
 
 /// Maps the fixer's verdicts to the findings, by the names under which it got them.
-fn verdicts_by_finding(found: &[Finding], mended: FixReport) -> BTreeMap<FindingId, FixerVerdict> {
+fn verdicts_by_finding(open_findings: &[Finding], report: FixReport) -> BTreeMap<FindingId, FixerVerdict> {
     let word = |finding: &Finding| {
-        let word = match mended.findings.get(finding.id.as_str())? {
+        let word = match report.findings.get(finding.id.as_str())? {
             None => FixerVerdict::Fixed,
             Some(why) => FixerVerdict::Declined(redact_secrets(why)),
         };
         Some((finding.id.clone(), word))
     };
-    found.iter().filter_map(word).collect()
+    open_findings.iter().filter_map(word).collect()
 }
 
 /// Returns a message for the fixer that lists the findings which its report does not answer.
-fn unanswered_message(found: &[Finding], mended: &FixReport) -> Option<String> {
-    let ids = found.iter().map(|finding| finding.id.as_str());
-    let left: Vec<&str> = ids.filter(|id| !mended.findings.contains_key(*id)).collect();
+fn unanswered_message(open_findings: &[Finding], report: &FixReport) -> Option<String> {
+    let ids = open_findings.iter().map(|finding| finding.id.as_str());
+    let left: Vec<&str> = ids.filter(|id| !report.findings.contains_key(*id)).collect();
     (!left.is_empty()).then(|| format!("these findings are not answered: {}", left.join(", ")))
 }
 
 /// Formats findings for a fixer's prompt.
-pub(super) fn render_findings(found: &[Finding]) -> String {
+pub(super) fn render_findings(findings: &[Finding]) -> String {
     let one = |finding: &Finding| {
         let raw = &finding.raw;
         let place = &raw.place;
@@ -334,7 +339,7 @@ pub(super) fn render_findings(found: &[Finding]) -> String {
             raw.snippet
         )
     };
-    found.iter().map(one).collect::<Vec<_>>().join("\n")
+    findings.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
 /// Returns the beginning of a text that is too long, or the whole text.

@@ -138,9 +138,9 @@ impl GateCommands {
         tree: &Path,
         change: &ReviewedChange,
         trust: &Trust,
-        gated: &mut GateResult,
+        result: &mut GateResult,
     ) -> Result<(), GateError> {
-        let lines = reading::counted_lines(change)?;
+        let lines = reading::relevant_lines_by_file(change)?;
         let Self { argv, verifier } = self;
         let set_up = verifier.set_up(tree, trust).await?;
         let mut places = ChangedPlaces { lines, tree, path_cache: BTreeMap::new() };
@@ -166,9 +166,9 @@ impl GateCommands {
                 }
             };
             if !is_clean {
-                gated.add_output(&command, &printout, &mut places);
+                result.add_output(&command, &printout, &mut places);
             }
-            gated.command_runs.push(GateCommandRun { argv: words.clone(), is_clean, ms: printout.ms });
+            result.command_runs.push(GateCommandRun { argv: words.clone(), is_clean, ms: printout.ms });
         }
         Ok(())
     }
@@ -248,7 +248,7 @@ impl GateResult {
                     && stripped.starts_with([' ', '\t'])
                 {
                     let found = if blocks { &mut self.blocking } else { &mut self.advisory };
-                    found.go_on(&stripped);
+                    found.append_line(&stripped);
                     continue;
                 }
                 let (location, rest, blocks) = places.parse_line(&stripped);
@@ -269,20 +269,21 @@ impl GateResult {
 }
 
 impl GateFindings {
-    fn add(&mut self, said: impl FnOnce() -> GateFinding) {
+    fn add(&mut self, build_finding: impl FnOnce() -> GateFinding) {
         if self.findings.len() < MAX_KEPT {
-            self.findings.push(said());
+            self.findings.push(build_finding());
         } else {
             self.left_out = self.left_out.saturating_add(1);
         }
     }
 
     /// Appends a further line to the last finding.
-    fn go_on(&mut self, more: &str) {
+    fn append_line(&mut self, continuation: &str) {
         if self.left_out == 0
             && let Some(last) = self.findings.last_mut()
         {
-            last.text = line::clean_line(&format!("{} {}", last.text, redact_secrets(more)), MAX_TEXT);
+            last.text =
+                line::clean_line(&format!("{} {}", last.text, redact_secrets(continuation)), MAX_TEXT);
         }
     }
 }
@@ -319,9 +320,9 @@ impl ChangedPlaces<'_> {
         let colons = text.match_indices(':').map(|(at, _)| at).take(MAX_COLONS);
         for at in colons.take_while(|at| *at <= MAX_PATH) {
             let (path, rest) = (text.get(..at)?, text.get(at + 1..)?);
-            let Some((line, rest)) = number(rest).filter(|(line, _)| *line > 0) else { continue };
-            let Some(path) = self.file(path) else { continue };
-            let after_column = rest.strip_prefix(':').and_then(number).map_or(rest, |(_, rest)| rest);
+            let Some((line, rest)) = parse_number(rest).filter(|(line, _)| *line > 0) else { continue };
+            let Some(path) = self.resolve_file(path) else { continue };
+            let after_column = rest.strip_prefix(':').and_then(parse_number).map_or(rest, |(_, rest)| rest);
             return Some((path, line, after_column.trim_start_matches(':').trim()));
         }
         None
@@ -329,11 +330,11 @@ impl ChangedPlaces<'_> {
 
     /// Returns the file of the tree that a text names. Symbolic links are not followed, because their targets
     /// may be outside the tree.
-    fn file(&mut self, named: &str) -> Option<RepoPath> {
-        if let Some(known) = self.path_cache.get(named) {
+    fn resolve_file(&mut self, path_text: &str) -> Option<RepoPath> {
+        if let Some(known) = self.path_cache.get(path_text) {
             return known.clone();
         }
-        let below = Path::new(named.trim_start());
+        let below = Path::new(path_text.trim_start());
         let below = below.strip_prefix(INSIDE).unwrap_or(below);
         let mut inside = PathBuf::new();
         let mut is_file = false;
@@ -354,13 +355,13 @@ impl ChangedPlaces<'_> {
         }
         let file = (is_file && !inside.as_os_str().is_empty())
             .then(|| RepoPath::from_bytes(inside.into_os_string().into_encoded_bytes()));
-        self.path_cache.insert(named.to_owned(), file.clone());
+        self.path_cache.insert(path_text.to_owned(), file.clone());
         file
     }
 }
 
 /// Parses the number that a text begins with. Returns it with the rest, unless letters follow.
-fn number(text: &str) -> Option<(u32, &str)> {
+fn parse_number(text: &str) -> Option<(u32, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at_checked(end)?;
     let ends = rest.is_empty() || rest.starts_with([':', ' ', '\t', ',']);

@@ -18,11 +18,17 @@ const MAX_SAID: usize = 4 << 10;
 pub(super) const MAX_TITLE: usize = 120;
 
 /// Creates the finding of a comment on a place whose line has this text.
-pub(super) fn claim_of(rule: String, path: RepoPath, at: u32, snippet: &str, said: &str) -> AuditorFinding {
-    let said = redact_secrets(said);
-    let body = said.get(..said.floor_char_boundary(MAX_SAID)).unwrap_or_default().to_owned();
+pub(super) fn finding_from_comment(
+    rule: String,
+    path: RepoPath,
+    line_number: u32,
+    snippet: &str,
+    comment: &str,
+) -> AuditorFinding {
+    let comment = redact_secrets(comment);
+    let body = comment.get(..comment.floor_char_boundary(MAX_SAID)).unwrap_or_default().to_owned();
     let first = body.lines().find(|line| !line.trim().is_empty()).unwrap_or("a reviewer requested a change");
-    let place = CodeLocation { path, side: DiffSide::New, start_line: at, end_line: at };
+    let place = CodeLocation { path, side: DiffSide::New, start_line: line_number, end_line: line_number };
     let raw = RawFinding {
         place: place.clone(),
         severity: Severity::P1,

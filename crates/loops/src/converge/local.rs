@@ -44,13 +44,13 @@ pub(crate) const DETACHED: &str = "HEAD";
 /// # Errors
 /// [`GitError`]
 #[truing_core::boxed_future]
-pub async fn checked_out(repository: &LocalRepository) -> Result<String, GitError> {
+pub async fn checked_out_branch(repository: &LocalRepository) -> Result<String, GitError> {
     Ok(repository.current_branch().await?.unwrap_or_else(|| DETACHED.to_owned()))
 }
 
 impl LocalWorkspace<'_> {
     /// Returns the tip of the run's branch; none before its first fix.
-    async fn tip(&self, record: &ConvergeRecord) -> Result<Option<Sha>, ActError> {
+    async fn branch_tip(&self, record: &ConvergeRecord) -> Result<Option<Sha>, ActError> {
         Ok(self.repository.branch_tip(&record.detail.branch).await?)
     }
 }
@@ -58,7 +58,7 @@ impl LocalWorkspace<'_> {
 #[async_trait]
 impl BranchWorkspace for LocalWorkspace<'_> {
     async fn head(&self, record: &ConvergeRecord) -> Result<Sha, ActError> {
-        Ok(self.tip(record).await?.unwrap_or_else(|| record.detail.state.starting.clone()))
+        Ok(self.branch_tip(record).await?.unwrap_or_else(|| record.detail.state.starting.clone()))
     }
 
     async fn fetch_head(&self, record: &ConvergeRecord, head: &Sha) -> Result<Sha, ActError> {
@@ -85,7 +85,7 @@ impl BranchWorkspace for LocalWorkspace<'_> {
         {
             return Ok(PublishOutcome::Done);
         }
-        match self.tip(record).await? {
+        match self.branch_tip(record).await? {
             Some(tip) => Ok(PublishOutcome::Moved(tip)),
             None => Err(ActError::from_exit_code(
                 ConvergeExitCode::Infrastructure,
@@ -94,7 +94,7 @@ impl BranchWorkspace for LocalWorkspace<'_> {
         }
     }
 
-    async fn reply(&self, _: &ConvergeRecord) -> Result<Vec<String>, ActError> {
+    async fn reply_to_findings(&self, _: &ConvergeRecord) -> Result<Vec<String>, ActError> {
         Ok(Vec::new())
     }
 }

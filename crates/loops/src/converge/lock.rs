@@ -34,7 +34,7 @@ impl RunLock {
     ///
     /// # Errors
     /// [`RunLockError`]
-    pub fn take(folder: &Path, key: &SlotKey) -> Result<Self, RunLockError> {
+    pub fn acquire(folder: &Path, key: &SlotKey) -> Result<Self, RunLockError> {
         let path = lock_path(folder, key);
         let told = |source| RunLockError::Io { path: path.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(told)?;

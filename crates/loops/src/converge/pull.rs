@@ -28,7 +28,7 @@ use truing_git::{GitError, Mirror, PushOutcome, PushRefusal, UnpushedCommit};
 
 mod text;
 
-use self::text::{comment, finding_place, fixed_text, one_line, render_answer};
+use self::text::{finding_place, fixed_text, render_answer, render_comment, render_finding_line};
 use super::heard::HEARD;
 use super::words::{format_count, short_sha};
 use super::{ActError, BranchWorkspace, PublishOutcome, StopRequests};
@@ -116,9 +116,9 @@ impl PullRequestWorkspace<'_> {
     pub(super) async fn check_details_open(
         &self,
         record: &ConvergeRecord,
-        now: &PullDetails,
+        details: &PullDetails,
     ) -> Result<(), ActError> {
-        let is_merged = match now.state {
+        let is_merged = match details.state {
             PullState::Open | PullState::Draft => return Ok(()),
             PullState::Closed => false,
             PullState::Merged => true,
@@ -127,12 +127,12 @@ impl PullRequestWorkspace<'_> {
         let made = state.candidate.iter().map(|candidate| &candidate.commit);
         let mut unreached = Vec::new();
         for commit in state.commits.iter().chain(made) {
-            let is_in_it = is_merged && self.head_contains(&now.head.sha, commit).await;
+            let is_in_it = is_merged && self.head_contains(&details.head.sha, commit).await;
             if !(is_in_it || unreached.contains(commit)) {
                 unreached.push(commit.clone());
             }
         }
-        let mut why = format!("{} is {}", now.url, if is_merged { "merged" } else { "closed" });
+        let mut why = format!("{} is {}", details.url, if is_merged { "merged" } else { "closed" });
         if !unreached.is_empty() {
             let named: Vec<&str> = unreached.iter().map(short_sha).collect();
             let commits = format_count(unreached.len(), "commit");
@@ -147,7 +147,7 @@ impl PullRequestWorkspace<'_> {
     ///
     /// # Errors
     /// [`ActError::Stopped`]: a person has stopped it.
-    pub(super) async fn not_stopped(&self) -> Result<(), ActError> {
+    pub(super) async fn check_not_stopped(&self) -> Result<(), ActError> {
         let Some(stops) = self.stops else { return Ok(()) };
         match stops.stop_requester().await.map_err(forge_error)? {
             Some(why) => Err(ActError::Stopped(why)),
@@ -157,7 +157,7 @@ impl PullRequestWorkspace<'_> {
 
     /// Fetches a head, and other commits from the target repository.
     pub(super) async fn fetch(&self, head: &Sha, others: &[Sha]) -> Result<(), GitError> {
-        fetch::commits(self.server, self.mirror, head, self.head_repository, others).await
+        fetch::fetch_commits(self.server, self.mirror, head, self.head_repository, others).await
     }
 
     /// True if this commit is part of a head. An error counts as false.
@@ -171,25 +171,26 @@ impl PullRequestWorkspace<'_> {
         self.mirror.merge_base(commit, head).await.is_ok_and(|base| base.as_ref() == Some(commit))
     }
 
-    /// Writes the comment that triggers a reviewer, unless `ours` shows that a run which died wrote it after
+    /// Writes the comment that triggers a reviewer, unless `own_comments` shows that a run which died wrote it after
     /// the known ones.
     pub(super) async fn trigger_reviewer(
         &self,
         text: &str,
-        ours: &[ConversationComment],
-        known: usize,
+        own_comments: &[ConversationComment],
+        known_calls: usize,
     ) -> Result<(), EffectError> {
-        if ours.len() > known {
+        if own_comments.len() > known_calls {
             return Ok(());
         }
         // The forge's clock applies, and the time must be later than that of any earlier comment.
-        let since = ours.last().map_or(UnixMillis(0), |newest| UnixMillis(newest.at.0.saturating_add(1000)));
+        let since =
+            own_comments.last().map_or(UnixMillis(0), |newest| UnixMillis(newest.at.0.saturating_add(1000)));
         self.effects.perform(&Effect::Trigger { text: text.to_owned(), since }).await.map(drop)
     }
 
     /// True if reactions show that a comment has started a reviewer. Always false on forges without
     /// reactions.
-    pub(super) async fn is_at_work(&self, comment: &CommentId) -> Result<bool, ForgeError> {
+    pub(super) async fn has_started_reviewer(&self, comment: &CommentId) -> Result<bool, ForgeError> {
         Ok(self.server.capability().reactions && !self.forge.eye_reactions(comment).await?.is_empty())
     }
 
@@ -197,7 +198,7 @@ impl PullRequestWorkspace<'_> {
     async fn trigger_if_idle(&self, text: &str, calls: usize) -> Result<(), EffectError> {
         let said = self.forge.matching_comments(text).await?;
         if let Some(newest) = said.last()
-            && self.is_at_work(&newest.id).await?
+            && self.has_started_reviewer(&newest.id).await?
         {
             return Ok(());
         }
@@ -276,15 +277,15 @@ impl PullRequestWorkspace<'_> {
     async fn reply_all(
         &self,
         record: &ConvergeRecord,
-        answers: Vec<FindingReply<'_>>,
-        about: Topic,
+        replies: Vec<FindingReply<'_>>,
+        reply_topic: Topic,
     ) -> Result<(), ActError> {
-        if answers.is_empty() {
+        if replies.is_empty() {
             return Ok(());
         }
         let all = self.forge.threads().await.map_err(forge_error)?;
         let mut unplaced = Vec::new();
-        for FindingReply { finding, text, is_fixed, round } in answers {
+        for FindingReply { finding, text, is_fixed, round } in replies {
             let is_here = |thread: &&ReviewThread| {
                 // Findings of other reviewers are answered in the threads where they were reported.
                 thread.comments.first().is_some_and(|first| match finding.raw.rule.strip_prefix(HEARD) {
@@ -311,16 +312,16 @@ impl PullRequestWorkspace<'_> {
                 unplaced.push(format!("- {}: {text}", finding_place(finding)));
                 continue;
             };
-            let about = Topic::new(format!("{ANSWER}{}/{round}/{}", record.run, finding.id));
+            let reply_topic = Topic::new(format!("{ANSWER}{}/{round}/{}", record.run, finding.id));
             self.ensure_open(record).await?;
-            let reply = Effect::Reply { first: first.id.clone(), topic: about, body: text };
+            let reply = Effect::Reply { first: first.id.clone(), topic: reply_topic, body: text };
             self.effects.perform(&reply).await.map_err(effect_error)?;
             let ends = is_fixed && is_here(&thread) && is_open(thread);
             if let (true, true, Some(known)) = (ends, self.resolves, &thread.thread) {
                 self.ensure_open(record).await?;
                 let resolve = Effect::Resolve { thread: known.id.clone() };
                 match self.effects.perform(&resolve).await {
-                    Err(error) if is_locked(&error, &self.effects) => {}
+                    Err(error) if is_resolve_denied(&error, &self.effects) => {}
                     resolved => drop(resolved.map_err(effect_error)?),
                 }
             }
@@ -332,7 +333,7 @@ impl PullRequestWorkspace<'_> {
                 unplaced.join("\n")
             );
             self.ensure_open(record).await?;
-            let comment = Effect::Comment { topic: about, body: text };
+            let comment = Effect::Comment { topic: reply_topic, body: text };
             self.effects.perform(&comment).await.map_err(effect_error)?;
         }
         Ok(())
@@ -341,14 +342,14 @@ impl PullRequestWorkspace<'_> {
 
 #[async_trait]
 impl BranchWorkspace for PullRequestWorkspace<'_> {
-    fn read_only(&self) -> Option<String> {
+    fn read_only_reason(&self) -> Option<String> {
         self.read_only.clone()
     }
 
     async fn head(&self, record: &ConvergeRecord) -> Result<Sha, ActError> {
         let now = self.forge.pull_details().await.map_err(forge_error)?;
         self.check_details_open(record, &now).await?;
-        self.not_stopped().await?;
+        self.check_not_stopped().await?;
         if now.base_branch != self.target_branch {
             let why = format!("the base of {} is {} now: run it again", record.detail.name, now.base_branch);
             return Err(ActError::from_exit_code(
@@ -369,7 +370,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
     }
 
     async fn post_findings(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError> {
-        let draft = draft(record, self.event);
+        let draft = build_review_draft(record, self.event);
         let mut warnings = match self.effects.perform(&Effect::Review(draft)).await {
             Ok(_) => Vec::new(),
             Err(error @ (EffectError::Refused(_) | EffectError::Unanswered { is_last: true, .. }))
@@ -423,7 +424,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
         }
     }
 
-    async fn reply(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError> {
+    async fn reply_to_findings(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError> {
         match self.answer_findings(record).await {
             Ok(()) => Ok(Vec::new()),
             Err(ActError::Forge(why)) => Ok(vec![format!(
@@ -454,12 +455,12 @@ pub(super) fn retain_own_comments(mut said: Vec<ConversationComment>) -> Vec<Con
 pub async fn change_base(
     server: &AnyForgeServer,
     mirror: &Mirror,
-    onto: &str,
+    target_branch: &str,
     known: &Sha,
     head: (&Sha, Option<&HeadRepository>),
 ) -> Result<Sha, GitError> {
-    let tip = mirror.branch_tip(onto).await?.unwrap_or_else(|| known.clone());
-    fetch::commits(server, mirror, head.0, head.1, std::slice::from_ref(&tip)).await?;
+    let tip = mirror.branch_tip(target_branch).await?.unwrap_or_else(|| known.clone());
+    fetch::fetch_commits(server, mirror, head.0, head.1, std::slice::from_ref(&tip)).await?;
     Ok(mirror.merge_base(&tip, head.0).await?.unwrap_or(tip))
 }
 
@@ -478,7 +479,7 @@ pub(super) fn stops_run_for_now(error: &EffectError) -> bool {
 }
 
 /// True if a thread was not resolved because the login lacks the permission to resolve.
-fn is_locked(error: &EffectError, effects: &EffectExecutor<'_>) -> bool {
+fn is_resolve_denied(error: &EffectError, effects: &EffectExecutor<'_>) -> bool {
     matches!(error, EffectError::Refused(_))
         && !stops_run_for_now(error)
         && effects.denial_reason(EffectKind::Resolve).is_some()
@@ -521,7 +522,7 @@ pub(super) fn finding_topic(finding: &FindingId) -> Topic {
 }
 
 /// Creates the review of the newest audit.
-pub fn draft(record: &ConvergeRecord, event: ReviewEvent) -> ReviewDraft {
+pub fn build_review_draft(record: &ConvergeRecord, event: ReviewEvent) -> ReviewDraft {
     let state = &record.detail.state;
     let clean = state.found.is_empty() && state.silent == 0;
     let scope = state.is_cleared_by_audit().then(|| record.scope());
@@ -535,12 +536,12 @@ pub fn draft(record: &ConvergeRecord, event: ReviewEvent) -> ReviewDraft {
     }
     let (mut findings, mut unplaced) = (Vec::new(), Vec::new());
     for finding in &state.found {
-        let one = one_line(record, finding);
+        let one = render_finding_line(record, finding);
         match finding.anchor {
             AnchorKind::Inline => findings.push(LineDraft {
                 place: finding.at.clone(),
                 topic: finding_topic(&finding.id),
-                body: comment(record, finding),
+                body: render_comment(record, finding),
                 line: one,
             }),
             AnchorKind::File | AnchorKind::Summary => unplaced.push(one),

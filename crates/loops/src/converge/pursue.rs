@@ -29,8 +29,8 @@ use truing_forge::effects::EffectError;
 
 mod view;
 
-use self::view::{is_ours, is_over, summarise_feedback, unresolved_thread};
-use super::heard::{HEARD, MAX_TITLE, claim_of};
+use self::view::{is_ours, is_thread_settled, summarise_feedback, unresolved_thread};
+use super::heard::{HEARD, MAX_TITLE, finding_from_comment};
 use super::pull::{
     PullRequestWorkspace, effect_error, finding_topic, forge_error, retain_own_comments, stops_run_for_now,
 };
@@ -57,11 +57,11 @@ enum NextAction {
 }
 
 /// Takes the rules from the configuration.
-fn rules(config: &ConvergeConfig) -> ReadinessRules {
+fn readiness_rules(config: &ConvergeConfig) -> ReadinessRules {
     let rule = |other: &ReviewerConfig| ExternalReviewer {
         name: other.name.clone(),
         is_required: other.required,
-        budget: span(other.budget),
+        budget: to_time_span(other.budget),
         requests: if other.trigger == ReviewerTrigger::Nothing { 0 } else { other.requests },
     };
     let who = |reviewer: &ConfiguredReviewer| match reviewer {
@@ -70,8 +70,8 @@ fn rules(config: &ConvergeConfig) -> ReadinessRules {
     };
     ReadinessRules {
         reviewers: config.reviewers.iter().map(who).collect(),
-        poll: span(config.poll),
-        poll_after_trigger: span(config.poll_after_trigger),
+        poll: to_time_span(config.poll),
+        poll_after_trigger: to_time_span(config.poll_after_trigger),
         inline_lag_max: config.inline_lag_max,
         resolve_threads: config.resolve_threads,
         allow_declined: config.limits.allow_declined,
@@ -80,7 +80,7 @@ fn rules(config: &ConvergeConfig) -> ReadinessRules {
     }
 }
 
-fn span(time: Duration) -> TimeSpan {
+fn to_time_span(time: Duration) -> TimeSpan {
     TimeSpan(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
 }
 
@@ -110,12 +110,12 @@ impl PullRequestRunner<'_> {
         &mut self,
         store: &dyn RunStore,
         token: FencingToken,
-        told: &dyn RunObserver,
+        observer: &dyn RunObserver,
     ) -> Result<ConvergeCallOutcome, StoreError> {
         let is_busy = self.runner.record.detail.state.exit.is_none()
             && !self.runner.record.detail.state.accepts_other_findings();
         let mut left =
-            if is_busy { self.runner.run(store, token, told).await? } else { ConvergeCallOutcome::Done };
+            if is_busy { self.runner.run(store, token, observer).await? } else { ConvergeCallOutcome::Done };
         while left == ConvergeCallOutcome::Done
             && self.runner.record.detail.state.accepts_other_findings()
             && !self.runner.record.detail.state.audits_only
@@ -141,7 +141,7 @@ impl PullRequestRunner<'_> {
             let state = &mut self.runner.record.detail.state;
             match next {
                 NextAction::Internal(head) => {
-                    if let Err(stop) = self.cleared_by_us(head).await {
+                    if let Err(stop) = self.record_head_to_audit(head).await {
                         match self.state_after_error(stop) {
                             Ok(left) => return Ok(left),
                             Err(exit) => {
@@ -152,14 +152,14 @@ impl PullRequestRunner<'_> {
                             }
                         }
                     }
-                    told.on_log_update(&self.runner.record, before).await;
-                    left = self.runner.run(store, token, told).await?;
+                    observer.on_log_update(&self.runner.record, before).await;
+                    left = self.runner.run(store, token, observer).await?;
                     continue;
                 }
                 NextAction::Continue(event) => match state.apply_event(*event) {
                     Ok(()) => {
-                        told.on_log_update(&self.runner.record, before).await;
-                        left = self.runner.run(store, token, told).await?;
+                        observer.on_log_update(&self.runner.record, before).await;
+                        left = self.runner.run(store, token, observer).await?;
                         continue;
                     }
                     Err(unexpected) => {
@@ -199,12 +199,12 @@ impl PullRequestRunner<'_> {
     }
 
     /// Returns the state in which an error leaves the run, or its end.
-    fn state_after_error(&mut self, stop: ActError) -> Result<ConvergeCallOutcome, ConvergeExit> {
-        if let Some(left) = self.runner.waiting_progress(&stop) {
+    fn state_after_error(&mut self, error: ActError) -> Result<ConvergeCallOutcome, ConvergeExit> {
+        if let Some(left) = self.runner.waiting_progress(&error) {
             return Ok(left);
         }
-        let exit = stop.exit();
-        if let ActError::Ended { unreached, .. } = stop {
+        let exit = error.exit();
+        if let ActError::Ended { unreached, .. } = error {
             self.runner.record.detail.unreached = unreached;
             return Err(exit);
         }
@@ -212,7 +212,7 @@ impl PullRequestRunner<'_> {
     }
 
     /// Records the head that the run's own audit is to clear.
-    async fn cleared_by_us(&mut self, head: Sha) -> Result<(), ActError> {
+    async fn record_head_to_audit(&mut self, head: Sha) -> Result<(), ActError> {
         if self.runner.record.detail.state.exit.is_none() && self.runner.record.detail.state.head == head {
             return Ok(());
         }
@@ -223,11 +223,11 @@ impl PullRequestRunner<'_> {
             .readiness
             .as_ref()
             .is_some_and(|known| known.is_requested_base_merge(&head));
-        self.follow(head, is_update).await
+        self.record_new_head(head, is_update).await
     }
 
     /// Records a new head: one that the forge made at our request, or another person's push.
-    async fn follow(&mut self, head: Sha, is_update: bool) -> Result<(), ActError> {
+    async fn record_new_head(&mut self, head: Sha, is_update: bool) -> Result<(), ActError> {
         let tree = self.runner.compare_head(&head).await?;
         let event = if is_update {
             ConvergeEvent::Updated { head, tree }
@@ -247,9 +247,9 @@ impl PullRequestRunner<'_> {
     /// # Errors
     /// [`ActError`]
     async fn next_action(&mut self, now: UnixMillis) -> Result<NextAction, ActError> {
-        self.runner.go_on().await?;
+        self.runner.check_write_gate().await?;
         let others: Vec<&ReviewerConfig> = other_reviewers(self.runner.config).collect();
-        let mut rules = rules(self.runner.config);
+        let mut rules = readiness_rules(self.runner.config);
         let mut look = None;
         for _ in 0..MAX_LOOKS {
             look = self.load_observation(&others, now).await?;
@@ -309,7 +309,7 @@ impl PullRequestRunner<'_> {
             ReadinessAction::Fix(work) => {
                 let head = &look.snapshot.head;
                 if self.runner.record.detail.state.head != *head {
-                    self.follow(head.clone(), readiness.is_requested_base_merge(head)).await?;
+                    self.record_new_head(head.clone(), readiness.is_requested_base_merge(head)).await?;
                 }
                 match self.convert_feedback(&work, &look).await? {
                     // No configured reviewer wrote them: the next in the list is asked.
@@ -321,7 +321,7 @@ impl PullRequestRunner<'_> {
                 }
             }
             ReadinessAction::UpdateBranch => {
-                match self.workspace.update(&self.runner.record, &look.snapshot.head).await? {
+                match self.workspace.update_branch(&self.runner.record, &look.snapshot.head).await? {
                     Some(exit) => NextAction::Ended(exit),
                     None => NextAction::CheckAgain,
                 }
@@ -341,7 +341,10 @@ impl PullRequestRunner<'_> {
 
     /// Closes our threads on findings that the clean audit of the shown head no longer has, regardless of the
     /// run that began them and of the fix. Threads in which another person has the last word stay open.
-    async fn resolve_own_threads(&mut self, look: &mut PullRequestObservation) -> Result<(), ActError> {
+    async fn resolve_own_threads(
+        &mut self,
+        observation: &mut PullRequestObservation,
+    ) -> Result<(), ActError> {
         let state = &self.runner.record.detail.state;
         let standing: BTreeSet<Topic> = state
             .found
@@ -351,8 +354,9 @@ impl PullRequestRunner<'_> {
             .collect();
         let dismissed: BTreeSet<Topic> =
             state.history.dismissed_findings().map(|finding| finding_topic(&finding.id)).collect();
-        for thread in &look.threads {
-            let (Some(known), true) = (&thread.thread, is_over(thread, &standing, &dismissed)) else {
+        for thread in &observation.threads {
+            let (Some(known), true) = (&thread.thread, is_thread_settled(thread, &standing, &dismissed))
+            else {
                 continue;
             };
             let resolved = if self.workspace.resolves {
@@ -363,7 +367,7 @@ impl PullRequestRunner<'_> {
                 Ok(())
             };
             match resolved {
-                Ok(()) => look.snapshot.threads.retain(|seen| seen.id != known.id),
+                Ok(()) => observation.snapshot.threads.retain(|seen| seen.id != known.id),
                 Err(error @ EffectError::Refused(_)) if !stops_run_for_now(&error) => {
                     self.runner.record.warn(format!("could not resolve a thread: {error}"));
                 }
@@ -373,10 +377,10 @@ impl PullRequestRunner<'_> {
         Ok(())
     }
 
-    async fn ask_reviewer(&mut self, other: &ReviewerConfig, head: &Sha) -> Result<(), EffectError> {
-        match &other.trigger {
+    async fn ask_reviewer(&mut self, reviewer: &ReviewerConfig, head: &Sha) -> Result<(), EffectError> {
+        match &reviewer.trigger {
             ReviewerTrigger::Nothing => Ok(()),
-            ReviewerTrigger::Request => match other.logins.first() {
+            ReviewerTrigger::Request => match reviewer.logins.first() {
                 Some(login) => {
                     let request = Effect::RequestReview { login: login.clone() };
                     self.workspace.effects.perform(&request).await.map(drop)
@@ -385,10 +389,11 @@ impl PullRequestRunner<'_> {
             },
             ReviewerTrigger::Comment(text) => {
                 let said = retain_own_comments(self.workspace.forge.matching_comments(text).await?);
-                let known = self.runner.record.detail.wakes.get(&other.name).map_or(0, |(known, _)| *known);
+                let known =
+                    self.runner.record.detail.wakes.get(&reviewer.name).map_or(0, |(known, _)| *known);
                 self.workspace.trigger_reviewer(text, &said, known).await?;
                 let (many, head) = (known.saturating_add(1).max(said.len()), head.clone());
-                self.runner.record.detail.wakes.insert(other.name.clone(), (many, head));
+                self.runner.record.detail.wakes.insert(reviewer.name.clone(), (many, head));
                 Ok(())
             }
         }
@@ -404,11 +409,11 @@ impl PullRequestRunner<'_> {
         let client = self.workspace.forge;
         // Without other reviewers there is no reviewer to wait for, and a short `poll` means that no wait is
         // wanted.
-        let settles = !others.is_empty() && span(self.runner.config.poll) >= SETTLE;
+        let settles = !others.is_empty() && to_time_span(self.runner.config.poll) >= SETTLE;
         let unique = self.workspace.server.capability().unique_names;
         let pull = client.pull_details().await.map_err(forge_error)?;
         self.workspace.check_details_open(&self.runner.record, &pull).await?;
-        self.workspace.not_stopped().await?;
+        self.workspace.check_not_stopped().await?;
         let merge = client.merge_state().await.map_err(forge_error)?;
         let checks = client.checks(&pull.head.sha).await.map_err(forge_error)?;
         let threads = client.threads().await.map_err(forge_error)?;
@@ -417,20 +422,26 @@ impl PullRequestRunner<'_> {
         let mut views = BTreeMap::new();
         for other in others {
             let newest = reviews.iter().rfind(|review| {
-                review.commit.as_ref() == Some(&pull.head.sha) && is_by(review.author.as_ref(), other, unique)
+                review.commit.as_ref() == Some(&pull.head.sha)
+                    && is_by_reviewer(review.author.as_ref(), other, unique)
             });
             let queued = match &other.trigger {
                 ReviewerTrigger::Nothing => false,
-                ReviewerTrigger::Request => pull.requested.iter().any(|asked| is_named(asked, other, unique)),
+                ReviewerTrigger::Request => {
+                    pull.requested.iter().any(|asked| is_reviewer_account(asked, other, unique))
+                }
                 ReviewerTrigger::Comment(text) => {
                     let said = client.matching_comments(text).await.map_err(forge_error)?;
-                    let is_theirs = |review: &&PullReview| is_by(review.author.as_ref(), other, unique);
+                    let is_theirs =
+                        |review: &&PullReview| is_by_reviewer(review.author.as_ref(), other, unique);
                     let answered = reviews.iter().filter(is_theirs).filter_map(|review| review.at).max();
                     let many = retain_own_comments(said.clone()).len();
                     let begun = (many, pull.head.sha.clone());
                     let asked = self.runner.record.detail.wakes.entry(other.name.clone()).or_insert(begun);
                     match pending_call(&said, answered, asked, many, &pull.head.sha) {
-                        Some(newest) => self.workspace.is_at_work(&newest.id).await.map_err(forge_error)?,
+                        Some(newest) => {
+                            self.workspace.has_started_reviewer(&newest.id).await.map_err(forge_error)?
+                        }
                         None => false,
                     }
                 }
@@ -462,20 +473,20 @@ impl PullRequestRunner<'_> {
     /// Converts the findings of other reviewers to findings at the head.
     async fn convert_feedback(
         &self,
-        work: &UnansweredFeedback,
-        look: &PullRequestObservation,
+        feedback: &UnansweredFeedback,
+        observation: &PullRequestObservation,
     ) -> Result<Vec<AuditorFinding>, ActError> {
         let mut claims = Vec::new();
         let listed: Vec<&ReviewerConfig> = other_reviewers(self.runner.config).collect();
         let unique = self.workspace.server.capability().unique_names;
-        for thread in &look.threads {
-            if !thread.thread.as_ref().is_some_and(|known| work.threads.contains(&known.id)) {
+        for thread in &observation.threads {
+            if !thread.thread.as_ref().is_some_and(|known| feedback.threads.contains(&known.id)) {
                 continue;
             }
             // A fixer gets only text of configured reviewers, because anyone can comment on a pull request.
             // Threads of others stay open and block readiness.
             let author = thread.comments.first().and_then(|first| first.author.as_ref());
-            if !listed.iter().any(|other| is_by(author, other, unique)) {
+            if !listed.iter().any(|other| is_by_reviewer(author, other, unique)) {
                 continue;
             }
             let (Some(first), Some(last)) = (thread.comments.first(), thread.comments.last()) else {
@@ -483,25 +494,32 @@ impl PullRequestRunner<'_> {
             };
             let path = RepoPath::from_bytes(thread.path.as_bytes());
             let at = first.line.or(last.line);
-            let text = self.runner.mirror.read_file(&look.snapshot.head, &path).await?.unwrap_or_default();
+            let text =
+                self.runner.mirror.read_file(&observation.snapshot.head, &path).await?.unwrap_or_default();
             let text = String::from_utf8_lossy(&text).into_owned();
             let line = at.and_then(|at| text.lines().nth(usize::try_from(at).ok()?.checked_sub(1)?));
             let heard =
                 thread.comments.iter().filter(|comment| is_relevant_comment(comment, &listed, unique));
             let said: Vec<&str> = heard.map(|comment| comment.body.as_str()).collect();
             let (rule, place) = (format!("{HEARD}{}", first.id), (path, at.unwrap_or(1)));
-            claims.push(claim_of(rule, place.0, place.1, line.unwrap_or_default(), &said.join("\n\n")));
+            claims.push(finding_from_comment(
+                rule,
+                place.0,
+                place.1,
+                line.unwrap_or_default(),
+                &said.join("\n\n"),
+            ));
         }
-        for name in &work.reviews {
-            let newest = look.reviews.iter().rfind(|review| {
-                review.commit.as_ref() == Some(&look.snapshot.head)
-                    && listed
-                        .iter()
-                        .any(|other| other.name == *name && is_by(review.author.as_ref(), other, unique))
+        for name in &feedback.reviews {
+            let newest = observation.reviews.iter().rfind(|review| {
+                review.commit.as_ref() == Some(&observation.snapshot.head)
+                    && listed.iter().any(|other| {
+                        other.name == *name && is_by_reviewer(review.author.as_ref(), other, unique)
+                    })
             });
             let Some(review) = newest else { continue };
             let place = (RepoPath::from_bytes(b"."), 1);
-            claims.push(claim_of(format!("{HEARD}{name}"), place.0, place.1, "", &review.body));
+            claims.push(finding_from_comment(format!("{HEARD}{name}"), place.0, place.1, "", &review.body));
         }
         Ok(claims)
     }
@@ -509,7 +527,7 @@ impl PullRequestRunner<'_> {
 
 impl ConvergeRunner<'_> {
     /// True if reviewers that the list has before our audit are next. After any push the first is next.
-    pub(super) fn others_are_next(&self) -> bool {
+    pub(super) fn has_reviewers_before_audit(&self) -> bool {
         let state = &self.record.detail.state;
         let is_first = matches!(self.config.reviewers.first(), Some(ConfiguredReviewer::Internal) | None);
         self.record.detail.is_pursued && !is_first && state.exit.is_none() && state.accepts_other_findings()
@@ -525,31 +543,31 @@ fn other_reviewers(config: &ConvergeConfig) -> impl Iterator<Item = &ReviewerCon
 
 /// True if the actor is one of a reviewer's accounts. If names are not `unique`, only an id identifies an
 /// account.
-fn is_named(somebody: &Actor, other: &ReviewerConfig, unique: bool) -> bool {
-    other.logins.iter().any(|called| somebody.matches_name(called, unique))
+fn is_reviewer_account(actor: &Actor, reviewer: &ReviewerConfig, unique: bool) -> bool {
+    reviewer.logins.iter().any(|called| actor.matches_name(called, unique))
 }
 
 /// True if the comment is by Truing or by a configured reviewer. Comments of others are ignored.
 fn is_relevant_comment(comment: &LineComment, others: &[&ReviewerConfig], unique: bool) -> bool {
-    is_ours(comment) || others.iter().any(|other| is_by(comment.author.as_ref(), other, unique))
+    is_ours(comment) || others.iter().any(|other| is_by_reviewer(comment.author.as_ref(), other, unique))
 }
 
 /// Returns the newest call of a reviewer, by anyone, if the reviewer may be working on it: it has not
 /// answered since, and the call is not ours at another head. `asked` is the number of our calls at its last
 /// request and the head of that time; the number is now `many`.
 fn pending_call<'a>(
-    said: &'a [ConversationComment],
+    comments: &'a [ConversationComment],
     answered: Option<UnixMillis>,
     asked: &(usize, Sha),
     many: usize,
     head: &Sha,
 ) -> Option<&'a ConversationComment> {
-    let newest = said.last()?;
+    let newest = comments.last()?;
     let is_known = newest.author.as_ref().is_some_and(|author| author.ours) && many <= asked.0;
     let is_old = answered.is_some_and(|at| at >= newest.at) || is_known && asked.1 != *head;
     (!is_old).then_some(newest)
 }
 
-fn is_by(author: Option<&Actor>, other: &ReviewerConfig, unique: bool) -> bool {
-    author.is_some_and(|author| is_named(author, other, unique))
+fn is_by_reviewer(author: Option<&Actor>, reviewer: &ReviewerConfig, unique: bool) -> bool {
+    author.is_some_and(|author| is_reviewer_account(author, reviewer, unique))
 }

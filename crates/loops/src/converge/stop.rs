@@ -102,12 +102,12 @@ impl From<HaltReason> for ActError {
 
 impl ActError {
     /// Creates the error of a run that cannot continue and has lost nothing.
-    pub(super) fn from_exit_code(code: ConvergeExitCode, why: impl Into<String>) -> Self {
-        Self::Ended { exit: ConvergeExit::new(code, why), unreached: Vec::new() }
+    pub(super) fn from_exit_code(code: ConvergeExitCode, reason: impl Into<String>) -> Self {
+        Self::Ended { exit: ConvergeExit::new(code, reason), unreached: Vec::new() }
     }
 
     /// True if the same act may succeed a little later.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(super) fn is_temporary(&self) -> bool {
         match self {
             Self::Unanswered(_) => true,
             Self::Git(error) => error.is_temporary(),
@@ -167,7 +167,7 @@ impl ConvergeRunner<'_> {
     ///
     /// # Errors
     /// [`ActError::Halted`]
-    pub(super) async fn go_on(&self) -> Result<(), ActError> {
+    pub(super) async fn check_write_gate(&self) -> Result<(), ActError> {
         Ok(self.gate.permit_continuation().await?)
     }
 
@@ -175,10 +175,10 @@ impl ConvergeRunner<'_> {
     ///
     /// # Errors
     /// [`StoreError::Fenced`]: another process has taken the lease, and nothing more is written.
-    pub(super) fn closed_gate_exit(&self, stop: &ActError) -> Result<ConvergeExit, StoreError> {
-        match stop.newest_token() {
+    pub(super) fn closed_gate_exit(&self, error: &ActError) -> Result<ConvergeExit, StoreError> {
+        match error.newest_token() {
             Some(last) => Err(StoreError::Fenced { key: self.record.key.clone(), last }),
-            None => Ok(stop.exit()),
+            None => Ok(error.exit()),
         }
     }
 }

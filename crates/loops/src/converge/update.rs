@@ -11,7 +11,7 @@ use truing_forge::ForgeServer as _;
 use truing_forge::effects::EffectError;
 use truing_git::{MergeOutcome, NewCommit};
 
-use super::fix::author;
+use super::fix::fixer_identity;
 use super::pull::{PullRequestWorkspace, effect_error, forge_error};
 use super::{ActError, PublishOutcome};
 use crate::machine::SystemClock;
@@ -25,7 +25,7 @@ impl PullRequestWorkspace<'_> {
     /// Merges the base into the branch, which is at this head. Returns the end of the run if that is
     /// impossible. None means that the pull request must be checked again, after a merge or another person's
     /// push.
-    pub(super) async fn update(
+    pub(super) async fn update_branch(
         &self,
         record: &ConvergeRecord,
         head: &Sha,
@@ -67,7 +67,12 @@ impl PullRequestWorkspace<'_> {
             return Ok(None);
         }
         let message = format!("Merge branch '{}' into {}", self.target_branch, record.detail.branch);
-        let new = NewCommit { message, author: author(), committer: author(), at: SystemClock.now() };
+        let new = NewCommit {
+            message,
+            author: fixer_identity(),
+            committer: fixer_identity(),
+            at: SystemClock.now(),
+        };
         let commit = match self.mirror.merge(head, &tip, &new).await? {
             MergeOutcome::Made(commit) => commit,
             MergeOutcome::Conflicts(paths) => {
@@ -85,8 +90,8 @@ impl PullRequestWorkspace<'_> {
         }
     }
 
-    fn unmerged_exit(&self, why: &str) -> ConvergeExit {
-        let why = format!("cannot merge {} into it: {why}", self.target_branch);
-        ConvergeExit::new(ConvergeExitCode::Mergeability, line::clean_line(&why, MAX_WHY))
+    fn unmerged_exit(&self, reason: &str) -> ConvergeExit {
+        let reason = format!("cannot merge {} into it: {reason}", self.target_branch);
+        ConvergeExit::new(ConvergeExitCode::Mergeability, line::clean_line(&reason, MAX_WHY))
     }
 }

@@ -44,7 +44,7 @@ pub use truing_core::line::format_count;
 /// # Errors
 /// [`GitError`]
 #[truing_core::boxed_future]
-pub async fn stat(mirror: &Mirror, from: &Sha, to: &Sha) -> Result<CommitStat, GitError> {
+pub async fn commit_stat(mirror: &Mirror, from: &Sha, to: &Sha) -> Result<CommitStat, GitError> {
     if from == to {
         return Ok(CommitStat::default());
     }
@@ -63,19 +63,19 @@ pub fn short_sha(sha: &Sha) -> &str {
     sha.as_str().get(..SHORT).unwrap_or(sha.as_str())
 }
 
-/// Describes the run's plan, before it costs anything. `most` is the maximum cost.
-pub fn describe_plan(record: &ConvergeRecord, most: MicroUsd) -> Vec<String> {
+/// Describes the run's plan, before it costs anything. `max_cost` is the maximum cost.
+pub fn describe_plan(record: &ConvergeRecord, max_cost: MicroUsd) -> Vec<String> {
     let state = &record.detail.state;
     let (head, base) = (short_sha(&state.head), short_sha(&record.detail.base));
     let audits = format_count(state.limits.max_audits, "audit");
     vec![
         format!("{}: head {head}, base {base}", line::clean_line(&record.detail.name, MAX_NAME)),
-        format!("at most {audits} (converge.max_audits) and {most} (budget.converge_usd)"),
+        format!("at most {audits} (converge.max_audits) and {max_cost} (budget.converge_usd)"),
     ]
 }
 
 /// Explains that a stuck run continues without a new audit, since nothing is new.
-pub fn stuck_before(record: &ConvergeRecord) -> String {
+pub fn render_stuck_notice(record: &ConvergeRecord) -> String {
     let reason = record.detail.state.exit.as_ref().map_or("", |exit| exit.reason.as_str());
     format!(
         "run {} got stuck here ({}). Nothing has changed since, so Truing retries the fix of the open \
@@ -87,10 +87,10 @@ pub fn stuck_before(record: &ConvergeRecord) -> String {
 
 /// Describes an act that begins and may take minutes; none if it takes moments, or only its result is of
 /// interest.
-pub fn describe_action_start(record: &ConvergeRecord, act: &ConvergeAction) -> Option<String> {
+pub fn describe_action_start(record: &ConvergeRecord, action: &ConvergeAction) -> Option<String> {
     let state = &record.detail.state;
     let head = short_sha(&state.head);
-    Some(match act {
+    Some(match action {
         ConvergeAction::Audit { auditors, attempt: _ } => match auditors.len() {
             1 => format!("Auditing {head} …"),
             many => format!("Auditing {head} by {many} auditors …"),
@@ -114,13 +114,13 @@ pub fn describe_action_start(record: &ConvergeRecord, act: &ConvergeAction) -> O
 /// # Errors
 /// [`GitError`]
 #[truing_core::boxed_future]
-pub async fn progress(
+pub async fn render_progress(
     mirror: &Mirror,
     record: &ConvergeRecord,
     from: usize,
 ) -> Result<Vec<String>, GitError> {
     let mut told = Vec::new();
-    for (line, changed) in with_stats(mirror, record, from).await? {
+    for (line, changed) in log_lines_with_stats(mirror, record, from).await? {
         told.push(match line {
             ConvergeLogLine::Audit { number, counts: [a, b, c], silent } => {
                 let end = if a + b + c + silent == 0 { " → clean" } else { "" };
@@ -161,7 +161,7 @@ fn describe_fix(commit: Option<&Sha>, changed: CommitStat, fixed: u32, declined:
 }
 
 /// Returns lines of the log, each with the size of its commit's changes.
-async fn with_stats<'a>(
+async fn log_lines_with_stats<'a>(
     mirror: &Mirror,
     record: &'a ConvergeRecord,
     from: usize,
@@ -180,7 +180,7 @@ async fn with_stats<'a>(
         let mut changed = CommitStat::default();
         if let Some(next) = next {
             if at >= from && !matches!(line, ConvergeLogLine::Moved { .. }) {
-                changed = stat(mirror, head, next).await?;
+                changed = commit_stat(mirror, head, next).await?;
             }
             head = next;
         }
@@ -229,20 +229,20 @@ pub fn line_origin(record: &ConvergeRecord, finding: &Finding) -> Option<&'stati
 /// # Errors
 /// [`GitError`]
 #[truing_core::boxed_future]
-pub async fn report(mirror: &Mirror, record: &ConvergeRecord) -> Result<String, GitError> {
+pub async fn render_report(mirror: &Mirror, record: &ConvergeRecord) -> Result<String, GitError> {
     let state = &record.detail.state;
     let kind = state.exit.as_ref().map_or("unfinished", |exit| exit.kind().as_str());
     let reason = state.exit.as_ref().map(|exit| exit.reason.as_str()).unwrap_or_default();
-    let net = stat(mirror, &state.starting, &state.head).await?;
+    let net = commit_stat(mirror, &state.starting, &state.head).await?;
     let mut text = format!("converge: {kind}\n");
     let _ = writeln!(text, "Reason: {}", line::clean_line(reason, MAX_REASON));
-    let _ = writeln!(text, "Loops: {}", audits_of(record));
+    let _ = writeln!(text, "Loops: {}", count_audits(record));
     let _ = writeln!(text, "Starting commit: {}", short_sha(&state.starting));
     let _ = writeln!(text, "Final commit: {}", short_sha(&state.head));
     let _ = writeln!(text, "Net change: {net}");
     let _ = writeln!(text, "Cost: {}", record.cost());
     text += "\nLoop log:\n";
-    for (line, changed) in with_stats(mirror, record, 0).await? {
+    for (line, changed) in log_lines_with_stats(mirror, record, 0).await? {
         let line = match line {
             ConvergeLogLine::Audit { number, counts: [a, b, c], silent } => {
                 format!("{number} audit: {a}P0 {b}P1 {c}P2{}", degraded_suffix(*silent))
@@ -263,7 +263,7 @@ pub async fn report(mirror: &Mirror, record: &ConvergeRecord) -> Result<String, 
 }
 
 /// Counts the audits that are done.
-fn audits_of(record: &ConvergeRecord) -> usize {
+fn count_audits(record: &ConvergeRecord) -> usize {
     record.detail.state.log.iter().filter(|line| matches!(line, ConvergeLogLine::Audit { .. })).count()
 }
 
@@ -312,7 +312,7 @@ fn render_exit_details(record: &ConvergeRecord) -> String {
         let _ =
             writeln!(text, "\nLeft out: {} that a person has dismissed", format_count(left_out, "finding"));
     }
-    text += &evidence(record);
+    text += &render_evidence(record);
     if let denied @ 1.. = record.denied_tool_calls() {
         let calls = format_count(denied as usize, "call");
         let _ =
@@ -325,7 +325,7 @@ fn render_exit_details(record: &ConvergeRecord) -> String {
 }
 
 /// Summarises the evidence of the last audit that cleared the change.
-fn evidence(record: &ConvergeRecord) -> String {
+fn render_evidence(record: &ConvergeRecord) -> String {
     let Some(last) = record.detail.absences.iter().map(|absence| absence.r#loop).max() else {
         return String::new();
     };

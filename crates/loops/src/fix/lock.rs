@@ -52,7 +52,7 @@ impl FixLock {
     ///
     /// # Errors
     /// [`FixLockError`]
-    pub fn take(folder: &Path, root: &Path) -> Result<Self, FixLockError> {
+    pub fn acquire(folder: &Path, root: &Path) -> Result<Self, FixLockError> {
         let name = digest(root.as_os_str().as_bytes());
         let path = folder.join(format!("{name}.lock"));
         let told = |source| FixLockError::Io { path: path.clone(), source };
@@ -75,7 +75,7 @@ impl FixLock {
         self.file.rewind()?;
         let mut text = Vec::new();
         (&self.file).take(MAX_BYTES).read_to_end(&mut text)?;
-        Ok(parse(&String::from_utf8_lossy(&text)))
+        Ok(parse_journal(&String::from_utf8_lossy(&text)))
     }
 
     /// Writes the journal, before the first file is changed.
@@ -119,7 +119,7 @@ fn digest(bytes: &[u8]) -> String {
 }
 
 /// Parses a journal. A truncated one was never acted on.
-fn parse(text: &str) -> Option<InterruptedFix> {
+fn parse_journal(text: &str) -> Option<InterruptedFix> {
     let (first, rest) = text.split_once('\n')?;
     let (process, patch) = first.split_once(' ')?;
     let file = |line: &str| {
@@ -149,9 +149,9 @@ mod tests {
     fn a_tree_has_one_run_at_a_time_and_its_journal_outlives_it() {
         let place = tempfile::tempdir().unwrap();
         let (folder, root) = (place.path().join("undo"), place.path().join("r"));
-        let mut first = FixLock::take(&folder, &root).unwrap();
-        assert!(matches!(FixLock::take(&folder, &root), Err(FixLockError::Held)));
-        assert!(FixLock::take(&folder, place.path()).is_ok(), "another tree");
+        let mut first = FixLock::acquire(&folder, &root).unwrap();
+        assert!(matches!(FixLock::acquire(&folder, &root), Err(FixLockError::Held)));
+        assert!(FixLock::acquire(&folder, place.path()).is_ok(), "another tree");
         assert_eq!(first.interrupted_fix().unwrap(), None);
 
         let change = |path: &[u8]| FixedFile {
@@ -170,7 +170,7 @@ mod tests {
         let half = root.join(format!(".truing-fix-{}", std::process::id()));
         std::fs::write(&half, "ne").unwrap();
 
-        let mut next = FixLock::take(&folder, &root).unwrap();
+        let mut next = FixLock::acquire(&folder, &root).unwrap();
         let killed = next.interrupted_fix().unwrap().unwrap();
         assert_eq!(killed.patch, Path::new("/p 1"));
         assert_eq!(killed.completed_files(&WritableTree::open(&root).unwrap()), [true, false, false]);

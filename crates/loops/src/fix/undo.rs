@@ -39,7 +39,7 @@ pub fn save_patch(folder: &Path, stamp: &str, patch: &[u8]) -> io::Result<PathBu
     file.write_all(patch)?;
     file.sync_all()?;
     File::open(folder)?.sync_all()?;
-    forget(folder)?;
+    delete_old_patches(folder)?;
     Ok(path)
 }
 
@@ -72,7 +72,7 @@ pub fn trim_patch(path: &Path, done: &[bool]) -> io::Result<()> {
 }
 
 /// Removes all patches but the newest.
-fn forget(folder: &Path) -> io::Result<()> {
+fn delete_old_patches(folder: &Path) -> io::Result<()> {
     let mut patches: Vec<PathBuf> = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -97,7 +97,7 @@ fn forget(folder: &Path) -> io::Result<()> {
 const GIT: &str = "git --git-dir=/dev/null -c core.autocrlf=false";
 
 /// Returns the shell command that reverts a patch, from any folder.
-pub fn command(root: &Path, patch: &Path) -> String {
+pub fn undo_command(root: &Path, patch: &Path) -> String {
     let (root, patch) = (quote_word(root.as_os_str().as_bytes()), quote_word(patch.as_os_str().as_bytes()));
     format!("{GIT} -C {root} apply -R --whitespace=nowarn {patch}")
 }

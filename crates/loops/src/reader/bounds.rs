@@ -29,7 +29,7 @@ impl ProcessUsage {
 
     /// Returns the CPU time that the process has used; none if the system does not report it.
     pub(super) fn cpu_time(self) -> Option<Duration> {
-        let told = self.proc("stat")?;
+        let told = self.read_proc_file("stat")?;
         // The process name may contain any character; the state follows as the third field.
         let fields: Vec<&str> = told.rsplit_once(')')?.1.split_whitespace().collect();
         let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
@@ -41,7 +41,7 @@ impl ProcessUsage {
     /// Limits the process to its current memory plus the allowance for a file of this size. Returns true if
     /// the kernel enforces the limit.
     #[cfg(target_os = "linux")]
-    pub(super) fn allow_for(self, size: u64) -> bool {
+    pub(super) fn limit_memory_for_file(self, size: u64) -> bool {
         use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
         use truing_agent::sandbox::READER_MEMORY;
 
@@ -54,19 +54,19 @@ impl ProcessUsage {
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn allow_for(self, _: u64) -> bool {
+    pub(super) fn limit_memory_for_file(self, _: u64) -> bool {
         false
     }
 
     /// Returns the bytes of data and stacks, which are the part that the limit counts.
     #[cfg(target_os = "linux")]
     fn data_bytes(self) -> Option<u64> {
-        let told = self.proc("statm")?;
+        let told = self.read_proc_file("statm")?;
         let pages: u64 = told.split_whitespace().nth(5)?.parse().ok()?;
         pages.checked_mul(u64::try_from(rustix::param::page_size()).ok()?)
     }
 
-    fn proc(self, name: &str) -> Option<String> {
+    fn read_proc_file(self, name: &str) -> Option<String> {
         std::fs::read_to_string(format!("/proc/{}/{name}", self.0.as_raw_nonzero())).ok()
     }
 }

@@ -60,9 +60,9 @@ pub(super) fn clean_error(error: ReaderError) -> ReaderError {
 }
 
 /// Formats the failure of a child, with its last output.
-pub(super) fn failure_text(error: &ChildError, said: &[u8]) -> String {
+pub(super) fn failure_text(error: &ChildError, output: &[u8]) -> String {
     let (what, words) =
-        (to_printable_line(&error.to_string()), to_printable_line(&String::from_utf8_lossy(said)));
+        (to_printable_line(&error.to_string()), to_printable_line(&String::from_utf8_lossy(output)));
     if words.is_empty() { what } else { format!("{what}; it said: {words}") }
 }
 
@@ -103,18 +103,18 @@ impl ReaderProcess {
     /// have ended: until then it exists, if only as a zombie, and its id is safe to kill.
     ///
     /// If it parses one file, `file` is that file's size, which determines the memory limit.
-    pub(super) async fn converse<Answer: DeserializeOwned>(
+    pub(super) async fn exchange<Answer: DeserializeOwned>(
         mut self,
         request: &[u8],
         file: Option<u64>,
         weakest: SandboxLevel,
-        said: &mut Vec<u8>,
+        error_output: &mut Vec<u8>,
     ) -> Result<Answer, ChildError> {
         let (stdin, stdout) = (self.child.stdin.take(), self.child.stdout.take());
         let stderr = self.child.stderr.take();
         let bound = || {
             if let (Some(process), Some(size)) = (self.group, file) {
-                allow_for(ProcessUsage::from_pid(process), size);
+                limit_memory_for_file(ProcessUsage::from_pid(process), size);
             }
         };
         let talk = async {
@@ -124,11 +124,11 @@ impl ReaderProcess {
             }
             heard
         };
-        let (heard, ()) = tokio::join!(talk, drain_to_tail(stderr, said));
+        let (heard, ()) = tokio::join!(talk, drain_to_tail(stderr, error_output));
         let status = self.child.wait().await?;
         self.group = None;
         match heard? {
-            None if file.is_some() && is_of_a_bound(status) => Err(ChildError::Bound),
+            None if file.is_some() && is_resource_limit_exit(status) => Err(ChildError::Bound),
             None => Err(ChildError::Ended(status)),
             Some(_) if !status.success() => Err(ChildError::FailedLater(status)),
             Some(line) => Ok(decode_line("its answer", &line, MAX_ANSWER_BYTES)?),
@@ -150,14 +150,14 @@ impl Drop for ReaderProcess {
 }
 
 /// Applies the memory limit for a file of this size to a reader.
-pub(super) fn allow_for(usage: ProcessUsage, size: u64) {
-    if !usage.allow_for(size) {
+pub(super) fn limit_memory_for_file(usage: ProcessUsage, size: u64) {
+    if !usage.limit_memory_for_file(size) {
         tracing::debug!("this reader has no memory limit of its own, only the limit of all readers");
     }
 }
 
 /// True if the kernel refused a child more memory, or a larger stack. Programs abort in that case.
-pub(super) fn is_of_a_bound(status: ExitStatus) -> bool {
+pub(super) fn is_resource_limit_exit(status: ExitStatus) -> bool {
     status.signal().is_some_and(|signal| [Signal::ABORT, Signal::SEGV].iter().any(|it| it.as_raw() == signal))
 }
 
@@ -180,13 +180,13 @@ async fn exchange_lines(
     stdout: Option<ChildStdout>,
     request: &[u8],
     weakest: SandboxLevel,
-    bound: impl FnOnce(),
+    set_limits: impl FnOnce(),
 ) -> Result<Option<Vec<u8>>, ChildError> {
     let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else { return Ok(None) };
     let mut stdout = BufReader::new(stdout);
     let Some(hello) = read_line(&mut stdout, MAX_HELLO_BYTES).await? else { return Ok(None) };
     check_hello(decode_line("its hello", &hello, MAX_HELLO_BYTES)?, weakest)?;
-    bound();
+    set_limits();
 
     // A child that stops reading reports the reason by its answer or its end.
     let feed = async { drop(stdin.write_all(request).await) };
@@ -206,19 +206,19 @@ async fn exchange_lines(
 /// Reads the next line, cut once it exceeds the limit; none if the output ended before.
 pub(super) async fn read_line(
     stdout: &mut BufReader<ChildStdout>,
-    most: usize,
+    max_bytes: usize,
 ) -> Result<Option<Vec<u8>>, ChildError> {
     let mut line = Vec::new();
-    stdout.take(most as u64 + 1).read_until(b'\n', &mut line).await?;
-    Ok((line.len() > most || line.ends_with(b"\n")).then_some(line))
+    stdout.take(max_bytes as u64 + 1).read_until(b'\n', &mut line).await?;
+    Ok((line.len() > max_bytes || line.ends_with(b"\n")).then_some(line))
 }
 
 /// Drains the error stream and keeps its end, because fatal messages come last.
-pub(super) async fn drain_to_tail(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+pub(super) async fn drain_to_tail(stream: Option<impl AsyncRead + Unpin>, tail: &mut Vec<u8>) {
     let Some(mut stream) = stream else { return };
     let mut part = vec![0; MAX_STDERR_BYTES];
     while let Ok(count @ 1..) = stream.read(&mut part).await {
-        kept.extend_from_slice(part.get(..count).unwrap_or_default());
-        kept.drain(..kept.len().saturating_sub(MAX_STDERR_BYTES));
+        tail.extend_from_slice(part.get(..count).unwrap_or_default());
+        tail.drain(..tail.len().saturating_sub(MAX_STDERR_BYTES));
     }
 }

@@ -24,7 +24,7 @@ use truing_reader::protocol::{
 
 use super::ChildProcessReader;
 use super::bounds::{FILE_PATIENCE, FILE_TIME};
-use super::child::{ChildError, allow_for, clean_error, failure_text};
+use super::child::{ChildError, clean_error, failure_text, limit_memory_for_file};
 use super::session::{ReaderSession, SessionError};
 
 /// Maximum number of children that one review may lose. The remaining files are then not read.
@@ -90,7 +90,7 @@ enum ReadFailure {
 }
 
 /// Reads the files of a request.
-pub(super) async fn read(
+pub(super) async fn read_files(
     reader: &ChildProcessReader,
     request: &ReadRequest,
 ) -> Result<CheckedReport, ReaderError> {
@@ -173,7 +173,7 @@ impl SharedReadQueue<'_> {
         while let Some(turn) = self.next_turn() {
             let largest = turn.iter().map(|file| file.size).max().unwrap_or_default();
             if let Some(usage) = session.usage() {
-                allow_for(usage, largest);
+                limit_memory_for_file(usage, largest);
             }
             let as_text = turn.iter().any(|file| file.as_text);
             let asked = FileBatch { files: turn.iter().map(|file| file.index).collect(), as_text };
@@ -244,19 +244,19 @@ impl SharedReadQueue<'_> {
         }
     }
 
-    fn collect(&self, at: usize, read: ReadReport) -> Result<(), ChildError> {
-        let Some(file) = self.request.files.get(at) else { return Ok(()) };
+    fn collect(&self, index: usize, report: ReadReport) -> Result<(), ChildError> {
+        let Some(file) = self.request.files.get(index) else { return Ok(()) };
         let mut state = self.state();
-        state.collected.add(&file.path, read)?;
+        state.collected.add(&file.path, report)?;
         state.has_read = true;
         Ok(())
     }
 
     /// Reports the file on which a child was lost, if that is its second time; otherwise it is read as text
     /// next.
-    async fn handle_lost_child(&self, session: ReaderSession, waiting: QueuedFile, lost: ReadFailure) {
+    async fn handle_lost_child(&self, session: ReaderSession, waiting: QueuedFile, failure: ReadFailure) {
         let Some(file) = self.request.files.get(waiting.index) else { return };
-        let (reason, what) = match lost {
+        let (reason, what) = match failure {
             ReadFailure::OutOfTime => {
                 session.close().await;
                 self.state().collected.record_skipped(&file.path, SkipReason::OutOfTime);
@@ -268,7 +268,7 @@ impl SharedReadQueue<'_> {
             }
             ReadFailure::ChildEnded(error) => {
                 let end = session.kill_on_error(error).await;
-                if end.is_of_a_bound() {
+                if end.is_resource_limit() {
                     (SkipReason::TooComplex, end.message)
                 } else {
                     self.state().failed = Some(end.message.clone());

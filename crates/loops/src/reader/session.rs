@@ -17,8 +17,8 @@ use truing_reader::protocol::{MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ReaderHello, d
 
 use super::bounds::ProcessUsage;
 use super::child::{
-    ChildError, ReaderProcess, ReaderProgram, check_hello, drain_to_tail, failure_text, is_of_a_bound,
-    read_line,
+    ChildError, ReaderProcess, ReaderProgram, check_hello, drain_to_tail, failure_text,
+    is_resource_limit_exit, read_line,
 };
 
 /// Time limit for the last output of a killed process.
@@ -56,8 +56,8 @@ pub(super) struct ReaderFailure {
 
 impl ReaderFailure {
     /// True if the kernel refused the child more memory, or a larger stack. Programs abort in that case.
-    pub(super) fn is_of_a_bound(&self) -> bool {
-        self.status.is_some_and(is_of_a_bound)
+    pub(super) fn is_resource_limit(&self) -> bool {
+        self.status.is_some_and(is_resource_limit_exit)
     }
 }
 
@@ -87,42 +87,42 @@ impl ReaderSession {
     pub(super) async fn open<T: DeserializeOwned>(
         &mut self,
         request: &impl Serialize,
-        most: usize,
+        max_bytes: usize,
     ) -> Result<T, SessionError> {
         let hello: ReaderHello = self.read_reply("its hello", MAX_HELLO_BYTES).await?;
         check_hello(hello, self.min_sandbox)?;
         let line = encode_line("the request", request, MAX_REQUEST_BYTES).map_err(ChildError::from)?;
-        self.send_and_read(&line, "its answer", most).await
+        self.send_and_read(&line, "its answer", max_bytes).await
     }
 
     /// Sends a line and reads the one that answers it.
     pub(super) async fn send_and_read<T: DeserializeOwned>(
         &mut self,
-        said: &[u8],
+        line: &[u8],
         what: &'static str,
-        most: usize,
+        max_bytes: usize,
     ) -> Result<T, SessionError> {
         // A process that stops reading reports the reason by its answer or its end.
         let (stdin, stdout) = (&mut self.stdin, &mut self.stdout);
-        let feed = async { drop(stdin.write_all(said).await) };
-        let ((), heard) = tokio::join!(feed, read_line(stdout, most));
+        let feed = async { drop(stdin.write_all(line).await) };
+        let ((), heard) = tokio::join!(feed, read_line(stdout, max_bytes));
         let heard = heard?.ok_or(SessionError::Ended)?;
-        Ok(decode_line(what, &heard, most).map_err(ChildError::from)?)
+        Ok(decode_line(what, &heard, max_bytes).map_err(ChildError::from)?)
     }
 
     /// Reads the next line.
     pub(super) async fn read_reply<T: DeserializeOwned>(
         &mut self,
         what: &'static str,
-        most: usize,
+        max_bytes: usize,
     ) -> Result<T, SessionError> {
-        self.send_and_read(&[], what, most).await
+        self.send_and_read(&[], what, max_bytes).await
     }
 
     /// Sends a line that fits into a pipe's buffer.
-    pub(super) async fn send_line(&mut self, said: &[u8]) {
+    pub(super) async fn send_line(&mut self, line: &[u8]) {
         // A process that stops reading reports the reason by its answer or its end.
-        drop(self.stdin.write_all(said).await);
+        drop(self.stdin.write_all(line).await);
     }
 
     /// Returns the process's resource usage, as the kernel reports it.

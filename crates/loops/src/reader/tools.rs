@@ -81,7 +81,7 @@ impl ReaderTools {
                 state.started += 1;
                 match ToolCallProcess::start(self) {
                     Ok(caller) => caller,
-                    Err(error) => return state.fail(failure_text(&error, &[])),
+                    Err(error) => return state.record_failure(failure_text(&error, &[])),
                 }
             }
         };
@@ -97,13 +97,13 @@ impl ReaderTools {
                 state.caller = Some(caller); // no line was sent yet
                 ToolReply::error(&error.to_string())
             }
-            Err(error) => state.fail(caller.session.kill_on_error(error).await.message),
+            Err(error) => state.record_failure(caller.session.kill_on_error(error).await.message),
         }
     }
 }
 
 impl ReaderToolsState {
-    fn fail(&mut self, what: String) -> ToolReply {
+    fn record_failure(&mut self, what: String) -> ToolReply {
         tracing::warn!(what, "a call of a tool failed");
         self.failures.push(what);
         ToolReply::error(

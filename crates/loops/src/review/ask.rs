@@ -13,7 +13,7 @@ use crate::stopped::StepStopReason;
 impl LeasedReview<'_> {
     /// Writes the comment that asks for more than `limit`: one for each limit. Returns the time of a retry,
     /// if the comment may exist without being visible yet.
-    pub(super) async fn ask_for_money(
+    pub(super) async fn request_budget_increase(
         &self,
         pull: &PullRequest,
         limit: MicroUsd,
@@ -21,7 +21,7 @@ impl LeasedReview<'_> {
         let Some(agent) = self.agent else { return Ok(None) };
         let caps = agent.budgets.caps(pull.repository_name());
         let Some(more) = caps.pull_ask else { return Ok(None) };
-        match self.effects().perform(&question(limit, more, caps.pull)).await {
+        match self.effect_executor().perform(&budget_question(limit, more, caps.pull)).await {
             Ok(_) => Ok(None),
             Err(EffectError::Settling { until, .. }) => Ok(Some(until)),
             Err(EffectError::Halted(halt)) => Err(halt.into()),
@@ -45,16 +45,16 @@ impl LeasedReview<'_> {
 
 /// Builds the comment, with the reached limit, the increase by one answer, and the limit that no answer
 /// raises.
-fn question(limit: MicroUsd, more: MicroUsd, most: Option<MicroUsd>) -> Effect {
+fn budget_question(limit: MicroUsd, increase: MicroUsd, max_limit: Option<MicroUsd>) -> Effect {
     // A forge may interpret text between two dollar signs as a formula.
     let shown = |sum: MicroUsd| markdown::escape_text(&sum.to_string());
-    let (limit_shown, more) = (shown(limit), shown(more));
-    let all = most.map(|most| format!(", at most {} in all", shown(most))).unwrap_or_default();
+    let (limit_shown, increase) = (shown(limit), shown(increase));
+    let all = max_limit.map(|max_limit| format!(", at most {} in all", shown(max_limit))).unwrap_or_default();
     let body = format!(
         "## Truing: more money for this pull request?\n\nModels have used up the {limit_shown} that they may \
-         spend here without a question (`budget.pr_ask_usd`). Until a person with write access comments \
+         spend here without a budget_question (`budget.pr_ask_usd`). Until a person with write access comments \
          `/spend`, only the rules review this pull request.\n\n`/spend` on the first line of a comment \
-         allows {more} more{all}, and reviews the head. A converge run that ended for want of money \
+         allows {increase} more{all}, and reviews the head. A converge run that ended for want of money \
          continues with `/converge`."
     );
     Effect::Comment { topic: question_topic(limit), body }

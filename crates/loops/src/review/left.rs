@@ -21,7 +21,7 @@ pub(crate) fn choose_tier(
     tiers: &TierRules,
     pull: &PullRequest,
     change: &ReviewedChange,
-    is_asked: bool,
+    is_requested: bool,
 ) -> TierChoice {
     let (mut paths, mut lines, mut has_uncounted) = (Vec::new(), 0_u64, false);
     let mut counted = BTreeSet::new();
@@ -55,7 +55,7 @@ pub(crate) fn choose_tier(
         lines,
         has_uncounted,
     };
-    tiers.choose(&facts, is_asked)
+    tiers.choose(&facts, is_requested)
 }
 
 impl LeasedReview<'_> {
@@ -113,7 +113,7 @@ impl LeasedReview<'_> {
             Tier::Off | Tier::Rules | Tier::Settled | Tier::Deep => choice.is_of_pull,
         };
         if is_shown {
-            let summary = text::not_reviewed(head, &reason);
+            let summary = text::not_reviewed_text(head, &reason);
             let status = desired::pending_status(head, text::unreviewed_status(choice), &summary);
             let shown = match (begun.last, begun.last_computed) {
                 (Some(last), Some(known)) => {
@@ -143,7 +143,7 @@ impl LeasedReview<'_> {
         }
         let outcome = skipped_outcome(&reason);
         self.store.end_run(self.run, &outcome, self.clock.now()).await?;
-        self.run_counter.run_ended("review", outcome.kind.as_str());
+        self.run_counter.count_run("review", outcome.kind.as_str());
         tracing::info!(reason = outcome.reason, "left without a review");
         let after = self.load_pull_request().await?;
         let unmoved = after.revision == pull.revision && after.state == pull.state;

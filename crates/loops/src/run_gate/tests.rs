@@ -8,7 +8,7 @@ use truing_core::switch::{RepositorySwitch, SwitchRequest};
 use super::*;
 use crate::machine::SystemClock;
 
-fn of_shop() -> RepositorySwitch {
+fn shop_switch() -> RepositorySwitch {
     let engaged =
         SwitchEngagement { since: UnixMillis(2), by: "bob".into(), reason: None, mode: HaltMode::Finish };
     RepositorySwitch { repository: RepositoryRef::from_name("acme/shop"), engaged }
@@ -19,9 +19,9 @@ fn an_unreadable_switch_is_as_it_was_for_thirty_seconds_and_then_on() {
     let on = |mode| {
         let (by, reason) = ("ada".into(), Some("storm".into()));
         let all = KillSwitch::On(SwitchEngagement { since: UnixMillis(1), by, reason, mode });
-        KillSwitches { all, repositories: vec![of_shop()] }
+        KillSwitches { all, repositories: vec![shop_switch()] }
     };
-    let off = KillSwitches { all: KillSwitch::Off, repositories: vec![of_shop()] };
+    let off = KillSwitches { all: KillSwitch::Off, repositories: vec![shop_switch()] };
     let after =
         |switches, seconds| cached_reading(Some((switches, Duration::from_secs(seconds))), UnixMillis(9));
     let first = after(&off, 29);
@@ -61,15 +61,15 @@ impl Scene {
         Self { _folder: folder, store, switches }
     }
 
-    fn run(&self) -> RunGate {
+    fn run_gate(&self) -> RunGate {
         RunGate::for_run(&self.switches, RepositoryRef::from_name("acme/shop"))
     }
 
-    fn caller(&self) -> RunGate {
+    fn caller_gate(&self) -> RunGate {
         RunGate::for_caller(&self.switches, RepositoryRef::from_name("acme/shop"))
     }
 
-    async fn turn(&self, mode: HaltMode) {
+    async fn turn_switch_on(&self, mode: HaltMode) {
         self.store.turn_switch(&SwitchRequest::On { reason: None, mode: Some(mode) }, "ada").await.unwrap();
     }
 }
@@ -80,17 +80,17 @@ const SILENT: Result<(), HaltReason> = Err(HaltReason::NoAnswer);
 #[tokio::test]
 async fn a_switch_that_is_on_stops_callers_and_in_mode_stop_runs_too() {
     let scene = Scene::new();
-    let (run, caller, back) = (scene.run(), scene.caller(), scene.run().for_retraction());
+    let (run, caller, back) = (scene.run_gate(), scene.caller_gate(), scene.run_gate().for_retraction());
     assert_eq!(
         (run.permit_write().await, run.permit_continuation().await, caller.permit_write().await),
         (Ok(()), Ok(()), Ok(()))
     );
-    scene.turn(HaltMode::Finish).await;
+    scene.turn_switch_on(HaltMode::Finish).await;
     assert_eq!(
         (run.permit_write().await, run.permit_continuation().await, caller.permit_write().await),
         (Ok(()), Ok(()), HALTED)
     );
-    scene.turn(HaltMode::Stop).await;
+    scene.turn_switch_on(HaltMode::Stop).await;
     assert_eq!(
         (run.permit_write().await, run.permit_continuation().await, caller.permit_write().await),
         (HALTED, HALTED, HALTED)
@@ -101,26 +101,26 @@ async fn a_switch_that_is_on_stops_callers_and_in_mode_stop_runs_too() {
 #[tokio::test]
 async fn without_an_answer_of_the_store_no_write_is_made_and_a_run_goes_on_for_thirty_seconds() {
     let scene = Scene::new();
-    let (run, caller) = (scene.run(), scene.caller());
+    let (run, caller) = (scene.run_gate(), scene.caller_gate());
     let off = scene.switches.read().await;
     assert_eq!(off.freshness, SwitchFreshness::Current);
     let after = |age| cached_reading(Some((&off.switches, age)), UnixMillis(9));
     let soon = after(REMEMBERED - Duration::from_millis(1));
-    assert_eq!((run.admit(&soon, true), run.admit(&soon, false)), (SILENT, Ok(())));
-    assert_eq!(caller.admit(&soon, true), SILENT);
+    assert_eq!((run.check_switches(&soon, true), run.check_switches(&soon, false)), (SILENT, Ok(())));
+    assert_eq!(caller.check_switches(&soon, true), SILENT);
     let late = after(REMEMBERED);
-    assert_eq!((run.admit(&late, true), run.admit(&late, false)), (SILENT, SILENT));
-    scene.turn(HaltMode::Stop).await;
+    assert_eq!((run.check_switches(&late, true), run.check_switches(&late, false)), (SILENT, SILENT));
+    scene.turn_switch_on(HaltMode::Stop).await;
     let stopped = scene.switches.read().await.switches;
     let soon = cached_reading(Some((&stopped, Duration::ZERO)), UnixMillis(9));
-    assert_eq!(run.admit(&soon, false), HALTED);
+    assert_eq!(run.check_switches(&soon, false), HALTED);
 }
 
 #[tokio::test]
 async fn a_run_that_lost_its_lease_makes_no_write() {
     let scene = Scene::new();
     let key = PrId { forge: "github".into(), repository: "1".into(), number: 7 }.key();
-    let run = |token| scene.run().under_lease(&scene.store, &key, FencingToken(token));
+    let run = |token| scene.run_gate().with_lease(&scene.store, &key, FencingToken(token));
     let leased = |token| Slot {
         state: SlotState::Leased {
             token: FencingToken(token),

@@ -37,7 +37,7 @@ pub(super) struct BumpContext<'a> {
 }
 
 impl SyncRun<'_> {
-    pub(super) fn recipe<'b>(
+    pub(super) fn change_recipe<'b>(
         &'b self,
         mirror: &'b Mirror,
         decided: &'b ReleaseDecision,
@@ -47,13 +47,13 @@ impl SyncRun<'_> {
         DeterministicChange { job: self.job.config, decided, mirror, date, locker: self.job.locker }
     }
 
-    pub(super) fn drafts(&self) -> JobDrafts<'_> {
+    pub(super) fn job_drafts(&self) -> JobDrafts<'_> {
         let Self { forge, server, .. } = *self;
         JobDrafts { forge, server, executor: &self.effects, job: self.job.config, name: self.job.name }
     }
 
     /// Returns the remark that an unfinished port is not a draft, for forges without drafts.
-    fn without_drafts(&self) -> String {
+    fn no_drafts_remark(&self) -> String {
         let row = self.server.capability();
         if row.drafts {
             return String::new();
@@ -62,18 +62,18 @@ impl SyncRun<'_> {
     }
 
     /// Ports the code, checks it, and publishes the result.
-    pub(super) async fn bump(
+    pub(super) async fn run_bump(
         &self,
         job: &mut JobState,
         log: &mut SyncRunLog,
-        ground: BumpContext<'_>,
+        context: BumpContext<'_>,
         decision: &ReleaseDecision,
     ) -> Result<SyncRunResult, SyncRunError> {
         let version = decision.to.to_string();
         let Some(porter) = self.job.porter else { return Ok(self.question_end(&version, decision)) };
-        let BumpContext { mirror, tip, draft_state, .. } = ground;
+        let BumpContext { mirror, tip, draft_state, .. } = context;
         if let Some(url) = draft_state.foreign.clone() {
-            return Err(SyncRunError::ForeignWork { branch: self.drafts().branch(), url });
+            return Err(SyncRunError::ForeignWork { branch: self.job_drafts().branch(), url });
         }
         let draft = draft_state.draft.as_ref();
         if let Some((draft, active)) = draft.and_then(|draft| Some((draft, draft.active.as_ref()?))) {
@@ -100,12 +100,12 @@ impl SyncRun<'_> {
         }
 
         log.begin_step(SyncStep::Change);
-        self.go_on().await?;
+        self.check_write_gate().await?;
         let clone = PrivateFolder::new().map_err(SyncRunError::Folder)?;
         mirror.check_out_private_clone(tip, &[], clone.path()).await?;
         // A port is not paid for if the lock files cannot follow, and code of a model must not influence lock
         // files.
-        let written = self.recipe(mirror, decision).apply(tip, clone.path()).await?;
+        let written = self.change_recipe(mirror, decision).apply(tip, clone.path()).await?;
         let port = CodeMigration {
             porter,
             job: self.job.config,
@@ -134,21 +134,21 @@ impl SyncRun<'_> {
         };
 
         log.begin_step(SyncStep::Verify);
-        self.go_on().await?;
+        self.check_write_gate().await?;
         let changes = [ported.changes.as_slice(), &written];
-        let checked = Box::pin(self.checks(mirror).run_checks(tip, &changes, "port")).await?;
+        let checked = Box::pin(self.project_checks(mirror).run_checks(tip, &changes, "port")).await?;
 
         log.begin_step(SyncStep::Publish);
-        self.go_on().await?;
+        self.check_write_gate().await?;
         let work = &ported.work;
         let is_done = ported.cut_off.is_none()
             && work.remaining.is_empty()
             && work.questions.is_empty()
             && checked.failing.is_empty();
         if is_done {
-            self.finish(job, log, &ground, decision, &ported, &checked).await
+            self.finish(job, log, &context, decision, &ported, &checked).await
         } else {
-            self.save(job, log, &ground, decision, &ported, &checked).await
+            self.save(job, log, &context, decision, &ported, &checked).await
         }
     }
 
@@ -173,13 +173,13 @@ impl SyncRun<'_> {
             None => mirror.branch_tip(&self.job.config.branch).await?,
         };
         self.push(staged, &self.job.config.branch, expected.as_ref(), &self.message(about, decided)).await?;
-        self.go_on().await?;
+        self.check_write_gate().await?;
         let body = words::port_text(about, decided, ported, checked);
         let shown = pulls.upsert_pull_request(branch_state, base, SyncVerdict::Bump, &body).await?;
-        let without = self.without_labels();
+        let without = self.no_labels_remark();
         let why = format!("{} {version} is followed by {}{without}", self.job.config.package, shown.url);
         if let Some(draft) = &draft_state.draft {
-            self.drafts().close(draft, &format!("Finished in {}", shown.url)).await?;
+            self.job_drafts().close(draft, &format!("Finished in {}", shown.url)).await?;
         }
         log.pull = Some(shown);
         job.progress = None;
@@ -199,7 +199,7 @@ impl SyncRun<'_> {
         let BumpContext { mirror, tip, base, draft_state, .. } = *ground;
         let version = decided.to.to_string();
         let about = self.release_subject(&version);
-        let drafts = self.drafts();
+        let drafts = self.job_drafts();
         let staged = mirror.stage_folder(tip, ported.folder.path(), None).await?;
         let branch = drafts.branch();
         let expected = match &draft_state.draft {
@@ -207,8 +207,8 @@ impl SyncRun<'_> {
             None => mirror.branch_tip(&branch).await?,
         };
         self.push(staged, &branch, expected.as_ref(), &self.message(about, decided)).await?;
-        self.go_on().await?;
-        let (title, body) = words::draft(about, decided, ported, checked);
+        self.check_write_gate().await?;
+        let (title, body) = words::draft_title_and_body(about, decided, ported, checked);
         let shown = drafts.upsert_draft(draft_state.draft.as_ref(), base, &version, &title, &body).await?;
         let questions = &ported.work.questions;
         let asks = if questions.is_empty() {
@@ -226,27 +226,30 @@ impl SyncRun<'_> {
             waits: !questions.is_empty(),
             questions: questions.clone(),
         };
-        let what = words::open_ends(ported, checked);
+        let what = words::remaining_obstacles(ported, checked);
         // A run that waits for people has not failed.
-        let ended = if now.waits
-            || now.has_advanced_since(draft_state.draft.as_ref().and(job.progress.as_ref()))
-        {
-            SyncRunResult::new(
-                Outcome::Saved,
-                format!("the port is not finished: {what}; {} holds it{}", shown.url, self.without_drafts()),
-                asks,
-            )
-        } else {
-            let why = format!("the port is no further than before: {what}; {} holds it", shown.url);
-            SyncRunResult::new(Outcome::Failed, why, QuestionUpdate::Keep)
-        };
+        let ended =
+            if now.waits || now.has_advanced_since(draft_state.draft.as_ref().and(job.progress.as_ref())) {
+                SyncRunResult::new(
+                    Outcome::Saved,
+                    format!(
+                        "the port is not finished: {what}; {} holds it{}",
+                        shown.url,
+                        self.no_drafts_remark()
+                    ),
+                    asks,
+                )
+            } else {
+                let why = format!("the port is no further than before: {what}; {} holds it", shown.url);
+                SyncRunResult::new(Outcome::Failed, why, QuestionUpdate::Keep)
+            };
         log.pull = Some(shown);
         job.progress = Some(now);
         Ok(ended)
     }
 
     pub(super) fn message(&self, about: ReleaseSubject<'_>, decided: &ReleaseDecision) -> String {
-        format!("{}\n\n{}\n", words::title(about, decided.decision.verdict), decided.decision.reason)
+        format!("{}\n\n{}\n", words::pull_title(about, decided.decision.verdict), decided.decision.reason)
     }
 
     /// Commits the staged changes and pushes them to a branch, if that is still at the expected commit.

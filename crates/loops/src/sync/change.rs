@@ -13,7 +13,7 @@ use truing_upstream::constraint::{self, ConstraintError};
 use truing_upstream::manifest::{self, AddedDigest, ManifestFileError};
 
 use super::ReleaseDecision;
-use super::place::place_of;
+use super::place::requirement_place;
 use crate::files::FileContentChange;
 
 /// The reason why the change cannot be made.
@@ -51,8 +51,8 @@ pub(super) fn apply_change(
     let mut files = Vec::new();
     let file = project.join(&job.constraint_file);
     let old = read_regular_file(project, &job.constraint_file)?;
-    let text = constraint::rewrite_range(&place_of(job, &file), spec)?;
-    files.push(replace(project, &job.constraint_file, old, text)?);
+    let text = constraint::rewrite_range(&requirement_place(job, &file), spec)?;
+    files.push(replace_file(project, &job.constraint_file, old, text)?);
     let changed = decided.decision.changed.iter().filter(|change| match change.kind {
         PinChangeKind::Bytes => true,
         PinChangeKind::Tree => decided.decision.verdict == SyncVerdict::Bump,
@@ -76,13 +76,13 @@ pub(super) fn apply_change(
             (SyncVerdict::Bump, false) => manifest::replace_digests(&file, &digests)?,
             (SyncVerdict::Ask | SyncVerdict::Skip, _) => return Ok(files),
         };
-        files.push(replace(project, &job.manifest, old, text)?);
+        files.push(replace_file(project, &job.manifest, old, text)?);
     }
     Ok(files)
 }
 
 /// Returns the digest of a manifest's bytes, in hexadecimal digits.
-pub(super) fn digest(manifest: &[u8]) -> String {
+pub(super) fn manifest_digest(manifest: &[u8]) -> String {
     hex::encode(Sha256::digest(manifest))
 }
 
@@ -105,7 +105,7 @@ pub(super) fn read_regular_file(project: &Path, name: &str) -> Result<Option<Vec
 ///
 /// # Errors
 /// [`ChangeError::File`]
-pub(super) fn replace(
+pub(super) fn replace_file(
     project: &Path,
     name: &str,
     old: Option<Vec<u8>>,

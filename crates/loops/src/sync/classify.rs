@@ -30,12 +30,12 @@ use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact_secrets;
 
 use super::error::SyncRunError;
-use super::material::{files_of, release_patches, truncate_with_note};
+use super::material::{read_release_files, release_patches, truncate_with_note};
 use super::port::MigrationAgent;
 use super::run::SyncRun;
 use super::run_log::{QuestionUpdate, SyncRunLog, SyncRunResult};
-use super::{ReleaseDecision, SyncDecisionError, change, counterparts};
-use crate::agent::{BuiltPrompt, ModelSpend, ModelTask, TracedTools, hash_of, invalid_report_reason};
+use super::{ReleaseDecision, SyncDecisionError, change, file_counterparts};
+use crate::agent::{BuiltPrompt, ModelSpend, ModelTask, TracedTools, hash_values, invalid_report_reason};
 use truing_core::port::GateHalt;
 
 /// The names of the model in traces.
@@ -84,25 +84,29 @@ enum ClassifyError {
 impl SyncRun<'_> {
     /// Asks a model about unpinned functions, if the job permits that, and decides by its report. Returns the
     /// end of a dry run, which pays for no model.
-    pub(super) async fn classify(
+    pub(super) async fn classify_functions(
         &self,
         job: &mut JobState,
         log: &mut SyncRunLog,
-        beside: ClassifyContext<'_>,
+        context: ClassifyContext<'_>,
         decided: &mut ReleaseDecision,
     ) -> Result<Option<SyncRunResult>, SyncRunError> {
         let Some(porter) = self.job.porter.filter(|_| self.job.config.classifies) else { return Ok(None) };
         let functions = match functions_to_classify(&decided.decision) {
             Ok(functions) => functions,
             Err(why) => {
-                self.conclude(decided, &[], ReleaseClassification::without_answer(why));
+                self.apply_classification(decided, &[], ReleaseClassification::without_answer(why));
                 return Ok(None);
             }
         };
-        let material = match self.material(porter, beside, &functions, decided).await {
+        let material = match self.collect_material(porter, context, &functions, decided).await {
             Ok(material) => material,
             Err(error) => {
-                self.conclude(decided, &functions, ReleaseClassification::without_answer(error.to_string()));
+                self.apply_classification(
+                    decided,
+                    &functions,
+                    ReleaseClassification::without_answer(error.to_string()),
+                );
                 return Ok(None);
             }
         };
@@ -111,12 +115,12 @@ impl SyncRun<'_> {
             .as_ref()
             .filter(|known| known.asked == material.digest)
             // A closed question has no newest answer: no new comment exists.
-            .filter(|known| beside.newest_answer.is_none_or(|heard| known.heard.as_ref() == Some(heard)));
+            .filter(|known| context.newest_answer.is_none_or(|heard| known.heard.as_ref() == Some(heard)));
         let said = match known {
             Some(known) => known.said.clone(),
             None if self.job.dry_run => return Ok(Some(dry_run_end(&functions))),
             None => {
-                self.go_on().await?;
+                self.check_write_gate().await?;
                 let mut spent = ModelSpend::default();
                 let said = Box::pin(self.ask_model(porter, &functions, &material, &mut spent)).await;
                 let was_paid = spent.step_cost.turns > 0;
@@ -124,7 +128,7 @@ impl SyncRun<'_> {
                 let said = said?;
                 // A question that cost nothing can be asked again.
                 if was_paid {
-                    let heard = beside.newest_answer.cloned();
+                    let heard = context.newest_answer.cloned();
                     job.classified =
                         Some(CachedClassification { asked: material.digest, heard, said: said.clone() });
                     self.store.store_job(self.run, job).await?;
@@ -132,41 +136,43 @@ impl SyncRun<'_> {
                 said
             }
         };
-        self.conclude(decided, &functions, said);
+        self.apply_classification(decided, &functions, said);
         Ok(None)
     }
 
-    fn conclude(
+    fn apply_classification(
         &self,
         decided: &mut ReleaseDecision,
         functions: &[MirroredFunction],
-        said: ReleaseClassification,
+        report: ReleaseClassification,
     ) {
-        let verdict = said.verdict(functions);
-        let reason = said.reason(verdict, &decided.decision);
+        let verdict = report.verdict(functions);
+        let reason = report.reason(verdict, &decided.decision);
         decided.apply_verdict(self.job.config, verdict, reason);
-        decided.classification = Some(said);
+        decided.classification = Some(report);
     }
 
     /// Collects everything that the model may see.
-    async fn material(
+    async fn collect_material(
         &self,
-        porter: &MigrationAgent,
-        beside: ClassifyContext<'_>,
+        migration_agent: &MigrationAgent,
+        context: ClassifyContext<'_>,
         functions: &[MirroredFunction],
         decided: &ReleaseDecision,
     ) -> Result<ClassifyMaterial, ClassifyError> {
-        let ClassifyContext { project, manifest, .. } = beside;
+        let ClassifyContext { project, manifest, .. } = context;
         let tools = (self.job.index, self.job.archives, self.job.reader);
-        let pairs = counterparts(self.job.config, project);
+        let pairs = file_counterparts(self.job.config, project);
         let mut files: Vec<String> = functions.iter().map(|one| one.file.clone()).collect();
         files.dedup();
         // Files that are not mirrored, and that a mirrored file newly imports, are shown, too.
         let theirs: BTreeSet<String> =
             pairs.iter().map(|(theirs, _)| theirs).chain(&files).cloned().collect();
         let theirs: Vec<String> = theirs.into_iter().collect();
-        let before = files_of(self.job.config, tools.0, tools.1, tools.2, &decided.from, &theirs).await?;
-        let after = files_of(self.job.config, tools.0, tools.1, tools.2, &decided.to, &theirs).await?;
+        let before =
+            read_release_files(self.job.config, tools.0, tools.1, tools.2, &decided.from, &theirs).await?;
+        let after =
+            read_release_files(self.job.config, tools.0, tools.1, tools.2, &decided.to, &theirs).await?;
         let mut project_files = BTreeMap::new();
         for (_, path) in &pairs {
             // A tracked symbolic link is not shown.
@@ -203,27 +209,28 @@ impl SyncRun<'_> {
             ),
         ];
         let system = PromptValues::default().with_value("max_turns", self.job.config.turns.to_string());
-        let agent = &porter.agent;
+        let agent = &migration_agent.agent;
         let prompt = agent.build_prompt(SYNC_CLASSIFY.system, &system, SYNC_CLASSIFY.task, &values)?;
-        let own = hash_of(project_files.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]));
+        let own =
+            hash_values(project_files.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]));
         let digest = [prompt.hash.as_str(), &agent.model, &prompt.brief.task, &own].map(str::as_bytes);
-        let digest = hash_of(digest);
+        let digest = hash_values(digest);
         Ok(ClassifyMaterial { before, after, project_files, prompt, digest })
     }
 
     /// Asks the model. Only the kill switch is an error; other failures count as doubt.
     async fn ask_model(
         &self,
-        porter: &MigrationAgent,
+        migration_agent: &MigrationAgent,
         functions: &[MirroredFunction],
         material: &ClassifyMaterial,
         spent: &mut ModelSpend,
     ) -> Result<ReleaseClassification, SyncRunError> {
-        let agent = &porter.agent;
+        let agent = &migration_agent.agent;
         let repository = self.job.config.repo.as_deref().unwrap_or_default();
         let (budget, most) =
             agent.budgets.sync_budget(self.run.id.clone(), repository, self.effects.clock.now());
-        let folder = match laid_out(material) {
+        let folder = match write_material(material) {
             Ok(folder) => folder,
             Err(error) => {
                 return Ok(ReleaseClassification::without_answer(ClassifyError::from(error).to_string()));
@@ -273,7 +280,7 @@ fn dry_run_end(functions: &[MirroredFunction]) -> SyncRunResult {
 
 /// Writes the files into a folder of their own. Paths come from the project and from archives; none may lead
 /// out of the folder.
-fn laid_out(material: &ClassifyMaterial) -> io::Result<PrivateFolder> {
+fn write_material(material: &ClassifyMaterial) -> io::Result<PrivateFolder> {
     let folder = PrivateFolder::new()?;
     let releases = [(ReleaseSide::Before, &material.before), (ReleaseSide::After, &material.after)];
     let theirs = releases.into_iter().flat_map(|(release, files)| {

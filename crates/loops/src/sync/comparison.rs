@@ -14,8 +14,10 @@ use truing_upstream::requirements::DependentProject;
 
 use super::history::{ReleaseHistory, ReleaseQuery};
 use super::patch::{DefinitionPatch, ReleasePair};
-use super::place::place_of;
-use super::{DecisionRequest, ReleaseDecision, SyncDecisionError, counterparts, is_stable, open_range, own};
+use super::place::requirement_place;
+use super::{
+    DecisionRequest, ReleaseDecision, SyncDecisionError, file_counterparts, is_stable, open_range_reason, own,
+};
 
 /// The release that the project was made for, and the parts that the project uses.
 pub(super) struct ReleaseComparison<'a> {
@@ -46,7 +48,7 @@ impl<'a> ReleaseComparison<'a> {
         from: PackageVersion,
     ) -> Result<Self, SyncDecisionError> {
         let DecisionRequest { job, project, manifest, .. } = *question;
-        let pairs = counterparts(job, project);
+        let pairs = file_counterparts(job, project);
         let (used_definitions, unreported) =
             own::load_project_copies(job, project, &pairs, history.reader).await;
         let bases: Vec<String> = used_definitions.inherited.iter().cloned().collect();
@@ -70,8 +72,12 @@ impl<'a> ReleaseComparison<'a> {
             Some(_) => BTreeMap::new(),
             None => {
                 let file = project.join(&job.constraint_file);
-                DependentProject::read(project, &place_of(job, &file), &self.used_definitions.imports)
-                    .harmless_changes(&self.before, &after)
+                DependentProject::read(
+                    project,
+                    &requirement_place(job, &file),
+                    &self.used_definitions.imports,
+                )
+                .harmless_changes(&self.before, &after)
             }
         };
         let step = SyncDecisionInput {
@@ -98,7 +104,7 @@ impl<'a> ReleaseComparison<'a> {
         let ComparedRelease { mut decision, after } = compared;
         let is_open = |spec: &VersionRange| spec.contains(&to) && spec.contains_next_patch(&to);
         if self.spec.as_ref().is_some_and(is_open) {
-            decision.reason += &open_range(&to);
+            decision.reason += &open_range_reason(&to);
         }
         let floor =
             history.find_change_releases(&mut decision, &self.from, &self.before, &to, &after).await?;
@@ -128,7 +134,7 @@ impl<'a> ReleaseComparison<'a> {
     /// Returns the newest release before `to` that by itself only requires a wider range. It is a binary
     /// search that assumes a change to persist. A release that cannot be fetched or read counts as requiring
     /// more.
-    pub(super) async fn newest_relaxable(
+    pub(super) async fn newest_range_only_release(
         &self,
         history: &ReleaseHistory<'_>,
         to: &PackageVersion,

@@ -110,9 +110,9 @@ impl JobDrafts<'_> {
     }
 
     /// Closes the draft with a comment on the reason. A repeated call does not repeat the comment.
-    pub(super) async fn close(&self, draft: &DraftPullRequest, why: &str) -> Result<(), SyncRunError> {
+    pub(super) async fn close(&self, draft: &DraftPullRequest, reason: &str) -> Result<(), SyncRunError> {
         let DraftPullRequest { pull, version, .. } = draft;
-        let (number, body) = (pull.number, words::closed_draft_text(why, &pull.body));
+        let (number, body) = (pull.number, words::closed_draft_text(reason, &pull.body));
         if pull.body.trim() != body.trim() {
             let (topic, title) = (self.topic(version), pull.title.clone());
             self.executor.perform(&Effect::EditPull { number, topic, title, body }).await?;

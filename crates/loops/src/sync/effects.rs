@@ -26,7 +26,7 @@ pub(super) async fn open_pull(
 ) -> Result<BranchPull, SyncRunError> {
     let effect = Effect::OpenPull(draft);
     let EffectOutcome::Pull(pull) = writes.perform(&effect).await? else {
-        return Err(unnumbered_error(writes, &effect));
+        return Err(missing_number_error(writes, &effect));
     };
     Ok(*pull)
 }
@@ -37,20 +37,20 @@ pub(super) async fn open_issue(
     effect: Effect,
 ) -> Result<OwnIssue, SyncRunError> {
     let EffectOutcome::Issue(issue) = writes.perform(&effect).await? else {
-        return Err(unnumbered_error(writes, &effect));
+        return Err(missing_number_error(writes, &effect));
     };
     Ok(*issue)
 }
 
 /// Returns the error of an effect whose number is unknown: the next run searches for it.
-fn unnumbered_error(writes: &EffectExecutor<'_>, effect: &Effect) -> SyncRunError {
+fn missing_number_error(writes: &EffectExecutor<'_>, effect: &Effect) -> SyncRunError {
     SyncRunError::Settling { until: writes.clock.now(), description: effect.intent().description }
 }
 
 /// Converts the result of a push.
-pub(super) fn check_push_outcome(pushed: PushOutcome, branch: &str) -> Result<(), SyncRunError> {
+pub(super) fn check_push_outcome(outcome: PushOutcome, branch: &str) -> Result<(), SyncRunError> {
     let branch = branch.to_owned();
-    match pushed {
+    match outcome {
         PushOutcome::Done => Ok(()),
         PushOutcome::Moved { .. } => Err(SyncRunError::Moved { branch }),
         PushOutcome::Halted(reason) => {

@@ -48,7 +48,7 @@ pub enum SyncRunError {
     #[error("{branch} was changed by another push meanwhile")]
     Moved { branch: String },
     /// The remote rejects the branch.
-    #[error("cannot push {branch} {}: {message}", words::refusal(*.reason))]
+    #[error("cannot push {branch} {}: {message}", words::explain_push_refusal(*.reason))]
     Refused {
         branch: String,
         /// The reason for the rejection.

@@ -51,7 +51,7 @@ impl ReleaseHistory<'_> {
     ) -> Result<ReleaseSources, SyncDecisionError> {
         let symbols = request.manifest.rows.keys().cloned().collect();
         let (mirrored, bases) = (request.mirrored.clone(), request.bases.to_vec());
-        self.read(self.version_index(version)?, symbols, mirrored, bases).await
+        self.read_release(self.version_index(version)?, symbols, mirrored, bases).await
     }
 
     /// Returns the fate of these definitions in a release; an empty list reads nothing.
@@ -63,18 +63,19 @@ impl ReleaseHistory<'_> {
         if symbols.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let read = self.read(self.version_index(version)?, symbols.to_vec(), Vec::new(), Vec::new()).await;
+        let read =
+            self.read_release(self.version_index(version)?, symbols.to_vec(), Vec::new(), Vec::new()).await;
         read.map(|sources| sources.symbols)
     }
 
-    async fn read(
+    async fn read_release(
         &self,
-        place: usize,
+        release_index: usize,
         symbols: Vec<String>,
         mirrored: Vec<String>,
         bases: Vec<String>,
     ) -> Result<ReleaseSources, SyncDecisionError> {
-        let Some(release) = self.releases.get(place) else { return Ok(ReleaseSources::default()) };
+        let Some(release) = self.releases.get(release_index) else { return Ok(ReleaseSources::default()) };
         let archive: PathBuf = self.archives.fetch(self.index, &release.archive).await?;
         let request =
             ReleaseSourcesRequest { archive, format: release.archive.format, symbols, mirrored, bases };
@@ -125,7 +126,7 @@ impl ReleaseHistory<'_> {
         while is_so - before > 1 {
             let middle = before + (is_so - before) / 2;
             if !self.read_releases.contains_key(&middle) {
-                let sources = self.read(middle, symbols.to_vec(), Vec::new(), Vec::new()).await?;
+                let sources = self.read_release(middle, symbols.to_vec(), Vec::new(), Vec::new()).await?;
                 self.read_releases.insert(middle, sources);
             }
             match self.read_releases.get(&middle) {

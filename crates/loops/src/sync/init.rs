@@ -13,7 +13,7 @@ use truing_reader::sources::ProjectFacts;
 use super::history::{ReleaseHistory, ReleaseQuery};
 use super::own::load_project_facts;
 use super::{
-    AvailableReleases, DecisionRequest, PackageSources, SyncDecisionError, counterparts, find_releases,
+    AvailableReleases, DecisionRequest, PackageSources, SyncDecisionError, file_counterparts, find_releases,
 };
 
 /// The pins that a project could have.
@@ -32,31 +32,32 @@ pub struct ProposedManifest {
 /// # Errors
 /// [`SyncDecisionError`]
 pub fn propose_manifest<'a>(
-    question: DecisionRequest<'a>,
+    request: DecisionRequest<'a>,
     sources: PackageSources<'a>,
 ) -> BoxFuture<'a, Result<ProposedManifest, SyncDecisionError>> {
     Box::pin(async move {
-        let DecisionRequest { job, project, .. } = question;
+        let DecisionRequest { job, project, .. } = request;
         let PackageSources { index, archives, reader } = sources;
-        let mut wanted = question.manifest.rows.clone();
+        let mut wanted = request.manifest.rows.clone();
         let mut not_guarded = BTreeMap::new();
         if wanted.is_empty() {
-            let pairs = counterparts(job, project);
+            let pairs = file_counterparts(job, project);
             match job.registry {
                 PackageRegistry::Pypi => {
                     let found = load_project_facts(job, project, &pairs, reader).await?;
                     not_guarded
                         .extend(found.unreadable.iter().map(|(file, why)| (file.clone(), why.clone())));
-                    wanted = rows_of(&found, &pairs);
+                    wanted = manifest_rows(&found, &pairs);
                 }
                 PackageRegistry::Npm | PackageRegistry::Crates => {
-                    let row = |(theirs, ours): (String, String)| (theirs, row(&ours, "mirrored file"));
+                    let row =
+                        |(theirs, ours): (String, String)| (theirs, manifest_row(&ours, "mirrored file"));
                     wanted = pairs.into_iter().map(row).collect();
                 }
             }
         }
-        let AvailableReleases { releases, newest, from, .. } = find_releases(&question, index).await?;
-        let is_found = question.manifest.rows.is_empty();
+        let AvailableReleases { releases, newest, from, .. } = find_releases(&request, index).await?;
+        let is_found = request.manifest.rows.is_empty();
         let mut manifest = PinManifest { rows: wanted };
         let history = ReleaseHistory {
             job,
@@ -134,28 +135,29 @@ fn remove_duplicate_rows(manifest: &mut PinManifest, sources: &ReleaseSources) {
     }
 }
 
-fn rows_of(found: &ProjectFacts, pairs: &[(String, String)]) -> BTreeMap<String, ManifestRow> {
+fn manifest_rows(facts: &ProjectFacts, pairs: &[(String, String)]) -> BTreeMap<String, ManifestRow> {
     let mut rows: BTreeMap<String, ManifestRow> = BTreeMap::new();
-    for (symbol, ours) in &found.overrides {
-        rows.insert(symbol.clone(), row(ours, "overridden"));
+    for (symbol, ours) in &facts.overrides {
+        rows.insert(symbol.clone(), manifest_row(ours, "overridden"));
     }
-    for (symbol, ours) in &found.candidates {
-        rows.entry(symbol.clone()).or_insert_with(|| row(ours, PERHAPS));
+    for (symbol, ours) in &facts.candidates {
+        rows.entry(symbol.clone()).or_insert_with(|| manifest_row(ours, PERHAPS));
     }
     for (theirs, ours) in pairs {
         let Some(module) = theirs.strip_suffix(".py") else { continue };
         let module = module.trim_start_matches("src/").trim_end_matches("/__init__").replace('/', ".");
-        for name in found.functions.get(ours).into_iter().flatten() {
-            let row = || row(&format!("{ours}:{name}"), "a function of the same name in a mirrored file");
+        for name in facts.functions.get(ours).into_iter().flatten() {
+            let row =
+                || manifest_row(&format!("{ours}:{name}"), "a function of the same name in a mirrored file");
             rows.entry(format!("{module}:{name}")).or_insert_with(row);
         }
-        for (name, methods) in found.classes.get(ours).into_iter().flatten() {
+        for (name, methods) in facts.classes.get(ours).into_iter().flatten() {
             let theirs = PREFIXES.iter().filter_map(|prefix| name.strip_prefix(prefix));
             for theirs in theirs.filter(|theirs| !theirs.is_empty()) {
                 let members = methods.iter().map(|method| format!(".{method}"));
                 let whole = methods.is_empty().then(String::new);
                 for member in members.chain(whole) {
-                    let row = || row(&format!("{ours}:{name}{member}"), PERHAPS);
+                    let row = || manifest_row(&format!("{ours}:{name}{member}"), PERHAPS);
                     rows.entry(format!("{module}:{theirs}{member}")).or_insert_with(row);
                 }
             }
@@ -170,7 +172,7 @@ const PERHAPS: &str = "of the same name, or inherited under it";
 /// The prefixes that the copy of a class may have.
 const PREFIXES: [&str; 4] = ["", "Aio", "AIO", "Async"];
 
-fn row(counterpart: &str, reason: &str) -> ManifestRow {
+fn manifest_row(counterpart: &str, reason: &str) -> ManifestRow {
     ManifestRow {
         counterpart: Some(counterpart.to_owned()),
         reason: Some(reason.to_owned()),

@@ -36,7 +36,7 @@ pub(super) fn release_patches(
 }
 
 /// Reads files of a release.
-pub(super) async fn files_of(
+pub(super) async fn read_release_files(
     job: &JobConfig,
     index: &PackageIndex,
     archives: &ArchiveFolder,

@@ -116,13 +116,13 @@ impl ReleaseNoteWriter<'_> {
             let old = old.ok_or_else(|| ReleaseNoteError::NoText(path.clone()))?;
             let wrong = |reason| ReleaseNoteError::Changelog { path: path.clone(), reason };
             let newest = changelog::newest_entry(&old).map_err(wrong)?;
-            let entry = self.entry(newest, next, path).await?;
-            let line = self.line();
-            let was_ours = |one: &str| self.was_ours(one);
+            let entry = self.changelog_placement(newest, next, path).await?;
+            let line = self.changelog_line();
+            let was_ours = |one: &str| self.is_own_line(one);
             let news = ChangelogLine { line: &line, was_ours: &was_ours, date: self.date };
             let text = changelog::add_line(&old, news, entry).map_err(wrong)?;
             if text != old {
-                written.push(change::replace(project, path, Some(old.into_bytes()), text)?);
+                written.push(change::replace_file(project, path, Some(old.into_bytes()), text)?);
             }
         }
         Ok(written)
@@ -148,13 +148,13 @@ impl ReleaseNoteWriter<'_> {
             let next =
                 VersionRange::from_copied_version(PackageVersion::parse(*registry, &next.to_string())?);
             let text = constraint::rewrite_range(&place, &next)?;
-            written.push(change::replace(project, name, old, text)?);
+            written.push(change::replace_file(project, name, old, text)?);
         }
         Ok(next)
     }
 
     /// Returns the place of the changelog's line.
-    async fn entry(
+    async fn changelog_placement(
         &self,
         newest: NewestEntry,
         next: Option<VersionTriple>,
@@ -180,7 +180,7 @@ impl ReleaseNoteWriter<'_> {
     }
 
     /// Returns the changelog's line on this change.
-    fn line(&self) -> String {
+    fn changelog_line(&self) -> String {
         let version = self.decided.to.to_string();
         let range = self.decided.spec_after.as_ref().map(ToString::to_string).unwrap_or_default();
         let text = self.job.changelog_entry.fill_with(|name| match name {
@@ -193,14 +193,16 @@ impl ReleaseNoteWriter<'_> {
     }
 
     /// True if a change for another release would have produced this line.
-    fn was_ours(&self, line: &str) -> bool {
+    fn is_own_line(&self, line: &str) -> bool {
         let verdicts = [SyncVerdict::Relax, SyncVerdict::Bump].map(SyncVerdict::as_str);
-        verdicts.into_iter().any(|verdict| is_of(&self.job.changelog_entry, &self.job.package, verdict, line))
+        verdicts
+            .into_iter()
+            .any(|verdict| matches_template(&self.job.changelog_entry, &self.job.package, verdict, line))
     }
 }
 
 /// True if the line matches this template, for this package and decision and any release.
-fn is_of(template: &TextTemplate, package: &str, verdict: &str, line: &str) -> bool {
+fn matches_template(template: &TextTemplate, package: &str, verdict: &str, line: &str) -> bool {
     template.matches(line, |name| match name {
         places::PACKAGE => Some(package),
         places::DECISION => Some(verdict),
@@ -209,7 +211,7 @@ fn is_of(template: &TextTemplate, package: &str, verdict: &str, line: &str) -> b
 }
 
 /// Returns the files that this module writes.
-pub(super) fn paths(job: &JobConfig) -> impl Iterator<Item = RepoPath> {
+pub(super) fn written_paths(job: &JobConfig) -> impl Iterator<Item = RepoPath> {
     let version = job.increments_version.then_some(&job.version_file);
     version.into_iter().chain(&job.changelog_file).map(|path| RepoPath::from(path.as_str()))
 }

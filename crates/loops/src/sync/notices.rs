@@ -42,7 +42,7 @@ impl JobNotices<'_> {
     }
 
     /// Returns the forge's noun for a notice.
-    pub(super) fn noun(&self) -> &'static str {
+    pub(super) fn notice_noun(&self) -> &'static str {
         if self.forge_capability().issues { "issue" } else { "pull request" }
     }
 
@@ -51,7 +51,7 @@ impl JobNotices<'_> {
     }
 
     /// Adapts a notice's text to the forge.
-    pub(super) fn text(&self, text: &str) -> String {
+    pub(super) fn adapt_text(&self, text: &str) -> String {
         if self.forge_capability().issues {
             text.to_owned()
         } else {
@@ -64,7 +64,7 @@ impl JobNotices<'_> {
         let mut all = if self.forge_capability().issues {
             self.forge.issues(self.label).await?
         } else {
-            self.forge.pulls_from(&self.branch()).await?.into_iter().filter_map(notice).collect()
+            self.forge.pulls_from(&self.branch()).await?.into_iter().filter_map(to_notice).collect()
         };
         all.retain(|notice| notice.topic == *topic);
         Ok(all)
@@ -73,7 +73,7 @@ impl JobNotices<'_> {
     /// Opens a notice. Returns the open one on its topic.
     pub(super) async fn open(&self, topic: Topic, title: &str, text: &str) -> Result<OwnIssue, SyncRunError> {
         if self.forge_capability().issues {
-            return open_issue(self.executor, self.issue(topic, title, text)).await;
+            return open_issue(self.executor, self.issue_effect(topic, title, text)).await;
         }
         let branch = self.branch();
         let there = self.forge.pulls_from(&branch).await?;
@@ -92,7 +92,7 @@ impl JobNotices<'_> {
         };
         let pull = open_pull(self.executor, draft).await?;
         let url = pull.url.clone();
-        notice(pull).ok_or(SyncRunError::ForeignWork { branch, url })
+        to_notice(pull).ok_or(SyncRunError::ForeignWork { branch, url })
     }
 
     /// Pushes a commit that changes nothing to the branch, because a forge opens no pull request without a
@@ -112,15 +112,19 @@ impl JobNotices<'_> {
         check_push_outcome(self.executor.push(&commit, self.remote, branch, expected.as_ref()).await?, branch)
     }
 
-    fn issue(&self, topic: Topic, title: &str, text: &str) -> Effect {
+    fn issue_effect(&self, topic: Topic, title: &str, text: &str) -> Effect {
         let (title, body, label) = (title.to_owned(), text.to_owned(), self.label.to_owned());
         Effect::OpenIssue { topic, title, body, label }
     }
 
     /// True if a run that died may have opened a notice on this topic.
-    pub(super) async fn is_unfinished(&self, topic: &Topic) -> Result<bool, SyncRunError> {
+    pub(super) async fn may_have_been_opened(&self, topic: &Topic) -> Result<bool, SyncRunError> {
         if self.forge_capability().issues {
-            return Ok(self.executor.recover_unfinished(&self.issue(topic.clone(), "", "")).await?.is_some());
+            return Ok(self
+                .executor
+                .recover_unfinished(&self.issue_effect(topic.clone(), "", ""))
+                .await?
+                .is_some());
         }
         Ok(self.list_notices(topic).await?.iter().any(|notice| notice.open))
     }
@@ -155,7 +159,7 @@ impl JobNotices<'_> {
 }
 
 /// Converts a pull request of the job to its notice; none for a foreign one, which has no topic.
-fn notice(pull: BranchPull) -> Option<OwnIssue> {
+fn to_notice(pull: BranchPull) -> Option<OwnIssue> {
     let open = pull.is_open();
     let BranchPull { number, url, title, body, topic, created, .. } = pull;
     Some(OwnIssue { number, url, title, body, topic: topic?, open, locked: false, created })

@@ -12,7 +12,7 @@ use truing_core::version::PackageVersion;
 
 use super::SyncDecisionError;
 use super::history::ReleaseHistory;
-use super::material::files_of;
+use super::material::read_release_files;
 
 /// Number of context lines around a change.
 const CONTEXT: usize = 3;
@@ -42,7 +42,7 @@ impl ReleasePair<'_> {
         decision: &SyncDecision,
     ) -> Result<Vec<DefinitionPatch>, SyncDecisionError> {
         let pinned = decision.changed.iter().map(|change| change.symbol.clone());
-        let others: Vec<String> = decision.unguarded.iter().filter_map(symbol_of).collect();
+        let others: Vec<String> = decision.unguarded.iter().filter_map(unguarded_symbol).collect();
         let found_before = self.history.read_symbol_states(self.from, &others).await?;
         let found_after = self.history.read_symbol_states(self.to, &others).await?;
         let symbols: Vec<String> = pinned.chain(others).collect();
@@ -59,12 +59,13 @@ impl ReleasePair<'_> {
                 (symbol, old, new)
             })
             .collect();
-        let old_texts = self.texts(self.from, pairs.iter().filter_map(|(_, old, _)| old.as_ref())).await?;
-        let new_texts = self.texts(self.to, pairs.iter().filter_map(|(_, _, new)| new.as_ref())).await?;
+        let old_texts =
+            self.read_texts(self.from, pairs.iter().filter_map(|(_, old, _)| old.as_ref())).await?;
+        let new_texts = self.read_texts(self.to, pairs.iter().filter_map(|(_, _, new)| new.as_ref())).await?;
         let mut patches = Vec::new();
         for (symbol, old, new) in pairs {
             let lines = |at: &Option<SymbolDefinition>, texts: &BTreeMap<String, String>| {
-                at.as_ref().and_then(|at| lines_of(at, texts.get(&at.file)?)).unwrap_or_default()
+                at.as_ref().and_then(|at| definition_lines(at, texts.get(&at.file)?)).unwrap_or_default()
             };
             let (before, after) = (lines(&old, &old_texts), lines(&new, &new_texts));
             let Some(at) = new.or(old).filter(|_| before != after) else { continue };
@@ -79,7 +80,7 @@ impl ReleasePair<'_> {
     }
 
     /// Reads the texts of the files that contain these definitions.
-    async fn texts(
+    async fn read_texts(
         &self,
         version: &PackageVersion,
         definitions: impl Iterator<Item = &SymbolDefinition>,
@@ -89,45 +90,46 @@ impl ReleasePair<'_> {
             return Ok(BTreeMap::new());
         }
         let ReleaseHistory { job, index, archives, reader, .. } = self.history;
-        files_of(job, index, archives, reader, version, &files.into_iter().collect::<Vec<_>>()).await
+        read_release_files(job, index, archives, reader, version, &files.into_iter().collect::<Vec<_>>())
+            .await
     }
 }
 
 /// Returns the name that a manifest would use for a changed function that is not pinned.
-fn symbol_of(one: &UnguardedPart) -> Option<String> {
+fn unguarded_symbol(part: &UnguardedPart) -> Option<String> {
     let is_function =
-        one.what == ReleasePartKind::Function && one.symbol != WHOLE && !one.symbol.contains(':');
+        part.what == ReleasePartKind::Function && part.symbol != WHOLE && !part.symbol.contains(':');
     if !is_function
-        || !matches!(one.why, UnguardedReason::Added | UnguardedReason::Changed | UnguardedReason::Removed)
+        || !matches!(part.why, UnguardedReason::Added | UnguardedReason::Changed | UnguardedReason::Removed)
     {
         return None;
     }
-    let file = one.file.as_deref()?;
+    let file = part.file.as_deref()?;
     Some(match file.strip_suffix(".py") {
         Some(path) => {
             let path = path.strip_prefix("src/").unwrap_or(path);
             let module = path.strip_suffix("/__init__").unwrap_or(path).replace('/', ".");
-            format!("{module}:{}", one.symbol)
+            format!("{module}:{}", part.symbol)
         }
-        None => format!("{file}:{}", one.symbol),
+        None => format!("{file}:{}", part.symbol),
     })
 }
 
 /// Returns the lines of a definition. The reader may have read other line ends than those of the file.
-fn lines_of(at: &SymbolDefinition, text: &str) -> Option<String> {
+fn definition_lines(definition: &SymbolDefinition, text: &str) -> Option<String> {
     let plain = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
-    counted_lines(at, &plain).or_else(|| counted_lines(at, text))
+    lines_matching_digest(definition, &plain).or_else(|| lines_matching_digest(definition, text))
 }
 
 /// Returns the lines from the definition's first one that together have its digest.
-fn counted_lines(at: &SymbolDefinition, text: &str) -> Option<String> {
-    let skipped = usize::try_from(at.line).ok()?.checked_sub(1)?;
+fn lines_matching_digest(definition: &SymbolDefinition, text: &str) -> Option<String> {
+    let skipped = usize::try_from(definition.line).ok()?.checked_sub(1)?;
     let mut hash = Sha1::new();
     let mut lines = String::new();
     for line in text.split_inclusive('\n').skip(skipped) {
         hash.update(line.as_bytes());
         lines += line;
-        if hex::encode(hash.clone().finalize()) == at.digests.raw {
+        if hex::encode(hash.clone().finalize()) == definition.digests.raw {
             return Some(lines);
         }
     }

@@ -45,8 +45,8 @@ pub enum PinnedError {
 /// Maximum number of rows of a test that an error repeats.
 const MAX_ROWS: usize = 3;
 
-fn unguarded_lines(untold: &[UnguardedPart]) -> String {
-    untold.iter().take(MAX_ROWS).map(|row| format!("; {}", row.symbol)).collect()
+fn unguarded_lines(parts: &[UnguardedPart]) -> String {
+    parts.iter().take(MAX_ROWS).map(|row| format!("; {}", row.symbol)).collect()
 }
 
 /// Returns the pins of a job's project, if it has any.
@@ -54,7 +54,7 @@ fn unguarded_lines(untold: &[UnguardedPart]) -> String {
 /// # Errors
 /// [`PinnedError`]
 #[truing_core::boxed_future]
-pub async fn pinned_by(
+pub async fn load_pins(
     job: &JobConfig,
     project: &Path,
     reader: &ChildProcessReader,

@@ -7,7 +7,7 @@ use truing_upstream::constraint::RequirementPlace;
 
 /// Returns the place of a job's requirement in `file`, which is [`JobConfig::constraint_file`] in the
 /// project's folder.
-pub fn place_of<'a>(job: &'a JobConfig, file: &'a Path) -> RequirementPlace<'a> {
+pub fn requirement_place<'a>(job: &'a JobConfig, file: &'a Path) -> RequirementPlace<'a> {
     let JobConfig { registry, package, constraint_path: key_path, style, .. } = job;
     RequirementPlace { file, key_path, package, registry: *registry, style: *style }
 }

@@ -151,31 +151,32 @@ impl CodeMigration<'_> {
         self.mirror.check_out_private_clone(self.tip, &[], bench.path()).await?;
         let handover = match saved {
             Some((head, words)) => {
-                let left = clone::lay_over(self.mirror, self.tip, head, bench.path(), &allowed).await?;
-                Some(told::handover(words, &left))
+                let left =
+                    clone::apply_saved_changes(self.mirror, self.tip, head, bench.path(), &allowed).await?;
+                Some(told::render_handover(words, &left))
             }
             None => None,
         };
         let ran = self.ask_model(&bench, &allowed, handover.as_deref(), spent).await?;
         let cut_off = (!ran.end.is_complete()).then(|| redact_secrets(&describe_end(&ran.end)));
-        let changes = clone::changes(self.mirror, self.tip, bench.path(), &allowed).await?;
+        let changes = clone::collect_changes(self.mirror, self.tip, bench.path(), &allowed).await?;
         if changes.is_empty() {
             return Err(CodeMigrationError::NoChange(
                 cut_off.map(|why| format!(": {why}")).unwrap_or_default(),
             ));
         }
         let folder = PrivateFolder::new()?;
-        self.lay_out(&folder, &changes).await?;
+        self.prepare_clone(&folder, &changes).await?;
         let files: BTreeSet<_> =
             changes.iter().chain(self.prepared_changes).map(|one| one.path.to_string()).collect();
         let files = files.into_iter().collect();
-        Ok(UncheckedMigration { folder, changes, files, work: without_secrets(ran.items), cut_off })
+        Ok(UncheckedMigration { folder, changes, files, work: redact_report(ran.items), cut_off })
     }
 
     /// Asks the model that ports.
     async fn ask_model(
         &self,
-        bench: &PrivateFolder,
+        workspace: &PrivateFolder,
         allowed: &MigrationPathPolicy,
         handover: Option<&str>,
         spent: &mut ModelSpend,
@@ -183,12 +184,12 @@ impl CodeMigration<'_> {
         let MigrationAgent { agent, programs, policy } = self.porter;
         let repository = self.job.repo.as_deref().unwrap_or_default();
         let (budget, most) = agent.budgets.sync_budget(self.run.clone(), repository, self.now);
-        let told = told::prompt(self, handover).await?;
-        let request = ToolsRequest { tree: bench.path().to_owned(), only: None, always: Vec::new() };
+        let told = told::build_port_prompt(self, handover).await?;
+        let request = ToolsRequest { tree: workspace.path().to_owned(), only: None, always: Vec::new() };
         let workshop = FixerWorkspace {
             programs: programs.clone(),
             time: self.job.wall.min(truing_agent::fixer::TIME),
-            ..FixerWorkspace::new(bench.path().to_owned(), Arc::clone(policy))
+            ..FixerWorkspace::new(workspace.path().to_owned(), Arc::clone(policy))
         };
         let (.., reader) = self.tools;
         // Other work of this task, such as renewing its lease, must not wait for it.
@@ -196,7 +197,7 @@ impl CodeMigration<'_> {
             .await
             .map_err(|error| CodeMigrationError::Folder(error.into()))?;
         let fixer = FixerTools::new(Box::new(reader.tools(request, Vec::new())), workshop, level)?;
-        let admits = |path: &RepoPath| allowed.admits(path);
+        let admits = |path: &RepoPath| allowed.allows_path(path);
         // There is no change to show yet; `git diff` shows the model its own changes.
         let tools = TracedTools(RestrictedTools { tools: fixer, admits, purpose: "port" });
         let most = MicroUsd(most.0.saturating_sub(self.before.0));
@@ -216,7 +217,7 @@ impl CodeMigration<'_> {
 
     /// Lays out the newest commit with the changes of the port and the files that were written without a
     /// model.
-    async fn lay_out(
+    async fn prepare_clone(
         &self,
         folder: &PrivateFolder,
         changes: &[FileContentChange],
@@ -228,12 +229,12 @@ impl CodeMigration<'_> {
 }
 
 /// Removes text with the form of a secret from a model's report.
-fn without_secrets(work: WorkReport) -> WorkReport {
+fn redact_report(report: WorkReport) -> WorkReport {
     let lines = |lines: Vec<String>| lines.iter().map(|line| redact_secrets(line)).collect();
     WorkReport {
-        summary: redact_secrets(&work.summary),
-        completed: lines(work.completed),
-        remaining: lines(work.remaining),
-        questions: lines(work.questions),
+        summary: redact_secrets(&report.summary),
+        completed: lines(report.completed),
+        remaining: lines(report.remaining),
+        questions: lines(report.questions),
     }
 }

@@ -55,10 +55,10 @@ impl JobPullRequests<'_> {
         Topic::new(format!("sync/{}/blocked", self.subject.job))
     }
 
-    /// Reads the state. `reaches` is true for the version of the release to follow and for later ones.
+    /// Reads the state. `reaches_release` is true for the version of the release to follow and for later ones.
     pub(super) async fn load_state(
         &self,
-        reaches: impl Fn(&str) -> bool,
+        reaches_release: impl Fn(&str) -> bool,
     ) -> Result<JobBranchState, ForgeError> {
         let prefix = self.topic("");
         let all = self.forge.pulls_from(&self.job.branch).await?;
@@ -69,7 +69,7 @@ impl JobPullRequests<'_> {
         let last = all.iter().find(is_ours).cloned();
         let version =
             last.as_ref().and_then(|pull| pull.topic.as_ref()?.as_str().strip_prefix(prefix.as_str()));
-        let covers = version.is_some_and(reaches);
+        let covers = version.is_some_and(reaches_release);
         let (mut somebody, mut waiting_comments) = (None, Vec::new());
         if let Some(pull) = last.as_ref().filter(|pull| pull.is_open()) {
             let activity = self.forge.activity(pull.number).await?;
@@ -87,16 +87,16 @@ impl JobPullRequests<'_> {
     /// Opens or rewrites the final pull request, whose branch is pushed.
     pub(super) async fn upsert_pull_request(
         &self,
-        stands: &JobBranchState,
+        branch_state: &JobBranchState,
         base: &str,
         verdict: SyncVerdict,
         text: &str,
     ) -> Result<JobPull, SyncRunError> {
-        let title = words::title(self.subject, verdict);
-        let body = words::body(self.subject, verdict, self.job.body.as_ref(), &self.template, text);
+        let title = words::pull_title(self.subject, verdict);
+        let body = words::pull_body(self.subject, verdict, self.job.body.as_ref(), &self.template, text);
         let body = body.as_str();
         let topic = self.topic(self.subject.version);
-        let open = stands.last.as_ref().filter(|pull| pull.is_open());
+        let open = branch_state.last.as_ref().filter(|pull| pull.is_open());
         let pull = match open {
             Some(pull) => pull.clone(),
             None => {
@@ -120,7 +120,7 @@ impl JobPullRequests<'_> {
             self.executor.perform(&Effect::SetDraft { number: pull.number, draft: false }).await?;
         }
         self.add_missing_labels(&pull).await?;
-        self.delete_blocked_comments(stands, &pull).await?;
+        self.delete_blocked_comments(branch_state, &pull).await?;
         Ok(JobPull { kind: JobPullKind::Final, url: pull.url })
     }
 
@@ -141,10 +141,10 @@ impl JobPullRequests<'_> {
     /// Deletes the job's comments about waiting releases.
     async fn delete_blocked_comments(
         &self,
-        stands: &JobBranchState,
+        branch_state: &JobBranchState,
         pull: &BranchPull,
     ) -> Result<(), SyncRunError> {
-        for remark in &stands.waiting_comments {
+        for remark in &branch_state.waiting_comments {
             let (number, comment) = (pull.number, remark.id.clone());
             self.executor.perform(&Effect::DeleteComment { number, comment }).await?;
         }
@@ -154,16 +154,16 @@ impl JobPullRequests<'_> {
     /// Comments on the pull request that a release waits for it: once, and as the last comment.
     pub(super) async fn post_blocked_comment(
         &self,
-        stands: &JobBranchState,
+        branch_state: &JobBranchState,
         pull: &BranchPull,
     ) -> Result<JobPull, SyncRunError> {
-        let why = stands.active.as_ref().map(BranchActivity::activity_text).unwrap_or_default();
+        let why = branch_state.active.as_ref().map(BranchActivity::activity_text).unwrap_or_default();
         let text = words::blocked_comment(self.subject, &why);
         let shown = JobPull { kind: JobPullKind::Final, url: pull.url.clone() };
-        if stands.waiting_comments.iter().any(|remark| remark.body.trim() == text.trim()) {
+        if branch_state.waiting_comments.iter().any(|remark| remark.body.trim() == text.trim()) {
             return Ok(shown);
         }
-        self.delete_blocked_comments(stands, pull).await?;
+        self.delete_blocked_comments(branch_state, pull).await?;
         let (number, topic) = (pull.number, self.blocked_topic());
         self.executor.perform(&Effect::NewComment { number, topic, body: text }).await?;
         Ok(shown)

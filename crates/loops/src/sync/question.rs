@@ -55,7 +55,7 @@ impl JobQuestions<'_> {
 
     /// Returns people's answers since the question was asked, and since the last answer that made a run try
     /// again.
-    pub(super) async fn answers(&self, job: &JobState) -> Result<QuestionAnswers, ForgeError> {
+    pub(super) async fn load_answers(&self, job: &JobState) -> Result<QuestionAnswers, ForgeError> {
         let Some(JobQuestion { issue: number, after, version, .. }) = &job.question else {
             return Ok(QuestionAnswers::default());
         };
@@ -91,12 +91,12 @@ impl JobQuestions<'_> {
         job: &mut JobState,
         wanted: &QuestionDraft,
     ) -> Result<Option<String>, SyncRunError> {
-        let wanted = &QuestionDraft { text: self.notices.text(&wanted.text), ..wanted.clone() };
+        let wanted = &QuestionDraft { text: self.notices.adapt_text(&wanted.text), ..wanted.clone() };
         let id = wanted.id();
         let manifest = job.breaker.target().map(|target| target.manifest.clone());
         let mut issues = self.notices.list_notices(&self.topic()).await?;
         if let Some(question) = &mut job.question {
-            question.closed = Self::not_now(question, wanted, manifest.as_ref(), &issues)
+            question.closed = Self::was_declined(question, wanted, manifest.as_ref(), &issues)
                 && !self.is_answered(question).await?;
             if question.closed {
                 return Ok(None);
@@ -116,7 +116,7 @@ impl JobQuestions<'_> {
         let is_new = issue.title == wanted.title && issue.body.trim() == wanted.text.trim();
         if !same && !is_new {
             // The notification comes first: a run that dies in between repeats it.
-            self.renew(issue.number, &wanted.text).await?;
+            self.repeat_question(issue.number, &wanted.text).await?;
             let text = (wanted.title.clone(), wanted.text.clone());
             self.notices.edit(issue.number, self.topic(), text.0, text.1).await?;
         }
@@ -142,7 +142,7 @@ impl JobQuestions<'_> {
     /// True if the issue about this very release and manifest is closed, and no other one is open. Truing
     /// closes an issue only when there is no question, and then forgets it. Otherwise only maintainers of the
     /// repository may close it.
-    fn not_now(
+    fn was_declined(
         question: &JobQuestion,
         wanted: &QuestionDraft,
         manifest: Option<&String>,
@@ -161,7 +161,7 @@ impl JobQuestions<'_> {
 
     /// Repeats the question as the last comment, which notifies people, and deletes the previous repetition.
     /// A run that ended right after it has already written it.
-    async fn renew(&self, number: u64, text: &str) -> Result<(), SyncRunError> {
+    async fn repeat_question(&self, number: u64, text: &str) -> Result<(), SyncRunError> {
         let topic = self.topic();
         let replies = self.notices.forge.replies(number, None).await?;
         let is_said =
@@ -179,9 +179,9 @@ impl JobQuestions<'_> {
     }
 
     /// Closes every open question.
-    pub(super) async fn close(&self, job: &mut JobState, why: &str) -> Result<(), SyncRunError> {
+    pub(super) async fn close(&self, job: &mut JobState, reason: &str) -> Result<(), SyncRunError> {
         // A run that died may have opened an issue that the job does not know.
-        if job.question.is_none() && !self.notices.is_unfinished(&self.topic()).await? {
+        if job.question.is_none() && !self.notices.may_have_been_opened(&self.topic()).await? {
             return Ok(());
         }
         let topic = Topic::new(format!("{}/settled", self.topic()));
@@ -190,7 +190,7 @@ impl JobQuestions<'_> {
             let number = issue.number;
             let last = self.notices.forge.replies(number, None).await?.pop();
             if last.is_none_or(|last| last.topic.as_ref() != Some(&topic)) {
-                let (topic, body) = (topic.clone(), words::settled_comment(why));
+                let (topic, body) = (topic.clone(), words::settled_comment(reason));
                 self.notices.executor.perform(&Effect::NewComment { number, topic, body }).await?;
             }
             self.notices.close(number).await?;

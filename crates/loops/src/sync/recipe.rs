@@ -103,7 +103,7 @@ impl DeterministicChange<'_> {
     /// Runs the project's own commands that update its lock files.
     async fn update_lock_files(
         &self,
-        on: &Sha,
+        commit: &Sha,
         folder: &Path,
         written: &[FileContentChange],
     ) -> Result<Vec<FileContentChange>, DeterministicChangeError> {
@@ -113,9 +113,9 @@ impl DeterministicChange<'_> {
         let locker = self.locker.ok_or(DeterministicChangeError::NoSandbox)?;
         let worked = locker.run_commands(folder, &self.commands()).await?;
         if let Some(failed) = worked.commands.iter().find(|ran| !ran.end.is_success()) {
-            return Err(failure(failed, &worked.contacted_hosts));
+            return Err(command_error(failed, &worked.contacted_hosts));
         }
-        let locked = self.changed_lock_files(on, &worked, written).await?;
+        let locked = self.changed_lock_files(commit, &worked, written).await?;
         write_changes(folder, &locked).await?;
         Ok(locked)
     }
@@ -141,12 +141,12 @@ impl DeterministicChange<'_> {
     /// Returns the lock files as the commands left them, if nothing else differs.
     async fn changed_lock_files(
         &self,
-        on: &Sha,
-        worked: &ScratchRunResult,
+        commit: &Sha,
+        run: &ScratchRunResult,
         written: &[FileContentChange],
     ) -> Result<Vec<FileContentChange>, DeterministicChangeError> {
         let globs: GlobSet = value::compile_globs(&self.job.lock_files)?;
-        let staged = self.mirror.stage_folder(on, &worked.tree(), None).await?;
+        let staged = self.mirror.stage_folder(commit, &run.tree(), None).await?;
         let own = |path: &RepoPath| written.iter().any(|change| change.path == *path);
         let is_lock = |path: &RepoPath| path.as_str().is_some_and(|path| globs.is_match(path));
         let may = |(path, edited): &(RepoPath, PathStatus)| {
@@ -156,21 +156,21 @@ impl DeterministicChange<'_> {
         let mut refused: Vec<&RepoPath> = refused.chain(&staged.left_out).collect();
         // Files that were written before must be unchanged.
         let ours = written.iter().map(|change| (change.path.clone(), PathStatus::Modified)).collect();
-        let kept = read_changes(&worked.tree(), ours).await?;
+        let kept = read_changes(&run.tree(), ours).await?;
         let changed = written.iter().zip(&kept).filter(|(ours, kept)| ours != kept);
         refused.extend(changed.map(|(ours, _)| &ours.path));
         if !refused.is_empty() {
             return Err(DeterministicChangeError::Paths(summarise_paths(&refused)));
         }
         let locks = staged.paths.into_iter().filter(|(path, _)| !own(path)).collect();
-        Ok(read_changes(&worked.tree(), locks).await?)
+        Ok(read_changes(&run.tree(), locks).await?)
     }
 }
 
 /// Builds the error of a failed command: its end, the last lines that it printed, and the hosts that it could
 /// not reach.
-fn failure(ran: &CommandRun, reached: &[HostAccess]) -> DeterministicChangeError {
-    let text = if ran.errors.trim().is_empty() { &ran.output } else { &ran.errors };
+fn command_error(run: &CommandRun, host_accesses: &[HostAccess]) -> DeterministicChangeError {
+    let text = if run.errors.trim().is_empty() { &run.output } else { &run.errors };
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let (count, length) = SHOWN;
     let mut command_output = String::new();
@@ -178,13 +178,13 @@ fn failure(ran: &CommandRun, reached: &[HostAccess]) -> DeterministicChangeError
         command_output += "\n";
         command_output.extend(line.chars().filter(|c| !c.is_control()).take(length));
     }
-    if ran.end == CommandEndReason::NoProgram {
+    if run.end == CommandEndReason::NoProgram {
         command_output += " in the system's folders and those of `verify.programs`";
     }
-    for HostAccess { host, port, refused, .. } in reached {
+    for HostAccess { host, port, refused, .. } in host_accesses {
         if let Some(why) = refused {
             command_output += &format!("\nit asked for {host}:{port}, which {}", why.to_message(REGISTRIES));
         }
     }
-    DeterministicChangeError::Failed { command: ran.argv.join(" "), end: ran.end, command_output }
+    DeterministicChangeError::Failed { command: run.argv.join(" "), end: run.end, command_output }
 }

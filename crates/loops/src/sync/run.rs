@@ -32,10 +32,10 @@ use super::verify::ProjectChecks;
 use super::words::{self, ReleaseSubject};
 use super::{
     AvailableReleases, DecisionRequest, PackageSources, ReleaseDecision, SyncDecisionError,
-    decide_on_release, pinned_by, unreported,
+    decide_on_release, load_pins, unreported,
 };
 use crate::agent::ModelSpend;
-use crate::versions;
+use crate::program_versions;
 
 /// One run of a job.
 pub struct SyncRun<'a> {
@@ -95,7 +95,7 @@ impl SyncRun<'_> {
             pull,
             model_cost,
         };
-        let ended = Box::pin(self.steps(&mut job, &mut log)).await;
+        let ended = Box::pin(self.run_steps(&mut job, &mut log)).await;
         let is_halted = ended.as_ref().is_err_and(SyncRunError::is_halt);
         let mut again = ended.as_ref().err().and_then(SyncRunError::settle_time);
         let ended = match ended.map_err(|error| error.into_store_error(self.run)) {
@@ -120,7 +120,7 @@ impl SyncRun<'_> {
         let now = self.effects.clock.now();
         job.breaker.record_end(ended.to_breaker(), self.job.config.breaker, now);
         let asked = if self.job.dry_run {
-            Ok(self.known_question(&job, &ended))
+            Ok(self.open_question_page(&job, &ended))
         } else {
             Box::pin(self.open_question(&mut job, &mut log, &ended)).await
         };
@@ -153,7 +153,7 @@ impl SyncRun<'_> {
             carried_micro_usd: carried,
             model: log.model_cost.model,
             prompt_hash: log.model_cost.prompt_hash,
-            versions: versions(),
+            versions: program_versions(),
             started: log.started_at,
             ended: self.effects.clock.now(),
             detail: SyncDetail {
@@ -170,14 +170,16 @@ impl SyncRun<'_> {
                 evidence: log.evidence,
             },
         };
-        if let Err(error) = Box::pin(self.track(&mut job, &record)).await {
+        if let Err(error) = Box::pin(self.report_run(&mut job, &record)).await {
             again = again.max(error.settle_time());
             let error = match error.into_store_error(self.run) {
                 Ok(error) => return Err(error),
                 Err(error) => error,
             };
-            record.detail.exit_reason +=
-                &format!("; {}", tracking::notice_failure_reason(&job, self.outcomes().noun(), &error));
+            record.detail.exit_reason += &format!(
+                "; {}",
+                tracking::notice_failure_reason(&job, self.outcome_notices().notice_noun(), &error)
+            );
             if error.is_halt() {
                 record.detail.result = Outcome::Held;
             }
@@ -195,13 +197,13 @@ impl SyncRun<'_> {
         }
     }
 
-    fn pulls<'b>(&'b self, version: &'b str, project: &Path) -> JobPullRequests<'b> {
+    fn job_pull_requests<'b>(&'b self, version: &'b str, project: &Path) -> JobPullRequests<'b> {
         let template = pulls::read_pull_template(project);
         let (forge, executor, subject) = (self.forge, &self.effects, self.release_subject(version));
         JobPullRequests { forge, server: self.server, executor, job: self.job.config, subject, template }
     }
 
-    pub(super) fn checks<'b>(&'b self, mirror: &'b Mirror) -> ProjectChecks<'b> {
+    pub(super) fn project_checks<'b>(&'b self, mirror: &'b Mirror) -> ProjectChecks<'b> {
         ProjectChecks {
             verifier: self.job.verifier,
             mirror,
@@ -210,9 +212,13 @@ impl SyncRun<'_> {
     }
 
     /// Carries out the steps, up to the one that ends the run.
-    async fn steps(&self, job: &mut JobState, log: &mut SyncRunLog) -> Result<SyncRunResult, SyncRunError> {
+    async fn run_steps(
+        &self,
+        job: &mut JobState,
+        log: &mut SyncRunLog,
+    ) -> Result<SyncRunResult, SyncRunError> {
         log.begin_step(SyncStep::Detect);
-        self.go_on().await?;
+        self.check_write_gate().await?;
         let repository = self.forge.repository().await?;
         if repository.writable.archived {
             return Err(SyncRunError::Archived);
@@ -230,7 +236,7 @@ impl SyncRun<'_> {
             Vec::new()
         };
         change::read_regular_file(project, &self.job.config.constraint_file)?;
-        let pins = pinned_by(self.job.config, project, self.job.reader).await?;
+        let pins = load_pins(self.job.config, project, self.job.reader).await?;
         let now = Timestamp::from_millisecond(log.started_at.0).unwrap_or_default();
         let question = |to| DecisionRequest {
             job: self.job.config,
@@ -241,7 +247,7 @@ impl SyncRun<'_> {
             now,
         };
         // People's rulings also decide if there may be a port in progress.
-        let answers = self.questions().answers(job).await?;
+        let answers = self.job_questions().load_answers(job).await?;
         job.apply_answers(answers.ruling, answers.trusted_comments);
         let mut saved = self.load_draft(job).await?;
         // A begun release is finished first, even if there is a newer one.
@@ -257,8 +263,8 @@ impl SyncRun<'_> {
         }
         let wanted = named.clone().or_else(|| begun.clone());
         let mut seen = super::find_releases(&question(wanted), self.job.index).await;
-        if let (Some(draft), true) = (&saved.draft, is_past(begun.as_ref(), &seen)) {
-            self.drop_draft(draft, "Nothing is left to do for this release").await?;
+        if let (Some(draft), true) = (&saved.draft, is_port_obsolete(begun.as_ref(), &seen)) {
+            self.close_draft(draft, "Nothing is left to do for this release").await?;
             saved.draft = None;
             seen = super::find_releases(&question(named.clone()), self.job.index).await;
         }
@@ -285,7 +291,7 @@ impl SyncRun<'_> {
             return Ok(SyncRunResult::new(Outcome::UpToDate, why, QuestionUpdate::Close));
         }
 
-        let target = SyncTarget { version: to.clone(), manifest: change::digest(&manifest) };
+        let target = SyncTarget { version: to.clone(), manifest: change::manifest_digest(&manifest) };
         if !self.job.dry_run {
             let now = self.effects.clock.now();
             unreported::start_tracking(job, &self.run.id);
@@ -321,7 +327,7 @@ impl SyncRun<'_> {
         if unanswered {
             let about =
                 ClassifyContext { project, manifest: &pins.manifest, newest_answer: answers.newest.as_ref() };
-            let ended = Box::pin(self.classify(job, log, about, &mut decided)).await?;
+            let ended = Box::pin(self.classify_functions(job, log, about, &mut decided)).await?;
             if let Some(ended) = ended {
                 (log.update, log.evidence) = (Some(SyncVerdict::Ask), SyncRunLog::evidence(&decided));
                 return Ok(ended);
@@ -331,7 +337,7 @@ impl SyncRun<'_> {
         log.evidence = SyncRunLog::evidence(&decided);
         let needs_port = matches!(decided.decision.verdict, SyncVerdict::Bump | SyncVerdict::Ask);
         if let Some(draft) = saved.draft.take_if(|_| !needs_port) {
-            self.drop_draft(&draft, "No port is needed any more").await?;
+            self.close_draft(&draft, "No port is needed any more").await?;
         }
         match decided.decision.verdict {
             SyncVerdict::Skip => Ok(SyncRunResult::new(
@@ -349,9 +355,9 @@ impl SyncRun<'_> {
     }
 
     /// Returns the reason why a named release cannot be followed, if there is one.
-    fn unfollowed_reason(&self, seen: &Result<AvailableReleases, SyncDecisionError>) -> Option<String> {
-        match seen {
-            Ok(seen) if seen.exists() => None,
+    fn unfollowed_reason(&self, available: &Result<AvailableReleases, SyncDecisionError>) -> Option<String> {
+        match available {
+            Ok(available) if available.exists() => None,
             Ok(AvailableReleases { to, newest, .. }) => {
                 let package = &self.job.config.package;
                 Some(format!("{package} has no release {to}; the newest is {newest}"))
@@ -369,21 +375,21 @@ impl SyncRun<'_> {
     async fn load_draft(&self, job: &JobState) -> Result<JobDraftState, SyncRunError> {
         let ruled = job.ruling.as_ref().is_some_and(|ruling| ruling.verdict == SyncVerdict::Bump);
         if self.job.porter.is_some() && (self.job.config.writes_code || ruled) {
-            Ok(self.drafts().load_state().await?)
+            Ok(self.job_drafts().load_state().await?)
         } else {
             Ok(JobDraftState::default())
         }
     }
 
     /// Closes a draft that is no longer needed.
-    async fn drop_draft(&self, draft: &DraftPullRequest, why: &str) -> Result<(), SyncRunError> {
-        self.go_on().await?;
-        self.drafts().close(draft, why).await
+    async fn close_draft(&self, draft: &DraftPullRequest, reason: &str) -> Result<(), SyncRunError> {
+        self.check_write_gate().await?;
+        self.job_drafts().close(draft, reason).await
     }
 
     /// Ends the run with a question to people.
     pub(super) fn question_end(&self, version: &str, decided: &ReleaseDecision) -> SyncRunResult {
-        let (title, text) = words::question(self.release_subject(version), decided);
+        let (title, text) = words::release_question(self.release_subject(version), decided);
         let wanted = QuestionDraft { version: version.to_owned(), title, text };
         SyncRunResult::new(Outcome::Asked, decided.decision.reason.clone(), QuestionUpdate::Ask(wanted))
     }
@@ -400,7 +406,7 @@ impl SyncRun<'_> {
         let BaseCheckout { mirror, tip, base, project } = checkout;
         log.begin_step(SyncStep::Look);
         let version = decided.to.to_string();
-        let pulls = self.pulls(&version, project);
+        let pulls = self.job_pull_requests(&version, project);
         let reaches = |theirs: &str| {
             PackageVersion::parse(self.job.config.registry, theirs).is_ok_and(|theirs| theirs >= decided.to)
         };
@@ -410,12 +416,12 @@ impl SyncRun<'_> {
         }
         let verdict = decided.decision.verdict;
         // A port is not made again only because the base has moved: people resolve that when they merge it.
-        let same = verdict == SyncVerdict::Bump || self.is_on(mirror, tip, &stands).await?;
+        let same = verdict == SyncVerdict::Bump || self.is_branch_current(mirror, tip, &stands).await?;
         let draft = draft_state.and_then(|draft_state| draft_state.draft.as_ref());
         let course = stands.choose_plan(verdict, draft.is_some(), same);
         if let (BranchPlan::Unchanged | BranchPlan::Covered, Some(draft)) = (course, draft) {
             let url = stands.last.as_ref().map(|pull| pull.url.as_str()).unwrap_or_default();
-            self.drop_draft(draft, &format!("Finished in {url}")).await?;
+            self.close_draft(draft, &format!("Finished in {url}")).await?;
         }
         let (page, pull) =
             (stands.last.as_ref().map(|pull| pull.url.clone()).unwrap_or_default(), &stands.last);
@@ -458,7 +464,7 @@ impl SyncRun<'_> {
             // Without a person's ruling or a job that permits it, no model ports code.
             let Some(draft_state) = draft_state else { return Ok(self.question_end(&version, decided)) };
             let ground = BumpContext { mirror, tip, base, branch_state: &stands, draft_state, pulls: &pulls };
-            return Box::pin(self.bump(job, log, ground, decided)).await;
+            return Box::pin(self.run_bump(job, log, ground, decided)).await;
         }
 
         log.begin_step(SyncStep::Change);
@@ -473,7 +479,7 @@ impl SyncRun<'_> {
             }
             _ => (project, tip),
         };
-        let made = Box::pin(self.recipe(mirror, decided).apply(on, at)).await?;
+        let made = Box::pin(self.change_recipe(mirror, decided).apply(on, at)).await?;
         let only: Vec<RepoPath> = made.iter().map(|change| change.path.clone()).collect();
         let staged = mirror.stage_folder(on, at, Some(&only)).await?;
         if self.job.dry_run {
@@ -489,9 +495,9 @@ impl SyncRun<'_> {
 
         if self.job.verifier.is_some() {
             log.begin_step(SyncStep::Verify);
-            self.go_on().await?;
+            self.check_write_gate().await?;
         }
-        let checked = Box::pin(self.checks(mirror).run_checks(on, &[&made], "relax")).await?;
+        let checked = Box::pin(self.project_checks(mirror).run_checks(on, &[&made], "relax")).await?;
         let is_ruled = job
             .ruling
             .as_ref()
@@ -510,7 +516,7 @@ impl SyncRun<'_> {
 
         log.begin_step(SyncStep::Publish);
         if !staged.paths.is_empty() {
-            self.go_on().await?;
+            self.check_write_gate().await?;
             let expected = match stands.head() {
                 Some(head) => Some(head.clone()),
                 // The branch is left over from a closed pull request, or from a run that died before it
@@ -520,33 +526,41 @@ impl SyncRun<'_> {
             let message = self.message(self.release_subject(&version), decided);
             self.push(staged, &self.job.config.branch, expected.as_ref(), &message).await?;
         }
-        self.go_on().await?;
+        self.check_write_gate().await?;
         let files: Vec<String> = only.iter().map(RepoPath::to_string).collect();
         let body = words::relax_text(self.release_subject(&version), decided, &files, &checked);
         let shown = pulls.upsert_pull_request(&stands, base, verdict, &body).await?;
-        let without = self.without_labels();
+        let without = self.no_labels_remark();
         let why = format!("{} {version} is admitted by {}{without}", self.job.config.package, shown.url);
         log.pull = Some(shown);
         Ok(SyncRunResult::new(Outcome::Relaxed, why, QuestionUpdate::Close))
     }
 
     /// True if the branch of the open pull request is based on the newest commit of the default branch.
-    async fn is_on(&self, mirror: &Mirror, tip: &Sha, stands: &JobBranchState) -> Result<bool, SyncRunError> {
-        let Some(head) = stands.head() else { return Ok(false) };
+    async fn is_branch_current(
+        &self,
+        mirror: &Mirror,
+        tip: &Sha,
+        branch_state: &JobBranchState,
+    ) -> Result<bool, SyncRunError> {
+        let Some(head) = branch_state.head() else { return Ok(false) };
         mirror.fetch(std::slice::from_ref(head)).await?;
         Ok(mirror.merge_base(tip, head).await?.as_ref() == Some(tip))
     }
 
     /// Consults the gate; called before each effect.
-    pub(super) async fn go_on(&self) -> Result<(), SyncRunError> {
+    pub(super) async fn check_write_gate(&self) -> Result<(), SyncRunError> {
         Ok(self.effects.gate.permit_continuation().await.map_err(GateHalt::from)?)
     }
 }
 
 /// True if nothing is left to be done for the release that a port was begun for.
-fn is_past(begun: Option<&PackageVersion>, seen: &Result<AvailableReleases, SyncDecisionError>) -> bool {
-    match seen {
-        Ok(seen) => begun.is_none() || seen.is_in_range() || !seen.exists(),
+fn is_port_obsolete(
+    port_version: Option<&PackageVersion>,
+    available: &Result<AvailableReleases, SyncDecisionError>,
+) -> bool {
+    match available {
+        Ok(available) => port_version.is_none() || available.is_in_range() || !available.exists(),
         Err(
             SyncDecisionError::Yanked { .. }
             | SyncDecisionError::Excluded { .. }

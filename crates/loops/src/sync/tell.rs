@@ -14,20 +14,20 @@ use super::tracking::TrackingNotice;
 use super::words;
 
 impl SyncRun<'_> {
-    pub(super) fn questions(&self) -> JobQuestions<'_> {
+    pub(super) fn job_questions(&self) -> JobQuestions<'_> {
         JobQuestions {
-            notices: self.notices(&self.job.config.question_label, "question"),
+            notices: self.job_notices(&self.job.config.question_label, "question"),
             job: self.job.name,
         }
     }
 
-    fn notices<'b>(&'b self, label: &'b str, branch_suffix: &'static str) -> JobNotices<'b> {
+    fn job_notices<'b>(&'b self, label: &'b str, branch_suffix: &'static str) -> JobNotices<'b> {
         let Self { job, forge, server, mirror, remote, .. } = *self;
         JobNotices { forge, server, executor: &self.effects, job, mirror, remote, label, branch_suffix }
     }
 
     /// Returns the remark that the forge lacks the labels which the job requires.
-    pub(super) fn without_labels(&self) -> String {
+    pub(super) fn no_labels_remark(&self) -> String {
         let row = self.server.capability();
         if row.labels || self.job.config.labels.is_empty() {
             return String::new();
@@ -36,21 +36,25 @@ impl SyncRun<'_> {
     }
 
     /// Returns the notices that report the job's runs.
-    pub(super) fn outcomes(&self) -> JobNotices<'_> {
-        self.notices(&self.job.config.outcome_label, "outcome")
+    pub(super) fn outcome_notices(&self) -> JobNotices<'_> {
+        self.job_notices(&self.job.config.outcome_label, "outcome")
     }
 
     /// Reports the run in the job's notice, if it has one.
-    pub(super) async fn track(&self, job: &mut JobState, record: &SyncRecord) -> Result<(), SyncRunError> {
+    pub(super) async fn report_run(
+        &self,
+        job: &mut JobState,
+        record: &SyncRecord,
+    ) -> Result<(), SyncRunError> {
         if !self.job.config.tracks || self.job.dry_run {
             job.tracked = job.tracked.take().filter(|_| self.job.config.tracks);
             return Ok(());
         }
-        self.go_on().await?;
+        self.check_write_gate().await?;
         let tracking = TrackingNotice {
             key: &self.run.key,
             store: self.store,
-            notices: self.outcomes(),
+            notices: self.outcome_notices(),
             job: self.job.name,
         };
         tracking.report_run(job, record).await
@@ -61,7 +65,7 @@ impl SyncRun<'_> {
         &self,
         job: &mut JobState,
         log: &mut SyncRunLog,
-        ended: &SyncRunResult,
+        run_end: &SyncRunResult,
     ) -> Result<Option<String>, SyncRunError> {
         let version = log.to.clone().unwrap_or_default();
         let open = job.breaker.open_trip().is_some().then(|| {
@@ -72,7 +76,7 @@ impl SyncRun<'_> {
         // Answers about an explicitly named release do not settle a question about another one.
         let is_of_another = self.job.to.is_some()
             && job.question.as_ref().is_some_and(|question| question.version != version);
-        match (open, &ended.asks) {
+        match (open, &run_end.asks) {
             (Some(wanted), _) => {
                 log.begin_step(SyncStep::Ask);
                 self.open_wanted_question(job, &wanted).await
@@ -82,7 +86,7 @@ impl SyncRun<'_> {
                 self.open_wanted_question(job, wanted).await
             }
             (None, QuestionUpdate::Close) if !is_of_another => {
-                self.questions().close(job, &ended.reason).await?;
+                self.job_questions().close(job, &run_end.reason).await?;
                 Ok(None)
             }
             (None, QuestionUpdate::Keep | QuestionUpdate::Close) => Ok(job
@@ -94,20 +98,20 @@ impl SyncRun<'_> {
     }
 
     /// Returns the page of the open question about the same release. A dry run asks nothing.
-    pub(super) fn known_question(&self, job: &JobState, ended: &SyncRunResult) -> Option<String> {
-        let QuestionUpdate::Ask(wanted) = &ended.asks else { return None };
+    pub(super) fn open_question_page(&self, job: &JobState, run_end: &SyncRunResult) -> Option<String> {
+        let QuestionUpdate::Ask(wanted) = &run_end.asks else { return None };
         let known = job.question.as_ref()?;
         known.url.clone().filter(|_| !known.closed && known.version == wanted.version)
     }
 
     /// Returns the reason for a dry run's end, with the whole question that a run would ask.
-    pub(super) fn dry_run_reason(&self, ended: &SyncRunResult) -> String {
-        let QuestionUpdate::Ask(wanted) = &ended.asks else { return ended.reason.clone() };
-        let questions = self.questions();
-        let (noun, text) = (questions.notices.noun(), questions.notices.text(&wanted.text));
+    pub(super) fn dry_run_reason(&self, run_end: &SyncRunResult) -> String {
+        let QuestionUpdate::Ask(wanted) = &run_end.asks else { return run_end.reason.clone() };
+        let questions = self.job_questions();
+        let (noun, text) = (questions.notices.notice_noun(), questions.notices.adapt_text(&wanted.text));
         format!(
             "{}\nthis would be asked in the {noun} \"{}\":\n\n{}",
-            ended.reason,
+            run_end.reason,
             wanted.title,
             text.trim_end()
         )
@@ -118,8 +122,8 @@ impl SyncRun<'_> {
         job: &mut JobState,
         wanted: &QuestionDraft,
     ) -> Result<Option<String>, SyncRunError> {
-        self.go_on().await?;
-        let page = self.questions().ask_question(job, wanted).await?;
+        self.check_write_gate().await?;
+        let page = self.job_questions().ask_question(job, wanted).await?;
         // A run that dies after this point has asked the question.
         self.store.store_job(self.run, job).await?;
         Ok(page)

@@ -38,8 +38,8 @@ impl TrackingNotice<'_> {
     ) -> Result<(), SyncRunError> {
         let mut records = vec![record.clone()];
         records.extend(self.store.job_records(self.key, SHOWN - 1).await?);
-        let (title, body) = words::runs(self.job, &records);
-        let (topic, body) = (self.topic(), self.notices.text(&body));
+        let (title, body) = words::render_recent_runs(self.job, &records);
+        let (topic, body) = (self.topic(), self.notices.adapt_text(&body));
         let number = match &job.tracked {
             Some(tracked) => Some(tracked.issue),
             None => self.notices.list_notices(&topic).await?.first().map(|notice| notice.number),

@@ -54,17 +54,17 @@ impl ProjectChecks<'_> {
     /// [`ProjectCheckError`]
     pub(super) async fn run_checks(
         &self,
-        on: &Sha,
+        commit: &Sha,
         changes: &[&[FileContentChange]],
         by: &str,
     ) -> Result<CheckResults, ProjectCheckError> {
         let Some(verifier) = self.verifier else { return Ok(CheckResults::default()) };
         let own = format!("sync {}", self.repo);
         let base = PrivateFolder::new()?;
-        self.mirror.check_out_private_clone(on, &[], base.path()).await?;
+        self.mirror.check_out_private_clone(commit, &[], base.path()).await?;
         let base = verifier.verify_tree(base.path(), &CacheScope::new(own.clone()), None).await?;
         let tree = PrivateFolder::new()?;
-        self.mirror.check_out_private_clone(on, &[], tree.path()).await?;
+        self.mirror.check_out_private_clone(commit, &[], tree.path()).await?;
         for changes in changes {
             write_changes(tree.path(), changes).await?;
         }

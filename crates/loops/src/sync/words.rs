@@ -47,10 +47,10 @@ impl ReleaseSubject<'_> {
 }
 
 /// Returns the title of a final pull request.
-pub(super) fn title(about: ReleaseSubject<'_>, verdict: SyncVerdict) -> String {
-    let ReleaseSubject { package, version, title, .. } = about;
+pub(super) fn pull_title(subject: ReleaseSubject<'_>, verdict: SyncVerdict) -> String {
+    let ReleaseSubject { package, version, title, .. } = subject;
     if let Some(title) = title {
-        let text = title.fill_with(|name| about.placeholder_value(name, verdict));
+        let text = title.fill_with(|name| subject.placeholder_value(name, verdict));
         return text.lines().collect::<Vec<_>>().join(" ");
     }
     match verdict {
@@ -63,8 +63,8 @@ pub(super) fn title(about: ReleaseSubject<'_>, verdict: SyncVerdict) -> String {
 
 /// Returns the whole text of a final pull request: the repository's own template first, unless the operator's
 /// template differs.
-pub(super) fn body(
-    about: ReleaseSubject<'_>,
+pub(super) fn pull_body(
+    subject: ReleaseSubject<'_>,
     verdict: SyncVerdict,
     body: Option<&TextTemplate>,
     template: &str,
@@ -76,24 +76,24 @@ pub(super) fn body(
         Some(body) => body.fill_with(|name| match name {
             places::TEMPLATE => template.to_owned(),
             places::TEXT => text.to_owned(),
-            _ => about.placeholder_value(name, verdict),
+            _ => subject.placeholder_value(name, verdict),
         }),
     }
 }
 
 /// Renders the text of a final pull request that widens a range.
 pub(super) fn relax_text(
-    about: ReleaseSubject<'_>,
+    subject: ReleaseSubject<'_>,
     decided: &ReleaseDecision,
     files: &[String],
     checked: &CheckResults,
 ) -> String {
-    common_pull_text(about, decided, files) + &checks(checked)
+    common_pull_text(subject, decided, files) + &render_checks(checked)
 }
 
 /// Renders the text that every final pull request has.
-fn common_pull_text(about: ReleaseSubject<'_>, decided: &ReleaseDecision, files: &[String]) -> String {
-    let ReleaseSubject { package, version, .. } = about;
+fn common_pull_text(subject: ReleaseSubject<'_>, decided: &ReleaseDecision, files: &[String]) -> String {
+    let ReleaseSubject { package, version, .. } = subject;
     let ReleaseDecision { from, spec_before, spec_after, decision, .. } = decided;
     let mut text = format!(
         "{} {} is out; the project was made for {}.\n\n",
@@ -121,7 +121,7 @@ fn common_pull_text(about: ReleaseSubject<'_>, decided: &ReleaseDecision, files:
             text += "It also admits releases after this one, before anyone has checked them.\n";
         }
     }
-    text += &table(decision);
+    text += &render_changes_table(decision);
     text += &render_classification(decided);
     if !files.is_empty() {
         text += "\nChanged here:\n\n";
@@ -139,30 +139,30 @@ fn common_pull_text(about: ReleaseSubject<'_>, decided: &ReleaseDecision, files:
 
 /// Renders the text of a final pull request that ports code.
 pub(super) fn port_text(
-    about: ReleaseSubject<'_>,
+    subject: ReleaseSubject<'_>,
     decided: &ReleaseDecision,
-    ported: &UncheckedMigration,
+    migration: &UncheckedMigration,
     checked: &CheckResults,
 ) -> String {
-    let mut text = common_pull_text(about, decided, &ported.files);
+    let mut text = common_pull_text(subject, decided, &migration.files);
     if decided.decision.changed.iter().any(|change| change.kind == PinChangeKind::Gone) {
         text += "- [ ] What is gone above is taken out of the manifest, or pinned under its new name.\n";
     }
-    let WorkReport { summary, completed, .. } = &ported.work;
+    let WorkReport { summary, completed, .. } = &migration.work;
     text += &format!("\n## What a model ported\n\n{}\n", escape_text(summary));
-    text += &list("Ported", completed);
-    text + &checks(checked)
+    text += &render_list("Ported", completed);
+    text + &render_checks(checked)
 }
 
 /// Returns the title and the text of a port in progress.
-pub(super) fn draft(
-    about: ReleaseSubject<'_>,
+pub(super) fn draft_title_and_body(
+    subject: ReleaseSubject<'_>,
     decided: &ReleaseDecision,
-    ported: &UncheckedMigration,
+    migration: &UncheckedMigration,
     checked: &CheckResults,
 ) -> (String, String) {
-    let ReleaseSubject { job, package, version, .. } = about;
-    let WorkReport { summary, completed, remaining, questions } = &ported.work;
+    let ReleaseSubject { job, package, version, .. } = subject;
+    let WorkReport { summary, completed, remaining, questions } = &migration.work;
     let mut text = format!(
         "The project is to follow {} to {}. This port is not finished: the next run of {} goes on from here. \
          Commit or comment on the newest commit, and it is yours.\n\n{}.\n\n{}\n",
@@ -172,38 +172,38 @@ pub(super) fn draft(
         escape_text(&decided.decision.reason),
         escape_text(summary)
     );
-    if let Some(why) = &ported.cut_off {
+    if let Some(why) = &migration.cut_off {
         text += &format!("\nIt was cut off: {}.\n", escape_text(why));
     }
-    text += &list("Done", completed);
-    text += &list("Not done", remaining);
-    text += &list("To be decided by people", questions);
-    text += &checks(checked);
-    text += &table(&decided.decision);
+    text += &render_list("Done", completed);
+    text += &render_list("Not done", remaining);
+    text += &render_list("To be decided by people", questions);
+    text += &render_checks(checked);
+    text += &render_changes_table(&decided.decision);
     text += &render_classification(decided);
-    (format!("{} (in progress)", title(about, SyncVerdict::Bump)), text)
+    (format!("{} (in progress)", pull_title(subject, SyncVerdict::Bump)), text)
 }
 
 /// Summarises the obstacles that keep a port from being finished.
-pub(super) fn open_ends(ported: &UncheckedMigration, checked: &CheckResults) -> String {
+pub(super) fn remaining_obstacles(migration: &UncheckedMigration, checked: &CheckResults) -> String {
     let count = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
     let ends = [
-        ported.cut_off.clone(),
-        count(ported.work.remaining.len(), "not done"),
-        count(ported.work.questions.len(), "to be decided by people"),
+        migration.cut_off.clone(),
+        count(migration.work.remaining.len(), "not done"),
+        count(migration.work.questions.len(), "to be decided by people"),
         count(checked.failing.len(), "failing checks"),
     ];
     ends.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the text of a draft that is closed.
-pub(super) fn closed_draft_text(why: &str, body: &str) -> String {
-    let first = format!("{}.", escape_text(why));
+pub(super) fn closed_draft_text(reason: &str, body: &str) -> String {
+    let first = format!("{}.", escape_text(reason));
     if body.starts_with(&first) { body.to_owned() } else { format!("{first}\n\n{body}") }
 }
 
 /// Formats the lines of a model's report as a list.
-fn list(title: &str, lines: &[String]) -> String {
+fn render_list(title: &str, lines: &[String]) -> String {
     if lines.is_empty() {
         return String::new();
     }
@@ -212,7 +212,7 @@ fn list(title: &str, lines: &[String]) -> String {
 }
 
 /// Summarises the results of the project's own checks.
-fn checks(checked: &CheckResults) -> String {
+fn render_checks(checked: &CheckResults) -> String {
     let failing: String = checked.failing.iter().map(|check| format!("* {}\n", code_span(check))).collect();
     match (checked.count, failing.is_empty()) {
         (None, _) => {
@@ -220,14 +220,14 @@ fn checks(checked: &CheckResults) -> String {
                 .to_owned()
         }
         (Some(count), true) => {
-            format!("\nNone of the project's checks ({count}) newly fails.\n")
+            format!("\nNone of the project's render_checks ({count}) newly fails.\n")
         }
         (Some(_), false) => format!("\nChecks that fail, and did not before:\n\n{failing}"),
     }
 }
 
 /// Renders a table of the changed pinned definitions and of the unguarded parts.
-fn table(decision: &SyncDecision) -> String {
+fn render_changes_table(decision: &SyncDecision) -> String {
     let mut text = String::new();
     if !decision.changed.is_empty() {
         text += "\n| Pinned definition | What changed | First in |\n|---|---|---|\n";
@@ -237,15 +237,15 @@ fn table(decision: &SyncDecision) -> String {
                 PinChangeKind::Bytes => "its text alone",
                 PinChangeKind::Gone => "gone",
             };
-            let first = change.first_in.as_deref().map(cell).unwrap_or_default();
-            text += &format!("| {} | {what} | {first} |\n", cell(&change.symbol));
+            let first = change.first_in.as_deref().map(render_table_cell).unwrap_or_default();
+            text += &format!("| {} | {what} | {first} |\n", render_table_cell(&change.symbol));
         }
         text += &more_note(decision.changed.len());
     }
     if !decision.unguarded.is_empty() {
         text += "\nNot guarded by what is pinned:\n\n| Definition | Why |\n|---|---|\n";
         for one in decision.unguarded.iter().take(SHOWN) {
-            text += &format!("| {} | {} |\n", cell(&one.name()), one.change_text());
+            text += &format!("| {} | {} |\n", render_table_cell(&one.name()), one.change_text());
         }
         text += &more_note(decision.unguarded.len());
     }
@@ -266,7 +266,7 @@ fn render_classification(decided: &ReleaseDecision) -> String {
              Lines |\n|---|---|---|---|\n";
         for one in functions.iter().take(SHOWN) {
             let FunctionJudgement { function, verdict, reason, release, start_line, end_line, .. } = one;
-            let name = cell(&format!("{} {}", function.file, function.symbol));
+            let name = render_table_cell(&format!("{} {}", function.file, function.symbol));
             let lines = if start_line == end_line {
                 start_line.to_string()
             } else {
@@ -285,7 +285,7 @@ fn render_classification(decided: &ReleaseDecision) -> String {
 }
 
 /// Formats code in a cell of a table, where a bar would end the cell.
-fn cell(text: &str) -> String {
+fn render_table_cell(text: &str) -> String {
     code_span(&text.replace('|', "\u{2502}"))
 }
 
@@ -297,8 +297,8 @@ fn more_note(count: usize) -> String {
 }
 
 /// Returns the title and the text of a question.
-pub(super) fn question(about: ReleaseSubject<'_>, decided: &ReleaseDecision) -> (String, String) {
-    let ReleaseSubject { job, package, version, .. } = about;
+pub(super) fn release_question(subject: ReleaseSubject<'_>, decided: &ReleaseDecision) -> (String, String) {
+    let ReleaseSubject { job, package, version, .. } = subject;
     let decision = &decided.decision;
     let mut text = format!(
         "{} {} is out, and Truing cannot decide by itself what it requires of this project: {}.\n",
@@ -306,20 +306,20 @@ pub(super) fn question(about: ReleaseSubject<'_>, decided: &ReleaseDecision) -> 
         code_span(version),
         escape_text(&decision.reason)
     );
-    text += &table(decision);
+    text += &render_changes_table(decision);
     text += &render_classification(decided);
     // People may correct a model's finding.
-    text += &answers(decision.verdict == SyncVerdict::Bump && decided.classification.is_none());
+    text += &render_answer_options(decision.verdict == SyncVerdict::Bump && decided.classification.is_none());
     (question_title(job, version), text)
 }
 
 /// Returns a question about a release that seems to require only a wider range, although checks fail with it.
 pub(super) fn failing_question(
-    about: ReleaseSubject<'_>,
+    subject: ReleaseSubject<'_>,
     decided: &ReleaseDecision,
     checked: &CheckResults,
 ) -> (String, String) {
-    let ReleaseSubject { job, package, version, .. } = about;
+    let ReleaseSubject { job, package, version, .. } = subject;
     let mut text = format!(
         "{} {} is out. By the pinned definitions the range could be widened ({}), but with the wider range \
          checks of the project fail.\n",
@@ -327,27 +327,27 @@ pub(super) fn failing_question(
         code_span(version),
         escape_text(&decided.decision.reason)
     );
-    text += &checks(checked);
-    text += &table(&decided.decision);
+    text += &render_checks(checked);
+    text += &render_changes_table(&decided.decision);
     text += &render_classification(decided);
-    text += &answers(false);
+    text += &render_answer_options(false);
     (question_title(job, version), text)
 }
 
 /// Returns the title and the text of a question that a model leaves to people.
 pub(super) fn undecided_question(
-    about: ReleaseSubject<'_>,
+    subject: ReleaseSubject<'_>,
     draft: &str,
     questions: &[String],
 ) -> (String, String) {
-    let ReleaseSubject { job, package, version, .. } = about;
+    let ReleaseSubject { job, package, version, .. } = subject;
     let text = format!(
         "The port of this project to {} {} is in progress in {draft}, and this is for people to \
          decide:\n{}\nAnswer with a comment, in your own words: the next run goes on with what you say. One \
          that begins with `skip` leaves this release out. Only answers of people with write access count.\n",
         escape_text(package),
         code_span(version),
-        list("Questions of the model", questions)
+        render_list("Questions of the model", questions)
     );
     (question_title(job, version), text)
 }
@@ -357,7 +357,7 @@ fn question_title(job: &str, version: &str) -> String {
     format!("{job} sync: feedback needed for {version}")
 }
 
-fn answers(is_bump: bool) -> String {
+fn render_answer_options(is_bump: bool) -> String {
     let relax =
         if is_bump { "" } else { "* `relax`: the code serves the release as it is; widen the range\n" };
     format!(
@@ -368,8 +368,8 @@ fn answers(is_bump: bool) -> String {
 }
 
 /// Returns the question that an open breaker asks.
-pub(super) fn open_breaker_question(about: ReleaseSubject<'_>, breaker: &JobBreaker) -> (String, String) {
-    let ReleaseSubject { job, package, version, .. } = about;
+pub(super) fn open_breaker_question(subject: ReleaseSubject<'_>, breaker: &JobBreaker) -> (String, String) {
+    let ReleaseSubject { job, package, version, .. } = subject;
     let why = match breaker.open_trip().map(|open| open.why) {
         Some(breaker::JobTripReason::Streak) => {
             let (_, streak) = breaker.failure_counts();
@@ -391,7 +391,11 @@ pub(super) fn open_breaker_question(about: ReleaseSubject<'_>, breaker: &JobBrea
         text += &format!(
             "| {} | {} | {} |\n",
             at.strftime("%Y-%m-%d %H:%M"),
-            if failure.version.is_empty() { "not known".to_owned() } else { cell(&failure.version) },
+            if failure.version.is_empty() {
+                "not known".to_owned()
+            } else {
+                render_table_cell(&failure.version)
+            },
             escape_text(&failure.why).replace('|', "\\|")
         );
     }
@@ -404,17 +408,17 @@ pub(super) fn open_breaker_question(about: ReleaseSubject<'_>, breaker: &JobBrea
 }
 
 /// Returns the comment on a pull request in use, about a release that has to wait for it.
-pub(super) fn blocked_comment(about: ReleaseSubject<'_>, why: &str) -> String {
+pub(super) fn blocked_comment(subject: ReleaseSubject<'_>, reason: &str) -> String {
     format!(
         "{} {} is out and needs changes of the code. It waits for this pull request, because {}.\n",
-        escape_text(about.package),
-        code_span(about.version),
-        escape_text(why)
+        escape_text(subject.package),
+        code_span(subject.version),
+        escape_text(reason)
     )
 }
 
 /// Returns a title and a text on the results of a job's last runs, newest first.
-pub(super) fn runs(job: &str, records: &[SyncRecord]) -> (String, String) {
+pub(super) fn render_recent_runs(job: &str, records: &[SyncRecord]) -> (String, String) {
     let count = |kinds: &[RunOutcome]| {
         records.iter().filter(|one| kinds.contains(&one.detail.result.run_outcome())).count()
     };
@@ -434,7 +438,7 @@ pub(super) fn runs(job: &str, records: &[SyncRecord]) -> (String, String) {
         text += &format!(
             "| {} | {} | {} | {} | {} | {} |\n",
             at.strftime("%Y-%m-%d %H:%M"),
-            record.detail.to.as_deref().map(cell).unwrap_or_default(),
+            record.detail.to.as_deref().map(render_table_cell).unwrap_or_default(),
             escape_text(&record.detail.result.as_str().replace('_', " ")),
             escape_text(&why).replace('|', "\\|"),
             record.turns(),
@@ -445,12 +449,12 @@ pub(super) fn runs(job: &str, records: &[SyncRecord]) -> (String, String) {
 }
 
 /// Returns the comment that a question needs no answer any more.
-pub(super) fn settled_comment(why: &str) -> String {
-    format!("An answer is no longer needed: {}.\n", escape_text(why))
+pub(super) fn settled_comment(reason: &str) -> String {
+    format!("An answer is no longer needed: {}.\n", escape_text(reason))
 }
 
 /// Explains the reason why a branch cannot be pushed, and the remedy.
-pub(super) fn refusal(why: PushRefusal) -> &'static str {
+pub(super) fn explain_push_refusal(why: PushRefusal) -> &'static str {
     match why {
         PushRefusal::Protected => {
             "because a rule of the repository protects it: let this account push there, or give the job \

@@ -74,7 +74,7 @@ pub(super) fn can_capture_texts() -> bool {
 }
 
 /// Gives the next trace on this thread this id.
-pub(super) fn begin_as(id: TraceId) {
+pub(super) fn set_next_trace_id(id: TraceId) {
     NEXT.set(Some(id));
 }
 
@@ -82,12 +82,12 @@ pub(super) fn begin_as(id: TraceId) {
 ///
 /// # Errors
 /// [`TelemetryError`]: the configuration cannot be used.
-pub fn start(
+pub fn start_trace_export(
     config: &TelemetryConfig,
     environment: &Environment,
     runtime: &Handle,
 ) -> Result<Option<TraceExport>, TelemetryError> {
-    let Some((endpoint, headers)) = target(config, environment)? else { return Ok(None) };
+    let Some((endpoint, headers)) = export_target(config, environment)? else { return Ok(None) };
     let set_up = |error: &dyn std::fmt::Display| TelemetryError::SetUp(error.to_string());
     let mut http =
         reqwest::Client::builder().timeout(EXPORT_TIME).redirect(reqwest::redirect::Policy::none());
@@ -121,7 +121,7 @@ pub fn start(
 type ExportTarget = (String, HashMap<String, String>);
 
 /// Returns the address and the headers: as configured, else from the variables of other programs.
-fn target(
+fn export_target(
     config: &TelemetryConfig,
     environment: &Environment,
 ) -> Result<Option<ExportTarget>, TelemetryError> {
@@ -234,7 +234,7 @@ mod tests {
 
     use super::*;
 
-    fn config(endpoint: Option<&str>, headers: Option<&str>) -> TelemetryConfig {
+    fn telemetry_config(endpoint: Option<&str>, headers: Option<&str>) -> TelemetryConfig {
         let headers = headers.map(|text| SecretSource::Plain(SecretText::new(text)));
         TelemetryConfig { otlp_endpoint: endpoint.map(str::to_owned), headers, capture_content: false }
     }
@@ -249,22 +249,24 @@ mod tests {
             ("LANGFUSE_BASE_URL", "https://langfuse.example/"),
         ];
         let of = |config: &TelemetryConfig, variables: &[(&str, &str)]| {
-            target(config, &Environment::new(variables.iter().copied(), "/")).unwrap()
+            export_target(config, &Environment::new(variables.iter().copied(), "/")).unwrap()
         };
-        assert_eq!(of(&config(None, None), &[]), None);
-        assert_eq!(of(&config(None, None), &all[2..3]), None, "half a login is none");
-        let (endpoint, headers) = of(&config(Some("http://127.0.0.1:4318"), Some("k=v")), &all).unwrap();
+        assert_eq!(of(&telemetry_config(None, None), &[]), None);
+        assert_eq!(of(&telemetry_config(None, None), &all[2..3]), None, "half a login is none");
+        let (endpoint, headers) =
+            of(&telemetry_config(Some("http://127.0.0.1:4318"), Some("k=v")), &all).unwrap();
         assert_eq!(
             (endpoint.as_str(), &headers["k"], headers.len()),
             ("http://127.0.0.1:4318/v1/traces", &"v".into(), 1)
         );
-        let (endpoint, headers) = of(&config(None, None), &all).unwrap();
+        let (endpoint, headers) = of(&telemetry_config(None, None), &all).unwrap();
         assert_eq!(endpoint, "https://otel.example/v1/traces");
         assert_eq!((headers["x-a"].as_str(), headers["d"].as_str()), ("b c", "e+f"));
-        let (endpoint, headers) = of(&config(None, None), &all[2..]).unwrap();
+        let (endpoint, headers) = of(&telemetry_config(None, None), &all[2..]).unwrap();
         assert_eq!(endpoint, "https://langfuse.example/api/public/otel/v1/traces");
         assert_eq!(headers["authorization"], "Basic cGs6c2s=");
-        let wrong = target(&config(Some("https://h"), Some("no pair")), &Environment::default());
+        let wrong =
+            export_target(&telemetry_config(Some("https://h"), Some("no pair")), &Environment::default());
         assert_eq!(wrong, Err(TelemetryError::Headers));
     }
 }

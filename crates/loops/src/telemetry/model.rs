@@ -64,8 +64,8 @@ fn request_attributes(request: &ModelRequest) -> Vec<KeyValue> {
 }
 
 /// Returns the cost of a call with all retries.
-fn cost_attributes(of: MicroUsd) -> Vec<KeyValue> {
-    let details = json!({ "total": dollars(of) });
+fn cost_attributes(cost: MicroUsd) -> Vec<KeyValue> {
+    let details = json!({ "total": dollars(cost) });
     vec![KeyValue::new("langfuse.observation.cost_details", details.to_string())]
 }
 

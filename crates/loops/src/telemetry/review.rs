@@ -24,16 +24,16 @@ pub fn record_head(sha: &str) {
 }
 
 /// Records an event that operators search for.
-pub fn event(name: &'static str, attributes: Vec<KeyValue>) {
+pub fn record_event(name: &'static str, attributes: Vec<KeyValue>) {
     Context::current().span().add_event(name, attributes);
 }
 
 /// Logs and traces the MCP servers that a review could not use. Returns the number of failures of each.
-pub fn servers_failed(problems: &[ServerProblem]) -> BTreeMap<String, u32> {
+pub fn record_server_failures(problems: &[ServerProblem]) -> BTreeMap<String, u32> {
     let mut failed = BTreeMap::new();
     for ServerProblem { server, description: what, server_output: said } in problems {
         let about = [("server", server), ("what", what)];
-        event("mcp.failed", about.map(|(name, value)| KeyValue::new(name, value.clone())).into());
+        record_event("mcp.failed", about.map(|(name, value)| KeyValue::new(name, value.clone())).into());
         tracing::warn!(event = "mcp.failed", server, what, said, "an MCP server failed");
         *failed.entry(server.clone()).or_default() += 1;
     }

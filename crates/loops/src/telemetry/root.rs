@@ -15,7 +15,7 @@ use truing_core::sync::record::SyncRecord as Synced;
 use truing_reader::redact::redact_secrets;
 use uuid::Uuid;
 
-use super::export::begin_as;
+use super::export::set_next_trace_id;
 use super::review::MAX_REASON_CHARS;
 use super::step::{CommonSpanAttributes, SCOPE, dollars};
 
@@ -38,7 +38,7 @@ pub fn start_review_trace(
     number: Option<u64>,
 ) -> Context {
     let mut common = vec![KeyValue::new("reviewId", run.as_str().to_owned())];
-    common.extend(pull_request(run, key, repository, number));
+    common.extend(pull_request_attributes(run, key, repository, number));
     start_root_span(REVIEW, run, common, None)
 }
 
@@ -75,7 +75,7 @@ impl ConvergeSpan {
         number: Option<u64>,
         began: SystemTime,
     ) -> Self {
-        let common = pull_request(&record.run, &record.key, repository, number);
+        let common = pull_request_attributes(&record.run, &record.key, repository, number);
         let context = start_root_span(CONVERGE, &record.run, common, Some(began));
         context.span().set_attribute(KeyValue::new("headSha", record.detail.state.head.to_string()));
         Self { context, before: (record.cost(), record.turns()) }
@@ -111,20 +111,25 @@ impl ConvergeSpan {
     }
 
     /// Records that the step failed.
-    pub fn record_failure(&self, why: &str) {
-        record_failure(&self.context, why);
+    pub fn record_failure(&self, reason: &str) {
+        record_failure(&self.context, reason);
     }
 }
 
 /// Begins the span of a converge step that failed before its run was known. It is named after its lease.
-pub fn converge_unknown(
+pub fn start_unknown_converge(
     run: &RunId,
     key: &SlotKey,
     repository: &str,
     number: u64,
     began: SystemTime,
 ) -> Context {
-    start_root_span(CONVERGE, run, pull_request(run, key, Some(repository), Some(number)), Some(began))
+    start_root_span(
+        CONVERGE,
+        run,
+        pull_request_attributes(run, key, Some(repository), Some(number)),
+        Some(began),
+    )
 }
 
 /// Records the result of a run of a sync job.
@@ -134,10 +139,10 @@ pub fn record_sync(context: &Context, record: &Synced) {
 }
 
 /// Records that the run of this context failed.
-pub fn record_failure(context: &Context, why: &str) {
-    let why = line::clean_line(&redact_secrets(why), MAX_REASON_CHARS);
+pub fn record_failure(context: &Context, reason: &str) {
+    let reason = line::clean_line(&redact_secrets(reason), MAX_REASON_CHARS);
     context.span().set_attribute(KeyValue::new("subtype", "error_during_execution"));
-    context.span().set_status(Status::error(why));
+    context.span().set_status(Status::error(reason));
 }
 
 /// Records the consumption of a run: its cost, and the number of models' answers.
@@ -148,7 +153,7 @@ fn record_spend(context: &Context, cost: MicroUsd, turns: u32) {
 }
 
 /// Records the end of a run and its reason.
-fn record_run_end(context: &Context, end: RunOutcome, why: &str, turns: u32) {
+fn record_run_end(context: &Context, end: RunOutcome, reason: &str, turns: u32) {
     let span = context.span();
     if !span.is_recording() {
         return;
@@ -156,20 +161,25 @@ fn record_run_end(context: &Context, end: RunOutcome, why: &str, turns: u32) {
     span.set_attribute(KeyValue::new("truing.outcome", end.as_str()));
     span.set_attribute(KeyValue::new(OUTCOME, end.as_str()));
     match end {
-        RunOutcome::Failed => return record_failure(context, why),
+        RunOutcome::Failed => return record_failure(context, reason),
         RunOutcome::Done | RunOutcome::Partial | RunOutcome::Skipped | RunOutcome::Deferred => {}
     }
     // With a model, the end of its part sets this attribute.
     if turns == 0 {
         span.set_attribute(KeyValue::new("subtype", "success"));
     }
-    let why = line::clean_line(&redact_secrets(why), MAX_REASON_CHARS);
-    span.set_attribute(KeyValue::new("truing.outcome.reason", why));
+    let reason = line::clean_line(&redact_secrets(reason), MAX_REASON_CHARS);
+    span.set_attribute(KeyValue::new("truing.outcome.reason", reason));
 }
 
 /// Returns the attributes of a run and of its pull request. Langfuse filters traces by their metadata, which
 /// are texts.
-fn pull_request(run: &RunId, key: &SlotKey, repository: Option<&str>, number: Option<u64>) -> Vec<KeyValue> {
+fn pull_request_attributes(
+    run: &RunId,
+    key: &SlotKey,
+    repository: Option<&str>,
+    number: Option<u64>,
+) -> Vec<KeyValue> {
     let name = repository.zip(number).map(|(repository, number)| format!("{repository}#{number}"));
     let session = match (PrId::from_key(key), &name) {
         (Some(id), Some(name)) => format!("{}/{name}", id.forge),
@@ -212,7 +222,7 @@ fn start_root_span(
     let tracer = global::tracer(SCOPE);
     let mut builder = tracer.span_builder(name).with_kind(SpanKind::Internal).with_attributes(attributes);
     builder.start_time = began;
-    begin_as(trace_id(run));
+    set_next_trace_id(trace_id(run));
     let span = tracer.build_with_context(builder, &Context::new());
     Context::new().with_value(CommonSpanAttributes(Arc::from(common))).with_span(span)
 }

@@ -61,10 +61,12 @@ impl StepSpan {
     }
 
     /// Marks the span as failed, with an error of this type.
-    pub fn record_failure(&self, kind: &'static str, why: &str) {
+    pub fn record_failure(&self, kind: &'static str, reason: &str) {
         if let Some(context) = &self.0 {
             context.span().set_attribute(KeyValue::new("error.type", kind));
-            context.span().set_status(Status::error(line::clean_line(&redact_secrets(why), MAX_WHY_CHARS)));
+            context
+                .span()
+                .set_status(Status::error(line::clean_line(&redact_secrets(reason), MAX_WHY_CHARS)));
         }
     }
 }
@@ -93,16 +95,17 @@ pub fn start_tool_span(name: &str, input: &Value) -> StepSpan {
 }
 
 /// Makes writes to a forge, and traces them below the current span.
-pub static WRITES: WriteMonitor = WriteMonitor { dry_run: false, recording: None, begin_span: Some(write) };
+pub static WRITES: WriteMonitor =
+    WriteMonitor { dry_run: false, recording: None, begin_span: Some(start_write_span) };
 
 impl WriteSpan for StepSpan {
-    fn record_failure(&self, why: &str) {
-        Self::record_failure(self, "forge", why);
+    fn record_failure(&self, reason: &str) {
+        Self::record_failure(self, "forge", reason);
     }
 }
 
 /// Begins the span of a write to a forge.
-fn write(action: &'static str, items: usize) -> Box<dyn WriteSpan> {
+fn start_write_span(action: &'static str, items: usize) -> Box<dyn WriteSpan> {
     let attributes = || {
         let items = i64::try_from(items).unwrap_or(i64::MAX);
         vec![
@@ -134,12 +137,12 @@ pub(crate) const TOOL_OUTPUT: TextAttributeKeys = TextAttributeKeys {
 };
 
 /// Returns a text without secrets, if texts may be traced; otherwise its hash and its size.
-pub(super) fn text_attributes(of: TextAttributeKeys, text: &str) -> Vec<KeyValue> {
+pub(super) fn text_attributes(keys: TextAttributeKeys, text: &str) -> Vec<KeyValue> {
     if can_capture_texts() {
         let shown = line::truncate_text(redact_secrets(text), MAX_TEXT_CHARS);
-        return vec![KeyValue::new(of.convention, shown.clone()), KeyValue::new(of.langfuse, shown)];
+        return vec![KeyValue::new(keys.convention, shown.clone()), KeyValue::new(keys.langfuse, shown)];
     }
-    let [hash, bytes] = of.digest;
+    let [hash, bytes] = keys.digest;
     vec![
         KeyValue::new(hash, hex::encode(Sha256::digest(text))),
         KeyValue::new(bytes, i64::try_from(text.len()).unwrap_or(i64::MAX)),

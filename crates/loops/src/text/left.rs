@@ -38,14 +38,14 @@ pub fn unreviewed_status(choice: &TierChoice) -> String {
 }
 
 /// Returns the text of the head's check.
-pub fn not_reviewed(head: &Sha, reason: &str) -> String {
+pub fn not_reviewed_text(head: &Sha, reason: &str) -> String {
     let ask = "Comment `/review` for a review of this commit.";
     format!("## Truing: not reviewed\n\nCommit `{}`: {}.\n\n{ask}", head.short_sha(), escape_text(reason))
 }
 
 /// Returns a rule's place without the folder of its file, which no pull request shows.
-fn public_rule_place(at: &str) -> &str {
-    at.rsplit('/').next().unwrap_or(at)
+fn public_rule_place(place: &str) -> &str {
+    place.rsplit('/').next().unwrap_or(place)
 }
 
 /// Returns the reason for a review without the available model.

@@ -76,11 +76,11 @@ impl<'a> LinterTree<'a> {
     }
 
     /// Returns the state of a file.
-    pub(super) fn state(&mut self, path: &str) -> CertainOption<StateDigest> {
+    pub(super) fn file_state(&mut self, path: &str) -> CertainOption<StateDigest> {
         let PathContent::File { bytes, is_program } = self.open_path(path, MAX_FILE_BYTES) else {
             return None;
         };
-        if self.is_together(&bytes) {
+        if self.configures_joint_analysis(&bytes) {
             return None;
         }
         let mut parts = DigestBuilder::default();
@@ -88,13 +88,13 @@ impl<'a> LinterTree<'a> {
         for folder in parent_folders(path) {
             parts.add(&self.configuration_state(folder)?);
             if !self.known_tool.beside.is_empty() {
-                parts.add(&self.names(folder)?);
+                parts.add(&self.folder_names_state(folder)?);
             }
         }
         for folder in &self.known_tool.beside {
-            parts.add(&self.names(folder)?);
+            parts.add(&self.folder_names_state(folder)?);
         }
-        Some(parts.state())
+        Some(parts.into_state())
     }
 
     /// Returns the state of the options and of the files that they name. An option may itself be
@@ -102,12 +102,12 @@ impl<'a> LinterTree<'a> {
     fn options_digest(&self, options: &[String], folder: &str) -> CertainOption<StateDigest> {
         let (mut parts, mut named) = (DigestBuilder::default(), BTreeSet::new());
         for option in options {
-            if self.is_together(option.as_bytes()) {
+            if self.configures_joint_analysis(option.as_bytes()) {
                 return None;
             }
             self.add_named(option.as_bytes(), folder, &mut named, &mut parts)?;
         }
-        Some(parts.state())
+        Some(parts.into_state())
     }
 
     /// Returns the state of a folder's files that configure the linter, and of those that they name.
@@ -115,24 +115,24 @@ impl<'a> LinterTree<'a> {
         if let Some(known) = self.configured.get(folder) {
             return *known;
         }
-        let state = self.read_configured(folder);
+        let state = self.digest_configuration(folder);
         self.configured.insert(folder.to_owned(), state);
         state
     }
 
-    fn read_configured(&self, folder: &str) -> CertainOption<StateDigest> {
+    fn digest_configuration(&self, folder: &str) -> CertainOption<StateDigest> {
         let (mut parts, mut named) = (DigestBuilder::default(), BTreeSet::new());
         for name in &self.known_tool.alone {
             let path = join_name(folder, name);
             let bytes = match self.open_path(&path, MAX_CONFIGURATION as u64) {
-                PathContent::File { bytes, .. } if !self.is_together(&bytes) => bytes,
+                PathContent::File { bytes, .. } if !self.configures_joint_analysis(&bytes) => bytes,
                 PathContent::File { .. } | PathContent::Unknown => return None,
                 PathContent::Nothing => continue,
             };
             parts.add(path.as_bytes()).add(&bytes);
             self.add_named(&bytes, folder, &mut named, &mut parts)?;
         }
-        Some(parts.state())
+        Some(parts.into_state())
     }
 
     /// Adds the files that a text names, from its folder or from the root, and those that these name.
@@ -140,7 +140,7 @@ impl<'a> LinterTree<'a> {
         &self,
         text: &[u8],
         folder: &str,
-        named: &mut BTreeSet<String>,
+        known: &mut BTreeSet<String>,
         parts: &mut DigestBuilder,
     ) -> CertainOption<()> {
         let words = candidate_names(text);
@@ -148,11 +148,11 @@ impl<'a> LinterTree<'a> {
             return None;
         }
         for word in words {
-            if is_outside(word) {
+            if is_outside_file(word) {
                 return None;
             }
             for path in [join_inside_tree(folder, word), join_inside_tree("", word)].into_iter().flatten() {
-                if named.contains(&path) {
+                if known.contains(&path) {
                     continue;
                 }
                 let bytes = match self.open_path(&path, MAX_FILE_BYTES) {
@@ -161,16 +161,16 @@ impl<'a> LinterTree<'a> {
                     PathContent::Unknown => return None,
                 };
                 parts.add(path.as_bytes()).add(&bytes);
-                named.insert(path.clone());
-                if named.len() > MAX_NAMED {
+                known.insert(path.clone());
+                if known.len() > MAX_NAMED {
                     return None;
                 }
                 let (beside, name) = path.rsplit_once('/').unwrap_or(("", &path));
-                if bytes.len() <= MAX_CONFIGURATION && (has_end(name, TEXTS) || name.starts_with('.')) {
-                    if self.is_together(&bytes) {
+                if bytes.len() <= MAX_CONFIGURATION && (has_ending(name, TEXTS) || name.starts_with('.')) {
+                    if self.configures_joint_analysis(&bytes) {
                         return None;
                     }
-                    self.add_named(&bytes, beside, named, parts)?;
+                    self.add_named(&bytes, beside, known, parts)?;
                 }
             }
         }
@@ -178,16 +178,16 @@ impl<'a> LinterTree<'a> {
     }
 
     /// Returns the state of the names in a folder, marking those that are folders.
-    fn names(&mut self, folder: &str) -> CertainOption<StateDigest> {
+    fn folder_names_state(&mut self, folder: &str) -> CertainOption<StateDigest> {
         if let Some(known) = self.names.get(folder) {
             return *known;
         }
-        let state = self.read_names(folder);
+        let state = self.digest_folder_names(folder);
         self.names.insert(folder.to_owned(), state);
         state
     }
 
-    fn read_names(&self, folder: &str) -> CertainOption<StateDigest> {
+    fn digest_folder_names(&self, folder: &str) -> CertainOption<StateDigest> {
         let entries = match std::fs::read_dir(self.root.join(folder)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(StateDigest::default()),
@@ -206,13 +206,13 @@ impl<'a> LinterTree<'a> {
         for (name, is_folder) in &names {
             parts.add(name.as_bytes()).add(&[u8::from(*is_folder)]);
         }
-        Some(parts.state())
+        Some(parts.into_state())
     }
 
-    fn open_path(&self, path: &str, most: u64) -> PathContent {
+    fn open_path(&self, path: &str, max_bytes: u64) -> PathContent {
         let inside = RepoPath::from(path);
         match self.tree.open_folder(&inside).and_then(|(folder, name)| open_regular(&folder, name)) {
-            Ok(file) => read(file, most).unwrap_or(PathContent::Unknown),
+            Ok(file) => read_content(file, max_bytes).unwrap_or(PathContent::Unknown),
             Err(FileOpenError::Refused(Errno::NOENT)) => PathContent::Nothing,
             Err(FileOpenError::Link | FileOpenError::NotRegular | FileOpenError::Refused(_)) => {
                 match std::fs::symlink_metadata(self.root.join(path)) {
@@ -223,7 +223,7 @@ impl<'a> LinterTree<'a> {
         }
     }
 
-    fn is_together(&self, bytes: &[u8]) -> bool {
+    fn configures_joint_analysis(&self, bytes: &[u8]) -> bool {
         self.joint_pattern.as_ref().is_some_and(|together| together.is_match(bytes))
     }
 }
@@ -243,11 +243,11 @@ enum PathContent {
     Unknown,
 }
 
-fn read(file: File, most: u64) -> Option<PathContent> {
+fn read_content(file: File, max_bytes: u64) -> Option<PathContent> {
     let is_program = file.metadata().ok()?.permissions().mode() & 0o111 != 0;
     let mut bytes = Vec::new();
-    let read = file.take(most + 1).read_to_end(&mut bytes).ok()?;
-    (read as u64 <= most).then_some(PathContent::File { bytes, is_program })
+    let read = file.take(max_bytes + 1).read_to_end(&mut bytes).ok()?;
+    (read as u64 <= max_bytes).then_some(PathContent::File { bytes, is_program })
 }
 
 /// Returns the words of a text that may be file names, each once: words in the letters of most names, and
@@ -292,13 +292,13 @@ pub(super) fn join_inside_tree(folder: &str, word: &str) -> Option<String> {
 }
 
 /// True if the word is the absolute path of an existing file, which no state covers.
-fn is_outside(word: &str) -> bool {
+fn is_outside_file(word: &str) -> bool {
     word.starts_with('/') && std::fs::metadata(word).is_ok_and(|found| !found.is_dir())
 }
 
-pub(super) fn has_end(name: &str, ends: &[&str]) -> bool {
+pub(super) fn has_ending(name: &str, endings: &[&str]) -> bool {
     let end = Path::new(name).extension().and_then(OsStr::to_str);
-    end.is_some_and(|end| ends.contains(&end))
+    end.is_some_and(|end| endings.contains(&end))
 }
 
 /// A digest of several parts, each with its length.
@@ -312,7 +312,7 @@ impl DigestBuilder {
         self
     }
 
-    pub(super) fn state(self) -> StateDigest {
+    pub(super) fn into_state(self) -> StateDigest {
         self.0.finalize().into()
     }
 }
@@ -341,12 +341,12 @@ mod tests {
         }
 
         fn state(&self, tool: &str, path: &str) -> CertainOption<StateDigest> {
-            self.with(tool, &[], path)
+            self.state_with_options(tool, &[], path)
         }
 
-        fn with(&self, tool: &str, options: &[&str], path: &str) -> CertainOption<StateDigest> {
+        fn state_with_options(&self, tool: &str, options: &[&str], path: &str) -> CertainOption<StateDigest> {
             let options: Vec<String> = options.iter().map(|word| (*word).to_owned()).collect();
-            LinterTree::new(self.0.path(), known::find_tool(tool).unwrap(), &options, "")?.state(path)
+            LinterTree::new(self.0.path(), known::find_tool(tool).unwrap(), &options, "")?.file_state(path)
         }
     }
 
@@ -388,9 +388,9 @@ mod tests {
     fn files_that_options_name_count() {
         let files = Files::new(&[("a.md", "teh\n"), ("lint/words", "teh\n")]);
         let options = ["--ignore-words=lint/words"];
-        let first = files.with("codespell", &options, "a.md").unwrap();
+        let first = files.state_with_options("codespell", &options, "a.md").unwrap();
         files.write("lint/words", "");
-        assert_ne!(files.with("codespell", &options, "a.md"), Some(first));
+        assert_ne!(files.state_with_options("codespell", &options, "a.md"), Some(first));
     }
 
     #[test]
@@ -404,7 +404,7 @@ mod tests {
         files.write("ruff.toml", "exclude = [\"/usr\"]\n");
         assert!(files.state("ruff", "a.py").is_some(), "a folder configures nothing");
         let option = format!("--config={}", base.display());
-        assert_eq!(files.with("ruff", &[&option], "a.py"), None);
+        assert_eq!(files.state_with_options("ruff", &[&option], "a.py"), None);
     }
 
     #[test]
@@ -421,7 +421,7 @@ mod tests {
         assert_eq!(files.state("shellcheck", "reads.sh"), None);
         assert_eq!(files.state("shellcheck", "sources.sh"), None);
         assert_eq!(files.state("shellcheck", "runs.sh"), None);
-        assert_eq!(files.with("ruff", &["--config=src = ['lib']"], "a.py"), None);
+        assert_eq!(files.state_with_options("ruff", &["--config=src = ['lib']"], "a.py"), None);
         for config in ["src = [\"lib\"]\n", "tool.ruff.src=['lib']\n", "ruff = { \"src\" = [\"lib\"] }\n"] {
             files.write("pyproject.toml", "[project]\nsrcs = [\"lib\"]\n");
             assert!(files.state("ruff", "a.py").is_some());

@@ -15,7 +15,7 @@ pub enum BaseCommit<'a> {
 
 impl BaseCommit<'_> {
     /// Returns the commit's files in a temporary folder. None, if that fails: then no finding counts as old.
-    pub(super) async fn laid_out(self) -> Option<PrivateFolder> {
+    pub(super) async fn export_all(self) -> Option<PrivateFolder> {
         let exported = match self {
             Self::Repository(repository, commit) => repository.export_all(commit).await,
             Self::Mirror(mirror, commit) => mirror.export_all(commit).await,
@@ -37,7 +37,7 @@ impl BaseCommit<'_> {
     }
 
     /// Returns the content of the commit's file of this path; none, if there is no plain file.
-    pub(super) async fn read(self, path: &RepoPath) -> Result<Option<Vec<u8>>, String> {
+    pub(super) async fn read_file(self, path: &RepoPath) -> Result<Option<Vec<u8>>, String> {
         let read = match self {
             Self::Repository(repository, commit) => repository.read_file(commit, path).await,
             Self::Mirror(mirror, commit) => mirror.read_file(commit, path).await,

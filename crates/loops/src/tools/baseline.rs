@@ -33,13 +33,16 @@ pub(super) fn files_with_removed_lines(changes: &[FileDiff<'_>], everywhere: boo
 }
 
 /// Returns the names of the linters that have found something.
-pub(super) fn found_by(found: &[PlacedFinding]) -> BTreeSet<String> {
-    found.iter().filter_map(|placed| placed.raw.tool()).map(str::to_owned).collect()
+pub(super) fn reporting_linters(findings: &[PlacedFinding]) -> BTreeSet<String> {
+    findings.iter().filter_map(|placed| placed.raw.tool()).map(str::to_owned).collect()
 }
 
 /// Removes the findings of linters that match one of the base's, each of which counts once. Returns their
 /// fingerprints.
-pub(super) fn take_old(found: &mut Vec<PlacedFinding>, base: &[RawFinding]) -> BTreeSet<Fingerprint> {
+pub(super) fn remove_base_findings(
+    found: &mut Vec<PlacedFinding>,
+    base: &[RawFinding],
+) -> BTreeSet<Fingerprint> {
     let mut taken = BTreeSet::new();
     let mut old: BTreeMap<FindingIdentity, usize> = BTreeMap::new();
     for raw in base.iter().filter(|raw| raw.source == FindingSource::Tool) {
@@ -82,7 +85,7 @@ mod tests {
     use super::*;
     use truing_core::code::CodeDigests;
 
-    fn raw(rule: &str, line: u32, title: &str, snippet: &str) -> RawFinding {
+    fn raw_finding(rule: &str, line: u32, title: &str, snippet: &str) -> RawFinding {
         RawFinding {
             place: CodeLocation {
                 path: "a.py".into(),
@@ -102,7 +105,7 @@ mod tests {
         }
     }
 
-    fn placed(raw: RawFinding) -> PlacedFinding {
+    fn placed_finding(raw: RawFinding) -> PlacedFinding {
         let at = raw.place.clone();
         PlacedFinding {
             raw,
@@ -116,15 +119,15 @@ mod tests {
     #[test]
     fn code_that_is_moved_or_indented_keeps_its_findings_and_new_ones_are_told() {
         let mut found: Vec<PlacedFinding> = [
-            raw("ruff/E741", 9, "Ambiguous variable name: `l` (line 9)", "        l = 1"),
-            raw("ruff/E741", 12, "Ambiguous variable name: `l` (line 12)", "l = 1"),
-            raw("ruff/F401", 3, "`os` imported but unused", "import os"),
+            raw_finding("ruff/E741", 9, "Ambiguous variable name: `l` (line 9)", "        l = 1"),
+            raw_finding("ruff/E741", 12, "Ambiguous variable name: `l` (line 12)", "l = 1"),
+            raw_finding("ruff/F401", 3, "`os` imported but unused", "import os"),
         ]
         .into_iter()
-        .map(placed)
+        .map(placed_finding)
         .collect();
-        let base = [raw("ruff/E741", 4, "Ambiguous variable name: `l` (line 4)", "    l = 1")];
-        let taken = take_old(&mut found, &base);
+        let base = [raw_finding("ruff/E741", 4, "Ambiguous variable name: `l` (line 4)", "    l = 1")];
+        let taken = remove_base_findings(&mut found, &base);
         assert_eq!(taken, [fingerprint("ruff/E741", &"a.py".into(), "l = 1")].into());
         let lines: Vec<u32> = found.iter().map(|placed| placed.raw.place.start_line).collect();
         assert_eq!(lines, [12, 3], "one of two equal ones is old, not both");
@@ -132,9 +135,9 @@ mod tests {
 
     #[test]
     fn a_finding_of_a_rule_is_none_of_a_linter() {
-        let rule = RawFinding { source: FindingSource::Rule, ..raw("core/x", 1, "t", "s") };
-        let mut found = vec![placed(rule.clone())];
-        assert!(take_old(&mut found, &[rule]).is_empty());
+        let rule = RawFinding { source: FindingSource::Rule, ..raw_finding("core/x", 1, "t", "s") };
+        let mut found = vec![placed_finding(rule.clone())];
+        assert!(remove_base_findings(&mut found, &[rule]).is_empty());
         assert_eq!(found.len(), 1);
     }
 

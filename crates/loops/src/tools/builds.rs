@@ -76,7 +76,7 @@ impl BuildFolderGuard {
             }
             let cache = self.cache.clone();
             drop(self);
-            cache.tidy();
+            cache.remove_expired();
             io::Result::Ok(())
         });
         // The next run then builds everything.
@@ -105,10 +105,10 @@ impl BuildCache {
         if disk.f_bavail.saturating_mul(disk.f_frsize) < FREE {
             return Ok(None);
         }
-        let Some(lock) = lock_folder(&folder)? else { return Ok(None) };
+        let Some(lock) = try_lock_folder(&folder)? else { return Ok(None) };
         let built = folder.join(BUILT);
         // A run that is ended for writing too much has failed: there must be room for its additions.
-        if bytes_of(&folder) > self.bytes / 4 * 3 {
+        if build_bytes(&folder) > self.bytes / 4 * 3 {
             truing_git::remove_folder(&built)?;
         }
         // The file is written again when the run has ended.
@@ -125,14 +125,14 @@ impl BuildCache {
     }
 
     /// Removes folders that were unused for long or exceed the limit; a folder in use stays.
-    fn tidy(&self) {
+    fn remove_expired(&self) {
         let places = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut all: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         for place in places {
             // Each run creates or removes a file in the folder, which sets its time.
             let used = place.metadata().ok().filter(|found| found.is_dir()).and_then(|it| it.modified().ok());
             if let Some(used) = used {
-                all.push((used, bytes_of(&place.path()), place.path()));
+                all.push((used, build_bytes(&place.path()), place.path()));
             }
         }
         all.sort_unstable();
@@ -142,7 +142,7 @@ impl BuildCache {
             left = left.saturating_add(bytes);
             let is_old = used.elapsed().is_ok_and(|ago| ago > self.age);
             if (is_old || left > self.bytes)
-                && let Ok(Some(_lock)) = lock_folder(&place)
+                && let Ok(Some(_lock)) = try_lock_folder(&place)
             {
                 let _ = truing_git::remove_folder(&place);
             }
@@ -151,14 +151,14 @@ impl BuildCache {
 }
 
 /// Returns the number of bytes of a folder's builds, as recorded, else as measured.
-fn bytes_of(place: &Path) -> u64 {
+fn build_bytes(place: &Path) -> u64 {
     let noted = std::fs::read_to_string(place.join(NOTED)).ok().and_then(|text| text.parse().ok());
     noted.unwrap_or_else(|| BuildFolder::disk_bytes(&place.join(BUILT)))
 }
 
 /// Locks a folder that belongs to this user and is closed to others; none if another run holds it or has just
 /// removed it.
-fn lock_folder(place: &Path) -> io::Result<Option<File>> {
+fn try_lock_folder(place: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = File::from(rustix::fs::open(place, flags, Mode::empty())?);
     let mine = opened.metadata()?;
@@ -201,7 +201,7 @@ impl BuildCacheKey<'_> {
         parts.add(self.tool.name.as_bytes()).add(self.tool.folder.as_bytes());
         self.program.add_to(&mut parts);
         parts.add(self.version.output.as_bytes()).add(self.version.errors.as_bytes());
-        hex::encode(parts.state())
+        hex::encode(parts.into_state())
     }
 }
 
@@ -211,12 +211,14 @@ impl LinterRunner {
     pub(super) async fn acquire_builds(
         &self,
         tool: &SelectedLinter,
-        by: &LinterRunMethod<'_>,
+        method: &LinterRunMethod<'_>,
         files: LinterFiles<'_>,
     ) -> Option<BuildFolderGuard> {
-        let (LinterRunMethod::Machine(installed), SandboxLevel::Full) = (by, self.level) else { return None };
-        let (cache, known) = (BuildCache::from_tool_cache(self.cache.as_ref()?), tool.builds_of()?);
-        let (program, version) = self.version(tool, installed, &known.version, files).await?;
+        let (LinterRunMethod::Machine(installed), SandboxLevel::Full) = (method, self.level) else {
+            return None;
+        };
+        let (cache, known) = (BuildCache::from_tool_cache(self.cache.as_ref()?), tool.build_caching_tool()?);
+        let (program, version) = self.version_output(tool, installed, &known.version, files).await?;
         let is_copy = files.project != Some(files.tree);
         let kind = match (is_copy, files.pins == files.tree) {
             (false, _) => "tree",
@@ -237,7 +239,7 @@ impl LinterRunner {
         let held = tokio::task::spawn_blocking(move || {
             let held = cache.acquire(&name, &known.builds)?;
             if held.is_some() && is_copy {
-                date_now(&tree)?;
+                touch_all_files(&tree)?;
             }
             io::Result::Ok(held)
         });
@@ -249,7 +251,7 @@ impl LinterRunner {
 
 /// Sets the time of every file of a copy to now. Programs treat a file that is older than its build as
 /// unchanged, and a copy of another commit may have been made before that build.
-fn date_now(tree: &Path) -> io::Result<()> {
+fn touch_all_files(tree: &Path) -> io::Result<()> {
     let now = FileTimes::new().set_modified(SystemTime::now());
     let mut folders = vec![tree.to_owned()];
     while let Some(folder) = folders.pop() {

@@ -67,7 +67,7 @@ impl ToolCache {
 
     /// Returns the findings on the file of this path, if they are kept under this key.
     pub(super) fn get(&self, key: &ToolCacheKey, path: &str) -> Option<Vec<RawFinding>> {
-        let place = self.place(key)?;
+        let place = self.entry_path(key)?;
         let file = File::open(&place).ok()?;
         let mut text = String::new();
         file.take(MAX_ENTRY + 1).read_to_string(&mut text).ok()?;
@@ -97,7 +97,7 @@ impl ToolCache {
         if rest.len() as u64 > MAX_ENTRY / 2 {
             return Ok(());
         }
-        let Some(place) = self.place(key) else { return Ok(()) };
+        let Some(place) = self.entry_path(key) else { return Ok(()) };
         let beside = place.parent().unwrap_or(&self.folder);
         DirBuilder::new().recursive(true).mode(0o700).create(beside)?;
         let mut file = tempfile::NamedTempFile::new_in(beside)?;
@@ -110,7 +110,7 @@ impl ToolCache {
 
     /// Removes entries that are unused for long or exceed the limit. Runs at most once an hour, across
     /// processes.
-    pub(super) fn tidy(&self) {
+    pub(super) fn remove_expired(&self) {
         let mark = self.folder.join(TIDIED);
         let since = mark.metadata().and_then(|found| found.modified()).ok();
         if since.and_then(|since| since.elapsed().ok()).is_some_and(|ago| ago < TIDY_EVERY) {
@@ -143,7 +143,7 @@ impl ToolCache {
         }
     }
 
-    fn place(&self, key: &ToolCacheKey) -> Option<PathBuf> {
+    fn entry_path(&self, key: &ToolCacheKey) -> Option<PathBuf> {
         let (folder, name) = key.0.split_at_checked(2)?;
         Some(self.folder.join(folder).join(name))
     }
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
     use truing_core::code::CodeDigests;
 
-    fn raw(path: &str, title: &str) -> RawFinding {
+    fn raw_finding(path: &str, title: &str) -> RawFinding {
         RawFinding {
             place: CodeLocation { path: path.into(), side: DiffSide::New, start_line: 1, end_line: 2 },
             severity: Severity::P2,
@@ -182,7 +182,7 @@ mod tests {
         }
     }
 
-    fn files(folder: &Path) -> Vec<PathBuf> {
+    fn list_files(folder: &Path) -> Vec<PathBuf> {
         let folders = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         let folders = folders.filter(|path| path.is_dir());
         folders
@@ -197,16 +197,16 @@ mod tests {
         let cache = ToolCache::new(folder.path().join("own/tools"));
         let (one, other) = (ToolCacheKey::from_digest(b"one"), ToolCacheKey::from_digest(b"other"));
         assert_eq!(cache.get(&one, "a.py"), None);
-        cache.store(&one, "a.py", vec![raw("a.py", "t")]);
+        cache.store(&one, "a.py", vec![raw_finding("a.py", "t")]);
         cache.store(&other, "b.py", Vec::new());
-        assert_eq!(cache.get(&one, "a.py"), Some(vec![raw("a.py", "t")]));
+        assert_eq!(cache.get(&one, "a.py"), Some(vec![raw_finding("a.py", "t")]));
         assert_eq!(cache.get(&other, "b.py"), Some(Vec::new()), "a file without findings");
         assert_eq!(cache.get(&one, "b.py"), None);
-        cache.store(&one, "a.py", vec![raw("b.py", "t")]);
+        cache.store(&one, "a.py", vec![raw_finding("b.py", "t")]);
         assert_eq!(cache.get(&one, "a.py"), None, "it is of another file");
         let another = ToolCache::new(folder.path().join("own/tools"));
         assert_eq!(another.get(&other, "b.py"), Some(Vec::new()), "of another process");
-        for file in files(&folder.path().join("own/tools")) {
+        for file in list_files(&folder.path().join("own/tools")) {
             assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "nobody else reads it");
         }
     }
@@ -216,8 +216,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = ToolCache::new(folder.path().to_owned());
         let key = ToolCacheKey::from_digest(b"one");
-        cache.store(&key, "a.py", vec![raw("a.py", "right")]);
-        let file = files(folder.path()).remove(0);
+        cache.store(&key, "a.py", vec![raw_finding("a.py", "right")]);
+        let file = list_files(folder.path()).remove(0);
         let whole = std::fs::read_to_string(&file).unwrap();
         let half = whole.get(..whole.len() / 2).unwrap();
         for damaged in [whole.replace("right", "wrong"), half.to_owned(), String::new(), "\n".to_owned()] {
@@ -226,7 +226,7 @@ mod tests {
         }
         std::fs::write(&file, [0xff, b'\n', 0xff]).unwrap();
         assert_eq!(cache.get(&key, "a.py"), None);
-        cache.store(&key, "a.py", vec![raw("a.py", "right")]);
+        cache.store(&key, "a.py", vec![raw_finding("a.py", "right")]);
         assert!(cache.get(&key, "a.py").is_some(), "it is written again");
     }
 
@@ -234,7 +234,7 @@ mod tests {
     fn what_is_too_large_is_not_kept() {
         let folder = tempfile::tempdir().unwrap();
         let cache = ToolCache::new(folder.path().to_owned());
-        let many = (0..2_000).map(|_| raw("a.py", &"x".repeat(400))).collect();
+        let many = (0..2_000).map(|_| raw_finding("a.py", &"x".repeat(400))).collect();
         cache.store(&ToolCacheKey::from_digest(b"one"), "a.py", many);
         assert!(!folder.path().join("6f").exists());
     }
@@ -245,27 +245,28 @@ mod tests {
         let mut cache = ToolCache::new(folder.path().to_owned());
         let hour = Duration::from_secs(3_600);
         for (at, name) in [b"a1", b"b2", b"c3"].iter().enumerate() {
-            cache.store(&ToolCacheKey::from_digest(*name), "a.py", vec![raw("a.py", "t")]);
+            cache.store(&ToolCacheKey::from_digest(*name), "a.py", vec![raw_finding("a.py", "t")]);
             let file = File::options()
                 .append(true)
-                .open(cache.place(&ToolCacheKey::from_digest(*name)).unwrap())
+                .open(cache.entry_path(&ToolCacheKey::from_digest(*name)).unwrap())
                 .unwrap();
             file.set_modified(SystemTime::now() - hour * (u32::try_from(at).unwrap() + 1)).unwrap();
         }
         let kept = |cache: &ToolCache| {
-            [b"a1", b"b2", b"c3"].map(|name| cache.place(&ToolCacheKey::from_digest(name)).unwrap().exists())
+            [b"a1", b"b2", b"c3"]
+                .map(|name| cache.entry_path(&ToolCacheKey::from_digest(name)).unwrap().exists())
         };
-        cache.tidy();
+        cache.remove_expired();
         assert_eq!(kept(&cache), [true, true, true]);
         cache.age = hour * 2 + hour / 2;
-        cache.tidy();
+        cache.remove_expired();
         assert_eq!(kept(&cache), [true, true, true], "it was tidied just now");
         std::fs::remove_file(folder.path().join(TIDIED)).unwrap();
-        cache.tidy();
+        cache.remove_expired();
         assert_eq!(kept(&cache), [true, true, false]);
         std::fs::remove_file(folder.path().join(TIDIED)).unwrap();
-        cache.bytes = cache.place(&ToolCacheKey::from_digest(b"a1")).unwrap().metadata().unwrap().len();
-        cache.tidy();
+        cache.bytes = cache.entry_path(&ToolCacheKey::from_digest(b"a1")).unwrap().metadata().unwrap().len();
+        cache.remove_expired();
         assert_eq!(kept(&cache), [true, false, false]);
     }
 }

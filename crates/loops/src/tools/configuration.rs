@@ -16,7 +16,7 @@ use truing_reader::output::known::{self, KnownTool, SignTarget, ToolSign, hooks,
 use truing_reader::output::tool_name;
 
 use super::alone::{
-    MAX_CONFIGURATION, MAX_NAMED, TEXTS, candidate_names, has_end, join_inside_tree, join_name,
+    MAX_CONFIGURATION, MAX_NAMED, TEXTS, candidate_names, has_ending, join_inside_tree, join_name,
     parent_folders,
 };
 use super::base::BaseCommit;
@@ -120,14 +120,14 @@ impl BaseConfigFolder<'_> {
 
 /// Returns the place in which a linter runs; none for the head's folder. `signs` is an error if the base's
 /// configuration is unknown.
-pub(super) async fn place_of<'a, T>(
+pub(super) async fn select_place<'a, T>(
     tool: &SelectedLinter,
     signs: &Result<T, String>,
     base: Option<&mut BaseConfiguration<'a>>,
 ) -> Result<Option<BaseConfigFolder<'a>>, String> {
     signs.as_ref().map_err(Clone::clone)?;
     match base {
-        Some(base) => base.place(tool).await,
+        Some(base) => base.place_for_linter(tool).await,
         None => Ok(None),
     }
 }
@@ -151,7 +151,10 @@ impl<'a> BaseConfiguration<'a> {
     }
 
     /// Returns the place in which a linter runs; none if the change leaves its configuration as it was.
-    async fn place(&mut self, tool: &SelectedLinter) -> Result<Option<BaseConfigFolder<'a>>, String> {
+    async fn place_for_linter(
+        &mut self,
+        tool: &SelectedLinter,
+    ) -> Result<Option<BaseConfigFolder<'a>>, String> {
         let replaced = self.changed_data_files(tool).await?;
         if replaced.is_empty() {
             return Ok(None);
@@ -160,7 +163,7 @@ impl<'a> BaseConfiguration<'a> {
         let tree = match known {
             Some((_, folder)) => folder.path().to_owned(),
             None => {
-                let folder = self.folder(&replaced).await?;
+                let folder = self.create_folder(&replaced).await?;
                 let tree = folder.path().to_owned();
                 self.folders.push((replaced.clone(), folder));
                 tree
@@ -177,7 +180,7 @@ impl<'a> BaseConfiguration<'a> {
             hooks::FILES.contains(path) || known::known_tools().iter().any(is_of)
         };
         let signs: BTreeSet<&str> = self.touched.iter().copied().filter(is_sign).collect();
-        if signs.is_empty() { Ok(None) } else { self.folder(&signs).await.map(Some) }
+        if signs.is_empty() { Ok(None) } else { self.create_folder(&signs).await.map(Some) }
     }
 
     /// Returns the touched files that configure a linter as data, if its part differs from the base's.
@@ -197,7 +200,7 @@ impl<'a> BaseConfiguration<'a> {
     }
 
     /// Creates a folder with the head's files, except for these, which are the base's.
-    async fn folder(&self, replaced: &BTreeSet<&str>) -> Result<PrivateFolder, String> {
+    async fn create_folder(&self, replaced: &BTreeSet<&str>) -> Result<PrivateFolder, String> {
         let paths: Vec<RepoPath> = replaced.iter().copied().map(RepoPath::from).collect();
         let of_base = self.base.export_files(&paths).await?;
         let replaced: BTreeSet<PathBuf> = replaced.iter().map(PathBuf::from).collect();
@@ -206,8 +209,8 @@ impl<'a> BaseConfiguration<'a> {
             // On the same file system, hard links replace copies.
             let beside = head.parent().map(PrivateFolder::new_with_cleanup);
             let folder = beside.and_then(Result::ok).map_or_else(PrivateFolder::new, Ok)?;
-            add_all(&head, folder.path(), &replaced)?;
-            add_all(of_base.path(), folder.path(), &BTreeSet::new())?;
+            link_files(&head, folder.path(), &replaced)?;
+            link_files(of_base.path(), folder.path(), &BTreeSet::new())?;
             io::Result::Ok(folder)
         });
         let laid_out = laid_out.await.map_err(|stopped| stopped.to_string())?;
@@ -219,7 +222,7 @@ impl<'a> BaseConfiguration<'a> {
     async fn named_files(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
         let (mut named, mut known) = (BTreeSet::new(), BTreeSet::new());
         let Some(row) = tool.known_tool() else { return Ok(named) };
-        let others = self.touched.iter().copied().filter(|path| !tool.is_for(Path::new(path)));
+        let others = self.touched.iter().copied().filter(|path| !tool.is_meant_for(Path::new(path)));
         let others: BTreeSet<&str> = others.collect();
         if others.is_empty() {
             return Ok(named);
@@ -245,7 +248,7 @@ impl<'a> BaseConfiguration<'a> {
             let beside = path.rsplit_once('/').map_or("", |(folder, _)| folder);
             for word in candidate_names(&own) {
                 let found = [join_inside_tree(beside, word), join_inside_tree("", word)];
-                for file in found.into_iter().flatten().filter(|file| has_end(file, TEXTS)) {
+                for file in found.into_iter().flatten().filter(|file| has_ending(file, TEXTS)) {
                     named.extend(others.get(file.as_str()));
                     left.push(file);
                 }
@@ -258,7 +261,7 @@ impl<'a> BaseConfiguration<'a> {
     async fn read_base_file(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
         let inside = RepoPath::from(path);
         match self.touched.contains(path) {
-            true => self.base.read(&inside).await,
+            true => self.base.read_file(&inside).await,
             false => Ok(FileTree::open(self.head).ok().and_then(|tree| tree.read_bytes(&inside).ok())),
         }
     }
@@ -266,7 +269,7 @@ impl<'a> BaseConfiguration<'a> {
     async fn has_same_part(&self, known: &KnownTool, path: &str) -> Result<bool, String> {
         let inside = RepoPath::from(path);
         let head = FileTree::open(self.head).ok().and_then(|tree| tree.read_bytes(&inside).ok());
-        let base = self.base.read(&inside).await?;
+        let base = self.base.read_file(&inside).await?;
         let (Some(head), Some(base)) = (head, base) else { return Ok(false) };
         Ok(head == base || is_shared_by(known, path) && tool_lines(known, &head) == tool_lines(known, &base))
     }
@@ -283,9 +286,9 @@ pub(super) struct ToolDifferences {
 
 /// Adds the linters that the head's files show, and that may run, to those of the folder with the base's
 /// configuration. Configuration by code is judged by the change.
-pub(super) fn merge(
-    of_base: &mut Vec<SelectedLinter>,
-    of_head: Vec<SelectedLinter>,
+pub(super) fn merge_linters(
+    base_linters: &mut Vec<SelectedLinter>,
+    head_linters: Vec<SelectedLinter>,
     files: LinterFiles<'_>,
 ) -> ToolDifferences {
     let mut found = ToolDifferences::default();
@@ -294,8 +297,8 @@ pub(super) fn merge(
     let is_same = |one: &SelectedLinter, other: &SelectedLinter| {
         (&one.name, &one.folder) == (&other.name, &other.folder)
     };
-    for tool in of_base.iter() {
-        let now = of_head.iter().find(|other| is_same(tool, other));
+    for tool in base_linters.iter() {
+        let now = head_linters.iter().find(|other| is_same(tool, other));
         let sign = tool.to_tree_path(&tool.sign);
         let by = match now {
             Some(now)
@@ -310,12 +313,12 @@ pub(super) fn merge(
             found.by_base.insert(tool_name(&tool.name), BaseFiles::for_sign(path));
         }
     }
-    for tool in of_head {
-        if of_base.iter().any(|known| is_same(known, &tool)) {
+    for tool in head_linters {
+        if base_linters.iter().any(|known| is_same(known, &tool)) {
             continue;
         }
-        if tool.code_configuration() || tool.is_guessed || tool.is_configured {
-            of_base.push(tool);
+        if tool.is_configured_by_code() || tool.is_guessed || tool.is_configured {
+            base_linters.push(tool);
         } else if tool.condition == ToolCondition::Always || !inspected_files(&tool, files.changed).is_empty()
         {
             let reason =
@@ -378,7 +381,7 @@ fn tool_lines<'a>(tool: &KnownTool, bytes: &'a [u8]) -> Result<Vec<&'a str>, &'a
     let lines = text.lines().filter(|line| {
         // After leading blanks, it is a header in TOML, and may be one in INI.
         if line.trim_start().starts_with('[') {
-            is_of_others = line.starts_with('[') && is_head_of_others(tool, line);
+            is_of_others = line.starts_with('[') && is_other_tool_header(tool, line);
         }
         !is_of_others || line.contains(OLDEST_PYTHON) || line.contains('\\')
     });
@@ -386,7 +389,7 @@ fn tool_lines<'a>(tool: &KnownTool, bytes: &'a [u8]) -> Result<Vec<&'a str>, &'a
 }
 
 /// True if the line is the header of another tool's table or section.
-fn is_head_of_others(tool: &KnownTool, line: &str) -> bool {
+fn is_other_tool_header(tool: &KnownTool, line: &str) -> bool {
     let name = line.trim_start_matches('[').split(']').next().unwrap_or_default();
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     if name.is_empty() || !name.chars().all(is_plain) {
@@ -417,9 +420,9 @@ fn is_head_of_others(tool: &KnownTool, line: &str) -> bool {
     }
 }
 
-/// Adds the plain files of a folder to another one, except `without`, as hard links if possible. No symbolic
+/// Adds the plain files of a folder to another one, except `excluded`, as hard links if possible. No symbolic
 /// link is followed.
-fn add_all(from: &Path, to: &Path, without: &BTreeSet<PathBuf>) -> io::Result<()> {
+fn link_files(from: &Path, to: &Path, excluded: &BTreeSet<PathBuf>) -> io::Result<()> {
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(from.join(&folder))? {
@@ -431,8 +434,8 @@ fn add_all(from: &Path, to: &Path, without: &BTreeSet<PathBuf>) -> io::Result<()
                     Err(error) if !place.is_dir() => return Err(error),
                     Ok(()) | Err(_) => folders.push(path),
                 }
-            } else if kind.is_file() && !without.contains(&path) {
-                link(&entry.path(), &place)?;
+            } else if kind.is_file() && !excluded.contains(&path) {
+                link_or_copy(&entry.path(), &place)?;
             }
         }
     }
@@ -440,7 +443,7 @@ fn add_all(from: &Path, to: &Path, without: &BTreeSet<PathBuf>) -> io::Result<()
 }
 
 /// Creates a hard link to a file, or a copy if the file system has no hard links.
-fn link(from: &Path, to: &Path) -> io::Result<()> {
+fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
     match std::fs::hard_link(from, to) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),

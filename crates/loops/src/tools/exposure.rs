@@ -9,7 +9,7 @@ use truing_diff::RepoPath;
 use truing_reader::output::tool_name;
 
 use super::running::{LinterFiles, LinterRunMethod, LinterRunner};
-use super::{ConfiguredLinters, SelectedLinter, select, used_tools};
+use super::{ConfiguredLinters, SelectedLinter, select_linters, used_tools};
 
 /// A linter, and the paths that the sandbox shows to it besides the files that it inspects.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,8 +45,9 @@ impl LinterRunner {
         reader: &dyn RepositoryReader,
     ) -> Result<Vec<AvailableTool>, ReaderError> {
         let used = used_tools(project, reviewed.iter(), reader).await?.tools;
-        let files = files_of(project);
-        let selected = select(&used, configured).into_iter().filter(|tool| inspects_any(tool, reviewed));
+        let files = project_files(project);
+        let selected =
+            select_linters(&used, configured).into_iter().filter(|tool| inspects_any(tool, reviewed));
         let all = selected.filter_map(|tool| {
             let missing_reason = self.run_method(&tool, files, None).err();
             (missing_reason.is_none() || !tool.is_guessed)
@@ -60,7 +61,7 @@ impl LinterRunner {
     /// # Errors
     /// [`ReaderError`]
     #[truing_core::boxed_future]
-    pub async fn exposures(
+    pub async fn list_exposures(
         &self,
         project: &Path,
         reviewed: &[RepoPath],
@@ -68,8 +69,8 @@ impl LinterRunner {
         reader: &dyn RepositoryReader,
     ) -> Result<Vec<LinterVisiblePaths>, ReaderError> {
         let used = used_tools(project, reviewed.iter(), reader).await?.tools;
-        let files = files_of(project);
-        let selected = select(&used, &wanted.configured).into_iter();
+        let files = project_files(project);
+        let selected = select_linters(&used, &wanted.configured).into_iter();
         let wanted =
             selected.filter(|tool| tool.condition == ToolCondition::Always || inspects_any(tool, reviewed));
         let exposures = wanted.map(|tool| {
@@ -110,7 +111,7 @@ pub fn resolve_links(path: &Path) -> PathBuf {
 }
 
 /// Returns all files of the user's own project.
-fn files_of(project: &Path) -> LinterFiles<'_> {
+fn project_files(project: &Path) -> LinterFiles<'_> {
     LinterFiles {
         tree: project,
         pins: project,

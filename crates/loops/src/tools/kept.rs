@@ -77,7 +77,7 @@ pub(super) struct CachedFindings {
 
 impl CachedFindings {
     /// Returns the states of these files, as far as they are certain.
-    pub(super) fn states_of(&self, names: &[&str]) -> BTreeMap<String, StateDigest> {
+    pub(super) fn states_for(&self, names: &[&str]) -> BTreeMap<String, StateDigest> {
         let state = |name: &&str| Some(((*name).to_owned(), *self.states.get(*name)?));
         names.iter().filter_map(state).collect()
     }
@@ -107,22 +107,22 @@ impl FindingCacheContext {
         }
         program.add_to(&mut parts);
         parts.add(version.output.as_bytes()).add(version.errors.as_bytes());
-        let (all, options, folder) = (parts.state(), tool.hook_options.clone(), tool.folder.clone());
+        let (all, options, folder) = (parts.into_state(), tool.hook_options.clone(), tool.folder.clone());
         Self { cache, tree: tree.to_owned(), known_tool, options, folder, program, all, scopes }
     }
 
     /// Returns the findings that are kept on these files in their current states.
-    pub(super) async fn recall(&self, names: &[&str]) -> CachedFindings {
+    pub(super) async fn load_findings(&self, names: &[&str]) -> CachedFindings {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let recipe = self.clone();
-        tokio::task::spawn_blocking(move || recipe.recall_blocking(names)).await.unwrap_or_default()
+        tokio::task::spawn_blocking(move || recipe.load_findings_blocking(names)).await.unwrap_or_default()
     }
 
-    fn recall_blocking(&self, names: Vec<String>) -> CachedFindings {
+    fn load_findings_blocking(&self, names: Vec<String>) -> CachedFindings {
         let (mut recalled, mut bytes) = (CachedFindings::default(), 0);
-        let states = self.states(names.iter().map(String::as_str));
+        let states = self.file_states(names.iter().map(String::as_str));
         for (name, state) in &states {
-            let mut keys = self.scopes.iter().map(|scope| self.key(scope, name, state));
+            let mut keys = self.scopes.iter().map(|scope| self.cache_key(scope, name, state));
             let Some(findings) = keys.find_map(|key| self.cache.get(&key, name)) else {
                 continue;
             };
@@ -143,10 +143,14 @@ impl FindingCacheContext {
         findings: Vec<RawFinding>,
     ) {
         // If that fails, the next run inspects the files again.
-        let _ = tokio::task::spawn_blocking(move || self.store_blocking(&states, findings)).await;
+        let _ = tokio::task::spawn_blocking(move || self.store_findings_blocking(&states, findings)).await;
     }
 
-    fn store_blocking(&self, before: &BTreeMap<String, StateDigest>, findings: Vec<RawFinding>) {
+    fn store_findings_blocking(
+        &self,
+        previous_states: &BTreeMap<String, StateDigest>,
+        findings: Vec<RawFinding>,
+    ) {
         let Some(scope) = self
             .scopes
             .first()
@@ -160,28 +164,28 @@ impl FindingCacheContext {
                 by_file.entry(path.to_owned()).or_default().push(raw);
             }
         }
-        for (name, state) in self.states(before.keys().map(String::as_str)) {
-            if before.get(&name) == Some(&state) {
+        for (name, state) in self.file_states(previous_states.keys().map(String::as_str)) {
+            if previous_states.get(&name) == Some(&state) {
                 let findings = by_file.remove(&name).unwrap_or_default();
-                self.cache.store(&self.key(scope, &name, &state), &name, findings);
+                self.cache.store(&self.cache_key(scope, &name, &state), &name, findings);
             }
         }
-        self.cache.tidy();
+        self.cache.remove_expired();
     }
 
     /// Returns the states of files, as far as they are certain.
-    fn states<'a>(&self, names: impl Iterator<Item = &'a str>) -> BTreeMap<String, StateDigest> {
+    fn file_states<'a>(&self, names: impl Iterator<Item = &'a str>) -> BTreeMap<String, StateDigest> {
         let Some(mut alone) = LinterTree::new(&self.tree, self.known_tool, &self.options, &self.folder)
         else {
             return BTreeMap::new();
         };
-        names.filter_map(|name| Some((name.to_owned(), alone.state(name)?))).collect()
+        names.filter_map(|name| Some((name.to_owned(), alone.file_state(name)?))).collect()
     }
 
-    fn key(&self, scope: &str, name: &str, state: &StateDigest) -> ToolCacheKey {
+    fn cache_key(&self, scope: &str, name: &str, state: &StateDigest) -> ToolCacheKey {
         let mut parts = DigestBuilder::default();
         parts.add(&self.all).add(scope.as_bytes()).add(name.as_bytes()).add(state);
-        ToolCacheKey::from_digest(&parts.state())
+        ToolCacheKey::from_digest(&parts.into_state())
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) struct LinterRunSettings<'a> {
 
 impl LinterRunner {
     /// Returns the output of a tool's program about its version; none if there is none.
-    pub(super) async fn version(
+    pub(super) async fn version_output(
         &self,
         tool: &SelectedLinter,
         installed: &InstalledProgram,
@@ -48,8 +48,8 @@ impl LinterRunner {
 
     /// True if a program may see the tree at [`INSIDE`]. A program in the tree itself would not be found
     /// under its name, and one below [`INSIDE`] would be hidden.
-    pub(super) fn can_move_tree(&self, by: &LinterRunMethod<'_>, tree: &Path) -> bool {
-        match by {
+    pub(super) fn can_move_tree(&self, method: &LinterRunMethod<'_>, tree: &Path) -> bool {
+        match method {
             LinterRunMethod::Machine(installed) => {
                 self.level == SandboxLevel::Full
                     && ![tree, Path::new(INSIDE)].iter().any(|it| installed.needs_folder(it))
@@ -63,7 +63,7 @@ impl LinterRunner {
         &self,
         tool: &SelectedLinter,
         installed: &InstalledProgram,
-        words: Vec<String>,
+        arguments: Vec<String>,
         place: LinterRunSettings<'_>,
     ) -> Result<CommandOutput, String> {
         let program = installed.file.clone().into_os_string();
@@ -73,7 +73,7 @@ impl LinterRunner {
         let environment = installed.environment.as_ref().and_then(|folder| folder.to_str());
         let environment = environment.map(|folder| ("VIRTUAL_ENV".to_owned(), folder.to_owned()));
         let looking = ReadOnlyProgram {
-            argv: std::iter::once(program).chain(words.into_iter().map(OsString::from)).collect(),
+            argv: std::iter::once(program).chain(arguments.into_iter().map(OsString::from)).collect(),
             tree: place.tree.to_owned(),
             moves_tree: place.moves_tree,
             folder: PathBuf::from(&tool.folder),
@@ -93,7 +93,7 @@ pub(super) async fn run_in_set_up(
     tool: &SelectedLinter,
     verifier: &Verifier,
     set_up: &SetupResult,
-    words: Vec<String>,
+    arguments: Vec<String>,
     tree: &Path,
 ) -> Result<CommandOutput, String> {
     let place = tool.install_places.iter().find(|place| set_up.has_file(Path::new(place)));
@@ -105,7 +105,7 @@ pub(super) async fn run_in_set_up(
         }
         None => tool.program.clone(),
     };
-    let argv: Vec<String> = std::iter::once(program).chain(words).collect();
+    let argv: Vec<String> = std::iter::once(program).chain(arguments).collect();
     verifier
         .with_time_limit(tool.time)
         .run_on_copy(set_up, tree, &argv)

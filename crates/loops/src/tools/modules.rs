@@ -12,7 +12,7 @@ pub(super) struct ModuleLinks(Vec<PathBuf>);
 impl ModuleLinks {
     /// Creates a link in each of these folders, if the user has modules outside of the tree and the tree has
     /// none.
-    pub(super) fn link<'a>(
+    pub(super) fn create_links<'a>(
         project: Option<&Path>,
         tree: &Path,
         folders: impl Iterator<Item = &'a str>,

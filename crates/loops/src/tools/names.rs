@@ -23,11 +23,11 @@ pub(super) fn inspected_files<'a>(tool: &SelectedLinter, files: &'a [ChangedFile
 pub(super) fn unlintable_files(tool: &SelectedLinter, files: &[ChangedFile]) -> Vec<RepoPath> {
     let paths = files.iter().map(|file| &file.path).filter(|path| path.as_str().is_none());
     let as_path = |path: &RepoPath| Path::new(std::ffi::OsStr::from_bytes(path.as_bytes())).to_owned();
-    paths.filter(|path| tool.is_for(&as_path(path))).cloned().collect()
+    paths.filter(|path| tool.is_meant_for(&as_path(path))).cloned().collect()
 }
 
 /// Splits the files into those of each run of a tool.
-pub(super) fn batches<'a, 'b>(tool: &SelectedLinter, files: &'b [&'a str]) -> Vec<&'b [&'a str]> {
+pub(super) fn split_batches<'a, 'b>(tool: &SelectedLinter, files: &'b [&'a str]) -> Vec<&'b [&'a str]> {
     if !tool.arguments.iter().any(|word| word == FILES) {
         return vec![files];
     }

@@ -30,7 +30,7 @@ impl ReportedFindings {
     }
 
     /// True if the finding is new, both for this linter and for all.
-    pub(crate) fn is_new(&mut self, raw: &RawFinding) -> bool {
+    pub(crate) fn record_if_new(&mut self, raw: &RawFinding) -> bool {
         // The same linter may have run, and its output may also be given. One output may report the same for
         // two columns.
         let key = (raw.place.clone(), raw.rule.clone(), raw.title.clone());
@@ -51,9 +51,9 @@ impl ReportedFindings {
     }
 
     /// Names in each finding the rules of other linters that report the same defect.
-    pub(crate) fn name_others(&self, found: &mut [PlacedFinding]) {
+    pub(crate) fn add_duplicate_rules(&self, findings: &mut [PlacedFinding]) {
         for raw in
-            found.iter_mut().map(|placed| &mut placed.raw).filter(|raw| raw.source == FindingSource::Tool)
+            findings.iter_mut().map(|placed| &mut placed.raw).filter(|raw| raw.source == FindingSource::Tool)
         {
             let others = rule_meaning(raw).and_then(|(tool, of_line)| {
                 self.reporters.get(&of_line).filter(|(first, others)| first == tool && !others.is_empty())
@@ -69,7 +69,7 @@ impl ReportedFindings {
 /// Returns the linter of a finding, the line, and the meaning of its rule; none if the rule has no name.
 fn rule_meaning(raw: &RawFinding) -> Option<(&str, (RepoPath, u32, String))> {
     let (tool, rule) = raw.rule.split_once('/').filter(|(_, rule)| *rule != NO_RULE)?;
-    let meaning = find(tool).map_or_else(|| rule.to_owned(), |known| known.canonical_rule(rule));
+    let meaning = find_known_tool(tool).map_or_else(|| rule.to_owned(), |known| known.canonical_rule(rule));
     Some((tool, (raw.place.path.clone(), raw.place.start_line, meaning)))
 }
 
@@ -78,14 +78,14 @@ pub(crate) type FilesByLinter = BTreeMap<String, BTreeSet<RepoPath>>;
 
 /// Removes the findings of rules that linters cover better, in the files that these have inspected. Returns
 /// the rules of the removed findings, each with the file, also by its name at the base.
-pub(crate) fn take_replaced(
-    found: &mut Vec<PlacedFinding>,
-    looked_at: &FilesByLinter,
+pub(crate) fn remove_replaced(
+    findings: &mut Vec<PlacedFinding>,
+    inspected: &FilesByLinter,
 ) -> BTreeSet<(String, RepoPath)> {
     let looked: Vec<(&KnownTool, &BTreeSet<RepoPath>)> =
-        looked_at.iter().filter_map(|(name, files)| Some((find(name)?, files))).collect();
+        inspected.iter().filter_map(|(name, files)| Some((find_known_tool(name)?, files))).collect();
     let mut taken = BTreeSet::new();
-    found.retain(|placed| {
+    findings.retain(|placed| {
         let RawFinding { rule, place, source, .. } = &placed.raw;
         let knows_better = |(known, files): &(&KnownTool, &BTreeSet<RepoPath>)| {
             known.replaces.contains(rule) && files.contains(&place.path)
@@ -101,7 +101,7 @@ pub(crate) fn take_replaced(
 }
 
 /// Returns the known tool with this name in findings.
-fn find(name: &str) -> Option<&'static KnownTool> {
+fn find_known_tool(name: &str) -> Option<&'static KnownTool> {
     known::known_tools().iter().find(|known| tool_name(&known.name) == name)
 }
 
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use truing_core::code::CodeDigests;
 
-    fn raw(rule: &str, path: &str, line: u32, title: &str) -> RawFinding {
+    fn raw_finding(rule: &str, path: &str, line: u32, title: &str) -> RawFinding {
         RawFinding {
             place: CodeLocation { path: path.into(), side: DiffSide::New, start_line: line, end_line: line },
             severity: Severity::P2,
@@ -131,12 +131,14 @@ mod tests {
     #[test]
     fn what_two_linters_say_of_a_line_is_told_once_and_what_one_says_twice_is_told_twice() {
         let mut told = ReportedFindings::default();
-        let mut is_new = |rule: &str, line: u32, title: &str| told.is_new(&raw(rule, "a.py", line, title));
+        let mut is_new =
+            |rule: &str, line: u32, title: &str| told.record_if_new(&raw_finding(rule, "a.py", line, title));
         assert!(is_new("flake8/F401", 1, "'os' imported but unused"));
         assert!(is_new("flake8/F401", 1, "'sys' imported but unused"));
         assert!(is_new("flake8/F401", 1, "'sys' imported but unused"), "at another column");
         told.begin_output();
-        let mut is_new = |rule: &str, line: u32, title: &str| told.is_new(&raw(rule, "a.py", line, title));
+        let mut is_new =
+            |rule: &str, line: u32, title: &str| told.record_if_new(&raw_finding(rule, "a.py", line, title));
         assert!(!is_new("flake8/F401", 1, "'sys' imported but unused"), "the same output again");
         assert!(!is_new("ruff/F401", 1, "`os` imported but unused"));
         assert!(!is_new("pylint/W0611", 1, "Unused import os"));
@@ -146,7 +148,7 @@ mod tests {
         assert!(is_new("other/diagnostic", 1, "another one"));
 
         let placed = |rule: &str, line: u32| {
-            let raw = raw(rule, "a.py", line, "t");
+            let raw = raw_finding(rule, "a.py", line, "t");
             let at = raw.place.clone();
             PlacedFinding {
                 raw,
@@ -157,7 +159,7 @@ mod tests {
             }
         };
         let mut found = [placed("flake8/F401", 1), placed("ruff/F401", 2)];
-        told.name_others(&mut found);
+        told.add_duplicate_rules(&mut found);
         let bodies = found.map(|placed| placed.raw.body);
         assert_eq!(bodies, ["Also found by `pylint/W0611`, `ruff/F401`.", ""]);
     }
@@ -165,7 +167,7 @@ mod tests {
     #[test]
     fn a_rule_that_a_linter_knows_better_is_off_where_that_has_looked() {
         let placed = |rule: &str, path: &str| {
-            let raw = raw(rule, path, 1, "t");
+            let raw = raw_finding(rule, path, 1, "t");
             let at = raw.place.clone();
             PlacedFinding {
                 raw,
@@ -191,12 +193,12 @@ mod tests {
             [FilesByLinter::default(), looked_at("ruff", &[]), looked_at("eslint", &["a.py", "other/a.py"])]
         {
             let mut found = all();
-            assert!(take_replaced(&mut found, &looked).is_empty());
+            assert!(remove_replaced(&mut found, &looked).is_empty());
             assert_eq!(found.len(), 4, "{looked:?}");
         }
         let mut found = all();
         found[0].old_path = Some("before.py".into());
-        let taken = take_replaced(&mut found, &looked_at("ruff", &["a.py", "b.py"]));
+        let taken = remove_replaced(&mut found, &looked_at("ruff", &["a.py", "b.py"]));
         assert_eq!(taken, [(rule.to_owned(), "a.py".into()), (rule.to_owned(), "before.py".into())].into());
         let left: Vec<_> =
             found.iter().map(|one| (one.raw.rule.as_str(), one.raw.place.path.to_string())).collect();

@@ -14,7 +14,7 @@ use truing_reader::output::known::{OutputStream, is_empty_without_findings};
 use super::alone::StateDigest;
 use super::kept::FindingCacheContext;
 use super::select::SelectedLinter;
-use crate::said::{failure_cause, without_given_values};
+use crate::said::{failure_cause, redact_given_values};
 
 /// The reason why a run has no dependencies.
 pub(super) const NOT_FETCHED: &str = "the project's dependencies, or its lock file, are not fetched";
@@ -39,16 +39,16 @@ impl From<ToolOutput> for LinterOutput {
 }
 
 impl LinterOutput {
-    /// Creates the output of a run. `root` is the folder of the files, as the run saw it; `without` are rules
+    /// Creates the output of a run. `root` is the folder of the files, as the run saw it; `excluded_rules` are rules
     /// whose findings are dropped.
     pub(super) fn from_printout(
         tool: &SelectedLinter,
-        printout: &CommandOutput,
+        command_output: &CommandOutput,
         root: &Path,
-        without: &BTreeSet<String>,
+        excluded_rules: &BTreeSet<String>,
     ) -> Self {
-        let CommandOutput { end, output, errors, .. } = printout;
-        let text = match tool.stream() {
+        let CommandOutput { end, output, errors, .. } = command_output;
+        let text = match tool.output_stream() {
             OutputStream::Either if output.trim().is_empty() => errors,
             OutputStream::Stdout | OutputStream::Either => output,
             OutputStream::Stderr => errors,
@@ -57,11 +57,11 @@ impl LinterOutput {
         let mut unnamed = None;
         let failed = match end {
             CommandEndReason::Exit { code } if !tool.exit.contains(&i32::from(*code)) => {
-                Some(failure_cause(printout))
+                Some(failure_cause(command_output))
             }
             CommandEndReason::Exit { code: 0 } => is_missing.then(|| "it printed nothing".to_owned()),
             CommandEndReason::Exit { .. } => {
-                unnamed = Some(format!("it reported no finding: {}", failure_cause(printout)));
+                unnamed = Some(format!("it reported no finding: {}", failure_cause(command_output)));
                 None
             }
             CommandEndReason::Killed
@@ -70,7 +70,7 @@ impl LinterOutput {
             | CommandEndReason::Disk
             | CommandEndReason::Limit { .. }
             | CommandEndReason::Full
-            | CommandEndReason::NoProgram => Some(failure_cause(printout)),
+            | CommandEndReason::NoProgram => Some(failure_cause(command_output)),
         };
         let with_fetch = |reason: String| match tool.fetch_command().filter(|_| tool.is_unfetched(errors)) {
             Some(fetch) => format!("{reason}; {NOT_FETCHED}: run `{fetch}`"),
@@ -86,7 +86,7 @@ impl LinterOutput {
             is_clean: matches!(end, CommandEndReason::Exit { code: 0 })
                 && tool.exit.iter().any(|code| *code != 0),
             unnamed: unnamed.map(|reason| clean_line(&reason, MAX_REASON)),
-            without: without.clone(),
+            without: excluded_rules.clone(),
             ..empty_output(tool)
         })
     }
@@ -95,13 +95,13 @@ impl LinterOutput {
     pub(super) fn from_cached_findings(
         tool: &SelectedLinter,
         findings: Vec<RawFinding>,
-        without: &BTreeSet<String>,
+        excluded_rules: &BTreeSet<String>,
     ) -> Self {
-        Self::from(ToolOutput { kept: Some(findings), without: without.clone(), ..empty_output(tool) })
+        Self::from(ToolOutput { kept: Some(findings), without: excluded_rules.clone(), ..empty_output(tool) })
     }
 
     /// True if the run ended without a finding, although it reports that it did not inspect the files.
-    pub(super) fn is_without_result(&self) -> bool {
+    pub(super) fn failed_without_findings(&self) -> bool {
         let Self { output, .. } = self;
         output.failed.is_some() || output.unnamed.is_some() && output.text.trim().is_empty()
     }
@@ -116,21 +116,21 @@ impl LinterOutput {
     }
 
     /// Sets the files that the run was given.
-    pub(super) fn looking_at<'a>(self, files: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(super) fn with_inspected_files<'a>(self, files: impl IntoIterator<Item = &'a str>) -> Self {
         Self { inspected_paths: files.into_iter().map(RepoPath::from).collect(), ..self }
     }
 
     /// Keeps the findings on files in these states after they are read.
     pub(super) fn with_cache(
         self,
-        recipe: FindingCacheContext,
+        cache_context: FindingCacheContext,
         states: BTreeMap<String, StateDigest>,
     ) -> Self {
         if self.output.failed.is_some() || states.is_empty() {
             return self;
         }
         let keep = states.keys().cloned().collect();
-        Self { output: ToolOutput { keep, ..self.output }, keeping: Some((recipe, states)), ..self }
+        Self { output: ToolOutput { keep, ..self.output }, keeping: Some((cache_context, states)), ..self }
     }
 
     /// Reads the findings of the output, and keeps them if that was requested. Also returns the output.
@@ -138,7 +138,7 @@ impl LinterOutput {
     /// # Errors
     /// [`ReaderError`]
     #[truing_core::boxed_future]
-    pub async fn read(
+    pub async fn read_findings(
         self,
         tree: &Path,
         changed: &[ChangedFile],
@@ -147,7 +147,7 @@ impl LinterOutput {
         let Self { output, keeping, .. } = self;
         let request = ToolRequest { tree: tree.to_owned(), files: changed.to_vec(), output };
         let mut found = reader.tool_findings(&request).await?;
-        found.findings = found.findings.into_iter().map(without_given_values).collect();
+        found.findings = found.findings.into_iter().map(redact_given_values).collect();
         let is_empty = found.findings.is_empty() && found.elsewhere == 0 && found.suppressed == 0;
         let is_whole = request.output.unnamed.is_none() || !is_empty;
         if let (Some((recipe, mut states)), Some(findings)) =
@@ -155,7 +155,7 @@ impl LinterOutput {
         {
             // Otherwise a later run would treat the file as inspected.
             states.retain(|path, _| !found.ignored.contains(&RepoPath::from(path.as_str())));
-            recipe.store_findings(states, findings.into_iter().map(without_given_values).collect()).await;
+            recipe.store_findings(states, findings.into_iter().map(redact_given_values).collect()).await;
         }
         Ok((found, request.output))
     }

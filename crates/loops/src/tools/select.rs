@@ -68,12 +68,12 @@ impl SelectedLinter {
     }
 
     /// Returns the stream that the linter prints to.
-    pub fn stream(&self) -> OutputStream {
+    pub fn output_stream(&self) -> OutputStream {
         self.known_tool.map_or(OutputStream::Stdout, |known| known.stream)
     }
 
     /// True if its configuration is code.
-    pub fn code_configuration(&self) -> bool {
+    pub fn is_configured_by_code(&self) -> bool {
         self.known_tool.is_some_and(|known| known.code_configuration)
     }
 
@@ -109,7 +109,7 @@ impl SelectedLinter {
 
     /// True if its configuration, and its dependencies, may be in a folder below while the root only shows
     /// that it runs.
-    fn is_configured_below(&self) -> bool {
+    fn has_nested_configuration(&self) -> bool {
         let is_run = hooks::FILES.contains(&self.sign.as_str()) || self.sign.starts_with(WORKFLOWS);
         is_run && self.needs_setup() && !self.is_configured
     }
@@ -117,11 +117,11 @@ impl SelectedLinter {
     /// True if it inspects this file.
     pub fn inspects(&self, path: &str) -> bool {
         let is_told = self.relative_path(path).is_some_and(|own| !self.left_out.contains(own));
-        is_told && self.is_for(Path::new(path))
+        is_told && self.is_meant_for(Path::new(path))
     }
 
     /// True if it is meant for files like this one.
-    pub(super) fn is_for(&self, path: &Path) -> bool {
+    pub(super) fn is_meant_for(&self, path: &Path) -> bool {
         let is_nested = self.nested.iter().any(|folder| path.starts_with(folder));
         let is_script = |own: &Path| own.to_str().is_some_and(|own| self.scripts.contains(own));
         let is_own = |own: &Path| self.paths.is_match(own) || is_script(own);
@@ -134,8 +134,8 @@ impl SelectedLinter {
     }
 
     /// Converts a path relative to its folder into one relative to the tree.
-    pub(super) fn to_tree_path(&self, own: &str) -> String {
-        if self.folder.is_empty() { own.to_owned() } else { format!("{}/{own}", self.folder) }
+    pub(super) fn to_tree_path(&self, path: &str) -> String {
+        if self.folder.is_empty() { path.to_owned() } else { format!("{}/{path}", self.folder) }
     }
 
     /// Returns the files that the hook or the configuration excludes, by their paths in the tree.
@@ -160,7 +160,7 @@ impl SelectedLinter {
     }
 
     /// Returns the table's row of a tool that keeps its builds in folders that variables name.
-    pub(super) fn builds_of(&self) -> Option<&'static KnownTool> {
+    pub(super) fn build_caching_tool(&self) -> Option<&'static KnownTool> {
         self.known_tool.filter(|known| !known.builds.is_empty() && self.program == known.program)
     }
 
@@ -194,7 +194,7 @@ impl SelectedLinter {
 
 /// Selects the linters to run, in the order of their names: those of `used` that the configuration does not
 /// disable, and those that it names. A known linter that it names need not be detected.
-pub fn select(used: &[DetectedTool], configured: &[ToolConfig]) -> Vec<SelectedLinter> {
+pub fn select_linters(used: &[DetectedTool], configured: &[ToolConfig]) -> Vec<SelectedLinter> {
     let named = |name: &str| configured.iter().find(|config| config.name == name);
     let recognised = used.iter().filter(|used| named(&used.name).is_none());
     let recognised = recognised.filter_map(|used| build_linter(&used.name, Some(used), None));
@@ -211,16 +211,16 @@ pub fn select(used: &[DetectedTool], configured: &[ToolConfig]) -> Vec<SelectedL
 /// Selects the linters to run in folders below the root: those that a folder uses and that neither the root
 /// nor the configuration has. A file is inspected in the nearest folder. A linter that needs the project's
 /// dependencies, and that the root only runs by a hook or a CI job, is left to the folders that configure it.
-pub(super) fn select_below(
-    below: &[(String, Vec<DetectedTool>)],
+pub(super) fn select_nested_linters(
+    nested_tools: &[(String, Vec<DetectedTool>)],
     root: &mut [SelectedLinter],
     configured: &[ToolConfig],
 ) -> Vec<SelectedLinter> {
     let mut all = Vec::new();
-    for (folder, used) in below {
+    for (folder, used) in nested_tools {
         for used in used {
             let at_root = root.iter_mut().find(|tool| tool.name == used.name);
-            let is_roots = at_root.as_ref().is_some_and(|tool| !tool.is_configured_below());
+            let is_roots = at_root.as_ref().is_some_and(|tool| !tool.has_nested_configuration());
             if is_roots || configured.iter().any(|config| config.name == used.name) {
                 continue;
             }
@@ -228,7 +228,7 @@ pub(super) fn select_below(
                 tool.nested.push(folder.clone());
             }
             let inside = format!("{folder}/");
-            let others = below.iter().filter(|(other, tools)| {
+            let others = nested_tools.iter().filter(|(other, tools)| {
                 other.starts_with(&inside) && tools.iter().any(|tool| tool.name == used.name)
             });
             let nested = others.map(|(other, _)| other.clone()).collect();

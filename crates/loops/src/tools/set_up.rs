@@ -39,19 +39,19 @@ const RUST: &str = "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | 
 
 impl LinterRunner {
     /// Returns the code in a served change that configures a linter.
-    pub(super) fn code_that_configures<'a>(
+    pub(super) fn configuring_code<'a>(
         &self,
         tool: &SelectedLinter,
         files: LinterFiles<'a>,
     ) -> Option<&'a str> {
         let mut touched = files.changed_paths.iter().filter_map(|path| path.as_str());
-        let is_code = self.is_foreign_code && tool.code_configuration();
+        let is_code = self.is_foreign_code && tool.is_configured_by_code();
         touched.find(|path| is_code && tool.is_configured_by(path))
     }
 
     /// True if only the change's own configuration code keeps the linter from running. The review is then
     /// incomplete.
-    pub(super) fn is_silenced(
+    pub(super) fn is_disabled_by_change(
         &self,
         tool: &SelectedLinter,
         files: LinterFiles<'_>,
@@ -61,7 +61,7 @@ impl LinterRunner {
             true => matches!(set_up, Some(Ok(_))),
             false => self.find_installed(tool, files.pins, files.project).is_some(),
         };
-        !tool.is_guessed && self.code_that_configures(tool, files).is_some() && would_look()
+        !tool.is_guessed && self.configuring_code(tool, files).is_some() && would_look()
     }
 
     /// Returns the missing part if a program failed because this machine lacks something, as if it were not
@@ -69,47 +69,47 @@ impl LinterRunner {
     pub(super) async fn missing_part(
         &self,
         tool: &SelectedLinter,
-        by: &LinterRunMethod<'_>,
+        method: &LinterRunMethod<'_>,
         files: LinterFiles<'_>,
-        printout: &CommandOutput,
+        command_output: &CommandOutput,
     ) -> Option<String> {
         // In a service the change itself may name dependencies that do not exist.
         if let Some(fetch) = tool.fetch_command()
             && !self.is_foreign_code
-            && tool.is_unfetched(&printout.errors)
+            && tool.is_unfetched(&command_output.errors)
         {
             return Some(format!("{NOT_FETCHED}: run `{fetch}`"));
         }
         let known = tool.known_tool().filter(|known| known.program == tool.program)?;
         let oldest = known.oldest.as_deref()?;
-        let version = match by {
+        let version = match method {
             LinterRunMethod::Machine(installed) => {
-                self.version(tool, installed, &known.version, files).await?.1
+                self.version_output(tool, installed, &known.version, files).await?.1
             }
             LinterRunMethod::SetUp(verifier, set_up) => {
                 run_in_set_up(tool, verifier, set_up, known.version.clone(), files.tree).await.ok()?
             }
         };
-        let told = version_in(&version.output)?;
-        (numbers(told) < numbers(oldest))
+        let told = find_version(&version.output)?;
+        (version_numbers(told) < version_numbers(oldest))
             .then(|| format!("{} {told} is older than {oldest}, which Truing needs", tool.name))
     }
 }
 
 /// Returns the first version in a text.
-fn version_in(text: &str) -> Option<&str> {
+fn find_version(text: &str) -> Option<&str> {
     text.split_whitespace().find(|word| word.starts_with(|digit: char| digit.is_ascii_digit()))
 }
 
 /// Returns the numbers of a version.
-fn numbers(version: &str) -> Vec<u64> {
+fn version_numbers(version: &str) -> Vec<u64> {
     version.split('.').map_while(|part| part.parse().ok()).collect()
 }
 
 /// Returns the reason why a linter of the project's dependencies did not run, with the command that installs
 /// them. `folder` is the folder that it runs in, below the project's; `places` are the possible paths of its
 /// program, relative to that folder.
-pub(super) fn not_installed(project: &Path, folder: &str, places: &[String]) -> String {
+pub(super) fn not_installed_reason(project: &Path, folder: &str, places: &[String]) -> String {
     let folders: Vec<_> = Path::new(folder).ancestors().map(|folder| project.join(folder)).collect();
     let first = |installs: &'static [(&str, &str, &str)]| {
         let all = folders.iter().flat_map(|folder| installs.iter().map(move |install| (folder, install)));
@@ -154,7 +154,7 @@ mod tests {
         let project = tempfile::tempdir().unwrap();
         let told = |places: &[&str]| {
             let places: Vec<String> = places.iter().map(|place| (*place).to_owned()).collect();
-            not_installed(project.path(), "packages/a", &places)
+            not_installed_reason(project.path(), "packages/a", &places)
         };
         let make = |file: &str| {
             std::fs::create_dir_all(project.path().join(file).parent().unwrap()).unwrap();
@@ -197,18 +197,19 @@ mod tests {
         for file in ["package.json", "uv.lock"] {
             std::fs::write(project.path().join(file), "").unwrap();
         }
-        let told = not_installed(project.path(), "", &places);
+        let told = not_installed_reason(project.path(), "", &places);
         assert!(told.ends_with("(`.venv/bin/pyright`): run `uv sync`"), "{told}");
     }
 
     #[test]
     fn versions_are_compared_by_their_numbers() {
-        let is_old = |told: &str, oldest: &str| numbers(version_in(told).unwrap()) < numbers(oldest);
+        let is_old =
+            |told: &str, oldest: &str| version_numbers(find_version(told).unwrap()) < version_numbers(oldest);
         assert!(is_old("Version: 1.9.0\n", "1.60"));
         assert!(is_old("mypy 1.10.0 (compiled: yes)\n", "1.11"));
         assert!(is_old("pylint 2.17.7\nastroid 2.15.8\n", "3"));
         assert!(!is_old("Version: 1.60.0\n", "1.60"));
         assert!(!is_old("3.0.0-beta\n", "3"));
-        assert_eq!(version_in("none\n"), None);
+        assert_eq!(find_version("none\n"), None);
     }
 }

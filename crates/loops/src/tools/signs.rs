@@ -31,14 +31,14 @@ pub(super) async fn used_tools(
 ) -> Result<DetectedTools, ReaderError> {
     let changed = files.filter_map(|path| path.as_str()).map(str::to_owned).collect();
     let folder = tree.to_owned();
-    let paths = tokio::task::spawn_blocking(move || paths(&folder)).await;
+    let paths = tokio::task::spawn_blocking(move || possible_sign_paths(&folder)).await;
     let paths = paths.map_err(|stopped| ReaderError::Failed(stopped.to_string()))?;
     reader.used_tools(&ToolDetectionRequest { tree: tree.to_owned(), paths, changed }).await
 }
 
 /// Returns the known tools that folders below the root use, if these hold changed files or lie above them.
 /// Signs and options of a folder's tools are relative to the folder.
-pub(super) async fn used_below(
+pub(super) async fn used_tools_in_subfolders(
     tree: &Path,
     files: &[ChangedFile],
     reader: &dyn RepositoryReader,
@@ -80,7 +80,7 @@ pub(super) fn folders_with_signs(tree: &Path, names: &[String]) -> Vec<(String, 
         let place = root.join(&folder);
         // No symbolic link may lead out of the tree, or to another part of it.
         let is_plain = place.canonicalize().is_ok_and(|found| found == place);
-        let mut signs = if is_plain { signs_in(&place, "") } else { BTreeSet::new() };
+        let mut signs = if is_plain { possible_signs_in(&place, "") } else { BTreeSet::new() };
         signs.retain(|name| !hooks::FILES.contains(&name.as_str()));
         (!signs.is_empty()).then(|| (folder, signs.into_iter().collect()))
     });
@@ -88,17 +88,17 @@ pub(super) fn folders_with_signs(tree: &Path, names: &[String]) -> Vec<(String, 
 }
 
 /// Returns the paths of plain files that may show which tools are used, in order.
-pub(super) fn paths(tree: &Path) -> Vec<String> {
+pub(super) fn possible_sign_paths(tree: &Path) -> Vec<String> {
     let mut paths = BTreeSet::new();
     for folder in FOLDERS {
-        paths.extend(signs_in(&tree.join(folder), folder));
+        paths.extend(possible_signs_in(&tree.join(folder), folder));
     }
     paths.into_iter().collect()
 }
 
 /// Returns the possible signs in one folder of this path.
-fn signs_in(place: &Path, folder: &str) -> BTreeSet<String> {
-    let entries = std::fs::read_dir(place).into_iter().flatten().flatten();
+fn possible_signs_in(root: &Path, folder: &str) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
     let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
     let names = files.filter_map(|entry| entry.file_name().into_string().ok());
     let all = names.map(|name| if folder.is_empty() { name } else { format!("{folder}/{name}") });

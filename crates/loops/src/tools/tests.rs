@@ -7,12 +7,12 @@ use truing_reader::output::known::FILES;
 use super::names::MAX_NAMES_BYTES;
 use super::*;
 
-fn used(name: &str, sign: &str) -> DetectedTool {
+fn used_tool(name: &str, sign: &str) -> DetectedTool {
     let (name, sign) = (name.to_owned(), sign.to_owned());
     DetectedTool { name, sign, args: Vec::new(), left_out: Vec::new(), scripts: Vec::new(), whole: false }
 }
 
-fn configured(name: &str) -> ToolConfig {
+fn tool_config(name: &str) -> ToolConfig {
     ToolConfig {
         name: name.into(),
         command: None,
@@ -25,15 +25,15 @@ fn configured(name: &str) -> ToolConfig {
     }
 }
 
-fn one(tools: &[DetectedTool], config: ToolConfig) -> SelectedLinter {
-    let mut all = select(tools, &[config]);
+fn select_one(tools: &[DetectedTool], config: ToolConfig) -> SelectedLinter {
+    let mut all = select_linters(tools, &[config]);
     assert_eq!(all.len(), 1, "{all:?}");
     all.remove(0)
 }
 
 #[test]
 fn what_a_repository_uses_is_run_as_the_table_says() {
-    let all = select(&[used("semgrep", ".semgrep"), used("ruff", "pyproject.toml")], &[]);
+    let all = select_linters(&[used_tool("semgrep", ".semgrep"), used_tool("ruff", "pyproject.toml")], &[]);
     let names: Vec<_> = all.iter().map(|tool| (tool.name.as_str(), tool.format.as_str())).collect();
     assert_eq!(names, [("ruff", "ruff-json"), ("semgrep", "semgrep-json")]);
     let semgrep = all.last().unwrap();
@@ -46,18 +46,18 @@ fn what_a_repository_uses_is_run_as_the_table_says() {
 
 #[test]
 fn the_configuration_says_otherwise_adds_and_switches_off() {
-    let tools = [used("mypy", "mypy.ini"), used("ruff", "ruff.toml")];
-    let never = ToolConfig { condition: ToolCondition::Never, ..configured("mypy") };
+    let tools = [used_tool("mypy", "mypy.ini"), used_tool("ruff", "ruff.toml")];
+    let never = ToolConfig { condition: ToolCondition::Never, ..tool_config("mypy") };
     let own = ToolConfig {
         command: Some(vec!["make".into(), "lint".into()]),
         format: Some("unix".into()),
         exit: Some(vec![0, 2]),
         condition: ToolCondition::Always,
         scope: ToolScope::Files,
-        ..configured("own")
+        ..tool_config("own")
     };
-    let ruff = ToolConfig { paths: Some(vec!["src/**".into()]), ..configured("ruff") };
-    let all = select(&tools, &[never, own, ruff]);
+    let ruff = ToolConfig { paths: Some(vec!["src/**".into()]), ..tool_config("ruff") };
+    let all = select_linters(&tools, &[never, own, ruff]);
     let names: Vec<_> = all.iter().map(|tool| tool.name.as_str()).collect();
     assert_eq!(names, ["own", "ruff"]);
     let [own, ruff] = all.as_slice() else { panic!("{all:?}") };
@@ -73,8 +73,8 @@ fn the_configuration_says_otherwise_adds_and_switches_off() {
 
 #[test]
 fn a_command_of_ones_own_is_never_replaced_by_what_the_tree_brings_along() {
-    let own = ToolConfig { command: Some(vec!["ruff".into(), "{files}".into()]), ..configured("ruff") };
-    let own = one(&[used("ruff", "ruff.toml")], own);
+    let own = ToolConfig { command: Some(vec!["ruff".into(), "{files}".into()]), ..tool_config("ruff") };
+    let own = select_one(&[used_tool("ruff", "ruff.toml")], own);
     assert!(own.install_places.is_empty(), "{own:?}");
 }
 
@@ -83,51 +83,56 @@ fn a_hook_says_with_which_options_and_over_which_files_a_tool_runs() {
     let hook = DetectedTool {
         args: vec!["--config=./lint/eslint.js".into()],
         left_out: vec!["docs/a.js".into()],
-        ..used("eslint", "eslint.config.js")
+        ..used_tool("eslint", "eslint.config.js")
     };
     let tools = [hook];
-    let all = select(&tools, &[]);
+    let all = select_linters(&tools, &[]);
     let eslint = all.first().unwrap();
     assert!(eslint.inspects("src/a.js") && !eslint.inspects("docs/a.js"));
     let words = fill_arguments(&eslint.arguments, &eslint.hook_options, &["a.js"], &eslint.sign);
     assert!(words.ends_with(&["--config=./lint/eslint.js".into(), "a.js".into()]), "{words:?}");
     assert!(eslint.is_configured_by("lint/eslint.js"));
-    let chosen = one(&tools, ToolConfig { paths: Some(vec!["docs/**".into()]), ..configured("eslint") });
+    let chosen =
+        select_one(&tools, ToolConfig { paths: Some(vec!["docs/**".into()]), ..tool_config("eslint") });
     assert!(chosen.inspects("docs/a.js") && !chosen.hook_options.is_empty());
-    let own = ToolConfig { command: Some(vec!["eslint".into(), "{files}".into()]), ..configured("eslint") };
-    let own = one(&tools, own);
+    let own = ToolConfig { command: Some(vec!["eslint".into(), "{files}".into()]), ..tool_config("eslint") };
+    let own = select_one(&tools, own);
     assert!(own.hook_options.is_empty() && own.inspects("docs/a.js"));
 }
 
 #[test]
 fn a_script_is_looked_at_beside_the_files_that_the_table_names() {
-    let script = DetectedTool { scripts: vec!["bin/deploy".into()], ..used("shellcheck", ".shellcheckrc") };
-    let shellcheck = select(std::slice::from_ref(&script), &[]).remove(0);
+    let script =
+        DetectedTool { scripts: vec!["bin/deploy".into()], ..used_tool("shellcheck", ".shellcheckrc") };
+    let shellcheck = select_linters(std::slice::from_ref(&script), &[]).remove(0);
     assert!(
         shellcheck.inspects("bin/deploy") && shellcheck.inspects("a.sh") && !shellcheck.inspects("bin/other")
     );
     let kept = DetectedTool { left_out: vec!["bin/deploy".into()], ..script.clone() };
-    assert!(!select(&[kept], &[]).remove(0).inspects("bin/deploy"));
-    let chosen = ToolConfig { paths: Some(vec!["src/**".into()]), ..configured("shellcheck") };
-    assert!(!one(std::slice::from_ref(&script), chosen).inspects("bin/deploy"), "the operator chooses");
-    let below = select_below(&[("web".to_owned(), vec![script])], &mut [], &[]);
+    assert!(!select_linters(&[kept], &[]).remove(0).inspects("bin/deploy"));
+    let chosen = ToolConfig { paths: Some(vec!["src/**".into()]), ..tool_config("shellcheck") };
+    assert!(
+        !select_one(std::slice::from_ref(&script), chosen).inspects("bin/deploy"),
+        "the operator chooses"
+    );
+    let below = select_nested_linters(&[("web".to_owned(), vec![script])], &mut [], &[]);
     assert!(below.iter().any(|tool| tool.inspects("web/bin/deploy") && !tool.inspects("bin/deploy")));
 }
 
 #[test]
 fn a_tool_whose_configuration_chooses_the_files_is_told_of_none() {
-    let mypy = DetectedTool { whole: true, ..used("mypy", "mypy.ini") };
-    let all = select(std::slice::from_ref(&mypy), &[]);
+    let mypy = DetectedTool { whole: true, ..used_tool("mypy", "mypy.ini") };
+    let all = select_linters(std::slice::from_ref(&mypy), &[]);
     let tool = all.first().unwrap();
     assert!(!tool.arguments.iter().any(|word| word == FILES) && tool.arguments.contains(&"json".to_owned()));
-    assert_eq!(batches(tool, &["a.py", "b.py"]).len(), 1);
-    let all = select(&[used("mypy", "mypy.ini")], &[]);
+    assert_eq!(split_batches(tool, &["a.py", "b.py"]).len(), 1);
+    let all = select_linters(&[used_tool("mypy", "mypy.ini")], &[]);
     assert!(all.first().unwrap().arguments.iter().any(|word| word == FILES));
 }
 
 #[test]
 fn files_that_configure_a_tool_are_known_by_their_names() {
-    let all = select(&[used("eslint", "eslint.config.js")], &[]);
+    let all = select_linters(&[used_tool("eslint", "eslint.config.js")], &[]);
     let eslint = all.first().unwrap();
     for path in ["eslint.config.mjs", ".eslintrc.js", "package.json"] {
         assert!(eslint.is_configured_by(path), "{path}");
@@ -138,24 +143,24 @@ fn files_that_configure_a_tool_are_known_by_their_names() {
 
 #[test]
 fn many_files_are_told_in_several_runs_and_none_twice() {
-    let tool = one(&[], configured("ruff"));
+    let tool = select_one(&[], tool_config("ruff"));
     let names: Vec<String> = (0..3_000).map(|at| format!("folder/of/some/depth/{at:0>40}.py")).collect();
     let files: Vec<&str> = names.iter().map(String::as_str).collect();
-    let batches = batches(&tool, &files);
+    let batches = split_batches(&tool, &files);
     assert!(batches.len() > 1);
     assert!(
         batches.iter().all(|batch| batch.iter().map(|name| name.len() + 1).sum::<usize>() <= MAX_NAMES_BYTES)
     );
     assert_eq!(batches.concat(), files);
-    let whole = one(&[], configured("clippy"));
-    assert_eq!(super::batches(&whole, &files).len(), 1, "it looks at the whole project");
+    let whole = select_one(&[], tool_config("clippy"));
+    assert_eq!(super::split_batches(&whole, &files).len(), 1, "it looks at the whole project");
     let long = "x".repeat(MAX_NAMES_BYTES + 1);
-    assert_eq!(super::batches(&tool, &[&long, "b.py"]).len(), 2);
+    assert_eq!(super::split_batches(&tool, &[&long, "b.py"]).len(), 2);
 }
 
 #[test]
 fn a_run_is_whole_only_if_its_end_says_so() {
-    let tool = one(&[], configured("ruff"));
+    let tool = select_one(&[], tool_config("ruff"));
     let ran = |end: CommandEndReason, out: &str| {
         let printout =
             CommandOutput { end, ms: 1, output: out.into(), errors: "ruff: \u{1b}[31mbad\u{1b}[0m\n".into() };
@@ -182,7 +187,7 @@ fn a_run_that_finds_nothing_may_print_nothing_where_its_format_is_so() {
             output: String::new(),
             errors: String::new(),
         };
-        let tool = one(&[], configured(name));
+        let tool = select_one(&[], tool_config(name));
         let output =
             LinterOutput::from_printout(&tool, &printout, Path::new("/tree"), &BTreeSet::new()).output;
         output.failed.or(output.unnamed)
@@ -197,12 +202,12 @@ fn a_run_that_finds_nothing_may_print_nothing_where_its_format_is_so() {
 #[test]
 fn detect_secrets_is_told_of_a_baseline_where_there_is_one() {
     let run = |used: &[DetectedTool]| {
-        let tool = one(used, configured("detect-secrets"));
+        let tool = select_one(used, tool_config("detect-secrets"));
         fill_arguments(&tool.arguments, &tool.hook_options, &["a.py"], &tool.sign)
     };
     assert_eq!(run(&[]), ["--json", "a.py"]);
     let args = vec!["--baseline".to_owned(), ".secrets.baseline".to_owned()];
-    let with = DetectedTool { args, ..used("detect-secrets", ".secrets.baseline") };
+    let with = DetectedTool { args, ..used_tool("detect-secrets", ".secrets.baseline") };
     assert_eq!(run(&[with]), ["--json", "--baseline", ".secrets.baseline", "a.py"]);
 }
 
@@ -215,12 +220,15 @@ fn signs_are_plain_files_of_a_few_folders() {
         std::fs::write(path, "").unwrap();
     }
     std::os::unix::fs::symlink("/etc/passwd", folder.path().join("mypy.ini")).unwrap();
-    assert_eq!(signs::paths(folder.path()), [".github/workflows/ci.yml", ".semgrep/a.yml", "ruff.toml"]);
+    assert_eq!(
+        signs::possible_sign_paths(folder.path()),
+        [".github/workflows/ci.yml", ".semgrep/a.yml", "ruff.toml"]
+    );
 }
 
 #[test]
 fn a_file_that_a_tool_looks_at_is_a_guess_and_its_own_configuration_is_none() {
-    let guessed = |name: &str, sign: &str| select(&[used(name, sign)], &[]).remove(0).is_guessed;
+    let guessed = |name: &str, sign: &str| select_linters(&[used_tool(name, sign)], &[]).remove(0).is_guessed;
     assert!(guessed("actionlint", ".github/workflows/ci.yml"));
     assert!(!guessed("actionlint", ".github/actionlint.yml"));
     assert!(!guessed("eslint", "eslint.config.js"), "though it looks at that, too");
@@ -253,15 +261,15 @@ fn signs_below_the_root_are_looked_for_above_changed_files_alone() {
 #[test]
 fn a_file_is_looked_at_in_the_nearest_folder_that_configures_the_tool() {
     let below = [
-        ("a".to_owned(), vec![used("flake8", ".flake8"), used("ruff", "ruff.toml")]),
+        ("a".to_owned(), vec![used_tool("flake8", ".flake8"), used_tool("ruff", "ruff.toml")]),
         (
             "a/b".to_owned(),
-            vec![DetectedTool { left_out: vec!["x.py".into()], ..used("flake8", "setup.cfg") }],
+            vec![DetectedTool { left_out: vec!["x.py".into()], ..used_tool("flake8", "setup.cfg") }],
         ),
-        ("c".to_owned(), vec![used("yamllint", ".yamllint")]),
+        ("c".to_owned(), vec![used_tool("yamllint", ".yamllint")]),
     ];
-    let mut root = select(&[used("ruff", "ruff.toml")], &[]);
-    let tools = select_below(&below, &mut root, &[configured("yamllint")]);
+    let mut root = select_linters(&[used_tool("ruff", "ruff.toml")], &[]);
+    let tools = select_nested_linters(&below, &mut root, &[tool_config("yamllint")]);
     let names: Vec<_> = tools.iter().map(|tool| (tool.name.as_str(), tool.folder.as_str())).collect();
     assert_eq!(names, [("flake8", "a"), ("flake8", "a/b")], "the root and the configuration have the others");
     let [outer, inner] = tools.as_slice() else { panic!("{tools:?}") };
@@ -273,19 +281,23 @@ fn a_file_is_looked_at_in_the_nearest_folder_that_configures_the_tool() {
 
 #[test]
 fn a_linter_that_the_root_only_runs_is_left_to_the_folder_that_configures_it_if_it_needs_dependencies() {
-    let below = [("web".to_owned(), vec![used("eslint", "eslint.config.js"), used("ruff", "ruff.toml")])];
+    let below =
+        [("web".to_owned(), vec![used_tool("eslint", "eslint.config.js"), used_tool("ruff", "ruff.toml")])];
     let hook = ".pre-commit-config.yaml";
-    let mut root = select(&[used("eslint", hook), used("ruff", hook)], &[]);
-    let tools = select_below(&below, &mut root, &[]);
+    let mut root = select_linters(&[used_tool("eslint", hook), used_tool("ruff", hook)], &[]);
+    let tools = select_nested_linters(&below, &mut root, &[]);
     let names: Vec<_> = tools.iter().map(|tool| (tool.name.as_str(), tool.folder.as_str())).collect();
     assert_eq!(names, [("eslint", "web")], "ruff finds the nearest configuration itself");
     let [eslint, ruff] = root.as_slice() else { panic!("{root:?}") };
     assert!(!eslint.inspects("web/a.js") && eslint.inspects("other/a.js") && ruff.inspects("web/a.py"));
     assert!(tools.iter().all(|tool| tool.inspects("web/a.js") && !tool.inspects("other/a.js")));
 
-    let mut own = select(&[used("eslint", "eslint.config.js")], &[]);
+    let mut own = select_linters(&[used_tool("eslint", "eslint.config.js")], &[]);
     assert_eq!(
-        select_below(&below, &mut own, &[]).iter().map(|tool| tool.name.as_str()).collect::<Vec<_>>(),
+        select_nested_linters(&below, &mut own, &[])
+            .iter()
+            .map(|tool| tool.name.as_str())
+            .collect::<Vec<_>>(),
         ["ruff"]
     );
 }

@@ -9,8 +9,8 @@ use truing_core::port::{Clock as _, RecordStore, StoreError};
 use truing_core::slot::{StepOutcome, WaitReason};
 use truing_forge::effects::{EffectError, EffectExecutor};
 use truing_loops::machine::{SystemClock, new_run_id};
+use truing_loops::program_versions;
 use truing_loops::stopped::StepStopReason;
-use truing_loops::versions;
 
 use crate::lease::Lease;
 use crate::no_run::{CONVERGE_CLASS, RunFailure};
@@ -60,7 +60,7 @@ pub(crate) async fn record_abandonment(
         }
         None => {
             let names = (name, String::new());
-            let versions = versions();
+            let versions = program_versions();
             let mut record =
                 ConvergeRecord::from_early_failure((new_run_id(), lease.key.clone()), names, exit, now);
             (record.detail.is_told, record.versions) = (true, versions);

@@ -75,7 +75,7 @@ impl RunObserver for RunTimeline<'_> {
 
     async fn on_log_update(&self, record: &ConvergeRecord, before: usize) {
         // An action that cannot be reported is done all the same.
-        let lines = words::progress(self.mirror, record, before).await.unwrap_or_default();
+        let lines = words::render_progress(self.mirror, record, before).await.unwrap_or_default();
         let events: Vec<HistoryEvent> =
             lines.iter().map(|line| run_event(record, format!("converge: {line}"))).collect();
         lines.iter().for_each(|line| (self.report_progress)(ProgressMessage::Line(line)));
@@ -114,6 +114,6 @@ pub(super) async fn render_report(mirror: &Mirror, record: &ConvergeRecord) -> R
         Some(exit) if exit.kind() != ConvergeExitKind::Converged => AGAIN,
         Some(_) | None => "",
     };
-    let report = markdown::code_block("text", &words::report(mirror, record).await?);
+    let report = markdown::code_block("text", &words::render_report(mirror, record).await?);
     Ok(format!("## /converge: {kind}\n\n{report}{again}"))
 }

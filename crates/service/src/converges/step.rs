@@ -95,7 +95,8 @@ impl ConvergeRunContext<'_> {
         let (ground, record) = match self.prepare_step(store, lease, id, client).await {
             Ok(prepared) => prepared,
             Err(stopped) => {
-                let trace = telemetry::converge_unknown(&run.id, &run.key, self.repo, self.number, began);
+                let trace =
+                    telemetry::start_unknown_converge(&run.id, &run.key, self.repo, self.number, began);
                 trace_stop(&trace, &stopped);
                 return Err(stopped);
             }
@@ -159,7 +160,7 @@ impl ConvergeRunContext<'_> {
         };
         let mut left = Box::pin(runner.run_until_ready(store, lease.token, &told)).await?;
         if left == ConvergeCallOutcome::Done {
-            left = Box::pin(runner.describe()).await?.map_or(left, ConvergeCallOutcome::Failed);
+            left = Box::pin(runner.describe_change()).await?.map_or(left, ConvergeCallOutcome::Failed);
         }
         let effects = &runner.workspace.effects;
         let record = &mut runner.runner.record;

@@ -20,7 +20,7 @@ use truing_git::Mirror;
 use truing_loops::converge::pull::PullRequestWorkspace;
 use truing_loops::converge::{ConvergeCallOutcome, ConvergeRunMode, words};
 use truing_loops::machine::SystemClock;
-use truing_loops::slots::take_step;
+use truing_loops::slots::apply_slot_command;
 use truing_loops::stopped::StepStopReason;
 
 use crate::by_hand::{self, LeaseError};
@@ -153,8 +153,13 @@ impl ConvergeRunContext<'_> {
             match by_hand::lease(store, &key, LoopKind::Converge, self.limits).await {
                 Ok(lease) => {
                     store.store_converge(lease.token, &kept).await?;
-                    take_step(store, &key, SlotCommand::Finish(lease.token, StepOutcome::Idle), self.limits)
-                        .await?;
+                    apply_slot_command(
+                        store,
+                        &key,
+                        SlotCommand::Finish(lease.token, StepOutcome::Idle),
+                        self.limits,
+                    )
+                    .await?;
                     return Ok(runner.record);
                 }
                 // The run that holds the slot does its own audits; a switch that was turned on meanwhile
@@ -198,9 +203,9 @@ impl LeasedConvergeRun<'_> {
         (record.detail.paid_before, record.detail.denied_before) =
             (record.cost(), record.denied_tool_calls());
         if let Some(before) = before.filter(|last| last.run == record.run && is_stuck(last)) {
-            report_progress(ProgressMessage::Line(&words::stuck_before(&before)));
+            report_progress(ProgressMessage::Line(&words::render_stuck_notice(&before)));
         }
-        let most = pull.converging.agents.auditor.budgets.most_of_converge();
+        let most = pull.converging.agents.auditor.budgets.max_converge_cost();
         for line in words::describe_plan(&record, most) {
             report_progress(ProgressMessage::Line(&line));
         }
@@ -223,7 +228,7 @@ impl LeasedConvergeRun<'_> {
                     ConvergeCallOutcome::Done => break,
                 }
             }
-            runner.describe().await
+            runner.describe_change().await
         };
         let left = tokio::select! {
             ended = span.wrap(work) => ended.inspect_err(|error| span.record_failure(&error.to_string()))?,

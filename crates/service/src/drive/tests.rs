@@ -159,7 +159,9 @@ async fn whoever_is_told_to_stop_records_that_and_gives_the_lease_back_whatever_
 async fn a_lease_that_somebody_else_ended_stops_its_step_and_nothing_is_recorded() {
     let scene = Scene::new();
     let lease = scene.lease().await;
-    take_step(&*scene.store, &scene.key, SlotCommand::HandBack(lease.token), &scene.limits).await.unwrap();
+    apply_slot_command(&*scene.store, &scene.key, SlotCommand::HandBack(lease.token), &scene.limits)
+        .await
+        .unwrap();
     let next = scene.lease().await;
     let (ended, recorded) = scene.driven(&lease, std::future::pending(), no_end, || Ok(())).await;
     assert!(
@@ -173,9 +175,14 @@ async fn a_lease_that_somebody_else_ended_stops_its_step_and_nothing_is_recorded
 async fn a_heartbeat_that_comes_after_the_end_of_its_lease_takes_nothing_for_lost() {
     let scene = Scene::new();
     let lease = scene.lease().await;
-    take_step(&*scene.store, &scene.key, SlotCommand::Finish(lease.token, StepOutcome::Idle), &scene.limits)
-        .await
-        .unwrap();
+    apply_slot_command(
+        &*scene.store,
+        &scene.key,
+        SlotCommand::Finish(lease.token, StepOutcome::Idle),
+        &scene.limits,
+    )
+    .await
+    .unwrap();
     let often = Duration::from_millis(1);
     let beats = |is_ending| LeaseHeartbeats {
         store: scene.store.clone(),
@@ -218,7 +225,9 @@ async fn a_step_that_holds_up_its_thread_holds_up_no_heartbeat() {
 async fn a_step_whose_lease_is_lost_at_its_end_has_come_to_it_all_the_same() {
     let scene = Scene::new();
     let lease = scene.lease().await;
-    take_step(&*scene.store, &scene.key, SlotCommand::HandBack(lease.token), &scene.limits).await.unwrap();
+    apply_slot_command(&*scene.store, &scene.key, SlotCommand::HandBack(lease.token), &scene.limits)
+        .await
+        .unwrap();
     let next = scene.lease().await;
     let ends = || Some(Ok(NextSlotState::Outcome(StepOutcome::Idle)));
     let (ended, _) = scene.driven(&lease, std::future::pending(), ends, || Ok(())).await;

@@ -131,7 +131,7 @@ impl ForgeTools {
         let mirror =
             self.forge.git.open_mirror(&checkout::mirror_path(&self.forge.mirrors, id), &remote).await?;
         let from = now.head.repository.as_ref();
-        fetch::commits(&self.server, &mirror, head, from, slice::from_ref(base)).await?;
+        fetch::fetch_commits(&self.server, &mirror, head, from, slice::from_ref(base)).await?;
         Ok(load_change(&mirror, &PullRevision { head: head.clone(), base: base.clone() }).await?)
     }
 }

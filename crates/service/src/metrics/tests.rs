@@ -39,7 +39,7 @@ fn told() -> (ServiceMetrics, String) {
     metrics.attempt_failed(LoopKind::Converge, "the forge refuses access", true);
     metrics.run_cost(LoopKind::Sync, MicroUsd(500_000), 2);
     metrics.run_cost(LoopKind::Sync, MicroUsd(0), 1);
-    metrics.run_ended("review", ReviewOutcomeKind::Reviewed.as_str());
+    metrics.count_run("review", ReviewOutcomeKind::Reviewed.as_str());
     metrics.observe_run_duration(Duration::from_secs(2));
     metrics.count_review(&by_a_model());
     metrics.count_review(&by_a_model().without_cost());

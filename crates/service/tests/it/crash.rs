@@ -36,7 +36,7 @@ use truing_forge::marker::MarkerKeys;
 use truing_git::{Git, GitOptions};
 use truing_loops::checkout::OperatorRules;
 use truing_loops::machine::new_run_id;
-use truing_loops::slots::take_step;
+use truing_loops::slots::apply_slot_command;
 use truing_service::commands::CommandProcessor;
 use truing_service::scheduler::Scheduler;
 use truing_service::worker::run_step;
@@ -315,7 +315,7 @@ impl CrashTestForge {
             let lives_on = fault.is_some_and(|fault| fault.mode == Mode::AnswerLost);
             self.check_told(*number, *before, !lives_on).await?;
             process.is_broken.store(false, Ordering::SeqCst);
-            take_step(&*process.context.store, key, SlotCommand::Retry, &process.context.limits)
+            apply_slot_command(&*process.context.store, key, SlotCommand::Retry, &process.context.limits)
                 .await
                 .unwrap();
             process.run(&self.clock).await?;

@@ -10,7 +10,7 @@ use truing_core::port::{OperatorAction, OperatorStore as _, RunReference, RunSto
 use truing_core::slot::{LoopKind, SlotCommand, StepOutcome};
 use truing_core::sync::job::{self, JobState};
 use truing_loops::machine::new_run_id;
-use truing_loops::slots::{StepError, take_step};
+use truing_loops::slots::{StepError, apply_slot_command};
 use truing_loops::text::format_instant;
 use truing_service::by_hand;
 use truing_store::Store;
@@ -108,7 +108,7 @@ async fn reset_breaker(
         .append_audit_log(&[OperatorAction::new(actor, "breaker reset", key.as_str(), "")])
         .await
         .map_err(store_error)?;
-    match take_step(store, key, SlotCommand::Finish(lease.token, StepOutcome::Idle), limits).await {
+    match apply_slot_command(store, key, SlotCommand::Finish(lease.token, StepOutcome::Idle), limits).await {
         Ok(_) | Err(StepError::Refused(_)) => Ok(()),
         Err(StepError::Store(error)) => Err(store_error(error)),
     }

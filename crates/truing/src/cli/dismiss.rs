@@ -10,7 +10,7 @@ use truing_core::id::{FindingId, SlotKey, UnixMillis};
 use truing_core::line;
 use truing_core::port::{Clock as _, MAX_TEXT, OperatorAction, RunStore as _, StoreError};
 use truing_git::LocalRepository;
-use truing_loops::converge::local::{audit_key, branch_runs_key, checked_out};
+use truing_loops::converge::local::{audit_key, branch_runs_key, checked_out_branch};
 use truing_loops::local;
 use truing_loops::machine::SystemClock;
 use truing_loops::redact_line;
@@ -63,7 +63,7 @@ struct DismissalKeys {
 
 impl DismissalKeys {
     async fn from_repository(repository: &LocalRepository) -> Result<Self, CliError> {
-        let branch = checked_out(repository).await.map_err(wiring::git_error)?;
+        let branch = checked_out_branch(repository).await.map_err(wiring::git_error)?;
         Ok(Self {
             repository: local::repository_key(repository),
             reviews: local::branch_key(repository, &branch),

@@ -19,7 +19,7 @@ use truing_loops::local::{LocalReviewError, read_index};
 use truing_loops::reading::{self, ReadingError, ReviewedChange};
 use truing_loops::text::format_count;
 use truing_loops::tools::{BaseCommit, ReviewLinters};
-use truing_loops::verify::{RepositoryState, laid_out};
+use truing_loops::verify::{RepositoryState, check_out_state};
 
 use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
@@ -122,15 +122,15 @@ impl GateArgs {
         let (_folder, tree) = match (&commands, &index) {
             (Some(_), _) => {
                 let state = index.as_ref().map_or(RepositoryState::WorkingTree, RepositoryState::Index);
-                let (folder, tree) = laid_out(&repository, state, &git)
+                let (folder, tree) = check_out_state(&repository, state, &git)
                     .await
                     .map_err(super::verify::repository_verify_error)?;
                 (Some(folder), tree)
             }
             (None, Some(index)) => {
                 let folder = git.create_private_folder().map_err(wiring::git_error)?;
-                let plan = reading::plan(&change, &rules).map_err(LocalReviewError::Reading)?;
-                let paths = plan.paths(&rules, &reader).await.map_err(LocalReviewError::Reading)?;
+                let plan = reading::plan_reading(&change, &rules).map_err(LocalReviewError::Reading)?;
+                let paths = plan.required_paths(&rules, &reader).await.map_err(LocalReviewError::Reading)?;
                 // Linters may read every file.
                 let only = (!rules.tools.has_linters()).then_some(paths.as_slice());
                 index.export(folder.path(), only).await.map_err(wiring::git_error)?;
@@ -143,7 +143,7 @@ impl GateArgs {
         // state of them.
         let trust = CacheScope::new(format!("local {}", repository.root().display()));
         let unread = |error| gate_error(GateError::Reading(error));
-        let mut plan = reading::plan(&change, &rules).map_err(unread)?;
+        let mut plan = reading::plan_reading(&change, &rules).map_err(unread)?;
         let unseen = plan.split_off(&change.unseen);
         let toolbox = wiring::tools::local_linters(&config, &context.environment, Vec::new());
         let base = BaseCommit::Repository(&repository, &change.base);

@@ -21,7 +21,7 @@ use truing_loops::checkout::OperatorRules;
 use truing_loops::converge::local::run_branch;
 use truing_loops::fetch;
 use truing_loops::machine::new_run_id;
-use truing_loops::verify::{RepositoryState, laid_out, laid_out_of};
+use truing_loops::verify::{RepositoryState, check_out_mirror_commit, check_out_state};
 
 use super::columns::fold_line;
 use super::converge::{
@@ -203,7 +203,7 @@ async fn inspect_target(
     if !can_run_commands(&config, level, results) {
         return Ok(());
     }
-    let (_folder, tree) = laid_out(&repository, RepositoryState::Commit(head), &git)
+    let (_folder, tree) = check_out_state(&repository, RepositoryState::Commit(head), &git)
         .await
         .map_err(super::verify::repository_verify_error)?;
     let trust = CacheScope::new(format!("local {}", repository.root().display()));
@@ -261,8 +261,9 @@ async fn check_pull_request(
     if !can_run_commands(&config, level, results) {
         return Ok(());
     }
-    let (_folder, tree) =
-        laid_out_of(&mirror, &now.head.sha, git).await.map_err(super::verify::repository_verify_error)?;
+    let (_folder, tree) = check_out_mirror_commit(&mirror, &now.head.sha, git)
+        .await
+        .map_err(super::verify::repository_verify_error)?;
     // The scope equals that of a run, which can then reuse the cached setup.
     let trust = CacheScope::new(format!("converge {}", id.key()));
     check_commands(&tree, &trust, &config, context, results).await
@@ -291,10 +292,10 @@ impl FetchedPullRequest {
             checkout::mirror_path(&wiring::mirrors_folder(&wiring::ensure_machine_folder(config)?), id);
         let mirror = git.open_mirror(&place, &remote).await.map_err(wiring::git_error)?;
         let head = (&details.head.sha, details.head.repository.as_ref());
-        fetch::commits(client, &mirror, head.0, head.1, &[]).await.map_err(wiring::git_error)?;
+        fetch::fetch_commits(client, &mirror, head.0, head.1, &[]).await.map_err(wiring::git_error)?;
         let rules =
             OperatorRules::new(config.clone(), LinesKey::default()).map_err(wiring::invalid_glob_error)?;
-        let config = rules.configuration(git, &mirror, &id.forge, &details.base_branch).await?;
+        let config = rules.effective_config(git, &mirror, &id.forge, &details.base_branch).await?;
         Ok(Self { mirror, config })
     }
 }

@@ -9,7 +9,7 @@ use truing_core::port::{OperatorAction, OperatorStore as _, RunStore as _};
 use truing_core::slot::{Slot, SlotCommand, SlotLimits, SlotRefusal};
 use truing_core::switch::RepositoryRef;
 use truing_loops::machine::new_run_id;
-use truing_loops::slots::{StepError, take_step};
+use truing_loops::slots::{StepError, apply_slot_command};
 use truing_loops::text::format_instant;
 use truing_store::Store;
 
@@ -158,7 +158,7 @@ impl OperatorStep<'_> {
         let Some(store) = store else { return Ok(target) };
         let (key, name) = (target.slot.key.clone(), target.name().to_owned());
         self.record_action(store, self.action, &key, &name).await?;
-        match take_step(store, &key, self.command, limits).await {
+        match apply_slot_command(store, &key, self.command, limits).await {
             Ok(decision) => {
                 target.slot = decision.slot;
                 if self.command == SlotCommand::Drop {

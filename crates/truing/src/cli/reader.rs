@@ -49,6 +49,6 @@ fn serve(tree: &Path, args: &ReaderArgs) -> Result<(), ServeError> {
     match (args.tools, args.sources) {
         (true, _) => serve_tools_to_parent(sandbox),
         (_, true) => serve_sources_to_parent(sandbox),
-        (false, false) => serve_parent(sandbox, || truing_loops::reader::packs_with(args.rules.as_deref())),
+        (false, false) => serve_parent(sandbox, || truing_loops::reader::load_packs(args.rules.as_deref())),
     }
 }

@@ -498,7 +498,7 @@ impl ReviewCommand {
         let ReportLabels { head, configured, remote, published, unapplied_fixes } = names;
         let format = self.output.format();
         let idle = review.record.detail.suppressions.iter().map(|idle| text::visible_text(&idle.to_string()));
-        for told in idle.chain(ignores::idle_pattern_warnings(&review.record.detail.idle_ignores)) {
+        for told in idle.chain(ignores::unused_pattern_warnings(&review.record.detail.idle_ignores)) {
             self.output.warn(told);
         }
         if let (
@@ -570,7 +570,7 @@ pub(super) async fn read_repository_config(
     let folder = truing_git::PrivateFolder::new().map_err(LocalReviewError::NoFolder)?;
     let only = [REPOSITORY_FILE.into()];
     let exported = repository.export(head, folder.path(), Some(&only)).await.map_err(wiring::git_error)?;
-    Ok(checkout::exported_file(&exported, &folder, head)?)
+    Ok(checkout::read_exported_config(&exported, &folder, head)?)
 }
 
 /// Returns the exit code of the review.

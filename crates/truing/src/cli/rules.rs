@@ -19,7 +19,7 @@ use truing_core::increment::FileRenames;
 use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
 use truing_core::suppression::UnusedSuppression;
 use truing_diff::RepoPath;
-use truing_loops::desired::worst_first;
+use truing_loops::desired::sort_worst_first;
 use truing_loops::text::{count_by_severity, format_count};
 use truing_reader::{ExampleResults, InProcessReader, ListedRule, RulePacks};
 
@@ -143,7 +143,7 @@ fn check_paths(
         }));
         checked.findings.extend(report.findings.into_iter().map(|mut raw| {
             raw.place.path = part.display_path(&raw.place.path);
-            scope.rate(&mut raw);
+            scope.apply_severity_override(&mut raw);
             let at = raw.place.clone();
             PlacedFinding {
                 raw,
@@ -224,7 +224,7 @@ fn render_json(findings: &[Finding]) -> Result<String, CliError> {
 
 /// Returns the findings as Markdown, worst first, since forges truncate long texts.
 fn render_markdown(findings: &[Finding], coverage: &ReviewCoverage) -> String {
-    let findings = worst_first(findings.iter());
+    let findings = sort_worst_first(findings.iter());
     markdown::render_markdown(&markdown::MarkdownReport {
         walkthrough: &[],
         headline: text::render_counts(&count_by_severity(&findings)),
@@ -246,7 +246,7 @@ fn render_sarif(
         id: "",
         root: "The folder that the files were checked from.",
         rules,
-        findings: &worst_first(findings.iter()),
+        findings: &sort_worst_first(findings.iter()),
         suppressed: &[],
         dismissed: &[],
         coverage,

@@ -26,7 +26,7 @@ use truing_core::sync::{
 };
 use truing_loops::sync::{
     DecisionDetails, DecisionRequest, PackageSources, PinnedManifest, ReleaseDecision, decide_release,
-    pinned_by, read_pins,
+    load_pins, read_pins,
 };
 use truing_upstream::archives::ArchiveFolder;
 use truing_upstream::range::VersionRange;
@@ -161,7 +161,7 @@ impl SyncDecideArgs {
         let runtime = runtime::start()?;
         let pins = match &self.manifest {
             Some(path) => runtime.block_on(read_pins(path, &reader)),
-            None => runtime.block_on(pinned_by(job, &self.repo, &reader)),
+            None => runtime.block_on(load_pins(job, &self.repo, &reader)),
         };
         let PinnedManifest { manifest, untold } = pins.map_err(|error| {
             let told = CliError::usage("manifest", error.to_string());

@@ -10,7 +10,7 @@ use truing_core::id::{SlotKey, UnixMillis};
 use truing_core::port::{OperatorStore as _, RunStore as _, SlotDescription, SlotStore as _, StoreError};
 use truing_core::slot::{Slot, SlotCommand, SlotLimits, SlotState};
 use truing_core::switch::RepositoryRef;
-use truing_loops::slots::{StepError, end_orphans, take_step};
+use truing_loops::slots::{StepError, apply_slot_command, end_orphaned_leases};
 use truing_loops::text::format_instant;
 use truing_store::{CommandLock, ServeLockError, Store, is_served};
 
@@ -74,7 +74,7 @@ pub(super) async fn dry_run_store(store: &Store, folder: &Path, key: &SlotKey) -
     };
     let copy = open_file(&file)?;
     store.copy_key_to(&copy, key).await.map_err(|error| no_copy(&error))?;
-    match take_step(&copy, key, SlotCommand::Restarted, &SlotLimits::default()).await {
+    match apply_slot_command(&copy, key, SlotCommand::Restarted, &SlotLimits::default()).await {
         Ok(_) | Err(StepError::Refused(_)) => Ok(copy),
         Err(StepError::Store(error)) => Err(store_error(error)),
     }
@@ -173,7 +173,7 @@ pub(super) async fn acquire_command_lock(
     // A store on a database server has no such lock; leases there expire by themselves.
     let Some(path) = store.path() else { return Ok(None) };
     if !is_served(path).map_err(told)? {
-        end_orphans(store, limits).await.map_err(store_error)?;
+        end_orphaned_leases(store, limits).await.map_err(store_error)?;
     }
     // The call may wait for another command of this process that reclaims leases, so it does not block a
     // thread of the runtime.

@@ -10,7 +10,7 @@ use super::super::words::{line_origin, short_sha};
 use super::{FIXED, MAX_LINE};
 
 /// Renders a finding's comment. Its texts come from a model and are data.
-pub(super) fn comment(record: &ConvergeRecord, finding: &Finding) -> String {
+pub(super) fn render_comment(record: &ConvergeRecord, finding: &Finding) -> String {
     let raw = &finding.raw;
     let origin = line_origin(record, finding).map(|words| format!(" — {words}")).unwrap_or_default();
     format!(
@@ -18,13 +18,13 @@ pub(super) fn comment(record: &ConvergeRecord, finding: &Finding) -> String {
         raw.severity.as_str(),
         markdown::render_title(&line::clean_line(&raw.title, MAX_LINE)),
         raw.category,
-        category(raw.category),
+        category_name(raw.category),
         markdown::sanitize_markdown(&raw.body),
         record.detail.state.audits,
     )
 }
 
-pub(super) fn one_line(record: &ConvergeRecord, finding: &Finding) -> String {
+pub(super) fn render_finding_line(record: &ConvergeRecord, finding: &Finding) -> String {
     let raw = &finding.raw;
     let first = raw.body.lines().next().unwrap_or_default();
     let origin = line_origin(record, finding).map(|words| format!(" ({words})")).unwrap_or_default();
@@ -78,7 +78,7 @@ pub(super) fn fixed_text(commit: &Sha) -> String {
 }
 
 /// Describes a category in words.
-fn category(category: DefectCategory) -> &'static str {
+fn category_name(category: DefectCategory) -> &'static str {
     match category {
         DefectCategory::A => "API contract verification",
         DefectCategory::B => "Selector, query and engine compatibility",

@@ -13,11 +13,11 @@ use truing_core::port::{CheckState, CommitCheck, LineComment, PullReview, Review
 use truing_core::publish::ThreadState;
 
 use super::super::pull::{ANSWER, FINDING, FIXED};
-use super::{is_named, is_relevant_comment};
+use super::{is_relevant_comment, is_reviewer_account};
 
 /// Summarises a reviewer's feedback on the head.
 pub(super) fn summarise_feedback(
-    other: &ReviewerConfig,
+    reviewer: &ReviewerConfig,
     review: Option<&PullReview>,
     threads: &[ReviewThread],
     checks: &[CommitCheck],
@@ -29,13 +29,15 @@ pub(super) fn summarise_feedback(
         u32::try_from(many).unwrap_or(u32::MAX)
     };
     // The configuration has compiled the pattern before.
-    let dirty = other.dirty.as_deref().and_then(|pattern| Regex::new(pattern).ok());
+    let dirty = reviewer.dirty.as_deref().and_then(|pattern| Regex::new(pattern).ok());
     let text = |review: &PullReview| match &dirty {
-        Some(dirty) if dirty.is_match(&review.body) && other.counts_alone => ReviewTextSignal::InlineFindings,
+        Some(dirty) if dirty.is_match(&review.body) && reviewer.counts_alone => {
+            ReviewTextSignal::InlineFindings
+        }
         Some(dirty) if dirty.is_match(&review.body) => ReviewTextSignal::AnyFindings,
         Some(_) | None => ReviewTextSignal::NoFindings,
     };
-    let check = match &other.detector {
+    let check = match &reviewer.detector {
         ReviewerDetector::Review => None,
         ReviewerDetector::CheckRun(name) => checks.iter().find(|check| check.name == *name),
     };
@@ -56,14 +58,15 @@ pub(super) fn summarise_feedback(
 
 /// True if an open thread of ours is settled. Either its finding no longer stands and our comment is the
 /// last, or a person has dismissed its finding.
-pub(super) fn is_over(
+pub(super) fn is_thread_settled(
     thread: &ReviewThread,
-    standing: &BTreeSet<Topic>,
+    standing_topics: &BTreeSet<Topic>,
     dismissed: &BTreeSet<Topic>,
 ) -> bool {
     let is_open = thread.thread.as_ref().is_some_and(|known| known.state == ThreadState::Open);
     let about = thread.comments.first().and_then(|first| first.topic.as_ref());
-    let is_gone = about.is_some_and(|about| about.as_str().starts_with(FINDING) && !standing.contains(about));
+    let is_gone =
+        about.is_some_and(|about| about.as_str().starts_with(FINDING) && !standing_topics.contains(about));
     let is_none = about.is_some_and(|about| dismissed.contains(about));
     is_open && (is_none || is_gone && thread.comments.last().is_some_and(is_ours))
 }
@@ -83,7 +86,7 @@ pub(super) fn unresolved_thread(
     // In a thread of ours, the author of the answer counts.
     let who = if is_ours(first) { last } else { first };
     let by = match &who.author {
-        Some(author) => match others.iter().find(|other| is_named(author, other, unique)) {
+        Some(author) => match others.iter().find(|other| is_reviewer_account(author, other, unique)) {
             Some(other) => ThreadAuthor::Reviewer(other.name.clone()),
             // With a person's token, our own account is no person either.
             None if author.person && !author.ours => ThreadAuthor::Person,

@@ -36,12 +36,12 @@ impl MigrationPathPolicy {
             globs: value::compile_globs(&job.ports)?,
             policy,
             locks: value::compile_globs(&job.lock_files)?,
-            server_written: own.chain(news::paths(job)).collect(),
+            server_written: own.chain(news::written_paths(job)).collect(),
         })
     }
 
     /// True if this file may be changed.
-    pub(super) fn admits(&self, path: &RepoPath) -> bool {
+    pub(super) fn allows_path(&self, path: &RepoPath) -> bool {
         let Some(text) = path.as_str() else { return false };
         let is_own = self.server_written.contains(path) || self.locks.is_match(text);
         let named = self.globs.is_match(text) && !is_own && !decides_set_up(Path::new(text));
@@ -53,7 +53,7 @@ impl MigrationPathPolicy {
 ///
 /// # Errors
 /// [`CodeMigrationError::Paths`] for a file that may not be changed.
-pub(super) async fn changes(
+pub(super) async fn collect_changes(
     mirror: &Mirror,
     base: &Sha,
     folder: &Path,
@@ -61,7 +61,7 @@ pub(super) async fn changes(
 ) -> Result<Vec<FileContentChange>, CodeMigrationError> {
     let staged = mirror.stage_folder(base, folder, None).await?;
     let paths = staged.paths.iter().map(|(path, _)| path).chain(&staged.left_out);
-    let refused: Vec<&RepoPath> = paths.filter(|path| !allowed.admits(path)).collect();
+    let refused: Vec<&RepoPath> = paths.filter(|path| !allowed.allows_path(path)).collect();
     if !refused.is_empty() {
         return Err(CodeMigrationError::Paths(summarise_paths(&refused)));
     }
@@ -70,7 +70,7 @@ pub(super) async fn changes(
 
 /// Applies the changes that an earlier run has saved at `head` to a clone of `tip`. Returns the files that
 /// conflict with later changes of the base branch, which keep the base's content.
-pub(super) async fn lay_over(
+pub(super) async fn apply_saved_changes(
     mirror: &Mirror,
     tip: &Sha,
     head: &Sha,
@@ -83,7 +83,7 @@ pub(super) async fn lay_over(
     mirror.check_out_private_clone(head, &[], theirs.path()).await?;
     let mut staged = mirror.stage_folder(&base, theirs.path(), None).await?;
     // Range and digests are written anew.
-    staged.paths.retain(|(path, _)| allowed.admits(path));
+    staged.paths.retain(|(path, _)| allowed.allows_path(path));
     let (mut changes, mut left) = (Vec::new(), Vec::new());
     for saved in read_changes(theirs.path(), staged.paths).await? {
         let (was, is) =

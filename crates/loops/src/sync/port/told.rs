@@ -11,22 +11,22 @@ use truing_core::sync::classify::FunctionJudgement;
 
 use super::{CodeMigration, CodeMigrationError};
 use crate::agent::BuiltPrompt;
-use crate::sync::material::{files_of, release_patches, truncate_with_note};
+use crate::sync::material::{read_release_files, release_patches, truncate_with_note};
 
 /// Maximum number of unpinned definitions in the prompt.
 const MAX_NAMED: usize = 200;
 
 /// Returns the handover of an earlier run, and the list of files that could not be carried over.
-pub(super) fn handover(words: &str, left: &[RepoPath]) -> String {
+pub(super) fn render_handover(words: &str, unapplied: &[RepoPath]) -> String {
     let mut text = truncate_with_note(words);
-    for path in left {
+    for path in unapplied {
         text += &format!("\nnot brought over, since the file has changed meanwhile: {path}");
     }
     text
 }
 
 /// Builds the prompt that the model begins with.
-pub(super) async fn prompt(
+pub(super) async fn build_port_prompt(
     port: &CodeMigration<'_>,
     handover: Option<&str>,
 ) -> Result<BuiltPrompt, CodeMigrationError> {
@@ -53,7 +53,7 @@ pub(super) async fn prompt(
         ("reason", decided.decision.reason.clone()),
         ("mirror", mirror.join("\n")),
         ("paths", job.ports.join("\n")),
-        ("definitions", definitions(port).await?),
+        ("definitions", render_definitions(port).await?),
         ("unguarded", unguarded.collect::<Vec<_>>().join("\n")),
         ("handover", handover.unwrap_or_default().to_owned()),
         ("answers", answers.collect::<Vec<_>>().join("\n\n")),
@@ -63,7 +63,7 @@ pub(super) async fn prompt(
 }
 
 /// Lists the definitions that changed, and the changes of the files that contain them.
-async fn definitions(port: &CodeMigration<'_>) -> Result<String, CodeMigrationError> {
+async fn render_definitions(port: &CodeMigration<'_>) -> Result<String, CodeMigrationError> {
     let decided = port.decision;
     let mut text = String::new();
     let mut files = BTreeSet::new();
@@ -80,8 +80,10 @@ async fn definitions(port: &CodeMigration<'_>) -> Result<String, CodeMigrationEr
     let news = decided.decision.unguarded.iter().filter(|one| one.why.needs_check());
     files.extend(news.filter_map(|one| one.file.clone()));
     let files: Vec<String> = files.into_iter().collect();
-    let before = files_of(port.job, port.tools.0, port.tools.1, port.tools.2, &decided.from, &files).await?;
-    let after = files_of(port.job, port.tools.0, port.tools.1, port.tools.2, &decided.to, &files).await?;
+    let before =
+        read_release_files(port.job, port.tools.0, port.tools.1, port.tools.2, &decided.from, &files).await?;
+    let after =
+        read_release_files(port.job, port.tools.0, port.tools.1, port.tools.2, &decided.to, &files).await?;
     text += &release_patches(&files, &decided.from, &before, &decided.to, &after);
     Ok(truncate_with_note(&text))
 }

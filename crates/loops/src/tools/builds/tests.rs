@@ -6,7 +6,7 @@ use super::*;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-fn clippy(folder: &str) -> SelectedLinter {
+fn clippy_in(folder: &str) -> SelectedLinter {
     let used = DetectedTool {
         name: "clippy".into(),
         sign: "Cargo.toml".into(),
@@ -15,12 +15,12 @@ fn clippy(folder: &str) -> SelectedLinter {
         scripts: Vec::new(),
         whole: false,
     };
-    let mut tool = super::super::select(&[used], &[]).remove(0);
+    let mut tool = super::super::select_linters(&[used], &[]).remove(0);
     tool.folder = folder.to_owned();
     tool
 }
 
-fn printed(output: &str) -> CommandOutput {
+fn command_output(output: &str) -> CommandOutput {
     CommandOutput {
         end: CommandEndReason::Exit { code: 0 },
         ms: 0,
@@ -29,12 +29,12 @@ fn printed(output: &str) -> CommandOutput {
     }
 }
 
-fn cache(folder: &tempfile::TempDir) -> BuildCache {
+fn build_cache(folder: &tempfile::TempDir) -> BuildCache {
     BuildCache::new(folder.path().join("tools/builds"))
 }
 
 /// Writes a file of `kib` KiB in a folder, and releases the folder after runs with this end.
-async fn leave(cache: &BuildCache, name: &str, kib: usize, end: CommandEndReason) -> PathBuf {
+async fn create_build_folder(cache: &BuildCache, name: &str, kib: usize, end: CommandEndReason) -> PathBuf {
     let held = cache.acquire(name, &[]).unwrap().unwrap();
     let built = held.builds().folder.clone();
     std::fs::write(built.join("file"), vec![1; kib << 10]).unwrap();
@@ -48,9 +48,9 @@ fn whatever_decides_whether_code_is_trusted_has_a_folder_of_its_own() {
     let file = folder.path().join("cargo");
     std::fs::write(&file, "a program").unwrap();
     let program = ProgramIdentity::from_path(&file).unwrap();
-    let (tool, below) = (clippy(""), clippy("below"));
-    assert_eq!(tool.builds_of().unwrap().builds, ["CARGO_TARGET_DIR"]);
-    let (version, newer) = (printed("clippy 1"), printed("clippy 2"));
+    let (tool, below) = (clippy_in(""), clippy_in("below"));
+    assert_eq!(tool.build_caching_tool().unwrap().builds, ["CARGO_TARGET_DIR"]);
+    let (version, newer) = (command_output("clippy 1"), command_output("clippy 2"));
     let own = BuildCacheKey {
         trust: OWN,
         project: "/one".into(),
@@ -80,7 +80,7 @@ fn whatever_decides_whether_code_is_trusted_has_a_folder_of_its_own() {
 #[tokio::test]
 async fn one_run_uses_a_folder_at_a_time_and_the_next_finds_what_it_left() {
     let folder = tempfile::tempdir().unwrap();
-    let cache = cache(&folder);
+    let cache = build_cache(&folder);
     let held = cache.acquire("a", &["GOCACHE".to_owned()]).unwrap().unwrap();
     assert_eq!(held.builds().variables, ["GOCACHE"]);
     assert!(cache.acquire("a", &[]).unwrap().is_none(), "it is in use");
@@ -98,7 +98,7 @@ async fn one_run_uses_a_folder_at_a_time_and_the_next_finds_what_it_left() {
 #[test]
 fn a_link_or_a_folder_that_others_may_open_is_not_used() {
     let folder = tempfile::tempdir().unwrap();
-    let cache = cache(&folder);
+    let cache = build_cache(&folder);
     let elsewhere = folder.path().join("elsewhere");
     for place in [&cache.folder, &elsewhere, &cache.folder.join("open")] {
         std::fs::create_dir_all(place).unwrap();
@@ -113,11 +113,11 @@ fn a_link_or_a_folder_that_others_may_open_is_not_used() {
 #[tokio::test]
 async fn what_is_old_or_too_much_goes_and_what_a_link_leads_to_stays() {
     let folder = tempfile::tempdir().unwrap();
-    let mut cache = cache(&folder);
+    let mut cache = build_cache(&folder);
     let (ended, secret) = (CommandEndReason::Exit { code: 0 }, folder.path().join("secret"));
     std::fs::write(&secret, "").unwrap();
     for (ago, name) in (0_u32..).zip(["a", "b", "c"]) {
-        let built = leave(&cache, name, 100, ended).await;
+        let built = create_build_folder(&cache, name, 100, ended).await;
         symlink(folder.path(), built.join("link")).unwrap();
         std::fs::create_dir(built.join("closed")).unwrap();
         std::fs::set_permissions(built.join("closed"), std::fs::Permissions::from_mode(0o000)).unwrap();
@@ -125,20 +125,20 @@ async fn what_is_old_or_too_much_goes_and_what_a_link_leads_to_stays() {
         place.set_modified(SystemTime::now() - HOUR * (ago + 1)).unwrap();
     }
     let there = |cache: &BuildCache| ["a", "b", "c"].map(|name| cache.folder.join(name).exists());
-    cache.tidy();
+    cache.remove_expired();
     assert_eq!(there(&cache), [true, true, true]);
     cache.age = HOUR * 2 + HOUR / 2;
-    cache.tidy();
+    cache.remove_expired();
     assert_eq!(there(&cache), [true, true, false]);
     cache.bytes = 150 << 10;
     let held = cache.acquire("b", &[]).unwrap().unwrap();
-    cache.tidy();
+    cache.remove_expired();
     assert_eq!(there(&cache), [false, true, false], "what was used last stays");
     cache.bytes = 0;
-    cache.tidy();
+    cache.remove_expired();
     assert_eq!(there(&cache), [false, true, false], "it is in use");
     drop(held);
-    cache.tidy();
+    cache.remove_expired();
     assert_eq!(there(&cache), [false; 3]);
     assert!(secret.exists());
 }
@@ -146,15 +146,15 @@ async fn what_is_old_or_too_much_goes_and_what_a_link_leads_to_stays() {
 #[tokio::test]
 async fn a_run_has_room_for_what_it_adds_and_one_that_wrote_too_much_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let cache = BuildCache { bytes: 200 << 10, ..cache(&folder) };
+    let cache = BuildCache { bytes: 200 << 10, ..build_cache(&folder) };
     let is_there =
         |name: &str| cache.acquire(name, &[]).unwrap().unwrap().builds().folder.join("file").exists();
-    leave(&cache, "a", 100, CommandEndReason::Exit { code: 0 }).await;
+    create_build_folder(&cache, "a", 100, CommandEndReason::Exit { code: 0 }).await;
     assert!(is_there("a"));
-    leave(&cache, "a", 180, CommandEndReason::Time).await;
+    create_build_folder(&cache, "a", 180, CommandEndReason::Time).await;
     assert!(!is_there("a"), "more than three quarters of all that may be kept");
     for end in [CommandEndReason::Disk, CommandEndReason::Full] {
-        leave(&cache, "a", 10, end).await;
+        create_build_folder(&cache, "a", 10, end).await;
         assert!(!is_there("a"), "{end:?}");
     }
 }
@@ -171,7 +171,7 @@ fn every_file_of_a_copy_is_dated_now_and_no_link_is_followed() {
         File::open(file).unwrap().set_modified(old).unwrap();
     }
     symlink(folder.path(), tree.join("link")).unwrap();
-    date_now(&tree).unwrap();
+    touch_all_files(&tree).unwrap();
     let is_old = files.map(|file| file.metadata().unwrap().modified().unwrap() == old);
     assert_eq!(is_old, [false, false, true]);
 }

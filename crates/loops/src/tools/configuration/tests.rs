@@ -3,10 +3,10 @@ use std::os::unix::fs::MetadataExt as _;
 use truing_core::port::{ChangedFile, DetectedTool};
 use truing_reader::output::known::find_tool;
 
-use super::super::select::select;
+use super::super::select::select_linters;
 use super::*;
 
-fn data_of(tool: &str, path: &str) -> bool {
+fn is_tool_data(tool: &str, path: &str) -> bool {
     is_data_of(find_tool(tool).unwrap(), path)
 }
 
@@ -27,7 +27,7 @@ fn files_of_the_table_configure_a_linter_and_what_it_looks_at_or_what_only_names
         ("gitleaks", ".gitleaksignore"),
         ("ktlint", "app/.editorconfig"),
     ] {
-        assert!(data_of(tool, path), "{tool}: {path}");
+        assert!(is_tool_data(tool, path), "{tool}: {path}");
     }
     for (tool, path) in [
         ("ruff", "a.py"),
@@ -37,7 +37,7 @@ fn files_of_the_table_configure_a_linter_and_what_it_looks_at_or_what_only_names
         ("yamllint", "a.yml"),
         ("codespell", "README.md"),
     ] {
-        assert!(!data_of(tool, path), "{tool}: {path}");
+        assert!(!is_tool_data(tool, path), "{tool}: {path}");
     }
 }
 
@@ -99,8 +99,8 @@ fn a_folder_has_other_files_for_some_and_no_links() {
     write(base.path(), "gone/ruff.toml", "gone");
     std::os::unix::fs::symlink("/etc/passwd", head.path().join("link")).unwrap();
     let replaced = ["ruff.toml", "src/ruff.toml", "gone/ruff.toml"].map(PathBuf::from).into();
-    add_all(head.path(), both.path(), &replaced).unwrap();
-    add_all(base.path(), both.path(), &BTreeSet::new()).unwrap();
+    link_files(head.path(), both.path(), &replaced).unwrap();
+    link_files(base.path(), both.path(), &BTreeSet::new()).unwrap();
     let read = |path: &str| std::fs::read_to_string(both.path().join(path)).ok();
     assert_eq!(read("ruff.toml").as_deref(), Some("base"));
     assert_eq!(read("gone/ruff.toml").as_deref(), Some("gone"));
@@ -108,7 +108,7 @@ fn a_folder_has_other_files_for_some_and_no_links() {
     let number = |folder: &Path| folder.join("src/a.py").metadata().unwrap().ino();
     assert_eq!(number(head.path()), number(both.path()), "nothing is copied");
     assert_eq!(std::fs::read_to_string(head.path().join("ruff.toml")).unwrap(), "head");
-    assert!(add_all(base.path(), both.path(), &BTreeSet::new()).is_err(), "no file is written over");
+    assert!(link_files(base.path(), both.path(), &BTreeSet::new()).is_err(), "no file is written over");
 }
 
 #[test]
@@ -125,7 +125,8 @@ fn a_linter_that_is_new_with_the_change_does_not_look_and_code_is_judged_as_befo
         .iter()
         .map(|path| ChangedFile { path: (*path).into(), old_path: None, added: vec![(1, 1)] })
         .collect();
-    let mut of_base = select(&[used("codespell", ".codespellrc"), used("ruff", "pyproject.toml")], &[]);
+    let mut of_base =
+        select_linters(&[used("codespell", ".codespellrc"), used("ruff", "pyproject.toml")], &[]);
     let of_head = [
         used("actionlint", ".github/workflows/ci.yml"),
         used("flake8", ".flake8"),
@@ -145,7 +146,7 @@ fn a_linter_that_is_new_with_the_change_does_not_look_and_code_is_judged_as_befo
         base: None,
         trust: None,
     };
-    let ToolDifferences { new, by_base } = merge(&mut of_base, select(&of_head, &[]), files);
+    let ToolDifferences { new, by_base } = merge_linters(&mut of_base, select_linters(&of_head, &[]), files);
     assert_eq!(by_base.keys().collect::<Vec<_>>(), ["codespell", "ruff"]);
     let names: Vec<&str> = of_base.iter().map(|tool| tool.name.as_str()).collect();
     assert_eq!(names, ["codespell", "ruff", "actionlint", "flake8"]);

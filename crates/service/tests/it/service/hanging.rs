@@ -59,7 +59,7 @@ async fn worked(site: &Site, branch: &str, context: ServiceContext) -> Slot {
     let described =
         truing_core::port::SlotDescription { name, url: "https://example.com/".into(), head: None };
     context.store.store_descriptions(&[(key.clone(), described)]).await.unwrap();
-    truing_loops::slots::take_step(
+    truing_loops::slots::apply_slot_command(
         &*context.store,
         &key,
         SlotCommand::Event(LoopKind::Review),

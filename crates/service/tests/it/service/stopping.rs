@@ -10,7 +10,7 @@ use truing_core::id::TimeSpan;
 use truing_core::port::{Clock as _, RunStore as _, SlotDescription, SlotStore as _};
 use truing_core::slot::{LoopKind, Slot, SlotCommand, SlotLimits};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
-use truing_loops::slots::take_step;
+use truing_loops::slots::apply_slot_command;
 use truing_service::scheduler::Scheduler;
 use truing_service::worker::drive_lease;
 use truing_store::Store;
@@ -108,7 +108,7 @@ async fn worked_in_vain(because: &str) -> Slot {
     let described =
         SlotDescription { name: "acme/shop#1".into(), url: "https://example.com/1".into(), head: None };
     inner.store_descriptions(&[(key.clone(), described)]).await.unwrap();
-    take_step(&inner, &key, SlotCommand::Event(LoopKind::Review), &context.limits).await.unwrap();
+    apply_slot_command(&inner, &key, SlotCommand::Event(LoopKind::Review), &context.limits).await.unwrap();
     let lease = Scheduler::new(LeaseLimits::new(1)).lease_due_slots(&context).await.unwrap().remove(0);
     let (tell, told) = tokio::sync::watch::channel(false);
     tokio::join!(drive_lease(&context, lease, Duration::from_millis(20), told), async {

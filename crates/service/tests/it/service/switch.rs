@@ -9,7 +9,7 @@ use truing_core::port::{OperatorStore as _, RunReference, RunStore as _, SlotDes
 use truing_core::slot::{LoopKind, SlotCommand, SlotLimits};
 use truing_core::switch::{HaltMode, KillSwitch, SwitchRequest};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
-use truing_loops::slots::take_step;
+use truing_loops::slots::apply_slot_command;
 use truing_service::scheduler::Scheduler;
 use truing_service::worker::run_step;
 use truing_store::Store;
@@ -41,7 +41,7 @@ async fn marked(site: &Site, store: &Store, number: u64) -> SlotKey {
     let described = SlotDescription { name, url: format!("https://example.com/{number}"), head: None };
     store.store_descriptions(&[(key.clone(), described)]).await.unwrap();
     let limits = SlotLimits { debounce: TimeSpan(0), ..limits() };
-    take_step(store, &key, SlotCommand::Event(LoopKind::Review), &limits).await.unwrap();
+    apply_slot_command(store, &key, SlotCommand::Event(LoopKind::Review), &limits).await.unwrap();
     key
 }
 
@@ -169,7 +169,7 @@ async fn after_a_stop_was_read_nothing_is_written_wherever_it_comes() {
             // The process had read the switch for the last time, or the lease itself was refused. The slot is
             // dropped so that it does not affect the next round.
             let key = site.key(opened.number).await;
-            take_step(&operator, &key, SlotCommand::Drop, &limits()).await.unwrap();
+            apply_slot_command(&operator, &key, SlotCommand::Drop, &limits()).await.unwrap();
             continue;
         };
         let written = calls[read..].iter().find(|call| WRITES.contains(call));
@@ -178,7 +178,7 @@ async fn after_a_stop_was_read_nothing_is_written_wherever_it_comes() {
         let slot = operator.load_slots(std::slice::from_ref(&key)).await.unwrap().remove(0);
         assert_eq!((slot.state.to_string().as_str(), slot.attempts), ("waiting (debounce)", 0), "{calls:?}");
         // The slot is dropped so that it does not affect the next round.
-        take_step(&operator, &key, SlotCommand::Drop, &limits()).await.unwrap();
+        apply_slot_command(&operator, &key, SlotCommand::Drop, &limits()).await.unwrap();
         stopped.push(opened);
     }
     assert!(stopped.len() > 20, "only {} of {} calls: {clean:?}", stopped.len(), clean.len());

@@ -27,7 +27,7 @@ use truing_forge::marker::MarkerKeys;
 use truing_forge::webhook::HookSecret;
 use truing_git::{Git, GitOptions};
 use truing_loops::machine::SystemClock;
-use truing_loops::slots::take_step;
+use truing_loops::slots::apply_slot_command;
 use truing_service::ingress::IngressSettings;
 use truing_service::{
     ConfiguredForges, ForgeClients, ProcessRole, ReviewService, ServeError, ServiceContext, ServiceSettings,
@@ -463,7 +463,7 @@ impl Running {
 
     /// Retries a slot as an operator.
     pub(crate) async fn retry(&self, key: &SlotKey) {
-        take_step(&self.store, key, SlotCommand::Retry, &limits()).await.unwrap();
+        apply_slot_command(&self.store, key, SlotCommand::Retry, &limits()).await.unwrap();
     }
 
     /// Counts the runs of a pull request that were published.

@@ -151,7 +151,7 @@ async fn a_pause_outlasts_the_sweep_and_forgets_nothing() {
     service.stop().await;
     let key = site.key(opened.number).await;
     let mut swept = SweepStage::of(&site);
-    truing_loops::slots::take_step(
+    truing_loops::slots::apply_slot_command(
         &swept.store,
         &key,
         truing_core::slot::SlotCommand::Pause,

@@ -15,7 +15,7 @@ use truing_core::settled::awaits_sweep;
 use truing_core::slot::{LoopKind, SlotCommand, SlotState, StepOutcome, WaitReason};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 use truing_loops::machine::new_run_id;
-use truing_loops::slots::take_step;
+use truing_loops::slots::apply_slot_command;
 use truing_service::ServiceSettings;
 
 use crate::support::home::{Deployment, Home, copy};
@@ -203,7 +203,7 @@ impl<'a> Work<'a> {
     /// Leases the slot as soon as it is due, and begins a run.
     async fn begin(lossy: &LossyStoreForge, swept: &'a SweepStage, key: &SlotKey, opened: &Opened) -> Self {
         lossy.site.clock.skip(TimeSpan::seconds(1));
-        let slot = take_step(&swept.store, key, SlotCommand::Lease, &limits()).await.unwrap().slot;
+        let slot = apply_slot_command(&swept.store, key, SlotCommand::Lease, &limits()).await.unwrap().slot;
         let run = RunReference { id: new_run_id(), key: key.clone(), token: slot.token().unwrap() };
         let work = Self { swept, run, revision: lossy.revision(opened).await };
         let now = swept.store.now().await.unwrap();
@@ -212,7 +212,7 @@ impl<'a> Work<'a> {
     }
 
     async fn step(&self, command: SlotCommand) {
-        take_step(&self.swept.store, &self.run.key, command, &limits()).await.unwrap();
+        apply_slot_command(&self.swept.store, &self.run.key, command, &limits()).await.unwrap();
     }
 
     async fn now(&self) -> UnixMillis {

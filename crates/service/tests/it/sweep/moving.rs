@@ -163,9 +163,14 @@ async fn a_review_of_a_repository_that_is_gone_parks_and_says_so() {
     let key = PrId { forge: FORGE.into(), repository: "77".into(), number: 1 }.key();
     let described = SlotDescription { name: "acme/gone#1".into(), url: "https://x/1".into(), head: None };
     service.store.store_descriptions(&[(key.clone(), described)]).await.unwrap();
-    truing_loops::slots::take_step(&service.store, &key, SlotCommand::Event(LoopKind::Review), &limits())
-        .await
-        .unwrap();
+    truing_loops::slots::apply_slot_command(
+        &service.store,
+        &key,
+        SlotCommand::Event(LoopKind::Review),
+        &limits(),
+    )
+    .await
+    .unwrap();
     service
         .come_to("it is parked", &site.clock, |slots| {
             slots.iter().any(|slot| slot.state.to_string() == "held (parked)")

@@ -12,9 +12,9 @@ use truing_core::id::{FencingToken, RunId, Sha, SlotKey, TimeSpan};
 use truing_core::port::{Clock as _, RunStore as _, WriteGate};
 use truing_core::switch::RepositoryRef;
 use truing_git::{Git, GitError, LocalRepository, Mirror, Remote};
-use truing_loops::budget::name_of_remote;
+use truing_loops::budget::repository_name_from_url;
 use truing_loops::converge::local::{
-    LocalWorkspace, RUNS, audit_key, branch_runs_key, checked_out, run_branch,
+    LocalWorkspace, RUNS, audit_key, branch_runs_key, checked_out_branch, run_branch,
 };
 use truing_loops::converge::lock::{RunLock, RunLockError};
 use truing_loops::converge::{
@@ -22,8 +22,8 @@ use truing_loops::converge::{
     RunObserver, words,
 };
 use truing_loops::machine::{SystemClock, new_run_id};
+use truing_loops::program_versions;
 use truing_loops::telemetry::ConvergeSpan;
-use truing_loops::versions;
 use truing_store::Store;
 
 use super::outcome::interrupted_error;
@@ -98,7 +98,7 @@ impl PreparedRun {
         looks.toolbox = wiring::tools::local_linters(&config, &context.environment, Vec::new());
         looks.project = Some(checkout.repository.root().to_owned());
         let key = checkout.key();
-        let mut lock = RunLock::take(&folder.join(LOCKS), &key).map_err(|error| run_lock_error(&error))?;
+        let mut lock = RunLock::acquire(&folder.join(LOCKS), &key).map_err(|error| run_lock_error(&error))?;
         let (mut record, earlier) =
             checkout.load_or_new_record(&config, &store, key, &looks.name, &agents.auditor.model).await?;
         lock.write_run_id(&record.run).map_err(|error| CliError::failure("lock", error.to_string()))?;
@@ -231,7 +231,7 @@ impl RunObserver for RunLogPrinter<'_> {
 
     async fn on_log_update(&self, record: &ConvergeRecord, before: usize) {
         // The step was done even if it cannot be shown.
-        for line in words::progress(self.mirror, record, before).await.unwrap_or_default() {
+        for line in words::render_progress(self.mirror, record, before).await.unwrap_or_default() {
             self.target_run.print_note(line);
         }
     }
@@ -256,7 +256,7 @@ pub(super) async fn run(
     ready.checkout.check_branch_writable(&ready.record).await?;
     ready.checkout.prune_branches(&ready.store, &ready.record.run, target_run).await;
     if ready.record.is_unfinished() {
-        for line in words::describe_plan(&ready.record, ready.agents.auditor.budgets.most_of_converge()) {
+        for line in words::describe_plan(&ready.record, ready.agents.auditor.budgets.max_converge_cost()) {
             target_run.print_note(line);
         }
         target_run.print_note("your checkout stays as it is; fixes go to a branch of their own:");
@@ -318,7 +318,7 @@ impl BranchCheckout {
             }
             told
         })?;
-        let branch = checked_out(&repository).await.map_err(wiring::git_error)?;
+        let branch = checked_out_branch(&repository).await.map_err(wiring::git_error)?;
         Ok(Self { repository, mirror, branch, base, head })
     }
 
@@ -380,7 +380,7 @@ impl BranchCheckout {
 
     /// Returns the `owner/name` of the repository that this one was cloned from.
     fn origin_name(&self) -> Option<String> {
-        self.repository.remote_url().and_then(name_of_remote)
+        self.repository.remote_url().and_then(repository_name_from_url)
     }
 
     fn key(&self) -> SlotKey {
@@ -427,7 +427,7 @@ impl BranchCheckout {
                 last.detail.state.commits.is_empty() || tip.as_ref() == Some(&last.detail.state.head);
             if is_there && last.is_stuck_with(&self.base, inspection_digest, model, &said) {
                 let mut record = last.clone();
-                let earlier = words::stuck_before(&record);
+                let earlier = words::render_stuck_notice(&record);
                 record.retry(config.converge.limits.clone());
                 return Ok((record, Some(earlier)));
             }
@@ -470,7 +470,10 @@ impl BranchCheckout {
         let branch = run_branch(&run);
         let detail = ConvergeDetail::new(self.branch.clone(), branch, self.base.clone(), state);
         let detail = ConvergeDetail { looks: inspection_digest.to_owned(), ..detail };
-        ConvergeRecord { versions: versions(), ..ConvergeRecord::new(run, key, detail, SystemClock.now()) }
+        ConvergeRecord {
+            versions: program_versions(),
+            ..ConvergeRecord::new(run, key, detail, SystemClock.now())
+        }
     }
 }
 
@@ -490,7 +493,7 @@ pub(super) async fn record_failed_start(
     let of = (new_run_id(), key);
     let mut record = ConvergeRecord::from_early_failure(of, (name, String::new()), end, SystemClock.now());
     record.detail.state.audits_only = is_audit;
-    (record.detail.is_told, record.versions) = (true, versions());
+    (record.detail.is_told, record.versions) = (true, program_versions());
     if let Err(error) = store.store_converge(FencingToken(0), &record).await {
         tracing::warn!(%error, "a failed run is not recorded");
     }

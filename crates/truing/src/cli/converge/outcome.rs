@@ -151,7 +151,8 @@ const DRY_RUN: &str = "a dry run: nothing was done";
 /// Returns the text of a dry run: the branch, its commits and the size of the change.
 async fn render_dry_run(record: &ConvergeRecord, mirror: &Mirror) -> Result<String, CliError> {
     let (state, base) = (&record.detail.state, words::short_sha(&record.detail.base));
-    let changed = words::stat(mirror, &record.detail.base, &state.head).await.map_err(wiring::git_error)?;
+    let changed =
+        words::commit_stat(mirror, &record.detail.base, &state.head).await.map_err(wiring::git_error)?;
     let name = line::clean_line(&record.detail.name, MAX_NAME);
     let (head, most) = (words::short_sha(&state.head), state.limits.max_audits);
     Ok(format!(
@@ -192,7 +193,7 @@ pub(super) async fn render_text(
     mirror: &Mirror,
     merge: &MergeAdvice,
 ) -> Result<String, CliError> {
-    let report = words::report(mirror, record).await.map_err(wiring::git_error)?;
+    let report = words::render_report(mirror, record).await.map_err(wiring::git_error)?;
     let mut text: String = report.lines().map(fold_report_line).collect();
     if record.detail.paid_before > MicroUsd(0) {
         // This line follows the total cost of the run.

@@ -71,7 +71,7 @@ impl TeamMembership {
             return Err(refusal_error(ConvergeExitCode::NoTeam, NO_TEAM)
                 .hint(format!("no run leads {name}: `truing converge --team {name}` starts one that does")));
         }
-        match RunLock::take(folder, &key) {
+        match RunLock::acquire(folder, &key) {
             Ok(lead) => Ok(Self { _lead: Some(lead) }),
             Err(RunLockError::Held(_)) if lifecycle == WorkspaceOwnership::Auto => Ok(Self { _lead: None }),
             Err(RunLockError::Held(_)) => {

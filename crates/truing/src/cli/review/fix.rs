@@ -59,7 +59,7 @@ impl<'a> FixSession<'a> {
         output: OutputPrinter,
     ) -> Result<Self, CliError> {
         let folder = folder.join(FOLDER);
-        let lock = FixLock::take(&folder, root).map_err(|error| match error {
+        let lock = FixLock::acquire(&folder, root).map_err(|error| match error {
             FixLockError::Held => CliError::refusal(
                 "already_running",
                 format!("{}: {error}", visible_text(&root.to_string_lossy())),
@@ -87,7 +87,7 @@ impl<'a> FixSession<'a> {
             Ok(()) if files > 0 => {
                 let changed = format_count(files, "file");
                 self.output.warn(format_args!("an earlier --fix was killed after it had changed {changed}"));
-                let command = undo::command(&self.root, &killed.patch);
+                let command = undo::undo_command(&self.root, &killed.patch);
                 self.output.print_always(format_args!("to undo its fixes:\n  {}\n", visible_text(&command)));
             }
             Ok(()) | Err(_) => {}
@@ -126,7 +126,7 @@ impl<'a> FixSession<'a> {
         }
         output.print_lines(render_plan(&plan));
         let kept = self.save_undo_patch(&plan, now)?;
-        let command = undo::command(&self.root, &kept);
+        let command = undo::undo_command(&self.root, &kept);
         output.print_always(format_args!("to undo the fixes:\n  {}\n", visible_text(&command)));
 
         let planned = plan.changes.len();

@@ -46,7 +46,7 @@ impl ReviewCommand {
             let reviewed = &review.record.detail.coverage.reviewed;
             let running = wiring::tools::local_runner(config, &self.environment);
             let wanted = ConfiguredLinters::from_config(config);
-            let exposures = running.exposures(repository.root(), reviewed, &wanted, reader).await;
+            let exposures = running.list_exposures(repository.root(), reviewed, &wanted, reader).await;
             match exposures {
                 Ok(all) => {
                     all.iter().for_each(|exposure| self.output.print_always(render_exposure(exposure)));
@@ -97,7 +97,7 @@ impl ReviewCommand {
         let tree = match index {
             None => root,
             Some(index) => {
-                let paths = truing_loops::fix::paths(&review.findings.open);
+                let paths = truing_loops::fix::suggestion_paths(&review.findings.open);
                 index.export(folder.path(), Some(&paths)).await.map_err(wiring::git_error)?;
                 folder.path()
             }
@@ -117,7 +117,7 @@ impl ReviewCommand {
         unfixed.extend(declined.map(|finding| proposed::declined_suggestion(&finding.raw)));
         let others = open.iter().filter(|finding| !truing_loops::fix::is_proposed(finding));
         let open: Vec<Finding> = others.cloned().chain(agreed).collect();
-        let plan = truing_loops::fix::plan(&open, tree, packs, reader, linters).await?;
+        let plan = truing_loops::fix::plan_fixes(&open, tree, packs, reader, linters).await?;
         let FixOutcome { has_changed, unfixed: others } = session.apply_plan(plan, SystemClock.now())?;
         unfixed.extend(others);
         if has_changed && index.is_some() {

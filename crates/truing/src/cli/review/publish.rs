@@ -315,7 +315,7 @@ impl PublishRequest<'_> {
         let truing_core::port::PullRevision { head, base } = self.pull.revision.clone();
         let begun =
             ReviewRecord::new(new_run_id(), self.id.key(), ReviewDetail::new(Some(head), base, outcome), now);
-        let record = ReviewRecord { versions: truing_loops::versions(), ..begun };
+        let record = ReviewRecord { versions: truing_loops::program_versions(), ..begun };
         let against = BaseOrigin::Named(record.detail.base.short_sha().to_owned());
         let (reviewed, findings) = (HeadKind::Commit, FindingsByStatus::default());
         LocalReviewOutcome { record, reviewed, against, findings, unrecorded: None }

@@ -110,7 +110,7 @@ impl UnfinishedReview {
     /// Returns the cost of the review according to the ledger. If the ledger is unavailable, the next report
     /// includes the cost.
     async fn record_cost(&self, kind: ReviewOutcomeKind, reason: &str) -> MicroUsd {
-        let (open, told) = self.attempts.take();
+        let (open, told) = self.attempts.take_all();
         let mut cost = told.0;
         if open.is_empty() {
             return MicroUsd(cost);

@@ -8,8 +8,8 @@ use truing_core::run::LoopStep as _;
 use truing_core::sync::SyncVerdict;
 use truing_core::sync::job;
 use truing_core::sync::record::{SyncOutcome as Outcome, SyncRecord};
+use truing_loops::program_versions;
 use truing_loops::text::{format_count, format_instant};
-use truing_loops::versions;
 
 use crate::cli::error::{CliError, CommandExit};
 use truing_service::report::amount::format_dollars;
@@ -57,7 +57,7 @@ pub(super) fn error_json(name: &str, started: UnixMillis, ended: UnixMillis, err
         "pr": null,
         "model": null,
         "prompt_hash": null,
-        "versions": versions(),
+        "versions": program_versions(),
         "evidence": null,
         "started": format_instant(started),
         "ended": format_instant(ended),

@@ -9,7 +9,7 @@ use truing_config::{REPOSITORY_FILE, repository_file};
 use truing_core::registry::PackageRegistry;
 use truing_core::version::PackageVersion;
 use truing_loops::sync::SyncDecisionError;
-use truing_loops::sync::place::place_of;
+use truing_loops::sync::place::requirement_place;
 use truing_upstream::constraint::{self, ConstraintError};
 use unicode_width::UnicodeWidthStr as _;
 
@@ -79,7 +79,7 @@ pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project:
     match error {
         SyncDecisionError::Constraint(ConstraintError::Count { count: 0, .. }) => {
             let mut told = CliError::usage("constraint", text);
-            for at in constraint::other_places(&place_of(job, &project.join(&job.constraint_file))) {
+            for at in constraint::other_places(&requirement_place(job, &project.join(&job.constraint_file))) {
                 told = told.hint(format!("it is required there: `constraint.path = '{at}'` of the job"));
             }
             told.hint("if another package brings it, say which releases to compare: --from V --to V")

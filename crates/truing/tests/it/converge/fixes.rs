@@ -14,7 +14,7 @@ use truing_fakes::model::{
     KnownBug, PromptRole, ScriptedAnswer, ScriptedBehaviour, ScriptedFix, ScriptedToolCall,
 };
 
-use crate::converge::cases::{Case, cases};
+use crate::converge::cases::{Case, read_cases};
 use crate::converge::scene::Scene;
 
 /// Checks of a repository without other tests.
@@ -44,7 +44,7 @@ fn scene(case: &Case, fixers: &[Vec<(String, String)>]) -> Scene {
             .times(requests)
     });
     let scene = Scene::new([first].into_iter().chain(others).chain(fixers)).with_config(CHECK);
-    scene.place.write(format!("{}.py", case.name), case.buggy());
+    scene.place.write(format!("{}.py", case.name), case.buggy_source());
     scene.place.write("test_other.py", OTHER_TEST);
     scene
 }
@@ -61,7 +61,7 @@ fn fixer_requests(scene: &Scene) -> Vec<String> {
 fn assert_only_right_fix(case: &Case) {
     let (file, test) = (format!("{}.py", case.name), format!("test_{}.py", case.name));
     let with_test = |source: String| vec![(file.clone(), source), (test.clone(), case.test.clone())];
-    let fixers = [case.wrong(), case.mutant(), case.source.clone()].map(with_test);
+    let fixers = [case.misplaced_fix(), case.mutant_fix(), case.source.clone()].map(with_test);
     let scene = scene(case, &fixers);
     scene.place.commit("add it");
     let (answer, exit) = scene.json(&[]);
@@ -78,7 +78,7 @@ fn assert_only_right_fix(case: &Case) {
 
 fn assert_weaker_test_refused(case: &Case) {
     let (file, test) = (format!("{}.py", case.name), format!("test_{}.py", case.name));
-    let cheat = vec![(file, case.mutant()), (test.clone(), case.weaker().unwrap_or_default())];
+    let cheat = vec![(file, case.mutant_fix()), (test.clone(), case.weakened_test().unwrap_or_default())];
     let scene = scene(case, &[cheat]).with_config(&format!("{CHECK}[converge]\nselfaudit_rounds = 1\n"));
     scene.place.write(&test, &case.test);
     scene.place.commit("add it");
@@ -89,7 +89,7 @@ fn assert_weaker_test_refused(case: &Case) {
 
 /// Runs a quarter of the cases, a few at a time.
 fn run_quarter(quarter: usize, play: fn(&Case)) {
-    let all = cases();
+    let all = read_cases();
     assert_eq!(all.len(), 20);
     let part = Mutex::new(all.into_iter().skip(5 * quarter).take(5));
     std::thread::scope(|scope| {

@@ -13,7 +13,7 @@ use truing_core::slot::{SlotCommand, SlotLimits};
 use truing_fakes::forge::{ApiExchange, ExchangeObserver, FakeForgeOptions, ForgeFault, ForgeFaultKind};
 use truing_fakes::model::{ModelScript, ScriptedAnswer};
 use truing_loops::machine::SystemClock;
-use truing_loops::slots::take_step;
+use truing_loops::slots::apply_slot_command;
 use truing_store::Store;
 
 use crate::converge::crash::answers_by_request;
@@ -120,7 +120,7 @@ impl Scene {
     async fn lose_lease(&self) {
         let store = Store::open(&self.database(), Arc::new(SystemClock)).unwrap();
         let key = self.key().await;
-        take_step(&store, &key, SlotCommand::Restarted, &SlotLimits::default()).await.unwrap();
+        apply_slot_command(&store, &key, SlotCommand::Restarted, &SlotLimits::default()).await.unwrap();
     }
 
     fn database(&self) -> std::path::PathBuf {

@@ -255,7 +255,7 @@ fn a_second_run_in_the_same_tree_is_refused() {
     let place = Place::new();
     place.write("b.py", ASSERTS.0);
     let undo = place.home().join(".local/state/truing/undo");
-    let lock = FixLock::take(&undo, &place.repo().canonicalize().unwrap()).unwrap();
+    let lock = FixLock::acquire(&undo, &place.repo().canonicalize().unwrap()).unwrap();
     let ran = fix(&place, &["--format", "json"]);
     assert_eq!((ran.exit, &ran.json()["error"]["code"]), (4, &json!("already_running")), "{}", ran.err);
     assert_eq!(read(&place, "b.py"), ASSERTS.0.as_bytes());

@@ -16,7 +16,7 @@ use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 use truing_fakes::model::{FakeModel, ModelScript};
 use truing_fakes::repo::CommitBuilder;
 use truing_loops::machine::SystemClock;
-use truing_loops::slots::take_step;
+use truing_loops::slots::apply_slot_command;
 use truing_store::Store;
 
 use super::bump::{CHECK, Scene, report_answer, right_port_answers, write};
@@ -212,7 +212,9 @@ async fn turn_switch(stage: &Stage, arguments: &[&str]) {
 async fn lose_lease(stage: &Stage) {
     let file: PathBuf = stage.site.home().join(".local/state/truing/truing.db");
     let store = Store::open(&file, Arc::new(SystemClock)).unwrap();
-    take_step(&store, &job::job_key("demo"), SlotCommand::Restarted, &SlotLimits::default()).await.unwrap();
+    apply_slot_command(&store, &job::job_key("demo"), SlotCommand::Restarted, &SlotLimits::default())
+        .await
+        .unwrap();
 }
 
 /// Starts a run in which the event happens during a write; `None` is before the first one.
