@@ -15,7 +15,7 @@ const TESTS: &str = "crates/forge/tests/it/effects.rs";
 /// Renders the page; `tests` is the source of the program with the cells' tests.
 fn render_page(tests: &str) -> Result<String> {
     let mut page = String::from(
-        "# Effects\n\n<!-- Generated from truing_core::effect. To write it anew: UPDATE_DOCS=1 cargo test -p \
+        "# Effects\n\n<!-- Generated from truing_core::effect. To update it: UPDATE_DOCS=1 cargo test -p \
          truing-bench -->\n\nEach write of the loops, and of the tools for agents, is an effect (ADR 75, \
          76): Truing asks the gate, records the intent, makes the call and records its end. Where an answer \
          was lost or the process died, Truing waits for `forge.NAME.settle`, looks, and adopts what is there \
@@ -102,5 +102,5 @@ fn the_page_of_effects_is_what_their_table_says_and_every_cell_has_its_test() {
         std::fs::write(root.join(PAGE), &page).unwrap();
     }
     let written = std::fs::read_to_string(root.join(PAGE)).unwrap_or_default();
-    assert!(written == page, "{PAGE}: write it anew: UPDATE_DOCS=1 cargo test -p truing-bench");
+    assert!(written == page, "{PAGE}: update it: UPDATE_DOCS=1 cargo test -p truing-bench");
 }

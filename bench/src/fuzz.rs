@@ -28,11 +28,11 @@ pub(crate) struct Options {
 enum FuzzCommand {
     /// Diffs: parsed, anchored in and tracked by
     Diff(FuzzLengthArgs),
-    /// Small texts of which a parser makes much, each within its bounds: languages, read as the service reads
+    /// Small texts that cost a parser much, each within its bounds: languages, read as the service reads
     /// files, in the first half of the time, and every other form of text that comes from outside in the
     /// second
     ///
-    /// The worst memory and time is told for each language and form, with the seed of its text.
+    /// The worst memory and time are printed for each language and form, with the seed of its text.
     Bombs(BombFuzzArgs),
 }
 

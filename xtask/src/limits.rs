@@ -97,7 +97,7 @@ pub(crate) fn render_page(root: &Path) -> Result<String> {
     let table: LimitsTable = toml::from_str(&table).with_context(|| format!("{TABLE} is wrong"))?;
     let sources = WorkspaceSources::read(root)?;
     let mut page = format!(
-        "# Limits\n\n<!-- Generated from {} and the constants. To write it anew: UPDATE_DOCS=1 cargo test -p \
+        "# Limits\n\n<!-- Generated from {} and the constants. To update it: UPDATE_DOCS=1 cargo test -p \
          xtask -->\n\nFor each text that a stranger may write: its limits, who holds it to them, what \
          happens beyond, and the test that shows it. Every text costs 256 MiB and 2 s at most, whatever \
          reads it (`generated_bombs_cost_a_bounded_amount_whatever_reads_them`). Limits that can be \
@@ -190,7 +190,7 @@ mod tests {
             std::fs::write(root.join(PAGE), &page).unwrap();
         }
         let written = std::fs::read_to_string(root.join(PAGE)).unwrap_or_default();
-        assert!(written == page, "{PAGE}: write it anew: UPDATE_DOCS=1 cargo test -p xtask");
+        assert!(written == page, "{PAGE}: update it: UPDATE_DOCS=1 cargo test -p xtask");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::workspace::{self, TrackedFile};
 
 /// Folders whose texts no user reads.
 const OTHER_FOLDERS: [&str; 4] = ["crates/contract/", "crates/fakes/", "bench/", "xtask/"];
-/// Words of the shortest text; what is shorter is a name or a label.
+/// Words of the shortest text; a shorter string is a name or a label.
 const MIN_WORDS: usize = 3;
 /// First words of statements for a database.
 const SQL: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "WITH"];

@@ -16,7 +16,7 @@ use crate::{say, workspace};
 /// The comparison to make.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The repository whose history is looked at; it is cloned
+    /// The repository whose history is examined; it is cloned
     repository: PathBuf,
     /// The linter: one of the table in this bench, on the search path
     #[arg(long)]

@@ -130,7 +130,7 @@ pub(super) struct DatabaseStats {
     pub(super) rows: u64,
     /// Size in bytes on the disk.
     pub(super) bytes: u64,
-    /// Committed transactions, and rolled-back ones, most of which conflicted with another.
+    /// Committed transactions, and rolled-back ones, mostly because of a conflict with another.
     pub(super) commits: u64,
     pub(super) rollbacks: u64,
 }

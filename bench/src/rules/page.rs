@@ -68,7 +68,7 @@ pub(super) fn render_figures_page(labels: &HitLabels, repositories: &RepositoryL
     let judged = labels.values().filter(|known| known.verdict != HitVerdict::Unjudged).count();
     let mut text = format!(
         "# What the rules of `core` find in the histories of public repositories\n\n<!-- Generated from \
-         labels.csv and repositories.toml in crates/reader/packs/core. To write it anew: UPDATE_DOCS=1 cargo \
+         labels.csv and repositories.toml in crates/reader/packs/core. To update it: UPDATE_DOCS=1 cargo \
          test -p truing-bench -->\n\nThe rules ran over what {commits} commits changed, the newest with one \
          parent of each of {} repositories, and over\nall files of the newest commit (\"trees\"), where \
          every line counts as new. Languages: {}.\nPassed over were eight commits of which the clones lacked \
@@ -205,7 +205,7 @@ mod tests {
             let written = fs::read_to_string(&file).unwrap_or_default();
             assert!(
                 written == page,
-                "{}: write it anew: UPDATE_DOCS=1 cargo test -p truing-bench",
+                "{}: update it: UPDATE_DOCS=1 cargo test -p truing-bench",
                 file.display()
             );
         }

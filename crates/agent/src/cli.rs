@@ -100,8 +100,8 @@ pub enum ClaudeCliError {
 }
 
 impl ClaudeCli {
-    /// Returns the program at this path, after a check in the sandbox that it has this version. `start_timeout`
-    /// bounds the check and a run's first request, as [`START_TIME`] does.
+    /// Returns the program at this path, after a check in the sandbox that it has this version.
+    /// `start_timeout` bounds the check and a run's first request, as [`START_TIME`] does.
     ///
     /// # Errors
     /// [`ClaudeCliError`]; [`SandboxError::TooWeak`] below [`SandboxLevel::Full`], even where weaker levels

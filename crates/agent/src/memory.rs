@@ -342,8 +342,7 @@ impl MemoryBuilder {
         let kept = truncate_lines(text, MAX_MEMORY_BYTES);
         if kept.len() < text.len() {
             self.notes.push(format!(
-                "`{path}` is cut after line {}: it has {} bytes, of which {MAX_MEMORY_BYTES} are shown at \
-                 most",
+                "`{path}` is cut after line {}: it has {} bytes, and at most {MAX_MEMORY_BYTES} are shown",
                 kept.lines().count(),
                 text.len(),
             ));

@@ -53,8 +53,11 @@ pub const HELPER_FAILED: u8 = 125;
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// The machine's sandbox is weaker than required.
-    #[error("the sandbox level of this machine is `{}`, but at least `{}` is required", .actual_level.as_str(),
-        .required_level.as_str())]
+    #[error(
+        "the sandbox level of this machine is `{}`, but at least `{}` is required",
+        .actual_level.as_str(),
+        .required_level.as_str()
+    )]
     TooWeak {
         /// Level that was reached.
         actual_level: SandboxLevel,

@@ -73,7 +73,7 @@ pub struct ReviewerConfig {
     pub logins: Vec<String>,
     /// Way to request a review.
     pub trigger: ReviewerTrigger,
-    /// Evidence that it has looked at a commit.
+    /// Evidence that it has reviewed a commit.
     pub detector: ReviewerDetector,
     /// Valid regular expression for the text of its reviews that found something.
     pub dirty: Option<String>,
@@ -98,7 +98,7 @@ pub enum ReviewerTrigger {
     Comment(String),
 }
 
-/// The evidence that a reviewer has looked at a commit.
+/// The evidence that a reviewer has reviewed a commit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReviewerDetector {
     /// A review by one of its accounts.

@@ -155,7 +155,7 @@ fn list_item_schema(table: &Json, named: NamedSection) -> Json {
 /// Renders the reference page docs/reference/config.md.
 pub fn reference() -> String {
     let mut text = String::from(
-        "# Configuration reference\n\n<!-- Generated from crates/config/src/keys.rs. To write it anew: \
+        "# Configuration reference\n\n<!-- Generated from crates/config/src/keys.rs. To update it: \
          UPDATE_DOCS=1 cargo test -p truing-config -->\n\nA value comes from the first of these that has \
          one: a flag; a `TRUING_…` variable; `RUNTIME_MODE`; the operator's\nfile (`--config FILE`, else \
          `TRUING_CONFIG`, else `truing/truing.toml` in the user's configuration folder); for some\nkeys, the \
@@ -569,6 +569,6 @@ mod tests {
         }
         assert!(first_file(Some("ada/shop")).contains("\nforge.github.repositories = [\"ada/shop\"]\n"));
         let words = without.replace("\n# ", " ");
-        assert!(words.contains("every repository that the token sees is served"), "{words}");
+        assert!(words.contains("Truing serves every repository that the token sees"), "{words}");
     }
 }

@@ -488,7 +488,7 @@ pub const KEYS: &[ConfigKey] = &[
         repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Keys that signed markers before `marker_key` was changed: comments with their markers are \
-             still known as ours. Comments in the database are recognised without the former key.",
+             still known as ours. Comments in the database are recognised without the old key.",
     },
     ConfigKey {
         path: "forge.NAME.settle",
@@ -505,8 +505,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The repositories to review, such as `owner/*`, whatever their case; empty: every repository \
-             that the token sees is served, and each one that sends webhooks. A personal token sees every \
+        doc: "The repositories to review, such as `owner/*`, in any case; if empty, Truing serves every \
+             repository that the token sees, and each one that sends webhooks. A personal token sees every \
              repository that its owner may see; an access token of Bitbucket Cloud sees those of the \
              workspaces that are named here.",
     },
@@ -606,8 +606,8 @@ pub const KEYS: &[ConfigKey] = &[
         repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The ids that Amazon Bedrock has for models, by the name that is asked for: inference profiles, \
-             also as ARNs. What is not here is named by the built-in table, with the prefix of the region's \
-             own geography.",
+             also as ARNs. The built-in table names all others, with the prefix of the region's own \
+             geography.",
     },
     ConfigKey {
         path: "model.fallback",
@@ -772,7 +772,7 @@ pub const KEYS: &[ConfigKey] = &[
         since: "0.1.0",
         doc: "Cut secrets of a known form (the rules of kind `secret`) out of every text for a model, in all \
              loops: `[secret cut]` stands for each, in prompts and in the answers of tools. An edit of a \
-             fixer that would touch such a place is refused. With `false` models see files as they are, but \
+             fixer that would touch such a place is refused. With `false` models see files unchanged, except \
              for the credentials of this program.",
     },
     ConfigKey {
@@ -868,7 +868,7 @@ pub const KEYS: &[ConfigKey] = &[
         repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Pull requests that were open before the server first met their repository: `leave` records \
-             their heads and reviews them when they change or somebody asks for it; `review` reviews them at \
+             their heads and reviews them when they change or a person requests it; `review` reviews them at \
              once.",
     },
     ConfigKey {
@@ -881,9 +881,9 @@ pub const KEYS: &[ConfigKey] = &[
         repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The tier of a pull request for which no rule of `review.for` holds: `off`, no review; `rules`, \
-             rules and linters without a model; `once`, one review by a model, and another when somebody \
-             asks (`/review`); `settled`, a review of each settled head; `deep`, the same by specialists. \
-             See docs/tiers.md.",
+             rules and linters without a model; `once`, one review by a model, and another on request \
+             (`/review`); `settled`, a review of each settled head; `deep`, the same by specialists. See \
+             docs/tiers.md.",
     },
     ConfigKey {
         path: "review.most",
@@ -1006,7 +1006,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "{ env = \"DOCS_TOKEN\" }" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "What is sent to `url` as `Authorization: Bearer`.",
+        doc: "The token that is sent to `url` as `Authorization: Bearer`.",
     },
     ConfigKey {
         path: "mcp.NAME.headers",
@@ -1155,9 +1155,9 @@ pub const KEYS: &[ConfigKey] = &[
         since: "0.1.0",
         doc: "Another severity for the findings of a rule of a pack or a linter, such as \
              `{ \"core/rust-dbg\" = \"P2\" }`. In some files: \
-             `{ \"core/rust-dbg\" = [{ paths = [\"tests/**\"], severity = \"P2\" }] }`, a list of which the \
-             first entry with a glob for the file counts, or one without `paths`. A repository can set it \
-             for rules that the operator does not set.",
+             `{ \"core/rust-dbg\" = [{ paths = [\"tests/**\"], severity = \"P2\" }] }`, a list; the first \
+             entry that has a glob for the file, or no `paths`, applies. A repository can set it for rules \
+             that the operator does not set.",
     },
     ConfigKey {
         path: "rules.dir",
@@ -1546,7 +1546,7 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The accounts that it writes with, by name, whatever its case, or by number or UUID (`{…}`). At \
+        doc: "The accounts that it writes with, by name in any case, or by number or UUID (`{…}`). At \
              Bitbucket Cloud only a UUID identifies an account: anyone may take a name there.",
     },
     ConfigKey {
@@ -1568,7 +1568,7 @@ pub const KEYS: &[ConfigKey] = &[
         repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The sign that it has reviewed a commit: a review of its own (`review`), or an ended check run \
-             (`check:NAME`). At Bitbucket Cloud an approval does not say of which commit it is, and counts \
+             (`check:NAME`). At Bitbucket Cloud an approval does not name its commit, and therefore counts \
              for none: name a build status there.",
     },
     ConfigKey {
@@ -1701,8 +1701,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The team's repositories, such as `owner/*`, whatever their case. A repository may belong to \
-             several teams: it uses the budget of each.",
+        doc: "The team's repositories, such as `owner/*`, in any case. A repository may belong to several \
+             teams and then uses the budget of each.",
     },
     ConfigKey {
         path: "team.NAME.month_usd",
@@ -1854,8 +1854,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("upstream.json"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The file that tells what is pinned of the package, by module and name in Python, else by file \
-             and name (`src/a.rs:Type.method`), or whole files: \
+        doc: "The file that lists the pinned definitions of the package, by module and name in Python, else \
+             by file and name (`src/a.rs:Type.method`), or whole files: \
              `{\"module:Class.method\": [\"SHA-1 of its lines\", …]}`, JSON or TOML; or a Python test with \
              pairs of objects and digests (`.py`), which is read and never run. `none`: the project \
              overrides and copies nothing of the package; then its own checks (`verify.check`) decide, or \
@@ -1888,9 +1888,9 @@ pub const KEYS: &[ConfigKey] = &[
         since: "0.1.0",
         doc: "Commands that bring the lock files up to date once the range is written, of a port too, such \
              as `[[\"uv\", \"lock\", \"--upgrade-package={{packages}}\"]]`. `{{package}}` and `{{version}}` \
-             stand for what is followed; a word with `{{packages}}` is repeated for the package and for each \
-             companion. They run as `verify.setup` does: in the sandbox, at `full`, on a copy, with \
-             `verify.programs`, `verify.registries` and `verify.timeout`, and without secrets.",
+             stand for the followed package and release; a word with `{{packages}}` is repeated for the \
+             package and for each companion. They run as `verify.setup` does: in the sandbox, at `full`, on \
+             a copy, with `verify.programs`, `verify.registries` and `verify.timeout`, and without secrets.",
     },
     ConfigKey {
         path: "sync.NAME.relax.lock_files",

@@ -245,13 +245,14 @@ pub fn looks_like_finding_id(word: &str) -> bool {
     split_id(word).is_some()
 }
 
-/// Like [`looks_like_finding_id`], for a word that stands alone and not in a sentence: the digits alone are enough.
+/// Like [`looks_like_finding_id`], for a word that stands alone and not in a sentence: the digits alone are
+/// enough.
 pub fn is_standalone_finding_id(word: &str) -> bool {
     looks_like_finding_id(word) || has_enough_hex_digits(word)
 }
 
-/// Returns the findings that a word standing alone ([`is_standalone_finding_id`]) identifies: several if the word is
-/// ambiguous.
+/// Returns the findings that a word standing alone ([`is_standalone_finding_id`]) identifies: several if the
+/// word is ambiguous.
 pub fn matching_findings<'a>(findings: &'a [Finding], word: &str) -> Vec<&'a Finding> {
     match split_id(word).or_else(|| has_enough_hex_digits(word).then_some((None, word, None))) {
         Some(wanted) => findings.iter().filter(|finding| matches_id_parts(finding, wanted)).collect(),

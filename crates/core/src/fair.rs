@@ -5,7 +5,7 @@
 //! A place goes to the repository with the fewest leases. Of several, the one with the longest wait is first,
 //! counted from its oldest due time or its last turn, whichever is later. Within a repository the oldest slot
 //! is first. A repository with a thousand due slots therefore alternates with one that has a single slot.
-//! Each turn puts a repository behind those already waiting, so none waits for ever.
+//! Each turn puts a repository behind those already waiting, so none waits forever.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -103,7 +103,7 @@ pub struct RawFinding {
     #[serde(default, skip_serializing_if = "CodeDigests::is_empty")]
     pub code: CodeDigests,
     /// Replacement of the whole lines `start_line..=end_line`, if it was validated. A model's replacement is
-    /// validated anew at each head.
+    /// validated again at each head.
     pub suggestion: Option<SuggestedFix>,
     pub source: FindingSource,
 }

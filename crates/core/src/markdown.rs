@@ -1,9 +1,9 @@
 //! Renders foreign text as inert Markdown: without mentions, references, links, images, HTML, markers or
 //! commands. All text that is posted to a forge passes through here.
 //!
-//! Nothing is removed by search. The text is parsed and rendered anew: words with every special character
-//! escaped, code between enough back ticks. Forges detect mentions, references and bare addresses despite
-//! escapes, so a zero-width space separates those.
+//! Nothing is removed by search. The text is parsed and rendered from its structure: words with every special
+//! character escaped, code between enough back ticks. Forges detect mentions, references and bare addresses
+//! despite escapes, so a zero-width space separates those.
 
 mod blocks;
 

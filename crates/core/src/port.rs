@@ -118,10 +118,10 @@ pub trait SlotStore: Send + Sync {
         leases: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, LeaseRefusal>>, StoreError>;
 
-    /// Marks slots for events ([`Slot::apply_event`], at the store's time) in the given order, and stores each
-    /// key's display name and history. In a file store this is one durable transaction. On servers, slots are
-    /// written before names and history, so after an error either may be missing. Repetition is harmless.
-    /// `halted` controls marks while the kill switch is on, which is read before any mark.
+    /// Marks slots for events ([`Slot::apply_event`], at the store's time) in the given order, and stores
+    /// each key's display name and history. In a file store this is one durable transaction. On servers,
+    /// slots are written before names and history, so after an error either may be missing. Repetition is
+    /// harmless. `halted` controls marks while the kill switch is on, which is read before any mark.
     async fn mark_slots(
         &self,
         marks: &[SlotMark],

@@ -137,8 +137,8 @@ pub fn reopen_findings<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding]
 
 /// Determines the status of a model's `known` findings, and the findings of tools with unchanged lines.
 /// `found` holds the findings at this head; those still present are added to it or matched in it.
-/// `reviewers`: the complete reports, empty if no model ran. `place_finding` finds the position of a finding in the
-/// change.
+/// `reviewers`: the complete reports, empty if no model ran. `place_finding` finds the position of a finding
+/// in the change.
 pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     known: &[Finding],
     found: &mut Vec<PlacedFinding>,

@@ -1,5 +1,5 @@
-//! Comments that suppress a finding (`truing: ignore[core/rule] why`), and those that fail to. The latter are
-//! reported, because their authors expect an effect.
+//! Comments that suppress a finding (`truing: ignore[core/rule] why`), and those that fail to. The failing
+//! ones are reported, because their authors expect an effect.
 
 use std::fmt;
 

@@ -294,7 +294,7 @@ fn resolve_git_names(
 ) -> Result<Option<(RepoPath, Option<RepoPath>)>, MalformedLine> {
     if let Some(moved) = header.renamed.as_ref().or(header.copied.as_ref()) {
         let (Some(from), Some(to)) = (&moved.from, &moved.to) else {
-            return Err(MalformedLine::new(at, "the header tells only one of the two names"));
+            return Err(MalformedLine::new(at, "the header has only one of the two names"));
         };
         return Ok(Some((decode_path(to), Some(decode_path(from)))));
     }

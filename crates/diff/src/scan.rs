@@ -336,10 +336,7 @@ impl GitHeader {
             return Ok(Some(file));
         }
         if self.header.has_lines {
-            return Err(MalformedLine::new(
-                self.position,
-                "cannot tell the name of the file from its header",
-            ));
+            return Err(MalformedLine::new(self.position, "the header does not determine the file's name"));
         }
         match end {
             Some(end) if !self.names.ends_with(b"\n") => {

@@ -73,7 +73,8 @@ pub struct FileContent<'a> {
 /// let new = [FileContent { path: &other, content: Some(b"if c {\n    let a = 1;\n}\n") }];
 /// let tracker = LineTracker::new(&diff.files, &old, &new);
 /// let first = tracker.track(&path, 1, 1);
-/// assert_eq!((first.status, first.path, first.start_line), (LineStatus::Moved, Some(other.clone()), Some(2)));
+/// let place = (first.status, first.path, first.start_line);
+/// assert_eq!(place, (LineStatus::Moved, Some(other.clone()), Some(2)));
 /// assert_eq!(tracker.track(&path, 2, 2).status, LineStatus::Deleted);
 /// ```
 #[derive(Debug)]

@@ -267,7 +267,8 @@ impl FakeForge {
         self.shared.lock().world.stale_lists = calls;
     }
 
-    /// After each push from now on, lets the first `reads` reads of the pull request return the former head.
+    /// After each push from now on, lets the first `reads` reads of the pull request return the previous
+    /// head.
     pub fn stale_heads(&self, reads: u32) {
         self.shared.lock().world.stale_heads = reads;
     }

@@ -70,7 +70,7 @@ impl FakeModel {
     }
 
     /// Starts another script from its beginning for requests that arrive from now on. Earlier requests are
-    /// answered by the former script.
+    /// answered by the previous script.
     pub fn set_script(&self, script: ModelScript) {
         self.shared.set_script(script);
     }

@@ -24,8 +24,8 @@ pub(crate) async fn serve(listener: TcpListener, router: axum::Router) {
     }
 }
 
-/// Serves one connection. A response marked [`ConnectionCloseMarker`] becomes an error here, which makes hyper close the
-/// connection without sending a byte of it.
+/// Serves one connection. A response marked [`ConnectionCloseMarker`] becomes an error here, which makes
+/// hyper close the connection without sending a byte of it.
 async fn serve_connection(stream: TcpStream, router: axum::Router) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {

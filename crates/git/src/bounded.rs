@@ -206,7 +206,8 @@ impl IsolatedGitDir {
         Ok(())
     }
 
-    /// Returns the diff with the lines of only the first `shown_count` files, and the files that it omits entirely.
+    /// Returns the diff with the lines of only the first `shown_count` files, and the files that it omits
+    /// entirely.
     async fn diff_with_placeholders(
         &self,
         store: &Path,

@@ -46,8 +46,8 @@ impl CheckoutIndex {
 }
 
 impl Mirror {
-    /// Checks `head` out in `dest`, which must be an empty folder, with its history and that of `other_commits`.
-    /// `HEAD` is detached at the commit.
+    /// Checks `head` out in `dest`, which must be an empty folder, with its history and that of
+    /// `other_commits`. `HEAD` is detached at the commit.
     ///
     /// # Errors
     /// [`GitError::Failed`] if a commit is not here, [`GitError::Io`] if `dest` cannot be written.

@@ -436,9 +436,9 @@ pub(crate) struct GitProcess {
 }
 
 impl GitProcess {
-    /// Runs `exchange`, which reads the output to its end, and drains the error stream; then waits for the exit.
-    /// All of it is within the call's time limit. The process is waited for only after both streams have
-    /// ended. Until then it exists, possibly as a zombie, and killing by its id is safe.
+    /// Runs `exchange`, which reads the output to its end, and drains the error stream; then waits for the
+    /// exit. All of it is within the call's time limit. The process is waited for only after both streams
+    /// have ended. Until then it exists, possibly as a zombie, and killing by its id is safe.
     pub(crate) async fn supervise<T>(
         mut self,
         exchange: impl Future<Output = Result<T, GitError>>,

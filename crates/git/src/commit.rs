@@ -134,8 +134,8 @@ impl Mirror {
         Ok(staged)
     }
 
-    /// Like [`Mirror::stage_folder`], for a `folder` that contains only the changed files. The lists name the files
-    /// to add and those to delete. All others, attributes and executable bits stay as in `parent`.
+    /// Like [`Mirror::stage_folder`], for a `folder` that contains only the changed files. The lists name the
+    /// files to add and those to delete. All others, attributes and executable bits stay as in `parent`.
     ///
     /// # Errors
     /// As [`Mirror::stage_folder`]; also if a file has the path of a folder in `parent`, or the reverse.

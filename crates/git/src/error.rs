@@ -400,8 +400,8 @@ const BROKEN_INDEX: &str = "git's index is damaged, or GIT_INDEX_FILE names some
      && git reset` recreates it and keeps the files";
 const REMAKE_INDEX: &str =
     "it is not an index that git wrote: `rm .git/index && git reset` recreates it and keeps the files";
-const LOST_OBJECT: &str = "the repository has lost an object: `git fsck` tells which ones; \
-                           `git fetch --refetch origin` fetches what was pushed";
+const LOST_OBJECT: &str = "the repository has lost an object: `git fsck` names them; `git fetch --refetch \
+     origin` fetches what was pushed";
 
 /// Selects advice by git's message.
 fn advice_for(message: &str) -> &'static str {

@@ -157,7 +157,7 @@ fn try_lock_folder(folder: &Path) -> io::Result<Option<File>> {
         Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
         locked => locked?,
     }
-    // The former holder may have removed it after we opened and before we locked it.
+    // The previous holder may have removed it after we opened and before we locked it.
     let is_there = open(folder, flags, Mode::empty()).and_then(fstat).is_ok_and(|there| {
         fstat(&opened).is_ok_and(|mine| (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino))
     });

@@ -195,7 +195,8 @@ impl BindingChange<'_> {
         self.files.iter().filter_map(side)
     }
 
-    /// Returns true if the fix moved or renamed the target of `old_target` in the product and it is now at `new_target`.
+    /// Returns true if the fix moved or renamed the target of `old_target` in the product and it is now at
+    /// `new_target`.
     fn is_moved(&self, old_target: &str, new_target: &str) -> bool {
         let is_product = |half: &&ChangedFileVersion| !can_affect_tests(&RepoPath::from_text(&half.path));
         let defines = |half: Option<&ChangedFileVersion>, name: &str| {

@@ -201,7 +201,8 @@ impl<'h> BindingSide<'h> {
         read.units.get(unit).filter(|of| at < of.end).and_then(|_| self.units.get(unit)).cloned()
     }
 
-    /// Finds statements that replace something, permanently or until the end of a test that `accepts_test` accepts.
+    /// Finds statements that replace something, permanently or until the end of a test that `accepts_test`
+    /// accepts.
     pub(super) fn find_patching_statements(
         &self,
         accepts_test: impl Fn(Option<&str>) -> bool,

@@ -66,8 +66,8 @@ pub use weakening::{FindingSubject, Weakening, WeakeningKind};
 /// Maximum number of weakenings that are reported.
 pub const MAX_WEAKENINGS: usize = 20;
 
-/// Returns the tests and checks that these changes delete or weaken; at most [`MAX_WEAKENINGS`]. `finding_subjects`: the
-/// subjects of findings, at which the fixer may change otherwise protected parts.
+/// Returns the tests and checks that these changes delete or weaken; at most [`MAX_WEAKENINGS`].
+/// `finding_subjects`: the subjects of findings, at which the fixer may change otherwise protected parts.
 pub fn find_weakenings(
     rewrites: &[FileRewrite<'_>],
     finding_subjects: &BTreeSet<FindingSubject>,

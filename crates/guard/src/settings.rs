@@ -292,11 +292,11 @@ fn add_make_targets(text: &str, settings: &mut TestSettings) {
         });
         match (assignment, bare.split_once(':')) {
             _ if bare.starts_with("set ") => {
-                add_setting(settings, "what is included or set".to_owned(), bare.to_owned(), false);
+                add_setting(settings, "the included or set values".to_owned(), bare.to_owned(), false);
             }
             (Some((name, value)), _) if is_word(name) => assigned.push((name, value)),
             (_, Some((target, needs))) => blocks.push((target.trim().to_owned(), format!("{needs}\n"))),
-            _ => add_setting(settings, "what is included or set".to_owned(), bare.to_owned(), false),
+            _ => add_setting(settings, "the included or set values".to_owned(), bare.to_owned(), false),
         }
     }
     // Several targets with one recipe count separately.

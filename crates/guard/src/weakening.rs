@@ -106,7 +106,7 @@ impl WeakeningKind {
             Self::LoadedFile => "what runs the tests loads this new file, and no finding is about it",
             Self::Setting => "how tests are run is changed, and no finding is about this file",
             Self::HookedProcess => "what runs the tests is taken over",
-            Self::Replaced => "what is tested is replaced for every test",
+            Self::Replaced => "the code under test is replaced for every test",
             Self::Rebound => "a name that tests use stands for something else than before, or may do so",
             Self::TestDetection => "the code asks whether it is tested, or by whom it is called",
             Self::TestFileAccess => "the code names what belongs to tests",

@@ -154,8 +154,8 @@ pub fn repository_name_from_url(url: &str) -> Option<String> {
     (!name.is_empty() && !owner.is_empty()).then(|| format!("{owner}/{name}"))
 }
 
-/// True if a run on this budget may begin, given that any request to a model costs at least `min_cost`. Logged
-/// if not.
+/// True if a run on this budget may begin, given that any request to a model costs at least `min_cost`.
+/// Logged if not.
 ///
 /// # Errors
 /// [`StoreError`]: the ledger cannot be read, and nothing may be spent.

@@ -6,7 +6,7 @@
 //! local repository ([`local`]) or a pull request. The run is saved after every act, and a run whose process
 //! died continues from there.
 
-// long: the order of acts of one loop, each of which is a module below.
+// long: the order of acts of one loop; each act is a module below.
 
 mod audit;
 mod check;
@@ -190,7 +190,8 @@ pub enum ConvergeRunMode {
 pub trait RunObserver: Sync {
     /// Called when an act begins that may take minutes.
     fn on_action_start(&self, record: &ConvergeRecord, action: &ConvergeAction);
-    /// Called when an act is done and the run is saved. `previous_length` is the length of its log before the act.
+    /// Called when an act is done and the run is saved. `previous_length` is the length of its log before the
+    /// act.
     async fn on_log_update(&self, record: &ConvergeRecord, previous_length: usize) -> ();
 }
 
@@ -555,7 +556,7 @@ impl ConvergeRunner<'_> {
         }
     }
 
-    /// Handles another person's push. The base is determined anew, because commits of the base branch are no
+    /// Handles another person's push. The base is determined again, because commits of the base branch are no
     /// part of the change.
     async fn handle_push(&mut self, head: Sha) -> Result<ConvergeEvent, ActError> {
         let tree = self.compare_head(&head).await?;

@@ -18,8 +18,8 @@ const MAX_MESSAGE_CHARS: usize = 2000;
 
 /// Returns the rows of desired state, the summary first, then the findings, worst first.
 ///
-/// At most `max_inline` open findings get a comment of their own; the summary lists the others. `current_head` is the
-/// pull request's head, if it has moved since.
+/// At most `max_inline` open findings get a comment of their own; the summary lists the others.
+/// `current_head` is the pull request's head, if it has moved since.
 pub fn desired_comments(
     findings: &[Finding],
     head: &Sha,

@@ -447,8 +447,8 @@ fn earlier_reviews(known_findings: Vec<Finding>, line: &str) -> EarlierReviews {
     let of_a_model = known_findings.iter().filter(|finding| finding.raw.source == FindingSource::Agent);
     let mut seen = of_a_model.flat_map(|finding| &finding.seen_on).filter(|on| on.line == line);
     let head = seen.next_back().map(|on| on.commit.clone());
-    let landed = "Nobody can tell line by line: a working tree may have been reviewed. Compare with the \
-         lines of the open findings.";
+    let landed = "A comparison by lines is not possible: the earlier review may have been of a working tree. \
+         Compare with the lines of the open findings.";
     EarlierReviews { known_findings, head, later_changes: landed.to_owned(), ..EarlierReviews::default() }
 }
 

@@ -187,8 +187,8 @@ impl FindingStorage<'_> {
         PriorFindings { findings, before, elsewhere, unknown_reason: None }
     }
 
-    /// Assigns ids to the findings by the known ones, and records them under the commit `filing_commit`. Returns
-    /// their fate, and the reason if nothing was recorded though it should have been.
+    /// Assigns ids to the findings by the known ones, and records them under the commit `filing_commit`.
+    /// Returns their fate, and the reason if nothing was recorded though it should have been.
     pub fn record_findings<'a>(
         &'a self,
         found: ReviewFindings<'a>,

@@ -44,8 +44,7 @@ impl HeadComparison {
 /// Describes the commits and lines since the last review for a model, as far as `since` knows them.
 pub fn describe_new_commits(since: Option<&HeadComparison>) -> String {
     let Some(HeadComparison { increment, .. }) = since else {
-        return "Nobody can tell: the commit that was reviewed last is not known any more. Take the whole \
-             change as new."
+        return "Unknown: the last reviewed commit no longer exists. Treat the whole change as new."
             .to_owned();
     };
     let Some(ReviewIncrement { history, lines, .. }) = increment else {
@@ -67,7 +66,7 @@ pub fn describe_new_commits(since: Option<&HeadComparison>) -> String {
             commits(new, "new"),
             commits(changed, "changed"),
         ),
-        None => "Too many commits to tell.".to_owned(),
+        None => "There are too many commits to list.".to_owned(),
     };
     told.push_str(if lines.is_empty() { " No line of the change is new." } else { " Lines that are new:" });
     for (path, ranges) in lines.iter().take(MAX_FILES) {

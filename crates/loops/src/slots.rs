@@ -4,7 +4,7 @@ use truing_core::id::{SlotKey, UnixMillis};
 use truing_core::port::{HistoryEvent, RecordStore, RunStore, StoreError};
 use truing_core::slot::{SlotCommand, SlotLimits, SlotRefusal, SlotTransition};
 
-/// Maximum number of times that a step is decided anew because another process committed first.
+/// Maximum number of times that a step is decided again because another process committed first.
 const MAX_TRIES: u32 = 16;
 
 /// The reason why a step was not taken.

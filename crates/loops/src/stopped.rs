@@ -56,8 +56,8 @@ pub enum StepStopReason {
 }
 
 impl StepStopReason {
-    /// Converts a failure of the forge or git. `visibility_delay` is the time for which a write may stay invisible, if
-    /// the forge has made it all the same.
+    /// Converts a failure of the forge or git. `visibility_delay` is the time for which a write may stay
+    /// invisible, if the forge has made it all the same.
     pub fn from_remote_error(error: RemoteError, now: UnixMillis, visibility_delay: TimeSpan) -> Self {
         let error = match error {
             RemoteError::Git(error) => return error.into(),

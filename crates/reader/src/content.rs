@@ -18,7 +18,7 @@ pub(crate) struct DecodedContent {
 /// Kinds of content that a file can have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ContentKind {
-    /// Text, in UTF-8 or an encoding of which ASCII is a part.
+    /// Text, in UTF-8 or another encoding that contains ASCII.
     Text,
     /// Text that was UTF-16: its offsets are not the file's, and git calls it binary.
     Utf16,

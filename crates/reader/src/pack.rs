@@ -149,7 +149,7 @@
 //! A `fix` must be certain to be correct, because a reviewer should not have to check it. It is shown as a
 //! suggestion only in files of a built-in language, and only if it is validated by applying it in memory:
 //! something changes, the file has no more syntax errors than before, no string or comment is cut, and the
-//! tree around the fixed text is unchanged. Lines of which a fix leaves only blanks are removed.
+//! tree around the fixed text is unchanged. Lines that a fix leaves blank are removed.
 
 mod error;
 mod examples;

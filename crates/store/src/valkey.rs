@@ -262,7 +262,8 @@ impl ValkeyServer {
     }
 
     /// Writes slots whose rows have the expected versions; with `refuse`, none while the kill switch is on.
-    /// `idempotency_key` is a name under which the write happens once, even if the caller does not learn of it.
+    /// `idempotency_key` is a name under which the write happens once, even if the caller does not learn of
+    /// it.
     pub(crate) async fn swap_slots(
         &self,
         changes: &[(SlotVersion, Slot)],

@@ -650,8 +650,8 @@ impl ReviewDemo {
         })
     }
 
-    /// Runs the storm and waits until every pull request's last commit is reviewed. `report_round` is called after
-    /// each round of pushes. The counts are added to those of `report`.
+    /// Runs the storm and waits until every pull request's last commit is reviewed. `report_round` is called
+    /// after each round of pushes. The counts are added to those of `report`.
     ///
     /// # Errors
     /// Returns a [`DemoError`] if the forge fails or a review takes too long.

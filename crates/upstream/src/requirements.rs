@@ -236,9 +236,9 @@ impl InstallScope<'_> {
         }
     }
 
-    /// Returns true if every installation that fulfils `fulfilled` also fulfils `needs`. That is the case if the
-    /// given requirements that apply wherever a need applies have a narrower range together, and at least its
-    /// extras.
+    /// Returns true if every installation that fulfils `fulfilled` also fulfils `needs`. That is the case if
+    /// the given requirements that apply wherever a need applies have a narrower range together, and at least
+    /// its extras.
     fn satisfies_needs(&self, needs: &[MarkedRequirement], fulfilled: &[MarkedRequirement]) -> bool {
         needs.iter().filter(|need| self.can_overlap(&need.marker, &MarkerTree::TRUE)).all(|need| {
             let there = |one: &&MarkedRequirement| !self.can_overlap(&need.marker, &one.marker.negate());

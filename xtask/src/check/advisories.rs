@@ -1,6 +1,6 @@
 //! Finds locked versions with a known security problem, with a local copy of the RustSec advisory database
-//! (<https://github.com/RustSec/advisory-db>: `crates/<package>/RUSTSEC-*.md`, each of which begins with
-//! TOML).
+//! (<https://github.com/RustSec/advisory-db>: `crates/<package>/RUSTSEC-*.md`, which begin with TOML)
+//!.
 
 use std::path::{Path, PathBuf};
 

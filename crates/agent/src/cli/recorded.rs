@@ -1,7 +1,7 @@
 //! Recordings of the real program's output. They test the ends of runs on machines without the program. One
 //! more test runs the program itself where it is installed.
 //!
-//! `UPDATE_STREAMS=1 cargo test -p truing-agent --lib -- recorded` records anew, with the program where
+//! `UPDATE_STREAMS=1 cargo test -p truing-agent --lib -- recorded` records again, with the program where
 //! `cargo xtask test` puts it, in the version that this runtime was measured with. Names of a machine,
 //! identifiers of a run and times are removed.
 
@@ -167,7 +167,7 @@ async fn what_the_program_printed_comes_to_the_end_that_it_had() {
     }
     for story in &STORIES {
         let ProgramRecording { version, status, lines } = recording(story.name);
-        assert_eq!(version, CLI_VERSION, "{}: record it anew: see above", story.name);
+        assert_eq!(version, CLI_VERSION, "{}: record it again: see above", story.name);
         let told = run_end(lines.as_bytes(), status);
         assert!(told.starts_with(story.end), "{}: {told}", story.name);
         // The recording names no place of the machine that made it.

@@ -3,7 +3,7 @@
 //! documentation.
 //!
 //! `cargo xtask test` installs the suite; without it the test checks nothing and prints a note.
-//! `UPDATE_DOCS=1` writes the page anew.
+//! `UPDATE_DOCS=1` updates the page.
 
 mod everything;
 mod page;

@@ -10,7 +10,7 @@ use truing_model::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage
 /// Percentage of the context at which results are removed.
 const FULL_PERCENT: u64 = 75;
 /// Percentage of the context that remains used after that. Much is removed at once and rarely, because
-/// everything after the first change is cached anew.
+/// everything after the first change is cached again.
 const LEFT_PERCENT: u64 = 45;
 /// Minimum number of bytes of a token: text of most languages has more.
 const BYTES_PER_TOKEN: u64 = 3;

@@ -191,7 +191,7 @@ impl PromptCase {
         } else if !ends(&self.wrong) {
             Some(("[[wrong]]", "`wrong` has to end with a call of `report`"))
         } else if !self.missed_by(&self.right).is_empty() {
-            Some(("[[expect]]", "`right` does not do what is expected"))
+            Some(("[[expect]]", "`right` does not have the expected effect"))
         } else if self.missed_by(&self.wrong).is_empty() {
             Some(("[[expect]]", "`wrong` does all that is expected: every answer of a model would pass"))
         } else {

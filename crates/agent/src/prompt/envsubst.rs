@@ -259,7 +259,7 @@ fn fixed_ends(files: &EnvsubstFiles<'_>, step: &WorkflowStep, wrong: &mut Vec<En
         let (name, end) = (name.as_str(), end.as_str());
         let what = format!(
             "the value of `{name}` ends at the first line `{end}`, which a model or a stranger may write; \
-             make the word anew each time: `END=$(openssl rand -hex 16)`"
+             generate a new word each time: `END=$(openssl rand -hex 16)`"
         );
         wrong.push(workflow_problem(files, step, &format!("{name}<<{end}"), what));
     }

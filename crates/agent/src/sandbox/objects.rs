@@ -458,12 +458,12 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
 /// Returns the reference page, with the totals of a job with these limits.
 pub fn render_page(limits: &JobLimits) -> String {
     let mut page = format!(
-        "# Objects of the kernel\n\n<!-- Generated from crates/agent/src/sandbox/objects.rs. To write it \
-         anew: UPDATE_DOCS=1 cargo test -p truing-agent -->\n\nThe kernel holds more for a process than the \
-         memory that it has mapped. For each kind of such objects: what holds it back in the sandbox at \
-         `full`, and the try of `truing sandbox check` that goes for more than the memory limit in it. \
-         Totals are those of all processes of a job with the default limits: {} MiB of memory and {} \
-         processes.\n\n| Kind | Held back by | Largest total | Try |\n|---|---|---|---|\n",
+        "# Objects of the kernel\n\n<!-- Generated from crates/agent/src/sandbox/objects.rs. To update it: \
+         UPDATE_DOCS=1 cargo test -p truing-agent -->\n\nThe kernel holds more for a process than the memory \
+         that it has mapped. For each kind of such objects: what holds it back in the sandbox at `full`, and \
+         the try of `truing sandbox check` that goes for more than the memory limit in it. Totals are those \
+         of all processes of a job with the default limits: {} MiB of memory and {} processes.\n\n| Kind | \
+         Held back by | Largest total | Try |\n|---|---|---|---|\n",
         limits.memory >> 20,
         limits.processes
     );
@@ -496,7 +496,7 @@ mod tests {
             std::fs::write(PAGE_OF_OBJECTS, &page).unwrap();
         }
         let written = std::fs::read_to_string(PAGE_OF_OBJECTS).unwrap_or_default();
-        assert!(written == page, "write it anew: UPDATE_DOCS=1 cargo test -p truing-agent");
+        assert!(written == page, "update it: UPDATE_DOCS=1 cargo test -p truing-agent");
     }
 
     #[test]

@@ -85,7 +85,7 @@ fn a_header_that_is_wrong_is_named_with_its_line_and_a_secret_is_not_shown() {
         ("Content-Length = { env = \"A\" }", "must not set"),
         ("Mcp-Session-Id = { env = \"A\" }", "must not set"),
         ("Proxy-Authorization = { env = \"A\" }", "must not set"),
-        ("X-Key = { env = \"A\" }\nx-key = { env = \"B\" }", "once, whatever its case"),
+        ("X-Key = { env = \"A\" }\nx-key = { env = \"B\" }", "once, in any case"),
     ] {
         let told =
             refused(&format!("{SERVER}[mcp.docs.headers]\nX-Fine = {{ env = \"A\" }}\n{headers}\n"), &[]);

@@ -119,7 +119,7 @@ pub(crate) fn add_header(
         return Err(must(format_args!("not set `{name}`, which HTTP or the protocol sets itself")));
     }
     if all.keys().any(|other| other.eq_ignore_ascii_case(name)) {
-        return Err(must(format_args!("have `{name}` once, whatever its case")));
+        return Err(must(format_args!("have `{name}` once, in any case")));
     }
     all.insert(name.to_owned(), secret);
     Ok(())

@@ -23,7 +23,7 @@ impl ConvergeRun {
             && self.history.has_audited(self.audits, &self.tree)
     }
 
-    /// Restarts a stuck run from the findings of its newest audit. Fixers are called anew, and the results
+    /// Restarts a stuck run from the findings of its newest audit. Fixers are called again, and the results
     /// of earlier fixes no longer count.
     pub fn retry(&mut self, limits: ConvergeLimits) {
         self.limits = limits;

@@ -1,10 +1,10 @@
 //! Decides the next step until a pull request is ready: other reviewers, threads, mergeability, and the ready
 //! mark. Pure; it never merges and never approves.
 //!
-//! [`PullReadiness::next_action`] returns one step from the configuration, the state at the forge and the time. It
-//! evaluates others' feedback anew each time. It keeps only what the forge does not show (requests, waits,
-//! our own cleared audit), for one head: any push resets it. A ready pull request is therefore ready at one
-//! commit.
+//! [`PullReadiness::next_action`] returns one step from the configuration, the state at the forge and the
+//! time. It evaluates others' feedback again each time. It keeps only what the forge does not show (requests,
+//! waits, our own cleared audit), for one head: any push resets it. A ready pull request is therefore ready
+//! at one commit.
 //!
 //! The caller asks it while the [`ConvergeRun`](super::ConvergeRun) is at rest, and reports completed effects
 //! ([`PullReadiness::record_request`], [`PullReadiness::record_ready_mark`]). Until then it returns the same
@@ -371,8 +371,8 @@ impl PullReadiness {
         }
     }
 
-    /// Handles a reviewer that reports findings without comments on lines. With `may_hold_findings`, its text may
-    /// contain them.
+    /// Handles a reviewer that reports findings without comments on lines. With `may_hold_findings`, its text
+    /// may contain them.
     fn wait_for_comments(
         &mut self,
         rules: &ReadinessRules,

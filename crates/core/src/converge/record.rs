@@ -57,7 +57,7 @@ pub struct ConvergeDetail {
     pub base: Sha,
     /// Progress of the run.
     pub state: ConvergeRun,
-    /// Remaining requirements of the pull request; `None` if they were not looked at, or if there is no pull
+    /// Remaining requirements of the pull request; `None` if they were not read, or if there is no pull
     /// request.
     pub readiness: Option<PullReadiness>,
     /// True once our own audit is satisfied and other reviewers are awaited.
@@ -283,7 +283,7 @@ impl ConvergeRecord {
         is_same && self.detail.state.is_stuck_with(dismissals)
     }
 
-    /// Continues a stuck run ([`ConvergeRecord::is_stuck_with`]): fixers are called anew, and no auditor
+    /// Continues a stuck run ([`ConvergeRecord::is_stuck_with`]): fixers are called again, and no auditor
     /// before them.
     pub fn retry(&mut self, limits: ConvergeLimits) {
         self.detail.state.retry(limits);

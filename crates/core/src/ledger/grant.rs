@@ -12,7 +12,7 @@ pub enum ReservationDecision<'a> {
     Refused(&'a BudgetUsage),
 }
 
-/// Decides from the usage of every level of a purse. Returns `None` without levels, because nothing would
+/// Decides from the usage of every level of a budget. Returns `None` without levels, because nothing would
 /// limit the call.
 pub fn decide_reservation<'a>(
     levels: &'a [BudgetUsage],

@@ -73,7 +73,7 @@ impl BudgetCaps {
 const ALL: &str = "all";
 
 impl RunBudget {
-    /// Creates the purse of a review that begins now. A run that lasts beyond midnight stays on the day of
+    /// Creates the budget of a review that begins now. A run that lasts beyond midnight stays on the day of
     /// its beginning.
     pub fn for_review(run: RunId, scope: &BudgetScope, caps: &BudgetCaps, now: UnixMillis) -> Self {
         let level = |kind, key, period, limit| BudgetLevel { kind, key, period, limit };
@@ -86,7 +86,7 @@ impl RunBudget {
         Self { run, levels }
     }
 
-    /// Creates the purse of a run without a repository: only its own limit.
+    /// Creates the budget of a run without a repository: only its own limit.
     pub fn for_run(run: RunId, limit: MicroUsd) -> Self {
         let key = run.as_str().to_owned();
         Self {
@@ -95,7 +95,7 @@ impl RunBudget {
         }
     }
 
-    /// Creates the purse of a converge run or an audit that begins now, for the pull request or local
+    /// Creates the budget of a converge run or an audit that begins now, for the pull request or local
     /// repository in `scope`. Its own limit replaces a review's.
     pub fn for_converge(
         run: RunId,
@@ -115,7 +115,7 @@ impl RunBudget {
         purse
     }
 
-    /// Creates the purse of a job run that begins now and follows a package for the repository `name`.
+    /// Creates the budget of a job run that begins now and follows a package for the repository `name`.
     pub fn for_sync(run: RunId, limit: MicroUsd, name: &str, caps: &BudgetCaps, now: UnixMillis) -> Self {
         let of_day = caps.sync_day.map(|limit| BudgetLevel {
             kind: BudgetLevelKind::SyncDay,
@@ -151,7 +151,7 @@ pub enum BudgetDecision {
     },
 }
 
-/// Decides from the usage of a purse's levels, before a run begins whose calls need at least `least`. Only
+/// Decides from the usage of a budget's levels, before a run begins whose calls need at least `least`. Only
 /// spent money counts, because calls in flight may release some. Months and the pull request come first,
 /// because they outlast days.
 pub fn decide_budget(levels: &[BudgetUsage], least: MicroUsd, now: UnixMillis) -> BudgetDecision {

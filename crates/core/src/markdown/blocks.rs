@@ -1,4 +1,4 @@
-//! Parses the paragraphs, lists and code of others' Markdown, and writes them anew without active content.
+//! Parses the paragraphs, lists and code of others' Markdown, and rewrites them without active content.
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd, TextMergeStream};
 

@@ -126,8 +126,8 @@ impl EffectOutcome {
 #[async_trait]
 pub trait ForgeWrite: Send + Sync {
     /// Performs the effect. Looks for an existing one first and creates no second one, unless a plan has
-    /// looked already ([`crate::effect::EffectKind::is_observed_by_plan`]). Each call that writes asks the permit
-    /// first.
+    /// looked already ([`crate::effect::EffectKind::is_observed_by_plan`]). Each call that writes asks the
+    /// permit first.
     async fn perform(&self, effect: &Effect, permit: &Arc<WritePermit>) -> Result<EffectOutcome, ForgeError>;
 
     /// Looks for the effect at the forge, and changes nothing.

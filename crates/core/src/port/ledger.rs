@@ -9,12 +9,12 @@ use crate::ledger::{
 use crate::money::MicroUsd;
 
 /// A ledger of the money that model calls draw on. Each call is one durable transaction over all levels of a
-/// purse. It first settles expired reservations at their full estimated amount. A level's limit is the one
+/// budget. It first settles expired reservations at their full estimated amount. A level's limit is the one
 /// of the latest request.
 #[async_trait]
 pub trait Ledger: Send + Sync {
     /// Reserves money for one call, as much as every level has left and at most `ask.most`, or refuses. A
-    /// purse without levels is an error, because nothing would limit the cost.
+    /// budget without levels is an error, because nothing would limit the cost.
     async fn reserve(
         &self,
         budget: &RunBudget,

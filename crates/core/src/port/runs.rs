@@ -134,8 +134,8 @@ pub trait RunStore: Send + Sync {
     /// Returns the dismissals on this key, including the withdrawn ones.
     async fn dismissals(&self, key: &SlotKey) -> Result<Vec<Dismissal>, StoreError>;
 
-    /// Stores dismissals, each on its key, in place of earlier ones of the same finding. Writes `action` to the
-    /// audit log in the same transaction.
+    /// Stores dismissals, each on its key, in place of earlier ones of the same finding. Writes `action` to
+    /// the audit log in the same transaction.
     async fn store_dismissals(
         &self,
         dismissals: &[(SlotKey, Dismissal)],

@@ -5,9 +5,9 @@ const NOTE: &str = "_… truncated: the whole text is longer than a comment may 
 /// Separator between the text and the note.
 const GAP: &str = "\n\n";
 
-/// Returns a text of at most `max_len` units ([`utf16_length`]): the whole, or as many lines as fit and a note. It
-/// closes an open code block, and never cuts inside a line with code or markup, because its meaning could
-/// change. Applying it again changes nothing.
+/// Returns a text of at most `max_len` units ([`utf16_length`]): the whole, or as many lines as fit and a
+/// note. It closes an open code block, and never cuts inside a line with code or markup, because its meaning
+/// could change. Applying it again changes nothing.
 pub(super) fn truncate_markdown(text: &str, max_len: usize) -> String {
     if utf16_length(text) <= max_len {
         return text.to_owned();

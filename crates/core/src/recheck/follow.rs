@@ -45,7 +45,7 @@ pub enum FollowOutcome {
         /// Last line of the place.
         end: u32,
     },
-    /// The lines have changed. This range is now between the former neighbours.
+    /// The lines have changed. This range is now between the earlier neighbours.
     Changed {
         /// File that contains the range.
         path: RepoPath,
@@ -228,7 +228,7 @@ struct LineMatch {
     path: RepoPath,
     /// Lines of the finding, if they exist.
     lines: Option<(usize, usize)>,
-    /// Range between the former neighbours, if they were found.
+    /// Range between the earlier neighbours, if they were found.
     gap: Option<(usize, usize)>,
     /// Part of that range that is probably the finding's own.
     likely_lines: (usize, usize),

@@ -127,7 +127,7 @@ impl ReleasePartKind {
             Self::Import => "import",
             Self::Value => "value outside of functions",
             Self::Statement => "statement outside of functions",
-            Self::Order => "order of what is outside of functions",
+            Self::Order => "order of statements outside of functions",
             Self::Code => "code outside of definitions",
         }
     }

@@ -193,7 +193,7 @@ impl ReleaseClassification {
             }
             SyncVerdict::Ask | SyncVerdict::Skip => match &self.in_vain {
                 Some(why) => format!("{beside}, and a model could not decide: {why}"),
-                None => format!("{beside}, and a model cannot tell of {}", of(MigrationVerdict::Ambiguous)),
+                None => format!("{beside}, and a model cannot decide on {}", of(MigrationVerdict::Ambiguous)),
             },
         }
     }

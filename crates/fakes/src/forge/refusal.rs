@@ -29,8 +29,8 @@ pub const PLACE_REFUSALS: &[CommentPlaceRefusal] = &[
     CommentPlaceRefusal {
         flavour: ForgeFlavour::GitHub,
         status: 422,
-        message: "Pull request review thread line must be part of the diff and Pull request review thread diff \
-             hunk can't be blank",
+        message: "Pull request review thread line must be part of the diff and Pull request review thread \
+             diff hunk can't be blank",
         source: "The-PR-Agent/pr-agent#592, parkerbxyz/suggest-changes#64",
     },
     CommentPlaceRefusal {

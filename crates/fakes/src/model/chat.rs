@@ -1,5 +1,5 @@
 //! The scripts in the form of Chat Completions. Written from OpenAI's published description of the API,
-//! without the code that uses it. Whatever the description requires of a request is required here.
+//! without the code that uses it. All requirements of the description on a request apply here.
 
 use axum::http::StatusCode;
 use axum::http::request::Parts;

@@ -71,7 +71,7 @@ goes to its file, and from there to the summary.
 |---|---|
 | 422 (GitHub, with a list of texts or of objects) | a refused place |
 | 400 (both Bitbuckets), 404 and 409 (Data Center) | a refused place |
-| any other of 400 to 499 | a refused place, but for those below |
+| any other of 400 to 499 | a refused place, except for those below |
 | 401, 403, 451 | a login or a permission is missing |
 | 402, 407, 408, 425, 429, and 403 with the words of a limit | the call is made again later |
 | 500 to 599 | the forge has failed: the attempt is made again |
@@ -80,7 +80,7 @@ goes to its file, and from there to the summary.
 /// Returns the text of docs/reference/forges.md.
 fn render_page() -> String {
     let mut text = String::from(
-        "# What each forge takes\n\n<!-- Generated from crates/forge/src/capability.rs. To write it anew: \
+        "# What each forge takes\n\n<!-- Generated from crates/forge/src/capability.rs. To update it: \
          UPDATE_DOCS=1 cargo test -p truing-forge -->\n\nComments on pull requests are made to fit these. \
          What cannot be placed on its lines goes to its file, and what\ncannot be placed there is told in \
          the summary; a text that is too long is cut where nothing breaks, and says so.\n",
@@ -115,7 +115,7 @@ fn rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
     let names = if forge.unique_names {
         "each is one account's"
     } else {
-        "chosen freely: accounts are told apart by their UUIDs"
+        "freely chosen: the UUID identifies an account"
     };
     let status = |status: &StatusKind| match status {
         StatusKind::CheckRun => "a check run (Apps)",
@@ -163,7 +163,9 @@ fn rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
     };
     let calls = match forge.calls_an_hour {
         0 => "as many as the forge lets through".to_owned(),
-        calls => format!("{calls}; what is left is not told, so the sweep takes half at most"),
+        calls => {
+            format!("{calls}; the forge does not report the remaining quota, so the sweep uses half at most")
+        }
     };
     let diff = match (forge.diff_files, forge.diff_lines) {
         (0, 0) => "not published (we read it with git)".to_owned(),
@@ -214,5 +216,5 @@ fn the_page_is_up_to_date() {
         std::fs::write(path, render_page()).unwrap();
     }
     let written = std::fs::read_to_string(path).unwrap_or_default();
-    assert_eq!(written, render_page(), "write it anew: UPDATE_DOCS=1 cargo test -p truing-forge");
+    assert_eq!(written, render_page(), "update it: UPDATE_DOCS=1 cargo test -p truing-forge");
 }

@@ -17,7 +17,7 @@ use crate::{Git, GitError};
 const NEXT: &str = "--truing-next";
 
 /// Pattern for the URL of `origin`, the promisor remotes of a partial clone, and the settings that convert
-/// files to content. The latter run nothing; without them unchanged files could look changed.
+/// files to content. The settings run nothing; without them unchanged files could look changed.
 const SETTINGS: &str = "^(remote\\.origin\\.url|remote\\..*\\.promisor|\
      core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode|hookspath))$";
 

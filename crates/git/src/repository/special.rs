@@ -1,5 +1,5 @@
 //! Refuses files that would block git or us. Git opens a pipe, socket or device in place of a file and waits
-//! for ever for a writer. Files larger than any that git writes would be read whole.
+//! forever for a writer. Files larger than any that git writes would be read whole.
 //!
 //! The check runs before git starts. It covers the repository's own folders, the files that its configuration
 //! includes, and the pattern lists of a working tree that is read.

@@ -203,8 +203,8 @@ fn budget_share(whole: Option<MicroUsd>, side_by_side: usize) -> MicroUsd {
     MicroUsd(whole.map_or(most, |whole| most.min(whole.0 / reviewers)))
 }
 
-/// Combines the runs of several reviewers into one part of the review. `detail` is their work that is known by
-/// other means.
+/// Combines the runs of several reviewers into one part of the review. `detail` is their work that is known
+/// by other means.
 pub(super) fn combine_runs(
     runs: &[ReviewerRun],
     found: &[u32],

@@ -171,8 +171,8 @@ impl PullRequestWorkspace<'_> {
         self.mirror.merge_base(commit, head).await.is_ok_and(|base| base.as_ref() == Some(commit))
     }
 
-    /// Writes the comment that triggers a reviewer, unless `own_comments` shows that a run which died wrote it after
-    /// the known ones.
+    /// Writes the comment that triggers a reviewer, unless `own_comments` shows that a run which died wrote
+    /// it after the known ones.
     pub(super) async fn trigger_reviewer(
         &self,
         text: &str,

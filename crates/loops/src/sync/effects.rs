@@ -1,4 +1,4 @@
-//! The writes of a run, each of which is an effect, and the conversion of their failures to the run's errors.
+//! The writes of a run, which are effects, and the conversion of their failures to the run's errors.
 
 use truing_core::effect::Effect;
 use truing_core::port::{BranchPull, EffectOutcome, GateHalt, OwnIssue, PullDraft};

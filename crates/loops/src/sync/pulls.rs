@@ -55,7 +55,8 @@ impl JobPullRequests<'_> {
         Topic::new(format!("sync/{}/blocked", self.subject.job))
     }
 
-    /// Reads the state. `reaches_release` is true for the version of the release to follow and for later ones.
+    /// Reads the state. `reaches_release` is true for the version of the release to follow and for later
+    /// ones.
     pub(super) async fn load_state(
         &self,
         reaches_release: impl Fn(&str) -> bool,

@@ -47,8 +47,8 @@ pub(super) struct ProjectChecks<'a> {
 }
 
 impl ProjectChecks<'_> {
-    /// Runs the checks on a commit, and on the commit with these changes, of which later ones override
-    /// earlier ones. `by` names the author of the changes: a set-up for one author is never used for another.
+    /// Runs the checks on a commit, and on the commit with these changes. Later changes override earlier
+    /// ones. `by` names the author of the changes: a set-up for one author is never used for another.
     ///
     /// # Errors
     /// [`ProjectCheckError`]

@@ -146,7 +146,8 @@ pub(super) fn port_text(
 ) -> String {
     let mut text = common_pull_text(subject, decided, &migration.files);
     if decided.decision.changed.iter().any(|change| change.kind == PinChangeKind::Gone) {
-        text += "- [ ] What is gone above is taken out of the manifest, or pinned under its new name.\n";
+        text += "- [ ] The definitions that are gone are removed from the manifest, or pinned under their \
+             new names.\n";
     }
     let WorkReport { summary, completed, .. } = &migration.work;
     text += &format!("\n## What a model ported\n\n{}\n", escape_text(summary));
@@ -243,7 +244,7 @@ fn render_changes_table(decision: &SyncDecision) -> String {
         text += &more_note(decision.changed.len());
     }
     if !decision.unguarded.is_empty() {
-        text += "\nNot guarded by what is pinned:\n\n| Definition | Why |\n|---|---|\n";
+        text += "\nNot guarded by a pin:\n\n| Definition | Why |\n|---|---|\n";
         for one in decision.unguarded.iter().take(SHOWN) {
             text += &format!("| {} | {} |\n", render_table_cell(&one.name()), one.change_text());
         }

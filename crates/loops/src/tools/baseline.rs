@@ -37,8 +37,8 @@ pub(super) fn reporting_linters(findings: &[PlacedFinding]) -> BTreeSet<String> 
     findings.iter().filter_map(|placed| placed.raw.tool()).map(str::to_owned).collect()
 }
 
-/// Removes the findings of linters that match one of the base's, each of which counts once. Returns their
-/// fingerprints.
+/// Removes the findings of linters that match one of the base's. Each of the base's findings counts once.
+/// Returns their fingerprints.
 pub(super) fn remove_base_findings(
     found: &mut Vec<PlacedFinding>,
     base: &[RawFinding],

@@ -39,8 +39,8 @@ impl From<ToolOutput> for LinterOutput {
 }
 
 impl LinterOutput {
-    /// Creates the output of a run. `root` is the folder of the files, as the run saw it; `excluded_rules` are rules
-    /// whose findings are dropped.
+    /// Creates the output of a run. `root` is the folder of the files, as the run saw it; `excluded_rules`
+    /// are rules whose findings are dropped.
     pub(super) fn from_printout(
         tool: &SelectedLinter,
         command_output: &CommandOutput,

@@ -1,5 +1,5 @@
 //! One pass through AWS's chain of credentials, by AWS's library over our own HTTP client. Files are read
-//! anew, and nothing is cached.
+//! at each request, and nothing is cached.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -21,7 +21,7 @@ const MAX_TIME: Duration = Duration::from_secs(30);
 /// Maximum number of requests to a failing service.
 const MAX_ATTEMPTS: u32 = 2;
 
-/// A clock: the time is read anew after each wait.
+/// A clock: the time is read again after each wait.
 pub(super) type KeyClock<'a> = &'a (dyn Fn() -> SystemTime + Sync);
 
 /// Keys, and the time of their expiry.

@@ -228,8 +228,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         self.is_never_awaited_at(node, node, 3)
     }
 
-    /// Returns true if the coroutine, or the collection of coroutines, at `node` is lost. `expression` is the whole
-    /// expression that creates it.
+    /// Returns true if the coroutine, or the collection of coroutines, at `node` is lost. `expression` is the
+    /// whole expression that creates it.
     fn is_never_awaited_at(&self, node: Node<'t>, expression: Node<'t>, hops: u32) -> bool {
         let Some(hops) = hops.checked_sub(1).filter(|_| self.model.spend_step()) else { return false };
         let node = outermost_equal_value(self.model, node);

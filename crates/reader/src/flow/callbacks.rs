@@ -181,9 +181,10 @@ impl<'t> CallbackFinder<'_, '_, 't> {
             .find_bindings(self.model.text(object), object)
             .filter(|_| object.kind() == "identifier");
         let is_part = bound.is_some_and(|(bound, _)| {
-            bound
-                .iter()
-                .any(|it| matches!(it, FlowBinding::Part(many) if self.collection_name_ends_with(*many, &["checkers"])))
+            bound.iter().any(|it| {
+                matches!(it, FlowBinding::Part(many)
+                        if self.collection_name_ends_with(*many, &["checkers"]))
+            })
         });
         is_named || is_part
     }

@@ -174,7 +174,7 @@ impl LinePattern {
                 let end = end.saturating_add(u32::from(self.end_is_in));
                 DiagnosticRange::from_positions((line, column), (line, end), unit)
             }
-            // An end on another line is that of a whole definition, of which only the first line is meant.
+            // An end on another line is that of a whole definition, whose first line alone is meant.
             (_, _) => DiagnosticRange::from_position(line, column, unit),
         }
     }

@@ -71,15 +71,15 @@ pub(crate) fn count_text_bytes(diagnostic: &Diagnostic) -> usize {
     tool.len() + message.len() + path.as_bytes().len() + optional + tags + fixes
 }
 
-/// Returns the part of a text that is examined to keep `max_chars` characters of it. A caller that copies a text
-/// shared by many entries copies no more than this.
+/// Returns the part of a text that is examined to keep `max_chars` characters of it. A caller that copies a
+/// text shared by many entries copies no more than this.
 pub(crate) fn text_start(text: &str, max_chars: usize) -> &str {
     let bytes = max_chars.saturating_mul(4).saturating_add(MAX_ESCAPE_CHARS).saturating_mul(2);
     text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
 }
 
-/// Returns one visible line of at most `max_chars` characters, without terminal escapes, and with `…` where it was
-/// cut.
+/// Returns one visible line of at most `max_chars` characters, without terminal escapes, and with `…` where
+/// it was cut.
 pub fn strip_line_escapes(text: &str, max_chars: usize) -> String {
     clean_line(&strip_escapes(text, max_chars), max_chars)
 }
@@ -120,8 +120,8 @@ fn is_displayable_url(page: &str) -> bool {
 
 /// Returns a text without terminal escapes (ECMA-48). These are `ESC [` with its parameters up to the final
 /// byte, and the strings that `ESC ]`, `ESC P`, `ESC X`, `ESC ^` and `ESC _` open. Other escapes of two or
-/// three characters are removed too, and the one-character forms U+0080 to U+009F. Text far beyond `max_chars`
-/// characters is not examined.
+/// three characters are removed too, and the one-character forms U+0080 to U+009F. Text far beyond
+/// `max_chars` characters is not examined.
 pub(crate) fn strip_escapes(text: &str, max_chars: usize) -> String {
     let room = max_chars.saturating_mul(4).saturating_add(MAX_ESCAPE_CHARS);
     let mut kept = String::with_capacity(text.len().min(room));

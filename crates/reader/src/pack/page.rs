@@ -12,15 +12,15 @@ pub(super) fn render_page(pack: &str, rules: &[PackRule], judged: &BTreeMap<Stri
         true => ("", "", "", "truing-reader"),
         false => (
             "\"Judged\" is about what it finds in the histories of public repositories: how many findings, \
-             and what part of\nthem is right, with its interval of 95 %; [figures.md](figures.md) tells how \
-             that was found.\n",
+             and what part of\nthem is right, with its interval of 95 %; [figures.md](figures.md) describes \
+             the measurement.\n",
             " Judged |",
             "---|",
             "truing-bench",
         ),
     };
     let mut text = format!(
-        "# Rules of the pack `{pack}`\n\n<!-- Generated from crates/reader/packs/{pack}. To write it anew: \
+        "# Rules of the pack `{pack}`\n\n<!-- Generated from crates/reader/packs/{pack}. To update it: \
          UPDATE_DOCS=1 cargo test -p {command} -->\n\n{} rules, {on} of them on. \"Released code\" says what \
          a rule finds in published packages, every line counted\nas new, and what became of its hits when \
          they were looked at; a rule without a figure finds nothing there.\n`fix`: where it is proven, the \

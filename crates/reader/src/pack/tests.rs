@@ -57,7 +57,7 @@ fn the_pages_of_packs_are_up_to_date() {
             std::fs::write(&file, &page).unwrap();
         }
         let written = std::fs::read_to_string(&file).unwrap_or_default();
-        assert_eq!(written, page, "write it anew: UPDATE_DOCS=1 cargo test -p truing-reader");
+        assert_eq!(written, page, "update it: UPDATE_DOCS=1 cargo test -p truing-reader");
     }
 }
 

@@ -95,9 +95,11 @@ macro_rules! rule_file {
                 }
                 for (field, examples) in [("valid", &self.valid), ("invalid", &self.invalid)] {
                     let message = "at least one example is needed";
-                    source.ensure_valid(!examples.get_ref().is_empty(), field, examples.span().start, message)?;
+                    let offset = examples.span().start;
+                    source.ensure_valid(!examples.get_ref().is_empty(), field, offset, message)?;
                 }
-                let paths = Some(source.compile_globs("paths", &self.paths)?).filter(|_| !self.paths.is_empty());
+                let globs = source.compile_globs("paths", &self.paths)?;
+                let paths = Some(globs).filter(|_| !self.paths.is_empty());
                 let examples = |examples: Spanned<Vec<$example>>| {
                     examples.into_inner().into_iter().map(&example).collect()
                 };

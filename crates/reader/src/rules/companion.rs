@@ -24,7 +24,7 @@ pub(crate) struct CompanionCheck {
     /// Pattern for the line that opens the block of an added line: the nearest line above that ends with `{`.
     /// Its beginning must match, otherwise the added line is ignored.
     pub(crate) block_pattern: Option<RulePattern>,
-    /// Paths, one of which must change: from the root with a leading `/`, otherwise in the file's folder or
+    /// Paths; at least one must change: from the root with a leading `/`, otherwise in the file's folder or
     /// one above.
     pub(crate) companions: Vec<String>,
     /// Pattern that an added line of the companion must match.

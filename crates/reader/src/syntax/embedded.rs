@@ -1,4 +1,4 @@
-//! Components of user interfaces (`.vue`, `.svelte`), of which only the scripts are code.
+//! Components of user interfaces (`.vue`, `.svelte`); only their scripts are code.
 
 use std::sync::LazyLock;
 

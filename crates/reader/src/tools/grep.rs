@@ -167,7 +167,8 @@ impl UnsearchedFileCounts {
         }
         if timed_out > 0 {
             told.push_str(&format!(
-                "; not searched for want of time: {timed_out} (narrow it down with `path` or `glob`)"
+                "; not searched, because the time limit was reached: {timed_out} (narrow it down with `path` \
+                 or `glob`)"
             ));
         }
         told

@@ -72,14 +72,13 @@ pub(super) fn find_symbol(
 
     let mut notes = String::new();
     if complex > 0 {
-        notes.push_str(&format!(
-            "; too large or too complex to be looked at: {}",
-            format_count(complex, "file")
-        ));
+        notes.push_str(&format!("; too large or too complex to search: {}", format_count(complex, "file")));
     }
     if late > 0 {
         let files = format_count(late, "file");
-        notes.push_str(&format!("; not looked at for want of time: {files} (narrow it down with `path`)"));
+        notes.push_str(&format!(
+            "; not searched, because the time limit was reached: {files} (narrow it down with `path`)"
+        ));
     }
     notes.push_str(index.truncation_note());
     match page.item_count() {

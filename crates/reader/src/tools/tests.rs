@@ -262,9 +262,17 @@ fn a_call_ends_in_time_and_tells_what_it_did_not_look_at() {
     let mut toolbox = TreeToolbox::open(&stage.request()).unwrap();
     toolbox.time = Duration::ZERO;
     let found = toolbox.call(TreeTool::Grep, &json!({"pattern": "f"}));
-    assert!(found.text.contains("not searched for want of time: 2 (narrow it down"), "{}", found.text);
+    assert!(
+        found.text.contains("not searched, because the time limit was reached: 2 (narrow it down"),
+        "{}",
+        found.text
+    );
     let found = toolbox.call(TreeTool::Symbol, &json!({"name": "f"}));
-    assert!(found.text.contains("not looked at for want of time: 2 files"), "{}", found.text);
+    assert!(
+        found.text.contains("not searched, because the time limit was reached: 2 files"),
+        "{}",
+        found.text
+    );
 }
 
 #[test]

@@ -272,7 +272,7 @@ pub const METRICS: &[MetricDefinition] = &[
 
 /// Renders the reference page of all metrics as Markdown.
 pub fn page() -> String {
-    let mut page = "# Metrics\n\n<!-- Generated from crates/service/src/metrics/table.rs. To write it anew: \
+    let mut page = "# Metrics\n\n<!-- Generated from crates/service/src/metrics/table.rs. To update it: \
          UPDATE_DOCS=1 cargo test -p truing-service -->\n\n`truing serve` answers `GET /metrics` in \
          Prometheus's text format, on the address of its webhooks. Counters and\nhistograms start at zero \
          with the process; gauges show the state at the time of the scrape. A scrape asks the\nstore for \

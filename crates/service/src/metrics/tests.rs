@@ -177,7 +177,7 @@ fn the_page_is_what_the_table_says() {
         std::fs::write(&path, page()).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(written, page(), "write it anew: UPDATE_DOCS=1 cargo test -p truing-service");
+    assert_eq!(written, page(), "update it: UPDATE_DOCS=1 cargo test -p truing-service");
 }
 
 fn docs() -> std::path::PathBuf {

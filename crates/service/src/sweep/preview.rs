@@ -213,7 +213,7 @@ impl PreviewRun<'_> {
         admitted
     }
 
-    /// Looks at one repository. Returns false if no other repository can be looked at.
+    /// Looks at one repository. Returns false if no other repository can be previewed.
     async fn preview_repository(&mut self, of: &ListedRepository) -> Result<bool, StoreError> {
         let mut calls = self.calls.allowed_calls(self.context, self.server);
         if calls == 0 {
@@ -277,7 +277,7 @@ impl PreviewRun<'_> {
         Ok(counts)
     }
 
-    /// Records that a repository cannot be looked at.
+    /// Records that a repository cannot be previewed.
     fn record_unreadable(&mut self, name: String, error: &ForgeError) {
         let (problem, pulls) = (Some(error.to_string()), PullCounts::default());
         self.preview.repositories.push(RepositoryPreview { name, problem, pulls });

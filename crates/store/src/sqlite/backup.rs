@@ -21,7 +21,8 @@ pub enum BackupError {
         path: PathBuf,
     },
     /// Another process makes the same copy now, or did not finish it.
-    #[error("{} exists already: a copy is being made, or was interrupted; if nobody makes one, remove it",
+    #[error("{} exists already: a copy is being made, or was interrupted; if no copy is in progress, remove \
+         the file",
         path.display())]
     Partial {
         /// Path of the unfinished copy.

@@ -29,8 +29,8 @@ impl DatabaseFile {
             return Ok(());
         }
         Err(StoreError::Unavailable(format!(
-            "{} was deleted or replaced after it was opened: what is written would be lost; stop this \
-             process, put the file back, and start it again",
+            "{} was deleted or replaced after it was opened: all writes would be lost; stop this process, \
+             put the file back, and start it again",
             self.path.display()
         )))
     }

@@ -150,15 +150,15 @@ pub enum SqliteOpenError {
         server: ServeLockHolder,
     },
     /// The file is empty, and was used before.
-    #[error("{} is empty, and locks beside it tell that it was used: restore a backup, or delete it to start \
-         over, which deletes queued work, records and the kill switch", path.display())]
+    #[error("{} is empty, and the lock files beside it show that it was used: restore a backup, or delete it \
+         to start over, which deletes queued work, records and the kill switch", path.display())]
     Emptied {
         /// Path of the file.
         path: PathBuf,
     },
     /// The tables do not match the recorded schema version.
-    #[error("{} says that its form is {recorded_version}, but its tables do not match it; restore a backup, or name \
-         another file in `store.url`", path.display())]
+    #[error("{} says that its form is {recorded_version}, but its tables do not match it; restore a backup, \
+         or name another file in `store.url`", path.display())]
     SchemaMismatch {
         /// Path of the file.
         path: PathBuf,

@@ -96,7 +96,8 @@ pub enum TransferError {
     },
     /// A value cannot be kept in the target.
     #[error(
-        "{store}, table {table}: column {column} {reason} in the row where {row}; {advice}, and run this again"
+        "{store}, table {table}: column {column} {reason} in the row where {row}; {advice}, and run this \
+         again"
     )]
     UnfitValue {
         /// Name of the source.

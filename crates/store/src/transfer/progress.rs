@@ -67,7 +67,7 @@ impl CopyProgress {
         Self { source, slots, part: SLOT.to_owned(), last_key: None, copied: 0 }
     }
 
-    /// Returns the progress after `rows` more rows, the last of which has `key`; after the last page, the
+    /// Returns the progress after `rows` more rows, whose last one has `key`; after the last page, the
     /// beginning of the next part.
     pub(super) fn after_page(
         &self,

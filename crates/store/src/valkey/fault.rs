@@ -145,7 +145,10 @@ pub(super) fn error_text(error: &RedisError) -> String {
         None if error.is_timeout() => timeout_message(PATIENCE),
         // The client reads the certificates for each connection, and has no error kind for them.
         None if error.to_string().contains(" PEM ") => {
-            format!("trusted certificates cannot be read; correct SSL_CERT_FILE, or what is there ({error})")
+            format!(
+                "trusted certificates cannot be read; correct SSL_CERT_FILE or the file that it names \
+                 ({error})"
+            )
         }
         None if error.is_io_error() || error.is_connection_dropped() || error.is_connection_refusal() => {
             format!(
@@ -221,8 +224,8 @@ pub(super) fn check_durability(name: &Arc<str>, info: &str) -> Result<(), SlotsE
     if of("aof_enabled") == "0" {
         tracing::warn!(
             %name,
-            "it keeps no log of what is written (appendonly no): after a crash the sweep finds what was \
-             lost, webhooks that were acknowledged among it; set appendonly yes"
+            "it has no append-only file (appendonly no): after a crash the sweep finds what was lost, \
+             webhooks that were acknowledged among it; set appendonly yes"
         );
     }
     Ok(())

@@ -1,5 +1,5 @@
 //! The server that is written to. With Sentinels it may be another one after a failure: they are asked again
-//! once the former one is lost.
+//! once the previous one is lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

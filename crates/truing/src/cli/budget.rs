@@ -30,9 +30,9 @@ pub struct BudgetArgs {
 /// What to show.
 #[derive(clap::Subcommand, Debug)]
 enum BudgetCommand {
-    /// Show what is spent and reserved of each limit, this month and today (UTC)
+    /// Show the spent and reserved money of each limit, this month and today (UTC)
     ///
-    /// First what is spent of all limits of one kind together, then each limit, the most money first. The
+    /// First the spent money of all limits of one kind together, then each limit, the most money first. The
     /// same money counts on each limit that it was drawn on, so kinds do not add up. A limit is shown as it
     /// was when it was last used.
     Show {

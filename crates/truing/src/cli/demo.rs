@@ -214,7 +214,7 @@ fn render_step(number: usize, changes: &CommentChanges) -> String {
     let titles = ["opened", "lines on top", "rules' findings fixed"];
     match titles.get(number - 1) {
         Some(title) => format!("  push {number}, {title:<22} {}\n", render_changes(changes)),
-        None => format!("  somebody answers: {INTENDED}\n  {:<30} {}\n", "a review", render_changes(changes)),
+        None => format!("  a person answers: {INTENDED}\n  {:<30} {}\n", "a review", render_changes(changes)),
     }
 }
 
@@ -263,7 +263,7 @@ fn render_lifecycle(lifecycle: &LifecycleCounts) -> String {
     let titles = ["opened", "lines on top", "one fixed", "as before", "rebased"];
     for (index, (changes, title)) in lifecycle.pushes.iter().zip(titles).enumerate() {
         if title == "rebased" {
-            text += &format!("  somebody answers: {DISMISSAL}\n");
+            text += &format!("  a person answers: {DISMISSAL}\n");
         }
         text += &format!("  push {}, {title:<13} {}\n", index + 1, render_changes(changes));
     }
@@ -300,7 +300,7 @@ fn render_changes(changes: &CommentChanges) -> String {
 
 fn render_summary(report: &ReviewDemoReport) -> String {
     let verdict =
-        if report.has_passed() { "As promised." } else { "The result differs from what is promised." };
+        if report.has_passed() { "As promised." } else { "The result differs from the expected one." };
     let storm = report.storm.as_ref().map(|storm| render_storm(report, storm)).unwrap_or_default();
     format!(
         "{storm}\nThe model: {} answers from a script on this machine;\n\

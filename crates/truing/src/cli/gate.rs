@@ -34,13 +34,13 @@ use crate::wiring;
 /// without network and secrets. Exit 0: nothing blocks; 1: something does; 3: the gate could not run.
 #[derive(clap::Args, Debug)]
 pub struct GateArgs {
-    /// Files, or folders of them, that are looked at whole, instead of what has changed
+    /// Files or folders to check whole, instead of the changes alone
     #[arg(value_name = "PATH", conflicts_with_all = ["base", "staged"])]
     paths: Vec<PathBuf>,
     /// Compare with this commit, or where the head left it, instead of the default branch
     #[arg(long, value_name = "REF", conflicts_with = "staged")]
     base: Option<String>,
-    /// Look at what the next commit would hold: what is staged, against HEAD
+    /// Check the content of the next commit: the staged changes, against HEAD
     #[arg(long)]
     staged: bool,
 }

@@ -32,7 +32,7 @@ const SHOWN: usize = 5;
 
 /// The kill switch: stop everything that spends or writes, or resume it
 ///
-/// While it is on, webhooks are answered 503, nothing begins, and what is due stays due. It applies to every
+/// While it is on, webhooks are answered 503, nothing begins, and due work stays due. It applies to every
 /// service on this store, also to one that is started later, and to `truing review --pr`. Reviews of local
 /// repositories by rules neither spend nor write: they continue. With `--repo` all of this is so for one
 /// repository, at each forge that has one of that name, also after it was renamed; the others continue.
@@ -57,7 +57,7 @@ enum KillCommand {
         #[arg(long, value_name = "OWNER/NAME", value_parser = parse_repository)]
         repo: Option<String>,
     },
-    /// Turn it off: what is due goes on at once
+    /// Turn it off: due work continues at once
     ///
     /// Without `--repo` the switches of repositories stay as they are, and are named.
     Off {

@@ -23,8 +23,8 @@ pub(super) enum RunConflict {
     TakenOver,
 }
 
-/// Returns the error of a command that got no record of its run. `conflict_error` returns the error if another run
-/// is at work.
+/// Returns the error of a command that got no record of its run. `conflict_error` returns the error if
+/// another run is at work.
 pub(super) fn missing_run_error(
     name: &str,
     error: RunFailure,

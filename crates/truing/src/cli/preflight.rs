@@ -33,7 +33,7 @@ use super::review::{PullTarget, read_repository_config};
 use super::{CommandContext, runtime};
 use crate::wiring;
 
-/// Check whether a converge run could start here, and say what is missing
+/// Check whether a converge run could start here, and list what is missing
 ///
 /// It checks git, a base and a difference from it, that a branch for fixes can be written, a clean working
 /// tree, the sandbox, the model's key (nothing is sent), the commands of the gate, and the repository's own

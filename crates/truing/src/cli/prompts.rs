@@ -50,7 +50,7 @@ enum PromptsCommand {
         /// A folder of prompts, instead of the configured one; they may include the built-in ones
         #[arg(conflicts_with_all = ["envsubst", "workflow"])]
         dir: Option<PathBuf>,
-        /// Instead: somebody's prompt that `envsubst` fills in
+        /// Check a prompt that `envsubst` fills in instead
         #[arg(long, value_name = "FILE", requires = "workflow")]
         envsubst: Option<PathBuf>,
         /// With --envsubst: the GitHub workflow that does it

@@ -93,7 +93,7 @@ pub struct ReviewArgs {
     /// Review this commit instead of the working tree
     #[arg(long, value_name = "REF")]
     head: Option<String>,
-    /// Review what is staged, against HEAD
+    /// Review the staged changes, against HEAD
     #[arg(long, conflicts_with_all = ["head", "diff"])]
     staged: bool,
     /// Review this diff, applied to the working tree or not yet; `-` reads standard input
@@ -223,7 +223,7 @@ pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<Command
             "no_pull",
             "--publish needs the pull request that it publishes on: --pr <URL>",
         )
-        .hint("a local review is printed: omit --publish, or give --pr instead of what is reviewed"));
+        .hint("a local review is printed: omit --publish, or use --pr to name the pull request"));
     }
     let (tell, interrupt) = watch::channel(false);
     let command = ReviewCommand {

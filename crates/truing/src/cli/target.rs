@@ -117,9 +117,7 @@ impl DescribedSlot {
             let error = CliError::usage("unknown_slot", format!("no record of `{text}`"));
             if is_safe_pull_name(text) {
                 return error
-                    .hint(
-                        "no event named it and no run worked on it: `truing queue list` shows what is known",
-                    )
+                    .hint("no event and no run named it: `truing queue list` shows what is known")
                     .hint(format!("`truing review --pr {text}` reviews it now"));
             }
             error.hint(

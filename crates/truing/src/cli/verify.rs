@@ -162,8 +162,8 @@ impl VerifyArgs {
 fn no_checks_error(is_not_used: bool) -> CliError {
     let error = CliError::usage("no_checks", "no check is configured");
     match is_not_used {
-        true => error.hint("let the repository say what is run: `from_repository = true` in [verify]"),
-        false => error.hint("say what is run: `check = [[\"cargo\", \"test\"]]` in [verify]"),
+        true => error.hint("let the repository choose the commands: `from_repository = true` in [verify]"),
+        false => error.hint("choose the commands: `check = [[\"cargo\", \"test\"]]` in [verify]"),
     }
 }
 

@@ -369,7 +369,7 @@ fn what_is_no_case_is_refused_with_its_line() {
         (changed("[\"Look for\"]", "[\" \"]"), "one of `needs` is empty"),
         (changed("tool = \"report\"", "tool = \"read\""), "`right` has to end with a call of `report`"),
         (changed("remaining = [\"dog\"]", "remaining = []"), "`wrong` does all that is expected"),
-        (changed("remaining = []", "remaining = [\"x\"]"), "`right` does not do what is expected"),
+        (changed("remaining = []", "remaining = [\"x\"]"), "`right` does not have the expected effect"),
         (format!("{good}[files]\n\"../x\" = \"\"\n").into_bytes(), "`../x` is not a path within a folder"),
         (
             format!("{good}#{}", "x".repeat(300_000)).into_bytes(),

@@ -49,7 +49,7 @@ pub(super) async fn fetch_releases(
             serde_json::from_slice(line).map_err(|error| page.malformed_error(error))?;
         // No index has two names that differ in case alone.
         if !line.name.eq_ignore_ascii_case(package) {
-            return Err(page.malformed_error(format!("it tells of `{}`", line.name)));
+            return Err(page.malformed_error(format!("it describes `{}`", line.name)));
         }
         let Ok(version) = PackageVersion::parse(PackageRegistry::Crates, &line.vers) else { continue };
         let Some(url) = archive_url(&dl, &folder, &line) else {

@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn comments_and_pages_are_read_in_blocks_without_their_code() {
-        let source = "//! One\n//! two.\n\nlet a = 1; // not a block of its own\n/// Three\n/// ```\n/// code\n/// ```\n/// four\n";
+        let source = "//! One\n//! two.\n\nlet a = 1; // not a block of its own\n/// Three\n/// ```\n/// \
+             code\n/// ```\n/// four\n";
         let texts = |blocks: Vec<ProseBlock>| -> Vec<String> {
             blocks.into_iter().map(|block| format!("{} {}", block.line, block.text)).collect()
         };

@@ -125,7 +125,7 @@ impl InProcessServer {
         Self(Arc::new(|_| Box::pin(std::future::ready(()))))
     }
 
-    /// Returns a server whose tools `make` creates anew for each run; if it returns none, the server ends
+    /// Returns a server whose tools `make` creates for each run; if it returns none, the server ends
     /// at once.
     pub fn new<T: Toolset, F: Future<Output = Option<T>> + Send + 'static>(
         make: impl Fn() -> F + Send + Sync + 'static,

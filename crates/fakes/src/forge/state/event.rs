@@ -30,7 +30,7 @@ pub(crate) enum PullChange {
         branch: String,
         commit: String,
     },
-    /// Its text was changed: the former title and description, where they differ.
+    /// Its text was changed: the previous title and description, where they differ.
     Edited {
         title: Option<String>,
         body: Option<String>,

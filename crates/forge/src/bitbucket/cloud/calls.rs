@@ -247,7 +247,7 @@ impl BitbucketApi for BitbucketCloud {
         match self.send(&ForgeRequest::set(what, method, url, None)).await {
             Ok(answer) => answer.check_body(),
             Err(ForgeError::Stale { .. }) if resolved => Ok(()),
-            // The thread is open already or the comment is gone; this call reports the latter.
+            // The thread is open already or the comment is gone; this call reports a comment that is gone.
             Err(ForgeError::NotFound { .. }) if !resolved => {
                 self.load_note(what, repo, (number, first)).await.map(drop)
             }

@@ -185,7 +185,7 @@ impl BitbucketDataCenter {
     }
 
     /// Returns the server's diff in which a file is complete: that of the pull request, which is read once
-    /// for each head, or that of the file alone if the former is truncated.
+    /// for each head, or that of the file alone if the pull request's is truncated.
     async fn diff_of(
         &self,
         what: &str,

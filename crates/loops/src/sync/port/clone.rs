@@ -82,7 +82,7 @@ pub(super) async fn apply_saved_changes(
     let theirs = PrivateFolder::new()?;
     mirror.check_out_private_clone(head, &[], theirs.path()).await?;
     let mut staged = mirror.stage_folder(&base, theirs.path(), None).await?;
-    // Range and digests are written anew.
+    // Range and digests are rewritten.
     staged.paths.retain(|(path, _)| allowed.allows_path(path));
     let (mut changes, mut left) = (Vec::new(), Vec::new());
     for saved in read_changes(theirs.path(), staged.paths).await? {

@@ -123,7 +123,7 @@ struct MypyDiagnostic {
 
 /// Reads the output of `mypy --output json`: an object on each line. Columns are bytes from 0, and -1 means
 /// no column. With `--show-error-end` there is an exclusive end. An end on another line is ignored: it is the
-/// end of a whole definition, of which only the first line is meant.
+/// end of a whole definition, whose first line alone is meant.
 ///
 /// Mypy 2.4 with its own parser reports columns that are too small after letters beyond ASCII. Its places are
 /// exact only in ASCII lines.

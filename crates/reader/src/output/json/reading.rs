@@ -50,8 +50,8 @@ impl<'a> OutputReader<'a> {
         read.map_err(|error| self.add_parse_error(&error)).ok()
     }
 
-    /// Returns the well-formed entries of a document that is an array; `null` is an empty one. `entry_label` names
-    /// an entry in a problem.
+    /// Returns the well-formed entries of a document that is an array; `null` is an empty one. `entry_label`
+    /// names an entry in a problem.
     pub(crate) fn for_each_entry<'b, T: Deserialize<'b>>(
         &mut self,
         array: &'b RawValue,

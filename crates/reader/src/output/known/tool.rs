@@ -136,7 +136,7 @@ pub struct KnownTool {
     /// Command that fetches that data, for people.
     #[serde(default)]
     pub fetch: Option<String>,
-    /// Words in the tool's errors, each of which means that this data is missing.
+    /// Words in the tool's errors; each means that this data is missing.
     #[serde(default)]
     pub unfetched: Vec<String>,
     /// Rules about file permissions, which a copy of a commit does not have.

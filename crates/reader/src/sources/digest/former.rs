@@ -7,14 +7,14 @@ use tree_sitter::Node;
 use super::python::{LAYOUT, SAME};
 use crate::syntax::{ComplexityError, MAX_DEPTH};
 
-/// Computes the digest in the former form.
+/// Computes the digest in the old form.
 pub(super) fn digest_tree(node: Node<'_>, text: &str) -> Result<String, ComplexityError> {
     let mut tree = FormerTreeHasher { hash: Sha256::new(), text };
     tree.add_node(node, 0)?;
     Ok(hex::encode(tree.hash.finalize()))
 }
 
-/// Hasher of a tree in the former form.
+/// Hasher of a tree in the old form.
 struct FormerTreeHasher<'a> {
     hash: Sha256,
     text: &'a str,

@@ -14,7 +14,7 @@ pub(super) fn all_jobs(connection: &SqlTransaction) -> Result<Vec<(SlotKey, JobS
     let select = connection.sql("SELECT key, body FROM job ORDER BY key");
     let rows = select.query((), |row| {
         let (key, body): (String, String) = (row.get(0)?, row.get(1)?);
-        let job = from_json(&body, || format!("what is remembered of {key}"))?;
+        let job = from_json(&body, || format!("the state of {key}"))?;
         Ok((SlotKey::new(key), job))
     })?;
     skip_unreadable(rows)
@@ -39,7 +39,7 @@ pub(super) fn begin_run(connection: &SqlTransaction, run: &RunReference) -> Resu
         return Err(fenced_fault(&run.key, *last));
     }
     let job = match &newest {
-        Some((_, _, body)) => from_json(body, || format!("what is remembered of {}", run.key))?,
+        Some((_, _, body)) => from_json(body, || format!("the state of {}", run.key))?,
         None => JobState::default(),
     };
     let sql = "INSERT INTO job (key, token, run, body) VALUES (?1, ?2, ?3, ?4)

@@ -118,7 +118,7 @@ fn render_summary(report: &ConvergeDemoReport) -> String {
     let ConvergeDemoReport { pull_request, local, model, seconds } = report;
     let loops = |many| format_count(many, "loop");
     let verdict =
-        if report.has_passed() { "As promised." } else { "The result differs from what is promised." };
+        if report.has_passed() { "As promised." } else { "The result differs from the expected one." };
     format!(
         "\nTwo runs in {seconds:.1} s\n\x20 the pull request      {} in {}, {}\n\x20 the \
          branch            {} in {}, {}\n\x20 said twice            {} (promised: 0)\n\x20 the \

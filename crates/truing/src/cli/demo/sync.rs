@@ -31,7 +31,7 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
     if level < SandboxLevel::Full {
         let why = format!(
             "The sandbox of this machine reaches `{}`, and a model ports code at `full` only: that part is \
-             left out. `truing sandbox check` says what is missing.",
+             left out. `truing sandbox check` lists what is missing.",
             level.as_str()
         );
         intro += &fold_line("", &why);
@@ -128,7 +128,7 @@ fn render_summary(report: &SyncDemoReport) -> String {
         ..
     } = report;
     let verdict =
-        if report.has_passed() { "As promised." } else { "The result differs from what is promised." };
+        if report.has_passed() { "As promised." } else { "The result differs from the expected one." };
     format!(
         "\n{} in {:.1} s, {unexpected} ended differently than expected (promised: 0)\n\x20 \
          opened                {}, {}, {}\n\x20 two at once           {doubled} (promised: 0)\n\x20 left \

@@ -98,8 +98,8 @@ fn open_diff(file: Option<&Path>, folder: &Path) -> Result<DiffStream, CliError>
     }
 }
 
-/// Returns the name and the bytes of a file, or of standard input (none, or `-`). The input may have `max_bytes`
-/// bytes.
+/// Returns the name and the bytes of a file, or of standard input (none, or `-`). The input may have
+/// `max_bytes` bytes.
 pub(in crate::cli) fn read_input(
     file: Option<&Path>,
     folder: &Path,

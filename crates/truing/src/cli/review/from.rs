@@ -58,8 +58,9 @@ impl clap::Args for ToolOutputArgs {
             .long_help(
                 "Add the findings that a linter has printed into this file; `-` reads standard input; may be \
                  repeated\n\nOnly findings on changed lines count. With --pr --publish they are posted once, \
-                 move with their lines, and are resolved when a later output no longer has them. What is not \
-                 understood, or has no file here, makes the review partial and resolves nothing.",
+                 move with their lines, and are resolved when a later output no longer has them. A finding \
+                 that is not understood, or that names no file here, makes the review partial and resolves \
+                 nothing.",
             )
             .value_parser(clap::value_parser!(PathBuf))
             .action(ArgAction::Append)

@@ -73,8 +73,8 @@ struct RuleSample {
 
 const PYTHON: RuleSample = RuleSample {
     call: "eval",
-    note: "It runs whatever text it is given. Read what is expected instead: `ast.literal_eval` reads plain \
-         values.",
+    note: "It runs any text that it receives. Parse the expected values instead: `ast.literal_eval` reads \
+         plain values.",
     rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: eval($$$ARGUMENTS)\n",
     category: 'H',
     valid: ["point = ast.literal_eval(text)\n", "print(\"eval(text)\")\n"],
@@ -83,7 +83,7 @@ const PYTHON: RuleSample = RuleSample {
 
 const SCRIPT: RuleSample = RuleSample {
     call: "eval",
-    note: "It runs whatever text it is given. Read what is expected instead: `JSON.parse` reads plain \
+    note: "It runs any text that it receives. Parse the expected values instead: `JSON.parse` reads plain \
          values.",
     rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: eval($$$ARGUMENTS)\n",
     category: 'H',
@@ -128,8 +128,8 @@ const GO: RuleSample = RuleSample {
 
 const JAVA: RuleSample = RuleSample {
     call: "System.exit",
-    note: "The whole virtual machine ends, whoever else runs in it. Throw an exception, and let `main` \
-         choose the exit code.",
+    note: "The whole virtual machine ends, with all other code that runs in it. Throw an exception, and let \
+         `main` choose the exit code.",
     rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: \
          System.exit($$$ARGUMENTS)\n",
     category: 'C',

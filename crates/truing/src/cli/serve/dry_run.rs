@@ -1,4 +1,4 @@
-//! The flag `truing serve --dry-run`: reports what a start would do and what is missing. It asks the forges
+//! The flag `truing serve --dry-run`: reports the effects of a start and what is missing. It asks the forges
 //! and reads the records as a server does. It writes nothing: no store, migration, key or lock, and nothing
 //! at a forge.
 

@@ -99,7 +99,7 @@ pub(super) const PORTED: &[DemoSection] = &[
         ],
     },
     DemoSection {
-        title: "rim 1.2.1: comments again, and somebody protects the job's branch",
+        title: "rim 1.2.1: comments again, and a person protects the job's branch",
         release: Some(("1.2.1", ZERO_AGAIN)),
         acts: FAILING,
     },
@@ -115,7 +115,7 @@ pub(super) const UNPORTED: &[DemoSection] = &[
         acts: &[DemoStep::Run(Asked), DemoStep::Answer("skip"), DemoStep::Run(LeftOut)],
     },
     DemoSection {
-        title: "rim 1.1.1: the limit is gone again, and somebody protects the job's branch",
+        title: "rim 1.1.1: the limit is gone again, and a person protects the job's branch",
         release: Some(("1.1.1", FIRST_CODE)),
         acts: FAILING,
     },

@@ -48,6 +48,20 @@ async fn webhook_response(fleet: &Fleet, delivery: &FakeDelivery) -> (u16, Optio
     (answer.status().as_u16(), after)
 }
 
+/// Waits until the process at this port is ready. A process that is still starting ends when a store server
+/// goes away, because its supervisor restarts it.
+async fn wait_until_ready(fleet: &Fleet, port: u16) {
+    let url = format!("http://127.0.0.1:{port}/readyz");
+    let (deadline, mut look) = (Instant::now() + PATIENCE, tokio::time::interval(LOOK));
+    loop {
+        look.tick().await;
+        if fleet.client().get(&url).send().await.is_ok_and(|answer| answer.status() == 200) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the process at port {port} is never ready: {}", fleet.log());
+    }
+}
+
 /// Returns the status of the ingress's readiness check.
 async fn readiness_status(fleet: &Fleet) -> u16 {
     let url = format!("http://127.0.0.1:{}/readyz", fleet.ingress_port());
@@ -70,6 +84,9 @@ async fn while_a_server_is_away_or_hangs_webhooks_are_refused_and_nothing_is_los
         fleet.start("away.toml", "ingress", fleet.ingress_port()),
         fleet.start("away.toml", "worker", fleet.worker_port(0)),
     ];
+    for port in [fleet.ingress_port(), fleet.worker_port(0)] {
+        wait_until_ready(&fleet, port).await;
+    }
     let mut pulls = create_pulls(&fleet).await;
     fleet::push_round(&fleet, &mut pulls, (0, 0)).await;
     for (at, (proxy, traffic, what)) in [

@@ -64,7 +64,8 @@ impl StoredPull {
         };
         json!({
             "headRefOid": self.head, "mergeable": mergeable, "mergeStateStatus": state.as_str(),
-            "reviewDecision": self.merge_conditions.decision.map(ReviewDecision::as_str), "isDraft": self.draft,
+            "reviewDecision": self.merge_conditions.decision.map(ReviewDecision::as_str),
+            "isDraft": self.draft,
         })
     }
 }
